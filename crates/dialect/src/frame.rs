@@ -1,0 +1,141 @@
+//! Wire units.
+
+use bytes::Bytes;
+
+/// One wire unit.
+#[derive(Debug, Clone)]
+pub enum Frame {
+    /// A WebSocket text message; the gateway has checked that it is UTF-8.
+    Text(Bytes),
+    /// A WebSocket binary message.
+    Binary(Bytes),
+    /// One JSON value of a raw TCP stream.
+    Value(Bytes),
+    /// A whole HTTP request. The body is bounded by the manifest's limits.
+    Request(http::Request<Bytes>),
+    /// A whole HTTP response.
+    Response(http::Response<Bytes>),
+}
+
+impl Frame {
+    /// A text message.
+    pub fn text(text: impl Into<Bytes>) -> Self {
+        Frame::Text(text.into())
+    }
+
+    /// The payload: the message, the value, or the body.
+    pub fn payload(&self) -> &Bytes {
+        match self {
+            Frame::Text(bytes) | Frame::Binary(bytes) | Frame::Value(bytes) => bytes,
+            Frame::Request(request) => request.body(),
+            Frame::Response(response) => response.body(),
+        }
+    }
+
+    /// What kind of frame this is, in a word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Frame::Text(_) => "text",
+            Frame::Binary(_) => "binary",
+            Frame::Value(_) => "value",
+            Frame::Request(_) => "request",
+            Frame::Response(_) => "response",
+        }
+    }
+}
+
+impl PartialEq for Frame {
+    /// HTTP frames are compared by method, address, status, content type and body.
+    fn eq(&self, other: &Self) -> bool {
+        let content_type = |headers: &http::HeaderMap| headers.get(http::header::CONTENT_TYPE).cloned();
+        match (self, other) {
+            (Frame::Text(a), Frame::Text(b)) | (Frame::Binary(a), Frame::Binary(b)) | (Frame::Value(a), Frame::Value(b)) => a == b,
+            (Frame::Request(a), Frame::Request(b)) => {
+                a.method() == b.method()
+                    && a.uri() == b.uri()
+                    && content_type(a.headers()) == content_type(b.headers())
+                    && a.body() == b.body()
+            }
+            (Frame::Response(a), Frame::Response(b)) => {
+                a.status() == b.status() && content_type(a.headers()) == content_type(b.headers()) && a.body() == b.body()
+            }
+            _ => false,
+        }
+    }
+}
+
+/// How a WebSocket connection is closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Close {
+    /// The close code, RFC 6455 section 7.4.
+    pub code: u16,
+    /// At most 123 bytes.
+    pub reason: &'static str,
+}
+
+impl Close {
+    /// A close with this code and reason.
+    pub const fn new(code: u16, reason: &'static str) -> Self {
+        Self { code, reason }
+    }
+}
+
+/// The peer misbehaved: what to answer, and whether to go on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Violation {
+    /// What the peer did.
+    pub kind: ViolationKind,
+    /// The frame to answer with, in the dialect's own form.
+    pub answer: Option<Frame>,
+    /// Set when the connection ends with it.
+    pub close: Option<Close>,
+}
+
+/// What a peer did wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ViolationKind {
+    /// Not JSON at all. Ten in a row end a connection.
+    Syntax,
+    /// JSON, but not a frame of this dialect: wrong types, missing fields, too deep.
+    Shape,
+    /// A method that this dialect does not have.
+    UnknownMethod,
+    /// A frame of the wrong kind, such as binary where text is meant.
+    FrameKind,
+}
+
+impl ViolationKind {
+    /// A short stable name, for metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            ViolationKind::Syntax => "syntax",
+            ViolationKind::Shape => "shape",
+            ViolationKind::UnknownMethod => "unknown_method",
+            ViolationKind::FrameKind => "frame_kind",
+        }
+    }
+}
+
+impl Violation {
+    /// A violation that is answered and does not end the connection.
+    pub fn answered(kind: ViolationKind, answer: Frame) -> Self {
+        Self { kind, answer: Some(answer), close: None }
+    }
+}
+
+/// A connection is refused at its opening.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// What an HTTP request, or a WebSocket handshake, is answered with.
+    pub response: http::Response<Bytes>,
+}
+
+/// The dialect cannot say this.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{dialect} cannot say {what}")]
+pub struct Loss {
+    /// The dialect's id.
+    pub dialect: &'static str,
+    /// The name of the command, answer or event.
+    pub what: &'static str,
+}

@@ -1,0 +1,84 @@
+//! Reading JSON from peers.
+
+use serde::Deserialize;
+use serde_json::error::Category;
+
+/// Why bytes were not read.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    /// Not JSON.
+    #[error("not JSON: {0}")]
+    Syntax(serde_json::Error),
+    /// JSON of another shape.
+    #[error("{0}")]
+    Shape(serde_json::Error),
+    /// Nested deeper than allowed.
+    #[error("nested deeper than {0} levels")]
+    Depth(usize),
+}
+
+/// Parses a whole frame, refusing nesting deeper than `depth`, also inside fields that are ignored.
+pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8], depth: usize) -> Result<T, JsonError> {
+    if deeper_than(bytes, depth) {
+        return Err(JsonError::Depth(depth));
+    }
+    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        // A recursion limit counts as syntax in serde_json, but `deeper_than` has been asked already.
+        Category::Syntax | Category::Eof | Category::Io => JsonError::Syntax(error),
+        Category::Data => JsonError::Shape(error),
+    })
+}
+
+/// Whether brackets outside strings nest deeper than `depth`. Cheap where there are not even that many brackets.
+fn deeper_than(bytes: &[u8], depth: usize) -> bool {
+    if bytes.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() <= depth {
+        return false;
+    }
+    let (mut level, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => {
+                level += 1;
+                if level > depth {
+                    return true;
+                }
+            }
+            b']' | b'}' => level = level.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_counts_brackets_outside_strings() {
+        for (text, depth, deep) in [
+            ("[[[]]]", 2, true),
+            ("[[[]]]", 3, false),
+            (r#"["[[[[[["]"#, 2, false),
+            (r#"["\"[[[[[["]"#, 2, false),
+            (r#"[{},{},{},{}]"#, 2, false),
+            (r#"{"a":{"b":{}}}"#, 2, true),
+        ] {
+            assert_eq!(deeper_than(text.as_bytes(), depth), deep, "{text}");
+        }
+    }
+
+    #[test]
+    fn ignored_fields_are_not_a_way_round_the_depth() {
+        #[derive(serde::Deserialize, Debug)]
+        struct Nothing {}
+        let text = format!(r#"{{"x":{}{}}}"#, "[".repeat(100), "]".repeat(100));
+        assert!(matches!(parse::<Nothing>(text.as_bytes(), 64), Err(JsonError::Depth(64))));
+        assert!(matches!(parse::<Nothing>(b"[1", 64), Err(JsonError::Syntax(_))));
+        assert!(matches!(parse::<Nothing>(b"1", 64), Err(JsonError::Shape(_))));
+    }
+}
