@@ -41,6 +41,10 @@ pub trait Dialect: Send + Sync + 'static {
     /// - The session is given the first frame separately, through [`Session::decode`].
     fn open(&self, opening: &Opening<'_>, side: Side) -> Result<Box<dyn Session>, Refusal>;
 
+    /// Where a client connects to say `ask`: the request of a WebSocket handshake (with its `Upgrade` header), or any
+    /// request at all where HTTP requests are the frames. Headers carry the ask's proof where this wire proves it there.
+    fn dial(&self, ask: &Ask) -> Result<http::request::Parts, Loss>;
+
     /// Renders a notice in one of the variants that [`Session::delivery`] names.
     ///
     /// - Pure: the same notice and variant give the same bytes, whoever hears them and however often.

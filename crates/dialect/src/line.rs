@@ -4,7 +4,7 @@ use bytes::Bytes;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
-use tolmach_domain::{Answer, Authority, Command, Event, Fault, Proof, UserId};
+use tolmach_domain::{Answer, Authority, Command, Event, Fault, Identity, Proof};
 
 /// What happened, as a dialect hears it.
 pub type Notice = Event;
@@ -48,7 +48,8 @@ pub struct Reply {
     /// From the ask.
     pub echo: Echo,
     /// Who the proof proved to be, also when the command was refused. For a login: who is logged in now.
-    pub user: Option<UserId>,
+    /// `None` for a logout that was granted.
+    pub identity: Option<Identity>,
     /// The answer, or why not.
     pub outcome: Result<Answer, Fault>,
 }

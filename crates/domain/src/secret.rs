@@ -1,5 +1,6 @@
 //! Passwords and tokens, which must not reach a log.
 
+use crate::{SessionId, UserId};
 use std::fmt;
 
 /// A password or a token in the clear. `Debug` hides it; there is no `Display`.
@@ -34,9 +35,18 @@ pub enum Proof {
     /// An opaque session token.
     Token(Secret),
     /// An opaque session token that must belong to this user.
-    TokenOf(crate::UserId, Secret),
+    TokenOf(UserId, Secret),
     /// A signed access token (JWT).
     Bearer(Secret),
+}
+
+/// Who a proof proved to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The user.
+    pub user: UserId,
+    /// The session that the proof belongs to; `None` for a token that was minted elsewhere.
+    pub session: Option<SessionId>,
 }
 
 /// In which right something is asked.
