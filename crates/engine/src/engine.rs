@@ -1,0 +1,260 @@
+//! The one way in: a request is authenticated, permitted and carried out.
+
+use crate::ports::{Blobs, Bus, Clock, Entropy, Mailer, PasswordError, Passwords, Signer, Store, StoreError, TokenHash};
+use crate::{Policy, Principal};
+use moka::sync::Cache;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tolmach_domain::{Answer, Authority, Command, Fault, FlowId, Identity, Origin, Proof, SessionId, Timestamp, User, UserId};
+
+/// Everything the engine needs of the world.
+#[derive(Clone)]
+pub struct Ports {
+    /// Users, sessions, flows, messages.
+    pub store: Arc<dyn Store>,
+    /// Events between nodes.
+    pub bus: Arc<dyn Bus>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Mail.
+    pub mailer: Arc<dyn Mailer>,
+    /// Photos.
+    pub blobs: Arc<dyn Blobs>,
+    /// Password hashes.
+    pub passwords: Arc<dyn Passwords>,
+    /// Access tokens.
+    pub signer: Arc<dyn Signer>,
+}
+
+/// One request.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// How the caller proves who it is.
+    pub proof: Proof,
+    /// Who the connection has proven to be before.
+    pub bound: Option<Principal>,
+    /// In which right it asks.
+    pub authority: Authority,
+    /// What the events of it carry along.
+    pub origin: Option<Origin>,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// Work to do after the answer has gone, so that its duration tells the caller nothing.
+pub type Afterwards = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What came of a [`Request`].
+pub struct Handled {
+    /// Who the caller is now: proven by the proof, or by the login that was granted; nobody after a logout.
+    pub principal: Option<Principal>,
+    /// The answer, or why not.
+    pub outcome: Result<Answer, Fault>,
+    /// See [`Afterwards`].
+    pub afterwards: Option<Afterwards>,
+}
+
+/// The use cases. One shared value.
+pub struct Engine {
+    pub(crate) ports: Ports,
+    pub(crate) policy: Policy,
+    /// Short-lived, so that what another process changes is noticed soon; what this one changes is dropped at once.
+    people: Cache<UserId, Arc<User>>,
+    pub(crate) sessions: Cache<SessionId, crate::ports::Session>,
+    pub(crate) tokens: Cache<TokenHash, SessionId>,
+    pub(crate) recently_mailed: Cache<UserId, ()>,
+}
+
+/// For how long a user or a session is believed without asking the store.
+const BELIEVED: Duration = Duration::from_secs(2);
+const CACHED: u64 = 100_000;
+/// At most one recovery mail a minute goes to an account.
+const MAIL_INTERVAL: Duration = Duration::from_secs(60);
+
+impl Engine {
+    /// An engine on these ports.
+    pub fn new(ports: Ports, policy: Policy) -> Self {
+        Self {
+            ports,
+            policy,
+            people: Cache::builder().max_capacity(CACHED).time_to_live(BELIEVED).build(),
+            sessions: Cache::builder().max_capacity(CACHED).time_to_live(BELIEVED).build(),
+            // Which session a token belongs to never changes.
+            tokens: Cache::builder().max_capacity(CACHED).build(),
+            recently_mailed: Cache::builder().max_capacity(CACHED).time_to_live(MAIL_INTERVAL).build(),
+        }
+    }
+
+    /// The time, by the engine's clock.
+    pub fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    /// Authenticates, permits and carries out a request.
+    pub async fn handle(&self, request: Request) -> Handled {
+        let now = self.now();
+        let mut afterwards = None;
+        let (principal, outcome) = match self.carry_out(request, now, &mut afterwards).await {
+            Ok((principal, answer)) => (principal, Ok(answer)),
+            Err((principal, fault)) => (principal, Err(fault)),
+        };
+        Handled { principal, outcome, afterwards }
+    }
+
+    /// Whether a user may hear the events of a flow.
+    pub async fn may_hear(&self, identity: Identity, authority: Authority, flow: FlowId) -> Result<bool, Fault> {
+        match authority {
+            Authority::Member => self.ports.store.is_member(flow, identity.user).await.map_err(refuse),
+            Authority::Administrator => Ok(self.person(identity.user).await?.is_some_and(|user| user.admin)),
+        }
+    }
+
+    /// The flows that a user is in.
+    pub async fn flow_ids(&self, user: UserId) -> Result<Vec<FlowId>, Fault> {
+        self.ports.store.flow_ids(user).await.map_err(refuse)
+    }
+
+    /// Whether requests can be served: the store answers.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.ports.store.ping().await
+    }
+
+    async fn carry_out(
+        &self,
+        request: Request,
+        now: Timestamp,
+        afterwards: &mut Option<Afterwards>,
+    ) -> Result<(Option<Principal>, Answer), (Option<Principal>, Fault)> {
+        let Request { proof, bound, authority, origin, command } = request;
+        // What anybody may do. The connection stays who it was.
+        let command = match command {
+            Command::Register(registration) => return self.register(*registration, now).await.map(granted).map_err(|fault| (bound, fault)),
+            Command::Login { identifier, password, grant } => {
+                return self.log_in(&identifier, &password, grant, now).await.map(granted).map_err(|fault| (bound, fault));
+            }
+            Command::Refresh { token } => return self.refresh(&token, now).await.map(granted).map_err(|fault| (bound, fault)),
+            Command::Recover { known } => {
+                *afterwards = Some(self.recover(known, now));
+                return Ok((bound, Answer::RecoveryAccepted));
+            }
+            Command::ResetPassword { token, password } => {
+                return self.reset_password(&token, &password, now).await.map(|answer| (bound, answer)).map_err(|fault| (bound, fault));
+            }
+            Command::DeleteAccount { login, password } => {
+                return self.delete_account(&login, &password, now).await.map(|answer| (None, answer)).map_err(|fault| (bound, fault));
+            }
+            other => other,
+        };
+        let principal = self
+            .authenticate(&proof, bound.as_ref(), now)
+            .await
+            .and_then(|principal| principal.ok_or(Fault::Unauthenticated))
+            .map_err(|fault| (None, fault))?;
+        if let Command::Logout { login } = command {
+            let answer = self.log_out(&principal, login.as_deref(), now).await;
+            return answer.map(|answer| (None, answer)).map_err(|fault| (Some(principal), fault));
+        }
+        let outcome = match command {
+            Command::CreateProfile(profile) => self.create_profile(principal.identity.user, *profile, now).await,
+            command => self.as_user(principal.identity.user, authority, origin, command, now).await,
+        };
+        outcome.map(|answer| (Some(principal), answer)).map_err(|fault| (Some(principal), fault))
+    }
+
+    /// What needs an account with a profile.
+    async fn as_user(&self, caller: UserId, authority: Authority, origin: Option<Origin>, command: Command, now: Timestamp) -> Result<Answer, Fault> {
+        let user = self.person(caller).await?.filter(|user| user.profile).ok_or(Fault::NoProfile)?;
+        if authority == Authority::Administrator && !user.admin {
+            return Err(Fault::NotAdministrator);
+        }
+        let caller = Caller { user, administrator: authority == Authority::Administrator, origin, now };
+        match command {
+            Command::GetUser { who } => self.get_user(&caller, who).await,
+            Command::SearchUsers { query, limit } => self.search_users(&query, limit).await,
+            Command::GetPhoto { of } => self.get_photo(&caller, of).await,
+            Command::OpenChat { with } => self.open_chat(&caller, with).await,
+            Command::CreateFlow(flow) => self.create_flow(&caller, *flow).await,
+            Command::DeleteFlow { flow, kinds } => self.delete_flow(&caller, flow, kinds).await,
+            Command::GetFlow { flow, kinds, members } => self.get_flow(&caller, flow, kinds, members).await,
+            Command::AddMembers { flow, users } => self.add_members(&caller, flow, users).await,
+            Command::RemoveMembers { flow, users } => self.remove_members(&caller, flow, users).await,
+            Command::ListFlows { limit, offset, members } => self.list_flows(&caller, limit, offset, members).await,
+            Command::Send(draft) => self.send(&caller, *draft).await,
+            Command::Edit { message, flow, text } => self.edit(&caller, message, flow, text).await,
+            Command::Delete { messages, flow } => self.delete(&caller, messages, flow).await,
+            Command::History { flow, kinds, window } => self.history(&caller, flow, kinds, window).await,
+            Command::GetChanges { since, flow, limit } => self.get_changes(&caller, since, flow, limit).await,
+            Command::ShowTyping { flow, active } => self.show_typing(&caller, flow, active).await,
+            Command::Register(_)
+            | Command::Login { .. }
+            | Command::Refresh { .. }
+            | Command::Logout { .. }
+            | Command::Recover { .. }
+            | Command::ResetPassword { .. }
+            | Command::DeleteAccount { .. }
+            | Command::CreateProfile(_) => {
+                tracing::error!(command = command.name(), "this command was to be carried out before");
+                Err(Fault::Internal)
+            }
+        }
+    }
+
+    /// A user, at most two seconds old.
+    pub(crate) async fn person(&self, id: UserId) -> Result<Option<Arc<User>>, Fault> {
+        if let Some(user) = self.people.get(&id) {
+            return Ok(Some(user));
+        }
+        let user = self.ports.store.user(id).await.map_err(refuse)?.map(Arc::new);
+        if let Some(user) = &user {
+            self.people.insert(id, user.clone());
+        }
+        Ok(user)
+    }
+
+    /// Drops what is remembered of a user after a change.
+    pub(crate) fn forget(&self, user: UserId) {
+        self.people.invalidate(&user);
+    }
+}
+
+/// Who asks, and in which right.
+pub(crate) struct Caller {
+    pub(crate) user: Arc<User>,
+    pub(crate) administrator: bool,
+    pub(crate) origin: Option<Origin>,
+    pub(crate) now: Timestamp,
+}
+
+fn granted((answer, principal): (Answer, Principal)) -> (Option<Principal>, Answer) {
+    (Some(principal), answer)
+}
+
+/// A store's error as the caller sees it; the cause goes to the log.
+pub(crate) fn refuse(error: StoreError) -> Fault {
+    match error {
+        StoreError::Refused(fault) => fault,
+        StoreError::Unavailable(cause) => {
+            tracing::warn!(%cause, "the store is unavailable");
+            Fault::Unavailable
+        }
+        StoreError::Failed(cause) => {
+            tracing::error!(%cause, "the store failed");
+            Fault::Internal
+        }
+    }
+}
+
+/// A hasher's error as the caller sees it; the cause goes to the log.
+pub(crate) fn refuse_password(error: PasswordError) -> Fault {
+    match error {
+        PasswordError::Busy => Fault::TooMany { retry_after: Duration::from_secs(1) },
+        PasswordError::Failed(cause) => {
+            tracing::error!(%cause, "a password could not be checked");
+            Fault::Internal
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Flows and their members.
+
+use crate::Engine;
+use crate::engine::{Caller, refuse};
+use crate::limits::{BATCH_LIMIT, INFO_LIMIT, NAME_LIMIT, check_name, check_text};
+use crate::ports::{NewFlow, OverviewQuery};
+use std::collections::BTreeSet;
+use tolmach_domain::{Answer, Fault, Flow, FlowId, FlowKind, Kinds, UserId, Who};
+
+impl Engine {
+    pub(crate) async fn open_chat(&self, caller: &Caller, with: Who) -> Result<Answer, Fault> {
+        let other = self.named(caller, with).await?;
+        if other.id == caller.user.id {
+            return Err(Fault::invalid("user", "a chat needs somebody else"));
+        }
+        let (flow, created) = self.ports.store.open_chat(caller.user.id, other.id, caller.origin.clone(), caller.now).await.map_err(refuse)?;
+        Ok(Answer::ChatOpened { flow: flow.id, with: Some(other.person()), created })
+    }
+
+    pub(crate) async fn create_flow(&self, caller: &Caller, flow: tolmach_domain::NewFlow) -> Result<Answer, Fault> {
+        let tolmach_domain::NewFlow { kind, title, info, members, photo } = flow;
+        if kind == FlowKind::Chat {
+            return Err(Fault::WrongKind);
+        }
+        check_name("name", &title, NAME_LIMIT)?;
+        check_text("description", &info, INFO_LIMIT)?;
+        if members.len() > self.policy.members_limit {
+            return Err(Fault::invalid("users", format!("must be at most {}", self.policy.members_limit)));
+        }
+        let photo = self.keep_photo(photo).await?;
+        let new = NewFlow { kind, title, info, owner: caller.user.id, photo: photo.clone(), members };
+        match self.ports.store.create_flow(new, caller.origin.clone(), caller.now).await {
+            Ok(flow) => Ok(Answer::FlowCreated { flow: flow.id, title: flow.title }),
+            Err(error) => {
+                if let Some(photo) = photo {
+                    self.discard_photo(&photo).await;
+                }
+                Err(refuse(error))
+            }
+        }
+    }
+
+    pub(crate) async fn delete_flow(&self, caller: &Caller, flow: FlowId, kinds: Kinds) -> Result<Answer, Fault> {
+        let photo = self.ports.store.flow(flow).await.map_err(refuse)?.and_then(|flow| flow.photo);
+        self.ports.store.delete_flow(flow, caller.user.id, kinds, caller.origin.clone(), caller.now).await.map_err(refuse)?;
+        if let Some(photo) = photo {
+            self.discard_photo(&photo).await;
+        }
+        Ok(Answer::FlowDeleted { flow })
+    }
+
+    pub(crate) async fn get_flow(&self, caller: &Caller, flow: FlowId, kinds: Kinds, members: bool) -> Result<Answer, Fault> {
+        self.visible_flow(caller, flow, kinds).await?;
+        let overview = self.ports.store.overview(flow, caller.user.id, members).await.map_err(refuse)?;
+        Ok(Answer::Flow(Box::new(overview.ok_or(Fault::NoSuchFlow)?)))
+    }
+
+    /// A flow that the caller is in, or any for an administrator.
+    pub(crate) async fn visible_flow(&self, caller: &Caller, flow: FlowId, kinds: Kinds) -> Result<Flow, Fault> {
+        if !caller.administrator && !self.ports.store.is_member(flow, caller.user.id).await.map_err(refuse)? {
+            return Err(Fault::NoSuchFlow);
+        }
+        let flow = self.ports.store.flow(flow).await.map_err(refuse)?.ok_or(Fault::NoSuchFlow)?;
+        if kinds.include(flow.kind) { Ok(flow) } else { Err(Fault::WrongKind) }
+    }
+
+    pub(crate) async fn add_members(&self, caller: &Caller, flow: FlowId, users: Vec<UserId>) -> Result<Answer, Fault> {
+        let users = distinct(users)?;
+        let there = self.ports.store.members(flow).await.map_err(refuse)?.len();
+        if there + users.len() > self.policy.members_limit {
+            return Err(Fault::invalid("users", format!("there may be at most {} members", self.policy.members_limit)));
+        }
+        self.ports.store.add_members(flow, caller.user.id, &users, caller.origin.clone(), caller.now).await.map_err(refuse)?;
+        Ok(Answer::MembersAdded { flow, users })
+    }
+
+    pub(crate) async fn remove_members(&self, caller: &Caller, flow: FlowId, users: Vec<UserId>) -> Result<Answer, Fault> {
+        let users = distinct(users)?;
+        self.ports.store.remove_members(flow, caller.user.id, &users, caller.origin.clone(), caller.now).await.map_err(refuse)?;
+        Ok(Answer::MembersRemoved { flow, users })
+    }
+
+    pub(crate) async fn list_flows(&self, caller: &Caller, limit: Option<u32>, offset: u32, members: bool) -> Result<Answer, Fault> {
+        let query = OverviewQuery { viewer: caller.user.id, all: caller.administrator, limit, offset, members, changed_after: None };
+        self.ports.store.overviews(query).await.map(Answer::Flows).map_err(refuse)
+    }
+}
+
+/// Each user once, ordered; at least one, and not too many.
+fn distinct(users: Vec<UserId>) -> Result<Vec<UserId>, Fault> {
+    if users.is_empty() || users.len() > BATCH_LIMIT {
+        return Err(Fault::invalid("users", format!("must be 1 to {BATCH_LIMIT}")));
+    }
+    Ok(users.into_iter().collect::<BTreeSet<_>>().into_iter().collect())
+}

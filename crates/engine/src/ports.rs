@@ -1,0 +1,501 @@
+//! What the engine needs of the world.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tolmach_domain::{
+    Changes, Content, Event, Fault, Flow, FlowId, FlowKind, Kinds, Message, MessageId, Origin, Overview, Page, Person, PhotoKey, Secret, SessionId,
+    Timestamp, User, UserId, Window,
+};
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// A rule that only the transaction can decide forbids it.
+    #[error(transparent)]
+    Refused(#[from] Fault),
+    /// The store cannot be reached, is full or did not answer in time. Nothing was changed, as far as can be known.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// We are wrong: the store holds or answers what it must not.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+/// The SHA-256 of an opaque token: all of a token that is ever stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenHash(pub [u8; 32]);
+
+/// Users, sessions, flows and messages, durably.
+///
+/// Behaviour that every implementation shares, and that the suite proves:
+///
+/// - **Acknowledged means committed.** A method that changes something returns after its transaction has committed.
+/// - **Committed means published.** The events of a change go to the [`Bus`] that the store was made with: after the commit,
+///   before the method returns, and for one flow in the order of its versions.
+/// - **One order per flow.** Every posted, edited or deleted message takes the next version of its flow, without gaps.
+/// - **Unique moments.** Every change to a message takes a `changed_at` of its own, ascending in commit order, at or after the
+///   `now` that was given.
+/// - Ids ascend and are never used twice, also when what they named is deleted.
+/// - Deleted users are found by id only; deleted flows and their messages are not found at all.
+/// - Logins and e-mail addresses are compared without regard to case, over all of Unicode.
+/// - Nothing is changed by a method that returns an error.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Whether it can answer now.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Finishes what is under way and closes. Later calls are [`StoreError::Unavailable`].
+    async fn close(&self);
+
+    // Users
+
+    /// Makes an account. [`Fault::LoginTaken`] if its login or e-mail is taken (a login also by a deleted account), or its id is.
+    async fn create_user(&self, user: NewUser, now: Timestamp) -> Result<User, StoreError>;
+
+    /// A user, also a deleted one.
+    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
+
+    /// The account with this login or e-mail, unless deleted; the login is preferred.
+    async fn account(&self, key: AccountKey<'_>) -> Result<Option<Account>, StoreError>;
+
+    /// Changes what is `Some`. [`Fault::NoSuchUser`], [`Fault::LoginTaken`].
+    /// A new password ends all sessions: [`tolmach_domain::EventKind::SessionsEnded`].
+    async fn update_user(&self, id: UserId, change: UserChange, now: Timestamp) -> Result<User, StoreError>;
+
+    /// Deletes an account: forgets its password, e-mail and phone, ends its sessions, keeps its login reserved, its
+    /// memberships ([`Fault`]s do not apply: flows go on without it) are removed, its messages stay.
+    async fn delete_user(&self, id: UserId, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Users that are not deleted whose login contains `query` without regard to case, sorted by login.
+    async fn search_users(&self, query: &str, limit: u32) -> Result<Vec<User>, StoreError>;
+
+    /// Users that are not deleted with an id above `after`, ordered by id.
+    async fn list_users(&self, after: Option<UserId>, limit: u32) -> Result<Vec<User>, StoreError>;
+
+    // Sessions
+
+    /// Opens a session.
+    async fn open_session(&self, session: NewSession) -> Result<SessionId, StoreError>;
+
+    /// The session with this opaque token; ended and expired ones too.
+    async fn session_by_token(&self, token: TokenHash) -> Result<Option<Session>, StoreError>;
+
+    /// The session; ended and expired ones too.
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+
+    /// Moves the moment when a session expires.
+    async fn renew_session(&self, id: SessionId, expires_at: Timestamp) -> Result<(), StoreError>;
+
+    /// Spends a refresh token and puts the next one in its place. Spending a spent one ends its session.
+    async fn rotate_refresh(&self, spent: TokenHash, next: TokenHash, now: Timestamp, expires_at: Timestamp) -> Result<Rotation, StoreError>;
+
+    /// Ends a session, if it has not ended yet.
+    async fn end_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Keeps a recovery token of a user. Earlier ones of that user are forgotten.
+    async fn put_recovery(&self, token: TokenHash, user: UserId, expires_at: Timestamp) -> Result<(), StoreError>;
+
+    /// Spends a recovery token: sets the password and ends all sessions. `None` if it is unknown, spent or expired.
+    async fn recover(&self, token: TokenHash, password_hash: String, now: Timestamp) -> Result<Option<UserId>, StoreError>;
+
+    /// Whether a recovery token could be spent now.
+    async fn recovery(&self, token: TokenHash, now: Timestamp) -> Result<bool, StoreError>;
+
+    // Flows
+
+    /// The chat of two users and whether it was made just now. `by` becomes the owner of a new one. [`Fault::NoSuchUser`].
+    async fn open_chat(&self, by: UserId, with: UserId, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError>;
+
+    /// Makes a group or channel; the owner is a member. [`Fault::NoSuchUser`] if one of the members is absent or deleted.
+    async fn create_flow(&self, flow: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<Flow, StoreError>;
+
+    /// A flow.
+    async fn flow(&self, id: FlowId) -> Result<Option<Flow>, StoreError>;
+
+    /// Whether the flow exists and the user is in it.
+    async fn is_member(&self, flow: FlowId, user: UserId) -> Result<bool, StoreError>;
+
+    /// The members of a flow, ordered by id; nobody if there is no such flow.
+    async fn members(&self, flow: FlowId) -> Result<Vec<User>, StoreError>;
+
+    /// One flow as `viewer` sees it, who need not be a member.
+    async fn overview(&self, flow: FlowId, viewer: UserId, members: bool) -> Result<Option<Overview>, StoreError>;
+
+    /// Flows with what a list shows of them, newest activity (`changed_at`) first, then higher id first.
+    async fn overviews(&self, query: OverviewQuery) -> Result<Vec<Overview>, StoreError>;
+
+    /// The ids of all flows that a user is in.
+    async fn flow_ids(&self, user: UserId) -> Result<Vec<FlowId>, StoreError>;
+
+    /// Adds members, all or nobody. [`Fault::NoSuchFlow`] if `by` is not in it, [`Fault::WrongKind`] for a chat,
+    /// [`Fault::NotOwner`], [`Fault::NoSuchUser`], [`Fault::AlreadyMember`].
+    async fn add_members(&self, flow: FlowId, by: UserId, users: &[UserId], origin: Option<Origin>, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Removes members, all or nobody. [`Fault::NoSuchFlow`] if `by` is not in it, [`Fault::WrongKind`] for a chat,
+    /// [`Fault::NotOwner`], [`Fault::NotMember`], [`Fault::Invalid`] if the owner is among them.
+    async fn remove_members(&self, flow: FlowId, by: UserId, users: &[UserId], origin: Option<Origin>, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Deletes a flow with its messages. [`Fault::NoSuchFlow`] if `by` is not in it, [`Fault::WrongKind`], [`Fault::NotOwner`].
+    async fn delete_flow(&self, flow: FlowId, by: UserId, kinds: Kinds, origin: Option<Origin>, now: Timestamp) -> Result<(), StoreError>;
+
+    // Messages
+
+    /// Posts a message. [`Fault::NoSuchFlow`] if the author is not in the flow (and does not write as administrator),
+    /// [`Fault::WrongKind`], [`Fault::NotOwner`] in a channel of somebody else, [`Fault::NoSuchMessage`] if it replies to
+    /// a message that is not in the flow. The flag tells that the author's key was used within [`KEY_WINDOW`]: the first
+    /// message is returned, and nothing is stored or published.
+    async fn post(&self, message: NewMessage, now: Timestamp) -> Result<(Message, bool), StoreError>;
+
+    /// Replaces a message's text. [`Fault::NoSuchMessage`] if it is absent, deleted, not in `flow`, or in a flow that `by` is
+    /// not in (and does not act as administrator); [`Fault::NotAuthor`].
+    async fn edit(&self, edit: EditMessage, now: Timestamp) -> Result<Message, StoreError>;
+
+    /// Deletes those of the messages that may be deleted, in one transaction; see [`Deleted`].
+    async fn delete(&self, deletion: DeleteMessages, now: Timestamp) -> Result<Deleted, StoreError>;
+
+    /// Messages of a flow, oldest first, without the deleted ones, at most `limit` of them (the newest for
+    /// [`Window::All`], the oldest for [`Window::Unread`]). `Unread` is what `viewer` has not read: others' messages after
+    /// the read mark, which then moves to the last one returned. An absent flow is [`Fault::NoSuchFlow`]; membership is the
+    /// caller's concern.
+    async fn history(&self, flow: FlowId, viewer: UserId, window: Window, limit: u32) -> Result<Page, StoreError>;
+
+    /// What changed strictly after `since` in the flows of `user`, or in one of them; see [`Changes`].
+    async fn changes(&self, user: UserId, since: Timestamp, flow: Option<FlowId>, limit: u32) -> Result<Changes, StoreError>;
+
+    /// Messages of a flow changed after `after`, ordered by version, deleted ones too: what repairs a gap.
+    async fn since(&self, flow: FlowId, after: tolmach_domain::Version, limit: u32) -> Result<Vec<Message>, StoreError>;
+}
+
+/// For how long a repeated key of the same author stores nothing.
+pub const KEY_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Names an account to log in to.
+#[derive(Debug, Clone, Copy)]
+pub enum AccountKey<'a> {
+    /// By login.
+    Login(&'a str),
+    /// By e-mail address.
+    Email(&'a str),
+    /// By login, else by e-mail address.
+    Either(&'a str),
+}
+
+/// A user with what proves a password.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The user.
+    pub user: User,
+    /// A bcrypt hash; `None` for an account whose tokens are minted elsewhere.
+    pub password_hash: Option<String>,
+}
+
+/// An account to make.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// A chosen id, for a token that was minted elsewhere.
+    pub id: Option<UserId>,
+    /// See [`User::login`].
+    pub login: String,
+    /// See [`User::username`].
+    pub username: String,
+    /// See [`User::name`].
+    pub name: String,
+    /// See [`User::email`].
+    pub email: Option<String>,
+    /// See [`User::phone`].
+    pub phone: Option<String>,
+    /// See [`User::bio`].
+    pub bio: String,
+    /// See [`User::avatar`].
+    pub avatar: Option<String>,
+    /// See [`User::photo`].
+    pub photo: Option<PhotoKey>,
+    /// See [`User::bot`].
+    pub bot: bool,
+    /// See [`User::admin`].
+    pub admin: bool,
+    /// See [`User::business`].
+    pub business: bool,
+    /// See [`User::profile`].
+    pub profile: bool,
+    /// See [`Account::password_hash`].
+    pub password_hash: Option<String>,
+}
+
+/// What to change of a user: what is `Some`.
+#[derive(Debug, Clone, Default)]
+pub struct UserChange {
+    /// See [`User::login`].
+    pub login: Option<String>,
+    /// See [`User::username`].
+    pub username: Option<String>,
+    /// See [`User::name`].
+    pub name: Option<String>,
+    /// See [`User::email`].
+    pub email: Option<String>,
+    /// See [`User::bio`].
+    pub bio: Option<String>,
+    /// See [`User::photo`].
+    pub photo: Option<PhotoKey>,
+    /// See [`User::admin`].
+    pub admin: Option<bool>,
+    /// See [`User::business`].
+    pub business: Option<bool>,
+    /// See [`User::profile`].
+    pub profile: Option<bool>,
+    /// See [`Account::password_hash`].
+    pub password_hash: Option<String>,
+}
+
+/// A session to open.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// Whose.
+    pub user: UserId,
+    /// Its opaque token.
+    pub token: Option<TokenHash>,
+    /// Its first refresh token.
+    pub refresh: Option<TokenHash>,
+    /// When it is opened.
+    pub now: Timestamp,
+    /// When it expires unless renewed.
+    pub expires_at: Timestamp,
+}
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Which.
+    pub id: SessionId,
+    /// Whose.
+    pub user: UserId,
+    /// When it expires.
+    pub expires_at: Timestamp,
+    /// When it was ended before that.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// What spending a refresh token came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotation {
+    /// It was spent; the session goes on.
+    Rotated {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        session: SessionId,
+    },
+    /// It had been spent before: somebody copied it, and its session was ended.
+    Reused,
+    /// It is unknown, expired, or its session has ended.
+    Unknown,
+}
+
+/// A group or channel to make.
+#[derive(Debug, Clone)]
+pub struct NewFlow {
+    /// Its kind, not [`FlowKind::Chat`].
+    pub kind: FlowKind,
+    /// Its title.
+    pub title: String,
+    /// Its description.
+    pub info: String,
+    /// Its owner.
+    pub owner: UserId,
+    /// Its photo.
+    pub photo: Option<PhotoKey>,
+    /// Its members; the owner is added, repetitions are not.
+    pub members: Vec<UserId>,
+}
+
+/// Which flows to list.
+#[derive(Debug, Clone)]
+pub struct OverviewQuery {
+    /// Who looks: decides the read mark.
+    pub viewer: UserId,
+    /// Every flow, not only the viewer's.
+    pub all: bool,
+    /// At most this many.
+    pub limit: Option<u32>,
+    /// Skip this many.
+    pub offset: u32,
+    /// Whether the members of groups and channels are wanted too.
+    pub members: bool,
+    /// Only flows changed strictly after this moment.
+    pub changed_after: Option<Timestamp>,
+}
+
+/// A message to post.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// Where.
+    pub flow: FlowId,
+    /// The kinds of flow that may be meant.
+    pub kinds: Kinds,
+    /// By whom.
+    pub author: Person,
+    /// Written as administrator: membership is not needed.
+    pub administrator: bool,
+    /// What it says.
+    pub content: Content,
+    /// See [`tolmach_domain::Draft::key`].
+    pub key: Option<String>,
+    /// Which request.
+    pub origin: Option<Origin>,
+}
+
+/// A message's new text.
+#[derive(Debug, Clone)]
+pub struct EditMessage {
+    /// Which.
+    pub message: MessageId,
+    /// Where it must be.
+    pub flow: Option<FlowId>,
+    /// By whom.
+    pub by: UserId,
+    /// Acting as administrator: membership is not needed, authorship is.
+    pub administrator: bool,
+    /// The new text.
+    pub text: String,
+    /// Which request.
+    pub origin: Option<Origin>,
+}
+
+/// Messages to delete.
+#[derive(Debug, Clone)]
+pub struct DeleteMessages {
+    /// Which, in this order; naming one twice changes nothing.
+    pub messages: Vec<MessageId>,
+    /// Where they must be.
+    pub flow: Option<FlowId>,
+    /// By whom.
+    pub by: UserId,
+    /// Acting as administrator: neither membership nor authorship is needed.
+    pub administrator: bool,
+    /// Which request.
+    pub origin: Option<Origin>,
+}
+
+/// What became of [`DeleteMessages`]. One event a flow is published.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Deleted {
+    /// Deleted, in the order asked.
+    pub deleted: Vec<MessageId>,
+    /// Left because it is somebody else's, in a flow that the caller is in.
+    pub not_author: Vec<MessageId>,
+    /// Left because it is absent, deleted before, elsewhere, or in a flow that the caller is not in.
+    pub absent: Vec<MessageId>,
+}
+
+/// Carries events to every node.
+///
+/// - Events of one flow arrive on every subscription in the order in which they were published.
+/// - Publishing waits for room when listeners lag: nothing is dropped within a process.
+#[async_trait]
+pub trait Bus: Send + Sync + 'static {
+    /// Publishes one event.
+    async fn publish(&self, event: Arc<Event>);
+
+    /// Hears everything from now on, split in `shards` parts: the events of a flow always come on the same part, those of no
+    /// flow on the first.
+    fn subscribe(&self, shards: usize) -> Vec<Box<dyn Subscription>>;
+}
+
+/// One part of a subscription to a [`Bus`].
+#[async_trait]
+pub trait Subscription: Send {
+    /// The next event; `None` when the bus is gone. Safe to cancel.
+    async fn next(&mut self) -> Option<Arc<Event>>;
+}
+
+/// Tells the time.
+pub trait Clock: Send + Sync + 'static {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// Gives randomness fit for secrets.
+pub trait Entropy: Send + Sync + 'static {
+    /// Fills the buffer.
+    fn fill(&self, buffer: &mut [u8]);
+}
+
+/// Something outside did not work; the text is for the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PortError(pub String);
+
+/// A message to a person's mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// The address.
+    pub to: String,
+    /// The subject line.
+    pub subject: String,
+    /// Plain text.
+    pub body: String,
+}
+
+/// Sends mail.
+#[async_trait]
+pub trait Mailer: Send + Sync + 'static {
+    /// Hands the mail on; returns once it has been accepted.
+    async fn send(&self, mail: Mail) -> Result<(), PortError>;
+}
+
+/// Keeps photos.
+///
+/// - Keys are lower-case hexadecimal, `/` and `.`.
+/// - What was put can be got until it is deleted; putting again replaces; deleting what is absent is fine.
+#[async_trait]
+pub trait Blobs: Send + Sync + 'static {
+    /// Keeps a blob.
+    async fn put(&self, key: &str, content: Bytes) -> Result<(), PortError>;
+    /// A blob, if there is one.
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, PortError>;
+    /// Forgets a blob.
+    async fn delete(&self, key: &str) -> Result<(), PortError>;
+}
+
+/// Why a password was not hashed or verified.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// Too many are waiting already.
+    #[error("too many passwords are being checked")]
+    Busy,
+    /// The hash is not one, or hashing failed; the text is for the log.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Hashes passwords, slowly on purpose, without blocking anybody.
+#[async_trait]
+pub trait Passwords: Send + Sync + 'static {
+    /// A salted hash.
+    async fn hash(&self, password: &Secret) -> Result<String, PasswordError>;
+    /// Whether the password is the one that was hashed. With `None` it takes as long and is false.
+    async fn verify(&self, password: &Secret, hash: Option<&str>) -> Result<bool, PasswordError>;
+}
+
+/// What an access token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessClaims {
+    /// Whose.
+    pub user: UserId,
+    /// The session that it belongs to; `None` when it was minted elsewhere.
+    pub session: Option<SessionId>,
+    /// When it was made.
+    pub issued_at: Timestamp,
+    /// When it expires.
+    pub expires_at: Timestamp,
+}
+
+/// Signs and verifies access tokens.
+pub trait Signer: Send + Sync + 'static {
+    /// A signed token, unique by `nonce`.
+    fn sign(&self, claims: &AccessClaims, nonce: [u8; 16]) -> Result<Secret, PortError>;
+    /// What a token says, if its signature is good and it has not expired at `now`.
+    fn verify(&self, token: &Secret, now: Timestamp) -> Option<AccessClaims>;
+}
