@@ -43,7 +43,7 @@ pub struct Flow {
     pub id: FlowId,
     /// Its kind; never changes.
     pub kind: FlowKind,
-    /// Its title; empty for a chat, which is named after the other member.
+    /// Its title; empty for a chat, which is named after the other member, unless a wire gave its name and not its members.
     pub title: String,
     /// Its description.
     pub info: String,
@@ -76,7 +76,8 @@ pub struct Overview {
 }
 
 impl Overview {
-    /// What the flow is called for `viewer`: a chat is named after the other member, by `name_of`.
+    /// What the flow is called for `viewer`: a chat is named after the other member, by `name_of`; where the wire that it
+    /// was read from names no members, its title stands in.
     pub fn title_for(&self, viewer: UserId, name_of: impl Fn(&User) -> &str) -> String {
         match self.flow.kind {
             FlowKind::Chat => self
@@ -84,8 +85,7 @@ impl Overview {
                 .iter()
                 .find(|member| member.id != viewer)
                 .or(self.members.first())
-                .map(|member| name_of(member).to_owned())
-                .unwrap_or_default(),
+                .map_or_else(|| self.flow.title.clone(), |member| name_of(member).to_owned()),
             FlowKind::Group | FlowKind::Channel => self.flow.title.clone(),
         }
     }
