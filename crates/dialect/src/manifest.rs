@@ -47,14 +47,16 @@ pub enum Transport {
 /// Bounds on what a peer may send. An operator can lower or raise them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest frame or body, in bytes.
+    /// The largest WebSocket message or raw value, in bytes.
     pub frame: usize,
+    /// The largest HTTP body, in bytes.
+    pub body: usize,
 }
 
 impl Default for Limits {
-    /// Frames of 1 MiB.
+    /// Frames and bodies of 1 MiB.
     fn default() -> Self {
-        Self { frame: 1 << 20 }
+        Self { frame: 1 << 20, body: 1 << 20 }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What one connection remembers.
 
 use crate::{Close, Frame, Line, Loss, Notice, Revision, Violation};
-use tolmach_domain::{ConnectionId, FlowId, Timestamp, UserId};
+use tolmach_domain::{ConnectionId, FlowId, Identity, Timestamp, UserId};
 
 /// What is known of a connection before its first line.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +63,12 @@ pub trait Session: Send {
         let _ = (now, out);
     }
 
+    /// An ask's proof has proven who asks. Called before its command is carried out, so that the connection hears what
+    /// happens from then on: [`Session::interest`] is looked at in between.
+    fn identified(&mut self, identity: Identity) {
+        let _ = identity;
+    }
+
     /// Turns one frame into lines.
     ///
     /// - A whole frame or nothing: on a violation, `out` is as it was.
@@ -75,7 +81,7 @@ pub trait Session: Send {
     /// - On a loss, `out` is as it was.
     fn encode(&mut self, now: Timestamp, line: &Line, out: &mut Vec<Frame>) -> Result<(), Loss>;
 
-    /// Whose events this connection wants now. Looked at after the greeting and after each frame and reply.
+    /// Whose events this connection wants now. Looked at after each identification and each reply.
     fn interest(&self) -> Interest {
         Interest::Nothing
     }

@@ -20,7 +20,9 @@ const RENEW_AFTER: u32 = 24;
 
 impl Engine {
     /// Who a proof proves the caller to be; `bound` is who the connection has proven to be before.
-    pub(crate) async fn authenticate(&self, proof: &Proof, bound: Option<&Principal>, now: Timestamp) -> Result<Option<Principal>, Fault> {
+    /// [`Fault::Unauthenticated`] when it proves nothing, `None` when nothing was offered.
+    pub async fn authenticate(&self, proof: &Proof, bound: Option<&Principal>) -> Result<Option<Principal>, Fault> {
+        let now = self.now();
         match proof {
             Proof::Nothing => Ok(None),
             Proof::Connection => match bound {

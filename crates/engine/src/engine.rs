@@ -1,4 +1,4 @@
-//! The one way in: a request is authenticated, permitted and carried out.
+//! The one way in: a request is permitted and carried out.
 
 use crate::ports::{Blobs, Bus, Clock, Entropy, Mailer, PasswordError, Passwords, Signer, Store, StoreError, TokenHash};
 use crate::{Policy, Principal};
@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tolmach_domain::{Answer, Authority, Command, Fault, FlowId, Identity, Origin, Proof, SessionId, Timestamp, User, UserId};
+use tolmach_domain::{Answer, Authority, Command, Fault, FlowId, Identity, Origin, SessionId, Timestamp, User, UserId};
 
 /// Everything the engine needs of the world.
 #[derive(Clone)]
@@ -30,13 +30,11 @@ pub struct Ports {
     pub signer: Arc<dyn Signer>,
 }
 
-/// One request.
+/// One request of a caller who has been authenticated.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// How the caller proves who it is.
-    pub proof: Proof,
-    /// Who the connection has proven to be before.
-    pub bound: Option<Principal>,
+    /// Who asks: what [`Engine::authenticate`] came to.
+    pub caller: Option<Principal>,
     /// In which right it asks.
     pub authority: Authority,
     /// What the events of it carry along.
@@ -50,7 +48,7 @@ pub type Afterwards = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What came of a [`Request`].
 pub struct Handled {
-    /// Who the caller is now: proven by the proof, or by the login that was granted; nobody after a logout.
+    /// Who the caller is now: who asked, or who logged in; nobody after a logout that was granted.
     pub principal: Option<Principal>,
     /// The answer, or why not.
     pub outcome: Result<Answer, Fault>,
@@ -94,13 +92,14 @@ impl Engine {
         self.ports.clock.now()
     }
 
-    /// Authenticates, permits and carries out a request.
-    pub async fn handle(&self, request: Request) -> Handled {
+    /// Permits and carries out a request.
+    pub async fn execute(&self, request: Request) -> Handled {
         let now = self.now();
         let mut afterwards = None;
+        let caller = request.caller;
         let (principal, outcome) = match self.carry_out(request, now, &mut afterwards).await {
             Ok((principal, answer)) => (principal, Ok(answer)),
-            Err((principal, fault)) => (principal, Err(fault)),
+            Err(fault) => (caller, Err(fault)),
         };
         Handled { principal, outcome, afterwards }
     }
@@ -128,41 +127,28 @@ impl Engine {
         request: Request,
         now: Timestamp,
         afterwards: &mut Option<Afterwards>,
-    ) -> Result<(Option<Principal>, Answer), (Option<Principal>, Fault)> {
-        let Request { proof, bound, authority, origin, command } = request;
-        // What anybody may do. The connection stays who it was.
+    ) -> Result<(Option<Principal>, Answer), Fault> {
+        let Request { caller, authority, origin, command } = request;
+        // What anybody may do.
         let command = match command {
-            Command::Register(registration) => return self.register(*registration, now).await.map(granted).map_err(|fault| (bound, fault)),
-            Command::Login { identifier, password, grant } => {
-                return self.log_in(&identifier, &password, grant, now).await.map(granted).map_err(|fault| (bound, fault));
-            }
-            Command::Refresh { token } => return self.refresh(&token, now).await.map(granted).map_err(|fault| (bound, fault)),
+            Command::Register(registration) => return self.register(*registration, now).await.map(granted),
+            Command::Login { identifier, password, grant } => return self.log_in(&identifier, &password, grant, now).await.map(granted),
+            Command::Refresh { token } => return self.refresh(&token, now).await.map(granted),
             Command::Recover { known } => {
                 *afterwards = Some(self.recover(known, now));
-                return Ok((bound, Answer::RecoveryAccepted));
+                return Ok((caller, Answer::RecoveryAccepted));
             }
-            Command::ResetPassword { token, password } => {
-                return self.reset_password(&token, &password, now).await.map(|answer| (bound, answer)).map_err(|fault| (bound, fault));
-            }
-            Command::DeleteAccount { login, password } => {
-                return self.delete_account(&login, &password, now).await.map(|answer| (None, answer)).map_err(|fault| (bound, fault));
-            }
+            Command::ResetPassword { token, password } => return Ok((caller, self.reset_password(&token, &password, now).await?)),
+            Command::DeleteAccount { login, password } => return Ok((None, self.delete_account(&login, &password, now).await?)),
             other => other,
         };
-        let principal = self
-            .authenticate(&proof, bound.as_ref(), now)
-            .await
-            .and_then(|principal| principal.ok_or(Fault::Unauthenticated))
-            .map_err(|fault| (None, fault))?;
-        if let Command::Logout { login } = command {
-            let answer = self.log_out(&principal, login.as_deref(), now).await;
-            return answer.map(|answer| (None, answer)).map_err(|fault| (Some(principal), fault));
-        }
-        let outcome = match command {
-            Command::CreateProfile(profile) => self.create_profile(principal.identity.user, *profile, now).await,
-            command => self.as_user(principal.identity.user, authority, origin, command, now).await,
+        let caller = caller.ok_or(Fault::Unauthenticated)?;
+        let answer = match command {
+            Command::Logout { login } => return Ok((None, self.log_out(&caller, login.as_deref(), now).await?)),
+            Command::CreateProfile(profile) => self.create_profile(caller.identity.user, *profile, now).await?,
+            command => self.as_user(caller.identity.user, authority, origin, command, now).await?,
         };
-        outcome.map(|answer| (Some(principal), answer)).map_err(|fault| (Some(principal), fault))
+        Ok((Some(caller), answer))
     }
 
     /// What needs an account with a profile.

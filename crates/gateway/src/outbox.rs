@@ -1,0 +1,175 @@
+//! What waits for one connection: a queue bounded in bytes, and the order to close.
+
+use crate::broadcast::Broadcast;
+use futures_util::task::AtomicWaker;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use tolmach_dialect::Close;
+
+/// What waits for one connection. Filled by the hub, emptied by the connection's task.
+pub(crate) struct Outbox {
+    inner: Mutex<Inner>,
+    waker: AtomicWaker,
+    /// The most bytes that may wait.
+    bound: usize,
+}
+
+#[derive(Default)]
+struct Inner {
+    queue: Vec<Arc<Broadcast>>,
+    bytes: usize,
+    order: Option<Order>,
+}
+
+/// Why a connection is to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The gateway shuts down.
+    GoAway,
+    /// More waited than the bound allows: the peer reads too slowly.
+    SlowReader,
+    /// As this says.
+    Close(Close),
+}
+
+impl Outbox {
+    pub(crate) fn new(bound: usize) -> Self {
+        Self { inner: Mutex::default(), waker: AtomicWaker::new(), bound }
+    }
+
+    /// Adds a broadcast. Past the bound everything that waits is dropped and the connection is told to end: what it missed
+    /// is in the history.
+    pub(crate) fn push(&self, broadcast: &Arc<Broadcast>) {
+        let mut inner = self.lock();
+        if inner.order.is_some() {
+            return;
+        }
+        inner.bytes += broadcast.size();
+        if inner.bytes > self.bound && !inner.queue.is_empty() {
+            inner.queue = Vec::new();
+            inner.order = Some(Order::SlowReader);
+        } else {
+            inner.queue.push(broadcast.clone());
+        }
+        let first = inner.queue.len() <= 1;
+        drop(inner);
+        // The task takes everything at once, so it needs waking only when there was nothing.
+        if first {
+            self.waker.wake();
+        }
+    }
+
+    /// Tells the connection to end once what waits has been written. The first order stands.
+    pub(crate) fn order(&self, order: Order) {
+        self.lock().order.get_or_insert(order);
+        self.waker.wake();
+    }
+
+    /// Waits until something waits or an order stands, and moves what waits into `taken`, which must be empty.
+    pub(crate) async fn take(&self, taken: &mut Vec<Arc<Broadcast>>) -> Option<Order> {
+        poll_fn(|context| {
+            if let Poll::Ready(order) = self.try_take(taken) {
+                return Poll::Ready(order);
+            }
+            self.waker.register(context.waker());
+            // Something may have come between the look and the registration.
+            self.try_take(taken)
+        })
+        .await
+    }
+
+    /// Waits until the bound was passed. What waits stays.
+    pub(crate) async fn overflow(&self) {
+        poll_fn(|context| {
+            self.waker.register(context.waker());
+            if self.lock().order == Some(Order::SlowReader) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    fn try_take(&self, taken: &mut Vec<Arc<Broadcast>>) -> Poll<Option<Order>> {
+        let mut inner = self.lock();
+        if inner.queue.is_empty() && inner.order.is_none() {
+            return Poll::Pending;
+        }
+        std::mem::swap(&mut inner.queue, taken);
+        inner.bytes = 0;
+        Poll::Ready(inner.order.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing in here panics halfway through a change.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tolmach_domain::{Event, EventKind, Timestamp, UserId};
+
+    fn broadcast() -> Arc<Broadcast> {
+        let user = UserId::new(1).unwrap();
+        Arc::new(Broadcast::new(Arc::new(Event { at: Timestamp::default(), origin: None, kind: EventKind::SessionsEnded { user, session: None } })))
+    }
+
+    #[tokio::test]
+    async fn what_was_pushed_is_taken_in_order_and_at_once() {
+        let outbox = Outbox::new(10_000);
+        let pushed = [broadcast(), broadcast(), broadcast()];
+        pushed.iter().for_each(|broadcast| outbox.push(broadcast));
+        let mut taken = Vec::new();
+        assert_eq!(outbox.take(&mut taken).await, None);
+        assert!(pushed.iter().zip(&taken).all(|(a, b)| Arc::ptr_eq(a, b)) && taken.len() == 3);
+    }
+
+    #[tokio::test]
+    async fn past_the_bound_the_reader_is_slow_and_nothing_is_held() {
+        let outbox = Outbox::new(3 * broadcast().size());
+        for _ in 0..10 {
+            outbox.push(&broadcast());
+        }
+        let mut taken = Vec::new();
+        assert_eq!(outbox.take(&mut taken).await, Some(Order::SlowReader));
+        assert!(taken.is_empty());
+        outbox.overflow().await;
+    }
+
+    #[tokio::test]
+    async fn one_broadcast_larger_than_the_bound_still_passes() {
+        let outbox = Outbox::new(1);
+        outbox.push(&broadcast());
+        let mut taken = Vec::new();
+        assert_eq!(outbox.take(&mut taken).await, None);
+        assert_eq!(taken.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_order_lets_what_waits_out_first_and_the_first_order_stands() {
+        let outbox = Outbox::new(10_000);
+        outbox.push(&broadcast());
+        outbox.order(Order::GoAway);
+        outbox.order(Order::SlowReader);
+        outbox.push(&broadcast());
+        let mut taken = Vec::new();
+        assert_eq!(outbox.take(&mut taken).await, Some(Order::GoAway));
+        assert_eq!(taken.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_waiting_task_is_woken_by_the_first_push() {
+        let outbox = Arc::new(Outbox::new(10_000));
+        let waiting = tokio::spawn({
+            let outbox = outbox.clone();
+            async move {
+                let mut taken = Vec::new();
+                outbox.take(&mut taken).await;
+                taken.len()
+            }
+        });
+        tokio::task::yield_now().await;
+        outbox.push(&broadcast());
+        assert_eq!(waiting.await.unwrap(), 1);
+    }
+}
