@@ -7,7 +7,7 @@ mod authentication;
 mod engine;
 mod flows;
 mod limits;
-// pub mod memory;
+pub mod memory;
 mod messages;
 pub mod ports;
 #[cfg(feature = "suites")]

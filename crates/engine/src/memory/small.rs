@@ -1,0 +1,173 @@
+//! The ports that need a few lines each.
+
+use crate::ports::{AccessClaims, Blobs, Clock, Entropy, Mail, Mailer, PasswordError, Passwords, PortError, Signer};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tolmach_domain::{Secret, SessionId, Timestamp, UserId};
+
+/// A clock that stands still until it is moved.
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    /// A clock that shows `now`.
+    pub fn new(now: Timestamp) -> Self {
+        Self(AtomicI64::new(now.micros()))
+    }
+
+    /// Moves it forward, and says what it shows then.
+    pub fn advance(&self, duration: Duration) -> Timestamp {
+        let now = self.now().after(duration);
+        self.set(now);
+        now
+    }
+
+    /// Sets it, back too.
+    pub fn set(&self, now: Timestamp) {
+        self.0.store(now.micros(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Bytes that look random, never repeat within 2^64 calls of one seed, and are the same in every run: for tests only.
+pub struct SeededEntropy {
+    seed: u64,
+    count: AtomicU64,
+}
+
+impl SeededEntropy {
+    /// A sequence of its own for each seed.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, count: AtomicU64::new(0) }
+    }
+}
+
+impl Entropy for SeededEntropy {
+    fn fill(&self, buffer: &mut [u8]) {
+        for chunk in buffer.chunks_mut(8) {
+            let count = self.count.fetch_add(1, Ordering::Relaxed);
+            // SplitMix64: a bijection of the counter, so no word comes twice.
+            let mut word = self.seed.wrapping_add(count.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            word ^= word >> 31;
+            chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+/// Keeps the mail instead of sending it.
+#[derive(Default)]
+pub struct MemoryMailer(Mutex<Vec<Mail>>);
+
+impl MemoryMailer {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What was sent since the last call, oldest first.
+    pub fn take(&self) -> Vec<Mail> {
+        std::mem::take(&mut *lock(&self.0))
+    }
+}
+
+#[async_trait]
+impl Mailer for MemoryMailer {
+    async fn send(&self, mail: Mail) -> Result<(), PortError> {
+        lock(&self.0).push(mail);
+        Ok(())
+    }
+}
+
+/// Keeps blobs in memory.
+#[derive(Default)]
+pub struct MemoryBlobs(Mutex<BTreeMap<String, Bytes>>);
+
+impl MemoryBlobs {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The keys of all blobs, ordered.
+    pub fn keys(&self) -> Vec<String> {
+        lock(&self.0).keys().cloned().collect()
+    }
+}
+
+#[async_trait]
+impl Blobs for MemoryBlobs {
+    async fn put(&self, key: &str, content: Bytes) -> Result<(), PortError> {
+        lock(&self.0).insert(key.to_owned(), content);
+        Ok(())
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, PortError> {
+        Ok(lock(&self.0).get(key).cloned())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), PortError> {
+        lock(&self.0).remove(key);
+        Ok(())
+    }
+}
+
+/// Not a hash: keeps the password readable. For tests, where bcrypt would take most of the time.
+#[derive(Default)]
+pub struct PlainPasswords;
+
+const PLAIN: &str = "plain:";
+
+#[async_trait]
+impl Passwords for PlainPasswords {
+    async fn hash(&self, password: &Secret) -> Result<String, PasswordError> {
+        Ok(format!("{PLAIN}{}", password.expose()))
+    }
+
+    async fn verify(&self, password: &Secret, hash: Option<&str>) -> Result<bool, PasswordError> {
+        match hash.map(|hash| hash.strip_prefix(PLAIN)) {
+            None => Ok(false),
+            Some(Some(expected)) => Ok(expected == password.expose()),
+            Some(None) => Err(PasswordError::Failed("this hash was not made by PlainPasswords".into())),
+        }
+    }
+}
+
+/// Not a signature: anybody can write such a token. For tests.
+///
+/// A token is `plain.user.session.issued.expires.nonce`, session 0 for none, moments in microseconds, the nonce in hexadecimal.
+#[derive(Default)]
+pub struct PlainSigner;
+
+impl Signer for PlainSigner {
+    fn sign(&self, claims: &AccessClaims, nonce: [u8; 16]) -> Result<Secret, PortError> {
+        let session = claims.session.map_or(0, SessionId::get);
+        let (issued_at, expires_at) = (claims.issued_at.micros(), claims.expires_at.micros());
+        Ok(Secret::new(format!("plain.{}.{session}.{issued_at}.{expires_at}.{:032x}", claims.user, u128::from_be_bytes(nonce))))
+    }
+
+    fn verify(&self, token: &Secret, now: Timestamp) -> Option<AccessClaims> {
+        let mut parts = token.expose().strip_prefix("plain.")?.split('.').map(str::parse::<i64>);
+        let mut number = || parts.next()?.ok();
+        let user = UserId::new(number()?).ok()?;
+        let session = match number()? {
+            0 => None,
+            session => Some(SessionId::new(session).ok()?),
+        };
+        let (issued_at, expires_at) = (Timestamp::from_micros(number()?), Timestamp::from_micros(number()?));
+        (now < expires_at).then_some(AccessClaims { user, session, issued_at, expires_at })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
