@@ -232,7 +232,10 @@ fn chat(viewer: Option<UserId>, overview: &Overview) -> wire::Chat<'_> {
     let flow = &overview.flow;
     let chat_name = match viewer {
         Some(viewer) => overview.title_for(viewer, |member| &member.username).into(),
-        // Translated from a wire that does not say who asks; a flow so read carries its name.
+        // Translated from a wire that does not say who asks: which member is the other one is not known.
+        None if flow.title.is_empty() => {
+            overview.members.iter().map(|member| member.username.as_str()).collect::<Vec<_>>().join(", ").into()
+        }
         None => Cow::Borrowed(flow.title.as_str()),
     };
     let chat_type = match flow.kind {
