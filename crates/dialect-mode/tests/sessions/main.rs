@@ -21,7 +21,7 @@ fn opening() -> Opening<'static> {
 }
 
 fn session(side: Side) -> Box<dyn Session> {
-    Mode.open(&opening(), side).ok().expect("this dialect refuses no opening")
+    Mode.open(&opening(), side).expect("this dialect refuses no opening")
 }
 
 fn server() -> Box<dyn Session> {

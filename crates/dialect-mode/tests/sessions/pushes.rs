@@ -130,7 +130,7 @@ fn its_own_message_is_not_pushed_to_a_connection() {
 #[test]
 fn an_operator_can_switch_pushes_off() {
     let opening = Opening { settings: Settings { push: false, ..Settings::default() }, ..opening() };
-    let mut server = Mode.open(&opening, Side::Server).ok().expect("this dialect refuses no opening");
+    let mut server = Mode.open(&opening, Side::Server).expect("this dialect refuses no opening");
     exchange(&mut *server, &chats("one"), Some(identity(1)), no_chats());
     assert_eq!(server.interest(), Interest::Nothing);
     assert_eq!(server.delivery(&posted()), Delivery::Skip);

@@ -332,7 +332,7 @@ fn misbehaviour_is_answered_in_the_form_of_its_timestamp() {
 #[test]
 fn the_depth_is_the_operators() {
     let opening = Opening { settings: Settings { depth: 2, ..Settings::default() }, ..crate::opening() };
-    let mut server = Mode.open(&opening, Side::Server).ok().expect("this dialect refuses no opening");
+    let mut server = Mode.open(&opening, Side::Server).expect("this dialect refuses no opening");
     ask_text(&mut *server, r#"{"mode":"getChats","token":"t","x":[]}"#);
     let deeper = Frame::text(r#"{"mode":"getChats","token":"t","x":[[]]}"#);
     assert_eq!(server.decode(*NOW, &deeper, &mut Vec::new()).expect_err("too deep").kind, ViolationKind::Shape);
