@@ -92,6 +92,11 @@ impl Engine {
         self.ports.clock.now()
     }
 
+    /// Fills a buffer with randomness.
+    pub fn fill(&self, buffer: &mut [u8]) {
+        self.ports.entropy.fill(buffer);
+    }
+
     /// Permits and carries out a request.
     pub async fn execute(&self, request: Request) -> Handled {
         let now = self.now();

@@ -88,13 +88,18 @@ impl Hub {
             }
         };
         let mut users = lock(&self.users[index]);
-        let Some(entry) = users.get_mut(&user).and_then(|listeners| listeners.iter_mut().find(|entry| entry.listener.id == listener.id)) else {
+        let Some(entry) = users.get_mut(&user).and_then(|listeners| listeners.iter_mut().find(|entry| entry.listener.id == listener.id))
+        else {
             return Ok(());
         };
         let mut flows: HashSet<FlowId> = flows.into_iter().collect();
         if let Follow::Loading(changes) = std::mem::replace(&mut entry.follow, Follow::Yes) {
             for (flow, came) in changes {
-                if came { flows.insert(flow) } else { flows.remove(&flow) };
+                if came {
+                    flows.insert(flow)
+                } else {
+                    flows.remove(&flow)
+                };
             }
         }
         for flow in flows {
@@ -130,6 +135,7 @@ impl Hub {
     /// Hears one part of the bus until it is gone.
     pub(crate) async fn dispatch(self: Arc<Self>, mut subscription: Box<dyn Subscription>) {
         while let Some(event) = subscription.next().await {
+            crate::metrics::event(event.name());
             self.deliver(event);
         }
     }

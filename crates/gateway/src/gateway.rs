@@ -1,0 +1,89 @@
+//! What every connection shares, and how an ask is carried out.
+
+use crate::doors::{Doors, Entry};
+use crate::hub::Hub;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio_util::task::TaskTracker;
+use tolmach_dialect::{Ask, Reply};
+use tolmach_domain::{ConnectionId, Fault, Origin};
+use tolmach_engine::{Engine, Principal, Request};
+
+/// What every connection shares.
+pub(crate) struct Gateway {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) doors: Doors,
+    pub(crate) bounds: Bounds,
+    pub(crate) metrics: PrometheusHandle,
+    /// Every connection and every piece of background work.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) draining: AtomicBool,
+    /// Random at the start, so that two nodes hardly ever give the same.
+    pub(crate) next_connection: AtomicU64,
+}
+
+/// Bounds on what a peer may do to a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// The largest first frame on a shared door, in bytes.
+    pub(crate) first_frame: usize,
+    /// How long the first frame on a shared door is awaited.
+    pub(crate) first_frame_timeout: Duration,
+    /// Frames a second.
+    pub(crate) rate: std::num::NonZeroU32,
+    /// Frames at once.
+    pub(crate) burst: std::num::NonZeroU32,
+    /// Frames in a row that are not JSON.
+    pub(crate) syntax_errors: u32,
+    /// How often a silent peer is asked for a sign of life.
+    pub(crate) ping: Duration,
+    /// How long it may take to give one, or to accept bytes.
+    pub(crate) timeout: Duration,
+    /// How long a request's head may take.
+    pub(crate) header_timeout: Duration,
+    /// How long a request's body may take.
+    pub(crate) body_timeout: Duration,
+    /// How many requests one HTTP/2 connection may make at once.
+    pub(crate) request_limit: u32,
+}
+
+impl Gateway {
+    pub(crate) fn new_connection(&self) -> ConnectionId {
+        ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Carries out an ask whose proof has been looked at; also who the caller is now.
+    pub(crate) async fn carry_out(
+        &self,
+        entry: &Entry,
+        connection: ConnectionId,
+        caller: Result<Option<Principal>, Fault>,
+        ask: Ask,
+    ) -> (Reply, Option<Principal>) {
+        let started = Instant::now();
+        let Ask { echo, proof: _, authority, tag, command } = ask;
+        let operation = command.name();
+        let (principal, outcome) = match caller {
+            Err(fault) => (None, Err(fault)),
+            Ok(caller) => {
+                let origin = Some(Origin { connection, dialect: entry.id(), tag });
+                let handled = self.engine.execute(Request { caller, authority, origin, command }).await;
+                if let Some(afterwards) = handled.afterwards {
+                    self.tasks.spawn(afterwards);
+                }
+                (handled.principal, handled.outcome)
+            }
+        };
+        let result = outcome.as_ref().map_or_else(Fault::name, |_| "ok");
+        entry.metrics.asked(operation, result, started.elapsed());
+        tracing::debug!(dialect = entry.id(), operation, result, user = principal.map(|it| it.identity.user.get()), "asked");
+        (Reply { echo, identity: principal.map(|principal| principal.identity), outcome }, principal)
+    }
+}

@@ -1,0 +1,355 @@
+//! HTTP requests: the gateway's own pages, dialects that speak HTTP, and WebSocket handshakes.
+
+use crate::connection::{Connection, Presence, serve_shared, websocket_config};
+use crate::doors::{Entry, Place};
+use crate::gateway::Gateway;
+use crate::pages;
+use crate::server::Permit;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::header::{
+    ALLOW, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::ext::Protocol;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tolmach_dialect::{Frame, Line, Opening, Side, Transport};
+
+/// The largest form that the gateway's own pages take, in bytes.
+const FORM_LIMIT: usize = 16 << 10;
+
+/// Answers one request.
+pub(crate) async fn answer(gateway: Arc<Gateway>, place: Permit, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    // A panic is our mistake: it must cost this request, and no other.
+    let response = AssertUnwindSafe(route(gateway, place, request)).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("a request panicked");
+        error(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
+    });
+    Ok(response.map(Full::new))
+}
+
+async fn route(gateway: Arc<Gateway>, place: Permit, request: Request<Incoming>) -> Response<Bytes> {
+    let handshake = Handshake::of(&request);
+    let path = request.uri().path().to_owned();
+    if handshake.is_none()
+        && let Some(response) = own_page(&gateway, &path, request.method())
+    {
+        return response;
+    }
+    if path == "/readyz" && handshake.is_none() {
+        return ready(&gateway).await;
+    }
+    if path == "/recover" && handshake.is_none() {
+        return match collect(&gateway, request, FORM_LIMIT).await {
+            Ok(request) => pages::recover::recover(&gateway.engine, request).await,
+            Err(response) => response,
+        };
+    }
+    match (gateway.doors.find(&path), handshake) {
+        (Place::Dialect(entry, _), Some(handshake)) => {
+            let entry = entry.clone();
+            match handshake {
+                Ok(handshake) => upgrade(gateway, place, entry, handshake, request).await,
+                Err(response) => *response,
+            }
+        }
+        (Place::Dialect(entry, Transport::Http), None) => {
+            let entry = entry.clone();
+            match collect(&gateway, request, entry.body_limit).await {
+                Ok(request) => exchange(&gateway, &entry, request).await,
+                Err(response) => response,
+            }
+        }
+        (Place::Shared, Some(handshake)) => match handshake {
+            Ok(handshake) => upgrade_shared(gateway, place, handshake, request),
+            Err(response) => *response,
+        },
+        (Place::Dialect(_, Transport::WebSocket) | Place::Shared, None) => upgrade_required(),
+        (Place::Nowhere, _) => error(StatusCode::NOT_FOUND, "there is nothing at this path; `tolmach dialects` lists what is served where"),
+    }
+}
+
+/// The pages that are the gateway's own.
+fn own_page(gateway: &Gateway, path: &str, method: &Method) -> Option<Response<Bytes>> {
+    let respond = match path {
+        "/healthz" => text(StatusCode::OK, "text/plain; charset=utf-8", "ok\n"),
+        "/metrics" => text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", gateway.metrics.render()),
+        path => {
+            let document = gateway.doors.document(path)?;
+            text(StatusCode::OK, document.media_type, (document.content)())
+        }
+    };
+    if *method != Method::GET && *method != Method::HEAD {
+        let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "this page can only be read");
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return Some(response);
+    }
+    Some(respond)
+}
+
+/// Whether requests can be served: the store answers, and the gateway is not about to stop.
+async fn ready(gateway: &Gateway) -> Response<Bytes> {
+    if gateway.is_draining() {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", "draining\n");
+    }
+    match gateway.engine.ready().await {
+        Ok(()) => text(StatusCode::OK, "text/plain; charset=utf-8", "ready\n"),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            text(StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", "the store does not answer\n")
+        }
+    }
+}
+
+/// One HTTP request of a dialect: a session of one frame each way.
+async fn exchange(gateway: &Gateway, entry: &Arc<Entry>, request: Request<Bytes>) -> Response<Bytes> {
+    let connection = gateway.new_connection();
+    let (parts, body) = request.into_parts();
+    let opening = Opening { request: Some(&parts), first: None, connection, websocket: false, settings: entry.settings };
+    let mut session = match entry.dialect.open(&opening, Side::Server) {
+        Ok(session) => session,
+        Err(refusal) => {
+            entry.metrics.refusals.increment(1);
+            return refusal.response;
+        }
+    };
+    entry.metrics.frames_in.increment(1);
+    entry.metrics.bytes_in.increment(body.len() as u64);
+    let mut frames = Vec::new();
+    let frame = Frame::Request(Request::from_parts(parts, body));
+    let mut lines = Vec::new();
+    match session.decode(gateway.engine.now(), &frame, &mut lines) {
+        Ok(()) => {
+            for line in lines {
+                let Line::Ask(ask) = line else { continue };
+                let caller = gateway.engine.authenticate(&ask.proof, None).await;
+                let (reply, _) = gateway.carry_out(entry, connection, caller, ask).await;
+                if let Err(loss) = session.encode(gateway.engine.now(), &Line::Reply(reply), &mut frames) {
+                    tracing::error!(dialect = entry.id(), %loss, "a reply was lost");
+                }
+            }
+        }
+        Err(violation) => {
+            entry.metrics.violated(violation.kind.name());
+            frames.extend(violation.answer);
+        }
+    }
+    let response = frames.into_iter().find_map(|frame| match frame {
+        Frame::Response(response) => Some(response),
+        _ => None,
+    });
+    let response = response.unwrap_or_else(|| error(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
+    entry.metrics.frames_out.increment(1);
+    entry.metrics.bytes_out.increment(response.body().len() as u64);
+    response
+}
+
+/// Reads a whole body, within its bounds.
+async fn collect(gateway: &Gateway, request: Request<Incoming>, limit: usize) -> Result<Request<Bytes>, Response<Bytes>> {
+    let (parts, body) = request.into_parts();
+    match timeout(gateway.bounds.body_timeout, Limited::new(body, limit).collect()).await {
+        Ok(Ok(body)) => Ok(Request::from_parts(parts, body.to_bytes())),
+        Ok(Err(cause)) if cause.is::<LengthLimitError>() => {
+            let mut response = error(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body may have at most {limit} bytes"));
+            // What the peer goes on to send is not read.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            Err(response)
+        }
+        Ok(Err(_)) => Err(error(StatusCode::BAD_REQUEST, "the body could not be read")),
+        Err(_) => Err(error(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
+    }
+}
+
+/// A WebSocket handshake.
+struct Handshake {
+    /// The value for `Sec-WebSocket-Accept`; `None` over HTTP/2, which needs none.
+    accept: Option<String>,
+}
+
+impl Handshake {
+    /// The handshake that a request starts, if it starts one; or why it is not a valid one.
+    fn of(request: &Request<Incoming>) -> Option<Result<Self, Box<Response<Bytes>>>> {
+        if request.method() == Method::CONNECT {
+            let websocket = request.extensions().get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket");
+            return Some(if websocket {
+                Ok(Self { accept: None })
+            } else {
+                Err(Box::new(error(StatusCode::NOT_IMPLEMENTED, "this is not a proxy")))
+            });
+        }
+        let headers = request.headers();
+        if request.version() != Version::HTTP_11 || request.method() != Method::GET || !names(headers, UPGRADE, "websocket") {
+            return None;
+        }
+        if !names(headers, CONNECTION, "upgrade") {
+            return Some(Err(Box::new(error(StatusCode::BAD_REQUEST, "the Connection header must name Upgrade"))));
+        }
+        if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+            return Some(Err(Box::new(upgrade_required())));
+        }
+        Some(match headers.get(SEC_WEBSOCKET_KEY) {
+            Some(key) => Ok(Self { accept: Some(derive_accept_key(key.as_bytes())) }),
+            None => Err(Box::new(error(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key header is missing"))),
+        })
+    }
+
+    /// The response that accepts it.
+    fn accepted(self, subprotocol: Option<&'static str>) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::new());
+        let headers = response.headers_mut();
+        if let Some(subprotocol) = subprotocol {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+        }
+        if let Some(accept) = self.accept.and_then(|accept| HeaderValue::from_str(&accept).ok()) {
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        }
+        response
+    }
+}
+
+/// Whether a comma-separated header names a token, without regard to case.
+fn names(headers: &HeaderMap, header: http::HeaderName, token: &str) -> bool {
+    let mut tokens = headers.get_all(header).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    tokens.any(|value| value.trim().eq_ignore_ascii_case(token))
+}
+
+/// A WebSocket at a dialect's own door: what the opening asks is answered first, and may refuse it.
+async fn upgrade(
+    gateway: Arc<Gateway>,
+    place: Permit,
+    entry: Arc<Entry>,
+    handshake: Handshake,
+    mut request: Request<Incoming>,
+) -> Response<Bytes> {
+    if gateway.is_draining() {
+        return error(StatusCode::SERVICE_UNAVAILABLE, "the server is going away");
+    }
+    let upgraded = hyper::upgrade::on(&mut request);
+    let parts = plain(request);
+    let connection = gateway.new_connection();
+    let opening = Opening { request: Some(&parts), first: None, connection, websocket: true, settings: entry.settings };
+    let mut session = match entry.dialect.open(&opening, Side::Server) {
+        Ok(session) => session,
+        Err(refusal) => {
+            entry.metrics.refusals.increment(1);
+            return refusal.response;
+        }
+    };
+    let mut lines = Vec::new();
+    session.greet(gateway.engine.now(), &mut lines);
+    let subprotocol = session.subprotocol();
+    let listener = gateway.hub.connect(connection);
+    let mut presence = Presence::new(gateway.clone(), entry.clone(), session, listener);
+    let mut greeting = Vec::new();
+    for line in lines {
+        if let Line::Ask(ask) = line {
+            presence.greeted(ask, &mut greeting).await;
+        }
+    }
+    let refusal = greeting.iter().position(|frame| matches!(frame, Frame::Response(_)));
+    if let Some(index) = refusal
+        && let Frame::Response(response) = greeting.swap_remove(index)
+    {
+        entry.metrics.refusals.increment(1);
+        return response;
+    }
+    let tasks = gateway.tasks.clone();
+    gateway.tasks.spawn(async move {
+        match upgraded.await {
+            // A task of its own holds the socket once; this one would hold it twice.
+            Ok(upgraded) => tasks.spawn(serve(presence, place, upgraded, greeting)),
+            Err(error) => return tracing::debug!(%error, "the peer did not complete the handshake"),
+        };
+    });
+    handshake.accepted(subprotocol)
+}
+
+async fn serve(presence: Presence, _place: Permit, upgraded: hyper::upgrade::Upgraded, greeting: Vec<Frame>) {
+    let config = websocket_config(presence.entry.frame_limit);
+    match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => {
+            let socket =
+                WebSocketStream::from_partially_read(parts.io.into_inner(), parts.read_buf.into(), Role::Server, Some(config)).await;
+            Connection::new(socket, presence).run(greeting, None).await;
+        }
+        Err(upgraded) => {
+            let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+            Connection::new(socket, presence).run(greeting, None).await;
+        }
+    }
+}
+
+/// A WebSocket at a shared door: the first frame decides.
+fn upgrade_shared(gateway: Arc<Gateway>, place: Permit, handshake: Handshake, mut request: Request<Incoming>) -> Response<Bytes> {
+    if gateway.is_draining() {
+        return error(StatusCode::SERVICE_UNAVAILABLE, "the server is going away");
+    }
+    let upgraded = hyper::upgrade::on(&mut request);
+    let parts = plain(request);
+    let (tasks, limit) = (gateway.tasks.clone(), gateway.doors.shared_frame_limit());
+    gateway.clone().tasks.spawn(async move {
+        let upgraded = match upgraded.await {
+            Ok(upgraded) => upgraded,
+            Err(error) => return tracing::debug!(%error, "the peer did not complete the handshake"),
+        };
+        let listener = gateway.hub.connect(gateway.new_connection());
+        let config = websocket_config(limit);
+        match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+            Ok(io) => {
+                let socket = WebSocketStream::from_partially_read(io.io.into_inner(), io.read_buf.into(), Role::Server, Some(config)).await;
+                tasks.spawn(async move {
+                    serve_shared(gateway, socket, listener, parts).await;
+                    drop(place);
+                });
+            }
+            Err(upgraded) => {
+                let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+                tasks.spawn(async move {
+                    serve_shared(gateway, socket, listener, parts).await;
+                    drop(place);
+                });
+            }
+        }
+    });
+    handshake.accepted(None)
+}
+
+/// The head of a handshake, alike over HTTP/1.1 and HTTP/2.
+fn plain(request: Request<Incoming>) -> http::request::Parts {
+    let (mut parts, _) = request.into_parts();
+    parts.method = Method::GET;
+    parts.extensions.clear();
+    parts
+}
+
+fn upgrade_required() -> Response<Bytes> {
+    let mut response = error(StatusCode::UPGRADE_REQUIRED, "this door takes WebSocket connections, version 13");
+    response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+    response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    response
+}
+
+/// `{"error": …}`, the form of every error that is the gateway's own.
+fn error(status: StatusCode, message: &str) -> Response<Bytes> {
+    text(status, "application/json", serde_json::json!({ "error": message }).to_string())
+}
+
+fn text(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}

@@ -1,0 +1,175 @@
+//! Accepting connections, and letting them go.
+
+use crate::config::Config;
+use crate::doors::{Doors, Entry};
+use crate::gateway::{Bounds, Gateway};
+use crate::http;
+use crate::hub::Hub;
+use crate::metrics::DialectMetrics;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::io;
+use std::num::NonZeroU32;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tolmach_dialect::{Dialect, Settings};
+use tolmach_engine::Engine;
+use tolmach_engine::ports::Bus;
+
+/// How long accepting rests after the system could not give a connection: out of files, most often.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// How often histograms are tidied.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// The largest head of an HTTP request, in bytes.
+const HEAD_LIMIT: usize = 32 << 10;
+
+/// A gateway that is about to accept connections.
+pub(crate) struct Server {
+    gateway: Arc<Gateway>,
+    listener: TcpListener,
+    /// Connections at once.
+    connections: usize,
+    grace: Duration,
+}
+
+impl Server {
+    /// A gateway on this engine, which hears this bus from now on.
+    pub(crate) fn new(engine: Arc<Engine>, bus: &dyn Bus, config: &Config, listener: TcpListener, metrics: PrometheusHandle) -> Self {
+        let hub = Hub::new(config.limits.queue);
+        let tasks = TaskTracker::new();
+        let shards = std::thread::available_parallelism().map_or(1, usize::from);
+        for subscription in bus.subscribe(shards) {
+            // Not tracked: it ends with the bus, not with the connections.
+            tokio::spawn(hub.clone().dispatch(subscription));
+        }
+        let upkeep = metrics.clone();
+        tokio::spawn(async move {
+            let mut interval = tokio::time::interval(METRICS_UPKEEP);
+            loop {
+                interval.tick().await;
+                upkeep.run_upkeep();
+            }
+        });
+        let mut seed = [0; 8];
+        engine.fill(&mut seed);
+        let gateway = Gateway {
+            doors: Doors::new(entries(config), &config.doors.shared),
+            engine,
+            hub,
+            bounds: bounds(config),
+            metrics,
+            tasks,
+            draining: AtomicBool::new(false),
+            next_connection: AtomicU64::new(u64::from_ne_bytes(seed)),
+        };
+        Self { gateway: Arc::new(gateway), listener, connections: config.http.max_connections, grace: config.shutdown.grace }
+    }
+
+    /// Accepts connections until `stop`, then drains: nothing new is accepted, asks that are being carried out finish, every
+    /// connection is closed in its dialect's way, and when the grace is over whoever is left is dropped.
+    pub(crate) async fn serve(self, stop: CancellationToken) {
+        let Self { gateway, listener, connections, grace } = self;
+        let places = Arc::new(Semaphore::new(connections));
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                accepted = accept(&listener, &places) => accepted,
+            };
+            match accepted {
+                Ok((stream, place)) => {
+                    let (gateway_of_connection, stop) = (gateway.clone(), stop.clone());
+                    gateway.tasks.spawn(serve_http(gateway_of_connection, stream, Arc::new(place), stop));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "no connection could be accepted");
+                    sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+        drop(listener);
+        tracing::info!("draining");
+        gateway.draining.store(true, Ordering::Relaxed);
+        gateway.hub.go_away();
+        gateway.tasks.close();
+        if timeout(grace, gateway.tasks.wait()).await.is_err() {
+            tracing::warn!(left = gateway.tasks.len(), "the time to drain is over");
+        }
+    }
+}
+
+/// The dialects that the configuration enables, as it sets them up.
+fn entries(config: &Config) -> Vec<Arc<Entry>> {
+    let entry = |dialect: Arc<dyn Dialect>| {
+        let manifest = dialect.manifest();
+        let options = config.dialects.get(manifest.id).filter(|options| options.enabled)?;
+        let limits = manifest.limits;
+        let frame_limit = options.frame.or(config.limits.frame).unwrap_or(limits.frame);
+        let settings = Settings { push: options.push, reveal_unknown_user: options.reveal_unknown_user, depth: config.limits.depth };
+        let metrics = DialectMetrics::new(manifest.id);
+        Some(Arc::new(Entry { settings, frame_limit, body_limit: limits.body.max(frame_limit), metrics, dialect }))
+    };
+    crate::dialects::all().into_iter().filter_map(entry).collect()
+}
+
+fn bounds(config: &Config) -> Bounds {
+    Bounds {
+        first_frame: config.limits.first_frame,
+        first_frame_timeout: config.limits.first_frame_timeout,
+        rate: NonZeroU32::new(config.limits.rate).unwrap_or(NonZeroU32::MIN),
+        burst: NonZeroU32::new(config.limits.burst).unwrap_or(NonZeroU32::MIN),
+        syntax_errors: config.limits.syntax_errors,
+        ping: config.keepalive.ping,
+        timeout: config.keepalive.timeout,
+        header_timeout: config.http.header_timeout,
+        body_timeout: config.http.body_timeout,
+        request_limit: config.http.request_limit,
+    }
+}
+
+/// A connection's place among those that are open at once, held by whatever serves it.
+pub(crate) type Permit = Arc<OwnedSemaphorePermit>;
+
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    // Without a place for it, a connection waits in the system's backlog.
+    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    // Frames are put together before they are written, so waiting for more gains nothing.
+    stream.set_nodelay(true)?;
+    Ok((stream, place))
+}
+
+async fn serve_http(gateway: Arc<Gateway>, stream: TcpStream, place: Permit, stop: CancellationToken) {
+    let bounds = gateway.bounds;
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(bounds.header_timeout).max_buf_size(HEAD_LIMIT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .enable_connect_protocol()
+        .max_concurrent_streams(bounds.request_limit)
+        .max_header_list_size(HEAD_LIMIT as u32)
+        .keep_alive_interval(bounds.ping)
+        .keep_alive_timeout(bounds.timeout);
+    let service = service_fn(move |request| http::answer(gateway.clone(), place.clone(), request));
+    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::trace!(%error, "a connection ended with an error");
+    }
+}
