@@ -1,0 +1,253 @@
+//! Every fault and every violation in this wire's form: a status and `{"error"}` over HTTP, an error frame in a WebSocket
+//! (`protocols/bearer/SPEC.md`, "Errors").
+
+use crate::routes::{Miss, Operation};
+use crate::wire;
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use std::time::Duration;
+use tolmach_dialect::json::JsonError;
+use tolmach_dialect::{Frame, Refusal, Violation, ViolationKind};
+use tolmach_domain::Fault;
+
+/// The status that a fault of this operation is answered with.
+pub(crate) fn status(operation: Operation, fault: &Fault) -> StatusCode {
+    match fault {
+        Fault::Unauthenticated | Fault::WrongCredentials { .. } => StatusCode::UNAUTHORIZED,
+        // The document gives `POST /user` no 409.
+        Fault::LoginTaken if operation == Operation::CreateUser => StatusCode::BAD_REQUEST,
+        Fault::LoginTaken | Fault::AlreadyMember | Fault::NotMember => StatusCode::CONFLICT,
+        Fault::NoProfile if operation == Operation::GetMe => StatusCode::NOT_FOUND,
+        Fault::NoProfile | Fault::NotOwner | Fault::NotAuthor | Fault::NotAdministrator | Fault::NoBusiness => StatusCode::FORBIDDEN,
+        Fault::NoSuchUser if names_users(operation) => StatusCode::BAD_REQUEST,
+        Fault::NoSuchUser | Fault::NoSuchFlow | Fault::NoSuchMessage | Fault::NoPhoto | Fault::WrongKind => StatusCode::NOT_FOUND,
+        Fault::ProfileExists | Fault::Invalid { .. } => StatusCode::BAD_REQUEST,
+        Fault::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Fault::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Fault::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Whether the operation takes users as data: the document calls an unknown one a bad request there.
+fn names_users(operation: Operation) -> bool {
+    matches!(operation, Operation::OpenChat | Operation::CreateGroup | Operation::AddUsers | Operation::RemoveUsers)
+}
+
+/// The response that a fault of this operation is answered with.
+pub(crate) fn response(operation: Operation, fault: &Fault) -> Response<Bytes> {
+    let mut response = refused(status(operation, fault), &sentence(fault));
+    if let Fault::TooMany { retry_after } = fault {
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    response
+}
+
+/// What a fault says, naming values as this wire does.
+pub(crate) fn sentence(fault: &Fault) -> String {
+    match fault {
+        Fault::Invalid { field, reason } => {
+            let name = WORDS.iter().find(|(_, domain)| domain == field).map_or(*field, |(wire, _)| wire);
+            format!("{name}: {reason}")
+        }
+        fault => fault.to_string(),
+    }
+}
+
+/// Values that this wire and the domain call by different names: the wire's word first.
+const WORDS: [(&str, &str); 4] = [("number", "phone"), ("description", "bio"), ("description", "info"), ("name", "title")];
+
+/// The frame that a fault, or a mistaken frame, is answered with in a WebSocket.
+pub(crate) fn frame(error: &str) -> Frame {
+    Frame::text(wire::write(&wire::Mistaken { kind: "error".into(), error: error.into() }))
+}
+
+/// A JSON response, never to be kept by a cache.
+pub(crate) fn json_response(status: StatusCode, body: Vec<u8>) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn refused(status: StatusCode, error: &str) -> Response<Bytes> {
+    let mut response = json_response(status, wire::write(&wire::Refused { error: error.into() }));
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// What is wrong with an HTTP request, as far as can be told without the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) status: StatusCode,
+    pub(crate) kind: ViolationKind,
+    error: String,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, kind: ViolationKind, error: impl Into<String>) -> Self {
+        Self { status, kind, error: error.into(), header: None }
+    }
+
+    /// 400.
+    pub(crate) fn bad(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ViolationKind::Shape, error)
+    }
+
+    /// 401.
+    pub(crate) fn unauthenticated() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, ViolationKind::Shape, Fault::Unauthenticated.to_string())
+    }
+
+    /// 413.
+    pub(crate) fn too_large(what: &str, limit: usize) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, ViolationKind::Shape, format!("{what} is larger than {limit} bytes"))
+    }
+
+    /// 415.
+    pub(crate) fn media_type(expected: &str) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ViolationKind::Shape, format!("the content type must be {expected}"))
+    }
+
+    /// The frame was no HTTP request.
+    pub(crate) fn no_request() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ViolationKind::FrameKind, "an HTTP request is expected")
+    }
+
+    pub(crate) fn response(&self) -> Response<Bytes> {
+        let mut response = refused(self.status, &self.error);
+        if let Some((name, value)) = &self.header {
+            response.headers_mut().insert(name, value.clone());
+        }
+        if self.status == StatusCode::UPGRADE_REQUIRED {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        }
+        response
+    }
+
+    pub(crate) fn refusal(&self) -> Refusal {
+        Refusal { response: self.response() }
+    }
+
+    pub(crate) fn violation(&self) -> Violation {
+        Violation::answered(self.kind, Frame::Response(self.response()))
+    }
+}
+
+impl From<Miss> for Problem {
+    fn from(miss: Miss) -> Self {
+        match miss {
+            Miss::Path => Self::new(StatusCode::NOT_FOUND, ViolationKind::UnknownMethod, "no such path"),
+            Miss::Verb(allow) => {
+                let error = format!("this path answers {allow}");
+                let header = HeaderValue::try_from(allow).ok().map(|value| (ALLOW, value));
+                Self { header, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, ViolationKind::UnknownMethod, error) }
+            }
+            Miss::UpgradeRequired => Self {
+                header: Some((UPGRADE, HeaderValue::from_static("websocket"))),
+                ..Self::new(StatusCode::UPGRADE_REQUIRED, ViolationKind::Shape, "only a WebSocket is served here")
+            },
+            Miss::NoWebSocket => Self::bad("no WebSocket is served here"),
+        }
+    }
+}
+
+impl From<JsonError> for Problem {
+    fn from(error: JsonError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, violation_kind(&error), error.to_string())
+    }
+}
+
+/// What kind of violation unreadable JSON is.
+pub(crate) fn violation_kind(error: &JsonError) -> ViolationKind {
+    match error {
+        JsonError::Syntax(_) => ViolationKind::Syntax,
+        JsonError::Shape(_) | JsonError::Depth(_) => ViolationKind::Shape,
+    }
+}
+
+/// Faults whose sentence says all: a client side knows them by it.
+const PLAIN: [Fault; 18] = [
+    Fault::Unauthenticated,
+    Fault::WrongCredentials { login_exists: false },
+    Fault::LoginTaken,
+    Fault::NoProfile,
+    Fault::ProfileExists,
+    Fault::NoSuchUser,
+    Fault::NoSuchFlow,
+    Fault::NoSuchMessage,
+    Fault::NoPhoto,
+    Fault::WrongKind,
+    Fault::NotOwner,
+    Fault::NotAuthor,
+    Fault::NotAdministrator,
+    Fault::NoBusiness,
+    Fault::AlreadyMember,
+    Fault::NotMember,
+    Fault::Unavailable,
+    Fault::Internal,
+];
+
+/// The fault that a server meant by a response. Its sentence decides where it is one of ours, else its status.
+pub(crate) fn read(operation: Operation, response: &Response<Bytes>, depth: usize) -> Fault {
+    let said = wire::read::<wire::Refused<'static>>(response.body(), depth).map(|refused| refused.error.into_owned()).unwrap_or_default();
+    if let Some(fault) = PLAIN.iter().find(|fault| status(operation, fault) == response.status() && fault.to_string() == said) {
+        return fault.clone();
+    }
+    match response.status() {
+        StatusCode::UNAUTHORIZED if operation == Operation::Login => Fault::WrongCredentials { login_exists: false },
+        StatusCode::UNAUTHORIZED => Fault::Unauthenticated,
+        StatusCode::FORBIDDEN if owner_only(operation) => Fault::NotOwner,
+        StatusCode::FORBIDDEN => Fault::NoProfile,
+        StatusCode::NOT_FOUND => match operation {
+            Operation::GetMe | Operation::GetUser | Operation::OpenChat => Fault::NoSuchUser,
+            Operation::GetUserPhoto | Operation::GetGroupPhoto => Fault::NoPhoto,
+            _ => Fault::NoSuchFlow,
+        },
+        StatusCode::CONFLICT => match operation {
+            Operation::AddUsers => Fault::AlreadyMember,
+            Operation::RemoveUsers => Fault::NotMember,
+            _ => Fault::LoginTaken,
+        },
+        StatusCode::TOO_MANY_REQUESTS => {
+            let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+            Fault::TooMany { retry_after: Duration::from_secs(seconds.unwrap_or(1)) }
+        }
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Fault::Unavailable,
+        status if status.is_client_error() => invalid(operation, &said),
+        _ => Fault::Internal,
+    }
+}
+
+fn owner_only(operation: Operation) -> bool {
+    matches!(operation, Operation::DeleteGroup | Operation::AddUsers | Operation::RemoveUsers)
+}
+
+/// The fault that a server meant by an error frame, which has no status.
+pub(crate) fn read_frame(operation: Operation, said: &str) -> Fault {
+    let too_many = Fault::TooMany { retry_after: Duration::from_secs(1) };
+    PLAIN.iter().chain([&too_many]).find(|fault| fault.to_string() == said).cloned().unwrap_or_else(|| invalid(operation, said))
+}
+
+/// The values that our own servers name in [`Fault::Invalid`].
+const FIELDS: [&str; 10] = ["login", "username", "name", "email", "password", "photo", "text", "user", "users", "token"];
+
+fn invalid(operation: Operation, said: &str) -> Fault {
+    let known = said.split_once(": ").and_then(|(word, reason)| {
+        let field = match (word, operation) {
+            ("name", Operation::CreateGroup) => "title",
+            ("description", Operation::CreateGroup) => "info",
+            ("description", _) => "bio",
+            ("number", _) => "phone",
+            (word, _) => FIELDS.iter().find(|field| **field == word)?,
+        };
+        Some((field, reason))
+    });
+    let (field, reason) = known.unwrap_or(("request", said));
+    Fault::invalid(field, reason)
+}
