@@ -146,7 +146,7 @@ fn message_request(flow: FlowId, content: &Content) -> Option<wire::Request> {
 
 /// How an ask is answered.
 pub(crate) fn reply<'a>(now: Timestamp, asked: &Asked, reply: &'a Reply) -> Result<wire::Reply<'a>, Loss> {
-    let Asked { operation, times, .. } = *asked;
+    let Asked { operation, times } = *asked;
     let answer = match &reply.outcome {
         Ok(answer) => answer,
         Err(fault) => return Ok(refusal(now, Some(Cow::Borrowed(operation.mode())), Some(operation), times, faults::lower(fault))),

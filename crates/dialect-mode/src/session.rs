@@ -12,7 +12,7 @@ use tolmach_dialect::json::JsonError;
 use tolmach_dialect::{
     Ask, Delivery, Echo, Frame, Interest, Line, Loss, Notice, Opening, Reply, Session, Settings, Violation, ViolationKind,
 };
-use tolmach_domain::{Answer, ConnectionId, EventKind, GrantKind, Identity, Proof, Secret, Timestamp, Tokens};
+use tolmach_domain::{Answer, ConnectionId, EventKind, GrantKind, Identity, Proof, Secret, Timestamp};
 
 /// The most of an unknown `mode` that is echoed, in characters.
 const ECHOED_MODE: usize = 64;
@@ -26,20 +26,14 @@ pub(crate) struct Server {
     connection: ConnectionId,
     /// The form of the latest request, in which messages are pushed.
     times: Times,
-    proven: Option<Proven>,
-}
-
-/// Who is pushed to: the owner of the token that was last used with success.
-struct Proven {
-    identity: Identity,
-    token: Secret,
+    /// Who is pushed to: the owner of the token that was last used with success.
+    proven: Option<Identity>,
 }
 
 /// What a reply needs of its request.
 pub(crate) struct Asked {
     pub(crate) operation: Operation,
     pub(crate) times: Times,
-    token: Option<Secret>,
 }
 
 impl Server {
@@ -71,33 +65,15 @@ impl Server {
         };
         let (proof, command) = lift::ask(operation, request)
             .map_err(|refusal| violation(ViolationKind::Shape, now, Some(operation.mode().to_owned()), Some(operation), times, refusal))?;
-        let token = match &proof {
-            Proof::Token(token) => Some(token.clone()),
-            _ => None,
-        };
-        Ok(Ask::new(Echo::new(Asked { operation, times, token }), proof, command))
-    }
-
-    /// Notes whose token has just been used with success, or has just ended.
-    fn note(&mut self, asked: &Asked, reply: &Reply) {
-        if let Ok(Answer::LoggedOut) = &reply.outcome {
-            self.proven.take_if(|proven| asked.token.as_ref() == Some(&proven.token));
-            return;
-        }
-        let granted = match &reply.outcome {
-            Ok(Answer::Granted(grant)) => match &grant.tokens {
-                Tokens::Token(token) => Some(token),
-                Tokens::Connection | Tokens::Pair { .. } => None,
-            },
-            _ => None,
-        };
-        if let (Some(identity), Some(token)) = (reply.identity, granted.or(asked.token.as_ref())) {
-            self.proven = Some(Proven { identity, token: token.clone() });
-        }
+        Ok(Ask::new(Echo::new(Asked { operation, times }), proof, command))
     }
 }
 
 impl Session for Server {
+    fn identified(&mut self, identity: Identity) {
+        self.proven = Some(identity);
+    }
+
     fn decode(&mut self, now: Timestamp, frame: &Frame, out: &mut Vec<Line>) -> Result<(), Violation> {
         out.push(Line::Ask(self.ask(now, frame).map_err(|violation| *violation)?));
         Ok(())
@@ -108,7 +84,12 @@ impl Session for Server {
             Line::Reply(reply) => {
                 let asked = reply.echo.get::<Asked>().ok_or(Loss { dialect: ID, what: "a reply to nothing asked here" })?;
                 let frame = Frame::Text(wire::write(&lower::reply(now, asked, reply)?));
-                self.note(asked, reply);
+                match &reply.outcome {
+                    // A login has no token to identify by: it is the reply that does.
+                    Ok(Answer::Granted(_)) => self.proven = reply.identity,
+                    Ok(Answer::LoggedOut) => self.proven = None,
+                    _ => {}
+                }
                 frame
             }
             Line::Notice(notice) => Frame::Text(wire::write(&lower::push(notice, self.times)?)),
@@ -119,8 +100,8 @@ impl Session for Server {
     }
 
     fn interest(&self) -> Interest {
-        match &self.proven {
-            Some(proven) if self.settings.push => Interest::EveryFlowOf(proven.identity.user),
+        match self.proven {
+            Some(identity) if self.settings.push => Interest::EveryFlowOf(identity.user),
             _ => Interest::Nothing,
         }
     }
@@ -133,7 +114,7 @@ impl Session for Server {
                 if wanted { Delivery::Shared(variant(self.times)) } else { Delivery::Skip }
             }
             EventKind::SessionsEnded { user, session } => {
-                self.proven.take_if(|proven| proven.identity.user == *user && (session.is_none() || *session == proven.identity.session));
+                self.proven.take_if(|proven| proven.user == *user && (session.is_none() || *session == proven.session));
                 Delivery::Skip
             }
             EventKind::Edited(_)

@@ -4,7 +4,9 @@ use crate::{NOW, ask_text, client, identity, message, opening, reply, say, serve
 use std::sync::Arc;
 use tolmach_dialect::{Delivery, Dialect, Interest, Line, Notice, Opening, Session, Settings, Side, Variant};
 use tolmach_dialect_mode::Mode;
-use tolmach_domain::{Answer, ConnectionId, EventKind, Fault, FlowKind, Grant, Identity, Origin, SessionId, Tokens, UserId, Version};
+use tolmach_domain::{
+    Answer, ConnectionId, EventKind, Fault, FlowKind, Grant, Identity, Origin, Proof, SessionId, Tokens, UserId, Version,
+};
 
 fn notice(kind: EventKind) -> Notice {
     Notice { at: *NOW, origin: None, kind }
@@ -36,9 +38,14 @@ fn ended(user: UserId, session: Option<SessionId>) -> Notice {
     notice(EventKind::SessionsEnded { user, session })
 }
 
-/// Asks and answers on the server's end.
+/// Asks and answers on the server's end, as a gateway does.
 fn exchange(server: &mut dyn Session, request: &str, identity: Option<Identity>, outcome: Result<Answer, Fault>) {
     let ask = ask_text(server, request);
+    let proven = identity.filter(|_| ask.proof != Proof::Nothing);
+    if let Some(identity) = proven {
+        server.identified(identity);
+    }
+    let identity = identity.filter(|_| outcome != Ok(Answer::LoggedOut));
     say(server, &reply(&ask.echo, identity, outcome));
 }
 
@@ -79,12 +86,22 @@ fn a_connection_hears_the_owner_of_the_token_that_was_last_used_with_success() {
     hears(&*server, Some(1));
     exchange(&mut *server, &chats("bad"), None, Err(Fault::Unauthenticated));
     hears(&*server, Some(1));
-    exchange(&mut *server, &logout("two"), None, Ok(Answer::LoggedOut));
+    exchange(&mut *server, &logout("one"), Some(identity(1)), Err(Fault::Unauthenticated));
     hears(&*server, Some(1));
-    exchange(&mut *server, &logout("one"), None, Err(Fault::Unauthenticated));
-    hears(&*server, Some(1));
-    exchange(&mut *server, &logout("one"), None, Ok(Answer::LoggedOut));
+    exchange(&mut *server, &logout("one"), Some(identity(1)), Ok(Answer::LoggedOut));
     hears(&*server, None);
+    exchange(&mut *server, &chats("two"), Some(identity(2)), no_chats());
+    hears(&*server, Some(2));
+}
+
+#[test]
+fn a_connection_hears_before_its_command_is_carried_out() {
+    let mut server = server();
+    ask_text(&mut *server, &chats("one"));
+    assert_eq!(server.delivery(&posted()), Delivery::Skip);
+    server.identified(identity(1));
+    assert_eq!(server.interest(), Interest::EveryFlowOf(user_id(1)));
+    assert_eq!(server.delivery(&posted()), Delivery::Shared(Variant(1)));
 }
 
 #[test]
@@ -98,7 +115,10 @@ fn a_session_that_ended_is_forgotten() {
     ] {
         let mut server = server();
         exchange(&mut *server, &chats("one"), Some(identity(1)), no_chats());
+        let ask = ask_text(&mut *server, &chats("one"));
         assert_eq!(server.delivery(&ended(user, session)), Delivery::Skip);
+        // A reply that was on its way does not bring it back.
+        say(&mut *server, &reply(&ask.echo, Some(identity(1)), no_chats()));
         assert_eq!(server.interest() == Interest::Nothing, forgotten, "{user:?} {session:?}");
         assert_eq!(server.delivery(&posted()) == Delivery::Skip, forgotten, "{user:?} {session:?}");
     }
