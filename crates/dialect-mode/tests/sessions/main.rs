@@ -4,6 +4,7 @@ mod client;
 mod pushes;
 mod recognition;
 mod server;
+mod specification;
 
 use serde_json::Value;
 use std::sync::LazyLock;
