@@ -1,0 +1,405 @@
+//! Proptest strategies for lines: whatever the engine may accept, not only what the stories say.
+
+use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use std::time::Duration;
+use tolmach_dialect::{Ask, Echo, Notice, Reply};
+use tolmach_domain::{
+    Answer, Attachment, AttachmentKind, Changes, Command, Content, ContentType, Draft, EventKind, Fault, Flow, FlowId, FlowKind, Grant,
+    GrantKind, ID_LIMIT, Kinds, Known, Message, MessageId, NewFlow, Overview, Page, Person, Photo, PhotoKey, PhotoOf, Profile, Proof,
+    Registration, Secret, Timestamp, Tokens, User, UserId, Version, Who, Window,
+};
+
+use crate::stories::all_faults;
+use crate::world;
+
+/// Text of any characters, control characters and all.
+pub fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => vec(proptest::char::any(), 1..24).prop_map(String::from_iter),
+        1 => "[a-z ]{1,24}",
+    ]
+}
+
+/// Text that may be a name: something to see, no control characters, no space at either end.
+pub fn name() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-zA-Z][a-zA-Z0-9._-]{0,30}", "[а-яё一-龥🙂-🙏]{1,16}"]
+}
+
+/// A login.
+pub fn login() -> impl Strategy<Value = String> {
+    "[a-z][a-z0-9_]{0,30}"
+}
+
+fn email() -> impl Strategy<Value = String> {
+    "[a-z][a-z0-9]{0,10}@example\\.(org|net)"
+}
+
+fn secret() -> impl Strategy<Value = Secret> {
+    "[a-zA-Z0-9 !%&+/=?-]{1,40}".prop_map(Secret::new)
+}
+
+fn encoded() -> impl Strategy<Value = String> {
+    "([A-Za-z0-9+/]{4}){0,5}"
+}
+
+fn number() -> impl Strategy<Value = i64> {
+    prop_oneof![4 => 1..100_i64, 1 => Just(ID_LIMIT - 1), 1 => 1..ID_LIMIT]
+}
+
+/// A user's id.
+pub fn user_id() -> impl Strategy<Value = UserId> {
+    number().prop_map(world::user_id)
+}
+
+/// A flow's id.
+pub fn flow_id() -> impl Strategy<Value = FlowId> {
+    number().prop_map(world::flow_id)
+}
+
+/// A message's id.
+pub fn message_id() -> impl Strategy<Value = MessageId> {
+    number().prop_map(world::message_id)
+}
+
+/// A moment of this century.
+pub fn timestamp() -> impl Strategy<Value = Timestamp> {
+    (1_000_000_000_000_000..4_000_000_000_000_000_i64).prop_map(Timestamp::from_micros)
+}
+
+fn version() -> impl Strategy<Value = Version> {
+    (1..1_000_000_i64).prop_map(Version)
+}
+
+fn photo() -> impl Strategy<Value = Photo> {
+    // Wires that look into the content find an image.
+    Just(world::photo())
+}
+
+fn photo_key() -> impl Strategy<Value = PhotoKey> {
+    "[a-z0-9]{1,20}".prop_map(|key| PhotoKey { key, media_type: "image/png".to_owned() })
+}
+
+/// A user.
+pub fn user() -> impl Strategy<Value = User> {
+    (
+        (user_id(), login(), name(), name(), option::of(email()), option::of("\\+[0-9]{7,12}")),
+        (text(), option::of(encoded()), option::of(photo_key()), any::<(bool, bool, bool)>(), timestamp(), timestamp()),
+    )
+        .prop_map(
+            |((id, login, username, name, email, phone), (bio, avatar, photo, (bot, admin, business), created_at, changed_at))| User {
+                id,
+                login,
+                username,
+                name,
+                email,
+                phone,
+                bio,
+                avatar,
+                photo,
+                bot,
+                admin,
+                business,
+                profile: true,
+                created_at,
+                changed_at,
+                deleted_at: None,
+            },
+        )
+}
+
+/// A user as others see it.
+pub fn person() -> impl Strategy<Value = Person> {
+    user().prop_map(|user| user.person())
+}
+
+fn flow_kind() -> impl Strategy<Value = FlowKind> {
+    prop_oneof![Just(FlowKind::Chat), Just(FlowKind::Group), Just(FlowKind::Channel)]
+}
+
+fn kinds() -> impl Strategy<Value = Kinds> {
+    prop_oneof![Just(Kinds::Any), Just(Kinds::Chat), Just(Kinds::Shared)]
+}
+
+/// A flow; a chat has no title.
+pub fn flow() -> impl Strategy<Value = Flow> {
+    (flow_id(), flow_kind(), name(), text(), option::of(user_id()), option::of(photo_key()), version(), timestamp(), timestamp()).prop_map(
+        |(id, kind, title, info, owner, photo, version, created_at, changed_at)| Flow {
+            id,
+            kind,
+            title: if kind == FlowKind::Chat { String::new() } else { title },
+            info,
+            owner,
+            photo,
+            version,
+            created_at,
+            changed_at,
+        },
+    )
+}
+
+/// What a message says.
+pub fn content() -> impl Strategy<Value = Content> {
+    let content_type = prop_oneof![
+        4 => Just(ContentType::Text),
+        1 => Just(ContentType::Image),
+        1 => Just(ContentType::File),
+        1 => Just(ContentType::Sticker),
+        1 => "x-[a-z]{1,60}".prop_map(|other| ContentType::Other(other.into())),
+    ];
+    let kind = prop_oneof![
+        Just(AttachmentKind::Picture),
+        Just(AttachmentKind::Video),
+        Just(AttachmentKind::Audio),
+        Just(AttachmentKind::Document)
+    ];
+    let attachment = (kind, encoded()).prop_map(|(kind, data)| Attachment { kind, data });
+    (text(), content_type, vec(attachment, 0..3), option::of(encoded()), option::of(message_id()))
+        .prop_map(|(text, content_type, attachments, emoji, reply_to)| Content { text, content_type, attachments, emoji, reply_to })
+}
+
+/// A message.
+pub fn message() -> impl Strategy<Value = Message> {
+    (message_id(), flow(), person(), content(), version(), timestamp(), option::of(timestamp())).prop_map(
+        |(id, flow, author, content, posted, posted_at, edited_at)| Message {
+            id,
+            flow: flow.id,
+            flow_kind: flow.kind,
+            author,
+            content,
+            posted,
+            version: posted,
+            posted_at,
+            edited_at,
+            deleted_at: None,
+            changed_at: edited_at.unwrap_or(posted_at),
+        },
+    )
+}
+
+fn overview() -> impl Strategy<Value = Overview> {
+    (flow(), vec(user(), 2..4), option::of(message()), version()).prop_map(|(flow, mut members, last, read)| {
+        members.sort_by_key(|user| user.id);
+        if flow.kind == FlowKind::Chat {
+            members.truncate(2);
+        }
+        let last = last.map(|message| Message { flow: flow.id, flow_kind: flow.kind, ..message });
+        Overview { first: last.as_ref().map(|message| message.id), flow, members, last, read }
+    })
+}
+
+fn grant_kind() -> impl Strategy<Value = GrantKind> {
+    prop_oneof![Just(GrantKind::Connection), Just(GrantKind::Token), Just(GrantKind::Pair)]
+}
+
+fn who() -> impl Strategy<Value = Who> {
+    prop_oneof![Just(Who::Me), user_id().prop_map(Who::Id), login().prop_map(Who::Login)]
+}
+
+fn registration() -> impl Strategy<Value = Registration> {
+    (
+        (option::of(login()), secret(), option::of(name()), option::of(email()), option::of("\\+[0-9]{7,12}")),
+        (any::<(bool, bool)>(), option::of(text()), option::of(encoded()), grant_kind()),
+    )
+        .prop_map(|((login, password, username, email, phone), ((bot, profile), bio, avatar, grant))| Registration {
+            login,
+            password,
+            username,
+            email,
+            phone,
+            bot,
+            bio,
+            avatar,
+            profile,
+            grant,
+        })
+}
+
+fn window() -> impl Strategy<Value = Window> {
+    prop_oneof![
+        (1..1000_u32, 0..1000_u32).prop_map(|(limit, offset)| Window::Newest { limit, offset }),
+        Just(Window::All),
+        Just(Window::Unread)
+    ]
+}
+
+/// A command.
+pub fn command() -> impl Strategy<Value = Command> {
+    let people = || vec(user_id(), 1..4);
+    let accounts =
+        prop_oneof![
+            registration().prop_map(|registration| Command::Register(Box::new(registration))),
+            (prop_oneof![login().boxed(), email().boxed()], secret(), grant_kind())
+                .prop_map(|(identifier, password, grant)| Command::Login { identifier, password, grant }),
+            secret().prop_map(|token| Command::Refresh { token }),
+            option::of(login()).prop_map(|login| Command::Logout { login }),
+            email().prop_map(|email| Command::Recover { known: Known::Email(email) }),
+            login().prop_map(|login| Command::Recover { known: Known::Login(login) }),
+            (secret(), secret()).prop_map(|(token, password)| Command::ResetPassword { token, password }),
+            (login(), secret()).prop_map(|(login, password)| Command::DeleteAccount { login, password }),
+            (name(), name(), text(), option::of(photo()))
+                .prop_map(|(username, name, bio, photo)| Command::CreateProfile(Box::new(Profile { username, name, bio, photo }))),
+            who().prop_map(|who| Command::GetUser { who }),
+            (name(), 1..=50_u32).prop_map(|(query, limit)| Command::SearchUsers { query, limit }),
+            user_id().prop_map(|user| Command::GetPhoto { of: PhotoOf::User(user) }),
+            flow_id().prop_map(|flow| Command::GetPhoto { of: PhotoOf::Flow(flow) }),
+        ];
+    let flows = prop_oneof![
+        who().prop_map(|with| Command::OpenChat { with }),
+        (any::<bool>(), name(), text(), people(), option::of(photo())).prop_map(|(channel, title, info, members, photo)| {
+            let kind = if channel { FlowKind::Channel } else { FlowKind::Group };
+            Command::CreateFlow(Box::new(NewFlow { kind, title, info, members, photo }))
+        }),
+        (flow_id(), kinds()).prop_map(|(flow, kinds)| Command::DeleteFlow { flow, kinds }),
+        (flow_id(), kinds(), any::<bool>()).prop_map(|(flow, kinds, members)| Command::GetFlow { flow, kinds, members }),
+        (flow_id(), people()).prop_map(|(flow, users)| Command::AddMembers { flow, users }),
+        (flow_id(), people()).prop_map(|(flow, users)| Command::RemoveMembers { flow, users }),
+        (option::of(0..1000_u32), 0..1000_u32, any::<bool>()).prop_map(|(limit, offset, members)| Command::ListFlows {
+            limit,
+            offset,
+            members
+        }),
+    ];
+    let messages = prop_oneof![
+        (flow_id(), kinds(), content(), option::of("[1-9][0-9]{0,8}"))
+            .prop_map(|(flow, kinds, content, key)| Command::Send(Box::new(Draft { flow, kinds, content, key }))),
+        (message_id(), option::of(flow_id()), text()).prop_map(|(message, flow, text)| Command::Edit { message, flow, text }),
+        (vec(message_id(), 1..4), option::of(flow_id())).prop_map(|(messages, flow)| Command::Delete { messages, flow }),
+        (flow_id(), kinds(), window()).prop_map(|(flow, kinds, window)| Command::History { flow, kinds, window }),
+        (timestamp(), option::of(flow_id()), 1..=1000_u32).prop_map(|(since, flow, limit)| Command::GetChanges { since, flow, limit }),
+        (flow_id(), any::<bool>()).prop_map(|(flow, active)| Command::ShowTyping { flow, active }),
+    ];
+    prop_oneof![accounts, flows, messages]
+}
+
+/// An ask with any proof.
+pub fn ask() -> impl Strategy<Value = Ask> {
+    let proof = prop_oneof![
+        Just(Proof::Nothing),
+        Just(Proof::Connection),
+        secret().prop_map(Proof::Token),
+        (user_id(), secret()).prop_map(|(user, token)| Proof::TokenOf(user, token)),
+        "[a-z]{4,8}\\.[a-z]{4,8}\\.[a-z]{4,8}".prop_map(|token| Proof::Bearer(Secret::new(token))),
+    ];
+    (proof, command()).prop_map(|(proof, command)| Ask::new(Echo::NONE, proof, command))
+}
+
+/// A fault.
+pub fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        4 => proptest::sample::select(all_faults()),
+        1 => "[a-z ]{1,30}".prop_map(|reason| Fault::invalid("text", reason)),
+        1 => (1..3600_u64).prop_map(|seconds| Fault::TooMany { retry_after: Duration::from_secs(seconds) }),
+    ]
+}
+
+/// What a command may be granted with.
+pub fn answer(command: &Command) -> BoxedStrategy<Answer> {
+    match command.clone() {
+        Command::Register(registration) => granted(registration.grant),
+        Command::Login { grant, .. } => granted(grant),
+        Command::Refresh { .. } => granted(GrantKind::Pair),
+        Command::Logout { .. } => Just(Answer::LoggedOut).boxed(),
+        Command::Recover { .. } => Just(Answer::RecoveryAccepted).boxed(),
+        Command::ResetPassword { .. } => Just(Answer::PasswordReset).boxed(),
+        Command::DeleteAccount { .. } => user_id().prop_map(|user| Answer::AccountDeleted { user }).boxed(),
+        Command::CreateProfile(_) => Just(Answer::ProfileCreated).boxed(),
+        Command::GetUser { .. } => user().prop_map(|user| Answer::User(Box::new(user))).boxed(),
+        Command::SearchUsers { .. } => vec(user(), 0..4).prop_map(Answer::Users).boxed(),
+        Command::GetPhoto { .. } => vec(any::<u8>(), 1..64)
+            .prop_map(|tail| {
+                let content = Bytes::from([&b"\x89PNG\r\n\x1a\n"[..], &tail].concat());
+                Answer::Photo(Photo { media_type: "image/png".to_owned(), content })
+            })
+            .boxed(),
+        Command::OpenChat { .. } => (flow_id(), person(), any::<bool>())
+            .prop_map(|(flow, with, created)| Answer::ChatOpened { flow, with: Some(with), created })
+            .boxed(),
+        Command::CreateFlow(new) => flow_id().prop_map(move |flow| Answer::FlowCreated { flow, title: new.title.clone() }).boxed(),
+        Command::DeleteFlow { flow, .. } => Just(Answer::FlowDeleted { flow }).boxed(),
+        Command::GetFlow { flow, .. } => overview().prop_map(move |overview| Answer::Flow(Box::new(overview_of(flow, overview)))).boxed(),
+        Command::AddMembers { flow, users } => Just(Answer::MembersAdded { flow, users }).boxed(),
+        Command::RemoveMembers { flow, users } => Just(Answer::MembersRemoved { flow, users }).boxed(),
+        Command::ListFlows { .. } => vec(overview(), 0..4).prop_map(Answer::Flows).boxed(),
+        Command::Send(draft) => (message(), any::<bool>())
+            .prop_map(move |(message, repeated)| {
+                let message = Message { flow: draft.flow, content: draft.content.clone(), edited_at: None, ..message };
+                Answer::Sent { message: Some(Box::new(message)), repeated }
+            })
+            .boxed(),
+        Command::Edit { message: id, text, .. } => message()
+            .prop_map(move |message| {
+                let content = Content { text: text.clone(), ..message.content };
+                Answer::Edited(Box::new(Message { id, content, edited_at: Some(message.posted_at), ..message }))
+            })
+            .boxed(),
+        Command::Delete { messages, .. } => (0..=messages.len())
+            .prop_map(move |count| Answer::Deleted { deleted: messages[..count].to_vec(), left: messages[count..].to_vec() })
+            .boxed(),
+        Command::History { flow, .. } => (vec(message(), 0..4), version())
+            .prop_map(move |(messages, version)| {
+                let messages = (1..).zip(messages).map(|(posted, message)| Message { flow, posted: Version(posted), ..message }).collect();
+                Answer::History(Box::new(Page { flow, messages, version }))
+            })
+            .boxed(),
+        Command::GetChanges { .. } => (vec(message(), 0..3), vec(overview(), 0..3), option::of(user()), timestamp(), any::<bool>())
+            .prop_map(|(messages, flows, user, until, more)| {
+                Answer::Changes(Box::new(Changes { messages, flows, user: user.map(Box::new), until, more }))
+            })
+            .boxed(),
+        Command::ShowTyping { .. } => Just(Answer::TypingShown).boxed(),
+    }
+}
+
+fn granted(kind: GrantKind) -> BoxedStrategy<Answer> {
+    (user(), "[a-z]{4,8}\\.[a-z]{4,8}\\.[a-z]{4,8}", secret())
+        .prop_map(move |(user, access, refresh)| {
+            let tokens = match kind {
+                GrantKind::Connection => Tokens::Connection,
+                GrantKind::Token => Tokens::Token(Secret::new(access)),
+                GrantKind::Pair => Tokens::Pair { access: Secret::new(access), refresh },
+            };
+            Answer::Granted(Box::new(Grant { user: Some(Box::new(user)), tokens }))
+        })
+        .boxed()
+}
+
+fn overview_of(flow: FlowId, overview: Overview) -> Overview {
+    let last = overview.last.map(|message| Message { flow, ..message });
+    Overview { flow: Flow { id: flow, ..overview.flow }, last, ..overview }
+}
+
+/// A reply to `command`, from whoever proved to be `identity`.
+pub fn reply(command: &Command) -> impl Strategy<Value = Reply> + use<> {
+    let outcome = prop_oneof![3 => answer(command).prop_map(Ok), 1 => fault().prop_map(Err)];
+    (outcome, user_id()).prop_map(|(outcome, user)| {
+        let identity = Some(tolmach_domain::Identity { user, session: None });
+        Reply { echo: Echo::NONE, identity, outcome }
+    })
+}
+
+/// Something that happens.
+pub fn event() -> impl Strategy<Value = EventKind> {
+    prop_oneof![
+        message().prop_map(EventKind::Posted),
+        (message(), timestamp()).prop_map(|(message, at)| EventKind::Edited(Message { edited_at: Some(at), ..message })),
+        (flow_id(), user_id(), vec(message_id(), 1..4)).prop_map(|(flow, by, ids)| EventKind::Deleted {
+            flow,
+            by,
+            messages: ids.into_iter().zip((1..).map(Version)).collect()
+        }),
+        (flow(), vec(person(), 2..4)).prop_map(|(flow, members)| EventKind::FlowCreated { flow, members }),
+        (flow_id(), user_id()).prop_map(|(flow, by)| EventKind::FlowDeleted { flow, by }),
+        (flow_id(), vec(person(), 1..3)).prop_map(|(flow, users)| EventKind::MembersAdded { flow, users }),
+        (flow_id(), vec(user_id(), 1..3)).prop_map(|(flow, users)| EventKind::MembersRemoved { flow, users }),
+        (flow_id(), person(), any::<bool>()).prop_map(|(flow, user, active)| EventKind::Typing { flow, user, active }),
+        user_id().prop_map(|user| EventKind::SessionsEnded { user, session: None }),
+    ]
+}
+
+/// A notice without an origin.
+pub fn notice() -> impl Strategy<Value = Notice> {
+    (timestamp(), event()).prop_map(|(at, kind)| Notice { at, origin: None, kind })
+}

@@ -1,0 +1,138 @@
+//! Transcripts: what went over the wire, for people to read and for a test to compare.
+
+use crate::play::{Entry, Recording, Take};
+use bytes::Bytes;
+use http::HeaderMap;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use tolmach_dialect::Frame;
+
+/// Headers that say nothing of the dialect.
+const UNTOLD: [&str; 5] = ["host", "connection", "content-length", "sec-websocket-key", "sec-websocket-version"];
+
+/// The transcript of each story, by its name.
+pub(crate) fn transcripts(dialect: &str, recording: &Recording) -> BTreeMap<&'static str, String> {
+    let mut all: BTreeMap<&'static str, String> = BTreeMap::new();
+    for take in &recording.takes {
+        let text = all.entry(take.story).or_insert_with(|| {
+            format!("# The story \"{}\" in the dialect {dialect}. \">\" a client says, \"<\" a server says.\n", take.story)
+        });
+        write_take(text, take);
+    }
+    all
+}
+
+fn write_take(text: &mut String, take: &Take) {
+    text.push('\n');
+    if take.lost.is_some() {
+        put(text, &format!("# {}: not said in this dialect", take.title));
+        return;
+    }
+    if !take.notice {
+        put(text, &format!("# {}", take.title));
+        if take.entries.iter().all(Entry::is_client) {
+            put(text, "# (a grant is not answered by itself)");
+        }
+    }
+    write_entries(text, &take.entries);
+}
+
+/// Appends entries to a transcript.
+pub(crate) fn write_entries(text: &mut String, entries: &[Entry]) {
+    for entry in entries {
+        match entry {
+            Entry::Remark(remark) if remark.starts_with('\n') => put(text, remark),
+            Entry::Remark(remark) => put(text, &format!("# {remark}")),
+            Entry::Opened(request) => {
+                put(text, &format!("> {} {}", request.method, request.uri));
+                put_headers(text, '>', &request.headers);
+            }
+            Entry::Client(frame) => put_frame(text, '>', frame),
+            Entry::Server(frame) => put_frame(text, '<', frame),
+            Entry::Closed(close) => put(text, &format!("< (close {} {})", close.code, close.reason)),
+        }
+    }
+}
+
+fn put(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}
+
+fn put_headers(text: &mut String, mark: char, headers: &HeaderMap) {
+    let mut told: Vec<String> = headers
+        .iter()
+        .filter(|(name, _)| !UNTOLD.contains(&name.as_str()))
+        .map(|(name, value)| format!("{mark} {name}: {}", value.as_bytes().escape_ascii().to_string().replace("\\\"", "\"")))
+        .collect();
+    told.sort();
+    for line in told {
+        put(text, &line);
+    }
+}
+
+fn put_frame(text: &mut String, mark: char, frame: &Frame) {
+    match frame {
+        Frame::Text(_) | Frame::Value(_) => put_body(text, mark, frame.payload()),
+        Frame::Binary(_) => {
+            put(text, &format!("{mark} (binary)"));
+            put_body(text, mark, frame.payload());
+        }
+        Frame::Request(request) => {
+            put(text, &format!("{mark} {} {}", request.method(), request.uri()));
+            put_headers(text, mark, request.headers());
+            put_separated_body(text, mark, request.body());
+        }
+        Frame::Response(response) => {
+            put(text, &format!("{mark} {}", response.status()));
+            put_headers(text, mark, response.headers());
+            put_separated_body(text, mark, response.body());
+        }
+    }
+}
+
+fn put_separated_body(text: &mut String, mark: char, body: &Bytes) {
+    if !body.is_empty() {
+        put(text, &mark.to_string());
+        put_body(text, mark, body);
+    }
+}
+
+/// Each line after the mark; one that is no text is escaped.
+fn put_body(text: &mut String, mark: char, body: &[u8]) {
+    for line in body.split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match std::str::from_utf8(line) {
+            Ok("") => put(text, &mark.to_string()),
+            Ok(readable) if !readable.chars().any(char::is_control) => put(text, &format!("{mark} {readable}")),
+            _ => put(text, &format!("{mark} {}", line.escape_ascii())),
+        }
+    }
+}
+
+/// A frame in one line, cut where it is long: for messages.
+pub(crate) fn inline(frame: &Frame) -> String {
+    const LONGEST: usize = 400;
+    let body = String::from_utf8_lossy(frame.payload());
+    let mut text = match frame {
+        Frame::Request(request) => format!("{} {} ", request.method(), request.uri()),
+        Frame::Response(response) => format!("{} ", response.status()),
+        Frame::Text(_) => String::new(),
+        Frame::Binary(_) | Frame::Value(_) => format!("({}) ", frame.kind()),
+    };
+    let cut = body.char_indices().nth(LONGEST).map_or(body.len(), |(index, _)| index);
+    text.push_str(&body[..cut]);
+    if cut < body.len() {
+        let _ = write!(text, "… ({} bytes)", body.len());
+    }
+    text
+}
+
+/// The first line in which two transcripts differ, with its neighbours.
+pub(crate) fn difference(expected: &str, found: &str) -> String {
+    let (expected, found): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), found.lines().collect());
+    let at = expected.iter().zip(&found).take_while(|(a, b)| a == b).count();
+    let context = found[..at.min(found.len())].iter().rev().find(|line| line.starts_with('#')).copied().unwrap_or_default();
+    let show = |lines: &[&str]| lines.get(at).map_or_else(|| "(the end)".to_owned(), |line| (*line).to_owned());
+    format!("line {} differs, after \"{context}\"\n    file: {}\n    told: {}", at + 1, show(&expected), show(&found))
+}
