@@ -83,13 +83,13 @@ fn photo_key() -> impl Strategy<Value = PhotoKey> {
 }
 
 /// A user.
-pub fn user() -> impl Strategy<Value = User> {
+pub fn user() -> BoxedStrategy<User> {
     (
         (user_id(), login(), name(), name(), option::of(email()), option::of("\\+[0-9]{7,12}")),
         (text(), option::of(encoded()), option::of(photo_key()), any::<(bool, bool, bool)>(), timestamp(), timestamp()),
     )
-        .prop_map(
-            |((id, login, username, name, email, phone), (bio, avatar, photo, (bot, admin, business), created_at, changed_at))| User {
+        .prop_map(|((id, login, username, name, email, phone), (bio, avatar, photo, (bot, admin, business), created_at, changed_at))| {
+            User {
                 id,
                 login,
                 username,
@@ -106,8 +106,9 @@ pub fn user() -> impl Strategy<Value = User> {
                 created_at,
                 changed_at,
                 deleted_at: None,
-            },
-        )
+            }
+        })
+        .boxed()
 }
 
 /// A user as others see it.
@@ -124,9 +125,9 @@ fn kinds() -> impl Strategy<Value = Kinds> {
 }
 
 /// A flow; a chat has no title.
-pub fn flow() -> impl Strategy<Value = Flow> {
-    (flow_id(), flow_kind(), name(), text(), option::of(user_id()), option::of(photo_key()), version(), timestamp(), timestamp()).prop_map(
-        |(id, kind, title, info, owner, photo, version, created_at, changed_at)| Flow {
+pub fn flow() -> BoxedStrategy<Flow> {
+    (flow_id(), flow_kind(), name(), text(), option::of(user_id()), option::of(photo_key()), version(), timestamp(), timestamp())
+        .prop_map(|(id, kind, title, info, owner, photo, version, created_at, changed_at)| Flow {
             id,
             kind,
             title: if kind == FlowKind::Chat { String::new() } else { title },
@@ -136,12 +137,12 @@ pub fn flow() -> impl Strategy<Value = Flow> {
             version,
             created_at,
             changed_at,
-        },
-    )
+        })
+        .boxed()
 }
 
 /// What a message says.
-pub fn content() -> impl Strategy<Value = Content> {
+pub fn content() -> BoxedStrategy<Content> {
     let content_type = prop_oneof![
         4 => Just(ContentType::Text),
         1 => Just(ContentType::Image),
@@ -158,12 +159,13 @@ pub fn content() -> impl Strategy<Value = Content> {
     let attachment = (kind, encoded()).prop_map(|(kind, data)| Attachment { kind, data });
     (text(), content_type, vec(attachment, 0..3), option::of(encoded()), option::of(message_id()))
         .prop_map(|(text, content_type, attachments, emoji, reply_to)| Content { text, content_type, attachments, emoji, reply_to })
+        .boxed()
 }
 
 /// A message.
-pub fn message() -> impl Strategy<Value = Message> {
-    (message_id(), flow(), person(), content(), version(), timestamp(), option::of(timestamp())).prop_map(
-        |(id, flow, author, content, posted, posted_at, edited_at)| Message {
+pub fn message() -> BoxedStrategy<Message> {
+    (message_id(), flow(), person(), content(), version(), timestamp(), option::of(timestamp()))
+        .prop_map(|(id, flow, author, content, posted, posted_at, edited_at)| Message {
             id,
             flow: flow.id,
             flow_kind: flow.kind,
@@ -175,19 +177,21 @@ pub fn message() -> impl Strategy<Value = Message> {
             edited_at,
             deleted_at: None,
             changed_at: edited_at.unwrap_or(posted_at),
-        },
-    )
+        })
+        .boxed()
 }
 
-fn overview() -> impl Strategy<Value = Overview> {
-    (flow(), vec(user(), 2..4), option::of(message()), version()).prop_map(|(flow, mut members, last, read)| {
-        members.sort_by_key(|user| user.id);
-        if flow.kind == FlowKind::Chat {
-            members.truncate(2);
-        }
-        let last = last.map(|message| Message { flow: flow.id, flow_kind: flow.kind, ..message });
-        Overview { first: last.as_ref().map(|message| message.id), flow, members, last, read }
-    })
+fn overview() -> BoxedStrategy<Overview> {
+    (flow(), vec(user(), 2..4), option::of(message()), version())
+        .prop_map(|(flow, mut members, last, read)| {
+            members.sort_by_key(|user| user.id);
+            if flow.kind == FlowKind::Chat {
+                members.truncate(2);
+            }
+            let last = last.map(|message| Message { flow: flow.id, flow_kind: flow.kind, ..message });
+            Overview { first: last.as_ref().map(|message| message.id), flow, members, last, read }
+        })
+        .boxed()
 }
 
 fn grant_kind() -> impl Strategy<Value = GrantKind> {
@@ -198,7 +202,7 @@ fn who() -> impl Strategy<Value = Who> {
     prop_oneof![Just(Who::Me), user_id().prop_map(Who::Id), login().prop_map(Who::Login)]
 }
 
-fn registration() -> impl Strategy<Value = Registration> {
+fn registration() -> BoxedStrategy<Registration> {
     (
         (option::of(login()), secret(), option::of(name()), option::of(email()), option::of("\\+[0-9]{7,12}")),
         (any::<(bool, bool)>(), option::of(text()), option::of(encoded()), grant_kind()),
@@ -215,6 +219,7 @@ fn registration() -> impl Strategy<Value = Registration> {
             profile,
             grant,
         })
+        .boxed()
 }
 
 fn window() -> impl Strategy<Value = Window> {
@@ -226,7 +231,7 @@ fn window() -> impl Strategy<Value = Window> {
 }
 
 /// A command.
-pub fn command() -> impl Strategy<Value = Command> {
+pub fn command() -> BoxedStrategy<Command> {
     let people = || vec(user_id(), 1..4);
     let accounts =
         prop_oneof![
@@ -271,7 +276,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         (timestamp(), option::of(flow_id()), 1..=1000_u32).prop_map(|(since, flow, limit)| Command::GetChanges { since, flow, limit }),
         (flow_id(), any::<bool>()).prop_map(|(flow, active)| Command::ShowTyping { flow, active }),
     ];
-    prop_oneof![accounts, flows, messages]
+    prop_oneof![accounts, flows, messages].boxed()
 }
 
 /// An ask with any proof.
@@ -287,12 +292,13 @@ pub fn ask() -> impl Strategy<Value = Ask> {
 }
 
 /// A fault.
-pub fn fault() -> impl Strategy<Value = Fault> {
+pub fn fault() -> BoxedStrategy<Fault> {
     prop_oneof![
         4 => proptest::sample::select(all_faults()),
         1 => "[a-z ]{1,30}".prop_map(|reason| Fault::invalid("text", reason)),
         1 => (1..3600_u64).prop_map(|seconds| Fault::TooMany { retry_after: Duration::from_secs(seconds) }),
     ]
+    .boxed()
 }
 
 /// What a command may be granted with.
@@ -381,7 +387,7 @@ pub fn reply(command: &Command) -> impl Strategy<Value = Reply> + use<> {
 }
 
 /// Something that happens.
-pub fn event() -> impl Strategy<Value = EventKind> {
+pub fn event() -> BoxedStrategy<EventKind> {
     prop_oneof![
         message().prop_map(EventKind::Posted),
         (message(), timestamp()).prop_map(|(message, at)| EventKind::Edited(Message { edited_at: Some(at), ..message })),
@@ -397,6 +403,7 @@ pub fn event() -> impl Strategy<Value = EventKind> {
         (flow_id(), person(), any::<bool>()).prop_map(|(flow, user, active)| EventKind::Typing { flow, user, active }),
         user_id().prop_map(|user| EventKind::SessionsEnded { user, session: None }),
     ]
+    .boxed()
 }
 
 /// A notice without an origin.

@@ -188,7 +188,6 @@ impl Schemas {
             let validator = jsonschema::options()
                 .with_draft(jsonschema::Draft::Draft202012)
                 .with_registry(&registry)
-                .with_base_uri(address(name))
                 .build(&serde_json::json!({ "$ref": address(name) }))
                 .map_err(|error| format!("schemas/{dialect}/{name}: {error}"))?;
             validators.insert(name.clone(), (direction, validator));

@@ -207,7 +207,7 @@ pub fn overview(number: i64, with_members: bool) -> Overview {
         flow: flow(number),
         members: if with_members || number == CHAT { members(number) } else { Vec::new() },
         last: Some(message(number, 2)),
-        first: Some(message_id(number * 10 + 1)),
+        first: Some(message_number(number, 1)),
         read: Version(1),
     }
 }
@@ -216,7 +216,7 @@ pub fn overview(number: i64, with_members: bool) -> Overview {
 pub fn message(flow_number: i64, version: i64) -> Message {
     let author = if version % 2 == 1 { ANN.number } else { BOB.number };
     Message {
-        id: message_id(flow_number * 10 + version),
+        id: message_number(flow_number, version),
         flow: flow_id(flow_number),
         flow_kind: flow(flow_number).kind,
         author: user(author).person(),
@@ -228,6 +228,11 @@ pub fn message(flow_number: i64, version: i64) -> Message {
         deleted_at: None,
         changed_at: moment(version.unsigned_abs()),
     }
+}
+
+/// Made of both numbers; a flow of any number has messages, since a hostile peer names any.
+fn message_number(flow_number: i64, version: i64) -> MessageId {
+    message_id(flow_number % 1_000_000 * 10 + version)
 }
 
 /// A message with everything that any of the wires can carry.
