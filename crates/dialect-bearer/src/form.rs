@@ -36,12 +36,17 @@ pub(crate) fn read(content_type: Option<&str>, body: &Bytes) -> Result<Form, Pro
 }
 
 fn boundary(content_type: Option<&str>) -> Result<String, Problem> {
-    match multer::parse_boundary(content_type.unwrap_or_default()) {
-        Ok(boundary) if (1..=LONGEST_BOUNDARY).contains(&boundary.len()) => Ok(boundary),
-        Ok(_) => Err(Problem::bad("the boundary of a form has 1 to 70 characters")),
-        Err(Error::NoBoundary) => Err(Problem::bad("the content type names no boundary")),
-        Err(_) => Err(Problem::media_type("multipart/form-data")),
+    let content_type = content_type.unwrap_or_default();
+    if !essence(content_type).eq_ignore_ascii_case("multipart/form-data") {
+        return Err(Problem::media_type("multipart/form-data"));
     }
+    let boundary = multer::parse_boundary(content_type).ok().filter(|boundary| (1..=LONGEST_BOUNDARY).contains(&boundary.len()));
+    boundary.ok_or_else(|| Problem::bad("the content type names no boundary of 1 to 70 characters"))
+}
+
+/// A media type without its parameters.
+pub(crate) fn essence(content_type: &str) -> &str {
+    content_type.split_once(';').map_or(content_type, |(essence, _)| essence).trim()
 }
 
 async fn parts(body: Bytes, boundary: String) -> Result<Form, Problem> {

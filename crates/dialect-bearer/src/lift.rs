@@ -160,8 +160,7 @@ pub(crate) fn command(target: &Target, headers: &HeaderMap, body: &Bytes, depth:
 }
 
 fn json_body(content_type: Option<&str>, body: &Bytes) -> Result<Bytes, Problem> {
-    let essence = content_type.map_or("", |text| text.split_once(';').map_or(text, |(essence, _)| essence)).trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
+    if !form::essence(content_type.unwrap_or_default()).eq_ignore_ascii_case("application/json") {
         return Err(Problem::media_type("application/json"));
     }
     if body.len() > JSON_LIMIT {
@@ -176,7 +175,7 @@ fn in_line(character: char) -> bool {
 }
 
 /// Characters of a text of several lines: all but NUL, which not every store can hold.
-fn in_text(character: char) -> bool {
+pub(crate) fn in_text(character: char) -> bool {
     character != '\0'
 }
 

@@ -3,7 +3,7 @@
 use crate::DIALECT;
 use crate::faults;
 use crate::form;
-use crate::lift::{HISTORY_LIMIT, is_token};
+use crate::lift::{HISTORY_LIMIT, in_text, is_token};
 use crate::routes::{Body, Operation};
 use crate::wire::{self, MessageKind, Object, RoomKind};
 use bytes::Bytes;
@@ -280,7 +280,7 @@ fn parts(command: &Command) -> Option<(Operation, Option<i64>, String, Vec<u8>, 
             with_json(Operation::Refresh, None, wire::write(&wire::Refresh { refresh_token: token.expose().into() }))
         }
         Command::Logout { login: None } => plain(Operation::Logout, None),
-        Command::CreateProfile(profile) => {
+        Command::CreateProfile(profile) if is_text(&profile.bio) => {
             let body = wire::NewUser {
                 username: profile.username.as_str().into(),
                 name: profile.name.as_str().into(),
@@ -293,7 +293,7 @@ fn parts(command: &Command) -> Option<(Operation, Option<i64>, String, Vec<u8>, 
         Command::GetPhoto { of: PhotoOf::User(user) } => plain(Operation::GetUserPhoto, Some(user.get())),
         Command::GetPhoto { of: PhotoOf::Flow(flow) } => plain(Operation::GetGroupPhoto, Some(flow.get())),
         Command::OpenChat { with: Who::Id(user) } => plain(Operation::OpenChat, Some(user.get())),
-        Command::CreateFlow(flow) if flow.kind == FlowKind::Group => {
+        Command::CreateFlow(flow) if flow.kind == FlowKind::Group && is_text(&flow.info) => {
             let body = wire::NewGroup {
                 name: flow.title.as_str().into(),
                 description: Some(flow.info.as_str().into()),
@@ -325,6 +325,7 @@ fn parts(command: &Command) -> Option<(Operation, Option<i64>, String, Vec<u8>, 
         | Command::Recover { .. }
         | Command::ResetPassword { .. }
         | Command::DeleteAccount { .. }
+        | Command::CreateProfile(_)
         | Command::GetUser { .. }
         | Command::SearchUsers { .. }
         | Command::OpenChat { .. }
@@ -338,6 +339,11 @@ fn parts(command: &Command) -> Option<(Operation, Option<i64>, String, Vec<u8>, 
         | Command::GetChanges { .. }
         | Command::ShowTyping { .. } => return None,
     })
+}
+
+/// Whether a server takes this for a description.
+fn is_text(text: &str) -> bool {
+    text.chars().all(in_text)
 }
 
 fn named(users: &[UserId]) -> Vec<Object<wire::Named<'static>>> {

@@ -1,6 +1,256 @@
 //! The OpenAPI 3.1 description, made from the table of routes and the schemas in `schemas/bearer`.
+//!
+//! WebSockets are left out: what is said in one cannot be described there, and SPEC.md does.
+
+use crate::lift::HISTORY_LIMIT;
+use crate::routes::{Body, ROUTES, Route, Success};
+use serde_json::{Map, Value, json};
+
+macro_rules! schemas {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../../../schemas/bearer/", $name, ".json")))),*]
+    };
+}
+
+const DEFINITIONS: &str = include_str!("../../../schemas/bearer/definitions.json");
+
+const ERROR: &str = "error.reply";
+
+/// Every schema of an HTTP body, by its file's name.
+const SCHEMAS: [(&str, &str); 17] = schemas![
+    "chat_info.reply",
+    "chats.reply",
+    "create_group.reply",
+    "create_group.request",
+    "create_user.request",
+    "error.reply",
+    "group_info.reply",
+    "group_users.reply",
+    "login.request",
+    "logout.reply",
+    "open_chat.reply",
+    "refresh.request",
+    "register.request",
+    "status.reply",
+    "tokens.reply",
+    "user.reply",
+    "users.request",
+];
 
 /// The document as JSON.
 pub(crate) fn document() -> String {
-    String::new()
+    description().to_string()
+}
+
+fn description() -> Value {
+    let mut paths = Map::new();
+    for route in ROUTES.iter().filter(|route| route.success != Success::WebSocket) {
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[route.method.as_str().to_ascii_lowercase()] = operation(route);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+        "info": {
+            "title": "Tolmach: the dialect bearer",
+            "description": format!(
+                "Chats and groups over REST. Conversations themselves happen in WebSockets, at /api/v1/chat/{{id}}, /api/v1/group/{{id}} \
+                 and /api/v1/main, which tell at most {HISTORY_LIMIT} messages of history."
+            ),
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") },
+        },
+        "servers": [{ "url": "/" }],
+        "security": [{ "access_token": [] }],
+        "paths": paths,
+        "components": {
+            "schemas": schemas(),
+            "responses": responses(),
+            "securitySchemes": { "access_token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } },
+        },
+    })
+}
+
+fn operation(route: &Route) -> Value {
+    let mut operation = json!({
+        "operationId": route.operation.name(),
+        "summary": route.summary,
+        "parameters": parameters(route),
+        "responses": { "200": success(route.success) },
+    });
+    for status in route.errors {
+        operation["responses"][status.to_string()] = json!({ "$ref": format!("#/components/responses/{status}") });
+    }
+    if !route.secured {
+        operation["security"] = json!([]);
+    }
+    match route.body {
+        Body::Nothing => {}
+        Body::Json(name) => {
+            operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": reference(name) } } });
+        }
+        Body::Form(name) => {
+            let form = json!({
+                "schema": {
+                    "type": "object",
+                    "required": ["json"],
+                    "properties": {
+                        "json": reference(name),
+                        "photo": { "description": "An image of at most 5 MiB.", "type": "string", "format": "binary" },
+                    },
+                },
+                "encoding": {
+                    "json": { "contentType": "application/json" },
+                    "photo": { "contentType": "image/png, image/jpeg, image/gif, image/webp" },
+                },
+            });
+            operation["requestBody"] = json!({ "required": true, "content": { "multipart/form-data": form } });
+        }
+    }
+    operation
+}
+
+fn parameters(route: &Route) -> Vec<Value> {
+    let mut parameters = Vec::new();
+    if route.has_id() {
+        parameters.push(json!({ "name": "id", "in": "path", "required": true, "schema": reference("Id") }));
+    }
+    if route.paged {
+        for (name, description) in [("limit", "At most this many; all of them where left out."), ("offset", "Skip this many.")] {
+            let schema = json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX });
+            parameters.push(json!({ "name": name, "in": "query", "description": description, "schema": schema }));
+        }
+    }
+    parameters
+}
+
+fn success(success: Success) -> Value {
+    match success {
+        Success::Json(name) => json!({ "description": "Granted.", "content": { "application/json": { "schema": reference(name) } } }),
+        Success::Image => json!({ "description": "The photo.", "content": { "image/*": {} } }),
+        Success::WebSocket => json!({ "description": "Not an answer of HTTP." }),
+    }
+}
+
+/// Every status of the table, and what it says.
+fn responses() -> Map<String, Value> {
+    let described = ROUTES.iter().filter(|route| route.success != Success::WebSocket);
+    let mut statuses: Vec<u16> = described.flat_map(|route| route.errors).copied().collect();
+    statuses.sort_unstable();
+    statuses.dedup();
+    let response = |status: u16| {
+        let reason = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Refused");
+        let mut response = json!({
+            "description": reason,
+            "content": { "application/json": { "schema": reference(ERROR) } },
+        });
+        let header = match status {
+            401 => Some(("WWW-Authenticate", json!({ "const": "Bearer" }))),
+            429 => Some(("Retry-After", json!({ "description": "Seconds to wait.", "type": "integer", "minimum": 1 }))),
+            _ => None,
+        };
+        if let Some((name, schema)) = header {
+            response["headers"] = json!({ name: { "required": true, "schema": schema } });
+        }
+        (status.to_string(), response)
+    };
+    statuses.into_iter().map(response).collect()
+}
+
+fn schemas() -> Map<String, Value> {
+    let mut schemas = match read(DEFINITIONS)["$defs"].take() {
+        Value::Object(definitions) => definitions,
+        _ => Map::new(),
+    };
+    schemas.extend(SCHEMAS.iter().map(|(name, text)| ((*name).to_owned(), read(text))));
+    schemas.values_mut().for_each(settle);
+    schemas
+}
+
+fn read(schema: &str) -> Value {
+    serde_json::from_str(schema).expect("the schemas are JSON: a test reads each")
+}
+
+/// Points references at the components of this document, and drops what makes a schema a document of its own.
+fn settle(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.remove("$schema");
+            fields.remove("$id");
+            for (key, value) in fields {
+                match value {
+                    Value::String(target) if key == "$ref" => {
+                        *target = target.replace("definitions.json#/$defs/", "#/components/schemas/");
+                    }
+                    value => settle(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(settle),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.get("$ref").and_then(Value::as_str));
+                fields.values().for_each(|value| references(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_table_and_the_document_list_the_same_operations() {
+        let document = description();
+        let mut described = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for verb in item.as_object().unwrap().keys() {
+                described.insert((verb.to_ascii_uppercase(), path.clone()));
+            }
+        }
+        let is_socket = |(method, path): &(&str, &str)| {
+            ROUTES.iter().any(|row| row.method.as_str() == *method && row.path == *path && row.success == Success::WebSocket)
+        };
+        let served: BTreeSet<(String, String)> =
+            crate::routes().filter(|route| !is_socket(route)).map(|(method, path)| (method.to_owned(), path.to_owned())).collect();
+        assert_eq!(described, served);
+        assert_eq!(served.len(), 18);
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_component_is_referred_to() {
+        let document = description();
+        let mut targets = BTreeSet::new();
+        references(&document, &mut targets);
+        for target in &targets {
+            assert!(document.pointer(target.trim_start_matches('#')).is_some(), "{target}");
+        }
+        for kind in ["schemas", "responses"] {
+            for name in document["components"][kind].as_object().unwrap().keys() {
+                let target = format!("#/components/{kind}/{name}");
+                assert!(targets.contains(&*target), "{target} is not used");
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_hands_out_tokens_is_open_to_all() {
+        let document = description();
+        for row in ROUTES.iter().filter(|row| row.success != Success::WebSocket) {
+            let open = document["paths"][row.path][row.method.as_str().to_ascii_lowercase()]["security"] == json!([]);
+            assert_eq!(open, ["/api/v1/register", "/api/v1/login", "/api/v1/refresh"].contains(&row.path), "{}", row.path);
+        }
+    }
 }
