@@ -1,1 +1,392 @@
+//! The durable store: sea-orm on SQLite.
 //!
+//! One task writes. It drains the queue of changes into one transaction, commits, publishes the events, and answers: so an
+//! acknowledged change is committed, and many writers share the cost of one. Other processes may write the same file; versions,
+//! ids and moments come from the database inside the transaction, never from memory.
+//!
+//! # When a call times out
+//!
+//! A caller waits for [`Options::timeout`] and is then told [`StoreError::Unavailable`]. A change that had not begun by then is
+//! left out. One whose transaction was under way may still be committed, and its events published: the caller cannot know, as
+//! with any lost acknowledgement. A message with a key may be posted again in safety.
+
+mod batch;
+mod connect;
+mod entities;
+mod error;
+mod migrations;
+#[cfg(test)]
+mod plans;
+mod read;
+mod rows;
+mod sql;
+mod writer;
+
+use crate::batch::Batch;
+use crate::connect::{Target, Use};
+use crate::error::refuse;
+use crate::writer::{Change, Job, Post, Work, Writer};
+use async_trait::async_trait;
+use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tolmach_domain::{Changes, Flow, FlowId, Kinds, Message, Origin, Overview, Page, SessionId, Timestamp, User, UserId, Version, Window};
+use tolmach_engine::ports::{
+    Account, AccountKey, Bus, DeleteMessages, Deleted, EditMessage, NewFlow, NewMessage, NewSession, NewUser, OverviewQuery, Rotation,
+    Session, Store, StoreError, TokenHash, UserChange,
+};
+
+/// How a store goes about its work.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// For how long a call waits for its answer.
+    pub timeout: Duration,
+    /// How many changes may wait.
+    pub queue_jobs: usize,
+    /// How many bytes the changes that wait may hold; one alone may hold more.
+    pub queue_bytes: usize,
+    /// How many changes share a transaction at most.
+    pub batch_jobs: usize,
+    /// After how many bytes a transaction takes no further change.
+    pub batch_bytes: usize,
+    /// How many connections read.
+    pub read_connections: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(2),
+            queue_jobs: 4096,
+            queue_bytes: 64 << 20,
+            batch_jobs: 512,
+            batch_bytes: 8 << 20,
+            read_connections: 4,
+        }
+    }
+}
+
+/// What a store has done since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Transactions committed.
+    pub transactions: u64,
+    /// Changes answered after these commits, refused ones too.
+    pub jobs: u64,
+    /// Transactions that failed and left nothing.
+    pub failures: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    transactions: AtomicU64,
+    jobs: AtomicU64,
+    failures: AtomicU64,
+}
+
+/// Brings a database up to date and returns the names of the migrations that were applied. Safe beside a running gateway and
+/// beside another migration.
+pub async fn migrate(url: &str) -> Result<Vec<String>, StoreError> {
+    let target = Target::parse(url)?;
+    target.prepare().await?;
+    let database = target.connect(Use::Write).await?;
+    let applied = connect::migrate(&database).await;
+    database.close().await.map_err(refuse)?;
+    applied
+}
+
+/// A [`Store`] in a SQL database.
+pub struct SqlStore {
+    readers: DatabaseConnection,
+    /// None once it is closed.
+    jobs: RwLock<Option<mpsc::Sender<Job>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    closed: AtomicBool,
+    room: Arc<Semaphore>,
+    counters: Arc<Counters>,
+    options: Options,
+}
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The room of jobs is counted in units of so many bytes.
+const ROOM_UNIT: usize = 1024;
+
+/// What a job holds beside what its message says.
+const JOB_SIZE: usize = 512;
+
+impl SqlStore {
+    /// Opens the database that a URL names (`sqlite://path?mode=rwc` makes the file and its folder), brings it up to date and
+    /// starts writing. Events go to `bus`. An unknown scheme is [`StoreError::Failed`] and names what is served.
+    pub async fn open(url: &str, bus: Arc<dyn Bus>, options: Options) -> Result<Arc<Self>, StoreError> {
+        let target = Target::parse(url)?;
+        target.prepare().await?;
+        let database = target.connect(Use::Write).await?;
+        for name in connect::migrate(&database).await? {
+            tracing::info!(name, "a migration was applied");
+        }
+        let readers = target.connect(Use::Read { connections: options.read_connections }).await?;
+        let (sender, receiver) = mpsc::channel(options.queue_jobs.max(1));
+        let counters = Arc::new(Counters::default());
+        let writer = Writer::new(target, database, receiver, bus, options.clone(), counters.clone());
+        Ok(Arc::new(Self {
+            readers,
+            jobs: RwLock::new(Some(sender)),
+            writer: Mutex::new(Some(tokio::spawn(writer.run()))),
+            closed: AtomicBool::new(false),
+            room: Arc::new(Semaphore::new(units(options.queue_bytes))),
+            counters,
+            options,
+        }))
+    }
+
+    /// What it has done so far.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            transactions: self.counters.transactions.load(Ordering::Relaxed),
+            jobs: self.counters.jobs.load(Ordering::Relaxed),
+            failures: self.counters.failures.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Hands work to the writer and waits for its answer.
+    async fn submit<T>(&self, size: usize, work: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Work) -> Result<T, StoreError> {
+        let jobs = self.jobs.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
+        let (answer, answered) = oneshot::channel();
+        let work = work(answer);
+        self.in_time(async {
+            let units = units(size).min(units(self.options.queue_bytes));
+            let room = self.room.clone().acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX)).await.map_err(|_| closed())?;
+            jobs.send(Job { work, size, room }).await.map_err(|_| closed())?;
+            // The sender goes, or closing would wait for the answer and the answer for nothing.
+            drop(jobs);
+            answered.await.map_err(|_| StoreError::Unavailable("the writer is gone".into()))?
+        })
+        .await
+    }
+
+    async fn write<T, F>(&self, size: usize, change: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Batch) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    {
+        self.submit(size + JOB_SIZE, |answer| Work::Other(Box::new(Change { change, answer }))).await
+    }
+
+    async fn read<T>(&self, work: impl Future<Output = Result<T, StoreError>> + Send) -> Result<T, StoreError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(closed());
+        }
+        self.in_time(work).await
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.options.timeout, work).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(StoreError::Unavailable(format!("no answer within {} ms", self.options.timeout.as_millis()))),
+        }
+    }
+
+    /// A transaction that sees one moment of the database.
+    async fn snapshot(&self) -> Result<DatabaseTransaction, StoreError> {
+        self.readers.begin().await.map_err(refuse)
+    }
+}
+
+fn units(bytes: usize) -> usize {
+    (bytes.div_ceil(ROOM_UNIT)).clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize))
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".into())
+}
+
+#[async_trait]
+impl Store for SqlStore {
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.read(async { self.readers.ping().await.map_err(refuse) }).await
+    }
+
+    async fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.jobs.write().unwrap_or_else(PoisonError::into_inner).take();
+        // The lock is held until the writer is done, so that whoever closes second waits as well.
+        let mut writer = self.writer.lock().await;
+        if let Some(writer) = writer.take()
+            && let Err(error) = writer.await
+        {
+            tracing::error!(%error, "the writer did not end in order");
+        }
+        if let Err(error) = self.readers.close_by_ref().await {
+            tracing::warn!(%error, "the readers did not close in order");
+        }
+    }
+
+    async fn create_user(&self, user: NewUser, now: Timestamp) -> Result<User, StoreError> {
+        let size = user.avatar.as_ref().map_or(0, String::len) + user.bio.len();
+        self.write(size, move |batch| Box::pin(batch.create_user(user, now))).await
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        self.read(read::user(&self.readers, id)).await
+    }
+
+    async fn account(&self, key: AccountKey<'_>) -> Result<Option<Account>, StoreError> {
+        self.read(read::account(&self.readers, key)).await
+    }
+
+    async fn update_user(&self, id: UserId, change: UserChange, now: Timestamp) -> Result<User, StoreError> {
+        let size = change.bio.as_ref().map_or(0, String::len);
+        self.write(size, move |batch| Box::pin(batch.update_user(id, change, now))).await
+    }
+
+    async fn delete_user(&self, id: UserId, now: Timestamp) -> Result<(), StoreError> {
+        self.write(0, move |batch| Box::pin(batch.delete_user(id, now))).await
+    }
+
+    async fn search_users(&self, query: &str, limit: u32) -> Result<Vec<User>, StoreError> {
+        self.read(read::search_users(&self.readers, query, limit)).await
+    }
+
+    async fn list_users(&self, after: Option<UserId>, limit: u32) -> Result<Vec<User>, StoreError> {
+        self.read(read::list_users(&self.readers, after, limit)).await
+    }
+
+    async fn open_session(&self, session: NewSession) -> Result<SessionId, StoreError> {
+        self.write(0, move |batch| Box::pin(batch.open_session(session))).await
+    }
+
+    async fn session_by_token(&self, token: TokenHash) -> Result<Option<Session>, StoreError> {
+        self.read(read::session_by_token(&self.readers, token)).await
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        self.read(read::session(&self.readers, id)).await
+    }
+
+    async fn renew_session(&self, id: SessionId, expires_at: Timestamp) -> Result<(), StoreError> {
+        self.write(0, move |batch| Box::pin(batch.renew_session(id, expires_at))).await
+    }
+
+    async fn rotate_refresh(
+        &self,
+        spent: TokenHash,
+        next: TokenHash,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Rotation, StoreError> {
+        self.write(0, move |batch| Box::pin(batch.rotate_refresh(spent, next, now, expires_at))).await
+    }
+
+    async fn end_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError> {
+        self.write(0, move |batch| Box::pin(batch.end_session(id, now))).await
+    }
+
+    async fn put_recovery(&self, token: TokenHash, user: UserId, expires_at: Timestamp) -> Result<(), StoreError> {
+        self.write(0, move |batch| Box::pin(batch.put_recovery(token, user, expires_at))).await
+    }
+
+    async fn recover(&self, token: TokenHash, password_hash: String, now: Timestamp) -> Result<Option<UserId>, StoreError> {
+        self.write(0, move |batch| Box::pin(batch.recover(token, password_hash, now))).await
+    }
+
+    async fn recovery(&self, token: TokenHash, now: Timestamp) -> Result<bool, StoreError> {
+        self.read(read::recovery(&self.readers, token, now)).await
+    }
+
+    async fn open_chat(&self, by: UserId, with: UserId, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError> {
+        self.write(0, move |batch| Box::pin(batch.open_chat(by, with, origin, now))).await
+    }
+
+    async fn create_flow(&self, flow: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<Flow, StoreError> {
+        let size = flow.info.len() + flow.members.len() * 64;
+        self.write(size, move |batch| Box::pin(batch.create_flow(flow, origin, now))).await
+    }
+
+    async fn flow(&self, id: FlowId) -> Result<Option<Flow>, StoreError> {
+        self.read(read::flow(&self.readers, id)).await
+    }
+
+    async fn is_member(&self, flow: FlowId, user: UserId) -> Result<bool, StoreError> {
+        self.read(read::is_member(&self.readers, flow, user)).await
+    }
+
+    async fn members(&self, flow: FlowId) -> Result<Vec<User>, StoreError> {
+        self.read(async { Ok(read::members(&self.readers, &[flow.get()]).await?.remove(&flow.get()).unwrap_or_default()) }).await
+    }
+
+    async fn overview(&self, flow: FlowId, viewer: UserId, members: bool) -> Result<Option<Overview>, StoreError> {
+        self.read(async { read::overview(&self.snapshot().await?, flow, viewer, members).await }).await
+    }
+
+    async fn overviews(&self, query: OverviewQuery) -> Result<Vec<Overview>, StoreError> {
+        self.read(async { read::overviews(&self.snapshot().await?, &query).await }).await
+    }
+
+    async fn flow_ids(&self, user: UserId) -> Result<Vec<FlowId>, StoreError> {
+        self.read(read::flow_ids(&self.readers, user)).await
+    }
+
+    async fn add_members(
+        &self,
+        flow: FlowId,
+        by: UserId,
+        users: &[UserId],
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let users = users.to_vec();
+        self.write(users.len() * 64, move |batch| Box::pin(batch.add_members(flow, by, users, origin, now))).await
+    }
+
+    async fn remove_members(
+        &self,
+        flow: FlowId,
+        by: UserId,
+        users: &[UserId],
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let users = users.to_vec();
+        self.write(users.len() * 64, move |batch| Box::pin(batch.remove_members(flow, by, users, origin, now))).await
+    }
+
+    async fn delete_flow(&self, flow: FlowId, by: UserId, kinds: Kinds, origin: Option<Origin>, now: Timestamp) -> Result<(), StoreError> {
+        self.write(0, move |batch| Box::pin(batch.delete_flow(flow, by, kinds, origin, now))).await
+    }
+
+    async fn post(&self, message: NewMessage, now: Timestamp) -> Result<(Message, bool), StoreError> {
+        let size = message.content.size() + JOB_SIZE;
+        self.submit(size, |answer| Work::Post(Box::new(Post { message, now, answer }))).await
+    }
+
+    async fn edit(&self, edit: EditMessage, now: Timestamp) -> Result<Message, StoreError> {
+        self.write(edit.text.len(), move |batch| Box::pin(batch.edit(edit, now))).await
+    }
+
+    async fn delete(&self, deletion: DeleteMessages, now: Timestamp) -> Result<Deleted, StoreError> {
+        self.write(deletion.messages.len() * 64, move |batch| Box::pin(batch.delete(deletion, now))).await
+    }
+
+    async fn history(&self, flow: FlowId, viewer: UserId, window: Window, limit: u32) -> Result<Page, StoreError> {
+        let page = self.read(async { read::history(&self.snapshot().await?, flow, viewer, window, limit).await }).await?;
+        if window == Window::Unread && !page.messages.is_empty() {
+            // Read again where the mark moves, so that of two who ask at once each gets its own.
+            return self.write(0, move |batch| Box::pin(batch.read_unread(flow, viewer, limit))).await;
+        }
+        Ok(page)
+    }
+
+    async fn changes(&self, user: UserId, since: Timestamp, flow: Option<FlowId>, limit: u32) -> Result<Changes, StoreError> {
+        self.read(async { read::changes(&self.snapshot().await?, user, since, flow, limit).await }).await
+    }
+
+    async fn since(&self, flow: FlowId, after: Version, limit: u32) -> Result<Vec<Message>, StoreError> {
+        self.read(read::since(&self.readers, flow, after, limit)).await
+    }
+}

@@ -1,0 +1,35 @@
+//! What is done when nobody waits.
+
+use super::Batch;
+use crate::sql;
+use tolmach_domain::Timestamp;
+use tolmach_engine::ports::{KEY_WINDOW, StoreError};
+
+/// How many rows one step removes at most: few enough that whoever comes meanwhile hardly waits.
+const STEP: i64 = 500;
+
+impl Batch {
+    /// Removes some of what is no longer needed: messages of deleted flows, keys past their window, refresh tokens that have
+    /// expired. Returns whether there may be more.
+    pub(crate) async fn chores(&mut self, now: Timestamp) -> Result<bool, StoreError> {
+        let keys =
+            "DELETE FROM message_key WHERE (author_id, key) IN (SELECT author_id, key FROM message_key WHERE used_at <= $1 LIMIT $2)";
+        let keys = sql::execute(&self.transaction, keys, vec![now.before(KEY_WINDOW).micros().into(), STEP.into()]).await?;
+        let tokens = "DELETE FROM refresh_token WHERE token_hash IN (SELECT token_hash FROM refresh_token WHERE expires_at <= $1 LIMIT $2)";
+        let tokens = sql::execute(&self.transaction, tokens, vec![now.micros().into(), STEP.into()]).await?;
+        let full = |removed: u64| removed >= STEP.unsigned_abs();
+        Ok(self.remove_messages().await? || full(keys) || full(tokens))
+    }
+
+    async fn remove_messages(&mut self) -> Result<bool, StoreError> {
+        let Some(flow) = sql::row(&self.transaction, "SELECT id FROM flow WHERE deleted_at IS NOT NULL LIMIT 1", Vec::new()).await? else {
+            return Ok(false);
+        };
+        let flow: i64 = sql::get(&flow, "id")?;
+        let messages = "DELETE FROM message WHERE id IN (SELECT id FROM message WHERE flow_id = $1 LIMIT $2)";
+        if sql::execute(&self.transaction, messages, vec![flow.into(), STEP.into()]).await? < STEP.unsigned_abs() {
+            sql::execute(&self.transaction, "DELETE FROM flow WHERE id = $1", vec![flow.into()]).await?;
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,200 @@
+//! Flows and their members.
+
+use super::accounts::columns;
+use super::{Batch, distinct};
+use crate::entities::{flow, member};
+use crate::error::refuse;
+use crate::rows::{flow as to_flow, user as to_user};
+use crate::sql;
+use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, Set};
+use tolmach_domain::{EventKind, Fault, Flow, FlowId, FlowKind, Kinds, Origin, Person, PhotoKey, Timestamp, UserId};
+use tolmach_engine::ports::{NewFlow, StoreError};
+
+/// A flow to insert.
+struct Insert {
+    kind: FlowKind,
+    title: String,
+    info: String,
+    owner: UserId,
+    photo: Option<PhotoKey>,
+    pair: Option<String>,
+    members: Vec<Person>,
+}
+
+impl Batch {
+    pub(crate) async fn open_chat(
+        &mut self,
+        by: UserId,
+        with: UserId,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(Flow, bool), StoreError> {
+        if by == with {
+            return Err(Fault::invalid("user", "a chat needs somebody else").into());
+        }
+        let members = self.people(&[by.min(with), by.max(with)]).await?;
+        let pair = format!("{}:{}", by.min(with), by.max(with));
+        let found = flow::Entity::find().filter(flow::Column::Pair.eq(&pair)).one(&self.transaction).await.map_err(refuse)?;
+        if let Some(found) = found {
+            return Ok((to_flow(found)?, false));
+        }
+        let (title, info) = (String::new(), String::new());
+        let insert = Insert { kind: FlowKind::Chat, title, info, owner: by, photo: None, pair: Some(pair), members };
+        Ok((self.insert_flow(insert, origin, now).await?, true))
+    }
+
+    pub(crate) async fn create_flow(&mut self, new: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<Flow, StoreError> {
+        let NewFlow { kind, title, info, owner, photo, mut members } = new;
+        if kind == FlowKind::Chat {
+            return Err(Fault::WrongKind.into());
+        }
+        members.push(owner);
+        members.sort_unstable();
+        members.dedup();
+        let members = self.people(&members).await?;
+        self.insert_flow(Insert { kind, title, info, owner, photo, pair: None, members }, origin, now).await
+    }
+
+    async fn insert_flow(&mut self, insert: Insert, origin: Option<Origin>, now: Timestamp) -> Result<Flow, StoreError> {
+        let Insert { kind, title, info, owner, photo, pair, members } = insert;
+        let (photo_key, photo_type) = columns(photo);
+        let row = flow::ActiveModel {
+            id: ActiveValue::NotSet,
+            kind: Set(kind.into()),
+            title: Set(title),
+            info: Set(info),
+            owner_id: Set(owner.get()),
+            photo_key: Set(photo_key),
+            photo_type: Set(photo_type),
+            pair: Set(pair),
+            version: Set(0),
+            created_at: Set(now.micros()),
+            changed_at: Set(self.next_moment(now).micros()),
+            deleted_at: Set(None),
+        };
+        let flow = to_flow(row.insert(&self.transaction).await.map_err(refuse)?)?;
+        self.insert_members(flow.id, &members).await?;
+        self.publish(now, origin, EventKind::FlowCreated { flow: flow.clone(), members });
+        Ok(flow)
+    }
+
+    async fn insert_members(&self, flow: FlowId, members: &[Person]) -> Result<(), StoreError> {
+        for members in sql::batches(members) {
+            let rows = members.iter().map(|member| {
+                let row = member::Model { flow_id: flow.get(), user_id: member.id.get(), read_version: 0 };
+                row.into_active_model()
+            });
+            member::Entity::insert_many(rows).exec_without_returning(&self.transaction).await.map_err(refuse)?;
+        }
+        Ok(())
+    }
+
+    /// These users as others see them, in this order; refused if one of them is absent or deleted.
+    async fn people(&self, users: &[UserId]) -> Result<Vec<Person>, StoreError> {
+        let mut people = Vec::with_capacity(users.len());
+        for user in users {
+            people.push(to_user(self.living(*user).await?)?.person());
+        }
+        Ok(people)
+    }
+
+    /// A flow that `by` is in and owns, of one of the kinds.
+    async fn owned(&self, id: FlowId, by: UserId, kinds: Kinds) -> Result<flow::Model, StoreError> {
+        let found = flow::Entity::find_by_id(id.get()).filter(flow::Column::DeletedAt.is_null());
+        let found = found.one(&self.transaction).await.map_err(refuse)?.ok_or(Fault::NoSuchFlow)?;
+        if member::Entity::find_by_id((id.get(), by.get())).count(&self.transaction).await.map_err(refuse)? == 0 {
+            return Err(Fault::NoSuchFlow.into());
+        }
+        if !kinds.include(found.kind.into()) {
+            return Err(Fault::WrongKind.into());
+        }
+        if found.owner_id != by.get() {
+            return Err(Fault::NotOwner.into());
+        }
+        Ok(found)
+    }
+
+    /// How many of these users are in the flow.
+    async fn count_members(&self, flow: FlowId, users: &[UserId]) -> Result<usize, StoreError> {
+        let pairs: Vec<(i64, i64)> = users.iter().map(|user| (flow.get(), user.get())).collect();
+        Ok(self.memberships(&pairs).await?.len())
+    }
+
+    /// Gives a flow's record a new moment.
+    pub(super) async fn touch_flow(&mut self, flow: FlowId, now: Timestamp) -> Result<(), StoreError> {
+        let values = vec![self.next_moment(now).micros().into(), flow.get().into()];
+        sql::execute(&self.transaction, "UPDATE flow SET changed_at = $1 WHERE id = $2", values).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn add_members(
+        &mut self,
+        flow: FlowId,
+        by: UserId,
+        users: Vec<UserId>,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.owned(flow, by, Kinds::Shared).await?;
+        let users = distinct(users);
+        let people = self.people(&users).await?;
+        if self.count_members(flow, &users).await? > 0 {
+            return Err(Fault::AlreadyMember.into());
+        }
+        if people.is_empty() {
+            return Ok(());
+        }
+        self.insert_members(flow, &people).await?;
+        self.touch_flow(flow, now).await?;
+        self.publish(now, origin, EventKind::MembersAdded { flow, users: people });
+        Ok(())
+    }
+
+    pub(crate) async fn remove_members(
+        &mut self,
+        flow: FlowId,
+        by: UserId,
+        users: Vec<UserId>,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.owned(flow, by, Kinds::Shared).await?;
+        let users = distinct(users);
+        if self.count_members(flow, &users).await? < users.len() {
+            return Err(Fault::NotMember.into());
+        }
+        if users.contains(&by) {
+            return Err(Fault::invalid("users", "the owner cannot be removed").into());
+        }
+        if users.is_empty() {
+            return Ok(());
+        }
+        for list in sql::lists(&users) {
+            let removed = member::Entity::delete_many().filter(member::Column::FlowId.eq(flow.get()));
+            let removed = removed.filter(member::Column::UserId.is_in(list.into_iter().map(UserId::get)));
+            removed.exec(&self.transaction).await.map_err(refuse)?;
+        }
+        self.touch_flow(flow, now).await?;
+        self.publish(now, origin, EventKind::MembersRemoved { flow, users });
+        Ok(())
+    }
+
+    /// Hides the flow at once; its messages, which may be many, are removed at leisure by [`Batch::chores`].
+    pub(crate) async fn delete_flow(
+        &mut self,
+        id: FlowId,
+        by: UserId,
+        kinds: Kinds,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut row = self.owned(id, by, kinds).await?.into_active_model();
+        row.pair = Set(None);
+        row.deleted_at = Set(Some(now.micros()));
+        row.update(&self.transaction).await.map_err(refuse)?;
+        member::Entity::delete_many().filter(member::Column::FlowId.eq(id.get())).exec(&self.transaction).await.map_err(refuse)?;
+        self.deleted_flow = true;
+        self.publish(now, origin, EventKind::FlowDeleted { flow: id, by });
+        Ok(())
+    }
+}

@@ -1,0 +1,355 @@
+//! Messages: many at once where they come in a run.
+
+use super::{Batch, distinct};
+use crate::entities::flow::Kind;
+use crate::entities::{message, message_key};
+use crate::error::{corrupt, refuse};
+use crate::rows::{attachments_text, content_type_text, flow_id, message as to_message, message_id, moment};
+use crate::sql::{self, get};
+use sea_orm::{EntityTrait, FromQueryResult, Set, Value};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use tolmach_domain::{Content, EventKind, Fault, FlowId, FlowKind, Message, MessageId, Page, Timestamp, UserId, Version};
+use tolmach_engine::ports::{DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewMessage, StoreError};
+
+/// What became of one message of a run.
+pub(crate) type Posted = Result<(Message, bool), Fault>;
+
+/// What posting knows before it decides.
+struct Known {
+    keys: HashMap<(i64, String), (i64, Timestamp)>,
+    flows: HashMap<i64, (FlowKind, i64)>,
+    members: HashSet<(i64, i64)>,
+    living: HashSet<i64>,
+    flow_of: HashMap<i64, i64>,
+}
+
+/// What was decided about one message of a run.
+enum Decision {
+    Refused(Fault),
+    /// The key was used before the run, for this message.
+    Repeats(i64),
+    /// The key was used earlier in the run, by the message at this place.
+    RepeatsPlace(usize),
+    Accepted(FlowKind),
+}
+
+impl Batch {
+    /// Posts messages in this order. What it costs in statements hardly depends on how many they are.
+    pub(crate) async fn post(&mut self, run: Vec<(NewMessage, Timestamp)>) -> Result<Vec<Posted>, StoreError> {
+        let known = self.known(&run).await?;
+        let mut used: HashMap<(i64, &str), usize> = HashMap::new();
+        let mut decisions = Vec::with_capacity(run.len());
+        for (place, (new, now)) in run.iter().enumerate() {
+            let key = new.key.as_deref().map(|key| (new.author.id.get(), key));
+            let earlier = key.and_then(|key| used.get(&key).copied()).filter(|earlier| *now < run[*earlier].1.after(KEY_WINDOW));
+            let decision = match earlier {
+                Some(earlier) => Decision::RepeatsPlace(earlier),
+                None => known.decide(new, *now),
+            };
+            if let (Some(key), Decision::Accepted(_)) = (key, &decision) {
+                used.insert(key, place);
+            }
+            decisions.push(decision);
+        }
+        let keys: Vec<(i64, String, usize)> = used.into_iter().map(|((author, key), place)| (author, key.to_owned(), place)).collect();
+        let repeated: Vec<i64> =
+            decisions.iter().filter_map(|decision| if let Decision::Repeats(id) = decision { Some(*id) } else { None }).collect();
+        let repeated = self.messages(&repeated).await?;
+        let made = self.insert_run(run, &decisions).await?;
+        self.put_keys(&keys, &made).await?;
+
+        let mut outcomes = Vec::with_capacity(decisions.len());
+        for (place, decision) in decisions.into_iter().enumerate() {
+            let missing = || corrupt("a message that was just written or read is missing");
+            outcomes.push(match decision {
+                Decision::Refused(fault) => Err(fault),
+                Decision::Repeats(id) => Ok((repeated.get(&id).ok_or_else(missing)?.clone(), true)),
+                Decision::RepeatsPlace(earlier) => Ok((made.get(&earlier).ok_or_else(missing)?.clone(), true)),
+                Decision::Accepted(_) => Ok((made.get(&place).ok_or_else(missing)?.clone(), false)),
+            });
+        }
+        Ok(outcomes)
+    }
+
+    async fn known(&self, run: &[(NewMessage, Timestamp)]) -> Result<Known, StoreError> {
+        let mut known =
+            Known { keys: HashMap::new(), flows: HashMap::new(), members: HashSet::new(), living: HashSet::new(), flow_of: HashMap::new() };
+        let keys: Vec<(i64, &str)> = run.iter().filter_map(|(new, _)| Some((new.author.id.get(), new.key.as_deref()?))).collect();
+        for list in sql::lists(&distinct(keys)) {
+            let values = list.iter().flat_map(|(author, key)| [Value::from(*author), Value::from(*key)]).collect();
+            for row in sql::rows(&self.transaction, sql::KEYS.sql(list.len()), values).await? {
+                let row = message_key::Model::from_query_result(&row, "").map_err(corrupt)?;
+                known.keys.insert((row.author_id, row.key), (row.message_id, moment(row.used_at)));
+            }
+        }
+        for row in self.by_id(&sql::FLOWS, run.iter().map(|(new, _)| new.flow.get())).await? {
+            let kind: Kind = get(&row, "kind")?;
+            known.flows.insert(get(&row, "id")?, (kind.into(), get(&row, "owner_id")?));
+        }
+        let ordinary = run.iter().filter(|(new, _)| !new.administrator).map(|(new, _)| (new.flow.get(), new.author.id.get()));
+        known.members = self.memberships(&distinct(ordinary)).await?;
+        for row in self.by_id(&sql::LIVING, run.iter().filter(|(new, _)| new.administrator).map(|(new, _)| new.author.id.get())).await? {
+            known.living.insert(get(&row, "id")?);
+        }
+        for row in self.by_id(&sql::FLOW_OF, run.iter().filter_map(|(new, _)| Some(new.content.reply_to?.get()))).await? {
+            known.flow_of.insert(get(&row, "id")?, get(&row, "flow_id")?);
+        }
+        Ok(known)
+    }
+
+    async fn by_id(&self, ladder: &sql::Ladder, ids: impl Iterator<Item = i64>) -> Result<Vec<sea_orm::QueryResult>, StoreError> {
+        let mut rows = Vec::new();
+        for list in sql::lists(&distinct(ids)) {
+            let values = list.iter().copied().map(Value::from).collect();
+            rows.extend(sql::rows(&self.transaction, ladder.sql(list.len()), values).await?);
+        }
+        Ok(rows)
+    }
+
+    /// Which of these pairs of flow and user are memberships.
+    pub(super) async fn memberships(&self, pairs: &[(i64, i64)]) -> Result<HashSet<(i64, i64)>, StoreError> {
+        let mut found = HashSet::new();
+        for list in sql::lists(pairs) {
+            let values = list.iter().flat_map(|(flow, user)| [Value::from(*flow), Value::from(*user)]).collect();
+            for row in sql::rows(&self.transaction, sql::MEMBERSHIPS.sql(list.len()), values).await? {
+                found.insert((get(&row, "flow_id")?, get(&row, "user_id")?));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whole messages by id.
+    async fn messages(&self, ids: &[i64]) -> Result<HashMap<i64, Message>, StoreError> {
+        let rows = self.by_id(&sql::MESSAGES, ids.iter().copied()).await?;
+        rows.iter().map(to_message).map(|message| message.map(|message| (message.id.get(), message))).collect()
+    }
+
+    /// Inserts the accepted ones, each with the next version of its flow, and returns them by their place in the run.
+    async fn insert_run(
+        &mut self,
+        run: Vec<(NewMessage, Timestamp)>,
+        decisions: &[Decision],
+    ) -> Result<HashMap<usize, Message>, StoreError> {
+        let mut flows: BTreeMap<FlowId, (i64, Timestamp)> = BTreeMap::new();
+        let mut accepted = Vec::new();
+        for (place, ((new, now), decision)) in run.into_iter().zip(decisions).enumerate() {
+            if let Decision::Accepted(kind) = decision {
+                let changed_at = self.next_moment(now);
+                let (count, newest) = flows.entry(new.flow).or_default();
+                *count += 1;
+                *newest = changed_at;
+                accepted.push((place, new, now, *kind, changed_at));
+            }
+        }
+        let mut next: HashMap<FlowId, i64> = HashMap::with_capacity(flows.len());
+        for (flow, (count, changed_at)) in flows {
+            let last = self.take_versions(flow, count, changed_at).await?;
+            next.insert(flow, last.0 - count + 1);
+        }
+        let mut numbered = Vec::with_capacity(accepted.len());
+        for (place, new, now, kind, changed_at) in accepted {
+            let version = next.get_mut(&new.flow).ok_or_else(|| corrupt("a flow without its versions"))?;
+            numbered.push((place, new, now, kind, changed_at, Version(*version)));
+            *version += 1;
+        }
+        let mut rows = Vec::with_capacity(numbered.len());
+        for (_, new, now, _, changed_at, version) in &numbered {
+            let content = &new.content;
+            rows.push([
+                Value::from(new.flow.get()),
+                Value::from(new.author.id.get()),
+                Value::from(content_type_text(&content.content_type)),
+                Value::from(content.text.as_str()),
+                Value::from(attachments_text(&content.attachments)?),
+                Value::from(content.emoji.clone()),
+                Value::from(content.reply_to.map(MessageId::get)),
+                Value::from(version.0),
+                Value::from(version.0),
+                Value::from(now.micros()),
+                Value::from(changed_at.micros()),
+            ]);
+        }
+        // Rows may come back in any order; their moments are their own.
+        let mut ids: HashMap<i64, i64> = HashMap::with_capacity(rows.len());
+        for batch in sql::batches(&rows) {
+            let values = batch.iter().flatten().cloned().collect();
+            for row in sql::rows(&self.transaction, sql::INSERT_MESSAGE.sql(batch.len()), values).await? {
+                ids.insert(get(&row, "changed_at")?, get(&row, "id")?);
+            }
+        }
+        let mut made = HashMap::with_capacity(numbered.len());
+        for (place, new, now, flow_kind, changed_at, version) in numbered {
+            let id = ids.get(&changed_at.micros()).ok_or_else(|| corrupt("a message was inserted without an id"))?;
+            let message = Message {
+                id: message_id(*id)?,
+                flow: new.flow,
+                flow_kind,
+                author: new.author,
+                content: new.content,
+                posted: version,
+                version,
+                posted_at: now,
+                edited_at: None,
+                deleted_at: None,
+                changed_at,
+            };
+            self.publish(now, new.origin, EventKind::Posted(message.clone()));
+            made.insert(place, message);
+        }
+        Ok(made)
+    }
+
+    /// Takes the next versions of a flow and returns the last of them.
+    async fn take_versions(&self, flow: FlowId, count: i64, changed_at: Timestamp) -> Result<Version, StoreError> {
+        let values = vec![count.into(), changed_at.micros().into(), flow.get().into()];
+        let row = sql::row(&self.transaction, sql::TAKE_VERSIONS, values).await?;
+        Ok(Version(get(&row.ok_or_else(|| corrupt("a flow without a row"))?, "version")?))
+    }
+
+    async fn put_keys(&self, keys: &[(i64, String, usize)], made: &HashMap<usize, Message>) -> Result<(), StoreError> {
+        for batch in sql::batches(keys) {
+            let mut values = Vec::with_capacity(batch.len() * 4);
+            for (author, key, place) in batch {
+                let message = made.get(place).ok_or_else(|| corrupt("a key without its message"))?;
+                values.extend([Value::from(*author), key.as_str().into(), message.id.get().into(), message.posted_at.micros().into()]);
+            }
+            sql::execute(&self.transaction, sql::PUT_KEY.sql(batch.len()), values).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn edit(&mut self, edit: EditMessage, now: Timestamp) -> Result<Message, StoreError> {
+        let EditMessage { message, flow, by, administrator, text, origin } = edit;
+        let found = self.messages(&[message.get()]).await?.remove(&message.get());
+        let mut message = found.filter(|message| message.deleted_at.is_none() && flow.is_none_or(|flow| flow == message.flow));
+        if let Some(found) = &message
+            && !administrator
+            && self.memberships(&[(found.flow.get(), by.get())]).await?.is_empty()
+        {
+            message = None;
+        }
+        let mut message = message.ok_or(Fault::NoSuchMessage)?;
+        if message.author.id != by {
+            return Err(Fault::NotAuthor.into());
+        }
+        message.changed_at = self.next_moment(now);
+        message.version = self.take_versions(message.flow, 1, message.changed_at).await?;
+        message.content.text = text;
+        message.edited_at = Some(now);
+        let row = message::ActiveModel {
+            id: Set(message.id.get()),
+            text: Set(message.content.text.clone()),
+            version: Set(message.version.0),
+            edited_at: Set(Some(now.micros())),
+            changed_at: Set(message.changed_at.micros()),
+            ..Default::default()
+        };
+        message::Entity::update(row).exec(&self.transaction).await.map_err(refuse)?;
+        self.publish(now, origin, EventKind::Edited(message.clone()));
+        Ok(message)
+    }
+
+    pub(crate) async fn delete(&mut self, deletion: DeleteMessages, now: Timestamp) -> Result<Deleted, StoreError> {
+        let DeleteMessages { messages, flow, by, administrator, origin } = deletion;
+        let mut found: HashMap<i64, (i64, i64)> = HashMap::new();
+        for row in self.by_id(&sql::DELETABLE, messages.iter().map(|message| message.get())).await? {
+            found.insert(get(&row, "id")?, (get(&row, "flow_id")?, get(&row, "author_id")?));
+        }
+        let pairs = if administrator { Vec::new() } else { distinct(found.values().map(|(flow, _)| (*flow, by.get()))) };
+        let members = self.memberships(&pairs).await?;
+
+        let mut done = Deleted::default();
+        let mut flows: BTreeMap<FlowId, Vec<(MessageId, Timestamp)>> = BTreeMap::new();
+        for id in distinct(messages) {
+            let reached = |(there, _): &&(i64, i64)| {
+                flow.is_none_or(|flow| flow.get() == *there) && (administrator || members.contains(&(*there, by.get())))
+            };
+            match found.get(&id.get()).filter(reached) {
+                None => done.absent.push(id),
+                Some((_, author)) if !administrator && *author != by.get() => done.not_author.push(id),
+                Some((there, _)) => {
+                    done.deleted.push(id);
+                    let changed_at = self.next_moment(now);
+                    flows.entry(flow_id(*there)?).or_default().push((id, changed_at));
+                }
+            }
+        }
+        for (flow, messages) in flows {
+            let Some((_, newest)) = messages.last() else { continue };
+            let count = i64::try_from(messages.len()).map_err(corrupt)?;
+            let first = self.take_versions(flow, count, *newest).await?.0 - count + 1;
+            let messages: Vec<_> = (first..).zip(messages).map(|(version, (id, at))| (id, Version(version), at)).collect();
+            for (id, version, changed_at) in &messages {
+                self.empty(*id, *version, *changed_at, now).await?;
+            }
+            let messages = messages.into_iter().map(|(id, version, _)| (id, version)).collect();
+            self.publish(now, origin.clone(), EventKind::Deleted { flow, by, messages });
+        }
+        Ok(done)
+    }
+
+    /// Takes a message's content away and marks it deleted.
+    async fn empty(&self, id: MessageId, version: Version, changed_at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        let Content { text, content_type, attachments, emoji, reply_to } = Content::default();
+        let row = message::ActiveModel {
+            id: Set(id.get()),
+            text: Set(text),
+            content_type: Set(content_type_text(&content_type)),
+            attachments: Set(attachments_text(&attachments)?),
+            emoji: Set(emoji),
+            reply_to: Set(reply_to.map(MessageId::get)),
+            version: Set(version.0),
+            deleted_at: Set(Some(now.micros())),
+            changed_at: Set(changed_at.micros()),
+            ..Default::default()
+        };
+        message::Entity::update(row).exec(&self.transaction).await.map_err(refuse)?;
+        Ok(())
+    }
+
+    /// The oldest unread messages of a viewer, who has read them then.
+    pub(crate) async fn read_unread(&mut self, flow: FlowId, viewer: UserId, limit: u32) -> Result<Page, StoreError> {
+        let page = crate::read::unread(&self.transaction, flow, viewer, limit).await?;
+        if let Some(last) = page.messages.last() {
+            let values = vec![last.posted.0.into(), flow.get().into(), viewer.get().into()];
+            sql::execute(&self.transaction, "UPDATE member SET read_version = $1 WHERE flow_id = $2 AND user_id = $3", values).await?;
+        }
+        Ok(page)
+    }
+}
+
+impl Known {
+    fn decide(&self, new: &NewMessage, now: Timestamp) -> Decision {
+        let author = new.author.id.get();
+        if let Some((message, used_at)) = new.key.as_ref().and_then(|key| self.keys.get(&(author, key.clone())))
+            && now < used_at.after(KEY_WINDOW)
+        {
+            return Decision::Repeats(*message);
+        }
+        match self.refusal(new, author) {
+            Ok(kind) => Decision::Accepted(kind),
+            Err(fault) => Decision::Refused(fault),
+        }
+    }
+
+    fn refusal(&self, new: &NewMessage, author: i64) -> Result<FlowKind, Fault> {
+        let flow = new.flow.get();
+        let (kind, owner) = *self.flows.get(&flow).ok_or(Fault::NoSuchFlow)?;
+        if !new.administrator && !self.members.contains(&(flow, author)) {
+            return Err(Fault::NoSuchFlow);
+        }
+        if !new.kinds.include(kind) {
+            return Err(Fault::WrongKind);
+        }
+        if kind == FlowKind::Channel && owner != author {
+            return Err(Fault::NotOwner);
+        }
+        if new.administrator && !self.living.contains(&author) {
+            return Err(Fault::NoSuchUser);
+        }
+        if new.content.reply_to.is_some_and(|answered| self.flow_of.get(&answered.get()) != Some(&flow)) {
+            return Err(Fault::NoSuchMessage);
+        }
+        Ok(kind)
+    }
+}

@@ -1,0 +1,119 @@
+//! One transaction and what it will publish. Every rule is decided here, before anything is written.
+
+mod accounts;
+mod chores;
+mod flows;
+mod messages;
+
+pub(crate) use messages::Posted;
+
+use crate::connect::immediate;
+use crate::entities::moment;
+use crate::error::{corrupt, refuse};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, Set, TransactionTrait, Unchanged};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tolmach_domain::{Event, EventKind, Origin, Timestamp};
+use tolmach_engine::ports::StoreError;
+
+/// The one row of the table of the newest moment.
+const THE_MOMENT: i64 = 1;
+
+/// A transaction under way.
+pub(crate) struct Batch {
+    transaction: DatabaseTransaction,
+    /// The newest moment given out, and the one that the database knows.
+    moment: Timestamp,
+    known_moment: Timestamp,
+    events: Vec<Arc<Event>>,
+    /// The newest `now` that was told: what the chores go by.
+    now: Timestamp,
+    /// Whether a flow was deleted, so that its messages wait to be removed.
+    deleted_flow: bool,
+}
+
+/// What a transaction leaves behind once it is committed.
+pub(crate) struct Committed {
+    /// To publish, in this order.
+    pub(crate) events: Vec<Arc<Event>>,
+    /// See [`Batch::now`].
+    pub(crate) now: Timestamp,
+    /// See [`Batch::deleted_flow`].
+    pub(crate) deleted_flow: bool,
+}
+
+/// Where a batch stood, to go back there.
+pub(crate) struct Mark {
+    events: usize,
+}
+
+impl Batch {
+    pub(crate) async fn begin(database: &DatabaseConnection) -> Result<Self, StoreError> {
+        let transaction = database.begin_with_options(immediate()).await.map_err(refuse)?;
+        let moment = last_moment(&transaction).await?;
+        let now = Timestamp::default();
+        Ok(Self { transaction, moment, known_moment: moment, events: Vec::new(), now, deleted_flow: false })
+    }
+
+    /// Starts a job that may be undone alone.
+    pub(crate) async fn mark(&mut self) -> Result<Mark, StoreError> {
+        self.control("SAVEPOINT job").await?;
+        Ok(Mark { events: self.events.len() })
+    }
+
+    /// Keeps what was done since the mark.
+    pub(crate) async fn keep(&mut self, _: Mark) -> Result<(), StoreError> {
+        self.control("RELEASE SAVEPOINT job").await
+    }
+
+    /// Undoes what was done since the mark. It fails if the database has given up the transaction.
+    pub(crate) async fn undo(&mut self, mark: Mark) -> Result<(), StoreError> {
+        self.events.truncate(mark.events);
+        self.control("ROLLBACK TO SAVEPOINT job").await?;
+        self.control("RELEASE SAVEPOINT job").await
+    }
+
+    async fn control(&self, sql: &str) -> Result<(), StoreError> {
+        let done = self.transaction.execute_unprepared(sql).await;
+        // Without its savepoint the transaction is not what we take it for.
+        done.map(drop).map_err(|error| StoreError::Unavailable(error.to_string()))
+    }
+
+    pub(crate) async fn commit(self) -> Result<Committed, StoreError> {
+        if self.moment != self.known_moment {
+            let row = moment::ActiveModel { id: Unchanged(THE_MOMENT), last: Set(self.moment.micros()) };
+            row.update(&self.transaction).await.map_err(refuse)?;
+        }
+        self.transaction.commit().await.map_err(refuse)?;
+        Ok(Committed { events: self.events, now: self.now, deleted_flow: self.deleted_flow })
+    }
+
+    pub(crate) async fn roll_back(self) {
+        // The connection is given up in any case.
+        let _ = self.transaction.rollback().await;
+    }
+
+    /// A moment of its own for one change.
+    fn next_moment(&mut self, now: Timestamp) -> Timestamp {
+        self.now = self.now.max(now);
+        self.moment = now.max(Timestamp::from_micros(self.moment.micros() + 1));
+        self.moment
+    }
+
+    fn publish(&mut self, at: Timestamp, origin: Option<Origin>, kind: EventKind) {
+        self.events.push(Arc::new(Event { at, origin, kind }));
+    }
+}
+
+/// The newest moment that was committed.
+pub(crate) async fn last_moment<C: ConnectionTrait>(database: &C) -> Result<Timestamp, StoreError> {
+    let row = moment::Entity::find_by_id(THE_MOMENT).one(database).await.map_err(refuse)?;
+    let row = row.ok_or_else(|| corrupt("the table moment is empty"))?;
+    Ok(Timestamp::from_micros(row.last))
+}
+
+/// Each value once, in the order of its first mention.
+fn distinct<T: Copy + Ord>(values: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut seen = BTreeSet::new();
+    values.into_iter().filter(|value| seen.insert(*value)).collect()
+}

@@ -1,0 +1,19 @@
+//! Who is in which flow.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "member")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) flow_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) user_id: i64,
+    /// Up to which version the member has read.
+    pub(crate) read_version: i64,
+}
+
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

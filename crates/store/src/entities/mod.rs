@@ -1,0 +1,11 @@
+//! The tables, one file each. Moments are microseconds since the epoch.
+
+pub(crate) mod flow;
+pub(crate) mod member;
+pub(crate) mod message;
+pub(crate) mod message_key;
+pub(crate) mod moment;
+pub(crate) mod recovery;
+pub(crate) mod refresh_token;
+pub(crate) mod session;
+pub(crate) mod user;

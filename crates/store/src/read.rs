@@ -1,0 +1,227 @@
+//! Reading: each method sees one moment of the database.
+
+use crate::batch::last_moment;
+use crate::entities::{flow, member, recovery, session, user};
+use crate::error::refuse;
+use crate::rows::{flow as to_flow, flow_id, key, message as to_message, message_id, session as to_session, user as to_user};
+use crate::sql::{self, Part, get};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Value};
+use std::collections::HashMap;
+use tolmach_domain::{
+    Changes, Fault, Flow, FlowId, FlowKind, Message, Overview, Page, SessionId, Timestamp, User, UserId, Version, Window,
+};
+use tolmach_engine::ports::{Account, AccountKey, OverviewQuery, Session, StoreError, TokenHash};
+
+pub(crate) async fn user<C: ConnectionTrait>(database: &C, id: UserId) -> Result<Option<User>, StoreError> {
+    user::Entity::find_by_id(id.get()).one(database).await.map_err(refuse)?.map(to_user).transpose()
+}
+
+pub(crate) async fn account<C: ConnectionTrait>(database: &C, account: AccountKey<'_>) -> Result<Option<Account>, StoreError> {
+    let columns: &[(user::Column, &str)] = match account {
+        AccountKey::Login(login) => &[(user::Column::LoginKey, login)],
+        AccountKey::Email(email) => &[(user::Column::EmailKey, email)],
+        AccountKey::Either(text) => &[(user::Column::LoginKey, text), (user::Column::EmailKey, text)],
+    };
+    for (column, value) in columns {
+        let found = user::Entity::find().filter(column.eq(key(value))).filter(user::Column::DeletedAt.is_null());
+        if let Some(mut found) = found.one(database).await.map_err(refuse)? {
+            let password_hash = found.password_hash.take();
+            return Ok(Some(Account { user: to_user(found)?, password_hash }));
+        }
+    }
+    Ok(None)
+}
+
+pub(crate) async fn search_users<C: ConnectionTrait>(database: &C, query: &str, limit: u32) -> Result<Vec<User>, StoreError> {
+    let mut pattern = String::from("%");
+    for letter in key(query).chars() {
+        if matches!(letter, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    let sql = "SELECT * FROM \"user\" WHERE login_key LIKE $1 ESCAPE '\\' AND deleted_at IS NULL ORDER BY login_key LIMIT $2";
+    let rows = sql::rows(database, sql, vec![pattern.into(), i64::from(limit).into()]).await?;
+    rows.iter().map(|row| user::Model::from_query_result(row, "").map_err(refuse).and_then(to_user)).collect()
+}
+
+pub(crate) async fn list_users<C: ConnectionTrait>(database: &C, after: Option<UserId>, limit: u32) -> Result<Vec<User>, StoreError> {
+    let users = user::Entity::find().filter(user::Column::Id.gt(after.map_or(0, UserId::get))).filter(user::Column::DeletedAt.is_null());
+    let users = users.order_by_asc(user::Column::Id).limit(u64::from(limit)).all(database).await.map_err(refuse)?;
+    users.into_iter().map(to_user).collect()
+}
+
+pub(crate) async fn session_by_token<C: ConnectionTrait>(database: &C, token: TokenHash) -> Result<Option<Session>, StoreError> {
+    let found = session::Entity::find().filter(session::Column::TokenHash.eq(token.0.to_vec()));
+    found.one(database).await.map_err(refuse)?.map(to_session).transpose()
+}
+
+pub(crate) async fn session<C: ConnectionTrait>(database: &C, id: SessionId) -> Result<Option<Session>, StoreError> {
+    session::Entity::find_by_id(id.get()).one(database).await.map_err(refuse)?.map(to_session).transpose()
+}
+
+pub(crate) async fn recovery<C: ConnectionTrait>(database: &C, token: TokenHash, now: Timestamp) -> Result<bool, StoreError> {
+    let found = recovery::Entity::find().filter(recovery::Column::TokenHash.eq(token.0.to_vec()));
+    let found = found.filter(recovery::Column::ExpiresAt.gt(now.micros()));
+    Ok(found.count(database).await.map_err(refuse)? > 0)
+}
+
+pub(crate) async fn flow<C: ConnectionTrait>(database: &C, id: FlowId) -> Result<Option<Flow>, StoreError> {
+    let found = flow::Entity::find_by_id(id.get()).filter(flow::Column::DeletedAt.is_null());
+    found.one(database).await.map_err(refuse)?.map(to_flow).transpose()
+}
+
+/// Deleting a flow removes its members, so that this need not look at the flow.
+pub(crate) async fn is_member<C: ConnectionTrait>(database: &C, flow: FlowId, user: UserId) -> Result<bool, StoreError> {
+    Ok(membership(database, flow, user).await?.is_some())
+}
+
+async fn membership<C: ConnectionTrait>(database: &C, flow: FlowId, user: UserId) -> Result<Option<member::Model>, StoreError> {
+    member::Entity::find_by_id((flow.get(), user.get())).one(database).await.map_err(refuse)
+}
+
+pub(crate) async fn flow_ids<C: ConnectionTrait>(database: &C, user: UserId) -> Result<Vec<FlowId>, StoreError> {
+    let rows = sql::rows(database, "SELECT flow_id FROM member WHERE user_id = $1 ORDER BY flow_id", vec![user.get().into()]).await?;
+    rows.iter().map(|row| get(row, "flow_id").and_then(flow_id)).collect()
+}
+
+/// The members of flows, each list ordered by id.
+pub(crate) async fn members<C: ConnectionTrait>(database: &C, flows: &[i64]) -> Result<HashMap<i64, Vec<User>>, StoreError> {
+    let mut members: HashMap<i64, Vec<User>> = HashMap::new();
+    for list in sql::lists(flows) {
+        for row in sql::rows(database, sql::MEMBERS.sql(list.len()), list.into_iter().map(Value::from).collect()).await? {
+            let user = user::Model::from_query_result(&row, "").map_err(refuse)?;
+            members.entry(get(&row, "in_flow")?).or_default().push(to_user(user)?);
+        }
+    }
+    Ok(members)
+}
+
+pub(crate) async fn overview<C: ConnectionTrait>(
+    database: &C,
+    flow: FlowId,
+    viewer: UserId,
+    members: bool,
+) -> Result<Option<Overview>, StoreError> {
+    let values = vec![viewer.get().into(), flow.get().into()];
+    Ok(overviews_of(database, Part::One, values, members).await?.pop())
+}
+
+pub(crate) async fn overviews<C: ConnectionTrait>(database: &C, query: &OverviewQuery) -> Result<Vec<Overview>, StoreError> {
+    let part = if query.all { Part::All } else { Part::Own };
+    let after = query.changed_after.map_or(-1, Timestamp::micros);
+    let limit = query.limit.map_or(i64::MAX, i64::from);
+    let values = vec![query.viewer.get().into(), after.into(), i64::MAX.into(), limit.into(), i64::from(query.offset).into()];
+    overviews_of(database, part, values, query.members).await
+}
+
+/// A handful of statements, however many flows there are.
+async fn overviews_of<C: ConnectionTrait>(
+    database: &C,
+    part: Part,
+    values: Vec<Value>,
+    all_members: bool,
+) -> Result<Vec<Overview>, StoreError> {
+    let rows = sql::rows(database, sql::overviews(part), values).await?;
+    let mut overviews = Vec::with_capacity(rows.len());
+    let (mut last_ids, mut with_members) = (Vec::new(), Vec::new());
+    for row in rows {
+        let flow = to_flow(flow::Model::from_query_result(&row, "").map_err(refuse)?)?;
+        let last: Option<i64> = get(&row, "last_id")?;
+        let first: Option<i64> = get(&row, "first_id")?;
+        let read = Version(get::<Option<i64>>(&row, "read_version")?.unwrap_or_default());
+        if all_members || flow.kind == FlowKind::Chat {
+            with_members.push(flow.id.get());
+        }
+        last_ids.extend(last);
+        let first = first.map(message_id).transpose()?;
+        overviews.push((Overview { flow, members: Vec::new(), last: None, first, read }, last));
+    }
+    let mut messages: HashMap<i64, Message> = HashMap::with_capacity(last_ids.len());
+    for list in sql::lists(&last_ids) {
+        for row in sql::rows(database, sql::MESSAGES.sql(list.len()), list.into_iter().map(Value::from).collect()).await? {
+            let message = to_message(&row)?;
+            messages.insert(message.id.get(), message);
+        }
+    }
+    let mut members = members(database, &with_members).await?;
+    let complete = overviews.into_iter().map(|(mut overview, last)| {
+        overview.last = last.and_then(|last| messages.remove(&last));
+        overview.members = members.remove(&overview.flow.id.get()).unwrap_or_default();
+        overview
+    });
+    Ok(complete.collect())
+}
+
+async fn messages<C: ConnectionTrait>(database: &C, sql: &str, values: Vec<Value>) -> Result<Vec<Message>, StoreError> {
+    sql::rows(database, sql, values).await?.iter().map(to_message).collect()
+}
+
+/// A page of history that moves no mark.
+pub(crate) async fn history<C: ConnectionTrait>(
+    database: &C,
+    flow_id: FlowId,
+    viewer: UserId,
+    window: Window,
+    limit: u32,
+) -> Result<Page, StoreError> {
+    let (limit, offset) = match window {
+        Window::All => (limit, 0),
+        Window::Newest { limit: wanted, offset } => (wanted.min(limit), offset),
+        Window::Unread => return unread(database, flow_id, viewer, limit).await,
+    };
+    let version = flow(database, flow_id).await?.ok_or(Fault::NoSuchFlow)?.version;
+    let mut values = vec![Value::from(flow_id.get()), Value::from(i64::from(limit))];
+    let page = if offset == 0 {
+        messages(database, &sql::NEWEST, values).await?
+    } else {
+        match sql::row(database, sql::SKIP, vec![flow_id.get().into(), i64::from(offset).into()]).await? {
+            None => Vec::new(),
+            Some(row) => {
+                values.push(get::<i64>(&row, "posted")?.into());
+                messages(database, &sql::NEWEST_UP_TO, values).await?
+            }
+        }
+    };
+    Ok(Page { flow: flow_id, messages: page, version })
+}
+
+/// The oldest messages that a viewer has not read; the mark stays.
+pub(crate) async fn unread<C: ConnectionTrait>(database: &C, flow_id: FlowId, viewer: UserId, limit: u32) -> Result<Page, StoreError> {
+    let version = flow(database, flow_id).await?.ok_or(Fault::NoSuchFlow)?.version;
+    let read = membership(database, flow_id, viewer).await?.map_or(0, |membership| membership.read_version);
+    let values = vec![flow_id.get().into(), read.into(), viewer.get().into(), i64::from(limit).into()];
+    Ok(Page { flow: flow_id, messages: messages(database, &sql::UNREAD, values).await?, version })
+}
+
+pub(crate) async fn changes<C: ConnectionTrait>(
+    database: &C,
+    id: UserId,
+    since: Timestamp,
+    flow: Option<FlowId>,
+    limit: u32,
+) -> Result<Changes, StoreError> {
+    let newest = last_moment(database).await?;
+    let mut values = vec![Value::from(id.get()), since.micros().into(), (i64::from(limit) + 1).into()];
+    let mut changed = match flow {
+        None => messages(database, &sql::CHANGES, values).await?,
+        Some(flow) => {
+            values.push(flow.get().into());
+            messages(database, &sql::CHANGES_IN_FLOW, values).await?
+        }
+    };
+    let more = changed.len() > limit as usize;
+    changed.truncate(limit as usize);
+    // Every change up to the newest moment is committed, and every later one gets a later moment.
+    let until = if more { changed.last().map_or(since, |last| last.changed_at) } else { newest };
+    let values = vec![id.get().into(), since.micros().into(), until.micros().into(), i64::MAX.into(), 0.into()];
+    let mut flows = overviews_of(database, Part::Own, values, false).await?;
+    flows.retain(|overview| flow.is_none_or(|flow| flow == overview.flow.id));
+    let record = user(database, id).await?.filter(|user| user.changed_at > since && user.changed_at <= until);
+    Ok(Changes { messages: changed, flows, user: record.map(Box::new), until, more })
+}
+
+pub(crate) async fn since<C: ConnectionTrait>(database: &C, flow: FlowId, after: Version, limit: u32) -> Result<Vec<Message>, StoreError> {
+    messages(database, &sql::SINCE, vec![flow.get().into(), after.0.into(), i64::from(limit).into()]).await
+}

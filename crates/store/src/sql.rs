@@ -1,0 +1,272 @@
+//! Statements that are written out, because their plan matters. All of it is read by SQLite and PostgreSQL alike.
+
+use sea_orm::{ConnectionTrait, QueryResult, Statement, Value};
+use std::fmt::Write;
+use std::sync::LazyLock;
+use tolmach_engine::ports::StoreError;
+
+/// Lengths of lists and batches: few, so that few statements are prepared, and each of them only once a connection.
+const LENGTHS: [usize; 5] = [256, 64, 16, 4, 1];
+
+/// The columns of a message as [`INSERT_MESSAGE`] fills them, all but the id.
+pub(crate) const MESSAGE_COLUMNS: [&str; 11] =
+    ["flow_id", "author_id", "content_type", "text", "attachments", "emoji", "reply_to", "posted", "version", "posted_at", "changed_at"];
+
+/// Runs a query.
+pub(crate) async fn rows<C: ConnectionTrait>(database: &C, sql: &str, values: Vec<Value>) -> Result<Vec<QueryResult>, StoreError> {
+    database.query_all_raw(statement(database, sql, values)).await.map_err(crate::error::refuse)
+}
+
+/// Runs a query of at most one row.
+pub(crate) async fn row<C: ConnectionTrait>(database: &C, sql: &str, values: Vec<Value>) -> Result<Option<QueryResult>, StoreError> {
+    database.query_one_raw(statement(database, sql, values)).await.map_err(crate::error::refuse)
+}
+
+/// Runs a statement and tells how many rows it changed.
+pub(crate) async fn execute<C: ConnectionTrait>(database: &C, sql: &str, values: Vec<Value>) -> Result<u64, StoreError> {
+    let done = database.execute_raw(statement(database, sql, values)).await.map_err(crate::error::refuse)?;
+    Ok(done.rows_affected())
+}
+
+fn statement<C: ConnectionTrait>(database: &C, sql: &str, values: Vec<Value>) -> Statement {
+    Statement::from_sql_and_values(database.get_database_backend(), sql, values)
+}
+
+/// A column of a row.
+pub(crate) fn get<T: sea_orm::TryGetable>(row: &QueryResult, column: &str) -> Result<T, StoreError> {
+    row.try_get("", column).map_err(crate::error::corrupt)
+}
+
+/// Cuts values into lists of the known lengths, the last value repeated to fill up: for `IN`, where repetition is harmless.
+pub(crate) fn lists<T: Clone>(values: &[T]) -> impl Iterator<Item = Vec<T>> {
+    values.chunks(LENGTHS[0]).map(|chunk| {
+        let length = LENGTHS.iter().rev().copied().find(|length| *length >= chunk.len()).unwrap_or(chunk.len());
+        let mut list = chunk.to_vec();
+        if let Some(last) = chunk.last() {
+            list.resize(length, last.clone());
+        }
+        list
+    })
+}
+
+/// Cuts rows into batches of the known lengths, without filling up: for `INSERT`.
+pub(crate) fn batches<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let length = LENGTHS.iter().copied().find(|length| *length <= rows.len())?;
+        let (batch, rest) = rows.split_at(length);
+        rows = rest;
+        Some(batch)
+    })
+}
+
+/// `$first, $first+1, …`
+pub(crate) fn placeholders(first: usize, count: usize) -> String {
+    (first..first + count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
+}
+
+/// `($1, $2), ($3, $4), …`
+fn tuples(width: usize, count: usize) -> String {
+    let mut text = String::new();
+    for row in 0..count {
+        let separator = if row == 0 { "" } else { ", " };
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{separator}({})", placeholders(row * width + 1, width));
+    }
+    text
+}
+
+/// Statements of one kind, one for each known length.
+pub(crate) struct Ladder(Vec<String>);
+
+impl Ladder {
+    fn new(write: impl Fn(usize) -> String) -> Self {
+        Self(LENGTHS.iter().map(|length| write(*length)).collect())
+    }
+
+    /// The statement for so many values.
+    pub(crate) fn sql(&self, length: usize) -> &str {
+        let step = LENGTHS.iter().position(|known| *known == length).unwrap_or(LENGTHS.len() - 1);
+        &self.0[step]
+    }
+}
+
+/// Inserts messages, each with [`MESSAGE_COLUMNS`]; returns `id`, `changed_at`.
+pub(crate) static INSERT_MESSAGE: LazyLock<Ladder> = LazyLock::new(|| {
+    Ladder::new(|length| {
+        let (columns, tuples) = (MESSAGE_COLUMNS.join(", "), tuples(MESSAGE_COLUMNS.len(), length));
+        format!("INSERT INTO message ({columns}) VALUES {tuples} RETURNING id, changed_at")
+    })
+});
+
+/// Keeps keys: author, key, message, moment.
+pub(crate) static PUT_KEY: LazyLock<Ladder> = LazyLock::new(|| {
+    Ladder::new(|length| {
+        format!(
+            "INSERT INTO message_key (author_id, key, message_id, used_at) VALUES {} \
+             ON CONFLICT (author_id, key) DO UPDATE SET message_id = excluded.message_id, used_at = excluded.used_at",
+            tuples(4, length)
+        )
+    })
+});
+
+/// Keys of authors that name a message which still is.
+pub(crate) static KEYS: LazyLock<Ladder> = LazyLock::new(|| {
+    Ladder::new(|length| {
+        format!(
+            "SELECT k.author_id, k.key, k.message_id, k.used_at FROM message_key k JOIN message m ON m.id = k.message_id \
+             JOIN flow f ON f.id = m.flow_id WHERE f.deleted_at IS NULL AND (k.author_id, k.key) IN (VALUES {})",
+            tuples(2, length)
+        )
+    })
+});
+
+/// Memberships among pairs of flow and user.
+pub(crate) static MEMBERSHIPS: LazyLock<Ladder> = LazyLock::new(|| {
+    Ladder::new(|length| format!("SELECT flow_id, user_id FROM member WHERE (flow_id, user_id) IN (VALUES {})", tuples(2, length)))
+});
+
+/// What posting needs to know of flows.
+pub(crate) static FLOWS: LazyLock<Ladder> = LazyLock::new(|| {
+    Ladder::new(|length| format!("SELECT id, kind, owner_id FROM flow WHERE deleted_at IS NULL AND id IN ({})", placeholders(1, length)))
+});
+
+/// Which of these users live.
+pub(crate) static LIVING: LazyLock<Ladder> = LazyLock::new(|| {
+    Ladder::new(|length| format!("SELECT id FROM \"user\" WHERE deleted_at IS NULL AND id IN ({})", placeholders(1, length)))
+});
+
+/// In which flows these messages are.
+pub(crate) static FLOW_OF: LazyLock<Ladder> =
+    LazyLock::new(|| Ladder::new(|length| format!("SELECT id, flow_id FROM message WHERE id IN ({})", placeholders(1, length))));
+
+/// Flow and author of the messages that are not deleted.
+pub(crate) static DELETABLE: LazyLock<Ladder> = LazyLock::new(|| {
+    Ladder::new(|length| {
+        format!(
+            "SELECT m.id, m.flow_id, m.author_id FROM message m JOIN flow f ON f.id = m.flow_id \
+             WHERE m.deleted_at IS NULL AND f.deleted_at IS NULL AND m.id IN ({})",
+            placeholders(1, length)
+        )
+    })
+});
+
+/// Whole messages by id.
+pub(crate) static MESSAGES: LazyLock<Ladder> =
+    LazyLock::new(|| Ladder::new(|length| messages(&format!("SELECT * FROM message WHERE id IN ({})", placeholders(1, length)), "m.id")));
+
+/// The members of flows, ordered by flow and id.
+pub(crate) static MEMBERS: LazyLock<Ladder> = LazyLock::new(|| {
+    Ladder::new(|length| {
+        format!(
+            "SELECT mb.flow_id AS in_flow, u.* FROM member mb JOIN \"user\" u ON u.id = mb.user_id WHERE mb.flow_id IN ({}) \
+             ORDER BY mb.flow_id, mb.user_id",
+            placeholders(1, length)
+        )
+    })
+});
+
+/// Takes the next versions of a flow: how many, the flow's new moment, which flow. Returns the last of them.
+pub(crate) const TAKE_VERSIONS: &str = "UPDATE flow SET version = version + $1, changed_at = $2 WHERE id = $3 RETURNING version";
+
+/// The messages that `inner` finds, with their authors and the kinds of their flows; none of a deleted flow. The limit stands
+/// in `inner`, so that it bounds the joins.
+fn messages(inner: &str, order: &str) -> String {
+    format!(
+        "SELECT m.*, u.login AS author_login, u.username AS author_username, u.name AS author_name, f.kind AS flow_kind \
+         FROM ({inner}) m JOIN \"user\" u ON u.id = m.author_id JOIN flow f ON f.id = m.flow_id WHERE f.deleted_at IS NULL ORDER BY {order}"
+    )
+}
+
+/// The newest messages of a flow, oldest first: flow, limit.
+pub(crate) static NEWEST: LazyLock<String> =
+    LazyLock::new(|| messages("SELECT * FROM message WHERE flow_id = $1 AND deleted_at IS NULL ORDER BY posted DESC LIMIT $2", "m.posted"));
+
+/// The newest messages up to one, oldest first: flow, limit, its `posted`.
+pub(crate) static NEWEST_UP_TO: LazyLock<String> = LazyLock::new(|| {
+    messages("SELECT * FROM message WHERE flow_id = $1 AND deleted_at IS NULL AND posted <= $3 ORDER BY posted DESC LIMIT $2", "m.posted")
+});
+
+/// The `posted` of the newest message after skipping some, by the index alone: flow, how many.
+pub(crate) const SKIP: &str = "SELECT posted FROM message WHERE flow_id = $1 AND deleted_at IS NULL ORDER BY posted DESC LIMIT 1 OFFSET $2";
+
+/// The oldest messages that somebody else posted after a mark: flow, mark, viewer, limit.
+pub(crate) static UNREAD: LazyLock<String> = LazyLock::new(|| {
+    messages(
+        "SELECT * FROM message WHERE flow_id = $1 AND deleted_at IS NULL AND posted > $2 AND author_id <> $3 ORDER BY posted LIMIT $4",
+        "m.posted",
+    )
+});
+
+/// Messages changed after a version, deleted ones too: flow, version, limit.
+pub(crate) static SINCE: LazyLock<String> =
+    LazyLock::new(|| messages("SELECT * FROM message WHERE flow_id = $1 AND version > $2 ORDER BY version LIMIT $3", "m.version"));
+
+/// Messages of a user's flows changed after a moment, deleted ones too: user, moment, limit. Each flow that changed gives at
+/// most the limit, by an index, so that the work is bounded by flows and not by messages.
+pub(crate) static CHANGES: LazyLock<String> = LazyLock::new(|| changes("mb.user_id = $1"));
+
+/// The same in one flow: user, moment, limit, flow.
+pub(crate) static CHANGES_IN_FLOW: LazyLock<String> = LazyLock::new(|| changes("mb.user_id = $1 AND mb.flow_id = $4"));
+
+fn changes(members: &str) -> String {
+    let inner = format!(
+        "SELECT * FROM message WHERE id IN (SELECT n.id FROM member mb JOIN flow f ON f.id = mb.flow_id JOIN message n ON n.id IN \
+         (SELECT c.id FROM message c WHERE c.flow_id = f.id AND c.changed_at > $2 ORDER BY c.changed_at LIMIT $3) \
+         WHERE {members} AND f.changed_at > $2 ORDER BY n.changed_at LIMIT $3)"
+    );
+    messages(&inner, "m.changed_at")
+}
+
+/// Which part of the flows an overview is of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part {
+    /// One flow: viewer, flow.
+    One,
+    /// Every flow: viewer, after, until, limit, offset.
+    All,
+    /// The viewer's flows: the same.
+    Own,
+}
+
+/// Flows with the viewer's mark, the newest and the oldest message; newest activity first.
+pub(crate) fn overviews(part: Part) -> &'static str {
+    static ONE: LazyLock<String> = LazyLock::new(|| overview("LEFT JOIN", "f.id = $2"));
+    static ALL: LazyLock<String> = LazyLock::new(|| overview("LEFT JOIN", PAGE));
+    static OWN: LazyLock<String> = LazyLock::new(|| overview("JOIN", PAGE));
+    const PAGE: &str = "f.changed_at > $2 AND f.changed_at <= $3 ORDER BY f.changed_at DESC, f.id DESC LIMIT $4 OFFSET $5";
+    fn overview(join: &str, which: &str) -> String {
+        let edge = |order: &str| {
+            format!("(SELECT e.id FROM message e WHERE e.flow_id = f.id AND e.deleted_at IS NULL ORDER BY e.posted {order} LIMIT 1)")
+        };
+        // The page is cut before the edges are looked up, which would otherwise be done for every flow that is sorted.
+        format!(
+            "SELECT f.*, {} AS last_id, {} AS first_id FROM (SELECT f.*, mb.read_version AS read_version FROM flow f {join} member mb \
+             ON mb.flow_id = f.id AND mb.user_id = $1 WHERE f.deleted_at IS NULL AND {which}) f ORDER BY f.changed_at DESC, f.id DESC",
+            edge("DESC"),
+            edge("ASC"),
+        )
+    }
+    match part {
+        Part::One => &ONE,
+        Part::All => &ALL,
+        Part::Own => &OWN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_repeat_the_last_value_and_batches_repeat_nothing() {
+        for count in [0, 1, 2, 4, 5, 63, 64, 256, 257, 600] {
+            let values: Vec<usize> = (0..count).collect();
+            let listed: Vec<usize> = lists(&values).flatten().collect();
+            assert!(values.iter().all(|value| listed.contains(value)) && listed.iter().all(|value| *value < count));
+            assert!(lists(&values).all(|list| LENGTHS.contains(&list.len())), "{count}");
+            let batched: Vec<usize> = batches(&values).flatten().copied().collect();
+            assert_eq!(batched, values);
+            assert!(batches(&values).all(|batch| LENGTHS.contains(&batch.len())), "{count}");
+        }
+    }
+}

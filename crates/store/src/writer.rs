@@ -1,0 +1,332 @@
+//! The one task that writes: it drains what waits into one transaction, commits, publishes, and answers.
+
+use crate::batch::{Batch, Committed, Posted};
+use crate::connect::{Target, Use};
+use crate::error::is_fatal;
+use crate::{Counters, Options};
+use async_trait::async_trait;
+use sea_orm::DatabaseConnection;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tolmach_domain::{Message, Timestamp};
+use tolmach_engine::ports::{Bus, NewMessage, StoreError};
+
+/// A transaction that takes longer is worth a line in the log.
+const SLOW: Duration = Duration::from_millis(250);
+
+/// After so long in `now`s the chores are looked at again.
+const CHORES_EVERY: Duration = Duration::from_secs(600);
+
+/// One change in the queue.
+pub(crate) struct Job {
+    pub(crate) work: Work,
+    /// Roughly how many bytes it holds.
+    pub(crate) size: usize,
+    /// Its room in the queue, given back when it is answered.
+    pub(crate) room: OwnedSemaphorePermit,
+}
+
+/// What a job does.
+pub(crate) enum Work {
+    /// Posts a message: several in a row are posted together.
+    Post(Box<Post>),
+    /// Anything else.
+    Other(Box<dyn Task>),
+}
+
+/// A message to post and whoever waits for it.
+pub(crate) struct Post {
+    pub(crate) message: NewMessage,
+    pub(crate) now: Timestamp,
+    pub(crate) answer: oneshot::Sender<Result<(Message, bool), StoreError>>,
+}
+
+/// A change of any kind, with whoever waits for it.
+#[async_trait]
+pub(crate) trait Task: Send {
+    /// Makes the change. The problem, if any, is told apart so that the writer can undo it.
+    async fn apply(self: Box<Self>, batch: &mut Batch) -> (Answer, Option<StoreError>);
+    /// Says that it was not made.
+    fn fail(self: Box<Self>, error: StoreError);
+    /// Whether nobody waits for it any more.
+    fn is_abandoned(&self) -> bool;
+}
+
+/// Tells a caller what came of its change, once it is known whether the transaction was committed.
+pub(crate) type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A [`Task`] out of a closure.
+pub(crate) struct Change<T, F> {
+    pub(crate) change: F,
+    pub(crate) answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+#[async_trait]
+impl<T, F> Task for Change<T, F>
+where
+    T: Send + 'static,
+    F: for<'a> FnOnce(&'a mut Batch) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+{
+    async fn apply(self: Box<Self>, batch: &mut Batch) -> (Answer, Option<StoreError>) {
+        let outcome = (self.change)(batch).await;
+        let problem = outcome.as_ref().err().cloned();
+        (answer(self.answer, outcome), problem)
+    }
+
+    fn fail(self: Box<Self>, error: StoreError) {
+        answer(self.answer, Err(error))(Ok(()));
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.answer.is_closed()
+    }
+}
+
+fn answer<T: Send + 'static>(caller: oneshot::Sender<Result<T, StoreError>>, outcome: Result<T, StoreError>) -> Answer {
+    Box::new(move |committed| {
+        // A caller that stopped waiting has been told what that means.
+        let _ = caller.send(committed.and(outcome));
+    })
+}
+
+impl Work {
+    fn fail(self, error: StoreError) {
+        match self {
+            Work::Post(post) => answer(post.answer, Err(error))(Ok(())),
+            Work::Other(task) => task.fail(error),
+        }
+    }
+
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Work::Post(post) => post.answer.is_closed(),
+            Work::Other(task) => task.is_abandoned(),
+        }
+    }
+}
+
+pub(crate) struct Writer {
+    target: Target,
+    /// None after a failure: the next transaction gets a new connection.
+    database: Option<DatabaseConnection>,
+    jobs: mpsc::Receiver<Job>,
+    bus: Arc<dyn Bus>,
+    options: Options,
+    counters: Arc<Counters>,
+    /// The newest `now` that was told, and the one at which the chores were last done.
+    now: Timestamp,
+    chores_done: Timestamp,
+    chores_wait: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        target: Target,
+        database: DatabaseConnection,
+        jobs: mpsc::Receiver<Job>,
+        bus: Arc<dyn Bus>,
+        options: Options,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let now = Timestamp::default();
+        // Flows that were deleted before the last stop may still have messages.
+        Self { target, database: Some(database), jobs, bus, options, counters, now, chores_done: now, chores_wait: true }
+    }
+
+    /// Writes until every sender of jobs is gone and every job is answered.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let first = match self.jobs.try_recv() {
+                Ok(job) => job,
+                Err(mpsc::error::TryRecvError::Empty) if self.chores_wait => {
+                    self.chores().await;
+                    continue;
+                }
+                Err(_) => match self.jobs.recv().await {
+                    Some(job) => job,
+                    None => break,
+                },
+            };
+            self.write(first).await;
+        }
+        if let Some(database) = self.database.take() {
+            close(database).await;
+        }
+    }
+
+    /// Takes what waits, to the bounds of a batch.
+    async fn write(&mut self, first: Job) {
+        let (mut bytes, mut work, mut room) = (0, VecDeque::new(), Vec::new());
+        let mut next = Some(first);
+        while let Some(job) = next {
+            bytes += job.size;
+            // Nobody waits for it and nothing of it has begun: leaving it out is what the caller was told.
+            if !job.work.is_abandoned() {
+                work.push_back(job.work);
+                room.push(job.room);
+            }
+            let full = work.len() >= self.options.batch_jobs || bytes >= self.options.batch_bytes;
+            next = if full { None } else { self.jobs.try_recv().ok() };
+        }
+        if work.is_empty() {
+            return;
+        }
+        let (started, count) = (Instant::now(), work.len());
+        let mut answers = Vec::with_capacity(count);
+        let outcome = self.transact(&mut work, &mut answers).await;
+        let outcome = match outcome {
+            Ok(committed) => {
+                self.counters.transactions.fetch_add(1, Ordering::Relaxed);
+                self.counters.jobs.fetch_add(count as u64, Ordering::Relaxed);
+                self.finish(committed).await;
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%error, jobs = count, "a transaction failed; nothing of it was kept");
+                self.counters.failures.fetch_add(1, Ordering::Relaxed);
+                Err(error)
+            }
+        };
+        if started.elapsed() > SLOW {
+            let elapsed = started.elapsed().as_millis();
+            tracing::warn!(jobs = count, bytes, elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX), "a slow transaction");
+        }
+        for answer in answers {
+            answer(outcome.clone());
+        }
+        if let Err(error) = outcome {
+            for work in work {
+                work.fail(error.clone());
+            }
+        }
+    }
+
+    /// Publishes in the order of the commits.
+    async fn finish(&mut self, committed: Committed) {
+        for event in committed.events {
+            self.bus.publish(event).await;
+        }
+        self.now = self.now.max(committed.now);
+        self.chores_wait |= committed.deleted_flow || self.now > self.chores_done.after(CHORES_EVERY);
+    }
+
+    /// Does the work in one transaction. What was not begun when it fails stays in `work`.
+    async fn transact(&mut self, work: &mut VecDeque<Work>, answers: &mut Vec<Answer>) -> Result<Committed, StoreError> {
+        let database = self.connection().await?;
+        let outcome = match Batch::begin(&database).await {
+            Ok(mut batch) => match apply(&mut batch, work, answers).await {
+                Ok(()) => batch.commit().await,
+                Err(error) => {
+                    batch.roll_back().await;
+                    Err(error)
+                }
+            },
+            Err(error) => Err(error),
+        };
+        self.keep(database, outcome.is_ok()).await;
+        outcome
+    }
+
+    async fn connection(&mut self) -> Result<DatabaseConnection, StoreError> {
+        match self.database.take() {
+            Some(database) => Ok(database),
+            None => self.target.connect(Use::Write).await,
+        }
+    }
+
+    /// After a failure SQLite may have ended the transaction by itself, so the connection's state is not known: it goes.
+    async fn keep(&mut self, database: DatabaseConnection, sound: bool) {
+        if sound {
+            self.database = Some(database);
+        } else {
+            close(database).await;
+        }
+    }
+
+    async fn chores(&mut self) {
+        let outcome = match self.connection().await {
+            Ok(database) => {
+                let outcome = match Batch::begin(&database).await {
+                    Ok(mut batch) => match batch.chores(self.now).await {
+                        Ok(more) => batch.commit().await.map(|_| more),
+                        Err(error) => {
+                            batch.roll_back().await;
+                            Err(error)
+                        }
+                    },
+                    Err(error) => Err(error),
+                };
+                self.keep(database, outcome.is_ok()).await;
+                outcome
+            }
+            Err(error) => Err(error),
+        };
+        self.chores_done = self.now;
+        // After a failure they wait for the next occasion instead of trying again at once.
+        self.chores_wait = outcome.unwrap_or_else(|error| {
+            tracing::warn!(%error, "what is no longer needed could not be removed");
+            false
+        });
+    }
+}
+
+/// Applies the work in order. A refused job, or one that hit a rule of the database, is undone alone; the error returned is one
+/// of the database as a whole.
+async fn apply(batch: &mut Batch, work: &mut VecDeque<Work>, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
+    while let Some(next) = work.pop_front() {
+        match next {
+            Work::Post(post) => {
+                let mut run = vec![*post];
+                while let Some(Work::Post(post)) = work.pop_front_if(|next| matches!(next, Work::Post(_))) {
+                    run.push(*post);
+                }
+                post_run(batch, run, answers).await?;
+            }
+            Work::Other(task) => {
+                let mark = batch.mark().await?;
+                let (answer, problem) = task.apply(batch).await;
+                answers.push(answer);
+                match problem {
+                    None => batch.keep(mark).await?,
+                    Some(error) if is_fatal(&error) => return Err(error),
+                    Some(_) => batch.undo(mark).await?,
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn post_run(batch: &mut Batch, run: Vec<Post>, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
+    let (mut messages, mut callers) = (Vec::with_capacity(run.len()), Vec::with_capacity(run.len()));
+    for post in run {
+        messages.push((post.message, post.now));
+        callers.push(post.answer);
+    }
+    let mark = batch.mark().await?;
+    match batch.post(messages).await {
+        Ok(outcomes) => {
+            batch.keep(mark).await?;
+            let outcomes = outcomes.into_iter().map(|outcome: Posted| outcome.map_err(StoreError::from));
+            answers.extend(callers.into_iter().zip(outcomes).map(|(caller, outcome)| answer(caller, outcome)));
+            Ok(())
+        }
+        Err(error) => {
+            answers.extend(callers.into_iter().map(|caller| answer(caller, Err(error.clone()))));
+            if is_fatal(&error) { Err(error) } else { batch.undo(mark).await }
+        }
+    }
+}
+
+async fn close(database: DatabaseConnection) {
+    if let Err(error) = database.close().await {
+        tracing::warn!(%error, "a connection did not close in order");
+    }
+}
