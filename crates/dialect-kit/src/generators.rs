@@ -120,6 +120,14 @@ fn flow_kind() -> impl Strategy<Value = FlowKind> {
     prop_oneof![Just(FlowKind::Chat), Just(FlowKind::Group), Just(FlowKind::Channel)]
 }
 
+fn kind_of(kinds: Kinds) -> BoxedStrategy<FlowKind> {
+    match kinds {
+        Kinds::Any => flow_kind().boxed(),
+        Kinds::Chat => Just(FlowKind::Chat).boxed(),
+        Kinds::Shared => prop_oneof![Just(FlowKind::Group), Just(FlowKind::Channel)].boxed(),
+    }
+}
+
 fn kinds() -> impl Strategy<Value = Kinds> {
     prop_oneof![Just(Kinds::Any), Just(Kinds::Chat), Just(Kinds::Shared)]
 }
@@ -181,14 +189,28 @@ pub fn message() -> BoxedStrategy<Message> {
         .boxed()
 }
 
-fn overview() -> BoxedStrategy<Overview> {
+/// A flow as the user with the number 1 sees it, who is one of its members.
+fn overview(kinds: Kinds, with_members: bool) -> BoxedStrategy<Overview> {
     (flow(), vec(user(), 2..4), option::of(message()), version())
-        .prop_map(|(flow, mut members, last, read)| {
-            members.sort_by_key(|user| user.id);
-            if flow.kind == FlowKind::Chat {
-                members.truncate(2);
-            }
-            let last = last.map(|message| Message { flow: flow.id, flow_kind: flow.kind, ..message });
+        .prop_map(move |(flow, members, last, read)| {
+            let kind = match kinds {
+                Kinds::Chat => FlowKind::Chat,
+                Kinds::Shared if flow.kind == FlowKind::Chat => FlowKind::Group,
+                Kinds::Any | Kinds::Shared => flow.kind,
+            };
+            let title = match (kind, flow.title.is_empty()) {
+                (FlowKind::Chat, _) => String::new(),
+                (_, true) => "untitled".to_owned(),
+                (_, false) => flow.title,
+            };
+            let flow = Flow { kind, title, ..flow };
+            let count = match (kind, with_members) {
+                (FlowKind::Chat, _) => 2,
+                (_, true) => members.len(),
+                (_, false) => 0,
+            };
+            let members = (1..).zip(members).take(count).map(|(number, user)| User { id: world::user_id(number), ..user }).collect();
+            let last = last.map(|message| Message { flow: flow.id, flow_kind: kind, ..message });
             Overview { first: last.as_ref().map(|message| message.id), flow, members, last, read }
         })
         .boxed()
@@ -313,7 +335,9 @@ pub fn answer(command: &Command) -> BoxedStrategy<Answer> {
         Command::DeleteAccount { .. } => user_id().prop_map(|user| Answer::AccountDeleted { user }).boxed(),
         Command::CreateProfile(_) => Just(Answer::ProfileCreated).boxed(),
         Command::GetUser { .. } => user().prop_map(|user| Answer::User(Box::new(user))).boxed(),
-        Command::SearchUsers { .. } => vec(user(), 0..4).prop_map(Answer::Users).boxed(),
+        Command::SearchUsers { limit, .. } => {
+            vec(user(), 0..=usize::try_from(limit).unwrap_or(usize::MAX).min(4)).prop_map(Answer::Users).boxed()
+        }
         Command::GetPhoto { .. } => vec(any::<u8>(), 1..64)
             .prop_map(|tail| {
                 let content = Bytes::from([&b"\x89PNG\r\n\x1a\n"[..], &tail].concat());
@@ -325,13 +349,18 @@ pub fn answer(command: &Command) -> BoxedStrategy<Answer> {
             .boxed(),
         Command::CreateFlow(new) => flow_id().prop_map(move |flow| Answer::FlowCreated { flow, title: new.title.clone() }).boxed(),
         Command::DeleteFlow { flow, .. } => Just(Answer::FlowDeleted { flow }).boxed(),
-        Command::GetFlow { flow, .. } => overview().prop_map(move |overview| Answer::Flow(Box::new(overview_of(flow, overview)))).boxed(),
+        Command::GetFlow { flow, kinds, members } => {
+            overview(kinds, members).prop_map(move |overview| Answer::Flow(Box::new(overview_of(flow, overview)))).boxed()
+        }
         Command::AddMembers { flow, users } => Just(Answer::MembersAdded { flow, users }).boxed(),
         Command::RemoveMembers { flow, users } => Just(Answer::MembersRemoved { flow, users }).boxed(),
-        Command::ListFlows { .. } => vec(overview(), 0..4).prop_map(Answer::Flows).boxed(),
-        Command::Send(draft) => (message(), any::<bool>())
-            .prop_map(move |(message, repeated)| {
-                let message = Message { flow: draft.flow, content: draft.content.clone(), edited_at: None, ..message };
+        Command::ListFlows { limit, members, .. } => {
+            let most = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX).min(4);
+            vec(overview(Kinds::Any, members), 0..=most).prop_map(Answer::Flows).boxed()
+        }
+        Command::Send(draft) => (message(), kind_of(draft.kinds), any::<bool>())
+            .prop_map(move |(message, flow_kind, repeated)| {
+                let message = Message { flow: draft.flow, flow_kind, content: draft.content.clone(), edited_at: None, ..message };
                 Answer::Sent { message: Some(Box::new(message)), repeated }
             })
             .boxed(),
@@ -344,17 +373,29 @@ pub fn answer(command: &Command) -> BoxedStrategy<Answer> {
         Command::Delete { messages, .. } => (0..=messages.len())
             .prop_map(move |count| Answer::Deleted { deleted: messages[..count].to_vec(), left: messages[count..].to_vec() })
             .boxed(),
-        Command::History { flow, .. } => (vec(message(), 0..4), version())
-            .prop_map(move |(messages, version)| {
-                let messages = (1..).zip(messages).map(|(posted, message)| Message { flow, posted: Version(posted), ..message }).collect();
-                Answer::History(Box::new(Page { flow, messages, version }))
-            })
-            .boxed(),
-        Command::GetChanges { .. } => (vec(message(), 0..3), vec(overview(), 0..3), option::of(user()), timestamp(), any::<bool>())
-            .prop_map(|(messages, flows, user, until, more)| {
-                Answer::Changes(Box::new(Changes { messages, flows, user: user.map(Box::new), until, more }))
-            })
-            .boxed(),
+        Command::History { flow, kinds, window } => {
+            let most = match window {
+                Window::Newest { limit, .. } => usize::try_from(limit).unwrap_or(usize::MAX).min(4),
+                Window::All | Window::Unread => 4,
+            };
+            (vec(message(), 0..=most), kind_of(kinds))
+                .prop_map(move |(messages, flow_kind)| {
+                    let messages: Vec<Message> = (1..)
+                        .zip(messages)
+                        .map(|(posted, message)| Message { flow, flow_kind, posted: Version(posted), version: Version(posted), ..message })
+                        .collect();
+                    let version = messages.last().map_or(Version(0), |message| message.version);
+                    Answer::History(Box::new(Page { flow, messages, version }))
+                })
+                .boxed()
+        }
+        Command::GetChanges { .. } => {
+            (vec(message(), 0..3), vec(overview(Kinds::Any, true), 0..3), option::of(user()), timestamp(), any::<bool>())
+                .prop_map(|(messages, flows, user, until, more)| {
+                    Answer::Changes(Box::new(Changes { messages, flows, user: user.map(Box::new), until, more }))
+                })
+                .boxed()
+        }
         Command::ShowTyping { .. } => Just(Answer::TypingShown).boxed(),
     }
 }

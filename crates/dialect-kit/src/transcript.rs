@@ -63,7 +63,9 @@ fn put_headers(text: &mut String, mark: char, headers: &HeaderMap) {
     let mut told: Vec<String> = headers
         .iter()
         .filter(|(name, _)| !UNTOLD.contains(&name.as_str()))
-        .map(|(name, value)| format!("{mark} {name}: {}", value.as_bytes().escape_ascii().to_string().replace("\\\"", "\"")))
+        .map(|(name, value)| {
+            format!("{mark} {name}: {}", value.as_bytes().escape_ascii().to_string().replace("\\\"", "\"").replace("\\'", "'"))
+        })
         .collect();
     told.sort();
     for line in told {

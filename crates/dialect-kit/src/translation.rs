@@ -1,7 +1,8 @@
 //! From one dialect to another: a proxy that is a server of the source and a client of the target.
 //!
 //! What a proxy knows of its own connections it fills in: its proof towards the target, who its client is, the tokens
-//! that it hands out, which of its connections caused an event. All else must come through the two wires.
+//! that it hands out, which of its connections caused an event, and versions, which no wire carries and a proxy counts.
+//! All else must come through the two wires.
 
 use crate::kit::Problems;
 use crate::play::{Cast, Defect, Entry, Marker, Recording, Take, Trouble, ask_of, fit_grant, identity_of, record, reply_to};
@@ -13,7 +14,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Notice, Reply};
-use tolmach_domain::{Answer, Command, ConnectionId, EventKind, Origin, Proof, Timestamp};
+use tolmach_domain::{Answer, Command, ConnectionId, EventKind, Message, Origin, Proof, Timestamp};
 
 /// How faithfully an operation comes through.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -355,7 +356,9 @@ impl Link<'_, '_> {
             }
             for line in heard.lines {
                 if let Line::Notice(notice) = line {
-                    let notice = Arc::new(Notice { origin: source_origin.clone(), ..Notice::clone(&notice) });
+                    let mut notice = Notice { origin: source_origin.clone(), ..Notice::clone(&notice) };
+                    count_notice(&mut notice.kind, kind);
+                    let notice = Arc::new(notice);
                     self.source.tell(now, &notice, Some(heard.speaker))?;
                     told.push(heard.speaker);
                 }
@@ -407,7 +410,16 @@ pub(crate) fn through(dialect: &dyn Dialect, voice: Voice, login: &Exchange, exc
     if !logged_in(&mut native) {
         native = Cast::new(dialect);
     }
-    match said_alone(&mut native, dialect.manifest().id, voice, moment(2), exchange) {
+    let mut heard = None;
+    let ask = ask_of(exchange, voice, Echo::NONE);
+    let said = native.say(moment(2), exchange.speaker, &ask, &mut |ask, _| {
+        heard = Some(ask.command.clone());
+        Ok(Some(reply_to(exchange, ask)))
+    });
+    if heard.is_some_and(|heard| exchange.outcome.as_ref().is_ok_and(|answer| !answers(&heard, answer))) {
+        return None;
+    }
+    match said {
         Ok(_) => {}
         Err(Trouble::Loss(_)) => return None,
         Err(Trouble::Defect(defect)) => return Some(Passage::Broken(defect)),
@@ -432,6 +444,16 @@ pub(crate) fn through(dialect: &dyn Dialect, voice: Voice, login: &Exchange, exc
     })
 }
 
+/// Whether an engine may answer what was heard like this: a wire may narrow down which kinds of flow are meant.
+fn answers(heard: &Command, answer: &Answer) -> bool {
+    match (heard, answer) {
+        (Command::GetFlow { kinds, .. }, Answer::Flow(overview)) => kinds.include(overview.flow.kind),
+        (Command::History { kinds, .. }, Answer::History(page)) => page.messages.iter().all(|message| kinds.include(message.flow_kind)),
+        (Command::Send(draft), Answer::Sent { message: Some(message), .. }) => draft.kinds.include(message.flow_kind),
+        _ => true,
+    }
+}
+
 fn take(cast: &mut Cast<'_>) -> Vec<Entry> {
     std::mem::take(&mut cast.entries)
 }
@@ -454,8 +476,45 @@ fn fit_reply(exchange: &Exchange, heard: &Ask, reply: &Reply) -> Reply {
     let mut outcome = reply.outcome.clone();
     if let Ok(answer) = &mut outcome {
         fit_grant(exchange.speaker, &heard.command, answer);
+        if let Ok(counted) = &exchange.outcome {
+            count_answer(answer, counted);
+        }
     }
     Reply { echo: heard.echo.clone(), identity: reply.identity.or_else(|| identity_of(exchange)), outcome }
+}
+
+fn count_message(message: &mut Message, counted: &Message) {
+    (message.posted, message.version) = (counted.posted, counted.version);
+}
+
+fn count_answer(answer: &mut Answer, counted: &Answer) {
+    match (answer, counted) {
+        (Answer::History(page), Answer::History(counted)) => {
+            page.version = counted.version;
+            for message in &mut page.messages {
+                if let Some(counted) = counted.messages.iter().find(|counted| counted.id == message.id) {
+                    count_message(message, counted);
+                }
+            }
+        }
+        (Answer::Sent { message: Some(message), .. }, Answer::Sent { message: Some(counted), .. }) => count_message(message, counted),
+        (Answer::Edited(message), Answer::Edited(counted)) => count_message(message, counted),
+        _ => {}
+    }
+}
+
+fn count_notice(kind: &mut EventKind, counted: &EventKind) {
+    match (kind, counted) {
+        (EventKind::Posted(message), EventKind::Posted(counted)) | (EventKind::Edited(message), EventKind::Edited(counted)) => {
+            count_message(message, counted);
+        }
+        (EventKind::Deleted { messages, .. }, EventKind::Deleted { messages: counted, .. }) => {
+            for ((_, version), (_, counted)) in messages.iter_mut().zip(counted) {
+                *version = *counted;
+            }
+        }
+        _ => {}
+    }
 }
 
 /// What a command is answered with on a wire that leaves a grant unsaid.
