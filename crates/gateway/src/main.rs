@@ -1,1 +1,23 @@
-fn main(){}
+//! `tolmach`, a gateway between chat protocols.
+
+mod broadcast;
+mod cli;
+mod commands;
+mod config;
+mod connection;
+mod dialects;
+mod doors;
+mod gateway;
+mod http;
+mod hub;
+mod logging;
+mod metrics;
+mod outbox;
+mod pages;
+mod ports;
+mod server;
+mod world;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,3 @@
+//! The gateway's own pages for people.
+
+pub(crate) mod recover;

@@ -1,0 +1,174 @@
+//! Everything behind the doors, as the configuration has it.
+
+use crate::commands::Failure;
+use crate::config::Config;
+use crate::ports::{Bcrypt, KeyError, KeyRing, LocalBlobs, MailTarget, OsEntropy, Post, SystemClock, create_private_folder, keep_once};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tolmach_bus::InProcess;
+use tolmach_domain::Secret;
+use tolmach_engine::ports::{Bus, Entropy, PortError, Store};
+use tolmach_engine::{Engine, Policy, Ports};
+use tolmach_store::SqlStore;
+
+/// The bytes of a secret that is made here.
+const SECRET_LENGTH: usize = 32;
+
+/// The engine, and what has to be heard and closed beside it.
+pub(crate) struct World {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) bus: Arc<dyn Bus>,
+    store: Arc<dyn Store>,
+}
+
+impl World {
+    /// Opens everything, bringing the store up to date and making the data folder where there is none.
+    pub(crate) async fn open(config: &Config, data: &Path) -> Result<Self, Failure> {
+        let made = create_private_folder(data);
+        made.map_err(|error| Failure::Failed(format!("the data folder {} cannot be made: {error}", data.display())))?;
+        let bus = bus(config)?;
+        let entropy = Arc::new(OsEntropy::new()?);
+        let signer = Arc::new(key_ring(config, data, &*entropy)?);
+        let target = mail_target(config, data)?;
+        let mailer = Post::open(config.mail.from.clone(), target);
+        let blobs = LocalBlobs::open(blobs_folder(config, data));
+        let auth = &config.auth;
+        let passwords = Bcrypt::new(auth.bcrypt_cost, auth.password_workers, auth.password_queue);
+        let url = store_url(config, data);
+        let options = tolmach_store::Options { timeout: config.store.timeout, ..tolmach_store::Options::default() };
+        let store: Arc<dyn Store> = SqlStore::open(url.expose(), bus.clone(), options).await?;
+        let ports = Ports {
+            store: store.clone(),
+            bus: bus.clone(),
+            clock: Arc::new(SystemClock::default()),
+            entropy,
+            mailer: Arc::new(mailer.map_err(|error| Failure::Failed(format!("the mail folder cannot be made: {error}")))?),
+            blobs: Arc::new(blobs.map_err(|error| Failure::Failed(format!("the folder for photos cannot be made: {error}")))?),
+            passwords: Arc::new(passwords),
+            signer,
+        };
+        Ok(Self { engine: Arc::new(Engine::new(ports, policy(config))), bus, store })
+    }
+
+    /// Finishes what the store has under way.
+    pub(crate) async fn close(self) {
+        self.store.close().await;
+    }
+}
+
+fn policy(config: &Config) -> Policy {
+    Policy {
+        registration: config.auth.registration,
+        password_min: config.auth.password_min,
+        token_lifetime: config.auth.token_lifetime,
+        access_lifetime: config.auth.access_lifetime,
+        refresh_lifetime: config.auth.refresh_lifetime,
+        recovery_lifetime: config.auth.recovery_lifetime,
+        public_url: config.public_url(),
+        history_limit: config.limits.history,
+        members_limit: config.limits.members,
+    }
+}
+
+/// The bus that is configured.
+pub(crate) fn bus(config: &Config) -> Result<Arc<dyn Bus>, Failure> {
+    if config.bus.url.expose().is_empty() {
+        return Ok(Arc::new(InProcess::default()));
+    }
+    Err(Failure::Configuration("`bus.url`: only the bus within this process is served: leave it empty".into()))
+}
+
+/// Where the store is. Its file is made where there is none.
+pub(crate) fn store_url(config: &Config, data: &Path) -> Secret {
+    let url = config.store.url.expose();
+    if url.is_empty() {
+        let path = data.join("tolmach.sqlite").to_string_lossy().replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+        return Secret::new(format!("sqlite://{path}?mode=rwc"));
+    }
+    if url.starts_with("sqlite:") && !url.contains("mode=") {
+        let mark = if url.contains('?') { '&' } else { '?' };
+        return Secret::new(format!("{url}{mark}mode=rwc"));
+    }
+    config.store.url.clone()
+}
+
+/// Where mail goes.
+pub(crate) fn mail_target(config: &Config, data: &Path) -> Result<MailTarget, Failure> {
+    MailTarget::parse(&config.mail.url, data.join("mail")).map_err(|PortError(reason)| Failure::Configuration(format!("`mail.url`: {reason}")))
+}
+
+/// Where photos are kept.
+pub(crate) fn blobs_folder(config: &Config, data: &Path) -> PathBuf {
+    if config.blobs.folder.as_os_str().is_empty() { data.join("photos") } else { config.blobs.folder.clone() }
+}
+
+/// The keys for access tokens; the gateway's own secret is made where it is needed and missing.
+pub(crate) fn key_ring(config: &Config, data: &Path, entropy: &dyn Entropy) -> Result<KeyRing, KeyError> {
+    let path = own_secret(data);
+    KeyRing::load(&config.auth, |required| {
+        let make = || {
+            let mut secret = [0; SECRET_LENGTH];
+            entropy.fill(&mut secret);
+            secret.map(|byte| format!("{byte:02x}")).concat().into_bytes()
+        };
+        if !required && !path.exists() {
+            return Ok(None);
+        }
+        let secret = String::from_utf8(keep_once(&path, make)?).map_err(io::Error::other)?;
+        Ok(Some(Secret::new(secret.trim_end())))
+    })
+}
+
+/// The file of the secret that is made once.
+pub(crate) fn own_secret(data: &Path) -> PathBuf {
+    data.join("jwt_secret")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    fn config(file: &str) -> Config {
+        Config::load(Sources { file: Some(("test.toml".into(), file.into())), ..Sources::default() }, &[]).unwrap()
+    }
+
+    #[test]
+    fn the_store_is_a_file_in_the_data_folder_unless_named() {
+        for (url, expected) in [
+            ("", "sqlite://some%3F/where/tolmach.sqlite?mode=rwc"),
+            ("sqlite:///a/b.sqlite", "sqlite:///a/b.sqlite?mode=rwc"),
+            ("sqlite://b.sqlite?cache=private", "sqlite://b.sqlite?cache=private&mode=rwc"),
+            ("sqlite://b.sqlite?mode=rw", "sqlite://b.sqlite?mode=rw"),
+            ("postgres://a:b@c", "postgres://a:b@c"),
+        ] {
+            let config = config(&format!("[store]\nurl = \"{url}\""));
+            assert_eq!(store_url(&config, Path::new("some?/where")).expose(), expected);
+        }
+    }
+
+    #[test]
+    fn the_own_secret_is_made_once_and_only_where_it_is_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = own_secret(folder.path());
+        let open = |file: &str| key_ring(&config(file), folder.path(), &OsEntropy::new().unwrap()).unwrap_or_else(|error| panic!("{error}"));
+        open("[auth]\njwt_secret = \"a secret of thirty-two bytes, yes\"");
+        assert!(!path.exists());
+        open("");
+        let made = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(made.len(), 2 * SECRET_LENGTH);
+        open("");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), made);
+        // Somebody who wrote it with an editor left a line's end.
+        std::fs::write(&path, "0".repeat(31) + "\n").unwrap();
+        assert!(key_ring(&config(""), folder.path(), &OsEntropy::new().unwrap()).is_err());
+    }
+
+    #[test]
+    fn another_bus_is_refused_without_showing_its_password() {
+        let Err(Failure::Configuration(text)) = bus(&config("[bus]\nurl = \"redis://:hunter2@host\"")) else { panic!() };
+        assert!(text.contains("`bus.url`") && !text.contains("hunter2"), "{text}");
+        assert!(bus(&config("")).is_ok());
+    }
+}
