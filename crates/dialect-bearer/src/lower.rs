@@ -37,7 +37,7 @@ pub(crate) fn response(operation: Operation, answer: &Answer, viewer: Option<Use
             Tokens::Pair { access, refresh } => {
                 wire::write(&wire::TokenPair { access_token: access.expose().into(), refresh_token: refresh.expose().into() })
             }
-            Tokens::Connection | Tokens::Token(_) => return Err(loss(operation.name())),
+            Tokens::Nothing | Tokens::Connection | Tokens::Token(_) => return Err(loss(operation.name())),
         },
         (Operation::Logout, Answer::LoggedOut) => wire::write(&wire::LoggedOut { logout: "success".into() }),
         (Operation::CreateUser, Answer::ProfileCreated)
@@ -262,7 +262,7 @@ fn parts(command: &Command) -> Option<(Operation, Option<i64>, String, Vec<u8>, 
     let with_json = |operation, id, json| (operation, id, String::new(), json, None);
     Some(match command {
         // The profile is another request of this wire.
-        Command::Register(registration) if registration.grant != GrantKind::Connection => {
+        Command::Register(registration) if matches!(registration.grant, GrantKind::Token | GrantKind::Pair) => {
             let body = wire::Register {
                 email: registration.email.as_deref()?.into(),
                 password: registration.password.expose().into(),

@@ -217,7 +217,7 @@ fn overview(kinds: Kinds, with_members: bool) -> BoxedStrategy<Overview> {
 }
 
 fn grant_kind() -> impl Strategy<Value = GrantKind> {
-    prop_oneof![Just(GrantKind::Connection), Just(GrantKind::Token), Just(GrantKind::Pair)]
+    prop_oneof![Just(GrantKind::Nothing), Just(GrantKind::Connection), Just(GrantKind::Token), Just(GrantKind::Pair)]
 }
 
 fn who() -> impl Strategy<Value = Who> {
@@ -404,6 +404,7 @@ fn granted(kind: GrantKind) -> BoxedStrategy<Answer> {
     (user(), "[a-z]{4,8}\\.[a-z]{4,8}\\.[a-z]{4,8}", secret())
         .prop_map(move |(user, access, refresh)| {
             let tokens = match kind {
+                GrantKind::Nothing => Tokens::Nothing,
                 GrantKind::Connection => Tokens::Connection,
                 GrantKind::Token => Tokens::Token(Secret::new(access)),
                 GrantKind::Pair => Tokens::Pair { access: Secret::new(access), refresh },

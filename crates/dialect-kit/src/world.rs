@@ -76,6 +76,7 @@ impl Speaker {
     /// What a login of this speaker is answered with, in the form that was asked for.
     pub fn grant(&self, kind: GrantKind) -> Grant {
         let tokens = match kind {
+            GrantKind::Nothing => Tokens::Nothing,
             GrantKind::Connection => Tokens::Connection,
             GrantKind::Token => Tokens::Token(self.secret()),
             GrantKind::Pair => Tokens::Pair { access: self.secret(), refresh: Secret::new(self.refresh) },

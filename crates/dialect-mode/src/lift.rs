@@ -149,6 +149,7 @@ pub(crate) fn outcome(operation: Operation, expected: Expected, reply: wire::Rep
         Expected::Grant(kind) => {
             let token = reply.token.flatten().ok_or(Nonsense)?;
             let tokens = match kind {
+                GrantKind::Nothing => Tokens::Nothing,
                 GrantKind::Connection => Tokens::Connection,
                 GrantKind::Token | GrantKind::Pair => Tokens::Token(Secret::new(token)),
             };

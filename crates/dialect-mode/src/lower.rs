@@ -155,7 +155,7 @@ pub(crate) fn reply<'a>(now: Timestamp, asked: &Asked, reply: &'a Reply) -> Resu
     Ok(match (operation, answer) {
         (Operation::Register | Operation::Auth, Answer::Granted(grant)) => match &grant.tokens {
             Tokens::Token(token) => wire::Reply { token: Some(Some(token.expose().into())), ..base },
-            Tokens::Connection | Tokens::Pair { .. } => return Err(unsaid(operation)),
+            Tokens::Nothing | Tokens::Connection | Tokens::Pair { .. } => return Err(unsaid(operation)),
         },
         (Operation::Recovery, Answer::RecoveryAccepted) => wire::Reply { status: 202, ..base },
         (Operation::Logout, Answer::LoggedOut) => base,

@@ -74,7 +74,9 @@ pub enum Who {
 /// What a login hands out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrantKind {
-    /// Nothing: the connection itself is logged in.
+    /// Nothing at all: nobody is logged in by it.
+    Nothing,
+    /// The connection itself is logged in.
     Connection,
     /// One opaque token.
     Token,
@@ -94,6 +96,8 @@ pub struct Grant {
 /// The tokens of a [`Grant`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tokens {
+    /// Nobody was logged in.
+    Nothing,
     /// The connection is bound; there is nothing to hand out.
     Connection,
     /// An opaque token.

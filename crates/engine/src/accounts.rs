@@ -13,7 +13,7 @@ use tolmach_domain::{
 const AVATAR_LIMIT: usize = 1 << 20;
 
 impl Engine {
-    pub(crate) async fn register(&self, registration: Registration, now: Timestamp) -> Result<(Answer, Principal), Fault> {
+    pub(crate) async fn register(&self, registration: Registration, now: Timestamp) -> Result<(Answer, Option<Principal>), Fault> {
         if !self.policy.registration {
             return Err(Fault::invalid("registration", "is closed on this server"));
         }
@@ -227,6 +227,11 @@ impl Engine {
     pub async fn account(&self, login: &str) -> Result<User, Fault> {
         let account = self.ports.store.account(AccountKey::Either(login)).await.map_err(refuse)?;
         account.map(|account| account.user).ok_or(Fault::NoSuchUser)
+    }
+
+    /// The accounts with an id above `after`, ordered by id, at most `limit` of them: for operators.
+    pub async fn accounts(&self, after: Option<UserId>, limit: u32) -> Result<Vec<User>, Fault> {
+        self.ports.store.list_users(after, limit).await.map_err(refuse)
     }
 
     pub(crate) async fn search_users(&self, query: &str, limit: u32) -> Result<Answer, Fault> {

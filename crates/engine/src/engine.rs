@@ -220,8 +220,8 @@ pub(crate) struct Caller {
     pub(crate) now: Timestamp,
 }
 
-fn granted((answer, principal): (Answer, Principal)) -> (Option<Principal>, Answer) {
-    (Some(principal), answer)
+fn granted((answer, principal): (Answer, Option<Principal>)) -> (Option<Principal>, Answer) {
+    (principal, answer)
 }
 
 /// A store's error as the caller sees it; the cause goes to the log.
