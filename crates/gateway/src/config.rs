@@ -640,7 +640,7 @@ mod tests {
     fn what_is_wrong_is_named_with_what_would_be_right() {
         let keys = "[[auth.keys]]\nkid = \"a\"\nalgorithm = \"HS256\"\n";
         for (file, environment, expected) in [
-            ("[http]\nlisen = \"\"", None, "unknown key `http.lisen` in chat.toml; the nearest is `http.listen`. [http] has listen, "),
+            ("[http]\nlisen = \"\"", None, "unknown key `http.lisen` in chat.toml; the nearest is `http.listen`. [http] has body_timeout, "),
             ("[htp]\nlisten = \"\"", None, "the nearest is `http.listen`. The sections are auth, blobs, bus, "),
             ("lisen = 1", None, "unknown key `lisen`"),
             ("http = 1", None, "`http` in chat.toml is a section, not a value; it has the keys "),
