@@ -251,3 +251,101 @@ fn invalid(operation: Operation, said: &str) -> Fault {
     let (field, reason) = known.unwrap_or(("request", said));
     Fault::invalid(field, reason)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes::{ROUTES, Success};
+    use tolmach_dialect_kit::stories::all_faults;
+
+    /// The status of each fault in an operation that has no rule of its own.
+    fn usual_status(fault: &Fault) -> u16 {
+        match fault.name() {
+            "unauthenticated" | "wrong_credentials" => 401,
+            "no_profile" | "not_owner" | "not_author" | "not_administrator" | "no_business" => 403,
+            "no_such_user" | "no_such_flow" | "no_such_message" | "no_photo" | "wrong_kind" => 404,
+            "login_taken" | "already_member" | "not_member" => 409,
+            "profile_exists" | "invalid" => 400,
+            "too_many" => 429,
+            "internal" => 500,
+            "unavailable" => 503,
+            name => panic!("{name} is not in this table"),
+        }
+    }
+
+    #[test]
+    fn every_fault_of_every_operation_has_its_status() {
+        for row in &ROUTES {
+            for fault in all_faults() {
+                let expected = match (row.path, row.method.as_str(), fault.name()) {
+                    ("/api/v1/user", "POST", "login_taken") => 400,
+                    ("/api/v1/user", "GET", "no_profile") => 404,
+                    ("/api/v1/chat/{id}", "POST", "no_such_user") | ("/api/v1/group", "POST", "no_such_user") => 400,
+                    ("/api/v1/group/{id}/add" | "/api/v1/group/{id}/delete", _, "no_such_user") => 400,
+                    _ => usual_status(&fault),
+                };
+                let response = response(row.operation, &fault);
+                assert_eq!(response.status(), expected, "{} {} {}", row.method, row.path, fault.name());
+                assert_eq!(response.headers().contains_key(WWW_AUTHENTICATE), expected == 401, "{}", fault.name());
+                let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+                assert_eq!(body, serde_json::json!({ "error": fault.to_string() }), "{}", fault.name());
+            }
+        }
+    }
+
+    #[test]
+    fn what_can_happen_to_any_request_is_in_the_table() {
+        for row in &ROUTES {
+            let mut faults = vec![Fault::TooMany { retry_after: Duration::ZERO }, Fault::Unavailable, Fault::Internal];
+            if row.secured {
+                faults.push(Fault::Unauthenticated);
+                // Making a profile is what an account without one may do.
+                faults.extend((row.operation != Operation::CreateUser).then_some(Fault::NoProfile));
+            }
+            for fault in faults {
+                assert!(row.errors.contains(&status(row.operation, &fault).as_u16()), "{} {} {fault:?}", row.method, row.path);
+            }
+            assert_eq!(row.errors.contains(&426), row.success == Success::WebSocket, "{}", row.path);
+            assert!(!row.has_id() || row.errors.contains(&400), "{}", row.path);
+            assert!(row.errors.is_sorted(), "{}", row.path);
+        }
+    }
+
+    #[test]
+    fn retry_after_is_in_whole_seconds_and_never_too_soon() {
+        for (millis, seconds) in [(0, "1"), (1, "1"), (1_000, "1"), (1_001, "2"), (30_000, "30")] {
+            let fault = Fault::TooMany { retry_after: Duration::from_millis(millis) };
+            assert_eq!(response(Operation::Login, &fault).headers()[RETRY_AFTER], seconds, "{millis} ms");
+        }
+    }
+
+    #[test]
+    fn every_fault_is_known_again_by_its_sentence() {
+        for row in &ROUTES {
+            for fault in all_faults() {
+                let expected = match &fault {
+                    Fault::WrongCredentials { .. } => Fault::WrongCredentials { login_exists: false },
+                    fault => fault.clone(),
+                };
+                assert_eq!(read(row.operation, &response(row.operation, &fault), 64), expected, "{} {}", row.method, row.path);
+            }
+        }
+        for (operation, field, word) in [
+            (Operation::Register, "phone", "number"),
+            (Operation::CreateUser, "bio", "description"),
+            (Operation::CreateGroup, "info", "description"),
+            (Operation::CreateGroup, "title", "name"),
+            (Operation::CreateUser, "name", "name"),
+        ] {
+            let fault = Fault::invalid(field, "too: long");
+            assert_eq!(sentence(&fault), format!("{word}: too: long"));
+            assert_eq!(read(operation, &response(operation, &fault), 64), fault, "{field}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_never_tells_whether_a_login_exists() {
+        let [known, unknown] = [true, false].map(|login_exists| response(Operation::Login, &Fault::WrongCredentials { login_exists }));
+        assert_eq!(known.body(), unknown.body());
+    }
+}

@@ -24,7 +24,7 @@ const NAME_LIMIT: usize = 255;
 const TEXT_LIMIT: usize = 4096;
 /// The longest e-mail address, in characters.
 const EMAIL_LIMIT: usize = 254;
-/// The most users that one request adds or removes.
+/// The most users that one request names.
 const USERS_LIMIT: usize = 1000;
 /// The most messages of a room's history.
 pub(crate) const HISTORY_LIMIT: u32 = 1000;
@@ -257,16 +257,21 @@ fn create_group(body: wire::NewGroup<'_>, photo: Option<Photo>) -> Result<Comman
     let info = body.description.unwrap_or_default();
     name("name", &body.name, NAME_LIMIT)?;
     check("description", &info, 0..=TEXT_LIMIT, in_text)?;
-    let members = body.users.into_iter().map(|user| user.0.id).collect();
+    let members = users(body.users, 0)?;
     let flow = NewFlow { kind: FlowKind::Group, title: body.name.into(), info: info.into(), members, photo };
     Ok(Command::CreateFlow(Box::new(flow)))
 }
 
-fn named(body: wire::NamedUsers<'_>) -> Result<Vec<UserId>, Problem> {
-    if !(1..=USERS_LIMIT).contains(&body.users.len()) {
-        return Err(Problem::bad(format!("users: 1 to {USERS_LIMIT} are expected")));
+/// The users that a request names: at least this many, and not too many.
+fn users(named: Vec<Object<wire::Named<'_>>>, least: usize) -> Result<Vec<UserId>, Problem> {
+    if !(least..=USERS_LIMIT).contains(&named.len()) {
+        return Err(Problem::bad(format!("users: {least} to {USERS_LIMIT} are expected")));
     }
-    Ok(body.users.into_iter().map(|user| user.0.id).collect())
+    Ok(named.into_iter().map(|user| user.0.id).collect())
+}
+
+fn named(body: wire::NamedUsers<'_>) -> Result<Vec<UserId>, Problem> {
+    users(body.users, 1)
 }
 
 /// What a client says in a room.
