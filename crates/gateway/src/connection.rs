@@ -411,7 +411,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match order {
             Order::GoAway => End::Close(Close::new(closes.going_away, "the server is going away"), "going_away"),
             Order::SlowReader => End::Close(Close::new(closes.slow_reader, "reading too slowly: see the history"), "slow_reader"),
-            Order::Close(close) => End::Close(close, "ended"),
         }
     }
 

@@ -58,8 +58,18 @@ impl Doors {
         Self { entries, exact, below, shared: shared.iter().map(|path| trimmed(path).to_owned()).collect() }
     }
 
-    pub(crate) fn entries(&self) -> &[Arc<Entry>] {
-        &self.entries
+    /// Where each dialect answers, a line each, for people.
+    pub(crate) fn places(&self) -> Vec<String> {
+        let line = |entry: &Arc<Entry>| {
+            let manifest = entry.dialect.manifest();
+            let doors: Vec<_> = manifest.doors.iter().map(|door| door.path).collect();
+            let shared = match manifest.opening {
+                Some(opening) if !self.shared.is_empty() => format!("; also at {} by {opening}", self.shared.join(" and ")),
+                _ => String::new(),
+            };
+            format!("{} at {}{shared}", manifest.id, doors.join(" and "))
+        };
+        self.entries.iter().map(line).collect()
     }
 
     /// What answers at `path`; a slash at its end makes no difference.

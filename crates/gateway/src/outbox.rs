@@ -5,7 +5,6 @@ use futures_util::task::AtomicWaker;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
-use tolmach_dialect::Close;
 
 /// What waits for one connection. Filled by the hub, emptied by the connection's task.
 pub(crate) struct Outbox {
@@ -23,14 +22,12 @@ struct Inner {
 }
 
 /// Why a connection is to end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     /// The gateway shuts down.
     GoAway,
     /// More waited than the bound allows: the peer reads too slowly.
     SlowReader,
-    /// As this says.
-    Close(Close),
 }
 
 impl Outbox {
@@ -95,7 +92,7 @@ impl Outbox {
         }
         std::mem::swap(&mut inner.queue, taken);
         inner.bytes = 0;
-        Poll::Ready(inner.order.clone())
+        Poll::Ready(inner.order)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -74,6 +74,11 @@ impl Server {
         Self { gateway: Arc::new(gateway), listener, connections: config.http.max_connections, grace: config.shutdown.grace }
     }
 
+    /// Where each dialect answers, a line each, for people.
+    pub(crate) fn places(&self) -> Vec<String> {
+        self.gateway.doors.places()
+    }
+
     /// Accepts connections until `stop`, then drains: nothing new is accepted, asks that are being carried out finish, every
     /// connection is closed in its dialect's way, and when the grace is over whoever is left is dropped.
     pub(crate) async fn serve(self, stop: CancellationToken) {

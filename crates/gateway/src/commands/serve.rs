@@ -5,6 +5,7 @@ use crate::cli::{Address, Place};
 use crate::server::Server;
 use crate::world::World;
 use crate::{logging, metrics};
+use std::io::Write;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +23,13 @@ pub(super) async fn run(place: &Place, address: &Address) -> Result<String, Fail
     let world = World::open(&config, &place.data).await?;
     let stop = stop_on_signal().map_err(|error| Failure::Failed(format!("signals cannot be heard: {error}")))?;
     let server = Server::new(world.engine.clone(), &*world.bus, &config, listener, metrics);
-    tracing::info!(address = %bound, url = config.public_url(), data = %place.data.display(), "serving");
+    tracing::info!(url = config.public_url(), data = %place.data.display(), "serving");
+    for place in server.places() {
+        tracing::info!("{place}");
+    }
+    // The listener queues connections from the moment it was bound.
+    let told = writeln!(std::io::stdout(), "ready http={bound}");
+    told.map_err(|error| Failure::Failed(format!("cannot write to the standard output: {error}")))?;
     server.serve(stop).await;
     world.close().await;
     tracing::info!("stopped");
