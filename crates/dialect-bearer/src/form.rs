@@ -57,7 +57,8 @@ async fn parts(body: Bytes, boundary: String) -> Result<Form, Problem> {
     while let Some(field) = multipart.next_field().await.map_err(problem)? {
         match field.name() {
             Some(JSON) => {
-                if json.replace(field.bytes().await.map_err(problem)?).is_some() {
+                let first = json.replace(field.bytes().await.map_err(problem)?);
+                if first.is_some() {
                     return Err(Problem::bad("the form has two json parts"));
                 }
             }

@@ -57,10 +57,11 @@ impl Dialect for Bearer {
     }
 
     fn open(&self, opening: &Opening<'_>, side: Side) -> Result<Box<dyn Session>, Refusal> {
-        match side {
+        let session = match side {
             Side::Server => session::serve(opening),
             Side::Client => session::call(opening),
-        }
+        };
+        session.map_err(|problem| problem.refusal())
     }
 
     fn dial(&self, ask: &Ask) -> Result<http::request::Parts, Loss> {

@@ -284,8 +284,13 @@ pub(crate) enum Utterance {
 /// Why what a client says in a room is not understood.
 #[derive(Debug)]
 pub(crate) enum Misunderstood {
+    /// Not a text frame.
+    FrameKind,
+    TooLarge,
     Json(JsonError),
+    /// A message without words.
     Text,
+    /// No type, or one that is no string.
     Type,
     UnknownType,
 }

@@ -193,7 +193,7 @@ pub(crate) fn request(ask: &Ask) -> Result<(Operation, Request<Bytes>), Loss> {
     if ask.authority == Authority::Administrator {
         return Err(lost());
     }
-    let (operation, id, query, json, photo) = parts(&ask.command).ok_or_else(lost)?;
+    let Parts { operation, id, query, json, photo } = parts(&ask.command).ok_or_else(lost)?;
     let route = operation.route();
     let (content_type, body) = match route.body {
         Body::Nothing => (None, Bytes::new()),
@@ -256,10 +256,21 @@ fn authorization(proof: &Proof) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Operation, id in the path, query, JSON and photo of a command; `None` for what this wire cannot ask.
-fn parts(command: &Command) -> Option<(Operation, Option<i64>, String, Vec<u8>, Option<&Photo>)> {
-    let plain = |operation, id| (operation, id, String::new(), Vec::new(), None);
-    let with_json = |operation, id, json| (operation, id, String::new(), json, None);
+/// What a request is made of.
+struct Parts<'a> {
+    operation: Operation,
+    /// What stands for `{id}` in the path.
+    id: Option<i64>,
+    /// Empty, or with its question mark.
+    query: String,
+    json: Vec<u8>,
+    photo: Option<&'a Photo>,
+}
+
+/// The request of a command; `None` for what this wire cannot ask.
+fn parts(command: &Command) -> Option<Parts<'_>> {
+    let with_json = |operation, id, json| Parts { operation, id, query: String::new(), json, photo: None };
+    let plain = |operation, id| with_json(operation, id, Vec::new());
     Some(match command {
         // The profile is another request of this wire.
         Command::Register(registration) if matches!(registration.grant, GrantKind::Token | GrantKind::Pair) => {
@@ -286,7 +297,7 @@ fn parts(command: &Command) -> Option<(Operation, Option<i64>, String, Vec<u8>, 
                 name: profile.name.as_str().into(),
                 description: Some(profile.bio.as_str().into()),
             };
-            (Operation::CreateUser, None, String::new(), wire::write(&body), profile.photo.as_ref())
+            Parts { photo: profile.photo.as_ref(), ..with_json(Operation::CreateUser, None, wire::write(&body)) }
         }
         Command::GetUser { who: Who::Me } => plain(Operation::GetMe, None),
         Command::GetUser { who: Who::Id(user) } => plain(Operation::GetUser, Some(user.get())),
@@ -299,7 +310,7 @@ fn parts(command: &Command) -> Option<(Operation, Option<i64>, String, Vec<u8>, 
                 description: Some(flow.info.as_str().into()),
                 users: named(&flow.members),
             };
-            (Operation::CreateGroup, None, String::new(), wire::write(&body), flow.photo.as_ref())
+            Parts { photo: flow.photo.as_ref(), ..with_json(Operation::CreateGroup, None, wire::write(&body)) }
         }
         // Only a group can be deleted, so that whoever means any kind means one.
         Command::DeleteFlow { flow, kinds: Kinds::Shared | Kinds::Any } => plain(Operation::DeleteGroup, Some(flow.get())),
@@ -317,7 +328,7 @@ fn parts(command: &Command) -> Option<(Operation, Option<i64>, String, Vec<u8>, 
                 Some(limit) => format!("?limit={limit}&offset={offset}"),
                 None => format!("?offset={offset}"),
             };
-            (Operation::ListChats, None, query, Vec::new(), None)
+            Parts { query, ..plain(Operation::ListChats, None) }
         }
         Command::Register(_)
         | Command::Login { .. }

@@ -10,9 +10,7 @@ use crate::{LAST_MESSAGE, MESSAGE, TYPING};
 use http::StatusCode;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use tolmach_dialect::{
-    Ask, Close, Delivery, Echo, Frame, Interest, Line, Loss, Notice, Opening, Refusal, Reply, Session, Violation, ViolationKind,
-};
+use tolmach_dialect::{Ask, Close, Delivery, Echo, Frame, Interest, Line, Loss, Notice, Opening, Reply, Session, Violation, ViolationKind};
 use tolmach_domain::{
     Answer, Command, ConnectionId, Content, Draft, EventKind, Fault, FlowId, FlowKind, Identity, Kinds, Proof, Secret, Timestamp, UserId,
     Version, Window,
@@ -25,15 +23,15 @@ const POLICY: u16 = 1008;
 const TOO_LARGE: u16 = 1009;
 
 /// Starts the server's end.
-pub(crate) fn serve(opening: &Opening<'_>) -> Result<Box<dyn Session>, Refusal> {
-    let request = opening.request.ok_or_else(|| Problem::no_request().refusal())?;
-    let target = Target::read(&request.method, &request.uri, &request.headers, opening.websocket).map_err(|problem| problem.refusal())?;
+pub(crate) fn serve(opening: &Opening<'_>) -> Result<Box<dyn Session>, Problem> {
+    let request = opening.request.ok_or_else(Problem::no_request)?;
+    let target = Target::read(&request.method, &request.uri, &request.headers, opening.websocket)?;
     let subprotocol = lift::subprotocols(&request.headers).any(|offer| offer == WEBSOCKET_PROTOCOL).then_some(WEBSOCKET_PROTOCOL);
     let depth = opening.settings.depth;
     Ok(match (target.route.operation, target.token.clone()) {
         (operation @ (Operation::ChatRoom | Operation::GroupRoom), Some(token)) => Box::new(Room {
             operation,
-            flow: target.flow().map_err(|problem| problem.refusal())?,
+            flow: target.flow()?,
             kinds: kinds(operation),
             window: lift::window(&target),
             token,
@@ -49,18 +47,18 @@ pub(crate) fn serve(opening: &Opening<'_>) -> Result<Box<dyn Session>, Refusal> 
 }
 
 /// Starts the client's end.
-pub(crate) fn call(opening: &Opening<'_>) -> Result<Box<dyn Session>, Refusal> {
+pub(crate) fn call(opening: &Opening<'_>) -> Result<Box<dyn Session>, Problem> {
     let depth = opening.settings.depth;
     let exchange = ClientExchange { depth, pending: VecDeque::new() };
     if !opening.websocket {
         return Ok(Box::new(exchange));
     }
-    let request = opening.request.ok_or_else(|| Problem::no_request().refusal())?;
-    let target = Target::read(&request.method, &request.uri, &request.headers, true).map_err(|problem| problem.refusal())?;
+    let request = opening.request.ok_or_else(Problem::no_request)?;
+    let target = Target::read(&request.method, &request.uri, &request.headers, true)?;
     let operation = target.route.operation;
     let room = match operation {
         Operation::Main => None,
-        _ => Some(target.flow().map_err(|problem| problem.refusal())?),
+        _ => Some(target.flow()?),
     };
     let window = lift::window(&target);
     Ok(Box::new(ClientSocket { operation, room, window, depth, greeted: false, history: None, sends: VecDeque::new(), typing: None }))
@@ -134,18 +132,32 @@ fn ends(identity: Option<Identity>, user: UserId, session: Option<tolmach_domain
     identity.is_some_and(|own| own.user == user && (session.is_none() || session == own.session))
 }
 
-/// The payload of a text frame that is not too large, or what is wrong.
-fn text(frame: &Frame) -> Result<&[u8], Violation> {
+/// The payload of a text frame that is not too large.
+fn text(frame: &Frame) -> Result<&[u8], Misunderstood> {
     match frame {
-        Frame::Text(text) if text.len() > JSON_LIMIT => Err(Violation {
-            close: Some(Close::new(TOO_LARGE, "the message is too large")),
-            ..Violation::answered(ViolationKind::Shape, faults::frame(&format!("a message has at most {JSON_LIMIT} bytes")))
-        }),
+        Frame::Text(text) if text.len() > JSON_LIMIT => Err(Misunderstood::TooLarge),
         Frame::Text(text) => Ok(text),
-        Frame::Binary(_) | Frame::Value(_) | Frame::Request(_) | Frame::Response(_) => {
-            Err(Violation::answered(ViolationKind::FrameKind, faults::frame("a text frame is expected")))
-        }
+        Frame::Binary(_) | Frame::Value(_) | Frame::Request(_) | Frame::Response(_) => Err(Misunderstood::FrameKind),
     }
+}
+
+/// What a client says in a WebSocket.
+fn utterance(frame: &Frame, depth: usize) -> Result<Utterance, Misunderstood> {
+    lift::utterance(text(frame)?, depth)
+}
+
+fn violation(misunderstood: Misunderstood) -> Violation {
+    const TYPES: &str = "the type of a frame is message, typing or stop_typing";
+    let (kind, error) = match &misunderstood {
+        Misunderstood::FrameKind => (ViolationKind::FrameKind, "a text frame is expected".to_owned()),
+        Misunderstood::TooLarge => (ViolationKind::Shape, format!("a frame has at most {JSON_LIMIT} bytes")),
+        Misunderstood::Json(error) => (faults::violation_kind(error), error.to_string()),
+        Misunderstood::Text => (ViolationKind::Shape, "text: a string that is not empty is expected".to_owned()),
+        Misunderstood::Type => (ViolationKind::Shape, TYPES.to_owned()),
+        Misunderstood::UnknownType => (ViolationKind::UnknownMethod, TYPES.to_owned()),
+    };
+    let close = matches!(misunderstood, Misunderstood::TooLarge).then_some(Close::new(TOO_LARGE, "the frame is too large"));
+    Violation { close, ..Violation::answered(kind, faults::frame(&error)) }
 }
 
 /// The server's end of a room.
@@ -174,17 +186,6 @@ impl Room {
     }
 }
 
-fn violation(misunderstood: Misunderstood) -> Violation {
-    const TYPES: &str = "the type of a frame is message, typing or stop_typing";
-    let (kind, error) = match misunderstood {
-        Misunderstood::Json(error) => (faults::violation_kind(&error), error.to_string()),
-        Misunderstood::Text => (ViolationKind::Shape, "text: a string that is not empty is expected".to_owned()),
-        Misunderstood::Type => (ViolationKind::Shape, TYPES.to_owned()),
-        Misunderstood::UnknownType => (ViolationKind::UnknownMethod, TYPES.to_owned()),
-    };
-    Violation::answered(kind, faults::frame(&error))
-}
-
 impl Session for Room {
     fn greet(&mut self, _now: Timestamp, out: &mut Vec<Line>) {
         let command = Command::History { flow: self.flow, kinds: self.kinds, window: self.window };
@@ -196,7 +197,7 @@ impl Session for Room {
     }
 
     fn decode(&mut self, _now: Timestamp, frame: &Frame, out: &mut Vec<Line>) -> Result<(), Violation> {
-        let utterance = lift::utterance(text(frame)?, self.depth).map_err(violation)?;
+        let utterance = utterance(frame, self.depth).map_err(violation)?;
         out.push(Line::Ask(Ask::new(Echo::new(Heard::Frame), Proof::Connection, self.command(utterance))));
         Ok(())
     }
@@ -281,11 +282,10 @@ impl Session for Main {
     }
 
     fn decode(&mut self, _now: Timestamp, frame: &Frame, _out: &mut Vec<Line>) -> Result<(), Violation> {
-        let error = "nothing is said here: enter a room";
-        Err(match lift::utterance(text(frame)?, self.depth) {
-            Err(Misunderstood::Json(error)) => violation(Misunderstood::Json(error)),
+        Err(match utterance(frame, self.depth) {
+            Err(misunderstood @ (Misunderstood::FrameKind | Misunderstood::TooLarge | Misunderstood::Json(_))) => violation(misunderstood),
             Ok(_) | Err(Misunderstood::Text | Misunderstood::Type | Misunderstood::UnknownType) => {
-                Violation::answered(ViolationKind::UnknownMethod, faults::frame(error))
+                Violation::answered(ViolationKind::UnknownMethod, faults::frame("nothing is said here: enter a room"))
             }
         })
     }

@@ -9,9 +9,9 @@ use tolmach_dialect_bearer::Bearer;
 use tolmach_domain::{ConnectionId, Timestamp};
 
 fn document() -> Value {
-    let document = Bearer.manifest().documents.iter().find(|document| document.path == "/openapi.json").unwrap();
+    let document = Bearer.manifest().documents.iter().find(|document| document.path == "/openapi.json").expect("the manifest has it");
     assert_eq!(document.media_type, "application/json");
-    serde_json::from_str(&(document.content)()).unwrap()
+    serde_json::from_str(&(document.content)()).expect("it is JSON")
 }
 
 /// The schema of the JSON that an operation takes, on its own.
@@ -22,7 +22,7 @@ fn validator(document: &Value, method: &str, path: &str) -> Validator {
         schema => schema,
     };
     assert!(schema.is_object(), "{method} {path}");
-    jsonschema::draft202012::new(&json!({ "allOf": [schema], "components": document["components"] })).unwrap()
+    jsonschema::draft202012::new(&json!({ "allOf": [schema], "components": document["components"] })).expect("it is a schema")
 }
 
 /// Whether the server understands the request.
@@ -40,7 +40,7 @@ fn understood(document: &Value, method: &str, path: &str, body: &str) -> bool {
         .header("authorization", "Bearer abc")
         .header("content-type", content_type)
         .body(Bytes::from(body))
-        .unwrap();
+        .expect("the parts are valid");
     let parts = request.clone().into_parts().0;
     let opening =
         Opening { request: Some(&parts), first: None, connection: ConnectionId(1), websocket: false, settings: Settings::default() };

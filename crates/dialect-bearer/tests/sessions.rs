@@ -20,11 +20,11 @@ fn now() -> Timestamp {
     world::moment(0)
 }
 
-fn open(request: &Request<()>, side: Side) -> Result<Box<dyn Session>, Response<Bytes>> {
+fn open(request: &Request<()>, side: Side) -> Result<Box<dyn Session>, Box<Response<Bytes>>> {
     let (parts, ()) = request.clone().into_parts();
     let websocket = parts.headers.contains_key("upgrade");
     let opening = Opening { request: Some(&parts), first: None, connection: OWN, websocket, settings: Settings::default() };
-    Bearer.open(&opening, side).map_err(|refusal| refusal.response)
+    Bearer.open(&opening, side).map_err(|refusal| Box::new(refusal.response))
 }
 
 fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<()> {
@@ -32,7 +32,7 @@ fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<()> {
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    request.body(()).unwrap()
+    request.body(()).expect("the parts are valid")
 }
 
 fn socket(uri: &str) -> Request<()> {
@@ -41,13 +41,13 @@ fn socket(uri: &str) -> Request<()> {
 
 fn lines(session: &mut dyn Session, frame: &Frame) -> Vec<Line> {
     let mut lines = Vec::new();
-    session.decode(now(), frame, &mut lines).unwrap();
+    session.decode(now(), frame, &mut lines).expect("the frame keeps to the rules");
     lines
 }
 
 fn frames(session: &mut dyn Session, line: Line) -> Vec<Frame> {
     let mut frames = Vec::new();
-    session.encode(now(), &line, &mut frames).unwrap();
+    session.encode(now(), &line, &mut frames).expect("the wire can say it");
     frames
 }
 
@@ -74,7 +74,7 @@ fn refused(ask: &Ask, fault: Fault) -> Line {
 }
 
 fn json_of(frame: &Frame) -> Value {
-    serde_json::from_slice(frame.payload()).unwrap()
+    serde_json::from_slice(frame.payload()).expect("it is JSON")
 }
 
 fn response(frame: &Frame) -> &Response<Bytes> {
@@ -94,7 +94,7 @@ fn caused_by(connection: ConnectionId, kind: EventKind) -> Notice {
 
 /// A room that was entered: its history reaches to version 2.
 fn entered(uri: &str, flow: i64) -> Box<dyn Session> {
-    let mut room = open(&socket(uri), Side::Server).unwrap();
+    let mut room = open(&socket(uri), Side::Server).expect("the opening is let in");
     let greeting = greeting(room.as_mut());
     room.identified(ANN.identity());
     assert_eq!(frames(room.as_mut(), granted(&greeting, Answer::History(Box::new(world::page(flow))))).len(), 1);
@@ -406,8 +406,8 @@ fn only_the_three_forms_render() {
 /// Says an ask with one session of each side, and has a foreign server answer it.
 fn heard_of(command: Command, proof: Proof, answer: Response<&str>) -> Result<Answer, Fault> {
     let ask = Ask::new(Echo::new("echo"), proof, command);
-    let (parts, body) = (Bearer.dial(&ask).unwrap(), ());
-    let mut client = open(&Request::from_parts(parts, body), Side::Client).unwrap();
+    let (parts, body) = (Bearer.dial(&ask).expect("the wire can say it"), ());
+    let mut client = open(&Request::from_parts(parts, body), Side::Client).expect("it is our own opening");
     assert_eq!(frames(client.as_mut(), Line::Ask(ask)).len(), 1);
     let answer = Frame::Response(answer.map(|body| Bytes::copy_from_slice(body.as_bytes())));
     match lines(client.as_mut(), &answer).remove(0) {
