@@ -47,6 +47,7 @@ struct UserRecord {
 
 struct Refresh {
     session: SessionId,
+    expires_at: Timestamp,
     spent: bool,
 }
 
@@ -154,7 +155,7 @@ impl Store for MemoryStore {
                 world.tokens.insert(token, id);
             }
             if let Some(refresh) = session.refresh {
-                world.refresh.insert(refresh, Refresh { session: id, spent: false });
+                world.refresh.insert(refresh, Refresh { session: id, expires_at: session.expires_at, spent: false });
             }
             Ok(id)
         })
@@ -187,7 +188,9 @@ impl Store for MemoryStore {
         expires_at: Timestamp,
     ) -> Result<Rotation, StoreError> {
         self.change(|world| {
-            let Some(refresh) = world.refresh.get_mut(&spent) else { return Ok(Rotation::Unknown) };
+            let Some(refresh) = world.refresh.get_mut(&spent).filter(|refresh| now < refresh.expires_at) else {
+                return Ok(Rotation::Unknown);
+            };
             let id = refresh.session;
             let Some(session) = world.sessions.get_mut(&id).filter(|session| session.ended_at.is_none() && now < session.expires_at) else {
                 return Ok(Rotation::Unknown);
@@ -199,7 +202,7 @@ impl Store for MemoryStore {
             refresh.spent = true;
             session.expires_at = expires_at;
             let user = session.user;
-            world.refresh.insert(next, Refresh { session: id, spent: false });
+            world.refresh.insert(next, Refresh { session: id, expires_at, spent: false });
             Ok(Rotation::Rotated { user, session: id })
         })
         .await

@@ -160,8 +160,7 @@ mod tests {
     fn every_trial_is_in_its_list() {
         let lists = include_str!("mod.rs");
         for trials in [include_str!("store.rs"), include_str!("bus.rs"), include_str!("blobs.rs")] {
-            let names: Vec<&str> =
-                trials.lines().filter_map(|line| line.strip_prefix("pub async fn ")?.split('(').next()).collect();
+            let names: Vec<&str> = trials.lines().filter_map(|line| line.strip_prefix("pub async fn ")?.split('(').next()).collect();
             assert!(!names.is_empty());
             for name in names {
                 assert!(lists.lines().any(|line| line.trim() == name), "{name} is not in a list");

@@ -1,0 +1,47 @@
+//! The trials of [`Blobs`].
+
+use crate::ports::Blobs;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Any bytes, none included, come back as they were.
+pub async fn what_was_put_can_be_got_until_it_is_deleted(blobs: Arc<dyn Blobs>) {
+    let every_byte: Vec<u8> = (0..=u8::MAX).collect();
+    for (key, content) in [("ab/00", Bytes::new()), ("ab/01.png", Bytes::from(every_byte)), ("cd", Bytes::from(vec![7; 1 << 20]))] {
+        assert_eq!(blobs.get(key).await, Ok(None), "{key}");
+        assert_eq!(blobs.put(key, content.clone()).await, Ok(()), "{key}");
+        assert_eq!(blobs.get(key).await, Ok(Some(content)), "{key}");
+        assert_eq!(blobs.delete(key).await, Ok(()), "{key}");
+        assert_eq!(blobs.get(key).await, Ok(None), "{key}");
+    }
+}
+
+/// The last content counts, also a shorter one.
+pub async fn putting_again_replaces(blobs: Arc<dyn Blobs>) {
+    for content in ["first and long", "second", ""] {
+        assert_eq!(blobs.put("ab/cd", content.into()).await, Ok(()));
+        assert_eq!(blobs.get("ab/cd").await, Ok(Some(content.into())));
+    }
+}
+
+/// Deleting is about what is then, not about what was.
+pub async fn deleting_what_is_absent_is_fine(blobs: Arc<dyn Blobs>) {
+    assert_eq!(blobs.delete("ab/cd").await, Ok(()));
+    assert_eq!(blobs.put("ab/cd", "content".into()).await, Ok(()));
+    for _ in 0..2 {
+        assert_eq!(blobs.delete("ab/cd").await, Ok(()));
+    }
+}
+
+/// One key is not another, however alike.
+pub async fn keys_do_not_touch_each_other(blobs: Arc<dyn Blobs>) {
+    let keys = ["ab/cd", "ab/ce", "ac/cd", "ab/cd.png"];
+    for key in keys {
+        assert_eq!(blobs.put(key, key.into()).await, Ok(()));
+    }
+    assert_eq!(blobs.delete(keys[0]).await, Ok(()));
+    assert_eq!(blobs.get(keys[0]).await, Ok(None));
+    for key in &keys[1..] {
+        assert_eq!(blobs.get(key).await, Ok(Some((*key).into())), "{key}");
+    }
+}

@@ -1,0 +1,165 @@
+//! The trials of a [`Bus`].
+
+use super::{Spawn, at_once};
+use crate::ports::{Bus, Subscription};
+use std::sync::Arc;
+use tolmach_domain::{Event, EventKind, FlowId, Timestamp, UserId};
+
+/// An event of a flow, or of none, told apart by its moment.
+fn event(flow: Option<i64>, number: i64) -> Arc<Event> {
+    let by = UserId::new(1).expect("1 is an id");
+    let kind = match flow {
+        Some(flow) => EventKind::FlowDeleted { flow: FlowId::new(flow).expect("flows of the trials have positive numbers"), by },
+        None => EventKind::SessionsEnded { user: by, session: None },
+    };
+    Arc::new(Event { at: Timestamp::from_micros(number), origin: None, kind })
+}
+
+async fn hear(part: &mut Box<dyn Subscription>, count: usize) -> Vec<Arc<Event>> {
+    let mut heard = Vec::with_capacity(count);
+    while heard.len() < count {
+        heard.push(part.next().await.expect("the bus is alive"));
+    }
+    heard
+}
+
+/// Several publishers, each with a flow of its own; several subscriptions, differently split.
+pub async fn events_of_a_flow_arrive_in_order_on_every_subscription(bus: Arc<dyn Bus>, spawn: Spawn) {
+    const FLOWS: i64 = 5;
+    const EVENTS: i64 = 400;
+    let mut tasks = Vec::new();
+    for shards in [1, 2, 7] {
+        for mut part in bus.subscribe(shards) {
+            tasks.push(spawn(Box::pin(async move {
+                let mut last: std::collections::BTreeMap<FlowId, i64> = std::collections::BTreeMap::new();
+                while let Some(event) = part.next().await {
+                    let (Some(flow), number) = (event.flow(), event.at.micros()) else { break };
+                    let expected = last.get(&flow).map_or(0, |last| last + 1);
+                    assert_eq!(number, expected, "flow {flow} of {shards} parts");
+                    last.insert(flow, number);
+                }
+                assert!(last.values().all(|last| *last == EVENTS - 1), "{last:?}");
+            })));
+        }
+    }
+    let publishers: Vec<_> = (1..=FLOWS)
+        .map(|flow| {
+            let bus = bus.clone();
+            spawn(Box::pin(async move {
+                for number in 0..EVENTS {
+                    bus.publish(event(Some(flow), number)).await;
+                }
+            }))
+        })
+        .collect();
+    for publisher in publishers {
+        publisher.await;
+    }
+    // The listeners go on until the bus is gone.
+    drop(bus);
+    for task in tasks {
+        task.await;
+    }
+}
+
+/// Whatever the split, one flow is one part, and there is no other part.
+pub async fn a_flow_stays_on_its_part_and_the_rest_on_the_first(bus: Arc<dyn Bus>, _: Spawn) {
+    let mut parts = bus.subscribe(3);
+    assert_eq!(parts.len(), 3);
+    let mut homes = std::collections::BTreeMap::new();
+    for round in 0..3 {
+        for flow in 1..=12 {
+            bus.publish(event(Some(flow), round)).await;
+        }
+    }
+    for (home, part) in parts.iter_mut().enumerate() {
+        while let Some(Some(event)) = at_once(part.next()) {
+            homes.entry(event.flow()).or_insert_with(Vec::new).push(home);
+        }
+    }
+    assert_eq!(homes.len(), 12);
+    assert!(homes.values().all(|homes| homes.len() == 3 && homes.iter().all(|home| *home == homes[0])), "{homes:?}");
+    bus.publish(event(None, 1)).await;
+    assert_eq!(hear(&mut parts[0], 1).await, [event(None, 1)]);
+}
+
+/// Nothing from before, everything after.
+pub async fn a_subscription_hears_from_now_on(bus: Arc<dyn Bus>, _: Spawn) {
+    bus.publish(event(Some(1), 1)).await;
+    let mut early = bus.subscribe(1);
+    bus.publish(event(Some(1), 2)).await;
+    let mut late = bus.subscribe(1);
+    bus.publish(event(Some(1), 3)).await;
+    assert_eq!(hear(&mut early[0], 2).await, [event(Some(1), 2), event(Some(1), 3)]);
+    assert_eq!(hear(&mut late[0], 1).await, [event(Some(1), 3)]);
+}
+
+/// A listener that begins only when the publisher has gone on for as long as it can.
+pub async fn a_lagging_listener_loses_nothing(bus: Arc<dyn Bus>, spawn: Spawn) {
+    const EVENTS: i64 = 20_000;
+    let mut parts = bus.subscribe(2);
+    let publisher = spawn(Box::pin(async move {
+        for number in 0..EVENTS {
+            bus.publish(event(Some(2), number)).await;
+        }
+    }));
+    for _ in 0..100 {
+        super::turn().await;
+    }
+    let mut heard = Vec::new();
+    let (first, second) = parts.split_at_mut(1);
+    // A flow has one home; which of the two it is, is the bus's own affair.
+    while let Some(event) = std::future::poll_fn(|context| {
+        for part in [&mut first[0], &mut second[0]] {
+            if let std::task::Poll::Ready(Some(event)) = part.next().as_mut().poll(context) {
+                return std::task::Poll::Ready(Some(event));
+            }
+        }
+        if heard.len() as i64 == EVENTS { std::task::Poll::Ready(None) } else { std::task::Poll::Pending }
+    })
+    .await
+    {
+        heard.push(event.at.micros());
+    }
+    publisher.await;
+    assert!(heard.into_iter().eq(0..EVENTS));
+}
+
+/// More events than any channel has room for go by a dropped part and a dropped subscription.
+pub async fn a_dropped_subscription_holds_nobody_up(bus: Arc<dyn Bus>, _: Spawn) {
+    const EVENTS: i64 = 5_000;
+    drop(bus.subscribe(2));
+    let mut half = bus.subscribe(2);
+    drop(half.remove(1));
+    let mut whole = bus.subscribe(1);
+    for number in 0..EVENTS {
+        // An odd and an even flow: one of them lived on the part that was dropped, whichever it was; the other is heard.
+        for flow in [1, 2] {
+            bus.publish(event(Some(flow), number)).await;
+            assert_eq!(hear(&mut whole[0], 1).await, [event(Some(flow), number)]);
+            let _ = at_once(half[0].next());
+        }
+    }
+}
+
+/// What was published before is still heard.
+pub async fn a_subscription_ends_with_its_bus(bus: Arc<dyn Bus>, _: Spawn) {
+    let mut parts = bus.subscribe(2);
+    bus.publish(event(None, 1)).await;
+    drop(bus);
+    assert_eq!(parts[0].next().await, Some(event(None, 1)));
+    for part in &mut parts {
+        assert_eq!(part.next().await, None);
+        assert_eq!(part.next().await, None);
+    }
+}
+
+/// A wait that is dropped takes no event with it.
+pub async fn waiting_for_an_event_may_be_given_up(bus: Arc<dyn Bus>, _: Spawn) {
+    let mut parts = bus.subscribe(1);
+    for number in 0..10 {
+        assert!(at_once(parts[0].next()).is_none(), "nothing was published yet");
+        bus.publish(event(Some(1), number)).await;
+        assert_eq!(hear(&mut parts[0], 1).await, [event(Some(1), number)]);
+    }
+}
