@@ -1,0 +1,553 @@
+//! The binary as a child process, and clients that speak to it over sockets.
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Lines};
+use tokio::net::TcpStream;
+use tokio::process::{Child, ChildStdout, Command};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+/// How long anything may take before a test gives up on it. Only ever reached by a failure.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The password of everybody here.
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
+/// The smallest picture that is recognised as one.
+pub(crate) const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00";
+
+/// What comes of `future`, or a panic that names `what` was awaited in vain.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what}: nothing came of it within {PATIENCE:?}"),
+    }
+}
+
+/// A running gateway. Dropping it kills it.
+pub(crate) struct Gateway {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    folder: TempDir,
+    stdout: Lines<BufReader<ChildStdout>>,
+}
+
+impl Gateway {
+    /// A gateway with the defaults, but for what tests need: a free port and fast passwords.
+    pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A gateway with these options, each as its variable of the environment without the prefix.
+    pub(crate) async fn with(options: &[(&str, &str)]) -> Self {
+        Self::on(TempDir::new().expect("a temporary folder can be made"), options).await
+    }
+
+    /// Starts it again on the same data with the defaults.
+    pub(crate) async fn restart(&mut self) {
+        let folder = std::mem::replace(&mut self.folder, TempDir::new().expect("a temporary folder can be made"));
+        *self = Self::on(folder, &[]).await;
+    }
+
+    async fn on(folder: TempDir, options: &[(&str, &str)]) -> Self {
+        let log = std::fs::File::options().create(true).append(true).open(log_file(&folder)).expect("a log file can be made");
+        let mut child = tolmach(folder.path(), options, ["serve"])
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary can be started");
+        let mut stdout = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let ready = within("the start", stdout.next_line()).await.expect("standard output is text");
+        let address = ready
+            .as_deref()
+            .and_then(|line| line.strip_prefix("ready "))
+            .and_then(|line| line.split(' ').find_map(|word| word.strip_prefix("http=")).and_then(|address| address.parse().ok()));
+        let Some(address) = address else {
+            panic!("{ready:?} was said instead of where it listens:\n{}", read_log(&folder));
+        };
+        Self { child, address, folder, stdout }
+    }
+
+    /// The data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        data_folder(self.folder.path())
+    }
+
+    /// Everything logged so far.
+    pub(crate) fn log(&self) -> String {
+        read_log(&self.folder)
+    }
+
+    /// Runs another command of the binary on the same data.
+    pub(crate) async fn run<const N: usize>(&self, arguments: [&str; N]) -> Output {
+        run(self.folder.path(), &[], arguments).await
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) async fn signal(&self, name: &str) {
+        let process = self.child.id().expect("it was not waited for").to_string();
+        let sent = Command::new("kill").args(["-s", name, &process]).status().await.expect("kill can be started");
+        assert!(sent.success(), "the signal {name} could not be sent");
+    }
+
+    /// The exit code, once it has ended by itself, and what it said on standard output after the first line.
+    pub(crate) async fn ended(&mut self) -> (Option<i32>, Vec<String>) {
+        let status = within("the end", self.child.wait()).await.expect("it can be waited for");
+        let mut rest = Vec::new();
+        while let Some(line) = self.stdout.next_line().await.expect("standard output is text") {
+            rest.push(line);
+        }
+        (status.code(), rest)
+    }
+
+    /// Resident memory, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        let process = self.child.id().expect("it was not waited for");
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process lives");
+        let pages = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel tells");
+        pages.trim().trim_end_matches(" kB").parse::<usize>().expect("it is a number") * 1024
+    }
+
+    /// The sum of a metric over all its series whose labels contain `labels`.
+    pub(crate) async fn metric(&self, name: &str, labels: &str) -> f64 {
+        let page = self.get("/metrics").await.text();
+        let series = page.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+        series.filter(|line| line.contains(labels)).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    pub(crate) async fn connect(&self) -> TcpStream {
+        within("a connection", TcpStream::connect(self.address)).await.expect("it accepts connections")
+    }
+
+    /// Sends a request over a connection of its own.
+    pub(crate) async fn send(&self, request: Request<Bytes>) -> Response {
+        let io = TokioIo::new(self.connect().await);
+        let exchange = async {
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
+            let connection = tokio::spawn(connection);
+            let (head, body) = sender.send_request(request.map(Full::new)).await?.into_parts();
+            let body = body.collect().await?.to_bytes();
+            connection.abort();
+            Ok::<_, hyper::Error>(Response { status: head.status, headers: head.headers, body })
+        };
+        within("a response", exchange).await.unwrap_or_else(|error| panic!("no response: {error}\n{}", self.log()))
+    }
+
+    pub(crate) fn request(&self, method: &str, path: &str) -> http::request::Builder {
+        Request::builder().method(method).uri(path).header(HOST, self.address.to_string())
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.send(self.request("GET", path).body(Bytes::new()).expect("the path is one")).await
+    }
+
+    /// Sends JSON.
+    pub(crate) async fn json(&self, method: &str, path: &str, token: Option<&str>, body: &Value) -> Response {
+        let mut request = self.request(method, path).header(CONTENT_TYPE, "application/json");
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        self.send(request.body(body.to_string().into()).expect("the path is one")).await
+    }
+
+    /// An HTTP/2 connection without TLS, as a client with prior knowledge opens it.
+    pub(crate) async fn http2(&self) -> hyper::client::conn::http2::SendRequest<Full<Bytes>> {
+        let io = TokioIo::new(self.connect().await);
+        let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), io);
+        let (sender, connection) = within("HTTP/2", handshake).await.expect("HTTP/2 is spoken");
+        tokio::spawn(connection);
+        sender
+    }
+
+    /// Opens a WebSocket, or is refused.
+    pub(crate) async fn try_websocket(&self, path: &str, headers: &[(&'static str, &str)]) -> Result<Peer, Response> {
+        let mut request = format!("ws://{}{path}", self.address).into_client_request().expect("the path is one");
+        for (name, value) in headers {
+            request.headers_mut().append(*name, value.parse().expect("it is a header"));
+        }
+        let stream = self.connect().await;
+        match within("a handshake", tokio_tungstenite::client_async(request, stream)).await {
+            Ok((socket, response)) => Ok(Peer { socket, subprotocol: header(response.headers(), "sec-websocket-protocol") }),
+            Err(Error::Http(response)) => {
+                let (head, body) = response.into_parts();
+                Err(Response { status: head.status, headers: head.headers, body: body.unwrap_or_default().into() })
+            }
+            Err(error) => panic!("the handshake at {path} failed: {error}"),
+        }
+    }
+
+    pub(crate) async fn websocket(&self, path: &str) -> Peer {
+        self.try_websocket(path, &[]).await.unwrap_or_else(|refusal| panic!("{path}: {refusal:?}"))
+    }
+
+    /// Says bytes on a bare connection and hears all that comes until the gateway closes it.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut stream = self.connect().await;
+        // It may close before it has read all of it.
+        let _ = stream.write_all(bytes).await;
+        hear_to_the_end(&mut stream).await
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the gateway's log\n{}---", self.log());
+        }
+    }
+}
+
+/// Runs a command of the binary in this folder.
+pub(crate) async fn run<const N: usize>(folder: &Path, options: &[(&str, &str)], arguments: [&str; N]) -> Output {
+    let output = tolmach(folder, options, arguments).stdin(Stdio::null()).output();
+    within("a command", output).await.expect("the binary can be started")
+}
+
+/// The binary, on the data of this folder and with nothing else of the environment than these options.
+pub(crate) fn tolmach<A: AsRef<OsStr>, const N: usize>(folder: &Path, options: &[(&str, &str)], arguments: [A; N]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tolmach"));
+    command.current_dir(folder).args(arguments).arg("--data").arg(data_folder(folder));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TOLMACH__")) {
+        command.env_remove(name);
+    }
+    command.env("TOLMACH__HTTP__LISTEN", "127.0.0.1:0").env("TOLMACH__AUTH__BCRYPT_COST", "4");
+    for (name, value) in options {
+        command.env(format!("TOLMACH__{name}"), value);
+    }
+    command
+}
+
+pub(crate) fn data_folder(folder: &Path) -> PathBuf {
+    folder.join("data")
+}
+
+fn log_file(folder: &TempDir) -> PathBuf {
+    folder.path().join("log")
+}
+
+fn read_log(folder: &TempDir) -> String {
+    std::fs::read_to_string(log_file(folder)).unwrap_or_default()
+}
+
+/// All that comes until the other side closes the connection, or resets it.
+pub(crate) async fn hear_to_the_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut heard = Vec::new();
+    let _ = within("the end of a connection", stream.read_to_end(&mut heard)).await;
+    heard
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_owned())
+}
+
+/// A response with its whole body.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Response {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.to_vec()).expect("the body is text")
+    }
+
+    pub(crate) fn value(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        header(&self.headers, name)
+    }
+
+    /// The JSON of a response that must have this status.
+    pub(crate) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.body));
+        self.value()
+    }
+
+    /// Checks a refusal: its status, and the body `{"error": "…"}` that goes with it.
+    pub(crate) fn refused(self, status: u16) {
+        let value = self.expect(status);
+        let object = value.as_object().expect("a refusal is an object");
+        assert!(object.len() == 1 && object["error"].as_str().is_some_and(|error| !error.is_empty()), "{value}");
+    }
+}
+
+/// A WebSocket client.
+pub(crate) struct Peer<S = TcpStream> {
+    pub(crate) socket: WebSocketStream<S>,
+    pub(crate) subprotocol: Option<String>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
+    pub(crate) async fn say(&mut self, frame: &Value) {
+        self.say_text(&frame.to_string()).await;
+    }
+
+    pub(crate) async fn say_text(&mut self, text: &str) {
+        self.say_message(Message::text(text)).await;
+    }
+
+    pub(crate) async fn say_message(&mut self, message: Message) {
+        within("a write", self.socket.send(message)).await.expect("the connection is open");
+    }
+
+    /// The next frame as text, or the close code where the connection ends; `None` where it ends without one.
+    pub(crate) async fn next(&mut self) -> Result<String, Option<u16>> {
+        loop {
+            match within("a frame", self.socket.next()).await {
+                Some(Ok(Message::Text(text))) => return Ok(text.to_string()),
+                Some(Ok(Message::Close(close))) => return Err(close.map(|close| close.code.into())),
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                Some(Ok(Message::Binary(bytes))) => panic!("a binary frame came: {bytes:?}"),
+                Some(Err(_)) | None => return Err(None),
+            }
+        }
+    }
+
+    /// The next frame.
+    pub(crate) async fn hear(&mut self) -> Value {
+        let text = self.next().await.unwrap_or_else(|code| panic!("the connection was closed with {code:?}"));
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
+    }
+
+    pub(crate) async fn ask(&mut self, frame: &Value) -> Value {
+        self.say(frame).await;
+        self.hear().await
+    }
+
+    /// The frames that still come, and the code that the connection is closed with.
+    pub(crate) async fn end(&mut self) -> (Vec<Value>, Option<u16>) {
+        let mut frames = Vec::new();
+        loop {
+            match self.next().await {
+                Ok(text) => frames.push(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))),
+                Err(code) => return (frames, code),
+            }
+        }
+    }
+}
+
+/// A user who speaks `mode`.
+pub(crate) struct Mode {
+    pub(crate) peer: Peer,
+    pub(crate) token: String,
+    /// Pushes that came before a reply.
+    pushes: VecDeque<Value>,
+}
+
+impl Mode {
+    pub(crate) async fn register(gateway: &Gateway, name: &str) -> Self {
+        let email = format!("{name}@example.org");
+        Self::begin(gateway, json!({"mode": "register", "timestamp": 1, "username": name, "password": PASSWORD, "email": email})).await
+    }
+
+    pub(crate) async fn log_in(gateway: &Gateway, name: &str) -> Self {
+        Self::begin(gateway, json!({"mode": "auth", "timestamp": 1, "username": name, "password": PASSWORD})).await
+    }
+
+    async fn begin(gateway: &Gateway, request: Value) -> Self {
+        let mut peer = gateway.websocket("/mode").await;
+        let reply = peer.ask(&request).await;
+        assert_eq!(reply["status"], 200, "{reply}");
+        let token = reply["token"].as_str().expect("a token is a string").to_owned();
+        Self { peer, token, pushes: VecDeque::new() }
+    }
+
+    /// The reply to a request, which is given its mode, a numeric timestamp and the token where it does not say otherwise.
+    pub(crate) async fn ask(&mut self, mode: &str, fields: Value) -> Value {
+        let mut request = json!({"mode": mode, "timestamp": 1_700_000_000.5, "token": self.token});
+        let fields = fields.as_object().expect("the fields are an object");
+        request.as_object_mut().expect("it is one").extend(fields.clone());
+        self.peer.say(&request).await;
+        loop {
+            let frame = self.peer.hear().await;
+            if frame.get("chat_id").is_none() {
+                return frame;
+            }
+            self.pushes.push_back(frame);
+        }
+    }
+
+    /// Sends a text that must be accepted.
+    pub(crate) async fn send(&mut self, chat: i64, text: &str) {
+        let reply = self.ask("sendMessage", json!({"chat_id": chat, "content": text, "content_type": "text"})).await;
+        assert_eq!(reply["status"], 200, "{reply}");
+    }
+
+    /// The next push.
+    pub(crate) async fn push(&mut self) -> Value {
+        match self.pushes.pop_front() {
+            Some(push) => push,
+            None => self.peer.hear().await,
+        }
+    }
+
+    /// The content of the next push.
+    pub(crate) async fn pushed(&mut self) -> String {
+        let push = self.push().await;
+        push["messages"][0]["content"].as_str().unwrap_or_else(|| panic!("{push} is no push")).to_owned()
+    }
+
+    /// The contents of a chat, oldest first.
+    pub(crate) async fn history(&mut self, chat: i64) -> Vec<String> {
+        let reply = self.ask("getMessages", json!({"chat_id": chat})).await;
+        texts(&reply["messages"], "content")
+    }
+}
+
+/// One text of each row.
+pub(crate) fn texts(rows: &Value, key: &str) -> Vec<String> {
+    let rows = rows.as_array().unwrap_or_else(|| panic!("{rows} is no list"));
+    rows.iter().map(|row| row[key].as_str().unwrap_or_else(|| panic!("no {key} in {row}")).to_owned()).collect()
+}
+
+/// A user who speaks `bearer`.
+pub(crate) struct Bearer<'a> {
+    pub(crate) gateway: &'a Gateway,
+    pub(crate) id: i64,
+    pub(crate) access: String,
+    pub(crate) refresh: String,
+}
+
+impl<'a> Bearer<'a> {
+    /// Registers and fills in the profile; the full name is the login's in capitals.
+    pub(crate) async fn register(gateway: &'a Gateway, login: &str) -> Self {
+        let body = json!({"email": format!("{login}@example.org"), "password": PASSWORD, "username": login});
+        let pair = gateway.json("POST", "/api/v1/register", None, &body).await.expect(200);
+        let mut user = Self::of(gateway, &pair);
+        let profile = json!({"username": login, "name": login.to_uppercase(), "description": format!("about {login}")});
+        assert_eq!(user.form("/user", &profile, None).await.expect(200), json!({"status": "ok"}));
+        user.find_id().await;
+        user
+    }
+
+    pub(crate) async fn log_in(gateway: &'a Gateway, login: &str) -> Self {
+        let pair = gateway.json("POST", "/api/v1/login", None, &json!({"username": login, "password": PASSWORD})).await.expect(200);
+        let mut user = Self::of(gateway, &pair);
+        user.find_id().await;
+        user
+    }
+
+    /// Whoever these tokens are given to, before it is known who that is.
+    pub(crate) fn of(gateway: &'a Gateway, pair: &Value) -> Self {
+        let token = |key: &str| pair[key].as_str().unwrap_or_else(|| panic!("no {key} in {pair}")).to_owned();
+        Self { gateway, id: 0, access: token("access_token"), refresh: token("refresh_token") }
+    }
+
+    async fn find_id(&mut self) {
+        self.id = self.get("/user").await.expect(200)["id"].as_i64().expect("an id is a number");
+    }
+
+    fn bare(&self, method: &str, path: &str) -> Request<Bytes> {
+        let request = self.gateway.request(method, &format!("/api/v1{path}"));
+        request.header(AUTHORIZATION, format!("Bearer {}", self.access)).body(Bytes::new()).expect("the path is one")
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.gateway.send(self.bare("GET", path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str) -> Response {
+        self.gateway.send(self.bare("POST", path)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Response {
+        self.gateway.send(self.bare("DELETE", path)).await
+    }
+
+    pub(crate) async fn json(&self, method: &str, path: &str, body: &Value) -> Response {
+        self.gateway.json(method, &format!("/api/v1{path}"), Some(&self.access), body).await
+    }
+
+    /// Posts a form.
+    pub(crate) async fn form(&self, path: &str, json: &Value, photo: Option<&[u8]>) -> Response {
+        let mut request = self.bare("POST", path);
+        request.headers_mut().insert(CONTENT_TYPE, "multipart/form-data; boundary=boundary".parse().expect("it is a header"));
+        *request.body_mut() = form(&json.to_string(), photo);
+        self.gateway.send(request).await
+    }
+
+    /// The id of the chat with another user.
+    pub(crate) async fn chat_with(&self, other: i64) -> i64 {
+        self.post(&format!("/chat/{other}")).await.expect(200)["chat"]["id"].as_i64().expect("an id is a number")
+    }
+
+    /// The id of a new group.
+    pub(crate) async fn group(&self, name: &str, members: &[i64]) -> i64 {
+        let users = named(members)["users"].take();
+        let group = self.form("/group", &json!({"name": name, "description": "all", "users": users}), None).await.expect(200);
+        assert_eq!((&group["status"], &group["group"]["name"]), (&json!("ok"), &json!(name)));
+        group["group"]["id"].as_i64().expect("an id is a number")
+    }
+
+    pub(crate) async fn try_room(&self, path: &str) -> Result<Peer, Response> {
+        let authorization = format!("Bearer {}", self.access);
+        self.gateway.try_websocket(&format!("/api/v1{path}"), &[("authorization", &authorization)]).await
+    }
+
+    /// Enters a room; the texts of its history, newest first.
+    pub(crate) async fn room(&self, path: &str) -> (Peer, Vec<String>) {
+        let mut peer = self.try_room(path).await.unwrap_or_else(|refusal| panic!("{path}: {refusal:?}"));
+        let history = peer.hear().await;
+        assert_eq!(history["type"], "history", "{history}");
+        let texts = texts(&history["messages"], "text");
+        assert_eq!(history.get("error").is_some(), texts.is_empty(), "{history}");
+        (peer, texts)
+    }
+}
+
+/// The body that names users.
+pub(crate) fn named(users: &[i64]) -> Value {
+    json!({"users": users.iter().map(|id| json!({"id": id, "name": "whoever"})).collect::<Vec<_>>()})
+}
+
+/// A multipart form whose boundary is `boundary`.
+pub(crate) fn form(json: &str, photo: Option<&[u8]>) -> Bytes {
+    let mut body = format!("--boundary\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{json}\r\n").into_bytes();
+    if let Some(photo) = photo {
+        let head = "Content-Disposition: form-data; name=\"photo\"; filename=\"photo.png\"\r\nContent-Type: image/png\r\n\r\n";
+        body.extend_from_slice(format!("--boundary\r\n{head}").as_bytes());
+        body.extend_from_slice(photo);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(b"--boundary--\r\n");
+    body.into()
+}
+
+/// What a client says in a room.
+pub(crate) fn message(text: &str) -> Value {
+    json!({"type": "message", "text": text, "author": {"id": 1, "name": "somebody else"}})
+}
+
+/// What `look` finds, once it finds something.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    within(what, async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            // Only between two looks at what nobody tells of.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+}
