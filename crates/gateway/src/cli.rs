@@ -69,6 +69,8 @@ pub(crate) enum Command {
     },
     /// List the dialects that are spoken, and where
     Dialects,
+    /// Watch clients of every dialect talk to each other through a gateway that leaves nothing behind
+    Demo,
 }
 
 #[derive(Debug, Subcommand)]
@@ -210,7 +212,9 @@ mod tests {
 
     #[test]
     fn the_data_folder_is_named_before_or_after_the_command() {
-        for line in ["tolmach --data d --config c user list", "tolmach user --data d list --config c", "tolmach user list --data d --config c"] {
+        for line in
+            ["tolmach --data d --config c user list", "tolmach user --data d list --config c", "tolmach user list --data d --config c"]
+        {
             let Place { data, config } = parse(line).unwrap().place;
             assert_eq!((data, config), ("d".into(), Some("c".into())), "{line}");
         }

@@ -4,8 +4,8 @@
 //! not have is refused, wherever it comes from.
 
 use lettre::message::Mailbox;
-use serde::de::{Deserializer, Error as _};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -420,10 +420,9 @@ mod read {
 
     pub(super) fn duration_or_zero<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         let value = Value::deserialize(from)?;
-        value
-            .as_str()
-            .and_then(parse_duration)
-            .ok_or_else(|| D::Error::custom("a duration such as \"500ms\", \"30s\", \"5m\", \"12h\" or \"7d\" is expected, of at most 36500d"))
+        value.as_str().and_then(parse_duration).ok_or_else(|| {
+            D::Error::custom("a duration such as \"500ms\", \"30s\", \"5m\", \"12h\" or \"7d\" is expected, of at most 36500d")
+        })
     }
 
     /// A whole number and a unit.
@@ -494,7 +493,8 @@ mod read {
     pub(super) fn keys<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Key>, D::Error> {
         let not_keys = || D::Error::custom("tables are expected: [[auth.keys]] with kid, algorithm, secret or pem, and signing");
         let Value::Array(keys) = Value::deserialize(from)? else { return Err(not_keys()) };
-        let read = |key: Value| if key.is_table() { key.try_into().map_err(|error| D::Error::custom(error.message())) } else { Err(not_keys()) };
+        let read =
+            |key: Value| if key.is_table() { key.try_into().map_err(|error| D::Error::custom(error.message())) } else { Err(not_keys()) };
         keys.into_iter().map(read).collect()
     }
 
@@ -509,7 +509,9 @@ mod read {
         let good = |text: &&str| {
             text.is_empty()
                 || text.parse::<http::Uri>().is_ok_and(|url| {
-                    matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some_and(|host| !host.is_empty()) && url.query().is_none()
+                    matches!(url.scheme_str(), Some("http" | "https"))
+                        && url.host().is_some_and(|host| !host.is_empty())
+                        && url.query().is_none()
                 })
         };
         let expected = || D::Error::custom("an http:// or https:// address without ? is expected, or nothing");
@@ -525,7 +527,8 @@ mod read {
     pub(super) fn filter<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
         let value = Value::deserialize(from)?;
         let good = |text: &&str| tracing_subscriber::EnvFilter::try_new(text).is_ok();
-        let expected = || D::Error::custom("levels are expected: error, warn, info, debug or trace, also per target (\"info,tolmach_store=debug\")");
+        let expected =
+            || D::Error::custom("levels are expected: error, warn, info, debug or trace, also per target (\"info,tolmach_store=debug\")");
         value.as_str().filter(good).map(str::to_owned).ok_or_else(expected)
     }
 
@@ -640,15 +643,31 @@ mod tests {
     fn what_is_wrong_is_named_with_what_would_be_right() {
         let keys = "[[auth.keys]]\nkid = \"a\"\nalgorithm = \"HS256\"\n";
         for (file, environment, expected) in [
-            ("[http]\nlisen = \"\"", None, "unknown key `http.lisen` in chat.toml; the nearest is `http.listen`. [http] has body_timeout, "),
+            (
+                "[http]\nlisen = \"\"",
+                None,
+                "unknown key `http.lisen` in chat.toml; the nearest is `http.listen`. [http] has body_timeout, ",
+            ),
             ("[htp]\nlisten = \"\"", None, "the nearest is `http.listen`. The sections are auth, blobs, bus, "),
             ("lisen = 1", None, "unknown key `lisen`"),
             ("http = 1", None, "`http` in chat.toml is a section, not a value; it has the keys "),
             ("[dialects.mod]\npush = true", None, "the nearest is `dialects.mode.push`. The sections are auth"),
             ("[dialects.mod]\npush = true", None, ", the dialects bearer, mode"),
-            ("", Some(("TOLMACH__HTTP__LISTN", "x")), "`http.listn` in the environment (TOLMACH__HTTP__LISTN); the nearest is `http.listen`"),
-            ("[http]\nmax_connections = \"many\"", None, "`http.max_connections` = \"many\" in chat.toml: a whole number from 1 to 10000000"),
-            ("", Some(("TOLMACH__AUTH__BCRYPT_COST", "32")), "`auth.bcrypt_cost` = 32 in the environment (TOLMACH__AUTH__BCRYPT_COST): a whole number from 4 to 31"),
+            (
+                "",
+                Some(("TOLMACH__HTTP__LISTN", "x")),
+                "`http.listn` in the environment (TOLMACH__HTTP__LISTN); the nearest is `http.listen`",
+            ),
+            (
+                "[http]\nmax_connections = \"many\"",
+                None,
+                "`http.max_connections` = \"many\" in chat.toml: a whole number from 1 to 10000000",
+            ),
+            (
+                "",
+                Some(("TOLMACH__AUTH__BCRYPT_COST", "32")),
+                "`auth.bcrypt_cost` = 32 in the environment (TOLMACH__AUTH__BCRYPT_COST): a whole number from 4 to 31",
+            ),
             ("[http]\nlisten = \"8080\"", None, "host:port is expected"),
             ("[http]\npublic_url = \"ftp://x\"", None, "an http:// or https:// address"),
             ("[http]\nbody_timeout = 30", None, "`http.body_timeout` = 30 in chat.toml: a duration such as"),

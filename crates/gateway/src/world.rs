@@ -95,7 +95,8 @@ pub(crate) fn store_url(config: &Config, data: &Path) -> Secret {
 
 /// Where mail goes.
 pub(crate) fn mail_target(config: &Config, data: &Path) -> Result<MailTarget, Failure> {
-    MailTarget::parse(&config.mail.url, data.join("mail")).map_err(|PortError(reason)| Failure::Configuration(format!("`mail.url`: {reason}")))
+    MailTarget::parse(&config.mail.url, data.join("mail"))
+        .map_err(|PortError(reason)| Failure::Configuration(format!("`mail.url`: {reason}")))
 }
 
 /// Where photos are kept.
@@ -152,7 +153,8 @@ mod tests {
     fn the_own_secret_is_made_once_and_only_where_it_is_needed() {
         let folder = tempfile::tempdir().unwrap();
         let path = own_secret(folder.path());
-        let open = |file: &str| key_ring(&config(file), folder.path(), &OsEntropy::new().unwrap()).unwrap_or_else(|error| panic!("{error}"));
+        let open =
+            |file: &str| key_ring(&config(file), folder.path(), &OsEntropy::new().unwrap()).unwrap_or_else(|error| panic!("{error}"));
         open("[auth]\njwt_secret = \"a secret of thirty-two bytes, yes\"");
         assert!(!path.exists());
         open("");

@@ -41,7 +41,14 @@ fn examine(config: &Config, data: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     for (name, value) in [
         ("address", format!("{}, known to others as {}", config.http.listen, config.public_url())),
-        ("store", if config.store.url.expose().is_empty() { format!("{}", data.join("tolmach.sqlite").display()) } else { "as store.url says".into() }),
+        (
+            "store",
+            if config.store.url.expose().is_empty() {
+                format!("{}", data.join("tolmach.sqlite").display())
+            } else {
+                "as store.url says".into()
+            },
+        ),
         ("bus", "within this process".into()),
         ("keys", keys.join(", ")),
         ("mail", format!("{mail}, from {}", config.mail.from)),
@@ -105,7 +112,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let disabled: String = crate::dialects::all().iter().map(|dialect| format!("[dialects.{}]\nenabled = false\n", dialect.manifest().id)).collect();
+        let disabled: String =
+            crate::dialects::all().iter().map(|dialect| format!("[dialects.{}]\nenabled = false\n", dialect.manifest().id)).collect();
         let file = format!(
             "[http]\nlisten = \"no such host.invalid:1\"\n[store]\nurl = \"oracle://hunter2\"\n[bus]\nurl = \"redis://hunter2\"\n\
              [mail]\nurl = \"pigeon://hunter2\"\n[auth]\njwt_keys = \"absent.json\"\n[blobs]\nfolder = {:?}\n{disabled}",

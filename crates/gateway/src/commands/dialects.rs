@@ -12,7 +12,7 @@ pub(super) fn run(place: &Place) -> Result<String, Failure> {
 /// Every dialect: its revisions, its doors, and what identifies it on the shared ones.
 pub(super) fn list(config: &Config) -> String {
     let shared = config.doors.shared.join(" ");
-    let on_shared = |manifest: &Manifest| manifest.opening.filter(|_| !shared.is_empty()).map_or("-".into(), |keys| format!("{keys}"));
+    let on_shared = |manifest: &Manifest| manifest.opening.filter(|_| !shared.is_empty()).map_or("-", |keys| keys).to_owned();
     let rows = crate::dialects::all().into_iter().map(|dialect| {
         let manifest = dialect.manifest();
         let enabled = config.dialects.get(manifest.id).is_some_and(|options| options.enabled);

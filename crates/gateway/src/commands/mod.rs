@@ -1,6 +1,7 @@
 //! The commands of the command line: one file each. Each gives back what it prints.
 
 mod check;
+mod demo;
 mod dialects;
 mod migrate;
 mod serve;
@@ -64,6 +65,7 @@ pub(crate) async fn run(cli: Cli) -> Result<String, Failure> {
         Command::User(command) => user::run(&place, command).await,
         Command::Token { login } => token::run(&place, &login).await,
         Command::Dialects => dialects::run(&place),
+        Command::Demo => demo::run().await,
     }
 }
 

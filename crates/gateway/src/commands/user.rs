@@ -22,7 +22,9 @@ pub(super) async fn run(place: &Place, command: User) -> Result<String, Failure>
         User::Set { login, admin, business, password, email } => {
             let password = read_password(password.given, password.stdin)?;
             if password.is_none() && admin.is_none() && business.is_none() && email.is_none() {
-                return Err(Failure::Configuration("nothing to set: name --admin, --business, --email, --password or --password-stdin".into()));
+                return Err(Failure::Configuration(
+                    "nothing to set: name --admin, --business, --email, --password or --password-stdin".into(),
+                ));
             }
             let change = UserChange { admin, business, email, ..UserChange::default() };
             in_world(place, async |world| set(world, &login, change, password.as_ref()).await).await
@@ -31,7 +33,14 @@ pub(super) async fn run(place: &Place, command: User) -> Result<String, Failure>
     }
 }
 
-async fn add(world: &World, login: String, password: Secret, email: Option<String>, admin: bool, business: bool) -> Result<String, Failure> {
+async fn add(
+    world: &World,
+    login: String,
+    password: Secret,
+    email: Option<String>,
+    admin: bool,
+    business: bool,
+) -> Result<String, Failure> {
     let now = world.engine.now();
     let registration = Registration {
         login: Some(login),
@@ -95,6 +104,53 @@ fn first_line(input: impl BufRead) -> std::io::Result<Secret> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Config, Sources};
+    use tolmach_domain::{Authority, Command, Proof};
+    use tolmach_engine::Request;
+
+    /// A gateway's world and an operator's, on the same data.
+    async fn two_worlds() -> (tempfile::TempDir, World, World) {
+        let folder = tempfile::tempdir().unwrap();
+        let flags = vec![("test", "auth.bcrypt_cost", "4".to_owned())];
+        let config = Config::load(Sources { flags, ..Sources::default() }, &[]).unwrap();
+        let gateway = World::open(&config, folder.path()).await.unwrap();
+        let operator = World::open(&config, folder.path()).await.unwrap();
+        (folder, gateway, operator)
+    }
+
+    async fn logs_in(world: &World, identifier: &str, password: &str) -> bool {
+        let command = Command::Login { identifier: identifier.into(), password: Secret::new(password), grant: GrantKind::Nothing };
+        world.engine.execute(Request { caller: None, authority: Authority::Member, origin: None, command }).await.outcome.is_ok()
+    }
+
+    #[tokio::test]
+    async fn accounts_are_made_and_changed_beside_a_running_gateway() {
+        let (_folder, gateway, operator) = two_worlds().await;
+        assert_eq!(add(&operator, "Anna".into(), Secret::new("one"), Some("a@x.org".into()), true, false).await, Ok("1\n".into()));
+        assert_eq!(add(&operator, "bob".into(), Secret::new("one"), None, false, true).await, Ok("2\n".into()));
+        assert_eq!(add(&operator, "anna".into(), Secret::new("one"), None, false, false).await, Err(Fault::LoginTaken.into()));
+        assert!(logs_in(&gateway, "anna", "one").await && logs_in(&gateway, "a@x.org", "one").await);
+        let change = UserChange { admin: Some(false), business: Some(true), ..UserChange::default() };
+        assert_eq!(set(&operator, "anna", change, Some(&Secret::new("two"))).await, Ok(String::new()));
+        assert!(logs_in(&gateway, "anna", "two").await && !logs_in(&gateway, "anna", "one").await);
+        let absent = set(&operator, "carol", UserChange::default(), None).await;
+        assert_eq!(absent, Err(Failure::Failed("there is no account \"carol\"".into())));
+        let listed = list(&operator).await.unwrap();
+        let rows: Vec<_> = listed.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+        assert_eq!(
+            rows.iter().map(|row| (row[0], row[1], *row.last().unwrap())).collect::<Vec<_>>(),
+            [("1", "Anna", "business"), ("2", "bob", "business")]
+        );
+    }
+
+    #[tokio::test]
+    async fn an_operators_token_is_believed_by_the_gateway() {
+        let (_folder, gateway, operator) = two_worlds().await;
+        add(&operator, "anna".into(), Secret::new("one"), None, false, false).await.unwrap();
+        let token = operator.engine.operator_token("anna").await.unwrap();
+        let principal = gateway.engine.authenticate(&Proof::Bearer(token), None).await.unwrap().unwrap();
+        assert_eq!(principal.identity.user, gateway.engine.account("anna").await.unwrap().id);
+    }
 
     #[test]
     fn a_password_is_the_first_line_as_it_is() {

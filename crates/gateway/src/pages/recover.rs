@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
@@ -58,14 +59,20 @@ async fn answer(engine: &Engine, body: &[u8]) -> Response<Bytes> {
     let command = Command::ResetPassword { token: Secret::new(&token), password: Secret::new(password) };
     let ask = Ask { caller: None, authority: Authority::Member, origin: None, command };
     match engine.execute(ask).await.outcome {
-        Ok(_) => page(StatusCode::OK, "Password changed", "<p>Your new password is set, and every device was logged out. Log in again with the new password.</p>"),
+        Ok(_) => page(
+            StatusCode::OK,
+            "Password changed",
+            "<p>Your new password is set, and every device was logged out. Log in again with the new password.</p>",
+        ),
         Err(fault) => refused(&token, fault),
     }
 }
 
 fn refused(token: &str, fault: Fault) -> Response<Bytes> {
     match fault {
-        Fault::Invalid { field: "password", reason } => form(StatusCode::UNPROCESSABLE_ENTITY, token, Some(&format!("The password {reason}."))),
+        Fault::Invalid { field: "password", reason } => {
+            form(StatusCode::UNPROCESSABLE_ENTITY, token, Some(&format!("The password {reason}.")))
+        }
         Fault::Unauthenticated => spent(),
         Fault::TooMany { retry_after } => {
             let text = "Many people are changing their passwords right now. Please send the form again in a moment.";
@@ -73,7 +80,9 @@ fn refused(token: &str, fault: Fault) -> Response<Bytes> {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
             response
         }
-        Fault::Unavailable => form(StatusCode::SERVICE_UNAVAILABLE, token, Some("The service is resting for a moment. Please send the form again soon.")),
+        Fault::Unavailable => {
+            form(StatusCode::SERVICE_UNAVAILABLE, token, Some("The service is resting for a moment. Please send the form again soon."))
+        }
         _ => problem(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side. Please try again later."),
     }
 }
@@ -89,7 +98,9 @@ fn problem(status: StatusCode, text: &str) -> Response<Bytes> {
 
 fn form(status: StatusCode, token: &str, problem: Option<&str>) -> Response<Bytes> {
     let (alert, described) = match problem {
-        Some(problem) => (format!("<p role=\"alert\" id=\"problem\">{}</p>\n", escape(problem)), " aria-describedby=\"problem\" aria-invalid=\"true\""),
+        Some(problem) => {
+            (format!("<p role=\"alert\" id=\"problem\">{}</p>\n", escape(problem)), " aria-describedby=\"problem\" aria-invalid=\"true\"")
+        }
         None => (String::new(), ""),
     };
     let content = format!(
@@ -278,7 +289,8 @@ mod tests {
         ] {
             let (response, text) = bench.request(method, "", kind, "").await;
             assert_eq!(response.status().as_u16(), status, "{method} {kind}");
-            let header = |name: HeaderName| response.headers().get(&name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+            let header =
+                |name: HeaderName| response.headers().get(&name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
             assert_eq!(header(CACHE_CONTROL), "no-store");
             assert_eq!(header(REFERRER_POLICY), "no-referrer");
             assert_eq!(header(X_CONTENT_TYPE_OPTIONS), "nosniff");

@@ -185,9 +185,14 @@ mod tests {
 
     #[test]
     fn only_this_machine_may_hear_a_password_in_the_clear() {
-        for (host, here) in
-            [("localhost", true), ("127.0.0.1", true), ("[::1]", true), ("localhost.example.org", false), ("10.0.0.1", false), ("::", false)]
-        {
+        for (host, here) in [
+            ("localhost", true),
+            ("127.0.0.1", true),
+            ("[::1]", true),
+            ("localhost.example.org", false),
+            ("10.0.0.1", false),
+            ("::", false),
+        ] {
             assert_eq!(is_this_machine(host), here, "{host}");
         }
     }
@@ -204,7 +209,7 @@ mod tests {
         let [(true, first), (true, second)] = texts.as_slice() else { panic!("{texts:?}") };
         for (text, to) in [(first, "a@example.org"), (second, "b@example.org")] {
             for line in ["From: Chat <chat@example.org>", &format!("To: {to}"), "Date: ", "Message-ID: <", "Subject: =?utf-8?"] {
-                assert!(text.contains(&format!("{line}")), "{line} is not in {text}");
+                assert!(text.contains(line), "{line} is not in {text}");
             }
             assert!(text.contains("https://example.org/recover?token=00"), "{text}");
         }
@@ -261,7 +266,9 @@ mod tests {
             let (heard, sent) = tokio::join!(serve(listener, verdict), post.send(mail("a@example.org")));
             assert_eq!(sent.is_ok(), accepted, "{sent:?}");
             // "\0user\0p@ss" in base64.
-            for line in ["AUTH PLAIN AHVzZXIAcEBzcw==", "MAIL FROM:<chat@example.org>", "RCPT TO:<a@example.org>", "To: a@example.org", ".."] {
+            for line in
+                ["AUTH PLAIN AHVzZXIAcEBzcw==", "MAIL FROM:<chat@example.org>", "RCPT TO:<a@example.org>", "To: a@example.org", ".."]
+            {
                 assert!(heard.iter().any(|heard| heard == line), "{line} is not in {heard:#?}");
             }
         }

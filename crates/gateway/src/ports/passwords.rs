@@ -103,7 +103,9 @@ mod tests {
     #[tokio::test]
     async fn hashes_of_other_makers_are_read() {
         // The vectors of the original implementation, in its three spellings.
-        for hash in ["$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"] {
+        for hash in
+            ["$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"]
+        {
             assert_eq!(quick().verify(&Secret::new("U*U"), Some(hash)).await, Ok(true));
             assert_eq!(quick().verify(&Secret::new("U*V"), Some(hash)).await, Ok(false));
         }

@@ -91,7 +91,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
         let kept: Vec<_> = std::thread::scope(|scope| {
-            let makers: Vec<_> = (0..8_u8).map(|number| scope.spawn({ let path = &path; move || keep_once(path, || vec![number]).unwrap() })).collect();
+            let makers: Vec<_> = (0..8_u8)
+                .map(|number| {
+                    scope.spawn({
+                        let path = &path;
+                        move || keep_once(path, || vec![number]).unwrap()
+                    })
+                })
+                .collect();
             makers.into_iter().map(|maker| maker.join().unwrap()).collect()
         });
         assert!(kept.iter().all(|content| *content == kept[0]), "{kept:?}");

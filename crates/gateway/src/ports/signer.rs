@@ -293,7 +293,8 @@ mod tests {
     }
 
     fn everything() -> KeyRing {
-        ring(r#"
+        ring(
+            r#"
             jwt_keys = "KEYS/jwks.json"
             [[auth.keys]]
             kid = "shared"
@@ -311,7 +312,8 @@ mod tests {
             kid = "ed"
             algorithm = "EdDSA"
             pem = "KEYS/ed.public.pem"
-        "#)
+        "#,
+        )
         .unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -363,8 +365,7 @@ mod tests {
         let token = everything().sign(&claims, [1; 16]).unwrap();
         let said: Value = jsonwebtoken::dangerous::insecure_decode(token.expose()).unwrap().claims;
         let jti = "01".repeat(16);
-        let agreed =
-            json!({"id": 7, "user_id": 7, "sub": "7", "token_type": "access", "jti": jti, "iat": NOW, "exp": NOW + 60, "sid": 3});
+        let agreed = json!({"id": 7, "user_id": 7, "sub": "7", "token_type": "access", "jti": jti, "iat": NOW, "exp": NOW + 60, "sid": 3});
         assert_eq!(said, agreed);
     }
 
@@ -474,7 +475,8 @@ mod tests {
 
     #[test]
     fn sessions_of_others_are_not_ours() {
-        for (sid, expected) in [(json!(3), Some(3)), (json!("3"), None), (json!("9b1c-uuid"), None), (json!(0), None), (Value::Null, None)] {
+        for (sid, expected) in [(json!(3), Some(3)), (json!("3"), None), (json!("9b1c-uuid"), None), (json!(0), None), (Value::Null, None)]
+        {
             let claims = json!({"id": 7, "exp": NOW + 1, "sid": sid});
             let token = token(Algorithm::HS256, None, &EncodingKey::from_secret(SECRET.as_bytes()), &claims);
             let found = everything().verify(&token, at(NOW)).unwrap().session.map(SessionId::get);
