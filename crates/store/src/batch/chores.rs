@@ -2,11 +2,15 @@
 
 use super::Batch;
 use crate::sql;
+use std::time::Duration;
 use tolmach_domain::Timestamp;
 use tolmach_engine::ports::{KEY_WINDOW, StoreError};
 
 /// How many rows one step removes at most: few enough that whoever comes meanwhile hardly waits.
 const STEP: i64 = 500;
+
+/// For how long something is kept that is of no more use: a clock that once ran ahead does no harm.
+const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Batch {
     /// Removes some of what is no longer needed: messages of deleted flows, keys past their window, refresh tokens that have

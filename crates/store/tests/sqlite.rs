@@ -1,0 +1,301 @@
+//! What is SQLite's own: sharing commits, sharing the file, and its failures.
+
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::Semaphore;
+use tolmach_domain::{Content, Event, Fault, Flow, FlowKind, Kinds, Message, Timestamp, User, Version, Window};
+use tolmach_engine::memory::MemoryBus;
+use tolmach_engine::ports::{Bus, NewFlow, NewMessage, NewUser, Store, StoreError, Subscription};
+use tolmach_store::{Options, SqlStore, migrate};
+
+struct File {
+    folder: TempDir,
+}
+
+impl File {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn url(&self, mode: &str) -> String {
+        format!("sqlite://{}?mode={mode}", self.folder.path().join("a/b/tolmach.db").display())
+    }
+
+    async fn open(&self, bus: Arc<dyn Bus>) -> Arc<SqlStore> {
+        let options = Options { timeout: Duration::from_secs(60), ..Options::default() };
+        SqlStore::open(&self.url("rwc"), bus, options).await.unwrap()
+    }
+}
+
+/// A bus that lets nothing through until it is told.
+struct Gate {
+    open: Semaphore,
+    bus: MemoryBus,
+}
+
+#[async_trait]
+impl Bus for Gate {
+    async fn publish(&self, event: Arc<Event>) {
+        self.open.acquire().await.unwrap().forget();
+        self.bus.publish(event).await;
+    }
+
+    fn subscribe(&self, shards: usize) -> Vec<Box<dyn Subscription>> {
+        self.bus.subscribe(shards)
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_micros(1_600_000_000_000_000)
+}
+
+async fn user(store: &SqlStore, login: &str) -> User {
+    let new = NewUser {
+        id: None,
+        login: login.into(),
+        username: login.into(),
+        name: login.into(),
+        email: None,
+        phone: None,
+        bio: String::new(),
+        avatar: None,
+        photo: None,
+        bot: false,
+        admin: false,
+        business: false,
+        profile: true,
+        password_hash: None,
+    };
+    store.create_user(new, now()).await.unwrap()
+}
+
+async fn group(store: &SqlStore, owner: &User) -> Flow {
+    let new = NewFlow { kind: FlowKind::Group, title: "t".into(), info: String::new(), owner: owner.id, photo: None, members: vec![] };
+    store.create_flow(new, None, now()).await.unwrap()
+}
+
+async fn post(store: &SqlStore, flow: &Flow, author: &User, text: String) -> Result<Message, StoreError> {
+    let content = Content::text(text);
+    let new =
+        NewMessage { flow: flow.id, kinds: Kinds::Any, author: author.person(), administrator: false, content, key: None, origin: None };
+    store.post(new, now()).await.map(|(message, _)| message)
+}
+
+#[tokio::test]
+async fn posts_that_wait_share_one_transaction() {
+    const POSTS: usize = 300;
+    let (file, gate) = (File::new(), Arc::new(Gate { open: Semaphore::new(1), bus: MemoryBus::new() }));
+    let store = file.open(gate.clone()).await;
+    let anna = user(&store, "anna").await;
+    let flow = group(&store, &anna).await;
+    let before = store.stats();
+    let mut tasks = Vec::new();
+    for number in 0..=POSTS {
+        let (store, anna, flow) = (store.clone(), anna.clone(), flow.clone());
+        tasks.push(tokio::spawn(async move { post(&store, &flow, &anna, number.to_string()).await.unwrap() }));
+    }
+    // The gate holds the first transaction's events; meanwhile the others queue, as many as are polled.
+    while store.stats().transactions == before.transactions {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    gate.open.add_permits(POSTS + 1);
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let after = store.stats();
+    assert_eq!(after.jobs - before.jobs, POSTS as u64 + 1);
+    assert!(after.transactions - before.transactions <= 4, "{before:?} {after:?}");
+    let page = store.history(flow.id, anna.id, Window::All, 1000).await.unwrap();
+    assert!(page.messages.iter().map(|message| message.posted).eq((1..=POSTS as i64 + 1).map(Version)));
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_stores_on_one_file_lose_no_version() {
+    const POSTS: i64 = 60;
+    let file = File::new();
+    let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new());
+    let stores = [file.open(bus.clone()).await, file.open(bus).await];
+    let anna = user(&stores[0], "anna").await;
+    let flow = group(&stores[1], &anna).await;
+    let tasks = stores.clone().map(|store| {
+        let (anna, flow) = (anna.clone(), flow.clone());
+        tokio::spawn(async move {
+            for number in 0..POSTS {
+                post(&store, &flow, &anna, number.to_string()).await.unwrap();
+            }
+        })
+    });
+    for task in tasks {
+        task.await.unwrap();
+    }
+    for store in &stores {
+        let messages = store.since(flow.id, Version(0), 1000).await.unwrap();
+        assert!(messages.iter().map(|message| message.version).eq((1..=POSTS * 2).map(Version)));
+        assert!(messages.is_sorted_by(|one, next| one.changed_at < next.changed_at && one.id < next.id));
+        assert_eq!(store.stats().failures, 0);
+        store.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn migrations_run_once_however_many_start_them() {
+    let file = File::new();
+    let tasks: Vec<_> = (0..6)
+        .map(|_| {
+            tokio::spawn({
+                let url = file.url("rwc");
+                async move { migrate(&url).await.unwrap() }
+            })
+        })
+        .collect();
+    let mut applied = Vec::new();
+    for task in tasks {
+        applied.push(task.await.unwrap());
+    }
+    applied.retain(|names| !names.is_empty());
+    assert_eq!(applied.len(), 1, "{applied:?}");
+    assert!(applied[0].len() >= 5 && applied[0].is_sorted(), "{applied:?}");
+    assert_eq!(migrate(&file.url("rwc")).await, Ok(vec![]));
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_opening_again() {
+    let file = File::new();
+    let store = file.open(Arc::new(MemoryBus::new())).await;
+    let anna = user(&store, "anna").await;
+    let flow = group(&store, &anna).await;
+    let first = post(&store, &flow, &anna, "first".into()).await.unwrap();
+    store.close().await;
+    let store = file.open(Arc::new(MemoryBus::new())).await;
+    let second = post(&store, &flow, &anna, "second".into()).await.unwrap();
+    assert_eq!((second.version, second.id > first.id, second.changed_at > first.changed_at), (Version(2), true, true));
+    assert_eq!(store.history(flow.id, anna.id, Window::All, 10).await.unwrap().messages, [first, second]);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn urls_that_cannot_be_served_are_refused_by_name() {
+    for (url, expected) in [
+        ("postgres://tolmach:secret@localhost/tolmach", "served is sqlite"),
+        ("tolmach.db", "served is sqlite"),
+        ("sqlite::memory:", "names no file"),
+        ("sqlite://?mode=rwc", "names no file"),
+        ("sqlite://x.db?mode=memory", "names no file"),
+    ] {
+        let refused = SqlStore::open(url, Arc::new(MemoryBus::new()), Options::default()).await;
+        let Err(StoreError::Failed(text)) = refused.map(drop) else { panic!("{url} was not refused") };
+        assert!(text.contains(expected) && !text.contains("secret"), "{url}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_absent_or_read_only_is_unavailable() {
+    let file = File::new();
+    let absent = SqlStore::open(&file.url("rw"), Arc::new(MemoryBus::new()), Options::default()).await;
+    assert!(matches!(absent.map(drop), Err(StoreError::Unavailable(_))));
+    let bus = Arc::new(MemoryBus::new());
+    let mut events = bus.subscribe(1);
+    file.open(bus.clone()).await.close().await;
+    // Permissions do not bind an administrator, so the database itself is opened for reading.
+    let store = SqlStore::open(&file.url("ro"), bus.clone(), Options::default()).await;
+    let refused = match store {
+        Ok(store) => {
+            let new = NewFlow {
+                kind: FlowKind::Group,
+                title: String::new(),
+                info: String::new(),
+                owner: tolmach_domain::UserId::new(1).unwrap(),
+                photo: None,
+                members: vec![],
+            };
+            store.create_flow(new, None, now()).await.map(drop)
+        }
+        Err(error) => Err(error),
+    };
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    drop(bus);
+    assert!(events[0].next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_the_whole_transaction_and_the_writer_goes_on() {
+    let (file, bus) = (File::new(), Arc::new(MemoryBus::new()));
+    let store = file.open(bus.clone()).await;
+    let anna = user(&store, "anna").await;
+    let flow = group(&store, &anna).await;
+    post(&store, &flow, &anna, "before".into()).await.unwrap();
+    // Another program holds the file to write: SQLite waits, and then says so.
+    let other = sea_orm::Database::connect(file.url("rw")).await.unwrap();
+    use sea_orm::{ConnectionTrait, TransactionTrait};
+    let held = other.begin().await.unwrap();
+    held.execute_unprepared("UPDATE moment SET last = last").await.unwrap();
+    let mut events = bus.subscribe(1);
+    let refused = post(&store, &flow, &anna, "during".into()).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    held.rollback().await.unwrap();
+    other.close().await.unwrap();
+    let after = post(&store, &flow, &anna, "after".into()).await.unwrap();
+    assert_eq!(after.version, Version(2));
+    assert_eq!(events[0].next().await.unwrap().versions(), Some((Version(2), Version(2))));
+    assert_eq!(store.stats().failures, 1);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_change_that_nobody_waits_for_any_more_is_left_out() {
+    let (file, gate) = (File::new(), Arc::new(Gate { open: Semaphore::new(1), bus: MemoryBus::new() }));
+    let options = Options { timeout: Duration::from_millis(200), ..Options::default() };
+    let store = SqlStore::open(&file.url("rwc"), gate.clone(), options).await.unwrap();
+    let anna = user(&store, "anna").await;
+    let flow = group(&store, &anna).await;
+    // The first is committed and its event held up: its caller cannot know. The second has not begun.
+    for text in ["first", "second"] {
+        let unknown = post(&store, &flow, &anna, text.into()).await;
+        assert!(matches!(unknown, Err(StoreError::Unavailable(_))), "{unknown:?}");
+    }
+    gate.open.add_permits(10);
+    assert_eq!(post(&store, &flow, &anna, "third".into()).await.map(|message| message.version), Ok(Version(2)));
+    let page = store.history(flow.id, anna.id, Window::All, 10).await.unwrap();
+    assert_eq!(page.messages.iter().map(|message| message.content.text.as_str()).collect::<Vec<_>>(), ["first", "third"]);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn messages_of_a_deleted_flow_are_removed_at_leisure() {
+    const POSTS: usize = 1200;
+    let file = File::new();
+    let store = file.open(Arc::new(MemoryBus::new())).await;
+    let anna = user(&store, "anna").await;
+    let flow = group(&store, &anna).await;
+    let tasks: Vec<_> = (0..POSTS)
+        .map(|number| {
+            tokio::spawn({
+                let (store, anna, flow) = (store.clone(), anna.clone(), flow.clone());
+                async move { post(&store, &flow, &anna, number.to_string()).await.map(drop) }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    store.delete_flow(flow.id, anna.id, Kinds::Any, None, now()).await.unwrap();
+    assert_eq!(post(&store, &flow, &anna, "late".into()).await.map(drop), Err(StoreError::Refused(Fault::NoSuchFlow)));
+    use sea_orm::ConnectionTrait;
+    let other = sea_orm::Database::connect(file.url("ro")).await.unwrap();
+    let count = async |table: &str| {
+        let sql = sea_orm::Statement::from_string(other.get_database_backend(), format!("SELECT count(*) AS number FROM {table}"));
+        other.query_one_raw(sql).await.unwrap().unwrap().try_get::<i64>("", "number").unwrap()
+    };
+    while count("flow").await > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(count("message").await, 0);
+    other.close().await.unwrap();
+    store.close().await;
+}
