@@ -244,10 +244,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Err(end) = self.write().await {
             return end;
         }
-        if let Some(frame) = heard
-            && let Err(end) = self.hear(frame).await
-        {
-            return end;
+        if let Some(frame) = heard {
+            if let Err(end) = self.hear(frame).await {
+                return end;
+            }
+            // What is answered at once does not wait for the next thing to happen.
+            if let Err(end) = self.write().await {
+                return end;
+            }
         }
         loop {
             if let Err(end) = self.step().await {
@@ -306,9 +310,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         Some(Message::Binary(bytes)) => Some(Frame::Binary(bytes)),
                         Some(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => None,
                     };
-                    if let Err(not_until) = self.limiter.check() {
-                        let pause = Instant::now() + not_until.wait_time_from(MonotonicClock.now());
-                        paused_until = Some(pause);
+                    paused_until = self.pause();
+                    if let Some(pause) = paused_until {
                         timer.as_mut().reset(pause.min(next_look));
                     }
                     if let Some(frame) = frame {
@@ -317,7 +320,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 Wake::Tick => {
                     let now = Instant::now();
-                    paused_until = paused_until.filter(|pause| now < *pause);
+                    // A frame that was heard too early takes its place among the others now.
+                    if paused_until.is_some_and(|pause| now >= pause) {
+                        paused_until = self.pause();
+                    }
                     if now >= next_look {
                         // While an ask is carried out nothing is read, so silence says nothing.
                         let unread = busy || paused_until.is_some();
@@ -343,6 +349,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.write().await?;
             }
         }
+    }
+
+    /// Counts a frame; until when to read no more, if it came too early.
+    fn pause(&self) -> Option<Instant> {
+        let not_until = self.limiter.check().err()?;
+        Some(Instant::now() + not_until.wait_time_from(MonotonicClock.now()))
     }
 
     /// One frame of the peer.

@@ -55,7 +55,10 @@ impl Doors {
                 }
             }
         }
-        Self { entries, exact, below, shared: shared.iter().map(|path| trimmed(path).to_owned()).collect() }
+        // A path that nobody could go on to answer at is no door.
+        let is_shared = entries.iter().any(|entry| entry.dialect.manifest().opening.is_some());
+        let shared = if is_shared { shared.iter().map(|path| trimmed(path).to_owned()).collect() } else { Vec::new() };
+        Self { entries, exact, below, shared }
     }
 
     /// Where each dialect answers, a line each, for people.

@@ -12,7 +12,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::ext::Protocol;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
@@ -157,17 +157,23 @@ async fn exchange(gateway: &Gateway, entry: &Arc<Entry>, request: Request<Bytes>
 /// Reads a whole body, within its bounds.
 async fn collect(gateway: &Gateway, request: Request<Incoming>, limit: usize) -> Result<Request<Bytes>, Response<Bytes>> {
     let (parts, body) = request.into_parts();
+    // What is announced to be too large is not waited for.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large(limit));
+    }
     match timeout(gateway.bounds.body_timeout, Limited::new(body, limit).collect()).await {
         Ok(Ok(body)) => Ok(Request::from_parts(parts, body.to_bytes())),
-        Ok(Err(cause)) if cause.is::<LengthLimitError>() => {
-            let mut response = error(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body may have at most {limit} bytes"));
-            // What the peer goes on to send is not read.
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            Err(response)
-        }
+        Ok(Err(cause)) if cause.is::<LengthLimitError>() => Err(too_large(limit)),
         Ok(Err(_)) => Err(error(StatusCode::BAD_REQUEST, "the body could not be read")),
         Err(_) => Err(error(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
     }
+}
+
+fn too_large(limit: usize) -> Response<Bytes> {
+    let mut response = error(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body may have at most {limit} bytes"));
+    // What the peer goes on to send is not read.
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// A WebSocket handshake.
