@@ -1,6 +1,7 @@
 //! What is SQLite's own: sharing commits, sharing the file, and its failures.
 
 use async_trait::async_trait;
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -51,8 +52,8 @@ fn now() -> Timestamp {
     Timestamp::from_micros(1_600_000_000_000_000)
 }
 
-async fn user(store: &SqlStore, login: &str) -> User {
-    let new = NewUser {
+fn new_user(login: &str) -> NewUser {
+    NewUser {
         id: None,
         login: login.into(),
         username: login.into(),
@@ -67,8 +68,11 @@ async fn user(store: &SqlStore, login: &str) -> User {
         business: false,
         profile: true,
         password_hash: None,
-    };
-    store.create_user(new, now()).await.unwrap()
+    }
+}
+
+async fn user(store: &SqlStore, login: &str) -> User {
+    store.create_user(new_user(login), now()).await.unwrap()
 }
 
 async fn group(store: &SqlStore, owner: &User) -> Flow {
@@ -205,17 +209,7 @@ async fn a_file_that_is_absent_or_read_only_is_unavailable() {
     // Permissions do not bind an administrator, so the database itself is opened for reading.
     let store = SqlStore::open(&file.url("ro"), bus.clone(), Options::default()).await;
     let refused = match store {
-        Ok(store) => {
-            let new = NewFlow {
-                kind: FlowKind::Group,
-                title: String::new(),
-                info: String::new(),
-                owner: tolmach_domain::UserId::new(1).unwrap(),
-                photo: None,
-                members: vec![],
-            };
-            store.create_flow(new, None, now()).await.map(drop)
-        }
+        Ok(store) => store.create_user(new_user("anna"), now()).await.map(drop),
         Err(error) => Err(error),
     };
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
@@ -224,7 +218,7 @@ async fn a_file_that_is_absent_or_read_only_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_full_disk_fails_the_whole_transaction_and_the_writer_goes_on() {
+async fn a_file_held_by_another_program_is_unavailable_and_the_writer_goes_on_afterwards() {
     let (file, bus) = (File::new(), Arc::new(MemoryBus::new()));
     let store = file.open(bus.clone()).await;
     let anna = user(&store, "anna").await;
@@ -232,7 +226,6 @@ async fn a_full_disk_fails_the_whole_transaction_and_the_writer_goes_on() {
     post(&store, &flow, &anna, "before".into()).await.unwrap();
     // Another program holds the file to write: SQLite waits, and then says so.
     let other = sea_orm::Database::connect(file.url("rw")).await.unwrap();
-    use sea_orm::{ConnectionTrait, TransactionTrait};
     let held = other.begin().await.unwrap();
     held.execute_unprepared("UPDATE moment SET last = last").await.unwrap();
     let mut events = bus.subscribe(1);
@@ -286,7 +279,6 @@ async fn messages_of_a_deleted_flow_are_removed_at_leisure() {
     }
     store.delete_flow(flow.id, anna.id, Kinds::Any, None, now()).await.unwrap();
     assert_eq!(post(&store, &flow, &anna, "late".into()).await.map(drop), Err(StoreError::Refused(Fault::NoSuchFlow)));
-    use sea_orm::ConnectionTrait;
     let other = sea_orm::Database::connect(file.url("ro")).await.unwrap();
     let count = async |table: &str| {
         let sql = sea_orm::Statement::from_string(other.get_database_backend(), format!("SELECT count(*) AS number FROM {table}"));

@@ -16,6 +16,7 @@ impl Batch {
     /// Removes some of what is no longer needed: messages of deleted flows, keys past their window, refresh tokens that have
     /// expired. Returns whether there may be more.
     pub(crate) async fn chores(&mut self, now: Timestamp) -> Result<bool, StoreError> {
+        let now = now.before(GRACE);
         let keys =
             "DELETE FROM message_key WHERE (author_id, key) IN (SELECT author_id, key FROM message_key WHERE used_at <= $1 LIMIT $2)";
         let keys = sql::execute(&self.transaction, keys, vec![now.before(KEY_WINDOW).micros().into(), STEP.into()]).await?;
