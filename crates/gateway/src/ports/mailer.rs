@@ -2,8 +2,8 @@
 
 use super::private_file::{create_private_folder, write_whole};
 use async_trait::async_trait;
-use lettre::message::header::ContentType;
-use lettre::message::{Mailbox, Message};
+use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::{Body, Mailbox, Message};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use std::fmt;
 use std::net::IpAddr;
@@ -12,6 +12,8 @@ use std::time::Duration;
 use tolmach_domain::Secret;
 use tolmach_engine::ports::{Mail, Mailer, PortError};
 
+/// The longest line of a mail that is not encoded, without its end; RFC 5322 section 2.1.1.
+const LONGEST_LINE: usize = 998;
 /// How long one answer of the server is awaited.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long sending one mail may take.
@@ -107,9 +109,17 @@ impl Post {
             .subject(mail.subject)
             .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
             .header(ContentType::TEXT_PLAIN)
-            .body(mail.body)
+            .body(plain(mail.body))
             .map_err(|error| PortError(format!("this mail cannot be written: {error}")))
     }
+}
+
+/// A body as it is, where mail allows that: encoded, its links could not be copied out of the file by hand.
+fn plain(body: String) -> Body {
+    if !body.is_ascii() || body.contains(['\0', '\r']) || body.lines().any(|line| line.len() > LONGEST_LINE) {
+        return Body::new(body);
+    }
+    Body::dangerous_pre_encoded(body.replace('\n', "\r\n").into_bytes(), ContentTransferEncoding::SevenBit)
 }
 
 #[async_trait]
@@ -150,8 +160,11 @@ mod tests {
         Post::open("Chat <chat@example.org>".parse().unwrap(), target).unwrap()
     }
 
+    /// Longer than mail likes its lines to be.
+    const LINK: &str = "https://chat.example.org/recover?token=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
     fn mail(to: &str) -> Mail {
-        Mail { to: to.into(), subject: "Привет".into(), body: "Open https://example.org/recover?token=00\n.\nor not.\n".into() }
+        Mail { to: to.into(), subject: "Привет".into(), body: format!("Open\n{LINK}\n.\nor not.\n") }
     }
 
     #[tokio::test]
@@ -211,7 +224,27 @@ mod tests {
             for line in ["From: Chat <chat@example.org>", &format!("To: {to}"), "Date: ", "Message-ID: <", "Subject: =?utf-8?"] {
                 assert!(text.contains(line), "{line} is not in {text}");
             }
-            assert!(text.contains("https://example.org/recover?token=00"), "{text}");
+            assert!(text.contains(&format!("\r\n{LINK}\r\n")), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_ascii_arrives_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let post = post(MailTarget::Folder(folder.path().to_owned()));
+        post.send(Mail { body: "Откройте".into(), ..mail("a@example.org") }).await.unwrap();
+        let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap();
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        assert!(text.is_ascii() && text.contains("Content-Transfer-Encoding: "), "{text}");
+    }
+
+    #[test]
+    fn a_body_is_encoded_only_where_it_has_to_be() {
+        let link = format!("see\nhttps://example.org/recover?token={}\n", "0".repeat(64));
+        for (body, whole) in [(link.clone(), true), (format!("é\n{link}"), false), ("x".repeat(999), false), ("a\rb".into(), false)] {
+            let written = plain(body.clone());
+            assert_eq!(written.encoding() == ContentTransferEncoding::SevenBit, whole, "{body:?}");
+            assert_eq!(written.into_vec() == body.replace('\n', "\r\n").into_bytes(), whole, "{body:?}");
         }
     }
 
@@ -267,7 +300,7 @@ mod tests {
             assert_eq!(sent.is_ok(), accepted, "{sent:?}");
             // "\0user\0p@ss" in base64.
             for line in
-                ["AUTH PLAIN AHVzZXIAcEBzcw==", "MAIL FROM:<chat@example.org>", "RCPT TO:<a@example.org>", "To: a@example.org", ".."]
+                ["AUTH PLAIN AHVzZXIAcEBzcw==", "MAIL FROM:<chat@example.org>", "RCPT TO:<a@example.org>", "To: a@example.org", LINK, ".."]
             {
                 assert!(heard.iter().any(|heard| heard == line), "{line} is not in {heard:#?}");
             }
