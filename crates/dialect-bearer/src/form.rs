@@ -15,6 +15,9 @@ pub(crate) const JSON_LIMIT: usize = 1 << 20;
 /// The largest request body, in bytes: a photo, a JSON part, and what holds them together.
 pub(crate) const BODY_LIMIT: usize = PHOTO_LIMIT + JSON_LIMIT;
 
+/// What the name of a part is made of, as a regular expression.
+pub(crate) const PART_NAME: &str = r"^[A-Za-z0-9_.\[\]-]+$";
+
 const JSON: &str = "json";
 const PHOTO: &str = "photo";
 
@@ -69,11 +72,17 @@ async fn parts(body: Bytes, boundary: String) -> Result<Form, Problem> {
                     return Err(Problem::bad("the form has two photos"));
                 }
             }
-            _ => {}
+            Some(other) if is_part_name(other) => {}
+            _ => return Err(Problem::bad("the name of a part has letters, digits and the characters _ . [ ] - only")),
         }
     }
     let json = json.ok_or_else(|| Problem::bad("the form has no json part"))?;
     Ok(Form { json, photo: photo.filter(|photo| !photo.content.is_empty()) })
+}
+
+/// [`PART_NAME`], by hand.
+fn is_part_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.[]-".contains(&byte))
 }
 
 fn problem(error: Error) -> Problem {
@@ -166,7 +175,11 @@ mod tests {
 
     #[test]
     fn parts_come_in_any_order_and_others_are_ignored() {
-        let body = form(&[part(r#"name="photo"; filename="a""#, b"p"), part(r#"name="other""#, b"?"), part(r#"name="json""#, b"{}")]);
+        let body = form(&[
+            part(r#"name="photo"; filename="фото.png""#, b"p"),
+            part(r#"name="other[0].x-y_z""#, b"?"),
+            part(r#"name="json""#, b"{}"),
+        ]);
         let read = read(Some(TYPE), &body).unwrap();
         assert_eq!((&read.json[..], &read.photo.unwrap().content[..]), (&b"{}"[..], &b"p"[..]));
     }
@@ -200,7 +213,9 @@ mod tests {
             ("no parts", Some(TYPE), form(&[]), StatusCode::BAD_REQUEST),
             ("a cut body", Some(TYPE), cut, StatusCode::BAD_REQUEST),
             ("no json part", Some(TYPE), form(&[part(r#"name="photo""#, b"x")]), StatusCode::BAD_REQUEST),
-            ("a nameless part", Some(TYPE), form(&[part("", b"{}")]), StatusCode::BAD_REQUEST),
+            ("a nameless part", Some(TYPE), form(&[json.clone(), part("", b"{}")]), StatusCode::BAD_REQUEST),
+            ("an odd name", Some(TYPE), form(&[json.clone(), part(r#"name="a b""#, b"x")]), StatusCode::BAD_REQUEST),
+            ("an empty name", Some(TYPE), form(&[json.clone(), part(r#"name="""#, b"x")]), StatusCode::BAD_REQUEST),
             ("two json parts", Some(TYPE), form(&[json.clone(), json.clone()]), StatusCode::BAD_REQUEST),
             ("two photos", Some(TYPE), form(&[json.clone(), large("photo", 1), large("photo", 1)]), StatusCode::BAD_REQUEST),
             ("a large json part", Some(TYPE), form(&[large("json", JSON_LIMIT + 1)]), StatusCode::PAYLOAD_TOO_LARGE),

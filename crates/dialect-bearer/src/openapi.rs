@@ -1,8 +1,9 @@
 //! The OpenAPI 3.1 description, made from the table of routes and the schemas in `schemas/bearer`.
 //!
-//! WebSockets are left out: what is said in one cannot be described there, and SPEC.md does.
+//! Of WebSockets only the handshake can be described there, under a tag of their own; SPEC.md describes what is said.
 
-use crate::lift::HISTORY_LIMIT;
+use crate::form::PART_NAME;
+use crate::lift::{HISTORY_DEFAULT, HISTORY_LIMIT};
 use crate::routes::{Body, ROUTES, Route, Success};
 use serde_json::{Map, Value, json};
 
@@ -15,6 +16,9 @@ macro_rules! schemas {
 const DEFINITIONS: &str = include_str!("../../../schemas/bearer/definitions.json");
 
 const ERROR: &str = "error.reply";
+
+/// The tag of the handshakes: a tool that cannot speak WebSocket leaves them out by it.
+const WEBSOCKET: &str = "websocket";
 
 /// Every schema of an HTTP body, by its file's name.
 const SCHEMAS: [(&str, &str); 17] = schemas![
@@ -44,7 +48,7 @@ pub(crate) fn document() -> String {
 
 fn description() -> Value {
     let mut paths = Map::new();
-    for route in ROUTES.iter().filter(|route| route.success != Success::WebSocket) {
+    for route in &ROUTES {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         path[route.method.as_str().to_ascii_lowercase()] = operation(route);
     }
@@ -53,14 +57,12 @@ fn description() -> Value {
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "info": {
             "title": "Tolmach: the dialect bearer",
-            "description": format!(
-                "Chats and groups over REST. Conversations themselves happen in WebSockets, at /api/v1/chat/{{id}}, /api/v1/group/{{id}} \
-                 and /api/v1/main, which tell at most {HISTORY_LIMIT} messages of history."
-            ),
+            "description": "Chats and groups over REST, and a WebSocket for each of them.",
             "version": env!("CARGO_PKG_VERSION"),
             "license": { "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") },
         },
         "servers": [{ "url": "/" }],
+        "tags": [{ "name": WEBSOCKET, "description": "Handshakes. A request that asks for no upgrade is answered 426." }],
         "security": [{ "access_token": [] }],
         "paths": paths,
         "components": {
@@ -76,13 +78,16 @@ fn operation(route: &Route) -> Value {
         "operationId": route.operation.name(),
         "summary": route.summary,
         "parameters": parameters(route),
-        "responses": { "200": success(route.success) },
+        "responses": success(route.success),
     });
     for status in route.errors {
         operation["responses"][status.to_string()] = json!({ "$ref": format!("#/components/responses/{status}") });
     }
     if !route.secured {
         operation["security"] = json!([]);
+    }
+    if route.success == Success::WebSocket {
+        operation["tags"] = json!([WEBSOCKET]);
     }
     match route.body {
         Body::Nothing => {}
@@ -94,6 +99,7 @@ fn operation(route: &Route) -> Value {
                 "schema": {
                     "type": "object",
                     "required": ["json"],
+                    "propertyNames": { "pattern": PART_NAME },
                     "properties": {
                         "json": reference(name),
                         "photo": { "description": "An image of at most 5 MiB.", "type": "string", "format": "binary" },
@@ -116,26 +122,32 @@ fn parameters(route: &Route) -> Vec<Value> {
         parameters.push(json!({ "name": "id", "in": "path", "required": true, "schema": reference("Id") }));
     }
     if route.paged {
-        for (name, description) in [("limit", "At most this many; all of them where left out."), ("offset", "Skip this many.")] {
-            let schema = json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX });
+        let limit = match route.success {
+            Success::WebSocket => json!({ "type": "integer", "minimum": 0, "maximum": HISTORY_LIMIT, "default": HISTORY_DEFAULT }),
+            Success::Json(_) | Success::Image => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
+        };
+        let offset = json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX, "default": 0 });
+        for (name, description, schema) in [("limit", "At most this many.", limit), ("offset", "Skip this many.", offset)] {
             parameters.push(json!({ "name": name, "in": "query", "description": description, "schema": schema }));
         }
     }
     parameters
 }
 
+/// The response of what is granted, by its status.
 fn success(success: Success) -> Value {
     match success {
-        Success::Json(name) => json!({ "description": "Granted.", "content": { "application/json": { "schema": reference(name) } } }),
-        Success::Image => json!({ "description": "The photo.", "content": { "image/*": {} } }),
-        Success::WebSocket => json!({ "description": "Not an answer of HTTP." }),
+        Success::Json(name) => {
+            json!({ "200": { "description": "Granted.", "content": { "application/json": { "schema": reference(name) } } } })
+        }
+        Success::Image => json!({ "200": { "description": "The photo.", "content": { "image/*": {} } } }),
+        Success::WebSocket => json!({ "101": { "description": "A WebSocket." } }),
     }
 }
 
 /// Every status of the table, and what it says.
 fn responses() -> Map<String, Value> {
-    let described = ROUTES.iter().filter(|route| route.success != Success::WebSocket);
-    let mut statuses: Vec<u16> = described.flat_map(|route| route.errors).copied().collect();
+    let mut statuses: Vec<u16> = ROUTES.iter().flat_map(|route| route.errors).copied().collect();
     statuses.sort_unstable();
     statuses.dedup();
     let response = |status: u16| {
@@ -146,6 +158,7 @@ fn responses() -> Map<String, Value> {
         });
         let header = match status {
             401 => Some(("WWW-Authenticate", json!({ "const": "Bearer" }))),
+            426 => Some(("Upgrade", json!({ "const": "websocket" }))),
             429 => Some(("Retry-After", json!({ "description": "Seconds to wait.", "type": "integer", "minimum": 1 }))),
             _ => None,
         };
@@ -220,13 +233,9 @@ mod tests {
                 described.insert((verb.to_ascii_uppercase(), path.clone()));
             }
         }
-        let is_socket = |(method, path): &(&str, &str)| {
-            ROUTES.iter().any(|row| row.method.as_str() == *method && row.path == *path && row.success == Success::WebSocket)
-        };
-        let served: BTreeSet<(String, String)> =
-            crate::routes().filter(|route| !is_socket(route)).map(|(method, path)| (method.to_owned(), path.to_owned())).collect();
+        let served: BTreeSet<(String, String)> = crate::routes().map(|(method, path)| (method.to_owned(), path.to_owned())).collect();
         assert_eq!(described, served);
-        assert_eq!(served.len(), 18);
+        assert_eq!(served.len(), ROUTES.len());
     }
 
     #[test]
@@ -248,7 +257,7 @@ mod tests {
     #[test]
     fn only_what_hands_out_tokens_is_open_to_all() {
         let document = description();
-        for row in ROUTES.iter().filter(|row| row.success != Success::WebSocket) {
+        for row in &ROUTES {
             let open = document["paths"][row.path][row.method.as_str().to_ascii_lowercase()]["security"] == json!([]);
             assert_eq!(open, ["/api/v1/register", "/api/v1/login", "/api/v1/refresh"].contains(&row.path), "{}", row.path);
         }

@@ -148,7 +148,7 @@ pub(crate) static ROUTES: [Route; 21] = [
     open("/api/v1/refresh", Operation::Refresh, "Trade a refresh token for a new pair", Body::Json("refresh.request"),
         &[400, 401, 413, 415, 429, 500, 503]),
     secured(Method::POST, "/api/v1/logout", Operation::Logout, "End the session of the access token",
-        Body::Nothing, Success::Json("logout.reply"), &[401, 403, 429, 500, 503]),
+        Body::Nothing, Success::Json("logout.reply"), &[400, 401, 403, 429, 500, 503]),
     secured(Method::POST, "/api/v1/user", Operation::CreateUser, "Fill in one's profile",
         Body::Form("create_user.request"), OK, &[400, 401, 413, 415, 429, 500, 503]),
     secured(Method::GET, "/api/v1/user", Operation::GetMe, "Read one's own profile",

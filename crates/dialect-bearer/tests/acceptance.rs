@@ -27,9 +27,14 @@ fn validator(document: &Value, method: &str, path: &str) -> Validator {
 
 /// Whether the server understands the request.
 fn understood(document: &Value, method: &str, path: &str, body: &str) -> bool {
+    understood_with(document, method, path, body, "")
+}
+
+/// Whether the server understands the request, `more` being further parts of a form.
+fn understood_with(document: &Value, method: &str, path: &str, body: &str, more: &str) -> bool {
     let is_form = document["paths"][path][method.to_lowercase()]["requestBody"]["content"]["multipart/form-data"].is_object();
     let (content_type, body) = if is_form {
-        let form = format!("--x\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{body}\r\n--x--\r\n");
+        let form = format!("--x\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{body}\r\n{more}--x--\r\n");
         ("multipart/form-data; boundary=x", form)
     } else {
         ("application/json", body.to_owned())
@@ -225,6 +230,30 @@ fn groups() {
         let valid = [json!({"users": users(1)}), json!({"users": users(1000), "more": null})];
         let invalid = [json!({"users": []}), json!({"users": null}), json!({"users": users(1001)}), json!({"users": [{"name": "b"}]})];
         check(method, path, cases(&valid, &invalid));
+    }
+}
+
+#[test]
+fn names_of_further_parts() {
+    let document = document();
+    let schema = &document["paths"]["/api/v1/group"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"];
+    let validator = jsonschema::draft202012::new(&json!({ "allOf": [schema], "components": document["components"] })).unwrap();
+    for (name, valid) in [
+        ("a", true),
+        ("a[0].b-c_D", true),
+        ("-", true),
+        ("", false),
+        ("a b", false),
+        ("ж", false),
+        ("a;b", false),
+        ("a\u{1e}", false),
+        ("%41", false),
+    ] {
+        let mut form = json!({"json": {"name": "a"}});
+        form[name] = json!("x");
+        assert_eq!(validator.is_valid(&form), valid, "the schema on {name:?}");
+        let part = format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\nx\r\n");
+        assert_eq!(understood_with(&document, "POST", "/api/v1/group", r#"{"name":"a"}"#, &part), valid, "the server on {name:?}");
     }
 }
 
