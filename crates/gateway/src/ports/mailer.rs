@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn a_body_is_encoded_only_where_it_has_to_be() {
         let link = format!("see\nhttps://example.org/recover?token={}\n", "0".repeat(64));
-        for (body, whole) in [(link.clone(), true), (format!("é\n{link}"), false), ("x".repeat(999), false), ("a\rb".into(), false)] {
+        for (body, whole) in [(link.clone(), true), (format!("é\n{link}"), false), ("x".repeat(999), false)] {
             let written = plain(body.clone());
             assert_eq!(written.encoding() == ContentTransferEncoding::SevenBit, whole, "{body:?}");
             assert_eq!(written.into_vec() == body.replace('\n', "\r\n").into_bytes(), whole, "{body:?}");
