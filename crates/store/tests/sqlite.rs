@@ -17,7 +17,7 @@ struct File {
 
 impl File {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { folder: tempfile::tempdir().expect("a folder can be made") }
     }
 
     fn url(&self, mode: &str) -> String {
@@ -26,7 +26,7 @@ impl File {
 
     async fn open(&self, bus: Arc<dyn Bus>) -> Arc<SqlStore> {
         let options = Options { timeout: Duration::from_secs(60), ..Options::default() };
-        SqlStore::open(&self.url("rwc"), bus, options).await.unwrap()
+        SqlStore::open(&self.url("rwc"), bus, options).await.expect("a new file can be opened")
     }
 }
 
@@ -39,7 +39,7 @@ struct Gate {
 #[async_trait]
 impl Bus for Gate {
     async fn publish(&self, event: Arc<Event>) {
-        self.open.acquire().await.unwrap().forget();
+        self.open.acquire().await.expect("the gate is never closed").forget();
         self.bus.publish(event).await;
     }
 
@@ -72,12 +72,12 @@ fn new_user(login: &str) -> NewUser {
 }
 
 async fn user(store: &SqlStore, login: &str) -> User {
-    store.create_user(new_user(login), now()).await.unwrap()
+    store.create_user(new_user(login), now()).await.expect("the login is free")
 }
 
 async fn group(store: &SqlStore, owner: &User) -> Flow {
     let new = NewFlow { kind: FlowKind::Group, title: "t".into(), info: String::new(), owner: owner.id, photo: None, members: vec![] };
-    store.create_flow(new, None, now()).await.unwrap()
+    store.create_flow(new, None, now()).await.expect("the owner lives")
 }
 
 async fn post(store: &SqlStore, flow: &Flow, author: &User, text: String) -> Result<Message, StoreError> {
