@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -27,6 +28,8 @@ use tolmach_dialect::{Frame, Line, Opening, Side, Transport};
 
 /// The largest form that the gateway's own pages take, in bytes.
 const FORM_LIMIT: usize = 16 << 10;
+/// How long the rest of a body that was refused is waited for.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// Answers one request.
 pub(crate) async fn answer(gateway: Arc<Gateway>, place: Permit, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -156,22 +159,24 @@ async fn exchange(gateway: &Gateway, entry: &Arc<Entry>, request: Request<Bytes>
 
 /// Reads a whole body, within its bounds.
 async fn collect(gateway: &Gateway, request: Request<Incoming>, limit: usize) -> Result<Request<Bytes>, Response<Bytes>> {
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     // What is announced to be too large is not waited for.
     if body.size_hint().lower() > limit as u64 {
-        return Err(too_large(limit));
+        return Err(too_large(body, limit));
     }
-    match timeout(gateway.bounds.body_timeout, Limited::new(body, limit).collect()).await {
+    match timeout(gateway.bounds.body_timeout, Limited::new(&mut body, limit).collect()).await {
         Ok(Ok(body)) => Ok(Request::from_parts(parts, body.to_bytes())),
-        Ok(Err(cause)) if cause.is::<LengthLimitError>() => Err(too_large(limit)),
+        Ok(Err(cause)) if cause.is::<LengthLimitError>() => Err(too_large(body, limit)),
         Ok(Err(_)) => Err(error(StatusCode::BAD_REQUEST, "the body could not be read")),
         Err(_) => Err(error(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
     }
 }
 
-fn too_large(limit: usize) -> Response<Bytes> {
+/// Refuses a body and what more is sent on its connection. What is under way is dropped as it comes: closing before it has
+/// come would reset the connection, and the peer might never read why.
+fn too_large(mut body: Incoming, limit: usize) -> Response<Bytes> {
+    tokio::spawn(timeout(LINGER, async move { while let Some(Ok(_)) = body.frame().await {} }));
     let mut response = error(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body may have at most {limit} bytes"));
-    // What the peer goes on to send is not read.
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
