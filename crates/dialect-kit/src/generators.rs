@@ -18,7 +18,7 @@ use crate::world;
 /// Text of any characters, control characters and all.
 pub fn text() -> impl Strategy<Value = String> {
     prop_oneof![
-        3 => vec(proptest::char::any(), 1..24).prop_map(String::from_iter),
+        3 => vec(proptest::char::any(), 1..60).prop_map(String::from_iter),
         1 => "[a-z ]{1,24}",
     ]
 }
@@ -165,9 +165,10 @@ pub fn content() -> BoxedStrategy<Content> {
         Just(AttachmentKind::Document)
     ];
     let attachment = (kind, encoded()).prop_map(|(kind, data)| Attachment { kind, data });
-    (text(), content_type, vec(attachment, 0..3), option::of(encoded()), option::of(message_id()))
-        .prop_map(|(text, content_type, attachments, emoji, reply_to)| Content { text, content_type, attachments, emoji, reply_to })
-        .boxed()
+    let rich = (text(), content_type, vec(attachment, 0..3), option::of(encoded()), option::of(message_id()))
+        .prop_map(|(text, content_type, attachments, emoji, reply_to)| Content { text, content_type, attachments, emoji, reply_to });
+    // Every wire says plain text, few say more.
+    prop_oneof![1 => text().prop_map(Content::text), 1 => rich].boxed()
 }
 
 /// A message.
@@ -298,7 +299,7 @@ pub fn command() -> BoxedStrategy<Command> {
         (timestamp(), option::of(flow_id()), 1..=1000_u32).prop_map(|(since, flow, limit)| Command::GetChanges { since, flow, limit }),
         (flow_id(), any::<bool>()).prop_map(|(flow, active)| Command::ShowTyping { flow, active }),
     ];
-    prop_oneof![accounts, flows, messages].boxed()
+    prop_oneof![1 => accounts, 1 => flows, 2 => messages].boxed()
 }
 
 /// An ask with any proof.

@@ -4,7 +4,7 @@ use crate::kit::Property;
 use crate::stories::{Exchange, Step, Story, stories};
 use crate::world::{self, Speaker, Voice, moment};
 use http::request::Parts;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tolmach_dialect::{
     Ask, Close, Delivery, Dialect, Echo, Frame, Interest, Line, Loss, Notice, Opening, Refusal, Reply, Session, Settings, Side, Violation,
@@ -540,8 +540,8 @@ pub(crate) struct Recording {
     pub(crate) voice: Voice,
 }
 
-/// Which steps of a story to leave out, by index.
-type LeftOut = BTreeSet<usize>;
+/// Which parts of a story to leave out: the place of the step, whether its event is meant, and why if it is no defect.
+type LeftOut = BTreeMap<(usize, bool), Option<Loss>>;
 
 /// Plays all stories through the two sides of one dialect.
 pub(crate) fn record(dialect: &dyn Dialect) -> Recording {
@@ -559,19 +559,17 @@ pub(crate) fn record(dialect: &dyn Dialect) -> Recording {
 /// begins again without it.
 fn record_story(dialect: &dyn Dialect, voice: Voice, story: &Story) -> (Vec<Take>, Vec<Defect>) {
     let mut left_out = LeftOut::new();
-    let mut losses: Vec<(usize, Loss)> = Vec::new();
     let mut defects: Vec<Defect> = Vec::new();
     loop {
-        match attempt(dialect, voice, story, &left_out, &losses) {
+        // What has failed once is not played again, so this ends.
+        match attempt(dialect, voice, story, &left_out) {
             Ok(takes) => return (takes, defects),
-            Err((index, trouble)) => {
-                left_out.insert(index);
-                match trouble {
-                    Trouble::Loss(loss) => losses.push((index, loss)),
-                    Trouble::Defect(defect) => {
-                        defects.push(Defect { message: format!("{}: {}", title_of(story, index), defect.message), ..defect })
-                    }
-                }
+            Err((part, Trouble::Loss(loss))) => {
+                left_out.insert(part, Some(loss));
+            }
+            Err((part, Trouble::Defect(defect))) => {
+                left_out.insert(part, None);
+                defects.push(Defect { message: format!("{}: {}", title_of(story, part.0), defect.message), ..defect });
             }
         }
     }
@@ -585,18 +583,12 @@ fn title_of(story: &Story, index: usize) -> String {
     format!("story {}, {title}", story.name)
 }
 
-fn attempt(
-    dialect: &dyn Dialect,
-    voice: Voice,
-    story: &Story,
-    left_out: &LeftOut,
-    losses: &[(usize, Loss)],
-) -> Result<Vec<Take>, (usize, Trouble)> {
+fn attempt(dialect: &dyn Dialect, voice: Voice, story: &Story, left_out: &LeftOut) -> Result<Vec<Take>, ((usize, bool), Trouble)> {
     let mut cast = Cast::new(dialect);
     let mut takes = Vec::new();
     for (index, step) in story.steps.iter().enumerate() {
         let now = crate::translation::step_moment(index);
-        let fail = |trouble| (index, trouble);
+        let fail = |trouble| ((index, false), trouble);
         let mut origin = None;
         let event = match step {
             Step::Happening(event) => Some(event.as_ref()),
@@ -612,10 +604,10 @@ fn attempt(
                     speaker: Some(exchange.speaker),
                     ask: Some(ask.clone()),
                     entries: Vec::new(),
-                    lost: losses.iter().find(|(lost, _)| *lost == index).map(|(_, loss)| loss.clone()),
+                    lost: left_out.get(&(index, false)).cloned().flatten(),
                     exact: false,
                 };
-                if !left_out.contains(&index) {
+                if !left_out.contains_key(&(index, false)) {
                     let said = cast.say(now, exchange.speaker, &ask, &mut |heard, _| Ok(Some(reply_to(exchange, heard)))).map_err(fail)?;
                     take.exact = check_exchange(exchange, &ask, &said).map_err(|defect| fail(defect.into()))?;
                     take.entries = std::mem::take(&mut cast.entries);
@@ -627,9 +619,9 @@ fn attempt(
                 exchange.event.as_ref()
             }
         };
-        if let Some(kind) = event {
+        if let Some(kind) = event.filter(|_| !left_out.contains_key(&(index, true))) {
             let notice = Arc::new(Notice { at: now, origin, kind: kind.clone() });
-            let heard = cast.tell(now, &notice, None).map_err(fail)?;
+            let heard = cast.tell(now, &notice, None).map_err(|trouble| ((index, true), trouble))?;
             let entries = std::mem::take(&mut cast.entries);
             let exact =
                 heard.iter().all(|heard| heard.lines.iter().any(|line| matches!(line, Line::Notice(notice) if notice.kind == *kind)));
@@ -667,7 +659,8 @@ pub(crate) fn reply_to(exchange: &Exchange, heard: &Ask) -> Reply {
     if let Ok(answer) = &mut outcome {
         fit_grant(exchange.speaker, &heard.command, answer);
     }
-    Reply { echo: heard.echo.clone(), identity: identity_of(exchange), outcome }
+    let logs_in = !matches!(&heard.command, Command::Register(registration) if registration.grant == GrantKind::Nothing);
+    Reply { echo: heard.echo.clone(), identity: identity_of(exchange).filter(|_| logs_in), outcome }
 }
 
 /// Who a server has recognised when it answers an exchange.
@@ -740,19 +733,29 @@ fn proves(understood: &Proof, ask: &Ask) -> bool {
     }
 }
 
-/// How this dialect proves who asks: the voice whose proof arrives unchanged, or else one that arrives at all.
+/// How this dialect proves who asks: the voice whose proof arrives unchanged, or else one that arrives at all, or else one
+/// that can be said, so that what happens to it is seen.
 fn find_voice(dialect: &dyn Dialect) -> Voice {
     let steps: Vec<Step> = stories().into_iter().flat_map(|story| story.steps).collect();
-    let hears = |voice: Voice, accept: &dyn Fn(&Proof, &Ask) -> bool| {
+    let hears = |voice: Voice, accept: &dyn Fn(&Proof, &Ask) -> bool, broken: bool| {
         steps.iter().any(|step| {
             let Step::Exchange(exchange) = step else { return false };
             let ask = ask_of(exchange, voice, Echo::NONE);
+            let say = || {
+                let respond = &mut |heard: &Ask, _| Ok(Some(reply_to(exchange, heard)));
+                Cast::new(dialect).say(moment(10), exchange.speaker, &ask, respond)
+            };
             exchange.proven
-                && Cast::new(dialect)
-                    .say(moment(10), exchange.speaker, &ask, &mut |heard, _| Ok(Some(reply_to(exchange, heard))))
-                    .is_ok_and(|said| accept(&said.ask.proof, &ask))
+                && match say() {
+                    Ok(said) => accept(&said.ask.proof, &ask),
+                    Err(Trouble::Defect(_)) => broken,
+                    Err(Trouble::Loss(_)) => false,
+                }
         })
     };
-    let exact = Voice::ALL.into_iter().find(|voice| hears(*voice, &|heard, ask| *heard == ask.proof));
-    exact.or_else(|| Voice::ALL.into_iter().find(|voice| hears(*voice, &proves))).unwrap_or(Voice::Connection)
+    let unchanged = |voice: &Voice| hears(*voice, &|heard, ask| *heard == ask.proof, false);
+    let arriving = |voice: &Voice| hears(*voice, &proves, false);
+    let said = |voice: &Voice| hears(*voice, &|_, _| true, true);
+    let find = |fits: &dyn Fn(&Voice) -> bool| Voice::ALL.into_iter().find(|voice| fits(voice));
+    find(&unchanged).or_else(|| find(&arriving)).or_else(|| find(&said)).unwrap_or(Voice::Connection)
 }
