@@ -13,9 +13,10 @@ use tolmach_domain::{
 };
 use tolmach_engine::ports::{Session, StoreError};
 
-/// The form in which logins and addresses are compared.
+/// The form in which logins and addresses are compared: letter by letter, so that a part of a text gives a part of its form, and
+/// by way of the upper case, where letters meet that have several lower ones.
 pub(crate) fn key(text: &str) -> String {
-    text.to_lowercase()
+    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
 pub(crate) fn user_id(number: i64) -> Result<UserId, StoreError> {

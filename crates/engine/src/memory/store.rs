@@ -124,11 +124,11 @@ impl Store for MemoryStore {
     }
 
     async fn search_users(&self, query: &str, limit: u32) -> Result<Vec<User>, StoreError> {
-        let query = query.to_lowercase();
+        let query = key(query);
         self.read(|world| {
             let mut found: BTreeMap<String, &User> = BTreeMap::new();
             for record in world.users.values().filter(|record| record.lives()) {
-                let login = record.user.login.to_lowercase();
+                let login = key(&record.user.login);
                 if login.contains(&query) {
                     found.insert(login, &record.user);
                 }
@@ -491,13 +491,13 @@ impl World {
     }
 
     fn by_login(&self, login: &str) -> Option<&UserRecord> {
-        let login = login.to_lowercase();
-        self.users.values().find(|record| record.user.login.to_lowercase() == login)
+        let login = key(login);
+        self.users.values().find(|record| key(&record.user.login) == login)
     }
 
     fn by_email(&self, email: &str) -> Option<&UserRecord> {
-        let email = email.to_lowercase();
-        self.users.values().find(|record| record.user.email.as_ref().is_some_and(|known| known.to_lowercase() == email))
+        let email = key(email);
+        self.users.values().find(|record| record.user.email.as_ref().is_some_and(|known| key(known) == email))
     }
 
     fn living(&self, user: UserId) -> Result<&User, StoreError> {
@@ -790,6 +790,12 @@ impl World {
         }
         Ok(done)
     }
+}
+
+/// The form in which logins and addresses are compared: letter by letter, so that a part of a text gives a part of its form, and
+/// by way of the upper case, where letters meet that have several lower ones.
+fn key(text: &str) -> String {
+    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
 fn put<T>(place: &mut T, value: Option<T>) {
