@@ -2,7 +2,9 @@
 
 use crate::authentication::hash_token;
 use crate::engine::{Afterwards, Caller, refuse, refuse_password};
-use crate::limits::{INFO_LIMIT, LOGIN_LIMIT, NAME_LIMIT, PASSWORD_LIMIT, SEARCH_LIMIT, check_email, check_line, check_name, check_text};
+use crate::limits::{
+    INFO_LIMIT, LOGIN_LIMIT, NAME_LIMIT, PASSWORD_LIMIT, SEARCH_LIMIT, check_email, check_line, check_name, check_storable, check_text,
+};
 use crate::ports::{AccountKey, Mail, NewUser, UserChange};
 use crate::{Engine, Principal};
 use tolmach_domain::{
@@ -36,6 +38,7 @@ impl Engine {
             check_line("phone", phone, LOGIN_LIMIT)?;
         }
         check_text("bio", bio.as_deref().unwrap_or_default(), INFO_LIMIT)?;
+        check_storable("avatar", avatar.as_deref().unwrap_or_default())?;
         if avatar.as_ref().is_some_and(|avatar| avatar.len() > AVATAR_LIMIT) {
             return Err(Fault::invalid("avatar", "must have at most 1 MiB"));
         }
@@ -61,7 +64,13 @@ impl Engine {
     }
 
     /// Changes an account: for operators.
-    pub async fn change_account(&self, user: UserId, mut change: UserChange, password: Option<&Secret>, now: Timestamp) -> Result<User, Fault> {
+    pub async fn change_account(
+        &self,
+        user: UserId,
+        mut change: UserChange,
+        password: Option<&Secret>,
+        now: Timestamp,
+    ) -> Result<User, Fault> {
         if let Some(password) = password {
             self.check_new_password(password)?;
             change.password_hash = Some(self.ports.passwords.hash(password).await.map_err(refuse_password)?);
@@ -88,7 +97,8 @@ impl Engine {
                 return Err(Fault::Unauthenticated);
             }
         }
-        let session = principal.identity.session.ok_or_else(|| Fault::invalid("token", "it was minted elsewhere and has to be ended there"))?;
+        let session =
+            principal.identity.session.ok_or_else(|| Fault::invalid("token", "it was minted elsewhere and has to be ended there"))?;
         self.ports.store.end_session(session, now).await.map_err(refuse)?;
         self.sessions.invalidate(&session);
         Ok(Answer::LoggedOut)
@@ -172,8 +182,15 @@ impl Engine {
             Some(user) => {
                 let by_email = user.email.as_ref().is_some_and(|email| email.to_lowercase() == user.login.to_lowercase());
                 let login = by_email.then(|| username.clone());
-                let change =
-                    UserChange { login, username: Some(username), name: Some(name), bio: Some(bio), photo: photo.clone(), profile: Some(true), ..UserChange::default() };
+                let change = UserChange {
+                    login,
+                    username: Some(username),
+                    name: Some(name),
+                    bio: Some(bio),
+                    photo: photo.clone(),
+                    profile: Some(true),
+                    ..UserChange::default()
+                };
                 self.ports.store.update_user(caller, change, now).await
             }
             None => {

@@ -51,7 +51,9 @@ impl Engine {
         }
         let session_lives = match principal.identity.session {
             None => true,
-            Some(id) => self.session(id).await?.is_some_and(|session| session.user == principal.identity.user && session.ended_at.is_none()),
+            Some(id) => {
+                self.session(id).await?.is_some_and(|session| session.user == principal.identity.user && session.ended_at.is_none())
+            }
         };
         // A token that was minted elsewhere may name a user who has no record yet.
         Ok(session_lives && self.person(principal.identity.user).await?.is_none_or(|user| user.deleted_at.is_none()))
@@ -126,13 +128,8 @@ impl Engine {
             GrantKind::Pair => self.policy.refresh_lifetime,
         };
         let expires_at = now.after(lifetime);
-        let session = NewSession {
-            user: user.id,
-            token: token.as_ref().map(hash_token),
-            refresh: refresh.as_ref().map(hash_token),
-            now,
-            expires_at,
-        };
+        let session =
+            NewSession { user: user.id, token: token.as_ref().map(hash_token), refresh: refresh.as_ref().map(hash_token), now, expires_at };
         let session = self.ports.store.open_session(session).await.map_err(crate::engine::refuse)?;
         let identity = Identity { user: user.id, session: Some(session) };
         let tokens = match (token, refresh) {
@@ -179,7 +176,12 @@ impl Engine {
 
     /// A signed access token of a session, for a login or for an operator.
     fn access_token(&self, identity: Identity, now: Timestamp) -> Result<Secret, Fault> {
-        let claims = AccessClaims { user: identity.user, session: identity.session, issued_at: now, expires_at: now.after(self.policy.access_lifetime) };
+        let claims = AccessClaims {
+            user: identity.user,
+            session: identity.session,
+            issued_at: now,
+            expires_at: now.after(self.policy.access_lifetime),
+        };
         let mut nonce = [0; 16];
         self.ports.entropy.fill(&mut nonce);
         self.ports.signer.sign(&claims, nonce).map_err(|error| {

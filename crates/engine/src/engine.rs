@@ -157,7 +157,14 @@ impl Engine {
     }
 
     /// What needs an account with a profile.
-    async fn as_user(&self, caller: UserId, authority: Authority, origin: Option<Origin>, command: Command, now: Timestamp) -> Result<Answer, Fault> {
+    async fn as_user(
+        &self,
+        caller: UserId,
+        authority: Authority,
+        origin: Option<Origin>,
+        command: Command,
+        now: Timestamp,
+    ) -> Result<Answer, Fault> {
         let user = self.person(caller).await?.filter(|user| user.profile).ok_or(Fault::NoProfile)?;
         if authority == Authority::Administrator && !user.admin {
             return Err(Fault::NotAdministrator);

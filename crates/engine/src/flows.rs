@@ -13,7 +13,8 @@ impl Engine {
         if other.id == caller.user.id {
             return Err(Fault::invalid("user", "a chat needs somebody else"));
         }
-        let (flow, created) = self.ports.store.open_chat(caller.user.id, other.id, caller.origin.clone(), caller.now).await.map_err(refuse)?;
+        let (flow, created) =
+            self.ports.store.open_chat(caller.user.id, other.id, caller.origin.clone(), caller.now).await.map_err(refuse)?;
         Ok(Answer::ChatOpened { flow: flow.id, with: Some(other.person()), created })
     }
 

@@ -80,12 +80,18 @@ pub(crate) fn check_line(field: &'static str, text: &str, limit: usize) -> Resul
     Ok(())
 }
 
-/// Refuses text that is longer than `limit` characters.
+/// Refuses text that is longer than `limit` characters, or that a database could not keep.
 pub(crate) fn check_text(field: &'static str, text: &str, limit: usize) -> Result<(), Fault> {
+    check_storable(field, text)?;
     if text.chars().count() > limit {
         return Err(Fault::invalid(field, format!("must have at most {limit} characters")));
     }
     Ok(())
+}
+
+/// Refuses the one character that PostgreSQL cannot keep in a text.
+pub(crate) fn check_storable(field: &'static str, text: &str) -> Result<(), Fault> {
+    if text.contains('\0') { Err(Fault::invalid(field, "must not have the character NUL")) } else { Ok(()) }
 }
 
 /// Refuses what cannot be an address. Only a mail that arrives proves one.
@@ -101,6 +107,9 @@ pub(crate) fn check_content(content: &Content) -> Result<(), Fault> {
     if content.text.is_empty() && content.attachments.is_empty() && content.emoji.is_none() {
         return Err(Fault::invalid("text", "must not be empty"));
     }
+    check_storable("text", &content.text)?;
+    let encoded = content.emoji.iter().chain(content.attachments.iter().map(|file| &file.data));
+    encoded.into_iter().try_for_each(|data| check_storable("file", data))?;
     if let ContentType::Other(name) = &content.content_type {
         check_name("content_type", name, LOGIN_LIMIT)?;
     }

@@ -2,7 +2,7 @@
 
 use crate::Engine;
 use crate::engine::{Caller, refuse};
-use crate::limits::{BATCH_LIMIT, LOGIN_LIMIT, PAGE_LIMIT, check_content, check_name};
+use crate::limits::{BATCH_LIMIT, LOGIN_LIMIT, PAGE_LIMIT, check_content, check_name, check_storable};
 use crate::ports::{DeleteMessages, EditMessage, NewMessage};
 use std::sync::Arc;
 use tolmach_domain::{Answer, Draft, Event, EventKind, Fault, FlowId, Kinds, MessageId, Timestamp, Window};
@@ -32,8 +32,10 @@ impl Engine {
         if text.is_empty() {
             return Err(Fault::invalid("text", "must not be empty"));
         }
+        check_storable("text", &text)?;
         self.check_business(caller, flow).await?;
-        let edit = EditMessage { message, flow, by: caller.user.id, administrator: caller.administrator, text, origin: caller.origin.clone() };
+        let edit =
+            EditMessage { message, flow, by: caller.user.id, administrator: caller.administrator, text, origin: caller.origin.clone() };
         let message = self.ports.store.edit(edit, caller.now).await.map_err(refuse)?;
         Ok(Answer::Edited(Box::new(message)))
     }
@@ -43,7 +45,8 @@ impl Engine {
             return Err(Fault::invalid("messages", format!("must be 1 to {BATCH_LIMIT}")));
         }
         self.check_business(caller, flow).await?;
-        let deletion = DeleteMessages { messages, flow, by: caller.user.id, administrator: caller.administrator, origin: caller.origin.clone() };
+        let deletion =
+            DeleteMessages { messages, flow, by: caller.user.id, administrator: caller.administrator, origin: caller.origin.clone() };
         let done = self.ports.store.delete(deletion, caller.now).await.map_err(refuse)?;
         match (done.deleted.is_empty(), done.absent.is_empty()) {
             (true, true) => Err(Fault::NotAuthor),

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tolmach_domain::{
-    Changes, Content, Event, Fault, Flow, FlowId, FlowKind, Kinds, Message, MessageId, Origin, Overview, Page, Person, PhotoKey, Secret, SessionId,
-    Timestamp, User, UserId, Window,
+    Changes, Content, Event, Fault, Flow, FlowId, FlowKind, Kinds, Message, MessageId, Origin, Overview, Page, Person, PhotoKey, Secret,
+    SessionId, Timestamp, User, UserId, Window,
 };
 
 /// Why a store did not do what it was asked.
@@ -89,7 +89,13 @@ pub trait Store: Send + Sync + 'static {
     async fn renew_session(&self, id: SessionId, expires_at: Timestamp) -> Result<(), StoreError>;
 
     /// Spends a refresh token and puts the next one in its place. Spending a spent one ends its session.
-    async fn rotate_refresh(&self, spent: TokenHash, next: TokenHash, now: Timestamp, expires_at: Timestamp) -> Result<Rotation, StoreError>;
+    async fn rotate_refresh(
+        &self,
+        spent: TokenHash,
+        next: TokenHash,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Rotation, StoreError>;
 
     /// Ends a session, if it has not ended yet.
     async fn end_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError>;
@@ -131,11 +137,25 @@ pub trait Store: Send + Sync + 'static {
 
     /// Adds members, all or nobody. [`Fault::NoSuchFlow`] if `by` is not in it, [`Fault::WrongKind`] for a chat,
     /// [`Fault::NotOwner`], [`Fault::NoSuchUser`], [`Fault::AlreadyMember`].
-    async fn add_members(&self, flow: FlowId, by: UserId, users: &[UserId], origin: Option<Origin>, now: Timestamp) -> Result<(), StoreError>;
+    async fn add_members(
+        &self,
+        flow: FlowId,
+        by: UserId,
+        users: &[UserId],
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Removes members, all or nobody. [`Fault::NoSuchFlow`] if `by` is not in it, [`Fault::WrongKind`] for a chat,
     /// [`Fault::NotOwner`], [`Fault::NotMember`], [`Fault::Invalid`] if the owner is among them.
-    async fn remove_members(&self, flow: FlowId, by: UserId, users: &[UserId], origin: Option<Origin>, now: Timestamp) -> Result<(), StoreError>;
+    async fn remove_members(
+        &self,
+        flow: FlowId,
+        by: UserId,
+        users: &[UserId],
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Deletes a flow with its messages. [`Fault::NoSuchFlow`] if `by` is not in it, [`Fault::WrongKind`], [`Fault::NotOwner`].
     async fn delete_flow(&self, flow: FlowId, by: UserId, kinds: Kinds, origin: Option<Origin>, now: Timestamp) -> Result<(), StoreError>;
@@ -447,7 +467,7 @@ pub trait Mailer: Send + Sync + 'static {
 
 /// Keeps photos.
 ///
-/// - Keys are lower-case hexadecimal, `/` and `.`.
+/// - Keys are of lower-case letters, digits, `/` and `.`.
 /// - What was put can be got until it is deleted; putting again replaces; deleting what is absent is fine.
 #[async_trait]
 pub trait Blobs: Send + Sync + 'static {

@@ -280,10 +280,12 @@ async fn upgrade(
     let tasks = gateway.tasks.clone();
     gateway.tasks.spawn(async move {
         match upgraded.await {
-            // A task of its own holds the socket once; this one would hold it twice.
-            Ok(upgraded) => tasks.spawn(serve(presence, place, upgraded, greeting)),
-            Err(error) => return tracing::debug!(%error, "the peer did not complete the handshake"),
-        };
+            Ok(upgraded) => {
+                // A task of its own holds the socket once; this one would hold it twice.
+                tasks.spawn(serve(presence, place, upgraded, greeting));
+            }
+            Err(error) => tracing::debug!(%error, "the peer did not complete the handshake"),
+        }
     });
     handshake.accepted(subprotocol)
 }

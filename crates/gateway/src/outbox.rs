@@ -108,7 +108,11 @@ mod tests {
 
     fn broadcast() -> Arc<Broadcast> {
         let user = UserId::new(1).unwrap();
-        Arc::new(Broadcast::new(Arc::new(Event { at: Timestamp::default(), origin: None, kind: EventKind::SessionsEnded { user, session: None } })))
+        Arc::new(Broadcast::new(Arc::new(Event {
+            at: Timestamp::default(),
+            origin: None,
+            kind: EventKind::SessionsEnded { user, session: None },
+        })))
     }
 
     #[tokio::test]

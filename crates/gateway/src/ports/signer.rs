@@ -13,7 +13,7 @@ use tolmach_engine::ports::{AccessClaims, PortError, Signer};
 /// How far ahead another server's clock may be when it says from when on a token is valid.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// As long as what HS256 makes; RFC 7518 section 3.2.
-const SHORTEST_SECRET: usize = 32;
+const ADVISED_SECRET: usize = 32;
 const TOKEN_TYPE: &str = "access";
 
 /// A key cannot be used; the text names it and says why, for the operator.
@@ -65,7 +65,13 @@ impl KeyRing {
             false => own(signing.is_none()).map_err(|error| KeyError(format!("the gateway's own secret cannot be kept: {error}")))?,
         };
         if let Some(secret) = secret {
-            check_secret(&secret).map_err(|reason| KeyError(format!("`auth.jwt_secret`: {reason}")))?;
+            let length = secret.expose().len();
+            if !configured && length < ADVISED_SECRET {
+                return Err(KeyError(format!(
+                    "the gateway's own secret has {length} bytes: its file was cut short; remove it to have a new one made"
+                )));
+            }
+            warn_if_short("auth.jwt_secret", length);
             let secret = secret.expose().as_bytes();
             keys.push(VerifyingKey { id: None, algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret) });
             signing.get_or_insert_with(|| SigningKey { header: Header::new(Algorithm::HS256), key: EncodingKey::from_secret(secret) });
@@ -176,12 +182,11 @@ fn user_id(claim: &Value) -> Option<UserId> {
     }
 }
 
-fn check_secret(secret: &Secret) -> Result<(), String> {
-    check_length(secret.expose().len())
-}
-
-fn check_length(length: usize) -> Result<(), String> {
-    if length >= SHORTEST_SECRET { Ok(()) } else { Err(format!("the secret has {length} bytes and needs at least {SHORTEST_SECRET}")) }
+/// A secret that is shared with another service is what it is, and old services have short ones.
+fn warn_if_short(key: &str, length: usize) {
+    if length < ADVISED_SECRET {
+        tracing::warn!(key, length, advised = ADVISED_SECRET, "this secret is short: whoever guesses it can log in as anybody");
+    }
 }
 
 fn read_key(key: &config::Key) -> Result<(VerifyingKey, Option<SigningKey>), String> {
@@ -193,7 +198,10 @@ fn read_key(key: &config::Key) -> Result<(VerifyingKey, Option<SigningKey>), Str
     };
     let (verifying, signing) = match (algorithm, &key.secret, &key.pem) {
         (Algorithm::HS256, Some(secret), None) => {
-            check_secret(secret)?;
+            if secret.expose().is_empty() {
+                return Err("the secret has 0 bytes".into());
+            }
+            warn_if_short(&key.kid, secret.expose().len());
             let secret = secret.expose().as_bytes();
             (DecodingKey::from_secret(secret), Some(EncodingKey::from_secret(secret)))
         }
@@ -252,7 +260,10 @@ fn read_jwks(path: &Path) -> Result<Vec<VerifyingKey>, KeyError> {
         let key = DecodingKey::from_jwk(jwk).map_err(|error| fail(format!("key {name:?}: {error}")))?;
         if algorithm == Algorithm::HS256 {
             let length = key.try_get_as_bytes().map_or(0, <[u8]>::len);
-            check_length(length).map_err(|reason| fail(format!("key {name:?}: {reason}")))?;
+            if length == 0 {
+                return Err(fail(format!("key {name:?}: the secret has 0 bytes")));
+            }
+            warn_if_short(&name, length);
         }
         Ok(VerifyingKey { id, algorithm, key })
     });
@@ -489,8 +500,7 @@ mod tests {
         let key = |rest: &str| format!("[[auth.keys]]\nkid = \"a\"\n{rest}\n");
         let ed = key("algorithm = \"EdDSA\"\npem = \"KEYS/ed.private.pem\"\nsigning = true");
         for (auth, expected) in [
-            ("jwt_secret = \"short\"".to_owned(), "`auth.jwt_secret`: the secret has 5 bytes and needs at least 32"),
-            (key("algorithm = \"HS256\"\nsecret = \"short\""), "\"a\": the secret has 5 bytes"),
+            (key("algorithm = \"HS256\"\nsecret = \"\""), "\"a\": the secret has 0 bytes"),
             (key("algorithm = \"HS256\"\npem = \"x\""), "HS256 needs a `secret`"),
             (key("algorithm = \"RS256\"\nsecret = \"x\""), "RS256 needs a `pem`"),
             (key("algorithm = \"RS256\""), "RS256 needs a `pem`"),
