@@ -9,7 +9,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Uri};
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use tolmach_dialect::{DOC, Dialect, Frame, Line, Opening, Reply, Session, Settings, Side};
+use tolmach_dialect::{DOC, Dialect, Frame, Line, Opening, Reply, Session, Settings, Side, Violation};
 use tolmach_domain::{ConnectionId, Fault};
 
 /// What stands in for each value of a frame, as JSON text: other types, edges of ranges, numbers beyond every type.
@@ -331,7 +331,7 @@ pub(crate) fn attack_recognition(dialect: &dyn Dialect, request: &http::request:
     Ok(())
 }
 
-fn decode(session: &mut dyn Session, frame: &Frame) -> Result<Result<Vec<Line>, tolmach_dialect::Violation>, String> {
+fn decode(session: &mut dyn Session, frame: &Frame) -> Result<Result<Vec<Line>, Box<Violation>>, String> {
     // A line that is already there shows whether a violation leaves `out` as it was.
     let sentinel = Line::Notice(std::sync::Arc::new(tolmach_dialect::Notice {
         at: moment(0),
@@ -339,7 +339,7 @@ fn decode(session: &mut dyn Session, frame: &Frame) -> Result<Result<Vec<Line>, 
         kind: tolmach_domain::EventKind::SessionsEnded { user: world::user_id(1), session: None },
     }));
     let mut out = vec![sentinel];
-    let outcome = guarded("decoding", || session.decode(moment(1), frame, &mut out))?;
+    let outcome = guarded("decoding", || session.decode(moment(1), frame, &mut out).map_err(Box::new))?;
     if !matches!(out.first(), Some(Line::Notice(_))) {
         return Err("decoding overwrites lines that were already put out".to_owned());
     }

@@ -165,9 +165,10 @@ pub(crate) fn open(
     first: Option<&Frame>,
     side: Side,
     connection: ConnectionId,
-) -> Result<Box<dyn Session>, Refusal> {
+) -> Result<Box<dyn Session>, Box<Refusal>> {
     let websocket = asks_for_websocket(request);
-    dialect.open(&Opening { request: Some(request), first, connection, websocket, settings: Settings::default() }, side)
+    let opening = Opening { request: Some(request), first, connection, websocket, settings: Settings::default() };
+    dialect.open(&opening, side).map_err(Box::new)
 }
 
 /// Whether a request asks for a WebSocket.

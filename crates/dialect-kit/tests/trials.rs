@@ -63,14 +63,15 @@ fn schemas() -> BTreeMap<&'static str, Value> {
 
 fn write(root: &Path, losses: &BTreeMap<&str, bool>, schemas: &BTreeMap<&str, Value>) -> Project {
     let (protocol, folder) = (root.join("protocols/toy"), root.join("schemas/toy"));
-    std::fs::create_dir_all(&protocol).unwrap();
-    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::create_dir_all(&protocol).expect("the temporary folder can be written");
+    std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
     let entry = |(operation, partial): (&&str, &bool)| {
         format!("[[loss]]\noperation = \"{operation}\"\npartial = {partial}\nwhat = \"It.\"\nreason = \"A toy.\"\n\n")
     };
-    std::fs::write(protocol.join("DEVIATIONS.toml"), losses.iter().map(entry).collect::<String>()).unwrap();
+    std::fs::write(protocol.join("DEVIATIONS.toml"), losses.iter().map(entry).collect::<String>())
+        .expect("the temporary folder can be written");
     for (name, schema) in schemas {
-        std::fs::write(folder.join(name), schema.to_string()).unwrap();
+        std::fs::write(folder.join(name), schema.to_string()).expect("the temporary folder can be written");
     }
     Project::at(root)
 }
@@ -78,7 +79,7 @@ fn write(root: &Path, losses: &BTreeMap<&str, bool>, schemas: &BTreeMap<&str, Va
 /// A project that is right for a sound toy, transcripts included.
 fn sound(root: &Path) -> Project {
     let project = write(root, &losses(), &schemas());
-    trials::rewrite_transcripts(&Kit::new(project.clone(), Toy(Defect::None), Vec::new())).unwrap();
+    trials::rewrite_transcripts(&Kit::new(project.clone(), Toy(Defect::None), Vec::new())).expect("the toy tells its stories");
     project
 }
 

@@ -124,7 +124,7 @@ impl Dialect for Toy {
     }
 
     fn dial(&self, _: &Ask) -> Result<http::request::Parts, Loss> {
-        let request = http::Request::get("/toy").header("upgrade", "websocket").body(()).unwrap();
+        let request = http::Request::get("/toy").header("upgrade", "websocket").body(()).expect("the parts are valid");
         Ok(request.into_parts().0)
     }
 
