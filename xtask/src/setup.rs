@@ -1,0 +1,46 @@
+//! `cargo xtask setup`: what the tests need beside Rust, installed under the target folder.
+
+use crate::process::{Project, flag, present, run as run_to_end};
+use std::path::PathBuf;
+
+/// What can be used of Python.
+pub(crate) enum Python {
+    /// The interpreter, with everything that `tests/requirements.txt` names.
+    Ready(PathBuf),
+    /// It could not be had, and why. Only outside CI.
+    Absent(String),
+}
+
+/// Installs what is missing. In CI what cannot be installed is a failure, elsewhere it is named.
+pub(crate) fn run(project: &Project) -> Result<Python, String> {
+    match install(project) {
+        Ok(interpreter) => Ok(Python::Ready(interpreter)),
+        Err(problem) if flag("CI") => Err(format!("setup: {problem}")),
+        Err(problem) => {
+            eprintln!("skipped: Python packages for the tests: {problem}");
+            Ok(Python::Absent(problem))
+        }
+    }
+}
+
+fn install(project: &Project) -> Result<PathBuf, String> {
+    let list = project.root().join("tests/requirements.txt");
+    let wanted = std::fs::read_to_string(&list).map_err(|error| format!("{}: {error}", list.display()))?;
+    let folder = project.target().join("python");
+    let (interpreter, stamp) = (folder.join("bin/python"), folder.join("installed.txt"));
+    let installed = std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted);
+    if installed && present(project.command(&interpreter).arg("--version")) {
+        return Ok(interpreter);
+    }
+    let python = ["python3.11", "python3"]
+        .into_iter()
+        .find(|python| present(project.command(python).arg("--version")))
+        .ok_or("neither python3.11 nor python3 can be started")?;
+    run_to_end(project.command(python).args(["-m", "venv", "--clear"]).arg(&folder))?;
+    run_to_end(
+        project.command(&interpreter).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&list),
+    )?;
+    // Written last, so that half an installation is made again.
+    std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
+    Ok(interpreter)
+}

@@ -1,0 +1,142 @@
+//! What every dialect consists of.
+
+use std::path::Path;
+
+/// The rooms of a dialect's crate, and its conformance test.
+const ROOMS: [&str; 7] =
+    ["src/lib.rs", "src/wire.rs", "src/lift.rs", "src/lower.rs", "src/session.rs", "src/faults.rs", "tests/conformance.rs"];
+
+/// Checks every `crates/dialect-<d>`.
+pub(super) fn check(root: &Path) -> Vec<String> {
+    let mut dialects: Vec<String> = std::fs::read_dir(root.join("crates"))
+        .map(|entries| entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+        .unwrap_or_default();
+    dialects.retain(|name| name.starts_with("dialect-") && name != "dialect-kit");
+    dialects.sort();
+    dialects.iter().flat_map(|name| check_dialect(root, name)).collect()
+}
+
+fn check_dialect(root: &Path, name: &str) -> Vec<String> {
+    let id = name.trim_start_matches("dialect-");
+    let (home, protocol, schemas) = (format!("crates/{name}"), format!("protocols/{id}"), format!("schemas/{id}"));
+    let mut problems = Vec::new();
+    let files =
+        ROOMS.iter().map(|room| format!("{home}/{room}")).chain(["SPEC.md", "DEVIATIONS.toml"].map(|file| format!("{protocol}/{file}")));
+    for file in files.filter(|file| !root.join(file).is_file()) {
+        problems.push(format!("{file} is missing: every dialect has it"));
+    }
+    for (folder, kind) in [(format!("{protocol}/transcripts"), "txt"), (schemas, "json")] {
+        let any = std::fs::read_dir(root.join(&folder))
+            .is_ok_and(|entries| entries.flatten().any(|entry| entry.path().extension().is_some_and(|extension| extension == kind)));
+        if !any {
+            problems.push(format!("{folder} has no *.{kind}: every dialect has some"));
+        }
+    }
+    let read = |file: &str| std::fs::read_to_string(root.join(format!("{home}/{file}"))).unwrap_or_default();
+    let conformance = read("tests/conformance.rs");
+    if !conformance.is_empty() && !code_lines(&conformance).any(|(_, line)| line.contains("conformance!(")) {
+        problems.push(format!("{home}/tests/conformance.rs does not call conformance!(…)"));
+    }
+    for (number, line) in code_lines(&read("src/faults.rs")) {
+        if is_catch_all(line) {
+            problems.push(format!("{home}/src/faults.rs:{number}: an arm for everything; every fault is expected to be named"));
+        }
+    }
+    problems
+}
+
+/// Lines that are no comments, with their numbers.
+fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    (1..).zip(text.lines()).filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+/// Whether an arm of a `match` takes whatever is left.
+fn is_catch_all(line: &str) -> bool {
+    let Some((pattern, _)) = line.split_once("=>") else { return false };
+    let pattern = pattern.split(" if ").next().unwrap_or(pattern);
+    pattern.split('|').any(|alternative| alternative.trim() == "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn dialect(root: &Path) {
+        for file in ROOMS {
+            let path = root.join("crates/dialect-toy").join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "conformance!(toy());\n").unwrap();
+        }
+        for (file, text) in [
+            ("protocols/toy/SPEC.md", "# Toy"),
+            ("protocols/toy/DEVIATIONS.toml", ""),
+            ("protocols/toy/transcripts/chat.txt", ""),
+            ("schemas/toy/a.request.json", "{}"),
+        ] {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_whole_dialect_is_tidy_and_the_kit_is_none() {
+        let root = tempfile::tempdir().unwrap();
+        dialect(root.path());
+        fs::create_dir_all(root.path().join("crates/dialect-kit")).unwrap();
+        assert_eq!(check(root.path()), [""; 0]);
+    }
+
+    #[test]
+    fn whatever_is_missing_is_named() {
+        for missing in [
+            "crates/dialect-toy/src/lib.rs",
+            "crates/dialect-toy/src/wire.rs",
+            "crates/dialect-toy/src/lift.rs",
+            "crates/dialect-toy/src/lower.rs",
+            "crates/dialect-toy/src/session.rs",
+            "crates/dialect-toy/src/faults.rs",
+            "crates/dialect-toy/tests/conformance.rs",
+            "protocols/toy/SPEC.md",
+            "protocols/toy/DEVIATIONS.toml",
+            "protocols/toy/transcripts/chat.txt",
+            "schemas/toy/a.request.json",
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            dialect(root.path());
+            fs::remove_file(root.path().join(missing)).unwrap();
+            let problems = check(root.path());
+            let folder = missing.rsplit_once('/').unwrap().0;
+            assert!(problems.len() == 1 && (problems[0].contains(missing) || problems[0].contains(folder)), "{missing}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_conformance_test_that_tests_nothing_is_found() {
+        let root = tempfile::tempdir().unwrap();
+        dialect(root.path());
+        fs::write(root.path().join("crates/dialect-toy/tests/conformance.rs"), "// conformance!(toy());\n#[test] fn it() {}\n").unwrap();
+        assert!(check(root.path())[0].contains("does not call"));
+    }
+
+    #[test]
+    fn an_arm_for_everything_is_found() {
+        for (line, found) in [
+            ("        _ => 500,", true),
+            ("        Fault::Internal | _ => 500,", true),
+            ("        _ if strange => 500,", true),
+            ("        Fault::Internal => 500,", false),
+            ("        Fault::Invalid { field: _, reason: _ } => 422,", false),
+            ("        Fault::Invalid { .. } => 422,", false),
+            ("        // _ => 500,", false),
+            ("    let close = |_| None;", false),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            dialect(root.path());
+            fs::write(root.path().join("crates/dialect-toy/src/faults.rs"), format!("match fault {{\n{line}\n}}\n")).unwrap();
+            let problems = check(root.path());
+            assert_eq!(problems.iter().any(|problem| problem.contains("faults.rs:2")), found, "{line}: {problems:?}");
+        }
+    }
+}
