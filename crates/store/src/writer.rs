@@ -165,6 +165,8 @@ impl Writer {
     async fn write(&mut self, first: Job) {
         let (mut bytes, mut work, mut room) = (0, VecDeque::new(), Vec::new());
         let mut next = Some(first);
+        // Those who were just answered get a turn to come back with their next change, and to share this commit.
+        tokio::task::yield_now().await;
         while let Some(job) = next {
             bytes += job.size;
             // Nobody waits for it and nothing of it has begun: leaving it out is what the caller was told.
