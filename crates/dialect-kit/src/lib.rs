@@ -10,6 +10,7 @@
 //!
 //! Transcripts are rewritten by `TOLMACH_UPDATE_GOLDENS=1`, which is refused where `CI` is `true`.
 
+mod asyncapi;
 pub mod generators;
 mod hostile;
 mod kit;
@@ -53,6 +54,7 @@ macro_rules! conformance {
             malformed_frames_earn_an_answer
             mutated_frames_earn_an_answer
             arbitrary_bytes_do_no_harm
+            the_asyncapi_document_is_golden
         );
     };
     (@tests $dialect:expr, $scripts:expr; $($trial:ident)+) => {

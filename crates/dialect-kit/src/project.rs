@@ -88,14 +88,19 @@ impl Project {
         Self::at(Path::new(manifest_folder).join("../.."))
     }
 
+    /// The folder with what is said of a dialect.
+    pub(crate) fn protocol(&self, dialect: &str) -> PathBuf {
+        self.root.join("protocols").join(dialect)
+    }
+
     /// The folder with the transcripts of a dialect.
     pub fn transcripts(&self, dialect: &str) -> PathBuf {
-        self.root.join("protocols").join(dialect).join("transcripts")
+        self.protocol(dialect).join("transcripts")
     }
 
     /// Reads a dialect's declared losses; the problems of its file otherwise.
     pub fn deviations(&self, dialect: &str) -> Result<Deviations, Vec<String>> {
-        let path = self.root.join("protocols").join(dialect).join("DEVIATIONS.toml");
+        let path = self.protocol(dialect).join("DEVIATIONS.toml");
         let text = std::fs::read_to_string(&path).map_err(|error| vec![format!("{}: {error}", path.display())])?;
         parse_deviations(&text).map_err(|problems| problems.into_iter().map(|problem| format!("{}: {problem}", path.display())).collect())
     }

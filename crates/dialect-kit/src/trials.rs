@@ -21,6 +21,8 @@ use tolmach_domain::{Authority, Command, ConnectionId};
 /// The outcome of a property.
 pub type Outcome = Result<(), Problems>;
 
+pub use crate::asyncapi::the_asyncapi_document_is_golden;
+
 /// The manifest says what is so: an id, doors, the default revision first, the pushes that are really made.
 pub fn the_manifest_is_sound(kit: &Kit) -> Outcome {
     let manifest = kit.dialect.manifest();
@@ -99,8 +101,7 @@ pub fn losses_are_declared(kit: &Kit) -> Outcome {
 
 /// What goes over the wire is what `protocols/<dialect>/transcripts` says, and there is no transcript of nothing.
 pub fn transcripts_are_golden(kit: &Kit) -> Outcome {
-    let set = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0" && value != "false");
-    if updates(set(UPDATE), set("CI"))? {
+    if updates_goldens()? {
         return rewrite_transcripts(kit);
     }
     let folder = kit.project.transcripts(kit.id());
@@ -130,6 +131,12 @@ pub fn rewrite_transcripts(kit: &Kit) -> Outcome {
     let write = |(name, text): (&String, &String)| std::fs::write(folder.join(format!("{name}.txt")), text);
     let written = std::fs::create_dir_all(&folder).and_then(|()| told.iter().try_for_each(write));
     written.map_err(|error| Problems(vec![format!("{}: {error}", folder.display())]))
+}
+
+/// Whether the environment asks for goldens to be rewritten.
+pub(crate) fn updates_goldens() -> Result<bool, Problems> {
+    let set = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0" && value != "false");
+    updates(set(UPDATE), set("CI"))
 }
 
 /// Whether transcripts are rewritten; not where nobody reads the difference.
@@ -207,16 +214,17 @@ pub fn every_schema_is_used(kit: &Kit) -> Outcome {
 }
 
 fn each_frame(kit: &Kit, mut visit: impl FnMut(&str, &Frame, Direction, bool)) -> Outcome {
+    each_entry(kit, |title, entry, scripted| match entry {
+        Entry::Client(frame) => visit(title, frame, Direction::Request, scripted),
+        Entry::Server(frame) => visit(title, frame, Direction::Answer, scripted),
+        Entry::Opened(_) | Entry::Closed(_) | Entry::Remark(_) => {}
+    })
+}
+
+/// Visits what goes over the wire in every story and in every script of the default revision; the flag tells a script.
+pub(crate) fn each_entry(kit: &Kit, mut visit: impl FnMut(&str, &Entry, bool)) -> Outcome {
     let recording = kit.record();
-    let mut each = |title: &str, entries: &[Entry], scripted| {
-        for entry in entries {
-            match entry {
-                Entry::Client(frame) => visit(title, frame, Direction::Request, scripted),
-                Entry::Server(frame) => visit(title, frame, Direction::Answer, scripted),
-                Entry::Opened(_) | Entry::Closed(_) | Entry::Remark(_) => {}
-            }
-        }
-    };
+    let mut each = |title: &str, entries: &[Entry], scripted| entries.iter().for_each(|entry| visit(title, entry, scripted));
     for take in &recording.takes {
         each(&format!("story {}, {}", take.story, take.title), &take.entries, false);
     }

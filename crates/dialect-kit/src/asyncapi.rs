@@ -1,0 +1,119 @@
+//! An AsyncAPI 3 document of a dialect's WebSockets, made from what the stories say over them.
+
+use crate::kit::{Kit, Problems};
+use crate::play::Entry;
+use crate::project::Direction;
+use crate::trials::{each_entry, updates_goldens};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use tolmach_dialect::Frame;
+
+/// `protocols/<dialect>/asyncapi.json` is what the stories say: every channel that they open, every message with its schema.
+/// Rewritten with the transcripts.
+pub fn the_asyncapi_document_is_golden(kit: &Kit) -> Result<(), Problems> {
+    let Some(document) = document(kit)? else { return Ok(()) };
+    let text = serde_json::to_string_pretty(&document).map_err(|error| Problems(vec![error.to_string()]))? + "\n";
+    let path = kit.project.protocol(kit.id()).join("asyncapi.json");
+    if updates_goldens()? {
+        return std::fs::write(&path, text).map_err(|error| Problems(vec![format!("{}: {error}", path.display())]));
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    let stale = (golden != text).then(|| format!("{} is not what the stories say; {}=1 rewrites it", path.display(), crate::UPDATE));
+    Problems::none_or(stale.into_iter().collect())
+}
+
+/// The document; `None` for a dialect that speaks over no WebSocket.
+fn document(kit: &Kit) -> Result<Option<Value>, Problems> {
+    let schemas = kit.schemas()?;
+    let (mut addresses, mut heard, mut said) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    each_entry(kit, |_, entry, _| {
+        let (frame, direction, names) = match entry {
+            Entry::Opened(request) => {
+                addresses.insert(template(request.uri.path()));
+                return;
+            }
+            Entry::Client(frame) => (frame, Direction::Request, &mut heard),
+            Entry::Server(frame) => (frame, Direction::Answer, &mut said),
+            Entry::Closed(_) | Entry::Remark(_) => return,
+        };
+        if let (Frame::Text(_) | Frame::Binary(_), Some(Ok(matching))) = (frame, schemas.check(frame, direction)) {
+            names.extend(matching.into_iter().map(str::to_owned));
+        }
+    })?;
+    if addresses.is_empty() {
+        return Ok(None);
+    }
+    let id = kit.id();
+    let messages: Map<String, Value> = heard
+        .iter()
+        .chain(&said)
+        .map(|name| (key(name), json!({ "name": key(name), "contentType": "application/json", "payload": { "$ref": format!("../../schemas/{id}/{name}") } })))
+        .collect();
+    let (mut channels, mut operations) = (Map::new(), Map::new());
+    for address in &addresses {
+        let name = key(address.trim_matches('/'));
+        let mut channel = json!({
+            "address": address,
+            "messages": messages.keys().map(|message| (message.clone(), json!({ "$ref": format!("#/components/messages/{message}") }))).collect::<Map<_, _>>(),
+        });
+        if address.contains("{id}") {
+            channel["parameters"] = json!({ "id": { "description": "The number of the conversation." } });
+        }
+        channels.insert(name.clone(), channel);
+        for (action, names) in [("receive", &heard), ("send", &said)] {
+            let messages: Vec<Value> =
+                names.iter().map(|message| json!({ "$ref": format!("#/channels/{name}/messages/{}", key(message)) })).collect();
+            if !messages.is_empty() {
+                operations.insert(
+                    format!("{action}_{name}"),
+                    json!({ "action": action, "channel": { "$ref": format!("#/channels/{name}") }, "messages": messages }),
+                );
+            }
+        }
+    }
+    Ok(Some(json!({
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": format!("Tolmach: {id}"),
+            "version": kit.dialect.manifest().revisions.first().copied().unwrap_or(tolmach_dialect::DOC),
+            "description": format!("{}. The specification is SPEC.md beside this file; `send` and `receive` are the gateway's.", kit.dialect.manifest().summary),
+        },
+        "defaultContentType": "application/json",
+        "channels": channels,
+        "operations": operations,
+        "components": { "messages": messages },
+    })))
+}
+
+/// A path with its numbers as parameters.
+fn template(path: &str) -> String {
+    let segment = |segment: &str| match !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => "{id}".to_owned(),
+        false => segment.to_owned(),
+    };
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
+/// A name that a reference may hold.
+fn key(name: &str) -> String {
+    let name = name.trim_end_matches(".json");
+    name.chars().filter(|char| !matches!(char, '{' | '}')).map(|char| if char.is_ascii_alphanumeric() { char } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_a_path_are_parameters_and_names_can_be_referred_to() {
+        for (path, address, name) in [
+            ("/mode", "/mode", "mode"),
+            ("/api/v1/chat/12", "/api/v1/chat/{id}", "api_v1_chat_id"),
+            ("/ws/admin-chat/", "/ws/admin-chat/", "ws_admin_chat"),
+        ] {
+            assert_eq!(template(path), address);
+            assert_eq!(key(template(path).trim_matches('/')), name);
+        }
+        assert_eq!(key("getMessages.push.json"), "getMessages_push");
+    }
+}
