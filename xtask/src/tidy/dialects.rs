@@ -37,10 +37,8 @@ fn check_dialect(root: &Path, name: &str) -> Vec<String> {
     if !conformance.is_empty() && !code_lines(&conformance).any(|(_, line)| line.contains("conformance!(")) {
         problems.push(format!("{home}/tests/conformance.rs does not call conformance!(…)"));
     }
-    for (number, line) in code_lines(&read("src/faults.rs")) {
-        if is_catch_all(line) {
-            problems.push(format!("{home}/src/faults.rs:{number}: an arm for everything; every fault is expected to be named"));
-        }
+    for number in catch_alls(&read("src/faults.rs")) {
+        problems.push(format!("{home}/src/faults.rs:{number}: an arm for every other fault; each is expected to be named"));
     }
     problems
 }
@@ -50,11 +48,43 @@ fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     (1..).zip(text.lines()).filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
-/// Whether an arm of a `match` takes whatever is left.
-fn is_catch_all(line: &str) -> bool {
-    let Some((pattern, _)) = line.split_once("=>") else { return false };
-    let pattern = pattern.split(" if ").next().unwrap_or(pattern);
-    pattern.split('|').any(|alternative| alternative.trim() == "_")
+/// A `match` that is being read: how deep its arms are, whether they are about faults, and which take whatever is left.
+struct Match {
+    depth: usize,
+    faults: bool,
+    catch_alls: Vec<usize>,
+}
+
+/// The lines of arms that take whatever is left of the faults. Reads formatted code: an arm begins a line.
+fn catch_alls(text: &str) -> Vec<usize> {
+    let (mut found, mut open, mut depth) = (Vec::new(), Vec::<Match>::new(), 0_usize);
+    for (number, line) in code_lines(text) {
+        let code = line.trim();
+        if let Some(current) = open.last_mut().filter(|current| current.depth == depth) {
+            let pattern = code.split_once("=>").map_or(code, |(pattern, _)| pattern);
+            let pattern = pattern.split(" if ").next().unwrap_or(pattern);
+            let begins = code.contains("=>") || code.starts_with("Fault::") || code.starts_with("| ");
+            current.faults |= begins && pattern.contains("Fault::");
+            if code.contains("=>") && pattern.split('|').any(|alternative| alternative.trim() == "_") {
+                current.catch_alls.push(number);
+            }
+        }
+        for byte in code.bytes() {
+            match byte {
+                b'{' => depth += 1,
+                b'}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        while let Some(closed) = open.pop_if(|current| depth < current.depth) {
+            found.extend(closed.catch_alls.into_iter().filter(|_| closed.faults));
+        }
+        if code.ends_with('{') && code.split_whitespace().any(|word| word == "match" || word.ends_with("(match")) {
+            open.push(Match { depth, faults: false, catch_alls: Vec::new() });
+        }
+    }
+    found.sort_unstable();
+    found
 }
 
 #[cfg(test)]
@@ -121,22 +151,26 @@ mod tests {
     }
 
     #[test]
-    fn an_arm_for_everything_is_found() {
-        for (line, found) in [
-            ("        _ => 500,", true),
-            ("        Fault::Internal | _ => 500,", true),
-            ("        _ if strange => 500,", true),
-            ("        Fault::Internal => 500,", false),
-            ("        Fault::Invalid { field: _, reason: _ } => 422,", false),
-            ("        Fault::Invalid { .. } => 422,", false),
-            ("        // _ => 500,", false),
-            ("    let close = |_| None;", false),
+    fn an_arm_for_every_other_fault_is_found() {
+        let arms = |arms: &str| format!("fn status(fault: &Fault) -> u16 {{\n    match fault {{\n{arms}\n    }}\n}}\n");
+        for (text, found) in [
+            (arms("        Fault::NoPhoto => 404,\n        _ => 500,"), vec![4]),
+            (arms("        Fault::NoPhoto => 404,\n        Fault::Internal | _ => 500,"), vec![4]),
+            (arms("        Fault::NoPhoto => 404,\n        _ if strange => 500,"), vec![4]),
+            (arms("        Fault::NoPhoto\n        | Fault::NoSuchFlow => 404,\n        _ => 500,"), vec![5]),
+            (
+                arms("        Fault::NoPhoto => match status {\n            404 => 1,\n            _ => 2,\n        },\n        _ => 3,"),
+                vec![7],
+            ),
+            (arms("        Fault::NoPhoto => match status {\n            404 => 1,\n            _ => 2,\n        },"), vec![]),
+            (arms("        Fault::Invalid { field: _, .. } => 422,\n        // _ => 500,"), vec![]),
+            (arms("        404 => Fault::NoPhoto,\n        _ => Fault::Internal,"), vec![]),
         ] {
-            let root = tempfile::tempdir().unwrap();
-            dialect(root.path());
-            fs::write(root.path().join("crates/dialect-toy/src/faults.rs"), format!("match fault {{\n{line}\n}}\n")).unwrap();
-            let problems = check(root.path());
-            assert_eq!(problems.iter().any(|problem| problem.contains("faults.rs:2")), found, "{line}: {problems:?}");
+            assert_eq!(catch_alls(&text), found, "{text}");
         }
+        let root = tempfile::tempdir().unwrap();
+        dialect(root.path());
+        fs::write(root.path().join("crates/dialect-toy/src/faults.rs"), arms("        Fault::NoPhoto => 404,\n        _ => 500,")).unwrap();
+        assert!(check(root.path())[0].contains("faults.rs:4"));
     }
 }

@@ -46,7 +46,8 @@ fn check_text(file: &Path, text: &str) -> Vec<String> {
         }
         let fence = line.trim_start().starts_with("```");
         fenced ^= fence && kind == "md";
-        let prose = if kind == "md" { (!fenced && !fence).then_some(line) } else { comment(kind, line) };
+        let code_block = fenced || fence || line.starts_with("    ");
+        let prose = if kind == "md" { (!code_block).then_some(line) } else { comment(kind, line) };
         if prose.is_some_and(|prose| holds_date(&without_code(prose))) {
             put("a date; what is true is expected, not when it was written".to_owned());
         }
@@ -77,7 +78,7 @@ fn without_code(prose: &str) -> String {
     prose.split('`').step_by(2).collect::<Vec<_>>().join(" ")
 }
 
-/// Whether there is a date such as 2001-02-03 or 03.02.2001.
+/// Whether there is a date such as `2001-02-03` or `03.02.2001`.
 fn holds_date(prose: &str) -> bool {
     let shape: Vec<u8> = prose.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte }).collect();
     [&b"0000-00-00"[..], b"00.00.0000"].iter().any(|date| shape.windows(date.len()).any(|window| window == *date))
@@ -119,9 +120,9 @@ mod tests {
 
     #[test]
     fn examples_in_documents_may_hold_dates() {
-        let text = "A message:\n\n```json\n{\"time\": \"2001-02-03\"}\n```\n\nIt was 2001-02-03.\n";
+        let text = "A message:\n\n```json\n{\"time\": \"2001-02-03\"}\n```\n\n    > {\"time\": \"2001-02-03\"}\n\nIt was 2001-02-03.\n";
         let problems = check_text(Path::new("SPEC.md"), text);
-        assert!(problems.len() == 1 && problems[0].starts_with("SPEC.md:7"), "{problems:?}");
+        assert!(problems.len() == 1 && problems[0].starts_with("SPEC.md:9"), "{problems:?}");
     }
 
     #[test]
