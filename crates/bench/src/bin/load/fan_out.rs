@@ -168,7 +168,7 @@ impl Tally {
         let (posted, reached) = self.posted.get(number).zip(self.reached.get(number)).ok_or("a message arrived that nobody posted")?;
         if number >= self.rehearsal {
             let time = self.nanoseconds().saturating_sub(posted.load(Ordering::Relaxed)) / 1_000;
-            self.times.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(time);
+            self.times.lock().unwrap_or_else(PoisonError::into_inner).record(time)?;
         }
         let reached = reached.fetch_add(1, Ordering::Relaxed) as usize + 1;
         if reached > self.told {

@@ -144,7 +144,7 @@ where
             while started.elapsed() < duration {
                 let sent = Instant::now();
                 sender = send(sender).await?;
-                times.saturating_record(u64::try_from(sent.elapsed().as_micros())?);
+                times.record(u64::try_from(sent.elapsed().as_micros())?)?;
             }
             Outcome::Ok(times)
         });
