@@ -54,28 +54,28 @@ impl World {
 
     /// A new user with a complete profile, and their token.
     async fn user(&self, login: &str) -> (UserId, Proof) {
-        let answer = self.ask(&Proof::Nothing, Command::Register(Box::new(registration(login)))).await.unwrap();
+        let answer = self.ask(&Proof::Nothing, Command::Register(Box::new(registration(login)))).await.expect("a new user can register");
         let Answer::Granted(grant) = answer else { panic!("{answer:?}") };
         let Tokens::Token(token) = grant.tokens else { panic!("{:?}", grant.tokens) };
-        (grant.user.unwrap().id, Proof::Token(token))
+        (grant.user.expect("the engine knows who").id, Proof::Token(token))
     }
 
     async fn group(&self, owner: &Proof, members: &[UserId]) -> FlowId {
         let flow = NewFlow { kind: FlowKind::Group, title: "Group".into(), info: String::new(), members: members.to_vec(), photo: None };
-        let answer = self.ask(owner, Command::CreateFlow(Box::new(flow))).await.unwrap();
+        let answer = self.ask(owner, Command::CreateFlow(Box::new(flow))).await.expect("a user can make a group");
         let Answer::FlowCreated { flow, .. } = answer else { panic!("{answer:?}") };
         flow
     }
 
     async fn send(&self, proof: &Proof, flow: FlowId, text: &str) -> Result<Message, Fault> {
         match self.ask(proof, draft(flow, text)).await? {
-            Answer::Sent { message, .. } => Ok(*message.unwrap()),
+            Answer::Sent { message, .. } => Ok(*message.expect("the engine knows which")),
             other => panic!("{other:?}"),
         }
     }
 
     async fn texts(&self, proof: &Proof, flow: FlowId) -> Vec<String> {
-        match self.ask(proof, Command::History { flow, kinds: Kinds::Any, window: Window::All }).await.unwrap() {
+        match self.ask(proof, Command::History { flow, kinds: Kinds::Any, window: Window::All }).await.expect("a member can read") {
             Answer::History(page) => page.messages.into_iter().map(|message| message.content.text).collect(),
             other => panic!("{other:?}"),
         }
@@ -126,7 +126,8 @@ const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0
 async fn who_may_do_what_in_a_group() {
     type Make = fn(FlowId, MessageId, UserId) -> Command;
     let denied = Err(Fault::NoSuchFlow);
-    let rows: Vec<(&str, Make, Result<(), Fault>, Result<(), Fault>, Result<(), Fault>)> = vec![
+    type Outcome = Result<(), Fault>;
+    let rows: Vec<(&str, Make, Outcome, Outcome, Outcome)> = vec![
         ("send", |flow, _, _| draft(flow, "hello"), denied.clone(), Ok(()), Ok(())),
         ("history", |flow, _, _| Command::History { flow, kinds: Kinds::Any, window: Window::All }, denied.clone(), Ok(()), Ok(())),
         ("get_flow", |flow, _, _| Command::GetFlow { flow, kinds: Kinds::Any, members: true }, denied.clone(), Ok(()), Ok(())),
