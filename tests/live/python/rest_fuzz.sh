@@ -12,12 +12,13 @@ token=$("$binary" token fuzzer --data "$data")
 for path in chat/2 chat/3; do
     curl --silent --fail --output /dev/null --request POST --header "Authorization: Bearer $token" "$url/api/v1/$path"
 done
+printf '\211PNG\r\n\032\n\000\000\000\rIHDR' >"$data/photo.png"
 for name in first second; do
-    curl --silent --fail --output /dev/null --header "Authorization: Bearer $token" \
+    curl --silent --fail --output /dev/null --header "Authorization: Bearer $token" --form "photo=@$data/photo.png" \
         --form "json={\"name\":\"$name\",\"users\":[{\"id\":2}]}" "$url/api/v1/group"
 done
-exec "${SCHEMATHESIS:-schemathesis}" run "$url/openapi.json" \
+exec "${SCHEMATHESIS:-schemathesis}" --config-file "$(dirname "$0")/schemathesis.toml" run "$url/openapi.json" \
     --header "Authorization: Bearer $token" \
     --checks all --exclude-tag websocket --exclude-operation-id logout \
-    --max-examples "${FUZZ_EXAMPLES:-40}" --seed "${FUZZ_SEED:-1}" --generation-database none \
+    --max-examples "${FUZZ_EXAMPLES:-200}" --seed "${FUZZ_SEED:-1}" --generation-database none \
     --request-timeout 30 --workers 1 --no-color
