@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""The example clients as a newcomer would run them, one conversation over both dialects. See with_gateway.py."""
+"""The example clients as a newcomer would run them, one conversation over both dialects. Starts a gateway of its own."""
 
 import os
 import subprocess
 import sys
 
+import _gateway
+
+_gateway.ensure()
 URL = os.environ["TOLMACH_URL"]
 EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "examples")
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every operation of both dialects, driven by a client that shares no code with the gateway. See with_gateway.py."""
+"""Every operation of both dialects, driven by a client that shares no code with the gateway. Starts a gateway of its own."""
 
 import glob
 import json
@@ -10,9 +10,11 @@ import urllib.error
 import urllib.request
 from contextlib import ExitStack
 
+import _gateway
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+_gateway.ensure()
 URL = os.environ["TOLMACH_URL"]
 SOCKETS = URL.replace("http", "ws", 1)
 MAIL = os.path.join(os.environ["TOLMACH_DATA"], "mail")
@@ -278,8 +280,8 @@ def main():
         pages()
         ann = accounts_of_mode(stack)
         bob = accounts_of_bearer()
-        groups_of = conversation(stack, ann, bob)
-        groups(stack, ann, bob, *groups_of)
+        ann_elsewhere, ann_id = conversation(stack, ann, bob)
+        groups(stack, ann, bob, ann_elsewhere, ann_id)
         recovery(stack, ann)
         tokens(bob)
     print("every operation was answered as documented")
