@@ -27,11 +27,14 @@ pub struct Settings {
     pub reveal_unknown_user: bool,
     /// The deepest nesting of a frame.
     pub depth: usize,
+    /// The origins whose pages may connect, in a dialect that looks at them, each as a browser gives it:
+    /// `https://chat.example.org`. Empty: the dialect's own choice. An operator's list lasts as long as the process.
+    pub origins: &'static [String],
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { push: true, reveal_unknown_user: false, depth: 64 }
+        Self { push: true, reveal_unknown_user: false, depth: 64, origins: &[] }
     }
 }
 

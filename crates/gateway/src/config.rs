@@ -241,6 +241,9 @@ pub(crate) struct DialectOptions {
     /// `None`: what `[limits]` says, or else the dialect's own.
     #[serde(deserialize_with = "read::some_size")]
     pub(crate) frame: Option<usize>,
+    /// Empty: the dialect's own choice.
+    #[serde(deserialize_with = "read::origins")]
+    pub(crate) origins: Vec<String>,
 }
 
 /// Where a configuration is read from, weakest first.
@@ -532,6 +535,19 @@ mod read {
         value.as_str().filter(good).map(str::to_owned).ok_or_else(expected)
     }
 
+    pub(super) fn origins<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+        let expected = || D::Error::custom("a list of origins is expected, such as \"https://chat.example.org\", without a path");
+        let Value::Array(origins) = Value::deserialize(from)? else { return Err(expected()) };
+        let good = |text: &&str| {
+            text.parse::<http::Uri>().is_ok_and(|url| {
+                let authority = url.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+                url.scheme().is_some() && authority && url.path() == "/" && !text.ends_with('/') && url.query().is_none()
+            })
+        };
+        let read = |origin: &Value| origin.as_str().filter(good).map(str::to_owned);
+        origins.iter().map(read).collect::<Option<_>>().ok_or_else(expected)
+    }
+
     pub(super) fn paths<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
         let Value::Array(paths) = Value::deserialize(from)? else { return Err(D::Error::custom("a list of paths is expected")) };
         let good = |path: &&str| path.starts_with('/') && !path.contains(['?', '#']) && !path.contains(char::is_whitespace);
@@ -608,6 +624,8 @@ mod tests {
         let set = |key: &str, value: &str| load("", &[(&format!("TOLMACH__{key}"), value)], &[]).unwrap();
         assert_eq!(set("DOORS__SHARED", "/chat, /ws").doors.shared, ["/chat", "/ws"]);
         assert_eq!(set("DOORS__SHARED", "").doors.shared, Vec::<String>::new());
+        let origins = ["https://chat.example.org", "http://localhost:3000"];
+        assert_eq!(set("DIALECTS__MODE__ORIGINS", &origins.join(",")).dialects["mode"].origins, origins);
         assert_eq!(set("HTTP__BODY_TIMEOUT", "2 m").http.body_timeout, Duration::from_secs(120));
         assert_eq!(set("LIMITS__FIRST_FRAME", "4KiB").limits.first_frame, 4096);
         assert_eq!(set("LIMITS__FIRST_FRAME", "4096").limits.first_frame, 4096);
@@ -680,6 +698,9 @@ mod tests {
             ("[log]\nfilter = \"info,=,\"", None, "levels are expected"),
             ("[mail]\nfrom = \"nobody\"", None, "a mailbox is expected"),
             ("[doors]\nshared = [\"ws\"]", None, "begin with /"),
+            ("[dialects.mode]\norigins = [\"chat.example.org\"]", None, "a list of origins is expected"),
+            ("[dialects.mode]\norigins = [\"https://chat.example.org/\"]", None, "without a path"),
+            ("[dialects.mode]\norigins = \"https://chat.example.org\"", None, "a list of origins is expected"),
             ("[auth]\nregistration = \"yes\"", None, "`auth.registration` = \"yes\" in chat.toml"),
             ("[auth]\nkeys = 5", None, "[[auth.keys]] with kid"),
             (&format!("{keys}sekret = \"x\""), None, "expected one of `kid`, `algorithm`, `secret`, `pem`, `signing`"),

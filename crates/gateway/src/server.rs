@@ -10,6 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use metrics_exporter_prometheus::PrometheusHandle;
+use std::future::pending;
 use std::io;
 use std::num::NonZeroU32;
 use std::pin::pin;
@@ -119,7 +120,13 @@ fn entries(config: &Config) -> Vec<Arc<Entry>> {
         let options = config.dialects.get(manifest.id).filter(|options| options.enabled)?;
         let limits = manifest.limits;
         let frame_limit = options.frame.or(config.limits.frame).unwrap_or(limits.frame);
-        let settings = Settings { push: options.push, reveal_unknown_user: options.reveal_unknown_user, depth: config.limits.depth };
+        let settings = Settings {
+            push: options.push,
+            reveal_unknown_user: options.reveal_unknown_user,
+            depth: config.limits.depth,
+            // Once a process: settings are handed about by value, and last as long as the gateway does.
+            origins: options.origins.clone().leak(),
+        };
         let metrics = DialectMetrics::new(manifest.id);
         Some(Arc::new(Entry { settings, frame_limit, body_limit: limits.body.max(frame_limit), metrics, dialect }))
     };
@@ -165,10 +172,23 @@ async fn serve_http(gateway: Arc<Gateway>, stream: TcpStream, place: Permit, sto
         .max_header_list_size(HEAD_LIMIT as u32)
         .keep_alive_interval(bounds.ping)
         .keep_alive_timeout(bounds.timeout);
-    let service = service_fn(move |request| http::answer(gateway.clone(), place.clone(), request));
+    let heard = Arc::new(AtomicBool::new(false));
+    let hears = heard.clone();
+    let service = service_fn(move |request| {
+        hears.store(true, Ordering::Relaxed);
+        http::answer(gateway.clone(), place.clone(), request)
+    });
+    // The builder's own timers run only once it is known which HTTP is spoken.
+    let silence = async {
+        sleep(bounds.header_timeout).await;
+        if heard.load(Ordering::Relaxed) {
+            pending::<()>().await;
+        }
+    };
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
     let served = tokio::select! {
         served = connection.as_mut() => served,
+        () = silence => return tracing::trace!("a connection asked for nothing in time"),
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await

@@ -1,0 +1,228 @@
+//! Who may connect: protocols/action/SPEC.md, section "Connecting".
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use tolmach_dialect::{Ask, Refusal};
+use tolmach_domain::{Authority, Proof, Secret};
+
+/// The door of ordinary users.
+pub(crate) const MEMBERS: &str = "/ws/chat/";
+
+/// The door of administrators.
+pub(crate) const ADMINISTRATORS: &str = "/ws/admin-chat/";
+
+/// What our own client gives as its origin: always allowed, unless the operator has a list.
+const OWN_ORIGIN: &str = "http://localhost";
+
+/// In which right everything is asked that comes through this door. Only the door of administrators gives theirs.
+pub(crate) fn authority(request: &Parts) -> Authority {
+    if request.uri.path().trim_end_matches('/') == ADMINISTRATORS.trim_end_matches('/') {
+        Authority::Administrator
+    } else {
+        Authority::Member
+    }
+}
+
+/// The answer to a handshake that is refused for whatever reason: 403 without a body.
+pub(crate) fn forbidden() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    response
+}
+
+/// A handshake is refused.
+pub(crate) fn refusal() -> Refusal {
+    Refusal { response: forbidden() }
+}
+
+/// The one value of a header that is there once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+/// The access token; `None` if it is missing or has the form of none. Whose it is the engine will tell.
+pub(crate) fn token(headers: &HeaderMap) -> Option<Secret> {
+    let (scheme, token) = only(headers, &AUTHORIZATION)?.split_once(' ')?;
+    let token = token.trim_matches(' ');
+    (scheme.eq_ignore_ascii_case("bearer") && is_token(token)).then(|| Secret::new(token))
+}
+
+/// `b64token`, RFC 6750 section 2.1.
+fn is_token(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    !body.is_empty() && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
+}
+
+/// Whether the handshake's `Origin` may connect: one of `origins`, or where there are none the host that the request itself
+/// names, and the machine's own, both with any scheme and port.
+pub(crate) fn is_allowed(request: &Parts, origins: &[String]) -> bool {
+    let Some(origin) = only(&request.headers, &ORIGIN).and_then(Origin::parse) else {
+        return false;
+    };
+    if origins.is_empty() { origin.is_loopback() || origin.is_host_of(request) } else { origins.iter().any(|allowed| origin.is(allowed)) }
+}
+
+/// Where a page comes from: RFC 6454 section 6.2. `null` is none.
+struct Origin(Uri);
+
+impl Origin {
+    fn parse(text: &str) -> Option<Self> {
+        let uri: Uri = text.parse().ok()?;
+        let whole = uri.scheme().is_some()
+            && uri.query().is_none()
+            && uri.path().trim_matches('/').is_empty()
+            && uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+        whole.then_some(Self(uri))
+    }
+
+    fn host(&self) -> &str {
+        self.0.host().unwrap_or_default()
+    }
+
+    fn port(&self) -> Option<u16> {
+        self.0.port_u16().or(match self.0.scheme_str() {
+            Some("http" | "ws") => Some(80),
+            Some("https" | "wss") => Some(443),
+            _ => None,
+        })
+    }
+
+    fn is(&self, allowed: &str) -> bool {
+        Self::parse(allowed).is_some_and(|allowed| {
+            self.0.scheme() == allowed.0.scheme() && self.host().eq_ignore_ascii_case(allowed.host()) && self.port() == allowed.port()
+        })
+    }
+
+    fn is_loopback(&self) -> bool {
+        let host = self.host();
+        let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        host.eq_ignore_ascii_case("localhost")
+            || literal.map_or_else(
+                || host.parse::<Ipv4Addr>().is_ok_and(|address| IpAddr::V4(address).is_loopback()),
+                |literal| literal.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback()),
+            )
+    }
+
+    fn is_host_of(&self, request: &Parts) -> bool {
+        // HTTP/2 has the host in its address.
+        let own = match request.headers.contains_key(HOST) {
+            true => only(&request.headers, &HOST).and_then(|host| host.parse::<http::uri::Authority>().ok()),
+            false => request.uri.authority().cloned(),
+        };
+        own.is_some_and(|own| self.host().eq_ignore_ascii_case(own.host()))
+    }
+}
+
+/// The handshake of a client that asks; `None` without a token that can stand in a header.
+pub(crate) fn dial(ask: &Ask) -> Option<Parts> {
+    let token = match &ask.proof {
+        Proof::Token(token) | Proof::TokenOf(_, token) | Proof::Bearer(token) => token,
+        Proof::Nothing | Proof::Connection => return None,
+    };
+    if !is_token(token.expose()) {
+        return None;
+    }
+    let mut request = http::Request::new(());
+    *request.uri_mut() = Uri::from_static(match ask.authority {
+        Authority::Member => MEMBERS,
+        Authority::Administrator => ADMINISTRATORS,
+    });
+    let headers = request.headers_mut();
+    headers.insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {}", token.expose())).ok()?);
+    for (name, value) in [(ORIGIN, OWN_ORIGIN), (CONNECTION, "Upgrade"), (UPGRADE, "websocket"), (SEC_WEBSOCKET_VERSION, "13")] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    Some(request.into_parts().0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &[(&str, &str)]) -> Parts {
+        let request = headers.iter().fold(http::Request::get("/ws/chat/"), |request, (name, value)| request.header(*name, *value));
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn an_origin_is_allowed_by_the_list_or_else_by_its_host() {
+        let listed = ["https://chat.example.org".to_owned(), "http://localhost:3000".to_owned()];
+        for (origin, without_list, with_list) in [
+            ("http://gateway.example.net", true, false),
+            ("https://GATEWAY.example.net:9000", true, false),
+            ("http://localhost:80", true, false),
+            ("http://127.0.0.1:5173", true, false),
+            ("http://127.8.8.8", true, false),
+            ("http://[::1]:80", true, false),
+            ("app://localhost", true, false),
+            ("https://chat.example.org", false, true),
+            ("https://chat.example.org:443", false, true),
+            ("HTTPS://Chat.Example.org", false, true),
+            ("https://chat.example.org:8443", false, false),
+            ("http://chat.example.org", false, false),
+            ("http://localhost:3000", true, true),
+            ("http://evil.example", false, false),
+            ("http://gateway.example.net.evil.example", false, false),
+            ("http://127.0.0.1.evil.example", false, false),
+            ("http://localhost@evil.example", false, false),
+            ("http://user@localhost", false, false),
+            ("http://localhost/path", false, false),
+            ("localhost", false, false),
+            ("null", false, false),
+            ("", false, false),
+            ("http://", false, false),
+        ] {
+            let request = request(&[("host", "gateway.example.net:8080"), ("origin", origin)]);
+            assert_eq!(is_allowed(&request, &[]), without_list, "{origin} without a list");
+            assert_eq!(is_allowed(&request, &listed), with_list, "{origin} with a list");
+        }
+        assert!(!is_allowed(&request(&[("host", "a")]), &[]), "no origin");
+        assert!(!is_allowed(&request(&[("origin", "http://localhost"), ("origin", "http://localhost")]), &[]), "two origins");
+    }
+
+    #[test]
+    fn a_host_over_http2_is_that_of_the_address() {
+        let with =
+            |address: &str| http::Request::get(address).header("origin", "https://chat.example.org").body(()).unwrap().into_parts().0;
+        assert!(is_allowed(&with("https://chat.example.org/ws/chat/"), &[]));
+        assert!(!is_allowed(&with("https://other.example.org/ws/chat/"), &[]));
+    }
+
+    #[test]
+    fn a_token_is_read_from_one_well_formed_header() {
+        for (headers, expected) in [
+            (&[("authorization", "Bearer a.b.c")][..], Some("a.b.c")),
+            (&[("authorization", "bearer  a.b.c=")], Some("a.b.c=")),
+            (&[("authorization", "Bearer a b")], None),
+            (&[("authorization", "Bearer ")], None),
+            (&[("authorization", "Bearer ==")], None),
+            (&[("authorization", "Bearer")], None),
+            (&[("authorization", "Basic YTpi")], None),
+            (&[("authorization", "Bearer a"), ("authorization", "Bearer b")], None),
+            (&[], None),
+        ] {
+            assert_eq!(token(&request(headers).headers), expected.map(Secret::new), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_door_of_administrators_gives_their_right() {
+        for (path, expected) in [
+            ("/ws/admin-chat/", Authority::Administrator),
+            ("/ws/admin-chat?x=/ws/chat/", Authority::Administrator),
+            ("/ws/chat/", Authority::Member),
+            ("/ws/chat?x=/ws/admin-chat/", Authority::Member),
+            ("/x/ws/admin-chat", Authority::Member),
+            ("/ws", Authority::Member),
+            ("/", Authority::Member),
+        ] {
+            let request = http::Request::get(path).body(()).unwrap().into_parts().0;
+            assert_eq!(authority(&request), expected, "{path}");
+        }
+    }
+}
