@@ -198,7 +198,9 @@ async fn garbage_on_the_port_is_refused_and_hurts_nobody_else() {
         |head: &str, body: &str| format!("POST /api/v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}\r\n{body}");
     let bytes = |text: &str| text.as_bytes().to_vec();
     for (name, bytes, expected) in [
-        ("zeroes", vec![0; 4096], &["HTTP/1.1 400 ", ""][..]),
+        ("silence", vec![], &[""][..]),
+        ("half a preface of HTTP/2", bytes("PRI * HT"), &[""]),
+        ("zeroes", vec![0; 4096], &["HTTP/1.1 400 ", ""]),
         ("a TLS greeting", bytes("\x16\x03\x01\x02\x00\x01\x00\x01\u{7f}\x03\x03"), &["HTTP/1.1 400 ", ""]),
         ("words", bytes("hello there\r\n\r\n"), &["HTTP/1.1 400 ", ""]),
         ("a preface of HTTP/2 and garbage", bytes("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\ngarbage and more garbage"), &["\0\0"]),
