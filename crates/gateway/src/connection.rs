@@ -506,6 +506,8 @@ pub(crate) async fn serve_shared<S: AsyncRead + AsyncWrite + Unpin>(
         let opening = Opening { settings: entry.settings, ..opening };
         Some((entry.clone(), entry.dialect.open(&opening, Side::Server).ok()?))
     });
+    // Its headers keep the whole buffer alive that they were read into.
+    drop(request);
     let Some((entry, mut session)) = opened else {
         return unrecognised(&gateway, &mut socket, &listener).await;
     };

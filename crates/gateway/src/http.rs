@@ -294,8 +294,8 @@ async fn serve(presence: Presence, _place: Permit, upgraded: hyper::upgrade::Upg
     let config = websocket_config(presence.entry.frame_limit);
     match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
         Ok(parts) => {
-            let socket =
-                WebSocketStream::from_partially_read(parts.io.into_inner(), parts.read_buf.into(), Role::Server, Some(config)).await;
+            let (stream, unread) = (parts.io.into_inner(), unread(parts.read_buf));
+            let socket = WebSocketStream::from_partially_read(stream, unread, Role::Server, Some(config)).await;
             Connection::new(socket, presence).run(greeting, None).await;
         }
         Err(upgraded) => {
@@ -303,6 +303,12 @@ async fn serve(presence: Presence, _place: Permit, upgraded: hyper::upgrade::Upg
             Connection::new(socket, presence).run(greeting, None).await;
         }
     }
+}
+
+/// What of the connection was read with the head of its request. Copied, because a vector made of the buffer itself would keep
+/// the room that reading the head took for as long as the connection lasts.
+fn unread(buffer: Bytes) -> Vec<u8> {
+    buffer.to_vec()
 }
 
 /// A WebSocket at a shared door: the first frame decides.
@@ -321,8 +327,9 @@ fn upgrade_shared(gateway: Arc<Gateway>, place: Permit, handshake: Handshake, mu
         let listener = gateway.hub.connect(gateway.new_connection());
         let config = websocket_config(limit);
         match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(io) => {
-                let socket = WebSocketStream::from_partially_read(io.io.into_inner(), io.read_buf.into(), Role::Server, Some(config)).await;
+            Ok(upgraded) => {
+                let (stream, unread) = (upgraded.io.into_inner(), unread(upgraded.read_buf));
+                let socket = WebSocketStream::from_partially_read(stream, unread, Role::Server, Some(config)).await;
                 tasks.spawn(async move {
                     serve_shared(gateway, socket, listener, parts).await;
                     drop(place);

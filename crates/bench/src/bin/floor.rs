@@ -104,9 +104,10 @@ async fn upgrade(room: Arc<Room>, path: Path, upgrading: OnUpgrade) {
 async fn serve(room: Arc<Room>, path: Path, upgraded: Upgraded) {
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
     let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
-    // Copied: the vector that the buffer would turn into keeps the room that reading the request took.
-    let read = parts.read_buf.to_vec();
-    let socket = WebSocketStream::from_partially_read(parts.io.into_inner(), read, Role::Server, Some(config)).await;
+    // Copied, so that the room that reading the request took is not kept.
+    let (stream, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
+    drop(parts.read_buf);
+    let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
     // A connection that fails is the client's to report.
     let _ = match path {
         Path::Room => attend(&room, socket).await,
