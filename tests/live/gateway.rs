@@ -51,6 +51,28 @@ async fn a_reader_who_does_not_keep_up_is_closed_while_others_go_on() {
 }
 
 #[tokio::test]
+async fn a_peer_that_asks_and_never_reads_is_not_waited_for() {
+    const GROWTH: usize = 64 << 20;
+    let gateway = Gateway::with(&[("KEEPALIVE__TIMEOUT", "1s")]).await;
+    let ann = Mode::register(&gateway, "ann").await;
+    let group = Bearer::log_in(&gateway, "ann").await.group("archive", &[]).await;
+    let mut other = Mode::log_in(&gateway, "ann").await;
+    for _ in 0..20 {
+        other.send(group, &"x".repeat(50_000)).await;
+    }
+    let before = gateway.memory();
+    let ask = json!({"mode": "getMessages", "token": ann.token, "chat_id": group}).to_string();
+    let mut greedy = gateway.websocket("/mode").await;
+    // Each answer is a million bytes: the gateway holds one of them, and reads no further.
+    let asking = async { while greedy.socket.get_mut().write_all(&frame(0x81, ask.as_bytes())).await.is_ok() {} };
+    crate::harness::within("the end of asking", asking).await;
+    let after = gateway.memory();
+    assert!(after < before + GROWTH, "{before} bytes before, {after} after");
+    assert_eq!(gateway.metric("tolmach_closes_total", "reason=\"slow_reader\"").await, 1.0);
+    assert_eq!(other.history(group).await.len(), 20, "others are served");
+}
+
+#[tokio::test]
 async fn whoever_sends_too_fast_is_read_more_slowly_and_loses_nothing() {
     const RATE: u32 = 40;
     const BURST: u32 = 10;
