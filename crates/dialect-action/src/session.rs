@@ -175,9 +175,15 @@ impl Server {
         let answer = match &reply.outcome {
             Ok(answer) => answer,
             Err(fault) => {
+                let mut frames = Vec::new();
+                if method == Method::LeaveRoom {
+                    // Leaving needs nobody's leave: what follows must not be said in this room.
+                    frames = self.settle_all();
+                    self.stay = None;
+                }
                 self.owed.retain(|owed| Some(owed.change) != change);
-                let refusal = faults::lower(method, self.authority, fault);
-                return Ok(vec![lower::refusal(Some(method.action().to_owned()), request_id, refusal)]);
+                frames.push(lower::refusal(Some(method.action().to_owned()), request_id, faults::lower(method, self.authority, fault)));
+                return Ok(frames);
             }
         };
         Ok(match (method, answer) {
@@ -204,19 +210,22 @@ impl Server {
             }
             (Method::CreateMessage, Answer::Sent { .. })
             | (Method::EditMessage, Answer::Edited(_))
-            | (Method::DeleteMessages, Answer::Deleted { .. }) => self.granted(change, answer).into_iter().collect(),
+            | (Method::DeleteMessages, Answer::Deleted { .. }) => {
+                self.granted(change, answer);
+                Vec::new()
+            }
             _ => return Err(Loss { dialect: ID, what: method.action() }),
         })
     }
 
-    /// A change was granted: its author hears of it as everybody in the room does, unless nothing will be told.
-    fn granted(&mut self, change: Option<u64>, answer: &Answer) -> Option<Frame> {
-        let place = self.owed.iter().position(|owed| Some(owed.change) == change)?;
-        self.owed[place].answer = Some(answer.clone());
+    /// A change was granted: its author hears of it as everybody in the room does.
+    fn granted(&mut self, change: Option<u64>, answer: &Answer) {
+        // A repetition changes nothing, so that nothing will be told of it. Drafts of this wire have no key to repeat.
         if matches!(answer, Answer::Sent { repeated: true, .. }) {
-            return self.owed.remove(place).and_then(|owed| self.tell(&owed));
+            self.owed.retain(|owed| Some(owed.change) != change);
+        } else if let Some(owed) = self.owed.iter_mut().find(|owed| Some(owed.change) == change) {
+            owed.answer = Some(answer.clone());
         }
-        None
     }
 
     /// Tells what is still owed, if another room is about to be joined.
@@ -326,8 +335,8 @@ fn violation(kind: ViolationKind, action: Option<String>, request_id: &Bytes, re
 
 /// The client's end of a connection.
 ///
-/// The wire changes things in the joined room only, so the session joins the room of an ask first. It leaves the one that it
-/// is in before: were it refused the next one, it would go on speaking in the former.
+/// The wire changes things in the joined room only, so the session joins the room of an ask first. Before that it leaves the
+/// one that it is in: were it refused the next one, what follows would be said in the former.
 pub(crate) struct Client {
     authority: Authority,
     depth: usize,
@@ -373,23 +382,19 @@ impl Client {
         }
         let mut frames = Vec::new();
         let asks = Purpose::Ask { echo: ask.echo.clone(), expected, room };
-        match room {
-            Some(flow) if method == Method::JoinRoom => {
-                if self.room == Some(flow) && self.authority == Authority::Member {
-                    let utterance = Utterance { action: Method::CurrentRoomInfo.action(), ..Utterance::default() };
-                    frames.push(self.say(Method::CurrentRoomInfo, utterance, asks));
-                } else {
-                    self.room = Some(flow);
-                    frames.push(self.say(method, utterance, asks));
-                }
+        let other = |method: Method| Utterance { action: method.action(), ..Utterance::default() };
+        let here = room.is_none() || room == self.room;
+        if !here && std::mem::replace(&mut self.room, room).is_some() {
+            frames.push(self.say(Method::LeaveRoom, other(Method::LeaveRoom), Purpose::Leaving));
+        }
+        match (method, room) {
+            (Method::JoinRoom, Some(_)) if here && self.authority == Authority::Member => {
+                frames.push(self.say(Method::CurrentRoomInfo, other(Method::CurrentRoomInfo), asks));
             }
-            Some(flow) if self.room != Some(flow) => {
-                if self.room.replace(flow).is_some() {
-                    let utterance = Utterance { action: Method::LeaveRoom.action(), ..Utterance::default() };
-                    frames.push(self.say(Method::LeaveRoom, utterance, Purpose::Leaving));
-                }
-                let join = Utterance { action: Method::JoinRoom.action(), room_pk: Some(flow.get()), ..Utterance::default() };
-                let joining = Purpose::Joining { for_the_sake_of: self.next_id() + 1, room: flow };
+            (Method::JoinRoom, _) => frames.push(self.say(method, utterance, asks)),
+            (_, Some(room)) if !here => {
+                let join = Utterance { room_pk: Some(room.get()), ..other(Method::JoinRoom) };
+                let joining = Purpose::Joining { for_the_sake_of: self.next_id() + 1, room };
                 frames.push(self.say(Method::JoinRoom, join, joining));
                 frames.push(self.say(method, utterance, asks));
             }
@@ -456,7 +461,6 @@ impl Client {
                 }
             }
             Purpose::Ask { echo, room, .. } => {
-                // Whichever room this client is in now, it is joined again before anything is said there.
                 if pending.method == Method::JoinRoom || faults::says_outside(status, text) {
                     self.room.take_if(|joined| Some(*joined) == room);
                 }
