@@ -12,7 +12,7 @@ struct Row {
 /// Stands for every `dialect-…` crate but the kit.
 const ANY_DIALECT: &str = "dialect-*";
 
-const TABLE: [Row; 10] = [
+const TABLE: [Row; 11] = [
     Row { room: "domain", may: &[], never: &["serde", "serde_json", "tokio", "http", "hyper", "sea-orm", "redis"] },
     Row { room: "engine", may: &["domain"], never: &["http", "hyper", "sea-orm", "redis", "tokio-tungstenite", "serde_json"] },
     Row { room: "dialect", may: &["domain"], never: &["tokio", "hyper", "tungstenite", "tokio-tungstenite", "sea-orm", "redis"] },
@@ -24,8 +24,9 @@ const TABLE: [Row; 10] = [
     },
     Row { room: "store", may: &["domain", "engine"], never: &["hyper", "tokio-tungstenite", "redis"] },
     Row { room: "bus", may: &["domain", "engine"], never: &["hyper", "tokio-tungstenite", "sea-orm"] },
-    Row { room: "gateway", may: &["domain", "engine", "store", "bus", "dialect", ANY_DIALECT], never: &["sea-orm"] },
-    Row { room: "bench", may: &["domain", "engine", "store", "bus", "dialect", ANY_DIALECT], never: &[] },
+    Row { room: "client", may: &["domain", "dialect"], never: &["sea-orm", "redis"] },
+    Row { room: "gateway", may: &["domain", "engine", "store", "bus", "dialect", "client", ANY_DIALECT], never: &["sea-orm"] },
+    Row { room: "bench", may: &["domain", "engine", "store", "bus", "dialect", "client", ANY_DIALECT], never: &[] },
     Row { room: "xtask", may: &[], never: &[] },
 ];
 

@@ -3,24 +3,23 @@
 //! The story is told in canonical lines and each dialect's own client side says them, so a new dialect joins by itself. What a
 //! dialect cannot say is done by the operator, or not at all where it is not to be missed.
 
-mod client;
 mod transcript;
 
 use super::Failure;
 use crate::config::{Config, Sources};
 use crate::server::Server;
 use crate::world::World;
-use client::{Client, Told};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tolmach_client::{Client, Heard, Told, Trouble, Witness, proofs};
 use tolmach_dialect::Dialect;
 use tolmach_domain::{
-    Answer, Authority, Command, Content, Draft, FlowId, FlowKind, Grant, GrantKind, Kinds, NewFlow, Profile, Proof, Registration, Secret,
-    Timestamp, Tokens, User, UserId, Window,
+    Answer, Authority, Command, Content, Draft, EventKind, FlowId, FlowKind, GrantKind, Kinds, NewFlow, Profile, Proof, Registration,
+    Secret, Timestamp, Tokens, User, UserId, Window,
 };
 use tolmach_engine::ports::UserChange;
 use tolmach_engine::{Engine, Request};
@@ -73,8 +72,8 @@ async fn tell(
     transcript.chapter("Everybody joins, each through a dialect of their own");
     for (number, dialect) in dialects.iter().enumerate() {
         let name = NAMES.get(number).map_or_else(|| format!("guest{number}"), |name| (*name).to_owned());
-        let mut client = Client::new(name, dialect.clone(), address, transcript.clone());
-        users.push(join(engine, &mut client).await?.id);
+        let mut client = Client::new(name, dialect.clone(), address, transcript.clone() as Arc<dyn Witness>);
+        users.push(join(engine, &mut client, transcript).await?.id);
         clients.push(client);
     }
     transcript.chapter("They meet in a group");
@@ -91,7 +90,9 @@ async fn tell(
     for (number, client) in clients.iter_mut().enumerate() {
         let others: BTreeSet<_> = hellos.iter().enumerate().filter(|(other, _)| *other != number).map(|(_, hello)| hello.clone()).collect();
         if client.dialect().manifest().capabilities.pushes_posted {
-            client.hear(&others).await?;
+            for hello in others {
+                hear(client, &hello).await?;
+            }
             heard_live += 1;
         }
     }
@@ -108,13 +109,42 @@ async fn tell(
     Ok(format!("\n{} clients of {} dialects talked; {heard_live} heard every other the moment it spoke.\n", clients.len(), dialects.len()))
 }
 
+/// Says the first of these that the client's dialect has words for; `None` where it has none. A refusal ends the demo.
+async fn say(client: &mut Client, commands: &[Command]) -> Result<Option<Answer>, Failure> {
+    match client.say_any(commands).await? {
+        Told::Answer(answer) => Ok(Some(answer)),
+        Told::Refused(fault) => Err(client.trouble("asking", fault).into()),
+        Told::Unsayable => Ok(None),
+    }
+}
+
+/// Waits until the client has heard these words.
+async fn hear(client: &mut Client, words: &str) -> Result<(), Failure> {
+    let posted = |heard: &Heard| match heard {
+        Heard::Notice(notice) => matches!(&notice.kind, EventKind::Posted(message) if message.content.text == words).then_some(()),
+        Heard::Closed(_) => None,
+    };
+    Ok(client.hear(words, posted).await?)
+}
+
+/// A failure by an answer that belongs to something else.
+fn puzzled(client: &Client, answer: &Answer) -> Failure {
+    client.trouble("understanding", format!("this answers something else: {answer:?}")).into()
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        Self::Failed(trouble.to_string())
+    }
+}
+
 /// What this client says to the others.
 fn hello(client: &Client) -> String {
     format!("{} says hello over {}", client.name(), client.dialect().manifest().id)
 }
 
 /// Makes the client an account, through its own dialect where it can, and logs it in.
-async fn join(engine: &Engine, client: &mut Client) -> Result<User, Failure> {
+async fn join(engine: &Engine, client: &mut Client, transcript: &Transcript) -> Result<User, Failure> {
     let name = client.name().to_owned();
     let registration = |grant| Registration {
         login: Some(name.clone()),
@@ -132,11 +162,11 @@ async fn join(engine: &Engine, client: &mut Client) -> Result<User, Failure> {
         .into_iter()
         .map(|grant| Command::Register(Box::new(registration(grant))))
         .collect();
-    let mut granted = match client.say_any(&registrations).await? {
-        Told::Answer(Answer::Granted(grant)) => Some(grant),
-        Told::Answer(answer) => return Err(client.puzzled(&answer)),
-        Told::Unsayable => {
-            client.transcript().remark(&format!("{name} cannot register over this dialect: the operator makes the account"));
+    let mut granted = match say(client, &registrations).await? {
+        Some(Answer::Granted(grant)) => Some(grant),
+        Some(answer) => return Err(puzzled(client, &answer)),
+        None => {
+            transcript.remark(&format!("{name} cannot register over this dialect: the operator makes the account"));
             engine.create_account(registration(GrantKind::Nothing), engine.now()).await?;
             None
         }
@@ -145,23 +175,23 @@ async fn join(engine: &Engine, client: &mut Client) -> Result<User, Failure> {
     if granted.as_ref().is_none_or(|grant| grant.tokens == Tokens::Nothing) {
         let login = |grant| Command::Login { identifier: name.clone(), password: Secret::new(PASSWORD), grant };
         let logins = [GrantKind::Pair, GrantKind::Token, GrantKind::Connection].map(login);
-        granted = match client.say_any(&logins).await? {
-            Told::Answer(Answer::Granted(grant)) => Some(grant),
-            Told::Answer(answer) => return Err(client.puzzled(&answer)),
-            Told::Unsayable => None,
+        granted = match say(client, &logins).await? {
+            Some(Answer::Granted(grant)) => Some(grant),
+            Some(answer) => return Err(puzzled(client, &answer)),
+            None => None,
         };
     }
-    let proofs = match granted.map(|grant| *grant) {
-        Some(Grant { tokens, .. }) => proofs(user.id, tokens),
+    let proofs = match granted {
+        Some(grant) => proofs(user.id, &grant.tokens),
         None => {
-            client.transcript().remark(&format!("{name} cannot log in over this dialect: the operator hands out a token"));
+            transcript.remark(&format!("{name} cannot log in over this dialect: the operator hands out a token"));
             vec![Proof::Bearer(engine.operator_token(&name).await?), Proof::Connection]
         }
     };
     client.prove_by(proofs);
     if !user.profile {
         let profile = Profile { username: name.clone(), name: name.clone(), bio: "Met in the demo".to_owned(), photo: None };
-        if let Told::Unsayable = client.say_any(&[Command::CreateProfile(Box::new(profile))]).await? {
+        if say(client, &[Command::CreateProfile(Box::new(profile))]).await?.is_none() {
             let change = UserChange { profile: Some(true), ..UserChange::default() };
             engine.change_account(user.id, change, None, engine.now()).await?;
         }
@@ -169,25 +199,15 @@ async fn join(engine: &Engine, client: &mut Client) -> Result<User, Failure> {
     Ok(user)
 }
 
-/// How the tokens of a login may be put to use: a wire has one of these ways.
-fn proofs(user: UserId, tokens: Tokens) -> Vec<Proof> {
-    match tokens {
-        Tokens::Nothing => vec![Proof::Nothing],
-        Tokens::Connection => vec![Proof::Connection],
-        Tokens::Token(token) => vec![Proof::Token(token.clone()), Proof::TokenOf(user, token)],
-        Tokens::Pair { access, refresh: _ } => vec![Proof::Bearer(access), Proof::Connection],
-    }
-}
-
 /// Makes a group of all, through the first dialect that can.
 async fn meet(engine: &Engine, clients: &mut [Client], users: &[UserId], transcript: &Transcript) -> Result<FlowId, Failure> {
     let group = NewFlow { kind: FlowKind::Group, title: TITLE.to_owned(), info: String::new(), members: users.to_vec(), photo: None };
     let command = Command::CreateFlow(Box::new(group));
     for client in clients.iter_mut() {
-        match client.say_any(std::slice::from_ref(&command)).await? {
-            Told::Answer(Answer::FlowCreated { flow, .. }) => return Ok(flow),
-            Told::Answer(answer) => return Err(client.puzzled(&answer)),
-            Told::Unsayable => {}
+        match say(client, std::slice::from_ref(&command)).await? {
+            Some(Answer::FlowCreated { flow, .. }) => return Ok(flow),
+            Some(answer) => return Err(puzzled(client, &answer)),
+            None => {}
         }
     }
     transcript.remark("none of these dialects can make a group: the operator makes it");
@@ -202,10 +222,10 @@ async fn meet(engine: &Engine, clients: &mut [Client], users: &[UserId], transcr
 
 async fn say_hello(client: &mut Client, flow: FlowId) -> Result<(), Failure> {
     let draft = |kinds| Command::Send(Box::new(Draft { flow, kinds, content: Content::text(hello(client)), key: None }));
-    match client.say_any(&[draft(Kinds::Shared), draft(Kinds::Any)]).await? {
-        Told::Answer(Answer::Sent { .. }) => Ok(()),
-        Told::Answer(answer) => Err(client.puzzled(&answer)),
-        Told::Unsayable => Err(Failure::Failed(format!("{} cannot say anything in a group", client.name()))),
+    match say(client, &[draft(Kinds::Shared), draft(Kinds::Any)]).await? {
+        Some(Answer::Sent { .. }) => Ok(()),
+        Some(answer) => Err(puzzled(client, &answer)),
+        None => Err(Failure::Failed(format!("{} cannot say anything in a group", client.name()))),
     }
 }
 
@@ -216,13 +236,13 @@ async fn recall(client: &mut Client, flow: FlowId) -> Result<Option<Vec<String>>
     let mut commands: Vec<_> =
         [Kinds::Shared, Kinds::Any].into_iter().flat_map(|kinds| windows.map(|window| Command::History { flow, kinds, window })).collect();
     commands.push(Command::GetChanges { since: Timestamp::default(), flow: Some(flow), limit: HISTORY });
-    let messages = match client.say_any(&commands).await? {
-        Told::Answer(Answer::History(page)) => page.messages,
-        Told::Answer(Answer::Changes(changes)) => changes.messages,
-        Told::Answer(answer) => return Err(client.puzzled(&answer)),
-        Told::Unsayable => {
+    let messages = match say(client, &commands).await? {
+        Some(Answer::History(page)) => page.messages,
+        Some(Answer::Changes(changes)) => changes.messages,
+        Some(answer) => return Err(puzzled(client, &answer)),
+        None => {
             // Looking at the group may be what opens it.
-            client.say_any(&[Kinds::Shared, Kinds::Any].map(|kinds| Command::GetFlow { flow, kinds, members: false })).await?;
+            say(client, &[Kinds::Shared, Kinds::Any].map(|kinds| Command::GetFlow { flow, kinds, members: false })).await?;
             return Ok(None);
         }
     };

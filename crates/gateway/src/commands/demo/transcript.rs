@@ -4,19 +4,13 @@ use crate::logging::colours;
 use anstyle::{AnsiColor, Style};
 use std::io::{IsTerminal, Write, stdout};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use tolmach_client::{Way, Witness};
 use tolmach_dialect::Frame;
 
 const COLOURS: [AnsiColor; 6] =
     [AnsiColor::Cyan, AnsiColor::Magenta, AnsiColor::Yellow, AnsiColor::Green, AnsiColor::Blue, AnsiColor::BrightRed];
 /// The most of a frame that is shown, in characters.
 const SHOWN: usize = 4_096;
-
-/// Who says a frame.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Way {
-    Sent,
-    Received,
-}
 
 /// Where frames are shown as they come and go. Whoever reads may stop reading.
 pub(super) struct Transcript {
@@ -50,17 +44,6 @@ impl Transcript {
         self.write(&self.paint(&format!("({text})"), Style::new().italic()));
     }
 
-    /// A frame of one client.
-    pub(super) fn frame(&self, who: &str, dialect: &'static str, way: Way, frame: &Frame) {
-        let colour = Style::new().fg_color(Some(self.colour(dialect).into()));
-        let arrow = match way {
-            Way::Sent => "→",
-            Way::Received => "←",
-        };
-        let label = self.paint(&format!("{who:8} {dialect:8} {arrow}"), colour.bold());
-        self.write(&format!("{label} {}", shown(frame)));
-    }
-
     fn paint(&self, text: &str, style: Style) -> String {
         if self.coloured { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
@@ -82,6 +65,18 @@ impl Transcript {
 
     fn paper(&self) -> MutexGuard<'_, Paper> {
         self.paper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Witness for Transcript {
+    fn frame(&self, who: &str, dialect: &'static str, way: Way, frame: &Frame) {
+        let colour = Style::new().fg_color(Some(self.colour(dialect).into()));
+        let arrow = match way {
+            Way::Sent => "→",
+            Way::Received => "←",
+        };
+        let label = self.paint(&format!("{who:8} {dialect:8} {arrow}"), colour.bold());
+        self.write(&format!("{label} {}", shown(frame)));
     }
 }
 
