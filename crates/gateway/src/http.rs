@@ -4,6 +4,7 @@ use crate::connection::{Connection, Presence, serve_shared, websocket_config};
 use crate::doors::{Entry, Place};
 use crate::gateway::Gateway;
 use crate::pages;
+use crate::patient::Patient;
 use crate::server::Permit;
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -19,7 +20,6 @@ use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -292,9 +292,9 @@ async fn upgrade(
 
 async fn serve(presence: Presence, _place: Permit, upgraded: hyper::upgrade::Upgraded, greeting: Vec<Frame>) {
     let config = websocket_config(presence.entry.frame_limit);
-    match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+    match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<Patient>>(upgraded) {
         Ok(parts) => {
-            let (stream, unread) = (parts.io.into_inner(), unread(parts.read_buf));
+            let (stream, unread) = (parts.io.into_inner().into_inner(), unread(parts.read_buf));
             let socket = WebSocketStream::from_partially_read(stream, unread, Role::Server, Some(config)).await;
             Connection::new(socket, presence).run(greeting, None).await;
         }
@@ -326,9 +326,9 @@ fn upgrade_shared(gateway: Arc<Gateway>, place: Permit, handshake: Handshake, mu
         };
         let listener = gateway.hub.connect(gateway.new_connection());
         let config = websocket_config(limit);
-        match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+        match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<Patient>>(upgraded) {
             Ok(upgraded) => {
-                let (stream, unread) = (upgraded.io.into_inner(), unread(upgraded.read_buf));
+                let (stream, unread) = (upgraded.io.into_inner().into_inner(), unread(upgraded.read_buf));
                 let socket = WebSocketStream::from_partially_read(stream, unread, Role::Server, Some(config)).await;
                 tasks.spawn(async move {
                     serve_shared(gateway, socket, listener, parts).await;

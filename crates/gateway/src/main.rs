@@ -14,6 +14,7 @@ mod logging;
 mod metrics;
 mod outbox;
 mod pages;
+mod patient;
 mod ports;
 mod server;
 mod world;

@@ -6,6 +6,7 @@ use crate::gateway::{Bounds, Gateway};
 use crate::http;
 use crate::hub::Hub;
 use crate::metrics::DialectMetrics;
+use crate::patient::Patient;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -185,7 +186,7 @@ async fn serve_http(gateway: Arc<Gateway>, stream: TcpStream, place: Permit, sto
             pending::<()>().await;
         }
     };
-    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(Patient::new(stream, bounds.timeout)), service));
     let served = tokio::select! {
         served = connection.as_mut() => served,
         () = silence => return tracing::trace!("a connection asked for nothing in time"),
