@@ -4,7 +4,7 @@ use crate::harness::{Bearer, Gateway, Mode, PASSWORD, PICTURE, Peer, eventually,
 use crate::hostile::frame;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
@@ -70,6 +70,34 @@ async fn a_peer_that_asks_and_never_reads_is_not_waited_for() {
     assert!(after < before + GROWTH, "{before} bytes before, {after} after");
     assert_eq!(gateway.metric("tolmach_closes_total", "reason=\"slow_reader\"").await, 1.0);
     assert_eq!(other.history(group).await.len(), 20, "others are served");
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_its_response_is_not_waited_for() {
+    const PEERS: usize = 8;
+    let gateway = Gateway::with(&[("KEEPALIVE__TIMEOUT", "500ms")]).await;
+    let ann = Bearer::register(&gateway, "ann").await;
+    let picture = [PICTURE, &vec![0; (5 << 20) - PICTURE.len()]].concat();
+    let made = ann.form("/group", &json!({"name": "gallery"}), Some(&picture)).await.expect(200);
+    let path = format!("/api/v1/group/{}/photo", made["group"]["id"]);
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", ann.access);
+    gateway.get("/healthz").await;
+    let before = gateway.open_files();
+    let mut peers = Vec::new();
+    for _ in 0..PEERS {
+        let socket = TcpSocket::new_v4().expect("there are sockets");
+        socket.set_recv_buffer_size(4096).expect("its size can be set");
+        let mut peer = socket.connect(gateway.address).await.expect("it accepts connections");
+        peer.write_all(request.as_bytes()).await.expect("the connection is open");
+        let first = crate::harness::within("the begin of a response", peer.read_u8()).await.expect("the connection is open");
+        assert_eq!(first, b'H');
+        peers.push(peer);
+    }
+    eventually("the end of all who do not read", async || (gateway.open_files() <= before).then_some(())).await;
+    for mut peer in peers {
+        assert!(hear_to_the_end(&mut peer).await.len() < picture.len(), "it was not sent whole");
+    }
+    assert_eq!(ann.get(path.trim_start_matches("/api/v1")).await.body.len(), picture.len(), "who reads has all of it");
 }
 
 #[tokio::test]

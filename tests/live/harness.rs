@@ -124,6 +124,12 @@ impl Gateway {
         pages.trim().trim_end_matches(" kB").parse::<usize>().expect("it is a number") * 1024
     }
 
+    /// How many files and sockets it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        let process = self.child.id().expect("it was not waited for");
+        std::fs::read_dir(format!("/proc/{process}/fd")).expect("the process lives").count()
+    }
+
     /// The sum of a metric over all its series whose labels contain `labels`.
     pub(crate) async fn metric(&self, name: &str, labels: &str) -> f64 {
         let page = self.get("/metrics").await.text();
