@@ -7,6 +7,7 @@ mod session;
 mod wire;
 
 use std::sync::LazyLock;
+use tolmach_dialect::json;
 use tolmach_dialect::{
     Ask, Capabilities, Closes, DOC, Dialect, Door, Frame, Limits, Loss, Manifest, Notice, Opening, Recognition, Refusal, Session, Side,
     Transport, Variant,
@@ -46,7 +47,7 @@ impl Dialect for Mode {
         let Some(Frame::Text(text)) = opening.first else {
             return Recognition::No;
         };
-        match wire::read::<wire::Head>(text, opening.settings.depth) {
+        match json::parse_object::<wire::Head>(text, opening.settings.depth) {
             Ok(head) if matches!(head.mode, Field::Value(_)) && !(head.kind.0 || head.jsonapi.0 || head.action.0) => {
                 Recognition::Certain(DOC)
             }
@@ -75,7 +76,7 @@ impl Dialect for Mode {
 
     fn render(&self, notice: &Notice, variant: Variant) -> Result<Frame, Loss> {
         let times = times(variant).ok_or(Loss { dialect: ID, what: "a notice in an unknown variant" })?;
-        Ok(Frame::Text(wire::write(&lower::push(notice, times)?)))
+        Ok(Frame::Text(json::write(&lower::push(notice, times)?)))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{ID, variant};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tolmach_dialect::json::JsonError;
+use tolmach_dialect::json::{self, JsonError};
 use tolmach_dialect::{
     Ask, Delivery, Echo, Frame, Interest, Line, Loss, Notice, Opening, Reply, Session, Settings, Violation, ViolationKind,
 };
@@ -46,7 +46,7 @@ impl Server {
         let Frame::Text(text) = frame else {
             return Err(nameless(ViolationKind::FrameKind, self.times, "a text frame is expected".into()));
         };
-        let mut request: wire::Request = wire::read(text, self.settings.depth).map_err(|error| {
+        let mut request: wire::Request = json::parse_object(text, self.settings.depth).map_err(|error| {
             let (kind, text) = match error {
                 JsonError::Syntax(_) => (ViolationKind::Syntax, "JSON is expected".into()),
                 JsonError::Shape(_) => (ViolationKind::Shape, "a JSON object that names each field once is expected".into()),
@@ -83,7 +83,7 @@ impl Session for Server {
         let frame = match line {
             Line::Reply(reply) => {
                 let asked = reply.echo.get::<Asked>().ok_or(Loss { dialect: ID, what: "a reply to nothing asked here" })?;
-                let frame = Frame::Text(wire::write(&lower::reply(now, asked, reply)?));
+                let frame = Frame::Text(json::write(&lower::reply(now, asked, reply)?));
                 match &reply.outcome {
                     // A login has no token to identify by: it is the reply that does.
                     Ok(Answer::Granted(_)) => self.proven = reply.identity,
@@ -92,7 +92,7 @@ impl Session for Server {
                 }
                 frame
             }
-            Line::Notice(notice) => Frame::Text(wire::write(&lower::push(notice, self.times)?)),
+            Line::Notice(notice) => Frame::Text(json::write(&lower::push(notice, self.times)?)),
             Line::Ask(_) => return Err(Loss { dialect: ID, what: "an ask to a client" }),
         };
         out.push(frame);
@@ -137,7 +137,7 @@ fn violation(
     refusal: Refusal,
 ) -> Box<Violation> {
     let reply = lower::refusal(now, mode.map(Cow::Owned), operation, times, refusal);
-    Box::new(Violation::answered(kind, Frame::Text(wire::write(&reply))))
+    Box::new(Violation::answered(kind, Frame::Text(json::write(&reply))))
 }
 
 /// The client's end of a connection.
@@ -190,7 +190,7 @@ impl Session for Client {
         let Frame::Text(text) = frame else {
             return Err(unanswered(ViolationKind::FrameKind));
         };
-        let reply: wire::Reply<'_> = wire::read(text, self.settings.depth).map_err(|error| match error {
+        let reply: wire::Reply<'_> = json::parse_object(text, self.settings.depth).map_err(|error| match error {
             JsonError::Syntax(_) => unanswered(ViolationKind::Syntax),
             JsonError::Shape(_) | JsonError::Depth(_) => unanswered(ViolationKind::Shape),
         })?;
@@ -220,7 +220,7 @@ impl Session for Client {
             expected: request.expected,
             by_connection: ask.proof == Proof::Connection,
         });
-        out.push(Frame::Text(wire::write(&request.frame(now, &ask.proof, self.bound.as_ref()))));
+        out.push(Frame::Text(json::write(&request.frame(now, &ask.proof, self.bound.as_ref()))));
         Ok(())
     }
 }

@@ -3,12 +3,10 @@
 //! Requests and replies are one struct each, because every operation draws its fields from the same short list and keeps
 //! them in the same order. Nothing here knows what a field means.
 
-use bytes::Bytes;
-use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use tolmach_dialect::json::{self, JsonError};
+use tolmach_dialect::json::Present;
 use tolmach_domain::{FlowId, Timestamp};
 
 /// What a frame is about: the values of `mode`.
@@ -309,33 +307,10 @@ pub(crate) struct Head {
     pub(crate) action: Present,
 }
 
-/// Whether a key is there.
-#[derive(Default)]
-pub(crate) struct Present(pub(crate) bool);
-
-impl<'de> Deserialize<'de> for Present {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_| Present(true))
-    }
-}
-
-/// Reads a JSON object. An array is refused, although serde would take it for a struct without names.
-pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8], depth: usize) -> Result<T, JsonError> {
-    if bytes.trim_ascii_start().first() == Some(&b'{') {
-        return json::parse(bytes, depth);
-    }
-    json::parse::<IgnoredAny>(bytes, depth)?;
-    Err(JsonError::Shape(serde_json::Error::custom("an object is expected")))
-}
-
-/// Writes a frame.
-pub(crate) fn write<T: Serialize>(frame: &T) -> Bytes {
-    serde_json::to_vec(frame).expect("a frame is a struct of strings and numbers, which JSON can always say").into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tolmach_dialect::json::{JsonError, parse_object};
 
     #[test]
     fn a_chat_number_is_an_integer_without_fraction_or_exponent() {
@@ -368,7 +343,7 @@ mod tests {
             (r#"{"token":"\ud800"}"#, Field::Mistyped),
             (r#"{"token":"t"}"#, Field::Value("t".to_owned())),
         ] {
-            let request: Request = read(json.as_bytes(), 64).unwrap();
+            let request: Request = parse_object(json.as_bytes(), 64).unwrap();
             assert!(request.token == expected, "{json}");
         }
     }
@@ -385,13 +360,13 @@ mod tests {
             ("[1", true),
             ("{} {}", true),
         ] {
-            match read::<Request>(text.as_bytes(), 64) {
+            match parse_object::<Request>(text.as_bytes(), 64) {
                 Err(JsonError::Syntax(_)) => assert!(syntax, "{text}"),
                 Err(JsonError::Shape(_)) => assert!(!syntax, "{text}"),
                 _ => panic!("{text} was read"),
             }
         }
-        assert!(read::<Request>(b" \r\n\t{}", 64).is_ok());
+        assert!(parse_object::<Request>(b" \r\n\t{}", 64).is_ok());
     }
 
     #[test]
@@ -405,7 +380,7 @@ mod tests {
             (r#"{"timestamp":[1]}"#, Times::Text),
             (r#"{}"#, Times::Text),
         ] {
-            assert_eq!(read::<Request>(json.as_bytes(), 64).unwrap().times(), times, "{json}");
+            assert_eq!(parse_object::<Request>(json.as_bytes(), 64).unwrap().times(), times, "{json}");
         }
     }
 }

@@ -1,6 +1,8 @@
-//! Reading JSON from peers.
+//! Reading JSON from peers, and writing it.
 
-use serde::Deserialize;
+use bytes::Bytes;
+use serde::de::{Error as _, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::error::Category;
 
 /// Why bytes were not read.
@@ -27,6 +29,30 @@ pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8], depth: usize) -> Result<T,
         Category::Syntax | Category::Eof | Category::Io => JsonError::Syntax(error),
         Category::Data => JsonError::Shape(error),
     })
+}
+
+/// Parses a frame that is a JSON object. An array is refused, although serde would take it for a struct without names.
+pub fn parse_object<'a, T: Deserialize<'a>>(bytes: &'a [u8], depth: usize) -> Result<T, JsonError> {
+    if bytes.trim_ascii_start().first() == Some(&b'{') {
+        return parse(bytes, depth);
+    }
+    parse::<IgnoredAny>(bytes, depth)?;
+    Err(JsonError::Shape(serde_json::Error::custom("an object is expected")))
+}
+
+/// Writes a frame of a dialect's own.
+pub fn write<T: Serialize>(frame: &T) -> Bytes {
+    serde_json::to_vec(frame).expect("a frame is a struct of strings and numbers, which JSON can always say").into()
+}
+
+/// Whether a key is there, whatever its value: for recognising a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Present(pub bool);
+
+impl<'de> Deserialize<'de> for Present {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Present(true))
+    }
 }
 
 /// Whether brackets outside strings nest deeper than `depth`. Cheap where there are not even that many brackets.
