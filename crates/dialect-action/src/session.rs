@@ -357,7 +357,13 @@ struct Pending {
 
 enum Purpose {
     /// What was asked for.
-    Ask { echo: Echo, expected: Expected, room: Option<FlowId> },
+    Ask {
+        echo: Echo,
+        expected: Expected,
+        room: Option<FlowId>,
+        /// Whether it is what takes this client into the room.
+        enters: bool,
+    },
     /// The room is left for another.
     Leaving,
     /// The room is joined for the sake of the request with this id.
@@ -381,9 +387,9 @@ impl Client {
             return Err(Loss { dialect: ID, what: "one more ask before earlier ones are answered" });
         }
         let mut frames = Vec::new();
-        let asks = Purpose::Ask { echo: ask.echo.clone(), expected, room };
         let other = |method: Method| Utterance { action: method.action(), ..Utterance::default() };
         let here = room.is_none() || room == self.room;
+        let asks = Purpose::Ask { echo: ask.echo.clone(), expected, room, enters: method == Method::JoinRoom && !here };
         if !here && std::mem::replace(&mut self.room, room).is_some() {
             frames.push(self.say(Method::LeaveRoom, other(Method::LeaveRoom), Purpose::Leaving));
         }
@@ -394,7 +400,7 @@ impl Client {
             (Method::JoinRoom, _) => frames.push(self.say(method, utterance, asks)),
             (_, Some(room)) if !here => {
                 let join = Utterance { room_pk: Some(room.get()), ..other(Method::JoinRoom) };
-                let joining = Purpose::Joining { for_the_sake_of: self.next_id() + 1, room };
+                let joining = Purpose::Joining { for_the_sake_of: self.id(self.asked + 2), room };
                 frames.push(self.say(Method::JoinRoom, join, joining));
                 frames.push(self.say(method, utterance, asks));
             }
@@ -403,13 +409,14 @@ impl Client {
         Ok(frames)
     }
 
-    fn next_id(&self) -> u64 {
-        self.prefix | ((self.asked + 1) & 0xffff_ffff)
+    /// The id of the request with this number.
+    fn id(&self, number: u64) -> u64 {
+        self.prefix | (number & 0xffff_ffff)
     }
 
     fn say(&mut self, method: Method, utterance: Utterance<'_>, purpose: Purpose) -> Frame {
-        let request_id = self.next_id();
         self.asked += 1;
+        let request_id = self.id(self.asked);
         self.pending.push_back(Pending { request_id, method, purpose });
         lower::said(utterance, request_id)
     }
@@ -460,8 +467,8 @@ impl Client {
                     Purpose::Leaving | Purpose::Joining { .. } | Purpose::Spoilt => None,
                 }
             }
-            Purpose::Ask { echo, room, .. } => {
-                if pending.method == Method::JoinRoom || faults::says_outside(status, text) {
+            Purpose::Ask { echo, room, enters, .. } => {
+                if enters || faults::says_outside(status, text) {
                     self.room.take_if(|joined| Some(*joined) == room);
                 }
                 refused(echo, fault)
