@@ -256,28 +256,43 @@ impl Talk {
             send(self.listener().await?, place, &turns[1]).await?;
             said.extend(turns);
         }
-        let mut whole = messages(&self.speaker.anyhow(&place.history()).await?)?;
-        whole.retain(|(_, text)| text.contains("turn "));
-        let texts: Vec<_> = whole.into_iter().map(|(_, text)| text).collect();
+        let whole = messages(&self.speaker.anyhow(&place.history()).await?)?;
+        let texts = turns(whole.into_iter().map(|(_, text)| text).collect());
         if texts != said {
             return Err(format!("{said:?} was said, the history is {texts:?}"));
         }
-        let own = enter(self.speaker().await?, place).await?;
-        let others = enter(self.listener().await?, place).await?;
-        let agree = match (own, others) {
-            (Some(own), Some(others)) => {
-                let tail = |messages: Vec<(_, String)>| {
-                    messages.into_iter().map(|(_, text)| text).filter(|text| text.contains("turn ")).collect::<Vec<_>>()
-                };
-                let (own, others) = (tail(own), tail(others));
-                if own != said || others != said {
-                    return Err(format!("{said:?} was said; the speaker reads {own:?}, the listener {others:?}"));
-                }
-                Some(true)
-            }
-            _ => None,
-        };
-        self.note("one order", false, agree)
+        let own = self.reads_in_order(&said).await?;
+        if own == Some(false) {
+            return Err(format!("{said:?} was said, and the speaker reads another order"));
+        }
+        let read = self.texts().await?.map(|texts| turns(texts) == said);
+        let tells = dialects::named(self.heard).dialect.manifest().capabilities.pushes_posted;
+        if read.is_some() || !tells {
+            return self.note("one order", false, read);
+        }
+        // Who cannot ask has heard the other's turns in their order.
+        let last = said.iter().rev().nth(1).cloned().unwrap_or_default();
+        self.told(true, &last, |kind| matches!(kind, EventKind::Posted(message) if message.content.text == last)).await?;
+        let heard = self.listener().await?.heard().iter().filter_map(|heard| match heard {
+            Heard::Notice(notice) => match &notice.kind {
+                EventKind::Posted(message) => Some(message.content.text.clone()),
+                _ => None,
+            },
+            Heard::Closed(_) => None,
+        });
+        let of_speaker = |turns: Vec<String>| turns.into_iter().filter(|turn| turn.starts_with("the speaker's")).collect::<Vec<_>>();
+        let (heard, said) = (of_speaker(heard.collect()), of_speaker(said));
+        if heard != said {
+            return Err(format!("{said:?} was said, {heard:?} was heard"));
+        }
+        self.note("one order", true, None)
+    }
+
+    /// `None` where the speaker's dialect cannot ask.
+    async fn reads_in_order(&mut self, said: &[String]) -> Result<Option<bool>, Trouble> {
+        let place = self.place;
+        let read = enter(self.speaker().await?, place).await?;
+        Ok(read.map(|messages| turns(messages.into_iter().map(|(_, text)| text).collect()) == said))
     }
 
     /// The id of a message that the speaker has just posted.
@@ -286,4 +301,10 @@ impl Talk {
         send(self.speaker().await?, place, words).await?;
         find(&mut self.speaker, place, words).await
     }
+}
+
+/// What was said by turns, of all that was said.
+fn turns(mut texts: Vec<String>) -> Vec<String> {
+    texts.retain(|text| text.contains("'s turn "));
+    texts
 }

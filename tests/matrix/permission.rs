@@ -294,10 +294,11 @@ impl Scene {
         let dialect = self.spoken.id();
         let client = self.administrator.speaking(dialect).await?;
         client.act_as(Authority::Administrator);
+        let looked = client.say_any(&place.look()).await.map_err(text)?;
         let told = ask(client, place, commands).await?;
         client.act_as(Authority::Member);
+        self.administered |= looked != Told::Unsayable || told != Told::Unsayable;
         if told != Told::Unsayable {
-            self.administered = true;
             return self.judge(row, Role::Administrator, expected, &told);
         }
         let [_, as_stranger, ..] = row.expected;

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Message};
-use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Notice, Opening, Session, Settings, Side};
+use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Notice, Opening, Reply, Session, Settings, Side};
 use tolmach_domain::{Answer, Authority, Command, ConnectionId, Fault, Proof, Timestamp, Tokens, UserId};
 
 /// How long anything may take before a client gives up on it.
@@ -112,7 +112,7 @@ struct Arrival {
 }
 
 enum Arrived {
-    Frame(Frame),
+    Frame(Box<Frame>),
     Pong(Bytes),
     /// Nothing follows: it was closed with this code, or it broke.
     End(Result<Option<u16>, String>),
@@ -120,7 +120,8 @@ enum Arrived {
 
 /// What a client that listens comes upon.
 enum Next {
-    Line(Line),
+    Reply(Reply),
+    Notice(Arc<Notice>),
     Pong(Bytes),
     /// This socket is closed.
     Closed(usize, Option<u16>),
@@ -275,7 +276,7 @@ impl Client {
     async fn reply(&mut self, asked_on: Option<usize>) -> Result<Result<Answer, Fault>, Trouble> {
         loop {
             match self.next().await? {
-                Next::Line(Line::Reply(reply)) if reply.echo.get() == Some(&self.asked) => return Ok(reply.outcome),
+                Next::Reply(reply) if reply.echo.get() == Some(&self.asked) => return Ok(reply.outcome),
                 Next::Pong(barrier) if barrier == self.barrier() => return Ok(Ok(Answer::TypingShown)),
                 Next::Closed(socket, code) if Some(socket) == asked_on => {
                     return Err(self.trouble("listening", format!("closed by the gateway with {code:?} instead of an answer")));
@@ -287,8 +288,11 @@ impl Client {
 
     async fn next(&mut self) -> Result<Next, Trouble> {
         loop {
-            if let Some(line) = self.lines.pop_front() {
-                return Ok(Next::Line(line));
+            match self.lines.pop_front() {
+                Some(Line::Reply(reply)) => return Ok(Next::Reply(reply)),
+                Some(Line::Notice(notice)) => return Ok(Next::Notice(notice)),
+                Some(Line::Ask(ask)) => return Err(self.trouble("listening", format!("the gateway asks: {}", ask.command.name()))),
+                None => {}
             }
             let Some(Arrival { socket: number, what }) = self.arrivals.recv().await else {
                 return Err(self.trouble("listening", "nothing is open"));
@@ -313,9 +317,9 @@ impl Client {
 
     fn note(&mut self, next: Next) {
         match next {
-            Next::Line(Line::Notice(notice)) => self.heard.push(Heard::Notice(notice)),
+            Next::Notice(notice) => self.heard.push(Heard::Notice(notice)),
             Next::Closed(_, code) => self.heard.push(Heard::Closed(code)),
-            Next::Line(Line::Ask(_) | Line::Reply(_)) | Next::Pong(_) => {}
+            Next::Reply(_) | Next::Pong(_) => {}
         }
     }
 
@@ -377,8 +381,8 @@ impl Client {
         tokio::spawn(async move {
             loop {
                 let what = match messages.next().await {
-                    Some(Ok(Message::Text(text))) => Arrived::Frame(Frame::Text(text.into())),
-                    Some(Ok(Message::Binary(bytes))) => Arrived::Frame(Frame::Binary(bytes)),
+                    Some(Ok(Message::Text(text))) => Arrived::Frame(Box::new(Frame::Text(text.into()))),
+                    Some(Ok(Message::Binary(bytes))) => Arrived::Frame(Box::new(Frame::Binary(bytes))),
                     Some(Ok(Message::Pong(barrier))) => Arrived::Pong(barrier),
                     Some(Ok(Message::Ping(_) | Message::Frame(_))) => continue,
                     Some(Ok(Message::Close(close))) => Arrived::End(Ok(close.map(|close| close.code.into()))),
