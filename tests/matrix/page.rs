@@ -84,7 +84,15 @@ fn page() -> Result<String, String> {
     }
     page.push_str(TRANSLATED);
     let operations: BTreeSet<_> = reports.values().flat_map(|report| report.operations.keys().copied()).collect();
-    for operation in operations {
+    let (carried, lost): (Vec<_>, Vec<_>) = operations.into_iter().partition(|operation| {
+        let found = |report: &Report| report.operations.get(operation).is_some_and(|fidelity| *fidelity != Fidelity::Inexpressible);
+        reports.values().any(found)
+    });
+    if !lost.is_empty() {
+        let lost: Vec<_> = lost.into_iter().map(|operation| format!("`{operation}`")).collect();
+        put(&mut page, format_args!("\nBetween no two of them comes through: {}.\n", lost.join(", ")));
+    }
+    for operation in carried {
         put(&mut page, format_args!("\n### `{operation}`\n\n"));
         grid(&mut page, &ids, |source, target| {
             fidelity(reports[&(source, target)].operations.get(operation), operation, [source, target], &losses)
@@ -134,7 +142,8 @@ fn fidelity(found: Option<&Fidelity>, operation: &str, pair: [&str; 2], losses: 
         Some(Fidelity::Partial(_)) => {
             let mut losers: Vec<_> = pair.into_iter().filter(|id| losses[id].of(operation).next().is_some()).collect();
             losers.dedup();
-            if losers.is_empty() { "partial".to_owned() } else { format!("partial ({})", losers.join(", ")) }
+            let links: Vec<_> = losers.into_iter().map(|id| format!("[{id}](#{id})")).collect();
+            if links.is_empty() { "partial".to_owned() } else { format!("partial ({})", links.join(", ")) }
         }
         Some(Fidelity::Inexpressible) | None => "–".to_owned(),
     }

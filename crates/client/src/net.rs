@@ -50,3 +50,33 @@ pub(crate) async fn fetch(address: SocketAddr, mut request: http::Request<Bytes>
     driving.abort();
     Ok(http::Response::from_parts(parts, body))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handshake_names_host_and_origin_and_keeps_what_the_dialect_said() {
+        let address: SocketAddr = "127.0.0.1:8080".parse().unwrap();
+        for (own, origin) in [(None, "http://127.0.0.1:8080"), (Some("https://chat.example"), "https://chat.example")] {
+            let mut request = http::Request::get("/room?limit=1").header("Authorization", "Bearer x");
+            if let Some(own) = own {
+                request = request.header(ORIGIN, own);
+            }
+            let handshake = handshake(address, request.body(()).unwrap().into_parts().0).unwrap();
+            assert_eq!(handshake.uri(), "ws://127.0.0.1:8080/room?limit=1");
+            for (name, value) in [("host", "127.0.0.1:8080"), ("origin", origin), ("authorization", "Bearer x")] {
+                assert_eq!(handshake.headers()[name], value, "{name}");
+            }
+            assert!(handshake.headers().contains_key(SEC_WEBSOCKET_KEY));
+        }
+    }
+
+    #[test]
+    fn only_messages_of_a_websocket_become_messages() {
+        assert_eq!(message(&Frame::text("a")), Some(Message::text("a")));
+        assert_eq!(message(&Frame::Binary(Bytes::from_static(b"a"))), Some(Message::binary(&b"a"[..])));
+        assert_eq!(message(&Frame::Text(Bytes::from_static(b"\xFF"))), None);
+        assert_eq!(message(&Frame::Value(Bytes::from_static(b"{}"))), None);
+    }
+}
