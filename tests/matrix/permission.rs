@@ -241,7 +241,10 @@ impl Scene {
         let commands = self.commands(row, role);
         let before = if expected.is_err() { Some(self.state().await?) } else { None };
         let said = match role {
-            Role::Anonymous => self.attempt_unproven(row, &commands, expected).await?,
+            Role::Anonymous => {
+                self.attempt_as_impostor(row, &commands).await?;
+                self.attempt_unproven(row, &commands, expected).await?
+            }
             Role::Administrator => self.attempt_as_administrator(row, &commands, expected).await?,
             Role::Stranger | Role::Member | Role::Owner => {
                 let place = self.place(row.whose);
@@ -282,6 +285,27 @@ impl Scene {
             said |= self.judge(row, Role::Anonymous, expected, &told)?;
         }
         Ok(said)
+    }
+
+    /// The stranger's token under the owner's name, on wires where a request names its user: it opens no more than the
+    /// stranger's own.
+    async fn attempt_as_impostor(&mut self, row: &Row, commands: &[Command]) -> Result<(), Trouble> {
+        let own = self.stranger.speaking(self.spoken.id()).await?.proofs();
+        let stolen = own.iter().find_map(|proof| match proof {
+            Proof::TokenOf(_, token) => Some(Proof::TokenOf(self.owner.id, token.clone())),
+            _ => None,
+        });
+        let Some(stolen) = stolen else { return Ok(()) };
+        let mut client = visitor(&self.nobody, &self.spoken);
+        client.prove_by(vec![stolen]);
+        let told = ask(&mut client, self.place(row.whose), commands).await?;
+        let [_, as_stranger, ..] = row.expected;
+        match told {
+            Told::Answer(_) if as_stranger != YES => {
+                Err(format!("{}, an impostor, {:?}: a refusal is expected, found {told:?}", row.operation, row.whose))
+            }
+            Told::Answer(_) | Told::Refused(_) | Told::Unsayable => Ok(()),
+        }
     }
 
     async fn attempt_as_administrator(
