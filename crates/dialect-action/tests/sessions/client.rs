@@ -50,8 +50,11 @@ fn hears(client: &mut dyn Session, frame: &Frame) -> Vec<Line> {
     lines
 }
 
+/// The number of an ask, and what came of it.
+type Outcome = (u32, Result<Answer, Fault>);
+
 /// Who is answered, and how; and what is told.
-fn outcomes(lines: &[Line]) -> (Vec<(u32, Result<Answer, Fault>)>, Vec<EventKind>) {
+fn outcomes(lines: &[Line]) -> (Vec<Outcome>, Vec<EventKind>) {
     let mut replies = Vec::new();
     let mut events = Vec::new();
     for line in lines {
