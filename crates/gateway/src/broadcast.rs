@@ -1,8 +1,10 @@
 //! An event on its way to many connections, rendered at most once per dialect and variant.
 
+use crate::connection::message;
 use crate::metrics::DialectMetrics;
 use std::sync::{Arc, Mutex, PoisonError};
-use tolmach_dialect::{Dialect, Frame, Notice, Variant};
+use tokio_tungstenite::tungstenite::Message;
+use tolmach_dialect::{Dialect, Notice, Variant};
 
 /// An event on its way to many connections.
 pub(crate) struct Broadcast {
@@ -13,8 +15,8 @@ pub(crate) struct Broadcast {
 struct Rendered {
     dialect: &'static str,
     variant: Variant,
-    /// `None` where the dialect cannot say it.
-    frame: Option<Frame>,
+    /// As the socket takes it; `None` where the dialect cannot say it.
+    message: Option<Message>,
 }
 
 impl Broadcast {
@@ -31,20 +33,21 @@ impl Broadcast {
         self.notice.size()
     }
 
-    /// The frame that all connections of a dialect and variant share; rendered by the first one that asks.
-    pub(crate) fn frame(&self, dialect: &dyn Dialect, variant: Variant, metrics: &DialectMetrics) -> Option<Frame> {
+    /// The message whose bytes all connections of a dialect and variant share; rendered by the first one that asks.
+    pub(crate) fn message(&self, dialect: &dyn Dialect, variant: Variant, metrics: &DialectMetrics) -> Option<Message> {
         let id = dialect.manifest().id;
         // Held while rendering, so that a second one who asks waits instead of rendering again.
         let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = rendered.iter().find(|known| known.variant == variant && known.dialect == id) {
-            return known.frame.clone();
+            return known.message.clone();
         }
         metrics.renders.increment(1);
-        let frame = dialect
+        let message = dialect
             .render(&self.notice, variant)
             .inspect_err(|loss| tracing::debug!(%loss, "a notice was asked for that this dialect cannot say"))
-            .ok();
-        rendered.push(Rendered { dialect: id, variant, frame: frame.clone() });
-        frame
+            .ok()
+            .map(message);
+        rendered.push(Rendered { dialect: id, variant, message: message.clone() });
+        message
     }
 }

@@ -10,9 +10,10 @@ use governor::clock::{Clock as _, MonotonicClock};
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -129,8 +130,8 @@ impl Presence {
         self.heard.map(|principal| principal.identity.user)
     }
 
-    /// Turns a broadcast into frames; the close that it means, if it does.
-    fn hear(&mut self, broadcast: &Broadcast, frames: &mut Vec<Frame>) -> Option<Close> {
+    /// Turns a broadcast into messages; the close that it means, if it does.
+    fn hear(&mut self, broadcast: &Broadcast, messages: &mut Vec<Message>) -> Option<Close> {
         let notice = broadcast.notice();
         if let EventKind::SessionsEnded { user, session } = &notice.kind
             && self.bound.is_some_and(|bound| bound.identity.user == *user && (session.is_none() || bound.identity.session == *session))
@@ -139,11 +140,13 @@ impl Presence {
         }
         match self.session.delivery(notice) {
             Delivery::Skip => {}
-            Delivery::Shared(variant) => frames.extend(broadcast.frame(&*self.entry.dialect, variant, &self.entry.metrics)),
+            Delivery::Shared(variant) => messages.extend(broadcast.message(&*self.entry.dialect, variant, &self.entry.metrics)),
             Delivery::Private => {
-                if let Err(loss) = self.session.encode(self.gateway.engine.now(), &Line::Notice(notice.clone()), frames) {
+                let mut frames = Vec::new();
+                if let Err(loss) = self.session.encode(self.gateway.engine.now(), &Line::Notice(notice.clone()), &mut frames) {
                     tracing::debug!(%loss, "a notice was asked for that this session cannot say");
                 }
+                messages.extend(frames.into_iter().map(message));
             }
             Delivery::Close(close) => return Some(close),
         }
@@ -199,7 +202,9 @@ pub(crate) struct Connection<S> {
     busy: Option<Pin<Box<dyn Future<Output = Carried> + Send>>>,
     /// Asks that wait for it.
     waiting: VecDeque<Ask>,
-    frames: Vec<Frame>,
+    /// What is to be written next, as the socket takes it: a [`Frame`] has room for a whole HTTP request, and would be
+    /// moved about with it for each delivery.
+    messages: Vec<Message>,
     syntax_errors: u32,
 }
 
@@ -221,7 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             limiter: RateLimiter::direct_with_clock(quota, MonotonicClock),
             busy: None,
             waiting: VecDeque::new(),
-            frames: Vec::new(),
+            messages: Vec::new(),
             syntax_errors: 0,
         }
     }
@@ -231,7 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let metrics = &self.presence.entry.clone().metrics;
         metrics.connections.increment(1.0);
         metrics.connections_total.increment(1);
-        self.frames = greeting;
+        self.messages.extend(greeting.into_iter().map(message));
         let end = self.serve(heard).await;
         metrics.connections.decrement(1.0);
         if let End::Close(close, reason) = end {
@@ -295,7 +300,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 Wake::Taken(order) => {
                     for broadcast in taken.drain(..) {
-                        if let Some(close) = self.presence.hear(&broadcast, &mut self.frames) {
+                        if let Some(close) = self.presence.hear(&broadcast, &mut self.messages) {
                             self.write().await?;
                             return Err(End::Close(close, "ended"));
                         }
@@ -331,7 +336,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                             return Err(End::Gone);
                         }
                         if let Some(broadcast) = self.presence.expired().await
-                            && let Some(close) = self.presence.hear(&broadcast, &mut self.frames)
+                            && let Some(close) = self.presence.hear(&broadcast, &mut self.messages)
                         {
                             return Err(End::Close(close, "expired"));
                         }
@@ -345,7 +350,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     timer.as_mut().reset(paused_until.map_or(next_look, |pause| pause.min(next_look)));
                 }
             }
-            if !self.frames.is_empty() {
+            if !self.messages.is_empty() {
                 self.write().await?;
             }
         }
@@ -379,7 +384,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Err(violation) => {
                 entry.metrics.violated(violation.kind.name());
                 tracing::debug!(dialect = entry.id(), kind = violation.kind.name(), "a frame was refused");
-                self.frames.extend(violation.answer);
+                self.messages.extend(violation.answer.map(message));
                 if let Some(close) = violation.close {
                     self.write().await?;
                     return Err(End::Close(close, "violation"));
@@ -415,7 +420,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         {
             self.presence.bind(principal);
         }
-        self.presence.replied(reply, principal, authority, &mut self.frames).await;
+        let mut frames = Vec::new();
+        self.presence.replied(reply, principal, authority, &mut frames).await;
+        self.messages.extend(frames.into_iter().map(message));
     }
 
     fn ended(&self, order: Order) -> End {
@@ -426,23 +433,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Writes all frames with one flush. Ends the connection when too much piles up meanwhile, or the peer takes nothing.
+    /// Writes all messages with one flush. Ends the connection when too much piles up meanwhile, or the peer takes nothing.
     async fn write(&mut self) -> Result<(), End> {
         let metrics = &self.presence.entry.metrics;
-        metrics.frames_out.increment(self.frames.len() as u64);
-        metrics.bytes_out.increment(self.frames.iter().map(|frame| frame.payload().len() as u64).sum());
-        let (socket, frames) = (&mut self.socket, &mut self.frames);
-        let writing = async {
-            for frame in frames.drain(..) {
-                socket.feed(message(frame)).await?;
+        metrics.frames_out.increment(self.messages.len() as u64);
+        metrics.bytes_out.increment(self.messages.iter().map(|message| payload_size(message) as u64).sum());
+        let (socket, messages) = (&mut self.socket, &mut self.messages);
+        let written = {
+            let mut writing = pin!(async {
+                for message in messages.drain(..) {
+                    socket.feed(message).await?;
+                }
+                socket.flush().await
+            });
+            // Most of the time the socket takes everything at once, and no timer has to be set.
+            match poll_fn(|context| Poll::Ready(writing.as_mut().poll(context))).await {
+                Poll::Ready(written) => Some(written),
+                Poll::Pending => tokio::select! {
+                    biased;
+                    written = writing => Some(written),
+                    () = self.presence.listener.outbox.overflow() => None,
+                    () = sleep(self.presence.gateway.bounds.timeout) => None,
+                },
             }
-            socket.flush().await
         };
-        tokio::select! {
-            biased;
-            written = writing => Ok(written?),
-            () = self.presence.listener.outbox.overflow() => Err(self.ended(Order::SlowReader)),
-            () = sleep(self.presence.gateway.bounds.timeout) => Err(self.ended(Order::SlowReader)),
+        match written {
+            Some(written) => Ok(written?),
+            None => Err(self.ended(Order::SlowReader)),
         }
     }
 
@@ -453,7 +470,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 }
 
 /// A frame as the socket takes it. Text was made by a dialect from strings, so it is not checked again.
-fn message(frame: Frame) -> Message {
+pub(crate) fn message(frame: Frame) -> Message {
     let (payload, data) = match frame {
         Frame::Text(text) | Frame::Value(text) => (text, Data::Text),
         Frame::Binary(bytes) => (bytes, Data::Binary),
@@ -462,6 +479,14 @@ fn message(frame: Frame) -> Message {
         Frame::Response(response) => (response.into_body(), Data::Text),
     };
     Message::Frame(frame::Frame::message(payload, OpCode::Data(data), true))
+}
+
+/// The bytes of a message without its header.
+fn payload_size(message: &Message) -> usize {
+    match message {
+        Message::Frame(frame) => frame.payload().len(),
+        message => message.len(),
+    }
 }
 
 /// Sends the close frame and waits a little for the peer's own.
