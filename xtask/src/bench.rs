@@ -3,13 +3,12 @@
 //! The load generator measures one thing of one server a time (`crates/bench`); here the runs are put in turn, so that what
 //! the machine does meanwhile falls on both sides, and become a table.
 
-use cargo_metadata::MetadataCommand;
+use crate::process::{Project, output, run as run_to_end};
 use serde_json::Value;
 use std::error::Error;
 use std::fmt::{self, Display, Write as _};
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -18,7 +17,7 @@ const REPORT: &str = "BENCH.md";
 /// Rounds of a whole run.
 const ROUNDS: usize = 3;
 
-/// Measure what Tolmach costs beside the floor, and write BENCH.md.
+/// What to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Prove in seconds that it works: little of everything, once, without judging; BENCH.md stays as it is
@@ -32,39 +31,45 @@ pub(crate) struct Options {
     profile: String,
 }
 
+impl Options {
+    /// What CI runs: little of everything, built as the tests are.
+    pub(crate) fn for_ci() -> Self {
+        Self { short: true, only: None, profile: "dev".to_owned() }
+    }
+}
+
 /// Builds, measures, prints, and keeps a whole run.
-pub(crate) fn run(options: &Options) -> Outcome<()> {
+pub(crate) fn run(project: &Project, options: &Options) -> Result<(), String> {
+    measure_all(project, options).map_err(|error| error.to_string())
+}
+
+fn measure_all(project: &Project, options: &Options) -> Outcome<()> {
     let only = options.only.as_deref().unwrap_or_default();
     let rows: Vec<_> = ROWS.iter().filter(|row| row.name.contains(only)).collect();
     if rows.is_empty() {
         let names: Vec<_> = ROWS.iter().map(|row| row.name).collect();
         return Err(format!("no row is named like {only:?}; there are {}", names.join(", ")).into());
     }
-    let metadata = MetadataCommand::new().no_deps().exec()?;
-    build(&options.profile)?;
-    let load = metadata.target_directory.as_std_path().join(folder(&options.profile)).join("load");
+    let mut build = project.cargo();
+    run_to_end(build.args(["build", "--profile", &options.profile, "--package", "tolmach-gateway", "--package", "tolmach-bench"]))?;
+    let load = project.target().join(folder(&options.profile)).join("load");
     let rounds = if options.short { 1 } else { ROUNDS };
     let mut measured: Vec<Measured> = rows.iter().map(|row| Measured { row, rounds: Vec::new() }).collect();
     for round in 1..=rounds {
         for measured in &mut measured {
             let row = measured.row;
-            say(&mut std::io::stderr(), &format!("round {round} of {rounds}: {}", row.name))?;
-            let beside = measure(&load, row.beside, options.short)?;
-            measured.rounds.push(Round { beside, ours: measure(&load, row.ours, options.short)? });
+            eprintln!("round {round} of {rounds}: {}", row.name);
+            let beside = measure(project, &load, row.beside, options.short)?;
+            measured.rounds.push(Round { beside, ours: measure(project, &load, row.ours, options.short)? });
         }
     }
     let judge = !options.short;
     let report = table(&measured, judge)? + "\n" + &details(&measured)?;
-    say(&mut std::io::stdout(), &report)?;
+    writeln!(std::io::stdout(), "{}", report.trim_end())?;
     if judge && options.only.is_none() {
-        let path: PathBuf = metadata.workspace_root.as_std_path().join(REPORT);
-        std::fs::write(&path, document(&report, &Machine::look()?))?;
+        std::fs::write(project.root().join(REPORT), document(&report, &Machine::look()?))?;
     }
     Ok(())
-}
-
-fn say(stream: &mut impl Write, text: &str) -> std::io::Result<()> {
-    writeln!(stream, "{}", text.trim_end())
 }
 
 /// A row of the table: one figure of two runs of the load generator.
@@ -299,7 +304,7 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_unstable_by(f64::total_cmp);
     let upper = figures.len() / 2;
     match (figures.get(upper.wrapping_sub(1)), figures.get(upper)) {
-        (Some(below), Some(above)) if figures.len() % 2 == 0 => (below + above) / 2.0,
+        (Some(below), Some(above)) if figures.len().is_multiple_of(2) => (below + above) / 2.0,
         (_, Some(middle)) => *middle,
         (_, None) => f64::NAN,
     }
@@ -346,7 +351,8 @@ fn details(measured: &[Measured]) -> Outcome<String> {
         let last = measured.rounds.last().ok_or("a row was not measured")?;
         for (key, meaning) in DETAILS.iter().filter(|(key, _)| last.ours.get(key).is_some()) {
             let beside = last.beside.get(key).is_some();
-            let (ours, beside) = if beside { measured.medians(key).map(|(a, b)| (a, format!("{b:.0}")))? } else { (figure(&last.ours, key)?, "".into()) };
+            let (ours, beside) =
+                if beside { measured.medians(key).map(|(a, b)| (a, format!("{b:.0}")))? } else { (figure(&last.ours, key)?, "".into()) };
             writeln!(text, "| {} | {meaning} | {ours:.0} | {beside} |", measured.row.name)?;
         }
     }
@@ -400,13 +406,6 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
 }
 
-fn build(profile: &str) -> Outcome<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["build", "--profile", profile, "-p", "tolmach-gateway", "-p", "tolmach-bench"]);
-    if command.status()?.success() { Ok(()) } else { Err("the build failed".into()) }
-}
-
 /// The folder of a profile in the target folder.
 fn folder(profile: &str) -> &str {
     match profile {
@@ -416,13 +415,8 @@ fn folder(profile: &str) -> &str {
     }
 }
 
-fn measure(load: &Path, measurement: Measurement, short: bool) -> Outcome<Value> {
-    let arguments = measurement.arguments(short);
-    let output = Command::new(load).args(&arguments).stderr(Stdio::inherit()).output()?;
-    if !output.status.success() {
-        return Err(format!("`load {}` failed", arguments.join(" ")).into());
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
+fn measure(project: &Project, load: &Path, measurement: Measurement, short: bool) -> Outcome<Value> {
+    Ok(serde_json::from_str(&output(project.command(load).args(measurement.arguments(short)))?)?)
 }
 
 #[cfg(test)]

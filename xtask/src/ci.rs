@@ -1,5 +1,6 @@
 //! `cargo xtask ci`: every step in order, each with its name and time, until the first that fails.
 
+use crate::bench;
 use crate::process::{Project, flag, present, run as run_to_end};
 use crate::setup::{self, Python};
 use crate::tidy;
@@ -19,7 +20,7 @@ struct Step {
 }
 
 /// What CI runs, in this order.
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step { name: "format", run: format },
     Step { name: "tidy", run: tidy },
     Step { name: "lints", run: lints },
@@ -27,6 +28,7 @@ const STEPS: [Step; 7] = [
     Step { name: "tests", run: tests },
     Step { name: "documentation tests", run: documentation_tests },
     Step { name: "foreign clients", run: foreign_clients },
+    Step { name: "short bench", run: short_bench },
 ];
 
 /// One run of all steps.
@@ -136,6 +138,12 @@ fn foreign_clients(run: &mut Run<'_>) -> Outcome {
         run_to_end(command.arg(&client).env("TOLMACH_BIN", &gateway).env("TOLMACH_PYTHON", python))?;
         eprintln!("--- {:.1} s", begun.elapsed().as_secs_f64());
     }
+    Ok(Done::Whole)
+}
+
+/// Shows that the bench works; how fast anything is, is not judged here.
+fn short_bench(run: &mut Run<'_>) -> Outcome {
+    bench::run(run.project, &bench::Options::for_ci())?;
     Ok(Done::Whole)
 }
 

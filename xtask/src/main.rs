@@ -1,5 +1,6 @@
 //! What CI and people run: `cargo xtask <command>`.
 
+mod bench;
 mod ci;
 mod process;
 mod setup;
@@ -19,6 +20,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure what Tolmach costs beside the floor, and write BENCH.md.
+    Bench(bench::Options),
     /// Run everything that CI runs, and stop at the first failure.
     Ci,
     /// Install what the tests need beside Rust.
@@ -30,6 +33,7 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = Project::find().and_then(|project| match arguments.command {
+        Command::Bench(options) => bench::run(&project, &options),
         Command::Ci => ci::run(&project),
         Command::Setup => setup::run(&project).map(|_| ()),
         Command::Tidy => tidy::run(&project),
