@@ -225,6 +225,15 @@ fn an_ask_whose_room_cannot_be_joined_is_refused_once_and_its_room_joined_anew()
 }
 
 #[test]
+fn a_room_that_was_refused_is_not_taken_for_joined() {
+    let mut client = client(MEMBERS);
+    let frames = said(&mut *client, &Line::Ask(ask(7, get(1))));
+    let refused = refusal(&frames, 0, 403, "You cannot enter a room you are not a member of");
+    assert_eq!(outcomes(&hears(&mut *client, &refused)), (vec![(7, Err(Fault::NoSuchFlow))], vec![]));
+    assert_eq!(says(&mut *client, 8, send(1, "hello?")).len(), 2, "it is joined first");
+}
+
+#[test]
 fn whoever_was_put_out_joins_anew() {
     let mut client = client(MEMBERS);
     says(&mut *client, 7, get(1));

@@ -97,6 +97,20 @@ fn the_same_request_id_may_be_used_again_and_by_others() {
 }
 
 #[test]
+fn what_was_refused_or_lost_is_not_mixed_up_with_what_follows() {
+    let dialect = Action::default();
+    let mut ann = joined(&dialect, MEMBERS, 1);
+    // The first is refused, the event of the second is lost on its way.
+    let refused = ask(&mut *ann, PARTLY);
+    assert_eq!(said(&mut *ann, &reply(&refused.echo, Err(Fault::NoSuchMessage))).len(), 1);
+    ask(&mut *ann, &PARTLY.replace("mine", "lost"));
+    let third = ask(&mut *ann, CHANGES[2].0);
+    let (_, event) = outcome(1, &third.command);
+    let (frame, shared) = told(&dialect, &mut *ann, &caused(1, &third, event)).expect("whoever asked is told");
+    assert_eq!((text(&frame), shared), (CHANGES[2].1, true));
+}
+
+#[test]
 fn what_others_say_elsewhere_has_no_request_id() {
     let dialect = Action::default();
     let mut ann = joined(&dialect, MEMBERS, 1);
