@@ -8,5 +8,6 @@ pub(crate) fn all() -> Vec<Arc<dyn Dialect>> {
     vec![
         Arc::new(tolmach_dialect_mode::Mode), //
         Arc::new(tolmach_dialect_bearer::Bearer),
+        Arc::new(tolmach_dialect_action::Action::default()),
     ]
 }
