@@ -27,6 +27,11 @@ pub(crate) fn all() -> Vec<Spoken> {
     vec![
         Spoken { dialect: Arc::new(tolmach_dialect_mode::Mode), merged: &[] },
         Spoken { dialect: Arc::new(tolmach_dialect_bearer::Bearer), merged: &[] },
+        Spoken {
+            dialect: Arc::new(tolmach_dialect_action::Action::default()),
+            // Everything is asked in a joined room, which is what is refused first.
+            merged: &[("not_author", &["no_such_message"]), ("no_such_message", &["no_such_flow"])],
+        },
     ]
 }
 
