@@ -34,6 +34,8 @@ pub(crate) struct Server {
     rooms: Arc<Rooms>,
     /// The room that was joined.
     stay: Option<Stay>,
+    /// Up to which version of that room everything was over when it was joined.
+    entered: Version,
     /// How many changes were asked for.
     changes: u64,
     /// Changes that were asked for and not heard of yet, the oldest first.
@@ -104,6 +106,7 @@ impl Server {
             identity: None,
             rooms,
             stay: None,
+            entered: Version::default(),
             changes: 0,
             owed: VecDeque::new(),
             aside: None,
@@ -178,7 +181,7 @@ impl Server {
                 let mut frames = Vec::new();
                 if method == Method::LeaveRoom {
                     // Leaving needs nobody's leave: what follows must not be said in this room.
-                    frames = self.settle_all();
+                    frames = self.settle();
                     self.stay = None;
                 }
                 self.owed.retain(|owed| Some(owed.change) != change);
@@ -189,9 +192,9 @@ impl Server {
         Ok(match (method, answer) {
             (Method::List, Answer::Flows(flows)) => vec![lower::rooms(request_id, flows)],
             (Method::JoinRoom, Answer::Flow(overview)) => {
-                let mut frames = self.settle(overview.flow.id);
-                let stay = self.rooms.enter(overview.flow.id, Room::new(&overview.members));
-                self.stay = Some(stay);
+                let mut frames = self.settle();
+                self.stay = Some(self.rooms.enter(overview.flow.id, Room::new(&overview.members)));
+                self.entered = overview.flow.version;
                 frames.push(lower::room(method, request_id, overview));
                 frames
             }
@@ -203,7 +206,7 @@ impl Server {
             }
             (Method::LeaveRoom, Answer::User(_)) => {
                 let room = room.ok_or(Loss { dialect: ID, what: "leaving no room" })?;
-                let mut frames = self.settle_all();
+                let mut frames = self.settle();
                 self.stay = None;
                 frames.push(lower::left_room(request_id, room));
                 frames
@@ -228,13 +231,8 @@ impl Server {
         }
     }
 
-    /// Tells what is still owed, if another room is about to be joined.
-    fn settle(&mut self, next: FlowId) -> Vec<Frame> {
-        if self.room() == Some(next) { Vec::new() } else { self.settle_all() }
-    }
-
-    /// Tells what is still owed: the events of this room will not be heard any more.
-    fn settle_all(&mut self) -> Vec<Frame> {
+    /// Tells what is still owed: its events will not be heard any more, or be old news.
+    fn settle(&mut self) -> Vec<Frame> {
         let owed = std::mem::take(&mut self.owed);
         owed.iter().filter_map(|owed| self.tell(owed)).collect()
     }
@@ -246,6 +244,10 @@ impl Server {
 
     /// How what was changed in the room is told.
     fn change(&mut self, notice: &Notice) -> Delivery {
+        // Its event was late. A change without a version is one that another wire told.
+        if notice.versions().is_some_and(|(_, last)| last > Version::default() && last <= self.entered) {
+            return Delivery::Skip;
+        }
         let Some(place) = self.owed.iter().position(|owed| owed.is_told_by(notice, self.connection)) else {
             return Delivery::Shared(SHARED);
         };

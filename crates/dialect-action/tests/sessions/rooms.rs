@@ -146,7 +146,11 @@ fn only_the_joined_room_is_heard() {
 #[test]
 fn whoever_leaves_early_is_told_before() {
     for (request, expected) in CHANGES {
-        for goes in [r#"{"action":"leave_room","request_id":8}"#, r#"{"action":"join_room","room_pk":5,"request_id":8}"#] {
+        for goes in [
+            r#"{"action":"leave_room","request_id":8}"#,
+            r#"{"action":"join_room","room_pk":5,"request_id":8}"#,
+            r#"{"action":"join_room","room_pk":1,"request_id":8}"#,
+        ] {
             let dialect = Action::default();
             let mut ann = joined(&dialect, MEMBERS, 1);
             let change = ask(&mut *ann, request);
@@ -178,6 +182,25 @@ fn whoever_leaves_early_is_told_before() {
     said(&mut *ann, &reply(&partly.echo, Ok(answer)));
     told(&dialect, &mut *ann, &caused(1, &partly, event)).expect("whoever asked is told");
     assert_eq!(join(&mut *ann, 5, &[1, 3]).len(), 1, "what was heard is not told again");
+}
+
+#[test]
+fn what_was_over_before_a_room_was_joined_is_not_told() {
+    let dialect = Action::default();
+    let mut ann = joined(&dialect, MEMBERS, 1);
+    let change = ask(&mut *ann, CHANGES[0].0);
+    let (answer, event) = outcome(1, &change.command);
+    said(&mut *ann, &reply(&change.echo, Ok(answer)));
+    let mut room = crate::overview(1, &[1, 2]);
+    room.flow.version = Version(18);
+    let again = ask(&mut *ann, r#"{"action":"join_room","room_pk":1,"request_id":8}"#);
+    assert_eq!(said(&mut *ann, &reply(&again.echo, Ok(Answer::Flow(Box::new(room))))).len(), 2);
+    assert_eq!(told(&dialect, &mut *ann, &caused(1, &change, event)), None, "it was told with the answer to joining");
+    // A version of 0 is none: another wire told it.
+    for (version, hears) in [(17, false), (18, false), (19, true), (0, true)] {
+        let notice = notice(EventKind::Posted(Message { version: Version(version), ..message(18, 2, "hi") }));
+        assert_eq!(told(&dialect, &mut *ann, &notice).is_some(), hears, "version {version}");
+    }
 }
 
 #[test]
