@@ -233,7 +233,7 @@ pub(crate) fn answer(now: Timestamp, expected: &Expected, reply: Reply<'_>, own:
 /// between may come twice.
 pub(crate) fn history(flow: FlowId, kinds: Kinds, window: Window, messages: Vec<Message>) -> Answer {
     let mut seen = BTreeSet::new();
-    let mut messages: Vec<Message> = messages.into_iter().rev().filter(|message| seen.insert(message.id)).collect();
+    let mut messages: Vec<Message> = messages.into_iter().rev().filter(|message| seen.insert((message.id, message.posted_at))).collect();
     messages.reverse();
     messages.iter_mut().for_each(|message| message.flow_kind = kind_of(kinds));
     if let Window::Newest { limit, offset } = window {

@@ -162,7 +162,8 @@ pub(crate) fn reply<'a>(
         (Operation::Login, Answer::Granted(_)) => with_status(status::LOGIN_OK),
         (Operation::Signup, Answer::Granted(_)) => with_status(status::SIGNUP_OK),
         (Operation::CreateRoom, Answer::ChatOpened { flow, with, created: _ }) => {
-            let customer = with.as_ref().map(|with| &*with.login).or(asked.name.as_deref());
+            // As it was asked for: a client knows its request by it.
+            let customer = asked.name.as_deref().or(with.as_ref().map(|with| &*with.login));
             wire::Reply { id: Some(Ids::One(flow.get())), customer: customer.map(Cow::Borrowed), ..base() }
         }
         (Operation::SendMessage, Answer::Sent { message, repeated: _ }) => wire::Reply {
