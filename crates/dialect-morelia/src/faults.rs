@@ -39,23 +39,23 @@ impl Refusal {
     }
 }
 
-/// The fields that the engine and this wire call by different names: first the engine's name, then the wire's.
+/// The fields that the engine and this wire call by different names: first the engine's name, then the wire's, a JSON pointer.
 /// Of several engine's names for one, reading takes the first.
 const FIELDS: [(&str, &str); 14] = [
-    ("login", "user.login"),
-    ("identifier", "user.login"),
-    ("username", "user.username"),
-    ("password", "user.password"),
-    ("email", "user.email"),
-    ("bio", "user.bio"),
-    ("avatar", "user.avatar"),
-    ("token", "user.auth_id"),
-    ("flow", "flow.id"),
-    ("text", "message.text"),
-    ("content", "message"),
-    ("file", "message.file"),
-    ("key", "message.id"),
-    ("since", "time"),
+    ("login", "/data/user/login"),
+    ("identifier", "/data/user/login"),
+    ("username", "/data/user/username"),
+    ("password", "/data/user/password"),
+    ("email", "/data/user/email"),
+    ("bio", "/data/user/bio"),
+    ("avatar", "/data/user/avatar"),
+    ("token", "/data/user/auth_id"),
+    ("flow", "/data/flow/id"),
+    ("text", "/data/message/text"),
+    ("content", "/data/message"),
+    ("file", "/data/message/file"),
+    ("key", "/data/message/id"),
+    ("since", "/data/time"),
 ];
 
 /// A field that the wire has no name for.
@@ -199,10 +199,10 @@ mod tests {
     #[test]
     fn fields_are_named_in_the_words_of_the_wire() {
         for (field, detail) in [
-            ("login", "user.login: too long"),
-            ("identifier", "user.login: too long"),
-            ("flow", "flow.id: too long"),
-            ("text", "message.text: too long"),
+            ("login", "/data/user/login: too long"),
+            ("identifier", "/data/user/login: too long"),
+            ("flow", "/data/flow/id: too long"),
+            ("text", "/data/message/text: too long"),
             ("title", "title: too long"),
         ] {
             let refusal = lower(&Fault::invalid(field, "too long"));

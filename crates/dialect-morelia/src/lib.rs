@@ -11,7 +11,7 @@ mod wire;
 use std::sync::LazyLock;
 use tolmach_dialect::{
     Ask, Capabilities, Closes, DOC, Dialect, Door, Frame, Limits, Loss, Manifest, Notice, Opening, Recognition, Refusal, Session, Side,
-    Transport, Variant, json,
+    Transport, Variant,
 };
 use wire::Form;
 
@@ -51,9 +51,8 @@ impl Dialect for Morelia {
         let Some(Frame::Text(bytes) | Frame::Binary(bytes)) = opening.first else {
             return Recognition::No;
         };
-        match json::parse::<wire::Head>(bytes, opening.settings.depth) {
-            // serde would take an array for a struct without names.
-            Ok(head) if bytes.trim_ascii_start().first() == Some(&b'{') && head.is_ours() => Recognition::Certain(DOC),
+        match wire::read::<wire::Head>(bytes, opening.settings.depth) {
+            Ok(head) if head.is_ours() => Recognition::Certain(DOC),
             _ => Recognition::No,
         }
     }

@@ -37,19 +37,19 @@ pub(crate) fn ask(method: Method, request: &mut Value) -> Result<(Proof, Command
         | Method::UserInfo
         | Method::DeleteMessage
         | Method::EditedMessage => {
-            let id = UserId::new(integer("user.id", &user["id"])?).map_err(|_| expected("user.id", "an id"))?;
+            let id = UserId::new(integer("/data/user/id", &user["id"])?).map_err(|_| expected("/data/user/id", "an id"))?;
             // Who writes in another's name is refused before the proof is looked at: whose name it is tells nothing.
             let author = &message["from_user"]["id"];
-            if !author.is_null() && integer("message.from_user.id", author)? != id.get() {
-                return Err(Refusal::new(403, "message.from_user.id: only the author may write in this name"));
+            if !author.is_null() && integer("/data/message/from_user/id", author)? != id.get() {
+                return Err(Refusal::new(403, "/data/message/from_user/id: only the author may write in this name"));
             }
-            Proof::TokenOf(id, Secret::new(required("user.auth_id", &mut user, "auth_id")?))
+            Proof::TokenOf(id, Secret::new(required("/data/user/auth_id", &mut user, "auth_id")?))
         }
     };
     let command = match method {
         Method::RegisterUser => Command::Register(Box::new(Registration {
-            login: Some(required("user.login", &mut user, "login")?),
-            password: Secret::new(required("user.password", &mut user, "password")?),
+            login: Some(required("/data/user/login", &mut user, "login")?),
+            password: Secret::new(required("/data/user/password", &mut user, "password")?),
             username: text(&mut user, "username"),
             email: text(&mut user, "email"),
             phone: None,
@@ -60,28 +60,28 @@ pub(crate) fn ask(method: Method, request: &mut Value) -> Result<(Proof, Command
             grant: GrantKind::Token,
         })),
         Method::Authentication => Command::Login {
-            identifier: required("user.login", &mut user, "login")?,
-            password: Secret::new(required("user.password", &mut user, "password")?),
+            identifier: required("/data/user/login", &mut user, "login")?,
+            password: Secret::new(required("/data/user/password", &mut user, "password")?),
             grant: GrantKind::Token,
         },
         Method::DeleteUser => Command::DeleteAccount {
-            login: required("user.login", &mut user, "login")?,
-            password: Secret::new(required("user.password", &mut user, "password")?),
+            login: required("/data/user/login", &mut user, "login")?,
+            password: Secret::new(required("/data/user/password", &mut user, "password")?),
         },
         Method::GetUpdate => Command::GetChanges { since: since(&data)?, flow: flow(&data, &message)?, limit: MESSAGES_LIMIT },
         Method::AllMessages => Command::GetChanges { since: since(&data)?, flow: None, limit: MESSAGES_LIMIT },
         Method::AllFlow => Command::ListFlows { limit: None, offset: 0, members: false },
         Method::UserInfo => Command::GetUser { who: Who::Me },
         Method::SendMessage => {
-            let flow = flow(&data, &message)?.ok_or_else(|| expected("flow.id", "the flow to post to"))?;
-            let key = integer("message.id", &message["id"])?.to_string();
+            let flow = flow(&data, &message)?.ok_or_else(|| expected("/data/flow/id", "the flow to post to"))?;
+            let key = integer("/data/message/id", &message["id"])?.to_string();
             let content = content(&data, &mut message)?;
             Command::Send(Box::new(Draft { flow, kinds: Kinds::Any, content, key: Some(key) }))
         }
         Method::EditedMessage => Command::Edit {
             message: message_id(&message)?,
             flow: flow(&data, &message)?,
-            text: required("message.text", &mut message, "text")?,
+            text: required("/data/message/text", &mut message, "text")?,
         },
         Method::DeleteMessage => Command::Delete { messages: vec![message_id(&message)?], flow: flow(&data, &message)? },
     };
@@ -93,7 +93,7 @@ fn content(data: &Value, message: &mut Value) -> Result<Content, Refusal> {
     let reply_to = [&message["reply_to"], &data["reply_to"]].into_iter().find(|reply_to| !reply_to.is_null());
     let reply_to = match reply_to {
         None => None,
-        Some(id) => Some(MessageId::new(integer("message.reply_to", id)?).map_err(|_| expected("message.reply_to", "an id"))?),
+        Some(id) => Some(MessageId::new(integer("/data/message/reply_to", id)?).map_err(|_| expected("/data/message/reply_to", "an id"))?),
     };
     let mut file = take(message, "file");
     let attachment = |(name, kind): (&str, _)| some_text(&mut file, name).map(|data| Attachment { kind, data });
@@ -107,7 +107,7 @@ fn content(data: &Value, message: &mut Value) -> Result<Content, Refusal> {
 
 /// Where something is meant to be, if the request says: `flow` goes before `message.from_flow`.
 fn flow(data: &Value, message: &Value) -> Result<Option<FlowId>, Refusal> {
-    for (name, id) in [("flow.id", &data["flow"]["id"]), ("message.from_flow.id", &message["from_flow"]["id"])] {
+    for (name, id) in [("/data/flow/id", &data["flow"]["id"]), ("/data/message/from_flow/id", &message["from_flow"]["id"])] {
         if !id.is_null() {
             return FlowId::new(integer(name, id)?).map(Some).map_err(|_| expected(name, "an id"));
         }
@@ -116,11 +116,11 @@ fn flow(data: &Value, message: &Value) -> Result<Option<FlowId>, Refusal> {
 }
 
 fn message_id(message: &Value) -> Result<MessageId, Refusal> {
-    MessageId::new(integer("message.id", &message["id"])?).map_err(|_| expected("message.id", "an id"))
+    MessageId::new(integer("/data/message/id", &message["id"])?).map_err(|_| expected("/data/message/id", "an id"))
 }
 
 fn since(data: &Value) -> Result<Timestamp, Refusal> {
-    data["time"].as_f64().and_then(Timestamp::from_seconds).ok_or_else(|| expected("time", "seconds since the epoch"))
+    data["time"].as_f64().and_then(Timestamp::from_seconds).ok_or_else(|| expected("/data/time", "seconds since the epoch"))
 }
 
 /// To a JSON Schema `1.0` is an integer too.

@@ -34,7 +34,6 @@ impl<'a> Request<'a> {
         self.signed
     }
 
-
     /// The frame.
     pub(crate) fn frame(mut self, now: Timestamp, signature: Option<&Signature>, key: i64) -> wire::Request<'a> {
         if let Some((user, token)) = signature.filter(|_| self.signed) {
@@ -78,10 +77,9 @@ pub(crate) fn ask(ask: &Ask) -> Result<Request<'_>, Loss> {
             let data = wire::RequestData { time: Some(since.seconds()), flow: flow.map(flow_id), ..Default::default() };
             Request::new(Method::GetUpdate, true, data)
         }
-        Command::Send(draft) => Request {
-            wants_key: draft.key.is_none(),
-            ..Request::new(Method::SendMessage, true, send(draft).ok_or(loss.clone())?)
-        },
+        Command::Send(draft) => {
+            Request { wants_key: draft.key.is_none(), ..Request::new(Method::SendMessage, true, send(draft).ok_or(loss.clone())?) }
+        }
         // The reply says nothing: where the message is must be known from the request.
         Command::Edit { flow: None, .. } => return Err(loss),
         Command::Edit { message, flow, text } => {
@@ -197,9 +195,7 @@ pub(crate) fn reply<'a>(now: Timestamp, id: i64, asked: &'a Asked, reply: &'a Re
             Some(wire::Data { user: Some(wire::User { id: user.get(), login, ..Default::default() }), ..Default::default() })
         }
         (Method::UserInfo, Answer::User(user)) => Some(wire::Data { user: Some(record(asked, user)), ..timed }),
-        (Method::AllFlow, Answer::Flows(flows)) => {
-            Some(wire::Data { flow: overviews(asked, flows), user: signature(asked), ..timed })
-        }
+        (Method::AllFlow, Answer::Flows(flows)) => Some(wire::Data { flow: overviews(asked, flows), user: signature(asked), ..timed }),
         (Method::GetUpdate, Answer::Changes(changes)) => Some(wire::Data {
             time: Some(changes.until.seconds()),
             flow: overviews(asked, &changes.flows),

@@ -68,11 +68,8 @@ impl Server {
     }
 
     fn ask(&mut self, frame: &Frame) -> Result<Ask, Refused> {
-        let unnamed = |kind, detail: Cow<'static, str>| Refused {
-            kind,
-            echoed: Cow::Borrowed(UNUSABLE_TYPE),
-            refusal: Refusal::bad_request(detail),
-        };
+        let unnamed =
+            |kind, detail: Cow<'static, str>| Refused { kind, echoed: Cow::Borrowed(UNUSABLE_TYPE), refusal: Refusal::bad_request(detail) };
         let bytes = match frame {
             Frame::Text(bytes) => {
                 self.form = Form::Text;
@@ -86,6 +83,9 @@ impl Server {
                 return Err(unnamed(ViolationKind::FrameKind, "a text or binary frame is expected".into()));
             }
         };
+        if wire::is_crowded(bytes) {
+            return Err(unnamed(ViolationKind::Shape, format!("at most {} values are expected", wire::VALUES_LIMIT).into()));
+        }
         let mut request: Value = json::parse(bytes, self.settings.depth).map_err(|error| match error {
             JsonError::Syntax(_) => unnamed(ViolationKind::Syntax, "JSON is expected".into()),
             JsonError::Shape(_) => unnamed(ViolationKind::Shape, "a JSON object is expected".into()),
@@ -95,7 +95,7 @@ impl Server {
             return Err(unnamed(ViolationKind::Shape, "a JSON object is expected".into()));
         }
         let Some(named) = request.get("type").and_then(Value::as_str) else {
-            return Err(unnamed(ViolationKind::Shape, "type: a string is expected".into()));
+            return Err(unnamed(ViolationKind::Shape, "/type: a string is expected".into()));
         };
         let Some((method, kind)) = Method::from_type(named) else {
             let echoed = match named.chars().nth(ECHOED_TYPE) {
@@ -106,7 +106,7 @@ impl Server {
         };
         let refused = |refusal| Refused { kind: ViolationKind::Shape, echoed: Cow::Borrowed(kind), refusal };
         if !speaks_this_version(&request) {
-            return Err(refused(Refusal::bad_request("jsonapi.version: the versions served are: 1.0")));
+            return Err(refused(Refusal::bad_request("/jsonapi/version: the versions served are: 1.0")));
         }
         schema::check(method, &request).map_err(|reason| refused(Refusal::bad_request(reason)))?;
         let (proof, command) = lift::ask(method, &mut request).map_err(refused)?;
@@ -258,7 +258,7 @@ impl Session for Client {
         let (Frame::Text(bytes) | Frame::Binary(bytes)) = frame else {
             return Err(unanswered(ViolationKind::FrameKind));
         };
-        let reply: wire::Reply<'_> = json::parse(bytes, self.settings.depth).map_err(|error| match error {
+        let reply: wire::Reply<'_> = wire::read(bytes, self.settings.depth).map_err(|error| match error {
             JsonError::Syntax(_) => unanswered(ViolationKind::Syntax),
             JsonError::Shape(_) | JsonError::Depth(_) => unanswered(ViolationKind::Shape),
         })?;

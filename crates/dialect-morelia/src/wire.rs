@@ -4,10 +4,11 @@
 //! Nothing here knows what a field means.
 
 use bytes::Bytes;
-use serde::de::IgnoredAny;
+use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use tolmach_dialect::Frame;
+use tolmach_dialect::json::{self, JsonError};
 use tolmach_domain::{ConnectionId, FlowKind, ID_LIMIT};
 
 /// The version of the protocol that is served.
@@ -442,6 +443,37 @@ fn text_or_nothing<'de, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
     })
 }
 
+/// The most values of a request. Each takes some thirty times the memory of its one byte, and frames are large for the sake
+/// of their files alone.
+pub(crate) const VALUES_LIMIT: usize = 10_000;
+
+/// Whether a request has more values than any method needs. Cheap where there are not even that many commas.
+pub(crate) fn is_crowded(bytes: &[u8]) -> bool {
+    if bytes.iter().filter(|byte| **byte == b',').count() < VALUES_LIMIT {
+        return false;
+    }
+    let (mut commas, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b',' if !in_string => commas += 1,
+            _ => {}
+        }
+    }
+    commas >= VALUES_LIMIT
+}
+
+/// Reads a JSON object. An array is refused, although serde would take it for a struct without names.
+pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8], depth: usize) -> Result<T, JsonError> {
+    if bytes.trim_ascii_start().first() == Some(&b'{') {
+        return json::parse(bytes, depth);
+    }
+    json::parse::<IgnoredAny>(bytes, depth)?;
+    Err(JsonError::Shape(serde_json::Error::custom("an object is expected")))
+}
+
 /// Writes a frame.
 pub(crate) fn write<T: Serialize>(frame: &T) -> Bytes {
     serde_json::to_vec(frame).expect("a frame is a struct of strings and numbers, which JSON can always say").into()
@@ -488,6 +520,19 @@ mod tests {
         assert_eq!(ids.len(), 50 * 200);
         let edges = [0, u64::MAX, ID_LIMIT.unsigned_abs() - 1, ID_LIMIT.unsigned_abs()].map(id_of);
         assert!(ids.into_iter().chain(edges).all(|id| (1..ID_LIMIT).contains(&id)));
+    }
+
+    #[test]
+    fn values_are_counted_by_the_commas_outside_strings() {
+        let commas = ",".repeat(VALUES_LIMIT);
+        for (text, crowded) in [
+            (format!("[0{}]", ",0".repeat(VALUES_LIMIT)), true),
+            (format!("[0{}]", ",0".repeat(VALUES_LIMIT - 1)), false),
+            (format!("[\"{commas}\"]"), false),
+            (format!("[\"\\\"{commas}\"]"), false),
+        ] {
+            assert_eq!(is_crowded(text.as_bytes()), crowded);
+        }
     }
 
     #[test]

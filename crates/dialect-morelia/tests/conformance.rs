@@ -36,9 +36,15 @@ fn other_forms() -> Script {
     script(
         "other-forms",
         vec![
-            says("logs in by the document's own name", &json!({"type": "authentication", "data": {"user": login}, "jsonapi": {"version": 1}})),
+            says(
+                "logs in by the document's own name",
+                &json!({"type": "authentication", "data": {"user": login}, "jsonapi": {"version": 1}}),
+            ),
             says("reads every flow", &all_messages),
-            says("answers, the flow named in the message", &message(json!({"id": 7, "text": "Yes", "from_flow": {"id": 1, "type": "chat"}}))),
+            says(
+                "answers, the flow named in the message",
+                &message(json!({"id": 7, "text": "Yes", "from_flow": {"id": 1, "type": "chat"}})),
+            ),
             ScriptStep::Frame("speaks in binary", Frame::Binary(in_binary)),
             ScriptStep::Happening(EventKind::Posted(world::message(world::CHAT, 2))),
             deleted(&[12]),
