@@ -38,6 +38,7 @@ static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| Manifest {
     limits: Limits { frame: form::JSON_LIMIT, body: form::BODY_LIMIT },
     closes: Closes::default(),
     capabilities: Capabilities { pushes_posted: true, pushes_typing: true, ..Capabilities::default() },
+    push_by_default: true,
     documents: &[Document { path: "/openapi.json", media_type: "application/json", content: openapi::document }],
 });
 

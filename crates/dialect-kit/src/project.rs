@@ -160,15 +160,25 @@ pub(crate) struct Schemas {
 impl Schemas {
     fn read(folder: &Path, dialect: &str) -> Result<Self, String> {
         let mut documents = BTreeMap::new();
+        Self::collect(folder, "", &mut documents)?;
+        Self::compile(&documents, dialect)
+    }
+
+    /// Reads the schemas of a folder, and of its folders: one for each version where a protocol has versions.
+    fn collect(folder: &Path, prefix: &str, documents: &mut BTreeMap<String, Value>) -> Result<(), String> {
         let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         for entry in entries {
             let path = entry.map_err(|error| format!("{}: {error}", folder.display()))?.path();
-            let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| name.ends_with(".json")) else { continue };
-            let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-            let value: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-            documents.insert(name.to_owned(), value);
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            if prefix.is_empty() && path.is_dir() {
+                Self::collect(&path, &format!("{name}/"), documents)?;
+            } else if name.ends_with(".json") {
+                let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                let value: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+                documents.insert(format!("{prefix}{name}"), value);
+            }
         }
-        Self::compile(&documents, dialect)
+        Ok(())
     }
 
     /// Compiles schemas by file name; they refer to each other by relative `$ref`, and nothing is fetched.
@@ -183,7 +193,7 @@ impl Schemas {
             let direction = match name.trim_end_matches(".json").rsplit_once('.') {
                 Some((_, "request")) => Direction::Request,
                 Some((_, "reply" | "push")) => Direction::Answer,
-                _ if name == "definitions.json" => continue,
+                _ if name.rsplit('/').next() == Some("definitions.json") => continue,
                 _ => {
                     return Err(format!(
                         "schemas/{dialect}/{name}: a schema is named <name>.request.json, <name>.reply.json, <name>.push.json or definitions.json"

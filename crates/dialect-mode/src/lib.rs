@@ -29,6 +29,7 @@ static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| Manifest {
     limits: Limits::default(),
     closes: Closes::default(),
     capabilities: Capabilities { pushes_posted: true, ..Capabilities::default() },
+    push_by_default: true,
     documents: &[],
 });
 

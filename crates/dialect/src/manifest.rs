@@ -22,6 +22,8 @@ pub struct Manifest {
     pub closes: Closes,
     /// Whether it can say things that a generic test needs to know.
     pub capabilities: Capabilities,
+    /// Whether messages are pushed where the operator has not chosen: the default of [`crate::Settings::push`].
+    pub push_by_default: bool,
     /// Documents that the gateway serves beside its doors.
     pub documents: &'static [Document],
 }

@@ -1,6 +1,6 @@
 //! What every dialect consists of.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The rooms of a dialect's crate, and its conformance test.
 const ROOMS: [&str; 7] =
@@ -26,8 +26,8 @@ fn check_dialect(root: &Path, name: &str) -> Vec<String> {
         problems.push(format!("{file} is missing: every dialect has it"));
     }
     for (folder, kind) in [(format!("{protocol}/transcripts"), "txt"), (schemas, "json")] {
-        let any = std::fs::read_dir(root.join(&folder))
-            .is_ok_and(|entries| entries.flatten().any(|entry| entry.path().extension().is_some_and(|extension| extension == kind)));
+        let folders = std::iter::once(root.join(&folder)).chain(entries(&root.join(&folder)).filter(|path| path.is_dir()));
+        let any = folders.flat_map(|folder| entries(&folder)).any(|path| path.extension().is_some_and(|extension| extension == kind));
         if !any {
             problems.push(format!("{folder} has no *.{kind}: every dialect has some"));
         }
@@ -41,6 +41,11 @@ fn check_dialect(root: &Path, name: &str) -> Vec<String> {
         problems.push(format!("{home}/src/faults.rs:{number}: an arm for every other fault; each is expected to be named"));
     }
     problems
+}
+
+/// What a folder holds; nothing if there is none.
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 /// Lines that are no comments, with their numbers.

@@ -1,0 +1,54 @@
+//! Which first frames are this dialect's.
+
+use crate::opening;
+use bytes::Bytes;
+use tolmach_dialect::{Dialect, Frame, Opening, Recognition};
+use tolmach_dialect_morelia::Morelia;
+
+fn recognise(frame: Option<&Frame>) -> Recognition {
+    Morelia.recognise(&Opening { first: frame, ..opening() })
+}
+
+#[test]
+fn an_object_with_jsonapi_or_a_type_of_its_own_is_recognised() {
+    for text in [
+        r#"{"jsonapi":null}"#,
+        r#"{"type":"SND_MSG","jsonapi":{"version":1.0}}"#,
+        r#"{"type":3,"jsonapi":{}}"#,
+        r#"{"type":"auth"}"#,
+        r#"{"type":"authentication","data":{"mode":"x","action":"y"}}"#,
+        r#" {"data":null,"type":"get_update"}"#,
+    ] {
+        assert_eq!(recognise(Some(&Frame::text(text))), Recognition::Certain("doc"), "{text}");
+        assert_eq!(recognise(Some(&Frame::Binary(Bytes::from_static(text.as_bytes())))), Recognition::Certain("doc"), "{text}");
+    }
+}
+
+#[test]
+fn anything_else_is_not() {
+    let deep = format!(r#"{{"type":"auth","x":{}{}}}"#, "[".repeat(64), "]".repeat(64));
+    for text in [
+        r#"{"type":"auth","mode":"auth"}"#,
+        r#"{"type":"auth","mode":null}"#,
+        r#"{"jsonapi":{},"mode":"auth"}"#,
+        r#"{"type":"auth","action":"list"}"#,
+        r#"{"type":"SND_MSG"}"#,
+        r#"{"type":"AUTH"}"#,
+        r#"{"type":"error"}"#,
+        r#"{"type":0}"#,
+        r#"{"type":["auth"]}"#,
+        r#"{"type":null}"#,
+        r#"{"type":"auth","type":"auth"}"#,
+        r#"{"data":{"type":"auth"}}"#,
+        r#"["auth",{}]"#,
+        r#""auth""#,
+        r#"{'type': 'auth'}"#,
+        r#"{"type":"auth""#,
+        "",
+        &deep,
+    ] {
+        assert_eq!(recognise(Some(&Frame::text(text.to_owned()))), Recognition::No, "{text}");
+    }
+    assert_eq!(recognise(Some(&Frame::Value(Bytes::from_static(br#"{"type":"auth"}"#)))), Recognition::No);
+    assert_eq!(recognise(None), Recognition::No);
+}
