@@ -449,7 +449,7 @@ pub(crate) const VALUES_LIMIT: usize = 10_000;
 
 /// Whether a request has more values than any method needs. Cheap where there are not even that many commas.
 pub(crate) fn is_crowded(bytes: &[u8]) -> bool {
-    if bytes.iter().filter(|byte| **byte == b',').count() < VALUES_LIMIT {
+    if json::count(bytes, |byte| byte == b',') < VALUES_LIMIT {
         return false;
     }
     let (mut commas, mut in_string, mut escaped) = (0_usize, false, false);
