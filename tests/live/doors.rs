@@ -150,6 +150,14 @@ async fn a_disabled_dialect_is_served_nowhere() {
     let refusal = gateway.try_websocket("/mode", &[]).await.err();
     assert_eq!(refusal.map(|response| response.status.as_u16()), Some(404));
     assert_eq!(gateway.get("/mode").await.status, 404);
+    let mut socket = gateway.websocket("/").await;
+    let answer = socket.ask(&probe()).await;
+    assert_eq!(answer["error"], "unrecognised dialect", "{answer}");
+    let names: Vec<_> = answer["expected"].as_array().expect("a list").iter().map(|dialect| dialect["dialect"].clone()).collect();
+    assert!(!names.is_empty() && !names.contains(&"mode".into()), "{answer}");
+
+    let nobody = ["MODE", "SNDMSG", "MORELIA", "ACTION"].map(|id| (format!("DIALECTS__{id}__ENABLED"), "false"));
+    let gateway = Gateway::with(&nobody.each_ref().map(|(key, value)| (key.as_str(), *value))).await;
     let refusal = gateway.try_websocket("/", &[]).await.err();
     assert_eq!(refusal.map(|response| response.status.as_u16()), Some(404), "nobody is left to answer there");
     Bearer::register(&gateway, "ann").await;

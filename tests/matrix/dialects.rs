@@ -26,6 +26,8 @@ impl Spoken {
 pub(crate) fn all() -> Vec<Spoken> {
     vec![
         Spoken { dialect: Arc::new(tolmach_dialect_mode::Mode), merged: &[] },
+        Spoken { dialect: Arc::new(tolmach_dialect_sndmsg::SndMsg), merged: &[] },
+        Spoken { dialect: Arc::new(tolmach_dialect_morelia::Morelia), merged: &[] },
         Spoken { dialect: Arc::new(tolmach_dialect_bearer::Bearer), merged: &[] },
         Spoken {
             dialect: Arc::new(tolmach_dialect_action::Action::default()),

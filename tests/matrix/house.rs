@@ -76,5 +76,7 @@ fn tolmach(folder: &Path, arguments: &[&str]) -> Command {
         command.env_remove(name);
     }
     command.env("TOLMACH__HTTP__LISTEN", "127.0.0.1:0").env("TOLMACH__AUTH__BCRYPT_COST", "4");
+    // What a dialect can push is tried, also where it does not unless it is told to.
+    command.env("TOLMACH__DIALECTS__MORELIA__PUSH", "true");
     command
 }

@@ -34,6 +34,7 @@ static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| Manifest {
     limits: Limits::default(),
     closes: Closes::default(),
     capabilities: Capabilities { pushes_posted: true, pushes_edited: true, pushes_deleted: true, ..Capabilities::default() },
+    push_by_default: true,
     documents: &[],
 });
 

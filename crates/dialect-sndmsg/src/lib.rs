@@ -39,6 +39,7 @@ static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| Manifest {
         pushes_flows: true,
         ..Capabilities::default()
     },
+    push_by_default: true,
     documents: &[],
 });
 

@@ -236,7 +236,9 @@ pub(crate) struct Doors {
 #[serde(deny_unknown_fields)]
 pub(crate) struct DialectOptions {
     pub(crate) enabled: bool,
-    pub(crate) push: bool,
+    /// `None`: the dialect's own default.
+    #[serde(deserialize_with = "read::some_flag")]
+    pub(crate) push: Option<bool>,
     pub(crate) reveal_unknown_user: bool,
     /// `None`: what `[limits]` says, or else the dialect's own.
     #[serde(deserialize_with = "read::some_size")]
@@ -446,6 +448,15 @@ mod read {
 
     pub(super) fn size<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
         some_size(from)?.ok_or_else(|| D::Error::custom("a size larger than zero is expected"))
+    }
+
+    pub(super) fn some_flag<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
+        match Value::deserialize(from)? {
+            Value::Boolean(flag) => Ok(Some(flag)),
+            Value::String(text) if text.is_empty() => Ok(None),
+            Value::String(text) => text.parse().map(Some).map_err(|_| D::Error::custom("true or false is expected, or nothing")),
+            _ => Err(D::Error::custom("true or false is expected, or nothing")),
+        }
     }
 
     pub(super) fn some_size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<usize>, D::Error> {

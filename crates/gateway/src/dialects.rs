@@ -7,6 +7,8 @@ use tolmach_dialect::Dialect;
 pub(crate) fn all() -> Vec<Arc<dyn Dialect>> {
     vec![
         Arc::new(tolmach_dialect_mode::Mode), //
+        Arc::new(tolmach_dialect_sndmsg::SndMsg),
+        Arc::new(tolmach_dialect_morelia::Morelia),
         Arc::new(tolmach_dialect_bearer::Bearer),
         Arc::new(tolmach_dialect_action::Action::default()),
     ]

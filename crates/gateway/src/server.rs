@@ -122,7 +122,7 @@ fn entries(config: &Config) -> Vec<Arc<Entry>> {
         let limits = manifest.limits;
         let frame_limit = options.frame.or(config.limits.frame).unwrap_or(limits.frame);
         let settings = Settings {
-            push: options.push,
+            push: options.push.unwrap_or(manifest.push_by_default),
             reveal_unknown_user: options.reveal_unknown_user,
             depth: config.limits.depth,
             // Once a process: settings are handed about by value, and last as long as the gateway does.

@@ -44,7 +44,9 @@ async fn perform(transcript: Transcript) -> Result<String, Failure> {
     // The defaults, whatever surrounds this process; only hashing is as quick as it can be.
     let ids: Vec<_> = dialects.iter().map(|dialect| dialect.manifest().id).collect();
     let flags = vec![("demo", "http.listen", address.to_string()), ("demo", "auth.bcrypt_cost", "4".to_owned())];
-    let config = Config::load(Sources { flags, ..Sources::default() }, &ids)?;
+    let mut config = Config::load(Sources { flags, ..Sources::default() }, &ids)?;
+    // Everybody is to hear the others at once, also where clients of old would rather ask.
+    config.dialects.values_mut().for_each(|options| options.push = Some(true));
     // Of its own: nobody reads it, and it leaves the process's alone.
     let metrics = PrometheusBuilder::new().build_recorder().handle();
     let world = World::open(&config, folder.path()).await?;
