@@ -128,11 +128,13 @@ impl Talk {
             return Ok(());
         }
         let tells = dialects::named(self.heard).dialect.manifest().capabilities.pushes_posted;
-        let author = self.speaker.id;
+        // A wire names the author by id or by login, hardly ever by both.
+        let (author, login) = (self.speaker.id, self.speaker.login.clone());
         let live = self
             .told(tells, &words, |kind| {
                 matches!(kind, EventKind::Posted(message)
-                    if message.content.text == words && message.flow == place.flow && message.author.id == author)
+                    if message.content.text == words && message.flow == place.flow
+                        && (message.author.id == author || *message.author.login == *login))
             })
             .await?;
         let read = self.texts().await?.map(|texts| texts.contains(&words));
@@ -194,15 +196,18 @@ impl Talk {
         let mut commands = new_group(&title, &[self.listener.id]);
         commands.extend(chat_with(&self.listener));
         let client = self.speaker().await?;
-        let flow = match client.say_any(&commands).await.map_err(text)? {
-            Told::Answer(Answer::FlowCreated { flow, .. } | Answer::ChatOpened { flow, .. }) => flow,
+        let (flow, group) = match client.say_any(&commands).await.map_err(text)? {
+            Told::Answer(Answer::FlowCreated { flow, .. }) => (flow, true),
+            Told::Answer(Answer::ChatOpened { flow, .. }) => (flow, false),
             Told::Unsayable => {
                 self.passages.insert("a new conversation", Passage::Unsaid);
                 return Ok(());
             }
             told => return Err(client.trouble("making a flow", format!("{told:?}")).to_string()),
         };
-        let tells = dialects::named(self.heard).dialect.manifest().capabilities.pushes_flows;
+        let losses = project().deviations(self.heard).map_err(|problems| problems.join("; "))?;
+        // A wire that tells only a part of this event tells of chats.
+        let tells = dialects::named(self.heard).dialect.manifest().capabilities.pushes_flows && !(group && losses.weakens("flow_created"));
         let live = self.told(tells, &title, |kind| matches!(kind, EventKind::FlowCreated { flow: made, .. } if made.id == flow)).await?;
         let read = flows(self.listener().await?).await?.map(|flows| flows.contains(&flow));
         self.note("a new conversation", live, read)
