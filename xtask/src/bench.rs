@@ -326,8 +326,10 @@ fn table(measured: &[Measured], judge: bool) -> Outcome<String> {
             (true, true) => "met",
             (true, false) => "missed",
         };
+        // The clock of CPU time ticks every 10 ms, which little work does not reach.
+        let judged = if judged.is_finite() { format!("{judged:.2}{unit}") } else { "too little to tell".to_owned() };
         let (ours, beside) = (row.unit.write(ours), row.unit.write(beside));
-        writeln!(text, "| {} | {target} | {judged:.2}{unit} | {verdict} | {ours} | {beside} |", row.title)?;
+        writeln!(text, "| {} | {target} | {judged} | {verdict} | {ours} | {beside} |", row.title)?;
     }
     Ok(text)
 }
