@@ -1,11 +1,11 @@
 //! The frames of both directions: protocols/action/SPEC.md, section "Frames". Nothing here knows what a field means.
 
 use bytes::Bytes;
-use serde::de::{Error as _, IgnoredAny};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use tolmach_dialect::json::{self, JsonError};
+
+pub(crate) use tolmach_dialect::json::{Present, parse_object as read, write};
 
 /// What a frame is about: the values of `action`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,30 +197,6 @@ pub(crate) struct Head<'a> {
     pub(crate) jsonapi: Present,
 }
 
-/// Whether a key is there.
-#[derive(Default)]
-pub(crate) struct Present(pub(crate) bool);
-
-impl<'de> Deserialize<'de> for Present {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_| Present(true))
-    }
-}
-
-/// Reads a JSON object. An array is refused, although serde would take it for a struct without names.
-pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8], depth: usize) -> Result<T, JsonError> {
-    if bytes.trim_ascii_start().first() == Some(&b'{') {
-        return json::parse(bytes, depth);
-    }
-    json::parse::<IgnoredAny>(bytes, depth)?;
-    Err(JsonError::Shape(serde_json::Error::custom("an object is expected")))
-}
-
-/// Writes a frame.
-pub(crate) fn write<T: Serialize>(frame: &T) -> Bytes {
-    serde_json::to_vec(frame).expect("a frame is a struct of strings and numbers, which JSON can always say").into()
-}
-
 /// A request id that was kept as its JSON text; `null` where it is none.
 pub(crate) fn request_id(kept: Option<&Bytes>) -> &RawValue {
     kept.and_then(|text| serde_json::from_slice(text).ok()).unwrap_or(RawValue::NULL)
@@ -229,6 +205,7 @@ pub(crate) fn request_id(kept: Option<&Bytes>) -> &RawValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tolmach_dialect::json::JsonError;
 
     #[test]
     fn only_objects_are_read() {

@@ -4,12 +4,14 @@
 //! Nothing here knows what a field means.
 
 use bytes::Bytes;
-use serde::de::{Error as _, IgnoredAny};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use tolmach_dialect::Frame;
-use tolmach_dialect::json::{self, JsonError};
+use tolmach_dialect::json;
 use tolmach_domain::{ConnectionId, FlowKind, ID_LIMIT};
+
+pub(crate) use tolmach_dialect::json::{Present, parse_object as read, write};
 
 /// The version of the protocol that is served.
 pub(crate) const VERSION: f64 = 1.0;
@@ -419,16 +421,6 @@ impl<'de> Deserialize<'de> for Kinds {
     }
 }
 
-/// Whether a key is there.
-#[derive(Default)]
-struct Present(bool);
-
-impl<'de> Deserialize<'de> for Present {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_| Present(true))
-    }
-}
-
 /// `meta` is reserved: whatever else stands there is passed over.
 fn text_or_nothing<'de, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'a, str>>, D::Error> {
     #[derive(Deserialize)]
@@ -463,20 +455,6 @@ pub(crate) fn is_crowded(bytes: &[u8]) -> bool {
         }
     }
     commas >= VALUES_LIMIT
-}
-
-/// Reads a JSON object. An array is refused, although serde would take it for a struct without names.
-pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8], depth: usize) -> Result<T, JsonError> {
-    if bytes.trim_ascii_start().first() == Some(&b'{') {
-        return json::parse(bytes, depth);
-    }
-    json::parse::<IgnoredAny>(bytes, depth)?;
-    Err(JsonError::Shape(serde_json::Error::custom("an object is expected")))
-}
-
-/// Writes a frame.
-pub(crate) fn write<T: Serialize>(frame: &T) -> Bytes {
-    serde_json::to_vec(frame).expect("a frame is a struct of strings and numbers, which JSON can always say").into()
 }
 
 /// The `errors.id` of the frame with this number on a connection: never twice on one connection, and in practice never

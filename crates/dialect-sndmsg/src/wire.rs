@@ -3,12 +3,11 @@
 //! Requests and replies are one struct each, because every operation draws its fields from the same short list and keeps
 //! them in the same order. Nothing here knows what a field means. The misspellings are the document's.
 
-use bytes::Bytes;
-use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use tolmach_dialect::json::{self, JsonError};
+
+pub(crate) use tolmach_dialect::json::{Present, parse_object as read, write};
 
 /// What a frame is about: the values of `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -274,33 +273,10 @@ pub(crate) struct Head {
     pub(crate) action: Present,
 }
 
-/// Whether a key is there.
-#[derive(Default)]
-pub(crate) struct Present(pub(crate) bool);
-
-impl<'de> Deserialize<'de> for Present {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_| Present(true))
-    }
-}
-
-/// Reads a JSON object. An array is refused, although serde would take it for a struct without names.
-pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8], depth: usize) -> Result<T, JsonError> {
-    if bytes.trim_ascii_start().first() == Some(&b'{') {
-        return json::parse(bytes, depth);
-    }
-    json::parse::<IgnoredAny>(bytes, depth)?;
-    Err(JsonError::Shape(serde_json::Error::custom("an object is expected")))
-}
-
-/// Writes a frame.
-pub(crate) fn write<T: Serialize>(frame: &T) -> Bytes {
-    serde_json::to_vec(frame).expect("a frame is a struct of strings and numbers, which JSON can always say").into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tolmach_dialect::json::JsonError;
 
     #[test]
     fn a_number_is_an_integer_without_fraction_or_exponent() {

@@ -100,7 +100,9 @@ impl Target {
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 .busy_timeout(BUSY_TIMEOUT)
-                .statement_cache_capacity(STATEMENT_CACHE);
+                .statement_cache_capacity(STATEMENT_CACHE)
+                // Savepoints and statements over many rows would make a file each.
+                .pragma("temp_store", "MEMORY");
             match usage {
                 Use::Write => options,
                 Use::Read { .. } => options.pragma("query_only", "ON"),
