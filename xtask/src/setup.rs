@@ -1,4 +1,5 @@
-//! `cargo xtask setup`: what the tests need beside Rust, installed under the target folder.
+//! `cargo xtask setup`: what the tests need beside Rust. Python's packages go under the target folder, those of npm beside the
+//! client that imports them.
 
 use crate::process::{Project, flag, present, run as run_to_end};
 use std::path::PathBuf;
@@ -13,6 +14,11 @@ pub(crate) enum Python {
 
 /// Installs what is missing. In CI what cannot be installed is a failure, elsewhere it is named.
 pub(crate) fn run(project: &Project) -> Result<Python, String> {
+    match install_node(project) {
+        Err(problem) if flag("CI") => return Err(format!("setup: {problem}")),
+        Err(problem) => eprintln!("skipped: npm packages for the tests: {problem}"),
+        Ok(()) => {}
+    }
     match install(project) {
         Ok(interpreter) => Ok(Python::Ready(interpreter)),
         Err(problem) if flag("CI") => Err(format!("setup: {problem}")),
@@ -43,4 +49,29 @@ fn install(project: &Project) -> Result<PathBuf, String> {
     // Written last, so that half an installation is made again.
     std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
     Ok(interpreter)
+}
+
+/// `tests/live/dcrf.sh` looks for the stamp, and without it skips by name or, in CI, fails.
+fn install_node(project: &Project) -> Result<(), String> {
+    let folder = project.root().join("tests/live/node");
+    let (lock, stamp) = (folder.join("package-lock.json"), folder.join("node_modules/.installed.json"));
+    let wanted = std::fs::read_to_string(&lock).map_err(|error| format!("{}: {error}", lock.display()))?;
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    for program in ["node", "npm"] {
+        if !present(project.command(program).arg("--version")) {
+            return Err(format!("{program} cannot be started"));
+        }
+    }
+    run_to_end(project.command("npm").current_dir(&folder).args([
+        "ci",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel",
+        "error",
+    ]))?;
+    // Written last; `npm ci` begins by removing the folder that it lies in.
+    std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
 }
