@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The example clients as a newcomer would run them, one conversation over both dialects. Starts a gateway of its own."""
+"""The example clients as a newcomer would run them, one conversation over all dialects. Starts a gateway of its own."""
 
 import os
 import subprocess
@@ -14,9 +14,17 @@ EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", 
 
 def client(dialect, name, *arguments):
     """The lines that a client prints."""
-    url = {"mode": URL.replace("http", "ws", 1) + "/mode", "bearer": URL}[dialect]
-    script = os.path.join(EXAMPLES, f"{dialect}_client.py")
-    command = [sys.executable, script, "--url", url, "--name", name, "--password", "secret", *arguments]
+    url = URL if dialect == "bearer" else f"{URL.replace('http', 'ws', 1)}/{'ws/chat/' if dialect == 'action' else dialect}"
+    who = ["--token", token(name)] if dialect == "action" else ["--name", name, "--password", "secret"]
+    return lines(sys.executable, os.path.join(EXAMPLES, f"{dialect}_client.py"), "--url", url, *who, *arguments)
+
+
+def token(name):
+    [found] = lines(os.environ["TOLMACH_BIN"], "token", name)
+    return found
+
+
+def lines(*command):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=60).stdout.splitlines()
 
 
@@ -35,6 +43,13 @@ def main():
     check(client("mode", "ann"), chat)
     check(client("bearer", "bob", "--chat-with", number), [bob, said, "  ann: Hello from mode"])
     check(client("bearer", "ann"), [ann, "Bob (private)"])
+    check(client("sndmsg", "ann", "--say", "Hello from sndmsg"), ["bob", *chat[1:], "  ann: Hello from sndmsg"])
+    flow = client("morelia", "bob", "--say", "Hello from morelia")
+    check(flow, ["ann (chat)", *chat[1:], "  ann: Hello from sndmsg", "  bob: Hello from morelia"])
+    room = client("action", "ann", "--say", "Hello from action")
+    check(room, [room[0], "  Bob: Hello from morelia", "  ann: Hello from action"])
+    check(client("sndmsg", "carl", "--chat-with", "ann", "--say", "Hi"), ["ann", "  carl: Hi"])
+    check(client("morelia", "carl"), ["ann (chat)", "  carl: Hi"])
     print("the examples understand each other")
 
 
