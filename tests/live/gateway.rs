@@ -82,7 +82,7 @@ async fn a_peer_that_does_not_read_its_response_is_not_waited_for() {
     let path = format!("/api/v1/group/{}/photo", made["group"]["id"]);
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", ann.access);
     gateway.get("/healthz").await;
-    let before = gateway.open_files();
+    let before = gateway.open_sockets();
     let mut peers = Vec::new();
     for _ in 0..PEERS {
         let socket = TcpSocket::new_v4().expect("there are sockets");
@@ -93,7 +93,7 @@ async fn a_peer_that_does_not_read_its_response_is_not_waited_for() {
         assert_eq!(first, b'H');
         peers.push(peer);
     }
-    eventually("the end of all who do not read", async || (gateway.open_files() <= before).then_some(())).await;
+    eventually("the end of all who do not read", async || (gateway.open_sockets() <= before).then_some(())).await;
     for mut peer in peers {
         assert!(hear_to_the_end(&mut peer).await.len() < picture.len(), "it was not sent whole");
     }

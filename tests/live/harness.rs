@@ -124,10 +124,15 @@ impl Gateway {
         pages.trim().trim_end_matches(" kB").parse::<usize>().expect("it is a number") * 1024
     }
 
-    /// How many files and sockets it has open.
-    pub(crate) fn open_files(&self) -> usize {
+    /// How many sockets it has open.
+    pub(crate) fn open_sockets(&self) -> usize {
         let process = self.child.id().expect("it was not waited for");
-        std::fs::read_dir(format!("/proc/{process}/fd")).expect("the process lives").count()
+        let files = std::fs::read_dir(format!("/proc/{process}/fd")).expect("the process lives");
+        // Others come and go: the store opens its database once more for each that reads at once.
+        let is_socket = |file: &std::fs::DirEntry| {
+            std::fs::read_link(file.path()).is_ok_and(|target| target.as_os_str().as_encoded_bytes().starts_with(b"socket:"))
+        };
+        files.flatten().filter(is_socket).count()
     }
 
     /// The sum of a metric over all its series whose labels contain `labels`.
