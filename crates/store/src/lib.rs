@@ -1,8 +1,8 @@
-//! The durable store: sea-orm on SQLite.
+//! The durable store: sea-orm on SQLite or PostgreSQL.
 //!
 //! One task writes. It drains the queue of changes into one transaction, commits, publishes the events, and answers: so an
-//! acknowledged change is committed, and many writers share the cost of one. Other processes may write the same file; versions,
-//! ids and moments come from the database inside the transaction, never from memory.
+//! acknowledged change is committed, and many writers share the cost of one. Other processes may write the same database, one of
+//! them at a time; versions, ids and moments come from it inside the transaction, never from memory.
 //!
 //! # When a call times out
 //!
@@ -92,12 +92,7 @@ struct Counters {
 /// Brings a database up to date and returns the names of the migrations that were applied. Safe beside a running gateway and
 /// beside another migration.
 pub async fn migrate(url: &str) -> Result<Vec<String>, StoreError> {
-    let target = Target::parse(url)?;
-    target.prepare().await?;
-    let database = target.connect(Use::Write).await?;
-    let applied = connect::migrate(&database).await;
-    database.close().await.map_err(refuse)?;
-    applied
+    connect::migrate(&Target::parse(url)?, Options::default().timeout).await
 }
 
 /// A [`Store`] in a SQL database.
@@ -121,16 +116,16 @@ const ROOM_UNIT: usize = 1024;
 const JOB_SIZE: usize = 512;
 
 impl SqlStore {
-    /// Opens the database that a URL names (`sqlite://path?mode=rwc` makes the file and its folder), brings it up to date and
-    /// starts writing. Events go to `bus`. An unknown scheme is [`StoreError::Failed`] and names what is served.
+    /// Opens the database that a URL names (`sqlite://path?mode=rwc` makes the file and its folder,
+    /// `postgres://user:password@host/database` names what is there already), brings it up to date and starts writing. Events go
+    /// to `bus`. An unknown scheme is [`StoreError::Failed`] and names what is served.
     pub async fn open(url: &str, bus: Arc<dyn Bus>, options: Options) -> Result<Arc<Self>, StoreError> {
         let target = Target::parse(url)?;
-        target.prepare().await?;
-        let database = target.connect(Use::Write).await?;
-        for name in connect::migrate(&database).await? {
+        for name in connect::migrate(&target, options.timeout).await? {
             tracing::info!(name, "a migration was applied");
         }
-        let readers = target.connect(Use::Read { connections: options.read_connections }).await?;
+        let database = target.connect(Use::Write, options.timeout).await?;
+        let readers = target.connect(Use::Read { connections: options.read_connections }, options.timeout).await?;
         let (sender, receiver) = mpsc::channel(options.queue_jobs.max(1));
         let counters = Arc::new(Counters::default());
         let writer = Writer::new(target, database, receiver, bus, options.clone(), counters.clone());
@@ -222,9 +217,7 @@ impl Store for SqlStore {
         {
             tracing::error!(%error, "the writer did not end in order");
         }
-        if let Err(error) = self.readers.close_by_ref().await {
-            tracing::warn!(%error, "the readers did not close in order");
-        }
+        connect::close(self.readers.clone()).await;
     }
 
     async fn create_user(&self, user: NewUser, now: Timestamp) -> Result<User, StoreError> {
