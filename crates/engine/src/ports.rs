@@ -41,6 +41,8 @@ pub struct TokenHash(pub [u8; 32]);
 /// - Deleted users are found by id only; deleted flows and their messages are not found at all.
 /// - Logins and e-mail addresses are compared without regard to case, over all of Unicode.
 /// - Nothing is changed by a method that returns an error.
+/// - No text has the character NUL, which PostgreSQL cannot keep: a message with it is [`Fault::Invalid`] and disturbs no other,
+///   and nothing is found by it. Of other texts the engine sees to it.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Whether it can answer now.

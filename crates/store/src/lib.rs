@@ -40,6 +40,7 @@ use tolmach_engine::ports::{
     Account, AccountKey, Bus, DeleteMessages, Deleted, EditMessage, NewFlow, NewMessage, NewSession, NewUser, OverviewQuery, Rotation,
     Session, Store, StoreError, TokenHash, UserChange,
 };
+use tolmach_engine::{check_message, check_storable};
 
 /// How a store goes about its work.
 #[derive(Debug, Clone)]
@@ -160,7 +161,7 @@ impl SqlStore {
             jobs.send(Job { work, size, room }).await.map_err(|_| closed())?;
             // The sender goes, or closing would wait for the answer and the answer for nothing.
             drop(jobs);
-            answered.await.map_err(|_| StoreError::Unavailable("the writer is gone".into()))?
+            answered.await.map_err(|_| StoreError::Unavailable("the transaction was given up, or the writer is gone".into()))?
         })
         .await
     }
@@ -354,11 +355,13 @@ impl Store for SqlStore {
     }
 
     async fn post(&self, message: NewMessage, now: Timestamp) -> Result<(Message, bool), StoreError> {
+        check_message(&message)?;
         let size = message.content.size() + JOB_SIZE;
         self.submit(size, |answer| Work::Post(Box::new(Post { message, now, answer }))).await
     }
 
     async fn edit(&self, edit: EditMessage, now: Timestamp) -> Result<Message, StoreError> {
+        check_storable("text", &edit.text)?;
         self.write(edit.text.len(), move |batch| Box::pin(batch.edit(edit, now))).await
     }
 

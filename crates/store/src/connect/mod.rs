@@ -15,7 +15,8 @@ use tolmach_engine::ports::StoreError;
 const STATEMENT_CACHE: usize = 256;
 
 /// What is said of a URL that names neither database.
-const SERVED: &str = "served are sqlite, as in sqlite://data/tolmach.db?mode=rwc, and postgres, as in postgres://user:password@host/database";
+const SERVED: &str =
+    "served are sqlite, as in sqlite://data/tolmach.db?mode=rwc, and postgres, as in postgres://user:password@host/database";
 
 /// How a connection is used.
 #[derive(Debug, Clone, Copy)]

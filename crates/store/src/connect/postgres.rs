@@ -132,7 +132,8 @@ impl Server {
         let refused = |error| refuse(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
         let pool = pool.connect_with(options).await.map_err(refused)?;
         if matches!(usage, Use::Maintain) {
-            let encoding: String = sqlx::query_scalar("SELECT current_setting('server_encoding')").fetch_one(&pool).await.map_err(refused)?;
+            let encoding: String =
+                sqlx::query_scalar("SELECT current_setting('server_encoding')").fetch_one(&pool).await.map_err(refused)?;
             if encoding != "UTF8" {
                 pool.close().await;
                 let text = format!("the database's encoding is {encoding}; UTF8 is needed, as in CREATE DATABASE … ENCODING 'UTF8'");
