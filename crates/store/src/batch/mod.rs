@@ -10,6 +10,7 @@ pub(crate) use messages::Posted;
 use crate::connect::begin_write;
 use crate::entities::moment;
 use crate::error::{corrupt, refuse};
+use crate::journal;
 use crate::sql;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, Set, Unchanged};
 use std::collections::BTreeSet;
@@ -81,6 +82,7 @@ impl Batch {
     }
 
     pub(crate) async fn commit(self) -> Result<Committed, StoreError> {
+        journal::write(&self.transaction, &self.events).await?;
         if self.moment != self.known_moment {
             let row = moment::ActiveModel { id: Unchanged(THE_MOMENT), last: Set(self.moment.micros()) };
             row.update(&self.transaction).await.map_err(refuse)?;
@@ -101,8 +103,13 @@ impl Batch {
         self.moment
     }
 
+    /// What changes no message takes a moment of its own.
     fn publish(&mut self, at: Timestamp, origin: Option<Origin>, kind: EventKind) {
-        self.events.push(Arc::new(Event { at, origin, kind }));
+        let moment = match &kind {
+            EventKind::Posted(message) | EventKind::Edited(message) => message.changed_at,
+            _ => self.next_moment(at),
+        };
+        self.events.push(Arc::new(Event { at, moment: Some(moment), origin, kind }));
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tolmach_domain::{Flow, Message, MessageId, User, Version, Window};
 use tolmach_engine::memory::MemoryBus;
-use tolmach_engine::ports::{Bus, Store, StoreError};
+use tolmach_engine::ports::{Bus, Signal, Store, StoreError};
 use tolmach_servers::{Durability, Postgres};
 use tolmach_store::{Options, SqlStore, migrate};
 
@@ -123,8 +123,9 @@ async fn nodes_on_one_database_write_to_one_flow_in_one_order() {
     let mut versions = Vec::new();
     for mut heard in heard {
         let mut last = Version(0);
-        while let Some(event) = heard.next().await {
-            if let Some((first, _)) = event.versions() {
+        while let Some(signal) = heard.next().await {
+            let Signal::Events(events) = signal else { panic!("nothing is lost within a process") };
+            for (first, _) in events.iter().filter_map(|event| event.versions()) {
                 assert!(first > last);
                 last = first;
                 versions.push(first.0);

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tolmach_domain::{Fault, Kinds, Version, Window};
 use tolmach_engine::memory::MemoryBus;
-use tolmach_engine::ports::{Bus, Store, StoreError};
+use tolmach_engine::ports::{Bus, Signal, Store, StoreError};
 use tolmach_store::{Options, SqlStore, migrate};
 
 struct File {
@@ -181,7 +181,8 @@ async fn a_file_held_by_another_program_is_unavailable_and_the_writer_goes_on_af
     other.close().await.unwrap();
     let after = post(&store, &flow, &anna, "after".into()).await.unwrap();
     assert_eq!(after.version, Version(2));
-    assert_eq!(events[0].next().await.unwrap().versions(), Some((Version(2), Version(2))));
+    let Some(Signal::Events(events)) = events[0].next().await else { panic!("the bus is alive") };
+    assert_eq!(events[0].versions(), Some((Version(2), Version(2))));
     assert_eq!(store.stats().failures, 1);
     store.close().await;
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tolmach_domain::{Content, Event, Flow, FlowKind, Kinds, Message, Timestamp, User};
 use tolmach_engine::memory::MemoryBus;
-use tolmach_engine::ports::{Bus, NewFlow, NewMessage, NewUser, Store, StoreError, Subscription};
+use tolmach_engine::ports::{Bus, NewFlow, NewMessage, NewUser, Store, StoreError, Subscription, Topic};
 use tolmach_store::SqlStore;
 
 /// A bus that lets nothing through until it is told.
@@ -16,10 +16,21 @@ pub(crate) struct Gate {
 
 #[async_trait]
 impl Bus for Gate {
-    async fn publish(&self, event: Arc<Event>) {
-        self.open.acquire().await.expect("the gate is never closed").forget();
-        self.bus.publish(event).await;
+    async fn publish(&self, events: &[Arc<Event>]) {
+        let permits = u32::try_from(events.len()).expect("there are few");
+        self.open.acquire_many(permits).await.expect("the gate is never closed").forget();
+        self.bus.publish(events).await;
     }
+
+    fn listen(&self, _: &[Topic]) {}
+
+    fn ignore(&self, _: &[Topic]) {}
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    async fn close(&self) {}
 
     fn subscribe(&self, shards: usize) -> Vec<Box<dyn Subscription>> {
         self.bus.subscribe(shards)
