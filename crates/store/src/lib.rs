@@ -12,6 +12,7 @@
 
 mod batch;
 mod connect;
+mod copy;
 mod entities;
 mod error;
 mod journal;
@@ -22,6 +23,8 @@ mod read;
 mod rows;
 mod sql;
 mod writer;
+
+pub use copy::{CopiedTable, CopyError, Progress, copy};
 
 use crate::batch::Batch;
 use crate::connect::{Target, Use};
@@ -127,6 +130,7 @@ impl SqlStore {
             tracing::info!(name, "a migration was applied");
         }
         let database = target.connect(Use::Write, options.timeout).await?;
+        batch::last_moment(&database).await?;
         let readers = target.connect(Use::Read { connections: options.read_connections }, options.timeout).await?;
         let (sender, receiver) = mpsc::channel(options.queue_jobs.max(1));
         let counters = Arc::new(Counters::default());
