@@ -100,6 +100,16 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, StoreError> {
     connect::migrate(&Target::parse(url)?, Options::default().timeout).await
 }
 
+/// Says in words what a URL names, without secrets, and tries whether a server is there and its database fits. Nothing is made or
+/// changed.
+pub async fn examine(url: &str) -> Result<String, StoreError> {
+    let target = Target::parse(url)?;
+    if let Target::Postgres(_) = target {
+        connect::close(target.connect(Use::Maintain, Options::default().timeout).await?).await;
+    }
+    Ok(target.describe())
+}
+
 /// A [`Store`] in a SQL database.
 pub struct SqlStore {
     readers: DatabaseConnection,
