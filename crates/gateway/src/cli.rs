@@ -71,7 +71,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "URL", env = "TOLMACH_COPY_TO", hide_env_values = true)]
         to: String,
     },
-    /// Make, change and list accounts
+    /// Make, change, delete and list accounts
     #[command(subcommand)]
     User(User),
     /// Print an access token of an account
@@ -118,6 +118,11 @@ pub(crate) enum User {
         /// A contact address
         #[arg(long, value_name = "ADDRESS")]
         email: Option<String>,
+    },
+    /// Delete an account: its sessions end, its messages stay, its login is never given to anybody else
+    Delete {
+        /// Its login or e-mail address
+        login: String,
     },
     /// List all accounts
     List,

@@ -35,7 +35,9 @@ async fn examine(config: &Config, data: &Path) -> Result<String, Failure> {
     if config.dialects.values().all(|options| !options.enabled) {
         wrong.push("every dialect is disabled: nothing would be served".into());
     }
-    let (Some(store), Some(mail), Some(keys), []) = (store, mail, keys, wrong.as_slice()) else { return Err(Failure::Configuration(wrong.join("\n"))) };
+    let (Some(store), Some(mail), Some(keys), []) = (store, mail, keys, wrong.as_slice()) else {
+        return Err(Failure::Configuration(wrong.join("\n")));
+    };
     let mut text = String::new();
     for (name, value) in [
         ("address", format!("{}, known to others as {}", config.http.listen, config.public_url())),
