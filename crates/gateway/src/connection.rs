@@ -10,6 +10,7 @@ use governor::clock::{Clock as _, MonotonicClock};
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -243,11 +244,12 @@ enum Wake {
     Tick,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub(crate) fn new(socket: WebSocketStream<S>, presence: Presence) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
+    /// In a box, since the task would hold it twice.
+    pub(crate) fn new(socket: WebSocketStream<S>, presence: Presence) -> Box<Self> {
         let bounds = presence.gateway.bounds;
         let quota = Quota::per_second(bounds.rate).allow_burst(bounds.burst);
-        Self {
+        Box::new(Self {
             socket,
             presence,
             limiter: RateLimiter::direct_with_clock(quota, MonotonicClock),
@@ -255,45 +257,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             waiting: VecDeque::new(),
             messages: Vec::new(),
             syntax_errors: 0,
-        }
+        })
     }
 
     /// Serves the connection until it ends: first these frames to write, then what was heard already.
-    pub(crate) async fn run(mut self, greeting: Vec<Frame>, heard: Option<Frame>) {
+    pub(crate) async fn run(mut self: Box<Self>, greeting: Vec<Frame>, heard: Option<Box<Frame>>) {
         let metrics = &self.presence.entry.clone().metrics;
         metrics.connections.increment(1.0);
         metrics.connections_total.increment(1);
         self.messages.extend(greeting.into_iter().map(message));
-        let end = self.serve(heard).await;
+        let Err(end) = match self.begin(heard).await {
+            Ok(()) => self.serve().await,
+            Err(end) => Err(end),
+        };
         metrics.connections.decrement(1.0);
         if let End::Close(close, reason) = end {
             metrics.closed(reason);
-            close_socket(&mut self.socket, close).await;
+            Box::pin(close_socket(&mut self.socket, close)).await;
         }
     }
 
-    async fn serve(&mut self, heard: Option<Frame>) -> End {
-        if let Err(end) = self.write().await {
-            return end;
-        }
-        if let Some(frame) = heard {
-            if let Err(end) = self.hear(frame).await {
-                return end;
+    /// Boxed, like all that happens once or rarely: an idle connection has no room for it.
+    fn begin(&mut self, heard: Option<Box<Frame>>) -> Pin<Box<dyn Future<Output = Result<(), End>> + Send + '_>> {
+        Box::pin(async move {
+            self.write().await?;
+            if let Some(frame) = heard {
+                self.hear(*frame).await?;
+                // What is answered at once does not wait for the next thing to happen.
+                self.write().await?;
             }
-            // What is answered at once does not wait for the next thing to happen.
-            if let Err(end) = self.write().await {
-                return end;
-            }
-        }
-        loop {
-            if let Err(end) = self.step().await {
-                return end;
-            }
-        }
+            Ok(())
+        })
     }
 
     /// Runs until something calls for an end.
-    async fn step(&mut self) -> Result<(), End> {
+    async fn serve(&mut self) -> Result<Infallible, End> {
         let bounds = self.presence.gateway.bounds;
         let listener = self.presence.listener.clone();
         let mut taken: Vec<Arc<Broadcast>> = Vec::new();
@@ -521,7 +519,7 @@ fn payload_size(message: &Message) -> usize {
 }
 
 /// Sends the close frame and waits a little for the peer's own.
-async fn close_socket<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>, close: Close) {
+async fn close_socket<S: AsyncRead + AsyncWrite + Unpin + Send>(socket: &mut WebSocketStream<S>, close: Close) {
     let frame = CloseFrame { code: CloseCode::from(close.code), reason: close.reason.into() };
     let closing = async {
         if socket.close(Some(frame)).await.is_ok() {
@@ -535,7 +533,7 @@ async fn close_socket<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketS
 }
 
 /// Awaits the first frame on a shared door, and serves the dialect that it belongs to.
-pub(crate) async fn serve_shared<S: AsyncRead + AsyncWrite + Unpin>(
+pub(crate) async fn serve_shared<S: AsyncRead + AsyncWrite + Unpin + Send>(
     gateway: Arc<Gateway>,
     mut socket: WebSocketStream<S>,
     listener: Arc<Listener>,
@@ -580,10 +578,14 @@ pub(crate) async fn serve_shared<S: AsyncRead + AsyncWrite + Unpin>(
         drop(presence);
         return unrecognised(&gateway, &mut socket, &listener).await;
     }
-    Connection::new(socket, presence).run(greeting, Some(frame)).await;
+    Connection::new(socket, presence).run(greeting, Some(Box::new(frame))).await;
 }
 
-async fn unrecognised<S: AsyncRead + AsyncWrite + Unpin>(gateway: &Gateway, socket: &mut WebSocketStream<S>, listener: &Arc<Listener>) {
+async fn unrecognised<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    gateway: &Gateway,
+    socket: &mut WebSocketStream<S>,
+    listener: &Arc<Listener>,
+) {
     crate::metrics::unrecognised();
     gateway.hub.disconnect(listener, None);
     let answer = socket.send(message(Frame::text(gateway.doors.unrecognised())));
@@ -593,7 +595,7 @@ async fn unrecognised<S: AsyncRead + AsyncWrite + Unpin>(gateway: &Gateway, sock
 }
 
 /// The first data frame, within its bounds.
-async fn first_frame<S: AsyncRead + AsyncWrite + Unpin>(
+async fn first_frame<S: AsyncRead + AsyncWrite + Unpin + Send>(
     gateway: &Gateway,
     socket: &mut WebSocketStream<S>,
     listener: &Listener,

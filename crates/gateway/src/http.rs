@@ -303,8 +303,12 @@ async fn serve(presence: Presence, _place: Permit, upgraded: hyper::upgrade::Upg
             Connection::new(socket, presence).run(greeting, None).await;
         }
         Err(upgraded) => {
-            let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-            Connection::new(socket, presence).run(greeting, None).await;
+            // Boxed, so that those of HTTP/1.1, which are most, have no room for it.
+            Box::pin(async move {
+                let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+                Connection::new(socket, presence).run(greeting, None).await;
+            })
+            .await;
         }
     }
 }
