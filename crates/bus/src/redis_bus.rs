@@ -148,12 +148,12 @@ impl RedisBus {
         Ok(Self { local, shared, tasks: Mutex::new(tasks) })
     }
 
-    /// Whether [`Self::open`] would take it.
+    /// The addresses at which [`Self::open`] would look for Redis, in words, without users and passwords.
     ///
     /// # Errors
     /// [`OpenError`]: the URL is wrong.
-    pub fn check(url: &str, sharded: bool) -> Result<(), OpenError> {
-        Target::parse(url, sharded).map(drop)
+    pub fn servers(url: &str, sharded: bool) -> Result<String, OpenError> {
+        Target::parse(url, sharded).map(|target| target.to_string())
     }
 
     /// What it has done so far.
@@ -196,9 +196,8 @@ impl Bus for RedisBus {
     }
 
     async fn close(&self) {
-        if self.trouble().is_none() {
-            let _ = tokio::time::timeout(FAREWELL, self.shared.outgoing.emptied()).await;
-        }
+        // The connection may be about to stand: an operator's command publishes as soon as it has begun.
+        let _ = tokio::time::timeout(FAREWELL, self.shared.outgoing.emptied()).await;
         let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;
         *self.shared.trouble() = Some("the bus is closed".into());
