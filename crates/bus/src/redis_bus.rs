@@ -10,9 +10,9 @@ use crate::channels::{Channels, Place, places};
 use crate::envelope::{decode, encode, mark};
 use crate::in_process::InProcess;
 use crate::interest::Interest;
-use crate::link::{Link, OpenError, Target};
+use crate::link::{Broken, Link, OpenError, Target};
 use async_trait::async_trait;
-use redis::{ErrorKind, PushInfo, PushKind, RedisError, Value};
+use redis::{PushInfo, PushKind, Value};
 use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -235,7 +235,7 @@ impl Shared {
     }
 
     /// Does everything that is done by one connection, until it is lost.
-    async fn use_link(&self, link: Link, lost: &Lost, local: &InProcess) -> Result<Infallible, RedisError> {
+    async fn use_link(&self, link: Link, lost: &Lost, local: &InProcess) -> Result<Infallible, Broken> {
         tokio::select! {
             error = lost.wait() => error,
             error = self.speak(&link) => error,
@@ -245,7 +245,7 @@ impl Shared {
     }
 
     /// Hands Redis what was published.
-    async fn speak(&self, link: &Link) -> Result<Infallible, RedisError> {
+    async fn speak(&self, link: &Link) -> Result<Infallible, Broken> {
         loop {
             let events = self.outgoing.take(SPOKEN_AT_ONCE.0, SPOKEN_AT_ONCE.1).await.items;
             let mut envelopes = Vec::with_capacity(events.len());
@@ -262,7 +262,7 @@ impl Shared {
     }
 
     /// Has Redis send what is wanted, and no more.
-    async fn follow(&self, mut link: Link, lost: &Lost, local: &InProcess) -> Result<Infallible, RedisError> {
+    async fn follow(&self, mut link: Link, lost: &Lost, local: &InProcess) -> Result<Infallible, Broken> {
         let mut followed: HashSet<Topic> = HashSet::new();
         let mut wanted = self.interest.all();
         let mut unwanted = Vec::new();
@@ -366,7 +366,7 @@ impl Shared {
 }
 
 /// Notices a Redis that has fallen silent.
-async fn watch(mut link: Link) -> Result<Infallible, RedisError> {
+async fn watch(mut link: Link) -> Result<Infallible, Broken> {
     loop {
         tokio::time::sleep(PULSE).await;
         link.ping().await?;
@@ -386,9 +386,9 @@ impl Lost {
         self.told.notify_one();
     }
 
-    async fn wait(&self) -> Result<Infallible, RedisError> {
+    async fn wait(&self) -> Result<Infallible, Broken> {
         self.told.notified().await;
-        Err(RedisError::from((ErrorKind::Io, "the connection was lost")))
+        Err(Broken::Lost)
     }
 
     fn leave(&self, channels: &[String]) {
