@@ -71,6 +71,8 @@ pub(crate) struct Store {
     pub(crate) url: Secret,
     #[serde(deserialize_with = "read::duration")]
     pub(crate) timeout: Duration,
+    #[serde(deserialize_with = "read::within::<_, _, 1, 1_000>")]
+    pub(crate) read_connections: u32,
 }
 
 /// `[bus]`

@@ -37,7 +37,11 @@ impl World {
         let auth = &config.auth;
         let passwords = Bcrypt::new(auth.bcrypt_cost, auth.password_workers, auth.password_queue);
         let url = store_url(config, data);
-        let options = tolmach_store::Options { timeout: config.store.timeout, ..tolmach_store::Options::default() };
+        let options = tolmach_store::Options {
+            timeout: config.store.timeout,
+            read_connections: config.store.read_connections,
+            ..tolmach_store::Options::default()
+        };
         let store: Arc<dyn Store> = SqlStore::open(url.expose(), bus.clone(), options).await?;
         let ports = Ports {
             store: store.clone(),
@@ -116,11 +120,16 @@ pub(crate) fn store_url(config: &Config, data: &Path) -> Secret {
         let path = data.join("tolmach.sqlite").to_string_lossy().replace('%', "%25").replace('?', "%3F").replace('#', "%23");
         return Secret::new(format!("sqlite://{path}?mode=rwc"));
     }
+    creatable(url)
+}
+
+/// A store's URL that makes its file where there is none, unless it says otherwise.
+pub(crate) fn creatable(url: &str) -> Secret {
     if url.starts_with("sqlite:") && !url.contains("mode=") {
         let mark = if url.contains('?') { '&' } else { '?' };
         return Secret::new(format!("{url}{mark}mode=rwc"));
     }
-    config.store.url.clone()
+    Secret::new(url)
 }
 
 /// Where mail goes.

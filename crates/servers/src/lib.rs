@@ -6,8 +6,10 @@
 mod policy;
 mod postgres;
 mod process;
+mod proxy;
 mod redis;
 
 pub use policy::skipped;
 pub use postgres::{Durability, Postgres};
+pub use proxy::Proxy;
 pub use redis::Redis;

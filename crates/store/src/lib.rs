@@ -12,6 +12,7 @@
 
 mod batch;
 mod connect;
+mod copy;
 mod entities;
 mod error;
 mod journal;
@@ -22,6 +23,8 @@ mod read;
 mod rows;
 mod sql;
 mod writer;
+
+pub use copy::{CopiedTable, CopyError, Progress, copy};
 
 use crate::batch::Batch;
 use crate::connect::{Target, Use};
@@ -97,6 +100,16 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, StoreError> {
     connect::migrate(&Target::parse(url)?, Options::default().timeout).await
 }
 
+/// Says in words what a URL names, without secrets, and tries whether a server is there and its database fits. Nothing is made or
+/// changed.
+pub async fn examine(url: &str) -> Result<String, StoreError> {
+    let target = Target::parse(url)?;
+    if let Target::Postgres(_) = target {
+        connect::close(target.connect(Use::Maintain, Options::default().timeout).await?).await;
+    }
+    Ok(target.describe())
+}
+
 /// A [`Store`] in a SQL database.
 pub struct SqlStore {
     readers: DatabaseConnection,
@@ -127,6 +140,7 @@ impl SqlStore {
             tracing::info!(name, "a migration was applied");
         }
         let database = target.connect(Use::Write, options.timeout).await?;
+        batch::last_moment(&database).await?;
         let readers = target.connect(Use::Read { connections: options.read_connections }, options.timeout).await?;
         let (sender, receiver) = mpsc::channel(options.queue_jobs.max(1));
         let counters = Arc::new(Counters::default());
