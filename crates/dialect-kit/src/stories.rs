@@ -125,6 +125,7 @@ pub fn all_faults() -> Vec<Fault> {
         Fault::NoBusiness,
         Fault::AlreadyMember,
         Fault::NotMember,
+        Fault::KeyReused,
         Fault::invalid("text", "at least one character is expected"),
         Fault::TooMany { retry_after: Duration::from_secs(30) },
         Fault::Unavailable,
@@ -330,6 +331,7 @@ fn group() -> Story {
             info: title.info,
             members: vec![BOB.user(), CAROL.user()],
             photo,
+            key: None,
         }))
     };
     let created = |number| EventKind::FlowCreated {
@@ -479,6 +481,7 @@ mod tests {
             Fault::TooMany { .. } => 17,
             Fault::Unavailable => 18,
             Fault::Internal => 19,
+            Fault::KeyReused => 20,
         }
     }
 

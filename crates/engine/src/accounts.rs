@@ -7,6 +7,7 @@ use crate::limits::{
 };
 use crate::ports::{AccountKey, Mail, NewUser, UserChange};
 use crate::{Engine, Principal};
+use std::net::IpAddr;
 use tolmach_domain::{
     Answer, Fault, Known, PHOTO_LIMIT, Photo, PhotoKey, PhotoOf, Profile, Registration, Secret, Timestamp, User, UserId, Who,
 };
@@ -156,9 +157,9 @@ impl Engine {
         Ok(Answer::PasswordReset)
     }
 
-    pub(crate) async fn delete_account(&self, login: &str, password: &Secret, now: Timestamp) -> Result<Answer, Fault> {
-        let user = self.check_password(AccountKey::Login(login), password).await?;
-        self.ports.store.delete_user(user.id, now).await.map_err(refuse)?;
+    pub(crate) async fn delete_account(&self, login: &str, password: &Secret, address: Option<IpAddr>) -> Result<Answer, Fault> {
+        let user = self.check_password(AccountKey::Login(login), password, address).await?;
+        self.ports.store.delete_user(user.id, self.now()).await.map_err(refuse)?;
         self.forget(user.id);
         self.sessions.invalidate_all();
         if let Some(photo) = user.photo {

@@ -11,6 +11,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -47,6 +48,8 @@ pub(crate) struct Presence {
     pub(crate) entry: Arc<Entry>,
     pub(crate) session: Box<dyn Session>,
     pub(crate) listener: Arc<Listener>,
+    /// The client's address.
+    client: IpAddr,
     /// Who the connection itself has proven to be: what [`Proof::Connection`] means.
     bound: Option<Principal>,
     /// Whose events it hears.
@@ -55,8 +58,14 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
-    pub(crate) fn new(gateway: Arc<Gateway>, entry: Arc<Entry>, session: Box<dyn Session>, listener: Arc<Listener>) -> Self {
-        Self { gateway, entry, session, listener, bound: None, heard: None, interest: Interest::Nothing }
+    pub(crate) fn new(
+        gateway: Arc<Gateway>,
+        entry: Arc<Entry>,
+        session: Box<dyn Session>,
+        listener: Arc<Listener>,
+        client: IpAddr,
+    ) -> Self {
+        Self { gateway, entry, session, listener, client, bound: None, heard: None, interest: Interest::Nothing }
     }
 
     /// The connection is this user's from now on, as a handshake proves it.
@@ -81,7 +90,7 @@ impl Presence {
             self.bind(Some(*principal));
         }
         let authority = ask.authority;
-        let (reply, principal) = self.gateway.carry_out(&self.entry, self.listener.id, caller, ask).await;
+        let (reply, principal) = self.gateway.carry_out(&self.entry, self.listener.id, self.client, caller, ask).await;
         self.replied(reply, principal, authority, frames).await;
     }
 
@@ -407,9 +416,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let Some(ask) = self.waiting.pop_front() else { return };
         let authority = ask.authority;
         let caller = self.presence.identify(&ask.proof, authority).await;
-        let (gateway, entry, id) = (self.presence.gateway.clone(), self.presence.entry.clone(), self.presence.listener.id);
+        let (gateway, entry) = (self.presence.gateway.clone(), self.presence.entry.clone());
+        let (id, client) = (self.presence.listener.id, self.presence.client);
         self.busy = Some(Box::pin(async move {
-            let (reply, principal) = gateway.carry_out(&entry, id, caller, ask).await;
+            let (reply, principal) = gateway.carry_out(&entry, id, client, caller, ask).await;
             (reply, principal, authority)
         }));
     }
@@ -508,6 +518,7 @@ pub(crate) async fn serve_shared<S: AsyncRead + AsyncWrite + Unpin>(
     gateway: Arc<Gateway>,
     mut socket: WebSocketStream<S>,
     listener: Arc<Listener>,
+    client: IpAddr,
     request: http::request::Parts,
 ) {
     let frame = match first_frame(&gateway, &mut socket, &listener).await {
@@ -538,7 +549,7 @@ pub(crate) async fn serve_shared<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let mut lines = Vec::new();
     session.greet(gateway.engine.now(), &mut lines);
-    let mut presence = Presence::new(gateway.clone(), entry, session, listener.clone());
+    let mut presence = Presence::new(gateway.clone(), entry, session, listener.clone(), client);
     let mut greeting = Vec::new();
     for line in lines {
         if let Line::Ask(ask) = line {
