@@ -18,4 +18,8 @@ mod hostile;
 #[cfg(test)]
 mod mode;
 #[cfg(test)]
+mod passwords;
+#[cfg(test)]
+mod retries;
+#[cfg(test)]
 mod world;

@@ -308,9 +308,7 @@ fn parts(command: &Command) -> Option<Parts<'_>> {
         Command::GetPhoto { of: PhotoOf::User(user) } => plain(Operation::GetUserPhoto, Some(user.get())),
         Command::GetPhoto { of: PhotoOf::Flow(flow) } => plain(Operation::GetGroupPhoto, Some(flow.get())),
         Command::OpenChat { with: Who::Id(user) } => plain(Operation::OpenChat, Some(user.get())),
-        Command::CreateFlow(flow)
-            if flow.kind == FlowKind::Group && is_text(&flow.info) && flow.key.as_deref().is_none_or(is_key) =>
-        {
+        Command::CreateFlow(flow) if flow.kind == FlowKind::Group && is_text(&flow.info) && flow.key.as_deref().is_none_or(is_key) => {
             let body = wire::NewGroup {
                 name: flow.title.as_str().into(),
                 description: Some(flow.info.as_str().into()),

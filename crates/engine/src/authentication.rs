@@ -1,8 +1,8 @@
 //! From a proof to a principal, and from a login to tokens.
 
 use crate::Engine;
-use crate::throttle::Attempt;
 use crate::ports::{AccessClaims, AccountKey, NewSession, Rotation, Session, TokenHash};
+use crate::throttle::Attempt;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::net::IpAddr;

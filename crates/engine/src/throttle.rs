@@ -167,7 +167,8 @@ impl Engine {
         let (lifetime, now) = (self.policy.guesses.trust, self.now());
         // Not at each login, which would be a write.
         let renewed = attempt.here.filter(|_| trust.is_none_or(|trust| trust.lapses_at < now.after(lifetime / 2)));
-        let cleared: Vec<_> = pair.map(|_| attempt.pair).into_iter().chain(renewed.and(trust).and(attempt.here).map(|here| here.trust)).collect();
+        let cleared: Vec<_> =
+            pair.map(|_| attempt.pair).into_iter().chain(renewed.and(trust).and(attempt.here).map(|here| here.trust)).collect();
         if !cleared.is_empty() {
             self.ports.store.clear_tallies(&cleared).await.map_err(refuse)?;
         }
@@ -203,7 +204,8 @@ mod tests {
             let here = attempt.here.expect("the address was given");
             [attempt.pair.0, attempt.login.0, here.address.0, here.trust.0]
         };
-        let (ann, same, other) = (all(Attempt::new("Ann", address)), all(Attempt::new("aNN", address)), all(Attempt::new("ann192", address)));
+        let (ann, same, other) =
+            (all(Attempt::new("Ann", address)), all(Attempt::new("aNN", address)), all(Attempt::new("ann192", address)));
         assert_eq!(ann, same, "the case of a login makes no difference");
         assert_eq!(ann[2], other[2], "the address is the same");
         let distinct: std::collections::BTreeSet<_> = ann.into_iter().chain(other).collect();
@@ -212,7 +214,8 @@ mod tests {
 
     #[test]
     fn each_answer_is_later_than_the_last_up_to_a_bound() {
-        let policy = GuessPolicy { free: 2, delay: Duration::from_millis(500), delay_max: Duration::from_secs(4), ..GuessPolicy::default() };
+        let policy =
+            GuessPolicy { free: 2, delay: Duration::from_millis(500), delay_max: Duration::from_secs(4), ..GuessPolicy::default() };
         let delays = [0, 1, 2, 3, 4, 5, 6, 100, u32::MAX].map(|failures| policy.delay(failures).as_millis());
         assert_eq!(delays, [0, 0, 500, 1000, 2000, 4000, 4000, 4000, 4000]);
     }

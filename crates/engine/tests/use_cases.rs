@@ -76,7 +76,14 @@ impl World {
     }
 
     async fn group(&self, owner: &Proof, members: &[UserId]) -> FlowId {
-        let flow = NewFlow { kind: FlowKind::Group, title: "Group".into(), info: String::new(), members: members.to_vec(), photo: None, key: None };
+        let flow = NewFlow {
+            kind: FlowKind::Group,
+            title: "Group".into(),
+            info: String::new(),
+            members: members.to_vec(),
+            photo: None,
+            key: None,
+        };
         let answer = self.ask(owner, Command::CreateFlow(Box::new(flow))).await.expect("a user can make a group");
         let Answer::FlowCreated { flow, .. } = answer else { panic!("{answer:?}") };
         flow
@@ -450,7 +457,8 @@ async fn only_the_owner_writes_in_a_channel() {
     let world = World::new();
     let (_, owner) = world.user("owner").await;
     let (reader_id, reader) = world.user("reader").await;
-    let channel = NewFlow { kind: FlowKind::Channel, title: "News".into(), info: String::new(), members: vec![reader_id], photo: None, key: None };
+    let channel =
+        NewFlow { kind: FlowKind::Channel, title: "News".into(), info: String::new(), members: vec![reader_id], photo: None, key: None };
     let Ok(Answer::FlowCreated { flow, .. }) = world.ask(&owner, Command::CreateFlow(Box::new(channel))).await else { panic!() };
     assert!(world.send(&owner, flow, "news").await.is_ok());
     assert_eq!(world.send(&reader, flow, "I object").await, Err(Fault::NotOwner));
@@ -527,7 +535,8 @@ async fn whoever_fails_too_often_is_refused_until_the_window_is_over() {
             assert_eq!(world.attempt(HERE, &login.to_uppercase(), password).await, None, "{login}");
         }
         let left = WINDOW - world.clock.now().since(started);
-        let refused = world.ask_from(Some(HERE.parse().unwrap()), &Proof::Nothing, Authority::Member, log_in(login, RIGHT, GrantKind::Pair));
+        let refused =
+            world.ask_from(Some(HERE.parse().unwrap()), &Proof::Nothing, Authority::Member, log_in(login, RIGHT, GrantKind::Pair));
         assert_eq!(refused.await.map(drop), Err(Fault::TooMany { retry_after: left }), "{login}: the time left is told");
         world.clock.set(started.after(WINDOW));
         assert_eq!(world.attempt(HERE, login, RIGHT).await, Some(login == "alice"), "the window is over");

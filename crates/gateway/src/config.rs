@@ -585,7 +585,8 @@ mod read {
     pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
         let expected = || D::Error::custom("a list of addresses and networks is expected, such as \"127.0.0.1\" or \"10.0.0.0/8\"");
         let Value::Array(networks) = Value::deserialize(from)? else { return Err(expected()) };
-        let parse = |text: &str| text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(|address| address.to_canonical().into()));
+        let parse =
+            |text: &str| text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(|address| address.to_canonical().into()));
         let read = |network: &Value| network.as_str().and_then(parse);
         networks.iter().map(read).collect::<Option<_>>().ok_or_else(expected)
     }

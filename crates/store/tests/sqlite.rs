@@ -76,7 +76,8 @@ async fn user(store: &SqlStore, login: &str) -> User {
 }
 
 async fn group(store: &SqlStore, owner: &User) -> Flow {
-    let new = NewFlow { kind: FlowKind::Group, title: "t".into(), info: String::new(), owner: owner.id, photo: None, members: vec![], key: None };
+    let new =
+        NewFlow { kind: FlowKind::Group, title: "t".into(), info: String::new(), owner: owner.id, photo: None, members: vec![], key: None };
     store.create_flow(new, None, now()).await.expect("the owner lives").0
 }
 

@@ -1,10 +1,10 @@
 //! The store as a model: one lock, plain maps, every rule written out once.
 
+use crate::limits::folded as key;
 use crate::ports::{
     Account, AccountKey, Bus, DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewFlow, NewMessage, NewSession, NewUser, OverviewQuery,
     RequestKey, Rotation, Session, Store, StoreError, Tally, TallyKey, TokenHash, UserChange,
 };
-use crate::limits::folded as key;
 use async_trait::async_trait;
 use futures_util::lock::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

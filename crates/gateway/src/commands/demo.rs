@@ -203,7 +203,8 @@ async fn join(engine: &Engine, client: &mut Client, transcript: &Transcript) -> 
 
 /// Makes a group of all, through the first dialect that can.
 async fn meet(engine: &Engine, clients: &mut [Client], users: &[UserId], transcript: &Transcript) -> Result<FlowId, Failure> {
-    let group = NewFlow { kind: FlowKind::Group, title: TITLE.to_owned(), info: String::new(), members: users.to_vec(), photo: None, key: None };
+    let group =
+        NewFlow { kind: FlowKind::Group, title: TITLE.to_owned(), info: String::new(), members: users.to_vec(), photo: None, key: None };
     let command = Command::CreateFlow(Box::new(group));
     for client in clients.iter_mut() {
         match say(client, std::slice::from_ref(&command)).await? {

@@ -221,7 +221,11 @@ mod tests {
 
         async fn logs_in(&self, password: &str) -> bool {
             let command = Command::Login { identifier: "anna".into(), password: Secret::new(password), grant: GrantKind::Nothing };
-            self.engine.execute(Ask { caller: None, authority: Authority::Member, origin: None, address: None, command }).await.outcome.is_ok()
+            self.engine
+                .execute(Ask { caller: None, authority: Authority::Member, origin: None, address: None, command })
+                .await
+                .outcome
+                .is_ok()
         }
     }
 

@@ -6,7 +6,9 @@ use crate::entities::{flow, member};
 use crate::error::refuse;
 use crate::rows::{flow as to_flow, moment, user as to_user};
 use crate::sql::{self, get};
-use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, FromQueryResult, IntoActiveModel, PaginatorTrait, QueryFilter, Set};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, FromQueryResult, IntoActiveModel, PaginatorTrait, QueryFilter, Set,
+};
 use tolmach_domain::{EventKind, Fault, Flow, FlowId, FlowKind, Kinds, Origin, Person, PhotoKey, Timestamp, UserId};
 use tolmach_engine::ports::{KEY_WINDOW, NewFlow, RequestKey, StoreError};
 
