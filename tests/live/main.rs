@@ -18,6 +18,8 @@ mod hostile;
 #[cfg(test)]
 mod mode;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod passwords;
 #[cfg(test)]
 mod retries;

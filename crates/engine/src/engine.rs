@@ -1,6 +1,6 @@
 //! The one way in: a request is permitted and carried out.
 
-use crate::ports::{Blobs, Bus, Clock, Entropy, Mailer, PasswordError, Passwords, Signer, Store, StoreError, TokenHash};
+use crate::ports::{Blobs, Bus, Checkpoint, Clock, Entropy, Mailer, PasswordError, Passwords, Signer, Store, StoreError, TokenHash};
 use crate::throttle::Waiting;
 use crate::{Policy, Principal};
 use moka::sync::Cache;
@@ -9,7 +9,9 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tolmach_domain::{Answer, Authority, Command, Fault, FlowId, Identity, Origin, SessionId, Timestamp, User, UserId};
+use tolmach_domain::{
+    Answer, Authority, Command, Event, EventKind, Fault, FlowId, Identity, Message, Origin, SessionId, Timestamp, User, UserId, Version,
+};
 
 /// Everything the engine needs of the world.
 #[derive(Clone)]
@@ -123,9 +125,41 @@ impl Engine {
         }
     }
 
-    /// The flows that a user is in.
-    pub async fn flow_ids(&self, user: UserId) -> Result<Vec<FlowId>, Fault> {
-        self.ports.store.flow_ids(user).await.map_err(refuse)
+    /// The flows that a user is in, and where each of them stands.
+    pub async fn positions(&self, user: UserId) -> Result<Vec<(FlowId, Version)>, Fault> {
+        self.ports.store.positions(user).await.map_err(refuse)
+    }
+
+    /// Where a flow stands, if there is one.
+    pub async fn position(&self, flow: FlowId) -> Result<Option<Version>, Fault> {
+        Ok(self.ports.store.flow(flow).await.map_err(refuse)?.map(|flow| flow.version))
+    }
+
+    /// See [`Store::moment`].
+    pub async fn moment(&self) -> Result<Timestamp, StoreError> {
+        self.ports.store.moment().await
+    }
+
+    /// See [`Store::checkpoint`].
+    pub async fn checkpoint(&self, after: Timestamp, limit: u32) -> Result<Checkpoint, StoreError> {
+        self.ports.store.checkpoint(after, limit).await
+    }
+
+    /// See [`Store::since`].
+    pub async fn since(&self, flow: FlowId, after: Version, limit: u32) -> Result<Vec<Message>, StoreError> {
+        self.ports.store.since(flow, after, limit).await
+    }
+
+    /// Drops what is remembered of those whom an event concerns, so that it is true here at once.
+    pub fn heard(&self, event: &Event) {
+        if let EventKind::SessionsEnded { user, session } = &event.kind {
+            self.people.invalidate(user);
+            match session {
+                Some(session) => self.sessions.invalidate(session),
+                // Which sessions they have is not known here, and this is rare.
+                None => self.sessions.invalidate_all(),
+            }
+        }
     }
 
     /// Whether requests can be served: the store answers.
@@ -225,6 +259,23 @@ impl Engine {
     pub(crate) fn forget(&self, user: UserId) {
         self.people.invalidate(&user);
     }
+}
+
+/// The last change to a message as an event, for somebody who did not hear of it; `known` says whether they heard that the
+/// message was posted. `None` if there is nothing to tell.
+pub fn retell(message: Message, known: bool) -> Option<Event> {
+    let moment = Some(message.changed_at);
+    let (at, kind) = match (message.deleted_at, known) {
+        // Who never heard of it need not hear that it is gone.
+        (Some(_), false) => return None,
+        (Some(at), true) => {
+            // Who deleted it is not kept; its author may always.
+            (at, EventKind::Deleted { flow: message.flow, by: message.author.id, messages: vec![(message.id, message.version)] })
+        }
+        (None, false) => (message.posted_at, EventKind::Posted(message)),
+        (None, true) => (message.edited_at.unwrap_or(message.posted_at), EventKind::Edited(message)),
+    };
+    Some(Event { at, moment, origin: None, kind })
 }
 
 /// Who asks, and in which right.

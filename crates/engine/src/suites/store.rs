@@ -3,8 +3,8 @@
 use super::{Spawn, Task, at_once, turn};
 use crate::memory::MemoryBus;
 use crate::ports::{
-    AccountKey, Bus, DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewFlow, NewMessage, NewSession, NewUser, OverviewQuery, RequestKey,
-    Rotation, Store, StoreError, Subscription, Tally, TallyKey, TokenHash, UserChange,
+    AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewFlow, NewMessage, NewSession, NewUser, OverviewQuery,
+    RequestKey, Rotation, Signal, Store, StoreError, Subscription, Tally, TallyKey, TokenHash, UserChange,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -45,7 +45,12 @@ impl World {
     }
 
     fn events(&mut self) -> Vec<Arc<Event>> {
-        std::iter::from_fn(|| at_once(self.events.next()).flatten()).collect()
+        let heard = std::iter::from_fn(|| at_once(self.events.next()).flatten());
+        let events = heard.flat_map(|signal| match signal {
+            Signal::Events(events) => events,
+            Signal::Missed => Vec::new(),
+        });
+        events.collect()
     }
 
     async fn user(&mut self, login: &str) -> User {
@@ -289,6 +294,17 @@ pub async fn an_update_changes_what_it_names_and_nothing_else(world: &mut World)
     assert_eq!(world.published(), []);
 }
 
+/// An administrator's sockets must not go on hearing what only administrators may.
+pub async fn who_is_no_longer_administrator_has_no_session(world: &mut World) {
+    let anna = world.user("anna").await;
+    for (admin, ends) in [(Some(true), false), (Some(true), false), (None, false), (Some(false), true), (Some(false), false)] {
+        let now = world.tick();
+        world.store.update_user(anna.id, UserChange { admin, ..UserChange::default() }, now).await.expect("she lives");
+        let ended = vec![EventKind::SessionsEnded { user: anna.id, session: None }];
+        assert_eq!(world.published(), if ends { ended } else { vec![] }, "{admin:?}");
+    }
+}
+
 /// Of that user, and of nobody else.
 pub async fn a_new_password_ends_every_session(world: &mut World) {
     let [anna, boris] = world.users(["anna", "boris"]).await;
@@ -337,7 +353,7 @@ pub async fn a_deleted_account_is_found_by_id_only(world: &mut World) {
     assert_eq!(world.store.session(session).await.map(|session| session.and_then(|session| session.ended_at)), Ok(Some(now)));
     assert_eq!(world.store.recovery(hash(3), now).await, Ok(false));
     assert_eq!(world.store.recover(hash(3), "h".into(), now).await, Ok(None));
-    assert_eq!(world.store.flow_ids(anna.id).await, Ok(vec![]));
+    assert_eq!(world.store.positions(anna.id).await, Ok(vec![]));
     for flow in [&group, &own, &chat] {
         assert_eq!(world.store.is_member(flow.id, anna.id).await, Ok(false));
         assert_eq!(world.store.members(flow.id).await, Ok(vec![boris.clone()]));
@@ -685,7 +701,8 @@ pub async fn a_repeated_key_makes_no_second_flow(world: &mut World) {
     let (third, repeated) = world.store.create_flow(new(&anna, "key", 4), None, end).await.expect("all live");
     assert!(!repeated && third.id > second.id);
     left.extend([second.id, third.id]);
-    assert_eq!(world.store.flow_ids(boris.id).await, Ok(left));
+    let positions = world.store.positions(boris.id).await.expect("the store answers");
+    assert_eq!(positions.into_iter().map(|(flow, _)| flow).collect::<Vec<_>>(), left);
 }
 
 /// One flow and one event for all.
@@ -734,7 +751,10 @@ pub async fn members_come_and_go_all_or_nobody(world: &mut World) {
     assert_eq!(world.published(), []);
 
     assert_eq!(store.add_members(group.id, anna.id, &[dora.id, clara.id, dora.id], origin("3"), now).await, Ok(()));
-    assert_eq!(world.published(), [EventKind::MembersAdded { flow: group.id, users: vec![dora.person(), clara.person()] }]);
+    assert_eq!(
+        world.published(),
+        [EventKind::MembersAdded { flow: group.id, users: vec![dora.person(), clara.person()], version: Version(0) }]
+    );
     assert_eq!(store.members(group.id).await, Ok(vec![anna.clone(), boris.clone(), clara.clone(), dora.clone()]));
     let changed = store.flow(group.id).await.expect("the store answers").expect("the flow exists");
     assert!(changed.changed_at >= now && changed.changed_at > group.changed_at);
@@ -756,7 +776,7 @@ pub async fn members_come_and_go_all_or_nobody(world: &mut World) {
     assert_eq!(store.remove_members(group.id, anna.id, &[clara.id, boris.id, clara.id], None, now).await, Ok(()));
     assert_eq!(world.published(), [EventKind::MembersRemoved { flow: group.id, users: vec![clara.id, boris.id] }]);
     assert_eq!(store.members(group.id).await, Ok(vec![anna, dora]));
-    assert_eq!(store.flow_ids(boris.id).await, Ok(vec![chat.id]));
+    assert_eq!(store.positions(boris.id).await, Ok(vec![(chat.id, Version(0))]));
 }
 
 /// Of a kind that is meant.
@@ -776,7 +796,7 @@ pub async fn only_the_owner_deletes_a_flow(world: &mut World) {
     ] {
         assert_eq!(store.delete_flow(flow, by.id, kinds, None, now).await, refused(fault.clone()), "{fault:?}");
     }
-    assert_eq!(store.flow_ids(boris.id).await, Ok(vec![group.id, chat.id]));
+    assert_eq!(store.positions(boris.id).await, Ok(vec![(group.id, Version(0)), (chat.id, Version(0))]));
     assert_eq!(world.published(), []);
     assert_eq!(store.delete_flow(group.id, anna.id, Kinds::Shared, None, now).await, Ok(()));
     assert_eq!(store.delete_flow(chat.id, anna.id, Kinds::Chat, None, now).await, Ok(()));
@@ -803,7 +823,7 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_never_comes_back(world: &mut
     assert_eq!(store.members(chat.id).await, Ok(vec![]));
     assert_eq!(store.is_member(chat.id, anna.id).await, Ok(false));
     assert_eq!(store.overview(chat.id, anna.id, true).await, Ok(None));
-    assert_eq!(store.flow_ids(anna.id).await, Ok(vec![other.id]));
+    assert_eq!(store.positions(anna.id).await, Ok(vec![(other.id, Version(0))]));
     for all in [false, true] {
         let flows = store.overviews(OverviewQuery { all, ..all_flows(&anna) }).await.expect("the store answers");
         assert_eq!(flows.into_iter().map(|overview| overview.flow.id).collect::<Vec<_>>(), [other.id]);
@@ -868,7 +888,10 @@ pub async fn a_message_is_kept_as_it_was_posted(world: &mut World) {
         assert_eq!((&message.content, message.posted, message.version), (&content, Version(version), Version(version)));
         assert_eq!((message.posted_at, message.edited_at, message.deleted_at), (now, None, None));
         let events = world.events();
-        assert_eq!(*events[0], Event { at: now, origin: origin("4"), kind: EventKind::Posted(message.clone()) });
+        assert_eq!(
+            *events[0],
+            Event { at: now, moment: Some(message.changed_at), origin: origin("4"), kind: EventKind::Posted(message.clone()) }
+        );
         assert_eq!(events.len(), 1);
         let newest = Window::Newest { limit: 1, offset: 0 };
         let page = world.store.history(group.id, anna.id, newest, 10).await.expect("the flow exists");
@@ -1008,7 +1031,7 @@ pub async fn an_edit_takes_the_next_version(world: &mut World) {
         let events = world.events();
         assert_eq!(
             events.iter().map(|event| (**event).clone()).collect::<Vec<_>>(),
-            [Event { at: now, origin: origin("5"), kind: EventKind::Edited(edited.clone()) }]
+            [Event { at: now, moment: Some(edited.changed_at), origin: origin("5"), kind: EventKind::Edited(edited.clone()) }]
         );
         let page = world.store.history(group.id, boris.id, Window::All, 10).await.expect("the flow exists");
         assert_eq!((page.messages, page.version), (vec![edited, second.clone()], Version(version)));
@@ -1244,8 +1267,8 @@ pub async fn overviews_are_paged_by_activity(world: &mut World) {
         let places: Vec<Option<usize>> = listed.iter().map(|overview| flows.iter().position(|flow| flow.id == overview.flow.id)).collect();
         assert_eq!(places, expected.into_iter().map(Some).collect::<Vec<_>>(), "{query:?}");
     }
-    let ids = flows[..4].iter().map(|flow| flow.id).collect();
-    assert_eq!(world.store.flow_ids(boris.id).await, Ok(ids));
+    let ids: Vec<FlowId> = flows[..4].iter().map(|flow| flow.id).collect();
+    assert_eq!(world.store.positions(boris.id).await.map(|flows| flows.into_iter().map(|(flow, _)| flow).collect()), Ok(ids));
 }
 
 /// Of the user's flows, or of one of them; asking again from `until` gives only what is new.
@@ -1391,6 +1414,73 @@ pub async fn a_gap_is_repaired_by_version(world: &mut World) {
     assert_eq!(world.store.since(FlowId::new(999).expect("an id"), Version(0), 10).await, Ok(vec![]));
 }
 
+/// Whatever was published is found again, in the same order, however many pages it takes; what was known is not told again.
+pub async fn what_was_not_heard_is_found_by_its_moment(world: &mut World) {
+    let [anna, boris, clara] = world.users(["anna", "boris", "clara"]).await;
+    let store = world.store.clone();
+    let start = store.moment().await.expect("it is open");
+    let group = world.group(&anna, &[&boris]).await;
+    let doomed = world.group(&anna, &[&boris]).await;
+    let message = world.post(&group, &anna, "first").await;
+    let now = world.tick();
+    store.add_members(group.id, anna.id, &[clara.id], origin("1"), now).await.expect("she is no member");
+    let now = world.tick();
+    store.remove_members(group.id, anna.id, &[boris.id], None, now).await.expect("he is a member");
+    let now = world.tick();
+    store.delete_flow(doomed.id, anna.id, Kinds::Any, None, now).await.expect("it is hers");
+    let now = world.tick();
+    let session = NewSession { user: clara.id, token: None, refresh: None, now, expires_at: now.after(Duration::from_secs(60)) };
+    let session = store.open_session(session).await.expect("she lives");
+    let now = world.tick();
+    store.end_session(session, now).await.expect("it lives");
+    world.delete(&anna, &[&message]).await;
+    let now = world.tick();
+    store.delete_user(clara.id, now).await.expect("she lives");
+
+    let published = world.events();
+    let moments: Vec<_> = published.iter().map(|event| event.moment.expect("what is stored has a moment")).collect();
+    assert!(moments.is_sorted_by(|a, b| a < b) && moments[0] > start, "{moments:?}");
+    let unheard: Vec<Event> = published
+        .iter()
+        // What happened in a flow that is gone is no longer told, but that it is gone.
+        .filter(|event| event.versions().is_none())
+        .filter(|event| event.flow() != Some(doomed.id) || matches!(event.kind, EventKind::FlowDeleted { .. }))
+        .map(|event| {
+            let mut event = Event { origin: None, ..Event::clone(event) };
+            if let EventKind::FlowCreated { flow, .. } = &mut event.kind {
+                // The record is told as it is now.
+                flow.changed_at = Timestamp::default();
+            }
+            event
+        })
+        .collect();
+    assert_eq!(unheard.len(), 7, "{unheard:?}");
+    for limit in [1, 2, 3, 100] {
+        let (mut after, mut events, mut flows) = (start, Vec::new(), BTreeMap::new());
+        loop {
+            let page = store.checkpoint(after, limit).await.expect("it is open");
+            assert!(page.events.len() <= limit as usize && page.flows.len() <= limit as usize, "{page:?}");
+            events.extend(page.events);
+            flows.extend(page.flows);
+            assert!(page.until > after || !page.more, "it would never end");
+            after = page.until;
+            if !page.more {
+                break;
+            }
+        }
+        for event in &mut events {
+            if let EventKind::FlowCreated { flow, .. } = &mut event.kind {
+                flow.changed_at = Timestamp::default();
+            }
+        }
+        assert_eq!(events, unheard, "{limit} at once");
+        assert_eq!(flows, BTreeMap::from([(group.id, Version(2))]), "{limit} at once");
+        assert_eq!(store.moment().await, Ok(after));
+        let rest = store.checkpoint(after, limit).await.expect("it is open");
+        assert_eq!(rest, Checkpoint { flows: vec![], events: vec![], until: after, more: false });
+    }
+}
+
 /// Whatever the clock does, and whatever is deleted.
 pub async fn moments_are_unique_and_ascend(world: &mut World) {
     let anna = world.user("anna").await;
@@ -1502,6 +1592,50 @@ pub async fn a_refusal_does_not_disturb_its_neighbours(world: &mut World) {
     assert_eq!(world.store.search_users("user ", 1000).await.map(|users| users.len()), Ok(ROUNDS / 4));
     let flow = world.store.flow(group.id).await.expect("the store answers").expect("it exists");
     assert_eq!(flow.version, Version((ROUNDS / 4) as i64));
+}
+
+/// Wherever a message may have it, also beside messages that have not.
+pub async fn the_character_nul_is_refused_and_finds_nothing(world: &mut World) {
+    let anna = world.user("anna").await;
+    let group = world.group(&anna, &[]).await;
+    let kept = world.post(&group, &anna, "kept").await;
+    world.events();
+    let attachments = vec![Attachment { kind: AttachmentKind::Picture, data: "a\0b".into() }];
+    let now = world.tick();
+    for (part, message) in [
+        ("text", new_message(group.id, &anna, "a\0b")),
+        ("key", with_key(group.id, &anna, "text", "a\0b")),
+        ("file", NewMessage { content: Content { attachments, ..Content::text("text") }, ..new_message(group.id, &anna, "") }),
+        (
+            "file",
+            NewMessage { content: Content { emoji: Some("a\0b".into()), ..Content::text("text") }, ..new_message(group.id, &anna, "") },
+        ),
+        (
+            "content_type",
+            NewMessage {
+                content: Content { content_type: ContentType::Other("a\0b".into()), ..Content::text("text") },
+                ..new_message(group.id, &anna, "")
+            },
+        ),
+    ] {
+        let store = world.store.clone();
+        let neighbour = new_message(group.id, &anna, part);
+        let beside = Box::pin(async move { drop(store.post(neighbour, now).await.expect("nothing is wrong with it")) }) as Task;
+        let store = world.store.clone();
+        let refused = Box::pin(async move {
+            let outcome = store.post(message, now).await;
+            assert!(matches!(&outcome, Err(StoreError::Refused(Fault::Invalid { field, .. })) if *field == part), "{part}: {outcome:?}");
+        }) as Task;
+        world.together([beside, refused]).await;
+    }
+    let outcome = world.store.edit(editing(&anna, kept.id, "a\0b"), now).await;
+    assert!(matches!(outcome, Err(StoreError::Refused(Fault::Invalid { .. }))), "{outcome:?}");
+    assert_eq!(world.events().len(), 5);
+    assert_eq!(world.history(&group, &anna, Window::All).await.len(), 6);
+    for key in [AccountKey::Login("anna\0"), AccountKey::Email("\0"), AccountKey::Either("a\0nna")] {
+        assert!(matches!(world.store.account(key).await, Ok(None)), "{key:?}");
+    }
+    assert_eq!(world.store.search_users("a\0", 10).await, Ok(vec![]));
 }
 
 /// It answers until then, and may be closed twice.

@@ -1,12 +1,14 @@
 //! The schema, one step a file. A step that was released is never changed: another follows.
 
 use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::DbBackend;
 
 mod m000001_users;
 mod m000002_sessions;
 mod m000003_flows;
 mod m000004_messages;
 mod m000005_moment;
+mod m000006_journal;
 mod m000007_failed_logins;
 mod m000008_flow_keys;
 
@@ -21,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m000003_flows::Migration),
             Box::new(m000004_messages::Migration),
             Box::new(m000005_moment::Migration),
+            Box::new(m000006_journal::Migration),
             Box::new(m000007_failed_logins::Migration),
             Box::new(m000008_flow_keys::Migration),
         ]
@@ -46,6 +49,15 @@ fn text(name: &'static str) -> ColumnDef {
 
 fn text_or_none(name: &'static str) -> ColumnDef {
     ColumnDef::new(name).text().take()
+}
+
+/// A text that is looked up or sorted by, byte by byte as SQLite does it: whatever a PostgreSQL server's locale is, and becomes.
+fn compared(manager: &SchemaManager<'_>, name: &'static str) -> ColumnDef {
+    let mut column = ColumnDef::new(name).text().take();
+    if manager.get_database_backend() == DbBackend::Postgres {
+        column.extra("COLLATE \"C\"");
+    }
+    column
 }
 
 fn flag(name: &'static str) -> ColumnDef {
