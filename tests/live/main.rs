@@ -20,4 +20,8 @@ mod mode;
 #[cfg(test)]
 mod nodes;
 #[cfg(test)]
+mod passwords;
+#[cfg(test)]
+mod retries;
+#[cfg(test)]
 mod world;

@@ -12,6 +12,7 @@ use governor::{Quota, RateLimiter};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -50,6 +51,8 @@ pub(crate) struct Presence {
     pub(crate) entry: Arc<Entry>,
     pub(crate) session: Box<dyn Session>,
     pub(crate) listener: Arc<Listener>,
+    /// The client's address.
+    client: IpAddr,
     /// Who the connection itself has proven to be: what [`Proof::Connection`] means.
     bound: Option<Principal>,
     /// Whose events it hears.
@@ -60,8 +63,14 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
-    pub(crate) fn new(gateway: Arc<Gateway>, entry: Arc<Entry>, session: Box<dyn Session>, listener: Arc<Listener>) -> Self {
-        Self { gateway, entry, session, listener, bound: None, heard: None, interest: Interest::Nothing, expires: None }
+    pub(crate) fn new(
+        gateway: Arc<Gateway>,
+        entry: Arc<Entry>,
+        session: Box<dyn Session>,
+        listener: Arc<Listener>,
+        client: IpAddr,
+    ) -> Self {
+        Self { gateway, entry, session, listener, client, bound: None, heard: None, interest: Interest::Nothing, expires: None }
     }
 
     /// The connection is this user's from now on, as a handshake proves it.
@@ -96,7 +105,7 @@ impl Presence {
             self.bind(Some(*principal));
         }
         let authority = ask.authority;
-        let (reply, principal) = self.gateway.carry_out(&self.entry, self.listener.id, caller, ask).await;
+        let (reply, principal) = self.gateway.carry_out(&self.entry, self.listener.id, self.client, caller, ask).await;
         self.replied(reply, principal, authority, frames).await;
     }
 
@@ -436,9 +445,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let Some(ask) = self.waiting.pop_front() else { return };
         let authority = ask.authority;
         let caller = self.presence.identify(&ask.proof, authority).await;
-        let (gateway, entry, id) = (self.presence.gateway.clone(), self.presence.entry.clone(), self.presence.listener.id);
+        let (gateway, entry) = (self.presence.gateway.clone(), self.presence.entry.clone());
+        let (id, client) = (self.presence.listener.id, self.presence.client);
         self.busy = Some(Box::pin(async move {
-            let (reply, principal) = gateway.carry_out(&entry, id, caller, ask).await;
+            let (reply, principal) = gateway.carry_out(&entry, id, client, caller, ask).await;
             (reply, principal, authority)
         }));
     }
@@ -537,6 +547,7 @@ pub(crate) async fn serve_shared<S: AsyncRead + AsyncWrite + Unpin + Send>(
     gateway: Arc<Gateway>,
     mut socket: WebSocketStream<S>,
     listener: Arc<Listener>,
+    client: IpAddr,
     request: http::request::Parts,
 ) {
     let frame = match first_frame(&gateway, &mut socket, &listener).await {
@@ -567,7 +578,7 @@ pub(crate) async fn serve_shared<S: AsyncRead + AsyncWrite + Unpin + Send>(
     };
     let mut lines = Vec::new();
     session.greet(gateway.engine.now(), &mut lines);
-    let mut presence = Presence::new(gateway.clone(), entry, session, listener.clone());
+    let mut presence = Presence::new(gateway.clone(), entry, session, listener.clone(), client);
     let mut greeting = Vec::new();
     for line in lines {
         if let Line::Ask(ask) = line {

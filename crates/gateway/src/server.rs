@@ -7,12 +7,14 @@ use crate::http;
 use crate::hub::Hub;
 use crate::metrics::DialectMetrics;
 use crate::patient::Patient;
+use crate::proxies::Proxies;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::future::pending;
 use std::io;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
@@ -76,6 +78,7 @@ impl Server {
             bus,
             hub,
             bounds: bounds(config),
+            proxies: Proxies::new(config.http.trusted_proxies.clone()),
             metrics,
             tasks,
             draining: AtomicBool::new(false),
@@ -101,9 +104,9 @@ impl Server {
                 accepted = accept(&listener, &places) => accepted,
             };
             match accepted {
-                Ok((stream, place)) => {
+                Ok((stream, peer, place)) => {
                     let (gateway_of_connection, stop) = (gateway.clone(), stop.clone());
-                    gateway.tasks.spawn(serve_http(gateway_of_connection, stream, Arc::new(place), stop));
+                    gateway.tasks.spawn(serve_http(gateway_of_connection, stream, peer, Arc::new(place), stop));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "no connection could be accepted");
@@ -160,16 +163,16 @@ fn bounds(config: &Config) -> Bounds {
 /// A connection's place among those that are open at once, held by whatever serves it.
 pub(crate) type Permit = Arc<OwnedSemaphorePermit>;
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
     // Without a place for it, a connection waits in the system's backlog.
     let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
+    let (stream, peer) = listener.accept().await?;
     // Frames are put together before they are written, so waiting for more gains nothing.
     stream.set_nodelay(true)?;
-    Ok((stream, place))
+    Ok((stream, peer.ip(), place))
 }
 
-async fn serve_http(gateway: Arc<Gateway>, stream: TcpStream, place: Permit, stop: CancellationToken) {
+async fn serve_http(gateway: Arc<Gateway>, stream: TcpStream, peer: IpAddr, place: Permit, stop: CancellationToken) {
     let bounds = gateway.bounds;
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(bounds.header_timeout).max_buf_size(HEAD_LIMIT);
@@ -185,7 +188,7 @@ async fn serve_http(gateway: Arc<Gateway>, stream: TcpStream, place: Permit, sto
     let hears = heard.clone();
     let service = service_fn(move |request| {
         hears.store(true, Ordering::Relaxed);
-        http::answer(gateway.clone(), place.clone(), request)
+        http::answer(gateway.clone(), place.clone(), peer, request)
     });
     // The builder's own timers run only once it is known which HTTP is spoken.
     let silence = async {

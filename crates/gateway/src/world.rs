@@ -1,7 +1,7 @@
 //! Everything behind the doors, as the configuration has it.
 
 use crate::commands::Failure;
-use crate::config::Config;
+use crate::config::{Auth, Config};
 use crate::ports::{Bcrypt, KeyError, KeyRing, LocalBlobs, MailTarget, OsEntropy, Post, SystemClock, create_private_folder, keep_once};
 use crate::{dialects, metrics};
 use std::io;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tolmach_bus::{DEFAULT_ROOM, InProcess, OpenError, RedisBus};
 use tolmach_domain::Secret;
 use tolmach_engine::ports::{Bus, Entropy, PortError, Store};
-use tolmach_engine::{Engine, Policy, Ports};
+use tolmach_engine::{Engine, GuessPolicy, Policy, Ports};
 use tolmach_store::SqlStore;
 
 /// The bytes of a secret that is made here.
@@ -71,9 +71,24 @@ fn policy(config: &Config) -> Policy {
         access_lifetime: config.auth.access_lifetime,
         refresh_lifetime: config.auth.refresh_lifetime,
         recovery_lifetime: config.auth.recovery_lifetime,
+        guesses: guesses(&config.auth),
         public_url: config.public_url(),
         history_limit: config.limits.history,
         members_limit: config.limits.members,
+    }
+}
+
+fn guesses(auth: &Auth) -> GuessPolicy {
+    GuessPolicy {
+        window: auth.failure_window,
+        free: auth.free_failures,
+        per_pair: auth.failures,
+        per_login: auth.failures_of_login,
+        per_address: auth.failures_of_address,
+        delay: auth.failure_delay,
+        delay_max: auth.failure_delay_max,
+        waiting: auth.failures_waiting,
+        trust: auth.trust,
     }
 }
 
