@@ -226,7 +226,7 @@ impl Talk {
             return Ok(());
         }
         let losses = project().deviations(heard).map_err(|problems| problems.join("; "))?;
-        let is_added = |kind: &EventKind| matches!(kind, EventKind::MembersAdded { flow, users } if *flow == place.flow && users.iter().any(|user| user.id == third));
+        let is_added = |kind: &EventKind| matches!(kind, EventKind::MembersAdded { flow, users, .. } if *flow == place.flow && users.iter().any(|user| user.id == third));
         let live = self.told(!losses.loses("members_added"), "the new member", is_added).await?;
         let inside = may_read(self.third.speaking(heard).await?, place).await?;
         self.note(added, live, inside)?;

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tolmach_domain::Event;
-use tolmach_engine::ports::{Bus, Subscription};
+use tolmach_engine::ports::{Bus, Signal, Subscription, Topic};
 
-/// How many events each part of a subscription holds before publishing waits, unless chosen otherwise.
+/// How many commits' events each part of a subscription holds before publishing waits, unless chosen otherwise.
 pub const DEFAULT_ROOM: usize = 1024;
 
 /// A bus for one process.
@@ -21,10 +21,10 @@ pub struct InProcess {
     listeners: Mutex<Arc<[Listener]>>,
 }
 
-type Listener = Arc<[mpsc::Sender<Arc<Event>>]>;
+type Listener = Arc<[mpsc::Sender<Vec<Arc<Event>>>]>;
 
 impl InProcess {
-    /// A bus whose channels hold `room` events each, at least one.
+    /// A bus whose channels hold the events of `room` commits each, at least one.
     pub fn new(room: usize) -> Self {
         Self { room: room.max(1), listeners: Mutex::default() }
     }
@@ -54,13 +54,18 @@ impl Default for InProcess {
 
 #[async_trait]
 impl Bus for InProcess {
-    async fn publish(&self, event: Arc<Event>) {
+    async fn publish(&self, events: &[Arc<Event>]) {
         let mut gone = false;
         for parts in self.listeners().iter() {
-            let part = part_of(&event, parts.len());
-            // A closed channel is a part that was dropped: nobody listens there.
-            if parts[part].send(event.clone()).await.is_err() {
-                gone |= is_gone(parts);
+            let mut shares: Vec<Vec<Arc<Event>>> = vec![Vec::new(); parts.len()];
+            for event in events {
+                shares[part_of(event, parts.len())].push(event.clone());
+            }
+            for (part, share) in parts.iter().zip(shares) {
+                // A closed channel is a part that was dropped: nobody listens there.
+                if !share.is_empty() && part.send(share).await.is_err() {
+                    gone |= is_gone(parts);
+                }
             }
         }
         if gone {
@@ -74,6 +79,17 @@ impl Bus for InProcess {
         self.replace(|listeners| listeners.iter().filter(|parts| !is_gone(parts)).cloned().chain([listener]).collect());
         parts.into_iter().map(|events| Box::new(Part { events }) as Box<dyn Subscription>).collect()
     }
+
+    /// There are no other nodes.
+    fn listen(&self, _: &[Topic]) {}
+
+    fn ignore(&self, _: &[Topic]) {}
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    async fn close(&self) {}
 }
 
 fn is_gone(parts: &Listener) -> bool {
@@ -87,12 +103,12 @@ fn part_of(event: &Event, parts: usize) -> usize {
 }
 
 struct Part {
-    events: mpsc::Receiver<Arc<Event>>,
+    events: mpsc::Receiver<Vec<Arc<Event>>>,
 }
 
 #[async_trait]
 impl Subscription for Part {
-    async fn next(&mut self) -> Option<Arc<Event>> {
-        self.events.recv().await
+    async fn next(&mut self) -> Option<Signal> {
+        self.events.recv().await.map(Signal::Events)
     }
 }

@@ -19,7 +19,7 @@ mod suite {
 
 fn event() -> Arc<Event> {
     let kind = EventKind::SessionsEnded { user: UserId::new(1).expect("1 is an id"), session: None };
-    Arc::new(Event { at: Timestamp::default(), origin: None, kind })
+    Arc::new(Event { at: Timestamp::default(), moment: None, origin: None, kind })
 }
 
 #[tokio::test]
@@ -27,11 +27,11 @@ async fn publishing_waits_for_room_and_goes_on_when_there_is_some() {
     let bus = Arc::new(InProcess::new(2));
     let mut parts = bus.subscribe(1);
     for _ in 0..2 {
-        bus.publish(event()).await;
+        bus.publish(&[event()]).await;
     }
     let waiting = tokio::spawn({
         let bus = bus.clone();
-        async move { bus.publish(event()).await }
+        async move { bus.publish(&[event()]).await }
     });
     for _ in 0..100 {
         yield_now().await;
@@ -52,6 +52,6 @@ async fn a_subscription_is_forgotten_when_its_last_part_is_dropped() {
     parts.pop();
     assert_eq!(bus.subscriptions(), 1);
     drop(other);
-    bus.publish(event()).await;
+    bus.publish(&[event()]).await;
     assert_eq!(bus.subscriptions(), 0);
 }

@@ -157,7 +157,7 @@ pub(crate) fn event(method: Method, now: Timestamp, data: &RawValue) -> Result<O
         }
         Method::List | Method::JoinRoom | Method::LeaveRoom | Method::CurrentRoomInfo => return Ok(None),
     };
-    Ok(Some(Notice { at, origin: None, kind }))
+    Ok(Some(Notice { at, moment: None, origin: None, kind }))
 }
 
 /// What a granted ask is answered with: by the event that its frame tells, or else by the frame's data.

@@ -49,7 +49,11 @@ fn member() -> Script {
             says("edits", r#"{"action":"edit_message","msg_id":13,"edited_msg_text":"edited_text","request_id":1.50}"#),
             says("joins another", r#"{"action":"join_room","room_pk":2,"request_id":[1,{"a":null}]}"#),
             happens(EventKind::Posted(world::message(world::CHAT, 4))),
-            happens(EventKind::MembersAdded { flow: world::flow_id(world::GROUP), users: vec![world::user(4).person()] }),
+            happens(EventKind::MembersAdded {
+                flow: world::flow_id(world::GROUP),
+                users: vec![world::user(4).person()],
+                version: Version(7),
+            }),
             happens(EventKind::Posted(world::message(world::GROUP, 3))),
             happens(EventKind::MembersRemoved { flow: world::flow_id(world::GROUP), users: vec![world::user_id(2)] }),
             happens(EventKind::Posted(world::message(world::GROUP, 4))),

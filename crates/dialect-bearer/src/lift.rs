@@ -509,7 +509,7 @@ pub(crate) enum Pushed {
 pub(crate) fn pushed(frame: &[u8], now: Timestamp, flow: Option<(FlowId, FlowKind)>, depth: usize) -> Result<Pushed, Unreadable> {
     let head: wire::Head = wire::read(frame, depth)?;
     let kind = flow.map_or(FlowKind::Group, |(_, kind)| kind);
-    let event = |at, kind| Pushed::Event(Box::new(Event { at, origin: None, kind }));
+    let event = |at, kind| Pushed::Event(Box::new(Event { at, moment: None, origin: None, kind }));
     Ok(match (head.kind.as_str(), flow) {
         ("message" | "last_message", _) => {
             let message = message(wire::read(frame, depth)?, kind)?;

@@ -85,7 +85,7 @@ fn response(frame: &Frame) -> &Response<Bytes> {
 }
 
 fn notice(kind: EventKind) -> Notice {
-    Notice { at: now(), origin: None, kind }
+    Notice { at: now(), moment: None, origin: None, kind }
 }
 
 fn caused_by(connection: ConnectionId, kind: EventKind) -> Notice {
@@ -333,7 +333,7 @@ fn a_room_hears_its_own_flow_after_its_history() {
         ("it types itself", caused_by(OWN, typing(here)), Delivery::Skip),
         ("edited", notice(EventKind::Edited(world::edited(world::message_id(11), "x"))), Delivery::Skip),
         ("deleted", notice(EventKind::Deleted { flow: here, by: ANN.user(), messages: Vec::new() }), Delivery::Skip),
-        ("members join", notice(EventKind::MembersAdded { flow: here, users: vec![ann] }), Delivery::Skip),
+        ("members join", notice(EventKind::MembersAdded { flow: here, users: vec![ann], version: Version(7) }), Delivery::Skip),
         ("made", notice(EventKind::FlowCreated { flow: world::flow(CHAT), members: Vec::new() }), Delivery::Skip),
         (
             "it is removed",

@@ -441,7 +441,7 @@ pub fn event() -> BoxedStrategy<EventKind> {
         }),
         (flow(), vec(person(), 2..4)).prop_map(|(flow, members)| EventKind::FlowCreated { flow, members }),
         (flow_id(), user_id()).prop_map(|(flow, by)| EventKind::FlowDeleted { flow, by }),
-        (flow_id(), vec(person(), 1..3)).prop_map(|(flow, users)| EventKind::MembersAdded { flow, users }),
+        (flow_id(), vec(person(), 1..3), version()).prop_map(|(flow, users, version)| EventKind::MembersAdded { flow, users, version }),
         (flow_id(), vec(user_id(), 1..3)).prop_map(|(flow, users)| EventKind::MembersRemoved { flow, users }),
         (flow_id(), person(), any::<bool>()).prop_map(|(flow, user, active)| EventKind::Typing { flow, user, active }),
         user_id().prop_map(|user| EventKind::SessionsEnded { user, session: None }),
@@ -451,5 +451,5 @@ pub fn event() -> BoxedStrategy<EventKind> {
 
 /// A notice without an origin.
 pub fn notice() -> impl Strategy<Value = Notice> {
-    (timestamp(), event()).prop_map(|(at, kind)| Notice { at, origin: None, kind })
+    (timestamp(), event()).prop_map(|(at, kind)| Notice { at, moment: None, origin: None, kind })
 }

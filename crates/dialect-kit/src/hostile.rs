@@ -335,6 +335,7 @@ fn decode(session: &mut dyn Session, frame: &Frame) -> Result<Result<Vec<Line>, 
     // A line that is already there shows whether a violation leaves `out` as it was.
     let sentinel = Line::Notice(std::sync::Arc::new(tolmach_dialect::Notice {
         at: moment(0),
+        moment: None,
         origin: None,
         kind: tolmach_domain::EventKind::SessionsEnded { user: world::user_id(1), session: None },
     }));

@@ -621,7 +621,7 @@ fn attempt(dialect: &dyn Dialect, voice: Voice, story: &Story, left_out: &LeftOu
             }
         };
         if let Some(kind) = event.filter(|_| !left_out.contains_key(&(index, true))) {
-            let notice = Arc::new(Notice { at: now, origin, kind: kind.clone() });
+            let notice = Arc::new(Notice { at: now, moment: None, origin, kind: kind.clone() });
             let heard = cast.tell(now, &notice, None).map_err(|trouble| ((index, true), trouble))?;
             let entries = std::mem::take(&mut cast.entries);
             let exact =
@@ -645,7 +645,7 @@ fn attempt(dialect: &dyn Dialect, voice: Voice, story: &Story, left_out: &LeftOu
 }
 
 fn event_name(kind: &EventKind) -> &'static str {
-    Notice { at: moment(0), origin: None, kind: kind.clone() }.name()
+    Notice { at: moment(0), moment: None, origin: None, kind: kind.clone() }.name()
 }
 
 /// The ask of an exchange, proven in this voice.

@@ -60,7 +60,8 @@ impl Deviations {
 pub fn operations() -> BTreeSet<&'static str> {
     let mut names = BTreeSet::from([ADMINISTRATOR]);
     names.extend(all_faults().iter().map(tolmach_domain::Fault::name));
-    let mut event = |kind: &tolmach_domain::EventKind| names.insert(Notice { at: moment(0), origin: None, kind: kind.clone() }.name());
+    let mut event =
+        |kind: &tolmach_domain::EventKind| names.insert(Notice { at: moment(0), moment: None, origin: None, kind: kind.clone() }.name());
     let mut commands = BTreeSet::new();
     for step in stories().into_iter().flat_map(|story| story.steps) {
         match step {

@@ -364,7 +364,11 @@ fn group() -> Story {
             Exchange::refused(&ANN, send(CHAT, Kinds::Shared, Content::text("Hello?")), Fault::WrongKind).into(),
             Step::Happening(Box::new(EventKind::Posted(message(GROUP, 5)))),
             Exchange::granted(&ANN, "", add(&[4, 5]))
-                .heard_as(EventKind::MembersAdded { flow: flow_id(GROUP), users: vec![user(4).person(), user(5).person()] })
+                .heard_as(EventKind::MembersAdded {
+                    flow: flow_id(GROUP),
+                    users: vec![user(4).person(), user(5).person()],
+                    version: Version(7),
+                })
                 .into(),
             Exchange::refused(&ANN, add(&[2]), Fault::AlreadyMember).into(),
             Exchange::refused(&BOB, add(&[6]), Fault::NotOwner).into(),

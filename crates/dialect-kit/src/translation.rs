@@ -263,7 +263,7 @@ pub(crate) fn step_moment(index: usize) -> Timestamp {
 }
 
 fn notice_of(at: Timestamp, kind: &EventKind, origin: Option<Origin>) -> Arc<Notice> {
-    Arc::new(Notice { at, origin, kind: kind.clone() })
+    Arc::new(Notice { at, moment: None, origin, kind: kind.clone() })
 }
 
 fn passage(trouble: Trouble) -> Passage {

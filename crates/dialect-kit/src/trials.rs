@@ -675,7 +675,7 @@ fn play_script(dialect: &dyn Dialect, script: &Script) -> Result<Played, String>
             }
             ScriptStep::Happening(kind) => {
                 let Some(server) = session.as_mut() else { return Err(problem("nobody is connected to hear".to_owned())) };
-                let notice = Arc::new(Notice { at: now, origin: None, kind: kind.clone() });
+                let notice = Arc::new(Notice { at: now, moment: None, origin: None, kind: kind.clone() });
                 played.entries.push(Entry::Remark(format!("\n# {}", notice.name())));
                 match server.delivery(&notice) {
                     Delivery::Skip => {}

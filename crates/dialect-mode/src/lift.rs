@@ -180,7 +180,7 @@ pub(crate) fn outcome(operation: Operation, expected: Expected, reply: wire::Rep
 pub(crate) fn push(chat: i64, reply: wire::Reply<'_>) -> Result<Vec<Notice>, Nonsense> {
     let flow = FlowId::new(chat).map_err(|_| Nonsense)?;
     let at = reply.timestamp.timestamp().ok_or(Nonsense)?;
-    let notice = |row| Ok(Notice { at, origin: None, kind: EventKind::Posted(message(flow, FlowKind::Chat, row)?) });
+    let notice = |row| Ok(Notice { at, moment: None, origin: None, kind: EventKind::Posted(message(flow, FlowKind::Chat, row)?) });
     reply.messages.ok_or(Nonsense)?.into_iter().map(notice).collect()
 }
 

@@ -262,7 +262,7 @@ pub(crate) fn push(reply: wire::Reply<'_>) -> Result<Vec<Notice>, Nonsense> {
     if kinds.is_empty() {
         return Err(Nonsense);
     }
-    Ok(kinds.into_iter().map(|kind| Notice { at, origin: None, kind }).collect())
+    Ok(kinds.into_iter().map(|kind| Notice { at, moment: None, origin: None, kind }).collect())
 }
 
 /// An edit leaves a text, so an edited message that says nothing at all is a deleted one.

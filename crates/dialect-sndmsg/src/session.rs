@@ -299,7 +299,7 @@ impl Client {
 }
 
 fn notice(at: Timestamp, kind: EventKind) -> Line {
-    Line::Notice(Arc::new(Notice { at, origin: None, kind }))
+    Line::Notice(Arc::new(Notice { at, moment: None, origin: None, kind }))
 }
 
 impl Session for Client {

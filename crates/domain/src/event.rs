@@ -8,6 +8,9 @@ use bytes::Bytes;
 pub struct Event {
     /// When.
     pub at: Timestamp,
+    /// Its place in the order of commits: unique and ascending over the whole world. For a change to messages, the newest
+    /// `changed_at`. `None` for what is not stored.
+    pub moment: Option<Timestamp>,
     /// Which request caused it.
     pub origin: Option<Origin>,
     /// What happened.
@@ -61,6 +64,8 @@ pub enum EventKind {
         flow: FlowId,
         /// Who.
         users: Vec<Person>,
+        /// Where the flow stood: what has a later version is for them too.
+        version: Version,
     },
     /// Members were removed.
     MembersRemoved {

@@ -1,13 +1,15 @@
 //! The one way in: a request is permitted and carried out.
 
-use crate::ports::{Blobs, Bus, Clock, Entropy, Mailer, PasswordError, Passwords, Signer, Store, StoreError, TokenHash};
+use crate::ports::{Blobs, Bus, Checkpoint, Clock, Entropy, Mailer, PasswordError, Passwords, Signer, Store, StoreError, TokenHash};
 use crate::{Policy, Principal};
 use moka::sync::Cache;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tolmach_domain::{Answer, Authority, Command, Fault, FlowId, Identity, Origin, SessionId, Timestamp, User, UserId};
+use tolmach_domain::{
+    Answer, Authority, Command, Event, EventKind, Fault, FlowId, Identity, Message, Origin, SessionId, Timestamp, User, UserId, Version,
+};
 
 /// Everything the engine needs of the world.
 #[derive(Clone)]
@@ -117,9 +119,46 @@ impl Engine {
         }
     }
 
-    /// The flows that a user is in.
-    pub async fn flow_ids(&self, user: UserId) -> Result<Vec<FlowId>, Fault> {
-        self.ports.store.flow_ids(user).await.map_err(refuse)
+    /// The flows that a user is in, and where each of them stands.
+    pub async fn positions(&self, user: UserId) -> Result<Vec<(FlowId, Version)>, Fault> {
+        self.ports.store.positions(user).await.map_err(refuse)
+    }
+
+    /// Where a flow stands, if there is one.
+    pub async fn position(&self, flow: FlowId) -> Result<Option<Version>, Fault> {
+        Ok(self.ports.store.flow(flow).await.map_err(refuse)?.map(|flow| flow.version))
+    }
+
+    /// See [`Store::moment`].
+    pub async fn moment(&self) -> Result<Timestamp, StoreError> {
+        self.ports.store.moment().await
+    }
+
+    /// See [`Store::checkpoint`].
+    pub async fn checkpoint(&self, after: Timestamp, limit: u32) -> Result<Checkpoint, StoreError> {
+        self.ports.store.checkpoint(after, limit).await
+    }
+
+    /// What readers who know a flow up to a version have missed, in an order that they can hear; and where the flow stands
+    /// after it. At most `limit` messages at once: [`Missed::more`].
+    pub async fn missed(&self, flow: FlowId, after: Version, limit: u32) -> Result<Missed, StoreError> {
+        let messages = self.ports.store.since(flow, after, limit).await?;
+        let more = messages.len() >= limit as usize;
+        let until = messages.last().map_or(after, |message| message.version);
+        let events = messages.into_iter().filter_map(|message| missed(message, after)).collect();
+        Ok(Missed { events, until, more })
+    }
+
+    /// Drops what is remembered of those whom an event concerns, so that it is true here at once.
+    pub fn heard(&self, event: &Event) {
+        if let EventKind::SessionsEnded { user, session } = &event.kind {
+            self.people.invalidate(user);
+            match session {
+                Some(session) => self.sessions.invalidate(session),
+                // Which sessions they have is not known here, and this is rare.
+                None => self.sessions.invalidate_all(),
+            }
+        }
     }
 
     /// Whether requests can be served: the store answers.
@@ -217,6 +256,34 @@ impl Engine {
     pub(crate) fn forget(&self, user: UserId) {
         self.people.invalidate(&user);
     }
+}
+
+/// What readers of a flow have missed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Missed {
+    /// Ascending by version; several changes to one message are one event.
+    pub events: Vec<Event>,
+    /// Where the flow stands after it.
+    pub until: Version,
+    /// Whether there is more after it.
+    pub more: bool,
+}
+
+/// What somebody who knows a flow up to `after` has to hear of a message that has changed since.
+fn missed(message: Message, after: Version) -> Option<Event> {
+    let (moment, known) = (Some(message.changed_at), message.posted <= after);
+    let (at, kind) = match (message.deleted_at, known) {
+        // Who never heard of it need not hear that it is gone.
+        (Some(_), false) => return None,
+        (Some(at), true) => {
+            // Who deleted it is not kept; an author may always.
+            let messages = vec![(message.id, message.version)];
+            (at, EventKind::Deleted { flow: message.flow, by: message.author.id, messages })
+        }
+        (None, false) => (message.posted_at, EventKind::Posted(message)),
+        (None, true) => (message.edited_at.unwrap_or(message.posted_at), EventKind::Edited(message)),
+    };
+    Some(Event { at, moment, origin: None, kind })
 }
 
 /// Who asks, and in which right.

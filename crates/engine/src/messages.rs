@@ -81,7 +81,7 @@ impl Engine {
             return Err(Fault::NoSuchFlow);
         }
         let kind = EventKind::Typing { flow, user: caller.user.person(), active };
-        self.ports.bus.publish(Arc::new(Event { at: caller.now, origin: caller.origin.clone(), kind })).await;
+        self.ports.bus.publish(&[Arc::new(Event { at: caller.now, moment: None, origin: caller.origin.clone(), kind })]).await;
         Ok(Answer::TypingShown)
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tolmach_domain::{
     Changes, Content, Event, Fault, Flow, FlowId, FlowKind, Kinds, Message, MessageId, Origin, Overview, Page, Person, PhotoKey, Secret,
-    SessionId, Timestamp, User, UserId, Window,
+    SessionId, Timestamp, User, UserId, Version, Window,
 };
 
 /// Why a store did not do what it was asked.
@@ -41,6 +41,8 @@ pub struct TokenHash(pub [u8; 32]);
 /// - Deleted users are found by id only; deleted flows and their messages are not found at all.
 /// - Logins and e-mail addresses are compared without regard to case, over all of Unicode.
 /// - Nothing is changed by a method that returns an error.
+/// - **Everything published can be read again.** Changes to messages by [`Store::since`], everything else by
+///   [`Store::checkpoint`]: what a bus loses is found there, for [`JOURNAL_WINDOW`] at least.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Whether it can answer now.
@@ -132,8 +134,8 @@ pub trait Store: Send + Sync + 'static {
     /// Flows with what a list shows of them, newest activity (`changed_at`) first, then higher id first.
     async fn overviews(&self, query: OverviewQuery) -> Result<Vec<Overview>, StoreError>;
 
-    /// The ids of all flows that a user is in.
-    async fn flow_ids(&self, user: UserId) -> Result<Vec<FlowId>, StoreError>;
+    /// All flows that a user is in, ordered by id, and where each of them stands.
+    async fn positions(&self, user: UserId) -> Result<Vec<(FlowId, Version)>, StoreError>;
 
     /// Adds members, all or nobody. [`Fault::NoSuchFlow`] if `by` is not in it, [`Fault::WrongKind`] for a chat,
     /// [`Fault::NotOwner`], [`Fault::NoSuchUser`], [`Fault::AlreadyMember`].
@@ -185,8 +187,31 @@ pub trait Store: Send + Sync + 'static {
     async fn changes(&self, user: UserId, since: Timestamp, flow: Option<FlowId>, limit: u32) -> Result<Changes, StoreError>;
 
     /// Messages of a flow changed after `after`, ordered by version, deleted ones too: what repairs a gap.
-    async fn since(&self, flow: FlowId, after: tolmach_domain::Version, limit: u32) -> Result<Vec<Message>, StoreError>;
+    async fn since(&self, flow: FlowId, after: Version, limit: u32) -> Result<Vec<Message>, StoreError>;
+
+    /// The newest moment that was committed.
+    async fn moment(&self) -> Result<Timestamp, StoreError>;
+
+    /// What was committed after a moment, over the whole world: what finds the gaps. At most `limit` flows and `limit` events
+    /// at once.
+    async fn checkpoint(&self, after: Timestamp, limit: u32) -> Result<Checkpoint, StoreError>;
 }
+
+/// What was committed after a moment and up to another.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// Flows whose messages or members changed, and where they stand now or stood not before `until`.
+    pub flows: Vec<(FlowId, Version)>,
+    /// The events that changed no message, ascending by moment, without what is gone since. Their origin is not kept.
+    pub events: Vec<Event>,
+    /// Everything up to this moment is in it: where to go on.
+    pub until: Timestamp,
+    /// Whether `limit` left something out that is committed already.
+    pub more: bool,
+}
+
+/// For how long an event that changed no message can be read again.
+pub const JOURNAL_WINDOW: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// For how long a repeated key of the same author stores nothing.
 pub const KEY_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
@@ -411,23 +436,55 @@ pub struct Deleted {
 
 /// Carries events to every node.
 ///
-/// - Events of one flow arrive on every subscription in the order in which they were published.
-/// - Publishing waits for room when listeners lag: nothing is dropped within a process.
+/// - What this node publishes arrives on each of its subscriptions, the events of one flow in the order in which they were
+///   published. Publishing waits for room when listeners lag: nothing is dropped within a node.
+/// - What other nodes publish arrives as far as this node listens to its topics, at most once, and may be lost or come out of
+///   order: its listeners find out by versions, moments and [`Signal::Missed`], and ask the [`Store`].
 #[async_trait]
 pub trait Bus: Send + Sync + 'static {
-    /// Publishes one event.
-    async fn publish(&self, event: Arc<Event>);
+    /// Publishes what one commit brought, in this order. Other nodes are not waited for.
+    async fn publish(&self, events: &[Arc<Event>]);
 
     /// Hears everything from now on, split in `shards` parts: the events of a flow always come on the same part, those of no
     /// flow on the first.
     fn subscribe(&self, shards: usize) -> Vec<Box<dyn Subscription>>;
+
+    /// What other nodes say of these topics is wanted from now on; [`Signal::Missed`] tells when it will be heard. Never waits.
+    fn listen(&self, topics: &[Topic]);
+
+    /// What other nodes say of these topics is no longer wanted. Never waits.
+    fn ignore(&self, topics: &[Topic]);
+
+    /// Why other nodes cannot be heard at present, if they cannot; for operators.
+    fn trouble(&self) -> Option<String>;
+
+    /// Hands on what was published, as far as that can be done soon, and closes.
+    async fn close(&self);
+}
+
+/// What a node may be interested in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Topic {
+    /// What happens in a flow.
+    Flow(FlowId),
+    /// What happens to a user: their sessions end, they come into flows and leave them.
+    User(UserId),
+}
+
+/// What a subscription hears.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Signal {
+    /// Events, in order; at least one.
+    Events(Vec<Arc<Event>>),
+    /// Something may not have been heard: whoever must not miss anything asks the store.
+    Missed,
 }
 
 /// One part of a subscription to a [`Bus`].
 #[async_trait]
 pub trait Subscription: Send {
-    /// The next event; `None` when the bus is gone. Safe to cancel.
-    async fn next(&mut self) -> Option<Arc<Event>>;
+    /// What comes next; `None` when the bus is gone. Safe to cancel.
+    async fn next(&mut self) -> Option<Signal>;
 }
 
 /// Tells the time.

@@ -162,7 +162,7 @@ impl Presence {
             return None;
         }
         let kind = EventKind::SessionsEnded { user: principal.identity.user, session: principal.identity.session };
-        Some(Broadcast::new(Arc::new(Event { at: now, origin: None, kind })))
+        Some(Broadcast::new(Arc::new(Event { at: now, moment: None, origin: None, kind })))
     }
 }
 

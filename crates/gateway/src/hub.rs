@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tolmach_domain::{ConnectionId, Event, EventKind, FlowId, UserId};
 use tolmach_engine::Engine;
-use tolmach_engine::ports::Subscription;
+use tolmach_engine::ports::{Signal, Subscription};
 
 const SHARDS: usize = 64;
 
@@ -80,7 +80,7 @@ impl Hub {
         let index = shard(user.get() as u64);
         let entry = UserListener { listener: listener.clone(), follow: Follow::Loading(Vec::new()) };
         lock(&self.users[index]).entry(user).or_default().push(entry);
-        let flows = match engine.flow_ids(user).await {
+        let flows = match engine.positions(user).await {
             Ok(flows) => flows,
             Err(fault) => {
                 self.leave(listener, Some(user));
@@ -92,7 +92,7 @@ impl Hub {
         else {
             return Ok(());
         };
-        let mut flows: HashSet<FlowId> = flows.into_iter().collect();
+        let mut flows: HashSet<FlowId> = flows.into_iter().map(|(flow, _)| flow).collect();
         if let Follow::Loading(changes) = std::mem::replace(&mut entry.follow, Follow::Yes) {
             for (flow, came) in changes {
                 if came {
@@ -134,9 +134,12 @@ impl Hub {
 
     /// Hears one part of the bus until it is gone.
     pub(crate) async fn dispatch(self: Arc<Self>, mut subscription: Box<dyn Subscription>) {
-        while let Some(event) = subscription.next().await {
-            crate::metrics::event(event.name());
-            self.deliver(event);
+        while let Some(signal) = subscription.next().await {
+            let Signal::Events(events) = signal else { continue };
+            for event in events {
+                crate::metrics::event(event.name());
+                self.deliver(event);
+            }
         }
     }
 
@@ -146,7 +149,7 @@ impl Hub {
         match &broadcast.notice().kind {
             EventKind::Posted(_) | EventKind::Edited(_) | EventKind::Deleted { .. } | EventKind::Typing { .. } => {}
             EventKind::FlowCreated { flow, members } => members.iter().for_each(|member| self.follow(member.id, flow.id, true)),
-            EventKind::MembersAdded { flow, users } => users.iter().for_each(|user| self.follow(user.id, *flow, true)),
+            EventKind::MembersAdded { flow, users, .. } => users.iter().for_each(|user| self.follow(user.id, *flow, true)),
             EventKind::SessionsEnded { user, .. } => {
                 for entry in lock(&self.users[shard(user.get() as u64)]).get(user).into_iter().flatten() {
                     entry.listener.outbox.push(&broadcast);

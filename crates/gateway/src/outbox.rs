@@ -110,6 +110,7 @@ mod tests {
         let user = UserId::new(1).unwrap();
         Arc::new(Broadcast::new(Arc::new(Event {
             at: Timestamp::default(),
+            moment: None,
             origin: None,
             kind: EventKind::SessionsEnded { user, session: None },
         })))

@@ -14,6 +14,7 @@ mod batch;
 mod connect;
 mod entities;
 mod error;
+mod journal;
 mod migrations;
 #[cfg(test)]
 mod plans;
@@ -37,8 +38,8 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tolmach_domain::{Changes, Flow, FlowId, Kinds, Message, Origin, Overview, Page, SessionId, Timestamp, User, UserId, Version, Window};
 use tolmach_engine::ports::{
-    Account, AccountKey, Bus, DeleteMessages, Deleted, EditMessage, NewFlow, NewMessage, NewSession, NewUser, OverviewQuery, Rotation,
-    Session, Store, StoreError, TokenHash, UserChange,
+    Account, AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, NewFlow, NewMessage, NewSession, NewUser, OverviewQuery,
+    Rotation, Session, Store, StoreError, TokenHash, UserChange,
 };
 
 /// How a store goes about its work.
@@ -328,8 +329,8 @@ impl Store for SqlStore {
         self.read(async { read::overviews(&self.snapshot().await?, &query).await }).await
     }
 
-    async fn flow_ids(&self, user: UserId) -> Result<Vec<FlowId>, StoreError> {
-        self.read(read::flow_ids(&self.readers, user)).await
+    async fn positions(&self, user: UserId) -> Result<Vec<(FlowId, Version)>, StoreError> {
+        self.read(read::positions(&self.readers, user)).await
     }
 
     async fn add_members(
@@ -388,5 +389,13 @@ impl Store for SqlStore {
 
     async fn since(&self, flow: FlowId, after: Version, limit: u32) -> Result<Vec<Message>, StoreError> {
         self.read(read::since(&self.readers, flow, after, limit)).await
+    }
+
+    async fn moment(&self) -> Result<Timestamp, StoreError> {
+        self.read(batch::last_moment(&self.readers)).await
+    }
+
+    async fn checkpoint(&self, after: Timestamp, limit: u32) -> Result<Checkpoint, StoreError> {
+        self.read(async { read::checkpoint(&self.snapshot().await?, after, limit).await }).await
     }
 }

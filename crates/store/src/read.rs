@@ -3,6 +3,7 @@
 use crate::batch::last_moment;
 use crate::entities::{flow, member, recovery, session, user};
 use crate::error::refuse;
+use crate::journal;
 use crate::rows::{flow as to_flow, flow_id, key, message as to_message, message_id, session as to_session, user as to_user};
 use crate::sql::{self, Part, get};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Value};
@@ -10,7 +11,7 @@ use std::collections::HashMap;
 use tolmach_domain::{
     Changes, Fault, Flow, FlowId, FlowKind, Message, Overview, Page, SessionId, Timestamp, User, UserId, Version, Window,
 };
-use tolmach_engine::ports::{Account, AccountKey, OverviewQuery, Session, StoreError, TokenHash};
+use tolmach_engine::ports::{Account, AccountKey, Checkpoint, OverviewQuery, Session, StoreError, TokenHash};
 
 pub(crate) async fn user<C: ConnectionTrait>(database: &C, id: UserId) -> Result<Option<User>, StoreError> {
     user::Entity::find_by_id(id.get()).one(database).await.map_err(refuse)?.map(to_user).transpose()
@@ -81,9 +82,13 @@ async fn membership<C: ConnectionTrait>(database: &C, flow: FlowId, user: UserId
     member::Entity::find_by_id((flow.get(), user.get())).one(database).await.map_err(refuse)
 }
 
-pub(crate) async fn flow_ids<C: ConnectionTrait>(database: &C, user: UserId) -> Result<Vec<FlowId>, StoreError> {
-    let rows = sql::rows(database, "SELECT flow_id FROM member WHERE user_id = $1 ORDER BY flow_id", vec![user.get().into()]).await?;
-    rows.iter().map(|row| get(row, "flow_id").and_then(flow_id)).collect()
+pub(crate) async fn positions<C: ConnectionTrait>(database: &C, user: UserId) -> Result<Vec<(FlowId, Version)>, StoreError> {
+    let rows = sql::rows(database, sql::POSITIONS, vec![user.get().into()]).await?;
+    rows.iter().map(position).collect()
+}
+
+fn position(row: &sea_orm::QueryResult) -> Result<(FlowId, Version), StoreError> {
+    Ok((flow_id(get(row, "id")?)?, Version(get(row, "version")?)))
 }
 
 /// The members of flows, each list ordered by id.
@@ -220,6 +225,24 @@ pub(crate) async fn changes<C: ConnectionTrait>(
     flows.retain(|overview| flow.is_none_or(|flow| flow == overview.flow.id));
     let record = user(database, id).await?.filter(|user| user.changed_at > since && user.changed_at <= until);
     Ok(Changes { messages: changed, flows, user: record.map(Box::new), until, more })
+}
+
+/// The flows and events after a moment; what both have in full decides how far it goes.
+pub(crate) async fn checkpoint<C: ConnectionTrait>(database: &C, after: Timestamp, limit: u32) -> Result<Checkpoint, StoreError> {
+    let newest = last_moment(database).await?;
+    let values = vec![after.micros().into(), newest.micros().into(), i64::from(limit).into()];
+    let rows = sql::rows(database, sql::CHANGED_FLOWS, values).await?;
+    let mut flows = Vec::with_capacity(rows.len());
+    for row in &rows {
+        flows.push((position(row)?, Timestamp::from_micros(get(row, "changed_at")?)));
+    }
+    let (mut events, moments) = journal::read(database, after, newest, limit).await?;
+    let last_flow = flows.last().filter(|_| flows.len() >= limit as usize).map(|(_, changed_at)| *changed_at);
+    let last_event = moments.last().filter(|_| moments.len() >= limit as usize).copied();
+    let until = [last_flow, last_event].into_iter().flatten().fold(newest, Timestamp::min);
+    flows.retain(|(_, changed_at)| *changed_at <= until);
+    events.retain(|event| event.moment <= Some(until));
+    Ok(Checkpoint { flows: flows.into_iter().map(|(position, _)| position).collect(), events, until, more: until < newest })
 }
 
 pub(crate) async fn since<C: ConnectionTrait>(database: &C, flow: FlowId, after: Version, limit: u32) -> Result<Vec<Message>, StoreError> {

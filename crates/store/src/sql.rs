@@ -165,6 +165,30 @@ pub(crate) static MEMBERS: LazyLock<Ladder> = LazyLock::new(|| {
     })
 });
 
+/// Keeps entries of the journal: moment, when, what.
+pub(crate) static PUT_ENTRY: LazyLock<Ladder> =
+    LazyLock::new(|| Ladder::new(|length| format!("INSERT INTO journal (moment, happened_at, entry) VALUES {}", tuples(3, length))));
+
+/// Entries of the journal after a moment, up to another, at most so many.
+pub(crate) const ENTRIES: &str =
+    "SELECT moment, happened_at, entry FROM journal WHERE moment > $1 AND moment <= $2 ORDER BY moment LIMIT $3";
+
+/// Where the flows stand that changed after a moment, up to another, at most so many, those that changed first.
+pub(crate) const CHANGED_FLOWS: &str = "SELECT id, version, changed_at FROM flow WHERE changed_at > $1 AND changed_at <= $2 \
+     AND deleted_at IS NULL ORDER BY changed_at LIMIT $3";
+
+/// Where the flows of a user stand.
+pub(crate) const POSITIONS: &str =
+    "SELECT f.id, f.version FROM member mb JOIN flow f ON f.id = mb.flow_id WHERE mb.user_id = $1 ORDER BY f.id";
+
+/// Flows that are not deleted, by id.
+pub(crate) static WHOLE_FLOWS: LazyLock<Ladder> =
+    LazyLock::new(|| Ladder::new(|length| format!("SELECT * FROM flow WHERE deleted_at IS NULL AND id IN ({})", placeholders(1, length))));
+
+/// Users by id, deleted ones too.
+pub(crate) static USERS: LazyLock<Ladder> =
+    LazyLock::new(|| Ladder::new(|length| format!("SELECT * FROM \"user\" WHERE id IN ({})", placeholders(1, length))));
+
 /// Takes the next versions of a flow: how many, the flow's new moment, which flow. Returns the last of them.
 pub(crate) const TAKE_VERSIONS: &str = "UPDATE flow SET version = version + $1, changed_at = $2 WHERE id = $3 RETURNING version";
 

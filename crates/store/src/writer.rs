@@ -212,8 +212,8 @@ impl Writer {
 
     /// Publishes in the order of the commits.
     async fn finish(&mut self, committed: Committed) {
-        for event in committed.events {
-            self.bus.publish(event).await;
+        if !committed.events.is_empty() {
+            self.bus.publish(&committed.events).await;
         }
         self.now = self.now.max(committed.now);
         self.chores_wait |= committed.deleted_flow || self.now > self.chores_done.after(CHORES_EVERY);

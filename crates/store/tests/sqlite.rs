@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tolmach_domain::{Content, Event, Fault, Flow, FlowKind, Kinds, Message, Timestamp, User, Version, Window};
 use tolmach_engine::memory::MemoryBus;
-use tolmach_engine::ports::{Bus, NewFlow, NewMessage, NewUser, Store, StoreError, Subscription};
+use tolmach_engine::ports::{Bus, NewFlow, NewMessage, NewUser, Signal, Store, StoreError, Subscription, Topic};
 use tolmach_store::{Options, SqlStore, migrate};
 
 struct File {
@@ -38,10 +38,21 @@ struct Gate {
 
 #[async_trait]
 impl Bus for Gate {
-    async fn publish(&self, event: Arc<Event>) {
-        self.open.acquire().await.expect("the gate is never closed").forget();
-        self.bus.publish(event).await;
+    async fn publish(&self, events: &[Arc<Event>]) {
+        let permits = u32::try_from(events.len()).expect("there are few");
+        self.open.acquire_many(permits).await.expect("the gate is never closed").forget();
+        self.bus.publish(events).await;
     }
+
+    fn listen(&self, _: &[Topic]) {}
+
+    fn ignore(&self, _: &[Topic]) {}
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    async fn close(&self) {}
 
     fn subscribe(&self, shards: usize) -> Vec<Box<dyn Subscription>> {
         self.bus.subscribe(shards)
@@ -235,7 +246,8 @@ async fn a_file_held_by_another_program_is_unavailable_and_the_writer_goes_on_af
     other.close().await.unwrap();
     let after = post(&store, &flow, &anna, "after".into()).await.unwrap();
     assert_eq!(after.version, Version(2));
-    assert_eq!(events[0].next().await.unwrap().versions(), Some((Version(2), Version(2))));
+    let Some(Signal::Events(events)) = events[0].next().await else { panic!("the bus is alive") };
+    assert_eq!(events[0].versions(), Some((Version(2), Version(2))));
     assert_eq!(store.stats().failures, 1);
     store.close().await;
 }

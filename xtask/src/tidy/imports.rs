@@ -12,7 +12,10 @@ struct Row {
 /// Stands for every `dialect-…` crate but the kit.
 const ANY_DIALECT: &str = "dialect-*";
 
-const TABLE: [Row; 11] = [
+/// What any room's tests may import, and nothing else.
+const FOR_TESTS: [&str; 2] = ["dialect-kit", "servers"];
+
+const TABLE: [Row; 12] = [
     Row { room: "domain", may: &[], never: &["serde", "serde_json", "tokio", "http", "hyper", "sea-orm", "redis"] },
     Row { room: "engine", may: &["domain"], never: &["http", "hyper", "sea-orm", "redis", "tokio-tungstenite", "serde_json"] },
     Row { room: "dialect", may: &["domain"], never: &["tokio", "hyper", "tungstenite", "tokio-tungstenite", "sea-orm", "redis"] },
@@ -27,6 +30,7 @@ const TABLE: [Row; 11] = [
     Row { room: "client", may: &["domain", "dialect"], never: &["sea-orm", "redis"] },
     Row { room: "gateway", may: &["domain", "engine", "store", "bus", "dialect", "client", ANY_DIALECT], never: &["sea-orm"] },
     Row { room: "bench", may: &["domain", "engine", "store", "bus", "dialect", "client", ANY_DIALECT], never: &[] },
+    Row { room: "servers", may: &[], never: &["hyper", "sea-orm", "redis"] },
     Row { room: "xtask", may: &[], never: &[] },
 ];
 
@@ -57,8 +61,8 @@ fn judge(row: &Row, room: &str, dependency: &str, development: bool, ours: bool)
         return forbidden.then(|| format!("must never import {dependency}"));
     }
     let imported = room_of(dependency);
-    if imported == "dialect-kit" {
-        return (!development).then(|| "imports tolmach-dialect-kit, which is for tests: a dev-dependency is expected".to_owned());
+    if FOR_TESTS.contains(&imported) {
+        return (!development).then(|| format!("imports {dependency}, which is for tests: a dev-dependency is expected"));
     }
     let expected = row.may.iter().any(|may| matches_room(may, imported)) || imported == room;
     (!expected).then(|| {
@@ -104,6 +108,9 @@ mod tests {
             ("bus", "tolmach-gateway", false, true, Some("imports gateway")),
             ("gateway", "tolmach-dialect-mode", false, true, None),
             ("gateway", "tolmach-dialect-kit", false, true, Some("dev-dependency")),
+            ("store", "tolmach-servers", true, true, None),
+            ("store", "tolmach-servers", false, true, Some("dev-dependency")),
+            ("servers", "redis", false, false, Some("redis")),
         ] {
             let row = TABLE.iter().find(|row| matches_room(row.room, room)).unwrap();
             let found = judge(row, room, dependency, development, ours);

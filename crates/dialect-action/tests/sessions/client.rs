@@ -305,7 +305,7 @@ fn what_the_wire_cannot_say_is_a_loss() {
         assert_eq!(Action::default().dial(&ask).expect_err("there is nowhere to say it"), loss);
     }
     let in_another_right = Ask { authority: Authority::Administrator, ..ask(0, list(None, 0)) };
-    let told = Line::Notice(std::sync::Arc::new(Notice { at: *NOW, origin: None, kind: posted(18, 1, "hi") }));
+    let told = Line::Notice(std::sync::Arc::new(Notice { at: *NOW, moment: None, origin: None, kind: posted(18, 1, "hi") }));
     for line in [Line::Ask(in_another_right), told, reply(&Echo::NONE, Ok(Answer::LoggedOut))] {
         client(MEMBERS).encode(*NOW, &line, &mut Vec::new()).expect_err("a client cannot say it");
     }

@@ -121,7 +121,7 @@ fn reply(echo: &Echo, outcome: Result<Answer, Fault>) -> Line {
 }
 
 fn notice(kind: EventKind) -> Notice {
-    Notice { at: *NOW, origin: None, kind }
+    Notice { at: *NOW, moment: None, origin: None, kind }
 }
 
 /// What happened because of an ask of the connection of user `number`.

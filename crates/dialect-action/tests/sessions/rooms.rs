@@ -229,7 +229,7 @@ fn whoever_is_put_out_of_the_room_is_in_none() {
         (EventKind::FlowDeleted { flow: flow_id(1), by: user_id(2) }, true),
         (EventKind::FlowDeleted { flow: flow_id(5), by: user_id(2) }, false),
         (EventKind::MembersRemoved { flow: flow_id(5), users: vec![user_id(1)] }, false),
-        (EventKind::MembersAdded { flow: flow_id(1), users: vec![user(3).person()] }, false),
+        (EventKind::MembersAdded { flow: flow_id(1), users: vec![user(3).person()], version: Version(7) }, false),
         (EventKind::Typing { flow: flow_id(1), user: user(2).person(), active: true }, false),
         (EventKind::FlowCreated { flow: crate::overview(1, &[]).flow, members: vec![] }, false),
     ] {
@@ -282,7 +282,7 @@ fn a_message_is_told_with_whoever_is_in_the_room_by_then() {
     };
     check([&mut ann, &mut bob], &[(1, true), (2, true), (3, true)], true);
     for kind in [
-        EventKind::MembersAdded { flow: flow_id(1), users: vec![user(5).person(), user(4).person()] },
+        EventKind::MembersAdded { flow: flow_id(1), users: vec![user(5).person(), user(4).person()], version: Version(7) },
         EventKind::MembersRemoved { flow: flow_id(1), users: vec![user_id(3)] },
     ] {
         for session in [&mut ann, &mut bob] {
@@ -327,7 +327,7 @@ fn what_no_session_is_there_to_hear_cannot_be_rendered() {
     for kind in [
         EventKind::FlowCreated { flow: crate::overview(1, &[]).flow, members: vec![] },
         EventKind::FlowDeleted { flow: flow_id(1), by: user_id(1) },
-        EventKind::MembersAdded { flow: flow_id(1), users: vec![] },
+        EventKind::MembersAdded { flow: flow_id(1), users: vec![], version: Version(7) },
         EventKind::MembersRemoved { flow: flow_id(1), users: vec![] },
         EventKind::Typing { flow: flow_id(1), user: user(2).person(), active: true },
         EventKind::SessionsEnded { user: user_id(2), session: None },

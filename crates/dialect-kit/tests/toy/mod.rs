@@ -269,7 +269,7 @@ impl Client {
             message.author.id = UserId::new(number("author")?).ok()?;
             message.content = Content::text(pushed.get("text")?.as_str()?);
             let kind = EventKind::Posted(message);
-            return Some(Line::Notice(std::sync::Arc::new(Notice { at: world::moment(0), origin: None, kind })));
+            return Some(Line::Notice(std::sync::Arc::new(Notice { at: world::moment(0), moment: None, origin: None, kind })));
         }
         let (echo, command) = self.waiting.pop_front()?;
         let outcome = match (value.get("error"), command) {

@@ -9,7 +9,7 @@ use tolmach_domain::{
 };
 
 fn notice(kind: EventKind) -> Notice {
-    Notice { at: *NOW, origin: None, kind }
+    Notice { at: *NOW, moment: None, origin: None, kind }
 }
 
 fn posted() -> Notice {
@@ -25,7 +25,7 @@ fn others() -> Vec<Notice> {
         EventKind::Deleted { flow: flow.id, by: user.id, messages: vec![(message(10, "").id, Version(2))] },
         EventKind::FlowCreated { flow: flow.clone(), members: vec![user.clone()] },
         EventKind::FlowDeleted { flow: flow.id, by: user.id },
-        EventKind::MembersAdded { flow: flow.id, users: vec![user.clone()] },
+        EventKind::MembersAdded { flow: flow.id, users: vec![user.clone()], version: flow.version },
         EventKind::MembersRemoved { flow: flow.id, users: vec![user.id] },
         EventKind::Typing { flow: flow.id, user, active: true },
         ended(user_id(2), None).kind,

@@ -8,7 +8,7 @@ use tolmach_dialect_morelia::Morelia;
 use tolmach_domain::{Answer, ConnectionId, Event, EventKind, Message, Origin, UserId, Version};
 
 fn notice(kind: EventKind) -> Notice {
-    Event { at: *NOW, origin: None, kind }
+    Event { at: *NOW, moment: None, origin: None, kind }
 }
 
 fn pushed() -> Vec<Notice> {

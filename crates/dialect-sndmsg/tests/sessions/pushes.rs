@@ -10,7 +10,7 @@ use tolmach_domain::{ConnectionId, EventKind, Origin, SessionId, Version};
 const SHARED: Delivery = Delivery::Shared(Variant(0));
 
 fn notice(kind: EventKind) -> Notice {
-    Notice { at: *NOW, origin: None, kind }
+    Notice { at: *NOW, moment: None, origin: None, kind }
 }
 
 fn deleted(ids: &[i64]) -> EventKind {
@@ -33,7 +33,7 @@ fn happenings() -> Vec<(EventKind, Delivery)> {
         (EventKind::FlowDeleted { flow, by: ANN.user() }, SHARED),
         (created(CHAT), Delivery::Private),
         (created(GROUP), Delivery::Skip),
-        (EventKind::MembersAdded { flow, users: vec![user(4).person()] }, Delivery::Skip),
+        (EventKind::MembersAdded { flow, users: vec![user(4).person()], version: Version(7) }, Delivery::Skip),
         (EventKind::MembersRemoved { flow, users: vec![user(4).id] }, Delivery::Skip),
         (EventKind::Typing { flow, user: user(2).person(), active: true }, Delivery::Skip),
         (EventKind::SessionsEnded { user: BOB.user(), session: None }, Delivery::Skip),

@@ -1,6 +1,6 @@
 //! A bus without bounds.
 
-use crate::ports::{Bus, Subscription};
+use crate::ports::{Bus, Signal, Subscription, Topic};
 use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -30,9 +30,9 @@ impl MemoryBus {
 
 #[async_trait]
 impl Bus for MemoryBus {
-    async fn publish(&self, event: Arc<Event>) {
+    async fn publish(&self, events: &[Arc<Event>]) {
         let mut listeners = lock(&self.listeners);
-        for parts in listeners.iter() {
+        for (parts, event) in listeners.iter().flat_map(|parts| events.iter().map(move |event| (parts, event))) {
             let part = event.flow().map_or(0, |flow| flow.get().unsigned_abs() as usize % parts.len());
             if let Some(part) = parts[part].upgrade() {
                 lock(&part).hear(|part| part.events.push_back(event.clone()));
@@ -46,6 +46,17 @@ impl Bus for MemoryBus {
         lock(&self.listeners).push(parts.iter().map(Arc::downgrade).collect());
         parts.into_iter().map(|part| Box::new(MemorySubscription(part)) as Box<dyn Subscription>).collect()
     }
+
+    /// There are no other nodes.
+    fn listen(&self, _: &[Topic]) {}
+
+    fn ignore(&self, _: &[Topic]) {}
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    async fn close(&self) {}
 }
 
 impl Drop for MemoryBus {
@@ -69,17 +80,17 @@ struct MemorySubscription(Arc<Mutex<Part>>);
 
 #[async_trait]
 impl Subscription for MemorySubscription {
-    async fn next(&mut self) -> Option<Arc<Event>> {
+    async fn next(&mut self) -> Option<Signal> {
         poll_fn(|context| {
             let mut part = lock(&self.0);
-            match part.events.pop_front() {
-                Some(event) => Poll::Ready(Some(event)),
-                None if part.closed => Poll::Ready(None),
-                None => {
-                    part.waker = Some(context.waker().clone());
-                    Poll::Pending
-                }
+            if !part.events.is_empty() {
+                return Poll::Ready(Some(Signal::Events(part.events.drain(..).collect())));
             }
+            if part.closed {
+                return Poll::Ready(None);
+            }
+            part.waker = Some(context.waker().clone());
+            Poll::Pending
         })
         .await
     }

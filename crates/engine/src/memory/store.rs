@@ -1,8 +1,8 @@
 //! The store as a model: one lock, plain maps, every rule written out once.
 
 use crate::ports::{
-    Account, AccountKey, Bus, DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewFlow, NewMessage, NewSession, NewUser, OverviewQuery,
-    Rotation, Session, Store, StoreError, TokenHash, UserChange,
+    Account, AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewFlow, NewMessage, NewSession, NewUser,
+    OverviewQuery, Rotation, Session, Store, StoreError, TokenHash, UserChange,
 };
 use async_trait::async_trait;
 use futures_util::lock::Mutex;
@@ -38,6 +38,8 @@ struct World {
     moment: Timestamp,
     /// What the change under way will publish.
     events: Vec<Event>,
+    /// What was published and changed no message.
+    journal: Vec<Event>,
 }
 
 struct UserRecord {
@@ -70,8 +72,9 @@ impl MemoryStore {
         let mut world = self.world.lock().await;
         world.open()?;
         let outcome = work(&mut world);
-        for event in std::mem::take(&mut world.events) {
-            self.bus.publish(Arc::new(event)).await;
+        let events: Vec<Arc<Event>> = std::mem::take(&mut world.events).into_iter().map(Arc::new).collect();
+        if !events.is_empty() {
+            self.bus.publish(&events).await;
         }
         outcome
     }
@@ -278,8 +281,8 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn flow_ids(&self, user: UserId) -> Result<Vec<FlowId>, StoreError> {
-        self.read(|world| world.flows_of(user).map(|record| record.flow.id).collect()).await
+    async fn positions(&self, user: UserId) -> Result<Vec<(FlowId, Version)>, StoreError> {
+        self.read(|world| world.flows_of(user).map(|record| (record.flow.id, record.flow.version)).collect()).await
     }
 
     async fn add_members(
@@ -304,11 +307,13 @@ impl Store for MemoryStore {
                 return Ok(());
             }
             let changed_at = world.next_moment(now);
+            let mut version = Version(0);
             if let Some(record) = world.flows.get_mut(&flow) {
                 record.members.extend(users.into_iter().map(|user| (user, Version(0))));
                 record.flow.changed_at = changed_at;
+                version = record.flow.version;
             }
-            world.publish(now, origin, EventKind::MembersAdded { flow, users: people });
+            world.publish(now, origin, EventKind::MembersAdded { flow, users: people, version });
             Ok(())
         })
         .await
@@ -458,6 +463,33 @@ impl Store for MemoryStore {
         })
         .await
     }
+
+    async fn moment(&self) -> Result<Timestamp, StoreError> {
+        self.read(|world| world.moment).await
+    }
+
+    async fn checkpoint(&self, after: Timestamp, limit: u32) -> Result<Checkpoint, StoreError> {
+        self.read(|world| {
+            let mut flows: Vec<&Flow> = world.flows.values().map(|record| &record.flow).filter(|flow| flow.changed_at > after).collect();
+            flows.sort_by_key(|flow| flow.changed_at);
+            let mut events: Vec<&Event> = world.journal.iter().filter(|event| event.moment > Some(after)).collect();
+            let limit = limit as usize;
+            let last_flow = flows.get(limit).map(|_| flows[limit - 1].changed_at);
+            let last_event = events.get(limit).and_then(|_| events[limit - 1].moment);
+            let more = last_flow.is_some() || last_event.is_some();
+            let until = [last_flow, last_event].into_iter().flatten().min().unwrap_or(world.moment);
+            flows.retain(|flow| flow.changed_at <= until);
+            events.retain(|event| {
+                event.moment <= Some(until)
+                    && event
+                        .flow()
+                        .is_none_or(|flow| matches!(event.kind, EventKind::FlowDeleted { .. }) || world.flows.contains_key(&flow))
+            });
+            let flows = flows.into_iter().map(|flow| (flow.id, flow.version)).collect();
+            Checkpoint { flows, events: events.into_iter().cloned().collect(), until, more }
+        })
+        .await
+    }
 }
 
 impl UserRecord {
@@ -471,8 +503,16 @@ impl World {
         if self.closed { Err(StoreError::Unavailable("the store is closed".into())) } else { Ok(()) }
     }
 
+    /// Right after the change: one to messages has taken the newest moment, any other takes one of its own.
     fn publish(&mut self, at: Timestamp, origin: Option<Origin>, kind: EventKind) {
-        self.events.push(Event { at, origin, kind });
+        let mut event = Event { at, moment: None, origin, kind };
+        if event.versions().is_some() {
+            event.moment = Some(self.moment);
+        } else {
+            event.moment = Some(self.next_moment(at));
+            self.journal.push(Event { origin: None, ..event.clone() });
+        }
+        self.events.push(event);
     }
 
     /// A moment of its own for one change.

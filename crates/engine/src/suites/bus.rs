@@ -1,7 +1,8 @@
 //! The trials of a [`Bus`].
 
 use super::{Spawn, at_once};
-use crate::ports::{Bus, Subscription};
+use crate::ports::{Bus, Signal, Subscription};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use tolmach_domain::{Event, EventKind, FlowId, Timestamp, UserId};
 
@@ -12,15 +13,35 @@ fn event(flow: Option<i64>, number: i64) -> Arc<Event> {
         Some(flow) => EventKind::FlowDeleted { flow: FlowId::new(flow).expect("flows of the trials have positive numbers"), by },
         None => EventKind::SessionsEnded { user: by, session: None },
     };
-    Arc::new(Event { at: Timestamp::from_micros(number), origin: None, kind })
+    Arc::new(Event { at: Timestamp::from_micros(number), moment: None, origin: None, kind })
 }
 
 async fn hear(part: &mut Box<dyn Subscription>, count: usize) -> Vec<Arc<Event>> {
     let mut heard = Vec::with_capacity(count);
     while heard.len() < count {
-        heard.push(part.next().await.expect("the bus is alive"));
+        heard.extend(events(part.next().await).expect("the bus is alive"));
     }
     heard
+}
+
+/// What a subscription gave; only what other nodes say can be missed.
+fn events(signal: Option<Signal>) -> Option<Vec<Arc<Event>>> {
+    match signal {
+        Some(Signal::Events(events)) => {
+            assert!(!events.is_empty(), "nothing is no signal");
+            Some(events)
+        }
+        Some(Signal::Missed) => Some(Vec::new()),
+        None => None,
+    }
+}
+
+/// The next event; what came with it waits.
+async fn next(part: &mut Box<dyn Subscription>, waiting: &mut VecDeque<Arc<Event>>) -> Option<Arc<Event>> {
+    while waiting.is_empty() {
+        waiting.extend(events(part.next().await)?);
+    }
+    waiting.pop_front()
 }
 
 /// Several publishers, each with a flow of its own; several subscriptions, differently split.
@@ -32,7 +53,8 @@ pub async fn events_of_a_flow_arrive_in_order_on_every_subscription(bus: Arc<dyn
         for mut part in bus.subscribe(shards) {
             tasks.push(spawn(Box::pin(async move {
                 let mut last: std::collections::BTreeMap<FlowId, i64> = std::collections::BTreeMap::new();
-                while let Some(event) = part.next().await {
+                let mut waiting = VecDeque::new();
+                while let Some(event) = next(&mut part, &mut waiting).await {
                     let (Some(flow), number) = (event.flow(), event.at.micros()) else { break };
                     let expected = last.get(&flow).map_or(0, |last| last + 1);
                     assert_eq!(number, expected, "flow {flow} of {shards} parts");
@@ -47,7 +69,7 @@ pub async fn events_of_a_flow_arrive_in_order_on_every_subscription(bus: Arc<dyn
             let bus = bus.clone();
             spawn(Box::pin(async move {
                 for number in 0..EVENTS {
-                    bus.publish(event(Some(flow), number)).await;
+                    bus.publish(&[event(Some(flow), number)]).await;
                 }
             }))
         })
@@ -69,27 +91,27 @@ pub async fn a_flow_stays_on_its_part_and_the_rest_on_the_first(bus: Arc<dyn Bus
     let mut homes = std::collections::BTreeMap::new();
     for round in 0..3 {
         for flow in 1..=12 {
-            bus.publish(event(Some(flow), round)).await;
+            bus.publish(&[event(Some(flow), round)]).await;
         }
     }
     for (home, part) in parts.iter_mut().enumerate() {
-        while let Some(Some(event)) = at_once(part.next()) {
-            homes.entry(event.flow()).or_insert_with(Vec::new).push(home);
+        while let Some(Some(heard)) = at_once(part.next()).map(events) {
+            heard.into_iter().for_each(|event| homes.entry(event.flow()).or_insert_with(Vec::new).push(home));
         }
     }
     assert_eq!(homes.len(), 12);
     assert!(homes.values().all(|homes| homes.len() == 3 && homes.iter().all(|home| *home == homes[0])), "{homes:?}");
-    bus.publish(event(None, 1)).await;
+    bus.publish(&[event(None, 1)]).await;
     assert_eq!(hear(&mut parts[0], 1).await, [event(None, 1)]);
 }
 
 /// Nothing from before, everything after.
 pub async fn a_subscription_hears_from_now_on(bus: Arc<dyn Bus>, _: Spawn) {
-    bus.publish(event(Some(1), 1)).await;
+    bus.publish(&[event(Some(1), 1)]).await;
     let mut early = bus.subscribe(1);
-    bus.publish(event(Some(1), 2)).await;
+    bus.publish(&[event(Some(1), 2)]).await;
     let mut late = bus.subscribe(1);
-    bus.publish(event(Some(1), 3)).await;
+    bus.publish(&[event(Some(1), 3)]).await;
     assert_eq!(hear(&mut early[0], 2).await, [event(Some(1), 2), event(Some(1), 3)]);
     assert_eq!(hear(&mut late[0], 1).await, [event(Some(1), 3)]);
 }
@@ -100,7 +122,7 @@ pub async fn a_lagging_listener_loses_nothing(bus: Arc<dyn Bus>, spawn: Spawn) {
     let mut parts = bus.subscribe(2);
     let publisher = spawn(Box::pin(async move {
         for number in 0..EVENTS {
-            bus.publish(event(Some(2), number)).await;
+            bus.publish(&[event(Some(2), number)]).await;
         }
     }));
     for _ in 0..100 {
@@ -109,17 +131,17 @@ pub async fn a_lagging_listener_loses_nothing(bus: Arc<dyn Bus>, spawn: Spawn) {
     let mut heard = Vec::new();
     let (first, second) = parts.split_at_mut(1);
     // A flow has one home; which of the two it is, is the bus's own affair.
-    while let Some(event) = std::future::poll_fn(|context| {
+    while let Some(events) = std::future::poll_fn(|context| {
         for part in [&mut first[0], &mut second[0]] {
-            if let std::task::Poll::Ready(Some(event)) = part.next().as_mut().poll(context) {
-                return std::task::Poll::Ready(Some(event));
+            if let std::task::Poll::Ready(signal) = part.next().as_mut().poll(context) {
+                return std::task::Poll::Ready(events(signal));
             }
         }
         if heard.len() as i64 == EVENTS { std::task::Poll::Ready(None) } else { std::task::Poll::Pending }
     })
     .await
     {
-        heard.push(event.at.micros());
+        heard.extend(events.iter().map(|event| event.at.micros()));
     }
     publisher.await;
     assert!(heard.into_iter().eq(0..EVENTS));
@@ -135,7 +157,7 @@ pub async fn a_dropped_subscription_holds_nobody_up(bus: Arc<dyn Bus>, _: Spawn)
     for number in 0..EVENTS {
         // An odd and an even flow: one of them lived on the part that was dropped, whichever it was; the other is heard.
         for flow in [1, 2] {
-            bus.publish(event(Some(flow), number)).await;
+            bus.publish(&[event(Some(flow), number)]).await;
             assert_eq!(hear(&mut whole[0], 1).await, [event(Some(flow), number)]);
             let _ = at_once(half[0].next());
         }
@@ -145,9 +167,9 @@ pub async fn a_dropped_subscription_holds_nobody_up(bus: Arc<dyn Bus>, _: Spawn)
 /// What was published before is still heard.
 pub async fn a_subscription_ends_with_its_bus(bus: Arc<dyn Bus>, _: Spawn) {
     let mut parts = bus.subscribe(2);
-    bus.publish(event(None, 1)).await;
+    bus.publish(&[event(None, 1)]).await;
     drop(bus);
-    assert_eq!(parts[0].next().await, Some(event(None, 1)));
+    assert_eq!(hear(&mut parts[0], 1).await, [event(None, 1)]);
     for part in &mut parts {
         assert_eq!(part.next().await, None);
         assert_eq!(part.next().await, None);
@@ -159,7 +181,7 @@ pub async fn waiting_for_an_event_may_be_given_up(bus: Arc<dyn Bus>, _: Spawn) {
     let mut parts = bus.subscribe(1);
     for number in 0..10 {
         assert!(at_once(parts[0].next()).is_none(), "nothing was published yet");
-        bus.publish(event(Some(1), number)).await;
+        bus.publish(&[event(Some(1), number)]).await;
         assert_eq!(hear(&mut parts[0], 1).await, [event(Some(1), number)]);
     }
 }

@@ -91,6 +91,7 @@ macro_rules! store_suite {
             changes_name_messages_flows_and_the_user
             changes_are_paged_without_gap_or_repeat_while_others_write
             a_gap_is_repaired_by_version
+            what_was_not_heard_is_found_by_its_moment
             moments_are_unique_and_ascend
             many_writers_agree_on_one_order_per_flow
             a_refusal_does_not_disturb_its_neighbours

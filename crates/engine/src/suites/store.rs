@@ -3,8 +3,8 @@
 use super::{Spawn, Task, at_once, turn};
 use crate::memory::MemoryBus;
 use crate::ports::{
-    AccountKey, Bus, DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewFlow, NewMessage, NewSession, NewUser, OverviewQuery, Rotation,
-    Store, StoreError, Subscription, TokenHash, UserChange,
+    AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewFlow, NewMessage, NewSession, NewUser, OverviewQuery,
+    Rotation, Signal, Store, StoreError, Subscription, TokenHash, UserChange,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -45,7 +45,12 @@ impl World {
     }
 
     fn events(&mut self) -> Vec<Arc<Event>> {
-        std::iter::from_fn(|| at_once(self.events.next()).flatten()).collect()
+        let heard = std::iter::from_fn(|| at_once(self.events.next()).flatten());
+        let events = heard.flat_map(|signal| match signal {
+            Signal::Events(events) => events,
+            Signal::Missed => Vec::new(),
+        });
+        events.collect()
     }
 
     async fn user(&mut self, login: &str) -> User {
@@ -337,7 +342,7 @@ pub async fn a_deleted_account_is_found_by_id_only(world: &mut World) {
     assert_eq!(world.store.session(session).await.map(|session| session.and_then(|session| session.ended_at)), Ok(Some(now)));
     assert_eq!(world.store.recovery(hash(3), now).await, Ok(false));
     assert_eq!(world.store.recover(hash(3), "h".into(), now).await, Ok(None));
-    assert_eq!(world.store.flow_ids(anna.id).await, Ok(vec![]));
+    assert_eq!(world.store.positions(anna.id).await, Ok(vec![]));
     for flow in [&group, &own, &chat] {
         assert_eq!(world.store.is_member(flow.id, anna.id).await, Ok(false));
         assert_eq!(world.store.members(flow.id).await, Ok(vec![boris.clone()]));
@@ -630,7 +635,10 @@ pub async fn members_come_and_go_all_or_nobody(world: &mut World) {
     assert_eq!(world.published(), []);
 
     assert_eq!(store.add_members(group.id, anna.id, &[dora.id, clara.id, dora.id], origin("3"), now).await, Ok(()));
-    assert_eq!(world.published(), [EventKind::MembersAdded { flow: group.id, users: vec![dora.person(), clara.person()] }]);
+    assert_eq!(
+        world.published(),
+        [EventKind::MembersAdded { flow: group.id, users: vec![dora.person(), clara.person()], version: Version(0) }]
+    );
     assert_eq!(store.members(group.id).await, Ok(vec![anna.clone(), boris.clone(), clara.clone(), dora.clone()]));
     let changed = store.flow(group.id).await.expect("the store answers").expect("the flow exists");
     assert!(changed.changed_at >= now && changed.changed_at > group.changed_at);
@@ -652,7 +660,7 @@ pub async fn members_come_and_go_all_or_nobody(world: &mut World) {
     assert_eq!(store.remove_members(group.id, anna.id, &[clara.id, boris.id, clara.id], None, now).await, Ok(()));
     assert_eq!(world.published(), [EventKind::MembersRemoved { flow: group.id, users: vec![clara.id, boris.id] }]);
     assert_eq!(store.members(group.id).await, Ok(vec![anna, dora]));
-    assert_eq!(store.flow_ids(boris.id).await, Ok(vec![chat.id]));
+    assert_eq!(store.positions(boris.id).await, Ok(vec![(chat.id, Version(0))]));
 }
 
 /// Of a kind that is meant.
@@ -672,7 +680,7 @@ pub async fn only_the_owner_deletes_a_flow(world: &mut World) {
     ] {
         assert_eq!(store.delete_flow(flow, by.id, kinds, None, now).await, refused(fault.clone()), "{fault:?}");
     }
-    assert_eq!(store.flow_ids(boris.id).await, Ok(vec![group.id, chat.id]));
+    assert_eq!(store.positions(boris.id).await, Ok(vec![(group.id, Version(0)), (chat.id, Version(0))]));
     assert_eq!(world.published(), []);
     assert_eq!(store.delete_flow(group.id, anna.id, Kinds::Shared, None, now).await, Ok(()));
     assert_eq!(store.delete_flow(chat.id, anna.id, Kinds::Chat, None, now).await, Ok(()));
@@ -699,7 +707,7 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_never_comes_back(world: &mut
     assert_eq!(store.members(chat.id).await, Ok(vec![]));
     assert_eq!(store.is_member(chat.id, anna.id).await, Ok(false));
     assert_eq!(store.overview(chat.id, anna.id, true).await, Ok(None));
-    assert_eq!(store.flow_ids(anna.id).await, Ok(vec![other.id]));
+    assert_eq!(store.positions(anna.id).await, Ok(vec![(other.id, Version(0))]));
     for all in [false, true] {
         let flows = store.overviews(OverviewQuery { all, ..all_flows(&anna) }).await.expect("the store answers");
         assert_eq!(flows.into_iter().map(|overview| overview.flow.id).collect::<Vec<_>>(), [other.id]);
@@ -764,7 +772,10 @@ pub async fn a_message_is_kept_as_it_was_posted(world: &mut World) {
         assert_eq!((&message.content, message.posted, message.version), (&content, Version(version), Version(version)));
         assert_eq!((message.posted_at, message.edited_at, message.deleted_at), (now, None, None));
         let events = world.events();
-        assert_eq!(*events[0], Event { at: now, origin: origin("4"), kind: EventKind::Posted(message.clone()) });
+        assert_eq!(
+            *events[0],
+            Event { at: now, moment: Some(message.changed_at), origin: origin("4"), kind: EventKind::Posted(message.clone()) }
+        );
         assert_eq!(events.len(), 1);
         let newest = Window::Newest { limit: 1, offset: 0 };
         let page = world.store.history(group.id, anna.id, newest, 10).await.expect("the flow exists");
@@ -904,7 +915,7 @@ pub async fn an_edit_takes_the_next_version(world: &mut World) {
         let events = world.events();
         assert_eq!(
             events.iter().map(|event| (**event).clone()).collect::<Vec<_>>(),
-            [Event { at: now, origin: origin("5"), kind: EventKind::Edited(edited.clone()) }]
+            [Event { at: now, moment: Some(edited.changed_at), origin: origin("5"), kind: EventKind::Edited(edited.clone()) }]
         );
         let page = world.store.history(group.id, boris.id, Window::All, 10).await.expect("the flow exists");
         assert_eq!((page.messages, page.version), (vec![edited, second.clone()], Version(version)));
@@ -1140,8 +1151,8 @@ pub async fn overviews_are_paged_by_activity(world: &mut World) {
         let places: Vec<Option<usize>> = listed.iter().map(|overview| flows.iter().position(|flow| flow.id == overview.flow.id)).collect();
         assert_eq!(places, expected.into_iter().map(Some).collect::<Vec<_>>(), "{query:?}");
     }
-    let ids = flows[..4].iter().map(|flow| flow.id).collect();
-    assert_eq!(world.store.flow_ids(boris.id).await, Ok(ids));
+    let ids: Vec<FlowId> = flows[..4].iter().map(|flow| flow.id).collect();
+    assert_eq!(world.store.positions(boris.id).await.map(|flows| flows.into_iter().map(|(flow, _)| flow).collect()), Ok(ids));
 }
 
 /// Of the user's flows, or of one of them; asking again from `until` gives only what is new.
@@ -1285,6 +1296,73 @@ pub async fn a_gap_is_repaired_by_version(world: &mut World) {
         assert_eq!(found, expected, "after {after}");
     }
     assert_eq!(world.store.since(FlowId::new(999).expect("an id"), Version(0), 10).await, Ok(vec![]));
+}
+
+/// Whatever was published is found again, in the same order, however many pages it takes; what was known is not told again.
+pub async fn what_was_not_heard_is_found_by_its_moment(world: &mut World) {
+    let [anna, boris, clara] = world.users(["anna", "boris", "clara"]).await;
+    let store = world.store.clone();
+    let start = store.moment().await.expect("it is open");
+    let group = world.group(&anna, &[&boris]).await;
+    let doomed = world.group(&anna, &[&boris]).await;
+    let message = world.post(&group, &anna, "first").await;
+    let now = world.tick();
+    store.add_members(group.id, anna.id, &[clara.id], origin("1"), now).await.expect("she is no member");
+    let now = world.tick();
+    store.remove_members(group.id, anna.id, &[boris.id], None, now).await.expect("he is a member");
+    let now = world.tick();
+    store.delete_flow(doomed.id, anna.id, Kinds::Any, None, now).await.expect("it is hers");
+    let now = world.tick();
+    let session = NewSession { user: clara.id, token: None, refresh: None, now, expires_at: now.after(Duration::from_secs(60)) };
+    let session = store.open_session(session).await.expect("she lives");
+    let now = world.tick();
+    store.end_session(session, now).await.expect("it lives");
+    world.delete(&anna, &[&message]).await;
+    let now = world.tick();
+    store.delete_user(clara.id, now).await.expect("she lives");
+
+    let published = world.events();
+    let moments: Vec<_> = published.iter().map(|event| event.moment.expect("what is stored has a moment")).collect();
+    assert!(moments.is_sorted_by(|a, b| a < b) && moments[0] > start, "{moments:?}");
+    let unheard: Vec<Event> = published
+        .iter()
+        // What happened in a flow that is gone is no longer told, but that it is gone.
+        .filter(|event| event.versions().is_none())
+        .filter(|event| event.flow() != Some(doomed.id) || matches!(event.kind, EventKind::FlowDeleted { .. }))
+        .map(|event| {
+            let mut event = Event { origin: None, ..Event::clone(event) };
+            if let EventKind::FlowCreated { flow, .. } = &mut event.kind {
+                // The record is told as it is now.
+                flow.changed_at = Timestamp::default();
+            }
+            event
+        })
+        .collect();
+    assert_eq!(unheard.len(), 7, "{unheard:?}");
+    for limit in [1, 2, 3, 100] {
+        let (mut after, mut events, mut flows) = (start, Vec::new(), BTreeMap::new());
+        loop {
+            let page = store.checkpoint(after, limit).await.expect("it is open");
+            assert!(page.events.len() <= limit as usize && page.flows.len() <= limit as usize, "{page:?}");
+            events.extend(page.events);
+            flows.extend(page.flows);
+            assert!(page.until > after || !page.more, "it would never end");
+            after = page.until;
+            if !page.more {
+                break;
+            }
+        }
+        for event in &mut events {
+            if let EventKind::FlowCreated { flow, .. } = &mut event.kind {
+                flow.changed_at = Timestamp::default();
+            }
+        }
+        assert_eq!(events, unheard, "{limit} at once");
+        assert_eq!(flows, BTreeMap::from([(group.id, Version(2))]), "{limit} at once");
+        assert_eq!(store.moment().await, Ok(after));
+        let rest = store.checkpoint(after, limit).await.expect("it is open");
+        assert_eq!(rest, Checkpoint { flows: vec![], events: vec![], until: after, more: false });
+    }
 }
 
 /// Whatever the clock does, and whatever is deleted.

@@ -4,7 +4,7 @@ use super::Batch;
 use crate::sql;
 use std::time::Duration;
 use tolmach_domain::Timestamp;
-use tolmach_engine::ports::{KEY_WINDOW, StoreError};
+use tolmach_engine::ports::{JOURNAL_WINDOW, KEY_WINDOW, StoreError};
 
 /// How many rows one step removes at most: few enough that whoever comes meanwhile hardly waits.
 const STEP: i64 = 500;
@@ -14,7 +14,7 @@ const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Batch {
     /// Removes some of what is no longer needed: messages of deleted flows, keys past their window, refresh tokens that have
-    /// expired, sessions that no token can name any more. Returns whether there may be more.
+    /// expired, sessions that no token can name any more, old entries of the journal. Returns whether there may be more.
     pub(crate) async fn chores(&mut self, now: Timestamp) -> Result<bool, StoreError> {
         let now = now.before(GRACE);
         let keys =
@@ -25,8 +25,10 @@ impl Batch {
         let sessions = "DELETE FROM session WHERE id IN (SELECT id FROM session WHERE expires_at <= $1 \
              AND NOT EXISTS (SELECT 1 FROM refresh_token WHERE refresh_token.session_id = session.id) LIMIT $2)";
         let sessions = sql::execute(&self.transaction, sessions, vec![now.micros().into(), STEP.into()]).await?;
+        let entries = "DELETE FROM journal WHERE moment IN (SELECT moment FROM journal WHERE moment <= $1 ORDER BY moment LIMIT $2)";
+        let entries = sql::execute(&self.transaction, entries, vec![now.before(JOURNAL_WINDOW).micros().into(), STEP.into()]).await?;
         let full = |removed: u64| removed >= STEP.unsigned_abs();
-        Ok(self.remove_messages().await? || full(keys) || full(tokens) || full(sessions))
+        Ok(self.remove_messages().await? || full(keys) || full(tokens) || full(sessions) || full(entries))
     }
 
     async fn remove_messages(&mut self) -> Result<bool, StoreError> {

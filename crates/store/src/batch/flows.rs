@@ -7,7 +7,7 @@ use crate::error::refuse;
 use crate::rows::{flow as to_flow, user as to_user};
 use crate::sql;
 use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, Set};
-use tolmach_domain::{EventKind, Fault, Flow, FlowId, FlowKind, Kinds, Origin, Person, PhotoKey, Timestamp, UserId};
+use tolmach_domain::{EventKind, Fault, Flow, FlowId, FlowKind, Kinds, Origin, Person, PhotoKey, Timestamp, UserId, Version};
 use tolmach_engine::ports::{NewFlow, StoreError};
 
 /// A flow to insert.
@@ -135,7 +135,7 @@ impl Batch {
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.owned(flow, by, Kinds::Shared).await?;
+        let version = Version(self.owned(flow, by, Kinds::Shared).await?.version);
         let users = distinct(users);
         let people = self.people(&users).await?;
         if self.count_members(flow, &users).await? > 0 {
@@ -146,7 +146,7 @@ impl Batch {
         }
         self.insert_members(flow, &people).await?;
         self.touch_flow(flow, now).await?;
-        self.publish(now, origin, EventKind::MembersAdded { flow, users: people });
+        self.publish(now, origin, EventKind::MembersAdded { flow, users: people, version });
         Ok(())
     }
 

@@ -8,7 +8,8 @@ use crate::rows::{attachments_text, content_type_text, flow_id, message as to_me
 use crate::sql::{self, get};
 use sea_orm::{EntityTrait, FromQueryResult, Set, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use tolmach_domain::{Content, EventKind, Fault, FlowId, FlowKind, Message, MessageId, Page, Timestamp, UserId, Version};
+use std::sync::Arc;
+use tolmach_domain::{Content, Event, EventKind, Fault, FlowId, FlowKind, Message, MessageId, Page, Timestamp, UserId, Version};
 use tolmach_engine::ports::{DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewMessage, StoreError};
 
 /// What became of one message of a run.
@@ -275,15 +276,16 @@ impl Batch {
             }
         }
         for (flow, messages) in flows {
-            let Some((_, newest)) = messages.last() else { continue };
+            let Some((_, newest)) = messages.last().copied() else { continue };
             let count = i64::try_from(messages.len()).map_err(corrupt)?;
-            let first = self.take_versions(flow, count, *newest).await?.0 - count + 1;
+            let first = self.take_versions(flow, count, newest).await?.0 - count + 1;
             let messages: Vec<_> = (first..).zip(messages).map(|(version, (id, at))| (id, Version(version), at)).collect();
             for (id, version, changed_at) in &messages {
                 self.empty(*id, *version, *changed_at, now).await?;
             }
             let messages = messages.into_iter().map(|(id, version, _)| (id, version)).collect();
-            self.publish(now, origin.clone(), EventKind::Deleted { flow, by, messages });
+            let kind = EventKind::Deleted { flow, by, messages };
+            self.events.push(Arc::new(Event { at: now, moment: Some(newest), origin: origin.clone(), kind }));
         }
         Ok(done)
     }

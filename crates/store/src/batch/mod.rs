@@ -10,6 +10,7 @@ pub(crate) use messages::Posted;
 use crate::connect::immediate;
 use crate::entities::moment;
 use crate::error::{corrupt, refuse};
+use crate::journal;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, Set, TransactionTrait, Unchanged};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -80,6 +81,7 @@ impl Batch {
     }
 
     pub(crate) async fn commit(self) -> Result<Committed, StoreError> {
+        journal::write(&self.transaction, &self.events).await?;
         if self.moment != self.known_moment {
             let row = moment::ActiveModel { id: Unchanged(THE_MOMENT), last: Set(self.moment.micros()) };
             row.update(&self.transaction).await.map_err(refuse)?;
@@ -100,8 +102,13 @@ impl Batch {
         self.moment
     }
 
+    /// What changes no message takes a moment of its own.
     fn publish(&mut self, at: Timestamp, origin: Option<Origin>, kind: EventKind) {
-        self.events.push(Arc::new(Event { at, origin, kind }));
+        let moment = match &kind {
+            EventKind::Posted(message) | EventKind::Edited(message) => message.changed_at,
+            _ => self.next_moment(at),
+        };
+        self.events.push(Arc::new(Event { at, moment: Some(moment), origin, kind }));
     }
 }
 

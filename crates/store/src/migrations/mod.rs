@@ -7,6 +7,7 @@ mod m000002_sessions;
 mod m000003_flows;
 mod m000004_messages;
 mod m000005_moment;
+mod m000006_journal;
 
 pub(crate) struct Migrator;
 
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m000003_flows::Migration),
             Box::new(m000004_messages::Migration),
             Box::new(m000005_moment::Migration),
+            Box::new(m000006_journal::Migration),
         ]
     }
 }

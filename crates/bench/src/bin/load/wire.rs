@@ -110,7 +110,7 @@ impl Wire {
             deleted_at: None,
             changed_at: now(),
         };
-        let notice = Event { at: now(), origin: None, kind: EventKind::Posted(message) };
+        let notice = Event { at: now(), moment: None, origin: None, kind: EventKind::Posted(message) };
         text_of(self.dialect().render(&notice, self.variant())?)
     }
 }

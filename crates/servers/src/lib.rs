@@ -1,0 +1,13 @@
+//! Private real servers for tests, benches and chaos: PostgreSQL and Redis as child processes, each on a port that the system chose
+//! and in a folder of its own. Dropping one ends it at once; so does the end of the process that started it.
+//!
+//! Starting blocks for some tenths of a second and panics with the server's own words when it fails: nobody but a test calls this.
+
+mod policy;
+mod postgres;
+mod process;
+mod redis;
+
+pub use policy::skipped;
+pub use postgres::{Durability, Postgres};
+pub use redis::Redis;
