@@ -17,7 +17,8 @@ use toml::{Table, Value};
 const DEFAULTS: &str = include_str!("../../../config/tolmach.toml");
 const ENVIRONMENT_PREFIX: &str = "TOLMACH__";
 /// Keys whose values no message shows.
-const SECRETS: [&str; 5] = ["auth.jwt_secret", "auth.keys", "mail.url", "store.url", "bus.url"];
+const SECRETS: [&str; 8] =
+    ["auth.jwt_secret", "auth.keys", "mail.url", "store.url", "bus.url", "blobs.url", "blobs.endpoint", "blobs.secret_access_key"];
 
 /// Why a configuration is refused, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -154,7 +155,20 @@ pub(crate) struct Mail {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Blobs {
+    /// May carry a password by mistake.
+    #[serde(deserialize_with = "read::secret")]
+    pub(crate) url: Secret,
     pub(crate) folder: PathBuf,
+    /// May carry a password by mistake.
+    #[serde(deserialize_with = "read::secret")]
+    pub(crate) endpoint: Secret,
+    pub(crate) region: String,
+    pub(crate) access_key_id: String,
+    #[serde(deserialize_with = "read::secret")]
+    pub(crate) secret_access_key: Secret,
+    pub(crate) allow_http: bool,
+    #[serde(deserialize_with = "read::duration")]
+    pub(crate) timeout: Duration,
 }
 
 /// `[limits]`
@@ -736,6 +750,9 @@ mod tests {
             ("[mail]\nurl = {password = \"hunter2\"}", None),
             ("[store]\nurl = [\"hunter2\"]", None),
             ("[bus]\nurl = [\"hunter2\"]", None),
+            ("[blobs]\nurl = [\"hunter2\"]", None),
+            ("[blobs]\nendpoint = [\"hunter2\"]", None),
+            ("[blobs]\nsecret_access_key = [\"hunter2\"]", None),
             ("", Some(("TOLMACH__AUTH__KEYS", "hunter2"))),
             ("", Some(("TOLMACH__AUTH__JWT_SECRETT", "hunter2"))),
         ] {
@@ -743,7 +760,12 @@ mod tests {
             let error = load(file, &environment, &[]).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{file}: {error}");
         }
-        let config = load("[auth]\njwt_secret = \"hunter2\"\n[mail]\nurl = \"smtp://a:hunter2@b\"", &[], &[]).unwrap();
+        let config = load(
+            "[auth]\njwt_secret = \"hunter2\"\n[mail]\nurl = \"smtp://a:hunter2@b\"\n[blobs]\nsecret_access_key = \"hunter2\"",
+            &[],
+            &[],
+        )
+        .unwrap();
         assert!(!format!("{config:?}").contains("hunter2"));
     }
 }

@@ -84,8 +84,9 @@ impl S3 {
     fn ask(&self, method: &str, path: &str) -> io::Result<String> {
         let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, self.0.port()))?;
         let address = self.address();
-        connection
-            .write_all(format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes())?;
+        connection.write_all(
+            format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes(),
+        )?;
         let mut answer = String::new();
         connection.read_to_string(&mut answer)?;
         Ok(answer)
@@ -137,7 +138,8 @@ impl Kind for Configured {
 
 /// The program beside the Python that has the tests' packages, or else what `PATH` has.
 fn program() -> Option<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
     let python = std::env::var_os("TOLMACH_PYTHON").map_or_else(|| target.join("python/bin/python"), PathBuf::from);
     let beside = python.with_file_name(PROGRAM);
     if beside.is_file() { Some(beside) } else { find_program(PROGRAM) }

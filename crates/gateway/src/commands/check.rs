@@ -4,15 +4,21 @@ use super::Failure;
 use super::dialects;
 use crate::cli::{Address, Place};
 use crate::config::Config;
-use crate::ports::{KeyRing, MailTarget};
+use crate::ports::{BlobTarget, KeyRing, MailTarget};
 use crate::world;
 use std::fmt::Write;
 use std::net::ToSocketAddrs;
 use std::path::Path;
 use tolmach_domain::Secret;
 
-pub(super) fn run(place: &Place, address: &Address) -> Result<String, Failure> {
-    examine(&place.load(address)?, &place.data)
+pub(super) async fn run(place: &Place, address: &Address) -> Result<String, Failure> {
+    let config = place.load(address)?;
+    let found = examine(&config, &place.data)?;
+    if let BlobTarget::Bucket(bucket) = world::blob_target(&config, &place.data)? {
+        let probed = bucket.probe().await;
+        probed.map_err(|error| Failure::Configuration(format!("`blobs`: photos cannot be kept there: {error}")))?;
+    }
+    Ok(found)
 }
 
 /// What would be served, or everything that is wrong. Nothing is made or changed.
@@ -27,8 +33,10 @@ fn examine(config: &Config, data: &Path) -> Result<String, Failure> {
         wrong.push("`store.url`: only SQLite is served, as in \"sqlite:///var/lib/tolmach/chat.sqlite\"".into());
     }
     note(&mut wrong, world::bus(config).map(drop));
-    let blobs = world::blobs_folder(config, data);
-    wrong.extend(cannot_write(&blobs).map(|reason| format!("`blobs.folder`: {reason}")));
+    let blobs = note(&mut wrong, world::blob_target(config, data));
+    if let Some(BlobTarget::Folder(folder)) = &blobs {
+        wrong.extend(cannot_write(folder).map(|reason| format!("`blobs.folder`: {reason}")));
+    }
     let mail = note(&mut wrong, world::mail_target(config, data));
     if let Some(MailTarget::Folder(folder)) = &mail {
         wrong.extend(cannot_write(folder).map(|reason| format!("the mail folder: {reason}")));
@@ -37,7 +45,9 @@ fn examine(config: &Config, data: &Path) -> Result<String, Failure> {
     if config.dialects.values().all(|options| !options.enabled) {
         wrong.push("every dialect is disabled: nothing would be served".into());
     }
-    let (Some(mail), Some(keys), []) = (mail, keys, wrong.as_slice()) else { return Err(Failure::Configuration(wrong.join("\n"))) };
+    let (Some(blobs), Some(mail), Some(keys), []) = (blobs, mail, keys, wrong.as_slice()) else {
+        return Err(Failure::Configuration(wrong.join("\n")));
+    };
     let mut text = String::new();
     for (name, value) in [
         ("address", format!("{}, known to others as {}", config.http.listen, config.public_url())),
@@ -52,7 +62,7 @@ fn examine(config: &Config, data: &Path) -> Result<String, Failure> {
         ("bus", "within this process".into()),
         ("keys", keys.join(", ")),
         ("mail", format!("{mail}, from {}", config.mail.from)),
-        ("photos", blobs.display().to_string()),
+        ("photos", blobs.to_string()),
         ("shared", config.doors.shared.join(" ")),
     ] {
         writeln!(text, "{name:8} {value}").map_err(|error| Failure::Failed(error.to_string()))?;

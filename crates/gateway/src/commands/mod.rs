@@ -60,7 +60,7 @@ pub(crate) async fn run(cli: Cli) -> Result<String, Failure> {
     let Cli { place, command, address } = cli;
     match command.unwrap_or(Command::Serve(address)) {
         Command::Serve(address) => serve::run(&place, &address).await,
-        Command::Check(address) => check::run(&place, &address),
+        Command::Check(address) => check::run(&place, &address).await,
         Command::Migrate => migrate::run(&place).await,
         Command::User(command) => user::run(&place, command).await,
         Command::Token { login } => token::run(&place, &login).await,
