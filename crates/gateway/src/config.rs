@@ -209,9 +209,11 @@ pub(crate) struct Keepalive {
 }
 
 /// `[shutdown]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Shutdown {
+    #[serde(deserialize_with = "read::within::<_, _, 1, 1_000_000>")]
+    pub(crate) rate: u32,
     #[serde(deserialize_with = "read::duration_or_zero")]
     pub(crate) grace: Duration,
 }

@@ -4,9 +4,9 @@
 //! wait for each other. Locks are taken in the order user, flow, connection.
 
 use crate::broadcast::Broadcast;
-use crate::outbox::{Order, Outbox};
+use crate::outbox::Outbox;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tolmach_domain::{ConnectionId, Event, EventKind, FlowId, UserId};
 use tolmach_engine::Engine;
 use tolmach_engine::ports::{Signal, Subscription};
@@ -125,11 +125,9 @@ impl Hub {
         }
     }
 
-    /// Tells every connection to end.
-    pub(crate) fn go_away(&self) {
-        for shard in &self.everyone {
-            lock(shard).values().for_each(|listener| listener.outbox.order(Order::GoAway));
-        }
+    /// Everybody who is connected now; weakly, so that whoever goes meanwhile can be passed over.
+    pub(crate) fn connected(&self) -> Vec<Weak<Listener>> {
+        self.everyone.iter().flat_map(|shard| lock(shard).values().map(Arc::downgrade).collect::<Vec<_>>()).collect()
     }
 
     /// Hears one part of the bus until it is gone.
