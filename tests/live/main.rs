@@ -10,6 +10,8 @@ mod cli;
 #[cfg(test)]
 mod doors;
 #[cfg(test)]
+mod drain;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod harness;
