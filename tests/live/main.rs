@@ -20,6 +20,8 @@ mod hostile;
 #[cfg(test)]
 mod mode;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod photos;
 #[cfg(test)]
 mod world;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig, frame};
@@ -29,6 +29,8 @@ use tolmach_engine::Principal;
 const READ_BUFFER: usize = 2 << 10;
 /// What is written to the socket at once while a batch is being put together, in bytes.
 const WRITE_BUFFER: usize = 64 << 10;
+/// Looks at a proof that is about to expire are so far apart.
+const EXPIRY_REST: Duration = Duration::from_millis(50);
 /// How long a peer is given to take the close frame and answer it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -52,16 +54,28 @@ pub(crate) struct Presence {
     /// Whose events it hears.
     heard: Option<Principal>,
     interest: Interest,
+    /// When the proof of whom it belongs to expires.
+    expires: Option<Instant>,
 }
 
 impl Presence {
     pub(crate) fn new(gateway: Arc<Gateway>, entry: Arc<Entry>, session: Box<dyn Session>, listener: Arc<Listener>) -> Self {
-        Self { gateway, entry, session, listener, bound: None, heard: None, interest: Interest::Nothing }
+        Self { gateway, entry, session, listener, bound: None, heard: None, interest: Interest::Nothing, expires: None }
     }
 
     /// The connection is this user's from now on, as a handshake proves it.
     pub(crate) fn bind(&mut self, principal: Option<Principal>) {
         self.bound = principal;
+        self.watch();
+    }
+
+    /// Looks when the proof expires that the connection lives by.
+    fn watch(&mut self) {
+        let left = |principal: Principal| {
+            let micros = principal.expires_at.micros().saturating_sub(self.gateway.engine.now().micros());
+            Instant::now().checked_add(Duration::from_micros(micros.max(0).unsigned_abs()))
+        };
+        self.expires = self.heard.or(self.bound).and_then(left);
     }
 
     /// Looks at an ask's proof, and lets the connection hear what it may from then on.
@@ -101,7 +115,10 @@ impl Presence {
         let interest = self.session.interest();
         let user = principal.map(|principal| principal.identity.user);
         if interest == self.interest && user == self.heard_user() {
-            self.heard = principal;
+            if self.heard != principal {
+                self.heard = principal;
+                self.watch();
+            }
             return Ok(());
         }
         let hub = self.gateway.hub.clone();
@@ -110,19 +127,20 @@ impl Presence {
         let Some(principal) = principal else { return Ok(()) };
         let identity = principal.identity;
         match interest {
-            Interest::Nothing => hub.hear_one(&self.listener, identity.user, None),
+            Interest::Nothing => hub.hear_one(&self.listener, identity.user, None).await?,
             Interest::Flow(flow) => {
                 let allowed = self.gateway.engine.may_hear(identity, authority, flow).await?;
-                hub.hear_one(&self.listener, identity.user, allowed.then_some(flow));
+                hub.hear_one(&self.listener, identity.user, allowed.then_some(flow)).await?;
             }
             // Nobody hears somebody else's flows, whatever a session says.
-            Interest::EveryFlowOf(user) if user == identity.user => hub.hear_every(&self.listener, user, &self.gateway.engine).await?,
+            Interest::EveryFlowOf(user) if user == identity.user => hub.hear_every(&self.listener, user).await?,
             Interest::EveryFlowOf(user) => {
                 tracing::error!(dialect = self.entry.id(), %user, "a session asked for the flows of a user that it has not proven to be");
                 return Err(Fault::Internal);
             }
         }
         (self.heard, self.interest) = (Some(principal), interest);
+        self.watch();
         Ok(())
     }
 
@@ -133,10 +151,16 @@ impl Presence {
     /// Turns a broadcast into messages; the close that it means, if it does.
     fn hear(&mut self, broadcast: &Broadcast, messages: &mut Vec<Message>) -> Option<Close> {
         let notice = broadcast.notice();
-        if let EventKind::SessionsEnded { user, session } = &notice.kind
-            && self.bound.is_some_and(|bound| bound.identity.user == *user && (session.is_none() || bound.identity.session == *session))
-        {
-            self.bound = None;
+        if let EventKind::SessionsEnded { user, session } = &notice.kind {
+            let ended =
+                |principal: &Principal| principal.identity.user == *user && (session.is_none() || principal.identity.session == *session);
+            self.bound.take_if(|bound| ended(bound));
+            if self.heard.is_some_and(|heard| ended(&heard)) {
+                // It hears nothing more, whatever its session makes of this.
+                self.gateway.hub.leave(&self.listener, self.heard_user());
+                (self.heard, self.interest) = (None, Interest::Nothing);
+            }
+            self.watch();
         }
         match self.session.delivery(notice) {
             Delivery::Skip => {}
@@ -159,6 +183,9 @@ impl Presence {
         let now = self.gateway.engine.now();
         // When the store cannot be asked, the connection has the benefit of the doubt until the next look.
         if self.gateway.engine.still_valid(&principal, now).await.unwrap_or(true) {
+            self.watch();
+            // Clocks differ by little: without a rest it would be looked at again and again.
+            self.expires = self.expires.map(|expires| expires.max(Instant::now() + EXPIRY_REST));
             return None;
         }
         let kind = EventKind::SessionsEnded { user: principal.identity.user, session: principal.identity.session };
@@ -206,6 +233,8 @@ pub(crate) struct Connection<S> {
     /// moved about with it for each delivery.
     messages: Vec<Message>,
     syntax_errors: u32,
+    /// Whether a reply had no frame: where its ask changed something, the notice of that is the answer.
+    owed: bool,
 }
 
 /// What a connection's task wakes for.
@@ -228,6 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             waiting: VecDeque::new(),
             messages: Vec::new(),
             syntax_errors: 0,
+            owed: false,
         }
     }
 
@@ -276,13 +306,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut next_look = Instant::now() + bounds.ping;
         let mut silent = false;
         let mut pinged = false;
-        let timer = sleep_until(next_look);
+        let mut armed = next_look;
+        let timer = sleep_until(armed);
         tokio::pin!(timer);
         loop {
+            let wanted = [paused_until, self.presence.expires].into_iter().flatten().fold(next_look, Instant::min);
+            if wanted != armed {
+                armed = wanted;
+                timer.as_mut().reset(armed);
+            }
             if self.busy.is_none()
                 && let Some(order) = ending.take()
             {
-                return Err(self.ended(order));
+                return Err(if order == Order::GoAway { self.finish().await? } else { self.ended(order) });
             }
             let busy = self.busy.is_some();
             let wake = tokio::select! {
@@ -299,12 +335,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     self.go_on().await;
                 }
                 Wake::Taken(order) => {
-                    for broadcast in taken.drain(..) {
-                        if let Some(close) = self.presence.hear(&broadcast, &mut self.messages) {
-                            self.write().await?;
-                            return Err(End::Close(close, "ended"));
-                        }
-                    }
+                    self.hear_all(&mut taken).await?;
                     ending = order;
                 }
                 Wake::Heard(message) => {
@@ -316,9 +347,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         Some(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => None,
                     };
                     paused_until = self.pause();
-                    if let Some(pause) = paused_until {
-                        timer.as_mut().reset(pause.min(next_look));
-                    }
                     if let Some(frame) = frame {
                         self.hear(frame).await?;
                     }
@@ -329,16 +357,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     if paused_until.is_some_and(|pause| now >= pause) {
                         paused_until = self.pause();
                     }
+                    let expired = self.presence.expires.is_some_and(|expires| now >= expires);
+                    if (now >= next_look || expired)
+                        && let Some(broadcast) = self.presence.expired().await
+                        && let Some(close) = self.presence.hear(&broadcast, &mut self.messages)
+                    {
+                        return Err(End::Close(close, "expired"));
+                    }
                     if now >= next_look {
                         // While an ask is carried out nothing is read, so silence says nothing.
                         let unread = busy || paused_until.is_some();
                         if pinged && !unread {
                             return Err(End::Gone);
-                        }
-                        if let Some(broadcast) = self.presence.expired().await
-                            && let Some(close) = self.presence.hear(&broadcast, &mut self.messages)
-                        {
-                            return Err(End::Close(close, "expired"));
                         }
                         pinged = silent && !unread;
                         if pinged {
@@ -347,7 +377,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         silent = true;
                         next_look = now + if pinged { bounds.timeout } else { bounds.ping };
                     }
-                    timer.as_mut().reset(paused_until.map_or(next_look, |pause| pause.min(next_look)));
                 }
             }
             if !self.messages.is_empty() {
@@ -414,6 +443,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }));
     }
 
+    /// Says what is left to say before the connection ends in order: what it was told, and what its asks changed where that
+    /// is the answer to them.
+    async fn finish(&mut self) -> Result<End, End> {
+        let (gateway, listener) = (self.presence.gateway.clone(), self.presence.listener.clone());
+        let mut taken = Vec::new();
+        if let (true, Interest::Flow(flow)) = (self.owed, self.presence.interest)
+            && let Ok(Some(version)) = gateway.engine.position(flow).await
+        {
+            let deadline = Instant::now() + CLOSE_TIMEOUT;
+            while !gateway.hub.has_told(&listener, flow, version)
+                && timeout_at(deadline, listener.outbox.take_more(&mut taken)).await.is_ok()
+            {
+                self.hear_all(&mut taken).await?;
+            }
+        }
+        // An order stands, so that this does not wait.
+        let order = listener.outbox.take(&mut taken).await;
+        self.hear_all(&mut taken).await?;
+        self.write().await?;
+        Ok(self.ended(order.unwrap_or(Order::GoAway)))
+    }
+
+    /// Turns broadcasts into messages, unless one of them ends the connection.
+    async fn hear_all(&mut self, taken: &mut Vec<Arc<Broadcast>>) -> Result<(), End> {
+        for broadcast in taken.drain(..) {
+            if let Some(close) = self.presence.hear(&broadcast, &mut self.messages) {
+                self.write().await?;
+                return Err(End::Close(close, "ended"));
+            }
+        }
+        Ok(())
+    }
+
     async fn answer(&mut self, reply: Reply, principal: Option<Principal>, authority: Authority) {
         if let Ok(tolmach_domain::Answer::Granted(grant)) = &reply.outcome
             && grant.tokens == tolmach_domain::Tokens::Connection
@@ -421,7 +483,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.presence.bind(principal);
         }
         let mut frames = Vec::new();
+        let granted = reply.outcome.is_ok();
         self.presence.replied(reply, principal, authority, &mut frames).await;
+        self.owed |= granted && frames.is_empty();
         self.messages.extend(frames.into_iter().map(message));
     }
 

@@ -35,29 +35,32 @@ impl Outbox {
         Self { inner: Mutex::default(), waker: AtomicWaker::new(), bound }
     }
 
-    /// Adds a broadcast. Past the bound everything that waits is dropped and the connection is told to end: what it missed
+    /// Adds broadcasts. Past the bound everything that waits is dropped and the connection is told to end: what it missed
     /// is in the history.
-    pub(crate) fn push(&self, broadcast: &Arc<Broadcast>) {
+    pub(crate) fn push(&self, broadcasts: &[Arc<Broadcast>]) {
         let mut inner = self.lock();
-        if inner.order.is_some() {
-            return;
-        }
-        inner.bytes += broadcast.size();
-        if inner.bytes > self.bound && !inner.queue.is_empty() {
-            inner.queue = Vec::new();
-            inner.order = Some(Order::SlowReader);
-        } else {
-            inner.queue.push(broadcast.clone());
-        }
-        let first = inner.queue.len() <= 1;
-        drop(inner);
         // The task takes everything at once, so it needs waking only when there was nothing.
-        if first {
+        let mut wake = inner.queue.is_empty();
+        for broadcast in broadcasts {
+            if inner.order == Some(Order::SlowReader) {
+                break;
+            }
+            inner.bytes += broadcast.size();
+            if inner.bytes > self.bound && !inner.queue.is_empty() {
+                inner.queue = Vec::new();
+                inner.order = Some(Order::SlowReader);
+                wake = true;
+            } else {
+                inner.queue.push(broadcast.clone());
+            }
+        }
+        drop(inner);
+        if wake {
             self.waker.wake();
         }
     }
 
-    /// Tells the connection to end once what waits has been written. The first order stands.
+    /// Tells the connection to end once what waits has been written. The first order stands, until the bound is passed.
     pub(crate) fn order(&self, order: Order) {
         self.lock().order.get_or_insert(order);
         self.waker.wake();
@@ -74,6 +77,21 @@ impl Outbox {
             self.try_take(taken)
         })
         .await
+    }
+
+    /// Waits until something waits, whatever order stands, and moves it into `taken`, which must be empty.
+    pub(crate) async fn take_more(&self, taken: &mut Vec<Arc<Broadcast>>) {
+        poll_fn(|context| {
+            self.waker.register(context.waker());
+            let mut inner = self.lock();
+            if inner.queue.is_empty() {
+                return Poll::Pending;
+            }
+            std::mem::swap(&mut inner.queue, taken);
+            inner.bytes = 0;
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// Waits until the bound was passed. What waits stays.
@@ -120,7 +138,7 @@ mod tests {
     async fn what_was_pushed_is_taken_in_order_and_at_once() {
         let outbox = Outbox::new(10_000);
         let pushed = [broadcast(), broadcast(), broadcast()];
-        pushed.iter().for_each(|broadcast| outbox.push(broadcast));
+        pushed.chunks(2).for_each(|broadcasts| outbox.push(broadcasts));
         let mut taken = Vec::new();
         assert_eq!(outbox.take(&mut taken).await, None);
         assert!(pushed.iter().zip(&taken).all(|(a, b)| Arc::ptr_eq(a, b)) && taken.len() == 3);
@@ -130,7 +148,7 @@ mod tests {
     async fn past_the_bound_the_reader_is_slow_and_nothing_is_held() {
         let outbox = Outbox::new(3 * broadcast().size());
         for _ in 0..10 {
-            outbox.push(&broadcast());
+            outbox.push(&[broadcast()]);
         }
         let mut taken = Vec::new();
         assert_eq!(outbox.take(&mut taken).await, Some(Order::SlowReader));
@@ -141,22 +159,40 @@ mod tests {
     #[tokio::test]
     async fn one_broadcast_larger_than_the_bound_still_passes() {
         let outbox = Outbox::new(1);
-        outbox.push(&broadcast());
+        outbox.push(&[broadcast()]);
         let mut taken = Vec::new();
         assert_eq!(outbox.take(&mut taken).await, None);
         assert_eq!(taken.len(), 1);
     }
 
     #[tokio::test]
-    async fn an_order_lets_what_waits_out_first_and_the_first_order_stands() {
+    async fn after_an_order_what_waits_and_still_comes_is_let_out_and_the_first_order_stands() {
         let outbox = Outbox::new(10_000);
-        outbox.push(&broadcast());
+        outbox.push(&[broadcast()]);
         outbox.order(Order::GoAway);
         outbox.order(Order::SlowReader);
-        outbox.push(&broadcast());
         let mut taken = Vec::new();
         assert_eq!(outbox.take(&mut taken).await, Some(Order::GoAway));
         assert_eq!(taken.len(), 1);
+        outbox.push(&[broadcast(), broadcast()]);
+        taken.clear();
+        outbox.take_more(&mut taken).await;
+        assert_eq!(taken.len(), 2);
+        taken.clear();
+        assert_eq!(outbox.take(&mut taken).await, Some(Order::GoAway));
+        assert!(taken.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_reads_slowly_to_the_last_is_a_slow_reader() {
+        let outbox = Outbox::new(3 * broadcast().size());
+        outbox.order(Order::GoAway);
+        for _ in 0..10 {
+            outbox.push(&[broadcast()]);
+        }
+        let mut taken = Vec::new();
+        assert_eq!(outbox.take(&mut taken).await, Some(Order::SlowReader));
+        assert!(taken.is_empty());
     }
 
     #[tokio::test]
@@ -171,7 +207,7 @@ mod tests {
             }
         });
         tokio::task::yield_now().await;
-        outbox.push(&broadcast());
+        outbox.push(&[broadcast()]);
         assert_eq!(waiting.await.unwrap(), 1);
     }
 }

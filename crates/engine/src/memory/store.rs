@@ -1,5 +1,6 @@
 //! The store as a model: one lock, plain maps, every rule written out once.
 
+use crate::limits::{check_message, check_storable};
 use crate::ports::{
     Account, AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewFlow, NewMessage, NewSession, NewUser,
     OverviewQuery, Rotation, Session, Store, StoreError, TokenHash, UserChange,
@@ -364,10 +365,12 @@ impl Store for MemoryStore {
     }
 
     async fn post(&self, message: NewMessage, now: Timestamp) -> Result<(Message, bool), StoreError> {
+        check_message(&message)?;
         self.change(|world| world.post(message, now)).await
     }
 
     async fn edit(&self, edit: EditMessage, now: Timestamp) -> Result<Message, StoreError> {
+        check_storable("text", &edit.text)?;
         self.change(|world| {
             let message =
                 world.messages.get(&edit.message).filter(|message| world.reaches(message, edit.flow, edit.by, edit.administrator));
@@ -599,6 +602,7 @@ impl World {
         put(&mut user.username, username);
         put(&mut user.name, name);
         put(&mut user.bio, bio);
+        let sessions_end = password_hash.is_some() || (user.admin && admin == Some(false));
         put(&mut user.admin, admin);
         put(&mut user.business, business);
         put(&mut user.profile, profile);
@@ -606,8 +610,8 @@ impl World {
         user.photo = photo.or(user.photo.take());
         user.changed_at = changed_at;
         let user = user.clone();
-        if password_hash.is_some() {
-            record.password_hash = password_hash;
+        record.password_hash = password_hash.or(record.password_hash.take());
+        if sessions_end {
             self.end_sessions(id, now);
         }
         Ok(user)

@@ -294,6 +294,17 @@ pub async fn an_update_changes_what_it_names_and_nothing_else(world: &mut World)
     assert_eq!(world.published(), []);
 }
 
+/// An administrator's sockets must not go on hearing what only administrators may.
+pub async fn who_is_no_longer_administrator_has_no_session(world: &mut World) {
+    let anna = world.user("anna").await;
+    for (admin, ends) in [(Some(true), false), (Some(true), false), (None, false), (Some(false), true), (Some(false), false)] {
+        let now = world.tick();
+        world.store.update_user(anna.id, UserChange { admin, ..UserChange::default() }, now).await.expect("she lives");
+        let ended = vec![EventKind::SessionsEnded { user: anna.id, session: None }];
+        assert_eq!(world.published(), if ends { ended } else { vec![] }, "{admin:?}");
+    }
+}
+
 /// Of that user, and of nobody else.
 pub async fn a_new_password_ends_every_session(world: &mut World) {
     let [anna, boris] = world.users(["anna", "boris"]).await;
@@ -1476,6 +1487,50 @@ pub async fn a_refusal_does_not_disturb_its_neighbours(world: &mut World) {
     assert_eq!(world.store.search_users("user ", 1000).await.map(|users| users.len()), Ok(ROUNDS / 4));
     let flow = world.store.flow(group.id).await.expect("the store answers").expect("it exists");
     assert_eq!(flow.version, Version((ROUNDS / 4) as i64));
+}
+
+/// Wherever a message may have it, also beside messages that have not.
+pub async fn the_character_nul_is_refused_and_finds_nothing(world: &mut World) {
+    let anna = world.user("anna").await;
+    let group = world.group(&anna, &[]).await;
+    let kept = world.post(&group, &anna, "kept").await;
+    world.events();
+    let attachments = vec![Attachment { kind: AttachmentKind::Picture, data: "a\0b".into() }];
+    let now = world.tick();
+    for (part, message) in [
+        ("text", new_message(group.id, &anna, "a\0b")),
+        ("key", with_key(group.id, &anna, "text", "a\0b")),
+        ("file", NewMessage { content: Content { attachments, ..Content::text("text") }, ..new_message(group.id, &anna, "") }),
+        (
+            "file",
+            NewMessage { content: Content { emoji: Some("a\0b".into()), ..Content::text("text") }, ..new_message(group.id, &anna, "") },
+        ),
+        (
+            "content_type",
+            NewMessage {
+                content: Content { content_type: ContentType::Other("a\0b".into()), ..Content::text("text") },
+                ..new_message(group.id, &anna, "")
+            },
+        ),
+    ] {
+        let store = world.store.clone();
+        let neighbour = new_message(group.id, &anna, part);
+        let beside = Box::pin(async move { drop(store.post(neighbour, now).await.expect("nothing is wrong with it")) }) as Task;
+        let store = world.store.clone();
+        let refused = Box::pin(async move {
+            let outcome = store.post(message, now).await;
+            assert!(matches!(&outcome, Err(StoreError::Refused(Fault::Invalid { field, .. })) if *field == part), "{part}: {outcome:?}");
+        }) as Task;
+        world.together([beside, refused]).await;
+    }
+    let outcome = world.store.edit(editing(&anna, kept.id, "a\0b"), now).await;
+    assert!(matches!(outcome, Err(StoreError::Refused(Fault::Invalid { .. }))), "{outcome:?}");
+    assert_eq!(world.events().len(), 5);
+    assert_eq!(world.history(&group, &anna, Window::All).await.len(), 6);
+    for key in [AccountKey::Login("anna\0"), AccountKey::Email("\0"), AccountKey::Either("a\0nna")] {
+        assert!(matches!(world.store.account(key).await, Ok(None)), "{key:?}");
+    }
+    assert_eq!(world.store.search_users("a\0", 10).await, Ok(vec![]));
 }
 
 /// It answers until then, and may be closed twice.

@@ -1,5 +1,7 @@
-//! `cargo xtask setup`: what the tests need beside Rust. Python's packages go under the target folder, those of npm beside the
-//! client that imports them.
+//! `cargo xtask setup`: what the tests need beside Rust. Servers come from Debian, Python's packages go under the target folder,
+//! those of npm beside the client that imports them.
+
+mod servers;
 
 use crate::process::{Project, flag, present, run as run_to_end};
 use std::path::PathBuf;
@@ -14,6 +16,11 @@ pub(crate) enum Python {
 
 /// Installs what is missing. In CI what cannot be installed is a failure, elsewhere it is named.
 pub(crate) fn run(project: &Project) -> Result<Python, String> {
+    match servers::install(project) {
+        Err(problem) if flag("CI") => return Err(format!("setup: servers for the tests: {problem}")),
+        Err(problem) => eprintln!("skipped: servers for the tests: {problem}"),
+        Ok(()) => {}
+    }
     match install_node(project) {
         Err(problem) if flag("CI") => return Err(format!("setup: {problem}")),
         Err(problem) => eprintln!("skipped: npm packages for the tests: {problem}"),
