@@ -253,7 +253,9 @@ pub(crate) async fn run<const N: usize>(folder: &Path, options: &[(&str, &str)],
 pub(crate) fn tolmach<A: AsRef<OsStr>, const N: usize>(folder: &Path, options: &[(&str, &str)], arguments: [A; N]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tolmach"));
     command.current_dir(folder).args(arguments).arg("--data").arg(data_folder(folder));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TOLMACH__")) {
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| ["TOLMACH__", "AWS_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)))
+    {
         command.env_remove(name);
     }
     command.env("TOLMACH__HTTP__LISTEN", "127.0.0.1:0").env("TOLMACH__AUTH__BCRYPT_COST", "4");

@@ -10,6 +10,8 @@ mod cli;
 #[cfg(test)]
 mod doors;
 #[cfg(test)]
+mod drain;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod harness;
@@ -21,6 +23,8 @@ mod mode;
 mod nodes;
 #[cfg(test)]
 mod passwords;
+#[cfg(test)]
+mod photos;
 #[cfg(test)]
 mod retries;
 #[cfg(test)]

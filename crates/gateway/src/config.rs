@@ -19,7 +19,8 @@ use toml::{Table, Value};
 const DEFAULTS: &str = include_str!("../../../config/tolmach.toml");
 const ENVIRONMENT_PREFIX: &str = "TOLMACH__";
 /// Keys whose values no message shows.
-const SECRETS: [&str; 5] = ["auth.jwt_secret", "auth.keys", "mail.url", "store.url", "bus.url"];
+const SECRETS: [&str; 8] =
+    ["auth.jwt_secret", "auth.keys", "mail.url", "store.url", "bus.url", "blobs.url", "blobs.endpoint", "blobs.secret_access_key"];
 
 /// Why a configuration is refused, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -185,7 +186,20 @@ pub(crate) struct Mail {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Blobs {
+    /// May carry a password by mistake.
+    #[serde(deserialize_with = "read::secret")]
+    pub(crate) url: Secret,
     pub(crate) folder: PathBuf,
+    /// May carry a password by mistake.
+    #[serde(deserialize_with = "read::secret")]
+    pub(crate) endpoint: Secret,
+    pub(crate) region: String,
+    pub(crate) access_key_id: String,
+    #[serde(deserialize_with = "read::secret")]
+    pub(crate) secret_access_key: Secret,
+    pub(crate) allow_http: bool,
+    #[serde(deserialize_with = "read::duration")]
+    pub(crate) timeout: Duration,
 }
 
 /// `[limits]`
@@ -226,9 +240,11 @@ pub(crate) struct Keepalive {
 }
 
 /// `[shutdown]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Shutdown {
+    #[serde(deserialize_with = "read::within::<_, _, 1, 1_000_000>")]
+    pub(crate) rate: u32,
     #[serde(deserialize_with = "read::duration_or_zero")]
     pub(crate) grace: Duration,
 }
@@ -801,6 +817,9 @@ mod tests {
             ("[mail]\nurl = {password = \"hunter2\"}", None),
             ("[store]\nurl = [\"hunter2\"]", None),
             ("[bus]\nurl = [\"hunter2\"]", None),
+            ("[blobs]\nurl = [\"hunter2\"]", None),
+            ("[blobs]\nendpoint = [\"hunter2\"]", None),
+            ("[blobs]\nsecret_access_key = [\"hunter2\"]", None),
             ("", Some(("TOLMACH__AUTH__KEYS", "hunter2"))),
             ("", Some(("TOLMACH__AUTH__JWT_SECRETT", "hunter2"))),
         ] {
@@ -808,7 +827,12 @@ mod tests {
             let error = load(file, &environment, &[]).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{file}: {error}");
         }
-        let config = load("[auth]\njwt_secret = \"hunter2\"\n[mail]\nurl = \"smtp://a:hunter2@b\"", &[], &[]).unwrap();
+        let config = load(
+            "[auth]\njwt_secret = \"hunter2\"\n[mail]\nurl = \"smtp://a:hunter2@b\"\n[blobs]\nsecret_access_key = \"hunter2\"",
+            &[],
+            &[],
+        )
+        .unwrap();
         assert!(!format!("{config:?}").contains("hunter2"));
     }
 }

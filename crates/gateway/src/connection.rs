@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig, frame};
@@ -243,6 +243,8 @@ pub(crate) struct Connection<S> {
     /// moved about with it for each delivery.
     messages: Vec<Message>,
     syntax_errors: u32,
+    /// Whether a reply had no frame: where its ask changed something, the notice of that is the answer.
+    owed: bool,
 }
 
 /// What a connection's task wakes for.
@@ -266,6 +268,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             waiting: VecDeque::new(),
             messages: Vec::new(),
             syntax_errors: 0,
+            owed: false,
         })
     }
 
@@ -322,7 +325,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             if self.busy.is_none()
                 && let Some(order) = ending.take()
             {
-                return Err(self.ended(order));
+                return Err(if order == Order::GoAway { self.finish().await? } else { self.ended(order) });
             }
             let busy = self.busy.is_some();
             let wake = tokio::select! {
@@ -339,12 +342,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                     self.go_on().await;
                 }
                 Wake::Taken(order) => {
-                    for broadcast in taken.drain(..) {
-                        if let Some(close) = self.presence.hear(&broadcast, &mut self.messages) {
-                            self.write().await?;
-                            return Err(End::Close(close, "ended"));
-                        }
-                    }
+                    self.hear_all(&mut taken).await?;
                     ending = order;
                 }
                 Wake::Heard(message) => {
@@ -453,6 +451,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }));
     }
 
+    /// Says what is left to say before the connection ends in order: what it was told, and what its asks changed where that
+    /// is the answer to them.
+    async fn finish(&mut self) -> Result<End, End> {
+        let (gateway, listener) = (self.presence.gateway.clone(), self.presence.listener.clone());
+        let mut taken = Vec::new();
+        if let (true, Interest::Flow(flow)) = (self.owed, self.presence.interest)
+            && let Ok(Some(version)) = gateway.engine.position(flow).await
+        {
+            let deadline = Instant::now() + CLOSE_TIMEOUT;
+            while !gateway.hub.has_told(&listener, flow, version)
+                && timeout_at(deadline, listener.outbox.take_more(&mut taken)).await.is_ok()
+            {
+                self.hear_all(&mut taken).await?;
+            }
+        }
+        // An order stands, so that this does not wait.
+        let order = listener.outbox.take(&mut taken).await;
+        self.hear_all(&mut taken).await?;
+        self.write().await?;
+        Ok(self.ended(order.unwrap_or(Order::GoAway)))
+    }
+
+    /// Turns broadcasts into messages, unless one of them ends the connection.
+    async fn hear_all(&mut self, taken: &mut Vec<Arc<Broadcast>>) -> Result<(), End> {
+        for broadcast in taken.drain(..) {
+            if let Some(close) = self.presence.hear(&broadcast, &mut self.messages) {
+                self.write().await?;
+                return Err(End::Close(close, "ended"));
+            }
+        }
+        Ok(())
+    }
+
     async fn answer(&mut self, reply: Reply, principal: Option<Principal>, authority: Authority) {
         if let Ok(tolmach_domain::Answer::Granted(grant)) = &reply.outcome
             && grant.tokens == tolmach_domain::Tokens::Connection
@@ -460,7 +491,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             self.presence.bind(principal);
         }
         let mut frames = Vec::new();
+        let granted = reply.outcome.is_ok();
         self.presence.replied(reply, principal, authority, &mut frames).await;
+        self.owed |= granted && frames.is_empty();
         self.messages.extend(frames.into_iter().map(message));
     }
 

@@ -1,7 +1,8 @@
 //! What every connection shares, and how an ask is carried out.
 
 use crate::doors::{Doors, Entry};
-use crate::hub::Hub;
+use crate::hub::{Hub, Listener};
+use crate::outbox::Order;
 use crate::proxies::Proxies;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::net::IpAddr;
@@ -58,6 +59,17 @@ pub(crate) struct Bounds {
 impl Gateway {
     pub(crate) fn new_connection(&self) -> ConnectionId {
         ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A new WebSocket, which hears nothing yet. Where the gateway is about to stop, it is told to end at once: whoever was
+    /// connected before is told in turn.
+    pub(crate) fn connect(&self, id: ConnectionId) -> Arc<Listener> {
+        let listener = self.hub.connect(id);
+        // Looked at after the hub knows it, so that it is told here or there.
+        if self.is_draining() {
+            listener.outbox.order(Order::GoAway);
+        }
+        listener
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -17,10 +17,12 @@ use hyper::body::{Body, Incoming};
 use hyper::ext::Protocol;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
+use std::future::Future;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -32,23 +34,70 @@ const FORM_LIMIT: usize = 16 << 10;
 /// How long the rest of a body that was refused is waited for.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// How many requests of one connection are carried out at once, and so how many responses may wait for room.
+const CARRIED_OUT: usize = 16;
+/// The room for responses of one connection that its peer has not taken, in bytes.
+const UNTAKEN: usize = 16 << 20;
+
+/// What one HTTP connection may have of the gateway: a peer that asks over HTTP/2 and takes no response holds so much, and no
+/// more.
+pub(crate) struct Allowance {
+    /// The connection's place among all.
+    place: Permit,
+    carried_out: Semaphore,
+    untaken: Arc<Semaphore>,
+}
+
+impl Allowance {
+    pub(crate) fn new(place: Permit) -> Self {
+        Self { place, carried_out: Semaphore::new(CARRIED_OUT), untaken: Arc::new(Semaphore::new(UNTAKEN)) }
+    }
+
+    /// Has one request carried out, when there is room for its response.
+    async fn answer(&self, gateway: &Gateway, exchange: impl Future<Output = Response<Bytes>>) -> Response<Bytes> {
+        // Its body is held meanwhile, so it does not wait for ever.
+        let Ok(Ok(_turn)) = timeout(gateway.bounds.timeout, self.carried_out.acquire()).await else {
+            return error(StatusCode::SERVICE_UNAVAILABLE, "too many responses of this connection wait to be read");
+        };
+        let (head, body) = exchange.await.into_parts();
+        // A response larger than all the room passes when it is alone.
+        let room = body.len().min(UNTAKEN) as u32;
+        let Ok(room) = self.untaken.clone().acquire_many_owned(room).await else {
+            return error(StatusCode::INTERNAL_SERVER_ERROR, "internal error");
+        };
+        Response::from_parts(head, Bytes::from_owner(Untaken { body, _room: room }))
+    }
+}
+
+/// A response's body, with its room, which is free again when the last of it has been written.
+struct Untaken {
+    body: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Untaken {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
 /// Answers one request.
 /// `peer` is whoever is connected: the client, or a proxy.
 pub(crate) async fn answer(
     gateway: Arc<Gateway>,
-    place: Permit,
+    allowance: Arc<Allowance>,
     peer: IpAddr,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     // A panic is our mistake: it must cost this request, and no other.
-    let response = AssertUnwindSafe(route(gateway, place, peer, request)).catch_unwind().await.unwrap_or_else(|_| {
+    let response = AssertUnwindSafe(route(gateway, &allowance, peer, request)).catch_unwind().await.unwrap_or_else(|_| {
         tracing::error!("a request panicked");
         error(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
     });
     Ok(response.map(Full::new))
 }
 
-async fn route(gateway: Arc<Gateway>, place: Permit, peer: IpAddr, request: Request<Incoming>) -> Response<Bytes> {
+async fn route(gateway: Arc<Gateway>, allowance: &Allowance, peer: IpAddr, request: Request<Incoming>) -> Response<Bytes> {
     let handshake = Handshake::of(&request);
     let path = request.uri().path().to_owned();
     let client = gateway.proxies.client(peer, request.headers());
@@ -70,19 +119,19 @@ async fn route(gateway: Arc<Gateway>, place: Permit, peer: IpAddr, request: Requ
         (Place::Dialect(entry, _), Some(handshake)) => {
             let entry = entry.clone();
             match handshake {
-                Ok(handshake) => upgrade(gateway, place, client, entry, handshake, request).await,
+                Ok(handshake) => upgrade(gateway, allowance.place.clone(), client, entry, handshake, request).await,
                 Err(response) => *response,
             }
         }
         (Place::Dialect(entry, Transport::Http), None) => {
             let entry = entry.clone();
             match collect(&gateway, request, entry.body_limit).await {
-                Ok(request) => exchange(&gateway, client, &entry, request).await,
+                Ok(request) => allowance.answer(&gateway, exchange(&gateway, client, &entry, request)).await,
                 Err(response) => response,
             }
         }
         (Place::Shared, Some(handshake)) => match handshake {
-            Ok(handshake) => upgrade_shared(gateway, place, client, handshake, request),
+            Ok(handshake) => upgrade_shared(gateway, allowance.place.clone(), client, handshake, request),
             Err(response) => *response,
         },
         (Place::Dialect(_, Transport::WebSocket) | Place::Shared, None) => upgrade_required(),
@@ -275,7 +324,7 @@ async fn upgrade(
     let mut lines = Vec::new();
     session.greet(gateway.engine.now(), &mut lines);
     let subprotocol = session.subprotocol();
-    let listener = gateway.hub.connect(connection);
+    let listener = gateway.connect(connection);
     let mut presence = Presence::new(gateway.clone(), entry.clone(), session, listener, client);
     let mut greeting = Vec::new();
     for line in lines {
@@ -347,7 +396,7 @@ fn upgrade_shared(
             Ok(upgraded) => upgraded,
             Err(error) => return tracing::debug!(%error, "the peer did not complete the handshake"),
         };
-        let listener = gateway.hub.connect(gateway.new_connection());
+        let listener = gateway.connect(gateway.new_connection());
         let config = websocket_config(limit);
         match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<Patient>>(upgraded) {
             Ok(upgraded) => {

@@ -2,8 +2,9 @@
 
 use crate::commands::Failure;
 use crate::config::{Auth, Config};
-use crate::ports::{Bcrypt, KeyError, KeyRing, LocalBlobs, MailTarget, OsEntropy, Post, SystemClock, create_private_folder, keep_once};
+use crate::ports::{Bcrypt, BlobTarget, KeyError, KeyRing, MailTarget, OsEntropy, Post, SystemClock, create_private_folder, keep_once};
 use crate::{dialects, metrics};
+use object_store::aws::AmazonS3Builder;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,7 +34,7 @@ impl World {
         let signer = Arc::new(key_ring(config, data, &*entropy)?);
         let target = mail_target(config, data)?;
         let mailer = Post::open(config.mail.from.clone(), target);
-        let blobs = LocalBlobs::open(blobs_folder(config, data));
+        let blobs = blob_target(config, data)?.open();
         let auth = &config.auth;
         let passwords = Bcrypt::new(auth.bcrypt_cost, auth.password_workers, auth.password_queue);
         let url = store_url(config, data);
@@ -49,7 +50,7 @@ impl World {
             clock: Arc::new(SystemClock::default()),
             entropy,
             mailer: Arc::new(mailer.map_err(|error| Failure::Failed(format!("the mail folder cannot be made: {error}")))?),
-            blobs: Arc::new(blobs.map_err(|error| Failure::Failed(format!("the folder for photos cannot be made: {error}")))?),
+            blobs: blobs.map_err(|error| Failure::Failed(format!("the folder for photos cannot be made: {error}")))?,
             passwords: Arc::new(passwords),
             signer,
         };
@@ -154,8 +155,9 @@ pub(crate) fn mail_target(config: &Config, data: &Path) -> Result<MailTarget, Fa
 }
 
 /// Where photos are kept.
-pub(crate) fn blobs_folder(config: &Config, data: &Path) -> PathBuf {
-    if config.blobs.folder.as_os_str().is_empty() { data.join("photos") } else { config.blobs.folder.clone() }
+pub(crate) fn blob_target(config: &Config, data: &Path) -> Result<BlobTarget, Failure> {
+    BlobTarget::parse(&config.blobs, data.join("photos"), AmazonS3Builder::from_env())
+        .map_err(|PortError(reason)| Failure::Configuration(reason))
 }
 
 /// The keys for access tokens; the gateway's own secret is made where it is needed and missing.
