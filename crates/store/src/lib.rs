@@ -42,7 +42,7 @@ use tokio::task::JoinHandle;
 use tolmach_domain::{Changes, Flow, FlowId, Kinds, Message, Origin, Overview, Page, SessionId, Timestamp, User, UserId, Version, Window};
 use tolmach_engine::ports::{
     Account, AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, NewFlow, NewMessage, NewSession, NewUser, OverviewQuery,
-    Rotation, Session, Store, StoreError, TokenHash, UserChange,
+    Rotation, Session, Store, StoreError, Tally, TallyKey, TokenHash, UserChange,
 };
 use tolmach_engine::{check_message, check_storable};
 
@@ -308,11 +308,25 @@ impl Store for SqlStore {
         self.read(read::recovery(&self.readers, token, now)).await
     }
 
+    async fn tallies(&self, keys: &[TallyKey], now: Timestamp) -> Result<Vec<Option<Tally>>, StoreError> {
+        self.read(read::tallies(&self.readers, keys, now)).await
+    }
+
+    async fn count(&self, keys: &[TallyKey], now: Timestamp, lapses_at: Timestamp) -> Result<Vec<Tally>, StoreError> {
+        let keys = keys.to_vec();
+        self.write(0, move |batch| Box::pin(async move { batch.count(&keys, now, lapses_at).await })).await
+    }
+
+    async fn clear_tallies(&self, keys: &[TallyKey]) -> Result<(), StoreError> {
+        let keys = keys.to_vec();
+        self.write(0, move |batch| Box::pin(async move { batch.clear_tallies(&keys).await })).await
+    }
+
     async fn open_chat(&self, by: UserId, with: UserId, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError> {
         self.write(0, move |batch| Box::pin(batch.open_chat(by, with, origin, now))).await
     }
 
-    async fn create_flow(&self, flow: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<Flow, StoreError> {
+    async fn create_flow(&self, flow: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError> {
         let size = flow.info.len() + flow.members.len() * 64;
         self.write(size, move |batch| Box::pin(batch.create_flow(flow, origin, now))).await
     }

@@ -43,7 +43,12 @@ async fn postgres_has_an_index_for_every_hot_statement() {
     database.execute_unprepared("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan").await.unwrap();
     for (name, sql) in statements(database.get_database_backend()) {
         let count = (1..).take_while(|number| sql.contains(&format!("${number}"))).count();
-        let kind = |number: usize| if name.starts_with("keys") && number % 2 == 1 { "text" } else { "bigint" };
+        let keyed = name.starts_with("keys") || name == "flow key";
+        let kind = |number: usize| match number % 2 {
+            1 if keyed => "text",
+            _ if name.starts_with("tallies") => "bytea",
+            _ => "bigint",
+        };
         let kinds = (0..count).map(kind).collect::<Vec<_>>().join(", ");
         database.execute_unprepared(&format!("PREPARE hot ({kinds}) AS {sql}")).await.unwrap();
         let nulls = vec!["NULL"; count].join(", ");
@@ -68,6 +73,7 @@ fn statements(backend: DbBackend) -> Vec<(String, &'static str)> {
         ("one overview".into(), sql::overviews(Part::One)),
         ("all overviews".into(), sql::overviews(Part::All)),
         ("versions".into(), sql::TAKE_VERSIONS),
+        ("flow key".into(), sql::FLOW_KEY),
     ];
     for (name, ladder) in [
         ("keys", &sql::KEYS),
@@ -78,6 +84,7 @@ fn statements(backend: DbBackend) -> Vec<(String, &'static str)> {
         ("deletable", &sql::DELETABLE),
         ("messages", &sql::MESSAGES),
         ("members", &sql::MEMBERS),
+        ("tallies", &sql::TALLIES),
     ] {
         statements.extend([1, 64].map(|length| (format!("{name} {length}"), ladder.sql(length))));
     }

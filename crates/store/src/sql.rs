@@ -181,6 +181,23 @@ pub(crate) static KEYS: LazyLock<Ladder> = LazyLock::new(|| {
     })
 });
 
+/// Tallies by the hashes of their keys.
+pub(crate) static TALLIES: LazyLock<Ladder> = LazyLock::new(|| {
+    Ladder::new(|length| format!("SELECT key_hash, amount, lapses_at FROM login_tally WHERE key_hash IN ({})", placeholders(1, length)))
+});
+
+/// Keeps a tally: hash of the key, amount, moment.
+pub(crate) const PUT_TALLY: &str = "INSERT INTO login_tally (key_hash, amount, lapses_at) VALUES ($1, $2, $3) \
+     ON CONFLICT (key_hash) DO UPDATE SET amount = excluded.amount, lapses_at = excluded.lapses_at";
+
+/// What an owner's key was used for, if that flow still is: owner, key.
+pub(crate) const FLOW_KEY: &str = "SELECT k.fingerprint, k.used_at, f.* FROM flow_key k JOIN flow f ON f.id = k.flow_id \
+     WHERE k.owner_id = $1 AND k.key = $2 AND f.deleted_at IS NULL";
+
+/// Keeps a key: owner, key, flow, fingerprint, moment.
+pub(crate) const PUT_FLOW_KEY: &str = "INSERT INTO flow_key (owner_id, key, flow_id, fingerprint, used_at) VALUES ($1, $2, $3, $4, $5) \
+     ON CONFLICT (owner_id, key) DO UPDATE SET flow_id = excluded.flow_id, fingerprint = excluded.fingerprint, used_at = excluded.used_at";
+
 /// Memberships among pairs of flow and user.
 pub(crate) static MEMBERSHIPS: LazyLock<Ladder> = LazyLock::new(|| {
     Ladder::new(|length| format!("SELECT flow_id, user_id FROM member WHERE (flow_id, user_id) IN (VALUES {})", tuples(2, length)))

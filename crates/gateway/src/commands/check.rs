@@ -4,7 +4,7 @@ use super::Failure;
 use super::dialects;
 use crate::cli::{Address, Place};
 use crate::config::Config;
-use crate::ports::{KeyRing, MailTarget};
+use crate::ports::{BlobTarget, KeyRing, MailTarget};
 use crate::world;
 use std::fmt::Write;
 use std::net::ToSocketAddrs;
@@ -12,7 +12,13 @@ use std::path::Path;
 use tolmach_domain::Secret;
 
 pub(super) async fn run(place: &Place, address: &Address) -> Result<String, Failure> {
-    examine(&place.load(address)?, &place.data).await
+    let config = place.load(address)?;
+    let found = examine(&config, &place.data).await?;
+    if let BlobTarget::Bucket(bucket) = world::blob_target(&config, &place.data)? {
+        let probed = bucket.probe().await;
+        probed.map_err(|error| Failure::Configuration(format!("`blobs`: photos cannot be kept there: {error}")))?;
+    }
+    Ok(found)
 }
 
 /// What would be served, or everything that is wrong. Nothing is made or changed.
@@ -24,9 +30,11 @@ async fn examine(config: &Config, data: &Path) -> Result<String, Failure> {
     wrong.extend(cannot_write(data).map(|reason| format!("the data folder: {reason}")));
     let store = tolmach_store::examine(world::store_url(config, data).expose()).await;
     let store = note(&mut wrong, store.map_err(|error| Failure::Configuration(format!("`store.url`: {error}"))));
-    note(&mut wrong, world::bus(config).map(drop));
-    let blobs = world::blobs_folder(config, data);
-    wrong.extend(cannot_write(&blobs).map(|reason| format!("`blobs.folder`: {reason}")));
+    let bus = note(&mut wrong, world::bus_in_words(config));
+    let blobs = note(&mut wrong, world::blob_target(config, data));
+    if let Some(BlobTarget::Folder(folder)) = &blobs {
+        wrong.extend(cannot_write(folder).map(|reason| format!("`blobs.folder`: {reason}")));
+    }
     let mail = note(&mut wrong, world::mail_target(config, data));
     if let Some(MailTarget::Folder(folder)) = &mail {
         wrong.extend(cannot_write(folder).map(|reason| format!("the mail folder: {reason}")));
@@ -35,17 +43,17 @@ async fn examine(config: &Config, data: &Path) -> Result<String, Failure> {
     if config.dialects.values().all(|options| !options.enabled) {
         wrong.push("every dialect is disabled: nothing would be served".into());
     }
-    let (Some(store), Some(mail), Some(keys), []) = (store, mail, keys, wrong.as_slice()) else {
+    let (Some(store), Some(bus), Some(blobs), Some(mail), Some(keys), []) = (store, bus, blobs, mail, keys, wrong.as_slice()) else {
         return Err(Failure::Configuration(wrong.join("\n")));
     };
     let mut text = String::new();
     for (name, value) in [
         ("address", format!("{}, known to others as {}", config.http.listen, config.public_url())),
         ("store", store),
-        ("bus", "within this process".into()),
+        ("bus", bus),
         ("keys", keys.join(", ")),
         ("mail", format!("{mail}, from {}", config.mail.from)),
-        ("photos", blobs.display().to_string()),
+        ("photos", blobs.to_string()),
         ("shared", config.doors.shared.join(" ")),
     ] {
         writeln!(text, "{name:8} {value}").map_err(|error| Failure::Failed(error.to_string()))?;
@@ -108,7 +116,7 @@ mod tests {
         let disabled: String =
             crate::dialects::all().iter().map(|dialect| format!("[dialects.{}]\nenabled = false\n", dialect.manifest().id)).collect();
         let file = format!(
-            "[http]\nlisten = \"no such host.invalid:1\"\n[store]\nurl = \"oracle://hunter2\"\n[bus]\nurl = \"redis://hunter2\"\n\
+            "[http]\nlisten = \"no such host.invalid:1\"\n[store]\nurl = \"oracle://hunter2\"\n[bus]\nurl = \"nats://hunter2\"\n\
              [mail]\nurl = \"pigeon://hunter2\"\n[auth]\njwt_keys = \"absent.json\"\n[blobs]\nfolder = {:?}\n{disabled}",
             file.join("inside")
         );

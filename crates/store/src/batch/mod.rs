@@ -4,6 +4,7 @@ mod accounts;
 mod chores;
 mod flows;
 mod messages;
+mod tallies;
 
 pub(crate) use messages::Posted;
 
