@@ -11,7 +11,7 @@ use tolmach_domain::{
 };
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
-    AccountKey, DeleteMessages, EditMessage, NewFlow, NewMessage, NewSession, NewUser, Store, StoreError, TokenHash,
+    AccountKey, DeleteMessages, EditMessage, NewFlow, NewMessage, NewSession, NewUser, RequestKey, Store, StoreError, TallyKey, TokenHash,
 };
 use tolmach_servers::{Durability, Postgres};
 use tolmach_store::{CopiedTable, CopyError, Options, SqlStore, copy};
@@ -76,8 +76,10 @@ async fn live(store: &SqlStore) -> Memory {
         owner: anna.id,
         photo: Some(PhotoKey { key: "ef/gh".into(), media_type: "image/jpeg".into() }),
         members: vec![boris.id, gone.id],
+        key: Some(RequestKey { key: "key".into(), fingerprint: [7; 32] }),
     };
-    let group = store.create_flow(new, None, now()).await.unwrap();
+    let (group, _) = store.create_flow(new, None, now()).await.unwrap();
+    store.count(&[TallyKey([7; 32])], now(), now().after(Duration::from_secs(60))).await.unwrap();
     store.delete_user(gone.id, now()).await.unwrap();
     let attachments = vec![Attachment { kind: AttachmentKind::Picture, data: "iVBORw0=".into() }];
     let first = store.post(draft(&chat, &anna, Content { attachments, ..Content::text("\u{10ffff} é") }, None), now()).await.unwrap().0;
@@ -120,6 +122,11 @@ async fn goes_on(store: &SqlStore, memory: &Memory, expected: &[Message], round:
     assert_eq!(store.create_user(new_user("GONE"), now()).await.map(drop), Err(StoreError::Refused(Fault::LoginTaken)));
     let again = store.post(draft(chat, boris, Content::text("again"), Some("a_b")), now()).await.unwrap();
     assert_eq!((again.0.id, again.1), (keyed.id, true));
+    let (kind, owner, key) = (FlowKind::Channel, anna.id, Some(RequestKey { key: "key".into(), fingerprint: [7; 32] }));
+    let new = NewFlow { kind, title: String::new(), info: String::new(), owner, photo: None, members: vec![], key };
+    assert_eq!(store.create_flow(new, None, now()).await.map(|(flow, repeated)| (flow.id, repeated)), Ok((group.id, true)));
+    let tallies = store.tallies(&[TallyKey([7; 32])], now()).await.unwrap();
+    assert_eq!(tallies[0].map(|tally| tally.count), Some(1));
     let unread = store.history(chat.id, anna.id, Window::Unread, 1000).await.unwrap();
     // Three of seven were read before the first move, and all of them after it.
     assert_eq!(unread.messages.len(), if round == 0 { 4 } else { 0 });
