@@ -58,6 +58,20 @@ impl Gateway {
         Self::on(TempDir::new().expect("a temporary folder can be made"), options).await
     }
 
+    /// A second gateway on the store of the first, with a data folder of its own: both need the same secret.
+    pub(crate) async fn beside(first: &Self, options: &[(&str, &str)]) -> Self {
+        let store = format!("sqlite://{}", first.data().join("tolmach.sqlite").display());
+        Self::with(&[&[("STORE__URL", store.as_str())], options].concat()).await
+    }
+
+    /// Ends it as nothing can be prepared for, and starts it again on the same data with these options.
+    pub(crate) async fn crash(&mut self, options: &[(&str, &str)]) {
+        self.signal("KILL").await;
+        assert_eq!(self.ended().await.0, None, "it was killed");
+        let folder = std::mem::replace(&mut self.folder, TempDir::new().expect("a temporary folder can be made"));
+        *self = Self::on(folder, options).await;
+    }
+
     /// Starts it again on the same data with the defaults.
     pub(crate) async fn restart(&mut self) {
         let folder = std::mem::replace(&mut self.folder, TempDir::new().expect("a temporary folder can be made"));

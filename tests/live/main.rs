@@ -22,6 +22,10 @@ mod mode;
 #[cfg(test)]
 mod nodes;
 #[cfg(test)]
+mod passwords;
+#[cfg(test)]
 mod photos;
+#[cfg(test)]
+mod retries;
 #[cfg(test)]
 mod world;

@@ -3,7 +3,9 @@
 use crate::doors::{Doors, Entry};
 use crate::hub::{Hub, Listener};
 use crate::outbox::Order;
+use crate::proxies::Proxies;
 use metrics_exporter_prometheus::PrometheusHandle;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -20,6 +22,7 @@ pub(crate) struct Gateway {
     pub(crate) hub: Arc<Hub>,
     pub(crate) doors: Doors,
     pub(crate) bounds: Bounds,
+    pub(crate) proxies: Proxies,
     pub(crate) metrics: PrometheusHandle,
     /// Every connection and every piece of background work.
     pub(crate) tasks: TaskTracker,
@@ -73,11 +76,12 @@ impl Gateway {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Carries out an ask whose proof has been looked at; also who the caller is now.
+    /// Carries out an ask whose proof has been looked at; also who the caller is now. `address` is the client's.
     pub(crate) async fn carry_out(
         &self,
         entry: &Entry,
         connection: ConnectionId,
+        address: IpAddr,
         caller: Result<Option<Principal>, Fault>,
         ask: Ask,
     ) -> (Reply, Option<Principal>) {
@@ -88,7 +92,7 @@ impl Gateway {
             Err(fault) => (None, Err(fault)),
             Ok(caller) => {
                 let origin = Some(Origin { connection, dialect: entry.id(), tag });
-                let handled = self.engine.execute(Request { caller, authority, origin, command }).await;
+                let handled = self.engine.execute(Request { caller, authority, origin, address: Some(address), command }).await;
                 if let Some(afterwards) = handled.afterwards {
                     self.tasks.spawn(afterwards);
                 }

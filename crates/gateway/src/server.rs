@@ -8,12 +8,14 @@ use crate::hub::Hub;
 use crate::metrics::DialectMetrics;
 use crate::outbox::Order;
 use crate::patient::Patient;
+use crate::proxies::Proxies;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::future::pending;
 use std::io;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
@@ -79,6 +81,7 @@ impl Server {
             bus,
             hub,
             bounds: bounds(config),
+            proxies: Proxies::new(config.http.trusted_proxies.clone()),
             metrics,
             tasks,
             draining: AtomicBool::new(false),
@@ -100,7 +103,7 @@ impl Server {
         let places = Arc::new(Semaphore::new(connections));
         let (turns, waiting) = mpsc::unbounded_channel();
         let leave = Leave { stop: stop.clone(), turns };
-        let welcome = |stream, place| gateway.tasks.spawn(serve_http(gateway.clone(), stream, place, leave.clone()));
+        let welcome = |stream, peer, place| gateway.tasks.spawn(serve_http(gateway.clone(), stream, peer, place, leave.clone()));
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -108,8 +111,8 @@ impl Server {
                 accepted = accept(&listener, &places) => accepted,
             };
             match accepted {
-                Ok((stream, place)) => {
-                    welcome(stream, place);
+                Ok((stream, peer, place)) => {
+                    welcome(stream, peer, place);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "no connection could be accepted");
@@ -120,8 +123,8 @@ impl Server {
         // First of all, so that whoever asks over a connection that is open is told.
         gateway.draining.store(true, Ordering::Relaxed);
         // Whom the system has let in already is served like all others; closing would reset them.
-        for (stream, place) in backlog(listener, &places) {
-            welcome(stream, place);
+        for (stream, peer, place) in backlog(listener, &places) {
+            welcome(stream, peer, place);
         }
         drop(leave);
         gateway.tasks.close();
@@ -219,28 +222,28 @@ fn bounds(config: &Config) -> Bounds {
 pub(crate) type Permit = Arc<OwnedSemaphorePermit>;
 
 /// Closes the listener; the connections that it had not given out, as far as there are places for them.
-fn backlog(listener: TcpListener, places: &Arc<Semaphore>) -> Vec<(TcpStream, OwnedSemaphorePermit)> {
+fn backlog(listener: TcpListener, places: &Arc<Semaphore>) -> Vec<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
     // It does not block, as it did not before.
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     let next = || {
         let place = places.clone().try_acquire_owned().ok()?;
-        let (stream, _) = listener.accept().ok()?;
+        let (stream, peer) = listener.accept().ok()?;
         stream.set_nonblocking(true).ok()?;
-        Some((TcpStream::from_std(stream).ok()?, place))
+        Some((TcpStream::from_std(stream).ok()?, peer.ip(), place))
     };
     std::iter::from_fn(next).take(BACKLOG).collect()
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
     // Without a place for it, a connection waits in the system's backlog.
     let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
+    let (stream, peer) = listener.accept().await?;
     // Frames are put together before they are written, so waiting for more gains nothing.
     stream.set_nodelay(true)?;
-    Ok((stream, place))
+    Ok((stream, peer.ip(), place))
 }
 
-async fn serve_http(gateway: Arc<Gateway>, stream: TcpStream, place: OwnedSemaphorePermit, leave: Leave) {
+async fn serve_http(gateway: Arc<Gateway>, stream: TcpStream, peer: IpAddr, place: OwnedSemaphorePermit, leave: Leave) {
     let bounds = gateway.bounds;
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(bounds.header_timeout).max_buf_size(HEAD_LIMIT);
@@ -257,7 +260,7 @@ async fn serve_http(gateway: Arc<Gateway>, stream: TcpStream, place: OwnedSemaph
     let allowance = Arc::new(http::Allowance::new(Arc::new(place)));
     let service = service_fn(move |request| {
         hears.store(true, Ordering::Relaxed);
-        http::answer(gateway.clone(), allowance.clone(), request)
+        http::answer(gateway.clone(), allowance.clone(), peer, request)
     });
     // The builder's own timers run only once it is known which HTTP is spoken.
     let silence = async {

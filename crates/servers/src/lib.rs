@@ -6,10 +6,12 @@
 mod policy;
 mod postgres;
 mod process;
+mod proxy;
 mod redis;
 mod s3;
 
 pub use policy::skipped;
 pub use postgres::{Durability, Postgres};
+pub use proxy::Proxy;
 pub use redis::Redis;
 pub use s3::S3;
