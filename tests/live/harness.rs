@@ -96,7 +96,12 @@ impl Gateway {
 
     /// Runs another command of the binary on the same data.
     pub(crate) async fn run<const N: usize>(&self, arguments: [&str; N]) -> Output {
-        run(self.folder.path(), &[], arguments).await
+        self.run_with(&[], arguments).await
+    }
+
+    /// The same, with these options.
+    pub(crate) async fn run_with<const N: usize>(&self, options: &[(&str, &str)], arguments: [&str; N]) -> Output {
+        run(self.folder.path(), options, arguments).await
     }
 
     /// Sends a signal by its name.
@@ -402,6 +407,11 @@ impl Mode {
     pub(crate) async fn send(&mut self, chat: i64, text: &str) {
         let reply = self.ask("sendMessage", json!({"chat_id": chat, "content": text, "content_type": "text"})).await;
         assert_eq!(reply["status"], 200, "{reply}");
+    }
+
+    /// Whether no push came before the last reply.
+    pub(crate) fn has_heard_nothing(&self) -> bool {
+        self.pushes.is_empty()
     }
 
     /// The next push.

@@ -18,4 +18,6 @@ mod hostile;
 #[cfg(test)]
 mod mode;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod world;

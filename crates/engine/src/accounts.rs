@@ -158,13 +158,20 @@ impl Engine {
 
     pub(crate) async fn delete_account(&self, login: &str, password: &Secret, now: Timestamp) -> Result<Answer, Fault> {
         let user = self.check_password(AccountKey::Login(login), password).await?;
+        let id = user.id;
+        self.remove_account(user, now).await?;
+        Ok(Answer::AccountDeleted { user: id })
+    }
+
+    /// Deletes an account, whose password nobody has to know: for operators.
+    pub async fn remove_account(&self, user: User, now: Timestamp) -> Result<(), Fault> {
         self.ports.store.delete_user(user.id, now).await.map_err(refuse)?;
         self.forget(user.id);
         self.sessions.invalidate_all();
         if let Some(photo) = user.photo {
             self.discard_photo(&photo).await;
         }
-        Ok(Answer::AccountDeleted { user: user.id })
+        Ok(())
     }
 
     pub(crate) async fn create_profile(&self, caller: UserId, profile: Profile, now: Timestamp) -> Result<Answer, Fault> {

@@ -139,14 +139,9 @@ impl Engine {
         self.ports.store.checkpoint(after, limit).await
     }
 
-    /// What readers who know a flow up to a version have missed, in an order that they can hear; and where the flow stands
-    /// after it. At most `limit` messages at once: [`Missed::more`].
-    pub async fn missed(&self, flow: FlowId, after: Version, limit: u32) -> Result<Missed, StoreError> {
-        let messages = self.ports.store.since(flow, after, limit).await?;
-        let more = messages.len() >= limit as usize;
-        let until = messages.last().map_or(after, |message| message.version);
-        let events = messages.into_iter().filter_map(|message| missed(message, after)).collect();
-        Ok(Missed { events, until, more })
+    /// See [`Store::since`].
+    pub async fn since(&self, flow: FlowId, after: Version, limit: u32) -> Result<Vec<Message>, StoreError> {
+        self.ports.store.since(flow, after, limit).await
     }
 
     /// Drops what is remembered of those whom an event concerns, so that it is true here at once.
@@ -258,27 +253,16 @@ impl Engine {
     }
 }
 
-/// What readers of a flow have missed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Missed {
-    /// Ascending by version; several changes to one message are one event.
-    pub events: Vec<Event>,
-    /// Where the flow stands after it.
-    pub until: Version,
-    /// Whether there is more after it.
-    pub more: bool,
-}
-
-/// What somebody who knows a flow up to `after` has to hear of a message that has changed since.
-fn missed(message: Message, after: Version) -> Option<Event> {
-    let (moment, known) = (Some(message.changed_at), message.posted <= after);
+/// The last change to a message as an event, for somebody who did not hear of it; `known` says whether they heard that the
+/// message was posted. `None` if there is nothing to tell.
+pub fn retell(message: Message, known: bool) -> Option<Event> {
+    let moment = Some(message.changed_at);
     let (at, kind) = match (message.deleted_at, known) {
         // Who never heard of it need not hear that it is gone.
         (Some(_), false) => return None,
         (Some(at), true) => {
-            // Who deleted it is not kept; an author may always.
-            let messages = vec![(message.id, message.version)];
-            (at, EventKind::Deleted { flow: message.flow, by: message.author.id, messages })
+            // Who deleted it is not kept; its author may always.
+            (at, EventKind::Deleted { flow: message.flow, by: message.author.id, messages: vec![(message.id, message.version)] })
         }
         (None, false) => (message.posted_at, EventKind::Posted(message)),
         (None, true) => (message.edited_at.unwrap_or(message.posted_at), EventKind::Edited(message)),

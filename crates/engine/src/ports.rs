@@ -63,7 +63,8 @@ pub trait Store: Send + Sync + 'static {
     async fn account(&self, key: AccountKey<'_>) -> Result<Option<Account>, StoreError>;
 
     /// Changes what is `Some`. [`Fault::NoSuchUser`], [`Fault::LoginTaken`].
-    /// A new password ends all sessions: [`tolmach_domain::EventKind::SessionsEnded`].
+    /// A new password and the loss of the administrator's right end all sessions:
+    /// [`tolmach_domain::EventKind::SessionsEnded`].
     async fn update_user(&self, id: UserId, change: UserChange, now: Timestamp) -> Result<User, StoreError>;
 
     /// Deletes an account: forgets its password, e-mail and phone, ends its sessions, keeps its login reserved, its

@@ -59,7 +59,7 @@ pub(crate) enum Command {
     Check(Address),
     /// Bring the store up to date; serving does it too
     Migrate,
-    /// Make, change and list accounts
+    /// Make, change, delete and list accounts
     #[command(subcommand)]
     User(User),
     /// Print an access token of an account
@@ -106,6 +106,11 @@ pub(crate) enum User {
         /// A contact address
         #[arg(long, value_name = "ADDRESS")]
         email: Option<String>,
+    },
+    /// Delete an account: its sessions end, its messages stay, its login is never given to anybody else
+    Delete {
+        /// Its login or e-mail address
+        login: String,
     },
     /// List all accounts
     List,

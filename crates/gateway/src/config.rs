@@ -80,6 +80,8 @@ pub(crate) struct Bus {
     /// May carry a password.
     #[serde(deserialize_with = "read::secret")]
     pub(crate) url: Secret,
+    #[serde(deserialize_with = "read::duration")]
+    pub(crate) check: Duration,
 }
 
 /// `[auth]`

@@ -29,6 +29,8 @@ use tolmach_engine::Principal;
 const READ_BUFFER: usize = 2 << 10;
 /// What is written to the socket at once while a batch is being put together, in bytes.
 const WRITE_BUFFER: usize = 64 << 10;
+/// Looks at a proof that is about to expire are so far apart.
+const EXPIRY_REST: Duration = Duration::from_millis(50);
 /// How long a peer is given to take the close frame and answer it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -52,16 +54,28 @@ pub(crate) struct Presence {
     /// Whose events it hears.
     heard: Option<Principal>,
     interest: Interest,
+    /// When the proof of whom it belongs to expires.
+    expires: Option<Instant>,
 }
 
 impl Presence {
     pub(crate) fn new(gateway: Arc<Gateway>, entry: Arc<Entry>, session: Box<dyn Session>, listener: Arc<Listener>) -> Self {
-        Self { gateway, entry, session, listener, bound: None, heard: None, interest: Interest::Nothing }
+        Self { gateway, entry, session, listener, bound: None, heard: None, interest: Interest::Nothing, expires: None }
     }
 
     /// The connection is this user's from now on, as a handshake proves it.
     pub(crate) fn bind(&mut self, principal: Option<Principal>) {
         self.bound = principal;
+        self.watch();
+    }
+
+    /// Looks when the proof expires that the connection lives by.
+    fn watch(&mut self) {
+        let left = |principal: Principal| {
+            let micros = principal.expires_at.micros().saturating_sub(self.gateway.engine.now().micros());
+            Instant::now().checked_add(Duration::from_micros(micros.max(0).unsigned_abs()))
+        };
+        self.expires = self.heard.or(self.bound).and_then(left);
     }
 
     /// Looks at an ask's proof, and lets the connection hear what it may from then on.
@@ -101,7 +115,10 @@ impl Presence {
         let interest = self.session.interest();
         let user = principal.map(|principal| principal.identity.user);
         if interest == self.interest && user == self.heard_user() {
-            self.heard = principal;
+            if self.heard != principal {
+                self.heard = principal;
+                self.watch();
+            }
             return Ok(());
         }
         let hub = self.gateway.hub.clone();
@@ -110,19 +127,20 @@ impl Presence {
         let Some(principal) = principal else { return Ok(()) };
         let identity = principal.identity;
         match interest {
-            Interest::Nothing => hub.hear_one(&self.listener, identity.user, None),
+            Interest::Nothing => hub.hear_one(&self.listener, identity.user, None).await?,
             Interest::Flow(flow) => {
                 let allowed = self.gateway.engine.may_hear(identity, authority, flow).await?;
-                hub.hear_one(&self.listener, identity.user, allowed.then_some(flow));
+                hub.hear_one(&self.listener, identity.user, allowed.then_some(flow)).await?;
             }
             // Nobody hears somebody else's flows, whatever a session says.
-            Interest::EveryFlowOf(user) if user == identity.user => hub.hear_every(&self.listener, user, &self.gateway.engine).await?,
+            Interest::EveryFlowOf(user) if user == identity.user => hub.hear_every(&self.listener, user).await?,
             Interest::EveryFlowOf(user) => {
                 tracing::error!(dialect = self.entry.id(), %user, "a session asked for the flows of a user that it has not proven to be");
                 return Err(Fault::Internal);
             }
         }
         (self.heard, self.interest) = (Some(principal), interest);
+        self.watch();
         Ok(())
     }
 
@@ -133,10 +151,16 @@ impl Presence {
     /// Turns a broadcast into messages; the close that it means, if it does.
     fn hear(&mut self, broadcast: &Broadcast, messages: &mut Vec<Message>) -> Option<Close> {
         let notice = broadcast.notice();
-        if let EventKind::SessionsEnded { user, session } = &notice.kind
-            && self.bound.is_some_and(|bound| bound.identity.user == *user && (session.is_none() || bound.identity.session == *session))
-        {
-            self.bound = None;
+        if let EventKind::SessionsEnded { user, session } = &notice.kind {
+            let ended =
+                |principal: &Principal| principal.identity.user == *user && (session.is_none() || principal.identity.session == *session);
+            self.bound.take_if(|bound| ended(bound));
+            if self.heard.is_some_and(|heard| ended(&heard)) {
+                // It hears nothing more, whatever its session makes of this.
+                self.gateway.hub.leave(&self.listener, self.heard_user());
+                (self.heard, self.interest) = (None, Interest::Nothing);
+            }
+            self.watch();
         }
         match self.session.delivery(notice) {
             Delivery::Skip => {}
@@ -159,6 +183,9 @@ impl Presence {
         let now = self.gateway.engine.now();
         // When the store cannot be asked, the connection has the benefit of the doubt until the next look.
         if self.gateway.engine.still_valid(&principal, now).await.unwrap_or(true) {
+            self.watch();
+            // Clocks differ by little: without a rest it would be looked at again and again.
+            self.expires = self.expires.map(|expires| expires.max(Instant::now() + EXPIRY_REST));
             return None;
         }
         let kind = EventKind::SessionsEnded { user: principal.identity.user, session: principal.identity.session };
@@ -276,9 +303,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut next_look = Instant::now() + bounds.ping;
         let mut silent = false;
         let mut pinged = false;
-        let timer = sleep_until(next_look);
+        let mut armed = next_look;
+        let timer = sleep_until(armed);
         tokio::pin!(timer);
         loop {
+            let wanted = [paused_until, self.presence.expires].into_iter().flatten().fold(next_look, Instant::min);
+            if wanted != armed {
+                armed = wanted;
+                timer.as_mut().reset(armed);
+            }
             if self.busy.is_none()
                 && let Some(order) = ending.take()
             {
@@ -316,9 +349,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         Some(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => None,
                     };
                     paused_until = self.pause();
-                    if let Some(pause) = paused_until {
-                        timer.as_mut().reset(pause.min(next_look));
-                    }
                     if let Some(frame) = frame {
                         self.hear(frame).await?;
                     }
@@ -329,16 +359,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     if paused_until.is_some_and(|pause| now >= pause) {
                         paused_until = self.pause();
                     }
+                    let expired = self.presence.expires.is_some_and(|expires| now >= expires);
+                    if (now >= next_look || expired)
+                        && let Some(broadcast) = self.presence.expired().await
+                        && let Some(close) = self.presence.hear(&broadcast, &mut self.messages)
+                    {
+                        return Err(End::Close(close, "expired"));
+                    }
                     if now >= next_look {
                         // While an ask is carried out nothing is read, so silence says nothing.
                         let unread = busy || paused_until.is_some();
                         if pinged && !unread {
                             return Err(End::Gone);
-                        }
-                        if let Some(broadcast) = self.presence.expired().await
-                            && let Some(close) = self.presence.hear(&broadcast, &mut self.messages)
-                        {
-                            return Err(End::Close(close, "expired"));
                         }
                         pinged = silent && !unread;
                         if pinged {
@@ -347,7 +379,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         silent = true;
                         next_look = now + if pinged { bounds.timeout } else { bounds.ping };
                     }
-                    timer.as_mut().reset(paused_until.map_or(next_look, |pause| pause.min(next_look)));
                 }
             }
             if !self.messages.is_empty() {

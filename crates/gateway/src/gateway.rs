@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use tokio_util::task::TaskTracker;
 use tolmach_dialect::{Ask, Reply};
 use tolmach_domain::{ConnectionId, Fault, Origin};
+use tolmach_engine::ports::Bus;
 use tolmach_engine::{Engine, Principal, Request};
 
 /// What every connection shares.
 pub(crate) struct Gateway {
     pub(crate) engine: Arc<Engine>,
+    pub(crate) bus: Arc<dyn Bus>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) doors: Doors,
     pub(crate) bounds: Bounds,

@@ -106,7 +106,11 @@ async fn ready(gateway: &Gateway) -> Response<Bytes> {
         return text(StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", "draining\n");
     }
     match gateway.engine.ready().await {
-        Ok(()) => text(StatusCode::OK, "text/plain; charset=utf-8", "ready\n"),
+        // Whoever connects here is served, and what other nodes say is read from the store: the others are no better off.
+        Ok(()) => match gateway.bus.trouble() {
+            None => text(StatusCode::OK, "text/plain; charset=utf-8", "ready\n"),
+            Some(trouble) => text(StatusCode::OK, "text/plain; charset=utf-8", format!("ready, but the bus is down: {trouble}\n")),
+        },
         Err(error) => {
             tracing::warn!(%error, "not ready");
             text(StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", "the store does not answer\n")

@@ -22,6 +22,8 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     describe_counter!("tolmach_refusals_total", "Connections refused at their opening, by dialect");
     describe_counter!("tolmach_unrecognised_total", "First frames on a shared door that no dialect claimed");
     describe_counter!("tolmach_events_total", "Events delivered to this node, by kind");
+    describe_counter!("tolmach_repaired_events_total", "Events that the bus did not bring and the store did, by kind");
+    describe_counter!("tolmach_checks_total", "Looks at the store for what other nodes did, by outcome (ok, failed)");
     Ok(handle)
 }
 
@@ -69,6 +71,15 @@ impl DialectMetrics {
 
 pub(crate) fn event(kind: &'static str) {
     counter!("tolmach_events_total", "kind" => kind).increment(1);
+}
+
+/// An event that the bus did not bring and the store did.
+pub(crate) fn repaired(kind: &'static str) {
+    counter!("tolmach_repaired_events_total", "kind" => kind).increment(1);
+}
+
+pub(crate) fn checked(succeeded: bool) {
+    counter!("tolmach_checks_total", "outcome" => if succeeded { "ok" } else { "failed" }).increment(1);
 }
 
 pub(crate) fn unrecognised() {

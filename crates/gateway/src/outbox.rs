@@ -35,24 +35,27 @@ impl Outbox {
         Self { inner: Mutex::default(), waker: AtomicWaker::new(), bound }
     }
 
-    /// Adds a broadcast. Past the bound everything that waits is dropped and the connection is told to end: what it missed
+    /// Adds broadcasts. Past the bound everything that waits is dropped and the connection is told to end: what it missed
     /// is in the history.
-    pub(crate) fn push(&self, broadcast: &Arc<Broadcast>) {
+    pub(crate) fn push(&self, broadcasts: &[Arc<Broadcast>]) {
         let mut inner = self.lock();
-        if inner.order.is_some() {
-            return;
-        }
-        inner.bytes += broadcast.size();
-        if inner.bytes > self.bound && !inner.queue.is_empty() {
-            inner.queue = Vec::new();
-            inner.order = Some(Order::SlowReader);
-        } else {
-            inner.queue.push(broadcast.clone());
-        }
-        let first = inner.queue.len() <= 1;
-        drop(inner);
         // The task takes everything at once, so it needs waking only when there was nothing.
-        if first {
+        let mut wake = inner.queue.is_empty();
+        for broadcast in broadcasts {
+            if inner.order.is_some() {
+                break;
+            }
+            inner.bytes += broadcast.size();
+            if inner.bytes > self.bound && !inner.queue.is_empty() {
+                inner.queue = Vec::new();
+                inner.order = Some(Order::SlowReader);
+                wake = true;
+            } else {
+                inner.queue.push(broadcast.clone());
+            }
+        }
+        drop(inner);
+        if wake {
             self.waker.wake();
         }
     }
@@ -120,7 +123,7 @@ mod tests {
     async fn what_was_pushed_is_taken_in_order_and_at_once() {
         let outbox = Outbox::new(10_000);
         let pushed = [broadcast(), broadcast(), broadcast()];
-        pushed.iter().for_each(|broadcast| outbox.push(broadcast));
+        pushed.chunks(2).for_each(|broadcasts| outbox.push(broadcasts));
         let mut taken = Vec::new();
         assert_eq!(outbox.take(&mut taken).await, None);
         assert!(pushed.iter().zip(&taken).all(|(a, b)| Arc::ptr_eq(a, b)) && taken.len() == 3);
@@ -130,7 +133,7 @@ mod tests {
     async fn past_the_bound_the_reader_is_slow_and_nothing_is_held() {
         let outbox = Outbox::new(3 * broadcast().size());
         for _ in 0..10 {
-            outbox.push(&broadcast());
+            outbox.push(&[broadcast()]);
         }
         let mut taken = Vec::new();
         assert_eq!(outbox.take(&mut taken).await, Some(Order::SlowReader));
@@ -141,7 +144,7 @@ mod tests {
     #[tokio::test]
     async fn one_broadcast_larger_than_the_bound_still_passes() {
         let outbox = Outbox::new(1);
-        outbox.push(&broadcast());
+        outbox.push(&[broadcast()]);
         let mut taken = Vec::new();
         assert_eq!(outbox.take(&mut taken).await, None);
         assert_eq!(taken.len(), 1);
@@ -150,10 +153,10 @@ mod tests {
     #[tokio::test]
     async fn an_order_lets_what_waits_out_first_and_the_first_order_stands() {
         let outbox = Outbox::new(10_000);
-        outbox.push(&broadcast());
+        outbox.push(&[broadcast()]);
         outbox.order(Order::GoAway);
         outbox.order(Order::SlowReader);
-        outbox.push(&broadcast());
+        outbox.push(&[broadcast()]);
         let mut taken = Vec::new();
         assert_eq!(outbox.take(&mut taken).await, Some(Order::GoAway));
         assert_eq!(taken.len(), 1);
@@ -171,7 +174,7 @@ mod tests {
             }
         });
         tokio::task::yield_now().await;
-        outbox.push(&broadcast());
+        outbox.push(&[broadcast()]);
         assert_eq!(waiting.await.unwrap(), 1);
     }
 }

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tolmach_dialect::{Dialect, Settings};
 use tolmach_engine::Engine;
-use tolmach_engine::ports::Bus;
+use tolmach_engine::ports::{Bus, StoreError};
 
 /// How long accepting rests after the system could not give a connection: out of files, most often.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
@@ -45,14 +45,21 @@ pub(crate) struct Server {
 
 impl Server {
     /// A gateway on this engine, which hears this bus from now on.
-    pub(crate) fn new(engine: Arc<Engine>, bus: &dyn Bus, config: &Config, listener: TcpListener, metrics: PrometheusHandle) -> Self {
-        let hub = Hub::new(config.limits.queue);
+    pub(crate) async fn new(
+        engine: Arc<Engine>,
+        bus: Arc<dyn Bus>,
+        config: &Config,
+        listener: TcpListener,
+        metrics: PrometheusHandle,
+    ) -> Result<Self, StoreError> {
+        let hub = Hub::new(engine.clone(), bus.clone(), engine.moment().await?, config.limits.queue);
         let tasks = TaskTracker::new();
         let shards = std::thread::available_parallelism().map_or(1, usize::from);
         for subscription in bus.subscribe(shards) {
             // Not tracked: it ends with the bus, not with the connections.
             tokio::spawn(hub.clone().dispatch(subscription));
         }
+        tokio::spawn(hub.clone().check(config.bus.check));
         let upkeep = metrics.clone();
         tokio::spawn(async move {
             let mut interval = tokio::time::interval(METRICS_UPKEEP);
@@ -66,6 +73,7 @@ impl Server {
         let gateway = Gateway {
             doors: Doors::new(entries(config), &config.doors.shared),
             engine,
+            bus,
             hub,
             bounds: bounds(config),
             metrics,
@@ -73,7 +81,7 @@ impl Server {
             draining: AtomicBool::new(false),
             next_connection: AtomicU64::new(u64::from_ne_bytes(seed)),
         };
-        Self { gateway: Arc::new(gateway), listener, connections: config.http.max_connections, grace: config.shutdown.grace }
+        Ok(Self { gateway: Arc::new(gateway), listener, connections: config.http.max_connections, grace: config.shutdown.grace })
     }
 
     /// Where each dialect answers, a line each, for people.

@@ -54,6 +54,7 @@ impl World {
     /// Finishes what the store has under way.
     pub(crate) async fn close(self) {
         self.store.close().await;
+        self.bus.close().await;
     }
 }
 

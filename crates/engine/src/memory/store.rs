@@ -599,6 +599,7 @@ impl World {
         put(&mut user.username, username);
         put(&mut user.name, name);
         put(&mut user.bio, bio);
+        let sessions_end = password_hash.is_some() || (user.admin && admin == Some(false));
         put(&mut user.admin, admin);
         put(&mut user.business, business);
         put(&mut user.profile, profile);
@@ -606,8 +607,8 @@ impl World {
         user.photo = photo.or(user.photo.take());
         user.changed_at = changed_at;
         let user = user.clone();
-        if password_hash.is_some() {
-            record.password_hash = password_hash;
+        record.password_hash = password_hash.or(record.password_hash.take());
+        if sessions_end {
             self.end_sessions(id, now);
         }
         Ok(user)

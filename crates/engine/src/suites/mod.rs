@@ -64,6 +64,7 @@ macro_rules! store_suite {
             a_chosen_id_is_kept_and_later_ids_are_above_it
             an_update_changes_what_it_names_and_nothing_else
             a_new_password_ends_every_session
+            who_is_no_longer_administrator_has_no_session
             a_deleted_account_is_found_by_id_only
             a_search_finds_parts_of_logins
             users_are_listed_by_id

@@ -294,6 +294,17 @@ pub async fn an_update_changes_what_it_names_and_nothing_else(world: &mut World)
     assert_eq!(world.published(), []);
 }
 
+/// An administrator's sockets must not go on hearing what only administrators may.
+pub async fn who_is_no_longer_administrator_has_no_session(world: &mut World) {
+    let anna = world.user("anna").await;
+    for (admin, ends) in [(Some(true), false), (Some(true), false), (None, false), (Some(false), true), (Some(false), false)] {
+        let now = world.tick();
+        world.store.update_user(anna.id, UserChange { admin, ..UserChange::default() }, now).await.expect("she lives");
+        let ended = vec![EventKind::SessionsEnded { user: anna.id, session: None }];
+        assert_eq!(world.published(), if ends { ended } else { vec![] }, "{admin:?}");
+    }
+}
+
 /// Of that user, and of nobody else.
 pub async fn a_new_password_ends_every_session(world: &mut World) {
     let [anna, boris] = world.users(["anna", "boris"]).await;

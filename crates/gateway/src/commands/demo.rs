@@ -51,7 +51,7 @@ async fn perform(transcript: Transcript) -> Result<String, Failure> {
     let metrics = PrometheusBuilder::new().build_recorder().handle();
     let world = World::open(&config, folder.path()).await?;
     let stop = CancellationToken::new();
-    let server = Server::new(world.engine.clone(), &*world.bus, &config, listener, metrics);
+    let server = Server::new(world.engine.clone(), world.bus.clone(), &config, listener, metrics).await?;
     let serving = tokio::spawn(server.serve(stop.clone()));
     let told = tell(&world.engine, &dialects, address, &Arc::new(transcript)).await;
     stop.cancel();

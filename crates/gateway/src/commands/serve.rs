@@ -22,7 +22,7 @@ pub(super) async fn run(place: &Place, address: &Address) -> Result<String, Fail
     let metrics = metrics::install().map_err(|error| Failure::Failed(format!("metrics cannot be kept: {error}")))?;
     let world = World::open(&config, &place.data).await?;
     let stop = stop_on_signal().map_err(|error| Failure::Failed(format!("signals cannot be heard: {error}")))?;
-    let server = Server::new(world.engine.clone(), &*world.bus, &config, listener, metrics);
+    let server = Server::new(world.engine.clone(), world.bus.clone(), &config, listener, metrics).await?;
     tracing::info!(url = config.public_url(), data = %place.data.display(), "serving");
     for place in server.places() {
         tracing::info!("{place}");

@@ -29,6 +29,7 @@ pub(super) async fn run(place: &Place, command: User) -> Result<String, Failure>
             let change = UserChange { admin, business, email, ..UserChange::default() };
             in_world(place, async |world| set(world, &login, change, password.as_ref()).await).await
         }
+        User::Delete { login } => in_world(place, async |world| delete(world, &login).await).await,
         User::List => in_world(place, list).await,
     }
 }
@@ -63,12 +64,21 @@ async fn add(
 }
 
 async fn set(world: &World, login: &str, change: UserChange, password: Option<&Secret>) -> Result<String, Failure> {
-    let user = world.engine.account(login).await.map_err(|fault| match fault {
-        Fault::NoSuchUser => Failure::Failed(format!("there is no account {login:?}")),
-        fault => fault.into(),
-    })?;
+    let user = account(world, login).await?;
     world.engine.change_account(user.id, change, password, world.engine.now()).await?;
     Ok(String::new())
+}
+
+async fn delete(world: &World, login: &str) -> Result<String, Failure> {
+    world.engine.remove_account(account(world, login).await?, world.engine.now()).await?;
+    Ok(String::new())
+}
+
+async fn account(world: &World, login: &str) -> Result<tolmach_domain::User, Failure> {
+    world.engine.account(login).await.map_err(|fault| match fault {
+        Fault::NoSuchUser => Failure::Failed(format!("there is no account {login:?}")),
+        fault => fault.into(),
+    })
 }
 
 async fn list(world: &World) -> Result<String, Failure> {

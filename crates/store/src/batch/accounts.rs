@@ -76,7 +76,7 @@ impl Batch {
         if self.is_taken(login_key.as_deref(), email_key.as_deref(), Some(id)).await? {
             return Err(Fault::LoginTaken.into());
         }
-        let new_password = password_hash.is_some();
+        let sessions_end = password_hash.is_some() || (row.admin && admin == Some(false));
         put(&mut row.login, login);
         put(&mut row.login_key, login_key);
         put(&mut row.username, username);
@@ -93,7 +93,7 @@ impl Batch {
         }
         row.changed_at = self.next_moment(now).micros();
         let row = row.into_active_model().reset_all().update(&self.transaction).await.map_err(refuse)?;
-        if new_password {
+        if sessions_end {
             self.end_sessions(id, now).await?;
         }
         to_user(row)
