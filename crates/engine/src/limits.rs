@@ -1,5 +1,6 @@
 //! What an operator may decide about the use cases.
 
+use crate::ports::NewMessage;
 use std::time::Duration;
 use tolmach_domain::{Content, ContentType, Fault};
 
@@ -90,8 +91,23 @@ pub(crate) fn check_text(field: &'static str, text: &str, limit: usize) -> Resul
 }
 
 /// Refuses the one character that PostgreSQL cannot keep in a text.
-pub(crate) fn check_storable(field: &'static str, text: &str) -> Result<(), Fault> {
+pub fn check_storable(field: &'static str, text: &str) -> Result<(), Fault> {
     if text.contains('\0') { Err(Fault::invalid(field, "must not have the character NUL")) } else { Ok(()) }
+}
+
+/// The same anywhere in a message to post.
+pub fn check_message(message: &NewMessage) -> Result<(), Fault> {
+    check_storable("key", message.key.as_deref().unwrap_or_default())?;
+    check_content_storable(&message.content)
+}
+
+fn check_content_storable(content: &Content) -> Result<(), Fault> {
+    check_storable("text", &content.text)?;
+    if let ContentType::Other(name) = &content.content_type {
+        check_storable("content_type", name)?;
+    }
+    let mut encoded = content.emoji.iter().chain(content.attachments.iter().map(|file| &file.data));
+    encoded.try_for_each(|data| check_storable("file", data))
 }
 
 /// Refuses what cannot be an address. Only a mail that arrives proves one.
@@ -107,9 +123,7 @@ pub(crate) fn check_content(content: &Content) -> Result<(), Fault> {
     if content.text.is_empty() && content.attachments.is_empty() && content.emoji.is_none() {
         return Err(Fault::invalid("text", "must not be empty"));
     }
-    check_storable("text", &content.text)?;
-    let encoded = content.emoji.iter().chain(content.attachments.iter().map(|file| &file.data));
-    encoded.into_iter().try_for_each(|data| check_storable("file", data))?;
+    check_content_storable(content)?;
     if let ContentType::Other(name) = &content.content_type {
         check_name("content_type", name, LOGIN_LIMIT)?;
     }

@@ -43,6 +43,8 @@ pub struct TokenHash(pub [u8; 32]);
 /// - Nothing is changed by a method that returns an error.
 /// - **Everything published can be read again.** Changes to messages by [`Store::since`], everything else by
 ///   [`Store::checkpoint`]: what a bus loses is found there, for [`JOURNAL_WINDOW`] at least.
+/// - No text has the character NUL, which PostgreSQL cannot keep: a message with it is [`Fault::Invalid`] and disturbs no other,
+///   and nothing is found by it. Of other texts the engine sees to it.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Whether it can answer now.

@@ -7,8 +7,8 @@ use tolmach_engine::ports::{Blobs, Bus, Store};
 mod store {
     use super::*;
 
-    async fn make(bus: Arc<dyn Bus>) -> (Arc<dyn Store>, ()) {
-        (Arc::new(MemoryStore::new(bus)), ())
+    async fn make(bus: Arc<dyn Bus>) -> Option<(Arc<dyn Store>, ())> {
+        Some((Arc::new(MemoryStore::new(bus)), ()))
     }
 
     tolmach_engine::store_suite!(make);
@@ -17,8 +17,8 @@ mod store {
 mod bus {
     use super::*;
 
-    fn make() -> Arc<dyn Bus> {
-        Arc::new(MemoryBus::new())
+    fn make() -> Option<(Arc<dyn Bus>, ())> {
+        Some((Arc::new(MemoryBus::new()), ()))
     }
 
     tolmach_engine::bus_suite!(make);

@@ -1,6 +1,8 @@
 //! How many posts a second are acknowledged: many tasks that share commits, against one transaction a message.
 //!
-//! `cargo run --release -p tolmach-store --example rate [tasks] [seconds]`
+//! `cargo run --release -p tolmach-store --example rate [tasks] [seconds] [url]`
+//!
+//! Without a URL it is a new SQLite file each time. Several at once on one PostgreSQL show what its nodes have together.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -19,10 +21,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let tasks: usize = arguments.next().map_or(Ok(64), |text| text.parse())?;
     let seconds: u64 = arguments.next().map_or(Ok(5), |text| text.parse())?;
+    let url = arguments.next();
     let mut out = std::io::stdout();
     for (name, batch_jobs) in [("shared commits", Options::default().batch_jobs), ("one transaction a message", 1)] {
         let folder = tempfile::tempdir()?;
-        let url = format!("sqlite://{}?mode=rwc", folder.path().join("rate.db").display());
+        let file = || format!("sqlite://{}?mode=rwc", folder.path().join("rate.db").display());
+        let url = url.clone().unwrap_or_else(file);
         let options = Options { batch_jobs, timeout: Duration::from_secs(60), ..Options::default() };
         let store = SqlStore::open(&url, Arc::new(MemoryBus::new()), options).await?;
         let before = store.stats();
@@ -37,7 +41,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 async fn measure(store: &Arc<SqlStore>, tasks: usize, length: Duration) -> Result<(u64, Duration), Box<dyn std::error::Error>> {
     let now = Timestamp::from_micros(1_600_000_000_000_000);
-    let user = store.create_user(author(), now).await?;
+    let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    let user = store.create_user(author(&format!("rate {} {}", std::process::id(), started.as_nanos())), now).await?;
     let mut flows = Vec::with_capacity(FLOWS);
     for _ in 0..FLOWS {
         let (title, info) = ("rate".to_owned(), String::new());
@@ -68,10 +73,10 @@ fn message(flow: &Flow, user: &User) -> NewMessage {
     NewMessage { flow: flow.id, kinds: Kinds::Any, author: user.person(), administrator: false, content, key: None, origin: None }
 }
 
-fn author() -> NewUser {
+fn author(login: &str) -> NewUser {
     NewUser {
         id: None,
-        login: "rate".into(),
+        login: login.into(),
         username: "rate".into(),
         name: "rate".into(),
         email: None,

@@ -1,12 +1,20 @@
 //! What a database error means to the engine.
 
-use sea_orm::sqlx::{self, error::ErrorKind};
+use sea_orm::sqlx::{self, error::ErrorKind, postgres::PgDatabaseError};
 use sea_orm::{DbErr, RuntimeErr};
 use tolmach_engine::ports::StoreError;
 
 /// Primary result codes of SQLite that tell of the world and not of our statement: busy, locked, out of memory, read-only,
 /// interrupted, input or output, full, cannot open, locking protocol.
 const SQLITE_UNAVAILABLE: [i32; 9] = [5, 6, 7, 8, 9, 10, 13, 14, 15];
+
+/// Beginnings of PostgreSQL's SQLSTATE that do: connection, resources (disk, memory, connections), intervention (cancelled,
+/// shutting down, starting up), the system beneath it.
+const POSTGRES_UNAVAILABLE_CLASSES: [&str; 4] = ["08", "53", "57", "58"];
+
+/// Single ones: a plan made before a migration (a new connection makes a new one), a server that only reads, a transaction that
+/// has failed or was left lying, one that is to be tried again, a deadlock, a lock not had in time.
+const POSTGRES_UNAVAILABLE: [&str; 7] = ["0A000", "25006", "25P02", "25P03", "40001", "40P01", "55P03"];
 
 /// The text is SQLite's or PostgreSQL's own: it names tables and rules, and holds no values.
 pub(crate) fn refuse(error: DbErr) -> StoreError {
@@ -26,21 +34,60 @@ pub(crate) fn is_fatal(error: &StoreError) -> bool {
 
 fn is_unavailable(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(error) => {
-            let code = error.code().and_then(|code| code.parse::<i32>().ok());
-            error.kind() == ErrorKind::Other && code.is_some_and(|code| SQLITE_UNAVAILABLE.contains(&(code & 0xff)))
-        }
+        sqlx::Error::Database(error) => match error.try_downcast_ref::<PgDatabaseError>() {
+            Some(error) => is_postgres_unavailable(error.code()),
+            None => {
+                let code = error.code().and_then(|code| code.parse::<i32>().ok());
+                error.kind() == ErrorKind::Other && code.is_some_and(|code| SQLITE_UNAVAILABLE.contains(&(code & 0xff)))
+            }
+        },
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => true,
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => true,
         _ => false,
     }
+}
+
+fn is_postgres_unavailable(code: &str) -> bool {
+    // One of the class 08 is a breach of the protocol, which is ours.
+    code != "08P01" && (POSTGRES_UNAVAILABLE_CLASSES.iter().any(|class| code.starts_with(class)) || POSTGRES_UNAVAILABLE.contains(&code))
 }
 
 /// A row that must not be.
 pub(crate) fn corrupt(what: impl std::fmt::Display) -> StoreError {
     StoreError::Failed(format!("the database holds what it must not: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn troubles_of_the_world_are_told_from_our_own() {
+        for (code, expected) in [
+            ("08006", true),
+            ("25006", true),
+            ("25P03", true),
+            ("40001", true),
+            ("40P01", true),
+            ("53100", true),
+            ("53300", true),
+            ("55P03", true),
+            ("57014", true),
+            ("57P01", true),
+            ("57P03", true),
+            ("58030", true),
+            ("08P01", false),
+            ("22021", false),
+            ("23505", false),
+            ("42P01", false),
+            ("42601", false),
+        ] {
+            assert_eq!(is_postgres_unavailable(code), expected, "{code}");
+        }
+    }
 }

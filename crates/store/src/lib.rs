@@ -1,8 +1,8 @@
-//! The durable store: sea-orm on SQLite.
+//! The durable store: sea-orm on SQLite or PostgreSQL.
 //!
 //! One task writes. It drains the queue of changes into one transaction, commits, publishes the events, and answers: so an
-//! acknowledged change is committed, and many writers share the cost of one. Other processes may write the same file; versions,
-//! ids and moments come from the database inside the transaction, never from memory.
+//! acknowledged change is committed, and many writers share the cost of one. Other processes may write the same database, one of
+//! them at a time; versions, ids and moments come from it inside the transaction, never from memory.
 //!
 //! # When a call times out
 //!
@@ -41,6 +41,7 @@ use tolmach_engine::ports::{
     Account, AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, NewFlow, NewMessage, NewSession, NewUser, OverviewQuery,
     Rotation, Session, Store, StoreError, TokenHash, UserChange,
 };
+use tolmach_engine::{check_message, check_storable};
 
 /// How a store goes about its work.
 #[derive(Debug, Clone)]
@@ -93,12 +94,7 @@ struct Counters {
 /// Brings a database up to date and returns the names of the migrations that were applied. Safe beside a running gateway and
 /// beside another migration.
 pub async fn migrate(url: &str) -> Result<Vec<String>, StoreError> {
-    let target = Target::parse(url)?;
-    target.prepare().await?;
-    let database = target.connect(Use::Write).await?;
-    let applied = connect::migrate(&database).await;
-    database.close().await.map_err(refuse)?;
-    applied
+    connect::migrate(&Target::parse(url)?, Options::default().timeout).await
 }
 
 /// A [`Store`] in a SQL database.
@@ -122,16 +118,16 @@ const ROOM_UNIT: usize = 1024;
 const JOB_SIZE: usize = 512;
 
 impl SqlStore {
-    /// Opens the database that a URL names (`sqlite://path?mode=rwc` makes the file and its folder), brings it up to date and
-    /// starts writing. Events go to `bus`. An unknown scheme is [`StoreError::Failed`] and names what is served.
+    /// Opens the database that a URL names (`sqlite://path?mode=rwc` makes the file and its folder,
+    /// `postgres://user:password@host/database` names what is there already), brings it up to date and starts writing. Events go
+    /// to `bus`. An unknown scheme is [`StoreError::Failed`] and names what is served.
     pub async fn open(url: &str, bus: Arc<dyn Bus>, options: Options) -> Result<Arc<Self>, StoreError> {
         let target = Target::parse(url)?;
-        target.prepare().await?;
-        let database = target.connect(Use::Write).await?;
-        for name in connect::migrate(&database).await? {
+        for name in connect::migrate(&target, options.timeout).await? {
             tracing::info!(name, "a migration was applied");
         }
-        let readers = target.connect(Use::Read { connections: options.read_connections }).await?;
+        let database = target.connect(Use::Write, options.timeout).await?;
+        let readers = target.connect(Use::Read { connections: options.read_connections }, options.timeout).await?;
         let (sender, receiver) = mpsc::channel(options.queue_jobs.max(1));
         let counters = Arc::new(Counters::default());
         let writer = Writer::new(target, database, receiver, bus, options.clone(), counters.clone());
@@ -166,7 +162,7 @@ impl SqlStore {
             jobs.send(Job { work, size, room }).await.map_err(|_| closed())?;
             // The sender goes, or closing would wait for the answer and the answer for nothing.
             drop(jobs);
-            answered.await.map_err(|_| StoreError::Unavailable("the writer is gone".into()))?
+            answered.await.map_err(|_| StoreError::Unavailable("the transaction was given up, or the writer is gone".into()))?
         })
         .await
     }
@@ -223,9 +219,7 @@ impl Store for SqlStore {
         {
             tracing::error!(%error, "the writer did not end in order");
         }
-        if let Err(error) = self.readers.close_by_ref().await {
-            tracing::warn!(%error, "the readers did not close in order");
-        }
+        connect::close(self.readers.clone()).await;
     }
 
     async fn create_user(&self, user: NewUser, now: Timestamp) -> Result<User, StoreError> {
@@ -362,11 +356,13 @@ impl Store for SqlStore {
     }
 
     async fn post(&self, message: NewMessage, now: Timestamp) -> Result<(Message, bool), StoreError> {
+        check_message(&message)?;
         let size = message.content.size() + JOB_SIZE;
         self.submit(size, |answer| Work::Post(Box::new(Post { message, now, answer }))).await
     }
 
     async fn edit(&self, edit: EditMessage, now: Timestamp) -> Result<Message, StoreError> {
+        check_storable("text", &edit.text)?;
         self.write(edit.text.len(), move |batch| Box::pin(batch.edit(edit, now))).await
     }
 

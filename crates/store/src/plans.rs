@@ -8,8 +8,9 @@ use sea_orm::{ConnectionTrait, Statement};
 async fn no_hot_statement_reads_a_whole_table() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}?mode=rwc", folder.path().join("plans.db").display());
-    let database = Target::parse(&url).unwrap().connect(Use::Write).await.unwrap();
-    migrate(&database).await.unwrap();
+    let (target, limit) = (Target::parse(&url).unwrap(), std::time::Duration::from_secs(60));
+    migrate(&target, limit).await.unwrap();
+    let database = target.connect(Use::Write, limit).await.unwrap();
     let mut statements: Vec<(String, &str)> = vec![
         ("newest".into(), &sql::NEWEST),
         ("newest up to".into(), &sql::NEWEST_UP_TO),

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use tolmach_domain::{
     Changes, Fault, Flow, FlowId, FlowKind, Message, Overview, Page, SessionId, Timestamp, User, UserId, Version, Window,
 };
+use tolmach_engine::check_storable;
 use tolmach_engine::ports::{Account, AccountKey, Checkpoint, OverviewQuery, Session, StoreError, TokenHash};
 
 pub(crate) async fn user<C: ConnectionTrait>(database: &C, id: UserId) -> Result<Option<User>, StoreError> {
@@ -23,7 +24,7 @@ pub(crate) async fn account<C: ConnectionTrait>(database: &C, account: AccountKe
         AccountKey::Email(email) => &[(user::Column::EmailKey, email)],
         AccountKey::Either(text) => &[(user::Column::LoginKey, text), (user::Column::EmailKey, text)],
     };
-    for (column, value) in columns {
+    for (column, value) in columns.iter().filter(|(_, value)| check_storable("login", value).is_ok()) {
         let found = user::Entity::find().filter(column.eq(key(value))).filter(user::Column::DeletedAt.is_null());
         if let Some(mut found) = found.one(database).await.map_err(refuse)? {
             let password_hash = found.password_hash.take();
@@ -34,6 +35,9 @@ pub(crate) async fn account<C: ConnectionTrait>(database: &C, account: AccountKe
 }
 
 pub(crate) async fn search_users<C: ConnectionTrait>(database: &C, query: &str, limit: u32) -> Result<Vec<User>, StoreError> {
+    if check_storable("query", query).is_err() {
+        return Ok(Vec::new());
+    }
     let mut pattern = String::from("%");
     for letter in key(query).chars() {
         if matches!(letter, '%' | '_' | '\\') {
@@ -220,7 +224,7 @@ pub(crate) async fn changes<C: ConnectionTrait>(
     changed.truncate(limit as usize);
     // Every change up to the newest moment is committed, and every later one gets a later moment.
     let until = if more { changed.last().map_or(since, |last| last.changed_at) } else { newest };
-    let values = vec![id.get().into(), since.micros().into(), until.micros().into(), i64::MAX.into(), 0.into()];
+    let values = vec![id.get().into(), since.micros().into(), until.micros().into(), i64::MAX.into(), 0i64.into()];
     let mut flows = overviews_of(database, Part::Own, values, false).await?;
     flows.retain(|overview| flow.is_none_or(|flow| flow == overview.flow.id));
     let record = user(database, id).await?.filter(|user| user.changed_at > since && user.changed_at <= until);

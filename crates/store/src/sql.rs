@@ -1,6 +1,7 @@
-//! Statements that are written out, because their plan matters. All of it is read by SQLite and PostgreSQL alike.
+//! Statements that are written out, because their plan matters. SQLite and PostgreSQL read them alike, but for the few that are
+//! written for each of them, all of which are here.
 
-use sea_orm::{ConnectionTrait, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 use std::fmt::Write;
 use std::sync::LazyLock;
 use tolmach_engine::ports::StoreError;
@@ -57,6 +58,33 @@ pub(crate) fn batches<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
         rows = rest;
         Some(batch)
     })
+}
+
+/// Reads the newest moment. On PostgreSQL it makes this the only transaction that writes, as beginning it does on SQLite: every
+/// later statement sees what the writer before it committed, on whatever node, so that moments and versions ascend with commits.
+pub(crate) fn take_moment(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => "SELECT last FROM moment WHERE id = 1 FOR UPDATE",
+        _ => "SELECT last FROM moment WHERE id = 1",
+    }
+}
+
+/// Keeps everybody else from changing the schema until the transaction is over. SQLite's transaction does that already.
+pub(crate) async fn lock_schema<C: ConnectionTrait>(database: &C) -> Result<(), StoreError> {
+    if database.get_database_backend() == DbBackend::Postgres {
+        // The number is the key of the lock, any that nobody else takes.
+        execute(database, "SELECT pg_advisory_xact_lock(7881706941)", Vec::new()).await?;
+    }
+    Ok(())
+}
+
+/// Makes the next id of a table be above this one, which was chosen. SQLite sees to it by itself.
+pub(crate) async fn skip_id<C: ConnectionTrait>(database: &C, table: &str, id: i64) -> Result<(), StoreError> {
+    if database.get_database_backend() == DbBackend::Postgres {
+        let sql = format!("SELECT setval('{table}_id_seq', greatest($1, (SELECT last_value FROM {table}_id_seq)))");
+        execute(database, &sql, vec![id.into()]).await?;
+    }
+    Ok(())
 }
 
 /// `$first, $first+1, …`

@@ -1,7 +1,7 @@
 //! The one task that writes: it drains what waits into one transaction, commits, publishes, and answers.
 
 use crate::batch::{Batch, Committed, Posted};
-use crate::connect::{Target, Use};
+use crate::connect::{Target, Use, close};
 use crate::error::is_fatal;
 use crate::{Counters, Options};
 use async_trait::async_trait;
@@ -222,50 +222,62 @@ impl Writer {
     /// Does the work in one transaction. What was not begun when it fails stays in `work`.
     async fn transact(&mut self, work: &mut VecDeque<Work>, answers: &mut Vec<Answer>) -> Result<Committed, StoreError> {
         let database = self.connection().await?;
-        let outcome = match Batch::begin(&database).await {
-            Ok(mut batch) => match apply(&mut batch, work, answers).await {
-                Ok(()) => batch.commit().await,
-                Err(error) => {
-                    batch.roll_back().await;
-                    Err(error)
+        let outcome = self
+            .within_limit(async {
+                let mut batch = Batch::begin(&database).await?;
+                match apply(&mut batch, work, answers).await {
+                    Ok(()) => batch.commit().await,
+                    Err(error) => {
+                        batch.roll_back().await;
+                        Err(error)
+                    }
                 }
-            },
-            Err(error) => Err(error),
-        };
-        self.keep(database, outcome.is_ok()).await;
+            })
+            .await;
+        self.keep(database, outcome.is_ok());
         outcome
+    }
+
+    /// Gives a transaction up that takes too long. If it was being committed, whether it was is not known.
+    async fn within_limit<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let Some(limit) = self.target.write_limit(self.options.timeout) else { return work.await };
+        let late = || StoreError::Unavailable(format!("the transaction was not over within {} ms", limit.as_millis()));
+        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
     }
 
     async fn connection(&mut self) -> Result<DatabaseConnection, StoreError> {
         match self.database.take() {
             Some(database) => Ok(database),
-            None => self.target.connect(Use::Write).await,
+            None => self.target.connect(Use::Write, self.options.timeout).await,
         }
     }
 
-    /// After a failure SQLite may have ended the transaction by itself, so the connection's state is not known: it goes.
-    async fn keep(&mut self, database: DatabaseConnection, sound: bool) {
+    /// After a failure the database may have ended the transaction by itself, so the connection's state is not known: it goes,
+    /// and nobody waits for that.
+    fn keep(&mut self, database: DatabaseConnection, sound: bool) {
         if sound {
             self.database = Some(database);
         } else {
-            close(database).await;
+            tokio::spawn(close(database));
         }
     }
 
     async fn chores(&mut self) {
         let outcome = match self.connection().await {
             Ok(database) => {
-                let outcome = match Batch::begin(&database).await {
-                    Ok(mut batch) => match batch.chores(self.now).await {
-                        Ok(more) => batch.commit().await.map(|_| more),
-                        Err(error) => {
-                            batch.roll_back().await;
-                            Err(error)
+                let outcome = self
+                    .within_limit(async {
+                        let mut batch = Batch::begin(&database).await?;
+                        match batch.chores(self.now).await {
+                            Ok(more) => batch.commit().await.map(|_| more),
+                            Err(error) => {
+                                batch.roll_back().await;
+                                Err(error)
+                            }
                         }
-                    },
-                    Err(error) => Err(error),
-                };
-                self.keep(database, outcome.is_ok()).await;
+                    })
+                    .await;
+                self.keep(database, outcome.is_ok());
                 outcome
             }
             Err(error) => Err(error),
@@ -324,11 +336,5 @@ async fn post_run(batch: &mut Batch, run: Vec<Post>, answers: &mut Vec<Answer>) 
             answers.extend(callers.into_iter().map(|caller| answer(caller, Err(error.clone()))));
             if is_fatal(&error) { Err(error) } else { batch.undo(mark).await }
         }
-    }
-}
-
-async fn close(database: DatabaseConnection) {
-    if let Err(error) = database.close().await {
-        tracing::warn!(%error, "a connection did not close in order");
     }
 }

@@ -1,5 +1,6 @@
 //! The store as a model: one lock, plain maps, every rule written out once.
 
+use crate::limits::{check_message, check_storable};
 use crate::ports::{
     Account, AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewFlow, NewMessage, NewSession, NewUser,
     OverviewQuery, Rotation, Session, Store, StoreError, TokenHash, UserChange,
@@ -364,10 +365,12 @@ impl Store for MemoryStore {
     }
 
     async fn post(&self, message: NewMessage, now: Timestamp) -> Result<(Message, bool), StoreError> {
+        check_message(&message)?;
         self.change(|world| world.post(message, now)).await
     }
 
     async fn edit(&self, edit: EditMessage, now: Timestamp) -> Result<Message, StoreError> {
+        check_storable("text", &edit.text)?;
         self.change(|world| {
             let message =
                 world.messages.get(&edit.message).filter(|message| world.reaches(message, edit.flow, edit.by, edit.administrator));

@@ -1489,6 +1489,47 @@ pub async fn a_refusal_does_not_disturb_its_neighbours(world: &mut World) {
     assert_eq!(flow.version, Version((ROUNDS / 4) as i64));
 }
 
+/// Wherever a message may have it, also beside messages that have not.
+pub async fn the_character_nul_is_refused_and_finds_nothing(world: &mut World) {
+    let anna = world.user("anna").await;
+    let group = world.group(&anna, &[]).await;
+    let kept = world.post(&group, &anna, "kept").await;
+    world.events();
+    let attachments = vec![Attachment { kind: AttachmentKind::Picture, data: "a\0b".into() }];
+    let now = world.tick();
+    for (part, message) in [
+        ("text", new_message(group.id, &anna, "a\0b")),
+        ("key", with_key(group.id, &anna, "text", "a\0b")),
+        ("file", NewMessage { content: Content { attachments, ..Content::text("text") }, ..new_message(group.id, &anna, "") }),
+        ("file", NewMessage { content: Content { emoji: Some("a\0b".into()), ..Content::text("text") }, ..new_message(group.id, &anna, "") }),
+        (
+            "content_type",
+            NewMessage {
+                content: Content { content_type: ContentType::Other("a\0b".into()), ..Content::text("text") },
+                ..new_message(group.id, &anna, "")
+            },
+        ),
+    ] {
+        let store = world.store.clone();
+        let neighbour = new_message(group.id, &anna, part);
+        let beside = Box::pin(async move { drop(store.post(neighbour, now).await.expect("nothing is wrong with it")) }) as Task;
+        let store = world.store.clone();
+        let refused = Box::pin(async move {
+            let outcome = store.post(message, now).await;
+            assert!(matches!(&outcome, Err(StoreError::Refused(Fault::Invalid { field, .. })) if *field == part), "{part}: {outcome:?}");
+        }) as Task;
+        world.together([beside, refused]).await;
+    }
+    let outcome = world.store.edit(editing(&anna, kept.id, "a\0b"), now).await;
+    assert!(matches!(outcome, Err(StoreError::Refused(Fault::Invalid { .. }))), "{outcome:?}");
+    assert_eq!(world.events().len(), 5);
+    assert_eq!(world.history(&group, &anna, Window::All).await.len(), 6);
+    for key in [AccountKey::Login("anna\0"), AccountKey::Email("\0"), AccountKey::Either("a\0nna")] {
+        assert!(matches!(world.store.account(key).await, Ok(None)), "{key:?}");
+    }
+    assert_eq!(world.store.search_users("a\0", 10).await, Ok(vec![]));
+}
+
 /// It answers until then, and may be closed twice.
 pub async fn a_closed_store_is_unavailable(world: &mut World) {
     let anna = world.user("anna").await;

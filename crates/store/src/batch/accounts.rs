@@ -45,7 +45,11 @@ impl Batch {
             changed_at: Set(changed_at.micros()),
             deleted_at: Set(None),
         };
-        to_user(row.insert(&self.transaction).await.map_err(refuse)?)
+        let user = to_user(row.insert(&self.transaction).await.map_err(refuse)?)?;
+        if id.is_some() {
+            sql::skip_id(&self.transaction, "user", user.id.get()).await?;
+        }
+        Ok(user)
     }
 
     /// Whether somebody else has the login or the address. Deleted accounts have no address.

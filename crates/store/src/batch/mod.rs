@@ -7,11 +7,12 @@ mod messages;
 
 pub(crate) use messages::Posted;
 
-use crate::connect::immediate;
+use crate::connect::begin_write;
 use crate::entities::moment;
 use crate::error::{corrupt, refuse};
 use crate::journal;
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, Set, TransactionTrait, Unchanged};
+use crate::sql;
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, Set, Unchanged};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tolmach_domain::{Event, EventKind, Origin, Timestamp};
@@ -50,8 +51,8 @@ pub(crate) struct Mark {
 
 impl Batch {
     pub(crate) async fn begin(database: &DatabaseConnection) -> Result<Self, StoreError> {
-        let transaction = database.begin_with_options(immediate()).await.map_err(refuse)?;
-        let moment = last_moment(&transaction).await?;
+        let transaction = begin_write(database).await?;
+        let moment = moment_of(&transaction, sql::take_moment(transaction.get_database_backend())).await?;
         let now = Timestamp::default();
         Ok(Self { transaction, moment, known_moment: moment, events: Vec::new(), now, deleted_flow: false })
     }
@@ -114,9 +115,12 @@ impl Batch {
 
 /// The newest moment that was committed.
 pub(crate) async fn last_moment<C: ConnectionTrait>(database: &C) -> Result<Timestamp, StoreError> {
-    let row = moment::Entity::find_by_id(THE_MOMENT).one(database).await.map_err(refuse)?;
-    let row = row.ok_or_else(|| corrupt("the table moment is empty"))?;
-    Ok(Timestamp::from_micros(row.last))
+    moment_of(database, "SELECT last FROM moment WHERE id = 1").await
+}
+
+async fn moment_of<C: ConnectionTrait>(database: &C, sql: &str) -> Result<Timestamp, StoreError> {
+    let row = sql::row(database, sql, Vec::new()).await?.ok_or_else(|| corrupt("the table moment is empty"))?;
+    Ok(Timestamp::from_micros(sql::get(&row, "last")?))
 }
 
 /// Each value once, in the order of its first mention.

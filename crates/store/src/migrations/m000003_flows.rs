@@ -17,7 +17,7 @@ impl MigrationTrait for Migration {
             .col(number("owner_id"))
             .col(text_or_none("photo_key"))
             .col(text_or_none("photo_type"))
-            .col(text_or_none("pair").unique_key())
+            .col(compared(manager, "pair").unique_key())
             .col(number("version"))
             .col(number("created_at"))
             .col(number("changed_at"))

@@ -36,7 +36,7 @@ impl MigrationTrait for Migration {
         let table = Table::create()
             .table("message_key")
             .col(number("author_id"))
-            .col(text("key"))
+            .col(compared(manager, "key").not_null())
             .col(number("message_id"))
             .col(number("used_at"))
             .primary_key(Index::create().col("author_id").col("key"))

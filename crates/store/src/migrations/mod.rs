@@ -1,6 +1,7 @@
 //! The schema, one step a file. A step that was released is never changed: another follows.
 
 use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::DbBackend;
 
 mod m000001_users;
 mod m000002_sessions;
@@ -44,6 +45,15 @@ fn text(name: &'static str) -> ColumnDef {
 
 fn text_or_none(name: &'static str) -> ColumnDef {
     ColumnDef::new(name).text().take()
+}
+
+/// A text that is looked up or sorted by, byte by byte as SQLite does it: whatever a PostgreSQL server's locale is, and becomes.
+fn compared(manager: &SchemaManager<'_>, name: &'static str) -> ColumnDef {
+    let mut column = ColumnDef::new(name).text().take();
+    if manager.get_database_backend() == DbBackend::Postgres {
+        column.extra("COLLATE \"C\"");
+    }
+    column
 }
 
 fn flag(name: &'static str) -> ColumnDef {

@@ -1,14 +1,14 @@
 //! What is SQLite's own: sharing commits, sharing the file, and its failures.
 
-use async_trait::async_trait;
+use crate::world::{Gate, group, new_user, now, post, user};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
-use tolmach_domain::{Content, Event, Fault, Flow, FlowKind, Kinds, Message, Timestamp, User, Version, Window};
+use tolmach_domain::{Fault, Kinds, Version, Window};
 use tolmach_engine::memory::MemoryBus;
-use tolmach_engine::ports::{Bus, NewFlow, NewMessage, NewUser, Signal, Store, StoreError, Subscription, Topic};
+use tolmach_engine::ports::{Bus, Signal, Store, StoreError};
 use tolmach_store::{Options, SqlStore, migrate};
 
 struct File {
@@ -28,74 +28,6 @@ impl File {
         let options = Options { timeout: Duration::from_secs(60), ..Options::default() };
         SqlStore::open(&self.url("rwc"), bus, options).await.expect("a new file can be opened")
     }
-}
-
-/// A bus that lets nothing through until it is told.
-struct Gate {
-    open: Semaphore,
-    bus: MemoryBus,
-}
-
-#[async_trait]
-impl Bus for Gate {
-    async fn publish(&self, events: &[Arc<Event>]) {
-        let permits = u32::try_from(events.len()).expect("there are few");
-        self.open.acquire_many(permits).await.expect("the gate is never closed").forget();
-        self.bus.publish(events).await;
-    }
-
-    fn listen(&self, _: &[Topic]) {}
-
-    fn ignore(&self, _: &[Topic]) {}
-
-    fn trouble(&self) -> Option<String> {
-        None
-    }
-
-    async fn close(&self) {}
-
-    fn subscribe(&self, shards: usize) -> Vec<Box<dyn Subscription>> {
-        self.bus.subscribe(shards)
-    }
-}
-
-fn now() -> Timestamp {
-    Timestamp::from_micros(1_600_000_000_000_000)
-}
-
-fn new_user(login: &str) -> NewUser {
-    NewUser {
-        id: None,
-        login: login.into(),
-        username: login.into(),
-        name: login.into(),
-        email: None,
-        phone: None,
-        bio: String::new(),
-        avatar: None,
-        photo: None,
-        bot: false,
-        admin: false,
-        business: false,
-        profile: true,
-        password_hash: None,
-    }
-}
-
-async fn user(store: &SqlStore, login: &str) -> User {
-    store.create_user(new_user(login), now()).await.expect("the login is free")
-}
-
-async fn group(store: &SqlStore, owner: &User) -> Flow {
-    let new = NewFlow { kind: FlowKind::Group, title: "t".into(), info: String::new(), owner: owner.id, photo: None, members: vec![] };
-    store.create_flow(new, None, now()).await.expect("the owner lives")
-}
-
-async fn post(store: &SqlStore, flow: &Flow, author: &User, text: String) -> Result<Message, StoreError> {
-    let content = Content::text(text);
-    let new =
-        NewMessage { flow: flow.id, kinds: Kinds::Any, author: author.person(), administrator: false, content, key: None, origin: None };
-    store.post(new, now()).await.map(|(message, _)| message)
 }
 
 #[tokio::test]
@@ -197,8 +129,11 @@ async fn what_was_acknowledged_is_there_after_opening_again() {
 #[tokio::test]
 async fn urls_that_cannot_be_served_are_refused_by_name() {
     for (url, expected) in [
-        ("postgres://tolmach:secret@localhost/tolmach", "served is sqlite"),
-        ("tolmach.db", "served is sqlite"),
+        ("mysql://tolmach:secret@localhost/tolmach", "served are sqlite"),
+        ("tolmach.db", "served are sqlite"),
+        ("secret", "served are sqlite"),
+        ("postgres://tolmach:secret@localhost:port/tolmach", "port"),
+        ("postgresql://tolmach:secret@localhost/tolmach?sslmode=maybe", "maybe"),
         ("sqlite::memory:", "names no file"),
         ("sqlite://?mode=rwc", "names no file"),
         ("sqlite://x.db?mode=memory", "names no file"),

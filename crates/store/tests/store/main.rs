@@ -1,0 +1,6 @@
+//! The store on real databases.
+
+mod postgres;
+mod sqlite;
+mod suite;
+mod world;

@@ -1,0 +1,77 @@
+//! What the trials need of a world.
+
+use async_trait::async_trait;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tolmach_domain::{Content, Event, Flow, FlowKind, Kinds, Message, Timestamp, User};
+use tolmach_engine::memory::MemoryBus;
+use tolmach_engine::ports::{Bus, NewFlow, NewMessage, NewUser, Store, StoreError, Subscription, Topic};
+use tolmach_store::SqlStore;
+
+/// A bus that lets nothing through until it is told.
+pub(crate) struct Gate {
+    pub(crate) open: Semaphore,
+    pub(crate) bus: MemoryBus,
+}
+
+#[async_trait]
+impl Bus for Gate {
+    async fn publish(&self, events: &[Arc<Event>]) {
+        let permits = u32::try_from(events.len()).expect("there are few");
+        self.open.acquire_many(permits).await.expect("the gate is never closed").forget();
+        self.bus.publish(events).await;
+    }
+
+    fn listen(&self, _: &[Topic]) {}
+
+    fn ignore(&self, _: &[Topic]) {}
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    async fn close(&self) {}
+
+    fn subscribe(&self, shards: usize) -> Vec<Box<dyn Subscription>> {
+        self.bus.subscribe(shards)
+    }
+}
+
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_micros(1_600_000_000_000_000)
+}
+
+pub(crate) fn new_user(login: &str) -> NewUser {
+    NewUser {
+        id: None,
+        login: login.into(),
+        username: login.into(),
+        name: login.into(),
+        email: None,
+        phone: None,
+        bio: String::new(),
+        avatar: None,
+        photo: None,
+        bot: false,
+        admin: false,
+        business: false,
+        profile: true,
+        password_hash: None,
+    }
+}
+
+pub(crate) async fn user(store: &SqlStore, login: &str) -> User {
+    store.create_user(new_user(login), now()).await.expect("the login is free")
+}
+
+pub(crate) async fn group(store: &SqlStore, owner: &User) -> Flow {
+    let new = NewFlow { kind: FlowKind::Group, title: "t".into(), info: String::new(), owner: owner.id, photo: None, members: vec![] };
+    store.create_flow(new, None, now()).await.expect("the owner lives")
+}
+
+pub(crate) async fn post(store: &SqlStore, flow: &Flow, author: &User, text: String) -> Result<Message, StoreError> {
+    let content = Content::text(text);
+    let new =
+        NewMessage { flow: flow.id, kinds: Kinds::Any, author: author.person(), administrator: false, content, key: None, origin: None };
+    store.post(new, now()).await.map(|(message, _)| message)
+}
