@@ -80,6 +80,11 @@ pub(crate) struct Bus {
     /// May carry a password.
     #[serde(deserialize_with = "read::secret")]
     pub(crate) url: Secret,
+    #[serde(deserialize_with = "read::prefix")]
+    pub(crate) prefix: String,
+    pub(crate) sharded: bool,
+    #[serde(deserialize_with = "read::size")]
+    pub(crate) queue: usize,
     #[serde(deserialize_with = "read::duration")]
     pub(crate) check: Duration,
 }
@@ -486,6 +491,14 @@ mod read {
         number.parse::<usize>().ok()?.checked_mul(1 << shift)
     }
 
+    /// What the names of channels begin with.
+    pub(super) fn prefix<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+        let text = String::deserialize(from)?;
+        let fits = text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":._-".contains(&byte));
+        fits.then_some(text)
+            .ok_or_else(|| D::Error::custom("at most 64 letters, digits, colons, dots, hyphens and underscores are expected"))
+    }
+
     pub(super) fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
         match Value::deserialize(from)? {
             Value::String(text) => Ok(Secret::new(text)),
@@ -704,6 +717,8 @@ mod tests {
             ("[http]\nbody_timeout = 30", None, "`http.body_timeout` = 30 in chat.toml: a duration such as"),
             ("[http]\nbody_timeout = \"0s\"", None, "longer than zero"),
             ("[http]\nbody_timeout = \"99999999999999999d\"", None, "a duration such as"),
+            ("[bus]\nprefix = \"{a}:\"", None, "at most 64 letters"),
+            ("[bus]\nqueue = 0", None, "a size larger than zero"),
             ("[limits]\nqueue = 0", None, "a size larger than zero"),
             ("[limits]\nqueue = \"1MB\"", None, "a size is expected"),
             ("[limits]\nqueue = -1", None, "a size is expected"),

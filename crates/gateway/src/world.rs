@@ -3,10 +3,11 @@
 use crate::commands::Failure;
 use crate::config::Config;
 use crate::ports::{Bcrypt, KeyError, KeyRing, LocalBlobs, MailTarget, OsEntropy, Post, SystemClock, create_private_folder, keep_once};
+use crate::{dialects, metrics};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tolmach_bus::InProcess;
+use tolmach_bus::{DEFAULT_ROOM, InProcess, OpenError, RedisBus};
 use tolmach_domain::Secret;
 use tolmach_engine::ports::{Bus, Entropy, PortError, Store};
 use tolmach_engine::{Engine, Policy, Ports};
@@ -27,8 +28,8 @@ impl World {
     pub(crate) async fn open(config: &Config, data: &Path) -> Result<Self, Failure> {
         let made = create_private_folder(data);
         made.map_err(|error| Failure::Failed(format!("the data folder {} cannot be made: {error}", data.display())))?;
-        let bus = bus(config)?;
         let entropy = Arc::new(OsEntropy::new()?);
+        let bus = bus(config, &*entropy)?;
         let signer = Arc::new(key_ring(config, data, &*entropy)?);
         let target = mail_target(config, data)?;
         let mailer = Post::open(config.mail.from.clone(), target);
@@ -72,12 +73,40 @@ fn policy(config: &Config) -> Policy {
     }
 }
 
-/// The bus that is configured.
-pub(crate) fn bus(config: &Config) -> Result<Arc<dyn Bus>, Failure> {
-    if config.bus.url.expose().is_empty() {
+/// The bus that is configured. Whether its Redis can be reached is not waited for.
+fn bus(config: &Config, entropy: &dyn Entropy) -> Result<Arc<dyn Bus>, Failure> {
+    let bus = &config.bus;
+    if bus.url.expose().is_empty() {
         return Ok(Arc::new(InProcess::default()));
     }
-    Err(Failure::Configuration("`bus.url`: only the bus within this process is served: leave it empty".into()))
+    let mut node = [0; 8];
+    entropy.fill(&mut node);
+    let options = tolmach_bus::Options {
+        prefix: bus.prefix.clone(),
+        sharded: bus.sharded,
+        queue: bus.queue,
+        room: DEFAULT_ROOM,
+        node: u64::from_be_bytes(node),
+        dialects: dialects::all().iter().map(|dialect| dialect.manifest().id).collect(),
+    };
+    let redis = Arc::new(RedisBus::open(bus.url.expose(), options).map_err(|error| wrong_bus(&error))?);
+    metrics::keep_bus(Arc::downgrade(&redis));
+    Ok(redis)
+}
+
+/// The bus in words. Nothing is opened.
+pub(crate) fn bus_in_words(config: &Config) -> Result<String, Failure> {
+    let bus = &config.bus;
+    if bus.url.expose().is_empty() {
+        return Ok("within this process".into());
+    }
+    let servers = RedisBus::servers(bus.url.expose(), bus.sharded).map_err(|error| wrong_bus(&error))?;
+    let (redis, channels) = if bus.sharded { ("Redis Cluster", "sharded channels") } else { ("Redis", "channels") };
+    Ok(format!("{redis} at {servers}, {channels} {}*", bus.prefix))
+}
+
+fn wrong_bus(error: &OpenError) -> Failure {
+    Failure::Configuration(format!("`bus.url`: {error}"))
 }
 
 /// Where the store is. Its file is made where there is none.
@@ -169,9 +198,28 @@ mod tests {
     }
 
     #[test]
-    fn another_bus_is_refused_without_showing_its_password() {
-        let Err(Failure::Configuration(text)) = bus(&config("[bus]\nurl = \"redis://:hunter2@host\"")) else { panic!() };
-        assert!(text.contains("`bus.url`") && !text.contains("hunter2"), "{text}");
-        assert!(bus(&config("")).is_ok());
+    fn the_bus_is_told_in_words_without_its_password() {
+        for (file, expected) in [
+            ("", "within this process"),
+            ("url = \"redis://:hunter2@host\"", "Redis at host:6379, channels tolmach:*"),
+            (
+                "url = \"redis://:hunter2@a,redis://:hunter2@b:7\"\nsharded = true\nprefix = \"x.\"",
+                "Redis Cluster at a:6379, b:7, sharded channels x.*",
+            ),
+        ] {
+            let text = bus_in_words(&config(&format!("[bus]\n{file}"))).unwrap_or_else(|_| panic!("{file} is right"));
+            assert_eq!(text, expected);
+        }
+        let Err(Failure::Configuration(text)) = bus_in_words(&config("[bus]\nurl = \"nats://:hunter2@host\"")) else { panic!() };
+        assert!(text.starts_with("`bus.url`: ") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_redis_that_is_away_does_not_keep_the_world_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let world =
+            World::open(&config("[bus]\nurl = \"redis://127.0.0.1:1\""), folder.path()).await.unwrap_or_else(|_| panic!("it opens"));
+        assert!(world.bus.trouble().is_some_and(|trouble| trouble.contains("127.0.0.1:1")));
+        world.close().await;
     }
 }

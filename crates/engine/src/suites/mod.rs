@@ -127,6 +127,7 @@ macro_rules! bus_suite {
             a_lagging_listener_loses_nothing
             a_dropped_subscription_holds_nobody_up
             a_subscription_ends_with_its_bus
+            a_node_hears_itself_whatever_it_listens_to
             waiting_for_an_event_may_be_given_up
         );
     };

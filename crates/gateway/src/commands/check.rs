@@ -26,7 +26,7 @@ fn examine(config: &Config, data: &Path) -> Result<String, Failure> {
     if !store.expose().starts_with("sqlite:") {
         wrong.push("`store.url`: only SQLite is served, as in \"sqlite:///var/lib/tolmach/chat.sqlite\"".into());
     }
-    note(&mut wrong, world::bus(config).map(drop));
+    let bus = note(&mut wrong, world::bus_in_words(config));
     let blobs = world::blobs_folder(config, data);
     wrong.extend(cannot_write(&blobs).map(|reason| format!("`blobs.folder`: {reason}")));
     let mail = note(&mut wrong, world::mail_target(config, data));
@@ -37,7 +37,9 @@ fn examine(config: &Config, data: &Path) -> Result<String, Failure> {
     if config.dialects.values().all(|options| !options.enabled) {
         wrong.push("every dialect is disabled: nothing would be served".into());
     }
-    let (Some(mail), Some(keys), []) = (mail, keys, wrong.as_slice()) else { return Err(Failure::Configuration(wrong.join("\n"))) };
+    let (Some(bus), Some(mail), Some(keys), []) = (bus, mail, keys, wrong.as_slice()) else {
+        return Err(Failure::Configuration(wrong.join("\n")));
+    };
     let mut text = String::new();
     for (name, value) in [
         ("address", format!("{}, known to others as {}", config.http.listen, config.public_url())),
@@ -49,7 +51,7 @@ fn examine(config: &Config, data: &Path) -> Result<String, Failure> {
                 "as store.url says".into()
             },
         ),
-        ("bus", "within this process".into()),
+        ("bus", bus),
         ("keys", keys.join(", ")),
         ("mail", format!("{mail}, from {}", config.mail.from)),
         ("photos", blobs.display().to_string()),
@@ -115,7 +117,7 @@ mod tests {
         let disabled: String =
             crate::dialects::all().iter().map(|dialect| format!("[dialects.{}]\nenabled = false\n", dialect.manifest().id)).collect();
         let file = format!(
-            "[http]\nlisten = \"no such host.invalid:1\"\n[store]\nurl = \"oracle://hunter2\"\n[bus]\nurl = \"redis://hunter2\"\n\
+            "[http]\nlisten = \"no such host.invalid:1\"\n[store]\nurl = \"oracle://hunter2\"\n[bus]\nurl = \"nats://hunter2\"\n\
              [mail]\nurl = \"pigeon://hunter2\"\n[auth]\njwt_keys = \"absent.json\"\n[blobs]\nfolder = {:?}\n{disabled}",
             file.join("inside")
         );
