@@ -78,6 +78,9 @@ impl House {
             let secret = "two nodes sign and verify with one secret".to_owned();
             vec![("STORE__URL", postgres.url()), ("BUS__URL", redis.url()), ("AUTH__JWT_SECRET", secret)]
         });
+        for name in names {
+            std::fs::create_dir(folder.path().join(name)).expect("a folder can be made");
+        }
         for (login, right) in [(ADMINISTRATOR, "--admin"), (BUSINESS, "--business")] {
             let words = ["user", "add", login, "--password", PASSWORD, right];
             let made = tolmach(&folder.path().join(names[0]), &options, &words).output().expect("the binary can be started");
@@ -123,7 +126,6 @@ impl Gateway {
 
 /// The binary with its data in this folder and these options, and with nothing else of the environment.
 fn tolmach(folder: &Path, options: &[(&str, String)], arguments: &[&str]) -> Command {
-    std::fs::create_dir_all(folder).expect("a folder can be made");
     let mut command = Command::new(env!("CARGO_BIN_EXE_tolmach"));
     command.current_dir(folder).args(arguments).arg("--data").arg(folder.join("data")).stdin(Stdio::null());
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TOLMACH__")) {

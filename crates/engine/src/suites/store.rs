@@ -1501,7 +1501,10 @@ pub async fn the_character_nul_is_refused_and_finds_nothing(world: &mut World) {
         ("text", new_message(group.id, &anna, "a\0b")),
         ("key", with_key(group.id, &anna, "text", "a\0b")),
         ("file", NewMessage { content: Content { attachments, ..Content::text("text") }, ..new_message(group.id, &anna, "") }),
-        ("file", NewMessage { content: Content { emoji: Some("a\0b".into()), ..Content::text("text") }, ..new_message(group.id, &anna, "") }),
+        (
+            "file",
+            NewMessage { content: Content { emoji: Some("a\0b".into()), ..Content::text("text") }, ..new_message(group.id, &anna, "") },
+        ),
         (
             "content_type",
             NewMessage {
