@@ -95,7 +95,14 @@ impl Person {
 
     /// A new group of these people; in whichever dialect can make one.
     pub(crate) async fn group(&self, node: SocketAddr, title: &str, members: &[UserId]) -> Result<FlowId, Trouble> {
-        let group = NewFlow { kind: FlowKind::Group, title: title.to_owned(), info: String::new(), members: members.to_vec(), photo: None };
+        let group = NewFlow {
+            kind: FlowKind::Group,
+            title: title.to_owned(),
+            info: String::new(),
+            members: members.to_vec(),
+            photo: None,
+            key: None,
+        };
         for spoken in dialects() {
             let mut client = Self { dialect: spoken.dialect, ..self.clone() }.connect(node).await?;
             match client.say_any(&[Command::CreateFlow(Box::new(group.clone()))]).await.map_err(text)? {

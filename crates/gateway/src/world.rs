@@ -1,16 +1,17 @@
 //! Everything behind the doors, as the configuration has it.
 
 use crate::commands::Failure;
-use crate::config::Config;
-use crate::ports::{Bcrypt, KeyError, KeyRing, LocalBlobs, MailTarget, OsEntropy, Post, SystemClock, create_private_folder, keep_once};
+use crate::config::{Auth, Config};
+use crate::ports::{Bcrypt, BlobTarget, KeyError, KeyRing, MailTarget, OsEntropy, Post, SystemClock, create_private_folder, keep_once};
 use crate::{dialects, metrics};
+use object_store::aws::AmazonS3Builder;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tolmach_bus::{DEFAULT_ROOM, InProcess, OpenError, RedisBus};
 use tolmach_domain::Secret;
 use tolmach_engine::ports::{Bus, Entropy, PortError, Store};
-use tolmach_engine::{Engine, Policy, Ports};
+use tolmach_engine::{Engine, GuessPolicy, Policy, Ports};
 use tolmach_store::SqlStore;
 
 /// The bytes of a secret that is made here.
@@ -33,11 +34,15 @@ impl World {
         let signer = Arc::new(key_ring(config, data, &*entropy)?);
         let target = mail_target(config, data)?;
         let mailer = Post::open(config.mail.from.clone(), target);
-        let blobs = LocalBlobs::open(blobs_folder(config, data));
+        let blobs = blob_target(config, data)?.open();
         let auth = &config.auth;
         let passwords = Bcrypt::new(auth.bcrypt_cost, auth.password_workers, auth.password_queue);
         let url = store_url(config, data);
-        let options = tolmach_store::Options { timeout: config.store.timeout, ..tolmach_store::Options::default() };
+        let options = tolmach_store::Options {
+            timeout: config.store.timeout,
+            read_connections: config.store.read_connections,
+            ..tolmach_store::Options::default()
+        };
         let store: Arc<dyn Store> = SqlStore::open(url.expose(), bus.clone(), options).await?;
         let ports = Ports {
             store: store.clone(),
@@ -45,7 +50,7 @@ impl World {
             clock: Arc::new(SystemClock::default()),
             entropy,
             mailer: Arc::new(mailer.map_err(|error| Failure::Failed(format!("the mail folder cannot be made: {error}")))?),
-            blobs: Arc::new(blobs.map_err(|error| Failure::Failed(format!("the folder for photos cannot be made: {error}")))?),
+            blobs: blobs.map_err(|error| Failure::Failed(format!("the folder for photos cannot be made: {error}")))?,
             passwords: Arc::new(passwords),
             signer,
         };
@@ -67,9 +72,24 @@ fn policy(config: &Config) -> Policy {
         access_lifetime: config.auth.access_lifetime,
         refresh_lifetime: config.auth.refresh_lifetime,
         recovery_lifetime: config.auth.recovery_lifetime,
+        guesses: guesses(&config.auth),
         public_url: config.public_url(),
         history_limit: config.limits.history,
         members_limit: config.limits.members,
+    }
+}
+
+fn guesses(auth: &Auth) -> GuessPolicy {
+    GuessPolicy {
+        window: auth.failure_window,
+        free: auth.free_failures,
+        per_pair: auth.failures,
+        per_login: auth.failures_of_login,
+        per_address: auth.failures_of_address,
+        delay: auth.failure_delay,
+        delay_max: auth.failure_delay_max,
+        waiting: auth.failures_waiting,
+        trust: auth.trust,
     }
 }
 
@@ -116,11 +136,16 @@ pub(crate) fn store_url(config: &Config, data: &Path) -> Secret {
         let path = data.join("tolmach.sqlite").to_string_lossy().replace('%', "%25").replace('?', "%3F").replace('#', "%23");
         return Secret::new(format!("sqlite://{path}?mode=rwc"));
     }
+    creatable(url)
+}
+
+/// A store's URL that makes its file where there is none, unless it says otherwise.
+pub(crate) fn creatable(url: &str) -> Secret {
     if url.starts_with("sqlite:") && !url.contains("mode=") {
         let mark = if url.contains('?') { '&' } else { '?' };
         return Secret::new(format!("{url}{mark}mode=rwc"));
     }
-    config.store.url.clone()
+    Secret::new(url)
 }
 
 /// Where mail goes.
@@ -130,8 +155,9 @@ pub(crate) fn mail_target(config: &Config, data: &Path) -> Result<MailTarget, Fa
 }
 
 /// Where photos are kept.
-pub(crate) fn blobs_folder(config: &Config, data: &Path) -> PathBuf {
-    if config.blobs.folder.as_os_str().is_empty() { data.join("photos") } else { config.blobs.folder.clone() }
+pub(crate) fn blob_target(config: &Config, data: &Path) -> Result<BlobTarget, Failure> {
+    BlobTarget::parse(&config.blobs, data.join("photos"), AmazonS3Builder::from_env())
+        .map_err(|PortError(reason)| Failure::Configuration(reason))
 }
 
 /// The keys for access tokens; the gateway's own secret is made where it is needed and missing.
