@@ -384,8 +384,10 @@ impl Scene {
         let mut outsiders = vec![(&*self.nobody, &self.inside), (&*self.nobody, &self.foreign)];
         outsiders.extend([(&*self.stranger.login, &self.inside), (&*self.stranger.login, &self.foreign)]);
         outsiders.extend([(&*self.member.login, &self.foreign), (&*self.owner.login, &self.foreign)]);
+        // Over another dialect the same administrator may see everything just now, in another trial.
+        let administrator = name_of(ADMINISTRATOR, self.spoken.id());
         if !self.administered {
-            outsiders.extend([(ADMINISTRATOR, &self.inside), (ADMINISTRATOR, &self.foreign)]);
+            outsiders.extend([(&*administrator, &self.inside), (&*administrator, &self.foreign)]);
         }
         for (login, secret) in outsiders {
             if let Some(frame) = record().heard_by(login, secret).first() {
