@@ -87,6 +87,19 @@ impl Person {
         Ok((client, read))
     }
 
+    /// A connection that hears what is said in a flow from now on, and has read next to nothing of what was.
+    pub(crate) async fn watch(&self, node: SocketAddr, flow: FlowId) -> Result<Client, Trouble> {
+        let mut client = self.connect(node).await?;
+        let newest = |kinds| Command::History { flow, kinds, window: Window::Newest { limit: 1, offset: 0 } };
+        let mut commands = [Kinds::Shared, Kinds::Any].map(newest).to_vec();
+        commands.push(Command::GetFlow { flow, kinds: Kinds::Shared, members: true });
+        commands.push(Command::ListFlows { limit: None, offset: 0, members: false });
+        match within("watching", async { client.say_any(&commands).await.map_err(text) }).await? {
+            Told::Answer(_) => Ok(client),
+            told => Err(client.trouble("watching", format!("{told:?}")).to_string()),
+        }
+    }
+
     /// Everything that was said in a flow, as this one's dialect tells it; `None` where it cannot ask.
     pub(crate) async fn history(&self, node: SocketAddr, flow: FlowId) -> Result<Option<Vec<String>>, Trouble> {
         let mut client = self.connect(node).await?;

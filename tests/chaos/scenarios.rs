@@ -2,8 +2,16 @@
 
 use crate::people::Trouble;
 use crate::stand::{Cluster, Stand};
+use futures_util::StreamExt;
 use sea_orm::{ConnectOptions, Database, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tolmach_client::{Client, Heard};
+use tolmach_domain::FlowId;
+use tolmach_servers::Proxy;
 
 /// One way in which things break.
 pub(crate) struct Scenario {
@@ -12,6 +20,13 @@ pub(crate) struct Scenario {
     /// Whether two nodes stand on PostgreSQL and Redis, or one on SQLite.
     pub(crate) cluster: bool,
     pub(crate) trouble: Trial,
+}
+
+impl Scenario {
+    /// Bytes that each message carries.
+    pub(crate) fn ballast(&self) -> usize {
+        if self.trouble == Trial::ReadersStalled { 8 << 10 } else { 0 }
+    }
 }
 
 /// What is done to a stand.
@@ -27,10 +42,11 @@ pub(crate) enum Trial {
     RedisPartitioned,
     ClocksApart,
     RollingRestart,
+    ReadersStalled,
 }
 
 /// In the order in which they are run.
-pub(crate) const SCENARIOS: [Scenario; 11] = [
+pub(crate) const SCENARIOS: [Scenario; 12] = [
     Scenario { name: "gateway-killed-on-sqlite", cluster: false, trouble: Trial::GatewayKilled },
     Scenario { name: "sqlite-slow", cluster: false, trouble: Trial::SqliteLocked },
     Scenario { name: "gateway-killed", cluster: true, trouble: Trial::GatewayKilled },
@@ -42,13 +58,24 @@ pub(crate) const SCENARIOS: [Scenario; 11] = [
     Scenario { name: "redis-partitioned", cluster: true, trouble: Trial::RedisPartitioned },
     Scenario { name: "clocks-apart", cluster: true, trouble: Trial::ClocksApart },
     Scenario { name: "rolling-restart", cluster: true, trouble: Trial::RollingRestart },
+    Scenario { name: "readers-stalled", cluster: true, trouble: Trial::ReadersStalled },
 ];
 
 /// How far clocks are apart, in seconds.
 const SKEW: i64 = 600;
 
+/// Readers who come to one node beside those of every round, and how many of them stall: one in twenty.
+const CROWD: usize = 200;
+const STALLED: usize = 10;
+
+/// How long the gateway may take to let go of those. Only ever reached by a failure.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Readers that come in at once.
+const DOOR: usize = 16;
+
 /// Does it to the stand, for the time that this round's number chooses, and heals it.
-pub(crate) async fn strike(trial: Trial, stand: &Stand, round: u64) -> Result<(), Trouble> {
+pub(crate) async fn strike(trial: Trial, stand: &Stand, flow: FlowId, round: u64) -> Result<(), Trouble> {
     // Rounds differ, and each can be had again: from some tenths of a second to some seconds.
     let wait = |shortest: u64, longest: u64| {
         let mixed = (round + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
@@ -141,6 +168,67 @@ pub(crate) async fn strike(trial: Trial, stand: &Stand, round: u64) -> Result<()
                 wait(200, 800).await;
             }
             Ok(())
+        }
+        Trial::ReadersStalled => stall(stand, flow).await,
+    }
+}
+
+/// Has a crowd come to a node, of whom some stop reading. The gateway has to let go of just those.
+async fn stall(stand: &Stand, flow: FlowId) -> Result<(), Trouble> {
+    let node = stand.nodes[0].address()?;
+    // Behind it a client reads no more: what is said to it fills the buffers of the system, and then the gateway's.
+    let network = Proxy::to(&node.to_string());
+    let behind: SocketAddr = network.address().parse().map_err(text)?;
+    let entering = futures_util::stream::iter(0..CROWD).map(|number| {
+        let reader = &stand.readers[number % stand.readers.len()];
+        let stalls = number < STALLED;
+        async move { reader.watch(if stalls { behind } else { node }, flow).await.map(|client| (stalls, client)) }
+    });
+    let mut entering = entering.buffer_unordered(DOOR);
+    let (mut stalled, mut reading) = (Vec::new(), JoinSet::new());
+    while let Some(entered) = entering.next().await {
+        match entered? {
+            (true, client) => stalled.push(client),
+            (false, client) => {
+                reading.spawn(read_on(client));
+            }
+        }
+    }
+    drop(entering);
+    let before = let_go(node).await?;
+    network.cut();
+    // Those who read stay; that they are still there is what ends this scene.
+    let all_let_go = async {
+        while let_go(node).await? < before + stalled.len() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok::<_, Trouble>(())
+    };
+    tokio::select! {
+        gone = tokio::time::timeout(PATIENCE, all_let_go) => gone.map_err(|_| "readers who do not read are not let go")??,
+        Some(ended) = reading.join_next() => return Err(format!("a reader who reads was let go: {ended:?}")),
+    }
+    network.heal();
+    Ok(())
+}
+
+/// How many readers this node has let go because they did not read.
+async fn let_go(node: SocketAddr) -> Result<usize, Trouble> {
+    let mut connection = TcpStream::connect(node).await.map_err(text)?;
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {node}\r\nConnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.map_err(text)?;
+    let mut page = String::new();
+    connection.read_to_string(&mut page).await.map_err(text)?;
+    let counted = page.lines().filter(|line| line.starts_with("tolmach_closes_total{") && line.contains("reason=\"slow_reader\""));
+    Ok(counted.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum())
+}
+
+/// Reads until the connection ends, and tells how it did.
+async fn read_on(mut client: Client) -> String {
+    loop {
+        match client.listen().await {
+            Ok(Heard::Notice(_)) => {}
+            ended => return format!("{ended:?}"),
         }
     }
 }

@@ -68,17 +68,16 @@ impl Stand {
     }
 
     /// Two gateways; `None` on a machine that lacks the servers.
-    pub(crate) async fn cluster(options: &[(&str, &str)]) -> Result<Option<Self>, Trouble> {
+    pub(crate) async fn cluster() -> Result<Option<Self>, Trouble> {
         let Some((postgres, redis)) = Postgres::start_or_skip(Durability::Full).zip(Redis::start_or_skip()) else { return Ok(None) };
         let node = || {
             let (to_postgres, to_redis) = (Proxy::to(&postgres.address()), Proxy::to(&redis.address()));
-            let mut wired = vec![
+            let options = vec![
                 ("STORE__URL".to_owned(), postgres.url_at(&to_postgres.address())),
                 ("BUS__URL".to_owned(), redis.url_at(&to_redis.address())),
                 ("AUTH__JWT_SECRET".to_owned(), "two nodes sign and verify with one secret".to_owned()),
             ];
-            wired.extend(options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-            Wiring { options: wired, to_postgres: Some(to_postgres), to_redis: Some(to_redis) }
+            Wiring { options, to_postgres: Some(to_postgres), to_redis: Some(to_redis) }
         };
         let nodes = vec![node(), node()];
         Self::of(nodes, Some(Cluster { postgres, redis })).await.map(Some)
