@@ -10,8 +10,8 @@ mod suite {
     use super::*;
 
     /// Little room, so that publishers wait.
-    fn make() -> Arc<dyn Bus> {
-        Arc::new(InProcess::new(64))
+    fn make() -> Option<(Arc<dyn Bus>, ())> {
+        Some((Arc::new(InProcess::new(64)), ()))
     }
 
     tolmach_engine::bus_suite!(make);

@@ -17,8 +17,8 @@ mod store {
 mod bus {
     use super::*;
 
-    fn make() -> Arc<dyn Bus> {
-        Arc::new(MemoryBus::new())
+    fn make() -> Option<(Arc<dyn Bus>, ())> {
+        Some((Arc::new(MemoryBus::new()), ()))
     }
 
     tolmach_engine::bus_suite!(make);

@@ -1,0 +1,138 @@
+//! The bus of one process.
+
+use async_trait::async_trait;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{Notify, mpsc};
+use tolmach_domain::Event;
+use tolmach_engine::ports::{Bus, Signal, Subscription, Topic};
+
+/// How many commits' events each part of a subscription holds before publishing waits, unless chosen otherwise.
+pub const DEFAULT_ROOM: usize = 1024;
+
+/// A bus for one process.
+///
+/// Each part of each subscription is a bounded channel. A publisher waits while any of them is full, so a listener that lags
+/// slows its publishers down and loses nothing. A dropped part no longer hears; a subscription of which every part was dropped
+/// is forgotten.
+pub struct InProcess {
+    room: usize,
+    listeners: Mutex<Arc<[Listener]>>,
+}
+
+type Listener = Arc<[Ear]>;
+
+/// One part of a subscription, as the bus sees it.
+struct Ear {
+    events: mpsc::Sender<Vec<Arc<Event>>>,
+    /// Holds one permit from the time that something was missed until the part was told.
+    missed: Arc<Notify>,
+}
+
+impl InProcess {
+    /// A bus whose channels hold the events of `room` commits each, at least one.
+    pub fn new(room: usize) -> Self {
+        Self { room: room.max(1), listeners: Mutex::default() }
+    }
+
+    /// How many subscriptions are alive.
+    pub fn subscriptions(&self) -> usize {
+        let listeners = self.listeners();
+        listeners.iter().filter(|parts| !is_gone(parts)).count()
+    }
+
+    /// Tells every part that something may have been missed; once, however often it is said before the part looks.
+    pub(crate) fn missed(&self) {
+        for part in self.listeners().iter().flat_map(|parts| parts.iter()) {
+            part.missed.notify_one();
+        }
+    }
+
+    fn listeners(&self) -> Arc<[Listener]> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another list in place of the present one.
+    fn replace(&self, change: impl FnOnce(&[Listener]) -> Arc<[Listener]>) {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        *listeners = change(&listeners);
+    }
+}
+
+impl Default for InProcess {
+    fn default() -> Self {
+        Self::new(DEFAULT_ROOM)
+    }
+}
+
+#[async_trait]
+impl Bus for InProcess {
+    async fn publish(&self, events: &[Arc<Event>]) {
+        let mut gone = false;
+        for parts in self.listeners().iter() {
+            let mut shares: Vec<Vec<Arc<Event>>> = vec![Vec::new(); parts.len()];
+            for event in events {
+                shares[part_of(event, parts.len())].push(event.clone());
+            }
+            for (part, share) in parts.iter().zip(shares) {
+                // A closed channel is a part that was dropped: nobody listens there.
+                if !share.is_empty() && part.events.send(share).await.is_err() {
+                    gone |= is_gone(parts);
+                }
+            }
+        }
+        if gone {
+            self.replace(|listeners| listeners.iter().filter(|parts| !is_gone(parts)).cloned().collect());
+        }
+    }
+
+    fn subscribe(&self, shards: usize) -> Vec<Box<dyn Subscription>> {
+        let (ears, parts): (Vec<_>, Vec<_>) = (0..shards.max(1)).map(|_| part(self.room)).unzip();
+        let listener: Listener = ears.into();
+        self.replace(|listeners| listeners.iter().filter(|parts| !is_gone(parts)).cloned().chain([listener]).collect());
+        parts.into_iter().map(|part| Box::new(part) as Box<dyn Subscription>).collect()
+    }
+
+    /// There are no other nodes.
+    fn listen(&self, _: &[Topic]) {}
+
+    fn ignore(&self, _: &[Topic]) {}
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    async fn close(&self) {}
+}
+
+fn is_gone(parts: &Listener) -> bool {
+    parts.iter().all(|part| part.events.is_closed())
+}
+
+/// The part that hears an event: by its flow, so that the events of a flow stay in order.
+fn part_of(event: &Event, parts: usize) -> usize {
+    // Ids are dense, so the remainder spreads them evenly; it is below `parts`, which fits.
+    event.flow().map_or(0, |flow| flow.get().unsigned_abs() as usize % parts)
+}
+
+/// Both ends of a part.
+fn part(room: usize) -> (Ear, Part) {
+    let (sender, events) = mpsc::channel(room);
+    let missed = Arc::new(Notify::new());
+    (Ear { events: sender, missed: missed.clone() }, Part { events, missed })
+}
+
+struct Part {
+    events: mpsc::Receiver<Vec<Arc<Event>>>,
+    missed: Arc<Notify>,
+}
+
+#[async_trait]
+impl Subscription for Part {
+    async fn next(&mut self) -> Option<Signal> {
+        tokio::select! {
+            biased;
+            () = self.missed.notified() => Some(Signal::Missed),
+            events = self.events.recv() => events.map(Signal::Events),
+        }
+    }
+}
