@@ -2,6 +2,12 @@
 
 use crate::harness::{Bearer, Gateway, Mode, PASSWORD, PICTURE, Peer, eventually, hear_to_the_end, message};
 use crate::hostile::frame;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -98,6 +104,58 @@ async fn a_peer_that_does_not_read_its_response_is_not_waited_for() {
         assert!(hear_to_the_end(&mut peer).await.len() < picture.len(), "it was not sent whole");
     }
     assert_eq!(ann.get(path.trim_start_matches("/api/v1")).await.body.len(), picture.len(), "who reads has all of it");
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_no_response_over_http2_holds_a_bounded_number_of_bytes() {
+    const REQUESTS: usize = 100;
+    const SIZE: usize = 5 << 20;
+    // What src/http.rs allows: responses that are whole for 16 MiB, and 16 more that wait for room.
+    const CARRIED_OUT: f64 = 3.0 + 16.0;
+    const GROWTH: usize = 200 << 20;
+    let gateway = Gateway::start().await;
+    let ann = Bearer::register(&gateway, "ann").await;
+    let picture = [PICTURE, &vec![0; SIZE - PICTURE.len()]].concat();
+    let made = ann.form("/group", &json!({"name": "gallery"}), Some(&picture)).await.expect(200);
+    let url = format!("http://{}/api/v1/group/{}/photo", gateway.address, made["group"]["id"]);
+    let before = gateway.memory();
+
+    let io = TokioIo::new(gateway.connect().await);
+    let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let handshake = builder.initial_stream_window_size(16 << 10).initial_connection_window_size(1 << 20).handshake(io);
+    let (sender, connection) = crate::harness::within("HTTP/2", handshake).await.expect("HTTP/2 is spoken");
+    tokio::spawn(connection);
+    let mut asked = FuturesUnordered::new();
+    for _ in 0..REQUESTS {
+        let request = Request::get(&url).header("authorization", format!("Bearer {}", ann.access)).body(Full::<Bytes>::default());
+        let (mut sender, request) = (sender.clone(), request.expect("it is a request"));
+        asked.push(async move {
+            sender.ready().await?;
+            sender.send_request(request).await
+        });
+    }
+    let carried_out = async || gateway.metric("tolmach_asks_total", "operation=\"get_photo\"").await;
+    let mut begun = Vec::new();
+    let settled = eventually("all that is carried out", async || (carried_out().await >= CARRIED_OUT).then_some(()));
+    tokio::pin!(settled);
+    loop {
+        tokio::select! {
+            () = settled.as_mut() => break,
+            Some(response) = asked.next() => begun.push(response.expect("it is answered")),
+        }
+    }
+    // Many round trips later it is no more.
+    for _ in 0..50 {
+        ann.get("/user").await.expect(200);
+    }
+    assert_eq!(carried_out().await, CARRIED_OUT);
+    assert!(gateway.memory() < before + GROWTH, "{before} bytes before, {} after", gateway.memory());
+    // Whoever goes on reading is sent all of it, and the next are carried out.
+    let response = begun.pop().expect("some have begun");
+    assert_eq!(response.status(), 200);
+    let (body, _) = tokio::join!(response.into_body().collect(), asked.next());
+    assert_eq!(body.expect("it is sent whole").to_bytes().len(), SIZE);
+    eventually("the next", async || (carried_out().await > CARRIED_OUT).then_some(())).await;
 }
 
 #[tokio::test]

@@ -58,6 +58,20 @@ impl Gateway {
         Self::on(TempDir::new().expect("a temporary folder can be made"), options).await
     }
 
+    /// A second gateway on the store of the first, with a data folder of its own: both need the same secret.
+    pub(crate) async fn beside(first: &Self, options: &[(&str, &str)]) -> Self {
+        let store = format!("sqlite://{}", first.data().join("tolmach.sqlite").display());
+        Self::with(&[&[("STORE__URL", store.as_str())], options].concat()).await
+    }
+
+    /// Ends it as nothing can be prepared for, and starts it again on the same data with these options.
+    pub(crate) async fn crash(&mut self, options: &[(&str, &str)]) {
+        self.signal("KILL").await;
+        assert_eq!(self.ended().await.0, None, "it was killed");
+        let folder = std::mem::replace(&mut self.folder, TempDir::new().expect("a temporary folder can be made"));
+        *self = Self::on(folder, options).await;
+    }
+
     /// Starts it again on the same data with the defaults.
     pub(crate) async fn restart(&mut self) {
         let folder = std::mem::replace(&mut self.folder, TempDir::new().expect("a temporary folder can be made"));
@@ -239,7 +253,9 @@ pub(crate) async fn run<const N: usize>(folder: &Path, options: &[(&str, &str)],
 pub(crate) fn tolmach<A: AsRef<OsStr>, const N: usize>(folder: &Path, options: &[(&str, &str)], arguments: [A; N]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tolmach"));
     command.current_dir(folder).args(arguments).arg("--data").arg(data_folder(folder));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TOLMACH__")) {
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| ["TOLMACH__", "AWS_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)))
+    {
         command.env_remove(name);
     }
     command.env("TOLMACH__HTTP__LISTEN", "127.0.0.1:0").env("TOLMACH__AUTH__BCRYPT_COST", "4");

@@ -10,6 +10,8 @@ mod cli;
 #[cfg(test)]
 mod doors;
 #[cfg(test)]
+mod drain;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod harness;
@@ -19,5 +21,11 @@ mod hostile;
 mod mode;
 #[cfg(test)]
 mod nodes;
+#[cfg(test)]
+mod passwords;
+#[cfg(test)]
+mod photos;
+#[cfg(test)]
+mod retries;
 #[cfg(test)]
 mod world;

@@ -4,6 +4,7 @@
 use crate::harness::{Bearer, Gateway, Mode, message, named};
 use serde_json::json;
 use tempfile::TempDir;
+use tolmach_servers::Redis;
 
 /// Two gateways, each with a data folder of its own, on one SQLite file.
 struct Nodes {
@@ -16,9 +17,15 @@ struct Nodes {
 
 impl Nodes {
     async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With more options, which both of them have.
+    async fn with(options: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let url = format!("sqlite://{}", folder.path().join("shared.sqlite").display());
-        Self { one: Gateway::with(&shared(&url)).await, two: Gateway::with(&shared(&url)).await, url, _folder: folder }
+        let options = [&shared(&url), options].concat();
+        Self { one: Gateway::with(&options).await, two: Gateway::with(&options).await, url, _folder: folder }
     }
 }
 
@@ -125,4 +132,27 @@ async fn a_token_that_expires_closes_the_sockets_that_it_opened() {
     let mut main = ann.try_room("/main").await.unwrap_or_else(|refusal| panic!("{refusal:?}"));
     assert_eq!(main.end().await.1, Some(1008), "long before it would have been pinged");
     ann.get("/user").await.refused(401);
+}
+
+/// The store is not asked for an hour: what is heard came by Redis, but for what happened before both of them listened.
+#[tokio::test]
+async fn redis_carries_what_is_said_without_the_store_being_asked() {
+    let Some(redis) = Redis::start_or_skip() else { return };
+    let nodes = Nodes::with(&[("BUS__URL", &redis.url()), ("BUS__CHECK", "1h")]).await;
+    let ann = Bearer::register(&nodes.one, "ann").await;
+    let bob = Bearer::register(&nodes.two, "bob").await;
+    let mut bob_too = Mode::log_in(&nodes.two, "bob").await;
+    let chat = bob.chat_with(ann.id).await;
+    let (mut at_one, _) = ann.room(&format!("/chat/{chat}")).await;
+    let (mut at_two, _) = bob.room(&format!("/chat/{chat}")).await;
+    for round in 0..20 {
+        for text in [format!("one {round}"), format!("two {round}")] {
+            let speaker = if text.starts_with("one") { &mut at_one } else { &mut at_two };
+            speaker.say(&message(&text)).await;
+            for listener in [&mut at_one, &mut at_two] {
+                assert_eq!(listener.hear().await["text"], text);
+            }
+            assert_eq!(bob_too.pushed().await, text);
+        }
+    }
 }

@@ -70,7 +70,8 @@ pub(crate) fn list() -> Vec<Command> {
 }
 
 pub(crate) fn new_group(title: &str, members: &[UserId]) -> Vec<Command> {
-    let group = NewFlow { kind: FlowKind::Group, title: title.to_owned(), info: String::new(), members: members.to_vec(), photo: None };
+    let group =
+        NewFlow { kind: FlowKind::Group, title: title.to_owned(), info: String::new(), members: members.to_vec(), photo: None, key: None };
     vec![Command::CreateFlow(Box::new(group))]
 }
 

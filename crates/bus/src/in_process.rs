@@ -136,3 +136,28 @@ impl Subscription for Part {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tolmach_domain::{EventKind, Timestamp, UserId};
+
+    #[tokio::test]
+    async fn what_was_missed_is_told_once_to_every_part() {
+        let bus = InProcess::new(2);
+        let mut parts = bus.subscribe(2);
+        let kind = EventKind::SessionsEnded { user: UserId::new(1).unwrap(), session: None };
+        let event = Arc::new(Event { at: Timestamp::default(), moment: None, origin: None, kind });
+        bus.publish(std::slice::from_ref(&event)).await;
+        bus.missed();
+        bus.missed();
+        assert_eq!(parts[0].next().await, Some(Signal::Missed));
+        assert_eq!(parts[0].next().await, Some(Signal::Events(vec![event])));
+        bus.missed();
+        drop(bus);
+        for part in &mut parts {
+            assert_eq!(part.next().await, Some(Signal::Missed));
+            assert_eq!(part.next().await, None);
+        }
+    }
+}

@@ -6,8 +6,8 @@ use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline, ProtocolVersion, PushInfo,
-    RedisError, RedisResult,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, ProtocolVersion, PushInfo, RedisError,
+    RedisResult,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub enum OpenError {
 
 /// Where Redis is.
 pub(crate) enum Target {
-    One(ConnectionInfo),
+    One(Box<ConnectionInfo>),
     Cluster(Vec<ConnectionInfo>),
 }
 
@@ -68,13 +68,13 @@ impl Target {
         let count = nodes.len();
         let mut nodes = nodes.into_iter();
         match (nodes.next(), nodes.next()) {
-            (Some(node), None) => Ok(Self::One(node)),
+            (Some(node), None) => Ok(Self::One(Box::new(node))),
             _ => Err(OpenError::Several(count)),
         }
     }
 
     /// Connects; what Redis says of its own accord goes to `heard`, which must not wait.
-    pub(crate) async fn connect(&self, heard: impl Fn(PushInfo) + Send + Sync + 'static) -> RedisResult<Link> {
+    pub(crate) async fn connect(&self, heard: impl Fn(PushInfo) + Send + Sync + 'static) -> Result<Link, Broken> {
         let heard = move |push| {
             heard(push);
             Ok::<(), RedisError>(())
@@ -86,7 +86,7 @@ impl Target {
                         .set_connection_timeout(Some(CONNECT))
                         .set_response_timeout(Some(ANSWER))
                         .set_push_sender(heard);
-                    let connection = Client::open(node.clone())?.get_multiplexed_async_connection_with_config(&config).await?;
+                    let connection = Client::open((**node).clone())?.get_multiplexed_async_connection_with_config(&config).await?;
                     Ok(Link::One(connection))
                 }
                 Self::Cluster(nodes) => {
@@ -103,7 +103,7 @@ impl Target {
             }
         };
         // The cluster's own limits are for each node.
-        tokio::time::timeout(CONNECT + ANSWER, connecting).await.unwrap_or_else(|_| Err(silence()))
+        tokio::time::timeout(CONNECT + ANSWER, connecting).await.unwrap_or(Err(Broken::Silence))
     }
 }
 
@@ -111,7 +111,7 @@ impl std::fmt::Display for Target {
     /// Names the servers, without users and passwords.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let nodes = match self {
-            Self::One(node) => std::slice::from_ref(node),
+            Self::One(node) => std::slice::from_ref(&**node),
             Self::Cluster(nodes) => nodes,
         };
         for (index, node) in nodes.iter().enumerate() {
@@ -136,8 +136,18 @@ fn parse(url: &str) -> Result<ConnectionInfo, OpenError> {
     Ok(info.set_redis_settings(settings))
 }
 
-fn silence() -> RedisError {
-    RedisError::from((ErrorKind::Io, "it does not answer"))
+/// Why a connection is none, or none any more.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    /// Redis or the library says so.
+    #[error(transparent)]
+    Redis(#[from] RedisError),
+    /// Nothing came of connecting in time.
+    #[error("it does not answer")]
+    Silence,
+    /// It was closed by the other side.
+    #[error("the connection was lost")]
+    Lost,
 }
 
 /// A connection. Clones are the same connection; the last one dropped closes it.

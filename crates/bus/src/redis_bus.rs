@@ -10,9 +10,9 @@ use crate::channels::{Channels, Place, places};
 use crate::envelope::{decode, encode, mark};
 use crate::in_process::InProcess;
 use crate::interest::Interest;
-use crate::link::{Link, OpenError, Target};
+use crate::link::{Broken, Link, OpenError, Target};
 use async_trait::async_trait;
-use redis::{ErrorKind, PushInfo, PushKind, RedisError, Value};
+use redis::{PushInfo, PushKind, Value};
 use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -148,12 +148,12 @@ impl RedisBus {
         Ok(Self { local, shared, tasks: Mutex::new(tasks) })
     }
 
-    /// Whether [`Self::open`] would take it.
+    /// The addresses at which [`Self::open`] would look for Redis, in words, without users and passwords.
     ///
     /// # Errors
     /// [`OpenError`]: the URL is wrong.
-    pub fn check(url: &str, sharded: bool) -> Result<(), OpenError> {
-        Target::parse(url, sharded).map(drop)
+    pub fn servers(url: &str, sharded: bool) -> Result<String, OpenError> {
+        Target::parse(url, sharded).map(|target| target.to_string())
     }
 
     /// What it has done so far.
@@ -196,9 +196,8 @@ impl Bus for RedisBus {
     }
 
     async fn close(&self) {
-        if self.trouble().is_none() {
-            let _ = tokio::time::timeout(FAREWELL, self.shared.outgoing.emptied()).await;
-        }
+        // The connection may be about to stand: an operator's command publishes as soon as it has begun.
+        let _ = tokio::time::timeout(FAREWELL, self.shared.outgoing.emptied()).await;
         let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;
         *self.shared.trouble() = Some("the bus is closed".into());
@@ -236,7 +235,7 @@ impl Shared {
     }
 
     /// Does everything that is done by one connection, until it is lost.
-    async fn use_link(&self, link: Link, lost: &Lost, local: &InProcess) -> Result<Infallible, RedisError> {
+    async fn use_link(&self, link: Link, lost: &Lost, local: &InProcess) -> Result<Infallible, Broken> {
         tokio::select! {
             error = lost.wait() => error,
             error = self.speak(&link) => error,
@@ -246,7 +245,7 @@ impl Shared {
     }
 
     /// Hands Redis what was published.
-    async fn speak(&self, link: &Link) -> Result<Infallible, RedisError> {
+    async fn speak(&self, link: &Link) -> Result<Infallible, Broken> {
         loop {
             let events = self.outgoing.take(SPOKEN_AT_ONCE.0, SPOKEN_AT_ONCE.1).await.items;
             let mut envelopes = Vec::with_capacity(events.len());
@@ -263,7 +262,7 @@ impl Shared {
     }
 
     /// Has Redis send what is wanted, and no more.
-    async fn follow(&self, mut link: Link, lost: &Lost, local: &InProcess) -> Result<Infallible, RedisError> {
+    async fn follow(&self, mut link: Link, lost: &Lost, local: &InProcess) -> Result<Infallible, Broken> {
         let mut followed: HashSet<Topic> = HashSet::new();
         let mut wanted = self.interest.all();
         let mut unwanted = Vec::new();
@@ -367,7 +366,7 @@ impl Shared {
 }
 
 /// Notices a Redis that has fallen silent.
-async fn watch(mut link: Link) -> Result<Infallible, RedisError> {
+async fn watch(mut link: Link) -> Result<Infallible, Broken> {
     loop {
         tokio::time::sleep(PULSE).await;
         link.ping().await?;
@@ -387,9 +386,9 @@ impl Lost {
         self.told.notify_one();
     }
 
-    async fn wait(&self) -> Result<Infallible, RedisError> {
+    async fn wait(&self) -> Result<Infallible, Broken> {
         self.told.notified().await;
-        Err(RedisError::from((ErrorKind::Io, "the connection was lost")))
+        Err(Broken::Lost)
     }
 
     fn leave(&self, channels: &[String]) {

@@ -111,7 +111,8 @@ fn fixtures() -> BTreeMap<&'static str, Event> {
         ("sessions_ended", EventKind::SessionsEnded { user: id(1), session: Some(id(5)) }),
         ("all_sessions_ended", EventKind::SessionsEnded { user: id(1), session: None }),
     ];
-    let origin = |tag: Option<&'static [u8]>| Origin { connection: ConnectionId(u64::MAX), dialect: "mode", tag: tag.map(Bytes::from_static) };
+    let origin =
+        |tag: Option<&'static [u8]>| Origin { connection: ConnectionId(u64::MAX), dialect: "mode", tag: tag.map(Bytes::from_static) };
     let event = |name, kind| Event {
         at: moment(3),
         moment: (name != "typing").then(|| moment(4)),
@@ -258,9 +259,8 @@ fn content() -> impl Strategy<Value = Content> {
         text().prop_map(|name| ContentType::Other(name.into()))
     ];
     let attachments = vec((kind, text()).prop_map(|(kind, data)| Attachment { kind, data }), 0..3);
-    (text(), content_type, attachments, option::of(text()), option::of(number())).prop_map(
-        |(text, content_type, attachments, emoji, reply_to)| Content { text, content_type, attachments, emoji, reply_to },
-    )
+    (text(), content_type, attachments, option::of(text()), option::of(number()))
+        .prop_map(|(text, content_type, attachments, emoji, reply_to)| Content { text, content_type, attachments, emoji, reply_to })
 }
 
 fn any_message() -> impl Strategy<Value = Message> {

@@ -44,8 +44,8 @@ struct Node {
 impl Node {
     /// A node that has begun, perhaps without Redis.
     fn begin(url: &str, options: Options) -> Self {
-        let bus = RedisBus::open(url, options).unwrap();
-        let part = bus.subscribe(1).pop().unwrap();
+        let bus = RedisBus::open(url, options).expect("the URL is right");
+        let part = bus.subscribe(1).remove(0);
         Self { bus, part }
     }
 
@@ -86,11 +86,11 @@ impl Node {
 }
 
 fn flow(number: i64) -> FlowId {
-    FlowId::new(number).unwrap()
+    FlowId::new(number).expect("numbers of these tests are ids")
 }
 
 fn user(number: i64) -> UserId {
-    UserId::new(number).unwrap()
+    UserId::new(number).expect("numbers of these tests are ids")
 }
 
 fn person(number: i64) -> Person {
@@ -120,16 +120,22 @@ async fn until(mut done: impl FnMut() -> bool) {
 
 /// Has the Redis do something.
 async fn ask(redis: &Redis, command: &Cmd) -> Value {
-    let mut connection = Client::open(redis.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
-    command.query_async(&mut connection).await.unwrap()
+    let client = Client::open(redis.url()).expect("the URL is right");
+    let mut connection = client.get_multiplexed_async_connection().await.expect("the Redis is there");
+    command.query_async(&mut connection).await.expect("the Redis does what it is asked")
+}
+
+/// The same for what it answers with text.
+async fn text(redis: &Redis, command: &Cmd) -> String {
+    redis::from_redis_value(ask(redis, command).await).expect("it answers with text")
 }
 
 /// How often the Redis was given a command, in whatever way.
 async fn calls(redis: &Redis, command: &str) -> u64 {
-    let Value::BulkString(text) = ask(redis, redis::cmd("INFO").arg("commandstats")).await else { panic!("INFO answers text") };
-    let text = String::from_utf8(text).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
-    line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+    let stats = text(redis, redis::cmd("INFO").arg("commandstats")).await;
+    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+    let calls = line.and_then(|line| line.split(',').next());
+    calls.map_or(0, |calls| calls.parse().expect("calls are counted"))
 }
 
 #[tokio::test]
@@ -173,6 +179,62 @@ async fn hear_each_other(url: &str, sharded: bool) {
     assert_eq!(anna.hear(1).await, [in_flow(8, 1)]);
     boris.bus.publish(&[in_flow(9, 1)]).await;
     assert_eq!(anna.hear(1).await, [in_flow(9, 1)]);
+}
+
+#[tokio::test]
+async fn a_cluster_of_three_shares_the_topics() {
+    let Some(first) = Redis::cluster_or_skip() else { return };
+    let nodes = [first, Redis::cluster(), Redis::cluster()];
+    join_into_one(&nodes).await;
+    let sharded = || Options { sharded: true, ..options() };
+    let mut anna = Node::join(&nodes[0].url(), sharded()).await;
+    let mut boris = Node::join(&format!("{},{}", nodes[1].url(), nodes[2].url()), sharded()).await;
+    let topics: Vec<Topic> = (1..=2_000).map(|number| Topic::Flow(flow(number))).collect();
+    boris.listen(&topics).await;
+    let said: Vec<_> = (1..=4_000).map(|number| in_flow(number, number % 2_000 + 1)).collect();
+    anna.bus.publish(&said).await;
+    assert_eq!(anna.hear(4_000).await, said);
+    let heard = boris.hear(4_000).await;
+    for number in 1..=2_000 {
+        let moments =
+            |of: &[Arc<Event>]| -> Vec<_> { of.iter().filter(|event| event.flow() == Some(flow(number))).map(|event| event.at).collect() };
+        assert_eq!(moments(&heard), moments(&said), "the order within a flow is kept");
+    }
+    for node in &nodes {
+        let subscriptions = calls(node, "ssubscribe").await;
+        assert!(subscriptions > 0 && calls(node, "spublish").await > 0, "every node of the cluster has its share");
+        assert!(subscriptions < 300, "few commands: {subscriptions}");
+    }
+    nodes[2].kill();
+    until(|| anna.bus.trouble().is_some() && boris.bus.trouble().is_some()).await;
+}
+
+/// Makes one cluster of three that each had all slots.
+async fn join_into_one(nodes: &[Redis; 3]) {
+    let slots = [(0, 5_460), (5_461, 10_922), (10_923, 16_383)];
+    for (index, node) in nodes.iter().enumerate() {
+        for (other, (first, last)) in slots.iter().enumerate() {
+            if other != index {
+                ask(node, redis::cmd("CLUSTER").arg("DELSLOTSRANGE").arg(*first).arg(*last)).await;
+            }
+        }
+        ask(node, redis::cmd("CLUSTER").arg("SET-CONFIG-EPOCH").arg(index + 1)).await;
+    }
+    // "<id> 127.0.0.1:<port>@<the port where nodes talk> myself,…"
+    let itself = text(&nodes[0], redis::cmd("CLUSTER").arg("NODES")).await;
+    let ports = itself.split([' ', ',']).find_map(|word| word.strip_prefix("127.0.0.1:")?.split_once('@'));
+    let (port, talk) = ports.expect("a node names its ports");
+    for node in &nodes[1..] {
+        ask(node, redis::cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(port).arg(talk)).await;
+    }
+    for node in nodes {
+        let whole = ["cluster_state:ok", "cluster_size:3", "cluster_slots_assigned:16384"];
+        while let info = text(node, redis::cmd("CLUSTER").arg("INFO")).await
+            && !whole.iter().all(|part| info.contains(part))
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
 }
 
 #[tokio::test]
@@ -350,11 +412,8 @@ async fn a_listener_that_lags_finds_out_that_it_missed_something() {
         anna.hear(1).await;
     }
     let mut heard = Vec::new();
-    loop {
-        match slow.next().await {
-            Signal::Events(events) => heard.extend(events.iter().map(|event| event.at.micros())),
-            Signal::Missed => break,
-        }
+    while let Signal::Events(events) = slow.next().await {
+        heard.extend(events.iter().map(|event| event.at.micros()));
     }
     assert!(heard.is_sorted() && (heard.len() as i64) < number, "{heard:?} of {number}");
 }

@@ -92,6 +92,7 @@ pub(crate) fn lower(method: Method, authority: Authority, fault: &Fault) -> Refu
         Fault::NoBusiness => Refusal::new(403, NO_BUSINESS),
         Fault::AlreadyMember => Refusal::new(409, "A user is in this room already"),
         Fault::NotMember => Refusal::new(404, "A user is not in this room"),
+        Fault::KeyReused => Refusal::new(409, "This key was used for another request"),
         Fault::Invalid { field, reason } if *field == REQUEST => Refusal::new(400, reason.clone()),
         Fault::Invalid { field, reason } => Refusal::field(field_name(method, field), reason),
         Fault::TooMany { retry_after: _ } => Refusal::new(429, "Too many requests, try again later"),
@@ -104,7 +105,7 @@ pub(crate) fn lower(method: Method, authority: Authority, fault: &Fault) -> Refu
 const TOO_MANY: Fault = Fault::TooMany { retry_after: Duration::from_secs(1) };
 
 /// The faults whose status and text tell them apart, with what the wire does not carry at its least.
-const TOLD_APART: [Fault; 18] = [
+const TOLD_APART: [Fault; 19] = [
     Fault::Unauthenticated,
     Fault::WrongCredentials { login_exists: false },
     Fault::LoginTaken,
@@ -120,6 +121,7 @@ const TOLD_APART: [Fault; 18] = [
     Fault::NoBusiness,
     Fault::AlreadyMember,
     Fault::NotMember,
+    Fault::KeyReused,
     TOO_MANY,
     Fault::Unavailable,
     Fault::Internal,
@@ -178,6 +180,7 @@ mod tests {
             (Fault::NoBusiness, 403),
             (Fault::AlreadyMember, 409),
             (Fault::NotMember, 404),
+            (Fault::KeyReused, 409),
             (Fault::invalid("text", "too long"), 400),
             (Fault::invalid("flow", "too old"), 400),
             (Fault::invalid("messages", "too many"), 400),

@@ -23,6 +23,7 @@ pub(crate) fn status(operation: Operation, fault: &Fault) -> StatusCode {
         Fault::NoSuchUser if names_users(operation) => StatusCode::BAD_REQUEST,
         Fault::NoSuchUser | Fault::NoSuchFlow | Fault::NoSuchMessage | Fault::NoPhoto | Fault::WrongKind => StatusCode::NOT_FOUND,
         Fault::ProfileExists | Fault::Invalid { .. } => StatusCode::BAD_REQUEST,
+        Fault::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         Fault::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
         Fault::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Fault::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -172,7 +173,7 @@ pub(crate) fn violation_kind(error: &JsonError) -> ViolationKind {
 }
 
 /// Faults whose sentence says all: a client side knows them by it.
-const PLAIN: [Fault; 18] = [
+const PLAIN: [Fault; 19] = [
     Fault::Unauthenticated,
     Fault::WrongCredentials { login_exists: false },
     Fault::LoginTaken,
@@ -189,6 +190,7 @@ const PLAIN: [Fault; 18] = [
     Fault::NoBusiness,
     Fault::AlreadyMember,
     Fault::NotMember,
+    Fault::KeyReused,
     Fault::Unavailable,
     Fault::Internal,
 ];
@@ -214,6 +216,7 @@ pub(crate) fn read(operation: Operation, response: &Response<Bytes>, depth: usiz
             Operation::RemoveUsers => Fault::NotMember,
             _ => Fault::LoginTaken,
         },
+        StatusCode::UNPROCESSABLE_ENTITY if operation == Operation::CreateGroup => Fault::KeyReused,
         StatusCode::TOO_MANY_REQUESTS => {
             let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
             Fault::TooMany { retry_after: Duration::from_secs(seconds.unwrap_or(1)) }
@@ -266,6 +269,7 @@ mod tests {
             "no_such_user" | "no_such_flow" | "no_such_message" | "no_photo" | "wrong_kind" => 404,
             "login_taken" | "already_member" | "not_member" => 409,
             "profile_exists" | "invalid" => 400,
+            "key_reused" => 422,
             "too_many" => 429,
             "internal" => 500,
             "unavailable" => 503,
@@ -302,6 +306,7 @@ mod tests {
                 // Making a profile is what an account without one may do.
                 faults.extend((row.operation != Operation::CreateUser).then_some(Fault::NoProfile));
             }
+            faults.extend((row.operation == Operation::CreateGroup).then_some(Fault::KeyReused));
             for fault in faults {
                 assert!(row.errors.contains(&status(row.operation, &fault).as_u16()), "{} {} {fault:?}", row.method, row.path);
             }

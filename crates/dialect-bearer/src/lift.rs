@@ -7,7 +7,7 @@ use crate::routes::{self, Body, Operation, Route};
 use crate::wire::{self, Object, RoomKind};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, SEC_WEBSOCKET_PROTOCOL};
-use http::{HeaderMap, Method, Response, Uri};
+use http::{HeaderMap, HeaderName, Method, Response, Uri};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use tolmach_dialect::json::JsonError;
@@ -26,6 +26,10 @@ const TEXT_LIMIT: usize = 4096;
 const EMAIL_LIMIT: usize = 254;
 /// The most users that one request names.
 const USERS_LIMIT: usize = 1000;
+/// The longest key of a retry, in characters.
+pub(crate) const KEY_LIMIT: usize = 255;
+/// What carries it (draft-ietf-httpapi-idempotency-key-header).
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The most messages of a room's history.
 pub(crate) const HISTORY_LIMIT: u32 = 1000;
 /// How many messages of a room's history are sent without a `limit`.
@@ -40,10 +44,11 @@ pub(crate) struct Target {
     pub(crate) offset: u32,
     /// The access token; there is one wherever the route is secured.
     pub(crate) token: Option<Secret>,
+    key: Option<String>,
 }
 
 impl Target {
-    /// Reads the head of a request. What is wrong is told in this order: path, verb, token, id, query.
+    /// Reads the head of a request. What is wrong is told in this order: path, verb, token, id, query, key.
     pub(crate) fn read(method: &Method, uri: &Uri, headers: &HeaderMap, websocket: bool) -> Result<Self, Problem> {
         let found = routes::find(method, uri.path(), websocket)?;
         let token = if found.route.secured { Some(token(headers, websocket)?) } else { None };
@@ -51,7 +56,7 @@ impl Target {
             Some(text) => Some(text.parse::<FlowId>().map_err(|error| Problem::bad(error.to_string()))?.get()),
             None => None,
         };
-        let mut target = Self { route: found.route, id, limit: None, offset: 0, token };
+        let mut target = Self { route: found.route, id, limit: None, offset: 0, token, key: None };
         if target.route.paged {
             let query = uri.query().unwrap_or_default();
             target.limit = number(query, "limit")?;
@@ -59,6 +64,9 @@ impl Target {
             if websocket && target.limit.is_some_and(|limit| limit > HISTORY_LIMIT) {
                 return Err(Problem::bad(format!("limit: at most {HISTORY_LIMIT} messages")));
             }
+        }
+        if target.route.takes_key() {
+            target.key = key(headers)?;
         }
         Ok(target)
     }
@@ -88,6 +96,36 @@ fn number(query: &str, name: &str) -> Result<Option<u32>, Problem> {
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     let number = value.parse().ok().filter(|_| digits);
     number.map(Some).ok_or_else(|| Problem::bad(format!("{name}: an integer from 0 to {}", u32::MAX)))
+}
+
+/// What a retry is known by: a string of structured fields (RFC 8941 section 3.3.3), or the same without its quotes.
+fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = given.next() else { return Ok(None) };
+    let key = value.to_str().ok().and_then(unquoted).filter(|key| given.next().is_none() && is_key(key));
+    key.map(Some).ok_or_else(|| Problem::bad(format!("Idempotency-Key: one key of 1 to {KEY_LIMIT} visible ASCII characters is expected")))
+}
+
+/// What a quoted string says; a bare one has no characters that would need quotes.
+fn unquoted(text: &str) -> Option<String> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        return (!text.contains(['"', '\\', ',', ';'])).then(|| text.to_owned());
+    };
+    let mut said = String::with_capacity(quoted.len());
+    let mut characters = quoted.strip_suffix('"')?.chars();
+    while let Some(character) = characters.next() {
+        said.push(match character {
+            '\\' => characters.next().filter(|escaped| ['"', '\\'].contains(escaped))?,
+            '"' => return None,
+            other => other,
+        });
+    }
+    Some(said)
+}
+
+/// Whether this is a key that a request can carry.
+pub(crate) fn is_key(key: &str) -> bool {
+    (1..=KEY_LIMIT).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The access token of a request. A browser cannot set `Authorization` on a WebSocket and names it as a subprotocol.
@@ -146,7 +184,7 @@ pub(crate) fn command(target: &Target, headers: &HeaderMap, body: &Bytes, depth:
         Operation::GetUserPhoto => Command::GetPhoto { of: PhotoOf::User(target.user()?) },
         Operation::OpenChat => Command::OpenChat { with: Who::Id(target.user()?) },
         Operation::GetChat => Command::GetFlow { flow: target.flow()?, kinds: Kinds::Chat, members: true },
-        Operation::CreateGroup => create_group(wire::read(&json, depth)?, photo)?,
+        Operation::CreateGroup => create_group(wire::read(&json, depth)?, photo, target.key.clone())?,
         Operation::DeleteGroup => Command::DeleteFlow { flow: target.flow()?, kinds: Kinds::Shared },
         Operation::GetGroup => Command::GetFlow { flow: target.flow()?, kinds: Kinds::Shared, members: false },
         Operation::GetGroupUsers => Command::GetFlow { flow: target.flow()?, kinds: Kinds::Shared, members: true },
@@ -253,12 +291,12 @@ fn create_profile(body: wire::NewUser<'_>, photo: Option<Photo>) -> Result<Comma
     Ok(Command::CreateProfile(Box::new(Profile { username: body.username.into(), name: body.name.into(), bio: bio.into(), photo })))
 }
 
-fn create_group(body: wire::NewGroup<'_>, photo: Option<Photo>) -> Result<Command, Problem> {
+fn create_group(body: wire::NewGroup<'_>, photo: Option<Photo>, key: Option<String>) -> Result<Command, Problem> {
     let info = body.description.unwrap_or_default();
     name("name", &body.name, NAME_LIMIT)?;
     check("description", &info, 0..=TEXT_LIMIT, in_text)?;
     let members = users(body.users, 0)?;
-    let flow = NewFlow { kind: FlowKind::Group, title: body.name.into(), info: info.into(), members, photo };
+    let flow = NewFlow { kind: FlowKind::Group, title: body.name.into(), info: info.into(), members, photo, key };
     Ok(Command::CreateFlow(Box::new(flow)))
 }
 
@@ -533,4 +571,44 @@ pub(crate) fn pushed(frame: &[u8], now: Timestamp, flow: Option<(FlowId, FlowKin
 /// The window of history that a room is entered with.
 pub(crate) fn window(target: &Target) -> Window {
     Window::Newest { limit: target.limit.unwrap_or(HISTORY_DEFAULT), offset: target.offset }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_with_and_without_its_quotes() {
+        let long = "k".repeat(KEY_LIMIT);
+        let too_long = "k".repeat(KEY_LIMIT + 1);
+        for (values, expected) in [
+            (&[][..], Ok(None)),
+            (&["8e03978e-40d5-43e8-bc93-6894a57f9324"], Ok(Some("8e03978e-40d5-43e8-bc93-6894a57f9324"))),
+            (&[r#""8e03978e-40d5-43e8-bc93-6894a57f9324""#], Ok(Some("8e03978e-40d5-43e8-bc93-6894a57f9324"))),
+            (&[r#""a\"b\\c,d;e""#], Ok(Some(r#"a"b\c,d;e"#))),
+            (&[&*long], Ok(Some(&*long))),
+            (&[&*too_long], Err(())),
+            (&[""], Err(())),
+            (&[r#""""#], Err(())),
+            (&[r#"""#], Err(())),
+            (&[r#""a"#], Err(())),
+            (&[r#"a""#], Err(())),
+            (&[r#""a"b""#], Err(())),
+            (&[r#""a\b""#], Err(())),
+            (&[r#""a\""#], Err(())),
+            (&[r#""a";v=1"#], Err(())),
+            (&["a b"], Err(())),
+            (&["a,b"], Err(())),
+            (&["a;b"], Err(())),
+            (&["a\tb"], Err(())),
+            (&["кey"], Err(())),
+            (&["a", "a"], Err(())),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(IDEMPOTENCY_KEY, http::HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            }
+            assert_eq!(key(&headers).as_ref().map(Option::as_deref).map_err(|_| ()), expected, "{values:?}");
+        }
+    }
 }

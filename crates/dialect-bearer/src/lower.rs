@@ -3,7 +3,7 @@
 use crate::DIALECT;
 use crate::faults;
 use crate::form;
-use crate::lift::{HISTORY_LIMIT, in_text, is_token};
+use crate::lift::{HISTORY_LIMIT, IDEMPOTENCY_KEY, in_text, is_key, is_token};
 use crate::routes::{Body, Operation};
 use crate::wire::{self, MessageKind, Object, RoomKind};
 use bytes::Bytes;
@@ -193,7 +193,7 @@ pub(crate) fn request(ask: &Ask) -> Result<(Operation, Request<Bytes>), Loss> {
     if ask.authority == Authority::Administrator {
         return Err(lost());
     }
-    let Parts { operation, id, query, json, photo } = parts(&ask.command).ok_or_else(lost)?;
+    let Parts { operation, id, query, json, photo, key } = parts(&ask.command).ok_or_else(lost)?;
     let route = operation.route();
     let (content_type, body) = match route.body {
         Body::Nothing => (None, Bytes::new()),
@@ -206,6 +206,9 @@ pub(crate) fn request(ask: &Ask) -> Result<(Operation, Request<Bytes>), Loss> {
     let mut request = Request::builder().method(route.method.clone()).uri(address(operation, id, &query));
     if let Some(content_type) = content_type {
         request = request.header(CONTENT_TYPE, content_type);
+    }
+    if let Some(key) = key {
+        request = request.header(IDEMPOTENCY_KEY, format!("\"{}\"", key.replace('\\', r"\\").replace('"', r#"\""#)));
     }
     if route.secured {
         request = request.header(AUTHORIZATION, authorization(&ask.proof).ok_or_else(lost)?);
@@ -265,11 +268,12 @@ struct Parts<'a> {
     query: String,
     json: Vec<u8>,
     photo: Option<&'a Photo>,
+    key: Option<&'a str>,
 }
 
 /// The request of a command; `None` for what this wire cannot ask.
 fn parts(command: &Command) -> Option<Parts<'_>> {
-    let with_json = |operation, id, json| Parts { operation, id, query: String::new(), json, photo: None };
+    let with_json = |operation, id, json| Parts { operation, id, query: String::new(), json, photo: None, key: None };
     let plain = |operation, id| with_json(operation, id, Vec::new());
     Some(match command {
         // The profile is another request of this wire.
@@ -304,13 +308,14 @@ fn parts(command: &Command) -> Option<Parts<'_>> {
         Command::GetPhoto { of: PhotoOf::User(user) } => plain(Operation::GetUserPhoto, Some(user.get())),
         Command::GetPhoto { of: PhotoOf::Flow(flow) } => plain(Operation::GetGroupPhoto, Some(flow.get())),
         Command::OpenChat { with: Who::Id(user) } => plain(Operation::OpenChat, Some(user.get())),
-        Command::CreateFlow(flow) if flow.kind == FlowKind::Group && is_text(&flow.info) => {
+        Command::CreateFlow(flow) if flow.kind == FlowKind::Group && is_text(&flow.info) && flow.key.as_deref().is_none_or(is_key) => {
             let body = wire::NewGroup {
                 name: flow.title.as_str().into(),
                 description: Some(flow.info.as_str().into()),
                 users: named(&flow.members),
             };
-            Parts { photo: flow.photo.as_ref(), ..with_json(Operation::CreateGroup, None, wire::write(&body)) }
+            let (photo, key) = (flow.photo.as_ref(), flow.key.as_deref());
+            Parts { photo, key, ..with_json(Operation::CreateGroup, None, wire::write(&body)) }
         }
         // Only a group can be deleted, so that whoever means any kind means one.
         Command::DeleteFlow { flow, kinds: Kinds::Shared | Kinds::Any } => plain(Operation::DeleteGroup, Some(flow.get())),

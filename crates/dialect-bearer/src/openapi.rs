@@ -3,7 +3,7 @@
 //! Of WebSockets only the handshake can be described there, under a tag of their own; SPEC.md describes what is said.
 
 use crate::form::PART_NAME;
-use crate::lift::{HISTORY_DEFAULT, HISTORY_LIMIT};
+use crate::lift::{HISTORY_DEFAULT, HISTORY_LIMIT, KEY_LIMIT};
 use crate::routes::{Body, ROUTES, Route, Success};
 use serde_json::{Map, Value, json};
 
@@ -16,6 +16,9 @@ macro_rules! schemas {
 const DEFINITIONS: &str = include_str!("../../../schemas/bearer/definitions.json");
 
 const ERROR: &str = "error.reply";
+
+/// A key of a retry, bare or as a string of structured fields, as a regular expression.
+const KEY: &str = r#"^(?:[!#-+\--:<-\[\]-~]{1,255}|"(?:[!#-\[\]-~]|\\["\\]){1,255}")$"#;
 
 /// The tag of the handshakes: a tool that cannot speak WebSocket leaves them out by it.
 const WEBSOCKET: &str = "websocket";
@@ -130,6 +133,15 @@ fn parameters(route: &Route) -> Vec<Value> {
         for (name, description, schema) in [("limit", "At most this many.", limit), ("offset", "Skip this many.", offset)] {
             parameters.push(json!({ "name": name, "in": "query", "description": description, "schema": schema }));
         }
+    }
+    if route.takes_key() {
+        parameters.push(json!({
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "Names a request, so that a retry of it makes nothing a second time: a string of structured fields, or the same without its quotes.",
+            "schema": { "type": "string", "pattern": KEY, "maxLength": 2 * KEY_LIMIT + 2 },
+            "example": "8e03978e-40d5-43e8-bc93-6894a57f9324",
+        }));
     }
     parameters
 }

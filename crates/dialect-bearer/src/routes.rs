@@ -112,6 +112,11 @@ impl Route {
     pub(crate) fn has_id(&self) -> bool {
         self.path.contains("{id}")
     }
+
+    /// Whether the head may have an `Idempotency-Key`.
+    pub(crate) fn takes_key(&self) -> bool {
+        self.method == Method::POST
+    }
 }
 
 const fn open(path: &'static str, operation: Operation, summary: &'static str, body: Body, errors: &'static [u16]) -> Route {
@@ -162,7 +167,7 @@ pub(crate) static ROUTES: [Route; 21] = [
     secured(Method::GET, "/api/v1/chat/{id}/info", Operation::GetChat, "Read about a chat",
         Body::Nothing, Success::Json("chat_info.reply"), &[400, 401, 403, 404, 429, 500, 503]),
     secured(Method::POST, "/api/v1/group", Operation::CreateGroup, "Make a group",
-        Body::Form("create_group.request"), Success::Json("create_group.reply"), &[400, 401, 403, 413, 415, 429, 500, 503]),
+        Body::Form("create_group.request"), Success::Json("create_group.reply"), &[400, 401, 403, 413, 415, 422, 429, 500, 503]),
     secured(Method::DELETE, "/api/v1/group/{id}", Operation::DeleteGroup, "Delete a group: its owner only",
         Body::Nothing, OK, &[400, 401, 403, 404, 429, 500, 503]),
     secured(Method::GET, "/api/v1/group/{id}/info", Operation::GetGroup, "Read about a group",

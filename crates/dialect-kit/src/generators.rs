@@ -276,10 +276,12 @@ pub fn command() -> BoxedStrategy<Command> {
         ];
     let flows = prop_oneof![
         who().prop_map(|with| Command::OpenChat { with }),
-        (any::<bool>(), name(), text(), people(), option::of(photo())).prop_map(|(channel, title, info, members, photo)| {
-            let kind = if channel { FlowKind::Channel } else { FlowKind::Group };
-            Command::CreateFlow(Box::new(NewFlow { kind, title, info, members, photo }))
-        }),
+        (any::<bool>(), name(), text(), people(), option::of(photo()), option::of("[!-~]{1,20}")).prop_map(
+            |(channel, title, info, members, photo, key)| {
+                let kind = if channel { FlowKind::Channel } else { FlowKind::Group };
+                Command::CreateFlow(Box::new(NewFlow { kind, title, info, members, photo, key }))
+            }
+        ),
         (flow_id(), kinds()).prop_map(|(flow, kinds)| Command::DeleteFlow { flow, kinds }),
         (flow_id(), kinds(), any::<bool>()).prop_map(|(flow, kinds, members)| Command::GetFlow { flow, kinds, members }),
         (flow_id(), people()).prop_map(|(flow, users)| Command::AddMembers { flow, users }),

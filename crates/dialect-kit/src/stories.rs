@@ -125,6 +125,7 @@ pub fn all_faults() -> Vec<Fault> {
         Fault::NoBusiness,
         Fault::AlreadyMember,
         Fault::NotMember,
+        Fault::KeyReused,
         Fault::invalid("text", "at least one character is expected"),
         Fault::TooMany { retry_after: Duration::from_secs(30) },
         Fault::Unavailable,
@@ -322,7 +323,7 @@ fn chat() -> Story {
 }
 
 fn group() -> Story {
-    let create = |kind, photo| {
+    let create_keyed = |kind, photo, key: Option<&str>| {
         let title = world::flow(if kind == FlowKind::Group { GROUP } else { CHANNEL });
         Command::CreateFlow(Box::new(NewFlow {
             kind,
@@ -330,8 +331,11 @@ fn group() -> Story {
             info: title.info,
             members: vec![BOB.user(), CAROL.user()],
             photo,
+            key: key.map(str::to_owned),
         }))
     };
+    let create = |kind, photo| create_keyed(kind, photo, None);
+    let create_with_key = || create_keyed(FlowKind::Group, None, Some(r#"8e03978e-"40d5""#));
     let created = |number| EventKind::FlowCreated {
         flow: world::flow(number),
         members: world::members(number).iter().map(tolmach_domain::User::person).collect(),
@@ -349,6 +353,8 @@ fn group() -> Story {
             Exchange::granted(&BOB, "", list_flows(None, 0, false)).into(),
             Exchange::refused(&ANN, create(FlowKind::Group, None), Fault::NoSuchUser).into(),
             Exchange::granted(&ANN, "a group", create(FlowKind::Group, None)).heard_as(created(GROUP)).into(),
+            Exchange::granted(&ANN, "a group, with a key", create_with_key()).heard_as(created(GROUP)).into(),
+            Exchange::refused(&ANN, create_with_key(), Fault::KeyReused).into(),
             Exchange::granted(&ANN, "a group with a photo", create(FlowKind::Group, Some(photo()))).heard_as(created(GROUP)).into(),
             Exchange::granted(&ANN, "a channel", create(FlowKind::Channel, None)).heard_as(created(CHANNEL)).into(),
             Exchange::granted(&BOB, "with members", get(true)).into(),
@@ -429,7 +435,7 @@ mod tests {
 
     /// One more than the greatest number that the exhaustive matches below give.
     const COMMANDS: usize = 24;
-    const FAULTS: usize = 20;
+    const FAULTS: usize = 21;
     const EVENTS: usize = 9;
 
     fn command_number(command: &Command) -> usize {
@@ -483,6 +489,7 @@ mod tests {
             Fault::TooMany { .. } => 17,
             Fault::Unavailable => 18,
             Fault::Internal => 19,
+            Fault::KeyReused => 20,
         }
     }
 

@@ -62,6 +62,7 @@ pub(crate) fn lower(fault: &Fault) -> Refusal {
         Fault::NoBusiness => Refusal::new(403, "no member of this chat has the business tariff"),
         Fault::AlreadyMember => Refusal::new(409, "a user is in this chat already"),
         Fault::NotMember => Refusal::new(404, "a user is not in this chat"),
+        Fault::KeyReused => Refusal::new(409, "this key was used for another request"),
         Fault::Invalid { field, reason } => match FIELDS.iter().find(|(name, _)| name == field) {
             Some((_, name)) => Refusal::field(name, reason),
             None if *field == REQUEST => Refusal::new(422, reason.clone()),
@@ -74,7 +75,7 @@ pub(crate) fn lower(fault: &Fault) -> Refusal {
 }
 
 /// The faults whose status and text tell them apart, with what the wire does not carry at its least.
-const TOLD_APART: [Fault; 19] = [
+const TOLD_APART: [Fault; 20] = [
     Fault::Unauthenticated,
     Fault::WrongCredentials { login_exists: false },
     Fault::LoginTaken,
@@ -91,6 +92,7 @@ const TOLD_APART: [Fault; 19] = [
     Fault::NoBusiness,
     Fault::AlreadyMember,
     Fault::NotMember,
+    Fault::KeyReused,
     TOO_MANY,
     Fault::Unavailable,
     Fault::Internal,
@@ -152,6 +154,7 @@ mod tests {
             (Fault::NoBusiness, 403),
             (Fault::AlreadyMember, 409),
             (Fault::NotMember, 404),
+            (Fault::KeyReused, 409),
             (Fault::invalid("login", "at most 64 characters"), 422),
             (Fault::invalid("flow", "too old"), 422),
             (Fault::invalid("request", "a: b: c"), 422),

@@ -80,6 +80,7 @@ pub(crate) fn lower(fault: &Fault) -> Refusal {
         Fault::NoBusiness => Refusal::new(403, "no member of this flow has the business tariff"),
         Fault::AlreadyMember => Refusal::new(409, "a user is in this flow already"),
         Fault::NotMember => Refusal::new(404, "a user is not in this flow"),
+        Fault::KeyReused => Refusal::new(409, "this key was used for another request"),
         Fault::Invalid { field, reason } => match FIELDS.iter().find(|(name, _)| name == field) {
             Some((_, name)) => field_refusal(name, reason),
             None if *field == REQUEST => Refusal::bad_request(reason.clone()),
@@ -97,7 +98,7 @@ fn field_refusal(field: &str, reason: &str) -> Refusal {
 }
 
 /// The faults whose code and detail tell them apart, with what the wire does not carry at its least.
-const TOLD_APART: [Fault; 19] = [
+const TOLD_APART: [Fault; 20] = [
     Fault::Unauthenticated,
     Fault::WrongCredentials { login_exists: false },
     Fault::LoginTaken,
@@ -114,6 +115,7 @@ const TOLD_APART: [Fault; 19] = [
     Fault::NoBusiness,
     Fault::AlreadyMember,
     Fault::NotMember,
+    Fault::KeyReused,
     TOO_MANY,
     Fault::Unavailable,
     Fault::Internal,
@@ -175,6 +177,7 @@ mod tests {
             (Fault::NoBusiness, 403),
             (Fault::AlreadyMember, 409),
             (Fault::NotMember, 404),
+            (Fault::KeyReused, 409),
             (Fault::invalid("login", "at most 64 characters"), 400),
             (Fault::invalid("since", "too old"), 400),
             (Fault::invalid("request", "a: b: c"), 400),

@@ -79,6 +79,7 @@ pub(crate) fn lower(operation: Operation, fault: &Fault, reveal: bool) -> Refusa
         Fault::NoBusiness => Refusal::error("no member of this room has the business tariff"),
         Fault::AlreadyMember => Refusal::error("a user is in this room already"),
         Fault::NotMember => Refusal::error("a user is not in this room"),
+        Fault::KeyReused => Refusal::error("this key was used for another request"),
         Fault::Invalid { field, reason } => match FIELDS.iter().find(|(name, _)| name == field) {
             Some((_, name)) => Refusal::field(name, reason),
             None if *field == REQUEST => Refusal::error(reason.clone()),
@@ -94,7 +95,7 @@ pub(crate) fn lower(operation: Operation, fault: &Fault, reveal: bool) -> Refusa
 const TOO_MANY: Fault = Fault::TooMany { retry_after: Duration::from_secs(1) };
 
 /// The faults whose detail tells them apart, with what the wire does not carry at its least.
-const TOLD_APART: [Fault; 18] = [
+const TOLD_APART: [Fault; 19] = [
     Fault::Unauthenticated,
     Fault::WrongCredentials { login_exists: false },
     Fault::LoginTaken,
@@ -110,6 +111,7 @@ const TOLD_APART: [Fault; 18] = [
     Fault::NoBusiness,
     Fault::AlreadyMember,
     Fault::NotMember,
+    Fault::KeyReused,
     TOO_MANY,
     Fault::Unavailable,
     Fault::Internal,

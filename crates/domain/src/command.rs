@@ -262,6 +262,9 @@ pub struct NewFlow {
     pub members: Vec<UserId>,
     /// Its photo.
     pub photo: Option<Photo>,
+    /// Makes a retry harmless: a second request of the same owner with the same key within the window makes nothing and is
+    /// answered with the first one's flow. 1 to 255 characters.
+    pub key: Option<String>,
 }
 
 /// A message to post.

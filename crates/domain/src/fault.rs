@@ -58,6 +58,9 @@ pub enum Fault {
     /// One of the users is not a member.
     #[error("a user is not a member")]
     NotMember,
+    /// The key of this request was used for another one before.
+    #[error("this key was used for another request")]
+    KeyReused,
     /// A value is not acceptable.
     #[error("{field}: {reason}")]
     Invalid {
@@ -105,6 +108,7 @@ impl Fault {
             Fault::NoBusiness => "no_business",
             Fault::AlreadyMember => "already_member",
             Fault::NotMember => "not_member",
+            Fault::KeyReused => "key_reused",
             Fault::Invalid { .. } => "invalid",
             Fault::TooMany { .. } => "too_many",
             Fault::Unavailable => "unavailable",

@@ -54,6 +54,11 @@ impl Timestamp {
         Self::from_micros(self.0.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
     }
 
+    /// How much time has passed since an earlier moment; none since a later one.
+    pub fn since(self, earlier: Timestamp) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
     /// `2023-01-01T00:00:00Z`: RFC 3339 to the second, cut, not rounded.
     pub fn rfc3339(self) -> String {
         self.format(SECONDS)

@@ -7,6 +7,7 @@ use crate::limits::{
 };
 use crate::ports::{AccountKey, Mail, NewUser, UserChange};
 use crate::{Engine, Principal};
+use std::net::IpAddr;
 use tolmach_domain::{
     Answer, Fault, Known, PHOTO_LIMIT, Photo, PhotoKey, PhotoOf, Profile, Registration, Secret, Timestamp, User, UserId, Who,
 };
@@ -156,10 +157,10 @@ impl Engine {
         Ok(Answer::PasswordReset)
     }
 
-    pub(crate) async fn delete_account(&self, login: &str, password: &Secret, now: Timestamp) -> Result<Answer, Fault> {
-        let user = self.check_password(AccountKey::Login(login), password).await?;
+    pub(crate) async fn delete_account(&self, login: &str, password: &Secret, address: Option<IpAddr>) -> Result<Answer, Fault> {
+        let user = self.check_password(AccountKey::Login(login), password, address).await?;
         let id = user.id;
-        self.remove_account(user, now).await?;
+        self.remove_account(user, self.now()).await?;
         Ok(Answer::AccountDeleted { user: id })
     }
 

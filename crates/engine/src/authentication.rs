@@ -2,8 +2,10 @@
 
 use crate::Engine;
 use crate::ports::{AccessClaims, AccountKey, NewSession, Rotation, Session, TokenHash};
+use crate::throttle::Attempt;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
+use std::net::IpAddr;
 use tolmach_domain::{Answer, Fault, Grant, GrantKind, Identity, Proof, Secret, SessionId, Timestamp, Tokens, User};
 
 /// Who asks, proven.
@@ -99,20 +101,31 @@ impl Engine {
         identifier: &str,
         password: &Secret,
         grant: GrantKind,
-        now: Timestamp,
+        address: Option<IpAddr>,
     ) -> Result<(Answer, Option<Principal>), Fault> {
-        let user = self.check_password(AccountKey::Either(identifier), password).await?;
-        self.grant(user, grant, now).await
+        let user = self.check_password(AccountKey::Either(identifier), password, address).await?;
+        self.grant(user, grant, self.now()).await
     }
 
-    /// The user, if this is their password. Takes as long whether or not the login exists.
-    pub(crate) async fn check_password(&self, key: AccountKey<'_>, password: &Secret) -> Result<User, Fault> {
+    /// The user, if this is their password. Takes as long whether or not the login exists. Every check of a password comes here,
+    /// so that every failure is counted.
+    pub(crate) async fn check_password(&self, key: AccountKey<'_>, password: &Secret, address: Option<IpAddr>) -> Result<User, Fault> {
+        let (AccountKey::Login(name) | AccountKey::Email(name) | AccountKey::Either(name)) = key;
+        let attempt = Attempt::new(name, address);
+        let seen = self.may_try(&attempt).await?;
+        self.hold_back(&seen).await?;
         let account = self.ports.store.account(key).await.map_err(crate::engine::refuse)?;
         let hash = account.as_ref().and_then(|account| account.password_hash.as_deref());
         let right = self.ports.passwords.verify(password, hash).await.map_err(crate::engine::refuse_password)?;
         match account {
-            Some(account) if right => Ok(account.user),
-            account => Err(Fault::WrongCredentials { login_exists: account.is_some() }),
+            Some(account) if right => {
+                self.count_success(&attempt).await?;
+                Ok(account.user)
+            }
+            account => {
+                self.count_failure(&attempt, &seen).await?;
+                Err(Fault::WrongCredentials { login_exists: account.is_some() })
+            }
         }
     }
 

@@ -1,9 +1,11 @@
 //! The one way in: a request is permitted and carried out.
 
 use crate::ports::{Blobs, Bus, Checkpoint, Clock, Entropy, Mailer, PasswordError, Passwords, Signer, Store, StoreError, TokenHash};
+use crate::throttle::Waiting;
 use crate::{Policy, Principal};
 use moka::sync::Cache;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +43,8 @@ pub struct Request {
     pub authority: Authority,
     /// What the events of it carry along.
     pub origin: Option<Origin>,
+    /// Where the caller is; `None` where that is not known, as for a command of the operator's.
+    pub address: Option<IpAddr>,
     /// What is asked.
     pub command: Command,
 }
@@ -67,6 +71,7 @@ pub struct Engine {
     pub(crate) sessions: Cache<SessionId, crate::ports::Session>,
     pub(crate) tokens: Cache<TokenHash, SessionId>,
     pub(crate) recently_mailed: Cache<UserId, ()>,
+    pub(crate) held_back: Waiting,
 }
 
 /// For how long a user or a session is believed without asking the store.
@@ -86,6 +91,7 @@ impl Engine {
             // Which session a token belongs to never changes.
             tokens: Cache::builder().max_capacity(CACHED).build(),
             recently_mailed: Cache::builder().max_capacity(CACHED).time_to_live(MAIL_INTERVAL).build(),
+            held_back: Waiting::default(),
         }
     }
 
@@ -167,18 +173,20 @@ impl Engine {
         now: Timestamp,
         afterwards: &mut Option<Afterwards>,
     ) -> Result<(Option<Principal>, Answer), Fault> {
-        let Request { caller, authority, origin, command } = request;
+        let Request { caller, authority, origin, address, command } = request;
         // What anybody may do.
         let command = match command {
             Command::Register(registration) => return self.register(*registration, now).await.map(granted),
-            Command::Login { identifier, password, grant } => return self.log_in(&identifier, &password, grant, now).await.map(granted),
+            Command::Login { identifier, password, grant } => {
+                return self.log_in(&identifier, &password, grant, address).await.map(granted);
+            }
             Command::Refresh { token } => return self.refresh(&token, now).await.map(granted),
             Command::Recover { known } => {
                 *afterwards = Some(self.recover(known, now));
                 return Ok((caller, Answer::RecoveryAccepted));
             }
             Command::ResetPassword { token, password } => return Ok((caller, self.reset_password(&token, &password, now).await?)),
-            Command::DeleteAccount { login, password } => return Ok((None, self.delete_account(&login, &password, now).await?)),
+            Command::DeleteAccount { login, password } => return Ok((None, self.delete_account(&login, &password, address).await?)),
             other => other,
         };
         let caller = caller.ok_or(Fault::Unauthenticated)?;

@@ -2,8 +2,9 @@
 
 use crate::Engine;
 use crate::engine::{Caller, refuse};
-use crate::limits::{BATCH_LIMIT, INFO_LIMIT, NAME_LIMIT, check_name, check_text};
-use crate::ports::{NewFlow, OverviewQuery};
+use crate::limits::{BATCH_LIMIT, INFO_LIMIT, KEY_LIMIT, NAME_LIMIT, check_name, check_text};
+use crate::ports::{NewFlow, OverviewQuery, RequestKey};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use tolmach_domain::{Answer, Fault, Flow, FlowId, FlowKind, Kinds, UserId, Who};
 
@@ -19,7 +20,8 @@ impl Engine {
     }
 
     pub(crate) async fn create_flow(&self, caller: &Caller, flow: tolmach_domain::NewFlow) -> Result<Answer, Fault> {
-        let tolmach_domain::NewFlow { kind, title, info, members, photo } = flow;
+        let fingerprint = fingerprint(&flow);
+        let tolmach_domain::NewFlow { kind, title, info, members, photo, key } = flow;
         if kind == FlowKind::Chat {
             return Err(Fault::WrongKind);
         }
@@ -28,17 +30,18 @@ impl Engine {
         if members.len() > self.policy.members_limit {
             return Err(Fault::invalid("users", format!("must be at most {}", self.policy.members_limit)));
         }
-        let photo = self.keep_photo(photo).await?;
-        let new = NewFlow { kind, title, info, owner: caller.user.id, photo: photo.clone(), members };
-        match self.ports.store.create_flow(new, caller.origin.clone(), caller.now).await {
-            Ok(flow) => Ok(Answer::FlowCreated { flow: flow.id, title: flow.title }),
-            Err(error) => {
-                if let Some(photo) = photo {
-                    self.discard_photo(&photo).await;
-                }
-                Err(refuse(error))
-            }
+        if let Some(key) = &key {
+            check_name("key", key, KEY_LIMIT)?;
         }
+        let key = key.map(|key| RequestKey { key, fingerprint });
+        let photo = self.keep_photo(photo).await?;
+        let new = NewFlow { kind, title, info, owner: caller.user.id, photo: photo.clone(), members, key };
+        let made = self.ports.store.create_flow(new, caller.origin.clone(), caller.now).await;
+        if let (Err(_) | Ok((_, true)), Some(photo)) = (&made, &photo) {
+            self.discard_photo(photo).await;
+        }
+        let (flow, _) = made.map_err(refuse)?;
+        Ok(Answer::FlowCreated { flow: flow.id, title: flow.title })
     }
 
     pub(crate) async fn delete_flow(&self, caller: &Caller, flow: FlowId, kinds: Kinds) -> Result<Answer, Fault> {
@@ -85,6 +88,25 @@ impl Engine {
         let query = OverviewQuery { viewer: caller.user.id, all: caller.administrator, limit, offset, members, changed_after: None };
         self.ports.store.overviews(query).await.map(Answer::Flows).map_err(refuse)
     }
+}
+
+/// The SHA-256 of what makes two requests for a flow the same. Each part is preceded by its length.
+fn fingerprint(flow: &tolmach_domain::NewFlow) -> [u8; 32] {
+    let tolmach_domain::NewFlow { kind, title, info, members, photo, key: _ } = flow;
+    let members: BTreeSet<UserId> = members.iter().copied().collect();
+    let members: Vec<u8> = members.into_iter().flat_map(|member| member.get().to_be_bytes()).collect();
+    let kind: &[u8] = match kind {
+        FlowKind::Chat => b"chat",
+        FlowKind::Group => b"group",
+        FlowKind::Channel => b"channel",
+    };
+    let photo = photo.as_ref().map_or(&[][..], |photo| &photo.content);
+    let mut hash = Sha256::new();
+    for part in [kind, title.as_bytes(), info.as_bytes(), &members, photo] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
 }
 
 /// Each user once, ordered; at least one, and not too many.

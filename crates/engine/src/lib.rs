@@ -12,6 +12,7 @@ mod messages;
 pub mod ports;
 #[cfg(feature = "suites")]
 pub mod suites;
+mod throttle;
 
 pub use authentication::Principal;
 pub use engine::*;

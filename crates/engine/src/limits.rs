@@ -19,6 +19,8 @@ pub struct Policy {
     pub refresh_lifetime: Duration,
     /// How long a recovery link lives.
     pub recovery_lifetime: Duration,
+    /// What is done against the guessing of passwords.
+    pub guesses: GuessPolicy,
     /// What a recovery link begins with: the gateway's public address, without a slash at the end.
     pub public_url: String,
     /// The most messages that one request for a whole history is answered with.
@@ -38,9 +40,49 @@ impl Default for Policy {
             access_lifetime: Duration::from_secs(15 * MINUTE),
             refresh_lifetime: Duration::from_secs(7 * DAY),
             recovery_lifetime: Duration::from_secs(30 * MINUTE),
+            guesses: GuessPolicy::default(),
             public_url: "http://127.0.0.1:8080".into(),
             history_limit: 10_000,
             members_limit: 10_000,
+        }
+    }
+}
+
+/// What is done against the guessing of passwords.
+#[derive(Debug, Clone)]
+pub struct GuessPolicy {
+    /// For how long failures count, from the first of them on.
+    pub window: Duration,
+    /// How many failures of a login from an address are free.
+    pub free: u32,
+    /// How many there may be before the login is refused to that address.
+    pub per_pair: u32,
+    /// How many there may be of a login, from all addresses, before it is refused to those where it has not succeeded lately.
+    pub per_login: u32,
+    /// How many there may be from an address, of all logins, before every login is refused to it.
+    pub per_address: u32,
+    /// For how long an attempt is held back after the free ones; each further one twice as long.
+    pub delay: Duration,
+    /// For how long at most.
+    pub delay_max: Duration,
+    /// How many attempts may be held back at once.
+    pub waiting: usize,
+    /// How long lately is.
+    pub trust: Duration,
+}
+
+impl Default for GuessPolicy {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(15 * 60),
+            free: 3,
+            per_pair: 10,
+            per_login: 100,
+            per_address: 300,
+            delay: Duration::from_millis(500),
+            delay_max: Duration::from_secs(4),
+            waiting: 1_000,
+            trust: Duration::from_secs(30 * 24 * 60 * 60),
         }
     }
 }
@@ -51,6 +93,8 @@ pub const LOGIN_LIMIT: usize = 64;
 pub const NAME_LIMIT: usize = 255;
 /// The longest description, in characters.
 pub const INFO_LIMIT: usize = 4_096;
+/// The longest key that makes a retry harmless, in characters.
+pub const KEY_LIMIT: usize = 255;
 /// The longest password, in bytes.
 pub const PASSWORD_LIMIT: usize = 1_024;
 /// The longest e-mail address, in bytes (RFC 5321).
@@ -61,6 +105,12 @@ pub const SEARCH_LIMIT: u32 = 50;
 pub const PAGE_LIMIT: u32 = 1_000;
 /// The most ids in one request.
 pub const BATCH_LIMIT: usize = 1_000;
+
+/// The form in which logins and addresses are compared: letter by letter, so that a part of a text gives a part of its form, and
+/// by way of the upper case, where letters meet that have several lower ones.
+pub(crate) fn folded(text: &str) -> String {
+    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+}
 
 /// Refuses text that is empty, longer than `limit` characters or has control characters.
 pub(crate) fn check_name(field: &'static str, text: &str, limit: usize) -> Result<(), Fault> {

@@ -27,6 +27,19 @@ pub enum StoreError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash(pub [u8; 32]);
 
+/// Names what is counted against the guessing of passwords: a SHA-256, so that what people type is not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TallyKey(pub [u8; 32]);
+
+/// How often something happened, for as long as that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// How often.
+    pub count: u32,
+    /// From then on it counts no more.
+    pub lapses_at: Timestamp,
+}
+
 /// Users, sessions, flows and messages, durably.
 ///
 /// Behaviour that every implementation shares, and that the suite proves:
@@ -114,13 +127,27 @@ pub trait Store: Send + Sync + 'static {
     /// Whether a recovery token could be spent now.
     async fn recovery(&self, token: TokenHash, now: Timestamp) -> Result<bool, StoreError>;
 
+    // Tallies
+
+    /// What each of these keys has counted, in this order; nothing where it never counted or has lapsed at `now`.
+    async fn tallies(&self, keys: &[TallyKey], now: Timestamp) -> Result<Vec<Option<Tally>>, StoreError>;
+
+    /// Counts one more by each of these keys, no two of them the same, and returns what they have then, in this order. A tally
+    /// that is new or had lapsed at `now` lapses at `lapses_at`; another when it was to.
+    async fn count(&self, keys: &[TallyKey], now: Timestamp, lapses_at: Timestamp) -> Result<Vec<Tally>, StoreError>;
+
+    /// Forgets what these keys have counted.
+    async fn clear_tallies(&self, keys: &[TallyKey]) -> Result<(), StoreError>;
+
     // Flows
 
     /// The chat of two users and whether it was made just now. `by` becomes the owner of a new one. [`Fault::NoSuchUser`].
     async fn open_chat(&self, by: UserId, with: UserId, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError>;
 
     /// Makes a group or channel; the owner is a member. [`Fault::NoSuchUser`] if one of the members is absent or deleted.
-    async fn create_flow(&self, flow: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<Flow, StoreError>;
+    /// The flag tells that the owner's key was used within [`KEY_WINDOW`] for a flow that still is: that one is returned, and
+    /// nothing is stored or published; [`Fault::KeyReused`] if the key was used with another fingerprint.
+    async fn create_flow(&self, flow: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError>;
 
     /// A flow.
     async fn flow(&self, id: FlowId) -> Result<Option<Flow>, StoreError>;
@@ -356,6 +383,17 @@ pub struct NewFlow {
     pub photo: Option<PhotoKey>,
     /// Its members; the owner is added, repetitions are not.
     pub members: Vec<UserId>,
+    /// See [`tolmach_domain::NewFlow::key`].
+    pub key: Option<RequestKey>,
+}
+
+/// What makes a retry harmless.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestKey {
+    /// Chosen by whoever asks; the same key of two users is two keys.
+    pub key: String,
+    /// The SHA-256 of what was asked with it.
+    pub fingerprint: [u8; 32],
 }
 
 /// Which flows to list.
@@ -491,9 +529,12 @@ pub trait Subscription: Send {
 }
 
 /// Tells the time.
+#[async_trait]
 pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Timestamp;
+    /// Returns when this much time has passed.
+    async fn sleep(&self, duration: Duration);
 }
 
 /// Gives randomness fit for secrets.

@@ -1,12 +1,15 @@
 //! The use cases and their permissions, on the ports in memory.
 
+use async_trait::async_trait;
 use bytes::Bytes;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tolmach_domain::*;
 use tolmach_engine::memory::{ManualClock, MemoryBlobs, MemoryBus, MemoryMailer, MemoryStore, PlainPasswords, PlainSigner, SeededEntropy};
-use tolmach_engine::ports::{AccessClaims, Bus, Clock, Signal, Signer, UserChange};
-use tolmach_engine::{Engine, Policy, Ports, Principal, Request};
+use tolmach_engine::ports::{AccessClaims, Bus, Clock, PasswordError, Passwords, Signal, Signer, UserChange};
+use tolmach_engine::{Engine, GuessPolicy, Policy, Ports, Principal, Request};
 
 /// An engine on the ports in memory, with hands on those that a test looks at.
 struct World {
@@ -23,6 +26,14 @@ impl World {
     }
 
     fn with(policy: Policy) -> Self {
+        Self::made(Arc::new(PlainPasswords), policy)
+    }
+
+    fn checking(passwords: Arc<dyn Passwords>, guesses: GuessPolicy) -> Self {
+        Self::made(passwords, Policy { guesses, ..Policy::default() })
+    }
+
+    fn made(passwords: Arc<dyn Passwords>, policy: Policy) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_600_000_000_000_000)));
         let (mailer, blobs, bus) = (Arc::new(MemoryMailer::new()), Arc::new(MemoryBlobs::new()), Arc::new(MemoryBus::new()));
         let ports = Ports {
@@ -32,7 +43,7 @@ impl World {
             entropy: Arc::new(SeededEntropy::new(7)),
             mailer: mailer.clone(),
             blobs: blobs.clone(),
-            passwords: Arc::new(PlainPasswords),
+            passwords,
             signer: Arc::new(PlainSigner),
         };
         Self { engine: Engine::new(ports, policy), clock, mailer, blobs, bus }
@@ -44,8 +55,12 @@ impl World {
     }
 
     async fn ask_as(&self, proof: &Proof, authority: Authority, command: Command) -> Result<Answer, Fault> {
+        self.ask_from(None, proof, authority, command).await
+    }
+
+    async fn ask_from(&self, address: Option<IpAddr>, proof: &Proof, authority: Authority, command: Command) -> Result<Answer, Fault> {
         let caller = self.engine.authenticate(proof, None).await?;
-        let handled = self.engine.execute(Request { caller, authority, origin: None, command }).await;
+        let handled = self.engine.execute(Request { caller, authority, origin: None, address, command }).await;
         if let Some(afterwards) = handled.afterwards {
             afterwards.await;
         }
@@ -61,7 +76,14 @@ impl World {
     }
 
     async fn group(&self, owner: &Proof, members: &[UserId]) -> FlowId {
-        let flow = NewFlow { kind: FlowKind::Group, title: "Group".into(), info: String::new(), members: members.to_vec(), photo: None };
+        let flow = NewFlow {
+            kind: FlowKind::Group,
+            title: "Group".into(),
+            info: String::new(),
+            members: members.to_vec(),
+            photo: None,
+            key: None,
+        };
         let answer = self.ask(owner, Command::CreateFlow(Box::new(flow))).await.expect("a user can make a group");
         let Answer::FlowCreated { flow, .. } = answer else { panic!("{answer:?}") };
         flow
@@ -392,6 +414,7 @@ async fn a_photo_is_an_image_by_its_content_and_is_shown_to_whom_it_may() {
             info: String::new(),
             members: vec![],
             photo: Some(photo),
+            key: None,
         }))
     };
     for content in [&b"<svg xmlns='http://www.w3.org/2000/svg'/>"[..], b"<html>", b"", b"%PDF-1.7", &vec![0x89; PHOTO_LIMIT + 1]] {
@@ -434,7 +457,8 @@ async fn only_the_owner_writes_in_a_channel() {
     let world = World::new();
     let (_, owner) = world.user("owner").await;
     let (reader_id, reader) = world.user("reader").await;
-    let channel = NewFlow { kind: FlowKind::Channel, title: "News".into(), info: String::new(), members: vec![reader_id], photo: None };
+    let channel =
+        NewFlow { kind: FlowKind::Channel, title: "News".into(), info: String::new(), members: vec![reader_id], photo: None, key: None };
     let Ok(Answer::FlowCreated { flow, .. }) = world.ask(&owner, Command::CreateFlow(Box::new(channel))).await else { panic!() };
     assert!(world.send(&owner, flow, "news").await.is_ok());
     assert_eq!(world.send(&reader, flow, "I object").await, Err(Fault::NotOwner));
@@ -462,4 +486,222 @@ async fn a_connection_is_believed_as_long_as_its_session() {
     assert_eq!(world.engine.authenticate(&Proof::Connection, None).await, Err(Fault::Unauthenticated));
     world.ask(&alice, Command::Logout { login: None }).await.unwrap();
     assert_eq!(world.engine.authenticate(&Proof::Connection, Some(&principal)).await, Err(Fault::Unauthenticated));
+}
+
+/// Attempts to log in from addresses.
+impl World {
+    fn guarded(guesses: GuessPolicy) -> Self {
+        Self::with(Policy { guesses, ..Policy::default() })
+    }
+
+    /// Whether a password opens a login from an address: `None` where nothing is told.
+    async fn attempt(&self, address: &str, login: &str, password: &str) -> Option<bool> {
+        let address = Some(address.parse().expect("it is an address"));
+        match self.ask_from(address, &Proof::Nothing, Authority::Member, log_in(login, password, GrantKind::Token)).await {
+            Ok(_) => Some(true),
+            Err(Fault::WrongCredentials { .. }) => Some(false),
+            Err(Fault::TooMany { retry_after }) => {
+                assert!(!retry_after.is_zero() && retry_after <= WINDOW, "{retry_after:?}");
+                None
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    async fn fail(&self, address: &str, login: &str, times: u32) {
+        for time in 0..times {
+            assert_eq!(self.attempt(address, login, "wrong").await, Some(false), "{login} from {address}, failure {time}");
+        }
+    }
+}
+
+const WINDOW: Duration = Duration::from_secs(900);
+const HERE: &str = "192.0.2.1";
+const THERE: &str = "192.0.2.2";
+const RIGHT: &str = "alice's password";
+
+fn guesses() -> GuessPolicy {
+    GuessPolicy { window: WINDOW, free: 3, per_pair: 5, per_login: 12, per_address: 20, ..GuessPolicy::default() }
+}
+
+#[tokio::test]
+async fn whoever_fails_too_often_is_refused_until_the_window_is_over() {
+    for login in ["alice", "nobody"] {
+        let world = World::guarded(guesses());
+        world.user("alice").await;
+        let started = world.clock.now();
+        world.fail(HERE, login, 5).await;
+        for password in ["wrong", RIGHT] {
+            assert_eq!(world.attempt(HERE, &login.to_uppercase(), password).await, None, "{login}");
+        }
+        let left = WINDOW - world.clock.now().since(started);
+        let refused =
+            world.ask_from(Some(HERE.parse().unwrap()), &Proof::Nothing, Authority::Member, log_in(login, RIGHT, GrantKind::Pair));
+        assert_eq!(refused.await.map(drop), Err(Fault::TooMany { retry_after: left }), "{login}: the time left is told");
+        world.clock.set(started.after(WINDOW));
+        assert_eq!(world.attempt(HERE, login, RIGHT).await, Some(login == "alice"), "the window is over");
+    }
+}
+
+#[tokio::test]
+async fn each_failure_after_the_free_ones_makes_the_next_answer_later() {
+    let world = World::guarded(GuessPolicy { per_pair: 9, ..guesses() });
+    world.user("alice").await;
+    for expected in [0, 0, 0, 500, 1_000, 2_000, 4_000, 4_000] {
+        let before = world.clock.now();
+        world.fail(HERE, "alice", 1).await;
+        assert_eq!(world.clock.now().since(before).as_millis(), expected);
+    }
+    let before = world.clock.now();
+    assert_eq!(world.attempt(HERE, "alice", RIGHT).await, Some(true));
+    assert_eq!(world.clock.now().since(before).as_millis(), 4_000, "the right one is not told by its speed");
+    let before = world.clock.now();
+    world.fail(HERE, "alice", 1).await;
+    assert_eq!(world.clock.now(), before, "a success forgets what failed here");
+}
+
+#[tokio::test]
+async fn nobody_is_held_back_where_too_many_are() {
+    let world = World::guarded(GuessPolicy { waiting: 0, ..guesses() });
+    world.user("alice").await;
+    world.fail(HERE, "alice", 3).await;
+    assert_eq!(world.attempt(HERE, "alice", RIGHT).await, None);
+    assert_eq!(world.attempt(THERE, "alice", RIGHT).await, Some(true), "who need not wait is not refused");
+}
+
+#[tokio::test]
+async fn the_owner_is_not_locked_out_where_others_fail() {
+    let world = World::guarded(guesses());
+    world.user("alice").await;
+    assert_eq!(world.attempt(HERE, "alice", RIGHT).await, Some(true));
+    for place in 10..13 {
+        world.fail(&format!("198.51.100.{place}"), "alice", 4).await;
+    }
+    for address in [THERE, "198.51.100.10", "2001:db8::1"] {
+        assert_eq!(world.attempt(address, "alice", RIGHT).await, None, "{address}: too many have failed from everywhere");
+    }
+    world.fail(HERE, "alice", 4).await;
+    assert_eq!(world.attempt(HERE, "alice", RIGHT).await, Some(true), "where she has succeeded, only what fails there counts");
+    world.clock.advance(WINDOW);
+    assert_eq!(world.attempt(THERE, "alice", RIGHT).await, Some(true));
+}
+
+#[tokio::test]
+async fn an_address_is_trusted_for_as_long_as_its_successes_are_recent() {
+    let policy = guesses();
+    let trust = policy.trust;
+    let world = World::guarded(policy);
+    world.user("alice").await;
+    let crowd = async || {
+        for place in 10..13 {
+            world.fail(&format!("198.51.100.{place}"), "alice", 4).await;
+        }
+    };
+    assert_eq!(world.attempt(HERE, "alice", RIGHT).await, Some(true));
+    world.clock.advance(trust * 3 / 4);
+    assert_eq!(world.attempt(HERE, "alice", RIGHT).await, Some(true), "it is renewed");
+    world.clock.advance(trust * 3 / 4);
+    crowd().await;
+    assert_eq!(world.attempt(HERE, "alice", RIGHT).await, Some(true));
+    world.clock.advance(trust);
+    crowd().await;
+    assert_eq!(world.attempt(HERE, "alice", RIGHT).await, None);
+}
+
+#[tokio::test]
+async fn an_address_that_tries_many_logins_is_refused_for_all() {
+    let world = World::guarded(guesses());
+    world.user("alice").await;
+    for number in 0..10 {
+        world.fail("2001:db8::1", &format!("login-{number}"), 2).await;
+    }
+    for (address, expected) in [("2001:db8::1", None), ("2001:db8::ffff", None), ("2001:db8:0:1::1", Some(true))] {
+        assert_eq!(world.attempt(address, "alice", RIGHT).await, expected, "{address}");
+    }
+}
+
+#[tokio::test]
+async fn many_right_logins_at_once_are_all_let_in() {
+    let world = World::guarded(guesses());
+    world.user("alice").await;
+    let attempts = (0..100).map(|_| world.attempt(HERE, "alice", RIGHT));
+    assert!(futures_util::future::join_all(attempts).await.into_iter().all(|attempt| attempt == Some(true)));
+}
+
+#[tokio::test]
+async fn every_check_of_a_password_counts() {
+    let world = World::guarded(guesses());
+    world.user("alice").await;
+    let address = Some(HERE.parse().unwrap());
+    let delete = |password: &str| Command::DeleteAccount { login: "alice".into(), password: Secret::new(password) };
+    let ask = |command| world.ask_from(address, &Proof::Nothing, Authority::Member, command);
+    for _ in 0..5 {
+        assert!(matches!(ask(delete("wrong")).await, Err(Fault::WrongCredentials { .. })));
+    }
+    assert!(matches!(ask(delete(RIGHT)).await, Err(Fault::TooMany { .. })));
+    assert_eq!(world.attempt(HERE, "alice", RIGHT).await, None);
+}
+
+/// How many guesses are made beside each other, the right one not among them.
+const GUESSES: usize = 30;
+
+/// Checks no password before all that are expected are there, and the right one when the others have been answered.
+#[derive(Default)]
+struct Beside {
+    present: AtomicUsize,
+    answered: AtomicUsize,
+}
+
+#[async_trait]
+impl Passwords for Beside {
+    async fn hash(&self, password: &Secret) -> Result<String, PasswordError> {
+        PlainPasswords.hash(password).await
+    }
+
+    async fn verify(&self, password: &Secret, hash: Option<&str>) -> Result<bool, PasswordError> {
+        self.present.fetch_add(1, Ordering::SeqCst);
+        let right = password.expose() == RIGHT;
+        while self.present.load(Ordering::SeqCst) <= GUESSES || (right && self.answered.load(Ordering::SeqCst) < GUESSES) {
+            tokio::task::yield_now().await;
+        }
+        PlainPasswords.verify(password, hash).await
+    }
+}
+
+#[tokio::test]
+async fn guesses_beside_each_other_learn_no_more_than_one_after_another() {
+    let passwords = Arc::new(Beside::default());
+    let world = World::checking(passwords.clone(), guesses());
+    world.user("alice").await;
+    let attempts = (0..=GUESSES).map(async |number| {
+        let told = world.attempt(HERE, "alice", if number == GUESSES { RIGHT } else { "wrong" }).await;
+        passwords.answered.fetch_add(1, Ordering::SeqCst);
+        told
+    });
+    let told: Vec<_> = futures_util::future::join_all(attempts).await.into_iter().flatten().collect();
+    assert_eq!(told, [false; 5]);
+}
+
+#[tokio::test]
+async fn a_repeated_key_makes_one_group_and_keeps_one_photo() {
+    let world = World::new();
+    let (_, alice) = world.user("alice").await;
+    let (bob_id, bob) = world.user("bob").await;
+    let group = |title: &str, photo: Option<&[u8]>, members: &[UserId], key: &str| {
+        let photo = photo.map(|content| Photo { media_type: "image/png".into(), content: Bytes::copy_from_slice(content) });
+        let (title, members, key) = (title.to_owned(), members.to_vec(), Some(key.to_owned()));
+        Command::CreateFlow(Box::new(NewFlow { kind: FlowKind::Group, title, info: String::new(), members, photo, key }))
+    };
+    let first = world.ask(&alice, group("G", Some(PNG), &[bob_id], "key")).await.unwrap();
+    let again = world.ask(&alice, group("G", Some(PNG), &[bob_id, bob_id], "key")).await;
+    assert_eq!(again, Ok(first.clone()), "naming somebody twice asks for the same");
+    assert_eq!(world.blobs.keys().len(), 1);
+    for other in [group("H", Some(PNG), &[bob_id], "key"), group("G", None, &[bob_id], "key"), group("G", Some(PNG), &[], "key")] {
+        assert_eq!(world.ask(&alice, other).await, Err(Fault::KeyReused));
+    }
+    assert_eq!(world.blobs.keys().len(), 1);
+    assert_ne!(world.ask(&bob, group("G", Some(PNG), &[bob_id], "key")).await, Ok(first), "a key is its owner's own");
+    for key in ["", " ", "a\nb", &"k".repeat(256)] {
+        assert!(matches!(world.ask(&alice, group("G", None, &[], key)).await, Err(Fault::Invalid { field: "key", .. })), "{key:?}");
+    }
 }

@@ -59,6 +59,18 @@ pub(crate) enum Command {
     Check(Address),
     /// Bring the store up to date; serving does it too
     Migrate,
+    /// Move the world from one store to another, which has to be new; called again, it goes on where it was interrupted
+    ///
+    /// Nothing can be written to the source meanwhile. The two are compared before the other may be used. Photos are not in the
+    /// store: they stay where they are.
+    Copy {
+        /// The store to read, as store.url names it
+        #[arg(long, value_name = "URL", env = "TOLMACH_COPY_FROM", hide_env_values = true)]
+        from: String,
+        /// The store to fill, likewise
+        #[arg(long, value_name = "URL", env = "TOLMACH_COPY_TO", hide_env_values = true)]
+        to: String,
+    },
     /// Make, change, delete and list accounts
     #[command(subcommand)]
     User(User),

@@ -3,11 +3,13 @@
 //! `config/tolmach.toml` is compiled in and gives every default, so that it cannot disagree with them. A key that it does
 //! not have is refused, wherever it comes from.
 
+use ipnet::IpNet;
 use lettre::message::Mailbox;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tolmach_domain::Secret;
@@ -17,7 +19,8 @@ use toml::{Table, Value};
 const DEFAULTS: &str = include_str!("../../../config/tolmach.toml");
 const ENVIRONMENT_PREFIX: &str = "TOLMACH__";
 /// Keys whose values no message shows.
-const SECRETS: [&str; 5] = ["auth.jwt_secret", "auth.keys", "mail.url", "store.url", "bus.url"];
+const SECRETS: [&str; 8] =
+    ["auth.jwt_secret", "auth.keys", "mail.url", "store.url", "bus.url", "blobs.url", "blobs.endpoint", "blobs.secret_access_key"];
 
 /// Why a configuration is refused, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +63,8 @@ pub(crate) struct Http {
     pub(crate) max_connections: usize,
     #[serde(deserialize_with = "read::within::<_, _, 1, 10_000>")]
     pub(crate) request_limit: u32,
+    #[serde(deserialize_with = "read::networks")]
+    pub(crate) trusted_proxies: Vec<IpNet>,
 }
 
 /// `[store]`
@@ -71,6 +76,8 @@ pub(crate) struct Store {
     pub(crate) url: Secret,
     #[serde(deserialize_with = "read::duration")]
     pub(crate) timeout: Duration,
+    #[serde(deserialize_with = "read::within::<_, _, 1, 1_000>")]
+    pub(crate) read_connections: u32,
 }
 
 /// `[bus]`
@@ -80,6 +87,11 @@ pub(crate) struct Bus {
     /// May carry a password.
     #[serde(deserialize_with = "read::secret")]
     pub(crate) url: Secret,
+    #[serde(deserialize_with = "read::prefix")]
+    pub(crate) prefix: String,
+    pub(crate) sharded: bool,
+    #[serde(deserialize_with = "read::size")]
+    pub(crate) queue: usize,
     #[serde(deserialize_with = "read::duration")]
     pub(crate) check: Duration,
 }
@@ -110,6 +122,24 @@ pub(crate) struct Auth {
     pub(crate) refresh_lifetime: Duration,
     #[serde(deserialize_with = "read::duration")]
     pub(crate) recovery_lifetime: Duration,
+    #[serde(deserialize_with = "read::duration")]
+    pub(crate) failure_window: Duration,
+    #[serde(deserialize_with = "read::within::<_, _, 0, 1_000_000>")]
+    pub(crate) free_failures: u32,
+    #[serde(deserialize_with = "read::within::<_, _, 1, 1_000_000>")]
+    pub(crate) failures: u32,
+    #[serde(deserialize_with = "read::within::<_, _, 1, 1_000_000>")]
+    pub(crate) failures_of_login: u32,
+    #[serde(deserialize_with = "read::within::<_, _, 1, 1_000_000>")]
+    pub(crate) failures_of_address: u32,
+    #[serde(deserialize_with = "read::duration_or_zero")]
+    pub(crate) failure_delay: Duration,
+    #[serde(deserialize_with = "read::duration_or_zero")]
+    pub(crate) failure_delay_max: Duration,
+    #[serde(deserialize_with = "read::within::<_, _, 0, 1_000_000>")]
+    pub(crate) failures_waiting: usize,
+    #[serde(deserialize_with = "read::duration")]
+    pub(crate) trust: Duration,
 }
 
 /// `[[auth.keys]]`
@@ -156,7 +186,20 @@ pub(crate) struct Mail {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Blobs {
+    /// May carry a password by mistake.
+    #[serde(deserialize_with = "read::secret")]
+    pub(crate) url: Secret,
     pub(crate) folder: PathBuf,
+    /// May carry a password by mistake.
+    #[serde(deserialize_with = "read::secret")]
+    pub(crate) endpoint: Secret,
+    pub(crate) region: String,
+    pub(crate) access_key_id: String,
+    #[serde(deserialize_with = "read::secret")]
+    pub(crate) secret_access_key: Secret,
+    pub(crate) allow_http: bool,
+    #[serde(deserialize_with = "read::duration")]
+    pub(crate) timeout: Duration,
 }
 
 /// `[limits]`
@@ -197,9 +240,11 @@ pub(crate) struct Keepalive {
 }
 
 /// `[shutdown]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Shutdown {
+    #[serde(deserialize_with = "read::within::<_, _, 1, 1_000_000>")]
+    pub(crate) rate: u32,
     #[serde(deserialize_with = "read::duration_or_zero")]
     pub(crate) grace: Duration,
 }
@@ -486,6 +531,14 @@ mod read {
         number.parse::<usize>().ok()?.checked_mul(1 << shift)
     }
 
+    /// What the names of channels begin with.
+    pub(super) fn prefix<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+        let text = String::deserialize(from)?;
+        let fits = text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":._-".contains(&byte));
+        fits.then_some(text)
+            .ok_or_else(|| D::Error::custom("at most 64 letters, digits, colons, dots, hyphens and underscores are expected"))
+    }
+
     pub(super) fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
         match Value::deserialize(from)? {
             Value::String(text) => Ok(Secret::new(text)),
@@ -561,6 +614,16 @@ mod read {
         origins.iter().map(read).collect::<Option<_>>().ok_or_else(expected)
     }
 
+    /// Addresses and networks; an address is a network of one. IPv4 written as IPv6 is IPv4.
+    pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
+        let expected = || D::Error::custom("a list of addresses and networks is expected, such as \"127.0.0.1\" or \"10.0.0.0/8\"");
+        let Value::Array(networks) = Value::deserialize(from)? else { return Err(expected()) };
+        let parse =
+            |text: &str| text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(|address| address.to_canonical().into()));
+        let read = |network: &Value| network.as_str().and_then(parse);
+        networks.iter().map(read).collect::<Option<_>>().ok_or_else(expected)
+    }
+
     pub(super) fn paths<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
         let Value::Array(paths) = Value::deserialize(from)? else { return Err(D::Error::custom("a list of paths is expected")) };
         let good = |path: &&str| path.starts_with('/') && !path.contains(['?', '#']) && !path.contains(char::is_whitespace);
@@ -617,6 +680,15 @@ mod tests {
         assert_eq!(config.auth.refresh_lifetime, policy.refresh_lifetime);
         assert_eq!(config.auth.recovery_lifetime, policy.recovery_lifetime);
         assert_eq!(config.public_url(), policy.public_url);
+        let guesses = policy.guesses;
+        assert_eq!(config.auth.failure_window, guesses.window);
+        assert_eq!(config.auth.free_failures, guesses.free);
+        assert_eq!(config.auth.failures, guesses.per_pair);
+        assert_eq!(config.auth.failures_of_login, guesses.per_login);
+        assert_eq!(config.auth.failures_of_address, guesses.per_address);
+        assert_eq!((config.auth.failure_delay, config.auth.failure_delay_max), (guesses.delay, guesses.delay_max));
+        assert_eq!(config.auth.failures_waiting, guesses.waiting);
+        assert_eq!(config.auth.trust, guesses.trust);
         assert_eq!(config.limits.history, policy.history_limit);
         assert_eq!(config.limits.members, policy.members_limit);
     }
@@ -646,6 +718,9 @@ mod tests {
         assert_eq!(set("AUTH__JWT_SECRET", "0123").auth.jwt_secret, Secret::new("0123"));
         assert!(set("DIALECTS__MODE__REVEAL_UNKNOWN_USER", "true").dialects["mode"].reveal_unknown_user);
         assert_eq!(set("LOG__FORMAT", "json").log.format, LogFormat::Json);
+        let networks = ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32", "::1/128"].map(|text| text.parse::<IpNet>().unwrap());
+        assert_eq!(set("HTTP__TRUSTED_PROXIES", "10.0.0.0/8, ::ffff:192.0.2.1, 2001:db8::/32, ::1").http.trusted_proxies, networks);
+        assert_eq!(set("HTTP__TRUSTED_PROXIES", "").http.trusted_proxies, Vec::<IpNet>::new());
     }
 
     #[test]
@@ -704,6 +779,8 @@ mod tests {
             ("[http]\nbody_timeout = 30", None, "`http.body_timeout` = 30 in chat.toml: a duration such as"),
             ("[http]\nbody_timeout = \"0s\"", None, "longer than zero"),
             ("[http]\nbody_timeout = \"99999999999999999d\"", None, "a duration such as"),
+            ("[bus]\nprefix = \"{a}:\"", None, "at most 64 letters"),
+            ("[bus]\nqueue = 0", None, "a size larger than zero"),
             ("[limits]\nqueue = 0", None, "a size larger than zero"),
             ("[limits]\nqueue = \"1MB\"", None, "a size is expected"),
             ("[limits]\nqueue = -1", None, "a size is expected"),
@@ -711,6 +788,8 @@ mod tests {
             ("[log]\nfilter = \"info,=,\"", None, "levels are expected"),
             ("[mail]\nfrom = \"nobody\"", None, "a mailbox is expected"),
             ("[doors]\nshared = [\"ws\"]", None, "begin with /"),
+            ("[http]\ntrusted_proxies = [\"10.0.0.0/33\"]", None, "a list of addresses and networks"),
+            ("[http]\ntrusted_proxies = \"10.0.0.1\"", None, "a list of addresses and networks"),
             ("[dialects.mode]\norigins = [\"chat.example.org\"]", None, "a list of origins is expected"),
             ("[dialects.mode]\norigins = [\"https://chat.example.org/\"]", None, "without a path"),
             ("[dialects.mode]\norigins = \"https://chat.example.org\"", None, "a list of origins is expected"),
@@ -738,6 +817,9 @@ mod tests {
             ("[mail]\nurl = {password = \"hunter2\"}", None),
             ("[store]\nurl = [\"hunter2\"]", None),
             ("[bus]\nurl = [\"hunter2\"]", None),
+            ("[blobs]\nurl = [\"hunter2\"]", None),
+            ("[blobs]\nendpoint = [\"hunter2\"]", None),
+            ("[blobs]\nsecret_access_key = [\"hunter2\"]", None),
             ("", Some(("TOLMACH__AUTH__KEYS", "hunter2"))),
             ("", Some(("TOLMACH__AUTH__JWT_SECRETT", "hunter2"))),
         ] {
@@ -745,7 +827,12 @@ mod tests {
             let error = load(file, &environment, &[]).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{file}: {error}");
         }
-        let config = load("[auth]\njwt_secret = \"hunter2\"\n[mail]\nurl = \"smtp://a:hunter2@b\"", &[], &[]).unwrap();
+        let config = load(
+            "[auth]\njwt_secret = \"hunter2\"\n[mail]\nurl = \"smtp://a:hunter2@b\"\n[blobs]\nsecret_access_key = \"hunter2\"",
+            &[],
+            &[],
+        )
+        .unwrap();
         assert!(!format!("{config:?}").contains("hunter2"));
     }
 }

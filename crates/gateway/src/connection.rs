@@ -10,13 +10,15 @@ use governor::clock::{Clock as _, MonotonicClock};
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig, frame};
@@ -49,6 +51,8 @@ pub(crate) struct Presence {
     pub(crate) entry: Arc<Entry>,
     pub(crate) session: Box<dyn Session>,
     pub(crate) listener: Arc<Listener>,
+    /// The client's address.
+    client: IpAddr,
     /// Who the connection itself has proven to be: what [`Proof::Connection`] means.
     bound: Option<Principal>,
     /// Whose events it hears.
@@ -59,8 +63,14 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
-    pub(crate) fn new(gateway: Arc<Gateway>, entry: Arc<Entry>, session: Box<dyn Session>, listener: Arc<Listener>) -> Self {
-        Self { gateway, entry, session, listener, bound: None, heard: None, interest: Interest::Nothing, expires: None }
+    pub(crate) fn new(
+        gateway: Arc<Gateway>,
+        entry: Arc<Entry>,
+        session: Box<dyn Session>,
+        listener: Arc<Listener>,
+        client: IpAddr,
+    ) -> Self {
+        Self { gateway, entry, session, listener, client, bound: None, heard: None, interest: Interest::Nothing, expires: None }
     }
 
     /// The connection is this user's from now on, as a handshake proves it.
@@ -95,7 +105,7 @@ impl Presence {
             self.bind(Some(*principal));
         }
         let authority = ask.authority;
-        let (reply, principal) = self.gateway.carry_out(&self.entry, self.listener.id, caller, ask).await;
+        let (reply, principal) = self.gateway.carry_out(&self.entry, self.listener.id, self.client, caller, ask).await;
         self.replied(reply, principal, authority, frames).await;
     }
 
@@ -233,6 +243,8 @@ pub(crate) struct Connection<S> {
     /// moved about with it for each delivery.
     messages: Vec<Message>,
     syntax_errors: u32,
+    /// Whether a reply had no frame: where its ask changed something, the notice of that is the answer.
+    owed: bool,
 }
 
 /// What a connection's task wakes for.
@@ -243,11 +255,12 @@ enum Wake {
     Tick,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub(crate) fn new(socket: WebSocketStream<S>, presence: Presence) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
+    /// In a box, since the task would hold it twice.
+    pub(crate) fn new(socket: WebSocketStream<S>, presence: Presence) -> Box<Self> {
         let bounds = presence.gateway.bounds;
         let quota = Quota::per_second(bounds.rate).allow_burst(bounds.burst);
-        Self {
+        Box::new(Self {
             socket,
             presence,
             limiter: RateLimiter::direct_with_clock(quota, MonotonicClock),
@@ -255,45 +268,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             waiting: VecDeque::new(),
             messages: Vec::new(),
             syntax_errors: 0,
-        }
+            owed: false,
+        })
     }
 
     /// Serves the connection until it ends: first these frames to write, then what was heard already.
-    pub(crate) async fn run(mut self, greeting: Vec<Frame>, heard: Option<Frame>) {
+    pub(crate) async fn run(mut self: Box<Self>, greeting: Vec<Frame>, heard: Option<Box<Frame>>) {
         let metrics = &self.presence.entry.clone().metrics;
         metrics.connections.increment(1.0);
         metrics.connections_total.increment(1);
         self.messages.extend(greeting.into_iter().map(message));
-        let end = self.serve(heard).await;
+        let Err(end) = match self.begin(heard).await {
+            Ok(()) => self.serve().await,
+            Err(end) => Err(end),
+        };
         metrics.connections.decrement(1.0);
         if let End::Close(close, reason) = end {
             metrics.closed(reason);
-            close_socket(&mut self.socket, close).await;
+            Box::pin(close_socket(&mut self.socket, close)).await;
         }
     }
 
-    async fn serve(&mut self, heard: Option<Frame>) -> End {
-        if let Err(end) = self.write().await {
-            return end;
-        }
-        if let Some(frame) = heard {
-            if let Err(end) = self.hear(frame).await {
-                return end;
+    /// Boxed, like all that happens once or rarely: an idle connection has no room for it.
+    fn begin(&mut self, heard: Option<Box<Frame>>) -> Pin<Box<dyn Future<Output = Result<(), End>> + Send + '_>> {
+        Box::pin(async move {
+            self.write().await?;
+            if let Some(frame) = heard {
+                self.hear(*frame).await?;
+                // What is answered at once does not wait for the next thing to happen.
+                self.write().await?;
             }
-            // What is answered at once does not wait for the next thing to happen.
-            if let Err(end) = self.write().await {
-                return end;
-            }
-        }
-        loop {
-            if let Err(end) = self.step().await {
-                return end;
-            }
-        }
+            Ok(())
+        })
     }
 
     /// Runs until something calls for an end.
-    async fn step(&mut self) -> Result<(), End> {
+    async fn serve(&mut self) -> Result<Infallible, End> {
         let bounds = self.presence.gateway.bounds;
         let listener = self.presence.listener.clone();
         let mut taken: Vec<Arc<Broadcast>> = Vec::new();
@@ -315,7 +325,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if self.busy.is_none()
                 && let Some(order) = ending.take()
             {
-                return Err(self.ended(order));
+                return Err(if order == Order::GoAway { self.finish().await? } else { self.ended(order) });
             }
             let busy = self.busy.is_some();
             let wake = tokio::select! {
@@ -332,12 +342,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     self.go_on().await;
                 }
                 Wake::Taken(order) => {
-                    for broadcast in taken.drain(..) {
-                        if let Some(close) = self.presence.hear(&broadcast, &mut self.messages) {
-                            self.write().await?;
-                            return Err(End::Close(close, "ended"));
-                        }
-                    }
+                    self.hear_all(&mut taken).await?;
                     ending = order;
                 }
                 Wake::Heard(message) => {
@@ -438,11 +443,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let Some(ask) = self.waiting.pop_front() else { return };
         let authority = ask.authority;
         let caller = self.presence.identify(&ask.proof, authority).await;
-        let (gateway, entry, id) = (self.presence.gateway.clone(), self.presence.entry.clone(), self.presence.listener.id);
+        let (gateway, entry) = (self.presence.gateway.clone(), self.presence.entry.clone());
+        let (id, client) = (self.presence.listener.id, self.presence.client);
         self.busy = Some(Box::pin(async move {
-            let (reply, principal) = gateway.carry_out(&entry, id, caller, ask).await;
+            let (reply, principal) = gateway.carry_out(&entry, id, client, caller, ask).await;
             (reply, principal, authority)
         }));
+    }
+
+    /// Says what is left to say before the connection ends in order: what it was told, and what its asks changed where that
+    /// is the answer to them.
+    async fn finish(&mut self) -> Result<End, End> {
+        let (gateway, listener) = (self.presence.gateway.clone(), self.presence.listener.clone());
+        let mut taken = Vec::new();
+        if let (true, Interest::Flow(flow)) = (self.owed, self.presence.interest)
+            && let Ok(Some(version)) = gateway.engine.position(flow).await
+        {
+            let deadline = Instant::now() + CLOSE_TIMEOUT;
+            while !gateway.hub.has_told(&listener, flow, version)
+                && timeout_at(deadline, listener.outbox.take_more(&mut taken)).await.is_ok()
+            {
+                self.hear_all(&mut taken).await?;
+            }
+        }
+        // An order stands, so that this does not wait.
+        let order = listener.outbox.take(&mut taken).await;
+        self.hear_all(&mut taken).await?;
+        self.write().await?;
+        Ok(self.ended(order.unwrap_or(Order::GoAway)))
+    }
+
+    /// Turns broadcasts into messages, unless one of them ends the connection.
+    async fn hear_all(&mut self, taken: &mut Vec<Arc<Broadcast>>) -> Result<(), End> {
+        for broadcast in taken.drain(..) {
+            if let Some(close) = self.presence.hear(&broadcast, &mut self.messages) {
+                self.write().await?;
+                return Err(End::Close(close, "ended"));
+            }
+        }
+        Ok(())
     }
 
     async fn answer(&mut self, reply: Reply, principal: Option<Principal>, authority: Authority) {
@@ -452,7 +491,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.presence.bind(principal);
         }
         let mut frames = Vec::new();
+        let granted = reply.outcome.is_ok();
         self.presence.replied(reply, principal, authority, &mut frames).await;
+        self.owed |= granted && frames.is_empty();
         self.messages.extend(frames.into_iter().map(message));
     }
 
@@ -521,7 +562,7 @@ fn payload_size(message: &Message) -> usize {
 }
 
 /// Sends the close frame and waits a little for the peer's own.
-async fn close_socket<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>, close: Close) {
+async fn close_socket<S: AsyncRead + AsyncWrite + Unpin + Send>(socket: &mut WebSocketStream<S>, close: Close) {
     let frame = CloseFrame { code: CloseCode::from(close.code), reason: close.reason.into() };
     let closing = async {
         if socket.close(Some(frame)).await.is_ok() {
@@ -535,10 +576,11 @@ async fn close_socket<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketS
 }
 
 /// Awaits the first frame on a shared door, and serves the dialect that it belongs to.
-pub(crate) async fn serve_shared<S: AsyncRead + AsyncWrite + Unpin>(
+pub(crate) async fn serve_shared<S: AsyncRead + AsyncWrite + Unpin + Send>(
     gateway: Arc<Gateway>,
     mut socket: WebSocketStream<S>,
     listener: Arc<Listener>,
+    client: IpAddr,
     request: http::request::Parts,
 ) {
     let frame = match first_frame(&gateway, &mut socket, &listener).await {
@@ -569,7 +611,7 @@ pub(crate) async fn serve_shared<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let mut lines = Vec::new();
     session.greet(gateway.engine.now(), &mut lines);
-    let mut presence = Presence::new(gateway.clone(), entry, session, listener.clone());
+    let mut presence = Presence::new(gateway.clone(), entry, session, listener.clone(), client);
     let mut greeting = Vec::new();
     for line in lines {
         if let Line::Ask(ask) = line {
@@ -580,10 +622,14 @@ pub(crate) async fn serve_shared<S: AsyncRead + AsyncWrite + Unpin>(
         drop(presence);
         return unrecognised(&gateway, &mut socket, &listener).await;
     }
-    Connection::new(socket, presence).run(greeting, Some(frame)).await;
+    Connection::new(socket, presence).run(greeting, Some(Box::new(frame))).await;
 }
 
-async fn unrecognised<S: AsyncRead + AsyncWrite + Unpin>(gateway: &Gateway, socket: &mut WebSocketStream<S>, listener: &Arc<Listener>) {
+async fn unrecognised<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    gateway: &Gateway,
+    socket: &mut WebSocketStream<S>,
+    listener: &Arc<Listener>,
+) {
     crate::metrics::unrecognised();
     gateway.hub.disconnect(listener, None);
     let answer = socket.send(message(Frame::text(gateway.doors.unrecognised())));
@@ -593,7 +639,7 @@ async fn unrecognised<S: AsyncRead + AsyncWrite + Unpin>(gateway: &Gateway, sock
 }
 
 /// The first data frame, within its bounds.
-async fn first_frame<S: AsyncRead + AsyncWrite + Unpin>(
+async fn first_frame<S: AsyncRead + AsyncWrite + Unpin + Send>(
     gateway: &Gateway,
     socket: &mut WebSocketStream<S>,
     listener: &Listener,

@@ -1,8 +1,11 @@
 //! What every connection shares, and how an ask is carried out.
 
 use crate::doors::{Doors, Entry};
-use crate::hub::Hub;
+use crate::hub::{Hub, Listener};
+use crate::outbox::Order;
+use crate::proxies::Proxies;
 use metrics_exporter_prometheus::PrometheusHandle;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,6 +22,7 @@ pub(crate) struct Gateway {
     pub(crate) hub: Arc<Hub>,
     pub(crate) doors: Doors,
     pub(crate) bounds: Bounds,
+    pub(crate) proxies: Proxies,
     pub(crate) metrics: PrometheusHandle,
     /// Every connection and every piece of background work.
     pub(crate) tasks: TaskTracker,
@@ -57,15 +61,27 @@ impl Gateway {
         ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// A new WebSocket, which hears nothing yet. Where the gateway is about to stop, it is told to end at once: whoever was
+    /// connected before is told in turn.
+    pub(crate) fn connect(&self, id: ConnectionId) -> Arc<Listener> {
+        let listener = self.hub.connect(id);
+        // Looked at after the hub knows it, so that it is told here or there.
+        if self.is_draining() {
+            listener.outbox.order(Order::GoAway);
+        }
+        listener
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Carries out an ask whose proof has been looked at; also who the caller is now.
+    /// Carries out an ask whose proof has been looked at; also who the caller is now. `address` is the client's.
     pub(crate) async fn carry_out(
         &self,
         entry: &Entry,
         connection: ConnectionId,
+        address: IpAddr,
         caller: Result<Option<Principal>, Fault>,
         ask: Ask,
     ) -> (Reply, Option<Principal>) {
@@ -76,7 +92,7 @@ impl Gateway {
             Err(fault) => (None, Err(fault)),
             Ok(caller) => {
                 let origin = Some(Origin { connection, dialect: entry.id(), tag });
-                let handled = self.engine.execute(Request { caller, authority, origin, command }).await;
+                let handled = self.engine.execute(Request { caller, authority, origin, address: Some(address), command }).await;
                 if let Some(afterwards) = handled.afterwards {
                     self.tasks.spawn(afterwards);
                 }

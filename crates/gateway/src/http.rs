@@ -17,9 +17,12 @@ use hyper::body::{Body, Incoming};
 use hyper::ext::Protocol;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
+use std::future::Future;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -31,19 +34,73 @@ const FORM_LIMIT: usize = 16 << 10;
 /// How long the rest of a body that was refused is waited for.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// How many requests of one connection are carried out at once, and so how many responses may wait for room.
+const CARRIED_OUT: usize = 16;
+/// The room for responses of one connection that its peer has not taken, in bytes.
+const UNTAKEN: usize = 16 << 20;
+
+/// What one HTTP connection may have of the gateway: a peer that asks over HTTP/2 and takes no response holds so much, and no
+/// more.
+pub(crate) struct Allowance {
+    /// The connection's place among all.
+    place: Permit,
+    carried_out: Semaphore,
+    untaken: Arc<Semaphore>,
+}
+
+impl Allowance {
+    pub(crate) fn new(place: Permit) -> Self {
+        Self { place, carried_out: Semaphore::new(CARRIED_OUT), untaken: Arc::new(Semaphore::new(UNTAKEN)) }
+    }
+
+    /// Has one request carried out, when there is room for its response.
+    async fn answer(&self, gateway: &Gateway, exchange: impl Future<Output = Response<Bytes>>) -> Response<Bytes> {
+        // Its body is held meanwhile, so it does not wait for ever.
+        let Ok(Ok(_turn)) = timeout(gateway.bounds.timeout, self.carried_out.acquire()).await else {
+            return error(StatusCode::SERVICE_UNAVAILABLE, "too many responses of this connection wait to be read");
+        };
+        let (head, body) = exchange.await.into_parts();
+        // A response larger than all the room passes when it is alone.
+        let room = body.len().min(UNTAKEN) as u32;
+        let Ok(room) = self.untaken.clone().acquire_many_owned(room).await else {
+            return error(StatusCode::INTERNAL_SERVER_ERROR, "internal error");
+        };
+        Response::from_parts(head, Bytes::from_owner(Untaken { body, _room: room }))
+    }
+}
+
+/// A response's body, with its room, which is free again when the last of it has been written.
+struct Untaken {
+    body: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Untaken {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
 /// Answers one request.
-pub(crate) async fn answer(gateway: Arc<Gateway>, place: Permit, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+/// `peer` is whoever is connected: the client, or a proxy.
+pub(crate) async fn answer(
+    gateway: Arc<Gateway>,
+    allowance: Arc<Allowance>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     // A panic is our mistake: it must cost this request, and no other.
-    let response = AssertUnwindSafe(route(gateway, place, request)).catch_unwind().await.unwrap_or_else(|_| {
+    let response = AssertUnwindSafe(route(gateway, &allowance, peer, request)).catch_unwind().await.unwrap_or_else(|_| {
         tracing::error!("a request panicked");
         error(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
     });
     Ok(response.map(Full::new))
 }
 
-async fn route(gateway: Arc<Gateway>, place: Permit, request: Request<Incoming>) -> Response<Bytes> {
+async fn route(gateway: Arc<Gateway>, allowance: &Allowance, peer: IpAddr, request: Request<Incoming>) -> Response<Bytes> {
     let handshake = Handshake::of(&request);
     let path = request.uri().path().to_owned();
+    let client = gateway.proxies.client(peer, request.headers());
     if handshake.is_none()
         && let Some(response) = own_page(&gateway, &path, request.method())
     {
@@ -62,19 +119,19 @@ async fn route(gateway: Arc<Gateway>, place: Permit, request: Request<Incoming>)
         (Place::Dialect(entry, _), Some(handshake)) => {
             let entry = entry.clone();
             match handshake {
-                Ok(handshake) => upgrade(gateway, place, entry, handshake, request).await,
+                Ok(handshake) => upgrade(gateway, allowance.place.clone(), client, entry, handshake, request).await,
                 Err(response) => *response,
             }
         }
         (Place::Dialect(entry, Transport::Http), None) => {
             let entry = entry.clone();
             match collect(&gateway, request, entry.body_limit).await {
-                Ok(request) => exchange(&gateway, &entry, request).await,
+                Ok(request) => allowance.answer(&gateway, exchange(&gateway, client, &entry, request)).await,
                 Err(response) => response,
             }
         }
         (Place::Shared, Some(handshake)) => match handshake {
-            Ok(handshake) => upgrade_shared(gateway, place, handshake, request),
+            Ok(handshake) => upgrade_shared(gateway, allowance.place.clone(), client, handshake, request),
             Err(response) => *response,
         },
         (Place::Dialect(_, Transport::WebSocket) | Place::Shared, None) => upgrade_required(),
@@ -119,7 +176,7 @@ async fn ready(gateway: &Gateway) -> Response<Bytes> {
 }
 
 /// One HTTP request of a dialect: a session of one frame each way.
-async fn exchange(gateway: &Gateway, entry: &Arc<Entry>, request: Request<Bytes>) -> Response<Bytes> {
+async fn exchange(gateway: &Gateway, client: IpAddr, entry: &Arc<Entry>, request: Request<Bytes>) -> Response<Bytes> {
     let connection = gateway.new_connection();
     let (parts, body) = request.into_parts();
     let opening = Opening { request: Some(&parts), first: None, connection, websocket: false, settings: entry.settings };
@@ -140,7 +197,7 @@ async fn exchange(gateway: &Gateway, entry: &Arc<Entry>, request: Request<Bytes>
             for line in lines {
                 let Line::Ask(ask) = line else { continue };
                 let caller = gateway.engine.authenticate(&ask.proof, None).await;
-                let (reply, _) = gateway.carry_out(entry, connection, caller, ask).await;
+                let (reply, _) = gateway.carry_out(entry, connection, client, caller, ask).await;
                 if let Err(loss) = session.encode(gateway.engine.now(), &Line::Reply(reply), &mut frames) {
                     tracing::error!(dialect = entry.id(), %loss, "a reply was lost");
                 }
@@ -245,6 +302,7 @@ fn names(headers: &HeaderMap, header: http::HeaderName, token: &str) -> bool {
 async fn upgrade(
     gateway: Arc<Gateway>,
     place: Permit,
+    client: IpAddr,
     entry: Arc<Entry>,
     handshake: Handshake,
     mut request: Request<Incoming>,
@@ -266,8 +324,8 @@ async fn upgrade(
     let mut lines = Vec::new();
     session.greet(gateway.engine.now(), &mut lines);
     let subprotocol = session.subprotocol();
-    let listener = gateway.hub.connect(connection);
-    let mut presence = Presence::new(gateway.clone(), entry.clone(), session, listener);
+    let listener = gateway.connect(connection);
+    let mut presence = Presence::new(gateway.clone(), entry.clone(), session, listener, client);
     let mut greeting = Vec::new();
     for line in lines {
         if let Line::Ask(ask) = line {
@@ -303,8 +361,12 @@ async fn serve(presence: Presence, _place: Permit, upgraded: hyper::upgrade::Upg
             Connection::new(socket, presence).run(greeting, None).await;
         }
         Err(upgraded) => {
-            let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-            Connection::new(socket, presence).run(greeting, None).await;
+            // Boxed, so that those of HTTP/1.1, which are most, have no room for it.
+            Box::pin(async move {
+                let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+                Connection::new(socket, presence).run(greeting, None).await;
+            })
+            .await;
         }
     }
 }
@@ -316,7 +378,13 @@ fn unread(buffer: Bytes) -> Vec<u8> {
 }
 
 /// A WebSocket at a shared door: the first frame decides.
-fn upgrade_shared(gateway: Arc<Gateway>, place: Permit, handshake: Handshake, mut request: Request<Incoming>) -> Response<Bytes> {
+fn upgrade_shared(
+    gateway: Arc<Gateway>,
+    place: Permit,
+    client: IpAddr,
+    handshake: Handshake,
+    mut request: Request<Incoming>,
+) -> Response<Bytes> {
     if gateway.is_draining() {
         return error(StatusCode::SERVICE_UNAVAILABLE, "the server is going away");
     }
@@ -328,21 +396,21 @@ fn upgrade_shared(gateway: Arc<Gateway>, place: Permit, handshake: Handshake, mu
             Ok(upgraded) => upgraded,
             Err(error) => return tracing::debug!(%error, "the peer did not complete the handshake"),
         };
-        let listener = gateway.hub.connect(gateway.new_connection());
+        let listener = gateway.connect(gateway.new_connection());
         let config = websocket_config(limit);
         match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<Patient>>(upgraded) {
             Ok(upgraded) => {
                 let (stream, unread) = (upgraded.io.into_inner().into_inner(), unread(upgraded.read_buf));
                 let socket = WebSocketStream::from_partially_read(stream, unread, Role::Server, Some(config)).await;
                 tasks.spawn(async move {
-                    serve_shared(gateway, socket, listener, parts).await;
+                    serve_shared(gateway, socket, listener, client, parts).await;
                     drop(place);
                 });
             }
             Err(upgraded) => {
                 let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
                 tasks.spawn(async move {
-                    serve_shared(gateway, socket, listener, parts).await;
+                    serve_shared(gateway, socket, listener, client, parts).await;
                     drop(place);
                 });
             }

@@ -16,6 +16,7 @@ mod outbox;
 mod pages;
 mod patient;
 mod ports;
+mod proxies;
 mod server;
 mod world;
 

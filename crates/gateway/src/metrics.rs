@@ -2,7 +2,13 @@
 
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use std::sync::Weak;
 use std::time::Duration;
+use tolmach_bus::RedisBus;
+use tolmach_engine::ports::Bus;
+
+/// How old what is shown of the bus may be.
+const BUS_INTERVAL: Duration = Duration::from_secs(1);
 
 const LATENCY_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
@@ -24,7 +30,33 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     describe_counter!("tolmach_events_total", "Events delivered to this node, by kind");
     describe_counter!("tolmach_repaired_events_total", "Events that the bus did not bring and the store did, by kind");
     describe_counter!("tolmach_checks_total", "Looks at the store for what other nodes did, by outcome (ok, failed)");
+    describe_gauge!("tolmach_bus_connected", "Whether other nodes can be heard (1) or not (0); absent where there is one node");
+    describe_counter!("tolmach_bus_events_total", "Events between nodes, by direction (out, in)");
+    describe_counter!(
+        "tolmach_bus_lost_events_total",
+        "Events between nodes that only the store has, by reason (out_full: Redis was away or slow; in_full: this node was; unreadable)"
+    );
+    describe_counter!("tolmach_bus_connections_total", "How often the bus was connected to");
     Ok(handle)
+}
+
+/// Shows what a bus does, for as long as there is one.
+pub(crate) fn keep_bus(bus: Weak<RedisBus>) {
+    tokio::spawn(async move {
+        while let Some(bus) = bus.upgrade() {
+            let stats = bus.stats();
+            gauge!("tolmach_bus_connected").set(if bus.trouble().is_none() { 1.0 } else { 0.0 });
+            for (direction, events) in [("out", stats.published), ("in", stats.received)] {
+                counter!("tolmach_bus_events_total", "direction" => direction).absolute(events);
+            }
+            for (reason, events) in [("out_full", stats.dropped), ("in_full", stats.overflowed), ("unreadable", stats.unreadable)] {
+                counter!("tolmach_bus_lost_events_total", "reason" => reason).absolute(events);
+            }
+            counter!("tolmach_bus_connections_total").absolute(stats.connections);
+            drop(bus);
+            tokio::time::sleep(BUS_INTERVAL).await;
+        }
+    });
 }
 
 /// The metrics of one dialect, looked up once.

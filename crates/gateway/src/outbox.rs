@@ -42,7 +42,7 @@ impl Outbox {
         // The task takes everything at once, so it needs waking only when there was nothing.
         let mut wake = inner.queue.is_empty();
         for broadcast in broadcasts {
-            if inner.order.is_some() {
+            if inner.order == Some(Order::SlowReader) {
                 break;
             }
             inner.bytes += broadcast.size();
@@ -60,7 +60,7 @@ impl Outbox {
         }
     }
 
-    /// Tells the connection to end once what waits has been written. The first order stands.
+    /// Tells the connection to end once what waits has been written. The first order stands, until the bound is passed.
     pub(crate) fn order(&self, order: Order) {
         self.lock().order.get_or_insert(order);
         self.waker.wake();
@@ -77,6 +77,21 @@ impl Outbox {
             self.try_take(taken)
         })
         .await
+    }
+
+    /// Waits until something waits, whatever order stands, and moves it into `taken`, which must be empty.
+    pub(crate) async fn take_more(&self, taken: &mut Vec<Arc<Broadcast>>) {
+        poll_fn(|context| {
+            self.waker.register(context.waker());
+            let mut inner = self.lock();
+            if inner.queue.is_empty() {
+                return Poll::Pending;
+            }
+            std::mem::swap(&mut inner.queue, taken);
+            inner.bytes = 0;
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// Waits until the bound was passed. What waits stays.
@@ -151,15 +166,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_order_lets_what_waits_out_first_and_the_first_order_stands() {
+    async fn after_an_order_what_waits_and_still_comes_is_let_out_and_the_first_order_stands() {
         let outbox = Outbox::new(10_000);
         outbox.push(&[broadcast()]);
         outbox.order(Order::GoAway);
         outbox.order(Order::SlowReader);
-        outbox.push(&[broadcast()]);
         let mut taken = Vec::new();
         assert_eq!(outbox.take(&mut taken).await, Some(Order::GoAway));
         assert_eq!(taken.len(), 1);
+        outbox.push(&[broadcast(), broadcast()]);
+        taken.clear();
+        outbox.take_more(&mut taken).await;
+        assert_eq!(taken.len(), 2);
+        taken.clear();
+        assert_eq!(outbox.take(&mut taken).await, Some(Order::GoAway));
+        assert!(taken.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_reads_slowly_to_the_last_is_a_slow_reader() {
+        let outbox = Outbox::new(3 * broadcast().size());
+        outbox.order(Order::GoAway);
+        for _ in 0..10 {
+            outbox.push(&[broadcast()]);
+        }
+        let mut taken = Vec::new();
+        assert_eq!(outbox.take(&mut taken).await, Some(Order::SlowReader));
+        assert!(taken.is_empty());
     }
 
     #[tokio::test]

@@ -1,26 +1,29 @@
 //! Accepting connections, and letting them go.
 
-use crate::config::Config;
+use crate::config::{Config, Shutdown};
 use crate::doors::{Doors, Entry};
 use crate::gateway::{Bounds, Gateway};
 use crate::http;
 use crate::hub::Hub;
 use crate::metrics::DialectMetrics;
+use crate::outbox::Order;
 use crate::patient::Patient;
+use crate::proxies::Proxies;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::future::pending;
 use std::io;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tolmach_dialect::{Dialect, Settings};
@@ -29,6 +32,8 @@ use tolmach_engine::ports::{Bus, StoreError};
 
 /// How long accepting rests after the system could not give a connection: out of files, most often.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// The most connections that the system may have let in and not given out: as many as it is told when listening begins.
+const BACKLOG: usize = 1024;
 /// How often histograms are tidied.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// The largest head of an HTTP request, in bytes.
@@ -40,7 +45,7 @@ pub(crate) struct Server {
     listener: TcpListener,
     /// Connections at once.
     connections: usize,
-    grace: Duration,
+    shutdown: Shutdown,
 }
 
 impl Server {
@@ -76,12 +81,13 @@ impl Server {
             bus,
             hub,
             bounds: bounds(config),
+            proxies: Proxies::new(config.http.trusted_proxies.clone()),
             metrics,
             tasks,
             draining: AtomicBool::new(false),
             next_connection: AtomicU64::new(u64::from_ne_bytes(seed)),
         };
-        Ok(Self { gateway: Arc::new(gateway), listener, connections: config.http.max_connections, grace: config.shutdown.grace })
+        Ok(Self { gateway: Arc::new(gateway), listener, connections: config.http.max_connections, shutdown: config.shutdown })
     }
 
     /// Where each dialect answers, a line each, for people.
@@ -89,11 +95,15 @@ impl Server {
         self.gateway.doors.places()
     }
 
-    /// Accepts connections until `stop`, then drains: nothing new is accepted, asks that are being carried out finish, every
-    /// connection is closed in its dialect's way, and when the grace is over whoever is left is dropped.
+    /// Accepts connections until `stop`, then drains: nothing new is accepted, connections are closed at the configured rate,
+    /// each in its dialect's way once its ask has been answered, and when the grace after that is over whoever is left is
+    /// dropped.
     pub(crate) async fn serve(self, stop: CancellationToken) {
-        let Self { gateway, listener, connections, grace } = self;
+        let Self { gateway, listener, connections, shutdown } = self;
         let places = Arc::new(Semaphore::new(connections));
+        let (turns, waiting) = mpsc::unbounded_channel();
+        let leave = Leave { stop: stop.clone(), turns };
+        let welcome = |stream, peer, place| gateway.tasks.spawn(serve_http(gateway.clone(), stream, peer, place, leave.clone()));
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -101,9 +111,8 @@ impl Server {
                 accepted = accept(&listener, &places) => accepted,
             };
             match accepted {
-                Ok((stream, place)) => {
-                    let (gateway_of_connection, stop) = (gateway.clone(), stop.clone());
-                    gateway.tasks.spawn(serve_http(gateway_of_connection, stream, Arc::new(place), stop));
+                Ok((stream, peer, place)) => {
+                    welcome(stream, peer, place);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "no connection could be accepted");
@@ -111,13 +120,65 @@ impl Server {
                 }
             }
         }
-        drop(listener);
-        tracing::info!("draining");
+        // First of all, so that whoever asks over a connection that is open is told.
         gateway.draining.store(true, Ordering::Relaxed);
-        gateway.hub.go_away();
+        // Whom the system has let in already is served like all others; closing would reset them.
+        for (stream, peer, place) in backlog(listener, &places) {
+            welcome(stream, peer, place);
+        }
+        drop(leave);
         gateway.tasks.close();
-        if timeout(grace, gateway.tasks.wait()).await.is_err() {
+        tokio::select! {
+            () = close(&gateway, waiting, shutdown.rate) => {}
+            () = gateway.tasks.wait() => return,
+        }
+        if timeout(shutdown.grace, gateway.tasks.wait()).await.is_err() {
             tracing::warn!(left = gateway.tasks.len(), "the time to drain is over");
+        }
+    }
+}
+
+/// Tells every connection to end, so many a second: WebSockets first, since an HTTP connection may carry some.
+async fn close(gateway: &Gateway, mut waiting: mpsc::UnboundedReceiver<oneshot::Sender<()>>, rate: u32) {
+    let period = Duration::from_secs(1) / rate;
+    let mut pace = interval_at(Instant::now() + period, period);
+    let listeners = gateway.hub.connected();
+    tracing::info!(websockets = listeners.len(), rate, "draining");
+    for listener in listeners {
+        // Looked at before the wait and after it: whoever has gone meanwhile takes nobody's turn.
+        if listener.strong_count() > 0 {
+            pace.tick().await;
+        }
+        if let Some(listener) = listener.upgrade() {
+            listener.outbox.order(Order::GoAway);
+        }
+    }
+    // Ends when every HTTP connection has been told or is gone.
+    while let Some(turn) = waiting.recv().await {
+        if !turn.is_closed() {
+            pace.tick().await;
+            // An error says that it has gone meanwhile.
+            let _ = turn.send(());
+        }
+    }
+}
+
+/// How an HTTP connection learns that it is to end.
+#[derive(Clone)]
+struct Leave {
+    stop: CancellationToken,
+    turns: mpsc::UnboundedSender<oneshot::Sender<()>>,
+}
+
+impl Leave {
+    /// Waits for the stop, and then for this connection's turn.
+    async fn turn(self) {
+        self.stop.cancelled().await;
+        let (told, turn) = oneshot::channel();
+        // Without anybody who gives turns there is none to wait for.
+        if self.turns.send(told).is_ok() {
+            drop(self.turns);
+            let _ = turn.await;
         }
     }
 }
@@ -160,16 +221,29 @@ fn bounds(config: &Config) -> Bounds {
 /// A connection's place among those that are open at once, held by whatever serves it.
 pub(crate) type Permit = Arc<OwnedSemaphorePermit>;
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    // Without a place for it, a connection waits in the system's backlog.
-    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    // Frames are put together before they are written, so waiting for more gains nothing.
-    stream.set_nodelay(true)?;
-    Ok((stream, place))
+/// Closes the listener; the connections that it had not given out, as far as there are places for them.
+fn backlog(listener: TcpListener, places: &Arc<Semaphore>) -> Vec<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
+    // It does not block, as it did not before.
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let next = || {
+        let place = places.clone().try_acquire_owned().ok()?;
+        let (stream, peer) = listener.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, peer.ip(), place))
+    };
+    std::iter::from_fn(next).take(BACKLOG).collect()
 }
 
-async fn serve_http(gateway: Arc<Gateway>, stream: TcpStream, place: Permit, stop: CancellationToken) {
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
+    // Without a place for it, a connection waits in the system's backlog.
+    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    // Frames are put together before they are written, so waiting for more gains nothing.
+    stream.set_nodelay(true)?;
+    Ok((stream, peer.ip(), place))
+}
+
+async fn serve_http(gateway: Arc<Gateway>, stream: TcpStream, peer: IpAddr, place: OwnedSemaphorePermit, leave: Leave) {
     let bounds = gateway.bounds;
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(bounds.header_timeout).max_buf_size(HEAD_LIMIT);
@@ -183,9 +257,10 @@ async fn serve_http(gateway: Arc<Gateway>, stream: TcpStream, place: Permit, sto
         .keep_alive_timeout(bounds.timeout);
     let heard = Arc::new(AtomicBool::new(false));
     let hears = heard.clone();
+    let allowance = Arc::new(http::Allowance::new(Arc::new(place)));
     let service = service_fn(move |request| {
         hears.store(true, Ordering::Relaxed);
-        http::answer(gateway.clone(), place.clone(), request)
+        http::answer(gateway.clone(), allowance.clone(), peer, request)
     });
     // The builder's own timers run only once it is known which HTTP is spoken.
     let silence = async {
@@ -198,7 +273,7 @@ async fn serve_http(gateway: Arc<Gateway>, stream: TcpStream, place: Permit, sto
     let served = tokio::select! {
         served = connection.as_mut() => served,
         () = silence => return tracing::trace!("a connection asked for nothing in time"),
-        () = stop.cancelled() => {
+        () = leave.turn() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

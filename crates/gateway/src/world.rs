@@ -1,15 +1,17 @@
 //! Everything behind the doors, as the configuration has it.
 
 use crate::commands::Failure;
-use crate::config::Config;
-use crate::ports::{Bcrypt, KeyError, KeyRing, LocalBlobs, MailTarget, OsEntropy, Post, SystemClock, create_private_folder, keep_once};
+use crate::config::{Auth, Config};
+use crate::ports::{Bcrypt, BlobTarget, KeyError, KeyRing, MailTarget, OsEntropy, Post, SystemClock, create_private_folder, keep_once};
+use crate::{dialects, metrics};
+use object_store::aws::AmazonS3Builder;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tolmach_bus::InProcess;
+use tolmach_bus::{DEFAULT_ROOM, InProcess, OpenError, RedisBus};
 use tolmach_domain::Secret;
 use tolmach_engine::ports::{Bus, Entropy, PortError, Store};
-use tolmach_engine::{Engine, Policy, Ports};
+use tolmach_engine::{Engine, GuessPolicy, Policy, Ports};
 use tolmach_store::SqlStore;
 
 /// The bytes of a secret that is made here.
@@ -27,16 +29,20 @@ impl World {
     pub(crate) async fn open(config: &Config, data: &Path) -> Result<Self, Failure> {
         let made = create_private_folder(data);
         made.map_err(|error| Failure::Failed(format!("the data folder {} cannot be made: {error}", data.display())))?;
-        let bus = bus(config)?;
         let entropy = Arc::new(OsEntropy::new()?);
+        let bus = bus(config, &*entropy)?;
         let signer = Arc::new(key_ring(config, data, &*entropy)?);
         let target = mail_target(config, data)?;
         let mailer = Post::open(config.mail.from.clone(), target);
-        let blobs = LocalBlobs::open(blobs_folder(config, data));
+        let blobs = blob_target(config, data)?.open();
         let auth = &config.auth;
         let passwords = Bcrypt::new(auth.bcrypt_cost, auth.password_workers, auth.password_queue);
         let url = store_url(config, data);
-        let options = tolmach_store::Options { timeout: config.store.timeout, ..tolmach_store::Options::default() };
+        let options = tolmach_store::Options {
+            timeout: config.store.timeout,
+            read_connections: config.store.read_connections,
+            ..tolmach_store::Options::default()
+        };
         let store: Arc<dyn Store> = SqlStore::open(url.expose(), bus.clone(), options).await?;
         let ports = Ports {
             store: store.clone(),
@@ -44,7 +50,7 @@ impl World {
             clock: Arc::new(SystemClock::default()),
             entropy,
             mailer: Arc::new(mailer.map_err(|error| Failure::Failed(format!("the mail folder cannot be made: {error}")))?),
-            blobs: Arc::new(blobs.map_err(|error| Failure::Failed(format!("the folder for photos cannot be made: {error}")))?),
+            blobs: blobs.map_err(|error| Failure::Failed(format!("the folder for photos cannot be made: {error}")))?,
             passwords: Arc::new(passwords),
             signer,
         };
@@ -66,18 +72,61 @@ fn policy(config: &Config) -> Policy {
         access_lifetime: config.auth.access_lifetime,
         refresh_lifetime: config.auth.refresh_lifetime,
         recovery_lifetime: config.auth.recovery_lifetime,
+        guesses: guesses(&config.auth),
         public_url: config.public_url(),
         history_limit: config.limits.history,
         members_limit: config.limits.members,
     }
 }
 
-/// The bus that is configured.
-pub(crate) fn bus(config: &Config) -> Result<Arc<dyn Bus>, Failure> {
-    if config.bus.url.expose().is_empty() {
+fn guesses(auth: &Auth) -> GuessPolicy {
+    GuessPolicy {
+        window: auth.failure_window,
+        free: auth.free_failures,
+        per_pair: auth.failures,
+        per_login: auth.failures_of_login,
+        per_address: auth.failures_of_address,
+        delay: auth.failure_delay,
+        delay_max: auth.failure_delay_max,
+        waiting: auth.failures_waiting,
+        trust: auth.trust,
+    }
+}
+
+/// The bus that is configured. Whether its Redis can be reached is not waited for.
+fn bus(config: &Config, entropy: &dyn Entropy) -> Result<Arc<dyn Bus>, Failure> {
+    let bus = &config.bus;
+    if bus.url.expose().is_empty() {
         return Ok(Arc::new(InProcess::default()));
     }
-    Err(Failure::Configuration("`bus.url`: only the bus within this process is served: leave it empty".into()))
+    let mut node = [0; 8];
+    entropy.fill(&mut node);
+    let options = tolmach_bus::Options {
+        prefix: bus.prefix.clone(),
+        sharded: bus.sharded,
+        queue: bus.queue,
+        room: DEFAULT_ROOM,
+        node: u64::from_be_bytes(node),
+        dialects: dialects::all().iter().map(|dialect| dialect.manifest().id).collect(),
+    };
+    let redis = Arc::new(RedisBus::open(bus.url.expose(), options).map_err(|error| wrong_bus(&error))?);
+    metrics::keep_bus(Arc::downgrade(&redis));
+    Ok(redis)
+}
+
+/// The bus in words. Nothing is opened.
+pub(crate) fn bus_in_words(config: &Config) -> Result<String, Failure> {
+    let bus = &config.bus;
+    if bus.url.expose().is_empty() {
+        return Ok("within this process".into());
+    }
+    let servers = RedisBus::servers(bus.url.expose(), bus.sharded).map_err(|error| wrong_bus(&error))?;
+    let (redis, channels) = if bus.sharded { ("Redis Cluster", "sharded channels") } else { ("Redis", "channels") };
+    Ok(format!("{redis} at {servers}, {channels} {}*", bus.prefix))
+}
+
+fn wrong_bus(error: &OpenError) -> Failure {
+    Failure::Configuration(format!("`bus.url`: {error}"))
 }
 
 /// Where the store is. Its file is made where there is none.
@@ -87,11 +136,16 @@ pub(crate) fn store_url(config: &Config, data: &Path) -> Secret {
         let path = data.join("tolmach.sqlite").to_string_lossy().replace('%', "%25").replace('?', "%3F").replace('#', "%23");
         return Secret::new(format!("sqlite://{path}?mode=rwc"));
     }
+    creatable(url)
+}
+
+/// A store's URL that makes its file where there is none, unless it says otherwise.
+pub(crate) fn creatable(url: &str) -> Secret {
     if url.starts_with("sqlite:") && !url.contains("mode=") {
         let mark = if url.contains('?') { '&' } else { '?' };
         return Secret::new(format!("{url}{mark}mode=rwc"));
     }
-    config.store.url.clone()
+    Secret::new(url)
 }
 
 /// Where mail goes.
@@ -101,8 +155,9 @@ pub(crate) fn mail_target(config: &Config, data: &Path) -> Result<MailTarget, Fa
 }
 
 /// Where photos are kept.
-pub(crate) fn blobs_folder(config: &Config, data: &Path) -> PathBuf {
-    if config.blobs.folder.as_os_str().is_empty() { data.join("photos") } else { config.blobs.folder.clone() }
+pub(crate) fn blob_target(config: &Config, data: &Path) -> Result<BlobTarget, Failure> {
+    BlobTarget::parse(&config.blobs, data.join("photos"), AmazonS3Builder::from_env())
+        .map_err(|PortError(reason)| Failure::Configuration(reason))
 }
 
 /// The keys for access tokens; the gateway's own secret is made where it is needed and missing.
@@ -169,9 +224,28 @@ mod tests {
     }
 
     #[test]
-    fn another_bus_is_refused_without_showing_its_password() {
-        let Err(Failure::Configuration(text)) = bus(&config("[bus]\nurl = \"redis://:hunter2@host\"")) else { panic!() };
-        assert!(text.contains("`bus.url`") && !text.contains("hunter2"), "{text}");
-        assert!(bus(&config("")).is_ok());
+    fn the_bus_is_told_in_words_without_its_password() {
+        for (file, expected) in [
+            ("", "within this process"),
+            ("url = \"redis://:hunter2@host\"", "Redis at host:6379, channels tolmach:*"),
+            (
+                "url = \"redis://:hunter2@a,redis://:hunter2@b:7\"\nsharded = true\nprefix = \"x.\"",
+                "Redis Cluster at a:6379, b:7, sharded channels x.*",
+            ),
+        ] {
+            let text = bus_in_words(&config(&format!("[bus]\n{file}"))).unwrap_or_else(|_| panic!("{file} is right"));
+            assert_eq!(text, expected);
+        }
+        let Err(Failure::Configuration(text)) = bus_in_words(&config("[bus]\nurl = \"nats://:hunter2@host\"")) else { panic!() };
+        assert!(text.starts_with("`bus.url`: ") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_redis_that_is_away_does_not_keep_the_world_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let world =
+            World::open(&config("[bus]\nurl = \"redis://127.0.0.1:1\""), folder.path()).await.unwrap_or_else(|_| panic!("it opens"));
+        assert!(world.bus.trouble().is_some_and(|trouble| trouble.contains("127.0.0.1:1")));
+        world.close().await;
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
-use tolmach_servers::{Durability, Postgres, Redis};
+use tolmach_servers::{Durability, Postgres, Redis, S3};
 
 /// The types of the messages that PostgreSQL answers these queries with, and the text of the last row's column.
 fn query(address: &str, queries: &[&str]) -> std::io::Result<(Vec<u8>, String)> {
@@ -145,4 +145,27 @@ fn what_is_dropped_is_gone() {
         assert_eq!(TcpStream::connect(&address).unwrap_err().kind(), ErrorKind::ConnectionRefused, "{address}");
     }
     assert!(folder.contains("tolmach-") && !std::path::Path::new(&folder).exists(), "{folder}");
+}
+
+#[test]
+fn object_storage_comes_back_empty_at_the_same_port() {
+    let Some(storage) = S3::start_or_skip() else { return };
+    let url = storage.url();
+    for _ in 0..2 {
+        storage.make_bucket("words");
+        assert_eq!(storage.keys("words"), [""; 0]);
+        storage.kill();
+        assert_eq!(TcpStream::connect(storage.address()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        storage.start_again();
+        assert_eq!(storage.url(), url);
+    }
+    storage.pause();
+    let connection = TcpStream::connect(storage.address()).unwrap();
+    connection.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    (&connection).write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let waits = (&connection).read(&mut [0]).unwrap_err().kind();
+    assert!(matches!(waits, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{waits:?}");
+    connection.set_read_timeout(None).unwrap();
+    storage.resume();
+    assert_eq!((&connection).read(&mut [0]).unwrap(), 1, "it goes on with what waited");
 }

@@ -46,8 +46,8 @@ async fn measure(store: &Arc<SqlStore>, tasks: usize, length: Duration) -> Resul
     let mut flows = Vec::with_capacity(FLOWS);
     for _ in 0..FLOWS {
         let (title, info) = ("rate".to_owned(), String::new());
-        let flow = NewFlow { kind: FlowKind::Group, title, info, owner: user.id, photo: None, members: Vec::new() };
-        flows.push(store.create_flow(flow, None, now).await?);
+        let flow = NewFlow { kind: FlowKind::Group, title, info, owner: user.id, photo: None, members: Vec::new(), key: None };
+        flows.push(store.create_flow(flow, None, now).await?.0);
     }
     let (posted, started) = (Arc::new(AtomicU64::new(0)), Instant::now());
     let running: Vec<_> = (0..tasks)

@@ -12,6 +12,7 @@
 
 mod batch;
 mod connect;
+mod copy;
 mod entities;
 mod error;
 mod journal;
@@ -22,6 +23,8 @@ mod read;
 mod rows;
 mod sql;
 mod writer;
+
+pub use copy::{CopiedTable, CopyError, Progress, copy};
 
 use crate::batch::Batch;
 use crate::connect::{Target, Use};
@@ -39,7 +42,7 @@ use tokio::task::JoinHandle;
 use tolmach_domain::{Changes, Flow, FlowId, Kinds, Message, Origin, Overview, Page, SessionId, Timestamp, User, UserId, Version, Window};
 use tolmach_engine::ports::{
     Account, AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, NewFlow, NewMessage, NewSession, NewUser, OverviewQuery,
-    Rotation, Session, Store, StoreError, TokenHash, UserChange,
+    Rotation, Session, Store, StoreError, Tally, TallyKey, TokenHash, UserChange,
 };
 use tolmach_engine::{check_message, check_storable};
 
@@ -97,6 +100,16 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, StoreError> {
     connect::migrate(&Target::parse(url)?, Options::default().timeout).await
 }
 
+/// Says in words what a URL names, without secrets, and tries whether a server is there and its database fits. Nothing is made or
+/// changed.
+pub async fn examine(url: &str) -> Result<String, StoreError> {
+    let target = Target::parse(url)?;
+    if let Target::Postgres(_) = target {
+        connect::close(target.connect(Use::Maintain, Options::default().timeout).await?).await;
+    }
+    Ok(target.describe())
+}
+
 /// A [`Store`] in a SQL database.
 pub struct SqlStore {
     readers: DatabaseConnection,
@@ -127,6 +140,7 @@ impl SqlStore {
             tracing::info!(name, "a migration was applied");
         }
         let database = target.connect(Use::Write, options.timeout).await?;
+        batch::last_moment(&database).await?;
         let readers = target.connect(Use::Read { connections: options.read_connections }, options.timeout).await?;
         let (sender, receiver) = mpsc::channel(options.queue_jobs.max(1));
         let counters = Arc::new(Counters::default());
@@ -294,11 +308,25 @@ impl Store for SqlStore {
         self.read(read::recovery(&self.readers, token, now)).await
     }
 
+    async fn tallies(&self, keys: &[TallyKey], now: Timestamp) -> Result<Vec<Option<Tally>>, StoreError> {
+        self.read(read::tallies(&self.readers, keys, now)).await
+    }
+
+    async fn count(&self, keys: &[TallyKey], now: Timestamp, lapses_at: Timestamp) -> Result<Vec<Tally>, StoreError> {
+        let keys = keys.to_vec();
+        self.write(0, move |batch| Box::pin(async move { batch.count(&keys, now, lapses_at).await })).await
+    }
+
+    async fn clear_tallies(&self, keys: &[TallyKey]) -> Result<(), StoreError> {
+        let keys = keys.to_vec();
+        self.write(0, move |batch| Box::pin(async move { batch.clear_tallies(&keys).await })).await
+    }
+
     async fn open_chat(&self, by: UserId, with: UserId, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError> {
         self.write(0, move |batch| Box::pin(batch.open_chat(by, with, origin, now))).await
     }
 
-    async fn create_flow(&self, flow: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<Flow, StoreError> {
+    async fn create_flow(&self, flow: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError> {
         let size = flow.info.len() + flow.members.len() * 64;
         self.write(size, move |batch| Box::pin(batch.create_flow(flow, origin, now))).await
     }

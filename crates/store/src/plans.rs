@@ -23,6 +23,7 @@ async fn no_hot_statement_reads_a_whole_table() {
         ("one overview".into(), sql::overviews(Part::One)),
         ("all overviews".into(), sql::overviews(Part::All)),
         ("versions".into(), sql::TAKE_VERSIONS),
+        ("flow key".into(), sql::FLOW_KEY),
     ];
     for (name, ladder) in [
         ("keys", &sql::KEYS),
@@ -33,6 +34,7 @@ async fn no_hot_statement_reads_a_whole_table() {
         ("deletable", &sql::DELETABLE),
         ("messages", &sql::MESSAGES),
         ("members", &sql::MEMBERS),
+        ("tallies", &sql::TALLIES),
     ] {
         statements.extend([1, 64].map(|length| (format!("{name} {length}"), ladder.sql(length))));
     }

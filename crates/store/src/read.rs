@@ -2,9 +2,9 @@
 
 use crate::batch::last_moment;
 use crate::entities::{flow, member, recovery, session, user};
-use crate::error::refuse;
+use crate::error::{corrupt, refuse};
 use crate::journal;
-use crate::rows::{flow as to_flow, flow_id, key, message as to_message, message_id, session as to_session, user as to_user};
+use crate::rows::{flow as to_flow, flow_id, key, message as to_message, message_id, moment, session as to_session, user as to_user};
 use crate::sql::{self, Part, get};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Value};
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use tolmach_domain::{
     Changes, Fault, Flow, FlowId, FlowKind, Message, Overview, Page, SessionId, Timestamp, User, UserId, Version, Window,
 };
 use tolmach_engine::check_storable;
-use tolmach_engine::ports::{Account, AccountKey, Checkpoint, OverviewQuery, Session, StoreError, TokenHash};
+use tolmach_engine::ports::{Account, AccountKey, Checkpoint, OverviewQuery, Session, StoreError, Tally, TallyKey, TokenHash};
 
 pub(crate) async fn user<C: ConnectionTrait>(database: &C, id: UserId) -> Result<Option<User>, StoreError> {
     user::Entity::find_by_id(id.get()).one(database).await.map_err(refuse)?.map(to_user).transpose()
@@ -70,6 +70,21 @@ pub(crate) async fn recovery<C: ConnectionTrait>(database: &C, token: TokenHash,
     let found = recovery::Entity::find().filter(recovery::Column::TokenHash.eq(token.0.to_vec()));
     let found = found.filter(recovery::Column::ExpiresAt.gt(now.micros()));
     Ok(found.count(database).await.map_err(refuse)? > 0)
+}
+
+/// What each of these keys has counted that has not lapsed, in this order.
+pub(crate) async fn tallies<C: ConnectionTrait>(database: &C, keys: &[TallyKey], now: Timestamp) -> Result<Vec<Option<Tally>>, StoreError> {
+    let mut found: HashMap<Vec<u8>, Tally> = HashMap::new();
+    for list in sql::lists(keys) {
+        let values = list.into_iter().map(|key| Value::from(key.0.to_vec()));
+        for row in sql::rows(database, sql::TALLIES.sql(values.len()), values.collect()).await? {
+            let count = u32::try_from(get::<i64>(&row, "amount")?).map_err(corrupt)?;
+            let tally = Tally { count, lapses_at: moment(get(&row, "lapses_at")?) };
+            found.insert(get(&row, "key_hash")?, tally);
+        }
+    }
+    found.retain(|_, tally| now < tally.lapses_at);
+    Ok(keys.iter().map(|key| found.get(key.0.as_slice()).copied()).collect())
 }
 
 pub(crate) async fn flow<C: ConnectionTrait>(database: &C, id: FlowId) -> Result<Option<Flow>, StoreError> {

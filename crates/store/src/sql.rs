@@ -78,14 +78,47 @@ pub(crate) async fn lock_schema<C: ConnectionTrait>(database: &C) -> Result<(), 
     Ok(())
 }
 
-/// Makes the next id of a table be above this one, which was chosen. SQLite sees to it by itself.
+/// Makes the next id of a table be above this one, which was chosen and inserted. SQLite sees to it by itself.
 pub(crate) async fn skip_id<C: ConnectionTrait>(database: &C, table: &str, id: i64) -> Result<(), StoreError> {
+    if database.get_database_backend() == DbBackend::Postgres { skip_ids(database, table, id).await } else { Ok(()) }
+}
+
+/// Makes the next id of a table be above this one, whether it is there or not. 0 stands for none.
+pub(crate) async fn skip_ids<C: ConnectionTrait>(database: &C, table: &str, last: i64) -> Result<(), StoreError> {
+    if last == 0 {
+        return Ok(());
+    }
     if database.get_database_backend() == DbBackend::Postgres {
         let sql = format!("SELECT setval('{table}_id_seq', greatest($1, (SELECT last_value FROM {table}_id_seq)))");
-        execute(database, &sql, vec![id.into()]).await?;
+        execute(database, &sql, vec![last.into()]).await?;
+        return Ok(());
+    }
+    let values = || vec![last.into(), table.into()];
+    if execute(database, "UPDATE sqlite_sequence SET seq = max(seq, $1) WHERE name = $2", values()).await? == 0 {
+        execute(database, "INSERT INTO sqlite_sequence (seq, name) VALUES ($1, $2)", values()).await?;
     }
     Ok(())
 }
+
+/// The last id that a table gave out; 0 before the first.
+pub(crate) async fn last_id<C: ConnectionTrait>(database: &C, table: &str) -> Result<i64, StoreError> {
+    let found = if database.get_database_backend() == DbBackend::Postgres {
+        let sql = format!("SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last FROM {table}_id_seq");
+        row(database, &sql, Vec::new()).await?
+    } else {
+        row(database, "SELECT seq AS last FROM sqlite_sequence WHERE name = $1", vec![table.into()]).await?
+    };
+    found.map_or(Ok(0), |row| get(&row, "last"))
+}
+
+/// The newest moment of the source, where the database is a copy that is not complete.
+pub(crate) const CLAIM_OF_COPY: &str = "SELECT last FROM moment WHERE id = 2";
+
+/// Makes a database such a copy: the source's newest moment.
+pub(crate) const BEGIN_COPY: &str = "UPDATE moment SET id = 2, last = $1 WHERE id = 1";
+
+/// Makes such a copy a database like any other.
+pub(crate) const END_COPY: &str = "UPDATE moment SET id = 1 WHERE id = 2";
 
 /// `$first, $first+1, …`
 pub(crate) fn placeholders(first: usize, count: usize) -> String {
@@ -93,7 +126,7 @@ pub(crate) fn placeholders(first: usize, count: usize) -> String {
 }
 
 /// `($1, $2), ($3, $4), …`
-fn tuples(width: usize, count: usize) -> String {
+pub(crate) fn tuples(width: usize, count: usize) -> String {
     let mut text = String::new();
     for row in 0..count {
         let separator = if row == 0 { "" } else { ", " };
@@ -147,6 +180,23 @@ pub(crate) static KEYS: LazyLock<Ladder> = LazyLock::new(|| {
         )
     })
 });
+
+/// Tallies by the hashes of their keys.
+pub(crate) static TALLIES: LazyLock<Ladder> = LazyLock::new(|| {
+    Ladder::new(|length| format!("SELECT key_hash, amount, lapses_at FROM login_tally WHERE key_hash IN ({})", placeholders(1, length)))
+});
+
+/// Keeps a tally: hash of the key, amount, moment.
+pub(crate) const PUT_TALLY: &str = "INSERT INTO login_tally (key_hash, amount, lapses_at) VALUES ($1, $2, $3) \
+     ON CONFLICT (key_hash) DO UPDATE SET amount = excluded.amount, lapses_at = excluded.lapses_at";
+
+/// What an owner's key was used for, if that flow still is: owner, key.
+pub(crate) const FLOW_KEY: &str = "SELECT k.fingerprint, k.used_at, f.* FROM flow_key k JOIN flow f ON f.id = k.flow_id \
+     WHERE k.owner_id = $1 AND k.key = $2 AND f.deleted_at IS NULL";
+
+/// Keeps a key: owner, key, flow, fingerprint, moment.
+pub(crate) const PUT_FLOW_KEY: &str = "INSERT INTO flow_key (owner_id, key, flow_id, fingerprint, used_at) VALUES ($1, $2, $3, $4, $5) \
+     ON CONFLICT (owner_id, key) DO UPDATE SET flow_id = excluded.flow_id, fingerprint = excluded.fingerprint, used_at = excluded.used_at";
 
 /// Memberships among pairs of flow and user.
 pub(crate) static MEMBERSHIPS: LazyLock<Ladder> = LazyLock::new(|| {

@@ -201,7 +201,7 @@ fn what_the_wire_says_in_part_is_said() {
 fn what_the_wire_cannot_say_is_a_loss() {
     let emoji_only = Content { emoji: Some("RQ==".into()), ..Content::default() };
     let profile = Profile { username: "a".into(), name: "A".into(), bio: String::new(), photo: None };
-    let group = NewFlow { kind: FlowKind::Group, title: "g".into(), info: String::new(), members: vec![], photo: None };
+    let group = NewFlow { kind: FlowKind::Group, title: "g".into(), info: String::new(), members: vec![], photo: None, key: None };
     let (flow, kinds, users) = (flow_id(5), Kinds::Any, vec![user_id(2)]);
     let one = message(1, "").id;
     for command in [

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tolmach_domain::{Secret, SessionId, Timestamp, UserId};
 
-/// A clock that stands still until it is moved.
+/// A clock that stands still until it is moved; whoever sleeps moves it.
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
@@ -31,9 +31,14 @@ impl ManualClock {
     }
 }
 
+#[async_trait]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.advance(duration);
     }
 }
 

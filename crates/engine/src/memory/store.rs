@@ -1,9 +1,9 @@
 //! The store as a model: one lock, plain maps, every rule written out once.
 
-use crate::limits::{check_message, check_storable};
+use crate::limits::{check_message, check_storable, folded as key};
 use crate::ports::{
     Account, AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewFlow, NewMessage, NewSession, NewUser,
-    OverviewQuery, Rotation, Session, Store, StoreError, TokenHash, UserChange,
+    OverviewQuery, RequestKey, Rotation, Session, Store, StoreError, Tally, TallyKey, TokenHash, UserChange,
 };
 use async_trait::async_trait;
 use futures_util::lock::Mutex;
@@ -35,6 +35,8 @@ struct World {
     messages: BTreeMap<MessageId, Message>,
     last_message: i64,
     keys: HashMap<(UserId, String), (MessageId, Timestamp)>,
+    flow_keys: HashMap<(UserId, String), FlowKey>,
+    tallies: HashMap<TallyKey, Tally>,
     /// The newest `changed_at` that was given out.
     moment: Timestamp,
     /// What the change under way will publish.
@@ -52,6 +54,12 @@ struct Refresh {
     session: SessionId,
     expires_at: Timestamp,
     spent: bool,
+}
+
+struct FlowKey {
+    flow: FlowId,
+    fingerprint: [u8; 32],
+    used_at: Timestamp,
 }
 
 struct FlowRecord {
@@ -244,11 +252,36 @@ impl Store for MemoryStore {
         self.read(|world| world.recoverable(token, now).is_some()).await
     }
 
+    async fn tallies(&self, keys: &[TallyKey], now: Timestamp) -> Result<Vec<Option<Tally>>, StoreError> {
+        self.read(|world| keys.iter().map(|key| world.tally(key, now)).collect()).await
+    }
+
+    async fn count(&self, keys: &[TallyKey], now: Timestamp, lapses_at: Timestamp) -> Result<Vec<Tally>, StoreError> {
+        self.change(|world| {
+            let counted = keys.iter().map(|key| {
+                let tally = world.tally(key, now).unwrap_or(Tally { count: 0, lapses_at });
+                let tally = Tally { count: tally.count.saturating_add(1), ..tally };
+                world.tallies.insert(*key, tally);
+                tally
+            });
+            Ok(counted.collect())
+        })
+        .await
+    }
+
+    async fn clear_tallies(&self, keys: &[TallyKey]) -> Result<(), StoreError> {
+        self.change(|world| {
+            world.tallies.retain(|key, _| !keys.contains(key));
+            Ok(())
+        })
+        .await
+    }
+
     async fn open_chat(&self, by: UserId, with: UserId, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError> {
         self.change(|world| world.open_chat(by, with, origin, now)).await
     }
 
-    async fn create_flow(&self, flow: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<Flow, StoreError> {
+    async fn create_flow(&self, flow: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError> {
         self.change(|world| world.create_flow(flow, origin, now)).await
     }
 
@@ -358,6 +391,7 @@ impl Store for MemoryStore {
             world.messages.retain(|_, message| message.flow != flow);
             let messages = &world.messages;
             world.keys.retain(|_, (message, _)| messages.contains_key(message));
+            world.flow_keys.retain(|_, key| key.flow != flow);
             world.publish(now, origin, EventKind::FlowDeleted { flow, by });
             Ok(())
         })
@@ -658,6 +692,10 @@ impl World {
         self.recoveries.get(&token).filter(|(_, expires_at)| now < *expires_at).map(|(user, _)| *user)
     }
 
+    fn tally(&self, key: &TallyKey, now: Timestamp) -> Option<Tally> {
+        self.tallies.get(key).copied().filter(|tally| now < tally.lapses_at)
+    }
+
     fn open_chat(&mut self, by: UserId, with: UserId, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError> {
         if by == with {
             return Err(Fault::invalid("user", "a chat needs somebody else").into());
@@ -682,10 +720,16 @@ impl World {
         Ok((flow, true))
     }
 
-    fn create_flow(&mut self, flow: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<Flow, StoreError> {
-        let NewFlow { kind, title, info, owner, photo, members } = flow;
+    fn create_flow(&mut self, flow: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError> {
+        let NewFlow { kind, title, info, owner, photo, members, key } = flow;
         if kind == FlowKind::Chat {
             return Err(Fault::WrongKind.into());
+        }
+        if let Some(RequestKey { key, fingerprint }) = &key
+            && let Some(first) = self.flow_keys.get(&(owner, key.clone())).filter(|first| now < first.used_at.after(KEY_WINDOW))
+            && let Some(record) = self.flows.get(&first.flow)
+        {
+            return if first.fingerprint == *fingerprint { Ok((record.flow.clone(), true)) } else { Err(Fault::KeyReused.into()) };
         }
         let mut people = vec![self.living(owner)?.person()];
         for member in members {
@@ -695,7 +739,10 @@ impl World {
         let changed_at = self.next_moment(now);
         let flow = Flow { id, kind, title, info, owner: Some(owner), photo, version: Version(0), created_at: now, changed_at };
         self.insert_flow(flow.clone(), None, people, origin, now);
-        Ok(flow)
+        if let Some(RequestKey { key, fingerprint }) = key {
+            self.flow_keys.insert((owner, key), FlowKey { flow: flow.id, fingerprint, used_at: now });
+        }
+        Ok((flow, false))
     }
 
     fn insert_flow(
@@ -834,12 +881,6 @@ impl World {
         }
         Ok(done)
     }
-}
-
-/// The form in which logins and addresses are compared: letter by letter, so that a part of a text gives a part of its form, and
-/// by way of the upper case, where letters meet that have several lower ones.
-fn key(text: &str) -> String {
-    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
 fn put<T>(place: &mut T, value: Option<T>) {

@@ -1,7 +1,7 @@
 //! The trials of a [`Bus`].
 
 use super::{Spawn, at_once};
-use crate::ports::{Bus, Signal, Subscription};
+use crate::ports::{Bus, Signal, Subscription, Topic};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tolmach_domain::{Event, EventKind, FlowId, Timestamp, UserId};
@@ -174,6 +174,21 @@ pub async fn a_subscription_ends_with_its_bus(bus: Arc<dyn Bus>, _: Spawn) {
         let mut waiting = VecDeque::new();
         assert_eq!(next(part, &mut waiting).await, None);
         assert_eq!(part.next().await, None);
+    }
+}
+
+/// Topics are about what other nodes say.
+pub async fn a_node_hears_itself_whatever_it_listens_to(bus: Arc<dyn Bus>, _: Spawn) {
+    let mut parts = bus.subscribe(1);
+    let flow = |number| FlowId::new(number).map(Topic::Flow).expect("flows of the trials have positive numbers");
+    let user = UserId::new(1).map(Topic::User).expect("1 is an id");
+    bus.ignore(&[flow(1), user]);
+    for round in 0..3 {
+        bus.listen(&[flow(1), flow(1), flow(2)]);
+        bus.publish(&[event(Some(1), round), event(Some(3), round), event(None, round)]).await;
+        assert_eq!(hear(&mut parts[0], 3).await, [event(Some(1), round), event(Some(3), round), event(None, round)]);
+        bus.ignore(&[flow(1), flow(1)]);
+        bus.listen(&[user]);
     }
 }
 

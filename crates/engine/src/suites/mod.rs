@@ -72,9 +72,13 @@ macro_rules! store_suite {
             a_spent_refresh_token_ends_its_session
             a_refresh_token_dies_with_its_session
             a_recovery_token_is_spent_once
+            tallies_count_until_they_lapse
+            no_count_is_lost_among_many
             a_pair_has_one_chat
             one_chat_is_made_however_many_open_it_at_once
             a_flow_is_made_with_its_members
+            a_repeated_key_makes_no_second_flow
+            a_key_makes_one_flow_however_many_use_it_at_once
             members_come_and_go_all_or_nobody
             only_the_owner_deletes_a_flow
             a_deleted_flow_is_not_found_and_its_id_never_comes_back
@@ -127,6 +131,7 @@ macro_rules! bus_suite {
             a_lagging_listener_loses_nothing
             a_dropped_subscription_holds_nobody_up
             a_subscription_ends_with_its_bus
+            a_node_hears_itself_whatever_it_listens_to
             waiting_for_an_event_may_be_given_up
         );
     };

@@ -4,7 +4,7 @@ use super::{Spawn, Task, at_once, turn};
 use crate::memory::MemoryBus;
 use crate::ports::{
     AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewFlow, NewMessage, NewSession, NewUser, OverviewQuery,
-    Rotation, Signal, Store, StoreError, Subscription, TokenHash, UserChange,
+    RequestKey, Rotation, Signal, Store, StoreError, Subscription, Tally, TallyKey, TokenHash, UserChange,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -69,8 +69,8 @@ impl World {
     async fn flow(&mut self, kind: FlowKind, owner: &User, members: &[&User]) -> Flow {
         let now = self.tick();
         let members = members.iter().map(|member| member.id).collect();
-        let flow = NewFlow { kind, title: "title".into(), info: "info".into(), owner: owner.id, photo: None, members };
-        self.store.create_flow(flow, None, now).await.expect("all members live")
+        let flow = NewFlow { kind, title: "title".into(), info: "info".into(), owner: owner.id, photo: None, members, key: None };
+        self.store.create_flow(flow, None, now).await.expect("all members live").0
     }
 
     async fn group(&mut self, owner: &User, members: &[&User]) -> Flow {
@@ -527,6 +527,43 @@ pub async fn a_recovery_token_is_spent_once(world: &mut World) {
     assert_eq!(world.store.put_recovery(hash(6), UserId::new(999).expect("an id"), late).await, refused(Fault::NoSuchUser));
 }
 
+/// Each key by itself, from the first count on and not from the last.
+pub async fn tallies_count_until_they_lapse(world: &mut World) {
+    let (now, store) = (world.tick(), world.store.clone());
+    let (end, minute) = (now.after(HOUR), Duration::from_secs(60));
+    let [one, two, three] = [1, 2, 3].map(|byte| TallyKey([byte; 32]));
+    let tally = |count, lapses_at| Tally { count, lapses_at };
+    assert_eq!(store.tallies(&[one, two], now).await, Ok(vec![None, None]));
+    assert_eq!(store.count(&[two, one], now, end).await, Ok(vec![tally(1, end), tally(1, end)]));
+    let later = now.after(minute);
+    assert_eq!(store.count(&[one, three], later, later.after(HOUR)).await, Ok(vec![tally(2, end), tally(1, later.after(HOUR))]));
+    let all = [three, one, two];
+    let expected = vec![Some(tally(1, later.after(HOUR))), Some(tally(2, end)), Some(tally(1, end))];
+    assert_eq!(store.tallies(&all, later).await, Ok(expected));
+    assert_eq!(store.clear_tallies(&[two, TallyKey([9; 32])]).await, Ok(()));
+    let just_before = Timestamp::from_micros(end.micros() - 1);
+    assert_eq!(store.tallies(&all, just_before).await, Ok(vec![Some(tally(1, later.after(HOUR))), Some(tally(2, end)), None]));
+    assert_eq!(store.tallies(&all, end).await, Ok(vec![Some(tally(1, later.after(HOUR))), None, None]));
+    assert_eq!(store.count(&[one], end, end.after(HOUR)).await, Ok(vec![tally(1, end.after(HOUR))]));
+    assert_eq!(store.tallies(&[], now).await, Ok(vec![]));
+    assert_eq!(world.published(), []);
+}
+
+/// However many count at once.
+pub async fn no_count_is_lost_among_many(world: &mut World) {
+    const COUNTS: u32 = 40;
+    let (now, key) = (world.tick(), TallyKey([7; 32]));
+    let tasks = (0..COUNTS).map(|_| {
+        let store = world.store.clone();
+        Box::pin(async move {
+            store.count(&[key], now, now.after(HOUR)).await.expect("the store answers");
+        }) as Task
+    });
+    world.together(tasks.collect::<Vec<_>>()).await;
+    let counted = world.store.tallies(&[key], now).await;
+    assert_eq!(counted, Ok(vec![Some(Tally { count: COUNTS, lapses_at: now.after(HOUR) })]));
+}
+
 /// Whoever opens it; the one who did so first owns it.
 pub async fn a_pair_has_one_chat(world: &mut World) {
     let [anna, boris, clara] = world.users(["anna", "boris", "clara"]).await;
@@ -590,12 +627,14 @@ pub async fn a_flow_is_made_with_its_members(world: &mut World) {
         owner: boris.id,
         photo: photo.clone(),
         members: members.iter().map(|member| member.id).collect(),
+        key: None,
     };
     for (kind, named, members) in
         [(FlowKind::Group, vec![&clara, &anna, &clara, &boris], vec![&anna, &boris, &clara]), (FlowKind::Channel, vec![], vec![&boris])]
     {
         let now = world.tick();
-        let flow = world.store.create_flow(new(kind, &named), origin("2"), now).await.expect("all live");
+        let (flow, repeated) = world.store.create_flow(new(kind, &named), origin("2"), now).await.expect("all live");
+        assert!(!repeated);
         assert_eq!((flow.kind, flow.title.as_str(), flow.info.as_str(), flow.owner), (kind, "Тема", "info", Some(boris.id)));
         assert_eq!((&flow.photo, flow.version, flow.created_at), (&photo, Version(0), now));
         let people = members.iter().map(|member| member.person()).collect();
@@ -620,6 +659,72 @@ pub async fn a_flow_is_made_with_its_members(world: &mut World) {
     assert_eq!(world.store.members(absent).await, Ok(vec![]));
     assert_eq!(world.store.is_member(absent, boris.id).await, Ok(false));
     assert_eq!(world.store.overview(absent, boris.id, true).await, Ok(None));
+}
+
+/// It is the flow as it stands now; another request with the key is refused; where the flow is gone the key is free.
+pub async fn a_repeated_key_makes_no_second_flow(world: &mut World) {
+    let [anna, boris] = world.users(["anna", "boris"]).await;
+    let new = |owner: &User, key: &str, fingerprint: u8| NewFlow {
+        kind: FlowKind::Group,
+        title: key.into(),
+        info: String::new(),
+        owner: owner.id,
+        photo: None,
+        members: vec![boris.id],
+        key: Some(RequestKey { key: key.into(), fingerprint: [fingerprint; 32] }),
+    };
+    let now = world.tick();
+    // A refused flow uses no key.
+    let absent = NewFlow { members: vec![UserId::new(999).expect("an id")], ..new(&anna, "key", 9) };
+    assert_eq!(world.store.create_flow(absent, None, now).await, refused(Fault::NoSuchUser));
+    let (first, repeated) = world.store.create_flow(new(&anna, "key", 1), None, now).await.expect("all live");
+    assert!(!repeated);
+    world.post(&first, &boris, "hello").await;
+    let as_it_stands = world.store.flow(first.id).await.expect("the store answers").expect("it was just made");
+    world.events();
+    let now = world.tick();
+    assert_eq!(world.store.create_flow(new(&anna, "key", 1), None, now).await, Ok((as_it_stands, true)));
+    assert_eq!(world.store.create_flow(new(&anna, "key", 2), None, now).await, refused(Fault::KeyReused));
+    assert_eq!(world.published(), []);
+    let mut left = Vec::new();
+    for other in [new(&boris, "key", 2), new(&anna, "KEY", 2), new(&anna, "key2", 2)] {
+        let (flow, repeated) = world.store.create_flow(other.clone(), None, now).await.expect("all live");
+        assert!(!repeated, "{other:?}");
+        left.push(flow.id);
+    }
+    world.store.delete_flow(first.id, anna.id, Kinds::Any, None, now).await.expect("it is hers");
+    let (second, repeated) = world.store.create_flow(new(&anna, "key", 3), None, now).await.expect("all live");
+    assert!(!repeated && second.id != first.id);
+    let end = now.after(KEY_WINDOW);
+    let just_before = Timestamp::from_micros(end.micros() - 1);
+    assert_eq!(world.store.create_flow(new(&anna, "key", 3), None, just_before).await, Ok((second.clone(), true)));
+    let (third, repeated) = world.store.create_flow(new(&anna, "key", 4), None, end).await.expect("all live");
+    assert!(!repeated && third.id > second.id);
+    left.extend([second.id, third.id]);
+    let positions = world.store.positions(boris.id).await.expect("the store answers");
+    assert_eq!(positions.into_iter().map(|(flow, _)| flow).collect::<Vec<_>>(), left);
+}
+
+/// One flow and one event for all.
+pub async fn a_key_makes_one_flow_however_many_use_it_at_once(world: &mut World) {
+    let anna = world.user("anna").await;
+    let answers = Arc::new(Mutex::new(Vec::new()));
+    let now = world.tick();
+    let tasks = (0..20).map(|_| {
+        let (store, answers, owner) = (world.store.clone(), answers.clone(), anna.id);
+        Box::pin(async move {
+            let key = Some(RequestKey { key: "key".into(), fingerprint: [1; 32] });
+            let (title, info) = ("title".into(), String::new());
+            let new = NewFlow { kind: FlowKind::Channel, title, info, owner, photo: None, members: vec![], key };
+            let (flow, repeated) = store.create_flow(new, None, now).await.expect("she lives");
+            answers.lock().expect("no task panicked").push((flow.id, repeated));
+        }) as Task
+    });
+    world.together(tasks.collect::<Vec<_>>()).await;
+    let answers = answers.lock().expect("no task panicked").clone();
+    assert_eq!(answers.iter().filter(|(_, repeated)| !repeated).count(), 1, "{answers:?}");
+    assert!(answers.iter().all(|(flow, _)| *flow == answers[0].0), "{answers:?}");
+    assert_eq!(world.published().len(), 1);
 }
 
 /// And only by the owner's will.
@@ -1501,7 +1606,10 @@ pub async fn the_character_nul_is_refused_and_finds_nothing(world: &mut World) {
         ("text", new_message(group.id, &anna, "a\0b")),
         ("key", with_key(group.id, &anna, "text", "a\0b")),
         ("file", NewMessage { content: Content { attachments, ..Content::text("text") }, ..new_message(group.id, &anna, "") }),
-        ("file", NewMessage { content: Content { emoji: Some("a\0b".into()), ..Content::text("text") }, ..new_message(group.id, &anna, "") }),
+        (
+            "file",
+            NewMessage { content: Content { emoji: Some("a\0b".into()), ..Content::text("text") }, ..new_message(group.id, &anna, "") },
+        ),
         (
             "content_type",
             NewMessage {

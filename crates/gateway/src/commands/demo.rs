@@ -203,7 +203,8 @@ async fn join(engine: &Engine, client: &mut Client, transcript: &Transcript) -> 
 
 /// Makes a group of all, through the first dialect that can.
 async fn meet(engine: &Engine, clients: &mut [Client], users: &[UserId], transcript: &Transcript) -> Result<FlowId, Failure> {
-    let group = NewFlow { kind: FlowKind::Group, title: TITLE.to_owned(), info: String::new(), members: users.to_vec(), photo: None };
+    let group =
+        NewFlow { kind: FlowKind::Group, title: TITLE.to_owned(), info: String::new(), members: users.to_vec(), photo: None, key: None };
     let command = Command::CreateFlow(Box::new(group));
     for client in clients.iter_mut() {
         match say(client, std::slice::from_ref(&command)).await? {
@@ -216,7 +217,7 @@ async fn meet(engine: &Engine, clients: &mut [Client], users: &[UserId], transcr
     let owner = clients.first().map(|client| client.name().to_owned()).ok_or_else(|| Failure::Failed("there is no dialect".into()))?;
     let token = engine.operator_token(&owner).await?;
     let caller = engine.authenticate(&Proof::Bearer(token), None).await?;
-    match engine.execute(Request { caller, authority: Authority::Member, origin: None, command }).await.outcome? {
+    match engine.execute(Request { caller, authority: Authority::Member, origin: None, address: None, command }).await.outcome? {
         Answer::FlowCreated { flow, .. } => Ok(flow),
         answer => Err(Failure::Failed(format!("the group was answered with {answer:?}"))),
     }

@@ -1,6 +1,7 @@
 //! The commands of the command line: one file each. Each gives back what it prints.
 
 mod check;
+mod copy;
 mod demo;
 mod dialects;
 mod migrate;
@@ -13,7 +14,7 @@ use crate::config::{Config, ConfigError};
 use crate::logging;
 use crate::ports::KeyError;
 use crate::world::World;
-use tolmach_domain::Fault;
+use tolmach_domain::{Fault, Secret};
 use tolmach_engine::ports::{PortError, StoreError};
 
 /// Why a command did not do what it was asked, for the operator.
@@ -60,8 +61,9 @@ pub(crate) async fn run(cli: Cli) -> Result<String, Failure> {
     let Cli { place, command, address } = cli;
     match command.unwrap_or(Command::Serve(address)) {
         Command::Serve(address) => serve::run(&place, &address).await,
-        Command::Check(address) => check::run(&place, &address),
+        Command::Check(address) => check::run(&place, &address).await,
         Command::Migrate => migrate::run(&place).await,
+        Command::Copy { from, to } => copy::run(&place, &Secret::new(from), &Secret::new(to)).await,
         Command::User(command) => user::run(&place, command).await,
         Command::Token { login } => token::run(&place, &login).await,
         Command::Dialects => dialects::run(&place),

@@ -130,7 +130,12 @@ mod tests {
 
     async fn logs_in(world: &World, identifier: &str, password: &str) -> bool {
         let command = Command::Login { identifier: identifier.into(), password: Secret::new(password), grant: GrantKind::Nothing };
-        world.engine.execute(Request { caller: None, authority: Authority::Member, origin: None, command }).await.outcome.is_ok()
+        world
+            .engine
+            .execute(Request { caller: None, authority: Authority::Member, origin: None, address: None, command })
+            .await
+            .outcome
+            .is_ok()
     }
 
     #[tokio::test]

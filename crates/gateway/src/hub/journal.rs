@@ -174,7 +174,7 @@ impl Hub {
     }
 
     /// How far a flow has been heard here, if anybody hears it.
-    fn position(&self, flow: FlowId) -> Option<Version> {
+    pub(super) fn position(&self, flow: FlowId) -> Option<Version> {
         lock(&self.flows[shard(flow.get() as u64)]).get(&flow).map(Audience::position)
     }
 }

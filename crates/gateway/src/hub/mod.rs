@@ -10,12 +10,12 @@ mod audience;
 mod journal;
 
 use crate::broadcast::Broadcast;
-use crate::outbox::{Order, Outbox};
+use crate::outbox::Outbox;
 use audience::Audience;
 use journal::Journal;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::{Notify, Semaphore};
 use tolmach_domain::{ConnectionId, Event, EventKind, Fault, FlowId, Timestamp, UserId, Version};
 use tolmach_engine::Engine;
@@ -185,11 +185,14 @@ impl Hub {
         }
     }
 
-    /// Tells every connection to end.
-    pub(crate) fn go_away(&self) {
-        for shard in &self.everyone {
-            lock(shard).values().for_each(|listener| listener.outbox.order(Order::GoAway));
-        }
+    /// Everybody who is connected now; weakly, so that whoever goes meanwhile can be passed over.
+    pub(crate) fn connected(&self) -> Vec<Weak<Listener>> {
+        self.everyone.iter().flat_map(|shard| lock(shard).values().map(Arc::downgrade).collect::<Vec<_>>()).collect()
+    }
+
+    /// Whether a connection was told of this version of a flow, or will not be.
+    pub(crate) fn has_told(&self, listener: &Listener, flow: FlowId, version: Version) -> bool {
+        self.position(flow).is_none_or(|position| position >= version) || !lock(&listener.flows).contains(&flow)
     }
 
     /// Hears one part of the bus until it is gone.

@@ -57,7 +57,7 @@ async fn answer(engine: &Engine, body: &[u8]) -> Response<Bytes> {
         return form(StatusCode::UNPROCESSABLE_ENTITY, &token, Some("The two passwords differ. Please type the same one twice."));
     }
     let command = Command::ResetPassword { token: Secret::new(&token), password: Secret::new(password) };
-    let ask = Ask { caller: None, authority: Authority::Member, origin: None, command };
+    let ask = Ask { caller: None, authority: Authority::Member, origin: None, address: None, command };
     match engine.execute(ask).await.outcome {
         Ok(_) => page(
             StatusCode::OK,
@@ -194,7 +194,7 @@ mod tests {
         };
         engine.create_account(registration, engine.now()).await.unwrap();
         let command = Command::Recover { known: Known::Login("anna".into()) };
-        let handled = engine.execute(Ask { caller: None, authority: Authority::Member, origin: None, command }).await;
+        let handled = engine.execute(Ask { caller: None, authority: Authority::Member, origin: None, address: None, command }).await;
         handled.afterwards.unwrap().await;
         let mails = mailer.take();
         let token = mails[0].body.split_once("/recover?token=").unwrap().1[..64].to_owned();
@@ -221,7 +221,11 @@ mod tests {
 
         async fn logs_in(&self, password: &str) -> bool {
             let command = Command::Login { identifier: "anna".into(), password: Secret::new(password), grant: GrantKind::Nothing };
-            self.engine.execute(Ask { caller: None, authority: Authority::Member, origin: None, command }).await.outcome.is_ok()
+            self.engine
+                .execute(Ask { caller: None, authority: Authority::Member, origin: None, address: None, command })
+                .await
+                .outcome
+                .is_ok()
         }
     }
 

@@ -81,7 +81,8 @@ impl fmt::Display for MailTarget {
     }
 }
 
-fn is_this_machine(host: &str) -> bool {
+/// Whether a host of a URL is the machine that asks.
+pub(super) fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     address == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }

@@ -1,4 +1,4 @@
-//! The ports that stand on this machine: its clock, its randomness, its files, its mail.
+//! The ports that stand on this machine: its clock, its randomness, its files, its mail; and object storage.
 
 mod blobs;
 mod clock;
@@ -8,7 +8,7 @@ mod passwords;
 mod private_file;
 mod signer;
 
-pub(crate) use blobs::LocalBlobs;
+pub(crate) use blobs::BlobTarget;
 pub(crate) use clock::SystemClock;
 pub(crate) use entropy::OsEntropy;
 pub(crate) use mailer::{MailTarget, Post};

@@ -4,11 +4,13 @@ use super::accounts::columns;
 use super::{Batch, distinct};
 use crate::entities::{flow, member};
 use crate::error::refuse;
-use crate::rows::{flow as to_flow, user as to_user};
-use crate::sql;
-use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, Set};
+use crate::rows::{flow as to_flow, moment, user as to_user};
+use crate::sql::{self, get};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, FromQueryResult, IntoActiveModel, PaginatorTrait, QueryFilter, Set,
+};
 use tolmach_domain::{EventKind, Fault, Flow, FlowId, FlowKind, Kinds, Origin, Person, PhotoKey, Timestamp, UserId, Version};
-use tolmach_engine::ports::{NewFlow, StoreError};
+use tolmach_engine::ports::{KEY_WINDOW, NewFlow, RequestKey, StoreError};
 
 /// A flow to insert.
 struct Insert {
@@ -43,16 +45,39 @@ impl Batch {
         Ok((self.insert_flow(insert, origin, now).await?, true))
     }
 
-    pub(crate) async fn create_flow(&mut self, new: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<Flow, StoreError> {
-        let NewFlow { kind, title, info, owner, photo, mut members } = new;
+    pub(crate) async fn create_flow(&mut self, new: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError> {
+        let NewFlow { kind, title, info, owner, photo, mut members, key } = new;
         if kind == FlowKind::Chat {
             return Err(Fault::WrongKind.into());
+        }
+        if let Some(key) = &key
+            && let Some(first) = self.made_before(owner, key, now).await?
+        {
+            return Ok((first, true));
         }
         members.push(owner);
         members.sort_unstable();
         members.dedup();
         let members = self.people(&members).await?;
-        self.insert_flow(Insert { kind, title, info, owner, photo, pair: None, members }, origin, now).await
+        let flow = self.insert_flow(Insert { kind, title, info, owner, photo, pair: None, members }, origin, now).await?;
+        if let Some(RequestKey { key, fingerprint }) = key {
+            let values = vec![owner.get().into(), key.into(), flow.id.get().into(), fingerprint.to_vec().into(), now.micros().into()];
+            sql::execute(&self.transaction, sql::PUT_FLOW_KEY, values).await?;
+        }
+        Ok((flow, false))
+    }
+
+    /// The flow that was made with this key within the window, if it still is.
+    async fn made_before(&self, owner: UserId, key: &RequestKey, now: Timestamp) -> Result<Option<Flow>, StoreError> {
+        let values = vec![owner.get().into(), key.key.as_str().into()];
+        let Some(row) = sql::row(&self.transaction, sql::FLOW_KEY, values).await? else { return Ok(None) };
+        if now >= moment(get(&row, "used_at")?).after(KEY_WINDOW) {
+            return Ok(None);
+        }
+        if get::<Vec<u8>>(&row, "fingerprint")? != key.fingerprint {
+            return Err(Fault::KeyReused.into());
+        }
+        to_flow(flow::Model::from_query_result(&row, "").map_err(refuse)?).map(Some)
     }
 
     async fn insert_flow(&mut self, insert: Insert, origin: Option<Origin>, now: Timestamp) -> Result<Flow, StoreError> {

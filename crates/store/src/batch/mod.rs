@@ -4,12 +4,13 @@ mod accounts;
 mod chores;
 mod flows;
 mod messages;
+mod tallies;
 
 pub(crate) use messages::Posted;
 
 use crate::connect::begin_write;
 use crate::entities::moment;
-use crate::error::{corrupt, refuse};
+use crate::error::refuse;
 use crate::journal;
 use crate::sql;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, Set, Unchanged};
@@ -52,7 +53,7 @@ pub(crate) struct Mark {
 impl Batch {
     pub(crate) async fn begin(database: &DatabaseConnection) -> Result<Self, StoreError> {
         let transaction = begin_write(database).await?;
-        let moment = moment_of(&transaction, sql::take_moment(transaction.get_database_backend())).await?;
+        let moment = take_moment(&transaction).await?;
         let now = Timestamp::default();
         Ok(Self { transaction, moment, known_moment: moment, events: Vec::new(), now, deleted_flow: false })
     }
@@ -118,8 +119,14 @@ pub(crate) async fn last_moment<C: ConnectionTrait>(database: &C) -> Result<Time
     moment_of(database, "SELECT last FROM moment WHERE id = 1").await
 }
 
+/// The newest moment, and from now on this transaction is the only one that writes.
+pub(crate) async fn take_moment(transaction: &DatabaseTransaction) -> Result<Timestamp, StoreError> {
+    moment_of(transaction, sql::take_moment(transaction.get_database_backend())).await
+}
+
 async fn moment_of<C: ConnectionTrait>(database: &C, sql: &str) -> Result<Timestamp, StoreError> {
-    let row = sql::row(database, sql, Vec::new()).await?.ok_or_else(|| corrupt("the table moment is empty"))?;
+    let unfinished = || StoreError::Failed("the database is a copy that was not finished: tolmach copy goes on with it".into());
+    let row = sql::row(database, sql, Vec::new()).await?.ok_or_else(unfinished)?;
     Ok(Timestamp::from_micros(sql::get(&row, "last")?))
 }
 

@@ -22,6 +22,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// A connection is replaced after so long, and with it what the server keeps for it.
 const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
 
+/// Maintenance waits for so long for what others have locked: for another that migrates, most of all.
+const MAINTENANCE_LOCK: Duration = Duration::from_secs(60);
+
 /// How a session behaves that nobody tells otherwise. The server drops a connection whose other end is gone without a word.
 const SESSION: [(&str, &str); 6] = [
     // Our statements are short: to compile one takes longer than to run it.
@@ -85,13 +88,13 @@ impl Server {
                 (options, connections.max(1))
             }
             Use::Maintain => {
-                let none = "0";
+                let (none, lock) = ("0", MAINTENANCE_LOCK.as_millis().to_string());
                 let options = options.options([
                     ("default_transaction_isolation", "read committed"),
                     ("default_transaction_read_only", "off"),
                     ("idle_in_transaction_session_timeout", none),
                     ("statement_timeout", none),
-                    ("lock_timeout", none),
+                    ("lock_timeout", &lock),
                 ]);
                 (options, 1)
             }

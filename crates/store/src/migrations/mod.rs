@@ -9,6 +9,8 @@ mod m000003_flows;
 mod m000004_messages;
 mod m000005_moment;
 mod m000006_journal;
+mod m000007_failed_logins;
+mod m000008_flow_keys;
 
 pub(crate) struct Migrator;
 
@@ -22,6 +24,8 @@ impl MigratorTrait for Migrator {
             Box::new(m000004_messages::Migration),
             Box::new(m000005_moment::Migration),
             Box::new(m000006_journal::Migration),
+            Box::new(m000007_failed_logins::Migration),
+            Box::new(m000008_flow_keys::Migration),
         ]
     }
 }

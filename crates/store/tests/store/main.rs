@@ -1,5 +1,6 @@
 //! The store on real databases.
 
+mod copy;
 mod postgres;
 mod sqlite;
 mod suite;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
-use tolmach_domain::{Fault, Kinds, Version, Window};
+use tolmach_domain::{Fault, FlowKind, Kinds, User, Version, Window};
 use tolmach_engine::memory::MemoryBus;
-use tolmach_engine::ports::{Bus, Signal, Store, StoreError};
+use tolmach_engine::ports::{Bus, NewFlow, RequestKey, Signal, Store, StoreError, TallyKey};
 use tolmach_store::{Options, SqlStore, migrate};
 
 struct File {
@@ -235,6 +235,43 @@ async fn messages_of_a_deleted_flow_are_removed_at_leisure() {
         tokio::task::yield_now().await;
     }
     assert_eq!(count("message").await, 0);
+    other.close().await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
+async fn keys_and_tallies_are_removed_when_they_are_of_no_more_use() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let file = File::new();
+    let store = file.open(Arc::new(MemoryBus::new())).await;
+    let anna = user(&store, "anna").await;
+    let key = |byte: u8| Some(RequestKey { key: byte.to_string(), fingerprint: [byte; 32] });
+    let new = |owner: &User, key| NewFlow {
+        kind: FlowKind::Group,
+        title: "t".into(),
+        info: String::new(),
+        owner: owner.id,
+        photo: None,
+        members: vec![],
+        key,
+    };
+    let later = now().after(3 * DAY);
+    for (byte, now) in [(1, now()), (2, later)] {
+        store.create_flow(new(&anna, key(byte)), None, now).await.unwrap();
+        store.count(&[TallyKey([byte; 32])], now, now.after(DAY)).await.unwrap();
+    }
+    let other = sea_orm::Database::connect(file.url("ro")).await.unwrap();
+    let count = async |table: &str| {
+        let sql = sea_orm::Statement::from_string(other.get_database_backend(), format!("SELECT count(*) AS number FROM {table}"));
+        other.query_one_raw(sql).await.unwrap().unwrap().try_get::<i64>("", "number").unwrap()
+    };
+    for table in ["flow_key", "login_tally"] {
+        while count(table).await > 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(store.create_flow(new(&anna, key(2)), None, later).await.map(|(_, repeated)| repeated), Ok(true));
+    assert_eq!(store.tallies(&[TallyKey([2; 32])], later).await.map(|tallies| tallies[0].map(|tally| tally.count)), Ok(Some(1)));
     other.close().await.unwrap();
     store.close().await;
 }

@@ -65,8 +65,9 @@ pub(crate) async fn user(store: &SqlStore, login: &str) -> User {
 }
 
 pub(crate) async fn group(store: &SqlStore, owner: &User) -> Flow {
-    let new = NewFlow { kind: FlowKind::Group, title: "t".into(), info: String::new(), owner: owner.id, photo: None, members: vec![] };
-    store.create_flow(new, None, now()).await.expect("the owner lives")
+    let new =
+        NewFlow { kind: FlowKind::Group, title: "t".into(), info: String::new(), owner: owner.id, photo: None, members: vec![], key: None };
+    store.create_flow(new, None, now()).await.expect("the owner lives").0
 }
 
 pub(crate) async fn post(store: &SqlStore, flow: &Flow, author: &User, text: String) -> Result<Message, StoreError> {

@@ -73,8 +73,9 @@ pub(crate) async fn measure_baseline(arguments: Arguments) -> Outcome<serde_json
             owner: owner.id,
             photo: None,
             members: Vec::new(),
+            key: None,
         };
-        senders.push((store.clone(), owner, store.create_flow(group, None, now()).await?.id));
+        senders.push((store.clone(), owner, store.create_flow(group, None, now()).await?.0.id));
     }
     let sent = race(senders, arguments.seconds, |(store, author, flow)| async move {
         let content = Content::text("x".repeat(TEXT));

@@ -92,7 +92,7 @@ pub(crate) async fn group(server: SocketAddr, members: &[Member]) -> Outcome<Flo
     let owner = members.first().ok_or("a group has an owner")?;
     let proof = Proof::Bearer(owner.access.clone());
     let mut rest = Rest::connect(server).await?;
-    let group = NewFlow { kind: FlowKind::Group, title: "a room".into(), info: String::new(), members: Vec::new(), photo: None };
+    let group = NewFlow { kind: FlowKind::Group, title: "a room".into(), info: String::new(), members: Vec::new(), photo: None, key: None };
     let Answer::FlowCreated { flow, .. } = rest.ask(proof.clone(), Command::CreateFlow(Box::new(group))).await? else {
         return Err("a group was expected".into());
     };

@@ -1,0 +1,29 @@
+//! The keys with which groups and channels were made, so that a retry makes no second one.
+
+use super::*;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let table = Table::create()
+            .table("flow_key")
+            .col(number("owner_id"))
+            .col(text("key"))
+            .col(number("flow_id"))
+            .col(ColumnDef::new("fingerprint").blob().not_null())
+            .col(number("used_at"))
+            .primary_key(Index::create().col("owner_id").col("key"))
+            .foreign_key(&mut belongs("flow_key", "flow_id", "flow"))
+            .take();
+        manager.create_table(table).await?;
+        manager.create_index(index("flow_key_of_flow", "flow_key", &["flow_id"])).await?;
+        manager.create_index(index("flow_key_age", "flow_key", &["used_at"])).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.drop_table(Table::drop().table("flow_key").take()).await
+    }
+}

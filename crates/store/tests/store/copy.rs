@@ -1,0 +1,290 @@
+//! A world moves between databases, whole or not at all.
+
+use crate::world::{group, new_user, now, post, user};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::Notify;
+use tolmach_domain::{
+    Attachment, AttachmentKind, Content, Fault, Flow, FlowKind, Kinds, Message, PhotoKey, SessionId, User, UserId, Version, Window,
+};
+use tolmach_engine::memory::MemoryBus;
+use tolmach_engine::ports::{
+    AccountKey, DeleteMessages, EditMessage, NewFlow, NewMessage, NewSession, NewUser, Store, StoreError, TokenHash,
+};
+use tolmach_servers::{Durability, Postgres};
+use tolmach_store::{CopiedTable, CopyError, Options, SqlStore, copy};
+
+async fn open(url: &str) -> Arc<SqlStore> {
+    let options = Options { timeout: Duration::from_secs(60), ..Options::default() };
+    SqlStore::open(url, Arc::new(MemoryBus::new()), options).await.expect("it can be opened")
+}
+
+fn file(folder: &TempDir, name: &str) -> String {
+    format!("sqlite://{}?mode=rwc", folder.path().join(name).display())
+}
+
+async fn all(from: &str, to: &str) -> Vec<CopiedTable> {
+    copy(from, to, |_| {}).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What somebody can know who lived in the world.
+struct Memory {
+    anna: User,
+    boris: User,
+    chat: Flow,
+    group: Flow,
+    keyed: Message,
+    session: SessionId,
+    last_flow: Flow,
+}
+
+fn draft(flow: &Flow, author: &User, content: Content, key: Option<&str>) -> NewMessage {
+    NewMessage {
+        flow: flow.id,
+        kinds: Kinds::Any,
+        author: author.person(),
+        administrator: false,
+        content,
+        key: key.map(str::to_owned),
+        origin: None,
+    }
+}
+
+/// Something of everything, and nothing twice.
+async fn live(store: &SqlStore) -> Memory {
+    let anna = NewUser {
+        email: Some("Анна@example.org".into()),
+        phone: Some("+1".into()),
+        bio: "\"'\\ ;--\n\t€😀".into(),
+        avatar: Some("YQ==".into()),
+        photo: Some(PhotoKey { key: "ab/cd".into(), media_type: "image/png".into() }),
+        bot: true,
+        admin: true,
+        password_hash: Some("hash".into()),
+        ..new_user("Анна")
+    };
+    let anna = store.create_user(anna, now()).await.unwrap();
+    let boris = store.create_user(NewUser { id: UserId::new(70).ok(), ..new_user("boris") }, now()).await.unwrap();
+    let gone = user(store, "gone").await;
+    let (chat, _) = store.open_chat(anna.id, boris.id, None, now()).await.unwrap();
+    let new = NewFlow {
+        kind: FlowKind::Channel,
+        title: "t".into(),
+        info: "i".into(),
+        owner: anna.id,
+        photo: Some(PhotoKey { key: "ef/gh".into(), media_type: "image/jpeg".into() }),
+        members: vec![boris.id, gone.id],
+    };
+    let group = store.create_flow(new, None, now()).await.unwrap();
+    store.delete_user(gone.id, now()).await.unwrap();
+    let attachments = vec![Attachment { kind: AttachmentKind::Picture, data: "iVBORw0=".into() }];
+    let first = store.post(draft(&chat, &anna, Content { attachments, ..Content::text("\u{10ffff} é") }, None), now()).await.unwrap().0;
+    let reply = Content { reply_to: Some(first.id), emoji: Some("8J+YgA==".into()), ..Content::default() };
+    let mut keyed = None;
+    // In an order that no locale agrees with.
+    for key in ["b", "a", "B", "_", "ä", "a-c", "a_b"] {
+        keyed = Some(store.post(draft(&chat, &boris, reply.clone(), Some(key)), now()).await.unwrap().0);
+    }
+    let edit = EditMessage { message: first.id, flow: None, by: anna.id, administrator: false, text: "again".into(), origin: None };
+    store.edit(edit, now()).await.unwrap();
+    let doomed = post(store, &group, &anna, "doomed".into()).await.unwrap();
+    let deletion = DeleteMessages { messages: vec![doomed.id], flow: None, by: anna.id, administrator: false, origin: None };
+    store.delete(deletion, now()).await.unwrap();
+    post(store, &group, &anna, "unread".into()).await.unwrap();
+    store.history(chat.id, anna.id, Window::Unread, 3).await.unwrap();
+    let (token, refresh) = (Some(TokenHash([0xff; 32])), Some(TokenHash([0; 32])));
+    let expires_at = now().after(Duration::from_secs(3600));
+    let session = store.open_session(NewSession { user: anna.id, token, refresh, now: now(), expires_at }).await.unwrap();
+    store.rotate_refresh(TokenHash([0; 32]), TokenHash([1; 32]), now(), expires_at).await.unwrap();
+    let ended = store.open_session(NewSession { user: boris.id, token: None, refresh: None, now: now(), expires_at }).await.unwrap();
+    store.end_session(ended, now()).await.unwrap();
+    store.put_recovery(TokenHash([2; 32]), boris.id, expires_at).await.unwrap();
+    // The last flow goes, and its id must not come back.
+    let last_flow = crate::world::group(store, &anna).await;
+    store.delete_flow(last_flow.id, anna.id, Kinds::Any, None, now()).await.unwrap();
+    Memory { anna, boris, chat, group, keyed: keyed.unwrap(), session, last_flow }
+}
+
+/// The world is the one that is remembered, and goes on: what is new follows what there was, with ids never used before.
+async fn goes_on(store: &SqlStore, memory: &Memory, expected: &[Message], round: usize) -> Vec<Message> {
+    let Memory { anna, boris, chat, group, keyed, session, last_flow } = memory;
+    let known = store.since(chat.id, Version(0), 1000).await.unwrap();
+    assert_eq!(known, expected);
+    let account = store.account(AccountKey::Email("анна@EXAMPLE.org")).await.unwrap().expect("she has an account");
+    assert_eq!((&account.user, account.password_hash.as_deref()), (anna, Some("hash")));
+    assert_eq!(store.session_by_token(TokenHash([0xff; 32])).await.unwrap().map(|found| found.id), Some(*session));
+    assert_eq!(store.recovery(TokenHash([2; 32]), now()).await, Ok(true));
+    assert_eq!(store.flow(last_flow.id).await, Ok(None));
+    assert_eq!(store.create_user(new_user("GONE"), now()).await.map(drop), Err(StoreError::Refused(Fault::LoginTaken)));
+    let again = store.post(draft(chat, boris, Content::text("again"), Some("a_b")), now()).await.unwrap();
+    assert_eq!((again.0.id, again.1), (keyed.id, true));
+    let unread = store.history(chat.id, anna.id, Window::Unread, 1000).await.unwrap();
+    // Three of seven were read before the first move, and all of them after it.
+    assert_eq!(unread.messages.len(), if round == 0 { 4 } else { 0 });
+
+    let stranger = user(store, &format!("stranger {round}")).await;
+    assert_eq!(stranger.id.get(), 72 + round as i64);
+    let next = post(store, chat, anna, format!("round {round}")).await.unwrap();
+    let last = known.last().expect("there are messages");
+    assert_eq!(next.version.0, last.version.0 + 1);
+    assert!(next.changed_at > last.changed_at && known.iter().all(|message| message.id < next.id));
+    assert!(crate::world::group(store, anna).await.id > last_flow.id);
+    assert_eq!(store.members(group.id).await.unwrap().len(), 2);
+    store.since(chat.id, Version(0), 1000).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_world_moves_there_and_back_and_goes_on() {
+    let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (file(&folder, "first.db"), file(&folder, "second.db"));
+    let store = open(&first).await;
+    let memory = live(&store).await;
+    let mut expected = store.since(memory.chat.id, Version(0), 1000).await.unwrap();
+    store.close().await;
+    let there = all(&first, &server.url()).await;
+    let empty: Vec<_> = there.iter().filter(|table| table.rows == 0).map(|table| table.name.as_str()).collect();
+    // A table that is added needs a row here, or nothing shows that it is copied as it is.
+    assert_eq!(empty, <[&str; 0]>::default());
+    let back = all(&server.url(), &second).await;
+    assert_eq!(there, back);
+    let store = open(&server.url()).await;
+    expected = goes_on(&store, &memory, &expected, 0).await;
+    store.close().await;
+    // What went on in PostgreSQL goes on in a file.
+    let third = file(&folder, "third.db");
+    assert_ne!(all(&server.url(), &third).await, back);
+    let store = open(&third).await;
+    goes_on(&store, &memory, &expected, 1).await;
+    store.close().await;
+}
+
+/// A file with more messages than one transaction of a copy takes.
+async fn many(url: &str, messages: usize) -> (User, Flow) {
+    let store = open(url).await;
+    let anna = user(&store, "anna").await;
+    let flow = group(&store, &anna).await;
+    let tasks: Vec<_> = (0..messages)
+        .map(|number| {
+            let (store, anna, flow) = (store.clone(), anna.clone(), flow.clone());
+            tokio::spawn(async move { post(&store, &flow, &anna, number.to_string()).await.map(drop) })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    store.close().await;
+    (anna, flow)
+}
+
+/// Begins a copy and leaves it in the middle of the messages, as if its process were gone.
+async fn interrupted(from: &str, to: &str) {
+    let middle = Notify::new();
+    let copying = pin!(copy(from, to, |progress| {
+        if progress.table == "message" && progress.rows > 0 {
+            assert!(progress.rows < progress.of);
+            middle.notify_one();
+        }
+    }));
+    tokio::select! {
+        biased;
+        () = middle.notified() => {}
+        outcome = copying => panic!("it came to its end: {outcome:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_was_interrupted_goes_on_where_it_was() {
+    let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (file(&folder, "first.db"), file(&folder, "second.db"));
+    let (anna, flow) = many(&first, 5000).await;
+    for (from, to) in [(&first, &server.url()), (&server.url(), &second)] {
+        interrupted(from, to).await;
+        let refused = SqlStore::open(to, Arc::new(MemoryBus::new()), Options::default()).await.map(drop);
+        assert!(matches!(&refused, Err(StoreError::Failed(text)) if text.contains("not finished")), "{refused:?}");
+        // Nor does it serve as a source.
+        let refused = copy(to, &file(&folder, "other.db"), |_| {}).await;
+        assert!(matches!(refused, Err(CopyError::Source(StoreError::Failed(_)))), "{refused:?}");
+        let mut begun_at = None;
+        let copied = copy(from, to, |progress| {
+            if progress.table == "message" {
+                begun_at.get_or_insert(progress.rows);
+            }
+        });
+        let copied = copied.await.unwrap();
+        assert!(begun_at > Some(0), "{begun_at:?}");
+        assert_eq!(copied.iter().find(|table| table.name == "message").map(|table| table.rows), Some(5000));
+    }
+    let store = open(&second).await;
+    assert_eq!(post(&store, &flow, &anna, "next".into()).await.map(|message| message.version), Ok(Version(5001)));
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_does_not_go_on_from_a_world_that_has_changed() {
+    let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let first = file(&folder, "first.db");
+    let (anna, flow) = many(&first, 5000).await;
+    interrupted(&first, &server.url()).await;
+    let store = open(&first).await;
+    post(&store, &flow, &anna, "late".into()).await.unwrap();
+    store.close().await;
+    assert_eq!(copy(&first, &server.url(), |_| {}).await, Err(CopyError::Begun));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_writes_to_a_world_that_is_being_copied() {
+    let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let first = file(&folder, "first.db");
+    let (anna, flow) = many(&first, 5000).await;
+    for (from, to) in [(first, server.url()), (server.url(), file(&folder, "second.db"))] {
+        let options = Options { timeout: Duration::from_secs(1), ..Options::default() };
+        let store = SqlStore::open(&from, Arc::new(MemoryBus::new()), options).await.unwrap();
+        let middle = Notify::new();
+        let mut copying = pin!(copy(&from, &to, |progress| {
+            if progress.table == "message" && progress.rows > 0 && !progress.verifying {
+                middle.notify_one();
+            }
+        }));
+        tokio::select! {
+            biased;
+            () = middle.notified() => {}
+            outcome = &mut copying => panic!("it came to its end: {outcome:?}"),
+        }
+        // The copy stands still for as long as this takes; reading goes on.
+        assert!(matches!(post(&store, &flow, &anna, "late".into()).await, Err(StoreError::Unavailable(_))));
+        assert_eq!(store.flow(flow.id).await.unwrap().map(|flow| flow.version), Some(Version(5000)));
+        let copied = copying.await.unwrap();
+        assert_eq!(copied.iter().find(|table| table.name == "message").map(|table| table.rows), Some(5000));
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_is_somebody_elses_is_left_alone() {
+    let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let first = file(&folder, "first.db");
+    for url in [&first, &server.url()] {
+        let store = open(url).await;
+        user(&store, "anna").await;
+        store.close().await;
+    }
+    let occupied = CopyError::Occupied { table: "user".into(), rows: 1 };
+    for (from, to) in [(&first, &server.url()), (&server.url(), &first)] {
+        assert_eq!(copy(from, to, |_| {}).await, Err(occupied.clone()));
+    }
+    assert!(matches!(copy(&first, &first, |_| {}).await, Err(CopyError::Same(_))));
+    let absent = copy("sqlite://absent/absent.db", &file(&folder, "second.db"), |_| {}).await;
+    assert!(matches!(absent, Err(CopyError::Source(StoreError::Unavailable(_)))), "{absent:?}");
+    let unserved = copy(&first, "mysql://a:hunter2@b/c", |_| {}).await.unwrap_err().to_string();
+    assert!(unserved.starts_with("the target: ") && !unserved.contains("hunter2"), "{unserved}");
+    let store = open(&server.url()).await;
+    assert_eq!(user(&store, "boris").await.id.get(), 2);
+    store.close().await;
+}

@@ -1,0 +1,172 @@
+//! Asking again after an answer was lost: on another connection, after a crash, at another gateway.
+
+use crate::harness::{Bearer, Gateway, PASSWORD, Peer, Response, eventually, form, texts};
+use bytes::Bytes;
+use http::Request;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+const KEY: &str = "8e03978e-40d5-43e8-bc93-6894a57f9324";
+
+/// Both gateways of a test sign with it.
+const SECRET: (&str, &str) = ("AUTH__JWT_SECRET", "a secret of more than thirty-two bytes");
+
+/// `POST /group` with these headers.
+fn creation(user: &Bearer<'_>, keys: &[&str], group: &Value) -> Request<Bytes> {
+    let request = user.gateway.request("POST", "/api/v1/group").header("content-type", "multipart/form-data; boundary=boundary");
+    let request = request.header("authorization", format!("Bearer {}", user.access));
+    let request = keys.iter().fold(request, |request, key| request.header("idempotency-key", *key));
+    request.body(form(&group.to_string(), None)).expect("it is a request")
+}
+
+async fn create(user: &Bearer<'_>, key: &str, group: &Value) -> Response {
+    user.gateway.send(creation(user, &[key], group)).await
+}
+
+fn id(made: Response) -> i64 {
+    made.expect(200)["group"]["id"].as_i64().expect("an id is a number")
+}
+
+async fn rooms(user: &Bearer<'_>) -> Vec<String> {
+    texts(&user.get("/chats").await.expect(200)["rooms"], "name")
+}
+
+/// Sends bytes without ever reading an answer.
+async fn say(gateway: &Gateway, bytes: &[u8]) -> TcpStream {
+    let mut stream = gateway.connect().await;
+    stream.write_all(bytes).await.expect("the connection is open");
+    stream
+}
+
+/// A request as it goes over the wire.
+fn written(request: Request<Bytes>) -> Vec<u8> {
+    let (head, body) = request.into_parts();
+    let mut bytes = format!("{} {} HTTP/1.1\r\ncontent-length: {}\r\n", head.method, head.uri, body.len()).into_bytes();
+    for (name, value) in &head.headers {
+        bytes.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    [&bytes, &b"\r\n"[..], &body].concat()
+}
+
+#[tokio::test]
+async fn a_group_is_made_once_however_often_its_request_comes() {
+    let gateway = Gateway::start().await;
+    let (ann, bob) = (Bearer::register(&gateway, "ann").await, Bearer::register(&gateway, "bob").await);
+    let friends = json!({"name": "friends", "users": [{"id": bob.id}]});
+    let made = id(create(&ann, KEY, &friends).await);
+    for key in [KEY, &format!("\"{KEY}\"")] {
+        assert_eq!(create(&ann, key, &friends).await.expect(200), json!({"status": "ok", "group": {"id": made, "name": "friends"}}));
+    }
+    for other in [json!({"name": "foes", "users": [{"id": bob.id}]}), json!({"name": "friends"})] {
+        create(&ann, KEY, &other).await.refused(422);
+    }
+    assert_eq!(rooms(&ann).await, ["friends"]);
+    assert_ne!(id(create(&ann, "another", &friends).await), made);
+    assert_ne!(id(create(&bob, KEY, &friends).await), made, "a key is its user's own");
+    for keys in [&["\"open"][..], &["a b"], &[""], &["a", "a"], &[&"k".repeat(256)]] {
+        gateway.send(creation(&ann, keys, &friends)).await.refused(400);
+    }
+    // Where nothing is made a second time, a key is taken and makes no difference.
+    for (path, status) in
+        [(format!("/api/v1/chat/{}", bob.id), 200), ("/api/v1/logout".to_owned(), 200), ("/api/v1/logout".to_owned(), 401)]
+    {
+        let request = gateway.request("POST", &path).header("authorization", format!("Bearer {}", ann.access));
+        let response = gateway.send(request.header("idempotency-key", KEY).body(Bytes::new()).expect("it is a request")).await;
+        assert_eq!(response.status, status, "{path}");
+    }
+    let spoilt = gateway.request("POST", &format!("/api/v1/chat/{}", ann.id)).header("authorization", format!("Bearer {}", bob.access));
+    gateway.send(spoilt.header("idempotency-key", "\"").body(Bytes::new()).expect("it is a request")).await.refused(400);
+}
+
+#[tokio::test]
+async fn a_group_whose_answer_a_crash_took_is_not_made_again() {
+    let mut gateway = Gateway::with(&[SECRET]).await;
+    let friends = |bob: i64| json!({"name": "friends", "users": [{"id": bob}]});
+    let (access, bob_id) = {
+        let (ann, bob) = (Bearer::register(&gateway, "ann").await, Bearer::register(&gateway, "bob").await);
+        let unread = say(&gateway, &written(creation(&ann, &[KEY], &friends(bob.id)))).await;
+        eventually("the commit", async || (rooms(&bob).await == ["friends"]).then_some(())).await;
+        drop(unread);
+        (ann.access, bob.id)
+    };
+    gateway.crash(&[SECRET]).await;
+    let ann = Bearer { gateway: &gateway, id: 0, access, refresh: String::new() };
+    let listed = ann.get("/chats").await.expect(200)["rooms"][0]["id"].as_i64();
+    assert_eq!(Some(id(create(&ann, KEY, &friends(bob_id)).await)), listed);
+    create(&ann, KEY, &json!({"name": "foes"})).await.refused(422);
+    assert_eq!(rooms(&ann).await, ["friends"]);
+}
+
+#[tokio::test]
+async fn a_group_is_made_once_by_two_gateways_on_one_store() {
+    const TIMES: usize = 5;
+    let one = Gateway::with(&[SECRET]).await;
+    let two = Gateway::beside(&one, &[SECRET]).await;
+    let ann = Bearer::register(&one, "ann").await;
+    let there = Bearer { gateway: &two, id: ann.id, access: ann.access.clone(), refresh: String::new() };
+    let friends = json!({"name": "friends"});
+    let requests = (0..TIMES).flat_map(|_| [&ann, &there]).map(|user| create(user, KEY, &friends));
+    let made: Vec<_> = futures_util::future::join_all(requests).await.into_iter().map(id).collect();
+    assert!(made.iter().all(|group| *group == made[0]), "{made:?}");
+    for user in [&ann, &there] {
+        assert_eq!(rooms(user).await, ["friends"]);
+    }
+}
+
+/// A user who speaks `morelia`.
+struct Morelia {
+    peer: Peer,
+    user: Value,
+}
+
+impl Morelia {
+    async fn log_in(gateway: &Gateway) -> Self {
+        let mut peer = gateway.websocket("/morelia").await;
+        let data = json!({"user": {"login": "ann", "password": PASSWORD}});
+        let reply = peer.ask(&json!({"type": "auth", "data": data, "jsonapi": {"version": 1.0}})).await;
+        assert_eq!(reply["errors"]["code"], 200, "{reply}");
+        let user = json!({"id": reply["data"]["user"]["id"], "auth_id": reply["data"]["user"]["auth_id"]});
+        Self { peer, user }
+    }
+
+    /// The same user on another connection, whose login was before.
+    async fn again(gateway: &Gateway, user: &Value) -> Self {
+        Self { peer: gateway.websocket("/morelia").await, user: user.clone() }
+    }
+
+    fn message(&self, flow: i64, key: i64, text: &str) -> Value {
+        let data = json!({"flow": {"id": flow}, "message": {"id": key, "text": text}, "user": self.user});
+        json!({"type": "send_message", "data": data, "jsonapi": {"version": 1.0}})
+    }
+
+    async fn send(&mut self, flow: i64, key: i64, text: &str) {
+        let reply = self.peer.ask(&self.message(flow, key, text)).await;
+        assert_eq!(reply["errors"]["code"], 200, "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_posted_once_whatever_took_its_answer() {
+    let mut one = Gateway::with(&[SECRET]).await;
+    let (group, access, user) = {
+        let ann = Bearer::register(&one, "ann").await;
+        let group = ann.group("diary", &[]).await;
+        let (mut room, _) = ann.room(&format!("/group/{group}")).await;
+        let mut author = Morelia::log_in(&one).await;
+        author.peer.say(&author.message(group, 7, "hello")).await;
+        // It is committed: the author has not read the answer.
+        assert_eq!(room.hear().await["text"], "hello");
+        (group, ann.access, author.user)
+    };
+    one.crash(&[SECRET]).await;
+    let two = Gateway::beside(&one, &[SECRET]).await;
+    for gateway in [&one, &two, &one] {
+        Morelia::again(gateway, &user).await.send(group, 7, "hello").await;
+    }
+    Morelia::again(&two, &user).await.send(group, 8, "bye").await;
+    for gateway in [&one, &two] {
+        let ann = Bearer { gateway, id: 0, access: access.clone(), refresh: String::new() };
+        assert_eq!(ann.room(&format!("/group/{group}")).await.1, ["bye", "hello"]);
+    }
+}
