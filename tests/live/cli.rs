@@ -1,9 +1,11 @@
 //! The command line, alone and beside a running gateway.
 
 use crate::harness::{Bearer, Gateway, PASSWORD, data_folder, eventually, run, tolmach};
+use sea_orm::{ConnectionTrait, Database, DbBackend, Statement, TransactionTrait};
 use serde_json::json;
 use std::process::Output;
 use tempfile::TempDir;
+use tolmach_servers::{Durability, Postgres};
 
 fn said(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it is text");
@@ -150,13 +152,55 @@ async fn a_store_is_brought_up_to_date_once() {
 }
 
 #[tokio::test]
+async fn a_world_is_copied_to_another_store_and_a_killed_copy_goes_on() {
+    let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
+    let mut gateway = Gateway::start().await;
+    granted(&gateway.run(["user", "add", "carol", "--password", PASSWORD]).await);
+    let carol = Bearer::log_in(&gateway, "carol").await;
+    gateway.signal("TERM").await;
+    gateway.ended().await;
+    let from = format!("sqlite://{}", gateway.data().join("tolmach.sqlite").display());
+    let (folder, url) = (TempDir::new().expect("a temporary folder can be made"), server.url());
+    let target = [("STORE__URL", &*url)];
+    granted(&run(folder.path(), &target, ["migrate"]).await);
+    // It stands still in the second table until it is killed.
+    let database = Database::connect(&url).await.expect("the server is up");
+    let held = database.begin().await.expect("the server is up");
+    held.execute_unprepared("LOCK TABLE session IN SHARE MODE").await.expect("nobody has it");
+    let copy = ["copy", "--from", &from, "--to", &url];
+    let mut child = tolmach(folder.path(), &[], copy).stderr(std::process::Stdio::null()).spawn().expect("the binary can be started");
+    let waiting = Statement::from_string(DbBackend::Postgres, "SELECT pid FROM pg_locks WHERE NOT granted");
+    eventually("the copy to stand still", async || {
+        let rows = held.query_all_raw(waiting.clone()).await.expect("the server is up");
+        (!rows.is_empty()).then_some(())
+    })
+    .await;
+    child.kill().await.expect("it runs");
+    held.rollback().await.expect("the server is up");
+    let (code, error) = failed(&run(folder.path(), &target, ["user", "list"]).await);
+    assert!(code == 1 && error.contains("not finished"), "{error}");
+
+    let (code, table, progress) = said(&run(folder.path(), &[], copy).await);
+    assert_eq!(code, Some(0), "{progress}");
+    assert!(table.lines().any(|line| line.starts_with("session ")) && table.ends_with("the same on both sides\n"), "{table}");
+    assert!(progress.lines().any(|line| line == "copying user: 1 of 1"), "{progress}");
+    let (code, error) = failed(&run(folder.path(), &[], copy).await);
+    assert!(code == 1 && error.contains("holds a world already"), "{error}");
+
+    let text = granted(&run(folder.path(), &target, ["check"]).await);
+    assert!(text.contains(&format!("PostgreSQL, database tolmach at {}", server.address())), "{text}");
+    let gateway = Gateway::with(&target).await;
+    assert_eq!(Bearer::log_in(&gateway, "carol").await.id, carol.id);
+}
+
+#[tokio::test]
 async fn help_names_every_command_and_mistakes_are_told() {
     let folder = TempDir::new().expect("a temporary folder can be made");
     let help = granted(&run(folder.path(), &[], ["--help"]).await);
-    for command in ["serve", "check", "migrate", "user", "token", "dialects", "demo", "--data", "--config"] {
+    for command in ["serve", "check", "migrate", "copy", "user", "token", "dialects", "demo", "--data", "--config"] {
         assert!(help.contains(command), "{command} is not in\n{help}");
     }
-    for command in ["serve", "check", "migrate", "user", "token", "dialects", "demo"] {
+    for command in ["serve", "check", "migrate", "copy", "user", "token", "dialects", "demo"] {
         assert!(granted(&run(folder.path(), &[], [command, "--help"]).await).contains("--data"), "{command}");
     }
     let (code, _, stderr) = said(&run(folder.path(), &[], ["serv"]).await);

@@ -1,24 +1,74 @@
-//! How SQLite goes about the statements that matter.
+//! How the databases go about the statements that matter.
 
 use crate::connect::{Target, Use, migrate};
-use crate::sql::{self, Part};
-use sea_orm::{ConnectionTrait, Statement};
+use crate::sql::{self, Part, Scope};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use tolmach_servers::{Durability, Postgres};
 
 #[tokio::test]
-async fn no_hot_statement_reads_a_whole_table() {
+async fn sqlite_reads_no_whole_table_for_a_hot_statement() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}?mode=rwc", folder.path().join("plans.db").display());
     let (target, limit) = (Target::parse(&url).unwrap(), std::time::Duration::from_secs(60));
     migrate(&target, limit).await.unwrap();
     let database = target.connect(Use::Write, limit).await.unwrap();
-    let mut statements: Vec<(String, &str)> = vec![
+    let statements = statements(database.get_database_backend());
+    let mut plans = Vec::new();
+    for (name, sql) in statements {
+        let explain = Statement::from_string(database.get_database_backend(), format!("EXPLAIN QUERY PLAN {sql}"));
+        let rows = database.query_all_raw(explain).await.unwrap();
+        let steps: Vec<String> = rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect();
+        assert!(!steps.is_empty(), "{name}");
+        plans.push((name, steps));
+    }
+    for (name, steps) in &plans {
+        for step in steps {
+            let Some(scanned) = step.strip_prefix("SCAN ").and_then(|rest| rest.split_whitespace().next()) else { continue };
+            // What an inner statement found may be read whole, and so may a list of values.
+            let inner = steps.contains(&format!("CO-ROUTINE {scanned}")) || step.ends_with("VALUES CLAUSE") || scanned == "CONSTANT";
+            assert!(inner, "{name}: {steps:#?}");
+        }
+    }
+    let skip = &plans.iter().find(|(name, _)| name == "skip").unwrap().1;
+    assert!(skip.iter().any(|step| step.contains("COVERING INDEX message_visible")), "{skip:?}");
+}
+
+#[tokio::test]
+async fn postgres_has_an_index_for_every_hot_statement() {
+    let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
+    let (target, limit) = (Target::parse(&server.url()).unwrap(), std::time::Duration::from_secs(60));
+    migrate(&target, limit).await.unwrap();
+    let database = target.connect(Use::Write, limit).await.unwrap();
+    // A table is read whole then only where no index serves.
+    database.execute_unprepared("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan").await.unwrap();
+    for (name, sql) in statements(database.get_database_backend()) {
+        let count = (1..).take_while(|number| sql.contains(&format!("${number}"))).count();
+        let keyed = name.starts_with("keys") || name == "flow key";
+        let kind = |number: usize| match number % 2 {
+            1 if keyed => "text",
+            _ if name.starts_with("tallies") => "bytea",
+            _ => "bigint",
+        };
+        let kinds = (0..count).map(kind).collect::<Vec<_>>().join(", ");
+        database.execute_unprepared(&format!("PREPARE hot ({kinds}) AS {sql}")).await.unwrap();
+        let nulls = vec!["NULL"; count].join(", ");
+        let explain = Statement::from_string(database.get_database_backend(), format!("EXPLAIN EXECUTE hot ({nulls})"));
+        let rows = database.query_all_raw(explain).await.unwrap();
+        let steps: Vec<String> = rows.iter().map(|row| row.try_get("", "QUERY PLAN").unwrap()).collect();
+        assert!(!steps.is_empty() && steps.iter().all(|step| !step.contains("Seq Scan")), "{name}: {steps:#?}");
+        database.execute_unprepared("DEALLOCATE hot").await.unwrap();
+    }
+}
+
+fn statements(backend: DbBackend) -> Vec<(String, &'static str)> {
+    let mut statements: Vec<(String, &'static str)> = vec![
         ("newest".into(), &sql::NEWEST),
         ("newest up to".into(), &sql::NEWEST_UP_TO),
         ("skip".into(), sql::SKIP),
         ("unread".into(), &sql::UNREAD),
         ("since".into(), &sql::SINCE),
-        ("changes".into(), &sql::CHANGES),
-        ("changes in flow".into(), &sql::CHANGES_IN_FLOW),
+        ("changes".into(), sql::changes(backend, Scope::Own)),
+        ("changes in flow".into(), sql::changes(backend, Scope::One)),
         ("own overviews".into(), sql::overviews(Part::Own)),
         ("one overview".into(), sql::overviews(Part::One)),
         ("all overviews".into(), sql::overviews(Part::All)),
@@ -38,22 +88,5 @@ async fn no_hot_statement_reads_a_whole_table() {
     ] {
         statements.extend([1, 64].map(|length| (format!("{name} {length}"), ladder.sql(length))));
     }
-    let mut plans = Vec::new();
-    for (name, sql) in statements {
-        let explain = Statement::from_string(database.get_database_backend(), format!("EXPLAIN QUERY PLAN {sql}"));
-        let rows = database.query_all_raw(explain).await.unwrap();
-        let steps: Vec<String> = rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect();
-        assert!(!steps.is_empty(), "{name}");
-        plans.push((name, steps));
-    }
-    for (name, steps) in &plans {
-        for step in steps {
-            let Some(scanned) = step.strip_prefix("SCAN ").and_then(|rest| rest.split_whitespace().next()) else { continue };
-            // What an inner statement found may be read whole, and so may a list of values.
-            let inner = steps.contains(&format!("CO-ROUTINE {scanned}")) || step.ends_with("VALUES CLAUSE") || scanned == "CONSTANT";
-            assert!(inner, "{name}: {steps:#?}");
-        }
-    }
-    let skip = &plans.iter().find(|(name, _)| name == "skip").unwrap().1;
-    assert!(skip.iter().any(|step| step.contains("COVERING INDEX message_visible")), "{skip:?}");
+    statements
 }

@@ -5,7 +5,7 @@ use crate::entities::{flow, member, recovery, session, user};
 use crate::error::{corrupt, refuse};
 use crate::journal;
 use crate::rows::{flow as to_flow, flow_id, key, message as to_message, message_id, moment, session as to_session, user as to_user};
-use crate::sql::{self, Part, get};
+use crate::sql::{self, Part, Scope, get};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Value};
 use std::collections::HashMap;
 use tolmach_domain::{
@@ -228,13 +228,9 @@ pub(crate) async fn changes<C: ConnectionTrait>(
 ) -> Result<Changes, StoreError> {
     let newest = last_moment(database).await?;
     let mut values = vec![Value::from(id.get()), since.micros().into(), (i64::from(limit) + 1).into()];
-    let mut changed = match flow {
-        None => messages(database, &sql::CHANGES, values).await?,
-        Some(flow) => {
-            values.push(flow.get().into());
-            messages(database, &sql::CHANGES_IN_FLOW, values).await?
-        }
-    };
+    values.extend(flow.map(|flow| Value::from(flow.get())));
+    let scope = if flow.is_some() { Scope::One } else { Scope::Own };
+    let mut changed = messages(database, sql::changes(database.get_database_backend(), scope), values).await?;
     let more = changed.len() > limit as usize;
     changed.truncate(limit as usize);
     // Every change up to the newest moment is committed, and every later one gets a later moment.

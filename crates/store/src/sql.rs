@@ -303,20 +303,41 @@ pub(crate) static UNREAD: LazyLock<String> = LazyLock::new(|| {
 pub(crate) static SINCE: LazyLock<String> =
     LazyLock::new(|| messages("SELECT * FROM message WHERE flow_id = $1 AND version > $2 ORDER BY version LIMIT $3", "m.version"));
 
-/// Messages of a user's flows changed after a moment, deleted ones too: user, moment, limit. Each flow that changed gives at
-/// most the limit, by an index, so that the work is bounded by flows and not by messages.
-pub(crate) static CHANGES: LazyLock<String> = LazyLock::new(|| changes("mb.user_id = $1"));
+/// Where changed messages are looked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Scope {
+    /// In every flow of the user: user, moment, limit.
+    Own,
+    /// In one of them: user, moment, limit, flow.
+    One,
+}
 
-/// The same in one flow: user, moment, limit, flow.
-pub(crate) static CHANGES_IN_FLOW: LazyLock<String> = LazyLock::new(|| changes("mb.user_id = $1 AND mb.flow_id = $4"));
-
-fn changes(members: &str) -> String {
-    let inner = format!(
-        "SELECT * FROM message WHERE id IN (SELECT n.id FROM member mb JOIN flow f ON f.id = mb.flow_id JOIN message n ON n.id IN \
-         (SELECT c.id FROM message c WHERE c.flow_id = f.id AND c.changed_at > $2 ORDER BY c.changed_at LIMIT $3) \
-         WHERE {members} AND f.changed_at > $2 ORDER BY n.changed_at LIMIT $3)"
-    );
-    messages(&inner, "m.changed_at")
+/// Messages of a user's flows changed after a moment, deleted ones too. Each flow that changed gives at most the limit, by an
+/// index, so that the work is bounded by flows and not by messages.
+pub(crate) fn changes(backend: DbBackend, scope: Scope) -> &'static str {
+    static IN: LazyLock<[String; 2]> = LazyLock::new(|| SCOPES.map(|members| messages(&correlated(members), "m.changed_at")));
+    static LATERAL: LazyLock<[String; 2]> = LazyLock::new(|| SCOPES.map(|members| messages(&lateral(members), "m.changed_at")));
+    const SCOPES: [&str; 2] = ["mb.user_id = $1", "mb.user_id = $1 AND mb.flow_id = $4"];
+    fn correlated(members: &str) -> String {
+        format!(
+            "SELECT * FROM message WHERE id IN (SELECT n.id FROM member mb JOIN flow f ON f.id = mb.flow_id JOIN message n ON n.id IN \
+             (SELECT c.id FROM message c WHERE c.flow_id = f.id AND c.changed_at > $2 ORDER BY c.changed_at LIMIT $3) \
+             WHERE {members} AND f.changed_at > $2 ORDER BY n.changed_at LIMIT $3)"
+        )
+    }
+    // PostgreSQL would hold every message there is against the list of every flow.
+    fn lateral(members: &str) -> String {
+        format!(
+            "SELECT n.* FROM member mb JOIN flow f ON f.id = mb.flow_id CROSS JOIN LATERAL \
+             (SELECT c.* FROM message c WHERE c.flow_id = f.id AND c.changed_at > $2 ORDER BY c.changed_at LIMIT $3) n \
+             WHERE {members} AND f.changed_at > $2 ORDER BY n.changed_at LIMIT $3"
+        )
+    }
+    let forms = if backend == DbBackend::Postgres { &LATERAL } else { &IN };
+    match scope {
+        Scope::Own => &forms[0],
+        Scope::One => &forms[1],
+    }
 }
 
 /// Which part of the flows an overview is of.

@@ -11,7 +11,7 @@ impl MigrationTrait for Migration {
         let table = Table::create()
             .table("flow_key")
             .col(number("owner_id"))
-            .col(text("key"))
+            .col(compared(manager, "key").not_null())
             .col(number("flow_id"))
             .col(ColumnDef::new("fingerprint").blob().not_null())
             .col(number("used_at"))

@@ -11,7 +11,7 @@ use tolmach_domain::{
 };
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
-    AccountKey, DeleteMessages, EditMessage, NewFlow, NewMessage, NewSession, NewUser, Store, StoreError, TokenHash,
+    AccountKey, DeleteMessages, EditMessage, NewFlow, NewMessage, NewSession, NewUser, RequestKey, Store, StoreError, TallyKey, TokenHash,
 };
 use tolmach_servers::{Durability, Postgres};
 use tolmach_store::{CopiedTable, CopyError, Options, SqlStore, copy};
@@ -76,8 +76,10 @@ async fn live(store: &SqlStore) -> Memory {
         owner: anna.id,
         photo: Some(PhotoKey { key: "ef/gh".into(), media_type: "image/jpeg".into() }),
         members: vec![boris.id, gone.id],
+        key: Some(RequestKey { key: "a_b".into(), fingerprint: [7; 32] }),
     };
-    let group = store.create_flow(new, None, now()).await.unwrap();
+    let (group, _) = store.create_flow(new, None, now()).await.unwrap();
+    store.count(&[TallyKey([3; 32])], now(), now().after(Duration::from_secs(60))).await.unwrap();
     store.delete_user(gone.id, now()).await.unwrap();
     let attachments = vec![Attachment { kind: AttachmentKind::Picture, data: "iVBORw0=".into() }];
     let first = store.post(draft(&chat, &anna, Content { attachments, ..Content::text("\u{10ffff} é") }, None), now()).await.unwrap().0;

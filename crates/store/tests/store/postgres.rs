@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tolmach_domain::{Flow, Message, MessageId, User, Version, Window};
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{Bus, Signal, Store, StoreError};
-use tolmach_servers::{Durability, Postgres};
+use tolmach_servers::{Durability, Postgres, Proxy};
 use tolmach_store::{Options, SqlStore, migrate};
 
 async fn open(url: &str, options: Options) -> Arc<SqlStore> {
@@ -280,6 +280,38 @@ async fn a_lock_that_somebody_holds_is_not_waited_for_longer_than_a_call() {
     let last = recover(&store, &flow, &anna).await;
     holds(&store, &flow, &[last.id]).await;
     store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_vanishes_in_the_middle_of_a_transaction_holds_nobody_up() {
+    let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
+    let network = Proxy::to(&server.address());
+    let here = open(&server.url(), impatient()).await;
+    let away = open(&server.url_at(&network.address()), impatient()).await;
+    let anna = user(&here, "anna").await;
+    let flow = group(&here, &anna).await;
+    // It has begun, and waits for a lock when the network goes: it will never say what became of its transaction.
+    let other = administrator(&server, "tolmach").await;
+    let held = other.begin().await.unwrap();
+    held.execute_unprepared("LOCK TABLE message IN SHARE MODE").await.unwrap();
+    let lost = load(&away, &flow, &anna, 0);
+    let waiting = Statement::from_string(held.get_database_backend(), "SELECT pid FROM pg_locks WHERE NOT granted");
+    while held.query_all_raw(waiting.clone()).await.unwrap().is_empty() {}
+    network.cut();
+    held.rollback().await.unwrap();
+    assert_eq!(lost.await.unwrap(), []);
+    for _ in 0..6 {
+        let (posted, read) = tokio::join!(post(&away, &flow, &anna, "during".into()), away.flow(flow.id));
+        assert!(is_unavailable(&posted) && is_unavailable(&read), "{posted:?} {read:?}");
+    }
+    let mut acknowledged = vec![recover(&here, &flow, &anna).await.id];
+    network.heal();
+    acknowledged.push(recover(&away, &flow, &anna).await.id);
+    while away.ping().await.is_err() {}
+    for store in [here, away] {
+        holds(&store, &flow, &acknowledged).await;
+        store.close().await;
+    }
 }
 
 #[tokio::test]
