@@ -506,7 +506,8 @@ async fn a_profile_made_at_one_node_is_known_at_another_at_once() {
     let there = here.beside();
     let registration = Registration { profile: false, grant: GrantKind::Token, ..registration("alice") };
     let answer = here.ask(&Proof::Nothing, Command::Register(Box::new(registration))).await.expect("a new user can register");
-    let Answer::Granted(Grant { tokens: Tokens::Token(token), .. }) = answer else { panic!("{answer:?}") };
+    let Answer::Granted(grant) = answer else { panic!("{answer:?}") };
+    let Tokens::Token(token) = grant.tokens else { panic!("{:?}", grant.tokens) };
     let alice = Proof::Token(token);
     let look = || Command::SearchUsers { query: "alice".into(), limit: 1 };
     assert_eq!(there.ask(&alice, look()).await, Err(Fault::NoProfile));
