@@ -249,7 +249,8 @@ impl Engine {
             return Ok(Some(user));
         }
         let user = self.ports.store.user(id).await.map_err(refuse)?.map(Arc::new);
-        if let Some(user) = &user {
+        // Somebody without a profile is about to make one, perhaps through another node, and looks at it next.
+        if let Some(user) = user.as_ref().filter(|user| user.profile) {
             self.people.insert(id, user.clone());
         }
         Ok(user)

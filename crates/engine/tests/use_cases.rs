@@ -14,6 +14,7 @@ use tolmach_engine::{Engine, GuessPolicy, Policy, Ports, Principal, Request};
 /// An engine on the ports in memory, with hands on those that a test looks at.
 struct World {
     engine: Engine,
+    store: Arc<MemoryStore>,
     clock: Arc<ManualClock>,
     mailer: Arc<MemoryMailer>,
     blobs: Arc<MemoryBlobs>,
@@ -34,10 +35,20 @@ impl World {
     }
 
     fn made(passwords: Arc<dyn Passwords>, policy: Policy) -> Self {
+        let bus = Arc::new(MemoryBus::new());
+        Self::on(Arc::new(MemoryStore::new(bus.clone())), bus, passwords, policy)
+    }
+
+    /// Another node on the same store.
+    fn beside(&self) -> Self {
+        Self::on(self.store.clone(), self.bus.clone(), Arc::new(PlainPasswords), Policy::default())
+    }
+
+    fn on(store: Arc<MemoryStore>, bus: Arc<MemoryBus>, passwords: Arc<dyn Passwords>, policy: Policy) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_600_000_000_000_000)));
-        let (mailer, blobs, bus) = (Arc::new(MemoryMailer::new()), Arc::new(MemoryBlobs::new()), Arc::new(MemoryBus::new()));
+        let (mailer, blobs) = (Arc::new(MemoryMailer::new()), Arc::new(MemoryBlobs::new()));
         let ports = Ports {
-            store: Arc::new(MemoryStore::new(bus.clone())),
+            store: store.clone(),
             bus: bus.clone(),
             clock: clock.clone(),
             entropy: Arc::new(SeededEntropy::new(7)),
@@ -46,7 +57,7 @@ impl World {
             passwords,
             signer: Arc::new(PlainSigner),
         };
-        Self { engine: Engine::new(ports, policy), clock, mailer, blobs, bus }
+        Self { engine: Engine::new(ports, policy), store, clock, mailer, blobs, bus }
     }
 
     /// What a proof allows: authenticated, then carried out.
@@ -486,6 +497,22 @@ async fn a_connection_is_believed_as_long_as_its_session() {
     assert_eq!(world.engine.authenticate(&Proof::Connection, None).await, Err(Fault::Unauthenticated));
     world.ask(&alice, Command::Logout { login: None }).await.unwrap();
     assert_eq!(world.engine.authenticate(&Proof::Connection, Some(&principal)).await, Err(Fault::Unauthenticated));
+}
+
+/// A client of REST comes to another node with each request.
+#[tokio::test]
+async fn a_profile_made_at_one_node_is_known_at_another_at_once() {
+    let here = World::new();
+    let there = here.beside();
+    let registration = Registration { profile: false, grant: GrantKind::Token, ..registration("alice") };
+    let answer = here.ask(&Proof::Nothing, Command::Register(Box::new(registration))).await.expect("a new user can register");
+    let Answer::Granted(grant) = answer else { panic!("{answer:?}") };
+    let Tokens::Token(token) = grant.tokens else { panic!("{:?}", grant.tokens) };
+    let alice = Proof::Token(token);
+    let look = || Command::SearchUsers { query: "alice".into(), limit: 1 };
+    assert_eq!(there.ask(&alice, look()).await, Err(Fault::NoProfile));
+    here.ask(&alice, profile("alice")).await.expect("a profile can be made");
+    there.ask(&alice, look()).await.expect("it is known");
 }
 
 /// Attempts to log in from addresses.

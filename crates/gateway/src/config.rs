@@ -671,6 +671,36 @@ mod tests {
     }
 
     #[test]
+    fn the_file_for_clusters_names_what_nodes_share_and_no_secret() {
+        let config = load(include_str!("../../../config/cluster.toml"), &[], &[]).unwrap();
+        assert!(config.store.url.expose().starts_with("postgres://"));
+        assert_eq!(crate::world::bus_in_words(&config).unwrap(), "Redis at redis.internal:6379, channels tolmach:*");
+        assert!(crate::world::blob_target(&config, Path::new("data")).unwrap().to_string().contains("tolmach-photos"));
+        assert!(config.public_url().starts_with("https://") && !config.http.trusted_proxies.is_empty());
+        for url in [&config.store.url, &config.bus.url, &config.mail.url, &config.blobs.endpoint] {
+            assert!(url.expose().split_once('@').is_none_or(|(user, _)| user.matches(':').count() == 1), "a password");
+        }
+        assert_eq!([&config.auth.jwt_secret, &config.blobs.secret_access_key].map(Secret::expose), ["", ""]);
+    }
+
+    #[test]
+    fn the_examples_of_deployment_name_only_variables_that_are_read() {
+        let mut schema = Schema::new(&DIALECTS).unwrap();
+        let files = [
+            include_str!("../../../examples/deploy/Dockerfile"),
+            include_str!("../../../examples/deploy/compose.yaml"),
+            include_str!("../../../examples/deploy/environment"),
+        ];
+        for file in files {
+            let names: Vec<_> = file.split(ENVIRONMENT_PREFIX).skip(1).filter_map(|rest| rest.split([':', '=']).next()).collect();
+            assert!(!names.is_empty());
+            for name in names {
+                assert!(schema.value(&name.to_lowercase().replace("__", ".")).is_some(), "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn the_engine_agrees_on_its_defaults() {
         let (config, policy) = (default(), tolmach_engine::Policy::default());
         assert_eq!(config.auth.registration, policy.registration);
