@@ -46,11 +46,11 @@ impl Record {
         lock(&self.tokens).push((who.to_owned(), token.to_owned()));
     }
 
-    /// The frames that a client of this login heard, over whichever dialect, and that contain these words.
-    pub(crate) fn heard_by(&self, login: &str, words: &str) -> Vec<String> {
-        let whose = format!("{login} ");
+    /// The frames that a client called so heard, or one of this login over whichever dialect, and that contain these words.
+    pub(crate) fn heard_by(&self, who: &str, words: &str) -> Vec<String> {
+        let is_of = |hearer: &str| hearer.strip_prefix(who).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
         let heard = lock(&self.heard);
-        heard.iter().filter(|(hearer, frame)| hearer.starts_with(&whose) && frame.contains(words)).map(|(_, frame)| frame.clone()).collect()
+        heard.iter().filter(|(hearer, frame)| is_of(hearer) && frame.contains(words)).map(|(_, frame)| frame.clone()).collect()
     }
 
     /// Every secret in a frame that must not hold it.

@@ -1,65 +1,104 @@
-//! One running gateway for all trials of a run: the real binary.
+//! The gateways that trials of a run share: the real binary, alone with its embedded defaults, or two on one PostgreSQL and one
+//! Redis.
 
 use crate::frames::PASSWORD;
+use std::fs::File;
 use std::future::Future;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tolmach_servers::{Durability, Postgres, Redis};
 
-/// The operator's accounts, made before the gateway starts: an administrator, and a member with the business tariff.
+/// The operator's accounts, made before a gateway starts: an administrator, and a member with the business tariff.
 pub(crate) const ADMINISTRATOR: &str = "administrator";
 pub(crate) const BUSINESS: &str = "business";
 
-/// A running gateway, and the runtime in which clients speak to it.
+/// Running gateways, and the runtime in which clients speak to them.
 pub(crate) struct House {
-    pub(crate) address: SocketAddr,
     runtime: Runtime,
-    child: Mutex<Child>,
-    folder: TempDir,
+    gateways: Vec<Gateway>,
+    // What gateways stand on ends after them.
+    _servers: Option<(Postgres, Redis)>,
+    _folder: TempDir,
 }
 
-static HOUSE: OnceLock<House> = OnceLock::new();
-
-/// The gateway of this run, started when it is first asked for.
-pub(crate) fn house() -> &'static House {
-    HOUSE.get_or_init(House::open)
+struct Gateway {
+    address: SocketAddr,
+    child: Child,
 }
 
-/// Stops the gateway of this run, if there is one.
-pub(crate) fn close() {
-    if let Some(house) = HOUSE.get() {
-        let mut child = house.child.lock().unwrap_or_else(PoisonError::into_inner);
+impl Drop for Gateway {
+    fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = child.kill();
-        let _ = child.wait();
-        let _ = std::fs::remove_dir_all(house.folder.path());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
+/// Each is opened when it is first asked for.
+static SINGLE: Mutex<Option<Arc<House>>> = Mutex::new(None);
+static CLUSTER: Mutex<Option<Arc<House>>> = Mutex::new(None);
+
+/// One gateway, with nothing beside it.
+pub(crate) fn single() -> Arc<House> {
+    lock(&SINGLE).get_or_insert_with(|| Arc::new(House::open(&["single"], None))).clone()
+}
+
+/// Two gateways, which share PostgreSQL, Redis and a secret, and no file. `None` on a machine that lacks those servers, where a
+/// trial is passed by, but never in CI.
+pub(crate) fn cluster() -> Option<Arc<House>> {
+    let mut cluster = lock(&CLUSTER);
+    if cluster.is_none() {
+        let servers = (Postgres::start_or_skip(Durability::Fast)?, Redis::start_or_skip()?);
+        *cluster = Some(Arc::new(House::open(&["first", "second"], Some(servers))));
+    }
+    cluster.clone()
+}
+
+/// Ends every gateway of this run.
+pub(crate) fn close() {
+    for house in [&SINGLE, &CLUSTER] {
+        lock(house).take();
+    }
+}
+
+fn lock(house: &Mutex<Option<Arc<House>>>) -> MutexGuard<'_, Option<Arc<House>>> {
+    // A trial that could not open it leaves none.
+    house.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl House {
-    fn open() -> Self {
+    fn open(names: &[&str], servers: Option<(Postgres, Redis)>) -> Self {
         let folder = TempDir::new().expect("a temporary folder can be made");
+        let options = servers.as_ref().map_or_else(Vec::new, |(postgres, redis)| {
+            let secret = "two nodes sign and verify with one secret".to_owned();
+            vec![("STORE__URL", postgres.url()), ("BUS__URL", redis.url()), ("AUTH__JWT_SECRET", secret)]
+        });
+        for name in names {
+            std::fs::create_dir(folder.path().join(name)).expect("a folder can be made");
+        }
         for (login, right) in [(ADMINISTRATOR, "--admin"), (BUSINESS, "--business")] {
-            let made = tolmach(folder.path(), &["user", "add", login, "--password", PASSWORD, right]).output();
-            let made = made.expect("the binary can be started");
+            let words = ["user", "add", login, "--password", PASSWORD, right];
+            let made = tolmach(&folder.path().join(names[0]), &options, &words).output().expect("the binary can be started");
             assert!(made.status.success(), "{login}: {}", String::from_utf8_lossy(&made.stderr));
         }
-        let log = std::fs::File::create(folder.path().join("log")).expect("a log file can be made");
-        let mut child = tolmach(folder.path(), &["serve"]).stdout(Stdio::piped()).stderr(log).spawn().expect("the binary can be started");
-        let mut ready = String::new();
-        let stdout = child.stdout.take().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut ready).expect("standard output is text");
-        let address = ready.trim().split(' ').find_map(|word| word.strip_prefix("http=")?.parse().ok());
-        let Some(address) = address else {
-            let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
-            panic!("{ready:?} was said instead of where it listens:\n{log}");
-        };
+        let gateways = names.iter().map(|name| Gateway::start(&folder.path().join(name), &options)).collect();
         let runtime = Runtime::new().expect("a runtime can be made");
-        Self { address, runtime, child: Mutex::new(child), folder }
+        Self { runtime, gateways, _servers: servers, _folder: folder }
+    }
+
+    /// Where speakers connect.
+    pub(crate) fn first(&self) -> SocketAddr {
+        self.gateways[0].address
+    }
+
+    /// Where listeners connect: another node, if there is one.
+    pub(crate) fn last(&self) -> SocketAddr {
+        self.gateways[self.gateways.len() - 1].address
     }
 
     /// Runs what needs a runtime.
@@ -68,8 +107,25 @@ impl House {
     }
 }
 
-/// The binary on the data of this folder, with nothing else of the environment.
-fn tolmach(folder: &Path, arguments: &[&str]) -> Command {
+impl Gateway {
+    fn start(folder: &Path, options: &[(&str, String)]) -> Self {
+        let log = folder.join("log");
+        let errors = File::create(&log).expect("a log file can be made");
+        let mut child =
+            tolmach(folder, options, &["serve"]).stdout(Stdio::piped()).stderr(errors).spawn().expect("the binary can be started");
+        let mut ready = String::new();
+        let stdout = child.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut ready).expect("standard output is text");
+        let address = ready.trim().split(' ').find_map(|word| word.strip_prefix("http=")?.parse().ok());
+        let Some(address) = address else {
+            panic!("{ready:?} was said instead of where it listens:\n{}", std::fs::read_to_string(log).unwrap_or_default());
+        };
+        Self { address, child }
+    }
+}
+
+/// The binary with its data in this folder and these options, and with nothing else of the environment.
+fn tolmach(folder: &Path, options: &[(&str, String)], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tolmach"));
     command.current_dir(folder).args(arguments).arg("--data").arg(folder.join("data")).stdin(Stdio::null());
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TOLMACH__")) {
@@ -78,5 +134,8 @@ fn tolmach(folder: &Path, arguments: &[&str]) -> Command {
     command.env("TOLMACH__HTTP__LISTEN", "127.0.0.1:0").env("TOLMACH__AUTH__BCRYPT_COST", "4");
     // What a dialect can push is tried, also where it does not unless it is told to.
     command.env("TOLMACH__DIALECTS__MORELIA__PUSH", "true");
+    for (name, value) in options {
+        command.env(format!("TOLMACH__{name}"), value);
+    }
     command
 }

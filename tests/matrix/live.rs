@@ -1,8 +1,8 @@
 //! A speaker in one dialect, a listener in another, over real sockets: what the first can say reaches the second, live where
 //! its dialect tells and on reading otherwise.
 
-use crate::dialects;
-use crate::house::house;
+use crate::dialects::{self, Spoken};
+use crate::house::{House, cluster, single};
 use crate::people::{Human, Trouble, text};
 use crate::scene::{Place, chat_with, enter, find, flows, group, may_read, messages, new_group, send, unique};
 use crate::translate::project;
@@ -33,14 +33,30 @@ pub(crate) type Passages = BTreeMap<&'static str, Passage>;
 
 type Memory = Mutex<BTreeMap<(String, String), Arc<OnceLock<Result<Passages, Trouble>>>>>;
 
-/// What comes through from `speaker` to `listener`. Tried once in a run.
+/// What comes through from `speaker` to `listener` at one gateway. Tried once in a run.
 pub(crate) fn passages(speaker: &'static str, listener: &'static str) -> Result<Passages, Trouble> {
     static MEMORY: OnceLock<Memory> = OnceLock::new();
     let cell = {
         let mut memory = MEMORY.get_or_init(Memory::default).lock().unwrap_or_else(PoisonError::into_inner);
         memory.entry((speaker.to_owned(), listener.to_owned())).or_default().clone()
     };
-    cell.get_or_init(|| house().run(Talk::hold(speaker, listener))).clone()
+    let hold = || {
+        let house = single();
+        house.run(Talk::hold(&house, speaker, listener))
+    };
+    cell.get_or_init(hold).clone()
+}
+
+/// The same as at one gateway comes through from a speaker at one node of a cluster to listeners of every dialect at another.
+pub(crate) fn across_nodes(speaker: &'static str) -> Result<(), Trouble> {
+    let Some(house) = cluster() else { return Ok(()) };
+    let spoken = dialects::all();
+    let talks = spoken.iter().map(Spoken::id).map(|listener| {
+        let across = house.run(Talk::hold(&house, speaker, listener));
+        across.map(drop).map_err(|trouble| format!("{speaker} to {listener}: {trouble}"))
+    });
+    let troubles: Vec<_> = talks.filter_map(Result::err).collect();
+    if troubles.is_empty() { Ok(()) } else { Err(troubles.join("\n")) }
 }
 
 /// A conversation of two, and a third who comes and goes.
@@ -56,10 +72,10 @@ struct Talk {
 }
 
 impl Talk {
-    async fn hold(said: &'static str, heard: &'static str) -> Result<Passages, Trouble> {
-        let mut speaker = Human::join(&unique("speaker"), said).await?;
-        let listener = Human::join(&unique("listener"), heard).await?;
-        let third = Human::join(&unique("third"), heard).await?;
+    async fn hold(house: &House, said: &'static str, heard: &'static str) -> Result<Passages, Trouble> {
+        let mut speaker = Human::join(&unique("speaker"), said, house.first()).await?;
+        let listener = Human::join(&unique("listener"), heard, house.last()).await?;
+        let third = Human::join(&unique("third"), heard, house.last()).await?;
         let place = group(&mut speaker, &unique("a group "), &[listener.id]).await?;
         let mut talk = Self { speaker, listener, third, said, heard, place, passages: Passages::new() };
         enter(talk.speaker().await?, place).await?;

@@ -1,5 +1,5 @@
 //! Any dialect to any: each pair's stories and conversations, who may do what over each, and which first frame is whose. Every
-//! trial has a name; those that need a gateway share one, the real binary.
+//! trial has a name; those that need a gateway share one, the real binary, and those `across_nodes` a cluster of two.
 
 mod dialects;
 mod frames;
@@ -34,6 +34,8 @@ fn trials() -> Vec<Trial> {
     ];
     for id in dialects::all().iter().map(dialects::Spoken::id) {
         trials.push(trial(format!("recognise::{id}::in_any_segments"), move || recognise::in_any_segments(id)));
+        trials.push(trial(format!("permission::{id}::across_nodes"), move || permission::across_nodes(id)));
+        trials.push(trial(format!("live::{id}::across_nodes"), move || live::across_nodes(id)));
         trials.extend(
             permission::operations()
                 .into_iter()

@@ -2,8 +2,8 @@
 
 use crate::dialects::{self, Spoken};
 use crate::frames::{PASSWORD, record};
-use crate::house::house;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use tolmach_client::{Client, Told, proofs};
 use tolmach_domain::{Answer, Command, Fault, Grant, GrantKind, Profile, Proof, Registration, Secret, Tokens, UserId, Who};
 
@@ -14,15 +14,17 @@ pub(crate) type Trouble = String;
 pub(crate) struct Human {
     pub(crate) login: String,
     pub(crate) id: UserId,
+    /// The gateway that every client of this one connects to.
+    gateway: SocketAddr,
     clients: BTreeMap<&'static str, Client>,
 }
 
 impl Human {
     /// Makes an account, over the dialect `home` where it can, and over another one else.
-    pub(crate) async fn join(login: &str, home: &str) -> Result<Self, Trouble> {
+    pub(crate) async fn join(login: &str, home: &str, gateway: SocketAddr) -> Result<Self, Trouble> {
         let mut made = false;
         for spoken in home_first(home) {
-            match visitor(login, &spoken).say_any(&registrations(login)).await.map_err(text)? {
+            match visitor(login, &spoken, gateway).say_any(&registrations(login)).await.map_err(text)? {
                 Told::Answer(Answer::Granted(grant)) => {
                     note_tokens(login, &spoken, &grant);
                     made = true;
@@ -32,22 +34,22 @@ impl Human {
                 told => return Err(format!("{login} registers over {}: {told:?}", spoken.id())),
             }
         }
-        if made { Self::known(login).await } else { Err("no dialect can register anybody".to_owned()) }
+        if made { Self::known(login, gateway).await } else { Err("no dialect can register anybody".to_owned()) }
     }
 
     /// Somebody whose account there is already.
-    pub(crate) async fn known(login: &str) -> Result<Self, Trouble> {
-        Ok(Self { login: login.to_owned(), id: identify(login).await?, clients: BTreeMap::new() })
+    pub(crate) async fn known(login: &str, gateway: SocketAddr) -> Result<Self, Trouble> {
+        Ok(Self { login: login.to_owned(), id: identify(login, gateway).await?, gateway, clients: BTreeMap::new() })
     }
 
     /// This one's client of a dialect, logged in.
     pub(crate) async fn speaking(&mut self, dialect: &str) -> Result<&mut Client, Trouble> {
         let spoken = dialects::named(dialect);
         if !self.clients.contains_key(spoken.id()) {
-            let mut client = visitor(&self.login, &spoken);
+            let mut client = visitor(&self.login, &spoken, self.gateway);
             let proven = match log_in(&mut client, &self.login, &LOGINS).await? {
                 Some(grant) => proofs(self.id, &grant.tokens),
-                None => borrowed_proofs(&self.login, self.id).await?,
+                None => borrowed_proofs(&self.login, self.id, self.gateway).await?,
             };
             client.prove_by(proven);
             self.clients.insert(spoken.id(), client);
@@ -75,8 +77,8 @@ pub(crate) fn name_of(login: &str, dialect: &str) -> String {
 }
 
 /// A client that proves nothing yet.
-pub(crate) fn visitor(login: &str, spoken: &Spoken) -> Client {
-    Client::new(name_of(login, spoken.id()), spoken.dialect.clone(), house().address, record().clone())
+pub(crate) fn visitor(login: &str, spoken: &Spoken, gateway: SocketAddr) -> Client {
+    Client::new(name_of(login, spoken.id()), spoken.dialect.clone(), gateway, record().clone())
 }
 
 pub(crate) fn text(error: impl std::fmt::Display) -> Trouble {
@@ -123,9 +125,9 @@ async fn log_in(client: &mut Client, login: &str, grants: &[GrantKind]) -> Resul
 }
 
 /// The access token of another dialect, where this one has no login of its own.
-async fn borrowed_proofs(login: &str, user: UserId) -> Result<Vec<Proof>, Trouble> {
+async fn borrowed_proofs(login: &str, user: UserId, gateway: SocketAddr) -> Result<Vec<Proof>, Trouble> {
     for spoken in dialects::all() {
-        if let Some(grant) = log_in(&mut visitor(login, &spoken), login, &[GrantKind::Pair]).await?
+        if let Some(grant) = log_in(&mut visitor(login, &spoken, gateway), login, &[GrantKind::Pair]).await?
             && let Tokens::Pair { .. } = grant.tokens
         {
             return Ok(proofs(user, &grant.tokens));
@@ -135,9 +137,9 @@ async fn borrowed_proofs(login: &str, user: UserId) -> Result<Vec<Proof>, Troubl
 }
 
 /// Finds out who this is, and fills in the profile where registering left it open.
-async fn identify(login: &str) -> Result<UserId, Trouble> {
+async fn identify(login: &str, gateway: SocketAddr) -> Result<UserId, Trouble> {
     for spoken in dialects::all() {
-        let mut client = visitor(login, &spoken);
+        let mut client = visitor(login, &spoken, gateway);
         let Some(grant) = log_in(&mut client, login, &LOGINS).await? else { continue };
         if let Some(user) = grant.user.as_ref().filter(|user| user.profile) {
             return Ok(user.id);

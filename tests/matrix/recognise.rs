@@ -2,7 +2,7 @@
 //! network carries it.
 
 use crate::dialects::{self, Spoken};
-use crate::house::{House, house};
+use crate::house::{House, single};
 use crate::people::{Human, Trouble, text};
 use crate::scene::unique;
 use http::request::Parts;
@@ -71,9 +71,9 @@ pub(crate) fn in_any_segments(id: &'static str) -> Result<(), Trouble> {
         // It has no place on a shared door, which `alone` holds it to.
         return Ok(());
     }
-    let house = house();
+    let house = &*single();
     house.run(async {
-        let mut human = Human::join(&unique("opener"), id).await?;
+        let mut human = Human::join(&unique("opener"), id, house.first()).await?;
         let proofs = human.speaking(id).await?.proofs().to_vec();
         let openings = openings(&spoken, &proofs);
         if openings.is_empty() {
@@ -142,12 +142,12 @@ fn say(dialect: &dyn Dialect, request: &Parts, ask: &Ask) -> Option<(Box<dyn Ses
 impl First {
     /// The handshake at this door and the frame after it.
     fn bytes(&self, house: &House, door: &str) -> Vec<u8> {
-        let mut head = format!("GET {door} HTTP/1.1\r\nHost: {}\r\n", house.address);
+        let mut head = format!("GET {door} HTTP/1.1\r\nHost: {}\r\n", house.first());
         for (name, value) in &self.request.headers {
             head.push_str(&format!("{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes())));
         }
         if !self.request.headers.contains_key(http::header::ORIGIN) {
-            head.push_str(&format!("Origin: http://{}\r\n", house.address));
+            head.push_str(&format!("Origin: http://{}\r\n", house.first()));
         }
         head.push_str("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
         let opcode = if matches!(self.frame, Frame::Binary(_)) { 0x82 } else { 0x81 };
@@ -171,7 +171,7 @@ impl First {
     async fn try_in(&self, house: &House, segments: &[&[u8]]) -> Result<(), Trouble> {
         let fail = |what: String| format!("{}, {} segments: {what}", self.title, segments.len());
         let (mut session, _) = say(&*self.dialect, &self.request, &self.ask).ok_or_else(|| fail("it is said no more".to_owned()))?;
-        let mut stream = TcpStream::connect(house.address).await.map_err(text)?;
+        let mut stream = TcpStream::connect(house.first()).await.map_err(text)?;
         stream.set_nodelay(true).map_err(text)?;
         for segment in segments {
             stream.write_all(segment).await.map_err(text)?;

@@ -1,6 +1,7 @@
 //! What CI and people run: `cargo xtask <command>`.
 
 mod bench;
+mod chaos;
 mod ci;
 mod process;
 mod setup;
@@ -22,6 +23,8 @@ struct Arguments {
 enum Command {
     /// Measure what Tolmach costs beside the floor, and write BENCH.md.
     Bench(bench::Options),
+    /// Break gateways, PostgreSQL, Redis and the networks between them under load, and show what was lost.
+    Chaos(chaos::Options),
     /// Run everything that CI runs, and stop at the first failure.
     Ci,
     /// Install what the tests need beside Rust.
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = Project::find().and_then(|project| match arguments.command {
         Command::Bench(options) => bench::run(&project, &options),
+        Command::Chaos(options) => chaos::run(&project, &options),
         Command::Ci => ci::run(&project),
         Command::Setup => setup::run(&project).map(|_| ()),
         Command::Tidy => tidy::run(&project),

@@ -97,6 +97,8 @@ pub struct Client {
     arrival: mpsc::Sender<Arrival>,
     lines: VecDeque<Line>,
     heard: Vec<Heard>,
+    /// How much of that was listened to.
+    listened: usize,
 }
 
 /// An open WebSocket.
@@ -144,6 +146,7 @@ impl Client {
             arrival,
             lines: VecDeque::new(),
             heard: Vec::new(),
+            listened: 0,
         }
     }
 
@@ -212,6 +215,18 @@ impl Client {
         match timeout(PATIENCE, listening).await {
             Ok(found) => found,
             Err(_) => Err(self.trouble("listening", format!("{what} was not heard, only {:?}", self.heard))),
+        }
+    }
+
+    /// What comes next without having been asked for, however long that takes. Nothing is lost where the wait is given up.
+    pub async fn listen(&mut self) -> Result<Heard, Trouble> {
+        loop {
+            if let Some(heard) = self.heard.get(self.listened) {
+                self.listened += 1;
+                return Ok(heard.clone());
+            }
+            let next = self.next().await?;
+            self.note(next);
         }
     }
 

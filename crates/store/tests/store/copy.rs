@@ -245,7 +245,7 @@ async fn nobody_writes_to_a_world_that_is_being_copied() {
     let first = file(&folder, "first.db");
     let (anna, flow) = many(&first, 5000).await;
     for (from, to) in [(first, server.url()), (server.url(), file(&folder, "second.db"))] {
-        let options = Options { timeout: Duration::from_secs(1), ..Options::default() };
+        let options = Options { timeout: Duration::from_secs(2), ..Options::default() };
         let store = SqlStore::open(&from, Arc::new(MemoryBus::new()), options).await.unwrap();
         let middle = Notify::new();
         let mut copying = pin!(copy(&from, &to, |progress| {
