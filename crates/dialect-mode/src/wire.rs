@@ -6,7 +6,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use tolmach_dialect::json::Present;
+use tolmach_dialect::json::{self, Present};
 use tolmach_domain::{FlowId, Timestamp};
 
 /// What a frame is about: the values of `mode`.
@@ -150,7 +150,7 @@ impl FieldType for String {
     const EXPECTED: &'static str = "a string is expected";
 
     fn read(json: &str) -> Option<Self> {
-        serde_json::from_str(json).ok()
+        json::text(json).map(Cow::into_owned)
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
+use tolmach_dialect::json;
 pub(crate) use tolmach_dialect::json::{Present, parse_object as read, write};
 
 /// What a frame is about: the values of `type`.
@@ -140,7 +141,7 @@ impl FieldType for String {
     const EXPECTED: &'static str = "a string is expected";
 
     fn read(json: &str) -> Option<Self> {
-        serde_json::from_str(json).ok()
+        json::text(json).map(Cow::into_owned)
     }
 }
 

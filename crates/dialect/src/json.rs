@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::error::Category;
+use std::borrow::Cow;
 
 /// Why bytes were not read.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +25,12 @@ pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8], depth: usize) -> Result<T,
     if deeper_than(bytes, depth) {
         return Err(JsonError::Depth(depth));
     }
-    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+    // Checked as a whole, texts need not be checked one by one; what is no UTF-8 is told by its place.
+    let read = match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(bytes),
+    };
+    read.map_err(|error| match error.classify() {
         // A recursion limit counts as syntax in serde_json, but `deeper_than` has been asked already.
         Category::Syntax | Category::Eof | Category::Io => JsonError::Syntax(error),
         Category::Data => JsonError::Shape(error),
@@ -38,6 +44,13 @@ pub fn parse_object<'a, T: Deserialize<'a>>(bytes: &'a [u8], depth: usize) -> Re
     }
     parse::<IgnoredAny>(bytes, depth)?;
     Err(JsonError::Shape(serde_json::Error::custom("an object is expected")))
+}
+
+/// The text of a string, from its JSON as a [`serde_json::value::RawValue`] holds it; `None` for another value, and for a
+/// string with a character that does not exist. Cheap where nothing is escaped: what has been read once needs no reading.
+pub fn text(json: &str) -> Option<Cow<'_, str>> {
+    let between = json.strip_prefix('"')?.strip_suffix('"')?;
+    if between.contains('\\') { serde_json::from_str(json).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(between)) }
 }
 
 /// Writes a frame of a dialect's own.
@@ -102,6 +115,21 @@ mod tests {
         ] {
             assert_eq!(deeper_than(text.as_bytes(), depth), deep, "{text}");
         }
+    }
+
+    #[test]
+    fn the_text_of_a_string_is_what_reading_it_gives() {
+        for json in
+            ["\"\"", "\"a б 👋\"", r#""\"""#, r#""\\""#, r#""a\u0062\n""#, r#""\ud83d\udc4b""#, r#""\ud800""#, "7", "null", "[\"a\"]", "{}"]
+        {
+            assert_eq!(text(json).map(Cow::into_owned), serde_json::from_str(json).ok(), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_utf_8_is_refused_where_it_is_read() {
+        assert!(matches!(parse::<String>(b"\"\xff\"", 64), Err(JsonError::Syntax(_))));
+        assert!(parse::<IgnoredAny>(b"\"\xff\"", 64).is_ok());
     }
 
     #[test]
