@@ -2,6 +2,7 @@
 
 use crate::faults::{self, Refusal};
 use crate::wire::{self, ChatNumber, ChatType, Field, FieldType, Operation};
+use std::borrow::Cow;
 use std::sync::Arc;
 use tolmach_dialect::Notice;
 use tolmach_domain::{
@@ -13,16 +14,16 @@ use tolmach_domain::{
 const CONTENT_TYPE_LIMIT: usize = 64;
 
 /// What a request asks, and how it proves who asks.
-pub(crate) fn ask(operation: Operation, mut request: wire::Request) -> Result<(Proof, Command), Refusal> {
+pub(crate) fn ask(operation: Operation, mut request: wire::Request<'_>) -> Result<(Proof, Command), Refusal> {
     let proof = if operation.is_signed() { Proof::Token(token(std::mem::take(&mut request.token))?) } else { Proof::Nothing };
     let command = match operation {
         Operation::Register => {
-            let username = required("username", request.username)?;
+            let username = required("username", request.username)?.into_owned();
             Command::Register(Box::new(Registration {
                 login: Some(username.clone()),
                 password: Secret::new(required("password", request.password)?),
                 username: Some(username),
-                email: nullable("email", request.email)?,
+                email: nullable("email", request.email)?.map(Cow::into_owned),
                 phone: None,
                 bot: false,
                 bio: None,
@@ -32,21 +33,21 @@ pub(crate) fn ask(operation: Operation, mut request: wire::Request) -> Result<(P
             }))
         }
         Operation::Auth => Command::Login {
-            identifier: required("username", request.username)?,
+            identifier: required("username", request.username)?.into_owned(),
             password: Secret::new(required("password", request.password)?),
             grant: GrantKind::Token,
         },
         Operation::Recovery => {
             optional("username", request.username)?;
-            let known_data = required("known_data", request.known_data)?;
-            let known = match required("known_data_type", request.known_data_type)?.as_str() {
+            let known_data = required("known_data", request.known_data)?.into_owned();
+            let known = match required("known_data_type", request.known_data_type)?.as_ref() {
                 "email" => Known::Email(known_data),
                 "username" => Known::Login(known_data),
                 _ => return Err(Refusal::field("known_data_type", "\"email\" or \"username\" is expected")),
             };
             Command::Recover { known }
         }
-        Operation::Logout => Command::Logout { login: optional("username", request.username)? },
+        Operation::Logout => Command::Logout { login: optional("username", request.username)?.map(Cow::into_owned) },
         Operation::GetChats => Command::ListFlows { limit: None, offset: 0, members: false },
         Operation::GetMessages => Command::History { flow: flow(request.chat_id)?, kinds: Kinds::Any, window: Window::All },
         Operation::SendMessage => draft(request, Kinds::Any)?,
@@ -55,7 +56,7 @@ pub(crate) fn ask(operation: Operation, mut request: wire::Request) -> Result<(P
     Ok((proof, command))
 }
 
-fn draft(request: wire::Request, kinds: Kinds) -> Result<Command, Refusal> {
+fn draft(request: wire::Request<'_>, kinds: Kinds) -> Result<Command, Refusal> {
     let flow = flow(request.chat_id)?;
     let text = required("content", request.content)?;
     let content_type = optional("content_type", request.content_type)?.map_or(Some(ContentType::Text), |name| content_type(&name));
@@ -75,7 +76,7 @@ fn content_type(name: &str) -> Option<ContentType> {
     })
 }
 
-fn token(field: Field<String>) -> Result<Secret, Refusal> {
+fn token(field: Field<Cow<'_, str>>) -> Result<Secret, Refusal> {
     match field {
         Field::Null => Err(faults::lower(&Fault::Unauthenticated)),
         field => required("token", field).map(Secret::new),
@@ -90,7 +91,7 @@ fn flow(field: Field<ChatNumber>) -> Result<FlowId, Refusal> {
 }
 
 /// A value that must be there.
-fn required<T: FieldType>(name: &str, field: Field<T>) -> Result<T, Refusal> {
+fn required<'a, T: FieldType<'a>>(name: &str, field: Field<T>) -> Result<T, Refusal> {
     match field {
         Field::Value(value) => Ok(value),
         Field::Missing => Err(Refusal::field(name, "missing")),
@@ -99,7 +100,7 @@ fn required<T: FieldType>(name: &str, field: Field<T>) -> Result<T, Refusal> {
 }
 
 /// A value whose key must be there.
-fn nullable<T: FieldType>(name: &str, field: Field<T>) -> Result<Option<T>, Refusal> {
+fn nullable<'a, T: FieldType<'a>>(name: &str, field: Field<T>) -> Result<Option<T>, Refusal> {
     match field {
         Field::Null => Ok(None),
         field => required(name, field).map(Some),
@@ -107,7 +108,7 @@ fn nullable<T: FieldType>(name: &str, field: Field<T>) -> Result<Option<T>, Refu
 }
 
 /// A value that may be left out.
-fn optional<T: FieldType>(name: &str, field: Field<T>) -> Result<Option<T>, Refusal> {
+fn optional<'a, T: FieldType<'a>>(name: &str, field: Field<T>) -> Result<Option<T>, Refusal> {
     match field {
         Field::Missing | Field::Null => Ok(None),
         field => required(name, field).map(Some),

@@ -12,20 +12,20 @@ use tolmach_domain::{
 };
 
 /// How a command is asked.
-pub(crate) struct Request {
+pub(crate) struct Request<'a> {
     /// Which operation says it.
     pub(crate) operation: Operation,
     /// What its reply will give.
     pub(crate) expected: Expected,
-    frame: wire::Request,
+    frame: wire::Request<'a>,
 }
 
-impl Request {
+impl<'a> Request<'a> {
     /// The frame, signed where its operation is.
-    pub(crate) fn frame(self, now: Timestamp, proof: &Proof, bound: Option<&Secret>) -> wire::Request {
+    pub(crate) fn frame(self, now: Timestamp, proof: &'a Proof, bound: Option<&'a Secret>) -> wire::Request<'a> {
         let token = self.operation.is_signed().then(|| Field::from(token(proof, bound)));
         wire::Request {
-            mode: self.operation.mode().to_owned().into(),
+            mode: self.operation.mode().into(),
             // As a number it keeps the microseconds.
             timestamp: Moment::new(now, Times::Number).into(),
             token: token.unwrap_or_default(),
@@ -35,17 +35,17 @@ impl Request {
 }
 
 /// The token of a proof. Without one the request says `null`, which is refused as it should be.
-fn token(proof: &Proof, bound: Option<&Secret>) -> Option<String> {
+fn token<'a>(proof: &'a Proof, bound: Option<&'a Secret>) -> Option<Cow<'a, str>> {
     let secret = match proof {
         Proof::Token(token) | Proof::TokenOf(_, token) | Proof::Bearer(token) => Some(token),
         Proof::Connection => bound,
         Proof::Nothing => None,
     };
-    secret.map(|secret| secret.expose().to_owned())
+    secret.map(|secret| secret.expose().into())
 }
 
 /// How an ask is said, if it can be.
-pub(crate) fn ask(ask: &Ask) -> Result<Request, Loss> {
+pub(crate) fn ask(ask: &Ask) -> Result<Request<'_>, Loss> {
     let loss = Loss { dialect: ID, what: ask.command.name() };
     if ask.authority == Authority::Administrator {
         return Err(loss);
@@ -59,16 +59,12 @@ pub(crate) fn ask(ask: &Ask) -> Result<Request, Loss> {
         Command::Login { identifier, password, grant } => (
             Operation::Auth,
             Expected::Grant(*grant),
-            wire::Request {
-                username: identifier.clone().into(),
-                password: password.expose().to_owned().into(),
-                ..wire::Request::default()
-            },
+            wire::Request { username: identifier.as_str().into(), password: password.expose().into(), ..wire::Request::default() },
         ),
         Command::Logout { login } => (
             Operation::Logout,
             Expected::LoggedOut,
-            wire::Request { username: login.clone().map(Field::Value).unwrap_or_default(), ..wire::Request::default() },
+            wire::Request { username: login.as_deref().map(Field::from).unwrap_or_default(), ..wire::Request::default() },
         ),
         Command::Recover { known } => (Operation::Recovery, Expected::RecoveryAccepted, recovery(known)),
         Command::ListFlows { limit, offset, members: _ } => {
@@ -108,38 +104,38 @@ pub(crate) fn ask(ask: &Ask) -> Result<Request, Loss> {
     Ok(Request { operation, expected, frame })
 }
 
-fn register(registration: &Registration) -> Option<(Expected, wire::Request)> {
+fn register(registration: &Registration) -> Option<(Expected, wire::Request<'_>)> {
     if registration.grant == GrantKind::Pair {
         return None;
     }
     let username = registration.login.as_ref().or(registration.email.as_ref())?;
     let frame = wire::Request {
-        username: username.clone().into(),
-        password: registration.password.expose().to_owned().into(),
-        email: registration.email.clone().into(),
+        username: username.as_str().into(),
+        password: registration.password.expose().into(),
+        email: registration.email.as_deref().map(Cow::Borrowed).into(),
         ..wire::Request::default()
     };
     Some((Expected::Grant(registration.grant), frame))
 }
 
-fn recovery(known: &Known) -> wire::Request {
+fn recovery(known: &Known) -> wire::Request<'_> {
     let (known_data, known_data_type) = match known {
         Known::Email(email) => (email, "email"),
         Known::Login(login) => (login, "username"),
     };
-    wire::Request { known_data: known_data.clone().into(), known_data_type: known_data_type.to_owned().into(), ..wire::Request::default() }
+    wire::Request { known_data: known_data.as_str().into(), known_data_type: known_data_type.into(), ..wire::Request::default() }
 }
 
 /// `None` where nothing of the content would be left.
-fn message_request(flow: FlowId, content: &Content) -> Option<wire::Request> {
+fn message_request(flow: FlowId, content: &Content) -> Option<wire::Request<'_>> {
     let lost = !content.attachments.is_empty() || content.emoji.is_some();
     if content.text.is_empty() && lost {
         return None;
     }
     Some(wire::Request {
         chat_id: ChatNumber::Id(flow).into(),
-        content: content.text.clone().into(),
-        content_type: content_type(&content.content_type).to_owned().into(),
+        content: content.text.as_str().into(),
+        content_type: content_type(&content.content_type).into(),
         ..wire::Request::default()
     })
 }

@@ -46,7 +46,7 @@ impl Server {
         let Frame::Text(text) = frame else {
             return Err(nameless(ViolationKind::FrameKind, self.times, "a text frame is expected".into()));
         };
-        let mut request: wire::Request = json::parse_object(text, self.settings.depth).map_err(|error| {
+        let mut request: wire::Request<'_> = json::parse_object(text, self.settings.depth).map_err(|error| {
             let (kind, text) = match error {
                 JsonError::Syntax(_) => (ViolationKind::Syntax, "JSON is expected".into()),
                 JsonError::Shape(_) => (ViolationKind::Shape, "a JSON object that names each field once is expected".into()),

@@ -130,6 +130,12 @@ impl<T> From<T> for Field<T> {
     }
 }
 
+impl<'a> From<&'a str> for Field<Cow<'a, str>> {
+    fn from(value: &'a str) -> Self {
+        Field::Value(value.into())
+    }
+}
+
 impl<T> From<Option<T>> for Field<T> {
     /// `None` is written as `null`.
     fn from(value: Option<T>) -> Self {
@@ -138,23 +144,23 @@ impl<T> From<Option<T>> for Field<T> {
 }
 
 /// A type of field.
-pub(crate) trait FieldType: Sized {
+pub(crate) trait FieldType<'json>: Sized {
     /// What is expected, in words.
     const EXPECTED: &'static str;
 
     /// Reads one JSON value, which is not `null`.
-    fn read(json: &str) -> Option<Self>;
+    fn read(json: &'json str) -> Option<Self>;
 }
 
-impl FieldType for String {
+impl<'a, 'json: 'a> FieldType<'json> for Cow<'a, str> {
     const EXPECTED: &'static str = "a string is expected";
 
-    fn read(json: &str) -> Option<Self> {
-        json::text(json).map(Cow::into_owned)
+    fn read(json: &'json str) -> Option<Self> {
+        json::text(json)
     }
 }
 
-impl FieldType for ChatNumber {
+impl FieldType<'_> for ChatNumber {
     const EXPECTED: &'static str = "an integer is expected";
 
     fn read(json: &str) -> Option<Self> {
@@ -176,12 +182,12 @@ impl Serialize for ChatNumber {
     }
 }
 
-impl FieldType for Moment {
+impl FieldType<'_> for Moment {
     const EXPECTED: &'static str = "a number or a string is expected";
 
     fn read(json: &str) -> Option<Self> {
         match json.as_bytes().first()? {
-            b'"' => String::read(json).map(Moment::Text),
+            b'"' => json::text(json).map(|text| Moment::Text(text.into_owned())),
             // Not serde_json's reading: a number too large for it is still a number, and only the form is asked for.
             b'-' | b'0'..=b'9' => json.parse().ok().map(Moment::Number),
             _ => None,
@@ -189,7 +195,7 @@ impl FieldType for Moment {
     }
 }
 
-impl<'de, T: FieldType> Deserialize<'de> for Field<T> {
+impl<'de, T: FieldType<'de>> Deserialize<'de> for Field<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = <&RawValue>::deserialize(deserializer)?.get();
         Ok(if json == "null" { Field::Null } else { T::read(json).map_or(Field::Mistyped, Field::Value) })
@@ -209,32 +215,32 @@ impl<T: Serialize> Serialize for Field<T> {
 /// Not `Debug`: it holds passwords and tokens.
 #[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Request {
-    #[serde(skip_serializing_if = "Field::is_missing")]
-    pub(crate) mode: Field<String>,
+pub(crate) struct Request<'a> {
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) mode: Field<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Field::is_missing")]
     pub(crate) timestamp: Field<Moment>,
-    #[serde(skip_serializing_if = "Field::is_missing")]
-    pub(crate) token: Field<String>,
-    #[serde(skip_serializing_if = "Field::is_missing")]
-    pub(crate) username: Field<String>,
-    #[serde(skip_serializing_if = "Field::is_missing")]
-    pub(crate) password: Field<String>,
-    #[serde(skip_serializing_if = "Field::is_missing")]
-    pub(crate) email: Field<String>,
-    #[serde(skip_serializing_if = "Field::is_missing")]
-    pub(crate) known_data: Field<String>,
-    #[serde(skip_serializing_if = "Field::is_missing")]
-    pub(crate) known_data_type: Field<String>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) token: Field<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) username: Field<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) password: Field<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) email: Field<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) known_data: Field<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) known_data_type: Field<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Field::is_missing")]
     pub(crate) chat_id: Field<ChatNumber>,
-    #[serde(skip_serializing_if = "Field::is_missing")]
-    pub(crate) content: Field<String>,
-    #[serde(skip_serializing_if = "Field::is_missing")]
-    pub(crate) content_type: Field<String>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) content: Field<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) content_type: Field<Cow<'a, str>>,
 }
 
-impl Request {
+impl Request<'_> {
     /// The form of its timestamp, in which it is answered.
     pub(crate) fn times(&self) -> Times {
         match self.timestamp {
@@ -299,8 +305,9 @@ pub(crate) struct Message<'a> {
 /// What a first frame is looked at for. A key counts as soon as it is there, whatever its value.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(crate) struct Head {
-    pub(crate) mode: Field<String>,
+pub(crate) struct Head<'a> {
+    #[serde(borrow)]
+    pub(crate) mode: Field<Cow<'a, str>>,
     #[serde(rename = "type")]
     pub(crate) kind: Present,
     pub(crate) jsonapi: Present,
@@ -341,9 +348,9 @@ mod tests {
             (r#"{"token":null}"#, Field::Null),
             (r#"{"token":7}"#, Field::Mistyped),
             (r#"{"token":"\ud800"}"#, Field::Mistyped),
-            (r#"{"token":"t"}"#, Field::Value("t".to_owned())),
+            (r#"{"token":"t"}"#, Field::Value("t".into())),
         ] {
-            let request: Request = parse_object(json.as_bytes(), 64).unwrap();
+            let request: Request<'_> = parse_object(json.as_bytes(), 64).unwrap();
             assert!(request.token == expected, "{json}");
         }
     }
@@ -360,13 +367,13 @@ mod tests {
             ("[1", true),
             ("{} {}", true),
         ] {
-            match parse_object::<Request>(text.as_bytes(), 64) {
+            match parse_object::<Request<'_>>(text.as_bytes(), 64) {
                 Err(JsonError::Syntax(_)) => assert!(syntax, "{text}"),
                 Err(JsonError::Shape(_)) => assert!(!syntax, "{text}"),
                 _ => panic!("{text} was read"),
             }
         }
-        assert!(parse_object::<Request>(b" \r\n\t{}", 64).is_ok());
+        assert!(parse_object::<Request<'_>>(b" \r\n\t{}", 64).is_ok());
     }
 
     #[test]
@@ -380,7 +387,7 @@ mod tests {
             (r#"{"timestamp":[1]}"#, Times::Text),
             (r#"{}"#, Times::Text),
         ] {
-            assert_eq!(parse_object::<Request>(json.as_bytes(), 64).unwrap().times(), times, "{json}");
+            assert_eq!(parse_object::<Request<'_>>(json.as_bytes(), 64).unwrap().times(), times, "{json}");
         }
     }
 }

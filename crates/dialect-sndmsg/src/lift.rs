@@ -4,6 +4,7 @@ use crate::faults::{self, Refusal};
 use crate::memory::{Memory, nowhere, person, same_login};
 use crate::session::Caller;
 use crate::wire::{self, Field, FieldType, Ids, MessageType, Number, Operation, Reply};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use tolmach_domain::{
     Answer, Command, Content, ContentType, Draft, EventKind, Fault, Flow, FlowId, FlowKind, Grant, GrantKind, Kinds, Message, MessageId,
@@ -14,15 +15,15 @@ use tolmach_domain::{
 const SEARCH_LIMIT: u32 = 50;
 
 /// What a request asks, and how it proves who asks.
-pub(crate) fn ask(operation: Operation, request: wire::Request, caller: Option<&Caller>) -> Result<(Proof, Command), Refusal> {
+pub(crate) fn ask(operation: Operation, request: wire::Request<'_>, caller: Option<&Caller>) -> Result<(Proof, Command), Refusal> {
     let command = match operation {
         Operation::Login => Command::Login {
-            identifier: required("login", request.login)?,
+            identifier: required("login", request.login)?.into_owned(),
             password: Secret::new(required("pass", request.pass)?),
             grant: GrantKind::Connection,
         },
         Operation::Signup => {
-            let login = required("login", request.login)?;
+            let login = required("login", request.login)?.into_owned();
             Command::Register(Box::new(Registration {
                 login: Some(login.clone()),
                 password: Secret::new(required("pass", request.pass)?),
@@ -38,7 +39,7 @@ pub(crate) fn ask(operation: Operation, request: wire::Request, caller: Option<&
         }
         Operation::CreateRoom => {
             own("username", request.username, caller)?;
-            Command::OpenChat { with: Who::Login(required("customer", request.customer)?) }
+            Command::OpenChat { with: Who::Login(required("customer", request.customer)?.into_owned()) }
         }
         Operation::SendMessage => {
             own("username", request.username, caller)?;
@@ -51,12 +52,14 @@ pub(crate) fn ask(operation: Operation, request: wire::Request, caller: Option<&
             let window = window(request.read)?;
             Command::History { flow: room(operation, "room_id", request.room_id)?, kinds: Kinds::Any, window }
         }
-        Operation::SearchUser => Command::SearchUsers { query: required("user", request.user)?, limit: SEARCH_LIMIT },
+        Operation::SearchUser => Command::SearchUsers { query: required("user", request.user)?.into_owned(), limit: SEARCH_LIMIT },
         Operation::DeleteRoom => Command::DeleteFlow { flow: room(operation, "id", request.id)?, kinds: Kinds::Any },
         Operation::DeleteMessage => Command::Delete { messages: vec![message_id(operation, request.id)?], flow: None },
-        Operation::EditMessage => {
-            Command::Edit { message: message_id(operation, request.id)?, flow: None, text: required("new_msg", request.new_msg)? }
-        }
+        Operation::EditMessage => Command::Edit {
+            message: message_id(operation, request.id)?,
+            flow: None,
+            text: required("new_msg", request.new_msg)?.into_owned(),
+        },
         Operation::OldDialogs => {
             own("username", request.username, caller)?;
             Command::ListFlows { limit: None, offset: 0, members: false }
@@ -66,7 +69,7 @@ pub(crate) fn ask(operation: Operation, request: wire::Request, caller: Option<&
 }
 
 /// A name that must be the caller's. Before a login nobody's is, and the engine refuses the request.
-fn own(name: &str, field: Field<String>, caller: Option<&Caller>) -> Result<(), Refusal> {
+fn own(name: &str, field: Field<Cow<'_, str>>, caller: Option<&Caller>) -> Result<(), Refusal> {
     let login = required(name, field)?;
     match caller {
         Some(caller) if !caller.is_called(&login) => Err(Refusal::field(name, "your own login is expected")),
@@ -84,7 +87,7 @@ fn message_id(operation: Operation, field: Field<Number>) -> Result<MessageId, R
     number.and_then(|number| MessageId::new(number).ok()).ok_or_else(|| faults::lower(operation, &Fault::NoSuchMessage, false))
 }
 
-fn message_type(field: Field<String>) -> Result<ContentType, Refusal> {
+fn message_type(field: Field<Cow<'_, str>>) -> Result<ContentType, Refusal> {
     match optional("msg_type", field)?.as_deref() {
         None | Some("TEXT") => Ok(ContentType::Text),
         Some("FILE") => Ok(ContentType::File),
@@ -93,7 +96,7 @@ fn message_type(field: Field<String>) -> Result<ContentType, Refusal> {
     }
 }
 
-fn window(field: Field<String>) -> Result<Window, Refusal> {
+fn window(field: Field<Cow<'_, str>>) -> Result<Window, Refusal> {
     match optional("read", field)?.as_deref() {
         None | Some("RESENT" | "RECENT") => Ok(Window::Unread),
         Some("ALL") => Ok(Window::All),
@@ -102,7 +105,7 @@ fn window(field: Field<String>) -> Result<Window, Refusal> {
 }
 
 /// A value that must be there.
-fn required<T: FieldType>(name: &str, field: Field<T>) -> Result<T, Refusal> {
+fn required<'a, T: FieldType<'a>>(name: &str, field: Field<T>) -> Result<T, Refusal> {
     match field {
         Field::Value(value) => Ok(value),
         Field::Missing => Err(Refusal::field(name, "missing")),
@@ -111,7 +114,7 @@ fn required<T: FieldType>(name: &str, field: Field<T>) -> Result<T, Refusal> {
 }
 
 /// A value that may be left out.
-fn optional<T: FieldType>(name: &str, field: Field<T>) -> Result<Option<T>, Refusal> {
+fn optional<'a, T: FieldType<'a>>(name: &str, field: Field<T>) -> Result<Option<T>, Refusal> {
     match field {
         Field::Missing | Field::Null => Ok(None),
         field => required(name, field).map(Some),

@@ -5,7 +5,7 @@ use crate::faults;
 use crate::lift::Expected;
 use crate::memory::same_login;
 use crate::session::{Asked, Caller};
-use crate::wire::{self, Ids, MessageType, Operation, status};
+use crate::wire::{self, Field, Ids, MessageType, Operation, status};
 use std::borrow::Cow;
 use tolmach_dialect::{Ask, Loss, Notice};
 use tolmach_domain::{
@@ -14,16 +14,16 @@ use tolmach_domain::{
 };
 
 /// One frame of an ask, with what its reply will give.
-pub(crate) struct Request {
+pub(crate) struct Request<'a> {
     /// Which operation says it.
     pub(crate) operation: Operation,
     /// What its reply will give.
     pub(crate) expected: Expected,
-    frame: wire::Request,
+    frame: wire::Request<'a>,
 }
 
-impl Request {
-    fn new(operation: Operation, expected: Expected, frame: wire::Request) -> Self {
+impl<'a> Request<'a> {
+    fn new(operation: Operation, expected: Expected, frame: wire::Request<'a>) -> Self {
         Self { operation, expected, frame: wire::Request { kind: operation.request().into(), ..frame } }
     }
 
@@ -33,13 +33,13 @@ impl Request {
     }
 
     /// The frame.
-    pub(crate) fn frame(&self) -> &wire::Request {
+    pub(crate) fn frame(&self) -> &wire::Request<'a> {
         &self.frame
     }
 }
 
 /// How an ask is said by whoever is logged in as `own`, if it can be. A history also needs a [`Request::fence`] after it.
-pub(crate) fn ask(ask: &Ask, own: &str) -> Result<Request, Loss> {
+pub(crate) fn ask<'a>(ask: &'a Ask, own: &'a str) -> Result<Request<'a>, Loss> {
     let loss = Loss { dialect: ID, what: ask.command.name() };
     if ask.authority == Authority::Administrator {
         return Err(loss);
@@ -53,7 +53,7 @@ pub(crate) fn ask(ask: &Ask, own: &str) -> Result<Request, Loss> {
     }
 }
 
-fn command(command: &Command, own: &str) -> Option<Request> {
+fn command<'a>(command: &'a Command, own: &'a str) -> Option<Request<'a>> {
     let none = wire::Request::default;
     Some(match command {
         Command::Register(registration) => {
@@ -76,7 +76,8 @@ fn command(command: &Command, own: &str) -> Option<Request> {
             let frame = wire::Request {
                 username: own.into(),
                 room_id: draft.flow.get().into(),
-                message: content.text.as_str().into(),
+                // What the reply is read with keeps the content.
+                message: Field::Value(content.text.clone().into()),
                 msg_type: msg_type.into(),
                 ..none()
             };

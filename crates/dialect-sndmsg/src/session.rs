@@ -86,7 +86,7 @@ impl Server {
         let Frame::Text(text) = frame else {
             return Err(nameless(ViolationKind::FrameKind, "a text frame is expected"));
         };
-        let mut request: wire::Request = wire::read(text, self.settings.depth).map_err(|error| match error {
+        let mut request: wire::Request<'_> = wire::read(text, self.settings.depth).map_err(|error| match error {
             JsonError::Syntax(_) => nameless(ViolationKind::Syntax, "JSON is expected"),
             JsonError::Shape(_) => nameless(ViolationKind::Shape, "a JSON object that names each field once is expected"),
             JsonError::Depth(depth) => nameless(ViolationKind::Shape, format!("at most {depth} levels of nesting are expected")),

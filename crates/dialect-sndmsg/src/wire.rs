@@ -112,9 +112,9 @@ impl<T> Field<T> {
     }
 }
 
-impl From<&str> for Field<String> {
-    fn from(value: &str) -> Self {
-        Field::Value(value.to_owned())
+impl<'a> From<&'a str> for Field<Cow<'a, str>> {
+    fn from(value: &'a str) -> Self {
+        Field::Value(value.into())
     }
 }
 
@@ -129,23 +129,23 @@ impl From<i64> for Field<Number> {
 pub(crate) struct Number(pub(crate) Option<i64>);
 
 /// A type of field.
-pub(crate) trait FieldType: Sized {
+pub(crate) trait FieldType<'json>: Sized {
     /// What is expected, in words.
     const EXPECTED: &'static str;
 
     /// Reads one JSON value, which is not `null`.
-    fn read(json: &str) -> Option<Self>;
+    fn read(json: &'json str) -> Option<Self>;
 }
 
-impl FieldType for String {
+impl<'a, 'json: 'a> FieldType<'json> for Cow<'a, str> {
     const EXPECTED: &'static str = "a string is expected";
 
-    fn read(json: &str) -> Option<Self> {
-        json::text(json).map(Cow::into_owned)
+    fn read(json: &'json str) -> Option<Self> {
+        json::text(json)
     }
 }
 
-impl FieldType for Number {
+impl FieldType<'_> for Number {
     const EXPECTED: &'static str = "an integer is expected";
 
     fn read(json: &str) -> Option<Self> {
@@ -163,7 +163,7 @@ impl Serialize for Number {
     }
 }
 
-impl<'de, T: FieldType> Deserialize<'de> for Field<T> {
+impl<'de, T: FieldType<'de>> Deserialize<'de> for Field<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = <&RawValue>::deserialize(deserializer)?.get();
         Ok(if json == "null" { Field::Null } else { T::read(json).map_or(Field::Mistyped, Field::Value) })
@@ -183,31 +183,31 @@ impl<T: Serialize> Serialize for Field<T> {
 /// Not `Debug`: it holds passwords.
 #[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Request {
-    #[serde(rename = "type", skip_serializing_if = "Field::is_missing")]
-    pub(crate) kind: Field<String>,
-    #[serde(skip_serializing_if = "Field::is_missing")]
-    pub(crate) login: Field<String>,
-    #[serde(skip_serializing_if = "Field::is_missing")]
-    pub(crate) pass: Field<String>,
-    #[serde(skip_serializing_if = "Field::is_missing")]
-    pub(crate) username: Field<String>,
-    #[serde(skip_serializing_if = "Field::is_missing")]
-    pub(crate) customer: Field<String>,
-    #[serde(skip_serializing_if = "Field::is_missing")]
-    pub(crate) read: Field<String>,
+pub(crate) struct Request<'a> {
+    #[serde(borrow, rename = "type", skip_serializing_if = "Field::is_missing")]
+    pub(crate) kind: Field<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) login: Field<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) pass: Field<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) username: Field<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) customer: Field<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) read: Field<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Field::is_missing")]
     pub(crate) room_id: Field<Number>,
-    #[serde(skip_serializing_if = "Field::is_missing")]
-    pub(crate) message: Field<String>,
-    #[serde(skip_serializing_if = "Field::is_missing")]
-    pub(crate) msg_type: Field<String>,
-    #[serde(skip_serializing_if = "Field::is_missing")]
-    pub(crate) user: Field<String>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) message: Field<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) msg_type: Field<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) user: Field<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Field::is_missing")]
     pub(crate) id: Field<Number>,
-    #[serde(skip_serializing_if = "Field::is_missing")]
-    pub(crate) new_msg: Field<String>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) new_msg: Field<Cow<'a, str>>,
 }
 
 /// A reply of any operation, a refusal, or a push.
@@ -266,9 +266,9 @@ pub(crate) enum MessageType {
 /// What a first frame is looked at for. Other dialects' keys count as soon as they are there, whatever their value.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(crate) struct Head {
-    #[serde(rename = "type")]
-    pub(crate) kind: Field<String>,
+pub(crate) struct Head<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(crate) kind: Field<Cow<'a, str>>,
     pub(crate) mode: Present,
     pub(crate) jsonapi: Present,
     pub(crate) action: Present,
@@ -316,12 +316,12 @@ mod tests {
     fn only_objects_are_read() {
         for (text, syntax) in [("[\"SND_MSG\"]", false), ("7", false), ("null", false), ("", true), ("{'type': 1}", true), ("{} {}", true)]
         {
-            match read::<Request>(text.as_bytes(), 64) {
+            match read::<Request<'_>>(text.as_bytes(), 64) {
                 Err(JsonError::Syntax(_)) => assert!(syntax, "{text}"),
                 Err(JsonError::Shape(_)) => assert!(!syntax, "{text}"),
                 _ => panic!("{text} was read"),
             }
         }
-        assert!(read::<Request>(b" \r\n\t{}", 64).is_ok());
+        assert!(read::<Request<'_>>(b" \r\n\t{}", 64).is_ok());
     }
 }
