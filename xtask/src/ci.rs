@@ -143,6 +143,8 @@ fn foreign_clients(run: &mut Run<'_>) -> Outcome {
 
 /// Shows that the bench works; how fast anything is, is not judged here.
 fn short_bench(run: &mut Run<'_>) -> Outcome {
+    // Without `--bench` criterion runs everything once and measures nothing.
+    run_to_end(run.project.cargo().args(["test", "--package", "tolmach-bench", "--bench", "wire"]))?;
     bench::run(run.project, &bench::Options::for_ci())?;
     Ok(Done::Whole)
 }
