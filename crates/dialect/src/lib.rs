@@ -47,6 +47,7 @@ pub trait Dialect: Send + Sync + 'static {
 
     /// Renders a notice in one of the variants that [`Session::delivery`] names.
     ///
-    /// - Pure: the same notice and variant give the same bytes, whoever hears them and however often.
+    /// - The same notice and variant give the same bytes, whoever hears them and however often. A dialect may remember what
+    ///   earlier notices said, as long as that holds.
     fn render(&self, notice: &Notice, variant: Variant) -> Result<Frame, Loss>;
 }

@@ -218,7 +218,11 @@ impl SqlStore {
 
     /// A transaction that sees one moment of the database.
     async fn snapshot(&self) -> Result<DatabaseTransaction, StoreError> {
-        self.readers.begin().await.map_err(refuse)
+        let readers = self.readers.clone();
+        // In a task of its own, so that it is never given up: a BEGIN of PostgreSQL's that nobody waits for leaves its connection in
+        // a transaction that the driver does not know of, and whoever got it next would see the world as it was then.
+        let begun = tokio::spawn(async move { readers.begin().await }).await;
+        begun.map_err(|error| StoreError::Failed(error.to_string()))?.map_err(refuse)
     }
 }
 
