@@ -190,7 +190,7 @@ async fn exchange(gateway: &Gateway, client: IpAddr, entry: &Arc<Entry>, request
     entry.metrics.frames_in.increment(1);
     entry.metrics.bytes_in.increment(body.len() as u64);
     let mut frames = Vec::new();
-    let frame = Frame::Request(Request::from_parts(parts, body));
+    let frame = Frame::request(Request::from_parts(parts, body));
     let mut lines = Vec::new();
     match session.decode(gateway.engine.now(), &frame, &mut lines) {
         Ok(()) => {
@@ -209,7 +209,7 @@ async fn exchange(gateway: &Gateway, client: IpAddr, entry: &Arc<Entry>, request
         }
     }
     let response = frames.into_iter().find_map(|frame| match frame {
-        Frame::Response(response) => Some(response),
+        Frame::Response(response) => Some(*response),
         _ => None,
     });
     let response = response.unwrap_or_else(|| error(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
@@ -337,7 +337,7 @@ async fn upgrade(
         && let Frame::Response(response) = greeting.swap_remove(index)
     {
         entry.metrics.refusals.increment(1);
-        return response;
+        return *response;
     }
     let tasks = gateway.tasks.clone();
     gateway.tasks.spawn(async move {

@@ -186,6 +186,34 @@ async fn a_server_that_is_switched_off_under_load_loses_nothing_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_restarted_meanwhile_refuses_nobody() {
+    let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
+    let store = open(&server.url(), patient()).await;
+    let anna = user(&store, "anna").await;
+    let flow = group(&store, &anna).await;
+    let read_by_all = async || {
+        let reads = (0..32).map(|_| {
+            tokio::spawn({
+                let (store, flow) = (store.clone(), flow.id);
+                async move { store.flow(flow).await }
+            })
+        });
+        for read in reads.collect::<Vec<_>>() {
+            assert_eq!(read.await.unwrap().map(|flow| flow.is_some()), Ok(true));
+        }
+    };
+    for _ in 0..3 {
+        read_by_all().await;
+        server.stop_immediately();
+        server.start_again();
+        // Each connection that there was is dead, which is nobody's concern.
+        read_by_all().await;
+        post(&store, &flow, &anna, "after".into()).await.unwrap();
+    }
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_stands_still_is_unavailable_until_it_goes_on() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let store = open(&server.url(), impatient()).await;
