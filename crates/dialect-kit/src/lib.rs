@@ -16,6 +16,7 @@ mod hostile;
 mod kit;
 mod play;
 mod project;
+mod scene;
 pub mod stories;
 mod transcript;
 mod translation;
@@ -24,6 +25,7 @@ pub mod world;
 
 pub use kit::{Kit, Problems, Property, Script, ScriptStep, check};
 pub use project::{DeclaredLoss, Deviations, Project, UPDATE, operations};
+pub use scene::{Ends, Scene, Told};
 pub use translation::{Fidelity, Report, translation, translation_in};
 pub use trials::recognition;
 

@@ -7,7 +7,8 @@ use http::request::Parts;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tolmach_dialect::{
-    Ask, Close, Delivery, Dialect, Echo, Frame, Interest, Line, Loss, Notice, Opening, Refusal, Reply, Session, Settings, Side, Violation,
+    Ask, Close, Delivery, Dialect, Echo, Frame, Interest, Line, Loss, Notice, Opening, Refusal, Reply, Session, Settings, Side, Variant,
+    Violation,
 };
 use tolmach_domain::{Answer, Command, ConnectionId, EventKind, Fault, GrantKind, Origin, Proof, Timestamp};
 
@@ -442,6 +443,20 @@ impl<'d> Cast<'d> {
         }
         self.connections.retain(|connection| !connection.closed);
         Ok(all)
+    }
+}
+
+impl Cast<'_> {
+    /// A connection that hears a notice by a shared frame, and in which variant.
+    pub(crate) fn listener(mut self, notice: &Notice) -> Option<(Box<dyn Session>, Box<dyn Session>, Variant)> {
+        let shared = |connection: &mut Connection| match interested(connection, notice).then(|| connection.server.delivery(notice)) {
+            Some(Delivery::Shared(variant)) => Some(variant),
+            _ => None,
+        };
+        let (index, variant) =
+            self.connections.iter_mut().enumerate().find_map(|(index, connection)| Some((index, shared(connection)?)))?;
+        let Connection { client, server, .. } = self.connections.swap_remove(index);
+        Some((client, server, variant))
     }
 }
 

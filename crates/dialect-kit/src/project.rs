@@ -106,6 +106,15 @@ impl Project {
         parse_deviations(&text).map_err(|problems| problems.into_iter().map(|problem| format!("{}: {problem}", path.display())).collect())
     }
 
+    /// Whether a value is valid by one of a dialect's schemas, by the name of its file, such as `auth.request.json`.
+    pub fn validator(&self, dialect: &str, name: &str) -> Result<impl Fn(&Value) -> bool + use<>, String> {
+        let mut validators = self.schemas(dialect)?.validators;
+        match validators.remove(name) {
+            Some((_, validator)) => Ok(move |value: &Value| validator.validate(value).is_ok()),
+            None => Err(format!("schemas/{dialect} has no {name}; there are {:?}", validators.into_keys().collect::<Vec<_>>())),
+        }
+    }
+
     /// Compiles a dialect's schemas.
     pub(crate) fn schemas(&self, dialect: &str) -> Result<Schemas, String> {
         Schemas::read(&self.root.join("schemas").join(dialect), dialect)
