@@ -153,7 +153,12 @@ impl Rooms {
     }
 
     /// Posts messages at the pace at which so many frames a second are delivered, whether or not earlier ones have arrived.
-    pub(crate) async fn pace(&mut self, deliveries_per_second: f64, length: Duration, cpu: impl Fn() -> Outcome<Duration>) -> Outcome<Value> {
+    pub(crate) async fn pace(
+        &mut self,
+        deliveries_per_second: f64,
+        length: Duration,
+        cpu: impl Fn() -> Outcome<Duration>,
+    ) -> Outcome<Value> {
         let Self { posters, listening, tally, size, posted } = self;
         let messages = (deliveries_per_second * length.as_secs_f64() / *size as f64).ceil().max(1.0) as u32;
         let interval = length / messages;
