@@ -20,7 +20,7 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const ENVIRONMENT_PREFIX: &str = "TOLMACH_";
 
 /// More frames a second than anybody sends.
-const UNLIMITED: &str = "10000000";
+const UNLIMITED: &str = "1000000";
 
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
