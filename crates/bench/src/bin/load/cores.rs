@@ -2,6 +2,7 @@
 //!
 //! With a single core both share it.
 
+use crate::Outcome;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::io;
 
@@ -9,6 +10,14 @@ use std::io;
 pub(crate) fn take_client_share() -> io::Result<()> {
     let (_, clients) = shares()?;
     Ok(sched_setaffinity(None, &set(&clients))?)
+}
+
+/// Does this on a thread that has all cores, and so have the processes that it starts.
+pub(crate) fn with_all<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
+    let (servers, clients) = shares()?;
+    let all: Vec<_> = servers.into_iter().chain(clients).collect();
+    let thread = std::thread::spawn(move || sched_setaffinity(None, &set(&all)).map(|()| work()));
+    Ok(thread.join().map_err(|_| "a server did not start")??)
 }
 
 /// The cores that are the server's, as the process found them at its start.

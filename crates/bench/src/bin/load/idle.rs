@@ -1,11 +1,11 @@
 //! Connections that are authenticated and say nothing.
 
-use crate::server::{Server, Subject, data_folder};
+use crate::Outcome;
+use crate::server::{Server, Subject, data_folder, files_allowed};
 use crate::wire::{Socket, Wire, next_text, plain, source};
-use crate::world::{self, Member, many};
-use crate::{Outcome, Target};
+use crate::world::{CHEAP, Member, World, many, sqlite};
 use futures_util::SinkExt;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,30 +18,39 @@ use tolmach_domain::FlowId;
 const AT_ONCE: usize = 64;
 /// Members of one room.
 const ROOM: usize = 100;
+/// Files that a server opens beside its connections, at most.
+const OTHER_FILES: usize = 500;
 
 /// Connections that say nothing.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Arguments {
-    #[command(flatten)]
-    target: Target,
+    /// Which server
+    #[arg(long)]
+    subject: Subject,
+    /// Which dialect's connections
+    #[arg(long, default_value = "mode")]
+    wire: Wire,
     /// How many, each of a user of its own
     #[arg(long, default_value_t = 10_000)]
     connections: usize,
+    /// How many more are made after that, as far as the limit of open files allows
+    #[arg(long, default_value_t = 0)]
+    more: usize,
 }
 
 /// Measures the server's resident memory for each connection, in bytes, and how many are made in a second.
-pub(crate) async fn measure(arguments: Arguments) -> Outcome<serde_json::Value> {
-    let Arguments { target: Target { subject, wire }, connections } = arguments;
+pub(crate) async fn measure(arguments: Arguments) -> Outcome<Value> {
+    let Arguments { subject, wire, connections, more } = arguments;
     if connections == 0 {
         return Err("one connection or more is expected".into());
     }
+    let all = (connections + more).min(files_allowed().saturating_sub(OTHER_FILES)).max(connections);
     let data = data_folder()?;
     let world = Arc::new(match subject {
-        Subject::Floor => World::default(),
-        Subject::Tolmach => World::make(data.path(), wire, connections).await?,
+        Subject::Floor => Crowd::default(),
+        Subject::Tolmach => Crowd::make(data.path(), wire, all).await?,
     });
-    // A fresh server: one that made the world has memory to give away.
-    let server = Server::start(subject, data.path())?;
+    let server = Server::start(subject, data.path(), &[])?;
     let address = server.address;
     let enter = move |index: usize| {
         let world = world.clone();
@@ -54,9 +63,20 @@ pub(crate) async fn measure(arguments: Arguments) -> Outcome<serde_json::Value> 
     };
     // What the first connections set up once and for all is not theirs.
     drop(many(connections.min(AT_ONCE), AT_ONCE, enter.clone()).await?);
-    let (before, started) = (server.resident()?, Instant::now());
-    let sockets = many(connections, AT_ONCE, enter).await?;
-    let (after, elapsed) = (server.resident()?, started.elapsed());
+    let (before, cpu, started) = (server.resident()?, server.cpu()?, Instant::now());
+    let mut sockets = many(connections, AT_ONCE, enter.clone()).await?;
+    let (after, cpu, elapsed) = (server.resident()?, server.cpu()? - cpu, started.elapsed());
+    let of_each = |after: u64, count: usize| after.saturating_sub(before) as f64 / count as f64;
+    let mut measured = json!({
+        "connections": connections,
+        "bytes_per_connection": of_each(after, connections),
+        "connections_per_second": connections as f64 / elapsed.as_secs_f64(),
+        "cpu_us_per_connection": cpu.as_secs_f64() * 1e6 / connections as f64,
+    });
+    if all > connections {
+        sockets.extend(many(all - connections, AT_ONCE, move |index| enter(connections + index)).await?);
+        measured["more"] = json!({ "connections": all, "bytes_per_connection": of_each(server.resident()?, all) });
+    }
     let mut open = JoinSet::new();
     for mut socket in sockets {
         open.spawn(async move { next_text(&mut socket).await });
@@ -66,13 +86,7 @@ pub(crate) async fn measure(arguments: Arguments) -> Outcome<serde_json::Value> 
     if let Some(ended) = open.try_join_next() {
         return Err(format!("a connection ended or was told something: {ended:?}").into());
     }
-    Ok(json!({
-        "connections": connections,
-        "bytes_per_connection": after.saturating_sub(before) as f64 / connections as f64,
-        "connections_per_second": connections as f64 / elapsed.as_secs_f64(),
-        "resident_before": before,
-        "resident_after": after,
-    }))
+    Ok(measured)
 }
 
 /// A connection to the floor, complete: what was said on it has come back.
@@ -85,26 +99,21 @@ async fn echoed(server: SocketAddr, index: usize) -> Outcome<Socket> {
 
 /// The users, and the room that each of them enters.
 #[derive(Default)]
-struct World {
+struct Crowd {
     members: Vec<Member>,
     rooms: Vec<FlowId>,
 }
 
-impl World {
-    /// Made by a server of its own, which leaves it in `data`.
+impl Crowd {
     async fn make(data: &Path, wire: Wire, count: usize) -> Outcome<Self> {
-        let server = Server::start(Subject::Tolmach, data)?;
-        let members = world::members(server.address, wire, count).await?;
-        let mut rooms = Vec::new();
-        if wire == Wire::Bearer {
-            for members in members.chunks(ROOM) {
-                rooms.push(world::group(server.address, members).await?);
-            }
-        }
+        let world = World::open(&sqlite(data)).await?;
+        let members = world.members("member", count, CHEAP).await?;
+        let rooms = if wire.is_in_a_room() { world.groups(&members, count.div_ceil(ROOM), ROOM).await? } else { Vec::new() };
+        world.close().await;
         Ok(Self { members, rooms })
     }
 
     async fn enter(&self, server: SocketAddr, wire: Wire, index: usize) -> Outcome<Socket> {
-        wire.enter(server, source(index), &self.members[index], self.rooms.get(index / ROOM).copied()).await
+        Ok(wire.enter(server, source(index), &self.members[index], self.rooms.get(index / ROOM).copied()).await?.into_parts().0)
     }
 }

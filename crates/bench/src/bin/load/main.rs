@@ -1,23 +1,31 @@
 //! The load generator: drives the floor or Tolmach with the same frames and prints what came of it, as one JSON object.
 //!
-//! Each run starts its own server on a free loopback port, measures one thing, and ends the server. Every run is bounded in
-//! count and in time. `cargo xtask bench` puts the runs together.
+//! Each run starts its own servers on free loopback ports, measures one thing, and ends them. Every run is bounded in count and
+//! in time. What it needs and the machine lacks it names as `missing` instead, except in CI. `cargo xtask bench` puts the runs
+//! together.
 
 mod cores;
 mod fan_out;
+mod growth;
+mod history;
 mod idle;
+mod nodes;
 mod requests;
+mod room;
 mod sends;
 mod server;
+mod stores;
+mod storm;
+mod table;
 mod wire;
 mod world;
 
 use clap::{Parser, Subcommand};
-use server::Subject;
+use serde_json::{Value, json};
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
-use wire::Wire;
+use stores::Kind;
 
 /// Any failure ends the run: a measurement of half a run is none.
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -26,7 +34,7 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 #[derive(Debug, Parser)]
 struct Arguments {
     /// The seconds after which the run is given up
-    #[arg(long, global = true, default_value_t = 300)]
+    #[arg(long, global = true, default_value_t = 120)]
     limit: u64,
     #[command(subcommand)]
     scenario: Scenario,
@@ -36,25 +44,43 @@ struct Arguments {
 enum Scenario {
     /// Messages in one room: server CPU per delivered frame, and the time from posting to delivery
     FanOut(fan_out::Arguments),
+    /// The same in rooms among many other flows and connections
+    Growth(growth::Arguments),
+    /// The same beside many logins at once
+    Storm(storm::Arguments),
     /// Connections that say nothing: resident memory of each, and how fast they are made
     Idle(idle::Arguments),
-    /// Durable messages, each acknowledged before the next: how many a second
+    /// Durable messages: how many a second are acknowledged
     Sends(sends::Arguments),
-    /// The same messages straight into the store, one transaction each
-    SendsBaseline(sends::Arguments),
+    /// Plain inserts into the same table on the same disk, without Tolmach
+    Inserts(table::InsertArguments),
     /// Requests that are answered without the store: server CPU of each, and the time to the answer
     Requests(requests::Arguments),
+    /// Histories: how many a second are read
+    History(history::Arguments),
+    /// Two gateways: the CPU that the second one adds to a message
+    Nodes(nodes::Arguments),
+    /// A start on a store that is full: the time until it is ready
+    Start(table::StartArguments),
 }
 
-/// What every scenario against a server says.
-#[derive(Debug, Clone, Copy, clap::Args)]
-struct Target {
-    /// Which server
-    #[arg(long)]
-    subject: Subject,
-    /// Which dialect's frames
-    #[arg(long, default_value = "bearer")]
-    wire: Wire,
+impl Scenario {
+    /// What it needs and this machine lacks.
+    fn missing(&self) -> Option<String> {
+        let postgres = |store| stores::missing(store == Kind::Postgres, false);
+        match self {
+            Scenario::Sends(arguments) => postgres(arguments.store),
+            Scenario::Inserts(arguments) => postgres(arguments.store),
+            Scenario::Nodes(_) => stores::missing(true, true),
+            Scenario::FanOut(_)
+            | Scenario::Growth(_)
+            | Scenario::Storm(_)
+            | Scenario::Idle(_)
+            | Scenario::Requests(_)
+            | Scenario::History(_)
+            | Scenario::Start(_) => None,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -70,18 +96,30 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Outcome<serde_json::Value> {
+fn run(arguments: Arguments) -> Outcome<Value> {
+    if let Some(missing) = arguments.scenario.missing() {
+        tolmach_servers::skipped(&missing);
+        return Ok(json!({ "missing": missing }));
+    }
     server::allow_many_files()?;
-    cores::take_client_share()?;
+    // Plain inserts have no server of ours beside them.
+    if !matches!(arguments.scenario, Scenario::Inserts(_)) {
+        cores::take_client_share()?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let measuring = async {
             match arguments.scenario {
                 Scenario::FanOut(arguments) => fan_out::measure(arguments).await,
+                Scenario::Growth(arguments) => growth::measure(arguments).await,
+                Scenario::Storm(arguments) => storm::measure(arguments).await,
                 Scenario::Idle(arguments) => idle::measure(arguments).await,
                 Scenario::Sends(arguments) => sends::measure(arguments).await,
-                Scenario::SendsBaseline(arguments) => sends::measure_baseline(arguments).await,
+                Scenario::Inserts(arguments) => table::measure_inserts(arguments).await,
                 Scenario::Requests(arguments) => requests::measure(arguments).await,
+                Scenario::History(arguments) => history::measure(arguments).await,
+                Scenario::Nodes(arguments) => nodes::measure(arguments).await,
+                Scenario::Start(arguments) => table::measure_start(arguments).await,
             }
         };
         let limit = Duration::from_secs(arguments.limit);

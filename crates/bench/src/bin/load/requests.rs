@@ -4,7 +4,7 @@
 
 use crate::Outcome;
 use crate::server::{Server, Subject, data_folder};
-use crate::wire::{Peer, Socket, next_text, plain, source, unanswerable};
+use crate::wire::{Peer, Socket, Wire, next_text, plain, source, unanswerable};
 use crate::world::many;
 use futures_util::SinkExt;
 use hdrhistogram::Histogram;
@@ -12,6 +12,8 @@ use serde_json::json;
 use std::time::Instant;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Message;
+use tolmach_dialect::{Ask, Echo};
+use tolmach_domain::{Command, Proof};
 
 /// Requests that are answered without the store.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -34,12 +36,12 @@ pub(crate) async fn measure(arguments: Arguments) -> Outcome<serde_json::Value> 
         return Err("one connection and one request or more are expected".into());
     }
     let data = data_folder()?;
-    let server = Server::start(subject, data.path())?;
+    let server = Server::start(subject, data.path(), &[])?;
     let address = server.address;
     let sockets = many(connections, connections, move |index| async move {
         match subject {
             Subject::Floor => plain(address, source(index), "/echo").await,
-            Subject::Tolmach => Ok(Peer::mode(address).await?.into_socket()),
+            Subject::Tolmach => Ok(Peer::dial(address, source(index), Wire::Mode, &nothing()).await?.into_parts().0),
         }
     })
     .await?;
@@ -50,11 +52,16 @@ pub(crate) async fn measure(arguments: Arguments) -> Outcome<serde_json::Value> 
     let count = (connections * requests) as f64;
     Ok(json!({
         "requests": connections * requests,
-        "cpu_us_per_request": cpu.as_secs_f64() * 1e6 / count,
-        "requests_per_second": count / elapsed.as_secs_f64(),
+        "cpu_us_each": cpu.as_secs_f64() * 1e6 / count,
+        "per_second": count / elapsed.as_secs_f64(),
         "answer_us_p50": times.value_at_quantile(0.5),
         "answer_us_p99": times.value_at_quantile(0.99),
     }))
+}
+
+/// Anything that `mode` can be asked: what is said on the connection is another thing.
+fn nothing() -> Ask {
+    Ask::new(Echo::NONE, Proof::Nothing, Command::ListFlows { limit: None, offset: 0, members: false })
 }
 
 /// Lets everybody ask this often; microseconds to the answers.

@@ -1,134 +1,132 @@
-//! Durable messages, each acknowledged before its sender sends the next.
+//! Durable messages: acknowledged means committed.
 //!
 //! Every sender writes in a group of its own, so that storing is what is measured, and not fan-out.
 
-use crate::server::{Server, Subject, data_folder};
-use crate::wire::{Peer, Wire, now};
-use crate::{Outcome, world};
+use crate::Outcome;
+use crate::server::{Server, Setting, Subject, data_folder};
+use crate::stores::{Database, Kind};
+use crate::wire::{Peer, Wire, source};
+use crate::world::{CHEAP, Member, World, many};
 use hdrhistogram::Histogram;
-use serde_json::json;
+use serde_json::{Map, Value, json};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
-use tolmach_bus::InProcess;
-use tolmach_domain::{Content, FlowKind, Kinds};
-use tolmach_engine::ports::{NewFlow, NewMessage, NewUser, Store};
-use tolmach_store::{Options, SqlStore};
+use tolmach_domain::{Answer, FlowId};
 
 /// The length of a message's text, in bytes.
-const TEXT: usize = 200;
+pub(crate) const TEXT: usize = 200;
+/// Connections that are made at once.
+const AT_ONCE: usize = 64;
 
 /// Durable messages.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
-    /// How many send at once
-    #[arg(long, default_value_t = 64)]
-    connections: usize,
-    /// For how many seconds
-    #[arg(long, default_value_t = 5.0)]
+    /// Where they are kept
+    #[arg(long)]
+    pub(crate) store: Kind,
+    /// How many send at once, each the next message after the acknowledgement of the one before; several, one after the other
+    #[arg(long, value_delimiter = ',', default_value = "1,64,512")]
+    connections: Vec<usize>,
+    /// How many messages wait for their acknowledgements at once on the one connection that does not wait
+    #[arg(long, default_value_t = 256)]
+    pipelined: usize,
+    /// For how many seconds each
+    #[arg(long, default_value_t = 2.0)]
     seconds: f64,
 }
 
 /// Measures how many messages a second the gateway acknowledges, sent with `mode`.
-pub(crate) async fn measure(arguments: Arguments) -> Outcome<serde_json::Value> {
+pub(crate) async fn measure(arguments: Arguments) -> Outcome<Value> {
+    let Arguments { store, connections, pipelined, seconds } = arguments;
+    let most = connections.iter().copied().max().filter(|most| *most > 0).ok_or("one connection or more is expected")?;
     let data = data_folder()?;
-    let server = Server::start(Subject::Tolmach, data.path())?;
-    let members = world::members(server.address, Wire::Mode, arguments.connections).await?;
-    let mut senders = Vec::new();
-    for member in members {
-        let flow = world::group(server.address, std::slice::from_ref(&member)).await?;
-        let mut peer = Peer::mode(server.address).await?;
-        // The first one binds the connection to its user.
-        peer.send(&member, flow, "x".repeat(TEXT)).await?;
-        senders.push((peer, member, flow));
+    let database = Database::start(store, data.path())?;
+    let world = World::open(&database.url()).await?;
+    let members = world.members("member", most, CHEAP).await?;
+    let flows = world.groups(&members, most, 1).await?;
+    world.close().await;
+    let server = Server::start(Subject::Tolmach, data.path(), &[Setting::store(database.url())])?;
+    let (address, members) = (server.address, Arc::new(members));
+    let connect = move |index: usize| {
+        let (member, flow) = (members[index].clone(), flows[index]);
+        async move {
+            let mut sender = Sender { peer: Wire::Mode.enter(address, source(index), &member, None).await?, member, flow };
+            sender.send().await?;
+            Ok(sender)
+        }
+    };
+    let mut measured = Map::new();
+    for count in connections {
+        let senders = many(count, AT_ONCE, connect.clone()).await?;
+        let cpu = server.cpu()?;
+        let sent = race(senders, seconds, |mut sender: Sender| async move { sender.send().await.map(|()| sender) }).await?;
+        measured.insert(format!("from_{count}"), sent.json(server.cpu()? - cpu));
     }
+    let sender = connect(0).await?;
     let cpu = server.cpu()?;
-    let sent = race(senders, arguments.seconds, |(mut peer, member, flow)| async move {
-        peer.send(&member, flow, "x".repeat(TEXT)).await?;
-        Ok((peer, member, flow))
-    })
-    .await?;
-    let cpu = (server.cpu()? - cpu).as_secs_f64() * 1e6 / sent.count as f64;
-    let mut measured = sent.json();
-    measured["cpu_us_per_send"] = json!(cpu);
-    Ok(measured)
+    let sent = pipeline(sender, pipelined, Duration::try_from_secs_f64(seconds)?).await?;
+    measured.insert("pipelined".to_owned(), sent.json(server.cpu()? - cpu));
+    Ok(measured.into())
 }
 
-/// Measures how many messages a second the store alone acknowledges when each has a transaction of its own: the same disk,
-/// schema and synchronisation, without any wire.
-pub(crate) async fn measure_baseline(arguments: Arguments) -> Outcome<serde_json::Value> {
-    let data = data_folder()?;
-    let url = format!("sqlite://{}?mode=rwc", data.path().join("tolmach.sqlite").display());
-    let options = Options { batch_jobs: 1, ..Options::default() };
-    let store = SqlStore::open(&url, Arc::new(InProcess::default()), options).await?;
-    let mut senders = Vec::new();
-    for number in 0..arguments.connections {
-        let owner = store.create_user(user(format!("member-{number}")), now()).await?.person();
-        let group = NewFlow {
-            kind: FlowKind::Group,
-            title: "a room".into(),
-            info: String::new(),
-            owner: owner.id,
-            photo: None,
-            members: Vec::new(),
-            key: None,
-        };
-        senders.push((store.clone(), owner, store.create_flow(group, None, now()).await?.0.id));
+/// Somebody who sends in a group.
+pub(crate) struct Sender {
+    pub(crate) peer: Peer,
+    pub(crate) member: Member,
+    pub(crate) flow: FlowId,
+}
+
+impl Sender {
+    pub(crate) async fn begin(&mut self) -> Outcome<()> {
+        self.peer.begin(Wire::Mode.say(&self.member, self.flow, "x".repeat(TEXT))).await
     }
-    let sent = race(senders, arguments.seconds, |(store, author, flow)| async move {
-        let content = Content::text("x".repeat(TEXT));
-        let message =
-            NewMessage { author: author.clone(), flow, kinds: Kinds::Any, content, key: None, administrator: false, origin: None };
-        store.post(message, now()).await?;
-        Ok((store, author, flow))
-    })
-    .await?;
-    store.close().await;
-    Ok(sent.json())
-}
 
-fn user(login: String) -> NewUser {
-    NewUser {
-        id: None,
-        username: login.clone(),
-        name: login.clone(),
-        login,
-        email: None,
-        phone: None,
-        bio: String::new(),
-        avatar: None,
-        photo: None,
-        bot: false,
-        admin: false,
-        business: false,
-        profile: true,
-        password_hash: None,
+    async fn acknowledged(&mut self) -> Outcome<()> {
+        match self.peer.answer().await? {
+            Answer::Sent { .. } => Ok(()),
+            answer => Err(format!("an acknowledgement was expected, not {answer:?}").into()),
+        }
+    }
+
+    /// Sends one message and waits until it is acknowledged.
+    pub(crate) async fn send(&mut self) -> Outcome<()> {
+        self.begin().await?;
+        self.acknowledged().await
     }
 }
 
-/// What was sent.
-struct Sent {
-    count: u64,
+/// What was sent, or asked, and answered.
+pub(crate) struct Sent {
+    pub(crate) count: u64,
     elapsed: Duration,
-    /// Microseconds from sending to the acknowledgement.
+    /// Microseconds to the answers.
     times: Histogram<u64>,
 }
 
 impl Sent {
-    fn json(&self) -> serde_json::Value {
+    fn of(times: Histogram<u64>, elapsed: Duration) -> Outcome<Self> {
+        if times.is_empty() {
+            return Err("nothing was sent".into());
+        }
+        Ok(Self { count: times.len(), elapsed, times })
+    }
+
+    pub(crate) fn json(&self, cpu: Duration) -> Value {
         json!({
-            "sends": self.count,
-            "sends_per_second": self.count as f64 / self.elapsed.as_secs_f64(),
-            "acknowledged_us_p50": self.times.value_at_quantile(0.5),
-            "acknowledged_us_p99": self.times.value_at_quantile(0.99),
+            "per_second": self.count as f64 / self.elapsed.as_secs_f64(),
+            "answer_us_p50": self.times.value_at_quantile(0.5),
+            "answer_us_p99": self.times.value_at_quantile(0.99),
+            "cpu_us_each": cpu.as_secs_f64() * 1e6 / self.count as f64,
         })
     }
 }
 
 /// Lets every sender send over and over for so long, all starting at once.
-async fn race<S, F>(senders: Vec<S>, seconds: f64, send: impl Fn(S) -> F + Clone + Send + Sync + 'static) -> Outcome<Sent>
+pub(crate) async fn race<S, F>(senders: Vec<S>, seconds: f64, send: impl Fn(S) -> F + Clone + Send + Sync + 'static) -> Outcome<Sent>
 where
     S: Send + 'static,
     F: Future<Output = Outcome<S>> + Send,
@@ -156,10 +154,21 @@ where
     while let Some(own) = racing.join_next().await {
         times.add(own??)?;
     }
-    if times.is_empty() {
-        return Err("nothing was sent".into());
+    Sent::of(times, started.elapsed())
+}
+
+/// Sends for so long with so many messages waiting for their acknowledgements.
+async fn pipeline(mut sender: Sender, waiting: usize, length: Duration) -> Outcome<Sent> {
+    let (mut times, mut sent, started) = (Histogram::<u64>::new(2)?, VecDeque::new(), Instant::now());
+    loop {
+        while sent.len() < waiting && started.elapsed() < length {
+            sender.begin().await?;
+            sent.push_back(Instant::now());
+        }
+        let Some(at) = sent.pop_front() else { return Sent::of(times, started.elapsed()) };
+        sender.acknowledged().await?;
+        times.record(u64::try_from(at.elapsed().as_micros())?)?;
     }
-    Ok(Sent { count: times.len(), elapsed: started.elapsed(), times })
 }
 
 #[cfg(test)]

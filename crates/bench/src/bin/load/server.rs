@@ -1,8 +1,10 @@
 //! A server that a run starts, watches through the operating system, and ends.
 
+use crate::world::SIGNING_SECRET;
 use crate::{Outcome, cores};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::sched_setaffinity;
+use std::borrow::Cow;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,6 +18,9 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// What prefixes the gateway's settings in the environment.
 const ENVIRONMENT_PREFIX: &str = "TOLMACH_";
+
+/// More frames a second than anybody sends.
+const UNLIMITED: &str = "1000000";
 
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -34,10 +39,28 @@ pub(crate) struct Server {
     _output: BufReader<ChildStdout>,
 }
 
+/// A key of the configuration as the environment gives it, and its value.
+pub(crate) struct Setting(&'static str, Cow<'static, str>);
+
+impl Setting {
+    /// Every dialect pushes messages, also the one that does not by itself.
+    pub(crate) const PUSH: Self = Self("TOLMACH__DIALECTS__MORELIA__PUSH", Cow::Borrowed("true"));
+
+    /// The store that it uses.
+    pub(crate) fn store(url: String) -> Self {
+        Self("TOLMACH__STORE__URL", url.into())
+    }
+
+    /// The bus that it uses.
+    pub(crate) fn bus(url: String) -> Self {
+        Self("TOLMACH__BUS__URL", url.into())
+    }
+}
+
 impl Server {
     /// Starts a server that keeps what it keeps in `data`, and waits until it is ready.
-    pub(crate) fn start(subject: Subject, data: &Path) -> Outcome<Self> {
-        let command = command(subject, data)?;
+    pub(crate) fn start(subject: Subject, data: &Path, settings: &[Setting]) -> Outcome<Self> {
+        let command = command(subject, data, settings)?;
         let cores = cores::server_share()?;
         let (sender, receiver) = mpsc::channel();
         // A thread of its own, since a process inherits the cores of the thread that starts it.
@@ -111,21 +134,22 @@ fn start(mut command: Command, sender: &mpsc::Sender<Step>) -> std::io::Result<(
     Ok(())
 }
 
-fn command(subject: Subject, data: &Path) -> Outcome<Command> {
+fn command(subject: Subject, data: &Path, settings: &[Setting]) -> Outcome<Command> {
     let own = std::env::current_exe()?;
     let folder = own.parent().ok_or("this program has no folder")?;
     let mut command = match subject {
         Subject::Floor => Command::new(folder.join("floor")),
         Subject::Tolmach => {
             let mut command = Command::new(folder.join("tolmach"));
-            let settings = std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with(ENVIRONMENT_PREFIX));
-            settings.for_each(|name| {
+            let foreign = std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with(ENVIRONMENT_PREFIX));
+            foreign.for_each(|name| {
                 command.env_remove(name);
             });
             command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
-            // Making the users is not what is measured.
-            command.env("TOLMACH__AUTH__BCRYPT_COST", "4");
-            command.env("TOLMACH__LOG__FILTER", "warn");
+            command.env("TOLMACH__AUTH__JWT_SECRET", SIGNING_SECRET).env("TOLMACH__LOG__FILTER", "warn");
+            // What one connection may say is not what is measured.
+            command.env("TOLMACH__LIMITS__RATE", UNLIMITED).env("TOLMACH__LIMITS__BURST", UNLIMITED);
+            command.envs(settings.iter().map(|setting| (setting.0, &*setting.1)));
             command
         }
     };
@@ -144,6 +168,11 @@ pub(crate) fn data_folder() -> Outcome<TempDir> {
 pub(crate) fn allow_many_files() -> Outcome<()> {
     let limit = getrlimit(Resource::Nofile);
     Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
+}
+
+/// How many files a process may have open.
+pub(crate) fn files_allowed() -> usize {
+    getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
 }
 
 /// The address in the line `ready http=ADDR:PORT …`.

@@ -1,28 +1,25 @@
 //! Connections that speak a dialect through its own client session, or none to the floor.
 
 use crate::Outcome;
-use crate::world::Member;
-use bytes::Bytes;
+use crate::world::{Member, PASSWORD};
 use futures_util::{SinkExt, StreamExt};
 use http::header::{CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderValue, Request, Uri};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::SendRequest;
-use hyper_util::rt::TokioIo;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::LazyLock;
 use std::time::SystemTime;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
-use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Opening, Session, Settings, Side, Variant};
+use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Opening, Session, Settings, Side};
+use tolmach_dialect_action::Action;
 use tolmach_dialect_bearer::Bearer;
 use tolmach_dialect_mode::Mode;
-use tolmach_domain::{
-    Answer, Command, ConnectionId, Content, Draft, Event, EventKind, FlowId, FlowKind, Kinds, MessageId, Person, Proof, Timestamp, UserId,
-    Version,
-};
+use tolmach_dialect_morelia::Morelia;
+use tolmach_dialect_sndmsg::SndMsg;
+use tolmach_domain::{Answer, Command, ConnectionId, Content, Draft, FlowId, GrantKind, Kinds, Proof, Secret, Timestamp, Window};
 
 /// Small, since ten thousand connections have one each.
 const READ_BUFFER: usize = 4 << 10;
@@ -34,101 +31,97 @@ pub(crate) type Socket = WebSocketStream<TcpStream>;
 /// Which dialect's frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Wire {
-    /// Sockets of one room
-    Bearer,
     /// Connections that are pushed every message of their user
     Mode,
+    /// The same, after a login of their own
+    Sndmsg,
+    /// The same, validated by JSON Schema
+    Morelia,
+    /// Sockets of one room
+    Bearer,
+    /// Connections that have joined one room
+    Action,
 }
 
 impl Wire {
     fn dialect(self) -> &'static dyn Dialect {
+        static ACTION: LazyLock<Action> = LazyLock::new(Action::default);
         match self {
-            Wire::Bearer => &Bearer,
             Wire::Mode => &Mode,
-        }
-    }
-
-    /// The form in which members that came in as [`Wire::enter`] does are told of a message.
-    fn variant(self) -> Variant {
-        match self {
-            Wire::Bearer => Variant(0),
-            // With moments as numbers, since that is how its client session asks.
-            Wire::Mode => Variant(1),
+            Wire::Sndmsg => &SndMsg,
+            Wire::Morelia => &Morelia,
+            Wire::Bearer => &Bearer,
+            Wire::Action => &*ACTION,
         }
     }
 
     /// Whether authors are sent their own messages like everybody else. If not, they are sent an acknowledgement instead.
     pub(crate) fn returns_own(self) -> bool {
         match self {
-            Wire::Bearer => true,
-            Wire::Mode => false,
+            Wire::Bearer | Wire::Action => true,
+            Wire::Mode | Wire::Sndmsg | Wire::Morelia => false,
         }
+    }
+
+    /// Whether a connection is in one room, and not in all of its user's.
+    pub(crate) fn is_in_a_room(self) -> bool {
+        match self {
+            Wire::Bearer | Wire::Action => true,
+            Wire::Mode | Wire::Sndmsg | Wire::Morelia => false,
+        }
+    }
+
+    /// How a connection proves who asks.
+    fn proof(self, member: &Member) -> Proof {
+        match self {
+            Wire::Mode => Proof::Token(member.token.clone()),
+            Wire::Sndmsg => Proof::Connection,
+            Wire::Morelia => Proof::TokenOf(member.id, member.token.clone()),
+            Wire::Bearer | Wire::Action => Proof::Bearer(member.access.clone()),
+        }
+    }
+
+    /// What a member asks first, after whose answer it hears what is said: in `flow`, or in every flow of its own.
+    fn first(self, member: &Member, flow: Option<FlowId>) -> Outcome<Ask> {
+        let command = match (self, flow) {
+            (Wire::Bearer, Some(flow)) => Command::History { flow, kinds: Kinds::Shared, window: Window::Newest { limit: 1, offset: 0 } },
+            (Wire::Action, Some(flow)) => Command::GetFlow { flow, kinds: Kinds::Any, members: true },
+            (Wire::Bearer | Wire::Action, None) => return Err(format!("{self:?} has a connection for each room").into()),
+            (Wire::Mode | Wire::Morelia, _) => Command::ListFlows { limit: None, offset: 0, members: false },
+            (Wire::Sndmsg, _) => login(&member.login, GrantKind::Connection),
+        };
+        let proof = if self == Wire::Sndmsg { Proof::Nothing } else { self.proof(member) };
+        Ok(Ask::new(Echo::NONE, proof, command))
     }
 
     /// Connects `member` so that it hears what is said in `flow`, and waits until it does.
-    pub(crate) async fn enter(self, server: SocketAddr, source: Ipv4Addr, member: &Member, flow: Option<FlowId>) -> Outcome<Socket> {
-        match (self, flow) {
-            (Wire::Bearer, Some(flow)) => {
-                let mut peer = Peer::dial(server, source, self.dialect(), &send(member, flow, String::new())).await?;
-                // The history, which comes unasked.
-                peer.frame().await?;
-                Ok(peer.socket)
-            }
-            (Wire::Bearer, None) => Err("bearer has a socket for each room".into()),
-            (Wire::Mode, _) => {
-                let ask = Ask::new(Echo::NONE, token(member), Command::ListFlows { limit: None, offset: 0, members: false });
-                let mut peer = Peer::dial(server, source, self.dialect(), &ask).await?;
-                peer.ask(ask).await?;
-                Ok(peer.socket)
-            }
-        }
+    pub(crate) async fn enter(self, server: SocketAddr, source: Ipv4Addr, member: &Member, flow: Option<FlowId>) -> Outcome<Peer> {
+        let first = self.first(member, flow)?;
+        let mut peer = Peer::dial(server, source, self, &first).await?;
+        peer.ask(first).await?;
+        Ok(peer)
     }
 
-    /// The frame with which `member` says this in `flow`.
-    pub(crate) fn said(self, member: &Member, flow: FlowId, text: String) -> Outcome<Utf8Bytes> {
-        let ask = send(member, flow, text);
-        let request = self.dialect().dial(&ask)?;
-        // A session of its own for each frame, so that none waits for replies that nobody reads.
-        let mut frames = Vec::new();
-        open(self.dialect(), &request, true)?.encode(now(), &Line::Ask(ask), &mut frames)?;
-        text_of(frames.pop().ok_or("nothing is said")?)
+    /// An ask of `member` to say this in a group.
+    pub(crate) fn say(self, member: &Member, flow: FlowId, text: String) -> Ask {
+        let draft = Draft { flow, kinds: Kinds::Shared, content: Content::text(text), key: None };
+        Ask::new(Echo::NONE, self.proof(member), Command::Send(Box::new(draft)))
     }
 
-    /// The frame with which the gateway would tell of this, for a floor that carries the same bytes.
-    pub(crate) fn told(self, text: String) -> Outcome<Utf8Bytes> {
-        let version = Version(1_000);
-        let message = tolmach_domain::Message {
-            id: MessageId::new(1_000)?,
-            flow: FlowId::new(1)?,
-            flow_kind: FlowKind::Group,
-            author: Person { id: UserId::new(1)?, login: "member-0".into(), username: "member-0".into(), name: "".into() },
-            content: Content::text(text),
-            posted: version,
-            version,
-            posted_at: now(),
-            edited_at: None,
-            deleted_at: None,
-            changed_at: now(),
-        };
-        let notice = Event { at: now(), moment: None, origin: None, kind: EventKind::Posted(message) };
-        text_of(self.dialect().render(&notice, self.variant())?)
+    /// An ask of `member` for all that was said in a group, in a dialect that reads it by a request.
+    pub(crate) fn read(self, member: &Member, flow: FlowId) -> Ask {
+        Ask::new(Echo::NONE, self.proof(member), Command::History { flow, kinds: Kinds::Any, window: Window::All })
     }
+}
+
+/// A login with the password that every member has.
+pub(crate) fn login(identifier: &str, grant: GrantKind) -> Command {
+    Command::Login { identifier: identifier.to_owned(), password: Secret::new(PASSWORD), grant }
 }
 
 /// The frame of `mode` that names a mode nobody has: it is answered without the store.
 pub(crate) fn unanswerable() -> Utf8Bytes {
     Utf8Bytes::from_static(r#"{"mode":"ping","timestamp":1700000000.0,"token":"0000000000000000000000000000000000000000000"}"#)
-}
-
-/// An ask to say this in a group.
-fn send(member: &Member, flow: FlowId, text: String) -> Ask {
-    let draft = Draft { flow, kinds: Kinds::Shared, content: Content::text(text), key: None };
-    Ask::new(Echo::NONE, token(member), Command::Send(Box::new(draft)))
-}
-
-/// The member's token; both dialects know it by its place.
-fn token(member: &Member) -> Proof {
-    Proof::Token(member.token.clone())
 }
 
 fn text_of(frame: Frame) -> Outcome<Utf8Bytes> {
@@ -181,72 +174,92 @@ async fn handshake(server: SocketAddr, source: Ipv4Addr, request: &http::request
     Ok(tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await?.0)
 }
 
-fn open(dialect: &dyn Dialect, request: &http::request::Parts, websocket: bool) -> Outcome<Box<dyn Session>> {
-    let settings = Settings::default();
-    let opening = Opening { request: Some(request), first: None, connection: ConnectionId(0), websocket, settings };
-    let refused = |refusal: tolmach_dialect::Refusal| format!("the dialect refused its own request: {}", refusal.response.status());
-    Ok(dialect.open(&opening, Side::Client).map_err(refused)?)
+/// A client session, which makes frames of asks and lines of frames.
+pub(crate) struct Speech(Box<dyn Session>);
+
+impl Speech {
+    fn open(wire: Wire, request: &http::request::Parts) -> Outcome<Self> {
+        // Each with a number of its own: a dialect may make keys of it.
+        static OPENED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        let connection = ConnectionId(OPENED.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        let opening = Opening { request: Some(request), first: None, connection, websocket: true, settings: Settings::default() };
+        let refused = |refusal: tolmach_dialect::Refusal| format!("the dialect refused its own request: {}", refusal.response.status());
+        Ok(Self(wire.dialect().open(&opening, Side::Client).map_err(refused)?))
+    }
+
+    /// The frames that ask this.
+    pub(crate) fn ask(&mut self, ask: Ask) -> Outcome<Vec<Message>> {
+        let mut frames = Vec::new();
+        self.0.encode(now(), &Line::Ask(ask), &mut frames)?;
+        frames.into_iter().map(|frame| Ok(Message::Text(text_of(frame)?))).collect()
+    }
+
+    /// What a frame says. A fault is an error.
+    pub(crate) fn hear(&mut self, frame: Utf8Bytes) -> Outcome<Heard> {
+        let mut lines = Vec::new();
+        let decoded = self.0.decode(now(), &Frame::Text(frame.into()), &mut lines);
+        decoded.map_err(|violation| format!("not understood: {violation:?}"))?;
+        let mut heard = Heard::default();
+        for line in lines {
+            match line {
+                Line::Reply(reply) => heard.answer = Some(reply.outcome?),
+                Line::Notice(_) => heard.notice = true,
+                Line::Ask(ask) => return Err(format!("the server asks: {}", ask.command.name()).into()),
+            }
+        }
+        Ok(heard)
+    }
 }
 
-/// The answer among these lines.
-fn answer(lines: Vec<Line>) -> Outcome<Option<Answer>> {
-    for line in lines {
-        if let Line::Reply(reply) = line {
-            return Ok(Some(reply.outcome?));
-        }
-    }
-    Ok(None)
+/// What a frame said.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    pub(crate) answer: Option<Answer>,
+    /// Whether something happened.
+    pub(crate) notice: bool,
 }
 
 /// A WebSocket and the client session that speaks on it.
 pub(crate) struct Peer {
     socket: Socket,
-    session: Box<dyn Session>,
+    speech: Speech,
 }
 
 impl Peer {
-    /// Connects where `dialect` says that this is asked.
-    async fn dial(server: SocketAddr, source: Ipv4Addr, dialect: &dyn Dialect, ask: &Ask) -> Outcome<Self> {
-        let request = dialect.dial(ask)?;
-        let session = open(dialect, &request, true)?;
-        Ok(Self { socket: handshake(server, source, &request).await?, session })
-    }
-
-    /// Connects to speak `mode`, as nobody yet.
-    pub(crate) async fn mode(server: SocketAddr) -> Outcome<Self> {
-        let anything = Ask::new(Echo::NONE, Proof::Nothing, Command::ListFlows { limit: None, offset: 0, members: false });
-        Self::dial(server, Ipv4Addr::LOCALHOST, &Mode, &anything).await
+    /// Connects where the dialect says that this is asked.
+    pub(crate) async fn dial(server: SocketAddr, source: Ipv4Addr, wire: Wire, ask: &Ask) -> Outcome<Self> {
+        let request = wire.dialect().dial(ask)?;
+        let speech = Speech::open(wire, &request)?;
+        Ok(Self { socket: handshake(server, source, &request).await?, speech })
     }
 
     /// Asks, and waits for the answer. A fault is an error.
     pub(crate) async fn ask(&mut self, ask: Ask) -> Outcome<Answer> {
-        let mut frames = Vec::new();
-        self.session.encode(now(), &Line::Ask(ask), &mut frames)?;
-        for frame in frames {
-            self.socket.send(Message::Text(text_of(frame)?)).await?;
+        self.begin(ask).await?;
+        self.answer().await
+    }
+
+    /// Asks, and does not wait.
+    pub(crate) async fn begin(&mut self, ask: Ask) -> Outcome<()> {
+        for message in self.speech.ask(ask)? {
+            self.socket.send(message).await?;
         }
+        Ok(())
+    }
+
+    /// Waits for the next answer.
+    pub(crate) async fn answer(&mut self) -> Outcome<Answer> {
         loop {
-            let frame = Frame::Text(self.frame().await?.into());
-            let mut lines = Vec::new();
-            self.session.decode(now(), &frame, &mut lines).map_err(|violation| format!("not understood: {violation:?}"))?;
-            if let Some(answer) = answer(lines)? {
+            let frame = next_text(&mut self.socket).await?.ok_or("the server closed the connection")?;
+            if let Some(answer) = self.speech.hear(frame)?.answer {
                 return Ok(answer);
             }
         }
     }
 
-    /// Says this in a group, and waits until it is acknowledged.
-    pub(crate) async fn send(&mut self, member: &Member, flow: FlowId, text: String) -> Outcome<()> {
-        self.ask(send(member, flow, text)).await.map(|_| ())
-    }
-
-    /// The connection without what its session remembers.
-    pub(crate) fn into_socket(self) -> Socket {
-        self.socket
-    }
-
-    async fn frame(&mut self) -> Outcome<Utf8Bytes> {
-        next_text(&mut self.socket).await?.ok_or_else(|| "the server closed the connection".into())
+    /// The connection, and what its session remembers.
+    pub(crate) fn into_parts(self) -> (Socket, Speech) {
+        (self.socket, self.speech)
     }
 }
 
@@ -264,64 +277,23 @@ where
     Ok(None)
 }
 
-/// A connection that asks in `bearer`'s HTTP requests.
-pub(crate) struct Rest {
-    sender: SendRequest<Full<Bytes>>,
-    host: HeaderValue,
-}
-
-impl Rest {
-    pub(crate) async fn connect(server: SocketAddr) -> Outcome<Self> {
-        let stream = TokioIo::new(connect(server, Ipv4Addr::LOCALHOST).await?);
-        let (sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
-        // Its failure is also that of the request under way.
-        tokio::spawn(connection);
-        Ok(Self { sender, host: HeaderValue::from_str(&server.to_string())? })
-    }
-
-    /// Asks, and waits for the answer. A fault is an error.
-    pub(crate) async fn ask(&mut self, proof: Proof, command: Command) -> Outcome<Answer> {
-        let ask = Ask::new(Echo::NONE, proof, command);
-        let mut session = open(&Bearer, &Bearer.dial(&ask)?, false)?;
-        let mut frames = Vec::new();
-        session.encode(now(), &Line::Ask(ask), &mut frames)?;
-        let Some(Frame::Request(mut request)) = frames.pop() else { return Err("an HTTP request was expected".into()) };
-        request.headers_mut().insert(HOST, self.host.clone());
-        self.sender.ready().await?;
-        let (parts, body) = self.sender.send_request(request.map(Full::new)).await?.into_parts();
-        let response = Frame::response(http::Response::from_parts(parts, body.collect().await?.to_bytes()));
-        let mut lines = Vec::new();
-        session.decode(now(), &response, &mut lines).map_err(|violation| format!("not understood: {violation:?}"))?;
-        answer(lines)?.ok_or_else(|| "the response answers nothing".into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tolmach_domain::Secret;
+    use clap::ValueEnum;
+    use tolmach_domain::UserId;
 
     #[test]
-    fn what_the_floor_carries_is_what_a_client_of_the_dialect_hears() {
-        let member = Member { id: UserId::new(1).unwrap(), access: Secret::new("access"), token: Secret::new("token") };
+    fn every_wire_can_enter_a_room_and_speak_there() {
+        let (id, secret) = (UserId::new(1).unwrap(), || Secret::new("token"));
+        let member = Member { id, login: "member-0".into(), access: secret(), token: secret() };
         let flow = FlowId::new(1).unwrap();
-        for wire in [Wire::Bearer, Wire::Mode] {
-            let request = wire.dialect().dial(&send(&member, flow, "hello".into())).unwrap();
-            let mut session = open(wire.dialect(), &request, true).unwrap();
-            let frame = Frame::Text(wire.told("hello".into()).unwrap().into());
-            let mut lines = Vec::new();
-            session.decode(now(), &frame, &mut lines).unwrap();
-            let texts: Vec<_> = lines
-                .iter()
-                .filter_map(|line| match line {
-                    Line::Notice(notice) => match &notice.kind {
-                        EventKind::Posted(message) => Some(message.content.text.as_str()),
-                        _ => None,
-                    },
-                    _ => None,
-                })
-                .collect();
-            assert_eq!(texts, ["hello"], "{wire:?}");
+        for wire in Wire::value_variants() {
+            let first = wire.first(&member, Some(flow)).unwrap();
+            let mut speech = Speech::open(*wire, &wire.dialect().dial(&first).unwrap()).unwrap();
+            speech.ask(first).unwrap();
+            let said = speech.ask(wire.say(&member, flow, "hello".into())).unwrap();
+            assert!(said.iter().any(|message| message.to_text().unwrap().contains("hello")), "{wire:?}");
         }
     }
 
