@@ -35,7 +35,7 @@ pub(crate) fn forbidden() -> Response<Bytes> {
 
 /// A handshake is refused.
 pub(crate) fn refusal() -> Refusal {
-    Refusal { response: forbidden() }
+    Refusal { response: Box::new(forbidden()) }
 }
 
 /// The one value of a header that is there once.

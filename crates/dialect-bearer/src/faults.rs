@@ -132,7 +132,7 @@ impl Problem {
     }
 
     pub(crate) fn refusal(&self) -> Refusal {
-        Refusal { response: self.response() }
+        Refusal { response: Box::new(self.response()) }
     }
 
     pub(crate) fn violation(&self) -> Violation {

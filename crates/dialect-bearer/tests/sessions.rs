@@ -24,7 +24,7 @@ fn open(request: &Request<()>, side: Side) -> Result<Box<dyn Session>, Box<Respo
     let (parts, ()) = request.clone().into_parts();
     let websocket = parts.headers.contains_key("upgrade");
     let opening = Opening { request: Some(&parts), first: None, connection: OWN, websocket, settings: Settings::default() };
-    Bearer.open(&opening, side).map_err(|refusal| Box::new(refusal.response))
+    Bearer.open(&opening, side).map_err(|refusal| refusal.response)
 }
 
 fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<()> {

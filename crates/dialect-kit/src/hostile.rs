@@ -245,7 +245,7 @@ pub(crate) fn attack_server(dialect: &dyn Dialect, staged: &mut Staged, schemas:
                     Ok(mut server) => {
                         hear(server.as_mut(), staged.speaker, schemas, frame, granted, true)?;
                     }
-                    Err(refusal) => said(schemas, &Frame::response(refusal.response), "the refusal")?,
+                    Err(refusal) => said(schemas, &Frame::Response(refusal.response), "the refusal")?,
                 }
             }
             _ => {

@@ -137,7 +137,7 @@ impl Violation {
 #[derive(Debug, Clone)]
 pub struct Refusal {
     /// What an HTTP request, or a WebSocket handshake, is answered with.
-    pub response: http::Response<Bytes>,
+    pub response: Box<http::Response<Bytes>>,
 }
 
 /// The dialect cannot say this.

@@ -186,7 +186,7 @@ async fn exchange(gateway: &Gateway, client: IpAddr, entry: &Arc<Entry>, request
         Ok(session) => session,
         Err(refusal) => {
             entry.metrics.refusals.increment(1);
-            return refusal.response;
+            return *refusal.response;
         }
     };
     entry.metrics.frames_in.increment(1);
@@ -320,7 +320,7 @@ async fn upgrade(
         Ok(session) => session,
         Err(refusal) => {
             entry.metrics.refusals.increment(1);
-            return refusal.response;
+            return *refusal.response;
         }
     };
     let mut lines = Vec::new();
