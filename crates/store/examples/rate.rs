@@ -207,13 +207,7 @@ fn row(flow: i64, author: i64, text: String, number: i64) -> message::Model {
     }
 }
 
-async fn stored(
-    store: &Arc<SqlStore>,
-    tasks: usize,
-    pipelined: usize,
-    flows: usize,
-    length: Duration,
-) -> Result<Figure, Box<dyn Error>> {
+async fn stored(store: &Arc<SqlStore>, tasks: usize, pipelined: usize, flows: usize, length: Duration) -> Result<Figure, Box<dyn Error>> {
     let (author, flows) = world(store, flows).await?;
     let (posted, before) = (Arc::new(AtomicU64::new(0)), store.stats());
     let (started, used) = (Instant::now(), processor_time());
