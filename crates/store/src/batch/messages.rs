@@ -151,20 +151,21 @@ impl Batch {
             return Ok(HashMap::new());
         }
         let count = i64::try_from(accepted).map_err(corrupt)?;
-        let mut ids = (sql::take_message_ids(&self.transaction, count).await? - count + 1)..;
+        let mut last_id = sql::take_message_ids(&self.transaction, count).await? - count;
         let mut moved: BTreeMap<i64, (i64, Timestamp)> = BTreeMap::new();
         let mut rows = Vec::with_capacity(accepted);
         let mut made = HashMap::with_capacity(accepted);
         for (place, ((new, now), decision)) in run.into_iter().zip(decisions).enumerate() {
-            let (Decision::Accepted(flow_kind), Some(id)) = (decision, ids.next()) else { continue };
+            let Decision::Accepted(flow_kind) = decision else { continue };
             let flow = known.flows.get(&new.flow.get()).ok_or_else(|| corrupt("a flow without a row"))?;
             let changed_at = self.next_moment(now);
             let (version, newest) = moved.entry(new.flow.get()).or_insert((flow.version, changed_at));
             *version += 1;
             *newest = changed_at;
+            last_id += 1;
             let version = Version(*version);
             let message = Message {
-                id: message_id(id)?,
+                id: message_id(last_id)?,
                 flow: new.flow,
                 flow_kind: *flow_kind,
                 author: new.author,
