@@ -3,6 +3,7 @@
 use crate::ledger::{Findings, Ledger};
 use crate::people::{Person, Trouble, send};
 use crate::stand::Stand;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -160,12 +161,23 @@ impl Round {
         let mut histories = Vec::new();
         for (number, node) in self.stand.nodes.iter().enumerate() {
             for reader in &self.stand.readers {
-                if let Some(history) = reader.history(node.address()?, self.flow).await? {
+                if let Some(history) = self.history(reader, node.address()?).await? {
                     histories.push((format!("{} at node {number}", reader.login), history));
                 }
             }
         }
         Ok(histories)
+    }
+
+    /// As a client asks: again where it is told that the store cannot be reached just now. Any other refusal is a violation.
+    async fn history(&self, reader: &Person, node: SocketAddr) -> Result<Option<Vec<String>>, Trouble> {
+        let begun = Instant::now();
+        loop {
+            match reader.history(node, self.flow).await {
+                Err(trouble) if trouble.ends_with("Refused(Unavailable)") && begun.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
+                read => return read,
+            }
+        }
     }
 
     async fn until(&self, what: &str, is_so: impl Fn() -> bool) -> Result<(), Trouble> {

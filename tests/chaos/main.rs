@@ -6,6 +6,7 @@
 mod ledger;
 mod load;
 mod people;
+mod refusals;
 mod scenarios;
 mod stand;
 
@@ -13,6 +14,7 @@ use ledger::Findings;
 use libtest_mimic::{Arguments, Failed, Trial};
 use scenarios::{SCENARIOS, Scenario};
 use stand::Stand;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -41,13 +43,25 @@ struct Row {
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let trials = SCENARIOS.iter().map(|scenario| Trial::test(scenario.name, || run(scenario).map_err(Failed::from))).collect();
+    let mut trials: Vec<Trial> =
+        SCENARIOS.iter().map(|scenario| Trial::test(scenario.name, || run(scenario).map_err(Failed::from))).collect();
+    let refusals: [(&str, fn() -> Refusal); 2] = [
+        ("unavailable-while-postgres-is-down", || Box::pin(refusals::without_a_server())),
+        ("unavailable-while-the-disk-is-full", || Box::pin(refusals::without_room())),
+    ];
+    trials.extend(refusals.map(|(name, refusal)| Trial::test(name, move || by_itself(refusal).map_err(Failed::from))));
     let conclusion = libtest_mimic::run(&arguments, trials);
     let rows = ROWS.lock().unwrap_or_else(PoisonError::into_inner);
     if !rows.is_empty() {
         eprintln!("{}", table(&rows));
     }
     conclusion.exit_code()
+}
+
+type Refusal = Pin<Box<dyn Future<Output = Result<(), String>>>>;
+
+fn by_itself(refusal: fn() -> Refusal) -> Result<(), String> {
+    tokio::runtime::Runtime::new().map_err(|error| error.to_string())?.block_on(refusal())
 }
 
 fn run(scenario: &'static Scenario) -> Result<(), String> {

@@ -64,9 +64,11 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
 /// How far clocks are apart, in seconds.
 const SKEW: i64 = 600;
 
-/// Readers who come to one node beside those of every round, and how many of them stall: one in twenty.
-const CROWD: usize = 200;
-const STALLED: usize = 10;
+/// Readers who come to one node beside those of every round: in this variable, or else few.
+pub(crate) const CROWD: &str = "TOLMACH_CHAOS_CROWD";
+const SMALL_CROWD: usize = 200;
+/// One in so many of them stalls.
+const STALLS: usize = 20;
 
 /// How long the gateway may take to let go of those. Only ever reached by a failure.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -176,12 +178,16 @@ pub(crate) async fn strike(trial: Trial, stand: &Stand, flow: FlowId, round: u64
 /// Has a crowd come to a node, of whom some stop reading. The gateway has to let go of just those.
 async fn stall(stand: &Stand, flow: FlowId) -> Result<(), Trouble> {
     let node = stand.nodes[0].address()?;
+    let crowd = match std::env::var(CROWD) {
+        Ok(crowd) => crowd.parse().map_err(|_| format!("{CROWD}={crowd}: a number of readers is expected"))?,
+        Err(_) => SMALL_CROWD,
+    };
     // Behind it a client reads no more: what is said to it fills the buffers of the system, and then the gateway's.
-    let network = Proxy::to(&node.to_string());
+    let network = Proxy::narrow(&node.to_string());
     let behind: SocketAddr = network.address().parse().map_err(text)?;
-    let entering = futures_util::stream::iter(0..CROWD).map(|number| {
+    let entering = futures_util::stream::iter(0..crowd).map(|number| {
         let reader = &stand.readers[number % stand.readers.len()];
-        let stalls = number < STALLED;
+        let stalls = number % STALLS == 0;
         async move { reader.watch(if stalls { behind } else { node }, flow).await.map(|client| (stalls, client)) }
     });
     let mut entering = entering.buffer_unordered(DOOR);

@@ -26,7 +26,23 @@ pub(crate) struct Stand {
     pub(crate) writers: Vec<Person>,
     pub(crate) readers: Vec<Person>,
     pub(crate) cluster: Option<Cluster>,
+    /// Let go after the gateways, before the folder.
+    disk: Option<Disk>,
     _folder: TempDir,
+}
+
+/// A disk that is mounted for as long as this lives.
+struct Disk(PathBuf);
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: whoever was killed may still hold a file. If it fails, a few megabytes stay until the machine is restarted.
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+fn node_name(number: usize) -> String {
+    format!("node-{number}")
 }
 
 /// What two nodes share.
@@ -64,7 +80,27 @@ struct Running {
 impl Stand {
     /// One gateway with its embedded defaults.
     pub(crate) async fn single() -> Result<Self, Trouble> {
-        Self::of(vec![Wiring::default()], None).await
+        Self::of(TempDir::new().map_err(text)?, vec![Wiring::default()], None).await
+    }
+
+    /// One gateway whose data lie on a disk of so many bytes; `None` where none can be made, which takes the superuser.
+    pub(crate) async fn on_disk_of(bytes: u64) -> Result<Option<Self>, Trouble> {
+        let folder = TempDir::new().map_err(text)?;
+        let data = folder.path().join(node_name(0));
+        std::fs::create_dir(&data).map_err(text)?;
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "none"])
+            .arg(&data)
+            .output()
+            .map_err(text)?;
+        if !mounted.status.success() {
+            tolmach_servers::skipped(&format!("no disk can be mounted: {}", String::from_utf8_lossy(&mounted.stderr).trim()));
+            return Ok(None);
+        }
+        let disk = Disk(data);
+        let mut stand = Self::of(folder, vec![Wiring::default()], None).await?;
+        stand.disk = Some(disk);
+        Ok(Some(stand))
     }
 
     /// Two gateways; `None` on a machine that lacks the servers.
@@ -80,13 +116,12 @@ impl Stand {
             Wiring { options, to_postgres: Some(to_postgres), to_redis: Some(to_redis) }
         };
         let nodes = vec![node(), node()];
-        Self::of(nodes, Some(Cluster { postgres, redis })).await.map(Some)
+        Self::of(TempDir::new().map_err(text)?, nodes, Some(Cluster { postgres, redis })).await.map(Some)
     }
 
-    async fn of(nodes: Vec<Wiring>, cluster: Option<Cluster>) -> Result<Self, Trouble> {
-        let folder = TempDir::new().map_err(|error| error.to_string())?;
+    async fn of(folder: TempDir, nodes: Vec<Wiring>, cluster: Option<Cluster>) -> Result<Self, Trouble> {
         let nodes = (0..).zip(nodes).map(|(number, Wiring { options, to_postgres, to_redis })| Node {
-            folder: folder.path().join(format!("node-{number}")),
+            folder: folder.path().join(node_name(number)),
             options,
             skew: Mutex::new(0),
             running: Mutex::new(None),
@@ -94,7 +129,7 @@ impl Stand {
             to_postgres,
             to_redis,
         });
-        let mut stand = Self { nodes: nodes.collect(), writers: Vec::new(), readers: Vec::new(), cluster, _folder: folder };
+        let mut stand = Self { nodes: nodes.collect(), writers: Vec::new(), readers: Vec::new(), cluster, disk: None, _folder: folder };
         for spoken in dialects() {
             let id = spoken.dialect.manifest().id;
             for (people, purpose) in [(&mut stand.writers, "writer"), (&mut stand.readers, "reader")] {
@@ -234,4 +269,8 @@ pub(crate) fn faketime() -> Option<PathBuf> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn text(error: impl std::fmt::Display) -> Trouble {
+    error.to_string()
 }

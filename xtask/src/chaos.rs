@@ -10,6 +10,9 @@ pub(crate) struct Options {
     /// How often each scenario is run.
     #[arg(long, default_value = "20")]
     rounds: NonZeroU32,
+    /// How many readers come where some of them stall: one in twenty.
+    #[arg(long, default_value = "2000")]
+    crowd: NonZeroU32,
     /// Only scenarios whose name contains this.
     #[arg(long)]
     only: Option<String>,
@@ -20,5 +23,6 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<(), String> {
     let mut chaos = project.cargo();
     chaos.args(["test", "--quiet", "--package", "tolmach-gateway", "--test", "chaos", "--", "--test-threads", "1"]);
     chaos.args(&options.only).env("TOLMACH_CHAOS_ROUNDS", options.rounds.to_string());
+    chaos.env("TOLMACH_CHAOS_CROWD", options.crowd.to_string());
     run_to_end(&mut chaos)
 }

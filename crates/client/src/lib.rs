@@ -348,8 +348,8 @@ impl Client {
         for frame in frames {
             self.show(Way::Sent, &frame);
             let Frame::Request(request) = frame else { return Err(self.trouble("saying", "an HTTP exchange that is no request")) };
-            let response = net::fetch(self.address, request).await.map_err(|reason| self.trouble("saying", reason))?;
-            self.understand(&mut *session, &Frame::Response(response))?;
+            let response = net::fetch(self.address, *request).await.map_err(|reason| self.trouble("saying", reason))?;
+            self.understand(&mut *session, &Frame::response(response))?;
         }
         self.reply(None).await.map(Some)
     }
@@ -381,12 +381,12 @@ impl Client {
     async fn connect(&mut self, request: http::request::Parts) -> Result<Result<usize, (Box<dyn Session>, Frame)>, Trouble> {
         let session = self.open(&request, true)?;
         let stream = TcpStream::connect(self.address).await.map_err(|error| self.trouble("connecting", error))?;
-        self.show(Way::Sent, &Frame::Request(http::Request::from_parts(request.clone(), Bytes::new())));
+        self.show(Way::Sent, &Frame::request(http::Request::from_parts(request.clone(), Bytes::new())));
         let handshake = net::handshake(self.address, request).map_err(|error| self.trouble("connecting", error))?;
         let stream = match tokio_tungstenite::client_async(handshake, stream).await {
             Ok((stream, _)) => stream,
             Err(tungstenite::Error::Http(response)) => {
-                return Ok(Err((session, Frame::Response(response.map(|body| Bytes::from(body.unwrap_or_default()))))));
+                return Ok(Err((session, Frame::response(response.map(|body| Bytes::from(body.unwrap_or_default()))))));
             }
             Err(error) => return Err(self.trouble("connecting", error)),
         };

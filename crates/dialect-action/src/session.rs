@@ -168,7 +168,7 @@ impl Server {
             None => return Err(Loss { dialect: ID, what: "a reply to nothing asked here" }),
             Some(Asked::Opening) => {
                 if reply.outcome.is_err() {
-                    return Ok(vec![Frame::Response(handshake::forbidden())]);
+                    return Ok(vec![Frame::response(handshake::forbidden())]);
                 }
                 self.identity = reply.identity.or(self.identity);
                 return Ok(Vec::new());

@@ -136,7 +136,7 @@ impl Problem {
     }
 
     pub(crate) fn violation(&self) -> Violation {
-        Violation::answered(self.kind, Frame::Response(self.response()))
+        Violation::answered(self.kind, Frame::response(self.response()))
     }
 }
 

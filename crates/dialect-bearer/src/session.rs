@@ -100,7 +100,7 @@ impl Session for Exchange {
             Ok(answer) => lower::response(operation, answer, reply.identity.map(|identity| identity.user))?,
             Err(fault) => faults::response(operation, fault),
         };
-        out.push(Frame::Response(response));
+        out.push(Frame::response(response));
         Ok(())
     }
 }
@@ -217,7 +217,7 @@ impl Session for Room {
                 out.push(lower::history_frame(page));
             }
             (Heard::Opening, Ok(_)) => return Err(loss(self.operation.name())),
-            (Heard::Opening, Err(fault)) => out.push(Frame::Response(faults::response(self.operation, fault))),
+            (Heard::Opening, Err(fault)) => out.push(Frame::response(faults::response(self.operation, fault))),
             // The message itself comes back to its author, as to everybody in the room.
             (Heard::Frame, Ok(_)) => {}
             (Heard::Frame, Err(fault)) => out.push(faults::frame(&faults::sentence(fault))),
@@ -309,7 +309,7 @@ impl Session for Main {
             }
             Ok(_) => Err(loss(Operation::Main.name())),
             Err(fault) => {
-                out.push(Frame::Response(faults::response(Operation::Main, fault)));
+                out.push(Frame::response(faults::response(Operation::Main, fault)));
                 Ok(())
             }
         }
@@ -396,7 +396,7 @@ impl Session for ClientExchange {
             return Err(loss("one more ask before earlier ones are answered"));
         }
         self.pending.push_back(Pending { echo: ask.echo.clone(), operation, command: ask.command.clone() });
-        out.push(Frame::Request(request));
+        out.push(Frame::request(request));
         Ok(())
     }
 }

@@ -51,7 +51,7 @@ fn understood_with(document: &Value, method: &str, path: &str, body: &str, more:
         Opening { request: Some(&parts), first: None, connection: ConnectionId(1), websocket: false, settings: Settings::default() };
     let mut server = Bearer.open(&opening, Side::Server).unwrap_or_else(|_| panic!("{method} {path} is refused at its opening"));
     let mut lines = Vec::new();
-    match server.decode(Timestamp::default(), &Frame::Request(request), &mut lines) {
+    match server.decode(Timestamp::default(), &Frame::request(request), &mut lines) {
         Ok(()) => matches!(lines[..], [Line::Ask(_)]),
         Err(violation) => {
             assert!(matches!(violation.answer, Some(Frame::Response(response)) if response.status() == 400));

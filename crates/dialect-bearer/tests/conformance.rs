@@ -25,7 +25,7 @@ fn asks(about: &'static str, method: &str, path: &str, content_type: Option<&str
     if let Some(content_type) = content_type {
         request = request.header("content-type", content_type);
     }
-    ScriptStep::Frame(about, Frame::Request(request.body(Bytes::copy_from_slice(body.as_bytes())).expect("the parts are valid")))
+    ScriptStep::Frame(about, Frame::request(request.body(Bytes::copy_from_slice(body.as_bytes())).expect("the parts are valid")))
 }
 
 /// The WebSocket of all rooms.

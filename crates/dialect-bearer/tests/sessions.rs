@@ -409,7 +409,7 @@ fn heard_of(command: Command, proof: Proof, answer: Response<&str>) -> Result<An
     let (parts, body) = (Bearer.dial(&ask).expect("the wire can say it"), ());
     let mut client = open(&Request::from_parts(parts, body), Side::Client).expect("it is our own opening");
     assert_eq!(frames(client.as_mut(), Line::Ask(ask)).len(), 1);
-    let answer = Frame::Response(answer.map(|body| Bytes::copy_from_slice(body.as_bytes())));
+    let answer = Frame::response(answer.map(|body| Bytes::copy_from_slice(body.as_bytes())));
     match lines(client.as_mut(), &answer).remove(0) {
         Line::Reply(reply) => {
             assert_eq!(reply.echo.get(), Some(&"echo"));
@@ -532,7 +532,7 @@ fn bodies_are_refused_by_type_size_and_shape() {
         *request.headers_mut() = headers;
         let mut server = open(&self::request("POST", "/api/v1/login", &[]), Side::Server).unwrap();
         let mut out = Vec::new();
-        let found = server.decode(now(), &Frame::Request(request), &mut out);
+        let found = server.decode(now(), &Frame::request(request), &mut out);
         let found = found.err().map(|violation| response(&violation.answer.unwrap()).status().as_u16());
         assert_eq!(found, status, "{content_type:?} {}", &body[..body.len().min(40)]);
         assert_eq!(out.len(), usize::from(status.is_none()));

@@ -103,10 +103,10 @@ pub(crate) fn with_payload(frame: &Frame, payload: Vec<u8>) -> Option<Frame> {
             if payload.is_empty() {
                 return None;
             }
-            Frame::Request(request.clone().map(|_| payload.into()))
+            Frame::request(request.clone().map(|_| payload.into()))
         }
-        Frame::Request(request) => Frame::Request(request.clone().map(|_| payload.into())),
-        Frame::Response(response) => Frame::Response(response.clone().map(|_| payload.into())),
+        Frame::Request(request) => Frame::request(request.clone().map(|_| payload.into())),
+        Frame::Response(response) => Frame::response(response.clone().map(|_| payload.into())),
     })
 }
 
@@ -196,21 +196,21 @@ fn heads(request: &http::Request<Bytes>) -> Vec<Attack> {
         if let Ok(address) = address.parse::<PathAndQuery>() {
             let mut request = request.clone();
             *request.uri_mut() = Uri::from(address.clone());
-            all.push(Attack { name: format!("at {address}"), frame: Frame::Request(request) });
+            all.push(Attack { name: format!("at {address}"), frame: Frame::request(request) });
         }
     }
     for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW"] {
         if let Ok(method) = http::Method::from_bytes(method.as_bytes()) {
             let mut request = request.clone();
             *request.method_mut() = method.clone();
-            all.push(Attack { name: format!("with the method {method}"), frame: Frame::Request(request) });
+            all.push(Attack { name: format!("with the method {method}"), frame: Frame::request(request) });
         }
     }
     let names: Vec<HeaderName> = request.headers().keys().cloned().collect();
     for name in names {
         let mut without = request.clone();
         without.headers_mut().remove(&name);
-        all.push(Attack { name: format!("without {name}"), frame: Frame::Request(without) });
+        all.push(Attack { name: format!("without {name}"), frame: Frame::request(without) });
         for impostor in [
             &b""[..],
             b"x",
@@ -227,7 +227,7 @@ fn heads(request: &http::Request<Bytes>) -> Vec<Attack> {
             if let Ok(value) = HeaderValue::from_bytes(impostor) {
                 let mut with = request.clone();
                 with.headers_mut().insert(name.clone(), value);
-                all.push(Attack { name: format!("with {name}: {}", impostor.escape_ascii()), frame: Frame::Request(with) });
+                all.push(Attack { name: format!("with {name}: {}", impostor.escape_ascii()), frame: Frame::request(with) });
             }
         }
     }
@@ -245,7 +245,7 @@ pub(crate) fn attack_server(dialect: &dyn Dialect, staged: &mut Staged, schemas:
                     Ok(mut server) => {
                         hear(server.as_mut(), staged.speaker, schemas, frame, granted, true)?;
                     }
-                    Err(refusal) => said(schemas, &Frame::Response(refusal.response), "the refusal")?,
+                    Err(refusal) => said(schemas, &Frame::response(refusal.response), "the refusal")?,
                 }
             }
             _ => {

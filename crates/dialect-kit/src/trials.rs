@@ -633,7 +633,7 @@ fn play_script(dialect: &dyn Dialect, script: &Script) -> Result<Played, String>
         played.entries.push(Entry::Opened(Box::new(request.clone())));
         match open(dialect, &request, first, Side::Server, connection) {
             Err(refusal) => {
-                played.entries.push(Entry::Server(Frame::Response(refusal.response)));
+                played.entries.push(Entry::Server(Frame::response(refusal.response)));
                 return Ok(played);
             }
             Ok(mut server) => {
@@ -654,7 +654,7 @@ fn play_script(dialect: &dyn Dialect, script: &Script) -> Result<Played, String>
                         Ok(server) => session = Some(server),
                         Err(refusal) => {
                             played.entries.push(Entry::Client(Frame::Request(frame.clone())));
-                            played.entries.push(Entry::Server(Frame::Response(refusal.response)));
+                            played.entries.push(Entry::Server(Frame::response(refusal.response)));
                             continue;
                         }
                     }

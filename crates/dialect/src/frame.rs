@@ -11,16 +11,26 @@ pub enum Frame {
     Binary(Bytes),
     /// One JSON value of a raw TCP stream.
     Value(Bytes),
-    /// A whole HTTP request. The body is bounded by the manifest's limits.
-    Request(http::Request<Bytes>),
+    /// A whole HTTP request. The body is bounded by the manifest's limits. Boxed: it is large, and most frames are messages.
+    Request(Box<http::Request<Bytes>>),
     /// A whole HTTP response.
-    Response(http::Response<Bytes>),
+    Response(Box<http::Response<Bytes>>),
 }
 
 impl Frame {
     /// A text message.
     pub fn text(text: impl Into<Bytes>) -> Self {
         Frame::Text(text.into())
+    }
+
+    /// A whole HTTP request.
+    pub fn request(request: http::Request<Bytes>) -> Self {
+        Frame::Request(Box::new(request))
+    }
+
+    /// A whole HTTP response.
+    pub fn response(response: http::Response<Bytes>) -> Self {
+        Frame::Response(Box::new(response))
     }
 
     /// The payload: the message, the value, or the body.

@@ -3,12 +3,6 @@
 //! A dialect has no socket, no clock, no runtime and no store. It turns frames into lines and lines into frames; the
 //! gateway owns everything else. A [`Dialect`] is one shared value, a [`Session`] is what one connection remembers.
 
-#![expect(
-    clippy::result_large_err,
-    clippy::large_enum_variant,
-    reason = "a violation or refusal carries the frame to answer with; both are rare, and boxing them would burden every dialect"
-)]
-
 mod frame;
 pub mod json;
 mod line;
@@ -53,6 +47,7 @@ pub trait Dialect: Send + Sync + 'static {
 
     /// Renders a notice in one of the variants that [`Session::delivery`] names.
     ///
-    /// - Pure: the same notice and variant give the same bytes, whoever hears them and however often.
+    /// - The same notice and variant give the same bytes, whoever hears them and however often. A dialect may remember what
+    ///   earlier notices said, as long as that holds.
     fn render(&self, notice: &Notice, variant: Variant) -> Result<Frame, Loss>;
 }

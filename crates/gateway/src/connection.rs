@@ -28,7 +28,7 @@ use tolmach_domain::{Authority, Event, EventKind, Fault, Proof, UserId};
 use tolmach_engine::Principal;
 
 /// Small, since it is allocated for every connection. Larger messages grow it for as long as they last.
-const READ_BUFFER: usize = 2 << 10;
+const READ_BUFFER: usize = 1 << 10;
 /// What is written to the socket at once while a batch is being put together, in bytes.
 const WRITE_BUFFER: usize = 64 << 10;
 /// Looks at a proof that is about to expire are so far apart.
@@ -575,14 +575,37 @@ async fn close_socket<S: AsyncRead + AsyncWrite + Unpin + Send>(socket: &mut Web
     }
 }
 
-/// Awaits the first frame on a shared door, and serves the dialect that it belongs to.
-pub(crate) async fn serve_shared<S: AsyncRead + AsyncWrite + Unpin + Send>(
+/// Awaits the first frame on a shared door, and serves the dialect that it belongs to. What is done once is boxed: the task has
+/// no room for it afterwards.
+pub(crate) fn serve_shared<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    gateway: Arc<Gateway>,
+    socket: WebSocketStream<S>,
+    listener: Arc<Listener>,
+    client: IpAddr,
+    request: http::request::Parts,
+) -> impl Future<Output = ()> + Send {
+    let met = Box::pin(meet(gateway, socket, listener, client, request));
+    async move {
+        if let Some(Met { connection, greeting, frame }) = met.await {
+            connection.run(greeting, Some(frame)).await;
+        }
+    }
+}
+
+/// A connection on a shared door whose first frame was recognised.
+struct Met<S> {
+    connection: Box<Connection<S>>,
+    greeting: Vec<Frame>,
+    frame: Box<Frame>,
+}
+
+async fn meet<S: AsyncRead + AsyncWrite + Unpin + Send>(
     gateway: Arc<Gateway>,
     mut socket: WebSocketStream<S>,
     listener: Arc<Listener>,
     client: IpAddr,
     request: http::request::Parts,
-) {
+) -> Option<Met<S>> {
     let frame = match first_frame(&gateway, &mut socket, &listener).await {
         Ok(frame) => frame,
         Err(end) => {
@@ -590,7 +613,7 @@ pub(crate) async fn serve_shared<S: AsyncRead + AsyncWrite + Unpin + Send>(
             if let End::Close(close, _) = end {
                 close_socket(&mut socket, close).await;
             }
-            return;
+            return None;
         }
     };
     let opening = Opening {
@@ -607,7 +630,8 @@ pub(crate) async fn serve_shared<S: AsyncRead + AsyncWrite + Unpin + Send>(
     // Its headers keep the whole buffer alive that they were read into.
     drop(request);
     let Some((entry, mut session)) = opened else {
-        return unrecognised(&gateway, &mut socket, &listener).await;
+        unrecognised(&gateway, &mut socket, &listener).await;
+        return None;
     };
     let mut lines = Vec::new();
     session.greet(gateway.engine.now(), &mut lines);
@@ -620,9 +644,10 @@ pub(crate) async fn serve_shared<S: AsyncRead + AsyncWrite + Unpin + Send>(
     }
     if greeting.iter().any(|frame| matches!(frame, Frame::Response(_))) {
         drop(presence);
-        return unrecognised(&gateway, &mut socket, &listener).await;
+        unrecognised(&gateway, &mut socket, &listener).await;
+        return None;
     }
-    Connection::new(socket, presence).run(greeting, Some(Box::new(frame))).await;
+    Some(Met { connection: Connection::new(socket, presence), greeting, frame: Box::new(frame) })
 }
 
 async fn unrecognised<S: AsyncRead + AsyncWrite + Unpin + Send>(

@@ -22,11 +22,13 @@ use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_util::task::TaskTracker;
 use tolmach_dialect::{Frame, Line, Opening, Side, Transport};
 
 /// The largest form that the gateway's own pages take, in bytes.
@@ -190,7 +192,7 @@ async fn exchange(gateway: &Gateway, client: IpAddr, entry: &Arc<Entry>, request
     entry.metrics.frames_in.increment(1);
     entry.metrics.bytes_in.increment(body.len() as u64);
     let mut frames = Vec::new();
-    let frame = Frame::Request(Request::from_parts(parts, body));
+    let frame = Frame::request(Request::from_parts(parts, body));
     let mut lines = Vec::new();
     match session.decode(gateway.engine.now(), &frame, &mut lines) {
         Ok(()) => {
@@ -209,7 +211,7 @@ async fn exchange(gateway: &Gateway, client: IpAddr, entry: &Arc<Entry>, request
         }
     }
     let response = frames.into_iter().find_map(|frame| match frame {
-        Frame::Response(response) => Some(response),
+        Frame::Response(response) => Some(*response),
         _ => None,
     });
     let response = response.unwrap_or_else(|| error(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
@@ -337,38 +339,36 @@ async fn upgrade(
         && let Frame::Response(response) = greeting.swap_remove(index)
     {
         entry.metrics.refusals.increment(1);
-        return response;
+        return *response;
     }
     let tasks = gateway.tasks.clone();
     gateway.tasks.spawn(async move {
         match upgraded.await {
-            Ok(upgraded) => {
-                // A task of its own holds the socket once; this one would hold it twice.
-                tasks.spawn(serve(presence, place, upgraded, greeting));
-            }
+            Ok(upgraded) => begin(&tasks, presence, place, upgraded, greeting).await,
             Err(error) => tracing::debug!(%error, "the peer did not complete the handshake"),
         }
     });
     handshake.accepted(subprotocol)
 }
 
-async fn serve(presence: Presence, _place: Permit, upgraded: hyper::upgrade::Upgraded, greeting: Vec<Frame>) {
+/// Hands the connection to a task of its own, which holds nothing else: the one that has waited for it would hold it twice.
+async fn begin(tasks: &TaskTracker, presence: Presence, place: Permit, upgraded: hyper::upgrade::Upgraded, greeting: Vec<Frame>) {
     let config = websocket_config(presence.entry.frame_limit);
     match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<Patient>>(upgraded) {
         Ok(parts) => {
             let (stream, unread) = (parts.io.into_inner().into_inner(), unread(parts.read_buf));
             let socket = WebSocketStream::from_partially_read(stream, unread, Role::Server, Some(config)).await;
-            Connection::new(socket, presence).run(greeting, None).await;
+            tasks.spawn(serve(Connection::new(socket, presence), greeting, place));
         }
         Err(upgraded) => {
-            // Boxed, so that those of HTTP/1.1, which are most, have no room for it.
-            Box::pin(async move {
-                let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-                Connection::new(socket, presence).run(greeting, None).await;
-            })
-            .await;
+            let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+            tasks.spawn(serve(Connection::new(socket, presence), greeting, place));
         }
     }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(connection: Box<Connection<S>>, greeting: Vec<Frame>, _place: Permit) {
+    connection.run(greeting, None).await;
 }
 
 /// What of the connection was read with the head of its request. Copied, because a vector made of the buffer itself would keep

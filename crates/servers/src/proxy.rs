@@ -6,12 +6,15 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::watch;
 
 /// Bytes that are on the way at once, in each direction of each connection.
 const ON_THE_WAY: usize = 16 << 10;
+
+/// The room for what a server has sent, of a narrow proxy.
+const NARROW: u32 = 4 << 10;
 
 /// The network between one side and the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,17 +43,27 @@ impl Proxy {
     /// When it cannot listen.
     #[must_use]
     pub fn to(server: &str) -> Self {
-        Self::listen(server.to_owned()).unwrap_or_else(|error| panic!("a proxy to {server}: {error}"))
+        Self::listen(server.to_owned(), None).unwrap_or_else(|error| panic!("a proxy to {server}: {error}"))
     }
 
-    fn listen(server: String) -> io::Result<Self> {
+    /// The same, for which the system keeps few bytes that the server has sent: a server to which it is cut notices soon that
+    /// nobody reads.
+    ///
+    /// # Panics
+    /// When it cannot listen.
+    #[must_use]
+    pub fn narrow(server: &str) -> Self {
+        Self::listen(server.to_owned(), Some(NARROW)).unwrap_or_else(|error| panic!("a proxy to {server}: {error}"))
+    }
+
+    fn listen(server: String, room: Option<u32>) -> io::Result<Self> {
         let listener = StdListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (network, seen) = watch::channel(Network::Whole(Duration::ZERO));
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let thread = thread::Builder::new().name(format!("proxy to {server}")).spawn(move || {
-            runtime.block_on(accept(listener, &server, seen));
+            runtime.block_on(accept(listener, &server, room, seen));
         })?;
         Ok(Self { address, network, thread: Some(thread) })
     }
@@ -92,7 +105,7 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: StdListener, server: &str, mut network: watch::Receiver<Network>) {
+async fn accept(listener: StdListener, server: &str, room: Option<u32>, mut network: watch::Receiver<Network>) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     loop {
         let accepted = tokio::select! {
@@ -101,17 +114,17 @@ async fn accept(listener: StdListener, server: &str, mut network: watch::Receive
         };
         // What fails here is that a peer has gone already.
         let Ok((peer, _)) = accepted else { continue };
-        tokio::spawn(carry(peer, server.to_owned(), network.clone()));
+        tokio::spawn(carry(peer, server.to_owned(), room, network.clone()));
     }
 }
 
 /// One connection, until one side ends it or the network goes down.
-async fn carry(mut peer: TcpStream, server: String, network: watch::Receiver<Network>) {
+async fn carry(mut peer: TcpStream, server: String, room: Option<u32>, network: watch::Receiver<Network>) {
     let mut watched = network.clone();
     let down = watched.wait_for(|network| matches!(network, Network::Down | Network::Gone));
     let reset = tokio::select! {
         // An error is that of a side which is gone: the other loses the connection too.
-        passed = pass(&mut peer, &server, network) => passed.is_err(),
+        passed = pass(&mut peer, &server, room, network) => passed.is_err(),
         _ = down => true,
     };
     if reset {
@@ -121,9 +134,17 @@ async fn carry(mut peer: TcpStream, server: String, network: watch::Receiver<Net
 }
 
 /// Both directions, until both are ended in peace.
-async fn pass(peer: &mut TcpStream, server: &str, network: watch::Receiver<Network>) -> io::Result<()> {
+async fn pass(peer: &mut TcpStream, server: &str, room: Option<u32>, network: watch::Receiver<Network>) -> io::Result<()> {
     passable(&mut network.clone()).await;
-    let mut server = TcpStream::connect(server).await?;
+    let mut server = match room {
+        None => TcpStream::connect(server).await?,
+        Some(room) => {
+            // Before it connects: it is what the connection begins with that is kept.
+            let socket = TcpSocket::new_v4()?;
+            socket.set_recv_buffer_size(room)?;
+            socket.connect(server.parse().map_err(io::Error::other)?).await?
+        }
+    };
     // A small frame must not wait for the next one.
     server.set_nodelay(true)?;
     peer.set_nodelay(true)?;

@@ -190,11 +190,24 @@ impl SqlStore {
         self.submit(size + JOB_SIZE, |answer| Work::Other(Box::new(Change { change, answer }))).await
     }
 
-    async fn read<T>(&self, work: impl Future<Output = Result<T, StoreError>> + Send) -> Result<T, StoreError> {
+    /// Reads, and again while connections turn out to be dead: a server that was away leaves as many behind as the pool has.
+    async fn read<T, F>(&self, work: impl Fn() -> F + Send + Sync) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
         if self.closed.load(Ordering::Acquire) {
             return Err(closed());
         }
-        self.in_time(work).await
+        self.in_time(async {
+            for _ in 0..self.options.read_connections {
+                match work().await {
+                    Err(StoreError::Unavailable(_)) => {}
+                    outcome => return outcome,
+                }
+            }
+            work().await
+        })
+        .await
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -206,7 +219,11 @@ impl SqlStore {
 
     /// A transaction that sees one moment of the database.
     async fn snapshot(&self) -> Result<DatabaseTransaction, StoreError> {
-        self.readers.begin().await.map_err(refuse)
+        let readers = self.readers.clone();
+        // In a task of its own, so that it is never given up: a BEGIN of PostgreSQL's that nobody waits for leaves its connection in
+        // a transaction that the driver does not know of, and whoever got it next would see the world as it was then.
+        let begun = tokio::spawn(async move { readers.begin().await }).await;
+        begun.map_err(|error| StoreError::Failed(error.to_string()))?.map_err(refuse)
     }
 }
 
@@ -221,7 +238,7 @@ fn closed() -> StoreError {
 #[async_trait]
 impl Store for SqlStore {
     async fn ping(&self) -> Result<(), StoreError> {
-        self.read(async { self.readers.ping().await.map_err(refuse) }).await
+        self.read(|| async { self.readers.ping().await.map_err(refuse) }).await
     }
 
     async fn close(&self) {
@@ -243,11 +260,11 @@ impl Store for SqlStore {
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        self.read(read::user(&self.readers, id)).await
+        self.read(|| read::user(&self.readers, id)).await
     }
 
     async fn account(&self, key: AccountKey<'_>) -> Result<Option<Account>, StoreError> {
-        self.read(read::account(&self.readers, key)).await
+        self.read(|| read::account(&self.readers, key)).await
     }
 
     async fn update_user(&self, id: UserId, change: UserChange, now: Timestamp) -> Result<User, StoreError> {
@@ -260,11 +277,11 @@ impl Store for SqlStore {
     }
 
     async fn search_users(&self, query: &str, limit: u32) -> Result<Vec<User>, StoreError> {
-        self.read(read::search_users(&self.readers, query, limit)).await
+        self.read(|| read::search_users(&self.readers, query, limit)).await
     }
 
     async fn list_users(&self, after: Option<UserId>, limit: u32) -> Result<Vec<User>, StoreError> {
-        self.read(read::list_users(&self.readers, after, limit)).await
+        self.read(|| read::list_users(&self.readers, after, limit)).await
     }
 
     async fn open_session(&self, session: NewSession) -> Result<SessionId, StoreError> {
@@ -272,11 +289,11 @@ impl Store for SqlStore {
     }
 
     async fn session_by_token(&self, token: TokenHash) -> Result<Option<Session>, StoreError> {
-        self.read(read::session_by_token(&self.readers, token)).await
+        self.read(|| read::session_by_token(&self.readers, token)).await
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        self.read(read::session(&self.readers, id)).await
+        self.read(|| read::session(&self.readers, id)).await
     }
 
     async fn renew_session(&self, id: SessionId, expires_at: Timestamp) -> Result<(), StoreError> {
@@ -306,11 +323,11 @@ impl Store for SqlStore {
     }
 
     async fn recovery(&self, token: TokenHash, now: Timestamp) -> Result<bool, StoreError> {
-        self.read(read::recovery(&self.readers, token, now)).await
+        self.read(|| read::recovery(&self.readers, token, now)).await
     }
 
     async fn tallies(&self, keys: &[TallyKey], now: Timestamp) -> Result<Vec<Option<Tally>>, StoreError> {
-        self.read(read::tallies(&self.readers, keys, now)).await
+        self.read(|| read::tallies(&self.readers, keys, now)).await
     }
 
     async fn count(&self, keys: &[TallyKey], now: Timestamp, lapses_at: Timestamp) -> Result<Vec<Tally>, StoreError> {
@@ -333,27 +350,27 @@ impl Store for SqlStore {
     }
 
     async fn flow(&self, id: FlowId) -> Result<Option<Flow>, StoreError> {
-        self.read(read::flow(&self.readers, id)).await
+        self.read(|| read::flow(&self.readers, id)).await
     }
 
     async fn is_member(&self, flow: FlowId, user: UserId) -> Result<bool, StoreError> {
-        self.read(read::is_member(&self.readers, flow, user)).await
+        self.read(|| read::is_member(&self.readers, flow, user)).await
     }
 
     async fn members(&self, flow: FlowId) -> Result<Vec<User>, StoreError> {
-        self.read(async { Ok(read::members(&self.readers, &[flow.get()]).await?.remove(&flow.get()).unwrap_or_default()) }).await
+        self.read(|| async { Ok(read::members(&self.readers, &[flow.get()]).await?.remove(&flow.get()).unwrap_or_default()) }).await
     }
 
     async fn overview(&self, flow: FlowId, viewer: UserId, members: bool) -> Result<Option<Overview>, StoreError> {
-        self.read(async { read::overview(&self.snapshot().await?, flow, viewer, members).await }).await
+        self.read(|| async { read::overview(&self.snapshot().await?, flow, viewer, members).await }).await
     }
 
     async fn overviews(&self, query: OverviewQuery) -> Result<Vec<Overview>, StoreError> {
-        self.read(async { read::overviews(&self.snapshot().await?, &query).await }).await
+        self.read(|| async { read::overviews(&self.snapshot().await?, &query).await }).await
     }
 
     async fn positions(&self, user: UserId) -> Result<Vec<(FlowId, Version)>, StoreError> {
-        self.read(read::positions(&self.readers, user)).await
+        self.read(|| read::positions(&self.readers, user)).await
     }
 
     async fn add_members(
@@ -400,7 +417,7 @@ impl Store for SqlStore {
     }
 
     async fn history(&self, flow: FlowId, viewer: UserId, window: Window, limit: u32) -> Result<Page, StoreError> {
-        let page = self.read(async { read::history(&self.snapshot().await?, flow, viewer, window, limit).await }).await?;
+        let page = self.read(|| async { read::history(&self.snapshot().await?, flow, viewer, window, limit).await }).await?;
         if window == Window::Unread && !page.messages.is_empty() {
             // Read again where the mark moves, so that of two who ask at once each gets its own.
             return self.write(0, move |batch| Box::pin(batch.read_unread(flow, viewer, limit))).await;
@@ -409,18 +426,18 @@ impl Store for SqlStore {
     }
 
     async fn changes(&self, user: UserId, since: Timestamp, flow: Option<FlowId>, limit: u32) -> Result<Changes, StoreError> {
-        self.read(async { read::changes(&self.snapshot().await?, user, since, flow, limit).await }).await
+        self.read(|| async { read::changes(&self.snapshot().await?, user, since, flow, limit).await }).await
     }
 
     async fn since(&self, flow: FlowId, after: Version, limit: u32) -> Result<Vec<Message>, StoreError> {
-        self.read(read::since(&self.readers, flow, after, limit)).await
+        self.read(|| read::since(&self.readers, flow, after, limit)).await
     }
 
     async fn moment(&self) -> Result<Timestamp, StoreError> {
-        self.read(batch::last_moment(&self.readers)).await
+        self.read(|| batch::last_moment(&self.readers)).await
     }
 
     async fn checkpoint(&self, after: Timestamp, limit: u32) -> Result<Checkpoint, StoreError> {
-        self.read(async { read::checkpoint(&self.snapshot().await?, after, limit).await }).await
+        self.read(|| async { read::checkpoint(&self.snapshot().await?, after, limit).await }).await
     }
 }

@@ -21,6 +21,9 @@ use tolmach_engine::ports::{Bus, NewMessage, StoreError};
 /// A transaction that takes longer is worth a line in the log.
 const SLOW: Duration = Duration::from_millis(250);
 
+/// A connection that fails sooner than this was lost before; later, the database is in trouble.
+const AT_ONCE: Duration = Duration::from_millis(200);
+
 /// After so long in `now`s the chores are looked at again.
 const CHORES_EVERY: Duration = Duration::from_secs(600);
 
@@ -246,6 +249,16 @@ impl Writer {
 
     /// Does the work in one transaction. What was not begun when it fails stays in `work`.
     async fn transact(&mut self, work: &mut VecDeque<Work>, answers: &mut Vec<Answer>) -> Result<Committed, StoreError> {
+        let (waiting, kept, started) = (work.len(), self.database.is_some(), Instant::now());
+        let outcome = self.attempt(work, answers).await;
+        // Only by beginning it is found out that a connection was lost meanwhile. Nothing was done then, and a new one may serve.
+        if outcome.is_err() && kept && work.len() == waiting && started.elapsed() < AT_ONCE {
+            return self.attempt(work, answers).await;
+        }
+        outcome
+    }
+
+    async fn attempt(&mut self, work: &mut VecDeque<Work>, answers: &mut Vec<Answer>) -> Result<Committed, StoreError> {
         let database = self.connection().await?;
         let outcome = self
             .within_limit(async {

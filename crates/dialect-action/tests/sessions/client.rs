@@ -261,7 +261,7 @@ fn a_refused_handshake_refuses_whatever_was_asked() {
     said(&mut *client, &Line::Ask(ask(7, send(1, "hello"))));
     said(&mut *client, &Line::Ask(ask(8, list(None, 0))));
     let forbidden = http::Response::builder().status(403).body(Bytes::new()).expect("the parts are valid");
-    let (replies, events) = outcomes(&hears(&mut *client, &Frame::Response(forbidden)));
+    let (replies, events) = outcomes(&hears(&mut *client, &Frame::response(forbidden)));
     assert_eq!((replies, events), (vec![(7, Err(Fault::Unauthenticated)), (8, Err(Fault::Unauthenticated))], vec![]));
 }
 

@@ -185,6 +185,81 @@ async fn a_server_that_is_switched_off_under_load_loses_nothing_acknowledged() {
     }
 }
 
+/// Reads that were given up while they began must not leave their moment behind for others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_after_the_network_was_away_sees_what_is_there_now() {
+    let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
+    let network = Proxy::to(&server.address());
+    let hasty = Options { timeout: Duration::from_millis(300), ..Options::default() };
+    let store = open(&server.url_at(&network.address()), hasty).await;
+    let direct = open(&server.url(), patient()).await;
+    let anna = user(&direct, "anna").await;
+    let flow = group(&direct, &anna).await;
+    let mut posted = 0;
+    for _ in 0..3 {
+        let all = || {
+            (0..16)
+                .map(|_| {
+                    tokio::spawn({
+                        let (store, flow, anna) = (store.clone(), flow.id, anna.id);
+                        async move { store.overview(flow, anna, true).await }
+                    })
+                })
+                .collect::<Vec<_>>()
+        };
+        for read in all() {
+            let _ = read.await.unwrap();
+        }
+        network.cut();
+        for read in all() {
+            assert!(is_unavailable(&read.await.unwrap()));
+        }
+        network.heal();
+        while store.ping().await.is_err() {}
+        for _ in 0..20 {
+            post(&direct, &flow, &anna, "new".into()).await.unwrap();
+            posted += 1;
+            for _ in 0..4 {
+                // By whichever connection.
+                match store.since(flow.id, Version(0), 1_000).await {
+                    Ok(messages) => assert_eq!(messages.len(), posted),
+                    Err(error) => assert!(matches!(error, StoreError::Unavailable(_)), "{error}"),
+                }
+            }
+        }
+    }
+    direct.close().await;
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_restarted_meanwhile_refuses_nobody() {
+    let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
+    let store = open(&server.url(), patient()).await;
+    let anna = user(&store, "anna").await;
+    let flow = group(&store, &anna).await;
+    let read_by_all = async || {
+        let reads = (0..32).map(|_| {
+            tokio::spawn({
+                let (store, flow) = (store.clone(), flow.id);
+                async move { store.flow(flow).await }
+            })
+        });
+        for read in reads.collect::<Vec<_>>() {
+            assert_eq!(read.await.unwrap().map(|flow| flow.is_some()), Ok(true));
+        }
+    };
+    for _ in 0..3 {
+        read_by_all().await;
+        server.stop_immediately();
+        server.start_again();
+        // Each connection that there was is dead, which is nobody's concern.
+        read_by_all().await;
+        post(&store, &flow, &anna, "after".into()).await.unwrap();
+    }
+    store.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_stands_still_is_unavailable_until_it_goes_on() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };

@@ -289,7 +289,7 @@ impl Rest {
         request.headers_mut().insert(HOST, self.host.clone());
         self.sender.ready().await?;
         let (parts, body) = self.sender.send_request(request.map(Full::new)).await?.into_parts();
-        let response = Frame::Response(http::Response::from_parts(parts, body.collect().await?.to_bytes()));
+        let response = Frame::response(http::Response::from_parts(parts, body.collect().await?.to_bytes()));
         let mut lines = Vec::new();
         session.decode(now(), &response, &mut lines).map_err(|violation| format!("not understood: {violation:?}"))?;
         answer(lines)?.ok_or_else(|| "the response answers nothing".into())

@@ -112,8 +112,8 @@ mod tests {
         for (frame, expected) in [
             (Frame::text("{\"ключ\":1}"), "{\"ключ\":1}".to_owned()),
             (Frame::text("a\nb\u{9b}"), "a\\nb\\u{9b}".to_owned()),
-            (Frame::Request(request), "PUT /a [x-b] c\\r\\n\\u{1b}[2J".to_owned()),
-            (Frame::Response(response), "404 Not Found {}".to_owned()),
+            (Frame::request(request), "PUT /a [x-b] c\\r\\n\\u{1b}[2J".to_owned()),
+            (Frame::response(response), "404 Not Found {}".to_owned()),
             (Frame::text("x".repeat(SHOWN + 1)), format!("{}… ({} bytes in all)", "x".repeat(SHOWN), SHOWN + 1)),
         ] {
             assert_eq!(shown(&frame), expected);
