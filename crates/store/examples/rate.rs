@@ -1,61 +1,224 @@
-//! How many posts a second are acknowledged: many tasks that share commits, against one transaction a message.
+//! How many durable messages a second: the store, beside what the same disk gives a plain loop of `insert_many`.
 //!
-//! `cargo run --release -p tolmach-store --example rate [tasks] [seconds] [url]`
+//! `cargo run --release -p tolmach-store --example rate [seconds] [rounds] [url]`
 //!
-//! Without a URL it is a new SQLite file each time. Several at once on one PostgreSQL show what its nodes have together.
+//! Every measurement takes so many seconds and is done so many rounds, of which the median is told, with the processor time of
+//! this process a message (a server's own is not in it). Without a URL it is a new SQLite file each time, and then a private
+//! PostgreSQL with fsync, where one is installed.
 
+use futures_util::StreamExt;
+use sea_orm::entity::prelude::*;
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, IntoActiveModel, NotSet, Schema, TransactionTrait};
+use std::error::Error;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tolmach_domain::{Content, Flow, FlowKind, Kinds, Timestamp, User};
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{NewFlow, NewMessage, NewUser, Store, StoreError};
+use tolmach_servers::{Durability, Postgres};
 use tolmach_store::{Options, SqlStore};
 
-const FLOWS: usize = 8;
 const TEXT_BYTES: usize = 200;
 
+/// What is measured, and its name in the table.
+const MEASUREMENTS: [(&str, Way); 8] = [
+    ("plain insert_many of 100, a table without indexes", Way::Plain { bare: true, rows: 100 }),
+    ("plain insert_many of 100, the store's table", Way::Plain { bare: false, rows: 100 }),
+    ("plain insert, one transaction a message", Way::Plain { bare: false, rows: 1 }),
+    ("store, 1 task", Way::Store { tasks: 1, pipelined: 1, flows: 1 }),
+    ("store, 64 tasks", Way::Store { tasks: 64, pipelined: 1, flows: 8 }),
+    ("store, 512 tasks", Way::Store { tasks: 512, pipelined: 1, flows: 8 }),
+    ("store, 512 tasks in 512 flows", Way::Store { tasks: 512, pipelined: 1, flows: 512 }),
+    ("store, 1 task with 256 under way", Way::Store { tasks: 1, pipelined: 256, flows: 1 }),
+];
+
+/// The measurements that the others are held against.
+const LOOP: usize = 1;
+const SINGLE: usize = 2;
+
+#[derive(Clone, Copy)]
+enum Way {
+    /// sea-orm alone: so many rows a transaction, into a table of our own or into the store's.
+    Plain { bare: bool, rows: usize },
+    /// So many tasks, each of which waits for its oldest post when so many are under way.
+    Store { tasks: usize, pipelined: usize, flows: usize },
+}
+
+#[derive(Clone, Copy)]
+struct Figure {
+    /// Messages a second.
+    rate: f64,
+    /// Microseconds of this process a message.
+    processor: f64,
+    /// Messages a transaction.
+    shared: f64,
+}
+
+/// A message as the store's table has it.
+mod message {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "message")]
+    pub(super) struct Model {
+        #[sea_orm(primary_key)]
+        pub(super) id: i64,
+        pub(super) flow_id: i64,
+        pub(super) author_id: i64,
+        pub(super) content_type: String,
+        pub(super) text: String,
+        pub(super) attachments: Option<String>,
+        pub(super) emoji: Option<String>,
+        pub(super) reply_to: Option<i64>,
+        pub(super) posted: i64,
+        pub(super) version: i64,
+        pub(super) posted_at: i64,
+        pub(super) edited_at: Option<i64>,
+        pub(super) deleted_at: Option<i64>,
+        pub(super) changed_at: i64,
+    }
+
+    #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+    pub(super) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let tasks: usize = arguments.next().map_or(Ok(64), |text| text.parse())?;
-    let seconds: u64 = arguments.next().map_or(Ok(5), |text| text.parse())?;
-    let url = arguments.next();
-    let mut out = std::io::stdout();
-    for (name, batch_jobs) in [("shared commits", Options::default().batch_jobs), ("one transaction a message", 1)] {
-        let folder = tempfile::tempdir()?;
-        let file = || format!("sqlite://{}?mode=rwc", folder.path().join("rate.db").display());
-        let url = url.clone().unwrap_or_else(file);
-        let options = Options { batch_jobs, timeout: Duration::from_secs(60), ..Options::default() };
-        let store = SqlStore::open(&url, Arc::new(MemoryBus::new()), options).await?;
-        let before = store.stats();
-        let (posted, elapsed) = measure(&store, tasks, Duration::from_secs(seconds)).await?;
-        let transactions = store.stats().transactions - before.transactions;
-        let rate = posted as f64 / elapsed.as_secs_f64();
-        writeln!(out, "{name}: {rate:.0} posts/s from {tasks} tasks, {:.1} a transaction", posted as f64 / transactions as f64)?;
-        store.close().await;
+    let length = Duration::from_secs_f64(arguments.next().map_or(Ok(2.0), |text| text.parse())?);
+    let rounds: usize = arguments.next().map_or(Ok(3), |text| text.parse())?;
+    match arguments.next() {
+        Some(url) => table("the database of the URL", length, rounds, &mut || Ok((url.clone(), None))).await?,
+        None => {
+            table("SQLite, synchronous FULL", length, rounds, &mut || {
+                let folder = tempfile::tempdir()?;
+                Ok((format!("sqlite://{}?mode=rwc", folder.path().join("rate.db").display()), Some(folder)))
+            })
+            .await?;
+            if let Some(server) = Postgres::start_or_skip(Durability::Full) {
+                table("PostgreSQL, fsync", length, rounds, &mut || Ok((server.url(), None))).await?;
+            }
+        }
     }
     Ok(())
 }
 
-async fn measure(store: &Arc<SqlStore>, tasks: usize, length: Duration) -> Result<(u64, Duration), Box<dyn std::error::Error>> {
-    let now = Timestamp::from_micros(1_600_000_000_000_000);
-    let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-    let user = store.create_user(author(&format!("rate {} {}", std::process::id(), started.as_nanos())), now).await?;
-    let mut flows = Vec::with_capacity(FLOWS);
-    for _ in 0..FLOWS {
-        let (title, info) = ("rate".to_owned(), String::new());
-        let flow = NewFlow { kind: FlowKind::Group, title, info, owner: user.id, photo: None, members: Vec::new(), key: None };
-        flows.push(store.create_flow(flow, None, now).await?.0);
+type Place = (String, Option<tempfile::TempDir>);
+
+async fn table(
+    title: &str,
+    length: Duration,
+    rounds: usize,
+    place: &mut dyn FnMut() -> Result<Place, std::io::Error>,
+) -> Result<(), Box<dyn Error>> {
+    let mut figures = [const { Vec::new() }; MEASUREMENTS.len()];
+    for _ in 0..rounds.max(1) {
+        for (figures, (_, way)) in figures.iter_mut().zip(MEASUREMENTS) {
+            let (url, _folder) = place()?;
+            figures.push(measure(&url, way, length).await?);
+        }
     }
-    let (posted, started) = (Arc::new(AtomicU64::new(0)), Instant::now());
+    let medians = figures.map(|mut figures: Vec<Figure>| {
+        figures.sort_by(|one, other| one.rate.total_cmp(&other.rate));
+        figures[figures.len() / 2]
+    });
+    let mut out = std::io::stdout();
+    writeln!(out, "{title}")?;
+    writeln!(out, "{:52} {:>10} {:>8} {:>8} {:>10} {:>12}", "", "messages/s", "÷ loop", "÷ single", "CPU µs", "a transaction")?;
+    for ((name, _), Figure { rate, processor, shared }) in MEASUREMENTS.iter().zip(medians) {
+        let (to_loop, to_single) = (rate / medians[LOOP].rate, rate / medians[SINGLE].rate);
+        writeln!(out, "{name:52} {rate:10.0} {to_loop:8.2} {to_single:8.1} {processor:10.1} {shared:12.1}")?;
+    }
+    Ok(())
+}
+
+async fn measure(url: &str, way: Way, length: Duration) -> Result<Figure, Box<dyn Error>> {
+    let options = Options { timeout: Duration::from_secs(60), ..Options::default() };
+    let store = SqlStore::open(url, Arc::new(MemoryBus::new()), options).await?;
+    let figure = match way {
+        Way::Plain { bare, rows } => plain(url, &store, bare, rows, length).await?,
+        Way::Store { tasks, pipelined, flows } => stored(&store, tasks, pipelined, flows, length).await?,
+    };
+    store.close().await;
+    Ok(figure)
+}
+
+async fn plain(url: &str, store: &SqlStore, bare: bool, rows: usize, length: Duration) -> Result<Figure, Box<dyn Error>> {
+    let (author, flows) = world(store, 1).await?;
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(|options| {
+        let options = options.journal_mode(sea_orm::sqlx::sqlite::SqliteJournalMode::Wal);
+        options.synchronous(sea_orm::sqlx::sqlite::SqliteSynchronous::Full)
+    });
+    let database = Database::connect(options).await?;
+    if bare {
+        make_bare(&database).await?;
+    }
+    let text = "x".repeat(TEXT_BYTES);
+    let (started, used) = (Instant::now(), processor_time());
+    let mut number = 0;
+    while started.elapsed() < length {
+        let transaction = database.begin().await?;
+        let batch = (0..rows).map(|_| {
+            number += 1;
+            let (flow, author) = (flows[0].id.get(), author.id.get());
+            message::ActiveModel { id: NotSet, ..row(flow, author, text.clone(), number).into_active_model() }
+        });
+        message::Entity::insert_many(batch).exec_without_returning(&transaction).await?;
+        transaction.commit().await?;
+    }
+    let figure = figure(number.unsigned_abs(), started, used, rows as f64);
+    database.close().await?;
+    Ok(figure)
+}
+
+/// The same table in a schema of its own, or instead of the store's, without indexes and references.
+async fn make_bare(database: &DatabaseConnection) -> Result<(), DbErr> {
+    let backend = database.get_database_backend();
+    if backend == sea_orm::DbBackend::Postgres {
+        database.execute_unprepared("CREATE SCHEMA IF NOT EXISTS bare; SET search_path TO bare; DROP TABLE IF EXISTS message").await?;
+    } else {
+        database.execute_unprepared("DROP TABLE message_key; DROP TABLE message").await?;
+    }
+    database.execute(&Schema::new(backend).create_table_from_entity(message::Entity)).await?;
+    Ok(())
+}
+
+fn row(flow: i64, author: i64, text: String, number: i64) -> message::Model {
+    message::Model {
+        id: 0,
+        flow_id: flow,
+        author_id: author,
+        content_type: "text".into(),
+        text,
+        attachments: None,
+        emoji: None,
+        reply_to: None,
+        posted: number,
+        version: number,
+        posted_at: number,
+        edited_at: None,
+        deleted_at: None,
+        changed_at: number,
+    }
+}
+
+async fn stored(store: &Arc<SqlStore>, tasks: usize, pipelined: usize, flows: usize, length: Duration) -> Result<Figure, Box<dyn Error>> {
+    let (author, flows) = world(store, flows).await?;
+    let (posted, before) = (Arc::new(AtomicU64::new(0)), store.stats());
+    let (started, used) = (Instant::now(), processor_time());
     let running: Vec<_> = (0..tasks)
         .map(|number| {
-            let (store, user, flow, posted) = (store.clone(), user.clone(), flows[number % FLOWS].clone(), posted.clone());
+            let (store, author, flow, posted) = (store.clone(), author.clone(), flows[number % flows.len()].clone(), posted.clone());
             tokio::spawn(async move {
-                while started.elapsed() < length {
-                    store.post(message(&flow, &user), now).await?;
+                let posts = std::iter::from_fn(|| (started.elapsed() < length).then(|| store.post(message(&flow, &author), now())));
+                let mut outcomes = futures_util::stream::iter(posts).buffered(pipelined);
+                while let Some(outcome) = outcomes.next().await {
+                    outcome?;
                     posted.fetch_add(1, Ordering::Relaxed);
                 }
                 Ok::<_, StoreError>(())
@@ -65,7 +228,40 @@ async fn measure(store: &Arc<SqlStore>, tasks: usize, length: Duration) -> Resul
     for task in running {
         task.await??;
     }
-    Ok((posted.load(Ordering::Relaxed), started.elapsed()))
+    let posted = posted.load(Ordering::Relaxed);
+    let transactions = store.stats().transactions - before.transactions;
+    Ok(figure(posted, started, used, posted as f64 / transactions as f64))
+}
+
+fn figure(messages: u64, started: Instant, used: Option<Duration>, shared: f64) -> Figure {
+    let used = processor_time().zip(used).map_or(f64::NAN, |(now, before)| (now - before).as_secs_f64());
+    Figure { rate: messages as f64 / started.elapsed().as_secs_f64(), processor: used * 1e6 / messages as f64, shared }
+}
+
+/// What this process has used of the processors, where Linux tells it.
+fn processor_time() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name may hold spaces and ends with the last parenthesis; user and system time follow after eleven fields, in
+    // hundredths of a second.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    Some(Duration::from_millis(ticks * 10))
+}
+
+async fn world(store: &SqlStore, flows: usize) -> Result<(User, Vec<Flow>), Box<dyn Error>> {
+    let unique = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
+    let user = store.create_user(author(&format!("rate {} {unique}", std::process::id())), now()).await?;
+    let mut made = Vec::with_capacity(flows);
+    for _ in 0..flows {
+        let (title, info) = ("rate".to_owned(), String::new());
+        let flow = NewFlow { kind: FlowKind::Group, title, info, owner: user.id, photo: None, members: Vec::new(), key: None };
+        made.push(store.create_flow(flow, None, now()).await?.0);
+    }
+    Ok((user, made))
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_micros(1_600_000_000_000_000)
 }
 
 fn message(flow: &Flow, user: &User) -> NewMessage {

@@ -94,7 +94,7 @@ pub(crate) async fn write<C: ConnectionTrait>(database: &C, events: &[Arc<Event>
         }
     }
     for batch in sql::batches(&rows) {
-        sql::execute(database, sql::PUT_ENTRY.sql(batch.len()), batch.iter().flatten().cloned().collect()).await?;
+        sql::PUT_ENTRY.execute(database, batch.len(), batch.iter().flatten().cloned().collect()).await?;
     }
     Ok(())
 }
@@ -138,7 +138,7 @@ async fn by_id<C: ConnectionTrait, T>(
     let ids: Vec<i64> = ids.into_iter().collect();
     let mut found = HashMap::with_capacity(ids.len());
     for list in sql::lists(&ids) {
-        for row in sql::rows(database, ladder.sql(list.len()), list.into_iter().map(Value::from).collect()).await? {
+        for row in ladder.rows(database, list.len(), list.into_iter().map(Value::from).collect()).await? {
             found.insert(get(&row, "id")?, read(&row)?);
         }
     }

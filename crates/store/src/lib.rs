@@ -1,7 +1,8 @@
 //! The durable store: sea-orm on SQLite or PostgreSQL.
 //!
-//! One task writes. It drains the queue of changes into one transaction, commits, publishes the events, and answers: so an
-//! acknowledged change is committed, and many writers share the cost of one. Other processes may write the same database, one of
+//! One task writes. It drains the queue of changes into one transaction and commits; then the events are published, and then the
+//! callers answered, while the next transaction may be under way: so an acknowledged change is committed, events go out in the
+//! order of the commits, and many writers share the cost of one. Other processes may write the same database, one of
 //! them at a time; versions, ids and moments come from it inside the transaction, never from memory.
 //!
 //! # When a call times out

@@ -77,7 +77,7 @@ pub(crate) async fn tallies<C: ConnectionTrait>(database: &C, keys: &[TallyKey],
     let mut found: HashMap<Vec<u8>, Tally> = HashMap::new();
     for list in sql::lists(keys) {
         let values = list.into_iter().map(|key| Value::from(key.0.to_vec()));
-        for row in sql::rows(database, sql::TALLIES.sql(values.len()), values.collect()).await? {
+        for row in sql::TALLIES.rows(database, values.len(), values.collect()).await? {
             let count = u32::try_from(get::<i64>(&row, "amount")?).map_err(corrupt)?;
             let tally = Tally { count, lapses_at: moment(get(&row, "lapses_at")?) };
             found.insert(get(&row, "key_hash")?, tally);
@@ -114,7 +114,7 @@ fn position(row: &sea_orm::QueryResult) -> Result<(FlowId, Version), StoreError>
 pub(crate) async fn members<C: ConnectionTrait>(database: &C, flows: &[i64]) -> Result<HashMap<i64, Vec<User>>, StoreError> {
     let mut members: HashMap<i64, Vec<User>> = HashMap::new();
     for list in sql::lists(flows) {
-        for row in sql::rows(database, sql::MEMBERS.sql(list.len()), list.into_iter().map(Value::from).collect()).await? {
+        for row in sql::MEMBERS.rows(database, list.len(), list.into_iter().map(Value::from).collect()).await? {
             let user = user::Model::from_query_result(&row, "").map_err(refuse)?;
             members.entry(get(&row, "in_flow")?).or_default().push(to_user(user)?);
         }
@@ -164,7 +164,7 @@ async fn overviews_of<C: ConnectionTrait>(
     }
     let mut messages: HashMap<i64, Message> = HashMap::with_capacity(last_ids.len());
     for list in sql::lists(&last_ids) {
-        for row in sql::rows(database, sql::MESSAGES.sql(list.len()), list.into_iter().map(Value::from).collect()).await? {
+        for row in sql::MESSAGES.rows(database, list.len(), list.into_iter().map(Value::from).collect()).await? {
             let message = to_message(&row)?;
             messages.insert(message.id.get(), message);
         }

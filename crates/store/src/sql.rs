@@ -6,12 +6,25 @@ use std::fmt::Write;
 use std::sync::LazyLock;
 use tolmach_engine::ports::StoreError;
 
-/// Lengths of lists and batches: few, so that few statements are prepared, and each of them only once a connection.
-const LENGTHS: [usize; 5] = [256, 64, 16, 4, 1];
+/// Lengths of lists and batches: few, so that few statements are prepared, and each of them only once a connection, and such that
+/// few of them make any number. The widest statement stays far below the 32,766 parameters that SQLite takes.
+const LENGTHS: [usize; 10] = [512, 256, 128, 64, 32, 16, 8, 4, 2, 1];
 
-/// The columns of a message as [`INSERT_MESSAGE`] fills them, all but the id.
-pub(crate) const MESSAGE_COLUMNS: [&str; 11] =
-    ["flow_id", "author_id", "content_type", "text", "attachments", "emoji", "reply_to", "posted", "version", "posted_at", "changed_at"];
+/// The columns of a message as [`INSERT_MESSAGE`] fills them.
+pub(crate) const MESSAGE_COLUMNS: [&str; 12] = [
+    "id",
+    "flow_id",
+    "author_id",
+    "content_type",
+    "text",
+    "attachments",
+    "emoji",
+    "reply_to",
+    "posted",
+    "version",
+    "posted_at",
+    "changed_at",
+];
 
 /// Runs a query.
 pub(crate) async fn rows<C: ConnectionTrait>(database: &C, sql: &str, values: Vec<Value>) -> Result<Vec<QueryResult>, StoreError> {
@@ -50,13 +63,21 @@ pub(crate) fn lists<T: Clone>(values: &[T]) -> impl Iterator<Item = Vec<T>> {
     })
 }
 
+/// Cuts a number of rows into the known lengths, without filling up: for `INSERT`.
+pub(crate) fn steps(mut rows: usize) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let length = LENGTHS.iter().copied().find(|length| *length <= rows)?;
+        rows -= length;
+        Some(length)
+    })
+}
+
 /// Cuts rows into batches of the known lengths, without filling up: for `INSERT`.
 pub(crate) fn batches<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        let length = LENGTHS.iter().copied().find(|length| *length <= rows.len())?;
+    steps(rows.len()).map(move |length| {
         let (batch, rest) = rows.split_at(length);
         rows = rest;
-        Some(batch)
+        batch
     })
 }
 
@@ -111,6 +132,17 @@ pub(crate) async fn last_id<C: ConnectionTrait>(database: &C, table: &str) -> Re
     found.map_or(Ok(0), |row| get(&row, "last"))
 }
 
+/// Takes the next ids of messages and returns the last of them. Only the transaction that writes may do it. On SQLite they are
+/// taken by the messages that get them.
+pub(crate) async fn take_message_ids<C: ConnectionTrait>(database: &C, count: i64) -> Result<i64, StoreError> {
+    if database.get_database_backend() == DbBackend::Postgres {
+        let sql = "SELECT setval('message_id_seq', CASE WHEN is_called THEN last_value ELSE 0 END + $1) AS last FROM message_id_seq";
+        let row = row(database, sql, vec![count.into()]).await?;
+        return get(&row.ok_or_else(|| crate::error::corrupt("a sequence without a row"))?, "last");
+    }
+    Ok(last_id(database, "message").await? + count)
+}
+
 /// The newest moment of the source, where the database is a copy that is not complete.
 pub(crate) const CLAIM_OF_COPY: &str = "SELECT last FROM moment WHERE id = 2";
 
@@ -136,26 +168,58 @@ pub(crate) fn tuples(width: usize, count: usize) -> String {
     text
 }
 
-/// Statements of one kind, one for each known length.
-pub(crate) struct Ladder(Vec<String>);
+/// Statements of one kind, one for each known length. Each of them names its parameters once, in ascending order.
+pub(crate) struct Ladder {
+    numbered: Vec<String>,
+    unnumbered: Vec<String>,
+}
 
 impl Ladder {
     fn new(write: impl Fn(usize) -> String) -> Self {
-        Self(LENGTHS.iter().map(|length| write(*length)).collect())
+        let numbered: Vec<String> = LENGTHS.iter().map(|length| write(*length)).collect();
+        let unnumbered = numbered.iter().map(|sql| unnumbered(sql)).collect();
+        Self { numbered, unnumbered }
     }
 
     /// The statement for so many values.
-    pub(crate) fn sql(&self, length: usize) -> &str {
+    pub(crate) fn sql(&self, backend: DbBackend, length: usize) -> &str {
         let step = LENGTHS.iter().position(|known| *known == length).unwrap_or(LENGTHS.len() - 1);
-        &self.0[step]
+        match backend {
+            DbBackend::Postgres => &self.numbered[step],
+            // SQLite takes `$1` for a name, and sqlx asks for the name of each parameter, which SQLite looks for among all of
+            // them: for thousands that takes longer than the statement.
+            _ => &self.unnumbered[step],
+        }
+    }
+
+    /// Runs the query for so many values.
+    pub(crate) async fn rows<C: ConnectionTrait>(
+        &self,
+        database: &C,
+        length: usize,
+        values: Vec<Value>,
+    ) -> Result<Vec<QueryResult>, StoreError> {
+        rows(database, self.sql(database.get_database_backend(), length), values).await
+    }
+
+    /// Runs the statement for so many rows.
+    pub(crate) async fn execute<C: ConnectionTrait>(&self, database: &C, length: usize, values: Vec<Value>) -> Result<(), StoreError> {
+        execute(database, self.sql(database.get_database_backend(), length), values).await.map(drop)
     }
 }
 
-/// Inserts messages, each with [`MESSAGE_COLUMNS`]; returns `id`, `changed_at`.
+/// The statement with `?` in the place of `$1`, `$2`, ….
+fn unnumbered(sql: &str) -> String {
+    let mut parts = sql.split('$');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + "?" + part.trim_start_matches(|letter: char| letter.is_ascii_digit()))
+}
+
+/// Inserts messages, each with [`MESSAGE_COLUMNS`].
 pub(crate) static INSERT_MESSAGE: LazyLock<Ladder> = LazyLock::new(|| {
     Ladder::new(|length| {
         let (columns, tuples) = (MESSAGE_COLUMNS.join(", "), tuples(MESSAGE_COLUMNS.len(), length));
-        format!("INSERT INTO message ({columns}) VALUES {tuples} RETURNING id, changed_at")
+        format!("INSERT INTO message ({columns}) VALUES {tuples}")
     })
 });
 
@@ -203,9 +267,26 @@ pub(crate) static MEMBERSHIPS: LazyLock<Ladder> = LazyLock::new(|| {
     Ladder::new(|length| format!("SELECT flow_id, user_id FROM member WHERE (flow_id, user_id) IN (VALUES {})", tuples(2, length)))
 });
 
-/// What posting needs to know of flows.
+/// What posting needs to know of flows, for pairs of flow and author; `member` is there if the author is one.
 pub(crate) static FLOWS: LazyLock<Ladder> = LazyLock::new(|| {
-    Ladder::new(|length| format!("SELECT id, kind, owner_id FROM flow WHERE deleted_at IS NULL AND id IN ({})", placeholders(1, length)))
+    Ladder::new(|length| {
+        format!(
+            "SELECT f.id, f.kind, f.owner_id, f.version, v.column2 AS author_id, mb.user_id AS member FROM (VALUES {}) v \
+             JOIN flow f ON f.id = v.column1 LEFT JOIN member mb ON mb.flow_id = v.column1 AND mb.user_id = v.column2 \
+             WHERE f.deleted_at IS NULL",
+            tuples(2, length)
+        )
+    })
+});
+
+/// Says where flows stand: id, version, moment.
+pub(crate) static MOVE_FLOWS: LazyLock<Ladder> = LazyLock::new(|| {
+    Ladder::new(|length| {
+        format!(
+            "UPDATE flow SET version = v.column2, changed_at = v.column3 FROM (VALUES {}) v WHERE flow.id = v.column1",
+            tuples(3, length)
+        )
+    })
 });
 
 /// Which of these users live.
@@ -381,8 +462,36 @@ mod tests {
     use super::*;
 
     #[test]
+    fn ladders_name_each_parameter_once_in_ascending_order() {
+        let ladders = [
+            &INSERT_MESSAGE,
+            &PUT_KEY,
+            &KEYS,
+            &TALLIES,
+            &MEMBERSHIPS,
+            &FLOWS,
+            &MOVE_FLOWS,
+            &LIVING,
+            &FLOW_OF,
+            &DELETABLE,
+            &MESSAGES,
+            &MEMBERS,
+            &PUT_ENTRY,
+            &WHOLE_FLOWS,
+            &USERS,
+        ];
+        for (ladder, length) in ladders.into_iter().flat_map(|ladder| LENGTHS.map(|length| (ladder, length))) {
+            let (numbered, unnumbered) = (ladder.sql(DbBackend::Postgres, length), ladder.sql(DbBackend::Sqlite, length));
+            let mut pieces = unnumbered.split('?');
+            let first = pieces.next().unwrap_or_default().to_owned();
+            let restored = (1..).zip(pieces).fold(first, |text, (number, piece)| format!("{text}${number}{piece}"));
+            assert_eq!(restored, numbered);
+        }
+    }
+
+    #[test]
     fn lists_repeat_the_last_value_and_batches_repeat_nothing() {
-        for count in [0, 1, 2, 4, 5, 63, 64, 256, 257, 600] {
+        for count in [0, 1, 2, 4, 5, 63, 64, 256, 257, 511, 600] {
             let values: Vec<usize> = (0..count).collect();
             let listed: Vec<usize> = lists(&values).flatten().collect();
             assert!(values.iter().all(|value| listed.contains(value)) && listed.iter().all(|value| *value < count));

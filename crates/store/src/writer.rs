@@ -1,4 +1,5 @@
-//! The one task that writes: it drains what waits into one transaction, commits, publishes, and answers.
+//! The one task that writes: it drains what waits into one transaction and commits. What was committed is published and then
+//! answered, in the order of the commits, by a task of its own wherever the next transaction can begin meanwhile.
 
 use crate::batch::{Batch, Committed, Posted};
 use crate::connect::{Target, Use, close};
@@ -13,7 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tolmach_domain::{Message, Timestamp};
+use tokio::task::JoinHandle;
+use tolmach_domain::{Event, Message, Timestamp};
 use tolmach_engine::ports::{Bus, NewMessage, StoreError};
 
 /// A transaction that takes longer is worth a line in the log.
@@ -115,6 +117,12 @@ impl Work {
     }
 }
 
+/// What was committed, while it is published and answered.
+struct Telling {
+    published: oneshot::Receiver<()>,
+    task: JoinHandle<()>,
+}
+
 pub(crate) struct Writer {
     target: Target,
     /// None after a failure: the next transaction gets a new connection.
@@ -123,6 +131,8 @@ pub(crate) struct Writer {
     bus: Arc<dyn Bus>,
     options: Options,
     counters: Arc<Counters>,
+    /// The last transaction that was committed, while it is published and answered.
+    telling: Option<Telling>,
     /// The newest `now` that was told, and the one at which the chores were last done.
     now: Timestamp,
     chores_done: Timestamp,
@@ -140,7 +150,7 @@ impl Writer {
     ) -> Self {
         let now = Timestamp::default();
         // Flows that were deleted before the last stop may still have messages.
-        Self { target, database: Some(database), jobs, bus, options, counters, now, chores_done: now, chores_wait: true }
+        Self { target, database: Some(database), jobs, bus, options, counters, telling: None, now, chores_done: now, chores_wait: true }
     }
 
     /// Writes until every sender of jobs is gone and every job is answered.
@@ -152,19 +162,43 @@ impl Writer {
                     self.chores().await;
                     continue;
                 }
-                Err(_) => match self.jobs.recv().await {
+                Err(_) => match self.next().await {
                     Some(job) => job,
                     None => break,
                 },
             };
             self.write(first).await;
         }
+        self.told().await;
         if let Some(database) = self.database.take() {
             close(database).await;
         }
     }
 
-    /// Takes what waits, to the bounds of a batch.
+    /// Waits for a change.
+    async fn next(&mut self) -> Option<Job> {
+        if let Some(telling) = &mut self.telling {
+            tokio::select! {
+                biased;
+                // Those who are answered now come back with their next changes, which share a commit then.
+                _ = &mut telling.published => self.told().await,
+                // A bus that is slow holds nobody up who comes meanwhile.
+                job = self.jobs.recv() => return job,
+            }
+        }
+        self.jobs.recv().await
+    }
+
+    /// Waits until the last transaction is published and answered.
+    async fn told(&mut self) {
+        if let Some(telling) = self.telling.take()
+            && let Err(error) = telling.task.await
+        {
+            tracing::error!(%error, "what was committed was not published in order");
+        }
+    }
+
+    /// Takes what waits, to the bounds of a batch, and hands on what came of it.
     async fn write(&mut self, first: Job) {
         let (mut bytes, mut work, mut room) = (0, VecDeque::new(), Vec::new());
         let mut next = Some(first);
@@ -186,40 +220,31 @@ impl Writer {
         let (started, count) = (Instant::now(), work.len());
         let mut answers = Vec::with_capacity(count);
         let outcome = self.transact(&mut work, &mut answers).await;
-        let outcome = match outcome {
-            Ok(committed) => {
-                self.counters.transactions.fetch_add(1, Ordering::Relaxed);
-                self.counters.jobs.fetch_add(count as u64, Ordering::Relaxed);
-                self.finish(committed).await;
-                Ok(())
-            }
-            Err(error) => {
-                tracing::error!(%error, jobs = count, "a transaction failed; nothing of it was kept");
-                self.counters.failures.fetch_add(1, Ordering::Relaxed);
-                Err(error)
-            }
-        };
         if started.elapsed() > SLOW {
             let elapsed = started.elapsed().as_millis();
             tracing::warn!(jobs = count, bytes, elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX), "a slow transaction");
         }
-        for answer in answers {
-            answer(outcome.clone());
-        }
-        if let Err(error) = outcome {
-            for work in work {
-                work.fail(error.clone());
+        match outcome {
+            Ok(committed) => {
+                self.counters.transactions.fetch_add(1, Ordering::Relaxed);
+                self.counters.jobs.fetch_add(count as u64, Ordering::Relaxed);
+                self.now = self.now.max(committed.now);
+                self.chores_wait |= committed.deleted_flow || self.now > self.chores_done.after(CHORES_EVERY);
+                // While one is told the next may be under way, and no more: a slow bus must not fill the memory.
+                self.told().await;
+                self.telling = Some(Telling::begin(self.bus.clone(), committed.events, answers, room));
+            }
+            Err(error) => {
+                tracing::error!(%error, jobs = count, "a transaction failed; nothing of it was kept");
+                self.counters.failures.fetch_add(1, Ordering::Relaxed);
+                for answer in answers {
+                    answer(Err(error.clone()));
+                }
+                for work in work {
+                    work.fail(error.clone());
+                }
             }
         }
-    }
-
-    /// Publishes in the order of the commits.
-    async fn finish(&mut self, committed: Committed) {
-        if !committed.events.is_empty() {
-            self.bus.publish(&committed.events).await;
-        }
-        self.now = self.now.max(committed.now);
-        self.chores_wait |= committed.deleted_flow || self.now > self.chores_done.after(CHORES_EVERY);
     }
 
     /// Does the work in one transaction. What was not begun when it fails stays in `work`.
@@ -304,6 +329,25 @@ impl Writer {
     }
 }
 
+impl Telling {
+    /// Publishes what was committed, then answers, then gives back the room that the changes had in the queue.
+    fn begin(bus: Arc<dyn Bus>, events: Vec<Arc<Event>>, answers: Vec<Answer>, room: Vec<OwnedSemaphorePermit>) -> Self {
+        let (sender, published) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            if !events.is_empty() {
+                bus.publish(&events).await;
+            }
+            // The writer does not listen if it is at work.
+            let _ = sender.send(());
+            for answer in answers {
+                answer(Ok(()));
+            }
+            drop(room);
+        });
+        Self { published, task }
+    }
+}
+
 /// Applies the work in order. A refused job, or one that hit a rule of the database, is undone alone; the error returned is one
 /// of the database as a whole.
 async fn apply(batch: &mut Batch, work: &mut VecDeque<Work>, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
@@ -314,7 +358,8 @@ async fn apply(batch: &mut Batch, work: &mut VecDeque<Work>, answers: &mut Vec<A
                 while let Some(Work::Post(post)) = work.pop_front_if(|next| matches!(next, Work::Post(_))) {
                     run.push(*post);
                 }
-                post_run(batch, run, answers).await?;
+                let alone = answers.is_empty() && work.is_empty();
+                post_run(batch, run, answers, alone).await?;
             }
             Work::Other(task) => {
                 let mark = batch.mark().await?;
@@ -331,23 +376,29 @@ async fn apply(batch: &mut Batch, work: &mut VecDeque<Work>, answers: &mut Vec<A
     Ok(())
 }
 
-async fn post_run(batch: &mut Batch, run: Vec<Post>, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
+/// Posts a run. One that is `alone` in its transaction needs no mark: what undoes it undoes nothing else.
+async fn post_run(batch: &mut Batch, run: Vec<Post>, answers: &mut Vec<Answer>, alone: bool) -> Result<(), StoreError> {
     let (mut messages, mut callers) = (Vec::with_capacity(run.len()), Vec::with_capacity(run.len()));
     for post in run {
         messages.push((post.message, post.now));
         callers.push(post.answer);
     }
-    let mark = batch.mark().await?;
+    let mark = if alone { None } else { Some(batch.mark().await?) };
     match batch.post(messages).await {
         Ok(outcomes) => {
-            batch.keep(mark).await?;
+            if let Some(mark) = mark {
+                batch.keep(mark).await?;
+            }
             let outcomes = outcomes.into_iter().map(|outcome: Posted| outcome.map_err(StoreError::from));
             answers.extend(callers.into_iter().zip(outcomes).map(|(caller, outcome)| answer(caller, outcome)));
             Ok(())
         }
         Err(error) => {
             answers.extend(callers.into_iter().map(|caller| answer(caller, Err(error.clone()))));
-            if is_fatal(&error) { Err(error) } else { batch.undo(mark).await }
+            match mark {
+                Some(mark) if !is_fatal(&error) => batch.undo(mark).await,
+                _ => Err(error),
+            }
         }
     }
 }

@@ -16,12 +16,20 @@ use tolmach_engine::ports::{DeleteMessages, Deleted, EditMessage, KEY_WINDOW, Ne
 pub(crate) type Posted = Result<(Message, bool), Fault>;
 
 /// What posting knows before it decides.
+#[derive(Default)]
 struct Known {
     keys: HashMap<(i64, String), (i64, Timestamp)>,
-    flows: HashMap<i64, (FlowKind, i64)>,
+    flows: HashMap<i64, KnownFlow>,
     members: HashSet<(i64, i64)>,
     living: HashSet<i64>,
     flow_of: HashMap<i64, i64>,
+}
+
+struct KnownFlow {
+    kind: FlowKind,
+    owner: i64,
+    /// Nobody else changes it while this transaction is the one that writes.
+    version: i64,
 }
 
 /// What was decided about one message of a run.
@@ -56,8 +64,12 @@ impl Batch {
         let repeated: Vec<i64> =
             decisions.iter().filter_map(|decision| if let Decision::Repeats(id) = decision { Some(*id) } else { None }).collect();
         let repeated = self.messages(&repeated).await?;
-        let made = self.insert_run(run, &decisions).await?;
+        let mut made = self.insert_run(run, &decisions, &known).await?;
         self.put_keys(&keys, &made).await?;
+        // Those that are answered more than once.
+        let repeats = |decision: &Decision| if let Decision::RepeatsPlace(earlier) = decision { Some(*earlier) } else { None };
+        let again: HashMap<usize, Message> =
+            decisions.iter().filter_map(repeats).filter_map(|place| Some((place, made.get(&place)?.clone()))).collect();
 
         let mut outcomes = Vec::with_capacity(decisions.len());
         for (place, decision) in decisions.into_iter().enumerate() {
@@ -65,30 +77,33 @@ impl Batch {
             outcomes.push(match decision {
                 Decision::Refused(fault) => Err(fault),
                 Decision::Repeats(id) => Ok((repeated.get(&id).ok_or_else(missing)?.clone(), true)),
-                Decision::RepeatsPlace(earlier) => Ok((made.get(&earlier).ok_or_else(missing)?.clone(), true)),
-                Decision::Accepted(_) => Ok((made.get(&place).ok_or_else(missing)?.clone(), false)),
+                Decision::RepeatsPlace(earlier) => Ok((again.get(&earlier).ok_or_else(missing)?.clone(), true)),
+                Decision::Accepted(_) => Ok((made.remove(&place).ok_or_else(missing)?, false)),
             });
         }
         Ok(outcomes)
     }
 
     async fn known(&self, run: &[(NewMessage, Timestamp)]) -> Result<Known, StoreError> {
-        let mut known =
-            Known { keys: HashMap::new(), flows: HashMap::new(), members: HashSet::new(), living: HashSet::new(), flow_of: HashMap::new() };
+        let mut known = Known::default();
         let keys: Vec<(i64, &str)> = run.iter().filter_map(|(new, _)| Some((new.author.id.get(), new.key.as_deref()?))).collect();
         for list in sql::lists(&distinct(keys)) {
             let values = list.iter().flat_map(|(author, key)| [Value::from(*author), Value::from(*key)]).collect();
-            for row in sql::rows(&self.transaction, sql::KEYS.sql(list.len()), values).await? {
+            for row in sql::KEYS.rows(&self.transaction, list.len(), values).await? {
                 let row = message_key::Model::from_query_result(&row, "").map_err(corrupt)?;
                 known.keys.insert((row.author_id, row.key), (row.message_id, moment(row.used_at)));
             }
         }
-        for row in self.by_id(&sql::FLOWS, run.iter().map(|(new, _)| new.flow.get())).await? {
-            let kind: Kind = get(&row, "kind")?;
-            known.flows.insert(get(&row, "id")?, (kind.into(), get(&row, "owner_id")?));
+        let pairs = distinct(run.iter().map(|(new, _)| (new.flow.get(), new.author.id.get())));
+        for list in sql::lists(&pairs) {
+            for row in sql::FLOWS.rows(&self.transaction, list.len(), pair_values(&list)).await? {
+                let (flow, kind): (i64, Kind) = (get(&row, "id")?, get(&row, "kind")?);
+                known.flows.insert(flow, KnownFlow { kind: kind.into(), owner: get(&row, "owner_id")?, version: get(&row, "version")? });
+                if let Some(member) = get(&row, "member")? {
+                    known.members.insert((flow, member));
+                }
+            }
         }
-        let ordinary = run.iter().filter(|(new, _)| !new.administrator).map(|(new, _)| (new.flow.get(), new.author.id.get()));
-        known.members = self.memberships(&distinct(ordinary)).await?;
         for row in self.by_id(&sql::LIVING, run.iter().filter(|(new, _)| new.administrator).map(|(new, _)| new.author.id.get())).await? {
             known.living.insert(get(&row, "id")?);
         }
@@ -102,7 +117,7 @@ impl Batch {
         let mut rows = Vec::new();
         for list in sql::lists(&distinct(ids)) {
             let values = list.iter().copied().map(Value::from).collect();
-            rows.extend(sql::rows(&self.transaction, ladder.sql(list.len()), values).await?);
+            rows.extend(ladder.rows(&self.transaction, list.len(), values).await?);
         }
         Ok(rows)
     }
@@ -111,8 +126,7 @@ impl Batch {
     pub(super) async fn memberships(&self, pairs: &[(i64, i64)]) -> Result<HashSet<(i64, i64)>, StoreError> {
         let mut found = HashSet::new();
         for list in sql::lists(pairs) {
-            let values = list.iter().flat_map(|(flow, user)| [Value::from(*flow), Value::from(*user)]).collect();
-            for row in sql::rows(&self.transaction, sql::MEMBERSHIPS.sql(list.len()), values).await? {
+            for row in sql::MEMBERSHIPS.rows(&self.transaction, list.len(), pair_values(&list)).await? {
                 found.insert((get(&row, "flow_id")?, get(&row, "user_id")?));
             }
         }
@@ -130,61 +144,30 @@ impl Batch {
         &mut self,
         run: Vec<(NewMessage, Timestamp)>,
         decisions: &[Decision],
+        known: &Known,
     ) -> Result<HashMap<usize, Message>, StoreError> {
-        let mut flows: BTreeMap<FlowId, (i64, Timestamp)> = BTreeMap::new();
-        let mut accepted = Vec::new();
+        let accepted = decisions.iter().filter(|decision| matches!(decision, Decision::Accepted(_))).count();
+        if accepted == 0 {
+            return Ok(HashMap::new());
+        }
+        let count = i64::try_from(accepted).map_err(corrupt)?;
+        let mut last_id = sql::take_message_ids(&self.transaction, count).await? - count;
+        let mut moved: BTreeMap<i64, (i64, Timestamp)> = BTreeMap::new();
+        let mut rows = Vec::with_capacity(accepted);
+        let mut made = HashMap::with_capacity(accepted);
         for (place, ((new, now), decision)) in run.into_iter().zip(decisions).enumerate() {
-            if let Decision::Accepted(kind) = decision {
-                let changed_at = self.next_moment(now);
-                let (count, newest) = flows.entry(new.flow).or_default();
-                *count += 1;
-                *newest = changed_at;
-                accepted.push((place, new, now, *kind, changed_at));
-            }
-        }
-        let mut next: HashMap<FlowId, i64> = HashMap::with_capacity(flows.len());
-        for (flow, (count, changed_at)) in flows {
-            let last = self.take_versions(flow, count, changed_at).await?;
-            next.insert(flow, last.0 - count + 1);
-        }
-        let mut numbered = Vec::with_capacity(accepted.len());
-        for (place, new, now, kind, changed_at) in accepted {
-            let version = next.get_mut(&new.flow).ok_or_else(|| corrupt("a flow without its versions"))?;
-            numbered.push((place, new, now, kind, changed_at, Version(*version)));
+            let Decision::Accepted(flow_kind) = decision else { continue };
+            let flow = known.flows.get(&new.flow.get()).ok_or_else(|| corrupt("a flow without a row"))?;
+            let changed_at = self.next_moment(now);
+            let (version, newest) = moved.entry(new.flow.get()).or_insert((flow.version, changed_at));
             *version += 1;
-        }
-        let mut rows = Vec::with_capacity(numbered.len());
-        for (_, new, now, _, changed_at, version) in &numbered {
-            let content = &new.content;
-            rows.push([
-                Value::from(new.flow.get()),
-                Value::from(new.author.id.get()),
-                Value::from(content_type_text(&content.content_type)),
-                Value::from(content.text.as_str()),
-                Value::from(attachments_text(&content.attachments)?),
-                Value::from(content.emoji.clone()),
-                Value::from(content.reply_to.map(MessageId::get)),
-                Value::from(version.0),
-                Value::from(version.0),
-                Value::from(now.micros()),
-                Value::from(changed_at.micros()),
-            ]);
-        }
-        // Rows may come back in any order; their moments are their own.
-        let mut ids: HashMap<i64, i64> = HashMap::with_capacity(rows.len());
-        for batch in sql::batches(&rows) {
-            let values = batch.iter().flatten().cloned().collect();
-            for row in sql::rows(&self.transaction, sql::INSERT_MESSAGE.sql(batch.len()), values).await? {
-                ids.insert(get(&row, "changed_at")?, get(&row, "id")?);
-            }
-        }
-        let mut made = HashMap::with_capacity(numbered.len());
-        for (place, new, now, flow_kind, changed_at, version) in numbered {
-            let id = ids.get(&changed_at.micros()).ok_or_else(|| corrupt("a message was inserted without an id"))?;
+            *newest = changed_at;
+            last_id += 1;
+            let version = Version(*version);
             let message = Message {
-                id: message_id(*id)?,
+                id: message_id(last_id)?,
                 flow: new.flow,
-                flow_kind,
+                flow_kind: *flow_kind,
                 author: new.author,
                 content: new.content,
                 posted: version,
@@ -194,8 +177,19 @@ impl Batch {
                 deleted_at: None,
                 changed_at,
             };
+            rows.push(columns(&message)?);
             self.publish(now, new.origin, EventKind::Posted(message.clone()));
             made.insert(place, message);
+        }
+        let moved: Vec<_> = moved.into_iter().map(|(flow, (version, newest))| [flow, version, newest.micros()]).collect();
+        for list in sql::lists(&moved) {
+            let values = list.iter().flatten().copied().map(Value::from).collect();
+            sql::MOVE_FLOWS.execute(&self.transaction, list.len(), values).await?;
+        }
+        let mut rows = rows.into_iter();
+        for length in sql::steps(accepted) {
+            let values = rows.by_ref().take(length).flatten().collect();
+            sql::INSERT_MESSAGE.execute(&self.transaction, length, values).await?;
         }
         Ok(made)
     }
@@ -214,7 +208,7 @@ impl Batch {
                 let message = made.get(place).ok_or_else(|| corrupt("a key without its message"))?;
                 values.extend([Value::from(*author), key.as_str().into(), message.id.get().into(), message.posted_at.micros().into()]);
             }
-            sql::execute(&self.transaction, sql::PUT_KEY.sql(batch.len()), values).await?;
+            sql::PUT_KEY.execute(&self.transaction, batch.len(), values).await?;
         }
         Ok(())
     }
@@ -336,7 +330,7 @@ impl Known {
 
     fn refusal(&self, new: &NewMessage, author: i64) -> Result<FlowKind, Fault> {
         let flow = new.flow.get();
-        let (kind, owner) = *self.flows.get(&flow).ok_or(Fault::NoSuchFlow)?;
+        let KnownFlow { kind, owner, .. } = *self.flows.get(&flow).ok_or(Fault::NoSuchFlow)?;
         if !new.administrator && !self.members.contains(&(flow, author)) {
             return Err(Fault::NoSuchFlow);
         }
@@ -354,4 +348,27 @@ impl Known {
         }
         Ok(kind)
     }
+}
+
+/// A new message as [`sql::MESSAGE_COLUMNS`] names its columns.
+fn columns(message: &Message) -> Result<[Value; sql::MESSAGE_COLUMNS.len()], StoreError> {
+    let content = &message.content;
+    Ok([
+        message.id.get().into(),
+        message.flow.get().into(),
+        message.author.id.get().into(),
+        content_type_text(&content.content_type).into(),
+        content.text.as_str().into(),
+        attachments_text(&content.attachments)?.into(),
+        content.emoji.clone().into(),
+        content.reply_to.map(MessageId::get).into(),
+        message.posted.0.into(),
+        message.version.0.into(),
+        message.posted_at.micros().into(),
+        message.changed_at.micros().into(),
+    ])
+}
+
+fn pair_values(pairs: &[(i64, i64)]) -> Vec<Value> {
+    pairs.iter().flat_map(|(one, other)| [Value::from(*one), Value::from(*other)]).collect()
 }

@@ -9,18 +9,14 @@ mod tallies;
 pub(crate) use messages::Posted;
 
 use crate::connect::begin_write;
-use crate::entities::moment;
 use crate::error::refuse;
 use crate::journal;
 use crate::sql;
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, Set, Unchanged};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tolmach_domain::{Event, EventKind, Origin, Timestamp};
 use tolmach_engine::ports::StoreError;
-
-/// The one row of the table of the newest moment.
-const THE_MOMENT: i64 = 1;
 
 /// A transaction under way.
 pub(crate) struct Batch {
@@ -85,8 +81,8 @@ impl Batch {
     pub(crate) async fn commit(self) -> Result<Committed, StoreError> {
         journal::write(&self.transaction, &self.events).await?;
         if self.moment != self.known_moment {
-            let row = moment::ActiveModel { id: Unchanged(THE_MOMENT), last: Set(self.moment.micros()) };
-            row.update(&self.transaction).await.map_err(refuse)?;
+            let values = vec![self.moment.micros().into()];
+            sql::execute(&self.transaction, "UPDATE moment SET last = $1 WHERE id = 1", values).await?;
         }
         self.transaction.commit().await.map_err(refuse)?;
         Ok(Committed { events: self.events, now: self.now, deleted_flow: self.deleted_flow })

@@ -12,6 +12,9 @@ use tolmach_engine::ports::StoreError;
 /// For how long SQLite waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How many rows a connection may be ahead of whoever reads them.
+const ROW_BUFFER: usize = 1024;
+
 #[derive(Clone)]
 pub(crate) struct File {
     url: String,
@@ -75,6 +78,8 @@ impl File {
                 .foreign_keys(true)
                 .busy_timeout(BUSY_TIMEOUT)
                 .statement_cache_capacity(STATEMENT_CACHE)
+                // A list that was asked for comes without waiting for whoever reads it.
+                .row_buffer_size(ROW_BUFFER)
                 // Savepoints and statements over many rows would make a file each.
                 .pragma("temp_store", "MEMORY");
             match usage {

@@ -4,7 +4,6 @@ pub(crate) mod flow;
 pub(crate) mod member;
 pub(crate) mod message;
 pub(crate) mod message_key;
-pub(crate) mod moment;
 pub(crate) mod recovery;
 pub(crate) mod refresh_token;
 pub(crate) mod session;

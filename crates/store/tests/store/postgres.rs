@@ -395,11 +395,12 @@ async fn a_change_that_nobody_waits_for_any_more_is_left_out() {
     let store = SqlStore::open(&server.url(), gate.clone(), impatient()).await.unwrap();
     let anna = user(&store, "anna").await;
     let flow = group(&store, &anna).await;
-    for text in ["first", "second"] {
+    // The first two are committed, and the gate holds up what tells of it. The third has not begun.
+    for text in ["first", "second", "third"] {
         assert!(is_unavailable(&post(&store, &flow, &anna, text.into()).await));
     }
     gate.open.add_permits(10);
-    assert_eq!(post(&store, &flow, &anna, "third".into()).await.map(|message| message.version), Ok(Version(2)));
+    assert_eq!(post(&store, &flow, &anna, "fourth".into()).await.map(|message| message.version), Ok(Version(3)));
     store.close().await;
 }
 

@@ -194,15 +194,16 @@ async fn a_change_that_nobody_waits_for_any_more_is_left_out() {
     let store = SqlStore::open(&file.url("rwc"), gate.clone(), options).await.unwrap();
     let anna = user(&store, "anna").await;
     let flow = group(&store, &anna).await;
-    // The first is committed and its event held up: its caller cannot know. The second has not begun.
-    for text in ["first", "second"] {
+    // The first is committed and its event held up, and the second is committed behind it: their callers cannot know. The third
+    // has not begun.
+    for text in ["first", "second", "third"] {
         let unknown = post(&store, &flow, &anna, text.into()).await;
         assert!(matches!(unknown, Err(StoreError::Unavailable(_))), "{unknown:?}");
     }
     gate.open.add_permits(10);
-    assert_eq!(post(&store, &flow, &anna, "third".into()).await.map(|message| message.version), Ok(Version(2)));
+    assert_eq!(post(&store, &flow, &anna, "fourth".into()).await.map(|message| message.version), Ok(Version(3)));
     let page = store.history(flow.id, anna.id, Window::All, 10).await.unwrap();
-    assert_eq!(page.messages.iter().map(|message| message.content.text.as_str()).collect::<Vec<_>>(), ["first", "third"]);
+    assert_eq!(page.messages.iter().map(|message| message.content.text.as_str()).collect::<Vec<_>>(), ["first", "second", "fourth"]);
     store.close().await;
 }
 
