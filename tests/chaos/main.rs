@@ -45,11 +45,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials: Vec<Trial> =
         SCENARIOS.iter().map(|scenario| Trial::test(scenario.name, || run(scenario).map_err(Failed::from))).collect();
-    let refusals: [(&str, fn() -> Refusal); 2] = [
-        ("unavailable-while-postgres-is-down", || Box::pin(refusals::without_a_server())),
-        ("unavailable-while-the-disk-is-full", || Box::pin(refusals::without_room())),
-    ];
-    trials.extend(refusals.map(|(name, refusal)| Trial::test(name, move || by_itself(refusal).map_err(Failed::from))));
+    trials.push(refusal("unavailable-while-postgres-is-down", || Box::pin(refusals::without_a_server())));
+    trials.push(refusal("unavailable-while-the-disk-is-full", || Box::pin(refusals::without_room())));
     let conclusion = libtest_mimic::run(&arguments, trials);
     let rows = ROWS.lock().unwrap_or_else(PoisonError::into_inner);
     if !rows.is_empty() {
@@ -60,8 +57,9 @@ fn main() -> ExitCode {
 
 type Refusal = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 
-fn by_itself(refusal: fn() -> Refusal) -> Result<(), String> {
-    tokio::runtime::Runtime::new().map_err(|error| error.to_string())?.block_on(refusal())
+fn refusal(name: &str, refusal: fn() -> Refusal) -> Trial {
+    let run = move || tokio::runtime::Runtime::new().map_err(|error| error.to_string())?.block_on(refusal());
+    Trial::test(name, move || run().map_err(Failed::from))
 }
 
 fn run(scenario: &'static Scenario) -> Result<(), String> {

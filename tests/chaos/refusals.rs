@@ -22,9 +22,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) async fn without_a_server() -> Result<(), Trouble> {
     let Some(stand) = Stand::cluster().await? else { return Ok(()) };
     let postgres = &stand.cluster.as_ref().ok_or("no cluster")?.postgres;
-    let stop = || tokio::task::block_in_place(|| postgres.stop_immediately());
-    let start = || tokio::task::block_in_place(|| postgres.start_again());
-    refused_meanwhile(&stand, || Ok(stop()), || Ok(start()), 503).await
+    let stop = || {
+        tokio::task::block_in_place(|| postgres.stop_immediately());
+        Ok(())
+    };
+    let start = || {
+        tokio::task::block_in_place(|| postgres.start_again());
+        Ok(())
+    };
+    refused_meanwhile(&stand, stop, start, 503).await
 }
 
 /// While the disk is full. What is there can be read, so the gateway is ready.

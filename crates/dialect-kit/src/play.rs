@@ -447,8 +447,8 @@ impl<'d> Cast<'d> {
 }
 
 impl Cast<'_> {
-    /// A connection that hears a notice by a shared frame, and in which variant.
-    pub(crate) fn listener(mut self, notice: &Notice) -> Option<(Box<dyn Session>, Box<dyn Session>, Variant)> {
+    /// A connection that hears a notice by a shared frame.
+    pub(crate) fn listener(mut self, notice: &Notice) -> Option<Listener> {
         let shared = |connection: &mut Connection| match interested(connection, notice).then(|| connection.server.delivery(notice)) {
             Some(Delivery::Shared(variant)) => Some(variant),
             _ => None,
@@ -456,8 +456,15 @@ impl Cast<'_> {
         let (index, variant) =
             self.connections.iter_mut().enumerate().find_map(|(index, connection)| Some((index, shared(connection)?)))?;
         let Connection { client, server, .. } = self.connections.swap_remove(index);
-        Some((client, server, variant))
+        Some(Listener { client, server, variant })
     }
+}
+
+/// Both ends of a connection that hears a notice by a shared frame, and in which variant.
+pub(crate) struct Listener {
+    pub(crate) client: Box<dyn Session>,
+    pub(crate) server: Box<dyn Session>,
+    pub(crate) variant: Variant,
 }
 
 /// The head of a request frame.

@@ -1,7 +1,7 @@
 //! One exchange of a golden transcript with the connections that it goes over, for whoever says parts of it again and again:
 //! micro benches.
 
-use crate::play::{Cast, Entry, Recording, Staged, Trouble, ask_of, record, reply_to};
+use crate::play::{Cast, Entry, Listener, Recording, Staged, Trouble, ask_of, record, reply_to};
 use crate::project::Project;
 use crate::stories::{Exchange, Step, Story, stories};
 use crate::transcript::{inline, transcripts};
@@ -113,7 +113,12 @@ impl<'p> Play<'p> {
         let notice = Arc::new(Notice { at: step_moment(self.index), moment: None, origin, kind: kind.clone() });
         let Some(Entry::Server(frame)) = self.frames(true, Entry::is_server).next() else { return Ok(None) };
         let listener = cast.listener(&notice);
-        Ok(listener.map(|(client, server, variant)| Told { ends: Ends { client, server }, notice, variant, frame: frame.clone() }))
+        Ok(listener.map(|Listener { client, server, variant }| Told {
+            ends: Ends { client, server },
+            notice,
+            variant,
+            frame: frame.clone(),
+        }))
     }
 
     /// What went over the wire at the step: of the exchange, or of its event.
