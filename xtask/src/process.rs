@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The project that this program was built in.
+/// The project that this program is run in.
 pub(crate) struct Project {
     /// What cargo knows of it.
     pub(crate) metadata: Metadata,
@@ -14,8 +14,10 @@ pub(crate) struct Project {
 impl Project {
     /// Asks cargo.
     pub(crate) fn find() -> Result<Self, String> {
+        // `cargo xtask` says where it is run: checkouts that share a target folder share this program too.
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let metadata = MetadataCommand::new()
-            .manifest_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml"))
+            .manifest_path(Path::new(&package).join("../Cargo.toml"))
             .no_deps()
             .exec()
             .map_err(|error| format!("cargo metadata: {error}"))?;
