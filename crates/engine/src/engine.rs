@@ -62,6 +62,14 @@ pub struct Handled {
     pub afterwards: Option<Afterwards>,
 }
 
+/// A [`Request`] that has its place in the order of all others.
+pub enum Submitted {
+    /// It was carried out.
+    Done(Handled),
+    /// A message that is being committed. What is submitted later is not done before it.
+    Sending(Pin<Box<dyn Future<Output = Handled> + Send>>),
+}
+
 /// The use cases. One shared value.
 pub struct Engine {
     pub(crate) ports: Ports,
@@ -115,6 +123,23 @@ impl Engine {
             Err(fault) => (caller, Err(fault)),
         };
         Handled { principal, outcome, afterwards }
+    }
+
+    /// Permits a request, and carries it out but for waiting until a message is committed: so one caller may send the next one
+    /// meanwhile.
+    pub async fn submit(&self, request: Request) -> Submitted {
+        let Request { caller: principal, authority, origin, command: Command::Send(draft), .. } = request else {
+            return Submitted::Done(self.execute(request).await);
+        };
+        let now = self.now();
+        let sending = async {
+            let caller = self.caller(principal.ok_or(Fault::Unauthenticated)?.identity.user, authority, origin, now).await?;
+            self.send(&caller, *draft).await
+        };
+        match sending.await {
+            Ok(sending) => Submitted::Sending(Box::pin(async move { Handled { principal, outcome: sending.await, afterwards: None } })),
+            Err(fault) => Submitted::Done(Handled { principal, outcome: Err(fault), afterwards: None }),
+        }
     }
 
     /// Whether a user may hear the events of a flow.
@@ -207,11 +232,7 @@ impl Engine {
         command: Command,
         now: Timestamp,
     ) -> Result<Answer, Fault> {
-        let user = self.person(caller).await?.filter(|user| user.profile).ok_or(Fault::NoProfile)?;
-        if authority == Authority::Administrator && !user.admin {
-            return Err(Fault::NotAdministrator);
-        }
-        let caller = Caller { user, administrator: authority == Authority::Administrator, origin, now };
+        let caller = self.caller(caller, authority, origin, now).await?;
         match command {
             Command::GetUser { who } => self.get_user(&caller, who).await,
             Command::SearchUsers { query, limit } => self.search_users(&query, limit).await,
@@ -223,7 +244,7 @@ impl Engine {
             Command::AddMembers { flow, users } => self.add_members(&caller, flow, users).await,
             Command::RemoveMembers { flow, users } => self.remove_members(&caller, flow, users).await,
             Command::ListFlows { limit, offset, members } => self.list_flows(&caller, limit, offset, members).await,
-            Command::Send(draft) => self.send(&caller, *draft).await,
+            Command::Send(draft) => self.send(&caller, *draft).await?.await,
             Command::Edit { message, flow, text } => self.edit(&caller, message, flow, text).await,
             Command::Delete { messages, flow } => self.delete(&caller, messages, flow).await,
             Command::History { flow, kinds, window } => self.history(&caller, flow, kinds, window).await,
@@ -241,6 +262,16 @@ impl Engine {
                 Err(Fault::Internal)
             }
         }
+    }
+
+    /// Somebody with a profile, who has the right that they ask in.
+    async fn caller(&self, user: UserId, authority: Authority, origin: Option<Origin>, now: Timestamp) -> Result<Caller, Fault> {
+        let user = self.person(user).await?.filter(|user| user.profile).ok_or(Fault::NoProfile)?;
+        let administrator = authority == Authority::Administrator;
+        if administrator && !user.admin {
+            return Err(Fault::NotAdministrator);
+        }
+        Ok(Caller { user, administrator, origin, now })
     }
 
     /// A user, at most two seconds old.

@@ -4,11 +4,17 @@ use crate::Engine;
 use crate::engine::{Caller, refuse};
 use crate::limits::{BATCH_LIMIT, LOGIN_LIMIT, PAGE_LIMIT, check_content, check_name, check_storable};
 use crate::ports::{DeleteMessages, EditMessage, NewMessage};
+use std::future::Future;
 use std::sync::Arc;
 use tolmach_domain::{Answer, Draft, Event, EventKind, Fault, FlowId, Kinds, MessageId, Timestamp, Window};
 
 impl Engine {
-    pub(crate) async fn send(&self, caller: &Caller, draft: Draft) -> Result<Answer, Fault> {
+    /// Begins to send: see [`Store::begin_post`](crate::ports::Store::begin_post).
+    pub(crate) async fn send(
+        &self,
+        caller: &Caller,
+        draft: Draft,
+    ) -> Result<impl Future<Output = Result<Answer, Fault>> + Send + use<>, Fault> {
         let Draft { flow, kinds, content, key } = draft;
         check_content(&content)?;
         if let Some(key) = &key {
@@ -24,8 +30,11 @@ impl Engine {
             key,
             origin: caller.origin.clone(),
         };
-        let (message, repeated) = self.ports.store.post(message, caller.now).await.map_err(refuse)?;
-        Ok(Answer::Sent { message: Some(Box::new(message)), repeated })
+        let posting = self.ports.store.begin_post(message, caller.now).await.map_err(refuse)?;
+        Ok(async move {
+            let (message, repeated) = posting.await.map_err(refuse)?;
+            Ok(Answer::Sent { message: Some(Box::new(message)), repeated })
+        })
     }
 
     pub(crate) async fn edit(&self, caller: &Caller, message: MessageId, flow: Option<FlowId>, text: String) -> Result<Answer, Fault> {

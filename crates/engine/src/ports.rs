@@ -2,6 +2,8 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tolmach_domain::{
@@ -194,11 +196,17 @@ pub trait Store: Send + Sync + 'static {
 
     // Messages
 
-    /// Posts a message. [`Fault::NoSuchFlow`] if the author is not in the flow (and does not write as administrator),
+    /// Begins to post a message. When this returns, the message stands before whatever is asked for later; what it returns
+    /// resolves once it is committed, whether or not it is polled meanwhile. [`Fault::NoSuchFlow`] if the author is not in the flow (and does not write as administrator),
     /// [`Fault::WrongKind`], [`Fault::NotOwner`] in a channel of somebody else, [`Fault::NoSuchMessage`] if it replies to
     /// a message that is not in the flow. The flag tells that the author's key was used within [`KEY_WINDOW`]: the first
     /// message is returned, and nothing is stored or published.
-    async fn post(&self, message: NewMessage, now: Timestamp) -> Result<(Message, bool), StoreError>;
+    async fn begin_post(&self, message: NewMessage, now: Timestamp) -> Result<Posting, StoreError>;
+
+    /// Posts a message: see [`begin_post`](Self::begin_post).
+    async fn post(&self, message: NewMessage, now: Timestamp) -> Result<(Message, bool), StoreError> {
+        self.begin_post(message, now).await?.await
+    }
 
     /// Replaces a message's text. [`Fault::NoSuchMessage`] if it is absent, deleted, not in `flow`, or in a flow that `by` is
     /// not in (and does not act as administrator); [`Fault::NotAuthor`].
@@ -412,6 +420,9 @@ pub struct OverviewQuery {
     /// Only flows changed strictly after this moment.
     pub changed_after: Option<Timestamp>,
 }
+
+/// A message that is being posted: resolves to it once it is committed, and to whether that was so before.
+pub type Posting = Pin<Box<dyn Future<Output = Result<(Message, bool), StoreError>> + Send>>;
 
 /// A message to post.
 #[derive(Debug, Clone)]

@@ -30,7 +30,7 @@ pub use copy::{CopiedTable, CopyError, Progress, copy};
 use crate::batch::Batch;
 use crate::connect::{Target, Use};
 use crate::error::refuse;
-use crate::writer::{Change, Job, Post, Work, Writer};
+use crate::writer::{Change, Job, Post, Running, Work, Writer};
 use async_trait::async_trait;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
 use std::future::Future;
@@ -39,11 +39,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tolmach_domain::{Changes, Flow, FlowId, Kinds, Message, Origin, Overview, Page, SessionId, Timestamp, User, UserId, Version, Window};
 use tolmach_engine::ports::{
     Account, AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, NewFlow, NewMessage, NewSession, NewUser, OverviewQuery,
-    Rotation, Session, Store, StoreError, Tally, TallyKey, TokenHash, UserChange,
+    Posting, Rotation, Session, Store, StoreError, Tally, TallyKey, TokenHash, UserChange,
 };
 use tolmach_engine::{check_message, check_storable};
 
@@ -116,7 +116,7 @@ pub struct SqlStore {
     readers: DatabaseConnection,
     /// None once it is closed.
     jobs: RwLock<Option<mpsc::Sender<Job>>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Mutex<Option<Running>>,
     closed: AtomicBool,
     room: Arc<Semaphore>,
     counters: Arc<Counters>,
@@ -140,16 +140,14 @@ impl SqlStore {
         for name in connect::migrate(&target, options.timeout).await? {
             tracing::info!(name, "a migration was applied");
         }
-        let database = target.connect(Use::Write, options.timeout).await?;
-        batch::last_moment(&database).await?;
         let readers = target.connect(Use::Read { connections: options.read_connections }, options.timeout).await?;
         let (sender, receiver) = mpsc::channel(options.queue_jobs.max(1));
         let counters = Arc::new(Counters::default());
-        let writer = Writer::new(target, database, receiver, bus, options.clone(), counters.clone());
+        let writer = Writer::start(target, receiver, bus, options.clone(), counters.clone()).await?;
         Ok(Arc::new(Self {
             readers,
             jobs: RwLock::new(Some(sender)),
-            writer: Mutex::new(Some(tokio::spawn(writer.run()))),
+            writer: Mutex::new(Some(writer)),
             closed: AtomicBool::new(false),
             room: Arc::new(Semaphore::new(units(options.queue_bytes))),
             counters,
@@ -166,20 +164,24 @@ impl SqlStore {
         }
     }
 
-    /// Hands work to the writer and waits for its answer.
-    async fn submit<T>(&self, size: usize, work: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Work) -> Result<T, StoreError> {
+    /// Hands work to the writer, in the order of the calls; what is returned waits for its answer.
+    async fn submit<T: Send + 'static>(
+        &self,
+        size: usize,
+        work: Work,
+        answered: oneshot::Receiver<Result<T, StoreError>>,
+    ) -> Result<impl Future<Output = Result<T, StoreError>> + Send + use<T>, StoreError> {
         let jobs = self.jobs.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
-        let (answer, answered) = oneshot::channel();
-        let work = work(answer);
-        self.in_time(async {
+        let time = Time::begin(self.options.timeout);
+        time.bound(async {
             let units = units(size).min(units(self.options.queue_bytes));
             let room = self.room.clone().acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX)).await.map_err(|_| closed())?;
-            jobs.send(Job { work, size, room }).await.map_err(|_| closed())?;
             // The sender goes, or closing would wait for the answer and the answer for nothing.
-            drop(jobs);
-            answered.await.map_err(|_| StoreError::Unavailable("the transaction was given up, or the writer is gone".into()))?
+            jobs.send(Job { work, size, room }).await.map_err(|_| closed())
         })
-        .await
+        .await?;
+        let gone = |_| StoreError::Unavailable("the transaction was given up, or the writer is gone".into());
+        Ok(async move { time.bound(async { answered.await.map_err(gone)? }).await })
     }
 
     async fn write<T, F>(&self, size: usize, change: F) -> Result<T, StoreError>
@@ -187,7 +189,8 @@ impl SqlStore {
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut Batch) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     {
-        self.submit(size + JOB_SIZE, |answer| Work::Other(Box::new(Change { change, answer }))).await
+        let (answer, answered) = oneshot::channel();
+        self.submit(size + JOB_SIZE, Work::Other(Box::new(Change { change, answer })), answered).await?.await
     }
 
     /// Reads, and again while connections turn out to be dead: a server that was away leaves as many behind as the pool has.
@@ -198,7 +201,7 @@ impl SqlStore {
         if self.closed.load(Ordering::Acquire) {
             return Err(closed());
         }
-        self.in_time(async {
+        let reading = async {
             for _ in 0..self.options.read_connections {
                 match work().await {
                     Err(StoreError::Unavailable(_)) => {}
@@ -206,15 +209,8 @@ impl SqlStore {
                 }
             }
             work().await
-        })
-        .await
-    }
-
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        match tokio::time::timeout(self.options.timeout, work).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(StoreError::Unavailable(format!("no answer within {} ms", self.options.timeout.as_millis()))),
-        }
+        };
+        Time::begin(self.options.timeout).bound(reading).await
     }
 
     /// A transaction that sees one moment of the database.
@@ -224,6 +220,25 @@ impl SqlStore {
         // a transaction that the driver does not know of, and whoever got it next would see the world as it was then.
         let begun = tokio::spawn(async move { readers.begin().await }).await;
         begun.map_err(|error| StoreError::Failed(error.to_string()))?.map_err(refuse)
+    }
+}
+
+/// The time that a call has.
+#[derive(Clone, Copy)]
+struct Time {
+    began: Instant,
+    allowed: Duration,
+}
+
+impl Time {
+    fn begin(allowed: Duration) -> Self {
+        Self { began: Instant::now(), allowed }
+    }
+
+    async fn bound<T>(self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let Self { began, allowed } = self;
+        let late = |_| StoreError::Unavailable(format!("no answer within {} ms", allowed.as_millis()));
+        tokio::time::timeout(allowed.saturating_sub(began.elapsed()), work).await.map_err(late)?
     }
 }
 
@@ -247,9 +262,9 @@ impl Store for SqlStore {
         // The lock is held until the writer is done, so that whoever closes second waits as well.
         let mut writer = self.writer.lock().await;
         if let Some(writer) = writer.take()
-            && let Err(error) = writer.await
+            && writer.ended.await.is_err()
         {
-            tracing::error!(%error, "the writer did not end in order");
+            tracing::error!("the writer did not end in order");
         }
         connect::close(self.readers.clone()).await;
     }
@@ -401,10 +416,11 @@ impl Store for SqlStore {
         self.write(0, move |batch| Box::pin(batch.delete_flow(flow, by, kinds, origin, now))).await
     }
 
-    async fn post(&self, message: NewMessage, now: Timestamp) -> Result<(Message, bool), StoreError> {
+    async fn begin_post(&self, message: NewMessage, now: Timestamp) -> Result<Posting, StoreError> {
         check_message(&message)?;
         let size = message.content.size() + JOB_SIZE;
-        self.submit(size, |answer| Work::Post(Box::new(Post { message, now, answer }))).await
+        let (answer, answered) = oneshot::channel();
+        Ok(Box::pin(self.submit(size, Work::Post(Box::new(Post { message, now, answer })), answered).await?))
     }
 
     async fn edit(&self, edit: EditMessage, now: Timestamp) -> Result<Message, StoreError> {

@@ -6,7 +6,9 @@ use crate::error::{corrupt, refuse};
 use crate::journal;
 use crate::rows::{flow as to_flow, flow_id, key, message as to_message, message_id, moment, session as to_session, user as to_user};
 use crate::sql::{self, Part, Scope, get};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Value};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Value,
+};
 use std::collections::HashMap;
 use tolmach_domain::{
     Changes, Fault, Flow, FlowId, FlowKind, Message, Overview, Page, SessionId, Timestamp, User, UserId, Version, Window,
@@ -14,8 +16,14 @@ use tolmach_domain::{
 use tolmach_engine::check_storable;
 use tolmach_engine::ports::{Account, AccountKey, Checkpoint, OverviewQuery, Session, StoreError, Tally, TallyKey, TokenHash};
 
+/// The row of which there is one at most, by a key. Asked for with a limit, which would be a parameter, SQLite would prepare
+/// the statement anew each time.
+fn only<T>(found: Result<Vec<T>, DbErr>) -> Result<Option<T>, StoreError> {
+    Ok(found.map_err(refuse)?.pop())
+}
+
 pub(crate) async fn user<C: ConnectionTrait>(database: &C, id: UserId) -> Result<Option<User>, StoreError> {
-    user::Entity::find_by_id(id.get()).one(database).await.map_err(refuse)?.map(to_user).transpose()
+    only(user::Entity::find_by_id(id.get()).all(database).await)?.map(to_user).transpose()
 }
 
 pub(crate) async fn account<C: ConnectionTrait>(database: &C, account: AccountKey<'_>) -> Result<Option<Account>, StoreError> {
@@ -26,7 +34,7 @@ pub(crate) async fn account<C: ConnectionTrait>(database: &C, account: AccountKe
     };
     for (column, value) in columns.iter().filter(|(_, value)| check_storable("login", value).is_ok()) {
         let found = user::Entity::find().filter(column.eq(key(value))).filter(user::Column::DeletedAt.is_null());
-        if let Some(mut found) = found.one(database).await.map_err(refuse)? {
+        if let Some(mut found) = only(found.all(database).await)? {
             let password_hash = found.password_hash.take();
             return Ok(Some(Account { user: to_user(found)?, password_hash }));
         }
@@ -59,11 +67,11 @@ pub(crate) async fn list_users<C: ConnectionTrait>(database: &C, after: Option<U
 
 pub(crate) async fn session_by_token<C: ConnectionTrait>(database: &C, token: TokenHash) -> Result<Option<Session>, StoreError> {
     let found = session::Entity::find().filter(session::Column::TokenHash.eq(token.0.to_vec()));
-    found.one(database).await.map_err(refuse)?.map(to_session).transpose()
+    only(found.all(database).await)?.map(to_session).transpose()
 }
 
 pub(crate) async fn session<C: ConnectionTrait>(database: &C, id: SessionId) -> Result<Option<Session>, StoreError> {
-    session::Entity::find_by_id(id.get()).one(database).await.map_err(refuse)?.map(to_session).transpose()
+    only(session::Entity::find_by_id(id.get()).all(database).await)?.map(to_session).transpose()
 }
 
 pub(crate) async fn recovery<C: ConnectionTrait>(database: &C, token: TokenHash, now: Timestamp) -> Result<bool, StoreError> {
@@ -89,7 +97,7 @@ pub(crate) async fn tallies<C: ConnectionTrait>(database: &C, keys: &[TallyKey],
 
 pub(crate) async fn flow<C: ConnectionTrait>(database: &C, id: FlowId) -> Result<Option<Flow>, StoreError> {
     let found = flow::Entity::find_by_id(id.get()).filter(flow::Column::DeletedAt.is_null());
-    found.one(database).await.map_err(refuse)?.map(to_flow).transpose()
+    only(found.all(database).await)?.map(to_flow).transpose()
 }
 
 /// Deleting a flow removes its members, so that this need not look at the flow.
@@ -98,7 +106,7 @@ pub(crate) async fn is_member<C: ConnectionTrait>(database: &C, flow: FlowId, us
 }
 
 async fn membership<C: ConnectionTrait>(database: &C, flow: FlowId, user: UserId) -> Result<Option<member::Model>, StoreError> {
-    member::Entity::find_by_id((flow.get(), user.get())).one(database).await.map_err(refuse)
+    only(member::Entity::find_by_id((flow.get(), user.get())).all(database).await)
 }
 
 pub(crate) async fn positions<C: ConnectionTrait>(database: &C, user: UserId) -> Result<Vec<(FlowId, Version)>, StoreError> {

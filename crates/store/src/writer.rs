@@ -1,7 +1,7 @@
-//! The one task that writes: it drains what waits into one transaction and commits. What was committed is published and then
+//! The one that writes: it drains what waits into one transaction and commits. What was committed is published and then
 //! answered, in the order of the commits, by a task of its own wherever the next transaction can begin meanwhile.
 
-use crate::batch::{Batch, Committed, Posted};
+use crate::batch::{Batch, Committed, Posted, last_moment};
 use crate::connect::{Target, Use, close};
 use crate::error::is_fatal;
 use crate::{Counters, Options};
@@ -13,6 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use tokio::runtime::Builder;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tolmach_domain::{Event, Message, Timestamp};
@@ -139,22 +140,59 @@ pub(crate) struct Writer {
     chores_wait: bool,
 }
 
+/// A writer at work.
+pub(crate) struct Running {
+    /// Resolves when every job is answered and the connection closed; fails if the writer panicked.
+    pub(crate) ended: oneshot::Receiver<()>,
+}
+
 impl Writer {
-    pub(crate) fn new(
+    /// Connects and begins to write, in a thread of its own: however busy the others are with what was committed, the next
+    /// transaction goes on meanwhile.
+    pub(crate) async fn start(
         target: Target,
-        database: DatabaseConnection,
         jobs: mpsc::Receiver<Job>,
         bus: Arc<dyn Bus>,
         options: Options,
         counters: Arc<Counters>,
-    ) -> Self {
+    ) -> Result<Running, StoreError> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let ((begin, begun), (end, ended)) = (oneshot::channel(), oneshot::channel());
         let now = Timestamp::default();
         // Flows that were deleted before the last stop may still have messages.
-        Self { target, database: Some(database), jobs, bus, options, counters, telling: None, now, chores_done: now, chores_wait: true }
+        let mut writer =
+            Self { target, database: None, jobs, bus, options, counters, telling: None, now, chores_done: now, chores_wait: true };
+        let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
+            runtime.block_on(async move {
+                match writer.connect().await {
+                    Ok(()) => {
+                        // Whoever opened the store may have given up.
+                        let _ = begin.send(Ok(()));
+                        writer.run().await;
+                    }
+                    Err(error) => {
+                        let _ = begin.send(Err(error));
+                    }
+                }
+            });
+            drop(runtime);
+            let _ = end.send(());
+        });
+        thread.map_err(failed)?;
+        begun.await.map_err(failed)??;
+        Ok(Running { ended })
+    }
+
+    /// Connects, to a database that is whole.
+    async fn connect(&mut self) -> Result<(), StoreError> {
+        let database = self.connection().await?;
+        last_moment(&database).await?;
+        self.database = Some(database);
+        Ok(())
     }
 
     /// Writes until every sender of jobs is gone and every job is answered.
-    pub(crate) async fn run(mut self) {
+    async fn run(mut self) {
         loop {
             let first = match self.jobs.try_recv() {
                 Ok(job) => job,
@@ -346,6 +384,10 @@ impl Telling {
         });
         Self { published, task }
     }
+}
+
+fn failed(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Failed(error.to_string())
 }
 
 /// Applies the work in order. A refused job, or one that hit a rule of the database, is undone alone; the error returned is one

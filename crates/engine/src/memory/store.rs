@@ -3,7 +3,7 @@
 use crate::limits::{check_message, check_storable, folded as key};
 use crate::ports::{
     Account, AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewFlow, NewMessage, NewSession, NewUser,
-    OverviewQuery, RequestKey, Rotation, Session, Store, StoreError, Tally, TallyKey, TokenHash, UserChange,
+    OverviewQuery, Posting, RequestKey, Rotation, Session, Store, StoreError, Tally, TallyKey, TokenHash, UserChange,
 };
 use async_trait::async_trait;
 use futures_util::lock::Mutex;
@@ -398,9 +398,10 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn post(&self, message: NewMessage, now: Timestamp) -> Result<(Message, bool), StoreError> {
+    async fn begin_post(&self, message: NewMessage, now: Timestamp) -> Result<Posting, StoreError> {
         check_message(&message)?;
-        self.change(|world| world.post(message, now)).await
+        let posted = self.change(|world| world.post(message, now)).await?;
+        Ok(Box::pin(std::future::ready(Ok(posted))))
     }
 
     async fn edit(&self, edit: EditMessage, now: Timestamp) -> Result<Message, StoreError> {

@@ -15,6 +15,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many rows a connection may be ahead of whoever reads them.
 const ROW_BUFFER: usize = 1024;
 
+/// What whoever writes keeps of the file in memory: minus so many KiB.
+const CACHE: &str = "-32768";
+
+/// Pages in the write-ahead log at which they are moved into the file: what changes often is moved seldom then.
+const CHECKPOINT: &str = "4096";
+
 #[derive(Clone)]
 pub(crate) struct File {
     url: String,
@@ -83,7 +89,7 @@ impl File {
                 // Savepoints and statements over many rows would make a file each.
                 .pragma("temp_store", "MEMORY");
             match usage {
-                Use::Write | Use::Maintain => options,
+                Use::Write | Use::Maintain => options.pragma("cache_size", CACHE).pragma("wal_autocheckpoint", CHECKPOINT),
                 Use::Read { .. } => options.pragma("query_only", "ON"),
             }
         });
