@@ -5,12 +5,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tolmach_domain::Secret;
 use tolmach_engine::ports::{PasswordError, Passwords};
 
 /// What bcrypt reads of a password, in bytes.
 const BCRYPT_LIMIT: usize = 72;
+
+/// How far hashing gives way to those who deliver messages: with all cores busy it has a tenth of one of them.
+const NICENESS: i32 = 10;
 
 /// Hashes with bcrypt: so many at once, so many waiting, the others are refused.
 pub(crate) struct Bcrypt {
@@ -36,12 +39,19 @@ impl Bcrypt {
     async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> bcrypt::BcryptResult<T> + Send + 'static) -> Result<T, PasswordError> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| PasswordError::Busy)?;
         let worker = self.workers.clone().acquire_owned().await.map_err(|error| PasswordError::Failed(error.to_string()))?;
-        let done = tokio::task::spawn_blocking(move || {
+        let (answer, answered) = oneshot::channel();
+        // A thread of its own, since it gives way to everything else, and cannot take that back.
+        let thread = std::thread::Builder::new().name("password".into()).spawn(move || {
+            // Where the system does not allow it, it works like any other thread.
+            let _ = rustix::process::nice(NICENESS);
+            let done = work();
             // Held to the end of the work, also when whoever asked has gone.
-            let _held: [OwnedSemaphorePermit; 2] = [place, worker];
-            work()
+            drop::<[OwnedSemaphorePermit; 2]>([place, worker]);
+            // Whoever asked may have gone.
+            let _ = answer.send(done);
         });
-        let done = done.await.map_err(|error| PasswordError::Failed(error.to_string()))?;
+        thread.map_err(|error| PasswordError::Failed(error.to_string()))?;
+        let done = answered.await.map_err(|error| PasswordError::Failed(error.to_string()))?;
         done.map_err(|error| PasswordError::Failed(error.to_string()))
     }
 }
