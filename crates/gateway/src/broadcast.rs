@@ -1,27 +1,29 @@
 //! An event on its way to many connections, rendered at most once per dialect and variant.
 
-use crate::connection::message;
 use crate::metrics::DialectMetrics;
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio_tungstenite::tungstenite::Message;
+use crate::outgoing::encode;
+use bytes::Bytes;
+use std::sync::{Arc, OnceLock};
 use tolmach_dialect::{Dialect, Notice, Variant};
 
 /// An event on its way to many connections.
 pub(crate) struct Broadcast {
     notice: Arc<Notice>,
-    rendered: Mutex<Vec<Rendered>>,
+    rendered: OnceLock<Box<Rendered>>,
 }
 
+/// One form of it, and the next: a list that only grows is read without a lock.
 struct Rendered {
     dialect: &'static str,
     variant: Variant,
-    /// As the socket takes it; `None` where the dialect cannot say it.
-    message: Option<Message>,
+    /// As it is written to sockets; `None` where the dialect cannot say it.
+    frame: Option<Bytes>,
+    next: OnceLock<Box<Rendered>>,
 }
 
 impl Broadcast {
     pub(crate) fn new(notice: Arc<Notice>) -> Self {
-        Self { notice, rendered: Mutex::default() }
+        Self { notice, rendered: OnceLock::new() }
     }
 
     pub(crate) fn notice(&self) -> &Arc<Notice> {
@@ -33,21 +35,22 @@ impl Broadcast {
         self.notice.size()
     }
 
-    /// The message whose bytes all connections of a dialect and variant share; rendered by the first one that asks.
-    pub(crate) fn message(&self, dialect: &dyn Dialect, variant: Variant, metrics: &DialectMetrics) -> Option<Message> {
+    /// The frame whose bytes all connections of a dialect and variant share; rendered by the first one that asks, while others
+    /// who ask wait.
+    pub(crate) fn frame(&self, dialect: &dyn Dialect, variant: Variant, metrics: &DialectMetrics) -> Option<Bytes> {
         let id = dialect.manifest().id;
-        // Held while rendering, so that a second one who asks waits instead of rendering again.
-        let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = rendered.iter().find(|known| known.variant == variant && known.dialect == id) {
-            return known.message.clone();
+        let mut place = &self.rendered;
+        loop {
+            let rendered = place.get_or_init(|| {
+                metrics.renders.increment(1);
+                let frame = dialect.render(&self.notice, variant);
+                let frame = frame.inspect_err(|loss| tracing::debug!(%loss, "a notice was asked for that this dialect cannot say"));
+                Box::new(Rendered { dialect: id, variant, frame: frame.ok().map(encode), next: OnceLock::new() })
+            });
+            if rendered.variant == variant && rendered.dialect == id {
+                return rendered.frame.clone();
+            }
+            place = &rendered.next;
         }
-        metrics.renders.increment(1);
-        let message = dialect
-            .render(&self.notice, variant)
-            .inspect_err(|loss| tracing::debug!(%loss, "a notice was asked for that this dialect cannot say"))
-            .ok()
-            .map(message);
-        rendered.push(Rendered { dialect: id, variant, message: message.clone() });
-        message
     }
 }

@@ -2,9 +2,11 @@
 
 use crate::broadcast::Broadcast;
 use crate::doors::Entry;
-use crate::gateway::Gateway;
+use crate::gateway::{Answered, Gateway, Progress, Sending};
 use crate::hub::Listener;
 use crate::outbox::Order;
+use crate::outgoing::{Outgoing, encode};
+use bytes::Buf;
 use futures_util::{SinkExt, StreamExt};
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::state::{InMemoryState, NotKeyed};
@@ -13,6 +15,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
+use std::ops::DerefMut;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -20,29 +23,25 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig, frame};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tolmach_dialect::{Ask, Close, Delivery, Frame, Interest, Line, Opening, Reply, Session, Side, ViolationKind};
-use tolmach_domain::{Authority, Event, EventKind, Fault, Proof, UserId};
+use tolmach_dialect::{Ask, Close, Delivery, Frame, Interest, Line, Opening, Session, Side, Violation, ViolationKind};
+use tolmach_domain::{Authority, Command, Event, EventKind, Fault, Proof, UserId};
 use tolmach_engine::Principal;
 
 /// Small, since it is allocated for every connection. Larger messages grow it for as long as they last.
 const READ_BUFFER: usize = 1 << 10;
-/// What is written to the socket at once while a batch is being put together, in bytes.
-const WRITE_BUFFER: usize = 64 << 10;
 /// Looks at a proof that is about to expire are so far apart.
 const EXPIRY_REST: Duration = Duration::from_millis(50);
+/// Messages of one peer that may be under way to the store at once.
+const PIPELINE: usize = 128;
 /// How long a peer is given to take the close frame and answer it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a WebSocket is set up for messages of at most `limit` bytes.
 pub(crate) fn websocket_config(limit: usize) -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        .max_message_size(Some(limit))
-        .max_frame_size(Some(limit))
+    WebSocketConfig::default().read_buffer_size(READ_BUFFER).max_message_size(Some(limit)).max_frame_size(Some(limit))
 }
 
 /// What a connection is to the rest of the gateway, until it is dropped.
@@ -105,12 +104,13 @@ impl Presence {
             self.bind(Some(*principal));
         }
         let authority = ask.authority;
-        let (reply, principal) = self.gateway.carry_out(&self.entry, self.listener.id, self.client, caller, ask).await;
-        self.replied(reply, principal, authority, frames).await;
+        let answered = self.gateway.carry_out(&self.entry, self.listener.id, self.client, caller, ask).await;
+        self.answered(answered, authority, frames).await;
     }
 
     /// Turns a reply into frames, and follows the interest that came of it.
-    async fn replied(&mut self, reply: Reply, principal: Option<Principal>, authority: Authority, frames: &mut Vec<Frame>) {
+    async fn answered(&mut self, answered: Answered, authority: Authority, frames: &mut Vec<Frame>) {
+        let Answered { reply, principal } = answered;
         let before = self.heard;
         if let Err(loss) = self.session.encode(self.gateway.engine.now(), &Line::Reply(reply), frames) {
             tracing::error!(dialect = self.entry.id(), %loss, "a reply was lost");
@@ -158,8 +158,8 @@ impl Presence {
         self.heard.map(|principal| principal.identity.user)
     }
 
-    /// Turns a broadcast into messages; the close that it means, if it does.
-    fn hear(&mut self, broadcast: &Broadcast, messages: &mut Vec<Message>) -> Option<Close> {
+    /// Turns a broadcast into frames; the close that it means, if it does.
+    fn hear(&mut self, broadcast: &Broadcast, outgoing: &mut Outgoing) -> Option<Close> {
         let notice = broadcast.notice();
         if let EventKind::SessionsEnded { user, session } = &notice.kind {
             let ended =
@@ -174,13 +174,13 @@ impl Presence {
         }
         match self.session.delivery(notice) {
             Delivery::Skip => {}
-            Delivery::Shared(variant) => messages.extend(broadcast.message(&*self.entry.dialect, variant, &self.entry.metrics)),
+            Delivery::Shared(variant) => outgoing.extend(broadcast.frame(&*self.entry.dialect, variant, &self.entry.metrics)),
             Delivery::Private => {
                 let mut frames = Vec::new();
                 if let Err(loss) = self.session.encode(self.gateway.engine.now(), &Line::Notice(notice.clone()), &mut frames) {
                     tracing::debug!(%loss, "a notice was asked for that this session cannot say");
                 }
-                messages.extend(frames.into_iter().map(message));
+                outgoing.extend(frames.into_iter().map(encode));
             }
             Delivery::Close(close) => return Some(close),
         }
@@ -228,20 +228,34 @@ impl From<Error> for End {
     }
 }
 
-type Carried = (Reply, Option<Principal>, Authority);
+/// What is to be done next, once everything before it is.
+enum Turn {
+    Ask(Ask),
+    /// A frame that was no ask.
+    Refuse(Violation),
+    End(End),
+}
+
+/// In which name and right something is asked.
+type Right = (Proof, Authority);
+
+/// An ask that is being carried out.
+type Busy = Pin<Box<dyn Future<Output = (Progress, Right)> + Send>>;
 
 /// A connection whose dialect is known.
 pub(crate) struct Connection<S> {
     socket: WebSocketStream<S>,
     presence: Presence,
     limiter: RateLimiter<NotKeyed, InMemoryState, MonotonicClock>,
-    /// The ask that is being carried out.
-    busy: Option<Pin<Box<dyn Future<Output = Carried> + Send>>>,
-    /// Asks that wait for it.
-    waiting: VecDeque<Ask>,
-    /// What is to be written next, as the socket takes it: a [`Frame`] has room for a whole HTTP request, and would be
-    /// moved about with it for each delivery.
-    messages: Vec<Message>,
+    /// What waits for its turn; nothing is read meanwhile.
+    waiting: VecDeque<Turn>,
+    busy: Option<Busy>,
+    /// Messages of one right that are being committed, in the order in which they were sent.
+    sending: VecDeque<(Sending, Right)>,
+    /// What is to be written next.
+    outgoing: Outgoing,
+    /// Whether the WebSocket may have a frame of its own to write, such as a pong.
+    unflushed: bool,
     syntax_errors: u32,
     /// Whether a reply had no frame: where its ask changed something, the notice of that is the answer.
     owed: bool,
@@ -249,7 +263,8 @@ pub(crate) struct Connection<S> {
 
 /// What a connection's task wakes for.
 enum Wake {
-    Carried(Carried),
+    Progress(Progress, Right),
+    Answered(Answered),
     Taken(Option<Order>),
     Heard(Option<Result<Message, Error>>),
     Tick,
@@ -264,9 +279,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             socket,
             presence,
             limiter: RateLimiter::direct_with_clock(quota, MonotonicClock),
-            busy: None,
             waiting: VecDeque::new(),
-            messages: Vec::new(),
+            busy: None,
+            sending: VecDeque::new(),
+            outgoing: Outgoing::default(),
+            unflushed: false,
             syntax_errors: 0,
             owed: false,
         })
@@ -277,7 +294,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let metrics = &self.presence.entry.clone().metrics;
         metrics.connections.increment(1.0);
         metrics.connections_total.increment(1);
-        self.messages.extend(greeting.into_iter().map(message));
+        self.outgoing.extend(greeting.into_iter().map(encode));
         let Err(end) = match self.begin(heard).await {
             Ok(()) => self.serve().await,
             Err(end) => Err(end),
@@ -285,7 +302,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         metrics.connections.decrement(1.0);
         if let End::Close(close, reason) = end {
             metrics.closed(reason);
-            Box::pin(close_socket(&mut self.socket, close)).await;
+            self.outgoing.abandon();
+            Box::pin(close_socket(&mut self.socket, &mut self.outgoing, close)).await;
         }
     }
 
@@ -322,24 +340,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 armed = wanted;
                 timer.as_mut().reset(armed);
             }
-            if self.busy.is_none()
-                && let Some(order) = ending.take()
-            {
-                return Err(if order == Order::GoAway { self.finish().await? } else { self.ended(order) });
+            let idle = self.busy.is_none() && self.sending.is_empty();
+            if idle && let Some(order) = ending.take() {
+                return Err(if order == Order::GoAway { Box::pin(self.finish()).await? } else { self.ended(order) });
             }
-            let busy = self.busy.is_some();
+            let (busy, sending) = (self.busy.is_some(), !self.sending.is_empty());
+            let reading = !busy && self.waiting.is_empty() && self.sending.len() < PIPELINE && paused_until.is_none();
             let wake = tokio::select! {
                 biased;
-                carried = async { self.busy.as_mut().expect("polled only while there is one").await }, if busy => Wake::Carried(carried),
+                (progress, right) = async { self.busy.as_mut().expect("polled only while there is one").await }, if busy => {
+                    Wake::Progress(progress, right)
+                }
+                answered = async { (&mut self.sending.front_mut().expect("polled only while there is one").0).await }, if sending => {
+                    Wake::Answered(answered)
+                }
                 order = listener.outbox.take(&mut taken), if ending.is_none() => Wake::Taken(order),
-                message = self.socket.next(), if !busy && paused_until.is_none() => Wake::Heard(message),
+                message = self.socket.next(), if reading => Wake::Heard(message),
                 () = timer.as_mut() => Wake::Tick,
             };
+            // Boxed but for what is told to many: a connection that waits has no room for the rest.
             match wake {
-                Wake::Carried((reply, principal, authority)) => {
+                Wake::Progress(progress, right) => {
                     self.busy = None;
-                    self.answer(reply, principal, authority).await;
-                    self.go_on().await;
+                    Box::pin(self.proceed(progress, right)).await;
+                    Box::pin(self.go_on()).await?;
+                }
+                Wake::Answered(answered) => {
+                    Box::pin(self.committed(answered)).await;
+                    Box::pin(self.go_on()).await?;
                 }
                 Wake::Taken(order) => {
                     self.hear_all(&mut taken).await?;
@@ -347,15 +375,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 }
                 Wake::Heard(message) => {
                     (silent, pinged) = (false, false);
-                    let frame = match message.transpose()? {
-                        None | Some(Message::Close(_)) => return Err(End::Gone),
-                        Some(Message::Text(text)) => Some(Frame::Text(text.into())),
-                        Some(Message::Binary(bytes)) => Some(Frame::Binary(bytes)),
-                        Some(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => None,
-                    };
                     paused_until = self.pause();
-                    if let Some(frame) = frame {
-                        self.hear(frame).await?;
+                    match message.transpose() {
+                        Ok(Some(Message::Text(text))) => Box::pin(self.hear(Frame::Text(text.into()))).await?,
+                        Ok(Some(Message::Binary(bytes))) => Box::pin(self.hear(Frame::Binary(bytes))).await?,
+                        Ok(Some(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => self.unflushed = true,
+                        Ok(None | Some(Message::Close(_))) => Box::pin(self.in_turn(Turn::End(End::Gone))).await?,
+                        Err(error) => Box::pin(self.in_turn(Turn::End(error.into()))).await?,
                     }
                 }
                 Wake::Tick => {
@@ -366,27 +392,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                     }
                     let expired = self.presence.expires.is_some_and(|expires| now >= expires);
                     if (now >= next_look || expired)
-                        && let Some(broadcast) = self.presence.expired().await
-                        && let Some(close) = self.presence.hear(&broadcast, &mut self.messages)
+                        && let Some(broadcast) = Box::pin(self.presence.expired()).await
+                        && let Some(close) = self.presence.hear(&broadcast, &mut self.outgoing)
                     {
                         return Err(End::Close(close, "expired"));
                     }
                     if now >= next_look {
-                        // While an ask is carried out nothing is read, so silence says nothing.
-                        let unread = busy || paused_until.is_some();
-                        if pinged && !unread {
+                        // While nothing is read, silence says nothing.
+                        if pinged && reading {
                             return Err(End::Gone);
                         }
-                        pinged = silent && !unread;
+                        pinged = silent && reading;
                         if pinged {
-                            self.send_ping().await?;
+                            Box::pin(self.send_ping()).await?;
                         }
                         silent = true;
                         next_look = now + if pinged { bounds.timeout } else { bounds.ping };
                     }
                 }
             }
-            if !self.messages.is_empty() {
+            if !self.outgoing.is_empty() {
                 self.write().await?;
             }
         }
@@ -404,51 +429,121 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         entry.metrics.frames_in.increment(1);
         entry.metrics.bytes_in.increment(frame.payload().len() as u64);
         if frame.payload().len() > entry.frame_limit {
-            return Err(End::Close(Close::new(1009, "the message is too large"), "too_large"));
+            return self.in_turn(Turn::End(End::Close(Close::new(1009, "the message is too large"), "too_large"))).await;
         }
         let mut lines = Vec::new();
         match self.presence.session.decode(self.presence.gateway.engine.now(), &frame, &mut lines) {
             Ok(()) => {
                 self.syntax_errors = 0;
-                self.waiting.extend(lines.into_iter().filter_map(|line| match line {
-                    Line::Ask(ask) => Some(ask),
-                    Line::Reply(_) | Line::Notice(_) => None,
-                }));
-                self.go_on().await;
+                for line in lines {
+                    if let Line::Ask(ask) = line {
+                        self.in_turn(Turn::Ask(ask)).await?;
+                    }
+                }
                 Ok(())
             }
-            Err(violation) => {
-                entry.metrics.violated(violation.kind.name());
-                tracing::debug!(dialect = entry.id(), kind = violation.kind.name(), "a frame was refused");
-                self.messages.extend(violation.answer.map(message));
-                if let Some(close) = violation.close {
-                    self.write().await?;
-                    return Err(End::Close(close, "violation"));
-                }
-                self.syntax_errors = if violation.kind == ViolationKind::Syntax { self.syntax_errors + 1 } else { 0 };
-                if self.syntax_errors >= self.presence.gateway.bounds.syntax_errors {
-                    self.write().await?;
-                    return Err(End::Close(Close::new(1008, "too many frames that are not JSON"), "syntax"));
-                }
-                Ok(())
+            Err(violation) => self.in_turn(Turn::Refuse(violation)).await,
+        }
+    }
+
+    /// Does it, or keeps it until it is its turn.
+    async fn in_turn(&mut self, turn: Turn) -> Result<(), End> {
+        if self.waiting.is_empty() && self.may_follow(&turn) {
+            return self.take(turn).await;
+        }
+        self.waiting.push_back(turn);
+        Ok(())
+    }
+
+    /// Does what waits, one after the other: the peer may count on the order.
+    async fn go_on(&mut self) -> Result<(), End> {
+        while let Some(turn) = self.waiting.pop_front() {
+            if !self.may_follow(&turn) {
+                self.waiting.push_front(turn);
+                return Ok(());
+            }
+            self.take(turn).await?;
+        }
+        // A connection that waits has no room for this either.
+        self.waiting = VecDeque::new();
+        Ok(())
+    }
+
+    /// Whether a turn may be taken now. Messages of one right follow each other to the store, which keeps their order, without
+    /// waiting for each other's commit; everything else waits until all before it is answered.
+    fn may_follow(&self, turn: &Turn) -> bool {
+        if self.busy.is_some() {
+            return false;
+        }
+        let Some((_, (proof, authority))) = self.sending.back() else { return true };
+        match turn {
+            Turn::Ask(ask) => {
+                let same = ask.proof == *proof && ask.authority == *authority;
+                same && matches!(ask.command, Command::Send(_)) && self.sending.len() < PIPELINE
+            }
+            Turn::Refuse(_) | Turn::End(_) => false,
+        }
+    }
+
+    async fn take(&mut self, turn: Turn) -> Result<(), End> {
+        match turn {
+            Turn::Ask(ask) => self.carry_out(ask).await,
+            Turn::Refuse(violation) => self.refuse(violation).await?,
+            Turn::End(end) => return Err(end),
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&mut self, mut ask: Ask) {
+        let caller = self.presence.identify(&ask.proof, ask.authority).await;
+        let right = (std::mem::replace(&mut ask.proof, Proof::Nothing), ask.authority);
+        let (gateway, entry) = (self.presence.gateway.clone(), self.presence.entry.clone());
+        let (id, client) = (self.presence.listener.id, self.presence.client);
+        let mut submitted = Box::pin(async move { (gateway.submit(&entry, id, client, caller, ask).await, right) });
+        // What is done at once does not wait for the next thing to happen.
+        match now_or_later(&mut submitted).await {
+            Some((progress, right)) => self.proceed(progress, right).await,
+            None => self.busy = Some(submitted),
+        }
+    }
+
+    /// Answers an ask when everything before it is answered.
+    async fn proceed(&mut self, progress: Progress, right: Right) {
+        let sending: Sending = match progress {
+            Progress::Answered(answered) if self.sending.is_empty() => return self.answer(answered, right.1).await,
+            Progress::Answered(answered) => Box::pin(std::future::ready(answered)),
+            Progress::Sending(sending) => sending,
+        };
+        self.sending.push_back((sending, right));
+    }
+
+    /// Answers the first message that was being committed, and those after it that are too.
+    async fn committed(&mut self, first: Answered) {
+        let mut next = Some(first);
+        while let Some(answered) = next.take()
+            && let Some((_, (_, authority))) = self.sending.pop_front()
+        {
+            self.answer(answered, authority).await;
+            if let Some((sending, _)) = self.sending.front_mut() {
+                next = now_or_later(sending).await;
             }
         }
     }
 
-    /// Starts the next ask that waits. One at a time: the peer may count on the order.
-    async fn go_on(&mut self) {
-        if self.busy.is_some() {
-            return;
+    async fn refuse(&mut self, violation: Violation) -> Result<(), End> {
+        self.presence.entry.metrics.violated(violation.kind.name());
+        tracing::debug!(dialect = self.presence.entry.id(), kind = violation.kind.name(), "a frame was refused");
+        self.outgoing.extend(violation.answer.map(encode));
+        if let Some(close) = violation.close {
+            self.write().await?;
+            return Err(End::Close(close, "violation"));
         }
-        let Some(ask) = self.waiting.pop_front() else { return };
-        let authority = ask.authority;
-        let caller = self.presence.identify(&ask.proof, authority).await;
-        let (gateway, entry) = (self.presence.gateway.clone(), self.presence.entry.clone());
-        let (id, client) = (self.presence.listener.id, self.presence.client);
-        self.busy = Some(Box::pin(async move {
-            let (reply, principal) = gateway.carry_out(&entry, id, client, caller, ask).await;
-            (reply, principal, authority)
-        }));
+        self.syntax_errors = if violation.kind == ViolationKind::Syntax { self.syntax_errors + 1 } else { 0 };
+        if self.syntax_errors >= self.presence.gateway.bounds.syntax_errors {
+            self.write().await?;
+            return Err(End::Close(Close::new(1008, "too many frames that are not JSON"), "syntax"));
+        }
+        Ok(())
     }
 
     /// Says what is left to say before the connection ends in order: what it was told, and what its asks changed where that
@@ -473,28 +568,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         Ok(self.ended(order.unwrap_or(Order::GoAway)))
     }
 
-    /// Turns broadcasts into messages, unless one of them ends the connection.
+    /// Turns broadcasts into frames, unless one of them ends the connection.
     async fn hear_all(&mut self, taken: &mut Vec<Arc<Broadcast>>) -> Result<(), End> {
         for broadcast in taken.drain(..) {
-            if let Some(close) = self.presence.hear(&broadcast, &mut self.messages) {
-                self.write().await?;
+            if let Some(close) = self.presence.hear(&broadcast, &mut self.outgoing) {
+                Box::pin(self.write()).await?;
                 return Err(End::Close(close, "ended"));
             }
         }
         Ok(())
     }
 
-    async fn answer(&mut self, reply: Reply, principal: Option<Principal>, authority: Authority) {
-        if let Ok(tolmach_domain::Answer::Granted(grant)) = &reply.outcome
+    async fn answer(&mut self, answered: Answered, authority: Authority) {
+        if let Ok(tolmach_domain::Answer::Granted(grant)) = &answered.reply.outcome
             && grant.tokens == tolmach_domain::Tokens::Connection
         {
-            self.presence.bind(principal);
+            self.presence.bind(answered.principal);
         }
         let mut frames = Vec::new();
-        let granted = reply.outcome.is_ok();
-        self.presence.replied(reply, principal, authority, &mut frames).await;
+        let granted = answered.reply.outcome.is_ok();
+        self.presence.answered(answered, authority, &mut frames).await;
         self.owed |= granted && frames.is_empty();
-        self.messages.extend(frames.into_iter().map(message));
+        self.outgoing.extend(frames.into_iter().map(encode));
     }
 
     fn ended(&self, order: Order) -> End {
@@ -505,28 +600,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
     }
 
-    /// Writes all messages with one flush. Ends the connection when too much piles up meanwhile, or the peer takes nothing.
+    /// Writes all that waits at once. Ends the connection when too much piles up meanwhile, or the peer takes nothing.
     async fn write(&mut self) -> Result<(), End> {
         let metrics = &self.presence.entry.metrics;
-        metrics.frames_out.increment(self.messages.len() as u64);
-        metrics.bytes_out.increment(self.messages.iter().map(|message| payload_size(message) as u64).sum());
-        let (socket, messages) = (&mut self.socket, &mut self.messages);
+        metrics.frames_out.increment(self.outgoing.len() as u64);
+        metrics.bytes_out.increment(self.outgoing.remaining() as u64);
+        let (socket, outgoing, unflushed) = (&mut self.socket, &mut self.outgoing, &mut self.unflushed);
         let written = {
             let mut writing = pin!(async {
-                for message in messages.drain(..) {
-                    socket.feed(message).await?;
+                // A frame that the WebSocket has begun comes first.
+                if *unflushed {
+                    socket.flush().await?;
+                    *unflushed = false;
                 }
-                socket.flush().await
+                Ok::<_, Error>(outgoing.write_to(socket.get_mut()).await?)
             });
             // Most of the time the socket takes everything at once, and no timer has to be set.
-            match poll_fn(|context| Poll::Ready(writing.as_mut().poll(context))).await {
-                Poll::Ready(written) => Some(written),
-                Poll::Pending => tokio::select! {
-                    biased;
-                    written = writing => Some(written),
-                    () = self.presence.listener.outbox.overflow() => None,
-                    () = sleep(self.presence.gateway.bounds.timeout) => None,
-                },
+            match now_or_later(&mut writing).await {
+                Some(written) => Some(written),
+                None => {
+                    let (outbox, limit) = (&self.presence.listener.outbox, self.presence.gateway.bounds.timeout);
+                    Box::pin(async {
+                        tokio::select! {
+                            biased;
+                            written = writing => Some(written),
+                            () = outbox.overflow() => None,
+                            () = sleep(limit) => None,
+                        }
+                    })
+                    .await
+                }
             }
         };
         match written {
@@ -537,35 +640,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     async fn send_ping(&mut self) -> Result<(), End> {
         let limit = self.presence.gateway.bounds.timeout;
+        self.unflushed = true;
         timeout(limit, self.socket.send(Message::Ping(bytes::Bytes::new()))).await.map_err(|_| End::Gone)?.map_err(End::from)
     }
 }
 
-/// A frame as the socket takes it. Text was made by a dialect from strings, so it is not checked again.
-pub(crate) fn message(frame: Frame) -> Message {
-    let (payload, data) = match frame {
-        Frame::Text(text) | Frame::Value(text) => (text, Data::Text),
-        Frame::Binary(bytes) => (bytes, Data::Binary),
-        // Only a handshake can be answered with it, and that is over.
-        Frame::Request(request) => (request.into_body(), Data::Text),
-        Frame::Response(response) => (response.into_body(), Data::Text),
-    };
-    Message::Frame(frame::Frame::message(payload, OpCode::Data(data), true))
+/// Polls once.
+async fn now_or_later<T>(work: &mut Pin<impl DerefMut<Target: Future<Output = T>>>) -> Option<T> {
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
-/// The bytes of a message without its header.
-fn payload_size(message: &Message) -> usize {
-    match message {
-        Message::Frame(frame) => frame.payload().len(),
-        message => message.len(),
-    }
-}
-
-/// Sends the close frame and waits a little for the peer's own.
-async fn close_socket<S: AsyncRead + AsyncWrite + Unpin + Send>(socket: &mut WebSocketStream<S>, close: Close) {
+/// Sends the rest of what was begun and the close frame, and waits a little for the peer's own.
+async fn close_socket<S: AsyncRead + AsyncWrite + Unpin + Send>(socket: &mut WebSocketStream<S>, rest: &mut Outgoing, close: Close) {
     let frame = CloseFrame { code: CloseCode::from(close.code), reason: close.reason.into() };
     let closing = async {
-        if socket.close(Some(frame)).await.is_ok() {
+        if rest.write_to(socket.get_mut()).await.is_ok() && socket.close(Some(frame)).await.is_ok() {
             // Discards what the peer had sent before it saw the close, up to its own close frame.
             while let Some(Ok(_)) = socket.next().await {}
         }
@@ -611,7 +704,7 @@ async fn meet<S: AsyncRead + AsyncWrite + Unpin + Send>(
         Err(end) => {
             gateway.hub.disconnect(&listener, None);
             if let End::Close(close, _) = end {
-                close_socket(&mut socket, close).await;
+                close_socket(&mut socket, &mut Outgoing::default(), close).await;
             }
             return None;
         }
@@ -657,9 +750,9 @@ async fn unrecognised<S: AsyncRead + AsyncWrite + Unpin + Send>(
 ) {
     crate::metrics::unrecognised();
     gateway.hub.disconnect(listener, None);
-    let answer = socket.send(message(Frame::text(gateway.doors.unrecognised())));
+    let answer = socket.send(Message::text(gateway.doors.unrecognised()));
     if timeout(CLOSE_TIMEOUT, answer).await.is_ok_and(|sent| sent.is_ok()) {
-        close_socket(socket, Close::new(1008, "unrecognised dialect")).await;
+        close_socket(socket, &mut Outgoing::default(), Close::new(1008, "unrecognised dialect")).await;
     }
 }
 

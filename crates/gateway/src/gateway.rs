@@ -5,15 +5,17 @@ use crate::hub::{Hub, Listener};
 use crate::outbox::Order;
 use crate::proxies::Proxies;
 use metrics_exporter_prometheus::PrometheusHandle;
+use std::future::Future;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio_util::task::TaskTracker;
-use tolmach_dialect::{Ask, Reply};
-use tolmach_domain::{ConnectionId, Fault, Origin};
+use tolmach_dialect::{Ask, Echo, Reply};
+use tolmach_domain::{Answer, ConnectionId, Fault, Origin};
 use tolmach_engine::ports::Bus;
-use tolmach_engine::{Engine, Principal, Request};
+use tolmach_engine::{Engine, Handled, Principal, Request, Submitted};
 
 /// What every connection shares.
 pub(crate) struct Gateway {
@@ -76,32 +78,82 @@ impl Gateway {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Carries out an ask whose proof has been looked at; also who the caller is now. `address` is the client's.
+    /// Carries out an ask whose proof has been looked at. `address` is the client's.
     pub(crate) async fn carry_out(
         &self,
-        entry: &Entry,
+        entry: &Arc<Entry>,
         connection: ConnectionId,
         address: IpAddr,
         caller: Result<Option<Principal>, Fault>,
         ask: Ask,
-    ) -> (Reply, Option<Principal>) {
-        let started = Instant::now();
+    ) -> Answered {
+        match self.submit(entry, connection, address, caller, ask).await {
+            Progress::Answered(answered) => answered,
+            Progress::Sending(sending) => sending.await,
+        }
+    }
+
+    /// Carries out an ask as far as the next one has to wait for it.
+    pub(crate) async fn submit(
+        &self,
+        entry: &Arc<Entry>,
+        connection: ConnectionId,
+        address: IpAddr,
+        caller: Result<Option<Principal>, Fault>,
+        ask: Ask,
+    ) -> Progress {
         let Ask { echo, proof: _, authority, tag, command } = ask;
-        let operation = command.name();
-        let (principal, outcome) = match caller {
-            Err(fault) => (None, Err(fault)),
-            Ok(caller) => {
-                let origin = Some(Origin { connection, dialect: entry.id(), tag });
-                let handled = self.engine.execute(Request { caller, authority, origin, address: Some(address), command }).await;
-                if let Some(afterwards) = handled.afterwards {
+        let submission = Submission { entry: entry.clone(), started: Instant::now(), operation: command.name(), echo };
+        let caller = match caller {
+            Ok(caller) => caller,
+            Err(fault) => return Progress::Answered(submission.answer(None, Err(fault))),
+        };
+        let origin = Some(Origin { connection, dialect: entry.id(), tag });
+        match self.engine.submit(Request { caller, authority, origin, address: Some(address), command }).await {
+            Submitted::Done(Handled { principal, outcome, afterwards }) => {
+                if let Some(afterwards) = afterwards {
                     self.tasks.spawn(afterwards);
                 }
-                (handled.principal, handled.outcome)
+                Progress::Answered(submission.answer(principal, outcome))
             }
-        };
+            Submitted::Sending(sending) => Progress::Sending(Box::pin(async move {
+                let Handled { principal, outcome, .. } = sending.await;
+                submission.answer(principal, outcome)
+            })),
+        }
+    }
+}
+
+/// What came of an ask, and who the caller is now.
+pub(crate) struct Answered {
+    pub(crate) reply: Reply,
+    pub(crate) principal: Option<Principal>,
+}
+
+/// How far an ask has come.
+pub(crate) enum Progress {
+    Answered(Answered),
+    /// A message that is being committed. What is asked later is not done before it.
+    Sending(Sending),
+}
+
+/// Waits until a message is committed.
+pub(crate) type Sending = Pin<Box<dyn Future<Output = Answered> + Send>>;
+
+/// An ask that is being carried out, as it is measured and answered.
+struct Submission {
+    entry: Arc<Entry>,
+    started: Instant,
+    operation: &'static str,
+    echo: Echo,
+}
+
+impl Submission {
+    fn answer(self, principal: Option<Principal>, outcome: Result<Answer, Fault>) -> Answered {
+        let Self { entry, started, operation, echo } = self;
         let result = outcome.as_ref().map_or_else(Fault::name, |_| "ok");
         entry.metrics.asked(operation, result, started.elapsed());
         tracing::debug!(dialect = entry.id(), operation, result, user = principal.map(|it| it.identity.user.get()), "asked");
-        (Reply { echo, identity: principal.map(|principal| principal.identity), outcome }, principal)
+        Answered { reply: Reply { echo, identity: principal.map(|principal| principal.identity), outcome }, principal }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::connection::{Connection, Presence, serve_shared, websocket_config};
 use crate::doors::{Entry, Place};
-use crate::gateway::Gateway;
+use crate::gateway::{Answered, Gateway};
 use crate::pages;
 use crate::patient::Patient;
 use crate::server::Permit;
@@ -199,7 +199,7 @@ async fn exchange(gateway: &Gateway, client: IpAddr, entry: &Arc<Entry>, request
             for line in lines {
                 let Line::Ask(ask) = line else { continue };
                 let caller = gateway.engine.authenticate(&ask.proof, None).await;
-                let (reply, _) = gateway.carry_out(entry, connection, client, caller, ask).await;
+                let Answered { reply, .. } = gateway.carry_out(entry, connection, client, caller, ask).await;
                 if let Err(loss) = session.encode(gateway.engine.now(), &Line::Reply(reply), &mut frames) {
                     tracing::error!(dialect = entry.id(), %loss, "a reply was lost");
                 }

@@ -13,6 +13,7 @@ mod hub;
 mod logging;
 mod metrics;
 mod outbox;
+mod outgoing;
 mod pages;
 mod patient;
 mod ports;

@@ -3,7 +3,9 @@
 use super::Listener;
 use crate::broadcast::Broadcast;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+use tokio::time::Instant;
 use tolmach_domain::{Event, Message, Version};
 use tolmach_engine::retell;
 
@@ -11,6 +13,20 @@ use tolmach_engine::retell;
 const HELD_EVENTS: usize = 1024;
 /// And how many bytes they may hold.
 const HELD_BYTES: usize = 1 << 20;
+
+/// A crowd that is told several events together has a rest of so long for each frame, since a write costs far more than one
+/// frame more in it: the more is said, the more is told together. Shared by the cores.
+const REST: Duration = Duration::from_micros(2);
+/// Events that count for it, at most.
+const RESTING: usize = 10;
+/// So few listeners are told at once.
+const FEW: usize = 100;
+/// Events that wait to be told together, at most.
+const TOGETHER: usize = 256;
+
+/// How many there are to share the work.
+static CORES: LazyLock<u32> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)));
 
 /// The listeners of one flow, and how far they have heard it. Every change to a message takes the next version of its flow, so
 /// whatever does not follow on the position is a repetition or lies behind a gap.
@@ -23,12 +39,25 @@ pub(super) struct Audience {
     held_bytes: usize,
     /// Whether somebody is reading from the store what is missing.
     repairing: bool,
+    /// Up to the position, but not told yet.
+    untold: Vec<Arc<Broadcast>>,
+    /// What comes before then is told together.
+    rests_until: Instant,
+    /// Whether somebody will come to tell it.
+    awaited: bool,
 }
 
 impl Audience {
     /// Nobody yet, who knows the flow up to a version.
     pub(super) fn new(position: Version) -> Self {
-        Self { listeners: Vec::new(), position, held: BTreeMap::new(), held_bytes: 0, repairing: false }
+        let (held, untold, rests_until) = (BTreeMap::new(), Vec::new(), Instant::now());
+        Self { listeners: Vec::new(), position, held, held_bytes: 0, repairing: false, untold, rests_until, awaited: false }
+    }
+
+    /// Up to where the listeners were told.
+    pub(super) fn told(&self) -> Version {
+        let untold = self.untold.first().and_then(|broadcast| broadcast.notice().versions());
+        untold.map_or(self.position, |(first, _)| Version(first.0 - 1))
     }
 
     pub(super) fn position(&self) -> Version {
@@ -42,7 +71,7 @@ impl Audience {
         for event in events {
             self.take(event, &mut ready);
         }
-        self.tell(&ready);
+        self.tell(ready);
         !self.held.is_empty() && !std::mem::replace(&mut self.repairing, true)
     }
 
@@ -111,16 +140,41 @@ impl Audience {
         self.held_bytes = after.values().map(|event| event.size()).sum();
         self.held.append(&mut after);
         self.release(&mut ready);
-        self.tell(&ready);
+        self.tell(ready);
         let done = complete && self.held.is_empty();
         self.repairing = !done;
         done
     }
 
-    fn tell(&self, broadcasts: &[Arc<Broadcast>]) {
-        if !broadcasts.is_empty() {
-            self.listeners.iter().for_each(|listener| listener.outbox.push(broadcasts));
+    fn tell(&mut self, mut ready: Vec<Arc<Broadcast>>) {
+        self.untold.append(&mut ready);
+        if self.untold.len() >= TOGETHER || self.rests_until <= Instant::now() {
+            self.tell_all();
         }
+    }
+
+    /// Tells what is still untold.
+    pub(super) fn tell_all(&mut self) {
+        if self.untold.is_empty() {
+            return;
+        }
+        self.listeners.iter().for_each(|listener| listener.outbox.push(&self.untold));
+        if self.listeners.len() >= FEW {
+            let frames = self.listeners.len().saturating_mul(self.untold.len().min(RESTING));
+            self.rests_until = Instant::now() + REST.saturating_mul(u32::try_from(frames).unwrap_or(u32::MAX)) / *CORES;
+        }
+        self.untold.clear();
+    }
+
+    /// When somebody has to come to tell what is untold, if nobody was told to come yet.
+    pub(super) fn appoint(&mut self) -> Option<Instant> {
+        (!self.untold.is_empty() && !std::mem::replace(&mut self.awaited, true)).then_some(self.rests_until)
+    }
+
+    /// Somebody has come.
+    pub(super) fn come(&mut self) {
+        self.awaited = false;
+        self.tell_all();
     }
 }
 
@@ -249,6 +303,33 @@ mod tests {
             assert_eq!(told(&listener).await, expected, "{name}");
             assert!(audience.position() >= Version(until), "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_a_crowd_is_written_to_is_told_together() {
+        let hour = Duration::from_secs(3600);
+        let (mut audience, listener) = audience(0);
+        audience.listeners = vec![listener.clone(); FEW];
+        let before = Instant::now();
+        audience.hear(&[posted(1)]);
+        assert_eq!((told(&listener).await.len(), audience.told(), audience.appoint()), (FEW, Version(1), None));
+        assert!(audience.rests_until > before);
+        audience.rests_until = before + hour;
+        audience.hear(&[posted(2), posted(3)]);
+        audience.hear(&[posted(4)]);
+        assert_eq!((told(&listener).await, audience.told(), audience.position()), (vec![], Version(1), Version(4)));
+        assert_eq!((audience.appoint(), audience.appoint()), (Some(before + hour), None), "somebody must come, and nobody else");
+        audience.come();
+        assert_eq!((told(&listener).await.len(), audience.told()), (3 * FEW, Version(4)));
+        audience.rests_until = before;
+        audience.hear(&[posted(5)]);
+        assert_eq!((told(&listener).await.len(), audience.appoint()), (FEW, None), "nobody is written to any more");
+        audience.rests_until = before + hour;
+        for version in 6..=i64::try_from(TOGETHER).unwrap() + 5 {
+            assert_eq!(told(&listener).await, []);
+            audience.hear(&[posted(version)]);
+        }
+        assert_eq!(told(&listener).await.len(), TOGETHER * FEW, "as many as wait at most");
     }
 
     #[tokio::test]

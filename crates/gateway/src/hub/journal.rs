@@ -168,9 +168,13 @@ impl Hub {
     }
 
     /// Whether nothing is left to repair.
-    fn mend(&self, flow: FlowId, messages: Vec<Message>, complete: bool) -> bool {
-        let mut flows = lock(&self.flows[shard(flow.get() as u64)]);
-        flows.get_mut(&flow).is_none_or(|audience| audience.mend(messages, complete))
+    fn mend(self: &Arc<Self>, flow: FlowId, messages: Vec<Message>, complete: bool) -> bool {
+        let (done, appointed) = match lock(&self.flows[shard(flow.get() as u64)]).get_mut(&flow) {
+            Some(audience) => (audience.mend(messages, complete), audience.appoint()),
+            None => return true,
+        };
+        self.tell_later(flow, appointed);
+        done
     }
 
     /// How far a flow has been heard here, if anybody hears it.

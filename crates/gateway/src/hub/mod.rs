@@ -17,6 +17,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::{Instant, sleep_until};
 use tolmach_domain::{ConnectionId, Event, EventKind, Fault, FlowId, Timestamp, UserId, Version};
 use tolmach_engine::Engine;
 use tolmach_engine::ports::{Bus, Signal, Subscription, Topic};
@@ -140,10 +141,11 @@ impl Hub {
 
     fn belong(&self, listener: &Arc<Listener>, user: UserId, follow: Follow) {
         let mut users = lock(&self.users[shard(user.get() as u64)]);
-        let listeners = users.entry(user).or_default();
-        if listeners.is_empty() {
+        let listeners = users.entry(user).or_insert_with(|| {
             self.bus.listen(&[Topic::User(user)]);
-        }
+            // Most have one.
+            Vec::with_capacity(1)
+        });
         listeners.push(UserListener { listener: listener.clone(), follow });
     }
 
@@ -192,7 +194,8 @@ impl Hub {
 
     /// Whether a connection was told of this version of a flow, or will not be.
     pub(crate) fn has_told(&self, listener: &Listener, flow: FlowId, version: Version) -> bool {
-        self.position(flow).is_none_or(|position| position >= version) || !lock(&listener.flows).contains(&flow)
+        let told = lock(&self.flows[shard(flow.get() as u64)]).get(&flow).map(Audience::told);
+        told.is_none_or(|told| told >= version) || !lock(&listener.flows).contains(&flow)
     }
 
     /// Hears one part of the bus until it is gone.
@@ -227,11 +230,26 @@ impl Hub {
     }
 
     fn hear_changes(self: &Arc<Self>, flow: FlowId, events: &[Arc<Event>]) {
-        let mut flows = lock(&self.flows[shard(flow.get() as u64)]);
-        if flows.get_mut(&flow).is_some_and(|audience| audience.hear(events)) {
-            drop(flows);
+        let (gap, appointed) = match lock(&self.flows[shard(flow.get() as u64)]).get_mut(&flow) {
+            Some(audience) => (audience.hear(events), audience.appoint()),
+            None => return,
+        };
+        if gap {
             self.repair_soon(flow);
         }
+        self.tell_later(flow, appointed);
+    }
+
+    /// Tells a flow's listeners at that time what is still untold then.
+    fn tell_later(self: &Arc<Self>, flow: FlowId, appointed: Option<Instant>) {
+        let Some(appointed) = appointed else { return };
+        let hub = self.clone();
+        tokio::spawn(async move {
+            sleep_until(appointed).await;
+            if let Some(audience) = lock(&hub.flows[shard(flow.get() as u64)]).get_mut(&flow) {
+                audience.come();
+            }
+        });
     }
 
     /// Brings an event that changed no message to everybody who is interested, and follows the memberships that it changes
@@ -273,7 +291,8 @@ impl Hub {
     }
 
     fn tell(&self, flow: FlowId, broadcast: &Arc<Broadcast>) {
-        if let Some(audience) = lock(&self.flows[shard(flow.get() as u64)]).get(&flow) {
+        if let Some(audience) = lock(&self.flows[shard(flow.get() as u64)]).get_mut(&flow) {
+            audience.tell_all();
             audience.listeners.iter().for_each(|listener| listener.outbox.push(std::slice::from_ref(broadcast)));
         }
     }
@@ -304,6 +323,8 @@ impl Hub {
                     place.insert(Audience::new(position))
                 }
             };
+            // What is untold was before it came.
+            audience.tell_all();
             audience.listeners.push(listener.clone());
         }
     }
@@ -317,6 +338,7 @@ impl Hub {
     fn remove(&self, listener: &Arc<Listener>, flow: FlowId) {
         let mut flows = lock(&self.flows[shard(flow.get() as u64)]);
         if let Some(audience) = flows.get_mut(&flow) {
+            audience.tell_all();
             if let Some(index) = audience.listeners.iter().position(|other| other.id == listener.id) {
                 audience.listeners.swap_remove(index);
             }
