@@ -12,8 +12,14 @@ use tokio::task::JoinSet;
 use tolmach_client::{Client, Heard};
 use tolmach_domain::{EventKind, FlowId};
 
-/// Between two messages of one writer: all together some hundreds a second, from every dialect.
-const PACE: Duration = Duration::from_millis(5);
+/// What is said.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    /// Between two messages of one writer.
+    pub(crate) pace: Duration,
+    /// Bytes that each message carries beside its number.
+    pub(crate) ballast: usize,
+}
 
 /// Before somebody who was refused or cut off tries again.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -26,6 +32,7 @@ struct Round {
     stand: Arc<Stand>,
     ledger: Ledger,
     flow: FlowId,
+    pace: Duration,
     /// What each message carries beside its number.
     ballast: String,
     writing: watch::Sender<bool>,
@@ -36,7 +43,7 @@ struct Round {
 pub(crate) async fn round<F: Future<Output = Result<(), Trouble>>>(
     stand: &Arc<Stand>,
     number: u64,
-    ballast: usize,
+    Load { pace, ballast }: Load,
     trouble: impl FnOnce(FlowId) -> F,
 ) -> Result<Findings, Trouble> {
     let everybody: Vec<_> = stand.writers.iter().chain(&stand.readers).map(|person| person.id).collect();
@@ -45,6 +52,7 @@ pub(crate) async fn round<F: Future<Output = Result<(), Trouble>>>(
         stand: stand.clone(),
         ledger: Ledger::default(),
         flow,
+        pace,
         ballast: "=".repeat(ballast),
         writing: watch::Sender::new(true),
         reading: watch::Sender::new(true),
@@ -118,7 +126,7 @@ impl Round {
                 }
             }
             // The pace, unless it is over.
-            let _ = tokio::time::timeout(PACE, writing.wait_for(|writing| !writing)).await;
+            let _ = tokio::time::timeout(self.pace, writing.wait_for(|writing| !writing)).await;
         }
     }
 

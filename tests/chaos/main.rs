@@ -68,13 +68,14 @@ fn run(scenario: &'static Scenario) -> Result<(), String> {
         Err(_) => FEW,
     };
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    let stand = runtime.block_on(async { if scenario.cluster { Stand::cluster().await } else { Stand::single().await.map(Some) } })?;
+    let stand = runtime
+        .block_on(async { if scenario.cluster { Stand::cluster(scenario.options()).await } else { Stand::single().await.map(Some) } })?;
     let Some(stand) = stand.map(Arc::new) else { return Ok(()) };
     let mut row = Row { scenario: scenario.name, rounds: 0, findings: Findings::default(), memory: 0 };
     let trouble = runtime.block_on(async {
         for number in 0..rounds {
-            let findings =
-                load::round(&stand, number, scenario.ballast(), |flow| scenarios::strike(scenario.trouble, &stand, flow, number)).await;
+            let load = scenario.load()?;
+            let findings = load::round(&stand, number, load, |flow| scenarios::strike(scenario.trouble, &stand, flow, number)).await;
             row.findings.add(findings.map_err(|trouble| format!("round {number}: {trouble}"))?);
             row.rounds += 1;
             row.memory = stand.peak();

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// While PostgreSQL is down.
 pub(crate) async fn without_a_server() -> Result<(), Trouble> {
-    let Some(stand) = Stand::cluster().await? else { return Ok(()) };
+    let Some(stand) = Stand::cluster(&[]).await? else { return Ok(()) };
     let postgres = &stand.cluster.as_ref().ok_or("no cluster")?.postgres;
     let stop = || {
         tokio::task::block_in_place(|| postgres.stop_immediately());

@@ -1,5 +1,6 @@
 //! What breaks, and how.
 
+use crate::load::Load;
 use crate::people::Trouble;
 use crate::stand::{Cluster, Stand};
 use futures_util::StreamExt;
@@ -9,7 +10,6 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tolmach_client::{Client, Heard};
 use tolmach_domain::FlowId;
 use tolmach_servers::Proxy;
 
@@ -23,9 +23,22 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
-    /// Bytes that each message carries.
-    pub(crate) fn ballast(&self) -> usize {
-        if self.trouble == Trial::ReadersStalled { 8 << 10 } else { 0 }
+    /// What is said meanwhile: some hundreds of messages a second, from every dialect; before a crowd fewer, so that what is said
+    /// to all of them is as much, but larger ones, so that it soon is too much for who does not read.
+    pub(crate) fn load(&self) -> Result<Load, Trouble> {
+        match self.trouble {
+            Trial::ReadersStalled => Ok(Load { pace: PACE_A_READER * crowd()?, ballast: 8 << 10 }),
+            _ => Ok(Load { pace: PACE, ballast: 0 }),
+        }
+    }
+
+    /// How the gateways of a cluster are configured.
+    pub(crate) fn options(&self) -> &'static [(&'static str, &'static str)] {
+        match self.trouble {
+            // So that a message to all is soon one too many for who does not read.
+            Trial::ReadersStalled => &[("LIMITS__QUEUE", "256KiB")],
+            _ => &[],
+        }
     }
 }
 
@@ -61,14 +74,18 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
     Scenario { name: "readers-stalled", cluster: true, trouble: Trial::ReadersStalled },
 ];
 
+/// Between two messages of one writer, and the same for each reader of a crowd.
+const PACE: Duration = Duration::from_millis(5);
+const PACE_A_READER: Duration = Duration::from_micros(250);
+
 /// How far clocks are apart, in seconds.
 const SKEW: i64 = 600;
 
 /// Readers who come to one node beside those of every round: in this variable, or else few.
 pub(crate) const CROWD: &str = "TOLMACH_CHAOS_CROWD";
-const SMALL_CROWD: usize = 200;
+const SMALL_CROWD: u32 = 200;
 /// One in so many of them stalls.
-const STALLS: usize = 20;
+const STALLS: u32 = 20;
 
 /// How long the gateway may take to let go of those. Only ever reached by a failure.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -178,25 +195,20 @@ pub(crate) async fn strike(trial: Trial, stand: &Stand, flow: FlowId, round: u64
 /// Has a crowd come to a node, of whom some stop reading. The gateway has to let go of just those.
 async fn stall(stand: &Stand, flow: FlowId) -> Result<(), Trouble> {
     let node = stand.nodes[0].address()?;
-    let crowd = match std::env::var(CROWD) {
-        Ok(crowd) => crowd.parse().map_err(|_| format!("{CROWD}={crowd}: a number of readers is expected"))?,
-        Err(_) => SMALL_CROWD,
-    };
     // Behind it a client reads no more: what is said to it fills the buffers of the system, and then the gateway's.
     let network = Proxy::narrow(&node.to_string());
     let behind: SocketAddr = network.address().parse().map_err(text)?;
-    let entering = futures_util::stream::iter(0..crowd).map(|number| {
-        let reader = &stand.readers[number % stand.readers.len()];
+    let entering = (0..crowd()?).zip(stand.readers.iter().cycle()).map(|(number, reader)| {
         let stalls = number % STALLS == 0;
         async move { reader.watch(if stalls { behind } else { node }, flow).await.map(|client| (stalls, client)) }
     });
-    let mut entering = entering.buffer_unordered(DOOR);
+    let mut entering = futures_util::stream::iter(entering).buffer_unordered(DOOR);
     let (mut stalled, mut reading) = (Vec::new(), JoinSet::new());
     while let Some(entered) = entering.next().await {
         match entered? {
             (true, client) => stalled.push(client),
-            (false, client) => {
-                reading.spawn(read_on(client));
+            (false, mut client) => {
+                reading.spawn(async move { client.discard().await });
             }
         }
     }
@@ -229,13 +241,10 @@ async fn let_go(node: SocketAddr) -> Result<usize, Trouble> {
     Ok(counted.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum())
 }
 
-/// Reads until the connection ends, and tells how it did.
-async fn read_on(mut client: Client) -> String {
-    loop {
-        match client.listen().await {
-            Ok(Heard::Notice(_)) => {}
-            ended => return format!("{ended:?}"),
-        }
+fn crowd() -> Result<u32, Trouble> {
+    match std::env::var(CROWD) {
+        Ok(crowd) => crowd.parse().map_err(|_| format!("{CROWD}={crowd}: a number of readers is expected")),
+        Err(_) => Ok(SMALL_CROWD),
     }
 }
 

@@ -103,16 +103,14 @@ impl Stand {
         Ok(Some(stand))
     }
 
-    /// Two gateways; `None` on a machine that lacks the servers.
-    pub(crate) async fn cluster() -> Result<Option<Self>, Trouble> {
+    /// Two gateways with these options beside what they need; `None` on a machine that lacks the servers.
+    pub(crate) async fn cluster(options: &[(&str, &str)]) -> Result<Option<Self>, Trouble> {
         let Some((postgres, redis)) = Postgres::start_or_skip(Durability::Full).zip(Redis::start_or_skip()) else { return Ok(None) };
         let node = || {
             let (to_postgres, to_redis) = (Proxy::to(&postgres.address()), Proxy::to(&redis.address()));
-            let options = vec![
-                ("STORE__URL".to_owned(), postgres.url_at(&to_postgres.address())),
-                ("BUS__URL".to_owned(), redis.url_at(&to_redis.address())),
-                ("AUTH__JWT_SECRET".to_owned(), "two nodes sign and verify with one secret".to_owned()),
-            ];
+            let (store, bus) = (postgres.url_at(&to_postgres.address()), redis.url_at(&to_redis.address()));
+            let needed = [("STORE__URL", &*store), ("BUS__URL", &*bus), ("AUTH__JWT_SECRET", "two nodes sign and verify with one secret")];
+            let options = needed.iter().chain(options).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
             Wiring { options, to_postgres: Some(to_postgres), to_redis: Some(to_redis) }
         };
         let nodes = vec![node(), node()];

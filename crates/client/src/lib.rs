@@ -230,6 +230,19 @@ impl Client {
         }
     }
 
+    /// Reads on without looking at what comes, until a connection ends; its close code.
+    pub async fn discard(&mut self) -> Result<Option<u16>, Trouble> {
+        loop {
+            let Some(Arrival { socket, what }) = self.arrivals.recv().await else {
+                return Err(self.trouble("listening", "nothing is open"));
+            };
+            if let Arrived::End(end) = what {
+                self.sockets[socket] = None;
+                return end.map_err(|reason| self.trouble("listening", reason));
+            }
+        }
+    }
+
     /// A trouble of this client.
     pub fn trouble(&self, doing: &str, reason: impl Display) -> Trouble {
         Trouble { who: self.name.clone(), dialect: self.dialect.manifest().id, doing: doing.to_owned(), reason: reason.to_string() }

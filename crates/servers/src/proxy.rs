@@ -1,5 +1,6 @@
 //! A TCP proxy that can be told to lose the network between two sides.
 
+use socket2::SockRef;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::thread::{self, JoinHandle};
@@ -13,8 +14,9 @@ use tokio::sync::watch;
 /// Bytes that are on the way at once, in each direction of each connection.
 const ON_THE_WAY: usize = 16 << 10;
 
-/// The room for what a server has sent, of a narrow proxy.
+/// The room for what a server has sent, of a narrow proxy, and the size of a segment of it.
 const NARROW: u32 = 4 << 10;
+const SEGMENT: u32 = 536;
 
 /// The network between one side and the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +144,8 @@ async fn pass(peer: &mut TcpStream, server: &str, room: Option<u32>, network: wa
             // Before it connects: it is what the connection begins with that is kept.
             let socket = TcpSocket::new_v4()?;
             socket.set_recv_buffer_size(room)?;
+            // The server's system keeps room for so many segments, and on this host one could be large.
+            SockRef::from(&socket).set_tcp_mss(SEGMENT)?;
             socket.connect(server.parse().map_err(io::Error::other)?).await?
         }
     };
