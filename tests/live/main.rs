@@ -26,6 +26,8 @@ mod passwords;
 #[cfg(test)]
 mod photos;
 #[cfg(test)]
+mod pipelines;
+#[cfg(test)]
 mod retries;
 #[cfg(test)]
 mod world;

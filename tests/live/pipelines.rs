@@ -1,0 +1,93 @@
+//! Peers that do not wait for answers: everything is done and answered in the order in which it was said.
+
+use crate::harness::{Bearer, Gateway, Mode, eventually, texts};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+/// Whoever does not wait says much at once.
+const UNLIMITED: [(&str, &str); 2] = [("LIMITS__RATE", "100000"), ("LIMITS__BURST", "100000")];
+
+fn send(token: &str, chat: i64, text: &str) -> Value {
+    json!({"mode": "sendMessage", "timestamp": 1, "token": token, "chat_id": chat, "content": text, "content_type": "text"})
+}
+
+#[tokio::test]
+async fn everything_is_answered_in_the_order_in_which_it_was_said() {
+    let gateway = Gateway::with(&UNLIMITED).await;
+    let mut ann = Mode::register(&gateway, "ann").await;
+    let bob = Bearer::register(&gateway, "bob").await;
+    let group = bob.group("friends", &[Bearer::log_in(&gateway, "ann").await.id]).await;
+    let foreign = bob.group("foreign", &[]).await;
+    let (mut expected, mut said) = (Vec::new(), Vec::new());
+    for number in 0..600 {
+        let text = format!("message {number}");
+        // What must wait its turn, and what is refused, between messages of which more are under way than may be.
+        let (frame, answer) = match number {
+            77 => (json!({"mode": "getChats", "timestamp": 1, "token": ann.token}), ("getChats", 200)),
+            300 => (json!({"mode": "sing"}), ("sing", 501)),
+            301 => (send(&ann.token, foreign, &text), ("sendMessage", 404)),
+            302 => (send("nobody's", group, &text), ("sendMessage", 401)),
+            444 => (json!({"mode": "getMessages", "timestamp": 1, "token": ann.token, "chat_id": group}), ("getMessages", 200)),
+            _ => {
+                said.push(text.clone());
+                (send(&ann.token, group, &text), ("sendMessage", 200))
+            }
+        };
+        expected.push((answer.0.to_owned(), answer.1));
+        ann.peer.say(&frame).await;
+    }
+    let mut answers = Vec::new();
+    for number in 0..expected.len() {
+        let answer = ann.peer.hear().await;
+        if number == 444 {
+            assert_eq!(texts(&answer["messages"], "content"), said[..440], "what was said before");
+        }
+        answers.push((answer["mode"].as_str().unwrap_or_default().to_owned(), answer["status"].as_i64().unwrap_or_default()));
+    }
+    assert_eq!(answers, expected);
+    assert_eq!(ann.history(group).await, said);
+}
+
+#[tokio::test]
+async fn messages_of_several_users_on_one_connection_keep_their_authors_and_order() {
+    let gateway = Gateway::with(&UNLIMITED).await;
+    let mut ann = Mode::register(&gateway, "ann").await;
+    let tom = Mode::register(&gateway, "tom").await;
+    let bob = Bearer::register(&gateway, "bob").await;
+    let members = [Bearer::log_in(&gateway, "ann").await.id, Bearer::log_in(&gateway, "tom").await.id];
+    let group = bob.group("friends", &members).await;
+    let speakers = [("ann", ann.token.clone()), ("tom", tom.token.clone())];
+    for number in 0..60 {
+        let (name, token) = &speakers[number / 3 % 2];
+        ann.peer.say(&send(token, group, &format!("{name} {number}"))).await;
+    }
+    let mut answered = 0;
+    while answered < 60 {
+        let frame = ann.peer.hear().await;
+        if frame.get("chat_id").is_none() {
+            assert_eq!((&frame["mode"], &frame["status"]), (&json!("sendMessage"), &json!(200)), "{frame}");
+            answered += 1;
+        }
+    }
+    let history = ann.ask("getMessages", json!({"chat_id": group})).await;
+    for (number, row) in history["messages"].as_array().expect("messages are a list").iter().enumerate() {
+        let name = speakers[number / 3 % 2].0;
+        assert_eq!((&row["from_name"], &row["content"]), (&json!(name), &json!(format!("{name} {number}"))));
+    }
+    assert_eq!(history["messages"].as_array().map(Vec::len), Some(60));
+}
+
+#[tokio::test]
+async fn what_was_said_before_the_close_is_stored() {
+    let gateway = Gateway::with(&UNLIMITED).await;
+    let mut ann = Mode::register(&gateway, "ann").await;
+    let bob = Bearer::register(&gateway, "bob").await;
+    let group = bob.group("friends", &[Bearer::log_in(&gateway, "ann").await.id]).await;
+    let said: Vec<_> = (0..100).map(|number| format!("message {number}")).collect();
+    for text in &said {
+        ann.peer.say(&send(&ann.token, group, text)).await;
+    }
+    ann.peer.say_message(Message::Close(None)).await;
+    let mut again = Mode::log_in(&gateway, "ann").await;
+    eventually("everything is stored", async || (again.history(group).await == said).then_some(())).await;
+}
