@@ -84,6 +84,7 @@ macro_rules! store_suite {
             a_deleted_flow_is_not_found_and_its_id_never_comes_back
             a_message_is_kept_as_it_was_posted
             a_message_that_must_not_be_posted_is_refused
+            messages_stand_in_the_order_in_which_they_were_begun
             a_repeated_key_stores_nothing
             a_key_serves_one_of_those_who_use_it_at_once
             an_edit_takes_the_next_version

@@ -942,6 +942,23 @@ pub async fn a_message_that_must_not_be_posted_is_refused(world: &mut World) {
     assert_eq!(posted.map(|(message, repeated)| (message.author, message.posted, repeated)), Ok((admin.person(), Version(1), false)));
 }
 
+/// Whoever waits for them, and in which order.
+pub async fn messages_stand_in_the_order_in_which_they_were_begun(world: &mut World) {
+    let anna = world.user("anna").await;
+    let group = world.group(&anna, &[]).await;
+    let mut begun = Vec::new();
+    for number in 1..=20 {
+        let now = world.tick();
+        let posting = world.store.begin_post(new_message(group.id, &anna, &number.to_string()), now).await.expect("there is room");
+        begun.push((number, posting));
+    }
+    while let Some((number, posting)) = begun.pop() {
+        let (message, repeated) = posting.await.expect("she may");
+        assert_eq!((message.content.text, message.version, repeated), (number.to_string(), Version(number), false));
+    }
+    assert_eq!(world.history(&group, &anna, Window::All).await.len(), 20);
+}
+
 /// Within the window, for that author; whatever it says the second time.
 pub async fn a_repeated_key_stores_nothing(world: &mut World) {
     let [anna, boris] = world.users(["anna", "boris"]).await;

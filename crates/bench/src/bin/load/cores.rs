@@ -12,6 +12,11 @@ pub(crate) fn take_client_share() -> io::Result<()> {
     Ok(sched_setaffinity(None, &set(&clients))?)
 }
 
+/// Moves this thread, and the threads that it starts, to the server's cores, to be held against what a server does there.
+pub(crate) fn take_server_share() -> io::Result<()> {
+    Ok(sched_setaffinity(None, &server_share()?)?)
+}
+
 /// Does this on a thread that has all cores, and so have the processes that it starts.
 pub(crate) fn with_all<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
     let (servers, clients) = shares()?;

@@ -102,9 +102,10 @@ fn run(arguments: Arguments) -> Outcome<Value> {
         return Ok(json!({ "missing": missing }));
     }
     server::allow_many_files()?;
-    // Plain inserts have no server of ours beside them.
-    if !matches!(arguments.scenario, Scenario::Inserts(_)) {
-        cores::take_client_share()?;
+    // Plain inserts are held against what a server does with its cores.
+    match arguments.scenario {
+        Scenario::Inserts(_) => cores::take_server_share()?,
+        _ => cores::take_client_share()?,
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
