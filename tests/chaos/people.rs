@@ -15,6 +15,8 @@ pub(crate) const PASSWORD: &str = "Tr0ub4dor-and-3-staples";
 
 /// How long a client waits for anything before it gives up and connects anew.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+/// The same, for one of a crowd that comes in at once.
+const AMONG_MANY: Duration = Duration::from_secs(60);
 
 /// Messages read at once: the most that any dialect gives.
 const PAGE: u32 = 1_000;
@@ -58,17 +60,18 @@ pub(crate) struct Person {
 impl Person {
     /// A connection to this node, logged in.
     pub(crate) async fn connect(&self, node: SocketAddr) -> Result<Client, Trouble> {
-        within("logging in", async {
-            let mut client = self.visitor(&self.dialect, node);
-            let grants = [GrantKind::Pair, GrantKind::Token, GrantKind::Connection];
-            let proven = match self.log_in(&mut client, &grants).await? {
-                Some(grant) => proofs(self.id, &grant.tokens),
-                None => self.borrowed_proofs(node).await?,
-            };
-            client.prove_by(proven);
-            Ok(client)
-        })
-        .await
+        within("logging in", self.come(node)).await
+    }
+
+    async fn come(&self, node: SocketAddr) -> Result<Client, Trouble> {
+        let mut client = self.visitor(&self.dialect, node);
+        let grants = [GrantKind::Pair, GrantKind::Token, GrantKind::Connection];
+        let proven = match self.log_in(&mut client, &grants).await? {
+            Some(grant) => proofs(self.id, &grant.tokens),
+            None => self.borrowed_proofs(node).await?,
+        };
+        client.prove_by(proven);
+        Ok(client)
     }
 
     /// A connection that is in a flow, so that it may speak there and hears; with what it read there, oldest first, if its dialect
@@ -89,12 +92,12 @@ impl Person {
 
     /// A connection that hears what is said in a flow from now on, and has read next to nothing of what was.
     pub(crate) async fn watch(&self, node: SocketAddr, flow: FlowId) -> Result<Client, Trouble> {
-        let mut client = self.connect(node).await?;
+        let mut client = within_limit(AMONG_MANY, "logging in", self.come(node)).await?;
         let newest = |kinds| Command::History { flow, kinds, window: Window::Newest { limit: 1, offset: 0 } };
         let mut commands = [Kinds::Shared, Kinds::Any].map(newest).to_vec();
         commands.push(Command::GetFlow { flow, kinds: Kinds::Shared, members: true });
         commands.push(Command::ListFlows { limit: None, offset: 0, members: false });
-        match within("watching", async { client.say_any(&commands).await.map_err(text) }).await? {
+        match within_limit(AMONG_MANY, "watching", async { client.say_any(&commands).await.map_err(text) }).await? {
             Told::Answer(_) => Ok(client),
             told => Err(client.trouble("watching", format!("{told:?}")).to_string()),
         }
@@ -199,7 +202,11 @@ async fn read(client: &mut Client, flow: FlowId) -> Result<Option<Vec<String>>, 
 }
 
 async fn within<T>(what: &str, future: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
-    timeout(PATIENCE, future).await.unwrap_or_else(|_| Err(format!("{what}: nothing came of it within {PATIENCE:?}")))
+    within_limit(PATIENCE, what, future).await
+}
+
+async fn within_limit<T>(limit: Duration, what: &str, future: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+    timeout(limit, future).await.unwrap_or_else(|_| Err(format!("{what}: nothing came of it within {limit:?}")))
 }
 
 fn text(error: impl std::fmt::Display) -> Trouble {

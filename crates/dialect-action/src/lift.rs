@@ -20,11 +20,12 @@ const REQUEST_ID_LIMIT: usize = 1024;
 const ECHOED_ACTION: usize = 64;
 
 /// The `action` of a request; `None` if it is no string.
-pub(crate) fn action(request: &wire::Request<'_>) -> Option<String> {
+pub(crate) fn action<'a>(request: &wire::Request<'a>) -> Option<Cow<'a, str>> {
     let action = json::text(request.action?.get())?;
-    Some(match action.char_indices().nth(ECHOED_ACTION) {
-        Some((cut, _)) => action[..cut].to_owned(),
-        None => action.into_owned(),
+    let cut = if action.len() <= ECHOED_ACTION { None } else { action.char_indices().nth(ECHOED_ACTION) };
+    Some(match cut {
+        Some((cut, _)) => Cow::Owned(action[..cut].to_owned()),
+        None => action,
     })
 }
 

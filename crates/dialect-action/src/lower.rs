@@ -85,11 +85,11 @@ fn text(content: &Content) -> Option<&str> {
 }
 
 /// A frame that refuses.
-pub(crate) fn refusal(action: Option<String>, request_id: &Bytes, refusal: Refusal) -> Frame {
+pub(crate) fn refusal(action: Option<Cow<'_, str>>, request_id: &Bytes, refusal: Refusal) -> Frame {
     Frame::Text(wire::write(&Envelope::<()> {
         errors: vec![refusal.text],
         data: None,
-        action: action.map(Cow::Owned),
+        action,
         response_status: refusal.status,
         request_id: wire::request_id(Some(request_id)),
     }))

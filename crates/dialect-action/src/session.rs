@@ -9,6 +9,7 @@ use crate::wire::{self, Method, Utterance};
 use crate::{ID, SHARED};
 use bytes::Bytes;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tolmach_dialect::json::JsonError;
@@ -185,7 +186,7 @@ impl Server {
                     self.stay = None;
                 }
                 self.owed.retain(|owed| Some(owed.change) != change);
-                frames.push(lower::refusal(Some(method.action().to_owned()), request_id, faults::lower(method, self.authority, fault)));
+                frames.push(lower::refusal(Some(method.action().into()), request_id, faults::lower(method, self.authority, fault)));
                 return Ok(frames);
             }
         };
@@ -331,7 +332,7 @@ impl Session for Server {
     }
 }
 
-fn violation(kind: ViolationKind, action: Option<String>, request_id: &Bytes, refusal: Refusal) -> Box<Violation> {
+fn violation(kind: ViolationKind, action: Option<Cow<'_, str>>, request_id: &Bytes, refusal: Refusal) -> Box<Violation> {
     Box::new(Violation::answered(kind, lower::refusal(action, request_id, refusal)))
 }
 
