@@ -6,9 +6,10 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write as _};
 
-/// What is to be reached and what was measured, side by side.
+/// What is to be reached and what was measured, side by side; and of what is missed, why.
 pub(super) fn table(rows: &[Row], measured: &[Measured], judge: bool) -> Outcome<String> {
     let mut text = String::from("| what | target | measured | |\n|---|---|---|---|\n");
+    let mut missed: Vec<&Row> = Vec::new();
     for row in rows {
         let unit = row.unit;
         let target = match row.bound {
@@ -37,12 +38,22 @@ pub(super) fn table(rows: &[Row], measured: &[Measured], judge: bool) -> Outcome
                 let verdict = match (judge, row.bound.holds(figure)) {
                     (false, _) => "not judged",
                     (true, true) => "met",
-                    (true, false) => "missed",
+                    (true, false) => {
+                        missed.push(row);
+                        "missed"
+                    }
                 };
                 (format!("{figure:.2}{unit}{name}"), verdict)
             }
         };
         writeln!(text, "| {} | {target} | {figure} | {verdict} |", row.title)?;
+    }
+    if !missed.is_empty() {
+        writeln!(text, "\nWhat is missed, by the profiles that were made of it:\n")?;
+    }
+    for row in missed {
+        let bounded_by = if row.bounded_by.is_empty() { "not profiled" } else { row.bounded_by };
+        writeln!(text, "- {}: {bounded_by}", row.title)?;
     }
     Ok(text)
 }
@@ -153,7 +164,8 @@ mod tests {
         for (ratio, judge, verdict) in [(1.5, true, "1.50 | met"), (1.6, true, "1.60 | missed"), (1.6, false, "1.60 | not judged")] {
             let table = table(&rows::all(), &storm(ratio, 1.0), judge).unwrap();
             assert!(table.contains(&format!("| ≤ 1.50 | {verdict} |")), "{ratio}: {table}");
-            assert_eq!(table.lines().count(), 3, "{table}");
+            assert_eq!(table.contains("- p99 delivery during a storm"), verdict.ends_with("missed"), "{table}");
+            assert_eq!(table.lines().filter(|line| line.starts_with('|')).count(), 3, "{table}");
         }
         assert!(table(&rows::all(), &storm(0.0, 0.0), true).unwrap().contains("| too little to tell | not judged |"));
     }
