@@ -91,3 +91,18 @@ async fn what_was_said_before_the_close_is_stored() {
     let mut again = Mode::log_in(&gateway, "ann").await;
     eventually("everything is stored", async || (again.history(group).await == said).then_some(())).await;
 }
+
+#[tokio::test]
+async fn what_was_said_before_a_fault_is_answered_before_the_close() {
+    let gateway = Gateway::with(&UNLIMITED).await;
+    let mut ann = Mode::register(&gateway, "ann").await;
+    let bob = Bearer::register(&gateway, "bob").await;
+    let group = bob.group("friends", &[Bearer::log_in(&gateway, "ann").await.id]).await;
+    for number in 0..50 {
+        ann.peer.say(&send(&ann.token, group, &format!("message {number}"))).await;
+    }
+    ann.peer.say_text(&"x".repeat(2 << 20)).await;
+    let (answers, code) = ann.peer.end().await;
+    let statuses: Vec<_> = answers.iter().map(|answer| answer["status"].as_i64()).collect();
+    assert_eq!((statuses, code), (vec![Some(200); 50], Some(1009)));
+}

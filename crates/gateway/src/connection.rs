@@ -489,7 +489,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         match turn {
             Turn::Ask(ask) => self.carry_out(ask).await,
             Turn::Refuse(violation) => self.refuse(violation).await?,
-            Turn::End(end) => return Err(end),
+            Turn::End(end) => {
+                // What was answered before is still said to whoever is there.
+                if let End::Close(..) = end {
+                    self.write().await?;
+                }
+                return Err(end);
+            }
         }
         Ok(())
     }
