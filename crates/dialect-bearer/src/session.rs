@@ -29,7 +29,7 @@ pub(crate) fn serve(opening: &Opening<'_>) -> Result<Box<dyn Session>, Problem> 
     let subprotocol = lift::subprotocols(&request.headers).any(|offer| offer == WEBSOCKET_PROTOCOL).then_some(WEBSOCKET_PROTOCOL);
     let depth = opening.settings.depth;
     Ok(match (target.route.operation, target.token.clone()) {
-        (operation @ (Operation::ChatRoom | Operation::GroupRoom), Some(token)) => Box::new(Room {
+        (operation @ (Operation::ChatRoom | Operation::GroupRoom), token @ Some(_)) => Box::new(Room {
             operation,
             flow: target.flow()?,
             kinds: kinds(operation),
@@ -41,7 +41,7 @@ pub(crate) fn serve(opening: &Opening<'_>) -> Result<Box<dyn Session>, Problem> 
             identity: None,
             entered: None,
         }),
-        (Operation::Main, Some(token)) => Box::new(Main { token, depth, subprotocol, identity: None, listed: None }),
+        (Operation::Main, token @ Some(_)) => Box::new(Main { token, depth, subprotocol, identity: None, listed: None }),
         _ => Box::new(Exchange { depth }),
     })
 }
@@ -166,7 +166,8 @@ struct Room {
     flow: FlowId,
     kinds: Kinds,
     window: Window,
-    token: Secret,
+    /// What the opening is proven with; not kept for longer.
+    token: Option<Secret>,
     connection: ConnectionId,
     depth: usize,
     subprotocol: Option<&'static str>,
@@ -189,7 +190,8 @@ impl Room {
 impl Session for Room {
     fn greet(&mut self, _now: Timestamp, out: &mut Vec<Line>) {
         let command = Command::History { flow: self.flow, kinds: self.kinds, window: self.window };
-        out.push(Line::Ask(Ask::new(Echo::new(Heard::Opening), Proof::Bearer(self.token.clone()), command)));
+        let proof = self.token.take().map_or(Proof::Nothing, Proof::Bearer);
+        out.push(Line::Ask(Ask::new(Echo::new(Heard::Opening), proof, command)));
     }
 
     fn identified(&mut self, identity: Identity) {
@@ -263,7 +265,8 @@ impl Session for Room {
 
 /// The server's end of the WebSocket of all rooms.
 struct Main {
-    token: Secret,
+    /// What the opening is proven with; not kept for longer.
+    token: Option<Secret>,
     depth: usize,
     subprotocol: Option<&'static str>,
     identity: Option<Identity>,
@@ -274,7 +277,8 @@ struct Main {
 impl Session for Main {
     fn greet(&mut self, _now: Timestamp, out: &mut Vec<Line>) {
         let command = Command::ListFlows { limit: None, offset: 0, members: false };
-        out.push(Line::Ask(Ask::new(Echo::new(Heard::Opening), Proof::Bearer(self.token.clone()), command)));
+        let proof = self.token.take().map_or(Proof::Nothing, Proof::Bearer);
+        out.push(Line::Ask(Ask::new(Echo::new(Heard::Opening), proof, command)));
     }
 
     fn identified(&mut self, identity: Identity) {
