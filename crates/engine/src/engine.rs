@@ -70,6 +70,16 @@ pub enum Submitted {
     Sending(Pin<Box<dyn Future<Output = Handled> + Send>>),
 }
 
+impl Submitted {
+    /// Waits until it is carried out.
+    pub async fn handled(self) -> Handled {
+        match self {
+            Self::Done(handled) => handled,
+            Self::Sending(sending) => sending.await,
+        }
+    }
+}
+
 /// The use cases. One shared value.
 pub struct Engine {
     pub(crate) ports: Ports,
@@ -115,7 +125,10 @@ impl Engine {
 
     /// Permits and carries out a request.
     pub async fn execute(&self, request: Request) -> Handled {
-        let now = self.now();
+        self.submit(request).await.handled().await
+    }
+
+    async fn handle(&self, request: Request, now: Timestamp) -> Handled {
         let mut afterwards = None;
         let caller = request.caller;
         let (principal, outcome) = match self.carry_out(request, now, &mut afterwards).await {
@@ -128,10 +141,10 @@ impl Engine {
     /// Permits a request, and carries it out but for waiting until a message is committed: so one caller may send the next one
     /// meanwhile.
     pub async fn submit(&self, request: Request) -> Submitted {
-        let Request { caller: principal, authority, origin, command: Command::Send(draft), .. } = request else {
-            return Submitted::Done(self.execute(request).await);
-        };
         let now = self.now();
+        let Request { caller: principal, authority, origin, command: Command::Send(draft), .. } = request else {
+            return Submitted::Done(self.handle(request, now).await);
+        };
         let sending = async {
             let caller = self.caller(principal.ok_or(Fault::Unauthenticated)?.identity.user, authority, origin, now).await?;
             self.send(&caller, *draft).await
@@ -244,7 +257,6 @@ impl Engine {
             Command::AddMembers { flow, users } => self.add_members(&caller, flow, users).await,
             Command::RemoveMembers { flow, users } => self.remove_members(&caller, flow, users).await,
             Command::ListFlows { limit, offset, members } => self.list_flows(&caller, limit, offset, members).await,
-            Command::Send(draft) => self.send(&caller, *draft).await?.await,
             Command::Edit { message, flow, text } => self.edit(&caller, message, flow, text).await,
             Command::Delete { messages, flow } => self.delete(&caller, messages, flow).await,
             Command::History { flow, kinds, window } => self.history(&caller, flow, kinds, window).await,
@@ -257,7 +269,8 @@ impl Engine {
             | Command::Recover { .. }
             | Command::ResetPassword { .. }
             | Command::DeleteAccount { .. }
-            | Command::CreateProfile(_) => {
+            | Command::CreateProfile(_)
+            | Command::Send(_) => {
                 tracing::error!(command = command.name(), "this command was to be carried out before");
                 Err(Fault::Internal)
             }

@@ -197,9 +197,9 @@ pub trait Store: Send + Sync + 'static {
     // Messages
 
     /// Begins to post a message. When this returns, the message stands before whatever is asked for later; what it returns
-    /// resolves once it is committed, whether or not it is polled meanwhile. [`Fault::NoSuchFlow`] if the author is not in the flow (and does not write as administrator),
-    /// [`Fault::WrongKind`], [`Fault::NotOwner`] in a channel of somebody else, [`Fault::NoSuchMessage`] if it replies to
-    /// a message that is not in the flow. The flag tells that the author's key was used within [`KEY_WINDOW`]: the first
+    /// resolves once it is committed, whether or not it is polled meanwhile. [`Fault::NoSuchFlow`] if the author is not in the
+    /// flow (and does not write as administrator), [`Fault::WrongKind`], [`Fault::NotOwner`] in a channel of somebody else,
+    /// [`Fault::NoSuchMessage`] if it replies to a message that is not in the flow. The flag tells that the author's key was used within [`KEY_WINDOW`]: the first
     /// message is returned, and nothing is stored or published.
     async fn begin_post(&self, message: NewMessage, now: Timestamp) -> Result<Posting, StoreError>;
 
