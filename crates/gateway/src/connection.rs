@@ -104,7 +104,7 @@ impl Presence {
             self.bind(Some(*principal));
         }
         let authority = ask.authority;
-        let answered = self.gateway.carry_out(&self.entry, self.listener.id, self.client, caller, ask).await;
+        let answered = self.gateway.submit(&self.entry, self.listener.id, self.client, caller, ask).await.answered().await;
         self.answered(answered, authority, frames).await;
     }
 
@@ -489,13 +489,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         match turn {
             Turn::Ask(ask) => self.carry_out(ask).await,
             Turn::Refuse(violation) => self.refuse(violation).await?,
-            Turn::End(end) => {
-                // What was answered before is still said to whoever is there.
-                if let End::Close(..) = end {
-                    self.write().await?;
-                }
-                return Err(end);
-            }
+            Turn::End(End::Close(close, reason)) => return self.end(close, reason).await,
+            Turn::End(End::Gone) => return Err(End::Gone),
         }
         Ok(())
     }
@@ -541,15 +536,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         tracing::debug!(dialect = self.presence.entry.id(), kind = violation.kind.name(), "a frame was refused");
         self.outgoing.extend(violation.answer.map(encode));
         if let Some(close) = violation.close {
-            self.write().await?;
-            return Err(End::Close(close, "violation"));
+            return self.end(close, "violation").await;
         }
         self.syntax_errors = if violation.kind == ViolationKind::Syntax { self.syntax_errors + 1 } else { 0 };
         if self.syntax_errors >= self.presence.gateway.bounds.syntax_errors {
-            self.write().await?;
-            return Err(End::Close(Close::new(1008, "too many frames that are not JSON"), "syntax"));
+            return self.end(Close::new(1008, "too many frames that are not JSON"), "syntax").await;
         }
         Ok(())
+    }
+
+    /// Ends the connection; what was answered before is still said.
+    async fn end(&mut self, close: Close, reason: &'static str) -> Result<(), End> {
+        self.write().await?;
+        Err(End::Close(close, reason))
     }
 
     /// Says what is left to say before the connection ends in order: what it was told, and what its asks changed where that
@@ -578,8 +577,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn hear_all(&mut self, taken: &mut Vec<Arc<Broadcast>>) -> Result<(), End> {
         for broadcast in taken.drain(..) {
             if let Some(close) = self.presence.hear(&broadcast, &mut self.outgoing) {
-                Box::pin(self.write()).await?;
-                return Err(End::Close(close, "ended"));
+                return Box::pin(self.end(close, "ended")).await;
             }
         }
         Ok(())

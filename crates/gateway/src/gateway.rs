@@ -78,22 +78,7 @@ impl Gateway {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Carries out an ask whose proof has been looked at. `address` is the client's.
-    pub(crate) async fn carry_out(
-        &self,
-        entry: &Arc<Entry>,
-        connection: ConnectionId,
-        address: IpAddr,
-        caller: Result<Option<Principal>, Fault>,
-        ask: Ask,
-    ) -> Answered {
-        match self.submit(entry, connection, address, caller, ask).await {
-            Progress::Answered(answered) => answered,
-            Progress::Sending(sending) => sending.await,
-        }
-    }
-
-    /// Carries out an ask as far as the next one has to wait for it.
+    /// Carries out an ask whose proof has been looked at, as far as the next one has to wait for it. `address` is the client's.
     pub(crate) async fn submit(
         &self,
         entry: &Arc<Entry>,
@@ -135,6 +120,16 @@ pub(crate) enum Progress {
     Answered(Answered),
     /// A message that is being committed. What is asked later is not done before it.
     Sending(Sending),
+}
+
+impl Progress {
+    /// Waits until the ask is answered.
+    pub(crate) async fn answered(self) -> Answered {
+        match self {
+            Self::Answered(answered) => answered,
+            Self::Sending(sending) => sending.await,
+        }
+    }
 }
 
 /// Waits until a message is committed.

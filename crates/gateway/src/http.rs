@@ -199,7 +199,7 @@ async fn exchange(gateway: &Gateway, client: IpAddr, entry: &Arc<Entry>, request
             for line in lines {
                 let Line::Ask(ask) = line else { continue };
                 let caller = gateway.engine.authenticate(&ask.proof, None).await;
-                let Answered { reply, .. } = gateway.carry_out(entry, connection, client, caller, ask).await;
+                let Answered { reply, .. } = gateway.submit(entry, connection, client, caller, ask).await.answered().await;
                 if let Err(loss) = session.encode(gateway.engine.now(), &Line::Reply(reply), &mut frames) {
                     tracing::error!(dialect = entry.id(), %loss, "a reply was lost");
                 }

@@ -1,7 +1,7 @@
 //! Asking the store what the bus may have lost: at intervals, and when the bus says so.
 
 use super::audience::Audience;
-use super::{Hub, lock, shard};
+use super::{Hub, lock};
 use crate::metrics;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -124,7 +124,7 @@ impl Hub {
         }
         journal.check(page.until);
         for (flow, version) in page.flows {
-            let mut flows = lock(&self.flows[shard(flow.get() as u64)]);
+            let mut flows = self.audiences(flow);
             let behind = flows.get_mut(&flow).filter(|audience| audience.position() < version);
             if behind.is_some_and(Audience::begin_repair) {
                 drop(flows);
@@ -169,17 +169,12 @@ impl Hub {
 
     /// Whether nothing is left to repair.
     fn mend(self: &Arc<Self>, flow: FlowId, messages: Vec<Message>, complete: bool) -> bool {
-        let (done, appointed) = match lock(&self.flows[shard(flow.get() as u64)]).get_mut(&flow) {
-            Some(audience) => (audience.mend(messages, complete), audience.appoint()),
-            None => return true,
-        };
-        self.tell_later(flow, appointed);
-        done
+        self.with_audience(flow, |audience| audience.mend(messages, complete)).unwrap_or(true)
     }
 
     /// How far a flow has been heard here, if anybody hears it.
     pub(super) fn position(&self, flow: FlowId) -> Option<Version> {
-        lock(&self.flows[shard(flow.get() as u64)]).get(&flow).map(Audience::position)
+        self.audiences(flow).get(&flow).map(Audience::position)
     }
 }
 

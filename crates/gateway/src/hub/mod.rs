@@ -17,7 +17,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 use tolmach_domain::{ConnectionId, Event, EventKind, Fault, FlowId, Timestamp, UserId, Version};
 use tolmach_engine::Engine;
 use tolmach_engine::ports::{Bus, Signal, Subscription, Topic};
@@ -194,7 +194,7 @@ impl Hub {
 
     /// Whether a connection was told of this version of a flow, or will not be.
     pub(crate) fn has_told(&self, listener: &Listener, flow: FlowId, version: Version) -> bool {
-        let told = lock(&self.flows[shard(flow.get() as u64)]).get(&flow).map(Audience::told);
+        let told = self.audiences(flow).get(&flow).map(Audience::told);
         told.is_none_or(|told| told >= version) || !lock(&listener.flows).contains(&flow)
     }
 
@@ -230,26 +230,29 @@ impl Hub {
     }
 
     fn hear_changes(self: &Arc<Self>, flow: FlowId, events: &[Arc<Event>]) {
-        let (gap, appointed) = match lock(&self.flows[shard(flow.get() as u64)]).get_mut(&flow) {
-            Some(audience) => (audience.hear(events), audience.appoint()),
-            None => return,
-        };
-        if gap {
+        if self.with_audience(flow, |audience| audience.hear(events)) == Some(true) {
             self.repair_soon(flow);
         }
-        self.tell_later(flow, appointed);
     }
 
-    /// Tells a flow's listeners at that time what is still untold then.
-    fn tell_later(self: &Arc<Self>, flow: FlowId, appointed: Option<Instant>) {
-        let Some(appointed) = appointed else { return };
-        let hub = self.clone();
-        tokio::spawn(async move {
-            sleep_until(appointed).await;
-            if let Some(audience) = lock(&hub.flows[shard(flow.get() as u64)]).get_mut(&flow) {
-                audience.come();
-            }
-        });
+    /// Does something with the audience of a flow, if it has one, and sees to it that what is untold then is told in time.
+    fn with_audience<T>(self: &Arc<Self>, flow: FlowId, work: impl FnOnce(&mut Audience) -> T) -> Option<T> {
+        let (outcome, appointed) = self.audiences(flow).get_mut(&flow).map(|audience| (work(audience), audience.appoint()))?;
+        if let Some(appointed) = appointed {
+            let hub = self.clone();
+            tokio::spawn(async move {
+                sleep_until(appointed).await;
+                if let Some(audience) = hub.audiences(flow).get_mut(&flow) {
+                    audience.come();
+                }
+            });
+        }
+        Some(outcome)
+    }
+
+    /// The audiences among which a flow's is.
+    fn audiences(&self, flow: FlowId) -> MutexGuard<'_, HashMap<FlowId, Audience>> {
+        lock(&self.flows[shard(flow.get() as u64)])
     }
 
     /// Brings an event that changed no message to everybody who is interested, and follows the memberships that it changes
@@ -280,7 +283,7 @@ impl Hub {
         match &event.kind {
             EventKind::MembersRemoved { flow, users } => users.iter().for_each(|user| follow(*user, *flow, None)),
             EventKind::FlowDeleted { flow, .. } => {
-                let audience = lock(&self.flows[shard(flow.get() as u64)]).remove(flow);
+                let audience = self.audiences(*flow).remove(flow);
                 for listener in audience.into_iter().flat_map(|audience| audience.listeners) {
                     lock(&listener.flows).remove(flow);
                 }
@@ -291,7 +294,7 @@ impl Hub {
     }
 
     fn tell(&self, flow: FlowId, broadcast: &Arc<Broadcast>) {
-        if let Some(audience) = lock(&self.flows[shard(flow.get() as u64)]).get_mut(&flow) {
+        if let Some(audience) = self.audiences(flow).get_mut(&flow) {
             audience.tell_all();
             audience.listeners.iter().for_each(|listener| listener.outbox.push(std::slice::from_ref(broadcast)));
         }
@@ -314,7 +317,7 @@ impl Hub {
 
     /// `position` is up to where the connection knows the flow; who comes to others hears what they hear.
     fn subscribe(&self, listener: &Arc<Listener>, flow: FlowId, position: Version) {
-        let mut flows = lock(&self.flows[shard(flow.get() as u64)]);
+        let mut flows = self.audiences(flow);
         if lock(&listener.flows).insert(flow) {
             let audience = match flows.entry(flow) {
                 Entry::Occupied(audience) => audience.into_mut(),
@@ -336,7 +339,7 @@ impl Hub {
     }
 
     fn remove(&self, listener: &Arc<Listener>, flow: FlowId) {
-        let mut flows = lock(&self.flows[shard(flow.get() as u64)]);
+        let mut flows = self.audiences(flow);
         if let Some(audience) = flows.get_mut(&flow) {
             audience.tell_all();
             if let Some(index) = audience.listeners.iter().position(|other| other.id == listener.id) {

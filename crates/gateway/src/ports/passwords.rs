@@ -38,7 +38,7 @@ impl Bcrypt {
 
     async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> bcrypt::BcryptResult<T> + Send + 'static) -> Result<T, PasswordError> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| PasswordError::Busy)?;
-        let worker = self.workers.clone().acquire_owned().await.map_err(|error| PasswordError::Failed(error.to_string()))?;
+        let worker = self.workers.clone().acquire_owned().await.map_err(failed)?;
         let (answer, answered) = oneshot::channel();
         // A thread of its own, since it gives way to everything else, and cannot take that back.
         let thread = std::thread::Builder::new().name("password".into()).spawn(move || {
@@ -50,9 +50,9 @@ impl Bcrypt {
             // Whoever asked may have gone.
             let _ = answer.send(done);
         });
-        thread.map_err(|error| PasswordError::Failed(error.to_string()))?;
-        let done = answered.await.map_err(|error| PasswordError::Failed(error.to_string()))?;
-        done.map_err(|error| PasswordError::Failed(error.to_string()))
+        thread.map_err(failed)?;
+        let done = answered.await.map_err(failed)?;
+        done.map_err(failed)
     }
 }
 
@@ -68,6 +68,10 @@ impl Passwords for Bcrypt {
         let right = self.work(move || bcrypt::verify(password.expose(), &hash)).await?;
         Ok(known && right)
     }
+}
+
+fn failed(error: impl std::fmt::Display) -> PasswordError {
+    PasswordError::Failed(error.to_string())
 }
 
 /// What bcrypt is given: the password, or its hash where bcrypt would not read the whole.
