@@ -30,7 +30,7 @@ pub use copy::{CopiedTable, CopyError, Progress, copy};
 use crate::batch::Batch;
 use crate::connect::{Target, Use};
 use crate::error::refuse;
-use crate::writer::{Change, Job, Post, Running, Work, Writer};
+use crate::writer::{Change, Job, Post, Work, Writer};
 use async_trait::async_trait;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
 use std::future::Future;
@@ -116,7 +116,8 @@ pub struct SqlStore {
     readers: DatabaseConnection,
     /// None once it is closed.
     jobs: RwLock<Option<mpsc::Sender<Job>>>,
-    writer: Mutex<Option<Running>>,
+    /// Resolves when the writer has ended.
+    writer: Mutex<Option<oneshot::Receiver<()>>>,
     closed: AtomicBool,
     room: Arc<Semaphore>,
     counters: Arc<Counters>,
@@ -262,7 +263,7 @@ impl Store for SqlStore {
         // The lock is held until the writer is done, so that whoever closes second waits as well.
         let mut writer = self.writer.lock().await;
         if let Some(writer) = writer.take()
-            && writer.ended.await.is_err()
+            && writer.await.is_err()
         {
             tracing::error!("the writer did not end in order");
         }

@@ -140,22 +140,17 @@ pub(crate) struct Writer {
     chores_wait: bool,
 }
 
-/// A writer at work.
-pub(crate) struct Running {
-    /// Resolves when every job is answered and the connection closed; fails if the writer panicked.
-    pub(crate) ended: oneshot::Receiver<()>,
-}
-
 impl Writer {
     /// Connects and begins to write, in a thread of its own: however busy the others are with what was committed, the next
-    /// transaction goes on meanwhile.
+    /// transaction goes on meanwhile. What is returned resolves when every job is answered and the connection closed; it fails if the
+    /// writer panicked.
     pub(crate) async fn start(
         target: Target,
         jobs: mpsc::Receiver<Job>,
         bus: Arc<dyn Bus>,
         options: Options,
         counters: Arc<Counters>,
-    ) -> Result<Running, StoreError> {
+    ) -> Result<oneshot::Receiver<()>, StoreError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let ((begin, begun), (end, ended)) = (oneshot::channel(), oneshot::channel());
         let now = Timestamp::default();
@@ -180,7 +175,7 @@ impl Writer {
         });
         thread.map_err(failed)?;
         begun.await.map_err(failed)??;
-        Ok(Running { ended })
+        Ok(ended)
     }
 
     /// Connects, to a database that is whole.
