@@ -2,13 +2,11 @@
 //! passes by itself.
 
 use crate::people::{self, Person, Trouble};
-use crate::stand::Stand;
+use crate::stand::{Stand, get};
 use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tolmach_client::{Client, Told};
 use tolmach_domain::{Command, Content, Draft, Fault, FlowId, Kinds};
 
@@ -126,11 +124,7 @@ async fn say(client: &mut Client, flow: FlowId, words: &str) -> Result<Told, Tro
 }
 
 async fn readiness(node: SocketAddr) -> Result<u16, Trouble> {
-    let mut connection = TcpStream::connect(node).await.map_err(text)?;
-    let request = format!("GET /readyz HTTP/1.1\r\nHost: {node}\r\nConnection: close\r\n\r\n");
-    connection.write_all(request.as_bytes()).await.map_err(text)?;
-    let mut page = String::new();
-    connection.read_to_string(&mut page).await.map_err(text)?;
+    let page = get(node, "/readyz").await?;
     page.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(|| format!("{page} is no response"))
 }
 

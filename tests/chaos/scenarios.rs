@@ -2,13 +2,11 @@
 
 use crate::load::Load;
 use crate::people::Trouble;
-use crate::stand::{Cluster, Stand};
+use crate::stand::{Cluster, Stand, get};
 use futures_util::StreamExt;
 use sea_orm::{ConnectOptions, Database, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tolmach_domain::FlowId;
 use tolmach_servers::Proxy;
@@ -232,11 +230,7 @@ async fn stall(stand: &Stand, flow: FlowId) -> Result<(), Trouble> {
 
 /// How many readers this node has let go because they did not read.
 async fn let_go(node: SocketAddr) -> Result<usize, Trouble> {
-    let mut connection = TcpStream::connect(node).await.map_err(text)?;
-    let request = format!("GET /metrics HTTP/1.1\r\nHost: {node}\r\nConnection: close\r\n\r\n");
-    connection.write_all(request.as_bytes()).await.map_err(text)?;
-    let mut page = String::new();
-    connection.read_to_string(&mut page).await.map_err(text)?;
+    let page = get(node, "/metrics").await?;
     let counted = page.lines().filter(|line| line.starts_with("tolmach_closes_total{") && line.contains("reason=\"slow_reader\""));
     Ok(counted.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum())
 }

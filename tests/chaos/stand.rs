@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use tolmach_domain::UserId;
@@ -267,6 +268,16 @@ pub(crate) fn faketime() -> Option<PathBuf> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A page of a gateway's own, with its head.
+pub(crate) async fn get(node: SocketAddr, path: &str) -> Result<String, Trouble> {
+    let mut connection = TcpStream::connect(node).await.map_err(text)?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {node}\r\nConnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.map_err(text)?;
+    let mut page = String::new();
+    connection.read_to_string(&mut page).await.map_err(text)?;
+    Ok(page)
 }
 
 fn text(error: impl std::fmt::Display) -> Trouble {

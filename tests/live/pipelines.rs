@@ -11,12 +11,17 @@ fn send(token: &str, chat: i64, text: &str) -> Value {
     json!({"mode": "sendMessage", "timestamp": 1, "token": token, "chat_id": chat, "content": text, "content_type": "text"})
 }
 
+/// Ann, and Bob, who has a group with her.
+async fn friends(gateway: &Gateway) -> (Mode, Bearer<'_>, i64) {
+    let (ann, bob) = (Mode::register(gateway, "ann").await, Bearer::register(gateway, "bob").await);
+    let group = bob.group("friends", &[Bearer::log_in(gateway, "ann").await.id]).await;
+    (ann, bob, group)
+}
+
 #[tokio::test]
 async fn everything_is_answered_in_the_order_in_which_it_was_said() {
     let gateway = Gateway::with(&UNLIMITED).await;
-    let mut ann = Mode::register(&gateway, "ann").await;
-    let bob = Bearer::register(&gateway, "bob").await;
-    let group = bob.group("friends", &[Bearer::log_in(&gateway, "ann").await.id]).await;
+    let (mut ann, bob, group) = friends(&gateway).await;
     let foreign = bob.group("foreign", &[]).await;
     let (mut expected, mut said) = (Vec::new(), Vec::new());
     for number in 0..600 {
@@ -80,9 +85,7 @@ async fn messages_of_several_users_on_one_connection_keep_their_authors_and_orde
 #[tokio::test]
 async fn what_was_said_before_the_close_is_stored() {
     let gateway = Gateway::with(&UNLIMITED).await;
-    let mut ann = Mode::register(&gateway, "ann").await;
-    let bob = Bearer::register(&gateway, "bob").await;
-    let group = bob.group("friends", &[Bearer::log_in(&gateway, "ann").await.id]).await;
+    let (mut ann, _, group) = friends(&gateway).await;
     let said: Vec<_> = (0..100).map(|number| format!("message {number}")).collect();
     for text in &said {
         ann.peer.say(&send(&ann.token, group, text)).await;
@@ -95,9 +98,7 @@ async fn what_was_said_before_the_close_is_stored() {
 #[tokio::test]
 async fn what_was_said_before_a_fault_is_answered_before_the_close() {
     let gateway = Gateway::with(&UNLIMITED).await;
-    let mut ann = Mode::register(&gateway, "ann").await;
-    let bob = Bearer::register(&gateway, "bob").await;
-    let group = bob.group("friends", &[Bearer::log_in(&gateway, "ann").await.id]).await;
+    let (mut ann, _, group) = friends(&gateway).await;
     for number in 0..50 {
         ann.peer.say(&send(&ann.token, group, &format!("message {number}"))).await;
     }
