@@ -5,6 +5,7 @@ use crate::outgoing::encode;
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
 use tolmach_dialect::{Dialect, Notice, Variant};
+use tolmach_domain::EventKind;
 
 /// An event on its way to many connections.
 pub(crate) struct Broadcast {
@@ -28,6 +29,11 @@ impl Broadcast {
 
     pub(crate) fn notice(&self) -> &Arc<Notice> {
         &self.notice
+    }
+
+    /// Whether it ends sessions, and maybe connections with them.
+    pub(crate) fn ends_sessions(&self) -> bool {
+        matches!(self.notice.kind, EventKind::SessionsEnded { .. })
     }
 
     /// Roughly how many bytes it keeps from being freed.

@@ -6,6 +6,8 @@ use crate::gateway::{Answered, Gateway, Progress, Sending};
 use crate::hub::Listener;
 use crate::outbox::Order;
 use crate::outgoing::{Outgoing, encode};
+use crate::stream::Writer;
+use crate::voice::Voice;
 use bytes::Buf;
 use futures_util::{SinkExt, StreamExt};
 use governor::clock::{Clock as _, MonotonicClock};
@@ -26,7 +28,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tolmach_dialect::{Ask, Close, Delivery, Frame, Interest, Line, Opening, Session, Side, Violation, ViolationKind};
+use tolmach_dialect::{Ask, Close, Frame, Interest, Line, Opening, Session, Side, Violation, ViolationKind};
 use tolmach_domain::{Authority, Command, Event, EventKind, Fault, Proof, UserId};
 use tolmach_engine::Principal;
 
@@ -48,7 +50,8 @@ pub(crate) fn websocket_config(limit: usize) -> WebSocketConfig {
 pub(crate) struct Presence {
     gateway: Arc<Gateway>,
     pub(crate) entry: Arc<Entry>,
-    pub(crate) session: Box<dyn Session>,
+    /// None while it is lent to the outbox.
+    voice: Option<Box<Voice>>,
     pub(crate) listener: Arc<Listener>,
     /// The client's address.
     client: IpAddr,
@@ -69,7 +72,20 @@ impl Presence {
         listener: Arc<Listener>,
         client: IpAddr,
     ) -> Self {
-        Self { gateway, entry, session, listener, client, bound: None, heard: None, interest: Interest::Nothing, expires: None }
+        let voice = Some(Box::new(Voice::new(gateway.clone(), entry.clone(), session)));
+        Self { gateway, entry, voice, listener, client, bound: None, heard: None, interest: Interest::Nothing, expires: None }
+    }
+
+    fn voice(&mut self) -> &mut Voice {
+        self.voice.as_mut().expect("it is lent only while the connection's task waits")
+    }
+
+    fn session(&mut self) -> &mut dyn Session {
+        &mut *self.voice().session
+    }
+
+    fn outgoing(&mut self) -> &mut Outgoing {
+        &mut self.voice().outgoing
     }
 
     /// The connection is this user's from now on, as a handshake proves it.
@@ -91,7 +107,7 @@ impl Presence {
     pub(crate) async fn identify(&mut self, proof: &Proof, authority: Authority) -> Result<Option<Principal>, Fault> {
         let principal = self.gateway.engine.authenticate(proof, self.bound.as_ref()).await?;
         if let Some(principal) = principal {
-            self.session.identified(principal.identity);
+            self.session().identified(principal.identity);
             self.follow(Some(principal), authority).await?;
         }
         Ok(principal)
@@ -112,7 +128,8 @@ impl Presence {
     async fn answered(&mut self, answered: Answered, authority: Authority, frames: &mut Vec<Frame>) {
         let Answered { reply, principal } = answered;
         let before = self.heard;
-        if let Err(loss) = self.session.encode(self.gateway.engine.now(), &Line::Reply(reply), frames) {
+        let now = self.gateway.engine.now();
+        if let Err(loss) = self.session().encode(now, &Line::Reply(reply), frames) {
             tracing::error!(dialect = self.entry.id(), %loss, "a reply was lost");
         }
         if let Err(fault) = self.follow(principal.or(before), authority).await {
@@ -122,7 +139,7 @@ impl Presence {
 
     /// Subscribes the connection to what its session is interested in, as far as `principal` may hear it.
     async fn follow(&mut self, principal: Option<Principal>, authority: Authority) -> Result<(), Fault> {
-        let interest = self.session.interest();
+        let interest = self.session().interest();
         let user = principal.map(|principal| principal.identity.user);
         if interest == self.interest && user == self.heard_user() {
             if self.heard != principal {
@@ -159,9 +176,8 @@ impl Presence {
     }
 
     /// Turns a broadcast into frames; the close that it means, if it does.
-    fn hear(&mut self, broadcast: &Broadcast, outgoing: &mut Outgoing) -> Option<Close> {
-        let notice = broadcast.notice();
-        if let EventKind::SessionsEnded { user, session } = &notice.kind {
+    fn hear(&mut self, broadcast: &Broadcast) -> Option<Close> {
+        if let EventKind::SessionsEnded { user, session } = &broadcast.notice().kind {
             let ended =
                 |principal: &Principal| principal.identity.user == *user && (session.is_none() || principal.identity.session == *session);
             self.bound.take_if(|bound| ended(bound));
@@ -172,19 +188,7 @@ impl Presence {
             }
             self.watch();
         }
-        match self.session.delivery(notice) {
-            Delivery::Skip => {}
-            Delivery::Shared(variant) => outgoing.extend(broadcast.frame(&*self.entry.dialect, variant, &self.entry.metrics)),
-            Delivery::Private => {
-                let mut frames = Vec::new();
-                if let Err(loss) = self.session.encode(self.gateway.engine.now(), &Line::Notice(notice.clone()), &mut frames) {
-                    tracing::debug!(%loss, "a notice was asked for that this session cannot say");
-                }
-                outgoing.extend(frames.into_iter().map(encode));
-            }
-            Delivery::Close(close) => return Some(close),
-        }
-        None
+        self.voice().hear(broadcast)
     }
 
     /// What ends a connection whose proof has expired or been revoked without an event having told so.
@@ -252,8 +256,6 @@ pub(crate) struct Connection<S> {
     busy: Option<Busy>,
     /// Messages of one right that are being committed, in the order in which they were sent.
     sending: VecDeque<(Sending, Right)>,
-    /// What is to be written next.
-    outgoing: Outgoing,
     /// Whether the WebSocket may have a frame of its own to write, such as a pong.
     unflushed: bool,
     syntax_errors: u32,
@@ -271,8 +273,9 @@ enum Wake {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
-    /// In a box, since the task would hold it twice.
-    pub(crate) fn new(socket: WebSocketStream<S>, presence: Presence) -> Box<Self> {
+    /// In a box, since the task would hold it twice. With a `writer`, others write to the socket while the task waits.
+    pub(crate) fn new(socket: WebSocketStream<S>, writer: Option<Writer>, mut presence: Presence) -> Box<Self> {
+        presence.voice().writer = writer;
         let bounds = presence.gateway.bounds;
         let quota = Quota::per_second(bounds.rate).allow_burst(bounds.burst);
         Box::new(Self {
@@ -282,7 +285,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             waiting: VecDeque::new(),
             busy: None,
             sending: VecDeque::new(),
-            outgoing: Outgoing::default(),
             unflushed: false,
             syntax_errors: 0,
             owed: false,
@@ -294,7 +296,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let metrics = &self.presence.entry.clone().metrics;
         metrics.connections.increment(1.0);
         metrics.connections_total.increment(1);
-        self.outgoing.extend(greeting.into_iter().map(encode));
+        self.presence.outgoing().extend(greeting.into_iter().map(encode));
         let Err(end) = match self.begin(heard).await {
             Ok(()) => self.serve().await,
             Err(end) => Err(end),
@@ -302,8 +304,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         metrics.connections.decrement(1.0);
         if let End::Close(close, reason) = end {
             metrics.closed(reason);
-            self.outgoing.abandon();
-            Box::pin(close_socket(&mut self.socket, &mut self.outgoing, close)).await;
+            let outgoing = self.presence.outgoing();
+            outgoing.abandon();
+            Box::pin(close_socket(&mut self.socket, outgoing, close)).await;
         }
     }
 
@@ -346,34 +349,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             }
             let (busy, sending) = (self.busy.is_some(), !self.sending.is_empty());
             let reading = !busy && self.waiting.is_empty() && self.sending.len() < PIPELINE && paused_until.is_none();
-            let wake = tokio::select! {
-                biased;
-                (progress, right) = async { self.busy.as_mut().expect("polled only while there is one").await }, if busy => {
-                    Wake::Progress(progress, right)
+            let lends = idle && ending.is_none() && !self.unflushed && self.presence.voice().is_free();
+            let waiting = async {
+                tokio::select! {
+                    biased;
+                    (progress, right) = async { self.busy.as_mut().expect("polled only while there is one").await }, if busy => {
+                        Wake::Progress(progress, right)
+                    }
+                    answered = async { (&mut self.sending.front_mut().expect("polled only while there is one").0).await }, if sending => {
+                        Wake::Answered(answered)
+                    }
+                    order = listener.outbox.take(&mut taken), if ending.is_none() => Wake::Taken(order),
+                    message = self.socket.next(), if reading => Wake::Heard(message),
+                    () = timer.as_mut() => Wake::Tick,
                 }
-                answered = async { (&mut self.sending.front_mut().expect("polled only while there is one").0).await }, if sending => {
-                    Wake::Answered(answered)
-                }
-                order = listener.outbox.take(&mut taken), if ending.is_none() => Wake::Taken(order),
-                message = self.socket.next(), if reading => Wake::Heard(message),
-                () = timer.as_mut() => Wake::Tick,
             };
+            let wake = listener.outbox.lend_while(&mut self.presence.voice, lends, waiting).await;
             // Boxed but for what is told to many: a connection that waits has no room for the rest.
             match wake {
-                Wake::Progress(progress, right) => {
+                Some(Wake::Progress(progress, right)) => {
                     self.busy = None;
                     Box::pin(self.proceed(progress, right)).await;
                     Box::pin(self.go_on()).await?;
                 }
-                Wake::Answered(answered) => {
+                Some(Wake::Answered(answered)) => {
                     Box::pin(self.committed(answered)).await;
                     Box::pin(self.go_on()).await?;
                 }
-                Wake::Taken(order) => {
+                Some(Wake::Taken(order)) => {
                     self.hear_all(&mut taken).await?;
                     ending = order;
                 }
-                Wake::Heard(message) => {
+                // What was told meanwhile was not said to its end.
+                None => {
+                    if let Some(close) = self.presence.voice().close.take() {
+                        return Err(Box::pin(self.end(close, "ended")).await.err().unwrap_or(End::Gone));
+                    }
+                }
+                Some(Wake::Heard(message)) => {
                     (silent, pinged) = (false, false);
                     paused_until = self.pause();
                     match message.transpose() {
@@ -384,7 +397,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                         Err(error) => Box::pin(self.in_turn(Turn::End(error.into()))).await?,
                     }
                 }
-                Wake::Tick => {
+                Some(Wake::Tick) => {
                     let now = Instant::now();
                     // A frame that was heard too early takes its place among the others now.
                     if paused_until.is_some_and(|pause| now >= pause) {
@@ -393,7 +406,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                     let expired = self.presence.expires.is_some_and(|expires| now >= expires);
                     if (now >= next_look || expired)
                         && let Some(broadcast) = Box::pin(self.presence.expired()).await
-                        && let Some(close) = self.presence.hear(&broadcast, &mut self.outgoing)
+                        && let Some(close) = self.presence.hear(&broadcast)
                     {
                         return Err(End::Close(close, "expired"));
                     }
@@ -411,7 +424,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                     }
                 }
             }
-            if !self.outgoing.is_empty() {
+            if !self.presence.outgoing().is_empty() {
                 self.write().await?;
             }
         }
@@ -432,7 +445,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             return self.in_turn(Turn::End(End::Close(Close::new(1009, "the message is too large"), "too_large"))).await;
         }
         let mut lines = Vec::new();
-        match self.presence.session.decode(self.presence.gateway.engine.now(), &frame, &mut lines) {
+        let now = self.presence.gateway.engine.now();
+        match self.presence.session().decode(now, &frame, &mut lines) {
             Ok(()) => {
                 self.syntax_errors = 0;
                 for line in lines {
@@ -534,7 +548,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn refuse(&mut self, violation: Violation) -> Result<(), End> {
         self.presence.entry.metrics.violated(violation.kind.name());
         tracing::debug!(dialect = self.presence.entry.id(), kind = violation.kind.name(), "a frame was refused");
-        self.outgoing.extend(violation.answer.map(encode));
+        self.presence.outgoing().extend(violation.answer.map(encode));
         if let Some(close) = violation.close {
             return self.end(close, "violation").await;
         }
@@ -576,7 +590,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// Turns broadcasts into frames, unless one of them ends the connection.
     async fn hear_all(&mut self, taken: &mut Vec<Arc<Broadcast>>) -> Result<(), End> {
         for broadcast in taken.drain(..) {
-            if let Some(close) = self.presence.hear(&broadcast, &mut self.outgoing) {
+            if let Some(close) = self.presence.hear(&broadcast) {
                 return Box::pin(self.end(close, "ended")).await;
             }
         }
@@ -593,7 +607,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let granted = answered.reply.outcome.is_ok();
         self.presence.answered(answered, authority, &mut frames).await;
         self.owed |= granted && frames.is_empty();
-        self.outgoing.extend(frames.into_iter().map(encode));
+        self.presence.outgoing().extend(frames.into_iter().map(encode));
     }
 
     fn ended(&self, order: Order) -> End {
@@ -606,10 +620,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     /// Writes all that waits at once. Ends the connection when too much piles up meanwhile, or the peer takes nothing.
     async fn write(&mut self) -> Result<(), End> {
-        let metrics = &self.presence.entry.metrics;
-        metrics.frames_out.increment(self.outgoing.len() as u64);
-        metrics.bytes_out.increment(self.outgoing.remaining() as u64);
-        let (socket, outgoing, unflushed) = (&mut self.socket, &mut self.outgoing, &mut self.unflushed);
+        let presence = &mut self.presence;
+        let (frames, bytes) = (presence.outgoing().len(), presence.outgoing().remaining());
+        presence.entry.metrics.frames_out.increment(frames as u64);
+        presence.entry.metrics.bytes_out.increment(bytes as u64);
+        let (listener, limit) = (presence.listener.clone(), presence.gateway.bounds.timeout);
+        let (socket, outgoing, unflushed) = (&mut self.socket, presence.outgoing(), &mut self.unflushed);
         let written = {
             let mut writing = pin!(async {
                 // A frame that the WebSocket has begun comes first.
@@ -623,12 +639,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             match now_or_later(&mut writing).await {
                 Some(written) => Some(written),
                 None => {
-                    let (outbox, limit) = (&self.presence.listener.outbox, self.presence.gateway.bounds.timeout);
                     Box::pin(async {
                         tokio::select! {
                             biased;
                             written = writing => Some(written),
-                            () = outbox.overflow() => None,
+                            () = listener.outbox.overflow() => None,
                             () = sleep(limit) => None,
                         }
                     })
@@ -677,11 +692,12 @@ async fn close_socket<S: AsyncRead + AsyncWrite + Unpin + Send>(socket: &mut Web
 pub(crate) fn serve_shared<S: AsyncRead + AsyncWrite + Unpin + Send>(
     gateway: Arc<Gateway>,
     socket: WebSocketStream<S>,
+    writer: Option<Writer>,
     listener: Arc<Listener>,
     client: IpAddr,
     request: http::request::Parts,
 ) -> impl Future<Output = ()> + Send {
-    let met = Box::pin(meet(gateway, socket, listener, client, request));
+    let met = Box::pin(meet(gateway, socket, writer, listener, client, request));
     async move {
         if let Some(Met { connection, greeting, frame }) = met.await {
             connection.run(greeting, Some(frame)).await;
@@ -699,6 +715,7 @@ struct Met<S> {
 async fn meet<S: AsyncRead + AsyncWrite + Unpin + Send>(
     gateway: Arc<Gateway>,
     mut socket: WebSocketStream<S>,
+    writer: Option<Writer>,
     listener: Arc<Listener>,
     client: IpAddr,
     request: http::request::Parts,
@@ -744,7 +761,7 @@ async fn meet<S: AsyncRead + AsyncWrite + Unpin + Send>(
         unrecognised(&gateway, &mut socket, &listener).await;
         return None;
     }
-    Some(Met { connection: Connection::new(socket, presence), greeting, frame: Box::new(frame) })
+    Some(Met { connection: Connection::new(socket, writer, presence), greeting, frame: Box::new(frame) })
 }
 
 async fn unrecognised<S: AsyncRead + AsyncWrite + Unpin + Send>(

@@ -6,6 +6,7 @@ use crate::gateway::{Answered, Gateway};
 use crate::pages;
 use crate::patient::Patient;
 use crate::server::Permit;
+use crate::stream::Stream;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{
@@ -356,13 +357,14 @@ async fn begin(tasks: &TaskTracker, presence: Presence, place: Permit, upgraded:
     let config = websocket_config(presence.entry.frame_limit);
     match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<Patient>>(upgraded) {
         Ok(parts) => {
-            let (stream, unread) = (parts.io.into_inner().into_inner(), unread(parts.read_buf));
+            let (stream, unread) = (Stream::new(parts.io.into_inner().into_inner()), unread(parts.read_buf));
+            let writer = stream.writer();
             let socket = WebSocketStream::from_partially_read(stream, unread, Role::Server, Some(config)).await;
-            tasks.spawn(serve(Connection::new(socket, presence), greeting, place));
+            tasks.spawn(serve(Connection::new(socket, Some(writer), presence), greeting, place));
         }
         Err(upgraded) => {
             let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-            tasks.spawn(serve(Connection::new(socket, presence), greeting, place));
+            tasks.spawn(serve(Connection::new(socket, None, presence), greeting, place));
         }
     }
 }
@@ -400,17 +402,18 @@ fn upgrade_shared(
         let config = websocket_config(limit);
         match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<Patient>>(upgraded) {
             Ok(upgraded) => {
-                let (stream, unread) = (upgraded.io.into_inner().into_inner(), unread(upgraded.read_buf));
+                let (stream, unread) = (Stream::new(upgraded.io.into_inner().into_inner()), unread(upgraded.read_buf));
+                let writer = Some(stream.writer());
                 let socket = WebSocketStream::from_partially_read(stream, unread, Role::Server, Some(config)).await;
                 tasks.spawn(async move {
-                    serve_shared(gateway, socket, listener, client, parts).await;
+                    serve_shared(gateway, socket, writer, listener, client, parts).await;
                     drop(place);
                 });
             }
             Err(upgraded) => {
                 let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
                 tasks.spawn(async move {
-                    serve_shared(gateway, socket, listener, client, parts).await;
+                    serve_shared(gateway, socket, None, listener, client, parts).await;
                     drop(place);
                 });
             }

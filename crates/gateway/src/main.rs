@@ -19,6 +19,8 @@ mod patient;
 mod ports;
 mod proxies;
 mod server;
+mod stream;
+mod voice;
 mod world;
 
 fn main() -> std::process::ExitCode {

@@ -1,12 +1,14 @@
 //! What waits for one connection: a queue bounded in bytes, and the order to close.
 
 use crate::broadcast::Broadcast;
+use crate::voice::Voice;
 use futures_util::task::AtomicWaker;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-/// What waits for one connection. Filled by the hub, emptied by the connection's task.
+/// What waits for one connection. Filled by the hub; emptied by the connection's task, or by [`Outbox::speak`] while that waits.
 pub(crate) struct Outbox {
     inner: Mutex<Inner>,
     waker: AtomicWaker,
@@ -19,6 +21,8 @@ struct Inner {
     queue: Vec<Arc<Broadcast>>,
     bytes: usize,
     order: Option<Order>,
+    /// The connection's, while its task waits.
+    voice: Option<Box<Voice>>,
 }
 
 /// Why a connection is to end.
@@ -36,10 +40,11 @@ impl Outbox {
     }
 
     /// Adds broadcasts. Past the bound everything that waits is dropped and the connection is told to end: what it missed
-    /// is in the history.
-    pub(crate) fn push(&self, broadcasts: &[Arc<Broadcast>]) {
+    /// is in the history. Returns whether the caller must see to it that [`Outbox::speak`] is called soon.
+    #[must_use]
+    pub(crate) fn push(&self, broadcasts: &[Arc<Broadcast>]) -> bool {
         let mut inner = self.lock();
-        // The task takes everything at once, so it needs waking only when there was nothing.
+        // Everything is taken at once, so that somebody has to come only when there was nothing.
         let mut wake = inner.queue.is_empty();
         for broadcast in broadcasts {
             if inner.order == Some(Order::SlowReader) {
@@ -54,10 +59,58 @@ impl Outbox {
                 inner.queue.push(broadcast.clone());
             }
         }
+        let speak = wake && inner.voice.is_some() && inner.order.is_none();
         drop(inner);
-        if wake {
+        if wake && !speak {
             self.waker.wake();
         }
+        speak
+    }
+
+    /// Says what waits, if the connection's task waits too. What is left then, the task does.
+    pub(crate) fn speak(&self) {
+        let mut inner = self.lock();
+        let Inner { queue, bytes, order, voice } = &mut *inner;
+        // A task that does not wait looks here before it does.
+        let Some(voice) = voice else { return };
+        // What ends sessions concerns more than the voice.
+        if order.is_none() && voice.is_free() && !queue.iter().any(|broadcast| broadcast.ends_sessions()) {
+            *bytes = 0;
+            if voice.speak(queue.drain(..)) {
+                return;
+            }
+        }
+        drop(inner);
+        self.waker.wake();
+    }
+
+    /// Lets the connection's task look for itself.
+    pub(crate) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// Waits, and `lends` the connection's voice for as long. Nothing, when somebody has spoken by it and something was left to do.
+    pub(crate) async fn lend_while<T>(&self, voice: &mut Option<Box<Voice>>, lends: bool, waiting: impl Future<Output = T>) -> Option<T> {
+        let mut waiting = pin!(waiting);
+        poll_fn(|context| {
+            // Nobody else may write to the socket while it is looked at, since it may have something to write itself.
+            if voice.is_none() {
+                *voice = self.lock().voice.take();
+                if voice.as_ref().is_some_and(|voice| !voice.is_free()) {
+                    return Poll::Ready(None);
+                }
+            }
+            let done = waiting.as_mut().poll(context);
+            if lends && done.is_pending() {
+                let mut inner = self.lock();
+                // What came since the task looked has woken it again.
+                if inner.queue.is_empty() && inner.order.is_none() {
+                    inner.voice = voice.take();
+                }
+            }
+            done.map(Some)
+        })
+        .await
     }
 
     /// Tells the connection to end once what waits has been written. The first order stands, until the bound is passed.
@@ -138,7 +191,7 @@ mod tests {
     async fn what_was_pushed_is_taken_in_order_and_at_once() {
         let outbox = Outbox::new(10_000);
         let pushed = [broadcast(), broadcast(), broadcast()];
-        pushed.chunks(2).for_each(|broadcasts| outbox.push(broadcasts));
+        pushed.chunks(2).for_each(|broadcasts| assert!(!outbox.push(broadcasts)));
         let mut taken = Vec::new();
         assert_eq!(outbox.take(&mut taken).await, None);
         assert!(pushed.iter().zip(&taken).all(|(a, b)| Arc::ptr_eq(a, b)) && taken.len() == 3);
@@ -148,7 +201,7 @@ mod tests {
     async fn past_the_bound_the_reader_is_slow_and_nothing_is_held() {
         let outbox = Outbox::new(3 * broadcast().size());
         for _ in 0..10 {
-            outbox.push(&[broadcast()]);
+            assert!(!outbox.push(&[broadcast()]), "nobody lent it a voice");
         }
         let mut taken = Vec::new();
         assert_eq!(outbox.take(&mut taken).await, Some(Order::SlowReader));
@@ -159,7 +212,7 @@ mod tests {
     #[tokio::test]
     async fn one_broadcast_larger_than_the_bound_still_passes() {
         let outbox = Outbox::new(1);
-        outbox.push(&[broadcast()]);
+        assert!(!outbox.push(&[broadcast()]));
         let mut taken = Vec::new();
         assert_eq!(outbox.take(&mut taken).await, None);
         assert_eq!(taken.len(), 1);
@@ -168,13 +221,13 @@ mod tests {
     #[tokio::test]
     async fn after_an_order_what_waits_and_still_comes_is_let_out_and_the_first_order_stands() {
         let outbox = Outbox::new(10_000);
-        outbox.push(&[broadcast()]);
+        assert!(!outbox.push(&[broadcast()]));
         outbox.order(Order::GoAway);
         outbox.order(Order::SlowReader);
         let mut taken = Vec::new();
         assert_eq!(outbox.take(&mut taken).await, Some(Order::GoAway));
         assert_eq!(taken.len(), 1);
-        outbox.push(&[broadcast(), broadcast()]);
+        assert!(!outbox.push(&[broadcast(), broadcast()]));
         taken.clear();
         outbox.take_more(&mut taken).await;
         assert_eq!(taken.len(), 2);
@@ -188,7 +241,7 @@ mod tests {
         let outbox = Outbox::new(3 * broadcast().size());
         outbox.order(Order::GoAway);
         for _ in 0..10 {
-            outbox.push(&[broadcast()]);
+            assert!(!outbox.push(&[broadcast()]));
         }
         let mut taken = Vec::new();
         assert_eq!(outbox.take(&mut taken).await, Some(Order::SlowReader));
@@ -207,7 +260,7 @@ mod tests {
             }
         });
         tokio::task::yield_now().await;
-        outbox.push(&[broadcast()]);
+        assert!(!outbox.push(&[broadcast()]));
         assert_eq!(waiting.await.unwrap(), 1);
     }
 }

@@ -7,6 +7,7 @@ use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tolmach_dialect::Frame;
@@ -16,6 +17,9 @@ const HEADER: usize = 10;
 
 /// What is copied into one piece, in bytes: a system takes that faster than many small ones.
 const PIECE: usize = 16 << 10;
+
+/// Frames that are written at once, at most.
+const SLICES: usize = 64;
 
 /// Frames that wait to be written to one socket, in order. As a [`Buf`] it is their bytes.
 #[derive(Default)]
@@ -35,14 +39,41 @@ impl Outgoing {
         self.frames.is_empty()
     }
 
+    /// Writes what the socket takes at once; whether that was all of it.
+    pub(crate) fn try_write_to(&mut self, stream: &TcpStream) -> io::Result<()> {
+        self.join();
+        while self.has_remaining() {
+            let written = match self.frames.len() {
+                1 => stream.try_write(self.chunk())?,
+                _ => {
+                    let mut slices = [IoSlice::new(&[]); SLICES];
+                    let count = self.chunks_vectored(&mut slices);
+                    stream.try_write_vectored(&slices[..count])?
+                }
+            };
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.advance(written);
+        }
+        Ok(())
+    }
+
+    /// Joins small frames.
+    fn join(&mut self) {
+        if self.frames.len() > 1 {
+            let size = self.remaining();
+            if size <= PIECE {
+                let mut joined = Vec::with_capacity(size);
+                self.frames.drain(..).for_each(|frame| joined.extend_from_slice(&frame));
+                self.frames.push_back(joined.into());
+            }
+        }
+    }
+
     /// Writes all of it. Given up, it can go on where it was.
     pub(crate) async fn write_to<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) -> io::Result<()> {
-        let size = self.remaining();
-        if self.frames.len() > 1 && size <= PIECE {
-            let mut joined = Vec::with_capacity(size);
-            self.frames.drain(..).for_each(|frame| joined.extend_from_slice(&frame));
-            self.frames.push_back(joined.into());
-        }
+        self.join();
         while self.has_remaining() {
             let written = match self.frames.len() {
                 1 => {

@@ -1,6 +1,6 @@
 //! The listeners of one flow, and how far they have heard it.
 
-use super::Listener;
+use super::{Listener, crowd};
 use crate::broadcast::Broadcast;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -158,7 +158,7 @@ impl Audience {
         if self.untold.is_empty() {
             return;
         }
-        self.listeners.iter().for_each(|listener| listener.outbox.push(&self.untold));
+        crowd::tell(&self.listeners, &self.untold);
         if self.listeners.len() >= FEW {
             let frames = self.listeners.len().saturating_mul(self.untold.len().min(RESTING));
             self.rests_until = Instant::now() + REST.saturating_mul(u32::try_from(frames).unwrap_or(u32::MAX)) / *CORES;

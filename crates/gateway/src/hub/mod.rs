@@ -7,6 +7,7 @@
 //! else by the moment that was not heard ([`journal`]).
 
 mod audience;
+mod crowd;
 mod journal;
 
 use crate::broadcast::Broadcast;
@@ -270,9 +271,8 @@ impl Hub {
             EventKind::FlowCreated { flow, members } => members.iter().for_each(|member| follow(member.id, flow.id, Some(flow.version))),
             EventKind::MembersAdded { flow, users, version } => users.iter().for_each(|user| follow(user.id, *flow, Some(*version))),
             EventKind::SessionsEnded { user, .. } => {
-                for entry in lock(&self.users[shard(user.get() as u64)]).get(user).into_iter().flatten() {
-                    entry.listener.outbox.push(std::slice::from_ref(&broadcast));
-                }
+                let users = lock(&self.users[shard(user.get() as u64)]);
+                crowd::tell(users.get(user).into_iter().flatten().map(|entry| &entry.listener), std::slice::from_ref(&broadcast));
             }
             EventKind::MembersRemoved { .. } | EventKind::FlowDeleted { .. } => {}
         }
@@ -296,7 +296,7 @@ impl Hub {
     fn tell(&self, flow: FlowId, broadcast: &Arc<Broadcast>) {
         if let Some(audience) = self.audiences(flow).get_mut(&flow) {
             audience.tell_all();
-            audience.listeners.iter().for_each(|listener| listener.outbox.push(std::slice::from_ref(broadcast)));
+            crowd::tell(&audience.listeners, std::slice::from_ref(broadcast));
         }
     }
 

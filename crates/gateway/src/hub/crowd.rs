@@ -1,0 +1,49 @@
+//! Those who are told the same.
+
+use super::Listener;
+use crate::broadcast::Broadcast;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+/// So many are spoken to by one task, one after the other: enough that the task costs little beside the writes, and few enough
+/// that others wait for it no longer than for any other task, and that all cores share a crowd.
+const TOGETHER: usize = 16;
+
+/// Tells each of them all of this.
+pub(super) fn tell<'a>(listeners: impl IntoIterator<Item = &'a Arc<Listener>>, broadcasts: &[Arc<Broadcast>]) {
+    let mut crowd = Crowd::default();
+    for listener in listeners {
+        if listener.outbox.push(broadcasts) {
+            crowd.0.push(listener.clone());
+            if crowd.0.len() >= TOGETHER {
+                std::mem::take(&mut crowd).speak_soon();
+            }
+        }
+    }
+    if !crowd.0.is_empty() {
+        crowd.speak_soon();
+    }
+}
+
+/// Those who can be spoken to. When it is dropped, the tasks of those who were not do it themselves.
+#[derive(Default)]
+struct Crowd(Vec<Arc<Listener>>);
+
+impl Crowd {
+    fn speak_soon(mut self) {
+        // Without a runtime, nobody is connected any more.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                while let Some(listener) = self.0.pop() {
+                    listener.outbox.speak();
+                }
+            });
+        }
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|listener| listener.outbox.wake());
+    }
+}
