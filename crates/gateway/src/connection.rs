@@ -9,6 +9,7 @@ use crate::outgoing::{Outgoing, encode};
 use crate::stream::Writer;
 use crate::voice::Voice;
 use bytes::Buf;
+use futures_util::future::BoxFuture;
 use futures_util::{SinkExt, StreamExt};
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::state::{InMemoryState, NotKeyed};
@@ -18,9 +19,9 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::ops::DerefMut;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
@@ -259,6 +260,12 @@ pub(crate) struct Connection<S> {
     /// Whether the WebSocket may have a frame of its own to write, such as a pong.
     unflushed: bool,
     syntax_errors: u32,
+    /// A frame came too early: nothing is read before then.
+    paused_until: Option<Instant>,
+    /// When the peer is looked at next. It is asked for a sign of life when it has been silent for a whole interval.
+    next_look: Instant,
+    silent: bool,
+    pinged: bool,
     /// Whether a reply had no frame: where its ask changed something, the notice of that is the answer.
     owed: bool,
 }
@@ -287,6 +294,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             sending: VecDeque::new(),
             unflushed: false,
             syntax_errors: 0,
+            paused_until: None,
+            next_look: Instant::now() + bounds.ping,
+            silent: false,
+            pinged: false,
             owed: false,
         })
     }
@@ -325,20 +336,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     /// Runs until something calls for an end.
     async fn serve(&mut self) -> Result<Infallible, End> {
-        let bounds = self.presence.gateway.bounds;
         let listener = self.presence.listener.clone();
         let mut taken: Vec<Arc<Broadcast>> = Vec::new();
-        let mut paused_until: Option<Instant> = None;
         let mut ending: Option<Order> = None;
-        // The peer is asked for a sign of life when it has been silent for a whole interval.
-        let mut next_look = Instant::now() + bounds.ping;
-        let mut silent = false;
-        let mut pinged = false;
-        let mut armed = next_look;
+        let mut armed = self.next_look;
         let timer = sleep_until(armed);
         tokio::pin!(timer);
         loop {
-            let wanted = [paused_until, self.presence.expires].into_iter().flatten().fold(next_look, Instant::min);
+            let wanted = [self.paused_until, self.presence.expires].into_iter().flatten().fold(self.next_look, Instant::min);
             if wanted != armed {
                 armed = wanted;
                 timer.as_mut().reset(armed);
@@ -347,86 +352,108 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             if idle && let Some(order) = ending.take() {
                 return Err(if order == Order::GoAway { Box::pin(self.finish()).await? } else { self.ended(order) });
             }
-            let (busy, sending) = (self.busy.is_some(), !self.sending.is_empty());
-            let reading = !busy && self.waiting.is_empty() && self.sending.len() < PIPELINE && paused_until.is_none();
+            let reading = self.is_reading();
             let lends = idle && ending.is_none() && !self.unflushed && self.presence.voice().is_free();
-            let waiting = async {
-                tokio::select! {
-                    biased;
-                    (progress, right) = async { self.busy.as_mut().expect("polled only while there is one").await }, if busy => {
-                        Wake::Progress(progress, right)
-                    }
-                    answered = async { (&mut self.sending.front_mut().expect("polled only while there is one").0).await }, if sending => {
-                        Wake::Answered(answered)
-                    }
-                    order = listener.outbox.take(&mut taken), if ending.is_none() => Wake::Taken(order),
-                    message = self.socket.next(), if reading => Wake::Heard(message),
-                    () = timer.as_mut() => Wake::Tick,
+            let wait = |context: &mut Context<'_>| {
+                if let Some(busy) = &mut self.busy
+                    && let Poll::Ready((progress, right)) = busy.as_mut().poll(context)
+                {
+                    return Poll::Ready(Wake::Progress(progress, right));
                 }
+                if let Some((sending, _)) = self.sending.front_mut()
+                    && let Poll::Ready(answered) = sending.as_mut().poll(context)
+                {
+                    return Poll::Ready(Wake::Answered(answered));
+                }
+                if ending.is_none()
+                    && let Poll::Ready(order) = listener.outbox.poll_take(context, &mut taken)
+                {
+                    return Poll::Ready(Wake::Taken(order));
+                }
+                if reading && let Poll::Ready(message) = self.socket.poll_next_unpin(context) {
+                    return Poll::Ready(Wake::Heard(message));
+                }
+                timer.as_mut().poll(context).map(|()| Wake::Tick)
             };
-            let wake = listener.outbox.lend_while(&mut self.presence.voice, lends, waiting).await;
-            // Boxed but for what is told to many: a connection that waits has no room for the rest.
-            match wake {
-                Some(Wake::Progress(progress, right)) => {
-                    self.busy = None;
-                    Box::pin(self.proceed(progress, right)).await;
-                    Box::pin(self.go_on()).await?;
-                }
-                Some(Wake::Answered(answered)) => {
-                    Box::pin(self.committed(answered)).await;
-                    Box::pin(self.go_on()).await?;
-                }
-                Some(Wake::Taken(order)) => {
-                    self.hear_all(&mut taken).await?;
-                    ending = order;
-                }
-                // What was told meanwhile was not said to its end.
-                None => {
-                    if let Some(close) = self.presence.voice().close.take() {
-                        return Err(Box::pin(self.end(close, "ended")).await.err().unwrap_or(End::Gone));
-                    }
-                }
-                Some(Wake::Heard(message)) => {
-                    (silent, pinged) = (false, false);
-                    paused_until = self.pause();
-                    match message.transpose() {
-                        Ok(Some(Message::Text(text))) => Box::pin(self.hear(Frame::Text(text.into()))).await?,
-                        Ok(Some(Message::Binary(bytes))) => Box::pin(self.hear(Frame::Binary(bytes))).await?,
-                        Ok(Some(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => self.unflushed = true,
-                        Ok(None | Some(Message::Close(_))) => Box::pin(self.in_turn(Turn::End(End::Gone))).await?,
-                        Err(error) => Box::pin(self.in_turn(Turn::End(error.into()))).await?,
-                    }
-                }
-                Some(Wake::Tick) => {
-                    let now = Instant::now();
-                    // A frame that was heard too early takes its place among the others now.
-                    if paused_until.is_some_and(|pause| now >= pause) {
-                        paused_until = self.pause();
-                    }
-                    let expired = self.presence.expires.is_some_and(|expires| now >= expires);
-                    if (now >= next_look || expired)
-                        && let Some(broadcast) = Box::pin(self.presence.expired()).await
-                        && let Some(close) = self.presence.hear(&broadcast)
-                    {
-                        return Err(End::Close(close, "expired"));
-                    }
-                    if now >= next_look {
-                        // While nothing is read, silence says nothing.
-                        if pinged && reading {
-                            return Err(End::Gone);
-                        }
-                        pinged = silent && reading;
-                        if pinged {
-                            Box::pin(self.send_ping()).await?;
-                        }
-                        silent = true;
-                        next_look = now + if pinged { bounds.timeout } else { bounds.ping };
-                    }
-                }
+            let wake = listener.outbox.lend_while(&mut self.presence.voice, lends, wait).await;
+            if let Some(next) = self.woken(wake, &mut taken, &mut ending) {
+                next.await?;
             }
             if !self.presence.outgoing().is_empty() {
                 self.write().await?;
             }
+        }
+    }
+
+    /// What is to be done when it wakes. Boxed but for what is told to many: a connection that waits has no room for the rest.
+    fn woken(
+        &mut self,
+        wake: Option<Wake>,
+        taken: &mut Vec<Arc<Broadcast>>,
+        ending: &mut Option<Order>,
+    ) -> Option<BoxFuture<'_, Result<(), End>>> {
+        match wake {
+            Some(Wake::Progress(progress, right)) => Some(Box::pin(self.progressed(progress, right))),
+            Some(Wake::Answered(answered)) => Some(Box::pin(self.committed(answered))),
+            Some(Wake::Taken(order)) => {
+                *ending = order;
+                self.hear_all(taken).map(|close| self.end_told(close))
+            }
+            Some(Wake::Heard(message)) => Some(Box::pin(self.heard(message))),
+            Some(Wake::Tick) => Some(Box::pin(self.tick())),
+            // What was told meanwhile was not said to its end.
+            None => self.presence.voice().close.take().map(|close| self.end_told(close)),
+        }
+    }
+
+    /// Whether the peer is listened to.
+    fn is_reading(&self) -> bool {
+        self.busy.is_none() && self.waiting.is_empty() && self.sending.len() < PIPELINE && self.paused_until.is_none()
+    }
+
+    /// Does what it is time for.
+    async fn tick(&mut self) -> Result<(), End> {
+        let (now, reading) = (Instant::now(), self.is_reading());
+        // A frame that was heard too early takes its place among the others now.
+        if self.paused_until.is_some_and(|pause| now >= pause) {
+            self.paused_until = self.pause();
+        }
+        let expired = self.presence.expires.is_some_and(|expires| now >= expires);
+        if (now >= self.next_look || expired)
+            && let Some(broadcast) = self.presence.expired().await
+            && let Some(close) = self.presence.hear(&broadcast)
+        {
+            return Err(End::Close(close, "expired"));
+        }
+        if now >= self.next_look {
+            // While nothing is read, silence says nothing.
+            if self.pinged && reading {
+                return Err(End::Gone);
+            }
+            self.pinged = self.silent && reading;
+            if self.pinged {
+                self.send_ping().await?;
+            }
+            self.silent = true;
+            let bounds = self.presence.gateway.bounds;
+            self.next_look = now + if self.pinged { bounds.timeout } else { bounds.ping };
+        }
+        Ok(())
+    }
+
+    /// What the socket gave, or that it gives nothing more.
+    async fn heard(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
+        (self.silent, self.pinged) = (false, false);
+        self.paused_until = self.pause();
+        match message.transpose() {
+            Ok(Some(Message::Text(text))) => self.hear(Frame::Text(text.into())).await,
+            Ok(Some(Message::Binary(bytes))) => self.hear(Frame::Binary(bytes)).await,
+            Ok(Some(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
+                self.unflushed = true;
+                Ok(())
+            }
+            Ok(None | Some(Message::Close(_))) => self.in_turn(Turn::End(End::Gone)).await,
+            Err(error) => self.in_turn(Turn::End(error.into())).await,
         }
     }
 
@@ -532,8 +559,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.sending.push_back((sending, right));
     }
 
-    /// Answers the first message that was being committed, and those after it that are too.
-    async fn committed(&mut self, first: Answered) {
+    /// Goes on after an ask was carried out as far as it goes alone.
+    async fn progressed(&mut self, progress: Progress, right: Right) -> Result<(), End> {
+        self.busy = None;
+        self.proceed(progress, right).await;
+        self.go_on().await
+    }
+
+    /// Answers the first message that was being committed, and those after it that are too, and goes on.
+    async fn committed(&mut self, first: Answered) -> Result<(), End> {
         let mut next = Some(first);
         while let Some(answered) = next.take()
             && let Some((_, (_, authority))) = self.sending.pop_front()
@@ -543,6 +577,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 next = now_or_later(sending).await;
             }
         }
+        self.go_on().await
     }
 
     async fn refuse(&mut self, violation: Violation) -> Result<(), End> {
@@ -577,24 +612,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             while !gateway.hub.has_told(&listener, flow, version)
                 && timeout_at(deadline, listener.outbox.take_more(&mut taken)).await.is_ok()
             {
-                self.hear_all(&mut taken).await?;
+                if let Some(close) = self.hear_all(&mut taken) {
+                    self.end(close, "ended").await?;
+                }
             }
         }
         // An order stands, so that this does not wait.
         let order = listener.outbox.take(&mut taken).await;
-        self.hear_all(&mut taken).await?;
+        if let Some(close) = self.hear_all(&mut taken) {
+            self.end(close, "ended").await?;
+        }
         self.write().await?;
         Ok(self.ended(order.unwrap_or(Order::GoAway)))
     }
 
-    /// Turns broadcasts into frames, unless one of them ends the connection.
-    async fn hear_all(&mut self, taken: &mut Vec<Arc<Broadcast>>) -> Result<(), End> {
-        for broadcast in taken.drain(..) {
-            if let Some(close) = self.presence.hear(&broadcast) {
-                return Box::pin(self.end(close, "ended")).await;
-            }
-        }
-        Ok(())
+    /// Turns broadcasts into frames; the close that one of them means.
+    fn hear_all(&mut self, taken: &mut Vec<Arc<Broadcast>>) -> Option<Close> {
+        taken.drain(..).find_map(|broadcast| self.presence.hear(&broadcast))
+    }
+
+    /// Ends the connection by what it was told.
+    fn end_told(&mut self, close: Close) -> BoxFuture<'_, Result<(), End>> {
+        Box::pin(self.end(close, "ended"))
     }
 
     async fn answer(&mut self, answered: Answered, authority: Authority) {
@@ -618,42 +657,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
     }
 
-    /// Writes all that waits at once. Ends the connection when too much piles up meanwhile, or the peer takes nothing.
+    /// Writes all that waits. Ends the connection when too much piles up meanwhile, or the peer takes nothing.
     async fn write(&mut self) -> Result<(), End> {
+        // Most of the time the socket takes everything at once. A frame that the WebSocket has begun comes first.
+        if !self.unflushed && self.presence.voice().write() {
+            return Ok(());
+        }
+        Box::pin(self.write_in_time()).await
+    }
+
+    async fn write_in_time(&mut self) -> Result<(), End> {
         let presence = &mut self.presence;
-        let (frames, bytes) = (presence.outgoing().len(), presence.outgoing().remaining());
-        presence.entry.metrics.frames_out.increment(frames as u64);
-        presence.entry.metrics.bytes_out.increment(bytes as u64);
         let (listener, limit) = (presence.listener.clone(), presence.gateway.bounds.timeout);
-        let (socket, outgoing, unflushed) = (&mut self.socket, presence.outgoing(), &mut self.unflushed);
-        let written = {
-            let mut writing = pin!(async {
-                // A frame that the WebSocket has begun comes first.
-                if *unflushed {
-                    socket.flush().await?;
-                    *unflushed = false;
-                }
-                Ok::<_, Error>(outgoing.write_to(socket.get_mut()).await?)
-            });
-            // Most of the time the socket takes everything at once, and no timer has to be set.
-            match now_or_later(&mut writing).await {
-                Some(written) => Some(written),
-                None => {
-                    Box::pin(async {
-                        tokio::select! {
-                            biased;
-                            written = writing => Some(written),
-                            () = listener.outbox.overflow() => None,
-                            () = sleep(limit) => None,
-                        }
-                    })
-                    .await
-                }
+        let voice = presence.voice();
+        voice.count(voice.outgoing.len(), voice.outgoing.remaining());
+        let (socket, outgoing, unflushed) = (&mut self.socket, &mut voice.outgoing, &mut self.unflushed);
+        let writing = async {
+            if *unflushed {
+                socket.flush().await?;
+                *unflushed = false;
             }
+            Ok::<_, Error>(outgoing.write_to(socket.get_mut()).await?)
         };
-        match written {
-            Some(written) => Ok(written?),
-            None => Err(self.ended(Order::SlowReader)),
+        tokio::select! {
+            biased;
+            written = writing => Ok(written?),
+            () = listener.outbox.overflow() => Err(self.ended(Order::SlowReader)),
+            () = sleep(limit) => Err(self.ended(Order::SlowReader)),
         }
     }
 

@@ -4,9 +4,9 @@ use crate::broadcast::Broadcast;
 use crate::voice::Voice;
 use futures_util::task::AtomicWaker;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
+use tokio::task::coop::poll_proceed;
 
 /// What waits for one connection. Filled by the hub; emptied by the connection's task, or by [`Outbox::speak`] while that waits.
 pub(crate) struct Outbox {
@@ -90,9 +90,13 @@ impl Outbox {
     }
 
     /// Waits, and `lends` the connection's voice for as long. Nothing, when somebody has spoken by it and something was left to do.
-    pub(crate) async fn lend_while<T>(&self, voice: &mut Option<Box<Voice>>, lends: bool, waiting: impl Future<Output = T>) -> Option<T> {
-        let mut waiting = pin!(waiting);
-        poll_fn(|context| {
+    pub(crate) fn lend_while<T>(
+        &self,
+        voice: &mut Option<Box<Voice>>,
+        lends: bool,
+        mut wait: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> impl Future<Output = Option<T>> {
+        poll_fn(move |context| {
             // Nobody else may write to the socket while it is looked at, since it may have something to write itself.
             if voice.is_none() {
                 *voice = self.lock().voice.take();
@@ -100,7 +104,12 @@ impl Outbox {
                     return Poll::Ready(None);
                 }
             }
-            let done = waiting.as_mut().poll(context);
+            // Others have a turn, however much there is to do here.
+            let turn = ready!(poll_proceed(context));
+            let done = wait(context);
+            if done.is_ready() {
+                turn.made_progress();
+            }
             if lends && done.is_pending() {
                 let mut inner = self.lock();
                 // What came since the task looked has woken it again.
@@ -110,7 +119,6 @@ impl Outbox {
             }
             done.map(Some)
         })
-        .await
     }
 
     /// Tells the connection to end once what waits has been written. The first order stands, until the bound is passed.
@@ -121,15 +129,17 @@ impl Outbox {
 
     /// Waits until something waits or an order stands, and moves what waits into `taken`, which must be empty.
     pub(crate) async fn take(&self, taken: &mut Vec<Arc<Broadcast>>) -> Option<Order> {
-        poll_fn(|context| {
-            if let Poll::Ready(order) = self.try_take(taken) {
-                return Poll::Ready(order);
-            }
-            self.waker.register(context.waker());
-            // Something may have come between the look and the registration.
-            self.try_take(taken)
-        })
-        .await
+        poll_fn(|context| self.poll_take(context, taken)).await
+    }
+
+    /// The same, for whoever waits for other things too.
+    pub(crate) fn poll_take(&self, context: &mut Context<'_>, taken: &mut Vec<Arc<Broadcast>>) -> Poll<Option<Order>> {
+        if let Poll::Ready(order) = self.try_take(taken) {
+            return Poll::Ready(order);
+        }
+        self.waker.register(context.waker());
+        // Something may have come between the look and the registration.
+        self.try_take(taken)
     }
 
     /// Waits until something waits, whatever order stands, and moves it into `taken`, which must be empty.

@@ -61,13 +61,24 @@ impl Voice {
                 return false;
             }
         }
+        self.write();
+        self.is_free()
+    }
+
+    /// Writes what the socket takes at once. Whether nothing is left.
+    pub(crate) fn write(&mut self) -> bool {
         if let (Some(writer), false) = (&self.writer, self.outgoing.is_empty()) {
             let (frames, bytes) = (self.outgoing.len(), self.outgoing.remaining());
             // Whoever writes the rest finds the error again.
             let _ = self.outgoing.try_write_to((**writer).as_ref());
-            self.entry.metrics.frames_out.increment((frames - self.outgoing.len()) as u64);
-            self.entry.metrics.bytes_out.increment((bytes - self.outgoing.remaining()) as u64);
+            self.count(frames - self.outgoing.len(), bytes - self.outgoing.remaining());
         }
-        self.is_free()
+        self.outgoing.is_empty()
+    }
+
+    /// Counts what was written.
+    pub(crate) fn count(&self, frames: usize, bytes: usize) {
+        self.entry.metrics.frames_out.increment(frames as u64);
+        self.entry.metrics.bytes_out.increment(bytes as u64);
     }
 }

@@ -119,7 +119,7 @@ pub(super) fn all() -> Vec<Scenario> {
     let rooms = |connections, flows| {
         load(
             "growth",
-            &[("--members", "1000", "20"), ("--connections", connections, "60"), ("--flows", flows, "10"), ("--messages", "300", "6")],
+            &[("--members", "1000", "20"), ("--connections", connections, "60"), ("--flows", flows, "10"), ("--messages", "1000", "6")],
         )
     };
     all.push(scenario(
