@@ -106,11 +106,19 @@ impl Engine {
             policy,
             people: Cache::builder().max_capacity(CACHED).time_to_live(BELIEVED).build(),
             sessions: Cache::builder().max_capacity(CACHED).time_to_live(BELIEVED).build(),
-            // Which session a token belongs to never changes.
-            tokens: Cache::builder().max_capacity(CACHED).build(),
+            // Which session a token belongs to never changes; but then its session is not known either, and is read by the token.
+            tokens: Cache::builder().max_capacity(CACHED).time_to_live(BELIEVED).build(),
             recently_mailed: Cache::builder().max_capacity(CACHED).time_to_live(MAIL_INTERVAL).build(),
             held_back: Waiting::default(),
         }
+    }
+
+    /// Gives back the memory of what is no longer believed. To be called now and then.
+    pub fn tidy(&self) {
+        self.people.run_pending_tasks();
+        self.sessions.run_pending_tasks();
+        self.tokens.run_pending_tasks();
+        self.recently_mailed.run_pending_tasks();
     }
 
     /// The time, by the engine's clock.

@@ -41,6 +41,12 @@ impl Broadcast {
         self.notice.size()
     }
 
+    /// The size of the largest frame that it was turned into so far.
+    pub(crate) fn rendered(&self) -> usize {
+        let forms = std::iter::successors(self.rendered.get(), |form| form.next.get());
+        forms.filter_map(|form| form.frame.as_ref().map(Bytes::len)).max().unwrap_or_default()
+    }
+
     /// The frame whose bytes all connections of a dialect and variant share; rendered by the first one that asks, while others
     /// who ask wait.
     pub(crate) fn frame(&self, dialect: &dyn Dialect, variant: Variant, metrics: &DialectMetrics) -> Option<Bytes> {

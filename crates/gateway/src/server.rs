@@ -34,8 +34,8 @@ use tolmach_engine::ports::{Bus, StoreError};
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// The most connections that the system may have let in and not given out: as many as it is told when listening begins.
 const BACKLOG: usize = 1024;
-/// How often histograms are tidied.
-const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// How often histograms are tidied, and what is cached but no longer believed is dropped.
+const UPKEEP: Duration = Duration::from_secs(2);
 /// The largest head of an HTTP request, in bytes.
 const HEAD_LIMIT: usize = 32 << 10;
 
@@ -65,12 +65,13 @@ impl Server {
             tokio::spawn(hub.clone().dispatch(subscription));
         }
         tokio::spawn(hub.clone().check(config.bus.check));
-        let upkeep = metrics.clone();
+        let (upkeep, keeper) = (metrics.clone(), engine.clone());
         tokio::spawn(async move {
-            let mut interval = tokio::time::interval(METRICS_UPKEEP);
+            let mut interval = tokio::time::interval(UPKEEP);
             loop {
                 interval.tick().await;
                 upkeep.run_upkeep();
+                keeper.tidy();
             }
         });
         let mut seed = [0; 8];

@@ -54,7 +54,7 @@ const ROOM: [(&str, &str, &str); 6] = [
     ("--many", "2000", "70"),
     ("--in-flight", "32", "32"),
     ("--rate", "20000", "4000"),
-    ("--seconds", "2", "0.2"),
+    ("--seconds", "6", "0.2"),
 ];
 const LENGTH: (&str, &str, &str) = ("--seconds", "2", "0.1");
 

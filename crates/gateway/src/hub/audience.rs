@@ -17,6 +17,11 @@ const HELD_BYTES: usize = 1 << 20;
 /// A crowd that is told several events together has a rest of so long for each frame, since a write costs far more than one
 /// frame more in it: the more is said, the more is told together. Shared by the cores.
 const REST: Duration = Duration::from_micros(2);
+/// Frames of so many bytes that are told together have twice that rest, since they keep sockets and peers as long again; larger
+/// ones in proportion.
+const LARGE: usize = 4096;
+/// No rest is longer.
+const LONGEST: Duration = Duration::from_millis(100);
 /// Events that count for it, at most.
 const RESTING: usize = 10;
 /// So few listeners are told at once.
@@ -25,8 +30,7 @@ const FEW: usize = 100;
 const TOGETHER: usize = 256;
 
 /// How many there are to share the work.
-static CORES: LazyLock<u32> =
-    LazyLock::new(|| std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)));
+static CORES: LazyLock<f64> = LazyLock::new(|| std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64));
 
 /// The listeners of one flow, and how far they have heard it. Every change to a message takes the next version of its flow, so
 /// whatever does not follow on the position is a repetition or lies behind a gap.
@@ -41,6 +45,8 @@ pub(super) struct Audience {
     repairing: bool,
     /// Up to the position, but not told yet.
     untold: Vec<Arc<Broadcast>>,
+    /// The last that a crowd was told: what comes next will be about as large.
+    last: Option<Arc<Broadcast>>,
     /// What comes before then is told together.
     rests_until: Instant,
     /// Whether somebody will come to tell it.
@@ -50,8 +56,17 @@ pub(super) struct Audience {
 impl Audience {
     /// Nobody yet, who knows the flow up to a version.
     pub(super) fn new(position: Version) -> Self {
-        let (held, untold, rests_until) = (BTreeMap::new(), Vec::new(), Instant::now());
-        Self { listeners: Vec::new(), position, held, held_bytes: 0, repairing: false, untold, rests_until, awaited: false }
+        Self {
+            listeners: Vec::new(),
+            position,
+            held: BTreeMap::new(),
+            held_bytes: 0,
+            repairing: false,
+            untold: Vec::new(),
+            last: None,
+            rests_until: Instant::now(),
+            awaited: false,
+        }
     }
 
     /// Up to where the listeners were told.
@@ -160,8 +175,11 @@ impl Audience {
         }
         crowd::tell(&self.listeners, &self.untold);
         if self.listeners.len() >= FEW {
-            let frames = self.listeners.len().saturating_mul(self.untold.len().min(RESTING));
-            self.rests_until = Instant::now() + REST.saturating_mul(u32::try_from(frames).unwrap_or(u32::MAX)) / *CORES;
+            let (events, size) = (self.untold.len().min(RESTING), self.last.as_ref().map_or(0, |last| last.rendered()));
+            let weight = events as f64 + (events - 1) as f64 * size as f64 / LARGE as f64;
+            let rest = REST.mul_f64(self.listeners.len() as f64 * weight / *CORES);
+            self.rests_until = Instant::now() + rest.min(LONGEST);
+            self.last = self.untold.last().cloned();
         }
         self.untold.clear();
     }

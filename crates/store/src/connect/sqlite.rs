@@ -18,6 +18,9 @@ const ROW_BUFFER: usize = 1024;
 /// What whoever writes keeps of the file in memory: minus so many KiB.
 const CACHE: &str = "-32768";
 
+/// And what each of those who read keeps, which are several: the system keeps the file's pages too.
+const READ_CACHE: &str = "-1024";
+
 /// Pages in the write-ahead log at which they are moved into the file: what changes often is moved seldom then.
 const CHECKPOINT: &str = "4096";
 
@@ -90,7 +93,7 @@ impl File {
                 .pragma("temp_store", "MEMORY");
             match usage {
                 Use::Write | Use::Maintain => options.pragma("cache_size", CACHE).pragma("wal_autocheckpoint", CHECKPOINT),
-                Use::Read { .. } => options.pragma("query_only", "ON"),
+                Use::Read { .. } => options.pragma("query_only", "ON").pragma("cache_size", READ_CACHE),
             }
         });
         Database::connect(options).await.map_err(refuse)
