@@ -57,6 +57,31 @@ async fn a_reader_who_does_not_keep_up_is_closed_while_others_go_on() {
 }
 
 #[tokio::test]
+async fn a_reader_who_pauses_hears_everything_whole_and_in_order_when_it_reads_again() {
+    const SIZE: usize = 200_000;
+    const COUNT: usize = 60;
+    let gateway = Gateway::with(&[("LIMITS__QUEUE", "64MiB"), ("KEEPALIVE__TIMEOUT", "60s")]).await;
+    let ann = Bearer::register(&gateway, "ann").await;
+    let group = ann.group("flood", &[]).await;
+    let path = format!("/group/{group}");
+    let mut pausing = slow_room(&ann, &path).await;
+    assert_eq!(pausing.hear().await["type"], "history", "it is let in");
+    let (mut writer, _) = ann.room(&path).await;
+    // More than any socket takes: the first are written as they are told, one is cut, and the others wait for the rest of it.
+    let texts: Vec<String> = (0..COUNT).map(|number| format!("{number} {}", "x".repeat(SIZE))).collect();
+    for text in &texts {
+        assert_eq!(writer.ask(&message(text)).await["text"], *text);
+    }
+    for text in &texts {
+        assert_eq!(pausing.hear().await["text"], *text);
+    }
+    for text in ["again", "and again"] {
+        writer.ask(&message(text)).await;
+        assert_eq!(pausing.hear().await["text"], text, "it is told as before");
+    }
+}
+
+#[tokio::test]
 async fn a_peer_that_asks_and_never_reads_is_not_waited_for() {
     const GROWTH: usize = 64 << 20;
     let gateway = Gateway::with(&[("KEEPALIVE__TIMEOUT", "1s")]).await;

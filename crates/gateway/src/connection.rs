@@ -322,7 +322,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     /// Boxed, like all that happens once or rarely: an idle connection has no room for it.
-    fn begin(&mut self, heard: Option<Box<Frame>>) -> Pin<Box<dyn Future<Output = Result<(), End>> + Send + '_>> {
+    fn begin(&mut self, heard: Option<Box<Frame>>) -> BoxFuture<'_, Result<(), End>> {
         Box::pin(async move {
             self.write().await?;
             if let Some(frame) = heard {

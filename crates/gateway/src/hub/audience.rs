@@ -175,10 +175,8 @@ impl Audience {
         }
         crowd::tell(&self.listeners, &self.untold);
         if self.listeners.len() >= FEW {
-            let (events, size) = (self.untold.len().min(RESTING), self.last.as_ref().map_or(0, |last| last.rendered()));
-            let weight = events as f64 + (events - 1) as f64 * size as f64 / LARGE as f64;
-            let rest = REST.mul_f64(self.listeners.len() as f64 * weight / *CORES);
-            self.rests_until = Instant::now() + rest.min(LONGEST);
+            let size = self.last.as_ref().map_or(0, |last| last.rendered());
+            self.rests_until = Instant::now() + rest(self.listeners.len(), self.untold.len(), size);
             self.last = self.untold.last().cloned();
         }
         self.untold.clear();
@@ -196,9 +194,17 @@ impl Audience {
     }
 }
 
+/// How long a crowd rests that was told so many events together, whose frames have about this size in bytes.
+fn rest(listeners: usize, events: usize, size: usize) -> Duration {
+    let events = events.min(RESTING);
+    let weight = events as f64 + events.saturating_sub(1) as f64 * size as f64 / LARGE as f64;
+    REST.mul_f64(listeners as f64 * weight / *CORES).min(LONGEST)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::DialectMetrics;
     use crate::outbox::Outbox;
     use tolmach_domain::{ConnectionId, Content, EventKind, FlowId, FlowKind, MessageId, Person, Timestamp, UserId};
 
@@ -360,5 +366,33 @@ mod tests {
         assert!(audience.mend((1..=last).map(|version| message(version, version)).collect(), true));
         assert!(told(&listener).await.into_iter().map(|(_, version)| version).eq(1..=last));
         assert_eq!(audience.held_bytes, 0);
+    }
+
+    #[test]
+    fn a_crowd_rests_by_how_much_it_was_told_and_never_long() {
+        let base = rest(100, 1, 0);
+        for (name, listeners, events, size, expected) in [
+            ("one event, however large", 100, 1, 1 << 20, base),
+            ("several", 100, 4, 0, base * 4),
+            ("more than count", 100, 1000, 0, base * 10),
+            ("more listeners", 300, 4, 0, base * 12),
+            ("large ones", 100, 4, LARGE, base * 7),
+            ("a great deal", 1_000_000, 1000, 1 << 20, LONGEST),
+        ] {
+            let apart = rest(listeners, events, size).abs_diff(expected);
+            assert!(apart < Duration::from_nanos(100), "{name}: {apart:?} apart");
+        }
+    }
+
+    #[test]
+    fn a_broadcast_is_as_large_as_the_largest_frame_that_it_was_turned_into() {
+        let broadcast = Broadcast::new(posted(1));
+        let mut largest = 0;
+        for dialect in crate::dialects::all() {
+            assert_eq!(broadcast.rendered(), largest);
+            let frame = broadcast.frame(&*dialect, Default::default(), &DialectMetrics::new(dialect.manifest().id));
+            largest = largest.max(frame.map_or(0, |frame| frame.len()));
+        }
+        assert!(largest > 0);
     }
 }

@@ -3,11 +3,15 @@
 use super::Listener;
 use crate::broadcast::Broadcast;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
+use tokio::task::yield_now;
 
 /// So many are spoken to by one task, one after the other: enough that the task costs little beside the writes, and few enough
 /// that others wait for it no longer than for any other task, and that all cores share a crowd.
 const TOGETHER: usize = 16;
+/// After so long the others have a turn, where much is said to each.
+const TURN: Duration = Duration::from_micros(500);
 
 /// Tells each of them all of this.
 pub(super) fn tell<'a>(listeners: impl IntoIterator<Item = &'a Arc<Listener>>, broadcasts: &[Arc<Broadcast>]) {
@@ -34,8 +38,13 @@ impl Crowd {
         // Without a runtime, nobody is connected any more.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
+                let mut began = Instant::now();
                 while let Some(listener) = self.0.pop() {
                     listener.outbox.speak();
+                    if began.elapsed() > TURN {
+                        yield_now().await;
+                        began = Instant::now();
+                    }
                 }
             });
         }
