@@ -108,7 +108,9 @@ const DECODE: &str = "What is kept of a request has to be allocated, 20 ns each:
     action the request's id, which everybody in the room is told. Fewer and smaller allocations in the contract between dialects \
     and gateway would lift it.";
 const GROWTH: &str = "The structures of a write, the kernel's of both ends above all, are 6 KiB and more a connection: those of 1,000 \
-    connections stay in the processor's caches, those of 10,000 do not. A larger cache lifts it.";
+    connections stay in the processor's caches, those of 10,000 do not. The floor grows by 1.36 to 1.46 from 1,000 to 10,000 \
+    connections in its one room (load fan-out --subject floor --members 10000), from 4.9 to 7.2 µs. Of flows nothing is seen: \
+    10,000 connections in one flow take 6.5 µs a delivery, in 10,000 flows 6.4. A larger cache lifts it.";
 
 /// The rows, in the order in which a reader is shown them.
 pub(super) fn all() -> Vec<Row> {

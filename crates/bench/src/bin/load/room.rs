@@ -165,7 +165,8 @@ impl Rooms {
         let posting = async {
             tally.forget(*posted);
             let (before, started) = (cpu()?, Instant::now());
-            for number in 0..messages {
+            // The first comes after a rest too, whatever was said before.
+            for number in 1..=messages {
                 tokio::time::sleep_until((started + interval * number).into()).await;
                 post(posters, posted, tally).await?;
             }
