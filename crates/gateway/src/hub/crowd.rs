@@ -15,9 +15,13 @@ const TURN: Duration = Duration::from_micros(500);
 
 /// Tells each of them all of this.
 pub(super) fn tell<'a>(listeners: impl IntoIterator<Item = &'a Arc<Listener>>, broadcasts: &[Arc<Broadcast>]) {
-    let mut crowd = Crowd::default();
-    for listener in listeners {
+    let (mut crowd, mut listeners) = (Crowd::default(), listeners.into_iter());
+    while let Some(listener) = listeners.next() {
+        let left = listeners.size_hint().0;
         if listener.outbox.push(broadcasts) {
+            if crowd.0.is_empty() {
+                crowd.0.reserve_exact((left + 1).min(TOGETHER));
+            }
             crowd.0.push(listener.clone());
             if crowd.0.len() >= TOGETHER {
                 std::mem::take(&mut crowd).speak_soon();
