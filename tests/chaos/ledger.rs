@@ -1,4 +1,5 @@
-//! What was said, what was acknowledged, what each reader heard and when; and what of all that does not agree with history.
+//! What was said, what was acknowledged, what each reader heard and when; and what of all that does
+//! not agree with history.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -46,7 +47,8 @@ pub(crate) struct Findings {
     pub(crate) twice: usize,
     pub(crate) inversions: usize,
     pub(crate) gaps: usize,
-    /// From healing until every writer was served again and every live reader had heard what was acknowledged before.
+    /// From healing until every writer was served again and every live reader had heard what was
+    /// acknowledged before.
     pub(crate) healed: Duration,
     /// In words, for people.
     pub(crate) violations: Vec<String>,
@@ -55,7 +57,10 @@ pub(crate) struct Findings {
 impl Ledger {
     /// A writer is about to say this.
     pub(crate) fn say(&self, text: &str) {
-        self.pages().said.entry(text.to_owned()).or_insert_with(|| Said { at: Instant::now(), acknowledged: None });
+        self.pages()
+            .said
+            .entry(text.to_owned())
+            .or_insert_with(|| Said { at: Instant::now(), acknowledged: None });
     }
 
     /// A writer was told that this is stored.
@@ -72,7 +77,13 @@ impl Ledger {
     pub(crate) fn enter(&self, reader: &str, read: Option<Vec<String>>) -> ListeningId {
         let mut pages = self.pages();
         let since = Instant::now();
-        pages.listenings.push(Listening { reader: reader.to_owned(), since, read, heard: Vec::new(), live: true });
+        pages.listenings.push(Listening {
+            reader: reader.to_owned(),
+            since,
+            read,
+            heard: Vec::new(),
+            live: true,
+        });
         ListeningId(pages.listenings.len() - 1)
     }
 
@@ -105,14 +116,18 @@ impl Ledger {
     pub(crate) fn behind(&self) -> BTreeMap<String, usize> {
         let pages = self.pages();
         let live = pages.listenings.iter().filter(|listening| listening.live);
-        let lacking = live.map(|listening| (listening.reader.clone(), pages.lacks(listening, Instant::now()).count()));
+        let lacking = live.map(|listening| {
+            (listening.reader.clone(), pages.lacks(listening, Instant::now()).count())
+        });
         lacking.filter(|(_, lacks)| *lacks > 0).collect()
     }
 
-    /// Judges the round by what each dialect says was said, `histories` by who read them. The trouble was over at `healed`.
+    /// Judges the round by what each dialect says was said, `histories` by who read them. The
+    /// trouble was over at `healed`.
     pub(crate) fn judge(&self, histories: &[(String, Vec<String>)], healed: Instant) -> Findings {
         let pages = self.pages();
-        let mut findings = Findings { healed: pages.slowest_service(healed), ..Findings::default() };
+        let mut findings =
+            Findings { healed: pages.slowest_service(healed), ..Findings::default() };
         let Some((first, whole)) = histories.first() else {
             findings.violations.push("nobody could read the history".to_owned());
             return findings;
@@ -121,12 +136,15 @@ impl Ledger {
         for (place, text) in whole.iter().enumerate() {
             if let Some(before) = places.insert(text, place) {
                 findings.twice += 1;
-                findings.violations.push(format!("{text:?} is stored twice, {before} and {place} in the history of {first}"));
+                findings.violations.push(format!(
+                    "{text:?} is stored twice, {before} and {place} in the history of {first}"
+                ));
             }
         }
         for (reader, history) in &histories[1..] {
             if history != whole {
-                let place = history.iter().zip(whole).take_while(|(one, other)| one == other).count();
+                let place =
+                    history.iter().zip(whole).take_while(|(one, other)| one == other).count();
                 findings.inversions += 1;
                 findings.violations.push(format!(
                     "{reader} reads {} messages and {first} {}; they differ at {place}: {:?} and {:?}",
@@ -141,7 +159,9 @@ impl Ledger {
             findings.acknowledged += 1;
             if !places.contains_key(text.as_str()) {
                 findings.missing += 1;
-                findings.violations.push(format!("{text:?} was acknowledged and is not in the history of {first}"));
+                findings.violations.push(format!(
+                    "{text:?} was acknowledged and is not in the history of {first}"
+                ));
             }
         }
         for listening in &pages.listenings {
@@ -161,7 +181,8 @@ impl Pages {
         counted.map(|listening| &listening.reader).collect::<BTreeSet<_>>().len()
     }
 
-    /// How long after this moment the last writer was served for the first time is not kept: the acknowledgements tell.
+    /// How long after this moment the last writer was served for the first time is not kept: the
+    /// acknowledgements tell.
     fn slowest_service(&self, healed: Instant) -> Duration {
         let mut first: HashMap<&str, Instant> = HashMap::new();
         for (text, said) in &self.said {
@@ -174,9 +195,18 @@ impl Pages {
     }
 
     /// What was acknowledged before `until` and a listening reader should have heard, and has not.
-    fn lacks<'a>(&'a self, listening: &'a Listening, until: Instant) -> impl Iterator<Item = &'a str> {
-        let known: BTreeSet<&str> =
-            listening.heard.iter().map(|(text, _)| text).chain(listening.read.iter().flatten()).map(String::as_str).collect();
+    fn lacks<'a>(
+        &'a self,
+        listening: &'a Listening,
+        until: Instant,
+    ) -> impl Iterator<Item = &'a str> {
+        let known: BTreeSet<&str> = listening
+            .heard
+            .iter()
+            .map(|(text, _)| text)
+            .chain(listening.read.iter().flatten())
+            .map(String::as_str)
+            .collect();
         self.said.iter().filter_map(move |(text, said)| {
             let acknowledged = said.acknowledged.is_some_and(|at| at < until);
             // Who cannot read need not know what was said before it came.
@@ -200,35 +230,57 @@ impl Pages {
                 Some(place) => heard.push(*place),
                 None => {
                     findings.missing += 1;
-                    findings.violations.push(format!("{who} heard {text:?}, which is not in the history"));
+                    findings
+                        .violations
+                        .push(format!("{who} heard {text:?}, which is not in the history"));
                 }
             }
         }
         for pair in heard.windows(2).filter(|pair| pair[0] >= pair[1]) {
             findings.inversions += 1;
-            findings.violations.push(format!("{who} heard {:?} before {:?}", whole[pair[0]], whole[pair[1]]));
+            findings
+                .violations
+                .push(format!("{who} heard {:?} before {:?}", whole[pair[0]], whole[pair[1]]));
         }
         // Without a hole from where it came in, to the end if it still listens.
-        let read =
-            listening.read.as_ref().map(|read| read.iter().filter_map(|text| places.get(text.as_str())).max().map_or(0, |last| last + 1));
+        let read = listening.read.as_ref().map(|read| {
+            read.iter()
+                .filter_map(|text| places.get(text.as_str()))
+                .max()
+                .map_or(0, |last| last + 1)
+        });
         let known: BTreeSet<usize> = heard.iter().copied().collect();
         let begin = read.or(known.first().copied());
-        let end = if listening.live { Some(whole.len()) } else { known.last().map(|last| last + 1) };
-        for place in begin.zip(end).map_or(0..0, |(begin, end)| begin..end).filter(|place| !known.contains(place)) {
+        let end =
+            if listening.live { Some(whole.len()) } else { known.last().map(|last| last + 1) };
+        for place in begin
+            .zip(end)
+            .map_or(0..0, |(begin, end)| begin..end)
+            .filter(|place| !known.contains(place))
+        {
             findings.gaps += 1;
-            findings.violations.push(format!("{who} never heard {:?}, at {place} of {}", whole[place], whole.len()));
+            findings.violations.push(format!(
+                "{who} never heard {:?}, at {place} of {}",
+                whole[place],
+                whole.len()
+            ));
         }
         if !listening.live || listening.since > healed {
             return;
         }
         // Live all the time: what was acknowledged before the healing comes soon after it.
-        let before = |text: &str| self.said.get(text).and_then(|said| said.acknowledged).is_some_and(|at| at < healed);
+        let before = |text: &str| {
+            self.said.get(text).and_then(|said| said.acknowledged).is_some_and(|at| at < healed)
+        };
         for (text, at) in listening.heard.iter().filter(|(text, _)| before(text)) {
             let after = at.saturating_duration_since(healed);
             findings.healed = findings.healed.max(after);
             if after > HEALED_WITHIN {
                 findings.gaps += 1;
-                findings.violations.push(format!("{who} heard {text:?} only {:.1} s after healing", after.as_secs_f64()));
+                findings.violations.push(format!(
+                    "{who} heard {text:?} only {:.1} s after healing",
+                    after.as_secs_f64()
+                ));
             }
         }
     }

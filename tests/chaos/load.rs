@@ -24,7 +24,8 @@ pub(crate) struct Load {
 /// Before somebody who was refused or cut off tries again.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long everybody may take to be served again before a round is given up. Only ever reached by a failure.
+/// How long everybody may take to be served again before a round is given up. Only ever reached by
+/// a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What everybody in a round shares.
@@ -39,15 +40,19 @@ struct Round {
     reading: watch::Sender<bool>,
 }
 
-/// Has everybody write and read, `trouble` happen meanwhile, and judges what came of it. Trouble is over when it returns.
+/// Has everybody write and read, `trouble` happen meanwhile, and judges what came of it. Trouble is
+/// over when it returns.
 pub(crate) async fn round<F: Future<Output = Result<(), Trouble>>>(
     stand: &Arc<Stand>,
     number: u64,
     Load { pace, ballast }: Load,
     trouble: impl FnOnce(FlowId) -> F,
 ) -> Result<Findings, Trouble> {
-    let everybody: Vec<_> = stand.writers.iter().chain(&stand.readers).map(|person| person.id).collect();
-    let flow = stand.writers[0].group(stand.nodes[0].address()?, &format!("round {number}"), &everybody).await?;
+    let everybody: Vec<_> =
+        stand.writers.iter().chain(&stand.readers).map(|person| person.id).collect();
+    let flow = stand.writers[0]
+        .group(stand.nodes[0].address()?, &format!("round {number}"), &everybody)
+        .await?;
     let round = Arc::new(Round {
         stand: stand.clone(),
         ledger: Ledger::default(),
@@ -70,16 +75,21 @@ pub(crate) async fn round<F: Future<Output = Result<(), Trouble>>>(
     let (some_writers, some_readers) = (writers.len(), readers.len());
     round
         .until("everybody writes and listens", || {
-            round.ledger.served_since(begun) == some_writers && round.ledger.hearing() == some_readers
+            round.ledger.served_since(begun) == some_writers
+                && round.ledger.hearing() == some_readers
         })
         .await?;
     trouble(flow).await?;
     let healed = Instant::now();
-    round.until("every writer is served again", || round.ledger.served_since(healed) == some_writers).await?;
+    round
+        .until("every writer is served again", || round.ledger.served_since(healed) == some_writers)
+        .await?;
     round.writing.send_replace(false);
     while writers.join_next().await.is_some() {}
     round
-        .until("every reader has heard everything", || round.ledger.connected() == some_readers && round.ledger.behind().is_empty())
+        .until("every reader has heard everything", || {
+            round.ledger.connected() == some_readers && round.ledger.behind().is_empty()
+        })
         .await?;
     let findings = round.ledger.judge(&round.histories().await?, healed);
     round.reading.send_replace(false);
@@ -88,7 +98,8 @@ pub(crate) async fn round<F: Future<Output = Result<(), Trouble>>>(
 }
 
 impl Round {
-    /// Says one message after the other. What was not acknowledged is said again where the wire makes that harmless.
+    /// Says one message after the other. What was not acknowledged is said again where the wire
+    /// makes that harmless.
     async fn write(self: Arc<Self>, person: Person, mut node: usize) {
         /// Keys are unique for an author, over all rounds.
         static KEY: AtomicU64 = AtomicU64::new(1);
@@ -110,7 +121,10 @@ impl Round {
             };
             let (text, key) = unanswered.take().filter(|_| person.keyed).unwrap_or_else(|| {
                 count += 1;
-                (format!("{} {count} {}", person.login, self.ballast), KEY.fetch_add(1, Ordering::Relaxed).to_string())
+                (
+                    format!("{} {count} {}", person.login, self.ballast),
+                    KEY.fetch_add(1, Ordering::Relaxed).to_string(),
+                )
             });
             self.ledger.say(&text);
             match send(connected, self.flow, &text, person.keyed.then(|| key.clone())).await {
@@ -160,7 +174,11 @@ impl Round {
         }
     }
 
-    async fn enter(&self, person: &Person, node: usize) -> Result<(Client, Option<Vec<String>>), Trouble> {
+    async fn enter(
+        &self,
+        person: &Person,
+        node: usize,
+    ) -> Result<(Client, Option<Vec<String>>), Trouble> {
         person.enter(self.stand.nodes[node].address()?, self.flow).await
     }
 
@@ -177,12 +195,21 @@ impl Round {
         Ok(histories)
     }
 
-    /// As a client asks: again where it is told that the store cannot be reached just now. Any other refusal is a violation.
-    async fn history(&self, reader: &Person, node: SocketAddr) -> Result<Option<Vec<String>>, Trouble> {
+    /// As a client asks: again where it is told that the store cannot be reached just now. Any
+    /// other refusal is a violation.
+    async fn history(
+        &self,
+        reader: &Person,
+        node: SocketAddr,
+    ) -> Result<Option<Vec<String>>, Trouble> {
         let begun = Instant::now();
         loop {
             match reader.history(node, self.flow).await {
-                Err(trouble) if trouble.ends_with("Refused(Unavailable)") && begun.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
+                Err(trouble)
+                    if trouble.ends_with("Refused(Unavailable)") && begun.elapsed() < PATIENCE =>
+                {
+                    tokio::time::sleep(PAUSE).await
+                }
                 read => return read,
             }
         }
@@ -192,7 +219,10 @@ impl Round {
         let begun = Instant::now();
         while !is_so() {
             if begun.elapsed() > PATIENCE {
-                return Err(format!("not so after {PATIENCE:?}: {what}; behind: {:?}", self.ledger.behind()));
+                return Err(format!(
+                    "not so after {PATIENCE:?}: {what}; behind: {:?}",
+                    self.ledger.behind()
+                ));
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

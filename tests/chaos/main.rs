@@ -1,7 +1,9 @@
-//! Nothing that was acknowledged is lost, whatever breaks: clients of every dialect write and read without pause, something breaks
-//! and is healed, and then the ledger of what they were told is held against what there is.
+//! Nothing that was acknowledged is lost, whatever breaks: clients of every dialect write and read
+//! without pause, something breaks and is healed, and then the ledger of what they were told is
+//! held against what there is.
 //!
-//! Each scenario is a trial of one round; `TOLMACH_CHAOS_ROUNDS` asks for more, which is what `cargo xtask chaos` sets.
+//! Each scenario is a trial of one round; `TOLMACH_CHAOS_ROUNDS` asks for more, which is what
+//! `cargo xtask chaos` sets.
 
 mod ledger;
 mod load;
@@ -43,10 +45,15 @@ struct Row {
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let mut trials: Vec<Trial> =
-        SCENARIOS.iter().map(|scenario| Trial::test(scenario.name, || run(scenario).map_err(Failed::from))).collect();
-    trials.push(refusal("unavailable-while-postgres-is-down", || Box::pin(refusals::without_a_server())));
-    trials.push(refusal("unavailable-while-the-disk-is-full", || Box::pin(refusals::without_room())));
+    let mut trials: Vec<Trial> = SCENARIOS
+        .iter()
+        .map(|scenario| Trial::test(scenario.name, || run(scenario).map_err(Failed::from)))
+        .collect();
+    trials.push(refusal("unavailable-while-postgres-is-down", || {
+        Box::pin(refusals::without_a_server())
+    }));
+    trials
+        .push(refusal("unavailable-while-the-disk-is-full", || Box::pin(refusals::without_room())));
     let conclusion = libtest_mimic::run(&arguments, trials);
     let rows = ROWS.lock().unwrap_or_else(PoisonError::into_inner);
     if !rows.is_empty() {
@@ -58,24 +65,37 @@ fn main() -> ExitCode {
 type Refusal = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 
 fn refusal(name: &str, refusal: fn() -> Refusal) -> Trial {
-    let run = move || tokio::runtime::Runtime::new().map_err(|error| error.to_string())?.block_on(refusal());
+    let run = move || {
+        tokio::runtime::Runtime::new().map_err(|error| error.to_string())?.block_on(refusal())
+    };
     Trial::test(name, move || run().map_err(Failed::from))
 }
 
 fn run(scenario: &'static Scenario) -> Result<(), String> {
     let rounds = match std::env::var(ROUNDS) {
-        Ok(rounds) => rounds.parse().map_err(|_| format!("{ROUNDS}={rounds}: a number of rounds is expected"))?,
+        Ok(rounds) => rounds
+            .parse()
+            .map_err(|_| format!("{ROUNDS}={rounds}: a number of rounds is expected"))?,
         Err(_) => FEW,
     };
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    let stand = runtime
-        .block_on(async { if scenario.cluster { Stand::cluster(scenario.options()).await } else { Stand::single().await.map(Some) } })?;
+    let stand = runtime.block_on(async {
+        if scenario.cluster {
+            Stand::cluster(scenario.options()).await
+        } else {
+            Stand::single().await.map(Some)
+        }
+    })?;
     let Some(stand) = stand.map(Arc::new) else { return Ok(()) };
-    let mut row = Row { scenario: scenario.name, rounds: 0, findings: Findings::default(), memory: 0 };
+    let mut row =
+        Row { scenario: scenario.name, rounds: 0, findings: Findings::default(), memory: 0 };
     let trouble = runtime.block_on(async {
         for number in 0..rounds {
             let load = scenario.load()?;
-            let findings = load::round(&stand, number, load, |flow| scenarios::strike(scenario.trouble, &stand, flow, number)).await;
+            let findings = load::round(&stand, number, load, |flow| {
+                scenarios::strike(scenario.trouble, &stand, flow, number)
+            })
+            .await;
             row.findings.add(findings.map_err(|trouble| format!("round {number}: {trouble}"))?);
             row.rounds += 1;
             row.memory = stand.peak();
@@ -85,7 +105,11 @@ fn run(scenario: &'static Scenario) -> Result<(), String> {
     let mut violations = row.findings.violations.clone();
     violations.extend(trouble.err());
     if row.memory > MEMORY {
-        violations.push(format!("a gateway held {} MiB; {} MiB are expected at most", row.memory >> 20, MEMORY >> 20));
+        violations.push(format!(
+            "a gateway held {} MiB; {} MiB are expected at most",
+            row.memory >> 20,
+            MEMORY >> 20
+        ));
     }
     ROWS.lock().unwrap_or_else(PoisonError::into_inner).push(row);
     if violations.is_empty() {
@@ -98,7 +122,17 @@ fn run(scenario: &'static Scenario) -> Result<(), String> {
 
 /// For people and for CI's page.
 fn table(rows: &[Row]) -> String {
-    let heads = ["scenario", "rounds", "acknowledged", "missing", "twice", "inversions", "gaps", "worst heal, s", "peak memory, MiB"];
+    let heads = [
+        "scenario",
+        "rounds",
+        "acknowledged",
+        "missing",
+        "twice",
+        "inversions",
+        "gaps",
+        "worst heal, s",
+        "peak memory, MiB",
+    ];
     let mut lines = vec![heads.map(str::to_owned)];
     lines.extend(rows.iter().map(|row| {
         let Findings { acknowledged, missing, twice, inversions, gaps, healed, .. } = &row.findings;
@@ -114,12 +148,17 @@ fn table(rows: &[Row]) -> String {
             (row.memory >> 20).to_string(),
         ]
     }));
-    let widths: Vec<usize> = (0..heads.len()).map(|column| lines.iter().map(|line| line[column].len()).max().unwrap_or_default()).collect();
-    let line = |cells: &[String; 9]| {
-        let cells = cells.iter().zip(&widths).enumerate();
-        let padded = cells.map(|(at, (cell, width))| if at == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") });
-        format!("| {} |", padded.collect::<Vec<_>>().join(" | "))
-    };
+    let widths: Vec<usize> = (0..heads.len())
+        .map(|column| lines.iter().map(|line| line[column].len()).max().unwrap_or_default())
+        .collect();
+    let line =
+        |cells: &[String; 9]| {
+            let cells = cells.iter().zip(&widths).enumerate();
+            let padded = cells.map(|(at, (cell, width))| {
+                if at == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+            });
+            format!("| {} |", padded.collect::<Vec<_>>().join(" | "))
+        };
     let rule = widths.iter().map(|width| "-".repeat(width + 2)).collect::<Vec<_>>().join("|");
     let mut table: Vec<String> = lines.iter().map(line).collect();
     table.insert(1, format!("|{rule}|"));

@@ -1,4 +1,5 @@
-//! Who writes and who reads: one account for each dialect and purpose, and connections of theirs to any node.
+//! Who writes and who reads: one account for each dialect and purpose, and connections of theirs to
+//! any node.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,7 +8,8 @@ use tokio::time::timeout;
 use tolmach_client::{Client, Told, Way, Witness, proofs};
 use tolmach_dialect::{Dialect, Frame};
 use tolmach_domain::{
-    Answer, Command, Content, Draft, FlowId, FlowKind, Grant, GrantKind, Kinds, NewFlow, Proof, Secret, Timestamp, Tokens, UserId, Window,
+    Answer, Command, Content, Draft, FlowId, FlowKind, Grant, GrantKind, Kinds, NewFlow, Proof,
+    Secret, Timestamp, Tokens, UserId, Window,
 };
 
 /// The password of everybody here.
@@ -74,14 +76,22 @@ impl Person {
         Ok(client)
     }
 
-    /// A connection that is in a flow, so that it may speak there and hears; with what it read there, oldest first, if its dialect
-    /// can read.
-    pub(crate) async fn enter(&self, node: SocketAddr, flow: FlowId) -> Result<(Client, Option<Vec<String>>), Trouble> {
+    /// A connection that is in a flow, so that it may speak there and hears; with what it read
+    /// there, oldest first, if its dialect can read.
+    pub(crate) async fn enter(
+        &self,
+        node: SocketAddr,
+        flow: FlowId,
+    ) -> Result<(Client, Option<Vec<String>>), Trouble> {
         let mut client = self.connect(node).await?;
         let read = within("entering", read(&mut client, flow)).await?;
         if read.is_none() {
             // Looking at a flow may be what opens it.
-            let looks = [true, false].map(|members| Command::GetFlow { flow, kinds: Kinds::Shared, members });
+            let looks = [true, false].map(|members| Command::GetFlow {
+                flow,
+                kinds: Kinds::Shared,
+                members,
+            });
             match within("entering", async { client.say_any(&looks).await.map_err(text) }).await? {
                 Told::Answer(_) | Told::Unsayable => {}
                 Told::Refused(fault) => return Err(client.trouble("entering", fault).to_string()),
@@ -90,27 +100,46 @@ impl Person {
         Ok((client, read))
     }
 
-    /// A connection that hears what is said in a flow from now on, and has read next to nothing of what was.
+    /// A connection that hears what is said in a flow from now on, and has read next to nothing of
+    /// what was.
     pub(crate) async fn watch(&self, node: SocketAddr, flow: FlowId) -> Result<Client, Trouble> {
         let mut client = within_limit(AMONG_MANY, "logging in", self.come(node)).await?;
-        let newest = |kinds| Command::History { flow, kinds, window: Window::Newest { limit: 1, offset: 0 } };
+        let newest = |kinds| Command::History {
+            flow,
+            kinds,
+            window: Window::Newest { limit: 1, offset: 0 },
+        };
         let mut commands = [Kinds::Shared, Kinds::Any].map(newest).to_vec();
         commands.push(Command::GetFlow { flow, kinds: Kinds::Shared, members: true });
         commands.push(Command::ListFlows { limit: None, offset: 0, members: false });
-        match within_limit(AMONG_MANY, "watching", async { client.say_any(&commands).await.map_err(text) }).await? {
+        match within_limit(AMONG_MANY, "watching", async {
+            client.say_any(&commands).await.map_err(text)
+        })
+        .await?
+        {
             Told::Answer(_) => Ok(client),
             told => Err(client.trouble("watching", format!("{told:?}")).to_string()),
         }
     }
 
-    /// Everything that was said in a flow, as this one's dialect tells it; `None` where it cannot ask.
-    pub(crate) async fn history(&self, node: SocketAddr, flow: FlowId) -> Result<Option<Vec<String>>, Trouble> {
+    /// Everything that was said in a flow, as this one's dialect tells it; `None` where it cannot
+    /// ask.
+    pub(crate) async fn history(
+        &self,
+        node: SocketAddr,
+        flow: FlowId,
+    ) -> Result<Option<Vec<String>>, Trouble> {
         let mut client = self.connect(node).await?;
         within("reading", read(&mut client, flow)).await
     }
 
     /// A new group of these people; in whichever dialect can make one.
-    pub(crate) async fn group(&self, node: SocketAddr, title: &str, members: &[UserId]) -> Result<FlowId, Trouble> {
+    pub(crate) async fn group(
+        &self,
+        node: SocketAddr,
+        title: &str,
+        members: &[UserId],
+    ) -> Result<FlowId, Trouble> {
         let group = NewFlow {
             kind: FlowKind::Group,
             title: title.to_owned(),
@@ -121,10 +150,16 @@ impl Person {
         };
         for spoken in dialects() {
             let mut client = Self { dialect: spoken.dialect, ..self.clone() }.connect(node).await?;
-            match client.say_any(&[Command::CreateFlow(Box::new(group.clone()))]).await.map_err(text)? {
+            match client
+                .say_any(&[Command::CreateFlow(Box::new(group.clone()))])
+                .await
+                .map_err(text)?
+            {
                 Told::Answer(Answer::FlowCreated { flow, .. }) => return Ok(flow),
                 Told::Unsayable => {}
-                told => return Err(client.trouble("making a group", format!("{told:?}")).to_string()),
+                told => {
+                    return Err(client.trouble("making a group", format!("{told:?}")).to_string());
+                }
             }
         }
         Err("no dialect can make a group".to_owned())
@@ -135,8 +170,16 @@ impl Person {
     }
 
     /// `None` where the dialect has no words for it.
-    async fn log_in(&self, client: &mut Client, grants: &[GrantKind]) -> Result<Option<Grant>, Trouble> {
-        let login = |grant| Command::Login { identifier: self.login.clone(), password: Secret::new(PASSWORD), grant };
+    async fn log_in(
+        &self,
+        client: &mut Client,
+        grants: &[GrantKind],
+    ) -> Result<Option<Grant>, Trouble> {
+        let login = |grant| Command::Login {
+            identifier: self.login.clone(),
+            password: Secret::new(PASSWORD),
+            grant,
+        };
         let commands: Vec<_> = grants.iter().copied().map(login).collect();
         match client.say_any(&commands).await.map_err(text)? {
             Told::Answer(Answer::Granted(grant)) => Ok(Some(*grant)),
@@ -148,7 +191,8 @@ impl Person {
     /// The access token of another dialect, where this one has no login of its own.
     async fn borrowed_proofs(&self, node: SocketAddr) -> Result<Vec<Proof>, Trouble> {
         for spoken in dialects() {
-            if let Some(grant) = self.log_in(&mut self.visitor(&spoken.dialect, node), &[GrantKind::Pair]).await?
+            if let Some(grant) =
+                self.log_in(&mut self.visitor(&spoken.dialect, node), &[GrantKind::Pair]).await?
                 && let Tokens::Pair { .. } = grant.tokens
             {
                 return Ok(proofs(self.id, &grant.tokens));
@@ -159,7 +203,12 @@ impl Person {
 }
 
 /// Says these words, with this key if the wire has a place for one; whether they were acknowledged.
-pub(crate) async fn send(client: &mut Client, flow: FlowId, words: &str, key: Option<String>) -> Result<bool, Trouble> {
+pub(crate) async fn send(
+    client: &mut Client,
+    flow: FlowId,
+    words: &str,
+    key: Option<String>,
+) -> Result<bool, Trouble> {
     let draft = |kinds| Draft { flow, kinds, content: Content::text(words), key: key.clone() };
     let commands = [Kinds::Shared, Kinds::Any].map(|kinds| Command::Send(Box::new(draft(kinds))));
     match within("sending", async { client.say_any(&commands).await.map_err(text) }).await? {
@@ -174,7 +223,11 @@ async fn read(client: &mut Client, flow: FlowId) -> Result<Option<Vec<String>>, 
     loop {
         let mut commands = Vec::new();
         for window in [Window::All, Window::Newest { limit: PAGE, offset }] {
-            commands.extend([Kinds::Shared, Kinds::Any].map(|kinds| Command::History { flow, kinds, window }));
+            commands.extend([Kinds::Shared, Kinds::Any].map(|kinds| Command::History {
+                flow,
+                kinds,
+                window,
+            }));
         }
         commands.push(Command::GetChanges { since, flow: Some(flow), limit: PAGE });
         match client.say_any(&commands).await.map_err(text)? {
@@ -201,12 +254,21 @@ async fn read(client: &mut Client, flow: FlowId) -> Result<Option<Vec<String>>, 
     }
 }
 
-async fn within<T>(what: &str, future: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+async fn within<T>(
+    what: &str,
+    future: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, Trouble> {
     within_limit(PATIENCE, what, future).await
 }
 
-async fn within_limit<T>(limit: Duration, what: &str, future: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
-    timeout(limit, future).await.unwrap_or_else(|_| Err(format!("{what}: nothing came of it within {limit:?}")))
+async fn within_limit<T>(
+    limit: Duration,
+    what: &str,
+    future: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, Trouble> {
+    timeout(limit, future)
+        .await
+        .unwrap_or_else(|_| Err(format!("{what}: nothing came of it within {limit:?}")))
 }
 
 fn text(error: impl std::fmt::Display) -> Trouble {

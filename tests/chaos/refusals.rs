@@ -1,5 +1,5 @@
-//! What clients are told while the store cannot serve them: each dialect's own word for it, never an acknowledgement; and that it
-//! passes by itself.
+//! What clients are told while the store cannot serve them: each dialect's own word for it, never
+//! an acknowledgement; and that it passes by itself.
 
 use crate::people::{self, Person, Trouble};
 use crate::stand::{Stand, get};
@@ -46,7 +46,8 @@ pub(crate) async fn without_room() -> Result<(), Trouble> {
     refused_meanwhile(&stand, fill, || std::fs::remove_file(&ballast).map_err(text), 200).await
 }
 
-/// Somebody of each dialect speaks before, while and after the store cannot keep it, all on one connection.
+/// Somebody of each dialect speaks before, while and after the store cannot keep it, all on one
+/// connection.
 async fn refused_meanwhile(
     stand: &Stand,
     break_it: impl FnOnce() -> Result<(), Trouble>,
@@ -67,7 +68,12 @@ async fn refused_meanwhile(
     for (writer, client) in &mut speaking {
         match say(client, flow, &words(writer, "meanwhile")).await? {
             Told::Refused(Fault::Unavailable) => {}
-            told => return Err(format!("{}: {told:?} was told while nothing could be kept", writer.login)),
+            told => {
+                return Err(format!(
+                    "{}: {told:?} was told while nothing could be kept",
+                    writer.login
+                ));
+            }
         }
     }
     for node in &stand.nodes {
@@ -84,7 +90,8 @@ async fn refused_meanwhile(
         let Some(mut history) = writer.history(first, flow).await? else { continue };
         history.sort();
         acknowledged.sort();
-        // What was refused may have been kept all the same where the answer was lost, but not twice.
+        // What was refused may have been kept all the same where the answer was lost, but not
+        // twice.
         history.dedup();
         history.retain(|text| !text.ends_with("meanwhile"));
         if history != acknowledged {
@@ -99,7 +106,13 @@ fn words(writer: &Person, when: &str) -> String {
 }
 
 /// Says something until it is kept, and notes that it was.
-async fn keep(client: &mut Client, writer: &Person, flow: FlowId, when: &str, acknowledged: &mut Vec<String>) -> Result<(), Trouble> {
+async fn keep(
+    client: &mut Client,
+    writer: &Person,
+    flow: FlowId,
+    when: &str,
+    acknowledged: &mut Vec<String>,
+) -> Result<(), Trouble> {
     let words = words(writer, when);
     let kept = async {
         loop {
@@ -110,13 +123,17 @@ async fn keep(client: &mut Client, writer: &Person, flow: FlowId, when: &str, ac
             }
         }
     };
-    tokio::time::timeout(PATIENCE, kept).await.map_err(|_| format!("{} is still refused", writer.login))??;
+    tokio::time::timeout(PATIENCE, kept)
+        .await
+        .map_err(|_| format!("{} is still refused", writer.login))??;
     acknowledged.push(words);
     Ok(())
 }
 
 async fn say(client: &mut Client, flow: FlowId, words: &str) -> Result<Told, Trouble> {
-    let draft = |kinds| Command::Send(Box::new(Draft { flow, kinds, content: Content::text(words), key: None }));
+    let draft = |kinds| {
+        Command::Send(Box::new(Draft { flow, kinds, content: Content::text(words), key: None }))
+    };
     tokio::time::timeout(people::PATIENCE, client.say_any(&[Kinds::Shared, Kinds::Any].map(draft)))
         .await
         .map_err(|_| "a message was answered with nothing".to_owned())?
@@ -125,7 +142,10 @@ async fn say(client: &mut Client, flow: FlowId, words: &str) -> Result<Told, Tro
 
 async fn readiness(node: SocketAddr) -> Result<u16, Trouble> {
     let page = get(node, "/readyz").await?;
-    page.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(|| format!("{page} is no response"))
+    page.split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .ok_or_else(|| format!("{page} is no response"))
 }
 
 fn text(error: impl std::fmt::Display) -> Trouble {

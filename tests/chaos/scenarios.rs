@@ -4,7 +4,9 @@ use crate::load::Load;
 use crate::people::Trouble;
 use crate::stand::{Cluster, Stand, get};
 use futures_util::StreamExt;
-use sea_orm::{ConnectOptions, Database, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use sea_orm::{
+    ConnectOptions, Database, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -21,8 +23,9 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
-    /// What is said meanwhile: some hundreds of messages a second, from every dialect; before a crowd fewer, so that what is said
-    /// to all of them is as much, but larger ones, so that it soon is too much for who does not read.
+    /// What is said meanwhile: some hundreds of messages a second, from every dialect; before a
+    /// crowd fewer, so that what is said to all of them is as much, but larger ones, so that it
+    /// soon is too much for who does not read.
     pub(crate) fn load(&self) -> Result<Load, Trouble> {
         match self.trouble {
             Trial::ReadersStalled => Ok(Load { pace: PACE_A_READER * crowd()?, ballast: 8 << 10 }),
@@ -92,7 +95,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const DOOR: usize = 16;
 
 /// Does it to the stand, for the time that this round's number chooses, and heals it.
-pub(crate) async fn strike(trial: Trial, stand: &Stand, flow: FlowId, round: u64) -> Result<(), Trouble> {
+pub(crate) async fn strike(
+    trial: Trial,
+    stand: &Stand,
+    flow: FlowId,
+    round: u64,
+) -> Result<(), Trouble> {
     // Rounds differ, and each can be had again: from some tenths of a second to some seconds.
     let wait = |shortest: u64, longest: u64| {
         let mixed = (round + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
@@ -109,10 +117,17 @@ pub(crate) async fn strike(trial: Trial, stand: &Stand, flow: FlowId, round: u64
             node.start().await
         }
         Trial::SqliteLocked => {
-            // Somebody else writes, for longer than a request may wait: that is what a disk which does not keep up looks like.
-            let database = Database::connect(ConnectOptions::new(format!("sqlite://{}", stand.sqlite().display())));
+            // Somebody else writes, for longer than a request may wait: that is what a disk which
+            // does not keep up looks like.
+            let database = Database::connect(ConnectOptions::new(format!(
+                "sqlite://{}",
+                stand.sqlite().display()
+            )));
             let database = database.await.map_err(text)?;
-            let options = TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
+            let options = TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..Default::default()
+            };
             let writing = database.begin_with_options(options).await.map_err(text)?;
             wait(300, 4_000).await;
             writing.rollback().await.map_err(text)?;
@@ -193,12 +208,18 @@ pub(crate) async fn strike(trial: Trial, stand: &Stand, flow: FlowId, round: u64
 /// Has a crowd come to a node, of whom some stop reading. The gateway has to let go of just those.
 async fn stall(stand: &Stand, flow: FlowId) -> Result<(), Trouble> {
     let node = stand.nodes[0].address()?;
-    // Behind it a client reads no more: what is said to it fills the buffers of the system, and then the gateway's.
+    // Behind it a client reads no more: what is said to it fills the buffers of the system, and
+    // then the gateway's.
     let network = Proxy::narrow(&node.to_string());
     let behind: SocketAddr = network.address().parse().map_err(text)?;
     let entering = (0..crowd()?).zip(stand.readers.iter().cycle()).map(|(number, reader)| {
         let stalls = number % STALLS == 0;
-        async move { reader.watch(if stalls { behind } else { node }, flow).await.map(|client| (stalls, client)) }
+        async move {
+            reader
+                .watch(if stalls { behind } else { node }, flow)
+                .await
+                .map(|client| (stalls, client))
+        }
     });
     let mut entering = futures_util::stream::iter(entering).buffer_unordered(DOOR);
     let (mut stalled, mut reading) = (Vec::new(), JoinSet::new());
@@ -231,13 +252,17 @@ async fn stall(stand: &Stand, flow: FlowId) -> Result<(), Trouble> {
 /// How many readers this node has let go because they did not read.
 async fn let_go(node: SocketAddr) -> Result<usize, Trouble> {
     let page = get(node, "/metrics").await?;
-    let counted = page.lines().filter(|line| line.starts_with("tolmach_closes_total{") && line.contains("reason=\"slow_reader\""));
+    let counted = page.lines().filter(|line| {
+        line.starts_with("tolmach_closes_total{") && line.contains("reason=\"slow_reader\"")
+    });
     Ok(counted.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum())
 }
 
 fn crowd() -> Result<u32, Trouble> {
     match std::env::var(CROWD) {
-        Ok(crowd) => crowd.parse().map_err(|_| format!("{CROWD}={crowd}: a number of readers is expected")),
+        Ok(crowd) => {
+            crowd.parse().map_err(|_| format!("{CROWD}={crowd}: a number of readers is expected"))
+        }
         Err(_) => Ok(SMALL_CROWD),
     }
 }

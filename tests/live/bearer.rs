@@ -1,6 +1,8 @@
 //! `bearer` as a client meets it: every route, status, frame and close of protocols/bearer/SPEC.md.
 
-use crate::harness::{Bearer, Gateway, Mode, PASSWORD, PICTURE, Peer, Response, form, message, named, texts};
+use crate::harness::{
+    Bearer, Gateway, Mode, PASSWORD, PICTURE, Peer, Response, form, message, named, texts,
+};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http_body_util::{BodyExt, Full};
@@ -36,12 +38,18 @@ async fn accounts_profiles_and_photos_are_answered_as_documented() {
         let response = ann.form("/user", &json, photo).await;
         assert_eq!(response.status, 400, "{name}: {}", response.text());
     }
-    assert_eq!(ann.form("/user", &profile, Some(PICTURE)).await.expect(200), json!({"status": "ok"}));
+    assert_eq!(
+        ann.form("/user", &profile, Some(PICTURE)).await.expect(200),
+        json!({"status": "ok"})
+    );
     ann.form("/user", &profile, None).await.refused(400);
 
     let me = ann.get("/user").await.expect(200);
     let id = me["id"].as_i64().expect("an id is a number");
-    assert_eq!(me, json!({"id": id, "name": "Ann Ek", "username": "Ann", "description": "about Ann"}));
+    assert_eq!(
+        me,
+        json!({"id": id, "name": "Ann Ek", "username": "Ann", "description": "about Ann"})
+    );
     assert_eq!(ann.get(&format!("/user/{id}")).await.expect(200), me);
     let photo = ann.get(&format!("/user/{id}/photo")).await;
     assert_eq!((photo.status.as_u16(), &photo.body[..]), (200, PICTURE));
@@ -55,7 +63,10 @@ async fn accounts_profiles_and_photos_are_answered_as_documented() {
     for id in ["0", "-1", "x", "1.5", "9007199254740992", "99999999999999999999", "%31x"] {
         bob.get(&format!("/user/{id}")).await.refused(400);
     }
-    for body in [json!({"email": "ann@example.org", "password": PASSWORD}), json!({"username": "ANN", "password": PASSWORD})] {
+    for body in [
+        json!({"email": "ann@example.org", "password": PASSWORD}),
+        json!({"username": "ANN", "password": PASSWORD}),
+    ] {
         gateway.json("POST", "/api/v1/login", None, &body).await.expect(200);
     }
     for (body, status) in [
@@ -78,15 +89,24 @@ async fn chats_and_groups_are_answered_as_documented() {
     let bob = Bearer::register(&gateway, "bob").await;
     let carol = Bearer::register(&gateway, "carol").await;
     let author = |user: &Bearer<'_>, name: &str| json!({"id": user.id, "name": name});
-    let (ann_named, bob_named, carol_named) = (author(&ann, "ANN"), author(&bob, "BOB"), author(&carol, "CAROL"));
+    let (ann_named, bob_named, carol_named) =
+        (author(&ann, "ANN"), author(&bob, "BOB"), author(&carol, "CAROL"));
 
     let chat = ann.chat_with(bob.id).await;
     assert_eq!((ann.chat_with(bob.id).await, bob.chat_with(ann.id).await), (chat, chat));
-    for (path, status) in [("/chat/999999", 400), ("/chat/0", 400), ("/chat/x", 400), (&*format!("/chat/{}", ann.id), 400)] {
+    for (path, status) in [
+        ("/chat/999999", 400),
+        ("/chat/0", 400),
+        ("/chat/x", 400),
+        (&*format!("/chat/{}", ann.id), 400),
+    ] {
         ann.post(path).await.refused(status);
     }
     let info = ann.get(&format!("/chat/{chat}/info")).await.expect(200);
-    assert_eq!(info, json!({"id": chat, "name": "BOB", "type": "private", "users": [ann_named, bob_named]}));
+    assert_eq!(
+        info,
+        json!({"id": chat, "name": "BOB", "type": "private", "users": [ann_named, bob_named]})
+    );
     assert_eq!(bob.get(&format!("/chat/{chat}/info")).await.expect(200)["name"], "ANN");
 
     let members = json!([{"id": bob.id, "name": "x"}, {"id": bob.id, "name": "x"}, {"id": ann.id, "name": "x"}]);
@@ -98,7 +118,10 @@ async fn chats_and_groups_are_answered_as_documented() {
     let info = bob.get(&path("/info")).await.expect(200);
     assert_eq!(info, json!({"id": group, "name": "friends", "description": "all of us"}));
     assert_eq!(bob.get(&path("/photo")).await.body, PICTURE);
-    assert_eq!(bob.get(&path("/users")).await.expect(200), json!({"users": [ann_named, bob_named]}));
+    assert_eq!(
+        bob.get(&path("/users")).await.expect(200),
+        json!({"users": [ann_named, bob_named]})
+    );
     for (name, json, photo) in [
         ("no name", json!({"users": []}), None),
         ("an empty name", json!({"name": " ", "users": []}), None),
@@ -127,9 +150,17 @@ async fn chats_and_groups_are_answered_as_documented() {
     ] {
         let response = user.json(method, target, &body).await;
         assert_eq!(response.status, status, "{name}: {}", response.text());
-        assert_eq!(response.value() == json!({"status": "ok"}), status == 200, "{name}: {}", response.text());
+        assert_eq!(
+            response.value() == json!({"status": "ok"}),
+            status == 200,
+            "{name}: {}",
+            response.text()
+        );
     }
-    assert_eq!(ann.get(&path("/users")).await.expect(200), json!({"users": [ann_named, carol_named]}));
+    assert_eq!(
+        ann.get(&path("/users")).await.expect(200),
+        json!({"users": [ann_named, carol_named]})
+    );
     for rest in ["/info", "/users", "/photo"] {
         bob.get(&path(rest)).await.refused(404);
         carol.get("/group/999999/info").await.refused(404);
@@ -156,7 +187,9 @@ async fn chats_are_listed_by_their_newest_activity_in_pages() {
     }
     let (mut room, _) = ann.room(&format!("/group/{}", groups[1])).await;
     let last = room.ask(&message("newest")).await;
-    let names = async |query: &str| texts(&ann.get(&format!("/chats{query}")).await.expect(200)["rooms"], "name").concat();
+    let names = async |query: &str| {
+        texts(&ann.get(&format!("/chats{query}")).await.expect(200)["rooms"], "name").concat()
+    };
     let all = ann.get("/chats").await.expect(200);
     let silent = |index: usize, name: &str| json!({"id": groups[index], "name": name, "type": "group", "last_message": null});
     let loud = json!({"id": groups[1], "name": "b", "type": "group", "last_message": last});
@@ -172,7 +205,16 @@ async fn chats_are_listed_by_their_newest_activity_in_pages() {
     ] {
         assert_eq!(names(query).await, expected, "{query}");
     }
-    for query in ["?limit=-1", "?limit=x", "?limit=", "?limit=1.5", "?offset=-1", "?limit=1&limit=2", "?limit=4294967296", "?offset=%20"] {
+    for query in [
+        "?limit=-1",
+        "?limit=x",
+        "?limit=",
+        "?limit=1.5",
+        "?offset=-1",
+        "?limit=1&limit=2",
+        "?limit=4294967296",
+        "?offset=%20",
+    ] {
         ann.get(&format!("/chats{query}")).await.refused(400);
     }
 }
@@ -184,11 +226,21 @@ async fn a_room_begins_with_its_history_in_pages() {
     let group = ann.group("diary", &[]).await;
     let path = format!("/group/{group}");
     let mut first = ann.try_room(&path).await.unwrap_or_else(|refusal| panic!("{refusal:?}"));
-    assert_eq!(first.hear().await, json!({"type": "history", "messages": [], "error": "no messages"}));
+    assert_eq!(
+        first.hear().await,
+        json!({"type": "history", "messages": [], "error": "no messages"})
+    );
     for count in 0..105 {
         first.ask(&message(&count.to_string())).await;
     }
-    let newest = |skip: usize, take: usize| (0..105).rev().skip(skip).take(take).map(|count: usize| count.to_string()).collect::<Vec<_>>();
+    let newest = |skip: usize, take: usize| {
+        (0..105)
+            .rev()
+            .skip(skip)
+            .take(take)
+            .map(|count: usize| count.to_string())
+            .collect::<Vec<_>>()
+    };
     for (query, expected) in [
         ("", newest(0, 100)),
         ("?limit=3", newest(0, 3)),
@@ -236,9 +288,18 @@ async fn rooms_are_for_members_and_refuse_before_the_upgrade() {
     }
     for path in ["/chat/1", "/group/1", "/main"] {
         refused(gateway.try_websocket(&format!("/api/v1{path}"), &[]).await, 401);
-        refused(gateway.try_websocket(&format!("/api/v1{path}"), &[("authorization", "Bearer nonsense")]).await, 401);
+        refused(
+            gateway
+                .try_websocket(&format!("/api/v1{path}"), &[("authorization", "Bearer nonsense")])
+                .await,
+            401,
+        );
         let response = ann.get(path).await;
-        assert_eq!((response.status.as_u16(), response.header("upgrade").as_deref()), (426, Some("websocket")), "{path}");
+        assert_eq!(
+            (response.status.as_u16(), response.header("upgrade").as_deref()),
+            (426, Some("websocket")),
+            "{path}"
+        );
     }
 }
 
@@ -254,7 +315,11 @@ async fn browsers_name_their_token_as_a_subprotocol() {
         ("spoilt", format!("bearer, {}x", ann.access), false),
     ] {
         match gateway.try_websocket("/api/v1/main", &[("sec-websocket-protocol", &offer)]).await {
-            Ok(peer) => assert!(welcome && peer.subprotocol.as_deref() == Some("bearer"), "{name}: {:?}", peer.subprotocol),
+            Ok(peer) => assert!(
+                welcome && peer.subprotocol.as_deref() == Some("bearer"),
+                "{name}: {:?}",
+                peer.subprotocol
+            ),
             Err(response) => assert!(!welcome && response.status == 401, "{name}: {response:?}"),
         }
     }
@@ -277,7 +342,11 @@ async fn messages_reach_everybody_in_the_room_and_typing_the_others() {
     ann_room.say(&json!({"type": "stop_typing"})).await;
     assert_eq!(bob_room.hear().await, typing("stop_typing"));
     let echo = ann_room.ask(&message("hello")).await;
-    assert_eq!((&echo["type"], &echo["text"]), (&json!("message"), &json!("hello")), "typing did not come back to who types");
+    assert_eq!(
+        (&echo["type"], &echo["text"]),
+        (&json!("message"), &json!("hello")),
+        "typing did not come back to who types"
+    );
     assert_eq!(bob_room.hear().await, echo);
     assert_eq!(main.hear().await["text"], "hello", "typing is not told to the main connection");
     assert_eq!(bob.room(&path).await.1, ["hello"], "typing is not stored");
@@ -295,7 +364,11 @@ async fn messages_reach_everybody_in_the_room_and_typing_the_others() {
         assert_eq!(reply["type"], "error", "{name}: {reply}");
         assert!(reply["error"].as_str().is_some_and(|error| !error.is_empty()), "{name}: {reply}");
     }
-    assert_eq!(main.ask(&message("x")).await["type"], "error", "nothing is said on the main connection");
+    assert_eq!(
+        main.ask(&message("x")).await["type"],
+        "error",
+        "nothing is said on the main connection"
+    );
     assert_eq!(ann_room.ask(&message("still here")).await["text"], "still here");
 }
 
@@ -305,8 +378,11 @@ async fn the_main_connection_begins_with_the_last_message_of_every_chat_and_foll
     let ann = Bearer::register(&gateway, "ann").await;
     let bob = Bearer::register(&gateway, "bob").await;
     let chat = ann.chat_with(bob.id).await;
-    let (silent, group) = (ann.group("silent", &[bob.id]).await, ann.group("loud", &[bob.id]).await);
-    for (path, said) in [(format!("/chat/{chat}"), ["one", "two"]), (format!("/group/{group}"), ["three", "four"])] {
+    let (silent, group) =
+        (ann.group("silent", &[bob.id]).await, ann.group("loud", &[bob.id]).await);
+    for (path, said) in
+        [(format!("/chat/{chat}"), ["one", "two"]), (format!("/group/{group}"), ["three", "four"])]
+    {
         let (mut room, _) = ann.room(&path).await;
         for text in said {
             room.ask(&message(text)).await;
@@ -315,7 +391,11 @@ async fn the_main_connection_begins_with_the_last_message_of_every_chat_and_foll
     let mut main = bob.try_room("/main").await.unwrap_or_else(|refusal| panic!("{refusal:?}"));
     for (chat, text) in [(chat, "two"), (group, "four")] {
         let last = main.hear().await;
-        assert_eq!((&last["type"], &last["chat_id"], &last["text"]), (&json!("last_message"), &json!(chat), &json!(text)), "{last}");
+        assert_eq!(
+            (&last["type"], &last["chat_id"], &last["text"]),
+            (&json!("last_message"), &json!(chat), &json!(text)),
+            "{last}"
+        );
     }
     // Made after it was opened, and not by its owner.
     let later = ann.group("later", &[bob.id]).await;
@@ -323,7 +403,11 @@ async fn the_main_connection_begins_with_the_last_message_of_every_chat_and_foll
         let (mut room, _) = ann.room(&format!("/group/{group}")).await;
         room.ask(&message("five")).await;
         let last = main.hear().await;
-        assert_eq!((&last["type"], &last["chat_id"], &last["text"]), (&json!("last_message"), &json!(group), &json!("five")), "{last}");
+        assert_eq!(
+            (&last["type"], &last["chat_id"], &last["text"]),
+            (&json!("last_message"), &json!(group), &json!("five")),
+            "{last}"
+        );
     }
 }
 
@@ -335,7 +419,8 @@ async fn who_is_removed_and_everybody_of_a_deleted_group_is_closed_at_once() {
     let carol = Bearer::register(&gateway, "carol").await;
     let group = ann.group("friends", &[bob.id, carol.id]).await;
     let path = format!("/group/{group}");
-    let (mut ann_room, mut bob_room, mut carol_room) = (ann.room(&path).await.0, bob.room(&path).await.0, carol.room(&path).await.0);
+    let (mut ann_room, mut bob_room, mut carol_room) =
+        (ann.room(&path).await.0, bob.room(&path).await.0, carol.room(&path).await.0);
     let mut bob_main = bob.try_room("/main").await.unwrap_or_else(|refusal| panic!("{refusal:?}"));
 
     ann.json("DELETE", &format!("{path}/delete"), &named(&[bob.id])).await.expect(200);
@@ -358,7 +443,9 @@ async fn a_refresh_token_works_once_and_its_reuse_revokes_the_family() {
     let gateway = Gateway::start().await;
     let ann = Bearer::register(&gateway, "ann").await;
     let other = Bearer::log_in(&gateway, "ann").await;
-    let refresh = async |token: &str| gateway.json("POST", "/api/v1/refresh", None, &json!({"refresh_token": token})).await;
+    let refresh = async |token: &str| {
+        gateway.json("POST", "/api/v1/refresh", None, &json!({"refresh_token": token})).await
+    };
 
     let second = Bearer::of(&gateway, &refresh(&ann.refresh).await.expect(200));
     assert_ne!(second.refresh, ann.refresh);
@@ -376,7 +463,10 @@ async fn a_refresh_token_works_once_and_its_reuse_revokes_the_family() {
     }
     refresh("unknown").await.refused(401);
     refresh(&other.access).await.refused(401);
-    Bearer { access: other.refresh.clone(), ..Bearer::log_in(&gateway, "ann").await }.get("/user").await.refused(401);
+    Bearer { access: other.refresh.clone(), ..Bearer::log_in(&gateway, "ann").await }
+        .get("/user")
+        .await
+        .refused(401);
 }
 
 #[tokio::test]
@@ -385,14 +475,22 @@ async fn a_logout_ends_the_session_of_the_token_and_closes_what_it_opened() {
     let ann = Bearer::register(&gateway, "ann").await;
     let other = Bearer::log_in(&gateway, "ann").await;
     let mut main = ann.try_room("/main").await.unwrap_or_else(|refusal| panic!("{refusal:?}"));
-    let mut other_main = other.try_room("/main").await.unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    let mut other_main =
+        other.try_room("/main").await.unwrap_or_else(|refusal| panic!("{refusal:?}"));
     assert_eq!(ann.post("/logout").await.expect(200), json!({"logout": "success"}));
     ann.get("/user").await.refused(401);
     ann.post("/logout").await.refused(401);
-    gateway.json("POST", "/api/v1/refresh", None, &json!({"refresh_token": ann.refresh})).await.refused(401);
+    gateway
+        .json("POST", "/api/v1/refresh", None, &json!({"refresh_token": ann.refresh}))
+        .await
+        .refused(401);
     assert_eq!(main.end().await.1, Some(1008));
     other.get("/user").await.expect(200);
-    assert_eq!(other_main.ask(&json!({"type": "probe"})).await["type"], "error", "the other session's connection is open");
+    assert_eq!(
+        other_main.ask(&json!({"type": "probe"})).await["type"],
+        "error",
+        "the other session's connection is open"
+    );
 }
 
 #[tokio::test]
@@ -400,12 +498,25 @@ async fn tokens_that_others_minted_with_the_secret_are_accepted() {
     const SECRET: &str = "a secret that two servers share between them";
     let gateway = Gateway::with(&[("AUTH__JWT_SECRET", SECRET)]).await;
     let mint = |secret: &str, claims: &Value| {
-        let access = jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(secret.as_bytes()));
-        Bearer { gateway: &gateway, id: 0, access: access.expect("it can be signed"), refresh: String::new() }
+        let access = jsonwebtoken::encode(
+            &Header::default(),
+            claims,
+            &EncodingKey::from_secret(secret.as_bytes()),
+        );
+        Bearer {
+            gateway: &gateway,
+            id: 0,
+            access: access.expect("it can be signed"),
+            refresh: String::new(),
+        }
     };
     const FUTURE: u64 = 4_000_000_000;
     for (name, secret, claims) in [
-        ("another secret", "another secret that nobody else has at all", json!({"id": 7, "exp": FUTURE})),
+        (
+            "another secret",
+            "another secret that nobody else has at all",
+            json!({"id": 7, "exp": FUTURE}),
+        ),
         ("expired", SECRET, json!({"id": 7, "exp": 1_000_000_000})),
         ("without end", SECRET, json!({"id": 7})),
         ("not begun", SECRET, json!({"id": 7, "exp": FUTURE, "nbf": FUTURE - 1})),
@@ -429,7 +540,8 @@ async fn tokens_that_others_minted_with_the_secret_are_accepted() {
         user.get("/chats").await.refused(403);
         user.post("/chat/1").await.refused(403);
         refused(user.try_room("/main").await, 403);
-        let profile = json!({"username": format!("user{id}"), "name": "Somebody", "description": ""});
+        let profile =
+            json!({"username": format!("user{id}"), "name": "Somebody", "description": ""});
         user.form("/user", &profile, None).await.expect(200);
         assert_eq!(user.get("/user").await.expect(200)["id"], id);
         assert_eq!(user.get("/chats").await.expect(200), json!({"rooms": []}));
@@ -444,7 +556,8 @@ async fn what_is_not_served_is_told_with_its_own_status() {
     let gateway = Gateway::start().await;
     let ann = Bearer::register(&gateway, "ann").await;
     let send = async |method: &str, path: &str, content_type: Option<&str>, body: Vec<u8>| {
-        let mut request = gateway.request(method, path).header(AUTHORIZATION, format!("Bearer {}", ann.access));
+        let mut request =
+            gateway.request(method, path).header(AUTHORIZATION, format!("Bearer {}", ann.access));
         if let Some(content_type) = content_type {
             request = request.header(CONTENT_TYPE, content_type);
         }
@@ -458,7 +571,11 @@ async fn what_is_not_served_is_told_with_its_own_status() {
         ("OPTIONS", "/api/v1/group/1", "DELETE, GET, HEAD"),
     ] {
         let response = send(method, path, None, Vec::new()).await;
-        assert_eq!((response.status.as_u16(), response.header("allow").as_deref()), (405, Some(allow)), "{method} {path}");
+        assert_eq!(
+            (response.status.as_u16(), response.header("allow").as_deref()),
+            (405, Some(allow)),
+            "{method} {path}"
+        );
         response.refused(405);
     }
     let form_type = Some("multipart/form-data; boundary=boundary");
@@ -471,25 +588,77 @@ async fn what_is_not_served_is_told_with_its_own_status() {
         ("a path below nothing", "GET", "/api/v1", None, vec![], 404),
         ("JSON without a content type", "POST", "/api/v1/login", None, b"{}".to_vec(), 415),
         ("JSON as text", "POST", "/api/v1/login", Some("text/plain"), b"{}".to_vec(), 415),
-        ("JSON with a charset", "POST", "/api/v1/login", Some("application/json; charset=utf-8"), b"{}".to_vec(), 400),
+        (
+            "JSON with a charset",
+            "POST",
+            "/api/v1/login",
+            Some("application/json; charset=utf-8"),
+            b"{}".to_vec(),
+            400,
+        ),
         ("a form as JSON", "POST", "/api/v1/user", json_type, profile.into(), 415),
-        ("a form without a boundary", "POST", "/api/v1/user", Some("multipart/form-data"), form(profile, None).to_vec(), 400),
-        ("a form that is cut", "POST", "/api/v1/user", form_type, form(profile, None)[..40].to_vec(), 400),
-        ("a form without json", "POST", "/api/v1/group", form_type, b"--boundary--\r\n".to_vec(), 400),
+        (
+            "a form without a boundary",
+            "POST",
+            "/api/v1/user",
+            Some("multipart/form-data"),
+            form(profile, None).to_vec(),
+            400,
+        ),
+        (
+            "a form that is cut",
+            "POST",
+            "/api/v1/user",
+            form_type,
+            form(profile, None)[..40].to_vec(),
+            400,
+        ),
+        (
+            "a form without json",
+            "POST",
+            "/api/v1/group",
+            form_type,
+            b"--boundary--\r\n".to_vec(),
+            400,
+        ),
         ("JSON over 1 MiB", "POST", "/api/v1/login", json_type, large, 413),
         ("a body over everything", "POST", "/api/v1/user", form_type, huge, 413),
-        ("a photo over 5 MiB", "POST", "/api/v1/group", form_type, form(profile, Some(&[0xFF; (5 << 20) + 1])).to_vec(), 413),
+        (
+            "a photo over 5 MiB",
+            "POST",
+            "/api/v1/group",
+            form_type,
+            form(profile, Some(&[0xFF; (5 << 20) + 1])).to_vec(),
+            413,
+        ),
         ("broken JSON", "POST", "/api/v1/login", json_type, b"{".to_vec(), 400),
-        ("no UTF-8", "POST", "/api/v1/login", json_type, b"{\"username\":\"\xFF\",\"password\":\"x\"}".to_vec(), 400),
-        ("deep JSON", "POST", "/api/v1/login", json_type, [vec![b'['; 1000], vec![b']'; 1000]].concat(), 400),
+        (
+            "no UTF-8",
+            "POST",
+            "/api/v1/login",
+            json_type,
+            b"{\"username\":\"\xFF\",\"password\":\"x\"}".to_vec(),
+            400,
+        ),
+        (
+            "deep JSON",
+            "POST",
+            "/api/v1/login",
+            json_type,
+            [vec![b'['; 1000], vec![b']'; 1000]].concat(),
+            400,
+        ),
     ] {
         let response = send(method, path, content_type, body).await;
         assert_eq!(response.status, status, "{name}: {}", response.text());
         response.refused(status);
     }
-    for (name, authorization) in
-        [("nothing", None), ("another scheme", Some("Basic YTpi")), ("no token", Some("Bearer")), ("nonsense", Some("Bearer a.b.c"))]
-    {
+    for (name, authorization) in [
+        ("nothing", None),
+        ("another scheme", Some("Basic YTpi")),
+        ("no token", Some("Bearer")),
+        ("nonsense", Some("Bearer a.b.c")),
+    ] {
         let mut request = gateway.request("GET", "/api/v1/user");
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
@@ -509,20 +678,34 @@ async fn requests_and_rooms_are_served_over_http2_too() {
     let origin = format!("http://{}", gateway.address);
     let authorization = format!("Bearer {}", ann.access);
     let request = |method: &str, path: String| {
-        http::Request::builder().method(method).uri(format!("{origin}/api/v1{path}")).header(AUTHORIZATION, &authorization)
+        http::Request::builder()
+            .method(method)
+            .uri(format!("{origin}/api/v1{path}"))
+            .header(AUTHORIZATION, &authorization)
     };
     for (path, status) in [("/user", 200), ("/chats?limit=x", 400), ("/nowhere", 404)] {
-        let response = sender.send_request(request("GET", path.into()).body(Full::default()).expect("it is a request")).await;
+        let response = sender
+            .send_request(
+                request("GET", path.into()).body(Full::default()).expect("it is a request"),
+            )
+            .await;
         let response = response.expect("it is answered");
         assert_eq!(response.status(), status, "{path}");
         let body = response.into_body().collect().await.expect("it has a body").to_bytes();
-        assert!(serde_json::from_slice::<Value>(&body).is_ok_and(|body| body.is_object()), "{path}");
+        assert!(
+            serde_json::from_slice::<Value>(&body).is_ok_and(|body| body.is_object()),
+            "{path}"
+        );
     }
 
     // RFC 8441.
-    let mut handshake = request("CONNECT", format!("/group/{group}")).header("sec-websocket-version", "13");
+    let mut handshake =
+        request("CONNECT", format!("/group/{group}")).header("sec-websocket-version", "13");
     handshake.extensions_mut().expect("it is a request").insert(Protocol::from_static("websocket"));
-    let response = sender.send_request(handshake.body(Full::default()).expect("it is a request")).await.expect("it is answered");
+    let response = sender
+        .send_request(handshake.body(Full::default()).expect("it is a request"))
+        .await
+        .expect("it is answered");
     assert_eq!(response.status(), 200);
     let upgraded = hyper::upgrade::on(response).await.expect("it is a WebSocket now");
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await;
@@ -540,7 +723,11 @@ async fn requests_and_rooms_are_served_over_http2_too() {
 async fn the_openapi_document_is_served_and_names_every_route() {
     let gateway = Gateway::start().await;
     let document = gateway.get("/openapi.json").await.expect(200);
-    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")), "{}", document["openapi"]);
+    assert!(
+        document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")),
+        "{}",
+        document["openapi"]
+    );
     let paths = document["paths"].as_object().expect("it has paths");
     for (path, verbs) in [
         ("/user", &["get", "post"][..]),
@@ -568,6 +755,8 @@ async fn an_account_of_the_other_dialect_has_its_profile_already() {
     let gateway = Gateway::start().await;
     Mode::register(&gateway, "ann").await;
     let ann = Bearer::log_in(&gateway, "ann").await;
-    ann.form("/user", &json!({"username": "ann", "name": "Ann", "description": ""}), None).await.refused(400);
+    ann.form("/user", &json!({"username": "ann", "name": "Ann", "description": ""}), None)
+        .await
+        .refused(400);
     assert_eq!(ann.get("/chats").await.expect(200), json!({"rooms": []}));
 }

@@ -30,7 +30,8 @@ fn failed(output: &Output) -> (i32, String) {
 #[tokio::test]
 async fn accounts_are_made_changed_and_listed_beside_a_running_gateway() {
     let gateway = Gateway::start().await;
-    let add = ["user", "add", "carol", "--password", PASSWORD, "--email", "carol@example.org", "--admin"];
+    let add =
+        ["user", "add", "carol", "--password", PASSWORD, "--email", "carol@example.org", "--admin"];
     let id: i64 = granted(&gateway.run(add).await).trim().parse().expect("the id is printed");
     let carol = Bearer::log_in(&gateway, "carol").await;
     assert_eq!(carol.id, id);
@@ -40,8 +41,15 @@ async fn accounts_are_made_changed_and_listed_beside_a_running_gateway() {
         row.unwrap_or_else(|| panic!("she is not in {list}"))
     };
     let first = row().await;
-    assert!(first.contains("carol@example.org") && first.contains("admin") && !first.contains("business"), "{first}");
-    for (flag, marks) in [("--business=true", ["admin", "business"]), ("--admin=false", ["business", "business"])] {
+    assert!(
+        first.contains("carol@example.org")
+            && first.contains("admin")
+            && !first.contains("business"),
+        "{first}"
+    );
+    for (flag, marks) in
+        [("--business=true", ["admin", "business"]), ("--admin=false", ["business", "business"])]
+    {
         assert_eq!(granted(&gateway.run(["user", "set", "carol", flag]).await), "");
         let row = row().await;
         assert!(marks.iter().all(|mark| row.contains(mark)), "{flag}: {row}");
@@ -49,14 +57,20 @@ async fn accounts_are_made_changed_and_listed_beside_a_running_gateway() {
     assert!(!row().await.contains("admin"));
 
     const NEXT: &str = "another password";
-    assert_eq!(granted(&gateway.run(["user", "set", "carol@example.org", "--password", NEXT]).await), "");
+    assert_eq!(
+        granted(&gateway.run(["user", "set", "carol@example.org", "--password", NEXT]).await),
+        ""
+    );
     let logs_in = async |password: &str| {
         let body = json!({"username": "carol", "password": password});
         gateway.json("POST", "/api/v1/login", None, &body).await.status == 200
     };
     eventually("the new password", async || logs_in(NEXT).await.then_some(())).await;
     assert!(!logs_in(PASSWORD).await, "the old password is dead");
-    eventually("the end of the old token", async || (carol.get("/user").await.status == 401).then_some(())).await;
+    eventually("the end of the old token", async || {
+        (carol.get("/user").await.status == 401).then_some(())
+    })
+    .await;
 
     for (arguments, reason) in [
         (vec!["user", "add", "CAROL", "--password", "x"], "taken"),
@@ -90,8 +104,13 @@ async fn a_token_of_the_command_line_is_an_access_token() {
 #[tokio::test]
 async fn dialects_tells_what_is_served_where() {
     let folder = TempDir::new().expect("a temporary folder can be made");
-    let list = granted(&run(folder.path(), &[("DIALECTS__BEARER__ENABLED", "false")], ["dialects"]).await);
-    let row = |dialect: &str| list.lines().find(|line| line.starts_with(dialect)).unwrap_or_else(|| panic!("no {dialect} in {list}"));
+    let list =
+        granted(&run(folder.path(), &[("DIALECTS__BEARER__ENABLED", "false")], ["dialects"]).await);
+    let row = |dialect: &str| {
+        list.lines()
+            .find(|line| line.starts_with(dialect))
+            .unwrap_or_else(|| panic!("no {dialect} in {list}"))
+    };
     assert!(row("mode").contains("doc") && row("mode").contains("/mode"), "{list}");
     assert!(row("bearer").contains("disabled"), "{list}");
 }
@@ -103,17 +122,52 @@ async fn a_bad_configuration_is_refused_by_name_and_shows_no_secret() {
     let file = data_folder(folder.path()).join("tolmach.toml");
     granted(&run(folder.path(), &[], ["check"]).await);
     for (name, options, file_text, says) in [
-        ("an unknown key of the environment", vec![("HTTP__LISTEM", "127.0.0.1:0")], "", vec!["http.listem", "http.listen"]),
-        ("an unknown section of the environment", vec![("STOR__URL", "hunter2")], "", vec!["stor.url", "store.url"]),
-        ("an unknown key of the file", vec![], "[limits]\nframes = 1\n", vec!["limits.frames", "limits.frame", "tolmach.toml"]),
-        ("an unknown dialect", vec![("DIALECTS__MOOD__ENABLED", "true")], "", vec!["dialects.mood", "dialects.mode"]),
+        (
+            "an unknown key of the environment",
+            vec![("HTTP__LISTEM", "127.0.0.1:0")],
+            "",
+            vec!["http.listem", "http.listen"],
+        ),
+        (
+            "an unknown section of the environment",
+            vec![("STOR__URL", "hunter2")],
+            "",
+            vec!["stor.url", "store.url"],
+        ),
+        (
+            "an unknown key of the file",
+            vec![],
+            "[limits]\nframes = 1\n",
+            vec!["limits.frames", "limits.frame", "tolmach.toml"],
+        ),
+        (
+            "an unknown dialect",
+            vec![("DIALECTS__MOOD__ENABLED", "true")],
+            "",
+            vec!["dialects.mood", "dialects.mode"],
+        ),
         ("a mistyped value", vec![("LIMITS__DEPTH", "deep")], "", vec!["limits.depth"]),
-        ("a value out of range", vec![("AUTH__BCRYPT_COST", "99")], "", vec!["auth.bcrypt_cost", "31"]),
+        (
+            "a value out of range",
+            vec![("AUTH__BCRYPT_COST", "99")],
+            "",
+            vec!["auth.bcrypt_cost", "31"],
+        ),
         ("a duration without unit", vec![("KEEPALIVE__PING", "30")], "", vec!["keepalive.ping"]),
         ("a size that is none", vec![], "[limits]\nqueue = \"much\"\n", vec!["limits.queue"]),
         ("an address without port", vec![("HTTP__LISTEN", "localhost")], "", vec!["http.listen"]),
-        ("a mail server that is none", vec![("MAIL__URL", "pigeon://hunter2@host")], "", vec!["mail.url"]),
-        ("a file that is not TOML", vec![], "[auth]\njwt_secret = \"hunter2\n", vec!["tolmach.toml", "line 2"]),
+        (
+            "a mail server that is none",
+            vec![("MAIL__URL", "pigeon://hunter2@host")],
+            "",
+            vec!["mail.url"],
+        ),
+        (
+            "a file that is not TOML",
+            vec![],
+            "[auth]\njwt_secret = \"hunter2\n",
+            vec!["tolmach.toml", "line 2"],
+        ),
     ] {
         std::fs::write(&file, file_text).expect("it can be written");
         for command in ["check", "serve"] {
@@ -129,14 +183,30 @@ async fn a_bad_configuration_is_refused_by_name_and_shows_no_secret() {
 async fn a_file_the_environment_and_a_flag_are_each_stronger_than_the_last() {
     let folder = TempDir::new().expect("a temporary folder can be made");
     let file = folder.path().join("other.toml");
-    std::fs::write(&file, "[http]\nlisten = \"127.0.0.1:1001\"\n[dialects.mode]\nenabled = false\n").expect("it can be written");
+    std::fs::write(
+        &file,
+        "[http]\nlisten = \"127.0.0.1:1001\"\n[dialects.mode]\nenabled = false\n",
+    )
+    .expect("it can be written");
     let file = file.to_str().expect("it is text");
     let mut by_file = tolmach(folder.path(), &[], ["check", "--config", file]);
     by_file.env_remove("TOLMACH__HTTP__LISTEN");
     for (name, mut command, address) in [
         ("the file", by_file, "127.0.0.1:1001"),
-        ("the environment", tolmach(folder.path(), &[("HTTP__LISTEN", "127.0.0.1:1002")], ["check", "--config", file]), "127.0.0.1:1002"),
-        ("a flag", tolmach(folder.path(), &[], ["check", "--config", file, "--listen", "127.0.0.1:1003"]), "127.0.0.1:1003"),
+        (
+            "the environment",
+            tolmach(
+                folder.path(),
+                &[("HTTP__LISTEN", "127.0.0.1:1002")],
+                ["check", "--config", file],
+            ),
+            "127.0.0.1:1002",
+        ),
+        (
+            "a flag",
+            tolmach(folder.path(), &[], ["check", "--config", file, "--listen", "127.0.0.1:1003"]),
+            "127.0.0.1:1003",
+        ),
     ] {
         let text = granted(&command.output().await.expect("the binary can be started"));
         assert!(text.contains(address) && text.contains("disabled"), "{name}: {text}");
@@ -147,7 +217,10 @@ async fn a_file_the_environment_and_a_flag_are_each_stronger_than_the_last() {
 async fn a_store_is_brought_up_to_date_once() {
     let folder = TempDir::new().expect("a temporary folder can be made");
     let first = granted(&run(folder.path(), &[], ["migrate"]).await);
-    assert!(first.lines().count() > 0 && first.lines().all(|line| line.starts_with("applied ")), "{first}");
+    assert!(
+        first.lines().count() > 0 && first.lines().all(|line| line.starts_with("applied ")),
+        "{first}"
+    );
     assert_eq!(granted(&run(folder.path(), &[], ["migrate"]).await), "the store is up to date\n");
 }
 
@@ -168,8 +241,12 @@ async fn a_world_is_copied_to_another_store_and_a_killed_copy_goes_on() {
     let held = database.begin().await.expect("the server is up");
     held.execute_unprepared("LOCK TABLE session IN SHARE MODE").await.expect("nobody has it");
     let copy = ["copy", "--from", &from, "--to", &url];
-    let mut child = tolmach(folder.path(), &[], copy).stderr(std::process::Stdio::null()).spawn().expect("the binary can be started");
-    let waiting = Statement::from_string(DbBackend::Postgres, "SELECT pid FROM pg_locks WHERE NOT granted");
+    let mut child = tolmach(folder.path(), &[], copy)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the binary can be started");
+    let waiting =
+        Statement::from_string(DbBackend::Postgres, "SELECT pid FROM pg_locks WHERE NOT granted");
     eventually("the copy to stand still", async || {
         let rows = held.query_all_raw(waiting.clone()).await.expect("the server is up");
         (!rows.is_empty()).then_some(())
@@ -182,13 +259,20 @@ async fn a_world_is_copied_to_another_store_and_a_killed_copy_goes_on() {
 
     let (code, table, progress) = said(&run(folder.path(), &[], copy).await);
     assert_eq!(code, Some(0), "{progress}");
-    assert!(table.lines().any(|line| line.starts_with("session ")) && table.ends_with("the same on both sides\n"), "{table}");
+    assert!(
+        table.lines().any(|line| line.starts_with("session "))
+            && table.ends_with("the same on both sides\n"),
+        "{table}"
+    );
     assert!(progress.lines().any(|line| line == "copying user: 1 of 1"), "{progress}");
     let (code, error) = failed(&run(folder.path(), &[], copy).await);
     assert!(code == 1 && error.contains("holds a world already"), "{error}");
 
     let text = granted(&run(folder.path(), &target, ["check"]).await);
-    assert!(text.contains(&format!("PostgreSQL, database tolmach at {}", server.address())), "{text}");
+    assert!(
+        text.contains(&format!("PostgreSQL, database tolmach at {}", server.address())),
+        "{text}"
+    );
     let gateway = Gateway::with(&target).await;
     assert_eq!(Bearer::log_in(&gateway, "carol").await.id, carol);
 }
@@ -197,11 +281,17 @@ async fn a_world_is_copied_to_another_store_and_a_killed_copy_goes_on() {
 async fn help_names_every_command_and_mistakes_are_told() {
     let folder = TempDir::new().expect("a temporary folder can be made");
     let help = granted(&run(folder.path(), &[], ["--help"]).await);
-    for command in ["serve", "check", "migrate", "copy", "user", "token", "dialects", "demo", "--data", "--config"] {
+    for command in [
+        "serve", "check", "migrate", "copy", "user", "token", "dialects", "demo", "--data",
+        "--config",
+    ] {
         assert!(help.contains(command), "{command} is not in\n{help}");
     }
     for command in ["serve", "check", "migrate", "copy", "user", "token", "dialects", "demo"] {
-        assert!(granted(&run(folder.path(), &[], [command, "--help"]).await).contains("--data"), "{command}");
+        assert!(
+            granted(&run(folder.path(), &[], [command, "--help"]).await).contains("--data"),
+            "{command}"
+        );
     }
     let (code, _, stderr) = said(&run(folder.path(), &[], ["serv"]).await);
     assert!(code == Some(2) && stderr.contains("serve"), "{stderr}");
@@ -219,13 +309,17 @@ async fn an_address_that_is_taken_is_told() {
 #[tokio::test]
 async fn serving_needs_no_command_and_makes_its_folder() {
     let folder = TempDir::new().expect("a temporary folder can be made");
-    let mut child = tolmach::<&str, 0>(folder.path(), &[], []).stdout(std::process::Stdio::piped()).kill_on_drop(true).spawn();
+    let mut child = tolmach::<&str, 0>(folder.path(), &[], [])
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
     let child = child.as_mut().expect("the binary can be started");
     let mut line = String::new();
     let mut stdout = tokio::io::BufReader::new(child.stdout.take().expect("it is piped"));
     let read = tokio::io::AsyncBufReadExt::read_line(&mut stdout, &mut line);
     crate::harness::within("the first line", read).await.expect("it is text");
     assert!(line.starts_with("ready http=127.0.0.1:"), "{line}");
-    let secret = std::fs::read_to_string(data_folder(folder.path()).join("jwt_secret")).expect("it was made");
+    let secret = std::fs::read_to_string(data_folder(folder.path()).join("jwt_secret"))
+        .expect("it was made");
     assert!(secret.trim().len() >= 32);
 }

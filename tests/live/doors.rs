@@ -18,7 +18,11 @@ async fn mode_answers_at_its_own_door_and_at_the_shared_ones() {
         let mut peer = gateway.websocket(path).await;
         for _ in 0..2 {
             let reply = peer.ask(&probe()).await;
-            assert_eq!((&reply["mode"], &reply["status"]), (&json!("probe"), &json!(501)), "{path}");
+            assert_eq!(
+                (&reply["mode"], &reply["status"]),
+                (&json!("probe"), &json!(501)),
+                "{path}"
+            );
         }
     }
 }
@@ -26,7 +30,15 @@ async fn mode_answers_at_its_own_door_and_at_the_shared_ones() {
 #[tokio::test]
 async fn what_is_no_door_is_not_found_and_a_door_wants_a_websocket() {
     let gateway = Gateway::start().await;
-    for (path, status) in [("/", 426), ("/ws", 426), ("/mode", 426), ("/nowhere", 404), ("/modes", 404), ("/mode/x", 404), ("/api", 404)] {
+    for (path, status) in [
+        ("/", 426),
+        ("/ws", 426),
+        ("/mode", 426),
+        ("/nowhere", 404),
+        ("/modes", 404),
+        ("/mode/x", 404),
+        ("/api", 404),
+    ] {
         let response = gateway.get(path).await;
         assert_eq!(response.status, status, "{path}: {}", response.text());
         assert_eq!(response.header("upgrade").is_some(), status == 426, "{path}");
@@ -75,7 +87,8 @@ async fn a_first_frame_that_does_not_come_in_time_ends_the_connection() {
     let mut silent = gateway.websocket("/").await;
     silent.say_message(Message::Ping(Default::default())).await;
     assert_eq!(silent.end().await, (vec![], Some(1008)));
-    for (name, peer) in [("a door of its own", &mut own), ("a dialect that is known", &mut chosen)] {
+    for (name, peer) in [("a door of its own", &mut own), ("a dialect that is known", &mut chosen)]
+    {
         assert_eq!(peer.ask(&probe()).await["status"], 501, "{name} waits longer");
     }
 }
@@ -136,11 +149,16 @@ async fn frames_in_the_same_segment_as_the_handshake_are_not_lost() {
         let mut heard = String::new();
         while !heard.contains(expected) {
             let mut buffer = [0; 4096];
-            let count = crate::harness::within("an answer", stream.read(&mut buffer)).await.expect("it can be read");
+            let count = crate::harness::within("an answer", stream.read(&mut buffer))
+                .await
+                .expect("it can be read");
             assert_ne!(count, 0, "{path}: the end came instead of {expected}: {heard}");
             heard.push_str(&String::from_utf8_lossy(&buffer[..count]));
         }
-        assert!(heard.starts_with("HTTP/1.1 101 ") && heard.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{path}: {heard}");
+        assert!(
+            heard.starts_with("HTTP/1.1 101 ") && heard.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+            "{path}: {heard}"
+        );
     }
 }
 
@@ -153,13 +171,24 @@ async fn a_disabled_dialect_is_served_nowhere() {
     let mut socket = gateway.websocket("/").await;
     let answer = socket.ask(&probe()).await;
     assert_eq!(answer["error"], "unrecognised dialect", "{answer}");
-    let names: Vec<_> = answer["expected"].as_array().expect("a list").iter().map(|dialect| dialect["dialect"].clone()).collect();
+    let names: Vec<_> = answer["expected"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|dialect| dialect["dialect"].clone())
+        .collect();
     assert!(!names.is_empty() && !names.contains(&"mode".into()), "{answer}");
 
-    let nobody = ["MODE", "SNDMSG", "MORELIA", "ACTION"].map(|id| (format!("DIALECTS__{id}__ENABLED"), "false"));
-    let gateway = Gateway::with(&nobody.each_ref().map(|(key, value)| (key.as_str(), *value))).await;
+    let nobody = ["MODE", "SNDMSG", "MORELIA", "ACTION"]
+        .map(|id| (format!("DIALECTS__{id}__ENABLED"), "false"));
+    let gateway =
+        Gateway::with(&nobody.each_ref().map(|(key, value)| (key.as_str(), *value))).await;
     let refusal = gateway.try_websocket("/", &[]).await.err();
-    assert_eq!(refusal.map(|response| response.status.as_u16()), Some(404), "nobody is left to answer there");
+    assert_eq!(
+        refusal.map(|response| response.status.as_u16()),
+        Some(404),
+        "nobody is left to answer there"
+    );
     Bearer::register(&gateway, "ann").await;
 
     let gateway = Gateway::with(&[("DIALECTS__BEARER__ENABLED", "false")]).await;

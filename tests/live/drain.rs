@@ -1,6 +1,9 @@
-//! What clients see when a gateway is told to stop: in which order, how fast, and what becomes of what they asked.
+//! What clients see when a gateway is told to stop: in which order, how fast, and what becomes of
+//! what they asked.
 
-use crate::harness::{Bearer, Gateway, Mode, PASSWORD, Peer, eventually, hear_to_the_end, message, within};
+use crate::harness::{
+    Bearer, Gateway, Mode, PASSWORD, Peer, eventually, hear_to_the_end, message, within,
+};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
@@ -24,16 +27,25 @@ impl Writer {
                             store.execute('begin immediate')\nprint('begun', flush=True)\nsys.stdin.read()";
         let mut command = Command::new("python3");
         command.args(["-c", HOLD]).arg(gateway.data().join("tolmach.sqlite"));
-        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
+        let spawned =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
         let mut process = spawned.expect("python3 can be started");
         let mut said = BufReader::new(process.stdout.take().expect("it is piped")).lines();
-        assert_eq!(within("the writer", said.next_line()).await.expect("it is text").as_deref(), Some("begun"));
+        assert_eq!(
+            within("the writer", said.next_line()).await.expect("it is text").as_deref(),
+            Some("begun")
+        );
         Self { process }
     }
 
     async fn end(mut self) {
         drop(self.process.stdin.take());
-        assert!(within("the end of the writer", self.process.wait()).await.expect("it can be waited for").success());
+        assert!(
+            within("the end of the writer", self.process.wait())
+                .await
+                .expect("it can be waited for")
+                .success()
+        );
     }
 }
 
@@ -63,9 +75,14 @@ impl<'a> Speaker<'a> {
             }
             "sndmsg" => {
                 let mut peer = gateway.websocket("/sndmsg").await;
-                let reply = peer.ask(&json!({"type": "REQUEST_LOGIN", "login": name, "pass": PASSWORD})).await;
+                let reply = peer
+                    .ask(&json!({"type": "REQUEST_LOGIN", "login": name, "pass": PASSWORD}))
+                    .await;
                 assert_eq!(reply["status"], "LOGIN_OK", "{reply}");
-                (peer, json!({"type": "SND_MSG", "username": name, "room_id": group, "message": TEXT, "msg_type": "TEXT"}))
+                (
+                    peer,
+                    json!({"type": "SND_MSG", "username": name, "room_id": group, "message": TEXT, "msg_type": "TEXT"}),
+                )
             }
             "morelia" => {
                 let request = |kind: &str, data: Value| json!({"type": kind, "data": data, "jsonapi": {"version": 1.0}, "meta": null});
@@ -75,7 +92,13 @@ impl<'a> Speaker<'a> {
                 assert_eq!(reply["errors"]["code"], 200, "{reply}");
                 let user = reply["data"]["user"].take();
                 let said = json!({"id": 7, "text": TEXT, "time": 1.0});
-                (peer, request("send_message", json!({"user": user, "flow": {"id": group}, "message": said, "meta": null})))
+                (
+                    peer,
+                    request(
+                        "send_message",
+                        json!({"user": user, "flow": {"id": group}, "message": said, "meta": null}),
+                    ),
+                )
             }
             "bearer" => (self.user.room(&format!("/group/{group}")).await.0, message(TEXT)),
             "action" => {
@@ -83,7 +106,9 @@ impl<'a> Speaker<'a> {
                 let headers = [("authorization", &*authorization), ("origin", "http://localhost")];
                 let opened = gateway.try_websocket("/ws/chat/", &headers).await;
                 let mut peer = opened.unwrap_or_else(|refusal| panic!("{refusal:?}"));
-                let joined = peer.ask(&json!({"action": "join_room", "room_pk": group, "request_id": 1})).await;
+                let joined = peer
+                    .ask(&json!({"action": "join_room", "room_pk": group, "request_id": 1}))
+                    .await;
                 assert_eq!(joined["response_status"], 200, "{joined}");
                 (peer, json!({"action": "create_message", "msg_text": TEXT, "request_id": 2}))
             }
@@ -103,7 +128,10 @@ async fn what_was_asked_is_answered_before_the_close_in_every_dialect() {
         busy.push((dialect, peer, said));
     }
     let body = json!({"email": "late@example.org", "password": PASSWORD}).to_string();
-    let late = gateway.request("POST", "/api/v1/register").header("content-type", "application/json").body(body.into());
+    let late = gateway
+        .request("POST", "/api/v1/register")
+        .header("content-type", "application/json")
+        .body(body.into());
     let late = late.expect("it is a request");
 
     let before = gateway.metric("tolmach_frames_total", "direction=\"in\"").await;
@@ -124,7 +152,10 @@ async fn what_was_asked_is_answered_before_the_close_in_every_dialect() {
         writer.end().await;
     };
     let (response, ()) = tokio::join!(gateway.send(late), told);
-    assert!(response.expect(200)["access_token"].is_string(), "a request over HTTP is answered too");
+    assert!(
+        response.expect(200)["access_token"].is_string(),
+        "a request over HTTP is answered too"
+    );
     for (dialect, peer, _) in &mut busy {
         let (frames, code) = peer.end().await;
         assert_eq!((frames.len(), code), (1, Some(1001)), "{dialect} was answered: {frames:?}");
@@ -133,7 +164,8 @@ async fn what_was_asked_is_answered_before_the_close_in_every_dialect() {
 }
 
 #[tokio::test]
-async fn connections_that_are_open_are_told_at_once_that_it_is_not_ready_and_served_until_their_turn() {
+async fn connections_that_are_open_are_told_at_once_that_it_is_not_ready_and_served_until_their_turn()
+ {
     let mut gateway = Gateway::with(&[("SHUTDOWN__RATE", "1")]).await;
     let ann = Bearer::register(&gateway, "ann").await;
     // More than a minute's worth: no HTTP connection has its turn before all of them had theirs.
@@ -147,14 +179,28 @@ async fn connections_that_are_open_are_told_at_once_that_it_is_not_ready_and_ser
     let mut streams = gateway.http2().await;
 
     gateway.signal("TERM").await;
-    eventually("the end of accepting", async || tokio::net::TcpStream::connect(gateway.address).await.err()).await;
-    kept.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("the connection is open");
+    eventually("the end of accepting", async || {
+        tokio::net::TcpStream::connect(gateway.address).await.err()
+    })
+    .await;
+    kept.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .expect("the connection is open");
     assert!(hear_response(&mut kept, "draining\n").await.starts_with("HTTP/1.1 503"));
-    let request = format!("GET /api/v1/user HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", ann.access);
+    let request = format!(
+        "GET /api/v1/user HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n",
+        ann.access
+    );
     kept.write_all(request.as_bytes()).await.expect("the connection is open");
-    assert!(hear_response(&mut kept, "}").await.starts_with("HTTP/1.1 200"), "who is connected is served");
-    let request = Request::get(format!("http://{}/readyz", gateway.address)).body(Full::<Bytes>::default()).expect("it is a request");
-    let response = within("a response", streams.send_request(request)).await.expect("the connection is open");
+    assert!(
+        hear_response(&mut kept, "}").await.starts_with("HTTP/1.1 200"),
+        "who is connected is served"
+    );
+    let request = Request::get(format!("http://{}/readyz", gateway.address))
+        .body(Full::<Bytes>::default())
+        .expect("it is a request");
+    let response =
+        within("a response", streams.send_request(request)).await.expect("the connection is open");
     assert_eq!(response.status(), 503);
     let last = peers.last_mut().expect("there are some");
     let refused = last.ask(&json!({"mode": "probe"})).await;
@@ -168,7 +214,11 @@ async fn hear_response(stream: &mut tokio::net::TcpStream, end: &str) -> String 
     let mut heard = Vec::new();
     while !heard.ends_with(end.as_bytes()) {
         let byte = within("a response", stream.read_u8()).await;
-        heard.push(byte.unwrap_or_else(|error| panic!("{error} after {}", String::from_utf8_lossy(&heard))));
+        heard.push(
+            byte.unwrap_or_else(|error| {
+                panic!("{error} after {}", String::from_utf8_lossy(&heard))
+            }),
+        );
     }
     String::from_utf8(heard).expect("it is text")
 }
@@ -193,14 +243,20 @@ async fn no_more_connections_are_closed_than_the_rate_allows() {
         Instant::now()
     }));
     let io = TokioIo::new(gateway.connect().await);
-    let handshake = hyper::client::conn::http2::handshake::<_, _, Full<Bytes>>(TokioExecutor::new(), io).await;
+    let handshake =
+        hyper::client::conn::http2::handshake::<_, _, Full<Bytes>>(TokioExecutor::new(), io).await;
     let (mut streams, connection) = handshake.expect("HTTP/2 is spoken");
     ends.push(tokio::spawn(async move {
         within("the end of HTTP/2", connection).await.expect("it is closed in order");
         Instant::now()
     }));
-    let request = Request::get(format!("http://{}/healthz", gateway.address)).body(Full::default()).expect("it is a request");
-    assert_eq!(within("a response", streams.send_request(request)).await.expect("it is open").status(), 200);
+    let request = Request::get(format!("http://{}/healthz", gateway.address))
+        .body(Full::default())
+        .expect("it is a request");
+    assert_eq!(
+        within("a response", streams.send_request(request)).await.expect("it is open").status(),
+        200
+    );
 
     let begun = Instant::now();
     gateway.signal("TERM").await;
@@ -223,7 +279,10 @@ async fn whoever_connected_before_the_stop_is_answered_though_it_was_not_accepte
     let mut early = Vec::new();
     for _ in 0..10 {
         let mut stream = gateway.connect().await;
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.expect("the connection is open");
+        stream
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await
+            .expect("the connection is open");
         early.push(stream);
     }
     gateway.signal("TERM").await;

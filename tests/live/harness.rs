@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Lines,
+};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
 use tokio_tungstenite::WebSocketStream;
@@ -29,7 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// The smallest picture that is recognised as one.
-pub(crate) const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00";
+pub(crate) const PICTURE: &[u8] =
+    b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00";
 
 /// What comes of `future`, or a panic that names `what` was awaited in vain.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -58,28 +61,40 @@ impl Gateway {
         Self::on(TempDir::new().expect("a temporary folder can be made"), options).await
     }
 
-    /// A second gateway on the store of the first, with a data folder of its own: both need the same secret.
+    /// A second gateway on the store of the first, with a data folder of its own: both need the
+    /// same secret.
     pub(crate) async fn beside(first: &Self, options: &[(&str, &str)]) -> Self {
         let store = format!("sqlite://{}", first.data().join("tolmach.sqlite").display());
         Self::with(&[&[("STORE__URL", store.as_str())], options].concat()).await
     }
 
-    /// Ends it as nothing can be prepared for, and starts it again on the same data with these options.
+    /// Ends it as nothing can be prepared for, and starts it again on the same data with these
+    /// options.
     pub(crate) async fn crash(&mut self, options: &[(&str, &str)]) {
         self.signal("KILL").await;
         assert_eq!(self.ended().await.0, None, "it was killed");
-        let folder = std::mem::replace(&mut self.folder, TempDir::new().expect("a temporary folder can be made"));
+        let folder = std::mem::replace(
+            &mut self.folder,
+            TempDir::new().expect("a temporary folder can be made"),
+        );
         *self = Self::on(folder, options).await;
     }
 
     /// Starts it again on the same data with the defaults.
     pub(crate) async fn restart(&mut self) {
-        let folder = std::mem::replace(&mut self.folder, TempDir::new().expect("a temporary folder can be made"));
+        let folder = std::mem::replace(
+            &mut self.folder,
+            TempDir::new().expect("a temporary folder can be made"),
+        );
         *self = Self::on(folder, &[]).await;
     }
 
     async fn on(folder: TempDir, options: &[(&str, &str)]) -> Self {
-        let log = std::fs::File::options().create(true).append(true).open(log_file(&folder)).expect("a log file can be made");
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(log_file(&folder))
+            .expect("a log file can be made");
         let mut child = tolmach(folder.path(), options, ["serve"])
             .stdout(Stdio::piped())
             .stderr(log)
@@ -88,10 +103,12 @@ impl Gateway {
             .expect("the binary can be started");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let ready = within("the start", stdout.next_line()).await.expect("standard output is text");
-        let address = ready
-            .as_deref()
-            .and_then(|line| line.strip_prefix("ready "))
-            .and_then(|line| line.split(' ').find_map(|word| word.strip_prefix("http=")).and_then(|address| address.parse().ok()));
+        let address =
+            ready.as_deref().and_then(|line| line.strip_prefix("ready ")).and_then(|line| {
+                line.split(' ')
+                    .find_map(|word| word.strip_prefix("http="))
+                    .and_then(|address| address.parse().ok())
+            });
         let Some(address) = address else {
             panic!("{ready:?} was said instead of where it listens:\n{}", read_log(&folder));
         };
@@ -114,18 +131,27 @@ impl Gateway {
     }
 
     /// The same, with these options.
-    pub(crate) async fn run_with<const N: usize>(&self, options: &[(&str, &str)], arguments: [&str; N]) -> Output {
+    pub(crate) async fn run_with<const N: usize>(
+        &self,
+        options: &[(&str, &str)],
+        arguments: [&str; N],
+    ) -> Output {
         run(self.folder.path(), options, arguments).await
     }
 
     /// Sends a signal by its name.
     pub(crate) async fn signal(&self, name: &str) {
         let process = self.child.id().expect("it was not waited for").to_string();
-        let sent = Command::new("kill").args(["-s", name, &process]).status().await.expect("kill can be started");
+        let sent = Command::new("kill")
+            .args(["-s", name, &process])
+            .status()
+            .await
+            .expect("kill can be started");
         assert!(sent.success(), "the signal {name} could not be sent");
     }
 
-    /// The exit code, once it has ended by itself, and what it said on standard output after the first line.
+    /// The exit code, once it has ended by itself, and what it said on standard output after the
+    /// first line.
     pub(crate) async fn ended(&mut self) -> (Option<i32>, Vec<String>) {
         let status = within("the end", self.child.wait()).await.expect("it can be waited for");
         let mut rest = Vec::new();
@@ -138,8 +164,10 @@ impl Gateway {
     /// Resident memory, in bytes.
     pub(crate) fn memory(&self) -> usize {
         let process = self.child.id().expect("it was not waited for");
-        let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process lives");
-        let pages = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel tells");
+        let status =
+            std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process lives");
+        let pages =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel tells");
         pages.trim().trim_end_matches(" kB").parse::<usize>().expect("it is a number") * 1024
     }
 
@@ -149,7 +177,8 @@ impl Gateway {
         let files = std::fs::read_dir(format!("/proc/{process}/fd")).expect("the process lives");
         // Others come and go: the store opens its database once more for each that reads at once.
         let is_socket = |file: &std::fs::DirEntry| {
-            std::fs::read_link(file.path()).is_ok_and(|target| target.as_os_str().as_encoded_bytes().starts_with(b"socket:"))
+            std::fs::read_link(file.path())
+                .is_ok_and(|target| target.as_os_str().as_encoded_bytes().starts_with(b"socket:"))
         };
         files.flatten().filter(is_socket).count()
     }
@@ -157,12 +186,19 @@ impl Gateway {
     /// The sum of a metric over all its series whose labels contain `labels`.
     pub(crate) async fn metric(&self, name: &str, labels: &str) -> f64 {
         let page = self.get("/metrics").await.text();
-        let series = page.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
-        series.filter(|line| line.contains(labels)).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        let series = page.lines().filter(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+        });
+        series
+            .filter(|line| line.contains(labels))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {
-        within("a connection", TcpStream::connect(self.address)).await.expect("it accepts connections")
+        within("a connection", TcpStream::connect(self.address))
+            .await
+            .expect("it accepts connections")
     }
 
     /// Sends a request over a connection of its own.
@@ -176,7 +212,9 @@ impl Gateway {
             connection.abort();
             Ok::<_, hyper::Error>(Response { status: head.status, headers: head.headers, body })
         };
-        within("a response", exchange).await.unwrap_or_else(|error| panic!("no response: {error}\n{}", self.log()))
+        within("a response", exchange)
+            .await
+            .unwrap_or_else(|error| panic!("no response: {error}\n{}", self.log()))
     }
 
     pub(crate) fn request(&self, method: &str, path: &str) -> http::request::Builder {
@@ -188,7 +226,13 @@ impl Gateway {
     }
 
     /// Sends JSON.
-    pub(crate) async fn json(&self, method: &str, path: &str, token: Option<&str>, body: &Value) -> Response {
+    pub(crate) async fn json(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: &Value,
+    ) -> Response {
         let mut request = self.request(method, path).header(CONTENT_TYPE, "application/json");
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
@@ -206,17 +250,29 @@ impl Gateway {
     }
 
     /// Opens a WebSocket, or is refused.
-    pub(crate) async fn try_websocket(&self, path: &str, headers: &[(&'static str, &str)]) -> Result<Peer, Response> {
-        let mut request = format!("ws://{}{path}", self.address).into_client_request().expect("the path is one");
+    pub(crate) async fn try_websocket(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Peer, Response> {
+        let mut request =
+            format!("ws://{}{path}", self.address).into_client_request().expect("the path is one");
         for (name, value) in headers {
             request.headers_mut().append(*name, value.parse().expect("it is a header"));
         }
         let stream = self.connect().await;
         match within("a handshake", tokio_tungstenite::client_async(request, stream)).await {
-            Ok((socket, response)) => Ok(Peer { socket, subprotocol: header(response.headers(), "sec-websocket-protocol") }),
+            Ok((socket, response)) => Ok(Peer {
+                socket,
+                subprotocol: header(response.headers(), "sec-websocket-protocol"),
+            }),
             Err(Error::Http(response)) => {
                 let (head, body) = response.into_parts();
-                Err(Response { status: head.status, headers: head.headers, body: body.unwrap_or_default().into() })
+                Err(Response {
+                    status: head.status,
+                    headers: head.headers,
+                    body: body.unwrap_or_default().into(),
+                })
             }
             Err(error) => panic!("the handshake at {path} failed: {error}"),
         }
@@ -244,18 +300,27 @@ impl Drop for Gateway {
 }
 
 /// Runs a command of the binary in this folder.
-pub(crate) async fn run<const N: usize>(folder: &Path, options: &[(&str, &str)], arguments: [&str; N]) -> Output {
+pub(crate) async fn run<const N: usize>(
+    folder: &Path,
+    options: &[(&str, &str)],
+    arguments: [&str; N],
+) -> Output {
     let output = tolmach(folder, options, arguments).stdin(Stdio::null()).output();
     within("a command", output).await.expect("the binary can be started")
 }
 
-/// The binary, on the data of this folder and with nothing else of the environment than these options.
-pub(crate) fn tolmach<A: AsRef<OsStr>, const N: usize>(folder: &Path, options: &[(&str, &str)], arguments: [A; N]) -> Command {
+/// The binary, on the data of this folder and with nothing else of the environment than these
+/// options.
+pub(crate) fn tolmach<A: AsRef<OsStr>, const N: usize>(
+    folder: &Path,
+    options: &[(&str, &str)],
+    arguments: [A; N],
+) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tolmach"));
     command.current_dir(folder).args(arguments).arg("--data").arg(data_folder(folder));
-    for (name, _) in
-        std::env::vars_os().filter(|(name, _)| ["TOLMACH__", "AWS_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)))
-    {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| {
+        ["TOLMACH__", "AWS_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix))
+    }) {
         command.env_remove(name);
     }
     command.env("TOLMACH__HTTP__LISTEN", "127.0.0.1:0").env("TOLMACH__AUTH__BCRYPT_COST", "4");
@@ -319,7 +384,10 @@ impl Response {
     pub(crate) fn refused(self, status: u16) {
         let value = self.expect(status);
         let object = value.as_object().expect("a refusal is an object");
-        assert!(object.len() == 1 && object["error"].as_str().is_some_and(|error| !error.is_empty()), "{value}");
+        assert!(
+            object.len() == 1 && object["error"].as_str().is_some_and(|error| !error.is_empty()),
+            "{value}"
+        );
     }
 }
 
@@ -342,7 +410,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         within("a write", self.socket.send(message)).await.expect("the connection is open");
     }
 
-    /// The next frame as text, or the close code where the connection ends; `None` where it ends without one.
+    /// The next frame as text, or the close code where the connection ends; `None` where it ends
+    /// without one.
     pub(crate) async fn next(&mut self) -> Result<String, Option<u16>> {
         loop {
             match within("a frame", self.socket.next()).await {
@@ -357,7 +426,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
 
     /// The next frame.
     pub(crate) async fn hear(&mut self) -> Value {
-        let text = self.next().await.unwrap_or_else(|code| panic!("the connection was closed with {code:?}"));
+        let text = self
+            .next()
+            .await
+            .unwrap_or_else(|code| panic!("the connection was closed with {code:?}"));
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
     }
 
@@ -371,7 +443,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         let mut frames = Vec::new();
         loop {
             match self.next().await {
-                Ok(text) => frames.push(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))),
+                Ok(text) => frames.push(
+                    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}")),
+                ),
                 Err(code) => return (frames, code),
             }
         }
@@ -393,7 +467,11 @@ impl Mode {
     }
 
     pub(crate) async fn log_in(gateway: &Gateway, name: &str) -> Self {
-        Self::begin(gateway, json!({"mode": "auth", "timestamp": 1, "username": name, "password": PASSWORD})).await
+        Self::begin(
+            gateway,
+            json!({"mode": "auth", "timestamp": 1, "username": name, "password": PASSWORD}),
+        )
+        .await
     }
 
     async fn begin(gateway: &Gateway, request: Value) -> Self {
@@ -404,7 +482,8 @@ impl Mode {
         Self { peer, token, pushes: VecDeque::new() }
     }
 
-    /// The reply to a request, which is given its mode, a numeric timestamp and the token where it does not say otherwise.
+    /// The reply to a request, which is given its mode, a numeric timestamp and the token where it
+    /// does not say otherwise.
     pub(crate) async fn ask(&mut self, mode: &str, fields: Value) -> Value {
         let mut request = json!({"mode": mode, "timestamp": 1_700_000_000.5, "token": self.token});
         let fields = fields.as_object().expect("the fields are an object");
@@ -421,7 +500,9 @@ impl Mode {
 
     /// Sends a text that must be accepted.
     pub(crate) async fn send(&mut self, chat: i64, text: &str) {
-        let reply = self.ask("sendMessage", json!({"chat_id": chat, "content": text, "content_type": "text"})).await;
+        let reply = self
+            .ask("sendMessage", json!({"chat_id": chat, "content": text, "content_type": "text"}))
+            .await;
         assert_eq!(reply["status"], 200, "{reply}");
     }
 
@@ -441,7 +522,10 @@ impl Mode {
     /// The content of the next push.
     pub(crate) async fn pushed(&mut self) -> String {
         let push = self.push().await;
-        push["messages"][0]["content"].as_str().unwrap_or_else(|| panic!("{push} is no push")).to_owned()
+        push["messages"][0]["content"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{push} is no push"))
+            .to_owned()
     }
 
     /// The contents of a chat, oldest first.
@@ -454,7 +538,9 @@ impl Mode {
 /// One text of each row.
 pub(crate) fn texts(rows: &Value, key: &str) -> Vec<String> {
     let rows = rows.as_array().unwrap_or_else(|| panic!("{rows} is no list"));
-    rows.iter().map(|row| row[key].as_str().unwrap_or_else(|| panic!("no {key} in {row}")).to_owned()).collect()
+    rows.iter()
+        .map(|row| row[key].as_str().unwrap_or_else(|| panic!("no {key} in {row}")).to_owned())
+        .collect()
 }
 
 /// A user who speaks `bearer`.
@@ -478,7 +564,10 @@ impl<'a> Bearer<'a> {
     }
 
     pub(crate) async fn log_in(gateway: &'a Gateway, login: &str) -> Self {
-        let pair = gateway.json("POST", "/api/v1/login", None, &json!({"username": login, "password": PASSWORD})).await.expect(200);
+        let pair = gateway
+            .json("POST", "/api/v1/login", None, &json!({"username": login, "password": PASSWORD}))
+            .await
+            .expect(200);
         let mut user = Self::of(gateway, &pair);
         user.find_id().await;
         user
@@ -486,7 +575,9 @@ impl<'a> Bearer<'a> {
 
     /// Whoever these tokens are given to, before it is known who that is.
     pub(crate) fn of(gateway: &'a Gateway, pair: &Value) -> Self {
-        let token = |key: &str| pair[key].as_str().unwrap_or_else(|| panic!("no {key} in {pair}")).to_owned();
+        let token = |key: &str| {
+            pair[key].as_str().unwrap_or_else(|| panic!("no {key} in {pair}")).to_owned()
+        };
         Self { gateway, id: 0, access: token("access_token"), refresh: token("refresh_token") }
     }
 
@@ -496,7 +587,10 @@ impl<'a> Bearer<'a> {
 
     fn bare(&self, method: &str, path: &str) -> Request<Bytes> {
         let request = self.gateway.request(method, &format!("/api/v1{path}"));
-        request.header(AUTHORIZATION, format!("Bearer {}", self.access)).body(Bytes::new()).expect("the path is one")
+        request
+            .header(AUTHORIZATION, format!("Bearer {}", self.access))
+            .body(Bytes::new())
+            .expect("the path is one")
     }
 
     pub(crate) async fn get(&self, path: &str) -> Response {
@@ -518,32 +612,43 @@ impl<'a> Bearer<'a> {
     /// Posts a form.
     pub(crate) async fn form(&self, path: &str, json: &Value, photo: Option<&[u8]>) -> Response {
         let mut request = self.bare("POST", path);
-        request.headers_mut().insert(CONTENT_TYPE, "multipart/form-data; boundary=boundary".parse().expect("it is a header"));
+        request.headers_mut().insert(
+            CONTENT_TYPE,
+            "multipart/form-data; boundary=boundary".parse().expect("it is a header"),
+        );
         *request.body_mut() = form(&json.to_string(), photo);
         self.gateway.send(request).await
     }
 
     /// The id of the chat with another user.
     pub(crate) async fn chat_with(&self, other: i64) -> i64 {
-        self.post(&format!("/chat/{other}")).await.expect(200)["chat"]["id"].as_i64().expect("an id is a number")
+        self.post(&format!("/chat/{other}")).await.expect(200)["chat"]["id"]
+            .as_i64()
+            .expect("an id is a number")
     }
 
     /// The id of a new group.
     pub(crate) async fn group(&self, name: &str, members: &[i64]) -> i64 {
         let users = named(members)["users"].take();
-        let group = self.form("/group", &json!({"name": name, "description": "all", "users": users}), None).await.expect(200);
+        let group = self
+            .form("/group", &json!({"name": name, "description": "all", "users": users}), None)
+            .await
+            .expect(200);
         assert_eq!((&group["status"], &group["group"]["name"]), (&json!("ok"), &json!(name)));
         group["group"]["id"].as_i64().expect("an id is a number")
     }
 
     pub(crate) async fn try_room(&self, path: &str) -> Result<Peer, Response> {
         let authorization = format!("Bearer {}", self.access);
-        self.gateway.try_websocket(&format!("/api/v1{path}"), &[("authorization", &authorization)]).await
+        self.gateway
+            .try_websocket(&format!("/api/v1{path}"), &[("authorization", &authorization)])
+            .await
     }
 
     /// Enters a room; the texts of its history, newest first.
     pub(crate) async fn room(&self, path: &str) -> (Peer, Vec<String>) {
-        let mut peer = self.try_room(path).await.unwrap_or_else(|refusal| panic!("{path}: {refusal:?}"));
+        let mut peer =
+            self.try_room(path).await.unwrap_or_else(|refusal| panic!("{path}: {refusal:?}"));
         let history = peer.hear().await;
         assert_eq!(history["type"], "history", "{history}");
         let texts = texts(&history["messages"], "text");
@@ -559,7 +664,9 @@ pub(crate) fn named(users: &[i64]) -> Value {
 
 /// A multipart form whose boundary is `boundary`.
 pub(crate) fn form(json: &str, photo: Option<&[u8]>) -> Bytes {
-    let mut body = format!("--boundary\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{json}\r\n").into_bytes();
+    let mut body =
+        format!("--boundary\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{json}\r\n")
+            .into_bytes();
     if let Some(photo) = photo {
         let head = "Content-Disposition: form-data; name=\"photo\"; filename=\"photo.png\"\r\nContent-Type: image/png\r\n\r\n";
         body.extend_from_slice(format!("--boundary\r\n{head}").as_bytes());

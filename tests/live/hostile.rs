@@ -1,10 +1,12 @@
-//! What a peer sends may earn an error: never the end of the process, of another connection, or of the memory.
+//! What a peer sends may earn an error: never the end of the process, of another connection, or of
+//! the memory.
 
 use crate::harness::{Bearer, Gateway, Mode, Peer, hear_to_the_end, message};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
-/// A WebSocket frame as it stands on the wire: its first byte, then its payload, masked with zeroes.
+/// A WebSocket frame as it stands on the wire: its first byte, then its payload, masked with
+/// zeroes.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match payload.len() {
@@ -27,7 +29,8 @@ const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
 const FRAME_LIMIT: usize = 1 << 20;
 
-/// What comes of bytes on an open WebSocket: how many frames, and the close code where the gateway ends it.
+/// What comes of bytes on an open WebSocket: how many frames, and the close code where the gateway
+/// ends it.
 struct Attack {
     name: &'static str,
     bytes: Vec<u8>,
@@ -39,7 +42,9 @@ struct Attack {
 fn attacks() -> Vec<Attack> {
     let text = |payload: &[u8]| frame(TEXT, payload);
     let attack = |name, bytes, answers, close| Attack { name, bytes, answers, close };
-    let deep = |open: &str, depth: usize, close: &str| text(format!("{}{}", open.repeat(depth), close.repeat(depth)).as_bytes());
+    let deep = |open: &str, depth: usize, close: &str| {
+        text(format!("{}{}", open.repeat(depth), close.repeat(depth)).as_bytes())
+    };
     let mut at_limit = vec![b' '; FRAME_LIMIT - 2];
     at_limit.extend_from_slice(b"{}");
     vec![
@@ -48,14 +53,26 @@ fn attacks() -> Vec<Attack> {
         attack("NUL", text(b"\0"), 1, None),
         attack("a number", text(b"1e999"), 1, None),
         attack("null", text(b"null"), 1, None),
-        attack("wrong types", text(br#"{"mode":[1],"type":{"a":null},"text":7,"token":[]}"#), 1, None),
+        attack(
+            "wrong types",
+            text(br#"{"mode":[1],"type":{"a":null},"text":7,"token":[]}"#),
+            1,
+            None,
+        ),
         attack("a lone surrogate", text(br#"{"mode":"\ud800","type":"\ud800"}"#), 1, None),
         attack("deep lists", deep("[", 100_000, "]"), 1, None),
         attack("deep objects", deep("{\"a\":", 100_000, "}"), 1, None),
         attack("deep lists without end", deep("[", 500_000, ""), 1, None),
         attack(
             "deep in a field that nobody reads",
-            text(format!("{{\"mode\":\"x\",\"type\":\"x\",\"y\":{}{}}}", "[".repeat(9999), "]".repeat(9999)).as_bytes()),
+            text(
+                format!(
+                    "{{\"mode\":\"x\",\"type\":\"x\",\"y\":{}{}}}",
+                    "[".repeat(9999),
+                    "]".repeat(9999)
+                )
+                .as_bytes(),
+            ),
             1,
             None,
         ),
@@ -64,8 +81,18 @@ fn attacks() -> Vec<Attack> {
         attack("a frame at the limit", text(&at_limit), 1, None),
         attack("a frame over the limit", text(&[b' '; FRAME_LIMIT + 1]), 0, Some(1009)),
         attack("a frame far over the limit", text(&[b' '; 8 << 20]), 0, Some(1009)),
-        attack("fragments over the limit", [frame(0x01, &[b' '; FRAME_LIMIT]), frame(0x00, b"  ")].concat(), 0, Some(1009)),
-        attack("an announced length that nobody can have", [&[TEXT, 0xFF, 0x3F][..], &[0xFF; 7], &[0; 4]].concat(), 0, Some(1009)),
+        attack(
+            "fragments over the limit",
+            [frame(0x01, &[b' '; FRAME_LIMIT]), frame(0x00, b"  ")].concat(),
+            0,
+            Some(1009),
+        ),
+        attack(
+            "an announced length that nobody can have",
+            [&[TEXT, 0xFF, 0x3F][..], &[0xFF; 7], &[0; 4]].concat(),
+            0,
+            Some(1009),
+        ),
         attack("text that is not UTF-8", text(b"{\"mode\":\"\xFF\"}"), 0, Some(1007)),
         attack("an overlong encoding", text(b"\xC0\xAF"), 0, Some(1007)),
         attack(
@@ -79,19 +106,31 @@ fn attacks() -> Vec<Attack> {
         attack("a reserved bit", frame(TEXT | 0x40, b"{}"), 0, Some(1002)),
         attack("an unknown opcode", frame(0x83, b"{}"), 0, Some(1002)),
         attack("a continuation of nothing", frame(0x80, b"{}"), 0, Some(1002)),
-        attack("a message inside another", [frame(0x01, b"{"), frame(TEXT, b"{}")].concat(), 0, Some(1002)),
+        attack(
+            "a message inside another",
+            [frame(0x01, b"{"), frame(TEXT, b"{}")].concat(),
+            0,
+            Some(1002),
+        ),
         attack("a ping that is too long", frame(0x89, &[0; 126]), 0, Some(1002)),
         attack("a ping in fragments", frame(0x09, b""), 0, Some(1002)),
         attack("a thousand pings", frame(0x89, b"ping").repeat(1000), 0, None),
-        attack("a thousand empty fragments", [frame(0x01, b""), frame(0x00, b"").repeat(1000), frame(0x80, b"{}")].concat(), 1, None),
+        attack(
+            "a thousand empty fragments",
+            [frame(0x01, b""), frame(0x00, b"").repeat(1000), frame(0x80, b"{}")].concat(),
+            1,
+            None,
+        ),
     ]
 }
 
 impl Attack {
-    /// Carries it out, and checks what comes of it; `probe` is answered by one more frame where the connection is open.
+    /// Carries it out, and checks what comes of it; `probe` is answered by one more frame where the
+    /// connection is open.
     async fn on(&self, peer: &mut Peer, probe: &[u8]) {
         // The gateway may close before it has read all of it.
-        let _ = crate::harness::within(self.name, peer.socket.get_mut().write_all(&self.bytes)).await;
+        let _ =
+            crate::harness::within(self.name, peer.socket.get_mut().write_all(&self.bytes)).await;
         for _ in 0..self.answers {
             peer.hear().await;
         }
@@ -191,19 +230,31 @@ const HANDSHAKE: &str = "GET /mode HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\
 
 #[tokio::test]
 async fn garbage_on_the_port_is_refused_and_hurts_nobody_else() {
-    let gateway = Gateway::with(&[("HTTP__HEADER_TIMEOUT", "1s"), ("HTTP__BODY_TIMEOUT", "1s")]).await;
+    let gateway =
+        Gateway::with(&[("HTTP__HEADER_TIMEOUT", "1s"), ("HTTP__BODY_TIMEOUT", "1s")]).await;
     let mut witness = Witness::new(&gateway).await;
     let many = (0..2000).map(|number| format!("x-{number}: x\r\n")).collect::<String>();
-    let login =
-        |head: &str, body: &str| format!("POST /api/v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}\r\n{body}");
+    let login = |head: &str, body: &str| {
+        format!(
+            "POST /api/v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}\r\n{body}"
+        )
+    };
     let bytes = |text: &str| text.as_bytes().to_vec();
     for (name, bytes, expected) in [
         ("silence", vec![], &[""][..]),
         ("half a preface of HTTP/2", bytes("PRI * HT"), &[""]),
         ("zeroes", vec![0; 4096], &["HTTP/1.1 400 ", ""]),
-        ("a TLS greeting", bytes("\x16\x03\x01\x02\x00\x01\x00\x01\u{7f}\x03\x03"), &["HTTP/1.1 400 ", ""]),
+        (
+            "a TLS greeting",
+            bytes("\x16\x03\x01\x02\x00\x01\x00\x01\u{7f}\x03\x03"),
+            &["HTTP/1.1 400 ", ""],
+        ),
         ("words", bytes("hello there\r\n\r\n"), &["HTTP/1.1 400 ", ""]),
-        ("a preface of HTTP/2 and garbage", bytes("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\ngarbage and more garbage"), &["\0\0"]),
+        (
+            "a preface of HTTP/2 and garbage",
+            bytes("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\ngarbage and more garbage"),
+            &["\0\0"],
+        ),
         (
             "an endless line",
             bytes(&format!("GET /{} HTTP/1.1\r\n", "x".repeat(70_000))),
@@ -211,25 +262,68 @@ async fn garbage_on_the_port_is_refused_and_hurts_nobody_else() {
         ),
         (
             "an oversized header",
-            bytes(&format!("GET /healthz HTTP/1.1\r\nHost: x\r\nx: {}\r\n\r\n", "x".repeat(100_000))),
+            bytes(&format!(
+                "GET /healthz HTTP/1.1\r\nHost: x\r\nx: {}\r\n\r\n",
+                "x".repeat(100_000)
+            )),
             &["HTTP/1.1 431 "],
         ),
-        ("many headers", bytes(&format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{many}\r\n")), &["HTTP/1.1 431 "]),
+        (
+            "many headers",
+            bytes(&format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{many}\r\n")),
+            &["HTTP/1.1 431 "],
+        ),
         ("a slow head", bytes("GET /healthz HTTP/1.1\r\nHost: x\r\n"), &["", "HTTP/1.1 408 "]),
         ("half a handshake", bytes(HANDSHAKE), &["", "HTTP/1.1 408 "]),
-        ("a body that does not come", bytes(&login("Content-Length: 10\r\n", "{")), &["HTTP/1.1 408 "]),
-        ("chunks that do not come", bytes(&login("Transfer-Encoding: chunked\r\n", "5\r\n{")), &["HTTP/1.1 408 "]),
-        ("chunks that are none", bytes(&login("Transfer-Encoding: chunked\r\n", "zz\r\n{}\r\n")), &["HTTP/1.1 400 "]),
+        (
+            "a body that does not come",
+            bytes(&login("Content-Length: 10\r\n", "{")),
+            &["HTTP/1.1 408 "],
+        ),
+        (
+            "chunks that do not come",
+            bytes(&login("Transfer-Encoding: chunked\r\n", "5\r\n{")),
+            &["HTTP/1.1 408 "],
+        ),
+        (
+            "chunks that are none",
+            bytes(&login("Transfer-Encoding: chunked\r\n", "zz\r\n{}\r\n")),
+            &["HTTP/1.1 400 "],
+        ),
         ("a length that is none", bytes(&login("Content-Length: -1\r\n", "")), &["HTTP/1.1 400 "]),
-        ("two lengths", bytes(&login("Content-Length: 2\r\nContent-Length: 3\r\n", "{}")), &["HTTP/1.1 400 "]),
-        ("a body over the limit", bytes(&login("Content-Length: 99999999999\r\n", "{}")), &["HTTP/1.1 413 "]),
-        ("a handshake without a key", bytes(&format!("{HANDSHAKE}Connection: close\r\n\r\n")), &["HTTP/1.1 400 "]),
-        ("a handshake of another version", bytes(&format!("{HANDSHAKE}\r\n").replace(": 13", ": 8")), &["HTTP/1.1 426 "]),
-        ("a tunnel", bytes("CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\nConnection: close\r\n\r\n"), &["HTTP/1.1 404 "]),
+        (
+            "two lengths",
+            bytes(&login("Content-Length: 2\r\nContent-Length: 3\r\n", "{}")),
+            &["HTTP/1.1 400 "],
+        ),
+        (
+            "a body over the limit",
+            bytes(&login("Content-Length: 99999999999\r\n", "{}")),
+            &["HTTP/1.1 413 "],
+        ),
+        (
+            "a handshake without a key",
+            bytes(&format!("{HANDSHAKE}Connection: close\r\n\r\n")),
+            &["HTTP/1.1 400 "],
+        ),
+        (
+            "a handshake of another version",
+            bytes(&format!("{HANDSHAKE}\r\n").replace(": 13", ": 8")),
+            &["HTTP/1.1 426 "],
+        ),
+        (
+            "a tunnel",
+            bytes(
+                "CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\nConnection: close\r\n\r\n",
+            ),
+            &["HTTP/1.1 404 "],
+        ),
     ] {
         let heard = gateway.raw(&bytes).await;
         let heard = String::from_utf8_lossy(&heard);
-        let fits = |expected: &&str| if expected.is_empty() { heard.is_empty() } else { heard.starts_with(*expected) };
+        let fits = |expected: &&str| {
+            if expected.is_empty() { heard.is_empty() } else { heard.starts_with(*expected) }
+        };
         assert!(expected.iter().any(fits), "{name}: {heard:?}");
         witness.is_well(name).await;
     }
@@ -240,7 +334,11 @@ async fn connections_that_break_off_anywhere_leave_nothing_behind() {
     let gateway = Gateway::start().await;
     let mut witness = Witness::new(&gateway).await;
     let handshake = format!("{HANDSHAKE}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
-    let whole = [handshake.as_bytes(), &frame(TEXT, json!({"mode": "probe", "x": "y".repeat(200)}).to_string().as_bytes())].concat();
+    let whole = [
+        handshake.as_bytes(),
+        &frame(TEXT, json!({"mode": "probe", "x": "y".repeat(200)}).to_string().as_bytes()),
+    ]
+    .concat();
     let open = gateway.metric("tolmach_connections", "dialect=\"mode\"").await;
     for length in (0..whole.len()).step_by(7) {
         let mut stream = gateway.connect().await;

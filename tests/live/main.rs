@@ -1,7 +1,8 @@
-//! The real binary over real sockets: what one client says, what others hear, and what no client can break.
+//! The real binary over real sockets: what one client says, what others hear, and what no client
+//! can break.
 //!
-//! Every test starts a gateway of its own on a free port and a throw-away folder. Nothing here knows the gateway's code:
-//! only its command line, its configuration and its wires.
+//! Every test starts a gateway of its own on a free port and a throw-away folder. Nothing here
+//! knows the gateway's code: only its command line, its configuration and its wires.
 
 #[cfg(test)]
 mod bearer;

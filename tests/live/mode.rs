@@ -1,11 +1,13 @@
-//! `mode` as a client meets it: every operation, status, form of time and push of protocols/mode/SPEC.md.
+//! `mode` as a client meets it: every operation, status, form of time and push of
+//! protocols/mode/SPEC.md.
 
 use crate::harness::{Bearer, Gateway, Mode, PASSWORD, Peer, eventually, message, texts};
 use serde_json::{Value, json};
 use std::path::Path;
 use tokio_tungstenite::tungstenite::Message;
 
-/// Ann, who speaks `mode`, with a chat with Bob, a group with Bob, and a group of Bob's that she is not in.
+/// Ann, who speaks `mode`, with a chat with Bob, a group with Bob, and a group of Bob's that she is
+/// not in.
 struct Scene<'a> {
     ann: Mode,
     bob: Bearer<'a>,
@@ -33,8 +35,13 @@ async fn every_operation_is_answered_as_documented() {
         assert!(reply["timestamp"].take().is_number(), "{reply}");
         reply
     };
-    for (mode, chat, text) in [("sendMessage", chat, "Hello"), ("sendMessage", group, "all"), ("sendGroupMessage", group, "again")] {
-        let sent = reply(mode, json!({"chat_id": chat, "content": text, "content_type": "text"})).await;
+    for (mode, chat, text) in [
+        ("sendMessage", chat, "Hello"),
+        ("sendMessage", group, "all"),
+        ("sendGroupMessage", group, "again"),
+    ] {
+        let sent =
+            reply(mode, json!({"chat_id": chat, "content": text, "content_type": "text"})).await;
         assert_eq!(sent, json!({"mode": mode, "timestamp": null, "status": 200}));
     }
     let chats = reply("getChats", json!({})).await;
@@ -46,11 +53,19 @@ async fn every_operation_is_answered_as_documented() {
     let messages = reply("getMessages", json!({"chat_id": group})).await;
     assert_eq!(texts(&messages["messages"], "content"), ["all", "again"], "the oldest comes first");
     let row = &messages["messages"][0];
-    let keys: Vec<_> = row.as_object().expect("a row is an object").keys().map(String::as_str).collect();
-    assert_eq!(keys, ["content", "content_time", "content_type", "from_id", "from_name", "message_id"]);
+    let keys: Vec<_> =
+        row.as_object().expect("a row is an object").keys().map(String::as_str).collect();
+    assert_eq!(
+        keys,
+        ["content", "content_time", "content_type", "from_id", "from_name", "message_id"]
+    );
     assert_eq!((&row["from_name"], &row["content_type"]), (&json!("ann"), &json!("text")));
 
-    let recovery = reply("recovery", json!({"username": "ann", "known_data": "ann", "known_data_type": "username"})).await;
+    let recovery = reply(
+        "recovery",
+        json!({"username": "ann", "known_data": "ann", "known_data_type": "username"}),
+    )
+    .await;
     assert_eq!(recovery, json!({"mode": "recovery", "timestamp": null, "status": 202}));
     let out = reply("logout", json!({"username": "ANN"})).await;
     assert_eq!(out, json!({"mode": "logout", "timestamp": null, "status": 200}));
@@ -65,7 +80,10 @@ async fn the_keys_of_a_reply_come_in_the_documented_order() {
     for (mode, expected) in [
         ("getChats", [r#"{"mode":"getChats","timestamp":"#, r#","status":200,"chats":[]}"#]),
         ("auth", [r#"{"mode":"auth","timestamp":"#, r#","token":null}"#]),
-        ("nonsense", [r#"{"mode":"nonsense","timestamp":"#, r#","status":501,"error_msg":"unknown mode"}"#]),
+        (
+            "nonsense",
+            [r#"{"mode":"nonsense","timestamp":"#, r#","status":501,"error_msg":"unknown mode"}"#],
+        ),
     ] {
         ann.peer.say(&json!({"mode": mode, "timestamp": 1, "token": ann.token})).await;
         let reply = ann.peer.next().await.expect("it is open");
@@ -79,20 +97,27 @@ async fn every_refusal_has_its_status_and_leaves_the_connection_open() {
     let Scene { mut ann, chat, group, foreign, .. } = scene(&gateway).await;
     let token = ann.token.clone();
     let long = "x".repeat(65);
-    let account =
-        |mode: &str, username: Value, password: Value| json!({"mode": mode, "username": username, "password": password, "email": null});
+    let account = |mode: &str, username: Value, password: Value| json!({"mode": mode, "username": username, "password": password, "email": null});
     let send = |chat: Value, content: Value, kind: Value| json!({"mode": "sendMessage", "token": token, "chat_id": chat, "content": content, "content_type": kind});
     let read = |chat: Value| json!({"mode": "getMessages", "token": token, "chat_id": chat});
     let recover = |data: Value, kind: Value| json!({"mode": "recovery", "known_data": data, "known_data_type": kind});
     for (name, frame, status) in [
         ("an unknown mode", json!({"mode": "fly"}), 501),
         ("a mode in other case", json!({"mode": "getchats", "token": token}), 501),
-        ("a register without e-mail", json!({"mode": "register", "username": "carol", "password": "x"}), 422),
+        (
+            "a register without e-mail",
+            json!({"mode": "register", "username": "carol", "password": "x"}),
+            422,
+        ),
         ("a register with a number for a name", account("register", json!(1), json!("x")), 422),
         ("a register with an empty name", account("register", json!(""), json!("x")), 422),
         ("a register with a long name", account("register", json!(long), json!("x")), 422),
         ("a register with an empty password", account("register", json!("carol"), json!("")), 422),
-        ("a register of a taken name in other case", account("register", json!("ANN"), json!("x")), 409),
+        (
+            "a register of a taken name in other case",
+            account("register", json!("ANN"), json!("x")),
+            409,
+        ),
         ("an auth with a wrong password", account("auth", json!("ann"), json!("wrong")), 401),
         ("an auth of nobody", account("auth", json!("nobody"), json!("wrong")), 401),
         ("an auth without password", json!({"mode": "auth", "username": "ann"}), 422),
@@ -111,21 +136,36 @@ async fn every_refusal_has_its_status_and_leaves_the_connection_open() {
         ("a chat with id zero", read(json!(0)), 404),
         ("a chat with an id out of range", read(json!(u64::MAX)), 404),
         ("a message to a chat of others", send(json!(foreign), json!("x"), json!("text")), 404),
-        ("a message without content", json!({"mode": "sendMessage", "token": token, "chat_id": chat}), 422),
+        (
+            "a message without content",
+            json!({"mode": "sendMessage", "token": token, "chat_id": chat}),
+            422,
+        ),
         ("a message whose content is a number", send(json!(chat), json!(5), json!("text")), 422),
         ("a message whose content is empty", send(json!(chat), json!(""), json!("text")), 422),
         ("a content type that is a number", send(json!(chat), json!("x"), json!(1)), 422),
         ("a content type that is empty", send(json!(chat), json!("x"), json!("")), 422),
         ("a content type that is too long", send(json!(chat), json!("x"), json!(long)), 422),
-        ("a group message to a personal chat", json!({"mode": "sendGroupMessage", "token": token, "chat_id": chat, "content": "x"}), 400),
+        (
+            "a group message to a personal chat",
+            json!({"mode": "sendGroupMessage", "token": token, "chat_id": chat, "content": "x"}),
+            400,
+        ),
         ("a recovery of an unknown kind", recover(json!("ann"), json!("phone")), 422),
         ("a recovery without data", recover(json!(null), json!("email")), 422),
-        ("a logout of somebody else", json!({"mode": "logout", "token": token, "username": "bob"}), 401),
+        (
+            "a logout of somebody else",
+            json!({"mode": "logout", "token": token, "username": "bob"}),
+            401,
+        ),
     ] {
         let reply = ann.peer.ask(&frame).await;
         assert_eq!(reply["status"], status, "{name}: {reply}");
         assert_eq!(reply["mode"], frame["mode"], "{name}: {reply}");
-        assert!(reply["error_msg"].as_str().is_some_and(|text| !text.is_empty()), "{name}: {reply}");
+        assert!(
+            reply["error_msg"].as_str().is_some_and(|text| !text.is_empty()),
+            "{name}: {reply}"
+        );
         let hands_out = matches!(frame["mode"].as_str(), Some("register" | "auth"));
         assert_eq!(reply.get("token"), hands_out.then_some(&Value::Null), "{name}: {reply}");
     }
@@ -142,12 +182,24 @@ async fn every_refusal_has_its_status_and_leaves_the_connection_open() {
     ] {
         ann.peer.say_message(message).await;
         let reply = ann.peer.hear().await;
-        assert_eq!((&reply["status"], &reply["mode"]), (&json!(status), &Value::Null), "{name}: {reply}");
+        assert_eq!(
+            (&reply["status"], &reply["mode"]),
+            (&json!(status), &Value::Null),
+            "{name}: {reply}"
+        );
     }
     for (name, mode, fields) in [
-        ("a null content type", "sendMessage", json!({"chat_id": chat, "content": "x", "content_type": null})),
+        (
+            "a null content type",
+            "sendMessage",
+            json!({"chat_id": chat, "content": "x", "content_type": null}),
+        ),
         ("no content type", "sendGroupMessage", json!({"chat_id": group, "content": "x"})),
-        ("a content type of one's own", "sendMessage", json!({"chat_id": group, "content": "x", "content_type": "poem"})),
+        (
+            "a content type of one's own",
+            "sendMessage",
+            json!({"chat_id": group, "content": "x", "content_type": "poem"}),
+        ),
         ("fields that nobody knows", "getChats", json!({"more": {"and": ["more"]}})),
     ] {
         let reply = ann.ask(mode, fields).await;
@@ -171,7 +223,11 @@ async fn a_login_is_by_name_or_address_in_any_case_and_its_failure_tells_nothing
     let wrong = auth("ann", "wrong").await;
     assert_eq!((&wrong["status"], &wrong["token"]), (&json!(401), &Value::Null));
     assert_eq!(auth("nobody", "wrong").await, wrong);
-    assert_ne!(auth("ann", PASSWORD).await["token"], auth("ann", PASSWORD).await["token"], "each login gives a token of its own");
+    assert_ne!(
+        auth("ann", PASSWORD).await["token"],
+        auth("ann", PASSWORD).await["token"],
+        "each login gives a token of its own"
+    );
 }
 
 fn is_plain(moment: &Value) -> bool {
@@ -201,7 +257,10 @@ async fn moments_have_the_form_of_the_request() {
     ] {
         let reply = ann.ask("getMessages", json!({"chat_id": chat, "timestamp": timestamp})).await;
         for moment in [&reply["timestamp"], &reply["messages"][0]["content_time"]] {
-            assert!(if number { moment.is_number() } else { is_plain(moment) }, "{timestamp}: {reply}");
+            assert!(
+                if number { moment.is_number() } else { is_plain(moment) },
+                "{timestamp}: {reply}"
+            );
         }
     }
     let reply = ann.peer.ask(&json!({"mode": "getChats", "token": ann.token})).await;
@@ -211,7 +270,8 @@ async fn moments_have_the_form_of_the_request() {
 /// A connection of the owner of `token`, whose latest request has this timestamp.
 async fn listener(gateway: &Gateway, token: &str, timestamp: Value) -> Peer {
     let mut peer = gateway.websocket("/mode").await;
-    let reply = peer.ask(&json!({"mode": "getChats", "timestamp": timestamp, "token": token})).await;
+    let reply =
+        peer.ask(&json!({"mode": "getChats", "timestamp": timestamp, "token": token})).await;
     assert_eq!(reply["status"], 200, "{reply}");
     peer
 }
@@ -227,22 +287,34 @@ async fn a_message_is_pushed_in_each_listeners_form_and_not_to_who_sent_it() {
     ann.send(chat, "mine").await;
     for (peer, number) in [(&mut numbers, true), (&mut strings, false)] {
         let push = peer.hear().await;
-        assert_eq!((&push["mode"], &push["status"], &push["chat_id"]), (&json!("getMessages"), &json!(200), &json!(chat)));
-        assert_eq!(texts(&push["messages"], "content"), ["mine"], "the author's other connections hear it");
+        assert_eq!(
+            (&push["mode"], &push["status"], &push["chat_id"]),
+            (&json!("getMessages"), &json!(200), &json!(chat))
+        );
+        assert_eq!(
+            texts(&push["messages"], "content"),
+            ["mine"],
+            "the author's other connections hear it"
+        );
         for moment in [&push["timestamp"], &push["messages"][0]["content_time"]] {
             assert!(if number { moment.is_number() } else { is_plain(moment) }, "{push}");
         }
     }
     room.hear().await;
     room.ask(&message("theirs")).await;
-    assert_eq!(ann.pushed().await, "theirs", "the connection that sent the first one hears the second one first");
+    assert_eq!(
+        ann.pushed().await,
+        "theirs",
+        "the connection that sent the first one hears the second one first"
+    );
 }
 
 #[tokio::test]
 async fn pushes_begin_with_a_token_and_end_with_its_session() {
     let gateway = Gateway::start().await;
     let Scene { mut ann, bob, chat, .. } = scene(&gateway).await;
-    let mut witness = listener(&gateway, &Mode::log_in(&gateway, "ann").await.token, json!(1)).await;
+    let mut witness =
+        listener(&gateway, &Mode::log_in(&gateway, "ann").await.token, json!(1)).await;
     let mut silent = gateway.websocket("/mode").await;
     let mut same_session = listener(&gateway, &ann.token, json!(1)).await;
     let (mut room, _) = bob.room(&format!("/chat/{chat}")).await;
@@ -253,9 +325,21 @@ async fn pushes_begin_with_a_token_and_end_with_its_session() {
     }
     assert_eq!(ann.ask("logout", json!({})).await["status"], 200);
     room.ask(&message("after")).await;
-    assert_eq!(witness.hear().await["messages"][0]["content"], "after", "the other session goes on");
-    for (name, peer) in [("no token", &mut silent), ("logged out", &mut ann.peer), ("logged out elsewhere", &mut same_session)] {
-        assert_eq!(peer.ask(&json!({"mode": "probe"})).await["status"], 501, "{name}: nothing else came");
+    assert_eq!(
+        witness.hear().await["messages"][0]["content"],
+        "after",
+        "the other session goes on"
+    );
+    for (name, peer) in [
+        ("no token", &mut silent),
+        ("logged out", &mut ann.peer),
+        ("logged out elsewhere", &mut same_session),
+    ] {
+        assert_eq!(
+            peer.ask(&json!({"mode": "probe"})).await["status"],
+            501,
+            "{name}: nothing else came"
+        );
     }
     ann.token = Mode::log_in(&gateway, "ann").await.token;
     assert_eq!(ann.ask("getChats", json!({})).await["status"], 200);
@@ -272,8 +356,13 @@ async fn an_operator_can_switch_pushes_off() {
     let (mut again, history) = bob.room(&format!("/chat/{chat}")).await;
     assert_eq!(history, ["unheard"]);
     again.ask(&message("unheard too")).await;
-    let reply = ann.peer.ask(&json!({"mode": "getMessages", "token": ann.token, "chat_id": chat})).await;
-    assert_eq!(texts(&reply["messages"], "content"), ["unheard", "unheard too"], "nothing else came before it");
+    let reply =
+        ann.peer.ask(&json!({"mode": "getMessages", "token": ann.token, "chat_id": chat})).await;
+    assert_eq!(
+        texts(&reply["messages"], "content"),
+        ["unheard", "unheard too"],
+        "nothing else came before it"
+    );
 }
 
 /// The mails in a folder.
@@ -296,34 +385,65 @@ async fn recovery_mails_a_link_that_sets_a_new_password_once_and_ends_all_sessio
     let (mut room, _) = pair.room(&format!("/chat/{chat}")).await;
     let folder = gateway.data().join("mail");
 
-    for (data, kind) in [("nobody@example.org", "email"), ("nobody", "username"), ("", "email"), ("ann@example.org", "email")] {
-        let reply = ann.ask("recovery", json!({"username": "ann", "known_data": data, "known_data_type": kind})).await;
-        assert_eq!((&reply["status"], reply.as_object().map(serde_json::Map::len)), (&json!(202), Some(3)), "{data}: {reply}");
+    for (data, kind) in [
+        ("nobody@example.org", "email"),
+        ("nobody", "username"),
+        ("", "email"),
+        ("ann@example.org", "email"),
+    ] {
+        let reply = ann
+            .ask(
+                "recovery",
+                json!({"username": "ann", "known_data": data, "known_data_type": kind}),
+            )
+            .await;
+        assert_eq!(
+            (&reply["status"], reply.as_object().map(serde_json::Map::len)),
+            (&json!(202), Some(3)),
+            "{data}: {reply}"
+        );
     }
     let mail = eventually("a mail", async || mails(&folder).pop()).await;
     assert_eq!(mails(&folder).len(), 1, "nobody else is mailed");
     assert!(mail.contains("To: ann@example.org"), "{mail}");
-    assert!(mail.contains(&format!("http://{}/recover?token=", gateway.address)), "the link leads back here: {mail}");
+    assert!(
+        mail.contains(&format!("http://{}/recover?token=", gateway.address)),
+        "the link leads back here: {mail}"
+    );
     let path = link(&mail);
     let token = path.split_once('=').expect("it has a token").1.to_owned();
 
     let page = gateway.get(&path).await;
-    assert_eq!((page.status.as_u16(), page.text().contains("<form")), (200, true), "{}", page.text());
+    assert_eq!(
+        (page.status.as_u16(), page.text().contains("<form")),
+        (200, true),
+        "{}",
+        page.text()
+    );
     let submit = async |token: &str, password: &str| {
         let body = format!("token={token}&password={password}&repeat={password}");
-        let request = gateway.request("POST", "/recover").header("content-type", "application/x-www-form-urlencoded");
+        let request = gateway
+            .request("POST", "/recover")
+            .header("content-type", "application/x-www-form-urlencoded");
         gateway.send(request.body(body.into()).expect("the path is one")).await.status.as_u16()
     };
     assert!((400..500).contains(&submit("0000", "new+secret").await), "another token");
     assert!((400..500).contains(&submit(&token, "").await), "an empty password");
     assert_eq!(submit(&token, "new+secret").await, 200);
     assert!((400..500).contains(&submit(&token, "third").await), "the link was spent");
-    assert_ne!(gateway.get(&path).await.status.as_u16(), 200, "the page of a spent link has no form");
+    assert_ne!(
+        gateway.get(&path).await.status.as_u16(),
+        200,
+        "the page of a spent link has no form"
+    );
 
     assert_eq!(ann.ask("getChats", json!({})).await["status"], 401, "the old tokens are dead");
     assert_eq!(room.end().await.1, Some(1008), "an open room is closed");
     pair.get("/user").await.refused(401);
-    gateway.json("POST", "/api/v1/refresh", None, &json!({"refresh_token": pair.refresh})).await.refused(401);
+    gateway
+        .json("POST", "/api/v1/refresh", None, &json!({"refresh_token": pair.refresh}))
+        .await
+        .refused(401);
     let auth = async |password: &str| {
         let body = json!({"username": "ann", "password": password});
         gateway.json("POST", "/api/v1/login", None, &body).await.status.as_u16()
@@ -335,7 +455,11 @@ async fn recovery_mails_a_link_that_sets_a_new_password_once_and_ends_all_sessio
 async fn recovery_links_begin_with_the_public_address() {
     let gateway = Gateway::with(&[("HTTP__PUBLIC_URL", "https://chat.example.org")]).await;
     let mut ann = Mode::register(&gateway, "ann").await;
-    ann.ask("recovery", json!({"username": null, "known_data": "ANN", "known_data_type": "username"})).await;
+    ann.ask(
+        "recovery",
+        json!({"username": null, "known_data": "ANN", "known_data_type": "username"}),
+    )
+    .await;
     let mail = eventually("a mail", async || mails(&gateway.data().join("mail")).pop()).await;
     assert!(mail.contains("https://chat.example.org/recover?token="), "{mail}");
 }

@@ -1,5 +1,5 @@
-//! Gateways that share one world: what one of them does, the others tell their clients. Here they share nothing but the store,
-//! so that each of them finds out by itself what no bus told it.
+//! Gateways that share one world: what one of them does, the others tell their clients. Here they
+//! share nothing but the store, so that each of them finds out by itself what no bus told it.
 
 use crate::harness::{Bearer, Gateway, Mode, message, named};
 use serde_json::json;
@@ -25,7 +25,12 @@ impl Nodes {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let url = format!("sqlite://{}", folder.path().join("shared.sqlite").display());
         let options = [&shared(&url), options].concat();
-        Self { one: Gateway::with(&options).await, two: Gateway::with(&options).await, url, _folder: folder }
+        Self {
+            one: Gateway::with(&options).await,
+            two: Gateway::with(&options).await,
+            url,
+            _folder: folder,
+        }
     }
 }
 
@@ -45,7 +50,8 @@ async fn what_is_said_at_one_node_is_heard_at_the_other_in_one_order() {
     let (mut at_one, history) = ann.room(&format!("/chat/{chat}")).await;
     assert_eq!(history, [""; 0]);
     let (mut at_two, _) = bob.room(&format!("/chat/{chat}")).await;
-    // Both speak at once: each hears its own at once and the other's later, yet in the order of the conversation.
+    // Both speak at once: each hears its own at once and the other's later, yet in the order of the
+    // conversation.
     for round in 0..ROUNDS {
         at_one.say(&message(&format!("one {round}"))).await;
         at_two.say(&message(&format!("two {round}"))).await;
@@ -93,9 +99,15 @@ async fn whatever_ends_a_session_at_one_node_ends_what_it_hears_at_the_other() {
     for way in ["a logout", "a new password", "a deletion"] {
         let name = way.replace(' ', "-");
         let here = Bearer::register(&nodes.one, &name).await;
-        let there = Bearer { gateway: &nodes.two, id: here.id, access: here.access.clone(), refresh: here.refresh.clone() };
+        let there = Bearer {
+            gateway: &nodes.two,
+            id: here.id,
+            access: here.access.clone(),
+            refresh: here.refresh.clone(),
+        };
         let chat = there.chat_with(eve.id).await;
-        let mut main = there.try_room("/main").await.unwrap_or_else(|refusal| panic!("{refusal:?}"));
+        let mut main =
+            there.try_room("/main").await.unwrap_or_else(|refusal| panic!("{refusal:?}"));
         let (mut room, _) = there.room(&format!("/chat/{chat}")).await;
         let mut pushed = Mode::log_in(&nodes.two, &name).await;
         match way {
@@ -105,11 +117,15 @@ async fn whatever_ends_a_session_at_one_node_ends_what_it_hears_at_the_other() {
                 assert_eq!(ended["status"], 200);
             }
             "a new password" => {
-                let output = nodes.one.run_with(&shared(&nodes.url), ["user", "set", &name, "--password", "another"]).await;
+                let output = nodes
+                    .one
+                    .run_with(&shared(&nodes.url), ["user", "set", &name, "--password", "another"])
+                    .await;
                 assert!(output.status.success(), "{output:?}");
             }
             _ => {
-                let output = nodes.one.run_with(&shared(&nodes.url), ["user", "delete", &name]).await;
+                let output =
+                    nodes.one.run_with(&shared(&nodes.url), ["user", "delete", &name]).await;
                 assert!(output.status.success(), "{output:?}");
             }
         }
@@ -134,7 +150,8 @@ async fn a_token_that_expires_closes_the_sockets_that_it_opened() {
     ann.get("/user").await.refused(401);
 }
 
-/// The store is not asked for an hour: what is heard came by Redis, but for what happened before both of them listened.
+/// The store is not asked for an hour: what is heard came by Redis, but for what happened before
+/// both of them listened.
 #[tokio::test]
 async fn redis_carries_what_is_said_without_the_store_being_asked() {
     let Some(redis) = Redis::start_or_skip() else { return };

@@ -39,8 +39,12 @@ async fn a_photo_that_one_gateway_took_is_served_by_the_other() {
     let ann_elsewhere = Bearer::log_in(&other, "ann").await;
     let photo = ann_elsewhere.get(&format!("/group/{group}/photo")).await;
     assert_eq!((photo.status.as_u16(), &photo.body[..]), (200, PICTURE));
-    assert_eq!(ann_elsewhere.delete(&format!("/group/{group}")).await.expect(200), json!({"status": "ok"}));
-    eventually("the end of the photo", async || storage.keys("photos").is_empty().then_some(())).await;
+    assert_eq!(
+        ann_elsewhere.delete(&format!("/group/{group}")).await.expect(200),
+        json!({"status": "ok"})
+    );
+    eventually("the end of the photo", async || storage.keys("photos").is_empty().then_some(()))
+        .await;
     for gateway in [&one, &other] {
         assert!(!gateway.data().join("photos").exists(), "nothing is kept beside the bucket");
         assert!(!gateway.log().contains(SECRET));
@@ -53,7 +57,10 @@ async fn while_the_storage_is_down_photos_are_unavailable_and_all_else_goes_on()
     storage.make_bucket("photos");
     let gateway = gateway(&storage, &[("LOG__FILTER", "debug")]).await;
     let ann = Bearer::register(&gateway, "ann").await;
-    let path = format!("/group/{}/photo", group_with_photo(&ann, "gallery").await.expect(200)["group"]["id"]);
+    let path = format!(
+        "/group/{}/photo",
+        group_with_photo(&ann, "gallery").await.expect(200)["group"]["id"]
+    );
     for (name, down, up) in [
         ("silent", S3::pause as fn(&S3), S3::resume as fn(&S3)),
         ("gone", S3::kill, |storage: &S3| {
@@ -64,7 +71,11 @@ async fn while_the_storage_is_down_photos_are_unavailable_and_all_else_goes_on()
         down(&storage);
         ann.get(&path).await.refused(503);
         group_with_photo(&ann, name).await.refused(503);
-        assert_eq!(gateway.get("/readyz").await.status, 200, "{name}: what needs no photo is served");
+        assert_eq!(
+            gateway.get("/readyz").await.status,
+            200,
+            "{name}: what needs no photo is served"
+        );
         ann.group(name, &[]).await;
         up(&storage);
         let made = eventually("a photo again", async || {
@@ -93,8 +104,16 @@ async fn check_asks_the_bucket_and_says_where_it_is() {
     assert!(code != Some(0) && text.contains("NoSuchBucket") && !text.contains(SECRET), "{text}");
     storage.make_bucket("photos");
     let (code, text) = check(&options_for(&url)).await;
-    assert!(code == Some(0) && text.contains(&format!("photos   s3://photos/of/tolmach at {url}\n")) && !text.contains(SECRET), "{text}");
+    assert!(
+        code == Some(0)
+            && text.contains(&format!("photos   s3://photos/of/tolmach at {url}\n"))
+            && !text.contains(SECRET),
+        "{text}"
+    );
     storage.kill();
     let (code, text) = check(&options_for(&url)).await;
-    assert!(code != Some(0) && text.contains("photos cannot be kept there") && !text.contains(SECRET), "{text}");
+    assert!(
+        code != Some(0) && text.contains("photos cannot be kept there") && !text.contains(SECRET),
+        "{text}"
+    );
 }

@@ -1,4 +1,5 @@
-//! Peers that do not wait for answers: everything is done and answered in the order in which it was said.
+//! Peers that do not wait for answers: everything is done and answered in the order in which it was
+//! said.
 
 use crate::harness::{Bearer, Gateway, Mode, eventually, texts};
 use serde_json::{Value, json};
@@ -26,13 +27,19 @@ async fn everything_is_answered_in_the_order_in_which_it_was_said() {
     let (mut expected, mut said) = (Vec::new(), Vec::new());
     for number in 0..600 {
         let text = format!("message {number}");
-        // What must wait its turn, and what is refused, between messages of which more are under way than may be.
+        // What must wait its turn, and what is refused, between messages of which more are under
+        // way than may be.
         let (frame, answer) = match number {
-            77 => (json!({"mode": "getChats", "timestamp": 1, "token": ann.token}), ("getChats", 200)),
+            77 => {
+                (json!({"mode": "getChats", "timestamp": 1, "token": ann.token}), ("getChats", 200))
+            }
             300 => (json!({"mode": "sing"}), ("sing", 501)),
             301 => (send(&ann.token, foreign, &text), ("sendMessage", 404)),
             302 => (send("nobody's", group, &text), ("sendMessage", 401)),
-            444 => (json!({"mode": "getMessages", "timestamp": 1, "token": ann.token, "chat_id": group}), ("getMessages", 200)),
+            444 => (
+                json!({"mode": "getMessages", "timestamp": 1, "token": ann.token, "chat_id": group}),
+                ("getMessages", 200),
+            ),
             _ => {
                 said.push(text.clone());
                 (send(&ann.token, group, &text), ("sendMessage", 200))
@@ -47,7 +54,10 @@ async fn everything_is_answered_in_the_order_in_which_it_was_said() {
         if number == 444 {
             assert_eq!(texts(&answer["messages"], "content"), said[..440], "what was said before");
         }
-        answers.push((answer["mode"].as_str().unwrap_or_default().to_owned(), answer["status"].as_i64().unwrap_or_default()));
+        answers.push((
+            answer["mode"].as_str().unwrap_or_default().to_owned(),
+            answer["status"].as_i64().unwrap_or_default(),
+        ));
     }
     assert_eq!(answers, expected);
     assert_eq!(ann.history(group).await, said);
@@ -59,7 +69,8 @@ async fn messages_of_several_users_on_one_connection_keep_their_authors_and_orde
     let mut ann = Mode::register(&gateway, "ann").await;
     let tom = Mode::register(&gateway, "tom").await;
     let bob = Bearer::register(&gateway, "bob").await;
-    let members = [Bearer::log_in(&gateway, "ann").await.id, Bearer::log_in(&gateway, "tom").await.id];
+    let members =
+        [Bearer::log_in(&gateway, "ann").await.id, Bearer::log_in(&gateway, "tom").await.id];
     let group = bob.group("friends", &members).await;
     let speakers = [("ann", ann.token.clone()), ("tom", tom.token.clone())];
     for number in 0..60 {
@@ -70,14 +81,23 @@ async fn messages_of_several_users_on_one_connection_keep_their_authors_and_orde
     while answered < 60 {
         let frame = ann.peer.hear().await;
         if frame.get("chat_id").is_none() {
-            assert_eq!((&frame["mode"], &frame["status"]), (&json!("sendMessage"), &json!(200)), "{frame}");
+            assert_eq!(
+                (&frame["mode"], &frame["status"]),
+                (&json!("sendMessage"), &json!(200)),
+                "{frame}"
+            );
             answered += 1;
         }
     }
     let history = ann.ask("getMessages", json!({"chat_id": group})).await;
-    for (number, row) in history["messages"].as_array().expect("messages are a list").iter().enumerate() {
+    for (number, row) in
+        history["messages"].as_array().expect("messages are a list").iter().enumerate()
+    {
         let name = speakers[number / 3 % 2].0;
-        assert_eq!((&row["from_name"], &row["content"]), (&json!(name), &json!(format!("{name} {number}"))));
+        assert_eq!(
+            (&row["from_name"], &row["content"]),
+            (&json!(name), &json!(format!("{name} {number}")))
+        );
     }
     assert_eq!(history["messages"].as_array().map(Vec::len), Some(60));
 }
@@ -92,7 +112,8 @@ async fn what_was_said_before_the_close_is_stored() {
     }
     ann.peer.say_message(Message::Close(None)).await;
     let mut again = Mode::log_in(&gateway, "ann").await;
-    eventually("everything is stored", async || (again.history(group).await == said).then_some(())).await;
+    eventually("everything is stored", async || (again.history(group).await == said).then_some(()))
+        .await;
 }
 
 #[tokio::test]

@@ -14,7 +14,10 @@ const SECRET: (&str, &str) = ("AUTH__JWT_SECRET", "a secret of more than thirty-
 
 /// `POST /group` with these headers.
 fn creation(user: &Bearer<'_>, keys: &[&str], group: &Value) -> Request<Bytes> {
-    let request = user.gateway.request("POST", "/api/v1/group").header("content-type", "multipart/form-data; boundary=boundary");
+    let request = user
+        .gateway
+        .request("POST", "/api/v1/group")
+        .header("content-type", "multipart/form-data; boundary=boundary");
     let request = request.header("authorization", format!("Bearer {}", user.access));
     let request = keys.iter().fold(request, |request, key| request.header("idempotency-key", *key));
     request.body(form(&group.to_string(), None)).expect("it is a request")
@@ -42,9 +45,13 @@ async fn say(gateway: &Gateway, bytes: &[u8]) -> TcpStream {
 /// A request as it goes over the wire.
 fn written(request: Request<Bytes>) -> Vec<u8> {
     let (head, body) = request.into_parts();
-    let mut bytes = format!("{} {} HTTP/1.1\r\ncontent-length: {}\r\n", head.method, head.uri, body.len()).into_bytes();
+    let mut bytes =
+        format!("{} {} HTTP/1.1\r\ncontent-length: {}\r\n", head.method, head.uri, body.len())
+            .into_bytes();
     for (name, value) in &head.headers {
-        bytes.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        bytes.extend_from_slice(
+            &[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat(),
+        );
     }
     [&bytes, &b"\r\n"[..], &body].concat()
 }
@@ -52,11 +59,15 @@ fn written(request: Request<Bytes>) -> Vec<u8> {
 #[tokio::test]
 async fn a_group_is_made_once_however_often_its_request_comes() {
     let gateway = Gateway::start().await;
-    let (ann, bob) = (Bearer::register(&gateway, "ann").await, Bearer::register(&gateway, "bob").await);
+    let (ann, bob) =
+        (Bearer::register(&gateway, "ann").await, Bearer::register(&gateway, "bob").await);
     let friends = json!({"name": "friends", "users": [{"id": bob.id}]});
     let made = id(create(&ann, KEY, &friends).await);
     for key in [KEY, &format!("\"{KEY}\"")] {
-        assert_eq!(create(&ann, key, &friends).await.expect(200), json!({"status": "ok", "group": {"id": made, "name": "friends"}}));
+        assert_eq!(
+            create(&ann, key, &friends).await.expect(200),
+            json!({"status": "ok", "group": {"id": made, "name": "friends"}})
+        );
     }
     for other in [json!({"name": "foes", "users": [{"id": bob.id}]}), json!({"name": "friends"})] {
         create(&ann, KEY, &other).await.refused(422);
@@ -68,15 +79,28 @@ async fn a_group_is_made_once_however_often_its_request_comes() {
         gateway.send(creation(&ann, keys, &friends)).await.refused(400);
     }
     // Where nothing is made a second time, a key is taken and makes no difference.
-    for (path, status) in
-        [(format!("/api/v1/chat/{}", bob.id), 200), ("/api/v1/logout".to_owned(), 200), ("/api/v1/logout".to_owned(), 401)]
-    {
-        let request = gateway.request("POST", &path).header("authorization", format!("Bearer {}", ann.access));
-        let response = gateway.send(request.header("idempotency-key", KEY).body(Bytes::new()).expect("it is a request")).await;
+    for (path, status) in [
+        (format!("/api/v1/chat/{}", bob.id), 200),
+        ("/api/v1/logout".to_owned(), 200),
+        ("/api/v1/logout".to_owned(), 401),
+    ] {
+        let request = gateway
+            .request("POST", &path)
+            .header("authorization", format!("Bearer {}", ann.access));
+        let response = gateway
+            .send(
+                request.header("idempotency-key", KEY).body(Bytes::new()).expect("it is a request"),
+            )
+            .await;
         assert_eq!(response.status, status, "{path}");
     }
-    let spoilt = gateway.request("POST", &format!("/api/v1/chat/{}", ann.id)).header("authorization", format!("Bearer {}", bob.access));
-    gateway.send(spoilt.header("idempotency-key", "\"").body(Bytes::new()).expect("it is a request")).await.refused(400);
+    let spoilt = gateway
+        .request("POST", &format!("/api/v1/chat/{}", ann.id))
+        .header("authorization", format!("Bearer {}", bob.access));
+    gateway
+        .send(spoilt.header("idempotency-key", "\"").body(Bytes::new()).expect("it is a request"))
+        .await
+        .refused(400);
 }
 
 #[tokio::test]
@@ -84,7 +108,8 @@ async fn a_group_whose_answer_a_crash_took_is_not_made_again() {
     let mut gateway = Gateway::with(&[SECRET]).await;
     let friends = |bob: i64| json!({"name": "friends", "users": [{"id": bob}]});
     let (access, bob_id) = {
-        let (ann, bob) = (Bearer::register(&gateway, "ann").await, Bearer::register(&gateway, "bob").await);
+        let (ann, bob) =
+            (Bearer::register(&gateway, "ann").await, Bearer::register(&gateway, "bob").await);
         let unread = say(&gateway, &written(creation(&ann, &[KEY], &friends(bob.id)))).await;
         eventually("the commit", async || (rooms(&bob).await == ["friends"]).then_some(())).await;
         drop(unread);
@@ -104,7 +129,8 @@ async fn a_group_is_made_once_by_two_gateways_on_one_store() {
     let one = Gateway::with(&[SECRET]).await;
     let two = Gateway::beside(&one, &[SECRET]).await;
     let ann = Bearer::register(&one, "ann").await;
-    let there = Bearer { gateway: &two, id: ann.id, access: ann.access.clone(), refresh: String::new() };
+    let there =
+        Bearer { gateway: &two, id: ann.id, access: ann.access.clone(), refresh: String::new() };
     let friends = json!({"name": "friends"});
     let requests = (0..TIMES).flat_map(|_| [&ann, &there]).map(|user| create(user, KEY, &friends));
     let made: Vec<_> = futures_util::future::join_all(requests).await.into_iter().map(id).collect();
@@ -124,9 +150,11 @@ impl Morelia {
     async fn log_in(gateway: &Gateway) -> Self {
         let mut peer = gateway.websocket("/morelia").await;
         let data = json!({"user": {"login": "ann", "password": PASSWORD}});
-        let reply = peer.ask(&json!({"type": "auth", "data": data, "jsonapi": {"version": 1.0}})).await;
+        let reply =
+            peer.ask(&json!({"type": "auth", "data": data, "jsonapi": {"version": 1.0}})).await;
         assert_eq!(reply["errors"]["code"], 200, "{reply}");
-        let user = json!({"id": reply["data"]["user"]["id"], "auth_id": reply["data"]["user"]["auth_id"]});
+        let user =
+            json!({"id": reply["data"]["user"]["id"], "auth_id": reply["data"]["user"]["auth_id"]});
         Self { peer, user }
     }
 
@@ -136,7 +164,8 @@ impl Morelia {
     }
 
     fn message(&self, flow: i64, key: i64, text: &str) -> Value {
-        let data = json!({"flow": {"id": flow}, "message": {"id": key, "text": text}, "user": self.user});
+        let data =
+            json!({"flow": {"id": flow}, "message": {"id": key, "text": text}, "user": self.user});
         json!({"type": "send_message", "data": data, "jsonapi": {"version": 1.0}})
     }
 

@@ -13,12 +13,18 @@ async fn who_registers_in_one_dialect_logs_in_with_the_same_password_in_the_othe
     let mut bob_elsewhere = Mode::log_in(&gateway, "bob").await;
 
     let profile = ann_elsewhere.get("/user").await.expect(200);
-    assert_eq!(profile, json!({"id": ann_elsewhere.id, "name": "ann", "username": "ann", "description": ""}));
+    assert_eq!(
+        profile,
+        json!({"id": ann_elsewhere.id, "name": "ann", "username": "ann", "description": ""})
+    );
     let chat = bob.chat_with(ann_elsewhere.id).await;
     assert_eq!(ann_elsewhere.chat_with(bob.id).await, chat, "the same pair has the same chat");
     for (user, other) in [(&mut ann, "bob"), (&mut bob_elsewhere, "ann")] {
         let chats = user.ask("getChats", json!({})).await;
-        assert_eq!(chats["chats"], json!([{"chat_id": chat, "chat_name": other, "chat_type": "personal"}]));
+        assert_eq!(
+            chats["chats"],
+            json!([{"chat_id": chat, "chat_name": other, "chat_type": "personal"}])
+        );
     }
     ann.send(chat, "it is me").await;
     bob_elsewhere.push().await;
@@ -41,9 +47,15 @@ async fn each_dialect_hears_the_other_live() {
     let mut heard = room.hear().await;
     let id = heard["id"].as_i64().expect("an id is a number");
     let time = heard["time"].as_str().expect("the time is a string").to_owned();
-    assert!(time.len() >= 20 && time.ends_with('Z') && &time[10..11] == "T", "{time} is RFC 3339 in UTC");
+    assert!(
+        time.len() >= 20 && time.ends_with('Z') && &time[10..11] == "T",
+        "{time} is RFC 3339 in UTC"
+    );
     let author = json!({"id": ann_id, "name": "ann"});
-    assert_eq!(heard, json!({"id": id, "chat_id": chat, "type": "message", "text": "from mode", "author": author, "time": time}));
+    assert_eq!(
+        heard,
+        json!({"id": id, "chat_id": chat, "type": "message", "text": "from mode", "author": author, "time": time})
+    );
     heard["type"] = json!("last_message");
     assert_eq!(main.hear().await, heard, "the same message is the last one of its room");
 
@@ -54,7 +66,10 @@ async fn each_dialect_hears_the_other_live() {
     let (moment, sent) = (push["timestamp"].take(), push["messages"][0]["content_time"].take());
     assert!(moment.is_number() && sent.is_number(), "{moment} {sent}");
     let row = json!({"message_id": echo["id"], "from_id": bob.id, "from_name": "bob", "content": "from bearer", "content_type": "text", "content_time": null});
-    assert_eq!(push, json!({"mode": "getMessages", "timestamp": null, "status": 200, "chat_id": chat, "messages": [row]}));
+    assert_eq!(
+        push,
+        json!({"mode": "getMessages", "timestamp": null, "status": 200, "chat_id": chat, "messages": [row]})
+    );
     assert_eq!(main.hear().await["text"], "from bearer");
 }
 
@@ -111,7 +126,9 @@ async fn all_readers_of_all_dialects_see_one_order_while_many_send_at_once() {
             }
             let mut heard = Vec::new();
             while heard.len() < total {
-                heard.push(room.hear().await["text"].as_str().expect("a message has a text").to_owned());
+                heard.push(
+                    room.hear().await["text"].as_str().expect("a message has a text").to_owned(),
+                );
             }
             (String::new(), heard, Vec::new())
         }));
@@ -128,7 +145,11 @@ async fn all_readers_of_all_dialects_see_one_order_while_many_send_at_once() {
 
     assert_eq!(order.len(), total, "nothing is lost and nothing is stored twice");
     for (own, heard, history) in readers {
-        let expected: Vec<_> = order.iter().filter(|text| own.is_empty() || !text.starts_with(&own)).cloned().collect();
+        let expected: Vec<_> = order
+            .iter()
+            .filter(|text| own.is_empty() || !text.starts_with(&own))
+            .cloned()
+            .collect();
         assert_eq!(heard, expected, "what {own:?} heard live");
         if !own.is_empty() {
             // A reader may have asked before the last ones had sent.
@@ -140,7 +161,10 @@ async fn all_readers_of_all_dialects_see_one_order_while_many_send_at_once() {
         let (sender, count) = text.split_once(':').expect("the texts are ours");
         counts.entry(sender).or_default().push(count.parse().expect("it is a number"));
     }
-    assert!(counts.values().all(|counts| counts.iter().copied().eq(0..EACH)), "each sender's own order is kept: {counts:?}");
+    assert!(
+        counts.values().all(|counts| counts.iter().copied().eq(0..EACH)),
+        "each sender's own order is kept: {counts:?}"
+    );
 }
 
 #[tokio::test]
@@ -156,7 +180,10 @@ async fn an_event_is_rendered_once_however_many_hear_it() {
     let renders = async || {
         let mut renders = BTreeMap::new();
         for dialect in ["bearer", "mode"] {
-            renders.insert(dialect, gateway.metric("tolmach_renders_total", &format!("dialect=\"{dialect}\"")).await);
+            renders.insert(
+                dialect,
+                gateway.metric("tolmach_renders_total", &format!("dialect=\"{dialect}\"")).await,
+            );
         }
         renders
     };
@@ -167,7 +194,10 @@ async fn an_event_is_rendered_once_however_many_hear_it() {
     for listener in &mut listeners {
         frames.push(listener.next().await.expect("it is open"));
     }
-    assert!(frames[0].contains("once") && frames.iter().all(|frame| *frame == frames[0]), "all hear the same bytes: {frames:?}");
+    assert!(
+        frames[0].contains("once") && frames.iter().all(|frame| *frame == frames[0]),
+        "all hear the same bytes: {frames:?}"
+    );
     assert_eq!(bob.pushed().await, "once");
     let after = renders().await;
     for (dialect, count) in &after {

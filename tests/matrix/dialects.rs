@@ -6,8 +6,8 @@ use tolmach_dialect::Dialect;
 /// A dialect, and what a generic trial has to be told about it.
 pub(crate) struct Spoken {
     pub(crate) dialect: Arc<dyn Dialect>,
-    /// Where this wire answers several faults alike: the name of the fault that is meant, and those that its client may read
-    /// instead.
+    /// Where this wire answers several faults alike: the name of the fault that is meant, and those
+    /// that its client may read instead.
     pub(crate) merged: &'static [(&'static str, &'static [&'static str])],
 }
 
@@ -18,7 +18,8 @@ impl Spoken {
 
     /// Whether a client of this dialect may read the fault `meant` as `read`.
     pub(crate) fn may_read(&self, meant: &str, read: &str) -> bool {
-        meant == read || self.merged.iter().any(|(name, others)| *name == meant && others.contains(&read))
+        meant == read
+            || self.merged.iter().any(|(name, others)| *name == meant && others.contains(&read))
     }
 }
 
@@ -39,7 +40,10 @@ pub(crate) fn all() -> Vec<Spoken> {
 
 /// The dialect with this id.
 pub(crate) fn named(id: &str) -> Spoken {
-    all().into_iter().find(|spoken| spoken.id() == id).unwrap_or_else(|| panic!("there is no dialect {id}"))
+    all()
+        .into_iter()
+        .find(|spoken| spoken.id() == id)
+        .unwrap_or_else(|| panic!("there is no dialect {id}"))
 }
 
 /// Every ordered pair, each with itself too.

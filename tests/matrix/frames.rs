@@ -33,9 +33,12 @@ impl Witness for Record {
         if way == Way::Received {
             let head = match frame {
                 Frame::Response(response) => format!("{:?}\n", response.headers()),
-                Frame::Text(_) | Frame::Binary(_) | Frame::Value(_) | Frame::Request(_) => String::new(),
+                Frame::Text(_) | Frame::Binary(_) | Frame::Value(_) | Frame::Request(_) => {
+                    String::new()
+                }
             };
-            lock(&self.heard).push((who.to_owned(), head + &String::from_utf8_lossy(frame.payload())));
+            lock(&self.heard)
+                .push((who.to_owned(), head + &String::from_utf8_lossy(frame.payload())));
         }
     }
 }
@@ -46,11 +49,18 @@ impl Record {
         lock(&self.tokens).push((who.to_owned(), token.to_owned()));
     }
 
-    /// The frames that a client called so heard, or one of this login over whichever dialect, and that contain these words.
+    /// The frames that a client called so heard, or one of this login over whichever dialect, and
+    /// that contain these words.
     pub(crate) fn heard_by(&self, who: &str, words: &str) -> Vec<String> {
-        let is_of = |hearer: &str| hearer.strip_prefix(who).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
+        let is_of = |hearer: &str| {
+            hearer.strip_prefix(who).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        };
         let heard = lock(&self.heard);
-        heard.iter().filter(|(hearer, frame)| is_of(hearer) && frame.contains(words)).map(|(_, frame)| frame.clone()).collect()
+        heard
+            .iter()
+            .filter(|(hearer, frame)| is_of(hearer) && frame.contains(words))
+            .map(|(_, frame)| frame.clone())
+            .collect()
     }
 
     /// Every secret in a frame that must not hold it.
@@ -63,7 +73,9 @@ impl Record {
                     leaks.insert(format!("{hearer} heard {what}: {frame}"));
                 }
             }
-            for (owner, _) in tokens.iter().filter(|(owner, token)| owner != hearer && frame.contains(token)) {
+            for (owner, _) in
+                tokens.iter().filter(|(owner, token)| owner != hearer && frame.contains(token))
+            {
                 leaks.insert(format!("{hearer} heard a token of {owner}: {frame}"));
             }
         }

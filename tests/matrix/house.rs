@@ -1,5 +1,5 @@
-//! The gateways that trials of a run share: the real binary, alone with its embedded defaults, or two on one PostgreSQL and one
-//! Redis.
+//! The gateways that trials of a run share: the real binary, alone with its embedded defaults, or
+//! two on one PostgreSQL and one Redis.
 
 use crate::frames::PASSWORD;
 use std::fs::File;
@@ -13,7 +13,8 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tolmach_servers::{Durability, Postgres, Redis};
 
-/// The operator's accounts, made before a gateway starts: an administrator, and a member with the business tariff.
+/// The operator's accounts, made before a gateway starts: an administrator, and a member with the
+/// business tariff.
 pub(crate) const ADMINISTRATOR: &str = "administrator";
 pub(crate) const BUSINESS: &str = "business";
 
@@ -48,8 +49,8 @@ pub(crate) fn single() -> Arc<House> {
     lock(&SINGLE).get_or_insert_with(|| Arc::new(House::open(&["single"], None))).clone()
 }
 
-/// Two gateways, which share PostgreSQL, Redis and a secret, and no file. `None` on a machine that lacks those servers, where a
-/// trial is passed by, but never in CI.
+/// Two gateways, which share PostgreSQL, Redis and a secret, and no file. `None` on a machine that
+/// lacks those servers, where a trial is passed by, but never in CI.
 pub(crate) fn cluster() -> Option<Arc<House>> {
     let mut cluster = lock(&CLUSTER);
     if cluster.is_none() {
@@ -76,17 +77,24 @@ impl House {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let options = servers.as_ref().map_or_else(Vec::new, |(postgres, redis)| {
             let secret = "two nodes sign and verify with one secret".to_owned();
-            vec![("STORE__URL", postgres.url()), ("BUS__URL", redis.url()), ("AUTH__JWT_SECRET", secret)]
+            vec![
+                ("STORE__URL", postgres.url()),
+                ("BUS__URL", redis.url()),
+                ("AUTH__JWT_SECRET", secret),
+            ]
         });
         for name in names {
             std::fs::create_dir(folder.path().join(name)).expect("a folder can be made");
         }
         for (login, right) in [(ADMINISTRATOR, "--admin"), (BUSINESS, "--business")] {
             let words = ["user", "add", login, "--password", PASSWORD, right];
-            let made = tolmach(&folder.path().join(names[0]), &options, &words).output().expect("the binary can be started");
+            let made = tolmach(&folder.path().join(names[0]), &options, &words)
+                .output()
+                .expect("the binary can be started");
             assert!(made.status.success(), "{login}: {}", String::from_utf8_lossy(&made.stderr));
         }
-        let gateways = names.iter().map(|name| Gateway::start(&folder.path().join(name), &options)).collect();
+        let gateways =
+            names.iter().map(|name| Gateway::start(&folder.path().join(name), &options)).collect();
         let runtime = Runtime::new().expect("a runtime can be made");
         Self { runtime, gateways, _servers: servers, _folder: folder }
     }
@@ -111,24 +119,39 @@ impl Gateway {
     fn start(folder: &Path, options: &[(&str, String)]) -> Self {
         let log = folder.join("log");
         let errors = File::create(&log).expect("a log file can be made");
-        let mut child =
-            tolmach(folder, options, &["serve"]).stdout(Stdio::piped()).stderr(errors).spawn().expect("the binary can be started");
+        let mut child = tolmach(folder, options, &["serve"])
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .expect("the binary can be started");
         let mut ready = String::new();
         let stdout = child.stdout.take().expect("it is piped");
         BufReader::new(stdout).read_line(&mut ready).expect("standard output is text");
-        let address = ready.trim().split(' ').find_map(|word| word.strip_prefix("http=")?.parse().ok());
+        let address =
+            ready.trim().split(' ').find_map(|word| word.strip_prefix("http=")?.parse().ok());
         let Some(address) = address else {
-            panic!("{ready:?} was said instead of where it listens:\n{}", std::fs::read_to_string(log).unwrap_or_default());
+            panic!(
+                "{ready:?} was said instead of where it listens:\n{}",
+                std::fs::read_to_string(log).unwrap_or_default()
+            );
         };
         Self { address, child }
     }
 }
 
-/// The binary with its data in this folder and these options, and with nothing else of the environment.
+/// The binary with its data in this folder and these options, and with nothing else of the
+/// environment.
 fn tolmach(folder: &Path, options: &[(&str, String)], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tolmach"));
-    command.current_dir(folder).args(arguments).arg("--data").arg(folder.join("data")).stdin(Stdio::null());
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TOLMACH__")) {
+    command
+        .current_dir(folder)
+        .args(arguments)
+        .arg("--data")
+        .arg(folder.join("data"))
+        .stdin(Stdio::null());
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TOLMACH__"))
+    {
         command.env_remove(name);
     }
     command.env("TOLMACH__HTTP__LISTEN", "127.0.0.1:0").env("TOLMACH__AUTH__BCRYPT_COST", "4");

@@ -1,10 +1,12 @@
-//! A speaker in one dialect, a listener in another, over real sockets: what the first can say reaches the second, live where
-//! its dialect tells and on reading otherwise.
+//! A speaker in one dialect, a listener in another, over real sockets: what the first can say
+//! reaches the second, live where its dialect tells and on reading otherwise.
 
 use crate::dialects::{self, Spoken};
 use crate::house::{House, cluster, single};
 use crate::people::{Human, Trouble, text};
-use crate::scene::{Place, chat_with, enter, find, flows, group, may_read, messages, new_group, send, unique};
+use crate::scene::{
+    Place, chat_with, enter, find, flows, group, may_read, messages, new_group, send, unique,
+};
 use crate::translate::project;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -25,8 +27,16 @@ pub(crate) enum Passage {
 }
 
 /// What is tried, in this order, as people call it.
-pub(crate) const OPERATIONS: [&str; 8] =
-    ["a message", "an edit", "a deletion", "typing", "a new conversation", "a member added", "a member removed", "one order"];
+pub(crate) const OPERATIONS: [&str; 8] = [
+    "a message",
+    "an edit",
+    "a deletion",
+    "typing",
+    "a new conversation",
+    "a member added",
+    "a member removed",
+    "one order",
+];
 
 /// How everything that is tried came through.
 pub(crate) type Passages = BTreeMap<&'static str, Passage>;
@@ -37,7 +47,8 @@ type Memory = Mutex<BTreeMap<(String, String), Arc<OnceLock<Result<Passages, Tro
 pub(crate) fn passages(speaker: &'static str, listener: &'static str) -> Result<Passages, Trouble> {
     static MEMORY: OnceLock<Memory> = OnceLock::new();
     let cell = {
-        let mut memory = MEMORY.get_or_init(Memory::default).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory =
+            MEMORY.get_or_init(Memory::default).lock().unwrap_or_else(PoisonError::into_inner);
         memory.entry((speaker.to_owned(), listener.to_owned())).or_default().clone()
     };
     let hold = || {
@@ -47,7 +58,8 @@ pub(crate) fn passages(speaker: &'static str, listener: &'static str) -> Result<
     cell.get_or_init(hold).clone()
 }
 
-/// The same as at one gateway comes through from a speaker at one node of a cluster to listeners of every dialect at another.
+/// The same as at one gateway comes through from a speaker at one node of a cluster to listeners of
+/// every dialect at another.
 pub(crate) fn across_nodes(speaker: &'static str) -> Result<(), Trouble> {
     let Some(house) = cluster() else { return Ok(()) };
     let spoken = dialects::all();
@@ -72,12 +84,17 @@ struct Talk {
 }
 
 impl Talk {
-    async fn hold(house: &House, said: &'static str, heard: &'static str) -> Result<Passages, Trouble> {
+    async fn hold(
+        house: &House,
+        said: &'static str,
+        heard: &'static str,
+    ) -> Result<Passages, Trouble> {
         let mut speaker = Human::join(&unique("speaker"), said, house.first()).await?;
         let listener = Human::join(&unique("listener"), heard, house.last()).await?;
         let third = Human::join(&unique("third"), heard, house.last()).await?;
         let place = group(&mut speaker, &unique("a group "), &[listener.id]).await?;
-        let mut talk = Self { speaker, listener, third, said, heard, place, passages: Passages::new() };
+        let mut talk =
+            Self { speaker, listener, third, said, heard, place, passages: Passages::new() };
         enter(talk.speaker().await?, place).await?;
         enter(talk.listener().await?, place).await?;
         talk.message().await?;
@@ -98,7 +115,12 @@ impl Talk {
         self.listener.speaking(self.heard).await
     }
 
-    fn note(&mut self, operation: &'static str, live: bool, read: Option<bool>) -> Result<(), Trouble> {
+    fn note(
+        &mut self,
+        operation: &'static str,
+        live: bool,
+        read: Option<bool>,
+    ) -> Result<(), Trouble> {
         let passage = match (live, read) {
             (_, Some(false)) => return Err(format!("{operation} is not what the listener reads")),
             (true, _) => Passage::Live,
@@ -109,23 +131,36 @@ impl Talk {
         Ok(())
     }
 
-    /// Says the first of these that the speaker's dialect has words for; `false`, and noted, where it has none.
-    async fn say(&mut self, operations: &[&'static str], commands: &[Command]) -> Result<bool, Trouble> {
+    /// Says the first of these that the speaker's dialect has words for; `false`, and noted, where
+    /// it has none.
+    async fn say(
+        &mut self,
+        operations: &[&'static str],
+        commands: &[Command],
+    ) -> Result<bool, Trouble> {
         let client = self.speaker().await?;
         match client.say_any(commands).await.map_err(text)? {
             Told::Answer(_) => Ok(true),
             Told::Refused(fault) => Err(client.trouble(operations[0], fault).to_string()),
             Told::Unsayable => {
-                self.passages.extend(operations.iter().map(|operation| (*operation, Passage::Unsaid)));
+                self.passages
+                    .extend(operations.iter().map(|operation| (*operation, Passage::Unsaid)));
                 Ok(false)
             }
         }
     }
 
     /// Where the listener's dialect tells of this, it has to come.
-    async fn told(&mut self, tells: bool, what: &str, is_it: impl Fn(&EventKind) -> bool) -> Result<bool, Trouble> {
+    async fn told(
+        &mut self,
+        tells: bool,
+        what: &str,
+        is_it: impl Fn(&EventKind) -> bool,
+    ) -> Result<bool, Trouble> {
         if tells {
-            let it = |heard: &Heard| matches!(heard, Heard::Notice(notice) if is_it(&notice.kind)).then_some(());
+            let it = |heard: &Heard| {
+                matches!(heard, Heard::Notice(notice) if is_it(&notice.kind)).then_some(())
+            };
             self.listener().await?.hear(what, it).await.map_err(text)?;
         }
         Ok(tells)
@@ -167,7 +202,8 @@ impl Talk {
         let live = self
             .told(tells, &after, |kind| matches!(kind, EventKind::Edited(edited) if edited.id == message && edited.content.text == after))
             .await?;
-        let read = self.texts().await?.map(|texts| texts.contains(&after) && !texts.contains(&before));
+        let read =
+            self.texts().await?.map(|texts| texts.contains(&after) && !texts.contains(&before));
         self.note("an edit", live, read)
     }
 
@@ -223,8 +259,15 @@ impl Talk {
         };
         let losses = project().deviations(self.heard).map_err(|problems| problems.join("; "))?;
         // A wire that tells only a part of this event tells of chats.
-        let tells = dialects::named(self.heard).dialect.manifest().capabilities.pushes_flows && !(group && losses.weakens("flow_created"));
-        let live = self.told(tells, &title, |kind| matches!(kind, EventKind::FlowCreated { flow: made, .. } if made.id == flow)).await?;
+        let tells = dialects::named(self.heard).dialect.manifest().capabilities.pushes_flows
+            && !(group && losses.weakens("flow_created"));
+        let live = self
+            .told(
+                tells,
+                &title,
+                |kind| matches!(kind, EventKind::FlowCreated { flow: made, .. } if made.id == flow),
+            )
+            .await?;
         let read = flows(self.listener().await?).await?.map(|flows| flows.contains(&flow));
         self.note("a new conversation", live, read)
     }
@@ -254,12 +297,14 @@ impl Talk {
         let live = !losses.loses("members_removed");
         if live {
             // Whoever is out may be told by the end of a connection.
-            let is_out = |heard: &Heard| match heard {
+            let is_out = |heard: &Heard| {
+                match heard {
                 Heard::Notice(notice) => {
                     matches!(&notice.kind, EventKind::MembersRemoved { flow, users } if *flow == place.flow && users.contains(&third))
                         .then_some(())
                 }
                 Heard::Closed(_) => Some(()),
+            }
             };
             self.third.speaking(heard).await?.hear("the removal", is_out).await.map_err(text)?;
         }
@@ -293,7 +338,12 @@ impl Talk {
         }
         // Who cannot ask has heard the other's turns in their order.
         let last = said.iter().rev().nth(1).cloned().unwrap_or_default();
-        self.told(true, &last, |kind| matches!(kind, EventKind::Posted(message) if message.content.text == last)).await?;
+        self.told(
+            true,
+            &last,
+            |kind| matches!(kind, EventKind::Posted(message) if message.content.text == last),
+        )
+        .await?;
         let heard = self.listener().await?.heard().iter().filter_map(|heard| match heard {
             Heard::Notice(notice) => match &notice.kind {
                 EventKind::Posted(message) => Some(message.content.text.clone()),
@@ -301,7 +351,9 @@ impl Talk {
             },
             Heard::Closed(_) => None,
         });
-        let of_speaker = |turns: Vec<String>| turns.into_iter().filter(|turn| turn.starts_with("the speaker's")).collect::<Vec<_>>();
+        let of_speaker = |turns: Vec<String>| {
+            turns.into_iter().filter(|turn| turn.starts_with("the speaker's")).collect::<Vec<_>>()
+        };
         let (heard, said) = (of_speaker(heard.collect()), of_speaker(said));
         if heard != said {
             return Err(format!("{said:?} was said, {heard:?} was heard"));

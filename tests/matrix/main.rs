@@ -1,5 +1,6 @@
-//! Any dialect to any: each pair's stories and conversations, who may do what over each, and which first frame is whose. Every
-//! trial has a name; those that need a gateway share one, the real binary, and those `across_nodes` a cluster of two.
+//! Any dialect to any: each pair's stories and conversations, who may do what over each, and which
+//! first frame is whose. Every trial has a name; those that need a gateway share one, the real
+//! binary, and those `across_nodes` a cluster of two.
 
 mod dialects;
 mod frames;
@@ -33,19 +34,25 @@ fn trials() -> Vec<Trial> {
         trial("the_matrix_page_is_current".into(), page::is_current),
     ];
     for id in dialects::all().iter().map(dialects::Spoken::id) {
-        trials.push(trial(format!("recognise::{id}::in_any_segments"), move || recognise::in_any_segments(id)));
-        trials.push(trial(format!("permission::{id}::across_nodes"), move || permission::across_nodes(id)));
+        trials.push(trial(format!("recognise::{id}::in_any_segments"), move || {
+            recognise::in_any_segments(id)
+        }));
+        trials.push(trial(format!("permission::{id}::across_nodes"), move || {
+            permission::across_nodes(id)
+        }));
         trials.push(trial(format!("live::{id}::across_nodes"), move || live::across_nodes(id)));
-        trials.extend(
-            permission::operations()
-                .into_iter()
-                .map(|operation| trial(format!("permission::{id}::{operation}"), move || permission::trial(id, operation))),
-        );
+        trials.extend(permission::operations().into_iter().map(|operation| {
+            trial(format!("permission::{id}::{operation}"), move || {
+                permission::trial(id, operation)
+            })
+        }));
     }
     for (source, target) in dialects::pairs() {
         let pair = format!("{source}_to_{target}");
         trials.push(trial(format!("translate::{pair}"), move || translate::trial(source, target)));
-        trials.push(trial(format!("live::{pair}"), move || live::passages(source, target).map(|_| ())));
+        trials.push(trial(format!("live::{pair}"), move || {
+            live::passages(source, target).map(|_| ())
+        }));
     }
     trials
 }

@@ -49,18 +49,27 @@ As declared in `protocols/<dialect>/DEVIATIONS.toml`, with the reasons. An opera
 pub(crate) fn is_current() -> Result<(), String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../protocols/MATRIX.md");
     let page = page()?;
-    let set = |name: &str| std::env::var(name).is_ok_and(|value| !matches!(&*value, "" | "0" | "false"));
+    let set =
+        |name: &str| std::env::var(name).is_ok_and(|value| !matches!(&*value, "" | "0" | "false"));
     if set(UPDATE) {
         if set("CI") {
-            return Err(format!("{UPDATE} is set and so is CI: the page is rewritten by people, who read the difference"));
+            return Err(format!(
+                "{UPDATE} is set and so is CI: the page is rewritten by people, who read the difference"
+            ));
         }
-        return std::fs::write(&path, page).map_err(|error| format!("protocols/MATRIX.md: {error}"));
+        return std::fs::write(&path, page)
+            .map_err(|error| format!("protocols/MATRIX.md: {error}"));
     }
-    let stored = std::fs::read_to_string(&path).map_err(|error| format!("protocols/MATRIX.md: {error}; {UPDATE}=1 writes it"))?;
+    let stored = std::fs::read_to_string(&path)
+        .map_err(|error| format!("protocols/MATRIX.md: {error}; {UPDATE}=1 writes it"))?;
     match stored.lines().zip(page.lines()).find(|(stored, found)| stored != found) {
         _ if stored == page => Ok(()),
-        Some((stored, found)) => Err(format!("protocols/MATRIX.md is stale: it says {stored:?}, found {found:?}; {UPDATE}=1 rewrites it")),
-        None => Err(format!("protocols/MATRIX.md is stale: it ends too early or too late; {UPDATE}=1 rewrites it")),
+        Some((stored, found)) => Err(format!(
+            "protocols/MATRIX.md is stale: it says {stored:?}, found {found:?}; {UPDATE}=1 rewrites it"
+        )),
+        None => Err(format!(
+            "protocols/MATRIX.md is stale: it ends too early or too late; {UPDATE}=1 rewrites it"
+        )),
     }
 }
 
@@ -80,22 +89,38 @@ fn page() -> Result<String, String> {
     page.push_str(LIVE);
     for operation in live::OPERATIONS {
         put(&mut page, format_args!("\n### {}\n\n", capital(operation)));
-        grid(&mut page, &ids, |source, target| in_words(passages[&(source, target)].get(operation).copied()).to_owned());
+        grid(&mut page, &ids, |source, target| {
+            in_words(passages[&(source, target)].get(operation).copied()).to_owned()
+        });
     }
     page.push_str(TRANSLATED);
-    let operations: BTreeSet<_> = reports.values().flat_map(|report| report.operations.keys().copied()).collect();
+    let operations: BTreeSet<_> =
+        reports.values().flat_map(|report| report.operations.keys().copied()).collect();
     let (carried, lost): (Vec<_>, Vec<_>) = operations.into_iter().partition(|operation| {
-        let found = |report: &Report| report.operations.get(operation).is_some_and(|fidelity| *fidelity != Fidelity::Inexpressible);
+        let found = |report: &Report| {
+            report
+                .operations
+                .get(operation)
+                .is_some_and(|fidelity| *fidelity != Fidelity::Inexpressible)
+        };
         reports.values().any(found)
     });
     if !lost.is_empty() {
         let lost: Vec<_> = lost.into_iter().map(|operation| format!("`{operation}`")).collect();
-        put(&mut page, format_args!("\nBetween no two of them comes through: {}.\n", lost.join(", ")));
+        put(
+            &mut page,
+            format_args!("\nBetween no two of them comes through: {}.\n", lost.join(", ")),
+        );
     }
     for operation in carried {
         put(&mut page, format_args!("\n### `{operation}`\n\n"));
         grid(&mut page, &ids, |source, target| {
-            fidelity(reports[&(source, target)].operations.get(operation), operation, [source, target], &losses)
+            fidelity(
+                reports[&(source, target)].operations.get(operation),
+                operation,
+                [source, target],
+                &losses,
+            )
         });
     }
     page.push_str(LOSSES);
@@ -103,7 +128,14 @@ fn page() -> Result<String, String> {
         put(&mut page, format_args!("\n### {id}\n\n| operation | what is lost |\n|---|---|\n"));
         for loss in deviations.all() {
             let whole = if loss.partial { "" } else { "*whole*: " };
-            put(&mut page, format_args!("| `{}` | {whole}{} |\n", loss.operation, loss.what.replace('|', "\\|").replace('\n', " ")));
+            put(
+                &mut page,
+                format_args!(
+                    "| `{}` | {whole}{} |\n",
+                    loss.operation,
+                    loss.what.replace('|', "\\|").replace('\n', " ")
+                ),
+            );
         }
     }
     Ok(page)
@@ -136,14 +168,24 @@ fn in_words(passage: Option<Passage>) -> &'static str {
     }
 }
 
-fn fidelity(found: Option<&Fidelity>, operation: &str, pair: [&str; 2], losses: &BTreeMap<&str, Deviations>) -> String {
+fn fidelity(
+    found: Option<&Fidelity>,
+    operation: &str,
+    pair: [&str; 2],
+    losses: &BTreeMap<&str, Deviations>,
+) -> String {
     match found {
         Some(Fidelity::Full) => "full".to_owned(),
         Some(Fidelity::Partial(_)) => {
-            let mut losers: Vec<_> = pair.into_iter().filter(|id| losses[id].of(operation).next().is_some()).collect();
+            let mut losers: Vec<_> =
+                pair.into_iter().filter(|id| losses[id].of(operation).next().is_some()).collect();
             losers.dedup();
             let links: Vec<_> = losers.into_iter().map(|id| format!("[{id}](#{id})")).collect();
-            if links.is_empty() { "partial".to_owned() } else { format!("partial ({})", links.join(", ")) }
+            if links.is_empty() {
+                "partial".to_owned()
+            } else {
+                format!("partial ({})", links.join(", "))
+            }
         }
         Some(Fidelity::Inexpressible) | None => "–".to_owned(),
     }

@@ -5,7 +5,10 @@ use crate::frames::{PASSWORD, record};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use tolmach_client::{Client, Told, proofs};
-use tolmach_domain::{Answer, Command, Fault, Grant, GrantKind, Profile, Proof, Registration, Secret, Tokens, UserId, Who};
+use tolmach_domain::{
+    Answer, Command, Fault, Grant, GrantKind, Profile, Proof, Registration, Secret, Tokens, UserId,
+    Who,
+};
 
 /// What went wrong, for people.
 pub(crate) type Trouble = String;
@@ -21,10 +24,18 @@ pub(crate) struct Human {
 
 impl Human {
     /// Makes an account, over the dialect `home` where it can, and over another one else.
-    pub(crate) async fn join(login: &str, home: &str, gateway: SocketAddr) -> Result<Self, Trouble> {
+    pub(crate) async fn join(
+        login: &str,
+        home: &str,
+        gateway: SocketAddr,
+    ) -> Result<Self, Trouble> {
         let mut made = false;
         for spoken in home_first(home) {
-            match visitor(login, &spoken, gateway).say_any(&registrations(login)).await.map_err(text)? {
+            match visitor(login, &spoken, gateway)
+                .say_any(&registrations(login))
+                .await
+                .map_err(text)?
+            {
                 Told::Answer(Answer::Granted(grant)) => {
                     note_tokens(login, &spoken, &grant);
                     made = true;
@@ -34,12 +45,21 @@ impl Human {
                 told => return Err(format!("{login} registers over {}: {told:?}", spoken.id())),
             }
         }
-        if made { Self::known(login, gateway).await } else { Err("no dialect can register anybody".to_owned()) }
+        if made {
+            Self::known(login, gateway).await
+        } else {
+            Err("no dialect can register anybody".to_owned())
+        }
     }
 
     /// Somebody whose account there is already.
     pub(crate) async fn known(login: &str, gateway: SocketAddr) -> Result<Self, Trouble> {
-        Ok(Self { login: login.to_owned(), id: identify(login, gateway).await?, gateway, clients: BTreeMap::new() })
+        Ok(Self {
+            login: login.to_owned(),
+            id: identify(login, gateway).await?,
+            gateway,
+            clients: BTreeMap::new(),
+        })
     }
 
     /// This one's client of a dialect, logged in.
@@ -63,7 +83,9 @@ impl Human {
             let client = self.speaking(spoken.id()).await?;
             match client.say_any(commands).await.map_err(text)? {
                 Told::Answer(answer) => return Ok(answer),
-                Told::Refused(fault) => return Err(format!("{} over {}: {fault}", self.login, spoken.id())),
+                Told::Refused(fault) => {
+                    return Err(format!("{} over {}: {fault}", self.login, spoken.id()));
+                }
                 Told::Unsayable => {}
             }
         }
@@ -111,8 +133,16 @@ fn registrations(login: &str) -> Vec<Command> {
 const LOGINS: [GrantKind; 3] = [GrantKind::Pair, GrantKind::Token, GrantKind::Connection];
 
 /// `None` where the dialect has no words for it.
-async fn log_in(client: &mut Client, login: &str, grants: &[GrantKind]) -> Result<Option<Grant>, Trouble> {
-    let command = |grant| Command::Login { identifier: login.to_owned(), password: Secret::new(PASSWORD), grant };
+async fn log_in(
+    client: &mut Client,
+    login: &str,
+    grants: &[GrantKind],
+) -> Result<Option<Grant>, Trouble> {
+    let command = |grant| Command::Login {
+        identifier: login.to_owned(),
+        password: Secret::new(PASSWORD),
+        grant,
+    };
     let commands: Vec<_> = grants.iter().copied().map(command).collect();
     match client.say_any(&commands).await.map_err(text)? {
         Told::Answer(Answer::Granted(grant)) => {
@@ -125,9 +155,14 @@ async fn log_in(client: &mut Client, login: &str, grants: &[GrantKind]) -> Resul
 }
 
 /// The access token of another dialect, where this one has no login of its own.
-async fn borrowed_proofs(login: &str, user: UserId, gateway: SocketAddr) -> Result<Vec<Proof>, Trouble> {
+async fn borrowed_proofs(
+    login: &str,
+    user: UserId,
+    gateway: SocketAddr,
+) -> Result<Vec<Proof>, Trouble> {
     for spoken in dialects::all() {
-        if let Some(grant) = log_in(&mut visitor(login, &spoken, gateway), login, &[GrantKind::Pair]).await?
+        if let Some(grant) =
+            log_in(&mut visitor(login, &spoken, gateway), login, &[GrantKind::Pair]).await?
             && let Tokens::Pair { .. } = grant.tokens
         {
             return Ok(proofs(user, &grant.tokens));
@@ -153,9 +188,20 @@ async fn identify(login: &str, gateway: SocketAddr) -> Result<UserId, Trouble> {
         let me = [Command::GetUser { who: Who::Me }];
         let mut told = client.say_any(&me).await.map_err(text)?;
         if told == Told::Refused(Fault::NoProfile) || told == Told::Refused(Fault::NoSuchUser) {
-            let profile = Profile { username: login.to_owned(), name: login.to_owned(), bio: String::new(), photo: None };
-            match client.say_any(&[Command::CreateProfile(Box::new(profile))]).await.map_err(text)? {
-                Told::Answer(Answer::ProfileCreated) => told = client.say_any(&me).await.map_err(text)?,
+            let profile = Profile {
+                username: login.to_owned(),
+                name: login.to_owned(),
+                bio: String::new(),
+                photo: None,
+            };
+            match client
+                .say_any(&[Command::CreateProfile(Box::new(profile))])
+                .await
+                .map_err(text)?
+            {
+                Told::Answer(Answer::ProfileCreated) => {
+                    told = client.say_any(&me).await.map_err(text)?
+                }
                 told => return Err(format!("{login} fills in a profile: {told:?}")),
             }
         }

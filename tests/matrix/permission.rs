@@ -1,5 +1,5 @@
-//! Who may do what: one table in canonical terms, tried over every dialect. Nobody reads, writes, edits, deletes or learns of
-//! what is not theirs, and what is refused changes nothing.
+//! Who may do what: one table in canonical terms, tried over every dialect. Nobody reads, writes,
+//! edits, deletes or learns of what is not theirs, and what is refused changes nothing.
 
 use crate::dialects::{self, Spoken};
 use crate::frames::record;
@@ -12,7 +12,8 @@ use std::net::SocketAddr;
 use tolmach_client::{Client, Told};
 use tolmach_domain::{Answer, Authority, Command, MessageId, PhotoOf, Proof, Secret, UserId, Who};
 
-/// Who asks. The administrator asks as one where the dialect has words for it, and is a stranger where it has none.
+/// Who asks. The administrator asks as one where the dialect has words for it, and is a stranger
+/// where it has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Anonymous,
@@ -23,7 +24,8 @@ enum Role {
 }
 
 /// The order of the table's columns.
-const ROLES: [Role; 5] = [Role::Anonymous, Role::Stranger, Role::Member, Role::Owner, Role::Administrator];
+const ROLES: [Role; 5] =
+    [Role::Anonymous, Role::Stranger, Role::Member, Role::Owner, Role::Administrator];
 
 /// What is asked about, seen from whoever asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +128,10 @@ fn try_rows(house: &House, dialect: &str, operation: &'static str) -> Result<(),
         }
         let losses = project().deviations(dialect).map_err(|problems| problems.join("; "))?;
         if said == losses.loses(operation) {
-            return Err(format!("{operation}: a loss of all of it is declared: {}; it can be said: {said}", !said));
+            return Err(format!(
+                "{operation}: a loss of all of it is declared: {}; it can be said: {said}",
+                !said
+            ));
         }
         scene.nobody_learned()
     })
@@ -172,13 +177,16 @@ impl Scene {
         let mut bystander = Human::join(&unique("bystander"), dialect, here).await?;
         let administrator = Human::known(ADMINISTRATOR, there).await?;
         let business = Human::known(BUSINESS, there).await?.id;
-        let (inside, foreign) = (format!("{} inside", unique("secret")), format!("{} foreign", unique("secret")));
+        let (inside, foreign) =
+            (format!("{} inside", unique("secret")), format!("{} foreign", unique("secret")));
         let group_place = group(&mut owner, &inside, &[member.id, business]).await?;
         let elsewhere = group(&mut bystander, &foreign, &[]).await?;
         let mut messages = BTreeMap::new();
-        for (author, place, words) in
-            [(&mut owner, group_place, &inside), (&mut member, group_place, &inside), (&mut bystander, elsewhere, &foreign)]
-        {
+        for (author, place, words) in [
+            (&mut owner, group_place, &inside),
+            (&mut member, group_place, &inside),
+            (&mut bystander, elsewhere, &foreign),
+        ] {
             for purpose in [FOR_OWN, FOR_ANOTHERS] {
                 let words = format!("{words} {}", unique("words"));
                 send(author.speaking(dialects::all()[0].id()).await?, place, &words).await?;
@@ -219,15 +227,23 @@ impl Scene {
             "delete" => place.delete(message),
             "show_typing" => vec![Command::ShowTyping { flow: place.flow, active: true }],
             "add_members" => vec![Command::AddMembers { flow: place.flow, users: vec![other.id] }],
-            "remove_members" => vec![Command::RemoveMembers { flow: place.flow, users: vec![self.business] }],
+            "remove_members" => {
+                vec![Command::RemoveMembers { flow: place.flow, users: vec![self.business] }]
+            }
             "delete_flow" => place.remove(),
             "open_chat" => chat_with(other),
             "create_flow" => new_group(&unique("a group "), &[other.id]),
-            "get_user" => vec![Command::GetUser { who: Who::Me }, Command::GetUser { who: Who::Id(other.id) }],
-            "delete_account" => vec![Command::DeleteAccount { login: other.login.clone(), password: Secret::new("a guess") }],
+            "get_user" => {
+                vec![Command::GetUser { who: Who::Me }, Command::GetUser { who: Who::Id(other.id) }]
+            }
+            "delete_account" => vec![Command::DeleteAccount {
+                login: other.login.clone(),
+                password: Secret::new("a guess"),
+            }],
             "logout" => {
                 let mut commands = vec![Command::Logout { login: Some(other.login.clone()) }];
-                // A wire that names nobody ends one's own session: only without a proof that is refused.
+                // A wire that names nobody ends one's own session: only without a proof that is
+                // refused.
                 if role == Role::Anonymous {
                     commands.push(Command::Logout { login: None });
                 }
@@ -255,7 +271,12 @@ impl Scene {
     }
 
     /// Tries it; whether the dialect has words for it.
-    async fn attempt(&mut self, row: &Row, role: Role, expected: Result<(), &'static str>) -> Result<bool, Trouble> {
+    async fn attempt(
+        &mut self,
+        row: &Row,
+        role: Role,
+        expected: Result<(), &'static str>,
+    ) -> Result<bool, Trouble> {
         let commands = self.commands(row, role);
         let before = if expected.is_err() { Some(self.state().await?) } else { None };
         let said = match role {
@@ -275,7 +296,10 @@ impl Scene {
         if let Some(before) = before {
             let after = self.state().await?;
             if before != after {
-                return Err(format!("{}, {role:?}, {:?}: refused, and yet {before:?} became {after:?}", row.operation, row.whose));
+                return Err(format!(
+                    "{}, {role:?}, {:?}: refused, and yet {before:?} became {after:?}",
+                    row.operation, row.whose
+                ));
             }
         }
         Ok(said)
@@ -291,12 +315,21 @@ impl Scene {
     }
 
     /// Everything that a peer may put where a proof belongs.
-    async fn attempt_unproven(&self, row: &Row, commands: &[Command], expected: Result<(), &'static str>) -> Result<bool, Trouble> {
+    async fn attempt_unproven(
+        &self,
+        row: &Row,
+        commands: &[Command],
+        expected: Result<(), &'static str>,
+    ) -> Result<bool, Trouble> {
         let forged = || Secret::new("Zm9yZ2Vk.Zm9yZ2Vk.Zm9yZ2Vk");
         let mut said = false;
-        for proof in
-            [Proof::Nothing, Proof::Connection, Proof::Token(forged()), Proof::TokenOf(self.owner.id, forged()), Proof::Bearer(forged())]
-        {
+        for proof in [
+            Proof::Nothing,
+            Proof::Connection,
+            Proof::Token(forged()),
+            Proof::TokenOf(self.owner.id, forged()),
+            Proof::Bearer(forged()),
+        ] {
             let mut client = visitor(&self.nobody, &self.spoken, self.there);
             client.prove_by(vec![proof]);
             let told = ask(&mut client, self.place(row.whose), commands).await?;
@@ -305,9 +338,13 @@ impl Scene {
         Ok(said)
     }
 
-    /// The stranger's token under the owner's name, on wires where a request names its user: it opens no more than the
-    /// stranger's own.
-    async fn attempt_as_impostor(&mut self, row: &Row, commands: &[Command]) -> Result<(), Trouble> {
+    /// The stranger's token under the owner's name, on wires where a request names its user: it
+    /// opens no more than the stranger's own.
+    async fn attempt_as_impostor(
+        &mut self,
+        row: &Row,
+        commands: &[Command],
+    ) -> Result<(), Trouble> {
         let own = self.stranger.speaking(self.spoken.id()).await?.proofs();
         let stolen = own.iter().find_map(|proof| match proof {
             Proof::TokenOf(_, token) => Some(Proof::TokenOf(self.owner.id, token.clone())),
@@ -319,9 +356,10 @@ impl Scene {
         let told = ask(&mut client, self.place(row.whose), commands).await?;
         let [_, as_stranger, ..] = row.expected;
         match told {
-            Told::Answer(_) if as_stranger != YES => {
-                Err(format!("{}, an impostor, {:?}: a refusal is expected, found {told:?}", row.operation, row.whose))
-            }
+            Told::Answer(_) if as_stranger != YES => Err(format!(
+                "{}, an impostor, {:?}: a refusal is expected, found {told:?}",
+                row.operation, row.whose
+            )),
             Told::Answer(_) | Told::Refused(_) | Told::Unsayable => Ok(()),
         }
     }
@@ -349,7 +387,13 @@ impl Scene {
         self.judge(row, Role::Administrator, as_stranger, &told)
     }
 
-    fn judge(&self, row: &Row, role: Role, expected: Result<(), &'static str>, told: &Told) -> Result<bool, Trouble> {
+    fn judge(
+        &self,
+        row: &Row,
+        role: Role,
+        expected: Result<(), &'static str>,
+        told: &Told,
+    ) -> Result<bool, Trouble> {
         let found = match told {
             Told::Answer(_) => Ok(()),
             Told::Refused(fault) => Err(fault.name()),
@@ -363,16 +407,23 @@ impl Scene {
         if fits {
             return Ok(true);
         }
-        Err(format!("{}, {role:?}, {:?}: {expected:?} is expected, found {told:?}", row.operation, row.whose))
+        Err(format!(
+            "{}, {role:?}, {:?}: {expected:?} is expected, found {told:?}",
+            row.operation, row.whose
+        ))
     }
 
     /// What there is, as those tell who may see it.
     async fn state(&mut self) -> Result<Vec<String>, Trouble> {
         let mut state = Vec::new();
-        for (human, place) in [(&mut self.owner, self.group), (&mut self.bystander, self.elsewhere)] {
-            state.extend(messages(&human.anyhow(&place.history()).await?)?.into_iter().map(|(_, text)| text));
+        for (human, place) in [(&mut self.owner, self.group), (&mut self.bystander, self.elsewhere)]
+        {
+            state.extend(
+                messages(&human.anyhow(&place.history()).await?)?.into_iter().map(|(_, text)| text),
+            );
             match human.anyhow(&place.look()).await? {
-                Answer::Flow(overview) => state.extend(overview.members.iter().map(|member| format!("member {}", member.id))),
+                Answer::Flow(overview) => state
+                    .extend(overview.members.iter().map(|member| format!("member {}", member.id))),
                 answer => return Err(format!("a flow is answered with {answer:?}")),
             }
         }
@@ -382,9 +433,14 @@ impl Scene {
     /// No frame told anybody what is not theirs.
     fn nobody_learned(&self) -> Result<(), Trouble> {
         let mut outsiders = vec![(&*self.nobody, &self.inside), (&*self.nobody, &self.foreign)];
-        outsiders.extend([(&*self.stranger.login, &self.inside), (&*self.stranger.login, &self.foreign)]);
-        outsiders.extend([(&*self.member.login, &self.foreign), (&*self.owner.login, &self.foreign)]);
-        // Over another dialect the same administrator may see everything just now, in another trial.
+        outsiders.extend([
+            (&*self.stranger.login, &self.inside),
+            (&*self.stranger.login, &self.foreign),
+        ]);
+        outsiders
+            .extend([(&*self.member.login, &self.foreign), (&*self.owner.login, &self.foreign)]);
+        // Over another dialect the same administrator may see everything just now, in another
+        // trial.
         let administrator = name_of(ADMINISTRATOR, self.spoken.id());
         if !self.administered {
             outsiders.extend([(&*administrator, &self.inside), (&*administrator, &self.foreign)]);
@@ -396,13 +452,17 @@ impl Scene {
         }
         let own = record().heard_by(&self.owner.login, &self.inside);
         if own.is_empty() {
-            return Err(format!("{} never heard its own words: this proves nothing", name_of(&self.owner.login, "any")));
+            return Err(format!(
+                "{} never heard its own words: this proves nothing",
+                name_of(&self.owner.login, "any")
+            ));
         }
         Ok(())
     }
 }
 
-/// Looks at the flow and into it, which is what lets a client speak there over some wires, whatever comes of it; then asks.
+/// Looks at the flow and into it, which is what lets a client speak there over some wires, whatever
+/// comes of it; then asks.
 async fn ask(client: &mut Client, place: Place, commands: &[Command]) -> Result<Told, Trouble> {
     client.say_any(&place.look()).await.map_err(text)?;
     client.say_any(&place.history()).await.map_err(text)?;

@@ -1,5 +1,5 @@
-//! The first frame on a shared door: each dialect's every documented one is recognised by it alone, in whatever segments the
-//! network carries it.
+//! The first frame on a shared door: each dialect's every documented one is recognised by it alone,
+//! in whatever segments the network carries it.
 
 use crate::dialects::{self, Spoken};
 use crate::house::{House, single};
@@ -10,7 +10,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Opening, Recognition, Session, Settings, Side};
+use tolmach_dialect::{
+    Ask, Dialect, Echo, Frame, Line, Opening, Recognition, Session, Settings, Side,
+};
 use tolmach_dialect_kit::recognition;
 use tolmach_dialect_kit::stories::{Step, stories};
 use tolmach_domain::{ConnectionId, Proof, Timestamp};
@@ -18,18 +20,26 @@ use tolmach_domain::{ConnectionId, Proof, Timestamp};
 /// The shared doors of the default configuration.
 const DOORS: [&str; 2] = ["/", "/ws"];
 
-/// Every first frame of the stories belongs to one dialect, and one that is put together from those of two never to both.
+/// Every first frame of the stories belongs to one dialect, and one that is put together from those
+/// of two never to both.
 pub(crate) fn alone() -> Result<(), Trouble> {
     let all = dialects::all();
     let every: Vec<&dyn Dialect> = all.iter().map(|spoken| &*spoken.dialect).collect();
     recognition(&every).map_err(|problems| problems.to_string())?;
-    let proofs = [Proof::Nothing, Proof::Connection, Proof::Bearer(tolmach_domain::Secret::new("a.b.c"))];
+    let proofs =
+        [Proof::Nothing, Proof::Connection, Proof::Bearer(tolmach_domain::Secret::new("a.b.c"))];
     let openings: Vec<Vec<First>> = all.iter().map(|spoken| openings(spoken, &proofs)).collect();
     for (one, first) in openings.iter().enumerate() {
         for second in &openings[one + 1..] {
-            for (mine, theirs) in first.iter().flat_map(|mine| second.iter().map(move |theirs| (mine, theirs))) {
+            for (mine, theirs) in
+                first.iter().flat_map(|mine| second.iter().map(move |theirs| (mine, theirs)))
+            {
                 let Some(both) = mixed(&mine.frame, &theirs.frame) else { continue };
-                let claims: Vec<_> = all.iter().filter(|spoken| claims(spoken, &mine.request, &both)).map(Spoken::id).collect();
+                let claims: Vec<_> = all
+                    .iter()
+                    .filter(|spoken| claims(spoken, &mine.request, &both))
+                    .map(Spoken::id)
+                    .collect();
                 if claims.len() > 1 {
                     return Err(format!("{claims:?} all claim {both:?}"));
                 }
@@ -63,8 +73,8 @@ fn mixed(one: &Frame, other: &Frame) -> Option<Frame> {
     Some(Frame::text(Value::Object(one).to_string()))
 }
 
-/// Over real connections: every opening whole and byte by byte on every shared door, the shortest one in two parts, parted
-/// everywhere.
+/// Over real connections: every opening whole and byte by byte on every shared door, the shortest
+/// one in two parts, parted everywhere.
 pub(crate) fn in_any_segments(id: &'static str) -> Result<(), Trouble> {
     let spoken = dialects::named(id);
     if spoken.dialect.manifest().opening.is_none() {
@@ -86,7 +96,10 @@ pub(crate) fn in_any_segments(id: &'static str) -> Result<(), Trouble> {
                 first.try_in(house, &bytes.chunks(1).collect::<Vec<_>>()).await?;
             }
         }
-        let shortest = openings.iter().min_by_key(|first| first.frame.payload().len()).expect("there are some");
+        let shortest = openings
+            .iter()
+            .min_by_key(|first| first.frame.payload().len())
+            .expect("there are some");
         let bytes = shortest.bytes(house, DOORS[0]);
         for middle in 1..bytes.len() {
             let (head, tail) = bytes.split_at(middle);
@@ -116,10 +129,19 @@ fn openings(spoken: &Spoken, proofs: &[Proof]) -> Vec<First> {
         }
         let title = exchange.title();
         let found = proofs.iter().find_map(|proof| {
-            let ask = Ask { authority: exchange.authority, ..Ask::new(Echo::new(title.clone()), proof.clone(), exchange.command.clone()) };
+            let ask = Ask {
+                authority: exchange.authority,
+                ..Ask::new(Echo::new(title.clone()), proof.clone(), exchange.command.clone())
+            };
             let request = spoken.dialect.dial(&ask).ok()?;
             let frame = say(&*spoken.dialect, &request, &ask)?.1;
-            Some(First { title: title.clone(), request, frame, dialect: spoken.dialect.clone(), ask })
+            Some(First {
+                title: title.clone(),
+                request,
+                frame,
+                dialect: spoken.dialect.clone(),
+                ask,
+            })
         });
         if let Some(first) = found {
             openings.entry(title).or_insert(first);
@@ -128,14 +150,23 @@ fn openings(spoken: &Spoken, proofs: &[Proof]) -> Vec<First> {
     openings.into_values().collect()
 }
 
-/// The session of a client that says this first, and the message in which it does; `None` where it says no message.
+/// The session of a client that says this first, and the message in which it does; `None` where it
+/// says no message.
 fn say(dialect: &dyn Dialect, request: &Parts, ask: &Ask) -> Option<(Box<dyn Session>, Frame)> {
-    let opening =
-        Opening { request: Some(request), first: None, connection: ConnectionId(1), websocket: true, settings: Settings::default() };
+    let opening = Opening {
+        request: Some(request),
+        first: None,
+        connection: ConnectionId(1),
+        websocket: true,
+        settings: Settings::default(),
+    };
     let mut session = dialect.open(&opening, Side::Client).ok()?;
     let mut frames = Vec::new();
     session.encode(Timestamp::default(), &Line::Ask(ask.clone()), &mut frames).ok()?;
-    let frame = frames.into_iter().next().filter(|frame| matches!(frame, Frame::Text(_) | Frame::Binary(_)))?;
+    let frame = frames
+        .into_iter()
+        .next()
+        .filter(|frame| matches!(frame, Frame::Text(_) | Frame::Binary(_)))?;
     Some((session, frame))
 }
 
@@ -167,10 +198,12 @@ impl First {
         bytes
     }
 
-    /// Says it in these segments; the answer has to be one that the dialect's own client understands.
+    /// Says it in these segments; the answer has to be one that the dialect's own client
+    /// understands.
     async fn try_in(&self, house: &House, segments: &[&[u8]]) -> Result<(), Trouble> {
         let fail = |what: String| format!("{}, {} segments: {what}", self.title, segments.len());
-        let (mut session, _) = say(&*self.dialect, &self.request, &self.ask).ok_or_else(|| fail("it is said no more".to_owned()))?;
+        let (mut session, _) = say(&*self.dialect, &self.request, &self.ask)
+            .ok_or_else(|| fail("it is said no more".to_owned()))?;
         let mut stream = TcpStream::connect(house.first()).await.map_err(text)?;
         stream.set_nodelay(true).map_err(text)?;
         for segment in segments {
@@ -183,13 +216,18 @@ impl First {
                 let mut lines = Vec::new();
                 let answer = Frame::Text(payload.to_vec().into());
                 let decoded = session.decode(Timestamp::default(), &answer, &mut lines);
-                if decoded.is_ok() && lines.iter().any(|line| matches!(line, Line::Reply(_) | Line::Notice(_))) {
+                if decoded.is_ok()
+                    && lines.iter().any(|line| matches!(line, Line::Reply(_) | Line::Notice(_)))
+                {
                     return Ok(());
                 }
                 return Err(fail(format!("not understood: {}", String::from_utf8_lossy(payload))));
             }
             if stream.read_buf(&mut heard).await.map_err(text)? == 0 {
-                return Err(fail(format!("the end came instead of an answer: {}", String::from_utf8_lossy(&heard))));
+                return Err(fail(format!(
+                    "the end came instead of an answer: {}",
+                    String::from_utf8_lossy(&heard)
+                )));
             }
         }
     }
@@ -197,18 +235,27 @@ impl First {
 
 /// The payload of the first message after the handshake, once it is all there.
 fn first_message(heard: &[u8]) -> Result<Option<&[u8]>, String> {
-    let Some(end) = heard.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
+    let Some(end) = heard.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return Ok(None);
+    };
     if !heard.starts_with(b"HTTP/1.1 101 ") {
         return Err(format!("the handshake was refused: {}", String::from_utf8_lossy(heard)));
     }
     let frame = &heard[end + 4..];
     let [kind, short, rest @ ..] = frame else { return Ok(None) };
     if !matches!(kind, 0x81 | 0x82) {
-        return Err(format!("the first frame is of kind {kind:#x}: {}", String::from_utf8_lossy(rest)));
+        return Err(format!(
+            "the first frame is of kind {kind:#x}: {}",
+            String::from_utf8_lossy(rest)
+        ));
     }
     let (length, payload) = match (short, rest) {
-        (126, [high, low, payload @ ..]) => (usize::from(u16::from_be_bytes([*high, *low])), payload),
-        (126 | 127, _) => return if *short == 127 { Err("the answer is very long".to_owned()) } else { Ok(None) },
+        (126, [high, low, payload @ ..]) => {
+            (usize::from(u16::from_be_bytes([*high, *low])), payload)
+        }
+        (126 | 127, _) => {
+            return if *short == 127 { Err("the answer is very long".to_owned()) } else { Ok(None) };
+        }
         (short, payload) => (usize::from(*short), payload),
     };
     Ok(payload.get(..length))

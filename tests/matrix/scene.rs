@@ -4,7 +4,10 @@ use crate::people::{Human, Trouble, text};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tolmach_client::{Client, Told};
-use tolmach_domain::{Answer, Command, Content, Draft, Fault, FlowId, FlowKind, Kinds, MessageId, NewFlow, Timestamp, UserId, Who, Window};
+use tolmach_domain::{
+    Answer, Command, Content, Draft, Fault, FlowId, FlowKind, Kinds, MessageId, NewFlow, Timestamp,
+    UserId, Who, Window,
+};
 
 /// More than any trial says in one flow.
 const HISTORY: u32 = 100;
@@ -30,28 +33,41 @@ impl Place {
 
     pub(crate) fn history(self) -> Vec<Command> {
         let windows = [Window::Newest { limit: HISTORY, offset: 0 }, Window::All];
-        let mut commands: Vec<_> =
-            self.kinds().into_iter().flat_map(|kinds| windows.map(|window| Command::History { flow: self.flow, kinds, window })).collect();
+        let mut commands: Vec<_> = self
+            .kinds()
+            .into_iter()
+            .flat_map(|kinds| {
+                windows.map(|window| Command::History { flow: self.flow, kinds, window })
+            })
+            .collect();
         commands.push(changes(Some(self.flow)));
         commands
     }
 
     pub(crate) fn look(self) -> Vec<Command> {
-        let looks = self.kinds().into_iter().flat_map(|kinds| [true, false].map(|members| (kinds, members)));
+        let looks = self
+            .kinds()
+            .into_iter()
+            .flat_map(|kinds| [true, false].map(|members| (kinds, members)));
         looks.map(|(kinds, members)| Command::GetFlow { flow: self.flow, kinds, members }).collect()
     }
 
     pub(crate) fn send(self, words: &str) -> Vec<Command> {
-        let draft = |kinds| Draft { flow: self.flow, kinds, content: Content::text(words), key: None };
+        let draft =
+            |kinds| Draft { flow: self.flow, kinds, content: Content::text(words), key: None };
         self.kinds().map(|kinds| Command::Send(Box::new(draft(kinds)))).to_vec()
     }
 
     pub(crate) fn edit(self, message: MessageId, words: &str) -> Vec<Command> {
-        [Some(self.flow), None].map(|flow| Command::Edit { message, flow, text: words.to_owned() }).to_vec()
+        [Some(self.flow), None]
+            .map(|flow| Command::Edit { message, flow, text: words.to_owned() })
+            .to_vec()
     }
 
     pub(crate) fn delete(self, message: MessageId) -> Vec<Command> {
-        [Some(self.flow), None].map(|flow| Command::Delete { messages: vec![message], flow }).to_vec()
+        [Some(self.flow), None]
+            .map(|flow| Command::Delete { messages: vec![message], flow })
+            .to_vec()
     }
 
     pub(crate) fn remove(self) -> Vec<Command> {
@@ -64,32 +80,49 @@ fn changes(flow: Option<FlowId>) -> Command {
 }
 
 pub(crate) fn list() -> Vec<Command> {
-    let mut commands = [false, true].map(|members| Command::ListFlows { limit: None, offset: 0, members }).to_vec();
+    let mut commands = [false, true]
+        .map(|members| Command::ListFlows { limit: None, offset: 0, members })
+        .to_vec();
     commands.push(changes(None));
     commands
 }
 
 pub(crate) fn new_group(title: &str, members: &[UserId]) -> Vec<Command> {
-    let group =
-        NewFlow { kind: FlowKind::Group, title: title.to_owned(), info: String::new(), members: members.to_vec(), photo: None, key: None };
+    let group = NewFlow {
+        kind: FlowKind::Group,
+        title: title.to_owned(),
+        info: String::new(),
+        members: members.to_vec(),
+        photo: None,
+        key: None,
+    };
     vec![Command::CreateFlow(Box::new(group))]
 }
 
 pub(crate) fn chat_with(other: &Human) -> Vec<Command> {
-    [Who::Id(other.id), Who::Login(other.login.clone())].map(|with| Command::OpenChat { with }).to_vec()
+    [Who::Id(other.id), Who::Login(other.login.clone())]
+        .map(|with| Command::OpenChat { with })
+        .to_vec()
 }
 
 /// A group of its owner and others, made in whatever dialect can.
-pub(crate) async fn group(owner: &mut Human, title: &str, members: &[UserId]) -> Result<Place, Trouble> {
+pub(crate) async fn group(
+    owner: &mut Human,
+    title: &str,
+    members: &[UserId],
+) -> Result<Place, Trouble> {
     match owner.anyhow(&new_group(title, members)).await? {
         Answer::FlowCreated { flow, .. } => Ok(Place { flow, kind: FlowKind::Group }),
         answer => Err(format!("a new group is answered with {answer:?}")),
     }
 }
 
-/// What was said, oldest first, as this client reads it; `None` where its dialect cannot ask. A client that may read hears
-/// from then on what is said, where its dialect tells.
-pub(crate) async fn enter(client: &mut Client, place: Place) -> Result<Option<Vec<(MessageId, String)>>, Trouble> {
+/// What was said, oldest first, as this client reads it; `None` where its dialect cannot ask. A
+/// client that may read hears from then on what is said, where its dialect tells.
+pub(crate) async fn enter(
+    client: &mut Client,
+    place: Place,
+) -> Result<Option<Vec<(MessageId, String)>>, Trouble> {
     match client.say_any(&place.history()).await.map_err(text)? {
         Told::Answer(answer) => messages(&answer).map(Some),
         Told::Refused(fault) => Err(client.trouble("reading", fault).to_string()),
@@ -107,7 +140,8 @@ pub(crate) fn messages(answer: &Answer) -> Result<Vec<(MessageId, String)>, Trou
         Answer::History(page) => page.messages.clone(),
         Answer::Changes(changes) => {
             let mut messages = changes.messages.clone();
-            // Changes come in the order in which they happened: an edit comes after what was said since.
+            // Changes come in the order in which they happened: an edit comes after what was said
+            // since.
             messages.sort_by_key(|message| message.id);
             messages
         }
@@ -135,7 +169,11 @@ pub(crate) async fn may_read(client: &mut Client, place: Place) -> Result<Option
             Told::Answer(_) => return Ok(Some(true)),
             Told::Refused(Fault::NoSuchFlow) => return Ok(Some(false)),
             Told::Unsayable => {}
-            Told::Refused(fault) => return Err(client.trouble("reading", format!("{fault:?} instead of no such flow")).to_string()),
+            Told::Refused(fault) => {
+                return Err(client
+                    .trouble("reading", format!("{fault:?} instead of no such flow"))
+                    .to_string());
+            }
         }
     }
     Ok(None)
@@ -150,7 +188,11 @@ pub(crate) async fn send(client: &mut Client, place: Place, words: &str) -> Resu
 }
 
 /// The id of the message with these words, as any dialect of this member tells it.
-pub(crate) async fn find(member: &mut Human, place: Place, words: &str) -> Result<MessageId, Trouble> {
+pub(crate) async fn find(
+    member: &mut Human,
+    place: Place,
+    words: &str,
+) -> Result<MessageId, Trouble> {
     let answer = member.anyhow(&place.history()).await?;
     let found = messages(&answer)?.into_iter().find(|(_, said)| said == words).map(|(id, _)| id);
     found.ok_or_else(|| format!("{words:?} was not said in {place:?}"))

@@ -1,7 +1,11 @@
-//! Each golden story of one dialect, carried into another, is what a native peer of that one says, minus declared losses.
+//! Each golden story of one dialect, carried into another, is what a native peer of that one says,
+//! minus declared losses.
 
 use crate::dialects::{self, Spoken};
-use tolmach_dialect::{Ask, Dialect, Frame, Loss, Manifest, Notice, Opening, Recognition, Refusal, Session, Side, Variant};
+use tolmach_dialect::{
+    Ask, Dialect, Frame, Loss, Manifest, Notice, Opening, Recognition, Refusal, Session, Side,
+    Variant,
+};
 use tolmach_dialect_kit::{Kit, Project, Report, translation, trials};
 
 /// The project that this package belongs to.
@@ -15,7 +19,8 @@ pub(crate) fn report(source: &str, target: &str) -> Result<Report, String> {
     translation(&*source.dialect, &*target.dialect).map_err(|problems| problems.to_string())
 }
 
-/// A pair's stories come through. With itself a dialect is also asked whether each loss that it declares still happens.
+/// A pair's stories come through. With itself a dialect is also asked whether each loss that it
+/// declares still happens.
 pub(crate) fn trial(source: &str, target: &str) -> Result<(), String> {
     report(source, target)?;
     if source == target {

@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: what Tolmach costs beside the floor, as ratios of one run.
 //!
-//! The load generator measures one thing of one server a time (`crates/bench`), and the micro benches measure the wire in
-//! process; here the runs are put in turn, so that what the machine does meanwhile falls on both sides, and become a table.
+//! The load generator measures one thing of one server a time (`crates/bench`), and the micro
+//! benches measure the wire in process; here the runs are put in turn, so that what the machine
+//! does meanwhile falls on both sides, and become a table.
 
 mod report;
 mod rows;
@@ -26,7 +27,8 @@ const ROUNDS: usize = 3;
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Prove in seconds that it works: little of everything, once, without judging; BENCH.md stays as it is
+    /// Prove in seconds that it works: little of everything, once, without judging; BENCH.md stays
+    /// as it is
     #[arg(long)]
     short: bool,
     /// Measure only the scenarios whose name contains this; BENCH.md stays as it is
@@ -51,27 +53,48 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<(), String> {
 
 fn measure_all(project: &Project, options: &Options) -> Outcome<()> {
     let only = options.only.as_deref().unwrap_or_default();
-    let (chosen, others): (Vec<_>, Vec<_>) = scenarios::all().into_iter().partition(|scenario| scenario.name.contains(only));
+    let (chosen, others): (Vec<_>, Vec<_>) =
+        scenarios::all().into_iter().partition(|scenario| scenario.name.contains(only));
     if chosen.is_empty() {
         let names: Vec<_> = others.into_iter().map(|scenario| scenario.name).collect();
-        return Err(format!("no scenario is named like {only:?}; there are {}", names.join(", ")).into());
+        return Err(
+            format!("no scenario is named like {only:?}; there are {}", names.join(", ")).into()
+        );
     }
     let mut build = project.cargo();
-    run_to_end(build.args(["build", "--profile", &options.profile, "--package", "tolmach-gateway", "--package", "tolmach-bench"]))?;
-    let bench = Bench { project, options, load: project.target().join(folder(&options.profile)).join("load") };
-    let mut measured: Vec<Measured> = chosen.into_iter().map(|scenario| Measured { scenario, rounds: Vec::new() }).collect();
+    run_to_end(build.args([
+        "build",
+        "--profile",
+        &options.profile,
+        "--package",
+        "tolmach-gateway",
+        "--package",
+        "tolmach-bench",
+    ]))?;
+    let bench = Bench {
+        project,
+        options,
+        load: project.target().join(folder(&options.profile)).join("load"),
+    };
+    let mut measured: Vec<Measured> =
+        chosen.into_iter().map(|scenario| Measured { scenario, rounds: Vec::new() }).collect();
     let (rounds, started) = (if options.short { 1 } else { ROUNDS }, Instant::now());
     for round in 1..=rounds {
         for Measured { scenario, rounds: done } in &mut measured {
             if scenario.once && round > 1 {
                 continue;
             }
-            eprintln!("{:>5.0} s, round {round} of {rounds}: {}", started.elapsed().as_secs_f64(), scenario.name);
+            eprintln!(
+                "{:>5.0} s, round {round} of {rounds}: {}",
+                started.elapsed().as_secs_f64(),
+                scenario.name
+            );
             done.push(bench.round(scenario)?);
         }
     }
     let judge = !options.short;
-    let report = report::table(&rows::all(), &measured, judge)? + "\n" + &report::details(&measured)?;
+    let report =
+        report::table(&rows::all(), &measured, judge)? + "\n" + &report::details(&measured)?;
     writeln!(std::io::stdout(), "{}", report.trim_end())?;
     if judge && options.only.is_none() {
         std::fs::write(project.root().join(REPORT), report::document(&report, &Machine::look()?))?;
@@ -122,12 +145,27 @@ impl Bench<'_> {
         }
     }
 
-    /// Runs the micro benches of decoding and reads what criterion noted of them, in nanoseconds by dialect and way.
+    /// Runs the micro benches of decoding and reads what criterion noted of them, in nanoseconds by
+    /// dialect and way.
     fn wire(&self) -> Outcome<Value> {
         let mut bench = self.project.cargo();
-        bench.args(["bench", "--quiet", "--profile", &self.options.profile, "--package", "tolmach-bench", "--bench", "wire", "--"]);
+        bench.args([
+            "bench",
+            "--quiet",
+            "--profile",
+            &self.options.profile,
+            "--package",
+            "tolmach-bench",
+            "--bench",
+            "wire",
+            "--",
+        ]);
         // Criterion's own report is not part of ours.
-        output(bench.args(if self.options.short { ["--test"].as_slice() } else { &["--noplot", "/decode/"] }))?;
+        output(bench.args(if self.options.short {
+            ["--test"].as_slice()
+        } else {
+            &["--noplot", "/decode/"]
+        }))?;
         if self.options.short {
             return Ok(json!({}));
         }
@@ -135,7 +173,8 @@ impl Bench<'_> {
         let mut figures = json!({});
         for dialect in scenarios::DIALECTS {
             for way in ["dialect", "struct", "value"] {
-                figures[dialect][way] = estimate(&noted.join(format!("{dialect}_decode")).join(way))?;
+                figures[dialect][way] =
+                    estimate(&noted.join(format!("{dialect}_decode")).join(way))?;
             }
         }
         Ok(figures)
@@ -145,9 +184,13 @@ impl Bench<'_> {
 /// The median that criterion noted in the folder of a bench.
 fn estimate(folder: &Path) -> Outcome<Value> {
     let file = folder.join("new/estimates.json");
-    let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let text =
+        std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let estimates: Value = serde_json::from_str(&text)?;
-    Ok(estimates.pointer("/median/point_estimate").ok_or_else(|| format!("{}: no median", file.display()))?.clone())
+    Ok(estimates
+        .pointer("/median/point_estimate")
+        .ok_or_else(|| format!("{}: no median", file.display()))?
+        .clone())
 }
 
 /// The folder of a profile in the target folder.

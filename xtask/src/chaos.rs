@@ -18,10 +18,21 @@ pub(crate) struct Options {
     only: Option<String>,
 }
 
-/// Runs the scenarios one after the other; the table of what they showed comes last. Fails if anything was lost.
+/// Runs the scenarios one after the other; the table of what they showed comes last. Fails if
+/// anything was lost.
 pub(crate) fn run(project: &Project, options: &Options) -> Result<(), String> {
     let mut chaos = project.cargo();
-    chaos.args(["test", "--quiet", "--package", "tolmach-gateway", "--test", "chaos", "--", "--test-threads", "1"]);
+    chaos.args([
+        "test",
+        "--quiet",
+        "--package",
+        "tolmach-gateway",
+        "--test",
+        "chaos",
+        "--",
+        "--test-threads",
+        "1",
+    ]);
     chaos.args(&options.only).env("TOLMACH_CHAOS_ROUNDS", options.rounds.to_string());
     chaos.env("TOLMACH_CHAOS_CROWD", options.crowd.to_string());
     run_to_end(&mut chaos)

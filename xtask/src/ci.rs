@@ -7,10 +7,12 @@ use crate::tidy;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Rewrites transcripts instead of comparing them: a test run that may pass by changing what it tests is none.
+/// Rewrites transcripts instead of comparing them: a test run that may pass by changing what it
+/// tests is none.
 const UPDATE: &str = "TOLMACH_UPDATE_GOLDENS";
 
-/// Where clients that we did not write are run from: every `*.sh` and `*.py` whose name does not begin with `_`.
+/// Where clients that we did not write are run from: every `*.sh` and `*.py` whose name does not
+/// begin with `_`.
 const CLIENTS: [&str; 2] = ["tests/live", "tests/live/python"];
 
 /// One step.
@@ -49,7 +51,9 @@ enum Done {
 /// Runs every step, and sums up.
 pub(crate) fn run(project: &Project) -> Result<(), String> {
     if flag(UPDATE) {
-        return Err(format!("{UPDATE} is set: it has transcripts rewritten instead of compared, so nothing would be tested. Unset it."));
+        return Err(format!(
+            "{UPDATE} is set: it has transcripts rewritten instead of compared, so nothing would be tested. Unset it."
+        ));
     }
     let mut run = Run { project, python: None };
     let mut summary: Vec<(&str, Duration, Outcome)> = Vec::new();
@@ -95,7 +99,14 @@ fn tidy(run: &mut Run<'_>) -> Outcome {
 }
 
 fn lints(run: &mut Run<'_>) -> Outcome {
-    run_to_end(run.project.cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run_to_end(run.project.cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
     Ok(Done::Whole)
 }
 
@@ -111,8 +122,17 @@ fn setup(run: &mut Run<'_>) -> Outcome {
 
 fn tests(run: &mut Run<'_>) -> Outcome {
     let nextest = present(run.project.cargo().args(["nextest", "--version"]));
-    let words: &[&str] = if nextest { &["nextest", "run", "--workspace"] } else { &["test", "--workspace", "--lib", "--bins", "--tests"] };
-    run_to_end(run.project.cargo().args(words).envs(run.python.as_ref().map(|python| ("TOLMACH_PYTHON", python))))?;
+    let words: &[&str] = if nextest {
+        &["nextest", "run", "--workspace"]
+    } else {
+        &["test", "--workspace", "--lib", "--bins", "--tests"]
+    };
+    run_to_end(
+        run.project
+            .cargo()
+            .args(words)
+            .envs(run.python.as_ref().map(|python| ("TOLMACH_PYTHON", python))),
+    )?;
     Ok(Done::Whole)
 }
 
@@ -121,21 +141,30 @@ fn documentation_tests(run: &mut Run<'_>) -> Outcome {
     Ok(Done::Whole)
 }
 
-/// Each client gets the gateway to start as `TOLMACH_BIN` and a Python with the packages as `TOLMACH_PYTHON`.
+/// Each client gets the gateway to start as `TOLMACH_BIN` and a Python with the packages as
+/// `TOLMACH_PYTHON`.
 fn foreign_clients(run: &mut Run<'_>) -> Outcome {
     let clients = clients(run.project)?;
     if clients.is_empty() {
         return Ok(Done::Skipped("there are none yet".to_owned()));
     }
-    let Some(python) = &run.python else { return Ok(Done::Skipped("there is no Python with the packages".to_owned())) };
+    let Some(python) = &run.python else {
+        return Ok(Done::Skipped("there is no Python with the packages".to_owned()));
+    };
     run_to_end(run.project.cargo().args(["build", "--package", "tolmach-gateway"]))?;
     let gateway = run.project.target().join("debug/tolmach");
     for client in clients {
         eprintln!("--- {}", client.display());
         let begun = Instant::now();
-        let interpreter = if client.extension().is_some_and(|kind| kind == "py") { python.clone() } else { PathBuf::from("bash") };
+        let interpreter = if client.extension().is_some_and(|kind| kind == "py") {
+            python.clone()
+        } else {
+            PathBuf::from("bash")
+        };
         let mut command = run.project.command(interpreter);
-        run_to_end(command.arg(&client).env("TOLMACH_BIN", &gateway).env("TOLMACH_PYTHON", python))?;
+        run_to_end(
+            command.arg(&client).env("TOLMACH_BIN", &gateway).env("TOLMACH_PYTHON", python),
+        )?;
         eprintln!("--- {:.1} s", begun.elapsed().as_secs_f64());
     }
     Ok(Done::Whole)
@@ -144,7 +173,13 @@ fn foreign_clients(run: &mut Run<'_>) -> Outcome {
 /// Shows that the bench works; how fast anything is, is not judged here.
 fn short_bench(run: &mut Run<'_>) -> Outcome {
     // Without `--bench` criterion runs everything once and measures nothing.
-    run_to_end(run.project.cargo().args(["test", "--package", "tolmach-bench", "--bench", "wire"]))?;
+    run_to_end(run.project.cargo().args([
+        "test",
+        "--package",
+        "tolmach-bench",
+        "--bench",
+        "wire",
+    ]))?;
     bench::run(run.project, &bench::Options::for_ci())?;
     Ok(Done::Whole)
 }

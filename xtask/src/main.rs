@@ -23,13 +23,15 @@ struct Arguments {
 enum Command {
     /// Measure what Tolmach costs beside the floor, and write BENCH.md.
     Bench(bench::Options),
-    /// Break gateways, PostgreSQL, Redis and the networks between them under load, and show what was lost.
+    /// Break gateways, PostgreSQL, Redis and the networks between them under load, and show what
+    /// was lost.
     Chaos(chaos::Options),
     /// Run everything that CI runs, and stop at the first failure.
     Ci,
     /// Install what the tests need beside Rust.
     Setup,
-    /// Check the rules that no compiler knows: who imports whom, what a dialect consists of, what no file may hold.
+    /// Check the rules that no compiler knows: who imports whom, what a dialect consists of, what
+    /// no file may hold.
     Tidy,
 }
 

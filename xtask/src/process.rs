@@ -14,8 +14,10 @@ pub(crate) struct Project {
 impl Project {
     /// Asks cargo.
     pub(crate) fn find() -> Result<Self, String> {
-        // `cargo xtask` says where it is run: checkouts that share a target folder share this program too.
-        let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        // `cargo xtask` says where it is run: checkouts that share a target folder share this
+        // program too.
+        let package = std::env::var_os("CARGO_MANIFEST_DIR")
+            .unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let metadata = MetadataCommand::new()
             .manifest_path(Path::new(&package).join("../Cargo.toml"))
             .no_deps()
@@ -55,16 +57,24 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
 
 /// Runs a program to its end and takes its output.
 pub(crate) fn output(command: &mut Command) -> Result<String, String> {
-    let output = command.stderr(Stdio::inherit()).output().map_err(|error| format!("{}: {error}", describe(command)))?;
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("{}: {error}", describe(command)))?;
     if !output.status.success() {
         return Err(format!("{}: {}", describe(command), output.status));
     }
-    String::from_utf8(output.stdout).map_err(|_| format!("{}: its output is no UTF-8", describe(command)))
+    String::from_utf8(output.stdout)
+        .map_err(|_| format!("{}: its output is no UTF-8", describe(command)))
 }
 
 /// Whether a program can be started at all.
 pub(crate) fn present(command: &mut Command) -> bool {
-    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 /// Whether an environment variable is set, and not to something that means no.
@@ -73,6 +83,9 @@ pub(crate) fn flag(name: &str) -> bool {
 }
 
 fn describe(command: &Command) -> String {
-    let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).map(OsStr::to_string_lossy).collect();
+    let words: Vec<_> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(OsStr::to_string_lossy)
+        .collect();
     words.join(" ")
 }

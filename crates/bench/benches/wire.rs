@@ -1,8 +1,9 @@
-//! What the wire alone costs: each dialect's golden frames decoded, validated, encoded, rendered and translated, beside
-//! `serde_json` reading and writing the same bytes.
+//! What the wire alone costs: each dialect's golden frames decoded, validated, encoded, rendered
+//! and translated, beside `serde_json` reading and writing the same bytes.
 //!
-//! `cargo bench -p tolmach-bench` measures, `cargo test -p tolmach-bench --bench wire` only runs everything once. Every frame
-//! is one of `protocols/<dialect>/transcripts`: a dialect that says another one is an error.
+//! `cargo bench -p tolmach-bench` measures, `cargo test -p tolmach-bench --bench wire` only runs
+//! everything once. Every frame is one of `protocols/<dialect>/transcripts`: a dialect that says
+//! another one is an error.
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use serde::de::DeserializeOwned;
@@ -51,7 +52,11 @@ fn dialects(criterion: &mut Criterion) {
     dialect::<sndmsg::Asked, sndmsg::Told>(criterion, &SndMsg, "SND_MSG.request.json");
     dialect::<morelia::Asked, morelia::Told>(criterion, &Morelia, "1.0/send_message.request.json");
     dialect::<bearer::Asked, bearer::Told>(criterion, &Bearer, "message.request.json");
-    dialect::<action::Asked, action::Told>(criterion, &Action::default(), "create_message.request.json");
+    dialect::<action::Asked, action::Told>(
+        criterion,
+        &Action::default(),
+        "create_message.request.json",
+    );
 }
 
 /// Benches one dialect. `A` and `T` have the shape of a frame that asks and of one that tells.
@@ -62,11 +67,14 @@ fn dialect<A: Twin, T: Twin>(criterion: &mut Criterion, dialect: &dyn Dialect, s
     validate(criterion, id, schema, send.asked.payload());
     encode(criterion, id, scene(dialect, LIST));
     exchange(criterion, id, scene(dialect, LIST));
-    let Told { ends, notice, variant, frame } = send.told.expect("every dialect tells of a message that was sent");
+    let Told { ends, notice, variant, frame } =
+        send.told.expect("every dialect tells of a message that was sent");
     decode::<T>(criterion, &format!("{id}/decode a push"), ends.client, send.now, &frame);
     assert_eq!(dialect.render(&notice, variant), Ok(frame.clone()));
     let mut group = criterion.benchmark_group(format!("{id}/render"));
-    group.bench_function("dialect", |bencher| bencher.iter(|| dialect.render(black_box(&notice), variant)));
+    group.bench_function("dialect", |bencher| {
+        bencher.iter(|| dialect.render(black_box(&notice), variant))
+    });
     let twin: T = read(frame.payload());
     group.bench_function("struct", |bencher| bencher.iter(|| write(black_box(&twin))));
     let value: Value = read(frame.payload());
@@ -74,28 +82,43 @@ fn dialect<A: Twin, T: Twin>(criterion: &mut Criterion, dialect: &dyn Dialect, s
 }
 
 /// Bytes to lines: read, validated where the dialect does, and lifted.
-fn decode<T: Twin>(criterion: &mut Criterion, name: &str, mut session: Box<dyn Session>, now: Timestamp, frame: &Frame) {
+fn decode<T: Twin>(
+    criterion: &mut Criterion,
+    name: &str,
+    mut session: Box<dyn Session>,
+    now: Timestamp,
+    frame: &Frame,
+) {
     let bytes = frame.payload();
-    assert_eq!(write(&read::<T>(bytes)), **bytes, "{name}: the struct does not have the shape of the frame");
+    assert_eq!(
+        write(&read::<T>(bytes)),
+        **bytes,
+        "{name}: the struct does not have the shape of the frame"
+    );
     let mut group = criterion.benchmark_group(name);
     let mut lines = Vec::new();
     group.bench_function("dialect", |bencher| {
         bencher.iter(|| {
             lines.clear();
-            session.decode(now, black_box(frame), &mut lines).expect("a golden frame is understood");
+            session
+                .decode(now, black_box(frame), &mut lines)
+                .expect("a golden frame is understood");
         });
     });
     group.bench_function("struct", |bencher| bencher.iter(|| read::<T>(black_box(bytes))));
     group.bench_function("value", |bencher| bencher.iter(|| read::<Value>(black_box(bytes))));
 }
 
-/// A frame that has been read already, held against its schema: MoreliaTalk does it to each request, and it is a part of its
-/// decoding; the other dialects are written so that what they accept is valid.
+/// A frame that has been read already, held against its schema: MoreliaTalk does it to each
+/// request, and it is a part of its decoding; the other dialects are written so that what they
+/// accept is valid.
 fn validate(criterion: &mut Criterion, id: &str, schema: &str, bytes: &[u8]) {
     let is_valid = project().validator(id, schema).unwrap_or_else(|problem| panic!("{problem}"));
     let value: Value = read(bytes);
     assert!(is_valid(&value), "{id}: a golden frame is valid by {schema}");
-    criterion.bench_function(&format!("{id}/validate"), |bencher| bencher.iter(|| is_valid(black_box(&value))));
+    criterion.bench_function(&format!("{id}/validate"), |bencher| {
+        bencher.iter(|| is_valid(black_box(&value)))
+    });
 }
 
 /// A reply to bytes.
@@ -122,15 +145,22 @@ fn exchange(criterion: &mut Criterion, id: &str, list: Scene) {
         bencher.iter_batched(
             || (Vec::new(), Vec::new()),
             |(mut frames, mut lines)| {
-                ends.client.encode(now, black_box(&ask), &mut frames).expect("a golden ask is said");
+                ends.client
+                    .encode(now, black_box(&ask), &mut frames)
+                    .expect("a golden ask is said");
                 for frame in frames.drain(..) {
-                    ends.server.decode(now, &frame, &mut lines).expect("a golden ask is understood");
+                    ends.server
+                        .decode(now, &frame, &mut lines)
+                        .expect("a golden ask is understood");
                 }
                 let Some(Line::Ask(heard)) = lines.pop() else { panic!("{id}: an ask is heard") };
-                let reply = Line::Reply(tolmach_dialect::Reply { echo: heard.echo, ..reply.clone() });
+                let reply =
+                    Line::Reply(tolmach_dialect::Reply { echo: heard.echo, ..reply.clone() });
                 ends.server.encode(now, &reply, &mut frames).expect("a golden reply is said");
                 for frame in frames.drain(..) {
-                    ends.client.decode(now, &frame, &mut lines).expect("a golden reply is understood");
+                    ends.client
+                        .decode(now, &frame, &mut lines)
+                        .expect("a golden reply is understood");
                 }
                 lines
             },
@@ -139,19 +169,26 @@ fn exchange(criterion: &mut Criterion, id: &str, list: Scene) {
     });
 }
 
-/// From a frame that tells of a message to that of every other dialect. Asks are not here: a client's end remembers each
-/// until it is answered, so that one cannot be said again and again (`exchange` has both).
+/// From a frame that tells of a message to that of every other dialect. Asks are not here: a
+/// client's end remembers each until it is answered, so that one cannot be said again and again
+/// (`exchange` has both).
 fn translations(criterion: &mut Criterion) {
     let all: [&dyn Dialect; 5] = [&Mode, &SndMsg, &Morelia, &Bearer, &Action::default()];
     for source in all {
-        for target in all.into_iter().filter(|target| target.manifest().id != source.manifest().id) {
+        for target in all.into_iter().filter(|target| target.manifest().id != source.manifest().id)
+        {
             let (from, to) = (source.manifest().id, target.manifest().id);
             let now = scene(source, SEND).now;
             let Told { ends: mut heard, frame, .. } = told(scene(source, SEND));
             let Told { ends: mut said, .. } = told(scene(target, SEND));
             criterion.bench_function(&format!("translate/{from} to {to}"), |bencher| {
                 bencher.iter(|| {
-                    let translated = translate(now, heard.client.as_mut(), said.server.as_mut(), black_box(&frame));
+                    let translated = translate(
+                        now,
+                        heard.client.as_mut(),
+                        said.server.as_mut(),
+                        black_box(&frame),
+                    );
                     translated.unwrap_or_else(|problem| panic!("{from} to {to}: {problem:?}"))
                 });
             });
@@ -165,7 +202,8 @@ trait Twin: Serialize + DeserializeOwned {}
 impl<T: Serialize + DeserializeOwned> Twin for T {}
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> T {
-    serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("{error}: {}", bytes.escape_ascii()))
+    serde_json::from_slice(bytes)
+        .unwrap_or_else(|error| panic!("{error}: {}", bytes.escape_ascii()))
 }
 
 fn write(value: &impl Serialize) -> Vec<u8> {

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// A queue between many who add, without ever waiting, and one who takes. Past its bound the oldest is lost: what is newer shows
-/// whoever hears it that something is missing.
+/// A queue between many who add, without ever waiting, and one who takes. Past its bound the oldest
+/// is lost: what is newer shows whoever hears it that something is missing.
 pub(crate) struct Backlog<T> {
     limit: usize,
     state: Mutex<State<T>>,
@@ -55,8 +55,8 @@ impl<T> Backlog<T> {
         lost
     }
 
-    /// Waits for items and takes them, oldest first: of `weight` bytes together or a little more, at most `count` of them.
-    /// Safe to cancel.
+    /// Waits for items and takes them, oldest first: of `weight` bytes together or a little more,
+    /// at most `count` of them. Safe to cancel.
     pub(crate) async fn take(&self, weight: usize, count: usize) -> Batch<T> {
         loop {
             let batch = self.take_now(weight, count);
@@ -121,7 +121,11 @@ mod tests {
         let backlog = Backlog::new(10);
         assert_eq!(backlog.add([(1, 4), (2, 4)]), 0);
         assert_eq!(backlog.add([(3, 4)]), 1);
-        assert_eq!(backlog.add([(4, 11)]), 3, "what is larger than everything takes everything with it");
+        assert_eq!(
+            backlog.add([(4, 11)]),
+            3,
+            "what is larger than everything takes everything with it"
+        );
         assert_eq!(backlog.add([(5, 4), (6, 6)]), 0);
         let batch = backlog.take(1, 9).await;
         assert!(batch.lost);

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use tolmach_domain::{Event, EventKind, UserId};
 use tolmach_engine::ports::Topic;
 
-/// An event that concerns more users than this goes to every node, once, rather than to each of them: it names them all, so
-/// that the bytes would grow with their square.
+/// An event that concerns more users than this goes to every node, once, rather than to each of
+/// them: it names them all, so that the bytes would grow with their square.
 const CROWD: usize = 32;
 
 /// How many channels one command names.
 const CHANNELS_IN_A_COMMAND: usize = 1_000;
 
-/// Over how many shards topics are spread where channels are sharded. All channels of one shard lie in one slot of a Redis
-/// Cluster, which is what lets one command name many of them; and there are far more shards than nodes of a cluster.
+/// Over how many shards topics are spread where channels are sharded. All channels of one shard lie
+/// in one slot of a Redis Cluster, which is what lets one command name many of them; and there are
+/// far more shards than nodes of a cluster.
 const SHARDS: u16 = 256;
 
 /// What a channel is for.
@@ -41,11 +42,15 @@ impl Channels {
         self.sharded
     }
 
-    /// The channel's name: `tolmach:flow:7`; where channels are sharded `tolmach:{7}:flow:7`, of which Redis hashes what is
-    /// between the braces.
+    /// The channel's name: `tolmach:flow:7`; where channels are sharded `tolmach:{7}:flow:7`, of
+    /// which Redis hashes what is between the braces.
     pub(crate) fn name(&self, place: Place) -> String {
         let prefix = &self.prefix;
-        let prefix = if self.sharded { format!("{prefix}{{{}}}:", self.shard(place)) } else { prefix.clone() };
+        let prefix = if self.sharded {
+            format!("{prefix}{{{}}}:", self.shard(place))
+        } else {
+            prefix.clone()
+        };
         match place {
             Place::Topic(Topic::Flow(flow)) => format!("{prefix}flow:{flow}"),
             Place::Topic(Topic::User(user)) => format!("{prefix}user:{user}"),
@@ -70,11 +75,17 @@ impl Channels {
         for place in places {
             shards.entry(self.shard(place)).or_default().push(self.name(place));
         }
-        shards.into_values().flat_map(|names| names.chunks(CHANNELS_IN_A_COMMAND).map(<[String]>::to_vec).collect::<Vec<_>>()).collect()
+        shards
+            .into_values()
+            .flat_map(|names| {
+                names.chunks(CHANNELS_IN_A_COMMAND).map(<[String]>::to_vec).collect::<Vec<_>>()
+            })
+            .collect()
     }
 }
 
-/// Where an event is to be heard. Whoever comes into a flow does not listen to it yet, hence their own topics too.
+/// Where an event is to be heard. Whoever comes into a flow does not listen to it yet, hence their
+/// own topics too.
 pub(crate) fn places(event: &Event) -> Vec<Place> {
     let users: Vec<UserId> = match &event.kind {
         EventKind::FlowCreated { members, .. } => members.iter().map(|member| member.id).collect(),
@@ -90,7 +101,13 @@ pub(crate) fn places(event: &Event) -> Vec<Place> {
     if users.len() > CROWD {
         return vec![Place::Everyone];
     }
-    event.flow().map(Topic::Flow).into_iter().chain(users.into_iter().map(Topic::User)).map(Place::Topic).collect()
+    event
+        .flow()
+        .map(Topic::Flow)
+        .into_iter()
+        .chain(users.into_iter().map(Topic::User))
+        .map(Place::Topic)
+        .collect()
 }
 
 #[cfg(test)]
@@ -115,18 +132,26 @@ mod tests {
             (Place::Topic(user(519)), "tolmach:user:519", "tolmach:{7}:user:519"),
             (Place::Everyone, "tolmach:everyone", "tolmach:{0}:everyone"),
         ] {
-            assert_eq!((plain.name(place), sharded.name(place)), (expected.to_owned(), expected_sharded.to_owned()));
+            assert_eq!(
+                (plain.name(place), sharded.name(place)),
+                (expected.to_owned(), expected_sharded.to_owned())
+            );
         }
     }
 
     #[test]
     fn a_command_names_many_channels_of_one_shard() {
         let places = || (1..=2_600).map(|number| Place::Topic(flow(number)));
-        let sizes = |sharded| -> Vec<usize> { Channels::new(String::new(), sharded).batches(places()).iter().map(Vec::len).collect() };
+        let sizes = |sharded| -> Vec<usize> {
+            Channels::new(String::new(), sharded).batches(places()).iter().map(Vec::len).collect()
+        };
         assert_eq!(sizes(false), [1_000, 1_000, 600]);
         assert!(sizes(true).len() == 256 && sizes(true).iter().sum::<usize>() == 2_600);
         for names in Channels::new(String::new(), true).batches(places()) {
-            assert!(names.iter().all(|name| name.split(':').next() == names[0].split(':').next()), "{names:?}");
+            assert!(
+                names.iter().all(|name| name.split(':').next() == names[0].split(':').next()),
+                "{names:?}"
+            );
         }
     }
 

@@ -1,10 +1,13 @@
 //! How an event travels between nodes: a JSON object with a version.
 //!
-//! `{"v":1,"node":7,"seq":12,"at":…,"moment":…,"origin":{…},"event":{"posted":{…}}}`, moments in microseconds since the epoch.
-//! Nodes of neighbouring releases share a bus while a cluster is upgraded, therefore:
+//! `{"v":1,"node":7,"seq":12,"at":…,"moment":…,"origin":{…},"event":{"posted":{…}}}`, moments in
+//! microseconds since the epoch. Nodes of neighbouring releases share a bus while a cluster is
+//! upgraded, therefore:
 //!
-//! - What a node does not know of an envelope is passed over, so a field may be added that older nodes need not heed.
-//! - An unknown version, or an unknown kind of event, cannot be read: whoever hears it asks the store instead.
+//! - What a node does not know of an envelope is passed over, so a field may be added that older
+//!   nodes need not heed.
+//! - An unknown version, or an unknown kind of event, cannot be read: whoever hears it asks the
+//!   store instead.
 //! - What was ever sent stays readable: `tests/fixtures` holds every form.
 
 use base64::Engine as _;
@@ -46,7 +49,8 @@ pub enum Unreadable {
     Tag(#[from] base64::DecodeError),
 }
 
-/// What every envelope of this node begins with, and no envelope of another node: so that its own are told without reading them.
+/// What every envelope of this node begins with, and no envelope of another node: so that its own
+/// are told without reading them.
 pub(crate) fn mark(node: u64) -> String {
     format!("{{\"v\":{VERSION},\"node\":{node},")
 }
@@ -70,8 +74,8 @@ pub fn encode(node: u64, sequence: u64, event: &Event) -> Result<Vec<u8>, serde_
     Ok(bytes)
 }
 
-/// Reads an envelope. `dialects` are the ids that an origin may name: the origin of a request in another dialect is left out,
-/// since nobody here could make sense of it.
+/// Reads an envelope. `dialects` are the ids that an origin may name: the origin of a request in
+/// another dialect is left out, since nobody here could make sense of it.
 ///
 /// # Errors
 /// [`Unreadable`]: the event must be found in the store.
@@ -80,7 +84,10 @@ pub fn decode(bytes: &[u8], dialects: &[&'static str]) -> Result<Envelope, Unrea
         Ok(wire) => wire,
         Err(error) => {
             let version = serde_json::from_slice(bytes).map(|Header { v }| v);
-            return Err(version.ok().filter(|version| *version != VERSION).map_or(Unreadable::Malformed(error), Unreadable::Version));
+            return Err(version
+                .ok()
+                .filter(|version| *version != VERSION)
+                .map_or(Unreadable::Malformed(error), Unreadable::Version));
         }
     };
     if wire.v != VERSION {
@@ -137,7 +144,9 @@ impl<'a> From<&'a domain::Origin> for Origin<'a> {
 
 impl Origin<'_> {
     fn into_domain(self, dialects: &[&'static str]) -> Result<Option<domain::Origin>, Unreadable> {
-        let Some(dialect) = dialects.iter().find(|dialect| **dialect == self.dialect) else { return Ok(None) };
+        let Some(dialect) = dialects.iter().find(|dialect| **dialect == self.dialect) else {
+            return Ok(None);
+        };
         let tag = self.tag.map(|tag| BASE64.decode(tag.as_bytes())).transpose()?.map(Bytes::from);
         Ok(Some(domain::Origin { connection: ConnectionId(self.connection), dialect, tag }))
     }
@@ -197,20 +206,31 @@ impl<'a> From<&'a EventKind> for Kind<'a> {
             EventKind::Deleted { flow, by, messages } => Self::Deleted {
                 flow: flow.get(),
                 by: by.get(),
-                messages: messages.iter().map(|(message, version)| (message.get(), version.0)).collect(),
+                messages: messages
+                    .iter()
+                    .map(|(message, version)| (message.get(), version.0))
+                    .collect(),
             },
-            EventKind::FlowCreated { flow, members } => Self::FlowCreated { flow: flow.into(), members: people(members) },
-            EventKind::FlowDeleted { flow, by } => Self::FlowDeleted { flow: flow.get(), by: by.get() },
+            EventKind::FlowCreated { flow, members } => {
+                Self::FlowCreated { flow: flow.into(), members: people(members) }
+            }
+            EventKind::FlowDeleted { flow, by } => {
+                Self::FlowDeleted { flow: flow.get(), by: by.get() }
+            }
             EventKind::MembersAdded { flow, users, version } => {
                 Self::MembersAdded { flow: flow.get(), users: people(users), version: version.0 }
             }
-            EventKind::MembersRemoved { flow, users } => {
-                Self::MembersRemoved { flow: flow.get(), users: users.iter().map(|user| user.get()).collect() }
+            EventKind::MembersRemoved { flow, users } => Self::MembersRemoved {
+                flow: flow.get(),
+                users: users.iter().map(|user| user.get()).collect(),
+            },
+            EventKind::Typing { flow, user, active } => {
+                Self::Typing { flow: flow.get(), user: user.into(), active: *active }
             }
-            EventKind::Typing { flow, user, active } => Self::Typing { flow: flow.get(), user: user.into(), active: *active },
-            EventKind::SessionsEnded { user, session } => {
-                Self::SessionsEnded { user: user.get(), session: session.map(domain::SessionId::get) }
-            }
+            EventKind::SessionsEnded { user, session } => Self::SessionsEnded {
+                user: user.get(),
+                session: session.map(domain::SessionId::get),
+            },
         }
     }
 }
@@ -223,19 +243,36 @@ impl TryFrom<Kind<'_>> for EventKind {
             Kind::Posted(message) => Self::Posted(message.try_into()?),
             Kind::Edited(message) => Self::Edited(message.try_into()?),
             Kind::Deleted { flow, by, messages } => {
-                let messages = messages.into_iter().map(|(message, version)| Ok((message.try_into()?, domain::Version(version))));
-                Self::Deleted { flow: flow.try_into()?, by: by.try_into()?, messages: messages.collect::<Result<_, InvalidId>>()? }
+                let messages = messages
+                    .into_iter()
+                    .map(|(message, version)| Ok((message.try_into()?, domain::Version(version))));
+                Self::Deleted {
+                    flow: flow.try_into()?,
+                    by: by.try_into()?,
+                    messages: messages.collect::<Result<_, InvalidId>>()?,
+                }
             }
-            Kind::FlowCreated { flow, members } => Self::FlowCreated { flow: flow.try_into()?, members: read(members)? },
-            Kind::FlowDeleted { flow, by } => Self::FlowDeleted { flow: flow.try_into()?, by: by.try_into()? },
-            Kind::MembersAdded { flow, users, version } => {
-                Self::MembersAdded { flow: flow.try_into()?, users: read(users)?, version: domain::Version(version) }
+            Kind::FlowCreated { flow, members } => {
+                Self::FlowCreated { flow: flow.try_into()?, members: read(members)? }
             }
-            Kind::MembersRemoved { flow, users } => Self::MembersRemoved { flow: flow.try_into()?, users: read(users)? },
-            Kind::Typing { flow, user, active } => Self::Typing { flow: flow.try_into()?, user: user.try_into()?, active },
-            Kind::SessionsEnded { user, session } => {
-                Self::SessionsEnded { user: user.try_into()?, session: session.map(TryInto::try_into).transpose()? }
+            Kind::FlowDeleted { flow, by } => {
+                Self::FlowDeleted { flow: flow.try_into()?, by: by.try_into()? }
             }
+            Kind::MembersAdded { flow, users, version } => Self::MembersAdded {
+                flow: flow.try_into()?,
+                users: read(users)?,
+                version: domain::Version(version),
+            },
+            Kind::MembersRemoved { flow, users } => {
+                Self::MembersRemoved { flow: flow.try_into()?, users: read(users)? }
+            }
+            Kind::Typing { flow, user, active } => {
+                Self::Typing { flow: flow.try_into()?, user: user.try_into()?, active }
+            }
+            Kind::SessionsEnded { user, session } => Self::SessionsEnded {
+                user: user.try_into()?,
+                session: session.map(TryInto::try_into).transpose()?,
+            },
         })
     }
 }
@@ -262,7 +299,12 @@ struct Person<'a> {
 
 impl<'a> From<&'a domain::Person> for Person<'a> {
     fn from(person: &'a domain::Person) -> Self {
-        Self { id: person.id.get(), login: (&*person.login).into(), username: (&*person.username).into(), name: (&*person.name).into() }
+        Self {
+            id: person.id.get(),
+            login: (&*person.login).into(),
+            username: (&*person.username).into(),
+            name: (&*person.name).into(),
+        }
     }
 }
 
@@ -270,7 +312,12 @@ impl TryFrom<Person<'_>> for domain::Person {
     type Error = InvalidId;
 
     fn try_from(person: Person<'_>) -> Result<Self, InvalidId> {
-        Ok(Self { id: person.id.try_into()?, login: person.login.into(), username: person.username.into(), name: person.name.into() })
+        Ok(Self {
+            id: person.id.try_into()?,
+            login: person.login.into(),
+            username: person.username.into(),
+            name: person.name.into(),
+        })
     }
 }
 
@@ -309,7 +356,10 @@ struct Photo<'a> {
 
 impl<'a> From<&'a domain::Flow> for Flow<'a> {
     fn from(flow: &'a domain::Flow) -> Self {
-        let photo = |photo: &'a domain::PhotoKey| Photo { key: photo.key.as_str().into(), media_type: photo.media_type.as_str().into() };
+        let photo = |photo: &'a domain::PhotoKey| Photo {
+            key: photo.key.as_str().into(),
+            media_type: photo.media_type.as_str().into(),
+        };
         Self {
             id: flow.id.get(),
             kind: flow.kind.into(),
@@ -328,7 +378,10 @@ impl TryFrom<Flow<'_>> for domain::Flow {
     type Error = InvalidId;
 
     fn try_from(flow: Flow<'_>) -> Result<Self, InvalidId> {
-        let photo = |photo: Photo<'_>| domain::PhotoKey { key: photo.key.into_owned(), media_type: photo.media_type.into_owned() };
+        let photo = |photo: Photo<'_>| domain::PhotoKey {
+            key: photo.key.into_owned(),
+            media_type: photo.media_type.into_owned(),
+        };
         Ok(Self {
             id: flow.id.try_into()?,
             kind: flow.kind.into(),

@@ -6,14 +6,15 @@ use tokio::sync::{Notify, mpsc};
 use tolmach_domain::Event;
 use tolmach_engine::ports::{Bus, Signal, Subscription, Topic};
 
-/// How many commits' events each part of a subscription holds before publishing waits, unless chosen otherwise.
+/// How many commits' events each part of a subscription holds before publishing waits, unless
+/// chosen otherwise.
 pub const DEFAULT_ROOM: usize = 1024;
 
 /// A bus for one process.
 ///
-/// Each part of each subscription is a bounded channel. A publisher waits while any of them is full, so a listener that lags
-/// slows its publishers down and loses nothing. A dropped part no longer hears; a subscription of which every part was dropped
-/// is forgotten.
+/// Each part of each subscription is a bounded channel. A publisher waits while any of them is
+/// full, so a listener that lags slows its publishers down and loses nothing. A dropped part no
+/// longer hears; a subscription of which every part was dropped is forgotten.
 pub struct InProcess {
     room: usize,
     listeners: Mutex<Arc<[Listener]>>,
@@ -40,7 +41,8 @@ impl InProcess {
         listeners.iter().filter(|parts| !is_gone(parts)).count()
     }
 
-    /// Tells every part that something may have been missed; once, however often it is said before the part looks.
+    /// Tells every part that something may have been missed; once, however often it is said before
+    /// the part looks.
     pub(crate) fn missed(&self) {
         for part in self.listeners().iter().flat_map(|parts| parts.iter()) {
             part.missed.notify_one();
@@ -81,14 +83,18 @@ impl Bus for InProcess {
             }
         }
         if gone {
-            self.replace(|listeners| listeners.iter().filter(|parts| !is_gone(parts)).cloned().collect());
+            self.replace(|listeners| {
+                listeners.iter().filter(|parts| !is_gone(parts)).cloned().collect()
+            });
         }
     }
 
     fn subscribe(&self, shards: usize) -> Vec<Box<dyn Subscription>> {
         let (ears, parts): (Vec<_>, Vec<_>) = (0..shards.max(1)).map(|_| part(self.room)).unzip();
         let listener: Listener = ears.into();
-        self.replace(|listeners| listeners.iter().filter(|parts| !is_gone(parts)).cloned().chain([listener]).collect());
+        self.replace(|listeners| {
+            listeners.iter().filter(|parts| !is_gone(parts)).cloned().chain([listener]).collect()
+        });
         parts.into_iter().map(|part| Box::new(part) as Box<dyn Subscription>).collect()
     }
 

@@ -52,7 +52,8 @@ impl Interest {
                 let mut state = self.state();
                 let touched = std::mem::take(&mut state.touched);
                 if !touched.is_empty() {
-                    let (wanted, unwanted) = touched.into_iter().partition(|topic| state.wanted.contains(topic));
+                    let (wanted, unwanted) =
+                        touched.into_iter().partition(|topic| state.wanted.contains(topic));
                     return Changes { wanted, unwanted };
                 }
             }

@@ -1,8 +1,8 @@
 //! Events between gateways.
 //!
 //! - [`InProcess`] serves one process: bounded channels, nothing lost, publishing waits for room.
-//! - [`RedisBus`] is that, and joins several nodes by the Pub/Sub of one Redis or Redis Cluster. What other nodes say may be
-//!   lost on the way: the store has it.
+//! - [`RedisBus`] is that, and joins several nodes by the Pub/Sub of one Redis or Redis Cluster.
+//!   What other nodes say may be lost on the way: the store has it.
 
 mod backlog;
 mod channels;

@@ -6,8 +6,8 @@ use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, ProtocolVersion, PushInfo, RedisError,
-    RedisResult,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline,
+    ProtocolVersion, PushInfo, RedisError, RedisResult,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,8 @@ const ANSWER: Duration = Duration::from_millis(1_500);
 /// The schemes of a Redis's URL.
 const SCHEMES: [&str; 3] = ["redis", "rediss", "unix"];
 
-/// Why a bus by Redis cannot be had with what it was given. The URL is never shown: it may hold a password.
+/// Why a bus by Redis cannot be had with what it was given. The URL is never shown: it may hold a
+/// password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// The scheme is another.
@@ -34,13 +35,19 @@ pub enum OpenError {
     )]
     Url,
     /// It asks not to verify certificates.
-    #[error("TLS without verifying certificates is not served: name the root certificate in the file that SSL_CERT_FILE names")]
+    #[error(
+        "TLS without verifying certificates is not served: name the root certificate in the file that SSL_CERT_FILE names"
+    )]
     Insecure,
     /// Several servers where one is meant.
-    #[error("{0} URLs are given; several nodes of a Redis Cluster may be named only where channels are sharded, elsewhere name one")]
+    #[error(
+        "{0} URLs are given; several nodes of a Redis Cluster may be named only where channels are sharded, elsewhere name one"
+    )]
     Several(usize),
     /// The nodes of the cluster do not go together.
-    #[error("the URLs of a Redis Cluster must be of redis:// or rediss:// alike, with one user, one password and the database 0")]
+    #[error(
+        "the URLs of a Redis Cluster must be of redis:// or rediss:// alike, with one user, one password and the database 0"
+    )]
     Cluster,
 }
 
@@ -53,9 +60,11 @@ pub(crate) enum Target {
 impl Target {
     /// Reads one URL, or several separated by commas.
     pub(crate) fn parse(urls: &str, sharded: bool) -> Result<Self, OpenError> {
-        let nodes: Vec<ConnectionInfo> = urls.split(',').map(|url| parse(url.trim())).collect::<Result<_, _>>()?;
+        let nodes: Vec<ConnectionInfo> =
+            urls.split(',').map(|url| parse(url.trim())).collect::<Result<_, _>>()?;
         if nodes.iter().any(|node| matches!(node.addr(), ConnectionAddr::TcpTls { .. })) {
-            // Two providers are compiled in, each by a library of its own, so rustls cannot choose; an earlier choice stands.
+            // Two providers are compiled in, each by a library of its own, so rustls cannot choose;
+            // an earlier choice stands.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         }
         if sharded {
@@ -74,7 +83,10 @@ impl Target {
     }
 
     /// Connects; what Redis says of its own accord goes to `heard`, which must not wait.
-    pub(crate) async fn connect(&self, heard: impl Fn(PushInfo) + Send + Sync + 'static) -> Result<Link, Broken> {
+    pub(crate) async fn connect(
+        &self,
+        heard: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<Link, Broken> {
         let heard = move |push| {
             heard(push);
             Ok::<(), RedisError>(())
@@ -86,14 +98,17 @@ impl Target {
                         .set_connection_timeout(Some(CONNECT))
                         .set_response_timeout(Some(ANSWER))
                         .set_push_sender(heard);
-                    let connection = Client::open((**node).clone())?.get_multiplexed_async_connection_with_config(&config).await?;
+                    let connection = Client::open((**node).clone())?
+                        .get_multiplexed_async_connection_with_config(&config)
+                        .await?;
                     Ok(Link::One(connection))
                 }
                 Self::Cluster(nodes) => {
                     let client = ClusterClient::builder(nodes.clone())
                         .connection_timeout(CONNECT)
                         .response_timeout(ANSWER)
-                        // Enough for a slot that has moved; whatever is worse, the whole link is made anew.
+                        // Enough for a slot that has moved; whatever is worse, the whole link is
+                        // made anew.
                         .retries(2)
                         .max_retry_wait(100)
                         .push_sender(heard)
@@ -175,7 +190,11 @@ impl Link {
     }
 
     /// Publishes payloads in order, each to its places; returns when Redis has taken all of them.
-    pub(crate) async fn publish(&self, channels: &Channels, payloads: &[(Vec<u8>, Vec<Place>)]) -> RedisResult<()> {
+    pub(crate) async fn publish(
+        &self,
+        channels: &Channels,
+        payloads: &[(Vec<u8>, Vec<Place>)],
+    ) -> RedisResult<()> {
         let command = if channels.are_sharded() { "SPUBLISH" } else { "PUBLISH" };
         let mut pipelines: BTreeMap<u16, Pipeline> = BTreeMap::new();
         for (payload, places) in payloads {
@@ -184,7 +203,9 @@ impl Link {
                 pipeline.cmd(command).arg(channels.name(*place)).arg(payload).ignore();
             }
         }
-        try_join_all(pipelines.into_values().map(|pipeline| self.clone().execute(pipeline))).await.map(drop)
+        try_join_all(pipelines.into_values().map(|pipeline| self.clone().execute(pipeline)))
+            .await
+            .map(drop)
     }
 
     async fn execute(self, pipeline: Pipeline) -> RedisResult<()> {
@@ -236,8 +257,14 @@ mod tests {
 
     #[test]
     fn servers_are_named_by_address() {
-        for (urls, expected) in [("redis://user:word@host", "host:6379"), ("redis://:word@a:1,redis://:word@b:2", "a:1, b:2")] {
-            assert_eq!(Target::parse(urls, true).unwrap_or_else(|error| panic!("{error}")).to_string(), expected);
+        for (urls, expected) in [
+            ("redis://user:word@host", "host:6379"),
+            ("redis://:word@a:1,redis://:word@b:2", "a:1, b:2"),
+        ] {
+            assert_eq!(
+                Target::parse(urls, true).unwrap_or_else(|error| panic!("{error}")).to_string(),
+                expected
+            );
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The bus of several nodes, by the Pub/Sub of Redis.
 //!
-//! What this node publishes goes to its own listeners as in [`InProcess`], and beside that to a backlog, from which one task
-//! hands it to Redis. What Redis has for this node goes to another backlog, from which a second task takes it to the listeners.
-//! Whoever publishes never waits for Redis, and Redis never waits for a listener: a backlog that is full loses its oldest, and
+//! What this node publishes goes to its own listeners as in [`InProcess`], and beside that to a
+//! backlog, from which one task hands it to Redis. What Redis has for this node goes to another
+//! backlog, from which a second task takes it to the listeners. Whoever publishes never waits for
+//! Redis, and Redis never waits for a listener: a backlog that is full loses its oldest, and
 //! whoever must not miss anything finds it in the store.
 
 use crate::backlog::Backlog;
@@ -36,7 +37,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// How much Redis is handed at once, in bytes and in events.
 const SPOKEN_AT_ONCE: (usize, usize) = (256 << 10, 512);
 
-/// How much listeners are handed at once, in bytes and in events. Less: it is multiplied by the room that they have.
+/// How much listeners are handed at once, in bytes and in events. Less: it is multiplied by the
+/// room that they have.
 const HEARD_AT_ONCE: (usize, usize) = (64 << 10, 64);
 
 /// What an envelope costs beside its bytes.
@@ -52,7 +54,8 @@ pub struct Options {
     pub prefix: String,
     /// Whether to use the sharded channels of a Redis Cluster.
     pub sharded: bool,
-    /// How many bytes of events wait for Redis, and how many wait for this node's listeners, before the oldest are lost.
+    /// How many bytes of events wait for Redis, and how many wait for this node's listeners, before
+    /// the oldest are lost.
     pub queue: usize,
     /// How many parts of them wait for each listener meanwhile; see [`InProcess::new`].
     pub room: usize,
@@ -67,7 +70,8 @@ pub struct Options {
 pub struct Stats {
     /// Events that Redis took.
     pub published: u64,
-    /// Events that may never have reached Redis: too many were waiting, or the connection broke meanwhile.
+    /// Events that may never have reached Redis: too many were waiting, or the connection broke
+    /// meanwhile.
     pub dropped: u64,
     /// Events of other nodes that this node's listeners got.
     pub received: u64,
@@ -81,11 +85,12 @@ pub struct Stats {
 
 /// A bus for several nodes.
 ///
-/// It begins, and goes on, without Redis too: this node's listeners hear this node, and [`Bus::trouble`] says what is wrong. The
-/// connection is made, and made again, beside that; each time that it stands, every subscription is told that something may have
-/// been missed.
+/// It begins, and goes on, without Redis too: this node's listeners hear this node, and
+/// [`Bus::trouble`] says what is wrong. The connection is made, and made again, beside that; each
+/// time that it stands, every subscription is told that something may have been missed.
 ///
-/// A node hears other nodes on the topics that it listens to; an event that concerns a crowd is heard by every node.
+/// A node hears other nodes on the topics that it listens to; an event that concerns a crowd is
+/// heard by every node.
 pub struct RedisBus {
     local: Arc<InProcess>,
     shared: Arc<Shared>,
@@ -118,8 +123,9 @@ struct Counters {
 }
 
 impl RedisBus {
-    /// A bus by the Redis at `url`, such as `redis://user:password@host:6379/0`, or where channels are sharded by the Redis Cluster
-    /// of which it names nodes, separated by commas. Connects in the background, on the runtime that this is called in.
+    /// A bus by the Redis at `url`, such as `redis://user:password@host:6379/0`, or where channels
+    /// are sharded by the Redis Cluster of which it names nodes, separated by commas. Connects in
+    /// the background, on the runtime that this is called in.
     ///
     /// # Errors
     /// [`OpenError`]: the URL is wrong.
@@ -148,7 +154,8 @@ impl RedisBus {
         Ok(Self { local, shared, tasks: Mutex::new(tasks) })
     }
 
-    /// The addresses at which [`Self::open`] would look for Redis, in words, without users and passwords.
+    /// The addresses at which [`Self::open`] would look for Redis, in words, without users and
+    /// passwords.
     ///
     /// # Errors
     /// [`OpenError`]: the URL is wrong.
@@ -174,7 +181,8 @@ impl RedisBus {
 #[async_trait]
 impl Bus for RedisBus {
     async fn publish(&self, events: &[Arc<Event>]) {
-        let lost = self.shared.outgoing.add(events.iter().map(|event| (event.clone(), event.size())));
+        let lost =
+            self.shared.outgoing.add(events.iter().map(|event| (event.clone(), event.size())));
         count(&self.shared.counters.dropped, lost);
         self.local.publish(events).await;
     }
@@ -196,9 +204,11 @@ impl Bus for RedisBus {
     }
 
     async fn close(&self) {
-        // The connection may be about to stand: an operator's command publishes as soon as it has begun.
+        // The connection may be about to stand: an operator's command publishes as soon as it has
+        // begun.
         let _ = tokio::time::timeout(FAREWELL, self.shared.outgoing.emptied()).await;
-        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut tasks =
+            std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;
         *self.shared.trouble() = Some("the bus is closed".into());
     }
@@ -235,7 +245,12 @@ impl Shared {
     }
 
     /// Does everything that is done by one connection, until it is lost.
-    async fn use_link(&self, link: Link, lost: &Lost, local: &InProcess) -> Result<Infallible, Broken> {
+    async fn use_link(
+        &self,
+        link: Link,
+        lost: &Lost,
+        local: &InProcess,
+    ) -> Result<Infallible, Broken> {
         tokio::select! {
             error = lost.wait() => error,
             error = self.speak(&link) => error,
@@ -253,7 +268,9 @@ impl Shared {
                 let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
                 match encode(self.node, sequence, &event) {
                     Ok(bytes) => envelopes.push((bytes, places(&event))),
-                    Err(error) => tracing::error!(%error, event = event.name(), "an event cannot be written for other nodes"),
+                    Err(error) => {
+                        tracing::error!(%error, event = event.name(), "an event cannot be written for other nodes")
+                    }
                 }
             }
             link.publish(&self.channels, &envelopes).await?;
@@ -262,7 +279,12 @@ impl Shared {
     }
 
     /// Has Redis send what is wanted, and no more.
-    async fn follow(&self, mut link: Link, lost: &Lost, local: &InProcess) -> Result<Infallible, Broken> {
+    async fn follow(
+        &self,
+        mut link: Link,
+        lost: &Lost,
+        local: &InProcess,
+    ) -> Result<Infallible, Broken> {
         let mut followed: HashSet<Topic> = HashSet::new();
         let mut wanted = self.interest.all();
         let mut unwanted = Vec::new();
@@ -306,7 +328,8 @@ impl Shared {
                 }
             }
             PushKind::Disconnection => lost.tell(),
-            // A cluster's node that no longer holds a slot says so; unasked, it means that nothing will be heard any more.
+            // A cluster's node that no longer holds a slot says so; unasked, it means that nothing
+            // will be heard any more.
             PushKind::SUnsubscribe => {
                 if let Some(Value::BulkString(channel)) = push.data.first()
                     && !lost.is_left(channel)
@@ -327,7 +350,8 @@ impl Shared {
             let mut events = Vec::with_capacity(batch.items.len());
             for payload in batch.items {
                 match decode(&payload, &self.dialects) {
-                    Ok(envelope) if repeated.is(envelope.node, envelope.sequence, &envelope.event) => {}
+                    Ok(envelope)
+                        if repeated.is(envelope.node, envelope.sequence, &envelope.event) => {}
                     Ok(envelope) => events.push(Arc::new(envelope.event)),
                     Err(error) => {
                         missed = true;

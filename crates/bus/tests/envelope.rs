@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use tolmach_bus::{Envelope, Unreadable, decode, encode};
 use tolmach_domain::{
-    Attachment, AttachmentKind, ConnectionId, Content, ContentType, Event, EventKind, Flow, FlowId, FlowKind, ID_LIMIT, Message, MessageId,
-    Origin, Person, PhotoKey, SessionId, Timestamp, UserId, Version,
+    Attachment, AttachmentKind, ConnectionId, Content, ContentType, Event, EventKind, Flow, FlowId,
+    FlowKind, ID_LIMIT, Message, MessageId, Origin, Person, PhotoKey, SessionId, Timestamp, UserId,
+    Version,
 };
 
 const DIALECTS: [&str; 2] = ["action", "mode"];
@@ -23,7 +24,12 @@ fn moment(second: i64) -> Timestamp {
 }
 
 fn person(number: i64, login: &str, name: &str) -> Person {
-    Person { id: id(number), login: login.into(), username: name.into(), name: format!("{name} \"Q\"\n").as_str().into() }
+    Person {
+        id: id(number),
+        login: login.into(),
+        username: name.into(),
+        name: format!("{name} \"Q\"\n").as_str().into(),
+    }
 }
 
 fn message() -> Message {
@@ -86,9 +92,29 @@ fn fixtures() -> BTreeMap<&'static str, Event> {
     let kinds = [
         ("posted", EventKind::Posted(message())),
         ("posted_in_full", EventKind::Posted(full_message())),
-        ("edited", EventKind::Edited(Message { version: Version(5), edited_at: Some(moment(2)), ..message() })),
-        ("deleted", EventKind::Deleted { flow: id(7), by: id(1), messages: vec![(id(31), Version(6)), (id(33), Version(7))] }),
-        ("flow_created", EventKind::FlowCreated { flow: flow(), members: vec![person(1, "anna", "Анна"), person(2, "boris", "Борис")] }),
+        (
+            "edited",
+            EventKind::Edited(Message {
+                version: Version(5),
+                edited_at: Some(moment(2)),
+                ..message()
+            }),
+        ),
+        (
+            "deleted",
+            EventKind::Deleted {
+                flow: id(7),
+                by: id(1),
+                messages: vec![(id(31), Version(6)), (id(33), Version(7))],
+            },
+        ),
+        (
+            "flow_created",
+            EventKind::FlowCreated {
+                flow: flow(),
+                members: vec![person(1, "anna", "Анна"), person(2, "boris", "Борис")],
+            },
+        ),
         (
             "flow_created_in_full",
             EventKind::FlowCreated {
@@ -97,7 +123,10 @@ fn fixtures() -> BTreeMap<&'static str, Event> {
                     title: "Кухня".into(),
                     info: "{\"tea\"}".into(),
                     owner: Some(id(2)),
-                    photo: Some(PhotoKey { key: "flows/7.png".into(), media_type: "image/png".into() }),
+                    photo: Some(PhotoKey {
+                        key: "flows/7.png".into(),
+                        media_type: "image/png".into(),
+                    }),
                     version: Version(3),
                     ..flow()
                 },
@@ -105,14 +134,27 @@ fn fixtures() -> BTreeMap<&'static str, Event> {
             },
         ),
         ("flow_deleted", EventKind::FlowDeleted { flow: id(7), by: id(1) }),
-        ("members_added", EventKind::MembersAdded { flow: id(7), users: vec![person(3, "vera", "Вера")], version: Version(12) }),
+        (
+            "members_added",
+            EventKind::MembersAdded {
+                flow: id(7),
+                users: vec![person(3, "vera", "Вера")],
+                version: Version(12),
+            },
+        ),
         ("members_removed", EventKind::MembersRemoved { flow: id(7), users: vec![id(3), id(4)] }),
-        ("typing", EventKind::Typing { flow: id(7), user: person(1, "anna", "Анна"), active: true }),
+        (
+            "typing",
+            EventKind::Typing { flow: id(7), user: person(1, "anna", "Анна"), active: true },
+        ),
         ("sessions_ended", EventKind::SessionsEnded { user: id(1), session: Some(id(5)) }),
         ("all_sessions_ended", EventKind::SessionsEnded { user: id(1), session: None }),
     ];
-    let origin =
-        |tag: Option<&'static [u8]>| Origin { connection: ConnectionId(u64::MAX), dialect: "mode", tag: tag.map(Bytes::from_static) };
+    let origin = |tag: Option<&'static [u8]>| Origin {
+        connection: ConnectionId(u64::MAX),
+        dialect: "mode",
+        tag: tag.map(Bytes::from_static),
+    };
     let event = |name, kind| Event {
         at: moment(3),
         moment: (name != "typing").then(|| moment(4)),
@@ -127,16 +169,20 @@ fn fixtures() -> BTreeMap<&'static str, Event> {
 }
 
 fn fixture(name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1").join(name).with_extension("json");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/v1")
+        .join(name)
+        .with_extension("json");
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A fixture that does not fit shows that other nodes are misunderstood: mend the code. Where a new form is meant, add a fixture
-/// for it beside the old one.
+/// A fixture that does not fit shows that other nodes are misunderstood: mend the code. Where a new
+/// form is meant, add a fixture for it beside the old one.
 #[test]
 fn what_was_ever_sent_stays_readable() {
     for (name, event) in fixtures() {
-        let read = decode(&fixture(name), &DIALECTS).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let read =
+            decode(&fixture(name), &DIALECTS).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(read, Envelope { node: 7, sequence: u64::MAX, event }, "{name}");
     }
 }
@@ -144,16 +190,32 @@ fn what_was_ever_sent_stays_readable() {
 #[test]
 fn every_fixture_is_of_an_event() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1");
-    let mut files: Vec<String> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    let mut files: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
     files.retain(|file| file != "posted_by_a_later_release.json");
     files.sort();
-    assert!(files.iter().map(|file| file.trim_end_matches(".json")).eq(fixtures().into_keys()), "{files:?}");
+    assert!(
+        files.iter().map(|file| file.trim_end_matches(".json")).eq(fixtures().into_keys()),
+        "{files:?}"
+    );
     let mut kinds: Vec<&str> = fixtures().values().map(Event::name).collect();
     kinds.sort();
     kinds.dedup();
     assert_eq!(
         kinds,
-        ["deleted", "edited", "flow_created", "flow_deleted", "members_added", "members_removed", "posted", "sessions_ended", "typing"]
+        [
+            "deleted",
+            "edited",
+            "flow_created",
+            "flow_deleted",
+            "members_added",
+            "members_removed",
+            "posted",
+            "sessions_ended",
+            "typing"
+        ]
     );
 }
 
@@ -259,15 +321,29 @@ fn content() -> impl Strategy<Value = Content> {
         text().prop_map(|name| ContentType::Other(name.into()))
     ];
     let attachments = vec((kind, text()).prop_map(|(kind, data)| Attachment { kind, data }), 0..3);
-    (text(), content_type, attachments, option::of(text()), option::of(number()))
-        .prop_map(|(text, content_type, attachments, emoji, reply_to)| Content { text, content_type, attachments, emoji, reply_to })
+    (text(), content_type, attachments, option::of(text()), option::of(number())).prop_map(
+        |(text, content_type, attachments, emoji, reply_to)| Content {
+            text,
+            content_type,
+            attachments,
+            emoji,
+            reply_to,
+        },
+    )
 }
 
 fn any_message() -> impl Strategy<Value = Message> {
     let place = (number(), number(), flow_kind());
     let moments = (timestamp(), option::of(timestamp()), option::of(timestamp()), timestamp());
     (place, anybody(), content(), version(), version(), moments).prop_map(
-        |((id, flow, flow_kind), author, content, posted, version, (posted_at, edited_at, deleted_at, changed_at))| Message {
+        |(
+            (id, flow, flow_kind),
+            author,
+            content,
+            posted,
+            version,
+            (posted_at, edited_at, deleted_at, changed_at),
+        )| Message {
             id,
             flow,
             flow_kind,
@@ -287,33 +363,29 @@ fn kind() -> impl Strategy<Value = EventKind> {
     prop_oneof![
         any_message().prop_map(EventKind::Posted),
         any_message().prop_map(EventKind::Edited),
-        (number(), number(), vec((number::<MessageId>(), version()), 0..4)).prop_map(|(flow, by, messages)| EventKind::Deleted {
-            flow,
-            by,
-            messages
-        }),
-        (any_flow(), vec(anybody(), 0..3)).prop_map(|(flow, members)| EventKind::FlowCreated { flow, members }),
+        (number(), number(), vec((number::<MessageId>(), version()), 0..4))
+            .prop_map(|(flow, by, messages)| EventKind::Deleted { flow, by, messages }),
+        (any_flow(), vec(anybody(), 0..3))
+            .prop_map(|(flow, members)| EventKind::FlowCreated { flow, members }),
         (number(), number()).prop_map(|(flow, by)| EventKind::FlowDeleted { flow, by }),
-        (number(), vec(anybody(), 0..3), version()).prop_map(|(flow, users, version)| EventKind::MembersAdded { flow, users, version }),
-        (number(), vec(number::<UserId>(), 0..3)).prop_map(|(flow, users)| EventKind::MembersRemoved { flow, users }),
-        (number::<FlowId>(), anybody(), any::<bool>()).prop_map(|(flow, user, active)| EventKind::Typing { flow, user, active }),
-        (number(), option::of(number::<SessionId>())).prop_map(|(user, session)| EventKind::SessionsEnded { user, session }),
+        (number(), vec(anybody(), 0..3), version())
+            .prop_map(|(flow, users, version)| EventKind::MembersAdded { flow, users, version }),
+        (number(), vec(number::<UserId>(), 0..3))
+            .prop_map(|(flow, users)| EventKind::MembersRemoved { flow, users }),
+        (number::<FlowId>(), anybody(), any::<bool>())
+            .prop_map(|(flow, user, active)| EventKind::Typing { flow, user, active }),
+        (number(), option::of(number::<SessionId>()))
+            .prop_map(|(user, session)| EventKind::SessionsEnded { user, session }),
     ]
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
     let tag = option::of(vec(any::<u8>(), 0..20).prop_map(Bytes::from));
-    let origin = (any::<u64>(), proptest::sample::select(&DIALECTS[..]), tag).prop_map(|(connection, dialect, tag)| Origin {
-        connection: ConnectionId(connection),
-        dialect,
-        tag,
-    });
-    (timestamp(), option::of(timestamp()), option::of(origin), kind()).prop_map(|(at, moment, origin, kind)| Event {
-        at,
-        moment,
-        origin,
-        kind,
-    })
+    let origin = (any::<u64>(), proptest::sample::select(&DIALECTS[..]), tag).prop_map(
+        |(connection, dialect, tag)| Origin { connection: ConnectionId(connection), dialect, tag },
+    );
+    (timestamp(), option::of(timestamp()), option::of(origin), kind())
+        .prop_map(|(at, moment, origin, kind)| Event { at, moment, origin, kind })
 }
 
 proptest! {

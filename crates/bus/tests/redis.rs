@@ -1,11 +1,14 @@
-//! The bus of several nodes passes the suite on a real Redis, and joins nodes through whatever happens to that Redis.
+//! The bus of several nodes passes the suite on a real Redis, and joins nodes through whatever
+//! happens to that Redis.
 
 use redis::{Client, Cmd, Value};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tolmach_bus::{Options, RedisBus};
-use tolmach_domain::{Event, EventKind, Flow, FlowId, FlowKind, Person, Timestamp, UserId, Version};
+use tolmach_domain::{
+    Event, EventKind, Flow, FlowId, FlowKind, Person, Timestamp, UserId, Version,
+};
 use tolmach_engine::ports::{Bus, Signal, Subscription, Topic};
 use tolmach_servers::Redis;
 
@@ -15,7 +18,8 @@ mod suite {
     /// Little room, so that publishers wait.
     fn make() -> Option<(Arc<dyn Bus>, Redis)> {
         let redis = Redis::start_or_skip()?;
-        let bus = RedisBus::open(&redis.url(), Options { room: 64, ..options() }).expect("the URL is right");
+        let bus = RedisBus::open(&redis.url(), Options { room: 64, ..options() })
+            .expect("the URL is right");
         Some((Arc::new(bus), redis))
     }
 
@@ -94,7 +98,12 @@ fn user(number: i64) -> UserId {
 }
 
 fn person(number: i64) -> Person {
-    Person { id: user(number), login: "anna".into(), username: "Anna".into(), name: String::new().as_str().into() }
+    Person {
+        id: user(number),
+        login: "anna".into(),
+        username: "Anna".into(),
+        name: String::new().as_str().into(),
+    }
 }
 
 fn event(number: i64, kind: EventKind) -> Arc<Event> {
@@ -108,7 +117,10 @@ fn in_flow(number: i64, of: i64) -> Arc<Event> {
 
 /// Members leave a flow.
 fn leave(number: i64, of: i64, users: impl IntoIterator<Item = i64>) -> Arc<Event> {
-    event(number, EventKind::MembersRemoved { flow: flow(of), users: users.into_iter().map(user).collect() })
+    event(
+        number,
+        EventKind::MembersRemoved { flow: flow(of), users: users.into_iter().map(user).collect() },
+    )
 }
 
 /// Waits for what only can be looked at.
@@ -121,7 +133,8 @@ async fn until(mut done: impl FnMut() -> bool) {
 /// Has the Redis do something.
 async fn ask(redis: &Redis, command: &Cmd) -> Value {
     let client = Client::open(redis.url()).expect("the URL is right");
-    let mut connection = client.get_multiplexed_async_connection().await.expect("the Redis is there");
+    let mut connection =
+        client.get_multiplexed_async_connection().await.expect("the Redis is there");
     command.query_async(&mut connection).await.expect("the Redis does what it is asked")
 }
 
@@ -133,7 +146,8 @@ async fn text(redis: &Redis, command: &Cmd) -> String {
 /// How often the Redis was given a command, in whatever way.
 async fn calls(redis: &Redis, command: &str) -> u64 {
     let stats = text(redis, redis::cmd("INFO").arg("commandstats")).await;
-    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+    let line =
+        stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
     let calls = line.and_then(|line| line.split(',').next());
     calls.map_or(0, |calls| calls.parse().expect("calls are counted"))
 }
@@ -158,8 +172,13 @@ async fn hear_each_other(url: &str, sharded: bool) {
     boris.listen(&[Topic::Flow(flow(1)), Topic::User(user(5))]).await;
 
     let ended = event(3, EventKind::SessionsEnded { user: user(5), session: None });
-    let said =
-        [in_flow(1, 1), in_flow(2, 2), ended.clone(), event(4, EventKind::SessionsEnded { user: user(6), session: None }), in_flow(5, 1)];
+    let said = [
+        in_flow(1, 1),
+        in_flow(2, 2),
+        ended.clone(),
+        event(4, EventKind::SessionsEnded { user: user(6), session: None }),
+        in_flow(5, 1),
+    ];
     anna.bus.publish(&said).await;
     assert_eq!(anna.hear(5).await, said, "a node hears all of itself, once");
     // They lie on different nodes of a cluster, perhaps, and then in whichever order.
@@ -172,7 +191,8 @@ async fn hear_each_other(url: &str, sharded: bool) {
     anna.bus.publish(&[in_flow(6, 1), in_flow(7, 3)]).await;
     assert_eq!(boris.hear(1).await, [in_flow(7, 3)]);
 
-    // The other way round. Redis sends a node its own events back from now on; it hears them once all the same.
+    // The other way round. Redis sends a node its own events back from now on; it hears them once
+    // all the same.
     assert_eq!(anna.hear(2).await, [in_flow(6, 1), in_flow(7, 3)]);
     anna.listen(&[Topic::Flow(flow(1))]).await;
     anna.bus.publish(&[in_flow(8, 1)]).await;
@@ -196,13 +216,20 @@ async fn a_cluster_of_three_shares_the_topics() {
     assert_eq!(anna.hear(4_000).await, said);
     let heard = boris.hear(4_000).await;
     for number in 1..=2_000 {
-        let moments =
-            |of: &[Arc<Event>]| -> Vec<_> { of.iter().filter(|event| event.flow() == Some(flow(number))).map(|event| event.at).collect() };
+        let moments = |of: &[Arc<Event>]| -> Vec<_> {
+            of.iter()
+                .filter(|event| event.flow() == Some(flow(number)))
+                .map(|event| event.at)
+                .collect()
+        };
         assert_eq!(moments(&heard), moments(&said), "the order within a flow is kept");
     }
     for node in &nodes {
         let subscriptions = calls(node, "ssubscribe").await;
-        assert!(subscriptions > 0 && calls(node, "spublish").await > 0, "every node of the cluster has its share");
+        assert!(
+            subscriptions > 0 && calls(node, "spublish").await > 0,
+            "every node of the cluster has its share"
+        );
         assert!(subscriptions < 300, "few commands: {subscriptions}");
     }
     nodes[2].kill();
@@ -222,7 +249,8 @@ async fn join_into_one(nodes: &[Redis; 3]) {
     }
     // "<id> 127.0.0.1:<port>@<the port where nodes talk> myself,…"
     let itself = text(&nodes[0], redis::cmd("CLUSTER").arg("NODES")).await;
-    let ports = itself.split([' ', ',']).find_map(|word| word.strip_prefix("127.0.0.1:")?.split_once('@'));
+    let ports =
+        itself.split([' ', ',']).find_map(|word| word.strip_prefix("127.0.0.1:")?.split_once('@'));
     let (port, talk) = ports.expect("a node names its ports");
     for node in &nodes[1..] {
         ask(node, redis::cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(port).arg(talk)).await;
@@ -256,7 +284,14 @@ async fn those_who_come_and_go_are_told_by_their_own_topic_and_once_a_node() {
     };
     let said = [
         event(1, EventKind::FlowCreated { flow: made, members: vec![person(2), person(3)] }),
-        event(2, EventKind::MembersAdded { flow: flow(9), users: vec![person(3), person(2)], version: Version(4) }),
+        event(
+            2,
+            EventKind::MembersAdded {
+                flow: flow(9),
+                users: vec![person(3), person(2)],
+                version: Version(4),
+            },
+        ),
         leave(3, 9, [2, 3, 4]),
         leave(4, 1, [2, 3, 4]),
         // Told by the flow only, and by nobody who listens.
@@ -290,14 +325,20 @@ async fn worlds_with_prefixes_of_their_own_share_a_redis() {
 async fn a_storm_of_topics_is_few_commands() {
     let Some(redis) = Redis::start_or_skip() else { return };
     let mut node = Node::join(&redis.url(), options()).await;
-    let topics: Vec<Topic> = (1..=2_500).flat_map(|number| [Topic::Flow(flow(number)), Topic::User(user(number))]).collect();
+    let topics: Vec<Topic> = (1..=2_500)
+        .flat_map(|number| [Topic::Flow(flow(number)), Topic::User(user(number))])
+        .collect();
     // Nothing else gets a turn until the node waits.
     for topic in &topics {
         node.bus.listen(&[*topic]);
         node.bus.listen(&[*topic]);
     }
     node.told().await;
-    assert_eq!(calls(&redis, "subscribe").await, 1 + 5, "one for everyone's channel, and a thousand channels by each of the others");
+    assert_eq!(
+        calls(&redis, "subscribe").await,
+        1 + 5,
+        "one for everyone's channel, and a thousand channels by each of the others"
+    );
     for topic in &topics {
         node.bus.ignore(&[*topic]);
     }
@@ -370,7 +411,8 @@ async fn a_paused_redis_holds_nobody_up_and_is_told_of() {
             heard.extend(events);
         }
     }
-    let numbers: Vec<i64> = heard[..heard.len() - 1].iter().map(|event| event.at.micros()).collect();
+    let numbers: Vec<i64> =
+        heard[..heard.len() - 1].iter().map(|event| event.at.micros()).collect();
     assert!(numbers.is_sorted(), "the newest were kept, in order");
 }
 

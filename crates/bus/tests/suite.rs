@@ -18,7 +18,8 @@ mod suite {
 }
 
 fn event() -> Arc<Event> {
-    let kind = EventKind::SessionsEnded { user: UserId::new(1).expect("1 is an id"), session: None };
+    let kind =
+        EventKind::SessionsEnded { user: UserId::new(1).expect("1 is an id"), session: None };
     Arc::new(Event { at: Timestamp::default(), moment: None, origin: None, kind })
 }
 

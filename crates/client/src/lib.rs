@@ -1,7 +1,9 @@
-//! A client of any dialect: it says canonical commands over real connections, in the words of the dialect's own client side.
+//! A client of any dialect: it says canonical commands over real connections, in the words of the
+//! dialect's own client side.
 //!
-//! It knows no dialect. Where to connect, how to prove who asks and what an answer means is what [`Dialect`] and its sessions
-//! tell, so that whatever speaks to a gateway here speaks every dialect that there will be.
+//! It knows no dialect. Where to connect, how to prove who asks and what an answer means is what
+//! [`Dialect`] and its sessions tell, so that whatever speaks to a gateway here speaks every
+//! dialect that there will be.
 
 mod net;
 
@@ -18,8 +20,12 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Message};
-use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Notice, Opening, Reply, Session, Settings, Side};
-use tolmach_domain::{Answer, Authority, Command, ConnectionId, Fault, Proof, Timestamp, Tokens, UserId};
+use tolmach_dialect::{
+    Ask, Dialect, Echo, Frame, Line, Notice, Opening, Reply, Session, Settings, Side,
+};
+use tolmach_domain::{
+    Answer, Authority, Command, ConnectionId, Fault, Proof, Timestamp, Tokens, UserId,
+};
 
 /// How long anything may take before a client gives up on it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,7 +41,8 @@ pub enum Way {
     Received,
 }
 
-/// Sees every frame as it comes and goes. A handshake is a frame too: its request, and the response that refuses it.
+/// Sees every frame as it comes and goes. A handshake is a frame too: its request, and the response
+/// that refuses it.
 pub trait Witness: Send + Sync {
     /// One frame of the client called `who`.
     fn frame(&self, who: &str, dialect: &'static str, way: Way, frame: &Frame);
@@ -61,7 +68,8 @@ pub enum Heard {
     Closed(Option<u16>),
 }
 
-/// A conversation with the gateway that went wrong: nothing came in time, or nothing that this dialect understands.
+/// A conversation with the gateway that went wrong: nothing came in time, or nothing that this
+/// dialect understands.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{who} ({dialect}), {doing}: {reason}")]
 pub struct Trouble {
@@ -76,8 +84,12 @@ pub fn proofs(user: UserId, tokens: &Tokens) -> Vec<Proof> {
     match tokens {
         Tokens::Nothing => vec![Proof::Nothing],
         Tokens::Connection => vec![Proof::Connection],
-        Tokens::Token(token) => vec![Proof::Token(token.clone()), Proof::TokenOf(user, token.clone())],
-        Tokens::Pair { access, refresh: _ } => vec![Proof::Bearer(access.clone()), Proof::Connection],
+        Tokens::Token(token) => {
+            vec![Proof::Token(token.clone()), Proof::TokenOf(user, token.clone())]
+        }
+        Tokens::Pair { access, refresh: _ } => {
+            vec![Proof::Bearer(access.clone()), Proof::Connection]
+        }
     }
 }
 
@@ -131,7 +143,12 @@ enum Next {
 
 impl Client {
     /// A client that has not connected yet and proves nothing.
-    pub fn new(name: impl Into<String>, dialect: Arc<dyn Dialect>, address: SocketAddr, witness: Arc<dyn Witness>) -> Self {
+    pub fn new(
+        name: impl Into<String>,
+        dialect: Arc<dyn Dialect>,
+        address: SocketAddr,
+        witness: Arc<dyn Witness>,
+    ) -> Self {
         let (arrival, arrivals) = mpsc::channel(WAITING);
         Self {
             name: name.into(),
@@ -185,7 +202,10 @@ impl Client {
         for command in commands {
             for proof in self.proofs.clone() {
                 self.asked += 1;
-                let ask = Ask { authority: self.authority, ..Ask::new(Echo::new(self.asked), proof, command.clone()) };
+                let ask = Ask {
+                    authority: self.authority,
+                    ..Ask::new(Echo::new(self.asked), proof, command.clone())
+                };
                 let said = timeout(PATIENCE, self.ask(&ask)).await;
                 match said.map_err(|_| self.trouble(command.name(), "not answered in time"))?? {
                     Some(Ok(answer)) => return Ok(Told::Answer(answer)),
@@ -198,7 +218,11 @@ impl Client {
     }
 
     /// What `find` finds among all that was heard so far, or as soon as it comes.
-    pub async fn hear<T>(&mut self, what: &str, mut find: impl FnMut(&Heard) -> Option<T>) -> Result<T, Trouble> {
+    pub async fn hear<T>(
+        &mut self,
+        what: &str,
+        mut find: impl FnMut(&Heard) -> Option<T>,
+    ) -> Result<T, Trouble> {
         let mut looked_at = 0;
         let listening = async {
             loop {
@@ -214,11 +238,15 @@ impl Client {
         };
         match timeout(PATIENCE, listening).await {
             Ok(found) => found,
-            Err(_) => Err(self.trouble("listening", format!("{what} was not heard, only {:?}", self.heard))),
+            Err(_) => {
+                Err(self
+                    .trouble("listening", format!("{what} was not heard, only {:?}", self.heard)))
+            }
         }
     }
 
-    /// What comes next without having been asked for, however long that takes. Nothing is lost where the wait is given up.
+    /// What comes next without having been asked for, however long that takes. Nothing is lost
+    /// where the wait is given up.
     pub async fn listen(&mut self) -> Result<Heard, Trouble> {
         loop {
             if let Some(heard) = self.heard.get(self.listened) {
@@ -245,7 +273,12 @@ impl Client {
 
     /// A trouble of this client.
     pub fn trouble(&self, doing: &str, reason: impl Display) -> Trouble {
-        Trouble { who: self.name.clone(), dialect: self.dialect.manifest().id, doing: doing.to_owned(), reason: reason.to_string() }
+        Trouble {
+            who: self.name.clone(),
+            dialect: self.dialect.manifest().id,
+            doing: doing.to_owned(),
+            reason: reason.to_string(),
+        }
     }
 
     /// `None` where the dialect has no words for it.
@@ -272,7 +305,12 @@ impl Client {
         }
     }
 
-    async fn ask_on(&mut self, number: usize, line: &Line, command: &Command) -> Result<Option<Result<Answer, Fault>>, Trouble> {
+    async fn ask_on(
+        &mut self,
+        number: usize,
+        line: &Line,
+        command: &Command,
+    ) -> Result<Option<Result<Answer, Fault>>, Trouble> {
         let Some(socket) = &mut self.sockets[number] else { return Ok(None) };
         let mut frames = Vec::new();
         if socket.session.encode(now(), line, &mut frames).is_err() {
@@ -280,18 +318,23 @@ impl Client {
         }
         for frame in frames {
             self.show(Way::Sent, &frame);
-            let message = net::message(&frame).ok_or_else(|| self.trouble("saying", format!("a {} frame on a WebSocket", frame.kind())))?;
+            let message = net::message(&frame).ok_or_else(|| {
+                self.trouble("saying", format!("a {} frame on a WebSocket", frame.kind()))
+            })?;
             self.send(number, message).await?;
         }
         if matches!(command, Command::ShowTyping { .. }) {
-            // No wire has to say that it was granted. A connection is served in order, so a pong says that no refusal follows.
+            // No wire has to say that it was granted. A connection is served in order, so a pong
+            // says that no refusal follows.
             self.send(number, Message::Ping(self.barrier())).await?;
         }
         self.reply(Some(number)).await.map(Some)
     }
 
     async fn send(&mut self, number: usize, message: Message) -> Result<(), Trouble> {
-        let Some(socket) = &mut self.sockets[number] else { return Err(self.trouble("saying", "the connection is closed")) };
+        let Some(socket) = &mut self.sockets[number] else {
+            return Err(self.trouble("saying", "the connection is closed"));
+        };
         let sent = socket.sink.send(message).await;
         sent.map_err(|error| self.trouble("saying", error))
     }
@@ -304,10 +347,17 @@ impl Client {
     async fn reply(&mut self, asked_on: Option<usize>) -> Result<Result<Answer, Fault>, Trouble> {
         loop {
             match self.next().await? {
-                Next::Reply(reply) if reply.echo.get() == Some(&self.asked) => return Ok(reply.outcome),
-                Next::Pong(barrier) if barrier == self.barrier() => return Ok(Ok(Answer::TypingShown)),
+                Next::Reply(reply) if reply.echo.get() == Some(&self.asked) => {
+                    return Ok(reply.outcome);
+                }
+                Next::Pong(barrier) if barrier == self.barrier() => {
+                    return Ok(Ok(Answer::TypingShown));
+                }
                 Next::Closed(socket, code) if Some(socket) == asked_on => {
-                    return Err(self.trouble("listening", format!("closed by the gateway with {code:?} instead of an answer")));
+                    return Err(self.trouble(
+                        "listening",
+                        format!("closed by the gateway with {code:?} instead of an answer"),
+                    ));
                 }
                 next => self.note(next),
             }
@@ -319,7 +369,10 @@ impl Client {
             match self.lines.pop_front() {
                 Some(Line::Reply(reply)) => return Ok(Next::Reply(reply)),
                 Some(Line::Notice(notice)) => return Ok(Next::Notice(notice)),
-                Some(Line::Ask(ask)) => return Err(self.trouble("listening", format!("the gateway asks: {}", ask.command.name()))),
+                Some(Line::Ask(ask)) => {
+                    return Err(self
+                        .trouble("listening", format!("the gateway asks: {}", ask.command.name())));
+                }
                 None => {}
             }
             let Some(Arrival { socket: number, what }) = self.arrivals.recv().await else {
@@ -352,7 +405,11 @@ impl Client {
     }
 
     /// One HTTP request and its response.
-    async fn exchange(&mut self, request: http::request::Parts, line: &Line) -> Result<Option<Result<Answer, Fault>>, Trouble> {
+    async fn exchange(
+        &mut self,
+        request: http::request::Parts,
+        line: &Line,
+    ) -> Result<Option<Result<Answer, Fault>>, Trouble> {
         let mut session = self.open(&request, false)?;
         let mut frames = Vec::new();
         if session.encode(now(), line, &mut frames).is_err() {
@@ -360,8 +417,12 @@ impl Client {
         }
         for frame in frames {
             self.show(Way::Sent, &frame);
-            let Frame::Request(request) = frame else { return Err(self.trouble("saying", "an HTTP exchange that is no request")) };
-            let response = net::fetch(self.address, *request).await.map_err(|reason| self.trouble("saying", reason))?;
+            let Frame::Request(request) = frame else {
+                return Err(self.trouble("saying", "an HTTP exchange that is no request"));
+            };
+            let response = net::fetch(self.address, *request)
+                .await
+                .map_err(|reason| self.trouble("saying", reason))?;
             self.understand(&mut *session, &Frame::response(response))?;
         }
         self.reply(None).await.map(Some)
@@ -374,32 +435,66 @@ impl Client {
         self.understood(decoded, lines, frame)
     }
 
-    fn understood(&mut self, decoded: Result<(), tolmach_dialect::Violation>, lines: Vec<Line>, frame: &Frame) -> Result<(), Trouble> {
+    fn understood(
+        &mut self,
+        decoded: Result<(), tolmach_dialect::Violation>,
+        lines: Vec<Line>,
+        frame: &Frame,
+    ) -> Result<(), Trouble> {
         decoded.map_err(|violation| {
             let payload = String::from_utf8_lossy(frame.payload());
-            self.trouble("listening", format!("not understood, {}: {payload}", violation.kind.name()))
+            self.trouble(
+                "listening",
+                format!("not understood, {}: {payload}", violation.kind.name()),
+            )
         })?;
         self.lines.extend(lines);
         Ok(())
     }
 
-    fn open(&self, request: &http::request::Parts, websocket: bool) -> Result<Box<dyn Session>, Trouble> {
-        let opening =
-            Opening { request: Some(request), first: None, connection: ConnectionId(self.asked), websocket, settings: Settings::default() };
+    fn open(
+        &self,
+        request: &http::request::Parts,
+        websocket: bool,
+    ) -> Result<Box<dyn Session>, Trouble> {
+        let opening = Opening {
+            request: Some(request),
+            first: None,
+            connection: ConnectionId(self.asked),
+            websocket,
+            settings: Settings::default(),
+        };
         let opened = self.dialect.open(&opening, Side::Client);
-        opened.map_err(|refusal| self.trouble("connecting", format!("our own request is refused with {}", refusal.response.status())))
+        opened.map_err(|refusal| {
+            self.trouble(
+                "connecting",
+                format!("our own request is refused with {}", refusal.response.status()),
+            )
+        })
     }
 
     /// Opens a WebSocket; also what refused it.
-    async fn connect(&mut self, request: http::request::Parts) -> Result<Result<usize, (Box<dyn Session>, Frame)>, Trouble> {
+    async fn connect(
+        &mut self,
+        request: http::request::Parts,
+    ) -> Result<Result<usize, (Box<dyn Session>, Frame)>, Trouble> {
         let session = self.open(&request, true)?;
-        let stream = TcpStream::connect(self.address).await.map_err(|error| self.trouble("connecting", error))?;
-        self.show(Way::Sent, &Frame::request(http::Request::from_parts(request.clone(), Bytes::new())));
-        let handshake = net::handshake(self.address, request).map_err(|error| self.trouble("connecting", error))?;
+        let stream = TcpStream::connect(self.address)
+            .await
+            .map_err(|error| self.trouble("connecting", error))?;
+        self.show(
+            Way::Sent,
+            &Frame::request(http::Request::from_parts(request.clone(), Bytes::new())),
+        );
+        let handshake = net::handshake(self.address, request)
+            .map_err(|error| self.trouble("connecting", error))?;
         let stream = match tokio_tungstenite::client_async(handshake, stream).await {
             Ok((stream, _)) => stream,
             Err(tungstenite::Error::Http(response)) => {
-                return Ok(Err((session, Frame::response(response.map(|body| Bytes::from(body.unwrap_or_default()))))));
+                return Ok(Err((
+                    session,
+                    Frame::response(response.map(|body| Bytes::from(body.unwrap_or_default()))),
+                )));
             }
             Err(error) => return Err(self.trouble("connecting", error)),
         };
@@ -409,11 +504,17 @@ impl Client {
         tokio::spawn(async move {
             loop {
                 let what = match messages.next().await {
-                    Some(Ok(Message::Text(text))) => Arrived::Frame(Box::new(Frame::Text(text.into()))),
-                    Some(Ok(Message::Binary(bytes))) => Arrived::Frame(Box::new(Frame::Binary(bytes))),
+                    Some(Ok(Message::Text(text))) => {
+                        Arrived::Frame(Box::new(Frame::Text(text.into())))
+                    }
+                    Some(Ok(Message::Binary(bytes))) => {
+                        Arrived::Frame(Box::new(Frame::Binary(bytes)))
+                    }
                     Some(Ok(Message::Pong(barrier))) => Arrived::Pong(barrier),
                     Some(Ok(Message::Ping(_) | Message::Frame(_))) => continue,
-                    Some(Ok(Message::Close(close))) => Arrived::End(Ok(close.map(|close| close.code.into()))),
+                    Some(Ok(Message::Close(close))) => {
+                        Arrived::End(Ok(close.map(|close| close.code.into())))
+                    }
                     Some(Err(error)) => Arrived::End(Err(error.to_string())),
                     None => Arrived::End(Ok(None)),
                 };

@@ -23,8 +23,12 @@ pub(crate) fn message(frame: &Frame) -> Option<Message> {
     }
 }
 
-/// The request of a handshake with what the WebSocket needs, RFC 6455 section 4.1. The origin is the gateway's own.
-pub(crate) fn handshake(address: SocketAddr, mut request: http::request::Parts) -> Result<http::Request<()>, http::Error> {
+/// The request of a handshake with what the WebSocket needs, RFC 6455 section 4.1. The origin is
+/// the gateway's own.
+pub(crate) fn handshake(
+    address: SocketAddr,
+    mut request: http::request::Parts,
+) -> Result<http::Request<()>, http::Error> {
     let path = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     request.uri = format!("ws://{address}{path}").parse()?;
     let mut handshake = http::Request::from_parts(request, ());
@@ -38,15 +42,26 @@ pub(crate) fn handshake(address: SocketAddr, mut request: http::request::Parts) 
 }
 
 /// Sends a request over a connection of its own; the whole response.
-pub(crate) async fn fetch(address: SocketAddr, mut request: http::Request<Bytes>) -> Result<http::Response<Bytes>, String> {
+pub(crate) async fn fetch(
+    address: SocketAddr,
+    mut request: http::Request<Bytes>,
+) -> Result<http::Response<Bytes>, String> {
     let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| error.to_string())?;
     let driving = tokio::spawn(connection);
-    let host: HeaderValue = address.to_string().try_into().map_err(|error: InvalidHeaderValue| error.to_string())?;
+    let host: HeaderValue =
+        address.to_string().try_into().map_err(|error: InvalidHeaderValue| error.to_string())?;
     request.headers_mut().insert(HOST, host);
-    let response = sender.send_request(request.map(Full::new)).await.map_err(|error| error.to_string())?;
+    let response =
+        sender.send_request(request.map(Full::new)).await.map_err(|error| error.to_string())?;
     let (parts, body) = response.into_parts();
-    let body = Limited::new(body, BODY_LIMIT).collect().await.map_err(|error| error.to_string())?.to_bytes();
+    let body = Limited::new(body, BODY_LIMIT)
+        .collect()
+        .await
+        .map_err(|error| error.to_string())?
+        .to_bytes();
     driving.abort();
     Ok(http::Response::from_parts(parts, body))
 }
@@ -58,14 +73,20 @@ mod tests {
     #[test]
     fn a_handshake_names_host_and_origin_and_keeps_what_the_dialect_said() {
         let address: SocketAddr = "127.0.0.1:8080".parse().unwrap();
-        for (own, origin) in [(None, "http://127.0.0.1:8080"), (Some("https://chat.example"), "https://chat.example")] {
-            let mut request = http::Request::get("/room?limit=1").header("Authorization", "Bearer x");
+        for (own, origin) in [
+            (None, "http://127.0.0.1:8080"),
+            (Some("https://chat.example"), "https://chat.example"),
+        ] {
+            let mut request =
+                http::Request::get("/room?limit=1").header("Authorization", "Bearer x");
             if let Some(own) = own {
                 request = request.header(ORIGIN, own);
             }
             let handshake = handshake(address, request.body(()).unwrap().into_parts().0).unwrap();
             assert_eq!(handshake.uri(), "ws://127.0.0.1:8080/room?limit=1");
-            for (name, value) in [("host", "127.0.0.1:8080"), ("origin", origin), ("authorization", "Bearer x")] {
+            for (name, value) in
+                [("host", "127.0.0.1:8080"), ("origin", origin), ("authorization", "Bearer x")]
+            {
                 assert_eq!(handshake.headers()[name], value, "{name}");
             }
             assert!(handshake.headers().contains_key(SEC_WEBSOCKET_KEY));
@@ -75,7 +96,10 @@ mod tests {
     #[test]
     fn only_messages_of_a_websocket_become_messages() {
         assert_eq!(message(&Frame::text("a")), Some(Message::text("a")));
-        assert_eq!(message(&Frame::Binary(Bytes::from_static(b"a"))), Some(Message::binary(&b"a"[..])));
+        assert_eq!(
+            message(&Frame::Binary(Bytes::from_static(b"a"))),
+            Some(Message::binary(&b"a"[..]))
+        );
         assert_eq!(message(&Frame::Text(Bytes::from_static(b"\xFF"))), None);
         assert_eq!(message(&Frame::Value(Bytes::from_static(b"{}"))), None);
     }

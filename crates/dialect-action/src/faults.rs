@@ -1,4 +1,5 @@
-//! Refusals: every fault to its status and text, and back. protocols/action/SPEC.md, section "Errors".
+//! Refusals: every fault to its status and text, and back. protocols/action/SPEC.md, section
+//! "Errors".
 
 use crate::wire::Method;
 use std::borrow::Cow;
@@ -39,7 +40,8 @@ const OUTSIDE: &str = "Action not allowed. You are not in the room!";
 const NOTHING_TO_LEAVE: &str = "Action 'leave_room' not allowed. You are not in the room";
 const NOT_A_MEMBER: &str = "You cannot enter a room you are not a member of";
 const NO_BUSINESS: &str = "Action not allowed. You cannot write to a chat that does not have brand with business subscription!";
-const NO_MESSAGE: &str = "Message not found! Check whether you are its author and the id is correct!";
+const NO_MESSAGE: &str =
+    "Message not found! Check whether you are its author and the id is correct!";
 const NOTHING_DELETED: &str = "Messages were not found! Nothing was deleted!";
 
 /// A field that the wire has no name for.
@@ -82,9 +84,10 @@ pub(crate) fn lower(method: Method, authority: Authority, fault: &Fault) -> Refu
             Authority::Administrator => Refusal::new(404, "Not found"),
         },
         // Whose message it is, and whether there is one, are not told apart.
-        Fault::NoSuchMessage | Fault::NotAuthor => {
-            Refusal::new(404, if method == Method::DeleteMessages { NOTHING_DELETED } else { NO_MESSAGE })
-        }
+        Fault::NoSuchMessage | Fault::NotAuthor => Refusal::new(
+            404,
+            if method == Method::DeleteMessages { NOTHING_DELETED } else { NO_MESSAGE },
+        ),
         Fault::NoPhoto => Refusal::new(404, "No such photo"),
         Fault::WrongKind => Refusal::new(400, "This room is of another kind"),
         Fault::NotOwner => Refusal::new(403, "Only the owner of the room may do this"),
@@ -95,7 +98,9 @@ pub(crate) fn lower(method: Method, authority: Authority, fault: &Fault) -> Refu
         Fault::KeyReused => Refusal::new(409, "This key was used for another request"),
         Fault::Invalid { field, reason } if *field == REQUEST => Refusal::new(400, reason.clone()),
         Fault::Invalid { field, reason } => Refusal::field(field_name(method, field), reason),
-        Fault::TooMany { retry_after: _ } => Refusal::new(429, "Too many requests, try again later"),
+        Fault::TooMany { retry_after: _ } => {
+            Refusal::new(429, "Too many requests, try again later")
+        }
         Fault::Unavailable => Refusal::new(503, "The service is unavailable for the moment"),
         Fault::Internal => Refusal::new(500, "Internal error"),
     }
@@ -104,7 +109,8 @@ pub(crate) fn lower(method: Method, authority: Authority, fault: &Fault) -> Refu
 /// The wire does not say when to try again: a second later does no harm.
 const TOO_MANY: Fault = Fault::TooMany { retry_after: Duration::from_secs(1) };
 
-/// The faults whose status and text tell them apart, with what the wire does not carry at its least.
+/// The faults whose status and text tell them apart, with what the wire does not carry at its
+/// least.
 const TOLD_APART: [Fault; 19] = [
     Fault::Unauthenticated,
     Fault::WrongCredentials { login_exists: false },
@@ -129,7 +135,10 @@ const TOLD_APART: [Fault; 19] = [
 
 /// What a refusal means: exactly where the text is ours, by the status and the method otherwise.
 pub(crate) fn lift(method: Method, authority: Authority, status: u16, text: &str) -> Fault {
-    if let Some(fault) = TOLD_APART.into_iter().find(|fault| lower(method, authority, fault) == Refusal::new(status, text.to_owned())) {
+    if let Some(fault) = TOLD_APART
+        .into_iter()
+        .find(|fault| lower(method, authority, fault) == Refusal::new(status, text.to_owned()))
+    {
         return fault;
     }
     let about_message = matches!(method, Method::EditMessage | Method::DeleteMessages);
@@ -154,8 +163,12 @@ pub(crate) fn says_outside(status: u16, text: &str) -> bool {
 }
 
 fn invalid(text: &str) -> Fault {
-    let named = text.split_once(": ").and_then(|(name, reason)| Some(Fault::invalid(field_of(name)?, reason)));
-    named.unwrap_or_else(|| Fault::invalid(REQUEST, if text.is_empty() { "not acceptable" } else { text }))
+    let named = text
+        .split_once(": ")
+        .and_then(|(name, reason)| Some(Fault::invalid(field_of(name)?, reason)));
+    named.unwrap_or_else(|| {
+        Fault::invalid(REQUEST, if text.is_empty() { "not acceptable" } else { text })
+    })
 }
 
 #[cfg(test)]
@@ -195,8 +208,15 @@ mod tests {
                 assert_eq!(refusal.status, status, "{fault:?}");
                 assert_eq!(lift(method, Authority::Member, refusal.status, &refusal.text), fault);
                 let refusal = lower(method, Authority::Administrator, &fault);
-                assert_eq!(refusal.status, if fault == Fault::NoSuchFlow { 404 } else { status }, "{fault:?}");
-                assert_eq!(lift(method, Authority::Administrator, refusal.status, &refusal.text), fault);
+                assert_eq!(
+                    refusal.status,
+                    if fault == Fault::NoSuchFlow { 404 } else { status },
+                    "{fault:?}"
+                );
+                assert_eq!(
+                    lift(method, Authority::Administrator, refusal.status, &refusal.text),
+                    fault
+                );
             }
         }
     }
@@ -225,7 +245,11 @@ mod tests {
             let refusal = lower(method, Authority::Member, &Fault::invalid(field, "too long"));
             assert_eq!(refusal.text, text);
             let read = lift(method, Authority::Member, 400, &refusal.text);
-            assert_eq!(lower(method, Authority::Member, &read), refusal, "said again it is the same");
+            assert_eq!(
+                lower(method, Authority::Member, &read),
+                refusal,
+                "said again it is the same"
+            );
         }
     }
 
@@ -236,13 +260,37 @@ mod tests {
             (Method::JoinRoom, Member, 403, "no", Fault::NoSuchFlow),
             (Method::CreateMessage, Administrator, 403, "no", Fault::NoBusiness),
             (Method::CreateMessage, Member, 403, "no", Fault::NotOwner),
-            (Method::EditMessage, Member, 404, "Message with id: 1 not found!", Fault::NoSuchMessage),
+            (
+                Method::EditMessage,
+                Member,
+                404,
+                "Message with id: 1 not found!",
+                Fault::NoSuchMessage,
+            ),
             (Method::DeleteMessages, Member, 404, "Not found", Fault::NoSuchMessage),
-            (Method::JoinRoom, Administrator, 404, "No Room matches the given query.", Fault::NoSuchFlow),
-            (Method::CreateMessage, Member, 400, "Action not allowed. You are not in the room!", Fault::NoSuchFlow),
+            (
+                Method::JoinRoom,
+                Administrator,
+                404,
+                "No Room matches the given query.",
+                Fault::NoSuchFlow,
+            ),
+            (
+                Method::CreateMessage,
+                Member,
+                400,
+                "Action not allowed. You are not in the room!",
+                Fault::NoSuchFlow,
+            ),
             (Method::CreateMessage, Member, 400, "", Fault::invalid("request", "not acceptable")),
             (Method::List, Member, 401, "", Fault::Unauthenticated),
-            (Method::List, Member, 405, "Method \"list\" not allowed.", Fault::invalid("request", "Method \"list\" not allowed.")),
+            (
+                Method::List,
+                Member,
+                405,
+                "Method \"list\" not allowed.",
+                Fault::invalid("request", "Method \"list\" not allowed."),
+            ),
             (Method::List, Member, 429, "", TOO_MANY),
             (Method::List, Member, 502, "", Fault::Unavailable),
             (Method::List, Member, 500, "", Fault::Internal),

@@ -17,7 +17,8 @@ pub(crate) const ADMINISTRATORS: &str = "/ws/admin-chat/";
 /// What our own client gives as its origin: always allowed, unless the operator has a list.
 const OWN_ORIGIN: &str = "http://localhost";
 
-/// In which right everything is asked that comes through this door. Only the door of administrators gives theirs.
+/// In which right everything is asked that comes through this door. Only the door of administrators
+/// gives theirs.
 pub(crate) fn authority(request: &Parts) -> Authority {
     if request.uri.path().trim_end_matches('/') == ADMINISTRATORS.trim_end_matches('/') {
         Authority::Administrator
@@ -45,7 +46,8 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     values.next().is_none().then_some(value)
 }
 
-/// The access token; `None` if it is missing or has the form of none. Whose it is the engine will tell.
+/// The access token; `None` if it is missing or has the form of none. Whose it is the engine will
+/// tell.
 pub(crate) fn token(headers: &HeaderMap) -> Option<Secret> {
     let (scheme, token) = only(headers, &AUTHORIZATION)?.split_once(' ')?;
     let token = token.trim_matches(' ');
@@ -55,16 +57,21 @@ pub(crate) fn token(headers: &HeaderMap) -> Option<Secret> {
 /// `b64token`, RFC 6750 section 2.1.
 fn is_token(text: &str) -> bool {
     let body = text.trim_end_matches('=');
-    !body.is_empty() && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
+    !body.is_empty()
+        && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
 }
 
-/// Whether the handshake's `Origin` may connect: one of `origins`, or where there are none the host that the request itself
-/// names, and the machine's own, both with any scheme and port.
+/// Whether the handshake's `Origin` may connect: one of `origins`, or where there are none the host
+/// that the request itself names, and the machine's own, both with any scheme and port.
 pub(crate) fn is_allowed(request: &Parts, origins: &[String]) -> bool {
     let Some(origin) = only(&request.headers, &ORIGIN).and_then(Origin::parse) else {
         return false;
     };
-    if origins.is_empty() { origin.is_loopback() || origin.is_host_of(request) } else { origins.iter().any(|allowed| origin.is(allowed)) }
+    if origins.is_empty() {
+        origin.is_loopback() || origin.is_host_of(request)
+    } else {
+        origins.iter().any(|allowed| origin.is(allowed))
+    }
 }
 
 /// Where a page comes from: RFC 6454 section 6.2. `null` is none.
@@ -76,7 +83,9 @@ impl Origin {
         let whole = uri.scheme().is_some()
             && uri.query().is_none()
             && uri.path().trim_matches('/').is_empty()
-            && uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+            && uri.authority().is_some_and(|authority| {
+                !authority.host().is_empty() && !authority.as_str().contains('@')
+            });
         whole.then_some(Self(uri))
     }
 
@@ -94,7 +103,9 @@ impl Origin {
 
     fn is(&self, allowed: &str) -> bool {
         Self::parse(allowed).is_some_and(|allowed| {
-            self.0.scheme() == allowed.0.scheme() && self.host().eq_ignore_ascii_case(allowed.host()) && self.port() == allowed.port()
+            self.0.scheme() == allowed.0.scheme()
+                && self.host().eq_ignore_ascii_case(allowed.host())
+                && self.port() == allowed.port()
         })
     }
 
@@ -111,7 +122,8 @@ impl Origin {
     fn is_host_of(&self, request: &Parts) -> bool {
         // HTTP/2 has the host in its address.
         let own = match request.headers.contains_key(HOST) {
-            true => only(&request.headers, &HOST).and_then(|host| host.parse::<http::uri::Authority>().ok()),
+            true => only(&request.headers, &HOST)
+                .and_then(|host| host.parse::<http::uri::Authority>().ok()),
             false => request.uri.authority().cloned(),
         };
         own.is_some_and(|own| self.host().eq_ignore_ascii_case(own.host()))
@@ -133,8 +145,14 @@ pub(crate) fn dial(ask: &Ask) -> Option<Parts> {
         Authority::Administrator => ADMINISTRATORS,
     });
     let headers = request.headers_mut();
-    headers.insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {}", token.expose())).ok()?);
-    for (name, value) in [(ORIGIN, OWN_ORIGIN), (CONNECTION, "Upgrade"), (UPGRADE, "websocket"), (SEC_WEBSOCKET_VERSION, "13")] {
+    headers
+        .insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {}", token.expose())).ok()?);
+    for (name, value) in [
+        (ORIGIN, OWN_ORIGIN),
+        (CONNECTION, "Upgrade"),
+        (UPGRADE, "websocket"),
+        (SEC_WEBSOCKET_VERSION, "13"),
+    ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
     Some(request.into_parts().0)
@@ -145,7 +163,10 @@ mod tests {
     use super::*;
 
     fn request(headers: &[(&str, &str)]) -> Parts {
-        let request = headers.iter().fold(http::Request::get("/ws/chat/"), |request, (name, value)| request.header(*name, *value));
+        let request =
+            headers.iter().fold(http::Request::get("/ws/chat/"), |request, (name, value)| {
+                request.header(*name, *value)
+            });
         request.body(()).unwrap().into_parts().0
     }
 
@@ -182,13 +203,25 @@ mod tests {
             assert_eq!(is_allowed(&request, &listed), with_list, "{origin} with a list");
         }
         assert!(!is_allowed(&request(&[("host", "a")]), &[]), "no origin");
-        assert!(!is_allowed(&request(&[("origin", "http://localhost"), ("origin", "http://localhost")]), &[]), "two origins");
+        assert!(
+            !is_allowed(
+                &request(&[("origin", "http://localhost"), ("origin", "http://localhost")]),
+                &[]
+            ),
+            "two origins"
+        );
     }
 
     #[test]
     fn a_host_over_http2_is_that_of_the_address() {
-        let with =
-            |address: &str| http::Request::get(address).header("origin", "https://chat.example.org").body(()).unwrap().into_parts().0;
+        let with = |address: &str| {
+            http::Request::get(address)
+                .header("origin", "https://chat.example.org")
+                .body(())
+                .unwrap()
+                .into_parts()
+                .0
+        };
         assert!(is_allowed(&with("https://chat.example.org/ws/chat/"), &[]));
         assert!(!is_allowed(&with("https://other.example.org/ws/chat/"), &[]));
     }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use tolmach_dialect::Notice;
 use tolmach_dialect::json::{self, JsonError};
 use tolmach_domain::{
-    Answer, Authority, Command, Content, Draft, EventKind, Fault, Flow, FlowId, FlowKind, Kinds, Message, MessageId, Overview, Person,
-    Timestamp, User, UserId, Version, Who,
+    Answer, Authority, Command, Content, Draft, EventKind, Fault, Flow, FlowId, FlowKind, Kinds,
+    Message, MessageId, Overview, Person, Timestamp, User, UserId, Version, Who,
 };
 
 /// The longest request id, in bytes of its JSON: it is told to everybody in the room.
@@ -22,21 +22,29 @@ const ECHOED_ACTION: usize = 64;
 /// The `action` of a request; `None` if it is no string.
 pub(crate) fn action<'a>(request: &wire::Request<'a>) -> Option<Cow<'a, str>> {
     let action = json::text(request.action?.get())?;
-    let cut = if action.len() <= ECHOED_ACTION { None } else { action.char_indices().nth(ECHOED_ACTION) };
+    let cut =
+        if action.len() <= ECHOED_ACTION { None } else { action.char_indices().nth(ECHOED_ACTION) };
     Some(match cut {
         Some((cut, _)) => Cow::Owned(action[..cut].to_owned()),
         None => action,
     })
 }
 
-/// The request id as its JSON text. One that many a parser would choke on is refused: others will hear it.
+/// The request id as its JSON text. One that many a parser would choke on is refused: others will
+/// hear it.
 pub(crate) fn request_id(request: &wire::Request<'_>) -> Result<Bytes, Refusal> {
-    let Some(json) = request.request_id.map(RawValue::get) else { return Ok(Bytes::from_static(b"null")) };
+    let Some(json) = request.request_id.map(RawValue::get) else {
+        return Ok(Bytes::from_static(b"null"));
+    };
     if json.len() > REQUEST_ID_LIMIT {
-        return Err(Refusal::field("request_id", &format!("at most {REQUEST_ID_LIMIT} bytes are expected")));
+        return Err(Refusal::field(
+            "request_id",
+            &format!("at most {REQUEST_ID_LIMIT} bytes are expected"),
+        ));
     }
     // Most are small numbers, which anybody can read.
-    let is_sound = json.parse::<i64>().is_ok() || serde_json::from_str::<serde_json::Value>(json).is_ok();
+    let is_sound =
+        json.parse::<i64>().is_ok() || serde_json::from_str::<serde_json::Value>(json).is_ok();
     if !is_sound {
         return Err(Refusal::field("request_id", "numbers and characters in range are expected"));
     }
@@ -71,7 +79,8 @@ pub(crate) fn command(
             let flow = Some(room()?);
             let number = integer("msg_id", request.msg_id)?;
             let text = text("edited_msg_text", request.edited_msg_text)?;
-            let message = MessageId::new(number.unwrap_or_default()).map_err(|_| absent(Fault::NoSuchMessage))?;
+            let message = MessageId::new(number.unwrap_or_default())
+                .map_err(|_| absent(Fault::NoSuchMessage))?;
             Command::Edit { message, flow, text }
         }
         Method::DeleteMessages => {
@@ -93,7 +102,11 @@ fn text(name: &str, field: Option<&RawValue>) -> Result<String, Box<Refusal>> {
 /// An integer; `None` for one so large that nothing has it as its id.
 fn integer(name: &str, field: Option<&RawValue>) -> Result<Option<i64>, Box<Refusal>> {
     let json = present(name, field)?;
-    if is_integer(json) { Ok(json.parse().ok()) } else { Err(Box::new(Refusal::field(name, "an integer is expected"))) }
+    if is_integer(json) {
+        Ok(json.parse().ok())
+    } else {
+        Err(Box::new(Refusal::field(name, "an integer is expected")))
+    }
 }
 
 /// Without a fraction and an exponent.
@@ -104,8 +117,14 @@ fn is_integer(json: &str) -> bool {
 
 fn message_ids(name: &str, field: Option<&RawValue>) -> Result<Vec<MessageId>, Box<Refusal>> {
     let expected = || Box::new(Refusal::field(name, "a list of ids is expected, at least one"));
-    let list: Vec<&RawValue> = serde_json::from_str(present(name, field)?).map_err(|_| expected())?;
-    let id = |item: &RawValue| is_integer(item.get()).then(|| item.get().parse().ok()).flatten().and_then(|id| MessageId::new(id).ok());
+    let list: Vec<&RawValue> =
+        serde_json::from_str(present(name, field)?).map_err(|_| expected())?;
+    let id = |item: &RawValue| {
+        is_integer(item.get())
+            .then(|| item.get().parse().ok())
+            .flatten()
+            .and_then(|id| MessageId::new(id).ok())
+    };
     let ids: Option<Vec<MessageId>> = list.into_iter().map(id).collect();
     ids.filter(|ids| !ids.is_empty()).ok_or_else(expected)
 }
@@ -142,7 +161,11 @@ impl From<serde_json::Error> for Nonsense {
 }
 
 /// What a frame tells everybody in a room; `None` for one that answers its asker alone.
-pub(crate) fn event(method: Method, now: Timestamp, data: &RawValue) -> Result<Option<Notice>, Nonsense> {
+pub(crate) fn event(
+    method: Method,
+    now: Timestamp,
+    data: &RawValue,
+) -> Result<Option<Notice>, Nonsense> {
     let (at, kind) = match method {
         Method::CreateMessage => {
             let message: wire::Message<'_> = serde_json::from_str(data.get())?;
@@ -157,25 +180,43 @@ pub(crate) fn event(method: Method, now: Timestamp, data: &RawValue) -> Result<O
         Method::DeleteMessages => {
             let deleted: wire::Deleted = serde_json::from_str(data.get())?;
             let id = |id| MessageId::new(id).map(|id| (id, Version::default()));
-            let messages = deleted.messages_ids.into_iter().map(id).collect::<Result<_, _>>().map_err(|_| Nonsense)?;
+            let messages = deleted
+                .messages_ids
+                .into_iter()
+                .map(id)
+                .collect::<Result<_, _>>()
+                .map_err(|_| Nonsense)?;
             (now, EventKind::Deleted { flow: flow_id(deleted.room_id)?, by: nobody().id, messages })
         }
-        Method::List | Method::JoinRoom | Method::LeaveRoom | Method::CurrentRoomInfo => return Ok(None),
+        Method::List | Method::JoinRoom | Method::LeaveRoom | Method::CurrentRoomInfo => {
+            return Ok(None);
+        }
     };
     Ok(Some(Notice { at, moment: None, origin: None, kind }))
 }
 
-/// What a granted ask is answered with: by the event that its frame tells, or else by the frame's data.
-pub(crate) fn answer(expected: &Expected, event: Option<&EventKind>, data: &RawValue) -> Result<Answer, Nonsense> {
+/// What a granted ask is answered with: by the event that its frame tells, or else by the frame's
+/// data.
+pub(crate) fn answer(
+    expected: &Expected,
+    event: Option<&EventKind>,
+    data: &RawValue,
+) -> Result<Answer, Nonsense> {
     Ok(match (expected, event) {
         (Expected::Flows { limit, offset }, None) => {
             let rooms: Vec<wire::Room<'_>> = serde_json::from_str(data.get())?;
             let wanted = rooms.iter().skip(length(*offset)).take(limit.map_or(usize::MAX, length));
             Answer::Flows(wanted.map(overview).collect::<Result<_, _>>()?)
         }
-        (Expected::Flow, None) => Answer::Flow(Box::new(overview(&serde_json::from_str(data.get())?)?)),
-        (Expected::Sent, Some(EventKind::Posted(message))) => Answer::Sent { message: Some(Box::new(message.clone())), repeated: false },
-        (Expected::Edited, Some(EventKind::Edited(message))) => Answer::Edited(Box::new(message.clone())),
+        (Expected::Flow, None) => {
+            Answer::Flow(Box::new(overview(&serde_json::from_str(data.get())?)?))
+        }
+        (Expected::Sent, Some(EventKind::Posted(message))) => {
+            Answer::Sent { message: Some(Box::new(message.clone())), repeated: false }
+        }
+        (Expected::Edited, Some(EventKind::Edited(message))) => {
+            Answer::Edited(Box::new(message.clone()))
+        }
         (Expected::Deleted(asked), Some(EventKind::Deleted { messages, .. })) => {
             let deleted: Vec<MessageId> = messages.iter().map(|(id, _)| *id).collect();
             let left = crate::lower::left(asked, messages);
@@ -197,7 +238,8 @@ fn overview(room: &wire::Room<'_>) -> Result<Overview, Nonsense> {
         created_at: Timestamp::default(),
         changed_at: Timestamp::default(),
     };
-    let last = room.last_message.iter().flatten().next().map(|last| message(room, last)).transpose()?;
+    let last =
+        room.last_message.iter().flatten().next().map(|last| message(room, last)).transpose()?;
     let mut members = room.participants.iter().map(member).collect::<Result<Vec<_>, _>>()?;
     // The wire says that somebody has the tariff, not who: the first stands for whoever it is.
     if let Some(first) = members.first_mut() {
@@ -236,7 +278,8 @@ fn member(participant: &wire::Participant<'_>) -> Result<User, Nonsense> {
 fn message(room: &wire::Room<'_>, message: &wire::Message<'_>) -> Result<Message, Nonsense> {
     let posted_at = Timestamp::parse_rfc3339(&message.created_at).ok_or(Nonsense)?;
     // An author's name stands among the participants only.
-    let participant = room.participants.iter().find(|participant| participant.user.id == message.user.id);
+    let participant =
+        room.participants.iter().find(|participant| participant.user.id == message.user.id);
     let name: Arc<str> = match (participant, &message.user.email) {
         (Some(participant), _) => participant.fullname.as_ref().into(),
         (None, Some(email)) => email.as_ref().into(),
@@ -246,7 +289,12 @@ fn message(room: &wire::Room<'_>, message: &wire::Message<'_>) -> Result<Message
         id: MessageId::new(message.id).map_err(|_| Nonsense)?,
         flow: flow_id(room.pk)?,
         flow_kind: kind(room),
-        author: Person { id: user_id(message.user.id)?, login: name.clone(), username: name.clone(), name },
+        author: Person {
+            id: user_id(message.user.id)?,
+            login: name.clone(),
+            username: name.clone(),
+            name,
+        },
         content: Content::text(message.text.as_ref()),
         posted: Version::default(),
         version: Version::default(),

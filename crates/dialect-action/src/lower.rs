@@ -10,7 +10,10 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use tolmach_dialect::{Ask, Frame, Loss, Notice};
-use tolmach_domain::{Answer, Authority, Command, Content, EventKind, FlowId, Message, MessageId, Overview, UserId, Version};
+use tolmach_domain::{
+    Answer, Authority, Command, Content, EventKind, FlowId, Message, MessageId, Overview, UserId,
+    Version,
+};
 
 /// The most participants that are named around a message.
 const NESTED: usize = 64;
@@ -31,29 +34,48 @@ pub(crate) struct Request<'a> {
 pub(crate) fn ask(ask: &Ask) -> Result<Request<'_>, Loss> {
     let loss = Loss { dialect: ID, what: ask.command.name() };
     let (method, expected, room, utterance) = match &ask.command {
-        Command::ListFlows { limit, offset, members: _ } => {
-            (Method::List, Expected::Flows { limit: *limit, offset: *offset }, None, Utterance::default())
-        }
-        Command::GetFlow { flow, kinds: _, members: _ } => {
-            (Method::JoinRoom, Expected::Flow, Some(*flow), Utterance { room_pk: Some(flow.get()), ..Utterance::default() })
-        }
+        Command::ListFlows { limit, offset, members: _ } => (
+            Method::List,
+            Expected::Flows { limit: *limit, offset: *offset },
+            None,
+            Utterance::default(),
+        ),
+        Command::GetFlow { flow, kinds: _, members: _ } => (
+            Method::JoinRoom,
+            Expected::Flow,
+            Some(*flow),
+            Utterance { room_pk: Some(flow.get()), ..Utterance::default() },
+        ),
         Command::Send(draft) => {
             let text = text(&draft.content).ok_or(loss)?;
-            (Method::CreateMessage, Expected::Sent, Some(draft.flow), Utterance { msg_text: Some(text), ..Utterance::default() })
+            (
+                Method::CreateMessage,
+                Expected::Sent,
+                Some(draft.flow),
+                Utterance { msg_text: Some(text), ..Utterance::default() },
+            )
         }
         Command::Edit { message, flow: Some(flow), text } => (
             Method::EditMessage,
             Expected::Edited,
             Some(*flow),
-            Utterance { msg_id: Some(message.get()), edited_msg_text: Some(text), ..Utterance::default() },
+            Utterance {
+                msg_id: Some(message.get()),
+                edited_msg_text: Some(text),
+                ..Utterance::default()
+            },
         ),
         Command::Delete { messages, flow: Some(flow) } => (
             Method::DeleteMessages,
             Expected::Deleted(messages.clone()),
             Some(*flow),
-            Utterance { msg_id_list: Some(messages.iter().map(|id| id.get()).collect()), ..Utterance::default() },
+            Utterance {
+                msg_id_list: Some(messages.iter().map(|id| id.get()).collect()),
+                ..Utterance::default()
+            },
         ),
-        // Only what is in the joined room can be changed, so that it has to be known which one to join.
+        // Only what is in the joined room can be changed, so that it has to be known which one to
+        // join.
         Command::Edit { flow: None, .. } | Command::Delete { flow: None, .. } => return Err(loss),
         Command::Register(_)
         | Command::Login { .. }
@@ -75,7 +97,12 @@ pub(crate) fn ask(ask: &Ask) -> Result<Request<'_>, Loss> {
         | Command::GetChanges { .. }
         | Command::ShowTyping { .. } => return Err(loss),
     };
-    Ok(Request { method, expected, room, utterance: Utterance { action: method.action(), ..utterance } })
+    Ok(Request {
+        method,
+        expected,
+        room,
+        utterance: Utterance { action: method.action(), ..utterance },
+    })
 }
 
 /// `None` where nothing of the content would be left.
@@ -95,7 +122,13 @@ pub(crate) fn refusal(action: Option<Cow<'_, str>>, request_id: &Bytes, refusal:
     }))
 }
 
-fn granted<D: Serialize>(method: Method, status: u16, errors: Vec<Cow<'_, str>>, data: D, request_id: Option<&Bytes>) -> Frame {
+fn granted<D: Serialize>(
+    method: Method,
+    status: u16,
+    errors: Vec<Cow<'_, str>>,
+    data: D,
+    request_id: Option<&Bytes>,
+) -> Frame {
     Frame::Text(wire::write(&Envelope {
         errors,
         data: Some(data),
@@ -107,7 +140,13 @@ fn granted<D: Serialize>(method: Method, status: u16, errors: Vec<Cow<'_, str>>,
 
 /// The answer to `list`.
 pub(crate) fn rooms(request_id: &Bytes, flows: &[Overview]) -> Frame {
-    granted(Method::List, 200, Vec::new(), flows.iter().map(overview).collect::<Vec<_>>(), Some(request_id))
+    granted(
+        Method::List,
+        200,
+        Vec::new(),
+        flows.iter().map(overview).collect::<Vec<_>>(),
+        Some(request_id),
+    )
 }
 
 /// The answer to `join_room` and `current_room_info`.
@@ -121,14 +160,23 @@ pub(crate) fn left_room(request_id: &Bytes, flow: FlowId) -> Frame {
     granted(Method::LeaveRoom, 200, Vec::new(), wire::Left { response }, Some(request_id))
 }
 
-/// The frame of an answer whose event its asker does not hear: what everybody else was told. `None` where the answer does
-/// not say enough.
-pub(crate) fn answer(request_id: &Bytes, answer: &Answer, asked: &[MessageId], flow: FlowId, room: Option<&Room>) -> Option<Frame> {
+/// The frame of an answer whose event its asker does not hear: what everybody else was told. `None`
+/// where the answer does not say enough.
+pub(crate) fn answer(
+    request_id: &Bytes,
+    answer: &Answer,
+    asked: &[MessageId],
+    flow: FlowId,
+    room: Option<&Room>,
+) -> Option<Frame> {
     match answer {
-        Answer::Sent { message: Some(message), .. } => Some(posted(message, room?, Some(request_id))),
+        Answer::Sent { message: Some(message), .. } => {
+            Some(posted(message, room?, Some(request_id)))
+        }
         Answer::Edited(message) => Some(edited(message, Some(request_id))),
         Answer::Deleted { deleted: ids, .. } => {
-            let ids: Vec<(MessageId, Version)> = ids.iter().map(|id| (*id, Version::default())).collect();
+            let ids: Vec<(MessageId, Version)> =
+                ids.iter().map(|id| (*id, Version::default())).collect();
             Some(deleted(flow, &ids, &left(asked, &ids), Some(request_id)))
         }
         _ => None,
@@ -144,16 +192,27 @@ pub(crate) struct Aside {
 }
 
 /// How a notice is told. A message needs to be known with its room.
-pub(crate) fn notice(notice: &Notice, room: Option<&Room>, aside: Option<&Aside>) -> Result<Frame, Loss> {
+pub(crate) fn notice(
+    notice: &Notice,
+    room: Option<&Room>,
+    aside: Option<&Aside>,
+) -> Result<Frame, Loss> {
     let loss = Loss { dialect: ID, what: notice.name() };
-    let tag = notice.origin.as_ref().filter(|origin| origin.dialect == ID).and_then(|origin| origin.tag.as_ref());
+    let tag = notice
+        .origin
+        .as_ref()
+        .filter(|origin| origin.dialect == ID)
+        .and_then(|origin| origin.tag.as_ref());
     let request_id = aside.map(|aside| &aside.request_id).or(tag);
     match &notice.kind {
         EventKind::Posted(message) => Ok(posted(message, room.ok_or(loss)?, request_id)),
         EventKind::Edited(message) => Ok(edited(message, request_id)),
-        EventKind::Deleted { flow, by: _, messages } => {
-            Ok(deleted(*flow, messages, aside.map_or(&[], |aside| aside.left.as_slice()), request_id))
-        }
+        EventKind::Deleted { flow, by: _, messages } => Ok(deleted(
+            *flow,
+            messages,
+            aside.map_or(&[], |aside| aside.left.as_slice()),
+            request_id,
+        )),
         EventKind::FlowCreated { .. }
         | EventKind::FlowDeleted { .. }
         | EventKind::MembersAdded { .. }
@@ -194,17 +253,30 @@ fn nested(room: &Room, author: UserId) -> impl Iterator<Item = &Participant> {
 }
 
 fn edited(message: &Message, request_id: Option<&Bytes>) -> Frame {
-    let data =
-        wire::Edited { room_id: message.flow.get(), message_id: message.id.get(), message_text: Cow::Borrowed(&message.content.text) };
+    let data = wire::Edited {
+        room_id: message.flow.get(),
+        message_id: message.id.get(),
+        message_text: Cow::Borrowed(&message.content.text),
+    };
     granted(Method::EditMessage, 200, Vec::new(), data, request_id)
 }
 
-fn deleted(flow: FlowId, messages: &[(MessageId, Version)], left: &[MessageId], request_id: Option<&Bytes>) -> Frame {
-    let data = wire::Deleted { room_id: flow.get(), messages_ids: messages.iter().map(|(id, _)| id.get()).collect() };
+fn deleted(
+    flow: FlowId,
+    messages: &[(MessageId, Version)],
+    left: &[MessageId],
+    request_id: Option<&Bytes>,
+) -> Frame {
+    let data = wire::Deleted {
+        room_id: flow.get(),
+        messages_ids: messages.iter().map(|(id, _)| id.get()).collect(),
+    };
     let mut errors = Vec::new();
     if !left.is_empty() {
         let names = left.iter().map(|id| id.get().to_string()).collect::<Vec<_>>().join(", ");
-        errors.push(Cow::Owned(format!("Not all of the requested messages were deleted! Left: {names}")));
+        errors.push(Cow::Owned(format!(
+            "Not all of the requested messages were deleted! Left: {names}"
+        )));
     }
     granted(Method::DeleteMessages, 200, errors, data, request_id)
 }
@@ -229,11 +301,21 @@ fn overview(overview: &Overview) -> wire::Room<'_> {
         };
         Box::new(row(last, user))
     });
-    wire::Room { pk: id, id, participants: members.collect(), has_business: overview.has_business(), last_message: Some(last) }
+    wire::Room {
+        pk: id,
+        id,
+        participants: members.collect(),
+        has_business: overview.has_business(),
+        last_message: Some(last),
+    }
 }
 
 fn participant(participant: &Participant) -> wire::Participant<'_> {
-    wire::Participant { id: participant.id.get(), fullname: Cow::Borrowed(&participant.fullname), user: account(participant) }
+    wire::Participant {
+        id: participant.id.get(),
+        fullname: Cow::Borrowed(&participant.fullname),
+        user: account(participant),
+    }
 }
 
 fn account(participant: &Participant) -> wire::Account<'_> {
@@ -244,7 +326,8 @@ fn account(participant: &Participant) -> wire::Account<'_> {
     }
 }
 
-/// How to reach an author is known of participants only: not of an administrator, nor of somebody who has left.
+/// How to reach an author is known of participants only: not of an administrator, nor of somebody
+/// who has left.
 fn message<'a>(room: &'a Room, message: &'a Message) -> wire::Message<'a> {
     let unknown = wire::Account { id: message.author.id.get(), email: None, phone: None };
     row(message, room.participant(message.author.id).map_or(unknown, account))
@@ -267,5 +350,9 @@ pub(crate) fn said(utterance: Utterance<'_>, request_id: u64) -> Frame {
 
 /// The right that every ask of a connection has to have.
 pub(crate) fn check_authority(ask: &Ask, authority: Authority) -> Result<(), Loss> {
-    if ask.authority == authority { Ok(()) } else { Err(Loss { dialect: ID, what: "an ask in another right than the door's" }) }
+    if ask.authority == authority {
+        Ok(())
+    } else {
+        Err(Loss { dialect: ID, what: "an ask in another right than the door's" })
+    }
 }

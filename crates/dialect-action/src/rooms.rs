@@ -36,9 +36,16 @@ impl From<&User> for Participant {
 }
 
 impl From<&Person> for Participant {
-    /// Somebody who joined just now: how to reach them and their tariff are learned when the room is read again.
+    /// Somebody who joined just now: how to reach them and their tariff are learned when the room
+    /// is read again.
     fn from(person: &Person) -> Self {
-        Self { id: person.id, fullname: person.name.clone(), email: None, phone: None, business: false }
+        Self {
+            id: person.id,
+            fullname: person.name.clone(),
+            email: None,
+            phone: None,
+            business: false,
+        }
     }
 }
 
@@ -142,7 +149,8 @@ impl Stay {
         }
     }
 
-    /// The room has changed. Every session in it says so: the change must be one that can be made twice.
+    /// The room has changed. Every session in it says so: the change must be one that can be made
+    /// twice.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Room)) {
         if let Some(known) = self.rooms.lock().get_mut(&self.flow) {
             change(Arc::make_mut(&mut known.room));
@@ -171,11 +179,18 @@ mod tests {
 
     fn person(number: i64) -> Person {
         let text: Arc<str> = format!("user{number}").into();
-        Person { id: UserId::new(number).unwrap(), login: text.clone(), username: text.clone(), name: text }
+        Person {
+            id: UserId::new(number).unwrap(),
+            login: text.clone(),
+            username: text.clone(),
+            name: text,
+        }
     }
 
     fn ids(room: Option<Arc<Room>>) -> Option<Vec<i64>> {
-        room.map(|room| room.participants().iter().map(|participant| participant.id.get()).collect())
+        room.map(|room| {
+            room.participants().iter().map(|participant| participant.id.get()).collect()
+        })
     }
 
     fn of(numbers: &[i64]) -> Room {

@@ -13,9 +13,13 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tolmach_dialect::json::JsonError;
-use tolmach_dialect::{Ask, Close, Delivery, Echo, Frame, Interest, Line, Loss, Notice, Opening, Reply, Session, Violation, ViolationKind};
+use tolmach_dialect::{
+    Ask, Close, Delivery, Echo, Frame, Interest, Line, Loss, Notice, Opening, Reply, Session,
+    Violation, ViolationKind,
+};
 use tolmach_domain::{
-    Answer, Authority, Command, ConnectionId, EventKind, Fault, FlowId, Identity, MessageId, Proof, Secret, Timestamp, Version, Who,
+    Answer, Authority, Command, ConnectionId, EventKind, Fault, FlowId, Identity, MessageId, Proof,
+    Secret, Timestamp, Version, Who,
 };
 
 /// How many asks of a client may wait for their replies.
@@ -60,7 +64,8 @@ enum Asked {
     },
 }
 
-/// A change whose author hears of it as everybody does, and is told otherwise when that cannot be any more.
+/// A change whose author hears of it as everybody does, and is told otherwise when that cannot be
+/// any more.
 struct Owed {
     change: u64,
     method: Method,
@@ -75,14 +80,19 @@ impl Owed {
     /// Whether a notice tells of this change.
     fn is_told_by(&self, notice: &Notice, connection: ConnectionId) -> bool {
         let version = match (self.method, &notice.kind) {
-            (Method::CreateMessage, EventKind::Posted(message)) | (Method::EditMessage, EventKind::Edited(message)) => {
+            (Method::CreateMessage, EventKind::Posted(message))
+            | (Method::EditMessage, EventKind::Edited(message)) => {
                 Some((message.id, message.version))
             }
             (Method::DeleteMessages, EventKind::Deleted { .. }) => None,
             _ => return false,
         };
         match &notice.origin {
-            Some(origin) => origin.connection == connection && origin.dialect == ID && origin.tag.as_ref() == Some(&self.request_id),
+            Some(origin) => {
+                origin.connection == connection
+                    && origin.dialect == ID
+                    && origin.tag.as_ref() == Some(&self.request_id)
+            }
             // An event that was lost on its way is told again without its origin.
             None => version.is_some() && version == self.version(),
         }
@@ -91,14 +101,21 @@ impl Owed {
     /// What the change came to.
     fn version(&self) -> Option<(MessageId, Version)> {
         match self.answer.as_ref()? {
-            Answer::Sent { message: Some(message), .. } | Answer::Edited(message) => Some((message.id, message.version)),
+            Answer::Sent { message: Some(message), .. } | Answer::Edited(message) => {
+                Some((message.id, message.version))
+            }
             _ => None,
         }
     }
 }
 
 impl Server {
-    pub(crate) fn new(opening: &Opening<'_>, authority: Authority, token: Secret, rooms: Arc<Rooms>) -> Self {
+    pub(crate) fn new(
+        opening: &Opening<'_>,
+        authority: Authority,
+        token: Secret,
+        rooms: Arc<Rooms>,
+    ) -> Self {
         Self {
             connection: opening.connection,
             authority,
@@ -124,25 +141,48 @@ impl Server {
         let Frame::Text(text) = frame else {
             return Err(nameless(ViolationKind::FrameKind, "A text frame is expected".to_owned()));
         };
-        let request: wire::Request<'_> = wire::read(text, self.depth).map_err(|error| match error {
-            JsonError::Syntax(_) => nameless(ViolationKind::Syntax, "JSON is expected".to_owned()),
-            JsonError::Shape(_) => nameless(ViolationKind::Shape, "A JSON object that names each field once is expected".to_owned()),
-            JsonError::Depth(depth) => nameless(ViolationKind::Shape, format!("At most {depth} levels of nesting are expected")),
-        })?;
+        let request: wire::Request<'_> =
+            wire::read(text, self.depth).map_err(|error| match error {
+                JsonError::Syntax(_) => {
+                    nameless(ViolationKind::Syntax, "JSON is expected".to_owned())
+                }
+                JsonError::Shape(_) => nameless(
+                    ViolationKind::Shape,
+                    "A JSON object that names each field once is expected".to_owned(),
+                ),
+                JsonError::Depth(depth) => nameless(
+                    ViolationKind::Shape,
+                    format!("At most {depth} levels of nesting are expected"),
+                ),
+            })?;
         let action = lift::action(&request);
-        let request_id = lift::request_id(&request).map_err(|refusal| violation(ViolationKind::Shape, action.clone(), &unread, refusal))?;
+        let request_id = lift::request_id(&request)
+            .map_err(|refusal| violation(ViolationKind::Shape, action.clone(), &unread, refusal))?;
         let Some(action) = action else {
-            return Err(violation(ViolationKind::Shape, None, &request_id, Refusal::field("action", "a string is expected")));
+            return Err(violation(
+                ViolationKind::Shape,
+                None,
+                &request_id,
+                Refusal::field("action", "a string is expected"),
+            ));
         };
         // The document leaves it out for administrators.
-        let served = |method: &Method| *method != Method::CurrentRoomInfo || self.authority == Authority::Member;
+        let served = |method: &Method| {
+            *method != Method::CurrentRoomInfo || self.authority == Authority::Member
+        };
         let Some(method) = Method::from_action(&action).filter(served) else {
             let refusal = Refusal::unknown(&action);
-            return Err(violation(ViolationKind::UnknownMethod, Some(action), &request_id, refusal));
+            return Err(violation(
+                ViolationKind::UnknownMethod,
+                Some(action),
+                &request_id,
+                refusal,
+            ));
         };
         let room = self.room();
-        let command = lift::command(method, self.authority, room, &request)
-            .map_err(|refusal| violation(ViolationKind::Shape, Some(action), &request_id, *refusal))?;
+        let command = lift::command(method, self.authority, room, &request).map_err(|refusal| {
+            violation(ViolationKind::Shape, Some(action), &request_id, *refusal)
+        })?;
         let change = self.owe(method, &request_id, &command);
         let tag = change.is_some().then(|| request_id.clone());
         let echo = Echo::new(Asked::Frame { method, request_id, room, change });
@@ -160,7 +200,13 @@ impl Server {
             self.owed.pop_front();
         }
         self.changes += 1;
-        self.owed.push_back(Owed { change: self.changes, method, request_id: request_id.clone(), messages, answer: None });
+        self.owed.push_back(Owed {
+            change: self.changes,
+            method,
+            request_id: request_id.clone(),
+            messages,
+            answer: None,
+        });
         Some(self.changes)
     }
 
@@ -174,7 +220,9 @@ impl Server {
                 self.identity = reply.identity.or(self.identity);
                 return Ok(Vec::new());
             }
-            Some(Asked::Frame { method, request_id, room, change }) => (*method, request_id, *room, *change),
+            Some(Asked::Frame { method, request_id, room, change }) => {
+                (*method, request_id, *room, *change)
+            }
         };
         let answer = match &reply.outcome {
             Ok(answer) => answer,
@@ -186,7 +234,11 @@ impl Server {
                     self.stay = None;
                 }
                 self.owed.retain(|owed| Some(owed.change) != change);
-                frames.push(lower::refusal(Some(method.action().into()), request_id, faults::lower(method, self.authority, fault)));
+                frames.push(lower::refusal(
+                    Some(method.action().into()),
+                    request_id,
+                    faults::lower(method, self.authority, fault),
+                ));
                 return Ok(frames);
             }
         };
@@ -200,7 +252,9 @@ impl Server {
                 frames
             }
             (Method::CurrentRoomInfo, Answer::Flow(overview)) => {
-                if let Some(stay) = self.stay.as_ref().filter(|stay| stay.flow() == overview.flow.id) {
+                if let Some(stay) =
+                    self.stay.as_ref().filter(|stay| stay.flow() == overview.flow.id)
+                {
                     stay.learn(Room::new(&overview.members));
                 }
                 vec![lower::room(method, request_id, overview)]
@@ -224,7 +278,8 @@ impl Server {
 
     /// A change was granted: its author hears of it as everybody in the room does.
     fn granted(&mut self, change: Option<u64>, answer: &Answer) {
-        // A repetition changes nothing, so that nothing will be told of it. Drafts of this wire have no key to repeat.
+        // A repetition changes nothing, so that nothing will be told of it. Drafts of this wire
+        // have no key to repeat.
         if matches!(answer, Answer::Sent { repeated: true, .. }) {
             self.owed.retain(|owed| Some(owed.change) != change);
         } else if let Some(owed) = self.owed.iter_mut().find(|owed| Some(owed.change) == change) {
@@ -240,16 +295,27 @@ impl Server {
 
     fn tell(&self, owed: &Owed) -> Option<Frame> {
         let flow = self.room()?;
-        lower::answer(&owed.request_id, owed.answer.as_ref()?, &owed.messages, flow, self.rooms.get(flow).as_deref())
+        lower::answer(
+            &owed.request_id,
+            owed.answer.as_ref()?,
+            &owed.messages,
+            flow,
+            self.rooms.get(flow).as_deref(),
+        )
     }
 
     /// How what was changed in the room is told.
     fn change(&mut self, notice: &Notice) -> Delivery {
         // Its event was late. A change without a version is one that another wire told.
-        if notice.versions().is_some_and(|(_, last)| last > Version::default() && last <= self.entered) {
+        if notice
+            .versions()
+            .is_some_and(|(_, last)| last > Version::default() && last <= self.entered)
+        {
             return Delivery::Skip;
         }
-        let Some(place) = self.owed.iter().position(|owed| owed.is_told_by(notice, self.connection)) else {
+        let Some(place) =
+            self.owed.iter().position(|owed| owed.is_told_by(notice, self.connection))
+        else {
             return Delivery::Shared(SHARED);
         };
         let Some(Owed { request_id, messages, .. }) = self.owed.remove(place) else {
@@ -286,7 +352,12 @@ impl Session for Server {
         self.identity = Some(identity);
     }
 
-    fn decode(&mut self, _now: Timestamp, frame: &Frame, out: &mut Vec<Line>) -> Result<(), Violation> {
+    fn decode(
+        &mut self,
+        _now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Line>,
+    ) -> Result<(), Violation> {
         out.push(Line::Ask(self.ask(frame).map_err(|violation| *violation)?));
         Ok(())
     }
@@ -310,15 +381,26 @@ impl Session for Server {
 
     fn delivery(&mut self, notice: &Notice) -> Delivery {
         if let EventKind::SessionsEnded { user, session } = &notice.kind {
-            let own = self.identity.is_some_and(|own| own.user == *user && (session.is_none() || own.session == *session));
-            return if own { Delivery::Close(Close::new(1008, "the session has ended")) } else { Delivery::Skip };
+            let own = self.identity.is_some_and(|own| {
+                own.user == *user && (session.is_none() || own.session == *session)
+            });
+            return if own {
+                Delivery::Close(Close::new(1008, "the session has ended"))
+            } else {
+                Delivery::Skip
+            };
         }
-        let Some(stay) = self.stay.as_ref().filter(|stay| notice.flow() == Some(stay.flow())) else {
+        let Some(stay) = self.stay.as_ref().filter(|stay| notice.flow() == Some(stay.flow()))
+        else {
             return Delivery::Skip;
         };
         match &notice.kind {
-            EventKind::Posted(_) | EventKind::Edited(_) | EventKind::Deleted { .. } => return self.change(notice),
-            EventKind::MembersAdded { users, .. } => stay.change(|room| users.iter().for_each(|user| room.add(user))),
+            EventKind::Posted(_) | EventKind::Edited(_) | EventKind::Deleted { .. } => {
+                return self.change(notice);
+            }
+            EventKind::MembersAdded { users, .. } => {
+                stay.change(|room| users.iter().for_each(|user| room.add(user)))
+            }
             EventKind::MembersRemoved { users, .. } => {
                 stay.change(|room| users.iter().for_each(|user| room.remove(*user)));
                 if self.identity.is_some_and(|own| users.contains(&own.user)) {
@@ -326,20 +408,28 @@ impl Session for Server {
                 }
             }
             EventKind::FlowDeleted { .. } => self.put_out(),
-            EventKind::FlowCreated { .. } | EventKind::Typing { .. } | EventKind::SessionsEnded { .. } => {}
+            EventKind::FlowCreated { .. }
+            | EventKind::Typing { .. }
+            | EventKind::SessionsEnded { .. } => {}
         }
         Delivery::Skip
     }
 }
 
-fn violation(kind: ViolationKind, action: Option<Cow<'_, str>>, request_id: &Bytes, refusal: Refusal) -> Box<Violation> {
+fn violation(
+    kind: ViolationKind,
+    action: Option<Cow<'_, str>>,
+    request_id: &Bytes,
+    refusal: Refusal,
+) -> Box<Violation> {
     Box::new(Violation::answered(kind, lower::refusal(action, request_id, refusal)))
 }
 
 /// The client's end of a connection.
 ///
-/// The wire changes things in the joined room only, so the session joins the room of an ask first. Before that it leaves the
-/// one that it is in: were it refused the next one, what follows would be said in the former.
+/// The wire changes things in the joined room only, so the session joins the room of an ask first.
+/// Before that it leaves the one that it is in: were it refused the next one, what follows would be
+/// said in the former.
 pub(crate) struct Client {
     authority: Authority,
     depth: usize,
@@ -379,7 +469,14 @@ impl Client {
     pub(crate) fn new(opening: &Opening<'_>, authority: Authority) -> Self {
         // All of it stays below 2^53: 21 bits of the connection, 32 that count.
         let prefix = (opening.connection.0 & 0x1f_ffff) << 32;
-        Self { authority, depth: opening.settings.depth, prefix, asked: 0, pending: VecDeque::new(), room: None }
+        Self {
+            authority,
+            depth: opening.settings.depth,
+            prefix,
+            asked: 0,
+            pending: VecDeque::new(),
+            room: None,
+        }
     }
 
     fn ask(&mut self, ask: &Ask) -> Result<Vec<Frame>, Loss> {
@@ -387,18 +484,30 @@ impl Client {
         let lower::Request { method, expected, room, utterance } = lower::ask(ask)?;
         // Leaving, joining and the ask itself.
         if self.pending.len() + 3 > PENDING {
-            return Err(Loss { dialect: ID, what: "one more ask before earlier ones are answered" });
+            return Err(Loss {
+                dialect: ID,
+                what: "one more ask before earlier ones are answered",
+            });
         }
         let mut frames = Vec::new();
         let other = |method: Method| Utterance { action: method.action(), ..Utterance::default() };
         let here = room.is_none() || room == self.room;
-        let asks = Purpose::Ask { echo: ask.echo.clone(), expected, room, enters: method == Method::JoinRoom && !here };
+        let asks = Purpose::Ask {
+            echo: ask.echo.clone(),
+            expected,
+            room,
+            enters: method == Method::JoinRoom && !here,
+        };
         if !here && std::mem::replace(&mut self.room, room).is_some() {
             frames.push(self.say(Method::LeaveRoom, other(Method::LeaveRoom), Purpose::Leaving));
         }
         match (method, room) {
             (Method::JoinRoom, Some(_)) if here && self.authority == Authority::Member => {
-                frames.push(self.say(Method::CurrentRoomInfo, other(Method::CurrentRoomInfo), asks));
+                frames.push(self.say(
+                    Method::CurrentRoomInfo,
+                    other(Method::CurrentRoomInfo),
+                    asks,
+                ));
             }
             (Method::JoinRoom, _) => frames.push(self.say(method, utterance, asks)),
             (_, Some(room)) if !here => {
@@ -427,7 +536,10 @@ impl Client {
     /// What a frame with this id and action answers. A refusal may leave out the action.
     fn answered(&mut self, request_id: Option<&RawValue>, action: Option<&str>) -> Option<Pending> {
         let request_id: u64 = request_id?.get().parse().ok()?;
-        let fits = |pending: &Pending| pending.request_id == request_id && action.is_none_or(|action| pending.method.action() == action);
+        let fits = |pending: &Pending| {
+            pending.request_id == request_id
+                && action.is_none_or(|action| pending.method.action() == action)
+        };
         let place = self.pending.iter().position(fits)?;
         self.pending.remove(place)
     }
@@ -437,7 +549,10 @@ impl Client {
         let pending = self.answered(heard.request_id, heard.action.as_deref());
         if !(200..=299).contains(&heard.response_status) {
             let text = heard.errors.first().map(String::as_str).unwrap_or_default();
-            return Ok(self.refused(pending.ok_or(Nonsense)?, heard.response_status, text).into_iter().collect());
+            return Ok(self
+                .refused(pending.ok_or(Nonsense)?, heard.response_status, text)
+                .into_iter()
+                .collect());
         }
         let method = method.ok_or(Nonsense)?;
         let data = heard.data.ok_or(Nonsense)?;
@@ -445,7 +560,8 @@ impl Client {
         let mut lines = Vec::new();
         match pending.map(|pending| pending.purpose) {
             Some(Purpose::Ask { echo, expected, .. }) => {
-                let answer = lift::answer(&expected, event.as_ref().map(|event| &event.kind), data)?;
+                let answer =
+                    lift::answer(&expected, event.as_ref().map(|event| &event.kind), data)?;
                 lines.push(Line::Reply(Reply { echo, identity: None, outcome: Ok(answer) }));
             }
             Some(Purpose::Leaving | Purpose::Joining { .. } | Purpose::Spoilt) => {}
@@ -459,12 +575,16 @@ impl Client {
     /// A request was refused; the reply to the ask behind it, if it has none yet.
     fn refused(&mut self, pending: Pending, status: u16, text: &str) -> Option<Line> {
         let fault = faults::lift(pending.method, self.authority, status, text);
-        let refused = |echo, fault| Some(Line::Reply(Reply { echo, identity: None, outcome: Err(fault) }));
+        let refused =
+            |echo, fault| Some(Line::Reply(Reply { echo, identity: None, outcome: Err(fault) }));
         match pending.purpose {
             Purpose::Leaving | Purpose::Spoilt => None,
             Purpose::Joining { for_the_sake_of, room } => {
                 self.room.take_if(|joined| *joined == room);
-                let spoilt = self.pending.iter_mut().find(|pending| pending.request_id == for_the_sake_of)?;
+                let spoilt = self
+                    .pending
+                    .iter_mut()
+                    .find(|pending| pending.request_id == for_the_sake_of)?;
                 match std::mem::replace(&mut spoilt.purpose, Purpose::Spoilt) {
                     Purpose::Ask { echo, .. } => refused(echo, fault),
                     Purpose::Leaving | Purpose::Joining { .. } | Purpose::Spoilt => None,
@@ -481,7 +601,12 @@ impl Client {
 }
 
 impl Session for Client {
-    fn decode(&mut self, now: Timestamp, frame: &Frame, out: &mut Vec<Line>) -> Result<(), Violation> {
+    fn decode(
+        &mut self,
+        now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Line>,
+    ) -> Result<(), Violation> {
         let unanswered = |kind| Violation { kind, answer: None, close: None };
         let text = match frame {
             Frame::Text(text) => text,
@@ -491,10 +616,18 @@ impl Session for Client {
                     Purpose::Ask { echo, .. } => Some(echo),
                     Purpose::Leaving | Purpose::Joining { .. } | Purpose::Spoilt => None,
                 });
-                out.extend(asked.map(|echo| Line::Reply(Reply { echo, identity: None, outcome: Err(Fault::Unauthenticated) })));
+                out.extend(asked.map(|echo| {
+                    Line::Reply(Reply {
+                        echo,
+                        identity: None,
+                        outcome: Err(Fault::Unauthenticated),
+                    })
+                }));
                 return Ok(());
             }
-            Frame::Binary(_) | Frame::Value(_) | Frame::Request(_) => return Err(unanswered(ViolationKind::FrameKind)),
+            Frame::Binary(_) | Frame::Value(_) | Frame::Request(_) => {
+                return Err(unanswered(ViolationKind::FrameKind));
+            }
         };
         let heard: wire::Heard<'_> = wire::read(text, self.depth).map_err(|error| match error {
             JsonError::Syntax(_) => unanswered(ViolationKind::Syntax),

@@ -1,4 +1,5 @@
-//! The frames of both directions: protocols/action/SPEC.md, section "Frames". Nothing here knows what a field means.
+//! The frames of both directions: protocols/action/SPEC.md, section "Frames". Nothing here knows
+//! what a field means.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -49,8 +50,8 @@ impl Method {
     }
 }
 
-/// A request as heard: every field as its JSON, so that the answer to a bad one can still name the action and the request.
-/// `null` is as good as nothing.
+/// A request as heard: every field as its JSON, so that the answer to a bad one can still name the
+/// action and the request. `null` is as good as nothing.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Request<'a> {
@@ -122,7 +123,8 @@ pub(crate) struct Room<'a> {
     #[serde(borrow)]
     pub(crate) participants: Vec<Participant<'a>>,
     pub(crate) has_business: bool,
-    /// The outer `None` leaves the key out, as around a message; the inner one is `null`. Heard, both are the outer one.
+    /// The outer `None` leaves the key out, as around a message; the inner one is `null`. Heard,
+    /// both are the outer one.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_message: Option<Option<Box<Message<'a>>>>,
 }
@@ -184,7 +186,8 @@ pub(crate) struct Left {
     pub(crate) response: String,
 }
 
-/// What a first frame is looked at for. A key of another dialect counts as soon as it is there, whatever its value.
+/// What a first frame is looked at for. A key of another dialect counts as soon as it is there,
+/// whatever its value.
 #[derive(Deserialize)]
 pub(crate) struct Head<'a> {
     #[serde(borrow, rename = "action")]

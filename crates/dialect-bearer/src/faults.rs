@@ -1,10 +1,12 @@
-//! Every fault and every violation in this wire's form: a status and `{"error"}` over HTTP, an error frame in a WebSocket
-//! (`protocols/bearer/SPEC.md`, "Errors").
+//! Every fault and every violation in this wire's form: a status and `{"error"}` over HTTP, an
+//! error frame in a WebSocket (`protocols/bearer/SPEC.md`, "Errors").
 
 use crate::routes::{Miss, Operation};
 use crate::wire;
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE,
+};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use std::time::Duration;
 use tolmach_dialect::json::JsonError;
@@ -19,9 +21,17 @@ pub(crate) fn status(operation: Operation, fault: &Fault) -> StatusCode {
         Fault::LoginTaken if operation == Operation::CreateUser => StatusCode::BAD_REQUEST,
         Fault::LoginTaken | Fault::AlreadyMember | Fault::NotMember => StatusCode::CONFLICT,
         Fault::NoProfile if operation == Operation::GetMe => StatusCode::NOT_FOUND,
-        Fault::NoProfile | Fault::NotOwner | Fault::NotAuthor | Fault::NotAdministrator | Fault::NoBusiness => StatusCode::FORBIDDEN,
+        Fault::NoProfile
+        | Fault::NotOwner
+        | Fault::NotAuthor
+        | Fault::NotAdministrator
+        | Fault::NoBusiness => StatusCode::FORBIDDEN,
         Fault::NoSuchUser if names_users(operation) => StatusCode::BAD_REQUEST,
-        Fault::NoSuchUser | Fault::NoSuchFlow | Fault::NoSuchMessage | Fault::NoPhoto | Fault::WrongKind => StatusCode::NOT_FOUND,
+        Fault::NoSuchUser
+        | Fault::NoSuchFlow
+        | Fault::NoSuchMessage
+        | Fault::NoPhoto
+        | Fault::WrongKind => StatusCode::NOT_FOUND,
         Fault::ProfileExists | Fault::Invalid { .. } => StatusCode::BAD_REQUEST,
         Fault::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         Fault::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -30,9 +40,13 @@ pub(crate) fn status(operation: Operation, fault: &Fault) -> StatusCode {
     }
 }
 
-/// Whether the operation takes users as data: the document calls an unknown one a bad request there.
+/// Whether the operation takes users as data: the document calls an unknown one a bad request
+/// there.
 fn names_users(operation: Operation) -> bool {
-    matches!(operation, Operation::OpenChat | Operation::CreateGroup | Operation::AddUsers | Operation::RemoveUsers)
+    matches!(
+        operation,
+        Operation::OpenChat | Operation::CreateGroup | Operation::AddUsers | Operation::RemoveUsers
+    )
 }
 
 /// The response that a fault of this operation is answered with.
@@ -49,7 +63,8 @@ pub(crate) fn response(operation: Operation, fault: &Fault) -> Response<Bytes> {
 pub(crate) fn sentence(fault: &Fault) -> String {
     match fault {
         Fault::Invalid { field, reason } => {
-            let name = WORDS.iter().find(|(_, domain)| domain == field).map_or(*field, |(wire, _)| wire);
+            let name =
+                WORDS.iter().find(|(_, domain)| domain == field).map_or(*field, |(wire, _)| wire);
             format!("{name}: {reason}")
         }
         fault => fault.to_string(),
@@ -57,7 +72,8 @@ pub(crate) fn sentence(fault: &Fault) -> String {
 }
 
 /// Values that this wire and the domain call by different names: the wire's word first.
-const WORDS: [(&str, &str); 4] = [("number", "phone"), ("description", "bio"), ("description", "info"), ("name", "title")];
+const WORDS: [(&str, &str); 4] =
+    [("number", "phone"), ("description", "bio"), ("description", "info"), ("name", "title")];
 
 /// The frame that a fault, or a mistaken frame, is answered with in a WebSocket.
 pub(crate) fn frame(error: &str) -> Frame {
@@ -102,17 +118,29 @@ impl Problem {
 
     /// 401.
     pub(crate) fn unauthenticated() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, ViolationKind::Shape, Fault::Unauthenticated.to_string())
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            ViolationKind::Shape,
+            Fault::Unauthenticated.to_string(),
+        )
     }
 
     /// 413.
     pub(crate) fn too_large(what: &str, limit: usize) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, ViolationKind::Shape, format!("{what} is larger than {limit} bytes"))
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            ViolationKind::Shape,
+            format!("{what} is larger than {limit} bytes"),
+        )
     }
 
     /// 415.
     pub(crate) fn media_type(expected: &str) -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ViolationKind::Shape, format!("the content type must be {expected}"))
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ViolationKind::Shape,
+            format!("the content type must be {expected}"),
+        )
     }
 
     /// The frame was no HTTP request.
@@ -143,15 +171,24 @@ impl Problem {
 impl From<Miss> for Problem {
     fn from(miss: Miss) -> Self {
         match miss {
-            Miss::Path => Self::new(StatusCode::NOT_FOUND, ViolationKind::UnknownMethod, "no such path"),
+            Miss::Path => {
+                Self::new(StatusCode::NOT_FOUND, ViolationKind::UnknownMethod, "no such path")
+            }
             Miss::Verb(allow) => {
                 let error = format!("this path answers {allow}");
                 let header = HeaderValue::try_from(allow).ok().map(|value| (ALLOW, value));
-                Self { header, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, ViolationKind::UnknownMethod, error) }
+                Self {
+                    header,
+                    ..Self::new(StatusCode::METHOD_NOT_ALLOWED, ViolationKind::UnknownMethod, error)
+                }
             }
             Miss::UpgradeRequired => Self {
                 header: Some((UPGRADE, HeaderValue::from_static("websocket"))),
-                ..Self::new(StatusCode::UPGRADE_REQUIRED, ViolationKind::Shape, "only a WebSocket is served here")
+                ..Self::new(
+                    StatusCode::UPGRADE_REQUIRED,
+                    ViolationKind::Shape,
+                    "only a WebSocket is served here",
+                )
             },
             Miss::NoWebSocket => Self::bad("no WebSocket is served here"),
         }
@@ -195,14 +232,22 @@ const PLAIN: [Fault; 19] = [
     Fault::Internal,
 ];
 
-/// The fault that a server meant by a response. Its sentence decides where it is one of ours, else its status.
+/// The fault that a server meant by a response. Its sentence decides where it is one of ours, else
+/// its status.
 pub(crate) fn read(operation: Operation, response: &Response<Bytes>, depth: usize) -> Fault {
-    let said = wire::read::<wire::Refused<'static>>(response.body(), depth).map(|refused| refused.error.into_owned()).unwrap_or_default();
-    if let Some(fault) = PLAIN.iter().find(|fault| status(operation, fault) == response.status() && fault.to_string() == said) {
+    let said = wire::read::<wire::Refused<'static>>(response.body(), depth)
+        .map(|refused| refused.error.into_owned())
+        .unwrap_or_default();
+    if let Some(fault) = PLAIN
+        .iter()
+        .find(|fault| status(operation, fault) == response.status() && fault.to_string() == said)
+    {
         return fault.clone();
     }
     match response.status() {
-        StatusCode::UNAUTHORIZED if operation == Operation::Login => Fault::WrongCredentials { login_exists: false },
+        StatusCode::UNAUTHORIZED if operation == Operation::Login => {
+            Fault::WrongCredentials { login_exists: false }
+        }
         StatusCode::UNAUTHORIZED => Fault::Unauthenticated,
         StatusCode::FORBIDDEN if owner_only(operation) => Fault::NotOwner,
         StatusCode::FORBIDDEN => Fault::NoProfile,
@@ -218,10 +263,16 @@ pub(crate) fn read(operation: Operation, response: &Response<Bytes>, depth: usiz
         },
         StatusCode::UNPROCESSABLE_ENTITY if operation == Operation::CreateGroup => Fault::KeyReused,
         StatusCode::TOO_MANY_REQUESTS => {
-            let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+            let seconds = response
+                .headers()
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok())
+                .and_then(|text| text.parse().ok());
             Fault::TooMany { retry_after: Duration::from_secs(seconds.unwrap_or(1)) }
         }
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Fault::Unavailable,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
+            Fault::Unavailable
+        }
         status if status.is_client_error() => invalid(operation, &said),
         _ => Fault::Internal,
     }
@@ -234,11 +285,17 @@ fn owner_only(operation: Operation) -> bool {
 /// The fault that a server meant by an error frame, which has no status.
 pub(crate) fn read_frame(operation: Operation, said: &str) -> Fault {
     let too_many = Fault::TooMany { retry_after: Duration::from_secs(1) };
-    PLAIN.iter().chain([&too_many]).find(|fault| fault.to_string() == said).cloned().unwrap_or_else(|| invalid(operation, said))
+    PLAIN
+        .iter()
+        .chain([&too_many])
+        .find(|fault| fault.to_string() == said)
+        .cloned()
+        .unwrap_or_else(|| invalid(operation, said))
 }
 
 /// The values that our own servers name in [`Fault::Invalid`].
-const FIELDS: [&str; 10] = ["login", "username", "name", "email", "password", "photo", "text", "user", "users", "token"];
+const FIELDS: [&str; 10] =
+    ["login", "username", "name", "email", "password", "photo", "text", "user", "users", "token"];
 
 fn invalid(operation: Operation, said: &str) -> Fault {
     let known = said.split_once(": ").and_then(|(word, reason)| {
@@ -284,15 +341,35 @@ mod tests {
                 let expected = match (row.path, row.method.as_str(), fault.name()) {
                     ("/api/v1/user", "POST", "login_taken") => 400,
                     ("/api/v1/user", "GET", "no_profile") => 404,
-                    ("/api/v1/chat/{id}", "POST", "no_such_user") | ("/api/v1/group", "POST", "no_such_user") => 400,
-                    ("/api/v1/group/{id}/add" | "/api/v1/group/{id}/delete", _, "no_such_user") => 400,
+                    ("/api/v1/chat/{id}", "POST", "no_such_user")
+                    | ("/api/v1/group", "POST", "no_such_user") => 400,
+                    ("/api/v1/group/{id}/add" | "/api/v1/group/{id}/delete", _, "no_such_user") => {
+                        400
+                    }
                     _ => usual_status(&fault),
                 };
                 let response = response(row.operation, &fault);
-                assert_eq!(response.status(), expected, "{} {} {}", row.method, row.path, fault.name());
-                assert_eq!(response.headers().contains_key(WWW_AUTHENTICATE), expected == 401, "{}", fault.name());
+                assert_eq!(
+                    response.status(),
+                    expected,
+                    "{} {} {}",
+                    row.method,
+                    row.path,
+                    fault.name()
+                );
+                assert_eq!(
+                    response.headers().contains_key(WWW_AUTHENTICATE),
+                    expected == 401,
+                    "{}",
+                    fault.name()
+                );
                 let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
-                assert_eq!(body, serde_json::json!({ "error": fault.to_string() }), "{}", fault.name());
+                assert_eq!(
+                    body,
+                    serde_json::json!({ "error": fault.to_string() }),
+                    "{}",
+                    fault.name()
+                );
             }
         }
     }
@@ -300,7 +377,11 @@ mod tests {
     #[test]
     fn what_can_happen_to_any_request_is_in_the_table() {
         for row in &ROUTES {
-            let mut faults = vec![Fault::TooMany { retry_after: Duration::ZERO }, Fault::Unavailable, Fault::Internal];
+            let mut faults = vec![
+                Fault::TooMany { retry_after: Duration::ZERO },
+                Fault::Unavailable,
+                Fault::Internal,
+            ];
             if row.secured {
                 faults.push(Fault::Unauthenticated);
                 // Making a profile is what an account without one may do.
@@ -308,9 +389,19 @@ mod tests {
             }
             faults.extend((row.operation == Operation::CreateGroup).then_some(Fault::KeyReused));
             for fault in faults {
-                assert!(row.errors.contains(&status(row.operation, &fault).as_u16()), "{} {} {fault:?}", row.method, row.path);
+                assert!(
+                    row.errors.contains(&status(row.operation, &fault).as_u16()),
+                    "{} {} {fault:?}",
+                    row.method,
+                    row.path
+                );
             }
-            assert_eq!(row.errors.contains(&426), row.success == Success::WebSocket, "{}", row.path);
+            assert_eq!(
+                row.errors.contains(&426),
+                row.success == Success::WebSocket,
+                "{}",
+                row.path
+            );
             assert!(!row.has_id() || row.errors.contains(&400), "{}", row.path);
             assert!(row.errors.is_sorted(), "{}", row.path);
         }
@@ -320,7 +411,11 @@ mod tests {
     fn retry_after_is_in_whole_seconds_and_never_too_soon() {
         for (millis, seconds) in [(0, "1"), (1, "1"), (1_000, "1"), (1_001, "2"), (30_000, "30")] {
             let fault = Fault::TooMany { retry_after: Duration::from_millis(millis) };
-            assert_eq!(response(Operation::Login, &fault).headers()[RETRY_AFTER], seconds, "{millis} ms");
+            assert_eq!(
+                response(Operation::Login, &fault).headers()[RETRY_AFTER],
+                seconds,
+                "{millis} ms"
+            );
         }
     }
 
@@ -329,10 +424,18 @@ mod tests {
         for row in &ROUTES {
             for fault in all_faults() {
                 let expected = match &fault {
-                    Fault::WrongCredentials { .. } => Fault::WrongCredentials { login_exists: false },
+                    Fault::WrongCredentials { .. } => {
+                        Fault::WrongCredentials { login_exists: false }
+                    }
                     fault => fault.clone(),
                 };
-                assert_eq!(read(row.operation, &response(row.operation, &fault), 64), expected, "{} {}", row.method, row.path);
+                assert_eq!(
+                    read(row.operation, &response(row.operation, &fault), 64),
+                    expected,
+                    "{} {}",
+                    row.method,
+                    row.path
+                );
             }
         }
         for (operation, field, word) in [
@@ -350,7 +453,9 @@ mod tests {
 
     #[test]
     fn a_sentence_never_tells_whether_a_login_exists() {
-        let [known, unknown] = [true, false].map(|login_exists| response(Operation::Login, &Fault::WrongCredentials { login_exists }));
+        let [known, unknown] = [true, false].map(|login_exists| {
+            response(Operation::Login, &Fault::WrongCredentials { login_exists })
+        });
         assert_eq!(known.body(), unknown.body());
     }
 }

@@ -1,4 +1,5 @@
-//! The dialect `bearer`: REST with access tokens, and a WebSocket for each room. protocols/bearer/SPEC.md describes it.
+//! The dialect `bearer`: REST with access tokens, and a WebSocket for each room.
+//! protocols/bearer/SPEC.md describes it.
 
 mod faults;
 mod form;
@@ -13,8 +14,8 @@ pub use routes::routes;
 
 use std::sync::LazyLock;
 use tolmach_dialect::{
-    Ask, Capabilities, Closes, DOC, Dialect, Document, Door, Frame, Limits, Loss, Manifest, Notice, Opening, Recognition, Refusal, Session,
-    Side, Transport, Variant,
+    Ask, Capabilities, Closes, DOC, Dialect, Document, Door, Frame, Limits, Loss, Manifest, Notice,
+    Opening, Recognition, Refusal, Session, Side, Transport, Variant,
 };
 use tolmach_domain::{Command, EventKind};
 use wire::MessageKind;
@@ -37,9 +38,17 @@ static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| Manifest {
     opening: None,
     limits: Limits { frame: form::JSON_LIMIT, body: form::BODY_LIMIT },
     closes: Closes::default(),
-    capabilities: Capabilities { pushes_posted: true, pushes_typing: true, ..Capabilities::default() },
+    capabilities: Capabilities {
+        pushes_posted: true,
+        pushes_typing: true,
+        ..Capabilities::default()
+    },
     push_by_default: true,
-    documents: &[Document { path: "/openapi.json", media_type: "application/json", content: openapi::document }],
+    documents: &[Document {
+        path: "/openapi.json",
+        media_type: "application/json",
+        content: openapi::document,
+    }],
 });
 
 /// The dialect `bearer`.
@@ -53,8 +62,13 @@ impl Dialect for Bearer {
 
     /// Goes by the path alone: nothing on a shared door is this dialect's.
     fn recognise(&self, opening: &Opening<'_>) -> Recognition {
-        let below = opening.request.and_then(|request| request.uri.path().strip_prefix(routes::PREFIX));
-        if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) { Recognition::Certain(DOC) } else { Recognition::No }
+        let below =
+            opening.request.and_then(|request| request.uri.path().strip_prefix(routes::PREFIX));
+        if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            Recognition::Certain(DOC)
+        } else {
+            Recognition::No
+        }
     }
 
     fn open(&self, opening: &Opening<'_>, side: Side) -> Result<Box<dyn Session>, Refusal> {
@@ -67,15 +81,21 @@ impl Dialect for Bearer {
 
     fn dial(&self, ask: &Ask) -> Result<http::request::Parts, Loss> {
         Ok(match &ask.command {
-            Command::Send(_) | Command::ShowTyping { .. } | Command::History { .. } => lower::handshake(ask)?.into_parts().0,
+            Command::Send(_) | Command::ShowTyping { .. } | Command::History { .. } => {
+                lower::handshake(ask)?.into_parts().0
+            }
             _ => lower::request(ask)?.1.into_parts().0,
         })
     }
 
     fn render(&self, notice: &Notice, variant: Variant) -> Result<Frame, Loss> {
         match (variant, &notice.kind) {
-            (MESSAGE, EventKind::Posted(_)) | (TYPING, EventKind::Typing { .. }) => lower::notice_frame(notice, MessageKind::Message),
-            (LAST_MESSAGE, EventKind::Posted(_)) => lower::notice_frame(notice, MessageKind::LastMessage),
+            (MESSAGE, EventKind::Posted(_)) | (TYPING, EventKind::Typing { .. }) => {
+                lower::notice_frame(notice, MessageKind::Message)
+            }
+            (LAST_MESSAGE, EventKind::Posted(_)) => {
+                lower::notice_frame(notice, MessageKind::LastMessage)
+            }
             _ => Err(lower::loss(notice.name())),
         }
     }

@@ -1,4 +1,5 @@
-//! From the wire to the domain: requests and frames to commands, responses and frames to answers and events.
+//! From the wire to the domain: requests and frames to commands, responses and frames to answers
+//! and events.
 
 use crate::faults::Problem;
 use crate::form::{self, BODY_LIMIT, JSON_LIMIT};
@@ -12,8 +13,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use tolmach_dialect::json::JsonError;
 use tolmach_domain::{
-    Answer, Command, Content, Event, EventKind, Flow, FlowId, FlowKind, Grant, GrantKind, Kinds, Message, NewFlow, Overview, Page, Person,
-    Photo, PhotoOf, Profile, Registration, Secret, Timestamp, Tokens, User, UserId, Version, Who, Window,
+    Answer, Command, Content, Event, EventKind, Flow, FlowId, FlowKind, Grant, GrantKind, Kinds,
+    Message, NewFlow, Overview, Page, Person, Photo, PhotoOf, Profile, Registration, Secret,
+    Timestamp, Tokens, User, UserId, Version, Who, Window,
 };
 
 /// The longest login, username and telephone number, in characters.
@@ -48,12 +50,20 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Reads the head of a request. What is wrong is told in this order: path, verb, token, id, query, key.
-    pub(crate) fn read(method: &Method, uri: &Uri, headers: &HeaderMap, websocket: bool) -> Result<Self, Problem> {
+    /// Reads the head of a request. What is wrong is told in this order: path, verb, token, id,
+    /// query, key.
+    pub(crate) fn read(
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        websocket: bool,
+    ) -> Result<Self, Problem> {
         let found = routes::find(method, uri.path(), websocket)?;
         let token = if found.route.secured { Some(token(headers, websocket)?) } else { None };
         let id = match found.id {
-            Some(text) => Some(text.parse::<FlowId>().map_err(|error| Problem::bad(error.to_string()))?.get()),
+            Some(text) => {
+                Some(text.parse::<FlowId>().map_err(|error| Problem::bad(error.to_string()))?.get())
+            }
             None => None,
         };
         let mut target = Self { route: found.route, id, limit: None, offset: 0, token, key: None };
@@ -88,22 +98,33 @@ fn no_id() -> Problem {
 
 /// The one value of a query parameter: decimal digits only, at most `u32::MAX`.
 fn number(query: &str, name: &str) -> Result<Option<u32>, Problem> {
-    let mut values = query.split('&').filter_map(|pair| pair.split_once('=').unwrap_or((pair, "")).into()).filter(|(key, _)| *key == name);
+    let mut values = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('=').unwrap_or((pair, "")).into())
+        .filter(|(key, _)| *key == name);
     let Some((_, value)) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(Problem::bad(format!("{name}: given twice")));
     }
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     let number = value.parse().ok().filter(|_| digits);
-    number.map(Some).ok_or_else(|| Problem::bad(format!("{name}: an integer from 0 to {}", u32::MAX)))
+    number
+        .map(Some)
+        .ok_or_else(|| Problem::bad(format!("{name}: an integer from 0 to {}", u32::MAX)))
 }
 
-/// What a retry is known by: a string of structured fields (RFC 8941 section 3.3.3), or the same without its quotes.
+/// What a retry is known by: a string of structured fields (RFC 8941 section 3.3.3), or the same
+/// without its quotes.
 fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = given.next() else { return Ok(None) };
-    let key = value.to_str().ok().and_then(unquoted).filter(|key| given.next().is_none() && is_key(key));
-    key.map(Some).ok_or_else(|| Problem::bad(format!("Idempotency-Key: one key of 1 to {KEY_LIMIT} visible ASCII characters is expected")))
+    let key =
+        value.to_str().ok().and_then(unquoted).filter(|key| given.next().is_none() && is_key(key));
+    key.map(Some).ok_or_else(|| {
+        Problem::bad(format!(
+            "Idempotency-Key: one key of 1 to {KEY_LIMIT} visible ASCII characters is expected"
+        ))
+    })
 }
 
 /// What a quoted string says; a bare one has no characters that would need quotes.
@@ -128,16 +149,22 @@ pub(crate) fn is_key(key: &str) -> bool {
     (1..=KEY_LIMIT).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// The access token of a request. A browser cannot set `Authorization` on a WebSocket and names it as a subprotocol.
+/// The access token of a request. A browser cannot set `Authorization` on a WebSocket and names it
+/// as a subprotocol.
 fn token(headers: &HeaderMap, websocket: bool) -> Result<Secret, Problem> {
     let mut given = headers.get_all(AUTHORIZATION).iter();
     let text = match (given.next(), given.next()) {
         (Some(value), None) => {
-            let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(Problem::unauthenticated)?;
+            let (scheme, token) = value
+                .to_str()
+                .ok()
+                .and_then(|text| text.split_once(' '))
+                .ok_or_else(Problem::unauthenticated)?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
         }
         (None, _) if websocket => {
-            let mut offers = subprotocols(headers).skip_while(|offer| *offer != WEBSOCKET_PROTOCOL).skip(1);
+            let mut offers =
+                subprotocols(headers).skip_while(|offer| *offer != WEBSOCKET_PROTOCOL).skip(1);
             offers.by_ref().last()
         }
         _ => None,
@@ -148,22 +175,34 @@ fn token(headers: &HeaderMap, websocket: bool) -> Result<Secret, Problem> {
 
 /// The subprotocols that a handshake offers.
 pub(crate) fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',').map(str::trim))
+    headers
+        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(str::trim))
 }
 
 /// `b64token`, RFC 6750 section 2.1.
 pub(crate) fn is_token(text: &str) -> bool {
     let body = text.trim_end_matches('=');
-    !body.is_empty() && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
+    !body.is_empty()
+        && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
 }
 
 /// The command of a request that is not for a WebSocket.
-pub(crate) fn command(target: &Target, headers: &HeaderMap, body: &Bytes, depth: usize) -> Result<Command, Problem> {
+pub(crate) fn command(
+    target: &Target,
+    headers: &HeaderMap,
+    body: &Bytes,
+    depth: usize,
+) -> Result<Command, Problem> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let (json, photo) = match target.route.body {
         Body::Nothing => (Bytes::new(), None),
         Body::Json(_) => (json_body(content_type, body)?, None),
-        Body::Form(_) if body.len() > BODY_LIMIT => return Err(Problem::too_large("the body", BODY_LIMIT)),
+        Body::Form(_) if body.len() > BODY_LIMIT => {
+            return Err(Problem::too_large("the body", BODY_LIMIT));
+        }
         Body::Form(_) => {
             let form = form::read(content_type, body)?;
             (form.json, form.photo)
@@ -183,17 +222,36 @@ pub(crate) fn command(target: &Target, headers: &HeaderMap, body: &Bytes, depth:
         Operation::GetUser => Command::GetUser { who: Who::Id(target.user()?) },
         Operation::GetUserPhoto => Command::GetPhoto { of: PhotoOf::User(target.user()?) },
         Operation::OpenChat => Command::OpenChat { with: Who::Id(target.user()?) },
-        Operation::GetChat => Command::GetFlow { flow: target.flow()?, kinds: Kinds::Chat, members: true },
-        Operation::CreateGroup => create_group(wire::read(&json, depth)?, photo, target.key.clone())?,
-        Operation::DeleteGroup => Command::DeleteFlow { flow: target.flow()?, kinds: Kinds::Shared },
-        Operation::GetGroup => Command::GetFlow { flow: target.flow()?, kinds: Kinds::Shared, members: false },
-        Operation::GetGroupUsers => Command::GetFlow { flow: target.flow()?, kinds: Kinds::Shared, members: true },
+        Operation::GetChat => {
+            Command::GetFlow { flow: target.flow()?, kinds: Kinds::Chat, members: true }
+        }
+        Operation::CreateGroup => {
+            create_group(wire::read(&json, depth)?, photo, target.key.clone())?
+        }
+        Operation::DeleteGroup => {
+            Command::DeleteFlow { flow: target.flow()?, kinds: Kinds::Shared }
+        }
+        Operation::GetGroup => {
+            Command::GetFlow { flow: target.flow()?, kinds: Kinds::Shared, members: false }
+        }
+        Operation::GetGroupUsers => {
+            Command::GetFlow { flow: target.flow()?, kinds: Kinds::Shared, members: true }
+        }
         Operation::GetGroupPhoto => Command::GetPhoto { of: PhotoOf::Flow(target.flow()?) },
-        Operation::AddUsers => Command::AddMembers { flow: target.flow()?, users: named(wire::read(&json, depth)?)? },
-        Operation::RemoveUsers => Command::RemoveMembers { flow: target.flow()?, users: named(wire::read(&json, depth)?)? },
-        Operation::ListChats => Command::ListFlows { limit: target.limit, offset: target.offset, members: false },
+        Operation::AddUsers => {
+            Command::AddMembers { flow: target.flow()?, users: named(wire::read(&json, depth)?)? }
+        }
+        Operation::RemoveUsers => Command::RemoveMembers {
+            flow: target.flow()?,
+            users: named(wire::read(&json, depth)?)?,
+        },
+        Operation::ListChats => {
+            Command::ListFlows { limit: target.limit, offset: target.offset, members: false }
+        }
         // The router gives these to a WebSocket only.
-        Operation::ChatRoom | Operation::GroupRoom | Operation::Main => return Err(routes::Miss::UpgradeRequired.into()),
+        Operation::ChatRoom | Operation::GroupRoom | Operation::Main => {
+            return Err(routes::Miss::UpgradeRequired.into());
+        }
     })
 }
 
@@ -217,7 +275,12 @@ pub(crate) fn in_text(character: char) -> bool {
     character != '\0'
 }
 
-fn check(name: &str, text: &str, length: RangeInclusive<usize>, allowed: impl Fn(char) -> bool) -> Result<(), Problem> {
+fn check(
+    name: &str,
+    text: &str,
+    length: RangeInclusive<usize>,
+    allowed: impl Fn(char) -> bool,
+) -> Result<(), Problem> {
     let count = text.chars().count();
     if count < *length.start() {
         return Err(Problem::bad(format!("{name}: empty")));
@@ -241,7 +304,12 @@ fn name(name: &str, text: &str, limit: usize) -> Result<(), Problem> {
 
 fn register(body: wire::Register<'_>) -> Result<Command, Problem> {
     // The address stands in for a login that is left out.
-    check("email", &body.email, 1..=if body.username.is_some() { EMAIL_LIMIT } else { LOGIN_LIMIT }, |_| true)?;
+    check(
+        "email",
+        &body.email,
+        1..=if body.username.is_some() { EMAIL_LIMIT } else { LOGIN_LIMIT },
+        |_| true,
+    )?;
     if !plausible_email(&body.email) {
         return Err(Problem::bad("email: not an address"));
     }
@@ -268,7 +336,10 @@ fn register(body: wire::Register<'_>) -> Result<Command, Problem> {
 
 /// One `@` with something on each side, and nothing that cannot be seen. Errs towards yes.
 fn plausible_email(text: &str) -> bool {
-    let visible = |part: &str| !part.is_empty() && !part.contains(|c: char| c == '@' || c.is_whitespace() || c.is_control());
+    let visible = |part: &str| {
+        !part.is_empty()
+            && !part.contains(|c: char| c == '@' || c.is_whitespace() || c.is_control())
+    };
     text.split_once('@').is_some_and(|(name, host)| visible(name) && visible(host))
 }
 
@@ -280,7 +351,11 @@ fn login(body: wire::Login<'_>) -> Result<Command, Problem> {
     };
     check(name, &identifier, 1..=usize::MAX, |_| true)?;
     check("password", &body.password, 1..=usize::MAX, |_| true)?;
-    Ok(Command::Login { identifier: identifier.into(), password: Secret::new(body.password), grant: GrantKind::Pair })
+    Ok(Command::Login {
+        identifier: identifier.into(),
+        password: Secret::new(body.password),
+        grant: GrantKind::Pair,
+    })
 }
 
 fn create_profile(body: wire::NewUser<'_>, photo: Option<Photo>) -> Result<Command, Problem> {
@@ -288,15 +363,31 @@ fn create_profile(body: wire::NewUser<'_>, photo: Option<Photo>) -> Result<Comma
     name("username", &body.username, LOGIN_LIMIT)?;
     name("name", &body.name, NAME_LIMIT)?;
     check("description", &bio, 0..=TEXT_LIMIT, in_text)?;
-    Ok(Command::CreateProfile(Box::new(Profile { username: body.username.into(), name: body.name.into(), bio: bio.into(), photo })))
+    Ok(Command::CreateProfile(Box::new(Profile {
+        username: body.username.into(),
+        name: body.name.into(),
+        bio: bio.into(),
+        photo,
+    })))
 }
 
-fn create_group(body: wire::NewGroup<'_>, photo: Option<Photo>, key: Option<String>) -> Result<Command, Problem> {
+fn create_group(
+    body: wire::NewGroup<'_>,
+    photo: Option<Photo>,
+    key: Option<String>,
+) -> Result<Command, Problem> {
     let info = body.description.unwrap_or_default();
     name("name", &body.name, NAME_LIMIT)?;
     check("description", &info, 0..=TEXT_LIMIT, in_text)?;
     let members = users(body.users, 0)?;
-    let flow = NewFlow { kind: FlowKind::Group, title: body.name.into(), info: info.into(), members, photo, key };
+    let flow = NewFlow {
+        kind: FlowKind::Group,
+        title: body.name.into(),
+        info: info.into(),
+        members,
+        photo,
+        key,
+    };
     Ok(Command::CreateFlow(Box::new(flow)))
 }
 
@@ -361,7 +452,12 @@ impl From<JsonError> for Unreadable {
 }
 
 /// What a server granted. The command tells what the wire leaves unsaid.
-pub(crate) fn answer(operation: Operation, command: &Command, response: &Response<Bytes>, depth: usize) -> Result<Answer, Unreadable> {
+pub(crate) fn answer(
+    operation: Operation,
+    command: &Command,
+    response: &Response<Bytes>,
+    depth: usize,
+) -> Result<Answer, Unreadable> {
     let body = response.body();
     Ok(match (operation, command) {
         (Operation::Register | Operation::Login | Operation::Refresh, command) => {
@@ -376,9 +472,15 @@ pub(crate) fn answer(operation: Operation, command: &Command, response: &Respons
             status(body, depth)?;
             Answer::ProfileCreated
         }
-        (Operation::GetMe | Operation::GetUser, _) => Answer::User(Box::new(user(wire::read(body, depth)?))),
+        (Operation::GetMe | Operation::GetUser, _) => {
+            Answer::User(Box::new(user(wire::read(body, depth)?)))
+        }
         (Operation::GetUserPhoto | Operation::GetGroupPhoto, _) => {
-            let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).ok_or(Unreadable)?;
+            let media_type = response
+                .headers()
+                .get(CONTENT_TYPE)
+                .and_then(|value| value.to_str().ok())
+                .ok_or(Unreadable)?;
             Answer::Photo(Photo { media_type: media_type.to_owned(), content: body.clone() })
         }
         (Operation::OpenChat, _) => {
@@ -403,7 +505,11 @@ pub(crate) fn answer(operation: Operation, command: &Command, response: &Respons
         (Operation::GetGroupUsers, Command::GetFlow { flow: id, .. }) => {
             let users: wire::GroupUsers<'_> = wire::read(body, depth)?;
             let flow = flow(*id, FlowKind::Group, String::new());
-            Answer::Flow(Box::new(overview(flow, users.users.into_iter().map(member).collect(), None)))
+            Answer::Flow(Box::new(overview(
+                flow,
+                users.users.into_iter().map(member).collect(),
+                None,
+            )))
         }
         (Operation::AddUsers, Command::AddMembers { flow, users }) => {
             status(body, depth)?;
@@ -430,7 +536,8 @@ pub(crate) fn answer(operation: Operation, command: &Command, response: &Respons
     })
 }
 
-/// Who asked for one opaque token is given the access token: it is one to whoever does not look inside.
+/// Who asked for one opaque token is given the access token: it is one to whoever does not look
+/// inside.
 fn tokens(command: &Command, pair: wire::TokenPair<'_>) -> Tokens {
     let one = match command {
         Command::Register(registration) => registration.grant == GrantKind::Token,
@@ -438,7 +545,11 @@ fn tokens(command: &Command, pair: wire::TokenPair<'_>) -> Tokens {
         _ => false,
     };
     let access = Secret::new(pair.access_token);
-    if one { Tokens::Token(access) } else { Tokens::Pair { access, refresh: Secret::new(pair.refresh_token) } }
+    if one {
+        Tokens::Token(access)
+    } else {
+        Tokens::Pair { access, refresh: Secret::new(pair.refresh_token) }
+    }
 }
 
 fn status(body: &[u8], depth: usize) -> Result<(), Unreadable> {
@@ -487,7 +598,11 @@ fn person(author: wire::Author<'_>) -> Person {
 }
 
 fn chat(info: wire::ChatInfo<'_>) -> Overview {
-    overview(flow(info.id, FlowKind::Chat, String::new()), info.users.into_iter().map(member).collect(), None)
+    overview(
+        flow(info.id, FlowKind::Chat, String::new()),
+        info.users.into_iter().map(member).collect(),
+        None,
+    )
 }
 
 fn room(room: Object<wire::Room<'_>>) -> Result<Overview, Unreadable> {
@@ -543,8 +658,14 @@ pub(crate) enum Pushed {
     Error(String),
 }
 
-/// Reads a frame of a server. `flow` is the room; in `/main` there is none, and messages do not tell the kind of theirs.
-pub(crate) fn pushed(frame: &[u8], now: Timestamp, flow: Option<(FlowId, FlowKind)>, depth: usize) -> Result<Pushed, Unreadable> {
+/// Reads a frame of a server. `flow` is the room; in `/main` there is none, and messages do not
+/// tell the kind of theirs.
+pub(crate) fn pushed(
+    frame: &[u8],
+    now: Timestamp,
+    flow: Option<(FlowId, FlowKind)>,
+    depth: usize,
+) -> Result<Pushed, Unreadable> {
     let head: wire::Head = wire::read(frame, depth)?;
     let kind = flow.map_or(FlowKind::Group, |(_, kind)| kind);
     let event = |at, kind| Pushed::Event(Box::new(Event { at, moment: None, origin: None, kind }));
@@ -555,12 +676,24 @@ pub(crate) fn pushed(frame: &[u8], now: Timestamp, flow: Option<(FlowId, FlowKin
         }
         (typing @ (lower::TYPING | lower::STOP_TYPING), Some((flow, _))) => {
             let heard: wire::Typing<'_> = wire::read(frame, depth)?;
-            event(now, EventKind::Typing { flow, user: person(heard.author.0), active: typing == lower::TYPING })
+            event(
+                now,
+                EventKind::Typing {
+                    flow,
+                    user: person(heard.author.0),
+                    active: typing == lower::TYPING,
+                },
+            )
         }
         ("history", Some((flow, _))) => {
             let history: wire::History<'_> = wire::read(frame, depth)?;
             // The wire says newest first, the domain oldest first.
-            let messages = history.messages.into_iter().rev().map(|heard| message(heard.0, kind)).collect::<Result<_, _>>()?;
+            let messages = history
+                .messages
+                .into_iter()
+                .rev()
+                .map(|heard| message(heard.0, kind))
+                .collect::<Result<_, _>>()?;
             Pushed::History(Box::new(Page { flow, messages, version: Version::default() }))
         }
         ("error", _) => Pushed::Error(wire::read::<wire::Mistaken<'_>>(frame, depth)?.error.into()),
@@ -583,8 +716,14 @@ mod tests {
         let too_long = "k".repeat(KEY_LIMIT + 1);
         for (values, expected) in [
             (&[][..], Ok(None)),
-            (&["8e03978e-40d5-43e8-bc93-6894a57f9324"], Ok(Some("8e03978e-40d5-43e8-bc93-6894a57f9324"))),
-            (&[r#""8e03978e-40d5-43e8-bc93-6894a57f9324""#], Ok(Some("8e03978e-40d5-43e8-bc93-6894a57f9324"))),
+            (
+                &["8e03978e-40d5-43e8-bc93-6894a57f9324"],
+                Ok(Some("8e03978e-40d5-43e8-bc93-6894a57f9324")),
+            ),
+            (
+                &[r#""8e03978e-40d5-43e8-bc93-6894a57f9324""#],
+                Ok(Some("8e03978e-40d5-43e8-bc93-6894a57f9324")),
+            ),
             (&[r#""a\"b\\c,d;e""#], Ok(Some(r#"a"b\c,d;e"#))),
             (&[&*long], Ok(Some(&*long))),
             (&[&*too_long], Err(())),
@@ -606,9 +745,16 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             for value in values {
-                headers.append(IDEMPOTENCY_KEY, http::HeaderValue::from_bytes(value.as_bytes()).unwrap());
+                headers.append(
+                    IDEMPOTENCY_KEY,
+                    http::HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+                );
             }
-            assert_eq!(key(&headers).as_ref().map(Option::as_deref).map_err(|_| ()), expected, "{values:?}");
+            assert_eq!(
+                key(&headers).as_ref().map(Option::as_deref).map_err(|_| ()),
+                expected,
+                "{values:?}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! From the domain to the wire: answers and events to responses and frames, asks to requests and frames.
+//! From the domain to the wire: answers and events to responses and frames, asks to requests and
+//! frames.
 
 use crate::DIALECT;
 use crate::faults;
@@ -8,13 +9,14 @@ use crate::routes::{Body, Operation};
 use crate::wire::{self, MessageKind, Object, RoomKind};
 use bytes::Bytes;
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    SEC_WEBSOCKET_VERSION, UPGRADE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Request, Response, StatusCode};
 use tolmach_dialect::{Ask, Frame, Loss, Notice};
 use tolmach_domain::{
-    Answer, Authority, Command, Draft, EventKind, FlowId, FlowKind, GrantKind, Kinds, Message, Overview, Page, Person, Photo, PhotoOf,
-    Proof, Secret, Tokens, User, UserId, Who, Window,
+    Answer, Authority, Command, Draft, EventKind, FlowId, FlowKind, GrantKind, Kinds, Message,
+    Overview, Page, Person, Photo, PhotoOf, Proof, Secret, Tokens, User, UserId, Who, Window,
 };
 
 /// The subprotocol after which a browser names its token.
@@ -31,29 +33,45 @@ pub(crate) fn loss(what: &'static str) -> Loss {
 }
 
 /// The response to a request that was granted.
-pub(crate) fn response(operation: Operation, answer: &Answer, viewer: Option<UserId>) -> Result<Response<Bytes>, Loss> {
+pub(crate) fn response(
+    operation: Operation,
+    answer: &Answer,
+    viewer: Option<UserId>,
+) -> Result<Response<Bytes>, Loss> {
     let body = match (operation, answer) {
-        (Operation::Register | Operation::Login | Operation::Refresh, Answer::Granted(grant)) => match &grant.tokens {
-            Tokens::Pair { access, refresh } => {
-                wire::write(&wire::TokenPair { access_token: access.expose().into(), refresh_token: refresh.expose().into() })
+        (Operation::Register | Operation::Login | Operation::Refresh, Answer::Granted(grant)) => {
+            match &grant.tokens {
+                Tokens::Pair { access, refresh } => wire::write(&wire::TokenPair {
+                    access_token: access.expose().into(),
+                    refresh_token: refresh.expose().into(),
+                }),
+                Tokens::Nothing | Tokens::Connection | Tokens::Token(_) => {
+                    return Err(loss(operation.name()));
+                }
             }
-            Tokens::Nothing | Tokens::Connection | Tokens::Token(_) => return Err(loss(operation.name())),
-        },
-        (Operation::Logout, Answer::LoggedOut) => wire::write(&wire::LoggedOut { logout: "success".into() }),
+        }
+        (Operation::Logout, Answer::LoggedOut) => {
+            wire::write(&wire::LoggedOut { logout: "success".into() })
+        }
         (Operation::CreateUser, Answer::ProfileCreated)
         | (Operation::DeleteGroup, Answer::FlowDeleted { .. })
         | (Operation::AddUsers, Answer::MembersAdded { .. })
-        | (Operation::RemoveUsers, Answer::MembersRemoved { .. }) => wire::write(&wire::Status { status: "ok".into() }),
+        | (Operation::RemoveUsers, Answer::MembersRemoved { .. }) => {
+            wire::write(&wire::Status { status: "ok".into() })
+        }
         (Operation::GetMe | Operation::GetUser, Answer::User(user)) => wire::write(&wire::User {
             id: user.id,
             name: user.name.as_str().into(),
             username: user.username.as_str().into(),
             description: user.bio.as_str().into(),
         }),
-        (Operation::GetUserPhoto | Operation::GetGroupPhoto, Answer::Photo(photo)) => return Ok(image(photo)),
-        (Operation::OpenChat, Answer::ChatOpened { flow, .. }) => {
-            wire::write(&wire::ChatOpened { status: "ok".into(), chat: Object(wire::ChatReference { id: *flow }) })
+        (Operation::GetUserPhoto | Operation::GetGroupPhoto, Answer::Photo(photo)) => {
+            return Ok(image(photo));
         }
+        (Operation::OpenChat, Answer::ChatOpened { flow, .. }) => wire::write(&wire::ChatOpened {
+            status: "ok".into(),
+            chat: Object(wire::ChatReference { id: *flow }),
+        }),
         (Operation::GetChat, Answer::Flow(overview)) => wire::write(&wire::ChatInfo {
             id: overview.flow.id,
             name: title(overview, viewer).into(),
@@ -72,9 +90,9 @@ pub(crate) fn response(operation: Operation, answer: &Answer, viewer: Option<Use
         (Operation::GetGroupUsers, Answer::Flow(overview)) => {
             wire::write(&wire::GroupUsers { users: overview.members.iter().map(member).collect() })
         }
-        (Operation::ListChats, Answer::Flows(flows)) => {
-            wire::write(&wire::Chats { rooms: flows.iter().map(|overview| room(overview, viewer)).collect() })
-        }
+        (Operation::ListChats, Answer::Flows(flows)) => wire::write(&wire::Chats {
+            rooms: flows.iter().map(|overview| room(overview, viewer)).collect(),
+        }),
         _ => return Err(loss(operation.name())),
     };
     Ok(faults::json_response(StatusCode::OK, body))
@@ -85,16 +103,25 @@ fn image(photo: &Photo) -> Response<Bytes> {
     let mut response = Response::new(photo.content.clone());
     let media_type = HeaderValue::from_str(&photo.media_type);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, media_type.unwrap_or(HeaderValue::from_static("application/octet-stream")));
+    headers.insert(
+        CONTENT_TYPE,
+        media_type.unwrap_or(HeaderValue::from_static("application/octet-stream")),
+    );
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+    headers
+        .insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=300"));
     response
 }
 
-/// What a flow is called: a chat after its other member, or as the wire that it was read from called it.
+/// What a flow is called: a chat after its other member, or as the wire that it was read from
+/// called it.
 fn title(overview: &Overview, viewer: Option<UserId>) -> &str {
-    let other = overview.members.iter().find(|member| Some(member.id) != viewer).or(overview.members.first());
+    let other = overview
+        .members
+        .iter()
+        .find(|member| Some(member.id) != viewer)
+        .or(overview.members.first());
     match (overview.flow.kind, other) {
         (FlowKind::Chat, Some(member)) => user_name(member),
         _ => &overview.flow.title,
@@ -125,7 +152,11 @@ fn room(overview: &Overview, viewer: Option<UserId>) -> Object<wire::Room<'_>> {
     Object(wire::Room {
         id: overview.flow.id,
         name: title(overview, viewer).into(),
-        kind: if overview.flow.kind == FlowKind::Chat { RoomKind::Private } else { RoomKind::Group },
+        kind: if overview.flow.kind == FlowKind::Chat {
+            RoomKind::Private
+        } else {
+            RoomKind::Group
+        },
         last_message: overview.last.as_ref().map(|last| message(last, MessageKind::Message)),
     })
 }
@@ -148,7 +179,8 @@ pub(crate) fn message_frame(posted: &Message, kind: MessageKind) -> Frame {
 
 /// The first frame in a room.
 pub(crate) fn history_frame(page: &Page) -> Frame {
-    let messages: Vec<_> = page.messages.iter().rev().map(|posted| message(posted, MessageKind::Message)).collect();
+    let messages: Vec<_> =
+        page.messages.iter().rev().map(|posted| message(posted, MessageKind::Message)).collect();
     let error = messages.is_empty().then_some("no messages".into());
     Frame::text(wire::write(&wire::History { kind: "history".into(), messages, error }))
 }
@@ -181,10 +213,14 @@ pub(crate) fn said(ask: &Ask, flow: FlowId, kinds: Kinds) -> Result<Frame, Loss>
     Ok(Frame::text(wire::write(&said)))
 }
 
-/// Whether a draft is text and no more. What kind of text, and its key, are left out: nothing that is said depends on them.
+/// Whether a draft is text and no more. What kind of text, and its key, are left out: nothing that
+/// is said depends on them.
 fn sayable(draft: &Draft) -> bool {
     let content = &draft.content;
-    !content.text.is_empty() && content.attachments.is_empty() && content.emoji.is_none() && content.reply_to.is_none()
+    !content.text.is_empty()
+        && content.attachments.is_empty()
+        && content.emoji.is_none()
+        && content.reply_to.is_none()
 }
 
 /// The request with which a client asks this, and the operation that it is.
@@ -203,12 +239,16 @@ pub(crate) fn request(ask: &Ask) -> Result<(Operation, Request<Bytes>), Loss> {
             (Some(content_type), body)
         }
     };
-    let mut request = Request::builder().method(route.method.clone()).uri(address(operation, id, &query));
+    let mut request =
+        Request::builder().method(route.method.clone()).uri(address(operation, id, &query));
     if let Some(content_type) = content_type {
         request = request.header(CONTENT_TYPE, content_type);
     }
     if let Some(key) = key {
-        request = request.header(IDEMPOTENCY_KEY, format!("\"{}\"", key.replace('\\', r"\\").replace('"', r#"\""#)));
+        request = request.header(
+            IDEMPOTENCY_KEY,
+            format!("\"{}\"", key.replace('\\', r"\\").replace('"', r#"\""#)),
+        );
     }
     if route.secured {
         request = request.header(AUTHORIZATION, authorization(&ask.proof).ok_or_else(lost)?);
@@ -224,7 +264,9 @@ pub(crate) fn handshake(ask: &Ask) -> Result<Request<()>, Loss> {
         // Whoever comes to speak needs no history.
         Command::Send(draft) => (draft.flow, draft.kinds, 0, 0),
         Command::ShowTyping { flow, .. } => (*flow, Kinds::Any, 0, 0),
-        Command::History { flow, kinds, window: Window::Newest { limit, offset } } if *limit <= HISTORY_LIMIT => {
+        Command::History { flow, kinds, window: Window::Newest { limit, offset } }
+            if *limit <= HISTORY_LIMIT =>
+        {
             (*flow, *kinds, *limit, *offset)
         }
         _ => return Err(lost()),
@@ -248,13 +290,16 @@ fn address(operation: Operation, id: Option<i64>, query: &str) -> String {
     path + query
 }
 
-/// A token of any kind travels in the one header. What must belong to a named user, or to a connection, is not said here.
+/// A token of any kind travels in the one header. What must belong to a named user, or to a
+/// connection, is not said here.
 fn authorization(proof: &Proof) -> Option<HeaderValue> {
     let token: &Secret = match proof {
         Proof::Bearer(token) | Proof::Token(token) => token,
         Proof::Nothing | Proof::Connection | Proof::TokenOf(..) => return None,
     };
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose())).ok().filter(|_| is_token(token.expose()))?;
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
+        .ok()
+        .filter(|_| is_token(token.expose()))?;
     value.set_sensitive(true);
     Some(value)
 }
@@ -273,11 +318,20 @@ struct Parts<'a> {
 
 /// The request of a command; `None` for what this wire cannot ask.
 fn parts(command: &Command) -> Option<Parts<'_>> {
-    let with_json = |operation, id, json| Parts { operation, id, query: String::new(), json, photo: None, key: None };
+    let with_json = |operation, id, json| Parts {
+        operation,
+        id,
+        query: String::new(),
+        json,
+        photo: None,
+        key: None,
+    };
     let plain = |operation, id| with_json(operation, id, Vec::new());
     Some(match command {
         // The profile is another request of this wire.
-        Command::Register(registration) if matches!(registration.grant, GrantKind::Token | GrantKind::Pair) => {
+        Command::Register(registration)
+            if matches!(registration.grant, GrantKind::Token | GrantKind::Pair) =>
+        {
             let body = wire::Register {
                 email: registration.email.as_deref()?.into(),
                 password: registration.password.expose().into(),
@@ -287,13 +341,22 @@ fn parts(command: &Command) -> Option<Parts<'_>> {
             with_json(Operation::Register, None, wire::write(&body))
         }
         Command::Login { identifier, password, grant: GrantKind::Pair | GrantKind::Token } => {
-            let (email, username) =
-                if identifier.contains('@') { (Some(identifier.into()), None) } else { (None, Some(identifier.into())) };
-            with_json(Operation::Login, None, wire::write(&wire::Login { email, username, password: password.expose().into() }))
+            let (email, username) = if identifier.contains('@') {
+                (Some(identifier.into()), None)
+            } else {
+                (None, Some(identifier.into()))
+            };
+            with_json(
+                Operation::Login,
+                None,
+                wire::write(&wire::Login { email, username, password: password.expose().into() }),
+            )
         }
-        Command::Refresh { token } => {
-            with_json(Operation::Refresh, None, wire::write(&wire::Refresh { refresh_token: token.expose().into() }))
-        }
+        Command::Refresh { token } => with_json(
+            Operation::Refresh,
+            None,
+            wire::write(&wire::Refresh { refresh_token: token.expose().into() }),
+        ),
         Command::Logout { login: None } => plain(Operation::Logout, None),
         Command::CreateProfile(profile) if is_text(&profile.bio) => {
             let body = wire::NewUser {
@@ -301,14 +364,25 @@ fn parts(command: &Command) -> Option<Parts<'_>> {
                 name: profile.name.as_str().into(),
                 description: Some(profile.bio.as_str().into()),
             };
-            Parts { photo: profile.photo.as_ref(), ..with_json(Operation::CreateUser, None, wire::write(&body)) }
+            Parts {
+                photo: profile.photo.as_ref(),
+                ..with_json(Operation::CreateUser, None, wire::write(&body))
+            }
         }
         Command::GetUser { who: Who::Me } => plain(Operation::GetMe, None),
         Command::GetUser { who: Who::Id(user) } => plain(Operation::GetUser, Some(user.get())),
-        Command::GetPhoto { of: PhotoOf::User(user) } => plain(Operation::GetUserPhoto, Some(user.get())),
-        Command::GetPhoto { of: PhotoOf::Flow(flow) } => plain(Operation::GetGroupPhoto, Some(flow.get())),
+        Command::GetPhoto { of: PhotoOf::User(user) } => {
+            plain(Operation::GetUserPhoto, Some(user.get()))
+        }
+        Command::GetPhoto { of: PhotoOf::Flow(flow) } => {
+            plain(Operation::GetGroupPhoto, Some(flow.get()))
+        }
         Command::OpenChat { with: Who::Id(user) } => plain(Operation::OpenChat, Some(user.get())),
-        Command::CreateFlow(flow) if flow.kind == FlowKind::Group && is_text(&flow.info) && flow.key.as_deref().is_none_or(is_key) => {
+        Command::CreateFlow(flow)
+            if flow.kind == FlowKind::Group
+                && is_text(&flow.info)
+                && flow.key.as_deref().is_none_or(is_key) =>
+        {
             let body = wire::NewGroup {
                 name: flow.title.as_str().into(),
                 description: Some(flow.info.as_str().into()),
@@ -318,16 +392,28 @@ fn parts(command: &Command) -> Option<Parts<'_>> {
             Parts { photo, key, ..with_json(Operation::CreateGroup, None, wire::write(&body)) }
         }
         // Only a group can be deleted, so that whoever means any kind means one.
-        Command::DeleteFlow { flow, kinds: Kinds::Shared | Kinds::Any } => plain(Operation::DeleteGroup, Some(flow.get())),
-        Command::GetFlow { flow, kinds: Kinds::Chat | Kinds::Any, .. } => plain(Operation::GetChat, Some(flow.get())),
-        Command::GetFlow { flow, kinds: Kinds::Shared, members: false } => plain(Operation::GetGroup, Some(flow.get())),
-        Command::GetFlow { flow, kinds: Kinds::Shared, members: true } => plain(Operation::GetGroupUsers, Some(flow.get())),
-        Command::AddMembers { flow, users } => {
-            with_json(Operation::AddUsers, Some(flow.get()), wire::write(&wire::NamedUsers { users: named(users) }))
+        Command::DeleteFlow { flow, kinds: Kinds::Shared | Kinds::Any } => {
+            plain(Operation::DeleteGroup, Some(flow.get()))
         }
-        Command::RemoveMembers { flow, users } => {
-            with_json(Operation::RemoveUsers, Some(flow.get()), wire::write(&wire::NamedUsers { users: named(users) }))
+        Command::GetFlow { flow, kinds: Kinds::Chat | Kinds::Any, .. } => {
+            plain(Operation::GetChat, Some(flow.get()))
         }
+        Command::GetFlow { flow, kinds: Kinds::Shared, members: false } => {
+            plain(Operation::GetGroup, Some(flow.get()))
+        }
+        Command::GetFlow { flow, kinds: Kinds::Shared, members: true } => {
+            plain(Operation::GetGroupUsers, Some(flow.get()))
+        }
+        Command::AddMembers { flow, users } => with_json(
+            Operation::AddUsers,
+            Some(flow.get()),
+            wire::write(&wire::NamedUsers { users: named(users) }),
+        ),
+        Command::RemoveMembers { flow, users } => with_json(
+            Operation::RemoveUsers,
+            Some(flow.get()),
+            wire::write(&wire::NamedUsers { users: named(users) }),
+        ),
         Command::ListFlows { limit, offset, members: false } => {
             let query = match limit {
                 Some(limit) => format!("?limit={limit}&offset={offset}"),

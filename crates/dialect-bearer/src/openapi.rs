@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 description, made from the table of routes and the schemas in `schemas/bearer`.
 //!
-//! Of WebSockets only the handshake can be described there, under a tag of their own; SPEC.md describes what is said.
+//! Of WebSockets only the handshake can be described there, under a tag of their own; SPEC.md
+//! describes what is said.
 
 use crate::form::PART_NAME;
 use crate::lift::{HISTORY_DEFAULT, HISTORY_LIMIT, KEY_LIMIT};
@@ -84,7 +85,8 @@ fn operation(route: &Route) -> Value {
         "responses": success(route.success),
     });
     for status in route.errors {
-        operation["responses"][status.to_string()] = json!({ "$ref": format!("#/components/responses/{status}") });
+        operation["responses"][status.to_string()] =
+            json!({ "$ref": format!("#/components/responses/{status}") });
     }
     if !route.secured {
         operation["security"] = json!([]);
@@ -113,7 +115,8 @@ fn operation(route: &Route) -> Value {
                     "photo": { "contentType": "image/png, image/jpeg, image/gif, image/webp" },
                 },
             });
-            operation["requestBody"] = json!({ "required": true, "content": { "multipart/form-data": form } });
+            operation["requestBody"] =
+                json!({ "required": true, "content": { "multipart/form-data": form } });
         }
     }
     operation
@@ -122,15 +125,23 @@ fn operation(route: &Route) -> Value {
 fn parameters(route: &Route) -> Vec<Value> {
     let mut parameters = Vec::new();
     if route.has_id() {
-        parameters.push(json!({ "name": "id", "in": "path", "required": true, "schema": reference("Id") }));
+        parameters.push(
+            json!({ "name": "id", "in": "path", "required": true, "schema": reference("Id") }),
+        );
     }
     if route.paged {
         let limit = match route.success {
-            Success::WebSocket => json!({ "type": "integer", "minimum": 0, "maximum": HISTORY_LIMIT, "default": HISTORY_DEFAULT }),
-            Success::Json(_) | Success::Image => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
+            Success::WebSocket => {
+                json!({ "type": "integer", "minimum": 0, "maximum": HISTORY_LIMIT, "default": HISTORY_DEFAULT })
+            }
+            Success::Json(_) | Success::Image => {
+                json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })
+            }
         };
         let offset = json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX, "default": 0 });
-        for (name, description, schema) in [("limit", "At most this many.", limit), ("offset", "Skip this many.", offset)] {
+        for (name, description, schema) in
+            [("limit", "At most this many.", limit), ("offset", "Skip this many.", offset)]
+        {
             parameters.push(json!({ "name": name, "in": "query", "description": description, "schema": schema }));
         }
     }
@@ -152,7 +163,9 @@ fn success(success: Success) -> Value {
         Success::Json(name) => {
             json!({ "200": { "description": "Granted.", "content": { "application/json": { "schema": reference(name) } } } })
         }
-        Success::Image => json!({ "200": { "description": "The photo.", "content": { "image/*": {} } } }),
+        Success::Image => {
+            json!({ "200": { "description": "The photo.", "content": { "image/*": {} } } })
+        }
         Success::WebSocket => json!({ "101": { "description": "A WebSocket." } }),
     }
 }
@@ -163,7 +176,10 @@ fn responses() -> Map<String, Value> {
     statuses.sort_unstable();
     statuses.dedup();
     let response = |status: u16| {
-        let reason = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Refused");
+        let reason = http::StatusCode::from_u16(status)
+            .ok()
+            .and_then(|status| status.canonical_reason())
+            .unwrap_or("Refused");
         let mut response = json!({
             "description": reason,
             "content": { "application/json": { "schema": reference(ERROR) } },
@@ -171,7 +187,10 @@ fn responses() -> Map<String, Value> {
         let header = match status {
             401 => Some(("WWW-Authenticate", json!({ "const": "Bearer" }))),
             426 => Some(("Upgrade", json!({ "const": "websocket" }))),
-            429 => Some(("Retry-After", json!({ "description": "Seconds to wait.", "type": "integer", "minimum": 1 }))),
+            429 => Some((
+                "Retry-After",
+                json!({ "description": "Seconds to wait.", "type": "integer", "minimum": 1 }),
+            )),
             _ => None,
         };
         if let Some((name, schema)) = header {
@@ -196,7 +215,8 @@ fn read(schema: &str) -> Value {
     serde_json::from_str(schema).expect("the schemas are JSON: a test reads each")
 }
 
-/// Points references at the components of this document, and drops what makes a schema a document of its own.
+/// Points references at the components of this document, and drops what makes a schema a document
+/// of its own.
 fn settle(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -205,7 +225,8 @@ fn settle(schema: &mut Value) {
             for (key, value) in fields {
                 match value {
                     Value::String(target) if key == "$ref" => {
-                        *target = target.replace("definitions.json#/$defs/", "#/components/schemas/");
+                        *target =
+                            target.replace("definitions.json#/$defs/", "#/components/schemas/");
                     }
                     value => settle(value),
                 }
@@ -245,7 +266,8 @@ mod tests {
                 described.insert((verb.to_ascii_uppercase(), path.clone()));
             }
         }
-        let served: BTreeSet<(String, String)> = crate::routes().map(|(method, path)| (method.to_owned(), path.to_owned())).collect();
+        let served: BTreeSet<(String, String)> =
+            crate::routes().map(|(method, path)| (method.to_owned(), path.to_owned())).collect();
         assert_eq!(described, served);
         assert_eq!(served.len(), ROUTES.len());
     }
@@ -270,8 +292,14 @@ mod tests {
     fn only_what_hands_out_tokens_is_open_to_all() {
         let document = description();
         for row in &ROUTES {
-            let open = document["paths"][row.path][row.method.as_str().to_ascii_lowercase()]["security"] == json!([]);
-            assert_eq!(open, ["/api/v1/register", "/api/v1/login", "/api/v1/refresh"].contains(&row.path), "{}", row.path);
+            let open = document["paths"][row.path][row.method.as_str().to_ascii_lowercase()]["security"]
+                == json!([]);
+            assert_eq!(
+                open,
+                ["/api/v1/register", "/api/v1/login", "/api/v1/refresh"].contains(&row.path),
+                "{}",
+                row.path
+            );
         }
     }
 }

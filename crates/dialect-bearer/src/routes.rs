@@ -64,7 +64,10 @@ impl Operation {
 
     /// Its row in the table.
     pub(crate) fn route(self) -> &'static Route {
-        ROUTES.iter().find(|route| route.operation == self).expect("every operation has a row: a test looks")
+        ROUTES
+            .iter()
+            .find(|route| route.operation == self)
+            .expect("every operation has a row: a test looks")
     }
 }
 
@@ -119,9 +122,25 @@ impl Route {
     }
 }
 
-const fn open(path: &'static str, operation: Operation, summary: &'static str, body: Body, errors: &'static [u16]) -> Route {
+const fn open(
+    path: &'static str,
+    operation: Operation,
+    summary: &'static str,
+    body: Body,
+    errors: &'static [u16],
+) -> Route {
     let success = Success::Json("tokens.reply");
-    Route { method: Method::POST, path, operation, summary, secured: false, body, success, paged: false, errors }
+    Route {
+        method: Method::POST,
+        path,
+        operation,
+        summary,
+        secured: false,
+        body,
+        success,
+        paged: false,
+        errors,
+    }
 }
 
 const fn secured(
@@ -222,21 +241,31 @@ static ROUTER: LazyLock<Router<Vec<&'static Route>>> = LazyLock::new(|| {
     }
     let mut router = Router::new();
     for (path, routes) in paths {
-        router.insert(path, routes).expect("the paths of the table do not conflict: a test builds the router");
+        router
+            .insert(path, routes)
+            .expect("the paths of the table do not conflict: a test builds the router");
     }
     router
 });
 
-/// Finds the route of a request. A WebSocket has no verb of its own: it is `GET` in HTTP/1.1 and `CONNECT` in HTTP/2.
+/// Finds the route of a request. A WebSocket has no verb of its own: it is `GET` in HTTP/1.1 and
+/// `CONNECT` in HTTP/2.
 pub(crate) fn find<'a>(method: &Method, path: &'a str, websocket: bool) -> Result<Found<'a>, Miss> {
     let found = ROUTER.at(path).map_err(|_| Miss::Path)?;
     let id = found.params.get("id");
     let is_room = |route: &&&Route| route.success == Success::WebSocket;
     if websocket {
-        return found.value.iter().find(is_room).map(|route| Found { route, id }).ok_or(Miss::NoWebSocket);
+        return found
+            .value
+            .iter()
+            .find(is_room)
+            .map(|route| Found { route, id })
+            .ok_or(Miss::NoWebSocket);
     }
     // HEAD is answered like GET: whoever writes the response leaves the body out.
-    let served = |route: &Route| route.method == *method || (route.method == Method::GET && *method == Method::HEAD);
+    let served = |route: &Route| {
+        route.method == *method || (route.method == Method::GET && *method == Method::HEAD)
+    };
     match found.value.iter().find(|route| served(route)) {
         Some(route) if is_room(&route) => Err(Miss::UpgradeRequired),
         Some(route) => Ok(Found { route, id }),
@@ -297,6 +326,9 @@ mod tests {
 
     #[test]
     fn head_is_served_where_get_is() {
-        assert_eq!(find(&Method::HEAD, "/api/v1/user", false).unwrap().route.operation, Operation::GetMe);
+        assert_eq!(
+            find(&Method::HEAD, "/api/v1/user", false).unwrap().route.operation,
+            Operation::GetMe
+        );
     }
 }

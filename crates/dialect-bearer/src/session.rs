@@ -1,4 +1,5 @@
-//! What one connection remembers: an HTTP exchange, the WebSocket of a room, the WebSocket of all rooms.
+//! What one connection remembers: an HTTP exchange, the WebSocket of a room, the WebSocket of all
+//! rooms.
 
 use crate::faults::{self, Problem};
 use crate::form::JSON_LIMIT;
@@ -10,10 +11,13 @@ use crate::{LAST_MESSAGE, MESSAGE, TYPING};
 use http::StatusCode;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use tolmach_dialect::{Ask, Close, Delivery, Echo, Frame, Interest, Line, Loss, Notice, Opening, Reply, Session, Violation, ViolationKind};
+use tolmach_dialect::{
+    Ask, Close, Delivery, Echo, Frame, Interest, Line, Loss, Notice, Opening, Reply, Session,
+    Violation, ViolationKind,
+};
 use tolmach_domain::{
-    Answer, Command, ConnectionId, Content, Draft, EventKind, Fault, FlowId, FlowKind, Identity, Kinds, Proof, Secret, Timestamp, UserId,
-    Version, Window,
+    Answer, Command, ConnectionId, Content, Draft, EventKind, Fault, FlowId, FlowKind, Identity,
+    Kinds, Proof, Secret, Timestamp, UserId, Version, Window,
 };
 
 /// How many asks of a client may wait for their answers.
@@ -26,22 +30,28 @@ const TOO_LARGE: u16 = 1009;
 pub(crate) fn serve(opening: &Opening<'_>) -> Result<Box<dyn Session>, Problem> {
     let request = opening.request.ok_or_else(Problem::no_request)?;
     let target = Target::read(&request.method, &request.uri, &request.headers, opening.websocket)?;
-    let subprotocol = lift::subprotocols(&request.headers).any(|offer| offer == WEBSOCKET_PROTOCOL).then_some(WEBSOCKET_PROTOCOL);
+    let subprotocol = lift::subprotocols(&request.headers)
+        .any(|offer| offer == WEBSOCKET_PROTOCOL)
+        .then_some(WEBSOCKET_PROTOCOL);
     let depth = opening.settings.depth;
     Ok(match (target.route.operation, target.token.clone()) {
-        (operation @ (Operation::ChatRoom | Operation::GroupRoom), token @ Some(_)) => Box::new(Room {
-            operation,
-            flow: target.flow()?,
-            kinds: kinds(operation),
-            window: lift::window(&target),
-            token,
-            connection: opening.connection,
-            depth,
-            subprotocol,
-            identity: None,
-            entered: None,
-        }),
-        (Operation::Main, token @ Some(_)) => Box::new(Main { token, depth, subprotocol, identity: None, listed: None }),
+        (operation @ (Operation::ChatRoom | Operation::GroupRoom), token @ Some(_)) => {
+            Box::new(Room {
+                operation,
+                flow: target.flow()?,
+                kinds: kinds(operation),
+                window: lift::window(&target),
+                token,
+                connection: opening.connection,
+                depth,
+                subprotocol,
+                identity: None,
+                entered: None,
+            })
+        }
+        (Operation::Main, token @ Some(_)) => {
+            Box::new(Main { token, depth, subprotocol, identity: None, listed: None })
+        }
         _ => Box::new(Exchange { depth }),
     })
 }
@@ -61,7 +71,16 @@ pub(crate) fn call(opening: &Opening<'_>) -> Result<Box<dyn Session>, Problem> {
         _ => Some(target.flow()?),
     };
     let window = lift::window(&target);
-    Ok(Box::new(ClientSocket { operation, room, window, depth, greeted: false, history: None, sends: VecDeque::new(), typing: None }))
+    Ok(Box::new(ClientSocket {
+        operation,
+        room,
+        window,
+        depth,
+        greeted: false,
+        history: None,
+        sends: VecDeque::new(),
+        typing: None,
+    }))
 }
 
 /// The kinds of flow that a room's path means.
@@ -88,16 +107,24 @@ impl Exchange {
 }
 
 impl Session for Exchange {
-    fn decode(&mut self, _now: Timestamp, frame: &Frame, out: &mut Vec<Line>) -> Result<(), Violation> {
+    fn decode(
+        &mut self,
+        _now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Line>,
+    ) -> Result<(), Violation> {
         out.push(Line::Ask(self.ask(frame).map_err(|problem| problem.violation())?));
         Ok(())
     }
 
     fn encode(&mut self, _now: Timestamp, line: &Line, out: &mut Vec<Frame>) -> Result<(), Loss> {
         let reply = reply_of(line)?;
-        let Asked(operation) = *reply.echo.get().ok_or_else(|| loss("a reply to nothing asked here"))?;
+        let Asked(operation) =
+            *reply.echo.get().ok_or_else(|| loss("a reply to nothing asked here"))?;
         let response = match &reply.outcome {
-            Ok(answer) => lower::response(operation, answer, reply.identity.map(|identity| identity.user))?,
+            Ok(answer) => {
+                lower::response(operation, answer, reply.identity.map(|identity| identity.user))?
+            }
             Err(fault) => faults::response(operation, fault),
         };
         out.push(Frame::response(response));
@@ -128,7 +155,11 @@ fn heard(reply: &Reply) -> Result<Heard, Loss> {
 }
 
 /// Whether a notice ends the session that the connection was opened with.
-fn ends(identity: Option<Identity>, user: UserId, session: Option<tolmach_domain::SessionId>) -> bool {
+fn ends(
+    identity: Option<Identity>,
+    user: UserId,
+    session: Option<tolmach_domain::SessionId>,
+) -> bool {
     identity.is_some_and(|own| own.user == user && (session.is_none() || session == own.session))
 }
 
@@ -137,7 +168,9 @@ fn text(frame: &Frame) -> Result<&[u8], Misunderstood> {
     match frame {
         Frame::Text(text) if text.len() > JSON_LIMIT => Err(Misunderstood::TooLarge),
         Frame::Text(text) => Ok(text),
-        Frame::Binary(_) | Frame::Value(_) | Frame::Request(_) | Frame::Response(_) => Err(Misunderstood::FrameKind),
+        Frame::Binary(_) | Frame::Value(_) | Frame::Request(_) | Frame::Response(_) => {
+            Err(Misunderstood::FrameKind)
+        }
     }
 }
 
@@ -149,14 +182,21 @@ fn utterance(frame: &Frame, depth: usize) -> Result<Utterance, Misunderstood> {
 fn violation(misunderstood: Misunderstood) -> Violation {
     const TYPES: &str = "the type of a frame is message, typing or stop_typing";
     let (kind, error) = match &misunderstood {
-        Misunderstood::FrameKind => (ViolationKind::FrameKind, "a text frame is expected".to_owned()),
-        Misunderstood::TooLarge => (ViolationKind::Shape, format!("a frame has at most {JSON_LIMIT} bytes")),
+        Misunderstood::FrameKind => {
+            (ViolationKind::FrameKind, "a text frame is expected".to_owned())
+        }
+        Misunderstood::TooLarge => {
+            (ViolationKind::Shape, format!("a frame has at most {JSON_LIMIT} bytes"))
+        }
         Misunderstood::Json(error) => (faults::violation_kind(error), error.to_string()),
-        Misunderstood::Text => (ViolationKind::Shape, "text: a string that is not empty is expected".to_owned()),
+        Misunderstood::Text => {
+            (ViolationKind::Shape, "text: a string that is not empty is expected".to_owned())
+        }
         Misunderstood::Type => (ViolationKind::Shape, TYPES.to_owned()),
         Misunderstood::UnknownType => (ViolationKind::UnknownMethod, TYPES.to_owned()),
     };
-    let close = matches!(misunderstood, Misunderstood::TooLarge).then_some(Close::new(TOO_LARGE, "the frame is too large"));
+    let close = matches!(misunderstood, Misunderstood::TooLarge)
+        .then_some(Close::new(TOO_LARGE, "the frame is too large"));
     Violation { close, ..Violation::answered(kind, faults::frame(&error)) }
 }
 
@@ -179,9 +219,12 @@ struct Room {
 impl Room {
     fn command(&self, utterance: Utterance) -> Command {
         match utterance {
-            Utterance::Message(text) => {
-                Command::Send(Box::new(Draft { flow: self.flow, kinds: self.kinds, content: Content::text(text), key: None }))
-            }
+            Utterance::Message(text) => Command::Send(Box::new(Draft {
+                flow: self.flow,
+                kinds: self.kinds,
+                content: Content::text(text),
+                key: None,
+            })),
             Utterance::Typing(active) => Command::ShowTyping { flow: self.flow, active },
         }
     }
@@ -198,9 +241,18 @@ impl Session for Room {
         self.identity = Some(identity);
     }
 
-    fn decode(&mut self, _now: Timestamp, frame: &Frame, out: &mut Vec<Line>) -> Result<(), Violation> {
+    fn decode(
+        &mut self,
+        _now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Line>,
+    ) -> Result<(), Violation> {
         let utterance = utterance(frame, self.depth).map_err(violation)?;
-        out.push(Line::Ask(Ask::new(Echo::new(Heard::Frame), Proof::Connection, self.command(utterance))));
+        out.push(Line::Ask(Ask::new(
+            Echo::new(Heard::Frame),
+            Proof::Connection,
+            self.command(utterance),
+        )));
         Ok(())
     }
 
@@ -219,7 +271,9 @@ impl Session for Room {
                 out.push(lower::history_frame(page));
             }
             (Heard::Opening, Ok(_)) => return Err(loss(self.operation.name())),
-            (Heard::Opening, Err(fault)) => out.push(Frame::response(faults::response(self.operation, fault))),
+            (Heard::Opening, Err(fault)) => {
+                out.push(Frame::response(faults::response(self.operation, fault)))
+            }
             // The message itself comes back to its author, as to everybody in the room.
             (Heard::Frame, Ok(_)) => {}
             (Heard::Frame, Err(fault)) => out.push(faults::frame(&faults::sentence(fault))),
@@ -235,14 +289,26 @@ impl Session for Room {
         let Some(told) = self.entered else { return Delivery::Skip };
         let here = notice.flow() == Some(self.flow);
         match &notice.kind {
-            EventKind::Posted(message) if here && message.version > told => Delivery::Shared(MESSAGE),
-            EventKind::Typing { .. } if here && notice.origin.as_ref().is_none_or(|origin| origin.connection != self.connection) => {
+            EventKind::Posted(message) if here && message.version > told => {
+                Delivery::Shared(MESSAGE)
+            }
+            EventKind::Typing { .. }
+                if here
+                    && notice
+                        .origin
+                        .as_ref()
+                        .is_none_or(|origin| origin.connection != self.connection) =>
+            {
                 Delivery::Shared(TYPING)
             }
-            EventKind::MembersRemoved { users, .. } if here && self.identity.is_some_and(|own| users.contains(&own.user)) => {
+            EventKind::MembersRemoved { users, .. }
+                if here && self.identity.is_some_and(|own| users.contains(&own.user)) =>
+            {
                 Delivery::Close(Close::new(POLICY, "removed from the group"))
             }
-            EventKind::FlowDeleted { .. } if here => Delivery::Close(Close::new(POLICY, "the group was deleted")),
+            EventKind::FlowDeleted { .. } if here => {
+                Delivery::Close(Close::new(POLICY, "the group was deleted"))
+            }
             EventKind::SessionsEnded { user, session } if ends(self.identity, *user, *session) => {
                 Delivery::Close(Close::new(POLICY, "the session has ended"))
             }
@@ -285,11 +351,23 @@ impl Session for Main {
         self.identity = Some(identity);
     }
 
-    fn decode(&mut self, _now: Timestamp, frame: &Frame, _out: &mut Vec<Line>) -> Result<(), Violation> {
+    fn decode(
+        &mut self,
+        _now: Timestamp,
+        frame: &Frame,
+        _out: &mut Vec<Line>,
+    ) -> Result<(), Violation> {
         Err(match utterance(frame, self.depth) {
-            Err(misunderstood @ (Misunderstood::FrameKind | Misunderstood::TooLarge | Misunderstood::Json(_))) => violation(misunderstood),
+            Err(
+                misunderstood @ (Misunderstood::FrameKind
+                | Misunderstood::TooLarge
+                | Misunderstood::Json(_)),
+            ) => violation(misunderstood),
             Ok(_) | Err(Misunderstood::Text | Misunderstood::Type | Misunderstood::UnknownType) => {
-                Violation::answered(ViolationKind::UnknownMethod, faults::frame("nothing is said here: enter a room"))
+                Violation::answered(
+                    ViolationKind::UnknownMethod,
+                    faults::frame("nothing is said here: enter a room"),
+                )
             }
         })
     }
@@ -305,10 +383,17 @@ impl Session for Main {
         match &reply.outcome {
             Ok(Answer::Flows(flows)) => {
                 self.identity = reply.identity.or(self.identity);
-                self.listed = Some(flows.iter().map(|overview| (overview.flow.id, overview.flow.version)).collect());
+                self.listed = Some(
+                    flows
+                        .iter()
+                        .map(|overview| (overview.flow.id, overview.flow.version))
+                        .collect(),
+                );
                 // The newest activity comes last, as it does from then on.
                 let last = flows.iter().rev().filter_map(|overview| overview.last.as_ref());
-                out.extend(last.map(|message| lower::message_frame(message, MessageKind::LastMessage)));
+                out.extend(
+                    last.map(|message| lower::message_frame(message, MessageKind::LastMessage)),
+                );
                 Ok(())
             }
             Ok(_) => Err(loss(Operation::Main.name())),
@@ -326,7 +411,9 @@ impl Session for Main {
     fn delivery(&mut self, notice: &Notice) -> Delivery {
         let Some(listed) = &self.listed else { return Delivery::Skip };
         match &notice.kind {
-            EventKind::Posted(message) if listed.get(&message.flow).is_none_or(|told| message.version > *told) => {
+            EventKind::Posted(message)
+                if listed.get(&message.flow).is_none_or(|told| message.version > *told) =>
+            {
                 Delivery::Shared(LAST_MESSAGE)
             }
             EventKind::SessionsEnded { user, session } if ends(self.identity, *user, *session) => {
@@ -379,13 +466,21 @@ struct Pending {
 }
 
 impl Session for ClientExchange {
-    fn decode(&mut self, _now: Timestamp, frame: &Frame, out: &mut Vec<Line>) -> Result<(), Violation> {
-        let Frame::Response(response) = frame else { return Err(unanswered(ViolationKind::FrameKind)) };
+    fn decode(
+        &mut self,
+        _now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Line>,
+    ) -> Result<(), Violation> {
+        let Frame::Response(response) = frame else {
+            return Err(unanswered(ViolationKind::FrameKind));
+        };
         let Some(Pending { echo, operation, command }) = self.pending.pop_front() else {
             return Err(unanswered(ViolationKind::Shape));
         };
         let outcome = if response.status() == StatusCode::OK {
-            Ok(lift::answer(operation, &command, response, self.depth).map_err(|Unreadable| unanswered(ViolationKind::Shape))?)
+            Ok(lift::answer(operation, &command, response, self.depth)
+                .map_err(|Unreadable| unanswered(ViolationKind::Shape))?)
         } else {
             Err(faults::read(operation, response, self.depth))
         };
@@ -399,7 +494,11 @@ impl Session for ClientExchange {
         if self.pending.len() == PENDING {
             return Err(loss("one more ask before earlier ones are answered"));
         }
-        self.pending.push_back(Pending { echo: ask.echo.clone(), operation, command: ask.command.clone() });
+        self.pending.push_back(Pending {
+            echo: ask.echo.clone(),
+            operation,
+            command: ask.command.clone(),
+        });
         out.push(Frame::request(request));
         Ok(())
     }
@@ -407,9 +506,9 @@ impl Session for ClientExchange {
 
 /// The client's end of a WebSocket.
 ///
-/// This wire has no reply to what is said. A message that comes back with the words of one that was sent is taken for its
-/// reply: errs towards taking another's same words for ours. An error is taken for the oldest message without a reply, and
-/// where there is none for the latest typing.
+/// This wire has no reply to what is said. A message that comes back with the words of one that was
+/// sent is taken for its reply: errs towards taking another's same words for ours. An error is
+/// taken for the oldest message without a reply, and where there is none for the latest typing.
 struct ClientSocket {
     operation: Operation,
     /// `None` for all rooms.
@@ -431,7 +530,9 @@ impl ClientSocket {
         let kinds = kinds(self.operation);
         match &ask.command {
             Command::History { flow: asked, kinds: meant, window } => {
-                let here = *asked == flow && (*meant == kinds || *meant == Kinds::Any) && *window == self.window;
+                let here = *asked == flow
+                    && (*meant == kinds || *meant == Kinds::Any)
+                    && *window == self.window;
                 // The history comes once: whoever wants another opens another connection.
                 if !here || self.greeted || self.history.is_some() {
                     return Err(lost());
@@ -454,7 +555,8 @@ impl ClientSocket {
         }
     }
 
-    /// The echo of the message that came back with these words. Those sent before it have been answered too.
+    /// The echo of the message that came back with these words. Those sent before it have been
+    /// answered too.
     fn sent(&mut self, words: &str) -> Option<Echo> {
         let position = self.sends.iter().position(|(_, sent)| sent == words)?;
         self.sends.drain(..=position).next_back().map(|(echo, _)| echo)
@@ -462,12 +564,21 @@ impl ClientSocket {
 
     /// The echo of what an error frame is about.
     fn refused(&mut self) -> Echo {
-        self.sends.pop_front().map(|(echo, _)| echo).or_else(|| self.typing.take()).unwrap_or_default()
+        self.sends
+            .pop_front()
+            .map(|(echo, _)| echo)
+            .or_else(|| self.typing.take())
+            .unwrap_or_default()
     }
 }
 
 impl Session for ClientSocket {
-    fn decode(&mut self, now: Timestamp, frame: &Frame, out: &mut Vec<Line>) -> Result<(), Violation> {
+    fn decode(
+        &mut self,
+        now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Line>,
+    ) -> Result<(), Violation> {
         let text = match frame {
             Frame::Text(text) => text,
             // The handshake was refused.
@@ -476,20 +587,28 @@ impl Session for ClientSocket {
                 out.push(answered(echo, Err(faults::read(self.operation, response, self.depth))));
                 return Ok(());
             }
-            Frame::Binary(_) | Frame::Value(_) | Frame::Request(_) => return Err(unanswered(ViolationKind::FrameKind)),
+            Frame::Binary(_) | Frame::Value(_) | Frame::Request(_) => {
+                return Err(unanswered(ViolationKind::FrameKind));
+            }
         };
-        let kind = if self.operation == Operation::ChatRoom { FlowKind::Chat } else { FlowKind::Group };
+        let kind =
+            if self.operation == Operation::ChatRoom { FlowKind::Chat } else { FlowKind::Group };
         let room = self.room.map(|flow| (flow, kind));
-        match lift::pushed(text, now, room, self.depth).map_err(|Unreadable| unanswered(ViolationKind::Shape))? {
+        match lift::pushed(text, now, room, self.depth)
+            .map_err(|Unreadable| unanswered(ViolationKind::Shape))?
+        {
             Pushed::History(page) => {
                 self.greeted = true;
-                out.extend(self.history.take().map(|echo| answered(echo, Ok(Answer::History(page)))));
+                out.extend(
+                    self.history.take().map(|echo| answered(echo, Ok(Answer::History(page)))),
+                );
             }
             Pushed::Event(event) => {
                 if let EventKind::Posted(message) = &event.kind
                     && let Some(echo) = self.sent(&message.content.text)
                 {
-                    let sent = Answer::Sent { message: Some(Box::new(message.clone())), repeated: false };
+                    let sent =
+                        Answer::Sent { message: Some(Box::new(message.clone())), repeated: false };
                     out.push(answered(echo, Ok(sent)));
                 }
                 out.push(Line::Notice(Arc::from(event)));

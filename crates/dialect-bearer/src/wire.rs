@@ -1,4 +1,5 @@
-//! Every body and frame of this wire, in both directions (`protocols/bearer/SPEC.md`, "Bodies" and "Frames").
+//! Every body and frame of this wire, in both directions (`protocols/bearer/SPEC.md`, "Bodies" and
+//! "Frames").
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
@@ -15,7 +16,9 @@ pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8], depth: usize) -> Result<T,
         // serde refuses a repeated field, a map does not: only what failed once is read again.
         Err(JsonError::Shape(_)) => {
             let value = json::parse::<serde_json::Value>(bytes, depth)?;
-            serde_json::from_value::<Object<T>>(value).map(|object| object.0).map_err(JsonError::Shape)
+            serde_json::from_value::<Object<T>>(value)
+                .map(|object| object.0)
+                .map_err(JsonError::Shape)
         }
         read => read.map(|object| object.0),
     }
@@ -23,7 +26,8 @@ pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8], depth: usize) -> Result<T,
 
 /// Writes a body or frame.
 pub(crate) fn write(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("the types of this module have string keys and no failing serializers")
+    serde_json::to_vec(value)
+        .expect("the types of this module have string keys and no failing serializers")
 }
 
 /// A struct that is read from an object only: serde would take an array of its fields too.
@@ -329,8 +333,12 @@ fn write_id<S: Serializer, T: Number>(id: &T, serializer: S) -> Result<S::Ok, S:
 /// Reads what JSON Schema calls an integer: `1.0` is one.
 fn read_id<'de, D: Deserializer<'de>, T: Number>(deserializer: D) -> Result<T, D::Error> {
     let number = serde_json::Number::deserialize(deserializer)?;
-    let whole = number.as_i64().or_else(|| number.as_f64().filter(|float| float.fract() == 0.0).map(|float| float as i64));
-    whole
-        .and_then(|number| T::try_from(number).ok())
-        .ok_or_else(|| D::Error::custom(format_args!("an id is an integer from 1 to 9007199254740991, not {number}")))
+    let whole = number
+        .as_i64()
+        .or_else(|| number.as_f64().filter(|float| float.fract() == 0.0).map(|float| float as i64));
+    whole.and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
+        D::Error::custom(format_args!(
+            "an id is an integer from 1 to 9007199254740991, not {number}"
+        ))
+    })
 }

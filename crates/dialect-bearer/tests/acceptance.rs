@@ -1,4 +1,5 @@
-//! The server takes exactly what the OpenAPI document says: what a schema allows is understood, what it forbids is refused.
+//! The server takes exactly what the OpenAPI document says: what a schema allows is understood,
+//! what it forbids is refused.
 
 use bytes::Bytes;
 use http::Request;
@@ -9,7 +10,12 @@ use tolmach_dialect_bearer::Bearer;
 use tolmach_domain::{ConnectionId, Timestamp};
 
 fn document() -> Value {
-    let document = Bearer.manifest().documents.iter().find(|document| document.path == "/openapi.json").expect("the manifest has it");
+    let document = Bearer
+        .manifest()
+        .documents
+        .iter()
+        .find(|document| document.path == "/openapi.json")
+        .expect("the manifest has it");
     assert_eq!(document.media_type, "application/json");
     serde_json::from_str(&(document.content)()).expect("it is JSON")
 }
@@ -22,7 +28,10 @@ fn validator(document: &Value, method: &str, path: &str) -> Validator {
         schema => schema,
     };
     assert!(schema.is_object(), "{method} {path}");
-    jsonschema::draft202012::new(&json!({ "allOf": [schema], "components": document["components"] })).expect("it is a schema")
+    jsonschema::draft202012::new(
+        &json!({ "allOf": [schema], "components": document["components"] }),
+    )
+    .expect("it is a schema")
 }
 
 /// Whether the server understands the request.
@@ -34,7 +43,9 @@ fn understood(document: &Value, method: &str, path: &str, body: &str) -> bool {
 fn understood_with(document: &Value, method: &str, path: &str, body: &str, more: &str) -> bool {
     let is_form = document["paths"][path][method.to_lowercase()]["requestBody"]["content"]["multipart/form-data"].is_object();
     let (content_type, body) = if is_form {
-        let form = format!("--x\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{body}\r\n{more}--x--\r\n");
+        let form = format!(
+            "--x\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{body}\r\n{more}--x--\r\n"
+        );
         ("multipart/form-data; boundary=x", form)
     } else {
         ("application/json", body.to_owned())
@@ -47,14 +58,23 @@ fn understood_with(document: &Value, method: &str, path: &str, body: &str, more:
         .body(Bytes::from(body))
         .expect("the parts are valid");
     let parts = request.clone().into_parts().0;
-    let opening =
-        Opening { request: Some(&parts), first: None, connection: ConnectionId(1), websocket: false, settings: Settings::default() };
-    let mut server = Bearer.open(&opening, Side::Server).unwrap_or_else(|_| panic!("{method} {path} is refused at its opening"));
+    let opening = Opening {
+        request: Some(&parts),
+        first: None,
+        connection: ConnectionId(1),
+        websocket: false,
+        settings: Settings::default(),
+    };
+    let mut server = Bearer
+        .open(&opening, Side::Server)
+        .unwrap_or_else(|_| panic!("{method} {path} is refused at its opening"));
     let mut lines = Vec::new();
     match server.decode(Timestamp::default(), &Frame::request(request), &mut lines) {
         Ok(()) => matches!(lines[..], [Line::Ask(_)]),
         Err(violation) => {
-            assert!(matches!(violation.answer, Some(Frame::Response(response)) if response.status() == 400));
+            assert!(
+                matches!(violation.answer, Some(Frame::Response(response)) if response.status() == 400)
+            );
             false
         }
     }
@@ -67,13 +87,19 @@ fn check(method: &str, path: &str, cases: Vec<(Value, bool)>) {
         let text = body.to_string();
         let shown: String = text.chars().take(200).collect();
         assert_eq!(validator.is_valid(&body), valid, "the schema of {method} {path} on {shown}");
-        assert_eq!(understood(&document, method, path, &text), valid, "the server at {method} {path} on {shown}");
+        assert_eq!(
+            understood(&document, method, path, &text),
+            valid,
+            "the server at {method} {path} on {shown}"
+        );
     }
 }
 
 /// What is no object, and an object in the clothes of a list.
 fn not_objects() -> Vec<(Value, bool)> {
-    [json!(null), json!(true), json!(1), json!("x"), json!([]), json!(["a", "b", "c"]), json!({})].map(|body| (body, false)).into()
+    [json!(null), json!(true), json!(1), json!("x"), json!([]), json!(["a", "b", "c"]), json!({})]
+        .map(|body| (body, false))
+        .into()
 }
 
 fn cases(valid: &[Value], invalid: &[Value]) -> Vec<(Value, bool)> {
@@ -167,7 +193,8 @@ fn logins() {
 #[test]
 fn refreshes() {
     let valid = [json!({"refresh_token": "x"}), json!({"refresh_token": "x y", "more": 1})];
-    let invalid = [json!({"refresh_token": ""}), json!({"refresh_token": null}), json!({"refresh_token": 1})];
+    let invalid =
+        [json!({"refresh_token": ""}), json!({"refresh_token": null}), json!({"refresh_token": 1})];
     check("POST", "/api/v1/refresh", cases(&valid, &invalid));
 }
 
@@ -226,9 +253,16 @@ fn groups() {
         json!({"name": "a", "users": users(1001)}),
     ];
     check("POST", "/api/v1/group", cases(&valid, &invalid));
-    for (method, path) in [("POST", "/api/v1/group/{id}/add"), ("DELETE", "/api/v1/group/{id}/delete")] {
+    for (method, path) in
+        [("POST", "/api/v1/group/{id}/add"), ("DELETE", "/api/v1/group/{id}/delete")]
+    {
         let valid = [json!({"users": users(1)}), json!({"users": users(1000), "more": null})];
-        let invalid = [json!({"users": []}), json!({"users": null}), json!({"users": users(1001)}), json!({"users": [{"name": "b"}]})];
+        let invalid = [
+            json!({"users": []}),
+            json!({"users": null}),
+            json!({"users": users(1001)}),
+            json!({"users": [{"name": "b"}]}),
+        ];
         check(method, path, cases(&valid, &invalid));
     }
 }
@@ -236,8 +270,12 @@ fn groups() {
 #[test]
 fn names_of_further_parts() {
     let document = document();
-    let schema = &document["paths"]["/api/v1/group"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"];
-    let validator = jsonschema::draft202012::new(&json!({ "allOf": [schema], "components": document["components"] })).unwrap();
+    let schema = &document["paths"]["/api/v1/group"]["post"]["requestBody"]["content"]["multipart/form-data"]
+        ["schema"];
+    let validator = jsonschema::draft202012::new(
+        &json!({ "allOf": [schema], "components": document["components"] }),
+    )
+    .unwrap();
     for (name, valid) in [
         ("a", true),
         ("a[0].b-c_D", true),
@@ -253,7 +291,11 @@ fn names_of_further_parts() {
         form[name] = json!("x");
         assert_eq!(validator.is_valid(&form), valid, "the schema on {name:?}");
         let part = format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\nx\r\n");
-        assert_eq!(understood_with(&document, "POST", "/api/v1/group", r#"{"name":"a"}"#, &part), valid, "the server on {name:?}");
+        assert_eq!(
+            understood_with(&document, "POST", "/api/v1/group", r#"{"name":"a"}"#, &part),
+            valid,
+            "the server on {name:?}"
+        );
     }
 }
 

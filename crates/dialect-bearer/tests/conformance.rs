@@ -20,12 +20,26 @@ fn says(about: &'static str, text: &str) -> ScriptStep {
     ScriptStep::Frame(about, Frame::text(text.to_owned()))
 }
 
-fn asks(about: &'static str, method: &str, path: &str, content_type: Option<&str>, body: &str) -> ScriptStep {
-    let mut request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {}", world::ANN.token));
+fn asks(
+    about: &'static str,
+    method: &str,
+    path: &str,
+    content_type: Option<&str>,
+    body: &str,
+) -> ScriptStep {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", format!("Bearer {}", world::ANN.token));
     if let Some(content_type) = content_type {
         request = request.header("content-type", content_type);
     }
-    ScriptStep::Frame(about, Frame::request(request.body(Bytes::copy_from_slice(body.as_bytes())).expect("the parts are valid")))
+    ScriptStep::Frame(
+        about,
+        Frame::request(
+            request.body(Bytes::copy_from_slice(body.as_bytes())).expect("the parts are valid"),
+        ),
+    )
 }
 
 /// The WebSocket of all rooms.
@@ -40,9 +54,19 @@ fn all_rooms() -> Script {
 /// A room whose clients do not keep to the rules, and one that names another as its author.
 fn room() -> Script {
     let steps = vec![
-        says("names another author", r#"{"type":"message","text":"Believe me","author":{"id":2,"name":"Bob"}}"#),
-        says("names a field twice", r#"{"type":"typing","text":"first","type":"message","text":"last"}"#),
-        ScriptStep::Happening(EventKind::Typing { flow: world::flow_id(world::CHAT), user: world::user(2).person(), active: true }),
+        says(
+            "names another author",
+            r#"{"type":"message","text":"Believe me","author":{"id":2,"name":"Bob"}}"#,
+        ),
+        says(
+            "names a field twice",
+            r#"{"type":"typing","text":"first","type":"message","text":"last"}"#,
+        ),
+        ScriptStep::Happening(EventKind::Typing {
+            flow: world::flow_id(world::CHAT),
+            user: world::user(2).person(),
+            active: true,
+        }),
         ScriptStep::Happening(EventKind::Typing {
             flow: world::flow_id(world::CHAT),
             user: tolmach_domain::Person { name: Arc::from(""), ..world::user(2).person() },
@@ -56,7 +80,10 @@ fn room() -> Script {
         says("a number for a text", r#"{"type":"message","text":1}"#),
         says("no JSON", "hello"),
         says("no object", r#"["message","Hello"]"#),
-        ScriptStep::Frame("a binary frame", Frame::Binary(Bytes::from_static(br#"{"type":"typing"}"#))),
+        ScriptStep::Frame(
+            "a binary frame",
+            Frame::Binary(Bytes::from_static(br#"{"type":"typing"}"#)),
+        ),
     ];
     Script { name: "room", opening: socket("/api/v1/chat/1?limit=1&offset=1"), steps }
 }
@@ -65,24 +92,40 @@ fn room() -> Script {
 fn requests() -> Script {
     let json = Some("application/json");
     let form = Some("multipart/form-data; boundary=x");
-    let part = |json: &str| format!("--x\r\ncontent-disposition: form-data; name=\"json\"\r\n\r\n{json}\r\n--x--\r\n");
+    let part = |json: &str| {
+        format!("--x\r\ncontent-disposition: form-data; name=\"json\"\r\n\r\n{json}\r\n--x--\r\n")
+    };
     let steps = vec![
         asks("an unknown path", "GET", "/api/v1/nowhere", None, ""),
         asks("a wrong verb", "PUT", "/api/v1/user", None, ""),
         asks("a room without an upgrade", "GET", "/api/v1/chat/1", None, ""),
         asks("an id that is none", "GET", "/api/v1/user/zero", None, ""),
         asks("a page that is none", "GET", "/api/v1/chats?limit=-1", None, ""),
-        asks("no content type", "POST", "/api/v1/login", None, r#"{"username":"ann","password":"x"}"#),
+        asks(
+            "no content type",
+            "POST",
+            "/api/v1/login",
+            None,
+            r#"{"username":"ann","password":"x"}"#,
+        ),
         asks("no JSON", "POST", "/api/v1/login", json, "ann"),
-        asks("two names", "POST", "/api/v1/login", json, r#"{"username":"ann","email":"ann@example.org","password":"x"}"#),
+        asks(
+            "two names",
+            "POST",
+            "/api/v1/login",
+            json,
+            r#"{"username":"ann","email":"ann@example.org","password":"x"}"#,
+        ),
         asks("no address", "POST", "/api/v1/register", json, r#"{"email":"ann","password":"x"}"#),
         asks("nobody to add", "POST", "/api/v1/group/2/add", json, r#"{"users":[]}"#),
         asks("no form", "POST", "/api/v1/user", json, "{}"),
         asks("no json part", "POST", "/api/v1/user", form, "--x--\r\n"),
         asks("a blank name", "POST", "/api/v1/group", form, &part(r#"{"name":" "}"#)),
     ];
-    let opening =
-        Request::get("/api/v1/user").header("authorization", format!("Bearer {}", world::ANN.token)).body(()).expect("the parts are valid");
+    let opening = Request::get("/api/v1/user")
+        .header("authorization", format!("Bearer {}", world::ANN.token))
+        .body(())
+        .expect("the parts are valid");
     Script { name: "requests", opening, steps }
 }
 

@@ -1,17 +1,18 @@
-//! What the server's end makes of openings, requests, frames and events; what the client's end makes of a foreign server.
+//! What the server's end makes of openings, requests, frames and events; what the client's end
+//! makes of a foreign server.
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tolmach_dialect::{
-    Ask, Close, Delivery, Dialect, Echo, Frame, Interest, Line, Notice, Opening, Recognition, Reply, Session, Settings, Side, Variant,
-    ViolationKind,
+    Ask, Close, Delivery, Dialect, Echo, Frame, Interest, Line, Notice, Opening, Recognition,
+    Reply, Session, Settings, Side, Variant, ViolationKind,
 };
 use tolmach_dialect_bearer::Bearer;
 use tolmach_dialect_kit::world::{self, ANN, BOB, CHAT, GROUP};
 use tolmach_domain::{
-    Answer, Authority, Command, ConnectionId, Content, Draft, EventKind, Fault, Kinds, Origin, Page, Proof, Secret, Timestamp, Version,
-    Window,
+    Answer, Authority, Command, ConnectionId, Content, Draft, EventKind, Fault, Kinds, Origin,
+    Page, Proof, Secret, Timestamp, Version, Window,
 };
 
 const OWN: ConnectionId = ConnectionId(7);
@@ -23,7 +24,13 @@ fn now() -> Timestamp {
 fn open(request: &Request<()>, side: Side) -> Result<Box<dyn Session>, Box<Response<Bytes>>> {
     let (parts, ()) = request.clone().into_parts();
     let websocket = parts.headers.contains_key("upgrade");
-    let opening = Opening { request: Some(&parts), first: None, connection: OWN, websocket, settings: Settings::default() };
+    let opening = Opening {
+        request: Some(&parts),
+        first: None,
+        connection: OWN,
+        websocket,
+        settings: Settings::default(),
+    };
     Bearer.open(&opening, side).map_err(|refusal| refusal.response)
 }
 
@@ -36,7 +43,11 @@ fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<()> {
 }
 
 fn socket(uri: &str) -> Request<()> {
-    request("GET", uri, &[("upgrade", "websocket"), ("authorization", &format!("Bearer {}", ANN.token))])
+    request(
+        "GET",
+        uri,
+        &[("upgrade", "websocket"), ("authorization", &format!("Bearer {}", ANN.token))],
+    )
 }
 
 fn lines(session: &mut dyn Session, frame: &Frame) -> Vec<Line> {
@@ -66,7 +77,11 @@ fn greeting(session: &mut dyn Session) -> Ask {
 }
 
 fn granted(ask: &Ask, answer: Answer) -> Line {
-    Line::Reply(Reply { echo: ask.echo.clone(), identity: Some(ANN.identity()), outcome: Ok(answer) })
+    Line::Reply(Reply {
+        echo: ask.echo.clone(),
+        identity: Some(ANN.identity()),
+        outcome: Ok(answer),
+    })
 }
 
 fn refused(ask: &Ask, fault: Fault) -> Line {
@@ -97,7 +112,11 @@ fn entered(uri: &str, flow: i64) -> Box<dyn Session> {
     let mut room = open(&socket(uri), Side::Server).expect("the opening is let in");
     let greeting = greeting(room.as_mut());
     room.identified(ANN.identity());
-    assert_eq!(frames(room.as_mut(), granted(&greeting, Answer::History(Box::new(world::page(flow))))).len(), 1);
+    assert_eq!(
+        frames(room.as_mut(), granted(&greeting, Answer::History(Box::new(world::page(flow)))))
+            .len(),
+        1
+    );
     room
 }
 
@@ -132,13 +151,21 @@ fn openings_are_refused_before_anybody_is_asked() {
         ("GET", "/api/v1/group/1?offset=-1", upgrade, 400),
         ("GET", "/api/v1/main", &[("upgrade", "websocket")], 401),
     ] {
-        let response = open(&request(method, uri, headers), Side::Server).err().unwrap_or_else(|| panic!("{method} {uri} is let in"));
+        let response = open(&request(method, uri, headers), Side::Server)
+            .err()
+            .unwrap_or_else(|| panic!("{method} {uri} is let in"));
         assert_eq!(response.status(), status, "{method} {uri}");
         assert_eq!(response.headers()["content-type"], "application/json", "{method} {uri}");
         let body: Value = serde_json::from_slice(response.body()).unwrap();
         assert!(body["error"].as_str().is_some_and(|error| !error.is_empty()), "{method} {uri}");
-        for (header, of, value) in [("www-authenticate", 401, "Bearer"), ("upgrade", 426, "websocket")] {
-            assert_eq!(response.headers().get(header).map(|found| found.to_str().unwrap()), (status == of).then_some(value), "{uri}");
+        for (header, of, value) in
+            [("www-authenticate", 401, "Bearer"), ("upgrade", 426, "websocket")]
+        {
+            assert_eq!(
+                response.headers().get(header).map(|found| found.to_str().unwrap()),
+                (status == of).then_some(value),
+                "{uri}"
+            );
         }
         assert_eq!(response.headers().contains_key("allow"), status == 405, "{method} {uri}");
     }
@@ -153,12 +180,19 @@ fn openings_within_bounds_are_let_in() {
         ("GET", "/api/v1/chats?limit=0&offset=4294967295&other=%zz"),
         ("POST", "/api/v1/logout"),
     ] {
-        assert!(open(&request(method, uri, &[("authorization", &bearer)]), Side::Server).is_ok(), "{method} {uri}");
+        assert!(
+            open(&request(method, uri, &[("authorization", &bearer)]), Side::Server).is_ok(),
+            "{method} {uri}"
+        );
     }
     for path in ["/api/v1/register", "/api/v1/login", "/api/v1/refresh"] {
         assert!(open(&request("POST", path, &[]), Side::Server).is_ok(), "{path}");
     }
-    for uri in ["/api/v1/chat/1?limit=1000", "/api/v1/group/1?limit=0&offset=4294967295", "/api/v1/main?limit=nonsense"] {
+    for uri in [
+        "/api/v1/chat/1?limit=1000",
+        "/api/v1/group/1?limit=0&offset=4294967295",
+        "/api/v1/main?limit=nonsense",
+    ] {
         assert!(open(&socket(uri), Side::Server).is_ok(), "{uri}");
     }
 }
@@ -167,13 +201,23 @@ fn openings_within_bounds_are_let_in() {
 fn the_token_comes_from_one_header_or_from_the_offered_subprotocols() {
     let ok = |token: &str| Some(token.to_owned());
     for (name, headers, token, subprotocol) in [
-        ("a header", &[("authorization", "Bearer a.b-c_d~e+f/g==")][..], ok("a.b-c_d~e+f/g=="), None),
+        (
+            "a header",
+            &[("authorization", "Bearer a.b-c_d~e+f/g==")][..],
+            ok("a.b-c_d~e+f/g=="),
+            None,
+        ),
         ("no scheme", &[("authorization", "abc")], None, None),
         ("another scheme", &[("authorization", "Basic YTpi")], None, None),
         ("no token", &[("authorization", "Bearer ")], None, None),
         ("no token but padding", &[("authorization", "Bearer ==")], None, None),
         ("two words", &[("authorization", "Bearer a b")], None, None),
-        ("two headers", &[("authorization", "Bearer a"), ("authorization", "Bearer a")], None, None),
+        (
+            "two headers",
+            &[("authorization", "Bearer a"), ("authorization", "Bearer a")],
+            None,
+            None,
+        ),
         ("a subprotocol", &[("sec-websocket-protocol", "bearer, abc")], ok("abc"), Some("bearer")),
         (
             "subprotocols in two headers",
@@ -181,27 +225,61 @@ fn the_token_comes_from_one_header_or_from_the_offered_subprotocols() {
             ok("abc"),
             Some("bearer"),
         ),
-        ("more subprotocols", &[("sec-websocket-protocol", "chat,bearer,x,abc")], ok("abc"), Some("bearer")),
+        (
+            "more subprotocols",
+            &[("sec-websocket-protocol", "chat,bearer,x,abc")],
+            ok("abc"),
+            Some("bearer"),
+        ),
         ("bearer last", &[("sec-websocket-protocol", "abc, bearer")], None, None),
-        ("a subprotocol that is no token", &[("sec-websocket-protocol", "bearer, a b")], None, None),
-        ("both", &[("authorization", "Bearer first"), ("sec-websocket-protocol", "bearer, second")], ok("first"), Some("bearer")),
-        ("a bad header and a subprotocol", &[("authorization", "Basic x"), ("sec-websocket-protocol", "bearer, abc")], None, None),
-        ("other subprotocols", &[("authorization", "Bearer abc"), ("sec-websocket-protocol", "chat")], ok("abc"), None),
+        (
+            "a subprotocol that is no token",
+            &[("sec-websocket-protocol", "bearer, a b")],
+            None,
+            None,
+        ),
+        (
+            "both",
+            &[("authorization", "Bearer first"), ("sec-websocket-protocol", "bearer, second")],
+            ok("first"),
+            Some("bearer"),
+        ),
+        (
+            "a bad header and a subprotocol",
+            &[("authorization", "Basic x"), ("sec-websocket-protocol", "bearer, abc")],
+            None,
+            None,
+        ),
+        (
+            "other subprotocols",
+            &[("authorization", "Bearer abc"), ("sec-websocket-protocol", "chat")],
+            ok("abc"),
+            None,
+        ),
     ] {
         let mut with_upgrade = headers.to_vec();
         with_upgrade.push(("upgrade", "websocket"));
         let opened = open(&request("GET", "/api/v1/chat/1", &with_upgrade), Side::Server);
         match (opened, token) {
             (Ok(mut room), Some(token)) => {
-                assert_eq!(greeting(room.as_mut()).proof, Proof::Bearer(Secret::new(token)), "{name}");
+                assert_eq!(
+                    greeting(room.as_mut()).proof,
+                    Proof::Bearer(Secret::new(token)),
+                    "{name}"
+                );
                 assert_eq!(room.subprotocol(), subprotocol, "{name}");
             }
-            (Err(response), None) => assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{name}"),
+            (Err(response), None) => {
+                assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{name}")
+            }
             (opened, token) => panic!("{name}: opened: {}, token: {token:?}", opened.is_ok()),
         }
     }
     let in_a_request = request("GET", "/api/v1/user", &[("sec-websocket-protocol", "bearer, abc")]);
-    assert!(open(&in_a_request, Side::Server).is_err(), "a request that is no handshake has no subprotocols");
+    assert!(
+        open(&in_a_request, Side::Server).is_err(),
+        "a request that is no handshake has no subprotocols"
+    );
 }
 
 #[test]
@@ -216,7 +294,13 @@ fn it_is_recognised_by_its_paths_alone() {
         ("/", false),
     ] {
         let (parts, ()) = request("GET", path, &[]).into_parts();
-        let opening = Opening { request: Some(&parts), first: None, connection: OWN, websocket: false, settings: Settings::default() };
+        let opening = Opening {
+            request: Some(&parts),
+            first: None,
+            connection: OWN,
+            websocket: false,
+            settings: Settings::default(),
+        };
         assert_eq!(Bearer.recognise(&opening) != Recognition::No, certain, "{path}");
     }
 }
@@ -230,8 +314,16 @@ fn a_room_is_entered_with_a_window_of_its_history() {
     ] {
         let mut room = open(&socket(uri), Side::Server).unwrap();
         let greeting = greeting(room.as_mut());
-        let expected = Command::History { flow: world::flow_id(flow), kinds, window: Window::Newest { limit, offset } };
-        assert_eq!((greeting.command, greeting.proof), (expected, Proof::Bearer(ANN.secret())), "{uri}");
+        let expected = Command::History {
+            flow: world::flow_id(flow),
+            kinds,
+            window: Window::Newest { limit, offset },
+        };
+        assert_eq!(
+            (greeting.command, greeting.proof),
+            (expected, Proof::Bearer(ANN.secret())),
+            "{uri}"
+        );
     }
 }
 
@@ -258,21 +350,36 @@ fn a_refused_greeting_refuses_the_handshake() {
 fn history_is_told_newest_first_and_its_absence_is_said() {
     let mut room = open(&socket("/api/v1/chat/1"), Side::Server).unwrap();
     let asked = greeting(room.as_mut());
-    let told = json_of(&frames(room.as_mut(), granted(&asked, Answer::History(Box::new(world::page(CHAT)))))[0]);
-    let ids: Vec<_> = told["messages"].as_array().unwrap().iter().map(|message| message["id"].as_i64().unwrap()).collect();
+    let told = json_of(
+        &frames(room.as_mut(), granted(&asked, Answer::History(Box::new(world::page(CHAT)))))[0],
+    );
+    let ids: Vec<_> = told["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| message["id"].as_i64().unwrap())
+        .collect();
     assert_eq!((ids, told.get("error")), (vec![12, 11], None));
 
     let mut room = open(&socket("/api/v1/chat/1"), Side::Server).unwrap();
     let asked = greeting(room.as_mut());
     let nothing = Page { flow: world::flow_id(CHAT), messages: Vec::new(), version: Version(0) };
-    let told = json_of(&frames(room.as_mut(), granted(&asked, Answer::History(Box::new(nothing))))[0]);
+    let told =
+        json_of(&frames(room.as_mut(), granted(&asked, Answer::History(Box::new(nothing))))[0]);
     assert_eq!(told, json!({"type": "history", "messages": [], "error": "no messages"}));
 }
 
 #[test]
 fn what_is_said_in_a_room_is_asked_by_the_connection() {
     let flow = world::flow_id(GROUP);
-    let draft = |text: &str| Command::Send(Box::new(Draft { flow, kinds: Kinds::Shared, content: Content::text(text), key: None }));
+    let draft = |text: &str| {
+        Command::Send(Box::new(Draft {
+            flow,
+            kinds: Kinds::Shared,
+            content: Content::text(text),
+            key: None,
+        }))
+    };
     let mut room = entered("/api/v1/group/2", GROUP);
     for (frame, command) in [
         (r#"{"type":"message","text":"a"}"#, draft("a")),
@@ -282,10 +389,21 @@ fn what_is_said_in_a_room_is_asked_by_the_connection() {
         (r#"{"type":"stop_typing"}"#, Command::ShowTyping { flow, active: false }),
     ] {
         let asked = ask(lines(room.as_mut(), &Frame::text(frame)).remove(0));
-        assert_eq!((&asked.command, &asked.proof, asked.authority), (&command, &Proof::Connection, Authority::Member), "{frame}");
-        assert!(frames(room.as_mut(), granted(&asked, world::answer(&ANN, &command))).is_empty(), "{frame}");
+        assert_eq!(
+            (&asked.command, &asked.proof, asked.authority),
+            (&command, &Proof::Connection, Authority::Member),
+            "{frame}"
+        );
+        assert!(
+            frames(room.as_mut(), granted(&asked, world::answer(&ANN, &command))).is_empty(),
+            "{frame}"
+        );
         let refusal = frames(room.as_mut(), refused(&asked, Fault::NoSuchFlow));
-        assert_eq!(json_of(&refusal[0]), json!({"type": "error", "error": "no such conversation"}), "{frame}");
+        assert_eq!(
+            json_of(&refusal[0]),
+            json!({"type": "error", "error": "no such conversation"}),
+            "{frame}"
+        );
     }
 }
 
@@ -303,15 +421,25 @@ fn a_frame_that_breaks_the_rules_is_answered_and_only_one_that_is_too_large_ends
         (Frame::text(r#"{"type":"message","text":""}"#), ViolationKind::Shape, None),
         (Frame::text(r#"{"type":"history"}"#), ViolationKind::UnknownMethod, None),
         (Frame::text(deep), ViolationKind::Shape, None),
-        (Frame::Binary(Bytes::from_static(br#"{"type":"typing"}"#)), ViolationKind::FrameKind, None),
+        (
+            Frame::Binary(Bytes::from_static(br#"{"type":"typing"}"#)),
+            ViolationKind::FrameKind,
+            None,
+        ),
         (Frame::Value(Bytes::from_static(b"{}")), ViolationKind::FrameKind, None),
         (Frame::text(large), ViolationKind::Shape, Some(1009)),
     ] {
-        let shown = String::from_utf8_lossy(&frame.payload()[..frame.payload().len().min(40)]).into_owned();
+        let shown =
+            String::from_utf8_lossy(&frame.payload()[..frame.payload().len().min(40)]).into_owned();
         let mut out = Vec::new();
-        let violation = entered("/api/v1/chat/1", CHAT).decode(now(), &frame, &mut out).unwrap_err();
+        let violation =
+            entered("/api/v1/chat/1", CHAT).decode(now(), &frame, &mut out).unwrap_err();
         assert!(out.is_empty(), "{shown}");
-        assert_eq!((violation.kind, violation.close.map(|close| close.code)), (kind, close), "{shown}");
+        assert_eq!(
+            (violation.kind, violation.close.map(|close| close.code)),
+            (kind, close),
+            "{shown}"
+        );
         assert_eq!(json_of(&violation.answer.unwrap())["type"], "error", "{shown}");
     }
 }
@@ -324,27 +452,75 @@ fn a_room_hears_its_own_flow_after_its_history() {
     let ended = |user, session| notice(EventKind::SessionsEnded { user, session });
     let close = |reason| Delivery::Close(Close::new(1008, reason));
     for (name, notice, delivery) in [
-        ("older than the history", notice(EventKind::Posted(world::message(CHAT, 2))), Delivery::Skip),
-        ("newer than the history", notice(EventKind::Posted(world::message(CHAT, 3))), Delivery::Shared(Variant(0))),
-        ("its own message", caused_by(OWN, EventKind::Posted(world::message(CHAT, 3))), Delivery::Shared(Variant(0))),
+        (
+            "older than the history",
+            notice(EventKind::Posted(world::message(CHAT, 2))),
+            Delivery::Skip,
+        ),
+        (
+            "newer than the history",
+            notice(EventKind::Posted(world::message(CHAT, 3))),
+            Delivery::Shared(Variant(0)),
+        ),
+        (
+            "its own message",
+            caused_by(OWN, EventKind::Posted(world::message(CHAT, 3))),
+            Delivery::Shared(Variant(0)),
+        ),
         ("another flow's", notice(EventKind::Posted(world::message(GROUP, 3))), Delivery::Skip),
         ("others type", caused_by(ConnectionId(8), typing(here)), Delivery::Shared(Variant(1))),
         ("somebody types elsewhere", notice(typing(elsewhere)), Delivery::Skip),
         ("it types itself", caused_by(OWN, typing(here)), Delivery::Skip),
-        ("edited", notice(EventKind::Edited(world::edited(world::message_id(11), "x"))), Delivery::Skip),
-        ("deleted", notice(EventKind::Deleted { flow: here, by: ANN.user(), messages: Vec::new() }), Delivery::Skip),
-        ("members join", notice(EventKind::MembersAdded { flow: here, users: vec![ann], version: Version(7) }), Delivery::Skip),
-        ("made", notice(EventKind::FlowCreated { flow: world::flow(CHAT), members: Vec::new() }), Delivery::Skip),
+        (
+            "edited",
+            notice(EventKind::Edited(world::edited(world::message_id(11), "x"))),
+            Delivery::Skip,
+        ),
+        (
+            "deleted",
+            notice(EventKind::Deleted { flow: here, by: ANN.user(), messages: Vec::new() }),
+            Delivery::Skip,
+        ),
+        (
+            "members join",
+            notice(EventKind::MembersAdded { flow: here, users: vec![ann], version: Version(7) }),
+            Delivery::Skip,
+        ),
+        (
+            "made",
+            notice(EventKind::FlowCreated { flow: world::flow(CHAT), members: Vec::new() }),
+            Delivery::Skip,
+        ),
         (
             "it is removed",
             notice(EventKind::MembersRemoved { flow: here, users: vec![BOB.user(), ANN.user()] }),
             close("removed from the group"),
         ),
-        ("another is removed", notice(EventKind::MembersRemoved { flow: here, users: vec![BOB.user()] }), Delivery::Skip),
-        ("it is removed elsewhere", notice(EventKind::MembersRemoved { flow: elsewhere, users: vec![ANN.user()] }), Delivery::Skip),
-        ("the flow is gone", notice(EventKind::FlowDeleted { flow: here, by: BOB.user() }), close("the group was deleted")),
-        ("another flow is gone", notice(EventKind::FlowDeleted { flow: elsewhere, by: BOB.user() }), Delivery::Skip),
-        ("its session ends", ended(ANN.user(), ANN.identity().session), close("the session has ended")),
+        (
+            "another is removed",
+            notice(EventKind::MembersRemoved { flow: here, users: vec![BOB.user()] }),
+            Delivery::Skip,
+        ),
+        (
+            "it is removed elsewhere",
+            notice(EventKind::MembersRemoved { flow: elsewhere, users: vec![ANN.user()] }),
+            Delivery::Skip,
+        ),
+        (
+            "the flow is gone",
+            notice(EventKind::FlowDeleted { flow: here, by: BOB.user() }),
+            close("the group was deleted"),
+        ),
+        (
+            "another flow is gone",
+            notice(EventKind::FlowDeleted { flow: elsewhere, by: BOB.user() }),
+            Delivery::Skip,
+        ),
+        (
+            "its session ends",
+            ended(ANN.user(), ANN.identity().session),
+            close("the session has ended"),
+        ),
         ("all its sessions end", ended(ANN.user(), None), close("the session has ended")),
         ("its other session ends", ended(ANN.user(), BOB.identity().session), Delivery::Skip),
         ("another's sessions end", ended(BOB.user(), None), Delivery::Skip),
@@ -354,7 +530,11 @@ fn a_room_hears_its_own_flow_after_its_history() {
         assert_eq!(room.delivery(&notice), delivery, "{name}");
     }
     let mut waiting = open(&socket("/api/v1/chat/1"), Side::Server).unwrap();
-    assert_eq!(waiting.delivery(&notice(EventKind::Posted(world::message(CHAT, 3)))), Delivery::Skip, "nobody was let in yet");
+    assert_eq!(
+        waiting.delivery(&notice(EventKind::Posted(world::message(CHAT, 3)))),
+        Delivery::Skip,
+        "nobody was let in yet"
+    );
 }
 
 #[test]
@@ -366,9 +546,13 @@ fn the_room_of_all_rooms_begins_with_the_last_messages_and_goes_on_with_new_ones
     assert_eq!(main.interest(), Interest::EveryFlowOf(ANN.user()));
     let mut silent = world::overview(3, false);
     silent.last = None;
-    let flows = Answer::Flows(vec![world::overview(GROUP, false), silent, world::overview(CHAT, false)]);
+    let flows =
+        Answer::Flows(vec![world::overview(GROUP, false), silent, world::overview(CHAT, false)]);
     let told: Vec<_> = frames(main.as_mut(), granted(&asked, flows)).iter().map(json_of).collect();
-    assert_eq!(told.iter().map(|message| message["chat_id"].as_i64().unwrap()).collect::<Vec<_>>(), [CHAT, GROUP]);
+    assert_eq!(
+        told.iter().map(|message| message["chat_id"].as_i64().unwrap()).collect::<Vec<_>>(),
+        [CHAT, GROUP]
+    );
     assert!(told.iter().all(|message| message["type"] == "last_message"));
     let mut unheard = world::message(GROUP, 1);
     unheard.flow = world::flow_id(99);
@@ -376,8 +560,20 @@ fn the_room_of_all_rooms_begins_with_the_last_messages_and_goes_on_with_new_ones
         ("told already", EventKind::Posted(world::message(CHAT, 2)), Delivery::Skip),
         ("new", EventKind::Posted(world::message(CHAT, 3)), Delivery::Shared(Variant(2))),
         ("in a new flow", EventKind::Posted(unheard), Delivery::Shared(Variant(2))),
-        ("typing", EventKind::Typing { flow: world::flow_id(CHAT), user: world::user(2).person(), active: true }, Delivery::Skip),
-        ("removed", EventKind::MembersRemoved { flow: world::flow_id(CHAT), users: vec![ANN.user()] }, Delivery::Skip),
+        (
+            "typing",
+            EventKind::Typing {
+                flow: world::flow_id(CHAT),
+                user: world::user(2).person(),
+                active: true,
+            },
+            Delivery::Skip,
+        ),
+        (
+            "removed",
+            EventKind::MembersRemoved { flow: world::flow_id(CHAT), users: vec![ANN.user()] },
+            Delivery::Skip,
+        ),
     ] {
         assert_eq!(main.delivery(&notice(kind)), delivery, "{name}");
     }
@@ -388,7 +584,11 @@ fn the_room_of_all_rooms_begins_with_the_last_messages_and_goes_on_with_new_ones
 #[test]
 fn only_the_three_forms_render() {
     let posted = EventKind::Posted(world::message(CHAT, 3));
-    let typing = EventKind::Typing { flow: world::flow_id(CHAT), user: world::user(2).person(), active: false };
+    let typing = EventKind::Typing {
+        flow: world::flow_id(CHAT),
+        user: world::user(2).person(),
+        active: false,
+    };
     for (kind, variant, rendered) in [
         (&posted, 0, Some("message")),
         (&posted, 1, None),
@@ -399,7 +599,11 @@ fn only_the_three_forms_render() {
         (&typing, 2, None),
     ] {
         let frame = Bearer.render(&notice(kind.clone()), Variant(variant));
-        assert_eq!(frame.ok().map(|frame| json_of(&frame)["type"].as_str().unwrap().to_owned()).as_deref(), rendered, "{variant}");
+        assert_eq!(
+            frame.ok().map(|frame| json_of(&frame)["type"].as_str().unwrap().to_owned()).as_deref(),
+            rendered,
+            "{variant}"
+        );
     }
 }
 
@@ -407,7 +611,8 @@ fn only_the_three_forms_render() {
 fn heard_of(command: Command, proof: Proof, answer: Response<&str>) -> Result<Answer, Fault> {
     let ask = Ask::new(Echo::new("echo"), proof, command);
     let (parts, body) = (Bearer.dial(&ask).expect("the wire can say it"), ());
-    let mut client = open(&Request::from_parts(parts, body), Side::Client).expect("it is our own opening");
+    let mut client =
+        open(&Request::from_parts(parts, body), Side::Client).expect("it is our own opening");
     assert_eq!(frames(client.as_mut(), Line::Ask(ask)).len(), 1);
     let answer = Frame::response(answer.map(|body| Bytes::copy_from_slice(body.as_bytes())));
     match lines(client.as_mut(), &answer).remove(0) {
@@ -421,21 +626,44 @@ fn heard_of(command: Command, proof: Proof, answer: Response<&str>) -> Result<An
 
 #[test]
 fn a_foreign_servers_refusal_is_understood_by_its_status() {
-    let login = || Command::Login { identifier: "ann".into(), password: Secret::new("x"), grant: tolmach_domain::GrantKind::Pair };
+    let login = || Command::Login {
+        identifier: "ann".into(),
+        password: Secret::new("x"),
+        grant: tolmach_domain::GrantKind::Pair,
+    };
     let delete = || Command::DeleteFlow { flow: world::flow_id(GROUP), kinds: Kinds::Shared };
     let add = || Command::AddMembers { flow: world::flow_id(GROUP), users: vec![BOB.user()] };
-    let info = || Command::GetFlow { flow: world::flow_id(CHAT), kinds: Kinds::Chat, members: true };
+    let info =
+        || Command::GetFlow { flow: world::flow_id(CHAT), kinds: Kinds::Chat, members: true };
     let bearer = || Proof::Bearer(ANN.secret());
     for (command, proof, status, body, fault) in [
         (login(), Proof::Nothing, 401, "nope", Fault::WrongCredentials { login_exists: false }),
         (info(), bearer(), 401, "", Fault::Unauthenticated),
         (info(), bearer(), 404, r#"{"error":"чат не найден"}"#, Fault::NoSuchFlow),
-        (info(), bearer(), 404, r#"{"error":"this conversation is of another kind"}"#, Fault::WrongKind),
+        (
+            info(),
+            bearer(),
+            404,
+            r#"{"error":"this conversation is of another kind"}"#,
+            Fault::WrongKind,
+        ),
         (delete(), bearer(), 403, "{}", Fault::NotOwner),
         (add(), bearer(), 409, "[]", Fault::AlreadyMember),
-        (add(), bearer(), 400, r#"{"error":"users: too many"}"#, Fault::invalid("users", "too many")),
+        (
+            add(),
+            bearer(),
+            400,
+            r#"{"error":"users: too many"}"#,
+            Fault::invalid("users", "too many"),
+        ),
         (add(), bearer(), 422, r#"{"error":"why not"}"#, Fault::invalid("request", "why not")),
-        (add(), bearer(), 429, "", Fault::TooMany { retry_after: std::time::Duration::from_secs(1) }),
+        (
+            add(),
+            bearer(),
+            429,
+            "",
+            Fault::TooMany { retry_after: std::time::Duration::from_secs(1) },
+        ),
         (add(), bearer(), 502, "<html>", Fault::Unavailable),
         (add(), bearer(), 500, "", Fault::Internal),
         (add(), bearer(), 302, "", Fault::Internal),
@@ -450,7 +678,8 @@ fn what_the_wire_cannot_say_is_a_loss() {
     let flow = world::flow_id(CHAT);
     let bearer = || Proof::Bearer(ANN.secret());
     let list = || Command::ListFlows { limit: None, offset: 0, members: false };
-    let send = |content| Command::Send(Box::new(Draft { flow, kinds: Kinds::Any, content, key: None }));
+    let send =
+        |content| Command::Send(Box::new(Draft { flow, kinds: Kinds::Any, content, key: None }));
     let history = |window| Command::History { flow, kinds: Kinds::Chat, window };
     let mut as_administrator = Ask::new(Echo::NONE, bearer(), list());
     as_administrator.authority = Authority::Administrator;
@@ -465,13 +694,18 @@ fn what_the_wire_cannot_say_is_a_loss() {
         ("an unread history", bearer(), history(Window::Unread)),
         ("a message without a proof", Proof::Nothing, send(Content::text("x"))),
         ("a logout by name", bearer(), Command::Logout { login: Some("ann".into()) }),
-        ("an edit", bearer(), Command::Edit { message: world::message_id(11), flow: None, text: "x".into() }),
+        (
+            "an edit",
+            bearer(),
+            Command::Edit { message: world::message_id(11), flow: None, text: "x".into() },
+        ),
     ] {
         assert!(Bearer.dial(&Ask::new(Echo::NONE, proof, command)).is_err(), "{name}");
     }
     for content in [world::rich_content(), Content::default()] {
         let ask = Ask::new(Echo::NONE, bearer(), send(content));
-        let mut client = open(&Request::from_parts(Bearer.dial(&ask).unwrap(), ()), Side::Client).unwrap();
+        let mut client =
+            open(&Request::from_parts(Bearer.dial(&ask).unwrap(), ()), Side::Client).unwrap();
         assert!(client.encode(now(), &Line::Ask(ask), &mut Vec::new()).is_err());
     }
 }
@@ -480,8 +714,16 @@ fn what_the_wire_cannot_say_is_a_loss() {
 fn a_message_that_comes_back_answers_its_send_and_an_error_the_oldest_one() {
     let mut client = open(&socket("/api/v1/chat/1?limit=0&offset=0"), Side::Client).unwrap();
     let say = |client: &mut dyn Session, text: &'static str| {
-        let draft = Draft { flow: world::flow_id(CHAT), kinds: Kinds::Chat, content: Content::text(text), key: None };
-        frames(client, Line::Ask(Ask::new(Echo::new(text), Proof::Connection, Command::Send(Box::new(draft)))));
+        let draft = Draft {
+            flow: world::flow_id(CHAT),
+            kinds: Kinds::Chat,
+            content: Content::text(text),
+            key: None,
+        };
+        frames(
+            client,
+            Line::Ask(Ask::new(Echo::new(text), Proof::Connection, Command::Send(Box::new(draft)))),
+        );
     };
     for text in ["one", "two", "three", "four"] {
         say(client.as_mut(), text);
@@ -495,16 +737,30 @@ fn a_message_that_comes_back_answers_its_send_and_an_error_the_oldest_one() {
         lines
             .into_iter()
             .map(|line| match line {
-                Line::Reply(reply) => (reply.echo.get::<&'static str>().copied(), reply.outcome.is_ok()),
+                Line::Reply(reply) => {
+                    (reply.echo.get::<&'static str>().copied(), reply.outcome.is_ok())
+                }
                 _ => (None, true),
             })
             .collect()
     };
     assert_eq!(echoes(lines(client.as_mut(), &message("somebody else's"))), [(None, true)]);
-    assert_eq!(echoes(lines(client.as_mut(), &message("two"))), [(Some("two"), true), (None, true)]);
-    assert_eq!(echoes(lines(client.as_mut(), &Frame::text(r#"{"type":"error","error":"no"}"#))), [(Some("three"), false)]);
-    assert_eq!(echoes(lines(client.as_mut(), &message("four"))), [(Some("four"), true), (None, true)]);
-    assert_eq!(echoes(lines(client.as_mut(), &Frame::text(r#"{"type":"error","error":"no"}"#))), [(None, false)]);
+    assert_eq!(
+        echoes(lines(client.as_mut(), &message("two"))),
+        [(Some("two"), true), (None, true)]
+    );
+    assert_eq!(
+        echoes(lines(client.as_mut(), &Frame::text(r#"{"type":"error","error":"no"}"#))),
+        [(Some("three"), false)]
+    );
+    assert_eq!(
+        echoes(lines(client.as_mut(), &message("four"))),
+        [(Some("four"), true), (None, true)]
+    );
+    assert_eq!(
+        echoes(lines(client.as_mut(), &Frame::text(r#"{"type":"error","error":"no"}"#))),
+        [(None, false)]
+    );
 }
 
 #[test]
@@ -528,12 +784,14 @@ fn bodies_are_refused_by_type_size_and_shape() {
         if let Some(content_type) = content_type {
             headers.insert("content-type", content_type.parse().unwrap());
         }
-        let mut request = Request::post("/api/v1/login").body(Bytes::copy_from_slice(body.as_bytes())).unwrap();
+        let mut request =
+            Request::post("/api/v1/login").body(Bytes::copy_from_slice(body.as_bytes())).unwrap();
         *request.headers_mut() = headers;
         let mut server = open(&self::request("POST", "/api/v1/login", &[]), Side::Server).unwrap();
         let mut out = Vec::new();
         let found = server.decode(now(), &Frame::request(request), &mut out);
-        let found = found.err().map(|violation| response(&violation.answer.unwrap()).status().as_u16());
+        let found =
+            found.err().map(|violation| response(&violation.answer.unwrap()).status().as_u16());
         assert_eq!(found, status, "{content_type:?} {}", &body[..body.len().min(40)]);
         assert_eq!(out.len(), usize::from(status.is_none()));
     }

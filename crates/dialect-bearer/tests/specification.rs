@@ -18,7 +18,11 @@ fn schemas() -> Vec<(String, Validator)> {
     let definitions = read("definitions.json")["$defs"].take();
     let mut schemas = Vec::new();
     for entry in std::fs::read_dir(&folder).expect("the folder is there") {
-        let name = entry.expect("the folder can be read").file_name().into_string().expect("the names are text");
+        let name = entry
+            .expect("the folder can be read")
+            .file_name()
+            .into_string()
+            .expect("the names are text");
         if name != "definitions.json" {
             let mut schema = read(&name);
             schema["$defs"] = definitions.clone();
@@ -30,9 +34,13 @@ fn schemas() -> Vec<(String, Validator)> {
 
 /// The JSON of the specification: its blocks, and what stands inline after the word "Answer".
 fn examples() -> Vec<Value> {
-    let blocks = SPECIFICATION.split("```json\n").skip(1).filter_map(|rest| rest.split("\n```").next());
+    let blocks =
+        SPECIFICATION.split("```json\n").skip(1).filter_map(|rest| rest.split("\n```").next());
     let inline = SPECIFICATION.split("nswer: `").skip(1).filter_map(|rest| rest.split('`').next());
-    blocks.chain(inline).map(|text| serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))).collect()
+    blocks
+        .chain(inline)
+        .map(|text| serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}")))
+        .collect()
 }
 
 #[test]
@@ -40,15 +48,24 @@ fn every_example_is_what_a_schema_describes() {
     let schemas = schemas();
     let mut shown = BTreeSet::new();
     for example in examples() {
-        let matching: Vec<&str> = schemas.iter().filter(|(_, schema)| schema.is_valid(&example)).map(|(name, _)| name.as_str()).collect();
+        let matching: Vec<&str> = schemas
+            .iter()
+            .filter(|(_, schema)| schema.is_valid(&example))
+            .map(|(name, _)| name.as_str())
+            .collect();
         assert!(!matching.is_empty(), "no schema describes {example}");
         shown.extend(matching);
     }
     for (name, _) in &schemas {
         // The body of every refusal is shown in words.
-        assert!(shown.contains(name.as_str()) || name == "error.reply.json", "{name} has no example");
+        assert!(
+            shown.contains(name.as_str()) || name == "error.reply.json",
+            "{name} has no example"
+        );
     }
-    assert!(schemas.iter().any(|(name, schema)| name == "error.reply.json" && schema.is_valid(&json!({"error": "…"}))));
+    assert!(schemas.iter().any(
+        |(name, schema)| name == "error.reply.json" && schema.is_valid(&json!({"error": "…"}))
+    ));
 }
 
 #[test]
@@ -57,6 +74,9 @@ fn every_route_is_named() {
         let path = path.strip_prefix("/api/v1").expect("every path begins with it");
         let named = SPECIFICATION.contains(&format!("`{method} {path}`"));
         let socket = method == "GET" && ["/chat/{id}", "/group/{id}", "/main"].contains(&path);
-        assert!(named || (socket && SPECIFICATION.contains(&format!("`{path}`"))), "{method} {path}");
+        assert!(
+            named || (socket && SPECIFICATION.contains(&format!("`{path}`"))),
+            "{method} {path}"
+        );
     }
 }

@@ -8,17 +8,22 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use tolmach_dialect::Frame;
 
-/// `protocols/<dialect>/asyncapi.json` is what the stories say: every channel that they open, every message with its schema.
-/// Rewritten with the transcripts.
+/// `protocols/<dialect>/asyncapi.json` is what the stories say: every channel that they open, every
+/// message with its schema. Rewritten with the transcripts.
 pub fn the_asyncapi_document_is_golden(kit: &Kit) -> Result<(), Problems> {
     let Some(document) = document(kit)? else { return Ok(()) };
-    let text = serde_json::to_string_pretty(&document).map_err(|error| Problems(vec![error.to_string()]))? + "\n";
+    let text = serde_json::to_string_pretty(&document)
+        .map_err(|error| Problems(vec![error.to_string()]))?
+        + "\n";
     let path = kit.project.protocol(kit.id()).join("asyncapi.json");
     if updates_goldens()? {
-        return std::fs::write(&path, text).map_err(|error| Problems(vec![format!("{}: {error}", path.display())]));
+        return std::fs::write(&path, text)
+            .map_err(|error| Problems(vec![format!("{}: {error}", path.display())]));
     }
     let golden = std::fs::read_to_string(&path).unwrap_or_default();
-    let stale = (golden != text).then(|| format!("{} is not what the stories say; {}=1 rewrites it", path.display(), crate::UPDATE));
+    let stale = (golden != text).then(|| {
+        format!("{} is not what the stories say; {}=1 rewrites it", path.display(), crate::UPDATE)
+    });
     Problems::none_or(stale.into_iter().collect())
 }
 
@@ -36,7 +41,9 @@ fn document(kit: &Kit) -> Result<Option<Value>, Problems> {
             Entry::Server(frame) => (frame, Direction::Answer, &mut said),
             Entry::Closed(_) | Entry::Remark(_) => return,
         };
-        if let (Frame::Text(_) | Frame::Binary(_), Some(Ok(matching))) = (frame, schemas.check(frame, direction)) {
+        if let (Frame::Text(_) | Frame::Binary(_), Some(Ok(matching))) =
+            (frame, schemas.check(frame, direction))
+        {
             names.extend(matching.into_iter().map(str::to_owned));
         }
     })?;
@@ -57,7 +64,8 @@ fn document(kit: &Kit) -> Result<Option<Value>, Problems> {
             "messages": messages.keys().map(|message| (message.clone(), json!({ "$ref": format!("#/components/messages/{message}") }))).collect::<Map<_, _>>(),
         });
         if address.contains("{id}") {
-            channel["parameters"] = json!({ "id": { "description": "The number of the conversation." } });
+            channel["parameters"] =
+                json!({ "id": { "description": "The number of the conversation." } });
         }
         channels.insert(name.clone(), channel);
         for (action, names) in [("receive", &heard), ("send", &said)] {
@@ -87,7 +95,9 @@ fn document(kit: &Kit) -> Result<Option<Value>, Problems> {
 
 /// A path with its numbers as parameters.
 fn template(path: &str) -> String {
-    let segment = |segment: &str| match !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_digit()) {
+    let segment = |segment: &str| match !segment.is_empty()
+        && segment.bytes().all(|byte| byte.is_ascii_digit())
+    {
         true => "{id}".to_owned(),
         false => segment.to_owned(),
     };
@@ -97,7 +107,10 @@ fn template(path: &str) -> String {
 /// A name that a reference may hold.
 fn key(name: &str) -> String {
     let name = name.trim_end_matches(".json");
-    name.chars().filter(|char| !matches!(char, '{' | '}')).map(|char| if char.is_ascii_alphanumeric() { char } else { '_' }).collect()
+    name.chars()
+        .filter(|char| !matches!(char, '{' | '}'))
+        .map(|char| if char.is_ascii_alphanumeric() { char } else { '_' })
+        .collect()
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use std::time::Duration;
 use tolmach_dialect::{Ask, Echo, Notice, Reply};
 use tolmach_domain::{
-    Answer, Attachment, AttachmentKind, Changes, Command, Content, ContentType, Draft, EventKind, Fault, Flow, FlowId, FlowKind, Grant,
-    GrantKind, ID_LIMIT, Kinds, Known, Message, MessageId, NewFlow, Overview, Page, Person, Photo, PhotoKey, PhotoOf, Profile, Proof,
-    Registration, Secret, Timestamp, Tokens, User, UserId, Version, Who, Window,
+    Answer, Attachment, AttachmentKind, Changes, Command, Content, ContentType, Draft, EventKind,
+    Fault, Flow, FlowId, FlowKind, Grant, GrantKind, ID_LIMIT, Kinds, Known, Message, MessageId,
+    NewFlow, Overview, Page, Person, Photo, PhotoKey, PhotoOf, Profile, Proof, Registration,
+    Secret, Timestamp, Tokens, User, UserId, Version, Who, Window,
 };
 
 use crate::stories::all_faults;
@@ -86,28 +87,40 @@ fn photo_key() -> impl Strategy<Value = PhotoKey> {
 pub fn user() -> BoxedStrategy<User> {
     (
         (user_id(), login(), name(), name(), option::of(email()), option::of("\\+[0-9]{7,12}")),
-        (text(), option::of(encoded()), option::of(photo_key()), any::<(bool, bool, bool)>(), timestamp(), timestamp()),
+        (
+            text(),
+            option::of(encoded()),
+            option::of(photo_key()),
+            any::<(bool, bool, bool)>(),
+            timestamp(),
+            timestamp(),
+        ),
     )
-        .prop_map(|((id, login, username, name, email, phone), (bio, avatar, photo, (bot, admin, business), created_at, changed_at))| {
-            User {
-                id,
-                login,
-                username,
-                name,
-                email,
-                phone,
-                bio,
-                avatar,
-                photo,
-                bot,
-                admin,
-                business,
-                profile: true,
-                created_at,
-                changed_at,
-                deleted_at: None,
-            }
-        })
+        .prop_map(
+            |(
+                (id, login, username, name, email, phone),
+                (bio, avatar, photo, (bot, admin, business), created_at, changed_at),
+            )| {
+                User {
+                    id,
+                    login,
+                    username,
+                    name,
+                    email,
+                    phone,
+                    bio,
+                    avatar,
+                    photo,
+                    bot,
+                    admin,
+                    business,
+                    profile: true,
+                    created_at,
+                    changed_at,
+                    deleted_at: None,
+                }
+            },
+        )
         .boxed()
 }
 
@@ -134,7 +147,17 @@ fn kinds() -> impl Strategy<Value = Kinds> {
 
 /// A flow; a chat has no title.
 pub fn flow() -> BoxedStrategy<Flow> {
-    (flow_id(), flow_kind(), name(), text(), option::of(user_id()), option::of(photo_key()), version(), timestamp(), timestamp())
+    (
+        flow_id(),
+        flow_kind(),
+        name(),
+        text(),
+        option::of(user_id()),
+        option::of(photo_key()),
+        version(),
+        timestamp(),
+        timestamp(),
+    )
         .prop_map(|(id, kind, title, info, owner, photo, version, created_at, changed_at)| Flow {
             id,
             kind,
@@ -165,8 +188,20 @@ pub fn content() -> BoxedStrategy<Content> {
         Just(AttachmentKind::Document)
     ];
     let attachment = (kind, encoded()).prop_map(|(kind, data)| Attachment { kind, data });
-    let rich = (text(), content_type, vec(attachment, 0..3), option::of(encoded()), option::of(message_id()))
-        .prop_map(|(text, content_type, attachments, emoji, reply_to)| Content { text, content_type, attachments, emoji, reply_to });
+    let rich = (
+        text(),
+        content_type,
+        vec(attachment, 0..3),
+        option::of(encoded()),
+        option::of(message_id()),
+    )
+        .prop_map(|(text, content_type, attachments, emoji, reply_to)| Content {
+            text,
+            content_type,
+            attachments,
+            emoji,
+            reply_to,
+        });
     // Every wire says plain text, few say more.
     prop_oneof![1 => text().prop_map(Content::text), 1 => rich].boxed()
 }
@@ -210,7 +245,11 @@ fn overview(kinds: Kinds, with_members: bool) -> BoxedStrategy<Overview> {
                 (_, true) => members.len(),
                 (_, false) => 0,
             };
-            let members = (1..).zip(members).take(count).map(|(number, user)| User { id: world::user_id(number), ..user }).collect();
+            let members = (1..)
+                .zip(members)
+                .take(count)
+                .map(|(number, user)| User { id: world::user_id(number), ..user })
+                .collect();
             let last = last.map(|message| Message { flow: flow.id, flow_kind: kind, ..message });
             Overview { first: last.as_ref().map(|message| message.id), flow, members, last, read }
         })
@@ -218,7 +257,12 @@ fn overview(kinds: Kinds, with_members: bool) -> BoxedStrategy<Overview> {
 }
 
 fn grant_kind() -> impl Strategy<Value = GrantKind> {
-    prop_oneof![Just(GrantKind::Nothing), Just(GrantKind::Connection), Just(GrantKind::Token), Just(GrantKind::Pair)]
+    prop_oneof![
+        Just(GrantKind::Nothing),
+        Just(GrantKind::Connection),
+        Just(GrantKind::Token),
+        Just(GrantKind::Pair)
+    ]
 }
 
 fn who() -> impl Strategy<Value = Who> {
@@ -227,21 +271,31 @@ fn who() -> impl Strategy<Value = Who> {
 
 fn registration() -> BoxedStrategy<Registration> {
     (
-        (option::of(login()), secret(), option::of(name()), option::of(email()), option::of("\\+[0-9]{7,12}")),
+        (
+            option::of(login()),
+            secret(),
+            option::of(name()),
+            option::of(email()),
+            option::of("\\+[0-9]{7,12}"),
+        ),
         (any::<(bool, bool)>(), option::of(text()), option::of(encoded()), grant_kind()),
     )
-        .prop_map(|((login, password, username, email, phone), ((bot, profile), bio, avatar, grant))| Registration {
-            login,
-            password,
-            username,
-            email,
-            phone,
-            bot,
-            bio,
-            avatar,
-            profile,
-            grant,
-        })
+        .prop_map(
+            |((login, password, username, email, phone), ((bot, profile), bio, avatar, grant))| {
+                Registration {
+                    login,
+                    password,
+                    username,
+                    email,
+                    phone,
+                    bot,
+                    bio,
+                    avatar,
+                    profile,
+                    grant,
+                }
+            },
+        )
         .boxed()
 }
 
@@ -256,49 +310,65 @@ fn window() -> impl Strategy<Value = Window> {
 /// A command.
 pub fn command() -> BoxedStrategy<Command> {
     let people = || vec(user_id(), 1..4);
-    let accounts =
-        prop_oneof![
-            registration().prop_map(|registration| Command::Register(Box::new(registration))),
-            (prop_oneof![login().boxed(), email().boxed()], secret(), grant_kind())
-                .prop_map(|(identifier, password, grant)| Command::Login { identifier, password, grant }),
-            secret().prop_map(|token| Command::Refresh { token }),
-            option::of(login()).prop_map(|login| Command::Logout { login }),
-            email().prop_map(|email| Command::Recover { known: Known::Email(email) }),
-            login().prop_map(|login| Command::Recover { known: Known::Login(login) }),
-            (secret(), secret()).prop_map(|(token, password)| Command::ResetPassword { token, password }),
-            (login(), secret()).prop_map(|(login, password)| Command::DeleteAccount { login, password }),
-            (name(), name(), text(), option::of(photo()))
-                .prop_map(|(username, name, bio, photo)| Command::CreateProfile(Box::new(Profile { username, name, bio, photo }))),
-            who().prop_map(|who| Command::GetUser { who }),
-            (name(), 1..=50_u32).prop_map(|(query, limit)| Command::SearchUsers { query, limit }),
-            user_id().prop_map(|user| Command::GetPhoto { of: PhotoOf::User(user) }),
-            flow_id().prop_map(|flow| Command::GetPhoto { of: PhotoOf::Flow(flow) }),
-        ];
+    let accounts = prop_oneof![
+        registration().prop_map(|registration| Command::Register(Box::new(registration))),
+        (prop_oneof![login().boxed(), email().boxed()], secret(), grant_kind()).prop_map(
+            |(identifier, password, grant)| Command::Login { identifier, password, grant }
+        ),
+        secret().prop_map(|token| Command::Refresh { token }),
+        option::of(login()).prop_map(|login| Command::Logout { login }),
+        email().prop_map(|email| Command::Recover { known: Known::Email(email) }),
+        login().prop_map(|login| Command::Recover { known: Known::Login(login) }),
+        (secret(), secret())
+            .prop_map(|(token, password)| Command::ResetPassword { token, password }),
+        (login(), secret())
+            .prop_map(|(login, password)| Command::DeleteAccount { login, password }),
+        (name(), name(), text(), option::of(photo())).prop_map(|(username, name, bio, photo)| {
+            Command::CreateProfile(Box::new(Profile { username, name, bio, photo }))
+        }),
+        who().prop_map(|who| Command::GetUser { who }),
+        (name(), 1..=50_u32).prop_map(|(query, limit)| Command::SearchUsers { query, limit }),
+        user_id().prop_map(|user| Command::GetPhoto { of: PhotoOf::User(user) }),
+        flow_id().prop_map(|flow| Command::GetPhoto { of: PhotoOf::Flow(flow) }),
+    ];
     let flows = prop_oneof![
         who().prop_map(|with| Command::OpenChat { with }),
-        (any::<bool>(), name(), text(), people(), option::of(photo()), option::of("[!-~]{1,20}")).prop_map(
-            |(channel, title, info, members, photo, key)| {
+        (any::<bool>(), name(), text(), people(), option::of(photo()), option::of("[!-~]{1,20}"))
+            .prop_map(|(channel, title, info, members, photo, key)| {
                 let kind = if channel { FlowKind::Channel } else { FlowKind::Group };
                 Command::CreateFlow(Box::new(NewFlow { kind, title, info, members, photo, key }))
-            }
-        ),
+            }),
         (flow_id(), kinds()).prop_map(|(flow, kinds)| Command::DeleteFlow { flow, kinds }),
-        (flow_id(), kinds(), any::<bool>()).prop_map(|(flow, kinds, members)| Command::GetFlow { flow, kinds, members }),
-        (flow_id(), people()).prop_map(|(flow, users)| Command::AddMembers { flow, users }),
-        (flow_id(), people()).prop_map(|(flow, users)| Command::RemoveMembers { flow, users }),
-        (option::of(0..1000_u32), 0..1000_u32, any::<bool>()).prop_map(|(limit, offset, members)| Command::ListFlows {
-            limit,
-            offset,
+        (flow_id(), kinds(), any::<bool>()).prop_map(|(flow, kinds, members)| Command::GetFlow {
+            flow,
+            kinds,
             members
         }),
+        (flow_id(), people()).prop_map(|(flow, users)| Command::AddMembers { flow, users }),
+        (flow_id(), people()).prop_map(|(flow, users)| Command::RemoveMembers { flow, users }),
+        (option::of(0..1000_u32), 0..1000_u32, any::<bool>())
+            .prop_map(|(limit, offset, members)| Command::ListFlows { limit, offset, members }),
     ];
     let messages = prop_oneof![
-        (flow_id(), kinds(), content(), option::of("[1-9][0-9]{0,8}"))
-            .prop_map(|(flow, kinds, content, key)| Command::Send(Box::new(Draft { flow, kinds, content, key }))),
-        (message_id(), option::of(flow_id()), text()).prop_map(|(message, flow, text)| Command::Edit { message, flow, text }),
-        (vec(message_id(), 1..4), option::of(flow_id())).prop_map(|(messages, flow)| Command::Delete { messages, flow }),
-        (flow_id(), kinds(), window()).prop_map(|(flow, kinds, window)| Command::History { flow, kinds, window }),
-        (timestamp(), option::of(flow_id()), 1..=1000_u32).prop_map(|(since, flow, limit)| Command::GetChanges { since, flow, limit }),
+        (flow_id(), kinds(), content(), option::of("[1-9][0-9]{0,8}")).prop_map(
+            |(flow, kinds, content, key)| Command::Send(Box::new(Draft {
+                flow,
+                kinds,
+                content,
+                key
+            }))
+        ),
+        (message_id(), option::of(flow_id()), text())
+            .prop_map(|(message, flow, text)| Command::Edit { message, flow, text }),
+        (vec(message_id(), 1..4), option::of(flow_id()))
+            .prop_map(|(messages, flow)| Command::Delete { messages, flow }),
+        (flow_id(), kinds(), window()).prop_map(|(flow, kinds, window)| Command::History {
+            flow,
+            kinds,
+            window
+        }),
+        (timestamp(), option::of(flow_id()), 1..=1000_u32)
+            .prop_map(|(since, flow, limit)| Command::GetChanges { since, flow, limit }),
         (flow_id(), any::<bool>()).prop_map(|(flow, active)| Command::ShowTyping { flow, active }),
     ];
     prop_oneof![1 => accounts, 1 => flows, 2 => messages].boxed()
@@ -335,11 +405,15 @@ pub fn answer(command: &Command) -> BoxedStrategy<Answer> {
         Command::Logout { .. } => Just(Answer::LoggedOut).boxed(),
         Command::Recover { .. } => Just(Answer::RecoveryAccepted).boxed(),
         Command::ResetPassword { .. } => Just(Answer::PasswordReset).boxed(),
-        Command::DeleteAccount { .. } => user_id().prop_map(|user| Answer::AccountDeleted { user }).boxed(),
+        Command::DeleteAccount { .. } => {
+            user_id().prop_map(|user| Answer::AccountDeleted { user }).boxed()
+        }
         Command::CreateProfile(_) => Just(Answer::ProfileCreated).boxed(),
         Command::GetUser { .. } => user().prop_map(|user| Answer::User(Box::new(user))).boxed(),
         Command::SearchUsers { limit, .. } => {
-            vec(user(), 0..=usize::try_from(limit).unwrap_or(usize::MAX).min(4)).prop_map(Answer::Users).boxed()
+            vec(user(), 0..=usize::try_from(limit).unwrap_or(usize::MAX).min(4))
+                .prop_map(Answer::Users)
+                .boxed()
         }
         Command::GetPhoto { .. } => vec(any::<u8>(), 1..64)
             .prop_map(|tail| {
@@ -348,33 +422,56 @@ pub fn answer(command: &Command) -> BoxedStrategy<Answer> {
             })
             .boxed(),
         Command::OpenChat { .. } => (flow_id(), person(), any::<bool>())
-            .prop_map(|(flow, with, created)| Answer::ChatOpened { flow, with: Some(with), created })
+            .prop_map(|(flow, with, created)| Answer::ChatOpened {
+                flow,
+                with: Some(with),
+                created,
+            })
             .boxed(),
-        Command::CreateFlow(new) => flow_id().prop_map(move |flow| Answer::FlowCreated { flow, title: new.title.clone() }).boxed(),
+        Command::CreateFlow(new) => flow_id()
+            .prop_map(move |flow| Answer::FlowCreated { flow, title: new.title.clone() })
+            .boxed(),
         Command::DeleteFlow { flow, .. } => Just(Answer::FlowDeleted { flow }).boxed(),
-        Command::GetFlow { flow, kinds, members } => {
-            overview(kinds, members).prop_map(move |overview| Answer::Flow(Box::new(overview_of(flow, overview)))).boxed()
-        }
+        Command::GetFlow { flow, kinds, members } => overview(kinds, members)
+            .prop_map(move |overview| Answer::Flow(Box::new(overview_of(flow, overview))))
+            .boxed(),
         Command::AddMembers { flow, users } => Just(Answer::MembersAdded { flow, users }).boxed(),
-        Command::RemoveMembers { flow, users } => Just(Answer::MembersRemoved { flow, users }).boxed(),
+        Command::RemoveMembers { flow, users } => {
+            Just(Answer::MembersRemoved { flow, users }).boxed()
+        }
         Command::ListFlows { limit, members, .. } => {
-            let most = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX).min(4);
+            let most =
+                limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX).min(4);
             vec(overview(Kinds::Any, members), 0..=most).prop_map(Answer::Flows).boxed()
         }
         Command::Send(draft) => (message(), kind_of(draft.kinds), any::<bool>())
             .prop_map(move |(message, flow_kind, repeated)| {
-                let message = Message { flow: draft.flow, flow_kind, content: draft.content.clone(), edited_at: None, ..message };
+                let message = Message {
+                    flow: draft.flow,
+                    flow_kind,
+                    content: draft.content.clone(),
+                    edited_at: None,
+                    ..message
+                };
                 Answer::Sent { message: Some(Box::new(message)), repeated }
             })
             .boxed(),
         Command::Edit { message: id, text, .. } => message()
             .prop_map(move |message| {
                 let content = Content { text: text.clone(), ..message.content };
-                Answer::Edited(Box::new(Message { id, content, edited_at: Some(message.posted_at), ..message }))
+                Answer::Edited(Box::new(Message {
+                    id,
+                    content,
+                    edited_at: Some(message.posted_at),
+                    ..message
+                }))
             })
             .boxed(),
         Command::Delete { messages, .. } => (0..=messages.len())
-            .prop_map(move |count| Answer::Deleted { deleted: messages[..count].to_vec(), left: messages[count..].to_vec() })
+            .prop_map(move |count| Answer::Deleted {
+                deleted: messages[..count].to_vec(),
+                left: messages[count..].to_vec(),
+            })
             .boxed(),
         Command::History { flow, kinds, window } => {
             let most = match window {
@@ -385,20 +482,36 @@ pub fn answer(command: &Command) -> BoxedStrategy<Answer> {
                 .prop_map(move |(messages, flow_kind)| {
                     let messages: Vec<Message> = (1..)
                         .zip(messages)
-                        .map(|(posted, message)| Message { flow, flow_kind, posted: Version(posted), version: Version(posted), ..message })
+                        .map(|(posted, message)| Message {
+                            flow,
+                            flow_kind,
+                            posted: Version(posted),
+                            version: Version(posted),
+                            ..message
+                        })
                         .collect();
                     let version = messages.last().map_or(Version(0), |message| message.version);
                     Answer::History(Box::new(Page { flow, messages, version }))
                 })
                 .boxed()
         }
-        Command::GetChanges { .. } => {
-            (vec(message(), 0..3), vec(overview(Kinds::Any, true), 0..3), option::of(user()), timestamp(), any::<bool>())
-                .prop_map(|(messages, flows, user, until, more)| {
-                    Answer::Changes(Box::new(Changes { messages, flows, user: user.map(Box::new), until, more }))
-                })
-                .boxed()
-        }
+        Command::GetChanges { .. } => (
+            vec(message(), 0..3),
+            vec(overview(Kinds::Any, true), 0..3),
+            option::of(user()),
+            timestamp(),
+            any::<bool>(),
+        )
+            .prop_map(|(messages, flows, user, until, more)| {
+                Answer::Changes(Box::new(Changes {
+                    messages,
+                    flows,
+                    user: user.map(Box::new),
+                    until,
+                    more,
+                }))
+            })
+            .boxed(),
         Command::ShowTyping { .. } => Just(Answer::TypingShown).boxed(),
     }
 }
@@ -435,17 +548,29 @@ pub fn reply(command: &Command) -> impl Strategy<Value = Reply> + use<> {
 pub fn event() -> BoxedStrategy<EventKind> {
     prop_oneof![
         message().prop_map(EventKind::Posted),
-        (message(), timestamp()).prop_map(|(message, at)| EventKind::Edited(Message { edited_at: Some(at), ..message })),
-        (flow_id(), user_id(), vec(message_id(), 1..4)).prop_map(|(flow, by, ids)| EventKind::Deleted {
-            flow,
-            by,
-            messages: ids.into_iter().zip((1..).map(Version)).collect()
+        (message(), timestamp()).prop_map(|(message, at)| EventKind::Edited(Message {
+            edited_at: Some(at),
+            ..message
+        })),
+        (flow_id(), user_id(), vec(message_id(), 1..4)).prop_map(|(flow, by, ids)| {
+            EventKind::Deleted {
+                flow,
+                by,
+                messages: ids.into_iter().zip((1..).map(Version)).collect(),
+            }
         }),
-        (flow(), vec(person(), 2..4)).prop_map(|(flow, members)| EventKind::FlowCreated { flow, members }),
+        (flow(), vec(person(), 2..4))
+            .prop_map(|(flow, members)| EventKind::FlowCreated { flow, members }),
         (flow_id(), user_id()).prop_map(|(flow, by)| EventKind::FlowDeleted { flow, by }),
-        (flow_id(), vec(person(), 1..3), version()).prop_map(|(flow, users, version)| EventKind::MembersAdded { flow, users, version }),
-        (flow_id(), vec(user_id(), 1..3)).prop_map(|(flow, users)| EventKind::MembersRemoved { flow, users }),
-        (flow_id(), person(), any::<bool>()).prop_map(|(flow, user, active)| EventKind::Typing { flow, user, active }),
+        (flow_id(), vec(person(), 1..3), version())
+            .prop_map(|(flow, users, version)| EventKind::MembersAdded { flow, users, version }),
+        (flow_id(), vec(user_id(), 1..3))
+            .prop_map(|(flow, users)| EventKind::MembersRemoved { flow, users }),
+        (flow_id(), person(), any::<bool>()).prop_map(|(flow, user, active)| EventKind::Typing {
+            flow,
+            user,
+            active
+        }),
         user_id().prop_map(|user| EventKind::SessionsEnded { user, session: None }),
     ]
     .boxed()

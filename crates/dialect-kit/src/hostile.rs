@@ -9,10 +9,13 @@ use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Uri};
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use tolmach_dialect::{DOC, Dialect, Frame, Line, Opening, Reply, Session, Settings, Side, Violation};
+use tolmach_dialect::{
+    DOC, Dialect, Frame, Line, Opening, Reply, Session, Settings, Side, Violation,
+};
 use tolmach_domain::{ConnectionId, Fault};
 
-/// What stands in for each value of a frame, as JSON text: other types, edges of ranges, numbers beyond every type.
+/// What stands in for each value of a frame, as JSON text: other types, edges of ranges, numbers
+/// beyond every type.
 const IMPOSTORS: [&str; 22] = [
     "null",
     "true",
@@ -51,16 +54,29 @@ pub(crate) struct Attack {
 pub(crate) fn attacks(frame: &Frame) -> Vec<Attack> {
     let mut all = Vec::new();
     let payload = frame.payload();
-    let mut put = |name: String, payload: Vec<u8>| all.extend(with_payload(frame, payload).map(|frame| Attack { name, frame }));
-    for (name, text) in
-        [("nothing", ""), ("a space", " "), ("null", "null"), ("a list", "[]"), ("an empty object", "{}"), ("a text", "\"x\"")]
-    {
+    let mut put = |name: String, payload: Vec<u8>| {
+        all.extend(with_payload(frame, payload).map(|frame| Attack { name, frame }))
+    };
+    for (name, text) in [
+        ("nothing", ""),
+        ("a space", " "),
+        ("null", "null"),
+        ("a list", "[]"),
+        ("an empty object", "{}"),
+        ("a text", "\"x\""),
+    ] {
         put(format!("{name} for the whole"), text.into());
     }
-    put("a lone number beyond every type".to_owned(), format!("1{}", "0".repeat(5000)).into_bytes());
+    put(
+        "a lone number beyond every type".to_owned(),
+        format!("1{}", "0".repeat(5000)).into_bytes(),
+    );
     put("a deep list".to_owned(), "[".repeat(DEEP).into_bytes());
     put("a deep object".to_owned(), "{\"a\":".repeat(DEEP).into_bytes());
-    put("a closed deep list".to_owned(), [&b"["[..], &b"]"[..]].map(|bracket| bracket.repeat(DEEP)).concat());
+    put(
+        "a closed deep list".to_owned(),
+        [&b"["[..], &b"]"[..]].map(|bracket| bracket.repeat(DEEP)).concat(),
+    );
     put("an endless text".to_owned(), [&b"\""[..], &b"\\".repeat(DEEP)[..]].concat());
     for cut in 0..32 {
         let at = payload.len() * cut / 32;
@@ -74,10 +90,14 @@ pub(crate) fn attacks(frame: &Frame) -> Vec<Attack> {
         }
     }
     match frame {
-        Frame::Text(bytes) => all.push(Attack { name: "as a binary frame".to_owned(), frame: Frame::Binary(bytes.clone()) }),
-        Frame::Binary(bytes) | Frame::Value(bytes) => {
-            all.push(Attack { name: "as a text frame".to_owned(), frame: text_or_binary(bytes.to_vec()) })
-        }
+        Frame::Text(bytes) => all.push(Attack {
+            name: "as a binary frame".to_owned(),
+            frame: Frame::Binary(bytes.clone()),
+        }),
+        Frame::Binary(bytes) | Frame::Value(bytes) => all.push(Attack {
+            name: "as a text frame".to_owned(),
+            frame: text_or_binary(bytes.to_vec()),
+        }),
         Frame::Request(request) => all.extend(heads(request)),
         Frame::Response(response) => {
             for status in [100, 204, 302, 418, 599, 999] {
@@ -85,7 +105,10 @@ pub(crate) fn attacks(frame: &Frame) -> Vec<Attack> {
                 if let Ok(status) = http::StatusCode::from_u16(status) {
                     *response.status_mut() = status;
                 }
-                all.push(Attack { name: format!("with status {status}"), frame: Frame::Response(response) });
+                all.push(Attack {
+                    name: format!("with status {status}"),
+                    frame: Frame::Response(response),
+                });
             }
         }
     }
@@ -117,10 +140,12 @@ fn text_or_binary(payload: Vec<u8>) -> Frame {
     }
 }
 
-/// A JSON value with each of its places taken by each impostor, left out, said twice, or nested too deep.
+/// A JSON value with each of its places taken by each impostor, left out, said twice, or nested too
+/// deep.
 fn impostors(value: &Value) -> Vec<(String, String)> {
     let mut all = Vec::new();
-    // Some impostors are no value that serde_json can hold, so they are put into the text at a mark.
+    // Some impostors are no value that serde_json can hold, so they are put into the text at a
+    // mark.
     const MARK: &str = "@tolmach-impostor@";
     let quoted = format!("\"{MARK}\"");
     let deep = format!("{}{}", "[".repeat(DEEP), "]".repeat(DEEP));
@@ -130,7 +155,10 @@ fn impostors(value: &Value) -> Vec<(String, String)> {
         *place = Value::String(MARK.to_owned());
         let marked = marked.to_string();
         for impostor in IMPOSTORS {
-            all.push((format!("{impostor} at \"{pointer}\""), marked.replacen(&quoted, impostor, 1)));
+            all.push((
+                format!("{impostor} at \"{pointer}\""),
+                marked.replacen(&quoted, impostor, 1),
+            ));
         }
         all.push((format!("deep nesting at \"{pointer}\""), marked.replacen(&quoted, &deep, 1)));
         let Some((parent, key)) = pointer.rsplit_once('/') else { continue };
@@ -147,7 +175,10 @@ fn impostors(value: &Value) -> Vec<(String, String)> {
             all.push((format!("{key} said twice"), text.replacen('{', &format!("{{{key}:[],"), 1)));
         }
         let more = if object.is_empty() { "" } else { "," };
-        all.push(("deep nesting in an unknown field".to_owned(), text.replacen('{', &format!("{{\"unknown-field\":{deep}{more}"), 1)));
+        all.push((
+            "deep nesting in an unknown field".to_owned(),
+            text.replacen('{', &format!("{{\"unknown-field\":{deep}{more}"), 1),
+        ));
     }
     all
 }
@@ -158,7 +189,11 @@ fn pointers(value: &Value) -> Vec<String> {
         match value {
             Value::Object(object) => {
                 for (key, value) in object {
-                    collect(value, format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), all);
+                    collect(
+                        value,
+                        format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")),
+                        all,
+                    );
                 }
             }
             Value::Array(list) => {
@@ -180,13 +215,29 @@ fn heads(request: &http::Request<Bytes>) -> Vec<Attack> {
     let mut all = Vec::new();
     let path = request.uri().path();
     let query = request.uri().query().unwrap_or_default();
-    let mut addresses =
-        vec![format!("{path}/"), format!("{path}/more"), format!("{path}?limit=-1&offset=x&limit=1e9&=&%"), format!("/{path}")];
+    let mut addresses = vec![
+        format!("{path}/"),
+        format!("{path}/more"),
+        format!("{path}?limit=-1&offset=x&limit=1e9&=&%"),
+        format!("/{path}"),
+    ];
     let segments: Vec<&str> = path.split('/').collect();
     for index in 1..segments.len() {
-        for impostor in
-            ["", "0", "-1", "+1", "1.0", "99999999999999999999", "9007199254740992", "%00", "%ff", "%zz", "..", "%2e%2e%2f", "é"]
-        {
+        for impostor in [
+            "",
+            "0",
+            "-1",
+            "+1",
+            "1.0",
+            "99999999999999999999",
+            "9007199254740992",
+            "%00",
+            "%ff",
+            "%zz",
+            "..",
+            "%2e%2e%2f",
+            "é",
+        ] {
             let mut segments = segments.clone();
             segments[index] = impostor;
             addresses.push(format!("{}?{query}", segments.join("/")));
@@ -199,11 +250,16 @@ fn heads(request: &http::Request<Bytes>) -> Vec<Attack> {
             all.push(Attack { name: format!("at {address}"), frame: Frame::request(request) });
         }
     }
-    for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW"] {
+    for method in
+        ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW"]
+    {
         if let Ok(method) = http::Method::from_bytes(method.as_bytes()) {
             let mut request = request.clone();
             *request.method_mut() = method.clone();
-            all.push(Attack { name: format!("with the method {method}"), frame: Frame::request(request) });
+            all.push(Attack {
+                name: format!("with the method {method}"),
+                frame: Frame::request(request),
+            });
         }
     }
     let names: Vec<HeaderName> = request.headers().keys().cloned().collect();
@@ -227,25 +283,38 @@ fn heads(request: &http::Request<Bytes>) -> Vec<Attack> {
             if let Ok(value) = HeaderValue::from_bytes(impostor) {
                 let mut with = request.clone();
                 with.headers_mut().insert(name.clone(), value);
-                all.push(Attack { name: format!("with {name}: {}", impostor.escape_ascii()), frame: Frame::request(with) });
+                all.push(Attack {
+                    name: format!("with {name}: {}", impostor.escape_ascii()),
+                    frame: Frame::request(with),
+                });
             }
         }
     }
     all
 }
 
-/// Lets a server hear a frame, and answers whatever it asks, once granted and once refused. What went wrong otherwise.
-pub(crate) fn attack_server(dialect: &dyn Dialect, staged: &mut Staged, schemas: &Schemas, frame: &Frame) -> Result<(), String> {
+/// Lets a server hear a frame, and answers whatever it asks, once granted and once refused. What
+/// went wrong otherwise.
+pub(crate) fn attack_server(
+    dialect: &dyn Dialect,
+    staged: &mut Staged,
+    schemas: &Schemas,
+    frame: &Frame,
+) -> Result<(), String> {
     for granted in [true, false] {
         match frame {
             Frame::Request(request) if !staged.websocket => {
                 let parts = parts_of(request);
-                let opened = guarded("opening", || open(dialect, &parts, None, Side::Server, ConnectionId(1)))?;
+                let opened = guarded("opening", || {
+                    open(dialect, &parts, None, Side::Server, ConnectionId(1))
+                })?;
                 match opened {
                     Ok(mut server) => {
                         hear(server.as_mut(), staged.speaker, schemas, frame, granted, true)?;
                     }
-                    Err(refusal) => said(schemas, &Frame::Response(refusal.response), "the refusal")?,
+                    Err(refusal) => {
+                        said(schemas, &Frame::Response(refusal.response), "the refusal")?
+                    }
                 }
             }
             _ => {
@@ -269,14 +338,24 @@ fn hear(
         Ok(lines) => lines,
         Err(violation) => {
             if violation.answer.is_none() && violation.close.is_none() {
-                return Err(format!("the {} violation is neither answered nor closes the connection", violation.kind.name()));
+                return Err(format!(
+                    "the {} violation is neither answered nor closes the connection",
+                    violation.kind.name()
+                ));
             }
             if let Some(answer) = &violation.answer {
                 if exchange && !matches!(answer, Frame::Response(_)) {
-                    return Err(format!("an HTTP request is answered with a {} frame", answer.kind()));
+                    return Err(format!(
+                        "an HTTP request is answered with a {} frame",
+                        answer.kind()
+                    ));
                 }
                 if server.revision() == DOC {
-                    said(schemas, answer, &format!("the answer to a {} violation", violation.kind.name()))?;
+                    said(
+                        schemas,
+                        answer,
+                        &format!("the answer to a {} violation", violation.kind.name()),
+                    )?;
                 }
             } else if exchange {
                 return Err("an HTTP request is left without an answer".to_owned());
@@ -285,10 +364,14 @@ fn hear(
         }
     };
     for line in lines {
-        let Line::Ask(ask) = line else { return Err("a server hears a reply or a notice".to_owned()) };
-        let outcome = if granted { Ok(world::answer(speaker, &ask.command)) } else { Err(Fault::Internal) };
+        let Line::Ask(ask) = line else {
+            return Err("a server hears a reply or a notice".to_owned());
+        };
+        let outcome =
+            if granted { Ok(world::answer(speaker, &ask.command)) } else { Err(Fault::Internal) };
         let name = ask.command.name();
-        let reply = Line::Reply(Reply { echo: ask.echo, identity: Some(speaker.identity()), outcome });
+        let reply =
+            Line::Reply(Reply { echo: ask.echo, identity: Some(speaker.identity()), outcome });
         let frames = guarded("answering", || encode(server, moment(1), &reply))?;
         match frames {
             Ok(frames) if server.revision() == DOC => {
@@ -298,7 +381,9 @@ fn hear(
             }
             Ok(_) => {}
             Err(_) if granted => {}
-            Err(trouble) => return Err(format!("{name} is heard, and its refusal cannot be said: {trouble:?}")),
+            Err(trouble) => {
+                return Err(format!("{name} is heard, and its refusal cannot be said: {trouble:?}"));
+            }
         }
     }
     Ok(true)
@@ -315,7 +400,11 @@ pub(crate) fn attack_client(client: &mut dyn Session, frame: &Frame) -> Result<(
 }
 
 /// Whether a frame is recognised, on a shared door; never a panic.
-pub(crate) fn attack_recognition(dialect: &dyn Dialect, request: &http::request::Parts, frame: &Frame) -> Result<(), String> {
+pub(crate) fn attack_recognition(
+    dialect: &dyn Dialect,
+    request: &http::request::Parts,
+    frame: &Frame,
+) -> Result<(), String> {
     let mut request = request.clone();
     for path in ["/", "/ws"] {
         request.uri = Uri::from_static(path);
@@ -331,7 +420,10 @@ pub(crate) fn attack_recognition(dialect: &dyn Dialect, request: &http::request:
     Ok(())
 }
 
-fn decode(session: &mut dyn Session, frame: &Frame) -> Result<Result<Vec<Line>, Box<Violation>>, String> {
+fn decode(
+    session: &mut dyn Session,
+    frame: &Frame,
+) -> Result<Result<Vec<Line>, Box<Violation>>, String> {
     // A line that is already there shows whether a violation leaves `out` as it was.
     let sentinel = Line::Notice(std::sync::Arc::new(tolmach_dialect::Notice {
         at: moment(0),
@@ -340,13 +432,16 @@ fn decode(session: &mut dyn Session, frame: &Frame) -> Result<Result<Vec<Line>, 
         kind: tolmach_domain::EventKind::SessionsEnded { user: world::user_id(1), session: None },
     }));
     let mut out = vec![sentinel];
-    let outcome = guarded("decoding", || session.decode(moment(1), frame, &mut out).map_err(Box::new))?;
+    let outcome =
+        guarded("decoding", || session.decode(moment(1), frame, &mut out).map_err(Box::new))?;
     if !matches!(out.first(), Some(Line::Notice(_))) {
         return Err("decoding overwrites lines that were already put out".to_owned());
     }
     match outcome {
         Ok(()) => Ok(Ok(out.split_off(1))),
-        Err(_) if out.len() != 1 => Err(format!("a violation leaves {} lines behind", out.len() - 1)),
+        Err(_) if out.len() != 1 => {
+            Err(format!("a violation leaves {} lines behind", out.len() - 1))
+        }
         Err(violation) => Ok(Err(violation)),
     }
 }
@@ -360,7 +455,10 @@ fn said(schemas: &Schemas, frame: &Frame, what: &str) -> Result<(), String> {
 
 fn guarded<T>(what: &str, action: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(action)).map_err(|panic| {
-        let message = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let message = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         format!("{what} panics: {}", message.unwrap_or_default())
     })
 }

@@ -47,12 +47,14 @@ pub fn check(outcome: Result<(), Problems>) {
     }
 }
 
-/// What only one wire says, told by frames as a peer sends them. The world answers whatever is asked.
+/// What only one wire says, told by frames as a peer sends them. The world answers whatever is
+/// asked.
 #[derive(Debug, Clone)]
 pub struct Script {
     /// The transcript's file name.
     pub name: &'static str,
-    /// The request that opens the connection; its door's path, and its `Upgrade` header for a WebSocket.
+    /// The request that opens the connection; its door's path, and its `Upgrade` header for a
+    /// WebSocket.
     pub opening: http::Request<()>,
     /// What happens.
     pub steps: Vec<ScriptStep>,
@@ -61,7 +63,8 @@ pub struct Script {
 /// A step of a [`Script`].
 #[derive(Debug, Clone)]
 pub enum ScriptStep {
-    /// The peer says this frame. The first also chooses the revision. A request frame is an exchange of its own.
+    /// The peer says this frame. The first also chooses the revision. A request frame is an
+    /// exchange of its own.
     Frame(&'static str, Frame),
     /// Something happens.
     Happening(EventKind),

@@ -1,12 +1,14 @@
-//! What every dialect is held to: one line in its `tests/conformance.rs` makes a named test of each property.
+//! What every dialect is held to: one line in its `tests/conformance.rs` makes a named test of each
+//! property.
 //!
 //! ```ignore
 //! tolmach_dialect_kit::conformance!(tolmach_dialect_mode::dialect());
 //! ```
 //!
-//! The [`stories`] are canonical conversations; a dialect tells them through both of its sides, and what went over the
-//! wire is compared with `protocols/<dialect>/transcripts`, validated against `schemas/<dialect>` and attacked. What a
-//! dialect leaves out must be what its `DEVIATIONS.toml` declares.
+//! The [`stories`] are canonical conversations; a dialect tells them through both of its sides, and
+//! what went over the wire is compared with `protocols/<dialect>/transcripts`, validated against
+//! `schemas/<dialect>` and attacked. What a dialect leaves out must be what its `DEVIATIONS.toml`
+//! declares.
 //!
 //! Transcripts are rewritten by `TOLMACH_UPDATE_GOLDENS=1`, which is refused where `CI` is `true`.
 
@@ -31,9 +33,11 @@ pub use trials::recognition;
 
 /// Makes one test of each property that a dialect must have.
 ///
-/// - `conformance!(dialect)`: the dialect is any `impl Dialect`; the expression is evaluated once per test.
-/// - `conformance!(dialect, scripts)`: with [`Script`]s, a `Vec`, for what only this wire says: methods without a canonical
-///   ask, field revisions, violations. They get transcripts, and are validated, like the stories.
+/// - `conformance!(dialect)`: the dialect is any `impl Dialect`; the expression is evaluated once
+///   per test.
+/// - `conformance!(dialect, scripts)`: with [`Script`]s, a `Vec`, for what only this wire says:
+///   methods without a canonical ask, field revisions, violations. They get transcripts, and are
+///   validated, like the stories.
 ///
 /// The project is the folder two above the crate that uses it.
 #[macro_export]

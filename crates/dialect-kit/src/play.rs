@@ -7,10 +7,12 @@ use http::request::Parts;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tolmach_dialect::{
-    Ask, Close, Delivery, Dialect, Echo, Frame, Interest, Line, Loss, Notice, Opening, Refusal, Reply, Session, Settings, Side, Variant,
-    Violation,
+    Ask, Close, Delivery, Dialect, Echo, Frame, Interest, Line, Loss, Notice, Opening, Refusal,
+    Reply, Session, Settings, Side, Variant, Violation,
 };
-use tolmach_domain::{Answer, Command, ConnectionId, EventKind, Fault, GrantKind, Origin, Proof, Timestamp};
+use tolmach_domain::{
+    Answer, Command, ConnectionId, EventKind, Fault, GrantKind, Origin, Proof, Timestamp,
+};
 
 /// Something that went over the wire.
 #[derive(Debug, Clone)]
@@ -168,17 +170,27 @@ pub(crate) fn open(
     connection: ConnectionId,
 ) -> Result<Box<dyn Session>, Box<Refusal>> {
     let websocket = asks_for_websocket(request);
-    let opening = Opening { request: Some(request), first, connection, websocket, settings: Settings::default() };
+    let opening = Opening {
+        request: Some(request),
+        first,
+        connection,
+        websocket,
+        settings: Settings::default(),
+    };
     dialect.open(&opening, side).map_err(Box::new)
 }
 
 /// Whether a request asks for a WebSocket.
 pub(crate) fn asks_for_websocket(request: &Parts) -> bool {
-    request.headers.get(http::header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    request
+        .headers
+        .get(http::header::UPGRADE)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// What a server answers asks with: `None` where the answer does not come as a reply.
-pub(crate) type Respond<'r> = &'r mut dyn FnMut(&Ask, ConnectionId) -> Result<Option<Reply>, Trouble>;
+pub(crate) type Respond<'r> =
+    &'r mut dyn FnMut(&Ask, ConnectionId) -> Result<Option<Reply>, Trouble>;
 
 impl<'d> Cast<'d> {
     /// Nobody is connected yet.
@@ -186,18 +198,30 @@ impl<'d> Cast<'d> {
         Self { dialect, connections: Vec::new(), opened: 0, entries: Vec::new() }
     }
 
-    /// Says an ask: dials where no connection serves, plays its frames, has the ask answered by `respond` and any other
-    /// ask that its wire puts before it (a greeting, joining a room) by the world.
-    pub(crate) fn say(&mut self, now: Timestamp, speaker: &'static Speaker, ask: &Ask, respond: Respond<'_>) -> Result<Said, Trouble> {
+    /// Says an ask: dials where no connection serves, plays its frames, has the ask answered by
+    /// `respond` and any other ask that its wire puts before it (a greeting, joining a room) by the
+    /// world.
+    pub(crate) fn say(
+        &mut self,
+        now: Timestamp,
+        speaker: &'static Speaker,
+        ask: &Ask,
+        respond: Respond<'_>,
+    ) -> Result<Said, Trouble> {
         let (index, frames, greetings) = self.connect(now, speaker, ask)?;
         let outcome = self.exchange(now, index, ask, frames, greetings, respond);
         self.connections.retain(|connection| connection.websocket && !connection.closed);
         outcome
     }
 
-    /// Goes as far as the frame that carries `ask`, which the client has encoded and the server has not heard yet.
-    /// `None` where the opening itself carries it.
-    pub(crate) fn stage(mut self, now: Timestamp, speaker: &'static Speaker, ask: &Ask) -> Result<Staged, Trouble> {
+    /// Goes as far as the frame that carries `ask`, which the client has encoded and the server has
+    /// not heard yet. `None` where the opening itself carries it.
+    pub(crate) fn stage(
+        mut self,
+        now: Timestamp,
+        speaker: &'static Speaker,
+        ask: &Ask,
+    ) -> Result<Staged, Trouble> {
         let (index, mut frames, greetings) = self.connect(now, speaker, ask)?;
         let mut lines = Vec::new();
         let last = frames.pop();
@@ -206,24 +230,35 @@ impl<'d> Cast<'d> {
         }
         for frame in frames {
             let mut asks = Vec::new();
-            self.connections[index].server.decode(now, &frame, &mut asks).map_err(|violation| Defect::wire(describe(&violation)))?;
+            self.connections[index]
+                .server
+                .decode(now, &frame, &mut asks)
+                .map_err(|violation| Defect::wire(describe(&violation)))?;
             for line in asks {
                 self.answer(now, index, &only_ask(line)?, false, &mut lines, &mut |_, _| Ok(None))?;
             }
         }
-        let Connection { request, websocket, client, server, .. } = self.connections.swap_remove(index);
+        let Connection { request, websocket, client, server, .. } =
+            self.connections.swap_remove(index);
         Ok(Staged { speaker, request, websocket, client, server, frame: last })
     }
 
-    /// The connection that serves `ask`, the frames that say it, and the greetings of a connection that is new.
-    fn connect(&mut self, now: Timestamp, speaker: &'static Speaker, ask: &Ask) -> Result<(usize, Vec<Frame>, Vec<Line>), Trouble> {
+    /// The connection that serves `ask`, the frames that say it, and the greetings of a connection
+    /// that is new.
+    fn connect(
+        &mut self,
+        now: Timestamp,
+        speaker: &'static Speaker,
+        ask: &Ask,
+    ) -> Result<(usize, Vec<Frame>, Vec<Line>), Trouble> {
         let request = self.dialect.dial(ask)?;
         let websocket = asks_for_websocket(&request);
         let line = Line::Ask(ask.clone());
-        let existing = self
-            .connections
-            .iter()
-            .position(|connection| connection.websocket && connection.speaker == speaker && same_request(&connection.request, &request));
+        let existing = self.connections.iter().position(|connection| {
+            connection.websocket
+                && connection.speaker == speaker
+                && same_request(&connection.request, &request)
+        });
         if let Some(index) = existing {
             let frames = encode(self.connections[index].client.as_mut(), now, &line)?;
             if !frames.is_empty() {
@@ -236,25 +271,41 @@ impl<'d> Cast<'d> {
         let id = ConnectionId(self.opened);
         let name = ask.command.name();
         let refused = |side: &str, refusal: &Refusal| {
-            Defect::wire(format!("the {side} side refuses the connection that is dialled for {name}: {}", refusal.response.status()))
+            Defect::wire(format!(
+                "the {side} side refuses the connection that is dialled for {name}: {}",
+                refusal.response.status()
+            ))
         };
-        let mut client = open(self.dialect, &request, None, Side::Client, id).map_err(|refusal| refused("client", &refusal))?;
+        let mut client = open(self.dialect, &request, None, Side::Client, id)
+            .map_err(|refusal| refused("client", &refusal))?;
         let frames = encode(client.as_mut(), now, &line)?;
         let request = match (&frames[..], websocket) {
             (_, true) => request,
             ([Frame::Request(frame)], false) => parts_of(frame),
             (other, false) => {
                 let count = other.len();
-                return Err(Defect::wire(format!("{name} dials plain HTTP and encodes {count} frames, not one request")).into());
+                return Err(Defect::wire(format!(
+                    "{name} dials plain HTTP and encodes {count} frames, not one request"
+                ))
+                .into());
             }
         };
-        let mut server = open(self.dialect, &request, None, Side::Server, id).map_err(|refusal| refused("server", &refusal))?;
+        let mut server = open(self.dialect, &request, None, Side::Server, id)
+            .map_err(|refusal| refused("server", &refusal))?;
         if websocket {
             self.entries.push(Entry::Opened(Box::new(request.clone())));
         }
         let mut greetings = Vec::new();
         server.greet(now, &mut greetings);
-        self.connections.push(Connection { speaker, id, request, websocket, closed: false, client, server });
+        self.connections.push(Connection {
+            speaker,
+            id,
+            request,
+            websocket,
+            closed: false,
+            client,
+            server,
+        });
         Ok((self.connections.len() - 1, frames, greetings))
     }
 
@@ -272,7 +323,8 @@ impl<'d> Cast<'d> {
         let mut lines = Vec::new();
         for greeting in greetings {
             let greeting = only_ask(greeting)?;
-            let counts = in_opening && understood.is_none() && self.is_opening_of(&greeting, index, ask)?;
+            let counts =
+                in_opening && understood.is_none() && self.is_opening_of(&greeting, index, ask)?;
             self.answer(now, index, &greeting, counts, &mut lines, respond)?;
             if counts {
                 understood = Some(greeting);
@@ -282,7 +334,11 @@ impl<'d> Cast<'d> {
             self.entries.push(Entry::Client(frame.clone()));
             let mut asks = Vec::new();
             self.connections[index].server.decode(now, &frame, &mut asks).map_err(|violation| {
-                Defect::wire(format!("the server side does not understand the client's {}: {}", ask.command.name(), describe(&violation)))
+                Defect::wire(format!(
+                    "the server side does not understand the client's {}: {}",
+                    ask.command.name(),
+                    describe(&violation)
+                ))
             })?;
             for line in asks {
                 let heard = only_ask(line)?;
@@ -293,8 +349,12 @@ impl<'d> Cast<'d> {
                 }
             }
         }
-        let understood = understood
-            .ok_or_else(|| Defect::wire(format!("the client says {}, and the server side hears no such ask", ask.command.name())))?;
+        let understood = understood.ok_or_else(|| {
+            Defect::wire(format!(
+                "the client says {}, and the server side hears no such ask",
+                ask.command.name()
+            ))
+        })?;
         if understood.authority != ask.authority {
             return Err(Defect::wire(format!(
                 "{} is asked as {:?} and understood as {:?}: a wire without that right is a loss",
@@ -307,7 +367,8 @@ impl<'d> Cast<'d> {
         Ok(Said { connection: self.connections[index].id, ask: understood, lines })
     }
 
-    /// Whether a greeting is the ask itself: of the same name, and what is dialled for the one is dialled for the other.
+    /// Whether a greeting is the ask itself: of the same name, and what is dialled for the one is
+    /// dialled for the other.
     fn is_opening_of(&self, greeting: &Ask, index: usize, ask: &Ask) -> Result<bool, Trouble> {
         if greeting.command.name() != ask.command.name() {
             return Ok(false);
@@ -343,7 +404,11 @@ impl<'d> Cast<'d> {
             respond(ask, connection.id)?
         } else {
             let answer = world::answer(connection.speaker, &ask.command);
-            Some(Reply { echo: ask.echo.clone(), identity: Some(connection.speaker.identity()), outcome: Ok(answer) })
+            Some(Reply {
+                echo: ask.echo.clone(),
+                identity: Some(connection.speaker.identity()),
+                outcome: Ok(answer),
+            })
         };
         match reply {
             Some(reply) => self.reply(now, index, reply, lines),
@@ -351,20 +416,36 @@ impl<'d> Cast<'d> {
         }
     }
 
-    fn reply(&mut self, now: Timestamp, index: usize, reply: Reply, lines: &mut Vec<Line>) -> Result<(), Trouble> {
+    fn reply(
+        &mut self,
+        now: Timestamp,
+        index: usize,
+        reply: Reply,
+        lines: &mut Vec<Line>,
+    ) -> Result<(), Trouble> {
         let refused = reply.outcome.as_ref().err().map(Fault::name);
         let connection = &mut self.connections[index];
         let frames = match (encode(connection.server.as_mut(), now, &Line::Reply(reply)), refused) {
             (Err(Trouble::Loss(_)), Some(fault)) => {
-                return Err(Defect::wire(format!("the server side cannot say the fault {fault}: every fault has a wire form")).into());
+                return Err(Defect::wire(format!(
+                    "the server side cannot say the fault {fault}: every fault has a wire form"
+                ))
+                .into());
             }
             (outcome, _) => outcome?,
         };
         if let (Some(fault), []) = (refused, &frames[..]) {
-            return Err(Defect::wire(format!("an ask that is refused with {fault} is answered with no frame")).into());
+            return Err(Defect::wire(format!(
+                "an ask that is refused with {fault} is answered with no frame"
+            ))
+            .into());
         }
         if !connection.websocket && !matches!(frames[..], [Frame::Response(_)]) {
-            return Err(Defect::wire(format!("an HTTP request is answered with {} frames and not with one response", frames.len())).into());
+            return Err(Defect::wire(format!(
+                "an HTTP request is answered with {} frames and not with one response",
+                frames.len()
+            ))
+            .into());
         }
         for frame in frames {
             if connection.websocket && matches!(frame, Frame::Response(_)) {
@@ -377,7 +458,12 @@ impl<'d> Cast<'d> {
     }
 
     /// Answers an ask of an open connection, some time after it was asked.
-    pub(crate) fn reply_later(&mut self, now: Timestamp, connection: ConnectionId, reply: Reply) -> Result<Vec<Line>, Trouble> {
+    pub(crate) fn reply_later(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        reply: Reply,
+    ) -> Result<Vec<Line>, Trouble> {
         let mut lines = Vec::new();
         if let Some(index) = self.connections.iter().position(|open| open.id == connection) {
             self.reply(now, index, reply, &mut lines)?;
@@ -387,33 +473,50 @@ impl<'d> Cast<'d> {
     }
 
     /// Tells what happened to every connection that is interested, or to those of one speaker.
-    pub(crate) fn tell(&mut self, now: Timestamp, notice: &Arc<Notice>, only: Option<&Speaker>) -> Result<Vec<Heard>, Trouble> {
+    pub(crate) fn tell(
+        &mut self,
+        now: Timestamp,
+        notice: &Arc<Notice>,
+        only: Option<&Speaker>,
+    ) -> Result<Vec<Heard>, Trouble> {
         let mut all = Vec::new();
         for connection in &mut self.connections {
-            if only.is_some_and(|speaker| speaker != connection.speaker) || !interested(connection, notice) {
+            if only.is_some_and(|speaker| speaker != connection.speaker)
+                || !interested(connection, notice)
+            {
                 continue;
             }
             let frames = match connection.server.delivery(notice) {
                 Delivery::Skip => continue,
                 Delivery::Close(close) => {
-                    self.entries.push(Entry::Remark(format!("{} hears {}", connection.speaker.login, notice.name())));
+                    self.entries.push(Entry::Remark(format!(
+                        "{} hears {}",
+                        connection.speaker.login,
+                        notice.name()
+                    )));
                     self.entries.push(Entry::Closed(close));
                     connection.closed = true;
                     continue;
                 }
-                Delivery::Private => match encode(connection.server.as_mut(), now, &Line::Notice(notice.clone())) {
-                    Err(Trouble::Loss(_)) => continue,
-                    outcome => outcome?,
-                },
+                Delivery::Private => {
+                    match encode(connection.server.as_mut(), now, &Line::Notice(notice.clone())) {
+                        Err(Trouble::Loss(_)) => continue,
+                        outcome => outcome?,
+                    }
+                }
                 Delivery::Shared(variant) => {
                     let name = notice.name();
                     let rendered = self.dialect.render(notice, variant).map_err(|loss| {
                         Defect::notice(format!("{name} is to be delivered as {variant:?}, but render refuses it: {loss}"))
                     })?;
                     if self.dialect.render(notice, variant).ok().as_ref() != Some(&rendered) {
-                        return Err(Defect::notice(format!("rendering {name} as {variant:?} twice gives two different frames")).into());
+                        return Err(Defect::notice(format!(
+                            "rendering {name} as {variant:?} twice gives two different frames"
+                        ))
+                        .into());
                     }
-                    let private = encode(connection.server.as_mut(), now, &Line::Notice(notice.clone()));
+                    let private =
+                        encode(connection.server.as_mut(), now, &Line::Notice(notice.clone()));
                     match private {
                         Ok(frames) if frames == [rendered.clone()] => frames,
                         Ok(frames) => {
@@ -424,7 +527,10 @@ impl<'d> Cast<'d> {
                             .into());
                         }
                         Err(Trouble::Loss(loss)) => {
-                            return Err(Defect::notice(format!("{name} is rendered as {variant:?}, but encode says: {loss}")).into());
+                            return Err(Defect::notice(format!(
+                                "{name} is rendered as {variant:?}, but encode says: {loss}"
+                            ))
+                            .into());
                         }
                         Err(trouble) => return Err(trouble),
                     }
@@ -433,7 +539,11 @@ impl<'d> Cast<'d> {
             if frames.is_empty() {
                 continue;
             }
-            self.entries.push(Entry::Remark(format!("{} hears {}", connection.speaker.login, notice.name())));
+            self.entries.push(Entry::Remark(format!(
+                "{} hears {}",
+                connection.speaker.login,
+                notice.name()
+            )));
             let mut lines = Vec::new();
             for frame in frames {
                 self.entries.push(Entry::Server(frame.clone()));
@@ -449,12 +559,17 @@ impl<'d> Cast<'d> {
 impl Cast<'_> {
     /// A connection that hears a notice by a shared frame.
     pub(crate) fn listener(mut self, notice: &Notice) -> Option<Listener> {
-        let shared = |connection: &mut Connection| match interested(connection, notice).then(|| connection.server.delivery(notice)) {
+        let shared = |connection: &mut Connection| match interested(connection, notice)
+            .then(|| connection.server.delivery(notice))
+        {
             Some(Delivery::Shared(variant)) => Some(variant),
             _ => None,
         };
-        let (index, variant) =
-            self.connections.iter_mut().enumerate().find_map(|(index, connection)| Some((index, shared(connection)?)))?;
+        let (index, variant) = self
+            .connections
+            .iter_mut()
+            .enumerate()
+            .find_map(|(index, connection)| Some((index, shared(connection)?)))?;
         let Connection { client, server, .. } = self.connections.swap_remove(index);
         Some(Listener { client, server, variant })
     }
@@ -473,7 +588,11 @@ pub(crate) fn parts_of(request: &http::Request<bytes::Bytes>) -> Parts {
 }
 
 /// Encodes a line; on a loss, checks that nothing was put out.
-pub(crate) fn encode(session: &mut dyn Session, now: Timestamp, line: &Line) -> Result<Vec<Frame>, Trouble> {
+pub(crate) fn encode(
+    session: &mut dyn Session,
+    now: Timestamp,
+    line: &Line,
+) -> Result<Vec<Frame>, Trouble> {
     // A frame that is already there shows whether a loss leaves `out` as it was.
     let sentinel = Frame::text("sentinel");
     let mut frames = vec![sentinel.clone()];
@@ -483,12 +602,19 @@ pub(crate) fn encode(session: &mut dyn Session, now: Timestamp, line: &Line) -> 
             Ok(frames)
         }
         Ok(()) => Err(Defect::wire("encoding overwrites frames that were already put out").into()),
-        Err(_) if frames != [sentinel] => Err(Defect::wire("a loss does not leave the frames as they were").into()),
+        Err(_) if frames != [sentinel] => {
+            Err(Defect::wire("a loss does not leave the frames as they were").into())
+        }
         Err(loss) => Err(loss.into()),
     }
 }
 
-fn hear(client: &mut dyn Session, now: Timestamp, frame: &Frame, lines: &mut Vec<Line>) -> Result<(), Trouble> {
+fn hear(
+    client: &mut dyn Session,
+    now: Timestamp,
+    frame: &Frame,
+    lines: &mut Vec<Line>,
+) -> Result<(), Trouble> {
     let before = lines.len();
     client.decode(now, frame, lines).map_err(|violation| {
         Defect::wire(format!(
@@ -506,7 +632,10 @@ fn hear(client: &mut dyn Session, now: Timestamp, frame: &Frame, lines: &mut Vec
 fn only_ask(line: Line) -> Result<Ask, Trouble> {
     match line {
         Line::Ask(ask) => Ok(ask),
-        Line::Reply(_) | Line::Notice(_) => Err(Defect::wire("the server side hears a reply or a notice, which only a client does").into()),
+        Line::Reply(_) | Line::Notice(_) => {
+            Err(Defect::wire("the server side hears a reply or a notice, which only a client does")
+                .into())
+        }
     }
 }
 
@@ -563,7 +692,8 @@ pub(crate) struct Recording {
     pub(crate) voice: Voice,
 }
 
-/// Which parts of a story to leave out: the place of the step, whether its event is meant, and why if it is no defect.
+/// Which parts of a story to leave out: the place of the step, whether its event is meant, and why
+/// if it is no defect.
 type LeftOut = BTreeMap<(usize, bool), Option<Loss>>;
 
 /// Plays all stories through the two sides of one dialect.
@@ -578,8 +708,8 @@ pub(crate) fn record(dialect: &dyn Dialect) -> Recording {
     recording
 }
 
-/// A step that turns out not to be sayable has left its connection waiting for a reply that does not come, so the story
-/// begins again without it.
+/// A step that turns out not to be sayable has left its connection waiting for a reply that does
+/// not come, so the story begins again without it.
 fn record_story(dialect: &dyn Dialect, voice: Voice, story: &Story) -> (Vec<Take>, Vec<Defect>) {
     let mut left_out = LeftOut::new();
     let mut defects: Vec<Defect> = Vec::new();
@@ -592,7 +722,10 @@ fn record_story(dialect: &dyn Dialect, voice: Voice, story: &Story) -> (Vec<Take
             }
             Err((part, Trouble::Defect(defect))) => {
                 left_out.insert(part, None);
-                defects.push(Defect { message: format!("{}: {}", title_of(story, part.0), defect.message), ..defect });
+                defects.push(Defect {
+                    message: format!("{}: {}", title_of(story, part.0), defect.message),
+                    ..defect
+                });
             }
         }
     }
@@ -606,7 +739,12 @@ fn title_of(story: &Story, index: usize) -> String {
     format!("story {}, {title}", story.name)
 }
 
-fn attempt(dialect: &dyn Dialect, voice: Voice, story: &Story, left_out: &LeftOut) -> Result<Vec<Take>, ((usize, bool), Trouble)> {
+fn attempt(
+    dialect: &dyn Dialect,
+    voice: Voice,
+    story: &Story,
+    left_out: &LeftOut,
+) -> Result<Vec<Take>, ((usize, bool), Trouble)> {
     let mut cast = Cast::new(dialect);
     let mut takes = Vec::new();
     for (index, step) in story.steps.iter().enumerate() {
@@ -631,10 +769,19 @@ fn attempt(dialect: &dyn Dialect, voice: Voice, story: &Story, left_out: &LeftOu
                     exact: false,
                 };
                 if !left_out.contains_key(&(index, false)) {
-                    let said = cast.say(now, exchange.speaker, &ask, &mut |heard, _| Ok(Some(reply_to(exchange, heard)))).map_err(fail)?;
-                    take.exact = check_exchange(exchange, &ask, &said).map_err(|defect| fail(defect.into()))?;
+                    let said = cast
+                        .say(now, exchange.speaker, &ask, &mut |heard, _| {
+                            Ok(Some(reply_to(exchange, heard)))
+                        })
+                        .map_err(fail)?;
+                    take.exact = check_exchange(exchange, &ask, &said)
+                        .map_err(|defect| fail(defect.into()))?;
                     take.entries = std::mem::take(&mut cast.entries);
-                    origin = Some(Origin { connection: said.connection, dialect: dialect.manifest().id, tag: said.ask.tag.clone() });
+                    origin = Some(Origin {
+                        connection: said.connection,
+                        dialect: dialect.manifest().id,
+                        tag: said.ask.tag.clone(),
+                    });
                     takes.push(take);
                 } else if take.lost.is_some() {
                     takes.push(take);
@@ -644,10 +791,15 @@ fn attempt(dialect: &dyn Dialect, voice: Voice, story: &Story, left_out: &LeftOu
         };
         if let Some(kind) = event.filter(|_| !left_out.contains_key(&(index, true))) {
             let notice = Arc::new(Notice { at: now, moment: None, origin, kind: kind.clone() });
-            let heard = cast.tell(now, &notice, None).map_err(|trouble| ((index, true), trouble))?;
+            let heard =
+                cast.tell(now, &notice, None).map_err(|trouble| ((index, true), trouble))?;
             let entries = std::mem::take(&mut cast.entries);
-            let exact =
-                heard.iter().all(|heard| heard.lines.iter().any(|line| matches!(line, Line::Notice(notice) if notice.kind == *kind)));
+            let exact = heard.iter().all(|heard| {
+                heard
+                    .lines
+                    .iter()
+                    .any(|line| matches!(line, Line::Notice(notice) if notice.kind == *kind))
+            });
             takes.push(Take {
                 story: story.name,
                 index,
@@ -657,7 +809,9 @@ fn attempt(dialect: &dyn Dialect, voice: Voice, story: &Story, left_out: &LeftOu
                 notice: true,
                 speaker: None,
                 ask: None,
-                lost: entries.is_empty().then(|| Loss { dialect: dialect.manifest().id, what: notice.name() }),
+                lost: entries
+                    .is_empty()
+                    .then(|| Loss { dialect: dialect.manifest().id, what: notice.name() }),
                 entries,
                 exact,
             });
@@ -690,14 +844,21 @@ pub(crate) fn reply_to(exchange: &Exchange, heard: &Ask) -> Reply {
 pub(crate) fn identity_of(exchange: &Exchange) -> Option<tolmach_domain::Identity> {
     let nobody = match &exchange.outcome {
         Ok(answer) => {
-            matches!(answer, Answer::LoggedOut | Answer::AccountDeleted { .. } | Answer::RecoveryAccepted | Answer::PasswordReset)
+            matches!(
+                answer,
+                Answer::LoggedOut
+                    | Answer::AccountDeleted { .. }
+                    | Answer::RecoveryAccepted
+                    | Answer::PasswordReset
+            )
         }
         Err(fault) => !exchange.proven || *fault == Fault::Unauthenticated,
     };
     (!nobody).then(|| exchange.speaker.identity())
 }
 
-/// Hands out tokens in the form that the ask wants them in, as an engine (or a proxy that keeps its own tokens) does.
+/// Hands out tokens in the form that the ask wants them in, as an engine (or a proxy that keeps its
+/// own tokens) does.
 pub(crate) fn fit_grant(speaker: &Speaker, command: &Command, answer: &mut Answer) {
     let kind = match command {
         Command::Register(registration) => registration.grant,
@@ -713,7 +874,10 @@ pub(crate) fn fit_grant(speaker: &Speaker, command: &Command, answer: &mut Answe
 /// Checks what arrived against what was said; whether all of it arrived exactly.
 fn check_exchange(exchange: &Exchange, ask: &Ask, said: &Said) -> Result<bool, Defect> {
     if !proves(&said.ask.proof, ask) {
-        return Err(Defect::wire(format!("the ask was proven by {:?} and is understood as proven by {:?}", ask.proof, said.ask.proof)));
+        return Err(Defect::wire(format!(
+            "the ask was proven by {:?} and is understood as proven by {:?}",
+            ask.proof, said.ask.proof
+        )));
     }
     let replies: Vec<&Reply> = said
         .lines
@@ -723,10 +887,17 @@ fn check_exchange(exchange: &Exchange, ask: &Ask, said: &Said) -> Result<bool, D
             Line::Ask(_) | Line::Notice(_) => None,
         })
         .collect();
-    let Some(reply) = replies.iter().find(|reply| reply.echo.get::<Marker>() == ask.echo.get::<Marker>()) else {
+    let Some(reply) =
+        replies.iter().find(|reply| reply.echo.get::<Marker>() == ask.echo.get::<Marker>())
+    else {
         return match (&exchange.outcome, replies.is_empty()) {
-            (Err(fault), true) => Err(Defect::wire(format!("the client side does not hear the refusal {}", fault.name()))),
-            (_, false) => Err(Defect::wire("the client side hears a reply, but does not hand back the echo of the ask")),
+            (Err(fault), true) => Err(Defect::wire(format!(
+                "the client side does not hear the refusal {}",
+                fault.name()
+            ))),
+            (_, false) => Err(Defect::wire(
+                "the client side hears a reply, but does not hand back the echo of the ask",
+            )),
             // This wire leaves it unsaid, or says it in the notice.
             (Ok(_), true) => Ok(false),
         };
@@ -736,8 +907,12 @@ fn check_exchange(exchange: &Exchange, ask: &Ask, said: &Said) -> Result<bool, D
         fit_grant(exchange.speaker, &said.ask.command, answer);
     }
     match (&reply.outcome, &expected) {
-        (Ok(_), Err(fault)) => Err(Defect::wire(format!("the refusal {} is heard as granted", fault.name()))),
-        (Err(fault), Ok(_)) => Err(Defect::wire(format!("what was granted is heard as refused with {}", fault.name()))),
+        (Ok(_), Err(fault)) => {
+            Err(Defect::wire(format!("the refusal {} is heard as granted", fault.name())))
+        }
+        (Err(fault), Ok(_)) => {
+            Err(Defect::wire(format!("what was granted is heard as refused with {}", fault.name())))
+        }
         (heard, expected) => Ok(said.ask.command == ask.command && *heard == *expected),
     }
 }
@@ -746,7 +921,9 @@ fn check_exchange(exchange: &Exchange, ask: &Ask, said: &Said) -> Result<bool, D
 fn proves(understood: &Proof, ask: &Ask) -> bool {
     let secret = |proof: &Proof| match proof {
         Proof::Nothing | Proof::Connection => None,
-        Proof::Token(secret) | Proof::TokenOf(_, secret) | Proof::Bearer(secret) => Some(secret.clone()),
+        Proof::Token(secret) | Proof::TokenOf(_, secret) | Proof::Bearer(secret) => {
+            Some(secret.clone())
+        }
     };
     match (understood, &ask.proof) {
         (Proof::Connection, _) => true,
@@ -756,8 +933,8 @@ fn proves(understood: &Proof, ask: &Ask) -> bool {
     }
 }
 
-/// How this dialect proves who asks: the voice whose proof arrives unchanged, or else one that arrives at all, or else one
-/// that can be said, so that what happens to it is seen.
+/// How this dialect proves who asks: the voice whose proof arrives unchanged, or else one that
+/// arrives at all, or else one that can be said, so that what happens to it is seen.
 fn find_voice(dialect: &dyn Dialect) -> Voice {
     let steps: Vec<Step> = stories().into_iter().flat_map(|story| story.steps).collect();
     let hears = |voice: Voice, accept: &dyn Fn(&Proof, &Ask) -> bool, broken: bool| {
@@ -780,5 +957,8 @@ fn find_voice(dialect: &dyn Dialect) -> Voice {
     let arriving = |voice: &Voice| hears(*voice, &proves, false);
     let said = |voice: &Voice| hears(*voice, &|_, _| true, true);
     let find = |fits: &dyn Fn(&Voice) -> bool| Voice::ALL.into_iter().find(|voice| fits(voice));
-    find(&unchanged).or_else(|| find(&arriving)).or_else(|| find(&said)).unwrap_or(Voice::Connection)
+    find(&unchanged)
+        .or_else(|| find(&arriving))
+        .or_else(|| find(&said))
+        .unwrap_or(Voice::Connection)
 }

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use tolmach_dialect::{Frame, Notice};
 
-/// The environment variable that has transcripts rewritten instead of compared. Refused where `CI` is `true`.
+/// The environment variable that has transcripts rewritten instead of compared. Refused where `CI`
+/// is `true`.
 pub const UPDATE: &str = "TOLMACH_UPDATE_GOLDENS";
 
 /// A project: a folder with `protocols/<dialect>` and `schemas/<dialect>`.
@@ -17,7 +18,8 @@ pub struct Project {
     root: PathBuf,
 }
 
-/// Something that a dialect declares that it cannot say: an entry `[[loss]]` of its `DEVIATIONS.toml`.
+/// Something that a dialect declares that it cannot say: an entry `[[loss]]` of its
+/// `DEVIATIONS.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeclaredLoss {
     /// The name of a command, an event or a fault, or [`ADMINISTRATOR`].
@@ -60,8 +62,10 @@ impl Deviations {
 pub fn operations() -> BTreeSet<&'static str> {
     let mut names = BTreeSet::from([ADMINISTRATOR]);
     names.extend(all_faults().iter().map(tolmach_domain::Fault::name));
-    let mut event =
-        |kind: &tolmach_domain::EventKind| names.insert(Notice { at: moment(0), moment: None, origin: None, kind: kind.clone() }.name());
+    let mut event = |kind: &tolmach_domain::EventKind| {
+        names
+            .insert(Notice { at: moment(0), moment: None, origin: None, kind: kind.clone() }.name())
+    };
     let mut commands = BTreeSet::new();
     for step in stories().into_iter().flat_map(|story| story.steps) {
         match step {
@@ -102,16 +106,27 @@ impl Project {
     /// Reads a dialect's declared losses; the problems of its file otherwise.
     pub fn deviations(&self, dialect: &str) -> Result<Deviations, Vec<String>> {
         let path = self.protocol(dialect).join("DEVIATIONS.toml");
-        let text = std::fs::read_to_string(&path).map_err(|error| vec![format!("{}: {error}", path.display())])?;
-        parse_deviations(&text).map_err(|problems| problems.into_iter().map(|problem| format!("{}: {problem}", path.display())).collect())
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| vec![format!("{}: {error}", path.display())])?;
+        parse_deviations(&text).map_err(|problems| {
+            problems.into_iter().map(|problem| format!("{}: {problem}", path.display())).collect()
+        })
     }
 
-    /// Whether a value is valid by one of a dialect's schemas, by the name of its file, such as `auth.request.json`.
-    pub fn validator(&self, dialect: &str, name: &str) -> Result<impl Fn(&Value) -> bool + use<>, String> {
+    /// Whether a value is valid by one of a dialect's schemas, by the name of its file, such as
+    /// `auth.request.json`.
+    pub fn validator(
+        &self,
+        dialect: &str,
+        name: &str,
+    ) -> Result<impl Fn(&Value) -> bool + use<>, String> {
         let mut validators = self.schemas(dialect)?.validators;
         match validators.remove(name) {
             Some((_, validator)) => Ok(move |value: &Value| validator.validate(value).is_ok()),
-            None => Err(format!("schemas/{dialect} has no {name}; there are {:?}", validators.into_keys().collect::<Vec<_>>())),
+            None => Err(format!(
+                "schemas/{dialect} has no {name}; there are {:?}",
+                validators.into_keys().collect::<Vec<_>>()
+            )),
         }
     }
 
@@ -122,7 +137,8 @@ impl Project {
 }
 
 fn parse_deviations(text: &str) -> Result<Deviations, Vec<String>> {
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| vec![error.to_string()])?;
+    let table: toml::Table =
+        text.parse().map_err(|error: toml::de::Error| vec![error.to_string()])?;
     let entries = match table.get("loss") {
         None => return Ok(Deviations::default()),
         Some(toml::Value::Array(entries)) => entries,
@@ -131,23 +147,40 @@ fn parse_deviations(text: &str) -> Result<Deviations, Vec<String>> {
     let known = operations();
     let (mut losses, mut problems) = (Vec::new(), Vec::new());
     for (number, entry) in (1..).zip(entries) {
-        let text = |key: &str| entry.get(key).and_then(toml::Value::as_str).map(str::trim).filter(|text| !text.is_empty());
-        let (Some(operation), Some(what), Some(_)) = (text("operation"), text("what"), text("reason")) else {
-            problems.push(format!("[[loss]] {number}: `operation`, `what` and `reason` are expected, each a text"));
+        let text = |key: &str| {
+            entry
+                .get(key)
+                .and_then(toml::Value::as_str)
+                .map(str::trim)
+                .filter(|text| !text.is_empty())
+        };
+        let (Some(operation), Some(what), Some(_)) =
+            (text("operation"), text("what"), text("reason"))
+        else {
+            problems.push(format!(
+                "[[loss]] {number}: `operation`, `what` and `reason` are expected, each a text"
+            ));
             continue;
         };
         if !known.contains(operation) {
-            problems.push(format!("[[loss]] {number}: no operation is named `{operation}`; there are {known:?}"));
+            problems.push(format!(
+                "[[loss]] {number}: no operation is named `{operation}`; there are {known:?}"
+            ));
         }
         let partial = match entry.get("partial") {
             None => false,
             Some(toml::Value::Boolean(partial)) => *partial,
             Some(other) => {
-                problems.push(format!("[[loss]] {number}: `partial` is true or false, not {other}"));
+                problems
+                    .push(format!("[[loss]] {number}: `partial` is true or false, not {other}"));
                 false
             }
         };
-        losses.push(DeclaredLoss { operation: operation.to_owned(), partial, what: what.to_owned() });
+        losses.push(DeclaredLoss {
+            operation: operation.to_owned(),
+            partial,
+            what: what.to_owned(),
+        });
     }
     if problems.is_empty() { Ok(Deviations { losses }) } else { Err(problems) }
 }
@@ -174,25 +207,37 @@ impl Schemas {
         Self::compile(&documents, dialect)
     }
 
-    /// Reads the schemas of a folder, and of its folders: one for each version where a protocol has versions.
-    fn collect(folder: &Path, prefix: &str, documents: &mut BTreeMap<String, Value>) -> Result<(), String> {
-        let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    /// Reads the schemas of a folder, and of its folders: one for each version where a protocol has
+    /// versions.
+    fn collect(
+        folder: &Path,
+        prefix: &str,
+        documents: &mut BTreeMap<String, Value>,
+    ) -> Result<(), String> {
+        let entries =
+            std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         for entry in entries {
             let path = entry.map_err(|error| format!("{}: {error}", folder.display()))?.path();
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
             if prefix.is_empty() && path.is_dir() {
                 Self::collect(&path, &format!("{name}/"), documents)?;
             } else if name.ends_with(".json") {
-                let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-                let value: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|error| format!("{}: {error}", path.display()))?;
+                let value: Value = serde_json::from_str(&text)
+                    .map_err(|error| format!("{}: {error}", path.display()))?;
                 documents.insert(format!("{prefix}{name}"), value);
             }
         }
         Ok(())
     }
 
-    /// Compiles schemas by file name; they refer to each other by relative `$ref`, and nothing is fetched.
-    pub(crate) fn compile(documents: &BTreeMap<String, Value>, dialect: &str) -> Result<Self, String> {
+    /// Compiles schemas by file name; they refer to each other by relative `$ref`, and nothing is
+    /// fetched.
+    pub(crate) fn compile(
+        documents: &BTreeMap<String, Value>,
+        dialect: &str,
+    ) -> Result<Self, String> {
         let address = |name: &str| format!("https://tolmach.invalid/schemas/{dialect}/{name}");
         let registry = Registry::new()
             .extend(documents.iter().map(|(name, document)| (address(name), document.clone())))
@@ -225,9 +270,13 @@ impl Schemas {
         self.validators.keys().map(String::as_str)
     }
 
-    /// The schemas of this direction that a frame matches; why none does otherwise. `None` for a frame that is no JSON by
-    /// nature: an empty body, a photo.
-    pub(crate) fn check(&self, frame: &Frame, direction: Direction) -> Option<Result<Vec<&str>, String>> {
+    /// The schemas of this direction that a frame matches; why none does otherwise. `None` for a
+    /// frame that is no JSON by nature: an empty body, a photo.
+    pub(crate) fn check(
+        &self,
+        frame: &Frame,
+        direction: Direction,
+    ) -> Option<Result<Vec<&str>, String>> {
         let json = json_of(frame)?;
         let value: Value = match serde_json::from_slice(&json) {
             Ok(value) => value,
@@ -235,7 +284,9 @@ impl Schemas {
         };
         let mut matching = Vec::new();
         let mut closest: Option<(usize, String)> = None;
-        for (name, (_, validator)) in self.validators.iter().filter(|(_, (its, _))| *its == direction) {
+        for (name, (_, validator)) in
+            self.validators.iter().filter(|(_, (its, _))| *its == direction)
+        {
             let errors: Vec<_> = validator.iter_errors(&value).collect();
             match errors.first() {
                 None => matching.push(name.as_str()),
@@ -248,7 +299,8 @@ impl Schemas {
             }
         }
         if matching.is_empty() {
-            let closest = closest.map_or_else(|| "there are none of this direction".to_owned(), |(_, text)| text);
+            let closest = closest
+                .map_or_else(|| "there are none of this direction".to_owned(), |(_, text)| text);
             return Some(Err(format!("matches no schema; the closest is {closest}")));
         }
         Some(Ok(matching))
@@ -258,7 +310,9 @@ impl Schemas {
 /// The JSON that a frame carries: its payload, or the part `json` of a multipart form.
 pub(crate) fn json_of(frame: &Frame) -> Option<Vec<u8>> {
     let headers = match frame {
-        Frame::Text(bytes) | Frame::Binary(bytes) | Frame::Value(bytes) => return Some(bytes.to_vec()),
+        Frame::Text(bytes) | Frame::Binary(bytes) | Frame::Value(bytes) => {
+            return Some(bytes.to_vec());
+        }
         Frame::Request(request) => request.headers(),
         Frame::Response(response) => response.headers(),
     };
@@ -266,16 +320,26 @@ pub(crate) fn json_of(frame: &Frame) -> Option<Vec<u8>> {
     if body.is_empty() {
         return None;
     }
-    match headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/json") {
+    match headers
+        .get(http::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("application/json")
+    {
         json if json.starts_with("application/json") => Some(body.to_vec()),
         form if form.starts_with("multipart/form-data") => json_part(body),
         _ => None,
     }
 }
 
-/// The body of the part named `json`: read by its delimiters alone, for bodies that a dialect itself has made.
+/// The body of the part named `json`: read by its delimiters alone, for bodies that a dialect
+/// itself has made.
 fn json_part(body: &[u8]) -> Option<Vec<u8>> {
-    let find = |from: usize, wanted: &[u8]| body.get(from..)?.windows(wanted.len()).position(|window| window == wanted).map(|at| from + at);
+    let find = |from: usize, wanted: &[u8]| {
+        body.get(from..)?
+            .windows(wanted.len())
+            .position(|window| window == wanted)
+            .map(|at| from + at)
+    };
     let delimiter = &body[..find(0, b"\r\n")?];
     let head = find(0, b"name=\"json\"")?;
     let start = find(head, b"\r\n\r\n")? + 4;
@@ -295,7 +359,10 @@ mod tests {
             ("[[loss]]\noperation = \"edit\"\nwhat = \"all\"\nreason = \"none\"", Ok(1)),
             ("[[loss]]\noperation = \"edit\"\nwhat = \"all\"", Err("reason")),
             ("[[loss]]\noperation = \"edti\"\nwhat = \"all\"\nreason = \"none\"", Err("edti")),
-            ("[[loss]]\noperation = \"edit\"\nwhat = \"all\"\nreason = \"none\"\npartial = 1", Err("partial")),
+            (
+                "[[loss]]\noperation = \"edit\"\nwhat = \"all\"\nreason = \"none\"\npartial = 1",
+                Err("partial"),
+            ),
             ("loss = 1", Err("[[loss]]")),
             ("[[loss", Err("")),
         ] {
@@ -311,8 +378,14 @@ mod tests {
     fn schemas_refer_to_their_siblings_and_to_nothing_else() {
         let documents = |reference: &str| {
             BTreeMap::from([
-                ("definitions.json".to_owned(), json!({"$defs": {"id": {"type": "integer", "minimum": 1}}})),
-                ("a.request.json".to_owned(), json!({"type": "object", "required": ["id"], "properties": {"id": {"$ref": reference}}})),
+                (
+                    "definitions.json".to_owned(),
+                    json!({"$defs": {"id": {"type": "integer", "minimum": 1}}}),
+                ),
+                (
+                    "a.request.json".to_owned(),
+                    json!({"type": "object", "required": ["id"], "properties": {"id": {"$ref": reference}}}),
+                ),
                 ("a.reply.json".to_owned(), json!({"type": "array"})),
             ])
         };
@@ -326,10 +399,16 @@ mod tests {
             ("{\"id\":1}", Direction::Answer, false),
             ("not JSON", Direction::Answer, false),
         ] {
-            assert_eq!(schemas.check(&Frame::text(frame), direction).unwrap().is_ok(), valid, "{frame} {direction:?}");
+            assert_eq!(
+                schemas.check(&Frame::text(frame), direction).unwrap().is_ok(),
+                valid,
+                "{frame} {direction:?}"
+            );
         }
         assert!(Schemas::compile(&documents("absent.json#/$defs/id"), "toy").is_err());
-        assert!(Schemas::compile(&BTreeMap::from([("a.json".to_owned(), json!({}))]), "toy").is_err());
+        assert!(
+            Schemas::compile(&BTreeMap::from([("a.json".to_owned(), json!({}))]), "toy").is_err()
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! One exchange of a golden transcript with the connections that it goes over, for whoever says parts of it again and again:
-//! micro benches.
+//! One exchange of a golden transcript with the connections that it goes over, for whoever says
+//! parts of it again and again: micro benches.
 
 use crate::play::{Cast, Entry, Listener, Recording, Staged, Trouble, ask_of, record, reply_to};
 use crate::project::Project;
@@ -14,8 +14,8 @@ use tolmach_domain::{Origin, Timestamp};
 pub struct Scene {
     /// When it happens.
     pub now: Timestamp,
-    /// The connection of whoever asks. It is as it was before the exchange but for what a granted ask changes, so that all
-    /// of it can be said again.
+    /// The connection of whoever asks. It is as it was before the exchange but for what a granted
+    /// ask changes, so that all of it can be said again.
     pub ends: Ends,
     /// What is asked, as the client's end is told it.
     pub ask: Ask,
@@ -50,10 +50,17 @@ pub struct Ends {
 }
 
 impl Scene {
-    /// Plays a story up to the exchange that its transcript calls `title`, such as `ann: send (text)`.
+    /// Plays a story up to the exchange that its transcript calls `title`, such as `ann: send
+    /// (text)`.
     ///
-    /// Fails if there is none, if the dialect does not say it, or if a frame is not the one in the project's transcript.
-    pub fn of(project: &Project, dialect: &dyn Dialect, story: &str, title: &str) -> Result<Self, String> {
+    /// Fails if there is none, if the dialect does not say it, or if a frame is not the one in the
+    /// project's transcript.
+    pub fn of(
+        project: &Project,
+        dialect: &dyn Dialect,
+        story: &str,
+        title: &str,
+    ) -> Result<Self, String> {
         let id = dialect.manifest().id;
         let recording = record(dialect);
         let told = stories().into_iter().find(|known| known.name == story).ok_or_else(|| {
@@ -61,15 +68,24 @@ impl Scene {
             format!("no story is named {story:?}; there are {names:?}")
         })?;
         let path = project.transcripts(id).join(format!("{story}.txt"));
-        let golden = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let golden = std::fs::read_to_string(&path)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
         if transcripts(id, &recording).get(story) != Some(&golden) {
             return Err(format!("{}: the dialect says something else now", path.display()));
         }
-        let exchange = |step: &Step| matches!(step, Step::Exchange(exchange) if exchange.title() == title);
-        let index = told.steps.iter().position(exchange).ok_or_else(|| format!("the story {story:?} has no {title:?}"))?;
-        let Step::Exchange(exchange) = &told.steps[index] else { unreachable!("it was found among exchanges") };
+        let exchange =
+            |step: &Step| matches!(step, Step::Exchange(exchange) if exchange.title() == title);
+        let index = told
+            .steps
+            .iter()
+            .position(exchange)
+            .ok_or_else(|| format!("the story {story:?} has no {title:?}"))?;
+        let Step::Exchange(exchange) = &told.steps[index] else {
+            unreachable!("it was found among exchanges")
+        };
         let play = Play { dialect, recording: &recording, story: &told, index };
-        play.scene(exchange).map_err(|trouble| format!("{id}, story {story}, {title}: {trouble:?}"))?
+        play.scene(exchange)
+            .map_err(|trouble| format!("{id}, story {story}, {title}: {trouble:?}"))?
     }
 }
 
@@ -85,9 +101,12 @@ impl<'p> Play<'p> {
     fn scene(&self, exchange: &Exchange) -> Result<Result<Scene, String>, Trouble> {
         let now = step_moment(self.index);
         let ask = ask_of(exchange, self.recording.voice, Echo::NONE);
-        let Staged { client, server, frame, .. } = self.cast()?.stage(now, exchange.speaker, &ask)?;
+        let Staged { client, server, frame, .. } =
+            self.cast()?.stage(now, exchange.speaker, &ask)?;
         let mut ends = Ends { client, server };
-        let Some(asked) = frame else { return Ok(Err("the opening of the connection asks it, not a frame".to_owned())) };
+        let Some(asked) = frame else {
+            return Ok(Err("the opening of the connection asks it, not a frame".to_owned()));
+        };
         let heard = match self.frames(false, Entry::is_client).last() {
             Some(Entry::Client(golden)) if *golden == asked => ends.hear(now, &asked),
             _ => Err(format!("the transcript has another frame than {}", inline(&asked))),
@@ -100,7 +119,10 @@ impl<'p> Play<'p> {
         ends.server.encode(now, &Line::Reply(reply.clone()), &mut answered)?;
         for frame in &answered {
             if let Err(violation) = ends.client.decode(now, frame, &mut Vec::new()) {
-                return Ok(Err(format!("the client does not understand {}: {violation:?}", inline(frame))));
+                return Ok(Err(format!(
+                    "the client does not understand {}: {violation:?}",
+                    inline(frame)
+                )));
             }
         }
         Ok(Ok(Scene { now, ends, ask, asked, reply, answered, told: self.told(exchange)? }))
@@ -110,8 +132,15 @@ impl<'p> Play<'p> {
         let Some(kind) = &exchange.event else { return Ok(None) };
         let mut cast = self.cast()?;
         let origin = Some(self.say(&mut cast, self.index, exchange)?);
-        let notice = Arc::new(Notice { at: step_moment(self.index), moment: None, origin, kind: kind.clone() });
-        let Some(Entry::Server(frame)) = self.frames(true, Entry::is_server).next() else { return Ok(None) };
+        let notice = Arc::new(Notice {
+            at: step_moment(self.index),
+            moment: None,
+            origin,
+            kind: kind.clone(),
+        });
+        let Some(Entry::Server(frame)) = self.frames(true, Entry::is_server).next() else {
+            return Ok(None);
+        };
         let listener = cast.listener(&notice);
         Ok(listener.map(|Listener { client, server, variant }| Told {
             ends: Ends { client, server },
@@ -124,7 +153,10 @@ impl<'p> Play<'p> {
     /// What went over the wire at the step: of the exchange, or of its event.
     fn frames(&self, notice: bool, wanted: fn(&Entry) -> bool) -> impl Iterator<Item = &'p Entry> {
         let (story, index) = (self.story.name, self.index);
-        let takes = self.recording.takes.iter().filter(move |take| (take.story, take.index, take.notice) == (story, index, notice));
+        let takes =
+            self.recording.takes.iter().filter(move |take| {
+                (take.story, take.index, take.notice) == (story, index, notice)
+            });
         takes.flat_map(|take| &take.entries).filter(move |entry| wanted(entry))
     }
 
@@ -141,7 +173,12 @@ impl<'p> Play<'p> {
             if let Some(kind) = kind.filter(|_| self.is_said(index, true)) {
                 cast.tell(
                     step_moment(index),
-                    &Arc::new(Notice { at: step_moment(index), moment: None, origin, kind: kind.clone() }),
+                    &Arc::new(Notice {
+                        at: step_moment(index),
+                        moment: None,
+                        origin,
+                        kind: kind.clone(),
+                    }),
                     None,
                 )?;
             }
@@ -151,13 +188,27 @@ impl<'p> Play<'p> {
 
     fn is_said(&self, index: usize, notice: bool) -> bool {
         let mut takes = self.recording.takes.iter();
-        takes.any(|take| (take.story, take.index, take.notice) == (self.story.name, index, notice) && take.lost.is_none())
+        takes.any(|take| {
+            (take.story, take.index, take.notice) == (self.story.name, index, notice)
+                && take.lost.is_none()
+        })
     }
 
-    fn say(&self, cast: &mut Cast<'p>, index: usize, exchange: &Exchange) -> Result<Origin, Trouble> {
+    fn say(
+        &self,
+        cast: &mut Cast<'p>,
+        index: usize,
+        exchange: &Exchange,
+    ) -> Result<Origin, Trouble> {
         let ask = ask_of(exchange, self.recording.voice, Echo::NONE);
-        let said = cast.say(step_moment(index), exchange.speaker, &ask, &mut |heard, _| Ok(Some(reply_to(exchange, heard))))?;
-        Ok(Origin { connection: said.connection, dialect: self.dialect.manifest().id, tag: said.ask.tag })
+        let said = cast.say(step_moment(index), exchange.speaker, &ask, &mut |heard, _| {
+            Ok(Some(reply_to(exchange, heard)))
+        })?;
+        Ok(Origin {
+            connection: said.connection,
+            dialect: self.dialect.manifest().id,
+            tag: said.ask.tag,
+        })
     }
 }
 
@@ -166,7 +217,9 @@ impl Ends {
         let mut lines = Vec::new();
         match (self.server.decode(now, frame, &mut lines), lines.pop()) {
             (Ok(()), Some(Line::Ask(ask))) => Ok(ask),
-            (outcome, line) => Err(format!("{} is understood as {line:?}, {outcome:?}", inline(frame))),
+            (outcome, line) => {
+                Err(format!("{} is understood as {line:?}, {outcome:?}", inline(frame)))
+            }
         }
     }
 }

@@ -1,17 +1,21 @@
 //! The canonical conversations, as data: every use case, every fault and every event at least once.
 //!
-//! A dialect tells what it can say of them. Ids, times and tokens are the fixed ones of [`crate::world`].
+//! A dialect tells what it can say of them. Ids, times and tokens are the fixed ones of
+//! [`crate::world`].
 
 use crate::world::{
-    self, ANN, BOB, CAROL, CHANNEL, CHAT, GROUP, NO_FLOW, Speaker, flow_id, message, message_id, moment, photo, rich_content, user, user_id,
+    self, ANN, BOB, CAROL, CHANNEL, CHAT, GROUP, NO_FLOW, Speaker, flow_id, message, message_id,
+    moment, photo, rich_content, user, user_id,
 };
 use std::time::Duration;
 use tolmach_domain::{
-    Answer, Authority, Command, Content, ContentType, Draft, EventKind, Fault, FlowId, FlowKind, GrantKind, Kinds, Known, NewFlow, Page,
-    PhotoOf, Profile, Registration, Secret, Version, Who, Window,
+    Answer, Authority, Command, Content, ContentType, Draft, EventKind, Fault, FlowId, FlowKind,
+    GrantKind, Kinds, Known, NewFlow, Page, PhotoOf, Profile, Registration, Secret, Version, Who,
+    Window,
 };
 
-/// The operation under which a dialect declares that it has no administrators: what they ask is told in a story of its own.
+/// The operation under which a dialect declares that it has no administrators: what they ask is
+/// told in a story of its own.
 pub const ADMINISTRATOR: &str = "administrator";
 
 /// A conversation.
@@ -54,12 +58,28 @@ pub struct Exchange {
 impl Exchange {
     fn granted(speaker: &'static Speaker, about: &str, command: Command) -> Self {
         let outcome = Ok(world::answer(speaker, &command));
-        Self { speaker, proven: true, authority: Authority::Member, about: about.to_owned(), command, outcome, event: None }
+        Self {
+            speaker,
+            proven: true,
+            authority: Authority::Member,
+            about: about.to_owned(),
+            command,
+            outcome,
+            event: None,
+        }
     }
 
     fn refused(speaker: &'static Speaker, command: Command, fault: Fault) -> Self {
         let about = format!("refused, {}", fault.name());
-        Self { speaker, proven: true, authority: Authority::Member, about, command, outcome: Err(fault), event: None }
+        Self {
+            speaker,
+            proven: true,
+            authority: Authority::Member,
+            about,
+            command,
+            outcome: Err(fault),
+            event: None,
+        }
     }
 
     fn answered(self, answer: Answer) -> Self {
@@ -88,8 +108,10 @@ impl Exchange {
 
     /// What a transcript calls it.
     pub fn title(&self) -> String {
-        let right = if self.authority == Authority::Administrator { " as administrator" } else { "" };
-        let about = if self.about.is_empty() { String::new() } else { format!(" ({})", self.about) };
+        let right =
+            if self.authority == Authority::Administrator { " as administrator" } else { "" };
+        let about =
+            if self.about.is_empty() { String::new() } else { format!(" ({})", self.about) };
         format!("{}: {}{right}{about}", self.speaker.login, self.command.name())
     }
 }
@@ -149,7 +171,11 @@ fn register(login: &str) -> Command {
 }
 
 fn login(identifier: &str, password: &str) -> Command {
-    Command::Login { identifier: identifier.to_owned(), password: Secret::new(password), grant: GrantKind::Token }
+    Command::Login {
+        identifier: identifier.to_owned(),
+        password: Secret::new(password),
+        grant: GrantKind::Token,
+    }
 }
 
 fn log_in(speaker: &'static Speaker) -> Step {
@@ -187,20 +213,52 @@ fn account() -> Story {
     };
     let get_user = |who| Command::GetUser { who };
     let search = |query: &str| Command::SearchUsers { query: query.to_owned(), limit: 50 };
-    let deletion = |password: &str| Command::DeleteAccount { login: ANN.login.to_owned(), password: Secret::new(password) };
-    let reset = || Command::ResetPassword { token: Secret::new("recovery-token"), password: Secret::new("new password") };
+    let deletion = |password: &str| Command::DeleteAccount {
+        login: ANN.login.to_owned(),
+        password: Secret::new(password),
+    };
+    let reset = || Command::ResetPassword {
+        token: Secret::new("recovery-token"),
+        password: Secret::new("new password"),
+    };
     let refresh = || Command::Refresh { token: Secret::new(ANN.refresh) };
     let user_photo = || Command::GetPhoto { of: PhotoOf::User(BOB.user()) };
     Story {
         name: "account",
         steps: vec![
             Exchange::refused(&ANN, register("bob"), Fault::LoginTaken).unproven().into(),
-            Exchange::refused(&ANN, register("ann"), Fault::invalid("password", "at least one byte is expected")).unproven().into(),
+            Exchange::refused(
+                &ANN,
+                register("ann"),
+                Fault::invalid("password", "at least one byte is expected"),
+            )
+            .unproven()
+            .into(),
             Exchange::granted(&ANN, "", register("ann")).unproven().into(),
-            Exchange::refused(&ANN, login("ann", "wrong"), Fault::WrongCredentials { login_exists: true }).unproven().into(),
-            Exchange::refused(&ANN, login("nobody", "wrong"), Fault::WrongCredentials { login_exists: false }).unproven().into(),
-            Exchange::refused(&ANN, login("ann", "wrong"), Fault::TooMany { retry_after: Duration::from_secs(30) }).unproven().into(),
-            Exchange::granted(&ANN, "by e-mail", login("ann@example.org", ANN.password)).unproven().into(),
+            Exchange::refused(
+                &ANN,
+                login("ann", "wrong"),
+                Fault::WrongCredentials { login_exists: true },
+            )
+            .unproven()
+            .into(),
+            Exchange::refused(
+                &ANN,
+                login("nobody", "wrong"),
+                Fault::WrongCredentials { login_exists: false },
+            )
+            .unproven()
+            .into(),
+            Exchange::refused(
+                &ANN,
+                login("ann", "wrong"),
+                Fault::TooMany { retry_after: Duration::from_secs(30) },
+            )
+            .unproven()
+            .into(),
+            Exchange::granted(&ANN, "by e-mail", login("ann@example.org", ANN.password))
+                .unproven()
+                .into(),
             log_in(&ANN),
             Exchange::granted(&ANN, "", refresh()).unproven().into(),
             Exchange::refused(&ANN, refresh(), Fault::Unauthenticated).unproven().into(),
@@ -217,19 +275,51 @@ fn account() -> Story {
             Exchange::granted(&ANN, "some match", search("O")).into(),
             Exchange::granted(&ANN, "nobody matches", search("zzz")).into(),
             Exchange::refused(&ANN, search("o"), Fault::Unauthenticated).into(),
-            Exchange::granted(&ANN, "by e-mail", Command::Recover { known: Known::Email("ann@example.org".to_owned()) }).unproven().into(),
-            Exchange::granted(&ANN, "by login", Command::Recover { known: Known::Login("ann".to_owned()) }).unproven().into(),
+            Exchange::granted(
+                &ANN,
+                "by e-mail",
+                Command::Recover { known: Known::Email("ann@example.org".to_owned()) },
+            )
+            .unproven()
+            .into(),
+            Exchange::granted(
+                &ANN,
+                "by login",
+                Command::Recover { known: Known::Login("ann".to_owned()) },
+            )
+            .unproven()
+            .into(),
             Exchange::granted(&ANN, "", reset()).unproven().into(),
             Exchange::refused(&ANN, reset(), Fault::Unauthenticated).unproven().into(),
-            Exchange::refused(&ANN, deletion("wrong"), Fault::WrongCredentials { login_exists: true }).unproven().into(),
-            Exchange::refused(&ANN, Command::Logout { login: Some("bob".to_owned()) }, Fault::Unauthenticated).into(),
-            Exchange::granted(&ANN, "naming oneself", Command::Logout { login: Some("ann".to_owned()) }).into(),
+            Exchange::refused(
+                &ANN,
+                deletion("wrong"),
+                Fault::WrongCredentials { login_exists: true },
+            )
+            .unproven()
+            .into(),
+            Exchange::refused(
+                &ANN,
+                Command::Logout { login: Some("bob".to_owned()) },
+                Fault::Unauthenticated,
+            )
+            .into(),
+            Exchange::granted(
+                &ANN,
+                "naming oneself",
+                Command::Logout { login: Some("ann".to_owned()) },
+            )
+            .into(),
             log_in(&ANN),
             Exchange::granted(&ANN, "", Command::Logout { login: None }).into(),
             log_in(&BOB),
             Exchange::granted(&BOB, "", list_flows(None, 0, false)).into(),
-            Exchange::granted(&BOB, "to hear of the end", history(CHAT, Kinds::Chat, NEWEST)).into(),
-            Step::Happening(Box::new(EventKind::SessionsEnded { user: BOB.user(), session: BOB.identity().session })),
+            Exchange::granted(&BOB, "to hear of the end", history(CHAT, Kinds::Chat, NEWEST))
+                .into(),
+            Step::Happening(Box::new(EventKind::SessionsEnded {
+                user: BOB.user(),
+                session: BOB.identity().session,
+            })),
             log_in(&ANN),
             Exchange::granted(&ANN, "", deletion(ANN.password)).unproven().into(),
         ],
@@ -238,17 +328,30 @@ fn account() -> Story {
 
 fn chat() -> Story {
     let open = |who| Command::OpenChat { with: who };
-    let edit = |id: i64| Command::Edit { message: message_id(id), flow: Some(flow_id(CHAT)), text: "Better put".to_owned() };
-    let delete = |ids: &[i64]| Command::Delete { messages: ids.iter().copied().map(message_id).collect(), flow: Some(flow_id(CHAT)) };
+    let edit = |id: i64| Command::Edit {
+        message: message_id(id),
+        flow: Some(flow_id(CHAT)),
+        text: "Better put".to_owned(),
+    };
+    let delete = |ids: &[i64]| Command::Delete {
+        messages: ids.iter().copied().map(message_id).collect(),
+        flow: Some(flow_id(CHAT)),
+    };
     let deleted = |ids: &[i64]| EventKind::Deleted {
         flow: flow_id(CHAT),
         by: ANN.user(),
-        messages: ids.iter().zip(5..).map(|(id, version)| (message_id(*id), Version(version))).collect(),
+        messages: ids
+            .iter()
+            .zip(5..)
+            .map(|(id, version)| (message_id(*id), Version(version)))
+            .collect(),
     };
     let typing = |active| Command::ShowTyping { flow: flow_id(CHAT), active };
-    let types = |active| EventKind::Typing { flow: flow_id(CHAT), user: user(ANN.number).person(), active };
+    let types =
+        |active| EventKind::Typing { flow: flow_id(CHAT), user: user(ANN.number).person(), active };
     let get_chat = || Command::GetFlow { flow: flow_id(CHAT), kinds: Kinds::Chat, members: true };
-    let changes = |flow: Option<FlowId>| Command::GetChanges { since: moment(0), flow, limit: 1000 };
+    let changes =
+        |flow: Option<FlowId>| Command::GetChanges { since: moment(0), flow, limit: 1000 };
     let keyed = || {
         Command::Send(Box::new(Draft {
             flow: flow_id(CHAT),
@@ -257,67 +360,129 @@ fn chat() -> Story {
             key: Some("7".to_owned()),
         }))
     };
-    let repeated =
-        Answer::Sent { message: Some(Box::new(world::posted(&ANN, flow_id(CHAT), Content::text("Said twice")))), repeated: true };
-    let empty_page = || Answer::History(Box::new(Page { flow: flow_id(CHAT), messages: Vec::new(), version: Version(0) }));
-    let of_type = |content_type| Content { content_type, ..Content::text("https://example.org/picture.png") };
+    let repeated = Answer::Sent {
+        message: Some(Box::new(world::posted(&ANN, flow_id(CHAT), Content::text("Said twice")))),
+        repeated: true,
+    };
+    let empty_page = || {
+        Answer::History(Box::new(Page {
+            flow: flow_id(CHAT),
+            messages: Vec::new(),
+            version: Version(0),
+        }))
+    };
+    let of_type =
+        |content_type| Content { content_type, ..Content::text("https://example.org/picture.png") };
     Story {
         name: "chat",
         steps: vec![
             log_in(&ANN),
             log_in(&BOB),
-            Exchange::refused(&ANN, open(Who::Login("nobody".to_owned())), Fault::NoSuchUser).into(),
-            Exchange::refused(&ANN, open(Who::Id(ANN.user())), Fault::invalid("user", "another user than oneself is expected")).into(),
+            Exchange::refused(&ANN, open(Who::Login("nobody".to_owned())), Fault::NoSuchUser)
+                .into(),
+            Exchange::refused(
+                &ANN,
+                open(Who::Id(ANN.user())),
+                Fault::invalid("user", "another user than oneself is expected"),
+            )
+            .into(),
             Exchange::granted(&ANN, "by login", open(Who::Login("bob".to_owned())))
-                .heard_as(EventKind::FlowCreated { flow: world::flow(CHAT), members: vec![user(1).person(), user(2).person()] })
+                .heard_as(EventKind::FlowCreated {
+                    flow: world::flow(CHAT),
+                    members: vec![user(1).person(), user(2).person()],
+                })
                 .into(),
             Exchange::granted(&ANN, "by id", open(Who::Id(BOB.user()))).into(),
             Exchange::granted(&BOB, "", list_flows(None, 0, false)).into(),
             Exchange::granted(&ANN, "", list_flows(None, 0, false)).into(),
             Exchange::granted(&ANN, "a part", list_flows(Some(1), 1, false)).into(),
             Exchange::granted(&ANN, "with members", list_flows(None, 0, true)).into(),
-            Exchange::granted(&ANN, "none", list_flows(None, 0, false)).answered(Answer::Flows(Vec::new())).into(),
+            Exchange::granted(&ANN, "none", list_flows(None, 0, false))
+                .answered(Answer::Flows(Vec::new()))
+                .into(),
             Exchange::granted(&BOB, "", get_chat()).into(),
             Exchange::granted(&ANN, "", get_chat()).into(),
-            Exchange::refused(&ANN, Command::GetFlow { flow: flow_id(NO_FLOW), kinds: Kinds::Chat, members: true }, Fault::NoSuchFlow)
-                .into(),
+            Exchange::refused(
+                &ANN,
+                Command::GetFlow { flow: flow_id(NO_FLOW), kinds: Kinds::Chat, members: true },
+                Fault::NoSuchFlow,
+            )
+            .into(),
             Exchange::granted(&BOB, "the newest", history(CHAT, Kinds::Chat, NEWEST)).into(),
             Exchange::granted(&ANN, "the newest", history(CHAT, Kinds::Chat, NEWEST)).into(),
-            Exchange::granted(&ANN, "a part", history(CHAT, Kinds::Chat, Window::Newest { limit: 1, offset: 1 })).into(),
+            Exchange::granted(
+                &ANN,
+                "a part",
+                history(CHAT, Kinds::Chat, Window::Newest { limit: 1, offset: 1 }),
+            )
+            .into(),
             Exchange::granted(&ANN, "all", history(CHAT, Kinds::Any, Window::All)).into(),
             Exchange::granted(&ANN, "the unread", history(CHAT, Kinds::Any, Window::Unread)).into(),
-            Exchange::granted(&ANN, "nothing newest", history(CHAT, Kinds::Chat, NEWEST)).answered(empty_page()).into(),
-            Exchange::granted(&ANN, "nothing at all", history(CHAT, Kinds::Any, Window::All)).answered(empty_page()).into(),
-            Exchange::refused(&ANN, history(NO_FLOW, Kinds::Any, Window::All), Fault::NoSuchFlow).into(),
-            Exchange::refused(&ANN, history(NO_FLOW, Kinds::Chat, NEWEST), Fault::NoSuchFlow).into(),
+            Exchange::granted(&ANN, "nothing newest", history(CHAT, Kinds::Chat, NEWEST))
+                .answered(empty_page())
+                .into(),
+            Exchange::granted(&ANN, "nothing at all", history(CHAT, Kinds::Any, Window::All))
+                .answered(empty_page())
+                .into(),
+            Exchange::refused(&ANN, history(NO_FLOW, Kinds::Any, Window::All), Fault::NoSuchFlow)
+                .into(),
+            Exchange::refused(&ANN, history(NO_FLOW, Kinds::Chat, NEWEST), Fault::NoSuchFlow)
+                .into(),
             sent(&ANN, "text", CHAT, Kinds::Any, Content::text("Hello, \"Bob\"!\nПривет 👋")),
             sent(&BOB, "back", CHAT, Kinds::Any, Content::text("Hello yourself")),
             sent(&ANN, "a picture", CHAT, Kinds::Any, of_type(ContentType::Image)),
             sent(&ANN, "a file", CHAT, Kinds::Any, of_type(ContentType::File)),
             sent(&ANN, "a sticker", CHAT, Kinds::Any, of_type(ContentType::Sticker)),
-            sent(&ANN, "another type", CHAT, Kinds::Any, of_type(ContentType::Other("location".into()))),
+            sent(
+                &ANN,
+                "another type",
+                CHAT,
+                Kinds::Any,
+                of_type(ContentType::Other("location".into())),
+            ),
             sent(&ANN, "everything", CHAT, Kinds::Any, rich_content()),
             Exchange::granted(&ANN, "repeated", keyed()).answered(repeated).into(),
-            Exchange::refused(&ANN, send(NO_FLOW, Kinds::Any, Content::text("Anybody?")), Fault::NoSuchFlow).into(),
-            Exchange::granted(&ANN, "", edit(11)).heard_as(EventKind::Edited(world::edited(message_id(11), "Better put"))).into(),
+            Exchange::refused(
+                &ANN,
+                send(NO_FLOW, Kinds::Any, Content::text("Anybody?")),
+                Fault::NoSuchFlow,
+            )
+            .into(),
+            Exchange::granted(&ANN, "", edit(11))
+                .heard_as(EventKind::Edited(world::edited(message_id(11), "Better put")))
+                .into(),
             Exchange::refused(&ANN, edit(12), Fault::NotAuthor).into(),
             Exchange::refused(&ANN, edit(19), Fault::NoSuchMessage).into(),
             Exchange::granted(&ANN, "one", delete(&[11])).heard_as(deleted(&[11])).into(),
-            Exchange::granted(&ANN, "several", delete(&[13, 15])).heard_as(deleted(&[13, 15])).into(),
+            Exchange::granted(&ANN, "several", delete(&[13, 15]))
+                .heard_as(deleted(&[13, 15]))
+                .into(),
             Exchange::granted(&ANN, "some are left", delete(&[13, 12]))
-                .answered(Answer::Deleted { deleted: vec![message_id(13)], left: vec![message_id(12)] })
+                .answered(Answer::Deleted {
+                    deleted: vec![message_id(13)],
+                    left: vec![message_id(12)],
+                })
                 .heard_as(deleted(&[13]))
                 .into(),
             Exchange::refused(&ANN, delete(&[12]), Fault::NoSuchMessage).into(),
             Exchange::granted(&ANN, "begins", typing(true)).heard_as(types(true)).into(),
             Exchange::granted(&ANN, "stops", typing(false)).heard_as(types(false)).into(),
-            Exchange::refused(&ANN, Command::ShowTyping { flow: flow_id(NO_FLOW), active: true }, Fault::NoSuchFlow).into(),
+            Exchange::refused(
+                &ANN,
+                Command::ShowTyping { flow: flow_id(NO_FLOW), active: true },
+                Fault::NoSuchFlow,
+            )
+            .into(),
             Exchange::granted(&ANN, "everywhere", changes(None)).into(),
             Exchange::granted(&ANN, "in one flow", changes(Some(flow_id(CHAT)))).into(),
             Exchange::refused(&ANN, changes(Some(flow_id(NO_FLOW))), Fault::NoSuchFlow).into(),
-            Exchange::granted(&ANN, "a chat", Command::DeleteFlow { flow: flow_id(CHAT), kinds: Kinds::Any })
-                .heard_as(EventKind::FlowDeleted { flow: flow_id(CHAT), by: ANN.user() })
-                .into(),
+            Exchange::granted(
+                &ANN,
+                "a chat",
+                Command::DeleteFlow { flow: flow_id(CHAT), kinds: Kinds::Any },
+            )
+            .heard_as(EventKind::FlowDeleted { flow: flow_id(CHAT), by: ANN.user() })
+            .into(),
         ],
     }
 }
@@ -341,8 +506,14 @@ fn group() -> Story {
         members: world::members(number).iter().map(tolmach_domain::User::person).collect(),
     };
     let get = |members| Command::GetFlow { flow: flow_id(GROUP), kinds: Kinds::Shared, members };
-    let add = |users: &[i64]| Command::AddMembers { flow: flow_id(GROUP), users: users.iter().copied().map(user_id).collect() };
-    let remove = |users: &[i64]| Command::RemoveMembers { flow: flow_id(GROUP), users: users.iter().copied().map(user_id).collect() };
+    let add = |users: &[i64]| Command::AddMembers {
+        flow: flow_id(GROUP),
+        users: users.iter().copied().map(user_id).collect(),
+    };
+    let remove = |users: &[i64]| Command::RemoveMembers {
+        flow: flow_id(GROUP),
+        users: users.iter().copied().map(user_id).collect(),
+    };
     let flow_photo = || Command::GetPhoto { of: PhotoOf::Flow(flow_id(GROUP)) };
     let delete = || Command::DeleteFlow { flow: flow_id(GROUP), kinds: Kinds::Shared };
     Story {
@@ -352,22 +523,37 @@ fn group() -> Story {
             log_in(&BOB),
             Exchange::granted(&BOB, "", list_flows(None, 0, false)).into(),
             Exchange::refused(&ANN, create(FlowKind::Group, None), Fault::NoSuchUser).into(),
-            Exchange::granted(&ANN, "a group", create(FlowKind::Group, None)).heard_as(created(GROUP)).into(),
-            Exchange::granted(&ANN, "a group, with a key", create_with_key()).heard_as(created(GROUP)).into(),
+            Exchange::granted(&ANN, "a group", create(FlowKind::Group, None))
+                .heard_as(created(GROUP))
+                .into(),
+            Exchange::granted(&ANN, "a group, with a key", create_with_key())
+                .heard_as(created(GROUP))
+                .into(),
             Exchange::refused(&ANN, create_with_key(), Fault::KeyReused).into(),
-            Exchange::granted(&ANN, "a group with a photo", create(FlowKind::Group, Some(photo()))).heard_as(created(GROUP)).into(),
-            Exchange::granted(&ANN, "a channel", create(FlowKind::Channel, None)).heard_as(created(CHANNEL)).into(),
+            Exchange::granted(&ANN, "a group with a photo", create(FlowKind::Group, Some(photo())))
+                .heard_as(created(GROUP))
+                .into(),
+            Exchange::granted(&ANN, "a channel", create(FlowKind::Channel, None))
+                .heard_as(created(CHANNEL))
+                .into(),
             Exchange::granted(&BOB, "with members", get(true)).into(),
             Exchange::granted(&ANN, "with members", get(true)).into(),
             Exchange::granted(&ANN, "without members", get(false)).into(),
             Exchange::refused(&ANN, get(false), Fault::NoSuchFlow).into(),
             Exchange::granted(&ANN, "of a group", flow_photo()).into(),
             Exchange::refused(&ANN, flow_photo(), Fault::NoPhoto).into(),
-            Exchange::granted(&BOB, "the newest of a group", history(GROUP, Kinds::Shared, NEWEST)).into(),
-            Exchange::granted(&ANN, "the newest of a group", history(GROUP, Kinds::Shared, NEWEST)).into(),
+            Exchange::granted(&BOB, "the newest of a group", history(GROUP, Kinds::Shared, NEWEST))
+                .into(),
+            Exchange::granted(&ANN, "the newest of a group", history(GROUP, Kinds::Shared, NEWEST))
+                .into(),
             sent(&ANN, "to a group", GROUP, Kinds::Shared, Content::text("Hello, all")),
             sent(&BOB, "to a group", GROUP, Kinds::Shared, Content::text("Hello, Ann")),
-            Exchange::refused(&ANN, send(CHAT, Kinds::Shared, Content::text("Hello?")), Fault::WrongKind).into(),
+            Exchange::refused(
+                &ANN,
+                send(CHAT, Kinds::Shared, Content::text("Hello?")),
+                Fault::WrongKind,
+            )
+            .into(),
             Step::Happening(Box::new(EventKind::Posted(message(GROUP, 5)))),
             Exchange::granted(&ANN, "", add(&[4, 5]))
                 .heard_as(EventKind::MembersAdded {
@@ -379,51 +565,82 @@ fn group() -> Story {
             Exchange::refused(&ANN, add(&[2]), Fault::AlreadyMember).into(),
             Exchange::refused(&BOB, add(&[6]), Fault::NotOwner).into(),
             Exchange::granted(&ANN, "", remove(&[3, 4]))
-                .heard_as(EventKind::MembersRemoved { flow: flow_id(GROUP), users: vec![user_id(3), user_id(4)] })
+                .heard_as(EventKind::MembersRemoved {
+                    flow: flow_id(GROUP),
+                    users: vec![user_id(3), user_id(4)],
+                })
                 .into(),
             Exchange::refused(&ANN, remove(&[6]), Fault::NotMember).into(),
             Exchange::refused(&BOB, remove(&[1]), Fault::NotOwner).into(),
-            Step::Happening(Box::new(EventKind::MembersRemoved { flow: flow_id(GROUP), users: vec![BOB.user()] })),
+            Step::Happening(Box::new(EventKind::MembersRemoved {
+                flow: flow_id(GROUP),
+                users: vec![BOB.user()],
+            })),
             Exchange::refused(&ANN, delete(), Fault::NotOwner).into(),
-            Exchange::granted(&ANN, "a group", delete()).heard_as(EventKind::FlowDeleted { flow: flow_id(GROUP), by: ANN.user() }).into(),
+            Exchange::granted(&ANN, "a group", delete())
+                .heard_as(EventKind::FlowDeleted { flow: flow_id(GROUP), by: ANN.user() })
+                .into(),
         ],
     }
 }
 
 fn administrator() -> Story {
     let get = || Command::GetFlow { flow: flow_id(CHAT), kinds: Kinds::Chat, members: true };
-    let edit = || Command::Edit { message: message_id(13), flow: Some(flow_id(CHAT)), text: "Put by an administrator".to_owned() };
-    let delete = || Command::Delete { messages: vec![message_id(11), message_id(12)], flow: Some(flow_id(CHAT)) };
+    let edit = || Command::Edit {
+        message: message_id(13),
+        flow: Some(flow_id(CHAT)),
+        text: "Put by an administrator".to_owned(),
+    };
+    let delete = || Command::Delete {
+        messages: vec![message_id(11), message_id(12)],
+        flow: Some(flow_id(CHAT)),
+    };
     let steps = vec![
         Exchange::refused(&CAROL, list_flows(None, 0, true), Fault::NotAdministrator),
         Exchange::granted(&CAROL, "", list_flows(None, 0, true)),
         Exchange::refused(&CAROL, get(), Fault::NoSuchFlow),
         Exchange::granted(&CAROL, "", get()),
-        Exchange::refused(&CAROL, send(CHAT, Kinds::Any, Content::text("May I?")), Fault::NoBusiness),
-        Exchange::granted(&CAROL, "", send(CHAT, Kinds::Any, Content::text("I may"))).heard_as(EventKind::Posted(world::posted(
+        Exchange::refused(
             &CAROL,
-            flow_id(CHAT),
-            Content::text("I may"),
-        ))),
-        Exchange::granted(&CAROL, "", edit()).heard_as(EventKind::Edited(world::edited(message_id(13), "Put by an administrator"))),
+            send(CHAT, Kinds::Any, Content::text("May I?")),
+            Fault::NoBusiness,
+        ),
+        Exchange::granted(&CAROL, "", send(CHAT, Kinds::Any, Content::text("I may"))).heard_as(
+            EventKind::Posted(world::posted(&CAROL, flow_id(CHAT), Content::text("I may"))),
+        ),
+        Exchange::granted(&CAROL, "", edit())
+            .heard_as(EventKind::Edited(world::edited(message_id(13), "Put by an administrator"))),
         Exchange::granted(&CAROL, "", delete()).heard_as(EventKind::Deleted {
             flow: flow_id(CHAT),
             by: CAROL.user(),
             messages: vec![(message_id(11), Version(5)), (message_id(12), Version(6))],
         }),
     ];
-    Story { name: "administrator", steps: steps.into_iter().map(|exchange| exchange.by_administrator().into()).collect() }
+    Story {
+        name: "administrator",
+        steps: steps.into_iter().map(|exchange| exchange.by_administrator().into()).collect(),
+    }
 }
 
-/// Every fault in answer to the two commands that every wire has: one of a conversation, one of an account.
+/// Every fault in answer to the two commands that every wire has: one of a conversation, one of an
+/// account.
 fn faults() -> Story {
     let mut steps = vec![log_in(&ANN)];
     for fault in all_faults() {
         steps.push(Exchange::refused(&ANN, list_flows(None, 0, false), fault).into());
     }
-    steps.push(Exchange::granted(&ANN, "", Command::GetFlow { flow: flow_id(CHAT), kinds: Kinds::Chat, members: true }).into());
+    steps.push(
+        Exchange::granted(
+            &ANN,
+            "",
+            Command::GetFlow { flow: flow_id(CHAT), kinds: Kinds::Chat, members: true },
+        )
+        .into(),
+    );
     for fault in all_faults() {
-        steps.push(Exchange::refused(&ANN, send(CHAT, Kinds::Any, Content::text("Heard?")), fault).into());
+        steps.push(
+            Exchange::refused(&ANN, send(CHAT, Kinds::Any, Content::text("Heard?")), fault).into(),
+        );
     }
     Story { name: "faults", steps }
 }
@@ -509,7 +726,8 @@ mod tests {
 
     #[test]
     fn every_command_fault_and_event_is_told() {
-        let (mut commands, mut faults, mut events) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let (mut commands, mut faults, mut events) =
+            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for step in stories().into_iter().flat_map(|story| story.steps) {
             match step {
                 Step::Exchange(exchange) => {
@@ -534,10 +752,17 @@ mod tests {
             for step in story.steps {
                 let Step::Exchange(exchange) = step else { continue };
                 let clash = told.iter().any(|(title, command, outcome)| {
-                    *title == exchange.title() && *command == exchange.command && *outcome != exchange.outcome
+                    *title == exchange.title()
+                        && *command == exchange.command
+                        && *outcome != exchange.outcome
                 });
                 // The two wrong credentials differ in what only one wire may reveal.
-                assert!(!clash || exchange.about.contains("wrong_credentials"), "{}: {}", story.name, exchange.title());
+                assert!(
+                    !clash || exchange.about.contains("wrong_credentials"),
+                    "{}: {}",
+                    story.name,
+                    exchange.title()
+                );
                 told.push((exchange.title(), exchange.command, exchange.outcome));
             }
         }

@@ -8,7 +8,8 @@ use std::fmt::Write;
 use tolmach_dialect::Frame;
 
 /// Headers that say nothing of the dialect.
-const UNTOLD: [&str; 5] = ["host", "connection", "content-length", "sec-websocket-key", "sec-websocket-version"];
+const UNTOLD: [&str; 5] =
+    ["host", "connection", "content-length", "sec-websocket-key", "sec-websocket-version"];
 
 /// The transcript of each story, by its name.
 pub(crate) fn transcripts(dialect: &str, recording: &Recording) -> BTreeMap<&'static str, String> {
@@ -49,7 +50,9 @@ pub(crate) fn write_entries(text: &mut String, entries: &[Entry]) {
             }
             Entry::Client(frame) => put_frame(text, '>', frame),
             Entry::Server(frame) => put_frame(text, '<', frame),
-            Entry::Closed(close) => put(text, &format!("< (close {} {})", close.code, close.reason)),
+            Entry::Closed(close) => {
+                put(text, &format!("< (close {} {})", close.code, close.reason))
+            }
         }
     }
 }
@@ -64,7 +67,15 @@ fn put_headers(text: &mut String, mark: char, headers: &HeaderMap) {
         .iter()
         .filter(|(name, _)| !UNTOLD.contains(&name.as_str()))
         .map(|(name, value)| {
-            format!("{mark} {name}: {}", value.as_bytes().escape_ascii().to_string().replace("\\\"", "\"").replace("\\'", "'"))
+            format!(
+                "{mark} {name}: {}",
+                value
+                    .as_bytes()
+                    .escape_ascii()
+                    .to_string()
+                    .replace("\\\"", "\"")
+                    .replace("\\'", "'")
+            )
         })
         .collect();
     told.sort();
@@ -106,7 +117,9 @@ fn put_body(text: &mut String, mark: char, body: &[u8]) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match std::str::from_utf8(line) {
             Ok("") => put(text, &mark.to_string()),
-            Ok(readable) if !readable.chars().any(char::is_control) => put(text, &format!("{mark} {readable}")),
+            Ok(readable) if !readable.chars().any(char::is_control) => {
+                put(text, &format!("{mark} {readable}"))
+            }
             _ => put(text, &format!("{mark} {}", line.escape_ascii())),
         }
     }
@@ -132,9 +145,22 @@ pub(crate) fn inline(frame: &Frame) -> String {
 
 /// The first line in which two transcripts differ, with its neighbours.
 pub(crate) fn difference(expected: &str, found: &str) -> String {
-    let (expected, found): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), found.lines().collect());
+    let (expected, found): (Vec<&str>, Vec<&str>) =
+        (expected.lines().collect(), found.lines().collect());
     let at = expected.iter().zip(&found).take_while(|(a, b)| a == b).count();
-    let context = found[..at.min(found.len())].iter().rev().find(|line| line.starts_with('#')).copied().unwrap_or_default();
-    let show = |lines: &[&str]| lines.get(at).map_or_else(|| "(the end)".to_owned(), |line| (*line).to_owned());
-    format!("line {} differs, after \"{context}\"\n    file: {}\n    told: {}", at + 1, show(&expected), show(&found))
+    let context = found[..at.min(found.len())]
+        .iter()
+        .rev()
+        .find(|line| line.starts_with('#'))
+        .copied()
+        .unwrap_or_default();
+    let show = |lines: &[&str]| {
+        lines.get(at).map_or_else(|| "(the end)".to_owned(), |line| (*line).to_owned())
+    };
+    format!(
+        "line {} differs, after \"{context}\"\n    file: {}\n    told: {}",
+        at + 1,
+        show(&expected),
+        show(&found)
+    )
 }

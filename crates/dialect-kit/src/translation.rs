@@ -1,11 +1,14 @@
 //! From one dialect to another: a proxy that is a server of the source and a client of the target.
 //!
-//! What a proxy knows of its own connections it fills in: its proof towards the target, who its client is, the tokens
-//! that it hands out, which of its connections caused an event, and versions, which no wire carries and a proxy counts.
-//! All else must come through the two wires.
+//! What a proxy knows of its own connections it fills in: its proof towards the target, who its
+//! client is, the tokens that it hands out, which of its connections caused an event, and versions,
+//! which no wire carries and a proxy counts. All else must come through the two wires.
 
 use crate::kit::Problems;
-use crate::play::{Cast, Defect, Entry, Marker, Recording, Take, Trouble, ask_of, fit_grant, identity_of, record, reply_to};
+use crate::play::{
+    Cast, Defect, Entry, Marker, Recording, Take, Trouble, ask_of, fit_grant, identity_of, record,
+    reply_to,
+};
 use crate::project::{Deviations, Project};
 use crate::stories::{Exchange, Step, Story, stories};
 use crate::transcript::inline;
@@ -21,7 +24,8 @@ use tolmach_domain::{Answer, Command, ConnectionId, EventKind, Message, Origin, 
 pub enum Fidelity {
     /// Every frame is the one that a native peer would have said.
     Full,
-    /// It comes through without these: places in the frames, exchanges that cannot be said, declared losses.
+    /// It comes through without these: places in the frames, exchanges that cannot be said,
+    /// declared losses.
     Partial(BTreeSet<String>),
     /// One of the two dialects cannot say it.
     Inexpressible,
@@ -38,16 +42,24 @@ pub struct Report {
     pub operations: BTreeMap<&'static str, Fidelity>,
 }
 
-/// Plays all stories from clients of `source` through a proxy to a server of `target`, and compares both ends with what
-/// native peers say. Deviations are read from the project that this kit belongs to.
+/// Plays all stories from clients of `source` through a proxy to a server of `target`, and compares
+/// both ends with what native peers say. Deviations are read from the project that this kit belongs
+/// to.
 pub fn translation(source: &dyn Dialect, target: &dyn Dialect) -> Result<Report, Problems> {
     translation_in(&Project::of_crate(env!("CARGO_MANIFEST_DIR")), source, target)
 }
 
 /// The same for any project.
-pub fn translation_in(project: &Project, source: &dyn Dialect, target: &dyn Dialect) -> Result<Report, Problems> {
+pub fn translation_in(
+    project: &Project,
+    source: &dyn Dialect,
+    target: &dyn Dialect,
+) -> Result<Report, Problems> {
     let (source_id, target_id) = (source.manifest().id, target.manifest().id);
-    let deviations = [project.deviations(source_id).map_err(Problems)?, project.deviations(target_id).map_err(Problems)?];
+    let deviations = [
+        project.deviations(source_id).map_err(Problems)?,
+        project.deviations(target_id).map_err(Problems)?,
+    ];
     let (native_source, native_target) = (record(source), record(target));
     let findings = translate_stories(source, target, &native_source, &native_target);
     let (mut report, problems) = judge(&findings, &deviations, Excuse::Any, source_id, target_id);
@@ -81,7 +93,8 @@ pub(crate) enum Passage {
 pub(crate) enum Excuse {
     /// Of the operation and of the fault: what one dialect does not carry is missing in the other.
     Any,
-    /// Of the fault alone: within one dialect only faults may share a form, all else is read as it was said.
+    /// Of the fault alone: within one dialect only faults may share a form, all else is read as it
+    /// was said.
     Fault,
 }
 
@@ -98,18 +111,26 @@ pub(crate) fn judge(
     for finding in findings {
         let names = [Some(finding.operation).filter(|_| excuse == Excuse::Any), finding.fault];
         let declared = |names: &[Option<&str>]| {
-            names.iter().flatten().any(|name| deviations.iter().any(|side| side.weakens(name) || side.loses(name)))
+            names
+                .iter()
+                .flatten()
+                .any(|name| deviations.iter().any(|side| side.weakens(name) || side.loses(name)))
         };
         let (passed, lost, weakened) = seen.entry(finding.operation).or_default();
         match &finding.outcome {
             Passage::Differs(places) => {
                 *passed += 1;
-                weakened.extend(places.iter().map(|place| place.split(": ").next().unwrap_or(place).to_owned()));
+                weakened.extend(
+                    places.iter().map(|place| place.split(": ").next().unwrap_or(place).to_owned()),
+                );
                 if !places.is_empty() && !declared(&names) {
-                    let names: Vec<String> = names.into_iter().flatten().map(|name| format!("`{name}`")).collect();
+                    let names: Vec<String> =
+                        names.into_iter().flatten().map(|name| format!("`{name}`")).collect();
                     let undeclared = match &names[..] {
                         [] => String::new(),
-                        names => format!(" (and no partial loss of {} is declared)", names.join(" or ")),
+                        names => {
+                            format!(" (and no partial loss of {} is declared)", names.join(" or "))
+                        }
                     };
                     problems.push(format!("{}: {}{undeclared}", finding.title, places.join("; ")));
                 }
@@ -118,10 +139,15 @@ pub(crate) fn judge(
                 *lost += 1;
                 weakened.insert(finding.title.clone());
                 if !declared(&names) {
-                    problems.push(format!("{}: {why}, though each side can say it natively and no loss excuses it", finding.title));
+                    problems.push(format!(
+                        "{}: {why}, though each side can say it natively and no loss excuses it",
+                        finding.title
+                    ));
                 }
             }
-            Passage::Broken(defect) => problems.push(format!("{}: {}", finding.title, defect.message)),
+            Passage::Broken(defect) => {
+                problems.push(format!("{}: {}", finding.title, defect.message))
+            }
         }
     }
     let operations = seen
@@ -150,7 +176,8 @@ fn add_lost(report: &mut Report, source: &Recording, target: &Recording) {
         }
         let fidelity = report.operations.entry(take.operation).or_insert(Fidelity::Inexpressible);
         match fidelity {
-            // Events have no exchanges of their own to leave out: whoever is not told just was not there.
+            // Events have no exchanges of their own to leave out: whoever is not told just was not
+            // there.
             _ if take.notice => {}
             Fidelity::Full => *fidelity = Fidelity::Partial(BTreeSet::from([take.title.clone()])),
             Fidelity::Partial(what) => {
@@ -168,7 +195,10 @@ pub(crate) fn translate_stories(
     native_source: &Recording,
     native_target: &Recording,
 ) -> Vec<Finding> {
-    stories().iter().flat_map(|story| Proxy { source, target, native_source, native_target }.tell(story)).collect()
+    stories()
+        .iter()
+        .flat_map(|story| Proxy { source, target, native_source, native_target }.tell(story))
+        .collect()
 }
 
 struct Proxy<'a> {
@@ -189,13 +219,16 @@ impl<'a> Natives<'a> {
     }
 
     fn find(&self, index: usize, notice: bool) -> Option<&'a Take> {
-        self.takes.iter().copied().find(|take| take.index == index && take.notice == notice && take.lost.is_none())
+        self.takes
+            .iter()
+            .copied()
+            .find(|take| take.index == index && take.notice == notice && take.lost.is_none())
     }
 }
 
 impl Proxy<'_> {
-    /// A step that cannot come through has left a connection waiting, so the story begins again with both ends told
-    /// natively there.
+    /// A step that cannot come through has left a connection waiting, so the story begins again
+    /// with both ends told natively there.
     fn tell(&self, story: &Story) -> Vec<Finding> {
         let mut apart: BTreeMap<usize, Finding> = BTreeMap::new();
         loop {
@@ -214,17 +247,26 @@ impl Proxy<'_> {
         }
     }
 
-    fn attempt(&self, story: &Story, apart: &BTreeSet<usize>) -> Result<Vec<Finding>, (usize, Finding)> {
+    fn attempt(
+        &self,
+        story: &Story,
+        apart: &BTreeSet<usize>,
+    ) -> Result<Vec<Finding>, (usize, Finding)> {
         let (mut source, mut target) = (Cast::new(self.source), Cast::new(self.target));
-        let (native_source, native_target) = (Natives::of(self.native_source, story), Natives::of(self.native_target, story));
+        let (native_source, native_target) =
+            (Natives::of(self.native_source, story), Natives::of(self.native_target, story));
         let mut findings = Vec::new();
         for (index, step) in story.steps.iter().enumerate() {
             let now = step_moment(index);
             let (title, operation, fault) = match step {
-                Step::Exchange(exchange) => {
-                    (exchange.title(), exchange.operation(), exchange.outcome.as_ref().err().map(tolmach_domain::Fault::name))
+                Step::Exchange(exchange) => (
+                    exchange.title(),
+                    exchange.operation(),
+                    exchange.outcome.as_ref().err().map(tolmach_domain::Fault::name),
+                ),
+                Step::Happening(kind) => {
+                    ("everybody".to_owned(), notice_of(now, kind, None).name(), None)
                 }
-                Step::Happening(kind) => ("everybody".to_owned(), notice_of(now, kind, None).name(), None),
             };
             let title = format!("story {}, {title}", story.name);
             let fail = |trouble| {
@@ -242,15 +284,34 @@ impl Proxy<'_> {
                 Step::Exchange(exchange) => (Some(exchange.as_ref()), exchange.event.as_ref()),
                 Step::Happening(kind) => (None, Some(kind.as_ref())),
             };
-            let natives = |notice| (native_source.find(index, notice), native_target.find(index, notice));
-            let passed = link.play(now, exchange, event, natives(false), natives(true), linked).map_err(fail)?;
-            for (native, passed, notice) in [(natives(false), passed.exchange, false), (natives(true), passed.notice, true)] {
-                let ((Some(native_source), Some(native_target)), Some(passed)) = (native, passed) else { continue };
-                let mut places = differences("server", &passed.source, &native_source.entries, Entry::is_server);
-                places.extend(differences("client", &passed.target, &native_target.entries, Entry::is_client));
+            let natives =
+                |notice| (native_source.find(index, notice), native_target.find(index, notice));
+            let passed = link
+                .play(now, exchange, event, natives(false), natives(true), linked)
+                .map_err(fail)?;
+            for (native, passed, notice) in
+                [(natives(false), passed.exchange, false), (natives(true), passed.notice, true)]
+            {
+                let ((Some(native_source), Some(native_target)), Some(passed)) = (native, passed)
+                else {
+                    continue;
+                };
+                let mut places =
+                    differences("server", &passed.source, &native_source.entries, Entry::is_server);
+                places.extend(differences(
+                    "client",
+                    &passed.target,
+                    &native_target.entries,
+                    Entry::is_client,
+                ));
                 let operation = if notice { native_source.operation } else { operation };
                 let title = if notice { format!("{title}, {operation}") } else { title.clone() };
-                findings.push(Finding { title, operation, fault: fault.filter(|_| !notice), outcome: Passage::Differs(places) });
+                findings.push(Finding {
+                    title,
+                    operation,
+                    fault: fault.filter(|_| !notice),
+                    outcome: Passage::Differs(places),
+                });
             }
         }
         Ok(findings)
@@ -305,8 +366,8 @@ struct Pending {
 }
 
 impl Link<'_, '_> {
-    /// Plays a step: through the proxy where both dialects say it natively, else each end for itself, so that both stay in
-    /// step with their recordings.
+    /// Plays a step: through the proxy where both dialects say it natively, else each end for
+    /// itself, so that both stay in step with their recordings.
     pub(crate) fn play(
         &mut self,
         now: Timestamp,
@@ -330,10 +391,12 @@ impl Link<'_, '_> {
             } else {
                 let [source_voice, target_voice] = self.voices;
                 if native.0.is_some() {
-                    origins[0] = Some(said_alone(self.source, self.ids[0], source_voice, now, exchange)?);
+                    origins[0] =
+                        Some(said_alone(self.source, self.ids[0], source_voice, now, exchange)?);
                 }
                 if native.1.is_some() {
-                    origins[1] = Some(said_alone(self.target, self.ids[1], target_voice, now, exchange)?);
+                    origins[1] =
+                        Some(said_alone(self.target, self.ids[1], target_voice, now, exchange)?);
                 }
             }
         }
@@ -350,13 +413,20 @@ impl Link<'_, '_> {
         let heard = self.target.tell(now, &notice_of(now, kind, target_origin), None)?;
         let target_entries = take(self.target);
         if let (Some(pending), Some(exchange)) = (pending, exchange) {
-            let lines: Vec<Line> =
-                heard.iter().filter(|heard| heard.speaker == exchange.speaker).flat_map(|heard| heard.lines.clone()).collect();
+            let lines: Vec<Line> = heard
+                .iter()
+                .filter(|heard| heard.speaker == exchange.speaker)
+                .flat_map(|heard| heard.lines.clone())
+                .collect();
             self.settle(now, exchange, pending, &lines)?;
             so_far.source.extend(take(self.source));
             passed.exchange = Some(so_far);
         }
-        let closes = |take: Option<&Take>| take.is_some_and(|take| take.entries.iter().any(|entry| matches!(entry, Entry::Closed(_))));
+        let closes = |take: Option<&Take>| {
+            take.is_some_and(|take| {
+                take.entries.iter().any(|entry| matches!(entry, Entry::Closed(_)))
+            })
+        };
         let through = linked && native_event.0.is_some() && native_event.1.is_some();
         if !through || closes(native_event.0) || closes(native_event.1) {
             // A close says nothing that could be passed on.
@@ -371,7 +441,8 @@ impl Link<'_, '_> {
             }
             for line in heard.lines {
                 if let Line::Notice(notice) = line {
-                    let mut notice = Notice { origin: source_origin.clone(), ..Notice::clone(&notice) };
+                    let mut notice =
+                        Notice { origin: source_origin.clone(), ..Notice::clone(&notice) };
                     count_notice(&mut notice.kind, kind);
                     let notice = Arc::new(notice);
                     self.source.tell(now, &notice, Some(heard.speaker))?;
@@ -390,19 +461,36 @@ impl Link<'_, '_> {
         let target = &mut *self.target;
         let mut passed = None;
         let said = self.source.say(now, exchange.speaker, &ask, &mut |heard, connection| {
-            let proof = if exchange.proven { target_voice.proof(exchange.speaker) } else { Proof::Nothing };
+            let proof =
+                if exchange.proven { target_voice.proof(exchange.speaker) } else { Proof::Nothing };
             let mut onward = Ask { echo: Echo::new(Marker(marker)), proof, ..heard.clone() };
             fit_tokens(&mut onward.command, &exchange.command);
-            let said = target.say(now, exchange.speaker, &onward, &mut |heard, _| Ok(Some(reply_to(exchange, heard))))?;
-            let reply = reply_among(&said.lines, marker).map(|reply| fit_reply(exchange, heard, reply));
-            passed = Some(Pending { source: (connection, heard.clone()), target: (said.connection, said.ask), answered: reply.is_some() });
+            let said = target.say(now, exchange.speaker, &onward, &mut |heard, _| {
+                Ok(Some(reply_to(exchange, heard)))
+            })?;
+            let reply =
+                reply_among(&said.lines, marker).map(|reply| fit_reply(exchange, heard, reply));
+            passed = Some(Pending {
+                source: (connection, heard.clone()),
+                target: (said.connection, said.ask),
+                answered: reply.is_some(),
+            });
             Ok(reply)
         })?;
-        passed.ok_or_else(|| Defect::wire(format!("{} was said and never passed on", said.ask.command.name())).into())
+        passed.ok_or_else(|| {
+            Defect::wire(format!("{} was said and never passed on", said.ask.command.name())).into()
+        })
     }
 
-    /// Answers what is still waiting: by a reply that came with the event, by the event itself, or by the absence of a refusal.
-    fn settle(&mut self, now: Timestamp, exchange: &Exchange, pending: Pending, lines: &[Line]) -> Result<(), Trouble> {
+    /// Answers what is still waiting: by a reply that came with the event, by the event itself, or
+    /// by the absence of a refusal.
+    fn settle(
+        &mut self,
+        now: Timestamp,
+        exchange: &Exchange,
+        pending: Pending,
+        lines: &[Line],
+    ) -> Result<(), Trouble> {
         if pending.answered || exchange.outcome.is_err() {
             return Ok(());
         }
@@ -418,10 +506,17 @@ impl Link<'_, '_> {
     }
 }
 
-/// Passes one exchange through a proxy from a dialect to itself, after a login where its wire has one. `None` where the
-/// dialect does not say it.
-pub(crate) fn through(dialect: &dyn Dialect, voice: Voice, login: &Exchange, exchange: &Exchange) -> Option<Passage> {
-    let logged_in = |cast: &mut Cast<'_>| said_alone(cast, dialect.manifest().id, voice, moment(1), login).is_ok();
+/// Passes one exchange through a proxy from a dialect to itself, after a login where its wire has
+/// one. `None` where the dialect does not say it.
+pub(crate) fn through(
+    dialect: &dyn Dialect,
+    voice: Voice,
+    login: &Exchange,
+    exchange: &Exchange,
+) -> Option<Passage> {
+    let logged_in = |cast: &mut Cast<'_>| {
+        said_alone(cast, dialect.manifest().id, voice, moment(1), login).is_ok()
+    };
     let mut native = Cast::new(dialect);
     if !logged_in(&mut native) {
         native = Cast::new(dialect);
@@ -432,7 +527,9 @@ pub(crate) fn through(dialect: &dyn Dialect, voice: Voice, login: &Exchange, exc
         heard = Some(ask.command.clone());
         Ok(Some(reply_to(exchange, ask)))
     });
-    if heard.is_some_and(|heard| exchange.outcome.as_ref().is_ok_and(|answer| !answers(&heard, answer))) {
+    if heard
+        .is_some_and(|heard| exchange.outcome.as_ref().is_ok_and(|answer| !answers(&heard, answer)))
+    {
         return None;
     }
     match said {
@@ -448,24 +545,40 @@ pub(crate) fn through(dialect: &dyn Dialect, voice: Voice, login: &Exchange, exc
         cast.entries.clear();
     }
     let id = dialect.manifest().id;
-    let mut link = Link { source: &mut source, target: &mut target, voices: [voice; 2], ids: [id; 2] };
-    let outcome = link.ask(moment(2), exchange).and_then(|pending| link.settle(moment(2), exchange, pending, &[]));
+    let mut link =
+        Link { source: &mut source, target: &mut target, voices: [voice; 2], ids: [id; 2] };
+    let outcome = link
+        .ask(moment(2), exchange)
+        .and_then(|pending| link.settle(moment(2), exchange, pending, &[]));
     Some(match outcome {
         Err(trouble) => passage(trouble),
         Ok(()) => {
-            let mut places = differences("server", &source.entries, &target.entries, Entry::is_server);
-            places.extend(differences("client", &target.entries, &source.entries, Entry::is_client));
+            let mut places =
+                differences("server", &source.entries, &target.entries, Entry::is_server);
+            places.extend(differences(
+                "client",
+                &target.entries,
+                &source.entries,
+                Entry::is_client,
+            ));
             Passage::Differs(places)
         }
     })
 }
 
-/// Whether an engine may answer what was heard like this: a wire may narrow down which kinds of flow are meant.
+/// Whether an engine may answer what was heard like this: a wire may narrow down which kinds of
+/// flow are meant.
 fn answers(heard: &Command, answer: &Answer) -> bool {
     match (heard, answer) {
-        (Command::GetFlow { kinds, .. }, Answer::Flow(overview)) => kinds.include(overview.flow.kind),
-        (Command::History { kinds, .. }, Answer::History(page)) => page.messages.iter().all(|message| kinds.include(message.flow_kind)),
-        (Command::Send(draft), Answer::Sent { message: Some(message), .. }) => draft.kinds.include(message.flow_kind),
+        (Command::GetFlow { kinds, .. }, Answer::Flow(overview)) => {
+            kinds.include(overview.flow.kind)
+        }
+        (Command::History { kinds, .. }, Answer::History(page)) => {
+            page.messages.iter().all(|message| kinds.include(message.flow_kind))
+        }
+        (Command::Send(draft), Answer::Sent { message: Some(message), .. }) => {
+            draft.kinds.include(message.flow_kind)
+        }
         _ => true,
     }
 }
@@ -474,9 +587,16 @@ fn take(cast: &mut Cast<'_>) -> Vec<Entry> {
     std::mem::take(&mut cast.entries)
 }
 
-fn said_alone(cast: &mut Cast<'_>, id: &'static str, voice: Voice, now: Timestamp, exchange: &Exchange) -> Result<Origin, Trouble> {
+fn said_alone(
+    cast: &mut Cast<'_>,
+    id: &'static str,
+    voice: Voice,
+    now: Timestamp,
+    exchange: &Exchange,
+) -> Result<Origin, Trouble> {
     let ask = ask_of(exchange, voice, Echo::NONE);
-    let said = cast.say(now, exchange.speaker, &ask, &mut |heard, _| Ok(Some(reply_to(exchange, heard))))?;
+    let said =
+        cast.say(now, exchange.speaker, &ask, &mut |heard, _| Ok(Some(reply_to(exchange, heard))))?;
     Ok(Origin { connection: said.connection, dialect: id, tag: said.ask.tag })
 }
 
@@ -487,7 +607,8 @@ fn reply_among(lines: &[Line], marker: u64) -> Option<&Reply> {
     })
 }
 
-/// A reply of the target as the proxy passes it on: with the echo of its own client's ask, and what it knows of that client.
+/// A reply of the target as the proxy passes it on: with the echo of its own client's ask, and what
+/// it knows of that client.
 fn fit_reply(exchange: &Exchange, heard: &Ask, reply: &Reply) -> Reply {
     let mut outcome = reply.outcome.clone();
     if let Ok(answer) = &mut outcome {
@@ -496,14 +617,20 @@ fn fit_reply(exchange: &Exchange, heard: &Ask, reply: &Reply) -> Reply {
             count_answer(answer, counted);
         }
     }
-    Reply { echo: heard.echo.clone(), identity: reply.identity.or_else(|| identity_of(exchange)), outcome }
+    Reply {
+        echo: heard.echo.clone(),
+        identity: reply.identity.or_else(|| identity_of(exchange)),
+        outcome,
+    }
 }
 
 /// A proxy keeps the tokens that the target hands out, and asks for whatever kind that is.
 fn fit_tokens(onward: &mut Command, native: &Command) {
     match (onward, native) {
         (Command::Register(onward), Command::Register(native)) => onward.grant = native.grant,
-        (Command::Login { grant: onward, .. }, Command::Login { grant: native, .. }) => *onward = *native,
+        (Command::Login { grant: onward, .. }, Command::Login { grant: native, .. }) => {
+            *onward = *native
+        }
         _ => {}
     }
 }
@@ -517,12 +644,17 @@ fn count_answer(answer: &mut Answer, counted: &Answer) {
         (Answer::History(page), Answer::History(counted)) => {
             page.version = counted.version;
             for message in &mut page.messages {
-                if let Some(counted) = counted.messages.iter().find(|counted| counted.id == message.id) {
+                if let Some(counted) =
+                    counted.messages.iter().find(|counted| counted.id == message.id)
+                {
                     count_message(message, counted);
                 }
             }
         }
-        (Answer::Sent { message: Some(message), .. }, Answer::Sent { message: Some(counted), .. }) => count_message(message, counted),
+        (
+            Answer::Sent { message: Some(message), .. },
+            Answer::Sent { message: Some(counted), .. },
+        ) => count_message(message, counted),
         (Answer::Edited(message), Answer::Edited(counted)) => count_message(message, counted),
         _ => {}
     }
@@ -530,7 +662,8 @@ fn count_answer(answer: &mut Answer, counted: &Answer) {
 
 fn count_notice(kind: &mut EventKind, counted: &EventKind) {
     match (kind, counted) {
-        (EventKind::Posted(message), EventKind::Posted(counted)) | (EventKind::Edited(message), EventKind::Edited(counted)) => {
+        (EventKind::Posted(message), EventKind::Posted(counted))
+        | (EventKind::Edited(message), EventKind::Edited(counted)) => {
             count_message(message, counted);
         }
         (EventKind::Deleted { messages, .. }, EventKind::Deleted { messages: counted, .. }) => {
@@ -553,8 +686,12 @@ fn implied(command: &Command, lines: &[Line]) -> Option<Answer> {
             Some(Answer::Sent { message: Some(Box::new(message.clone())), repeated: false })
         }
         (Command::Send(_), _) => Some(Answer::Sent { message: None, repeated: false }),
-        (Command::Edit { .. }, Some(EventKind::Edited(message))) => Some(Answer::Edited(Box::new(message.clone()))),
-        (Command::Delete { messages, .. }, _) => Some(Answer::Deleted { deleted: messages.clone(), left: Vec::new() }),
+        (Command::Edit { .. }, Some(EventKind::Edited(message))) => {
+            Some(Answer::Edited(Box::new(message.clone())))
+        }
+        (Command::Delete { messages, .. }, _) => {
+            Some(Answer::Deleted { deleted: messages.clone(), left: Vec::new() })
+        }
         (Command::ShowTyping { .. }, _) => Some(Answer::TypingShown),
         (Command::DeleteFlow { flow, .. }, _) => Some(Answer::FlowDeleted { flow: *flow }),
         (Command::Logout { .. }, _) => Some(Answer::LoggedOut),
@@ -562,8 +699,14 @@ fn implied(command: &Command, lines: &[Line]) -> Option<Answer> {
     }
 }
 
-/// Where what was said differs from what a native peer says. Connections hear an event in no particular order.
-pub(crate) fn differences(end: &str, said: &[Entry], native: &[Entry], of_end: fn(&Entry) -> bool) -> Vec<String> {
+/// Where what was said differs from what a native peer says. Connections hear an event in no
+/// particular order.
+pub(crate) fn differences(
+    end: &str,
+    said: &[Entry],
+    native: &[Entry],
+    of_end: fn(&Entry) -> bool,
+) -> Vec<String> {
     let sorted = |entries: &[Entry]| {
         let mut kept: Vec<Entry> = entries.iter().filter(|entry| of_end(entry)).cloned().collect();
         kept.sort_by_cached_key(|entry| match entry {
@@ -577,13 +720,22 @@ pub(crate) fn differences(end: &str, said: &[Entry], native: &[Entry], of_end: f
         return Vec::new();
     }
     if said.len() != native.len() {
-        return vec![format!("{end}: {} frames where a native peer says {}", said.len(), native.len())];
+        return vec![format!(
+            "{end}: {} frames where a native peer says {}",
+            said.len(),
+            native.len()
+        )];
     }
     let mut places = BTreeSet::new();
     for (said, native) in said.iter().zip(&native).filter(|(said, native)| said != native) {
         match (said, native) {
-            (Entry::Client(said), Entry::Client(native)) | (Entry::Server(said), Entry::Server(native)) => {
-                places.extend(frame_differences(said, native).into_iter().map(|place| format!("{end} {place}")));
+            (Entry::Client(said), Entry::Client(native))
+            | (Entry::Server(said), Entry::Server(native)) => {
+                places.extend(
+                    frame_differences(said, native)
+                        .into_iter()
+                        .map(|place| format!("{end} {place}")),
+                );
             }
             _ => {
                 places.insert(format!("{end} connection"));
@@ -594,18 +746,33 @@ pub(crate) fn differences(end: &str, said: &[Entry], native: &[Entry], of_end: f
 }
 
 fn frame_differences(said: &Frame, native: &Frame) -> Vec<String> {
-    let json = |frame: &Frame| crate::project::json_of(frame).and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let json = |frame: &Frame| {
+        crate::project::json_of(frame)
+            .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
+    };
     let mut places = Vec::new();
     match (json(said), json(native)) {
-        (Some(said), Some(native)) if said != native => value_differences("", &said, &native, &mut places),
-        _ if said.payload() != native.payload() => {
-            places.push(format!("payload: {} where a native peer says {}", inline(said), inline(native)))
+        (Some(said), Some(native)) if said != native => {
+            value_differences("", &said, &native, &mut places)
         }
+        _ if said.payload() != native.payload() => places.push(format!(
+            "payload: {} where a native peer says {}",
+            inline(said),
+            inline(native)
+        )),
         _ => {}
     }
     match (said, native) {
-        (Frame::Request(a), Frame::Request(b)) if a.uri() != b.uri() || a.method() != b.method() => {
-            places.push(format!("address: {} {} where a native peer says {} {}", a.method(), a.uri(), b.method(), b.uri()));
+        (Frame::Request(a), Frame::Request(b))
+            if a.uri() != b.uri() || a.method() != b.method() =>
+        {
+            places.push(format!(
+                "address: {} {} where a native peer says {} {}",
+                a.method(),
+                a.uri(),
+                b.method(),
+                b.uri()
+            ));
         }
         (Frame::Response(a), Frame::Response(b)) if a.status() != b.status() => {
             places.push(format!("status: {} where a native peer says {}", a.status(), b.status()));
@@ -622,7 +789,12 @@ fn value_differences(path: &str, said: &Value, native: &Value, places: &mut Vec<
     match (said, native) {
         (Value::Object(a), Value::Object(b)) => {
             for key in a.keys().chain(b.keys()).collect::<BTreeSet<_>>() {
-                value_differences(&format!("{path}/{key}"), a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null), places);
+                value_differences(
+                    &format!("{path}/{key}"),
+                    a.get(key).unwrap_or(&Value::Null),
+                    b.get(key).unwrap_or(&Value::Null),
+                    places,
+                );
             }
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
@@ -630,7 +802,9 @@ fn value_differences(path: &str, said: &Value, native: &Value, places: &mut Vec<
                 value_differences(&format!("{path}/{index}"), said, native, places);
             }
         }
-        _ if said != native => places.push(format!("{path}: {said} where a native peer says {native}")),
+        _ if said != native => {
+            places.push(format!("{path}: {said} where a native peer says {native}"))
+        }
         _ => {}
     }
 }

@@ -1,17 +1,21 @@
-//! The fixed world in which the stories happen: who there is, what was said, and what any command is answered with.
+//! The fixed world in which the stories happen: who there is, what was said, and what any command
+//! is answered with.
 
 use bytes::Bytes;
 use std::time::Duration;
 use tolmach_domain::{
-    Answer, Attachment, AttachmentKind, Changes, Command, Content, ContentType, Flow, FlowId, FlowKind, Grant, GrantKind, Identity,
-    Message, MessageId, Overview, Page, Photo, PhotoKey, Proof, Secret, SessionId, Timestamp, Tokens, User, UserId, Version, Who, Window,
+    Answer, Attachment, AttachmentKind, Changes, Command, Content, ContentType, Flow, FlowId,
+    FlowKind, Grant, GrantKind, Identity, Message, MessageId, Overview, Page, Photo, PhotoKey,
+    Proof, Secret, SessionId, Timestamp, Tokens, User, UserId, Version, Who, Window,
 };
 
-/// The moment at which every story begins. Not a whole second, so that a form which cuts the fraction shows it.
+/// The moment at which every story begins. Not a whole second, so that a form which cuts the
+/// fraction shows it.
 const BEGINNING: i64 = 1_700_000_000_250_000;
 
 /// A one-pixel image: the smallest file that shows its media type.
-const PIXEL: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\
+const PIXEL: &[u8] =
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\
 \0\0\0\rIDATx\xdac\xfc\xcf\xc0P\x0f\0\x04\x85\x01\x80\x84\xa9\x8c!\0\0\0\0IEND\xaeB`\x82";
 
 /// Somebody who has connections in the stories.
@@ -23,7 +27,8 @@ pub struct Speaker {
     pub login: &'static str,
     /// The password.
     pub password: &'static str,
-    /// Every form of token has this text, so that one dialect's proof can be compared with another's.
+    /// Every form of token has this text, so that one dialect's proof can be compared with
+    /// another's.
     pub token: &'static str,
     /// What a login hands out beside it where the wire has pairs.
     pub refresh: &'static str,
@@ -64,7 +69,8 @@ impl Speaker {
 
     /// Who a proof of this speaker proves to be.
     pub fn identity(&self) -> Identity {
-        let session = SessionId::new(self.number + 100).expect("the numbers of the speakers are small and positive");
+        let session = SessionId::new(self.number + 100)
+            .expect("the numbers of the speakers are small and positive");
         Identity { user: self.user(), session: Some(session) }
     }
 
@@ -79,7 +85,9 @@ impl Speaker {
             GrantKind::Nothing => Tokens::Nothing,
             GrantKind::Connection => Tokens::Connection,
             GrantKind::Token => Tokens::Token(self.secret()),
-            GrantKind::Pair => Tokens::Pair { access: self.secret(), refresh: Secret::new(self.refresh) },
+            GrantKind::Pair => {
+                Tokens::Pair { access: self.secret(), refresh: Secret::new(self.refresh) }
+            }
         };
         Grant { user: Some(Box::new(user(self.number))), tokens }
     }
@@ -163,7 +171,10 @@ pub fn user(number: i64) -> User {
         phone: Some(format!("+1555000{number}")),
         bio: format!("I am {login}"),
         avatar: Some("QVZBVEFS".to_owned()),
-        photo: Some(PhotoKey { key: format!("users/{number}"), media_type: "image/png".to_owned() }),
+        photo: Some(PhotoKey {
+            key: format!("users/{number}"),
+            media_type: "image/png".to_owned(),
+        }),
         bot: false,
         admin: number == CAROL.number,
         business: number == BOB.number,
@@ -189,7 +200,8 @@ pub fn flow(number: i64) -> Flow {
         title: title.to_owned(),
         info: info.to_owned(),
         owner: Some(ANN.user()),
-        photo: (number == GROUP).then(|| PhotoKey { key: "flows/2".to_owned(), media_type: "image/png".to_owned() }),
+        photo: (number == GROUP)
+            .then(|| PhotoKey { key: "flows/2".to_owned(), media_type: "image/png".to_owned() }),
         version: Version(2),
         created_at: moment(0),
         changed_at: moment(2),
@@ -213,7 +225,8 @@ pub fn overview(number: i64, with_members: bool) -> Overview {
     }
 }
 
-/// The message of a flow that took this version: by turns the speakers', its id made of both numbers.
+/// The message of a flow that took this version: by turns the speakers', its id made of both
+/// numbers.
 pub fn message(flow_number: i64, version: i64) -> Message {
     let author = if version % 2 == 1 { ANN.number } else { BOB.number };
     Message {
@@ -221,7 +234,9 @@ pub fn message(flow_number: i64, version: i64) -> Message {
         flow: flow_id(flow_number),
         flow_kind: flow(flow_number).kind,
         author: user(author).person(),
-        content: Content::text(format!("Line {version} of flow {flow_number}: \"quoted\", ключ, 🗝")),
+        content: Content::text(format!(
+            "Line {version} of flow {flow_number}: \"quoted\", ключ, 🗝"
+        )),
         posted: Version(version),
         version: Version(version),
         posted_at: moment(version.unsigned_abs()),
@@ -259,13 +274,19 @@ pub fn photo() -> Photo {
 
 /// The page of a flow that holds its first two messages.
 pub fn page(number: i64) -> Page {
-    Page { flow: flow_id(number), messages: vec![message(number, 1), message(number, 2)], version: Version(2) }
+    Page {
+        flow: flow_id(number),
+        messages: vec![message(number, 1), message(number, 2)],
+        version: Version(2),
+    }
 }
 
 /// What this world answers `command` of `speaker` with, when it is granted.
 pub fn answer(speaker: &Speaker, command: &Command) -> Answer {
     match command {
-        Command::Register(registration) => Answer::Granted(Box::new(speaker.grant(registration.grant))),
+        Command::Register(registration) => {
+            Answer::Granted(Box::new(speaker.grant(registration.grant)))
+        }
         Command::Login { grant, .. } => Answer::Granted(Box::new(speaker.grant(*grant))),
         Command::Refresh { .. } => Answer::Granted(Box::new(speaker.grant(GrantKind::Pair))),
         Command::Logout { .. } => Answer::LoggedOut,
@@ -284,16 +305,30 @@ pub fn answer(speaker: &Speaker, command: &Command) -> Answer {
         Command::GetPhoto { .. } => Answer::Photo(photo()),
         Command::OpenChat { with } => Answer::ChatOpened {
             flow: flow_id(CHAT),
-            with: Some(user(if speaker.number == ANN.number { number_of(speaker, with) } else { ANN.number }).person()),
+            with: Some(
+                user(if speaker.number == ANN.number {
+                    number_of(speaker, with)
+                } else {
+                    ANN.number
+                })
+                .person(),
+            ),
             created: true,
         },
-        Command::CreateFlow(new) => {
-            Answer::FlowCreated { flow: flow_id(if new.kind == FlowKind::Channel { CHANNEL } else { GROUP }), title: new.title.clone() }
-        }
+        Command::CreateFlow(new) => Answer::FlowCreated {
+            flow: flow_id(if new.kind == FlowKind::Channel { CHANNEL } else { GROUP }),
+            title: new.title.clone(),
+        },
         Command::DeleteFlow { flow, .. } => Answer::FlowDeleted { flow: *flow },
-        Command::GetFlow { flow, members, .. } => Answer::Flow(Box::new(overview(flow.get(), *members))),
-        Command::AddMembers { flow, users } => Answer::MembersAdded { flow: *flow, users: users.clone() },
-        Command::RemoveMembers { flow, users } => Answer::MembersRemoved { flow: *flow, users: users.clone() },
+        Command::GetFlow { flow, members, .. } => {
+            Answer::Flow(Box::new(overview(flow.get(), *members)))
+        }
+        Command::AddMembers { flow, users } => {
+            Answer::MembersAdded { flow: *flow, users: users.clone() }
+        }
+        Command::RemoveMembers { flow, users } => {
+            Answer::MembersRemoved { flow: *flow, users: users.clone() }
+        }
         Command::ListFlows { limit, offset, members } => Answer::Flows(
             [GROUP, CHAT, CHANNEL]
                 .into_iter()
@@ -302,11 +337,14 @@ pub fn answer(speaker: &Speaker, command: &Command) -> Answer {
                 .map(|number| overview(number, *members))
                 .collect(),
         ),
-        Command::Send(draft) => {
-            Answer::Sent { message: Some(Box::new(posted(speaker, draft.flow, draft.content.clone()))), repeated: false }
-        }
+        Command::Send(draft) => Answer::Sent {
+            message: Some(Box::new(posted(speaker, draft.flow, draft.content.clone()))),
+            repeated: false,
+        },
         Command::Edit { message: id, text, .. } => Answer::Edited(Box::new(edited(*id, text))),
-        Command::Delete { messages, .. } => Answer::Deleted { deleted: messages.clone(), left: Vec::new() },
+        Command::Delete { messages, .. } => {
+            Answer::Deleted { deleted: messages.clone(), left: Vec::new() }
+        }
         Command::History { flow, window, .. } => Answer::History(Box::new(history(*flow, *window))),
         Command::GetChanges { flow, .. } => {
             let number = flow.map_or(GROUP, FlowId::get);
@@ -343,7 +381,9 @@ fn number_of(speaker: &Speaker, who: &Who) -> i64 {
     match who {
         Who::Me => speaker.number,
         Who::Id(id) => id.get(),
-        Who::Login(login) => (1..=3).find(|number| user(*number).login == *login).unwrap_or(BOB.number),
+        Who::Login(login) => {
+            (1..=3).find(|number| user(*number).login == *login).unwrap_or(BOB.number)
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Every property catches the defect that it is there for, and finds nothing in a dialect that is sound.
+//! Every property catches the defect that it is there for, and finds nothing in a dialect that is
+//! sound.
 
 mod toy;
 
@@ -6,7 +7,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use tolmach_dialect_kit::trials::{self, Outcome};
-use tolmach_dialect_kit::{Fidelity, Kit, Project, operations, recognition, stories::all_faults, translation_in};
+use tolmach_dialect_kit::{
+    Fidelity, Kit, Project, operations, recognition, stories::all_faults, translation_in,
+};
 use toy::{Defect, Toy};
 
 type Trial = (&'static str, fn(&Kit) -> Outcome);
@@ -25,8 +28,11 @@ const ALL: [Trial; 13] = trials!(
 fn losses() -> BTreeMap<&'static str, bool> {
     let faults: Vec<&str> = all_faults().iter().map(tolmach_domain::Fault::name).collect();
     let said = ["login", "send", "posted"];
-    let mut losses: BTreeMap<&str, bool> =
-        operations().into_iter().filter(|name| !said.contains(name) && !faults.contains(name)).map(|name| (name, false)).collect();
+    let mut losses: BTreeMap<&str, bool> = operations()
+        .into_iter()
+        .filter(|name| !said.contains(name) && !faults.contains(name))
+        .map(|name| (name, false))
+        .collect();
     losses.insert("send", true);
     losses
 }
@@ -39,18 +45,36 @@ fn schemas() -> BTreeMap<&'static str, Value> {
         ("definitions.json", json!({"$defs": {"id": {"type": "integer", "minimum": 1}}})),
         (
             "login.request.json",
-            strict(json!({"do": {"const": "login"}, "user": text, "password": text}), json!(["do", "user", "password"])),
+            strict(
+                json!({"do": {"const": "login"}, "user": text, "password": text}),
+                json!(["do", "user", "password"]),
+            ),
         ),
         (
             "send.request.json",
-            strict(json!({"do": {"const": "send"}, "token": text, "flow": id, "text": text}), json!(["do", "token", "flow", "text"])),
+            strict(
+                json!({"do": {"const": "send"}, "token": text, "flow": id, "text": text}),
+                json!(["do", "token", "flow", "text"]),
+            ),
         ),
-        ("login.reply.json", strict(json!({"did": {"const": "login"}, "token": text}), json!(["did", "token"]))),
+        (
+            "login.reply.json",
+            strict(json!({"did": {"const": "login"}, "token": text}), json!(["did", "token"])),
+        ),
         (
             "send.reply.json",
-            strict(json!({"did": {"const": "send"}, "message": {"anyOf": [id, {"type": "null"}]}}), json!(["did", "message"])),
+            strict(
+                json!({"did": {"const": "send"}, "message": {"anyOf": [id, {"type": "null"}]}}),
+                json!(["did", "message"]),
+            ),
         ),
-        ("error.reply.json", strict(json!({"did": {"type": ["string", "null"]}, "error": text}), json!(["did", "error"]))),
+        (
+            "error.reply.json",
+            strict(
+                json!({"did": {"type": ["string", "null"]}, "error": text}),
+                json!(["did", "error"]),
+            ),
+        ),
         (
             "posted.push.json",
             strict(
@@ -66,12 +90,15 @@ fn write(root: &Path, losses: &BTreeMap<&str, bool>, schemas: &BTreeMap<&str, Va
     std::fs::create_dir_all(&protocol).expect("the temporary folder can be written");
     std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
     let entry = |(operation, partial): (&&str, &bool)| {
-        format!("[[loss]]\noperation = \"{operation}\"\npartial = {partial}\nwhat = \"It.\"\nreason = \"A toy.\"\n\n")
+        format!(
+            "[[loss]]\noperation = \"{operation}\"\npartial = {partial}\nwhat = \"It.\"\nreason = \"A toy.\"\n\n"
+        )
     };
     std::fs::write(protocol.join("DEVIATIONS.toml"), losses.iter().map(entry).collect::<String>())
         .expect("the temporary folder can be written");
     for (name, schema) in schemas {
-        std::fs::write(folder.join(name), schema.to_string()).expect("the temporary folder can be written");
+        std::fs::write(folder.join(name), schema.to_string())
+            .expect("the temporary folder can be written");
     }
     Project::at(root)
 }
@@ -79,7 +106,8 @@ fn write(root: &Path, losses: &BTreeMap<&str, bool>, schemas: &BTreeMap<&str, Va
 /// A project that is right for a sound toy, transcripts included.
 fn sound(root: &Path) -> Project {
     let project = write(root, &losses(), &schemas());
-    trials::rewrite_transcripts(&Kit::new(project.clone(), Toy(Defect::None), Vec::new())).expect("the toy tells its stories");
+    trials::rewrite_transcripts(&Kit::new(project.clone(), Toy(Defect::None), Vec::new()))
+        .expect("the toy tells its stories");
     project
 }
 
@@ -108,27 +136,47 @@ fn every_property_catches_its_defect() {
         (Defect::MistakesAProof, "lines_survive_the_wire", "proven by"),
         (Defect::LeavesFramesBehindOnALoss, "lines_survive_the_wire", "a loss does not leave"),
         (Defect::RendersDifferently, "notices_render_as_they_are_encoded", "twice"),
-        (Defect::RendersUnlikeItsEncoding, "notices_render_as_they_are_encoded", "for the connection alone"),
+        (
+            Defect::RendersUnlikeItsEncoding,
+            "notices_render_as_they_are_encoded",
+            "for the connection alone",
+        ),
         (Defect::RendersDifferently, "generated_notices_render_purely", "twice"),
         (Defect::SaysTooMuch, "frames_match_their_schemas", "password"),
         (Defect::SaysTooMuch, "transcripts_are_golden", "hunter2"),
         (Defect::RecognisesNothing, "openings_are_recognised", "not certain"),
         (Defect::CutsLongTexts, "generated_lines_survive_the_wire", "smallest input"),
-        (Defect::PanicsOnNumbers, "malformed_frames_earn_an_answer", "decoding panics: a text is expected"),
+        (
+            Defect::PanicsOnNumbers,
+            "malformed_frames_earn_an_answer",
+            "decoding panics: a text is expected",
+        ),
         (Defect::PanicsOnBinary, "malformed_frames_earn_an_answer", "as a binary frame"),
         (Defect::PanicsOnSyntax, "malformed_frames_earn_an_answer", "JSON is expected"),
         (Defect::PanicsWhereItRecognises, "malformed_frames_earn_an_answer", "recognising panics"),
         (Defect::PanicsInTheClient, "malformed_frames_earn_an_answer", "the client hears"),
         (Defect::LeavesLinesBehind, "malformed_frames_earn_an_answer", "lines behind"),
-        (Defect::IgnoresViolations, "malformed_frames_earn_an_answer", "neither answered nor closes"),
+        (
+            Defect::IgnoresViolations,
+            "malformed_frames_earn_an_answer",
+            "neither answered nor closes",
+        ),
         (Defect::AnswersInAnotherForm, "malformed_frames_earn_an_answer", "is no JSON"),
-        (Defect::ForgetsItsLoginOnAViolation, "malformed_frames_earn_an_answer", "a good one is not understood"),
+        (
+            Defect::ForgetsItsLoginOnAViolation,
+            "malformed_frames_earn_an_answer",
+            "a good one is not understood",
+        ),
         (Defect::PanicsOnSyntax, "mutated_frames_earn_an_answer", "JSON is expected"),
         (Defect::PanicsOnSyntax, "arbitrary_bytes_do_no_harm", "JSON is expected"),
     ] {
         let (_, trial) = ALL.into_iter().find(|(known, _)| *known == name).unwrap();
-        let problems = trial(&Kit::new(project.clone(), Toy(defect), Vec::new())).expect_err(&format!("{name} does not see {defect:?}"));
-        assert!(problems.0.iter().any(|problem| problem.contains(part)), "{defect:?}, {name}: {part:?} is not in\n{problems}");
+        let problems = trial(&Kit::new(project.clone(), Toy(defect), Vec::new()))
+            .expect_err(&format!("{name} does not see {defect:?}"));
+        assert!(
+            problems.0.iter().any(|problem| problem.contains(part)),
+            "{defect:?}, {name}: {part:?} is not in\n{problems}"
+        );
     }
 }
 
@@ -186,15 +234,20 @@ fn files_that_do_not_fit_the_dialect_are_found() {
         spoil(root.path());
         let (_, trial) = ALL.into_iter().find(|(known, _)| *known == name).unwrap();
         let problems = trial(&Kit::new(project, Toy(Defect::None), Vec::new())).expect_err(part);
-        assert!(problems.0.iter().any(|problem| problem.contains(part)), "{part:?} is not in\n{problems}");
+        assert!(
+            problems.0.iter().any(|problem| problem.contains(part)),
+            "{part:?} is not in\n{problems}"
+        );
     }
 }
 
 #[test]
 fn a_frame_that_two_dialects_claim_is_found() {
     recognition(&[&Toy(Defect::None)]).unwrap();
-    recognition(&[&Toy(Defect::None), &Toy(Defect::RecognisesNothing)]).expect_err("one of the two does not know its own frames");
-    recognition(&[&Toy(Defect::None), &Toy(Defect::RecognisesEverything)]).expect_err("both claim the frames");
+    recognition(&[&Toy(Defect::None), &Toy(Defect::RecognisesNothing)])
+        .expect_err("one of the two does not know its own frames");
+    recognition(&[&Toy(Defect::None), &Toy(Defect::RecognisesEverything)])
+        .expect_err("both claim the frames");
 }
 
 #[test]
@@ -209,9 +262,17 @@ fn a_translation_reports_what_comes_through() {
         matches!(&report.operations["send"], Fidelity::Partial(what) if what.iter().any(|what| what.contains("a sticker"))),
         "{report:?}"
     );
-    let problems = translation_in(&project, &Toy(Defect::HearsRefusalsAsGrants), &Toy(Defect::None)).map(|_| ());
+    let problems =
+        translation_in(&project, &Toy(Defect::HearsRefusalsAsGrants), &Toy(Defect::None))
+            .map(|_| ());
     assert_eq!(problems, Ok(()), "the source's client is a native peer's own affair");
-    let weak = write(root.path(), &losses().into_iter().filter(|(name, _)| *name != "send").collect(), &schemas());
-    translation_in(&weak, &Toy(Defect::CutsTexts), &Toy(Defect::None)).expect_err("the source cuts texts and declares nothing");
-    translation_in(&weak, &Toy(Defect::None), &Toy(Defect::CutsTexts)).expect("what the target's server does is no matter of the wire");
+    let weak = write(
+        root.path(),
+        &losses().into_iter().filter(|(name, _)| *name != "send").collect(),
+        &schemas(),
+    );
+    translation_in(&weak, &Toy(Defect::CutsTexts), &Toy(Defect::None))
+        .expect_err("the source cuts texts and declares nothing");
+    translation_in(&weak, &Toy(Defect::None), &Toy(Defect::CutsTexts))
+        .expect("what the target's server does is no matter of the wire");
 }

@@ -1,4 +1,5 @@
-//! Refusals: every fault to its `status` and `error_msg`, and back. protocols/mode/SPEC.md, section "Errors".
+//! Refusals: every fault to its `status` and `error_msg`, and back. protocols/mode/SPEC.md, section
+//! "Errors".
 
 use crate::wire::Operation;
 use std::borrow::Cow;
@@ -25,8 +26,8 @@ impl Refusal {
     }
 }
 
-/// The fields that the engine and this wire call by different names: first the engine's name, then the wire's.
-/// Of several engine's names for one, reading takes the first.
+/// The fields that the engine and this wire call by different names: first the engine's name, then
+/// the wire's. Of several engine's names for one, reading takes the first.
 const FIELDS: [(&str, &str); 10] = [
     ("login", "username"),
     ("username", "username"),
@@ -47,7 +48,9 @@ const REQUEST: &str = "request";
 pub(crate) fn lower(fault: &Fault) -> Refusal {
     match fault {
         Fault::Unauthenticated => Refusal::new(401, "the token is missing, unknown or expired"),
-        Fault::WrongCredentials { login_exists: _ } => Refusal::new(401, "wrong username or password"),
+        Fault::WrongCredentials { login_exists: _ } => {
+            Refusal::new(401, "wrong username or password")
+        }
         Fault::LoginTaken => Refusal::new(409, "this username or e-mail is taken"),
         Fault::NoProfile => Refusal::new(403, "this account has no profile yet"),
         Fault::ProfileExists => Refusal::new(409, "this account has a profile already"),
@@ -68,13 +71,16 @@ pub(crate) fn lower(fault: &Fault) -> Refusal {
             None if *field == REQUEST => Refusal::new(422, reason.clone()),
             None => Refusal::field(field, reason),
         },
-        Fault::TooMany { retry_after: _ } => Refusal::new(429, "too many requests, try again later"),
+        Fault::TooMany { retry_after: _ } => {
+            Refusal::new(429, "too many requests, try again later")
+        }
         Fault::Unavailable => Refusal::new(503, "the service is unavailable for the moment"),
         Fault::Internal => Refusal::new(500, "internal error"),
     }
 }
 
-/// The faults whose status and text tell them apart, with what the wire does not carry at its least.
+/// The faults whose status and text tell them apart, with what the wire does not carry at its
+/// least.
 const TOLD_APART: [Fault; 20] = [
     Fault::Unauthenticated,
     Fault::WrongCredentials { login_exists: false },
@@ -103,11 +109,18 @@ const TOO_MANY: Fault = Fault::TooMany { retry_after: Duration::from_secs(1) };
 
 /// What a refusal means: exactly where the text is ours, by the status and the operation otherwise.
 pub(crate) fn lift(operation: Operation, status: u16, text: &str) -> Fault {
-    if let Some(fault) = TOLD_APART.into_iter().find(|fault| lower(fault) == Refusal::new(status, text.to_owned())) {
+    if let Some(fault) =
+        TOLD_APART.into_iter().find(|fault| lower(fault) == Refusal::new(status, text.to_owned()))
+    {
         return fault;
     }
-    let about_chat =
-        matches!(operation, Operation::GetMessages | Operation::SendMessage | Operation::SendGroupMessage | Operation::GetChats);
+    let about_chat = matches!(
+        operation,
+        Operation::GetMessages
+            | Operation::SendMessage
+            | Operation::SendGroupMessage
+            | Operation::GetChats
+    );
     match status {
         400 if operation == Operation::SendGroupMessage => Fault::WrongKind,
         401 if operation.hands_out_token() => Fault::WrongCredentials { login_exists: false },
@@ -128,7 +141,9 @@ fn invalid(text: &str) -> Fault {
         let (field, _) = FIELDS.iter().find(|(_, wire)| *wire == name)?;
         Some(Fault::invalid(field, reason))
     });
-    named.unwrap_or_else(|| Fault::invalid(REQUEST, if text.is_empty() { "not acceptable" } else { text }))
+    named.unwrap_or_else(|| {
+        Fault::invalid(REQUEST, if text.is_empty() { "not acceptable" } else { text })
+    })
 }
 
 #[cfg(test)]
@@ -172,7 +187,10 @@ mod tests {
 
     #[test]
     fn a_fault_does_not_tell_whether_a_login_exists() {
-        assert_eq!(lower(&Fault::WrongCredentials { login_exists: true }), lower(&Fault::WrongCredentials { login_exists: false }));
+        assert_eq!(
+            lower(&Fault::WrongCredentials { login_exists: true }),
+            lower(&Fault::WrongCredentials { login_exists: false })
+        );
     }
 
     #[test]
@@ -188,7 +206,11 @@ mod tests {
         ] {
             let refusal = lower(&Fault::invalid(field, "too long"));
             assert_eq!(refusal.text, text);
-            assert_eq!(lower(&lift(Operation::Register, 422, &refusal.text)), refusal, "said again it is the same");
+            assert_eq!(
+                lower(&lift(Operation::Register, 422, &refusal.text)),
+                refusal,
+                "said again it is the same"
+            );
         }
     }
 

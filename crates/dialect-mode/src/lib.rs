@@ -1,4 +1,5 @@
-//! The dialect `mode`: JSON objects with a string `mode`, over WebSocket text frames. protocols/mode/SPEC.md describes it.
+//! The dialect `mode`: JSON objects with a string `mode`, over WebSocket text frames.
+//! protocols/mode/SPEC.md describes it.
 
 mod faults;
 mod lift;
@@ -9,8 +10,8 @@ mod wire;
 use std::sync::LazyLock;
 use tolmach_dialect::json;
 use tolmach_dialect::{
-    Ask, Capabilities, Closes, DOC, Dialect, Door, Frame, Limits, Loss, Manifest, Notice, Opening, Recognition, Refusal, Session, Side,
-    Transport, Variant,
+    Ask, Capabilities, Closes, DOC, Dialect, Door, Frame, Limits, Loss, Manifest, Notice, Opening,
+    Recognition, Refusal, Session, Side, Transport, Variant,
 };
 use wire::{Field, Times};
 
@@ -42,14 +43,18 @@ impl Dialect for Mode {
         &MANIFEST
     }
 
-    /// Errs towards "no": an object that also has a key by which another dialect is known belongs to neither. A `mode` that
-    /// no operation has is this dialect's all the same, and is answered with 501.
+    /// Errs towards "no": an object that also has a key by which another dialect is known belongs
+    /// to neither. A `mode` that no operation has is this dialect's all the same, and is answered
+    /// with 501.
     fn recognise(&self, opening: &Opening<'_>) -> Recognition {
         let Some(Frame::Text(text)) = opening.first else {
             return Recognition::No;
         };
         match json::parse_object::<wire::Head>(text, opening.settings.depth) {
-            Ok(head) if matches!(head.mode, Field::Value(_)) && !(head.kind.0 || head.jsonapi.0 || head.action.0) => {
+            Ok(head)
+                if matches!(head.mode, Field::Value(_))
+                    && !(head.kind.0 || head.jsonapi.0 || head.action.0) =>
+            {
                 Recognition::Certain(DOC)
             }
             _ => Recognition::No,
@@ -67,16 +72,19 @@ impl Dialect for Mode {
         lower::ask(ask)?;
         let mut request = http::Request::new(());
         *request.uri_mut() = http::Uri::from_static(PATH);
-        for (name, value) in
-            [(http::header::CONNECTION, "Upgrade"), (http::header::UPGRADE, "websocket"), (http::header::SEC_WEBSOCKET_VERSION, "13")]
-        {
+        for (name, value) in [
+            (http::header::CONNECTION, "Upgrade"),
+            (http::header::UPGRADE, "websocket"),
+            (http::header::SEC_WEBSOCKET_VERSION, "13"),
+        ] {
             request.headers_mut().insert(name, http::HeaderValue::from_static(value));
         }
         Ok(request.into_parts().0)
     }
 
     fn render(&self, notice: &Notice, variant: Variant) -> Result<Frame, Loss> {
-        let times = times(variant).ok_or(Loss { dialect: ID, what: "a notice in an unknown variant" })?;
+        let times =
+            times(variant).ok_or(Loss { dialect: ID, what: "a notice in an unknown variant" })?;
         Ok(Frame::Text(json::write(&lower::push(notice, times)?)))
     }
 }

@@ -6,16 +6,24 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use tolmach_dialect::Notice;
 use tolmach_domain::{
-    Answer, Command, Content, ContentType, Draft, EventKind, Fault, Flow, FlowId, FlowKind, Grant, GrantKind, Kinds, Known, Message,
-    MessageId, Overview, Page, Person, Proof, Registration, Secret, Timestamp, Tokens, UserId, Version, Window,
+    Answer, Command, Content, ContentType, Draft, EventKind, Fault, Flow, FlowId, FlowKind, Grant,
+    GrantKind, Kinds, Known, Message, MessageId, Overview, Page, Person, Proof, Registration,
+    Secret, Timestamp, Tokens, UserId, Version, Window,
 };
 
 /// The longest name of a content type, in characters.
 const CONTENT_TYPE_LIMIT: usize = 64;
 
 /// What a request asks, and how it proves who asks.
-pub(crate) fn ask(operation: Operation, mut request: wire::Request<'_>) -> Result<(Proof, Command), Refusal> {
-    let proof = if operation.is_signed() { Proof::Token(token(std::mem::take(&mut request.token))?) } else { Proof::Nothing };
+pub(crate) fn ask(
+    operation: Operation,
+    mut request: wire::Request<'_>,
+) -> Result<(Proof, Command), Refusal> {
+    let proof = if operation.is_signed() {
+        Proof::Token(token(std::mem::take(&mut request.token))?)
+    } else {
+        Proof::Nothing
+    };
     let command = match operation {
         Operation::Register => {
             let username = required("username", request.username)?.into_owned();
@@ -43,13 +51,24 @@ pub(crate) fn ask(operation: Operation, mut request: wire::Request<'_>) -> Resul
             let known = match required("known_data_type", request.known_data_type)?.as_ref() {
                 "email" => Known::Email(known_data),
                 "username" => Known::Login(known_data),
-                _ => return Err(Refusal::field("known_data_type", "\"email\" or \"username\" is expected")),
+                _ => {
+                    return Err(Refusal::field(
+                        "known_data_type",
+                        "\"email\" or \"username\" is expected",
+                    ));
+                }
             };
             Command::Recover { known }
         }
-        Operation::Logout => Command::Logout { login: optional("username", request.username)?.map(Cow::into_owned) },
+        Operation::Logout => {
+            Command::Logout { login: optional("username", request.username)?.map(Cow::into_owned) }
+        }
         Operation::GetChats => Command::ListFlows { limit: None, offset: 0, members: false },
-        Operation::GetMessages => Command::History { flow: flow(request.chat_id)?, kinds: Kinds::Any, window: Window::All },
+        Operation::GetMessages => Command::History {
+            flow: flow(request.chat_id)?,
+            kinds: Kinds::Any,
+            window: Window::All,
+        },
         Operation::SendMessage => draft(request, Kinds::Any)?,
         Operation::SendGroupMessage => draft(request, Kinds::Shared)?,
     };
@@ -59,9 +78,16 @@ pub(crate) fn ask(operation: Operation, mut request: wire::Request<'_>) -> Resul
 fn draft(request: wire::Request<'_>, kinds: Kinds) -> Result<Command, Refusal> {
     let flow = flow(request.chat_id)?;
     let text = required("content", request.content)?;
-    let content_type = optional("content_type", request.content_type)?.map_or(Some(ContentType::Text), |name| content_type(&name));
-    let content_type = content_type.ok_or_else(|| Refusal::field("content_type", "1 to 64 characters are expected"))?;
-    Ok(Command::Send(Box::new(Draft { flow, kinds, content: Content { content_type, ..Content::text(text) }, key: None })))
+    let content_type = optional("content_type", request.content_type)?
+        .map_or(Some(ContentType::Text), |name| content_type(&name));
+    let content_type = content_type
+        .ok_or_else(|| Refusal::field("content_type", "1 to 64 characters are expected"))?;
+    Ok(Command::Send(Box::new(Draft {
+        flow,
+        kinds,
+        content: Content { content_type, ..Content::text(text) },
+        key: None,
+    })))
 }
 
 fn content_type(name: &str) -> Option<ContentType> {
@@ -71,7 +97,9 @@ fn content_type(name: &str) -> Option<ContentType> {
         "file" => ContentType::File,
         "sticker" => ContentType::Sticker,
         "" => return None,
-        _ if name.chars().count() > CONTENT_TYPE_LIMIT || name.chars().any(char::is_control) => return None,
+        _ if name.chars().count() > CONTENT_TYPE_LIMIT || name.chars().any(char::is_control) => {
+            return None;
+        }
         _ => ContentType::Other(name.into()),
     })
 }
@@ -142,9 +170,17 @@ pub(crate) enum Expected {
 pub(crate) struct Nonsense;
 
 /// What a reply answers.
-pub(crate) fn outcome(operation: Operation, expected: Expected, reply: wire::Reply<'_>) -> Result<Result<Answer, Fault>, Nonsense> {
+pub(crate) fn outcome(
+    operation: Operation,
+    expected: Expected,
+    reply: wire::Reply<'_>,
+) -> Result<Result<Answer, Fault>, Nonsense> {
     if !(200..=299).contains(&reply.status) {
-        return Ok(Err(faults::lift(operation, reply.status, reply.error_msg.as_deref().unwrap_or_default())));
+        return Ok(Err(faults::lift(
+            operation,
+            reply.status,
+            reply.error_msg.as_deref().unwrap_or_default(),
+        )));
     }
     Ok(Ok(match expected {
         Expected::Grant(kind) => {
@@ -159,14 +195,22 @@ pub(crate) fn outcome(operation: Operation, expected: Expected, reply: wire::Rep
         Expected::LoggedOut => Answer::LoggedOut,
         Expected::RecoveryAccepted => Answer::RecoveryAccepted,
         Expected::Flows { limit, offset } => {
-            let chats = reply.chats.ok_or(Nonsense)?.into_iter().skip(length(offset)).take(limit.map_or(usize::MAX, length));
+            let chats = reply
+                .chats
+                .ok_or(Nonsense)?
+                .into_iter()
+                .skip(length(offset))
+                .take(limit.map_or(usize::MAX, length));
             Answer::Flows(chats.map(overview).collect::<Result<_, _>>()?)
         }
         Expected::History { flow, kinds, window } => {
             // A request that means chats or groups only would have been refused for another kind.
             let flow_kind = if kinds == Kinds::Shared { FlowKind::Group } else { FlowKind::Chat };
             let rows = reply.messages.ok_or(Nonsense)?;
-            let mut messages = rows.into_iter().map(|row| message(flow, flow_kind, row)).collect::<Result<Vec<_>, _>>()?;
+            let mut messages = rows
+                .into_iter()
+                .map(|row| message(flow, flow_kind, row))
+                .collect::<Result<Vec<_>, _>>()?;
             if let Window::Newest { limit, offset } = window {
                 messages.truncate(messages.len().saturating_sub(length(offset)));
                 messages.drain(..messages.len().saturating_sub(length(limit)));
@@ -181,7 +225,14 @@ pub(crate) fn outcome(operation: Operation, expected: Expected, reply: wire::Rep
 pub(crate) fn push(chat: i64, reply: wire::Reply<'_>) -> Result<Vec<Notice>, Nonsense> {
     let flow = FlowId::new(chat).map_err(|_| Nonsense)?;
     let at = reply.timestamp.timestamp().ok_or(Nonsense)?;
-    let notice = |row| Ok(Notice { at, moment: None, origin: None, kind: EventKind::Posted(message(flow, FlowKind::Chat, row)?) });
+    let notice = |row| {
+        Ok(Notice {
+            at,
+            moment: None,
+            origin: None,
+            kind: EventKind::Posted(message(flow, FlowKind::Chat, row)?),
+        })
+    };
     reply.messages.ok_or(Nonsense)?.into_iter().map(notice).collect()
 }
 
@@ -217,7 +268,10 @@ fn message(flow: FlowId, flow_kind: FlowKind, row: wire::Message<'_>) -> Result<
             username: username.clone(),
             name: username,
         },
-        content: Content { content_type: content_type(&row.content_type).ok_or(Nonsense)?, ..Content::text(row.content) },
+        content: Content {
+            content_type: content_type(&row.content_type).ok_or(Nonsense)?,
+            ..Content::text(row.content)
+        },
         posted: Version::default(),
         version: Version::default(),
         posted_at,

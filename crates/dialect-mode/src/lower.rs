@@ -7,8 +7,9 @@ use crate::{ID, session::Asked};
 use std::borrow::Cow;
 use tolmach_dialect::{Ask, Loss, Notice, Reply};
 use tolmach_domain::{
-    Answer, Authority, Command, Content, ContentType, Event, EventKind, FlowId, FlowKind, GrantKind, Kinds, Known, Message, Overview,
-    Proof, Registration, Secret, Timestamp, Tokens, UserId, Window,
+    Answer, Authority, Command, Content, ContentType, Event, EventKind, FlowId, FlowKind,
+    GrantKind, Kinds, Known, Message, Overview, Proof, Registration, Secret, Timestamp, Tokens,
+    UserId, Window,
 };
 
 /// How a command is asked.
@@ -22,7 +23,12 @@ pub(crate) struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// The frame, signed where its operation is.
-    pub(crate) fn frame(self, now: Timestamp, proof: &'a Proof, bound: Option<&'a Secret>) -> wire::Request<'a> {
+    pub(crate) fn frame(
+        self,
+        now: Timestamp,
+        proof: &'a Proof,
+        bound: Option<&'a Secret>,
+    ) -> wire::Request<'a> {
         let token = self.operation.is_signed().then(|| Field::from(token(proof, bound)));
         wire::Request {
             mode: self.operation.mode().into(),
@@ -59,17 +65,28 @@ pub(crate) fn ask(ask: &Ask) -> Result<Request<'_>, Loss> {
         Command::Login { identifier, password, grant } => (
             Operation::Auth,
             Expected::Grant(*grant),
-            wire::Request { username: identifier.as_str().into(), password: password.expose().into(), ..wire::Request::default() },
+            wire::Request {
+                username: identifier.as_str().into(),
+                password: password.expose().into(),
+                ..wire::Request::default()
+            },
         ),
         Command::Logout { login } => (
             Operation::Logout,
             Expected::LoggedOut,
-            wire::Request { username: login.as_deref().map(Field::from).unwrap_or_default(), ..wire::Request::default() },
+            wire::Request {
+                username: login.as_deref().map(Field::from).unwrap_or_default(),
+                ..wire::Request::default()
+            },
         ),
-        Command::Recover { known } => (Operation::Recovery, Expected::RecoveryAccepted, recovery(known)),
-        Command::ListFlows { limit, offset, members: _ } => {
-            (Operation::GetChats, Expected::Flows { limit: *limit, offset: *offset }, wire::Request::default())
+        Command::Recover { known } => {
+            (Operation::Recovery, Expected::RecoveryAccepted, recovery(known))
         }
+        Command::ListFlows { limit, offset, members: _ } => (
+            Operation::GetChats,
+            Expected::Flows { limit: *limit, offset: *offset },
+            wire::Request::default(),
+        ),
         Command::History { window: Window::Unread, .. } => return Err(loss),
         Command::History { flow, kinds, window } => (
             Operation::GetMessages,
@@ -123,7 +140,11 @@ fn recovery(known: &Known) -> wire::Request<'_> {
         Known::Email(email) => (email, "email"),
         Known::Login(login) => (login, "username"),
     };
-    wire::Request { known_data: known_data.as_str().into(), known_data_type: known_data_type.into(), ..wire::Request::default() }
+    wire::Request {
+        known_data: known_data.as_str().into(),
+        known_data_type: known_data_type.into(),
+        ..wire::Request::default()
+    }
 }
 
 /// `None` where nothing of the content would be left.
@@ -141,27 +162,47 @@ fn message_request(flow: FlowId, content: &Content) -> Option<wire::Request<'_>>
 }
 
 /// How an ask is answered.
-pub(crate) fn reply<'a>(now: Timestamp, asked: &Asked, reply: &'a Reply) -> Result<wire::Reply<'a>, Loss> {
+pub(crate) fn reply<'a>(
+    now: Timestamp,
+    asked: &Asked,
+    reply: &'a Reply,
+) -> Result<wire::Reply<'a>, Loss> {
     let Asked { operation, times } = *asked;
     let answer = match &reply.outcome {
         Ok(answer) => answer,
-        Err(fault) => return Ok(refusal(now, Some(Cow::Borrowed(operation.mode())), Some(operation), times, faults::lower(fault))),
+        Err(fault) => {
+            return Ok(refusal(
+                now,
+                Some(Cow::Borrowed(operation.mode())),
+                Some(operation),
+                times,
+                faults::lower(fault),
+            ));
+        }
     };
     let base = base(now, times, operation);
     Ok(match (operation, answer) {
         (Operation::Register | Operation::Auth, Answer::Granted(grant)) => match &grant.tokens {
-            Tokens::Token(token) => wire::Reply { token: Some(Some(token.expose().into())), ..base },
-            Tokens::Nothing | Tokens::Connection | Tokens::Pair { .. } => return Err(unsaid(operation)),
+            Tokens::Token(token) => {
+                wire::Reply { token: Some(Some(token.expose().into())), ..base }
+            }
+            Tokens::Nothing | Tokens::Connection | Tokens::Pair { .. } => {
+                return Err(unsaid(operation));
+            }
         },
         (Operation::Recovery, Answer::RecoveryAccepted) => wire::Reply { status: 202, ..base },
         (Operation::Logout, Answer::LoggedOut) => base,
         (Operation::GetChats, Answer::Flows(flows)) => {
             let viewer = reply.identity.map(|identity| identity.user);
-            wire::Reply { chats: Some(flows.iter().map(|overview| chat(viewer, overview)).collect()), ..base }
+            wire::Reply {
+                chats: Some(flows.iter().map(|overview| chat(viewer, overview)).collect()),
+                ..base
+            }
         }
-        (Operation::GetMessages, Answer::History(page)) => {
-            wire::Reply { messages: Some(page.messages.iter().map(|message| row(times, message)).collect()), ..base }
-        }
+        (Operation::GetMessages, Answer::History(page)) => wire::Reply {
+            messages: Some(page.messages.iter().map(|message| row(times, message)).collect()),
+            ..base
+        },
         (Operation::SendMessage | Operation::SendGroupMessage, Answer::Sent { .. }) => base,
         _ => return Err(unsaid(operation)),
     })
@@ -228,10 +269,15 @@ fn chat(viewer: Option<UserId>, overview: &Overview) -> wire::Chat<'_> {
     let flow = &overview.flow;
     let chat_name = match viewer {
         Some(viewer) => overview.title_for(viewer, |member| &member.username).into(),
-        // Translated from a wire that does not say who asks: which member is the other one is not known.
-        None if flow.title.is_empty() => {
-            overview.members.iter().map(|member| member.username.as_str()).collect::<Vec<_>>().join(", ").into()
-        }
+        // Translated from a wire that does not say who asks: which member is the other one is not
+        // known.
+        None if flow.title.is_empty() => overview
+            .members
+            .iter()
+            .map(|member| member.username.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+            .into(),
         None => Cow::Borrowed(flow.title.as_str()),
     };
     let chat_type = match flow.kind {

@@ -10,9 +10,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tolmach_dialect::json::{self, JsonError};
 use tolmach_dialect::{
-    Ask, Delivery, Echo, Frame, Interest, Line, Loss, Notice, Opening, Reply, Session, Settings, Violation, ViolationKind,
+    Ask, Delivery, Echo, Frame, Interest, Line, Loss, Notice, Opening, Reply, Session, Settings,
+    Violation, ViolationKind,
 };
-use tolmach_domain::{Answer, ConnectionId, EventKind, GrantKind, Identity, Proof, Secret, Timestamp};
+use tolmach_domain::{
+    Answer, ConnectionId, EventKind, GrantKind, Identity, Proof, Secret, Timestamp,
+};
 
 /// The most of an unknown `mode` that is echoed, in characters.
 const ECHOED_MODE: usize = 64;
@@ -38,22 +41,40 @@ pub(crate) struct Asked {
 
 impl Server {
     pub(crate) fn new(opening: &Opening<'_>) -> Self {
-        Self { settings: opening.settings, connection: opening.connection, times: Times::default(), proven: None }
+        Self {
+            settings: opening.settings,
+            connection: opening.connection,
+            times: Times::default(),
+            proven: None,
+        }
     }
 
     fn ask(&mut self, now: Timestamp, frame: &Frame) -> Result<Ask, Box<Violation>> {
-        let nameless = |kind, times, text: Cow<'static, str>| violation(kind, now, None, None, times, Refusal::new(400, text));
-        let Frame::Text(text) = frame else {
-            return Err(nameless(ViolationKind::FrameKind, self.times, "a text frame is expected".into()));
+        let nameless = |kind, times, text: Cow<'static, str>| {
+            violation(kind, now, None, None, times, Refusal::new(400, text))
         };
-        let mut request: wire::Request<'_> = json::parse_object(text, self.settings.depth).map_err(|error| {
-            let (kind, text) = match error {
-                JsonError::Syntax(_) => (ViolationKind::Syntax, "JSON is expected".into()),
-                JsonError::Shape(_) => (ViolationKind::Shape, "a JSON object that names each field once is expected".into()),
-                JsonError::Depth(depth) => (ViolationKind::Shape, format!("at most {depth} levels of nesting are expected").into()),
-            };
-            nameless(kind, Times::default(), text)
-        })?;
+        let Frame::Text(text) = frame else {
+            return Err(nameless(
+                ViolationKind::FrameKind,
+                self.times,
+                "a text frame is expected".into(),
+            ));
+        };
+        let mut request: wire::Request<'_> = json::parse_object(text, self.settings.depth)
+            .map_err(|error| {
+                let (kind, text) = match error {
+                    JsonError::Syntax(_) => (ViolationKind::Syntax, "JSON is expected".into()),
+                    JsonError::Shape(_) => (
+                        ViolationKind::Shape,
+                        "a JSON object that names each field once is expected".into(),
+                    ),
+                    JsonError::Depth(depth) => (
+                        ViolationKind::Shape,
+                        format!("at most {depth} levels of nesting are expected").into(),
+                    ),
+                };
+                nameless(kind, Times::default(), text)
+            })?;
         let times = request.times();
         let Field::Value(mode) = std::mem::take(&mut request.mode) else {
             return Err(nameless(ViolationKind::Shape, times, "mode: a string is expected".into()));
@@ -61,10 +82,25 @@ impl Server {
         self.times = times;
         let Some(operation) = Operation::from_mode(&mode) else {
             let mode = mode.chars().take(ECHOED_MODE).collect::<String>();
-            return Err(violation(ViolationKind::UnknownMethod, now, Some(mode), None, times, Refusal::new(501, "unknown mode")));
+            return Err(violation(
+                ViolationKind::UnknownMethod,
+                now,
+                Some(mode),
+                None,
+                times,
+                Refusal::new(501, "unknown mode"),
+            ));
         };
-        let (proof, command) = lift::ask(operation, request)
-            .map_err(|refusal| violation(ViolationKind::Shape, now, Some(operation.mode().to_owned()), Some(operation), times, refusal))?;
+        let (proof, command) = lift::ask(operation, request).map_err(|refusal| {
+            violation(
+                ViolationKind::Shape,
+                now,
+                Some(operation.mode().to_owned()),
+                Some(operation),
+                times,
+                refusal,
+            )
+        })?;
         Ok(Ask::new(Echo::new(Asked { operation, times }), proof, command))
     }
 }
@@ -74,7 +110,12 @@ impl Session for Server {
         self.proven = Some(identity);
     }
 
-    fn decode(&mut self, now: Timestamp, frame: &Frame, out: &mut Vec<Line>) -> Result<(), Violation> {
+    fn decode(
+        &mut self,
+        now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Line>,
+    ) -> Result<(), Violation> {
         out.push(Line::Ask(self.ask(now, frame).map_err(|violation| *violation)?));
         Ok(())
     }
@@ -82,7 +123,10 @@ impl Session for Server {
     fn encode(&mut self, now: Timestamp, line: &Line, out: &mut Vec<Frame>) -> Result<(), Loss> {
         let frame = match line {
             Line::Reply(reply) => {
-                let asked = reply.echo.get::<Asked>().ok_or(Loss { dialect: ID, what: "a reply to nothing asked here" })?;
+                let asked = reply
+                    .echo
+                    .get::<Asked>()
+                    .ok_or(Loss { dialect: ID, what: "a reply to nothing asked here" })?;
                 let frame = Frame::Text(json::write(&lower::reply(now, asked, reply)?));
                 match &reply.outcome {
                     // A login has no token to identify by: it is the reply that does.
@@ -109,12 +153,17 @@ impl Session for Server {
     fn delivery(&mut self, notice: &Notice) -> Delivery {
         match &notice.kind {
             EventKind::Posted(_) => {
-                let own = notice.origin.as_ref().is_some_and(|origin| origin.connection == self.connection);
+                let own = notice
+                    .origin
+                    .as_ref()
+                    .is_some_and(|origin| origin.connection == self.connection);
                 let wanted = self.interest() != Interest::Nothing && !own;
                 if wanted { Delivery::Shared(variant(self.times)) } else { Delivery::Skip }
             }
             EventKind::SessionsEnded { user, session } => {
-                self.proven.take_if(|proven| proven.user == *user && (session.is_none() || *session == proven.session));
+                self.proven.take_if(|proven| {
+                    proven.user == *user && (session.is_none() || *session == proven.session)
+                });
                 Delivery::Skip
             }
             EventKind::Edited(_)
@@ -145,7 +194,8 @@ pub(crate) struct Client {
     settings: Settings,
     /// Asks that wait for their replies, the oldest first: the wire has no request ids.
     pending: VecDeque<Pending>,
-    /// The token of a login that bound the connection: this wire knows no such thing, so the session signs for it.
+    /// The token of a login that bound the connection: this wire knows no such thing, so the
+    /// session signs for it.
     bound: Option<Secret>,
 }
 
@@ -162,17 +212,21 @@ impl Client {
         Self { settings: opening.settings, pending: VecDeque::new(), bound: None }
     }
 
-    /// The oldest ask that a reply with this `mode` can be for. A refusal without one is for the oldest of all.
+    /// The oldest ask that a reply with this `mode` can be for. A refusal without one is for the
+    /// oldest of all.
     fn asked(&mut self, mode: Option<&str>) -> Option<Pending> {
         let position = match mode {
-            Some(mode) => self.pending.iter().position(|pending| pending.operation.mode() == mode)?,
+            Some(mode) => {
+                self.pending.iter().position(|pending| pending.operation.mode() == mode)?
+            }
             None => 0,
         };
         self.pending.remove(position)
     }
 
     fn reply(&mut self, reply: wire::Reply<'_>) -> Result<Line, Nonsense> {
-        let Pending { echo, operation, expected, by_connection } = self.asked(reply.mode.as_deref()).ok_or(Nonsense)?;
+        let Pending { echo, operation, expected, by_connection } =
+            self.asked(reply.mode.as_deref()).ok_or(Nonsense)?;
         let token = reply.token.iter().flatten().next().map(|token| Secret::new(&**token));
         let outcome = lift::outcome(operation, expected, reply)?;
         match (&outcome, expected) {
@@ -185,19 +239,30 @@ impl Client {
 }
 
 impl Session for Client {
-    fn decode(&mut self, _now: Timestamp, frame: &Frame, out: &mut Vec<Line>) -> Result<(), Violation> {
+    fn decode(
+        &mut self,
+        _now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Line>,
+    ) -> Result<(), Violation> {
         let unanswered = |kind| Violation { kind, answer: None, close: None };
         let Frame::Text(text) = frame else {
             return Err(unanswered(ViolationKind::FrameKind));
         };
-        let reply: wire::Reply<'_> = json::parse_object(text, self.settings.depth).map_err(|error| match error {
-            JsonError::Syntax(_) => unanswered(ViolationKind::Syntax),
-            JsonError::Shape(_) | JsonError::Depth(_) => unanswered(ViolationKind::Shape),
-        })?;
+        let reply: wire::Reply<'_> =
+            json::parse_object(text, self.settings.depth).map_err(|error| match error {
+                JsonError::Syntax(_) => unanswered(ViolationKind::Syntax),
+                JsonError::Shape(_) | JsonError::Depth(_) => unanswered(ViolationKind::Shape),
+            })?;
         let nonsense = |Nonsense| unanswered(ViolationKind::Shape);
         match reply.chat_id {
             Some(chat) if reply.mode.as_deref() == Some(Operation::GetMessages.mode()) => {
-                out.extend(lift::push(chat, reply).map_err(nonsense)?.into_iter().map(|notice| Line::Notice(Arc::new(notice))));
+                out.extend(
+                    lift::push(chat, reply)
+                        .map_err(nonsense)?
+                        .into_iter()
+                        .map(|notice| Line::Notice(Arc::new(notice))),
+                );
             }
             _ => out.push(self.reply(reply).map_err(nonsense)?),
         }
@@ -212,7 +277,10 @@ impl Session for Client {
         };
         let request = lower::ask(ask)?;
         if self.pending.len() == PENDING {
-            return Err(Loss { dialect: ID, what: "one more ask before earlier ones are answered" });
+            return Err(Loss {
+                dialect: ID,
+                what: "one more ask before earlier ones are answered",
+            });
         }
         self.pending.push_back(Pending {
             echo: ask.echo.clone(),

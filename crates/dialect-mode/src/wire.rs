@@ -1,7 +1,7 @@
 //! The frames of both directions: protocols/mode/SPEC.md, section "Frames".
 //!
-//! Requests and replies are one struct each, because every operation draws its fields from the same short list and keeps
-//! them in the same order. Nothing here knows what a field means.
+//! Requests and replies are one struct each, because every operation draws its fields from the same
+//! short list and keeps them in the same order. Nothing here knows what a field means.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -107,8 +107,8 @@ pub(crate) enum ChatNumber {
     OutOfRange,
 }
 
-/// One field of a request. Reading it never fails, so that the answer to a bad field can still name the request's `mode`
-/// and keep the form of its `timestamp`.
+/// One field of a request. Reading it never fails, so that the answer to a bad field can still name
+/// the request's `mode` and keep the form of its `timestamp`.
 #[derive(Clone, PartialEq, Default)]
 pub(crate) enum Field<T> {
     #[default]
@@ -188,7 +188,8 @@ impl FieldType<'_> for Moment {
     fn read(json: &str) -> Option<Self> {
         match json.as_bytes().first()? {
             b'"' => json::text(json).map(|text| Moment::Text(text.into_owned())),
-            // Not serde_json's reading: a number too large for it is still a number, and only the form is asked for.
+            // Not serde_json's reading: a number too large for it is still a number, and only the
+            // form is asked for.
             b'-' | b'0'..=b'9' => json.parse().ok().map(Moment::Number),
             _ => None,
         }
@@ -198,7 +199,11 @@ impl FieldType<'_> for Moment {
 impl<'de, T: FieldType<'de>> Deserialize<'de> for Field<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = <&RawValue>::deserialize(deserializer)?.get();
-        Ok(if json == "null" { Field::Null } else { T::read(json).map_or(Field::Mistyped, Field::Value) })
+        Ok(if json == "null" {
+            Field::Null
+        } else {
+            T::read(json).map_or(Field::Mistyped, Field::Value)
+        })
     }
 }
 
@@ -211,8 +216,8 @@ impl<T: Serialize> Serialize for Field<T> {
     }
 }
 
-/// A request of any operation. Fields that the operation does not have are [`Field::Missing`], or ignored when heard.
-/// Not `Debug`: it holds passwords and tokens.
+/// A request of any operation. Fields that the operation does not have are [`Field::Missing`], or
+/// ignored when heard. Not `Debug`: it holds passwords and tokens.
 #[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Request<'a> {
@@ -250,7 +255,8 @@ impl Request<'_> {
     }
 }
 
-/// A reply of any operation, a refusal, or a push: the one that has a `chat_id`. Not `Debug`: it holds tokens.
+/// A reply of any operation, a refusal, or a push: the one that has a `chat_id`. Not `Debug`: it
+/// holds tokens.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Reply<'a> {
     /// `null` where the request had none.
@@ -387,7 +393,11 @@ mod tests {
             (r#"{"timestamp":[1]}"#, Times::Text),
             (r#"{}"#, Times::Text),
         ] {
-            assert_eq!(parse_object::<Request<'_>>(json.as_bytes(), 64).unwrap().times(), times, "{json}");
+            assert_eq!(
+                parse_object::<Request<'_>>(json.as_bytes(), 64).unwrap().times(),
+                times,
+                "{json}"
+            );
         }
     }
 }

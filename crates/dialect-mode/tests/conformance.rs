@@ -7,7 +7,10 @@ use tolmach_dialect_mode::Mode;
 use tolmach_domain::EventKind;
 
 fn script(name: &'static str, steps: Vec<ScriptStep>) -> Script {
-    let opening = http::Request::get("/mode").header("upgrade", "websocket").body(()).expect("the parts are valid");
+    let opening = http::Request::get("/mode")
+        .header("upgrade", "websocket")
+        .body(())
+        .expect("the parts are valid");
     Script { name, opening, steps }
 }
 
@@ -21,8 +24,17 @@ fn moments_as_text() -> Script {
     script(
         "moments-as-text",
         vec![
-            says("logs in", &format!(r#"{{"mode":"auth",{at},"username":"ann","password":"correct horse"}}"#)),
-            says("reads", &format!(r#"{{"mode":"getMessages",{at},"token":"{}","chat_id":1}}"#, world::ANN.token)),
+            says(
+                "logs in",
+                &format!(r#"{{"mode":"auth",{at},"username":"ann","password":"correct horse"}}"#),
+            ),
+            says(
+                "reads",
+                &format!(
+                    r#"{{"mode":"getMessages",{at},"token":"{}","chat_id":1}}"#,
+                    world::ANN.token
+                ),
+            ),
             ScriptStep::Happening(EventKind::Posted(world::message(world::CHAT, 2))),
         ],
     )
@@ -36,12 +48,24 @@ fn misbehaviour() -> Script {
             says("no JSON", "{'mode': 'auth'}"),
             says("no object", r#"["auth"]"#),
             says("no mode", r#"{"timestamp":1700000000.25}"#),
-            ScriptStep::Frame("a binary frame", Frame::Binary(Bytes::from_static(br#"{"mode":"auth"}"#))),
+            ScriptStep::Frame(
+                "a binary frame",
+                Frame::Binary(Bytes::from_static(br#"{"mode":"auth"}"#)),
+            ),
             says("no password", r#"{"mode":"auth","timestamp":1700000000.25,"username":"ann"}"#),
             says("no token", r#"{"mode":"getChats","timestamp":1700000000.25}"#),
-            says("a null for a token", r#"{"mode":"getChats","timestamp":1700000000.25,"token":null}"#),
-            says("a string for an id", r#"{"mode":"getMessages","timestamp":1700000000.25,"token":"t","chat_id":"1"}"#),
-            says("an id out of range", r#"{"mode":"getMessages","timestamp":1700000000.25,"token":"t","chat_id":0}"#),
+            says(
+                "a null for a token",
+                r#"{"mode":"getChats","timestamp":1700000000.25,"token":null}"#,
+            ),
+            says(
+                "a string for an id",
+                r#"{"mode":"getMessages","timestamp":1700000000.25,"token":"t","chat_id":"1"}"#,
+            ),
+            says(
+                "an id out of range",
+                r#"{"mode":"getMessages","timestamp":1700000000.25,"token":"t","chat_id":0}"#,
+            ),
         ],
     )
 }

@@ -1,7 +1,8 @@
-//! What hearing a request costs: parsing, validating and understanding it, beside parsing the same bytes alone.
+//! What hearing a request costs: parsing, validating and understanding it, beside parsing the same
+//! bytes alone.
 //!
-//! `cargo run --release -p tolmach-dialect-morelia --example decode_cost` prints a row for each request: nanoseconds of
-//! both, and their ratio. The aim is 3 at most.
+//! `cargo run --release -p tolmach-dialect-morelia --example decode_cost` prints a row for each
+//! request: nanoseconds of both, and their ratio. The aim is 3 at most.
 
 #![expect(clippy::print_stdout, reason = "the table is what this program is for")]
 
@@ -15,18 +16,45 @@ use tolmach_domain::{ConnectionId, Timestamp};
 const RUNS: usize = 15;
 
 fn main() {
-    let opening = Opening { request: None, first: None, connection: ConnectionId(1), websocket: true, settings: Settings::default() };
-    let Ok(mut server) = Morelia.open(&opening, Side::Server) else { return println!("the opening is refused") };
-    println!("{:<24} {:>10} {:>12} {:>12} {:>6}", "request", "bytes", "parse ns", "decode ns", "ratio");
+    let opening = Opening {
+        request: None,
+        first: None,
+        connection: ConnectionId(1),
+        websocket: true,
+        settings: Settings::default(),
+    };
+    let Ok(mut server) = Morelia.open(&opening, Side::Server) else {
+        return println!("the opening is refused");
+    };
+    println!(
+        "{:<24} {:>10} {:>12} {:>12} {:>6}",
+        "request", "bytes", "parse ns", "decode ns", "ratio"
+    );
     for (name, text) in [
-        ("all_flow", include_str!("../../../protocols/morelia/examples/all_flow.request.json").to_owned()),
-        ("get_update", include_str!("../../../protocols/morelia/examples/get_update.request.json").to_owned()),
-        ("send_message", include_str!("../../../protocols/morelia/examples/send_message.request.json").to_owned()),
-        ("register_user", include_str!("../../../protocols/morelia/examples/register_user.request.json").to_owned()),
+        (
+            "all_flow",
+            include_str!("../../../protocols/morelia/examples/all_flow.request.json").to_owned(),
+        ),
+        (
+            "get_update",
+            include_str!("../../../protocols/morelia/examples/get_update.request.json").to_owned(),
+        ),
+        (
+            "send_message",
+            include_str!("../../../protocols/morelia/examples/send_message.request.json")
+                .to_owned(),
+        ),
+        (
+            "register_user",
+            include_str!("../../../protocols/morelia/examples/register_user.request.json")
+                .to_owned(),
+        ),
         ("send_message, 1 MiB", with_a_file(1 << 20)),
     ] {
         // As clients write it: without the spaces of the example.
-        let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) else { return println!("{name} is no JSON") };
+        let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) else {
+            return println!("{name} is no JSON");
+        };
         let frame = Frame::text(value.to_string());
         let bytes = frame.payload().clone();
         let count = (20_000_000 / (bytes.len() + 1000)).max(10);
@@ -34,7 +62,11 @@ fn main() {
             black_box(serde_json::from_slice::<serde_json::Value>(black_box(&bytes)).is_ok());
         });
         let decode = fastest(count, || hear(server.as_mut(), &frame));
-        println!("{name:<24} {:>10} {parse:>12.0} {decode:>12.0} {:>6.2}", bytes.len(), decode / parse);
+        println!(
+            "{name:<24} {:>10} {parse:>12.0} {decode:>12.0} {:>6.2}",
+            bytes.len(),
+            decode / parse
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! Refusals: every fault to its `code`, `status` and `detail`, and back. protocols/morelia/SPEC.md, section "Errors".
+//! Refusals: every fault to its `code`, `status` and `detail`, and back. protocols/morelia/SPEC.md,
+//! section "Errors".
 
 use crate::wire::Method;
 use std::borrow::Cow;
@@ -39,8 +40,8 @@ impl Refusal {
     }
 }
 
-/// The fields that the engine and this wire call by different names: first the engine's name, then the wire's, a JSON pointer.
-/// Of several engine's names for one, reading takes the first.
+/// The fields that the engine and this wire call by different names: first the engine's name, then
+/// the wire's, a JSON pointer. Of several engine's names for one, reading takes the first.
 const FIELDS: [(&str, &str); 14] = [
     ("login", "/data/user/login"),
     ("identifier", "/data/user/login"),
@@ -86,7 +87,9 @@ pub(crate) fn lower(fault: &Fault) -> Refusal {
             None if *field == REQUEST => Refusal::bad_request(reason.clone()),
             None => field_refusal(field, reason),
         },
-        Fault::TooMany { retry_after: _ } => Refusal::new(429, "too many requests, try again later"),
+        Fault::TooMany { retry_after: _ } => {
+            Refusal::new(429, "too many requests, try again later")
+        }
         Fault::Unavailable => Refusal::new(503, "the service is unavailable for the moment"),
         Fault::Internal => Refusal::new(500, "internal error"),
     }
@@ -97,7 +100,8 @@ fn field_refusal(field: &str, reason: &str) -> Refusal {
     Refusal::bad_request(format!("{field}: {reason}"))
 }
 
-/// The faults whose code and detail tell them apart, with what the wire does not carry at its least.
+/// The faults whose code and detail tell them apart, with what the wire does not carry at its
+/// least.
 const TOLD_APART: [Fault; 20] = [
     Fault::Unauthenticated,
     Fault::WrongCredentials { login_exists: false },
@@ -126,16 +130,21 @@ const TOO_MANY: Fault = Fault::TooMany { retry_after: Duration::from_secs(1) };
 
 /// What a refusal means: exactly where the detail is ours, by the code and the method otherwise.
 pub(crate) fn lift(method: Method, code: u16, detail: &str) -> Fault {
-    if let Some(fault) = TOLD_APART.into_iter().find(|fault| lower(fault) == Refusal::new(code, detail.to_owned())) {
+    if let Some(fault) =
+        TOLD_APART.into_iter().find(|fault| lower(fault) == Refusal::new(code, detail.to_owned()))
+    {
         return fault;
     }
-    let by_password = matches!(method, Method::RegisterUser | Method::Authentication | Method::DeleteUser);
+    let by_password =
+        matches!(method, Method::RegisterUser | Method::Authentication | Method::DeleteUser);
     match code {
         401 if by_password => Fault::WrongCredentials { login_exists: false },
         401 => Fault::Unauthenticated,
         403 if matches!(method, Method::DeleteMessage | Method::EditedMessage) => Fault::NotAuthor,
         403 => Fault::NotOwner,
-        404 if matches!(method, Method::DeleteMessage | Method::EditedMessage) => Fault::NoSuchMessage,
+        404 if matches!(method, Method::DeleteMessage | Method::EditedMessage) => {
+            Fault::NoSuchMessage
+        }
         404 if by_password || method == Method::UserInfo => Fault::NoSuchUser,
         404 => Fault::NoSuchFlow,
         409 => Fault::LoginTaken,
@@ -151,7 +160,9 @@ fn invalid(text: &str) -> Fault {
         let (field, _) = FIELDS.iter().find(|(_, wire)| *wire == name)?;
         Some(Fault::invalid(field, reason))
     });
-    named.unwrap_or_else(|| Fault::invalid(REQUEST, if text.is_empty() { "not acceptable" } else { text }))
+    named.unwrap_or_else(|| {
+        Fault::invalid(REQUEST, if text.is_empty() { "not acceptable" } else { text })
+    })
 }
 
 #[cfg(test)]
@@ -196,7 +207,10 @@ mod tests {
 
     #[test]
     fn a_fault_does_not_tell_whether_a_login_exists() {
-        assert_eq!(lower(&Fault::WrongCredentials { login_exists: true }), lower(&Fault::WrongCredentials { login_exists: false }));
+        assert_eq!(
+            lower(&Fault::WrongCredentials { login_exists: true }),
+            lower(&Fault::WrongCredentials { login_exists: false })
+        );
     }
 
     #[test]
@@ -210,7 +224,11 @@ mod tests {
         ] {
             let refusal = lower(&Fault::invalid(field, "too long"));
             assert_eq!(refusal.detail, detail);
-            assert_eq!(lower(&lift(Method::RegisterUser, 400, &refusal.detail)), refusal, "said again it is the same");
+            assert_eq!(
+                lower(&lift(Method::RegisterUser, 400, &refusal.detail)),
+                refusal,
+                "said again it is the same"
+            );
         }
     }
 

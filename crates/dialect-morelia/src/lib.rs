@@ -1,5 +1,6 @@
-//! The dialect `morelia`: MoreliaTalk 1.0, JSON objects with `type`, `data` and `jsonapi`, over WebSocket text or binary
-//! frames, each request validated by a JSON Schema. protocols/morelia/SPEC.md describes it.
+//! The dialect `morelia`: MoreliaTalk 1.0, JSON objects with `type`, `data` and `jsonapi`, over
+//! WebSocket text or binary frames, each request validated by a JSON Schema.
+//! protocols/morelia/SPEC.md describes it.
 
 mod faults;
 mod lift;
@@ -10,8 +11,8 @@ mod wire;
 
 use std::sync::LazyLock;
 use tolmach_dialect::{
-    Ask, Capabilities, Closes, DOC, Dialect, Door, Frame, Limits, Loss, Manifest, Notice, Opening, Recognition, Refusal, Session, Side,
-    Transport, Variant,
+    Ask, Capabilities, Closes, DOC, Dialect, Door, Frame, Limits, Loss, Manifest, Notice, Opening,
+    Recognition, Refusal, Session, Side, Transport, Variant,
 };
 use wire::Form;
 
@@ -30,7 +31,12 @@ static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| Manifest {
     // Messages carry whole files.
     limits: Limits { frame: 16 << 20, ..Limits::default() },
     closes: Closes::default(),
-    capabilities: Capabilities { pushes_posted: true, pushes_edited: true, pushes_deleted: true, ..Capabilities::default() },
+    capabilities: Capabilities {
+        pushes_posted: true,
+        pushes_edited: true,
+        pushes_deleted: true,
+        ..Capabilities::default()
+    },
     // Clients take the first frame that they hear for their reply.
     push_by_default: false,
     documents: &[],
@@ -45,8 +51,9 @@ impl Dialect for Morelia {
         &MANIFEST
     }
 
-    /// Errs towards "no": an object that also has a key by which another dialect is known belongs to neither. Beside
-    /// `jsonapi` the `type` is not looked at: one that no method has is answered by this dialect.
+    /// Errs towards "no": an object that also has a key by which another dialect is known belongs
+    /// to neither. Beside `jsonapi` the `type` is not looked at: one that no method has is answered
+    /// by this dialect.
     fn recognise(&self, opening: &Opening<'_>) -> Recognition {
         let Some(Frame::Text(bytes) | Frame::Binary(bytes)) = opening.first else {
             return Recognition::No;
@@ -68,16 +75,19 @@ impl Dialect for Morelia {
         lower::ask(ask)?;
         let mut request = http::Request::new(());
         *request.uri_mut() = http::Uri::from_static(PATH);
-        for (name, value) in
-            [(http::header::CONNECTION, "Upgrade"), (http::header::UPGRADE, "websocket"), (http::header::SEC_WEBSOCKET_VERSION, "13")]
-        {
+        for (name, value) in [
+            (http::header::CONNECTION, "Upgrade"),
+            (http::header::UPGRADE, "websocket"),
+            (http::header::SEC_WEBSOCKET_VERSION, "13"),
+        ] {
             request.headers_mut().insert(name, http::HeaderValue::from_static(value));
         }
         Ok(request.into_parts().0)
     }
 
     fn render(&self, notice: &Notice, variant: Variant) -> Result<Frame, Loss> {
-        let form = form(variant).ok_or(Loss { dialect: ID, what: "a notice in an unknown variant" })?;
+        let form =
+            form(variant).ok_or(Loss { dialect: ID, what: "a notice in an unknown variant" })?;
         Ok(form.frame(wire::write(&lower::push(notice)?)))
     }
 }

@@ -7,8 +7,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use tolmach_dialect::Notice;
 use tolmach_domain::{
-    Answer, Attachment, AttachmentKind, Changes, Command, Content, Draft, EventKind, Fault, Flow, FlowId, Grant, GrantKind, Identity,
-    Kinds, Message, MessageId, Overview, Person, Proof, Registration, Secret, Timestamp, Tokens, User, UserId, Version, Who,
+    Answer, Attachment, AttachmentKind, Changes, Command, Content, Draft, EventKind, Fault, Flow,
+    FlowId, Grant, GrantKind, Identity, Kinds, Message, MessageId, Overview, Person, Proof,
+    Registration, Secret, Timestamp, Tokens, User, UserId, Version, Who,
 };
 
 /// The most messages of a reply: a client goes on from its `time`.
@@ -22,8 +23,8 @@ const FILES: [(&str, AttachmentKind); 4] = [
     ("document", AttachmentKind::Document),
 ];
 
-/// What a request asks, and how it proves who asks. The request has been validated by its schema; large texts are taken
-/// out of it, not copied.
+/// What a request asks, and how it proves who asks. The request has been validated by its schema;
+/// large texts are taken out of it, not copied.
 pub(crate) fn ask(method: Method, request: &mut Value) -> Result<(Proof, Command), Refusal> {
     let mut data = take(request, "data");
     let mut user = take(&mut data, "user");
@@ -37,11 +38,16 @@ pub(crate) fn ask(method: Method, request: &mut Value) -> Result<(Proof, Command
         | Method::UserInfo
         | Method::DeleteMessage
         | Method::EditedMessage => {
-            let id = UserId::new(integer("/data/user/id", &user["id"])?).map_err(|_| expected("/data/user/id", "an id"))?;
-            // Who writes in another's name is refused before the proof is looked at: whose name it is tells nothing.
+            let id = UserId::new(integer("/data/user/id", &user["id"])?)
+                .map_err(|_| expected("/data/user/id", "an id"))?;
+            // Who writes in another's name is refused before the proof is looked at: whose name it
+            // is tells nothing.
             let author = &message["from_user"]["id"];
             if !author.is_null() && integer("/data/message/from_user/id", author)? != id.get() {
-                return Err(Refusal::new(403, "/data/message/from_user/id: only the author may write in this name"));
+                return Err(Refusal::new(
+                    403,
+                    "/data/message/from_user/id: only the author may write in this name",
+                ));
             }
             Proof::TokenOf(id, Secret::new(required("/data/user/auth_id", &mut user, "auth_id")?))
         }
@@ -68,12 +74,19 @@ pub(crate) fn ask(method: Method, request: &mut Value) -> Result<(Proof, Command
             login: required("/data/user/login", &mut user, "login")?,
             password: Secret::new(required("/data/user/password", &mut user, "password")?),
         },
-        Method::GetUpdate => Command::GetChanges { since: since(&data)?, flow: flow(&data, &message)?, limit: MESSAGES_LIMIT },
-        Method::AllMessages => Command::GetChanges { since: since(&data)?, flow: None, limit: MESSAGES_LIMIT },
+        Method::GetUpdate => Command::GetChanges {
+            since: since(&data)?,
+            flow: flow(&data, &message)?,
+            limit: MESSAGES_LIMIT,
+        },
+        Method::AllMessages => {
+            Command::GetChanges { since: since(&data)?, flow: None, limit: MESSAGES_LIMIT }
+        }
         Method::AllFlow => Command::ListFlows { limit: None, offset: 0, members: false },
         Method::UserInfo => Command::GetUser { who: Who::Me },
         Method::SendMessage => {
-            let flow = flow(&data, &message)?.ok_or_else(|| expected("/data/flow/id", "the flow to post to"))?;
+            let flow = flow(&data, &message)?
+                .ok_or_else(|| expected("/data/flow/id", "the flow to post to"))?;
             let key = integer("/data/message/id", &message["id"])?.to_string();
             let content = content(&data, &mut message)?;
             Command::Send(Box::new(Draft { flow, kinds: Kinds::Any, content, key: Some(key) }))
@@ -83,20 +96,27 @@ pub(crate) fn ask(method: Method, request: &mut Value) -> Result<(Proof, Command
             flow: flow(&data, &message)?,
             text: required("/data/message/text", &mut message, "text")?,
         },
-        Method::DeleteMessage => Command::Delete { messages: vec![message_id(&message)?], flow: flow(&data, &message)? },
+        Method::DeleteMessage => {
+            Command::Delete { messages: vec![message_id(&message)?], flow: flow(&data, &message)? }
+        }
     };
     Ok((proof, command))
 }
 
 fn content(data: &Value, message: &mut Value) -> Result<Content, Refusal> {
     // The document has it in the message in one place and beside it in another.
-    let reply_to = [&message["reply_to"], &data["reply_to"]].into_iter().find(|reply_to| !reply_to.is_null());
+    let reply_to =
+        [&message["reply_to"], &data["reply_to"]].into_iter().find(|reply_to| !reply_to.is_null());
     let reply_to = match reply_to {
         None => None,
-        Some(id) => Some(MessageId::new(integer("/data/message/reply_to", id)?).map_err(|_| expected("/data/message/reply_to", "an id"))?),
+        Some(id) => Some(
+            MessageId::new(integer("/data/message/reply_to", id)?)
+                .map_err(|_| expected("/data/message/reply_to", "an id"))?,
+        ),
     };
     let mut file = take(message, "file");
-    let attachment = |(name, kind): (&str, _)| some_text(&mut file, name).map(|data| Attachment { kind, data });
+    let attachment =
+        |(name, kind): (&str, _)| some_text(&mut file, name).map(|data| Attachment { kind, data });
     Ok(Content {
         attachments: FILES.into_iter().filter_map(attachment).collect(),
         emoji: some_text(message, "emoji"),
@@ -107,7 +127,10 @@ fn content(data: &Value, message: &mut Value) -> Result<Content, Refusal> {
 
 /// Where something is meant to be, if the request says: `flow` goes before `message.from_flow`.
 fn flow(data: &Value, message: &Value) -> Result<Option<FlowId>, Refusal> {
-    for (name, id) in [("/data/flow/id", &data["flow"]["id"]), ("/data/message/from_flow/id", &message["from_flow"]["id"])] {
+    for (name, id) in [
+        ("/data/flow/id", &data["flow"]["id"]),
+        ("/data/message/from_flow/id", &message["from_flow"]["id"]),
+    ] {
         if !id.is_null() {
             return FlowId::new(integer(name, id)?).map(Some).map_err(|_| expected(name, "an id"));
         }
@@ -116,18 +139,26 @@ fn flow(data: &Value, message: &Value) -> Result<Option<FlowId>, Refusal> {
 }
 
 fn message_id(message: &Value) -> Result<MessageId, Refusal> {
-    MessageId::new(integer("/data/message/id", &message["id"])?).map_err(|_| expected("/data/message/id", "an id"))
+    MessageId::new(integer("/data/message/id", &message["id"])?)
+        .map_err(|_| expected("/data/message/id", "an id"))
 }
 
 fn since(data: &Value) -> Result<Timestamp, Refusal> {
-    data["time"].as_f64().and_then(Timestamp::from_seconds).ok_or_else(|| expected("/data/time", "seconds since the epoch"))
+    data["time"]
+        .as_f64()
+        .and_then(Timestamp::from_seconds)
+        .ok_or_else(|| expected("/data/time", "seconds since the epoch"))
 }
 
 /// To a JSON Schema `1.0` is an integer too.
 fn integer(name: &str, value: &Value) -> Result<i64, Refusal> {
     const EXACT: f64 = 9_007_199_254_740_991.0;
-    let whole = |number: f64| (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64);
-    value.as_i64().or_else(|| value.as_f64().and_then(whole)).ok_or_else(|| expected(name, "an integer below 2^53"))
+    let whole =
+        |number: f64| (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64);
+    value
+        .as_i64()
+        .or_else(|| value.as_f64().and_then(whole))
+        .ok_or_else(|| expected(name, "an integer below 2^53"))
 }
 
 fn expected(name: &str, what: &str) -> Refusal {
@@ -210,23 +241,36 @@ pub(crate) fn outcome(
             };
             Answer::Granted(Box::new(Grant { user: None, tokens }))
         }
-        Expected::AccountDeleted => Answer::AccountDeleted { user: user_id(data.user.ok_or(Nonsense)?.id)? },
+        Expected::AccountDeleted => {
+            Answer::AccountDeleted { user: user_id(data.user.ok_or(Nonsense)?.id)? }
+        }
         Expected::User => Answer::User(Box::new(user(data.user.ok_or(Nonsense)?)?)),
         Expected::Flows { limit, offset } => {
-            let flows = data.flow.0.into_iter().skip(length(offset)).take(limit.map_or(usize::MAX, length));
+            let flows =
+                data.flow.0.into_iter().skip(length(offset)).take(limit.map_or(usize::MAX, length));
             Answer::Flows(flows.map(overview).collect::<Result<_, _>>()?)
         }
         Expected::Sent => Answer::Sent { message: None, repeated: false },
-        Expected::Edited { author, message, flow, text } => Answer::Edited(Box::new(edited(at, author, message, flow, text))),
-        Expected::Deleted { message } => Answer::Deleted { deleted: vec![message], left: Vec::new() },
+        Expected::Edited { author, message, flow, text } => {
+            Answer::Edited(Box::new(edited(at, author, message, flow, text)))
+        }
+        Expected::Deleted { message } => {
+            Answer::Deleted { deleted: vec![message], left: Vec::new() }
+        }
         Expected::Changes => {
-            let messages = data.message.0.into_iter().map(message).collect::<Result<Vec<_>, _>>()?;
+            let messages =
+                data.message.0.into_iter().map(message).collect::<Result<Vec<_>, _>>()?;
             Answer::Changes(Box::new(Changes {
                 // The wire does not say: as many as there may be are taken for not all.
                 more: messages.len() >= length(MESSAGES_LIMIT),
                 messages,
                 flows: data.flow.0.into_iter().map(overview).collect::<Result<_, _>>()?,
-                user: data.user.filter(|record| record.login.is_some()).map(user).transpose()?.map(Box::new),
+                user: data
+                    .user
+                    .filter(|record| record.login.is_some())
+                    .map(user)
+                    .transpose()?
+                    .map(Box::new),
                 until: moment(data.time.ok_or(Nonsense)?)?,
             }))
         }
@@ -245,7 +289,9 @@ pub(crate) fn push(reply: wire::Reply<'_>) -> Result<Vec<Notice>, Nonsense> {
                 let (flow, by) = (flow_id(told.from_flow.id)?, user_id(told.from_user.id)?);
                 let deleted = (message_id_of(told.id)?, Version::default());
                 match kinds.last_mut() {
-                    Some(EventKind::Deleted { flow: its, by: whose, messages }) if (*its, *whose) == (flow, by) => {
+                    Some(EventKind::Deleted { flow: its, by: whose, messages })
+                        if (*its, *whose) == (flow, by) =>
+                    {
                         messages.push(deleted);
                         continue;
                     }
@@ -275,12 +321,17 @@ fn is_deleted(message: &wire::Message<'_>) -> bool {
 
 fn message(told: wire::Message<'_>) -> Result<Message, Nonsense> {
     let deleted = is_deleted(&told);
-    let changed_at = told.edited_message.filter(|edited| edited.status).map(|edited| moment(edited.time)).transpose()?;
+    let changed_at = told
+        .edited_message
+        .filter(|edited| edited.status)
+        .map(|edited| moment(edited.time))
+        .transpose()?;
     let posted_at = moment(told.time)?;
     let file = told.file.unwrap_or_default();
     let files = [file.picture, file.video, file.audio, file.document];
     let attachment = |((_, kind), data): ((&str, _), Option<Cow<'_, str>>)| {
-        data.filter(|data| !data.is_empty()).map(|data| Attachment { kind, data: data.into_owned() })
+        data.filter(|data| !data.is_empty())
+            .map(|data| Attachment { kind, data: data.into_owned() })
     };
     Ok(Message {
         id: message_id_of(told.id)?,

@@ -7,8 +7,9 @@ use crate::{ID, session::Asked};
 use std::borrow::Cow;
 use tolmach_dialect::{Ask, Loss, Notice, Reply};
 use tolmach_domain::{
-    Answer, Attachment, AttachmentKind, Authority, Command, Content, Draft, Event, EventKind, Flow, FlowId, Grant, GrantKind, Identity,
-    Message, MessageId, Overview, Proof, Registration, Secret, Timestamp, Tokens, User, UserId, Version, Who,
+    Answer, Attachment, AttachmentKind, Authority, Command, Content, Draft, Event, EventKind, Flow,
+    FlowId, Grant, GrantKind, Identity, Message, MessageId, Overview, Proof, Registration, Secret,
+    Timestamp, Tokens, User, UserId, Version, Who,
 };
 
 /// Who asks, and the token that proves it.
@@ -35,7 +36,12 @@ impl<'a> Request<'a> {
     }
 
     /// The frame.
-    pub(crate) fn frame(mut self, now: Timestamp, signature: Option<&Signature>, key: i64) -> wire::Request<'a> {
+    pub(crate) fn frame(
+        mut self,
+        now: Timestamp,
+        signature: Option<&Signature>,
+        key: i64,
+    ) -> wire::Request<'a> {
         if let Some((user, token)) = signature.filter(|_| self.signed) {
             self.data.user.id = Some(user.get());
             self.data.user.auth_id = Some(Cow::Owned(token.expose().to_owned()));
@@ -46,7 +52,12 @@ impl<'a> Request<'a> {
                 message.id = key;
             }
         }
-        wire::Request { kind: self.method.said(), data: self.data, jsonapi: Served::default(), meta: () }
+        wire::Request {
+            kind: self.method.said(),
+            data: self.data,
+            jsonapi: Served::default(),
+            meta: (),
+        }
     }
 }
 
@@ -59,38 +70,67 @@ pub(crate) fn ask(ask: &Ask) -> Result<Request<'_>, Loss> {
     let request = match &ask.command {
         Command::Register(registration) => {
             let user = register(registration).ok_or(loss.clone())?;
-            Request::new(Method::RegisterUser, false, wire::RequestData { user, ..Default::default() })
+            Request::new(
+                Method::RegisterUser,
+                false,
+                wire::RequestData { user, ..Default::default() },
+            )
         }
         Command::Login { grant: GrantKind::Pair, .. } => return Err(loss),
         Command::Login { identifier, password, grant: _ } => {
             let user = credentials(identifier, password);
-            Request::new(Method::Authentication, false, wire::RequestData { user, ..Default::default() })
+            Request::new(
+                Method::Authentication,
+                false,
+                wire::RequestData { user, ..Default::default() },
+            )
         }
         Command::DeleteAccount { login, password } => {
             let user = credentials(login, password);
-            Request::new(Method::DeleteUser, false, wire::RequestData { user, ..Default::default() })
+            Request::new(
+                Method::DeleteUser,
+                false,
+                wire::RequestData { user, ..Default::default() },
+            )
         }
-        Command::GetUser { who: Who::Me } => Request::new(Method::UserInfo, true, wire::RequestData::default()),
+        Command::GetUser { who: Who::Me } => {
+            Request::new(Method::UserInfo, true, wire::RequestData::default())
+        }
         Command::GetUser { who: Who::Id(_) | Who::Login(_) } => return Err(loss),
-        Command::ListFlows { .. } => Request::new(Method::AllFlow, true, wire::RequestData::default()),
+        Command::ListFlows { .. } => {
+            Request::new(Method::AllFlow, true, wire::RequestData::default())
+        }
         Command::GetChanges { since, flow, limit: _ } => {
-            let data = wire::RequestData { time: Some(since.seconds()), flow: flow.map(flow_id), ..Default::default() };
+            let data = wire::RequestData {
+                time: Some(since.seconds()),
+                flow: flow.map(flow_id),
+                ..Default::default()
+            };
             Request::new(Method::GetUpdate, true, data)
         }
-        Command::Send(draft) => {
-            Request { wants_key: draft.key.is_none(), ..Request::new(Method::SendMessage, true, send(draft).ok_or(loss.clone())?) }
-        }
+        Command::Send(draft) => Request {
+            wants_key: draft.key.is_none(),
+            ..Request::new(Method::SendMessage, true, send(draft).ok_or(loss.clone())?)
+        },
         // The reply says nothing: where the message is must be known from the request.
         Command::Edit { flow: None, .. } => return Err(loss),
         Command::Edit { message, flow, text } => {
             let message = wire::Draft { id: message.get(), text: Some(text), ..Default::default() };
-            let data = wire::RequestData { flow: flow.map(flow_id), message: Some(message), ..Default::default() };
+            let data = wire::RequestData {
+                flow: flow.map(flow_id),
+                message: Some(message),
+                ..Default::default()
+            };
             Request::new(Method::EditedMessage, true, data)
         }
         Command::Delete { messages, flow } => {
             let [message] = messages[..] else { return Err(loss) };
             let message = wire::Draft { id: message.get(), ..Default::default() };
-            let data = wire::RequestData { flow: flow.map(flow_id), message: Some(message), ..Default::default() };
+            let data = wire::RequestData {
+                flow: flow.map(flow_id),
+                message: Some(message),
+                ..Default::default()
+            };
             Request::new(Method::DeleteMessage, true, data)
         }
         Command::Refresh { .. }
@@ -121,7 +161,9 @@ pub(crate) fn expected(command: &Command, asker: Option<UserId>) -> Option<Expec
         Command::Login { grant, .. } => Expected::Grant(*grant),
         Command::DeleteAccount { .. } => Expected::AccountDeleted,
         Command::GetUser { .. } => Expected::User,
-        Command::ListFlows { limit, offset, members: _ } => Expected::Flows { limit: *limit, offset: *offset },
+        Command::ListFlows { limit, offset, members: _ } => {
+            Expected::Flows { limit: *limit, offset: *offset }
+        }
         Command::GetChanges { .. } => Expected::Changes,
         Command::Send(_) => Expected::Sent,
         Command::Edit { message, flow: Some(flow), text } => {
@@ -148,13 +190,21 @@ fn register(registration: &Registration) -> Option<wire::RequestUser<'_>> {
 }
 
 fn credentials<'a>(login: &'a str, password: &'a Secret) -> wire::RequestUser<'a> {
-    wire::RequestUser { login: Some(login), password: Some(password.expose()), ..Default::default() }
+    wire::RequestUser {
+        login: Some(login),
+        password: Some(password.expose()),
+        ..Default::default()
+    }
 }
 
 /// `None` where two attached files are of one kind: there is one place for each.
 fn send(draft: &Draft) -> Option<wire::RequestData<'_>> {
     let files = &draft.content.attachments;
-    if files.iter().enumerate().any(|(place, file)| files[..place].iter().any(|other| other.kind == file.kind)) {
+    if files
+        .iter()
+        .enumerate()
+        .any(|(place, file)| files[..place].iter().any(|other| other.kind == file.kind))
+    {
         return None;
     }
     let message = wire::Draft {
@@ -165,13 +215,19 @@ fn send(draft: &Draft) -> Option<wire::RequestData<'_>> {
         emoji: draft.content.emoji.as_deref().filter(|emoji| !emoji.is_empty()),
         reply_to: draft.content.reply_to.map(MessageId::get),
     };
-    Some(wire::RequestData { flow: Some(flow_id(draft.flow)), message: Some(message), ..Default::default() })
+    Some(wire::RequestData {
+        flow: Some(flow_id(draft.flow)),
+        message: Some(message),
+        ..Default::default()
+    })
 }
 
 /// A key as an integer: itself where it is one, else one that stands for it.
 fn key(key: &str) -> i64 {
     let number = key.parse().ok().filter(|number: &i64| number.to_string() == key);
-    number.filter(|number| number.unsigned_abs() < tolmach_domain::ID_LIMIT.unsigned_abs()).unwrap_or_else(|| wire::id_of_text(key))
+    number
+        .filter(|number| number.unsigned_abs() < tolmach_domain::ID_LIMIT.unsigned_abs())
+        .unwrap_or_else(|| wire::id_of_text(key))
 }
 
 fn flow_id(flow: FlowId) -> wire::FlowId {
@@ -179,7 +235,12 @@ fn flow_id(flow: FlowId) -> wire::FlowId {
 }
 
 /// How an ask is answered. `id` is this reply's own.
-pub(crate) fn reply<'a>(now: Timestamp, id: i64, asked: &'a Asked, reply: &'a Reply) -> Result<wire::Reply<'a>, Loss> {
+pub(crate) fn reply<'a>(
+    now: Timestamp,
+    id: i64,
+    asked: &'a Asked,
+    reply: &'a Reply,
+) -> Result<wire::Reply<'a>, Loss> {
     let unsaid = Loss { dialect: ID, what: asked.kind };
     let answer = match &reply.outcome {
         Ok(answer) => answer,
@@ -192,10 +253,17 @@ pub(crate) fn reply<'a>(now: Timestamp, id: i64, asked: &'a Asked, reply: &'a Re
         }
         (Method::DeleteUser, Answer::AccountDeleted { user }) => {
             let login = asked.login.as_deref().map(Cow::Borrowed);
-            Some(wire::Data { user: Some(wire::User { id: user.get(), login, ..Default::default() }), ..Default::default() })
+            Some(wire::Data {
+                user: Some(wire::User { id: user.get(), login, ..Default::default() }),
+                ..Default::default()
+            })
         }
-        (Method::UserInfo, Answer::User(user)) => Some(wire::Data { user: Some(record(asked, user)), ..timed }),
-        (Method::AllFlow, Answer::Flows(flows)) => Some(wire::Data { flow: overviews(asked, flows), user: signature(asked), ..timed }),
+        (Method::UserInfo, Answer::User(user)) => {
+            Some(wire::Data { user: Some(record(asked, user)), ..timed })
+        }
+        (Method::AllFlow, Answer::Flows(flows)) => {
+            Some(wire::Data { flow: overviews(asked, flows), user: signature(asked), ..timed })
+        }
         (Method::GetUpdate, Answer::Changes(changes)) => Some(wire::Data {
             time: Some(changes.until.seconds()),
             flow: overviews(asked, &changes.flows),
@@ -210,19 +278,36 @@ pub(crate) fn reply<'a>(now: Timestamp, id: i64, asked: &'a Asked, reply: &'a Re
             ..Default::default()
         }),
         (Method::SendMessage, Answer::Sent { .. }) => Some(timed),
-        (Method::EditedMessage, Answer::Edited(_)) | (Method::DeleteMessage, Answer::Deleted { .. }) => None,
+        (Method::EditedMessage, Answer::Edited(_))
+        | (Method::DeleteMessage, Answer::Deleted { .. }) => None,
         _ => return Err(unsaid),
     };
     Ok(granted_frame(now, id, asked.kind, data))
 }
 
-fn granted_frame<'a>(now: Timestamp, id: i64, kind: &'a str, data: Option<wire::Data<'a>>) -> wire::Reply<'a> {
-    let errors = Errors { id, time: now.seconds(), status: "OK".into(), code: 200, detail: "successfully".into() };
+fn granted_frame<'a>(
+    now: Timestamp,
+    id: i64,
+    kind: &'a str,
+    data: Option<wire::Data<'a>>,
+) -> wire::Reply<'a> {
+    let errors = Errors {
+        id,
+        time: now.seconds(),
+        status: "OK".into(),
+        code: 200,
+        detail: "successfully".into(),
+    };
     wire::Reply { kind: Cow::Borrowed(kind), data, errors, jsonapi: Served::default(), meta: None }
 }
 
 /// A refusal: of a request, or of a frame that is none.
-pub(crate) fn refusal(now: Timestamp, id: i64, kind: Cow<'_, str>, refusal: Refusal) -> wire::Reply<'_> {
+pub(crate) fn refusal(
+    now: Timestamp,
+    id: i64,
+    kind: Cow<'_, str>,
+    refusal: Refusal,
+) -> wire::Reply<'_> {
     let (status, code) = (refusal.status().into(), refusal.code);
     let errors = Errors { id, time: now.seconds(), status, code, detail: refusal.detail };
     wire::Reply { kind, data: None, errors, jsonapi: Served::default(), meta: None }
@@ -231,9 +316,14 @@ pub(crate) fn refusal(now: Timestamp, id: i64, kind: Cow<'_, str>, refusal: Refu
 /// How a notice is pushed.
 pub(crate) fn push(notice: &Notice) -> Result<wire::Reply<'_>, Loss> {
     let (flow, version, messages) = match &notice.kind {
-        EventKind::Posted(message) | EventKind::Edited(message) => (message.flow, message.version, vec![row(message)]),
+        EventKind::Posted(message) | EventKind::Edited(message) => {
+            (message.flow, message.version, vec![row(message)])
+        }
         EventKind::Deleted { flow, by, messages } => {
-            let rows = messages.iter().map(|(message, _)| deleted_row(notice.at, *flow, *by, *message)).collect();
+            let rows = messages
+                .iter()
+                .map(|(message, _)| deleted_row(notice.at, *flow, *by, *message))
+                .collect();
             (*flow, messages.first().map_or(Version::default(), |(_, version)| *version), rows)
         }
         EventKind::FlowCreated { .. }
@@ -241,9 +331,15 @@ pub(crate) fn push(notice: &Notice) -> Result<wire::Reply<'_>, Loss> {
         | EventKind::MembersAdded { .. }
         | EventKind::MembersRemoved { .. }
         | EventKind::Typing { .. }
-        | EventKind::SessionsEnded { .. } => return Err(Loss { dialect: ID, what: Event::name(notice) }),
+        | EventKind::SessionsEnded { .. } => {
+            return Err(Loss { dialect: ID, what: Event::name(notice) });
+        }
     };
-    let data = wire::Data { time: Some(notice.at.seconds()), message: Items(messages), ..Default::default() };
+    let data = wire::Data {
+        time: Some(notice.at.seconds()),
+        message: Items(messages),
+        ..Default::default()
+    };
     let id = wire::id_of_pair(flow.get().unsigned_abs(), version.0.unsigned_abs());
     let frame = granted_frame(notice.at, id, Method::GetUpdate.name(), Some(data));
     Ok(wire::Reply { meta: Some(Cow::Borrowed(wire::PUSH)), ..frame })
@@ -287,7 +383,13 @@ fn flow(viewer: Option<UserId>, overview: &Overview) -> wire::Flow<'_> {
         Some(viewer) => overview.title_for(viewer, |member| &member.username).into(),
         None => Cow::Borrowed(title.as_str()),
     };
-    wire::Flow { id: id.get(), time: changed_at.seconds(), kind: (*kind).into(), title, info: Cow::Borrowed(info) }
+    wire::Flow {
+        id: id.get(),
+        time: changed_at.seconds(),
+        kind: (*kind).into(),
+        title,
+        info: Cow::Borrowed(info),
+    }
 }
 
 fn messages(messages: &[Message]) -> Items<wire::Message<'_>> {
@@ -301,18 +403,27 @@ fn row(message: &Message) -> wire::Message<'_> {
     wire::Message {
         id: message.id.get(),
         text: Cow::Borrowed(if alive { text } else { "" }),
-        from_user: wire::FromUser { id: message.author.id.get(), username: Some(Cow::Borrowed(&message.author.username)) },
+        from_user: wire::FromUser {
+            id: message.author.id.get(),
+            username: Some(Cow::Borrowed(&message.author.username)),
+        },
         time: message.posted_at.seconds(),
         from_flow: wire::FromFlow { id: message.flow.get(), kind: Some(message.flow_kind.into()) },
         file: file(attachments).filter(|_| alive),
         emoji: emoji.as_deref().filter(|emoji| alive && !emoji.is_empty()).map(Cow::Borrowed),
-        edited_message: changed_at.map(|at| wire::EditedMessage { time: at.seconds(), status: true }),
+        edited_message: changed_at
+            .map(|at| wire::EditedMessage { time: at.seconds(), status: true }),
         reply_to: reply_to.filter(|_| alive).map(MessageId::get),
     }
 }
 
 /// A deletion as it is pushed: of the message only its id is known.
-fn deleted_row<'a>(at: Timestamp, flow: FlowId, by: UserId, message: MessageId) -> wire::Message<'a> {
+fn deleted_row<'a>(
+    at: Timestamp,
+    flow: FlowId,
+    by: UserId,
+    message: MessageId,
+) -> wire::Message<'a> {
     wire::Message {
         id: message.get(),
         text: Cow::Borrowed(""),

@@ -11,9 +11,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tolmach_dialect::json::{self, JsonError};
 use tolmach_dialect::{
-    Ask, Delivery, Echo, Frame, Interest, Line, Loss, Notice, Opening, Reply, Session, Settings, Violation, ViolationKind,
+    Ask, Delivery, Echo, Frame, Interest, Line, Loss, Notice, Opening, Reply, Session, Settings,
+    Violation, ViolationKind,
 };
-use tolmach_domain::{Answer, Command, ConnectionId, EventKind, GrantKind, Identity, Proof, Secret, Timestamp, UserId};
+use tolmach_domain::{
+    Answer, Command, ConnectionId, EventKind, GrantKind, Identity, Proof, Secret, Timestamp, UserId,
+};
 
 /// The longest `type` that is echoed, in characters.
 const ECHOED_TYPE: usize = 64;
@@ -57,7 +60,13 @@ struct Refused {
 
 impl Server {
     pub(crate) fn new(opening: &Opening<'_>) -> Self {
-        Self { settings: opening.settings, connection: opening.connection, answered: 0, form: Form::default(), proven: None }
+        Self {
+            settings: opening.settings,
+            connection: opening.connection,
+            answered: 0,
+            form: Form::default(),
+            proven: None,
+        }
     }
 
     /// The number of the next answer.
@@ -68,8 +77,11 @@ impl Server {
     }
 
     fn ask(&mut self, frame: &Frame) -> Result<Ask, Refused> {
-        let unnamed =
-            |kind, detail: Cow<'static, str>| Refused { kind, echoed: Cow::Borrowed(UNUSABLE_TYPE), refusal: Refusal::bad_request(detail) };
+        let unnamed = |kind, detail: Cow<'static, str>| Refused {
+            kind,
+            echoed: Cow::Borrowed(UNUSABLE_TYPE),
+            refusal: Refusal::bad_request(detail),
+        };
         let bytes = match frame {
             Frame::Text(bytes) => {
                 self.form = Form::Text;
@@ -80,17 +92,29 @@ impl Server {
                 bytes
             }
             Frame::Value(_) | Frame::Request(_) | Frame::Response(_) => {
-                return Err(unnamed(ViolationKind::FrameKind, "a text or binary frame is expected".into()));
+                return Err(unnamed(
+                    ViolationKind::FrameKind,
+                    "a text or binary frame is expected".into(),
+                ));
             }
         };
         if wire::is_crowded(bytes) {
-            return Err(unnamed(ViolationKind::Shape, format!("at most {} values are expected", wire::VALUES_LIMIT).into()));
+            return Err(unnamed(
+                ViolationKind::Shape,
+                format!("at most {} values are expected", wire::VALUES_LIMIT).into(),
+            ));
         }
-        let mut request: Value = json::parse(bytes, self.settings.depth).map_err(|error| match error {
-            JsonError::Syntax(_) => unnamed(ViolationKind::Syntax, "JSON is expected".into()),
-            JsonError::Shape(_) => unnamed(ViolationKind::Shape, "a JSON object is expected".into()),
-            JsonError::Depth(depth) => unnamed(ViolationKind::Shape, format!("at most {depth} levels of nesting are expected").into()),
-        })?;
+        let mut request: Value =
+            json::parse(bytes, self.settings.depth).map_err(|error| match error {
+                JsonError::Syntax(_) => unnamed(ViolationKind::Syntax, "JSON is expected".into()),
+                JsonError::Shape(_) => {
+                    unnamed(ViolationKind::Shape, "a JSON object is expected".into())
+                }
+                JsonError::Depth(depth) => unnamed(
+                    ViolationKind::Shape,
+                    format!("at most {depth} levels of nesting are expected").into(),
+                ),
+            })?;
         if !request.is_object() {
             return Err(unnamed(ViolationKind::Shape, "a JSON object is expected".into()));
         }
@@ -102,11 +126,18 @@ impl Server {
                 None => Cow::Owned(named.to_owned()),
                 Some(_) => Cow::Borrowed(UNUSABLE_TYPE),
             };
-            return Err(Refused { kind: ViolationKind::UnknownMethod, echoed, refusal: Refusal::bad_request("unknown type") });
+            return Err(Refused {
+                kind: ViolationKind::UnknownMethod,
+                echoed,
+                refusal: Refusal::bad_request("unknown type"),
+            });
         };
-        let refused = |refusal| Refused { kind: ViolationKind::Shape, echoed: Cow::Borrowed(kind), refusal };
+        let refused =
+            |refusal| Refused { kind: ViolationKind::Shape, echoed: Cow::Borrowed(kind), refusal };
         if !speaks_this_version(&request) {
-            return Err(refused(Refusal::bad_request("/jsonapi/version: the versions served are: 1.0")));
+            return Err(refused(Refusal::bad_request(
+                "/jsonapi/version: the versions served are: 1.0",
+            )));
         }
         schema::check(method, &request).map_err(|reason| refused(Refusal::bad_request(reason)))?;
         let (proof, command) = lift::ask(method, &mut request).map_err(refused)?;
@@ -118,7 +149,11 @@ impl Server {
             Command::DeleteAccount { login, .. } => Some(login.clone()),
             _ => None,
         };
-        Ok(Ask::new(Echo::new(Asked { method, kind, form: self.form, signature, login }), proof, command))
+        Ok(Ask::new(
+            Echo::new(Asked { method, kind, form: self.form, signature, login }),
+            proof,
+            command,
+        ))
     }
 }
 
@@ -136,7 +171,12 @@ impl Session for Server {
         self.proven = Some(identity);
     }
 
-    fn decode(&mut self, now: Timestamp, frame: &Frame, out: &mut Vec<Line>) -> Result<(), Violation> {
+    fn decode(
+        &mut self,
+        now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Line>,
+    ) -> Result<(), Violation> {
         match self.ask(frame) {
             Ok(ask) => {
                 out.push(Line::Ask(ask));
@@ -144,7 +184,10 @@ impl Session for Server {
             }
             Err(Refused { kind, echoed, refusal }) => {
                 let id = self.next_id();
-                Err(Violation::answered(kind, lower::frame(self.form, &lower::refusal(now, id, echoed, refusal))))
+                Err(Violation::answered(
+                    kind,
+                    lower::frame(self.form, &lower::refusal(now, id, echoed, refusal)),
+                ))
             }
         }
     }
@@ -152,7 +195,10 @@ impl Session for Server {
     fn encode(&mut self, now: Timestamp, line: &Line, out: &mut Vec<Frame>) -> Result<(), Loss> {
         let frame = match line {
             Line::Reply(reply) => {
-                let asked = reply.echo.get::<Asked>().ok_or(Loss { dialect: ID, what: "a reply to nothing asked here" })?;
+                let asked = reply
+                    .echo
+                    .get::<Asked>()
+                    .ok_or(Loss { dialect: ID, what: "a reply to nothing asked here" })?;
                 let id = self.next_id();
                 let frame = lower::frame(asked.form, &lower::reply(now, id, asked, reply)?);
                 match &reply.outcome {
@@ -182,12 +228,17 @@ impl Session for Server {
     fn delivery(&mut self, notice: &Notice) -> Delivery {
         match &notice.kind {
             EventKind::Posted(_) | EventKind::Edited(_) | EventKind::Deleted { .. } => {
-                let own = notice.origin.as_ref().is_some_and(|origin| origin.connection == self.connection);
+                let own = notice
+                    .origin
+                    .as_ref()
+                    .is_some_and(|origin| origin.connection == self.connection);
                 let wanted = self.interest() != Interest::Nothing && !own;
                 if wanted { Delivery::Shared(variant(self.form)) } else { Delivery::Skip }
             }
             EventKind::SessionsEnded { user, session } => {
-                self.proven.take_if(|proven| proven.user == *user && (session.is_none() || *session == proven.session));
+                self.proven.take_if(|proven| {
+                    proven.user == *user && (session.is_none() || *session == proven.session)
+                });
                 Delivery::Skip
             }
             EventKind::FlowCreated { .. }
@@ -207,7 +258,8 @@ pub(crate) struct Client {
     sent: u64,
     /// Asks that wait for their replies, the oldest first: the wire has no request ids.
     pending: VecDeque<Pending>,
-    /// What a login that bound the connection handed out: this wire knows no such thing, so the session signs with it.
+    /// What a login that bound the connection handed out: this wire knows no such thing, so the
+    /// session signs with it.
     bound: Option<Signature>,
 }
 
@@ -219,13 +271,22 @@ struct Pending {
 
 impl Client {
     pub(crate) fn new(opening: &Opening<'_>) -> Self {
-        Self { settings: opening.settings, connection: opening.connection, sent: 0, pending: VecDeque::new(), bound: None }
+        Self {
+            settings: opening.settings,
+            connection: opening.connection,
+            sent: 0,
+            pending: VecDeque::new(),
+            bound: None,
+        }
     }
 
-    /// The oldest ask that a reply with this `type` can be for. A refusal that names no method is for the oldest of all.
+    /// The oldest ask that a reply with this `type` can be for. A refusal that names no method is
+    /// for the oldest of all.
     fn asked(&mut self, kind: &str) -> Option<Pending> {
         let position = match Method::from_type(kind) {
-            Some((method, _)) => self.pending.iter().position(|pending| pending.method == method)?,
+            Some((method, _)) => {
+                self.pending.iter().position(|pending| pending.method == method)?
+            }
             None => 0,
         };
         self.pending.remove(position)
@@ -233,7 +294,11 @@ impl Client {
 
     fn reply(&mut self, reply: wire::Reply<'_>) -> Result<Line, Nonsense> {
         let Pending { echo, method, expected } = self.asked(&reply.kind).ok_or(Nonsense)?;
-        let token = reply.data.as_ref().and_then(|data| data.user.as_ref()?.auth_id.as_deref()).map(Secret::new);
+        let token = reply
+            .data
+            .as_ref()
+            .and_then(|data| data.user.as_ref()?.auth_id.as_deref())
+            .map(Secret::new);
         let binds = expected == Expected::Grant(GrantKind::Connection);
         let (identity, outcome) = lift::outcome(method, expected, reply)?;
         if let (true, Some(identity), Some(token)) = (binds, identity, token) {
@@ -253,18 +318,29 @@ impl Client {
 }
 
 impl Session for Client {
-    fn decode(&mut self, _now: Timestamp, frame: &Frame, out: &mut Vec<Line>) -> Result<(), Violation> {
+    fn decode(
+        &mut self,
+        _now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Line>,
+    ) -> Result<(), Violation> {
         let unanswered = |kind| Violation { kind, answer: None, close: None };
         let (Frame::Text(bytes) | Frame::Binary(bytes)) = frame else {
             return Err(unanswered(ViolationKind::FrameKind));
         };
-        let reply: wire::Reply<'_> = wire::read(bytes, self.settings.depth).map_err(|error| match error {
-            JsonError::Syntax(_) => unanswered(ViolationKind::Syntax),
-            JsonError::Shape(_) | JsonError::Depth(_) => unanswered(ViolationKind::Shape),
-        })?;
+        let reply: wire::Reply<'_> =
+            wire::read(bytes, self.settings.depth).map_err(|error| match error {
+                JsonError::Syntax(_) => unanswered(ViolationKind::Syntax),
+                JsonError::Shape(_) | JsonError::Depth(_) => unanswered(ViolationKind::Shape),
+            })?;
         let nonsense = |Nonsense| unanswered(ViolationKind::Shape);
         if reply.meta.as_deref() == Some(wire::PUSH) {
-            out.extend(lift::push(reply).map_err(nonsense)?.into_iter().map(|notice| Line::Notice(Arc::new(notice))));
+            out.extend(
+                lift::push(reply)
+                    .map_err(nonsense)?
+                    .into_iter()
+                    .map(|notice| Line::Notice(Arc::new(notice))),
+            );
         } else {
             out.push(self.reply(reply).map_err(nonsense)?);
         }
@@ -285,7 +361,10 @@ impl Session for Client {
             return Err(loss);
         }
         if self.pending.len() == PENDING {
-            return Err(Loss { dialect: ID, what: "one more ask before earlier ones are answered" });
+            return Err(Loss {
+                dialect: ID,
+                what: "one more ask before earlier ones are answered",
+            });
         }
         let method = request.method;
         let expected = lower::expected(&ask.command, asker).ok_or(loss)?;

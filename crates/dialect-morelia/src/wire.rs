@@ -1,7 +1,7 @@
 //! The frames of both directions: protocols/morelia/SPEC.md, section "Frames".
 //!
-//! What a server hears is a [`serde_json::Value`], because it is validated as one; everything else is a struct here.
-//! Nothing here knows what a field means.
+//! What a server hears is a [`serde_json::Value`], because it is validated as one; everything else
+//! is a struct here. Nothing here knows what a field means.
 
 use bytes::Bytes;
 use serde::de::IgnoredAny;
@@ -77,7 +77,9 @@ impl Method {
 
     /// The method with this value of `type`, and that value, which its reply repeats.
     pub(crate) fn from_type(kind: &str) -> Option<(Self, &'static str)> {
-        let names = Self::ALL.into_iter().flat_map(|method| [(method, method.name()), (method, method.said())]);
+        let names = Self::ALL
+            .into_iter()
+            .flat_map(|method| [(method, method.name()), (method, method.said())]);
         names.into_iter().find(|(_, name)| *name == kind)
     }
 }
@@ -166,7 +168,8 @@ pub(crate) struct RequestUser<'a> {
     pub(crate) bio: Option<&'a str>,
 }
 
-/// A reply of any method, a refusal, or a push: the one whose `meta` is [`PUSH`]. Not `Debug`: it holds tokens.
+/// A reply of any method, a refusal, or a push: the one whose `meta` is [`PUSH`]. Not `Debug`: it
+/// holds tokens.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Reply<'a> {
     #[serde(rename = "type")]
@@ -422,7 +425,9 @@ impl<'de> Deserialize<'de> for Kinds {
 }
 
 /// `meta` is reserved: whatever else stands there is passed over.
-fn text_or_nothing<'de, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'a, str>>, D::Error> {
+fn text_or_nothing<'de, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Cow<'a, str>>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Written {
@@ -435,11 +440,12 @@ fn text_or_nothing<'de, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
     })
 }
 
-/// The most values of a request. Each takes some thirty times the memory of its one byte, and frames are large for the sake
-/// of their files alone.
+/// The most values of a request. Each takes some thirty times the memory of its one byte, and
+/// frames are large for the sake of their files alone.
 pub(crate) const VALUES_LIMIT: usize = 10_000;
 
-/// Whether a request has more values than any method needs. Cheap where there are not even that many commas.
+/// Whether a request has more values than any method needs. Cheap where there are not even that
+/// many commas.
 pub(crate) fn is_crowded(bytes: &[u8]) -> bool {
     if json::count(bytes, |byte| byte == b',') < VALUES_LIMIT {
         return false;
@@ -457,8 +463,8 @@ pub(crate) fn is_crowded(bytes: &[u8]) -> bool {
     commas >= VALUES_LIMIT
 }
 
-/// The `errors.id` of the frame with this number on a connection: never twice on one connection, and in practice never
-/// on two, whose ids are random.
+/// The `errors.id` of the frame with this number on a connection: never twice on one connection,
+/// and in practice never on two, whose ids are random.
 pub(crate) fn reply_id(connection: ConnectionId, count: u64) -> i64 {
     id_of(mix(connection.0).wrapping_add(count))
 }
@@ -493,8 +499,11 @@ mod tests {
 
     #[test]
     fn ids_of_replies_are_ids_and_differ() {
-        let ids: BTreeSet<i64> =
-            (0..50).flat_map(|connection| (0..200).map(move |count| reply_id(ConnectionId(connection), count))).collect();
+        let ids: BTreeSet<i64> = (0..50)
+            .flat_map(|connection| {
+                (0..200).map(move |count| reply_id(ConnectionId(connection), count))
+            })
+            .collect();
         assert_eq!(ids.len(), 50 * 200);
         let edges = [0, u64::MAX, ID_LIMIT.unsigned_abs() - 1, ID_LIMIT.unsigned_abs()].map(id_of);
         assert!(ids.into_iter().chain(edges).all(|id| (1..ID_LIMIT).contains(&id)));

@@ -8,7 +8,10 @@ use tolmach_dialect_morelia::Morelia;
 use tolmach_domain::{EventKind, Version};
 
 fn script(name: &'static str, steps: Vec<ScriptStep>) -> Script {
-    let opening = http::Request::get("/morelia").header("upgrade", "websocket").body(()).expect("the parts are valid");
+    let opening = http::Request::get("/morelia")
+        .header("upgrade", "websocket")
+        .body(())
+        .expect("the parts are valid");
     Script { name, opening, steps }
 }
 
@@ -30,7 +33,11 @@ fn other_forms() -> Script {
         ScriptStep::Happening(EventKind::Deleted {
             flow: world::flow_id(world::CHAT),
             by: world::BOB.user(),
-            messages: ids.iter().zip(5..).map(|(id, version)| (world::message_id(*id), Version(version))).collect(),
+            messages: ids
+                .iter()
+                .zip(5..)
+                .map(|(id, version)| (world::message_id(*id), Version(version)))
+                .collect(),
         })
     };
     script(
@@ -56,10 +63,13 @@ fn other_forms() -> Script {
 fn misbehaviour() -> Script {
     let signed = |kind: &str, more: Value| {
         let mut data = json!({"user": ann()});
-        data.as_object_mut().expect("it is one").extend(more.as_object().expect("it is one").clone());
+        data.as_object_mut()
+            .expect("it is one")
+            .extend(more.as_object().expect("it is one").clone());
         json!({"type": kind, "data": data, "jsonapi": {"version": 1.0}, "meta": null})
     };
-    let hello = |message: Value| signed("send_message", json!({"flow": {"id": 1}, "message": message}));
+    let hello =
+        |message: Value| signed("send_message", json!({"flow": {"id": 1}, "message": message}));
     script(
         "misbehaviour",
         vec![
@@ -68,12 +78,32 @@ fn misbehaviour() -> Script {
             says("no type", &json!({"data": null})),
             ScriptStep::Frame("no JSON", Frame::text("{'type': 'auth'}")),
             ScriptStep::Frame("no object", Frame::text("[\"auth\"]")),
-            says("another version", &json!({"type": "all_flow", "data": {"user": ann()}, "jsonapi": {"version": 1.15}})),
-            says("no token", &json!({"type": "all_flow", "data": {"user": {"id": 1}}, "jsonapi": {"version": 1.0}})),
-            says("a string for an id", &json!({"type": "user_info", "data": {"user": {"id": "1", "auth_id": "t"}}})),
-            says("no flow", &signed("send_message", json!({"message": {"id": 1, "text": "Hello"}}))),
-            says("in another's name", &hello(json!({"id": 1, "text": "Hello", "from_user": {"id": 2, "username": "bob"}}))),
-            says("an answer to nothing that is an id", &hello(json!({"id": 1, "text": "Hello", "reply_to": "11"}))),
+            says(
+                "another version",
+                &json!({"type": "all_flow", "data": {"user": ann()}, "jsonapi": {"version": 1.15}}),
+            ),
+            says(
+                "no token",
+                &json!({"type": "all_flow", "data": {"user": {"id": 1}}, "jsonapi": {"version": 1.0}}),
+            ),
+            says(
+                "a string for an id",
+                &json!({"type": "user_info", "data": {"user": {"id": "1", "auth_id": "t"}}}),
+            ),
+            says(
+                "no flow",
+                &signed("send_message", json!({"message": {"id": 1, "text": "Hello"}})),
+            ),
+            says(
+                "in another's name",
+                &hello(
+                    json!({"id": 1, "text": "Hello", "from_user": {"id": 2, "username": "bob"}}),
+                ),
+            ),
+            says(
+                "an answer to nothing that is an id",
+                &hello(json!({"id": 1, "text": "Hello", "reply_to": "11"})),
+            ),
         ],
     )
 }

@@ -1,4 +1,5 @@
-//! Refusals: every fault to its `status` and `detail`, and back. protocols/sndmsg/SPEC.md, section "Errors".
+//! Refusals: every fault to its `status` and `detail`, and back. protocols/sndmsg/SPEC.md, section
+//! "Errors".
 
 use crate::wire::{Operation, Reply, status};
 use std::borrow::Cow;
@@ -32,15 +33,25 @@ impl Refusal {
         Self { status: status::NO_ROOM, detail: Some("no such room".into()) }
     }
 
-    /// The frame that refuses a request of `operation`: the document gives signing up a failure of its own.
+    /// The frame that refuses a request of `operation`: the document gives signing up a failure of
+    /// its own.
     pub(crate) fn frame(self, operation: Operation) -> Reply<'static> {
-        let status = if operation == Operation::Signup && self.detail.is_some() { status::SIGNUP_FAIL } else { self.status };
-        Reply { kind: operation.reply().into(), status: Some(status.into()), detail: self.detail, ..Reply::default() }
+        let status = if operation == Operation::Signup && self.detail.is_some() {
+            status::SIGNUP_FAIL
+        } else {
+            self.status
+        };
+        Reply {
+            kind: operation.reply().into(),
+            status: Some(status.into()),
+            detail: self.detail,
+            ..Reply::default()
+        }
     }
 }
 
-/// The fields that the engine and this wire call by different names: first the engine's name, then the wire's.
-/// Of several engine's names for one, reading takes the first.
+/// The fields that the engine and this wire call by different names: first the engine's name, then
+/// the wire's. Of several engine's names for one, reading takes the first.
 const FIELDS: [(&str, &str); 9] = [
     ("login", "login"),
     ("username", "login"),
@@ -56,12 +67,17 @@ const FIELDS: [(&str, &str); 9] = [
 /// A field that the wire has no name for.
 const REQUEST: &str = "request";
 
-/// How a fault in answer to `operation` is said. `reveal`: whether an unknown login is told from a wrong password.
+/// How a fault in answer to `operation` is said. `reveal`: whether an unknown login is told from a
+/// wrong password.
 pub(crate) fn lower(operation: Operation, fault: &Fault, reveal: bool) -> Refusal {
     match fault {
         Fault::Unauthenticated => Refusal::error("log in first"),
         Fault::WrongCredentials { login_exists } if operation == Operation::Login => {
-            Refusal::bare(if reveal && !login_exists { status::WRONG_USER } else { status::WRONG_PASS })
+            Refusal::bare(if reveal && !login_exists {
+                status::WRONG_USER
+            } else {
+                status::WRONG_PASS
+            })
         }
         Fault::WrongCredentials { login_exists: _ } => Refusal::error("wrong login or password"),
         Fault::LoginTaken if operation == Operation::Signup => Refusal::bare(status::USER_EXIST),
@@ -117,7 +133,8 @@ const TOLD_APART: [Fault; 19] = [
     Fault::Internal,
 ];
 
-/// What a refusal means: by its status where that says all, else exactly where the detail is ours. `None` for what is none.
+/// What a refusal means: by its status where that says all, else exactly where the detail is ours.
+/// `None` for what is none.
 pub(crate) fn lift(status: &str, detail: Option<&str>) -> Option<Fault> {
     match status {
         status::SUCCESS | status::LOGIN_OK | status::SIGNUP_OK => return None,
@@ -130,7 +147,9 @@ pub(crate) fn lift(status: &str, detail: Option<&str>) -> Option<Fault> {
     }
     let detail = detail.unwrap_or_default();
     // No detail depends on the operation.
-    let ours = |fault: &Fault| lower(Operation::OldDialogs, fault, false).detail.as_deref() == Some(detail);
+    let ours = |fault: &Fault| {
+        lower(Operation::OldDialogs, fault, false).detail.as_deref() == Some(detail)
+    };
     Some(TOLD_APART.into_iter().find(ours).unwrap_or_else(|| invalid(detail)))
 }
 
@@ -139,7 +158,9 @@ fn invalid(detail: &str) -> Fault {
         let (field, _) = FIELDS.iter().find(|(_, wire)| *wire == name)?;
         Some(Fault::invalid(field, reason))
     });
-    named.unwrap_or_else(|| Fault::invalid(REQUEST, if detail.is_empty() { "not acceptable" } else { detail }))
+    named.unwrap_or_else(|| {
+        Fault::invalid(REQUEST, if detail.is_empty() { "not acceptable" } else { detail })
+    })
 }
 
 #[cfg(test)]
@@ -149,12 +170,16 @@ mod tests {
     fn said(operation: Operation, fault: &Fault, reveal: bool) -> (String, Option<String>) {
         let frame = lower(operation, fault, reveal).frame(operation);
         assert_eq!(frame.kind, operation.reply());
-        (frame.status.expect("a refusal has a status").into_owned(), frame.detail.map(Cow::into_owned))
+        (
+            frame.status.expect("a refusal has a status").into_owned(),
+            frame.detail.map(Cow::into_owned),
+        )
     }
 
     #[test]
     fn every_fault_has_its_status_and_is_read_back() {
-        let mut table: Vec<(Fault, &str)> = TOLD_APART.into_iter().map(|fault| (fault, "ERROR")).collect();
+        let mut table: Vec<(Fault, &str)> =
+            TOLD_APART.into_iter().map(|fault| (fault, "ERROR")).collect();
         table.extend([
             (Fault::NoSuchFlow, "ROOM_DOES_NOT_EXIST"),
             (Fault::invalid("login", "at most 64 characters"), "ERROR"),
@@ -179,7 +204,11 @@ mod tests {
             let fault = Fault::WrongCredentials { login_exists };
             assert_eq!(said(Operation::Login, &fault, reveal), (status.to_owned(), None));
             let read = lift(status, None).expect("it is a refusal");
-            assert_eq!(said(Operation::Login, &read, reveal).0, status, "said again it is the same");
+            assert_eq!(
+                said(Operation::Login, &read, reveal).0,
+                status,
+                "said again it is the same"
+            );
         }
         assert_eq!(
             said(Operation::OldDialogs, &Fault::WrongCredentials { login_exists: true }, true),
@@ -189,7 +218,10 @@ mod tests {
 
     #[test]
     fn signing_up_fails_in_the_words_of_the_document() {
-        assert_eq!(said(Operation::Signup, &Fault::LoginTaken, false), ("SIGNUP_USER_EXIST".to_owned(), None));
+        assert_eq!(
+            said(Operation::Signup, &Fault::LoginTaken, false),
+            ("SIGNUP_USER_EXIST".to_owned(), None)
+        );
         assert_eq!(lift("SIGNUP_USER_EXIST", None), Some(Fault::LoginTaken));
         for (fault, detail) in [
             (Fault::invalid("password", "too short"), "pass: too short"),
@@ -210,6 +242,9 @@ mod tests {
             assert_eq!(lift(granted, None), None);
         }
         assert_eq!(lift("ERROR", None), Some(Fault::invalid("request", "not acceptable")));
-        assert_eq!(lift("BROKEN", Some("disk: full")), Some(Fault::invalid("request", "disk: full")));
+        assert_eq!(
+            lift("BROKEN", Some("disk: full")),
+            Some(Fault::invalid("request", "disk: full"))
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The dialect `sndmsg`: JSON objects with a string `type` such as `SND_MSG`, over WebSocket text frames, on connections
-//! that log in once. protocols/sndmsg/SPEC.md describes it.
+//! The dialect `sndmsg`: JSON objects with a string `type` such as `SND_MSG`, over WebSocket text
+//! frames, on connections that log in once. protocols/sndmsg/SPEC.md describes it.
 
 mod faults;
 mod lift;
@@ -10,8 +10,8 @@ mod wire;
 
 use std::sync::LazyLock;
 use tolmach_dialect::{
-    Ask, Capabilities, Closes, DOC, Dialect, Door, Frame, Limits, Loss, Manifest, Notice, Opening, Recognition, Refusal, Session, Side,
-    Transport, Variant,
+    Ask, Capabilities, Closes, DOC, Dialect, Door, Frame, Limits, Loss, Manifest, Notice, Opening,
+    Recognition, Refusal, Session, Side, Transport, Variant,
 };
 use wire::{Field, Operation};
 
@@ -52,15 +52,16 @@ impl Dialect for SndMsg {
         &MANIFEST
     }
 
-    /// Errs towards "no": an object that also has a key by which another dialect is known belongs to neither, and so does
-    /// a `type` that no request of this dialect has.
+    /// Errs towards "no": an object that also has a key by which another dialect is known belongs
+    /// to neither, and so does a `type` that no request of this dialect has.
     fn recognise(&self, opening: &Opening<'_>) -> Recognition {
         let Some(Frame::Text(text)) = opening.first else {
             return Recognition::No;
         };
         match wire::read::<wire::Head>(text, opening.settings.depth) {
             Ok(wire::Head { kind: Field::Value(kind), mode, jsonapi, action })
-                if Operation::from_request(&kind).is_some() && !(mode.0 || jsonapi.0 || action.0) =>
+                if Operation::from_request(&kind).is_some()
+                    && !(mode.0 || jsonapi.0 || action.0) =>
             {
                 Recognition::Certain(DOC)
             }
@@ -79,9 +80,11 @@ impl Dialect for SndMsg {
         lower::ask(ask, "")?;
         let mut request = http::Request::new(());
         *request.uri_mut() = http::Uri::from_static(PATH);
-        for (name, value) in
-            [(http::header::CONNECTION, "Upgrade"), (http::header::UPGRADE, "websocket"), (http::header::SEC_WEBSOCKET_VERSION, "13")]
-        {
+        for (name, value) in [
+            (http::header::CONNECTION, "Upgrade"),
+            (http::header::UPGRADE, "websocket"),
+            (http::header::SEC_WEBSOCKET_VERSION, "13"),
+        ] {
             request.headers_mut().insert(name, http::HeaderValue::from_static(value));
         }
         Ok(request.into_parts().0)

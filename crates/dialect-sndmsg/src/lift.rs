@@ -7,15 +7,20 @@ use crate::wire::{self, Field, FieldType, Ids, MessageType, Number, Operation, R
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use tolmach_domain::{
-    Answer, Command, Content, ContentType, Draft, EventKind, Fault, Flow, FlowId, FlowKind, Grant, GrantKind, Kinds, Message, MessageId,
-    Overview, Page, Proof, Registration, Secret, Timestamp, Tokens, User, Version, Who, Window,
+    Answer, Command, Content, ContentType, Draft, EventKind, Fault, Flow, FlowId, FlowKind, Grant,
+    GrantKind, Kinds, Message, MessageId, Overview, Page, Proof, Registration, Secret, Timestamp,
+    Tokens, User, Version, Who, Window,
 };
 
 /// How many users one search finds at most.
 const SEARCH_LIMIT: u32 = 50;
 
 /// What a request asks, and how it proves who asks.
-pub(crate) fn ask(operation: Operation, request: wire::Request<'_>, caller: Option<&Caller>) -> Result<(Proof, Command), Refusal> {
+pub(crate) fn ask(
+    operation: Operation,
+    request: wire::Request<'_>,
+    caller: Option<&Caller>,
+) -> Result<(Proof, Command), Refusal> {
     let command = match operation {
         Operation::Login => Command::Login {
             identifier: required("login", request.login)?.into_owned(),
@@ -39,22 +44,40 @@ pub(crate) fn ask(operation: Operation, request: wire::Request<'_>, caller: Opti
         }
         Operation::CreateRoom => {
             own("username", request.username, caller)?;
-            Command::OpenChat { with: Who::Login(required("customer", request.customer)?.into_owned()) }
+            Command::OpenChat {
+                with: Who::Login(required("customer", request.customer)?.into_owned()),
+            }
         }
         Operation::SendMessage => {
             own("username", request.username, caller)?;
             let flow = room(operation, "room_id", request.room_id)?;
             let text = required("message", request.message)?;
             let content_type = message_type(request.msg_type)?;
-            Command::Send(Box::new(Draft { flow, kinds: Kinds::Any, content: Content { content_type, ..Content::text(text) }, key: None }))
+            Command::Send(Box::new(Draft {
+                flow,
+                kinds: Kinds::Any,
+                content: Content { content_type, ..Content::text(text) },
+                key: None,
+            }))
         }
         Operation::ReadMessage => {
             let window = window(request.read)?;
-            Command::History { flow: room(operation, "room_id", request.room_id)?, kinds: Kinds::Any, window }
+            Command::History {
+                flow: room(operation, "room_id", request.room_id)?,
+                kinds: Kinds::Any,
+                window,
+            }
         }
-        Operation::SearchUser => Command::SearchUsers { query: required("user", request.user)?.into_owned(), limit: SEARCH_LIMIT },
-        Operation::DeleteRoom => Command::DeleteFlow { flow: room(operation, "id", request.id)?, kinds: Kinds::Any },
-        Operation::DeleteMessage => Command::Delete { messages: vec![message_id(operation, request.id)?], flow: None },
+        Operation::SearchUser => Command::SearchUsers {
+            query: required("user", request.user)?.into_owned(),
+            limit: SEARCH_LIMIT,
+        },
+        Operation::DeleteRoom => {
+            Command::DeleteFlow { flow: room(operation, "id", request.id)?, kinds: Kinds::Any }
+        }
+        Operation::DeleteMessage => {
+            Command::Delete { messages: vec![message_id(operation, request.id)?], flow: None }
+        }
         Operation::EditMessage => Command::Edit {
             message: message_id(operation, request.id)?,
             flow: None,
@@ -68,23 +91,30 @@ pub(crate) fn ask(operation: Operation, request: wire::Request<'_>, caller: Opti
     Ok((if operation.needs_login() { Proof::Connection } else { Proof::Nothing }, command))
 }
 
-/// A name that must be the caller's. Before a login nobody's is, and the engine refuses the request.
+/// A name that must be the caller's. Before a login nobody's is, and the engine refuses the
+/// request.
 fn own(name: &str, field: Field<Cow<'_, str>>, caller: Option<&Caller>) -> Result<(), Refusal> {
     let login = required(name, field)?;
     match caller {
-        Some(caller) if !caller.is_called(&login) => Err(Refusal::field(name, "your own login is expected")),
+        Some(caller) if !caller.is_called(&login) => {
+            Err(Refusal::field(name, "your own login is expected"))
+        }
         _ => Ok(()),
     }
 }
 
 fn room(operation: Operation, name: &str, field: Field<Number>) -> Result<FlowId, Refusal> {
     let Number(number) = required(name, field)?;
-    number.and_then(|number| FlowId::new(number).ok()).ok_or_else(|| faults::lower(operation, &Fault::NoSuchFlow, false))
+    number
+        .and_then(|number| FlowId::new(number).ok())
+        .ok_or_else(|| faults::lower(operation, &Fault::NoSuchFlow, false))
 }
 
 fn message_id(operation: Operation, field: Field<Number>) -> Result<MessageId, Refusal> {
     let Number(number) = required("id", field)?;
-    number.and_then(|number| MessageId::new(number).ok()).ok_or_else(|| faults::lower(operation, &Fault::NoSuchMessage, false))
+    number
+        .and_then(|number| MessageId::new(number).ok())
+        .ok_or_else(|| faults::lower(operation, &Fault::NoSuchMessage, false))
 }
 
 fn message_type(field: Field<Cow<'_, str>>) -> Result<ContentType, Refusal> {
@@ -172,10 +202,14 @@ impl Expected {
             _ => None,
         };
         match self {
-            Expected::Opened { with } => reply.customer.as_deref().is_some_and(|customer| same_login(customer, with)),
+            Expected::Opened { with } => {
+                reply.customer.as_deref().is_some_and(|customer| same_login(customer, with))
+            }
             Expected::History { flow, .. } => reply.room_id == Some(flow.get()),
             Expected::RoomDeleted { flow } => one == Some(flow.get()),
-            Expected::MessageDeleted { message } | Expected::Edited { message, .. } => one == Some(message.get()),
+            Expected::MessageDeleted { message } | Expected::Edited { message, .. } => {
+                one == Some(message.get())
+            }
             Expected::Registered
             | Expected::LoggedIn { .. }
             | Expected::Sent { .. }
@@ -191,19 +225,35 @@ impl Expected {
 pub(crate) struct Nonsense;
 
 /// What a granted reply answers; a history by [`history`]. `own` is the login of the connection.
-pub(crate) fn answer(now: Timestamp, expected: &Expected, reply: Reply<'_>, own: &str, memory: &Memory) -> Result<Answer, Nonsense> {
+pub(crate) fn answer(
+    now: Timestamp,
+    expected: &Expected,
+    reply: Reply<'_>,
+    own: &str,
+    memory: &Memory,
+) -> Result<Answer, Nonsense> {
     Ok(match expected {
         Expected::Registered => granted(Tokens::Nothing),
         Expected::LoggedIn { .. } => granted(Tokens::Connection),
-        Expected::Opened { .. } => {
-            Answer::ChatOpened { flow: one_flow(&reply)?, with: Some(person(&reply.customer.ok_or(Nonsense)?)), created: false }
-        }
+        Expected::Opened { .. } => Answer::ChatOpened {
+            flow: one_flow(&reply)?,
+            with: Some(person(&reply.customer.ok_or(Nonsense)?)),
+            created: false,
+        },
         Expected::Sent { flow, kinds, content } => {
             let message = match reply.message_id {
                 Some(id) => {
-                    let posted_at = reply.date.as_deref().and_then(Timestamp::parse_rfc3339).ok_or(Nonsense)?;
+                    let posted_at =
+                        reply.date.as_deref().and_then(Timestamp::parse_rfc3339).ok_or(Nonsense)?;
                     let id = MessageId::new(id).map_err(|_| Nonsense)?;
-                    Some(Box::new(written(id, *flow, kind_of(*kinds), own, content.clone(), posted_at)))
+                    Some(Box::new(written(
+                        id,
+                        *flow,
+                        kind_of(*kinds),
+                        own,
+                        content.clone(),
+                        posted_at,
+                    )))
                 }
                 None => None,
             };
@@ -214,7 +264,9 @@ pub(crate) fn answer(now: Timestamp, expected: &Expected, reply: Reply<'_>, own:
             Answer::Users(logins.map(|login| user(&login)).collect())
         }
         Expected::RoomDeleted { flow } => Answer::FlowDeleted { flow: *flow },
-        Expected::MessageDeleted { message } => Answer::Deleted { deleted: vec![*message], left: Vec::new() },
+        Expected::MessageDeleted { message } => {
+            Answer::Deleted { deleted: vec![*message], left: Vec::new() }
+        }
         Expected::Edited { message, flow } => {
             let mut edited = edited(now, *message, &reply.new_msg.ok_or(Nonsense)?, memory);
             if edited.flow == nowhere() {
@@ -225,18 +277,32 @@ pub(crate) fn answer(now: Timestamp, expected: &Expected, reply: Reply<'_>, own:
         }
         Expected::Flows { limit, offset } => {
             let all = overviews(reply)?;
-            Answer::Flows(all.into_iter().skip(length(*offset)).take(limit.map_or(usize::MAX, length)).collect())
+            Answer::Flows(
+                all.into_iter()
+                    .skip(length(*offset))
+                    .take(limit.map_or(usize::MAX, length))
+                    .collect(),
+            )
         }
         Expected::Fence => Answer::Users(Vec::new()),
         Expected::History { .. } => return Err(Nonsense),
     })
 }
 
-/// The part of a history that was wanted, out of the messages that came while it was read: a message that was pushed in
-/// between may come twice.
-pub(crate) fn history(flow: FlowId, kinds: Kinds, window: Window, messages: Vec<Message>) -> Answer {
+/// The part of a history that was wanted, out of the messages that came while it was read: a
+/// message that was pushed in between may come twice.
+pub(crate) fn history(
+    flow: FlowId,
+    kinds: Kinds,
+    window: Window,
+    messages: Vec<Message>,
+) -> Answer {
     let mut seen = BTreeSet::new();
-    let mut messages: Vec<Message> = messages.into_iter().rev().filter(|message| seen.insert((message.id, message.posted_at))).collect();
+    let mut messages: Vec<Message> = messages
+        .into_iter()
+        .rev()
+        .filter(|message| seen.insert((message.id, message.posted_at)))
+        .collect();
     messages.reverse();
     messages.iter_mut().for_each(|message| message.flow_kind = kind_of(kinds));
     if let Window::Newest { limit, offset } = window {
@@ -246,7 +312,8 @@ pub(crate) fn history(flow: FlowId, kinds: Kinds, window: Window, messages: Vec<
     Answer::History(Box::new(Page { flow, messages, version: Version::default() }))
 }
 
-/// The message that a `READ_MSG` frame carries; `None` for one that says that there is nothing to read.
+/// The message that a `READ_MSG` frame carries; `None` for one that says that there is nothing to
+/// read.
 pub(crate) fn message(reply: &Reply<'_>) -> Result<Option<Message>, Nonsense> {
     let Some(id) = reply.message_id else { return Ok(None) };
     let content_type = match reply.msg_type.ok_or(Nonsense)? {
@@ -254,26 +321,47 @@ pub(crate) fn message(reply: &Reply<'_>) -> Result<Option<Message>, Nonsense> {
         MessageType::File => ContentType::File,
         MessageType::Image => ContentType::Image,
     };
-    let content = Content { content_type, ..Content::text(reply.message.as_deref().ok_or(Nonsense)?) };
+    let content =
+        Content { content_type, ..Content::text(reply.message.as_deref().ok_or(Nonsense)?) };
     let posted_at = reply.date.as_deref().and_then(Timestamp::parse_rfc3339).ok_or(Nonsense)?;
     let id = MessageId::new(id).map_err(|_| Nonsense)?;
     let flow = reply.room_id.and_then(|room| FlowId::new(room).ok()).ok_or(Nonsense)?;
-    Ok(Some(written(id, flow, FlowKind::Chat, reply.sender.as_deref().ok_or(Nonsense)?, content, posted_at)))
+    Ok(Some(written(
+        id,
+        flow,
+        FlowKind::Chat,
+        reply.sender.as_deref().ok_or(Nonsense)?,
+        content,
+        posted_at,
+    )))
 }
 
 /// What a push tells, but for a new message.
-pub(crate) fn push(now: Timestamp, operation: Operation, reply: Reply<'_>, own: &str, memory: &Memory) -> Result<EventKind, Nonsense> {
+pub(crate) fn push(
+    now: Timestamp,
+    operation: Operation,
+    reply: Reply<'_>,
+    own: &str,
+    memory: &Memory,
+) -> Result<EventKind, Nonsense> {
     Ok(match operation {
         Operation::CreateRoom => {
-            let flow = Flow { created_at: now, changed_at: now, ..chat(one_flow(&reply)?, String::new()) };
+            let flow =
+                Flow { created_at: now, changed_at: now, ..chat(one_flow(&reply)?, String::new()) };
             let customer = person(&reply.customer.ok_or(Nonsense)?);
             EventKind::FlowCreated { flow, members: vec![customer, person(own)] }
         }
-        Operation::DeleteRoom => EventKind::FlowDeleted { flow: one_flow(&reply)?, by: person("").id },
+        Operation::DeleteRoom => {
+            EventKind::FlowDeleted { flow: one_flow(&reply)?, by: person("").id }
+        }
         Operation::DeleteMessage => {
             let id = one_message(&reply)?;
             let known = memory.recall(id);
-            EventKind::Deleted { flow: known.flow, by: known.author.id, messages: vec![(id, Version::default())] }
+            EventKind::Deleted {
+                flow: known.flow,
+                by: known.author.id,
+                messages: vec![(id, Version::default())],
+            }
         }
         Operation::EditMessage => {
             let id = one_message(&reply)?;
@@ -312,7 +400,14 @@ fn kind_of(kinds: Kinds) -> FlowKind {
     if kinds == Kinds::Shared { FlowKind::Group } else { FlowKind::Chat }
 }
 
-fn written(id: MessageId, flow: FlowId, flow_kind: FlowKind, author: &str, content: Content, posted_at: Timestamp) -> Message {
+fn written(
+    id: MessageId,
+    flow: FlowId,
+    flow_kind: FlowKind,
+    author: &str,
+    content: Content,
+    posted_at: Timestamp,
+) -> Message {
     Message {
         id,
         flow,
@@ -340,7 +435,9 @@ fn edited(now: Timestamp, id: MessageId, text: &str, memory: &Memory) -> Message
 }
 
 fn overviews(reply: Reply<'_>) -> Result<Vec<Overview>, Nonsense> {
-    let (Some(names), Some(Ids::Each(ids)), Some(firsts)) = (reply.dialogs, reply.id, reply.first_massage_id) else {
+    let (Some(names), Some(Ids::Each(ids)), Some(firsts)) =
+        (reply.dialogs, reply.id, reply.first_massage_id)
+    else {
         return Err(Nonsense);
     };
     if names.len() != ids.len() || ids.len() != firsts.len() {
@@ -350,7 +447,8 @@ fn overviews(reply: Reply<'_>) -> Result<Vec<Overview>, Nonsense> {
         .into_iter()
         .zip(ids.into_iter().zip(firsts))
         .map(|(name, (id, first))| {
-            let first = if first == 0 { None } else { Some(MessageId::new(first).map_err(|_| Nonsense)?) };
+            let first =
+                if first == 0 { None } else { Some(MessageId::new(first).map_err(|_| Nonsense)?) };
             let flow = chat(FlowId::new(id).map_err(|_| Nonsense)?, name.into_owned());
             Ok(Overview { flow, members: Vec::new(), last: None, first, read: Version::default() })
         })

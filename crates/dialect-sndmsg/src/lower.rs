@@ -9,8 +9,8 @@ use crate::wire::{self, Field, Ids, MessageType, Operation, status};
 use std::borrow::Cow;
 use tolmach_dialect::{Ask, Loss, Notice};
 use tolmach_domain::{
-    Answer, Authority, Command, Content, ContentType, Event, EventKind, Fault, FlowKind, GrantKind, Message, MessageId, Overview, Proof,
-    Who, Window,
+    Answer, Authority, Command, Content, ContentType, Event, EventKind, Fault, FlowKind, GrantKind,
+    Message, MessageId, Overview, Proof, Who, Window,
 };
 
 /// One frame of an ask, with what its reply will give.
@@ -24,12 +24,21 @@ pub(crate) struct Request<'a> {
 
 impl<'a> Request<'a> {
     fn new(operation: Operation, expected: Expected, frame: wire::Request<'a>) -> Self {
-        Self { operation, expected, frame: wire::Request { kind: operation.request().into(), ..frame } }
+        Self {
+            operation,
+            expected,
+            frame: wire::Request { kind: operation.request().into(), ..frame },
+        }
     }
 
-    /// A search that finds nobody. Its reply shows that the frames of the history before it have all come.
+    /// A search that finds nobody. Its reply shows that the frames of the history before it have
+    /// all come.
     pub(crate) fn fence() -> Self {
-        Self::new(Operation::SearchUser, Expected::Fence, wire::Request { user: "".into(), ..wire::Request::default() })
+        Self::new(
+            Operation::SearchUser,
+            Expected::Fence,
+            wire::Request { user: "".into(), ..wire::Request::default() },
+        )
     }
 
     /// The frame.
@@ -38,7 +47,8 @@ impl<'a> Request<'a> {
     }
 }
 
-/// How an ask is said by whoever is logged in as `own`, if it can be. A history also needs a [`Request::fence`] after it.
+/// How an ask is said by whoever is logged in as `own`, if it can be. A history also needs a
+/// [`Request::fence`] after it.
 pub(crate) fn ask<'a>(ask: &'a Ask, own: &'a str) -> Result<Request<'a>, Loss> {
     let loss = Loss { dialect: ID, what: ask.command.name() };
     if ask.authority == Authority::Administrator {
@@ -46,7 +56,9 @@ pub(crate) fn ask<'a>(ask: &'a Ask, own: &'a str) -> Result<Request<'a>, Loss> {
     }
     let request = self::command(&ask.command, own).ok_or(loss)?;
     match ask.proof {
-        Proof::Token(_) | Proof::TokenOf(..) | Proof::Bearer(_) if request.operation.needs_login() => {
+        Proof::Token(_) | Proof::TokenOf(..) | Proof::Bearer(_)
+            if request.operation.needs_login() =>
+        {
             Err(Loss { dialect: ID, what: "a token" })
         }
         _ => Ok(request),
@@ -58,17 +70,34 @@ fn command<'a>(command: &'a Command, own: &'a str) -> Option<Request<'a>> {
     Some(match command {
         Command::Register(registration) => {
             let login = registration.login.as_ref().or(registration.email.as_ref())?;
-            let frame = wire::Request { login: login.as_str().into(), pass: registration.password.expose().into(), ..none() };
+            let frame = wire::Request {
+                login: login.as_str().into(),
+                pass: registration.password.expose().into(),
+                ..none()
+            };
             Request::new(Operation::Signup, Expected::Registered, frame)
         }
         // This wire cannot look at a password without logging in.
         Command::Login { grant: GrantKind::Nothing, .. } => return None,
-        Command::Login { identifier, password, grant: GrantKind::Connection | GrantKind::Token | GrantKind::Pair } => {
-            let frame = wire::Request { login: identifier.as_str().into(), pass: password.expose().into(), ..none() };
-            Request::new(Operation::Login, Expected::LoggedIn { identifier: identifier.clone() }, frame)
+        Command::Login {
+            identifier,
+            password,
+            grant: GrantKind::Connection | GrantKind::Token | GrantKind::Pair,
+        } => {
+            let frame = wire::Request {
+                login: identifier.as_str().into(),
+                pass: password.expose().into(),
+                ..none()
+            };
+            Request::new(
+                Operation::Login,
+                Expected::LoggedIn { identifier: identifier.clone() },
+                frame,
+            )
         }
         Command::OpenChat { with: Who::Login(login) } => {
-            let frame = wire::Request { username: own.into(), customer: login.as_str().into(), ..none() };
+            let frame =
+                wire::Request { username: own.into(), customer: login.as_str().into(), ..none() };
             Request::new(Operation::CreateRoom, Expected::Opened { with: login.clone() }, frame)
         }
         Command::Send(draft) => {
@@ -81,7 +110,11 @@ fn command<'a>(command: &'a Command, own: &'a str) -> Option<Request<'a>> {
                 msg_type: msg_type.into(),
                 ..none()
             };
-            Request::new(Operation::SendMessage, Expected::Sent { flow: draft.flow, kinds: draft.kinds, content }, frame)
+            Request::new(
+                Operation::SendMessage,
+                Expected::Sent { flow: draft.flow, kinds: draft.kinds, content },
+                frame,
+            )
         }
         Command::History { flow, kinds, window } => {
             let read = match window {
@@ -89,7 +122,11 @@ fn command<'a>(command: &'a Command, own: &'a str) -> Option<Request<'a>> {
                 Window::All | Window::Newest { .. } => "ALL",
             };
             let frame = wire::Request { read: read.into(), room_id: flow.get().into(), ..none() };
-            Request::new(Operation::ReadMessage, Expected::History { flow: *flow, kinds: *kinds, window: *window }, frame)
+            Request::new(
+                Operation::ReadMessage,
+                Expected::History { flow: *flow, kinds: *kinds, window: *window },
+                frame,
+            )
         }
         Command::SearchUsers { query, limit } => {
             let frame = wire::Request { user: query.as_str().into(), ..none() };
@@ -106,12 +143,21 @@ fn command<'a>(command: &'a Command, own: &'a str) -> Option<Request<'a>> {
             Request::new(Operation::DeleteMessage, Expected::MessageDeleted { message }, frame)
         }
         Command::Edit { message, flow, text } => {
-            let frame = wire::Request { id: message.get().into(), new_msg: text.as_str().into(), ..none() };
-            Request::new(Operation::EditMessage, Expected::Edited { message: *message, flow: *flow }, frame)
+            let frame =
+                wire::Request { id: message.get().into(), new_msg: text.as_str().into(), ..none() };
+            Request::new(
+                Operation::EditMessage,
+                Expected::Edited { message: *message, flow: *flow },
+                frame,
+            )
         }
         Command::ListFlows { limit, offset, members: _ } => {
             let frame = wire::Request { username: own.into(), ..none() };
-            Request::new(Operation::OldDialogs, Expected::Flows { limit: *limit, offset: *offset }, frame)
+            Request::new(
+                Operation::OldDialogs,
+                Expected::Flows { limit: *limit, offset: *offset },
+                frame,
+            )
         }
         Command::OpenChat { with: Who::Me | Who::Id(_) }
         | Command::Refresh { .. }
@@ -165,7 +211,11 @@ pub(crate) fn reply<'a>(
         (Operation::CreateRoom, Answer::ChatOpened { flow, with, created: _ }) => {
             // As it was asked for: a client knows its request by it.
             let customer = asked.name.as_deref().or(with.as_ref().map(|with| &*with.login));
-            wire::Reply { id: Some(Ids::One(flow.get())), customer: customer.map(Cow::Borrowed), ..base() }
+            wire::Reply {
+                id: Some(Ids::One(flow.get())),
+                customer: customer.map(Cow::Borrowed),
+                ..base()
+            }
         }
         (Operation::SendMessage, Answer::Sent { message, repeated: _ }) => wire::Reply {
             room_id: asked.flow.map(tolmach_domain::FlowId::get),
@@ -175,14 +225,20 @@ pub(crate) fn reply<'a>(
         },
         (Operation::ReadMessage, Answer::History(page)) => {
             if page.messages.is_empty() {
-                return Ok(vec![wire::Reply { room_id: Some(page.flow.get()), ..with_status(status::SUCCESS) }]);
+                return Ok(vec![wire::Reply {
+                    room_id: Some(page.flow.get()),
+                    ..with_status(status::SUCCESS)
+                }]);
             }
             return Ok(page.messages.iter().map(row).collect());
         }
-        (Operation::SearchUser, Answer::Users(users)) => {
-            wire::Reply { user: Some(users.iter().map(|user| user.login.as_str().into()).collect()), ..base() }
+        (Operation::SearchUser, Answer::Users(users)) => wire::Reply {
+            user: Some(users.iter().map(|user| user.login.as_str().into()).collect()),
+            ..base()
+        },
+        (Operation::DeleteRoom, Answer::FlowDeleted { flow }) => {
+            wire::Reply { id: Some(Ids::One(flow.get())), ..base() }
         }
-        (Operation::DeleteRoom, Answer::FlowDeleted { flow }) => wire::Reply { id: Some(Ids::One(flow.get())), ..base() },
         (Operation::DeleteMessage, Answer::Deleted { deleted, left: _ }) => match deleted.first() {
             Some(message) => deletion(*message),
             None => faults::lower(operation, &Fault::NoSuchMessage, reveal).frame(operation),
@@ -191,7 +247,9 @@ pub(crate) fn reply<'a>(
         (Operation::OldDialogs, Answer::Flows(flows)) => wire::Reply {
             dialogs: Some(flows.iter().map(|overview| dialog(caller, overview)).collect()),
             id: Some(Ids::Each(flows.iter().map(|overview| overview.flow.id.get()).collect())),
-            first_massage_id: Some(flows.iter().map(|overview| overview.first.map_or(0, MessageId::get)).collect()),
+            first_massage_id: Some(
+                flows.iter().map(|overview| overview.first.map_or(0, MessageId::get)).collect(),
+            ),
             ..base()
         },
         // An answer that is not one to this operation.
@@ -205,7 +263,9 @@ pub(crate) fn shared(notice: &Notice) -> Result<wire::Reply<'_>, Loss> {
         EventKind::Posted(message) => Ok(row(message)),
         EventKind::Edited(message) => Ok(edit(message)),
         EventKind::Deleted { messages, .. } if messages.len() == 1 => Ok(deletion(messages[0].0)),
-        EventKind::FlowDeleted { flow, .. } => Ok(wire::Reply { id: Some(Ids::One(flow.get())), ..base(Operation::DeleteRoom) }),
+        EventKind::FlowDeleted { flow, .. } => {
+            Ok(wire::Reply { id: Some(Ids::One(flow.get())), ..base(Operation::DeleteRoom) })
+        }
         EventKind::Deleted { .. }
         | EventKind::FlowCreated { .. }
         | EventKind::MembersAdded { .. }
@@ -216,15 +276,25 @@ pub(crate) fn shared(notice: &Notice) -> Result<wire::Reply<'_>, Loss> {
 }
 
 /// How a notice is pushed to `caller`.
-pub(crate) fn push<'a>(notice: &'a Notice, caller: Option<&Caller>) -> Result<Vec<wire::Reply<'a>>, Loss> {
+pub(crate) fn push<'a>(
+    notice: &'a Notice,
+    caller: Option<&Caller>,
+) -> Result<Vec<wire::Reply<'a>>, Loss> {
     match &notice.kind {
-        EventKind::Deleted { messages, .. } => Ok(messages.iter().map(|(message, _)| deletion(*message)).collect()),
+        EventKind::Deleted { messages, .. } => {
+            Ok(messages.iter().map(|(message, _)| deletion(*message)).collect())
+        }
         EventKind::FlowCreated { flow, members } if flow.kind == FlowKind::Chat => {
             // For either member the other one is the customer.
-            let customer = caller.and_then(|caller| members.iter().find(|member| !caller.is_called(&member.login)));
+            let customer = caller
+                .and_then(|caller| members.iter().find(|member| !caller.is_called(&member.login)));
             let customer = customer.ok_or(Loss { dialect: ID, what: Event::name(notice) })?;
             let id = Some(Ids::One(flow.id.get()));
-            Ok(vec![wire::Reply { id, customer: Some(Cow::Borrowed(&customer.login)), ..base(Operation::CreateRoom) }])
+            Ok(vec![wire::Reply {
+                id,
+                customer: Some(Cow::Borrowed(&customer.login)),
+                ..base(Operation::CreateRoom)
+            }])
         }
         _ => shared(notice).map(|push| vec![push]),
     }

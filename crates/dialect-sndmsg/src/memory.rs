@@ -1,8 +1,11 @@
-//! What a client's end makes up for: the wire has no user ids, and tells of an edit or a deletion neither room nor author.
+//! What a client's end makes up for: the wire has no user ids, and tells of an edit or a deletion
+//! neither room nor author.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tolmach_domain::{ContentType, FlowId, ID_LIMIT, Message, MessageId, Person, Timestamp, UserId};
+use tolmach_domain::{
+    ContentType, FlowId, ID_LIMIT, Message, MessageId, Person, Timestamp, UserId,
+};
 
 /// How many messages a client's end remembers: of older ones an edit or a deletion tells less.
 const REMEMBERED: usize = 4096;
@@ -15,10 +18,12 @@ pub(crate) fn same_login(one: &str, other: &str) -> bool {
     one == other || one.to_lowercase() == other.to_lowercase()
 }
 
-/// A user of whom only the login is known. The id is made of the login (FNV-1a): the same one each time, in every session.
+/// A user of whom only the login is known. The id is made of the login (FNV-1a): the same one each
+/// time, in every session.
 pub(crate) fn person(login: &str) -> Person {
-    let hash =
-        login.to_lowercase().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let hash = login.to_lowercase().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
     let number = i64::try_from(hash >> 12).unwrap_or_default() | MADE_UP;
     let login: Arc<str> = login.into();
     Person {
@@ -63,8 +68,12 @@ impl Memory {
 
     /// What is known of a message; of one that was never heard of it is next to nothing.
     pub(crate) fn recall(&self, message: MessageId) -> Known {
-        let unknown =
-            || Known { flow: nowhere(), author: person(""), content_type: ContentType::default(), posted_at: Timestamp::default() };
+        let unknown = || Known {
+            flow: nowhere(),
+            author: person(""),
+            content_type: ContentType::default(),
+            posted_at: Timestamp::default(),
+        };
         self.0.get(&message).cloned().unwrap_or_else(unknown)
     }
 }
@@ -103,7 +112,9 @@ mod tests {
         let last = i64::try_from(REMEMBERED).unwrap() + 1;
         (1..=last).for_each(|number| memory.note(&message(number)));
         assert_eq!(memory.0.len(), REMEMBERED);
-        for (number, flow) in [(1, nowhere()), (2, message(2).flow), (last, message(2).flow), (last + 1, nowhere())] {
+        for (number, flow) in
+            [(1, nowhere()), (2, message(2).flow), (last, message(2).flow), (last + 1, nowhere())]
+        {
             assert_eq!(memory.recall(message(number).id).flow, flow, "{number}");
         }
     }

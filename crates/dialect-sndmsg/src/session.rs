@@ -11,9 +11,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tolmach_dialect::json::JsonError;
 use tolmach_dialect::{
-    Ask, Delivery, Echo, Frame, Interest, Line, Loss, Notice, Opening, Reply, Session, Settings, Violation, ViolationKind,
+    Ask, Delivery, Echo, Frame, Interest, Line, Loss, Notice, Opening, Reply, Session, Settings,
+    Violation, ViolationKind,
 };
-use tolmach_domain::{Answer, Command, ConnectionId, EventKind, Fault, FlowId, FlowKind, Identity, Message, Timestamp, Who};
+use tolmach_domain::{
+    Answer, Command, ConnectionId, EventKind, Fault, FlowId, FlowKind, Identity, Message,
+    Timestamp, Who,
+};
 
 /// The most of an unknown `type` that is echoed, in characters.
 const ECHOED_TYPE: usize = 64;
@@ -70,7 +74,8 @@ impl Asked {
             _ => None,
         };
         let name = match command {
-            Command::Login { identifier: name, .. } | Command::OpenChat { with: Who::Login(name) } => Some(name.clone()),
+            Command::Login { identifier: name, .. }
+            | Command::OpenChat { with: Who::Login(name) } => Some(name.clone()),
             _ => None,
         };
         Self { operation, flow, name }
@@ -86,17 +91,27 @@ impl Server {
         let Frame::Text(text) = frame else {
             return Err(nameless(ViolationKind::FrameKind, "a text frame is expected"));
         };
-        let mut request: wire::Request<'_> = wire::read(text, self.settings.depth).map_err(|error| match error {
-            JsonError::Syntax(_) => nameless(ViolationKind::Syntax, "JSON is expected"),
-            JsonError::Shape(_) => nameless(ViolationKind::Shape, "a JSON object that names each field once is expected"),
-            JsonError::Depth(depth) => nameless(ViolationKind::Shape, format!("at most {depth} levels of nesting are expected")),
-        })?;
+        let mut request: wire::Request<'_> =
+            wire::read(text, self.settings.depth).map_err(|error| match error {
+                JsonError::Syntax(_) => nameless(ViolationKind::Syntax, "JSON is expected"),
+                JsonError::Shape(_) => nameless(
+                    ViolationKind::Shape,
+                    "a JSON object that names each field once is expected",
+                ),
+                JsonError::Depth(depth) => nameless(
+                    ViolationKind::Shape,
+                    format!("at most {depth} levels of nesting are expected"),
+                ),
+            })?;
         let Field::Value(kind) = std::mem::take(&mut request.kind) else {
             return Err(nameless(ViolationKind::Shape, "type: a string is expected"));
         };
         let Some(operation) = Operation::from_request(&kind) else {
             let kind: String = kind.chars().take(ECHOED_TYPE).collect();
-            let refusal = wire::Reply { kind: kind.into(), ..Refusal::error("unknown type").frame(Operation::OldDialogs) };
+            let refusal = wire::Reply {
+                kind: kind.into(),
+                ..Refusal::error("unknown type").frame(Operation::OldDialogs)
+            };
             return Err(violation(ViolationKind::UnknownMethod, &refusal));
         };
         let (proof, command) = lift::ask(operation, request, self.caller.as_ref())
@@ -109,11 +124,16 @@ impl Server {
         match (asked.operation, &reply.outcome) {
             (Operation::Login, Ok(Answer::Granted(grant))) => {
                 let identifier = asked.name.clone().unwrap_or_default();
-                let login = grant.user.as_ref().map_or_else(|| identifier.clone(), |user| user.login.clone());
+                let login = grant
+                    .user
+                    .as_ref()
+                    .map_or_else(|| identifier.clone(), |user| user.login.clone());
                 self.caller = Some(Caller { identity: reply.identity, login, identifier });
             }
             // The session has ended, and whoever logged in has to do it again.
-            (operation, Err(Fault::Unauthenticated)) if operation.needs_login() => self.caller = None,
+            (operation, Err(Fault::Unauthenticated)) if operation.needs_login() => {
+                self.caller = None
+            }
             _ => {}
         }
     }
@@ -126,7 +146,12 @@ impl Session for Server {
         }
     }
 
-    fn decode(&mut self, _now: Timestamp, frame: &Frame, out: &mut Vec<Line>) -> Result<(), Violation> {
+    fn decode(
+        &mut self,
+        _now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Line>,
+    ) -> Result<(), Violation> {
         out.push(Line::Ask(self.ask(frame).map_err(|violation| *violation)?));
         Ok(())
     }
@@ -135,12 +160,22 @@ impl Session for Server {
         let text = |frame: &wire::Reply<'_>| Frame::Text(wire::write(frame));
         match line {
             Line::Reply(reply) => {
-                let asked = reply.echo.get::<Asked>().ok_or(Loss { dialect: ID, what: "a reply to nothing asked here" })?;
-                let frames = lower::reply(asked, &reply.outcome, self.caller.as_ref(), self.settings.reveal_unknown_user)?;
+                let asked = reply
+                    .echo
+                    .get::<Asked>()
+                    .ok_or(Loss { dialect: ID, what: "a reply to nothing asked here" })?;
+                let frames = lower::reply(
+                    asked,
+                    &reply.outcome,
+                    self.caller.as_ref(),
+                    self.settings.reveal_unknown_user,
+                )?;
                 out.extend(frames.iter().map(text));
                 self.note(asked, reply);
             }
-            Line::Notice(notice) => out.extend(lower::push(notice, self.caller.as_ref())?.iter().map(text)),
+            Line::Notice(notice) => {
+                out.extend(lower::push(notice, self.caller.as_ref())?.iter().map(text))
+            }
             Line::Ask(_) => return Err(Loss { dialect: ID, what: "an ask to a client" }),
         }
         Ok(())
@@ -157,7 +192,9 @@ impl Session for Server {
         let heard = self.interest() != Interest::Nothing && !own;
         match &notice.kind {
             EventKind::Posted(_) if heard && self.settings.push => Delivery::Shared(SHARED),
-            EventKind::Edited(_) | EventKind::FlowDeleted { .. } if heard => Delivery::Shared(SHARED),
+            EventKind::Edited(_) | EventKind::FlowDeleted { .. } if heard => {
+                Delivery::Shared(SHARED)
+            }
             EventKind::Deleted { messages, .. } if heard => {
                 if messages.len() == 1 {
                     Delivery::Shared(SHARED)
@@ -165,9 +202,13 @@ impl Session for Server {
                     Delivery::Private
                 }
             }
-            EventKind::FlowCreated { flow, .. } if heard && flow.kind == FlowKind::Chat => Delivery::Private,
+            EventKind::FlowCreated { flow, .. } if heard && flow.kind == FlowKind::Chat => {
+                Delivery::Private
+            }
             EventKind::SessionsEnded { user, session } => {
-                let ended = |identity: Identity| identity.user == *user && (session.is_none() || *session == identity.session);
+                let ended = |identity: Identity| {
+                    identity.user == *user && (session.is_none() || *session == identity.session)
+                };
                 self.caller.take_if(|caller| caller.identity.is_some_and(ended));
                 Delivery::Skip
             }
@@ -185,7 +226,13 @@ impl Session for Server {
 
 /// A frame whose `type` cannot be read.
 fn nameless(kind: ViolationKind, detail: impl Into<Cow<'static, str>>) -> Box<Violation> {
-    violation(kind, &wire::Reply { kind: wire::ERROR_TYPE.into(), ..Refusal::error(detail).frame(Operation::OldDialogs) })
+    violation(
+        kind,
+        &wire::Reply {
+            kind: wire::ERROR_TYPE.into(),
+            ..Refusal::error(detail).frame(Operation::OldDialogs)
+        },
+    )
 }
 
 fn violation(kind: ViolationKind, answer: &wire::Reply<'_>) -> Box<Violation> {
@@ -213,18 +260,34 @@ struct Pending {
 
 impl Client {
     pub(crate) fn new(opening: &Opening<'_>) -> Self {
-        Self { settings: opening.settings, pending: VecDeque::new(), login: String::new(), memory: Memory::default() }
+        Self {
+            settings: opening.settings,
+            pending: VecDeque::new(),
+            login: String::new(),
+            memory: Memory::default(),
+        }
     }
 
     /// The oldest request of an operation that waits and fits.
     fn position(&self, operation: Operation, fits: impl Fn(&Expected) -> bool) -> Option<usize> {
-        self.pending.iter().position(|pending| pending.operation == operation && fits(&pending.expected))
+        self.pending
+            .iter()
+            .position(|pending| pending.operation == operation && fits(&pending.expected))
     }
 
-    fn hear(&mut self, now: Timestamp, reply: wire::Reply<'_>, out: &mut Vec<Line>) -> Result<(), Nonsense> {
-        let fault = reply.status.as_deref().and_then(|status| faults::lift(status, reply.detail.as_deref()));
+    fn hear(
+        &mut self,
+        now: Timestamp,
+        reply: wire::Reply<'_>,
+        out: &mut Vec<Line>,
+    ) -> Result<(), Nonsense> {
+        let fault = reply
+            .status
+            .as_deref()
+            .and_then(|status| faults::lift(status, reply.detail.as_deref()));
         let Some(operation) = Operation::from_reply(&reply.kind) else {
-            // A request that the server could not even read: of those that wait, it can only have been the oldest.
+            // A request that the server could not even read: of those that wait, it can only have
+            // been the oldest.
             return self.settle(0, Err(fault.ok_or(Nonsense)?), out);
         };
         if let Some(fault) = fault {
@@ -250,7 +313,12 @@ impl Client {
     }
 
     /// A frame of a history that is being read, or a new message.
-    fn read(&mut self, now: Timestamp, reply: &wire::Reply<'_>, out: &mut Vec<Line>) -> Result<(), Nonsense> {
+    fn read(
+        &mut self,
+        now: Timestamp,
+        reply: &wire::Reply<'_>,
+        out: &mut Vec<Line>,
+    ) -> Result<(), Nonsense> {
         let message = lift::message(reply)?;
         let position = self.position(Operation::ReadMessage, |expected| expected.fits(reply));
         match (message, position) {
@@ -274,15 +342,23 @@ impl Client {
         Ok(())
     }
 
-    /// Tells what came of a request. A fence ends the history that it was put behind, if that still waits.
-    fn settle(&mut self, position: usize, outcome: Result<Answer, Fault>, out: &mut Vec<Line>) -> Result<(), Nonsense> {
+    /// Tells what came of a request. A fence ends the history that it was put behind, if that still
+    /// waits.
+    fn settle(
+        &mut self,
+        position: usize,
+        outcome: Result<Answer, Fault>,
+        out: &mut Vec<Line>,
+    ) -> Result<(), Nonsense> {
         let asked = self.pending.remove(position).ok_or(Nonsense)?;
         if asked.expected != Expected::Fence {
             out.push(Line::Reply(Reply { echo: asked.echo, identity: None, outcome }));
             return Ok(());
         }
-        // Replies come in order, so a history that waits before this fence is the one that belongs to it.
-        let history = self.position(Operation::ReadMessage, |_| true).filter(|history| *history < position);
+        // Replies come in order, so a history that waits before this fence is the one that belongs
+        // to it.
+        let history =
+            self.position(Operation::ReadMessage, |_| true).filter(|history| *history < position);
         if let Some(history) = history {
             self.finish(history, out);
         }
@@ -291,7 +367,13 @@ impl Client {
 
     /// Tells what has come of a history.
     fn finish(&mut self, position: usize, out: &mut Vec<Line>) {
-        if let Some(Pending { echo, expected: Expected::History { flow, kinds, window }, gathered, .. }) = self.pending.remove(position) {
+        if let Some(Pending {
+            echo,
+            expected: Expected::History { flow, kinds, window },
+            gathered,
+            ..
+        }) = self.pending.remove(position)
+        {
             let outcome = Ok(lift::history(flow, kinds, window, gathered));
             out.push(Line::Reply(Reply { echo, identity: None, outcome }));
         }
@@ -303,15 +385,21 @@ fn notice(at: Timestamp, kind: EventKind) -> Line {
 }
 
 impl Session for Client {
-    fn decode(&mut self, now: Timestamp, frame: &Frame, out: &mut Vec<Line>) -> Result<(), Violation> {
+    fn decode(
+        &mut self,
+        now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Line>,
+    ) -> Result<(), Violation> {
         let unanswered = |kind| Violation { kind, answer: None, close: None };
         let Frame::Text(text) = frame else {
             return Err(unanswered(ViolationKind::FrameKind));
         };
-        let reply: wire::Reply<'_> = wire::read(text, self.settings.depth).map_err(|error| match error {
-            JsonError::Syntax(_) => unanswered(ViolationKind::Syntax),
-            JsonError::Shape(_) | JsonError::Depth(_) => unanswered(ViolationKind::Shape),
-        })?;
+        let reply: wire::Reply<'_> =
+            wire::read(text, self.settings.depth).map_err(|error| match error {
+                JsonError::Syntax(_) => unanswered(ViolationKind::Syntax),
+                JsonError::Shape(_) | JsonError::Depth(_) => unanswered(ViolationKind::Shape),
+            })?;
         self.hear(now, reply, out).map_err(|Nonsense| unanswered(ViolationKind::Shape))
     }
 
@@ -324,13 +412,22 @@ impl Session for Client {
         let request = lower::ask(ask, &self.login)?;
         let fence = matches!(request.expected, Expected::History { .. }).then(Request::fence);
         if self.pending.len() + 1 + usize::from(fence.is_some()) > PENDING {
-            return Err(Loss { dialect: ID, what: "one more ask before earlier ones are answered" });
+            return Err(Loss {
+                dialect: ID,
+                what: "one more ask before earlier ones are answered",
+            });
         }
         for (request, echo) in [(Some(request), ask.echo.clone()), (fence, Echo::NONE)] {
             let Some(request) = request else { continue };
             out.push(Frame::Text(wire::write(request.frame())));
             let Request { operation, expected, .. } = request;
-            self.pending.push_back(Pending { echo, operation, expected, gathered: Vec::new(), size: 0 });
+            self.pending.push_back(Pending {
+                echo,
+                operation,
+                expected,
+                gathered: Vec::new(),
+                size: 0,
+            });
         }
         Ok(())
     }

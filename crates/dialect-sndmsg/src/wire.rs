@@ -1,7 +1,8 @@
 //! The frames of both directions: protocols/sndmsg/SPEC.md, section "Frames".
 //!
-//! Requests and replies are one struct each, because every operation draws its fields from the same short list and keeps
-//! them in the same order. Nothing here knows what a field means. The misspellings are the document's.
+//! Requests and replies are one struct each, because every operation draws its fields from the same
+//! short list and keeps them in the same order. Nothing here knows what a field means. The
+//! misspellings are the document's.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -96,7 +97,8 @@ pub(crate) mod status {
     pub(crate) const SIGNUP_FAIL: &str = "SINGUP_FAIL";
 }
 
-/// One field of a request. Reading it never fails, so that the answer to a bad field can still name the request's `type`.
+/// One field of a request. Reading it never fails, so that the answer to a bad field can still name
+/// the request's `type`.
 #[derive(Clone, PartialEq, Default)]
 pub(crate) enum Field<T> {
     #[default]
@@ -166,7 +168,11 @@ impl Serialize for Number {
 impl<'de, T: FieldType<'de>> Deserialize<'de> for Field<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = <&RawValue>::deserialize(deserializer)?.get();
-        Ok(if json == "null" { Field::Null } else { T::read(json).map_or(Field::Mistyped, Field::Value) })
+        Ok(if json == "null" {
+            Field::Null
+        } else {
+            T::read(json).map_or(Field::Mistyped, Field::Value)
+        })
     }
 }
 
@@ -179,8 +185,8 @@ impl<T: Serialize> Serialize for Field<T> {
     }
 }
 
-/// A request of any operation. Fields that the operation does not have are [`Field::Missing`], or ignored when heard.
-/// Not `Debug`: it holds passwords.
+/// A request of any operation. Fields that the operation does not have are [`Field::Missing`], or
+/// ignored when heard. Not `Debug`: it holds passwords.
 #[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Request<'a> {
@@ -263,7 +269,8 @@ pub(crate) enum MessageType {
     Image,
 }
 
-/// What a first frame is looked at for. Other dialects' keys count as soon as they are there, whatever their value.
+/// What a first frame is looked at for. Other dialects' keys count as soon as they are there,
+/// whatever their value.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(crate) struct Head<'a> {
@@ -314,8 +321,14 @@ mod tests {
 
     #[test]
     fn only_objects_are_read() {
-        for (text, syntax) in [("[\"SND_MSG\"]", false), ("7", false), ("null", false), ("", true), ("{'type': 1}", true), ("{} {}", true)]
-        {
+        for (text, syntax) in [
+            ("[\"SND_MSG\"]", false),
+            ("7", false),
+            ("null", false),
+            ("", true),
+            ("{'type': 1}", true),
+            ("{} {}", true),
+        ] {
             match read::<Request<'_>>(text.as_bytes(), 64) {
                 Err(JsonError::Syntax(_)) => assert!(syntax, "{text}"),
                 Err(JsonError::Shape(_)) => assert!(!syntax, "{text}"),

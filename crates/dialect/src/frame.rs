@@ -11,7 +11,8 @@ pub enum Frame {
     Binary(Bytes),
     /// One JSON value of a raw TCP stream.
     Value(Bytes),
-    /// A whole HTTP request. The body is bounded by the manifest's limits. Boxed: it is large, and most frames are messages.
+    /// A whole HTTP request. The body is bounded by the manifest's limits. Boxed: it is large, and
+    /// most frames are messages.
     Request(Box<http::Request<Bytes>>),
     /// A whole HTTP response.
     Response(Box<http::Response<Bytes>>),
@@ -57,9 +58,12 @@ impl Frame {
 impl PartialEq for Frame {
     /// HTTP frames are compared by method, address, status, content type and body.
     fn eq(&self, other: &Self) -> bool {
-        let content_type = |headers: &http::HeaderMap| headers.get(http::header::CONTENT_TYPE).cloned();
+        let content_type =
+            |headers: &http::HeaderMap| headers.get(http::header::CONTENT_TYPE).cloned();
         match (self, other) {
-            (Frame::Text(a), Frame::Text(b)) | (Frame::Binary(a), Frame::Binary(b)) | (Frame::Value(a), Frame::Value(b)) => a == b,
+            (Frame::Text(a), Frame::Text(b))
+            | (Frame::Binary(a), Frame::Binary(b))
+            | (Frame::Value(a), Frame::Value(b)) => a == b,
             (Frame::Request(a), Frame::Request(b)) => {
                 a.method() == b.method()
                     && a.uri() == b.uri()
@@ -67,7 +71,9 @@ impl PartialEq for Frame {
                     && a.body() == b.body()
             }
             (Frame::Response(a), Frame::Response(b)) => {
-                a.status() == b.status() && content_type(a.headers()) == content_type(b.headers()) && a.body() == b.body()
+                a.status() == b.status()
+                    && content_type(a.headers()) == content_type(b.headers())
+                    && a.body() == b.body()
             }
             _ => false,
         }

@@ -25,19 +25,22 @@ pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8], depth: usize) -> Result<T,
     if deeper_than(bytes, depth) {
         return Err(JsonError::Depth(depth));
     }
-    // Checked as a whole, texts need not be checked one by one; what is no UTF-8 is told by its place.
+    // Checked as a whole, texts need not be checked one by one; what is no UTF-8 is told by its
+    // place.
     let read = match std::str::from_utf8(bytes) {
         Ok(text) => serde_json::from_str(text),
         Err(_) => serde_json::from_slice(bytes),
     };
     read.map_err(|error| match error.classify() {
-        // A recursion limit counts as syntax in serde_json, but `deeper_than` has been asked already.
+        // A recursion limit counts as syntax in serde_json, but `deeper_than` has been asked
+        // already.
         Category::Syntax | Category::Eof | Category::Io => JsonError::Syntax(error),
         Category::Data => JsonError::Shape(error),
     })
 }
 
-/// Parses a frame that is a JSON object. An array is refused, although serde would take it for a struct without names.
+/// Parses a frame that is a JSON object. An array is refused, although serde would take it for a
+/// struct without names.
 pub fn parse_object<'a, T: Deserialize<'a>>(bytes: &'a [u8], depth: usize) -> Result<T, JsonError> {
     if bytes.trim_ascii_start().first() == Some(&b'{') {
         return parse(bytes, depth);
@@ -46,16 +49,23 @@ pub fn parse_object<'a, T: Deserialize<'a>>(bytes: &'a [u8], depth: usize) -> Re
     Err(JsonError::Shape(serde_json::Error::custom("an object is expected")))
 }
 
-/// The text of a string, from its JSON as a [`serde_json::value::RawValue`] holds it; `None` for another value, and for a
-/// string with a character that does not exist. Cheap where nothing is escaped: what has been read once needs no reading.
+/// The text of a string, from its JSON as a [`serde_json::value::RawValue`] holds it; `None` for
+/// another value, and for a string with a character that does not exist. Cheap where nothing is
+/// escaped: what has been read once needs no reading.
 pub fn text(json: &str) -> Option<Cow<'_, str>> {
     let between = json.strip_prefix('"')?.strip_suffix('"')?;
-    if between.contains('\\') { serde_json::from_str(json).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(between)) }
+    if between.contains('\\') {
+        serde_json::from_str(json).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(between))
+    }
 }
 
 /// Writes a frame of a dialect's own.
 pub fn write<T: Serialize>(frame: &T) -> Bytes {
-    serde_json::to_vec(frame).expect("a frame is a struct of strings and numbers, which JSON can always say").into()
+    serde_json::to_vec(frame)
+        .expect("a frame is a struct of strings and numbers, which JSON can always say")
+        .into()
 }
 
 /// Whether a key is there, whatever its value: for recognising a frame.
@@ -68,13 +78,17 @@ impl<'de> Deserialize<'de> for Present {
     }
 }
 
-/// How many bytes are wanted. In pieces whose count fits a byte, which compilers turn into vector instructions: frames may
-/// carry whole files.
+/// How many bytes are wanted. In pieces whose count fits a byte, which compilers turn into vector
+/// instructions: frames may carry whole files.
 pub fn count(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> usize {
-    bytes.chunks(192).map(|piece| usize::from(piece.iter().map(|byte| u8::from(wanted(*byte))).sum::<u8>())).sum()
+    bytes
+        .chunks(192)
+        .map(|piece| usize::from(piece.iter().map(|byte| u8::from(wanted(*byte))).sum::<u8>()))
+        .sum()
 }
 
-/// Whether brackets outside strings nest deeper than `depth`. Cheap where there are not even that many brackets.
+/// Whether brackets outside strings nest deeper than `depth`. Cheap where there are not even that
+/// many brackets.
 fn deeper_than(bytes: &[u8], depth: usize) -> bool {
     if count(bytes, |byte| matches!(byte, b'[' | b'{')) <= depth {
         return false;
@@ -119,9 +133,19 @@ mod tests {
 
     #[test]
     fn the_text_of_a_string_is_what_reading_it_gives() {
-        for json in
-            ["\"\"", "\"a б 👋\"", r#""\"""#, r#""\\""#, r#""a\u0062\n""#, r#""\ud83d\udc4b""#, r#""\ud800""#, "7", "null", "[\"a\"]", "{}"]
-        {
+        for json in [
+            "\"\"",
+            "\"a б 👋\"",
+            r#""\"""#,
+            r#""\\""#,
+            r#""a\u0062\n""#,
+            r#""\ud83d\udc4b""#,
+            r#""\ud800""#,
+            "7",
+            "null",
+            "[\"a\"]",
+            "{}",
+        ] {
             assert_eq!(text(json).map(Cow::into_owned), serde_json::from_str(json).ok(), "{json}");
         }
     }

@@ -47,15 +47,15 @@ impl Ask {
 pub struct Reply {
     /// From the ask.
     pub echo: Echo,
-    /// Who the proof proved to be, also when the command was refused. For a login: who is logged in now.
-    /// `None` for a logout that was granted.
+    /// Who the proof proved to be, also when the command was refused. For a login: who is logged in
+    /// now. `None` for a logout that was granted.
     pub identity: Option<Identity>,
     /// The answer, or why not.
     pub outcome: Result<Answer, Fault>,
 }
 
-/// Whatever a dialect needs back with the reply to an ask: a request id, a number form, the requested type.
-/// Only the session that made it looks inside.
+/// Whatever a dialect needs back with the reply to an ask: a request id, a number form, the
+/// requested type. Only the session that made it looks inside.
 #[derive(Clone, Default)]
 pub struct Echo(Option<Arc<dyn Any + Send + Sync>>);
 

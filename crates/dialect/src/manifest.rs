@@ -13,8 +13,8 @@ pub struct Manifest {
     pub doors: &'static [Door],
     /// The revisions that it speaks; the first is the default.
     pub revisions: &'static [Revision],
-    /// What identifies its first frame on a shared door, in words, such as `a string "mode"`. `None` when it has no place
-    /// on a shared door.
+    /// What identifies its first frame on a shared door, in words, such as `a string "mode"`.
+    /// `None` when it has no place on a shared door.
     pub opening: Option<&'static str>,
     /// Bounds on what a peer may send.
     pub limits: Limits,
@@ -22,7 +22,8 @@ pub struct Manifest {
     pub closes: Closes,
     /// Whether it can say things that a generic test needs to know.
     pub capabilities: Capabilities,
-    /// Whether messages are pushed where the operator has not chosen: the default of [`crate::Settings::push`].
+    /// Whether messages are pushed where the operator has not chosen: the default of
+    /// [`crate::Settings::push`].
     pub push_by_default: bool,
     /// Documents that the gateway serves beside its doors.
     pub documents: &'static [Document],

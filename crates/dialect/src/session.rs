@@ -6,7 +6,8 @@ use tolmach_domain::{ConnectionId, FlowId, Identity, Timestamp, UserId};
 /// What is known of a connection before its first line.
 #[derive(Debug, Clone, Copy)]
 pub struct Opening<'a> {
-    /// The HTTP request, or the request that the WebSocket handshake started with. `None` on raw TCP.
+    /// The HTTP request, or the request that the WebSocket handshake started with. `None` on raw
+    /// TCP.
     pub request: Option<&'a http::request::Parts>,
     /// The first frame, where the dialect is chosen by it.
     pub first: Option<&'a Frame>,
@@ -27,8 +28,9 @@ pub struct Settings {
     pub reveal_unknown_user: bool,
     /// The deepest nesting of a frame.
     pub depth: usize,
-    /// The origins whose pages may connect, in a dialect that looks at them, each as a browser gives it:
-    /// `https://chat.example.org`. Empty: the dialect's own choice. An operator's list lasts as long as the process.
+    /// The origins whose pages may connect, in a dialect that looks at them, each as a browser
+    /// gives it: `https://chat.example.org`. Empty: the dialect's own choice. An operator's list
+    /// lasts as long as the process.
     pub origins: &'static [String],
 }
 
@@ -56,7 +58,8 @@ pub enum Recognition {
     Certain(Revision),
 }
 
-/// What one connection remembers. An HTTP exchange is a session of one request frame and one response frame.
+/// What one connection remembers. An HTTP exchange is a session of one request frame and one
+/// response frame.
 pub trait Session: Send {
     /// Asks that the opening itself makes, before any frame is heard: a room's history, say.
     ///
@@ -66,8 +69,8 @@ pub trait Session: Send {
         let _ = (now, out);
     }
 
-    /// An ask's proof has proven who asks. Called before its command is carried out, so that the connection hears what
-    /// happens from then on: [`Session::interest`] is looked at in between.
+    /// An ask's proof has proven who asks. Called before its command is carried out, so that the
+    /// connection hears what happens from then on: [`Session::interest`] is looked at in between.
     fn identified(&mut self, identity: Identity) {
         let _ = identity;
     }
@@ -76,11 +79,17 @@ pub trait Session: Send {
     ///
     /// - A whole frame or nothing: on a violation, `out` is as it was.
     /// - Never panics, whatever the bytes; time and memory are linear in the frame.
-    fn decode(&mut self, now: Timestamp, frame: &Frame, out: &mut Vec<Line>) -> Result<(), Violation>;
+    fn decode(
+        &mut self,
+        now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Line>,
+    ) -> Result<(), Violation>;
 
     /// Turns one line into frames: none, where this wire leaves it unsaid.
     ///
-    /// - A [`Line::Reply`] answers an ask that this session decoded; replies come in the order of the asks.
+    /// - A [`Line::Reply`] answers an ask that this session decoded; replies come in the order of
+    ///   the asks.
     /// - On a loss, `out` is as it was.
     fn encode(&mut self, now: Timestamp, line: &Line, out: &mut Vec<Frame>) -> Result<(), Loss>;
 
@@ -122,7 +131,8 @@ pub enum Interest {
 pub enum Delivery {
     /// Not at all.
     Skip,
-    /// As the frame that [`crate::Dialect::render`] makes of it, shared with every connection of the same variant.
+    /// As the frame that [`crate::Dialect::render`] makes of it, shared with every connection of
+    /// the same variant.
     Shared(Variant),
     /// As frames that [`Session::encode`] makes for this connection alone.
     Private,
@@ -130,6 +140,7 @@ pub enum Delivery {
     Close(Close),
 }
 
-/// One of the forms in which a dialect renders a notice: a revision, a number form, …. Small: frames are cached by it.
+/// One of the forms in which a dialect renders a notice: a revision, a number form, …. Small:
+/// frames are cached by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Variant(pub u8);

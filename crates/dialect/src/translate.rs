@@ -14,9 +14,10 @@ pub enum Untranslated {
 
 /// Translates one frame that `source` hears into the frames that `target` says.
 ///
-/// Requests go from the server side of one dialect to the client side of another; replies and notices go back from that
-/// client side to that server side. Either way the two sessions form one proxied connection: the echo of each ask is kept
-/// by the session that made it. Returns the frames and the lines that they came from.
+/// Requests go from the server side of one dialect to the client side of another; replies and
+/// notices go back from that client side to that server side. Either way the two sessions form one
+/// proxied connection: the echo of each ask is kept by the session that made it. Returns the frames
+/// and the lines that they came from.
 pub fn translate(
     now: Timestamp,
     source: &mut dyn Session,

@@ -1,8 +1,8 @@
 //! What may be asked ([`Command`]) and what comes back when it is granted ([`Answer`]).
 
 use crate::{
-    Content, FlowId, FlowKind, Grant, GrantKind, Kinds, Message, MessageId, Overview, Person, Photo, Secret, Timestamp, User, UserId,
-    Version, Who,
+    Content, FlowId, FlowKind, Grant, GrantKind, Kinds, Message, MessageId, Overview, Person,
+    Photo, Secret, Timestamp, User, UserId, Version, Who,
 };
 
 /// A use case, as any of the dialects may ask for it.
@@ -19,7 +19,8 @@ pub enum Command {
         /// What to hand out.
         grant: GrantKind,
     },
-    /// Trade a refresh token for a new pair. Reusing a spent one revokes its session. Answer: [`Answer::Granted`].
+    /// Trade a refresh token for a new pair. Reusing a spent one revokes its session. Answer:
+    /// [`Answer::Granted`].
     Refresh {
         /// The refresh token.
         token: Secret,
@@ -34,7 +35,8 @@ pub enum Command {
         /// What is known of the account.
         known: Known,
     },
-    /// Set a password by the token of a recovery link; ends all sessions. Answer: [`Answer::PasswordReset`].
+    /// Set a password by the token of a recovery link; ends all sessions. Answer:
+    /// [`Answer::PasswordReset`].
     ResetPassword {
         /// From the link; single use.
         token: Secret,
@@ -48,15 +50,16 @@ pub enum Command {
         /// Its password.
         password: Secret,
     },
-    /// Fill in the caller's profile, once; makes the account too when its token was minted elsewhere.
-    /// Answer: [`Answer::ProfileCreated`].
+    /// Fill in the caller's profile, once; makes the account too when its token was minted
+    /// elsewhere. Answer: [`Answer::ProfileCreated`].
     CreateProfile(Box<Profile>),
     /// Read a user. Answer: [`Answer::User`].
     GetUser {
         /// Whom.
         who: Who,
     },
-    /// Users whose login contains `query` without regard to case, sorted by login. Answer: [`Answer::Users`].
+    /// Users whose login contains `query` without regard to case, sorted by login. Answer:
+    /// [`Answer::Users`].
     SearchUsers {
         /// Part of a login; the empty string finds nobody.
         query: String,
@@ -91,7 +94,8 @@ pub enum Command {
         /// Whether the members of a group or channel are wanted too.
         members: bool,
     },
-    /// Add members to a group or channel: the owner only, all or nobody. Answer: [`Answer::MembersAdded`].
+    /// Add members to a group or channel: the owner only, all or nobody. Answer:
+    /// [`Answer::MembersAdded`].
     AddMembers {
         /// Where.
         flow: FlowId,
@@ -106,7 +110,8 @@ pub enum Command {
         /// Whom; at least one.
         users: Vec<UserId>,
     },
-    /// The caller's flows, newest activity first; as administrator, all flows. Answer: [`Answer::Flows`].
+    /// The caller's flows, newest activity first; as administrator, all flows. Answer:
+    /// [`Answer::Flows`].
     ListFlows {
         /// At most this many; `None` is all.
         limit: Option<u32>,
@@ -152,7 +157,8 @@ pub enum Command {
         /// At most this many messages.
         limit: u32,
     },
-    /// Show the others that the caller types, or has stopped. Nothing is stored. Answer: [`Answer::TypingShown`].
+    /// Show the others that the caller types, or has stopped. Nothing is stored. Answer:
+    /// [`Answer::TypingShown`].
     ShowTyping {
         /// Where.
         flow: FlowId,
@@ -262,8 +268,8 @@ pub struct NewFlow {
     pub members: Vec<UserId>,
     /// Its photo.
     pub photo: Option<Photo>,
-    /// Makes a retry harmless: a second request of the same owner with the same key within the window makes nothing and is
-    /// answered with the first one's flow. 1 to 255 characters.
+    /// Makes a retry harmless: a second request of the same owner with the same key within the
+    /// window makes nothing and is answered with the first one's flow. 1 to 255 characters.
     pub key: Option<String>,
 }
 
@@ -276,8 +282,8 @@ pub struct Draft {
     pub kinds: Kinds,
     /// What it says.
     pub content: Content,
-    /// Makes a retry harmless: a second draft of the same author with the same key within the window stores nothing and
-    /// is answered with the first one's message.
+    /// Makes a retry harmless: a second draft of the same author with the same key within the
+    /// window stores nothing and is answered with the first one's message.
     pub key: Option<String>,
 }
 
@@ -364,7 +370,8 @@ pub enum Answer {
     Sent {
         /// The message; `None` where the wire that this was read from does not say.
         message: Option<Box<Message>>,
-        /// Whether a draft with the same key had been stored before, so that this one stored nothing.
+        /// Whether a draft with the same key had been stored before, so that this one stored
+        /// nothing.
         repeated: bool,
     },
     /// The message as edited.

@@ -1,6 +1,8 @@
 //! What happened, as every interested connection hears it.
 
-use crate::{ConnectionId, Flow, FlowId, Message, MessageId, Person, SessionId, Timestamp, UserId, Version};
+use crate::{
+    ConnectionId, Flow, FlowId, Message, MessageId, Person, SessionId, Timestamp, UserId, Version,
+};
 use bytes::Bytes;
 
 /// Something that happened, after it was committed.
@@ -8,8 +10,8 @@ use bytes::Bytes;
 pub struct Event {
     /// When.
     pub at: Timestamp,
-    /// Its place in the order of commits: unique and ascending over the whole world. For a change to messages, the newest
-    /// `changed_at`. `None` for what is not stored.
+    /// Its place in the order of commits: unique and ascending over the whole world. For a change
+    /// to messages, the newest `changed_at`. `None` for what is not stored.
     pub moment: Option<Timestamp>,
     /// Which request caused it.
     pub origin: Option<Origin>,
@@ -107,10 +109,13 @@ impl Event {
         }
     }
 
-    /// The versions that it took: first and last, of its flow. `None` for what is not a change to a message.
+    /// The versions that it took: first and last, of its flow. `None` for what is not a change to a
+    /// message.
     pub fn versions(&self) -> Option<(Version, Version)> {
         match &self.kind {
-            EventKind::Posted(message) | EventKind::Edited(message) => Some((message.version, message.version)),
+            EventKind::Posted(message) | EventKind::Edited(message) => {
+                Some((message.version, message.version))
+            }
             EventKind::Deleted { messages, .. } => Some((messages.first()?.1, messages.last()?.1)),
             _ => None,
         }
@@ -124,7 +129,9 @@ impl Event {
             EventKind::FlowCreated { members, .. } => members.len() * 64,
             EventKind::MembersAdded { users, .. } => users.len() * 64,
             EventKind::MembersRemoved { users, .. } => users.len() * 8,
-            EventKind::FlowDeleted { .. } | EventKind::Typing { .. } | EventKind::SessionsEnded { .. } => 0,
+            EventKind::FlowDeleted { .. }
+            | EventKind::Typing { .. }
+            | EventKind::SessionsEnded { .. } => 0,
         };
         content + 128
     }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-/// Why the engine refused a command. Each dialect maps every one of them to its wire, without a catch-all.
+/// Why the engine refused a command. Each dialect maps every one of them to its wire, without a
+/// catch-all.
 ///
-/// None of them reveals whether a login exists, or whether a flow exists to somebody who is not in it.
+/// None of them reveals whether a login exists, or whether a flow exists to somebody who is not in
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// No proof, or one that is not valid (any more): an unknown, spent, expired or revoked token.
@@ -49,7 +51,8 @@ pub enum Fault {
     /// Only an administrator may do this.
     #[error("only an administrator may do this")]
     NotAdministrator,
-    /// The flow has no member with the business tariff, which an administrator needs to write there.
+    /// The flow has no member with the business tariff, which an administrator needs to write
+    /// there.
     #[error("no member of this conversation has the business tariff")]
     NoBusiness,
     /// One of the users is a member already.

@@ -43,7 +43,8 @@ pub struct Flow {
     pub id: FlowId,
     /// Its kind; never changes.
     pub kind: FlowKind,
-    /// Its title; empty for a chat, which is named after the other member, unless a wire gave its name and not its members.
+    /// Its title; empty for a chat, which is named after the other member, unless a wire gave its
+    /// name and not its members.
     pub title: String,
     /// Its description.
     pub info: String,
@@ -64,8 +65,8 @@ pub struct Flow {
 pub struct Overview {
     /// The flow.
     pub flow: Flow,
-    /// Both members of a chat; the members of a group or channel only where the request asked for them.
-    /// Ordered by user id.
+    /// Both members of a chat; the members of a group or channel only where the request asked for
+    /// them. Ordered by user id.
     pub members: Vec<User>,
     /// The newest message that was not deleted.
     pub last: Option<Message>,
@@ -76,8 +77,8 @@ pub struct Overview {
 }
 
 impl Overview {
-    /// What the flow is called for `viewer`: a chat is named after the other member, by `name_of`; where the wire that it
-    /// was read from names no members, its title stands in.
+    /// What the flow is called for `viewer`: a chat is named after the other member, by `name_of`;
+    /// where the wire that it was read from names no members, its title stands in.
     pub fn title_for(&self, viewer: UserId, name_of: impl Fn(&User) -> &str) -> String {
         match self.flow.kind {
             FlowKind::Chat => self

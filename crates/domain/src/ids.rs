@@ -76,7 +76,8 @@ id! {
     SessionId
 }
 
-/// A flow's counter. Every change to a message of the flow takes the next one, so version order is commit order.
+/// A flow's counter. Every change to a message of the flow takes the next one, so version order is
+/// commit order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Version(pub i64);
 
@@ -90,12 +91,25 @@ mod tests {
 
     #[test]
     fn ids_are_positive_and_exact_in_json() {
-        for (number, valid) in [(i64::MIN, false), (-1, false), (0, false), (1, true), (ID_LIMIT - 1, true), (ID_LIMIT, false)] {
+        for (number, valid) in [
+            (i64::MIN, false),
+            (-1, false),
+            (0, false),
+            (1, true),
+            (ID_LIMIT - 1, true),
+            (ID_LIMIT, false),
+        ] {
             assert_eq!(UserId::new(number).is_ok(), valid, "{number}");
         }
-        for (text, valid) in
-            [("1", true), ("", false), ("+1", false), (" 1", false), ("1.0", false), ("99999999999999999999", false), ("007", true)]
-        {
+        for (text, valid) in [
+            ("1", true),
+            ("", false),
+            ("+1", false),
+            (" 1", false),
+            ("1.0", false),
+            ("99999999999999999999", false),
+            ("007", true),
+        ] {
             assert_eq!(text.parse::<FlowId>().is_ok(), valid, "{text:?}");
         }
     }

@@ -1,7 +1,8 @@
-//! The one world behind every dialect: users, flows, messages, what may be asked about them and what happens to them.
+//! The one world behind every dialect: users, flows, messages, what may be asked about them and
+//! what happens to them.
 //!
-//! This crate knows no JSON, no socket, no clock and no database. Its types are deliberately not serializable:
-//! each wire has twins of its own and converts by hand.
+//! This crate knows no JSON, no socket, no clock and no database. Its types are deliberately not
+//! serializable: each wire has twins of its own and converts by hand.
 
 mod command;
 mod event;

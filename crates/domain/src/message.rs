@@ -25,7 +25,8 @@ pub struct Message {
     pub edited_at: Option<Timestamp>,
     /// When it was deleted; its content is empty from then on.
     pub deleted_at: Option<Timestamp>,
-    /// When its newest change was committed: unique within a store, so that paging by it has no gap and no repeat.
+    /// When its newest change was committed: unique within a store, so that paging by it has no gap
+    /// and no repeat.
     pub changed_at: Timestamp,
 }
 
@@ -52,7 +53,9 @@ impl Content {
 
     /// How many bytes it carries, for bounds and queues.
     pub fn size(&self) -> usize {
-        self.text.len() + self.emoji.as_ref().map_or(0, String::len) + self.attachments.iter().map(|file| file.data.len()).sum::<usize>()
+        self.text.len()
+            + self.emoji.as_ref().map_or(0, String::len)
+            + self.attachments.iter().map(|file| file.data.len()).sum::<usize>()
     }
 }
 

@@ -9,10 +9,14 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
-const SECONDS: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-const MILLISECONDS: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-const MICROSECONDS: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
-const PLAIN: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+const SECONDS: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+const MILLISECONDS: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+const MICROSECONDS: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+const PLAIN: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
 
 /// The last moment that has a four-digit year.
 const LAST: i64 = 253_402_300_799_999_999;
@@ -23,7 +27,8 @@ impl Timestamp {
         Self(micros.clamp(0, LAST))
     }
 
-    /// From seconds since the epoch; `None` unless finite and between the epoch and the end of the year 9999.
+    /// From seconds since the epoch; `None` unless finite and between the epoch and the end of the
+    /// year 9999.
     pub fn from_seconds(seconds: f64) -> Option<Self> {
         let micros = (seconds * 1e6).round();
         (micros.is_finite() && (0.0..=LAST as f64).contains(&micros)).then_some(Self(micros as i64))
@@ -46,12 +51,16 @@ impl Timestamp {
 
     /// This moment moved forward.
     pub fn after(self, duration: Duration) -> Self {
-        Self::from_micros(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+        Self::from_micros(
+            self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// This moment moved back, at most to the epoch.
     pub fn before(self, duration: Duration) -> Self {
-        Self::from_micros(self.0.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+        Self::from_micros(
+            self.0.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// How much time has passed since an earlier moment; none since a later one.
@@ -81,7 +90,8 @@ impl Timestamp {
 
     /// Reads any RFC 3339 moment from the epoch on.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
-        let moment = OffsetDateTime::parse(text, &::time::format_description::well_known::Rfc3339).ok()?;
+        let moment =
+            OffsetDateTime::parse(text, &::time::format_description::well_known::Rfc3339).ok()?;
         Self::from_offset(moment)
     }
 
@@ -116,7 +126,10 @@ mod tests {
         assert_eq!(moment.rfc3339_micros(), "2020-07-11T18:32:50.522599Z");
         assert_eq!(moment.plain(), "2020-07-11 18:32:50");
         assert_eq!(Timestamp::parse_rfc3339(&moment.rfc3339_micros()), Some(moment));
-        assert_eq!(Timestamp::parse_plain(&moment.plain()).map(Timestamp::plain), Some(moment.plain()));
+        assert_eq!(
+            Timestamp::parse_plain(&moment.plain()).map(Timestamp::plain),
+            Some(moment.plain())
+        );
         assert_eq!(Timestamp::from_seconds(moment.seconds()), Some(moment));
     }
 

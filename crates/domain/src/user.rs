@@ -30,7 +30,8 @@ pub struct User {
     pub admin: bool,
     /// Has the business tariff.
     pub business: bool,
-    /// Whether the profile (username and name) was filled in: an account made with an e-mail only has none yet.
+    /// Whether the profile (username and name) was filled in: an account made with an e-mail only
+    /// has none yet.
     pub profile: bool,
     /// When the account was made.
     pub created_at: Timestamp,
@@ -43,7 +44,12 @@ pub struct User {
 impl User {
     /// The user as others see it.
     pub fn person(&self) -> Person {
-        Person { id: self.id, login: self.login.as_str().into(), username: self.username.as_str().into(), name: self.name.as_str().into() }
+        Person {
+            id: self.id,
+            login: self.login.as_str().into(),
+            username: self.username.as_str().into(),
+            name: self.name.as_str().into(),
+        }
     }
 }
 

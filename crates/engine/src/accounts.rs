@@ -3,20 +3,26 @@
 use crate::authentication::hash_token;
 use crate::engine::{Afterwards, Caller, refuse, refuse_password};
 use crate::limits::{
-    INFO_LIMIT, LOGIN_LIMIT, NAME_LIMIT, PASSWORD_LIMIT, SEARCH_LIMIT, check_email, check_line, check_name, check_storable, check_text,
+    INFO_LIMIT, LOGIN_LIMIT, NAME_LIMIT, PASSWORD_LIMIT, SEARCH_LIMIT, check_email, check_line,
+    check_name, check_storable, check_text,
 };
 use crate::ports::{AccountKey, Mail, NewUser, UserChange};
 use crate::{Engine, Principal};
 use std::net::IpAddr;
 use tolmach_domain::{
-    Answer, Fault, Known, PHOTO_LIMIT, Photo, PhotoKey, PhotoOf, Profile, Registration, Secret, Timestamp, User, UserId, Who,
+    Answer, Fault, Known, PHOTO_LIMIT, Photo, PhotoKey, PhotoOf, Profile, Registration, Secret,
+    Timestamp, User, UserId, Who,
 };
 
 /// The largest avatar that a client may encode, in bytes.
 const AVATAR_LIMIT: usize = 1 << 20;
 
 impl Engine {
-    pub(crate) async fn register(&self, registration: Registration, now: Timestamp) -> Result<(Answer, Option<Principal>), Fault> {
+    pub(crate) async fn register(
+        &self,
+        registration: Registration,
+        now: Timestamp,
+    ) -> Result<(Answer, Option<Principal>), Fault> {
         if !self.policy.registration {
             return Err(Fault::invalid("registration", "is closed on this server"));
         }
@@ -26,12 +32,29 @@ impl Engine {
     }
 
     /// Makes an account without logging in, also where registration is closed: for operators.
-    pub async fn create_account(&self, registration: Registration, now: Timestamp) -> Result<User, Fault> {
-        let Registration { login, password, username, email, phone, bot, bio, avatar, profile, grant: _ } = registration;
+    pub async fn create_account(
+        &self,
+        registration: Registration,
+        now: Timestamp,
+    ) -> Result<User, Fault> {
+        let Registration {
+            login,
+            password,
+            username,
+            email,
+            phone,
+            bot,
+            bio,
+            avatar,
+            profile,
+            grant: _,
+        } = registration;
         if let Some(email) = &email {
             check_email(email)?;
         }
-        let login = login.or_else(|| email.clone()).ok_or_else(|| Fault::invalid("login", "a login or an e-mail is needed"))?;
+        let login = login
+            .or_else(|| email.clone())
+            .ok_or_else(|| Fault::invalid("login", "a login or an e-mail is needed"))?;
         check_name("login", &login, LOGIN_LIMIT)?;
         let username = username.unwrap_or_else(|| login.clone());
         check_name("username", &username, LOGIN_LIMIT)?;
@@ -44,7 +67,8 @@ impl Engine {
             return Err(Fault::invalid("avatar", "must have at most 1 MiB"));
         }
         self.check_new_password(&password)?;
-        let password_hash = Some(self.ports.passwords.hash(&password).await.map_err(refuse_password)?);
+        let password_hash =
+            Some(self.ports.passwords.hash(&password).await.map_err(refuse_password)?);
         let user = NewUser {
             id: None,
             login,
@@ -74,7 +98,8 @@ impl Engine {
     ) -> Result<User, Fault> {
         if let Some(password) = password {
             self.check_new_password(password)?;
-            change.password_hash = Some(self.ports.passwords.hash(password).await.map_err(refuse_password)?);
+            change.password_hash =
+                Some(self.ports.passwords.hash(password).await.map_err(refuse_password)?);
         }
         let changed = self.ports.store.update_user(user, change, now).await.map_err(refuse)?;
         self.forget(user);
@@ -90,7 +115,12 @@ impl Engine {
         Err(Fault::invalid("password", format!("must have {least} to {PASSWORD_LIMIT} bytes")))
     }
 
-    pub(crate) async fn log_out(&self, principal: &Principal, login: Option<&str>, now: Timestamp) -> Result<Answer, Fault> {
+    pub(crate) async fn log_out(
+        &self,
+        principal: &Principal,
+        login: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Answer, Fault> {
         if let Some(login) = login {
             let user = self.person(principal.identity.user).await?.ok_or(Fault::Unauthenticated)?;
             let named = login.to_lowercase();
@@ -98,8 +128,9 @@ impl Engine {
                 return Err(Fault::Unauthenticated);
             }
         }
-        let session =
-            principal.identity.session.ok_or_else(|| Fault::invalid("token", "it was minted elsewhere and has to be ended there"))?;
+        let session = principal.identity.session.ok_or_else(|| {
+            Fault::invalid("token", "it was minted elsewhere and has to be ended there")
+        })?;
         self.ports.store.end_session(session, now).await.map_err(refuse)?;
         self.sessions.invalidate(&session);
         Ok(Answer::LoggedOut)
@@ -107,8 +138,10 @@ impl Engine {
 
     /// Mails a recovery link if there is such an account and it has an address.
     pub(crate) fn recover(&self, known: Known, now: Timestamp) -> Afterwards {
-        let (store, mailer, recently_mailed) = (self.ports.store.clone(), self.ports.mailer.clone(), self.recently_mailed.clone());
-        let (token, url, lifetime) = (self.new_token(), self.policy.public_url.clone(), self.policy.recovery_lifetime);
+        let (store, mailer, recently_mailed) =
+            (self.ports.store.clone(), self.ports.mailer.clone(), self.recently_mailed.clone());
+        let (token, url, lifetime) =
+            (self.new_token(), self.policy.public_url.clone(), self.policy.recovery_lifetime);
         Box::pin(async move {
             let key = match &known {
                 Known::Email(email) => AccountKey::Email(email),
@@ -116,14 +149,22 @@ impl Engine {
             };
             let user = match store.account(key).await {
                 Ok(account) => account.map(|account| account.user),
-                Err(error) => return tracing::warn!(%error, "a recovery could not look up its account"),
+                Err(error) => {
+                    return tracing::warn!(%error, "a recovery could not look up its account");
+                }
             };
-            let Some((user, email)) = user.and_then(|user| user.email.clone().map(|email| (user, email))) else { return };
+            let Some((user, email)) =
+                user.and_then(|user| user.email.clone().map(|email| (user, email)))
+            else {
+                return;
+            };
             if recently_mailed.contains_key(&user.id) {
                 return tracing::info!(user = %user.id, "a recovery link was mailed less than a minute ago");
             }
             recently_mailed.insert(user.id, ());
-            if let Err(error) = store.put_recovery(hash_token(&token), user.id, now.after(lifetime)).await {
+            if let Err(error) =
+                store.put_recovery(hash_token(&token), user.id, now.after(lifetime)).await
+            {
                 return tracing::warn!(%error, "a recovery link could not be kept");
             }
             let body = format!(
@@ -132,9 +173,14 @@ impl Engine {
                 lifetime.as_secs() / 60,
                 token.expose(),
             );
-            match mailer.send(Mail { to: email, subject: "Recover your account".into(), body }).await {
+            match mailer
+                .send(Mail { to: email, subject: "Recover your account".into(), body })
+                .await
+            {
                 Ok(()) => tracing::info!(user = %user.id, "a recovery link was mailed"),
-                Err(error) => tracing::error!(%error, user = %user.id, "a recovery link could not be mailed"),
+                Err(error) => {
+                    tracing::error!(%error, user = %user.id, "a recovery link could not be mailed")
+                }
             }
         })
     }
@@ -144,20 +190,35 @@ impl Engine {
         self.ports.store.recovery(hash_token(token), self.now()).await.map_err(refuse)
     }
 
-    pub(crate) async fn reset_password(&self, token: &Secret, password: &Secret, now: Timestamp) -> Result<Answer, Fault> {
+    pub(crate) async fn reset_password(
+        &self,
+        token: &Secret,
+        password: &Secret,
+        now: Timestamp,
+    ) -> Result<Answer, Fault> {
         self.check_new_password(password)?;
         // Hashing costs a quarter of a second: not for a token that nobody was given.
         if !self.recovery_is_open(token).await? {
             return Err(Fault::Unauthenticated);
         }
         let password_hash = self.ports.passwords.hash(password).await.map_err(refuse_password)?;
-        let user = self.ports.store.recover(hash_token(token), password_hash, now).await.map_err(refuse)?;
+        let user = self
+            .ports
+            .store
+            .recover(hash_token(token), password_hash, now)
+            .await
+            .map_err(refuse)?;
         self.forget(user.ok_or(Fault::Unauthenticated)?);
         self.sessions.invalidate_all();
         Ok(Answer::PasswordReset)
     }
 
-    pub(crate) async fn delete_account(&self, login: &str, password: &Secret, address: Option<IpAddr>) -> Result<Answer, Fault> {
+    pub(crate) async fn delete_account(
+        &self,
+        login: &str,
+        password: &Secret,
+        address: Option<IpAddr>,
+    ) -> Result<Answer, Fault> {
         let user = self.check_password(AccountKey::Login(login), password, address).await?;
         let id = user.id;
         self.remove_account(user, self.now()).await?;
@@ -175,7 +236,12 @@ impl Engine {
         Ok(())
     }
 
-    pub(crate) async fn create_profile(&self, caller: UserId, profile: Profile, now: Timestamp) -> Result<Answer, Fault> {
+    pub(crate) async fn create_profile(
+        &self,
+        caller: UserId,
+        profile: Profile,
+        now: Timestamp,
+    ) -> Result<Answer, Fault> {
         let Profile { username, name, bio, photo } = profile;
         check_name("username", &username, LOGIN_LIMIT)?;
         check_name("name", &name, NAME_LIMIT)?;
@@ -188,7 +254,10 @@ impl Engine {
         let made = match known {
             // An account that logs in by its e-mail gets the login that it chooses here.
             Some(user) => {
-                let by_email = user.email.as_ref().is_some_and(|email| email.to_lowercase() == user.login.to_lowercase());
+                let by_email = user
+                    .email
+                    .as_ref()
+                    .is_some_and(|email| email.to_lowercase() == user.login.to_lowercase());
                 let login = by_email.then(|| username.clone());
                 let change = UserChange {
                     login,
@@ -242,7 +311,8 @@ impl Engine {
                 user.map(|user| User::clone(&user)).ok_or(Fault::NoSuchUser)
             }
             Who::Login(login) => {
-                let account = self.ports.store.account(AccountKey::Login(&login)).await.map_err(refuse)?;
+                let account =
+                    self.ports.store.account(AccountKey::Login(&login)).await.map_err(refuse)?;
                 account.map(|account| account.user).ok_or(Fault::NoSuchUser)
             }
         }
@@ -254,7 +324,8 @@ impl Engine {
         account.map(|account| account.user).ok_or(Fault::NoSuchUser)
     }
 
-    /// The accounts with an id above `after`, ordered by id, at most `limit` of them: for operators.
+    /// The accounts with an id above `after`, ordered by id, at most `limit` of them: for
+    /// operators.
     pub async fn accounts(&self, after: Option<UserId>, limit: u32) -> Result<Vec<User>, Fault> {
         self.ports.store.list_users(after, limit).await.map_err(refuse)
     }
@@ -263,13 +334,20 @@ impl Engine {
         if query.is_empty() {
             return Ok(Answer::Users(Vec::new()));
         }
-        self.ports.store.search_users(query, limit.min(SEARCH_LIMIT)).await.map(Answer::Users).map_err(refuse)
+        self.ports
+            .store
+            .search_users(query, limit.min(SEARCH_LIMIT))
+            .await
+            .map(Answer::Users)
+            .map_err(refuse)
     }
 
     pub(crate) async fn get_photo(&self, caller: &Caller, of: PhotoOf) -> Result<Answer, Fault> {
         let photo = match of {
             PhotoOf::User(id) => self.named(caller, Who::Id(id)).await?.photo,
-            PhotoOf::Flow(id) => self.visible_flow(caller, id, tolmach_domain::Kinds::Any).await?.photo,
+            PhotoOf::Flow(id) => {
+                self.visible_flow(caller, id, tolmach_domain::Kinds::Any).await?.photo
+            }
         };
         let PhotoKey { key, media_type } = photo.ok_or(Fault::NoPhoto)?;
         match self.ports.blobs.get(&key).await {
@@ -285,14 +363,17 @@ impl Engine {
         }
     }
 
-    /// Checks a photo by its content, whatever the upload calls it, and keeps it under a random key.
+    /// Checks a photo by its content, whatever the upload calls it, and keeps it under a random
+    /// key.
     pub(crate) async fn keep_photo(&self, photo: Option<Photo>) -> Result<Option<PhotoKey>, Fault> {
         let Some(photo) = photo else { return Ok(None) };
         if photo.content.len() > PHOTO_LIMIT {
             return Err(Fault::invalid("photo", "must have at most 5 MiB"));
         }
-        let kind = infer::get(&photo.content).filter(|kind| kind.matcher_type() == infer::MatcherType::Image);
-        let media_type = kind.ok_or_else(|| Fault::invalid("photo", "is not an image"))?.mime_type().to_owned();
+        let kind = infer::get(&photo.content)
+            .filter(|kind| kind.matcher_type() == infer::MatcherType::Image);
+        let media_type =
+            kind.ok_or_else(|| Fault::invalid("photo", "is not an image"))?.mime_type().to_owned();
         let name = self.random_hex::<16>();
         let key = format!("{}/{name}", &name[..2]);
         self.ports.blobs.put(&key, photo.content).await.map_err(|error| {

@@ -1,6 +1,9 @@
 //! The one way in: a request is permitted and carried out.
 
-use crate::ports::{Blobs, Bus, Checkpoint, Clock, Entropy, Mailer, PasswordError, Passwords, Signer, Store, StoreError, TokenHash};
+use crate::ports::{
+    Blobs, Bus, Checkpoint, Clock, Entropy, Mailer, PasswordError, Passwords, Signer, Store,
+    StoreError, TokenHash,
+};
 use crate::throttle::Waiting;
 use crate::{Policy, Principal};
 use moka::sync::Cache;
@@ -10,7 +13,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tolmach_domain::{
-    Answer, Authority, Command, Event, EventKind, Fault, FlowId, Identity, Message, Origin, SessionId, Timestamp, User, UserId, Version,
+    Answer, Authority, Command, Event, EventKind, Fault, FlowId, Identity, Message, Origin,
+    SessionId, Timestamp, User, UserId, Version,
 };
 
 /// Everything the engine needs of the world.
@@ -84,7 +88,8 @@ impl Submitted {
 pub struct Engine {
     pub(crate) ports: Ports,
     pub(crate) policy: Policy,
-    /// Short-lived, so that what another process changes is noticed soon; what this one changes is dropped at once.
+    /// Short-lived, so that what another process changes is noticed soon; what this one changes is
+    /// dropped at once.
     people: Cache<UserId, Arc<User>>,
     pub(crate) sessions: Cache<SessionId, crate::ports::Session>,
     pub(crate) tokens: Cache<TokenHash, SessionId>,
@@ -106,9 +111,13 @@ impl Engine {
             policy,
             people: Cache::builder().max_capacity(CACHED).time_to_live(BELIEVED).build(),
             sessions: Cache::builder().max_capacity(CACHED).time_to_live(BELIEVED).build(),
-            // Which session a token belongs to never changes; but then its session is not known either, and is read by the token.
+            // Which session a token belongs to never changes; but then its session is not known
+            // either, and is read by the token.
             tokens: Cache::builder().max_capacity(CACHED).time_to_live(BELIEVED).build(),
-            recently_mailed: Cache::builder().max_capacity(CACHED).time_to_live(MAIL_INTERVAL).build(),
+            recently_mailed: Cache::builder()
+                .max_capacity(CACHED)
+                .time_to_live(MAIL_INTERVAL)
+                .build(),
             held_back: Waiting::default(),
         }
     }
@@ -146,28 +155,50 @@ impl Engine {
         Handled { principal, outcome, afterwards }
     }
 
-    /// Permits a request, and carries it out but for waiting until a message is committed: so one caller may send the next one
-    /// meanwhile.
+    /// Permits a request, and carries it out but for waiting until a message is committed: so one
+    /// caller may send the next one meanwhile.
     pub async fn submit(&self, request: Request) -> Submitted {
         let now = self.now();
-        let Request { caller: principal, authority, origin, command: Command::Send(draft), .. } = request else {
+        let Request { caller: principal, authority, origin, command: Command::Send(draft), .. } =
+            request
+        else {
             return Submitted::Done(self.handle(request, now).await);
         };
         let sending = async {
-            let caller = self.caller(principal.ok_or(Fault::Unauthenticated)?.identity.user, authority, origin, now).await?;
+            let caller = self
+                .caller(
+                    principal.ok_or(Fault::Unauthenticated)?.identity.user,
+                    authority,
+                    origin,
+                    now,
+                )
+                .await?;
             self.send(&caller, *draft).await
         };
         match sending.await {
-            Ok(sending) => Submitted::Sending(Box::pin(async move { Handled { principal, outcome: sending.await, afterwards: None } })),
-            Err(fault) => Submitted::Done(Handled { principal, outcome: Err(fault), afterwards: None }),
+            Ok(sending) => Submitted::Sending(Box::pin(async move {
+                Handled { principal, outcome: sending.await, afterwards: None }
+            })),
+            Err(fault) => {
+                Submitted::Done(Handled { principal, outcome: Err(fault), afterwards: None })
+            }
         }
     }
 
     /// Whether a user may hear the events of a flow.
-    pub async fn may_hear(&self, identity: Identity, authority: Authority, flow: FlowId) -> Result<bool, Fault> {
+    pub async fn may_hear(
+        &self,
+        identity: Identity,
+        authority: Authority,
+        flow: FlowId,
+    ) -> Result<bool, Fault> {
         match authority {
-            Authority::Member => self.ports.store.is_member(flow, identity.user).await.map_err(refuse),
-            Authority::Administrator => Ok(self.person(identity.user).await?.is_some_and(|user| user.admin)),
+            Authority::Member => {
+                self.ports.store.is_member(flow, identity.user).await.map_err(refuse)
+            }
+            Authority::Administrator => {
+                Ok(self.person(identity.user).await?.is_some_and(|user| user.admin))
+            }
         }
     }
 
@@ -192,7 +223,12 @@ impl Engine {
     }
 
     /// See [`Store::since`].
-    pub async fn since(&self, flow: FlowId, after: Version, limit: u32) -> Result<Vec<Message>, StoreError> {
+    pub async fn since(
+        &self,
+        flow: FlowId,
+        after: Version,
+        limit: u32,
+    ) -> Result<Vec<Message>, StoreError> {
         self.ports.store.since(flow, after, limit).await
     }
 
@@ -222,7 +258,9 @@ impl Engine {
         let Request { caller, authority, origin, address, command } = request;
         // What anybody may do.
         let command = match command {
-            Command::Register(registration) => return self.register(*registration, now).await.map(granted),
+            Command::Register(registration) => {
+                return self.register(*registration, now).await.map(granted);
+            }
             Command::Login { identifier, password, grant } => {
                 return self.log_in(&identifier, &password, grant, address).await.map(granted);
             }
@@ -231,14 +269,22 @@ impl Engine {
                 *afterwards = Some(self.recover(known, now));
                 return Ok((caller, Answer::RecoveryAccepted));
             }
-            Command::ResetPassword { token, password } => return Ok((caller, self.reset_password(&token, &password, now).await?)),
-            Command::DeleteAccount { login, password } => return Ok((None, self.delete_account(&login, &password, address).await?)),
+            Command::ResetPassword { token, password } => {
+                return Ok((caller, self.reset_password(&token, &password, now).await?));
+            }
+            Command::DeleteAccount { login, password } => {
+                return Ok((None, self.delete_account(&login, &password, address).await?));
+            }
             other => other,
         };
         let caller = caller.ok_or(Fault::Unauthenticated)?;
         let answer = match command {
-            Command::Logout { login } => return Ok((None, self.log_out(&caller, login.as_deref(), now).await?)),
-            Command::CreateProfile(profile) => self.create_profile(caller.identity.user, *profile, now).await?,
+            Command::Logout { login } => {
+                return Ok((None, self.log_out(&caller, login.as_deref(), now).await?));
+            }
+            Command::CreateProfile(profile) => {
+                self.create_profile(caller.identity.user, *profile, now).await?
+            }
             command => self.as_user(caller.identity.user, authority, origin, command, now).await?,
         };
         Ok((Some(caller), answer))
@@ -261,14 +307,24 @@ impl Engine {
             Command::OpenChat { with } => self.open_chat(&caller, with).await,
             Command::CreateFlow(flow) => self.create_flow(&caller, *flow).await,
             Command::DeleteFlow { flow, kinds } => self.delete_flow(&caller, flow, kinds).await,
-            Command::GetFlow { flow, kinds, members } => self.get_flow(&caller, flow, kinds, members).await,
+            Command::GetFlow { flow, kinds, members } => {
+                self.get_flow(&caller, flow, kinds, members).await
+            }
             Command::AddMembers { flow, users } => self.add_members(&caller, flow, users).await,
-            Command::RemoveMembers { flow, users } => self.remove_members(&caller, flow, users).await,
-            Command::ListFlows { limit, offset, members } => self.list_flows(&caller, limit, offset, members).await,
+            Command::RemoveMembers { flow, users } => {
+                self.remove_members(&caller, flow, users).await
+            }
+            Command::ListFlows { limit, offset, members } => {
+                self.list_flows(&caller, limit, offset, members).await
+            }
             Command::Edit { message, flow, text } => self.edit(&caller, message, flow, text).await,
             Command::Delete { messages, flow } => self.delete(&caller, messages, flow).await,
-            Command::History { flow, kinds, window } => self.history(&caller, flow, kinds, window).await,
-            Command::GetChanges { since, flow, limit } => self.get_changes(&caller, since, flow, limit).await,
+            Command::History { flow, kinds, window } => {
+                self.history(&caller, flow, kinds, window).await
+            }
+            Command::GetChanges { since, flow, limit } => {
+                self.get_changes(&caller, since, flow, limit).await
+            }
             Command::ShowTyping { flow, active } => self.show_typing(&caller, flow, active).await,
             Command::Register(_)
             | Command::Login { .. }
@@ -279,14 +335,23 @@ impl Engine {
             | Command::DeleteAccount { .. }
             | Command::CreateProfile(_)
             | Command::Send(_) => {
-                tracing::error!(command = command.name(), "this command was to be carried out before");
+                tracing::error!(
+                    command = command.name(),
+                    "this command was to be carried out before"
+                );
                 Err(Fault::Internal)
             }
         }
     }
 
     /// Somebody with a profile, who has the right that they ask in.
-    async fn caller(&self, user: UserId, authority: Authority, origin: Option<Origin>, now: Timestamp) -> Result<Caller, Fault> {
+    async fn caller(
+        &self,
+        user: UserId,
+        authority: Authority,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<Caller, Fault> {
         let user = self.person(user).await?.filter(|user| user.profile).ok_or(Fault::NoProfile)?;
         let administrator = authority == Authority::Administrator;
         if administrator && !user.admin {
@@ -301,7 +366,8 @@ impl Engine {
             return Ok(Some(user));
         }
         let user = self.ports.store.user(id).await.map_err(refuse)?.map(Arc::new);
-        // Somebody without a profile is about to make one, perhaps through another node, and looks at it next.
+        // Somebody without a profile is about to make one, perhaps through another node, and looks
+        // at it next.
         if let Some(user) = user.as_ref().filter(|user| user.profile) {
             self.people.insert(id, user.clone());
         }
@@ -314,8 +380,8 @@ impl Engine {
     }
 }
 
-/// The last change to a message as an event, for somebody who did not hear of it; `known` says whether they heard that the
-/// message was posted. `None` if there is nothing to tell.
+/// The last change to a message as an event, for somebody who did not hear of it; `known` says
+/// whether they heard that the message was posted. `None` if there is nothing to tell.
 pub fn retell(message: Message, known: bool) -> Option<Event> {
     let moment = Some(message.changed_at);
     let (at, kind) = match (message.deleted_at, known) {
@@ -323,10 +389,19 @@ pub fn retell(message: Message, known: bool) -> Option<Event> {
         (Some(_), false) => return None,
         (Some(at), true) => {
             // Who deleted it is not kept; its author may always.
-            (at, EventKind::Deleted { flow: message.flow, by: message.author.id, messages: vec![(message.id, message.version)] })
+            (
+                at,
+                EventKind::Deleted {
+                    flow: message.flow,
+                    by: message.author.id,
+                    messages: vec![(message.id, message.version)],
+                },
+            )
         }
         (None, false) => (message.posted_at, EventKind::Posted(message)),
-        (None, true) => (message.edited_at.unwrap_or(message.posted_at), EventKind::Edited(message)),
+        (None, true) => {
+            (message.edited_at.unwrap_or(message.posted_at), EventKind::Edited(message))
+        }
     };
     Some(Event { at, moment, origin: None, kind })
 }

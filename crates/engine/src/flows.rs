@@ -14,12 +14,20 @@ impl Engine {
         if other.id == caller.user.id {
             return Err(Fault::invalid("user", "a chat needs somebody else"));
         }
-        let (flow, created) =
-            self.ports.store.open_chat(caller.user.id, other.id, caller.origin.clone(), caller.now).await.map_err(refuse)?;
+        let (flow, created) = self
+            .ports
+            .store
+            .open_chat(caller.user.id, other.id, caller.origin.clone(), caller.now)
+            .await
+            .map_err(refuse)?;
         Ok(Answer::ChatOpened { flow: flow.id, with: Some(other.person()), created })
     }
 
-    pub(crate) async fn create_flow(&self, caller: &Caller, flow: tolmach_domain::NewFlow) -> Result<Answer, Fault> {
+    pub(crate) async fn create_flow(
+        &self,
+        caller: &Caller,
+        flow: tolmach_domain::NewFlow,
+    ) -> Result<Answer, Fault> {
         let fingerprint = fingerprint(&flow);
         let tolmach_domain::NewFlow { kind, title, info, members, photo, key } = flow;
         if kind == FlowKind::Chat {
@@ -28,14 +36,25 @@ impl Engine {
         check_name("name", &title, NAME_LIMIT)?;
         check_text("description", &info, INFO_LIMIT)?;
         if members.len() > self.policy.members_limit {
-            return Err(Fault::invalid("users", format!("must be at most {}", self.policy.members_limit)));
+            return Err(Fault::invalid(
+                "users",
+                format!("must be at most {}", self.policy.members_limit),
+            ));
         }
         if let Some(key) = &key {
             check_name("key", key, KEY_LIMIT)?;
         }
         let key = key.map(|key| RequestKey { key, fingerprint });
         let photo = self.keep_photo(photo).await?;
-        let new = NewFlow { kind, title, info, owner: caller.user.id, photo: photo.clone(), members, key };
+        let new = NewFlow {
+            kind,
+            title,
+            info,
+            owner: caller.user.id,
+            photo: photo.clone(),
+            members,
+            key,
+        };
         let made = self.ports.store.create_flow(new, caller.origin.clone(), caller.now).await;
         if let (Err(_) | Ok((_, true)), Some(photo)) = (&made, &photo) {
             self.discard_photo(photo).await;
@@ -44,48 +63,105 @@ impl Engine {
         Ok(Answer::FlowCreated { flow: flow.id, title: flow.title })
     }
 
-    pub(crate) async fn delete_flow(&self, caller: &Caller, flow: FlowId, kinds: Kinds) -> Result<Answer, Fault> {
+    pub(crate) async fn delete_flow(
+        &self,
+        caller: &Caller,
+        flow: FlowId,
+        kinds: Kinds,
+    ) -> Result<Answer, Fault> {
         let photo = self.ports.store.flow(flow).await.map_err(refuse)?.and_then(|flow| flow.photo);
-        self.ports.store.delete_flow(flow, caller.user.id, kinds, caller.origin.clone(), caller.now).await.map_err(refuse)?;
+        self.ports
+            .store
+            .delete_flow(flow, caller.user.id, kinds, caller.origin.clone(), caller.now)
+            .await
+            .map_err(refuse)?;
         if let Some(photo) = photo {
             self.discard_photo(&photo).await;
         }
         Ok(Answer::FlowDeleted { flow })
     }
 
-    pub(crate) async fn get_flow(&self, caller: &Caller, flow: FlowId, kinds: Kinds, members: bool) -> Result<Answer, Fault> {
+    pub(crate) async fn get_flow(
+        &self,
+        caller: &Caller,
+        flow: FlowId,
+        kinds: Kinds,
+        members: bool,
+    ) -> Result<Answer, Fault> {
         self.visible_flow(caller, flow, kinds).await?;
-        let overview = self.ports.store.overview(flow, caller.user.id, members).await.map_err(refuse)?;
+        let overview =
+            self.ports.store.overview(flow, caller.user.id, members).await.map_err(refuse)?;
         Ok(Answer::Flow(Box::new(overview.ok_or(Fault::NoSuchFlow)?)))
     }
 
     /// A flow that the caller is in, or any for an administrator.
-    pub(crate) async fn visible_flow(&self, caller: &Caller, flow: FlowId, kinds: Kinds) -> Result<Flow, Fault> {
-        if !caller.administrator && !self.ports.store.is_member(flow, caller.user.id).await.map_err(refuse)? {
+    pub(crate) async fn visible_flow(
+        &self,
+        caller: &Caller,
+        flow: FlowId,
+        kinds: Kinds,
+    ) -> Result<Flow, Fault> {
+        if !caller.administrator
+            && !self.ports.store.is_member(flow, caller.user.id).await.map_err(refuse)?
+        {
             return Err(Fault::NoSuchFlow);
         }
         let flow = self.ports.store.flow(flow).await.map_err(refuse)?.ok_or(Fault::NoSuchFlow)?;
         if kinds.include(flow.kind) { Ok(flow) } else { Err(Fault::WrongKind) }
     }
 
-    pub(crate) async fn add_members(&self, caller: &Caller, flow: FlowId, users: Vec<UserId>) -> Result<Answer, Fault> {
+    pub(crate) async fn add_members(
+        &self,
+        caller: &Caller,
+        flow: FlowId,
+        users: Vec<UserId>,
+    ) -> Result<Answer, Fault> {
         let users = distinct(users)?;
         let there = self.ports.store.members(flow).await.map_err(refuse)?.len();
         if there + users.len() > self.policy.members_limit {
-            return Err(Fault::invalid("users", format!("there may be at most {} members", self.policy.members_limit)));
+            return Err(Fault::invalid(
+                "users",
+                format!("there may be at most {} members", self.policy.members_limit),
+            ));
         }
-        self.ports.store.add_members(flow, caller.user.id, &users, caller.origin.clone(), caller.now).await.map_err(refuse)?;
+        self.ports
+            .store
+            .add_members(flow, caller.user.id, &users, caller.origin.clone(), caller.now)
+            .await
+            .map_err(refuse)?;
         Ok(Answer::MembersAdded { flow, users })
     }
 
-    pub(crate) async fn remove_members(&self, caller: &Caller, flow: FlowId, users: Vec<UserId>) -> Result<Answer, Fault> {
+    pub(crate) async fn remove_members(
+        &self,
+        caller: &Caller,
+        flow: FlowId,
+        users: Vec<UserId>,
+    ) -> Result<Answer, Fault> {
         let users = distinct(users)?;
-        self.ports.store.remove_members(flow, caller.user.id, &users, caller.origin.clone(), caller.now).await.map_err(refuse)?;
+        self.ports
+            .store
+            .remove_members(flow, caller.user.id, &users, caller.origin.clone(), caller.now)
+            .await
+            .map_err(refuse)?;
         Ok(Answer::MembersRemoved { flow, users })
     }
 
-    pub(crate) async fn list_flows(&self, caller: &Caller, limit: Option<u32>, offset: u32, members: bool) -> Result<Answer, Fault> {
-        let query = OverviewQuery { viewer: caller.user.id, all: caller.administrator, limit, offset, members, changed_after: None };
+    pub(crate) async fn list_flows(
+        &self,
+        caller: &Caller,
+        limit: Option<u32>,
+        offset: u32,
+        members: bool,
+    ) -> Result<Answer, Fault> {
+        let query = OverviewQuery {
+            viewer: caller.user.id,
+            all: caller.administrator,
+            limit,
+            offset,
+            members,
+            changed_after: None,
+        };
         self.ports.store.overviews(query).await.map(Answer::Flows).map_err(refuse)
     }
 }
@@ -94,7 +170,8 @@ impl Engine {
 fn fingerprint(flow: &tolmach_domain::NewFlow) -> [u8; 32] {
     let tolmach_domain::NewFlow { kind, title, info, members, photo, key: _ } = flow;
     let members: BTreeSet<UserId> = members.iter().copied().collect();
-    let members: Vec<u8> = members.into_iter().flat_map(|member| member.get().to_be_bytes()).collect();
+    let members: Vec<u8> =
+        members.into_iter().flat_map(|member| member.get().to_be_bytes()).collect();
     let kind: &[u8] = match kind {
         FlowKind::Chat => b"chat",
         FlowKind::Group => b"group",

@@ -1,6 +1,7 @@
 //! The use cases and their permissions, on ports that others implement.
 //!
-//! The engine knows no dialect, no HTTP and no database: what it needs of the world it asks of the [`ports`].
+//! The engine knows no dialect, no HTTP and no database: what it needs of the world it asks of the
+//! [`ports`].
 
 mod accounts;
 mod authentication;

@@ -57,7 +57,8 @@ pub struct GuessPolicy {
     pub free: u32,
     /// How many there may be before the login is refused to that address.
     pub per_pair: u32,
-    /// How many there may be of a login, from all addresses, before it is refused to those where it has not succeeded lately.
+    /// How many there may be of a login, from all addresses, before it is refused to those where it
+    /// has not succeeded lately.
     pub per_login: u32,
     /// How many there may be from an address, of all logins, before every login is refused to it.
     pub per_address: u32,
@@ -106,8 +107,9 @@ pub const PAGE_LIMIT: u32 = 1_000;
 /// The most ids in one request.
 pub const BATCH_LIMIT: usize = 1_000;
 
-/// The form in which logins and addresses are compared: letter by letter, so that a part of a text gives a part of its form, and
-/// by way of the upper case, where letters meet that have several lower ones.
+/// The form in which logins and addresses are compared: letter by letter, so that a part of a text
+/// gives a part of its form, and by way of the upper case, where letters meet that have several
+/// lower ones.
 pub(crate) fn folded(text: &str) -> String {
     text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
@@ -142,7 +144,11 @@ pub(crate) fn check_text(field: &'static str, text: &str, limit: usize) -> Resul
 
 /// Refuses the one character that PostgreSQL cannot keep in a text.
 pub fn check_storable(field: &'static str, text: &str) -> Result<(), Fault> {
-    if text.contains('\0') { Err(Fault::invalid(field, "must not have the character NUL")) } else { Ok(()) }
+    if text.contains('\0') {
+        Err(Fault::invalid(field, "must not have the character NUL"))
+    } else {
+        Ok(())
+    }
 }
 
 /// The same anywhere in a message to post.
@@ -164,7 +170,9 @@ fn check_content_storable(content: &Content) -> Result<(), Fault> {
 pub(crate) fn check_email(text: &str) -> Result<(), Fault> {
     let plausible = text.len() <= EMAIL_LIMIT
         && !text.chars().any(|char| char.is_control() || char.is_whitespace())
-        && text.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
+        && text.split_once('@').is_some_and(|(local, domain)| {
+            !local.is_empty() && !domain.is_empty() && !domain.contains('@')
+        });
     if plausible { Ok(()) } else { Err(Fault::invalid("email", "is not an e-mail address")) }
 }
 

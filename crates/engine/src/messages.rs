@@ -2,11 +2,15 @@
 
 use crate::Engine;
 use crate::engine::{Caller, refuse};
-use crate::limits::{BATCH_LIMIT, LOGIN_LIMIT, PAGE_LIMIT, check_content, check_name, check_storable};
+use crate::limits::{
+    BATCH_LIMIT, LOGIN_LIMIT, PAGE_LIMIT, check_content, check_name, check_storable,
+};
 use crate::ports::{DeleteMessages, EditMessage, NewMessage};
 use std::future::Future;
 use std::sync::Arc;
-use tolmach_domain::{Answer, Draft, Event, EventKind, Fault, FlowId, Kinds, MessageId, Timestamp, Window};
+use tolmach_domain::{
+    Answer, Draft, Event, EventKind, Fault, FlowId, Kinds, MessageId, Timestamp, Window,
+};
 
 impl Engine {
     /// Begins to send: see [`Store::begin_post`](crate::ports::Store::begin_post).
@@ -37,60 +41,112 @@ impl Engine {
         })
     }
 
-    pub(crate) async fn edit(&self, caller: &Caller, message: MessageId, flow: Option<FlowId>, text: String) -> Result<Answer, Fault> {
+    pub(crate) async fn edit(
+        &self,
+        caller: &Caller,
+        message: MessageId,
+        flow: Option<FlowId>,
+        text: String,
+    ) -> Result<Answer, Fault> {
         if text.is_empty() {
             return Err(Fault::invalid("text", "must not be empty"));
         }
         check_storable("text", &text)?;
         self.check_business(caller, flow).await?;
-        let edit =
-            EditMessage { message, flow, by: caller.user.id, administrator: caller.administrator, text, origin: caller.origin.clone() };
+        let edit = EditMessage {
+            message,
+            flow,
+            by: caller.user.id,
+            administrator: caller.administrator,
+            text,
+            origin: caller.origin.clone(),
+        };
         let message = self.ports.store.edit(edit, caller.now).await.map_err(refuse)?;
         Ok(Answer::Edited(Box::new(message)))
     }
 
-    pub(crate) async fn delete(&self, caller: &Caller, messages: Vec<MessageId>, flow: Option<FlowId>) -> Result<Answer, Fault> {
+    pub(crate) async fn delete(
+        &self,
+        caller: &Caller,
+        messages: Vec<MessageId>,
+        flow: Option<FlowId>,
+    ) -> Result<Answer, Fault> {
         if messages.is_empty() || messages.len() > BATCH_LIMIT {
             return Err(Fault::invalid("messages", format!("must be 1 to {BATCH_LIMIT}")));
         }
         self.check_business(caller, flow).await?;
-        let deletion =
-            DeleteMessages { messages, flow, by: caller.user.id, administrator: caller.administrator, origin: caller.origin.clone() };
+        let deletion = DeleteMessages {
+            messages,
+            flow,
+            by: caller.user.id,
+            administrator: caller.administrator,
+            origin: caller.origin.clone(),
+        };
         let done = self.ports.store.delete(deletion, caller.now).await.map_err(refuse)?;
         match (done.deleted.is_empty(), done.absent.is_empty()) {
             (true, true) => Err(Fault::NotAuthor),
             (true, false) => Err(Fault::NoSuchMessage),
-            (false, _) => Ok(Answer::Deleted { deleted: done.deleted, left: done.not_author.into_iter().chain(done.absent).collect() }),
+            (false, _) => Ok(Answer::Deleted {
+                deleted: done.deleted,
+                left: done.not_author.into_iter().chain(done.absent).collect(),
+            }),
         }
     }
 
-    pub(crate) async fn history(&self, caller: &Caller, flow: FlowId, kinds: Kinds, window: Window) -> Result<Answer, Fault> {
+    pub(crate) async fn history(
+        &self,
+        caller: &Caller,
+        flow: FlowId,
+        kinds: Kinds,
+        window: Window,
+    ) -> Result<Answer, Fault> {
         self.visible_flow(caller, flow, kinds).await?;
         let limit = match window {
             Window::Newest { limit, .. } => limit.min(PAGE_LIMIT),
             Window::All | Window::Unread => self.policy.history_limit,
         };
-        let page = self.ports.store.history(flow, caller.user.id, window, limit).await.map_err(refuse)?;
+        let page =
+            self.ports.store.history(flow, caller.user.id, window, limit).await.map_err(refuse)?;
         Ok(Answer::History(Box::new(page)))
     }
 
-    pub(crate) async fn get_changes(&self, caller: &Caller, since: Timestamp, flow: Option<FlowId>, limit: u32) -> Result<Answer, Fault> {
+    pub(crate) async fn get_changes(
+        &self,
+        caller: &Caller,
+        since: Timestamp,
+        flow: Option<FlowId>,
+        limit: u32,
+    ) -> Result<Answer, Fault> {
         if let Some(flow) = flow
             && !self.ports.store.is_member(flow, caller.user.id).await.map_err(refuse)?
         {
             return Err(Fault::NoSuchFlow);
         }
         let limit = limit.clamp(1, PAGE_LIMIT);
-        let changes = self.ports.store.changes(caller.user.id, since, flow, limit).await.map_err(refuse)?;
+        let changes =
+            self.ports.store.changes(caller.user.id, since, flow, limit).await.map_err(refuse)?;
         Ok(Answer::Changes(Box::new(changes)))
     }
 
-    pub(crate) async fn show_typing(&self, caller: &Caller, flow: FlowId, active: bool) -> Result<Answer, Fault> {
+    pub(crate) async fn show_typing(
+        &self,
+        caller: &Caller,
+        flow: FlowId,
+        active: bool,
+    ) -> Result<Answer, Fault> {
         if !self.ports.store.is_member(flow, caller.user.id).await.map_err(refuse)? {
             return Err(Fault::NoSuchFlow);
         }
         let kind = EventKind::Typing { flow, user: caller.user.person(), active };
-        self.ports.bus.publish(&[Arc::new(Event { at: caller.now, moment: None, origin: caller.origin.clone(), kind })]).await;
+        self.ports
+            .bus
+            .publish(&[Arc::new(Event {
+                at: caller.now,
+                moment: None,
+                origin: caller.origin.clone(),
+                kind,
+            })])
+            .await;
         Ok(Answer::TypingShown)
     }
 

@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tolmach_domain::{
-    Changes, Content, Event, Fault, Flow, FlowId, FlowKind, Kinds, Message, MessageId, Origin, Overview, Page, Person, PhotoKey, Secret,
-    SessionId, Timestamp, User, UserId, Version, Window,
+    Changes, Content, Event, Fault, Flow, FlowId, FlowKind, Kinds, Message, MessageId, Origin,
+    Overview, Page, Person, PhotoKey, Secret, SessionId, Timestamp, User, UserId, Version, Window,
 };
 
 /// Why a store did not do what it was asked.
@@ -17,7 +17,8 @@ pub enum StoreError {
     /// A rule that only the transaction can decide forbids it.
     #[error(transparent)]
     Refused(#[from] Fault),
-    /// The store cannot be reached, is full or did not answer in time. Nothing was changed, as far as can be known.
+    /// The store cannot be reached, is full or did not answer in time. Nothing was changed, as far
+    /// as can be known.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
     /// We are wrong: the store holds or answers what it must not.
@@ -29,7 +30,8 @@ pub enum StoreError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash(pub [u8; 32]);
 
-/// Names what is counted against the guessing of passwords: a SHA-256, so that what people type is not stored.
+/// Names what is counted against the guessing of passwords: a SHA-256, so that what people type is
+/// not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TallyKey(pub [u8; 32]);
 
@@ -46,20 +48,25 @@ pub struct Tally {
 ///
 /// Behaviour that every implementation shares, and that the suite proves:
 ///
-/// - **Acknowledged means committed.** A method that changes something returns after its transaction has committed.
-/// - **Committed means published.** The events of a change go to the [`Bus`] that the store was made with: after the commit,
-///   before the method returns, and for one flow in the order of its versions.
-/// - **One order per flow.** Every posted, edited or deleted message takes the next version of its flow, without gaps.
-/// - **Unique moments.** Every change to a message takes a `changed_at` of its own, ascending in commit order, at or after the
-///   `now` that was given.
+/// - **Acknowledged means committed.** A method that changes something returns after its
+///   transaction has committed.
+/// - **Committed means published.** The events of a change go to the [`Bus`] that the store was
+///   made with: after the commit, before the method returns, and for one flow in the order of its
+///   versions.
+/// - **One order per flow.** Every posted, edited or deleted message takes the next version of its
+///   flow, without gaps.
+/// - **Unique moments.** Every change to a message takes a `changed_at` of its own, ascending in
+///   commit order, at or after the `now` that was given.
 /// - Ids ascend and are never used twice, also when what they named is deleted.
 /// - Deleted users are found by id only; deleted flows and their messages are not found at all.
 /// - Logins and e-mail addresses are compared without regard to case, over all of Unicode.
 /// - Nothing is changed by a method that returns an error.
-/// - **Everything published can be read again.** Changes to messages by [`Store::since`], everything else by
-///   [`Store::checkpoint`]: what a bus loses is found there, for [`JOURNAL_WINDOW`] at least.
-/// - No text has the character NUL, which PostgreSQL cannot keep: a message with it is [`Fault::Invalid`] and disturbs no other,
-///   and nothing is found by it. Of other texts the engine sees to it.
+/// - **Everything published can be read again.** Changes to messages by [`Store::since`],
+///   everything else by [`Store::checkpoint`]: what a bus loses is found there, for
+///   [`JOURNAL_WINDOW`] at least.
+/// - No text has the character NUL, which PostgreSQL cannot keep: a message with it is
+///   [`Fault::Invalid`] and disturbs no other, and nothing is found by it. Of other texts the
+///   engine sees to it.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Whether it can answer now.
@@ -70,7 +77,8 @@ pub trait Store: Send + Sync + 'static {
 
     // Users
 
-    /// Makes an account. [`Fault::LoginTaken`] if its login or e-mail is taken (a login also by a deleted account), or its id is.
+    /// Makes an account. [`Fault::LoginTaken`] if its login or e-mail is taken (a login also by a
+    /// deleted account), or its id is.
     async fn create_user(&self, user: NewUser, now: Timestamp) -> Result<User, StoreError>;
 
     /// A user, also a deleted one.
@@ -82,13 +90,20 @@ pub trait Store: Send + Sync + 'static {
     /// Changes what is `Some`. [`Fault::NoSuchUser`], [`Fault::LoginTaken`].
     /// A new password and the loss of the administrator's right end all sessions:
     /// [`tolmach_domain::EventKind::SessionsEnded`].
-    async fn update_user(&self, id: UserId, change: UserChange, now: Timestamp) -> Result<User, StoreError>;
+    async fn update_user(
+        &self,
+        id: UserId,
+        change: UserChange,
+        now: Timestamp,
+    ) -> Result<User, StoreError>;
 
-    /// Deletes an account: forgets its password, e-mail and phone, ends its sessions, keeps its login reserved, its
-    /// memberships ([`Fault`]s do not apply: flows go on without it) are removed, its messages stay.
+    /// Deletes an account: forgets its password, e-mail and phone, ends its sessions, keeps its
+    /// login reserved, its memberships ([`Fault`]s do not apply: flows go on without it) are
+    /// removed, its messages stay.
     async fn delete_user(&self, id: UserId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Users that are not deleted whose login contains `query` without regard to case, sorted by login.
+    /// Users that are not deleted whose login contains `query` without regard to case, sorted by
+    /// login.
     async fn search_users(&self, query: &str, limit: u32) -> Result<Vec<User>, StoreError>;
 
     /// Users that are not deleted with an id above `after`, ordered by id.
@@ -108,7 +123,8 @@ pub trait Store: Send + Sync + 'static {
     /// Moves the moment when a session expires.
     async fn renew_session(&self, id: SessionId, expires_at: Timestamp) -> Result<(), StoreError>;
 
-    /// Spends a refresh token and puts the next one in its place. Spending a spent one ends its session.
+    /// Spends a refresh token and puts the next one in its place. Spending a spent one ends its
+    /// session.
     async fn rotate_refresh(
         &self,
         spent: TokenHash,
@@ -121,35 +137,70 @@ pub trait Store: Send + Sync + 'static {
     async fn end_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError>;
 
     /// Keeps a recovery token of a user. Earlier ones of that user are forgotten.
-    async fn put_recovery(&self, token: TokenHash, user: UserId, expires_at: Timestamp) -> Result<(), StoreError>;
+    async fn put_recovery(
+        &self,
+        token: TokenHash,
+        user: UserId,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError>;
 
-    /// Spends a recovery token: sets the password and ends all sessions. `None` if it is unknown, spent or expired.
-    async fn recover(&self, token: TokenHash, password_hash: String, now: Timestamp) -> Result<Option<UserId>, StoreError>;
+    /// Spends a recovery token: sets the password and ends all sessions. `None` if it is unknown,
+    /// spent or expired.
+    async fn recover(
+        &self,
+        token: TokenHash,
+        password_hash: String,
+        now: Timestamp,
+    ) -> Result<Option<UserId>, StoreError>;
 
     /// Whether a recovery token could be spent now.
     async fn recovery(&self, token: TokenHash, now: Timestamp) -> Result<bool, StoreError>;
 
     // Tallies
 
-    /// What each of these keys has counted, in this order; nothing where it never counted or has lapsed at `now`.
-    async fn tallies(&self, keys: &[TallyKey], now: Timestamp) -> Result<Vec<Option<Tally>>, StoreError>;
+    /// What each of these keys has counted, in this order; nothing where it never counted or has
+    /// lapsed at `now`.
+    async fn tallies(
+        &self,
+        keys: &[TallyKey],
+        now: Timestamp,
+    ) -> Result<Vec<Option<Tally>>, StoreError>;
 
-    /// Counts one more by each of these keys, no two of them the same, and returns what they have then, in this order. A tally
-    /// that is new or had lapsed at `now` lapses at `lapses_at`; another when it was to.
-    async fn count(&self, keys: &[TallyKey], now: Timestamp, lapses_at: Timestamp) -> Result<Vec<Tally>, StoreError>;
+    /// Counts one more by each of these keys, no two of them the same, and returns what they have
+    /// then, in this order. A tally that is new or had lapsed at `now` lapses at `lapses_at`;
+    /// another when it was to.
+    async fn count(
+        &self,
+        keys: &[TallyKey],
+        now: Timestamp,
+        lapses_at: Timestamp,
+    ) -> Result<Vec<Tally>, StoreError>;
 
     /// Forgets what these keys have counted.
     async fn clear_tallies(&self, keys: &[TallyKey]) -> Result<(), StoreError>;
 
     // Flows
 
-    /// The chat of two users and whether it was made just now. `by` becomes the owner of a new one. [`Fault::NoSuchUser`].
-    async fn open_chat(&self, by: UserId, with: UserId, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError>;
+    /// The chat of two users and whether it was made just now. `by` becomes the owner of a new one.
+    /// [`Fault::NoSuchUser`].
+    async fn open_chat(
+        &self,
+        by: UserId,
+        with: UserId,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(Flow, bool), StoreError>;
 
-    /// Makes a group or channel; the owner is a member. [`Fault::NoSuchUser`] if one of the members is absent or deleted.
-    /// The flag tells that the owner's key was used within [`KEY_WINDOW`] for a flow that still is: that one is returned, and
-    /// nothing is stored or published; [`Fault::KeyReused`] if the key was used with another fingerprint.
-    async fn create_flow(&self, flow: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError>;
+    /// Makes a group or channel; the owner is a member. [`Fault::NoSuchUser`] if one of the members
+    /// is absent or deleted. The flag tells that the owner's key was used within [`KEY_WINDOW`] for
+    /// a flow that still is: that one is returned, and nothing is stored or published;
+    /// [`Fault::KeyReused`] if the key was used with another fingerprint.
+    async fn create_flow(
+        &self,
+        flow: NewFlow,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(Flow, bool), StoreError>;
 
     /// A flow.
     async fn flow(&self, id: FlowId) -> Result<Option<Flow>, StoreError>;
@@ -161,16 +212,23 @@ pub trait Store: Send + Sync + 'static {
     async fn members(&self, flow: FlowId) -> Result<Vec<User>, StoreError>;
 
     /// One flow as `viewer` sees it, who need not be a member.
-    async fn overview(&self, flow: FlowId, viewer: UserId, members: bool) -> Result<Option<Overview>, StoreError>;
+    async fn overview(
+        &self,
+        flow: FlowId,
+        viewer: UserId,
+        members: bool,
+    ) -> Result<Option<Overview>, StoreError>;
 
-    /// Flows with what a list shows of them, newest activity (`changed_at`) first, then higher id first.
+    /// Flows with what a list shows of them, newest activity (`changed_at`) first, then higher id
+    /// first.
     async fn overviews(&self, query: OverviewQuery) -> Result<Vec<Overview>, StoreError>;
 
     /// All flows that a user is in, ordered by id, and where each of them stands.
     async fn positions(&self, user: UserId) -> Result<Vec<(FlowId, Version)>, StoreError>;
 
-    /// Adds members, all or nobody. [`Fault::NoSuchFlow`] if `by` is not in it, [`Fault::WrongKind`] for a chat,
-    /// [`Fault::NotOwner`], [`Fault::NoSuchUser`], [`Fault::AlreadyMember`].
+    /// Adds members, all or nobody. [`Fault::NoSuchFlow`] if `by` is not in it,
+    /// [`Fault::WrongKind`] for a chat, [`Fault::NotOwner`], [`Fault::NoSuchUser`],
+    /// [`Fault::AlreadyMember`].
     async fn add_members(
         &self,
         flow: FlowId,
@@ -180,8 +238,9 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Removes members, all or nobody. [`Fault::NoSuchFlow`] if `by` is not in it, [`Fault::WrongKind`] for a chat,
-    /// [`Fault::NotOwner`], [`Fault::NotMember`], [`Fault::Invalid`] if the owner is among them.
+    /// Removes members, all or nobody. [`Fault::NoSuchFlow`] if `by` is not in it,
+    /// [`Fault::WrongKind`] for a chat, [`Fault::NotOwner`], [`Fault::NotMember`],
+    /// [`Fault::Invalid`] if the owner is among them.
     async fn remove_members(
         &self,
         flow: FlowId,
@@ -191,56 +250,92 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Deletes a flow with its messages. [`Fault::NoSuchFlow`] if `by` is not in it, [`Fault::WrongKind`], [`Fault::NotOwner`].
-    async fn delete_flow(&self, flow: FlowId, by: UserId, kinds: Kinds, origin: Option<Origin>, now: Timestamp) -> Result<(), StoreError>;
+    /// Deletes a flow with its messages. [`Fault::NoSuchFlow`] if `by` is not in it,
+    /// [`Fault::WrongKind`], [`Fault::NotOwner`].
+    async fn delete_flow(
+        &self,
+        flow: FlowId,
+        by: UserId,
+        kinds: Kinds,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     // Messages
 
-    /// Begins to post a message. When this returns, the message stands before whatever is asked for later; what it returns
-    /// resolves once it is committed, whether or not it is polled meanwhile. [`Fault::NoSuchFlow`] if the author is not in the
-    /// flow (and does not write as administrator), [`Fault::WrongKind`], [`Fault::NotOwner`] in a channel of somebody else,
-    /// [`Fault::NoSuchMessage`] if it replies to a message that is not in the flow. The flag tells that the author's key was used within [`KEY_WINDOW`]: the first
-    /// message is returned, and nothing is stored or published.
+    /// Begins to post a message. When this returns, the message stands before whatever is asked for
+    /// later; what it returns resolves once it is committed, whether or not it is polled meanwhile.
+    /// [`Fault::NoSuchFlow`] if the author is not in the flow (and does not write as
+    /// administrator), [`Fault::WrongKind`], [`Fault::NotOwner`] in a channel of somebody else,
+    /// [`Fault::NoSuchMessage`] if it replies to a message that is not in the flow. The flag tells
+    /// that the author's key was used within [`KEY_WINDOW`]: the first message is returned, and
+    /// nothing is stored or published.
     async fn begin_post(&self, message: NewMessage, now: Timestamp) -> Result<Posting, StoreError>;
 
     /// Posts a message: see [`begin_post`](Self::begin_post).
-    async fn post(&self, message: NewMessage, now: Timestamp) -> Result<(Message, bool), StoreError> {
+    async fn post(
+        &self,
+        message: NewMessage,
+        now: Timestamp,
+    ) -> Result<(Message, bool), StoreError> {
         self.begin_post(message, now).await?.await
     }
 
-    /// Replaces a message's text. [`Fault::NoSuchMessage`] if it is absent, deleted, not in `flow`, or in a flow that `by` is
-    /// not in (and does not act as administrator); [`Fault::NotAuthor`].
+    /// Replaces a message's text. [`Fault::NoSuchMessage`] if it is absent, deleted, not in `flow`,
+    /// or in a flow that `by` is not in (and does not act as administrator); [`Fault::NotAuthor`].
     async fn edit(&self, edit: EditMessage, now: Timestamp) -> Result<Message, StoreError>;
 
     /// Deletes those of the messages that may be deleted, in one transaction; see [`Deleted`].
-    async fn delete(&self, deletion: DeleteMessages, now: Timestamp) -> Result<Deleted, StoreError>;
+    async fn delete(&self, deletion: DeleteMessages, now: Timestamp)
+    -> Result<Deleted, StoreError>;
 
-    /// Messages of a flow, oldest first, without the deleted ones, at most `limit` of them (the newest for
-    /// [`Window::All`], the oldest for [`Window::Unread`]). `Unread` is what `viewer` has not read: others' messages after
-    /// the read mark, which then moves to the last one returned. An absent flow is [`Fault::NoSuchFlow`]; membership is the
-    /// caller's concern.
-    async fn history(&self, flow: FlowId, viewer: UserId, window: Window, limit: u32) -> Result<Page, StoreError>;
+    /// Messages of a flow, oldest first, without the deleted ones, at most `limit` of them (the
+    /// newest for [`Window::All`], the oldest for [`Window::Unread`]). `Unread` is what `viewer`
+    /// has not read: others' messages after the read mark, which then moves to the last one
+    /// returned. An absent flow is [`Fault::NoSuchFlow`]; membership is the caller's concern.
+    async fn history(
+        &self,
+        flow: FlowId,
+        viewer: UserId,
+        window: Window,
+        limit: u32,
+    ) -> Result<Page, StoreError>;
 
-    /// What changed strictly after `since` in the flows of `user`, or in one of them; see [`Changes`].
-    async fn changes(&self, user: UserId, since: Timestamp, flow: Option<FlowId>, limit: u32) -> Result<Changes, StoreError>;
+    /// What changed strictly after `since` in the flows of `user`, or in one of them; see
+    /// [`Changes`].
+    async fn changes(
+        &self,
+        user: UserId,
+        since: Timestamp,
+        flow: Option<FlowId>,
+        limit: u32,
+    ) -> Result<Changes, StoreError>;
 
-    /// Messages of a flow changed after `after`, ordered by version, deleted ones too: what repairs a gap.
-    async fn since(&self, flow: FlowId, after: Version, limit: u32) -> Result<Vec<Message>, StoreError>;
+    /// Messages of a flow changed after `after`, ordered by version, deleted ones too: what repairs
+    /// a gap.
+    async fn since(
+        &self,
+        flow: FlowId,
+        after: Version,
+        limit: u32,
+    ) -> Result<Vec<Message>, StoreError>;
 
     /// The newest moment that was committed.
     async fn moment(&self) -> Result<Timestamp, StoreError>;
 
-    /// What was committed after a moment, over the whole world: what finds the gaps. At most `limit` flows and `limit` events
-    /// at once.
+    /// What was committed after a moment, over the whole world: what finds the gaps. At most
+    /// `limit` flows and `limit` events at once.
     async fn checkpoint(&self, after: Timestamp, limit: u32) -> Result<Checkpoint, StoreError>;
 }
 
 /// What was committed after a moment and up to another.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    /// Flows whose messages or members changed, and where they stand now or stood not before `until`.
+    /// Flows whose messages or members changed, and where they stand now or stood not before
+    /// `until`.
     pub flows: Vec<(FlowId, Version)>,
-    /// The events that changed no message, ascending by moment, without what is gone since. Their origin is not kept.
+    /// The events that changed no message, ascending by moment, without what is gone since. Their
+    /// origin is not kept.
     pub events: Vec<Event>,
     /// Everything up to this moment is in it: where to go on.
     pub until: Timestamp,
@@ -421,7 +516,8 @@ pub struct OverviewQuery {
     pub changed_after: Option<Timestamp>,
 }
 
-/// A message that is being posted: resolves to it once it is committed, and to whether that was so before.
+/// A message that is being posted: resolves to it once it is committed, and to whether that was so
+/// before.
 pub type Posting = Pin<Box<dyn Future<Output = Result<(Message, bool), StoreError>> + Send>>;
 
 /// A message to post.
@@ -482,26 +578,30 @@ pub struct Deleted {
     pub deleted: Vec<MessageId>,
     /// Left because it is somebody else's, in a flow that the caller is in.
     pub not_author: Vec<MessageId>,
-    /// Left because it is absent, deleted before, elsewhere, or in a flow that the caller is not in.
+    /// Left because it is absent, deleted before, elsewhere, or in a flow that the caller is not
+    /// in.
     pub absent: Vec<MessageId>,
 }
 
 /// Carries events to every node.
 ///
-/// - What this node publishes arrives on each of its subscriptions, the events of one flow in the order in which they were
-///   published. Publishing waits for room when listeners lag: nothing is dropped within a node.
-/// - What other nodes publish arrives as far as this node listens to its topics, at most once, and may be lost or come out of
-///   order: its listeners find out by versions, moments and [`Signal::Missed`], and ask the [`Store`].
+/// - What this node publishes arrives on each of its subscriptions, the events of one flow in the
+///   order in which they were published. Publishing waits for room when listeners lag: nothing is
+///   dropped within a node.
+/// - What other nodes publish arrives as far as this node listens to its topics, at most once, and
+///   may be lost or come out of order: its listeners find out by versions, moments and
+///   [`Signal::Missed`], and ask the [`Store`].
 #[async_trait]
 pub trait Bus: Send + Sync + 'static {
     /// Publishes what one commit brought, in this order. Other nodes are not waited for.
     async fn publish(&self, events: &[Arc<Event>]);
 
-    /// Hears everything from now on, split in `shards` parts: the events of a flow always come on the same part, those of no
-    /// flow on the first.
+    /// Hears everything from now on, split in `shards` parts: the events of a flow always come on
+    /// the same part, those of no flow on the first.
     fn subscribe(&self, shards: usize) -> Vec<Box<dyn Subscription>>;
 
-    /// What other nodes say of these topics is wanted from now on; [`Signal::Missed`] tells when it will be heard. Never waits.
+    /// What other nodes say of these topics is wanted from now on; [`Signal::Missed`] tells when it
+    /// will be heard. Never waits.
     fn listen(&self, topics: &[Topic]);
 
     /// What other nodes say of these topics is no longer wanted. Never waits.
@@ -580,7 +680,8 @@ pub trait Mailer: Send + Sync + 'static {
 /// Keeps photos.
 ///
 /// - Keys are of lower-case letters, digits, `/` and `.`.
-/// - What was put can be got until it is deleted; putting again replaces; deleting what is absent is fine.
+/// - What was put can be got until it is deleted; putting again replaces; deleting what is absent
+///   is fine.
 #[async_trait]
 pub trait Blobs: Send + Sync + 'static {
     /// Keeps a blob.

@@ -2,16 +2,19 @@
 //!
 //! Failures are counted in the store, so that all dialects and all nodes share the counts:
 //!
-//! - **of a login from an address**, strictly: the first few are free, then each answer is later than the last, then there is
-//!   none until the window is over. Whoever fails on purpose locks a login out where they sit, and nowhere else.
+//! - **of a login from an address**, strictly: the first few are free, then each answer is later
+//!   than the last, then there is none until the window is over. Whoever fails on purpose locks a
+//!   login out where they sit, and nowhere else.
 //! - **of an address**, for whatever login, loosely: many people may sit behind one address.
-//! - **of a login**, from whatever address, loosely: against guessing from many addresses. It does not hold where this login has
-//!   succeeded lately, so that nobody can lock its owner out of the places that they use.
+//! - **of a login**, from whatever address, loosely: against guessing from many addresses. It does
+//!   not hold where this login has succeeded lately, so that nobody can lock its owner out of the
+//!   places that they use.
 //!
-//! Only a failure is counted, after it: many who log in at once, all rightly, hold nobody up. Guesses that were let through
-//! beside each other are judged again when their passwords have been checked: beyond a bound nothing is told, not even that a
-//! password was right. Logins that do not exist are counted alike, so that no count tells whether one does; a login and the
-//! address of the same account are counted each by itself for the same reason.
+//! Only a failure is counted, after it: many who log in at once, all rightly, hold nobody up.
+//! Guesses that were let through beside each other are judged again when their passwords have been
+//! checked: beyond a bound nothing is told, not even that a password was right. Logins that do not
+//! exist are counted alike, so that no count tells whether one does; a login and the address of the
+//! same account are counted each by itself for the same reason.
 
 use crate::engine::refuse;
 use crate::limits::folded;
@@ -29,7 +32,8 @@ pub(crate) struct Attempt {
     pair: TallyKey,
     /// The login from anywhere.
     login: TallyKey,
-    /// Anything from here, and that this login has succeeded from here; `None` where it is not known where here is.
+    /// Anything from here, and that this login has succeeded from here; `None` where it is not
+    /// known where here is.
     here: Option<Here>,
 }
 
@@ -49,8 +53,15 @@ impl Attempt {
     pub(crate) fn new(login: &str, address: Option<IpAddr>) -> Self {
         let login = folded(login);
         let address = address.map(place);
-        let here = address.as_deref().map(|address| Here { address: key(&["address", address]), trust: key(&["trust", &login, address]) });
-        Self { pair: key(&["pair", &login, address.as_deref().unwrap_or_default()]), login: key(&["login", &login]), here }
+        let here = address.as_deref().map(|address| Here {
+            address: key(&["address", address]),
+            trust: key(&["trust", &login, address]),
+        });
+        Self {
+            pair: key(&["pair", &login, address.as_deref().unwrap_or_default()]),
+            login: key(&["login", &login]),
+            here,
+        }
     }
 
     /// What a failure is counted by.
@@ -73,7 +84,9 @@ fn key(parts: &[&str]) -> TallyKey {
 fn place(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).to_string(),
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).to_string()
+        }
     }
 }
 
@@ -102,7 +115,10 @@ impl GuessPolicy {
     fn delay(&self, failures: u32) -> Duration {
         match failures.checked_sub(self.free) {
             None => Duration::ZERO,
-            Some(more) => self.delay.saturating_mul(1_u32.checked_shl(more).unwrap_or(u32::MAX)).min(self.delay_max),
+            Some(more) => self
+                .delay
+                .saturating_mul(1_u32.checked_shl(more).unwrap_or(u32::MAX))
+                .min(self.delay_max),
         }
     }
 
@@ -112,8 +128,14 @@ impl GuessPolicy {
 }
 
 /// Refuses what one of the counts speaks against: it is `over` its bound. The longest wait counts.
-fn judge(counts: [(Option<Tally>, u32); 3], over: impl Fn(u32, u32) -> bool, now: Timestamp) -> Result<(), Fault> {
-    let reached = counts.into_iter().filter_map(|(tally, bound)| tally.filter(|tally| over(tally.count, bound)));
+fn judge(
+    counts: [(Option<Tally>, u32); 3],
+    over: impl Fn(u32, u32) -> bool,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let reached = counts
+        .into_iter()
+        .filter_map(|(tally, bound)| tally.filter(|tally| over(tally.count, bound)));
     match reached.map(|tally| tally.lapses_at).max() {
         Some(until) => Err(Fault::TooMany { retry_after: until.since(now) }),
         None => Ok(()),
@@ -121,7 +143,8 @@ fn judge(counts: [(Option<Tally>, u32); 3], over: impl Fn(u32, u32) -> bool, now
 }
 
 impl Engine {
-    /// Whether an attempt may be made now, and what was counted before it. [`Fault::TooMany`] with the time that is left.
+    /// Whether an attempt may be made now, and what was counted before it. [`Fault::TooMany`] with
+    /// the time that is left.
     pub(crate) async fn may_try(&self, attempt: &Attempt) -> Result<Seen, Fault> {
         let (policy, now) = (&self.policy.guesses, self.now());
         let mut keys = vec![attempt.pair, attempt.login];
@@ -129,51 +152,84 @@ impl Engine {
         let mut tallies = self.ports.store.tallies(&keys, now).await.map_err(refuse)?.into_iter();
         let mut next = || tallies.next().flatten();
         let (pair, login, address, trust) = (next(), next(), next(), next());
-        let bounds = [(pair, policy.per_pair), (login, policy.login_bound(trust.is_some())), (address, policy.per_address)];
+        let bounds = [
+            (pair, policy.per_pair),
+            (login, policy.login_bound(trust.is_some())),
+            (address, policy.per_address),
+        ];
         judge(bounds, |count, bound| count >= bound, now)?;
         Ok(Seen { pair, trust })
     }
 
-    /// Holds an attempt back as its failures call for. Refuses it where too many are being held back.
+    /// Holds an attempt back as its failures call for. Refuses it where too many are being held
+    /// back.
     pub(crate) async fn hold_back(&self, seen: &Seen) -> Result<(), Fault> {
         let delay = self.policy.guesses.delay(seen.pair.map_or(0, |tally| tally.count));
         if delay.is_zero() {
             return Ok(());
         }
-        let _held = self.held_back.enter(self.policy.guesses.waiting).ok_or(Fault::TooMany { retry_after: delay })?;
+        let _held = self
+            .held_back
+            .enter(self.policy.guesses.waiting)
+            .ok_or(Fault::TooMany { retry_after: delay })?;
         self.ports.clock.sleep(delay).await;
         Ok(())
     }
 
-    /// Counts a failure. [`Fault::TooMany`] where it came beyond a bound, so that the caller must not tell that it was one.
+    /// Counts a failure. [`Fault::TooMany`] where it came beyond a bound, so that the caller must
+    /// not tell that it was one.
     pub(crate) async fn count_failure(&self, attempt: &Attempt, seen: &Seen) -> Result<(), Fault> {
         let (policy, now) = (&self.policy.guesses, self.now());
-        let counted = self.ports.store.count(&attempt.failed(), now, now.after(policy.window)).await.map_err(refuse)?;
+        let counted = self
+            .ports
+            .store
+            .count(&attempt.failed(), now, now.after(policy.window))
+            .await
+            .map_err(refuse)?;
         let mut counted = counted.into_iter();
         let (pair, login, address) = (counted.next(), counted.next(), counted.next());
-        let bounds = [(pair, policy.per_pair), (login, policy.login_bound(seen.trust.is_some())), (address, policy.per_address)];
-        for ((tally, bound), what) in bounds.into_iter().zip(["one login from one address", "one login", "one address"]) {
+        let bounds = [
+            (pair, policy.per_pair),
+            (login, policy.login_bound(seen.trust.is_some())),
+            (address, policy.per_address),
+        ];
+        for ((tally, bound), what) in
+            bounds.into_iter().zip(["one login from one address", "one login", "one address"])
+        {
             if tally.is_some_and(|tally| tally.count == bound) {
-                tracing::warn!(failures = bound, "logins of {what} are refused for a while: too many have failed");
+                tracing::warn!(
+                    failures = bound,
+                    "logins of {what} are refused for a while: too many have failed"
+                );
             }
         }
         judge(bounds, |count, bound| count > bound, now)
     }
 
-    /// Forgets the failures of a login from an address where it has succeeded, and remembers that it has.
+    /// Forgets the failures of a login from an address where it has succeeded, and remembers that
+    /// it has.
     pub(crate) async fn count_success(&self, attempt: &Attempt) -> Result<(), Fault> {
         // Others may have failed meanwhile.
         let Seen { pair, trust } = self.may_try(attempt).await?;
         let (lifetime, now) = (self.policy.guesses.trust, self.now());
         // Not at each login, which would be a write.
-        let renewed = attempt.here.filter(|_| trust.is_none_or(|trust| trust.lapses_at < now.after(lifetime / 2)));
-        let cleared: Vec<_> =
-            pair.map(|_| attempt.pair).into_iter().chain(renewed.and(trust).and(attempt.here).map(|here| here.trust)).collect();
+        let renewed = attempt
+            .here
+            .filter(|_| trust.is_none_or(|trust| trust.lapses_at < now.after(lifetime / 2)));
+        let cleared: Vec<_> = pair
+            .map(|_| attempt.pair)
+            .into_iter()
+            .chain(renewed.and(trust).and(attempt.here).map(|here| here.trust))
+            .collect();
         if !cleared.is_empty() {
             self.ports.store.clear_tallies(&cleared).await.map_err(refuse)?;
         }
         if let Some(here) = renewed {
-            self.ports.store.count(&[here.trust], now, now.after(lifetime)).await.map_err(refuse)?;
+            self.ports
+                .store
+                .count(&[here.trust], now, now.after(lifetime))
+                .await
+                .map_err(refuse)?;
         }
         Ok(())
     }
@@ -192,7 +248,8 @@ mod tests {
             ("2001:db8::1", "2001:db8:0:1::1", false),
             ("::1", "0.0.0.1", false),
         ] {
-            let places = [address, other].map(|text| place(text.parse().expect("it is an address")));
+            let places =
+                [address, other].map(|text| place(text.parse().expect("it is an address")));
             assert_eq!(places[0] == places[1], same, "{address} and {other}");
         }
     }
@@ -204,8 +261,11 @@ mod tests {
             let here = attempt.here.expect("the address was given");
             [attempt.pair.0, attempt.login.0, here.address.0, here.trust.0]
         };
-        let (ann, same, other) =
-            (all(Attempt::new("Ann", address)), all(Attempt::new("aNN", address)), all(Attempt::new("ann192", address)));
+        let (ann, same, other) = (
+            all(Attempt::new("Ann", address)),
+            all(Attempt::new("aNN", address)),
+            all(Attempt::new("ann192", address)),
+        );
         assert_eq!(ann, same, "the case of a login makes no difference");
         assert_eq!(ann[2], other[2], "the address is the same");
         let distinct: std::collections::BTreeSet<_> = ann.into_iter().chain(other).collect();
@@ -214,9 +274,14 @@ mod tests {
 
     #[test]
     fn each_answer_is_later_than_the_last_up_to_a_bound() {
-        let policy =
-            GuessPolicy { free: 2, delay: Duration::from_millis(500), delay_max: Duration::from_secs(4), ..GuessPolicy::default() };
-        let delays = [0, 1, 2, 3, 4, 5, 6, 100, u32::MAX].map(|failures| policy.delay(failures).as_millis());
+        let policy = GuessPolicy {
+            free: 2,
+            delay: Duration::from_millis(500),
+            delay_max: Duration::from_secs(4),
+            ..GuessPolicy::default()
+        };
+        let delays =
+            [0, 1, 2, 3, 4, 5, 6, 100, u32::MAX].map(|failures| policy.delay(failures).as_millis());
         assert_eq!(delays, [0, 0, 500, 1000, 2000, 4000, 4000, 4000, 4000]);
     }
 

@@ -7,8 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tolmach_domain::*;
-use tolmach_engine::memory::{ManualClock, MemoryBlobs, MemoryBus, MemoryMailer, MemoryStore, PlainPasswords, PlainSigner, SeededEntropy};
-use tolmach_engine::ports::{AccessClaims, Bus, Clock, PasswordError, Passwords, Signal, Signer, UserChange};
+use tolmach_engine::memory::{
+    ManualClock, MemoryBlobs, MemoryBus, MemoryMailer, MemoryStore, PlainPasswords, PlainSigner,
+    SeededEntropy,
+};
+use tolmach_engine::ports::{
+    AccessClaims, Bus, Clock, PasswordError, Passwords, Signal, Signer, UserChange,
+};
 use tolmach_engine::{Engine, GuessPolicy, Policy, Ports, Principal, Request};
 
 /// An engine on the ports in memory, with hands on those that a test looks at.
@@ -44,7 +49,12 @@ impl World {
         Self::on(self.store.clone(), self.bus.clone(), Arc::new(PlainPasswords), Policy::default())
     }
 
-    fn on(store: Arc<MemoryStore>, bus: Arc<MemoryBus>, passwords: Arc<dyn Passwords>, policy: Policy) -> Self {
+    fn on(
+        store: Arc<MemoryStore>,
+        bus: Arc<MemoryBus>,
+        passwords: Arc<dyn Passwords>,
+        policy: Policy,
+    ) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_600_000_000_000_000)));
         let (mailer, blobs) = (Arc::new(MemoryMailer::new()), Arc::new(MemoryBlobs::new()));
         let ports = Ports {
@@ -65,13 +75,27 @@ impl World {
         self.ask_as(proof, Authority::Member, command).await
     }
 
-    async fn ask_as(&self, proof: &Proof, authority: Authority, command: Command) -> Result<Answer, Fault> {
+    async fn ask_as(
+        &self,
+        proof: &Proof,
+        authority: Authority,
+        command: Command,
+    ) -> Result<Answer, Fault> {
         self.ask_from(None, proof, authority, command).await
     }
 
-    async fn ask_from(&self, address: Option<IpAddr>, proof: &Proof, authority: Authority, command: Command) -> Result<Answer, Fault> {
+    async fn ask_from(
+        &self,
+        address: Option<IpAddr>,
+        proof: &Proof,
+        authority: Authority,
+        command: Command,
+    ) -> Result<Answer, Fault> {
         let caller = self.engine.authenticate(proof, None).await?;
-        let handled = self.engine.execute(Request { caller, authority, origin: None, address, command }).await;
+        let handled = self
+            .engine
+            .execute(Request { caller, authority, origin: None, address, command })
+            .await;
         if let Some(afterwards) = handled.afterwards {
             afterwards.await;
         }
@@ -80,7 +104,10 @@ impl World {
 
     /// A new user with a complete profile, and their token.
     async fn user(&self, login: &str) -> (UserId, Proof) {
-        let answer = self.ask(&Proof::Nothing, Command::Register(Box::new(registration(login)))).await.expect("a new user can register");
+        let answer = self
+            .ask(&Proof::Nothing, Command::Register(Box::new(registration(login))))
+            .await
+            .expect("a new user can register");
         let Answer::Granted(grant) = answer else { panic!("{answer:?}") };
         let Tokens::Token(token) = grant.tokens else { panic!("{:?}", grant.tokens) };
         (grant.user.expect("the engine knows who").id, Proof::Token(token))
@@ -95,7 +122,10 @@ impl World {
             photo: None,
             key: None,
         };
-        let answer = self.ask(owner, Command::CreateFlow(Box::new(flow))).await.expect("a user can make a group");
+        let answer = self
+            .ask(owner, Command::CreateFlow(Box::new(flow)))
+            .await
+            .expect("a user can make a group");
         let Answer::FlowCreated { flow, .. } = answer else { panic!("{answer:?}") };
         flow
     }
@@ -108,8 +138,14 @@ impl World {
     }
 
     async fn texts(&self, proof: &Proof, flow: FlowId) -> Vec<String> {
-        match self.ask(proof, Command::History { flow, kinds: Kinds::Any, window: Window::All }).await.expect("a member can read") {
-            Answer::History(page) => page.messages.into_iter().map(|message| message.content.text).collect(),
+        match self
+            .ask(proof, Command::History { flow, kinds: Kinds::Any, window: Window::All })
+            .await
+            .expect("a member can read")
+        {
+            Answer::History(page) => {
+                page.messages.into_iter().map(|message| message.content.text).collect()
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -135,11 +171,21 @@ fn log_in(identifier: &str, password: &str, grant: GrantKind) -> Command {
 }
 
 fn draft(flow: FlowId, text: &str) -> Command {
-    Command::Send(Box::new(Draft { flow, kinds: Kinds::Any, content: Content::text(text), key: None }))
+    Command::Send(Box::new(Draft {
+        flow,
+        kinds: Kinds::Any,
+        content: Content::text(text),
+        key: None,
+    }))
 }
 
 fn profile(username: &str) -> Command {
-    Command::CreateProfile(Box::new(Profile { username: username.into(), name: "A name".into(), bio: String::new(), photo: None }))
+    Command::CreateProfile(Box::new(Profile {
+        username: username.into(),
+        name: "A name".into(),
+        bio: String::new(),
+        photo: None,
+    }))
 }
 
 fn pair(answer: Answer) -> (Proof, Secret) {
@@ -152,9 +198,11 @@ fn pair(answer: Answer) -> (Proof, Secret) {
     }
 }
 
-const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89";
+const PNG: &[u8] =
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89";
 
-/// Operation by operation: what an anonymous caller, a stranger, a member and the owner of a group come to.
+/// Operation by operation: what an anonymous caller, a stranger, a member and the owner of a group
+/// come to.
 #[tokio::test]
 async fn who_may_do_what_in_a_group() {
     type Make = fn(FlowId, MessageId, UserId) -> Command;
@@ -162,17 +210,45 @@ async fn who_may_do_what_in_a_group() {
     type Outcome = Result<(), Fault>;
     let rows: Vec<(&str, Make, Outcome, Outcome, Outcome)> = vec![
         ("send", |flow, _, _| draft(flow, "hello"), denied.clone(), Ok(()), Ok(())),
-        ("history", |flow, _, _| Command::History { flow, kinds: Kinds::Any, window: Window::All }, denied.clone(), Ok(()), Ok(())),
-        ("get_flow", |flow, _, _| Command::GetFlow { flow, kinds: Kinds::Any, members: true }, denied.clone(), Ok(()), Ok(())),
-        ("get_photo", |flow, _, _| Command::GetPhoto { of: PhotoOf::Flow(flow) }, denied.clone(), Err(Fault::NoPhoto), Err(Fault::NoPhoto)),
         (
-            "get_changes",
-            |flow, _, _| Command::GetChanges { since: Timestamp::default(), flow: Some(flow), limit: 10 },
+            "history",
+            |flow, _, _| Command::History { flow, kinds: Kinds::Any, window: Window::All },
             denied.clone(),
             Ok(()),
             Ok(()),
         ),
-        ("show_typing", |flow, _, _| Command::ShowTyping { flow, active: true }, denied.clone(), Ok(()), Ok(())),
+        (
+            "get_flow",
+            |flow, _, _| Command::GetFlow { flow, kinds: Kinds::Any, members: true },
+            denied.clone(),
+            Ok(()),
+            Ok(()),
+        ),
+        (
+            "get_photo",
+            |flow, _, _| Command::GetPhoto { of: PhotoOf::Flow(flow) },
+            denied.clone(),
+            Err(Fault::NoPhoto),
+            Err(Fault::NoPhoto),
+        ),
+        (
+            "get_changes",
+            |flow, _, _| Command::GetChanges {
+                since: Timestamp::default(),
+                flow: Some(flow),
+                limit: 10,
+            },
+            denied.clone(),
+            Ok(()),
+            Ok(()),
+        ),
+        (
+            "show_typing",
+            |flow, _, _| Command::ShowTyping { flow, active: true },
+            denied.clone(),
+            Ok(()),
+            Ok(()),
+        ),
         (
             "edit",
             |_, message, _| Command::Edit { message, flow: None, text: "new".into() },
@@ -180,7 +256,13 @@ async fn who_may_do_what_in_a_group() {
             Err(Fault::NotAuthor),
             Ok(()),
         ),
-        ("add_members", |flow, _, other| Command::AddMembers { flow, users: vec![other] }, denied.clone(), Err(Fault::NotOwner), Ok(())),
+        (
+            "add_members",
+            |flow, _, other| Command::AddMembers { flow, users: vec![other] },
+            denied.clone(),
+            Err(Fault::NotOwner),
+            Ok(()),
+        ),
         (
             "remove_members",
             |flow, _, other| Command::RemoveMembers { flow, users: vec![other] },
@@ -195,7 +277,13 @@ async fn who_may_do_what_in_a_group() {
             Err(Fault::NotAuthor),
             Ok(()),
         ),
-        ("delete_flow", |flow, _, _| Command::DeleteFlow { flow, kinds: Kinds::Any }, denied.clone(), Err(Fault::NotOwner), Ok(())),
+        (
+            "delete_flow",
+            |flow, _, _| Command::DeleteFlow { flow, kinds: Kinds::Any },
+            denied.clone(),
+            Err(Fault::NotOwner),
+            Ok(()),
+        ),
     ];
     let world = World::new();
     let (_, owner) = world.user("owner").await;
@@ -227,18 +315,35 @@ async fn an_administrator_reads_everything_but_writes_only_where_there_is_busine
     let flow = world.group(&owner, &[]).await;
     let message = world.send(&owner, flow, "hello").await.unwrap().id;
     let read = || Command::History { flow, kinds: Kinds::Any, window: Window::All };
-    assert_eq!(world.ask_as(&admin, Authority::Administrator, read()).await, Err(Fault::NotAdministrator));
-    let change = |change: UserChange, user| world.engine.change_account(user, change, None, world.clock.now());
+    assert_eq!(
+        world.ask_as(&admin, Authority::Administrator, read()).await,
+        Err(Fault::NotAdministrator)
+    );
+    let change = |change: UserChange, user| {
+        world.engine.change_account(user, change, None, world.clock.now())
+    };
     change(UserChange { admin: Some(true), ..UserChange::default() }, admin_id).await.unwrap();
     assert!(world.ask_as(&admin, Authority::Administrator, read()).await.is_ok());
-    assert_eq!(world.ask(&admin, read()).await, Err(Fault::NoSuchFlow), "the right is used only where it is claimed");
+    assert_eq!(
+        world.ask(&admin, read()).await,
+        Err(Fault::NoSuchFlow),
+        "the right is used only where it is claimed"
+    );
     let edit = || Command::Edit { message, flow: Some(flow), text: "no".into() };
     let delete = || Command::Delete { messages: vec![message], flow: Some(flow) };
     for command in [draft(flow, "x"), edit(), delete()] {
-        assert_eq!(world.ask_as(&admin, Authority::Administrator, command).await, Err(Fault::NoBusiness));
+        assert_eq!(
+            world.ask_as(&admin, Authority::Administrator, command).await,
+            Err(Fault::NoBusiness)
+        );
     }
     change(UserChange { business: Some(true), ..UserChange::default() }, owner_id).await.unwrap();
-    assert!(world.ask_as(&admin, Authority::Administrator, draft(flow, "from the administrator")).await.is_ok());
+    assert!(
+        world
+            .ask_as(&admin, Authority::Administrator, draft(flow, "from the administrator"))
+            .await
+            .is_ok()
+    );
     assert_eq!(world.ask_as(&admin, Authority::Administrator, edit()).await, Err(Fault::NotAuthor));
     assert!(world.ask_as(&admin, Authority::Administrator, delete()).await.is_ok());
     assert_eq!(world.texts(&owner, flow).await, ["from the administrator"]);
@@ -256,7 +361,8 @@ async fn a_login_or_an_email_logs_in_and_failures_look_alike() {
         ("nobody", "Жанна's password", false),
         ("", "", false),
     ] {
-        let outcome = world.ask(&Proof::Nothing, log_in(identifier, password, GrantKind::Token)).await;
+        let outcome =
+            world.ask(&Proof::Nothing, log_in(identifier, password, GrantKind::Token)).await;
         assert_eq!(outcome.is_ok(), expected, "{identifier}: {outcome:?}");
         if let Err(fault) = outcome {
             assert_eq!(fault.to_string(), "wrong login or password");
@@ -288,21 +394,35 @@ async fn a_registration_that_cannot_stand_says_why() {
             other => panic!("{field}: {other:?}"),
         }
     }
-    for registration in
-        [Registration { login: Some("TAKEN".into()), ..base() }, Registration { email: Some("Taken@Example.org".into()), ..base() }]
-    {
-        assert_eq!(world.ask(&Proof::Nothing, Command::Register(Box::new(registration))).await, Err(Fault::LoginTaken));
+    for registration in [
+        Registration { login: Some("TAKEN".into()), ..base() },
+        Registration { email: Some("Taken@Example.org".into()), ..base() },
+    ] {
+        assert_eq!(
+            world.ask(&Proof::Nothing, Command::Register(Box::new(registration))).await,
+            Err(Fault::LoginTaken)
+        );
     }
     let closed = World::with(Policy { registration: false, ..Policy::default() });
-    assert!(matches!(closed.ask(&Proof::Nothing, Command::Register(Box::new(base()))).await, Err(Fault::Invalid { .. })));
+    assert!(matches!(
+        closed.ask(&Proof::Nothing, Command::Register(Box::new(base()))).await,
+        Err(Fault::Invalid { .. })
+    ));
 }
 
 #[tokio::test]
 async fn an_account_by_email_chooses_its_login_with_its_profile() {
     let world = World::new();
     world.user("taken").await;
-    let by_email = Registration { login: None, username: None, profile: false, grant: GrantKind::Pair, ..registration("eve") };
-    let (proof, _) = pair(world.ask(&Proof::Nothing, Command::Register(Box::new(by_email))).await.unwrap());
+    let by_email = Registration {
+        login: None,
+        username: None,
+        profile: false,
+        grant: GrantKind::Pair,
+        ..registration("eve")
+    };
+    let (proof, _) =
+        pair(world.ask(&Proof::Nothing, Command::Register(Box::new(by_email))).await.unwrap());
     let list = || Command::ListFlows { limit: None, offset: 0, members: false };
     assert_eq!(world.ask(&proof, list()).await, Err(Fault::NoProfile));
     assert_eq!(world.ask(&proof, profile("Taken")).await, Err(Fault::LoginTaken));
@@ -310,7 +430,13 @@ async fn an_account_by_email_chooses_its_login_with_its_profile() {
     assert_eq!(world.ask(&proof, profile("eve")).await, Err(Fault::ProfileExists));
     assert!(world.ask(&proof, list()).await.is_ok());
     for identifier in ["eve", "eve@example.org"] {
-        assert!(world.ask(&Proof::Nothing, log_in(identifier, "eve's password", GrantKind::Pair)).await.is_ok(), "{identifier}");
+        assert!(
+            world
+                .ask(&Proof::Nothing, log_in(identifier, "eve's password", GrantKind::Pair))
+                .await
+                .is_ok(),
+            "{identifier}"
+        );
     }
 }
 
@@ -319,7 +445,12 @@ async fn a_token_minted_elsewhere_makes_its_own_account_and_cannot_be_logged_out
     let world = World::new();
     let user = UserId::new(4_000).unwrap();
     let now = world.clock.now();
-    let claims = AccessClaims { user, session: None, issued_at: now, expires_at: now.after(Duration::from_secs(60)) };
+    let claims = AccessClaims {
+        user,
+        session: None,
+        issued_at: now,
+        expires_at: now.after(Duration::from_secs(60)),
+    };
     let proof = Proof::Bearer(PlainSigner.sign(&claims, [0; 16]).unwrap());
     assert_eq!(world.ask(&proof, Command::GetUser { who: Who::Me }).await, Err(Fault::NoProfile));
     assert_eq!(world.ask(&proof, profile("elsewhere")).await, Ok(Answer::ProfileCreated));
@@ -327,9 +458,15 @@ async fn a_token_minted_elsewhere_makes_its_own_account_and_cannot_be_logged_out
         Answer::User(me) => assert_eq!((me.id, me.login.as_str()), (user, "elsewhere")),
         other => panic!("{other:?}"),
     }
-    assert!(matches!(world.ask(&proof, Command::Logout { login: None }).await, Err(Fault::Invalid { field: "token", .. })));
+    assert!(matches!(
+        world.ask(&proof, Command::Logout { login: None }).await,
+        Err(Fault::Invalid { field: "token", .. })
+    ));
     world.clock.advance(Duration::from_secs(60));
-    assert_eq!(world.ask(&proof, Command::GetUser { who: Who::Me }).await, Err(Fault::Unauthenticated));
+    assert_eq!(
+        world.ask(&proof, Command::GetUser { who: Who::Me }).await,
+        Err(Fault::Unauthenticated)
+    );
 }
 
 #[tokio::test]
@@ -345,28 +482,52 @@ async fn an_opaque_token_lives_from_use_to_use_and_dies_with_its_session() {
     let Proof::Token(token) = alice.clone() else { unreachable!() };
     let (bob_id, bob) = world.user("bob").await;
     assert!(world.ask(&Proof::TokenOf(alice_id, token.clone()), me()).await.is_ok());
-    assert_eq!(world.ask(&Proof::TokenOf(bob_id, token), me()).await, Err(Fault::Unauthenticated), "it is bound to its user");
-    assert_eq!(world.ask(&alice, Command::Logout { login: Some("bob".into()) }).await, Err(Fault::Unauthenticated));
-    assert_eq!(world.ask(&alice, Command::Logout { login: Some("ALICE".into()) }).await, Ok(Answer::LoggedOut));
+    assert_eq!(
+        world.ask(&Proof::TokenOf(bob_id, token), me()).await,
+        Err(Fault::Unauthenticated),
+        "it is bound to its user"
+    );
+    assert_eq!(
+        world.ask(&alice, Command::Logout { login: Some("bob".into()) }).await,
+        Err(Fault::Unauthenticated)
+    );
+    assert_eq!(
+        world.ask(&alice, Command::Logout { login: Some("ALICE".into()) }).await,
+        Ok(Answer::LoggedOut)
+    );
     assert_eq!(world.ask(&alice, me()).await, Err(Fault::Unauthenticated));
     world.clock.advance(lifetime);
     assert_eq!(world.ask(&bob, me()).await, Err(Fault::Unauthenticated), "unused, it expires");
-    assert_eq!(world.ask(&Proof::Token(Secret::new("unknown")), me()).await, Err(Fault::Unauthenticated));
+    assert_eq!(
+        world.ask(&Proof::Token(Secret::new("unknown")), me()).await,
+        Err(Fault::Unauthenticated)
+    );
 }
 
 #[tokio::test]
 async fn a_refresh_token_is_spent_once_and_reuse_ends_the_session() {
     let world = World::new();
     world.user("alice").await;
-    let granted = world.ask(&Proof::Nothing, log_in("alice", "alice's password", GrantKind::Pair)).await.unwrap();
+    let granted = world
+        .ask(&Proof::Nothing, log_in("alice", "alice's password", GrantKind::Pair))
+        .await
+        .unwrap();
     let (_, first) = pair(granted);
     let refresh = |token: &Secret| Command::Refresh { token: token.clone() };
     let (access, second) = pair(world.ask(&Proof::Nothing, refresh(&first)).await.unwrap());
     let me = || Command::GetUser { who: Who::Me };
     assert!(world.ask(&access, me()).await.is_ok());
     assert_eq!(world.ask(&Proof::Nothing, refresh(&first)).await, Err(Fault::Unauthenticated));
-    assert_eq!(world.ask(&access, me()).await, Err(Fault::Unauthenticated), "the access token dies with the session");
-    assert_eq!(world.ask(&Proof::Nothing, refresh(&second)).await, Err(Fault::Unauthenticated), "and the family with it");
+    assert_eq!(
+        world.ask(&access, me()).await,
+        Err(Fault::Unauthenticated),
+        "the access token dies with the session"
+    );
+    assert_eq!(
+        world.ask(&Proof::Nothing, refresh(&second)).await,
+        Err(Fault::Unauthenticated),
+        "and the family with it"
+    );
 }
 
 #[tokio::test]
@@ -374,24 +535,43 @@ async fn a_recovery_link_is_mailed_to_who_exists_works_once_and_ends_all_session
     let world = World::new();
     let (_, alice) = world.user("alice").await;
     for known in [Known::Login("nobody".into()), Known::Email("nobody@example.org".into())] {
-        assert_eq!(world.ask(&Proof::Nothing, Command::Recover { known }).await, Ok(Answer::RecoveryAccepted));
+        assert_eq!(
+            world.ask(&Proof::Nothing, Command::Recover { known }).await,
+            Ok(Answer::RecoveryAccepted)
+        );
     }
     assert_eq!(world.mailer.take(), []);
     for known in [Known::Login("Alice".into()), Known::Email("ALICE@example.org".into())] {
-        assert_eq!(world.ask(&Proof::Nothing, Command::Recover { known }).await, Ok(Answer::RecoveryAccepted));
+        assert_eq!(
+            world.ask(&Proof::Nothing, Command::Recover { known }).await,
+            Ok(Answer::RecoveryAccepted)
+        );
     }
     let mails = world.mailer.take();
     assert_eq!(mails.len(), 1, "a mailbox is not flooded");
     assert_eq!(mails[0].to, "alice@example.org");
-    let token = mails[0].body.split_once("/recover?token=").and_then(|(_, rest)| rest.split_whitespace().next()).unwrap();
-    let reset = |password: &str| Command::ResetPassword { token: Secret::new(token), password: Secret::new(password) };
+    let token = mails[0]
+        .body
+        .split_once("/recover?token=")
+        .and_then(|(_, rest)| rest.split_whitespace().next())
+        .unwrap();
+    let reset = |password: &str| Command::ResetPassword {
+        token: Secret::new(token),
+        password: Secret::new(password),
+    };
     assert!(
-        matches!(world.ask(&Proof::Nothing, reset("")).await, Err(Fault::Invalid { field: "password", .. })),
+        matches!(
+            world.ask(&Proof::Nothing, reset("")).await,
+            Err(Fault::Invalid { field: "password", .. })
+        ),
         "a bad password does not spend it"
     );
     assert_eq!(world.ask(&Proof::Nothing, reset("fresh")).await, Ok(Answer::PasswordReset));
     assert_eq!(world.ask(&Proof::Nothing, reset("again")).await, Err(Fault::Unauthenticated));
-    assert_eq!(world.ask(&alice, Command::GetUser { who: Who::Me }).await, Err(Fault::Unauthenticated));
+    assert_eq!(
+        world.ask(&alice, Command::GetUser { who: Who::Me }).await,
+        Err(Fault::Unauthenticated)
+    );
     assert!(world.ask(&Proof::Nothing, log_in("alice", "fresh", GrantKind::Token)).await.is_ok());
 }
 
@@ -402,13 +582,36 @@ async fn a_deleted_account_is_gone_but_what_it_said_stays() {
     let (bob_id, bob) = world.user("bob").await;
     let flow = world.group(&alice, &[bob_id]).await;
     world.send(&alice, flow, "I was here").await.unwrap();
-    let delete = |password: &str| Command::DeleteAccount { login: "alice".into(), password: Secret::new(password) };
-    assert!(matches!(world.ask(&Proof::Nothing, delete("wrong")).await, Err(Fault::WrongCredentials { .. })));
-    assert_eq!(world.ask(&Proof::Nothing, delete("alice's password")).await, Ok(Answer::AccountDeleted { user: alice_id }));
-    assert_eq!(world.ask(&alice, Command::GetUser { who: Who::Me }).await, Err(Fault::Unauthenticated));
-    assert_eq!(world.ask(&bob, Command::GetUser { who: Who::Id(alice_id) }).await, Err(Fault::NoSuchUser));
-    assert!(world.ask(&Proof::Nothing, log_in("alice", "alice's password", GrantKind::Token)).await.is_err());
-    assert_eq!(world.ask(&Proof::Nothing, Command::Register(Box::new(registration("Alice")))).await, Err(Fault::LoginTaken));
+    let delete = |password: &str| Command::DeleteAccount {
+        login: "alice".into(),
+        password: Secret::new(password),
+    };
+    assert!(matches!(
+        world.ask(&Proof::Nothing, delete("wrong")).await,
+        Err(Fault::WrongCredentials { .. })
+    ));
+    assert_eq!(
+        world.ask(&Proof::Nothing, delete("alice's password")).await,
+        Ok(Answer::AccountDeleted { user: alice_id })
+    );
+    assert_eq!(
+        world.ask(&alice, Command::GetUser { who: Who::Me }).await,
+        Err(Fault::Unauthenticated)
+    );
+    assert_eq!(
+        world.ask(&bob, Command::GetUser { who: Who::Id(alice_id) }).await,
+        Err(Fault::NoSuchUser)
+    );
+    assert!(
+        world
+            .ask(&Proof::Nothing, log_in("alice", "alice's password", GrantKind::Token))
+            .await
+            .is_err()
+    );
+    assert_eq!(
+        world.ask(&Proof::Nothing, Command::Register(Box::new(registration("Alice")))).await,
+        Err(Fault::LoginTaken)
+    );
     assert_eq!(world.texts(&bob, flow).await, ["I was here"]);
 }
 
@@ -418,7 +621,8 @@ async fn a_photo_is_an_image_by_its_content_and_is_shown_to_whom_it_may() {
     let (_, owner) = world.user("owner").await;
     let (_, stranger) = world.user("stranger").await;
     let create = |content: &[u8]| {
-        let photo = Photo { media_type: "image/png".into(), content: Bytes::copy_from_slice(content) };
+        let photo =
+            Photo { media_type: "image/png".into(), content: Bytes::copy_from_slice(content) };
         Command::CreateFlow(Box::new(NewFlow {
             kind: FlowKind::Group,
             title: "G".into(),
@@ -428,8 +632,21 @@ async fn a_photo_is_an_image_by_its_content_and_is_shown_to_whom_it_may() {
             key: None,
         }))
     };
-    for content in [&b"<svg xmlns='http://www.w3.org/2000/svg'/>"[..], b"<html>", b"", b"%PDF-1.7", &vec![0x89; PHOTO_LIMIT + 1]] {
-        assert!(matches!(world.ask(&owner, create(content)).await, Err(Fault::Invalid { field: "photo", .. })), "{} bytes", content.len());
+    for content in [
+        &b"<svg xmlns='http://www.w3.org/2000/svg'/>"[..],
+        b"<html>",
+        b"",
+        b"%PDF-1.7",
+        &vec![0x89; PHOTO_LIMIT + 1],
+    ] {
+        assert!(
+            matches!(
+                world.ask(&owner, create(content)).await,
+                Err(Fault::Invalid { field: "photo", .. })
+            ),
+            "{} bytes",
+            content.len()
+        );
     }
     assert_eq!(world.blobs.keys(), Vec::<String>::new());
     let answer = world.ask(&owner, create(PNG)).await.unwrap();
@@ -437,7 +654,9 @@ async fn a_photo_is_an_image_by_its_content_and_is_shown_to_whom_it_may() {
     let photo = || Command::GetPhoto { of: PhotoOf::Flow(flow) };
     assert_eq!(world.ask(&stranger, photo()).await, Err(Fault::NoSuchFlow));
     match world.ask(&owner, photo()).await.unwrap() {
-        Answer::Photo(photo) => assert_eq!((photo.media_type.as_str(), &photo.content[..]), ("image/png", PNG)),
+        Answer::Photo(photo) => {
+            assert_eq!((photo.media_type.as_str(), &photo.content[..]), ("image/png", PNG))
+        }
         other => panic!("{other:?}"),
     }
     world.ask(&owner, Command::DeleteFlow { flow, kinds: Kinds::Shared }).await.unwrap();
@@ -450,17 +669,30 @@ async fn a_chat_is_one_for_each_pair_and_never_with_oneself() {
     let (alice_id, alice) = world.user("alice").await;
     let (bob_id, bob) = world.user("bob").await;
     let open = |with| Command::OpenChat { with };
-    let Ok(Answer::ChatOpened { flow, created: true, .. }) = world.ask(&alice, open(Who::Id(bob_id))).await else { panic!() };
+    let Ok(Answer::ChatOpened { flow, created: true, .. }) =
+        world.ask(&alice, open(Who::Id(bob_id))).await
+    else {
+        panic!()
+    };
     for (proof, with) in [(&alice, Who::Login("BOB".into())), (&bob, Who::Id(alice_id))] {
         match world.ask(proof, open(with)).await {
             Ok(Answer::ChatOpened { flow: same, created: false, .. }) => assert_eq!(same, flow),
             other => panic!("{other:?}"),
         }
     }
-    assert!(matches!(world.ask(&alice, open(Who::Id(alice_id))).await, Err(Fault::Invalid { field: "user", .. })));
+    assert!(matches!(
+        world.ask(&alice, open(Who::Id(alice_id))).await,
+        Err(Fault::Invalid { field: "user", .. })
+    ));
     assert_eq!(world.ask(&alice, open(Who::Login("nobody".into()))).await, Err(Fault::NoSuchUser));
-    assert_eq!(world.ask(&alice, Command::AddMembers { flow, users: vec![bob_id] }).await, Err(Fault::WrongKind));
-    assert_eq!(world.ask(&alice, Command::GetFlow { flow, kinds: Kinds::Shared, members: false }).await, Err(Fault::WrongKind));
+    assert_eq!(
+        world.ask(&alice, Command::AddMembers { flow, users: vec![bob_id] }).await,
+        Err(Fault::WrongKind)
+    );
+    assert_eq!(
+        world.ask(&alice, Command::GetFlow { flow, kinds: Kinds::Shared, members: false }).await,
+        Err(Fault::WrongKind)
+    );
 }
 
 #[tokio::test]
@@ -468,9 +700,19 @@ async fn only_the_owner_writes_in_a_channel() {
     let world = World::new();
     let (_, owner) = world.user("owner").await;
     let (reader_id, reader) = world.user("reader").await;
-    let channel =
-        NewFlow { kind: FlowKind::Channel, title: "News".into(), info: String::new(), members: vec![reader_id], photo: None, key: None };
-    let Ok(Answer::FlowCreated { flow, .. }) = world.ask(&owner, Command::CreateFlow(Box::new(channel))).await else { panic!() };
+    let channel = NewFlow {
+        kind: FlowKind::Channel,
+        title: "News".into(),
+        info: String::new(),
+        members: vec![reader_id],
+        photo: None,
+        key: None,
+    };
+    let Ok(Answer::FlowCreated { flow, .. }) =
+        world.ask(&owner, Command::CreateFlow(Box::new(channel))).await
+    else {
+        panic!()
+    };
     assert!(world.send(&owner, flow, "news").await.is_ok());
     assert_eq!(world.send(&reader, flow, "I object").await, Err(Fault::NotOwner));
     assert_eq!(world.texts(&reader, flow).await, ["news"]);
@@ -482,9 +724,14 @@ async fn typing_is_heard_but_not_kept() {
     let (_, owner) = world.user("owner").await;
     let flow = world.group(&owner, &[]).await;
     let mut heard = world.bus.subscribe(1);
-    assert_eq!(world.ask(&owner, Command::ShowTyping { flow, active: true }).await, Ok(Answer::TypingShown));
+    assert_eq!(
+        world.ask(&owner, Command::ShowTyping { flow, active: true }).await,
+        Ok(Answer::TypingShown)
+    );
     let Some(Signal::Events(events)) = heard[0].next().await else { panic!("the bus is alive") };
-    assert!(matches!(&events[0].kind, EventKind::Typing { flow: there, active: true, .. } if *there == flow));
+    assert!(
+        matches!(&events[0].kind, EventKind::Typing { flow: there, active: true, .. } if *there == flow)
+    );
     assert_eq!(world.texts(&owner, flow).await, Vec::<String>::new());
 }
 
@@ -493,10 +740,19 @@ async fn a_connection_is_believed_as_long_as_its_session() {
     let world = World::new();
     let (_, alice) = world.user("alice").await;
     let principal: Principal = world.engine.authenticate(&alice, None).await.unwrap().unwrap();
-    assert_eq!(world.engine.authenticate(&Proof::Connection, Some(&principal)).await, Ok(Some(principal)));
-    assert_eq!(world.engine.authenticate(&Proof::Connection, None).await, Err(Fault::Unauthenticated));
+    assert_eq!(
+        world.engine.authenticate(&Proof::Connection, Some(&principal)).await,
+        Ok(Some(principal))
+    );
+    assert_eq!(
+        world.engine.authenticate(&Proof::Connection, None).await,
+        Err(Fault::Unauthenticated)
+    );
     world.ask(&alice, Command::Logout { login: None }).await.unwrap();
-    assert_eq!(world.engine.authenticate(&Proof::Connection, Some(&principal)).await, Err(Fault::Unauthenticated));
+    assert_eq!(
+        world.engine.authenticate(&Proof::Connection, Some(&principal)).await,
+        Err(Fault::Unauthenticated)
+    );
 }
 
 /// A client of REST comes to another node with each request.
@@ -504,8 +760,12 @@ async fn a_connection_is_believed_as_long_as_its_session() {
 async fn a_profile_made_at_one_node_is_known_at_another_at_once() {
     let here = World::new();
     let there = here.beside();
-    let registration = Registration { profile: false, grant: GrantKind::Token, ..registration("alice") };
-    let answer = here.ask(&Proof::Nothing, Command::Register(Box::new(registration))).await.expect("a new user can register");
+    let registration =
+        Registration { profile: false, grant: GrantKind::Token, ..registration("alice") };
+    let answer = here
+        .ask(&Proof::Nothing, Command::Register(Box::new(registration)))
+        .await
+        .expect("a new user can register");
     let Answer::Granted(grant) = answer else { panic!("{answer:?}") };
     let Tokens::Token(token) = grant.tokens else { panic!("{:?}", grant.tokens) };
     let alice = Proof::Token(token);
@@ -524,7 +784,15 @@ impl World {
     /// Whether a password opens a login from an address: `None` where nothing is told.
     async fn attempt(&self, address: &str, login: &str, password: &str) -> Option<bool> {
         let address = Some(address.parse().expect("it is an address"));
-        match self.ask_from(address, &Proof::Nothing, Authority::Member, log_in(login, password, GrantKind::Token)).await {
+        match self
+            .ask_from(
+                address,
+                &Proof::Nothing,
+                Authority::Member,
+                log_in(login, password, GrantKind::Token),
+            )
+            .await
+        {
             Ok(_) => Some(true),
             Err(Fault::WrongCredentials { .. }) => Some(false),
             Err(Fault::TooMany { retry_after }) => {
@@ -537,7 +805,11 @@ impl World {
 
     async fn fail(&self, address: &str, login: &str, times: u32) {
         for time in 0..times {
-            assert_eq!(self.attempt(address, login, "wrong").await, Some(false), "{login} from {address}, failure {time}");
+            assert_eq!(
+                self.attempt(address, login, "wrong").await,
+                Some(false),
+                "{login} from {address}, failure {time}"
+            );
         }
     }
 }
@@ -548,7 +820,14 @@ const THERE: &str = "192.0.2.2";
 const RIGHT: &str = "alice's password";
 
 fn guesses() -> GuessPolicy {
-    GuessPolicy { window: WINDOW, free: 3, per_pair: 5, per_login: 12, per_address: 20, ..GuessPolicy::default() }
+    GuessPolicy {
+        window: WINDOW,
+        free: 3,
+        per_pair: 5,
+        per_login: 12,
+        per_address: 20,
+        ..GuessPolicy::default()
+    }
 }
 
 #[tokio::test]
@@ -562,11 +841,23 @@ async fn whoever_fails_too_often_is_refused_until_the_window_is_over() {
             assert_eq!(world.attempt(HERE, &login.to_uppercase(), password).await, None, "{login}");
         }
         let left = WINDOW - world.clock.now().since(started);
-        let refused =
-            world.ask_from(Some(HERE.parse().unwrap()), &Proof::Nothing, Authority::Member, log_in(login, RIGHT, GrantKind::Pair));
-        assert_eq!(refused.await.map(drop), Err(Fault::TooMany { retry_after: left }), "{login}: the time left is told");
+        let refused = world.ask_from(
+            Some(HERE.parse().unwrap()),
+            &Proof::Nothing,
+            Authority::Member,
+            log_in(login, RIGHT, GrantKind::Pair),
+        );
+        assert_eq!(
+            refused.await.map(drop),
+            Err(Fault::TooMany { retry_after: left }),
+            "{login}: the time left is told"
+        );
         world.clock.set(started.after(WINDOW));
-        assert_eq!(world.attempt(HERE, login, RIGHT).await, Some(login == "alice"), "the window is over");
+        assert_eq!(
+            world.attempt(HERE, login, RIGHT).await,
+            Some(login == "alice"),
+            "the window is over"
+        );
     }
 }
 
@@ -581,7 +872,11 @@ async fn each_failure_after_the_free_ones_makes_the_next_answer_later() {
     }
     let before = world.clock.now();
     assert_eq!(world.attempt(HERE, "alice", RIGHT).await, Some(true));
-    assert_eq!(world.clock.now().since(before).as_millis(), 4_000, "the right one is not told by its speed");
+    assert_eq!(
+        world.clock.now().since(before).as_millis(),
+        4_000,
+        "the right one is not told by its speed"
+    );
     let before = world.clock.now();
     world.fail(HERE, "alice", 1).await;
     assert_eq!(world.clock.now(), before, "a success forgets what failed here");
@@ -593,7 +888,11 @@ async fn nobody_is_held_back_where_too_many_are() {
     world.user("alice").await;
     world.fail(HERE, "alice", 3).await;
     assert_eq!(world.attempt(HERE, "alice", RIGHT).await, None);
-    assert_eq!(world.attempt(THERE, "alice", RIGHT).await, Some(true), "who need not wait is not refused");
+    assert_eq!(
+        world.attempt(THERE, "alice", RIGHT).await,
+        Some(true),
+        "who need not wait is not refused"
+    );
 }
 
 #[tokio::test]
@@ -605,10 +904,18 @@ async fn the_owner_is_not_locked_out_where_others_fail() {
         world.fail(&format!("198.51.100.{place}"), "alice", 4).await;
     }
     for address in [THERE, "198.51.100.10", "2001:db8::1"] {
-        assert_eq!(world.attempt(address, "alice", RIGHT).await, None, "{address}: too many have failed from everywhere");
+        assert_eq!(
+            world.attempt(address, "alice", RIGHT).await,
+            None,
+            "{address}: too many have failed from everywhere"
+        );
     }
     world.fail(HERE, "alice", 4).await;
-    assert_eq!(world.attempt(HERE, "alice", RIGHT).await, Some(true), "where she has succeeded, only what fails there counts");
+    assert_eq!(
+        world.attempt(HERE, "alice", RIGHT).await,
+        Some(true),
+        "where she has succeeded, only what fails there counts"
+    );
     world.clock.advance(WINDOW);
     assert_eq!(world.attempt(THERE, "alice", RIGHT).await, Some(true));
 }
@@ -642,7 +949,9 @@ async fn an_address_that_tries_many_logins_is_refused_for_all() {
     for number in 0..10 {
         world.fail("2001:db8::1", &format!("login-{number}"), 2).await;
     }
-    for (address, expected) in [("2001:db8::1", None), ("2001:db8::ffff", None), ("2001:db8:0:1::1", Some(true))] {
+    for (address, expected) in
+        [("2001:db8::1", None), ("2001:db8::ffff", None), ("2001:db8:0:1::1", Some(true))]
+    {
         assert_eq!(world.attempt(address, "alice", RIGHT).await, expected, "{address}");
     }
 }
@@ -652,7 +961,12 @@ async fn many_right_logins_at_once_are_all_let_in() {
     let world = World::guarded(guesses());
     world.user("alice").await;
     let attempts = (0..100).map(|_| world.attempt(HERE, "alice", RIGHT));
-    assert!(futures_util::future::join_all(attempts).await.into_iter().all(|attempt| attempt == Some(true)));
+    assert!(
+        futures_util::future::join_all(attempts)
+            .await
+            .into_iter()
+            .all(|attempt| attempt == Some(true))
+    );
 }
 
 #[tokio::test]
@@ -660,7 +974,10 @@ async fn every_check_of_a_password_counts() {
     let world = World::guarded(guesses());
     world.user("alice").await;
     let address = Some(HERE.parse().unwrap());
-    let delete = |password: &str| Command::DeleteAccount { login: "alice".into(), password: Secret::new(password) };
+    let delete = |password: &str| Command::DeleteAccount {
+        login: "alice".into(),
+        password: Secret::new(password),
+    };
     let ask = |command| world.ask_from(address, &Proof::Nothing, Authority::Member, command);
     for _ in 0..5 {
         assert!(matches!(ask(delete("wrong")).await, Err(Fault::WrongCredentials { .. })));
@@ -672,7 +989,8 @@ async fn every_check_of_a_password_counts() {
 /// How many guesses are made beside each other, the right one not among them.
 const GUESSES: usize = 30;
 
-/// Checks no password before all that are expected are there, and the right one when the others have been answered.
+/// Checks no password before all that are expected are there, and the right one when the others
+/// have been answered.
 #[derive(Default)]
 struct Beside {
     present: AtomicUsize,
@@ -688,7 +1006,9 @@ impl Passwords for Beside {
     async fn verify(&self, password: &Secret, hash: Option<&str>) -> Result<bool, PasswordError> {
         self.present.fetch_add(1, Ordering::SeqCst);
         let right = password.expose() == RIGHT;
-        while self.present.load(Ordering::SeqCst) <= GUESSES || (right && self.answered.load(Ordering::SeqCst) < GUESSES) {
+        while self.present.load(Ordering::SeqCst) <= GUESSES
+            || (right && self.answered.load(Ordering::SeqCst) < GUESSES)
+        {
             tokio::task::yield_now().await;
         }
         PlainPasswords.verify(password, hash).await
@@ -701,11 +1021,13 @@ async fn guesses_beside_each_other_learn_no_more_than_one_after_another() {
     let world = World::checking(passwords.clone(), guesses());
     world.user("alice").await;
     let attempts = (0..=GUESSES).map(async |number| {
-        let told = world.attempt(HERE, "alice", if number == GUESSES { RIGHT } else { "wrong" }).await;
+        let told =
+            world.attempt(HERE, "alice", if number == GUESSES { RIGHT } else { "wrong" }).await;
         passwords.answered.fetch_add(1, Ordering::SeqCst);
         told
     });
-    let told: Vec<_> = futures_util::future::join_all(attempts).await.into_iter().flatten().collect();
+    let told: Vec<_> =
+        futures_util::future::join_all(attempts).await.into_iter().flatten().collect();
     assert_eq!(told, [false; 5]);
 }
 
@@ -715,20 +1037,44 @@ async fn a_repeated_key_makes_one_group_and_keeps_one_photo() {
     let (_, alice) = world.user("alice").await;
     let (bob_id, bob) = world.user("bob").await;
     let group = |title: &str, photo: Option<&[u8]>, members: &[UserId], key: &str| {
-        let photo = photo.map(|content| Photo { media_type: "image/png".into(), content: Bytes::copy_from_slice(content) });
+        let photo = photo.map(|content| Photo {
+            media_type: "image/png".into(),
+            content: Bytes::copy_from_slice(content),
+        });
         let (title, members, key) = (title.to_owned(), members.to_vec(), Some(key.to_owned()));
-        Command::CreateFlow(Box::new(NewFlow { kind: FlowKind::Group, title, info: String::new(), members, photo, key }))
+        Command::CreateFlow(Box::new(NewFlow {
+            kind: FlowKind::Group,
+            title,
+            info: String::new(),
+            members,
+            photo,
+            key,
+        }))
     };
     let first = world.ask(&alice, group("G", Some(PNG), &[bob_id], "key")).await.unwrap();
     let again = world.ask(&alice, group("G", Some(PNG), &[bob_id, bob_id], "key")).await;
     assert_eq!(again, Ok(first.clone()), "naming somebody twice asks for the same");
     assert_eq!(world.blobs.keys().len(), 1);
-    for other in [group("H", Some(PNG), &[bob_id], "key"), group("G", None, &[bob_id], "key"), group("G", Some(PNG), &[], "key")] {
+    for other in [
+        group("H", Some(PNG), &[bob_id], "key"),
+        group("G", None, &[bob_id], "key"),
+        group("G", Some(PNG), &[], "key"),
+    ] {
         assert_eq!(world.ask(&alice, other).await, Err(Fault::KeyReused));
     }
     assert_eq!(world.blobs.keys().len(), 1);
-    assert_ne!(world.ask(&bob, group("G", Some(PNG), &[bob_id], "key")).await, Ok(first), "a key is its owner's own");
+    assert_ne!(
+        world.ask(&bob, group("G", Some(PNG), &[bob_id], "key")).await,
+        Ok(first),
+        "a key is its owner's own"
+    );
     for key in ["", " ", "a\nb", &"k".repeat(256)] {
-        assert!(matches!(world.ask(&alice, group("G", None, &[], key)).await, Err(Fault::Invalid { field: "key", .. })), "{key:?}");
+        assert!(
+            matches!(
+                world.ask(&alice, group("G", None, &[], key)).await,
+                Err(Fault::Invalid { field: "key", .. })
+            ),
+            "{key:?}"
+        );
     }
 }

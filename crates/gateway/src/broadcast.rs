@@ -47,9 +47,14 @@ impl Broadcast {
         forms.filter_map(|form| form.frame.as_ref().map(Bytes::len)).max().unwrap_or_default()
     }
 
-    /// The frame whose bytes all connections of a dialect and variant share; rendered by the first one that asks, while others
-    /// who ask wait.
-    pub(crate) fn frame(&self, dialect: &dyn Dialect, variant: Variant, metrics: &DialectMetrics) -> Option<Bytes> {
+    /// The frame whose bytes all connections of a dialect and variant share; rendered by the first
+    /// one that asks, while others who ask wait.
+    pub(crate) fn frame(
+        &self,
+        dialect: &dyn Dialect,
+        variant: Variant,
+        metrics: &DialectMetrics,
+    ) -> Option<Bytes> {
         let id = dialect.manifest().id;
         let mut place = &self.rendered;
         loop {

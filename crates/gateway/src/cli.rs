@@ -8,7 +8,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// A gateway between chat protocols: clients of different wire formats connect unchanged and meet in one world.
+/// A gateway between chat protocols: clients of different wire formats connect unchanged and meet
+/// in one world.
 ///
 /// Without a command it serves, keeping everything in the folder ./data.
 #[derive(Debug, Parser)]
@@ -37,9 +38,14 @@ impl Place {
     /// The configuration that holds here; `address` is stronger than the rest.
     pub(crate) fn load(&self, address: &Address) -> Result<Config, ConfigError> {
         let mut sources = Sources::gather(self.config.as_deref(), &self.data)?;
-        sources.flags.extend(address.listen.clone().map(|listen| ("--listen", "http.listen", listen)));
+        sources
+            .flags
+            .extend(address.listen.clone().map(|listen| ("--listen", "http.listen", listen)));
         let dialects = crate::dialects::all();
-        Config::load(sources, &dialects.iter().map(|dialect| dialect.manifest().id).collect::<Vec<_>>())
+        Config::load(
+            sources,
+            &dialects.iter().map(|dialect| dialect.manifest().id).collect::<Vec<_>>(),
+        )
     }
 }
 
@@ -59,10 +65,11 @@ pub(crate) enum Command {
     Check(Address),
     /// Bring the store up to date; serving does it too
     Migrate,
-    /// Move the world from one store to another, which has to be new; called again, it goes on where it was interrupted
+    /// Move the world from one store to another, which has to be new; called again, it goes on
+    /// where it was interrupted
     ///
-    /// Nothing can be written to the source meanwhile. The two are compared before the other may be used. Photos are not in the
-    /// store: they stay where they are.
+    /// Nothing can be written to the source meanwhile. The two are compared before the other may be
+    /// used. Photos are not in the store: they stay where they are.
     Copy {
         /// The store to read, as store.url names it
         #[arg(long, value_name = "URL", env = "TOLMACH_COPY_FROM", hide_env_values = true)]
@@ -81,7 +88,8 @@ pub(crate) enum Command {
     },
     /// List the dialects that are spoken, and where
     Dialects,
-    /// Watch clients of every dialect talk to each other through a gateway that leaves nothing behind
+    /// Watch clients of every dialect talk to each other through a gateway that leaves nothing
+    /// behind
     Demo,
 }
 
@@ -119,7 +127,8 @@ pub(crate) enum User {
         #[arg(long, value_name = "ADDRESS")]
         email: Option<String>,
     },
-    /// Delete an account: its sessions end, its messages stay, its login is never given to anybody else
+    /// Delete an account: its sessions end, its messages stay, its login is never given to anybody
+    /// else
     Delete {
         /// Its login or e-mail address
         login: String,
@@ -157,7 +166,9 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::try_parse().and_then(settle).unwrap_or_else(|error| error.exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return report(Failure::Failed(format!("no threads can be started: {error}"))),
+        Err(error) => {
+            return report(Failure::Failed(format!("no threads can be started: {error}")));
+        }
     };
     match runtime.block_on(commands::run(cli)) {
         Ok(text) => print(&text),
@@ -169,9 +180,14 @@ pub(crate) fn main() -> ExitCode {
 fn settle(mut cli: Cli) -> Result<Cli, clap::Error> {
     let before = std::mem::take(&mut cli.address);
     match cli.command.get_or_insert_with(|| Command::Serve(Address::default())) {
-        Command::Serve(address) | Command::Check(address) => address.listen = address.listen.take().or(before.listen),
+        Command::Serve(address) | Command::Check(address) => {
+            address.listen = address.listen.take().or(before.listen)
+        }
         _ if before.listen.is_some() => {
-            return Err(Cli::command().error(ErrorKind::ArgumentConflict, "--listen is for the commands serve and check"));
+            return Err(Cli::command().error(
+                ErrorKind::ArgumentConflict,
+                "--listen is for the commands serve and check",
+            ));
         }
         _ => {}
     }
@@ -182,7 +198,9 @@ fn settle(mut cli: Cli) -> Result<Cli, clap::Error> {
 fn print(text: &str) -> ExitCode {
     let mut output = std::io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => report(Failure::Failed(error.to_string())),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            report(Failure::Failed(error.to_string()))
+        }
         _ => ExitCode::SUCCESS,
     }
 }
@@ -223,15 +241,20 @@ mod tests {
             ("tolmach --listen a:1 serve --listen b:2", Some("b:2")),
         ] {
             let cli = parse(line).unwrap();
-            assert!(matches!(cli.command, Some(Command::Serve(Address { listen })) if listen.as_deref() == expected), "{line}");
+            assert!(
+                matches!(cli.command, Some(Command::Serve(Address { listen })) if listen.as_deref() == expected),
+                "{line}"
+            );
         }
     }
 
     #[test]
     fn the_data_folder_is_named_before_or_after_the_command() {
-        for line in
-            ["tolmach --data d --config c user list", "tolmach user --data d list --config c", "tolmach user list --data d --config c"]
-        {
+        for line in [
+            "tolmach --data d --config c user list",
+            "tolmach user --data d list --config c",
+            "tolmach user list --data d --config c",
+        ] {
             let Place { data, config } = parse(line).unwrap().place;
             assert_eq!((data, config), ("d".into(), Some("c".into())), "{line}");
         }

@@ -29,11 +29,14 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tolmach_dialect::{Ask, Close, Frame, Interest, Line, Opening, Session, Side, Violation, ViolationKind};
+use tolmach_dialect::{
+    Ask, Close, Frame, Interest, Line, Opening, Session, Side, Violation, ViolationKind,
+};
 use tolmach_domain::{Authority, Command, Event, EventKind, Fault, Proof, UserId};
 use tolmach_engine::Principal;
 
-/// Small, since it is allocated for every connection. Larger messages grow it for as long as they last.
+/// Small, since it is allocated for every connection. Larger messages grow it for as long as they
+/// last.
 const READ_BUFFER: usize = 1 << 10;
 /// Looks at a proof that is about to expire are so far apart.
 const EXPIRY_REST: Duration = Duration::from_millis(50);
@@ -44,7 +47,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a WebSocket is set up for messages of at most `limit` bytes.
 pub(crate) fn websocket_config(limit: usize) -> WebSocketConfig {
-    WebSocketConfig::default().read_buffer_size(READ_BUFFER).max_message_size(Some(limit)).max_frame_size(Some(limit))
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .max_message_size(Some(limit))
+        .max_frame_size(Some(limit))
 }
 
 /// What a connection is to the rest of the gateway, until it is dropped.
@@ -74,7 +80,17 @@ impl Presence {
         client: IpAddr,
     ) -> Self {
         let voice = Some(Box::new(Voice::new(gateway.clone(), entry.clone(), session)));
-        Self { gateway, entry, voice, listener, client, bound: None, heard: None, interest: Interest::Nothing, expires: None }
+        Self {
+            gateway,
+            entry,
+            voice,
+            listener,
+            client,
+            bound: None,
+            heard: None,
+            interest: Interest::Nothing,
+            expires: None,
+        }
     }
 
     fn voice(&mut self) -> &mut Voice {
@@ -98,14 +114,19 @@ impl Presence {
     /// Looks when the proof expires that the connection lives by.
     fn watch(&mut self) {
         let left = |principal: Principal| {
-            let micros = principal.expires_at.micros().saturating_sub(self.gateway.engine.now().micros());
+            let micros =
+                principal.expires_at.micros().saturating_sub(self.gateway.engine.now().micros());
             Instant::now().checked_add(Duration::from_micros(micros.max(0).unsigned_abs()))
         };
         self.expires = self.heard.or(self.bound).and_then(left);
     }
 
     /// Looks at an ask's proof, and lets the connection hear what it may from then on.
-    pub(crate) async fn identify(&mut self, proof: &Proof, authority: Authority) -> Result<Option<Principal>, Fault> {
+    pub(crate) async fn identify(
+        &mut self,
+        proof: &Proof,
+        authority: Authority,
+    ) -> Result<Option<Principal>, Fault> {
         let principal = self.gateway.engine.authenticate(proof, self.bound.as_ref()).await?;
         if let Some(principal) = principal {
             self.session().identified(principal.identity);
@@ -121,12 +142,22 @@ impl Presence {
             self.bind(Some(*principal));
         }
         let authority = ask.authority;
-        let answered = self.gateway.submit(&self.entry, self.listener.id, self.client, caller, ask).await.answered().await;
+        let answered = self
+            .gateway
+            .submit(&self.entry, self.listener.id, self.client, caller, ask)
+            .await
+            .answered()
+            .await;
         self.answered(answered, authority, frames).await;
     }
 
     /// Turns a reply into frames, and follows the interest that came of it.
-    async fn answered(&mut self, answered: Answered, authority: Authority, frames: &mut Vec<Frame>) {
+    async fn answered(
+        &mut self,
+        answered: Answered,
+        authority: Authority,
+        frames: &mut Vec<Frame>,
+    ) {
         let Answered { reply, principal } = answered;
         let before = self.heard;
         let now = self.gateway.engine.now();
@@ -138,8 +169,13 @@ impl Presence {
         }
     }
 
-    /// Subscribes the connection to what its session is interested in, as far as `principal` may hear it.
-    async fn follow(&mut self, principal: Option<Principal>, authority: Authority) -> Result<(), Fault> {
+    /// Subscribes the connection to what its session is interested in, as far as `principal` may
+    /// hear it.
+    async fn follow(
+        &mut self,
+        principal: Option<Principal>,
+        authority: Authority,
+    ) -> Result<(), Fault> {
         let interest = self.session().interest();
         let user = principal.map(|principal| principal.identity.user);
         if interest == self.interest && user == self.heard_user() {
@@ -161,7 +197,9 @@ impl Presence {
                 hub.hear_one(&self.listener, identity.user, allowed.then_some(flow)).await?;
             }
             // Nobody hears somebody else's flows, whatever a session says.
-            Interest::EveryFlowOf(user) if user == identity.user => hub.hear_every(&self.listener, user).await?,
+            Interest::EveryFlowOf(user) if user == identity.user => {
+                hub.hear_every(&self.listener, user).await?
+            }
             Interest::EveryFlowOf(user) => {
                 tracing::error!(dialect = self.entry.id(), %user, "a session asked for the flows of a user that it has not proven to be");
                 return Err(Fault::Internal);
@@ -179,8 +217,10 @@ impl Presence {
     /// Turns a broadcast into frames; the close that it means, if it does.
     fn hear(&mut self, broadcast: &Broadcast) -> Option<Close> {
         if let EventKind::SessionsEnded { user, session } = &broadcast.notice().kind {
-            let ended =
-                |principal: &Principal| principal.identity.user == *user && (session.is_none() || principal.identity.session == *session);
+            let ended = |principal: &Principal| {
+                principal.identity.user == *user
+                    && (session.is_none() || principal.identity.session == *session)
+            };
             self.bound.take_if(|bound| ended(bound));
             if self.heard.is_some_and(|heard| ended(&heard)) {
                 // It hears nothing more, whatever its session makes of this.
@@ -192,18 +232,23 @@ impl Presence {
         self.voice().hear(broadcast)
     }
 
-    /// What ends a connection whose proof has expired or been revoked without an event having told so.
+    /// What ends a connection whose proof has expired or been revoked without an event having told
+    /// so.
     async fn expired(&mut self) -> Option<Broadcast> {
         let principal = self.heard.or(self.bound)?;
         let now = self.gateway.engine.now();
-        // When the store cannot be asked, the connection has the benefit of the doubt until the next look.
+        // When the store cannot be asked, the connection has the benefit of the doubt until the
+        // next look.
         if self.gateway.engine.still_valid(&principal, now).await.unwrap_or(true) {
             self.watch();
             // Clocks differ by little: without a rest it would be looked at again and again.
             self.expires = self.expires.map(|expires| expires.max(Instant::now() + EXPIRY_REST));
             return None;
         }
-        let kind = EventKind::SessionsEnded { user: principal.identity.user, session: principal.identity.session };
+        let kind = EventKind::SessionsEnded {
+            user: principal.identity.user,
+            session: principal.identity.session,
+        };
         Some(Broadcast::new(Arc::new(Event { at: now, moment: None, origin: None, kind })))
     }
 }
@@ -225,7 +270,9 @@ enum End {
 impl From<Error> for End {
     fn from(error: Error) -> Self {
         match error {
-            Error::Capacity(_) => End::Close(Close::new(1009, "the message is too large"), "too_large"),
+            Error::Capacity(_) => {
+                End::Close(Close::new(1009, "the message is too large"), "too_large")
+            }
             Error::Utf8(_) => End::Close(Close::new(1007, "text must be UTF-8"), "not_utf8"),
             Error::Protocol(_) => End::Close(Close::new(1002, "protocol error"), "protocol"),
             _ => End::Gone,
@@ -262,11 +309,13 @@ pub(crate) struct Connection<S> {
     syntax_errors: u32,
     /// A frame came too early: nothing is read before then.
     paused_until: Option<Instant>,
-    /// When the peer is looked at next. It is asked for a sign of life when it has been silent for a whole interval.
+    /// When the peer is looked at next. It is asked for a sign of life when it has been silent for
+    /// a whole interval.
     next_look: Instant,
     silent: bool,
     pinged: bool,
-    /// Whether a reply had no frame: where its ask changed something, the notice of that is the answer.
+    /// Whether a reply had no frame: where its ask changed something, the notice of that is the
+    /// answer.
     owed: bool,
 }
 
@@ -280,8 +329,13 @@ enum Wake {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
-    /// In a box, since the task would hold it twice. With a `writer`, others write to the socket while the task waits.
-    pub(crate) fn new(socket: WebSocketStream<S>, writer: Option<Writer>, mut presence: Presence) -> Box<Self> {
+    /// In a box, since the task would hold it twice. With a `writer`, others write to the socket
+    /// while the task waits.
+    pub(crate) fn new(
+        socket: WebSocketStream<S>,
+        writer: Option<Writer>,
+        mut presence: Presence,
+    ) -> Box<Self> {
         presence.voice().writer = writer;
         let bounds = presence.gateway.bounds;
         let quota = Quota::per_second(bounds.rate).allow_burst(bounds.burst);
@@ -302,7 +356,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         })
     }
 
-    /// Serves the connection until it ends: first these frames to write, then what was heard already.
+    /// Serves the connection until it ends: first these frames to write, then what was heard
+    /// already.
     pub(crate) async fn run(mut self: Box<Self>, greeting: Vec<Frame>, heard: Option<Box<Frame>>) {
         let metrics = &self.presence.entry.clone().metrics;
         metrics.connections.increment(1.0);
@@ -343,17 +398,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let timer = sleep_until(armed);
         tokio::pin!(timer);
         loop {
-            let wanted = [self.paused_until, self.presence.expires].into_iter().flatten().fold(self.next_look, Instant::min);
+            let wanted = [self.paused_until, self.presence.expires]
+                .into_iter()
+                .flatten()
+                .fold(self.next_look, Instant::min);
             if wanted != armed {
                 armed = wanted;
                 timer.as_mut().reset(armed);
             }
             let idle = self.busy.is_none() && self.sending.is_empty();
             if idle && let Some(order) = ending.take() {
-                return Err(if order == Order::GoAway { Box::pin(self.finish()).await? } else { self.ended(order) });
+                return Err(if order == Order::GoAway {
+                    Box::pin(self.finish()).await?
+                } else {
+                    self.ended(order)
+                });
             }
             let reading = self.is_reading();
-            let lends = idle && ending.is_none() && !self.unflushed && self.presence.voice().is_free();
+            let lends =
+                idle && ending.is_none() && !self.unflushed && self.presence.voice().is_free();
             let wait = |context: &mut Context<'_>| {
                 if let Some(busy) = &mut self.busy
                     && let Poll::Ready((progress, right)) = busy.as_mut().poll(context)
@@ -385,7 +448,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
     }
 
-    /// What is to be done when it wakes. Boxed but for what is told to many: a connection that waits has no room for the rest.
+    /// What is to be done when it wakes. Boxed but for what is told to many: a connection that
+    /// waits has no room for the rest.
     fn woken(
         &mut self,
         wake: Option<Wake>,
@@ -393,7 +457,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         ending: &mut Option<Order>,
     ) -> Option<BoxFuture<'_, Result<(), End>>> {
         match wake {
-            Some(Wake::Progress(progress, right)) => Some(Box::pin(self.progressed(progress, right))),
+            Some(Wake::Progress(progress, right)) => {
+                Some(Box::pin(self.progressed(progress, right)))
+            }
             Some(Wake::Answered(answered)) => Some(Box::pin(self.committed(answered))),
             Some(Wake::Taken(order)) => {
                 *ending = order;
@@ -408,7 +474,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     /// Whether the peer is listened to.
     fn is_reading(&self) -> bool {
-        self.busy.is_none() && self.waiting.is_empty() && self.sending.len() < PIPELINE && self.paused_until.is_none()
+        self.busy.is_none()
+            && self.waiting.is_empty()
+            && self.sending.len() < PIPELINE
+            && self.paused_until.is_none()
     }
 
     /// Does what it is time for.
@@ -469,7 +538,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         entry.metrics.frames_in.increment(1);
         entry.metrics.bytes_in.increment(frame.payload().len() as u64);
         if frame.payload().len() > entry.frame_limit {
-            return self.in_turn(Turn::End(End::Close(Close::new(1009, "the message is too large"), "too_large"))).await;
+            return self
+                .in_turn(Turn::End(End::Close(
+                    Close::new(1009, "the message is too large"),
+                    "too_large",
+                )))
+                .await;
         }
         let mut lines = Vec::new();
         let now = self.presence.gateway.engine.now();
@@ -510,8 +584,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         Ok(())
     }
 
-    /// Whether a turn may be taken now. Messages of one right follow each other to the store, which keeps their order, without
-    /// waiting for each other's commit; everything else waits until all before it is answered.
+    /// Whether a turn may be taken now. Messages of one right follow each other to the store, which
+    /// keeps their order, without waiting for each other's commit; everything else waits until all
+    /// before it is answered.
     fn may_follow(&self, turn: &Turn) -> bool {
         if self.busy.is_some() {
             return false;
@@ -541,7 +616,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let right = (std::mem::replace(&mut ask.proof, Proof::Nothing), ask.authority);
         let (gateway, entry) = (self.presence.gateway.clone(), self.presence.entry.clone());
         let (id, client) = (self.presence.listener.id, self.presence.client);
-        let mut submitted = Box::pin(async move { (gateway.submit(&entry, id, client, caller, ask).await, right) });
+        let mut submitted =
+            Box::pin(async move { (gateway.submit(&entry, id, client, caller, ask).await, right) });
         // What is done at once does not wait for the next thing to happen.
         match now_or_later(&mut submitted).await {
             Some((progress, right)) => self.proceed(progress, right).await,
@@ -552,7 +628,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// Answers an ask when everything before it is answered.
     async fn proceed(&mut self, progress: Progress, right: Right) {
         let sending: Sending = match progress {
-            Progress::Answered(answered) if self.sending.is_empty() => return self.answer(answered, right.1).await,
+            Progress::Answered(answered) if self.sending.is_empty() => {
+                return self.answer(answered, right.1).await;
+            }
             Progress::Answered(answered) => Box::pin(std::future::ready(answered)),
             Progress::Sending(sending) => sending,
         };
@@ -566,7 +644,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.go_on().await
     }
 
-    /// Answers the first message that was being committed, and those after it that are too, and goes on.
+    /// Answers the first message that was being committed, and those after it that are too, and
+    /// goes on.
     async fn committed(&mut self, first: Answered) -> Result<(), End> {
         let mut next = Some(first);
         while let Some(answered) = next.take()
@@ -582,12 +661,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     async fn refuse(&mut self, violation: Violation) -> Result<(), End> {
         self.presence.entry.metrics.violated(violation.kind.name());
-        tracing::debug!(dialect = self.presence.entry.id(), kind = violation.kind.name(), "a frame was refused");
+        tracing::debug!(
+            dialect = self.presence.entry.id(),
+            kind = violation.kind.name(),
+            "a frame was refused"
+        );
         self.presence.outgoing().extend(violation.answer.map(encode));
         if let Some(close) = violation.close {
             return self.end(close, "violation").await;
         }
-        self.syntax_errors = if violation.kind == ViolationKind::Syntax { self.syntax_errors + 1 } else { 0 };
+        self.syntax_errors =
+            if violation.kind == ViolationKind::Syntax { self.syntax_errors + 1 } else { 0 };
         if self.syntax_errors >= self.presence.gateway.bounds.syntax_errors {
             return self.end(Close::new(1008, "too many frames that are not JSON"), "syntax").await;
         }
@@ -600,8 +684,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         Err(End::Close(close, reason))
     }
 
-    /// Says what is left to say before the connection ends in order: what it was told, and what its asks changed where that
-    /// is the answer to them.
+    /// Says what is left to say before the connection ends in order: what it was told, and what its
+    /// asks changed where that is the answer to them.
     async fn finish(&mut self) -> Result<End, End> {
         let (gateway, listener) = (self.presence.gateway.clone(), self.presence.listener.clone());
         let mut taken = Vec::new();
@@ -652,14 +736,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     fn ended(&self, order: Order) -> End {
         let closes = self.presence.entry.dialect.manifest().closes;
         match order {
-            Order::GoAway => End::Close(Close::new(closes.going_away, "the server is going away"), "going_away"),
-            Order::SlowReader => End::Close(Close::new(closes.slow_reader, "reading too slowly: see the history"), "slow_reader"),
+            Order::GoAway => {
+                End::Close(Close::new(closes.going_away, "the server is going away"), "going_away")
+            }
+            Order::SlowReader => End::Close(
+                Close::new(closes.slow_reader, "reading too slowly: see the history"),
+                "slow_reader",
+            ),
         }
     }
 
-    /// Writes all that waits. Ends the connection when too much piles up meanwhile, or the peer takes nothing.
+    /// Writes all that waits. Ends the connection when too much piles up meanwhile, or the peer
+    /// takes nothing.
     async fn write(&mut self) -> Result<(), End> {
-        // Most of the time the socket takes everything at once. A frame that the WebSocket has begun comes first.
+        // Most of the time the socket takes everything at once. A frame that the WebSocket has
+        // begun comes first.
         if !self.unflushed && self.presence.voice().write() {
             return Ok(());
         }
@@ -671,7 +762,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let (listener, limit) = (presence.listener.clone(), presence.gateway.bounds.timeout);
         let voice = presence.voice();
         voice.count(voice.outgoing.len(), voice.outgoing.remaining());
-        let (socket, outgoing, unflushed) = (&mut self.socket, &mut voice.outgoing, &mut self.unflushed);
+        let (socket, outgoing, unflushed) =
+            (&mut self.socket, &mut voice.outgoing, &mut self.unflushed);
         let writing = async {
             if *unflushed {
                 socket.flush().await?;
@@ -690,7 +782,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn send_ping(&mut self) -> Result<(), End> {
         let limit = self.presence.gateway.bounds.timeout;
         self.unflushed = true;
-        timeout(limit, self.socket.send(Message::Ping(bytes::Bytes::new()))).await.map_err(|_| End::Gone)?.map_err(End::from)
+        timeout(limit, self.socket.send(Message::Ping(bytes::Bytes::new())))
+            .await
+            .map_err(|_| End::Gone)?
+            .map_err(End::from)
     }
 }
 
@@ -704,10 +799,15 @@ async fn now_or_later<T>(work: &mut Pin<impl DerefMut<Target: Future<Output = T>
 }
 
 /// Sends the rest of what was begun and the close frame, and waits a little for the peer's own.
-async fn close_socket<S: AsyncRead + AsyncWrite + Unpin + Send>(socket: &mut WebSocketStream<S>, rest: &mut Outgoing, close: Close) {
+async fn close_socket<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    socket: &mut WebSocketStream<S>,
+    rest: &mut Outgoing,
+    close: Close,
+) {
     let frame = CloseFrame { code: CloseCode::from(close.code), reason: close.reason.into() };
     let closing = async {
-        if rest.write_to(socket.get_mut()).await.is_ok() && socket.close(Some(frame)).await.is_ok() {
+        if rest.write_to(socket.get_mut()).await.is_ok() && socket.close(Some(frame)).await.is_ok()
+        {
             // Discards what the peer had sent before it saw the close, up to its own close frame.
             while let Some(Ok(_)) = socket.next().await {}
         }
@@ -717,8 +817,8 @@ async fn close_socket<S: AsyncRead + AsyncWrite + Unpin + Send>(socket: &mut Web
     }
 }
 
-/// Awaits the first frame on a shared door, and serves the dialect that it belongs to. What is done once is boxed: the task has
-/// no room for it afterwards.
+/// Awaits the first frame on a shared door, and serves the dialect that it belongs to. What is done
+/// once is boxed: the task has no room for it afterwards.
 pub(crate) fn serve_shared<S: AsyncRead + AsyncWrite + Unpin + Send>(
     gateway: Arc<Gateway>,
     socket: WebSocketStream<S>,
@@ -791,7 +891,11 @@ async fn meet<S: AsyncRead + AsyncWrite + Unpin + Send>(
         unrecognised(&gateway, &mut socket, &listener).await;
         return None;
     }
-    Some(Met { connection: Connection::new(socket, writer, presence), greeting, frame: Box::new(frame) })
+    Some(Met {
+        connection: Connection::new(socket, writer, presence),
+        greeting,
+        frame: Box::new(frame),
+    })
 }
 
 async fn unrecognised<S: AsyncRead + AsyncWrite + Unpin + Send>(
@@ -803,7 +907,8 @@ async fn unrecognised<S: AsyncRead + AsyncWrite + Unpin + Send>(
     gateway.hub.disconnect(listener, None);
     let answer = socket.send(Message::text(gateway.doors.unrecognised()));
     if timeout(CLOSE_TIMEOUT, answer).await.is_ok_and(|sent| sent.is_ok()) {
-        close_socket(socket, &mut Outgoing::default(), Close::new(1008, "unrecognised dialect")).await;
+        close_socket(socket, &mut Outgoing::default(), Close::new(1008, "unrecognised dialect"))
+            .await;
     }
 }
 
@@ -829,7 +934,10 @@ async fn first_frame<S: AsyncRead + AsyncWrite + Unpin + Send>(
             Some(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => continue,
         };
         if frame.payload().len() > gateway.bounds.first_frame {
-            return Err(End::Close(Close::new(1009, "the first message is too large"), "too_large"));
+            return Err(End::Close(
+                Close::new(1009, "the first message is too large"),
+                "too_large",
+            ));
         }
         return Ok(frame);
     }

@@ -1,4 +1,5 @@
-//! The dialects that this gateway speaks: one line each. Adding one here is all that the gateway needs.
+//! The dialects that this gateway speaks: one line each. Adding one here is all that the gateway
+//! needs.
 
 use std::sync::Arc;
 use tolmach_dialect::Dialect;

@@ -57,7 +57,11 @@ impl Doors {
         }
         // A path that nobody could go on to answer at is no door.
         let is_shared = entries.iter().any(|entry| entry.dialect.manifest().opening.is_some());
-        let shared = if is_shared { shared.iter().map(|path| trimmed(path).to_owned()).collect() } else { Vec::new() };
+        let shared = if is_shared {
+            shared.iter().map(|path| trimmed(path).to_owned()).collect()
+        } else {
+            Vec::new()
+        };
         Self { entries, exact, below, shared }
     }
 
@@ -67,7 +71,9 @@ impl Doors {
             let manifest = entry.dialect.manifest();
             let doors: Vec<_> = manifest.doors.iter().map(|door| door.path).collect();
             let shared = match manifest.opening {
-                Some(opening) if !self.shared.is_empty() => format!("; also at {} by {opening}", self.shared.join(" and ")),
+                Some(opening) if !self.shared.is_empty() => {
+                    format!("; also at {} by {opening}", self.shared.join(" and "))
+                }
                 _ => String::new(),
             };
             format!("{} at {}{shared}", manifest.id, doors.join(" and "))
@@ -78,7 +84,11 @@ impl Doors {
     /// What answers at `path`; a slash at its end makes no difference.
     pub(crate) fn find(&self, path: &str) -> Place<'_> {
         let path = trimmed(path);
-        let below = || self.below.iter().find(|(prefix, _)| path.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('/')));
+        let below = || {
+            self.below.iter().find(|(prefix, _)| {
+                path.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            })
+        };
         match self.exact.get(path).or_else(|| below().map(|(_, place)| place)) {
             Some((index, transport)) => Place::Dialect(&self.entries[*index], *transport),
             None if self.shared.iter().any(|shared| shared == path) => Place::Shared,
@@ -86,7 +96,8 @@ impl Doors {
         }
     }
 
-    /// The one dialect that claims this opening. Errs towards nobody: what two claim belongs to neither.
+    /// The one dialect that claims this opening. Errs towards nobody: what two claim belongs to
+    /// neither.
     pub(crate) fn recognise(&self, opening: &Opening<'_>) -> Option<&Arc<Entry>> {
         let mut claims = self.shared_entries().filter(|entry| {
             let opening = Opening { settings: entry.settings, ..*opening };
@@ -96,7 +107,11 @@ impl Doors {
         match claims.next() {
             None => Some(first),
             Some(second) => {
-                tracing::warn!(first = first.id(), second = second.id(), "two dialects claim one first frame");
+                tracing::warn!(
+                    first = first.id(),
+                    second = second.id(),
+                    "two dialects claim one first frame"
+                );
                 None
             }
         }
@@ -118,7 +133,10 @@ impl Doors {
 
     /// The document at this path.
     pub(crate) fn document(&self, path: &str) -> Option<&'static Document> {
-        self.entries.iter().flat_map(|entry| entry.dialect.manifest().documents).find(|document| document.path == path)
+        self.entries
+            .iter()
+            .flat_map(|entry| entry.dialect.manifest().documents)
+            .find(|document| document.path == path)
     }
 
     fn shared_entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
@@ -144,7 +162,13 @@ mod tests {
             .into_iter()
             .map(|dialect| {
                 let metrics = DialectMetrics::new(dialect.manifest().id);
-                Arc::new(Entry { dialect, settings: Settings::default(), frame_limit: 1, body_limit: 1, metrics })
+                Arc::new(Entry {
+                    dialect,
+                    settings: Settings::default(),
+                    frame_limit: 1,
+                    body_limit: 1,
+                    metrics,
+                })
             })
             .collect();
         let doors = Doors::new(entries, &["/".into(), "/ws".into()]);

@@ -63,8 +63,8 @@ impl Gateway {
         ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// A new WebSocket, which hears nothing yet. Where the gateway is about to stop, it is told to end at once: whoever was
-    /// connected before is told in turn.
+    /// A new WebSocket, which hears nothing yet. Where the gateway is about to stop, it is told to
+    /// end at once: whoever was connected before is told in turn.
     pub(crate) fn connect(&self, id: ConnectionId) -> Arc<Listener> {
         let listener = self.hub.connect(id);
         // Looked at after the hub knows it, so that it is told here or there.
@@ -78,7 +78,8 @@ impl Gateway {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Carries out an ask whose proof has been looked at, as far as the next one has to wait for it. `address` is the client's.
+    /// Carries out an ask whose proof has been looked at, as far as the next one has to wait for
+    /// it. `address` is the client's.
     pub(crate) async fn submit(
         &self,
         entry: &Arc<Entry>,
@@ -88,13 +89,22 @@ impl Gateway {
         ask: Ask,
     ) -> Progress {
         let Ask { echo, proof: _, authority, tag, command } = ask;
-        let submission = Submission { entry: entry.clone(), started: Instant::now(), operation: command.name(), echo };
+        let submission = Submission {
+            entry: entry.clone(),
+            started: Instant::now(),
+            operation: command.name(),
+            echo,
+        };
         let caller = match caller {
             Ok(caller) => caller,
             Err(fault) => return Progress::Answered(submission.answer(None, Err(fault))),
         };
         let origin = Some(Origin { connection, dialect: entry.id(), tag });
-        match self.engine.submit(Request { caller, authority, origin, address: Some(address), command }).await {
+        match self
+            .engine
+            .submit(Request { caller, authority, origin, address: Some(address), command })
+            .await
+        {
             Submitted::Done(Handled { principal, outcome, afterwards }) => {
                 if let Some(afterwards) = afterwards {
                     self.tasks.spawn(afterwards);
@@ -148,7 +158,16 @@ impl Submission {
         let Self { entry, started, operation, echo } = self;
         let result = outcome.as_ref().map_or_else(Fault::name, |_| "ok");
         entry.metrics.asked(operation, result, started.elapsed());
-        tracing::debug!(dialect = entry.id(), operation, result, user = principal.map(|it| it.identity.user.get()), "asked");
-        Answered { reply: Reply { echo, identity: principal.map(|principal| principal.identity), outcome }, principal }
+        tracing::debug!(
+            dialect = entry.id(),
+            operation,
+            result,
+            user = principal.map(|it| it.identity.user.get()),
+            "asked"
+        );
+        Answered {
+            reply: Reply { echo, identity: principal.map(|principal| principal.identity), outcome },
+            principal,
+        }
     }
 }

@@ -10,7 +10,8 @@ use crate::stream::Stream;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{
-    ALLOW, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    ALLOW, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -37,13 +38,14 @@ const FORM_LIMIT: usize = 16 << 10;
 /// How long the rest of a body that was refused is waited for.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// How many requests of one connection are carried out at once, and so how many responses may wait for room.
+/// How many requests of one connection are carried out at once, and so how many responses may wait
+/// for room.
 const CARRIED_OUT: usize = 16;
 /// The room for responses of one connection that its peer has not taken, in bytes.
 const UNTAKEN: usize = 16 << 20;
 
-/// What one HTTP connection may have of the gateway: a peer that asks over HTTP/2 and takes no response holds so much, and no
-/// more.
+/// What one HTTP connection may have of the gateway: a peer that asks over HTTP/2 and takes no
+/// response holds so much, and no more.
 pub(crate) struct Allowance {
     /// The connection's place among all.
     place: Permit,
@@ -53,14 +55,26 @@ pub(crate) struct Allowance {
 
 impl Allowance {
     pub(crate) fn new(place: Permit) -> Self {
-        Self { place, carried_out: Semaphore::new(CARRIED_OUT), untaken: Arc::new(Semaphore::new(UNTAKEN)) }
+        Self {
+            place,
+            carried_out: Semaphore::new(CARRIED_OUT),
+            untaken: Arc::new(Semaphore::new(UNTAKEN)),
+        }
     }
 
     /// Has one request carried out, when there is room for its response.
-    async fn answer(&self, gateway: &Gateway, exchange: impl Future<Output = Response<Bytes>>) -> Response<Bytes> {
+    async fn answer(
+        &self,
+        gateway: &Gateway,
+        exchange: impl Future<Output = Response<Bytes>>,
+    ) -> Response<Bytes> {
         // Its body is held meanwhile, so it does not wait for ever.
-        let Ok(Ok(_turn)) = timeout(gateway.bounds.timeout, self.carried_out.acquire()).await else {
-            return error(StatusCode::SERVICE_UNAVAILABLE, "too many responses of this connection wait to be read");
+        let Ok(Ok(_turn)) = timeout(gateway.bounds.timeout, self.carried_out.acquire()).await
+        else {
+            return error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many responses of this connection wait to be read",
+            );
         };
         let (head, body) = exchange.await.into_parts();
         // A response larger than all the room passes when it is alone.
@@ -93,14 +107,22 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     // A panic is our mistake: it must cost this request, and no other.
-    let response = AssertUnwindSafe(route(gateway, &allowance, peer, request)).catch_unwind().await.unwrap_or_else(|_| {
-        tracing::error!("a request panicked");
-        error(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
-    });
+    let response = AssertUnwindSafe(route(gateway, &allowance, peer, request))
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| {
+            tracing::error!("a request panicked");
+            error(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
+        });
     Ok(response.map(Full::new))
 }
 
-async fn route(gateway: Arc<Gateway>, allowance: &Allowance, peer: IpAddr, request: Request<Incoming>) -> Response<Bytes> {
+async fn route(
+    gateway: Arc<Gateway>,
+    allowance: &Allowance,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Response<Bytes> {
     let handshake = Handshake::of(&request);
     let path = request.uri().path().to_owned();
     let client = gateway.proxies.client(peer, request.headers());
@@ -122,23 +144,33 @@ async fn route(gateway: Arc<Gateway>, allowance: &Allowance, peer: IpAddr, reque
         (Place::Dialect(entry, _), Some(handshake)) => {
             let entry = entry.clone();
             match handshake {
-                Ok(handshake) => upgrade(gateway, allowance.place.clone(), client, entry, handshake, request).await,
+                Ok(handshake) => {
+                    upgrade(gateway, allowance.place.clone(), client, entry, handshake, request)
+                        .await
+                }
                 Err(response) => *response,
             }
         }
         (Place::Dialect(entry, Transport::Http), None) => {
             let entry = entry.clone();
             match collect(&gateway, request, entry.body_limit).await {
-                Ok(request) => allowance.answer(&gateway, exchange(&gateway, client, &entry, request)).await,
+                Ok(request) => {
+                    allowance.answer(&gateway, exchange(&gateway, client, &entry, request)).await
+                }
                 Err(response) => response,
             }
         }
         (Place::Shared, Some(handshake)) => match handshake {
-            Ok(handshake) => upgrade_shared(gateway, allowance.place.clone(), client, handshake, request),
+            Ok(handshake) => {
+                upgrade_shared(gateway, allowance.place.clone(), client, handshake, request)
+            }
             Err(response) => *response,
         },
         (Place::Dialect(_, Transport::WebSocket) | Place::Shared, None) => upgrade_required(),
-        (Place::Nowhere, _) => error(StatusCode::NOT_FOUND, "there is nothing at this path; `tolmach dialects` lists what is served where"),
+        (Place::Nowhere, _) => error(
+            StatusCode::NOT_FOUND,
+            "there is nothing at this path; `tolmach dialects` lists what is served where",
+        ),
     }
 }
 
@@ -146,7 +178,11 @@ async fn route(gateway: Arc<Gateway>, allowance: &Allowance, peer: IpAddr, reque
 fn own_page(gateway: &Gateway, path: &str, method: &Method) -> Option<Response<Bytes>> {
     let respond = match path {
         "/healthz" => text(StatusCode::OK, "text/plain; charset=utf-8", "ok\n"),
-        "/metrics" => text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", gateway.metrics.render()),
+        "/metrics" => text(
+            StatusCode::OK,
+            "text/plain; version=0.0.4; charset=utf-8",
+            gateway.metrics.render(),
+        ),
         path => {
             let document = gateway.doors.document(path)?;
             text(StatusCode::OK, document.media_type, (document.content)())
@@ -166,23 +202,43 @@ async fn ready(gateway: &Gateway) -> Response<Bytes> {
         return text(StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", "draining\n");
     }
     match gateway.engine.ready().await {
-        // Whoever connects here is served, and what other nodes say is read from the store: the others are no better off.
+        // Whoever connects here is served, and what other nodes say is read from the store: the
+        // others are no better off.
         Ok(()) => match gateway.bus.trouble() {
             None => text(StatusCode::OK, "text/plain; charset=utf-8", "ready\n"),
-            Some(trouble) => text(StatusCode::OK, "text/plain; charset=utf-8", format!("ready, but the bus is down: {trouble}\n")),
+            Some(trouble) => text(
+                StatusCode::OK,
+                "text/plain; charset=utf-8",
+                format!("ready, but the bus is down: {trouble}\n"),
+            ),
         },
         Err(error) => {
             tracing::warn!(%error, "not ready");
-            text(StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", "the store does not answer\n")
+            text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "text/plain; charset=utf-8",
+                "the store does not answer\n",
+            )
         }
     }
 }
 
 /// One HTTP request of a dialect: a session of one frame each way.
-async fn exchange(gateway: &Gateway, client: IpAddr, entry: &Arc<Entry>, request: Request<Bytes>) -> Response<Bytes> {
+async fn exchange(
+    gateway: &Gateway,
+    client: IpAddr,
+    entry: &Arc<Entry>,
+    request: Request<Bytes>,
+) -> Response<Bytes> {
     let connection = gateway.new_connection();
     let (parts, body) = request.into_parts();
-    let opening = Opening { request: Some(&parts), first: None, connection, websocket: false, settings: entry.settings };
+    let opening = Opening {
+        request: Some(&parts),
+        first: None,
+        connection,
+        websocket: false,
+        settings: entry.settings,
+    };
     let mut session = match entry.dialect.open(&opening, Side::Server) {
         Ok(session) => session,
         Err(refusal) => {
@@ -200,8 +256,11 @@ async fn exchange(gateway: &Gateway, client: IpAddr, entry: &Arc<Entry>, request
             for line in lines {
                 let Line::Ask(ask) = line else { continue };
                 let caller = gateway.engine.authenticate(&ask.proof, None).await;
-                let Answered { reply, .. } = gateway.submit(entry, connection, client, caller, ask).await.answered().await;
-                if let Err(loss) = session.encode(gateway.engine.now(), &Line::Reply(reply), &mut frames) {
+                let Answered { reply, .. } =
+                    gateway.submit(entry, connection, client, caller, ask).await.answered().await;
+                if let Err(loss) =
+                    session.encode(gateway.engine.now(), &Line::Reply(reply), &mut frames)
+                {
                     tracing::error!(dialect = entry.id(), %loss, "a reply was lost");
                 }
             }
@@ -215,14 +274,19 @@ async fn exchange(gateway: &Gateway, client: IpAddr, entry: &Arc<Entry>, request
         Frame::Response(response) => Some(*response),
         _ => None,
     });
-    let response = response.unwrap_or_else(|| error(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
+    let response =
+        response.unwrap_or_else(|| error(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
     entry.metrics.frames_out.increment(1);
     entry.metrics.bytes_out.increment(response.body().len() as u64);
     response
 }
 
 /// Reads a whole body, within its bounds.
-async fn collect(gateway: &Gateway, request: Request<Incoming>, limit: usize) -> Result<Request<Bytes>, Response<Bytes>> {
+async fn collect(
+    gateway: &Gateway,
+    request: Request<Incoming>,
+    limit: usize,
+) -> Result<Request<Bytes>, Response<Bytes>> {
     let (parts, mut body) = request.into_parts();
     // What is announced to be too large is not waited for.
     if body.size_hint().lower() > limit as u64 {
@@ -236,11 +300,12 @@ async fn collect(gateway: &Gateway, request: Request<Incoming>, limit: usize) ->
     }
 }
 
-/// Refuses a body and what more is sent on its connection. What is under way is dropped as it comes: closing before it has
-/// come would reset the connection, and the peer might never read why.
+/// Refuses a body and what more is sent on its connection. What is under way is dropped as it
+/// comes: closing before it has come would reset the connection, and the peer might never read why.
 fn too_large(mut body: Incoming, limit: usize) -> Response<Bytes> {
     tokio::spawn(timeout(LINGER, async move { while let Some(Ok(_)) = body.frame().await {} }));
-    let mut response = error(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body may have at most {limit} bytes"));
+    let mut response =
+        error(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body may have at most {limit} bytes"));
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
@@ -255,7 +320,10 @@ impl Handshake {
     /// The handshake that a request starts, if it starts one; or why it is not a valid one.
     fn of(request: &Request<Incoming>) -> Option<Result<Self, Box<Response<Bytes>>>> {
         if request.method() == Method::CONNECT {
-            let websocket = request.extensions().get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket");
+            let websocket = request
+                .extensions()
+                .get::<Protocol>()
+                .is_some_and(|protocol| protocol.as_str() == "websocket");
             return Some(if websocket {
                 Ok(Self { accept: None })
             } else {
@@ -263,18 +331,27 @@ impl Handshake {
             });
         }
         let headers = request.headers();
-        if request.version() != Version::HTTP_11 || request.method() != Method::GET || !names(headers, UPGRADE, "websocket") {
+        if request.version() != Version::HTTP_11
+            || request.method() != Method::GET
+            || !names(headers, UPGRADE, "websocket")
+        {
             return None;
         }
         if !names(headers, CONNECTION, "upgrade") {
-            return Some(Err(Box::new(error(StatusCode::BAD_REQUEST, "the Connection header must name Upgrade"))));
+            return Some(Err(Box::new(error(
+                StatusCode::BAD_REQUEST,
+                "the Connection header must name Upgrade",
+            ))));
         }
         if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
             return Some(Err(Box::new(upgrade_required())));
         }
         Some(match headers.get(SEC_WEBSOCKET_KEY) {
             Some(key) => Ok(Self { accept: Some(derive_accept_key(key.as_bytes())) }),
-            None => Err(Box::new(error(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key header is missing"))),
+            None => Err(Box::new(error(
+                StatusCode::BAD_REQUEST,
+                "the Sec-WebSocket-Key header is missing",
+            ))),
         })
     }
 
@@ -297,7 +374,11 @@ impl Handshake {
 
 /// Whether a comma-separated header names a token, without regard to case.
 fn names(headers: &HeaderMap, header: http::HeaderName, token: &str) -> bool {
-    let mut tokens = headers.get_all(header).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let mut tokens = headers
+        .get_all(header)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
     tokens.any(|value| value.trim().eq_ignore_ascii_case(token))
 }
 
@@ -316,7 +397,13 @@ async fn upgrade(
     let upgraded = hyper::upgrade::on(&mut request);
     let parts = plain(request);
     let connection = gateway.new_connection();
-    let opening = Opening { request: Some(&parts), first: None, connection, websocket: true, settings: entry.settings };
+    let opening = Opening {
+        request: Some(&parts),
+        first: None,
+        connection,
+        websocket: true,
+        settings: entry.settings,
+    };
     let mut session = match entry.dialect.open(&opening, Side::Server) {
         Ok(session) => session,
         Err(refusal) => {
@@ -352,29 +439,49 @@ async fn upgrade(
     handshake.accepted(subprotocol)
 }
 
-/// Hands the connection to a task of its own, which holds nothing else: the one that has waited for it would hold it twice.
-async fn begin(tasks: &TaskTracker, presence: Presence, place: Permit, upgraded: hyper::upgrade::Upgraded, greeting: Vec<Frame>) {
+/// Hands the connection to a task of its own, which holds nothing else: the one that has waited for
+/// it would hold it twice.
+async fn begin(
+    tasks: &TaskTracker,
+    presence: Presence,
+    place: Permit,
+    upgraded: hyper::upgrade::Upgraded,
+    greeting: Vec<Frame>,
+) {
     let config = websocket_config(presence.entry.frame_limit);
     match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<Patient>>(upgraded) {
         Ok(parts) => {
-            let (stream, unread) = (Stream::new(parts.io.into_inner().into_inner()), unread(parts.read_buf));
+            let (stream, unread) =
+                (Stream::new(parts.io.into_inner().into_inner()), unread(parts.read_buf));
             let writer = stream.writer();
-            let socket = WebSocketStream::from_partially_read(stream, unread, Role::Server, Some(config)).await;
+            let socket =
+                WebSocketStream::from_partially_read(stream, unread, Role::Server, Some(config))
+                    .await;
             tasks.spawn(serve(Connection::new(socket, Some(writer), presence), greeting, place));
         }
         Err(upgraded) => {
-            let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+            let socket = WebSocketStream::from_raw_socket(
+                TokioIo::new(upgraded),
+                Role::Server,
+                Some(config),
+            )
+            .await;
             tasks.spawn(serve(Connection::new(socket, None, presence), greeting, place));
         }
     }
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(connection: Box<Connection<S>>, greeting: Vec<Frame>, _place: Permit) {
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    connection: Box<Connection<S>>,
+    greeting: Vec<Frame>,
+    _place: Permit,
+) {
     connection.run(greeting, None).await;
 }
 
-/// What of the connection was read with the head of its request. Copied, because a vector made of the buffer itself would keep
-/// the room that reading the head took for as long as the connection lasts.
+/// What of the connection was read with the head of its request. Copied, because a vector made of
+/// the buffer itself would keep the room that reading the head took for as long as the connection
+/// lasts.
 fn unread(buffer: Bytes) -> Vec<u8> {
     buffer.to_vec()
 }
@@ -402,16 +509,28 @@ fn upgrade_shared(
         let config = websocket_config(limit);
         match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<Patient>>(upgraded) {
             Ok(upgraded) => {
-                let (stream, unread) = (Stream::new(upgraded.io.into_inner().into_inner()), unread(upgraded.read_buf));
+                let (stream, unread) =
+                    (Stream::new(upgraded.io.into_inner().into_inner()), unread(upgraded.read_buf));
                 let writer = Some(stream.writer());
-                let socket = WebSocketStream::from_partially_read(stream, unread, Role::Server, Some(config)).await;
+                let socket = WebSocketStream::from_partially_read(
+                    stream,
+                    unread,
+                    Role::Server,
+                    Some(config),
+                )
+                .await;
                 tasks.spawn(async move {
                     serve_shared(gateway, socket, writer, listener, client, parts).await;
                     drop(place);
                 });
             }
             Err(upgraded) => {
-                let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+                let socket = WebSocketStream::from_raw_socket(
+                    TokioIo::new(upgraded),
+                    Role::Server,
+                    Some(config),
+                )
+                .await;
                 tasks.spawn(async move {
                     serve_shared(gateway, socket, None, listener, client, parts).await;
                     drop(place);
@@ -431,7 +550,8 @@ fn plain(request: Request<Incoming>) -> http::request::Parts {
 }
 
 fn upgrade_required() -> Response<Bytes> {
-    let mut response = error(StatusCode::UPGRADE_REQUIRED, "this door takes WebSocket connections, version 13");
+    let mut response =
+        error(StatusCode::UPGRADE_REQUIRED, "this door takes WebSocket connections, version 13");
     response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
     response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     response

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::task::coop::poll_proceed;
 
-/// What waits for one connection. Filled by the hub; emptied by the connection's task, or by [`Outbox::speak`] while that waits.
+/// What waits for one connection. Filled by the hub; emptied by the connection's task, or by
+/// [`Outbox::speak`] while that waits.
 pub(crate) struct Outbox {
     inner: Mutex<Inner>,
     waker: AtomicWaker,
@@ -39,8 +40,9 @@ impl Outbox {
         Self { inner: Mutex::default(), waker: AtomicWaker::new(), bound }
     }
 
-    /// Adds broadcasts. Past the bound everything that waits is dropped and the connection is told to end: what it missed
-    /// is in the history. Returns whether the caller must see to it that [`Outbox::speak`] is called soon.
+    /// Adds broadcasts. Past the bound everything that waits is dropped and the connection is told
+    /// to end: what it missed is in the history. Returns whether the caller must see to it that
+    /// [`Outbox::speak`] is called soon.
     #[must_use]
     pub(crate) fn push(&self, broadcasts: &[Arc<Broadcast>]) -> bool {
         let mut inner = self.lock();
@@ -74,7 +76,10 @@ impl Outbox {
         // A task that does not wait looks here before it does.
         let Some(voice) = voice else { return };
         // What ends sessions concerns more than the voice.
-        if order.is_none() && voice.is_free() && !queue.iter().any(|broadcast| broadcast.ends_sessions()) {
+        if order.is_none()
+            && voice.is_free()
+            && !queue.iter().any(|broadcast| broadcast.ends_sessions())
+        {
             *bytes = 0;
             if voice.speak(queue.drain(..)) {
                 return;
@@ -89,7 +94,8 @@ impl Outbox {
         self.waker.wake();
     }
 
-    /// Waits, and `lends` the connection's voice for as long. Nothing, when somebody has spoken by it and something was left to do.
+    /// Waits, and `lends` the connection's voice for as long. Nothing, when somebody has spoken by
+    /// it and something was left to do.
     pub(crate) fn lend_while<T>(
         &self,
         voice: &mut Option<Box<Voice>>,
@@ -97,7 +103,8 @@ impl Outbox {
         mut wait: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> impl Future<Output = Option<T>> {
         poll_fn(move |context| {
-            // Nobody else may write to the socket while it is looked at, since it may have something to write itself.
+            // Nobody else may write to the socket while it is looked at, since it may have
+            // something to write itself.
             if voice.is_none() {
                 *voice = self.lock().voice.take();
                 if voice.as_ref().is_some_and(|voice| !voice.is_free()) {
@@ -121,19 +128,25 @@ impl Outbox {
         })
     }
 
-    /// Tells the connection to end once what waits has been written. The first order stands, until the bound is passed.
+    /// Tells the connection to end once what waits has been written. The first order stands, until
+    /// the bound is passed.
     pub(crate) fn order(&self, order: Order) {
         self.lock().order.get_or_insert(order);
         self.waker.wake();
     }
 
-    /// Waits until something waits or an order stands, and moves what waits into `taken`, which must be empty.
+    /// Waits until something waits or an order stands, and moves what waits into `taken`, which
+    /// must be empty.
     pub(crate) async fn take(&self, taken: &mut Vec<Arc<Broadcast>>) -> Option<Order> {
         poll_fn(|context| self.poll_take(context, taken)).await
     }
 
     /// The same, for whoever waits for other things too.
-    pub(crate) fn poll_take(&self, context: &mut Context<'_>, taken: &mut Vec<Arc<Broadcast>>) -> Poll<Option<Order>> {
+    pub(crate) fn poll_take(
+        &self,
+        context: &mut Context<'_>,
+        taken: &mut Vec<Arc<Broadcast>>,
+    ) -> Poll<Option<Order>> {
         if let Poll::Ready(order) = self.try_take(taken) {
             return Poll::Ready(order);
         }
@@ -142,7 +155,8 @@ impl Outbox {
         self.try_take(taken)
     }
 
-    /// Waits until something waits, whatever order stands, and moves it into `taken`, which must be empty.
+    /// Waits until something waits, whatever order stands, and moves it into `taken`, which must be
+    /// empty.
     pub(crate) async fn take_more(&self, taken: &mut Vec<Arc<Broadcast>>) {
         poll_fn(|context| {
             self.waker.register(context.waker());
@@ -161,7 +175,11 @@ impl Outbox {
     pub(crate) async fn overflow(&self) {
         poll_fn(|context| {
             self.waker.register(context.waker());
-            if self.lock().order == Some(Order::SlowReader) { Poll::Ready(()) } else { Poll::Pending }
+            if self.lock().order == Some(Order::SlowReader) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
     }

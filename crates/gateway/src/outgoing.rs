@@ -1,7 +1,8 @@
-//! What is on its way to one socket: whole WebSocket frames, whose bytes are shared by all who are told the same.
+//! What is on its way to one socket: whole WebSocket frames, whose bytes are shared by all who are
+//! told the same.
 //!
-//! A frame is put together once, and written from there to every socket: the WebSocket of a connection would copy it into a
-//! buffer of its own, which keeps the room that it ever took.
+//! A frame is put together once, and written from there to every socket: the WebSocket of a
+//! connection would copy it into a buffer of its own, which keeps the room that it ever took.
 
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
@@ -72,7 +73,10 @@ impl Outgoing {
     }
 
     /// Writes all of it. Given up, it can go on where it was.
-    pub(crate) async fn write_to<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) -> io::Result<()> {
+    pub(crate) async fn write_to<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+    ) -> io::Result<()> {
         self.join();
         while self.has_remaining() {
             let written = match self.frames.len() {
@@ -167,17 +171,31 @@ mod tests {
 
     #[test]
     fn what_was_written_goes_and_of_the_rest_only_what_was_begun_must_follow() {
-        for (written, left, must_follow) in
-            [(0, "abcdefgh", ""), (1, "bcdefgh", "bc"), (3, "defgh", ""), (4, "efgh", "e"), (5, "fgh", ""), (8, "", "")]
-        {
+        for (written, left, must_follow) in [
+            (0, "abcdefgh", ""),
+            (1, "bcdefgh", "bc"),
+            (3, "defgh", ""),
+            (4, "efgh", "e"),
+            (5, "fgh", ""),
+            (8, "", ""),
+        ] {
             let mut outgoing = outgoing(&["abc", "de", "fgh"]);
             outgoing.advance(written);
             let mut slices = [IoSlice::new(&[]); 8];
             let count = outgoing.chunks_vectored(&mut slices);
-            let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
-            assert_eq!((bytes, outgoing.remaining(), outgoing.len()), (left.as_bytes().to_vec(), left.len(), count), "{written}");
+            let bytes: Vec<u8> =
+                slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
+            assert_eq!(
+                (bytes, outgoing.remaining(), outgoing.len()),
+                (left.as_bytes().to_vec(), left.len(), count),
+                "{written}"
+            );
             outgoing.abandon();
-            assert_eq!((outgoing.chunk(), outgoing.is_empty()), (must_follow.as_bytes(), must_follow.is_empty()), "{written}");
+            assert_eq!(
+                (outgoing.chunk(), outgoing.is_empty()),
+                (must_follow.as_bytes(), must_follow.is_empty()),
+                "{written}"
+            );
         }
     }
 

@@ -4,8 +4,9 @@ use http::HeaderMap;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-/// What proxies add the address of their client to. `Forwarded` (RFC 7239) says the same, but a proxy that writes the one lets
-/// whatever a client put into the other through: only one of them can be believed, and this is the one that all write.
+/// What proxies add the address of their client to. `Forwarded` (RFC 7239) says the same, but a
+/// proxy that writes the one lets whatever a client put into the other through: only one of them
+/// can be believed, and this is the one that all write.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The proxies whose word is taken for whom they speak for.
@@ -17,16 +18,22 @@ impl Proxies {
         Self(trusted)
     }
 
-    /// The client behind a connection from `peer`: the right-most address that no trusted proxy has. Each proxy adds its own
-    /// client at the right end, so that what stands further left is no more than somebody's word.
+    /// The client behind a connection from `peer`: the right-most address that no trusted proxy
+    /// has. Each proxy adds its own client at the right end, so that what stands further left is no
+    /// more than somebody's word.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.trusts(client) {
             return client;
         }
-        let values: Vec<&str> = headers.get_all(FORWARDED_FOR).iter().map(|value| value.to_str().unwrap_or_default()).collect();
+        let values: Vec<&str> = headers
+            .get_all(FORWARDED_FOR)
+            .iter()
+            .map(|value| value.to_str().unwrap_or_default())
+            .collect();
         for entry in values.iter().flat_map(|value| value.split(',')).rev() {
-            // What is no address was not written by a proxy that can be trusted: the last one that was is as far as is known.
+            // What is no address was not written by a proxy that can be trusted: the last one that
+            // was is as far as is known.
             let Some(address) = parse(entry) else { break };
             client = address;
             if !self.trusts(client) {
@@ -45,7 +52,10 @@ impl Proxies {
 fn parse(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim();
     let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
-    let address = bare.parse::<IpAddr>().ok().or_else(|| entry.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip()));
+    let address = bare
+        .parse::<IpAddr>()
+        .ok()
+        .or_else(|| entry.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip()));
     address.map(|address| address.to_canonical())
 }
 
@@ -55,8 +65,14 @@ mod tests {
 
     #[test]
     fn only_what_trusted_proxies_say_is_believed() {
-        let proxies = |trusted: &[&str]| Proxies::new(trusted.iter().map(|network| network.parse().unwrap()).collect());
-        let (nobody, one, many) = (proxies(&[]), proxies(&["10.0.0.1/32", "::1/128"]), proxies(&["10.0.0.0/8", "2001:db8::/32"]));
+        let proxies = |trusted: &[&str]| {
+            Proxies::new(trusted.iter().map(|network| network.parse().unwrap()).collect())
+        };
+        let (nobody, one, many) = (
+            proxies(&[]),
+            proxies(&["10.0.0.1/32", "::1/128"]),
+            proxies(&["10.0.0.0/8", "2001:db8::/32"]),
+        );
         for (name, proxies, peer, headers, expected) in [
             ("nobody is trusted", &nobody, "10.0.0.1", &["1.2.3.4"][..], "10.0.0.1"),
             ("a stranger", &one, "10.0.0.2", &["1.2.3.4"], "10.0.0.2"),
@@ -65,9 +81,21 @@ mod tests {
             ("one entry", &one, "10.0.0.1", &["1.2.3.4"], "1.2.3.4"),
             ("what the client wrote itself", &one, "10.0.0.1", &["6.6.6.6, 1.2.3.4"], "1.2.3.4"),
             ("in a header of its own", &one, "10.0.0.1", &["6.6.6.6", "1.2.3.4"], "1.2.3.4"),
-            ("a chain of proxies", &many, "10.0.0.1", &["6.6.6.6, 1.2.3.4,10.9.9.9 ,  10.0.0.2"], "1.2.3.4"),
+            (
+                "a chain of proxies",
+                &many,
+                "10.0.0.1",
+                &["6.6.6.6, 1.2.3.4,10.9.9.9 ,  10.0.0.2"],
+                "1.2.3.4",
+            ),
             ("proxies only", &many, "10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
-            ("nonsense behind a proxy", &many, "10.0.0.1", &["1.2.3.4, unknown, 10.0.0.2"], "10.0.0.2"),
+            (
+                "nonsense behind a proxy",
+                &many,
+                "10.0.0.1",
+                &["1.2.3.4, unknown, 10.0.0.2"],
+                "10.0.0.2",
+            ),
             ("nonsense", &one, "10.0.0.1", &["unknown"], "10.0.0.1"),
             ("with a port", &one, "10.0.0.1", &["1.2.3.4:5678"], "1.2.3.4"),
             ("IPv6", &many, "2001:db8::1", &["2a00::1"], "2a00::1"),

@@ -32,7 +32,8 @@ use tolmach_engine::ports::{Bus, StoreError};
 
 /// How long accepting rests after the system could not give a connection: out of files, most often.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
-/// The most connections that the system may have let in and not given out: as many as it is told when listening begins.
+/// The most connections that the system may have let in and not given out: as many as it is told
+/// when listening begins.
 const BACKLOG: usize = 1024;
 /// How often histograms are tidied, and what is cached but no longer believed is dropped.
 const UPKEEP: Duration = Duration::from_secs(2);
@@ -57,7 +58,8 @@ impl Server {
         listener: TcpListener,
         metrics: PrometheusHandle,
     ) -> Result<Self, StoreError> {
-        let hub = Hub::new(engine.clone(), bus.clone(), engine.moment().await?, config.limits.queue);
+        let hub =
+            Hub::new(engine.clone(), bus.clone(), engine.moment().await?, config.limits.queue);
         let tasks = TaskTracker::new();
         let shards = std::thread::available_parallelism().map_or(1, usize::from);
         for subscription in bus.subscribe(shards) {
@@ -88,7 +90,12 @@ impl Server {
             draining: AtomicBool::new(false),
             next_connection: AtomicU64::new(u64::from_ne_bytes(seed)),
         };
-        Ok(Self { gateway: Arc::new(gateway), listener, connections: config.http.max_connections, shutdown: config.shutdown })
+        Ok(Self {
+            gateway: Arc::new(gateway),
+            listener,
+            connections: config.http.max_connections,
+            shutdown: config.shutdown,
+        })
     }
 
     /// Where each dialect answers, a line each, for people.
@@ -96,15 +103,17 @@ impl Server {
         self.gateway.doors.places()
     }
 
-    /// Accepts connections until `stop`, then drains: nothing new is accepted, connections are closed at the configured rate,
-    /// each in its dialect's way once its ask has been answered, and when the grace after that is over whoever is left is
-    /// dropped.
+    /// Accepts connections until `stop`, then drains: nothing new is accepted, connections are
+    /// closed at the configured rate, each in its dialect's way once its ask has been answered, and
+    /// when the grace after that is over whoever is left is dropped.
     pub(crate) async fn serve(self, stop: CancellationToken) {
         let Self { gateway, listener, connections, shutdown } = self;
         let places = Arc::new(Semaphore::new(connections));
         let (turns, waiting) = mpsc::unbounded_channel();
         let leave = Leave { stop: stop.clone(), turns };
-        let welcome = |stream, peer, place| gateway.tasks.spawn(serve_http(gateway.clone(), stream, peer, place, leave.clone()));
+        let welcome = |stream, peer, place| {
+            gateway.tasks.spawn(serve_http(gateway.clone(), stream, peer, place, leave.clone()))
+        };
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -139,8 +148,13 @@ impl Server {
     }
 }
 
-/// Tells every connection to end, so many a second: WebSockets first, since an HTTP connection may carry some.
-async fn close(gateway: &Gateway, mut waiting: mpsc::UnboundedReceiver<oneshot::Sender<()>>, rate: u32) {
+/// Tells every connection to end, so many a second: WebSockets first, since an HTTP connection may
+/// carry some.
+async fn close(
+    gateway: &Gateway,
+    mut waiting: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
+    rate: u32,
+) {
     let period = Duration::from_secs(1) / rate;
     let mut pace = interval_at(Instant::now() + period, period);
     let listeners = gateway.hub.connected();
@@ -195,11 +209,18 @@ fn entries(config: &Config) -> Vec<Arc<Entry>> {
             push: options.push.unwrap_or(manifest.push_by_default),
             reveal_unknown_user: options.reveal_unknown_user,
             depth: config.limits.depth,
-            // Once a process: settings are handed about by value, and last as long as the gateway does.
+            // Once a process: settings are handed about by value, and last as long as the gateway
+            // does.
             origins: options.origins.clone().leak(),
         };
         let metrics = DialectMetrics::new(manifest.id);
-        Some(Arc::new(Entry { settings, frame_limit, body_limit: limits.body.max(frame_limit), metrics, dialect }))
+        Some(Arc::new(Entry {
+            settings,
+            frame_limit,
+            body_limit: limits.body.max(frame_limit),
+            metrics,
+            dialect,
+        }))
     };
     crate::dialects::all().into_iter().filter_map(entry).collect()
 }
@@ -222,8 +243,12 @@ fn bounds(config: &Config) -> Bounds {
 /// A connection's place among those that are open at once, held by whatever serves it.
 pub(crate) type Permit = Arc<OwnedSemaphorePermit>;
 
-/// Closes the listener; the connections that it had not given out, as far as there are places for them.
-fn backlog(listener: TcpListener, places: &Arc<Semaphore>) -> Vec<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
+/// Closes the listener; the connections that it had not given out, as far as there are places for
+/// them.
+fn backlog(
+    listener: TcpListener,
+    places: &Arc<Semaphore>,
+) -> Vec<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
     // It does not block, as it did not before.
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     let next = || {
@@ -235,7 +260,10 @@ fn backlog(listener: TcpListener, places: &Arc<Semaphore>) -> Vec<(TcpStream, Ip
     std::iter::from_fn(next).take(BACKLOG).collect()
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
     // Without a place for it, a connection waits in the system's backlog.
     let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
@@ -244,10 +272,20 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(
     Ok((stream, peer.ip(), place))
 }
 
-async fn serve_http(gateway: Arc<Gateway>, stream: TcpStream, peer: IpAddr, place: OwnedSemaphorePermit, leave: Leave) {
+async fn serve_http(
+    gateway: Arc<Gateway>,
+    stream: TcpStream,
+    peer: IpAddr,
+    place: OwnedSemaphorePermit,
+    leave: Leave,
+) {
     let bounds = gateway.bounds;
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(bounds.header_timeout).max_buf_size(HEAD_LIMIT);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.header_timeout)
+        .max_buf_size(HEAD_LIMIT);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -270,7 +308,10 @@ async fn serve_http(gateway: Arc<Gateway>, stream: TcpStream, peer: IpAddr, plac
             pending::<()>().await;
         }
     };
-    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(Patient::new(stream, bounds.timeout)), service));
+    let mut connection = pin!(builder.serve_connection_with_upgrades(
+        TokioIo::new(Patient::new(stream, bounds.timeout)),
+        service
+    ));
     let served = tokio::select! {
         served = connection.as_mut() => served,
         () = silence => return tracing::trace!("a connection asked for nothing in time"),

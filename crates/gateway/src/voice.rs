@@ -1,7 +1,9 @@
-//! What turns what a connection is told into bytes on its socket: its task, or, while that waits, whoever tells it.
+//! What turns what a connection is told into bytes on its socket: its task, or, while that waits,
+//! whoever tells it.
 //!
-//! A message to a room has hardly any work for each who hears it but the write to their socket. Waking the task of each of them for
-//! that takes longer than everything else together, so that a task that waits for its peer leaves its voice with its outbox.
+//! A message to a room has hardly any work for each who hears it but the write to their socket.
+//! Waking the task of each of them for that takes longer than everything else together, so that a
+//! task that waits for its peer leaves its voice with its outbox.
 
 use crate::broadcast::Broadcast;
 use crate::doors::Entry;
@@ -35,10 +37,18 @@ impl Voice {
         let notice = broadcast.notice();
         match self.session.delivery(notice) {
             Delivery::Skip => {}
-            Delivery::Shared(variant) => self.outgoing.extend(broadcast.frame(&*self.entry.dialect, variant, &self.entry.metrics)),
+            Delivery::Shared(variant) => self.outgoing.extend(broadcast.frame(
+                &*self.entry.dialect,
+                variant,
+                &self.entry.metrics,
+            )),
             Delivery::Private => {
                 let mut frames = Vec::new();
-                if let Err(loss) = self.session.encode(self.gateway.engine.now(), &Line::Notice(notice.clone()), &mut frames) {
+                if let Err(loss) = self.session.encode(
+                    self.gateway.engine.now(),
+                    &Line::Notice(notice.clone()),
+                    &mut frames,
+                ) {
                     tracing::debug!(%loss, "a notice was asked for that this session cannot say");
                 }
                 self.outgoing.extend(frames.into_iter().map(encode));
@@ -53,7 +63,8 @@ impl Voice {
         self.writer.is_some() && self.outgoing.is_empty() && self.close.is_none()
     }
 
-    /// Says all of this at once, as far as the socket takes it. Whether nothing is left for the connection's task.
+    /// Says all of this at once, as far as the socket takes it. Whether nothing is left for the
+    /// connection's task.
     pub(crate) fn speak(&mut self, told: impl Iterator<Item = Arc<Broadcast>>) -> bool {
         for broadcast in told {
             self.close = self.hear(&broadcast);

@@ -2,7 +2,10 @@
 
 use crate::commands::Failure;
 use crate::config::{Auth, Config};
-use crate::ports::{Bcrypt, BlobTarget, KeyError, KeyRing, MailTarget, OsEntropy, Post, SystemClock, create_private_folder, keep_once};
+use crate::ports::{
+    Bcrypt, BlobTarget, KeyError, KeyRing, MailTarget, OsEntropy, Post, SystemClock,
+    create_private_folder, keep_once,
+};
 use crate::{dialects, metrics};
 use object_store::aws::AmazonS3Builder;
 use std::io;
@@ -25,10 +28,13 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Opens everything, bringing the store up to date and making the data folder where there is none.
+    /// Opens everything, bringing the store up to date and making the data folder where there is
+    /// none.
     pub(crate) async fn open(config: &Config, data: &Path) -> Result<Self, Failure> {
         let made = create_private_folder(data);
-        made.map_err(|error| Failure::Failed(format!("the data folder {} cannot be made: {error}", data.display())))?;
+        made.map_err(|error| {
+            Failure::Failed(format!("the data folder {} cannot be made: {error}", data.display()))
+        })?;
         let entropy = Arc::new(OsEntropy::new()?);
         let bus = bus(config, &*entropy)?;
         let signer = Arc::new(key_ring(config, data, &*entropy)?);
@@ -49,8 +55,12 @@ impl World {
             bus: bus.clone(),
             clock: Arc::new(SystemClock::default()),
             entropy,
-            mailer: Arc::new(mailer.map_err(|error| Failure::Failed(format!("the mail folder cannot be made: {error}")))?),
-            blobs: blobs.map_err(|error| Failure::Failed(format!("the folder for photos cannot be made: {error}")))?,
+            mailer: Arc::new(mailer.map_err(|error| {
+                Failure::Failed(format!("the mail folder cannot be made: {error}"))
+            })?),
+            blobs: blobs.map_err(|error| {
+                Failure::Failed(format!("the folder for photos cannot be made: {error}"))
+            })?,
             passwords: Arc::new(passwords),
             signer,
         };
@@ -109,7 +119,8 @@ fn bus(config: &Config, entropy: &dyn Entropy) -> Result<Arc<dyn Bus>, Failure> 
         node: u64::from_be_bytes(node),
         dialects: dialects::all().iter().map(|dialect| dialect.manifest().id).collect(),
     };
-    let redis = Arc::new(RedisBus::open(bus.url.expose(), options).map_err(|error| wrong_bus(&error))?);
+    let redis =
+        Arc::new(RedisBus::open(bus.url.expose(), options).map_err(|error| wrong_bus(&error))?);
     metrics::keep_bus(Arc::downgrade(&redis));
     Ok(redis)
 }
@@ -120,8 +131,10 @@ pub(crate) fn bus_in_words(config: &Config) -> Result<String, Failure> {
     if bus.url.expose().is_empty() {
         return Ok("within this process".into());
     }
-    let servers = RedisBus::servers(bus.url.expose(), bus.sharded).map_err(|error| wrong_bus(&error))?;
-    let (redis, channels) = if bus.sharded { ("Redis Cluster", "sharded channels") } else { ("Redis", "channels") };
+    let servers =
+        RedisBus::servers(bus.url.expose(), bus.sharded).map_err(|error| wrong_bus(&error))?;
+    let (redis, channels) =
+        if bus.sharded { ("Redis Cluster", "sharded channels") } else { ("Redis", "channels") };
     Ok(format!("{redis} at {servers}, {channels} {}*", bus.prefix))
 }
 
@@ -133,7 +146,12 @@ fn wrong_bus(error: &OpenError) -> Failure {
 pub(crate) fn store_url(config: &Config, data: &Path) -> Secret {
     let url = config.store.url.expose();
     if url.is_empty() {
-        let path = data.join("tolmach.sqlite").to_string_lossy().replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+        let path = data
+            .join("tolmach.sqlite")
+            .to_string_lossy()
+            .replace('%', "%25")
+            .replace('?', "%3F")
+            .replace('#', "%23");
         return Secret::new(format!("sqlite://{path}?mode=rwc"));
     }
     creatable(url)
@@ -161,7 +179,11 @@ pub(crate) fn blob_target(config: &Config, data: &Path) -> Result<BlobTarget, Fa
 }
 
 /// The keys for access tokens; the gateway's own secret is made where it is needed and missing.
-pub(crate) fn key_ring(config: &Config, data: &Path, entropy: &dyn Entropy) -> Result<KeyRing, KeyError> {
+pub(crate) fn key_ring(
+    config: &Config,
+    data: &Path,
+    entropy: &dyn Entropy,
+) -> Result<KeyRing, KeyError> {
     let path = own_secret(data);
     KeyRing::load(&config.auth, |required| {
         let make = || {
@@ -188,7 +210,11 @@ mod tests {
     use crate::config::Sources;
 
     fn config(file: &str) -> Config {
-        Config::load(Sources { file: Some(("test.toml".into(), file.into())), ..Sources::default() }, &[]).unwrap()
+        Config::load(
+            Sources { file: Some(("test.toml".into(), file.into())), ..Sources::default() },
+            &[],
+        )
+        .unwrap()
     }
 
     #[test]
@@ -209,8 +235,10 @@ mod tests {
     fn the_own_secret_is_made_once_and_only_where_it_is_needed() {
         let folder = tempfile::tempdir().unwrap();
         let path = own_secret(folder.path());
-        let open =
-            |file: &str| key_ring(&config(file), folder.path(), &OsEntropy::new().unwrap()).unwrap_or_else(|error| panic!("{error}"));
+        let open = |file: &str| {
+            key_ring(&config(file), folder.path(), &OsEntropy::new().unwrap())
+                .unwrap_or_else(|error| panic!("{error}"))
+        };
         open("[auth]\njwt_secret = \"a secret of thirty-two bytes, yes\"");
         assert!(!path.exists());
         open("");
@@ -233,18 +261,24 @@ mod tests {
                 "Redis Cluster at a:6379, b:7, sharded channels x.*",
             ),
         ] {
-            let text = bus_in_words(&config(&format!("[bus]\n{file}"))).unwrap_or_else(|_| panic!("{file} is right"));
+            let text = bus_in_words(&config(&format!("[bus]\n{file}")))
+                .unwrap_or_else(|_| panic!("{file} is right"));
             assert_eq!(text, expected);
         }
-        let Err(Failure::Configuration(text)) = bus_in_words(&config("[bus]\nurl = \"nats://:hunter2@host\"")) else { panic!() };
+        let Err(Failure::Configuration(text)) =
+            bus_in_words(&config("[bus]\nurl = \"nats://:hunter2@host\""))
+        else {
+            panic!()
+        };
         assert!(text.starts_with("`bus.url`: ") && !text.contains("hunter2"), "{text}");
     }
 
     #[tokio::test]
     async fn a_redis_that_is_away_does_not_keep_the_world_closed() {
         let folder = tempfile::tempdir().unwrap();
-        let world =
-            World::open(&config("[bus]\nurl = \"redis://127.0.0.1:1\""), folder.path()).await.unwrap_or_else(|_| panic!("it opens"));
+        let world = World::open(&config("[bus]\nurl = \"redis://127.0.0.1:1\""), folder.path())
+            .await
+            .unwrap_or_else(|_| panic!("it opens"));
         assert!(world.bus.trouble().is_some_and(|trouble| trouble.contains("127.0.0.1:1")));
         world.close().await;
     }

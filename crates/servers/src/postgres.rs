@@ -10,7 +10,8 @@ use std::process::{Command, Stdio};
 /// The user, and the database that it owns.
 const NAME: &str = "tolmach";
 
-/// What a template holds beside what `initdb` makes. The template is named after it: another world, another template.
+/// What a template holds beside what `initdb` makes. The template is named after it: another world,
+/// another template.
 const WORLD: &str = "create role tolmach login\ncreate database tolmach owner tolmach\n";
 
 /// What survives a machine that loses its power.
@@ -32,7 +33,8 @@ impl Postgres {
         programs().err()
     }
 
-    /// Starts one, some 0.2 s after the first, which also makes the template that all are copied from.
+    /// Starts one, some 0.2 s after the first, which also makes the template that all are copied
+    /// from.
     ///
     /// # Panics
     /// When it does not come up, with what it said.
@@ -41,7 +43,8 @@ impl Postgres {
         Self::try_start(durability).unwrap_or_else(|problem| panic!("{problem}"))
     }
 
-    /// The same where PostgreSQL is installed. Elsewhere the caller is told to pass by, as [`crate::skipped`] says.
+    /// The same where PostgreSQL is installed. Elsewhere the caller is told to pass by, as
+    /// [`crate::skipped`] says.
     ///
     /// # Panics
     /// When it does not come up, and in CI when it is not installed.
@@ -60,7 +63,8 @@ impl Postgres {
         let template = template(&programs, account)?;
         let folder = private_folder(account)?;
         copy(&template, &folder.path().join("data"))?;
-        Server::start(Configured { program: programs.join("postgres"), durability }, folder).map(Self)
+        Server::start(Configured { program: programs.join("postgres"), durability }, folder)
+            .map(Self)
     }
 
     /// Where to find it: `postgres://tolmach@127.0.0.1:<port>/tolmach`.
@@ -81,7 +85,8 @@ impl Postgres {
         format!("127.0.0.1:{}", self.0.port())
     }
 
-    /// Ends it in immediate mode, as a machine that is switched off does: every connection is cut, and nothing is tidied up.
+    /// Ends it in immediate mode, as a machine that is switched off does: every connection is cut,
+    /// and nothing is tidied up.
     pub fn stop_immediately(&self) {
         self.0.end();
     }
@@ -121,12 +126,12 @@ impl Kind for Configured {
 
     fn command(&self, folder: &Path, port: u16) -> Command {
         let mut command = Command::new(&self.program);
-        command.current_dir(folder).arg("-D").arg(folder.join("data")).args(["-p", &port.to_string()]).args([
-            "-c",
-            "listen_addresses=127.0.0.1",
-            "-c",
-            "unix_socket_directories=",
-        ]);
+        command
+            .current_dir(folder)
+            .arg("-D")
+            .arg(folder.join("data"))
+            .args(["-p", &port.to_string()])
+            .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
         if self.durability == Durability::Fast {
             command.args(["-c", "fsync=off"]);
         }
@@ -146,21 +151,29 @@ fn account() -> Result<Option<Account>, String> {
     rustix::process::geteuid().is_root().then(Account::nobody).transpose()
 }
 
-/// The folder with its programs: the newest of those that Debian installs side by side, or else what `PATH` has.
+/// The folder with its programs: the newest of those that Debian installs side by side, or else
+/// what `PATH` has.
 fn programs() -> Result<PathBuf, String> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().filter_map(|entry| {
-        let version: u32 = entry.as_ref().ok()?.file_name().to_str()?.parse().ok()?;
-        Some((version, entry.ok()?.path().join("bin")))
-    });
-    let newest = versions.filter(|(_, folder)| folder.join("postgres").is_file() && folder.join("initdb").is_file()).max();
-    let anywhere = || find_program("postgres").zip(find_program("initdb")).and_then(|(postgres, _)| postgres.parent().map(PathBuf::from));
-    newest
-        .map(|(_, folder)| folder)
-        .or_else(anywhere)
-        .ok_or_else(|| "no PostgreSQL (postgres, initdb) on this machine; cargo xtask setup installs it".to_owned())
+    let versions =
+        std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().filter_map(|entry| {
+            let version: u32 = entry.as_ref().ok()?.file_name().to_str()?.parse().ok()?;
+            Some((version, entry.ok()?.path().join("bin")))
+        });
+    let newest = versions
+        .filter(|(_, folder)| folder.join("postgres").is_file() && folder.join("initdb").is_file())
+        .max();
+    let anywhere = || {
+        find_program("postgres")
+            .zip(find_program("initdb"))
+            .and_then(|(postgres, _)| postgres.parent().map(PathBuf::from))
+    };
+    newest.map(|(_, folder)| folder).or_else(anywhere).ok_or_else(|| {
+        "no PostgreSQL (postgres, initdb) on this machine; cargo xtask setup installs it".to_owned()
+    })
 }
 
-/// A data folder as `initdb` makes it, with the user and the database. Made once for a version, and below the target folder.
+/// A data folder as `initdb` makes it, with the user and the database. Made once for a version, and
+/// below the target folder.
 fn template(programs: &Path, account: Option<Account>) -> Result<PathBuf, String> {
     let built = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from)
@@ -173,11 +186,21 @@ fn template(programs: &Path, account: Option<Account>) -> Result<PathBuf, String
     if template.exists() {
         return Ok(template);
     }
-    // Where it is made, its owner can reach it; whose folders lie above the target folder is not known.
+    // Where it is made, its owner can reach it; whose folders lie above the target folder is not
+    // known.
     let folder = private_folder(account)?;
     let data = folder.path().join("data");
     let mut make = Command::new(programs.join("initdb"));
-    make.arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]);
+    make.arg("-D").arg(&data).args([
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "--no-sync",
+        "-E",
+        "UTF8",
+        "--locale=C",
+    ]);
     let mut fill = Command::new(programs.join("postgres"));
     fill.args(["--single", "-F", "-D"]).arg(&data).arg("postgres");
     for (command, input) in [(&mut make, ""), (&mut fill, WORLD)] {
@@ -188,7 +211,10 @@ fn template(programs: &Path, account: Option<Account>) -> Result<PathBuf, String
         run(command, input)?;
     }
     std::fs::create_dir_all(&built).map_err(|error| format!("{}: {error}", built.display()))?;
-    let own = tempfile::Builder::new().prefix(".making-").tempdir_in(&built).map_err(|error| format!("{}: {error}", built.display()))?;
+    let own = tempfile::Builder::new()
+        .prefix(".making-")
+        .tempdir_in(&built)
+        .map_err(|error| format!("{}: {error}", built.display()))?;
     copy(&data, &own.path().join("data"))?;
     match std::fs::rename(own.path().join("data"), &template) {
         Ok(()) => Ok(template),
@@ -207,7 +233,12 @@ fn copy(from: &Path, to: &Path) -> Result<(), String> {
 fn run(command: &mut Command, input: &str) -> Result<String, String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let failed = |error: std::io::Error| format!("{name}: {error}");
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
     if let Some(mut pipe) = child.stdin.take()
         && !input.is_empty()
     {

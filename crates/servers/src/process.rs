@@ -33,8 +33,12 @@ pub(crate) struct Account {
 impl Account {
     /// Nobody, for servers that refuse to run as root.
     pub(crate) fn nobody() -> Result<Self, String> {
-        let users = std::fs::read_to_string("/etc/passwd").map_err(|error| format!("/etc/passwd: {error}"))?;
-        let line = users.lines().find(|line| line.starts_with("nobody:")).ok_or("/etc/passwd names no user nobody")?;
+        let users = std::fs::read_to_string("/etc/passwd")
+            .map_err(|error| format!("/etc/passwd: {error}"))?;
+        let line = users
+            .lines()
+            .find(|line| line.starts_with("nobody:"))
+            .ok_or("/etc/passwd names no user nobody")?;
         let number = |at| line.split(':').nth(at).and_then(|field| field.parse().ok());
         match (number(2), number(3)) {
             (Some(user), Some(group)) => Ok(Self { user, group }),
@@ -78,7 +82,9 @@ impl<K: Kind> Server<K> {
         for _ in 0..PORTS {
             let port = free_port().map_err(|error| format!("no port on 127.0.0.1: {error}"))?;
             match launch(&kind, folder.path(), port) {
-                Ok(child) => return Ok(Self { kind, port, child: Mutex::new(Some(child)), folder }),
+                Ok(child) => {
+                    return Ok(Self { kind, port, child: Mutex::new(Some(child)), folder });
+                }
                 Err(Launch::PortTaken(problem)) => last = problem,
                 Err(Launch::Failed(problem)) => return Err(problem),
             }
@@ -111,7 +117,8 @@ impl<K: Kind> Server<K> {
         await_gone::<K>(&all);
     }
 
-    /// Stops it and everything that it started where they stand; their connections stay open and silent.
+    /// Stops it and everything that it started where they stand; their connections stay open and
+    /// silent.
     pub(crate) fn pause(&self) {
         let Some(pid) = self.pid() else { return };
         // The first is stopped before the others are looked for, so that it starts no more.
@@ -171,14 +178,16 @@ enum Launch {
 fn launch<K: Kind>(kind: &K, folder: &Path, port: u16) -> Result<Child, Launch> {
     let log = folder.join("log");
     let failed = |what: &str| Launch::Failed(format!("{}: {what}", K::NAME));
-    let output = File::create(&log).map_err(|error| failed(&format!("{}: {error}", log.display())))?;
+    let output =
+        File::create(&log).map_err(|error| failed(&format!("{}: {error}", log.display())))?;
     let errors = output.try_clone().map_err(|error| failed(&error.to_string()))?;
     let mut command = ending_with_us(&kind.command(folder, port));
     command.stdin(Stdio::null()).stdout(output).stderr(errors);
     if let Some(account) = owner_to_run_as(folder).map_err(|problem| failed(&problem))? {
         account.put_on(&mut command);
     }
-    let mut child = spawn(command).map_err(|error| failed(&format!("cannot be started: {error}")))?;
+    let mut child =
+        spawn(command).map_err(|error| failed(&format!("cannot be started: {error}")))?;
     let until = Instant::now() + PATIENCE;
     while !kind.answers(folder, port, child.id()) {
         let ended = child.try_wait().map_err(|error| failed(&error.to_string()))?;
@@ -186,21 +195,31 @@ fn launch<K: Kind>(kind: &K, folder: &Path, port: u16) -> Result<Child, Launch> 
             thread::sleep(GLANCE);
             continue;
         }
-        let why = ended.map_or_else(|| format!("does not answer after {PATIENCE:?}"), |status| format!("ended, {status}"));
+        let why = ended.map_or_else(
+            || format!("does not answer after {PATIENCE:?}"),
+            |status| format!("ended, {status}"),
+        );
         for pid in with_descendants(child.id()) {
             signal(pid, Signal::KILL);
         }
         reap(&mut child);
         let said = std::fs::read_to_string(&log).unwrap_or_default();
         let problem = format!("{}: {why}; it said:\n{said}", K::NAME);
-        return Err(if said.contains("Address already in use") { Launch::PortTaken(problem) } else { Launch::Failed(problem) });
+        return Err(if said.contains("Address already in use") {
+            Launch::PortTaken(problem)
+        } else {
+            Launch::Failed(problem)
+        });
     }
     Ok(child)
 }
 
 /// A folder that only its server may enter, below the system's folder for such.
 pub(crate) fn private_folder(owner: Option<Account>) -> Result<TempDir, String> {
-    let folder = tempfile::Builder::new().prefix("tolmach-").tempdir().map_err(|error| format!("no folder for a server: {error}"))?;
+    let folder = tempfile::Builder::new()
+        .prefix("tolmach-")
+        .tempdir()
+        .map_err(|error| format!("no folder for a server: {error}"))?;
     if let Some(owner) = owner {
         std::os::unix::fs::chown(folder.path(), Some(owner.user), Some(owner.group))
             .map_err(|error| format!("{}: {error}", folder.path().display()))?;
@@ -211,7 +230,8 @@ pub(crate) fn private_folder(owner: Option<Account>) -> Result<TempDir, String> 
 /// Who the folder belongs to, if that is not ourselves.
 fn owner_to_run_as(folder: &Path) -> Result<Option<Account>, String> {
     use std::os::unix::fs::MetadataExt;
-    let folder_of = std::fs::metadata(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let folder_of =
+        std::fs::metadata(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let foreign = folder_of.uid() != rustix::process::geteuid().as_raw();
     Ok(foreign.then(|| Account { user: folder_of.uid(), group: folder_of.gid() }))
 }
@@ -219,13 +239,22 @@ fn owner_to_run_as(folder: &Path) -> Result<Option<Account>, String> {
 /// The program of this name in one of the folders of `PATH`.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
-    std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|program| program.is_file())
+    std::env::split_paths(&folders)
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
 }
 
-/// The same command, killed by the kernel when the process that starts it ends, where there is `setpriv` to ask for that.
+/// The same command, killed by the kernel when the process that starts it ends, where there is
+/// `setpriv` to ask for that.
 fn ending_with_us(command: &Command) -> Command {
     let words: Vec<&OsStr> = if find_program("setpriv").is_some() {
-        vec![OsStr::new("setpriv"), OsStr::new("--pdeathsig"), OsStr::new("KILL"), OsStr::new("--"), command.get_program()]
+        vec![
+            OsStr::new("setpriv"),
+            OsStr::new("--pdeathsig"),
+            OsStr::new("KILL"),
+            OsStr::new("--"),
+            command.get_program(),
+        ]
     } else {
         vec![command.get_program()]
     };
@@ -237,8 +266,8 @@ fn ending_with_us(command: &Command) -> Command {
     wrapped
 }
 
-/// Starts a program from one thread that lives as long as we do. The kernel ends a child when the *thread* that started it is gone,
-/// and a test's thread, or one of a pool, may go first.
+/// Starts a program from one thread that lives as long as we do. The kernel ends a child when the
+/// *thread* that started it is gone, and a test's thread, or one of a pool, may go first.
 fn spawn(command: Command) -> io::Result<Child> {
     type Order = (Command, Sender<io::Result<Child>>);
     static STARTER: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
@@ -259,7 +288,11 @@ fn spawn(command: Command) -> io::Result<Child> {
     });
     let (reply, child) = channel();
     let gone = || io::Error::other("the thread that starts servers is gone");
-    starter.lock().unwrap_or_else(PoisonError::into_inner).send((command, reply)).map_err(|_| gone())?;
+    starter
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .send((command, reply))
+        .map_err(|_| gone())?;
     child.recv().map_err(|_| gone())?
 }
 
@@ -314,7 +347,8 @@ fn with_descendants(pid: u32) -> Vec<u32> {
 /// Who started a process, while it has not ended.
 fn parent(pid: u32) -> Option<u32> {
     let words = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // After the name, which may hold anything, the state and the parent follow. A zombie holds nothing any more.
+    // After the name, which may hold anything, the state and the parent follow. A zombie holds
+    // nothing any more.
     let mut fields = words.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;

@@ -45,17 +45,19 @@ impl Proxy {
     /// When it cannot listen.
     #[must_use]
     pub fn to(server: &str) -> Self {
-        Self::listen(server.to_owned(), None).unwrap_or_else(|error| panic!("a proxy to {server}: {error}"))
+        Self::listen(server.to_owned(), None)
+            .unwrap_or_else(|error| panic!("a proxy to {server}: {error}"))
     }
 
-    /// The same, for which the system keeps few bytes that the server has sent: a server to which it is cut notices soon that
-    /// nobody reads.
+    /// The same, for which the system keeps few bytes that the server has sent: a server to which
+    /// it is cut notices soon that nobody reads.
     ///
     /// # Panics
     /// When it cannot listen.
     #[must_use]
     pub fn narrow(server: &str) -> Self {
-        Self::listen(server.to_owned(), Some(NARROW)).unwrap_or_else(|error| panic!("a proxy to {server}: {error}"))
+        Self::listen(server.to_owned(), Some(NARROW))
+            .unwrap_or_else(|error| panic!("a proxy to {server}: {error}"))
     }
 
     fn listen(server: String, room: Option<u32>) -> io::Result<Self> {
@@ -64,9 +66,10 @@ impl Proxy {
         let address = listener.local_addr()?;
         let (network, seen) = watch::channel(Network::Whole(Duration::ZERO));
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
-        let thread = thread::Builder::new().name(format!("proxy to {server}")).spawn(move || {
-            runtime.block_on(accept(listener, &server, room, seen));
-        })?;
+        let thread =
+            thread::Builder::new().name(format!("proxy to {server}")).spawn(move || {
+                runtime.block_on(accept(listener, &server, room, seen));
+            })?;
         Ok(Self { address, network, thread: Some(thread) })
     }
 
@@ -76,7 +79,8 @@ impl Proxy {
         self.address.to_string()
     }
 
-    /// Nothing passes any more, in either direction. Connections stay, new ones are accepted, and nobody is told.
+    /// Nothing passes any more, in either direction. Connections stay, new ones are accepted, and
+    /// nobody is told.
     pub fn cut(&self) {
         self.network.send_replace(Network::Cut);
     }
@@ -107,7 +111,12 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: StdListener, server: &str, room: Option<u32>, mut network: watch::Receiver<Network>) {
+async fn accept(
+    listener: StdListener,
+    server: &str,
+    room: Option<u32>,
+    mut network: watch::Receiver<Network>,
+) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     loop {
         let accepted = tokio::select! {
@@ -121,7 +130,12 @@ async fn accept(listener: StdListener, server: &str, room: Option<u32>, mut netw
 }
 
 /// One connection, until one side ends it or the network goes down.
-async fn carry(mut peer: TcpStream, server: String, room: Option<u32>, network: watch::Receiver<Network>) {
+async fn carry(
+    mut peer: TcpStream,
+    server: String,
+    room: Option<u32>,
+    network: watch::Receiver<Network>,
+) {
     let mut watched = network.clone();
     let down = watched.wait_for(|network| matches!(network, Network::Down | Network::Gone));
     let reset = tokio::select! {
@@ -136,7 +150,12 @@ async fn carry(mut peer: TcpStream, server: String, room: Option<u32>, network: 
 }
 
 /// Both directions, until both are ended in peace.
-async fn pass(peer: &mut TcpStream, server: &str, room: Option<u32>, network: watch::Receiver<Network>) -> io::Result<()> {
+async fn pass(
+    peer: &mut TcpStream,
+    server: &str,
+    room: Option<u32>,
+    network: watch::Receiver<Network>,
+) -> io::Result<()> {
     passable(&mut network.clone()).await;
     let mut server = match room {
         None => TcpStream::connect(server).await?,
@@ -144,7 +163,8 @@ async fn pass(peer: &mut TcpStream, server: &str, room: Option<u32>, network: wa
             // Before it connects: it is what the connection begins with that is kept.
             let socket = TcpSocket::new_v4()?;
             socket.set_recv_buffer_size(room)?;
-            // The server's system keeps room for so many segments, and on this host one could be large.
+            // The server's system keeps room for so many segments, and on this host one could be
+            // large.
             SockRef::from(&socket).set_tcp_mss(SEGMENT)?;
             socket.connect(server.parse().map_err(io::Error::other)?).await?
         }
@@ -153,11 +173,18 @@ async fn pass(peer: &mut TcpStream, server: &str, room: Option<u32>, network: wa
     server.set_nodelay(true)?;
     peer.set_nodelay(true)?;
     let ((from_peer, to_peer), (from_server, to_server)) = (peer.split(), server.split());
-    tokio::try_join!(pump(from_peer, to_server, network.clone()), pump(from_server, to_peer, network))?;
+    tokio::try_join!(
+        pump(from_peer, to_server, network.clone()),
+        pump(from_server, to_peer, network)
+    )?;
     Ok(())
 }
 
-async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut network: watch::Receiver<Network>) -> io::Result<()> {
+async fn pump(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    mut network: watch::Receiver<Network>,
+) -> io::Result<()> {
     let mut bytes = vec![0; ON_THE_WAY];
     loop {
         let count = from.read(&mut bytes).await?;
@@ -176,7 +203,11 @@ async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut network: watch:
 
 /// Waits until bytes pass, and tells how much later they arrive.
 async fn passable(network: &mut watch::Receiver<Network>) -> Duration {
-    match network.wait_for(|network| matches!(network, Network::Whole(_))).await.map(|network| *network) {
+    match network
+        .wait_for(|network| matches!(network, Network::Whole(_)))
+        .await
+        .map(|network| *network)
+    {
         Ok(Network::Whole(delay)) => delay,
         // The proxy is gone, and this connection is about to be.
         _ => std::future::pending().await,

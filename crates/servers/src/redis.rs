@@ -19,7 +19,9 @@ impl Redis {
     /// What of it this machine lacks.
     #[must_use]
     pub fn missing() -> Option<String> {
-        find_program(PROGRAM).is_none().then(|| format!("no {PROGRAM} on this machine; cargo xtask setup installs it"))
+        find_program(PROGRAM)
+            .is_none()
+            .then(|| format!("no {PROGRAM} on this machine; cargo xtask setup installs it"))
     }
 
     /// Starts one in some 0.05 s.
@@ -28,10 +30,12 @@ impl Redis {
     /// When it does not come up, with what it said.
     #[must_use]
     pub fn start() -> Self {
-        Self::try_start(Configured { cluster_port: None }).unwrap_or_else(|problem| panic!("{problem}"))
+        Self::try_start(Configured { cluster_port: None })
+            .unwrap_or_else(|problem| panic!("{problem}"))
     }
 
-    /// The same where Redis is installed. Elsewhere the caller is told to pass by, as [`crate::skipped`] says.
+    /// The same where Redis is installed. Elsewhere the caller is told to pass by, as
+    /// [`crate::skipped`] says.
     ///
     /// # Panics
     /// When it does not come up, and in CI when it is not installed.
@@ -40,17 +44,20 @@ impl Redis {
         installed().then(Self::start)
     }
 
-    /// Starts a Redis Cluster of one node, which holds all slots. It takes 2 s: a node that starts waits so long before it serves.
+    /// Starts a Redis Cluster of one node, which holds all slots. It takes 2 s: a node that starts
+    /// waits so long before it serves.
     ///
     /// # Panics
     /// When it does not come up, with what it said.
     #[must_use]
     pub fn cluster() -> Self {
-        let cluster = second_port().and_then(|port| Self::try_start(Configured { cluster_port: Some(port) }));
+        let cluster =
+            second_port().and_then(|port| Self::try_start(Configured { cluster_port: Some(port) }));
         cluster.unwrap_or_else(|problem| panic!("{problem}"))
     }
 
-    /// The same where Redis is installed. Elsewhere the caller is told to pass by, as [`crate::skipped`] says.
+    /// The same where Redis is installed. Elsewhere the caller is told to pass by, as
+    /// [`crate::skipped`] says.
     ///
     /// # Panics
     /// When it does not come up, and in CI when it is not installed.
@@ -125,14 +132,24 @@ impl Kind for Configured {
         command.args(["--save", "", "--appendonly", "no"]);
         if let Some(cluster_port) = self.cluster_port {
             let cluster_port = cluster_port.to_string();
-            command.args(["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1", "--cluster-port", &cluster_port]);
+            command.args([
+                "--cluster-enabled",
+                "yes",
+                "--cluster-announce-ip",
+                "127.0.0.1",
+                "--cluster-port",
+                &cluster_port,
+            ]);
         }
         command
     }
 
     fn answers(&self, _: &Path, port: u16, pid: u32) -> bool {
         // Whoever else may have taken the port is another process.
-        let ours = || ask(port, "INFO server").is_ok_and(|answer| answer.contains(&format!("process_id:{pid}\r\n")));
+        let ours = || {
+            ask(port, "INFO server")
+                .is_ok_and(|answer| answer.contains(&format!("process_id:{pid}\r\n")))
+        };
         ours() && (self.cluster_port.is_none() || holds_all_slots(port))
     }
 }

@@ -18,7 +18,9 @@ impl S3 {
     /// What of it this machine lacks.
     #[must_use]
     pub fn missing() -> Option<String> {
-        program().is_none().then(|| format!("no {PROGRAM} on this machine; cargo xtask setup installs it"))
+        program()
+            .is_none()
+            .then(|| format!("no {PROGRAM} on this machine; cargo xtask setup installs it"))
     }
 
     /// Starts one in about a second.
@@ -30,7 +32,8 @@ impl S3 {
         Self::try_start().unwrap_or_else(|problem| panic!("{problem}"))
     }
 
-    /// The same where it is installed. Elsewhere the caller is told to pass by, as [`crate::skipped`] says.
+    /// The same where it is installed. Elsewhere the caller is told to pass by, as
+    /// [`crate::skipped`] says.
     ///
     /// # Panics
     /// When it does not come up, and in CI when it is not installed.
@@ -65,7 +68,9 @@ impl S3 {
     /// # Panics
     /// When it is not made, with what was answered.
     pub fn make_bucket(&self, name: &str) {
-        let answer = self.ask("PUT", &format!("/{name}")).unwrap_or_else(|error| panic!("the bucket {name}: {error}"));
+        let answer = self
+            .ask("PUT", &format!("/{name}"))
+            .unwrap_or_else(|error| panic!("the bucket {name}: {error}"));
         assert!(answer.starts_with("HTTP/1.1 200"), "the bucket {name}: {answer}");
     }
 
@@ -75,7 +80,9 @@ impl S3 {
     /// When they are not told, with what was answered.
     #[must_use]
     pub fn keys(&self, bucket: &str) -> Vec<String> {
-        let answer = self.ask("GET", &format!("/{bucket}")).unwrap_or_else(|error| panic!("the bucket {bucket}: {error}"));
+        let answer = self
+            .ask("GET", &format!("/{bucket}"))
+            .unwrap_or_else(|error| panic!("the bucket {bucket}: {error}"));
         assert!(answer.starts_with("HTTP/1.1 200"), "the bucket {bucket}: {answer}");
         let keys = answer.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
         keys.map(str::to_owned).collect()
@@ -131,16 +138,19 @@ impl Kind for Configured {
     }
 
     fn answers(&self, folder: &Path, port: u16, _: u32) -> bool {
-        // Said once it listens, and in a log that is its own: whoever else may have taken the port wrote no line there.
-        std::fs::read_to_string(folder.join("log")).is_ok_and(|log| log.contains(&format!("Running on http://127.0.0.1:{port}")))
+        // Said once it listens, and in a log that is its own: whoever else may have taken the port
+        // wrote no line there.
+        std::fs::read_to_string(folder.join("log"))
+            .is_ok_and(|log| log.contains(&format!("Running on http://127.0.0.1:{port}")))
     }
 }
 
 /// The program beside the Python that has the tests' packages, or else what `PATH` has.
 fn program() -> Option<PathBuf> {
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
-    let python = std::env::var_os("TOLMACH_PYTHON").map_or_else(|| target.join("python/bin/python"), PathBuf::from);
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
+    let python = std::env::var_os("TOLMACH_PYTHON")
+        .map_or_else(|| target.join("python/bin/python"), PathBuf::from);
     let beside = python.with_file_name(PROGRAM);
     if beside.is_file() { Some(beside) } else { find_program(PROGRAM) }
 }

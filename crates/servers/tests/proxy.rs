@@ -1,4 +1,5 @@
-//! What a proxy does to connections: they pass, stall, are reset, and pass again. The server behind it says back what it hears.
+//! What a proxy does to connections: they pass, stall, are reset, and pass again. The server behind
+//! it says back what it hears.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -94,7 +95,8 @@ fn a_reset_ends_old_and_new_connections_and_healing_lets_new_ones_pass() {
     for connection in [&mut old, &mut stalled] {
         assert_eq!(connection.read(&mut [0; 16]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     }
-    let new = TcpStream::connect(proxy.address()).and_then(|mut new| said_back(&mut new, b"in vain"));
+    let new =
+        TcpStream::connect(proxy.address()).and_then(|mut new| said_back(&mut new, b"in vain"));
     assert!(new.is_err());
     proxy.heal();
     let mut new = TcpStream::connect(proxy.address()).unwrap();

@@ -1,11 +1,13 @@
-//! Each server starts, is ended in every way that there is, and comes back with what it should have kept.
+//! Each server starts, is ended in every way that there is, and comes back with what it should have
+//! kept.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 use tolmach_servers::{Durability, Postgres, Redis, S3};
 
-/// The types of the messages that PostgreSQL answers these queries with, and the text of the last row's column.
+/// The types of the messages that PostgreSQL answers these queries with, and the text of the last
+/// row's column.
 fn query(address: &str, queries: &[&str]) -> std::io::Result<(Vec<u8>, String)> {
     let mut connection = TcpStream::connect(address)?;
     let words = b"user\0tolmach\0database\0tolmach\0\0";
@@ -25,12 +27,15 @@ fn query(address: &str, queries: &[&str]) -> std::io::Result<(Vec<u8>, String)> 
         loop {
             let mut head = [0; 5];
             connection.read_exact(&mut head)?;
-            let mut body = vec![0; u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize - 4];
+            let mut body =
+                vec![0; u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize - 4];
             connection.read_exact(&mut body)?;
             types.push(head[0]);
             match head[0] {
                 b'D' => value = String::from_utf8_lossy(&body[6..]).into_owned(),
-                b'E' => return Err(std::io::Error::other(String::from_utf8_lossy(&body).into_owned())),
+                b'E' => {
+                    return Err(std::io::Error::other(String::from_utf8_lossy(&body).into_owned()));
+                }
                 b'Z' => break,
                 _ => {}
             }
@@ -54,12 +59,18 @@ fn postgres_keeps_what_it_committed_however_it_ends() {
         let (address, url) = (postgres.address(), postgres.url());
         assert_eq!(url, format!("postgres://tolmach@{address}/tolmach"));
         query(&address, &["create table words (word text)"]).unwrap();
-        for (count, end) in (1..).zip([Postgres::kill, Postgres::stop_immediately, |_: &Postgres| {}]) {
+        for (count, end) in
+            (1..).zip([Postgres::kill, Postgres::stop_immediately, |_: &Postgres| {}])
+        {
             query(&address, &["insert into words values ('kept')"]).unwrap();
             end(&postgres);
             postgres.start_again();
             assert_eq!(postgres.url(), url);
-            assert_eq!(query(&address, &["select count(*) from words"]).unwrap().1, count.to_string(), "{durability:?}");
+            assert_eq!(
+                query(&address, &["select count(*) from words"]).unwrap().1,
+                count.to_string(),
+                "{durability:?}"
+            );
         }
         postgres.kill();
         assert_eq!(TcpStream::connect(&address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
@@ -71,8 +82,14 @@ fn postgres_keeps_what_it_committed_however_it_ends() {
 fn fast_and_full_differ_in_fsync_alone() {
     for (durability, fsync) in [(Durability::Fast, "off"), (Durability::Full, "on")] {
         let Some(postgres) = Postgres::start_or_skip(durability) else { return };
-        for (setting, expected) in [("fsync", fsync), ("synchronous_commit", "on"), ("full_page_writes", "on")] {
-            assert_eq!(query(&postgres.address(), &[&format!("show {setting}")]).unwrap().1, expected, "{setting}, {durability:?}");
+        for (setting, expected) in
+            [("fsync", fsync), ("synchronous_commit", "on"), ("full_page_writes", "on")]
+        {
+            assert_eq!(
+                query(&postgres.address(), &[&format!("show {setting}")]).unwrap().1,
+                expected,
+                "{setting}, {durability:?}"
+            );
         }
     }
 }
@@ -97,7 +114,10 @@ fn a_redis_cluster_of_one_serves_every_slot_and_does_so_again() {
     let serves_every_slot = || {
         // These three lie far apart.
         for word in ["one", "two", "three"] {
-            assert_eq!(redis(&server.address(), &format!("SPUBLISH {word} heard")).unwrap(), ":0\r\n+OK\r\n");
+            assert_eq!(
+                redis(&server.address(), &format!("SPUBLISH {word} heard")).unwrap(),
+                ":0\r\n+OK\r\n"
+            );
         }
     };
     serves_every_slot();
@@ -105,7 +125,8 @@ fn a_redis_cluster_of_one_serves_every_slot_and_does_so_again() {
     serves_every_slot();
 }
 
-/// A pause is silence, not an end: the connection is taken by the system, and answered after the pause.
+/// A pause is silence, not an end: the connection is taken by the system, and answered after the
+/// pause.
 #[test]
 fn a_pause_is_silence_and_no_end() {
     let Some(server) = Redis::start_or_skip() else { return };
@@ -137,12 +158,17 @@ fn a_pause_is_silence_and_no_end() {
 fn what_is_dropped_is_gone() {
     let Some(server) = Redis::start_or_skip() else { return };
     let Some(postgres) = Postgres::start_or_skip(Durability::Fast) else { return };
-    let folder = redis(&server.address(), "CONFIG GET dir").unwrap().lines().nth(4).unwrap().to_owned();
+    let folder =
+        redis(&server.address(), "CONFIG GET dir").unwrap().lines().nth(4).unwrap().to_owned();
     let addresses = [server.address(), postgres.address()];
     postgres.pause();
     drop((server, postgres));
     for address in addresses {
-        assert_eq!(TcpStream::connect(&address).unwrap_err().kind(), ErrorKind::ConnectionRefused, "{address}");
+        assert_eq!(
+            TcpStream::connect(&address).unwrap_err().kind(),
+            ErrorKind::ConnectionRefused,
+            "{address}"
+        );
     }
     assert!(folder.contains("tolmach-") && !std::path::Path::new(&folder).exists(), "{folder}");
 }
@@ -155,7 +181,10 @@ fn object_storage_comes_back_empty_at_the_same_port() {
         storage.make_bucket("words");
         assert_eq!(storage.keys("words"), [""; 0]);
         storage.kill();
-        assert_eq!(TcpStream::connect(storage.address()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(
+            TcpStream::connect(storage.address()).unwrap_err().kind(),
+            ErrorKind::ConnectionRefused
+        );
         storage.start_again();
         assert_eq!(storage.url(), url);
     }

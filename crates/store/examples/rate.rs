@@ -1,14 +1,18 @@
-//! How many durable messages a second: the store, beside what the same disk gives a plain loop of `insert_many`.
+//! How many durable messages a second: the store, beside what the same disk gives a plain loop of
+//! `insert_many`.
 //!
 //! `cargo run --release -p tolmach-store --example rate [seconds] [rounds] [url]`
 //!
-//! Every measurement takes so many seconds and is done so many rounds, of which the median is told, with the processor time of
-//! this process a message (a server's own is not in it). Without a URL it is a new SQLite file each time, and then a private
-//! PostgreSQL with fsync, where one is installed.
+//! Every measurement takes so many seconds and is done so many rounds, of which the median is told,
+//! with the processor time of this process a message (a server's own is not in it). Without a URL
+//! it is a new SQLite file each time, and then a private PostgreSQL with fsync, where one is
+//! installed.
 
 use futures_util::StreamExt;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, IntoActiveModel, NotSet, Schema, TransactionTrait};
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection, IntoActiveModel, NotSet, Schema, TransactionTrait,
+};
 use std::error::Error;
 use std::io::Write;
 use std::sync::Arc;
@@ -92,15 +96,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let length = Duration::from_secs_f64(arguments.next().map_or(Ok(2.0), |text| text.parse())?);
     let rounds: usize = arguments.next().map_or(Ok(3), |text| text.parse())?;
     match arguments.next() {
-        Some(url) => table("the database of the URL", length, rounds, &mut || Ok((url.clone(), None))).await?,
+        Some(url) => {
+            table("the database of the URL", length, rounds, &mut || Ok((url.clone(), None)))
+                .await?
+        }
         None => {
             table("SQLite, synchronous FULL", length, rounds, &mut || {
                 let folder = tempfile::tempdir()?;
-                Ok((format!("sqlite://{}?mode=rwc", folder.path().join("rate.db").display()), Some(folder)))
+                Ok((
+                    format!("sqlite://{}?mode=rwc", folder.path().join("rate.db").display()),
+                    Some(folder),
+                ))
             })
             .await?;
             if let Some(server) = Postgres::start_or_skip(Durability::Full) {
-                table("PostgreSQL, fsync", length, rounds, &mut || Ok((server.url(), None))).await?;
+                table("PostgreSQL, fsync", length, rounds, &mut || Ok((server.url(), None)))
+                    .await?;
             }
         }
     }
@@ -128,10 +139,17 @@ async fn table(
     });
     let mut out = std::io::stdout();
     writeln!(out, "{title}")?;
-    writeln!(out, "{:52} {:>10} {:>8} {:>8} {:>10} {:>12}", "", "messages/s", "÷ loop", "÷ single", "CPU µs", "a transaction")?;
+    writeln!(
+        out,
+        "{:52} {:>10} {:>8} {:>8} {:>10} {:>12}",
+        "", "messages/s", "÷ loop", "÷ single", "CPU µs", "a transaction"
+    )?;
     for ((name, _), Figure { rate, processor, shared }) in MEASUREMENTS.iter().zip(medians) {
         let (to_loop, to_single) = (rate / medians[LOOP].rate, rate / medians[SINGLE].rate);
-        writeln!(out, "{name:52} {rate:10.0} {to_loop:8.2} {to_single:8.1} {processor:10.1} {shared:12.1}")?;
+        writeln!(
+            out,
+            "{name:52} {rate:10.0} {to_loop:8.2} {to_single:8.1} {processor:10.1} {shared:12.1}"
+        )?;
     }
     Ok(())
 }
@@ -141,13 +159,21 @@ async fn measure(url: &str, way: Way, length: Duration) -> Result<Figure, Box<dy
     let store = SqlStore::open(url, Arc::new(MemoryBus::new()), options).await?;
     let figure = match way {
         Way::Plain { bare, rows } => plain(url, &store, bare, rows, length).await?,
-        Way::Store { tasks, pipelined, flows } => stored(&store, tasks, pipelined, flows, length).await?,
+        Way::Store { tasks, pipelined, flows } => {
+            stored(&store, tasks, pipelined, flows, length).await?
+        }
     };
     store.close().await;
     Ok(figure)
 }
 
-async fn plain(url: &str, store: &SqlStore, bare: bool, rows: usize, length: Duration) -> Result<Figure, Box<dyn Error>> {
+async fn plain(
+    url: &str,
+    store: &SqlStore,
+    bare: bool,
+    rows: usize,
+    length: Duration,
+) -> Result<Figure, Box<dyn Error>> {
     let (author, flows) = world(store, 1).await?;
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(|options| {
@@ -166,7 +192,10 @@ async fn plain(url: &str, store: &SqlStore, bare: bool, rows: usize, length: Dur
         let batch = (0..rows).map(|_| {
             number += 1;
             let (flow, author) = (flows[0].id.get(), author.id.get());
-            message::ActiveModel { id: NotSet, ..row(flow, author, text.clone(), number).into_active_model() }
+            message::ActiveModel {
+                id: NotSet,
+                ..row(flow, author, text.clone(), number).into_active_model()
+            }
         });
         message::Entity::insert_many(batch).exec_without_returning(&transaction).await?;
         transaction.commit().await?;
@@ -176,7 +205,8 @@ async fn plain(url: &str, store: &SqlStore, bare: bool, rows: usize, length: Dur
     Ok(figure)
 }
 
-/// The same table in a schema of its own, or instead of the store's, without indexes and references.
+/// The same table in a schema of its own, or instead of the store's, without indexes and
+/// references.
 async fn make_bare(database: &DatabaseConnection) -> Result<(), DbErr> {
     let backend = database.get_database_backend();
     if backend == sea_orm::DbBackend::Postgres {
@@ -207,15 +237,28 @@ fn row(flow: i64, author: i64, text: String, number: i64) -> message::Model {
     }
 }
 
-async fn stored(store: &Arc<SqlStore>, tasks: usize, pipelined: usize, flows: usize, length: Duration) -> Result<Figure, Box<dyn Error>> {
+async fn stored(
+    store: &Arc<SqlStore>,
+    tasks: usize,
+    pipelined: usize,
+    flows: usize,
+    length: Duration,
+) -> Result<Figure, Box<dyn Error>> {
     let (author, flows) = world(store, flows).await?;
     let (posted, before) = (Arc::new(AtomicU64::new(0)), store.stats());
     let (started, used) = (Instant::now(), processor_time());
     let running: Vec<_> = (0..tasks)
         .map(|number| {
-            let (store, author, flow, posted) = (store.clone(), author.clone(), flows[number % flows.len()].clone(), posted.clone());
+            let (store, author, flow, posted) = (
+                store.clone(),
+                author.clone(),
+                flows[number % flows.len()].clone(),
+                posted.clone(),
+            );
             tokio::spawn(async move {
-                let posts = std::iter::from_fn(|| (started.elapsed() < length).then(|| store.post(message(&flow, &author), now())));
+                let posts = std::iter::from_fn(|| {
+                    (started.elapsed() < length).then(|| store.post(message(&flow, &author), now()))
+                });
                 let mut outcomes = futures_util::stream::iter(posts).buffered(pipelined);
                 while let Some(outcome) = outcomes.next().await {
                     outcome?;
@@ -234,15 +277,20 @@ async fn stored(store: &Arc<SqlStore>, tasks: usize, pipelined: usize, flows: us
 }
 
 fn figure(messages: u64, started: Instant, used: Option<Duration>, shared: f64) -> Figure {
-    let used = processor_time().zip(used).map_or(f64::NAN, |(now, before)| (now - before).as_secs_f64());
-    Figure { rate: messages as f64 / started.elapsed().as_secs_f64(), processor: used * 1e6 / messages as f64, shared }
+    let used =
+        processor_time().zip(used).map_or(f64::NAN, |(now, before)| (now - before).as_secs_f64());
+    Figure {
+        rate: messages as f64 / started.elapsed().as_secs_f64(),
+        processor: used * 1e6 / messages as f64,
+        shared,
+    }
 }
 
 /// What this process has used of the processors, where Linux tells it.
 fn processor_time() -> Option<Duration> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The name may hold spaces and ends with the last parenthesis; user and system time follow after eleven fields, in
-    // hundredths of a second.
+    // The name may hold spaces and ends with the last parenthesis; user and system time follow
+    // after eleven fields, in hundredths of a second.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
     Some(Duration::from_millis(ticks * 10))
@@ -250,11 +298,20 @@ fn processor_time() -> Option<Duration> {
 
 async fn world(store: &SqlStore, flows: usize) -> Result<(User, Vec<Flow>), Box<dyn Error>> {
     let unique = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
-    let user = store.create_user(author(&format!("rate {} {unique}", std::process::id())), now()).await?;
+    let user =
+        store.create_user(author(&format!("rate {} {unique}", std::process::id())), now()).await?;
     let mut made = Vec::with_capacity(flows);
     for _ in 0..flows {
         let (title, info) = ("rate".to_owned(), String::new());
-        let flow = NewFlow { kind: FlowKind::Group, title, info, owner: user.id, photo: None, members: Vec::new(), key: None };
+        let flow = NewFlow {
+            kind: FlowKind::Group,
+            title,
+            info,
+            owner: user.id,
+            photo: None,
+            members: Vec::new(),
+            key: None,
+        };
         made.push(store.create_flow(flow, None, now()).await?.0);
     }
     Ok((user, made))
@@ -266,7 +323,15 @@ fn now() -> Timestamp {
 
 fn message(flow: &Flow, user: &User) -> NewMessage {
     let content = Content::text("x".repeat(TEXT_BYTES));
-    NewMessage { flow: flow.id, kinds: Kinds::Any, author: user.person(), administrator: false, content, key: None, origin: None }
+    NewMessage {
+        flow: flow.id,
+        kinds: Kinds::Any,
+        author: user.person(),
+        administrator: false,
+        content,
+        key: None,
+        origin: None,
+    }
 }
 
 fn author(login: &str) -> NewUser {

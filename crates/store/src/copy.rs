@@ -1,15 +1,19 @@
 //! Moves a world from one database to another, whichever they are.
 //!
-//! The source is locked against writers for as long as it takes: who writes there is told that the store is unavailable, and what
-//! is read is one moment of it. The target has to be new, or what an earlier attempt left. Rows go over table by table, ascending
-//! by their keys, some thousand a transaction, so that the last key in the target says how far it got. Until everything has been
+//! The source is locked against writers for as long as it takes: who writes there is told that the
+//! store is unavailable, and what is read is one moment of it. The target has to be new, or what an
+//! earlier attempt left. Rows go over table by table, ascending by their keys, some thousand a
+//! transaction, so that the last key in the target says how far it got. Until everything has been
 //! read back from both sides and compared, the target has no newest moment, and no store opens it.
 
 use crate::connect::{self, Target, Use};
 use crate::error::{corrupt, refuse};
 use crate::migrations::Migrator;
 use crate::{Options, batch, sql};
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, QueryResult, Value};
+use sea_orm::{
+    ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, QueryResult,
+    Value,
+};
 use sea_orm_migration::MigratorTrait;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -59,7 +63,9 @@ pub enum CopyError {
     #[error("the source and the target are the same: {0}")]
     Same(String),
     /// Somebody lives in the target.
-    #[error("the target holds a world already, with {rows} rows in the table {table}; a new database is needed")]
+    #[error(
+        "the target holds a world already, with {rows} rows in the table {table}; a new database is needed"
+    )]
     Occupied {
         /// Which table is not empty.
         table: String,
@@ -67,10 +73,14 @@ pub enum CopyError {
         rows: u64,
     },
     /// An earlier attempt began from something else.
-    #[error("the target holds part of a copy of another world, or of this one before it changed; a new database is needed")]
+    #[error(
+        "the target holds part of a copy of another world, or of this one before it changed; a new database is needed"
+    )]
     Begun,
     /// What was written is not what was read.
-    #[error("the table {table} is not the same on both sides: {source_rows} rows in the source, {target_rows} in the target")]
+    #[error(
+        "the table {table} is not the same on both sides: {source_rows} rows in the source, {target_rows} in the target"
+    )]
     Unequal {
         /// Which table.
         table: String,
@@ -81,9 +91,13 @@ pub enum CopyError {
     },
 }
 
-/// Copies the world at one URL to another. Both are brought up to date first. When it is called again after it was interrupted,
-/// it goes on where it was.
-pub async fn copy(from: &str, to: &str, mut progress: impl FnMut(Progress<'_>)) -> Result<Vec<CopiedTable>, CopyError> {
+/// Copies the world at one URL to another. Both are brought up to date first. When it is called
+/// again after it was interrupted, it goes on where it was.
+pub async fn copy(
+    from: &str,
+    to: &str,
+    mut progress: impl FnMut(Progress<'_>),
+) -> Result<Vec<CopiedTable>, CopyError> {
     let source = Target::parse(from).map_err(CopyError::Source)?;
     let target = Target::parse(to).map_err(CopyError::Target)?;
     if source.describe() == target.describe() {
@@ -126,8 +140,13 @@ async fn run(
     Ok(copied)
 }
 
-/// Makes the target this copy's. The row of the newest moment tells: it is the source's under another id until all is done.
-async fn claim(target: &DatabaseConnection, tables: &[Table], source: Timestamp) -> Result<(), CopyError> {
+/// Makes the target this copy's. The row of the newest moment tells: it is the source's under
+/// another id until all is done.
+async fn claim(
+    target: &DatabaseConnection,
+    tables: &[Table],
+    source: Timestamp,
+) -> Result<(), CopyError> {
     let ours = async {
         let transaction = connect::begin_write(target).await?;
         sql::lock_schema(&transaction).await?;
@@ -146,15 +165,21 @@ async fn claim(target: &DatabaseConnection, tables: &[Table], source: Timestamp)
                     return Err(CopyError::Occupied { table: table.name.clone(), rows });
                 }
             }
-            let begun = sql::execute(&transaction, sql::BEGIN_COPY, vec![source.micros().into()]).await;
+            let begun =
+                sql::execute(&transaction, sql::BEGIN_COPY, vec![source.micros().into()]).await;
             begun.map_err(CopyError::Target)?;
             transaction.commit().await.map_err(|error| CopyError::Target(refuse(error)))
         }
     }
 }
 
-/// Makes the target a world: what is new there follows what was in the source, also what is gone since.
-async fn release(source: &DatabaseTransaction, target: &DatabaseConnection, tables: &[Table]) -> Result<(), CopyError> {
+/// Makes the target a world: what is new there follows what was in the source, also what is gone
+/// since.
+async fn release(
+    source: &DatabaseTransaction,
+    target: &DatabaseConnection,
+    tables: &[Table],
+) -> Result<(), CopyError> {
     let transaction = connect::begin_write(target).await.map_err(CopyError::Target)?;
     for table in tables.iter().filter(|table| table.counts) {
         let last = sql::last_id(source, &table.name).await.map_err(CopyError::Source)?;
@@ -187,8 +212,9 @@ enum ColumnKind {
     Bytes,
 }
 
-/// Every table that has something of the world, those that are named by others first. A new SQLite database in memory is asked:
-/// so a migration is all that it takes to have its tables and columns copied.
+/// Every table that has something of the world, those that are named by others first. A new SQLite
+/// database in memory is asked: so a migration is all that it takes to have its tables and columns
+/// copied.
 async fn tables() -> Result<Vec<Table>, StoreError> {
     let model = Database::connect("sqlite::memory:").await.map_err(refuse)?;
     Migrator::up(&model, None).await.map_err(refuse)?;
@@ -199,7 +225,9 @@ async fn tables() -> Result<Vec<Table>, StoreError> {
         let (name, made): (String, String) = (sql::get(&row, "name")?, sql::get(&row, "sql")?);
         let (mut columns, mut key) = (Vec::new(), Vec::new());
         let info = "SELECT name, type AS kind, pk FROM pragma_table_info($1) ORDER BY cid";
-        for (place, row) in sql::rows(&model, info, vec![name.as_str().into()]).await?.iter().enumerate() {
+        for (place, row) in
+            sql::rows(&model, info, vec![name.as_str().into()]).await?.iter().enumerate()
+        {
             let declared: String = sql::get(row, "kind")?;
             columns.push(Column { name: sql::get(row, "name")?, kind: ColumnKind::of(&declared)? });
             let in_key: i64 = sql::get(row, "pk")?;
@@ -209,7 +237,12 @@ async fn tables() -> Result<Vec<Table>, StoreError> {
         }
         key.sort_unstable();
         let key = key.into_iter().map(|(_, place)| place).collect();
-        tables.push(Table { name, columns, key, counts: made.to_ascii_uppercase().contains("AUTOINCREMENT") });
+        tables.push(Table {
+            name,
+            columns,
+            key,
+            counts: made.to_ascii_uppercase().contains("AUTOINCREMENT"),
+        });
     }
     connect::close(model).await;
     Ok(tables)
@@ -223,7 +256,9 @@ impl ColumnKind {
             "text" | "varchar" => Ok(Self::Text),
             "boolean" => Ok(Self::Flag),
             "blob" => Ok(Self::Bytes),
-            other => Err(StoreError::Failed(format!("a column of the type {other:?} cannot be copied"))),
+            other => {
+                Err(StoreError::Failed(format!("a column of the type {other:?} cannot be copied")))
+            }
         }
     }
 
@@ -259,7 +294,9 @@ impl Table {
                 after = Some(self.key_of(last));
                 for batch in sql::batches(&page) {
                     let values = batch.iter().flatten().cloned().collect();
-                    sql::execute(&transaction, &self.insert(batch.len()), values).await.map_err(CopyError::Target)?;
+                    sql::execute(&transaction, &self.insert(batch.len()), values)
+                        .await
+                        .map_err(CopyError::Target)?;
                 }
                 written += page.len() as u64;
             }
@@ -284,15 +321,21 @@ impl Table {
             // Half the work is on either side.
             progress(Progress { table: &self.name, verifying: true, rows: (done / 2).min(of), of });
         };
-        let (source_rows, digest) = self.digest(source, &mut read).await.map_err(CopyError::Source)?;
-        let (target_rows, found) = self.digest(target, &mut read).await.map_err(CopyError::Target)?;
+        let (source_rows, digest) =
+            self.digest(source, &mut read).await.map_err(CopyError::Source)?;
+        let (target_rows, found) =
+            self.digest(target, &mut read).await.map_err(CopyError::Target)?;
         if (source_rows, digest) != (target_rows, found) {
             return Err(CopyError::Unequal { table: self.name.clone(), source_rows, target_rows });
         }
         Ok(CopiedTable { name: self.name.clone(), rows: source_rows, digest })
     }
 
-    async fn digest<C: ConnectionTrait>(&self, database: &C, read: &mut impl FnMut(u64)) -> Result<(u64, [u8; 32]), StoreError> {
+    async fn digest<C: ConnectionTrait>(
+        &self,
+        database: &C,
+        read: &mut impl FnMut(u64),
+    ) -> Result<(u64, [u8; 32]), StoreError> {
         let (mut rows, mut digest, mut after) = (0, Sha256::new(), None);
         loop {
             let page = self.page(database, after.as_deref()).await?;
@@ -307,51 +350,103 @@ impl Table {
     }
 
     async fn count<C: ConnectionTrait>(&self, database: &C) -> Result<u64, StoreError> {
-        let row = sql::row(database, &format!("SELECT count(*) AS number FROM \"{}\"", self.name), Vec::new()).await?;
-        let number: i64 = sql::get(&row.ok_or_else(|| corrupt("a table without a number of rows"))?, "number")?;
+        let row = sql::row(
+            database,
+            &format!("SELECT count(*) AS number FROM \"{}\"", self.name),
+            Vec::new(),
+        )
+        .await?;
+        let number: i64 =
+            sql::get(&row.ok_or_else(|| corrupt("a table without a number of rows"))?, "number")?;
         u64::try_from(number).map_err(corrupt)
     }
 
     /// The rows that follow a key, ascending.
-    async fn page<C: ConnectionTrait>(&self, database: &C, after: Option<&[Value]>) -> Result<Vec<Row>, StoreError> {
+    async fn page<C: ConnectionTrait>(
+        &self,
+        database: &C,
+        after: Option<&[Value]>,
+    ) -> Result<Vec<Row>, StoreError> {
         let key = self.key_columns(database.get_database_backend());
         let (condition, limit) = match after {
-            Some(_) => (format!("WHERE ({}) > ({})", key.join(", "), sql::placeholders(1, key.len())), key.len() + 1),
+            Some(_) => (
+                format!("WHERE ({}) > ({})", key.join(", "), sql::placeholders(1, key.len())),
+                key.len() + 1,
+            ),
             None => (String::new(), 1),
         };
-        let text = format!("SELECT {} FROM \"{}\" {condition} ORDER BY {} LIMIT ${limit}", self.column_list(), self.name, key.join(", "));
+        let text = format!(
+            "SELECT {} FROM \"{}\" {condition} ORDER BY {} LIMIT ${limit}",
+            self.column_list(),
+            self.name,
+            key.join(", ")
+        );
         let values = after.unwrap_or_default().iter().cloned().chain([PAGE.into()]).collect();
         let rows = sql::rows(database, &text, values).await?;
-        rows.iter().map(|row| self.columns.iter().map(|column| column.kind.read(row, &column.name)).collect()).collect()
+        rows.iter()
+            .map(|row| {
+                self.columns.iter().map(|column| column.kind.read(row, &column.name)).collect()
+            })
+            .collect()
     }
 
-    async fn last_key<C: ConnectionTrait>(&self, database: &C) -> Result<Option<Vec<Value>>, StoreError> {
-        let key = self.key_columns(database.get_database_backend()).iter().map(|column| format!("{column} DESC")).collect::<Vec<_>>();
-        let text = format!("SELECT {} FROM \"{}\" ORDER BY {} LIMIT 1", self.column_list(), self.name, key.join(", "));
+    async fn last_key<C: ConnectionTrait>(
+        &self,
+        database: &C,
+    ) -> Result<Option<Vec<Value>>, StoreError> {
+        let key = self
+            .key_columns(database.get_database_backend())
+            .iter()
+            .map(|column| format!("{column} DESC"))
+            .collect::<Vec<_>>();
+        let text = format!(
+            "SELECT {} FROM \"{}\" ORDER BY {} LIMIT 1",
+            self.column_list(),
+            self.name,
+            key.join(", ")
+        );
         let Some(row) = sql::row(database, &text, Vec::new()).await? else { return Ok(None) };
-        self.key.iter().map(|place| self.columns[*place].kind.read(&row, &self.columns[*place].name)).collect::<Result<_, _>>().map(Some)
+        self.key
+            .iter()
+            .map(|place| self.columns[*place].kind.read(&row, &self.columns[*place].name))
+            .collect::<Result<_, _>>()
+            .map(Some)
     }
 
     fn key_of(&self, row: &Row) -> Vec<Value> {
         self.key.iter().map(|place| row[*place].clone()).collect()
     }
 
-    /// The columns of the key as they are compared: texts by their bytes, whatever a server's locale is.
+    /// The columns of the key as they are compared: texts by their bytes, whatever a server's
+    /// locale is.
     fn key_columns(&self, backend: DbBackend) -> Vec<String> {
         let compared = |place: &usize| {
             let Column { name, kind } = &self.columns[*place];
-            let collation = if backend == DbBackend::Postgres && *kind == ColumnKind::Text { " COLLATE \"C\"" } else { "" };
+            let collation = if backend == DbBackend::Postgres && *kind == ColumnKind::Text {
+                " COLLATE \"C\""
+            } else {
+                ""
+            };
             format!("\"{name}\"{collation}")
         };
         self.key.iter().map(compared).collect()
     }
 
     fn column_list(&self) -> String {
-        self.columns.iter().map(|column| format!("\"{}\"", column.name)).collect::<Vec<_>>().join(", ")
+        self.columns
+            .iter()
+            .map(|column| format!("\"{}\"", column.name))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     fn insert(&self, rows: usize) -> String {
-        format!("INSERT INTO \"{}\" ({}) VALUES {}", self.name, self.column_list(), sql::tuples(self.columns.len(), rows))
+        format!(
+            "INSERT INTO \"{}\" ({}) VALUES {}",
+            self.name,
+            self.column_list(),
+            sql::tuples(self.columns.len(), rows)
+        )
     }
 }
 
@@ -362,7 +457,9 @@ fn canonical(value: &Value, digest: &mut Sha256) -> Result<(), StoreError> {
         Value::String(Some(text)) => (b't', text.as_bytes().to_vec()),
         Value::Bool(Some(flag)) => (b'f', vec![u8::from(*flag)]),
         Value::Bytes(Some(bytes)) => (b'b', bytes.clone()),
-        Value::BigInt(None) | Value::String(None) | Value::Bool(None) | Value::Bytes(None) => (b'-', Vec::new()),
+        Value::BigInt(None) | Value::String(None) | Value::Bool(None) | Value::Bytes(None) => {
+            (b'-', Vec::new())
+        }
         other => return Err(corrupt(format!("a value of an unknown kind: {other:?}"))),
     };
     digest.update([mark]);

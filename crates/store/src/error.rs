@@ -4,23 +4,27 @@ use sea_orm::sqlx::{self, error::ErrorKind, postgres::PgDatabaseError};
 use sea_orm::{DbErr, RuntimeErr};
 use tolmach_engine::ports::StoreError;
 
-/// Primary result codes of SQLite that tell of the world and not of our statement: busy, locked, out of memory, read-only,
-/// interrupted, input or output, full, cannot open, locking protocol.
+/// Primary result codes of SQLite that tell of the world and not of our statement: busy, locked,
+/// out of memory, read-only, interrupted, input or output, full, cannot open, locking protocol.
 const SQLITE_UNAVAILABLE: [i32; 9] = [5, 6, 7, 8, 9, 10, 13, 14, 15];
 
-/// Beginnings of PostgreSQL's SQLSTATE that do: connection, resources (disk, memory, connections), intervention (cancelled,
-/// shutting down, starting up), the system beneath it.
+/// Beginnings of PostgreSQL's SQLSTATE that do: connection, resources (disk, memory, connections),
+/// intervention (cancelled, shutting down, starting up), the system beneath it.
 const POSTGRES_UNAVAILABLE_CLASSES: [&str; 4] = ["08", "53", "57", "58"];
 
-/// Single ones: a plan made before a migration (a new connection makes a new one), a server that only reads, a transaction that
-/// has failed or was left lying, one that is to be tried again, a deadlock, a lock not had in time.
-const POSTGRES_UNAVAILABLE: [&str; 7] = ["0A000", "25006", "25P02", "25P03", "40001", "40P01", "55P03"];
+/// Single ones: a plan made before a migration (a new connection makes a new one), a server that
+/// only reads, a transaction that has failed or was left lying, one that is to be tried again, a
+/// deadlock, a lock not had in time.
+const POSTGRES_UNAVAILABLE: [&str; 7] =
+    ["0A000", "25006", "25P02", "25P03", "40001", "40P01", "55P03"];
 
 /// The text is SQLite's or PostgreSQL's own: it names tables and rules, and holds no values.
 pub(crate) fn refuse(error: DbErr) -> StoreError {
     let unavailable = match &error {
         DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
-        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => is_unavailable(error),
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            is_unavailable(error)
+        }
         _ => false,
     };
     let text = error.to_string();
@@ -38,7 +42,8 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
             Some(error) => is_postgres_unavailable(error.code()),
             None => {
                 let code = error.code().and_then(|code| code.parse::<i32>().ok());
-                error.kind() == ErrorKind::Other && code.is_some_and(|code| SQLITE_UNAVAILABLE.contains(&(code & 0xff)))
+                error.kind() == ErrorKind::Other
+                    && code.is_some_and(|code| SQLITE_UNAVAILABLE.contains(&(code & 0xff)))
             }
         },
         sqlx::Error::Io(_)
@@ -54,7 +59,9 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
 
 fn is_postgres_unavailable(code: &str) -> bool {
     // One of the class 08 is a breach of the protocol, which is ours.
-    code != "08P01" && (POSTGRES_UNAVAILABLE_CLASSES.iter().any(|class| code.starts_with(class)) || POSTGRES_UNAVAILABLE.contains(&code))
+    code != "08P01"
+        && (POSTGRES_UNAVAILABLE_CLASSES.iter().any(|class| code.starts_with(class))
+            || POSTGRES_UNAVAILABLE.contains(&code))
 }
 
 /// A row that must not be.

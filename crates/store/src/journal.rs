@@ -1,5 +1,5 @@
-//! The events that changed no message, kept for nodes that did not hear of them. Messages need no journal: each of them has
-//! the version that its last change took.
+//! The events that changed no message, kept for nodes that did not hear of them. Messages need no
+//! journal: each of them has the version that its last change took.
 
 use crate::entities::{flow, user};
 use crate::error::{corrupt, refuse};
@@ -28,37 +28,56 @@ impl Entry {
     fn of(kind: &EventKind) -> Option<Self> {
         let ids = |people: &[Person]| people.iter().map(|person| person.id.get()).collect();
         Some(match kind {
-            EventKind::Posted(_) | EventKind::Edited(_) | EventKind::Deleted { .. } | EventKind::Typing { .. } => return None,
-            EventKind::FlowCreated { flow, members } => Entry::FlowCreated { flow: flow.id.get(), members: ids(members) },
-            EventKind::FlowDeleted { flow, by } => Entry::FlowDeleted { flow: flow.get(), by: by.get() },
+            EventKind::Posted(_)
+            | EventKind::Edited(_)
+            | EventKind::Deleted { .. }
+            | EventKind::Typing { .. } => return None,
+            EventKind::FlowCreated { flow, members } => {
+                Entry::FlowCreated { flow: flow.id.get(), members: ids(members) }
+            }
+            EventKind::FlowDeleted { flow, by } => {
+                Entry::FlowDeleted { flow: flow.get(), by: by.get() }
+            }
             EventKind::MembersAdded { flow, users, version } => {
                 Entry::MembersAdded { flow: flow.get(), users: ids(users), version: version.0 }
             }
-            EventKind::MembersRemoved { flow, users } => {
-                Entry::MembersRemoved { flow: flow.get(), users: users.iter().map(|user| user.get()).collect() }
+            EventKind::MembersRemoved { flow, users } => Entry::MembersRemoved {
+                flow: flow.get(),
+                users: users.iter().map(|user| user.get()).collect(),
+            },
+            EventKind::SessionsEnded { user, session } => {
+                Entry::SessionsEnded { user: user.get(), session: session.map(SessionId::get) }
             }
-            EventKind::SessionsEnded { user, session } => Entry::SessionsEnded { user: user.get(), session: session.map(SessionId::get) },
         })
     }
 
     /// The ids of the people whose records are needed to read it.
     fn people(&self) -> &[i64] {
         match self {
-            Entry::FlowCreated { members: people, .. } | Entry::MembersAdded { users: people, .. } => people,
-            Entry::FlowDeleted { .. } | Entry::MembersRemoved { .. } | Entry::SessionsEnded { .. } => &[],
+            Entry::FlowCreated { members: people, .. }
+            | Entry::MembersAdded { users: people, .. } => people,
+            Entry::FlowDeleted { .. }
+            | Entry::MembersRemoved { .. }
+            | Entry::SessionsEnded { .. } => &[],
         }
     }
 
     /// The id of the flow whose record is needed to read it.
     fn flow(&self) -> Option<i64> {
         match self {
-            Entry::FlowCreated { flow, .. } | Entry::MembersAdded { flow, .. } | Entry::MembersRemoved { flow, .. } => Some(*flow),
+            Entry::FlowCreated { flow, .. }
+            | Entry::MembersAdded { flow, .. }
+            | Entry::MembersRemoved { flow, .. } => Some(*flow),
             Entry::FlowDeleted { .. } | Entry::SessionsEnded { .. } => None,
         }
     }
 
     /// `None` when the flow is gone since: an entry of its own tells so.
-    fn read(self, flows: &HashMap<i64, Flow>, people: &HashMap<i64, Person>) -> Result<Option<EventKind>, StoreError> {
+    fn read(
+        self,
+        flows: &HashMap<i64, Flow>,
+        people: &HashMap<i64, Person>,
+    ) -> Result<Option<EventKind>, StoreError> {
         let known = |ids: Vec<i64>| ids.iter().filter_map(|id| people.get(id).cloned()).collect();
         if self.flow().is_some_and(|flow| !flows.contains_key(&flow)) {
             return Ok(None);
@@ -66,26 +85,37 @@ impl Entry {
         Ok(Some(match self {
             Entry::FlowCreated { flow, members } => match flows.get(&flow) {
                 // As it was when it was made: it had no message.
-                Some(flow) => EventKind::FlowCreated { flow: Flow { version: Version(0), ..flow.clone() }, members: known(members) },
+                Some(flow) => EventKind::FlowCreated {
+                    flow: Flow { version: Version(0), ..flow.clone() },
+                    members: known(members),
+                },
                 None => return Ok(None),
             },
-            Entry::FlowDeleted { flow, by } => EventKind::FlowDeleted { flow: flow_id(flow)?, by: user_id(by)? },
-            Entry::MembersAdded { flow, users, version } => {
-                EventKind::MembersAdded { flow: flow_id(flow)?, users: known(users), version: Version(version) }
+            Entry::FlowDeleted { flow, by } => {
+                EventKind::FlowDeleted { flow: flow_id(flow)?, by: user_id(by)? }
             }
+            Entry::MembersAdded { flow, users, version } => EventKind::MembersAdded {
+                flow: flow_id(flow)?,
+                users: known(users),
+                version: Version(version),
+            },
             Entry::MembersRemoved { flow, users } => {
                 let users = users.into_iter().map(user_id).collect::<Result<Vec<UserId>, _>>()?;
                 EventKind::MembersRemoved { flow: flow_id(flow)?, users }
             }
-            Entry::SessionsEnded { user, session } => {
-                EventKind::SessionsEnded { user: user_id(user)?, session: session.map(session_id).transpose()? }
-            }
+            Entry::SessionsEnded { user, session } => EventKind::SessionsEnded {
+                user: user_id(user)?,
+                session: session.map(session_id).transpose()?,
+            },
         }))
     }
 }
 
 /// Keeps those of the events that are kept here.
-pub(crate) async fn write<C: ConnectionTrait>(database: &C, events: &[Arc<Event>]) -> Result<(), StoreError> {
+pub(crate) async fn write<C: ConnectionTrait>(
+    database: &C,
+    events: &[Arc<Event>],
+) -> Result<(), StoreError> {
     let mut rows = Vec::new();
     for event in events {
         if let (Some(moment), Some(entry)) = (event.moment, Entry::of(&event.kind)) {
@@ -94,20 +124,27 @@ pub(crate) async fn write<C: ConnectionTrait>(database: &C, events: &[Arc<Event>
         }
     }
     for batch in sql::batches(&rows) {
-        sql::PUT_ENTRY.execute(database, batch.len(), batch.iter().flatten().cloned().collect()).await?;
+        sql::PUT_ENTRY
+            .execute(database, batch.len(), batch.iter().flatten().cloned().collect())
+            .await?;
     }
     Ok(())
 }
 
-/// Events after a moment and up to another, at most `limit`, ascending; and the moment of the last row, of which there may be
-/// more than there are events.
+/// Events after a moment and up to another, at most `limit`, ascending; and the moment of the last
+/// row, of which there may be more than there are events.
 pub(crate) async fn read<C: ConnectionTrait>(
     database: &C,
     after: Timestamp,
     until: Timestamp,
     limit: u32,
 ) -> Result<(Vec<Event>, Vec<Timestamp>), StoreError> {
-    let rows = sql::rows(database, sql::ENTRIES, vec![after.micros().into(), until.micros().into(), i64::from(limit).into()]).await?;
+    let rows = sql::rows(
+        database,
+        sql::ENTRIES,
+        vec![after.micros().into(), until.micros().into(), i64::from(limit).into()],
+    )
+    .await?;
     let mut entries = Vec::with_capacity(rows.len());
     let (mut people, mut flows) = (BTreeSet::new(), BTreeSet::new());
     for row in &rows {
@@ -117,8 +154,13 @@ pub(crate) async fn read<C: ConnectionTrait>(
         entries.push((moment(get(row, "moment")?), moment(get(row, "happened_at")?), entry));
     }
     let moments = entries.iter().map(|(moment, _, _)| *moment).collect();
-    let flows = by_id(database, &sql::WHOLE_FLOWS, flows, |row| to_flow(flow::Model::from_query_result(row, "").map_err(refuse)?)).await?;
-    let person = |row: &QueryResult| Ok(to_user(user::Model::from_query_result(row, "").map_err(refuse)?)?.person());
+    let flows = by_id(database, &sql::WHOLE_FLOWS, flows, |row| {
+        to_flow(flow::Model::from_query_result(row, "").map_err(refuse)?)
+    })
+    .await?;
+    let person = |row: &QueryResult| {
+        Ok(to_user(user::Model::from_query_result(row, "").map_err(refuse)?)?.person())
+    };
     let people = by_id(database, &sql::USERS, people, person).await?;
     let mut events = Vec::with_capacity(entries.len());
     for (moment, at, entry) in entries {
@@ -138,7 +180,9 @@ async fn by_id<C: ConnectionTrait, T>(
     let ids: Vec<i64> = ids.into_iter().collect();
     let mut found = HashMap::with_capacity(ids.len());
     for list in sql::lists(&ids) {
-        for row in ladder.rows(database, list.len(), list.into_iter().map(Value::from).collect()).await? {
+        for row in
+            ladder.rows(database, list.len(), list.into_iter().map(Value::from).collect()).await?
+        {
             found.insert(get(&row, "id")?, read(&row)?);
         }
     }

@@ -1,15 +1,17 @@
 //! The durable store: sea-orm on SQLite or PostgreSQL.
 //!
-//! One task writes. It drains the queue of changes into one transaction and commits; then the events are published, and then the
-//! callers answered, while the next transaction may be under way: so an acknowledged change is committed, events go out in the
-//! order of the commits, and many writers share the cost of one. Other processes may write the same database, one of
-//! them at a time; versions, ids and moments come from it inside the transaction, never from memory.
+//! One task writes. It drains the queue of changes into one transaction and commits; then the
+//! events are published, and then the callers answered, while the next transaction may be under
+//! way: so an acknowledged change is committed, events go out in the order of the commits, and many
+//! writers share the cost of one. Other processes may write the same database, one of them at a
+//! time; versions, ids and moments come from it inside the transaction, never from memory.
 //!
 //! # When a call times out
 //!
-//! A caller waits for [`Options::timeout`] and is then told [`StoreError::Unavailable`]. A change that had not begun by then is
-//! left out. One whose transaction was under way may still be committed, and its events published: the caller cannot know, as
-//! with any lost acknowledgement. A message with a key may be posted again in safety.
+//! A caller waits for [`Options::timeout`] and is then told [`StoreError::Unavailable`]. A change
+//! that had not begun by then is left out. One whose transaction was under way may still be
+//! committed, and its events published: the caller cannot know, as with any lost acknowledgement. A
+//! message with a key may be posted again in safety.
 
 mod batch;
 mod connect;
@@ -40,10 +42,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
-use tolmach_domain::{Changes, Flow, FlowId, Kinds, Message, Origin, Overview, Page, SessionId, Timestamp, User, UserId, Version, Window};
+use tolmach_domain::{
+    Changes, Flow, FlowId, Kinds, Message, Origin, Overview, Page, SessionId, Timestamp, User,
+    UserId, Version, Window,
+};
 use tolmach_engine::ports::{
-    Account, AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, NewFlow, NewMessage, NewSession, NewUser, OverviewQuery,
-    Posting, Rotation, Session, Store, StoreError, Tally, TallyKey, TokenHash, UserChange,
+    Account, AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, NewFlow,
+    NewMessage, NewSession, NewUser, OverviewQuery, Posting, Rotation, Session, Store, StoreError,
+    Tally, TallyKey, TokenHash, UserChange,
 };
 use tolmach_engine::{check_message, check_storable};
 
@@ -95,14 +101,14 @@ struct Counters {
     failures: AtomicU64,
 }
 
-/// Brings a database up to date and returns the names of the migrations that were applied. Safe beside a running gateway and
-/// beside another migration.
+/// Brings a database up to date and returns the names of the migrations that were applied. Safe
+/// beside a running gateway and beside another migration.
 pub async fn migrate(url: &str) -> Result<Vec<String>, StoreError> {
     connect::migrate(&Target::parse(url)?, Options::default().timeout).await
 }
 
-/// Says in words what a URL names, without secrets, and tries whether a server is there and its database fits. Nothing is made or
-/// changed.
+/// Says in words what a URL names, without secrets, and tries whether a server is there and its
+/// database fits. Nothing is made or changed.
 pub async fn examine(url: &str) -> Result<String, StoreError> {
     let target = Target::parse(url)?;
     if let Target::Postgres(_) = target {
@@ -134,17 +140,25 @@ const JOB_SIZE: usize = 512;
 
 impl SqlStore {
     /// Opens the database that a URL names (`sqlite://path?mode=rwc` makes the file and its folder,
-    /// `postgres://user:password@host/database` names what is there already), brings it up to date and starts writing. Events go
-    /// to `bus`. An unknown scheme is [`StoreError::Failed`] and names what is served.
-    pub async fn open(url: &str, bus: Arc<dyn Bus>, options: Options) -> Result<Arc<Self>, StoreError> {
+    /// `postgres://user:password@host/database` names what is there already), brings it up to date
+    /// and starts writing. Events go to `bus`. An unknown scheme is [`StoreError::Failed`] and
+    /// names what is served.
+    pub async fn open(
+        url: &str,
+        bus: Arc<dyn Bus>,
+        options: Options,
+    ) -> Result<Arc<Self>, StoreError> {
         let target = Target::parse(url)?;
         for name in connect::migrate(&target, options.timeout).await? {
             tracing::info!(name, "a migration was applied");
         }
-        let readers = target.connect(Use::Read { connections: options.read_connections }, options.timeout).await?;
+        let readers = target
+            .connect(Use::Read { connections: options.read_connections }, options.timeout)
+            .await?;
         let (sender, receiver) = mpsc::channel(options.queue_jobs.max(1));
         let counters = Arc::new(Counters::default());
-        let writer = Writer::start(target, receiver, bus, options.clone(), counters.clone()).await?;
+        let writer =
+            Writer::start(target, receiver, bus, options.clone(), counters.clone()).await?;
         Ok(Arc::new(Self {
             readers,
             jobs: RwLock::new(Some(sender)),
@@ -172,16 +186,24 @@ impl SqlStore {
         work: Work,
         answered: oneshot::Receiver<Result<T, StoreError>>,
     ) -> Result<impl Future<Output = Result<T, StoreError>> + Send + use<T>, StoreError> {
-        let jobs = self.jobs.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
+        let jobs =
+            self.jobs.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
         let time = Time::begin(self.options.timeout);
         time.bound(async {
             let units = units(size).min(units(self.options.queue_bytes));
-            let room = self.room.clone().acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX)).await.map_err(|_| closed())?;
+            let room = self
+                .room
+                .clone()
+                .acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX))
+                .await
+                .map_err(|_| closed())?;
             // The sender goes, or closing would wait for the answer and the answer for nothing.
             jobs.send(Job { work, size, room }).await.map_err(|_| closed())
         })
         .await?;
-        let gone = |_| StoreError::Unavailable("the transaction was given up, or the writer is gone".into());
+        let gone = |_| {
+            StoreError::Unavailable("the transaction was given up, or the writer is gone".into())
+        };
         Ok(async move { time.bound(async { answered.await.map_err(gone)? }).await })
     }
 
@@ -191,10 +213,13 @@ impl SqlStore {
         F: for<'a> FnOnce(&'a mut Batch) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        self.submit(size + JOB_SIZE, Work::Other(Box::new(Change { change, answer })), answered).await?.await
+        self.submit(size + JOB_SIZE, Work::Other(Box::new(Change { change, answer })), answered)
+            .await?
+            .await
     }
 
-    /// Reads, and again while connections turn out to be dead: a server that was away leaves as many behind as the pool has.
+    /// Reads, and again while connections turn out to be dead: a server that was away leaves as
+    /// many behind as the pool has.
     async fn read<T, F>(&self, work: impl Fn() -> F + Send + Sync) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>> + Send,
@@ -217,8 +242,9 @@ impl SqlStore {
     /// A transaction that sees one moment of the database.
     async fn snapshot(&self) -> Result<DatabaseTransaction, StoreError> {
         let readers = self.readers.clone();
-        // In a task of its own, so that it is never given up: a BEGIN of PostgreSQL's that nobody waits for leaves its connection in
-        // a transaction that the driver does not know of, and whoever got it next would see the world as it was then.
+        // In a task of its own, so that it is never given up: a BEGIN of PostgreSQL's that nobody
+        // waits for leaves its connection in a transaction that the driver does not know of, and
+        // whoever got it next would see the world as it was then.
         let begun = tokio::spawn(async move { readers.begin().await }).await;
         begun.map_err(|error| StoreError::Failed(error.to_string()))?.map_err(refuse)
     }
@@ -236,9 +262,13 @@ impl Time {
         Self { began: Instant::now(), allowed }
     }
 
-    async fn bound<T>(self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    async fn bound<T>(
+        self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         let Self { began, allowed } = self;
-        let late = |_| StoreError::Unavailable(format!("no answer within {} ms", allowed.as_millis()));
+        let late =
+            |_| StoreError::Unavailable(format!("no answer within {} ms", allowed.as_millis()));
         tokio::time::timeout(allowed.saturating_sub(began.elapsed()), work).await.map_err(late)?
     }
 }
@@ -283,7 +313,12 @@ impl Store for SqlStore {
         self.read(|| read::account(&self.readers, key)).await
     }
 
-    async fn update_user(&self, id: UserId, change: UserChange, now: Timestamp) -> Result<User, StoreError> {
+    async fn update_user(
+        &self,
+        id: UserId,
+        change: UserChange,
+        now: Timestamp,
+    ) -> Result<User, StoreError> {
         let size = change.bio.as_ref().map_or(0, String::len);
         self.write(size, move |batch| Box::pin(batch.update_user(id, change, now))).await
     }
@@ -323,18 +358,29 @@ impl Store for SqlStore {
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Rotation, StoreError> {
-        self.write(0, move |batch| Box::pin(batch.rotate_refresh(spent, next, now, expires_at))).await
+        self.write(0, move |batch| Box::pin(batch.rotate_refresh(spent, next, now, expires_at)))
+            .await
     }
 
     async fn end_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError> {
         self.write(0, move |batch| Box::pin(batch.end_session(id, now))).await
     }
 
-    async fn put_recovery(&self, token: TokenHash, user: UserId, expires_at: Timestamp) -> Result<(), StoreError> {
+    async fn put_recovery(
+        &self,
+        token: TokenHash,
+        user: UserId,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
         self.write(0, move |batch| Box::pin(batch.put_recovery(token, user, expires_at))).await
     }
 
-    async fn recover(&self, token: TokenHash, password_hash: String, now: Timestamp) -> Result<Option<UserId>, StoreError> {
+    async fn recover(
+        &self,
+        token: TokenHash,
+        password_hash: String,
+        now: Timestamp,
+    ) -> Result<Option<UserId>, StoreError> {
         self.write(0, move |batch| Box::pin(batch.recover(token, password_hash, now))).await
     }
 
@@ -342,13 +388,25 @@ impl Store for SqlStore {
         self.read(|| read::recovery(&self.readers, token, now)).await
     }
 
-    async fn tallies(&self, keys: &[TallyKey], now: Timestamp) -> Result<Vec<Option<Tally>>, StoreError> {
+    async fn tallies(
+        &self,
+        keys: &[TallyKey],
+        now: Timestamp,
+    ) -> Result<Vec<Option<Tally>>, StoreError> {
         self.read(|| read::tallies(&self.readers, keys, now)).await
     }
 
-    async fn count(&self, keys: &[TallyKey], now: Timestamp, lapses_at: Timestamp) -> Result<Vec<Tally>, StoreError> {
+    async fn count(
+        &self,
+        keys: &[TallyKey],
+        now: Timestamp,
+        lapses_at: Timestamp,
+    ) -> Result<Vec<Tally>, StoreError> {
         let keys = keys.to_vec();
-        self.write(0, move |batch| Box::pin(async move { batch.count(&keys, now, lapses_at).await })).await
+        self.write(0, move |batch| {
+            Box::pin(async move { batch.count(&keys, now, lapses_at).await })
+        })
+        .await
     }
 
     async fn clear_tallies(&self, keys: &[TallyKey]) -> Result<(), StoreError> {
@@ -356,11 +414,22 @@ impl Store for SqlStore {
         self.write(0, move |batch| Box::pin(async move { batch.clear_tallies(&keys).await })).await
     }
 
-    async fn open_chat(&self, by: UserId, with: UserId, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError> {
+    async fn open_chat(
+        &self,
+        by: UserId,
+        with: UserId,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(Flow, bool), StoreError> {
         self.write(0, move |batch| Box::pin(batch.open_chat(by, with, origin, now))).await
     }
 
-    async fn create_flow(&self, flow: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError> {
+    async fn create_flow(
+        &self,
+        flow: NewFlow,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(Flow, bool), StoreError> {
         let size = flow.info.len() + flow.members.len() * 64;
         self.write(size, move |batch| Box::pin(batch.create_flow(flow, origin, now))).await
     }
@@ -374,11 +443,23 @@ impl Store for SqlStore {
     }
 
     async fn members(&self, flow: FlowId) -> Result<Vec<User>, StoreError> {
-        self.read(|| async { Ok(read::members(&self.readers, &[flow.get()]).await?.remove(&flow.get()).unwrap_or_default()) }).await
+        self.read(|| async {
+            Ok(read::members(&self.readers, &[flow.get()])
+                .await?
+                .remove(&flow.get())
+                .unwrap_or_default())
+        })
+        .await
     }
 
-    async fn overview(&self, flow: FlowId, viewer: UserId, members: bool) -> Result<Option<Overview>, StoreError> {
-        self.read(|| async { read::overview(&self.snapshot().await?, flow, viewer, members).await }).await
+    async fn overview(
+        &self,
+        flow: FlowId,
+        viewer: UserId,
+        members: bool,
+    ) -> Result<Option<Overview>, StoreError> {
+        self.read(|| async { read::overview(&self.snapshot().await?, flow, viewer, members).await })
+            .await
     }
 
     async fn overviews(&self, query: OverviewQuery) -> Result<Vec<Overview>, StoreError> {
@@ -398,7 +479,10 @@ impl Store for SqlStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let users = users.to_vec();
-        self.write(users.len() * 64, move |batch| Box::pin(batch.add_members(flow, by, users, origin, now))).await
+        self.write(users.len() * 64, move |batch| {
+            Box::pin(batch.add_members(flow, by, users, origin, now))
+        })
+        .await
     }
 
     async fn remove_members(
@@ -410,10 +494,20 @@ impl Store for SqlStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let users = users.to_vec();
-        self.write(users.len() * 64, move |batch| Box::pin(batch.remove_members(flow, by, users, origin, now))).await
+        self.write(users.len() * 64, move |batch| {
+            Box::pin(batch.remove_members(flow, by, users, origin, now))
+        })
+        .await
     }
 
-    async fn delete_flow(&self, flow: FlowId, by: UserId, kinds: Kinds, origin: Option<Origin>, now: Timestamp) -> Result<(), StoreError> {
+    async fn delete_flow(
+        &self,
+        flow: FlowId,
+        by: UserId,
+        kinds: Kinds,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.write(0, move |batch| Box::pin(batch.delete_flow(flow, by, kinds, origin, now))).await
     }
 
@@ -421,7 +515,10 @@ impl Store for SqlStore {
         check_message(&message)?;
         let size = message.content.size() + JOB_SIZE;
         let (answer, answered) = oneshot::channel();
-        Ok(Box::pin(self.submit(size, Work::Post(Box::new(Post { message, now, answer })), answered).await?))
+        Ok(Box::pin(
+            self.submit(size, Work::Post(Box::new(Post { message, now, answer })), answered)
+                .await?,
+        ))
     }
 
     async fn edit(&self, edit: EditMessage, now: Timestamp) -> Result<Message, StoreError> {
@@ -429,24 +526,55 @@ impl Store for SqlStore {
         self.write(edit.text.len(), move |batch| Box::pin(batch.edit(edit, now))).await
     }
 
-    async fn delete(&self, deletion: DeleteMessages, now: Timestamp) -> Result<Deleted, StoreError> {
-        self.write(deletion.messages.len() * 64, move |batch| Box::pin(batch.delete(deletion, now))).await
+    async fn delete(
+        &self,
+        deletion: DeleteMessages,
+        now: Timestamp,
+    ) -> Result<Deleted, StoreError> {
+        self.write(deletion.messages.len() * 64, move |batch| Box::pin(batch.delete(deletion, now)))
+            .await
     }
 
-    async fn history(&self, flow: FlowId, viewer: UserId, window: Window, limit: u32) -> Result<Page, StoreError> {
-        let page = self.read(|| async { read::history(&self.snapshot().await?, flow, viewer, window, limit).await }).await?;
+    async fn history(
+        &self,
+        flow: FlowId,
+        viewer: UserId,
+        window: Window,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        let page = self
+            .read(|| async {
+                read::history(&self.snapshot().await?, flow, viewer, window, limit).await
+            })
+            .await?;
         if window == Window::Unread && !page.messages.is_empty() {
             // Read again where the mark moves, so that of two who ask at once each gets its own.
-            return self.write(0, move |batch| Box::pin(batch.read_unread(flow, viewer, limit))).await;
+            return self
+                .write(0, move |batch| Box::pin(batch.read_unread(flow, viewer, limit)))
+                .await;
         }
         Ok(page)
     }
 
-    async fn changes(&self, user: UserId, since: Timestamp, flow: Option<FlowId>, limit: u32) -> Result<Changes, StoreError> {
-        self.read(|| async { read::changes(&self.snapshot().await?, user, since, flow, limit).await }).await
+    async fn changes(
+        &self,
+        user: UserId,
+        since: Timestamp,
+        flow: Option<FlowId>,
+        limit: u32,
+    ) -> Result<Changes, StoreError> {
+        self.read(|| async {
+            read::changes(&self.snapshot().await?, user, since, flow, limit).await
+        })
+        .await
     }
 
-    async fn since(&self, flow: FlowId, after: Version, limit: u32) -> Result<Vec<Message>, StoreError> {
+    async fn since(
+        &self,
+        flow: FlowId,
+        after: Version,
+        limit: u32,
+    ) -> Result<Vec<Message>, StoreError> {
         self.read(|| read::since(&self.readers, flow, after, limit)).await
     }
 

@@ -15,17 +15,27 @@ async fn sqlite_reads_no_whole_table_for_a_hot_statement() {
     let statements = statements(database.get_database_backend());
     let mut plans = Vec::new();
     for (name, sql) in statements {
-        let explain = Statement::from_string(database.get_database_backend(), format!("EXPLAIN QUERY PLAN {sql}"));
+        let explain = Statement::from_string(
+            database.get_database_backend(),
+            format!("EXPLAIN QUERY PLAN {sql}"),
+        );
         let rows = database.query_all_raw(explain).await.unwrap();
-        let steps: Vec<String> = rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect();
+        let steps: Vec<String> =
+            rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect();
         assert!(!steps.is_empty(), "{name}");
         plans.push((name, steps));
     }
     for (name, steps) in &plans {
         for step in steps {
-            let Some(scanned) = step.strip_prefix("SCAN ").and_then(|rest| rest.split_whitespace().next()) else { continue };
+            let Some(scanned) =
+                step.strip_prefix("SCAN ").and_then(|rest| rest.split_whitespace().next())
+            else {
+                continue;
+            };
             // What an inner statement found may be read whole, and so may a list of values.
-            let inner = ["CO-ROUTINE", "MATERIALIZE"].iter().any(|made| steps.contains(&format!("{made} {scanned}")))
+            let inner = ["CO-ROUTINE", "MATERIALIZE"]
+                .iter()
+                .any(|made| steps.contains(&format!("{made} {scanned}")))
                 || step.ends_with("VALUES CLAUSE")
                 || scanned == "CONSTANT";
             assert!(inner, "{name}: {steps:#?}");
@@ -38,11 +48,15 @@ async fn sqlite_reads_no_whole_table_for_a_hot_statement() {
 #[tokio::test]
 async fn postgres_has_an_index_for_every_hot_statement() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
-    let (target, limit) = (Target::parse(&server.url()).unwrap(), std::time::Duration::from_secs(60));
+    let (target, limit) =
+        (Target::parse(&server.url()).unwrap(), std::time::Duration::from_secs(60));
     migrate(&target, limit).await.unwrap();
     let database = target.connect(Use::Write, limit).await.unwrap();
     // A table is read whole then only where no index serves.
-    database.execute_unprepared("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan").await.unwrap();
+    database
+        .execute_unprepared("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan")
+        .await
+        .unwrap();
     for (name, sql) in statements(database.get_database_backend()) {
         let count = (1..).take_while(|number| sql.contains(&format!("${number}"))).count();
         let keyed = name.starts_with("keys") || name == "flow key";
@@ -54,10 +68,17 @@ async fn postgres_has_an_index_for_every_hot_statement() {
         let kinds = (0..count).map(kind).collect::<Vec<_>>().join(", ");
         database.execute_unprepared(&format!("PREPARE hot ({kinds}) AS {sql}")).await.unwrap();
         let nulls = vec!["NULL"; count].join(", ");
-        let explain = Statement::from_string(database.get_database_backend(), format!("EXPLAIN EXECUTE hot ({nulls})"));
+        let explain = Statement::from_string(
+            database.get_database_backend(),
+            format!("EXPLAIN EXECUTE hot ({nulls})"),
+        );
         let rows = database.query_all_raw(explain).await.unwrap();
-        let steps: Vec<String> = rows.iter().map(|row| row.try_get("", "QUERY PLAN").unwrap()).collect();
-        assert!(!steps.is_empty() && steps.iter().all(|step| !step.contains("Seq Scan")), "{name}: {steps:#?}");
+        let steps: Vec<String> =
+            rows.iter().map(|row| row.try_get("", "QUERY PLAN").unwrap()).collect();
+        assert!(
+            !steps.is_empty() && steps.iter().all(|step| !step.contains("Seq Scan")),
+            "{name}: {steps:#?}"
+        );
         database.execute_unprepared("DEALLOCATE hot").await.unwrap();
     }
 }
@@ -89,7 +110,9 @@ fn statements(backend: DbBackend) -> Vec<(String, &'static str)> {
         ("members", &sql::MEMBERS),
         ("tallies", &sql::TALLIES),
     ] {
-        statements.extend([1, 64].map(|length| (format!("{name} {length}"), ladder.sql(backend, length))));
+        statements.extend(
+            [1, 64].map(|length| (format!("{name} {length}"), ladder.sql(backend, length))),
+        );
     }
     statements
 }

@@ -8,13 +8,14 @@ use crate::sql::get;
 use sea_orm::{FromQueryResult, QueryResult};
 use std::borrow::Cow;
 use tolmach_domain::{
-    Attachment, AttachmentKind, Content, ContentType, Flow, FlowId, FlowKind, Message, MessageId, Person, PhotoKey, SessionId, Timestamp,
-    User, UserId, Version,
+    Attachment, AttachmentKind, Content, ContentType, Flow, FlowId, FlowKind, Message, MessageId,
+    Person, PhotoKey, SessionId, Timestamp, User, UserId, Version,
 };
 use tolmach_engine::ports::{Session, StoreError};
 
-/// The form in which logins and addresses are compared: letter by letter, so that a part of a text gives a part of its form, and
-/// by way of the upper case, where letters meet that have several lower ones.
+/// The form in which logins and addresses are compared: letter by letter, so that a part of a text
+/// gives a part of its form, and by way of the upper case, where letters meet that have several
+/// lower ones.
 pub(crate) fn key(text: &str) -> String {
     text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
@@ -89,21 +90,32 @@ pub(crate) fn flow(row: flow::Model) -> Result<Flow, StoreError> {
 
 /// A row of one of the queries that [`crate::sql`] makes of messages.
 pub(crate) fn message(row: &QueryResult) -> Result<Message, StoreError> {
-    let author = (get::<String>(row, "author_login")?, get::<String>(row, "author_username")?, get::<String>(row, "author_name")?);
+    let author = (
+        get::<String>(row, "author_login")?,
+        get::<String>(row, "author_username")?,
+        get::<String>(row, "author_name")?,
+    );
     let flow_kind: Kind = get(row, "flow_kind")?;
     let row = message::Model::from_query_result(row, "").map_err(corrupt)?;
     let attachments = match row.attachments {
         None => Vec::new(),
         Some(text) => {
             let list: Vec<Attached<'_>> = serde_json::from_str(&text).map_err(corrupt)?;
-            list.into_iter().map(|file| Attachment { kind: file.kind.into(), data: file.data.into_owned() }).collect()
+            list.into_iter()
+                .map(|file| Attachment { kind: file.kind.into(), data: file.data.into_owned() })
+                .collect()
         }
     };
     Ok(Message {
         id: message_id(row.id)?,
         flow: flow_id(row.flow_id)?,
         flow_kind: flow_kind.into(),
-        author: Person { id: user_id(row.author_id)?, login: author.0.into(), username: author.1.into(), name: author.2.into() },
+        author: Person {
+            id: user_id(row.author_id)?,
+            login: author.0.into(),
+            username: author.1.into(),
+            name: author.2.into(),
+        },
         content: Content {
             text: row.text,
             content_type: content_type(row.content_type),
@@ -147,8 +159,10 @@ pub(crate) fn attachments_text(attachments: &[Attachment]) -> Result<Option<Stri
     if attachments.is_empty() {
         return Ok(None);
     }
-    let list: Vec<Attached<'_>> =
-        attachments.iter().map(|file| Attached { kind: file.kind.into(), data: Cow::Borrowed(&file.data) }).collect();
+    let list: Vec<Attached<'_>> = attachments
+        .iter()
+        .map(|file| Attached { kind: file.kind.into(), data: Cow::Borrowed(&file.data) })
+        .collect();
     serde_json::to_string(&list).map(Some).map_err(corrupt)
 }
 

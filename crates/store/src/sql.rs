@@ -1,13 +1,14 @@
-//! Statements that are written out, because their plan matters. SQLite and PostgreSQL read them alike, but for the few that are
-//! written for each of them, all of which are here.
+//! Statements that are written out, because their plan matters. SQLite and PostgreSQL read them
+//! alike, but for the few that are written for each of them, all of which are here.
 
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 use std::fmt::Write;
 use std::sync::LazyLock;
 use tolmach_engine::ports::StoreError;
 
-/// Lengths of lists and batches: few, so that few statements are prepared, and each of them only once a connection, and such that
-/// few of them make any number. The widest statement stays far below the 32,766 parameters that SQLite takes.
+/// Lengths of lists and batches: few, so that few statements are prepared, and each of them only
+/// once a connection, and such that few of them make any number. The widest statement stays far
+/// below the 32,766 parameters that SQLite takes.
 const LENGTHS: [usize; 10] = [512, 256, 128, 64, 32, 16, 8, 4, 2, 1];
 
 /// The columns of a message as [`INSERT_MESSAGE`] fills them.
@@ -27,18 +28,33 @@ pub(crate) const MESSAGE_COLUMNS: [&str; 12] = [
 ];
 
 /// Runs a query.
-pub(crate) async fn rows<C: ConnectionTrait>(database: &C, sql: &str, values: Vec<Value>) -> Result<Vec<QueryResult>, StoreError> {
+pub(crate) async fn rows<C: ConnectionTrait>(
+    database: &C,
+    sql: &str,
+    values: Vec<Value>,
+) -> Result<Vec<QueryResult>, StoreError> {
     database.query_all_raw(statement(database, sql, values)).await.map_err(crate::error::refuse)
 }
 
 /// Runs a query of at most one row.
-pub(crate) async fn row<C: ConnectionTrait>(database: &C, sql: &str, values: Vec<Value>) -> Result<Option<QueryResult>, StoreError> {
+pub(crate) async fn row<C: ConnectionTrait>(
+    database: &C,
+    sql: &str,
+    values: Vec<Value>,
+) -> Result<Option<QueryResult>, StoreError> {
     database.query_one_raw(statement(database, sql, values)).await.map_err(crate::error::refuse)
 }
 
 /// Runs a statement and tells how many rows it changed.
-pub(crate) async fn execute<C: ConnectionTrait>(database: &C, sql: &str, values: Vec<Value>) -> Result<u64, StoreError> {
-    let done = database.execute_raw(statement(database, sql, values)).await.map_err(crate::error::refuse)?;
+pub(crate) async fn execute<C: ConnectionTrait>(
+    database: &C,
+    sql: &str,
+    values: Vec<Value>,
+) -> Result<u64, StoreError> {
+    let done = database
+        .execute_raw(statement(database, sql, values))
+        .await
+        .map_err(crate::error::refuse)?;
     Ok(done.rows_affected())
 }
 
@@ -47,14 +63,23 @@ fn statement<C: ConnectionTrait>(database: &C, sql: &str, values: Vec<Value>) ->
 }
 
 /// A column of a row.
-pub(crate) fn get<T: sea_orm::TryGetable>(row: &QueryResult, column: &str) -> Result<T, StoreError> {
+pub(crate) fn get<T: sea_orm::TryGetable>(
+    row: &QueryResult,
+    column: &str,
+) -> Result<T, StoreError> {
     row.try_get("", column).map_err(crate::error::corrupt)
 }
 
-/// Cuts values into lists of the known lengths, the last value repeated to fill up: for `IN`, where repetition is harmless.
+/// Cuts values into lists of the known lengths, the last value repeated to fill up: for `IN`, where
+/// repetition is harmless.
 pub(crate) fn lists<T: Clone>(values: &[T]) -> impl Iterator<Item = Vec<T>> {
     values.chunks(LENGTHS[0]).map(|chunk| {
-        let length = LENGTHS.iter().rev().copied().find(|length| *length >= chunk.len()).unwrap_or(chunk.len());
+        let length = LENGTHS
+            .iter()
+            .rev()
+            .copied()
+            .find(|length| *length >= chunk.len())
+            .unwrap_or(chunk.len());
         let mut list = chunk.to_vec();
         if let Some(last) = chunk.last() {
             list.resize(length, last.clone());
@@ -81,8 +106,9 @@ pub(crate) fn batches<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
-/// Reads the newest moment. On PostgreSQL it makes this the only transaction that writes, as beginning it does on SQLite: every
-/// later statement sees what the writer before it committed, on whatever node, so that moments and versions ascend with commits.
+/// Reads the newest moment. On PostgreSQL it makes this the only transaction that writes, as
+/// beginning it does on SQLite: every later statement sees what the writer before it committed, on
+/// whatever node, so that moments and versions ascend with commits.
 pub(crate) fn take_moment(backend: DbBackend) -> &'static str {
     match backend {
         DbBackend::Postgres => "SELECT last FROM moment WHERE id = 1 FOR UPDATE",
@@ -90,7 +116,8 @@ pub(crate) fn take_moment(backend: DbBackend) -> &'static str {
     }
 }
 
-/// Keeps everybody else from changing the schema until the transaction is over. SQLite's transaction does that already.
+/// Keeps everybody else from changing the schema until the transaction is over. SQLite's
+/// transaction does that already.
 pub(crate) async fn lock_schema<C: ConnectionTrait>(database: &C) -> Result<(), StoreError> {
     if database.get_database_backend() == DbBackend::Postgres {
         // The number is the key of the lock, any that nobody else takes.
@@ -99,42 +126,70 @@ pub(crate) async fn lock_schema<C: ConnectionTrait>(database: &C) -> Result<(), 
     Ok(())
 }
 
-/// Makes the next id of a table be above this one, which was chosen and inserted. SQLite sees to it by itself.
-pub(crate) async fn skip_id<C: ConnectionTrait>(database: &C, table: &str, id: i64) -> Result<(), StoreError> {
-    if database.get_database_backend() == DbBackend::Postgres { skip_ids(database, table, id).await } else { Ok(()) }
+/// Makes the next id of a table be above this one, which was chosen and inserted. SQLite sees to it
+/// by itself.
+pub(crate) async fn skip_id<C: ConnectionTrait>(
+    database: &C,
+    table: &str,
+    id: i64,
+) -> Result<(), StoreError> {
+    if database.get_database_backend() == DbBackend::Postgres {
+        skip_ids(database, table, id).await
+    } else {
+        Ok(())
+    }
 }
 
 /// Makes the next id of a table be above this one, whether it is there or not. 0 stands for none.
-pub(crate) async fn skip_ids<C: ConnectionTrait>(database: &C, table: &str, last: i64) -> Result<(), StoreError> {
+pub(crate) async fn skip_ids<C: ConnectionTrait>(
+    database: &C,
+    table: &str,
+    last: i64,
+) -> Result<(), StoreError> {
     if last == 0 {
         return Ok(());
     }
     if database.get_database_backend() == DbBackend::Postgres {
-        let sql = format!("SELECT setval('{table}_id_seq', greatest($1, (SELECT last_value FROM {table}_id_seq)))");
+        let sql = format!(
+            "SELECT setval('{table}_id_seq', greatest($1, (SELECT last_value FROM {table}_id_seq)))"
+        );
         execute(database, &sql, vec![last.into()]).await?;
         return Ok(());
     }
     let values = || vec![last.into(), table.into()];
-    if execute(database, "UPDATE sqlite_sequence SET seq = max(seq, $1) WHERE name = $2", values()).await? == 0 {
-        execute(database, "INSERT INTO sqlite_sequence (seq, name) VALUES ($1, $2)", values()).await?;
+    if execute(database, "UPDATE sqlite_sequence SET seq = max(seq, $1) WHERE name = $2", values())
+        .await?
+        == 0
+    {
+        execute(database, "INSERT INTO sqlite_sequence (seq, name) VALUES ($1, $2)", values())
+            .await?;
     }
     Ok(())
 }
 
 /// The last id that a table gave out; 0 before the first.
-pub(crate) async fn last_id<C: ConnectionTrait>(database: &C, table: &str) -> Result<i64, StoreError> {
+pub(crate) async fn last_id<C: ConnectionTrait>(
+    database: &C,
+    table: &str,
+) -> Result<i64, StoreError> {
     let found = if database.get_database_backend() == DbBackend::Postgres {
-        let sql = format!("SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last FROM {table}_id_seq");
+        let sql = format!(
+            "SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last FROM {table}_id_seq"
+        );
         row(database, &sql, Vec::new()).await?
     } else {
-        row(database, "SELECT seq AS last FROM sqlite_sequence WHERE name = $1", vec![table.into()]).await?
+        row(database, "SELECT seq AS last FROM sqlite_sequence WHERE name = $1", vec![table.into()])
+            .await?
     };
     found.map_or(Ok(0), |row| get(&row, "last"))
 }
 
-/// Takes the next ids of messages and returns the last of them. Only the transaction that writes may do it. On SQLite they are
-/// taken by the messages that get them.
-pub(crate) async fn take_message_ids<C: ConnectionTrait>(database: &C, count: i64) -> Result<i64, StoreError> {
+/// Takes the next ids of messages and returns the last of them. Only the transaction that writes
+/// may do it. On SQLite they are taken by the messages that get them.
+pub(crate) async fn take_message_ids<C: ConnectionTrait>(
+    database: &C,
+    count: i64,
+) -> Result<i64, StoreError> {
     if database.get_database_backend() == DbBackend::Postgres {
         let sql = "SELECT setval('message_id_seq', CASE WHEN is_called THEN last_value ELSE 0 END + $1) AS last FROM message_id_seq";
         let row = row(database, sql, vec![count.into()]).await?;
@@ -168,7 +223,8 @@ pub(crate) fn tuples(width: usize, count: usize) -> String {
     text
 }
 
-/// Statements of one kind, one for each known length. Each of them names its parameters once, in ascending order.
+/// Statements of one kind, one for each known length. Each of them names its parameters once, in
+/// ascending order.
 pub(crate) struct Ladder {
     numbered: Vec<String>,
     unnumbered: Vec<String>,
@@ -186,8 +242,9 @@ impl Ladder {
         let step = LENGTHS.iter().position(|known| *known == length).unwrap_or(LENGTHS.len() - 1);
         match backend {
             DbBackend::Postgres => &self.numbered[step],
-            // SQLite takes `$1` for a name, and sqlx asks for the name of each parameter, which SQLite looks for among all of
-            // them: for thousands that takes longer than the statement.
+            // SQLite takes `$1` for a name, and sqlx asks for the name of each parameter, which
+            // SQLite looks for among all of them: for thousands that takes longer than the
+            // statement.
             _ => &self.unnumbered[step],
         }
     }
@@ -203,7 +260,12 @@ impl Ladder {
     }
 
     /// Runs the statement for so many rows.
-    pub(crate) async fn execute<C: ConnectionTrait>(&self, database: &C, length: usize, values: Vec<Value>) -> Result<(), StoreError> {
+    pub(crate) async fn execute<C: ConnectionTrait>(
+        &self,
+        database: &C,
+        length: usize,
+        values: Vec<Value>,
+    ) -> Result<(), StoreError> {
         execute(database, self.sql(database.get_database_backend(), length), values).await.map(drop)
     }
 }
@@ -212,7 +274,9 @@ impl Ladder {
 fn unnumbered(sql: &str) -> String {
     let mut parts = sql.split('$');
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| text + "?" + part.trim_start_matches(|letter: char| letter.is_ascii_digit()))
+    parts.fold(first, |text, part| {
+        text + "?" + part.trim_start_matches(|letter: char| letter.is_ascii_digit())
+    })
 }
 
 /// Inserts messages, each with [`MESSAGE_COLUMNS`].
@@ -247,7 +311,12 @@ pub(crate) static KEYS: LazyLock<Ladder> = LazyLock::new(|| {
 
 /// Tallies by the hashes of their keys.
 pub(crate) static TALLIES: LazyLock<Ladder> = LazyLock::new(|| {
-    Ladder::new(|length| format!("SELECT key_hash, amount, lapses_at FROM login_tally WHERE key_hash IN ({})", placeholders(1, length)))
+    Ladder::new(|length| {
+        format!(
+            "SELECT key_hash, amount, lapses_at FROM login_tally WHERE key_hash IN ({})",
+            placeholders(1, length)
+        )
+    })
 });
 
 /// Keeps a tally: hash of the key, amount, moment.
@@ -264,10 +333,16 @@ pub(crate) const PUT_FLOW_KEY: &str = "INSERT INTO flow_key (owner_id, key, flow
 
 /// Memberships among pairs of flow and user.
 pub(crate) static MEMBERSHIPS: LazyLock<Ladder> = LazyLock::new(|| {
-    Ladder::new(|length| format!("SELECT flow_id, user_id FROM member WHERE (flow_id, user_id) IN (VALUES {})", tuples(2, length)))
+    Ladder::new(|length| {
+        format!(
+            "SELECT flow_id, user_id FROM member WHERE (flow_id, user_id) IN (VALUES {})",
+            tuples(2, length)
+        )
+    })
 });
 
-/// What posting needs to know of flows, for pairs of flow and author; `member` is there if the author is one.
+/// What posting needs to know of flows, for pairs of flow and author; `member` is there if the
+/// author is one.
 pub(crate) static FLOWS: LazyLock<Ladder> = LazyLock::new(|| {
     Ladder::new(|length| {
         format!(
@@ -291,12 +366,20 @@ pub(crate) static MOVE_FLOWS: LazyLock<Ladder> = LazyLock::new(|| {
 
 /// Which of these users live.
 pub(crate) static LIVING: LazyLock<Ladder> = LazyLock::new(|| {
-    Ladder::new(|length| format!("SELECT id FROM \"user\" WHERE deleted_at IS NULL AND id IN ({})", placeholders(1, length)))
+    Ladder::new(|length| {
+        format!(
+            "SELECT id FROM \"user\" WHERE deleted_at IS NULL AND id IN ({})",
+            placeholders(1, length)
+        )
+    })
 });
 
 /// In which flows these messages are.
-pub(crate) static FLOW_OF: LazyLock<Ladder> =
-    LazyLock::new(|| Ladder::new(|length| format!("SELECT id, flow_id FROM message WHERE id IN ({})", placeholders(1, length))));
+pub(crate) static FLOW_OF: LazyLock<Ladder> = LazyLock::new(|| {
+    Ladder::new(|length| {
+        format!("SELECT id, flow_id FROM message WHERE id IN ({})", placeholders(1, length))
+    })
+});
 
 /// Flow and author of the messages that are not deleted.
 pub(crate) static DELETABLE: LazyLock<Ladder> = LazyLock::new(|| {
@@ -310,8 +393,14 @@ pub(crate) static DELETABLE: LazyLock<Ladder> = LazyLock::new(|| {
 });
 
 /// Whole messages by id.
-pub(crate) static MESSAGES: LazyLock<Ladder> =
-    LazyLock::new(|| Ladder::new(|length| messages(&format!("SELECT * FROM message WHERE id IN ({})", placeholders(1, length)), "m.id")));
+pub(crate) static MESSAGES: LazyLock<Ladder> = LazyLock::new(|| {
+    Ladder::new(|length| {
+        messages(
+            &format!("SELECT * FROM message WHERE id IN ({})", placeholders(1, length)),
+            "m.id",
+        )
+    })
+});
 
 /// The members of flows, ordered by flow and id.
 pub(crate) static MEMBERS: LazyLock<Ladder> = LazyLock::new(|| {
@@ -325,34 +414,47 @@ pub(crate) static MEMBERS: LazyLock<Ladder> = LazyLock::new(|| {
 });
 
 /// Keeps entries of the journal: moment, when, what.
-pub(crate) static PUT_ENTRY: LazyLock<Ladder> =
-    LazyLock::new(|| Ladder::new(|length| format!("INSERT INTO journal (moment, happened_at, entry) VALUES {}", tuples(3, length))));
+pub(crate) static PUT_ENTRY: LazyLock<Ladder> = LazyLock::new(|| {
+    Ladder::new(|length| {
+        format!("INSERT INTO journal (moment, happened_at, entry) VALUES {}", tuples(3, length))
+    })
+});
 
 /// Entries of the journal after a moment, up to another, at most so many.
-pub(crate) const ENTRIES: &str =
-    "SELECT moment, happened_at, entry FROM journal WHERE moment > $1 AND moment <= $2 ORDER BY moment LIMIT $3";
+pub(crate) const ENTRIES: &str = "SELECT moment, happened_at, entry FROM journal WHERE moment > $1 AND moment <= $2 ORDER BY moment LIMIT $3";
 
-/// Where the flows stand that changed after a moment, up to another, at most so many, those that changed first.
+/// Where the flows stand that changed after a moment, up to another, at most so many, those that
+/// changed first.
 pub(crate) const CHANGED_FLOWS: &str = "SELECT id, version, changed_at FROM flow WHERE changed_at > $1 AND changed_at <= $2 \
      AND deleted_at IS NULL ORDER BY changed_at LIMIT $3";
 
 /// Where the flows of a user stand.
-pub(crate) const POSITIONS: &str =
-    "SELECT f.id, f.version FROM member mb JOIN flow f ON f.id = mb.flow_id WHERE mb.user_id = $1 ORDER BY f.id";
+pub(crate) const POSITIONS: &str = "SELECT f.id, f.version FROM member mb JOIN flow f ON f.id = mb.flow_id WHERE mb.user_id = $1 ORDER BY f.id";
 
 /// Flows that are not deleted, by id.
-pub(crate) static WHOLE_FLOWS: LazyLock<Ladder> =
-    LazyLock::new(|| Ladder::new(|length| format!("SELECT * FROM flow WHERE deleted_at IS NULL AND id IN ({})", placeholders(1, length))));
+pub(crate) static WHOLE_FLOWS: LazyLock<Ladder> = LazyLock::new(|| {
+    Ladder::new(|length| {
+        format!(
+            "SELECT * FROM flow WHERE deleted_at IS NULL AND id IN ({})",
+            placeholders(1, length)
+        )
+    })
+});
 
 /// Users by id, deleted ones too.
-pub(crate) static USERS: LazyLock<Ladder> =
-    LazyLock::new(|| Ladder::new(|length| format!("SELECT * FROM \"user\" WHERE id IN ({})", placeholders(1, length))));
+pub(crate) static USERS: LazyLock<Ladder> = LazyLock::new(|| {
+    Ladder::new(|length| {
+        format!("SELECT * FROM \"user\" WHERE id IN ({})", placeholders(1, length))
+    })
+});
 
-/// Takes the next versions of a flow: how many, the flow's new moment, which flow. Returns the last of them.
-pub(crate) const TAKE_VERSIONS: &str = "UPDATE flow SET version = version + $1, changed_at = $2 WHERE id = $3 RETURNING version";
+/// Takes the next versions of a flow: how many, the flow's new moment, which flow. Returns the last
+/// of them.
+pub(crate) const TAKE_VERSIONS: &str =
+    "UPDATE flow SET version = version + $1, changed_at = $2 WHERE id = $3 RETURNING version";
 
-/// The messages that `inner` finds, with their authors and the kinds of their flows; none of a deleted flow. The limit stands
-/// in `inner`, so that it bounds the joins.
+/// The messages that `inner` finds, with their authors and the kinds of their flows; none of a
+/// deleted flow. The limit stands in `inner`, so that it bounds the joins.
 fn messages(inner: &str, order: &str) -> String {
     format!(
         "SELECT m.*, u.login AS author_login, u.username AS author_username, u.name AS author_name, f.kind AS flow_kind \
@@ -361,12 +463,19 @@ fn messages(inner: &str, order: &str) -> String {
 }
 
 /// The newest messages of a flow, oldest first: flow, limit.
-pub(crate) static NEWEST: LazyLock<String> =
-    LazyLock::new(|| messages("SELECT * FROM message WHERE flow_id = $1 AND deleted_at IS NULL ORDER BY posted DESC LIMIT $2", "m.posted"));
+pub(crate) static NEWEST: LazyLock<String> = LazyLock::new(|| {
+    messages(
+        "SELECT * FROM message WHERE flow_id = $1 AND deleted_at IS NULL ORDER BY posted DESC LIMIT $2",
+        "m.posted",
+    )
+});
 
 /// The newest messages up to one, oldest first: flow, limit, its `posted`.
 pub(crate) static NEWEST_UP_TO: LazyLock<String> = LazyLock::new(|| {
-    messages("SELECT * FROM message WHERE flow_id = $1 AND deleted_at IS NULL AND posted <= $3 ORDER BY posted DESC LIMIT $2", "m.posted")
+    messages(
+        "SELECT * FROM message WHERE flow_id = $1 AND deleted_at IS NULL AND posted <= $3 ORDER BY posted DESC LIMIT $2",
+        "m.posted",
+    )
 });
 
 /// The `posted` of the newest message after skipping some, by the index alone: flow, how many.
@@ -381,8 +490,12 @@ pub(crate) static UNREAD: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Messages changed after a version, deleted ones too: flow, version, limit.
-pub(crate) static SINCE: LazyLock<String> =
-    LazyLock::new(|| messages("SELECT * FROM message WHERE flow_id = $1 AND version > $2 ORDER BY version LIMIT $3", "m.version"));
+pub(crate) static SINCE: LazyLock<String> = LazyLock::new(|| {
+    messages(
+        "SELECT * FROM message WHERE flow_id = $1 AND version > $2 ORDER BY version LIMIT $3",
+        "m.version",
+    )
+});
 
 /// Where changed messages are looked for.
 #[derive(Debug, Clone, Copy)]
@@ -393,11 +506,13 @@ pub(crate) enum Scope {
     One,
 }
 
-/// Messages of a user's flows changed after a moment, deleted ones too. Each flow that changed gives at most the limit, by an
-/// index, so that the work is bounded by flows and not by messages.
+/// Messages of a user's flows changed after a moment, deleted ones too. Each flow that changed
+/// gives at most the limit, by an index, so that the work is bounded by flows and not by messages.
 pub(crate) fn changes(backend: DbBackend, scope: Scope) -> &'static str {
-    static IN: LazyLock<[String; 2]> = LazyLock::new(|| SCOPES.map(|members| messages(&correlated(members), "m.changed_at")));
-    static LATERAL: LazyLock<[String; 2]> = LazyLock::new(|| SCOPES.map(|members| messages(&lateral(members), "m.changed_at")));
+    static IN: LazyLock<[String; 2]> =
+        LazyLock::new(|| SCOPES.map(|members| messages(&correlated(members), "m.changed_at")));
+    static LATERAL: LazyLock<[String; 2]> =
+        LazyLock::new(|| SCOPES.map(|members| messages(&lateral(members), "m.changed_at")));
     const SCOPES: [&str; 2] = ["mb.user_id = $1", "mb.user_id = $1 AND mb.flow_id = $4"];
     fn correlated(members: &str) -> String {
         format!(
@@ -440,9 +555,12 @@ pub(crate) fn overviews(part: Part) -> &'static str {
     const PAGE: &str = "f.changed_at > $2 AND f.changed_at <= $3 ORDER BY f.changed_at DESC, f.id DESC LIMIT $4 OFFSET $5";
     fn overview(join: &str, which: &str) -> String {
         let edge = |order: &str| {
-            format!("(SELECT e.id FROM message e WHERE e.flow_id = f.id AND e.deleted_at IS NULL ORDER BY e.posted {order} LIMIT 1)")
+            format!(
+                "(SELECT e.id FROM message e WHERE e.flow_id = f.id AND e.deleted_at IS NULL ORDER BY e.posted {order} LIMIT 1)"
+            )
         };
-        // The page is cut before the edges are looked up, which would otherwise be done for every flow that is sorted.
+        // The page is cut before the edges are looked up, which would otherwise be done for every
+        // flow that is sorted.
         format!(
             "SELECT f.*, {} AS last_id, {} AS first_id FROM (SELECT f.*, mb.read_version AS read_version FROM flow f {join} member mb \
              ON mb.flow_id = f.id AND mb.user_id = $1 WHERE f.deleted_at IS NULL AND {which}) f ORDER BY f.changed_at DESC, f.id DESC",
@@ -480,11 +598,16 @@ mod tests {
             &WHOLE_FLOWS,
             &USERS,
         ];
-        for (ladder, length) in ladders.into_iter().flat_map(|ladder| LENGTHS.map(|length| (ladder, length))) {
-            let (numbered, unnumbered) = (ladder.sql(DbBackend::Postgres, length), ladder.sql(DbBackend::Sqlite, length));
+        for (ladder, length) in
+            ladders.into_iter().flat_map(|ladder| LENGTHS.map(|length| (ladder, length)))
+        {
+            let (numbered, unnumbered) =
+                (ladder.sql(DbBackend::Postgres, length), ladder.sql(DbBackend::Sqlite, length));
             let mut pieces = unnumbered.split('?');
             let first = pieces.next().unwrap_or_default().to_owned();
-            let restored = (1..).zip(pieces).fold(first, |text, (number, piece)| format!("{text}${number}{piece}"));
+            let restored = (1..)
+                .zip(pieces)
+                .fold(first, |text, (number, piece)| format!("{text}${number}{piece}"));
             assert_eq!(restored, numbered);
         }
     }
@@ -494,7 +617,10 @@ mod tests {
         for count in [0, 1, 2, 4, 5, 63, 64, 256, 257, 511, 600] {
             let values: Vec<usize> = (0..count).collect();
             let listed: Vec<usize> = lists(&values).flatten().collect();
-            assert!(values.iter().all(|value| listed.contains(value)) && listed.iter().all(|value| *value < count));
+            assert!(
+                values.iter().all(|value| listed.contains(value))
+                    && listed.iter().all(|value| *value < count)
+            );
             assert!(lists(&values).all(|list| LENGTHS.contains(&list.len())), "{count}");
             let batched: Vec<usize> = batches(&values).flatten().copied().collect();
             assert_eq!(batched, values);

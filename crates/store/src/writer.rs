@@ -1,5 +1,6 @@
-//! The one that writes: it drains what waits into one transaction and commits. What was committed is published and then
-//! answered, in the order of the commits, by a task of its own wherever the next transaction can begin meanwhile.
+//! The one that writes: it drains what waits into one transaction and commits. What was committed
+//! is published and then answered, in the order of the commits, by a task of its own wherever the
+//! next transaction can begin meanwhile.
 
 use crate::batch::{Batch, Committed, Posted, last_moment};
 use crate::connect::{Target, Use, close};
@@ -95,7 +96,10 @@ where
     }
 }
 
-fn answer<T: Send + 'static>(caller: oneshot::Sender<Result<T, StoreError>>, outcome: Result<T, StoreError>) -> Answer {
+fn answer<T: Send + 'static>(
+    caller: oneshot::Sender<Result<T, StoreError>>,
+    outcome: Result<T, StoreError>,
+) -> Answer {
     Box::new(move |committed| {
         // A caller that stopped waiting has been told what that means.
         let _ = caller.send(committed.and(outcome));
@@ -141,9 +145,9 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Connects and begins to write, in a thread of its own: however busy the others are with what was committed, the next
-    /// transaction goes on meanwhile. What is returned resolves when every job is answered and the connection closed; it fails if the
-    /// writer panicked.
+    /// Connects and begins to write, in a thread of its own: however busy the others are with what
+    /// was committed, the next transaction goes on meanwhile. What is returned resolves when every
+    /// job is answered and the connection closed; it fails if the writer panicked.
     pub(crate) async fn start(
         target: Target,
         jobs: mpsc::Receiver<Job>,
@@ -155,8 +159,18 @@ impl Writer {
         let ((begin, begun), (end, ended)) = (oneshot::channel(), oneshot::channel());
         let now = Timestamp::default();
         // Flows that were deleted before the last stop may still have messages.
-        let mut writer =
-            Self { target, database: None, jobs, bus, options, counters, telling: None, now, chores_done: now, chores_wait: true };
+        let mut writer = Self {
+            target,
+            database: None,
+            jobs,
+            bus,
+            options,
+            counters,
+            telling: None,
+            now,
+            chores_done: now,
+            chores_wait: true,
+        };
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
             runtime.block_on(async move {
                 match writer.connect().await {
@@ -213,7 +227,8 @@ impl Writer {
         if let Some(telling) = &mut self.telling {
             tokio::select! {
                 biased;
-                // Those who are answered now come back with their next changes, which share a commit then.
+                // Those who are answered now come back with their next changes, which share a
+                // commit then.
                 _ = &mut telling.published => self.told().await,
                 // A bus that is slow holds nobody up who comes meanwhile.
                 job = self.jobs.recv() => return job,
@@ -235,11 +250,13 @@ impl Writer {
     async fn write(&mut self, first: Job) {
         let (mut bytes, mut work, mut room) = (0, VecDeque::new(), Vec::new());
         let mut next = Some(first);
-        // Those who were just answered get a turn to come back with their next change, and to share this commit.
+        // Those who were just answered get a turn to come back with their next change, and to share
+        // this commit.
         tokio::task::yield_now().await;
         while let Some(job) = next {
             bytes += job.size;
-            // Nobody waits for it and nothing of it has begun: leaving it out is what the caller was told.
+            // Nobody waits for it and nothing of it has begun: leaving it out is what the caller
+            // was told.
             if !job.work.is_abandoned() {
                 work.push_back(job.work);
                 room.push(job.room);
@@ -255,17 +272,25 @@ impl Writer {
         let outcome = self.transact(&mut work, &mut answers).await;
         if started.elapsed() > SLOW {
             let elapsed = started.elapsed().as_millis();
-            tracing::warn!(jobs = count, bytes, elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX), "a slow transaction");
+            tracing::warn!(
+                jobs = count,
+                bytes,
+                elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX),
+                "a slow transaction"
+            );
         }
         match outcome {
             Ok(committed) => {
                 self.counters.transactions.fetch_add(1, Ordering::Relaxed);
                 self.counters.jobs.fetch_add(count as u64, Ordering::Relaxed);
                 self.now = self.now.max(committed.now);
-                self.chores_wait |= committed.deleted_flow || self.now > self.chores_done.after(CHORES_EVERY);
-                // While one is told the next may be under way, and no more: a slow bus must not fill the memory.
+                self.chores_wait |=
+                    committed.deleted_flow || self.now > self.chores_done.after(CHORES_EVERY);
+                // While one is told the next may be under way, and no more: a slow bus must not
+                // fill the memory.
                 self.told().await;
-                self.telling = Some(Telling::begin(self.bus.clone(), committed.events, answers, room));
+                self.telling =
+                    Some(Telling::begin(self.bus.clone(), committed.events, answers, room));
             }
             Err(error) => {
                 tracing::error!(%error, jobs = count, "a transaction failed; nothing of it was kept");
@@ -281,17 +306,26 @@ impl Writer {
     }
 
     /// Does the work in one transaction. What was not begun when it fails stays in `work`.
-    async fn transact(&mut self, work: &mut VecDeque<Work>, answers: &mut Vec<Answer>) -> Result<Committed, StoreError> {
+    async fn transact(
+        &mut self,
+        work: &mut VecDeque<Work>,
+        answers: &mut Vec<Answer>,
+    ) -> Result<Committed, StoreError> {
         let (waiting, kept, started) = (work.len(), self.database.is_some(), Instant::now());
         let outcome = self.attempt(work, answers).await;
-        // Only by beginning it is found out that a connection was lost meanwhile. Nothing was done then, and a new one may serve.
+        // Only by beginning it is found out that a connection was lost meanwhile. Nothing was done
+        // then, and a new one may serve.
         if outcome.is_err() && kept && work.len() == waiting && started.elapsed() < AT_ONCE {
             return self.attempt(work, answers).await;
         }
         outcome
     }
 
-    async fn attempt(&mut self, work: &mut VecDeque<Work>, answers: &mut Vec<Answer>) -> Result<Committed, StoreError> {
+    async fn attempt(
+        &mut self,
+        work: &mut VecDeque<Work>,
+        answers: &mut Vec<Answer>,
+    ) -> Result<Committed, StoreError> {
         let database = self.connection().await?;
         let outcome = self
             .within_limit(async {
@@ -309,10 +343,19 @@ impl Writer {
         outcome
     }
 
-    /// Gives a transaction up that takes too long. If it was being committed, whether it was is not known.
-    async fn within_limit<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    /// Gives a transaction up that takes too long. If it was being committed, whether it was is not
+    /// known.
+    async fn within_limit<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         let Some(limit) = self.target.write_limit(self.options.timeout) else { return work.await };
-        let late = || StoreError::Unavailable(format!("the transaction was not over within {} ms", limit.as_millis()));
+        let late = || {
+            StoreError::Unavailable(format!(
+                "the transaction was not over within {} ms",
+                limit.as_millis()
+            ))
+        };
         tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
     }
 
@@ -323,8 +366,8 @@ impl Writer {
         }
     }
 
-    /// After a failure the database may have ended the transaction by itself, so the connection's state is not known: it goes,
-    /// and nobody waits for that.
+    /// After a failure the database may have ended the transaction by itself, so the connection's
+    /// state is not known: it goes, and nobody waits for that.
     fn keep(&mut self, database: DatabaseConnection, sound: bool) {
         if sound {
             self.database = Some(database);
@@ -363,8 +406,14 @@ impl Writer {
 }
 
 impl Telling {
-    /// Publishes what was committed, then answers, then gives back the room that the changes had in the queue.
-    fn begin(bus: Arc<dyn Bus>, events: Vec<Arc<Event>>, answers: Vec<Answer>, room: Vec<OwnedSemaphorePermit>) -> Self {
+    /// Publishes what was committed, then answers, then gives back the room that the changes had in
+    /// the queue.
+    fn begin(
+        bus: Arc<dyn Bus>,
+        events: Vec<Arc<Event>>,
+        answers: Vec<Answer>,
+        room: Vec<OwnedSemaphorePermit>,
+    ) -> Self {
         let (sender, published) = oneshot::channel();
         let task = tokio::spawn(async move {
             if !events.is_empty() {
@@ -385,14 +434,20 @@ fn failed(error: impl std::fmt::Display) -> StoreError {
     StoreError::Failed(error.to_string())
 }
 
-/// Applies the work in order. A refused job, or one that hit a rule of the database, is undone alone; the error returned is one
-/// of the database as a whole.
-async fn apply(batch: &mut Batch, work: &mut VecDeque<Work>, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
+/// Applies the work in order. A refused job, or one that hit a rule of the database, is undone
+/// alone; the error returned is one of the database as a whole.
+async fn apply(
+    batch: &mut Batch,
+    work: &mut VecDeque<Work>,
+    answers: &mut Vec<Answer>,
+) -> Result<(), StoreError> {
     while let Some(next) = work.pop_front() {
         match next {
             Work::Post(post) => {
                 let mut run = vec![*post];
-                while let Some(Work::Post(post)) = work.pop_front_if(|next| matches!(next, Work::Post(_))) {
+                while let Some(Work::Post(post)) =
+                    work.pop_front_if(|next| matches!(next, Work::Post(_)))
+                {
                     run.push(*post);
                 }
                 let alone = answers.is_empty() && work.is_empty();
@@ -413,9 +468,16 @@ async fn apply(batch: &mut Batch, work: &mut VecDeque<Work>, answers: &mut Vec<A
     Ok(())
 }
 
-/// Posts a run. One that is `alone` in its transaction needs no mark: what undoes it undoes nothing else.
-async fn post_run(batch: &mut Batch, run: Vec<Post>, answers: &mut Vec<Answer>, alone: bool) -> Result<(), StoreError> {
-    let (mut messages, mut callers) = (Vec::with_capacity(run.len()), Vec::with_capacity(run.len()));
+/// Posts a run. One that is `alone` in its transaction needs no mark: what undoes it undoes nothing
+/// else.
+async fn post_run(
+    batch: &mut Batch,
+    run: Vec<Post>,
+    answers: &mut Vec<Answer>,
+    alone: bool,
+) -> Result<(), StoreError> {
+    let (mut messages, mut callers) =
+        (Vec::with_capacity(run.len()), Vec::with_capacity(run.len()));
     for post in run {
         messages.push((post.message, post.now));
         callers.push(post.answer);
@@ -426,8 +488,11 @@ async fn post_run(batch: &mut Batch, run: Vec<Post>, answers: &mut Vec<Answer>, 
             if let Some(mark) = mark {
                 batch.keep(mark).await?;
             }
-            let outcomes = outcomes.into_iter().map(|outcome: Posted| outcome.map_err(StoreError::from));
-            answers.extend(callers.into_iter().zip(outcomes).map(|(caller, outcome)| answer(caller, outcome)));
+            let outcomes =
+                outcomes.into_iter().map(|outcome: Posted| outcome.map_err(StoreError::from));
+            answers.extend(
+                callers.into_iter().zip(outcomes).map(|(caller, outcome)| answer(caller, outcome)),
+            );
             Ok(())
         }
         Err(error) => {

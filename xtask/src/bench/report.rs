@@ -22,8 +22,11 @@ pub(super) fn table(rows: &[Row], measured: &[Measured], judge: bool) -> Outcome
                 Judged::Absent => {}
                 Judged::Missing(why) => lacks = Some(why),
                 Judged::Figure(figure) => {
-                    // The clock of CPU time ticks every 10 ms, which little work does not reach: that is no figure to judge.
-                    if worst.is_none_or(|(worst, _)| row.bound.is_worse(figure, worst) || !figure.is_finite()) {
+                    // The clock of CPU time ticks every 10 ms, which little work does not reach:
+                    // that is no figure to judge.
+                    if worst.is_none_or(|(worst, _)| {
+                        row.bound.is_worse(figure, worst) || !figure.is_finite()
+                    }) {
                         worst = Some((figure, &case.name));
                     }
                 }
@@ -32,7 +35,9 @@ pub(super) fn table(rows: &[Row], measured: &[Measured], judge: bool) -> Outcome
         let (figure, verdict) = match (worst, lacks) {
             (_, Some(why)) => (why, "not measured"),
             (None, None) => continue,
-            (Some((figure, _)), None) if !figure.is_finite() => ("too little to tell".to_owned(), "not judged"),
+            (Some((figure, _)), None) if !figure.is_finite() => {
+                ("too little to tell".to_owned(), "not judged")
+            }
             (Some((figure, name)), None) => {
                 let name = if name.is_empty() { String::new() } else { format!(" ({name})") };
                 let verdict = match (judge, row.bound.holds(figure)) {
@@ -67,7 +72,9 @@ pub(super) fn details(measured: &[Measured]) -> Outcome<String> {
         let beside = medians(rounds.iter().map(|round| &round.beside));
         let paths: std::collections::BTreeSet<_> = ours.keys().chain(beside.keys()).collect();
         for path in paths {
-            let shown = |of: &BTreeMap<String, f64>| of.get(path).map(|figure| shown(*figure)).unwrap_or_default();
+            let shown = |of: &BTreeMap<String, f64>| {
+                of.get(path).map(|figure| shown(*figure)).unwrap_or_default()
+            };
             writeln!(text, "| | {path} | {} | {} |", shown(&ours), shown(&beside))?;
         }
     }
@@ -124,8 +131,12 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) fn look() -> Outcome<Self> {
-        let (processors, memory) = (std::fs::read_to_string("/proc/cpuinfo")?, std::fs::read_to_string("/proc/meminfo")?);
-        let kibibytes: f64 = field(&memory, "MemTotal").and_then(|text| text.strip_suffix(" kB")).ok_or("no MemTotal")?.parse()?;
+        let (processors, memory) =
+            (std::fs::read_to_string("/proc/cpuinfo")?, std::fs::read_to_string("/proc/meminfo")?);
+        let kibibytes: f64 = field(&memory, "MemTotal")
+            .and_then(|text| text.strip_suffix(" kB"))
+            .ok_or("no MemTotal")?
+            .parse()?;
         Ok(Self {
             cores: std::thread::available_parallelism()?.get(),
             processor: field(&processors, "model name").unwrap_or("unknown processor").to_owned(),
@@ -138,13 +149,19 @@ impl Machine {
 impl Display for Machine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { cores, processor, memory_gib, kernel } = self;
-        write!(formatter, "Machine: {cores} cores ({processor}), {memory_gib:.0} GiB of memory, Linux {kernel}.")
+        write!(
+            formatter,
+            "Machine: {cores} cores ({processor}), {memory_gib:.0} GiB of memory, Linux {kernel}."
+        )
     }
 }
 
 /// The first value of a name in a file of /proc that has lines `name : value`.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
+    text.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(key, _)| key.trim() == name)
+        .map(|(_, value)| value.trim())
 }
 
 #[cfg(test)]
@@ -154,25 +171,43 @@ mod tests {
     use serde_json::json;
 
     fn storm(storm: f64, calm: f64) -> Vec<Measured> {
-        let scenario = scenarios::all().into_iter().find(|scenario| scenario.name == "storm").unwrap();
+        let scenario =
+            scenarios::all().into_iter().find(|scenario| scenario.name == "storm").unwrap();
         let ours = json!({ "storm": { "delivery_us_p99": storm }, "calm": { "delivery_us_p99": calm }, "sample": "x" });
         vec![Measured { scenario, rounds: vec![Round { ours, beside: Value::Null }] }]
     }
 
     #[test]
     fn the_verdict_goes_by_the_bound_and_rows_that_were_not_measured_are_left_out() {
-        for (ratio, judge, verdict) in [(1.5, true, "1.50 | met"), (1.6, true, "1.60 | missed"), (1.6, false, "1.60 | not judged")] {
+        for (ratio, judge, verdict) in [
+            (1.5, true, "1.50 | met"),
+            (1.6, true, "1.60 | missed"),
+            (1.6, false, "1.60 | not judged"),
+        ] {
             let table = table(&rows::all(), &storm(ratio, 1.0), judge).unwrap();
             assert!(table.contains(&format!("| ≤ 1.50 | {verdict} |")), "{ratio}: {table}");
-            assert_eq!(table.contains("- p99 delivery during a storm"), verdict.ends_with("missed"), "{table}");
+            assert_eq!(
+                table.contains("- p99 delivery during a storm"),
+                verdict.ends_with("missed"),
+                "{table}"
+            );
             assert_eq!(table.lines().filter(|line| line.starts_with('|')).count(), 3, "{table}");
         }
-        assert!(table(&rows::all(), &storm(0.0, 0.0), true).unwrap().contains("| too little to tell | not judged |"));
+        assert!(
+            table(&rows::all(), &storm(0.0, 0.0), true)
+                .unwrap()
+                .contains("| too little to tell | not judged |")
+        );
     }
 
     #[test]
     fn details_have_every_figure() {
         let details = details(&storm(12.345, 1000.5)).unwrap();
-        assert!(details.contains("| | calm delivery_us_p99 | 1000 |  |\n| | storm delivery_us_p99 | 12.3 |  |\n"), "{details}");
+        assert!(
+            details.contains(
+                "| | calm delivery_us_p99 | 1000 |  |\n| | storm delivery_us_p99 | 12.3 |  |\n"
+            ),
+            "{details}"
+        );
     }
 }

@@ -116,19 +116,33 @@ const GROWTH: &str = "The structures of a write, the kernel's of both ends above
 pub(super) fn all() -> Vec<Row> {
     use Bound::{AtLeast, AtMost};
     let fan_out = |pointer: &str| {
-        let case =
-            |dialect: &&str| ratio(dialect, ours(format!("fan-out-{dialect}"), pointer), beside(format!("fan-out-{dialect}"), pointer));
+        let case = |dialect: &&str| {
+            ratio(
+                dialect,
+                ours(format!("fan-out-{dialect}"), pointer),
+                beside(format!("fan-out-{dialect}"), pointer),
+            )
+        };
         DIALECTS.iter().map(case).collect()
     };
     let mixed = |pointer: &str| {
-        let under = DIALECTS.iter().map(|dialect| ours(format!("fan-out-{dialect}"), pointer)).collect();
+        let under =
+            DIALECTS.iter().map(|dialect| ours(format!("fan-out-{dialect}"), pointer)).collect();
         vec![Case { name: String::new(), over: ours("fan-out-mixed", pointer), under, scale: 1.0 }]
     };
-    let sends = |store: &str, pointer: &str, beside_it: &str| ratio("", ours(store, pointer), beside(store, beside_it));
+    let sends = |store: &str, pointer: &str, beside_it: &str| {
+        ratio("", ours(store, pointer), beside(store, beside_it))
+    };
     let decode = |dialects: &[&str], way: &str| {
         dialects
             .iter()
-            .map(|dialect| ratio(dialect, ours("decode", format!("/{dialect}/dialect")), ours("decode", format!("/{dialect}/{way}"))))
+            .map(|dialect| {
+                ratio(
+                    dialect,
+                    ours("decode", format!("/{dialect}/dialect")),
+                    ours("decode", format!("/{dialect}/{way}")),
+                )
+            })
             .collect()
     };
     let others: Vec<_> = DIALECTS.into_iter().filter(|dialect| *dialect != "morelia").collect();
@@ -239,8 +253,13 @@ impl Case {
         }
         let in_round = |number| {
             let over = self.over.value(measured, number)?;
-            let under = self.under.iter().map(|figure| figure.value(measured, number)).collect::<Outcome<Vec<_>>>()?;
-            let under = if under.is_empty() { 1.0 } else { under.iter().sum::<f64>() / under.len() as f64 };
+            let under = self
+                .under
+                .iter()
+                .map(|figure| figure.value(measured, number))
+                .collect::<Outcome<Vec<_>>>()?;
+            let under =
+                if under.is_empty() { 1.0 } else { under.iter().sum::<f64>() / under.len() as f64 };
             Ok(over * self.scale / under)
         };
         Ok(Judged::Figure(median((0..rounds).map(in_round).collect::<Outcome<Vec<_>>>()?)))
@@ -249,7 +268,10 @@ impl Case {
 
 impl Figure {
     fn rounds<'a>(&self, measured: &'a [Measured]) -> Option<&'a [Round]> {
-        measured.iter().find(|measured| measured.scenario.name == self.scenario).map(|measured| measured.rounds.as_slice())
+        measured
+            .iter()
+            .find(|measured| measured.scenario.name == self.scenario)
+            .map(|measured| measured.rounds.as_slice())
     }
 
     fn of<'a>(&self, round: &'a Round) -> &'a Value {
@@ -260,8 +282,13 @@ impl Figure {
     }
 
     fn value(&self, measured: &[Measured], round: usize) -> Outcome<f64> {
-        let found = self.rounds(measured).and_then(|rounds| rounds.get(round)).and_then(|round| self.of(round).pointer(&self.pointer));
-        found.and_then(Value::as_f64).ok_or_else(|| format!("{}: {} is no figure", self.scenario, self.pointer).into())
+        let found = self
+            .rounds(measured)
+            .and_then(|rounds| rounds.get(round))
+            .and_then(|round| self.of(round).pointer(&self.pointer));
+        found
+            .and_then(Value::as_f64)
+            .ok_or_else(|| format!("{}: {} is no figure", self.scenario, self.pointer).into())
     }
 }
 
@@ -284,7 +311,13 @@ mod tests {
 
     fn measured(name: &str, rounds: &[(Value, Value)]) -> Measured {
         let scenario = scenarios::all().into_iter().find(|scenario| scenario.name == name).unwrap();
-        Measured { scenario, rounds: rounds.iter().map(|(ours, beside)| Round { ours: ours.clone(), beside: beside.clone() }).collect() }
+        Measured {
+            scenario,
+            rounds: rounds
+                .iter()
+                .map(|(ours, beside)| Round { ours: ours.clone(), beside: beside.clone() })
+                .collect(),
+        }
     }
 
     fn figure(judged: Judged) -> f64 {
@@ -297,7 +330,12 @@ mod tests {
 
     #[test]
     fn the_median_is_the_middle() {
-        for (figures, expected) in [(&[3.0, 1.0, 2.0][..], 2.0), (&[5.0], 5.0), (&[1.0, 4.0], 2.5), (&[9.0, 1.0, 1.0, 3.0], 2.0)] {
+        for (figures, expected) in [
+            (&[3.0, 1.0, 2.0][..], 2.0),
+            (&[5.0], 5.0),
+            (&[1.0, 4.0], 2.5),
+            (&[9.0, 1.0, 1.0, 3.0], 2.0),
+        ] {
             assert_eq!(median(figures.to_vec()), expected, "{figures:?}");
         }
         assert!(median(Vec::new()).is_nan());
@@ -305,7 +343,9 @@ mod tests {
 
     #[test]
     fn a_ratio_is_taken_within_a_round_so_that_a_slow_round_does_not_count() {
-        let of = |ours: f64, beside: f64| (json!({ "cpu_us_each": ours }), json!({ "cpu_us_each": beside }));
+        let of = |ours: f64, beside: f64| {
+            (json!({ "cpu_us_each": ours }), json!({ "cpu_us_each": beside }))
+        };
         let measured = [measured("requests", &[of(2.0, 1.0), of(30.0, 10.0), of(4.4, 4.0)])];
         let case = ratio("", ours("requests", "/cpu_us_each"), beside("requests", "/cpu_us_each"));
         assert_eq!(figure(case.judge(&measured).unwrap()), 2.0);
@@ -315,8 +355,14 @@ mod tests {
     fn a_mixed_room_is_held_against_the_mean_of_the_others() {
         let cpu = |cpu: f64| [(json!({ "single": { "cpu_us_per_delivery": cpu } }), Value::Null)];
         let mut all = vec![measured("fan-out-mixed", &cpu(6.0))];
-        all.extend(DIALECTS.iter().zip([1.0, 2.0, 3.0, 4.0, 5.0]).map(|(dialect, of)| measured(&format!("fan-out-{dialect}"), &cpu(of))));
-        let row = super::all().into_iter().find(|row| row.title.starts_with("a mixed room")).unwrap();
+        all.extend(
+            DIALECTS
+                .iter()
+                .zip([1.0, 2.0, 3.0, 4.0, 5.0])
+                .map(|(dialect, of)| measured(&format!("fan-out-{dialect}"), &cpu(of))),
+        );
+        let row =
+            super::all().into_iter().find(|row| row.title.starts_with("a mixed room")).unwrap();
         assert_eq!(figure(row.cases[0].judge(&all).unwrap()), 2.0);
         assert!(matches!(row.cases[0].judge(&all[..2]).unwrap(), Judged::Absent));
     }
@@ -325,7 +371,9 @@ mod tests {
     fn what_the_machine_lacks_is_said_and_what_is_no_figure_is_an_error() {
         let case = || alone("", ours("nodes", "/added_cpu_us_each"), 1.0);
         let lacking = [measured("nodes", &[(json!({ "missing": "no redis" }), Value::Null)])];
-        assert!(matches!(case().judge(&lacking).unwrap(), Judged::Missing(why) if why == "no redis"));
+        assert!(
+            matches!(case().judge(&lacking).unwrap(), Judged::Missing(why) if why == "no redis")
+        );
         let wrong = [measured("nodes", &[(json!({ "added_cpu_us_each": "1" }), Value::Null)])];
         assert!(case().judge(&wrong).is_err());
     }
@@ -334,7 +382,9 @@ mod tests {
     fn every_figure_of_a_row_is_of_a_scenario_that_is_run() {
         let names: Vec<_> = scenarios::all().into_iter().map(|scenario| scenario.name).collect();
         for row in super::all() {
-            for figure in row.cases.iter().flat_map(|case| std::iter::once(&case.over).chain(&case.under)) {
+            for figure in
+                row.cases.iter().flat_map(|case| std::iter::once(&case.over).chain(&case.under))
+            {
                 assert!(names.contains(&figure.scenario), "{}: {}", row.title, figure.scenario);
             }
         }

@@ -11,7 +11,8 @@ pub(super) struct Scenario {
     pub(super) title: String,
     pub(super) ours: Work,
     pub(super) beside: Option<Work>,
-    /// Whether its figures hardly differ from round to round, or are statistics of many runs themselves.
+    /// Whether its figures hardly differ from round to round, or are statistics of many runs
+    /// themselves.
     pub(super) once: bool,
 }
 
@@ -35,16 +36,23 @@ impl Argument {
     }
 }
 
-/// A run of the load generator: what it is asked, as on a command line, and amounts, `name whole short`.
+/// A run of the load generator: what it is asked, as on a command line, and amounts, `name whole
+/// short`.
 fn load(asked: &str, amounts: &[(&str, &str, &str)]) -> Work {
     let same = |word: &str| Argument { whole: word.to_owned(), short: word.to_owned() };
     let asked = asked.split(' ').map(same);
-    let amounts =
-        amounts.iter().flat_map(|(name, whole, short)| [same(name), Argument { whole: (*whole).to_owned(), short: (*short).to_owned() }]);
+    let amounts = amounts.iter().flat_map(|(name, whole, short)| {
+        [same(name), Argument { whole: (*whole).to_owned(), short: (*short).to_owned() }]
+    });
     Work::Load(asked.chain(amounts).collect())
 }
 
-fn scenario(name: impl Into<String>, title: impl Into<String>, ours: Work, beside: Option<Work>) -> Scenario {
+fn scenario(
+    name: impl Into<String>,
+    title: impl Into<String>,
+    ours: Work,
+    beside: Option<Work>,
+) -> Scenario {
     Scenario { name: name.into(), title: title.into(), ours, beside, once: false }
 }
 
@@ -74,7 +82,9 @@ pub(super) fn all() -> Vec<Scenario> {
         load("requests --subject tolmach", &requests),
         Some(load("requests --subject floor", &requests)),
     ));
-    for (store, name) in [("sqlite", "SQLite, synchronous FULL"), ("postgres", "PostgreSQL, fsync on")] {
+    for (store, name) in
+        [("sqlite", "SQLite, synchronous FULL"), ("postgres", "PostgreSQL, fsync on")]
+    {
         let inserts = [("--rows", "100", "100"), ("--seconds", "1.5", "0.1")];
         all.push(scenario(
             format!("sends-{store}"),
@@ -95,7 +105,12 @@ pub(super) fn all() -> Vec<Scenario> {
     });
     all.push(Scenario {
         once: true,
-        ..scenario("idle-bearer", "idle connections", load("idle --subject tolmach --wire bearer", &idle("0")), None)
+        ..scenario(
+            "idle-bearer",
+            "idle connections",
+            load("idle --subject tolmach --wire bearer", &idle("0")),
+            None,
+        )
     });
     all.push(scenario(
         "history",
@@ -115,11 +130,24 @@ pub(super) fn all() -> Vec<Scenario> {
         load("nodes", &[("--connections", "64", "4"), LENGTH]),
         None,
     ));
-    all.push(Scenario { once: true, ..scenario("start", "a start on SQLite", load("start", &[("--messages", "1000000", "2000")]), None) });
+    all.push(Scenario {
+        once: true,
+        ..scenario(
+            "start",
+            "a start on SQLite",
+            load("start", &[("--messages", "1000000", "2000")]),
+            None,
+        )
+    });
     let rooms = |connections, flows| {
         load(
             "growth",
-            &[("--members", "1000", "20"), ("--connections", connections, "60"), ("--flows", flows, "10"), ("--messages", "1000", "6")],
+            &[
+                ("--members", "1000", "20"),
+                ("--connections", connections, "60"),
+                ("--flows", flows, "10"),
+                ("--messages", "1000", "6"),
+            ],
         )
     };
     all.push(scenario(
@@ -128,7 +156,10 @@ pub(super) fn all() -> Vec<Scenario> {
         rooms("10000", "10000"),
         Some(rooms("1000", "1")),
     ));
-    all.push(Scenario { once: true, ..scenario("decode", "decode, validate and lift a send, ns", Work::Wire, None) });
+    all.push(Scenario {
+        once: true,
+        ..scenario("decode", "decode, validate and lift a send, ns", Work::Wire, None)
+    });
     all
 }
 
@@ -156,8 +187,15 @@ mod tests {
 
     #[test]
     fn a_short_run_is_asked_the_same_of_less() {
-        let Work::Load(arguments) = load("history --a b", &[("--connections", "64", "4")]) else { panic!("a run of the load generator") };
-        let of = |short| arguments.iter().map(|argument| argument.of(short)).collect::<Vec<_>>().join(" ");
-        assert_eq!((of(false).as_str(), of(true).as_str()), ("history --a b --connections 64", "history --a b --connections 4"));
+        let Work::Load(arguments) = load("history --a b", &[("--connections", "64", "4")]) else {
+            panic!("a run of the load generator")
+        };
+        let of = |short| {
+            arguments.iter().map(|argument| argument.of(short)).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            (of(false).as_str(), of(true).as_str()),
+            ("history --a b --connections 64", "history --a b --connections 4")
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask setup`: what the tests need beside Rust. Servers come from Debian, Python's packages go under the target folder,
-//! those of npm beside the client that imports them.
+//! `cargo xtask setup`: what the tests need beside Rust. Servers come from Debian, Python's
+//! packages go under the target folder, those of npm beside the client that imports them.
 
 mod servers;
 
@@ -17,7 +17,9 @@ pub(crate) enum Python {
 /// Installs what is missing. In CI what cannot be installed is a failure, elsewhere it is named.
 pub(crate) fn run(project: &Project) -> Result<Python, String> {
     match servers::install(project) {
-        Err(problem) if flag("CI") => return Err(format!("setup: servers for the tests: {problem}")),
+        Err(problem) if flag("CI") => {
+            return Err(format!("setup: servers for the tests: {problem}"));
+        }
         Err(problem) => eprintln!("skipped: servers for the tests: {problem}"),
         Ok(()) => {}
     }
@@ -38,7 +40,8 @@ pub(crate) fn run(project: &Project) -> Result<Python, String> {
 
 fn install(project: &Project) -> Result<PathBuf, String> {
     let list = project.root().join("tests/requirements.txt");
-    let wanted = std::fs::read_to_string(&list).map_err(|error| format!("{}: {error}", list.display()))?;
+    let wanted =
+        std::fs::read_to_string(&list).map_err(|error| format!("{}: {error}", list.display()))?;
     let folder = project.target().join("python");
     let (interpreter, stamp) = (folder.join("bin/python"), folder.join("installed.txt"));
     let installed = std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted);
@@ -51,7 +54,17 @@ fn install(project: &Project) -> Result<PathBuf, String> {
         .ok_or("neither python3.11 nor python3 can be started")?;
     run_to_end(project.command(python).args(["-m", "venv", "--clear"]).arg(&folder))?;
     run_to_end(
-        project.command(&interpreter).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&list),
+        project
+            .command(&interpreter)
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--requirement",
+            ])
+            .arg(&list),
     )?;
     // Written last, so that half an installation is made again.
     std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
@@ -61,8 +74,10 @@ fn install(project: &Project) -> Result<PathBuf, String> {
 /// `tests/live/dcrf.sh` looks for the stamp, and without it skips by name or, in CI, fails.
 fn install_node(project: &Project) -> Result<(), String> {
     let folder = project.root().join("tests/live/node");
-    let (lock, stamp) = (folder.join("package-lock.json"), folder.join("node_modules/.installed.json"));
-    let wanted = std::fs::read_to_string(&lock).map_err(|error| format!("{}: {error}", lock.display()))?;
+    let (lock, stamp) =
+        (folder.join("package-lock.json"), folder.join("node_modules/.installed.json"));
+    let wanted =
+        std::fs::read_to_string(&lock).map_err(|error| format!("{}: {error}", lock.display()))?;
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }

@@ -1,4 +1,5 @@
-//! The servers that tests start privately, from Debian's packages. None of them is left running as a service.
+//! The servers that tests start privately, from Debian's packages. None of them is left running as
+//! a service.
 
 use crate::process::{Project, output, run};
 use std::io;
@@ -13,7 +14,10 @@ struct Package {
 
 const PACKAGES: [Package; 3] = [
     Package { name: "redis-server", present: || on_path("redis-server") },
-    Package { name: "postgresql", present: || below("/usr/lib/postgresql", "bin/postgres") || on_path("postgres") },
+    Package {
+        name: "postgresql",
+        present: || below("/usr/lib/postgresql", "bin/postgres") || on_path("postgres"),
+    },
     // Lies to a process about the time: nodes with clocks apart.
     Package { name: "libfaketime", present: || below("/usr/lib", "faketime/libfaketime.so.1") },
 ];
@@ -26,7 +30,11 @@ const CLUSTERS: &str = "/etc/postgresql-common/createcluster.conf";
 
 /// Installs what is missing, as root on Debian. Elsewhere it says what to install.
 pub(super) fn install(project: &Project) -> Result<(), String> {
-    let missing: Vec<_> = PACKAGES.iter().filter(|package| !(package.present)()).map(|package| package.name).collect();
+    let missing: Vec<_> = PACKAGES
+        .iter()
+        .filter(|package| !(package.present)())
+        .map(|package| package.name)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -45,11 +53,28 @@ pub(super) fn install(project: &Project) -> Result<(), String> {
     let policy = Policy::forbid_services()?;
     run(project.command("apt-get").args(["-q", "update"]))?;
     let mut install = project.command("apt-get");
-    install.args(["-q", "install", "--yes", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold"]).args(&missing);
+    install
+        .args([
+            "-q",
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            "-o",
+            "Dpkg::Options::=--force-confold",
+        ])
+        .args(&missing);
     run(install.env("DEBIAN_FRONTEND", "noninteractive"))?;
     drop(policy);
-    let still: Vec<_> = PACKAGES.iter().filter(|package| !(package.present)()).map(|package| package.name).collect();
-    if still.is_empty() { Ok(()) } else { Err(format!("installed, and yet not found: {}", still.join(" "))) }
+    let still: Vec<_> = PACKAGES
+        .iter()
+        .filter(|package| !(package.present)())
+        .map(|package| package.name)
+        .collect();
+    if still.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("installed, and yet not found: {}", still.join(" ")))
+    }
 }
 
 /// While it lives no package starts its service.
@@ -89,10 +114,13 @@ fn write(file: &Path, text: &str, mode: u32) -> Result<(), String> {
 }
 
 fn on_path(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|folders| std::env::split_paths(&folders).any(|folder| folder.join(program).is_file()))
+    std::env::var_os("PATH").is_some_and(|folders| {
+        std::env::split_paths(&folders).any(|folder| folder.join(program).is_file())
+    })
 }
 
 /// Whether one of the folders right below `folder` has this file.
 fn below(folder: &str, file: &str) -> bool {
-    std::fs::read_dir(folder).is_ok_and(|entries| entries.flatten().any(|entry| entry.path().join(file).is_file()))
+    std::fs::read_dir(folder)
+        .is_ok_and(|entries| entries.flatten().any(|entry| entry.path().join(file).is_file()))
 }

@@ -3,13 +3,22 @@
 use std::path::{Path, PathBuf};
 
 /// The rooms of a dialect's crate, and its conformance test.
-const ROOMS: [&str; 7] =
-    ["src/lib.rs", "src/wire.rs", "src/lift.rs", "src/lower.rs", "src/session.rs", "src/faults.rs", "tests/conformance.rs"];
+const ROOMS: [&str; 7] = [
+    "src/lib.rs",
+    "src/wire.rs",
+    "src/lift.rs",
+    "src/lower.rs",
+    "src/session.rs",
+    "src/faults.rs",
+    "tests/conformance.rs",
+];
 
 /// Checks every `crates/dialect-<d>`.
 pub(super) fn check(root: &Path) -> Vec<String> {
     let mut dialects: Vec<String> = std::fs::read_dir(root.join("crates"))
-        .map(|entries| entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+        .map(|entries| {
+            entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+        })
         .unwrap_or_default();
     dialects.retain(|name| name.starts_with("dialect-") && name != "dialect-kit");
     dialects.sort();
@@ -18,23 +27,33 @@ pub(super) fn check(root: &Path) -> Vec<String> {
 
 fn check_dialect(root: &Path, name: &str) -> Vec<String> {
     let id = name.trim_start_matches("dialect-");
-    let (home, protocol, schemas) = (format!("crates/{name}"), format!("protocols/{id}"), format!("schemas/{id}"));
+    let (home, protocol, schemas) =
+        (format!("crates/{name}"), format!("protocols/{id}"), format!("schemas/{id}"));
     let mut problems = Vec::new();
-    let files =
-        ROOMS.iter().map(|room| format!("{home}/{room}")).chain(["SPEC.md", "DEVIATIONS.toml"].map(|file| format!("{protocol}/{file}")));
+    let files = ROOMS
+        .iter()
+        .map(|room| format!("{home}/{room}"))
+        .chain(["SPEC.md", "DEVIATIONS.toml"].map(|file| format!("{protocol}/{file}")));
     for file in files.filter(|file| !root.join(file).is_file()) {
         problems.push(format!("{file} is missing: every dialect has it"));
     }
     for (folder, kind) in [(format!("{protocol}/transcripts"), "txt"), (schemas, "json")] {
-        let folders = std::iter::once(root.join(&folder)).chain(entries(&root.join(&folder)).filter(|path| path.is_dir()));
-        let any = folders.flat_map(|folder| entries(&folder)).any(|path| path.extension().is_some_and(|extension| extension == kind));
+        let folders = std::iter::once(root.join(&folder))
+            .chain(entries(&root.join(&folder)).filter(|path| path.is_dir()));
+        let any = folders
+            .flat_map(|folder| entries(&folder))
+            .any(|path| path.extension().is_some_and(|extension| extension == kind));
         if !any {
             problems.push(format!("{folder} has no *.{kind}: every dialect has some"));
         }
     }
-    let read = |file: &str| std::fs::read_to_string(root.join(format!("{home}/{file}"))).unwrap_or_default();
+    let read = |file: &str| {
+        std::fs::read_to_string(root.join(format!("{home}/{file}"))).unwrap_or_default()
+    };
     let conformance = read("tests/conformance.rs");
-    if !conformance.is_empty() && !code_lines(&conformance).any(|(_, line)| line.contains("conformance!(")) {
+    if !conformance.is_empty()
+        && !code_lines(&conformance).any(|(_, line)| line.contains("conformance!("))
+    {
         problems.push(format!("{home}/tests/conformance.rs does not call conformance!(…)"));
     }
     for number in catch_alls(&read("src/faults.rs")) {
@@ -53,14 +72,16 @@ fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     (1..).zip(text.lines()).filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
-/// A `match` that is being read: how deep its arms are, whether they are about faults, and which take whatever is left.
+/// A `match` that is being read: how deep its arms are, whether they are about faults, and which
+/// take whatever is left.
 struct Match {
     depth: usize,
     faults: bool,
     catch_alls: Vec<usize>,
 }
 
-/// The lines of arms that take whatever is left of the faults. Reads formatted code: an arm begins a line.
+/// The lines of arms that take whatever is left of the faults. Reads formatted code: an arm begins
+/// a line.
 fn catch_alls(text: &str) -> Vec<usize> {
     let (mut found, mut open, mut depth) = (Vec::new(), Vec::<Match>::new(), 0_usize);
     for (number, line) in code_lines(text) {
@@ -68,9 +89,12 @@ fn catch_alls(text: &str) -> Vec<usize> {
         if let Some(current) = open.last_mut().filter(|current| current.depth == depth) {
             let pattern = code.split_once("=>").map_or(code, |(pattern, _)| pattern);
             let pattern = pattern.split(" if ").next().unwrap_or(pattern);
-            let begins = code.contains("=>") || code.starts_with("Fault::") || code.starts_with("| ");
+            let begins =
+                code.contains("=>") || code.starts_with("Fault::") || code.starts_with("| ");
             current.faults |= begins && pattern.contains("Fault::");
-            if code.contains("=>") && pattern.split('|').any(|alternative| alternative.trim() == "_") {
+            if code.contains("=>")
+                && pattern.split('|').any(|alternative| alternative.trim() == "_")
+            {
                 current.catch_alls.push(number);
             }
         }
@@ -84,7 +108,9 @@ fn catch_alls(text: &str) -> Vec<usize> {
         while let Some(closed) = open.pop_if(|current| depth < current.depth) {
             found.extend(closed.catch_alls.into_iter().filter(|_| closed.faults));
         }
-        if code.ends_with('{') && code.split_whitespace().any(|word| word == "match" || word.ends_with("(match")) {
+        if code.ends_with('{')
+            && code.split_whitespace().any(|word| word == "match" || word.ends_with("(match"))
+        {
             open.push(Match { depth, faults: false, catch_alls: Vec::new() });
         }
     }
@@ -143,7 +169,11 @@ mod tests {
             fs::remove_file(root.path().join(missing)).unwrap();
             let problems = check(root.path());
             let folder = missing.rsplit_once('/').unwrap().0;
-            assert!(problems.len() == 1 && (problems[0].contains(missing) || problems[0].contains(folder)), "{missing}: {problems:?}");
+            assert!(
+                problems.len() == 1
+                    && (problems[0].contains(missing) || problems[0].contains(folder)),
+                "{missing}: {problems:?}"
+            );
         }
     }
 
@@ -151,23 +181,41 @@ mod tests {
     fn a_conformance_test_that_tests_nothing_is_found() {
         let root = tempfile::tempdir().unwrap();
         dialect(root.path());
-        fs::write(root.path().join("crates/dialect-toy/tests/conformance.rs"), "// conformance!(toy());\n#[test] fn it() {}\n").unwrap();
+        fs::write(
+            root.path().join("crates/dialect-toy/tests/conformance.rs"),
+            "// conformance!(toy());\n#[test] fn it() {}\n",
+        )
+        .unwrap();
         assert!(check(root.path())[0].contains("does not call"));
     }
 
     #[test]
     fn an_arm_for_every_other_fault_is_found() {
-        let arms = |arms: &str| format!("fn status(fault: &Fault) -> u16 {{\n    match fault {{\n{arms}\n    }}\n}}\n");
+        let arms = |arms: &str| {
+            format!("fn status(fault: &Fault) -> u16 {{\n    match fault {{\n{arms}\n    }}\n}}\n")
+        };
         for (text, found) in [
             (arms("        Fault::NoPhoto => 404,\n        _ => 500,"), vec![4]),
             (arms("        Fault::NoPhoto => 404,\n        Fault::Internal | _ => 500,"), vec![4]),
             (arms("        Fault::NoPhoto => 404,\n        _ if strange => 500,"), vec![4]),
-            (arms("        Fault::NoPhoto\n        | Fault::NoSuchFlow => 404,\n        _ => 500,"), vec![5]),
             (
-                arms("        Fault::NoPhoto => match status {\n            404 => 1,\n            _ => 2,\n        },\n        _ => 3,"),
+                arms(
+                    "        Fault::NoPhoto\n        | Fault::NoSuchFlow => 404,\n        _ => 500,",
+                ),
+                vec![5],
+            ),
+            (
+                arms(
+                    "        Fault::NoPhoto => match status {\n            404 => 1,\n            _ => 2,\n        },\n        _ => 3,",
+                ),
                 vec![7],
             ),
-            (arms("        Fault::NoPhoto => match status {\n            404 => 1,\n            _ => 2,\n        },"), vec![]),
+            (
+                arms(
+                    "        Fault::NoPhoto => match status {\n            404 => 1,\n            _ => 2,\n        },",
+                ),
+                vec![],
+            ),
             (arms("        Fault::Invalid { field: _, .. } => 422,\n        // _ => 500,"), vec![]),
             (arms("        404 => Fault::NoPhoto,\n        _ => Fault::Internal,"), vec![]),
         ] {
@@ -175,7 +223,11 @@ mod tests {
         }
         let root = tempfile::tempdir().unwrap();
         dialect(root.path());
-        fs::write(root.path().join("crates/dialect-toy/src/faults.rs"), arms("        Fault::NoPhoto => 404,\n        _ => 500,")).unwrap();
+        fs::write(
+            root.path().join("crates/dialect-toy/src/faults.rs"),
+            arms("        Fault::NoPhoto => 404,\n        _ => 500,"),
+        )
+        .unwrap();
         assert!(check(root.path())[0].contains("faults.rs:4"));
     }
 }

@@ -16,20 +16,62 @@ const ANY_DIALECT: &str = "dialect-*";
 const FOR_TESTS: [&str; 2] = ["dialect-kit", "servers"];
 
 const TABLE: [Row; 12] = [
-    Row { room: "domain", may: &[], never: &["serde", "serde_json", "tokio", "http", "hyper", "sea-orm", "redis"] },
-    Row { room: "engine", may: &["domain"], never: &["http", "hyper", "sea-orm", "redis", "tokio-tungstenite", "serde_json"] },
-    Row { room: "dialect", may: &["domain"], never: &["tokio", "hyper", "tungstenite", "tokio-tungstenite", "sea-orm", "redis"] },
-    Row { room: "dialect-kit", may: &["domain", "dialect"], never: &["tokio", "hyper", "tungstenite", "tokio-tungstenite"] },
+    Row {
+        room: "domain",
+        may: &[],
+        never: &["serde", "serde_json", "tokio", "http", "hyper", "sea-orm", "redis"],
+    },
+    Row {
+        room: "engine",
+        may: &["domain"],
+        never: &["http", "hyper", "sea-orm", "redis", "tokio-tungstenite", "serde_json"],
+    },
+    Row {
+        room: "dialect",
+        may: &["domain"],
+        never: &["tokio", "hyper", "tungstenite", "tokio-tungstenite", "sea-orm", "redis"],
+    },
+    Row {
+        room: "dialect-kit",
+        may: &["domain", "dialect"],
+        never: &["tokio", "hyper", "tungstenite", "tokio-tungstenite"],
+    },
     Row {
         room: ANY_DIALECT,
         may: &["domain", "dialect"],
-        never: &["tokio", "hyper", "hyper-util", "tungstenite", "tokio-tungstenite", "sea-orm", "redis", "getrandom", "time"],
+        never: &[
+            "tokio",
+            "hyper",
+            "hyper-util",
+            "tungstenite",
+            "tokio-tungstenite",
+            "sea-orm",
+            "redis",
+            "getrandom",
+            "time",
+        ],
     },
-    Row { room: "store", may: &["domain", "engine"], never: &["hyper", "tokio-tungstenite", "redis"] },
-    Row { room: "bus", may: &["domain", "engine"], never: &["hyper", "tokio-tungstenite", "sea-orm"] },
+    Row {
+        room: "store",
+        may: &["domain", "engine"],
+        never: &["hyper", "tokio-tungstenite", "redis"],
+    },
+    Row {
+        room: "bus",
+        may: &["domain", "engine"],
+        never: &["hyper", "tokio-tungstenite", "sea-orm"],
+    },
     Row { room: "client", may: &["domain", "dialect"], never: &["sea-orm", "redis"] },
-    Row { room: "gateway", may: &["domain", "engine", "store", "bus", "dialect", "client", ANY_DIALECT], never: &["sea-orm"] },
-    Row { room: "bench", may: &["domain", "engine", "store", "bus", "dialect", "client", ANY_DIALECT, "servers"], never: &[] },
+    Row {
+        room: "gateway",
+        may: &["domain", "engine", "store", "bus", "dialect", "client", ANY_DIALECT],
+        never: &["sea-orm"],
+    },
+    Row {
+        room: "bench",
+        may: &["domain", "engine", "store", "bus", "dialect", "client", ANY_DIALECT, "servers"],
+        never: &[],
+    },
     Row { room: "servers", may: &[], never: &["hyper", "sea-orm", "redis"] },
     Row { room: "xtask", may: &[], never: &[] },
 ];
@@ -46,7 +88,8 @@ pub(super) fn check(metadata: &Metadata) -> Vec<String> {
         for dependency in &package.dependencies {
             let development = dependency.kind == DependencyKind::Development;
             problems.extend(
-                judge(row, room, &dependency.name, development, dependency.path.is_some()).map(|why| format!("{}: {why}", package.name)),
+                judge(row, room, &dependency.name, development, dependency.path.is_some())
+                    .map(|why| format!("{}: {why}", package.name)),
             );
         }
     }
@@ -62,11 +105,14 @@ fn judge(row: &Row, room: &str, dependency: &str, development: bool, ours: bool)
     }
     let imported = room_of(dependency);
     if FOR_TESTS.contains(&imported) && !row.may.contains(&imported) {
-        return (!development).then(|| format!("imports {dependency}, which is for tests: a dev-dependency is expected"));
+        return (!development).then(|| {
+            format!("imports {dependency}, which is for tests: a dev-dependency is expected")
+        });
     }
     let expected = row.may.iter().any(|may| matches_room(may, imported)) || imported == room;
     (!expected).then(|| {
-        let may = if row.may.is_empty() { "none of our crates".to_owned() } else { row.may.join(", ") };
+        let may =
+            if row.may.is_empty() { "none of our crates".to_owned() } else { row.may.join(", ") };
         format!("imports {imported}; it may import {may}")
     })
 }
@@ -118,7 +164,10 @@ mod tests {
             let found = judge(row, room, dependency, development, ours);
             match part {
                 None => assert_eq!(found, None, "{room} imports {dependency}"),
-                Some(part) => assert!(found.as_ref().is_some_and(|found| found.contains(part)), "{room} imports {dependency}: {found:?}"),
+                Some(part) => assert!(
+                    found.as_ref().is_some_and(|found| found.contains(part)),
+                    "{room} imports {dependency}: {found:?}"
+                ),
             }
         }
     }

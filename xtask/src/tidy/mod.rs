@@ -22,10 +22,18 @@ pub(crate) fn run(project: &Project) -> Result<(), String> {
     }
 }
 
-/// The project's files, by their paths below its root: those that git tracks or would, so nothing that is made.
+/// The project's files, by their paths below its root: those that git tracks or would, so nothing
+/// that is made.
 fn files(project: &Project) -> Result<Vec<PathBuf>, String> {
-    let listing = output(project.command("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]))?;
-    let mut files: Vec<PathBuf> = listing.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect();
+    let listing = output(project.command("git").args([
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ]))?;
+    let mut files: Vec<PathBuf> =
+        listing.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect();
     files.sort();
     files.dedup();
     Ok(files)

@@ -1,19 +1,26 @@
-//! What no file of the project may hold: paths of somebody's machine, dates, tests that are put off, silenced lints.
+//! What no file of the project may hold: paths of somebody's machine, dates, tests that are put
+//! off, silenced lints.
 
 use std::path::{Path, PathBuf};
 
-/// Folders that only exist on somebody's machine. Put together, so that this file does not hold them.
-const MACHINE_FOLDERS: [&str; 4] = [concat!("/", "work/"), concat!("/", "root/"), concat!("/", "home/"), concat!("/", "tmp/")];
+/// Folders that only exist on somebody's machine. Put together, so that this file does not hold
+/// them.
+const MACHINE_FOLDERS: [&str; 4] =
+    [concat!("/", "work/"), concat!("/", "root/"), concat!("/", "home/"), concat!("/", "tmp/")];
 
 /// Attributes that no code carries, and what is expected instead.
 const ATTRIBUTES: [(&str, &str); 2] = [
     (concat!("#[", "ignore"), "a test runs or is not there"),
-    (concat!("[", "allow("), "#[expect(lint, reason = \"…\")] is expected, and only where it is needed"),
+    (
+        concat!("[", "allow("),
+        "#[expect(lint, reason = \"…\")] is expected, and only where it is needed",
+    ),
 ];
 
 /// Whose contents are data: what a wire says, what a tool writes.
 fn is_data(file: &Path) -> bool {
-    file.components().any(|part| part.as_os_str() == "transcripts" || part.as_os_str() == "data") || file.ends_with("Cargo.lock")
+    file.components().any(|part| part.as_os_str() == "transcripts" || part.as_os_str() == "data")
+        || file.ends_with("Cargo.lock")
 }
 
 /// Checks files, given by their paths below the root.
@@ -34,7 +41,9 @@ fn check_text(file: &Path, text: &str) -> Vec<String> {
     for (number, line) in (1..).zip(text.lines()) {
         let mut put = |what: String| problems.push(format!("{}:{number}: {what}", file.display()));
         for folder in MACHINE_FOLDERS.iter().filter(|folder| holds_path(line, folder)) {
-            put(format!("{folder} is a place on somebody's machine; a path below the project is expected"));
+            put(format!(
+                "{folder} is a place on somebody's machine; a path below the project is expected"
+            ));
         }
         if kind == "rs" {
             let code = line.trim_start();
@@ -59,7 +68,9 @@ fn check_text(file: &Path, text: &str) -> Vec<String> {
 fn holds_path(line: &str, folder: &str) -> bool {
     line.match_indices(folder).any(|(at, _)| {
         let before = line[..at].chars().next_back();
-        !before.is_some_and(|before| before.is_alphanumeric() || matches!(before, '_' | '-' | '.' | '}' | '/' | '*'))
+        !before.is_some_and(|before| {
+            before.is_alphanumeric() || matches!(before, '_' | '-' | '.' | '}' | '/' | '*')
+        })
     })
 }
 
@@ -80,8 +91,11 @@ fn without_code(prose: &str) -> String {
 
 /// Whether there is a date such as `2001-02-03` or `03.02.2001`.
 fn holds_date(prose: &str) -> bool {
-    let shape: Vec<u8> = prose.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte }).collect();
-    [&b"0000-00-00"[..], b"00.00.0000"].iter().any(|date| shape.windows(date.len()).any(|window| window == *date))
+    let shape: Vec<u8> =
+        prose.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte }).collect();
+    [&b"0000-00-00"[..], b"00.00.0000"]
+        .iter()
+        .any(|date| shape.windows(date.len()).any(|window| window == *date))
 }
 
 #[cfg(test)]
@@ -91,8 +105,16 @@ mod tests {
     #[test]
     fn what_no_file_may_hold_is_found_and_nothing_else() {
         for (file, line, found) in [
-            ("a.rs", concat!("let path = \"/", "work/main\";"), Some("place on somebody's machine")),
-            ("a.md", concat!("See `/", "home/somebody/notes`."), Some("place on somebody's machine")),
+            (
+                "a.rs",
+                concat!("let path = \"/", "work/main\";"),
+                Some("place on somebody's machine"),
+            ),
+            (
+                "a.md",
+                concat!("See `/", "home/somebody/notes`."),
+                Some("place on somebody's machine"),
+            ),
             ("a.rs", concat!("let path = format!(\"{root}/", "tmp/x\");"), None),
             ("a.rs", concat!("target/", "tmp/x"), None),
             ("a.rs", concat!("    #[", "ignore]"), Some("a test runs")),
@@ -113,7 +135,10 @@ mod tests {
             let problems = check_text(Path::new(file), line);
             match found {
                 None => assert_eq!(problems, [""; 0], "{file}: {line}"),
-                Some(part) => assert!(problems.len() == 1 && problems[0].contains(part), "{file}: {line}: {problems:?}"),
+                Some(part) => assert!(
+                    problems.len() == 1 && problems[0].contains(part),
+                    "{file}: {line}: {problems:?}"
+                ),
             }
         }
     }
@@ -132,7 +157,15 @@ mod tests {
         for file in files {
             let path = root.path().join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, [concat!("/", "root/x").as_bytes(), if file.ends_with("png") { &[0xff] } else { b"" }].concat()).unwrap();
+            std::fs::write(
+                &path,
+                [
+                    concat!("/", "root/x").as_bytes(),
+                    if file.ends_with("png") { &[0xff] } else { b"" },
+                ]
+                .concat(),
+            )
+            .unwrap();
         }
         let problems = check(root.path(), &files.map(PathBuf::from));
         assert!(problems.len() == 1 && problems[0].starts_with("plain.txt:1"), "{problems:?}");

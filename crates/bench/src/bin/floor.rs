@@ -1,7 +1,8 @@
 //! The floor: what carrying the same bytes costs with nothing behind it.
 //!
-//! A bare hyper and tokio-tungstenite server. At `/room` every text message is sent to everybody there, the sender too; at
-//! `/echo` it comes back. One task and one bounded queue per connection, shared payloads, one flush for all that waits.
+//! A bare hyper and tokio-tungstenite server. At `/room` every text message is sent to everybody
+//! there, the sender too; at `/echo` it comes back. One task and one bounded queue per connection,
+//! shared payloads, one flush for all that waits.
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -42,7 +43,10 @@ impl Room {
     }
 
     fn say(&self, text: &Utf8Bytes) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|member| member.try_send(text.clone()).is_ok());
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|member| member.try_send(text.clone()).is_ok());
     }
 }
 
@@ -65,18 +69,25 @@ async fn main() -> std::io::Result<()> {
         tokio::spawn(async move {
             let service = service_fn(move |request| answer(room.clone(), request));
             // A connection that fails is the client's to report.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades()
+                .await;
         });
     }
 }
 
-async fn answer(room: Arc<Room>, mut request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Infallible> {
+async fn answer(
+    room: Arc<Room>,
+    mut request: Request<Incoming>,
+) -> Result<Response<Empty<Bytes>>, Infallible> {
     let path = match request.uri().path() {
         "/room" => Path::Room,
         "/echo" => Path::Echo,
         _ => return Ok(refusal(StatusCode::NOT_FOUND)),
     };
-    let accept = request.headers().get(SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
+    let accept =
+        request.headers().get(SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
     let Some(Ok(accept)) = accept.map(|accept| HeaderValue::from_str(&accept)) else {
         return Ok(refusal(StatusCode::UPGRADE_REQUIRED));
     };
@@ -107,7 +118,8 @@ async fn serve(room: Arc<Room>, path: Path, upgraded: Upgraded) {
     // Copied, so that the room that reading the request took is not kept.
     let (stream, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
     drop(parts.read_buf);
-    let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
+    let socket =
+        WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
     // A connection that fails is the client's to report.
     let _ = match path {
         Path::Room => attend(&room, socket).await,

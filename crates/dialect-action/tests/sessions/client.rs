@@ -1,16 +1,16 @@
 //! The client's end: asks to requests, replies to outcomes, frames to notices.
 
 use crate::{
-    ADMINISTRATORS, MEMBERS, NOW, ask as heard_ask, client, connected, flow_id, joined, json, message_id, outcome, overview, posted, reply,
-    said, text, told, user, user_id,
+    ADMINISTRATORS, MEMBERS, NOW, ask as heard_ask, client, connected, flow_id, joined, json,
+    message_id, outcome, overview, posted, reply, said, text, told, user, user_id,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Notice, Reply, Session, ViolationKind};
 use tolmach_dialect_action::Action;
 use tolmach_domain::{
-    Answer, Attachment, AttachmentKind, Authority, Command, Content, Draft, EventKind, Fault, FlowKind, Kinds, MessageId, PhotoOf, Proof,
-    Secret, Who, Window,
+    Answer, Attachment, AttachmentKind, Authority, Command, Content, Draft, EventKind, Fault,
+    FlowKind, Kinds, MessageId, PhotoOf, Proof, Secret, Who, Window,
 };
 
 fn ask(number: u32, command: Command) -> Ask {
@@ -18,7 +18,12 @@ fn ask(number: u32, command: Command) -> Ask {
 }
 
 fn send(room: i64, text: &str) -> Command {
-    Command::Send(Box::new(Draft { flow: flow_id(room), kinds: Kinds::Any, content: Content::text(text), key: None }))
+    Command::Send(Box::new(Draft {
+        flow: flow_id(room),
+        kinds: Kinds::Any,
+        content: Content::text(text),
+        key: None,
+    }))
 }
 
 fn get(room: i64) -> Command {
@@ -30,7 +35,10 @@ fn list(limit: Option<u32>, offset: u32) -> Command {
 }
 
 fn delete(ids: &[i64]) -> Command {
-    Command::Delete { messages: ids.iter().copied().map(message_id).collect(), flow: Some(flow_id(1)) }
+    Command::Delete {
+        messages: ids.iter().copied().map(message_id).collect(),
+        flow: Some(flow_id(1)),
+    }
 }
 
 /// The frames of an ask, without their ids.
@@ -38,7 +46,10 @@ fn says(client: &mut dyn Session, number: u32, command: Command) -> Vec<Value> {
     let frames = said(client, &Line::Ask(ask(number, command)));
     let without_id = |frame: &Frame| {
         let mut frame = json(frame);
-        frame.as_object_mut().and_then(|frame| frame.remove("request_id")).expect("every request has an id");
+        frame
+            .as_object_mut()
+            .and_then(|frame| frame.remove("request_id"))
+            .expect("every request has an id");
         frame
     };
     frames.iter().map(without_id).collect()
@@ -60,7 +71,10 @@ fn outcomes(lines: &[Line]) -> (Vec<Outcome>, Vec<EventKind>) {
     for line in lines {
         match line {
             Line::Reply(Reply { echo, identity: None, outcome }) => {
-                replies.push((*echo.get::<u32>().expect("the echo is the client's own"), outcome.clone()));
+                replies.push((
+                    *echo.get::<u32>().expect("the echo is the client's own"),
+                    outcome.clone(),
+                ));
             }
             Line::Notice(notice) => events.push(notice.kind.clone()),
             other => panic!("{other:?} was heard"),
@@ -72,7 +86,10 @@ fn outcomes(lines: &[Line]) -> (Vec<Outcome>, Vec<EventKind>) {
 #[test]
 fn the_room_of_an_ask_is_joined_first_and_another_left_before() {
     let mut client = client(MEMBERS);
-    let (join, leave) = (|room: i64| json!({"action": "join_room", "room_pk": room}), json!({"action": "leave_room"}));
+    let (join, leave) = (
+        |room: i64| json!({"action": "join_room", "room_pk": room}),
+        json!({"action": "leave_room"}),
+    );
     let create = |text: &str| json!({"action": "create_message", "msg_text": text});
     for (command, expected) in [
         (list(None, 0), vec![json!({"action": "list"})]),
@@ -84,7 +101,11 @@ fn the_room_of_an_ask_is_joined_first_and_another_left_before() {
         (send(2, "c"), vec![create("c")]),
         (
             Command::Edit { message: message_id(18), flow: Some(flow_id(1)), text: "d".to_owned() },
-            vec![leave, join(1), json!({"action": "edit_message", "msg_id": 18, "edited_msg_text": "d"})],
+            vec![
+                leave,
+                join(1),
+                json!({"action": "edit_message", "msg_id": 18, "edited_msg_text": "d"}),
+            ],
         ),
         (list(Some(1), 3), vec![json!({"action": "list"})]),
     ] {
@@ -99,7 +120,10 @@ fn an_administrator_reads_the_joined_room_by_joining_it_again() {
     for _ in 0..2 {
         let ask = Ask { authority: Authority::Administrator, ..ask(0, get(1)) };
         let frames = said(&mut *client, &Line::Ask(ask));
-        assert_eq!(frames.iter().map(|frame| json(frame)["action"].clone()).collect::<Vec<_>>(), [join["action"].clone()]);
+        assert_eq!(
+            frames.iter().map(|frame| json(frame)["action"].clone()).collect::<Vec<_>>(),
+            [join["action"].clone()]
+        );
     }
 }
 
@@ -108,8 +132,13 @@ fn request_ids_differ_between_connections_and_are_exact_in_every_parser() {
     let mut ids = std::collections::BTreeSet::new();
     for connection in [1, 2, u64::MAX] {
         let parts = crate::at(MEMBERS);
-        let opening = tolmach_dialect::Opening { connection: tolmach_domain::ConnectionId(connection), ..crate::opening(&parts) };
-        let mut client = Action::default().open(&opening, tolmach_dialect::Side::Client).expect("a client refuses nothing");
+        let opening = tolmach_dialect::Opening {
+            connection: tolmach_domain::ConnectionId(connection),
+            ..crate::opening(&parts)
+        };
+        let mut client = Action::default()
+            .open(&opening, tolmach_dialect::Side::Client)
+            .expect("a client refuses nothing");
         for _ in 0..2 {
             for frame in said(&mut *client, &Line::Ask(ask(0, list(None, 0)))) {
                 let id = json(&frame)["request_id"].as_u64().expect("an integer");
@@ -120,20 +149,28 @@ fn request_ids_differ_between_connections_and_are_exact_in_every_parser() {
     }
 }
 
-/// Plays an ask of Ann through both ends, her server in the room that the frames join; what the client hears in the end.
-fn through(command: &Command, answer: Result<Answer, Fault>, event: Option<EventKind>) -> Vec<Line> {
+/// Plays an ask of Ann through both ends, her server in the room that the frames join; what the
+/// client hears in the end.
+fn through(
+    command: &Command,
+    answer: Result<Answer, Fault>,
+    event: Option<EventKind>,
+) -> Vec<Line> {
     let dialect = Action::default();
     let (mut client, mut server) = (client(MEMBERS), connected(&dialect, MEMBERS, 1));
     let mut lines = Vec::new();
     for frame in said(&mut *client, &Line::Ask(ask(7, command.clone()))) {
         let heard = heard_ask(&mut *server, text(&frame));
-        let joins = matches!(&heard.command, Command::GetFlow { .. }) && heard.command.name() != command.name();
-        let outcome = if joins { Ok(Answer::Flow(Box::new(overview(1, &[1, 2])))) } else { answer.clone() };
+        let joins = matches!(&heard.command, Command::GetFlow { .. })
+            && heard.command.name() != command.name();
+        let outcome =
+            if joins { Ok(Answer::Flow(Box::new(overview(1, &[1, 2])))) } else { answer.clone() };
         for frame in said(&mut *server, &reply(&heard.echo, outcome)) {
             lines.extend(hears(&mut *client, &frame));
         }
         if let Some(event) = event.clone().filter(|_| !joins) {
-            let (frame, _) = told(&dialect, &mut *server, &crate::caused(1, &heard, event)).expect("the author is told");
+            let (frame, _) = told(&dialect, &mut *server, &crate::caused(1, &heard, event))
+                .expect("the author is told");
             lines.extend(hears(&mut *client, &frame));
         }
     }
@@ -142,26 +179,41 @@ fn through(command: &Command, answer: Result<Answer, Fault>, event: Option<Event
 
 #[test]
 fn a_change_is_heard_as_its_reply_and_as_its_notice() {
-    for command in
-        [send(1, "hello"), Command::Edit { message: message_id(18), flow: Some(flow_id(1)), text: "edit".to_owned() }, delete(&[18, 12])]
-    {
+    for command in [
+        send(1, "hello"),
+        Command::Edit { message: message_id(18), flow: Some(flow_id(1)), text: "edit".to_owned() },
+        delete(&[18, 12]),
+    ] {
         let (answer, event) = outcome(1, &command);
-        let (replies, events) = outcomes(&through(&command, Ok(answer.clone()), Some(event.clone())));
+        let (replies, events) =
+            outcomes(&through(&command, Ok(answer.clone()), Some(event.clone())));
         let [(7, Ok(heard))] = &replies[..] else { panic!("{replies:?} was heard") };
         let [told] = &events[..] else { panic!("{events:?} was told") };
         match (heard, told) {
             (Answer::Sent { message: Some(message), .. }, EventKind::Posted(told)) => {
                 assert_eq!(**message, *told);
-                assert_eq!((message.id, message.flow, &*message.content.text), (message_id(18), flow_id(1), "hello"));
-                assert_eq!((message.author.id, &*message.author.name, message.posted_at), (user_id(1), "Ann Archer", *NOW));
+                assert_eq!(
+                    (message.id, message.flow, &*message.content.text),
+                    (message_id(18), flow_id(1), "hello")
+                );
+                assert_eq!(
+                    (message.author.id, &*message.author.name, message.posted_at),
+                    (user_id(1), "Ann Archer", *NOW)
+                );
             }
             (Answer::Edited(message), EventKind::Edited(told)) => {
                 assert_eq!(**message, *told);
-                assert_eq!((message.id, message.flow, &*message.content.text), (message_id(18), flow_id(1), "edit"));
+                assert_eq!(
+                    (message.id, message.flow, &*message.content.text),
+                    (message_id(18), flow_id(1), "edit")
+                );
             }
             (Answer::Deleted { .. }, EventKind::Deleted { flow, messages, .. }) => {
                 assert_eq!(heard, &answer);
-                assert_eq!((*flow, messages.iter().map(|(id, _)| *id).collect::<Vec<MessageId>>()), (flow_id(1), vec![message_id(18)]));
+                assert_eq!(
+                    (*flow, messages.iter().map(|(id, _)| *id).collect::<Vec<MessageId>>()),
+                    (flow_id(1), vec![message_id(18)])
+                );
             }
             other => panic!("{other:?} was heard"),
         }
@@ -171,22 +223,37 @@ fn a_change_is_heard_as_its_reply_and_as_its_notice() {
 #[test]
 fn rooms_are_heard_with_their_participants() {
     let last = Some(crate::message(17, 2, "hi"));
-    let rooms = [tolmach_domain::Overview { last, ..overview(1, &[1, 2]) }, overview(2, &[1, 2, 3]), overview(3, &[1, 3])];
-    let (replies, events) = outcomes(&through(&list(Some(2), 1), Ok(Answer::Flows(rooms.to_vec())), None));
+    let rooms = [
+        tolmach_domain::Overview { last, ..overview(1, &[1, 2]) },
+        overview(2, &[1, 2, 3]),
+        overview(3, &[1, 3]),
+    ];
+    let (replies, events) =
+        outcomes(&through(&list(Some(2), 1), Ok(Answer::Flows(rooms.to_vec())), None));
     let [(7, Ok(Answer::Flows(heard)))] = &replies[..] else { panic!("{replies:?} was heard") };
     assert_eq!(
         heard.iter().map(|room| (room.flow.id.get(), room.flow.kind)).collect::<Vec<_>>(),
         [(2, FlowKind::Group), (3, FlowKind::Chat)]
     );
-    assert_eq!(heard.iter().map(tolmach_domain::Overview::has_business).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(
+        heard.iter().map(tolmach_domain::Overview::has_business).collect::<Vec<_>>(),
+        [true, false]
+    );
     assert_eq!(events, []);
 
-    let (replies, _) = outcomes(&through(&get(1), Ok(Answer::Flow(Box::new(rooms[0].clone()))), None));
+    let (replies, _) =
+        outcomes(&through(&get(1), Ok(Answer::Flow(Box::new(rooms[0].clone()))), None));
     let [(7, Ok(Answer::Flow(heard)))] = &replies[..] else { panic!("{replies:?} was heard") };
     let bob = &heard.members[1];
-    assert_eq!((bob.id, &*bob.name, &bob.email, &bob.phone), (user_id(2), "Bob Baker", &user(2).email, &user(2).phone));
+    assert_eq!(
+        (bob.id, &*bob.name, &bob.email, &bob.phone),
+        (user_id(2), "Bob Baker", &user(2).email, &user(2).phone)
+    );
     let last = heard.last.as_ref().expect("there is a last message");
-    assert_eq!((last.id, &*last.author.name, &*last.content.text), (message_id(17), "Bob Baker", "hi"));
+    assert_eq!(
+        (last.id, &*last.author.name, &*last.content.text),
+        (message_id(17), "Bob Baker", "hi")
+    );
 }
 
 #[test]
@@ -218,10 +285,24 @@ fn refusal(requests: &[Frame], place: usize, status: u16, error: &str) -> Frame 
 fn an_ask_whose_room_cannot_be_joined_is_refused_once_and_its_room_joined_anew() {
     let mut client = client(MEMBERS);
     let frames = said(&mut *client, &Line::Ask(ask(7, send(1, "hello"))));
-    let refused = outcomes(&hears(&mut *client, &refusal(&frames, 0, 403, "You cannot enter a room you are not a member of")));
+    let refused = outcomes(&hears(
+        &mut *client,
+        &refusal(&frames, 0, 403, "You cannot enter a room you are not a member of"),
+    ));
     assert_eq!(refused, (vec![(7, Err(Fault::NoSuchFlow))], vec![]));
-    assert_eq!(hears(&mut *client, &refusal(&frames, 1, 400, "Action not allowed. You are not in the room!")).len(), 0);
-    assert_eq!(says(&mut *client, 8, send(1, "hello?")).len(), 2, "it is joined anew, and nothing is left before");
+    assert_eq!(
+        hears(
+            &mut *client,
+            &refusal(&frames, 1, 400, "Action not allowed. You are not in the room!")
+        )
+        .len(),
+        0
+    );
+    assert_eq!(
+        says(&mut *client, 8, send(1, "hello?")).len(),
+        2,
+        "it is joined anew, and nothing is left before"
+    );
 }
 
 #[test]
@@ -229,7 +310,10 @@ fn a_room_that_was_refused_is_not_taken_for_joined() {
     let mut client = client(MEMBERS);
     let frames = said(&mut *client, &Line::Ask(ask(7, get(1))));
     let refused = refusal(&frames, 0, 403, "You cannot enter a room you are not a member of");
-    assert_eq!(outcomes(&hears(&mut *client, &refused)), (vec![(7, Err(Fault::NoSuchFlow))], vec![]));
+    assert_eq!(
+        outcomes(&hears(&mut *client, &refused)),
+        (vec![(7, Err(Fault::NoSuchFlow))], vec![])
+    );
     assert_eq!(says(&mut *client, 8, send(1, "hello?")).len(), 2, "it is joined first");
 }
 
@@ -240,7 +324,10 @@ fn whoever_was_put_out_joins_anew() {
     let frames = said(&mut *client, &Line::Ask(ask(8, send(1, "hello"))));
     assert_eq!(frames.len(), 1);
     let outside = refusal(&frames, 0, 400, "Action not allowed. You are not in the room!");
-    assert_eq!(outcomes(&hears(&mut *client, &outside)), (vec![(8, Err(Fault::NoSuchFlow))], vec![]));
+    assert_eq!(
+        outcomes(&hears(&mut *client, &outside)),
+        (vec![(8, Err(Fault::NoSuchFlow))], vec![])
+    );
     assert_eq!(says(&mut *client, 9, send(1, "hello?")).len(), 2);
 }
 
@@ -249,10 +336,14 @@ fn what_others_do_is_told_and_answers_nothing() {
     let dialect = Action::default();
     let (mut client, mut server) = (client(MEMBERS), joined(&dialect, MEMBERS, 1));
     said(&mut *client, &Line::Ask(ask(7, send(1, "hello"))));
-    let (frame, _) = told(&dialect, &mut *server, &crate::notice(posted(19, 2, "hello"))).expect("everybody in the room is told");
+    let (frame, _) = told(&dialect, &mut *server, &crate::notice(posted(19, 2, "hello")))
+        .expect("everybody in the room is told");
     let (replies, events) = outcomes(&hears(&mut *client, &frame));
     assert_eq!(replies, []);
-    assert!(matches!(&events[..], [EventKind::Posted(message)] if message.author.id == user_id(2)), "{events:?}");
+    assert!(
+        matches!(&events[..], [EventKind::Posted(message)] if message.author.id == user_id(2)),
+        "{events:?}"
+    );
 }
 
 #[test]
@@ -260,31 +351,57 @@ fn a_refused_handshake_refuses_whatever_was_asked() {
     let mut client = client(MEMBERS);
     said(&mut *client, &Line::Ask(ask(7, send(1, "hello"))));
     said(&mut *client, &Line::Ask(ask(8, list(None, 0))));
-    let forbidden = http::Response::builder().status(403).body(Bytes::new()).expect("the parts are valid");
+    let forbidden =
+        http::Response::builder().status(403).body(Bytes::new()).expect("the parts are valid");
     let (replies, events) = outcomes(&hears(&mut *client, &Frame::response(forbidden)));
-    assert_eq!((replies, events), (vec![(7, Err(Fault::Unauthenticated)), (8, Err(Fault::Unauthenticated))], vec![]));
+    assert_eq!(
+        (replies, events),
+        (vec![(7, Err(Fault::Unauthenticated)), (8, Err(Fault::Unauthenticated))], vec![])
+    );
 }
 
 #[test]
 fn a_client_dials_the_door_of_its_right_with_its_token() {
-    for (authority, path) in [(Authority::Member, MEMBERS), (Authority::Administrator, ADMINISTRATORS)] {
-        for proof in
-            [Proof::Bearer(Secret::new("a.b.c")), Proof::Token(Secret::new("a.b.c")), Proof::TokenOf(user_id(1), Secret::new("a.b.c"))]
-        {
-            let parts = Action::default().dial(&Ask { authority, proof, ..ask(0, list(None, 0)) }).expect("there is a token");
-            assert_eq!((parts.uri.path(), parts.headers["authorization"].as_bytes()), (path, &b"Bearer a.b.c"[..]));
-            assert_eq!(["upgrade", "origin"].map(|name| parts.headers[name].as_bytes()), [&b"websocket"[..], b"http://localhost"]);
+    for (authority, path) in
+        [(Authority::Member, MEMBERS), (Authority::Administrator, ADMINISTRATORS)]
+    {
+        for proof in [
+            Proof::Bearer(Secret::new("a.b.c")),
+            Proof::Token(Secret::new("a.b.c")),
+            Proof::TokenOf(user_id(1), Secret::new("a.b.c")),
+        ] {
+            let parts = Action::default()
+                .dial(&Ask { authority, proof, ..ask(0, list(None, 0)) })
+                .expect("there is a token");
+            assert_eq!(
+                (parts.uri.path(), parts.headers["authorization"].as_bytes()),
+                (path, &b"Bearer a.b.c"[..])
+            );
+            assert_eq!(
+                ["upgrade", "origin"].map(|name| parts.headers[name].as_bytes()),
+                [&b"websocket"[..], b"http://localhost"]
+            );
         }
     }
-    for proof in [Proof::Nothing, Proof::Connection, Proof::Bearer(Secret::new("a b")), Proof::Token(Secret::new("a\r\nb: c"))] {
-        Action::default().dial(&Ask { proof, ..ask(0, list(None, 0)) }).expect_err("there is nothing to prove it with");
+    for proof in [
+        Proof::Nothing,
+        Proof::Connection,
+        Proof::Bearer(Secret::new("a b")),
+        Proof::Token(Secret::new("a\r\nb: c")),
+    ] {
+        Action::default()
+            .dial(&Ask { proof, ..ask(0, list(None, 0)) })
+            .expect_err("there is nothing to prove it with");
     }
 }
 
 #[test]
 fn what_the_wire_cannot_say_is_a_loss() {
     let flow = flow_id(1);
-    let attached = Content { attachments: vec![Attachment { kind: AttachmentKind::Picture, data: "UA==".into() }], ..Content::default() };
+    let attached = Content {
+        attachments: vec![Attachment { kind: AttachmentKind::Picture, data: "UA==".into() }],
+        ..Content::default()
+    };
     for command in [
         Command::GetUser { who: Who::Me },
         Command::History { flow, kinds: Kinds::Any, window: Window::All },
@@ -300,12 +417,19 @@ fn what_the_wire_cannot_say_is_a_loss() {
     ] {
         let ask = ask(0, command);
         let mut frames = Vec::new();
-        let loss = client(MEMBERS).encode(*NOW, &Line::Ask(ask.clone()), &mut frames).expect_err("the wire cannot say it");
+        let loss = client(MEMBERS)
+            .encode(*NOW, &Line::Ask(ask.clone()), &mut frames)
+            .expect_err("the wire cannot say it");
         assert_eq!((loss.dialect, loss.what, frames), ("action", ask.command.name(), vec![]));
         assert_eq!(Action::default().dial(&ask).expect_err("there is nowhere to say it"), loss);
     }
     let in_another_right = Ask { authority: Authority::Administrator, ..ask(0, list(None, 0)) };
-    let told = Line::Notice(std::sync::Arc::new(Notice { at: *NOW, moment: None, origin: None, kind: posted(18, 1, "hi") }));
+    let told = Line::Notice(std::sync::Arc::new(Notice {
+        at: *NOW,
+        moment: None,
+        origin: None,
+        kind: posted(18, 1, "hi"),
+    }));
     for line in [Line::Ask(in_another_right), told, reply(&Echo::NONE, Ok(Answer::LoggedOut))] {
         client(MEMBERS).encode(*NOW, &line, &mut Vec::new()).expect_err("a client cannot say it");
     }
@@ -314,9 +438,16 @@ fn what_the_wire_cannot_say_is_a_loss() {
 #[test]
 fn nonsense_of_a_server_is_a_violation_that_is_not_answered() {
     use ViolationKind::{FrameKind, Shape, Syntax};
-    let list = |data: &str| format!(r#"{{"errors":[],"data":{data},"action":"list","response_status":200,"request_id":4294967297}}"#);
-    let told =
-        |action: &str, data: &str| format!(r#"{{"errors":[],"data":{data},"action":"{action}","response_status":200,"request_id":null}}"#);
+    let list = |data: &str| {
+        format!(
+            r#"{{"errors":[],"data":{data},"action":"list","response_status":200,"request_id":4294967297}}"#
+        )
+    };
+    let told = |action: &str, data: &str| {
+        format!(
+            r#"{{"errors":[],"data":{data},"action":"{action}","response_status":200,"request_id":null}}"#
+        )
+    };
     let room = r#"{"pk":1,"participants":[],"has_business":false}"#;
     for (frame, kind) in [
         (String::new(), Syntax),
@@ -345,7 +476,13 @@ fn nonsense_of_a_server_is_a_violation_that_is_not_answered() {
         assert!(lines.is_empty(), "{frame}");
     }
     let binary = Frame::Binary(Bytes::from_static(b"{}"));
-    assert_eq!(client(MEMBERS).decode(*NOW, &binary, &mut Vec::new()).expect_err("only text is heard").kind, FrameKind);
+    assert_eq!(
+        client(MEMBERS)
+            .decode(*NOW, &binary, &mut Vec::new())
+            .expect_err("only text is heard")
+            .kind,
+        FrameKind
+    );
 }
 
 #[test]
@@ -355,7 +492,10 @@ fn nothing_is_ever_said_in_another_room_than_the_one_meant() {
         let (mut client, mut server) = (client(MEMBERS), joined(&dialect, MEMBERS, 1));
         for frame in said(&mut *client, &Line::Ask(ask(1, get(1)))) {
             let heard = heard_ask(&mut *server, text(&frame));
-            for frame in said(&mut *server, &reply(&heard.echo, Ok(Answer::Flow(Box::new(overview(1, &[1, 2])))))) {
+            for frame in said(
+                &mut *server,
+                &reply(&heard.echo, Ok(Answer::Flow(Box::new(overview(1, &[1, 2]))))),
+            ) {
                 hears(&mut *client, &frame);
             }
         }
@@ -372,15 +512,27 @@ fn nothing_is_ever_said_in_another_room_than_the_one_meant() {
                 Err(violation) => Vec::from_iter(violation.answer),
                 Ok(()) => {
                     let Some(Line::Ask(heard)) = lines.pop() else { panic!("nothing was asked") };
-                    assert!(!matches!(heard.command, Command::Send(_)), "it was said in a room: {:?}", heard.command);
+                    assert!(
+                        !matches!(heard.command, Command::Send(_)),
+                        "it was said in a room: {:?}",
+                        heard.command
+                    );
                     // The store is away for a while.
                     said(&mut *server, &reply(&heard.echo, Err(Fault::Unavailable)))
                 }
             };
             for frame in answers {
-                answered.extend(outcomes(&hears(&mut *client, &frame)).0.into_iter().map(|(number, outcome)| (number, outcome.is_ok())));
+                answered.extend(
+                    outcomes(&hears(&mut *client, &frame))
+                        .0
+                        .into_iter()
+                        .map(|(number, outcome)| (number, outcome.is_ok())),
+                );
             }
         }
-        assert_eq!(answered, if read_first { vec![(2, false), (3, false)] } else { vec![(3, false)] });
+        assert_eq!(
+            answered,
+            if read_first { vec![(2, false), (3, false)] } else { vec![(3, false)] }
+        );
     }
 }

@@ -11,12 +11,17 @@ const ORIGIN: (&str, &str) = ("origin", "http://localhost:80");
 #[test]
 fn a_handshake_without_token_or_allowed_origin_is_answered_with_403_and_nothing_else() {
     let token = ("authorization", TOKEN);
-    static LISTED: std::sync::LazyLock<[String; 1]> = std::sync::LazyLock::new(|| ["https://chat.example.org".to_owned()]);
+    static LISTED: std::sync::LazyLock<[String; 1]> =
+        std::sync::LazyLock::new(|| ["https://chat.example.org".to_owned()]);
     let list = LISTED.as_slice();
     for (headers, origins, good) in [
         (&[token, ORIGIN][..], &[][..], true),
         (&[token, ("origin", "https://chat.example.org")], list, true),
-        (&[token, ("host", "chat.example.org:8080"), ("origin", "https://chat.example.org")], &[], true),
+        (
+            &[token, ("host", "chat.example.org:8080"), ("origin", "https://chat.example.org")],
+            &[],
+            true,
+        ),
         (&[token, ("origin", "https://chat.example.org")], &[], false),
         (&[token, ORIGIN], list, false),
         (&[token], &[], false),
@@ -28,12 +33,16 @@ fn a_handshake_without_token_or_allowed_origin_is_answered_with_403_and_nothing_
         (&[], &[], false),
     ] {
         let parts = request(MEMBERS, headers);
-        let opening = Opening { settings: Settings { origins, ..Settings::default() }, ..opening(&parts) };
+        let opening =
+            Opening { settings: Settings { origins, ..Settings::default() }, ..opening(&parts) };
         match Action::default().open(&opening, Side::Server) {
             Ok(_) => assert!(good, "{headers:?}"),
             Err(refusal) => {
                 assert!(!good, "{headers:?}");
-                assert_eq!((refusal.response.status().as_u16(), refusal.response.body().len()), (403, 0));
+                assert_eq!(
+                    (refusal.response.status().as_u16(), refusal.response.body().len()),
+                    (403, 0)
+                );
             }
         }
     }
@@ -52,11 +61,16 @@ fn a_handshake_asks_who_is_there_in_the_right_of_its_door() {
         ("/ws", Authority::Member),
     ] {
         let parts = request(path, &[("authorization", TOKEN), ORIGIN]);
-        let mut session = Action::default().open(&opening(&parts), Side::Server).expect("the handshake is good");
+        let mut session =
+            Action::default().open(&opening(&parts), Side::Server).expect("the handshake is good");
         let mut lines = Vec::new();
         session.greet(*NOW, &mut lines);
         let [Line::Ask(ask)] = &lines[..] else { panic!("{lines:?} was asked") };
-        assert_eq!((&ask.proof, ask.authority), (&Proof::Bearer(Secret::new("a.b.c")), authority), "{path}");
+        assert_eq!(
+            (&ask.proof, ask.authority),
+            (&Proof::Bearer(Secret::new("a.b.c")), authority),
+            "{path}"
+        );
         assert_eq!(ask.command, Command::GetUser { who: Who::Me });
         assert_eq!(said(&mut *session, &reply(&ask.echo, Ok(Answer::User(Box::new(user(1)))))), []);
     }
@@ -74,12 +88,17 @@ fn whatever_is_wrong_with_the_token_is_answered_alike() {
         Fault::Internal,
     ] {
         let parts = request(ADMINISTRATORS, &[("authorization", TOKEN), ORIGIN]);
-        let mut session = Action::default().open(&opening(&parts), Side::Server).expect("the handshake is good");
+        let mut session =
+            Action::default().open(&opening(&parts), Side::Server).expect("the handshake is good");
         let mut lines = Vec::new();
         session.greet(*NOW, &mut lines);
         let [Line::Ask(ask)] = &lines[..] else { panic!("{lines:?} was asked") };
         match &said(&mut *session, &reply(&ask.echo, Err(fault.clone())))[..] {
-            [Frame::Response(response)] => assert_eq!((response.status().as_u16(), response.body().len()), (403, 0), "{fault:?}"),
+            [Frame::Response(response)] => assert_eq!(
+                (response.status().as_u16(), response.body().len()),
+                (403, 0),
+                "{fault:?}"
+            ),
             other => panic!("{fault:?} is answered with {other:?}"),
         }
     }

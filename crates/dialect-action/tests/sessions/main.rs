@@ -10,11 +10,14 @@ mod specification;
 use http::request::Parts;
 use serde_json::Value;
 use std::sync::{Arc, LazyLock};
-use tolmach_dialect::{Ask, Delivery, Dialect, Echo, Frame, Line, Notice, Opening, Reply, Session, Settings, Side, Violation};
+use tolmach_dialect::{
+    Ask, Delivery, Dialect, Echo, Frame, Line, Notice, Opening, Reply, Session, Settings, Side,
+    Violation,
+};
 use tolmach_dialect_action::Action;
 use tolmach_domain::{
-    Answer, Command, ConnectionId, Content, EventKind, Fault, Flow, FlowId, FlowKind, Identity, Message, MessageId, Origin, Overview,
-    SessionId, Timestamp, User, UserId, Version,
+    Answer, Command, ConnectionId, Content, EventKind, Fault, Flow, FlowId, FlowKind, Identity,
+    Message, MessageId, Origin, Overview, SessionId, Timestamp, User, UserId, Version,
 };
 
 const TOKEN: &str = "Bearer a.b.c";
@@ -25,7 +28,9 @@ const ADMINISTRATORS: &str = "/ws/admin-chat/";
 static NOW: LazyLock<Timestamp> = LazyLock::new(|| Timestamp::from_micros(1_718_647_200_000_000));
 
 fn request(path: &str, headers: &[(&str, &str)]) -> Parts {
-    let request = headers.iter().fold(http::Request::get(path), |request, (name, value)| request.header(*name, *value));
+    let request = headers
+        .iter()
+        .fold(http::Request::get(path), |request, (name, value)| request.header(*name, *value));
     request.body(()).expect("the parts are valid").into_parts().0
 }
 
@@ -34,7 +39,13 @@ fn at(path: &str) -> Parts {
 }
 
 fn opening(request: &Parts) -> Opening<'_> {
-    Opening { request: Some(request), first: None, connection: ConnectionId(1), websocket: true, settings: Settings::default() }
+    Opening {
+        request: Some(request),
+        first: None,
+        connection: ConnectionId(1),
+        websocket: true,
+        settings: Settings::default(),
+    }
 }
 
 /// A connection of user `number`, numbered alike, whose handshake was proven.
@@ -107,11 +118,17 @@ fn told(dialect: &Action, session: &mut dyn Session, notice: &Notice) -> Option<
     match session.delivery(notice) {
         Delivery::Skip => None,
         Delivery::Shared(variant) => {
-            let shared = dialect.render(notice, variant).expect("what is delivered can be rendered");
-            assert_eq!(said(session, &Line::Notice(Arc::new(notice.clone()))), std::slice::from_ref(&shared));
+            let shared =
+                dialect.render(notice, variant).expect("what is delivered can be rendered");
+            assert_eq!(
+                said(session, &Line::Notice(Arc::new(notice.clone()))),
+                std::slice::from_ref(&shared)
+            );
             Some((shared, true))
         }
-        Delivery::Private => said(session, &Line::Notice(Arc::new(notice.clone()))).pop().map(|frame| (frame, false)),
+        Delivery::Private => {
+            said(session, &Line::Notice(Arc::new(notice.clone()))).pop().map(|frame| (frame, false))
+        }
         Delivery::Close(close) => panic!("the connection is closed: {close:?}"),
     }
 }
@@ -126,7 +143,11 @@ fn notice(kind: EventKind) -> Notice {
 
 /// What happened because of an ask of the connection of user `number`.
 fn caused(number: i64, ask: &Ask, kind: EventKind) -> Notice {
-    let origin = Origin { connection: ConnectionId(number.unsigned_abs()), dialect: "action", tag: ask.tag.clone() };
+    let origin = Origin {
+        connection: ConnectionId(number.unsigned_abs()),
+        dialect: "action",
+        tag: ask.tag.clone(),
+    };
     Notice { origin: Some(origin), ..notice(kind) }
 }
 
@@ -190,7 +211,13 @@ fn overview(room: i64, members: &[i64]) -> Overview {
         created_at: *NOW,
         changed_at: *NOW,
     };
-    Overview { flow, members: members.iter().copied().map(user).collect(), last: None, first: None, read: Version(0) }
+    Overview {
+        flow,
+        members: members.iter().copied().map(user).collect(),
+        last: None,
+        first: None,
+        read: Version(0),
+    }
 }
 
 /// A message of room 1.
@@ -214,21 +241,29 @@ fn posted(number: i64, author: i64, text: &str) -> EventKind {
     EventKind::Posted(message(number, author, text))
 }
 
-/// What a change of user `number` in room 1 is answered with, and what is told of it; the message is number 18.
+/// What a change of user `number` in room 1 is answered with, and what is told of it; the message
+/// is number 18.
 fn outcome(number: i64, command: &Command) -> (Answer, EventKind) {
     match command {
         Command::Send(draft) => {
             let message = message(18, number, &draft.content.text);
-            (Answer::Sent { message: Some(Box::new(message.clone())), repeated: false }, EventKind::Posted(message))
+            (
+                Answer::Sent { message: Some(Box::new(message.clone())), repeated: false },
+                EventKind::Posted(message),
+            )
         }
         Command::Edit { message: id, text, .. } => {
             let message = Message { id: *id, ..message(18, number, text) };
             (Answer::Edited(Box::new(message.clone())), EventKind::Edited(message))
         }
         Command::Delete { messages, .. } => {
-            let (deleted, left): (Vec<_>, Vec<_>) = messages.iter().copied().partition(|id| *id == message_id(18));
+            let (deleted, left): (Vec<_>, Vec<_>) =
+                messages.iter().copied().partition(|id| *id == message_id(18));
             let told = deleted.iter().map(|id| (*id, Version(20))).collect();
-            (Answer::Deleted { deleted, left }, EventKind::Deleted { flow: flow_id(1), by: user_id(number), messages: told })
+            (
+                Answer::Deleted { deleted, left },
+                EventKind::Deleted { flow: flow_id(1), by: user_id(number), messages: told },
+            )
         }
         other => panic!("{} changes nothing", other.name()),
     }

@@ -24,7 +24,11 @@ fn an_object_with_a_string_action_is_recognised() {
         r#"{"action":""}"#,
         r#"{"action":"li\u0073t","data":{"type":"x","mode":"auth"}}"#,
     ] {
-        assert_eq!(recognise(Some(&good()), Some(&Frame::text(text))), Recognition::Certain("doc"), "{text}");
+        assert_eq!(
+            recognise(Some(&good()), Some(&Frame::text(text))),
+            Recognition::Certain("doc"),
+            "{text}"
+        );
     }
 }
 
@@ -50,7 +54,11 @@ fn anything_else_is_not() {
         "",
         &deep,
     ] {
-        assert_eq!(recognise(Some(&good()), Some(&Frame::text(text.to_owned()))), Recognition::No, "{text}");
+        assert_eq!(
+            recognise(Some(&good()), Some(&Frame::text(text.to_owned()))),
+            Recognition::No,
+            "{text}"
+        );
     }
     let text = Bytes::from_static(br#"{"action":"list"}"#);
     for frame in [Frame::Binary(text.clone()), Frame::Value(text)] {
@@ -69,7 +77,11 @@ fn a_handshake_that_would_be_refused_makes_no_frame_its_own() {
         &[("authorization", "Bearer"), ("origin", "http://localhost")],
         &[("authorization", TOKEN), ("origin", "https://elsewhere.example")],
     ] {
-        assert_eq!(recognise(Some(&request("/ws", headers)), Some(&frame)), Recognition::No, "{headers:?}");
+        assert_eq!(
+            recognise(Some(&request("/ws", headers)), Some(&frame)),
+            Recognition::No,
+            "{headers:?}"
+        );
     }
     assert_eq!(recognise(None, Some(&frame)), Recognition::No, "raw TCP");
 }

@@ -1,8 +1,8 @@
 //! What is told in a room: to whom, in which bytes, and to whom else.
 
 use crate::{
-    ADMINISTRATORS, MEMBERS, NOW, ask, caused, connected, flow_id, join, joined, json, message, message_id, notice, outcome, posted, reply,
-    said, session_id, text, told, user, user_id,
+    ADMINISTRATORS, MEMBERS, NOW, ask, caused, connected, flow_id, join, joined, json, message,
+    message_id, notice, outcome, posted, reply, said, session_id, text, told, user, user_id,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -36,7 +36,8 @@ fn a_change_is_one_identical_frame_to_everybody_and_the_only_answer_to_its_autho
     for (request, expected) in CHANGES {
         for answer_first in ORDERS {
             let dialect = Action::default();
-            let (mut ann, mut bob) = (joined(&dialect, MEMBERS, 1), joined(&dialect, ADMINISTRATORS, 2));
+            let (mut ann, mut bob) =
+                (joined(&dialect, MEMBERS, 1), joined(&dialect, ADMINISTRATORS, 2));
             let ask = ask(&mut *ann, request);
             let (answer, event) = outcome(1, &ask.command);
             let (answer, notice) = (reply(&ask.echo, Ok(answer)), caused(1, &ask, event));
@@ -44,7 +45,8 @@ fn a_change_is_one_identical_frame_to_everybody_and_the_only_answer_to_its_autho
                 assert_eq!(said(&mut *ann, &answer), []);
             }
             for session in [&mut ann, &mut bob] {
-                let (frame, shared) = told(&dialect, &mut **session, &notice).expect("everybody in the room is told");
+                let (frame, shared) =
+                    told(&dialect, &mut **session, &notice).expect("everybody in the room is told");
                 assert_eq!((text(&frame), shared), (expected, true));
             }
             if !answer_first {
@@ -65,7 +67,8 @@ fn only_whoever_deletes_hears_what_is_left() {
         if answer_first {
             assert_eq!(said(&mut *ann, &answer), []);
         }
-        let (theirs, shared) = told(&dialect, &mut *bob, &notice).expect("everybody in the room is told");
+        let (theirs, shared) =
+            told(&dialect, &mut *bob, &notice).expect("everybody in the room is told");
         assert_eq!((text(&theirs), shared), (CHANGES[2].1, true));
         let (own, shared) = told(&dialect, &mut *ann, &notice).expect("whoever asked is told");
         assert!(!shared);
@@ -89,8 +92,15 @@ fn the_same_request_id_may_be_used_again_and_by_others() {
         json(&frame)["errors"].as_array().is_some_and(|errors| !errors.is_empty())
     };
     assert!(!left(&mut *ann, &caused(2, &first, event.clone())), "another connection's");
-    let foreign = Origin { connection: tolmach_domain::ConnectionId(1), dialect: "mode", tag: first.tag.clone() };
-    assert!(!left(&mut *ann, &Notice { origin: Some(foreign), ..notice(event.clone()) }), "another dialect's");
+    let foreign = Origin {
+        connection: tolmach_domain::ConnectionId(1),
+        dialect: "mode",
+        tag: first.tag.clone(),
+    };
+    assert!(
+        !left(&mut *ann, &Notice { origin: Some(foreign), ..notice(event.clone()) }),
+        "another dialect's"
+    );
     assert!(left(&mut *ann, &caused(1, &first, event.clone())));
     assert!(left(&mut *ann, &caused(1, &second, event.clone())));
     assert!(!left(&mut *ann, &caused(1, &second, event)), "everything was heard");
@@ -106,7 +116,8 @@ fn what_was_refused_or_lost_is_not_mixed_up_with_what_follows() {
     ask(&mut *ann, &PARTLY.replace("mine", "lost"));
     let third = ask(&mut *ann, CHANGES[2].0);
     let (_, event) = outcome(1, &third.command);
-    let (frame, shared) = told(&dialect, &mut *ann, &caused(1, &third, event)).expect("whoever asked is told");
+    let (frame, shared) =
+        told(&dialect, &mut *ann, &caused(1, &third, event)).expect("whoever asked is told");
     assert_eq!((text(&frame), shared), (CHANGES[2].1, true));
 }
 
@@ -117,12 +128,30 @@ fn what_others_say_elsewhere_has_no_request_id() {
     let tag = Some(bytes::Bytes::from_static(b"7"));
     for (origin, id) in [
         (None, Value::Null),
-        (Some(Origin { connection: tolmach_domain::ConnectionId(9), dialect: "mode", tag: tag.clone() }), Value::Null),
-        (Some(Origin { connection: tolmach_domain::ConnectionId(9), dialect: "action", tag: None }), Value::Null),
-        (Some(Origin { connection: tolmach_domain::ConnectionId(9), dialect: "action", tag }), json!(7)),
+        (
+            Some(Origin {
+                connection: tolmach_domain::ConnectionId(9),
+                dialect: "mode",
+                tag: tag.clone(),
+            }),
+            Value::Null,
+        ),
+        (
+            Some(Origin {
+                connection: tolmach_domain::ConnectionId(9),
+                dialect: "action",
+                tag: None,
+            }),
+            Value::Null,
+        ),
+        (
+            Some(Origin { connection: tolmach_domain::ConnectionId(9), dialect: "action", tag }),
+            json!(7),
+        ),
     ] {
         let notice = Notice { origin, ..notice(posted(18, 2, "hi")) };
-        let (frame, shared) = told(&dialect, &mut *ann, &notice).expect("everybody in the room is told");
+        let (frame, shared) =
+            told(&dialect, &mut *ann, &notice).expect("everybody in the room is told");
         assert_eq!((&json(&frame)["request_id"], shared), (&id, true));
     }
 }
@@ -131,8 +160,13 @@ fn what_others_say_elsewhere_has_no_request_id() {
 fn only_the_joined_room_is_heard() {
     let dialect = Action::default();
     let mut ann = connected(&dialect, MEMBERS, 1);
-    let (here, there) = (notice(posted(18, 2, "hi")), notice(EventKind::Posted(Message { flow: flow_id(5), ..message(18, 2, "hi") })));
-    let hears = |session: &mut dyn Session| [&here, &there].map(|notice| told(&dialect, session, notice).is_some());
+    let (here, there) = (
+        notice(posted(18, 2, "hi")),
+        notice(EventKind::Posted(Message { flow: flow_id(5), ..message(18, 2, "hi") })),
+    );
+    let hears = |session: &mut dyn Session| {
+        [&here, &there].map(|notice| told(&dialect, session, notice).is_some())
+    };
     assert_eq!(hears(&mut *ann), [false, false]);
     join(&mut *ann, 1, &[1, 2]);
     assert_eq!(hears(&mut *ann), [true, false]);
@@ -175,7 +209,10 @@ fn whoever_leaves_early_is_told_before() {
     let (answer, event) = outcome(1, &partly.command);
     said(&mut *ann, &reply(&partly.echo, Ok(answer.clone())));
     let frames = join(&mut *ann, 5, &[1, 3]);
-    assert_eq!(json(&frames[0])["errors"][0], "Not all of the requested messages were deleted! Left: 12, 15");
+    assert_eq!(
+        json(&frames[0])["errors"][0],
+        "Not all of the requested messages were deleted! Left: 12, 15"
+    );
 
     let mut ann = joined(&dialect, MEMBERS, 1);
     let partly = ask(&mut *ann, PARTLY);
@@ -195,10 +232,17 @@ fn what_was_over_before_a_room_was_joined_is_not_told() {
     room.flow.version = Version(18);
     let again = ask(&mut *ann, r#"{"action":"join_room","room_pk":1,"request_id":8}"#);
     assert_eq!(said(&mut *ann, &reply(&again.echo, Ok(Answer::Flow(Box::new(room))))).len(), 2);
-    assert_eq!(told(&dialect, &mut *ann, &caused(1, &change, event)), None, "it was told with the answer to joining");
+    assert_eq!(
+        told(&dialect, &mut *ann, &caused(1, &change, event)),
+        None,
+        "it was told with the answer to joining"
+    );
     // A version of 0 is none: another wire told it.
     for (version, hears) in [(17, false), (18, false), (19, true), (0, true)] {
-        let notice = notice(EventKind::Posted(Message { version: Version(version), ..message(18, 2, "hi") }));
+        let notice = notice(EventKind::Posted(Message {
+            version: Version(version),
+            ..message(18, 2, "hi")
+        }));
         assert_eq!(told(&dialect, &mut *ann, &notice).is_some(), hears, "version {version}");
     }
 }
@@ -212,16 +256,21 @@ fn a_change_whose_event_was_lost_is_answered_when_it_is_told_again() {
         let (answer, event) = outcome(1, &change.command);
         said(&mut *ann, &reply(&change.echo, Ok(answer)));
         let again = notice(event);
-        let (own, shared) = told(&dialect, &mut *ann, &again).expect("everybody in the room is told");
+        let (own, shared) =
+            told(&dialect, &mut *ann, &again).expect("everybody in the room is told");
         assert_eq!((text(&own), shared), (*expected, false));
-        let (theirs, shared) = told(&dialect, &mut *bob, &again).expect("everybody in the room is told");
+        let (theirs, shared) =
+            told(&dialect, &mut *bob, &again).expect("everybody in the room is told");
         assert_eq!((text(&theirs), shared), (&*expected.replace(r#""mine""#, "null"), true));
     }
 }
 
 #[test]
 fn whoever_is_put_out_of_the_room_is_in_none() {
-    let removed = |users: &[i64]| EventKind::MembersRemoved { flow: flow_id(1), users: users.iter().copied().map(user_id).collect() };
+    let removed = |users: &[i64]| EventKind::MembersRemoved {
+        flow: flow_id(1),
+        users: users.iter().copied().map(user_id).collect(),
+    };
     for (kind, out) in [
         (removed(&[1]), true),
         (removed(&[2, 1]), true),
@@ -229,7 +278,14 @@ fn whoever_is_put_out_of_the_room_is_in_none() {
         (EventKind::FlowDeleted { flow: flow_id(1), by: user_id(2) }, true),
         (EventKind::FlowDeleted { flow: flow_id(5), by: user_id(2) }, false),
         (EventKind::MembersRemoved { flow: flow_id(5), users: vec![user_id(1)] }, false),
-        (EventKind::MembersAdded { flow: flow_id(1), users: vec![user(3).person()], version: Version(7) }, false),
+        (
+            EventKind::MembersAdded {
+                flow: flow_id(1),
+                users: vec![user(3).person()],
+                version: Version(7),
+            },
+            false,
+        ),
         (EventKind::Typing { flow: flow_id(1), user: user(2).person(), active: true }, false),
         (EventKind::FlowCreated { flow: crate::overview(1, &[]).flow, members: vec![] }, false),
     ] {
@@ -253,7 +309,11 @@ fn a_session_that_ends_ends_the_connection() {
         for path in [MEMBERS, ADMINISTRATORS] {
             let mut ann = connected(&Action::default(), path, 1);
             let delivery = ann.delivery(&notice(EventKind::SessionsEnded { user, session }));
-            let expected = if ends { Delivery::Close(Close::new(1008, "the session has ended")) } else { Delivery::Skip };
+            let expected = if ends {
+                Delivery::Close(Close::new(1008, "the session has ended"))
+            } else {
+                Delivery::Skip
+            };
             assert_eq!(delivery, expected, "{user} {session:?}");
         }
     }
@@ -266,23 +326,35 @@ fn a_message_is_told_with_whoever_is_in_the_room_by_then() {
     join(&mut *ann, 1, &[1, 2, 3]);
     join(&mut *bob, 1, &[1, 2, 3]);
     let mut number = 18;
-    let mut check = |sessions: [&mut Box<dyn Session>; 2], expected: &[(i64, bool)], business: bool| {
-        number += 1;
-        let notice = notice(posted(number, 3, "hi"));
-        let frames = sessions.map(|session| told(&dialect, &mut **session, &notice).expect("everybody in the room is told").0);
-        assert_eq!(frames[0], frames[1], "all hear the same");
-        let room = &json(&frames[0])["data"]["room"];
-        let found: Vec<(i64, bool)> = room["participants"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|participant| (participant["id"].as_i64().unwrap_or_default(), participant["user"]["email"].is_string()))
-            .collect();
-        assert_eq!((&found[..], &room["has_business"]), (expected, &json!(business)));
-    };
+    let mut check =
+        |sessions: [&mut Box<dyn Session>; 2], expected: &[(i64, bool)], business: bool| {
+            number += 1;
+            let notice = notice(posted(number, 3, "hi"));
+            let frames = sessions.map(|session| {
+                told(&dialect, &mut **session, &notice).expect("everybody in the room is told").0
+            });
+            assert_eq!(frames[0], frames[1], "all hear the same");
+            let room = &json(&frames[0])["data"]["room"];
+            let found: Vec<(i64, bool)> = room["participants"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|participant| {
+                    (
+                        participant["id"].as_i64().unwrap_or_default(),
+                        participant["user"]["email"].is_string(),
+                    )
+                })
+                .collect();
+            assert_eq!((&found[..], &room["has_business"]), (expected, &json!(business)));
+        };
     check([&mut ann, &mut bob], &[(1, true), (2, true), (3, true)], true);
     for kind in [
-        EventKind::MembersAdded { flow: flow_id(1), users: vec![user(5).person(), user(4).person()], version: Version(7) },
+        EventKind::MembersAdded {
+            flow: flow_id(1),
+            users: vec![user(5).person(), user(4).person()],
+            version: Version(7),
+        },
         EventKind::MembersRemoved { flow: flow_id(1), users: vec![user_id(3)] },
     ] {
         for session in [&mut ann, &mut bob] {
@@ -301,9 +373,13 @@ fn a_message_names_at_most_sixty_four_participants_and_always_its_author() {
     let dialect = Action::default();
     let everybody: Vec<i64> = (1..=200).collect();
     let mut ann = connected(&dialect, MEMBERS, 1);
-    assert_eq!(json(&join(&mut *ann, 1, &everybody)[0])["data"]["participants"].as_array().map(Vec::len), Some(200));
+    assert_eq!(
+        json(&join(&mut *ann, 1, &everybody)[0])["data"]["participants"].as_array().map(Vec::len),
+        Some(200)
+    );
     for (author, last) in [(1, 64), (64, 64), (65, 65), (200, 200), (201, 64)] {
-        let (frame, _) = told(&dialect, &mut *ann, &notice(posted(18, author, "hi"))).expect("everybody in the room is told");
+        let (frame, _) = told(&dialect, &mut *ann, &notice(posted(18, author, "hi")))
+            .expect("everybody in the room is told");
         let data = &json(&frame)["data"];
         let named = data["room"]["participants"].as_array().expect("participants are a list");
         assert_eq!((named.len(), &named[63]["id"]), (64, &json!(last)), "author {author}");
@@ -336,8 +412,15 @@ fn what_no_session_is_there_to_hear_cannot_be_rendered() {
         let loss = dialect.render(&notice, Variant(0)).expect_err("the wire cannot say it");
         assert_eq!((loss.dialect, loss.what), ("action", notice.name()));
         let line = Line::Notice(Arc::new(notice));
-        assert_eq!(ann.encode(*NOW, &line, &mut Vec::new()).expect_err("the wire cannot say it"), loss);
+        assert_eq!(
+            ann.encode(*NOW, &line, &mut Vec::new()).expect_err("the wire cannot say it"),
+            loss
+        );
     }
-    let deletion = EventKind::Deleted { flow: flow_id(9), by: user_id(1), messages: vec![(message_id(18), Version(20))] };
+    let deletion = EventKind::Deleted {
+        flow: flow_id(9),
+        by: user_id(1),
+        messages: vec![(message_id(18), Version(20))],
+    };
     dialect.render(&notice(deletion), Variant(0)).expect("a deletion needs no room to be known");
 }

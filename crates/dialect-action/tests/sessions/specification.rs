@@ -1,6 +1,9 @@
 //! The examples of protocols/action/SPEC.md are what is said.
 
-use crate::{MEMBERS, NOW, ask, caused, connected, joined, message, outcome, overview, reply, said, text, told, user};
+use crate::{
+    MEMBERS, NOW, ask, caused, connected, joined, message, outcome, overview, reply, said, text,
+    told, user,
+};
 use std::collections::BTreeSet;
 use tolmach_dialect::{Frame, Line};
 use tolmach_dialect_action::Action;
@@ -16,20 +19,26 @@ fn compact(text: &str) -> String {
 /// What Ann's request is answered with, inside room 1 or outside of any.
 fn answer(request: &str, inside: bool) -> Frame {
     let dialect = Action::default();
-    let mut session = if inside { joined(&dialect, MEMBERS, 1) } else { connected(&dialect, MEMBERS, 1) };
+    let mut session =
+        if inside { joined(&dialect, MEMBERS, 1) } else { connected(&dialect, MEMBERS, 1) };
     let mut lines = Vec::new();
     if let Err(violation) = session.decode(*NOW, &Frame::text(request.to_owned()), &mut lines) {
         return violation.answer.expect("a server answers every violation");
     }
     let Some(Line::Ask(ask)) = lines.pop() else { panic!("{request} asks nothing") };
     let outcome = match &ask.command {
-        Command::ListFlows { .. } => Ok(Answer::Flows(vec![Overview { last: Some(message(17, 2, "hi")), ..overview(1, &[1, 2]) }])),
+        Command::ListFlows { .. } => Ok(Answer::Flows(vec![Overview {
+            last: Some(message(17, 2, "hi")),
+            ..overview(1, &[1, 2])
+        }])),
         Command::GetFlow { flow, .. } if flow.get() == 404 => Err(Fault::NoSuchFlow),
         Command::GetFlow { flow, .. } => Ok(Answer::Flow(Box::new(overview(flow.get(), &[1, 2])))),
         Command::GetUser { .. } => Ok(Answer::User(Box::new(user(1)))),
         change => {
             let (_, event) = outcome(1, change);
-            return told(&dialect, &mut *session, &caused(1, &ask, event)).expect("everybody in the room is told").0;
+            return told(&dialect, &mut *session, &caused(1, &ask, event))
+                .expect("everybody in the room is told")
+                .0;
         }
     };
     let mut frames = said(&mut *session, &reply(&ask.echo, outcome));
@@ -56,7 +65,8 @@ fn every_example_is_what_is_said() {
 }
 
 fn ask_action(request: &str) -> String {
-    serde_json::from_str::<serde_json::Value>(request).expect("a request is JSON")["action"].to_string()
+    serde_json::from_str::<serde_json::Value>(request).expect("a request is JSON")["action"]
+        .to_string()
 }
 
 #[test]

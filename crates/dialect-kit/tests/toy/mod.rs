@@ -6,12 +6,14 @@ use std::collections::VecDeque;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tolmach_dialect::{
-    Ask, Capabilities, Closes, DOC, Delivery, Dialect, Door, Echo, Frame, Interest, Limits, Line, Loss, Manifest, Notice, Opening,
-    Recognition, Refusal, Reply, Session, Side, Transport, Variant, Violation, ViolationKind,
+    Ask, Capabilities, Closes, DOC, Delivery, Dialect, Door, Echo, Frame, Interest, Limits, Line,
+    Loss, Manifest, Notice, Opening, Recognition, Refusal, Reply, Session, Side, Transport,
+    Variant, Violation, ViolationKind,
 };
 use tolmach_dialect_kit::{stories::all_faults, world};
 use tolmach_domain::{
-    Answer, Authority, Command, Content, Draft, EventKind, Fault, FlowId, Grant, GrantKind, Kinds, Proof, Secret, Timestamp, Tokens, UserId,
+    Answer, Authority, Command, Content, Draft, EventKind, Fault, FlowId, Grant, GrantKind, Kinds,
+    Proof, Secret, Timestamp, Tokens, UserId,
 };
 
 /// What is wrong with a toy.
@@ -56,8 +58,10 @@ static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| Manifest {
     documents: &[],
 });
 
-static CLAIMING: LazyLock<Manifest> =
-    LazyLock::new(|| Manifest { capabilities: Capabilities { pushes_edited: true, ..MANIFEST.capabilities }, ..MANIFEST.clone() });
+static CLAIMING: LazyLock<Manifest> = LazyLock::new(|| Manifest {
+    capabilities: Capabilities { pushes_edited: true, ..MANIFEST.capabilities },
+    ..MANIFEST.clone()
+});
 
 /// The toy dialect: `login` and `send`, with pushes of what was posted.
 #[derive(Debug, Clone, Copy)]
@@ -77,13 +81,17 @@ impl Toy {
             return loss("an administrator");
         }
         match &ask.command {
-            Command::Login { identifier, password, .. } => Ok(json!({"do": "login", "user": identifier, "password": password.expose()})),
+            Command::Login { identifier, password, .. } => {
+                Ok(json!({"do": "login", "user": identifier, "password": password.expose()}))
+            }
             Command::Send(draft) => {
                 let Proof::Token(token) = &ask.proof else { return loss("this proof") };
                 if draft.content != Content::text(draft.content.text.clone()) {
                     return loss("anything but text");
                 }
-                Ok(json!({"do": "send", "token": token.expose(), "flow": draft.flow.get(), "text": draft.content.text}))
+                Ok(
+                    json!({"do": "send", "token": token.expose(), "flow": draft.flow.get(), "text": draft.content.text}),
+                )
             }
             other => loss(other.name()),
         }
@@ -105,7 +113,8 @@ impl Dialect for Toy {
     }
 
     fn recognise(&self, opening: &Opening<'_>) -> Recognition {
-        let value = opening.first.and_then(|frame| serde_json::from_slice::<Value>(frame.payload()).ok());
+        let value =
+            opening.first.and_then(|frame| serde_json::from_slice::<Value>(frame.payload()).ok());
         if self.0 == Defect::PanicsWhereItRecognises {
             assert!(value.as_ref().is_none_or(Value::is_object), "an object is expected");
         }
@@ -125,7 +134,10 @@ impl Dialect for Toy {
     }
 
     fn dial(&self, _: &Ask) -> Result<http::request::Parts, Loss> {
-        let request = http::Request::get("/toy").header("upgrade", "websocket").body(()).expect("the parts are valid");
+        let request = http::Request::get("/toy")
+            .header("upgrade", "websocket")
+            .body(())
+            .expect("the parts are valid");
         Ok(request.into_parts().0)
     }
 
@@ -133,7 +145,9 @@ impl Dialect for Toy {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let mut value = Toy::push(notice)?;
         match self.0 {
-            Defect::RendersDifferently => value["pushed"]["text"] = COUNT.fetch_add(1, Ordering::Relaxed).to_string().into(),
+            Defect::RendersDifferently => {
+                value["pushed"]["text"] = COUNT.fetch_add(1, Ordering::Relaxed).to_string().into()
+            }
             Defect::RendersUnlikeItsEncoding => value["pushed"]["text"] = "rendered".into(),
             _ => {}
         }
@@ -171,7 +185,15 @@ impl Server {
         match name.as_str() {
             "login" => {
                 let password = Secret::new(field("password")?);
-                Some(Ask::new(echo, Proof::Nothing, Command::Login { identifier: field("user")?, password, grant: GrantKind::Token }))
+                Some(Ask::new(
+                    echo,
+                    Proof::Nothing,
+                    Command::Login {
+                        identifier: field("user")?,
+                        password,
+                        grant: GrantKind::Token,
+                    },
+                ))
             }
             "send" => {
                 let mut words = field("text")?;
@@ -181,8 +203,13 @@ impl Server {
                     _ => {}
                 }
                 let flow = FlowId::new(value.get("flow")?.as_i64()?).ok()?;
-                let token = Secret::new(if self.toy.0 == Defect::MistakesAProof { "another".to_owned() } else { field("token")? });
-                let draft = Draft { flow, kinds: Kinds::Any, content: Content::text(words), key: None };
+                let token = Secret::new(if self.toy.0 == Defect::MistakesAProof {
+                    "another".to_owned()
+                } else {
+                    field("token")?
+                });
+                let draft =
+                    Draft { flow, kinds: Kinds::Any, content: Content::text(words), key: None };
                 Some(Ask::new(echo, Proof::Token(token), Command::Send(Box::new(draft))))
             }
             _ => None,
@@ -191,7 +218,12 @@ impl Server {
 }
 
 impl Session for Server {
-    fn decode(&mut self, _: Timestamp, frame: &Frame, out: &mut Vec<Line>) -> Result<(), Violation> {
+    fn decode(
+        &mut self,
+        _: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Line>,
+    ) -> Result<(), Violation> {
         let Frame::Text(bytes) = frame else {
             assert_ne!(self.toy.0, Defect::PanicsOnBinary, "text is expected");
             return Err(self.violation(ViolationKind::FrameKind));
@@ -221,11 +253,15 @@ impl Session for Server {
                 self.user = reply.identity.map(|identity| identity.user).or(self.user);
                 let did = reply.echo.get::<String>().cloned();
                 match &reply.outcome {
-                    Err(Fault::NoPhoto) if self.toy.0 == Defect::CannotSayAFault => return loss("no_photo"),
+                    Err(Fault::NoPhoto) if self.toy.0 == Defect::CannotSayAFault => {
+                        return loss("no_photo");
+                    }
                     Err(fault) => json!({"did": did, "error": fault.name()}),
                     Ok(Answer::Granted(grant)) => match &grant.tokens {
                         Tokens::Token(token) => json!({"did": did, "token": token.expose()}),
-                        Tokens::Nothing | Tokens::Connection | Tokens::Pair { .. } => return loss("these tokens"),
+                        Tokens::Nothing | Tokens::Connection | Tokens::Pair { .. } => {
+                            return loss("these tokens");
+                        }
                     },
                     Ok(Answer::Sent { message, .. }) => {
                         let mut value = json!({"did": did, "message": message.as_ref().map(|message| message.id.get())});
@@ -269,14 +305,21 @@ impl Client {
             message.author.id = UserId::new(number("author")?).ok()?;
             message.content = Content::text(pushed.get("text")?.as_str()?);
             let kind = EventKind::Posted(message);
-            return Some(Line::Notice(std::sync::Arc::new(Notice { at: world::moment(0), moment: None, origin: None, kind })));
+            return Some(Line::Notice(std::sync::Arc::new(Notice {
+                at: world::moment(0),
+                moment: None,
+                origin: None,
+                kind,
+            })));
         }
         let (echo, command) = self.waiting.pop_front()?;
         let outcome = match (value.get("error"), command) {
             (Some(_), Command::Send(_)) if self.toy.0 == Defect::HearsRefusalsAsGrants => {
                 Ok(Answer::Sent { message: None, repeated: false })
             }
-            (Some(error), _) => Err(all_faults().into_iter().find(|fault| Some(fault.name()) == error.as_str())?),
+            (Some(error), _) => {
+                Err(all_faults().into_iter().find(|fault| Some(fault.name()) == error.as_str())?)
+            }
             (None, Command::Login { .. }) => {
                 let token = Secret::new(value.get("token")?.as_str()?);
                 Ok(Answer::Granted(Box::new(Grant { user: None, tokens: Tokens::Token(token) })))
@@ -295,9 +338,15 @@ impl Client {
 }
 
 impl Session for Client {
-    fn decode(&mut self, _: Timestamp, frame: &Frame, out: &mut Vec<Line>) -> Result<(), Violation> {
+    fn decode(
+        &mut self,
+        _: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Line>,
+    ) -> Result<(), Violation> {
         let violation = |kind| Violation { kind, answer: None, close: None };
-        let value: Value = serde_json::from_slice(frame.payload()).map_err(|_| violation(ViolationKind::Syntax))?;
+        let value: Value = serde_json::from_slice(frame.payload())
+            .map_err(|_| violation(ViolationKind::Syntax))?;
         if self.toy.0 == Defect::PanicsInTheClient {
             assert!(value.is_object(), "an object is expected");
         }

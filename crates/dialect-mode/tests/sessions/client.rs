@@ -1,14 +1,18 @@
 //! The client's end: asks to requests, replies to outcomes.
 
-use crate::{NOW, ask, client, flow, flow_id, heard_reply, json, message, overview, reply, say, server, text, user_id};
+use crate::{
+    NOW, ask, client, flow, flow_id, heard_reply, json, message, overview, reply, say, server,
+    text, user_id,
+};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Session, ViolationKind};
 use tolmach_dialect_mode::Mode;
 use tolmach_domain::{
-    Answer, Attachment, AttachmentKind, Authority, Command, Content, ContentType, Draft, Fault, FlowKind, Grant, GrantKind, Kinds, Known,
-    NewFlow, Page, PhotoOf, Profile, Proof, Registration, Secret, Timestamp, Tokens, Version, Who, Window,
+    Answer, Attachment, AttachmentKind, Authority, Command, Content, ContentType, Draft, Fault,
+    FlowKind, Grant, GrantKind, Kinds, Known, NewFlow, Page, PhotoOf, Profile, Proof, Registration,
+    Secret, Timestamp, Tokens, Version, Who, Window,
 };
 
 fn token() -> Proof {
@@ -48,13 +52,29 @@ fn draft(kinds: Kinds, content: Content) -> Command {
 
 /// What this wire says whole: the ask, its frame, an answer that it says whole.
 fn whole() -> Vec<(Proof, Command, &'static str, Answer)> {
-    let granted = || Answer::Granted(Box::new(Grant { user: None, tokens: Tokens::Token(Secret::new("t")) }));
+    let granted =
+        || Answer::Granted(Box::new(Grant { user: None, tokens: Tokens::Token(Secret::new("t")) }));
     let at = Timestamp::default();
     let flows = [flow(5, FlowKind::Chat, "user2"), flow(6, FlowKind::Group, "Friends")]
         .into_iter()
-        .map(|flow| overview(tolmach_domain::Flow { owner: None, version: Version(0), created_at: at, changed_at: at, ..flow }, &[]))
+        .map(|flow| {
+            overview(
+                tolmach_domain::Flow {
+                    owner: None,
+                    version: Version(0),
+                    created_at: at,
+                    changed_at: at,
+                    ..flow
+                },
+                &[],
+            )
+        })
         .collect();
-    let page = Page { flow: flow_id(5), messages: vec![message(10, "one"), message(11, "two")], version: Version(0) };
+    let page = Page {
+        flow: flow_id(5),
+        messages: vec![message(10, "one"), message(11, "two")],
+        version: Version(0),
+    };
     vec![
         (
             Proof::Nothing,
@@ -68,7 +88,12 @@ fn whole() -> Vec<(Proof, Command, &'static str, Answer)> {
             r#"{"mode":"register","timestamp":NOW,"username":"ann","password":"p","email":null}"#,
             granted(),
         ),
-        (Proof::Nothing, login(GrantKind::Token), r#"{"mode":"auth","timestamp":NOW,"username":"ann","password":"p"}"#, granted()),
+        (
+            Proof::Nothing,
+            login(GrantKind::Token),
+            r#"{"mode":"auth","timestamp":NOW,"username":"ann","password":"p"}"#,
+            granted(),
+        ),
         (
             Proof::Nothing,
             Command::Recover { known: Known::Email("a@example.org".into()) },
@@ -87,8 +112,18 @@ fn whole() -> Vec<(Proof, Command, &'static str, Answer)> {
             r#"{"mode":"logout","timestamp":NOW,"token":"t","username":"ann"}"#,
             Answer::LoggedOut,
         ),
-        (token(), Command::Logout { login: None }, r#"{"mode":"logout","timestamp":NOW,"token":"t"}"#, Answer::LoggedOut),
-        (token(), list(None, 0), r#"{"mode":"getChats","timestamp":NOW,"token":"t"}"#, Answer::Flows(flows)),
+        (
+            token(),
+            Command::Logout { login: None },
+            r#"{"mode":"logout","timestamp":NOW,"token":"t"}"#,
+            Answer::LoggedOut,
+        ),
+        (
+            token(),
+            list(None, 0),
+            r#"{"mode":"getChats","timestamp":NOW,"token":"t"}"#,
+            Answer::Flows(flows),
+        ),
         (
             token(),
             history(Kinds::Any, Window::All),
@@ -103,7 +138,10 @@ fn whole() -> Vec<(Proof, Command, &'static str, Answer)> {
         ),
         (
             token(),
-            draft(Kinds::Shared, Content { content_type: ContentType::Image, ..Content::text("hi") }),
+            draft(
+                Kinds::Shared,
+                Content { content_type: ContentType::Image, ..Content::text("hi") },
+            ),
             r#"{"mode":"sendGroupMessage","timestamp":NOW,"token":"t","chat_id":5,"content":"hi","content_type":"picture"}"#,
             Answer::Sent { message: None, repeated: false },
         ),
@@ -119,7 +157,10 @@ fn what_is_said_is_heard_on_the_other_side() {
         assert_eq!(text(&frame), request.replace("NOW", "1594492370.522599"));
 
         let heard = ask(&mut *server, &frame);
-        assert_eq!((heard.proof, heard.authority, heard.command), (said.proof, said.authority, said.command));
+        assert_eq!(
+            (heard.proof, heard.authority, heard.command),
+            (said.proof, said.authority, said.command)
+        );
 
         let frame = say(&mut *server, &reply(&heard.echo, None, Ok(answer.clone())));
         let heard = heard_reply(&mut *client, &frame);
@@ -183,12 +224,21 @@ fn what_the_wire_says_in_part_is_said() {
         (Proof::Connection, list(None, 0), unproven),
         (
             Proof::Nothing,
-            Command::Register(Box::new(Registration { username: Some("Ann A.".into()), bot: true, ..registration() })),
+            Command::Register(Box::new(Registration {
+                username: Some("Ann A.".into()),
+                bot: true,
+                ..registration()
+            })),
             register("ann", json!("a@example.org")),
         ),
         (
             Proof::Nothing,
-            Command::Register(Box::new(Registration { login: None, username: None, profile: false, ..registration() })),
+            Command::Register(Box::new(Registration {
+                login: None,
+                username: None,
+                profile: false,
+                ..registration()
+            })),
             register("a@example.org", json!("a@example.org")),
         ),
     ] {
@@ -200,8 +250,16 @@ fn what_the_wire_says_in_part_is_said() {
 #[test]
 fn what_the_wire_cannot_say_is_a_loss() {
     let emoji_only = Content { emoji: Some("RQ==".into()), ..Content::default() };
-    let profile = Profile { username: "a".into(), name: "A".into(), bio: String::new(), photo: None };
-    let group = NewFlow { kind: FlowKind::Group, title: "g".into(), info: String::new(), members: vec![], photo: None, key: None };
+    let profile =
+        Profile { username: "a".into(), name: "A".into(), bio: String::new(), photo: None };
+    let group = NewFlow {
+        kind: FlowKind::Group,
+        title: "g".into(),
+        info: String::new(),
+        members: vec![],
+        photo: None,
+        key: None,
+    };
     let (flow, kinds, users) = (flow_id(5), Kinds::Any, vec![user_id(2)]);
     let one = message(1, "").id;
     for command in [
@@ -230,11 +288,14 @@ fn what_the_wire_cannot_say_is_a_loss() {
     ] {
         let ask = Ask::new(Echo::NONE, token(), command);
         let mut frames = Vec::new();
-        let loss = client().encode(*NOW, &Line::Ask(ask.clone()), &mut frames).expect_err("the wire cannot say it");
+        let loss = client()
+            .encode(*NOW, &Line::Ask(ask.clone()), &mut frames)
+            .expect_err("the wire cannot say it");
         assert_eq!((loss.dialect, loss.what, frames), ("mode", ask.command.name(), vec![]));
         assert_eq!(Mode.dial(&ask).expect_err("there is nowhere to say it"), loss);
     }
-    let as_administrator = Ask { authority: Authority::Administrator, ..Ask::new(Echo::NONE, token(), list(None, 0)) };
+    let as_administrator =
+        Ask { authority: Authority::Administrator, ..Ask::new(Echo::NONE, token(), list(None, 0)) };
     for line in [Line::Ask(as_administrator), reply(&Echo::NONE, None, Ok(Answer::LoggedOut))] {
         client().encode(*NOW, &line, &mut Vec::new()).expect_err("a client cannot say it");
     }
@@ -245,7 +306,10 @@ fn a_client_dials_a_websocket() {
     for (proof, command, request, _) in whole() {
         let parts = Mode.dial(&Ask::new(Echo::NONE, proof, command)).expect(request);
         assert_eq!((parts.method, parts.uri.path()), (http::Method::GET, "/mode"));
-        assert_eq!(parts.headers.get("upgrade").map(http::HeaderValue::as_bytes), Some(&b"websocket"[..]));
+        assert_eq!(
+            parts.headers.get("upgrade").map(http::HeaderValue::as_bytes),
+            Some(&b"websocket"[..])
+        );
     }
 }
 
@@ -260,9 +324,12 @@ fn hear_echo(client: &mut dyn Session, frame: &str) -> Option<u32> {
 #[test]
 fn replies_are_told_apart_by_mode_and_order() {
     let mut client = client();
-    for (number, command) in
-        [(1, list(None, 0)), (2, draft(Kinds::Any, Content::text("a"))), (3, draft(Kinds::Any, Content::text("b"))), (4, list(None, 0))]
-    {
+    for (number, command) in [
+        (1, list(None, 0)),
+        (2, draft(Kinds::Any, Content::text("a"))),
+        (3, draft(Kinds::Any, Content::text("b"))),
+        (4, list(None, 0)),
+    ] {
         say_echo(&mut *client, number, command);
     }
     let sent = r#"{"mode":"sendMessage","timestamp":1,"status":200}"#;
@@ -272,7 +339,9 @@ fn replies_are_told_apart_by_mode_and_order() {
         assert_eq!(hear_echo(&mut *client, frame), Some(number));
     }
     for frame in [chats, nameless] {
-        let violation = client.decode(*NOW, &Frame::text(frame), &mut Vec::new()).expect_err("nothing was asked");
+        let violation = client
+            .decode(*NOW, &Frame::text(frame), &mut Vec::new())
+            .expect_err("nothing was asked");
         assert_eq!(violation.kind, ViolationKind::Shape);
     }
 }
@@ -285,7 +354,10 @@ fn asks_wait_for_their_replies_in_bounded_number() {
     }
     let one_more = Line::Ask(Ask::new(Echo::NONE, token(), list(None, 0)));
     client.encode(*NOW, &one_more, &mut Vec::new()).expect_err("too many wait");
-    assert_eq!(hear_echo(&mut *client, r#"{"mode":"getChats","timestamp":1,"status":200,"chats":[]}"#), Some(0));
+    assert_eq!(
+        hear_echo(&mut *client, r#"{"mode":"getChats","timestamp":1,"status":200,"chats":[]}"#),
+        Some(0)
+    );
     say(&mut *client, &one_more);
 }
 
@@ -296,23 +368,45 @@ fn a_part_is_cut_out_of_the_whole() {
             json!({"message_id": number, "from_id": 2, "from_name": "b", "content": "", "content_type": "text", "content_time": 1})
         })
         .collect();
-    let messages = json!({"mode": "getMessages", "timestamp": 1, "status": 200, "messages": rows}).to_string();
-    for (limit, offset, expected) in
-        [(2, 0, vec![3, 4]), (2, 1, vec![2, 3]), (9, 0, vec![1, 2, 3, 4]), (9, 3, vec![1]), (9, 9, vec![]), (0, 0, vec![])]
-    {
+    let messages =
+        json!({"mode": "getMessages", "timestamp": 1, "status": 200, "messages": rows}).to_string();
+    for (limit, offset, expected) in [
+        (2, 0, vec![3, 4]),
+        (2, 1, vec![2, 3]),
+        (9, 0, vec![1, 2, 3, 4]),
+        (9, 3, vec![1]),
+        (9, 9, vec![]),
+        (0, 0, vec![]),
+    ] {
         let mut client = client();
         say_echo(&mut *client, 1, history(Kinds::Any, Window::Newest { limit, offset }));
-        let Ok(Answer::History(page)) = heard_reply(&mut *client, &Frame::text(messages.clone())).outcome else { panic!("no history") };
+        let Ok(Answer::History(page)) =
+            heard_reply(&mut *client, &Frame::text(messages.clone())).outcome
+        else {
+            panic!("no history")
+        };
         let ids: Vec<i64> = page.messages.iter().map(|message| message.id.get()).collect();
         assert_eq!(ids, expected, "{limit} {offset}");
     }
 
-    let rows: Vec<Value> = (1..=3).map(|number| json!({"chat_id": number, "chat_name": "c", "chat_type": "group"})).collect();
-    let chats = json!({"mode": "getChats", "timestamp": 1, "status": 200, "chats": rows}).to_string();
-    for (limit, offset, expected) in [(None, 0, vec![1, 2, 3]), (Some(2), 0, vec![1, 2]), (Some(2), 2, vec![3]), (None, 5, vec![])] {
+    let rows: Vec<Value> = (1..=3)
+        .map(|number| json!({"chat_id": number, "chat_name": "c", "chat_type": "group"}))
+        .collect();
+    let chats =
+        json!({"mode": "getChats", "timestamp": 1, "status": 200, "chats": rows}).to_string();
+    for (limit, offset, expected) in [
+        (None, 0, vec![1, 2, 3]),
+        (Some(2), 0, vec![1, 2]),
+        (Some(2), 2, vec![3]),
+        (None, 5, vec![]),
+    ] {
         let mut client = client();
         say_echo(&mut *client, 1, list(limit, offset));
-        let Ok(Answer::Flows(flows)) = heard_reply(&mut *client, &Frame::text(chats.clone())).outcome else { panic!("no chats") };
+        let Ok(Answer::Flows(flows)) =
+            heard_reply(&mut *client, &Frame::text(chats.clone())).outcome
+        else {
+            panic!("no chats")
+        };
         let ids: Vec<i64> = flows.iter().map(|overview| overview.flow.id.get()).collect();
         assert_eq!(ids, expected, "{limit:?} {offset}");
     }
@@ -321,11 +415,20 @@ fn a_part_is_cut_out_of_the_whole() {
 #[test]
 fn the_kind_of_a_history_is_the_one_that_was_meant() {
     let rows = json!([{"message_id": 1, "from_id": 2, "from_name": "b", "content": "", "content_type": "x", "content_time": 1}]);
-    let messages = json!({"mode": "getMessages", "timestamp": 1, "status": 200, "messages": rows}).to_string();
-    for (kinds, kind) in [(Kinds::Any, FlowKind::Chat), (Kinds::Chat, FlowKind::Chat), (Kinds::Shared, FlowKind::Group)] {
+    let messages =
+        json!({"mode": "getMessages", "timestamp": 1, "status": 200, "messages": rows}).to_string();
+    for (kinds, kind) in [
+        (Kinds::Any, FlowKind::Chat),
+        (Kinds::Chat, FlowKind::Chat),
+        (Kinds::Shared, FlowKind::Group),
+    ] {
         let mut client = client();
         say_echo(&mut *client, 1, history(kinds, Window::All));
-        let Ok(Answer::History(page)) = heard_reply(&mut *client, &Frame::text(messages.clone())).outcome else { panic!("no history") };
+        let Ok(Answer::History(page)) =
+            heard_reply(&mut *client, &Frame::text(messages.clone())).outcome
+        else {
+            panic!("no history")
+        };
         assert_eq!(page.messages.first().map(|message| message.flow_kind), Some(kind));
     }
 }
@@ -333,18 +436,34 @@ fn the_kind_of_a_history_is_the_one_that_was_meant() {
 #[test]
 fn a_connection_that_is_logged_in_signs_with_its_token() {
     let mut client = client();
-    let asked = |client: &mut dyn Session, command| json(&say(client, &Line::Ask(Ask::new(Echo::NONE, Proof::Connection, command))));
-    let hear = |client: &mut dyn Session, text: &str| heard_reply(client, &Frame::text(text.to_owned())).outcome;
+    let asked = |client: &mut dyn Session, command| {
+        json(&say(client, &Line::Ask(Ask::new(Echo::NONE, Proof::Connection, command))))
+    };
+    let hear = |client: &mut dyn Session, text: &str| {
+        heard_reply(client, &Frame::text(text.to_owned())).outcome
+    };
 
     asked(&mut *client, login(GrantKind::Connection));
-    let granted = hear(&mut *client, r#"{"mode":"auth","timestamp":1,"status":200,"token":"secret"}"#);
-    assert_eq!(granted, Ok(Answer::Granted(Box::new(Grant { user: None, tokens: Tokens::Connection }))));
+    let granted =
+        hear(&mut *client, r#"{"mode":"auth","timestamp":1,"status":200,"token":"secret"}"#);
+    assert_eq!(
+        granted,
+        Ok(Answer::Granted(Box::new(Grant { user: None, tokens: Tokens::Connection })))
+    );
 
-    assert_eq!(asked(&mut *client, login(GrantKind::Connection)).get("token"), None, "a login is not signed");
-    hear(&mut *client, r#"{"mode":"auth","timestamp":1,"status":401,"error_msg":"","token":null}"#).expect_err("refused");
+    assert_eq!(
+        asked(&mut *client, login(GrantKind::Connection)).get("token"),
+        None,
+        "a login is not signed"
+    );
+    hear(&mut *client, r#"{"mode":"auth","timestamp":1,"status":401,"error_msg":"","token":null}"#)
+        .expect_err("refused");
     assert_eq!(asked(&mut *client, list(None, 0))["token"], "secret");
     assert_eq!(asked(&mut *client, Command::Logout { login: None })["token"], "secret");
-    assert_eq!(hear(&mut *client, r#"{"mode":"logout","timestamp":1,"status":200}"#), Ok(Answer::LoggedOut));
+    assert_eq!(
+        hear(&mut *client, r#"{"mode":"logout","timestamp":1,"status":200}"#),
+        Ok(Answer::LoggedOut)
+    );
     assert_eq!(asked(&mut *client, list(None, 0))["token"], Value::Null);
 }
 
@@ -366,12 +485,21 @@ fn nonsense_of_a_server_is_a_violation_that_is_not_answered() {
         (r#"{"mode":"getChats","timestamp":1,"status":70000,"chats":[]}"#, Shape),
         (r#"{"mode":"getChats","timestamp":{},"status":200,"chats":[]}"#, Shape),
         (r#"{"mode":"getChats","timestamp":1,"status":200}"#, Shape),
-        (r#"{"mode":"getChats","timestamp":1,"status":200,"chats":[{"chat_id":0,"chat_name":"","chat_type":"group"}]}"#, Shape),
-        (r#"{"mode":"getChats","timestamp":1,"status":200,"chats":[{"chat_id":1,"chat_name":"","chat_type":"x"}]}"#, Shape),
+        (
+            r#"{"mode":"getChats","timestamp":1,"status":200,"chats":[{"chat_id":0,"chat_name":"","chat_type":"group"}]}"#,
+            Shape,
+        ),
+        (
+            r#"{"mode":"getChats","timestamp":1,"status":200,"chats":[{"chat_id":1,"chat_name":"","chat_type":"x"}]}"#,
+            Shape,
+        ),
         (r#"{"mode":"auth","timestamp":1,"status":200,"token":null}"#, Shape),
         (r#"{"mode":"getMessages","timestamp":1,"status":200,"chat_id":0,"messages":[]}"#, Shape),
         (r#"{"mode":"getMessages","timestamp":1,"status":200,"chat_id":1}"#, Shape),
-        (r#"{"mode":"getMessages","timestamp":"now","status":200,"chat_id":1,"messages":[]}"#, Shape),
+        (
+            r#"{"mode":"getMessages","timestamp":"now","status":200,"chat_id":1,"messages":[]}"#,
+            Shape,
+        ),
         (&row("message_id", json!(0)), Shape),
         (&row("from_id", json!(-1)), Shape),
         (&row("content_type", json!("")), Shape),
@@ -380,12 +508,23 @@ fn nonsense_of_a_server_is_a_violation_that_is_not_answered() {
     ] {
         let mut client = client();
         say_echo(&mut *client, 1, list(None, 0));
-        say(&mut *client, &Line::Ask(Ask::new(Echo::NONE, Proof::Nothing, login(GrantKind::Token))));
+        say(
+            &mut *client,
+            &Line::Ask(Ask::new(Echo::NONE, Proof::Nothing, login(GrantKind::Token))),
+        );
         let mut lines = Vec::new();
-        let violation = client.decode(*NOW, &Frame::text(frame.to_owned()), &mut lines).expect_err(frame);
-        assert_eq!((violation.kind, violation.answer, violation.close), (kind, None, None), "{frame}");
+        let violation =
+            client.decode(*NOW, &Frame::text(frame.to_owned()), &mut lines).expect_err(frame);
+        assert_eq!(
+            (violation.kind, violation.answer, violation.close),
+            (kind, None, None),
+            "{frame}"
+        );
         assert!(lines.is_empty(), "{frame}");
     }
     let binary = Frame::Binary(Bytes::from_static(b"{}"));
-    assert_eq!(client().decode(*NOW, &binary, &mut Vec::new()).expect_err("only text is heard").kind, FrameKind);
+    assert_eq!(
+        client().decode(*NOW, &binary, &mut Vec::new()).expect_err("only text is heard").kind,
+        FrameKind
+    );
 }

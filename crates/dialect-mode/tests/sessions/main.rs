@@ -11,14 +11,20 @@ use std::sync::LazyLock;
 use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Opening, Reply, Session, Settings, Side};
 use tolmach_dialect_mode::Mode;
 use tolmach_domain::{
-    Answer, ConnectionId, Content, ContentType, Fault, Flow, FlowId, FlowKind, Identity, Message, MessageId, Overview, Person, SessionId,
-    Timestamp, User, UserId, Version,
+    Answer, ConnectionId, Content, ContentType, Fault, Flow, FlowId, FlowKind, Identity, Message,
+    MessageId, Overview, Person, SessionId, Timestamp, User, UserId, Version,
 };
 
 /// The moment at which everything here happens.
 static NOW: LazyLock<Timestamp> = LazyLock::new(|| Timestamp::from_micros(1_594_492_370_522_599));
 fn opening() -> Opening<'static> {
-    Opening { request: None, first: None, connection: ConnectionId(7), websocket: true, settings: Settings::default() }
+    Opening {
+        request: None,
+        first: None,
+        connection: ConnectionId(7),
+        websocket: true,
+        settings: Settings::default(),
+    }
 }
 
 fn session(side: Side) -> Box<dyn Session> {
@@ -134,7 +140,13 @@ fn flow(number: i64, kind: FlowKind, title: &str) -> Flow {
 }
 
 fn overview(flow: Flow, members: &[i64]) -> Overview {
-    Overview { flow, members: members.iter().copied().map(user).collect(), last: None, first: None, read: Version(0) }
+    Overview {
+        flow,
+        members: members.iter().copied().map(user).collect(),
+        last: None,
+        first: None,
+        read: Version(0),
+    }
 }
 
 /// A message as the client's end reads it: what the wire does not carry is at its least.
@@ -144,7 +156,12 @@ fn message(number: i64, text: &str) -> Message {
         id: MessageId::new(number).expect("the numbers of these tests are ids"),
         flow: flow_id(5),
         flow_kind: FlowKind::Chat,
-        author: Person { id: user_id(2), login: username.clone(), username: username.clone(), name: username },
+        author: Person {
+            id: user_id(2),
+            login: username.clone(),
+            username: username.clone(),
+            name: username,
+        },
         content: Content { content_type: ContentType::Text, ..Content::text(text) },
         posted: Version(0),
         version: Version(0),

@@ -1,11 +1,17 @@
 //! Pushes: whose they are, who is skipped, how they are said and heard.
 
-use crate::{NOW, ask_text, client, identity, message, opening, reply, say, server, session_id, text, user_id};
+use crate::{
+    NOW, ask_text, client, identity, message, opening, reply, say, server, session_id, text,
+    user_id,
+};
 use std::sync::Arc;
-use tolmach_dialect::{Delivery, Dialect, Interest, Line, Notice, Opening, Session, Settings, Side, Variant};
+use tolmach_dialect::{
+    Delivery, Dialect, Interest, Line, Notice, Opening, Session, Settings, Side, Variant,
+};
 use tolmach_dialect_mode::Mode;
 use tolmach_domain::{
-    Answer, ConnectionId, EventKind, Fault, FlowKind, Grant, Identity, Origin, Proof, SessionId, Tokens, UserId, Version,
+    Answer, ConnectionId, EventKind, Fault, FlowKind, Grant, Identity, Origin, Proof, SessionId,
+    Tokens, UserId, Version,
 };
 
 fn notice(kind: EventKind) -> Notice {
@@ -22,7 +28,11 @@ fn others() -> Vec<Notice> {
     let user = crate::user(2).person();
     [
         EventKind::Edited(message(10, "hi")),
-        EventKind::Deleted { flow: flow.id, by: user.id, messages: vec![(message(10, "").id, Version(2))] },
+        EventKind::Deleted {
+            flow: flow.id,
+            by: user.id,
+            messages: vec![(message(10, "").id, Version(2))],
+        },
         EventKind::FlowCreated { flow: flow.clone(), members: vec![user.clone()] },
         EventKind::FlowDeleted { flow: flow.id, by: user.id },
         EventKind::MembersAdded { flow: flow.id, users: vec![user.clone()], version: flow.version },
@@ -39,7 +49,12 @@ fn ended(user: UserId, session: Option<SessionId>) -> Notice {
 }
 
 /// Asks and answers on the server's end, as a gateway does.
-fn exchange(server: &mut dyn Session, request: &str, identity: Option<Identity>, outcome: Result<Answer, Fault>) {
+fn exchange(
+    server: &mut dyn Session,
+    request: &str,
+    identity: Option<Identity>,
+    outcome: Result<Answer, Fault>,
+) {
     let ask = ask_text(server, request);
     let proven = identity.filter(|_| ask.proof != Proof::Nothing);
     if let Some(identity) = proven {
@@ -60,7 +75,10 @@ fn logout(token: &str) -> String {
 const AUTH: &str = r#"{"mode":"auth","timestamp":1,"username":"ann","password":"p"}"#;
 
 fn granted(token: &str) -> Result<Answer, Fault> {
-    Ok(Answer::Granted(Box::new(Grant { user: None, tokens: Tokens::Token(tolmach_domain::Secret::new(token)) })))
+    Ok(Answer::Granted(Box::new(Grant {
+        user: None,
+        tokens: Tokens::Token(tolmach_domain::Secret::new(token)),
+    })))
 }
 
 fn no_chats() -> Result<Answer, Fault> {
@@ -71,7 +89,8 @@ fn no_chats() -> Result<Answer, Fault> {
 fn a_connection_hears_the_owner_of_the_token_that_was_last_used_with_success() {
     let mut server = server();
     let hears = |server: &dyn Session, number: Option<i64>| {
-        let expected = number.map_or(Interest::Nothing, |number| Interest::EveryFlowOf(user_id(number)));
+        let expected =
+            number.map_or(Interest::Nothing, |number| Interest::EveryFlowOf(user_id(number)));
         assert_eq!(server.interest(), expected);
     };
     hears(&*server, None);
@@ -130,7 +149,10 @@ fn a_message_is_pushed_in_the_form_of_the_latest_request() {
     assert_eq!(server.delivery(&posted()), Delivery::Skip, "nobody has proven anything");
     exchange(&mut *server, &chats("one"), Some(identity(1)), no_chats());
     assert_eq!(server.delivery(&posted()), Delivery::Shared(Variant(1)));
-    ask_text(&mut *server, r#"{"mode":"getChats","timestamp":"2020-01-01 00:00:00","token":"one"}"#);
+    ask_text(
+        &mut *server,
+        r#"{"mode":"getChats","timestamp":"2020-01-01 00:00:00","token":"one"}"#,
+    );
     assert_eq!(server.delivery(&posted()), Delivery::Shared(Variant(0)));
     for other in others() {
         assert_eq!(server.delivery(&other), Delivery::Skip, "{}", other.name());
@@ -141,7 +163,9 @@ fn a_message_is_pushed_in_the_form_of_the_latest_request() {
 fn its_own_message_is_not_pushed_to_a_connection() {
     let mut server = server();
     exchange(&mut *server, &chats("one"), Some(identity(1)), no_chats());
-    for (connection, delivery) in [(opening().connection, Delivery::Skip), (ConnectionId(8), Delivery::Shared(Variant(1)))] {
+    for (connection, delivery) in
+        [(opening().connection, Delivery::Skip), (ConnectionId(8), Delivery::Shared(Variant(1)))]
+    {
         let origin = Some(Origin { connection, dialect: "mode", tag: None });
         assert_eq!(server.delivery(&Notice { origin, ..posted() }), delivery);
     }
@@ -149,7 +173,8 @@ fn its_own_message_is_not_pushed_to_a_connection() {
 
 #[test]
 fn an_operator_can_switch_pushes_off() {
-    let opening = Opening { settings: Settings { push: false, ..Settings::default() }, ..opening() };
+    let opening =
+        Opening { settings: Settings { push: false, ..Settings::default() }, ..opening() };
     let mut server = Mode.open(&opening, Side::Server).expect("this dialect refuses no opening");
     exchange(&mut *server, &chats("one"), Some(identity(1)), no_chats());
     assert_eq!(server.interest(), Interest::Nothing);
@@ -158,7 +183,9 @@ fn an_operator_can_switch_pushes_off() {
 
 #[test]
 fn a_push_is_said_shared_or_alone_in_the_same_bytes_and_heard() {
-    for (timestamp, variant, moment) in [(r#""x""#, Variant(0), r#""2020-07-11 18:32:50""#), ("1", Variant(1), "1594492370.522599")] {
+    for (timestamp, variant, moment) in
+        [(r#""x""#, Variant(0), r#""2020-07-11 18:32:50""#), ("1", Variant(1), "1594492370.522599")]
+    {
         let notice = Arc::new(posted());
         let shared = Mode.render(&notice, variant).expect("a posted message is pushed");
         let expected = concat!(
@@ -168,13 +195,19 @@ fn a_push_is_said_shared_or_alone_in_the_same_bytes_and_heard() {
         assert_eq!(text(&shared), expected.replace("MOMENT", moment));
 
         let mut server = server();
-        ask_text(&mut *server, &format!(r#"{{"mode":"getChats","timestamp":{timestamp},"token":"t"}}"#));
+        ask_text(
+            &mut *server,
+            &format!(r#"{{"mode":"getChats","timestamp":{timestamp},"token":"t"}}"#),
+        );
         assert_eq!(say(&mut *server, &Line::Notice(notice)), shared);
 
         let mut lines = Vec::new();
         client().decode(*NOW, &shared, &mut lines).expect("a push is heard unasked");
         let [Line::Notice(heard)] = &lines[..] else { panic!("{lines:?} was heard") };
-        assert_eq!(text(&Mode.render(heard, variant).expect("a posted message is pushed")), text(&shared));
+        assert_eq!(
+            text(&Mode.render(heard, variant).expect("a posted message is pushed")),
+            text(&shared)
+        );
         if variant == Variant(1) {
             assert_eq!(**heard, posted());
         }
@@ -188,7 +221,10 @@ fn only_posted_messages_can_be_pushed() {
         assert_eq!((loss.dialect, loss.what), ("mode", other.name()));
         let mut frames = Vec::new();
         let line = Line::Notice(Arc::new(other));
-        assert_eq!(server().encode(*NOW, &line, &mut frames).expect_err("the wire cannot say it"), loss);
+        assert_eq!(
+            server().encode(*NOW, &line, &mut frames).expect_err("the wire cannot say it"),
+            loss
+        );
         assert!(frames.is_empty());
         client().encode(*NOW, &line, &mut frames).expect_err("a client tells no notices");
     }

@@ -1,14 +1,17 @@
 //! The server's end: requests to asks, replies to frames, misbehaviour to its answer.
 
-use crate::{NOW, ask_text, flow, flow_id, identity, json, message, overview, reply, say, server, text, user_id};
+use crate::{
+    NOW, ask_text, flow, flow_id, identity, json, message, overview, reply, say, server, text,
+    user_id,
+};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tolmach_dialect::{Dialect, Echo, Frame, Line, Opening, Settings, Side, ViolationKind};
 use tolmach_dialect_mode::Mode;
 use tolmach_domain::{
-    Answer, Command, Content, ContentType, Draft, Fault, FlowKind, Grant, GrantKind, Kinds, Known, Message, Page, Person, Proof,
-    Registration, Secret, Tokens, Version, Window,
+    Answer, Command, Content, ContentType, Draft, Fault, FlowKind, Grant, GrantKind, Kinds, Known,
+    Message, Page, Person, Proof, Registration, Secret, Tokens, Version, Window,
 };
 
 fn registration(email: Option<&str>) -> Command {
@@ -27,7 +30,12 @@ fn registration(email: Option<&str>) -> Command {
 }
 
 fn send(kinds: Kinds, content_type: ContentType) -> Command {
-    Command::Send(Box::new(Draft { flow: flow_id(5), kinds, content: Content { content_type, ..Content::text("hi") }, key: None }))
+    Command::Send(Box::new(Draft {
+        flow: flow_id(5),
+        kinds,
+        content: Content { content_type, ..Content::text("hi") },
+        key: None,
+    }))
 }
 
 fn granted(tokens: Tokens) -> Answer {
@@ -43,11 +51,19 @@ fn every_request_asks_its_command() {
             Proof::Nothing,
             registration(Some("a@example.org")),
         ),
-        (r#"{"mode":"register","timestamp":1,"username":"ann","password":"p","email":null}"#, Proof::Nothing, registration(None)),
+        (
+            r#"{"mode":"register","timestamp":1,"username":"ann","password":"p","email":null}"#,
+            Proof::Nothing,
+            registration(None),
+        ),
         (
             r#"{"mode":"auth","timestamp":1,"username":"ann","password":"p"}"#,
             Proof::Nothing,
-            Command::Login { identifier: "ann".into(), password: Secret::new("p"), grant: GrantKind::Token },
+            Command::Login {
+                identifier: "ann".into(),
+                password: Secret::new("p"),
+                grant: GrantKind::Token,
+            },
         ),
         (
             r#"{"mode":"recovery","timestamp":1,"username":"ann","known_data":"a@example.org","known_data_type":"email"}"#,
@@ -59,9 +75,21 @@ fn every_request_asks_its_command() {
             Proof::Nothing,
             Command::Recover { known: Known::Login("bob".into()) },
         ),
-        (r#"{"mode":"logout","timestamp":1,"token":"t","username":"ann"}"#, token(), Command::Logout { login: Some("ann".into()) }),
-        (r#"{"mode":"logout","timestamp":1,"token":"t"}"#, token(), Command::Logout { login: None }),
-        (r#"{"mode":"getChats","timestamp":1,"token":"t"}"#, token(), Command::ListFlows { limit: None, offset: 0, members: false }),
+        (
+            r#"{"mode":"logout","timestamp":1,"token":"t","username":"ann"}"#,
+            token(),
+            Command::Logout { login: Some("ann".into()) },
+        ),
+        (
+            r#"{"mode":"logout","timestamp":1,"token":"t"}"#,
+            token(),
+            Command::Logout { login: None },
+        ),
+        (
+            r#"{"mode":"getChats","timestamp":1,"token":"t"}"#,
+            token(),
+            Command::ListFlows { limit: None, offset: 0, members: false },
+        ),
         (
             r#"{"mode":"getMessages","timestamp":1,"token":"t","chat_id":5}"#,
             token(),
@@ -101,13 +129,21 @@ fn content_types_are_read_and_said() {
         (&long, ContentType::Other(long.as_str().into())),
     ] {
         let request = json!({"mode": "sendMessage", "token": "t", "chat_id": 5, "content": "hi", "content_type": name});
-        assert_eq!(ask_text(&mut *server(), &request.to_string()).command, send(Kinds::Any, content_type.clone()), "{name}");
+        assert_eq!(
+            ask_text(&mut *server(), &request.to_string()).command,
+            send(Kinds::Any, content_type.clone()),
+            "{name}"
+        );
 
         let mut server = server();
         let ask = ask_text(&mut *server, r#"{"mode":"getMessages","token":"t","chat_id":5}"#);
-        let said = Message { content: Content { content_type, ..Content::text("hi") }, ..message(1, "") };
+        let said =
+            Message { content: Content { content_type, ..Content::text("hi") }, ..message(1, "") };
         let page = Page { flow: flow_id(5), messages: vec![said], version: Version(1) };
-        let frame = say(&mut *server, &reply(&ask.echo, Some(identity(1)), Ok(Answer::History(Box::new(page)))));
+        let frame = say(
+            &mut *server,
+            &reply(&ask.echo, Some(identity(1)), Ok(Answer::History(Box::new(page)))),
+        );
         assert_eq!(json(&frame)["messages"][0]["content_type"], name);
     }
     let left_out = r#"{"mode":"sendMessage","token":"t","chat_id":5,"content":"hi"}"#;
@@ -121,8 +157,16 @@ fn every_answer_has_its_reply_in_the_form_of_the_request() {
         overview(flow(6, FlowKind::Group, "Friends"), &[]),
         overview(flow(7, FlowKind::Channel, "News"), &[]),
     ];
-    let author = Person { id: user_id(2), login: "login2".into(), username: "user2".into(), name: "Name 2".into() };
-    let messages = vec![Message { author: author.clone(), ..message(10, "one") }, Message { author, ..message(11, "\"two\"\nдва") }];
+    let author = Person {
+        id: user_id(2),
+        login: "login2".into(),
+        username: "user2".into(),
+        name: "Name 2".into(),
+    };
+    let messages = vec![
+        Message { author: author.clone(), ..message(10, "one") },
+        Message { author, ..message(11, "\"two\"\nдва") },
+    ];
     let page = Page { flow: flow_id(5), messages, version: Version(2) };
     let sent = Answer::Sent { message: Some(Box::new(message(1, "hi"))), repeated: false };
     for (request, answer, payload) in [
@@ -131,8 +175,16 @@ fn every_answer_has_its_reply_in_the_form_of_the_request() {
             granted(Tokens::Token(Secret::new("t"))),
             r#""status":200,"token":"t""#,
         ),
-        (r#""mode":"auth","username":"ann","password":"p""#, granted(Tokens::Token(Secret::new("t"))), r#""status":200,"token":"t""#),
-        (r#""mode":"recovery","known_data":"ann","known_data_type":"username""#, Answer::RecoveryAccepted, r#""status":202"#),
+        (
+            r#""mode":"auth","username":"ann","password":"p""#,
+            granted(Tokens::Token(Secret::new("t"))),
+            r#""status":200,"token":"t""#,
+        ),
+        (
+            r#""mode":"recovery","known_data":"ann","known_data_type":"username""#,
+            Answer::RecoveryAccepted,
+            r#""status":202"#,
+        ),
         (r#""mode":"logout","token":"t""#, Answer::LoggedOut, r#""status":200"#),
         (
             r#""mode":"getChats","token":"t""#,
@@ -142,7 +194,11 @@ fn every_answer_has_its_reply_in_the_form_of_the_request() {
                 r#"{"chat_id":6,"chat_name":"Friends","chat_type":"group"},{"chat_id":7,"chat_name":"News","chat_type":"group"}]"#
             ),
         ),
-        (r#""mode":"getChats","token":"t""#, Answer::Flows(Vec::new()), r#""status":200,"chats":[]"#),
+        (
+            r#""mode":"getChats","token":"t""#,
+            Answer::Flows(Vec::new()),
+            r#""status":200,"chats":[]"#,
+        ),
         (
             r#""mode":"getMessages","token":"t","chat_id":5"#,
             Answer::History(Box::new(page)),
@@ -152,8 +208,16 @@ fn every_answer_has_its_reply_in_the_form_of_the_request() {
                 r#"{"message_id":11,"from_id":2,"from_name":"user2","content":"\"two\"\nдва","content_type":"text","content_time":MOMENT}]"#
             ),
         ),
-        (r#""mode":"sendMessage","token":"t","chat_id":5,"content":"hi""#, sent.clone(), r#""status":200"#),
-        (r#""mode":"sendGroupMessage","token":"t","chat_id":5,"content":"hi""#, sent, r#""status":200"#),
+        (
+            r#""mode":"sendMessage","token":"t","chat_id":5,"content":"hi""#,
+            sent.clone(),
+            r#""status":200"#,
+        ),
+        (
+            r#""mode":"sendGroupMessage","token":"t","chat_id":5,"content":"hi""#,
+            sent,
+            r#""status":200"#,
+        ),
     ] {
         for (timestamp, moment) in [
             ("", r#""2020-07-11 18:32:50""#),
@@ -165,7 +229,8 @@ fn every_answer_has_its_reply_in_the_form_of_the_request() {
             let ask = ask_text(&mut *server, &format!("{{{request}{timestamp}}}"));
             let frame = say(&mut *server, &reply(&ask.echo, Some(identity(1)), Ok(answer.clone())));
             let mode = request.split(',').next().expect("a split has a first part");
-            let expected = format!(r#"{{{mode},"timestamp":{moment},{}}}"#, payload.replace("MOMENT", moment));
+            let expected =
+                format!(r#"{{{mode},"timestamp":{moment},{}}}"#, payload.replace("MOMENT", moment));
             assert_eq!(text(&frame), expected);
         }
     }
@@ -210,14 +275,21 @@ fn every_fault_is_answered_in_the_form_of_its_operation() {
             let mut server = server();
             let ask = ask_text(&mut *server, request);
             let frame = say(&mut *server, &reply(&ask.echo, None, Err(fault.clone())));
-            let mode = serde_json::from_str::<Value>(request).expect("a request is JSON")["mode"].clone();
+            let mode =
+                serde_json::from_str::<Value>(request).expect("a request is JSON")["mode"].clone();
             let said = json(&frame);
-            let keys: Vec<&str> =
-                ["mode", "timestamp", "status", "error_msg", "token"].into_iter().take(if token { 5 } else { 4 }).collect();
-            let positions: Vec<_> = keys.iter().map(|key| text(&frame).find(&format!("\"{key}\":"))).collect();
+            let keys: Vec<&str> = ["mode", "timestamp", "status", "error_msg", "token"]
+                .into_iter()
+                .take(if token { 5 } else { 4 })
+                .collect();
+            let positions: Vec<_> =
+                keys.iter().map(|key| text(&frame).find(&format!("\"{key}\":"))).collect();
             assert!(positions.iter().all(Option::is_some) && positions.is_sorted(), "{frame:?}");
             assert_eq!(said.as_object().map(|object| object.len()), Some(keys.len()), "{frame:?}");
-            assert_eq!((&said["mode"], &said["status"], &said["token"]), (&mode, &json!(status), &Value::Null));
+            assert_eq!(
+                (&said["mode"], &said["status"], &said["token"]),
+                (&mode, &json!(status), &Value::Null)
+            );
         }
     }
 }
@@ -228,7 +300,10 @@ fn misbehaviour_is_answered_and_costs_nothing_more() {
     let mode64 = "m".repeat(64);
     let long_mode = format!(r#"{{"mode":"{mode64}xx"}}"#);
     let deep = format!(r#"{{"mode":"auth","x":{}{}}}"#, "[".repeat(64), "]".repeat(64));
-    let long_type = format!(r#"{{"mode":"sendMessage","token":"t","chat_id":5,"content":"","content_type":"{}"}}"#, "x".repeat(65));
+    let long_type = format!(
+        r#"{{"mode":"sendMessage","token":"t","chat_id":5,"content":"","content_type":"{}"}}"#,
+        "x".repeat(65)
+    );
     let message = |field: &str| {
         let mut request = json!({"mode": "sendMessage", "token": "t", "chat_id": 5, "content": "hi", "content_type": "text"});
         let edit: Value = serde_json::from_str(field).expect("an edit is JSON");
@@ -247,7 +322,13 @@ fn misbehaviour_is_answered_and_costs_nothing_more() {
         ("[]", Shape, None, 400, "a JSON object that names each field once is expected"),
         (r#"["auth"]"#, Shape, None, 400, "a JSON object that names each field once is expected"),
         ("null", Shape, None, 400, "a JSON object that names each field once is expected"),
-        (r#"{"mode":"auth","mode":"auth"}"#, Shape, None, 400, "a JSON object that names each field once is expected"),
+        (
+            r#"{"mode":"auth","mode":"auth"}"#,
+            Shape,
+            None,
+            400,
+            "a JSON object that names each field once is expected",
+        ),
         (&deep, Shape, None, 400, "at most 64 levels of nesting are expected"),
         ("{}", Shape, None, 400, "mode: a string is expected"),
         (r#"{"mode":null}"#, Shape, None, 400, "mode: a string is expected"),
@@ -256,30 +337,102 @@ fn misbehaviour_is_answered_and_costs_nothing_more() {
         (r#"{"mode":""}"#, UnknownMethod, Some(""), 501, "unknown mode"),
         (&long_mode, UnknownMethod, Some(&*mode64), 501, "unknown mode"),
         (r#"{"mode":"getChats"}"#, Shape, Some("getChats"), 422, "token: missing"),
-        (r#"{"mode":"getChats","token":5}"#, Shape, Some("getChats"), 422, "token: a string is expected"),
+        (
+            r#"{"mode":"getChats","token":5}"#,
+            Shape,
+            Some("getChats"),
+            422,
+            "token: a string is expected",
+        ),
         (r#"{"mode":"getChats","token":null}"#, Shape, Some("getChats"), 401, no_token),
         (r#"{"mode":"getMessages","token":null}"#, Shape, Some("getMessages"), 401, no_token),
-        (r#"{"mode":"getMessages","token":"t"}"#, Shape, Some("getMessages"), 422, "chat_id: missing"),
+        (
+            r#"{"mode":"getMessages","token":"t"}"#,
+            Shape,
+            Some("getMessages"),
+            422,
+            "chat_id: missing",
+        ),
         (&message(r#"{"chat_id":null}"#), Shape, Some("sendMessage"), 422, expected_id),
         (&message(r#"{"chat_id":"5"}"#), Shape, Some("sendMessage"), 422, expected_id),
         (&message(r#"{"chat_id":5.5}"#), Shape, Some("sendMessage"), 422, expected_id),
         (&message(r#"{"chat_id":true}"#), Shape, Some("sendMessage"), 422, expected_id),
         (&message(r#"{"chat_id":0}"#), Shape, Some("sendMessage"), 404, "no such chat"),
         (&message(r#"{"chat_id":-5}"#), Shape, Some("sendMessage"), 404, "no such chat"),
-        (&message(r#"{"chat_id":9007199254740992}"#), Shape, Some("sendMessage"), 404, "no such chat"),
-        (r#"{"mode":"getMessages","token":"t","chat_id":1e999}"#, Shape, Some("getMessages"), 422, expected_id),
-        (&message(r#"{"content":null}"#), Shape, Some("sendMessage"), 422, "content: a string is expected"),
-        (&message(r#"{"content":["hi"]}"#), Shape, Some("sendMessage"), 422, "content: a string is expected"),
-        (&message(r#"{"content_type":1}"#), Shape, Some("sendMessage"), 422, "content_type: a string is expected"),
+        (
+            &message(r#"{"chat_id":9007199254740992}"#),
+            Shape,
+            Some("sendMessage"),
+            404,
+            "no such chat",
+        ),
+        (
+            r#"{"mode":"getMessages","token":"t","chat_id":1e999}"#,
+            Shape,
+            Some("getMessages"),
+            422,
+            expected_id,
+        ),
+        (
+            &message(r#"{"content":null}"#),
+            Shape,
+            Some("sendMessage"),
+            422,
+            "content: a string is expected",
+        ),
+        (
+            &message(r#"{"content":["hi"]}"#),
+            Shape,
+            Some("sendMessage"),
+            422,
+            "content: a string is expected",
+        ),
+        (
+            &message(r#"{"content_type":1}"#),
+            Shape,
+            Some("sendMessage"),
+            422,
+            "content_type: a string is expected",
+        ),
         (&message(r#"{"content_type":""}"#), Shape, Some("sendMessage"), 422, expected_type),
         (&message(r#"{"content_type":"a\u0000"}"#), Shape, Some("sendMessage"), 422, expected_type),
         (&long_type, Shape, Some("sendMessage"), 422, expected_type),
         (r#"{"mode":"auth","username":"ann"}"#, Shape, Some("auth"), 422, "password: missing"),
-        (r#"{"mode":"auth","username":null,"password":"p"}"#, Shape, Some("auth"), 422, "username: a string is expected"),
-        (r#"{"mode":"auth","username":"\ud800","password":"p"}"#, Shape, Some("auth"), 422, "username: a string is expected"),
-        (r#"{"mode":"register","username":"ann","password":"p"}"#, Shape, Some("register"), 422, "email: missing"),
-        (r#"{"mode":"register","username":"ann","password":"p","email":1}"#, Shape, Some("register"), 422, "email: a string is expected"),
-        (r#"{"mode":"recovery","known_data":"ann"}"#, Shape, Some("recovery"), 422, "known_data_type: missing"),
+        (
+            r#"{"mode":"auth","username":null,"password":"p"}"#,
+            Shape,
+            Some("auth"),
+            422,
+            "username: a string is expected",
+        ),
+        (
+            r#"{"mode":"auth","username":"\ud800","password":"p"}"#,
+            Shape,
+            Some("auth"),
+            422,
+            "username: a string is expected",
+        ),
+        (
+            r#"{"mode":"register","username":"ann","password":"p"}"#,
+            Shape,
+            Some("register"),
+            422,
+            "email: missing",
+        ),
+        (
+            r#"{"mode":"register","username":"ann","password":"p","email":1}"#,
+            Shape,
+            Some("register"),
+            422,
+            "email: a string is expected",
+        ),
+        (
+            r#"{"mode":"recovery","known_data":"ann"}"#,
+            Shape,
+            Some("recovery"),
+            422,
+            "known_data_type: missing",
+        ),
         (
             r#"{"mode":"recovery","known_data":"ann","known_data_type":"phone"}"#,
             Shape,
@@ -294,24 +447,42 @@ fn misbehaviour_is_answered_and_costs_nothing_more() {
             422,
             "username: a string is expected",
         ),
-        (r#"{"mode":"logout","token":"t","username":{}}"#, Shape, Some("logout"), 422, "username: a string is expected"),
+        (
+            r#"{"mode":"logout","token":"t","username":{}}"#,
+            Shape,
+            Some("logout"),
+            422,
+            "username: a string is expected",
+        ),
     ] {
         let mut lines = vec![];
         let mut server = server();
-        let violation = server.decode(*NOW, &Frame::text(request.to_owned()), &mut lines).expect_err(request);
+        let violation =
+            server.decode(*NOW, &Frame::text(request.to_owned()), &mut lines).expect_err(request);
         assert!(lines.is_empty(), "{request}");
         assert_eq!((violation.kind, violation.close), (kind, None), "{request}");
         let mut expected = json!({"mode": mode, "timestamp": "2020-07-11 18:32:50", "status": status, "error_msg": error});
         if matches!(mode, Some("auth" | "register")) {
             expected["token"] = Value::Null;
         }
-        assert_eq!(json(violation.answer.as_ref().expect("a server answers every violation")), expected, "{request}");
+        assert_eq!(
+            json(violation.answer.as_ref().expect("a server answers every violation")),
+            expected,
+            "{request}"
+        );
         ask_text(&mut *server, r#"{"mode":"getChats","token":"t"}"#);
     }
-    for frame in [Frame::Binary(Bytes::from_static(br#"{"mode":"auth"}"#)), Frame::Value(Bytes::from_static(b"{}"))] {
-        let violation = server().decode(*NOW, &frame, &mut Vec::new()).expect_err("only text is heard");
+    for frame in [
+        Frame::Binary(Bytes::from_static(br#"{"mode":"auth"}"#)),
+        Frame::Value(Bytes::from_static(b"{}")),
+    ] {
+        let violation =
+            server().decode(*NOW, &frame, &mut Vec::new()).expect_err("only text is heard");
         assert_eq!(violation.kind, FrameKind);
-        assert_eq!(json(violation.answer.as_ref().expect("a server answers every violation"))["status"], 400);
+        assert_eq!(
+            json(violation.answer.as_ref().expect("a server answers every violation"))["status"],
+            400
+        );
     }
 }
 
@@ -323,19 +494,28 @@ fn misbehaviour_is_answered_in_the_form_of_its_timestamp() {
         (r#"{"timestamp":1,"mode":"getChats"}"#, 422),
         (r#"{"timestamp":1e999,"mode":"getChats","token":null}"#, 401),
     ] {
-        let violation = server().decode(*NOW, &Frame::text(request), &mut Vec::new()).expect_err(request);
+        let violation =
+            server().decode(*NOW, &Frame::text(request), &mut Vec::new()).expect_err(request);
         let answer = json(violation.answer.as_ref().expect("a server answers every violation"));
-        assert_eq!((&answer["timestamp"], &answer["status"]), (&json!(1_594_492_370.522_599), &json!(status)), "{request}");
+        assert_eq!(
+            (&answer["timestamp"], &answer["status"]),
+            (&json!(1_594_492_370.522_599), &json!(status)),
+            "{request}"
+        );
     }
 }
 
 #[test]
 fn the_depth_is_the_operators() {
-    let opening = Opening { settings: Settings { depth: 2, ..Settings::default() }, ..crate::opening() };
+    let opening =
+        Opening { settings: Settings { depth: 2, ..Settings::default() }, ..crate::opening() };
     let mut server = Mode.open(&opening, Side::Server).expect("this dialect refuses no opening");
     ask_text(&mut *server, r#"{"mode":"getChats","token":"t","x":[]}"#);
     let deeper = Frame::text(r#"{"mode":"getChats","token":"t","x":[[]]}"#);
-    assert_eq!(server.decode(*NOW, &deeper, &mut Vec::new()).expect_err("too deep").kind, ViolationKind::Shape);
+    assert_eq!(
+        server.decode(*NOW, &deeper, &mut Vec::new()).expect_err("too deep").kind,
+        ViolationKind::Shape
+    );
 }
 
 #[test]
@@ -354,9 +534,16 @@ fn what_a_reply_cannot_say_is_a_loss() {
         Line::Ask(chats.clone()),
     ] {
         let mut frames = Vec::new();
-        assert_eq!(server.encode(*NOW, &line, &mut frames).expect_err("the wire cannot say it").dialect, "mode");
+        assert_eq!(
+            server.encode(*NOW, &line, &mut frames).expect_err("the wire cannot say it").dialect,
+            "mode"
+        );
         assert!(frames.is_empty());
-        assert_eq!(server.interest(), tolmach_dialect::Interest::Nothing, "what was not said proves nothing");
+        assert_eq!(
+            server.interest(),
+            tolmach_dialect::Interest::Nothing,
+            "what was not said proves nothing"
+        );
     }
 }
 

@@ -29,13 +29,16 @@ fn every_example_is_what_is_said() {
             let is_push = answer.contains(r#""chat_id": 1, "messages""#);
             if !is_push {
                 let ask = asked.clone().expect("an example of a reply follows one of a request");
-                client.encode(now, &Line::Ask(ask), &mut Vec::new()).expect("an example can be asked");
+                client
+                    .encode(now, &Line::Ask(ask), &mut Vec::new())
+                    .expect("an example can be asked");
             }
             client.decode(now, &example, &mut heard).expect(answer);
             let said = match &heard[..] {
-                [Line::Reply(reply)] if !is_push => {
-                    Line::Reply(Reply { echo: asked.as_ref().map(|ask| ask.echo.clone()).unwrap_or_default(), ..reply.clone() })
-                }
+                [Line::Reply(reply)] if !is_push => Line::Reply(Reply {
+                    echo: asked.as_ref().map(|ask| ask.echo.clone()).unwrap_or_default(),
+                    ..reply.clone()
+                }),
                 [Line::Notice(notice)] if is_push => {
                     // A push is in the form of the connection's latest request.
                     ask_text(&mut *server, r#"{"mode":"getChats","timestamp":1,"token":"t"}"#);
@@ -46,7 +49,10 @@ fn every_example_is_what_is_said() {
             };
             let mut frames = Vec::new();
             server.encode(now, &said, &mut frames).expect(answer);
-            assert_eq!(frames.iter().map(|frame| compact(crate::text(frame))).collect::<Vec<_>>(), [compact(answer)]);
+            assert_eq!(
+                frames.iter().map(|frame| compact(crate::text(frame))).collect::<Vec<_>>(),
+                [compact(answer)]
+            );
             modes.insert(crate::json(&example)["mode"].to_string());
         }
     }

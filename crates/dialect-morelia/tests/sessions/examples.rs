@@ -23,7 +23,8 @@ fn examples() -> Vec<(String, String)> {
 }
 
 fn schema(name: &str) -> Value {
-    let text = std::fs::read_to_string(Path::new(ROOT).join("schemas/morelia/1.0").join(name)).expect("there is a schema for it");
+    let text = std::fs::read_to_string(Path::new(ROOT).join("schemas/morelia/1.0").join(name))
+        .expect("there is a schema for it");
     let mut schema: Value = serde_json::from_str(&text).expect("a schema is JSON");
     schema["$id"] = format!("https://tolmach.invalid/schemas/morelia/1.0/{name}").into();
     schema
@@ -60,13 +61,19 @@ fn every_example_of_a_request_is_asked_and_its_reply_heard() {
     for (name, request) in examples.iter().filter(|(name, _)| name.ends_with(".request")) {
         let heard = ask(&mut *server(), &Frame::text(request.clone()));
         let reply = name.replace(".request", ".reply");
-        let (_, reply) = examples.iter().find(|(name, _)| *name == reply).expect("each request has a reply");
+        let (_, reply) =
+            examples.iter().find(|(name, _)| *name == reply).expect("each request has a reply");
         let mut client = client();
-        client.encode(*NOW, &Line::Ask(heard), &mut Vec::new()).expect("what was heard can be asked");
+        client
+            .encode(*NOW, &Line::Ask(heard), &mut Vec::new())
+            .expect("what was heard can be asked");
         let mut lines = Vec::new();
         // What changed is asked by one method, whichever was heard.
         let reply = reply.replace("\"all_messages\"", "\"get_update\"");
         client.decode(*NOW, &Frame::text(reply), &mut lines).expect(name);
-        assert!(matches!(&lines[..], [Line::Reply(reply)] if reply.outcome.is_ok()), "{name}: {lines:?}");
+        assert!(
+            matches!(&lines[..], [Line::Reply(reply)] if reply.outcome.is_ok()),
+            "{name}: {lines:?}"
+        );
     }
 }

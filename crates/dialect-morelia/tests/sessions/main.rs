@@ -9,17 +9,26 @@ mod specification;
 
 use serde_json::Value;
 use std::sync::LazyLock;
-use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Opening, Reply, Session, Settings, Side, Violation};
+use tolmach_dialect::{
+    Ask, Dialect, Echo, Frame, Line, Opening, Reply, Session, Settings, Side, Violation,
+};
 use tolmach_dialect_morelia::Morelia;
 use tolmach_domain::{
-    Answer, ConnectionId, Content, Fault, FlowId, FlowKind, Identity, Message, MessageId, Person, SessionId, Timestamp, UserId, Version,
+    Answer, ConnectionId, Content, Fault, FlowId, FlowKind, Identity, Message, MessageId, Person,
+    SessionId, Timestamp, UserId, Version,
 };
 
 /// The moment at which everything here happens.
 static NOW: LazyLock<Timestamp> = LazyLock::new(|| Timestamp::from_micros(1_594_492_370_522_599));
 
 fn opening() -> Opening<'static> {
-    Opening { request: None, first: None, connection: ConnectionId(7), websocket: true, settings: Settings::default() }
+    Opening {
+        request: None,
+        first: None,
+        connection: ConnectionId(7),
+        websocket: true,
+        settings: Settings::default(),
+    }
 }
 
 fn session(side: Side) -> Box<dyn Session> {
@@ -42,7 +51,10 @@ fn json(frame: &Frame) -> Value {
 fn signed(kind: &str, data: Value) -> Frame {
     let mut data = data;
     data["user"] = serde_json::json!({"id": 1, "auth_id": "t"});
-    Frame::text(serde_json::json!({"type": kind, "data": data, "jsonapi": {"version": 1.0}, "meta": null}).to_string())
+    Frame::text(
+        serde_json::json!({"type": kind, "data": data, "jsonapi": {"version": 1.0}, "meta": null})
+            .to_string(),
+    )
 }
 
 /// The one ask of a frame.
@@ -108,7 +120,12 @@ fn message(number: i64, text: &str) -> Message {
         id: message_id(number),
         flow: flow_id(5),
         flow_kind: FlowKind::Group,
-        author: Person { id: user_id(2), login: username.clone(), username: username.clone(), name: username },
+        author: Person {
+            id: user_id(2),
+            login: username.clone(),
+            username: username.clone(),
+            name: username,
+        },
         content: Content::text(text),
         posted: Version(0),
         version: Version(0),

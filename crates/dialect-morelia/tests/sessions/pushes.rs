@@ -1,9 +1,14 @@
 //! What is said unasked, and to whom.
 
-use crate::{NOW, ask, client, flow_id, identity, json, message, message_id, opening, refused, reply, say, server, signed, user_id};
+use crate::{
+    NOW, ask, client, flow_id, identity, json, message, message_id, opening, refused, reply, say,
+    server, signed, user_id,
+};
 use serde_json::json;
 use std::sync::Arc;
-use tolmach_dialect::{Delivery, Dialect, Frame, Interest, Line, Notice, Opening, Session, Settings, Side, Variant};
+use tolmach_dialect::{
+    Delivery, Dialect, Frame, Interest, Line, Notice, Opening, Session, Settings, Side, Variant,
+};
 use tolmach_dialect_morelia::Morelia;
 use tolmach_domain::{Answer, ConnectionId, Event, EventKind, Message, Origin, UserId, Version};
 
@@ -15,7 +20,11 @@ fn pushed() -> Vec<Notice> {
     vec![
         notice(EventKind::Posted(message(10, "hi"))),
         notice(EventKind::Edited(Message { edited_at: Some(*NOW), ..message(10, "better") })),
-        notice(EventKind::Deleted { flow: flow_id(5), by: user_id(2), messages: vec![(message_id(10), Version(0))] }),
+        notice(EventKind::Deleted {
+            flow: flow_id(5),
+            by: user_id(2),
+            messages: vec![(message_id(10), Version(0))],
+        }),
         notice(EventKind::Deleted {
             flow: flow_id(5),
             by: user_id(2),
@@ -39,7 +48,8 @@ fn hears(server: &dyn Session, user: Option<UserId>) {
 #[test]
 fn the_manifest_has_pushes_off() {
     assert!(!Morelia.manifest().push_by_default);
-    let opening = Opening { settings: Settings { push: false, ..Settings::default() }, ..opening() };
+    let opening =
+        Opening { settings: Settings { push: false, ..Settings::default() }, ..opening() };
     let mut server = Morelia.open(&opening, Side::Server).expect("this dialect refuses no opening");
     server.identified(identity(1));
     hears(&*server, None);
@@ -52,15 +62,24 @@ fn whoever_proved_something_hears_until_the_session_ends() {
     hears(&*server, None);
     server.identified(identity(1));
     hears(&*server, Some(user_id(1)));
-    for (user, session, left) in [(2, None, true), (1, identity(2).session, true), (1, identity(1).session, false)] {
-        assert_eq!(server.delivery(&notice(EventKind::SessionsEnded { user: user_id(user), session })), Delivery::Skip);
+    for (user, session, left) in
+        [(2, None, true), (1, identity(2).session, true), (1, identity(1).session, false)]
+    {
+        assert_eq!(
+            server.delivery(&notice(EventKind::SessionsEnded { user: user_id(user), session })),
+            Delivery::Skip
+        );
         hears(&*server, left.then(|| user_id(1)));
     }
     server.identified(identity(2));
     for (deleted, left) in [(1, Some(user_id(2))), (2, None)] {
-        let request = json!({"type": "delete_user", "data": {"user": {"login": "ann", "password": "p"}}});
+        let request =
+            json!({"type": "delete_user", "data": {"user": {"login": "ann", "password": "p"}}});
         let heard = ask(&mut *server, &Frame::text(request.to_string()));
-        say(&mut *server, &reply(&heard.echo, Ok(Answer::AccountDeleted { user: user_id(deleted) })));
+        say(
+            &mut *server,
+            &reply(&heard.echo, Ok(Answer::AccountDeleted { user: user_id(deleted) })),
+        );
         hears(&*server, left);
     }
 }
@@ -69,11 +88,16 @@ fn whoever_proved_something_hears_until_the_session_ends() {
 fn messages_are_pushed_in_the_form_of_the_latest_request_but_not_to_where_they_come_from() {
     let mut server = server();
     server.identified(identity(1));
-    for (frame, variant) in [(Frame::text("{}"), Variant(0)), (Frame::Binary("{}".into()), Variant(1))] {
+    for (frame, variant) in
+        [(Frame::text("{}"), Variant(0)), (Frame::Binary("{}".into()), Variant(1))]
+    {
         refused(&mut *server, &frame);
         for notice in pushed() {
             assert_eq!(server.delivery(&notice), Delivery::Shared(variant));
-            for (connection, delivery) in [(opening().connection, Delivery::Skip), (ConnectionId(8), Delivery::Shared(variant))] {
+            for (connection, delivery) in [
+                (opening().connection, Delivery::Skip),
+                (ConnectionId(8), Delivery::Shared(variant)),
+            ] {
                 let origin = Some(Origin { connection, dialect: "morelia", tag: None });
                 assert_eq!(server.delivery(&Notice { origin, ..notice.clone() }), delivery);
             }

@@ -20,7 +20,11 @@ fn an_object_with_jsonapi_or_a_type_of_its_own_is_recognised() {
         r#" {"data":null,"type":"get_update"}"#,
     ] {
         assert_eq!(recognise(Some(&Frame::text(text))), Recognition::Certain("doc"), "{text}");
-        assert_eq!(recognise(Some(&Frame::Binary(Bytes::from_static(text.as_bytes())))), Recognition::Certain("doc"), "{text}");
+        assert_eq!(
+            recognise(Some(&Frame::Binary(Bytes::from_static(text.as_bytes())))),
+            Recognition::Certain("doc"),
+            "{text}"
+        );
     }
 }
 
@@ -49,6 +53,9 @@ fn anything_else_is_not() {
     ] {
         assert_eq!(recognise(Some(&Frame::text(text.to_owned()))), Recognition::No, "{text}");
     }
-    assert_eq!(recognise(Some(&Frame::Value(Bytes::from_static(br#"{"type":"auth"}"#)))), Recognition::No);
+    assert_eq!(
+        recognise(Some(&Frame::Value(Bytes::from_static(br#"{"type":"auth"}"#)))),
+        Recognition::No
+    );
     assert_eq!(recognise(None), Recognition::No);
 }

@@ -1,17 +1,24 @@
 //! The server's end: requests to asks, replies to frames, misbehaviour to its answer.
 
-use crate::{NOW, ask, flow_id, json, message, message_id, refused, reply, say, server, signed, user_id};
+use crate::{
+    NOW, ask, flow_id, json, message, message_id, refused, reply, say, server, signed, user_id,
+};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tolmach_dialect::{Frame, Line, Session, ViolationKind};
 use tolmach_domain::{
-    Answer, Attachment, AttachmentKind, Changes, Command, Content, Draft, Fault, GrantKind, Kinds, Message, Proof, Registration, Secret,
-    Timestamp, Who,
+    Answer, Attachment, AttachmentKind, Changes, Command, Content, Draft, Fault, GrantKind, Kinds,
+    Message, Proof, Registration, Secret, Timestamp, Who,
 };
 
 fn draft(content: Content, key: &str) -> Command {
-    Command::Send(Box::new(Draft { flow: flow_id(5), kinds: Kinds::Any, content, key: Some(key.into()) }))
+    Command::Send(Box::new(Draft {
+        flow: flow_id(5),
+        kinds: Kinds::Any,
+        content,
+        key: Some(key.into()),
+    }))
 }
 
 fn unsigned(kind: &str, user: &Value) -> Frame {
@@ -37,13 +44,20 @@ fn registration() -> Registration {
 fn every_request_asks_its_command() {
     let signature = || Proof::TokenOf(user_id(1), Secret::new("t"));
     let credentials = json!({"login": "ann", "password": "p"});
-    let whole =
-        json!({"login": "ann", "password": "p", "username": "Ann", "email": "a@example.org", "is_bot": true, "avatar": "QQ==", "bio": "b"});
-    let login = || Command::Login { identifier: "ann".into(), password: Secret::new("p"), grant: GrantKind::Token };
+    let whole = json!({"login": "ann", "password": "p", "username": "Ann", "email": "a@example.org", "is_bot": true, "avatar": "QQ==", "bio": "b"});
+    let login = || Command::Login {
+        identifier: "ann".into(),
+        password: Secret::new("p"),
+        grant: GrantKind::Token,
+    };
     let since = Timestamp::from_micros(1_500_000);
     let (at_five, to_five) = (json!({"id": 5}), json!({"id": 5, "type": "chat"}));
     for (frame, proof, command) in [
-        (unsigned("register_user", &credentials), Proof::Nothing, Command::Register(Box::new(registration()))),
+        (
+            unsigned("register_user", &credentials),
+            Proof::Nothing,
+            Command::Register(Box::new(registration())),
+        ),
         (
             unsigned("register_user", &whole),
             Proof::Nothing,
@@ -58,11 +72,27 @@ fn every_request_asks_its_command() {
         ),
         (unsigned("auth", &credentials), Proof::Nothing, login()),
         (unsigned("authentication", &credentials), Proof::Nothing, login()),
-        (unsigned("delete_user", &credentials), Proof::Nothing, Command::DeleteAccount { login: "ann".into(), password: Secret::new("p") }),
+        (
+            unsigned("delete_user", &credentials),
+            Proof::Nothing,
+            Command::DeleteAccount { login: "ann".into(), password: Secret::new("p") },
+        ),
         (signed("user_info", json!({})), signature(), Command::GetUser { who: Who::Me }),
-        (signed("all_flow", json!({})), signature(), Command::ListFlows { limit: None, offset: 0, members: false }),
-        (signed("all_messages", json!({"time": 1.5})), signature(), Command::GetChanges { since, flow: None, limit: 1000 }),
-        (signed("get_update", json!({"time": 1.5, "flow": null})), signature(), Command::GetChanges { since, flow: None, limit: 1000 }),
+        (
+            signed("all_flow", json!({})),
+            signature(),
+            Command::ListFlows { limit: None, offset: 0, members: false },
+        ),
+        (
+            signed("all_messages", json!({"time": 1.5})),
+            signature(),
+            Command::GetChanges { since, flow: None, limit: 1000 },
+        ),
+        (
+            signed("get_update", json!({"time": 1.5, "flow": null})),
+            signature(),
+            Command::GetChanges { since, flow: None, limit: 1000 },
+        ),
         (
             signed("get_update", json!({"time": 1.5, "flow": at_five})),
             signature(),
@@ -74,7 +104,10 @@ fn every_request_asks_its_command() {
             draft(Content::text("hi"), "9"),
         ),
         (
-            signed("send_message", json!({"message": {"id": -9.0, "text": "hi", "from_flow": to_five}})),
+            signed(
+                "send_message",
+                json!({"message": {"id": -9.0, "text": "hi", "from_flow": to_five}}),
+            ),
             signature(),
             draft(Content::text("hi"), "-9"),
         ),
@@ -107,7 +140,10 @@ fn every_request_asks_its_command() {
             ),
         ),
         (
-            signed("edited_message", json!({"flow": at_five, "message": {"id": 9, "text": "better"}})),
+            signed(
+                "edited_message",
+                json!({"flow": at_five, "message": {"id": 9, "text": "better"}}),
+            ),
             signature(),
             Command::Edit { message: message_id(9), flow: Some(flow_id(5)), text: "better".into() },
         ),
@@ -124,8 +160,12 @@ fn every_request_asks_its_command() {
 
 #[test]
 fn what_is_no_request_is_answered_by_its_reason() {
-    let spoofed =
-        |kind: &str| signed(kind, json!({"flow": {"id": 5}, "message": {"id": 9, "text": "hi", "from_user": {"id": 2, "username": "u"}}}));
+    let spoofed = |kind: &str| {
+        signed(
+            kind,
+            json!({"flow": {"id": 5}, "message": {"id": 9, "text": "hi", "from_user": {"id": 2, "username": "u"}}}),
+        )
+    };
     let version = |version: Value| {
         Frame::text(json!({"type": "all_flow", "data": {"user": {"id": 1, "auth_id": "t"}}, "jsonapi": {"version": version}}).to_string())
     };
@@ -140,15 +180,57 @@ fn what_is_no_request_is_answered_by_its_reason() {
         (Frame::text(deep), Shape, "error", 400, "at most 64 levels of nesting are expected"),
         (Frame::text("{}"), Shape, "error", 400, "/type: a string is expected"),
         (Frame::text(r#"{"type":7}"#), Shape, "error", 400, "/type: a string is expected"),
-        (Frame::Value(Bytes::from_static(b"{}")), FrameKind, "error", 400, "a text or binary frame is expected"),
+        (
+            Frame::Value(Bytes::from_static(b"{}")),
+            FrameKind,
+            "error",
+            400,
+            "a text or binary frame is expected",
+        ),
         (Frame::text(r#"{"type":"ping_pong"}"#), UnknownMethod, "ping_pong", 400, "unknown type"),
-        (Frame::text(format!(r#"{{"type":"{}"}}"#, "я".repeat(64))), UnknownMethod, &"я".repeat(64), 400, "unknown type"),
-        (Frame::text(format!(r#"{{"type":"{}"}}"#, "x".repeat(65))), UnknownMethod, "error", 400, "unknown type"),
+        (
+            Frame::text(format!(r#"{{"type":"{}"}}"#, "я".repeat(64))),
+            UnknownMethod,
+            &"я".repeat(64),
+            400,
+            "unknown type",
+        ),
+        (
+            Frame::text(format!(r#"{{"type":"{}"}}"#, "x".repeat(65))),
+            UnknownMethod,
+            "error",
+            400,
+            "unknown type",
+        ),
         (Frame::text(r#"{"type":"auth"}"#), Shape, "auth", 400, "\"data\" is a required property"),
-        (version(json!(1.15)), Shape, "all_flow", 400, "/jsonapi/version: the versions served are: 1.0"),
-        (version(json!("17")), Shape, "all_flow", 400, "/jsonapi/version: the versions served are: 1.0"),
-        (signed("get_update", json!({})), Shape, "get_update", 400, "/data: \"time\" is a required property"),
-        (signed("get_update", json!({"time": -1})), Shape, "get_update", 400, "/data/time: value is less than the minimum of 0"),
+        (
+            version(json!(1.15)),
+            Shape,
+            "all_flow",
+            400,
+            "/jsonapi/version: the versions served are: 1.0",
+        ),
+        (
+            version(json!("17")),
+            Shape,
+            "all_flow",
+            400,
+            "/jsonapi/version: the versions served are: 1.0",
+        ),
+        (
+            signed("get_update", json!({})),
+            Shape,
+            "get_update",
+            400,
+            "/data: \"time\" is a required property",
+        ),
+        (
+            signed("get_update", json!({"time": -1})),
+            Shape,
+            "get_update",
+            400,
+            "/data/time: value is less than the minimum of 0",
+        ),
         (
             signed("send_message", json!({"message": {"id": 9, "text": "hi"}})),
             Shape,
@@ -156,8 +238,20 @@ fn what_is_no_request_is_answered_by_its_reason() {
             400,
             "/data/flow/id: the flow to post to is expected",
         ),
-        (spoofed("send_message"), Shape, "send_message", 403, "/data/message/from_user/id: only the author may write in this name"),
-        (spoofed("edited_message"), Shape, "edited_message", 403, "/data/message/from_user/id: only the author may write in this name"),
+        (
+            spoofed("send_message"),
+            Shape,
+            "send_message",
+            403,
+            "/data/message/from_user/id: only the author may write in this name",
+        ),
+        (
+            spoofed("edited_message"),
+            Shape,
+            "edited_message",
+            403,
+            "/data/message/from_user/id: only the author may write in this name",
+        ),
     ] {
         let violation = refused(&mut *server(), &frame);
         let answer = json(violation.answer.as_ref().expect("it is answered"));
@@ -172,7 +266,11 @@ fn what_is_no_request_is_answered_by_its_reason() {
 
 #[test]
 fn the_versions_of_the_document_are_accepted() {
-    let request = |jsonapi: &str| Frame::text(format!(r#"{{"type":"all_flow","data":{{"user":{{"id":1,"auth_id":"t"}}}}{jsonapi}}}"#));
+    let request = |jsonapi: &str| {
+        Frame::text(format!(
+            r#"{{"type":"all_flow","data":{{"user":{{"id":1,"auth_id":"t"}}}}{jsonapi}}}"#
+        ))
+    };
     for jsonapi in [
         "",
         r#","jsonapi":null"#,
@@ -189,13 +287,19 @@ fn the_versions_of_the_document_are_accepted() {
 #[test]
 fn a_reply_is_in_the_form_of_its_request() {
     let mut server = server();
-    let text = signed("send_message", json!({"flow": {"id": 5}, "message": {"id": 9, "text": "hi"}}));
+    let text =
+        signed("send_message", json!({"flow": {"id": 5}, "message": {"id": 9, "text": "hi"}}));
     let binary = Frame::Binary(text.payload().clone());
     let (first, second) = (ask(&mut *server, &text), ask(&mut *server, &binary));
     let sent = || Ok(Answer::Sent { message: None, repeated: false });
     assert_eq!(say(&mut *server, &reply(&first.echo, sent())).kind(), "text");
     assert_eq!(say(&mut *server, &reply(&second.echo, sent())).kind(), "binary");
-    assert_eq!(refused(&mut *server, &Frame::Binary(Bytes::from_static(b"{}"))).answer.map(|frame| frame.kind()), Some("binary"));
+    assert_eq!(
+        refused(&mut *server, &Frame::Binary(Bytes::from_static(b"{}")))
+            .answer
+            .map(|frame| frame.kind()),
+        Some("binary")
+    );
 }
 
 #[test]
@@ -206,7 +310,10 @@ fn no_two_answers_have_one_id() {
         let violation = refused(&mut *server, &Frame::text("{}"));
         ids.insert(json(&violation.answer.expect("it is answered"))["errors"]["id"].as_i64());
         let heard = ask(&mut *server, &signed("all_flow", json!({})));
-        ids.insert(json(&say(&mut *server, &reply(&heard.echo, Err(Fault::Internal))))["errors"]["id"].as_i64());
+        ids.insert(
+            json(&say(&mut *server, &reply(&heard.echo, Err(Fault::Internal))))["errors"]["id"]
+                .as_i64(),
+        );
     }
     assert_eq!((ids.len(), ids.contains(&None)), (100, false));
 }
@@ -237,7 +344,8 @@ fn a_deleted_message_says_nothing_but_that() {
         reply_to: Some(message_id(3)),
         ..Content::text("secret")
     };
-    let deleted = Message { content, edited_at: Some(*NOW), deleted_at: Some(*NOW), ..message(1, "") };
+    let deleted =
+        Message { content, edited_at: Some(*NOW), deleted_at: Some(*NOW), ..message(1, "") };
     let told = changes(&mut *server(), "get_update", vec![deleted])["message"].take();
     assert_eq!(
         told,
@@ -251,7 +359,9 @@ fn an_answer_to_something_else_is_a_loss() {
     let mut server = server();
     let heard = ask(&mut *server, &signed("all_flow", json!({})));
     let mut frames = Vec::new();
-    server.encode(*NOW, &reply(&heard.echo, Ok(Answer::TypingShown)), &mut frames).expect_err("it is no list of flows");
+    server
+        .encode(*NOW, &reply(&heard.echo, Ok(Answer::TypingShown)), &mut frames)
+        .expect_err("it is no list of flows");
     server.encode(*NOW, &Line::Ask(heard), &mut frames).expect_err("a server asks nothing");
     assert!(frames.is_empty());
 }

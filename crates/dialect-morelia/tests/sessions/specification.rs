@@ -26,7 +26,9 @@ fn every_example_is_what_is_said() {
                 client().decode(now, &expected, &mut heard).expect(answer);
                 pushes += 1;
                 server.encode(now, &heard[0], &mut Vec::new()).expect(answer);
-                let Line::Notice(notice) = &heard[0] else { panic!("{heard:?} was heard of {answer}") };
+                let Line::Notice(notice) = &heard[0] else {
+                    panic!("{heard:?} was heard of {answer}")
+                };
                 vec![Line::Notice(notice.clone())]
             } else if answer.contains("\"code\": 400") {
                 let violation = refused(&mut *server, request);
@@ -41,7 +43,9 @@ fn every_example_is_what_is_said() {
                 }
                 let renamed = answer.replace("\"all_messages\"", "\"get_update\"");
                 client.decode(now, &Frame::text(renamed), &mut heard).expect(answer);
-                let [Line::Reply(reply)] = &heard[..] else { panic!("{heard:?} was heard of {answer}") };
+                let [Line::Reply(reply)] = &heard[..] else {
+                    panic!("{heard:?} was heard of {answer}")
+                };
                 vec![Line::Reply(Reply { echo: ask.echo.clone(), ..reply.clone() })]
             };
             let mut frames = Vec::new();
@@ -58,7 +62,10 @@ fn assert_same(said: &Frame, expected: &Frame) {
     let without = |frame: &Frame| {
         let mut value = json(frame);
         let errors = value["errors"].as_object_mut().expect("every answer has it");
-        assert!(errors.remove("id").is_some_and(|id| id.is_i64()) && errors.remove("time").is_some_and(|time| time.is_f64()));
+        assert!(
+            errors.remove("id").is_some_and(|id| id.is_i64())
+                && errors.remove("time").is_some_and(|time| time.is_f64())
+        );
         value
     };
     assert_eq!(without(said), without(expected));

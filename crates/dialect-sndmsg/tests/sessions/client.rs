@@ -4,7 +4,8 @@ use crate::{NOW, client, hear, say};
 use tolmach_dialect::{Ask, Echo, Frame, Line, Session, ViolationKind};
 use tolmach_dialect_kit::world::{self, CHAT, flow_id, message_id};
 use tolmach_domain::{
-    Answer, Authority, Command, Content, ContentType, Draft, EventKind, Fault, GrantKind, Kinds, Proof, Secret, Who, Window,
+    Answer, Authority, Command, Content, ContentType, Draft, EventKind, Fault, GrantKind, Kinds,
+    Proof, Secret, Who, Window,
 };
 
 fn history(window: Window) -> Command {
@@ -27,9 +28,10 @@ const FENCE: &str = r#"{"type":"SEARCH_USER","user":[]}"#;
 fn page(lines: &[Line]) -> (u32, Vec<i64>) {
     match lines {
         [Line::Reply(reply)] => match &reply.outcome {
-            Ok(Answer::History(page)) => {
-                (*reply.echo.get().expect("the echo is handed back"), page.messages.iter().map(|message| message.id.get()).collect())
-            }
+            Ok(Answer::History(page)) => (
+                *reply.echo.get().expect("the echo is handed back"),
+                page.messages.iter().map(|message| message.id.get()).collect(),
+            ),
             other => panic!("{other:?} was heard"),
         },
         other => panic!("{other:?} was heard"),
@@ -46,7 +48,10 @@ fn a_history_is_whole_when_the_fence_behind_it_is_answered() {
     ] {
         let mut client = client();
         let request = format!(r#"{{"type":"READ_MSG","read":"{read}","room_id":1}}"#);
-        assert_eq!(asks(&mut *client, 1, history(window)), [&request, r#"{"type":"SEARCH_USER","user":""}"#]);
+        assert_eq!(
+            asks(&mut *client, 1, history(window)),
+            [&request, r#"{"type":"SEARCH_USER","user":""}"#]
+        );
         // The last one is pushed before it is read as well.
         for id in [13, 11, 12, 13] {
             assert!(hear(&mut *client, &row(CHAT, id)).is_empty());
@@ -66,11 +71,22 @@ fn histories_are_told_apart_by_their_fences() {
     asks(&mut *client, 3, history(Window::Unread));
     hear(&mut *client, &row(CHAT, 11));
     assert_eq!(page(&hear(&mut *client, FENCE)), (1, vec![11]));
-    let refused = hear(&mut *client, r#"{"type":"READ_MSG","status":"ROOM_DOES_NOT_EXIST","detail":"no such room"}"#);
-    assert!(matches!(&refused[..], [Line::Reply(reply)] if reply.outcome == Err(Fault::NoSuchFlow) && reply.echo.get() == Some(&2_u32)));
+    let refused = hear(
+        &mut *client,
+        r#"{"type":"READ_MSG","status":"ROOM_DOES_NOT_EXIST","detail":"no such room"}"#,
+    );
+    assert!(
+        matches!(&refused[..], [Line::Reply(reply)] if reply.outcome == Err(Fault::NoSuchFlow) && reply.echo.get() == Some(&2_u32))
+    );
     assert!(hear(&mut *client, FENCE).is_empty());
-    assert_eq!(page(&hear(&mut *client, r#"{"type":"READ_MSG","status":"SUCCESS","room_id":1}"#)), (3, vec![]));
-    assert!(hear(&mut *client, r#"{"type":"SEARCH_USER","status":"ERROR","detail":"internal error"}"#).is_empty());
+    assert_eq!(
+        page(&hear(&mut *client, r#"{"type":"READ_MSG","status":"SUCCESS","room_id":1}"#)),
+        (3, vec![])
+    );
+    assert!(
+        hear(&mut *client, r#"{"type":"SEARCH_USER","status":"ERROR","detail":"internal error"}"#)
+            .is_empty()
+    );
 }
 
 #[test]
@@ -78,10 +94,14 @@ fn an_edit_and_a_deletion_are_placed_by_what_was_heard_of_the_message() {
     let mut client = client();
     hear(&mut *client, &row(CHAT, 11));
     for (id, flow, author) in [(11, CHAT, "bob"), (12, 9_007_199_254_740_991, "")] {
-        let edited = hear(&mut *client, &format!(r#"{{"type":"EDIT_MSG","id":{id},"new_msg":"x"}}"#));
+        let edited =
+            hear(&mut *client, &format!(r#"{{"type":"EDIT_MSG","id":{id},"new_msg":"x"}}"#));
         let [Line::Notice(edited)] = &edited[..] else { panic!("{edited:?} was heard") };
         let EventKind::Edited(message) = &edited.kind else { panic!("{edited:?} was heard") };
-        assert_eq!((message.flow, &*message.author.login, &*message.content.text), (flow_id(flow), author, "x"));
+        assert_eq!(
+            (message.flow, &*message.author.login, &*message.content.text),
+            (flow_id(flow), author, "x")
+        );
         let deleted = hear(&mut *client, &format!(r#"{{"type":"DELETE_MSG","id":{id}}}"#));
         let [Line::Notice(deleted)] = &deleted[..] else { panic!("{deleted:?} was heard") };
         assert_eq!(deleted.flow(), Some(flow_id(flow)));
@@ -92,12 +112,27 @@ fn an_edit_and_a_deletion_are_placed_by_what_was_heard_of_the_message() {
 fn a_push_is_told_from_the_reply_to_an_ask_about_something_else() {
     let mut client = client();
     asks(&mut *client, 1, Command::Delete { messages: vec![message_id(11)], flow: None });
-    assert!(matches!(&hear(&mut *client, r#"{"type":"DELETE_MSG","id":12}"#)[..], [Line::Notice(_)]));
-    assert!(matches!(&hear(&mut *client, r#"{"type":"DELETE_MSG","id":11}"#)[..], [Line::Reply(_)]));
-    assert!(matches!(&hear(&mut *client, r#"{"type":"DELETE_MSG","id":11}"#)[..], [Line::Notice(_)]));
+    assert!(matches!(
+        &hear(&mut *client, r#"{"type":"DELETE_MSG","id":12}"#)[..],
+        [Line::Notice(_)]
+    ));
+    assert!(matches!(
+        &hear(&mut *client, r#"{"type":"DELETE_MSG","id":11}"#)[..],
+        [Line::Reply(_)]
+    ));
+    assert!(matches!(
+        &hear(&mut *client, r#"{"type":"DELETE_MSG","id":11}"#)[..],
+        [Line::Notice(_)]
+    ));
     asks(&mut *client, 2, Command::OpenChat { with: Who::Login("Bob".to_owned()) });
-    assert!(matches!(&hear(&mut *client, r#"{"type":"CREATE_ROOM","id":2,"customer":"carol"}"#)[..], [Line::Notice(_)]));
-    assert!(matches!(&hear(&mut *client, r#"{"type":"CREATE_ROOM","id":1,"customer":"bob"}"#)[..], [Line::Reply(_)]));
+    assert!(matches!(
+        &hear(&mut *client, r#"{"type":"CREATE_ROOM","id":2,"customer":"carol"}"#)[..],
+        [Line::Notice(_)]
+    ));
+    assert!(matches!(
+        &hear(&mut *client, r#"{"type":"CREATE_ROOM","id":1,"customer":"bob"}"#)[..],
+        [Line::Reply(_)]
+    ));
 }
 
 #[test]
@@ -105,10 +140,19 @@ fn what_the_wire_cannot_say_is_a_loss() {
     let emoji_only = Content { emoji: Some("RQ==".into()), ..Content::default() };
     let ask = |command| Ask::new(Echo::NONE, Proof::Connection, command);
     for ask in [
-        ask(Command::Login { identifier: "ann".into(), password: Secret::new("p"), grant: GrantKind::Nothing }),
+        ask(Command::Login {
+            identifier: "ann".into(),
+            password: Secret::new("p"),
+            grant: GrantKind::Nothing,
+        }),
         ask(Command::OpenChat { with: Who::Me }),
         ask(Command::Delete { messages: vec![message_id(11), message_id(12)], flow: None }),
-        ask(Command::Send(Box::new(Draft { flow: flow_id(CHAT), kinds: Kinds::Any, content: emoji_only, key: None }))),
+        ask(Command::Send(Box::new(Draft {
+            flow: flow_id(CHAT),
+            kinds: Kinds::Any,
+            content: emoji_only,
+            key: None,
+        }))),
         ask(Command::Logout { login: None }),
         Ask { proof: Proof::Token(Secret::new("t")), ..ask(history(Window::All)) },
         Ask { authority: Authority::Administrator, ..ask(history(Window::All)) },
@@ -130,7 +174,9 @@ fn types_that_the_wire_does_not_know_are_sent_as_text() {
     ] {
         let content = Content { content_type, ..Content::text("m") };
         let draft = Draft { flow: flow_id(CHAT), kinds: Kinds::Any, content, key: None };
-        let expected = format!(r#"{{"type":"SND_MSG","username":"ann","room_id":1,"message":"m","msg_type":"{said}"}}"#);
+        let expected = format!(
+            r#"{{"type":"SND_MSG","username":"ann","room_id":1,"message":"m","msg_type":"{said}"}}"#
+        );
         assert_eq!(asks(&mut *client(), 1, Command::Send(Box::new(draft))), [expected]);
     }
 }
@@ -142,7 +188,9 @@ fn asks_wait_for_their_replies_in_bounded_number() {
     (0..1023).for_each(|number| drop(asks(&mut *client, number, search())));
     let mut frames = Vec::new();
     let one_more = |command| Line::Ask(Ask::new(Echo::NONE, Proof::Connection, command));
-    client.encode(*NOW, &one_more(history(Window::All)), &mut frames).expect_err("a history takes two places");
+    client
+        .encode(*NOW, &one_more(history(Window::All)), &mut frames)
+        .expect_err("a history takes two places");
     client.encode(*NOW, &one_more(search()), &mut frames).expect("one place is left");
     client.encode(*NOW, &one_more(search()), &mut frames).expect_err("none is left");
 }
@@ -167,5 +215,7 @@ fn nonsense_of_a_server_is_a_violation() {
     let uneven = r#"{"type":"OLD_DIALOGS","dialogs":["bob"],"id":[1,2],"first_massage_id":[0]}"#;
     let mut client = client();
     asks(&mut *client, 1, Command::ListFlows { limit: None, offset: 0, members: false });
-    client.decode(world::moment(0), &Frame::text(uneven), &mut Vec::new()).expect_err("the lists do not belong together");
+    client
+        .decode(world::moment(0), &Frame::text(uneven), &mut Vec::new())
+        .expect_err("the lists do not belong together");
 }

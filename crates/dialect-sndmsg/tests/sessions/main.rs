@@ -18,7 +18,13 @@ static NOW: LazyLock<Timestamp> = LazyLock::new(|| world::moment(0));
 const LOGIN: &str = r#"{"type":"REQUEST_LOGIN","login":"ann","pass":"p"}"#;
 
 fn opening() -> Opening<'static> {
-    Opening { request: None, first: None, connection: ConnectionId(7), websocket: true, settings: Settings::default() }
+    Opening {
+        request: None,
+        first: None,
+        connection: ConnectionId(7),
+        websocket: true,
+        settings: Settings::default(),
+    }
 }
 
 fn session(side: Side, settings: Settings) -> Box<dyn Session> {
@@ -38,14 +44,20 @@ fn server_of(speaker: &Speaker) -> Box<dyn Session> {
 
 fn log_in(server: &mut dyn Session, speaker: &Speaker) {
     let request = LOGIN.replace("ann", speaker.login);
-    assert_eq!(exchange(server, &request, speaker, None), [r#"{"type":"RESPONSE_LOGIN","status":"LOGIN_OK"}"#]);
+    assert_eq!(
+        exchange(server, &request, speaker, None),
+        [r#"{"type":"RESPONSE_LOGIN","status":"LOGIN_OK"}"#]
+    );
 }
 
 /// A client's end that has logged in as [`ANN`].
 fn client() -> Box<dyn Session> {
     let mut client = session(Side::Client, Settings::default());
     say(&mut *client, &Line::Ask(ask(&mut *server(), LOGIN)));
-    assert!(matches!(&hear(&mut *client, r#"{"type":"RESPONSE_LOGIN","status":"LOGIN_OK"}"#)[..], [Line::Reply(_)]));
+    assert!(matches!(
+        &hear(&mut *client, r#"{"type":"RESPONSE_LOGIN","status":"LOGIN_OK"}"#)[..],
+        [Line::Reply(_)]
+    ));
     client
 }
 
@@ -82,7 +94,12 @@ fn reply(echo: &Echo, speaker: &Speaker, outcome: Result<Answer, Fault>) -> Line
 }
 
 /// Lets a server hear a request and answers it, with a fault or as the world does.
-fn exchange(server: &mut dyn Session, request: &str, speaker: &Speaker, fault: Option<Fault>) -> Vec<String> {
+fn exchange(
+    server: &mut dyn Session,
+    request: &str,
+    speaker: &Speaker,
+    fault: Option<Fault>,
+) -> Vec<String> {
     let ask = ask(server, request);
     let outcome = fault.map_or_else(|| Ok(world::answer(speaker, &ask.command)), Err);
     say(server, &reply(&ask.echo, speaker, outcome))
@@ -90,7 +107,8 @@ fn exchange(server: &mut dyn Session, request: &str, speaker: &Speaker, fault: O
 
 /// What a frame that is no request is answered with.
 fn refused(server: &mut dyn Session, request: &str) -> String {
-    let violation = server.decode(*NOW, &Frame::text(request.to_owned()), &mut Vec::new()).expect_err(request);
+    let violation =
+        server.decode(*NOW, &Frame::text(request.to_owned()), &mut Vec::new()).expect_err(request);
     assert_eq!(violation.close, None);
     text(&violation.answer.expect("it is answered")).to_owned()
 }

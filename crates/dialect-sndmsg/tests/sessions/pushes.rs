@@ -19,7 +19,10 @@ fn deleted(ids: &[i64]) -> EventKind {
 }
 
 fn created(number: i64) -> EventKind {
-    EventKind::FlowCreated { flow: world::flow(number), members: vec![user(1).person(), user(2).person()] }
+    EventKind::FlowCreated {
+        flow: world::flow(number),
+        members: vec![user(1).person(), user(2).person()],
+    }
 }
 
 /// What happens, and how it reaches a connection that did not cause it.
@@ -33,7 +36,10 @@ fn happenings() -> Vec<(EventKind, Delivery)> {
         (EventKind::FlowDeleted { flow, by: ANN.user() }, SHARED),
         (created(CHAT), Delivery::Private),
         (created(GROUP), Delivery::Skip),
-        (EventKind::MembersAdded { flow, users: vec![user(4).person()], version: Version(7) }, Delivery::Skip),
+        (
+            EventKind::MembersAdded { flow, users: vec![user(4).person()], version: Version(7) },
+            Delivery::Skip,
+        ),
         (EventKind::MembersRemoved { flow, users: vec![user(4).id] }, Delivery::Skip),
         (EventKind::Typing { flow, user: user(2).person(), active: true }, Delivery::Skip),
         (EventKind::SessionsEnded { user: BOB.user(), session: None }, Delivery::Skip),
@@ -44,11 +50,29 @@ fn happenings() -> Vec<(EventKind, Delivery)> {
 fn what_happens_reaches_every_connection_but_the_one_that_caused_it() {
     for (kind, delivery) in happenings() {
         let notice = notice(kind);
-        let caused_by = |connection| Notice { origin: Some(Origin { connection, dialect: "sndmsg", tag: None }), ..notice.clone() };
-        assert_eq!(server().delivery(&notice), Delivery::Skip, "nobody has logged in, {}", notice.name());
+        let caused_by = |connection| Notice {
+            origin: Some(Origin { connection, dialect: "sndmsg", tag: None }),
+            ..notice.clone()
+        };
+        assert_eq!(
+            server().delivery(&notice),
+            Delivery::Skip,
+            "nobody has logged in, {}",
+            notice.name()
+        );
         assert_eq!(server_of(&ANN).delivery(&notice), delivery, "{}", notice.name());
-        assert_eq!(server_of(&ANN).delivery(&caused_by(ConnectionId(8))), delivery, "{}", notice.name());
-        assert_eq!(server_of(&ANN).delivery(&caused_by(opening().connection)), Delivery::Skip, "{}", notice.name());
+        assert_eq!(
+            server_of(&ANN).delivery(&caused_by(ConnectionId(8))),
+            delivery,
+            "{}",
+            notice.name()
+        );
+        assert_eq!(
+            server_of(&ANN).delivery(&caused_by(opening().connection)),
+            Delivery::Skip,
+            "{}",
+            notice.name()
+        );
     }
 }
 
@@ -67,7 +91,9 @@ fn what_is_shared_is_said_in_the_same_bytes_to_one_alone() {
     for (kind, delivery) in happenings() {
         let notice = Arc::new(notice(kind));
         match (SndMsg.render(&notice, Variant(0)), delivery) {
-            (Ok(frame), SHARED) => assert_eq!(say(&mut *server_of(&BOB), &Line::Notice(notice)), [text(&frame)]),
+            (Ok(frame), SHARED) => {
+                assert_eq!(say(&mut *server_of(&BOB), &Line::Notice(notice)), [text(&frame)])
+            }
             (Err(loss), Delivery::Private | Delivery::Skip) => assert_eq!(loss.what, notice.name()),
             (rendered, delivery) => panic!("{rendered:?} for {delivery:?}"),
         }
@@ -92,11 +118,17 @@ fn messages_deleted_together_are_told_of_one_by_one() {
 #[test]
 fn a_session_that_ended_is_forgotten() {
     let other = SessionId::new(999).expect("it is an id");
-    for (user, session, forgotten) in
-        [(ANN.user(), None, true), (ANN.user(), ANN.identity().session, true), (ANN.user(), Some(other), false), (BOB.user(), None, false)]
-    {
+    for (user, session, forgotten) in [
+        (ANN.user(), None, true),
+        (ANN.user(), ANN.identity().session, true),
+        (ANN.user(), Some(other), false),
+        (BOB.user(), None, false),
+    ] {
         let mut server = server_of(&ANN);
-        assert_eq!(server.delivery(&notice(EventKind::SessionsEnded { user, session })), Delivery::Skip);
+        assert_eq!(
+            server.delivery(&notice(EventKind::SessionsEnded { user, session })),
+            Delivery::Skip
+        );
         assert_eq!(server.interest() == Interest::Nothing, forgotten, "{user:?} {session:?}");
     }
 }

@@ -11,7 +11,11 @@ fn recognise(frame: Option<&Frame>) -> Recognition {
 
 #[test]
 fn an_object_with_a_type_of_the_list_is_recognised() {
-    for text in [r#"{"type":"REQUEST_LOGIN"}"#, r#" {"room_id":1,"type":"SND_MSG"}"#, r#"{"type":"OLD_DIALOGS","data":{"mode":"x"}}"#] {
+    for text in [
+        r#"{"type":"REQUEST_LOGIN"}"#,
+        r#" {"room_id":1,"type":"SND_MSG"}"#,
+        r#"{"type":"OLD_DIALOGS","data":{"mode":"x"}}"#,
+    ] {
         assert_eq!(recognise(Some(&Frame::text(text))), Recognition::Certain("doc"), "{text}");
     }
 }

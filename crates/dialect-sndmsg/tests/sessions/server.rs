@@ -30,9 +30,14 @@ fn a_name_that_is_not_the_callers_is_refused() {
     for (request, kind) in [
         (r#"{"type":"OLD_DIALOGS","username":"bob"}"#, "OLD_DIALOGS"),
         (r#"{"type":"CREATE_ROOM","username":"","customer":"bob"}"#, "CREATE_ROOM"),
-        (r#"{"type":"SND_MSG","username":"annn","room_id":1,"message":"m","msg_type":"TEXT"}"#, "SND_MSG"),
+        (
+            r#"{"type":"SND_MSG","username":"annn","room_id":1,"message":"m","msg_type":"TEXT"}"#,
+            "SND_MSG",
+        ),
     ] {
-        let expected = format!(r#"{{"type":"{kind}","status":"ERROR","detail":"username: your own login is expected"}}"#);
+        let expected = format!(
+            r#"{{"type":"{kind}","status":"ERROR","detail":"username: your own login is expected"}}"#
+        );
         assert_eq!(refused(&mut *server, request), expected);
     }
     crate::ask(&mut *server, r#"{"type":"OLD_DIALOGS","username":"ANN"}"#);
@@ -64,7 +69,10 @@ fn the_last_login_that_succeeded_counts() {
 fn signing_up_logs_nobody_in() {
     let mut server = server();
     let signup = r#"{"type":"REQUEST_SIGNUP","login":"ann","pass":"p"}"#;
-    assert_eq!(exchange(&mut *server, signup, &ANN, None), [r#"{"type":"RESPONSE_SIGNUP","status":"SINGUP_OK"}"#]);
+    assert_eq!(
+        exchange(&mut *server, signup, &ANN, None),
+        [r#"{"type":"RESPONSE_SIGNUP","status":"SINGUP_OK"}"#]
+    );
     assert_eq!(server.interest(), Interest::Nothing);
 }
 
@@ -76,8 +84,10 @@ fn an_unknown_user_is_revealed_only_by_the_operators_choice() {
         (true, false, "LOGIN_WRONG_USER"),
         (true, true, "LOGIN_WRONG_PASS"),
     ] {
-        let mut server = session(Side::Server, Settings { reveal_unknown_user, ..Settings::default() });
-        let said = exchange(&mut *server, LOGIN, &ANN, Some(Fault::WrongCredentials { login_exists }));
+        let mut server =
+            session(Side::Server, Settings { reveal_unknown_user, ..Settings::default() });
+        let said =
+            exchange(&mut *server, LOGIN, &ANN, Some(Fault::WrongCredentials { login_exists }));
         assert_eq!(said, [format!(r#"{{"type":"RESPONSE_LOGIN","status":"{status}"}}"#)]);
     }
 }

@@ -18,7 +18,8 @@ fn said_again(request: &str, answers: &[&str]) -> Vec<String> {
     let asked = ask(&mut *server, request);
     let requests = say(&mut *client, &Line::Ask(asked.clone()));
     assert_eq!(requests[0], compact(request), "the request is what a client says");
-    let mut lines: Vec<Line> = answers.iter().flat_map(|answer| hear(&mut *client, answer)).collect();
+    let mut lines: Vec<Line> =
+        answers.iter().flat_map(|answer| hear(&mut *client, answer)).collect();
     if requests.len() > 1 && lines.is_empty() {
         lines = hear(&mut *client, r#"{"type":"SEARCH_USER","user":[]}"#);
     }
@@ -36,7 +37,11 @@ fn every_example_is_what_is_said() {
         if let Some(request) = line.strip_prefix("> ") {
             examples.push((request, Vec::new()));
         } else if let Some(answer) = line.strip_prefix("< ") {
-            examples.last_mut().expect("an example of a reply follows one of a request").1.push(answer);
+            examples
+                .last_mut()
+                .expect("an example of a reply follows one of a request")
+                .1
+                .push(answer);
         }
     }
     let mut kinds = BTreeSet::new();

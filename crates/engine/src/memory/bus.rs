@@ -32,8 +32,11 @@ impl MemoryBus {
 impl Bus for MemoryBus {
     async fn publish(&self, events: &[Arc<Event>]) {
         let mut listeners = lock(&self.listeners);
-        for (parts, event) in listeners.iter().flat_map(|parts| events.iter().map(move |event| (parts, event))) {
-            let part = event.flow().map_or(0, |flow| flow.get().unsigned_abs() as usize % parts.len());
+        for (parts, event) in
+            listeners.iter().flat_map(|parts| events.iter().map(move |event| (parts, event)))
+        {
+            let part =
+                event.flow().map_or(0, |flow| flow.get().unsigned_abs() as usize % parts.len());
             if let Some(part) = parts[part].upgrade() {
                 lock(&part).hear(|part| part.events.push_back(event.clone()));
             }
@@ -44,7 +47,10 @@ impl Bus for MemoryBus {
     fn subscribe(&self, shards: usize) -> Vec<Box<dyn Subscription>> {
         let parts: Vec<Arc<Mutex<Part>>> = (0..shards.max(1)).map(|_| Arc::default()).collect();
         lock(&self.listeners).push(parts.iter().map(Arc::downgrade).collect());
-        parts.into_iter().map(|part| Box::new(MemorySubscription(part)) as Box<dyn Subscription>).collect()
+        parts
+            .into_iter()
+            .map(|part| Box::new(MemorySubscription(part)) as Box<dyn Subscription>)
+            .collect()
     }
 
     /// There are no other nodes.

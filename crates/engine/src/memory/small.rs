@@ -1,6 +1,8 @@
 //! The ports that need a few lines each.
 
-use crate::ports::{AccessClaims, Blobs, Clock, Entropy, Mail, Mailer, PasswordError, Passwords, PortError, Signer};
+use crate::ports::{
+    AccessClaims, Blobs, Clock, Entropy, Mail, Mailer, PasswordError, Passwords, PortError, Signer,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -42,7 +44,8 @@ impl Clock for ManualClock {
     }
 }
 
-/// Bytes that look random, never repeat within 2^64 calls of one seed, and are the same in every run: for tests only.
+/// Bytes that look random, never repeat within 2^64 calls of one seed, and are the same in every
+/// run: for tests only.
 pub struct SeededEntropy {
     seed: u64,
     count: AtomicU64,
@@ -60,7 +63,8 @@ impl Entropy for SeededEntropy {
         for chunk in buffer.chunks_mut(8) {
             let count = self.count.fetch_add(1, Ordering::Relaxed);
             // SplitMix64: a bijection of the counter, so no word comes twice.
-            let mut word = self.seed.wrapping_add(count.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let mut word =
+                self.seed.wrapping_add(count.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
             word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             word ^= word >> 31;
@@ -142,14 +146,17 @@ impl Passwords for PlainPasswords {
         match hash.map(|hash| hash.strip_prefix(PLAIN)) {
             None => Ok(false),
             Some(Some(expected)) => Ok(expected == password.expose()),
-            Some(None) => Err(PasswordError::Failed("this hash was not made by PlainPasswords".into())),
+            Some(None) => {
+                Err(PasswordError::Failed("this hash was not made by PlainPasswords".into()))
+            }
         }
     }
 }
 
 /// Not a signature: anybody can write such a token. For tests.
 ///
-/// A token is `plain.user.session.issued.expires.nonce`, session 0 for none, moments in microseconds, the nonce in hexadecimal.
+/// A token is `plain.user.session.issued.expires.nonce`, session 0 for none, moments in
+/// microseconds, the nonce in hexadecimal.
 #[derive(Default)]
 pub struct PlainSigner;
 
@@ -157,7 +164,11 @@ impl Signer for PlainSigner {
     fn sign(&self, claims: &AccessClaims, nonce: [u8; 16]) -> Result<Secret, PortError> {
         let session = claims.session.map_or(0, SessionId::get);
         let (issued_at, expires_at) = (claims.issued_at.micros(), claims.expires_at.micros());
-        Ok(Secret::new(format!("plain.{}.{session}.{issued_at}.{expires_at}.{:032x}", claims.user, u128::from_be_bytes(nonce))))
+        Ok(Secret::new(format!(
+            "plain.{}.{session}.{issued_at}.{expires_at}.{:032x}",
+            claims.user,
+            u128::from_be_bytes(nonce)
+        )))
     }
 
     fn verify(&self, token: &Secret, now: Timestamp) -> Option<AccessClaims> {
@@ -168,7 +179,8 @@ impl Signer for PlainSigner {
             0 => None,
             session => Some(SessionId::new(session).ok()?),
         };
-        let (issued_at, expires_at) = (Timestamp::from_micros(number()?), Timestamp::from_micros(number()?));
+        let (issued_at, expires_at) =
+            (Timestamp::from_micros(number()?), Timestamp::from_micros(number()?));
         (now < expires_at).then_some(AccessClaims { user, session, issued_at, expires_at })
     }
 }

@@ -2,16 +2,17 @@
 
 use crate::limits::{check_message, check_storable, folded as key};
 use crate::ports::{
-    Account, AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewFlow, NewMessage, NewSession, NewUser,
-    OverviewQuery, Posting, RequestKey, Rotation, Session, Store, StoreError, Tally, TallyKey, TokenHash, UserChange,
+    Account, AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, KEY_WINDOW,
+    NewFlow, NewMessage, NewSession, NewUser, OverviewQuery, Posting, RequestKey, Rotation,
+    Session, Store, StoreError, Tally, TallyKey, TokenHash, UserChange,
 };
 use async_trait::async_trait;
 use futures_util::lock::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use tolmach_domain::{
-    Changes, Content, Event, EventKind, Fault, Flow, FlowId, FlowKind, InvalidId, Kinds, Message, MessageId, Origin, Overview, Page,
-    Person, SessionId, Timestamp, User, UserId, Version, Window,
+    Changes, Content, Event, EventKind, Fault, Flow, FlowId, FlowKind, InvalidId, Kinds, Message,
+    MessageId, Origin, Overview, Page, Person, SessionId, Timestamp, User, UserId, Version, Window,
 };
 
 /// A store in memory. It shows what a store must do; it is gone with the process.
@@ -77,11 +78,15 @@ impl MemoryStore {
     }
 
     /// Holds the lock until the events are published, so that they are in the order of the changes.
-    async fn change<T>(&self, work: impl FnOnce(&mut World) -> Result<T, StoreError> + Send) -> Result<T, StoreError> {
+    async fn change<T>(
+        &self,
+        work: impl FnOnce(&mut World) -> Result<T, StoreError> + Send,
+    ) -> Result<T, StoreError> {
         let mut world = self.world.lock().await;
         world.open()?;
         let outcome = work(&mut world);
-        let events: Vec<Arc<Event>> = std::mem::take(&mut world.events).into_iter().map(Arc::new).collect();
+        let events: Vec<Arc<Event>> =
+            std::mem::take(&mut world.events).into_iter().map(Arc::new).collect();
         if !events.is_empty() {
             self.bus.publish(&events).await;
         }
@@ -118,16 +123,25 @@ impl Store for MemoryStore {
             let record = match key {
                 AccountKey::Login(login) => world.by_login(login),
                 AccountKey::Email(email) => world.by_email(email),
-                AccountKey::Either(text) => world.by_login(text).filter(|record| record.lives()).or_else(|| world.by_email(text)),
+                AccountKey::Either(text) => world
+                    .by_login(text)
+                    .filter(|record| record.lives())
+                    .or_else(|| world.by_email(text)),
             };
-            record
-                .filter(|record| record.lives())
-                .map(|record| Account { user: record.user.clone(), password_hash: record.password_hash.clone() })
+            record.filter(|record| record.lives()).map(|record| Account {
+                user: record.user.clone(),
+                password_hash: record.password_hash.clone(),
+            })
         })
         .await
     }
 
-    async fn update_user(&self, id: UserId, change: UserChange, now: Timestamp) -> Result<User, StoreError> {
+    async fn update_user(
+        &self,
+        id: UserId,
+        change: UserChange,
+        now: Timestamp,
+    ) -> Result<User, StoreError> {
         self.change(|world| world.update_user(id, change, now)).await
     }
 
@@ -152,7 +166,9 @@ impl Store for MemoryStore {
 
     async fn list_users(&self, after: Option<UserId>, limit: u32) -> Result<Vec<User>, StoreError> {
         self.read(|world| {
-            let living = world.users.values().filter(|record| record.lives() && after.is_none_or(|after| record.user.id > after));
+            let living = world.users.values().filter(|record| {
+                record.lives() && after.is_none_or(|after| record.user.id > after)
+            });
             living.take(limit as usize).map(|record| record.user.clone()).collect()
         })
         .await
@@ -162,12 +178,18 @@ impl Store for MemoryStore {
         self.change(|world| {
             world.living(session.user)?;
             let id = next(&mut world.last_session, SessionId::new)?;
-            world.sessions.insert(id, Session { id, user: session.user, expires_at: session.expires_at, ended_at: None });
+            world.sessions.insert(
+                id,
+                Session { id, user: session.user, expires_at: session.expires_at, ended_at: None },
+            );
             if let Some(token) = session.token {
                 world.tokens.insert(token, id);
             }
             if let Some(refresh) = session.refresh {
-                world.refresh.insert(refresh, Refresh { session: id, expires_at: session.expires_at, spent: false });
+                world.refresh.insert(
+                    refresh,
+                    Refresh { session: id, expires_at: session.expires_at, spent: false },
+                );
             }
             Ok(id)
         })
@@ -175,7 +197,8 @@ impl Store for MemoryStore {
     }
 
     async fn session_by_token(&self, token: TokenHash) -> Result<Option<Session>, StoreError> {
-        self.read(|world| world.tokens.get(&token).and_then(|id| world.sessions.get(id)).cloned()).await
+        self.read(|world| world.tokens.get(&token).and_then(|id| world.sessions.get(id)).cloned())
+            .await
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
@@ -184,7 +207,9 @@ impl Store for MemoryStore {
 
     async fn renew_session(&self, id: SessionId, expires_at: Timestamp) -> Result<(), StoreError> {
         self.change(|world| {
-            if let Some(session) = world.sessions.get_mut(&id).filter(|session| session.ended_at.is_none()) {
+            if let Some(session) =
+                world.sessions.get_mut(&id).filter(|session| session.ended_at.is_none())
+            {
                 session.expires_at = expires_at;
             }
             Ok(())
@@ -200,11 +225,17 @@ impl Store for MemoryStore {
         expires_at: Timestamp,
     ) -> Result<Rotation, StoreError> {
         self.change(|world| {
-            let Some(refresh) = world.refresh.get_mut(&spent).filter(|refresh| now < refresh.expires_at) else {
+            let Some(refresh) =
+                world.refresh.get_mut(&spent).filter(|refresh| now < refresh.expires_at)
+            else {
                 return Ok(Rotation::Unknown);
             };
             let id = refresh.session;
-            let Some(session) = world.sessions.get_mut(&id).filter(|session| session.ended_at.is_none() && now < session.expires_at) else {
+            let Some(session) = world
+                .sessions
+                .get_mut(&id)
+                .filter(|session| session.ended_at.is_none() && now < session.expires_at)
+            else {
                 return Ok(Rotation::Unknown);
             };
             if refresh.spent {
@@ -228,7 +259,12 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn put_recovery(&self, token: TokenHash, user: UserId, expires_at: Timestamp) -> Result<(), StoreError> {
+    async fn put_recovery(
+        &self,
+        token: TokenHash,
+        user: UserId,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
         self.change(|world| {
             world.living(user)?;
             world.recoveries.retain(|_, (owner, _)| *owner != user);
@@ -238,11 +274,20 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn recover(&self, token: TokenHash, password_hash: String, now: Timestamp) -> Result<Option<UserId>, StoreError> {
+    async fn recover(
+        &self,
+        token: TokenHash,
+        password_hash: String,
+        now: Timestamp,
+    ) -> Result<Option<UserId>, StoreError> {
         self.change(|world| {
             let Some(user) = world.recoverable(token, now) else { return Ok(None) };
             world.recoveries.remove(&token);
-            world.update_user(user, UserChange { password_hash: Some(password_hash), ..UserChange::default() }, now)?;
+            world.update_user(
+                user,
+                UserChange { password_hash: Some(password_hash), ..UserChange::default() },
+                now,
+            )?;
             Ok(Some(user))
         })
         .await
@@ -252,11 +297,20 @@ impl Store for MemoryStore {
         self.read(|world| world.recoverable(token, now).is_some()).await
     }
 
-    async fn tallies(&self, keys: &[TallyKey], now: Timestamp) -> Result<Vec<Option<Tally>>, StoreError> {
+    async fn tallies(
+        &self,
+        keys: &[TallyKey],
+        now: Timestamp,
+    ) -> Result<Vec<Option<Tally>>, StoreError> {
         self.read(|world| keys.iter().map(|key| world.tally(key, now)).collect()).await
     }
 
-    async fn count(&self, keys: &[TallyKey], now: Timestamp, lapses_at: Timestamp) -> Result<Vec<Tally>, StoreError> {
+    async fn count(
+        &self,
+        keys: &[TallyKey],
+        now: Timestamp,
+        lapses_at: Timestamp,
+    ) -> Result<Vec<Tally>, StoreError> {
         self.change(|world| {
             let counted = keys.iter().map(|key| {
                 let tally = world.tally(key, now).unwrap_or(Tally { count: 0, lapses_at });
@@ -277,11 +331,22 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn open_chat(&self, by: UserId, with: UserId, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError> {
+    async fn open_chat(
+        &self,
+        by: UserId,
+        with: UserId,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(Flow, bool), StoreError> {
         self.change(|world| world.open_chat(by, with, origin, now)).await
     }
 
-    async fn create_flow(&self, flow: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError> {
+    async fn create_flow(
+        &self,
+        flow: NewFlow,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(Flow, bool), StoreError> {
         self.change(|world| world.create_flow(flow, origin, now)).await
     }
 
@@ -294,11 +359,22 @@ impl Store for MemoryStore {
     }
 
     async fn members(&self, flow: FlowId) -> Result<Vec<User>, StoreError> {
-        self.read(|world| world.flows.get(&flow).map_or_else(Vec::new, |record| world.members_of(record))).await
+        self.read(|world| {
+            world.flows.get(&flow).map_or_else(Vec::new, |record| world.members_of(record))
+        })
+        .await
     }
 
-    async fn overview(&self, flow: FlowId, viewer: UserId, members: bool) -> Result<Option<Overview>, StoreError> {
-        self.read(|world| world.flows.get(&flow).map(|record| world.overview(record, viewer, members))).await
+    async fn overview(
+        &self,
+        flow: FlowId,
+        viewer: UserId,
+        members: bool,
+    ) -> Result<Option<Overview>, StoreError> {
+        self.read(|world| {
+            world.flows.get(&flow).map(|record| world.overview(record, viewer, members))
+        })
+        .await
     }
 
     async fn overviews(&self, query: OverviewQuery) -> Result<Vec<Overview>, StoreError> {
@@ -308,15 +384,22 @@ impl Store for MemoryStore {
                     && query.changed_after.is_none_or(|after| record.flow.changed_at > after)
             };
             let mut records: Vec<&FlowRecord> = world.flows.values().filter(seen).collect();
-            records.sort_by_key(|record| std::cmp::Reverse((record.flow.changed_at, record.flow.id)));
-            let page = records.into_iter().skip(query.offset as usize).take(query.limit.map_or(usize::MAX, |limit| limit as usize));
+            records
+                .sort_by_key(|record| std::cmp::Reverse((record.flow.changed_at, record.flow.id)));
+            let page = records
+                .into_iter()
+                .skip(query.offset as usize)
+                .take(query.limit.map_or(usize::MAX, |limit| limit as usize));
             page.map(|record| world.overview(record, query.viewer, query.members)).collect()
         })
         .await
     }
 
     async fn positions(&self, user: UserId) -> Result<Vec<(FlowId, Version)>, StoreError> {
-        self.read(|world| world.flows_of(user).map(|record| (record.flow.id, record.flow.version)).collect()).await
+        self.read(|world| {
+            world.flows_of(user).map(|record| (record.flow.id, record.flow.version)).collect()
+        })
+        .await
     }
 
     async fn add_members(
@@ -384,7 +467,14 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn delete_flow(&self, flow: FlowId, by: UserId, kinds: Kinds, origin: Option<Origin>, now: Timestamp) -> Result<(), StoreError> {
+    async fn delete_flow(
+        &self,
+        flow: FlowId,
+        by: UserId,
+        kinds: Kinds,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.change(|world| {
             world.owned(flow, by, kinds)?;
             world.flows.remove(&flow);
@@ -407,8 +497,10 @@ impl Store for MemoryStore {
     async fn edit(&self, edit: EditMessage, now: Timestamp) -> Result<Message, StoreError> {
         check_storable("text", &edit.text)?;
         self.change(|world| {
-            let message =
-                world.messages.get(&edit.message).filter(|message| world.reaches(message, edit.flow, edit.by, edit.administrator));
+            let message = world
+                .messages
+                .get(&edit.message)
+                .filter(|message| world.reaches(message, edit.flow, edit.by, edit.administrator));
             let message = message.ok_or(Fault::NoSuchMessage)?;
             if message.author.id != edit.by {
                 return Err(Fault::NotAuthor.into());
@@ -424,16 +516,27 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn delete(&self, deletion: DeleteMessages, now: Timestamp) -> Result<Deleted, StoreError> {
+    async fn delete(
+        &self,
+        deletion: DeleteMessages,
+        now: Timestamp,
+    ) -> Result<Deleted, StoreError> {
         self.change(|world| world.delete(deletion, now)).await
     }
 
-    async fn history(&self, flow: FlowId, viewer: UserId, window: Window, limit: u32) -> Result<Page, StoreError> {
+    async fn history(
+        &self,
+        flow: FlowId,
+        viewer: UserId,
+        window: Window,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
         self.change(|world| {
             let record = world.flows.get(&flow).ok_or(Fault::NoSuchFlow)?;
             let version = record.flow.version;
             let read = record.members.get(&viewer).copied().unwrap_or_default();
-            let visible: Vec<&Message> = world.in_flow(flow).filter(|message| message.deleted_at.is_none()).collect();
+            let visible: Vec<&Message> =
+                world.in_flow(flow).filter(|message| message.deleted_at.is_none()).collect();
             let newest = |limit: u32, offset: u32| {
                 let end = visible.len().saturating_sub(offset as usize);
                 &visible[end.saturating_sub(limit as usize)..end]
@@ -443,7 +546,10 @@ impl Store for MemoryStore {
                 Window::All => newest(limit, 0),
                 Window::Newest { limit: wanted, offset } => newest(wanted.min(limit), offset),
                 Window::Unread => {
-                    let others = visible.iter().copied().filter(|message| message.posted > read && message.author.id != viewer);
+                    let others = visible
+                        .iter()
+                        .copied()
+                        .filter(|message| message.posted > read && message.author.id != viewer);
                     unread = others.take(limit as usize).collect();
                     &unread
                 }
@@ -451,7 +557,8 @@ impl Store for MemoryStore {
             let messages: Vec<Message> = page.iter().map(|message| world.shown(message)).collect();
             if window == Window::Unread
                 && let Some(last) = messages.last()
-                && let Some(mark) = world.flows.get_mut(&flow).and_then(|record| record.members.get_mut(&viewer))
+                && let Some(mark) =
+                    world.flows.get_mut(&flow).and_then(|record| record.members.get_mut(&viewer))
             {
                 *mark = last.posted;
             }
@@ -460,13 +567,25 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn changes(&self, user: UserId, since: Timestamp, flow: Option<FlowId>, limit: u32) -> Result<Changes, StoreError> {
+    async fn changes(
+        &self,
+        user: UserId,
+        since: Timestamp,
+        flow: Option<FlowId>,
+        limit: u32,
+    ) -> Result<Changes, StoreError> {
         self.read(|world| {
-            let mut records: Vec<&FlowRecord> =
-                world.flows_of(user).filter(|record| flow.is_none_or(|flow| record.flow.id == flow)).collect();
-            records.sort_by_key(|record| std::cmp::Reverse((record.flow.changed_at, record.flow.id)));
+            let mut records: Vec<&FlowRecord> = world
+                .flows_of(user)
+                .filter(|record| flow.is_none_or(|flow| record.flow.id == flow))
+                .collect();
+            records
+                .sort_by_key(|record| std::cmp::Reverse((record.flow.changed_at, record.flow.id)));
             let flows: BTreeSet<FlowId> = records.iter().map(|record| record.flow.id).collect();
-            let changed = world.messages.values().filter(|message| message.changed_at > since && flows.contains(&message.flow));
+            let changed = world
+                .messages
+                .values()
+                .filter(|message| message.changed_at > since && flows.contains(&message.flow));
             let mut messages: Vec<&Message> = changed.collect();
             messages.sort_by_key(|message| message.changed_at);
             let more = messages.len() > limit as usize;
@@ -493,9 +612,15 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn since(&self, flow: FlowId, after: Version, limit: u32) -> Result<Vec<Message>, StoreError> {
+    async fn since(
+        &self,
+        flow: FlowId,
+        after: Version,
+        limit: u32,
+    ) -> Result<Vec<Message>, StoreError> {
         self.read(|world| {
-            let mut messages: Vec<&Message> = world.in_flow(flow).filter(|message| message.version > after).collect();
+            let mut messages: Vec<&Message> =
+                world.in_flow(flow).filter(|message| message.version > after).collect();
             messages.sort_by_key(|message| message.version);
             messages.into_iter().take(limit as usize).map(|message| world.shown(message)).collect()
         })
@@ -508,9 +633,15 @@ impl Store for MemoryStore {
 
     async fn checkpoint(&self, after: Timestamp, limit: u32) -> Result<Checkpoint, StoreError> {
         self.read(|world| {
-            let mut flows: Vec<&Flow> = world.flows.values().map(|record| &record.flow).filter(|flow| flow.changed_at > after).collect();
+            let mut flows: Vec<&Flow> = world
+                .flows
+                .values()
+                .map(|record| &record.flow)
+                .filter(|flow| flow.changed_at > after)
+                .collect();
             flows.sort_by_key(|flow| flow.changed_at);
-            let mut events: Vec<&Event> = world.journal.iter().filter(|event| event.moment > Some(after)).collect();
+            let mut events: Vec<&Event> =
+                world.journal.iter().filter(|event| event.moment > Some(after)).collect();
             let limit = limit as usize;
             let last_flow = flows.get(limit).map(|_| flows[limit - 1].changed_at);
             let last_event = events.get(limit).and_then(|_| events[limit - 1].moment);
@@ -519,9 +650,10 @@ impl Store for MemoryStore {
             flows.retain(|flow| flow.changed_at <= until);
             events.retain(|event| {
                 event.moment <= Some(until)
-                    && event
-                        .flow()
-                        .is_none_or(|flow| matches!(event.kind, EventKind::FlowDeleted { .. }) || world.flows.contains_key(&flow))
+                    && event.flow().is_none_or(|flow| {
+                        matches!(event.kind, EventKind::FlowDeleted { .. })
+                            || world.flows.contains_key(&flow)
+                    })
             });
             let flows = flows.into_iter().map(|flow| (flow.id, flow.version)).collect();
             Checkpoint { flows, events: events.into_iter().cloned().collect(), until, more }
@@ -538,10 +670,15 @@ impl UserRecord {
 
 impl World {
     fn open(&self) -> Result<(), StoreError> {
-        if self.closed { Err(StoreError::Unavailable("the store is closed".into())) } else { Ok(()) }
+        if self.closed {
+            Err(StoreError::Unavailable("the store is closed".into()))
+        } else {
+            Ok(())
+        }
     }
 
-    /// Right after the change: one to messages has taken the newest moment, any other takes one of its own.
+    /// Right after the change: one to messages has taken the newest moment, any other takes one of
+    /// its own.
     fn publish(&mut self, at: Timestamp, origin: Option<Origin>, kind: EventKind) {
         let mut event = Event { at, moment: None, origin, kind };
         if event.versions().is_some() {
@@ -560,7 +697,11 @@ impl World {
     }
 
     /// The version and the moment of the next change to a message of a flow.
-    fn next_version(&mut self, flow: FlowId, now: Timestamp) -> Result<(Version, Timestamp), StoreError> {
+    fn next_version(
+        &mut self,
+        flow: FlowId,
+        now: Timestamp,
+    ) -> Result<(Version, Timestamp), StoreError> {
         let moment = self.next_moment(now);
         let record = self.flows.get_mut(&flow).ok_or(Fault::NoSuchFlow)?;
         record.flow.version = Version(record.flow.version.0 + 1);
@@ -575,7 +716,9 @@ impl World {
 
     fn by_email(&self, email: &str) -> Option<&UserRecord> {
         let email = key(email);
-        self.users.values().find(|record| record.user.email.as_ref().is_some_and(|known| key(known) == email))
+        self.users
+            .values()
+            .find(|record| record.user.email.as_ref().is_some_and(|known| key(known) == email))
     }
 
     fn living(&self, user: UserId) -> Result<&User, StoreError> {
@@ -597,7 +740,22 @@ impl World {
             }
             None => next(&mut self.last_user, UserId::new)?,
         };
-        let NewUser { id: _, login, username, name, email, phone, bio, avatar, photo, bot, admin, business, profile, password_hash } = user;
+        let NewUser {
+            id: _,
+            login,
+            username,
+            name,
+            email,
+            phone,
+            bio,
+            avatar,
+            photo,
+            bot,
+            admin,
+            business,
+            profile,
+            password_hash,
+        } = user;
         let changed_at = self.next_moment(now);
         let user = User {
             id,
@@ -621,9 +779,15 @@ impl World {
         Ok(user)
     }
 
-    fn update_user(&mut self, id: UserId, change: UserChange, now: Timestamp) -> Result<User, StoreError> {
+    fn update_user(
+        &mut self,
+        id: UserId,
+        change: UserChange,
+        now: Timestamp,
+    ) -> Result<User, StoreError> {
         self.living(id)?;
-        let others = |record: Option<&UserRecord>| record.is_some_and(|record| record.user.id != id);
+        let others =
+            |record: Option<&UserRecord>| record.is_some_and(|record| record.user.id != id);
         if change.login.as_ref().is_some_and(|login| others(self.by_login(login)))
             || change.email.as_ref().is_some_and(|email| others(self.by_email(email)))
         {
@@ -631,7 +795,18 @@ impl World {
         }
         let changed_at = self.next_moment(now);
         let record = self.users.get_mut(&id).ok_or(Fault::NoSuchUser)?;
-        let UserChange { login, username, name, email, bio, photo, admin, business, profile, password_hash } = change;
+        let UserChange {
+            login,
+            username,
+            name,
+            email,
+            bio,
+            photo,
+            admin,
+            business,
+            profile,
+            password_hash,
+        } = change;
         let user = &mut record.user;
         put(&mut user.login, login);
         put(&mut user.username, username);
@@ -675,7 +850,9 @@ impl World {
     }
 
     fn end_session(&mut self, id: SessionId, now: Timestamp) {
-        if let Some(session) = self.sessions.get_mut(&id).filter(|session| session.ended_at.is_none()) {
+        if let Some(session) =
+            self.sessions.get_mut(&id).filter(|session| session.ended_at.is_none())
+        {
             session.ended_at = Some(now);
             let user = session.user;
             self.publish(now, None, EventKind::SessionsEnded { user, session: Some(id) });
@@ -683,21 +860,34 @@ impl World {
     }
 
     fn end_sessions(&mut self, user: UserId, now: Timestamp) {
-        for session in self.sessions.values_mut().filter(|session| session.user == user && session.ended_at.is_none()) {
+        for session in self
+            .sessions
+            .values_mut()
+            .filter(|session| session.user == user && session.ended_at.is_none())
+        {
             session.ended_at = Some(now);
         }
         self.publish(now, None, EventKind::SessionsEnded { user, session: None });
     }
 
     fn recoverable(&self, token: TokenHash, now: Timestamp) -> Option<UserId> {
-        self.recoveries.get(&token).filter(|(_, expires_at)| now < *expires_at).map(|(user, _)| *user)
+        self.recoveries
+            .get(&token)
+            .filter(|(_, expires_at)| now < *expires_at)
+            .map(|(user, _)| *user)
     }
 
     fn tally(&self, key: &TallyKey, now: Timestamp) -> Option<Tally> {
         self.tallies.get(key).copied().filter(|tally| now < tally.lapses_at)
     }
 
-    fn open_chat(&mut self, by: UserId, with: UserId, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError> {
+    fn open_chat(
+        &mut self,
+        by: UserId,
+        with: UserId,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(Flow, bool), StoreError> {
         if by == with {
             return Err(Fault::invalid("user", "a chat needs somebody else").into());
         }
@@ -721,16 +911,28 @@ impl World {
         Ok((flow, true))
     }
 
-    fn create_flow(&mut self, flow: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError> {
+    fn create_flow(
+        &mut self,
+        flow: NewFlow,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(Flow, bool), StoreError> {
         let NewFlow { kind, title, info, owner, photo, members, key } = flow;
         if kind == FlowKind::Chat {
             return Err(Fault::WrongKind.into());
         }
         if let Some(RequestKey { key, fingerprint }) = &key
-            && let Some(first) = self.flow_keys.get(&(owner, key.clone())).filter(|first| now < first.used_at.after(KEY_WINDOW))
+            && let Some(first) = self
+                .flow_keys
+                .get(&(owner, key.clone()))
+                .filter(|first| now < first.used_at.after(KEY_WINDOW))
             && let Some(record) = self.flows.get(&first.flow)
         {
-            return if first.fingerprint == *fingerprint { Ok((record.flow.clone(), true)) } else { Err(Fault::KeyReused.into()) };
+            return if first.fingerprint == *fingerprint {
+                Ok((record.flow.clone(), true))
+            } else {
+                Err(Fault::KeyReused.into())
+            };
         }
         let mut people = vec![self.living(owner)?.person()];
         for member in members {
@@ -738,10 +940,21 @@ impl World {
         }
         let id = next(&mut self.last_flow, FlowId::new)?;
         let changed_at = self.next_moment(now);
-        let flow = Flow { id, kind, title, info, owner: Some(owner), photo, version: Version(0), created_at: now, changed_at };
+        let flow = Flow {
+            id,
+            kind,
+            title,
+            info,
+            owner: Some(owner),
+            photo,
+            version: Version(0),
+            created_at: now,
+            changed_at,
+        };
         self.insert_flow(flow.clone(), None, people, origin, now);
         if let Some(RequestKey { key, fingerprint }) = key {
-            self.flow_keys.insert((owner, key), FlowKey { flow: flow.id, fingerprint, used_at: now });
+            self.flow_keys
+                .insert((owner, key), FlowKey { flow: flow.id, fingerprint, used_at: now });
         }
         Ok((flow, false))
     }
@@ -756,7 +969,11 @@ impl World {
     ) {
         members.sort_by_key(|member| member.id);
         members.dedup_by_key(|member| member.id);
-        let record = FlowRecord { flow: flow.clone(), pair, members: members.iter().map(|member| (member.id, Version(0))).collect() };
+        let record = FlowRecord {
+            flow: flow.clone(),
+            pair,
+            members: members.iter().map(|member| (member.id, Version(0))).collect(),
+        };
         self.flows.insert(flow.id, record);
         self.publish(now, origin, EventKind::FlowCreated { flow, members });
     }
@@ -770,7 +987,12 @@ impl World {
     }
 
     fn members_of(&self, record: &FlowRecord) -> Vec<User> {
-        record.members.keys().filter_map(|member| self.users.get(member)).map(|member| member.user.clone()).collect()
+        record
+            .members
+            .keys()
+            .filter_map(|member| self.users.get(member))
+            .map(|member| member.user.clone())
+            .collect()
     }
 
     fn in_flow(&self, flow: FlowId) -> impl DoubleEndedIterator<Item = &Message> + Clone {
@@ -779,7 +1001,11 @@ impl World {
 
     /// A flow that `by` is in and owns, of one of the kinds.
     fn owned(&self, flow: FlowId, by: UserId, kinds: Kinds) -> Result<&FlowRecord, StoreError> {
-        let record = self.flows.get(&flow).filter(|record| record.members.contains_key(&by)).ok_or(Fault::NoSuchFlow)?;
+        let record = self
+            .flows
+            .get(&flow)
+            .filter(|record| record.members.contains_key(&by))
+            .ok_or(Fault::NoSuchFlow)?;
         if !kinds.include(record.flow.kind) {
             return Err(Fault::WrongKind.into());
         }
@@ -799,7 +1025,11 @@ impl World {
         let visible = self.in_flow(record.flow.id).filter(|message| message.deleted_at.is_none());
         Overview {
             flow: record.flow.clone(),
-            members: if members || record.flow.kind == FlowKind::Chat { self.members_of(record) } else { Vec::new() },
+            members: if members || record.flow.kind == FlowKind::Chat {
+                self.members_of(record)
+            } else {
+                Vec::new()
+            },
             last: visible.clone().next_back().map(|message| self.shown(message)),
             first: visible.clone().next().map(|message| message.id),
             read: record.members.get(&viewer).copied().unwrap_or_default(),
@@ -815,8 +1045,11 @@ impl World {
         {
             return Ok((self.shown(first), true));
         }
-        let record =
-            self.flows.get(&flow).filter(|record| administrator || record.members.contains_key(&author.id)).ok_or(Fault::NoSuchFlow)?;
+        let record = self
+            .flows
+            .get(&flow)
+            .filter(|record| administrator || record.members.contains_key(&author.id))
+            .ok_or(Fault::NoSuchFlow)?;
         let flow_kind = record.flow.kind;
         if !kinds.include(flow_kind) {
             return Err(Fault::WrongKind.into());
@@ -825,7 +1058,9 @@ impl World {
             return Err(Fault::NotOwner.into());
         }
         self.living(author.id)?;
-        if content.reply_to.is_some_and(|answered| self.messages.get(&answered).is_none_or(|message| message.flow != flow)) {
+        if content.reply_to.is_some_and(|answered| {
+            self.messages.get(&answered).is_none_or(|message| message.flow != flow)
+        }) {
             return Err(Fault::NoSuchMessage.into());
         }
         let id = next(&mut self.last_message, MessageId::new)?;
@@ -851,9 +1086,18 @@ impl World {
         Ok((message, false))
     }
 
-    /// Whether somebody may know of this message: it is there, where it must be, in a flow that they are in.
-    fn reaches(&self, message: &Message, flow: Option<FlowId>, by: UserId, administrator: bool) -> bool {
-        message.deleted_at.is_none() && flow.is_none_or(|flow| flow == message.flow) && (administrator || self.is_member(message.flow, by))
+    /// Whether somebody may know of this message: it is there, where it must be, in a flow that
+    /// they are in.
+    fn reaches(
+        &self,
+        message: &Message,
+        flow: Option<FlowId>,
+        by: UserId,
+        administrator: bool,
+    ) -> bool {
+        message.deleted_at.is_none()
+            && flow.is_none_or(|flow| flow == message.flow)
+            && (administrator || self.is_member(message.flow, by))
     }
 
     fn delete(&mut self, deletion: DeleteMessages, now: Timestamp) -> Result<Deleted, StoreError> {
@@ -861,7 +1105,10 @@ impl World {
         let mut done = Deleted::default();
         let mut flows: BTreeMap<FlowId, Vec<(MessageId, Version)>> = BTreeMap::new();
         for id in distinct(&messages) {
-            let found = self.messages.get(&id).filter(|message| self.reaches(message, flow, by, administrator));
+            let found = self
+                .messages
+                .get(&id)
+                .filter(|message| self.reaches(message, flow, by, administrator));
             let Some(mut message) = found.cloned() else {
                 done.absent.push(id);
                 continue;

@@ -7,7 +7,11 @@ use std::sync::Arc;
 /// Any bytes, none included, come back as they were.
 pub async fn what_was_put_can_be_got_until_it_is_deleted(blobs: Arc<dyn Blobs>) {
     let every_byte: Vec<u8> = (0..=u8::MAX).collect();
-    for (key, content) in [("ab/00", Bytes::new()), ("ab/01.png", Bytes::from(every_byte)), ("cd", Bytes::from(vec![7; 1 << 20]))] {
+    for (key, content) in [
+        ("ab/00", Bytes::new()),
+        ("ab/01.png", Bytes::from(every_byte)),
+        ("cd", Bytes::from(vec![7; 1 << 20])),
+    ] {
         assert_eq!(blobs.get(key).await, Ok(None), "{key}");
         assert_eq!(blobs.put(key, content.clone()).await, Ok(()), "{key}");
         assert_eq!(blobs.get(key).await, Ok(Some(content)), "{key}");

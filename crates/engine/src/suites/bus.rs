@@ -10,7 +10,10 @@ use tolmach_domain::{Event, EventKind, FlowId, Timestamp, UserId};
 fn event(flow: Option<i64>, number: i64) -> Arc<Event> {
     let by = UserId::new(1).expect("1 is an id");
     let kind = match flow {
-        Some(flow) => EventKind::FlowDeleted { flow: FlowId::new(flow).expect("flows of the trials have positive numbers"), by },
+        Some(flow) => EventKind::FlowDeleted {
+            flow: FlowId::new(flow).expect("flows of the trials have positive numbers"),
+            by,
+        },
         None => EventKind::SessionsEnded { user: by, session: None },
     };
     Arc::new(Event { at: Timestamp::from_micros(number), moment: None, origin: None, kind })
@@ -37,7 +40,10 @@ fn events(signal: Option<Signal>) -> Option<Vec<Arc<Event>>> {
 }
 
 /// The next event; what came with it waits.
-async fn next(part: &mut Box<dyn Subscription>, waiting: &mut VecDeque<Arc<Event>>) -> Option<Arc<Event>> {
+async fn next(
+    part: &mut Box<dyn Subscription>,
+    waiting: &mut VecDeque<Arc<Event>>,
+) -> Option<Arc<Event>> {
     while waiting.is_empty() {
         waiting.extend(events(part.next().await)?);
     }
@@ -45,14 +51,18 @@ async fn next(part: &mut Box<dyn Subscription>, waiting: &mut VecDeque<Arc<Event
 }
 
 /// Several publishers, each with a flow of its own; several subscriptions, differently split.
-pub async fn events_of_a_flow_arrive_in_order_on_every_subscription(bus: Arc<dyn Bus>, spawn: Spawn) {
+pub async fn events_of_a_flow_arrive_in_order_on_every_subscription(
+    bus: Arc<dyn Bus>,
+    spawn: Spawn,
+) {
     const FLOWS: i64 = 5;
     const EVENTS: i64 = 400;
     let mut tasks = Vec::new();
     for shards in [1, 2, 7] {
         for mut part in bus.subscribe(shards) {
             tasks.push(spawn(Box::pin(async move {
-                let mut last: std::collections::BTreeMap<FlowId, i64> = std::collections::BTreeMap::new();
+                let mut last: std::collections::BTreeMap<FlowId, i64> =
+                    std::collections::BTreeMap::new();
                 let mut waiting = VecDeque::new();
                 while let Some(event) = next(&mut part, &mut waiting).await {
                     let (Some(flow), number) = (event.flow(), event.at.micros()) else { break };
@@ -96,11 +106,16 @@ pub async fn a_flow_stays_on_its_part_and_the_rest_on_the_first(bus: Arc<dyn Bus
     }
     for (home, part) in parts.iter_mut().enumerate() {
         while let Some(Some(heard)) = at_once(part.next()).map(events) {
-            heard.into_iter().for_each(|event| homes.entry(event.flow()).or_insert_with(Vec::new).push(home));
+            heard
+                .into_iter()
+                .for_each(|event| homes.entry(event.flow()).or_insert_with(Vec::new).push(home));
         }
     }
     assert_eq!(homes.len(), 12);
-    assert!(homes.values().all(|homes| homes.len() == 3 && homes.iter().all(|home| *home == homes[0])), "{homes:?}");
+    assert!(
+        homes.values().all(|homes| homes.len() == 3 && homes.iter().all(|home| *home == homes[0])),
+        "{homes:?}"
+    );
     bus.publish(&[event(None, 1)]).await;
     assert_eq!(hear(&mut parts[0], 1).await, [event(None, 1)]);
 }
@@ -137,7 +152,11 @@ pub async fn a_lagging_listener_loses_nothing(bus: Arc<dyn Bus>, spawn: Spawn) {
                 return std::task::Poll::Ready(events(signal));
             }
         }
-        if heard.len() as i64 == EVENTS { std::task::Poll::Ready(None) } else { std::task::Poll::Pending }
+        if heard.len() as i64 == EVENTS {
+            std::task::Poll::Ready(None)
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await
     {
@@ -155,7 +174,8 @@ pub async fn a_dropped_subscription_holds_nobody_up(bus: Arc<dyn Bus>, _: Spawn)
     drop(half.remove(1));
     let mut whole = bus.subscribe(1);
     for number in 0..EVENTS {
-        // An odd and an even flow: one of them lived on the part that was dropped, whichever it was; the other is heard.
+        // An odd and an even flow: one of them lived on the part that was dropped, whichever it
+        // was; the other is heard.
         for flow in [1, 2] {
             bus.publish(&[event(Some(flow), number)]).await;
             assert_eq!(hear(&mut whole[0], 1).await, [event(Some(flow), number)]);
@@ -180,13 +200,18 @@ pub async fn a_subscription_ends_with_its_bus(bus: Arc<dyn Bus>, _: Spawn) {
 /// Topics are about what other nodes say.
 pub async fn a_node_hears_itself_whatever_it_listens_to(bus: Arc<dyn Bus>, _: Spawn) {
     let mut parts = bus.subscribe(1);
-    let flow = |number| FlowId::new(number).map(Topic::Flow).expect("flows of the trials have positive numbers");
+    let flow = |number| {
+        FlowId::new(number).map(Topic::Flow).expect("flows of the trials have positive numbers")
+    };
     let user = UserId::new(1).map(Topic::User).expect("1 is an id");
     bus.ignore(&[flow(1), user]);
     for round in 0..3 {
         bus.listen(&[flow(1), flow(1), flow(2)]);
         bus.publish(&[event(Some(1), round), event(Some(3), round), event(None, round)]).await;
-        assert_eq!(hear(&mut parts[0], 3).await, [event(Some(1), round), event(Some(3), round), event(None, round)]);
+        assert_eq!(
+            hear(&mut parts[0], 3).await,
+            [event(Some(1), round), event(Some(3), round), event(None, round)]
+        );
         bus.ignore(&[flow(1), flow(1)]);
         bus.listen(&[user]);
     }

@@ -1,7 +1,7 @@
 //! What every implementation of a port must pass, one trial a behaviour.
 //!
-//! A crate that implements a port names one constructor and inherits the suite; the trials run as `#[tokio::test]`s of that
-//! crate, which needs tokio with `macros` and `rt-multi-thread`.
+//! A crate that implements a port names one constructor and inherits the suite; the trials run as
+//! `#[tokio::test]`s of that crate, which needs tokio with `macros` and `rt-multi-thread`.
 
 pub mod blobs;
 pub mod bus;
@@ -45,7 +45,9 @@ macro_rules! suite_spawn {
     () => {{
         let spawn: $crate::suites::Spawn = |task| {
             let task = ::tokio::spawn(task);
-            ::std::boxed::Box::pin(async move { task.await.expect("a task of the trial ended in order") })
+            ::std::boxed::Box::pin(async move {
+                task.await.expect("a task of the trial ended in order")
+            })
         };
         spawn
     }};
@@ -53,8 +55,9 @@ macro_rules! suite_spawn {
 
 /// The trials of a [`Store`](crate::ports::Store).
 ///
-/// `$make` is an `async fn(Arc<dyn Bus>) -> Option<(Arc<dyn Store>, impl Send)>` that makes an empty store; what it returns beside
-/// the store is kept until the trial is over. `None` passes the trial by, where a machine lacks the store's server.
+/// `$make` is an `async fn(Arc<dyn Bus>) -> Option<(Arc<dyn Store>, impl Send)>` that makes an
+/// empty store; what it returns beside the store is kept until the trial is over. `None` passes the
+/// trial by, where a machine lacks the store's server.
 #[macro_export]
 macro_rules! store_suite {
     ($make:expr) => {
@@ -120,8 +123,9 @@ macro_rules! store_suite {
 
 /// The trials of a [`Bus`](crate::ports::Bus).
 ///
-/// `$make` is a `fn() -> Option<(Arc<dyn Bus>, impl Send)>`; what it returns beside the bus is kept until the trial is over, and
-/// `None` passes the trial by, where a machine lacks what the bus needs.
+/// `$make` is a `fn() -> Option<(Arc<dyn Bus>, impl Send)>`; what it returns beside the bus is kept
+/// until the trial is over, and `None` passes the trial by, where a machine lacks what the bus
+/// needs.
 #[macro_export]
 macro_rules! bus_suite {
     ($make:expr) => {
@@ -146,8 +150,8 @@ macro_rules! bus_suite {
     )*};
 }
 
-/// The trials of [`Blobs`](crate::ports::Blobs). `$make` is an `async fn() -> (Arc<dyn Blobs>, impl Send)`; what it returns
-/// beside the blobs is kept until the trial is over.
+/// The trials of [`Blobs`](crate::ports::Blobs). `$make` is an `async fn() -> (Arc<dyn Blobs>, impl
+/// Send)`; what it returns beside the blobs is kept until the trial is over.
 #[macro_export]
 macro_rules! blobs_suite {
     ($make:expr) => {
@@ -174,7 +178,10 @@ mod tests {
     fn every_trial_is_in_its_list() {
         let lists = include_str!("mod.rs");
         for trials in [include_str!("store.rs"), include_str!("bus.rs"), include_str!("blobs.rs")] {
-            let names: Vec<&str> = trials.lines().filter_map(|line| line.strip_prefix("pub async fn ")?.split('(').next()).collect();
+            let names: Vec<&str> = trials
+                .lines()
+                .filter_map(|line| line.strip_prefix("pub async fn ")?.split('(').next())
+                .collect();
             assert!(!names.is_empty());
             for name in names {
                 assert!(lists.lines().any(|line| line.trim() == name), "{name} is not in a list");

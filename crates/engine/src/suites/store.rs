@@ -3,15 +3,17 @@
 use super::{Spawn, Task, at_once, turn};
 use crate::memory::MemoryBus;
 use crate::ports::{
-    AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewFlow, NewMessage, NewSession, NewUser, OverviewQuery,
-    RequestKey, Rotation, Signal, Store, StoreError, Subscription, Tally, TallyKey, TokenHash, UserChange,
+    AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewFlow,
+    NewMessage, NewSession, NewUser, OverviewQuery, RequestKey, Rotation, Signal, Store,
+    StoreError, Subscription, Tally, TallyKey, TokenHash, UserChange,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tolmach_domain::{
-    Attachment, AttachmentKind, ConnectionId, Content, ContentType, Event, EventKind, Fault, Flow, FlowId, FlowKind, Kinds, Message,
-    MessageId, Origin, PhotoKey, SessionId, Timestamp, User, UserId, Version, Window,
+    Attachment, AttachmentKind, ConnectionId, Content, ContentType, Event, EventKind, Fault, Flow,
+    FlowId, FlowKind, Kinds, Message, MessageId, Origin, PhotoKey, SessionId, Timestamp, User,
+    UserId, Version, Window,
 };
 
 /// An empty store with an ear on its bus.
@@ -39,7 +41,8 @@ impl World {
         self.now
     }
 
-    /// What was published since the last call: publishing is over before a method returns, so nothing is waited for.
+    /// What was published since the last call: publishing is over before a method returns, so
+    /// nothing is waited for.
     fn published(&mut self) -> Vec<EventKind> {
         self.events().into_iter().map(|event| event.kind.clone()).collect()
     }
@@ -69,7 +72,15 @@ impl World {
     async fn flow(&mut self, kind: FlowKind, owner: &User, members: &[&User]) -> Flow {
         let now = self.tick();
         let members = members.iter().map(|member| member.id).collect();
-        let flow = NewFlow { kind, title: "title".into(), info: "info".into(), owner: owner.id, photo: None, members, key: None };
+        let flow = NewFlow {
+            kind,
+            title: "title".into(),
+            info: "info".into(),
+            owner: owner.id,
+            photo: None,
+            members,
+            key: None,
+        };
         self.store.create_flow(flow, None, now).await.expect("all members live").0
     }
 
@@ -79,16 +90,30 @@ impl World {
 
     async fn post(&mut self, flow: &Flow, author: &User, text: &str) -> Message {
         let now = self.tick();
-        self.store.post(new_message(flow.id, author, text), now).await.expect("the author may write there").0
+        self.store
+            .post(new_message(flow.id, author, text), now)
+            .await
+            .expect("the author may write there")
+            .0
     }
 
     async fn delete(&mut self, by: &User, messages: &[&Message]) -> Deleted {
         let now = self.tick();
-        self.store.delete(deletion(by, messages), now).await.expect("deleting sorts and refuses nothing")
+        self.store
+            .delete(deletion(by, messages), now)
+            .await
+            .expect("deleting sorts and refuses nothing")
     }
 
     async fn history(&self, flow: &Flow, viewer: &User, window: Window) -> Vec<String> {
-        texts(&self.store.history(flow.id, viewer.id, window, 1000).await.expect("the flow exists").messages)
+        texts(
+            &self
+                .store
+                .history(flow.id, viewer.id, window, 1000)
+                .await
+                .expect("the flow exists")
+                .messages,
+        )
     }
 
     /// Runs tasks beside each other and waits for all.
@@ -121,7 +146,15 @@ fn new_user(login: &str) -> NewUser {
 
 fn new_message(flow: FlowId, author: &User, text: &str) -> NewMessage {
     let content = Content::text(text);
-    NewMessage { flow, kinds: Kinds::Any, author: author.person(), administrator: false, content, key: None, origin: None }
+    NewMessage {
+        flow,
+        kinds: Kinds::Any,
+        author: author.person(),
+        administrator: false,
+        content,
+        key: None,
+        origin: None,
+    }
 }
 
 fn with_key(flow: FlowId, author: &User, text: &str, key: &str) -> NewMessage {
@@ -134,11 +167,24 @@ fn deletion(by: &User, messages: &[&Message]) -> DeleteMessages {
 }
 
 fn editing(by: &User, message: MessageId, text: &str) -> EditMessage {
-    EditMessage { message, flow: None, by: by.id, administrator: false, text: text.into(), origin: None }
+    EditMessage {
+        message,
+        flow: None,
+        by: by.id,
+        administrator: false,
+        text: text.into(),
+        origin: None,
+    }
 }
 
 fn session_of(user: &User, token: Option<u8>, refresh: Option<u8>, now: Timestamp) -> NewSession {
-    NewSession { user: user.id, token: token.map(hash), refresh: refresh.map(hash), now, expires_at: now.after(HOUR) }
+    NewSession {
+        user: user.id,
+        token: token.map(hash),
+        refresh: refresh.map(hash),
+        now,
+        expires_at: now.after(HOUR),
+    }
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -164,7 +210,14 @@ fn refused<T>(fault: Fault) -> Result<T, StoreError> {
 }
 
 fn all_flows(viewer: &User) -> OverviewQuery {
-    OverviewQuery { viewer: viewer.id, all: false, limit: None, offset: 0, members: false, changed_after: None }
+    OverviewQuery {
+        viewer: viewer.id,
+        all: false,
+        limit: None,
+        offset: 0,
+        members: false,
+        changed_after: None,
+    }
 }
 
 /// By login and by address, in any case of the letters; by either, the login first.
@@ -184,10 +237,22 @@ pub async fn an_account_is_found_by_id_login_and_address(world: &mut World) {
         ..new_user("Анна")
     };
     let user = world.store.create_user(new, now).await.expect("the store is empty");
-    assert_eq!((user.login.as_str(), user.username.as_str(), user.name.as_str()), ("Анна", "username of Анна", "name of Анна"));
-    assert_eq!((user.email.as_deref(), user.phone.as_deref(), user.bio.as_str()), (Some("Анна@Example.org"), Some("+1 23"), "about"));
-    assert_eq!(user.photo.as_ref().map(|photo| (photo.key.as_str(), photo.media_type.as_str())), Some(("ab/cd", "image/png")));
-    assert_eq!((user.avatar.as_deref(), user.bot, user.admin, user.business, user.profile), (Some("YXZhdGFy"), true, true, true, true));
+    assert_eq!(
+        (user.login.as_str(), user.username.as_str(), user.name.as_str()),
+        ("Анна", "username of Анна", "name of Анна")
+    );
+    assert_eq!(
+        (user.email.as_deref(), user.phone.as_deref(), user.bio.as_str()),
+        (Some("Анна@Example.org"), Some("+1 23"), "about")
+    );
+    assert_eq!(
+        user.photo.as_ref().map(|photo| (photo.key.as_str(), photo.media_type.as_str())),
+        Some(("ab/cd", "image/png"))
+    );
+    assert_eq!(
+        (user.avatar.as_deref(), user.bot, user.admin, user.business, user.profile),
+        (Some("YXZhdGFy"), true, true, true, true)
+    );
     assert_eq!((user.created_at, user.deleted_at), (now, None));
     assert!(user.changed_at >= now);
     assert_eq!(world.store.user(user.id).await, Ok(Some(user.clone())));
@@ -195,7 +260,8 @@ pub async fn an_account_is_found_by_id_login_and_address(world: &mut World) {
     let shadow = world.user("shadow@example.org").await;
     let now = world.tick();
     let shadowed = NewUser { email: Some("shadow@example.org".into()), ..new_user("shadowed") };
-    let shadowed = world.store.create_user(shadowed, now).await.expect("a login does not take an address");
+    let shadowed =
+        world.store.create_user(shadowed, now).await.expect("a login does not take an address");
     for (key, expected) in [
         (AccountKey::Login("анна"), Some(&user)),
         (AccountKey::Login("АННА"), Some(&user)),
@@ -210,7 +276,9 @@ pub async fn an_account_is_found_by_id_login_and_address(world: &mut World) {
     ] {
         let found = world.store.account(key).await.expect("the store answers");
         assert_eq!(found.as_ref().map(|account| &account.user), expected, "{key:?}");
-        if found.is_some_and(|account| account.password_hash.is_some() != (account.user.id == user.id)) {
+        if found
+            .is_some_and(|account| account.password_hash.is_some() != (account.user.id == user.id))
+        {
             panic!("{key:?}: only the first has a password");
         }
     }
@@ -221,23 +289,49 @@ pub async fn an_account_is_found_by_id_login_and_address(world: &mut World) {
 /// Over all of Unicode, when an account is made and when it is changed.
 pub async fn logins_and_addresses_are_unique_without_regard_to_case(world: &mut World) {
     let other = world.user("other").await;
-    for (login, same) in [("anna", "ANNA"), ("Ärger", "äRGER"), ("Анна", "АННА"), ("ΣΊΣΥΦΟΣ", "σίσυφος"), ("straße", "STRASSE"), ("ǅ", "ǆ")]
-    {
+    for (login, same) in [
+        ("anna", "ANNA"),
+        ("Ärger", "äRGER"),
+        ("Анна", "АННА"),
+        ("ΣΊΣΥΦΟΣ", "σίσυφος"),
+        ("straße", "STRASSE"),
+        ("ǅ", "ǆ"),
+    ] {
         let address = |login: &str| Some(format!("{login}@example.org"));
         let now = world.tick();
-        world.store.create_user(NewUser { email: address(login), ..new_user(login) }, now).await.expect("the login is free");
+        world
+            .store
+            .create_user(NewUser { email: address(login), ..new_user(login) }, now)
+            .await
+            .expect("the login is free");
         for rival in [NewUser { email: address(same), ..new_user("rival") }, new_user(same)] {
-            assert_eq!(world.store.create_user(rival, now).await, refused(Fault::LoginTaken), "{same}");
+            assert_eq!(
+                world.store.create_user(rival, now).await,
+                refused(Fault::LoginTaken),
+                "{same}"
+            );
         }
-        for change in
-            [UserChange { login: Some(same.into()), ..UserChange::default() }, UserChange { email: address(same), ..UserChange::default() }]
-        {
-            assert_eq!(world.store.update_user(other.id, change, now).await, refused(Fault::LoginTaken), "{same}");
+        for change in [
+            UserChange { login: Some(same.into()), ..UserChange::default() },
+            UserChange { email: address(same), ..UserChange::default() },
+        ] {
+            assert_eq!(
+                world.store.update_user(other.id, change, now).await,
+                refused(Fault::LoginTaken),
+                "{same}"
+            );
         }
     }
     // One's own login in another case is nobody else's.
     let now = world.tick();
-    let renamed = world.store.update_user(other.id, UserChange { login: Some("OTHER".into()), ..UserChange::default() }, now).await;
+    let renamed = world
+        .store
+        .update_user(
+            other.id,
+            UserChange { login: Some("OTHER".into()), ..UserChange::default() },
+            now,
+        )
+        .await;
     assert_eq!(renamed.map(|user| user.login), Ok("OTHER".into()));
     assert_eq!(world.store.search_users("rival", 10).await, Ok(vec![]));
 }
@@ -247,14 +341,17 @@ pub async fn a_chosen_id_is_kept_and_later_ids_are_above_it(world: &mut World) {
     let first = world.user("first").await;
     let now = world.tick();
     let chosen = UserId::new(1_000).expect("an id");
-    let user = world.store.create_user(NewUser { id: Some(chosen), ..new_user("chosen") }, now).await;
+    let user =
+        world.store.create_user(NewUser { id: Some(chosen), ..new_user("chosen") }, now).await;
     assert_eq!(user.map(|user| user.id), Ok(chosen));
     for id in [chosen, first.id] {
-        let taken = world.store.create_user(NewUser { id: Some(id), ..new_user("rival") }, now).await;
+        let taken =
+            world.store.create_user(NewUser { id: Some(id), ..new_user("rival") }, now).await;
         assert_eq!(taken, refused(Fault::LoginTaken));
     }
     let between = UserId::new(500).expect("an id");
-    let user = world.store.create_user(NewUser { id: Some(between), ..new_user("between") }, now).await;
+    let user =
+        world.store.create_user(NewUser { id: Some(between), ..new_user("between") }, now).await;
     assert_eq!(user.map(|user| user.id), Ok(between));
     assert!(world.user("last").await.id > chosen);
 }
@@ -266,12 +363,24 @@ pub async fn an_update_changes_what_it_names_and_nothing_else(world: &mut World)
     let none = UserChange::default;
     type Apply = Box<dyn Fn(&mut User)>;
     let cases: Vec<(UserChange, Apply)> = vec![
-        (UserChange { login: Some("Hanna".into()), ..none() }, Box::new(|user| user.login = "Hanna".into())),
-        (UserChange { username: Some("u".into()), ..none() }, Box::new(|user| user.username = "u".into())),
+        (
+            UserChange { login: Some("Hanna".into()), ..none() },
+            Box::new(|user| user.login = "Hanna".into()),
+        ),
+        (
+            UserChange { username: Some("u".into()), ..none() },
+            Box::new(|user| user.username = "u".into()),
+        ),
         (UserChange { name: Some("n".into()), ..none() }, Box::new(|user| user.name = "n".into())),
-        (UserChange { email: Some("E@x.org".into()), ..none() }, Box::new(|user| user.email = Some("E@x.org".into()))),
+        (
+            UserChange { email: Some("E@x.org".into()), ..none() },
+            Box::new(|user| user.email = Some("E@x.org".into())),
+        ),
         (UserChange { bio: Some("b".into()), ..none() }, Box::new(|user| user.bio = "b".into())),
-        (UserChange { photo: Some(photo.clone()), ..none() }, Box::new(move |user| user.photo = Some(photo.clone()))),
+        (
+            UserChange { photo: Some(photo.clone()), ..none() },
+            Box::new(move |user| user.photo = Some(photo.clone())),
+        ),
         (UserChange { admin: Some(true), ..none() }, Box::new(|user| user.admin = true)),
         (UserChange { business: Some(true), ..none() }, Box::new(|user| user.business = true)),
         (UserChange { profile: Some(true), ..none() }, Box::new(|user| user.profile = true)),
@@ -279,8 +388,15 @@ pub async fn an_update_changes_what_it_names_and_nothing_else(world: &mut World)
     ];
     for (change, apply) in cases {
         let now = world.tick();
-        let changed = world.store.update_user(expected.id, change.clone(), now).await.expect("the user lives");
-        assert!(changed.changed_at >= now && changed.changed_at > expected.changed_at, "{change:?}");
+        let changed = world
+            .store
+            .update_user(expected.id, change.clone(), now)
+            .await
+            .expect("the user lives");
+        assert!(
+            changed.changed_at >= now && changed.changed_at > expected.changed_at,
+            "{change:?}"
+        );
         apply(&mut expected);
         expected.changed_at = changed.changed_at;
         assert_eq!(changed, expected, "{change:?}");
@@ -288,7 +404,9 @@ pub async fn an_update_changes_what_it_names_and_nothing_else(world: &mut World)
     }
     let found = world.store.account(AccountKey::Login("hanna")).await.expect("the store answers");
     assert_eq!(found.map(|account| account.user), Some(expected));
-    assert!(world.store.account(AccountKey::Login("anna")).await.expect("the store answers").is_none());
+    assert!(
+        world.store.account(AccountKey::Login("anna")).await.expect("the store answers").is_none()
+    );
     let nobody = world.store.update_user(UserId::new(999).expect("an id"), none(), world.now).await;
     assert_eq!(nobody, refused(Fault::NoSuchUser));
     assert_eq!(world.published(), []);
@@ -297,9 +415,19 @@ pub async fn an_update_changes_what_it_names_and_nothing_else(world: &mut World)
 /// An administrator's sockets must not go on hearing what only administrators may.
 pub async fn who_is_no_longer_administrator_has_no_session(world: &mut World) {
     let anna = world.user("anna").await;
-    for (admin, ends) in [(Some(true), false), (Some(true), false), (None, false), (Some(false), true), (Some(false), false)] {
+    for (admin, ends) in [
+        (Some(true), false),
+        (Some(true), false),
+        (None, false),
+        (Some(false), true),
+        (Some(false), false),
+    ] {
         let now = world.tick();
-        world.store.update_user(anna.id, UserChange { admin, ..UserChange::default() }, now).await.expect("she lives");
+        world
+            .store
+            .update_user(anna.id, UserChange { admin, ..UserChange::default() }, now)
+            .await
+            .expect("she lives");
         let ended = vec![EventKind::SessionsEnded { user: anna.id, session: None }];
         assert_eq!(world.published(), if ends { ended } else { vec![] }, "{admin:?}");
     }
@@ -311,46 +439,85 @@ pub async fn a_new_password_ends_every_session(world: &mut World) {
     let now = world.tick();
     let mut opened = Vec::new();
     for (user, token) in [(&anna, 1), (&anna, 2), (&boris, 3)] {
-        opened.push(world.store.open_session(session_of(user, Some(token), Some(token + 10), now)).await.expect("the user lives"));
+        opened.push(
+            world
+                .store
+                .open_session(session_of(user, Some(token), Some(token + 10), now))
+                .await
+                .expect("the user lives"),
+        );
     }
     let now = world.tick();
     let change = UserChange { password_hash: Some("new".into()), ..UserChange::default() };
     world.store.update_user(anna.id, change, now).await.expect("the user lives");
     for (session, ended_at) in opened.iter().zip([Some(now), Some(now), None]) {
-        let session = world.store.session(*session).await.expect("the store answers").expect("the session is kept");
+        let session = world
+            .store
+            .session(*session)
+            .await
+            .expect("the store answers")
+            .expect("the session is kept");
         assert_eq!(session.ended_at, ended_at);
     }
     let account = world.store.account(AccountKey::Login("anna")).await.expect("the store answers");
     assert_eq!(account.and_then(|account| account.password_hash).as_deref(), Some("new"));
     assert_eq!(world.published(), [EventKind::SessionsEnded { user: anna.id, session: None }]);
-    assert_eq!(world.store.rotate_refresh(hash(11), hash(99), now, now.after(HOUR)).await, Ok(Rotation::Unknown));
+    assert_eq!(
+        world.store.rotate_refresh(hash(11), hash(99), now, now.after(HOUR)).await,
+        Ok(Rotation::Unknown)
+    );
 }
 
 /// Its login stays reserved, its address becomes free, its messages stay under its name.
 pub async fn a_deleted_account_is_found_by_id_only(world: &mut World) {
     let now = world.tick();
-    let new = NewUser { email: Some("a@x.org".into()), phone: Some("1".into()), password_hash: Some("h".into()), ..new_user("anna") };
+    let new = NewUser {
+        email: Some("a@x.org".into()),
+        phone: Some("1".into()),
+        password_hash: Some("h".into()),
+        ..new_user("anna")
+    };
     let anna = world.store.create_user(new, now).await.expect("the login is free");
     let boris = world.user("boris").await;
     let group = world.group(&boris, &[&anna]).await;
     let own = world.group(&anna, &[&boris]).await;
     let (chat, _) = world.store.open_chat(anna.id, boris.id, None, now).await.expect("both live");
     let message = world.post(&group, &anna, "stays").await;
-    let session = world.store.open_session(session_of(&anna, Some(1), Some(2), now)).await.expect("the user lives");
+    let session = world
+        .store
+        .open_session(session_of(&anna, Some(1), Some(2), now))
+        .await
+        .expect("the user lives");
     world.store.put_recovery(hash(3), anna.id, now.after(HOUR)).await.expect("the user lives");
     world.events();
 
     let now = world.tick();
     assert_eq!(world.store.delete_user(anna.id, now).await, Ok(()));
 
-    let gone = world.store.user(anna.id).await.expect("the store answers").expect("it is found by id");
-    assert_eq!((gone.login.as_str(), gone.email.as_deref(), gone.phone.as_deref(), gone.deleted_at), ("anna", None, None, Some(now)));
-    for key in [AccountKey::Login("anna"), AccountKey::Email("a@x.org"), AccountKey::Either("anna"), AccountKey::Either("a@x.org")] {
+    let gone =
+        world.store.user(anna.id).await.expect("the store answers").expect("it is found by id");
+    assert_eq!(
+        (gone.login.as_str(), gone.email.as_deref(), gone.phone.as_deref(), gone.deleted_at),
+        ("anna", None, None, Some(now))
+    );
+    for key in [
+        AccountKey::Login("anna"),
+        AccountKey::Email("a@x.org"),
+        AccountKey::Either("anna"),
+        AccountKey::Either("a@x.org"),
+    ] {
         assert!(world.store.account(key).await.expect("the store answers").is_none(), "{key:?}");
     }
     assert_eq!(world.store.search_users("anna", 10).await, Ok(vec![]));
     assert_eq!(world.store.list_users(None, 10).await, Ok(vec![boris.clone()]));
-    assert_eq!(world.store.session(session).await.map(|session| session.and_then(|session| session.ended_at)), Ok(Some(now)));
+    assert_eq!(
+        world
+            .store
+            .session(session)
+            .await
+            .map(|session| session.and_then(|session| session.ended_at)),
+        Ok(Some(now))
+    );
     assert_eq!(world.store.recovery(hash(3), now).await, Ok(false));
     assert_eq!(world.store.recover(hash(3), "h".into(), now).await, Ok(None));
     assert_eq!(world.store.positions(anna.id).await, Ok(vec![]));
@@ -358,14 +525,25 @@ pub async fn a_deleted_account_is_found_by_id_only(world: &mut World) {
         assert_eq!(world.store.is_member(flow.id, anna.id).await, Ok(false));
         assert_eq!(world.store.members(flow.id).await, Ok(vec![boris.clone()]));
     }
-    let kept = world.store.history(group.id, boris.id, Window::All, 10).await.expect("the flow exists").messages;
+    let kept = world
+        .store
+        .history(group.id, boris.id, Window::All, 10)
+        .await
+        .expect("the flow exists")
+        .messages;
     assert_eq!(kept, [message]);
 
     let published = world.published();
     for flow in [group.id, own.id, chat.id] {
-        assert!(published.contains(&EventKind::MembersRemoved { flow, users: vec![anna.id] }), "{published:?}");
+        assert!(
+            published.contains(&EventKind::MembersRemoved { flow, users: vec![anna.id] }),
+            "{published:?}"
+        );
     }
-    assert!(published.contains(&EventKind::SessionsEnded { user: anna.id, session: None }), "{published:?}");
+    assert!(
+        published.contains(&EventKind::SessionsEnded { user: anna.id, session: None }),
+        "{published:?}"
+    );
     assert_eq!(published.len(), 4, "{published:?}");
 
     assert_eq!(world.store.create_user(new_user("Anna"), now).await, refused(Fault::LoginTaken));
@@ -373,17 +551,33 @@ pub async fn a_deleted_account_is_found_by_id_only(world: &mut World) {
     assert!(world.store.create_user(heir, now).await.is_ok());
     let no_user = Fault::NoSuchUser;
     assert_eq!(world.store.delete_user(anna.id, now).await, refused(no_user.clone()));
-    assert_eq!(world.store.update_user(anna.id, UserChange::default(), now).await, refused(no_user.clone()));
-    assert_eq!(world.store.open_session(session_of(&anna, None, None, now)).await, refused(no_user.clone()));
+    assert_eq!(
+        world.store.update_user(anna.id, UserChange::default(), now).await,
+        refused(no_user.clone())
+    );
+    assert_eq!(
+        world.store.open_session(session_of(&anna, None, None, now)).await,
+        refused(no_user.clone())
+    );
     assert_eq!(world.store.put_recovery(hash(4), anna.id, now).await, refused(no_user.clone()));
-    assert_eq!(world.store.delete_user(UserId::new(999).expect("an id"), now).await, refused(no_user));
+    assert_eq!(
+        world.store.delete_user(UserId::new(999).expect("an id"), now).await,
+        refused(no_user)
+    );
     assert_eq!(world.published(), []);
 }
 
 /// Without regard to case, with no letter of special meaning, sorted.
 pub async fn a_search_finds_parts_of_logins(world: &mut World) {
-    world.users(["delta", "Alpha", "al_ba", "50%", "back\\slash", "ЩУКА", "ΛΌΓΟΣ", "gone-alpha"]).await;
-    let gone = world.store.account(AccountKey::Login("gone-alpha")).await.expect("the store answers").expect("it was just made");
+    world
+        .users(["delta", "Alpha", "al_ba", "50%", "back\\slash", "ЩУКА", "ΛΌΓΟΣ", "gone-alpha"])
+        .await;
+    let gone = world
+        .store
+        .account(AccountKey::Login("gone-alpha"))
+        .await
+        .expect("the store answers")
+        .expect("it was just made");
     let now = world.tick();
     world.store.delete_user(gone.user.id, now).await.expect("it lives");
     for (query, limit, expected) in [
@@ -427,17 +621,29 @@ pub async fn users_are_listed_by_id(world: &mut World) {
 pub async fn a_session_lives_until_it_is_ended(world: &mut World) {
     let anna = world.user("anna").await;
     let now = world.tick();
-    let id = world.store.open_session(session_of(&anna, Some(1), None, now)).await.expect("the user lives");
-    let other = world.store.open_session(session_of(&anna, None, None, now)).await.expect("the user lives");
+    let id = world
+        .store
+        .open_session(session_of(&anna, Some(1), None, now))
+        .await
+        .expect("the user lives");
+    let other =
+        world.store.open_session(session_of(&anna, None, None, now)).await.expect("the user lives");
     assert!(other > id);
-    let session = world.store.session(id).await.expect("the store answers").expect("it was just made");
-    assert_eq!((session.id, session.user, session.expires_at, session.ended_at), (id, anna.id, now.after(HOUR), None));
+    let session =
+        world.store.session(id).await.expect("the store answers").expect("it was just made");
+    assert_eq!(
+        (session.id, session.user, session.expires_at, session.ended_at),
+        (id, anna.id, now.after(HOUR), None)
+    );
     assert_eq!(world.store.session_by_token(hash(1)).await, Ok(Some(session.clone())));
     assert_eq!(world.store.session_by_token(hash(2)).await, Ok(None));
     assert_eq!(world.store.session(SessionId::new(999).expect("an id")).await, Ok(None));
 
     assert_eq!(world.store.renew_session(id, now.after(HOUR * 2)).await, Ok(()));
-    assert_eq!(world.store.session(id).await.map(|session| session.map(|session| session.expires_at)), Ok(Some(now.after(HOUR * 2))));
+    assert_eq!(
+        world.store.session(id).await.map(|session| session.map(|session| session.expires_at)),
+        Ok(Some(now.after(HOUR * 2)))
+    );
     assert_eq!(world.published(), []);
 
     let now = world.tick();
@@ -447,11 +653,17 @@ pub async fn a_session_lives_until_it_is_ended(world: &mut World) {
     assert_eq!(world.store.end_session(id, later).await, Ok(()));
     assert_eq!(world.store.end_session(SessionId::new(999).expect("an id"), later).await, Ok(()));
     assert_eq!(world.published(), []);
-    let ended = world.store.session_by_token(hash(1)).await.expect("the store answers").expect("it is kept");
+    let ended = world
+        .store
+        .session_by_token(hash(1))
+        .await
+        .expect("the store answers")
+        .expect("it is kept");
     assert_eq!(ended.ended_at, Some(now));
     let other = world.store.session(other).await.expect("the store answers").expect("it is kept");
     assert_eq!(other.ended_at, None);
-    let nobody = NewSession { user: UserId::new(999).expect("an id"), ..session_of(&anna, None, None, now) };
+    let nobody =
+        NewSession { user: UserId::new(999).expect("an id"), ..session_of(&anna, None, None, now) };
     assert_eq!(world.store.open_session(nobody).await, refused(Fault::NoSuchUser));
 }
 
@@ -459,21 +671,45 @@ pub async fn a_session_lives_until_it_is_ended(world: &mut World) {
 pub async fn a_spent_refresh_token_ends_its_session(world: &mut World) {
     let anna = world.user("anna").await;
     let now = world.tick();
-    let session = world.store.open_session(session_of(&anna, None, Some(1), now)).await.expect("the user lives");
+    let session = world
+        .store
+        .open_session(session_of(&anna, None, Some(1), now))
+        .await
+        .expect("the user lives");
     let rotated = Rotation::Rotated { user: anna.id, session };
     for step in 1..4 {
         let now = world.tick();
-        assert_eq!(world.store.rotate_refresh(hash(step), hash(step + 1), now, now.after(HOUR)).await, Ok(rotated));
-        let session = world.store.session(session).await.expect("the store answers").expect("it lives");
+        assert_eq!(
+            world.store.rotate_refresh(hash(step), hash(step + 1), now, now.after(HOUR)).await,
+            Ok(rotated)
+        );
+        let session =
+            world.store.session(session).await.expect("the store answers").expect("it lives");
         assert_eq!(session.expires_at, now.after(HOUR));
     }
     assert_eq!(world.published(), []);
     let now = world.tick();
-    assert_eq!(world.store.rotate_refresh(hash(2), hash(9), now, now.after(HOUR)).await, Ok(Rotation::Reused));
-    assert_eq!(world.published(), [EventKind::SessionsEnded { user: anna.id, session: Some(session) }]);
-    assert_eq!(world.store.session(session).await.map(|session| session.and_then(|session| session.ended_at)), Ok(Some(now)));
+    assert_eq!(
+        world.store.rotate_refresh(hash(2), hash(9), now, now.after(HOUR)).await,
+        Ok(Rotation::Reused)
+    );
+    assert_eq!(
+        world.published(),
+        [EventKind::SessionsEnded { user: anna.id, session: Some(session) }]
+    );
+    assert_eq!(
+        world
+            .store
+            .session(session)
+            .await
+            .map(|session| session.and_then(|session| session.ended_at)),
+        Ok(Some(now))
+    );
     for dead in [2, 4, 9] {
-        assert_eq!(world.store.rotate_refresh(hash(dead), hash(10), now, now.after(HOUR)).await, Ok(Rotation::Unknown));
+        assert_eq!(
+            world.store.rotate_refresh(hash(dead), hash(10), now, now.after(HOUR)).await,
+            Ok(Rotation::Unknown)
+        );
     }
     assert_eq!(world.published(), []);
 }
@@ -482,17 +718,34 @@ pub async fn a_spent_refresh_token_ends_its_session(world: &mut World) {
 pub async fn a_refresh_token_dies_with_its_session(world: &mut World) {
     let anna = world.user("anna").await;
     let now = world.tick();
-    let ended = world.store.open_session(session_of(&anna, None, Some(1), now)).await.expect("the user lives");
+    let ended = world
+        .store
+        .open_session(session_of(&anna, None, Some(1), now))
+        .await
+        .expect("the user lives");
     world.store.open_session(session_of(&anna, None, Some(2), now)).await.expect("the user lives");
     world.store.end_session(ended, now).await.expect("the store answers");
     for (token, now) in [(1, now), (2, now.after(HOUR)), (3, now)] {
-        assert_eq!(world.store.rotate_refresh(hash(token), hash(9), now, now.after(HOUR)).await, Ok(Rotation::Unknown), "{token}");
+        assert_eq!(
+            world.store.rotate_refresh(hash(token), hash(9), now, now.after(HOUR)).await,
+            Ok(Rotation::Unknown),
+            "{token}"
+        );
     }
     // Nothing was put in the place of a token that could not be spent.
-    assert_eq!(world.store.rotate_refresh(hash(9), hash(10), now, now.after(HOUR)).await, Ok(Rotation::Unknown));
-    assert!(matches!(world.store.rotate_refresh(hash(2), hash(10), now, now.after(HOUR * 2)).await, Ok(Rotation::Rotated { .. })));
+    assert_eq!(
+        world.store.rotate_refresh(hash(9), hash(10), now, now.after(HOUR)).await,
+        Ok(Rotation::Unknown)
+    );
+    assert!(matches!(
+        world.store.rotate_refresh(hash(2), hash(10), now, now.after(HOUR * 2)).await,
+        Ok(Rotation::Rotated { .. })
+    ));
     // A spent one tells of a theft for as long as it would have lived.
-    assert_eq!(world.store.rotate_refresh(hash(2), hash(11), now.after(HOUR), now.after(HOUR * 3)).await, Ok(Rotation::Unknown));
+    assert_eq!(
+        world.store.rotate_refresh(hash(2), hash(11), now.after(HOUR), now.after(HOUR * 3)).await,
+        Ok(Rotation::Unknown)
+    );
     assert!(matches!(
         world.store.rotate_refresh(hash(10), hash(11), now.after(HOUR), now.after(HOUR * 3)).await,
         Ok(Rotation::Rotated { .. })
@@ -503,28 +756,52 @@ pub async fn a_refresh_token_dies_with_its_session(world: &mut World) {
 pub async fn a_recovery_token_is_spent_once(world: &mut World) {
     let [anna, boris] = world.users(["anna", "boris"]).await;
     let now = world.tick();
-    let session = world.store.open_session(session_of(&anna, Some(1), None, now)).await.expect("the user lives");
+    let session = world
+        .store
+        .open_session(session_of(&anna, Some(1), None, now))
+        .await
+        .expect("the user lives");
     for (token, user) in [(2, &anna), (3, &anna), (4, &boris)] {
-        world.store.put_recovery(hash(token), user.id, now.after(HOUR)).await.expect("the user lives");
+        world
+            .store
+            .put_recovery(hash(token), user.id, now.after(HOUR))
+            .await
+            .expect("the user lives");
     }
     let late = now.after(HOUR);
-    for (token, at, open) in [(2, now, false), (3, now, true), (3, late, false), (4, now, true), (5, now, false)] {
+    for (token, at, open) in
+        [(2, now, false), (3, now, true), (3, late, false), (4, now, true), (5, now, false)]
+    {
         assert_eq!(world.store.recovery(hash(token), at).await, Ok(open), "{token}");
         if !open {
-            assert_eq!(world.store.recover(hash(token), "stolen".into(), at).await, Ok(None), "{token}");
+            assert_eq!(
+                world.store.recover(hash(token), "stolen".into(), at).await,
+                Ok(None),
+                "{token}"
+            );
         }
     }
     assert_eq!(world.published(), []);
     let now = world.tick();
     assert_eq!(world.store.recover(hash(3), "new".into(), now).await, Ok(Some(anna.id)));
     assert_eq!(world.published(), [EventKind::SessionsEnded { user: anna.id, session: None }]);
-    assert_eq!(world.store.session(session).await.map(|session| session.and_then(|session| session.ended_at)), Ok(Some(now)));
+    assert_eq!(
+        world
+            .store
+            .session(session)
+            .await
+            .map(|session| session.and_then(|session| session.ended_at)),
+        Ok(Some(now))
+    );
     let account = world.store.account(AccountKey::Login("anna")).await.expect("the store answers");
     assert_eq!(account.and_then(|account| account.password_hash).as_deref(), Some("new"));
     assert_eq!(world.store.recovery(hash(3), now).await, Ok(false));
     assert_eq!(world.store.recover(hash(3), "again".into(), now).await, Ok(None));
     assert_eq!(world.store.recovery(hash(4), now).await, Ok(true));
-    assert_eq!(world.store.put_recovery(hash(6), UserId::new(999).expect("an id"), late).await, refused(Fault::NoSuchUser));
+    assert_eq!(
+        world.store.put_recovery(hash(6), UserId::new(999).expect("an id"), late).await,
+        refused(Fault::NoSuchUser)
+    );
 }
 
 /// Each key by itself, from the first count on and not from the last.
@@ -536,15 +813,28 @@ pub async fn tallies_count_until_they_lapse(world: &mut World) {
     assert_eq!(store.tallies(&[one, two], now).await, Ok(vec![None, None]));
     assert_eq!(store.count(&[two, one], now, end).await, Ok(vec![tally(1, end), tally(1, end)]));
     let later = now.after(minute);
-    assert_eq!(store.count(&[one, three], later, later.after(HOUR)).await, Ok(vec![tally(2, end), tally(1, later.after(HOUR))]));
+    assert_eq!(
+        store.count(&[one, three], later, later.after(HOUR)).await,
+        Ok(vec![tally(2, end), tally(1, later.after(HOUR))])
+    );
     let all = [three, one, two];
-    let expected = vec![Some(tally(1, later.after(HOUR))), Some(tally(2, end)), Some(tally(1, end))];
+    let expected =
+        vec![Some(tally(1, later.after(HOUR))), Some(tally(2, end)), Some(tally(1, end))];
     assert_eq!(store.tallies(&all, later).await, Ok(expected));
     assert_eq!(store.clear_tallies(&[two, TallyKey([9; 32])]).await, Ok(()));
     let just_before = Timestamp::from_micros(end.micros() - 1);
-    assert_eq!(store.tallies(&all, just_before).await, Ok(vec![Some(tally(1, later.after(HOUR))), Some(tally(2, end)), None]));
-    assert_eq!(store.tallies(&all, end).await, Ok(vec![Some(tally(1, later.after(HOUR))), None, None]));
-    assert_eq!(store.count(&[one], end, end.after(HOUR)).await, Ok(vec![tally(1, end.after(HOUR))]));
+    assert_eq!(
+        store.tallies(&all, just_before).await,
+        Ok(vec![Some(tally(1, later.after(HOUR))), Some(tally(2, end)), None])
+    );
+    assert_eq!(
+        store.tallies(&all, end).await,
+        Ok(vec![Some(tally(1, later.after(HOUR))), None, None])
+    );
+    assert_eq!(
+        store.count(&[one], end, end.after(HOUR)).await,
+        Ok(vec![tally(1, end.after(HOUR))])
+    );
     assert_eq!(store.tallies(&[], now).await, Ok(vec![]));
     assert_eq!(world.published(), []);
 }
@@ -568,18 +858,27 @@ pub async fn no_count_is_lost_among_many(world: &mut World) {
 pub async fn a_pair_has_one_chat(world: &mut World) {
     let [anna, boris, clara] = world.users(["anna", "boris", "clara"]).await;
     let now = world.tick();
-    let (chat, made) = world.store.open_chat(boris.id, anna.id, origin("1"), now).await.expect("both live");
+    let (chat, made) =
+        world.store.open_chat(boris.id, anna.id, origin("1"), now).await.expect("both live");
     assert!(made);
-    assert_eq!((chat.kind, chat.owner, chat.title.as_str(), chat.version), (FlowKind::Chat, Some(boris.id), "", Version(0)));
+    assert_eq!(
+        (chat.kind, chat.owner, chat.title.as_str(), chat.version),
+        (FlowKind::Chat, Some(boris.id), "", Version(0))
+    );
     assert_eq!(chat.created_at, now);
     let events = world.events();
-    let expected = EventKind::FlowCreated { flow: chat.clone(), members: vec![anna.person(), boris.person()] };
-    assert_eq!(events.iter().map(|event| (&event.origin, &event.kind)).collect::<Vec<_>>(), [(&origin("1"), &expected)]);
+    let expected =
+        EventKind::FlowCreated { flow: chat.clone(), members: vec![anna.person(), boris.person()] };
+    assert_eq!(
+        events.iter().map(|event| (&event.origin, &event.kind)).collect::<Vec<_>>(),
+        [(&origin("1"), &expected)]
+    );
     for (by, with) in [(boris.id, anna.id), (anna.id, boris.id)] {
         let now = world.tick();
         assert_eq!(world.store.open_chat(by, with, None, now).await, Ok((chat.clone(), false)));
     }
-    let (other, made) = world.store.open_chat(anna.id, clara.id, None, now).await.expect("both live");
+    let (other, made) =
+        world.store.open_chat(anna.id, clara.id, None, now).await.expect("both live");
     assert!(made && other.id > chat.id);
     world.events();
     let nobody = UserId::new(999).expect("an id");
@@ -588,8 +887,14 @@ pub async fn a_pair_has_one_chat(world: &mut World) {
     }
     world.store.delete_user(clara.id, now).await.expect("it lives");
     world.events();
-    assert_eq!(world.store.open_chat(anna.id, clara.id, None, now).await, refused(Fault::NoSuchUser));
-    assert!(matches!(world.store.open_chat(anna.id, anna.id, None, now).await, Err(StoreError::Refused(Fault::Invalid { .. }))));
+    assert_eq!(
+        world.store.open_chat(anna.id, clara.id, None, now).await,
+        refused(Fault::NoSuchUser)
+    );
+    assert!(matches!(
+        world.store.open_chat(anna.id, anna.id, None, now).await,
+        Err(StoreError::Refused(Fault::Invalid { .. }))
+    ));
     assert_eq!(world.published(), []);
 }
 
@@ -608,7 +913,11 @@ pub async fn one_chat_is_made_however_many_open_it_at_once(world: &mut World) {
     });
     world.together(tasks.collect::<Vec<_>>()).await;
     let answers = answers.lock().expect("no task panicked").clone();
-    assert_eq!(answers.iter().map(|(flow, _)| flow).collect::<BTreeSet<_>>().len(), 1, "{answers:?}");
+    assert_eq!(
+        answers.iter().map(|(flow, _)| flow).collect::<BTreeSet<_>>().len(),
+        1,
+        "{answers:?}"
+    );
     assert_eq!(answers.iter().filter(|(_, made)| *made).count(), 1, "{answers:?}");
     assert_eq!(world.published().len(), 1);
 }
@@ -629,16 +938,24 @@ pub async fn a_flow_is_made_with_its_members(world: &mut World) {
         members: members.iter().map(|member| member.id).collect(),
         key: None,
     };
-    for (kind, named, members) in
-        [(FlowKind::Group, vec![&clara, &anna, &clara, &boris], vec![&anna, &boris, &clara]), (FlowKind::Channel, vec![], vec![&boris])]
-    {
+    for (kind, named, members) in [
+        (FlowKind::Group, vec![&clara, &anna, &clara, &boris], vec![&anna, &boris, &clara]),
+        (FlowKind::Channel, vec![], vec![&boris]),
+    ] {
         let now = world.tick();
-        let (flow, repeated) = world.store.create_flow(new(kind, &named), origin("2"), now).await.expect("all live");
+        let (flow, repeated) =
+            world.store.create_flow(new(kind, &named), origin("2"), now).await.expect("all live");
         assert!(!repeated);
-        assert_eq!((flow.kind, flow.title.as_str(), flow.info.as_str(), flow.owner), (kind, "Тема", "info", Some(boris.id)));
+        assert_eq!(
+            (flow.kind, flow.title.as_str(), flow.info.as_str(), flow.owner),
+            (kind, "Тема", "info", Some(boris.id))
+        );
         assert_eq!((&flow.photo, flow.version, flow.created_at), (&photo, Version(0), now));
         let people = members.iter().map(|member| member.person()).collect();
-        assert_eq!(world.published(), [EventKind::FlowCreated { flow: flow.clone(), members: people }]);
+        assert_eq!(
+            world.published(),
+            [EventKind::FlowCreated { flow: flow.clone(), members: people }]
+        );
         assert_eq!(world.store.members(flow.id).await, Ok(members.into_iter().cloned().collect()));
         assert_eq!(world.store.flow(flow.id).await, Ok(Some(flow.clone())));
         assert_eq!(world.store.is_member(flow.id, gone.id).await, Ok(false));
@@ -647,7 +964,13 @@ pub async fn a_flow_is_made_with_its_members(world: &mut World) {
     for (new, fault) in [
         (new(FlowKind::Group, &[&anna, &gone]), Fault::NoSuchUser),
         (NewFlow { owner: gone.id, ..new(FlowKind::Group, &[&anna]) }, Fault::NoSuchUser),
-        (NewFlow { members: vec![UserId::new(999).expect("an id")], ..new(FlowKind::Channel, &[]) }, Fault::NoSuchUser),
+        (
+            NewFlow {
+                members: vec![UserId::new(999).expect("an id")],
+                ..new(FlowKind::Channel, &[])
+            },
+            Fault::NoSuchUser,
+        ),
         (new(FlowKind::Chat, &[&anna]), Fault::WrongKind),
     ] {
         assert_eq!(world.store.create_flow(new, None, now).await, refused(fault));
@@ -661,7 +984,8 @@ pub async fn a_flow_is_made_with_its_members(world: &mut World) {
     assert_eq!(world.store.overview(absent, boris.id, true).await, Ok(None));
 }
 
-/// It is the flow as it stands now; another request with the key is refused; where the flow is gone the key is free.
+/// It is the flow as it stands now; another request with the key is refused; where the flow is gone
+/// the key is free.
 pub async fn a_repeated_key_makes_no_second_flow(world: &mut World) {
     let [anna, boris] = world.users(["anna", "boris"]).await;
     let new = |owner: &User, key: &str, fingerprint: u8| NewFlow {
@@ -675,30 +999,45 @@ pub async fn a_repeated_key_makes_no_second_flow(world: &mut World) {
     };
     let now = world.tick();
     // A refused flow uses no key.
-    let absent = NewFlow { members: vec![UserId::new(999).expect("an id")], ..new(&anna, "key", 9) };
+    let absent =
+        NewFlow { members: vec![UserId::new(999).expect("an id")], ..new(&anna, "key", 9) };
     assert_eq!(world.store.create_flow(absent, None, now).await, refused(Fault::NoSuchUser));
-    let (first, repeated) = world.store.create_flow(new(&anna, "key", 1), None, now).await.expect("all live");
+    let (first, repeated) =
+        world.store.create_flow(new(&anna, "key", 1), None, now).await.expect("all live");
     assert!(!repeated);
     world.post(&first, &boris, "hello").await;
-    let as_it_stands = world.store.flow(first.id).await.expect("the store answers").expect("it was just made");
+    let as_it_stands =
+        world.store.flow(first.id).await.expect("the store answers").expect("it was just made");
     world.events();
     let now = world.tick();
-    assert_eq!(world.store.create_flow(new(&anna, "key", 1), None, now).await, Ok((as_it_stands, true)));
-    assert_eq!(world.store.create_flow(new(&anna, "key", 2), None, now).await, refused(Fault::KeyReused));
+    assert_eq!(
+        world.store.create_flow(new(&anna, "key", 1), None, now).await,
+        Ok((as_it_stands, true))
+    );
+    assert_eq!(
+        world.store.create_flow(new(&anna, "key", 2), None, now).await,
+        refused(Fault::KeyReused)
+    );
     assert_eq!(world.published(), []);
     let mut left = Vec::new();
     for other in [new(&boris, "key", 2), new(&anna, "KEY", 2), new(&anna, "key2", 2)] {
-        let (flow, repeated) = world.store.create_flow(other.clone(), None, now).await.expect("all live");
+        let (flow, repeated) =
+            world.store.create_flow(other.clone(), None, now).await.expect("all live");
         assert!(!repeated, "{other:?}");
         left.push(flow.id);
     }
     world.store.delete_flow(first.id, anna.id, Kinds::Any, None, now).await.expect("it is hers");
-    let (second, repeated) = world.store.create_flow(new(&anna, "key", 3), None, now).await.expect("all live");
+    let (second, repeated) =
+        world.store.create_flow(new(&anna, "key", 3), None, now).await.expect("all live");
     assert!(!repeated && second.id != first.id);
     let end = now.after(KEY_WINDOW);
     let just_before = Timestamp::from_micros(end.micros() - 1);
-    assert_eq!(world.store.create_flow(new(&anna, "key", 3), None, just_before).await, Ok((second.clone(), true)));
-    let (third, repeated) = world.store.create_flow(new(&anna, "key", 4), None, end).await.expect("all live");
+    assert_eq!(
+        world.store.create_flow(new(&anna, "key", 3), None, just_before).await,
+        Ok((second.clone(), true))
+    );
+    let (third, repeated) =
+        world.store.create_flow(new(&anna, "key", 4), None, end).await.expect("all live");
     assert!(!repeated && third.id > second.id);
     left.extend([second.id, third.id]);
     let positions = world.store.positions(boris.id).await.expect("the store answers");
@@ -715,7 +1054,15 @@ pub async fn a_key_makes_one_flow_however_many_use_it_at_once(world: &mut World)
         Box::pin(async move {
             let key = Some(RequestKey { key: "key".into(), fingerprint: [1; 32] });
             let (title, info) = ("title".into(), String::new());
-            let new = NewFlow { kind: FlowKind::Channel, title, info, owner, photo: None, members: vec![], key };
+            let new = NewFlow {
+                kind: FlowKind::Channel,
+                title,
+                info,
+                owner,
+                photo: None,
+                members: vec![],
+                key,
+            };
             let (flow, repeated) = store.create_flow(new, None, now).await.expect("she lives");
             answers.lock().expect("no task panicked").push((flow.id, repeated));
         }) as Task
@@ -729,9 +1076,11 @@ pub async fn a_key_makes_one_flow_however_many_use_it_at_once(world: &mut World)
 
 /// And only by the owner's will.
 pub async fn members_come_and_go_all_or_nobody(world: &mut World) {
-    let [anna, boris, clara, dora, gone] = world.users(["anna", "boris", "clara", "dora", "gone"]).await;
+    let [anna, boris, clara, dora, gone] =
+        world.users(["anna", "boris", "clara", "dora", "gone"]).await;
     let group = world.group(&anna, &[&boris]).await;
-    let chat = world.store.open_chat(anna.id, boris.id, None, world.now).await.expect("both live").0;
+    let chat =
+        world.store.open_chat(anna.id, boris.id, None, world.now).await.expect("both live").0;
     world.store.delete_user(gone.id, world.now).await.expect("it lives");
     world.events();
     let (store, now) = (world.store.clone(), world.tick());
@@ -745,17 +1094,31 @@ pub async fn members_come_and_go_all_or_nobody(world: &mut World) {
         (group.id, &anna, vec![clara.id, UserId::new(999).expect("an id")], Fault::NoSuchUser),
         (group.id, &anna, vec![clara.id, boris.id], Fault::AlreadyMember),
     ] {
-        assert_eq!(store.add_members(flow, by.id, &users, None, now).await, refused(fault.clone()), "{fault:?}");
+        assert_eq!(
+            store.add_members(flow, by.id, &users, None, now).await,
+            refused(fault.clone()),
+            "{fault:?}"
+        );
     }
     assert_eq!(store.members(group.id).await, Ok(vec![anna.clone(), boris.clone()]));
     assert_eq!(world.published(), []);
 
-    assert_eq!(store.add_members(group.id, anna.id, &[dora.id, clara.id, dora.id], origin("3"), now).await, Ok(()));
+    assert_eq!(
+        store.add_members(group.id, anna.id, &[dora.id, clara.id, dora.id], origin("3"), now).await,
+        Ok(())
+    );
     assert_eq!(
         world.published(),
-        [EventKind::MembersAdded { flow: group.id, users: vec![dora.person(), clara.person()], version: Version(0) }]
+        [EventKind::MembersAdded {
+            flow: group.id,
+            users: vec![dora.person(), clara.person()],
+            version: Version(0)
+        }]
     );
-    assert_eq!(store.members(group.id).await, Ok(vec![anna.clone(), boris.clone(), clara.clone(), dora.clone()]));
+    assert_eq!(
+        store.members(group.id).await,
+        Ok(vec![anna.clone(), boris.clone(), clara.clone(), dora.clone()])
+    );
     let changed = store.flow(group.id).await.expect("the store answers").expect("the flow exists");
     assert!(changed.changed_at >= now && changed.changed_at > group.changed_at);
 
@@ -766,15 +1129,28 @@ pub async fn members_come_and_go_all_or_nobody(world: &mut World) {
         (group.id, &boris, vec![clara.id], Fault::NotOwner),
         (group.id, &anna, vec![clara.id, gone.id], Fault::NotMember),
     ] {
-        assert_eq!(store.remove_members(flow, by.id, &users, None, now).await, refused(fault.clone()), "{fault:?}");
+        assert_eq!(
+            store.remove_members(flow, by.id, &users, None, now).await,
+            refused(fault.clone()),
+            "{fault:?}"
+        );
     }
     let owner = store.remove_members(group.id, anna.id, &[clara.id, anna.id], None, now).await;
-    assert!(matches!(owner, Err(StoreError::Refused(Fault::Invalid { field: "users", .. }))), "{owner:?}");
+    assert!(
+        matches!(owner, Err(StoreError::Refused(Fault::Invalid { field: "users", .. }))),
+        "{owner:?}"
+    );
     assert_eq!(store.members(group.id).await.map(|members| members.len()), Ok(4));
     assert_eq!(world.published(), []);
 
-    assert_eq!(store.remove_members(group.id, anna.id, &[clara.id, boris.id, clara.id], None, now).await, Ok(()));
-    assert_eq!(world.published(), [EventKind::MembersRemoved { flow: group.id, users: vec![clara.id, boris.id] }]);
+    assert_eq!(
+        store.remove_members(group.id, anna.id, &[clara.id, boris.id, clara.id], None, now).await,
+        Ok(())
+    );
+    assert_eq!(
+        world.published(),
+        [EventKind::MembersRemoved { flow: group.id, users: vec![clara.id, boris.id] }]
+    );
     assert_eq!(store.members(group.id).await, Ok(vec![anna, dora]));
     assert_eq!(store.positions(boris.id).await, Ok(vec![(chat.id, Version(0))]));
 }
@@ -783,7 +1159,8 @@ pub async fn members_come_and_go_all_or_nobody(world: &mut World) {
 pub async fn only_the_owner_deletes_a_flow(world: &mut World) {
     let [anna, boris, clara] = world.users(["anna", "boris", "clara"]).await;
     let group = world.group(&anna, &[&boris]).await;
-    let chat = world.store.open_chat(anna.id, boris.id, None, world.now).await.expect("both live").0;
+    let chat =
+        world.store.open_chat(anna.id, boris.id, None, world.now).await.expect("both live").0;
     world.events();
     let (store, now) = (world.store.clone(), world.tick());
     for (flow, by, kinds, fault) in [
@@ -794,9 +1171,16 @@ pub async fn only_the_owner_deletes_a_flow(world: &mut World) {
         (group.id, &boris, Kinds::Shared, Fault::NotOwner),
         (chat.id, &boris, Kinds::Any, Fault::NotOwner),
     ] {
-        assert_eq!(store.delete_flow(flow, by.id, kinds, None, now).await, refused(fault.clone()), "{fault:?}");
+        assert_eq!(
+            store.delete_flow(flow, by.id, kinds, None, now).await,
+            refused(fault.clone()),
+            "{fault:?}"
+        );
     }
-    assert_eq!(store.positions(boris.id).await, Ok(vec![(group.id, Version(0)), (chat.id, Version(0))]));
+    assert_eq!(
+        store.positions(boris.id).await,
+        Ok(vec![(group.id, Version(0)), (chat.id, Version(0))])
+    );
     assert_eq!(world.published(), []);
     assert_eq!(store.delete_flow(group.id, anna.id, Kinds::Shared, None, now).await, Ok(()));
     assert_eq!(store.delete_flow(chat.id, anna.id, Kinds::Chat, None, now).await, Ok(()));
@@ -807,14 +1191,16 @@ pub async fn only_the_owner_deletes_a_flow(world: &mut World) {
 /// By no method; a pair may begin anew.
 pub async fn a_deleted_flow_is_not_found_and_its_id_never_comes_back(world: &mut World) {
     let [anna, boris] = world.users(["anna", "boris"]).await;
-    let (chat, _) = world.store.open_chat(anna.id, boris.id, None, world.now).await.expect("both live");
+    let (chat, _) =
+        world.store.open_chat(anna.id, boris.id, None, world.now).await.expect("both live");
     let other = world.group(&anna, &[&boris]).await;
     let mut messages = Vec::new();
     for number in 0..30 {
         messages.push(world.post(&chat, &anna, &format!("{number}")).await);
     }
     let now = world.tick();
-    let keyed = world.store.post(with_key(chat.id, &anna, "keyed", "key"), now).await.expect("she may").0;
+    let keyed =
+        world.store.post(with_key(chat.id, &anna, "keyed", "key"), now).await.expect("she may").0;
     world.store.delete_flow(chat.id, anna.id, Kinds::Any, None, now).await.expect("she owns it");
     world.events();
 
@@ -825,27 +1211,45 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_never_comes_back(world: &mut
     assert_eq!(store.overview(chat.id, anna.id, true).await, Ok(None));
     assert_eq!(store.positions(anna.id).await, Ok(vec![(other.id, Version(0))]));
     for all in [false, true] {
-        let flows = store.overviews(OverviewQuery { all, ..all_flows(&anna) }).await.expect("the store answers");
-        assert_eq!(flows.into_iter().map(|overview| overview.flow.id).collect::<Vec<_>>(), [other.id]);
+        let flows = store
+            .overviews(OverviewQuery { all, ..all_flows(&anna) })
+            .await
+            .expect("the store answers");
+        assert_eq!(
+            flows.into_iter().map(|overview| overview.flow.id).collect::<Vec<_>>(),
+            [other.id]
+        );
     }
     for window in [Window::All, Window::Unread, Window::Newest { limit: 5, offset: 1 }] {
         assert_eq!(store.history(chat.id, boris.id, window, 10).await, refused(Fault::NoSuchFlow));
     }
     assert_eq!(store.since(chat.id, Version(0), 10).await, Ok(vec![]));
-    let changes = store.changes(boris.id, Timestamp::default(), None, 100).await.expect("the store answers");
+    let changes =
+        store.changes(boris.id, Timestamp::default(), None, 100).await.expect("the store answers");
     assert_eq!((changes.messages, changes.flows.len()), (vec![], 1));
     for administrator in [false, true] {
         let post = NewMessage { administrator, ..new_message(chat.id, &anna, "late") };
         assert_eq!(store.post(post, now).await, refused(Fault::NoSuchFlow));
         let edit = EditMessage { administrator, ..editing(&anna, messages[0].id, "late") };
         assert_eq!(store.edit(edit, now).await, refused(Fault::NoSuchMessage));
-        let left = store.delete(DeleteMessages { administrator, ..deletion(&anna, &[&messages[0]]) }, now).await;
+        let left = store
+            .delete(DeleteMessages { administrator, ..deletion(&anna, &[&messages[0]]) }, now)
+            .await;
         assert_eq!(left, Ok(Deleted { absent: vec![messages[0].id], ..Deleted::default() }));
     }
     for (by, users) in [(anna.id, [boris.id])] {
-        assert_eq!(store.add_members(chat.id, by, &users, None, now).await, refused(Fault::NoSuchFlow));
-        assert_eq!(store.remove_members(chat.id, by, &users, None, now).await, refused(Fault::NoSuchFlow));
-        assert_eq!(store.delete_flow(chat.id, by, Kinds::Any, None, now).await, refused(Fault::NoSuchFlow));
+        assert_eq!(
+            store.add_members(chat.id, by, &users, None, now).await,
+            refused(Fault::NoSuchFlow)
+        );
+        assert_eq!(
+            store.remove_members(chat.id, by, &users, None, now).await,
+            refused(Fault::NoSuchFlow)
+        );
+        assert_eq!(
+            store.delete_flow(chat.id, by, Kinds::Any, None, now).await,
+            refused(Fault::NoSuchFlow)
+        );
     }
     assert_eq!(world.published(), []);
 
@@ -855,9 +1259,13 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_never_comes_back(world: &mut
     let (again, made) = store.open_chat(boris.id, anna.id, None, now).await.expect("both live");
     assert!(made && again.id > chat.id && again.id > other.id);
     // The key's first message is gone, so it is no repetition.
-    let (message, repeated) = store.post(with_key(again.id, &anna, "keyed", "key"), now).await.expect("she may");
+    let (message, repeated) =
+        store.post(with_key(again.id, &anna, "keyed", "key"), now).await.expect("she may");
     assert!(!repeated && message.id > keyed.id);
-    assert_eq!((message.posted, world.history(&again, &boris, Window::All).await), (Version(1), vec!["keyed".to_owned()]));
+    assert_eq!(
+        (message.posted, world.history(&again, &boris, Window::All).await),
+        (Version(1), vec!["keyed".to_owned()])
+    );
 }
 
 /// Byte for byte; the event and the answer are the stored message.
@@ -866,8 +1274,14 @@ pub async fn a_message_is_kept_as_it_was_posted(world: &mut World) {
     let group = world.group(&anna, &[&boris]).await;
     let first = world.post(&group, &anna, "first").await;
     world.events();
-    let files = [AttachmentKind::Picture, AttachmentKind::Video, AttachmentKind::Audio, AttachmentKind::Document];
-    let files = files.into_iter().map(|kind| Attachment { kind, data: format!("{kind:?}\"\\=") }).collect();
+    let files = [
+        AttachmentKind::Picture,
+        AttachmentKind::Video,
+        AttachmentKind::Audio,
+        AttachmentKind::Document,
+    ];
+    let files =
+        files.into_iter().map(|kind| Attachment { kind, data: format!("{kind:?}\"\\=") }).collect();
     let contents = [
         Content::text(""),
         Content::text("quote ' \" \\ \u{1}\r\n\t \u{1F600} \u{202e} %_?$1"),
@@ -876,25 +1290,46 @@ pub async fn a_message_is_kept_as_it_was_posted(world: &mut World) {
         Content { content_type: ContentType::Sticker, ..Content::default() },
         Content { content_type: ContentType::Other("image".into()), ..Content::default() },
         Content { content_type: ContentType::Other("other:x".into()), ..Content::default() },
-        Content { attachments: files, emoji: Some("8J+YgA==".into()), reply_to: Some(first.id), ..Content::text("all") },
+        Content {
+            attachments: files,
+            emoji: Some("8J+YgA==".into()),
+            reply_to: Some(first.id),
+            ..Content::text("all")
+        },
         Content { emoji: Some(String::new()), ..Content::text("x".repeat(100_000)) },
     ];
     for (content, version) in contents.into_iter().zip(2..) {
         let now = world.tick();
-        let new = NewMessage { content: content.clone(), origin: origin("4"), ..new_message(group.id, &boris, "") };
+        let new = NewMessage {
+            content: content.clone(),
+            origin: origin("4"),
+            ..new_message(group.id, &boris, "")
+        };
         let (message, repeated) = world.store.post(new, now).await.expect("he is a member");
         assert!(!repeated);
-        assert_eq!((message.flow, message.flow_kind, &message.author), (group.id, FlowKind::Group, &boris.person()));
-        assert_eq!((&message.content, message.posted, message.version), (&content, Version(version), Version(version)));
+        assert_eq!(
+            (message.flow, message.flow_kind, &message.author),
+            (group.id, FlowKind::Group, &boris.person())
+        );
+        assert_eq!(
+            (&message.content, message.posted, message.version),
+            (&content, Version(version), Version(version))
+        );
         assert_eq!((message.posted_at, message.edited_at, message.deleted_at), (now, None, None));
         let events = world.events();
         assert_eq!(
             *events[0],
-            Event { at: now, moment: Some(message.changed_at), origin: origin("4"), kind: EventKind::Posted(message.clone()) }
+            Event {
+                at: now,
+                moment: Some(message.changed_at),
+                origin: origin("4"),
+                kind: EventKind::Posted(message.clone())
+            }
         );
         assert_eq!(events.len(), 1);
         let newest = Window::Newest { limit: 1, offset: 0 };
-        let page = world.store.history(group.id, anna.id, newest, 10).await.expect("the flow exists");
+        let page =
+            world.store.history(group.id, anna.id, newest, 10).await.expect("the flow exists");
         assert_eq!((page.messages, page.version), (vec![message.clone()], Version(version)));
         let flow = world.store.flow(group.id).await.expect("the store answers").expect("it exists");
         assert_eq!((flow.version, flow.changed_at), (Version(version), message.changed_at));
@@ -903,16 +1338,22 @@ pub async fn a_message_is_kept_as_it_was_posted(world: &mut World) {
     let now = world.tick();
     let renamed = UserChange { username: Some("Bo".into()), ..UserChange::default() };
     let renamed = world.store.update_user(boris.id, renamed, now).await.expect("he lives");
-    let page = world.store.history(group.id, anna.id, Window::Newest { limit: 1, offset: 0 }, 10).await.expect("the flow exists");
+    let page = world
+        .store
+        .history(group.id, anna.id, Window::Newest { limit: 1, offset: 0 }, 10)
+        .await
+        .expect("the flow exists");
     assert_eq!(page.messages[0].author, renamed.person());
 }
 
 /// Nothing of it is stored, published or counted.
 pub async fn a_message_that_must_not_be_posted_is_refused(world: &mut World) {
-    let [anna, boris, clara, admin, gone] = world.users(["anna", "boris", "clara", "admin", "gone"]).await;
+    let [anna, boris, clara, admin, gone] =
+        world.users(["anna", "boris", "clara", "admin", "gone"]).await;
     let group = world.group(&anna, &[&boris]).await;
     let channel = world.flow(FlowKind::Channel, &anna, &[&boris]).await;
-    let chat = world.store.open_chat(anna.id, boris.id, None, world.now).await.expect("both live").0;
+    let chat =
+        world.store.open_chat(anna.id, boris.id, None, world.now).await.expect("both live").0;
     let elsewhere = world.post(&channel, &anna, "elsewhere").await;
     world.store.delete_user(gone.id, world.now).await.expect("it lives");
     world.events();
@@ -921,14 +1362,32 @@ pub async fn a_message_that_must_not_be_posted_is_refused(world: &mut World) {
     for (new, fault) in [
         (new_message(FlowId::new(999).expect("an id"), &anna, "x"), Fault::NoSuchFlow),
         (new_message(group.id, &clara, "x"), Fault::NoSuchFlow),
-        (NewMessage { kinds: Kinds::Chat, ..new_message(group.id, &clara, "x") }, Fault::NoSuchFlow),
-        (NewMessage { administrator: true, ..new_message(FlowId::new(999).expect("an id"), &admin, "x") }, Fault::NoSuchFlow),
+        (
+            NewMessage { kinds: Kinds::Chat, ..new_message(group.id, &clara, "x") },
+            Fault::NoSuchFlow,
+        ),
+        (
+            NewMessage {
+                administrator: true,
+                ..new_message(FlowId::new(999).expect("an id"), &admin, "x")
+            },
+            Fault::NoSuchFlow,
+        ),
         (NewMessage { kinds: Kinds::Chat, ..new_message(group.id, &anna, "x") }, Fault::WrongKind),
         (NewMessage { kinds: Kinds::Shared, ..new_message(chat.id, &anna, "x") }, Fault::WrongKind),
         (new_message(channel.id, &boris, "x"), Fault::NotOwner),
-        (NewMessage { content: reply(elsewhere.id), ..new_message(group.id, &anna, "") }, Fault::NoSuchMessage),
-        (NewMessage { content: reply(absent_message), ..new_message(group.id, &anna, "") }, Fault::NoSuchMessage),
-        (NewMessage { administrator: true, ..new_message(group.id, &gone, "x") }, Fault::NoSuchUser),
+        (
+            NewMessage { content: reply(elsewhere.id), ..new_message(group.id, &anna, "") },
+            Fault::NoSuchMessage,
+        ),
+        (
+            NewMessage { content: reply(absent_message), ..new_message(group.id, &anna, "") },
+            Fault::NoSuchMessage,
+        ),
+        (
+            NewMessage { administrator: true, ..new_message(group.id, &gone, "x") },
+            Fault::NoSuchUser,
+        ),
     ] {
         let now = world.tick();
         assert_eq!(world.store.post(new.clone(), now).await, refused(fault), "{new:?}");
@@ -938,8 +1397,14 @@ pub async fn a_message_that_must_not_be_posted_is_refused(world: &mut World) {
     assert_eq!(world.post(&channel, &anna, "second").await.version, Version(2));
     // An administrator need not be a member.
     let now = world.tick();
-    let posted = world.store.post(NewMessage { administrator: true, ..new_message(chat.id, &admin, "by admin") }, now).await;
-    assert_eq!(posted.map(|(message, repeated)| (message.author, message.posted, repeated)), Ok((admin.person(), Version(1), false)));
+    let posted = world
+        .store
+        .post(NewMessage { administrator: true, ..new_message(chat.id, &admin, "by admin") }, now)
+        .await;
+    assert_eq!(
+        posted.map(|(message, repeated)| (message.author, message.posted, repeated)),
+        Ok((admin.person(), Version(1), false))
+    );
 }
 
 /// Whoever waits for them, and in which order.
@@ -949,12 +1414,19 @@ pub async fn messages_stand_in_the_order_in_which_they_were_begun(world: &mut Wo
     let mut begun = Vec::new();
     for number in 1..=20 {
         let now = world.tick();
-        let posting = world.store.begin_post(new_message(group.id, &anna, &number.to_string()), now).await.expect("there is room");
+        let posting = world
+            .store
+            .begin_post(new_message(group.id, &anna, &number.to_string()), now)
+            .await
+            .expect("there is room");
         begun.push((number, posting));
     }
     while let Some((number, posting)) = begun.pop() {
         let (message, repeated) = posting.await.expect("she may");
-        assert_eq!((message.content.text, message.version, repeated), (number.to_string(), Version(number), false));
+        assert_eq!(
+            (message.content.text, message.version, repeated),
+            (number.to_string(), Version(number), false)
+        );
     }
     assert_eq!(world.history(&group, &anna, Window::All).await.len(), 20);
 }
@@ -966,32 +1438,64 @@ pub async fn a_repeated_key_stores_nothing(world: &mut World) {
     let channel = world.flow(FlowKind::Channel, &anna, &[&boris]).await;
     // A refused message uses no key.
     let now = world.tick();
-    assert_eq!(world.store.post(with_key(channel.id, &boris, "refused", "key"), now).await, refused(Fault::NotOwner));
-    let (first, repeated) = world.store.post(with_key(group.id, &boris, "first", "key"), now).await.expect("he is a member");
+    assert_eq!(
+        world.store.post(with_key(channel.id, &boris, "refused", "key"), now).await,
+        refused(Fault::NotOwner)
+    );
+    let (first, repeated) = world
+        .store
+        .post(with_key(group.id, &boris, "first", "key"), now)
+        .await
+        .expect("he is a member");
     assert!(!repeated);
     world.events();
-    for again in [with_key(group.id, &boris, "first", "key"), with_key(channel.id, &boris, "other", "key")] {
-        assert_eq!(world.store.post(again, now.after(Duration::from_secs(60))).await, Ok((first.clone(), true)));
+    for again in
+        [with_key(group.id, &boris, "first", "key"), with_key(channel.id, &boris, "other", "key")]
+    {
+        assert_eq!(
+            world.store.post(again, now.after(Duration::from_secs(60))).await,
+            Ok((first.clone(), true))
+        );
     }
     assert_eq!(world.published(), []);
     // It is the message as it stands now.
-    let edited = world.store.edit(editing(&boris, first.id, "edited"), now).await.expect("it is his");
+    let edited =
+        world.store.edit(editing(&boris, first.id, "edited"), now).await.expect("it is his");
     world.events();
-    assert_eq!(world.store.post(with_key(group.id, &boris, "first", "key"), now).await, Ok((edited, true)));
+    assert_eq!(
+        world.store.post(with_key(group.id, &boris, "first", "key"), now).await,
+        Ok((edited, true))
+    );
     assert_eq!(world.published(), []);
     // Another author, another key, another case of the letters: other messages.
-    for other in [with_key(group.id, &anna, "2", "key"), with_key(group.id, &boris, "3", "key2"), with_key(group.id, &boris, "4", "KEY")] {
+    for other in [
+        with_key(group.id, &anna, "2", "key"),
+        with_key(group.id, &boris, "3", "key2"),
+        with_key(group.id, &boris, "4", "KEY"),
+    ] {
         let (_, repeated) = world.store.post(other.clone(), now).await.expect("both are members");
         assert!(!repeated, "{other:?}");
     }
     let end = now.after(KEY_WINDOW);
     let just_before = Timestamp::from_micros(end.micros() - 1);
-    let (within, repeated) = world.store.post(with_key(group.id, &boris, "5", "key"), just_before).await.expect("he is a member");
+    let (within, repeated) = world
+        .store
+        .post(with_key(group.id, &boris, "5", "key"), just_before)
+        .await
+        .expect("he is a member");
     assert_eq!((within.id, repeated), (first.id, true));
-    let (after, repeated) = world.store.post(with_key(group.id, &boris, "6", "key"), end).await.expect("he is a member");
+    let (after, repeated) = world
+        .store
+        .post(with_key(group.id, &boris, "6", "key"), end)
+        .await
+        .expect("he is a member");
     assert!(!repeated && after.id > first.id);
     // The window begins again with the new message.
-    let (again, repeated) = world.store.post(with_key(group.id, &boris, "7", "key"), end.after(HOUR)).await.expect("he is a member");
+    let (again, repeated) = world
+        .store
+        .post(with_key(group.id, &boris, "7", "key"), end.after(HOUR))
+        .await
+        .expect("he is a member");
     assert_eq!((again.id, repeated), (after.id, true));
     assert_eq!(world.history(&group, &anna, Window::All).await, ["edited", "2", "3", "4", "6"]);
 }
@@ -1004,10 +1508,12 @@ pub async fn a_key_serves_one_of_those_who_use_it_at_once(world: &mut World) {
     let answers = Arc::new(Mutex::new(Vec::new()));
     let now = world.tick();
     let tasks = (0..40).map(|number| {
-        let (store, answers, anna, group) = (world.store.clone(), answers.clone(), anna.clone(), group.id);
+        let (store, answers, anna, group) =
+            (world.store.clone(), answers.clone(), anna.clone(), group.id);
         Box::pin(async move {
             let key = format!("key {}", number % 4);
-            let (message, repeated) = store.post(with_key(group, &anna, &key, &key), now).await.expect("she is a member");
+            let (message, repeated) =
+                store.post(with_key(group, &anna, &key, &key), now).await.expect("she is a member");
             answers.lock().expect("no task panicked").push((key, message.id, repeated));
         }) as Task
     });
@@ -1019,7 +1525,10 @@ pub async fn a_key_serves_one_of_those_who_use_it_at_once(world: &mut World) {
         entry.0.insert(*id);
         entry.1 += usize::from(!repeated);
     }
-    assert!(by_key.len() == 4 && by_key.values().all(|(ids, stored)| ids.len() == 1 && *stored == 1), "{answers:?}");
+    assert!(
+        by_key.len() == 4 && by_key.values().all(|(ids, stored)| ids.len() == 1 && *stored == 1),
+        "{answers:?}"
+    );
     assert_eq!(world.published().len(), 4);
     assert_eq!(world.history(&group, &anna, Window::All).await.len(), 4);
 }
@@ -1034,7 +1543,11 @@ pub async fn an_edit_takes_the_next_version(world: &mut World) {
     for (number, version) in (3..6).enumerate() {
         let now = world.tick();
         let text = format!("edit {number}");
-        let edit = EditMessage { flow: Some(group.id), origin: origin("5"), ..editing(&anna, first.id, &text) };
+        let edit = EditMessage {
+            flow: Some(group.id),
+            origin: origin("5"),
+            ..editing(&anna, first.id, &text)
+        };
         let edited = world.store.edit(edit, now).await.expect("it is hers");
         let expected = Message {
             content: Content::text(text),
@@ -1048,9 +1561,18 @@ pub async fn an_edit_takes_the_next_version(world: &mut World) {
         let events = world.events();
         assert_eq!(
             events.iter().map(|event| (**event).clone()).collect::<Vec<_>>(),
-            [Event { at: now, moment: Some(edited.changed_at), origin: origin("5"), kind: EventKind::Edited(edited.clone()) }]
+            [Event {
+                at: now,
+                moment: Some(edited.changed_at),
+                origin: origin("5"),
+                kind: EventKind::Edited(edited.clone())
+            }]
         );
-        let page = world.store.history(group.id, boris.id, Window::All, 10).await.expect("the flow exists");
+        let page = world
+            .store
+            .history(group.id, boris.id, Window::All, 10)
+            .await
+            .expect("the flow exists");
         assert_eq!((page.messages, page.version), (vec![edited, second.clone()], Version(version)));
     }
 }
@@ -1079,12 +1601,17 @@ pub async fn an_edit_that_must_not_be_is_refused(world: &mut World) {
     // Who left the flow may no longer change what they said there, except as administrator.
     let his = world.post(&group, &boris, "his").await;
     let now = world.tick();
-    world.store.remove_members(group.id, anna.id, &[boris.id], None, now).await.expect("she owns it");
+    world
+        .store
+        .remove_members(group.id, anna.id, &[boris.id], None, now)
+        .await
+        .expect("she owns it");
     world.events();
     assert_eq!(world.store.edit(edit(&boris, his.id), now).await, refused(Fault::NoSuchMessage));
     assert_eq!(world.published(), []);
     assert_eq!(world.history(&group, &anna, Window::All).await, ["text", "his"]);
-    let edited = world.store.edit(EditMessage { administrator: true, ..edit(&boris, his.id) }, now).await;
+    let edited =
+        world.store.edit(EditMessage { administrator: true, ..edit(&boris, his.id) }, now).await;
     assert_eq!(edited.map(|message| message.content.text), Ok("changed".into()));
 }
 
@@ -1096,21 +1623,44 @@ pub async fn a_deletion_sorts_what_it_was_given(world: &mut World) {
     let foreign = world.group(&clara, &[]).await;
     let (a1, b1) = (world.post(&group, &anna, "a1").await, world.post(&group, &boris, "b1").await);
     let (a2, o1) = (world.post(&group, &anna, "a2").await, world.post(&other, &anna, "o1").await);
-    let (c1, a3) = (world.post(&foreign, &clara, "c1").await, world.post(&group, &anna, "a3").await);
+    let (c1, a3) =
+        (world.post(&foreign, &clara, "c1").await, world.post(&group, &anna, "a3").await);
     world.events();
     let absent = MessageId::new(999).expect("an id");
     let now = world.tick();
     let messages = vec![a2.id, absent, b1.id, o1.id, a2.id, c1.id, a1.id];
-    let asked = DeleteMessages { messages, flow: None, by: anna.id, administrator: false, origin: origin("6") };
+    let asked = DeleteMessages {
+        messages,
+        flow: None,
+        by: anna.id,
+        administrator: false,
+        origin: origin("6"),
+    };
     let done = world.store.delete(asked, now).await;
-    let expected = Deleted { deleted: vec![a2.id, o1.id, a1.id], not_author: vec![b1.id], absent: vec![absent, c1.id] };
+    let expected = Deleted {
+        deleted: vec![a2.id, o1.id, a1.id],
+        not_author: vec![b1.id],
+        absent: vec![absent, c1.id],
+    };
     assert_eq!(done, Ok(expected));
     let events = world.events();
-    assert!(events.iter().all(|event| event.at == now && event.origin == origin("6")), "{events:?}");
+    assert!(
+        events.iter().all(|event| event.at == now && event.origin == origin("6")),
+        "{events:?}"
+    );
     let mut kinds: Vec<EventKind> = events.iter().map(|event| event.kind.clone()).collect();
-    kinds.sort_by_key(|kind| if let EventKind::Deleted { flow, .. } = kind { Some(*flow) } else { None });
-    let deleted = |flow: &Flow, messages| EventKind::Deleted { flow: flow.id, by: anna.id, messages };
-    assert_eq!(kinds, [deleted(&group, vec![(a2.id, Version(5)), (a1.id, Version(6))]), deleted(&other, vec![(o1.id, Version(2))]),]);
+    kinds.sort_by_key(
+        |kind| if let EventKind::Deleted { flow, .. } = kind { Some(*flow) } else { None },
+    );
+    let deleted =
+        |flow: &Flow, messages| EventKind::Deleted { flow: flow.id, by: anna.id, messages };
+    assert_eq!(
+        kinds,
+        [
+            deleted(&group, vec![(a2.id, Version(5)), (a1.id, Version(6))]),
+            deleted(&other, vec![(o1.id, Version(2))]),
+        ]
+    );
     assert_eq!(world.history(&group, &anna, Window::All).await, ["b1", "a3"]);
     let flow = world.store.flow(group.id).await.expect("the store answers").expect("it exists");
     assert_eq!(flow.version, Version(6));
@@ -1124,18 +1674,34 @@ pub async fn a_deletion_sorts_what_it_was_given(world: &mut World) {
     }
 
     // Deleted before; elsewhere; none at all.
-    assert_eq!(world.delete(&anna, &[&a1]).await, Deleted { absent: vec![a1.id], ..Deleted::default() });
+    assert_eq!(
+        world.delete(&anna, &[&a1]).await,
+        Deleted { absent: vec![a1.id], ..Deleted::default() }
+    );
     let elsewhere = DeleteMessages { flow: Some(other.id), ..deletion(&anna, &[&a3]) };
-    assert_eq!(world.store.delete(elsewhere, now).await, Ok(Deleted { absent: vec![a3.id], ..Deleted::default() }));
-    assert_eq!(world.delete(&clara, &[&a3]).await, Deleted { absent: vec![a3.id], ..Deleted::default() });
-    assert_eq!(world.delete(&boris, &[&a3]).await, Deleted { not_author: vec![a3.id], ..Deleted::default() });
+    assert_eq!(
+        world.store.delete(elsewhere, now).await,
+        Ok(Deleted { absent: vec![a3.id], ..Deleted::default() })
+    );
+    assert_eq!(
+        world.delete(&clara, &[&a3]).await,
+        Deleted { absent: vec![a3.id], ..Deleted::default() }
+    );
+    assert_eq!(
+        world.delete(&boris, &[&a3]).await,
+        Deleted { not_author: vec![a3.id], ..Deleted::default() }
+    );
     assert_eq!(world.delete(&anna, &[]).await, Deleted::default());
     assert_eq!(world.published(), []);
 
     let as_administrator = DeleteMessages { administrator: true, ..deletion(&clara, &[&a3, &b1]) };
     let done = world.store.delete(as_administrator, now).await;
     assert_eq!(done, Ok(Deleted { deleted: vec![a3.id, b1.id], ..Deleted::default() }));
-    let deleted = EventKind::Deleted { flow: group.id, by: clara.id, messages: vec![(a3.id, Version(7)), (b1.id, Version(8))] };
+    let deleted = EventKind::Deleted {
+        flow: group.id,
+        by: clara.id,
+        messages: vec![(a3.id, Version(7)), (b1.id, Version(8))],
+    };
     assert_eq!(world.published(), [deleted]);
 }
 
@@ -1168,14 +1734,20 @@ pub async fn history_leaves_out_the_deleted(world: &mut World) {
     ] {
         // Who looks plays no part: membership is the caller's concern.
         for viewer in [&anna, &boris] {
-            let page = world.store.history(group.id, viewer.id, window, limit).await.expect("the flow exists");
+            let page = world
+                .store
+                .history(group.id, viewer.id, window, limit)
+                .await
+                .expect("the flow exists");
             assert_eq!(texts(&page.messages), expected, "{window:?}, {limit}");
             assert_eq!((page.flow, page.version), (group.id, Version(14)));
         }
     }
-    let page = world.store.history(empty.id, boris.id, Window::All, 10).await.expect("the flow exists");
+    let page =
+        world.store.history(empty.id, boris.id, Window::All, 10).await.expect("the flow exists");
     assert_eq!((page.messages, page.version), (vec![], Version(0)));
-    let absent = world.store.history(FlowId::new(999).expect("an id"), anna.id, Window::All, 10).await;
+    let absent =
+        world.store.history(FlowId::new(999).expect("an id"), anna.id, Window::All, 10).await;
     assert_eq!(absent, refused(Fault::NoSuchFlow));
 }
 
@@ -1188,15 +1760,28 @@ pub async fn reading_moves_the_mark(world: &mut World) {
         world.post(&group, &boris, &format!("b{number}")).await;
     }
     let read_by = async |world: &World, user: &User, limit| {
-        let page = world.store.history(group.id, user.id, Window::Unread, limit).await.expect("the flow exists");
-        let mark = world.store.overview(group.id, user.id, false).await.expect("the store answers").expect("it exists").read;
+        let page = world
+            .store
+            .history(group.id, user.id, Window::Unread, limit)
+            .await
+            .expect("the flow exists");
+        let mark = world
+            .store
+            .overview(group.id, user.id, false)
+            .await
+            .expect("the store answers")
+            .expect("it exists")
+            .read;
         (texts(&page.messages), mark.0)
     };
     let strings = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     assert_eq!(read_by(world, &boris, 2).await, (strings(&["a0", "a1"]), 3));
     assert_eq!(read_by(world, &boris, 10).await, (strings(&["a2"]), 5));
     assert_eq!(read_by(world, &boris, 10).await, (vec![], 5));
-    assert_eq!(read_by(world, &clara, 10).await, (strings(&["a0", "b0", "a1", "b1", "a2", "b2"]), 6));
+    assert_eq!(
+        read_by(world, &clara, 10).await,
+        (strings(&["a0", "b0", "a1", "b1", "a2", "b2"]), 6)
+    );
     assert_eq!(read_by(world, &anna, 0).await, (vec![], 0));
     // Other windows leave the mark.
     world.history(&group, &anna, Window::All).await;
@@ -1207,7 +1792,12 @@ pub async fn reading_moves_the_mark(world: &mut World) {
         assert_eq!(read_by(world, &dora, 1).await, (strings(&["a0"]), 0));
     }
     // Deleted ones are not shown; an edit does not make a message unread.
-    let page = world.store.history(group.id, anna.id, Window::All, 10).await.expect("the flow exists").messages;
+    let page = world
+        .store
+        .history(group.id, anna.id, Window::All, 10)
+        .await
+        .expect("the flow exists")
+        .messages;
     world.delete(&boris, &[&page[3]]).await;
     let now = world.tick();
     world.store.edit(editing(&boris, page[1].id, "b0!"), now).await.expect("it is his");
@@ -1216,11 +1806,13 @@ pub async fn reading_moves_the_mark(world: &mut World) {
     assert_eq!(read_by(world, &anna, 10).await, (strings(&["b3"]), 9));
 }
 
-/// The newest and the oldest message that can be seen, the members where they are wanted, the viewer's mark.
+/// The newest and the oldest message that can be seen, the members where they are wanted, the
+/// viewer's mark.
 pub async fn overviews_show_the_edges_of_each_flow(world: &mut World) {
     let [anna, boris, clara] = world.users(["anna", "boris", "clara"]).await;
     let group = world.group(&anna, &[&boris]).await;
-    let chat = world.store.open_chat(boris.id, anna.id, None, world.now).await.expect("both live").0;
+    let chat =
+        world.store.open_chat(boris.id, anna.id, None, world.now).await.expect("both live").0;
     let mut messages = Vec::new();
     for number in 0..5 {
         messages.push(world.post(&group, &anna, &number.to_string()).await);
@@ -1228,23 +1820,56 @@ pub async fn overviews_show_the_edges_of_each_flow(world: &mut World) {
     world.delete(&anna, &[&messages[0], &messages[4]]).await;
     world.store.history(group.id, boris.id, Window::Unread, 2).await.expect("the flow exists");
 
-    for (flow, wanted, members) in [(&group, false, 0), (&group, true, 2), (&chat, false, 2), (&chat, true, 2)] {
-        let overview = world.store.overview(flow.id, boris.id, wanted).await.expect("the store answers").expect("it exists");
+    for (flow, wanted, members) in
+        [(&group, false, 0), (&group, true, 2), (&chat, false, 2), (&chat, true, 2)]
+    {
+        let overview = world
+            .store
+            .overview(flow.id, boris.id, wanted)
+            .await
+            .expect("the store answers")
+            .expect("it exists");
         let stored = world.store.flow(flow.id).await.expect("the store answers");
         assert_eq!(Some(&overview.flow), stored.as_ref());
         assert_eq!(overview.members, [anna.clone(), boris.clone()][..members]);
-        let (first, last) = if flow.id == group.id { (Some(messages[1].id), Some(messages[3].clone())) } else { (None, None) };
+        let (first, last) = if flow.id == group.id {
+            (Some(messages[1].id), Some(messages[3].clone()))
+        } else {
+            (None, None)
+        };
         assert_eq!((overview.first, overview.last), (first, last));
         assert_eq!(overview.read, Version(if flow.id == group.id { 3 } else { 0 }));
-        let listed = world.store.overviews(OverviewQuery { members: wanted, ..all_flows(&boris) }).await.expect("the store answers");
-        let one = world.store.overview(flow.id, boris.id, wanted).await.expect("the store answers").expect("it exists");
+        let listed = world
+            .store
+            .overviews(OverviewQuery { members: wanted, ..all_flows(&boris) })
+            .await
+            .expect("the store answers");
+        let one = world
+            .store
+            .overview(flow.id, boris.id, wanted)
+            .await
+            .expect("the store answers")
+            .expect("it exists");
         assert_eq!(listed.iter().find(|listed| listed.flow.id == flow.id), Some(&one));
     }
     // Somebody who is not a member sees the flow and has no mark.
-    let outside = world.store.overview(group.id, clara.id, true).await.expect("the store answers").expect("it exists");
-    assert_eq!((outside.read, outside.members.len(), outside.first), (Version(0), 2, Some(messages[1].id)));
+    let outside = world
+        .store
+        .overview(group.id, clara.id, true)
+        .await
+        .expect("the store answers")
+        .expect("it exists");
+    assert_eq!(
+        (outside.read, outside.members.len(), outside.first),
+        (Version(0), 2, Some(messages[1].id))
+    );
     world.delete(&anna, &[&messages[1], &messages[2], &messages[3]]).await;
-    let nothing = world.store.overview(group.id, anna.id, false).await.expect("the store answers").expect("it exists");
+    let nothing = world
+        .store
+        .overview(group.id, anna.id, false)
+        .await
+        .expect("the store answers")
+        .expect("it exists");
     assert_eq!((nothing.first, nothing.last), (None, None));
 }
 
@@ -1257,7 +1882,11 @@ pub async fn overviews_are_paged_by_activity(world: &mut World) {
     }
     let now = world.tick();
     for flow in &flows[..4] {
-        world.store.add_members(flow.id, anna.id, &[boris.id], None, now).await.expect("she owns it");
+        world
+            .store
+            .add_members(flow.id, anna.id, &[boris.id], None, now)
+            .await
+            .expect("she owns it");
     }
     world.post(&flows[1], &anna, "1").await;
     world.post(&flows[4], &anna, "4").await;
@@ -1265,7 +1894,13 @@ pub async fn overviews_are_paged_by_activity(world: &mut World) {
     let now = world.tick();
     world.store.edit(editing(&boris, message.id, "0!"), now).await.expect("it is his");
     world.post(&flows[2], &anna, "2").await;
-    let moment = world.store.flow(flows[4].id).await.expect("the store answers").expect("it exists").changed_at;
+    let moment = world
+        .store
+        .flow(flows[4].id)
+        .await
+        .expect("the store answers")
+        .expect("it exists")
+        .changed_at;
     let query = |viewer: &User| all_flows(viewer);
     for (query, expected) in [
         (query(&boris), vec![2, 0, 1, 3]),
@@ -1278,14 +1913,33 @@ pub async fn overviews_are_paged_by_activity(world: &mut World) {
         (OverviewQuery { offset: 9, ..query(&boris) }, vec![]),
         (OverviewQuery { limit: Some(0), ..query(&boris) }, vec![]),
         (OverviewQuery { changed_after: Some(moment), ..query(&anna) }, vec![2, 0]),
-        (OverviewQuery { changed_after: Some(moment), all: true, limit: Some(1), offset: 1, ..query(&clara) }, vec![0]),
+        (
+            OverviewQuery {
+                changed_after: Some(moment),
+                all: true,
+                limit: Some(1),
+                offset: 1,
+                ..query(&clara)
+            },
+            vec![0],
+        ),
     ] {
         let listed = world.store.overviews(query.clone()).await.expect("the store answers");
-        let places: Vec<Option<usize>> = listed.iter().map(|overview| flows.iter().position(|flow| flow.id == overview.flow.id)).collect();
+        let places: Vec<Option<usize>> = listed
+            .iter()
+            .map(|overview| flows.iter().position(|flow| flow.id == overview.flow.id))
+            .collect();
         assert_eq!(places, expected.into_iter().map(Some).collect::<Vec<_>>(), "{query:?}");
     }
     let ids: Vec<FlowId> = flows[..4].iter().map(|flow| flow.id).collect();
-    assert_eq!(world.store.positions(boris.id).await.map(|flows| flows.into_iter().map(|(flow, _)| flow).collect()), Ok(ids));
+    assert_eq!(
+        world
+            .store
+            .positions(boris.id)
+            .await
+            .map(|flows| flows.into_iter().map(|(flow, _)| flow).collect()),
+        Ok(ids)
+    );
 }
 
 /// Of the user's flows, or of one of them; asking again from `until` gives only what is new.
@@ -1298,14 +1952,21 @@ pub async fn changes_name_messages_flows_and_the_user(world: &mut World) {
     world.post(&foreign, &clara, "foreign").await;
     let (store, boris_id) = (world.store.clone(), boris.id);
     let ask = async |since, flow: Option<&Flow>| {
-        let changes = store.changes(boris_id, since, flow.map(|flow| flow.id), 100).await.expect("the store answers");
+        let changes = store
+            .changes(boris_id, since, flow.map(|flow| flow.id), 100)
+            .await
+            .expect("the store answers");
         assert!(!changes.more);
-        let flows: BTreeSet<FlowId> = changes.flows.iter().map(|overview| overview.flow.id).collect();
+        let flows: BTreeSet<FlowId> =
+            changes.flows.iter().map(|overview| overview.flow.id).collect();
         (ids(&changes.messages), flows, changes.user.is_some(), changes.until)
     };
     let beginning = Timestamp::default();
     let (messages, flows, user, until) = ask(beginning, None).await;
-    assert_eq!((messages, flows, user), (vec![first.id, second.id], BTreeSet::from([group.id, other.id]), true));
+    assert_eq!(
+        (messages, flows, user),
+        (vec![first.id, second.id], BTreeSet::from([group.id, other.id]), true)
+    );
     let (messages, flows, _, _) = ask(beginning, Some(&other)).await;
     assert_eq!((messages, flows), (vec![second.id], BTreeSet::from([other.id])));
     let (messages, flows, _, _) = ask(beginning, Some(&foreign)).await;
@@ -1321,7 +1982,10 @@ pub async fn changes_name_messages_flows_and_the_user(world: &mut World) {
     world.delete(&boris, &[&second]).await;
     let changes = world.store.changes(boris.id, until, None, 100).await.expect("the store answers");
     assert_eq!(ids(&changes.messages), [second.id]);
-    assert!(changes.messages[0].deleted_at.is_some() && changes.messages[0].content == Content::default());
+    assert!(
+        changes.messages[0].deleted_at.is_some()
+            && changes.messages[0].content == Content::default()
+    );
     let until = changes.until;
 
     // The record, new members, and a clock that stands still.
@@ -1330,9 +1994,16 @@ pub async fn changes_name_messages_flows_and_the_user(world: &mut World) {
     world.store.add_members(other.id, anna.id, &[clara.id], None, now).await.expect("she owns it");
     let changes = world.store.changes(boris.id, until, None, 100).await.expect("the store answers");
     assert_eq!((changes.messages, changes.user.as_deref()), (vec![], Some(&updated)));
-    assert_eq!(changes.flows.iter().map(|overview| overview.flow.id).collect::<Vec<_>>(), [other.id]);
-    let nothing = world.store.changes(boris.id, changes.until, None, 100).await.expect("the store answers");
-    assert_eq!((nothing.messages, nothing.flows, nothing.user, nothing.more), (vec![], vec![], None, false));
+    assert_eq!(
+        changes.flows.iter().map(|overview| overview.flow.id).collect::<Vec<_>>(),
+        [other.id]
+    );
+    let nothing =
+        world.store.changes(boris.id, changes.until, None, 100).await.expect("the store answers");
+    assert_eq!(
+        (nothing.messages, nothing.flows, nothing.user, nothing.more),
+        (vec![], vec![], None, false)
+    );
 }
 
 /// Every change is seen, in order, once, by somebody who pages while others post, edit and delete.
@@ -1351,9 +2022,16 @@ pub async fn changes_are_paged_without_gap_or_repeat_while_others_write(world: &
             for round in 0..ROUNDS {
                 // The clock stands still, so that moments are unique by the store's own doing.
                 let text = round.to_string();
-                let message = store.post(new_message(flow.id, &writer, &text), now).await.expect("a member").0;
+                let message = store
+                    .post(new_message(flow.id, &writer, &text), now)
+                    .await
+                    .expect("a member")
+                    .0;
                 if round % 3 == 0 {
-                    store.edit(editing(&writer, message.id, "edited"), now).await.expect("the author");
+                    store
+                        .edit(editing(&writer, message.id, "edited"), now)
+                        .await
+                        .expect("the author");
                 }
                 if round % 5 == 0 {
                     store.delete(deletion(&writer, &[&message]), now).await.expect("the author");
@@ -1366,14 +2044,23 @@ pub async fn changes_are_paged_without_gap_or_repeat_while_others_write(world: &
     let (mut since, mut known_flows, mut quiet) = (Timestamp::default(), BTreeMap::new(), false);
     let mut tasks = tasks.into_iter();
     loop {
-        let changes = world.store.changes(reader.id, since, None, 7).await.expect("the store answers");
+        let changes =
+            world.store.changes(reader.id, since, None, 7).await.expect("the store answers");
         assert!(changes.messages.len() <= 7);
-        assert!(changes.messages.iter().all(|message| message.changed_at > since && message.changed_at <= changes.until));
+        assert!(
+            changes
+                .messages
+                .iter()
+                .all(|message| message.changed_at > since && message.changed_at <= changes.until)
+        );
         assert!(changes.messages.is_sorted_by(|one, next| one.changed_at < next.changed_at));
         assert!(!changes.more || changes.messages.len() == 7);
         for message in changes.messages {
             let before = known.insert(message.id, message.clone());
-            assert!(before.is_none_or(|before| before.version < message.version), "{message:?} came twice");
+            assert!(
+                before.is_none_or(|before| before.version < message.version),
+                "{message:?} came twice"
+            );
         }
         for overview in changes.flows {
             known_flows.insert(overview.flow.id, overview.flow);
@@ -1394,12 +2081,17 @@ pub async fn changes_are_paged_without_gap_or_repeat_while_others_write(world: &
         turn().await;
     }
     for flow in &flows {
-        let expected = world.store.since(flow.id, Version(0), 10_000).await.expect("the store answers");
+        let expected =
+            world.store.since(flow.id, Version(0), 10_000).await.expect("the store answers");
         assert_eq!(expected.len(), ROUNDS);
-        let mut seen: Vec<Message> = known.values().filter(|message| message.flow == flow.id).cloned().collect();
+        let mut seen: Vec<Message> =
+            known.values().filter(|message| message.flow == flow.id).cloned().collect();
         seen.sort_by_key(|message| message.version);
         assert_eq!(seen, expected);
-        assert_eq!(Some(known_flows.get(&flow.id)), world.store.flow(flow.id).await.expect("the store answers").as_ref().map(Some));
+        assert_eq!(
+            Some(known_flows.get(&flow.id)),
+            world.store.flow(flow.id).await.expect("the store answers").as_ref().map(Some)
+        );
     }
 }
 
@@ -1422,16 +2114,24 @@ pub async fn a_gap_is_repaired_by_version(world: &mut World) {
         (7, 10, vec![]),
         (100, 10, vec![]),
     ] {
-        let found = world.store.since(group.id, Version(after), limit).await.expect("the store answers");
-        let found: Vec<(MessageId, i64)> = found.iter().map(|message| (message.id, message.version.0)).collect();
-        let expected: Vec<(MessageId, i64)> =
-            expected.into_iter().map(|(place, version): (usize, i64)| (messages[place].id, version)).collect();
+        let found =
+            world.store.since(group.id, Version(after), limit).await.expect("the store answers");
+        let found: Vec<(MessageId, i64)> =
+            found.iter().map(|message| (message.id, message.version.0)).collect();
+        let expected: Vec<(MessageId, i64)> = expected
+            .into_iter()
+            .map(|(place, version): (usize, i64)| (messages[place].id, version))
+            .collect();
         assert_eq!(found, expected, "after {after}");
     }
-    assert_eq!(world.store.since(FlowId::new(999).expect("an id"), Version(0), 10).await, Ok(vec![]));
+    assert_eq!(
+        world.store.since(FlowId::new(999).expect("an id"), Version(0), 10).await,
+        Ok(vec![])
+    );
 }
 
-/// Whatever was published is found again, in the same order, however many pages it takes; what was known is not told again.
+/// Whatever was published is found again, in the same order, however many pages it takes; what was
+/// known is not told again.
 pub async fn what_was_not_heard_is_found_by_its_moment(world: &mut World) {
     let [anna, boris, clara] = world.users(["anna", "boris", "clara"]).await;
     let store = world.store.clone();
@@ -1440,13 +2140,22 @@ pub async fn what_was_not_heard_is_found_by_its_moment(world: &mut World) {
     let doomed = world.group(&anna, &[&boris]).await;
     let message = world.post(&group, &anna, "first").await;
     let now = world.tick();
-    store.add_members(group.id, anna.id, &[clara.id], origin("1"), now).await.expect("she is no member");
+    store
+        .add_members(group.id, anna.id, &[clara.id], origin("1"), now)
+        .await
+        .expect("she is no member");
     let now = world.tick();
     store.remove_members(group.id, anna.id, &[boris.id], None, now).await.expect("he is a member");
     let now = world.tick();
     store.delete_flow(doomed.id, anna.id, Kinds::Any, None, now).await.expect("it is hers");
     let now = world.tick();
-    let session = NewSession { user: clara.id, token: None, refresh: None, now, expires_at: now.after(Duration::from_secs(60)) };
+    let session = NewSession {
+        user: clara.id,
+        token: None,
+        refresh: None,
+        now,
+        expires_at: now.after(Duration::from_secs(60)),
+    };
     let session = store.open_session(session).await.expect("she lives");
     let now = world.tick();
     store.end_session(session, now).await.expect("it lives");
@@ -1455,13 +2164,16 @@ pub async fn what_was_not_heard_is_found_by_its_moment(world: &mut World) {
     store.delete_user(clara.id, now).await.expect("she lives");
 
     let published = world.events();
-    let moments: Vec<_> = published.iter().map(|event| event.moment.expect("what is stored has a moment")).collect();
+    let moments: Vec<_> =
+        published.iter().map(|event| event.moment.expect("what is stored has a moment")).collect();
     assert!(moments.is_sorted_by(|a, b| a < b) && moments[0] > start, "{moments:?}");
     let unheard: Vec<Event> = published
         .iter()
         // What happened in a flow that is gone is no longer told, but that it is gone.
         .filter(|event| event.versions().is_none())
-        .filter(|event| event.flow() != Some(doomed.id) || matches!(event.kind, EventKind::FlowDeleted { .. }))
+        .filter(|event| {
+            event.flow() != Some(doomed.id) || matches!(event.kind, EventKind::FlowDeleted { .. })
+        })
         .map(|event| {
             let mut event = Event { origin: None, ..Event::clone(event) };
             if let EventKind::FlowCreated { flow, .. } = &mut event.kind {
@@ -1476,7 +2188,10 @@ pub async fn what_was_not_heard_is_found_by_its_moment(world: &mut World) {
         let (mut after, mut events, mut flows) = (start, Vec::new(), BTreeMap::new());
         loop {
             let page = store.checkpoint(after, limit).await.expect("it is open");
-            assert!(page.events.len() <= limit as usize && page.flows.len() <= limit as usize, "{page:?}");
+            assert!(
+                page.events.len() <= limit as usize && page.flows.len() <= limit as usize,
+                "{page:?}"
+            );
             events.extend(page.events);
             flows.extend(page.flows);
             assert!(page.until > after || !page.more, "it would never end");
@@ -1507,7 +2222,8 @@ pub async fn moments_are_unique_and_ascend(world: &mut World) {
     let back = now.before(HOUR);
     for (number, at) in [now, now, back, now, now.after(HOUR), back].into_iter().enumerate() {
         let flow = if number % 2 == 0 { &one } else { &two };
-        let message = world.store.post(new_message(flow.id, &anna, "x"), at).await.expect("she may").0;
+        let message =
+            world.store.post(new_message(flow.id, &anna, "x"), at).await.expect("she may").0;
         assert!(message.changed_at > last && message.changed_at >= at, "{number}");
         assert_eq!(message.posted_at, at);
         last = message.changed_at;
@@ -1519,11 +2235,17 @@ pub async fn moments_are_unique_and_ascend(world: &mut World) {
     world.store.delete_flow(two.id, anna.id, Kinds::Any, None, back).await.expect("she owns it");
     let message = world.store.post(new_message(one.id, &anna, "x"), back).await.expect("she may").0;
     assert!(message.changed_at > last);
-    let group = world.store.overview(one.id, anna.id, false).await.expect("the store answers").expect("it exists");
+    let group = world
+        .store
+        .overview(one.id, anna.id, false)
+        .await
+        .expect("the store answers")
+        .expect("it exists");
     assert_eq!(group.flow.changed_at, message.changed_at);
 }
 
-/// Posts, edits and deletions of many tasks: dense versions, published in order, the same history for all.
+/// Posts, edits and deletions of many tasks: dense versions, published in order, the same history
+/// for all.
 pub async fn many_writers_agree_on_one_order_per_flow(world: &mut World) {
     const WRITERS: usize = 12;
     const FLOWS: usize = 3;
@@ -1545,13 +2267,18 @@ pub async fn many_writers_agree_on_one_order_per_flow(world: &mut World) {
             for round in 0..ROUNDS {
                 let flow = flows[round % FLOWS].id;
                 let text = format!("{} {round}", user.login);
-                let (message, repeated) = store.post(new_message(flow, &user, &text), now).await.expect("a member");
+                let (message, repeated) =
+                    store.post(new_message(flow, &user, &text), now).await.expect("a member");
                 assert!(!repeated && message.content.text == text && message.author.id == user.id);
                 if round % 4 == 0 {
-                    store.edit(editing(&user, message.id, &format!("{text}!")), now).await.expect("the author");
+                    store
+                        .edit(editing(&user, message.id, &format!("{text}!")), now)
+                        .await
+                        .expect("the author");
                 }
                 if round % 7 == 0 {
-                    let done = store.delete(deletion(&user, &[&message]), now).await.expect("the author");
+                    let done =
+                        store.delete(deletion(&user, &[&message]), now).await.expect("the author");
                     assert_eq!(done.deleted, [message.id]);
                 }
             }
@@ -1571,12 +2298,18 @@ pub async fn many_writers_agree_on_one_order_per_flow(world: &mut World) {
                 EventKind::Posted(message) | EventKind::Edited(message) => {
                     model.insert(message.posted, (message.id, message.content.text.clone()));
                 }
-                EventKind::Deleted { messages, .. } => model.retain(|_, (id, _)| messages.iter().all(|(deleted, _)| deleted != id)),
+                EventKind::Deleted { messages, .. } => {
+                    model.retain(|_, (id, _)| messages.iter().all(|(deleted, _)| deleted != id))
+                }
                 other => panic!("{other:?} was not asked for"),
             }
         }
-        assert!(model.values().map(|(id, _)| id).is_sorted(), "ids ascend with the order of the flow");
-        let stored = world.store.flow(flow.id).await.expect("the store answers").expect("it exists");
+        assert!(
+            model.values().map(|(id, _)| id).is_sorted(),
+            "ids ascend with the order of the flow"
+        );
+        let stored =
+            world.store.flow(flow.id).await.expect("the store answers").expect("it exists");
         assert_eq!(stored.version, Version(next - 1));
         let expected: Vec<String> = model.into_values().map(|(_, text)| text).collect();
         for viewer in &users {
@@ -1593,20 +2326,32 @@ pub async fn a_refusal_does_not_disturb_its_neighbours(world: &mut World) {
     world.events();
     let now = world.tick();
     let tasks = (0..ROUNDS).map(|number| {
-        let (store, anna, clara, flow) = (world.store.clone(), anna.clone(), clara.clone(), group.id);
+        let (store, anna, clara, flow) =
+            (world.store.clone(), anna.clone(), clara.clone(), group.id);
         Box::pin(async move {
             match number % 4 {
                 0 => assert!(store.post(new_message(flow, &anna, "granted"), now).await.is_ok()),
-                1 => assert_eq!(store.post(new_message(flow, &clara, "refused"), now).await, refused(Fault::NoSuchFlow)),
-                2 => assert_eq!(store.create_user(new_user("ANNA"), now).await, refused(Fault::LoginTaken)),
-                _ => assert!(store.create_user(new_user(&format!("user {number}")), now).await.is_ok()),
+                1 => assert_eq!(
+                    store.post(new_message(flow, &clara, "refused"), now).await,
+                    refused(Fault::NoSuchFlow)
+                ),
+                2 => assert_eq!(
+                    store.create_user(new_user("ANNA"), now).await,
+                    refused(Fault::LoginTaken)
+                ),
+                _ => assert!(
+                    store.create_user(new_user(&format!("user {number}")), now).await.is_ok()
+                ),
             }
         }) as Task
     });
     world.together(tasks.collect::<Vec<_>>()).await;
     assert_eq!(world.published().len(), ROUNDS / 4);
     assert_eq!(world.history(&group, &anna, Window::All).await.len(), ROUNDS / 4);
-    assert_eq!(world.store.search_users("user ", 1000).await.map(|users| users.len()), Ok(ROUNDS / 4));
+    assert_eq!(
+        world.store.search_users("user ", 1000).await.map(|users| users.len()),
+        Ok(ROUNDS / 4)
+    );
     let flow = world.store.flow(group.id).await.expect("the store answers").expect("it exists");
     assert_eq!(flow.version, Version((ROUNDS / 4) as i64));
 }
@@ -1622,26 +2367,43 @@ pub async fn the_character_nul_is_refused_and_finds_nothing(world: &mut World) {
     for (part, message) in [
         ("text", new_message(group.id, &anna, "a\0b")),
         ("key", with_key(group.id, &anna, "text", "a\0b")),
-        ("file", NewMessage { content: Content { attachments, ..Content::text("text") }, ..new_message(group.id, &anna, "") }),
         (
             "file",
-            NewMessage { content: Content { emoji: Some("a\0b".into()), ..Content::text("text") }, ..new_message(group.id, &anna, "") },
+            NewMessage {
+                content: Content { attachments, ..Content::text("text") },
+                ..new_message(group.id, &anna, "")
+            },
+        ),
+        (
+            "file",
+            NewMessage {
+                content: Content { emoji: Some("a\0b".into()), ..Content::text("text") },
+                ..new_message(group.id, &anna, "")
+            },
         ),
         (
             "content_type",
             NewMessage {
-                content: Content { content_type: ContentType::Other("a\0b".into()), ..Content::text("text") },
+                content: Content {
+                    content_type: ContentType::Other("a\0b".into()),
+                    ..Content::text("text")
+                },
                 ..new_message(group.id, &anna, "")
             },
         ),
     ] {
         let store = world.store.clone();
         let neighbour = new_message(group.id, &anna, part);
-        let beside = Box::pin(async move { drop(store.post(neighbour, now).await.expect("nothing is wrong with it")) }) as Task;
+        let beside = Box::pin(async move {
+            drop(store.post(neighbour, now).await.expect("nothing is wrong with it"))
+        }) as Task;
         let store = world.store.clone();
         let refused = Box::pin(async move {
             let outcome = store.post(message, now).await;
-            assert!(matches!(&outcome, Err(StoreError::Refused(Fault::Invalid { field, .. })) if *field == part), "{part}: {outcome:?}");
+            assert!(
+                matches!(&outcome, Err(StoreError::Refused(Fault::Invalid { field, .. })) if *field == part),
+                "{part}: {outcome:?}"
+            );
         }) as Task;
         world.together([beside, refused]).await;
     }
@@ -1649,7 +2411,8 @@ pub async fn the_character_nul_is_refused_and_finds_nothing(world: &mut World) {
     assert!(matches!(outcome, Err(StoreError::Refused(Fault::Invalid { .. }))), "{outcome:?}");
     assert_eq!(world.events().len(), 5);
     assert_eq!(world.history(&group, &anna, Window::All).await.len(), 6);
-    for key in [AccountKey::Login("anna\0"), AccountKey::Email("\0"), AccountKey::Either("a\0nna")] {
+    for key in [AccountKey::Login("anna\0"), AccountKey::Email("\0"), AccountKey::Either("a\0nna")]
+    {
         assert!(matches!(world.store.account(key).await, Ok(None)), "{key:?}");
     }
     assert_eq!(world.store.search_users("a\0", 10).await, Ok(vec![]));

@@ -16,7 +16,9 @@ pub(super) async fn run(place: &Place, address: &Address) -> Result<String, Fail
     let found = examine(&config, &place.data).await?;
     if let BlobTarget::Bucket(bucket) = world::blob_target(&config, &place.data)? {
         let probed = bucket.probe().await;
-        probed.map_err(|error| Failure::Configuration(format!("`blobs`: photos cannot be kept there: {error}")))?;
+        probed.map_err(|error| {
+            Failure::Configuration(format!("`blobs`: photos cannot be kept there: {error}"))
+        })?;
     }
     Ok(found)
 }
@@ -25,11 +27,17 @@ pub(super) async fn run(place: &Place, address: &Address) -> Result<String, Fail
 async fn examine(config: &Config, data: &Path) -> Result<String, Failure> {
     let mut wrong = Vec::new();
     if let Err(error) = config.http.listen.to_socket_addrs() {
-        wrong.push(format!("`http.listen` = {:?}: no address is known by this name: {error}", config.http.listen));
+        wrong.push(format!(
+            "`http.listen` = {:?}: no address is known by this name: {error}",
+            config.http.listen
+        ));
     }
     wrong.extend(cannot_write(data).map(|reason| format!("the data folder: {reason}")));
     let store = tolmach_store::examine(world::store_url(config, data).expose()).await;
-    let store = note(&mut wrong, store.map_err(|error| Failure::Configuration(format!("`store.url`: {error}"))));
+    let store = note(
+        &mut wrong,
+        store.map_err(|error| Failure::Configuration(format!("`store.url`: {error}"))),
+    );
     let bus = note(&mut wrong, world::bus_in_words(config));
     let blobs = note(&mut wrong, world::blob_target(config, data));
     if let Some(BlobTarget::Folder(folder)) = &blobs {
@@ -43,7 +51,9 @@ async fn examine(config: &Config, data: &Path) -> Result<String, Failure> {
     if config.dialects.values().all(|options| !options.enabled) {
         wrong.push("every dialect is disabled: nothing would be served".into());
     }
-    let (Some(store), Some(bus), Some(blobs), Some(mail), Some(keys), []) = (store, bus, blobs, mail, keys, wrong.as_slice()) else {
+    let (Some(store), Some(bus), Some(blobs), Some(mail), Some(keys), []) =
+        (store, bus, blobs, mail, keys, wrong.as_slice())
+    else {
         return Err(Failure::Configuration(wrong.join("\n")));
     };
     let mut text = String::new();
@@ -66,7 +76,9 @@ fn keys(config: &Config, data: &Path) -> Result<Vec<String>, Failure> {
     let path = world::own_secret(data);
     let ring = KeyRing::load(&config.auth, |required| match std::fs::read_to_string(&path) {
         Ok(secret) => Ok(Some(Secret::new(secret.trim_end()))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(required.then(|| Secret::new("yet to be made ".repeat(4)))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(required.then(|| Secret::new("yet to be made ".repeat(4))))
+        }
         Err(error) => Err(error),
     })?;
     Ok(ring.describe())
@@ -84,7 +96,9 @@ fn cannot_write(folder: &Path) -> Option<String> {
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let nearest = absolute.ancestors().find(|ancestor| ancestor.exists())?;
     // A file without a name, which is gone when it is closed.
-    tempfile::tempfile_in(nearest).err().map(|error| format!("nothing can be written in {}: {error}", nearest.display()))
+    tempfile::tempfile_in(nearest)
+        .err()
+        .map(|error| format!("nothing can be written in {}: {error}", nearest.display()))
 }
 
 #[cfg(test)]
@@ -93,8 +107,17 @@ mod tests {
     use crate::config::Sources;
 
     async fn check(file: &str, data: &Path) -> Result<String, Failure> {
-        let ids: Vec<_> = crate::dialects::all().iter().map(|dialect| dialect.manifest().id).collect();
-        examine(&Config::load(Sources { file: Some(("test.toml".into(), file.into())), ..Sources::default() }, &ids).unwrap(), data).await
+        let ids: Vec<_> =
+            crate::dialects::all().iter().map(|dialect| dialect.manifest().id).collect();
+        examine(
+            &Config::load(
+                Sources { file: Some(("test.toml".into(), file.into())), ..Sources::default() },
+                &ids,
+            )
+            .unwrap(),
+            data,
+        )
+        .await
     }
 
     #[tokio::test]
@@ -102,7 +125,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let text = check("", &data).await.unwrap();
-        for expected in ["127.0.0.1:8080", "tolmach.sqlite", "HS256 without kid (signs)", "photos", "mode", "Tolmach <tolmach@localhost>"] {
+        for expected in [
+            "127.0.0.1:8080",
+            "tolmach.sqlite",
+            "HS256 without kid (signs)",
+            "photos",
+            "mode",
+            "Tolmach <tolmach@localhost>",
+        ] {
             assert!(text.contains(expected), "{expected} is not in\n{text}");
         }
         assert!(!data.exists());
@@ -113,16 +143,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let disabled: String =
-            crate::dialects::all().iter().map(|dialect| format!("[dialects.{}]\nenabled = false\n", dialect.manifest().id)).collect();
+        let disabled: String = crate::dialects::all()
+            .iter()
+            .map(|dialect| format!("[dialects.{}]\nenabled = false\n", dialect.manifest().id))
+            .collect();
         let file = format!(
             "[http]\nlisten = \"no such host.invalid:1\"\n[store]\nurl = \"oracle://hunter2\"\n[bus]\nurl = \"nats://hunter2\"\n\
              [mail]\nurl = \"pigeon://hunter2\"\n[auth]\njwt_keys = \"absent.json\"\n[blobs]\nfolder = {:?}\n{disabled}",
             file.join("inside")
         );
-        let Err(Failure::Configuration(text)) = check(&file, folder.path()).await else { panic!("it was thought good") };
+        let Err(Failure::Configuration(text)) = check(&file, folder.path()).await else {
+            panic!("it was thought good")
+        };
         let found: Vec<_> = text.lines().collect();
-        let expected = ["`http.listen`", "`store.url`", "`bus.url`", "`blobs.folder`", "`mail.url`", "`auth.jwt_keys`", "every dialect"];
+        let expected = [
+            "`http.listen`",
+            "`store.url`",
+            "`bus.url`",
+            "`blobs.folder`",
+            "`mail.url`",
+            "`auth.jwt_keys`",
+            "every dialect",
+        ];
         assert_eq!(found.len(), expected.len(), "{text}");
         for (found, expected) in found.into_iter().zip(expected) {
             assert!(found.starts_with(expected) && !found.contains("hunter2"), "{found}");

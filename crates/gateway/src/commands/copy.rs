@@ -16,8 +16,12 @@ pub(super) async fn run(place: &Place, from: &Secret, to: &Secret) -> Result<Str
     let mut reporter = Reporter::default();
     // A source that is absent is not made.
     let to = creatable(to.expose());
-    let copied = tolmach_store::copy(from.expose(), to.expose(), |progress| reporter.report(&progress)).await?;
-    let rows = copied.iter().map(|table| [table.name.clone(), table.rows.to_string(), table.digest_text()]);
+    let copied =
+        tolmach_store::copy(from.expose(), to.expose(), |progress| reporter.report(&progress))
+            .await?;
+    let rows = copied
+        .iter()
+        .map(|table| [table.name.clone(), table.rows.to_string(), table.digest_text()]);
     Ok(format!("{}copied, and the same on both sides\n", table(["TABLE", "ROWS", "SHA-256"], rows)))
 }
 

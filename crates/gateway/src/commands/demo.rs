@@ -1,7 +1,8 @@
 //! `tolmach demo`: a client of each dialect, all in one conversation, with every frame shown.
 //!
-//! The story is told in canonical lines and each dialect's own client side says them, so a new dialect joins by itself. What a
-//! dialect cannot say is done by the operator, or not at all where it is not to be missed.
+//! The story is told in canonical lines and each dialect's own client side says them, so a new
+//! dialect joins by itself. What a dialect cannot say is done by the operator, or not at all where
+//! it is not to be missed.
 
 mod transcript;
 
@@ -18,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tolmach_client::{Client, Heard, Told, Trouble, Witness, proofs};
 use tolmach_dialect::Dialect;
 use tolmach_domain::{
-    Answer, Authority, Command, Content, Draft, EventKind, FlowId, FlowKind, GrantKind, Kinds, NewFlow, Profile, Proof, Registration,
-    Secret, Timestamp, Tokens, User, UserId, Window,
+    Answer, Authority, Command, Content, Draft, EventKind, FlowId, FlowKind, GrantKind, Kinds,
+    NewFlow, Profile, Proof, Registration, Secret, Timestamp, Tokens, User, UserId, Window,
 };
 use tolmach_engine::ports::UserChange;
 use tolmach_engine::{Engine, Request};
@@ -37,13 +38,19 @@ pub(super) async fn run() -> Result<String, Failure> {
 }
 
 async fn perform(transcript: Transcript) -> Result<String, Failure> {
-    let folder = tempfile::tempdir().map_err(|error| Failure::Failed(format!("no temporary folder can be made: {error}")))?;
-    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| Failure::Failed(format!("cannot listen: {error}")))?;
+    let folder = tempfile::tempdir()
+        .map_err(|error| Failure::Failed(format!("no temporary folder can be made: {error}")))?;
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .map_err(|error| Failure::Failed(format!("cannot listen: {error}")))?;
     let address = listener.local_addr().map_err(|error| Failure::Failed(error.to_string()))?;
     let dialects = crate::dialects::all();
     // The defaults, whatever surrounds this process; only hashing is as quick as it can be.
     let ids: Vec<_> = dialects.iter().map(|dialect| dialect.manifest().id).collect();
-    let flags = vec![("demo", "http.listen", address.to_string()), ("demo", "auth.bcrypt_cost", "4".to_owned())];
+    let flags = vec![
+        ("demo", "http.listen", address.to_string()),
+        ("demo", "auth.bcrypt_cost", "4".to_owned()),
+    ];
     let mut config = Config::load(Sources { flags, ..Sources::default() }, &ids)?;
     // Everybody is to hear the others at once, also where clients of old would rather ask.
     config.dialects.values_mut().for_each(|options| options.push = Some(true));
@@ -51,7 +58,8 @@ async fn perform(transcript: Transcript) -> Result<String, Failure> {
     let metrics = PrometheusBuilder::new().build_recorder().handle();
     let world = World::open(&config, folder.path()).await?;
     let stop = CancellationToken::new();
-    let server = Server::new(world.engine.clone(), world.bus.clone(), &config, listener, metrics).await?;
+    let server =
+        Server::new(world.engine.clone(), world.bus.clone(), &config, listener, metrics).await?;
     let serving = tokio::spawn(server.serve(stop.clone()));
     let told = tell(&world.engine, &dialects, address, &Arc::new(transcript)).await;
     stop.cancel();
@@ -62,7 +70,8 @@ async fn perform(transcript: Transcript) -> Result<String, Failure> {
     Ok(summary)
 }
 
-/// The story: all join, all meet in a group, each says hello, each hears the others, all remember the same.
+/// The story: all join, all meet in a group, each says hello, each hears the others, all remember
+/// the same.
 async fn tell(
     engine: &Engine,
     dialects: &[Arc<dyn Dialect>],
@@ -73,8 +82,10 @@ async fn tell(
     let mut users = Vec::new();
     transcript.chapter("Everybody joins, each through a dialect of their own");
     for (number, dialect) in dialects.iter().enumerate() {
-        let name = NAMES.get(number).map_or_else(|| format!("guest{number}"), |name| (*name).to_owned());
-        let mut client = Client::new(name, dialect.clone(), address, transcript.clone() as Arc<dyn Witness>);
+        let name =
+            NAMES.get(number).map_or_else(|| format!("guest{number}"), |name| (*name).to_owned());
+        let mut client =
+            Client::new(name, dialect.clone(), address, transcript.clone() as Arc<dyn Witness>);
         users.push(join(engine, &mut client, transcript).await?.id);
         clients.push(client);
     }
@@ -90,7 +101,12 @@ async fn tell(
     let hellos: Vec<_> = clients.iter().map(hello).collect();
     let mut heard_live = 0;
     for (number, client) in clients.iter_mut().enumerate() {
-        let others: BTreeSet<_> = hellos.iter().enumerate().filter(|(other, _)| *other != number).map(|(_, hello)| hello.clone()).collect();
+        let others: BTreeSet<_> = hellos
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != number)
+            .map(|(_, hello)| hello.clone())
+            .collect();
         if client.dialect().manifest().capabilities.pushes_posted {
             for hello in others {
                 hear(client, &hello).await?;
@@ -105,13 +121,21 @@ async fn tell(
             continue;
         };
         if remembered != hellos {
-            return Err(Failure::Failed(format!("{} remembers {remembered:?}, and what was said is {hellos:?}", client.name())));
+            return Err(Failure::Failed(format!(
+                "{} remembers {remembered:?}, and what was said is {hellos:?}",
+                client.name()
+            )));
         }
     }
-    Ok(format!("\n{} clients of {} dialects talked; {heard_live} heard every other the moment it spoke.\n", clients.len(), dialects.len()))
+    Ok(format!(
+        "\n{} clients of {} dialects talked; {heard_live} heard every other the moment it spoke.\n",
+        clients.len(),
+        dialects.len()
+    ))
 }
 
-/// Says the first of these that the client's dialect has words for; `None` where it has none. A refusal ends the demo.
+/// Says the first of these that the client's dialect has words for; `None` where it has none. A
+/// refusal ends the demo.
 async fn say(client: &mut Client, commands: &[Command]) -> Result<Option<Answer>, Failure> {
     match client.say_any(commands).await? {
         Told::Answer(answer) => Ok(Some(answer)),
@@ -123,7 +147,10 @@ async fn say(client: &mut Client, commands: &[Command]) -> Result<Option<Answer>
 /// Waits until the client has heard these words.
 async fn hear(client: &mut Client, words: &str) -> Result<(), Failure> {
     let posted = |heard: &Heard| match heard {
-        Heard::Notice(notice) => matches!(&notice.kind, EventKind::Posted(message) if message.content.text == words).then_some(()),
+        Heard::Notice(notice) => {
+            matches!(&notice.kind, EventKind::Posted(message) if message.content.text == words)
+                .then_some(())
+        }
         Heard::Closed(_) => None,
     };
     Ok(client.hear(words, posted).await?)
@@ -146,7 +173,11 @@ fn hello(client: &Client) -> String {
 }
 
 /// Makes the client an account, through its own dialect where it can, and logs it in.
-async fn join(engine: &Engine, client: &mut Client, transcript: &Transcript) -> Result<User, Failure> {
+async fn join(
+    engine: &Engine,
+    client: &mut Client,
+    transcript: &Transcript,
+) -> Result<User, Failure> {
     let name = client.name().to_owned();
     let registration = |grant| Registration {
         login: Some(name.clone()),
@@ -160,22 +191,29 @@ async fn join(engine: &Engine, client: &mut Client, transcript: &Transcript) -> 
         profile: true,
         grant,
     };
-    let registrations: Vec<_> = [GrantKind::Pair, GrantKind::Token, GrantKind::Connection, GrantKind::Nothing]
-        .into_iter()
-        .map(|grant| Command::Register(Box::new(registration(grant))))
-        .collect();
+    let registrations: Vec<_> =
+        [GrantKind::Pair, GrantKind::Token, GrantKind::Connection, GrantKind::Nothing]
+            .into_iter()
+            .map(|grant| Command::Register(Box::new(registration(grant))))
+            .collect();
     let mut granted = match say(client, &registrations).await? {
         Some(Answer::Granted(grant)) => Some(grant),
         Some(answer) => return Err(puzzled(client, &answer)),
         None => {
-            transcript.remark(&format!("{name} cannot register over this dialect: the operator makes the account"));
+            transcript.remark(&format!(
+                "{name} cannot register over this dialect: the operator makes the account"
+            ));
             engine.create_account(registration(GrantKind::Nothing), engine.now()).await?;
             None
         }
     };
     let user = engine.account(&name).await?;
     if granted.as_ref().is_none_or(|grant| grant.tokens == Tokens::Nothing) {
-        let login = |grant| Command::Login { identifier: name.clone(), password: Secret::new(PASSWORD), grant };
+        let login = |grant| Command::Login {
+            identifier: name.clone(),
+            password: Secret::new(PASSWORD),
+            grant,
+        };
         let logins = [GrantKind::Pair, GrantKind::Token, GrantKind::Connection].map(login);
         granted = match say(client, &logins).await? {
             Some(Answer::Granted(grant)) => Some(grant),
@@ -186,13 +224,20 @@ async fn join(engine: &Engine, client: &mut Client, transcript: &Transcript) -> 
     let proofs = match granted {
         Some(grant) => proofs(user.id, &grant.tokens),
         None => {
-            transcript.remark(&format!("{name} cannot log in over this dialect: the operator hands out a token"));
+            transcript.remark(&format!(
+                "{name} cannot log in over this dialect: the operator hands out a token"
+            ));
             vec![Proof::Bearer(engine.operator_token(&name).await?), Proof::Connection]
         }
     };
     client.prove_by(proofs);
     if !user.profile {
-        let profile = Profile { username: name.clone(), name: name.clone(), bio: "Met in the demo".to_owned(), photo: None };
+        let profile = Profile {
+            username: name.clone(),
+            name: name.clone(),
+            bio: "Met in the demo".to_owned(),
+            photo: None,
+        };
         if say(client, &[Command::CreateProfile(Box::new(profile))]).await?.is_none() {
             let change = UserChange { profile: Some(true), ..UserChange::default() };
             engine.change_account(user.id, change, None, engine.now()).await?;
@@ -202,9 +247,20 @@ async fn join(engine: &Engine, client: &mut Client, transcript: &Transcript) -> 
 }
 
 /// Makes a group of all, through the first dialect that can.
-async fn meet(engine: &Engine, clients: &mut [Client], users: &[UserId], transcript: &Transcript) -> Result<FlowId, Failure> {
-    let group =
-        NewFlow { kind: FlowKind::Group, title: TITLE.to_owned(), info: String::new(), members: users.to_vec(), photo: None, key: None };
+async fn meet(
+    engine: &Engine,
+    clients: &mut [Client],
+    users: &[UserId],
+    transcript: &Transcript,
+) -> Result<FlowId, Failure> {
+    let group = NewFlow {
+        kind: FlowKind::Group,
+        title: TITLE.to_owned(),
+        info: String::new(),
+        members: users.to_vec(),
+        photo: None,
+        key: None,
+    };
     let command = Command::CreateFlow(Box::new(group));
     for client in clients.iter_mut() {
         match say(client, std::slice::from_ref(&command)).await? {
@@ -214,17 +270,37 @@ async fn meet(engine: &Engine, clients: &mut [Client], users: &[UserId], transcr
         }
     }
     transcript.remark("none of these dialects can make a group: the operator makes it");
-    let owner = clients.first().map(|client| client.name().to_owned()).ok_or_else(|| Failure::Failed("there is no dialect".into()))?;
+    let owner = clients
+        .first()
+        .map(|client| client.name().to_owned())
+        .ok_or_else(|| Failure::Failed("there is no dialect".into()))?;
     let token = engine.operator_token(&owner).await?;
     let caller = engine.authenticate(&Proof::Bearer(token), None).await?;
-    match engine.execute(Request { caller, authority: Authority::Member, origin: None, address: None, command }).await.outcome? {
+    match engine
+        .execute(Request {
+            caller,
+            authority: Authority::Member,
+            origin: None,
+            address: None,
+            command,
+        })
+        .await
+        .outcome?
+    {
         Answer::FlowCreated { flow, .. } => Ok(flow),
         answer => Err(Failure::Failed(format!("the group was answered with {answer:?}"))),
     }
 }
 
 async fn say_hello(client: &mut Client, flow: FlowId) -> Result<(), Failure> {
-    let draft = |kinds| Command::Send(Box::new(Draft { flow, kinds, content: Content::text(hello(client)), key: None }));
+    let draft = |kinds| {
+        Command::Send(Box::new(Draft {
+            flow,
+            kinds,
+            content: Content::text(hello(client)),
+            key: None,
+        }))
+    };
     match say(client, &[draft(Kinds::Shared), draft(Kinds::Any)]).await? {
         Some(Answer::Sent { .. }) => Ok(()),
         Some(answer) => Err(puzzled(client, &answer)),
@@ -232,20 +308,34 @@ async fn say_hello(client: &mut Client, flow: FlowId) -> Result<(), Failure> {
     }
 }
 
-/// What was said, oldest first, as this client reads it; `None` where its dialect cannot ask. From then on it hears what is
-/// said, where its dialect tells.
+/// What was said, oldest first, as this client reads it; `None` where its dialect cannot ask. From
+/// then on it hears what is said, where its dialect tells.
 async fn recall(client: &mut Client, flow: FlowId) -> Result<Option<Vec<String>>, Failure> {
     let windows = [Window::Newest { limit: HISTORY, offset: 0 }, Window::All];
-    let mut commands: Vec<_> =
-        [Kinds::Shared, Kinds::Any].into_iter().flat_map(|kinds| windows.map(|window| Command::History { flow, kinds, window })).collect();
-    commands.push(Command::GetChanges { since: Timestamp::default(), flow: Some(flow), limit: HISTORY });
+    let mut commands: Vec<_> = [Kinds::Shared, Kinds::Any]
+        .into_iter()
+        .flat_map(|kinds| windows.map(|window| Command::History { flow, kinds, window }))
+        .collect();
+    commands.push(Command::GetChanges {
+        since: Timestamp::default(),
+        flow: Some(flow),
+        limit: HISTORY,
+    });
     let messages = match say(client, &commands).await? {
         Some(Answer::History(page)) => page.messages,
         Some(Answer::Changes(changes)) => changes.messages,
         Some(answer) => return Err(puzzled(client, &answer)),
         None => {
             // Looking at the group may be what opens it.
-            say(client, &[Kinds::Shared, Kinds::Any].map(|kinds| Command::GetFlow { flow, kinds, members: false })).await?;
+            say(
+                client,
+                &[Kinds::Shared, Kinds::Any].map(|kinds| Command::GetFlow {
+                    flow,
+                    kinds,
+                    members: false,
+                }),
+            )
+            .await?;
             return Ok(None);
         }
     };
@@ -276,8 +366,16 @@ mod tests {
         let paper = Paper::default();
         let summary = perform(Transcript::new(false, Box::new(paper.clone()))).await;
         let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
-        let pushing = crate::dialects::all().iter().filter(|dialect| dialect.manifest().capabilities.pushes_posted).count();
-        assert!(summary.as_ref().is_ok_and(|summary| summary.contains(&format!("; {pushing} heard every other"))), "{summary:?}\n{text}");
+        let pushing = crate::dialects::all()
+            .iter()
+            .filter(|dialect| dialect.manifest().capabilities.pushes_posted)
+            .count();
+        assert!(
+            summary
+                .as_ref()
+                .is_ok_and(|summary| summary.contains(&format!("; {pushing} heard every other"))),
+            "{summary:?}\n{text}"
+        );
         for dialect in crate::dialects::all() {
             for way in ["→", "←"] {
                 let label = format!("{:8} {way} ", dialect.manifest().id);

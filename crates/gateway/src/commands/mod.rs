@@ -71,18 +71,23 @@ pub(crate) async fn run(cli: Cli) -> Result<String, Failure> {
     }
 }
 
-/// The configuration for an operator's command, which logs only what is amiss unless the operator chose otherwise.
+/// The configuration for an operator's command, which logs only what is amiss unless the operator
+/// chose otherwise.
 fn configure(place: &Place) -> Result<Config, Failure> {
     let mut config = place.load(&Address::default())?;
     if config.log.filter == "info" {
         config.log.filter = "warn".into();
     }
-    logging::start(&config.log).map_err(|error| Failure::Configuration(format!("`log.filter`: {error}")))?;
+    logging::start(&config.log)
+        .map_err(|error| Failure::Configuration(format!("`log.filter`: {error}")))?;
     Ok(config)
 }
 
 /// Does one thing in the world, beside a gateway that may be running in it.
-async fn in_world<T>(place: &Place, work: impl AsyncFnOnce(&World) -> Result<T, Failure>) -> Result<T, Failure> {
+async fn in_world<T>(
+    place: &Place,
+    work: impl AsyncFnOnce(&World) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let config = configure(place)?;
     let world = World::open(&config, &place.data).await?;
     let done = work(&world).await;
@@ -91,13 +96,21 @@ async fn in_world<T>(place: &Place, work: impl AsyncFnOnce(&World) -> Result<T, 
 }
 
 /// Rows below a heading, in columns as wide as they need to be.
-fn table<const N: usize>(heading: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+fn table<const N: usize>(
+    heading: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
     let rows: Vec<[String; N]> = std::iter::once(heading.map(str::to_owned)).chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
     let mut text = String::new();
     for row in &rows {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect::<Vec<_>>();
+        let cells = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect::<Vec<_>>();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
     }
@@ -108,7 +121,8 @@ fn table<const N: usize>(heading: [&str; N], rows: impl IntoIterator<Item = [Str
 mod tests {
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [["1".into(), "толмач".into(), "x".into()], ["22".into(), "a".into(), String::new()]];
+        let rows =
+            [["1".into(), "толмач".into(), "x".into()], ["22".into(), "a".into(), String::new()]];
         assert_eq!(super::table(["ID", "LOGIN", ""], rows), "ID  LOGIN\n1   толмач  x\n22  a\n");
     }
 }

@@ -11,18 +11,24 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) async fn run(place: &Place, address: &Address) -> Result<String, Failure> {
     let mut config = place.load(address)?;
-    logging::start(&config.log).map_err(|error| Failure::Configuration(format!("`log.filter`: {error}")))?;
+    logging::start(&config.log)
+        .map_err(|error| Failure::Configuration(format!("`log.filter`: {error}")))?;
     let listen = &config.http.listen;
-    let listener = TcpListener::bind(listen).await.map_err(|error| Failure::Failed(format!("cannot listen on {listen}: {error}")))?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| Failure::Failed(format!("cannot listen on {listen}: {error}")))?;
     let bound = listener.local_addr().map_err(|error| Failure::Failed(error.to_string()))?;
     if listen.ends_with(":0") {
         // Links have to name the port that was taken.
         config.http.listen = bound.to_string();
     }
-    let metrics = metrics::install().map_err(|error| Failure::Failed(format!("metrics cannot be kept: {error}")))?;
+    let metrics = metrics::install()
+        .map_err(|error| Failure::Failed(format!("metrics cannot be kept: {error}")))?;
     let world = World::open(&config, &place.data).await?;
-    let stop = stop_on_signal().map_err(|error| Failure::Failed(format!("signals cannot be heard: {error}")))?;
-    let server = Server::new(world.engine.clone(), world.bus.clone(), &config, listener, metrics).await?;
+    let stop = stop_on_signal()
+        .map_err(|error| Failure::Failed(format!("signals cannot be heard: {error}")))?;
+    let server =
+        Server::new(world.engine.clone(), world.bus.clone(), &config, listener, metrics).await?;
     tracing::info!(url = config.public_url(), data = %place.data.display(), "serving");
     for place in server.places() {
         tracing::info!("{place}");
@@ -62,7 +68,10 @@ impl Signals {
     #[cfg(unix)]
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     #[cfg(unix)]

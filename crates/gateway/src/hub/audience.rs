@@ -9,16 +9,18 @@ use tokio::time::Instant;
 use tolmach_domain::{Event, Message, Version};
 use tolmach_engine::retell;
 
-/// Events that wait behind a gap, at most. What more comes is dropped, and read from the store with the rest.
+/// Events that wait behind a gap, at most. What more comes is dropped, and read from the store with
+/// the rest.
 const HELD_EVENTS: usize = 1024;
 /// And how many bytes they may hold.
 const HELD_BYTES: usize = 1 << 20;
 
-/// A crowd that is told several events together has a rest of so long for each frame, since a write costs far more than one
-/// frame more in it: the more is said, the more is told together. Shared by the cores.
+/// A crowd that is told several events together has a rest of so long for each frame, since a write
+/// costs far more than one frame more in it: the more is said, the more is told together. Shared by
+/// the cores.
 const REST: Duration = Duration::from_micros(2);
-/// Frames of so many bytes that are told together have twice that rest, since they keep sockets and peers as long again; larger
-/// ones in proportion.
+/// Frames of so many bytes that are told together have twice that rest, since they keep sockets and
+/// peers as long again; larger ones in proportion.
 const LARGE: usize = 4096;
 /// No rest is longer.
 const LONGEST: Duration = Duration::from_millis(100);
@@ -30,10 +32,12 @@ const FEW: usize = 100;
 const TOGETHER: usize = 256;
 
 /// How many there are to share the work.
-static CORES: LazyLock<f64> = LazyLock::new(|| std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64));
+static CORES: LazyLock<f64> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64));
 
-/// The listeners of one flow, and how far they have heard it. Every change to a message takes the next version of its flow, so
-/// whatever does not follow on the position is a repetition or lies behind a gap.
+/// The listeners of one flow, and how far they have heard it. Every change to a message takes the
+/// next version of its flow, so whatever does not follow on the position is a repetition or lies
+/// behind a gap.
 pub(super) struct Audience {
     pub(super) listeners: Vec<Arc<Listener>>,
     /// The last version that was delivered.
@@ -79,8 +83,9 @@ impl Audience {
         self.position
     }
 
-    /// Delivers those of the events that follow on what was delivered, and with them those that were held for it. The events
-    /// ascend. Returns whether a gap has opened that nobody repairs yet: then the caller must.
+    /// Delivers those of the events that follow on what was delivered, and with them those that
+    /// were held for it. The events ascend. Returns whether a gap has opened that nobody repairs
+    /// yet: then the caller must.
     pub(super) fn hear(&mut self, events: &[Arc<Event>]) -> bool {
         let mut ready = Vec::with_capacity(events.len());
         for event in events {
@@ -109,7 +114,9 @@ impl Audience {
 
     /// Takes what was held for this position.
     fn release(&mut self, ready: &mut Vec<Arc<Broadcast>>) {
-        while let Some(first) = self.held.first_entry().filter(|first| first.key().0 <= self.position.0 + 1) {
+        while let Some(first) =
+            self.held.first_entry().filter(|first| first.key().0 <= self.position.0 + 1)
+        {
             let event = first.remove();
             self.held_bytes -= event.size();
             if let Some((_, last)) = event.versions().filter(|(_, last)| *last > self.position) {
@@ -124,20 +131,27 @@ impl Audience {
         !std::mem::replace(&mut self.repairing, true)
     }
 
-    /// Delivers what the store has after the position, in order: what was held is told as it was, with its origin; the rest as
-    /// the store has it. `complete` says that the store has nothing after the last of the messages. Returns whether there is
-    /// nothing left to repair.
+    /// Delivers what the store has after the position, in order: what was held is told as it was,
+    /// with its origin; the rest as the store has it. `complete` says that the store has nothing
+    /// after the last of the messages. Returns whether there is nothing left to repair.
     pub(super) fn mend(&mut self, messages: Vec<Message>, complete: bool) -> bool {
         let until = messages.last().map_or(self.position, |message| message.version);
-        let covers =
-            |event: &Arc<Event>, version: Version| event.versions().is_some_and(|(first, last)| first <= version && version <= last);
+        let covers = |event: &Arc<Event>, version: Version| {
+            event.versions().is_some_and(|(first, last)| first <= version && version <= last)
+        };
         let mut told: BTreeMap<Version, Arc<Event>> = BTreeMap::new();
         for message in messages {
-            let held = |version| self.held.range(..=version).next_back().is_some_and(|(_, event)| covers(event, version));
+            let held = |version| {
+                self.held
+                    .range(..=version)
+                    .next_back()
+                    .is_some_and(|(_, event)| covers(event, version))
+            };
             if message.version <= self.position || held(message.version) {
                 continue;
             }
-            let (version, known) = (message.version, message.posted <= self.position || held(message.posted));
+            let (version, known) =
+                (message.version, message.posted <= self.position || held(message.posted));
             if let Some(event) = retell(message, known) {
                 crate::metrics::repaired(event.name());
                 told.insert(version, Arc::new(event));
@@ -184,7 +198,8 @@ impl Audience {
 
     /// When somebody has to come to tell what is untold, if nobody was told to come yet.
     pub(super) fn appoint(&mut self) -> Option<Instant> {
-        (!self.untold.is_empty() && !std::mem::replace(&mut self.awaited, true)).then_some(self.rests_until)
+        (!self.untold.is_empty() && !std::mem::replace(&mut self.awaited, true))
+            .then_some(self.rests_until)
     }
 
     /// Somebody has come.
@@ -194,7 +209,8 @@ impl Audience {
     }
 }
 
-/// How long a crowd rests that was told so many events together, whose frames have about this size in bytes.
+/// How long a crowd rests that was told so many events together, whose frames have about this size
+/// in bytes.
 fn rest(listeners: usize, events: usize, size: usize) -> Duration {
     let events = events.min(RESTING);
     let weight = events as f64 + events.saturating_sub(1) as f64 * size as f64 / LARGE as f64;
@@ -206,7 +222,9 @@ mod tests {
     use super::*;
     use crate::metrics::DialectMetrics;
     use crate::outbox::Outbox;
-    use tolmach_domain::{ConnectionId, Content, EventKind, FlowId, FlowKind, MessageId, Person, Timestamp, UserId};
+    use tolmach_domain::{
+        ConnectionId, Content, EventKind, FlowId, FlowKind, MessageId, Person, Timestamp, UserId,
+    };
 
     /// What a message was when it had taken `version`; it was posted at `posted`.
     fn message(posted: i64, version: i64) -> Message {
@@ -215,7 +233,12 @@ mod tests {
             id: MessageId::new(posted).unwrap(),
             flow: FlowId::new(1).unwrap(),
             flow_kind: FlowKind::Group,
-            author: Person { id: UserId::new(1).unwrap(), login: "ann".into(), username: "ann".into(), name: "Ann".into() },
+            author: Person {
+                id: UserId::new(1).unwrap(),
+                login: "ann".into(),
+                username: "ann".into(),
+                name: "Ann".into(),
+            },
             content: Content::text("hello"),
             posted: Version(posted),
             version: Version(version),
@@ -228,18 +251,32 @@ mod tests {
 
     fn posted(version: i64) -> Arc<Event> {
         let message = message(version, version);
-        Arc::new(Event { at: message.posted_at, moment: Some(message.changed_at), origin: None, kind: EventKind::Posted(message) })
+        Arc::new(Event {
+            at: message.posted_at,
+            moment: Some(message.changed_at),
+            origin: None,
+            kind: EventKind::Posted(message),
+        })
     }
 
     fn deleted(first: i64, last: i64) -> Arc<Event> {
         let message = message(1, last);
         let messages = (first..=last).map(|version| (message.id, Version(version))).collect();
         let kind = EventKind::Deleted { flow: message.flow, by: message.author.id, messages };
-        Arc::new(Event { at: message.changed_at, moment: Some(message.changed_at), origin: None, kind })
+        Arc::new(Event {
+            at: message.changed_at,
+            moment: Some(message.changed_at),
+            origin: None,
+            kind,
+        })
     }
 
     fn audience(position: i64) -> (Audience, Arc<Listener>) {
-        let listener = Arc::new(Listener { id: ConnectionId(1), outbox: Outbox::new(1 << 30), flows: Default::default() });
+        let listener = Arc::new(Listener {
+            id: ConnectionId(1),
+            outbox: Outbox::new(1 << 30),
+            flows: Default::default(),
+        });
         let mut audience = Audience::new(Version(position));
         audience.listeners.push(listener.clone());
         (audience, listener)
@@ -253,13 +290,25 @@ mod tests {
             _ = listener.outbox.take(&mut taken) => {}
             () = std::future::ready(()) => {}
         }
-        taken.iter().map(|broadcast| (broadcast.notice().name(), broadcast.notice().versions().unwrap().1.0)).collect()
+        taken
+            .iter()
+            .map(|broadcast| {
+                (broadcast.notice().name(), broadcast.notice().versions().unwrap().1.0)
+            })
+            .collect()
     }
 
     #[tokio::test]
     async fn what_follows_is_told_and_what_repeats_is_not() {
         let (mut audience, listener) = audience(2);
-        assert!(!audience.hear(&[posted(1), posted(2), posted(3), posted(3), deleted(4, 6), posted(7)]));
+        assert!(!audience.hear(&[
+            posted(1),
+            posted(2),
+            posted(3),
+            posted(3),
+            deleted(4, 6),
+            posted(7)
+        ]));
         assert_eq!(told(&listener).await, [("posted", 3), ("deleted", 6), ("posted", 7)]);
         assert!(!audience.hear(&[deleted(4, 6), posted(8)]));
         assert_eq!(told(&listener).await, [("posted", 8)]);
@@ -280,13 +329,48 @@ mod tests {
     #[tokio::test]
     async fn a_gap_is_filled_from_the_store_in_one_order_with_what_was_held() {
         let edited = |posted, version| message(posted, version);
-        let gone = |posted, version| Message { deleted_at: Some(Timestamp::from_micros(version)), ..message(posted, version) };
+        let gone = |posted, version| Message {
+            deleted_at: Some(Timestamp::from_micros(version)),
+            ..message(posted, version)
+        };
         for (name, position, held, stored, complete, expected, done) in [
             ("nothing is missing", 3, vec![], vec![], true, vec![], true),
-            ("one is missing", 1, vec![posted(3)], vec![message(2, 2), message(3, 3)], true, vec![("posted", 2), ("posted", 3)], true),
-            ("nothing was held", 0, vec![], vec![message(1, 1), message(2, 2)], true, vec![("posted", 1), ("posted", 2)], true),
-            ("edited since, and known", 2, vec![], vec![edited(1, 3)], true, vec![("edited", 3)], true),
-            ("edited since, and never heard of", 2, vec![], vec![edited(3, 4)], true, vec![("posted", 4)], true),
+            (
+                "one is missing",
+                1,
+                vec![posted(3)],
+                vec![message(2, 2), message(3, 3)],
+                true,
+                vec![("posted", 2), ("posted", 3)],
+                true,
+            ),
+            (
+                "nothing was held",
+                0,
+                vec![],
+                vec![message(1, 1), message(2, 2)],
+                true,
+                vec![("posted", 1), ("posted", 2)],
+                true,
+            ),
+            (
+                "edited since, and known",
+                2,
+                vec![],
+                vec![edited(1, 3)],
+                true,
+                vec![("edited", 3)],
+                true,
+            ),
+            (
+                "edited since, and never heard of",
+                2,
+                vec![],
+                vec![edited(3, 4)],
+                true,
+                vec![("posted", 4)],
+                true,
+            ),
             (
                 "edited since it was held",
                 1,
@@ -307,7 +391,15 @@ mod tests {
                 vec![("posted", 3), ("deleted", 5)],
                 true,
             ),
-            ("a page of more", 0, vec![posted(4)], vec![message(1, 1), message(2, 2)], false, vec![("posted", 1), ("posted", 2)], false),
+            (
+                "a page of more",
+                0,
+                vec![posted(4)],
+                vec![message(1, 1), message(2, 2)],
+                false,
+                vec![("posted", 1), ("posted", 2)],
+                false,
+            ),
             (
                 "the last page before a held one",
                 0,
@@ -317,7 +409,15 @@ mod tests {
                 vec![("posted", 1), ("posted", 2), ("posted", 3)],
                 true,
             ),
-            ("still a gap", 0, vec![posted(5)], vec![message(1, 1)], true, vec![("posted", 1)], false),
+            (
+                "still a gap",
+                0,
+                vec![posted(5)],
+                vec![message(1, 1)],
+                true,
+                vec![("posted", 1)],
+                false,
+            ),
         ] {
             let (mut audience, listener) = audience(position);
             audience.hear(&held);
@@ -336,18 +436,32 @@ mod tests {
         audience.listeners = vec![listener.clone(); FEW];
         let before = Instant::now();
         audience.hear(&[posted(1)]);
-        assert_eq!((told(&listener).await.len(), audience.told(), audience.appoint()), (FEW, Version(1), None));
+        assert_eq!(
+            (told(&listener).await.len(), audience.told(), audience.appoint()),
+            (FEW, Version(1), None)
+        );
         assert!(audience.rests_until > before);
         audience.rests_until = before + hour;
         audience.hear(&[posted(2), posted(3)]);
         audience.hear(&[posted(4)]);
-        assert_eq!((told(&listener).await, audience.told(), audience.position()), (vec![], Version(1), Version(4)));
-        assert_eq!((audience.appoint(), audience.appoint()), (Some(before + hour), None), "somebody must come, and nobody else");
+        assert_eq!(
+            (told(&listener).await, audience.told(), audience.position()),
+            (vec![], Version(1), Version(4))
+        );
+        assert_eq!(
+            (audience.appoint(), audience.appoint()),
+            (Some(before + hour), None),
+            "somebody must come, and nobody else"
+        );
         audience.come();
         assert_eq!((told(&listener).await.len(), audience.told()), (3 * FEW, Version(4)));
         audience.rests_until = before;
         audience.hear(&[posted(5)]);
-        assert_eq!((told(&listener).await.len(), audience.appoint()), (FEW, None), "nobody is written to any more");
+        assert_eq!(
+            (told(&listener).await.len(), audience.appoint()),
+            (FEW, None),
+            "nobody is written to any more"
+        );
         audience.rests_until = before + hour;
         for version in 6..=i64::try_from(TOGETHER).unwrap() + 5 {
             assert_eq!(told(&listener).await, []);
@@ -390,7 +504,11 @@ mod tests {
         let mut largest = 0;
         for dialect in crate::dialects::all() {
             assert_eq!(broadcast.rendered(), largest);
-            let frame = broadcast.frame(&*dialect, Default::default(), &DialectMetrics::new(dialect.manifest().id));
+            let frame = broadcast.frame(
+                &*dialect,
+                Default::default(),
+                &DialectMetrics::new(dialect.manifest().id),
+            );
             largest = largest.max(frame.map_or(0, |frame| frame.len()));
         }
         assert!(largest > 0);

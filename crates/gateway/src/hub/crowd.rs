@@ -7,14 +7,18 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::yield_now;
 
-/// So many are spoken to by one task, one after the other: enough that the task costs little beside the writes, and few enough
-/// that others wait for it no longer than for any other task, and that all cores share a crowd.
+/// So many are spoken to by one task, one after the other: enough that the task costs little beside
+/// the writes, and few enough that others wait for it no longer than for any other task, and that
+/// all cores share a crowd.
 const TOGETHER: usize = 16;
 /// After so long the others have a turn, where much is said to each.
 const TURN: Duration = Duration::from_micros(500);
 
 /// Tells each of them all of this.
-pub(super) fn tell<'a>(listeners: impl IntoIterator<Item = &'a Arc<Listener>>, broadcasts: &[Arc<Broadcast>]) {
+pub(super) fn tell<'a>(
+    listeners: impl IntoIterator<Item = &'a Arc<Listener>>,
+    broadcasts: &[Arc<Broadcast>],
+) {
     let (mut crowd, mut listeners) = (Crowd::default(), listeners.into_iter());
     while let Some(listener) = listeners.next() {
         let left = listeners.size_hint().0;
@@ -33,7 +37,8 @@ pub(super) fn tell<'a>(listeners: impl IntoIterator<Item = &'a Arc<Listener>>, b
     }
 }
 
-/// Those who can be spoken to. When it is dropped, the tasks of those who were not do it themselves.
+/// Those who can be spoken to. When it is dropped, the tasks of those who were not do it
+/// themselves.
 #[derive(Default)]
 struct Crowd(Vec<Arc<Listener>>);
 

@@ -16,8 +16,8 @@ pub(super) const REPAIRS: usize = 8;
 const PAGE: u32 = 10_000;
 /// How many messages one step of a repair reads.
 const STEP: u32 = 256;
-/// How long an event that was committed may be on its way before it is taken for lost: told by the bus it comes with its
-/// origin, which the store does not keep.
+/// How long an event that was committed may be on its way before it is taken for lost: told by the
+/// bus it comes with its origin, which the store does not keep.
 const ON_ITS_WAY: Duration = Duration::from_millis(250);
 /// The same for one that a later event has overtaken.
 const OVERTAKEN: Duration = Duration::from_millis(30);
@@ -62,18 +62,30 @@ impl Journal {
     /// Whether nothing was heard after a moment that made a user a member of a flow or ended that.
     pub(super) fn is_last_word(&self, moment: Timestamp, user: UserId, flow: FlowId) -> bool {
         let concerns = |event: &Event| match &event.kind {
-            EventKind::FlowCreated { flow: made, members } => made.id == flow && members.iter().any(|member| member.id == user),
-            EventKind::MembersAdded { flow: there, users, .. } => *there == flow && users.iter().any(|other| other.id == user),
-            EventKind::MembersRemoved { flow: there, users } => *there == flow && users.contains(&user),
+            EventKind::FlowCreated { flow: made, members } => {
+                made.id == flow && members.iter().any(|member| member.id == user)
+            }
+            EventKind::MembersAdded { flow: there, users, .. } => {
+                *there == flow && users.iter().any(|other| other.id == user)
+            }
+            EventKind::MembersRemoved { flow: there, users } => {
+                *there == flow && users.contains(&user)
+            }
             EventKind::FlowDeleted { flow: there, .. } => *there == flow,
             _ => false,
         };
-        !self.heard.iter().rev().take_while(|(later, _)| **later > moment).any(|(_, event)| concerns(event))
+        !self
+            .heard
+            .iter()
+            .rev()
+            .take_while(|(later, _)| **later > moment)
+            .any(|(_, event)| concerns(event))
     }
 }
 
 impl Hub {
-    /// Asks the store at intervals, and soon after the bus may have lost something, for as long as the process lives.
+    /// Asks the store at intervals, and soon after the bus may have lost something, for as long as
+    /// the process lives.
     pub(crate) async fn check(self: Arc<Self>, interval: Duration) {
         let mut failing = false;
         loop {
@@ -86,7 +98,9 @@ impl Hub {
             let outcome = self.check_once().await;
             metrics::checked(outcome.is_ok());
             match &outcome {
-                Err(cause) if !failing => tracing::warn!(%cause, "what other nodes did cannot be looked up; it will be, once it can"),
+                Err(cause) if !failing => {
+                    tracing::warn!(%cause, "what other nodes did cannot be looked up; it will be, once it can")
+                }
                 Ok(()) if failing => tracing::info!("what other nodes did can be looked up again"),
                 _ => {}
             }
@@ -116,7 +130,9 @@ impl Hub {
     fn catch_up(self: &Arc<Self>, page: Checkpoint) {
         let mut journal = lock(&self.journal);
         for event in page.events {
-            let Some(moment) = event.moment.filter(|moment| journal.is_new(*moment)) else { continue };
+            let Some(moment) = event.moment.filter(|moment| journal.is_new(*moment)) else {
+                continue;
+            };
             metrics::repaired(event.name());
             let event = Arc::new(event);
             self.deliver(&event, |user, flow| journal.is_last_word(moment, user, flow));
@@ -158,7 +174,8 @@ impl Hub {
                     if self.mend(flow, messages, complete) {
                         return;
                     }
-                    // The store has all, and a later event is here: what is between is on its way to be read.
+                    // The store has all, and a later event is here: what is between is on its way
+                    // to be read.
                     if complete {
                         sleep(OVERTAKEN).await;
                     }
@@ -202,23 +219,37 @@ mod tests {
     #[test]
     fn what_was_heard_or_checked_is_not_new() {
         let mut journal = Journal::new(moment(10));
-        let ended = event(EventKind::SessionsEnded { user: user(1), session: SessionId::new(1).ok() });
+        let ended =
+            event(EventKind::SessionsEnded { user: user(1), session: SessionId::new(1).ok() });
         for (number, new) in [(9, false), (10, false), (11, true), (12, true)] {
             assert_eq!(journal.is_new(moment(number)), new, "{number}");
         }
         journal.keep(moment(12), ended);
         assert!(journal.is_new(moment(11)) && !journal.is_new(moment(12)));
         journal.check(moment(12));
-        assert!(!journal.is_new(moment(11)) && !journal.is_new(moment(12)) && journal.is_new(moment(13)));
+        assert!(
+            !journal.is_new(moment(11))
+                && !journal.is_new(moment(12))
+                && journal.is_new(moment(13))
+        );
         assert!(journal.heard.is_empty());
     }
 
     #[test]
     fn a_late_word_on_a_membership_does_not_undo_a_later_one() {
         let mut journal = Journal::new(moment(0));
-        journal.keep(moment(5), event(EventKind::MembersRemoved { flow: flow(1), users: vec![user(1)] }));
-        for (when, who, place, last) in [(4, 1, 1, false), (6, 1, 1, true), (4, 2, 1, true), (4, 1, 2, true)] {
-            assert_eq!(journal.is_last_word(moment(when), user(who), flow(place)), last, "{when} {who} {place}");
+        journal.keep(
+            moment(5),
+            event(EventKind::MembersRemoved { flow: flow(1), users: vec![user(1)] }),
+        );
+        for (when, who, place, last) in
+            [(4, 1, 1, false), (6, 1, 1, true), (4, 2, 1, true), (4, 1, 2, true)]
+        {
+            assert_eq!(
+                journal.is_last_word(moment(when), user(who), flow(place)),
+                last,
+                "{when} {who} {place}"
+            );
         }
         journal.keep(moment(7), event(EventKind::FlowDeleted { flow: flow(2), by: user(9) }));
         assert!(!journal.is_last_word(moment(6), user(3), flow(2)));

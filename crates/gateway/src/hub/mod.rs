@@ -1,10 +1,11 @@
 //! Who hears what: from an event to the queues of the connections that are interested in it.
 //!
-//! Connections are indexed by flow and by user. A flow's connections are spread over shards, so that busy flows do not
-//! wait for each other. Locks are taken in the order journal, user, flow, connection.
+//! Connections are indexed by flow and by user. A flow's connections are spread over shards, so
+//! that busy flows do not wait for each other. Locks are taken in the order journal, user, flow,
+//! connection.
 //!
-//! What the bus loses is found in the store: a change to a message by the version that is missing ([`audience`]), everything
-//! else by the moment that was not heard ([`journal`]).
+//! What the bus loses is found in the store: a change to a message by the version that is missing
+//! ([`audience`]), everything else by the moment that was not heard ([`journal`]).
 
 mod audience;
 mod crowd;
@@ -58,15 +59,22 @@ struct UserListener {
 enum Follow {
     /// No: it only has to hear of the user's sessions and removals.
     No,
-    /// The list of flows is being read; meanwhile these memberships came, at a version of their flow, and went.
+    /// The list of flows is being read; meanwhile these memberships came, at a version of their
+    /// flow, and went.
     Loading(Vec<(FlowId, Option<Version>)>),
     /// Yes.
     Yes,
 }
 
 impl Hub {
-    /// A hub that hears what comes after `now`, the newest moment of the store. `queue_bound` is in bytes, for each connection.
-    pub(crate) fn new(engine: Arc<Engine>, bus: Arc<dyn Bus>, now: Timestamp, queue_bound: usize) -> Arc<Self> {
+    /// A hub that hears what comes after `now`, the newest moment of the store. `queue_bound` is in
+    /// bytes, for each connection.
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        bus: Arc<dyn Bus>,
+        now: Timestamp,
+        queue_bound: usize,
+    ) -> Arc<Self> {
         fn shards<K, V>() -> Vec<Mutex<HashMap<K, V>>> {
             (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect()
         }
@@ -85,7 +93,11 @@ impl Hub {
 
     /// A new connection. It hears nothing yet, but is closed with all others.
     pub(crate) fn connect(&self, id: ConnectionId) -> Arc<Listener> {
-        let listener = Arc::new(Listener { id, outbox: Outbox::new(self.queue_bound), flows: Mutex::default() });
+        let listener = Arc::new(Listener {
+            id,
+            outbox: Outbox::new(self.queue_bound),
+            flows: Mutex::default(),
+        });
         lock(&self.everyone[shard(id.0)]).insert(id, listener.clone());
         listener
     }
@@ -96,8 +108,14 @@ impl Hub {
         lock(&self.everyone[shard(listener.id.0)]).remove(&listener.id);
     }
 
-    /// The connection belongs to this user and hears of their sessions; it also hears this flow, if one is given.
-    pub(crate) async fn hear_one(&self, listener: &Arc<Listener>, user: UserId, flow: Option<FlowId>) -> Result<(), Fault> {
+    /// The connection belongs to this user and hears of their sessions; it also hears this flow, if
+    /// one is given.
+    pub(crate) async fn hear_one(
+        &self,
+        listener: &Arc<Listener>,
+        user: UserId,
+        flow: Option<FlowId>,
+    ) -> Result<(), Fault> {
         self.belong(listener, user, Follow::No);
         let Some(flow) = flow else { return Ok(()) };
         loop {
@@ -120,7 +138,11 @@ impl Hub {
     }
 
     /// The connection belongs to this user and hears every flow that they are in, as that changes.
-    pub(crate) async fn hear_every(&self, listener: &Arc<Listener>, user: UserId) -> Result<(), Fault> {
+    pub(crate) async fn hear_every(
+        &self,
+        listener: &Arc<Listener>,
+        user: UserId,
+    ) -> Result<(), Fault> {
         self.belong(listener, user, Follow::Loading(Vec::new()));
         loop {
             let checks = lock(&self.journal).checks();
@@ -131,7 +153,8 @@ impl Hub {
                     return Err(fault);
                 }
             };
-            // A check in between may have passed over flows that nobody here was subscribed to: what was read is too old.
+            // A check in between may have passed over flows that nobody here was subscribed to:
+            // what was read is too old.
             let journal = lock(&self.journal);
             if journal.checks() == checks {
                 self.follow_all(listener, user, flows.into_iter().collect());
@@ -150,9 +173,16 @@ impl Hub {
         listeners.push(UserListener { listener: listener.clone(), follow });
     }
 
-    fn follow_all(&self, listener: &Arc<Listener>, user: UserId, mut flows: BTreeMap<FlowId, Version>) {
+    fn follow_all(
+        &self,
+        listener: &Arc<Listener>,
+        user: UserId,
+        mut flows: BTreeMap<FlowId, Version>,
+    ) {
         let mut users = lock(&self.users[shard(user.get() as u64)]);
-        let entry = users.get_mut(&user).and_then(|listeners| listeners.iter_mut().find(|entry| entry.listener.id == listener.id));
+        let entry = users.get_mut(&user).and_then(|listeners| {
+            listeners.iter_mut().find(|entry| entry.listener.id == listener.id)
+        });
         let Some(entry) = entry else { return };
         if let Follow::Loading(changes) = std::mem::replace(&mut entry.follow, Follow::Yes) {
             for (flow, came) in changes {
@@ -190,7 +220,10 @@ impl Hub {
 
     /// Everybody who is connected now; weakly, so that whoever goes meanwhile can be passed over.
     pub(crate) fn connected(&self) -> Vec<Weak<Listener>> {
-        self.everyone.iter().flat_map(|shard| lock(shard).values().map(Arc::downgrade).collect::<Vec<_>>()).collect()
+        self.everyone
+            .iter()
+            .flat_map(|shard| lock(shard).values().map(Arc::downgrade).collect::<Vec<_>>())
+            .collect()
     }
 
     /// Whether a connection was told of this version of a flow, or will not be.
@@ -211,11 +244,15 @@ impl Hub {
 
     /// Brings events to everybody who is interested: changes to messages of one flow together.
     fn hear(self: &Arc<Self>, events: &[Arc<Event>]) {
-        for group in events.chunk_by(|a, b| a.versions().is_some() && b.versions().is_some() && a.flow() == b.flow()) {
+        for group in events.chunk_by(|a, b| {
+            a.versions().is_some() && b.versions().is_some() && a.flow() == b.flow()
+        }) {
             group.iter().for_each(|event| crate::metrics::event(event.name()));
             let Some(first) = group.first() else { continue };
             match (first.flow(), first.moment) {
-                (Some(flow), Some(_)) if first.versions().is_some() => self.hear_changes(flow, group),
+                (Some(flow), Some(_)) if first.versions().is_some() => {
+                    self.hear_changes(flow, group)
+                }
                 (_, Some(moment)) => {
                     // Held while it is delivered, so that these events keep their order.
                     let mut journal = lock(&self.journal);
@@ -225,7 +262,10 @@ impl Hub {
                     }
                 }
                 (Some(flow), None) => self.tell(flow, &Arc::new(Broadcast::new(first.clone()))),
-                (None, None) => tracing::error!(event = first.name(), "an event that nobody can be interested in"),
+                (None, None) => tracing::error!(
+                    event = first.name(),
+                    "an event that nobody can be interested in"
+                ),
             }
         }
     }
@@ -236,9 +276,17 @@ impl Hub {
         }
     }
 
-    /// Does something with the audience of a flow, if it has one, and sees to it that what is untold then is told in time.
-    fn with_audience<T>(self: &Arc<Self>, flow: FlowId, work: impl FnOnce(&mut Audience) -> T) -> Option<T> {
-        let (outcome, appointed) = self.audiences(flow).get_mut(&flow).map(|audience| (work(audience), audience.appoint()))?;
+    /// Does something with the audience of a flow, if it has one, and sees to it that what is
+    /// untold then is told in time.
+    fn with_audience<T>(
+        self: &Arc<Self>,
+        flow: FlowId,
+        work: impl FnOnce(&mut Audience) -> T,
+    ) -> Option<T> {
+        let (outcome, appointed) = self
+            .audiences(flow)
+            .get_mut(&flow)
+            .map(|audience| (work(audience), audience.appoint()))?;
         if let Some(appointed) = appointed {
             let hub = self.clone();
             tokio::spawn(async move {
@@ -256,8 +304,8 @@ impl Hub {
         lock(&self.flows[shard(flow.get() as u64)])
     }
 
-    /// Brings an event that changed no message to everybody who is interested, and follows the memberships that it changes
-    /// where `follows` says that this is the last word on them.
+    /// Brings an event that changed no message to everybody who is interested, and follows the
+    /// memberships that it changes where `follows` says that this is the last word on them.
     fn deliver(&self, event: &Arc<Event>, follows: impl Fn(UserId, FlowId) -> bool) {
         self.engine.heard(event);
         let broadcast = Arc::new(Broadcast::new(event.clone()));
@@ -267,12 +315,22 @@ impl Hub {
             }
         };
         match &event.kind {
-            EventKind::Posted(_) | EventKind::Edited(_) | EventKind::Deleted { .. } | EventKind::Typing { .. } => {}
-            EventKind::FlowCreated { flow, members } => members.iter().for_each(|member| follow(member.id, flow.id, Some(flow.version))),
-            EventKind::MembersAdded { flow, users, version } => users.iter().for_each(|user| follow(user.id, *flow, Some(*version))),
+            EventKind::Posted(_)
+            | EventKind::Edited(_)
+            | EventKind::Deleted { .. }
+            | EventKind::Typing { .. } => {}
+            EventKind::FlowCreated { flow, members } => {
+                members.iter().for_each(|member| follow(member.id, flow.id, Some(flow.version)))
+            }
+            EventKind::MembersAdded { flow, users, version } => {
+                users.iter().for_each(|user| follow(user.id, *flow, Some(*version)))
+            }
             EventKind::SessionsEnded { user, .. } => {
                 let users = lock(&self.users[shard(user.get() as u64)]);
-                crowd::tell(users.get(user).into_iter().flatten().map(|entry| &entry.listener), std::slice::from_ref(&broadcast));
+                crowd::tell(
+                    users.get(user).into_iter().flatten().map(|entry| &entry.listener),
+                    std::slice::from_ref(&broadcast),
+                );
             }
             EventKind::MembersRemoved { .. } | EventKind::FlowDeleted { .. } => {}
         }
@@ -281,7 +339,9 @@ impl Hub {
         }
         // Whoever left has heard of it, and hears no more.
         match &event.kind {
-            EventKind::MembersRemoved { flow, users } => users.iter().for_each(|user| follow(*user, *flow, None)),
+            EventKind::MembersRemoved { flow, users } => {
+                users.iter().for_each(|user| follow(*user, *flow, None))
+            }
             EventKind::FlowDeleted { flow, .. } => {
                 let audience = self.audiences(*flow).remove(flow);
                 for listener in audience.into_iter().flat_map(|audience| audience.listeners) {
@@ -315,7 +375,8 @@ impl Hub {
         }
     }
 
-    /// `position` is up to where the connection knows the flow; who comes to others hears what they hear.
+    /// `position` is up to where the connection knows the flow; who comes to others hears what they
+    /// hear.
     fn subscribe(&self, listener: &Arc<Listener>, flow: FlowId, position: Version) {
         let mut flows = self.audiences(flow);
         if lock(&listener.flows).insert(flow) {
@@ -342,7 +403,8 @@ impl Hub {
         let mut flows = self.audiences(flow);
         if let Some(audience) = flows.get_mut(&flow) {
             audience.tell_all();
-            if let Some(index) = audience.listeners.iter().position(|other| other.id == listener.id) {
+            if let Some(index) = audience.listeners.iter().position(|other| other.id == listener.id)
+            {
                 audience.listeners.swap_remove(index);
             }
             if audience.listeners.is_empty() {

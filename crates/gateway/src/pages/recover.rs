@@ -1,11 +1,12 @@
-//! `/recover`: where a mailed recovery link leads, and a new password is set. Works without scripts.
+//! `/recover`: where a mailed recovery link leads, and a new password is set. Works without
+//! scripts.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER,
-    X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
@@ -16,20 +17,29 @@ use tolmach_engine::{Engine, Request as Ask};
 const PAGE: &str = include_str!("recover.html");
 const STYLE: &str = include_str!("recover.css");
 
-/// The page may do nothing but show itself and send its form back here. Its one style is allowed by its hash.
+/// The page may do nothing but show itself and send its form back here. Its one style is allowed by
+/// its hash.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let style = STANDARD.encode(Sha256::digest(STYLE));
-    format!("default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+    format!(
+        "default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
 });
 
-/// Shows the form (GET, with `token` in the address) or sets the password (POST, form-encoded: `token`, `password`, `repeat`).
+/// Shows the form (GET, with `token` in the address) or sets the password (POST, form-encoded:
+/// `token`, `password`, `repeat`).
 pub(crate) async fn recover(engine: &Engine, request: Request<Bytes>) -> Response<Bytes> {
     match *request.method() {
         Method::GET | Method::HEAD => ask(engine, request.uri().query().unwrap_or_default()).await,
         Method::POST if is_form(&request) => answer(engine, request.body()).await,
-        Method::POST => problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This page takes only its own form."),
+        Method::POST => {
+            problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This page takes only its own form.")
+        }
         _ => {
-            let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "This page can be read, and its form can be sent.");
+            let mut response = problem(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "This page can be read, and its form can be sent.",
+            );
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
             response
         }
@@ -37,12 +47,22 @@ pub(crate) async fn recover(engine: &Engine, request: Request<Bytes>) -> Respons
 }
 
 fn is_form(request: &Request<Bytes>) -> bool {
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    let kind = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    kind.split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 async fn ask(engine: &Engine, query: &str) -> Response<Bytes> {
-    let Some(token) = field(query.as_bytes(), "token").filter(|token| is_token(token)) else { return spent() };
+    let Some(token) = field(query.as_bytes(), "token").filter(|token| is_token(token)) else {
+        return spent();
+    };
     match engine.recovery_is_open(&Secret::new(&token)).await {
         Ok(true) => form(StatusCode::OK, &token, None),
         Ok(false) => spent(),
@@ -54,10 +74,16 @@ async fn answer(engine: &Engine, body: &[u8]) -> Response<Bytes> {
     let Some(token) = field(body, "token").filter(|token| is_token(token)) else { return spent() };
     let password = field(body, "password").unwrap_or_default();
     if password != field(body, "repeat").unwrap_or_default() {
-        return form(StatusCode::UNPROCESSABLE_ENTITY, &token, Some("The two passwords differ. Please type the same one twice."));
+        return form(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &token,
+            Some("The two passwords differ. Please type the same one twice."),
+        );
     }
-    let command = Command::ResetPassword { token: Secret::new(&token), password: Secret::new(password) };
-    let ask = Ask { caller: None, authority: Authority::Member, origin: None, address: None, command };
+    let command =
+        Command::ResetPassword { token: Secret::new(&token), password: Secret::new(password) };
+    let ask =
+        Ask { caller: None, authority: Authority::Member, origin: None, address: None, command };
     match engine.execute(ask).await.outcome {
         Ok(_) => page(
             StatusCode::OK,
@@ -77,19 +103,29 @@ fn refused(token: &str, fault: Fault) -> Response<Bytes> {
         Fault::TooMany { retry_after } => {
             let text = "Many people are changing their passwords right now. Please send the form again in a moment.";
             let mut response = form(StatusCode::TOO_MANY_REQUESTS, token, Some(text));
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
             response
         }
-        Fault::Unavailable => {
-            form(StatusCode::SERVICE_UNAVAILABLE, token, Some("The service is resting for a moment. Please send the form again soon."))
-        }
-        _ => problem(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side. Please try again later."),
+        Fault::Unavailable => form(
+            StatusCode::SERVICE_UNAVAILABLE,
+            token,
+            Some("The service is resting for a moment. Please send the form again soon."),
+        ),
+        _ => problem(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Something went wrong on our side. Please try again later.",
+        ),
     }
 }
 
 /// One answer for a link that was never given out, was used, or is too old.
 fn spent() -> Response<Bytes> {
-    problem(StatusCode::GONE, "This link was used before, is too old, or is not complete. Please ask for a new one in your client.")
+    problem(
+        StatusCode::GONE,
+        "This link was used before, is too old, or is not complete. Please ask for a new one in your client.",
+    )
 }
 
 fn problem(status: StatusCode, text: &str) -> Response<Bytes> {
@@ -98,9 +134,10 @@ fn problem(status: StatusCode, text: &str) -> Response<Bytes> {
 
 fn form(status: StatusCode, token: &str, problem: Option<&str>) -> Response<Bytes> {
     let (alert, described) = match problem {
-        Some(problem) => {
-            (format!("<p role=\"alert\" id=\"problem\">{}</p>\n", escape(problem)), " aria-describedby=\"problem\" aria-invalid=\"true\"")
-        }
+        Some(problem) => (
+            format!("<p role=\"alert\" id=\"problem\">{}</p>\n", escape(problem)),
+            " aria-describedby=\"problem\" aria-invalid=\"true\"",
+        ),
         None => (String::new(), ""),
     };
     let content = format!(
@@ -120,7 +157,11 @@ fn form(status: StatusCode, token: &str, problem: Option<&str>) -> Response<Byte
 /// A whole page. `content` is HTML, `title` is text.
 fn page(status: StatusCode, title: &str, content: &str) -> Response<Bytes> {
     // The content comes last: nothing in it is a place to fill in.
-    let html = PAGE.replace("{style}", STYLE).replace("{title}", &escape(title)).replacen("{content}", content, 1);
+    let html = PAGE.replace("{style}", STYLE).replace("{title}", &escape(title)).replacen(
+        "{content}",
+        content,
+        1,
+    );
     let mut response = Response::new(Bytes::from(html));
     *response.status_mut() = status;
     const CROSS_ORIGIN: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
@@ -145,7 +186,11 @@ fn is_token(text: &str) -> bool {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
 }
 
 #[cfg(test)]
@@ -154,7 +199,8 @@ mod tests {
     use std::sync::Arc;
     use tolmach_domain::{GrantKind, Known, Registration, Timestamp};
     use tolmach_engine::memory::{
-        ManualClock, MemoryBlobs, MemoryBus, MemoryMailer, MemoryStore, PlainPasswords, PlainSigner, SeededEntropy,
+        ManualClock, MemoryBlobs, MemoryBus, MemoryMailer, MemoryStore, PlainPasswords,
+        PlainSigner, SeededEntropy,
     };
     use tolmach_engine::{Policy, Ports};
 
@@ -194,7 +240,15 @@ mod tests {
         };
         engine.create_account(registration, engine.now()).await.unwrap();
         let command = Command::Recover { known: Known::Login("anna".into()) };
-        let handled = engine.execute(Ask { caller: None, authority: Authority::Member, origin: None, address: None, command }).await;
+        let handled = engine
+            .execute(Ask {
+                caller: None,
+                authority: Authority::Member,
+                origin: None,
+                address: None,
+                command,
+            })
+            .await;
         handled.afterwards.unwrap().await;
         let mails = mailer.take();
         let token = mails[0].body.split_once("/recover?token=").unwrap().1[..64].to_owned();
@@ -202,9 +256,22 @@ mod tests {
     }
 
     impl Bench {
-        async fn request(&self, method: &str, query: &str, kind: &str, body: &str) -> (Response<Bytes>, String) {
-            let request = Request::builder().method(method).uri(format!("/recover?{query}")).header(CONTENT_TYPE, kind);
-            let response = recover(&self.engine, request.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()).await;
+        async fn request(
+            &self,
+            method: &str,
+            query: &str,
+            kind: &str,
+            body: &str,
+        ) -> (Response<Bytes>, String) {
+            let request = Request::builder()
+                .method(method)
+                .uri(format!("/recover?{query}"))
+                .header(CONTENT_TYPE, kind);
+            let response = recover(
+                &self.engine,
+                request.body(Bytes::copy_from_slice(body.as_bytes())).unwrap(),
+            )
+            .await;
             let text = String::from_utf8(response.body().to_vec()).unwrap();
             (response, text)
         }
@@ -215,14 +282,25 @@ mod tests {
         }
 
         async fn post(&self, body: &str) -> (u16, String) {
-            let (response, text) = self.request("POST", "", "application/x-www-form-urlencoded", body).await;
+            let (response, text) =
+                self.request("POST", "", "application/x-www-form-urlencoded", body).await;
             (response.status().as_u16(), text)
         }
 
         async fn logs_in(&self, password: &str) -> bool {
-            let command = Command::Login { identifier: "anna".into(), password: Secret::new(password), grant: GrantKind::Nothing };
+            let command = Command::Login {
+                identifier: "anna".into(),
+                password: Secret::new(password),
+                grant: GrantKind::Nothing,
+            };
             self.engine
-                .execute(Ask { caller: None, authority: Authority::Member, origin: None, address: None, command })
+                .execute(Ask {
+                    caller: None,
+                    authority: Authority::Member,
+                    origin: None,
+                    address: None,
+                    command,
+                })
                 .await
                 .outcome
                 .is_ok()
@@ -249,7 +327,11 @@ mod tests {
         for (form, status, says) in [
             (format!("token={token}&password=longenough&repeat=longenougH"), 422, "differ"),
             (format!("token={token}&password=longenough"), 422, "differ"),
-            (format!("token={token}&password=short&repeat=short"), 422, "must have 8 to 1024 bytes"),
+            (
+                format!("token={token}&password=short&repeat=short"),
+                422,
+                "must have 8 to 1024 bytes",
+            ),
             (format!("token={token}"), 422, "must have 8 to 1024 bytes"),
             (format!("token={unknown}&password=longenough&repeat=longenough"), 410, "used before"),
             ("password=longenough&repeat=longenough".to_owned(), 410, "used before"),
@@ -277,7 +359,10 @@ mod tests {
         ] {
             assert!(!text.contains("script") && !text.contains("{content}"), "{text}");
         }
-        assert_eq!(escape("<a href='x' title=\"&\">"), "&lt;a href=&#39;x&#39; title=&quot;&amp;&quot;&gt;");
+        assert_eq!(
+            escape("<a href='x' title=\"&\">"),
+            "&lt;a href=&#39;x&#39; title=&quot;&amp;&quot;&gt;"
+        );
     }
 
     #[tokio::test]
@@ -293,8 +378,13 @@ mod tests {
         ] {
             let (response, text) = bench.request(method, "", kind, "").await;
             assert_eq!(response.status().as_u16(), status, "{method} {kind}");
-            let header =
-                |name: HeaderName| response.headers().get(&name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+            let header = |name: HeaderName| {
+                response
+                    .headers()
+                    .get(&name)
+                    .map(|value| value.to_str().unwrap().to_owned())
+                    .unwrap_or_default()
+            };
             assert_eq!(header(CACHE_CONTROL), "no-store");
             assert_eq!(header(REFERRER_POLICY), "no-referrer");
             assert_eq!(header(X_CONTENT_TYPE_OPTIONS), "nosniff");
@@ -302,7 +392,12 @@ mod tests {
             let style = text.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
             let hash = STANDARD.encode(Sha256::digest(style));
             let policy = header(CONTENT_SECURITY_POLICY);
-            assert!(policy.starts_with("default-src 'none'; ") && policy.contains(&hash) && !policy.contains("unsafe"), "{policy}");
+            assert!(
+                policy.starts_with("default-src 'none'; ")
+                    && policy.contains(&hash)
+                    && !policy.contains("unsafe"),
+                "{policy}"
+            );
             assert!(text.contains("<html lang=\"en\">") && text.contains("<h1>"), "{text}");
         }
     }
@@ -312,8 +407,16 @@ mod tests {
         let bench = bench().await;
         let (_, text) = bench.post(&format!("token={}&password=a&repeat=b", bench.token)).await;
         for name in ["password", "repeat"] {
-            assert!(text.contains(&format!("<label for=\"{name}\">")) && text.contains(&format!("id=\"{name}\"")), "{text}");
+            assert!(
+                text.contains(&format!("<label for=\"{name}\">"))
+                    && text.contains(&format!("id=\"{name}\"")),
+                "{text}"
+            );
         }
-        assert!(text.contains("aria-describedby=\"problem\"") && text.contains("role=\"alert\" id=\"problem\""), "{text}");
+        assert!(
+            text.contains("aria-describedby=\"problem\"")
+                && text.contains("role=\"alert\" id=\"problem\""),
+            "{text}"
+        );
     }
 }

@@ -9,14 +9,16 @@ pub(crate) struct OsEntropy(());
 impl OsEntropy {
     /// An error if this system gives none.
     pub(crate) fn new() -> Result<Self, PortError> {
-        getrandom::fill(&mut [0; 32]).map_err(|error| PortError(format!("the operating system gives no randomness: {error}")))?;
+        getrandom::fill(&mut [0; 32]).map_err(|error| {
+            PortError(format!("the operating system gives no randomness: {error}"))
+        })?;
         Ok(Self(()))
     }
 }
 
 impl Entropy for OsEntropy {
-    /// Ends the task that asks if the system stops giving randomness, which no supported system does: a secret that can be
-    /// guessed would be worse.
+    /// Ends the task that asks if the system stops giving randomness, which no supported system
+    /// does: a secret that can be guessed would be worse.
     fn fill(&self, buffer: &mut [u8]) {
         getrandom::fill(buffer).expect("a system that gave randomness once gives it always");
     }

@@ -33,8 +33,8 @@ pub(crate) enum MailTarget {
 }
 
 impl MailTarget {
-    /// Reads what the configuration says; `folder` is used where it says nothing. The error does not quote the address,
-    /// which may hold a password.
+    /// Reads what the configuration says; `folder` is used where it says nothing. The error does
+    /// not quote the address, which may hold a password.
     pub(crate) fn parse(url: &Secret, folder: PathBuf) -> Result<Self, PortError> {
         let url = url.expose();
         if url.is_empty() {
@@ -48,8 +48,9 @@ impl MailTarget {
     }
 
     fn server(url: &str) -> Result<Self, PortError> {
-        let malformed =
-            || PortError("user:password@host:port is expected after ://, with % and two digits for what a URL keeps to itself".into());
+        let malformed = || {
+            PortError("user:password@host:port is expected after ://, with % and two digits for what a URL keeps to itself".into())
+        };
         let parsed: http::Uri = url.parse().map_err(|_| malformed())?;
         let authority = parsed.authority().ok_or_else(malformed)?;
         let host = authority.host();
@@ -65,7 +66,10 @@ impl MailTarget {
             (_, false, Some(_)) => "?tls=required",
             (_, false, None) => "?tls=opportunistic",
         };
-        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(&format!("{}{encryption}", url.trim_end_matches('/')));
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(&format!(
+            "{}{encryption}",
+            url.trim_end_matches('/')
+        ));
         let transport = builder.map_err(|_| malformed())?.timeout(Some(ANSWER_TIMEOUT)).build();
         let port = authority.port().map_or(String::new(), |port| format!(":{port}"));
         Ok(Self::Server { name: format!("{host}{port}"), transport })
@@ -103,7 +107,10 @@ impl Post {
     }
 
     fn compose(&self, mail: Mail, id: &str) -> Result<Message, PortError> {
-        let to: Mailbox = mail.to.parse().map_err(|error| PortError(format!("this address cannot be written to: {error}")))?;
+        let to: Mailbox = mail
+            .to
+            .parse()
+            .map_err(|error| PortError(format!("this address cannot be written to: {error}")))?;
         Message::builder()
             .from(self.from.clone())
             .to(to)
@@ -115,12 +122,19 @@ impl Post {
     }
 }
 
-/// A body as it is, where mail allows that: encoded, its links could not be copied out of the file by hand.
+/// A body as it is, where mail allows that: encoded, its links could not be copied out of the file
+/// by hand.
 fn plain(body: String) -> Body {
-    if !body.is_ascii() || body.contains(['\0', '\r']) || body.lines().any(|line| line.len() > LONGEST_LINE) {
+    if !body.is_ascii()
+        || body.contains(['\0', '\r'])
+        || body.lines().any(|line| line.len() > LONGEST_LINE)
+    {
         return Body::new(body);
     }
-    Body::dangerous_pre_encoded(body.replace('\n', "\r\n").into_bytes(), ContentTransferEncoding::SevenBit)
+    Body::dangerous_pre_encoded(
+        body.replace('\n', "\r\n").into_bytes(),
+        ContentTransferEncoding::SevenBit,
+    )
 }
 
 #[async_trait]
@@ -134,15 +148,21 @@ impl Mailer for Post {
             MailTarget::Folder(folder) => {
                 let file = folder.join(format!("{id}.eml"));
                 let written = tokio::task::spawn_blocking(move || {
-                    write_whole(&file, &message.formatted()).map_err(|error| format!("writing {}: {error}", file.display()))
+                    write_whole(&file, &message.formatted())
+                        .map_err(|error| format!("writing {}: {error}", file.display()))
                 });
                 written.await.map_err(|error| PortError(error.to_string()))?.map_err(PortError)
             }
-            MailTarget::Server { name, transport } => match tokio::time::timeout(TIMEOUT, transport.send(message)).await {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(error)) => Err(PortError(format!("{name}: {error}"))),
-                Err(_) => Err(PortError(format!("{name}: no answer within {} seconds", TIMEOUT.as_secs()))),
-            },
+            MailTarget::Server { name, transport } => {
+                match tokio::time::timeout(TIMEOUT, transport.send(message)).await {
+                    Ok(Ok(_)) => Ok(()),
+                    Ok(Err(error)) => Err(PortError(format!("{name}: {error}"))),
+                    Err(_) => Err(PortError(format!(
+                        "{name}: no answer within {} seconds",
+                        TIMEOUT.as_secs()
+                    ))),
+                }
+            }
         }
     }
 }
@@ -165,7 +185,11 @@ mod tests {
     const LINK: &str = "https://chat.example.org/recover?token=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
     fn mail(to: &str) -> Mail {
-        Mail { to: to.into(), subject: "Привет".into(), body: format!("Open\n{LINK}\n.\nor not.\n") }
+        Mail {
+            to: to.into(),
+            subject: "Привет".into(),
+            body: format!("Open\n{LINK}\n.\nor not.\n"),
+        }
     }
 
     #[tokio::test]
@@ -190,8 +214,13 @@ mod tests {
             ("hunter2", None),
         ] {
             match (parse(url), expected) {
-                (Ok(target), expected) => assert_eq!(Some(target.to_string().as_str()), expected, "{url}"),
-                (Err(error), None) => assert!(!error.0.contains("hunter2") && error.0.contains("expected"), "{url}: {error}"),
+                (Ok(target), expected) => {
+                    assert_eq!(Some(target.to_string().as_str()), expected, "{url}")
+                }
+                (Err(error), None) => assert!(
+                    !error.0.contains("hunter2") && error.0.contains("expected"),
+                    "{url}: {error}"
+                ),
                 (Err(error), Some(_)) => panic!("{url}: {error}"),
             }
         }
@@ -217,12 +246,24 @@ mod tests {
         let post = post(MailTarget::Folder(folder.path().join("mail")));
         post.send(mail("a@example.org")).await.unwrap();
         post.send(mail("b@example.org")).await.unwrap();
-        let files = std::fs::read_dir(folder.path().join("mail")).unwrap().map(|entry| entry.unwrap().path());
-        let mut texts: Vec<_> = files.map(|path| (path.extension().unwrap() == "eml", std::fs::read_to_string(path).unwrap())).collect();
+        let files = std::fs::read_dir(folder.path().join("mail"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let mut texts: Vec<_> = files
+            .map(|path| {
+                (path.extension().unwrap() == "eml", std::fs::read_to_string(path).unwrap())
+            })
+            .collect();
         texts.sort_by_key(|(_, text)| !text.contains("To: a@example.org\r\n"));
         let [(true, first), (true, second)] = texts.as_slice() else { panic!("{texts:?}") };
         for (text, to) in [(first, "a@example.org"), (second, "b@example.org")] {
-            for line in ["From: Chat <chat@example.org>", &format!("To: {to}"), "Date: ", "Message-ID: <", "Subject: =?utf-8?"] {
+            for line in [
+                "From: Chat <chat@example.org>",
+                &format!("To: {to}"),
+                "Date: ",
+                "Message-ID: <",
+                "Subject: =?utf-8?",
+            ] {
                 assert!(text.contains(line), "{line} is not in {text}");
             }
             assert!(text.contains(&format!("\r\n{LINK}\r\n")), "{text}");
@@ -242,10 +283,16 @@ mod tests {
     #[test]
     fn a_body_is_encoded_only_where_it_has_to_be() {
         let link = format!("see\nhttps://example.org/recover?token={}\n", "0".repeat(64));
-        for (body, whole) in [(link.clone(), true), (format!("é\n{link}"), false), ("x".repeat(999), false)] {
+        for (body, whole) in
+            [(link.clone(), true), (format!("é\n{link}"), false), ("x".repeat(999), false)]
+        {
             let written = plain(body.clone());
             assert_eq!(written.encoding() == ContentTransferEncoding::SevenBit, whole, "{body:?}");
-            assert_eq!(written.into_vec() == body.replace('\n', "\r\n").into_bytes(), whole, "{body:?}");
+            assert_eq!(
+                written.into_vec() == body.replace('\n', "\r\n").into_bytes(),
+                whole,
+                "{body:?}"
+            );
         }
     }
 
@@ -259,11 +306,13 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
-    /// A mail server for one connection; answers each line by its verb, and gives back what it was told.
+    /// A mail server for one connection; answers each line by its verb, and gives back what it was
+    /// told.
     async fn serve(listener: TcpListener, verdict: &str) -> Vec<String> {
         let (mut stream, _) = listener.accept().await.unwrap();
         let (reader, mut writer) = stream.split();
-        let (mut lines, mut heard, mut in_body) = (BufReader::new(reader).lines(), Vec::new(), false);
+        let (mut lines, mut heard, mut in_body) =
+            (BufReader::new(reader).lines(), Vec::new(), false);
         writer.write_all(b"220 test\r\n").await.unwrap();
         while let Some(line) = lines.next_line().await.unwrap() {
             let answer = match line.split(' ').next().unwrap() {
@@ -297,12 +346,18 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let post = post(parse(&format!("smtp://user:p%40ss@{address}")).unwrap());
-            let (heard, sent) = tokio::join!(serve(listener, verdict), post.send(mail("a@example.org")));
+            let (heard, sent) =
+                tokio::join!(serve(listener, verdict), post.send(mail("a@example.org")));
             assert_eq!(sent.is_ok(), accepted, "{sent:?}");
             // "\0user\0p@ss" in base64.
-            for line in
-                ["AUTH PLAIN AHVzZXIAcEBzcw==", "MAIL FROM:<chat@example.org>", "RCPT TO:<a@example.org>", "To: a@example.org", LINK, ".."]
-            {
+            for line in [
+                "AUTH PLAIN AHVzZXIAcEBzcw==",
+                "MAIL FROM:<chat@example.org>",
+                "RCPT TO:<a@example.org>",
+                "To: a@example.org",
+                LINK,
+                "..",
+            ] {
                 assert!(heard.iter().any(|heard| heard == line), "{line} is not in {heard:#?}");
             }
         }
@@ -313,7 +368,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let error = post(parse(&format!("smtp://user:hunter2@{address}")).unwrap()).send(mail("a@example.org")).await.unwrap_err();
+        let error = post(parse(&format!("smtp://user:hunter2@{address}")).unwrap())
+            .send(mail("a@example.org"))
+            .await
+            .unwrap_err();
         assert!(error.0.contains(&address.to_string()) && !error.0.contains("hunter2"), "{error}");
     }
 }

@@ -1,4 +1,5 @@
-//! The ports that stand on this machine: its clock, its randomness, its files, its mail; and object storage.
+//! The ports that stand on this machine: its clock, its randomness, its files, its mail; and object
+//! storage.
 
 mod blobs;
 mod clock;

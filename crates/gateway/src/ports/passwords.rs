@@ -12,7 +12,8 @@ use tolmach_engine::ports::{PasswordError, Passwords};
 /// What bcrypt reads of a password, in bytes.
 const BCRYPT_LIMIT: usize = 72;
 
-/// How far hashing gives way to those who deliver messages: with all cores busy it has a tenth of one of them.
+/// How far hashing gives way to those who deliver messages: with all cores busy it has a tenth of
+/// one of them.
 const NICENESS: i32 = 10;
 
 /// Hashes with bcrypt: so many at once, so many waiting, the others are refused.
@@ -31,12 +32,20 @@ impl Bcrypt {
     pub(crate) fn new(cost: u32, workers: usize, queue: usize) -> Self {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if workers == 0 { cores() } else { workers };
-        let nobodys = format!("$2b${cost:02}${salt}{hash}", salt = "tolmachtolmachtolmachO", hash = "tolmachtolmachtolmachtolmachtoK");
-        let places = Arc::new(Semaphore::new(workers.saturating_add(queue).min(Semaphore::MAX_PERMITS)));
+        let nobodys = format!(
+            "$2b${cost:02}${salt}{hash}",
+            salt = "tolmachtolmachtolmachO",
+            hash = "tolmachtolmachtolmachtolmachtoK"
+        );
+        let places =
+            Arc::new(Semaphore::new(workers.saturating_add(queue).min(Semaphore::MAX_PERMITS)));
         Self { cost, nobodys, places, workers: Arc::new(Semaphore::new(workers)) }
     }
 
-    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> bcrypt::BcryptResult<T> + Send + 'static) -> Result<T, PasswordError> {
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> bcrypt::BcryptResult<T> + Send + 'static,
+    ) -> Result<T, PasswordError> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| PasswordError::Busy)?;
         let worker = self.workers.clone().acquire_owned().await.map_err(failed)?;
         let (answer, answered) = oneshot::channel();
@@ -64,7 +73,8 @@ impl Passwords for Bcrypt {
     }
 
     async fn verify(&self, password: &Secret, hash: Option<&str>) -> Result<bool, PasswordError> {
-        let (password, known, hash) = (prepare(password), hash.is_some(), hash.unwrap_or(&self.nobodys).to_owned());
+        let (password, known, hash) =
+            (prepare(password), hash.is_some(), hash.unwrap_or(&self.nobodys).to_owned());
         let right = self.work(move || bcrypt::verify(password.expose(), &hash)).await?;
         Ok(known && right)
     }
@@ -78,7 +88,11 @@ fn failed(error: impl std::fmt::Display) -> PasswordError {
 fn prepare(password: &Secret) -> Secret {
     let bytes = password.expose().as_bytes();
     // A zero ends a password for bcrypt, and passwords that are all zeros are one.
-    if bytes.len() <= BCRYPT_LIMIT && !bytes.contains(&0) { password.clone() } else { Secret::new(STANDARD.encode(Sha256::digest(bytes))) }
+    if bytes.len() <= BCRYPT_LIMIT && !bytes.contains(&0) {
+        password.clone()
+    } else {
+        Secret::new(STANDARD.encode(Sha256::digest(bytes)))
+    }
 }
 
 #[cfg(test)]
@@ -109,17 +123,26 @@ mod tests {
             let bcrypt = quick();
             let hash = bcrypt.hash(&Secret::new(&password)).await.unwrap();
             assert!(hash.starts_with("$2b$04$"), "{hash}");
-            assert_eq!(bcrypt.verify(&Secret::new(&password), Some(&hash)).await, Ok(true), "{password:?}");
-            assert_eq!(bcrypt.verify(&Secret::new(&other), Some(&hash)).await, Ok(false), "{password:?} {other:?}");
+            assert_eq!(
+                bcrypt.verify(&Secret::new(&password), Some(&hash)).await,
+                Ok(true),
+                "{password:?}"
+            );
+            assert_eq!(
+                bcrypt.verify(&Secret::new(&other), Some(&hash)).await,
+                Ok(false),
+                "{password:?} {other:?}"
+            );
         }
     }
 
     #[tokio::test]
     async fn hashes_of_other_makers_are_read() {
         // The vectors of the original implementation, in its three spellings.
-        for hash in
-            ["$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"]
-        {
+        for hash in [
+            "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+            "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+        ] {
             assert_eq!(quick().verify(&Secret::new("U*U"), Some(hash)).await, Ok(true));
             assert_eq!(quick().verify(&Secret::new("U*V"), Some(hash)).await, Ok(false));
         }
@@ -137,7 +160,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_that_is_none_is_a_failure() {
-        assert!(matches!(quick().verify(&Secret::new("a"), Some("secret")).await, Err(PasswordError::Failed(_))));
+        assert!(matches!(
+            quick().verify(&Secret::new("a"), Some("secret")).await,
+            Err(PasswordError::Failed(_))
+        ));
     }
 
     #[tokio::test]
@@ -145,7 +171,8 @@ mod tests {
         let bcrypt = Bcrypt::new(4, 1, 1);
         let password = Secret::new("a");
         let held = bcrypt.workers.clone().acquire_owned().await.unwrap();
-        let (mut first, mut second) = (Box::pin(bcrypt.hash(&password)), Box::pin(bcrypt.hash(&password)));
+        let (mut first, mut second) =
+            (Box::pin(bcrypt.hash(&password)), Box::pin(bcrypt.hash(&password)));
         assert!((&mut first).now_or_never().is_none());
         assert!((&mut second).now_or_never().is_none());
         assert_eq!(bcrypt.hash(&password).await, Err(PasswordError::Busy));

@@ -13,15 +13,16 @@ pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Writes a new file whole or not at all, durably; replaces what was there. On Unix only the owner reads it.
+/// Writes a new file whole or not at all, durably; replaces what was there. On Unix only the owner
+/// reads it.
 pub(super) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let draft = write_draft(path, content)?;
     std::fs::rename(&draft, path).inspect_err(|_| discard(&draft))?;
     sync_folder(path)
 }
 
-/// The content of a file; if there is none it is made with what `make` gives, whole and durably. When several processes
-/// make it at once, all get what the first one wrote.
+/// The content of a file; if there is none it is made with what `make` gives, whole and durably.
+/// When several processes make it at once, all get what the first one wrote.
 pub(crate) fn keep_once(path: &Path, make: impl FnOnce() -> Vec<u8>) -> io::Result<Vec<u8>> {
     match std::fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -64,7 +65,9 @@ fn discard(draft: &Path) {
 /// Makes the name of a file as durable as its content.
 fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(folder) if cfg!(unix) && !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        Some(folder) if cfg!(unix) && !folder.as_os_str().is_empty() => {
+            File::open(folder)?.sync_all()
+        }
         _ => Ok(()),
     }
 }
@@ -74,7 +77,10 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
     }
 
     #[test]
@@ -127,6 +133,9 @@ mod tests {
         create_private_folder(&inner).unwrap();
         write_whole(&inner.join("file"), b"").unwrap();
         keep_once(&inner.join("secret"), Vec::new).unwrap();
-        assert_eq!((mode(&inner), mode(&inner.join("file")), mode(&inner.join("secret"))), (0o700, 0o600, 0o600));
+        assert_eq!(
+            (mode(&inner), mode(&inner.join("file")), mode(&inner.join("secret"))),
+            (0o700, 0o600, 0o600)
+        );
     }
 }

@@ -23,8 +23,9 @@ pub(crate) struct KeyError(String);
 
 /// The keys that tokens are verified with, and the one that they are signed with.
 ///
-/// A key verifies only tokens of its own algorithm, whatever else their header claims. A token that names a key is verified
-/// with keys of that name only; one that names none, with every key of its algorithm.
+/// A key verifies only tokens of its own algorithm, whatever else their header claims. A token that
+/// names a key is verified with keys of that name only; one that names none, with every key of its
+/// algorithm.
 pub(crate) struct KeyRing {
     keys: Vec<VerifyingKey>,
     signing: SigningKey,
@@ -42,18 +43,29 @@ struct SigningKey {
 }
 
 impl KeyRing {
-    /// The keys of the configuration; `own` gives the gateway's own secret where it is not configured: `required` tells that
-    /// it is needed for signing, otherwise it is one that has been in use before.
-    pub(crate) fn load(auth: &config::Auth, own: impl FnOnce(bool) -> std::io::Result<Option<Secret>>) -> Result<Self, KeyError> {
+    /// The keys of the configuration; `own` gives the gateway's own secret where it is not
+    /// configured: `required` tells that it is needed for signing, otherwise it is one that has
+    /// been in use before.
+    pub(crate) fn load(
+        auth: &config::Auth,
+        own: impl FnOnce(bool) -> std::io::Result<Option<Secret>>,
+    ) -> Result<Self, KeyError> {
         let (mut keys, mut signing) = (Vec::new(), None);
         for key in &auth.keys {
-            let (verifying, signer) = read_key(key).map_err(|reason| KeyError(format!("[[auth.keys]] {:?}: {reason}", key.kid)))?;
+            let (verifying, signer) = read_key(key)
+                .map_err(|reason| KeyError(format!("[[auth.keys]] {:?}: {reason}", key.kid)))?;
             if keys.iter().any(|other: &VerifyingKey| other.id == verifying.id) {
-                return Err(KeyError(format!("[[auth.keys]] {:?}: another key has the same kid", key.kid)));
+                return Err(KeyError(format!(
+                    "[[auth.keys]] {:?}: another key has the same kid",
+                    key.kid
+                )));
             }
             keys.push(verifying);
             if signer.is_some() && std::mem::replace(&mut signing, signer).is_some() {
-                return Err(KeyError(format!("[[auth.keys]] {:?}: only one key may have signing = true", key.kid)));
+                return Err(KeyError(format!(
+                    "[[auth.keys]] {:?}: only one key may have signing = true",
+                    key.kid
+                )));
             }
         }
         if !auth.jwt_keys.as_os_str().is_empty() {
@@ -62,7 +74,9 @@ impl KeyRing {
         let configured = !auth.jwt_secret.expose().is_empty();
         let secret = match configured {
             true => Some(auth.jwt_secret.clone()),
-            false => own(signing.is_none()).map_err(|error| KeyError(format!("the gateway's own secret cannot be kept: {error}")))?,
+            false => own(signing.is_none()).map_err(|error| {
+                KeyError(format!("the gateway's own secret cannot be kept: {error}"))
+            })?,
         };
         if let Some(secret) = secret {
             let length = secret.expose().len();
@@ -73,8 +87,15 @@ impl KeyRing {
             }
             warn_if_short("auth.jwt_secret", length);
             let secret = secret.expose().as_bytes();
-            keys.push(VerifyingKey { id: None, algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret) });
-            signing.get_or_insert_with(|| SigningKey { header: Header::new(Algorithm::HS256), key: EncodingKey::from_secret(secret) });
+            keys.push(VerifyingKey {
+                id: None,
+                algorithm: Algorithm::HS256,
+                key: DecodingKey::from_secret(secret),
+            });
+            signing.get_or_insert_with(|| SigningKey {
+                header: Header::new(Algorithm::HS256),
+                key: EncodingKey::from_secret(secret),
+            });
         }
         let signing = signing.ok_or_else(|| KeyError("no key signs".into()))?;
         Ok(Self { keys, signing })
@@ -83,7 +104,8 @@ impl KeyRing {
     /// Each key in a few words.
     pub(crate) fn describe(&self) -> Vec<String> {
         let describe = |key: &VerifyingKey| {
-            let signs = key.id == self.signing.header.kid && key.algorithm == self.signing.header.alg;
+            let signs =
+                key.id == self.signing.header.kid && key.algorithm == self.signing.header.alg;
             let name = key.id.as_ref().map_or("without kid".to_owned(), |id| format!("{id:?}"));
             format!("{:?} {name}{}", key.algorithm, if signs { " (signs)" } else { "" })
         };
@@ -105,15 +127,20 @@ impl Signer for KeyRing {
             sid: claims.session.map(SessionId::get),
         };
         let token = jsonwebtoken::encode(&self.signing.header, &claims, &self.signing.key);
-        token.map(Secret::new).map_err(|error| PortError(format!("an access token cannot be signed: {error}")))
+        token
+            .map(Secret::new)
+            .map_err(|error| PortError(format!("an access token cannot be signed: {error}")))
     }
 
     fn verify(&self, token: &Secret, now: Timestamp) -> Option<AccessClaims> {
         let header = jsonwebtoken::decode_header(token.expose()).ok()?;
-        let fits = |key: &&VerifyingKey| key.algorithm == header.alg && (header.kid.is_none() || header.kid == key.id);
+        let fits = |key: &&VerifyingKey| {
+            key.algorithm == header.alg && (header.kid.is_none() || header.kid == key.id)
+        };
         let claims = self.keys.iter().filter(fits).find_map(|key| {
             let mut validation = Validation::new(key.algorithm);
-            // The times are compared below with the engine's clock; tokens may be meant for other services too.
+            // The times are compared below with the engine's clock; tokens may be meant for other
+            // services too.
             validation.required_spec_claims.clear();
             (validation.validate_exp, validation.validate_aud) = (false, false);
             jsonwebtoken::decode::<Claims>(token.expose(), &key.key, &validation).ok()
@@ -157,7 +184,8 @@ impl Claims {
     /// What they come to, unless they are not to be believed now.
     fn read(self, now: Timestamp) -> Option<AccessClaims> {
         let expires_at = moment(self.exp)?;
-        let begun = self.nbf.is_none_or(|nbf| moment(nbf).is_some_and(|nbf| nbf <= now.after(CLOCK_SKEW)));
+        let begun =
+            self.nbf.is_none_or(|nbf| moment(nbf).is_some_and(|nbf| nbf <= now.after(CLOCK_SKEW)));
         let meant = self.token_type.is_none_or(|kind| kind == TOKEN_TYPE);
         if now >= expires_at || !begun || !meant {
             return None;
@@ -165,13 +193,19 @@ impl Claims {
         let user = [self.id, self.user_id, self.sub].iter().find_map(user_id)?;
         // Only ours is a number; elsewhere a session goes by other names, and is none of ours.
         let session = self.sid.as_i64().and_then(|sid| SessionId::new(sid).ok());
-        Some(AccessClaims { user, session, issued_at: self.iat.and_then(moment).unwrap_or_default(), expires_at })
+        Some(AccessClaims {
+            user,
+            session,
+            issued_at: self.iat.and_then(moment).unwrap_or_default(),
+            expires_at,
+        })
     }
 }
 
 /// Seconds since the epoch, held to what a [`Timestamp`] can be; `None` for what is no moment.
 fn moment(seconds: f64) -> Option<Timestamp> {
-    (seconds.is_finite() && seconds >= 0.0).then(|| Timestamp::from_seconds(seconds).unwrap_or(Timestamp::from_micros(i64::MAX)))
+    (seconds.is_finite() && seconds >= 0.0)
+        .then(|| Timestamp::from_seconds(seconds).unwrap_or(Timestamp::from_micros(i64::MAX)))
 }
 
 fn user_id(claim: &Value) -> Option<UserId> {
@@ -185,7 +219,12 @@ fn user_id(claim: &Value) -> Option<UserId> {
 /// A secret that is shared with another service is what it is, and old services have short ones.
 fn warn_if_short(key: &str, length: usize) {
     if length < ADVISED_SECRET {
-        tracing::warn!(key, length, advised = ADVISED_SECRET, "this secret is short: whoever guesses it can log in as anybody");
+        tracing::warn!(
+            key,
+            length,
+            advised = ADVISED_SECRET,
+            "this secret is short: whoever guesses it can log in as anybody"
+        );
     }
 }
 
@@ -213,15 +252,23 @@ fn read_key(key: &config::Key) -> Result<(VerifyingKey, Option<SigningKey>), Str
     header.kid = Some(key.kid.clone());
     let signing = match (key.signing, signing) {
         (true, Some(key)) => Some(SigningKey { header, key }),
-        (true, None) => return Err("signing = true needs the private key, and this is the public one".into()),
+        (true, None) => {
+            return Err("signing = true needs the private key, and this is the public one".into());
+        }
         (false, _) => None,
     };
     Ok((VerifyingKey { id: Some(key.kid.clone()), algorithm, key: verifying }, signing))
 }
 
-fn read_pem(algorithm: Algorithm, path: &Path) -> Result<(DecodingKey, Option<EncodingKey>), String> {
-    let pem = std::fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let wrong = |error: jsonwebtoken::errors::Error| format!("{} is not a PEM file with a key for {algorithm:?}: {error}", path.display());
+fn read_pem(
+    algorithm: Algorithm,
+    path: &Path,
+) -> Result<(DecodingKey, Option<EncodingKey>), String> {
+    let pem = std::fs::read(path)
+        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    let wrong = |error: jsonwebtoken::errors::Error| {
+        format!("{} is not a PEM file with a key for {algorithm:?}: {error}", path.display())
+    };
     if !String::from_utf8_lossy(&pem).contains("PRIVATE KEY-----") {
         let public = match algorithm.family() {
             AlgorithmFamily::Rsa => DecodingKey::from_rsa_pem(&pem),
@@ -232,7 +279,10 @@ fn read_pem(algorithm: Algorithm, path: &Path) -> Result<(DecodingKey, Option<En
         let jwk = Jwk::from_decoding_key(&public, Some(algorithm)).map_err(wrong)?;
         return match algorithm_of(&jwk) {
             Some(found) if found == algorithm => Ok((public, None)),
-            _ => Err(format!("{} holds a key of another kind than {algorithm:?} needs", path.display())),
+            _ => Err(format!(
+                "{} holds a key of another kind than {algorithm:?} needs",
+                path.display()
+            )),
         };
     }
     let private = match algorithm.family() {
@@ -241,23 +291,30 @@ fn read_pem(algorithm: Algorithm, path: &Path) -> Result<(DecodingKey, Option<En
         _ => EncodingKey::from_ed_pem(&pem),
     };
     let private = private.map_err(wrong)?;
-    let public = Jwk::from_encoding_key(&private, algorithm).and_then(|jwk| DecodingKey::from_jwk(&jwk)).map_err(wrong)?;
+    let public = Jwk::from_encoding_key(&private, algorithm)
+        .and_then(|jwk| DecodingKey::from_jwk(&jwk))
+        .map_err(wrong)?;
     Ok((public, Some(private)))
 }
 
-/// The keys of a JWK Set, RFC 7517 section 5. Keys for encryption are passed over; others must be of an algorithm that is
-/// served, as a key that silently does not count would be found out too late.
+/// The keys of a JWK Set, RFC 7517 section 5. Keys for encryption are passed over; others must be
+/// of an algorithm that is served, as a key that silently does not count would be found out too
+/// late.
 fn read_jwks(path: &Path) -> Result<Vec<VerifyingKey>, KeyError> {
     let fail = |reason: String| KeyError(format!("`auth.jwt_keys` {}: {reason}", path.display()));
     let text = std::fs::read(path).map_err(|error| fail(format!("cannot be read: {error}")))?;
     // The parser's own words may quote a secret.
-    let set: JwkSet = serde_json::from_slice(&text).map_err(|error| fail(format!("is not a JWKS file, see line {}", error.line())))?;
-    let for_signatures = |jwk: &&Jwk| !matches!(jwk.common.public_key_use, Some(jwk::PublicKeyUse::Encryption));
+    let set: JwkSet = serde_json::from_slice(&text)
+        .map_err(|error| fail(format!("is not a JWKS file, see line {}", error.line())))?;
+    let for_signatures =
+        |jwk: &&Jwk| !matches!(jwk.common.public_key_use, Some(jwk::PublicKeyUse::Encryption));
     let keys = set.keys.iter().filter(for_signatures).map(|jwk| {
         let id = jwk.common.key_id.clone();
         let name = id.as_deref().unwrap_or("without kid").to_owned();
-        let algorithm = algorithm_of(jwk).ok_or_else(|| fail(format!("key {name:?} is not for HS256, RS256, ES256 or EdDSA")))?;
-        let key = DecodingKey::from_jwk(jwk).map_err(|error| fail(format!("key {name:?}: {error}")))?;
+        let algorithm = algorithm_of(jwk)
+            .ok_or_else(|| fail(format!("key {name:?} is not for HS256, RS256, ES256 or EdDSA")))?;
+        let key =
+            DecodingKey::from_jwk(jwk).map_err(|error| fail(format!("key {name:?}: {error}")))?;
         if algorithm == Algorithm::HS256 {
             let length = key.try_get_as_bytes().map_or(0, <[u8]>::len);
             if length == 0 {
@@ -274,8 +331,12 @@ fn read_jwks(path: &Path) -> Result<Vec<VerifyingKey>, KeyError> {
 fn algorithm_of(jwk: &Jwk) -> Option<Algorithm> {
     let (algorithm, named) = match &jwk.algorithm {
         AlgorithmParameters::RSA(_) => (Algorithm::RS256, jwk::KeyAlgorithm::RS256),
-        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => (Algorithm::ES256, jwk::KeyAlgorithm::ES256),
-        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => (Algorithm::EdDSA, jwk::KeyAlgorithm::EdDSA),
+        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
+            (Algorithm::ES256, jwk::KeyAlgorithm::ES256)
+        }
+        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
+            (Algorithm::EdDSA, jwk::KeyAlgorithm::EdDSA)
+        }
         AlgorithmParameters::OctetKey(_) => (Algorithm::HS256, jwk::KeyAlgorithm::HS256),
         _ => return None,
     };
@@ -299,8 +360,13 @@ mod tests {
 
     fn ring(auth: &str) -> Result<KeyRing, KeyError> {
         let text = auth.replace("KEYS/", &format!("{}/", fixture("").display()));
-        let sources = Sources { file: Some(("test.toml".into(), format!("[auth]\n{text}"))), ..Sources::default() };
-        KeyRing::load(&Config::load(sources, &[]).unwrap().auth, |required| Ok(required.then(|| Secret::new(SECRET))))
+        let sources = Sources {
+            file: Some(("test.toml".into(), format!("[auth]\n{text}"))),
+            ..Sources::default()
+        };
+        KeyRing::load(&Config::load(sources, &[]).unwrap().auth, |required| {
+            Ok(required.then(|| Secret::new(SECRET)))
+        })
     }
 
     fn everything() -> KeyRing {
@@ -361,18 +427,36 @@ mod tests {
             "[[auth.keys]]\nkid = \"a\"\nalgorithm = \"EdDSA\"\npem = \"KEYS/ed.private.pem\"\nsigning = true",
         ] {
             let ring = ring(auth).unwrap_or_else(|error| panic!("{error}"));
-            let claims = AccessClaims { user: user(7), session: SessionId::new(3).ok(), issued_at: at(NOW), expires_at: at(NOW + 60) };
+            let claims = AccessClaims {
+                user: user(7),
+                session: SessionId::new(3).ok(),
+                issued_at: at(NOW),
+                expires_at: at(NOW + 60),
+            };
             let token = ring.sign(&claims, [1; 16]).unwrap();
             assert_eq!(ring.verify(&token, at(NOW + 59)), Some(claims.clone()), "{auth}");
             assert_eq!(ring.verify(&token, at(NOW + 60)), None, "{auth}");
-            assert_ne!(ring.sign(&claims, [2; 16]).unwrap(), token, "tokens are unique by their nonce");
-            assert_eq!(everything().verify(&token, at(NOW)).is_some(), auth.is_empty(), "another ring knows no key called a: {auth}");
+            assert_ne!(
+                ring.sign(&claims, [2; 16]).unwrap(),
+                token,
+                "tokens are unique by their nonce"
+            );
+            assert_eq!(
+                everything().verify(&token, at(NOW)).is_some(),
+                auth.is_empty(),
+                "another ring knows no key called a: {auth}"
+            );
         }
     }
 
     #[test]
     fn our_tokens_say_what_was_agreed() {
-        let claims = AccessClaims { user: user(7), session: SessionId::new(3).ok(), issued_at: at(NOW), expires_at: at(NOW + 60) };
+        let claims = AccessClaims {
+            user: user(7),
+            session: SessionId::new(3).ok(),
+            issued_at: at(NOW),
+            expires_at: at(NOW + 60),
+        };
         let token = everything().sign(&claims, [1; 16]).unwrap();
         let said: Value = jsonwebtoken::dangerous::insecure_decode(token.expose()).unwrap().claims;
         let jti = "01".repeat(16);
@@ -390,23 +474,59 @@ mod tests {
         let ring = everything();
         for (why, algorithm, kid, key, accepted) in [
             ("our own secret", Algorithm::HS256, None, secret(SECRET), true),
-            ("the shared secret, named", Algorithm::HS256, Some("shared"), secret(OTHER_SECRET), true),
+            (
+                "the shared secret, named",
+                Algorithm::HS256,
+                Some("shared"),
+                secret(OTHER_SECRET),
+                true,
+            ),
             ("the shared secret, unnamed", Algorithm::HS256, None, secret(OTHER_SECRET), true),
-            ("a secret of nobody", Algorithm::HS256, None, secret("a secret of nobody at all, I say"), false),
+            (
+                "a secret of nobody",
+                Algorithm::HS256,
+                None,
+                secret("a secret of nobody at all, I say"),
+                false,
+            ),
             ("an empty secret", Algorithm::HS256, None, secret(""), false),
-            ("our own secret under another's name", Algorithm::HS256, Some("shared"), secret(SECRET), false),
+            (
+                "our own secret under another's name",
+                Algorithm::HS256,
+                Some("shared"),
+                secret(SECRET),
+                false,
+            ),
             ("an unknown name", Algorithm::HS256, Some("unknown"), secret(SECRET), false),
             ("a stronger algorithm than the key's", Algorithm::HS512, None, secret(SECRET), false),
             ("RSA", Algorithm::RS256, Some("rsa"), rsa(), true),
             ("RSA under the name of a secret", Algorithm::RS256, Some("shared"), rsa(), false),
             ("RSA with another padding", Algorithm::PS256, Some("rsa"), rsa(), false),
             ("RSA with another hash", Algorithm::RS512, Some("rsa"), rsa(), false),
-            ("the public RSA key as a secret", Algorithm::HS256, Some("rsa"), EncodingKey::from_secret(&read("rsa.public.pem")), false),
-            ("the same, unnamed", Algorithm::HS256, None, EncodingKey::from_secret(&read("rsa.public.pem")), false),
+            (
+                "the public RSA key as a secret",
+                Algorithm::HS256,
+                Some("rsa"),
+                EncodingKey::from_secret(&read("rsa.public.pem")),
+                false,
+            ),
+            (
+                "the same, unnamed",
+                Algorithm::HS256,
+                None,
+                EncodingKey::from_secret(&read("rsa.public.pem")),
+                false,
+            ),
             ("ECDSA", Algorithm::ES256, Some("ec"), ec(), true),
             ("EdDSA", Algorithm::EdDSA, Some("ed"), ed(), true),
             ("EdDSA, unnamed", Algorithm::EdDSA, None, ed(), true),
-            ("another issuer's key from the JWKS file", Algorithm::EdDSA, Some("elsewhere"), elsewhere(), true),
+            (
+                "another issuer's key from the JWKS file",
+                Algorithm::EdDSA,
+                Some("elsewhere"),
+                elsewhere(),
+                true,
+            ),
             ("that key under the name of ours", Algorithm::EdDSA, Some("ed"), elsewhere(), false),
             ("our key under the name of that", Algorithm::EdDSA, Some("elsewhere"), ed(), false),
         ] {
@@ -420,7 +540,8 @@ mod tests {
         use base64::Engine;
         let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
         let claims = encode(&good().to_string());
-        let genuine = token(Algorithm::HS256, None, &EncodingKey::from_secret(SECRET.as_bytes()), &good());
+        let genuine =
+            token(Algorithm::HS256, None, &EncodingKey::from_secret(SECRET.as_bytes()), &good());
         let (signed, signature) = genuine.expose().rsplit_once('.').unwrap();
         let other_claims = encode(&json!({"id": 8, "exp": NOW + 60}).to_string());
         let header = signed.split('.').next().unwrap();
@@ -478,7 +599,12 @@ mod tests {
             (json!({"id": 7, "exp": NOW + 1, "aud": "elsewhere", "iss": ["elsewhere"]}), Some(7)),
             (json!([7]), None),
         ] {
-            let token = token(Algorithm::HS256, None, &EncodingKey::from_secret(SECRET.as_bytes()), &claims);
+            let token = token(
+                Algorithm::HS256,
+                None,
+                &EncodingKey::from_secret(SECRET.as_bytes()),
+                &claims,
+            );
             let found = everything().verify(&token, at(NOW)).map(|claims| claims.user.get());
             assert_eq!(found, expected, "{claims}");
         }
@@ -486,10 +612,20 @@ mod tests {
 
     #[test]
     fn sessions_of_others_are_not_ours() {
-        for (sid, expected) in [(json!(3), Some(3)), (json!("3"), None), (json!("9b1c-uuid"), None), (json!(0), None), (Value::Null, None)]
-        {
+        for (sid, expected) in [
+            (json!(3), Some(3)),
+            (json!("3"), None),
+            (json!("9b1c-uuid"), None),
+            (json!(0), None),
+            (Value::Null, None),
+        ] {
             let claims = json!({"id": 7, "exp": NOW + 1, "sid": sid});
-            let token = token(Algorithm::HS256, None, &EncodingKey::from_secret(SECRET.as_bytes()), &claims);
+            let token = token(
+                Algorithm::HS256,
+                None,
+                &EncodingKey::from_secret(SECRET.as_bytes()),
+                &claims,
+            );
             let found = everything().verify(&token, at(NOW)).unwrap().session.map(SessionId::get);
             assert_eq!(found, expected, "{sid}");
         }
@@ -505,18 +641,30 @@ mod tests {
             (key("algorithm = \"RS256\"\nsecret = \"x\""), "RS256 needs a `pem`"),
             (key("algorithm = \"RS256\""), "RS256 needs a `pem`"),
             (key("algorithm = \"RS256\"\npem = \"KEYS/absent.pem\""), "absent.pem cannot be read"),
-            (key("algorithm = \"RS256\"\npem = \"KEYS/jwks.json\""), "is not a PEM file with a key for RS256"),
+            (
+                key("algorithm = \"RS256\"\npem = \"KEYS/jwks.json\""),
+                "is not a PEM file with a key for RS256",
+            ),
             (key("algorithm = \"RS256\"\npem = \"KEYS/ec.public.pem\""), "RS256"),
             (key("algorithm = \"RS256\"\npem = \"KEYS/ec.private.pem\""), "RS256"),
             (key("algorithm = \"EdDSA\"\npem = \"KEYS/ec.public.pem\""), "EdDSA"),
             (key("algorithm = \"ES256\"\npem = \"KEYS/p384.public.pem\""), "ES256"),
-            (key("algorithm = \"EdDSA\"\npem = \"KEYS/ed.public.pem\"\nsigning = true"), "needs the private key"),
+            (
+                key("algorithm = \"EdDSA\"\npem = \"KEYS/ed.public.pem\"\nsigning = true"),
+                "needs the private key",
+            ),
             (format!("{ed}{ed}"), "another key has the same kid"),
-            (format!("{ed}{}", ed.replace("\"a\"", "\"b\"")), "only one key may have signing = true"),
+            (
+                format!("{ed}{}", ed.replace("\"a\"", "\"b\"")),
+                "only one key may have signing = true",
+            ),
             ("jwt_keys = \"KEYS/absent.json\"".to_owned(), "absent.json: cannot be read"),
             ("jwt_keys = \"KEYS/ed.public.pem\"".to_owned(), "is not a JWKS file"),
             ("jwt_keys = \"KEYS/jwks-empty-secret.json\"".to_owned(), "the secret has 0 bytes"),
-            ("jwt_keys = \"KEYS/jwks-other-algorithm.json\"".to_owned(), "is not for HS256, RS256, ES256 or EdDSA"),
+            (
+                "jwt_keys = \"KEYS/jwks-other-algorithm.json\"".to_owned(),
+                "is not for HS256, RS256, ES256 or EdDSA",
+            ),
         ] {
             let error = ring(&auth).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(error.contains(expected), "{auth}\n  said {error:?}\n  not  {expected:?}");
@@ -526,9 +674,18 @@ mod tests {
     #[test]
     fn a_signing_key_takes_the_place_of_our_own_secret() {
         let ed = "[[auth.keys]]\nkid = \"a\"\nalgorithm = \"EdDSA\"\npem = \"KEYS/ed.private.pem\"\nsigning = true";
-        assert_eq!(ring(ed).unwrap_or_else(|error| panic!("{error}")).describe(), ["EdDSA \"a\" (signs)"]);
+        assert_eq!(
+            ring(ed).unwrap_or_else(|error| panic!("{error}")).describe(),
+            ["EdDSA \"a\" (signs)"]
+        );
         let both = format!("jwt_secret = \"{SECRET}\"\n{ed}");
-        assert_eq!(ring(&both).unwrap_or_else(|error| panic!("{error}")).describe(), ["EdDSA \"a\" (signs)", "HS256 without kid"]);
-        assert_eq!(ring("").unwrap_or_else(|error| panic!("{error}")).describe(), ["HS256 without kid (signs)"]);
+        assert_eq!(
+            ring(&both).unwrap_or_else(|error| panic!("{error}")).describe(),
+            ["EdDSA \"a\" (signs)", "HS256 without kid"]
+        );
+        assert_eq!(
+            ring("").unwrap_or_else(|error| panic!("{error}")).describe(),
+            ["HS256 without kid (signs)"]
+        );
     }
 }

@@ -7,9 +7,13 @@ use crate::error::refuse;
 use crate::rows::{flow as to_flow, moment, user as to_user};
 use crate::sql::{self, get};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, FromQueryResult, IntoActiveModel, PaginatorTrait, QueryFilter, Set,
+    ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, FromQueryResult, IntoActiveModel,
+    PaginatorTrait, QueryFilter, Set,
 };
-use tolmach_domain::{EventKind, Fault, Flow, FlowId, FlowKind, Kinds, Origin, Person, PhotoKey, Timestamp, UserId, Version};
+use tolmach_domain::{
+    EventKind, Fault, Flow, FlowId, FlowKind, Kinds, Origin, Person, PhotoKey, Timestamp, UserId,
+    Version,
+};
 use tolmach_engine::ports::{KEY_WINDOW, NewFlow, RequestKey, StoreError};
 
 /// A flow to insert.
@@ -36,16 +40,33 @@ impl Batch {
         }
         let members = self.people(&[by.min(with), by.max(with)]).await?;
         let pair = format!("{}:{}", by.min(with), by.max(with));
-        let found = flow::Entity::find().filter(flow::Column::Pair.eq(&pair)).one(&self.transaction).await.map_err(refuse)?;
+        let found = flow::Entity::find()
+            .filter(flow::Column::Pair.eq(&pair))
+            .one(&self.transaction)
+            .await
+            .map_err(refuse)?;
         if let Some(found) = found {
             return Ok((to_flow(found)?, false));
         }
         let (title, info) = (String::new(), String::new());
-        let insert = Insert { kind: FlowKind::Chat, title, info, owner: by, photo: None, pair: Some(pair), members };
+        let insert = Insert {
+            kind: FlowKind::Chat,
+            title,
+            info,
+            owner: by,
+            photo: None,
+            pair: Some(pair),
+            members,
+        };
         Ok((self.insert_flow(insert, origin, now).await?, true))
     }
 
-    pub(crate) async fn create_flow(&mut self, new: NewFlow, origin: Option<Origin>, now: Timestamp) -> Result<(Flow, bool), StoreError> {
+    pub(crate) async fn create_flow(
+        &mut self,
+        new: NewFlow,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(Flow, bool), StoreError> {
         let NewFlow { kind, title, info, owner, photo, mut members, key } = new;
         if kind == FlowKind::Chat {
             return Err(Fault::WrongKind.into());
@@ -59,18 +80,37 @@ impl Batch {
         members.sort_unstable();
         members.dedup();
         let members = self.people(&members).await?;
-        let flow = self.insert_flow(Insert { kind, title, info, owner, photo, pair: None, members }, origin, now).await?;
+        let flow = self
+            .insert_flow(
+                Insert { kind, title, info, owner, photo, pair: None, members },
+                origin,
+                now,
+            )
+            .await?;
         if let Some(RequestKey { key, fingerprint }) = key {
-            let values = vec![owner.get().into(), key.into(), flow.id.get().into(), fingerprint.to_vec().into(), now.micros().into()];
+            let values = vec![
+                owner.get().into(),
+                key.into(),
+                flow.id.get().into(),
+                fingerprint.to_vec().into(),
+                now.micros().into(),
+            ];
             sql::execute(&self.transaction, sql::PUT_FLOW_KEY, values).await?;
         }
         Ok((flow, false))
     }
 
     /// The flow that was made with this key within the window, if it still is.
-    async fn made_before(&self, owner: UserId, key: &RequestKey, now: Timestamp) -> Result<Option<Flow>, StoreError> {
+    async fn made_before(
+        &self,
+        owner: UserId,
+        key: &RequestKey,
+        now: Timestamp,
+    ) -> Result<Option<Flow>, StoreError> {
         let values = vec![owner.get().into(), key.key.as_str().into()];
-        let Some(row) = sql::row(&self.transaction, sql::FLOW_KEY, values).await? else { return Ok(None) };
+        let Some(row) = sql::row(&self.transaction, sql::FLOW_KEY, values).await? else {
+            return Ok(None);
+        };
         if now >= moment(get(&row, "used_at")?).after(KEY_WINDOW) {
             return Ok(None);
         }
@@ -80,7 +120,12 @@ impl Batch {
         to_flow(flow::Model::from_query_result(&row, "").map_err(refuse)?).map(Some)
     }
 
-    async fn insert_flow(&mut self, insert: Insert, origin: Option<Origin>, now: Timestamp) -> Result<Flow, StoreError> {
+    async fn insert_flow(
+        &mut self,
+        insert: Insert,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<Flow, StoreError> {
         let Insert { kind, title, info, owner, photo, pair, members } = insert;
         let (photo_key, photo_type) = columns(photo);
         let row = flow::ActiveModel {
@@ -106,10 +151,17 @@ impl Batch {
     async fn insert_members(&self, flow: FlowId, members: &[Person]) -> Result<(), StoreError> {
         for members in sql::batches(members) {
             let rows = members.iter().map(|member| {
-                let row = member::Model { flow_id: flow.get(), user_id: member.id.get(), read_version: 0 };
+                let row = member::Model {
+                    flow_id: flow.get(),
+                    user_id: member.id.get(),
+                    read_version: 0,
+                };
                 row.into_active_model()
             });
-            member::Entity::insert_many(rows).exec_without_returning(&self.transaction).await.map_err(refuse)?;
+            member::Entity::insert_many(rows)
+                .exec_without_returning(&self.transaction)
+                .await
+                .map_err(refuse)?;
         }
         Ok(())
     }
@@ -127,7 +179,12 @@ impl Batch {
     async fn owned(&self, id: FlowId, by: UserId, kinds: Kinds) -> Result<flow::Model, StoreError> {
         let found = flow::Entity::find_by_id(id.get()).filter(flow::Column::DeletedAt.is_null());
         let found = found.one(&self.transaction).await.map_err(refuse)?.ok_or(Fault::NoSuchFlow)?;
-        if member::Entity::find_by_id((id.get(), by.get())).count(&self.transaction).await.map_err(refuse)? == 0 {
+        if member::Entity::find_by_id((id.get(), by.get()))
+            .count(&self.transaction)
+            .await
+            .map_err(refuse)?
+            == 0
+        {
             return Err(Fault::NoSuchFlow.into());
         }
         if !kinds.include(found.kind.into()) {
@@ -146,9 +203,14 @@ impl Batch {
     }
 
     /// Gives a flow's record a new moment.
-    pub(super) async fn touch_flow(&mut self, flow: FlowId, now: Timestamp) -> Result<(), StoreError> {
+    pub(super) async fn touch_flow(
+        &mut self,
+        flow: FlowId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let values = vec![self.next_moment(now).micros().into(), flow.get().into()];
-        sql::execute(&self.transaction, "UPDATE flow SET changed_at = $1 WHERE id = $2", values).await?;
+        sql::execute(&self.transaction, "UPDATE flow SET changed_at = $1 WHERE id = $2", values)
+            .await?;
         Ok(())
     }
 
@@ -195,8 +257,10 @@ impl Batch {
             return Ok(());
         }
         for list in sql::lists(&users) {
-            let removed = member::Entity::delete_many().filter(member::Column::FlowId.eq(flow.get()));
-            let removed = removed.filter(member::Column::UserId.is_in(list.into_iter().map(UserId::get)));
+            let removed =
+                member::Entity::delete_many().filter(member::Column::FlowId.eq(flow.get()));
+            let removed =
+                removed.filter(member::Column::UserId.is_in(list.into_iter().map(UserId::get)));
             removed.exec(&self.transaction).await.map_err(refuse)?;
         }
         self.touch_flow(flow, now).await?;
@@ -204,7 +268,8 @@ impl Batch {
         Ok(())
     }
 
-    /// Hides the flow at once; its messages, which may be many, are removed at leisure by [`Batch::chores`].
+    /// Hides the flow at once; its messages, which may be many, are removed at leisure by
+    /// [`Batch::chores`].
     pub(crate) async fn delete_flow(
         &mut self,
         id: FlowId,
@@ -217,7 +282,11 @@ impl Batch {
         row.pair = Set(None);
         row.deleted_at = Set(Some(now.micros()));
         row.update(&self.transaction).await.map_err(refuse)?;
-        member::Entity::delete_many().filter(member::Column::FlowId.eq(id.get())).exec(&self.transaction).await.map_err(refuse)?;
+        member::Entity::delete_many()
+            .filter(member::Column::FlowId.eq(id.get()))
+            .exec(&self.transaction)
+            .await
+            .map_err(refuse)?;
         self.deleted_flow = true;
         self.publish(now, origin, EventKind::FlowDeleted { flow: id, by });
         Ok(())

@@ -1,4 +1,5 @@
-//! One transaction and what it will publish. Every rule is decided here, before anything is written.
+//! One transaction and what it will publish. Every rule is decided here, before anything is
+//! written.
 
 mod accounts;
 mod chores;
@@ -51,7 +52,14 @@ impl Batch {
         let transaction = begin_write(database).await?;
         let moment = take_moment(&transaction).await?;
         let now = Timestamp::default();
-        Ok(Self { transaction, moment, known_moment: moment, events: Vec::new(), now, deleted_flow: false })
+        Ok(Self {
+            transaction,
+            moment,
+            known_moment: moment,
+            events: Vec::new(),
+            now,
+            deleted_flow: false,
+        })
     }
 
     /// Starts a job that may be undone alone.
@@ -82,7 +90,8 @@ impl Batch {
         journal::write(&self.transaction, &self.events).await?;
         if self.moment != self.known_moment {
             let values = vec![self.moment.micros().into()];
-            sql::execute(&self.transaction, "UPDATE moment SET last = $1 WHERE id = 1", values).await?;
+            sql::execute(&self.transaction, "UPDATE moment SET last = $1 WHERE id = 1", values)
+                .await?;
         }
         self.transaction.commit().await.map_err(refuse)?;
         Ok(Committed { events: self.events, now: self.now, deleted_flow: self.deleted_flow })
@@ -116,12 +125,18 @@ pub(crate) async fn last_moment<C: ConnectionTrait>(database: &C) -> Result<Time
 }
 
 /// The newest moment, and from now on this transaction is the only one that writes.
-pub(crate) async fn take_moment(transaction: &DatabaseTransaction) -> Result<Timestamp, StoreError> {
+pub(crate) async fn take_moment(
+    transaction: &DatabaseTransaction,
+) -> Result<Timestamp, StoreError> {
     moment_of(transaction, sql::take_moment(transaction.get_database_backend())).await
 }
 
 async fn moment_of<C: ConnectionTrait>(database: &C, sql: &str) -> Result<Timestamp, StoreError> {
-    let unfinished = || StoreError::Failed("the database is a copy that was not finished: tolmach copy goes on with it".into());
+    let unfinished = || {
+        StoreError::Failed(
+            "the database is a copy that was not finished: tolmach copy goes on with it".into(),
+        )
+    };
     let row = sql::row(database, sql, Vec::new()).await?.ok_or_else(unfinished)?;
     Ok(Timestamp::from_micros(sql::get(&row, "last")?))
 }

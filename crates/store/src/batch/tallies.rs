@@ -7,13 +7,23 @@ use tolmach_domain::Timestamp;
 use tolmach_engine::ports::{StoreError, Tally, TallyKey};
 
 impl Batch {
-    pub(crate) async fn count(&mut self, keys: &[TallyKey], now: Timestamp, lapses_at: Timestamp) -> Result<Vec<Tally>, StoreError> {
+    pub(crate) async fn count(
+        &mut self,
+        keys: &[TallyKey],
+        now: Timestamp,
+        lapses_at: Timestamp,
+    ) -> Result<Vec<Tally>, StoreError> {
         self.now = self.now.max(now);
         let mut counted = read::tallies(&self.transaction, keys, now).await?;
         for (key, tally) in keys.iter().zip(&mut counted) {
             let earlier = tally.unwrap_or(Tally { count: 0, lapses_at });
-            let Tally { count, lapses_at } = *tally.insert(Tally { count: earlier.count.saturating_add(1), ..earlier });
-            let values = vec![Value::from(key.0.to_vec()), i64::from(count).into(), lapses_at.micros().into()];
+            let Tally { count, lapses_at } =
+                *tally.insert(Tally { count: earlier.count.saturating_add(1), ..earlier });
+            let values = vec![
+                Value::from(key.0.to_vec()),
+                i64::from(count).into(),
+                lapses_at.micros().into(),
+            ];
             sql::execute(&self.transaction, sql::PUT_TALLY, values).await?;
         }
         Ok(counted.into_iter().flatten().collect())
@@ -21,7 +31,12 @@ impl Batch {
 
     pub(crate) async fn clear_tallies(&mut self, keys: &[TallyKey]) -> Result<(), StoreError> {
         for key in keys {
-            sql::execute(&self.transaction, "DELETE FROM login_tally WHERE key_hash = $1", vec![key.0.to_vec().into()]).await?;
+            sql::execute(
+                &self.transaction,
+                "DELETE FROM login_tally WHERE key_hash = $1",
+                vec![key.0.to_vec().into()],
+            )
+            .await?;
         }
         Ok(())
     }

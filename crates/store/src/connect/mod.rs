@@ -6,7 +6,10 @@ mod sqlite;
 use crate::error::refuse;
 use crate::migrations::Migrator;
 use crate::sql;
-use sea_orm::{DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
 use sea_orm_migration::MigratorTrait;
 use std::time::Duration;
 use tolmach_engine::ports::StoreError;
@@ -15,8 +18,7 @@ use tolmach_engine::ports::StoreError;
 const STATEMENT_CACHE: usize = 256;
 
 /// What is said of a URL that names neither database.
-const SERVED: &str =
-    "served are sqlite, as in sqlite://data/tolmach.db?mode=rwc, and postgres, as in postgres://user:password@host/database";
+const SERVED: &str = "served are sqlite, as in sqlite://data/tolmach.db?mode=rwc, and postgres, as in postgres://user:password@host/database";
 
 /// How a connection is used.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +51,9 @@ impl Target {
             "postgres" | "postgresql" => postgres::Server::parse(url).map(Self::Postgres),
             _ => {
                 let scheme = if scheme.len() <= 16 { scheme } else { "" };
-                Err(StoreError::Failed(format!("the store's URL has the scheme {scheme:?}; {SERVED}")))
+                Err(StoreError::Failed(format!(
+                    "the store's URL has the scheme {scheme:?}; {SERVED}"
+                )))
             }
         }
     }
@@ -63,15 +67,19 @@ impl Target {
     }
 
     /// Connects; `timeout` is how long the store may take for one call.
-    pub(crate) async fn connect(&self, usage: Use, timeout: Duration) -> Result<DatabaseConnection, StoreError> {
+    pub(crate) async fn connect(
+        &self,
+        usage: Use,
+        timeout: Duration,
+    ) -> Result<DatabaseConnection, StoreError> {
         match self {
             Self::Sqlite(file) => file.connect(usage).await,
             Self::Postgres(server) => server.connect(usage, timeout).await,
         }
     }
 
-    /// How long a transaction that writes may take. A server may fall silent, and the others wait for what it has locked; a file
-    /// answers, and says by itself that it is busy.
+    /// How long a transaction that writes may take. A server may fall silent, and the others wait
+    /// for what it has locked; a file answers, and says by itself that it is busy.
     pub(crate) fn write_limit(&self, timeout: Duration) -> Option<Duration> {
         match self {
             Self::Sqlite(_) => None,
@@ -88,14 +96,20 @@ impl Target {
     }
 }
 
-/// Begins a transaction that may write from its start: whoever writes beside it, here or elsewhere, waits until it is over, so
-/// that what it reads cannot change before it writes.
-pub(crate) async fn begin_write(database: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
-    let immediate = TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..TransactionOptions::default() };
+/// Begins a transaction that may write from its start: whoever writes beside it, here or elsewhere,
+/// waits until it is over, so that what it reads cannot change before it writes.
+pub(crate) async fn begin_write(
+    database: &DatabaseConnection,
+) -> Result<DatabaseTransaction, StoreError> {
+    let immediate = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
     database.begin_with_options(immediate).await.map_err(refuse)
 }
 
-/// Brings the schema up to date and names the steps that were applied. Whoever comes second waits, and finds nothing to do.
+/// Brings the schema up to date and names the steps that were applied. Whoever comes second waits,
+/// and finds nothing to do.
 pub(crate) async fn migrate(target: &Target, timeout: Duration) -> Result<Vec<String>, StoreError> {
     target.prepare().await?;
     let database = target.connect(Use::Maintain, timeout).await?;

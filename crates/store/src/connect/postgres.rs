@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tolmach_engine::ports::StoreError;
 
-/// The server ends a transaction that its gateway has left lying for so long: all others wait for it.
+/// The server ends a transaction that its gateway has left lying for so long: all others wait for
+/// it.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(3);
 
 /// A connection that was idle for so long is tried before it is used.
@@ -22,10 +23,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// A connection is replaced after so long, and with it what the server keeps for it.
 const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
 
-/// Maintenance waits for so long for what others have locked: for another that migrates, most of all.
+/// Maintenance waits for so long for what others have locked: for another that migrates, most of
+/// all.
 const MAINTENANCE_LOCK: Duration = Duration::from_secs(60);
 
-/// How a session behaves that nobody tells otherwise. The server drops a connection whose other end is gone without a word.
+/// How a session behaves that nobody tells otherwise. The server drops a connection whose other end
+/// is gone without a word.
 const SESSION: [(&str, &str); 6] = [
     // Our statements are short: to compile one takes longer than to run it.
     ("jit", "off"),
@@ -36,7 +39,8 @@ const SESSION: [(&str, &str); 6] = [
     ("standard_conforming_strings", "on"),
 ];
 
-/// A commit that is not on disk is not acknowledged, whatever the server does for others. Stricter settings stay.
+/// A commit that is not on disk is not acknowledged, whatever the server does for others. Stricter
+/// settings stay.
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
 #[derive(Clone)]
@@ -46,8 +50,12 @@ pub(crate) struct Server {
 
 impl Server {
     pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(url).map_err(|error| StoreError::Failed(format!("the store's URL: {error}")))?;
-        let options = options.application_name("tolmach").statement_cache_capacity(STATEMENT_CACHE).options(SESSION);
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|error| StoreError::Failed(format!("the store's URL: {error}")))?;
+        let options = options
+            .application_name("tolmach")
+            .statement_cache_capacity(STATEMENT_CACHE)
+            .options(SESSION);
         Ok(Self { options: Arc::new(options.disable_statement_logging()) })
     }
 
@@ -56,11 +64,19 @@ impl Server {
         let database = options.get_database().unwrap_or(options.get_username());
         match options.get_socket() {
             Some(socket) => format!("PostgreSQL, database {database} at {}", socket.display()),
-            None => format!("PostgreSQL, database {database} at {}:{}", options.get_host(), options.get_port()),
+            None => format!(
+                "PostgreSQL, database {database} at {}:{}",
+                options.get_host(),
+                options.get_port()
+            ),
         }
     }
 
-    pub(super) async fn connect(&self, usage: Use, timeout: Duration) -> Result<DatabaseConnection, StoreError> {
+    pub(super) async fn connect(
+        &self,
+        usage: Use,
+        timeout: Duration,
+    ) -> Result<DatabaseConnection, StoreError> {
         let options = self.options.as_ref().clone();
         let limit = timeout.as_millis().to_string();
         let (options, connections) = match usage {
@@ -116,8 +132,9 @@ impl Server {
                     Ok(true)
                 })
             })
-            // Whoever gave up waiting for a statement leaves the connection in the middle of it. If it does not come to its end,
-            // it goes: a connection to a server that vanished would be kept for a quarter of an hour.
+            // Whoever gave up waiting for a statement leaves the connection in the middle of it. If
+            // it does not come to its end, it goes: a connection to a server that vanished would be
+            // kept for a quarter of an hour.
             .after_release(move |connection, _| {
                 Box::pin(async move {
                     answers(connection, trial).await?;
@@ -135,11 +152,15 @@ impl Server {
         let refused = |error| refuse(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
         let pool = pool.connect_with(options).await.map_err(refused)?;
         if matches!(usage, Use::Maintain) {
-            let encoding: String =
-                sqlx::query_scalar("SELECT current_setting('server_encoding')").fetch_one(&pool).await.map_err(refused)?;
+            let encoding: String = sqlx::query_scalar("SELECT current_setting('server_encoding')")
+                .fetch_one(&pool)
+                .await
+                .map_err(refused)?;
             if encoding != "UTF8" {
                 pool.close().await;
-                let text = format!("the database's encoding is {encoding}; UTF8 is needed, as in CREATE DATABASE … ENCODING 'UTF8'");
+                let text = format!(
+                    "the database's encoding is {encoding}; UTF8 is needed, as in CREATE DATABASE … ENCODING 'UTF8'"
+                );
                 return Err(StoreError::Failed(text));
             }
         }

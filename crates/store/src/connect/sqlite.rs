@@ -21,7 +21,8 @@ const CACHE: &str = "-32768";
 /// And what each of those who read keeps, which are several: the system keeps the file's pages too.
 const READ_CACHE: &str = "-1024";
 
-/// Pages in the write-ahead log at which they are moved into the file: what changes often is moved seldom then.
+/// Pages in the write-ahead log at which they are moved into the file: what changes often is moved
+/// seldom then.
 const CHECKPOINT: &str = "4096";
 
 #[derive(Clone)]
@@ -48,12 +49,15 @@ impl File {
     }
 
     pub(super) async fn prepare(&self) -> Result<(), StoreError> {
-        let folder = Path::new(self.path()).parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder =
+            Path::new(self.path()).parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = folder
             && self.url.contains("mode=rwc")
         {
             let made = tokio::fs::create_dir_all(folder).await;
-            made.map_err(|error| StoreError::Unavailable(format!("the store's folder cannot be made: {error}")))?;
+            made.map_err(|error| {
+                StoreError::Unavailable(format!("the store's folder cannot be made: {error}"))
+            })?;
         }
         Ok(())
     }
@@ -62,8 +66,11 @@ impl File {
         let deadline = Instant::now() + BUSY_TIMEOUT;
         loop {
             match self.connect_once(usage).await {
-                // Two processes that start at once may both turn on the write-ahead log, where SQLite does not wait by itself.
-                Err(StoreError::Unavailable(text)) if text.contains("locked") && Instant::now() < deadline => {
+                // Two processes that start at once may both turn on the write-ahead log, where
+                // SQLite does not wait by itself.
+                Err(StoreError::Unavailable(text))
+                    if text.contains("locked") && Instant::now() < deadline =>
+                {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 outcome => return outcome,
@@ -77,7 +84,11 @@ impl File {
             Use::Write | Use::Maintain => 1,
             Use::Read { connections } => connections.max(1),
         };
-        options.max_connections(connections).min_connections(1).sqlx_logging(false).test_before_acquire(false);
+        options
+            .max_connections(connections)
+            .min_connections(1)
+            .sqlx_logging(false)
+            .test_before_acquire(false);
         // A file does not go away when it is idle.
         options.idle_timeout(None).max_lifetime(None);
         options.map_sqlx_sqlite_opts(move |options| {
@@ -92,8 +103,12 @@ impl File {
                 // Savepoints and statements over many rows would make a file each.
                 .pragma("temp_store", "MEMORY");
             match usage {
-                Use::Write | Use::Maintain => options.pragma("cache_size", CACHE).pragma("wal_autocheckpoint", CHECKPOINT),
-                Use::Read { .. } => options.pragma("query_only", "ON").pragma("cache_size", READ_CACHE),
+                Use::Write | Use::Maintain => {
+                    options.pragma("cache_size", CACHE).pragma("wal_autocheckpoint", CHECKPOINT)
+                }
+                Use::Read { .. } => {
+                    options.pragma("query_only", "ON").pragma("cache_size", READ_CACHE)
+                }
             }
         });
         Database::connect(options).await.map_err(refuse)

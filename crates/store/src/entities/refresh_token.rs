@@ -1,4 +1,5 @@
-//! Refresh tokens of sessions that have not ended; spent ones stay until they expire, so that reuse shows.
+//! Refresh tokens of sessions that have not ended; spent ones stay until they expire, so that reuse
+//! shows.
 
 use sea_orm::entity::prelude::*;
 

@@ -29,8 +29,12 @@ impl MigrationTrait for Migration {
             .foreign_key(&mut belongs("refresh_token", "session_id", "session"))
             .take();
         manager.create_table(table).await?;
-        manager.create_index(index("refresh_token_of_session", "refresh_token", &["session_id"])).await?;
-        manager.create_index(index("refresh_token_expiry", "refresh_token", &["expires_at"])).await?;
+        manager
+            .create_index(index("refresh_token_of_session", "refresh_token", &["session_id"]))
+            .await?;
+        manager
+            .create_index(index("refresh_token_expiry", "refresh_token", &["expires_at"]))
+            .await?;
         let table = Table::create()
             .table("recovery")
             .col(number("user_id").primary_key())

@@ -27,7 +27,12 @@ impl MigrationTrait for Migration {
         manager.create_table(table).await?;
         manager.create_index(index("flow_activity", "flow", &["changed_at", "id"])).await?;
         // Few rows are ever in it: those whose messages wait to be removed.
-        manager.get_connection().execute_unprepared("CREATE INDEX flow_deleted ON flow (id) WHERE deleted_at IS NOT NULL").await?;
+        manager
+            .get_connection()
+            .execute_unprepared(
+                "CREATE INDEX flow_deleted ON flow (id) WHERE deleted_at IS NOT NULL",
+            )
+            .await?;
         let table = Table::create()
             .table("member")
             .col(number("flow_id"))

@@ -28,9 +28,18 @@ impl MigrationTrait for Migration {
             .foreign_key(&mut names("message", "author_id", "user"))
             .take();
         manager.create_table(table).await?;
-        manager.create_index(index("message_version", "message", &["flow_id", "version"]).unique().take()).await?;
-        manager.create_index(index("message_changed", "message", &["flow_id", "changed_at"]).unique().take()).await?;
-        // Skipping in history touches no row. SQLite takes an index for covering only if it has the condition's column too.
+        manager
+            .create_index(
+                index("message_version", "message", &["flow_id", "version"]).unique().take(),
+            )
+            .await?;
+        manager
+            .create_index(
+                index("message_changed", "message", &["flow_id", "changed_at"]).unique().take(),
+            )
+            .await?;
+        // Skipping in history touches no row. SQLite takes an index for covering only if it has the
+        // condition's column too.
         let visible = "CREATE INDEX message_visible ON message (flow_id, posted, author_id, deleted_at) WHERE deleted_at IS NULL";
         manager.get_connection().execute_unprepared(visible).await?;
         let table = Table::create()
@@ -43,7 +52,9 @@ impl MigrationTrait for Migration {
             .foreign_key(&mut belongs("message_key", "message_id", "message"))
             .take();
         manager.create_table(table).await?;
-        manager.create_index(index("message_key_of_message", "message_key", &["message_id"])).await?;
+        manager
+            .create_index(index("message_key_of_message", "message_key", &["message_id"]))
+            .await?;
         manager.create_index(index("message_key_age", "message_key", &["used_at"])).await
     }
 

@@ -8,8 +8,12 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let table =
-            Table::create().table("journal").col(number("moment").primary_key()).col(number("happened_at")).col(text("entry")).take();
+        let table = Table::create()
+            .table("journal")
+            .col(number("moment").primary_key())
+            .col(number("happened_at"))
+            .col(text("entry"))
+            .take();
         manager.create_table(table).await
     }
 

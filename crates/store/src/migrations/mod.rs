@@ -51,7 +51,8 @@ fn text_or_none(name: &'static str) -> ColumnDef {
     ColumnDef::new(name).text().take()
 }
 
-/// A text that is looked up or sorted by, byte by byte as SQLite does it: whatever a PostgreSQL server's locale is, and becomes.
+/// A text that is looked up or sorted by, byte by byte as SQLite does it: whatever a PostgreSQL
+/// server's locale is, and becomes.
 fn compared(manager: &SchemaManager<'_>, name: &'static str) -> ColumnDef {
     let mut column = ColumnDef::new(name).text().take();
     if manager.get_database_backend() == DbBackend::Postgres {
@@ -65,16 +66,36 @@ fn flag(name: &'static str) -> ColumnDef {
 }
 
 /// `table.column` names a row of `other`, and goes with it.
-fn belongs(table: &'static str, column: &'static str, other: &'static str) -> ForeignKeyCreateStatement {
-    ForeignKey::create().from(table, column).to(other, "id").on_delete(ForeignKeyAction::Cascade).take()
+fn belongs(
+    table: &'static str,
+    column: &'static str,
+    other: &'static str,
+) -> ForeignKeyCreateStatement {
+    ForeignKey::create()
+        .from(table, column)
+        .to(other, "id")
+        .on_delete(ForeignKeyAction::Cascade)
+        .take()
 }
 
 /// `table.column` names a row of `other`, which cannot go while it is named.
-fn names(table: &'static str, column: &'static str, other: &'static str) -> ForeignKeyCreateStatement {
-    ForeignKey::create().from(table, column).to(other, "id").on_delete(ForeignKeyAction::Restrict).take()
+fn names(
+    table: &'static str,
+    column: &'static str,
+    other: &'static str,
+) -> ForeignKeyCreateStatement {
+    ForeignKey::create()
+        .from(table, column)
+        .to(other, "id")
+        .on_delete(ForeignKeyAction::Restrict)
+        .take()
 }
 
-fn index(name: &'static str, table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+fn index(
+    name: &'static str,
+    table: &'static str,
+    columns: &[&'static str],
+) -> IndexCreateStatement {
     let mut index = Index::create().name(name).table(table).take();
     for column in columns {
         index.col(*column);

@@ -7,11 +7,13 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tolmach_domain::{
-    Attachment, AttachmentKind, Content, Fault, Flow, FlowKind, Kinds, Message, PhotoKey, SessionId, User, UserId, Version, Window,
+    Attachment, AttachmentKind, Content, Fault, Flow, FlowKind, Kinds, Message, PhotoKey,
+    SessionId, User, UserId, Version, Window,
 };
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
-    AccountKey, DeleteMessages, EditMessage, NewFlow, NewMessage, NewSession, NewUser, RequestKey, Store, StoreError, TallyKey, TokenHash,
+    AccountKey, DeleteMessages, EditMessage, NewFlow, NewMessage, NewSession, NewUser, RequestKey,
+    Store, StoreError, TallyKey, TokenHash,
 };
 use tolmach_servers::{Durability, Postgres};
 use tolmach_store::{CopiedTable, CopyError, Options, SqlStore, copy};
@@ -66,7 +68,10 @@ async fn live(store: &SqlStore) -> Memory {
         ..new_user("Анна")
     };
     let anna = store.create_user(anna, now()).await.unwrap();
-    let boris = store.create_user(NewUser { id: UserId::new(70).ok(), ..new_user("boris") }, now()).await.unwrap();
+    let boris = store
+        .create_user(NewUser { id: UserId::new(70).ok(), ..new_user("boris") }, now())
+        .await
+        .unwrap();
     let gone = user(store, "gone").await;
     let (chat, _) = store.open_chat(anna.id, boris.id, None, now()).await.unwrap();
     let new = NewFlow {
@@ -82,25 +87,60 @@ async fn live(store: &SqlStore) -> Memory {
     store.count(&[TallyKey([3; 32])], now(), now().after(Duration::from_secs(60))).await.unwrap();
     store.delete_user(gone.id, now()).await.unwrap();
     let attachments = vec![Attachment { kind: AttachmentKind::Picture, data: "iVBORw0=".into() }];
-    let first = store.post(draft(&chat, &anna, Content { attachments, ..Content::text("\u{10ffff} é") }, None), now()).await.unwrap().0;
-    let reply = Content { reply_to: Some(first.id), emoji: Some("8J+YgA==".into()), ..Content::default() };
+    let first = store
+        .post(
+            draft(&chat, &anna, Content { attachments, ..Content::text("\u{10ffff} é") }, None),
+            now(),
+        )
+        .await
+        .unwrap()
+        .0;
+    let reply =
+        Content { reply_to: Some(first.id), emoji: Some("8J+YgA==".into()), ..Content::default() };
     let mut keyed = None;
     // In an order that no locale agrees with.
     for key in ["b", "a", "B", "_", "ä", "a-c", "a_b"] {
-        keyed = Some(store.post(draft(&chat, &boris, reply.clone(), Some(key)), now()).await.unwrap().0);
+        keyed = Some(
+            store.post(draft(&chat, &boris, reply.clone(), Some(key)), now()).await.unwrap().0,
+        );
     }
-    let edit = EditMessage { message: first.id, flow: None, by: anna.id, administrator: false, text: "again".into(), origin: None };
+    let edit = EditMessage {
+        message: first.id,
+        flow: None,
+        by: anna.id,
+        administrator: false,
+        text: "again".into(),
+        origin: None,
+    };
     store.edit(edit, now()).await.unwrap();
     let doomed = post(store, &group, &anna, "doomed".into()).await.unwrap();
-    let deletion = DeleteMessages { messages: vec![doomed.id], flow: None, by: anna.id, administrator: false, origin: None };
+    let deletion = DeleteMessages {
+        messages: vec![doomed.id],
+        flow: None,
+        by: anna.id,
+        administrator: false,
+        origin: None,
+    };
     store.delete(deletion, now()).await.unwrap();
     post(store, &group, &anna, "unread".into()).await.unwrap();
     store.history(chat.id, anna.id, Window::Unread, 3).await.unwrap();
     let (token, refresh) = (Some(TokenHash([0xff; 32])), Some(TokenHash([0; 32])));
     let expires_at = now().after(Duration::from_secs(3600));
-    let session = store.open_session(NewSession { user: anna.id, token, refresh, now: now(), expires_at }).await.unwrap();
+    let session = store
+        .open_session(NewSession { user: anna.id, token, refresh, now: now(), expires_at })
+        .await
+        .unwrap();
     store.rotate_refresh(TokenHash([0; 32]), TokenHash([1; 32]), now(), expires_at).await.unwrap();
-    let ended = store.open_session(NewSession { user: boris.id, token: None, refresh: None, now: now(), expires_at }).await.unwrap();
+    let ended = store
+        .open_session(NewSession {
+            user: boris.id,
+            token: None,
+            refresh: None,
+            now: now(),
+            expires_at,
+        })
+        .await
+        .unwrap();
     store.end_session(ended, now()).await.unwrap();
     store.put_recovery(TokenHash([2; 32]), boris.id, expires_at).await.unwrap();
     // The last flow goes, and its id must not come back.
@@ -109,18 +149,35 @@ async fn live(store: &SqlStore) -> Memory {
     Memory { anna, boris, chat, group, keyed: keyed.unwrap(), session, last_flow }
 }
 
-/// The world is the one that is remembered, and goes on: what is new follows what there was, with ids never used before.
-async fn goes_on(store: &SqlStore, memory: &Memory, expected: &[Message], round: usize) -> Vec<Message> {
+/// The world is the one that is remembered, and goes on: what is new follows what there was, with
+/// ids never used before.
+async fn goes_on(
+    store: &SqlStore,
+    memory: &Memory,
+    expected: &[Message],
+    round: usize,
+) -> Vec<Message> {
     let Memory { anna, boris, chat, group, keyed, session, last_flow } = memory;
     let known = store.since(chat.id, Version(0), 1000).await.unwrap();
     assert_eq!(known, expected);
-    let account = store.account(AccountKey::Email("анна@EXAMPLE.org")).await.unwrap().expect("she has an account");
+    let account = store
+        .account(AccountKey::Email("анна@EXAMPLE.org"))
+        .await
+        .unwrap()
+        .expect("she has an account");
     assert_eq!((&account.user, account.password_hash.as_deref()), (anna, Some("hash")));
-    assert_eq!(store.session_by_token(TokenHash([0xff; 32])).await.unwrap().map(|found| found.id), Some(*session));
+    assert_eq!(
+        store.session_by_token(TokenHash([0xff; 32])).await.unwrap().map(|found| found.id),
+        Some(*session)
+    );
     assert_eq!(store.recovery(TokenHash([2; 32]), now()).await, Ok(true));
     assert_eq!(store.flow(last_flow.id).await, Ok(None));
-    assert_eq!(store.create_user(new_user("GONE"), now()).await.map(drop), Err(StoreError::Refused(Fault::LoginTaken)));
-    let again = store.post(draft(chat, boris, Content::text("again"), Some("a_b")), now()).await.unwrap();
+    assert_eq!(
+        store.create_user(new_user("GONE"), now()).await.map(drop),
+        Err(StoreError::Refused(Fault::LoginTaken))
+    );
+    let again =
+        store.post(draft(chat, boris, Content::text("again"), Some("a_b")), now()).await.unwrap();
     assert_eq!((again.0.id, again.1), (keyed.id, true));
     let unread = store.history(chat.id, anna.id, Window::Unread, 1000).await.unwrap();
     // Three of seven were read before the first move, and all of them after it.
@@ -147,7 +204,8 @@ async fn a_world_moves_there_and_back_and_goes_on() {
     let mut expected = store.since(memory.chat.id, Version(0), 1000).await.unwrap();
     store.close().await;
     let there = all(&first, &server.url()).await;
-    let empty: Vec<_> = there.iter().filter(|table| table.rows == 0).map(|table| table.name.as_str()).collect();
+    let empty: Vec<_> =
+        there.iter().filter(|table| table.rows == 0).map(|table| table.name.as_str()).collect();
     // A table that is added needs a row here, or nothing shows that it is copied as it is.
     assert_eq!(empty, <[&str; 0]>::default());
     let back = all(&server.url(), &second).await;
@@ -171,7 +229,9 @@ async fn many(url: &str, messages: usize) -> (User, Flow) {
     let tasks: Vec<_> = (0..messages)
         .map(|number| {
             let (store, anna, flow) = (store.clone(), anna.clone(), flow.clone());
-            tokio::spawn(async move { post(&store, &flow, &anna, number.to_string()).await.map(drop) })
+            tokio::spawn(
+                async move { post(&store, &flow, &anna, number.to_string()).await.map(drop) },
+            )
         })
         .collect();
     for task in tasks {
@@ -205,8 +265,12 @@ async fn a_copy_that_was_interrupted_goes_on_where_it_was() {
     let (anna, flow) = many(&first, 5000).await;
     for (from, to) in [(&first, &server.url()), (&server.url(), &second)] {
         interrupted(from, to).await;
-        let refused = SqlStore::open(to, Arc::new(MemoryBus::new()), Options::default()).await.map(drop);
-        assert!(matches!(&refused, Err(StoreError::Failed(text)) if text.contains("not finished")), "{refused:?}");
+        let refused =
+            SqlStore::open(to, Arc::new(MemoryBus::new()), Options::default()).await.map(drop);
+        assert!(
+            matches!(&refused, Err(StoreError::Failed(text)) if text.contains("not finished")),
+            "{refused:?}"
+        );
         // Nor does it serve as a source.
         let refused = copy(to, &file(&folder, "other.db"), |_| {}).await;
         assert!(matches!(refused, Err(CopyError::Source(StoreError::Failed(_)))), "{refused:?}");
@@ -218,10 +282,16 @@ async fn a_copy_that_was_interrupted_goes_on_where_it_was() {
         });
         let copied = copied.await.unwrap();
         assert!(begun_at > Some(0), "{begun_at:?}");
-        assert_eq!(copied.iter().find(|table| table.name == "message").map(|table| table.rows), Some(5000));
+        assert_eq!(
+            copied.iter().find(|table| table.name == "message").map(|table| table.rows),
+            Some(5000)
+        );
     }
     let store = open(&second).await;
-    assert_eq!(post(&store, &flow, &anna, "next".into()).await.map(|message| message.version), Ok(Version(5001)));
+    assert_eq!(
+        post(&store, &flow, &anna, "next".into()).await.map(|message| message.version),
+        Ok(Version(5001))
+    );
     store.close().await;
 }
 
@@ -259,10 +329,19 @@ async fn nobody_writes_to_a_world_that_is_being_copied() {
             outcome = &mut copying => panic!("it came to its end: {outcome:?}"),
         }
         // The copy stands still for as long as this takes; reading goes on.
-        assert!(matches!(post(&store, &flow, &anna, "late".into()).await, Err(StoreError::Unavailable(_))));
-        assert_eq!(store.flow(flow.id).await.unwrap().map(|flow| flow.version), Some(Version(5000)));
+        assert!(matches!(
+            post(&store, &flow, &anna, "late".into()).await,
+            Err(StoreError::Unavailable(_))
+        ));
+        assert_eq!(
+            store.flow(flow.id).await.unwrap().map(|flow| flow.version),
+            Some(Version(5000))
+        );
         let copied = copying.await.unwrap();
-        assert_eq!(copied.iter().find(|table| table.name == "message").map(|table| table.rows), Some(5000));
+        assert_eq!(
+            copied.iter().find(|table| table.name == "message").map(|table| table.rows),
+            Some(5000)
+        );
         store.close().await;
     }
 }

@@ -29,7 +29,9 @@ fn impatient() -> Options {
 
 /// Somebody else's connection, as the server's administrator.
 async fn administrator(server: &Postgres, database: &str) -> DatabaseConnection {
-    Database::connect(format!("postgres://postgres@{}/{database}", server.address())).await.expect("the server is up")
+    Database::connect(format!("postgres://postgres@{}/{database}", server.address()))
+        .await
+        .expect("the server is up")
 }
 
 /// Posts until the store answers again. Every attempt waits for the store by itself.
@@ -44,7 +46,12 @@ async fn recover(store: &SqlStore, flow: &Flow, author: &User) -> Message {
 }
 
 /// Posts until the store is unavailable, and gives back what was acknowledged.
-fn load(store: &Arc<SqlStore>, flow: &Flow, author: &User, name: usize) -> JoinHandle<Vec<MessageId>> {
+fn load(
+    store: &Arc<SqlStore>,
+    flow: &Flow,
+    author: &User,
+    name: usize,
+) -> JoinHandle<Vec<MessageId>> {
     let (store, flow, author) = (store.clone(), flow.clone(), author.clone());
     tokio::spawn(async move {
         let mut acknowledged = Vec::new();
@@ -77,8 +84,13 @@ async fn holds(store: &SqlStore, flow: &Flow, acknowledged: &[MessageId]) {
     assert_eq!(stored.len(), messages.len());
     let missing: Vec<_> = acknowledged.iter().filter(|id| !stored.contains(id)).collect();
     assert!(missing.is_empty(), "acknowledged, but missing: {missing:?}");
-    assert!(messages.iter().map(|message| message.version.0).eq(1..=messages.len() as i64), "versions have gaps");
-    assert!(messages.is_sorted_by(|one, next| one.changed_at < next.changed_at && one.id < next.id));
+    assert!(
+        messages.iter().map(|message| message.version.0).eq(1..=messages.len() as i64),
+        "versions have gaps"
+    );
+    assert!(
+        messages.is_sorted_by(|one, next| one.changed_at < next.changed_at && one.id < next.id)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,7 +98,8 @@ async fn nodes_on_one_database_write_to_one_flow_in_one_order() {
     const WRITERS: usize = 8;
     const POSTS: usize = 40;
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
-    let buses = [Arc::new(MemoryBus::new()), Arc::new(MemoryBus::new()), Arc::new(MemoryBus::new())];
+    let buses =
+        [Arc::new(MemoryBus::new()), Arc::new(MemoryBus::new()), Arc::new(MemoryBus::new())];
     let mut stores = Vec::new();
     let mut heard = Vec::new();
     for bus in &buses {
@@ -102,7 +115,12 @@ async fn nodes_on_one_database_write_to_one_flow_in_one_order() {
             tasks.push(tokio::spawn(async move {
                 let mut posted = Vec::new();
                 for number in 0..POSTS {
-                    posted.push(post(&store, &flow, &anna, format!("{node}.{writer}.{number}")).await.unwrap().id);
+                    posted.push(
+                        post(&store, &flow, &anna, format!("{node}.{writer}.{number}"))
+                            .await
+                            .unwrap()
+                            .id,
+                    );
                 }
                 posted
             }));
@@ -114,7 +132,10 @@ async fn nodes_on_one_database_write_to_one_flow_in_one_order() {
     }
     for store in &stores {
         holds(store, &flow, &acknowledged).await;
-        assert_eq!(store.since(flow.id, Version(0), u32::MAX).await.unwrap().len(), acknowledged.len());
+        assert_eq!(
+            store.since(flow.id, Version(0), u32::MAX).await.unwrap().len(),
+            acknowledged.len()
+        );
         assert_eq!(store.stats().failures, 0);
         store.close().await;
     }
@@ -163,7 +184,8 @@ async fn a_server_that_is_switched_off_under_load_loses_nothing_acknowledged() {
     let flow = group(&stores[0], &anna).await;
     let mut acknowledged = Vec::new();
     for ending in [Postgres::stop_immediately, Postgres::kill] {
-        let tasks: Vec<_> = (0..8).map(|number| load(&stores[number % 2], &flow, &anna, number)).collect();
+        let tasks: Vec<_> =
+            (0..8).map(|number| load(&stores[number % 2], &flow, &anna, number)).collect();
         committed(&stores[0], 100).await;
         ending(&server);
         for task in tasks {
@@ -275,7 +297,8 @@ async fn a_server_that_stands_still_is_unavailable_until_it_goes_on() {
     }
     // More often than there are connections.
     for _ in 0..6 {
-        let (posted, read) = tokio::join!(post(&store, &flow, &anna, "during".into()), store.flow(flow.id));
+        let (posted, read) =
+            tokio::join!(post(&store, &flow, &anna, "during".into()), store.flow(flow.id));
         assert!(is_unavailable(&posted) && is_unavailable(&read), "{posted:?} {read:?}");
     }
     assert!(is_unavailable(&store.ping().await));
@@ -293,7 +316,8 @@ async fn closing_does_not_wait_for_a_server_that_stands_still() {
     let anna = user(&store, "anna").await;
     let flow = group(&store, &anna).await;
     server.pause();
-    let (posted, read) = tokio::join!(post(&store, &flow, &anna, "during".into()), store.flow(flow.id));
+    let (posted, read) =
+        tokio::join!(post(&store, &flow, &anna, "during".into()), store.flow(flow.id));
     assert!(is_unavailable(&posted) && is_unavailable(&read), "{posted:?} {read:?}");
     store.close().await;
     server.resume();
@@ -312,7 +336,9 @@ async fn readers_beyond_the_pool_are_told_and_the_writer_goes_on() {
     let stuck: Vec<_> = (1..=6)
         .map(|id| {
             let store = store.clone();
-            tokio::spawn(async move { store.session(tolmach_domain::SessionId::new(id).unwrap()).await })
+            tokio::spawn(
+                async move { store.session(tolmach_domain::SessionId::new(id).unwrap()).await },
+            )
         })
         .collect();
     recover(&store, &flow, &anna).await;
@@ -324,7 +350,12 @@ async fn readers_beyond_the_pool_are_told_and_the_writer_goes_on() {
     while store.flow(flow.id).await.is_err() {}
     // A server that has no connection left for anybody.
     other.execute_unprepared("ALTER ROLE tolmach CONNECTION LIMIT 0").await.unwrap();
-    other.execute_unprepared("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tolmach'").await.unwrap();
+    other
+        .execute_unprepared(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tolmach'",
+        )
+        .await
+        .unwrap();
     for _ in 0..2 {
         assert!(is_unavailable(&post(&store, &flow, &anna, "none left".into()).await));
     }
@@ -364,18 +395,23 @@ async fn a_node_that_vanishes_in_the_middle_of_a_transaction_holds_nobody_up() {
     let away = open(&server.url_at(&network.address()), impatient()).await;
     let anna = user(&here, "anna").await;
     let flow = group(&here, &anna).await;
-    // It has begun, and waits for a lock when the network goes: it will never say what became of its transaction.
+    // It has begun, and waits for a lock when the network goes: it will never say what became of
+    // its transaction.
     let other = administrator(&server, "tolmach").await;
     let held = other.begin().await.unwrap();
     held.execute_unprepared("LOCK TABLE message IN SHARE MODE").await.unwrap();
     let lost = load(&away, &flow, &anna, 0);
-    let waiting = Statement::from_string(held.get_database_backend(), "SELECT pid FROM pg_locks WHERE NOT granted");
+    let waiting = Statement::from_string(
+        held.get_database_backend(),
+        "SELECT pid FROM pg_locks WHERE NOT granted",
+    );
     while held.query_all_raw(waiting.clone()).await.unwrap().is_empty() {}
     network.cut();
     held.rollback().await.unwrap();
     assert_eq!(lost.await.unwrap(), []);
     for _ in 0..6 {
-        let (posted, read) = tokio::join!(post(&away, &flow, &anna, "during".into()), away.flow(flow.id));
+        let (posted, read) =
+            tokio::join!(post(&away, &flow, &anna, "during".into()), away.flow(flow.id));
         assert!(is_unavailable(&posted) && is_unavailable(&read), "{posted:?} {read:?}");
     }
     let mut acknowledged = vec![recover(&here, &flow, &anna).await.id];
@@ -400,7 +436,10 @@ async fn a_change_that_nobody_waits_for_any_more_is_left_out() {
         assert!(is_unavailable(&post(&store, &flow, &anna, text.into()).await));
     }
     gate.open.add_permits(10);
-    assert_eq!(post(&store, &flow, &anna, "fourth".into()).await.map(|message| message.version), Ok(Version(3)));
+    assert_eq!(
+        post(&store, &flow, &anna, "fourth".into()).await.map(|message| message.version),
+        Ok(Version(3))
+    );
     store.close().await;
 }
 
@@ -410,14 +449,16 @@ async fn logins_sort_by_their_bytes_whatever_the_locale() {
     let other = administrator(&server, "postgres").await;
     let create = "CREATE DATABASE elsewhere OWNER tolmach LOCALE_PROVIDER icu ICU_LOCALE 'en-US' TEMPLATE template0";
     other.execute_unprepared(create).await.unwrap();
-    let store = open(&format!("postgresql://tolmach@{}/elsewhere", server.address()), patient()).await;
+    let store =
+        open(&format!("postgresql://tolmach@{}/elsewhere", server.address()), patient()).await;
     // An English collation has "a_b" before "aa" before "a-c"; the bytes have it otherwise.
     let mut logins = ["a_b", "aa", "a-c", "ä", "z", "b", "a1"];
     for login in logins {
         user(&store, login).await;
     }
     logins.sort_unstable();
-    let found: Vec<String> = store.search_users("", 10).await.unwrap().into_iter().map(|user| user.login).collect();
+    let found: Vec<String> =
+        store.search_users("", 10).await.unwrap().into_iter().map(|user| user.login).collect();
     assert_eq!(found, logins);
     store.close().await;
 }
@@ -426,14 +467,27 @@ async fn logins_sort_by_their_bytes_whatever_the_locale() {
 async fn a_database_that_cannot_be_used_is_refused_with_the_reason() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let other = administrator(&server, "postgres").await;
-    other.execute_unprepared("CREATE DATABASE bytes OWNER tolmach ENCODING 'SQL_ASCII' TEMPLATE template0").await.unwrap();
+    other
+        .execute_unprepared(
+            "CREATE DATABASE bytes OWNER tolmach ENCODING 'SQL_ASCII' TEMPLATE template0",
+        )
+        .await
+        .unwrap();
     let address = server.address();
     for (url, unavailable, expected) in [
         (format!("postgres://tolmach:hunter2@{address}/bytes"), false, "encoding is SQL_ASCII"),
         (format!("postgres://tolmach:hunter2@{address}/absent"), true, "\"absent\" does not exist"),
-        (format!("postgres://stranger:hunter2@{address}/tolmach"), true, "\"stranger\" does not exist"),
+        (
+            format!("postgres://stranger:hunter2@{address}/tolmach"),
+            true,
+            "\"stranger\" does not exist",
+        ),
     ] {
-        let Err(error) = SqlStore::open(&url, Arc::new(MemoryBus::new()), patient()).await.map(drop) else { panic!("{url} was opened") };
+        let Err(error) =
+            SqlStore::open(&url, Arc::new(MemoryBus::new()), patient()).await.map(drop)
+        else {
+            panic!("{url} was opened")
+        };
         let text = error.to_string();
         assert!(text.contains(expected) && !text.contains("hunter2"), "{text}");
         assert_eq!(matches!(error, StoreError::Unavailable(_)), unavailable, "{text}");
@@ -444,7 +498,11 @@ async fn a_database_that_cannot_be_used_is_refused_with_the_reason() {
 async fn what_others_hold_differently_is_held_as_the_store_needs_it() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let other = administrator(&server, "tolmach").await;
-    for setting in ["synchronous_commit = off", "default_transaction_isolation = 'serializable'", "default_transaction_read_only = on"] {
+    for setting in [
+        "synchronous_commit = off",
+        "default_transaction_isolation = 'serializable'",
+        "default_transaction_read_only = on",
+    ] {
         other.execute_unprepared(&format!("ALTER DATABASE tolmach SET {setting}")).await.unwrap();
     }
     let store = open(&server.url(), patient()).await;
@@ -460,7 +518,10 @@ async fn what_others_hold_differently_is_held_as_the_store_needs_it() {
         .await
         .unwrap();
     store.create_user(new_user("anna"), now()).await.unwrap();
-    let sql = Statement::from_string(other.get_database_backend(), "SELECT name || '=' || value AS line FROM seen ORDER BY name");
+    let sql = Statement::from_string(
+        other.get_database_backend(),
+        "SELECT name || '=' || value AS line FROM seen ORDER BY name",
+    );
     let rows = other.query_all_raw(sql).await.unwrap();
     let seen: Vec<String> = rows.iter().map(|row| row.try_get("", "line").unwrap()).collect();
     assert_eq!(

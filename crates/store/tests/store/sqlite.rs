@@ -33,7 +33,8 @@ impl File {
 #[tokio::test]
 async fn posts_that_wait_share_one_transaction() {
     const POSTS: usize = 300;
-    let (file, gate) = (File::new(), Arc::new(Gate { open: Semaphore::new(1), bus: MemoryBus::new() }));
+    let (file, gate) =
+        (File::new(), Arc::new(Gate { open: Semaphore::new(1), bus: MemoryBus::new() }));
     let store = file.open(gate.clone()).await;
     let anna = user(&store, "anna").await;
     let flow = group(&store, &anna).await;
@@ -41,9 +42,12 @@ async fn posts_that_wait_share_one_transaction() {
     let mut tasks = Vec::new();
     for number in 0..=POSTS {
         let (store, anna, flow) = (store.clone(), anna.clone(), flow.clone());
-        tasks.push(tokio::spawn(async move { post(&store, &flow, &anna, number.to_string()).await.unwrap() }));
+        tasks.push(tokio::spawn(async move {
+            post(&store, &flow, &anna, number.to_string()).await.unwrap()
+        }));
     }
-    // The gate holds the first transaction's events; meanwhile the others queue, as many as are polled.
+    // The gate holds the first transaction's events; meanwhile the others queue, as many as are
+    // polled.
     while store.stats().transactions == before.transactions {
         tokio::task::yield_now().await;
     }
@@ -58,7 +62,9 @@ async fn posts_that_wait_share_one_transaction() {
     assert_eq!(after.jobs - before.jobs, POSTS as u64 + 1);
     assert!(after.transactions - before.transactions <= 4, "{before:?} {after:?}");
     let page = store.history(flow.id, anna.id, Window::All, 1000).await.unwrap();
-    assert!(page.messages.iter().map(|message| message.posted).eq((1..=POSTS as i64 + 1).map(Version)));
+    assert!(
+        page.messages.iter().map(|message| message.posted).eq((1..=POSTS as i64 + 1).map(Version))
+    );
     store.close().await;
 }
 
@@ -84,7 +90,9 @@ async fn two_stores_on_one_file_lose_no_version() {
     for store in &stores {
         let messages = store.since(flow.id, Version(0), 1000).await.unwrap();
         assert!(messages.iter().map(|message| message.version).eq((1..=POSTS * 2).map(Version)));
-        assert!(messages.is_sorted_by(|one, next| one.changed_at < next.changed_at && one.id < next.id));
+        assert!(
+            messages.is_sorted_by(|one, next| one.changed_at < next.changed_at && one.id < next.id)
+        );
         assert_eq!(store.stats().failures, 0);
         store.close().await;
     }
@@ -121,8 +129,14 @@ async fn what_was_acknowledged_is_there_after_opening_again() {
     store.close().await;
     let store = file.open(Arc::new(MemoryBus::new())).await;
     let second = post(&store, &flow, &anna, "second".into()).await.unwrap();
-    assert_eq!((second.version, second.id > first.id, second.changed_at > first.changed_at), (Version(2), true, true));
-    assert_eq!(store.history(flow.id, anna.id, Window::All, 10).await.unwrap().messages, [first, second]);
+    assert_eq!(
+        (second.version, second.id > first.id, second.changed_at > first.changed_at),
+        (Version(2), true, true)
+    );
+    assert_eq!(
+        store.history(flow.id, anna.id, Window::All, 10).await.unwrap().messages,
+        [first, second]
+    );
     store.close().await;
 }
 
@@ -139,7 +153,9 @@ async fn urls_that_cannot_be_served_are_refused_by_name() {
         ("sqlite://x.db?mode=memory", "names no file"),
     ] {
         let refused = SqlStore::open(url, Arc::new(MemoryBus::new()), Options::default()).await;
-        let Err(StoreError::Failed(text)) = refused.map(drop) else { panic!("{url} was not refused") };
+        let Err(StoreError::Failed(text)) = refused.map(drop) else {
+            panic!("{url} was not refused")
+        };
         assert!(text.contains(expected) && !text.contains("secret"), "{url}: {text}");
     }
 }
@@ -147,7 +163,8 @@ async fn urls_that_cannot_be_served_are_refused_by_name() {
 #[tokio::test]
 async fn a_file_that_is_absent_or_read_only_is_unavailable() {
     let file = File::new();
-    let absent = SqlStore::open(&file.url("rw"), Arc::new(MemoryBus::new()), Options::default()).await;
+    let absent =
+        SqlStore::open(&file.url("rw"), Arc::new(MemoryBus::new()), Options::default()).await;
     assert!(matches!(absent.map(drop), Err(StoreError::Unavailable(_))));
     let bus = Arc::new(MemoryBus::new());
     let mut events = bus.subscribe(1);
@@ -189,21 +206,28 @@ async fn a_file_held_by_another_program_is_unavailable_and_the_writer_goes_on_af
 
 #[tokio::test]
 async fn a_change_that_nobody_waits_for_any_more_is_left_out() {
-    let (file, gate) = (File::new(), Arc::new(Gate { open: Semaphore::new(1), bus: MemoryBus::new() }));
+    let (file, gate) =
+        (File::new(), Arc::new(Gate { open: Semaphore::new(1), bus: MemoryBus::new() }));
     let options = Options { timeout: Duration::from_millis(200), ..Options::default() };
     let store = SqlStore::open(&file.url("rwc"), gate.clone(), options).await.unwrap();
     let anna = user(&store, "anna").await;
     let flow = group(&store, &anna).await;
-    // The first is committed and its event held up, and the second is committed behind it: their callers cannot know. The third
-    // has not begun.
+    // The first is committed and its event held up, and the second is committed behind it: their
+    // callers cannot know. The third has not begun.
     for text in ["first", "second", "third"] {
         let unknown = post(&store, &flow, &anna, text.into()).await;
         assert!(matches!(unknown, Err(StoreError::Unavailable(_))), "{unknown:?}");
     }
     gate.open.add_permits(10);
-    assert_eq!(post(&store, &flow, &anna, "fourth".into()).await.map(|message| message.version), Ok(Version(3)));
+    assert_eq!(
+        post(&store, &flow, &anna, "fourth".into()).await.map(|message| message.version),
+        Ok(Version(3))
+    );
     let page = store.history(flow.id, anna.id, Window::All, 10).await.unwrap();
-    assert_eq!(page.messages.iter().map(|message| message.content.text.as_str()).collect::<Vec<_>>(), ["first", "second", "fourth"]);
+    assert_eq!(
+        page.messages.iter().map(|message| message.content.text.as_str()).collect::<Vec<_>>(),
+        ["first", "second", "fourth"]
+    );
     store.close().await;
 }
 
@@ -226,10 +250,16 @@ async fn messages_of_a_deleted_flow_are_removed_at_leisure() {
         task.await.unwrap().unwrap();
     }
     store.delete_flow(flow.id, anna.id, Kinds::Any, None, now()).await.unwrap();
-    assert_eq!(post(&store, &flow, &anna, "late".into()).await.map(drop), Err(StoreError::Refused(Fault::NoSuchFlow)));
+    assert_eq!(
+        post(&store, &flow, &anna, "late".into()).await.map(drop),
+        Err(StoreError::Refused(Fault::NoSuchFlow))
+    );
     let other = sea_orm::Database::connect(file.url("ro")).await.unwrap();
     let count = async |table: &str| {
-        let sql = sea_orm::Statement::from_string(other.get_database_backend(), format!("SELECT count(*) AS number FROM {table}"));
+        let sql = sea_orm::Statement::from_string(
+            other.get_database_backend(),
+            format!("SELECT count(*) AS number FROM {table}"),
+        );
         other.query_one_raw(sql).await.unwrap().unwrap().try_get::<i64>("", "number").unwrap()
     };
     while count("flow").await > 0 {
@@ -263,7 +293,10 @@ async fn keys_and_tallies_are_removed_when_they_are_of_no_more_use() {
     }
     let other = sea_orm::Database::connect(file.url("ro")).await.unwrap();
     let count = async |table: &str| {
-        let sql = sea_orm::Statement::from_string(other.get_database_backend(), format!("SELECT count(*) AS number FROM {table}"));
+        let sql = sea_orm::Statement::from_string(
+            other.get_database_backend(),
+            format!("SELECT count(*) AS number FROM {table}"),
+        );
         other.query_one_raw(sql).await.unwrap().unwrap().try_get::<i64>("", "number").unwrap()
     };
     for table in ["flow_key", "login_tally"] {
@@ -271,8 +304,17 @@ async fn keys_and_tallies_are_removed_when_they_are_of_no_more_use() {
             tokio::task::yield_now().await;
         }
     }
-    assert_eq!(store.create_flow(new(&anna, key(2)), None, later).await.map(|(_, repeated)| repeated), Ok(true));
-    assert_eq!(store.tallies(&[TallyKey([2; 32])], later).await.map(|tallies| tallies[0].map(|tally| tally.count)), Ok(Some(1)));
+    assert_eq!(
+        store.create_flow(new(&anna, key(2)), None, later).await.map(|(_, repeated)| repeated),
+        Ok(true)
+    );
+    assert_eq!(
+        store
+            .tallies(&[TallyKey([2; 32])], later)
+            .await
+            .map(|tallies| tallies[0].map(|tally| tally.count)),
+        Ok(Some(1))
+    );
     other.close().await.unwrap();
     store.close().await;
 }

@@ -17,7 +17,10 @@ mod sqlite {
     async fn make(bus: Arc<dyn Bus>) -> Option<(Arc<dyn Store>, TempDir)> {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("tolmach.db").display());
-        Some((SqlStore::open(&url, bus, patient()).await.expect("a new file can be opened"), folder))
+        Some((
+            SqlStore::open(&url, bus, patient()).await.expect("a new file can be opened"),
+            folder,
+        ))
     }
 
     tolmach_engine::store_suite!(make);
@@ -29,7 +32,12 @@ mod postgres {
 
     async fn make(bus: Arc<dyn Bus>) -> Option<(Arc<dyn Store>, Postgres)> {
         let server = Postgres::start_or_skip(Durability::Fast)?;
-        Some((SqlStore::open(&server.url(), bus, patient()).await.expect("a new database can be opened"), server))
+        Some((
+            SqlStore::open(&server.url(), bus, patient())
+                .await
+                .expect("a new database can be opened"),
+            server,
+        ))
     }
 
     tolmach_engine::store_suite!(make);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tolmach_domain::{Content, Event, Flow, FlowKind, Kinds, Message, Timestamp, User};
 use tolmach_engine::memory::MemoryBus;
-use tolmach_engine::ports::{Bus, NewFlow, NewMessage, NewUser, Store, StoreError, Subscription, Topic};
+use tolmach_engine::ports::{
+    Bus, NewFlow, NewMessage, NewUser, Store, StoreError, Subscription, Topic,
+};
 use tolmach_store::SqlStore;
 
 /// A bus that lets nothing through until it is told.
@@ -65,14 +67,33 @@ pub(crate) async fn user(store: &SqlStore, login: &str) -> User {
 }
 
 pub(crate) async fn group(store: &SqlStore, owner: &User) -> Flow {
-    let new =
-        NewFlow { kind: FlowKind::Group, title: "t".into(), info: String::new(), owner: owner.id, photo: None, members: vec![], key: None };
+    let new = NewFlow {
+        kind: FlowKind::Group,
+        title: "t".into(),
+        info: String::new(),
+        owner: owner.id,
+        photo: None,
+        members: vec![],
+        key: None,
+    };
     store.create_flow(new, None, now()).await.expect("the owner lives").0
 }
 
-pub(crate) async fn post(store: &SqlStore, flow: &Flow, author: &User, text: String) -> Result<Message, StoreError> {
+pub(crate) async fn post(
+    store: &SqlStore,
+    flow: &Flow,
+    author: &User,
+    text: String,
+) -> Result<Message, StoreError> {
     let content = Content::text(text);
-    let new =
-        NewMessage { flow: flow.id, kinds: Kinds::Any, author: author.person(), administrator: false, content, key: None, origin: None };
+    let new = NewMessage {
+        flow: flow.id,
+        kinds: Kinds::Any,
+        author: author.person(),
+        administrator: false,
+        content,
+        key: None,
+        origin: None,
+    };
     store.post(new, now()).await.map(|(message, _)| message)
 }

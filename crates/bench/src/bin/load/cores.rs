@@ -1,4 +1,5 @@
-//! One half of the cores for the server, the other for its clients, so that neither takes time from the other.
+//! One half of the cores for the server, the other for its clients, so that neither takes time from
+//! the other.
 //!
 //! With a single core both share it.
 
@@ -12,7 +13,8 @@ pub(crate) fn take_client_share() -> io::Result<()> {
     Ok(sched_setaffinity(None, &set(&clients))?)
 }
 
-/// Moves this thread, and the threads that it starts, to the server's cores, to be held against what a server does there.
+/// Moves this thread, and the threads that it starts, to the server's cores, to be held against
+/// what a server does there.
 pub(crate) fn take_server_share() -> io::Result<()> {
     Ok(sched_setaffinity(None, &server_share()?)?)
 }
@@ -31,7 +33,8 @@ pub(crate) fn server_share() -> io::Result<CpuSet> {
     Ok(set(&servers))
 }
 
-/// The cores of the servers and of the clients. Those of the whole machine: a thread that was moved cannot see the others.
+/// The cores of the servers and of the clients. Those of the whole machine: a thread that was moved
+/// cannot see the others.
 fn shares() -> io::Result<(Vec<usize>, Vec<usize>)> {
     use std::sync::OnceLock;
     static ALL: OnceLock<Vec<usize>> = OnceLock::new();
@@ -64,9 +67,12 @@ mod tests {
 
     #[test]
     fn servers_and_clients_share_a_core_only_where_there_is_one() {
-        for (cores, servers, clients) in
-            [(&[0][..], &[0][..], &[0][..]), (&[0, 1], &[0], &[1]), (&[2, 5, 7], &[2, 5], &[7]), (&[0, 1, 2, 3], &[0, 1], &[2, 3])]
-        {
+        for (cores, servers, clients) in [
+            (&[0][..], &[0][..], &[0][..]),
+            (&[0, 1], &[0], &[1]),
+            (&[2, 5, 7], &[2, 5], &[7]),
+            (&[0, 1, 2, 3], &[0, 1], &[2, 3]),
+        ] {
             assert_eq!(split(cores), (servers.to_vec(), clients.to_vec()), "{cores:?}");
         }
     }

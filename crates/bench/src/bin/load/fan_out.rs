@@ -48,13 +48,19 @@ pub(crate) struct Arguments {
     seconds: f64,
 }
 
-/// Measures the server's CPU per delivered frame, in microseconds, and the time from posting to delivery.
+/// Measures the server's CPU per delivered frame, in microseconds, and the time from posting to
+/// delivery.
 pub(crate) async fn measure(arguments: Arguments) -> Outcome<Value> {
     let data = data_folder()?;
     let (server, room) = match arguments.subject {
         Subject::Floor => {
             let server = Server::start(Subject::Floor, data.path(), &[])?;
-            let room = bare_room(server.address, arguments.frame.unwrap_or_default().into(), arguments.members).await?;
+            let room = bare_room(
+                server.address,
+                arguments.frame.unwrap_or_default().into(),
+                arguments.members,
+            )
+            .await?;
             (server, room)
         }
         Subject::Tolmach => {
@@ -67,9 +73,13 @@ pub(crate) async fn measure(arguments: Arguments) -> Outcome<Value> {
     let mut rooms = Rooms::open(vec![room], arguments.in_flight)?;
     let single = rooms.flight(1, arguments.single, || server.cpu()).await?;
     let many = rooms.flight(arguments.in_flight, arguments.many, || server.cpu()).await?;
-    let paced = rooms.pace(arguments.rate, Duration::try_from_secs_f64(arguments.seconds)?, || server.cpu()).await?;
+    let paced = rooms
+        .pace(arguments.rate, Duration::try_from_secs_f64(arguments.seconds)?, || server.cpu())
+        .await?;
     let sample = rooms.sample().ok_or("nobody heard anything")?;
-    Ok(json!({ "frame_bytes": sample.len(), "sample": sample, "single": single, "many": many, "paced": paced }))
+    Ok(
+        json!({ "frame_bytes": sample.len(), "sample": sample, "single": single, "many": many, "paced": paced }),
+    )
 }
 
 /// The users of one room, and the room.
@@ -82,11 +92,23 @@ pub(crate) async fn world(data: &Path, members: usize) -> Outcome<(Vec<Member>, 
 }
 
 /// These users in one room of Tolmach, speaking these dialects in turn.
-pub(crate) async fn room(server: SocketAddr, wires: Vec<Wire>, members: Vec<Member>, flow: FlowId) -> Outcome<Vec<Attendee>> {
+pub(crate) async fn room(
+    server: SocketAddr,
+    wires: Vec<Wire>,
+    members: Vec<Member>,
+    flow: FlowId,
+) -> Outcome<Vec<Attendee>> {
     let members = Arc::new(members);
     many(members.len(), AT_ONCE, move |index| {
         let (member, wire) = (members[index].clone(), wires[index % wires.len()]);
-        async move { Ok(Attendee::Speaking { peer: wire.enter(server, source(index), &member, Some(flow)).await?, wire, member, flow }) }
+        async move {
+            Ok(Attendee::Speaking {
+                peer: wire.enter(server, source(index), &member, Some(flow)).await?,
+                wire,
+                member,
+                flow,
+            })
+        }
     })
     .await
 }

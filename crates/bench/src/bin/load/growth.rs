@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 /// Connections that are made at once.
 const AT_ONCE: usize = 64;
-/// Messages that every room hears before it is measured: what a system sends over a young connection, it acknowledges at once.
+/// Messages that every room hears before it is measured: what a system sends over a young
+/// connection, it acknowledges at once.
 const WARM: usize = 32;
 /// Members of a flow in which nothing is said.
 const QUIET: usize = 10;
@@ -48,7 +49,14 @@ pub(crate) async fn measure(arguments: Arguments) -> Outcome<Value> {
     let (address, members, wire) = (server.address, Arc::new(members), Wire::Mode);
     let mut attendees = many(members.len(), AT_ONCE, move |index| {
         let (member, flow) = (members[index].clone(), rooms[index / size]);
-        async move { Ok(Attendee::Speaking { peer: wire.enter(address, source(index), &member, Some(flow)).await?, wire, member, flow }) }
+        async move {
+            Ok(Attendee::Speaking {
+                peer: wire.enter(address, source(index), &member, Some(flow)).await?,
+                wire,
+                member,
+                flow,
+            })
+        }
     })
     .await?;
     let mut filled = Vec::new();
@@ -59,5 +67,8 @@ pub(crate) async fn measure(arguments: Arguments) -> Outcome<Value> {
     let warm = WARM * filled.len();
     let mut rooms = Rooms::open(filled, 1)?;
     rooms.flight(1, warm, || server.cpu()).await?;
-    rooms.flight(1, messages, || server.cpu()).await.map(|measured| json!({ "flows": flows, "single": measured }))
+    rooms
+        .flight(1, messages, || server.cpu())
+        .await
+        .map(|measured| json!({ "flows": flows, "single": measured }))
 }

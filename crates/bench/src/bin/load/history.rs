@@ -33,17 +33,32 @@ pub(crate) async fn measure(arguments: Arguments) -> Outcome<Value> {
     let world = World::open(&sqlite(data.path())).await?;
     let members = world.members("member", connections, CHEAP).await?;
     let flow = world.group(&members).await?;
-    world.post(members.first().ok_or("one connection or more is expected")?, flow, messages, TEXT).await?;
+    world
+        .post(members.first().ok_or("one connection or more is expected")?, flow, messages, TEXT)
+        .await?;
     world.close().await;
     let server = Server::start(Subject::Tolmach, data.path(), &[])?;
     let (address, members) = (server.address, Arc::new(members));
     let readers = many(connections, connections, move |index| {
         let member = members[index].clone();
-        async move { Ok(Reader { peer: Wire::Mode.enter(address, source(index), &member, None).await?, member, flow, messages }) }
+        async move {
+            Ok(Reader {
+                peer: Wire::Mode.enter(address, source(index), &member, None).await?,
+                member,
+                flow,
+                messages,
+            })
+        }
     })
     .await?;
     let cpu = server.cpu()?;
-    let read = race(readers, seconds, |mut reader: Reader| async move { reader.read().await.map(|()| reader) }).await?;
+    let read =
+        race(
+            readers,
+            seconds,
+            |mut reader: Reader| async move { reader.read().await.map(|()| reader) },
+        )
+        .await?;
     Ok(read.json(server.cpu()? - cpu))
 }
 
@@ -58,7 +73,10 @@ impl Reader {
     async fn read(&mut self) -> Outcome<()> {
         match self.peer.ask(Wire::Mode.read(&self.member, self.flow)).await? {
             Answer::History(page) if page.messages.len() == self.messages => Ok(()),
-            answer => Err(format!("a history of {} messages was expected, not {answer:?}", self.messages).into()),
+            answer => {
+                Err(format!("a history of {} messages was expected, not {answer:?}", self.messages)
+                    .into())
+            }
         }
     }
 }

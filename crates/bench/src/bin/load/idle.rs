@@ -38,13 +38,15 @@ pub(crate) struct Arguments {
     more: usize,
 }
 
-/// Measures the server's resident memory for each connection, in bytes, and how many are made in a second.
+/// Measures the server's resident memory for each connection, in bytes, and how many are made in a
+/// second.
 pub(crate) async fn measure(arguments: Arguments) -> Outcome<Value> {
     let Arguments { subject, wire, connections, more } = arguments;
     if connections == 0 {
         return Err("one connection or more is expected".into());
     }
-    let all = (connections + more).min(files_allowed().saturating_sub(OTHER_FILES)).max(connections);
+    let all =
+        (connections + more).min(files_allowed().saturating_sub(OTHER_FILES)).max(connections);
     let data = data_folder()?;
     let world = Arc::new(match subject {
         Subject::Floor => Crowd::default(),
@@ -74,8 +76,11 @@ pub(crate) async fn measure(arguments: Arguments) -> Outcome<Value> {
         "cpu_us_per_connection": cpu.as_secs_f64() * 1e6 / connections as f64,
     });
     if all > connections {
-        sockets.extend(many(all - connections, AT_ONCE, move |index| enter(connections + index)).await?);
-        measured["more"] = json!({ "connections": all, "bytes_per_connection": of_each(server.resident()?, all) });
+        sockets.extend(
+            many(all - connections, AT_ONCE, move |index| enter(connections + index)).await?,
+        );
+        measured["more"] =
+            json!({ "connections": all, "bytes_per_connection": of_each(server.resident()?, all) });
     }
     let mut open = JoinSet::new();
     for mut socket in sockets {
@@ -108,12 +113,25 @@ impl Crowd {
     async fn make(data: &Path, wire: Wire, count: usize) -> Outcome<Self> {
         let world = World::open(&sqlite(data)).await?;
         let members = world.members("member", count, CHEAP).await?;
-        let rooms = if wire.is_in_a_room() { world.groups(&members, count.div_ceil(ROOM), ROOM).await? } else { Vec::new() };
+        let rooms = if wire.is_in_a_room() {
+            world.groups(&members, count.div_ceil(ROOM), ROOM).await?
+        } else {
+            Vec::new()
+        };
         world.close().await;
         Ok(Self { members, rooms })
     }
 
     async fn enter(&self, server: SocketAddr, wire: Wire, index: usize) -> Outcome<Socket> {
-        Ok(wire.enter(server, source(index), &self.members[index], self.rooms.get(index / ROOM).copied()).await?.into_parts().0)
+        Ok(wire
+            .enter(
+                server,
+                source(index),
+                &self.members[index],
+                self.rooms.get(index / ROOM).copied(),
+            )
+            .await?
+            .into_parts()
+            .0)
     }
 }

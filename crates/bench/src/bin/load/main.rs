@@ -1,8 +1,9 @@
-//! The load generator: drives the floor or Tolmach with the same frames and prints what came of it, as one JSON object.
+//! The load generator: drives the floor or Tolmach with the same frames and prints what came of it,
+//! as one JSON object.
 //!
-//! Each run starts its own servers on free loopback ports, measures one thing, and ends them. Every run is bounded in count and
-//! in time. What it needs and the machine lacks it names as `missing` instead, except in CI. `cargo xtask bench` puts the runs
-//! together.
+//! Each run starts its own servers on free loopback ports, measures one thing, and ends them. Every
+//! run is bounded in count and in time. What it needs and the machine lacks it names as `missing`
+//! instead, except in CI. `cargo xtask bench` puts the runs together.
 
 mod cores;
 mod fan_out;
@@ -124,6 +125,8 @@ fn run(arguments: Arguments) -> Outcome<Value> {
             }
         };
         let limit = Duration::from_secs(arguments.limit);
-        tokio::time::timeout(limit, measuring).await.map_err(|_| format!("not done after {} s", limit.as_secs()))?
+        tokio::time::timeout(limit, measuring)
+            .await
+            .map_err(|_| format!("not done after {} s", limit.as_secs()))?
     })
 }

@@ -22,12 +22,14 @@ pub(crate) struct Arguments {
     seconds: f64,
 }
 
-/// Measures the CPU of both gateways for a message that is sent at one and heard at the other, less that of one gateway for a
-/// message that is sent and heard there; in microseconds.
+/// Measures the CPU of both gateways for a message that is sent at one and heard at the other, less
+/// that of one gateway for a message that is sent and heard there; in microseconds.
 pub(crate) async fn measure(arguments: Arguments) -> Outcome<Value> {
     let alone = run(arguments, false).await?;
     let both = run(arguments, true).await?;
-    Ok(json!({ "alone_cpu_us_each": alone, "both_cpu_us_each": both, "added_cpu_us_each": both - alone }))
+    Ok(
+        json!({ "alone_cpu_us_each": alone, "both_cpu_us_each": both, "added_cpu_us_each": both - alone }),
+    )
 }
 
 async fn run(arguments: Arguments, remote: bool) -> Outcome<f64> {
@@ -44,7 +46,8 @@ async fn run(arguments: Arguments, remote: bool) -> Outcome<f64> {
     world.close().await;
     let redis = if remote { Some(stores::redis()?) } else { None };
     let bus = redis.as_ref().map(|redis| Setting::bus(redis.url()));
-    let settings: Vec<_> = [Some(Setting::store(database.url())), bus].into_iter().flatten().collect();
+    let settings: Vec<_> =
+        [Some(Setting::store(database.url())), bus].into_iter().flatten().collect();
     let mut servers = vec![Server::start(Subject::Tolmach, data.path(), &settings)?];
     let other = data_folder()?;
     if remote {
@@ -59,7 +62,11 @@ async fn run(arguments: Arguments, remote: bool) -> Outcome<f64> {
     let senders = many(connections, connections, move |index| {
         let (member, flow) = (members[index].clone(), flows[index]);
         async move {
-            let mut sender = Sender { peer: Wire::Mode.enter(near, source(index), &member, None).await?, member, flow };
+            let mut sender = Sender {
+                peer: Wire::Mode.enter(near, source(index), &member, None).await?,
+                member,
+                flow,
+            };
             sender.send().await?;
             Ok(sender)
         }
@@ -68,7 +75,13 @@ async fn run(arguments: Arguments, remote: bool) -> Outcome<f64> {
     let rehearsed = connections as u64;
     hearing.wait_for(|heard| *heard >= rehearsed).await?;
     let before = cpu()?;
-    let sent = race(senders, seconds, |mut sender: Sender| async move { sender.send().await.map(|()| sender) }).await?;
+    let sent =
+        race(
+            senders,
+            seconds,
+            |mut sender: Sender| async move { sender.send().await.map(|()| sender) },
+        )
+        .await?;
     hearing.wait_for(|heard| *heard >= rehearsed + sent.count).await?;
     let spent = cpu()? - before;
     listening.abort();

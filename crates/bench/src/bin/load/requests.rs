@@ -41,7 +41,9 @@ pub(crate) async fn measure(arguments: Arguments) -> Outcome<serde_json::Value> 
     let sockets = many(connections, connections, move |index| async move {
         match subject {
             Subject::Floor => plain(address, source(index), "/echo").await,
-            Subject::Tolmach => Ok(Peer::dial(address, source(index), Wire::Mode, &nothing()).await?.into_parts().0),
+            Subject::Tolmach => {
+                Ok(Peer::dial(address, source(index), Wire::Mode, &nothing()).await?.into_parts().0)
+            }
         }
     })
     .await?;
@@ -61,7 +63,11 @@ pub(crate) async fn measure(arguments: Arguments) -> Outcome<serde_json::Value> 
 
 /// Anything that `mode` can be asked: what is said on the connection is another thing.
 fn nothing() -> Ask {
-    Ask::new(Echo::NONE, Proof::Nothing, Command::ListFlows { limit: None, offset: 0, members: false })
+    Ask::new(
+        Echo::NONE,
+        Proof::Nothing,
+        Command::ListFlows { limit: None, offset: 0, members: false },
+    )
 }
 
 /// Lets everybody ask this often; microseconds to the answers.

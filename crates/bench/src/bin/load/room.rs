@@ -56,7 +56,15 @@ impl Attendee {
             Attendee::Plain(socket, template) => (socket, Voice::Template(template)),
             Attendee::Speaking { peer, wire, member, flow } => {
                 let (socket, speech) = peer.into_parts();
-                (socket, Voice::Speech { speech: Arc::new(Mutex::new(speech)), wire, member: Box::new(member), flow })
+                (
+                    socket,
+                    Voice::Speech {
+                        speech: Arc::new(Mutex::new(speech)),
+                        wire,
+                        member: Box::new(member),
+                        flow,
+                    },
+                )
             }
         };
         let (sink, stream) = socket.split();
@@ -88,7 +96,9 @@ impl Poster {
     async fn post(&mut self, number: usize) -> Outcome<()> {
         let messages = match &self.voice {
             Voice::Template(template) => vec![Message::Text(numbered(template, number)?)],
-            Voice::Speech { speech, wire, member, flow } => lock(speech).ask(wire.say(member, *flow, text(number)))?,
+            Voice::Speech { speech, wire, member, flow } => {
+                lock(speech).ask(wire.say(member, *flow, text(number)))?
+            }
         };
         for message in messages {
             self.sink.send(message).await?;
@@ -108,14 +118,16 @@ pub(crate) struct Rooms {
 }
 
 impl Rooms {
-    /// Rooms of as many attendees each, the first `posters` of whom post; of several rooms each room's, in turn.
+    /// Rooms of as many attendees each, the first `posters` of whom post; of several rooms each
+    /// room's, in turn.
     pub(crate) fn open(rooms: Vec<Vec<Attendee>>, posters: usize) -> Outcome<Self> {
         let size = rooms.first().map_or(0, Vec::len);
         if size < 2 || posters == 0 || posters > size {
             return Err("a room has two members or more, of whom one or more post".into());
         }
         let told = u32::try_from(size)?;
-        let (tally, mut listening, mut posting) = (Arc::new(Tally::new()?), JoinSet::new(), Vec::new());
+        let (tally, mut listening, mut posting) =
+            (Arc::new(Tally::new()?), JoinSet::new(), Vec::new());
         for room in rooms {
             for (place, attendee) in room.into_iter().enumerate() {
                 if place < posters {
@@ -130,12 +142,20 @@ impl Rooms {
         Ok(Self { posters, listening, tally, size, posted: 0 })
     }
 
-    /// Posts so many messages, the next one when fewer than `in_flight` have not reached everybody. A tenth as many go before.
-    pub(crate) async fn flight(&mut self, in_flight: usize, messages: usize, cpu: impl Fn() -> Outcome<Duration>) -> Outcome<Value> {
+    /// Posts so many messages, the next one when fewer than `in_flight` have not reached everybody.
+    /// A tenth as many go before.
+    pub(crate) async fn flight(
+        &mut self,
+        in_flight: usize,
+        messages: usize,
+        cpu: impl Fn() -> Outcome<Duration>,
+    ) -> Outcome<Value> {
         let Self { posters, listening, tally, size, posted } = self;
         let posting = async {
             let (mut before, mut started) = (cpu()?, Instant::now());
-            for (count, rehearsed) in [(messages.div_ceil(10).max(in_flight), false), (messages, true)] {
+            for (count, rehearsed) in
+                [(messages.div_ceil(10).max(in_flight), false), (messages, true)]
+            {
                 if rehearsed {
                     (before, started) = (cpu()?, Instant::now());
                     tally.forget(*posted);
@@ -152,7 +172,8 @@ impl Rooms {
         Ok(figures(tally, messages * *size, cpu, elapsed))
     }
 
-    /// Posts messages at the pace at which so many frames a second are delivered, whether or not earlier ones have arrived.
+    /// Posts messages at the pace at which so many frames a second are delivered, whether or not
+    /// earlier ones have arrived.
     pub(crate) async fn pace(
         &mut self,
         deliveries_per_second: f64,
@@ -160,7 +181,8 @@ impl Rooms {
         cpu: impl Fn() -> Outcome<Duration>,
     ) -> Outcome<Value> {
         let Self { posters, listening, tally, size, posted } = self;
-        let messages = (deliveries_per_second * length.as_secs_f64() / *size as f64).ceil().max(1.0) as u32;
+        let messages =
+            (deliveries_per_second * length.as_secs_f64() / *size as f64).ceil().max(1.0) as u32;
         let interval = length / messages;
         let posting = async {
             tally.forget(*posted);
@@ -191,7 +213,10 @@ async fn post(posters: &mut [Poster], posted: &mut usize, tally: &Tally) -> Outc
     poster.post(number).await
 }
 
-async fn unless_a_listener_ends<T>(listening: &mut JoinSet<Outcome<()>>, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+async fn unless_a_listener_ends<T>(
+    listening: &mut JoinSet<Outcome<()>>,
+    work: impl Future<Output = Outcome<T>>,
+) -> Outcome<T> {
     let ended = async {
         match listening.join_next().await {
             Some(ended) => ended,
@@ -261,7 +286,10 @@ impl Tally {
     }
 
     fn posted(&self, number: usize, told: u32) -> Outcome<()> {
-        let message = self.messages.get(number).ok_or_else(|| format!("one run posts at most {MESSAGES} messages"))?;
+        let message = self
+            .messages
+            .get(number)
+            .ok_or_else(|| format!("one run posts at most {MESSAGES} messages"))?;
         message.at.store(self.nanoseconds(), Ordering::Relaxed);
         message.left.store(told, Ordering::Relaxed);
         self.under_way.fetch_add(1, Ordering::Relaxed);
@@ -271,12 +299,20 @@ impl Tally {
     fn arrived(&self, number: usize) -> Outcome<()> {
         let message = self.messages.get(number).ok_or("a message arrived that nobody posted")?;
         if number >= self.first_timed.load(Ordering::Relaxed) {
-            let time = self.nanoseconds().saturating_sub(message.at.load(Ordering::Relaxed)) / 1_000;
+            let time =
+                self.nanoseconds().saturating_sub(message.at.load(Ordering::Relaxed)) / 1_000;
             lock(&self.times).record(time)?;
         }
-        let left = message.left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        let left = message
+            .left
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         match left {
-            Err(_) => return Err("a message arrived that nobody posted, or more often than there are members".into()),
+            Err(_) => {
+                return Err(
+                    "a message arrived that nobody posted, or more often than there are members"
+                        .into(),
+                );
+            }
             Ok(1) => {
                 self.under_way.fetch_sub(1, Ordering::Relaxed);
                 self.reached_all.notify_one();
@@ -302,8 +338,8 @@ impl Tally {
     }
 }
 
-/// Counts what arrives. An author's session hears it first, where it has one: an acknowledgement tells nothing of a message
-/// unless this wire has no other.
+/// Counts what arrives. An author's session hears it first, where it has one: an acknowledgement
+/// tells nothing of a message unless this wire has no other.
 async fn listen(
     mut stream: BoxStream<'static, Result<Message, Error>>,
     author: Option<(SharedSpeech, bool)>,
@@ -346,7 +382,10 @@ fn number(frame: &str) -> Option<usize> {
 /// The same frame for another message.
 fn numbered(frame: &str, number: usize) -> Outcome<Utf8Bytes> {
     let mut numbered = frame.to_owned();
-    numbered.replace_range(place(frame).ok_or("the floor's frame carries no message")?, &format!("{number:0DIGITS$}"));
+    numbered.replace_range(
+        place(frame).ok_or("the floor's frame carries no message")?,
+        &format!("{number:0DIGITS$}"),
+    );
     Ok(numbered.into())
 }
 
@@ -360,7 +399,12 @@ mod tests {
         assert_eq!((text(7).len(), number(&frame)), (TEXT, Some(7)));
         let other = numbered(&frame, 99_999_999).unwrap();
         assert_eq!((other.len(), number(&other)), (frame.len(), Some(99_999_999)));
-        for frame in [r#"{"type":"history","messages":[]}"#, "message number 1", "message number abcdefgh", ""] {
+        for frame in [
+            r#"{"type":"history","messages":[]}"#,
+            "message number 1",
+            "message number abcdefgh",
+            "",
+        ] {
             assert_eq!(number(frame), None, "{frame}");
         }
         assert!(numbered("message number 1", 1).is_err());

@@ -28,10 +28,12 @@ pub(crate) struct Arguments {
     /// Where they are kept
     #[arg(long)]
     pub(crate) store: Kind,
-    /// How many send at once, each the next message after the acknowledgement of the one before; several, one after the other
+    /// How many send at once, each the next message after the acknowledgement of the one before;
+    /// several, one after the other
     #[arg(long, value_delimiter = ',', default_value = "1,64,512")]
     connections: Vec<usize>,
-    /// How many messages wait for their acknowledgements at once on the one connection that does not wait
+    /// How many messages wait for their acknowledgements at once on the one connection that does
+    /// not wait
     #[arg(long, default_value_t = 256)]
     pipelined: usize,
     /// For how many seconds each
@@ -42,7 +44,12 @@ pub(crate) struct Arguments {
 /// Measures how many messages a second the gateway acknowledges, sent with `mode`.
 pub(crate) async fn measure(arguments: Arguments) -> Outcome<Value> {
     let Arguments { store, connections, pipelined, seconds } = arguments;
-    let most = connections.iter().copied().max().filter(|most| *most > 0).ok_or("one connection or more is expected")?;
+    let most = connections
+        .iter()
+        .copied()
+        .max()
+        .filter(|most| *most > 0)
+        .ok_or("one connection or more is expected")?;
     let data = data_folder()?;
     let database = Database::start(store, data.path())?;
     let world = World::open(&database.url()).await?;
@@ -54,7 +61,11 @@ pub(crate) async fn measure(arguments: Arguments) -> Outcome<Value> {
     let connect = move |index: usize| {
         let (member, flow) = (members[index].clone(), flows[index]);
         async move {
-            let mut sender = Sender { peer: Wire::Mode.enter(address, source(index), &member, None).await?, member, flow };
+            let mut sender = Sender {
+                peer: Wire::Mode.enter(address, source(index), &member, None).await?,
+                member,
+                flow,
+            };
             sender.send().await?;
             Ok(sender)
         }
@@ -63,7 +74,10 @@ pub(crate) async fn measure(arguments: Arguments) -> Outcome<Value> {
     for count in connections {
         let senders = many(count, AT_ONCE, connect.clone()).await?;
         let cpu = server.cpu()?;
-        let sent = race(senders, seconds, |mut sender: Sender| async move { sender.send().await.map(|()| sender) }).await?;
+        let sent = race(senders, seconds, |mut sender: Sender| async move {
+            sender.send().await.map(|()| sender)
+        })
+        .await?;
         measured.insert(format!("from_{count}"), sent.json(server.cpu()? - cpu));
     }
     let sender = connect(0).await?;
@@ -126,7 +140,11 @@ impl Sent {
 }
 
 /// Lets every sender send over and over for so long, all starting at once.
-pub(crate) async fn race<S, F>(senders: Vec<S>, seconds: f64, send: impl Fn(S) -> F + Clone + Send + Sync + 'static) -> Outcome<Sent>
+pub(crate) async fn race<S, F>(
+    senders: Vec<S>,
+    seconds: f64,
+    send: impl Fn(S) -> F + Clone + Send + Sync + 'static,
+) -> Outcome<Sent>
 where
     S: Send + 'static,
     F: Future<Output = Outcome<S>> + Send,
@@ -159,7 +177,8 @@ where
 
 /// Sends for so long with so many messages waiting for their acknowledgements.
 async fn pipeline(mut sender: Sender, waiting: usize, length: Duration) -> Outcome<Sent> {
-    let (mut times, mut sent, started) = (Histogram::<u64>::new(2)?, VecDeque::new(), Instant::now());
+    let (mut times, mut sent, started) =
+        (Histogram::<u64>::new(2)?, VecDeque::new(), Instant::now());
     loop {
         while sent.len() < waiting && started.elapsed() < length {
             sender.begin().await?;

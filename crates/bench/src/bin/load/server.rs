@@ -65,7 +65,9 @@ impl Server {
         let (sender, receiver) = mpsc::channel();
         // A thread of its own, since a process inherits the cores of the thread that starts it.
         std::thread::spawn(move || {
-            let started = sched_setaffinity(None, &cores).map_err(Into::into).and_then(|()| start(command, &sender));
+            let started = sched_setaffinity(None, &cores)
+                .map_err(Into::into)
+                .and_then(|()| start(command, &sender));
             if let Err(error) = started {
                 // Nobody listens only if the run was given up.
                 let _ = sender.send(Step::Failed(error));
@@ -121,7 +123,8 @@ enum Step {
 
 fn start(mut command: Command, sender: &mpsc::Sender<Step>) -> std::io::Result<()> {
     let mut child = command.spawn()?;
-    let output = child.stdout.take().ok_or_else(|| std::io::Error::other("it has no standard output"))?;
+    let output =
+        child.stdout.take().ok_or_else(|| std::io::Error::other("it has no standard output"))?;
     if let Err(mpsc::SendError(Step::Started(mut child))) = sender.send(Step::Started(child)) {
         end(&mut child);
         return Ok(());
@@ -141,14 +144,20 @@ fn command(subject: Subject, data: &Path, settings: &[Setting]) -> Outcome<Comma
         Subject::Floor => Command::new(folder.join("floor")),
         Subject::Tolmach => {
             let mut command = Command::new(folder.join("tolmach"));
-            let foreign = std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with(ENVIRONMENT_PREFIX));
+            let foreign = std::env::vars_os()
+                .map(|(name, _)| name)
+                .filter(|name| name.to_string_lossy().starts_with(ENVIRONMENT_PREFIX));
             foreign.for_each(|name| {
                 command.env_remove(name);
             });
             command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
-            command.env("TOLMACH__AUTH__JWT_SECRET", SIGNING_SECRET).env("TOLMACH__LOG__FILTER", "warn");
+            command
+                .env("TOLMACH__AUTH__JWT_SECRET", SIGNING_SECRET)
+                .env("TOLMACH__LOG__FILTER", "warn");
             // What one connection may say is not what is measured.
-            command.env("TOLMACH__LIMITS__RATE", UNLIMITED).env("TOLMACH__LIMITS__BURST", UNLIMITED);
+            command
+                .env("TOLMACH__LIMITS__RATE", UNLIMITED)
+                .env("TOLMACH__LIMITS__BURST", UNLIMITED);
             command.envs(settings.iter().map(|setting| (setting.0, &*setting.1)));
             command
         }
@@ -157,11 +166,14 @@ fn command(subject: Subject, data: &Path, settings: &[Setting]) -> Outcome<Comma
     Ok(command)
 }
 
-/// A folder for what a server keeps, removed when it is dropped. It lies beside the executables, on the disk that they are
-/// on: what is temporary is often kept in memory, where a commit costs nothing.
+/// A folder for what a server keeps, removed when it is dropped. It lies beside the executables, on
+/// the disk that they are on: what is temporary is often kept in memory, where a commit costs
+/// nothing.
 pub(crate) fn data_folder() -> Outcome<TempDir> {
     let own = std::env::current_exe()?;
-    Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(own.parent().ok_or("this program has no folder")?)?)
+    Ok(tempfile::Builder::new()
+        .prefix("bench-")
+        .tempdir_in(own.parent().ok_or("this program has no folder")?)?)
 }
 
 /// Lets this process and its servers have as many files open as the system allows.
@@ -172,12 +184,20 @@ pub(crate) fn allow_many_files() -> Outcome<()> {
 
 /// How many files a process may have open.
 pub(crate) fn files_allowed() -> usize {
-    getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
+    getrlimit(Resource::Nofile)
+        .current
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(usize::MAX)
 }
 
 /// The address in the line `ready http=ADDR:PORT …`.
 fn address(line: &str) -> Option<SocketAddr> {
-    line.trim_end().strip_prefix("ready ")?.split(' ').find_map(|word| word.strip_prefix("http="))?.parse().ok()
+    line.trim_end()
+        .strip_prefix("ready ")?
+        .split(' ')
+        .find_map(|word| word.strip_prefix("http="))?
+        .parse()
+        .ok()
 }
 
 /// Fields 14 and 15 of /proc/<pid>/stat; the second field is the name, which may hold anything.
@@ -189,7 +209,13 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
 }
 
 fn resident_kibibytes(status: &str) -> Option<u64> {
-    status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?.parse().ok()
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?
+        .trim()
+        .strip_suffix(" kB")?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -206,7 +232,11 @@ mod tests {
             ("http=127.0.0.1:8080\n", None),
             ("", None),
         ] {
-            assert_eq!(address(line).map(|address| address.to_string()).as_deref(), expected, "{line:?}");
+            assert_eq!(
+                address(line).map(|address| address.to_string()).as_deref(),
+                expected,
+                "{line:?}"
+            );
         }
     }
 

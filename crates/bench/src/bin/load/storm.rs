@@ -45,7 +45,8 @@ pub(crate) async fn measure(arguments: Arguments) -> Outcome<Value> {
     let flow = world.group(&members).await?;
     world.close().await;
     let server = Server::start(Subject::Tolmach, data.path(), &[Setting::PUSH])?;
-    let mut rooms = Rooms::open(vec![room(server.address, vec![Wire::Mode], members, flow).await?], 1)?;
+    let mut rooms =
+        Rooms::open(vec![room(server.address, vec![Wire::Mode], members, flow).await?], 1)?;
     rooms.flight(1, 10, || server.cpu()).await?;
     let calm = rooms.pace(rate, length, || server.cpu()).await?;
     let logged_in = Arc::new(AtomicUsize::new(0));
@@ -60,12 +61,20 @@ pub(crate) async fn measure(arguments: Arguments) -> Outcome<Value> {
     Ok(json!({ "calm": calm, "storm": during, "logged_in": done }))
 }
 
-async fn storm(server: SocketAddr, strangers: Vec<Member>, logged_in: Arc<AtomicUsize>) -> Outcome<()> {
+async fn storm(
+    server: SocketAddr,
+    strangers: Vec<Member>,
+    logged_in: Arc<AtomicUsize>,
+) -> Outcome<()> {
     let strangers = Arc::new(strangers);
     many(strangers.len(), strangers.len(), move |index| {
         let (strangers, logged_in) = (strangers.clone(), logged_in.clone());
         async move {
-            let ask = Ask::new(Echo::NONE, Proof::Nothing, login(&strangers[index].login, GrantKind::Token));
+            let ask = Ask::new(
+                Echo::NONE,
+                Proof::Nothing,
+                login(&strangers[index].login, GrantKind::Token),
+            );
             Peer::dial(server, source(index), Wire::Mode, &ask).await?.ask(ask).await?;
             logged_in.fetch_add(1, Ordering::Relaxed);
             Ok(())

@@ -1,4 +1,5 @@
-//! The store's table of messages written without Tolmach: what the same disk and database give by themselves.
+//! The store's table of messages written without Tolmach: what the same disk and database give by
+//! themselves.
 
 use crate::Outcome;
 use crate::server::{Server, Setting, Subject, data_folder};
@@ -91,12 +92,17 @@ pub(crate) async fn measure_start(arguments: StartArguments) -> Outcome<Value> {
     let table = Table::make(&database.url()).await?;
     let connection = connect(database.url()).await?;
     connection.execute_unprepared(&table.fill(messages)).await?;
-    connection.execute_unprepared("UPDATE flow SET version = (SELECT COUNT(*) FROM message WHERE flow_id = flow.id)").await?;
+    connection
+        .execute_unprepared(
+            "UPDATE flow SET version = (SELECT COUNT(*) FROM message WHERE flow_id = flow.id)",
+        )
+        .await?;
     connection.close().await?;
     let mut times = Vec::new();
     for _ in 0..STARTS {
         let started = Instant::now();
-        let server = Server::start(Subject::Tolmach, data.path(), &[Setting::store(database.url())])?;
+        let server =
+            Server::start(Subject::Tolmach, data.path(), &[Setting::store(database.url())])?;
         times.push(started.elapsed().as_secs_f64() * 1e3);
         drop(server);
     }
@@ -151,6 +157,8 @@ impl Table {
 async fn connect(url: String) -> Outcome<DatabaseConnection> {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false).test_before_acquire(false);
-    options.map_sqlx_sqlite_opts(|options| options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full));
+    options.map_sqlx_sqlite_opts(|options| {
+        options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full)
+    });
     Ok(sea_orm::Database::connect(options).await?)
 }

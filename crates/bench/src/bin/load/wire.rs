@@ -19,7 +19,10 @@ use tolmach_dialect_bearer::Bearer;
 use tolmach_dialect_mode::Mode;
 use tolmach_dialect_morelia::Morelia;
 use tolmach_dialect_sndmsg::SndMsg;
-use tolmach_domain::{Answer, Command, ConnectionId, Content, Draft, FlowId, GrantKind, Kinds, Proof, Secret, Timestamp, Window};
+use tolmach_domain::{
+    Answer, Command, ConnectionId, Content, Draft, FlowId, GrantKind, Kinds, Proof, Secret,
+    Timestamp, Window,
+};
 
 /// Small, since ten thousand connections have one each.
 const READ_BUFFER: usize = 4 << 10;
@@ -55,7 +58,8 @@ impl Wire {
         }
     }
 
-    /// Whether authors are sent their own messages like everybody else. If not, they are sent an acknowledgement instead.
+    /// Whether authors are sent their own messages like everybody else. If not, they are sent an
+    /// acknowledgement instead.
     pub(crate) fn returns_own(self) -> bool {
         match self {
             Wire::Bearer | Wire::Action => true,
@@ -81,13 +85,24 @@ impl Wire {
         }
     }
 
-    /// What a member asks first, after whose answer it hears what is said: in `flow`, or in every flow of its own.
+    /// What a member asks first, after whose answer it hears what is said: in `flow`, or in every
+    /// flow of its own.
     fn first(self, member: &Member, flow: Option<FlowId>) -> Outcome<Ask> {
         let command = match (self, flow) {
-            (Wire::Bearer, Some(flow)) => Command::History { flow, kinds: Kinds::Shared, window: Window::Newest { limit: 1, offset: 0 } },
-            (Wire::Action, Some(flow)) => Command::GetFlow { flow, kinds: Kinds::Any, members: true },
-            (Wire::Bearer | Wire::Action, None) => return Err(format!("{self:?} has a connection for each room").into()),
-            (Wire::Mode | Wire::Morelia, _) => Command::ListFlows { limit: None, offset: 0, members: false },
+            (Wire::Bearer, Some(flow)) => Command::History {
+                flow,
+                kinds: Kinds::Shared,
+                window: Window::Newest { limit: 1, offset: 0 },
+            },
+            (Wire::Action, Some(flow)) => {
+                Command::GetFlow { flow, kinds: Kinds::Any, members: true }
+            }
+            (Wire::Bearer | Wire::Action, None) => {
+                return Err(format!("{self:?} has a connection for each room").into());
+            }
+            (Wire::Mode | Wire::Morelia, _) => {
+                Command::ListFlows { limit: None, offset: 0, members: false }
+            }
             (Wire::Sndmsg, _) => login(&member.login, GrantKind::Connection),
         };
         let proof = if self == Wire::Sndmsg { Proof::Nothing } else { self.proof(member) };
@@ -95,7 +110,13 @@ impl Wire {
     }
 
     /// Connects `member` so that it hears what is said in `flow`, and waits until it does.
-    pub(crate) async fn enter(self, server: SocketAddr, source: Ipv4Addr, member: &Member, flow: Option<FlowId>) -> Outcome<Peer> {
+    pub(crate) async fn enter(
+        self,
+        server: SocketAddr,
+        source: Ipv4Addr,
+        member: &Member,
+        flow: Option<FlowId>,
+    ) -> Outcome<Peer> {
         let first = self.first(member, flow)?;
         let mut peer = Peer::dial(server, source, self, &first).await?;
         peer.ask(first).await?;
@@ -108,9 +129,14 @@ impl Wire {
         Ask::new(Echo::NONE, self.proof(member), Command::Send(Box::new(draft)))
     }
 
-    /// An ask of `member` for all that was said in a group, in a dialect that reads it by a request.
+    /// An ask of `member` for all that was said in a group, in a dialect that reads it by a
+    /// request.
     pub(crate) fn read(self, member: &Member, flow: FlowId) -> Ask {
-        Ask::new(Echo::NONE, self.proof(member), Command::History { flow, kinds: Kinds::Any, window: Window::All })
+        Ask::new(
+            Echo::NONE,
+            self.proof(member),
+            Command::History { flow, kinds: Kinds::Any, window: Window::All },
+        )
     }
 }
 
@@ -121,7 +147,9 @@ pub(crate) fn login(identifier: &str, grant: GrantKind) -> Command {
 
 /// The frame of `mode` that names a mode nobody has: it is answered without the store.
 pub(crate) fn unanswerable() -> Utf8Bytes {
-    Utf8Bytes::from_static(r#"{"mode":"ping","timestamp":1700000000.0,"token":"0000000000000000000000000000000000000000000"}"#)
+    Utf8Bytes::from_static(
+        r#"{"mode":"ping","timestamp":1700000000.0,"token":"0000000000000000000000000000000000000000000"}"#,
+    )
 }
 
 fn text_of(frame: Frame) -> Outcome<Utf8Bytes> {
@@ -153,7 +181,11 @@ async fn connect(server: SocketAddr, source: Ipv4Addr) -> Outcome<TcpStream> {
 }
 
 /// A WebSocket to a path of the floor.
-pub(crate) async fn plain(server: SocketAddr, source: Ipv4Addr, path: &'static str) -> Outcome<Socket> {
+pub(crate) async fn plain(
+    server: SocketAddr,
+    source: Ipv4Addr,
+    path: &'static str,
+) -> Outcome<Socket> {
     let request = Request::get(path)
         .header(UPGRADE, "websocket")
         .header(CONNECTION, "Upgrade")
@@ -163,7 +195,11 @@ pub(crate) async fn plain(server: SocketAddr, source: Ipv4Addr, path: &'static s
     handshake(server, source, &request.0).await
 }
 
-async fn handshake(server: SocketAddr, source: Ipv4Addr, request: &http::request::Parts) -> Outcome<Socket> {
+async fn handshake(
+    server: SocketAddr,
+    source: Ipv4Addr,
+    request: &http::request::Parts,
+) -> Outcome<Socket> {
     let mut request = Request::from_parts(request.clone(), ());
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     *request.uri_mut() = format!("ws://{server}{path}").parse::<Uri>()?;
@@ -182,8 +218,16 @@ impl Speech {
         // Each with a number of its own: a dialect may make keys of it.
         static OPENED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let connection = ConnectionId(OPENED.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-        let opening = Opening { request: Some(request), first: None, connection, websocket: true, settings: Settings::default() };
-        let refused = |refusal: tolmach_dialect::Refusal| format!("the dialect refused its own request: {}", refusal.response.status());
+        let opening = Opening {
+            request: Some(request),
+            first: None,
+            connection,
+            websocket: true,
+            settings: Settings::default(),
+        };
+        let refused = |refusal: tolmach_dialect::Refusal| {
+            format!("the dialect refused its own request: {}", refusal.response.status())
+        };
         Ok(Self(wire.dialect().open(&opening, Side::Client).map_err(refused)?))
     }
 
@@ -204,7 +248,9 @@ impl Speech {
             match line {
                 Line::Reply(reply) => heard.answer = Some(reply.outcome?),
                 Line::Notice(_) => heard.notice = true,
-                Line::Ask(ask) => return Err(format!("the server asks: {}", ask.command.name()).into()),
+                Line::Ask(ask) => {
+                    return Err(format!("the server asks: {}", ask.command.name()).into());
+                }
             }
         }
         Ok(heard)
@@ -227,7 +273,12 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// Connects where the dialect says that this is asked.
-    pub(crate) async fn dial(server: SocketAddr, source: Ipv4Addr, wire: Wire, ask: &Ask) -> Outcome<Self> {
+    pub(crate) async fn dial(
+        server: SocketAddr,
+        source: Ipv4Addr,
+        wire: Wire,
+        ask: &Ask,
+    ) -> Outcome<Self> {
         let request = wire.dialect().dial(ask)?;
         let speech = Speech::open(wire, &request)?;
         Ok(Self { socket: handshake(server, source, &request).await?, speech })
@@ -250,7 +301,8 @@ impl Peer {
     /// Waits for the next answer.
     pub(crate) async fn answer(&mut self) -> Outcome<Answer> {
         loop {
-            let frame = next_text(&mut self.socket).await?.ok_or("the server closed the connection")?;
+            let frame =
+                next_text(&mut self.socket).await?.ok_or("the server closed the connection")?;
             if let Some(answer) = self.speech.hear(frame)?.answer {
                 return Ok(answer);
             }
@@ -293,7 +345,10 @@ mod tests {
             let mut speech = Speech::open(*wire, &wire.dialect().dial(&first).unwrap()).unwrap();
             speech.ask(first).unwrap();
             let said = speech.ask(wire.say(&member, flow, "hello".into())).unwrap();
-            assert!(said.iter().any(|message| message.to_text().unwrap().contains("hello")), "{wire:?}");
+            assert!(
+                said.iter().any(|message| message.to_text().unwrap().contains("hello")),
+                "{wire:?}"
+            );
         }
     }
 

@@ -45,8 +45,13 @@ impl Member {
     }
 }
 
-/// Does `work` for each number below `count`, some at a time, and returns the results in order. The first error ends all.
-pub(crate) async fn many<T, F>(count: usize, at_once: usize, work: impl Fn(usize) -> F + Send + Sync + 'static) -> Outcome<Vec<T>>
+/// Does `work` for each number below `count`, some at a time, and returns the results in order. The
+/// first error ends all.
+pub(crate) async fn many<T, F>(
+    count: usize,
+    at_once: usize,
+    work: impl Fn(usize) -> F + Send + Sync + 'static,
+) -> Outcome<Vec<T>>
 where
     T: Send + 'static,
     F: Future<Output = Outcome<T>> + Send + 'static,
@@ -90,10 +95,18 @@ impl World {
     }
 
     /// Makes this many users whose passwords are hashed at this cost, `name-0` and on.
-    pub(crate) async fn members(&self, name: &'static str, count: usize, cost: u32) -> Outcome<Vec<Member>> {
+    pub(crate) async fn members(
+        &self,
+        name: &'static str,
+        count: usize,
+        cost: u32,
+    ) -> Outcome<Vec<Member>> {
         let hash = bcrypt::hash(PASSWORD, cost)?;
         let store = self.store.clone();
-        many(count, AT_ONCE, move |number| register(store.clone(), format!("{name}-{number}"), hash.clone())).await
+        many(count, AT_ONCE, move |number| {
+            register(store.clone(), format!("{name}-{number}"), hash.clone())
+        })
+        .await
     }
 
     /// Makes a group of these users; the first one owns it.
@@ -102,12 +115,19 @@ impl World {
     }
 
     /// Makes this many groups, each of the next `size` users in a round.
-    pub(crate) async fn groups(&self, members: &[Member], count: usize, size: usize) -> Outcome<Vec<FlowId>> {
+    pub(crate) async fn groups(
+        &self,
+        members: &[Member],
+        count: usize,
+        size: usize,
+    ) -> Outcome<Vec<FlowId>> {
         let (store, members) = (self.store.clone(), Arc::<[Member]>::from(members));
         let make = move |number: usize| {
             let (store, members) = (store.clone(), members.clone());
             async move {
-                let those: Vec<_> = (0..size).map(|place| members[(number * size + place) % members.len()].clone()).collect();
+                let those: Vec<_> = (0..size)
+                    .map(|place| members[(number * size + place) % members.len()].clone())
+                    .collect();
                 Outcome::Ok(store.create_flow(group(&those)?, None, now()).await?.0.id)
             }
         };
@@ -115,11 +135,26 @@ impl World {
     }
 
     /// Posts this many messages of so many bytes in a group.
-    pub(crate) async fn post(&self, author: &Member, flow: FlowId, count: usize, bytes: usize) -> Outcome<()> {
+    pub(crate) async fn post(
+        &self,
+        author: &Member,
+        flow: FlowId,
+        count: usize,
+        bytes: usize,
+    ) -> Outcome<()> {
         let (store, author) = (self.store.clone(), author.person());
         let post = move |_| {
-            let (store, author, content) = (store.clone(), author.clone(), Content::text("x".repeat(bytes)));
-            let message = NewMessage { author, flow, kinds: Kinds::Any, content, key: None, administrator: false, origin: None };
+            let (store, author, content) =
+                (store.clone(), author.clone(), Content::text("x".repeat(bytes)));
+            let message = NewMessage {
+                author,
+                flow,
+                kinds: Kinds::Any,
+                content,
+                key: None,
+                administrator: false,
+                origin: None,
+            };
             async move { Outcome::Ok(store.post(message, now()).await.map(drop)?) }
         };
         many(count, AT_ONCE, post).await.map(drop)
@@ -154,7 +189,9 @@ async fn register(store: Arc<SqlStore>, login: String, hash: String) -> Outcome<
     let token = format!("{:043}", id.get());
     let expires_at = Timestamp::from_micros(now.micros() + LIFETIME * 1_000_000);
     let hash = TokenHash(Sha256::digest(token.as_bytes()).into());
-    store.open_session(NewSession { user: id, token: Some(hash), refresh: None, now, expires_at }).await?;
+    store
+        .open_session(NewSession { user: id, token: Some(hash), refresh: None, now, expires_at })
+        .await?;
     Ok(Member { id, login, access: access(id, now)?, token: Secret::new(token) })
 }
 

@@ -7,8 +7,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tolmach_client::{Way, Witness};
 use tolmach_dialect::Frame;
 
-const COLOURS: [AnsiColor; 6] =
-    [AnsiColor::Cyan, AnsiColor::Magenta, AnsiColor::Yellow, AnsiColor::Green, AnsiColor::Blue, AnsiColor::BrightRed];
+const COLOURS: [AnsiColor; 6] = [
+    AnsiColor::Cyan,
+    AnsiColor::Magenta,
+    AnsiColor::Yellow,
+    AnsiColor::Green,
+    AnsiColor::Blue,
+    AnsiColor::BrightRed,
+];
 /// The most of a frame that is shown, in characters.
 const SHOWN: usize = 4_096;
 
@@ -84,7 +90,12 @@ impl Witness for Transcript {
 fn shown(frame: &Frame) -> String {
     let head = match frame {
         Frame::Request(request) => {
-            let headers = request.headers().keys().map(http::HeaderName::as_str).collect::<Vec<_>>().join(", ");
+            let headers = request
+                .headers()
+                .keys()
+                .map(http::HeaderName::as_str)
+                .collect::<Vec<_>>()
+                .join(", ");
             format!("{} {} [{headers}] ", request.method(), request.uri())
         }
         Frame::Response(response) => format!("{} ", response.status()),
@@ -107,14 +118,18 @@ mod tests {
 
     #[test]
     fn a_frame_is_one_line_that_steers_nothing() {
-        let request = http::Request::put("/a").header("X-B", "secret").body("c\r\n\u{1b}[2J".into()).unwrap();
+        let request =
+            http::Request::put("/a").header("X-B", "secret").body("c\r\n\u{1b}[2J".into()).unwrap();
         let response = http::Response::builder().status(404).body("{}".into()).unwrap();
         for (frame, expected) in [
             (Frame::text("{\"ключ\":1}"), "{\"ключ\":1}".to_owned()),
             (Frame::text("a\nb\u{9b}"), "a\\nb\\u{9b}".to_owned()),
             (Frame::request(request), "PUT /a [x-b] c\\r\\n\\u{1b}[2J".to_owned()),
             (Frame::response(response), "404 Not Found {}".to_owned()),
-            (Frame::text("x".repeat(SHOWN + 1)), format!("{}… ({} bytes in all)", "x".repeat(SHOWN), SHOWN + 1)),
+            (
+                Frame::text("x".repeat(SHOWN + 1)),
+                format!("{}… ({} bytes in all)", "x".repeat(SHOWN), SHOWN + 1),
+            ),
         ] {
             assert_eq!(shown(&frame), expected);
         }
