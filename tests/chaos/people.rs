@@ -8,8 +8,8 @@ use tokio::time::timeout;
 use tolmach_client::{Client, Told, Way, Witness, proofs};
 use tolmach_dialect::{Dialect, Frame};
 use tolmach_domain::{
-    Answer, Command, Content, Draft, FlowId, FlowKind, Grant, GrantKind, Kinds, NewFlow, Proof,
-    Secret, Timestamp, Tokens, UserId, Window,
+    Answer, Command, Content, Credentials, FlowId, FlowKind, FlowKindFilter, Grant, GrantKind,
+    HistoryRange, NewFlow, NewMessage, Secret, Timestamp, Tokens, UserId,
 };
 
 /// The password of everybody here.
@@ -89,7 +89,7 @@ impl Person {
             // Looking at a flow may be what opens it.
             let looks = [true, false].map(|members| Command::GetFlow {
                 flow,
-                kinds: Kinds::Shared,
+                kinds: FlowKindFilter::Shared,
                 members,
             });
             match within("entering", async { client.say_any(&looks).await.map_err(text) }).await? {
@@ -107,10 +107,10 @@ impl Person {
         let newest = |kinds| Command::History {
             flow,
             kinds,
-            window: Window::Newest { limit: 1, offset: 0 },
+            window: HistoryRange::Newest { limit: 1, offset: 0 },
         };
-        let mut commands = [Kinds::Shared, Kinds::Any].map(newest).to_vec();
-        commands.push(Command::GetFlow { flow, kinds: Kinds::Shared, members: true });
+        let mut commands = [FlowKindFilter::Shared, FlowKindFilter::Any].map(newest).to_vec();
+        commands.push(Command::GetFlow { flow, kinds: FlowKindFilter::Shared, members: true });
         commands.push(Command::ListFlows { limit: None, offset: 0, members: false });
         match within_limit(AMONG_MANY, "watching", async {
             client.say_any(&commands).await.map_err(text)
@@ -189,7 +189,7 @@ impl Person {
     }
 
     /// The access token of another dialect, where this one has no login of its own.
-    async fn borrowed_proofs(&self, node: SocketAddr) -> Result<Vec<Proof>, Trouble> {
+    async fn borrowed_proofs(&self, node: SocketAddr) -> Result<Vec<Credentials>, Trouble> {
         for spoken in dialects() {
             if let Some(grant) =
                 self.log_in(&mut self.visitor(&spoken.dialect, node), &[GrantKind::Pair]).await?
@@ -209,8 +209,9 @@ pub(crate) async fn send(
     words: &str,
     key: Option<String>,
 ) -> Result<bool, Trouble> {
-    let draft = |kinds| Draft { flow, kinds, content: Content::text(words), key: key.clone() };
-    let commands = [Kinds::Shared, Kinds::Any].map(|kinds| Command::Send(Box::new(draft(kinds))));
+    let draft = |kinds| NewMessage { flow, kinds, content: Content::text(words), key: key.clone() };
+    let commands = [FlowKindFilter::Shared, FlowKindFilter::Any]
+        .map(|kinds| Command::Send(Box::new(draft(kinds))));
     match within("sending", async { client.say_any(&commands).await.map_err(text) }).await? {
         Told::Answer(Answer::Sent { .. }) => Ok(true),
         Told::Refused(_) => Ok(false),
@@ -222,12 +223,14 @@ async fn read(client: &mut Client, flow: FlowId) -> Result<Option<Vec<String>>, 
     let (mut texts, mut offset, mut since) = (Vec::new(), 0, Timestamp::default());
     loop {
         let mut commands = Vec::new();
-        for window in [Window::All, Window::Newest { limit: PAGE, offset }] {
-            commands.extend([Kinds::Shared, Kinds::Any].map(|kinds| Command::History {
-                flow,
-                kinds,
-                window,
-            }));
+        for window in [HistoryRange::All, HistoryRange::Newest { limit: PAGE, offset }] {
+            commands.extend(
+                [FlowKindFilter::Shared, FlowKindFilter::Any].map(|kinds| Command::History {
+                    flow,
+                    kinds,
+                    window,
+                }),
+            );
         }
         commands.push(Command::GetChanges { since, flow: Some(flow), limit: PAGE });
         match client.say_any(&commands).await.map_err(text)? {

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tolmach_client::{Client, Told};
-use tolmach_domain::{Command, Content, Draft, Fault, FlowId, Kinds};
+use tolmach_domain::{Command, Content, Fault, FlowId, FlowKindFilter, NewMessage};
 
 /// The disk of the trial that fills it, in bytes: room for a store and little more.
 const DISK: u64 = 6 << 20;
@@ -132,12 +132,20 @@ async fn keep(
 
 async fn say(client: &mut Client, flow: FlowId, words: &str) -> Result<Told, Trouble> {
     let draft = |kinds| {
-        Command::Send(Box::new(Draft { flow, kinds, content: Content::text(words), key: None }))
+        Command::Send(Box::new(NewMessage {
+            flow,
+            kinds,
+            content: Content::text(words),
+            key: None,
+        }))
     };
-    tokio::time::timeout(people::PATIENCE, client.say_any(&[Kinds::Shared, Kinds::Any].map(draft)))
-        .await
-        .map_err(|_| "a message was answered with nothing".to_owned())?
-        .map_err(text)
+    tokio::time::timeout(
+        people::PATIENCE,
+        client.say_any(&[FlowKindFilter::Shared, FlowKindFilter::Any].map(draft)),
+    )
+    .await
+    .map_err(|_| "a message was answered with nothing".to_owned())?
+    .map_err(text)
 }
 
 async fn readiness(node: SocketAddr) -> Result<u16, Trouble> {

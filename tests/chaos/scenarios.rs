@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tolmach_domain::FlowId;
-use tolmach_servers::Proxy;
+use tolmach_test_servers::Proxy;
 
 /// One way in which things break.
 pub(crate) struct Scenario {

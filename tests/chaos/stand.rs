@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use tolmach_domain::UserId;
-use tolmach_servers::{Durability, Postgres, Proxy, Redis};
+use tolmach_test_servers::{Durability, Postgres, Proxy, Redis};
 
 /// How long a gateway may take to start, and to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -98,7 +98,7 @@ impl Stand {
             .output()
             .map_err(text)?;
         if !mounted.status.success() {
-            tolmach_servers::skipped(&format!(
+            tolmach_test_servers::skipped(&format!(
                 "no disk can be mounted: {}",
                 String::from_utf8_lossy(&mounted.stderr).trim()
             ));

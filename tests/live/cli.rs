@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait, Database, DbBackend, Statement, TransactionTrait}
 use serde_json::json;
 use std::process::Output;
 use tempfile::TempDir;
-use tolmach_servers::{Durability, Postgres};
+use tolmach_test_servers::{Durability, Postgres};
 
 fn said(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it is text");

@@ -4,7 +4,7 @@
 use crate::harness::{Bearer, Gateway, Mode, message, named};
 use serde_json::json;
 use tempfile::TempDir;
-use tolmach_servers::Redis;
+use tolmach_test_servers::Redis;
 
 /// Two gateways, each with a data folder of its own, on one SQLite file.
 struct Nodes {

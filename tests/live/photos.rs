@@ -2,7 +2,7 @@
 
 use crate::harness::{Bearer, Gateway, PICTURE, eventually, run};
 use serde_json::json;
-use tolmach_servers::S3;
+use tolmach_test_servers::S3;
 
 const SECRET: &str = "the secret that signs requests";
 

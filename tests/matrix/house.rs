@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use tolmach_servers::{Durability, Postgres, Redis};
+use tolmach_test_servers::{Durability, Postgres, Redis};
 
 /// The operator's accounts, made before a gateway starts: an administrator, and a member with the
 /// business tariff.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use tolmach_client::{Client, Told, proofs};
 use tolmach_domain::{
-    Answer, Command, Fault, Grant, GrantKind, Profile, Proof, Registration, Secret, Tokens, UserId,
-    Who,
+    Answer, Command, Credentials, Fault, Grant, GrantKind, Profile, Registration, Secret, Tokens,
+    UserId, UserRef,
 };
 
 /// What went wrong, for people.
@@ -159,7 +159,7 @@ async fn borrowed_proofs(
     login: &str,
     user: UserId,
     gateway: SocketAddr,
-) -> Result<Vec<Proof>, Trouble> {
+) -> Result<Vec<Credentials>, Trouble> {
     for spoken in dialects::all() {
         if let Some(grant) =
             log_in(&mut visitor(login, &spoken, gateway), login, &[GrantKind::Pair]).await?
@@ -181,11 +181,11 @@ async fn identify(login: &str, gateway: SocketAddr) -> Result<UserId, Trouble> {
         }
         client.prove_by(match &grant.tokens {
             Tokens::Nothing => continue,
-            Tokens::Connection => vec![Proof::Connection],
-            Tokens::Token(token) => vec![Proof::Token(token.clone())],
-            Tokens::Pair { access, .. } => vec![Proof::Bearer(access.clone())],
+            Tokens::Connection => vec![Credentials::Connection],
+            Tokens::Token(token) => vec![Credentials::Token(token.clone())],
+            Tokens::Pair { access, .. } => vec![Credentials::Bearer(access.clone())],
         });
-        let me = [Command::GetUser { who: Who::Me }];
+        let me = [Command::GetUser { who: UserRef::Me }];
         let mut told = client.say_any(&me).await.map_err(text)?;
         if told == Told::Refused(Fault::NoProfile) || told == Told::Refused(Fault::NoSuchUser) {
             let profile = Profile {

@@ -10,7 +10,9 @@ use crate::translate::project;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use tolmach_client::{Client, Told};
-use tolmach_domain::{Answer, Authority, Command, MessageId, PhotoOf, Proof, Secret, UserId, Who};
+use tolmach_domain::{
+    Answer, Authority, Command, Credentials, MessageId, PhotoOf, Secret, UserId, UserRef,
+};
 
 /// Who asks. The administrator asks as one where the dialect has words for it, and is a stranger
 /// where it has none.
@@ -234,7 +236,10 @@ impl Scene {
             "open_chat" => chat_with(other),
             "create_flow" => new_group(&unique("a group "), &[other.id]),
             "get_user" => {
-                vec![Command::GetUser { who: Who::Me }, Command::GetUser { who: Who::Id(other.id) }]
+                vec![
+                    Command::GetUser { who: UserRef::Me },
+                    Command::GetUser { who: UserRef::Id(other.id) },
+                ]
             }
             "delete_account" => vec![Command::DeleteAccount {
                 login: other.login.clone(),
@@ -324,11 +329,11 @@ impl Scene {
         let forged = || Secret::new("Zm9yZ2Vk.Zm9yZ2Vk.Zm9yZ2Vk");
         let mut said = false;
         for proof in [
-            Proof::Nothing,
-            Proof::Connection,
-            Proof::Token(forged()),
-            Proof::TokenOf(self.owner.id, forged()),
-            Proof::Bearer(forged()),
+            Credentials::Nothing,
+            Credentials::Connection,
+            Credentials::Token(forged()),
+            Credentials::TokenOf(self.owner.id, forged()),
+            Credentials::Bearer(forged()),
         ] {
             let mut client = visitor(&self.nobody, &self.spoken, self.there);
             client.prove_by(vec![proof]);
@@ -347,7 +352,9 @@ impl Scene {
     ) -> Result<(), Trouble> {
         let own = self.stranger.speaking(self.spoken.id()).await?.proofs();
         let stolen = own.iter().find_map(|proof| match proof {
-            Proof::TokenOf(_, token) => Some(Proof::TokenOf(self.owner.id, token.clone())),
+            Credentials::TokenOf(_, token) => {
+                Some(Credentials::TokenOf(self.owner.id, token.clone()))
+            }
             _ => None,
         });
         let Some(stolen) = stolen else { return Ok(()) };

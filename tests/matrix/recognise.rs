@@ -15,7 +15,7 @@ use tolmach_dialect::{
 };
 use tolmach_dialect_kit::recognition;
 use tolmach_dialect_kit::stories::{Step, stories};
-use tolmach_domain::{ConnectionId, Proof, Timestamp};
+use tolmach_domain::{ConnectionId, Credentials, Timestamp};
 
 /// The shared doors of the default configuration.
 const DOORS: [&str; 2] = ["/", "/ws"];
@@ -26,8 +26,11 @@ pub(crate) fn alone() -> Result<(), Trouble> {
     let all = dialects::all();
     let every: Vec<&dyn Dialect> = all.iter().map(|spoken| &*spoken.dialect).collect();
     recognition(&every).map_err(|problems| problems.to_string())?;
-    let proofs =
-        [Proof::Nothing, Proof::Connection, Proof::Bearer(tolmach_domain::Secret::new("a.b.c"))];
+    let proofs = [
+        Credentials::Nothing,
+        Credentials::Connection,
+        Credentials::Bearer(tolmach_domain::Secret::new("a.b.c")),
+    ];
     let openings: Vec<Vec<First>> = all.iter().map(|spoken| openings(spoken, &proofs)).collect();
     for (one, first) in openings.iter().enumerate() {
         for second in &openings[one + 1..] {
@@ -119,7 +122,7 @@ struct First {
 }
 
 /// The first frame of every exchange of the stories, each operation and outcome once.
-fn openings(spoken: &Spoken, proofs: &[Proof]) -> Vec<First> {
+fn openings(spoken: &Spoken, proofs: &[Credentials]) -> Vec<First> {
     let mut openings: BTreeMap<String, First> = BTreeMap::new();
     for step in stories().into_iter().flat_map(|story| story.steps) {
         let Step::Exchange(exchange) = step else { continue };
@@ -254,7 +257,11 @@ fn first_message(heard: &[u8]) -> Result<Option<&[u8]>, String> {
             (usize::from(u16::from_be_bytes([*high, *low])), payload)
         }
         (126 | 127, _) => {
-            return if *short == 127 { Err("the answer is very long".to_owned()) } else { Ok(None) };
+            return if *short == 127 {
+                Err("the answer is very long".to_owned())
+            } else {
+                Ok(None)
+            };
         }
         (short, payload) => (usize::from(*short), payload),
     };

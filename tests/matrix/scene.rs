@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tolmach_client::{Client, Told};
 use tolmach_domain::{
-    Answer, Command, Content, Draft, Fault, FlowId, FlowKind, Kinds, MessageId, NewFlow, Timestamp,
-    UserId, Who, Window,
+    Answer, Command, Content, Fault, FlowId, FlowKind, FlowKindFilter, HistoryRange, MessageId,
+    NewFlow, NewMessage, Timestamp, UserId, UserRef,
 };
 
 /// More than any trial says in one flow.
@@ -27,12 +27,15 @@ pub(crate) struct Place {
 
 impl Place {
     /// The kinds that a request in this flow may name.
-    pub(crate) fn kinds(self) -> [Kinds; 2] {
-        [if self.kind == FlowKind::Chat { Kinds::Chat } else { Kinds::Shared }, Kinds::Any]
+    pub(crate) fn kinds(self) -> [FlowKindFilter; 2] {
+        [
+            if self.kind == FlowKind::Chat { FlowKindFilter::Chat } else { FlowKindFilter::Shared },
+            FlowKindFilter::Any,
+        ]
     }
 
     pub(crate) fn history(self) -> Vec<Command> {
-        let windows = [Window::Newest { limit: HISTORY, offset: 0 }, Window::All];
+        let windows = [HistoryRange::Newest { limit: HISTORY, offset: 0 }, HistoryRange::All];
         let mut commands: Vec<_> = self
             .kinds()
             .into_iter()
@@ -54,7 +57,7 @@ impl Place {
 
     pub(crate) fn send(self, words: &str) -> Vec<Command> {
         let draft =
-            |kinds| Draft { flow: self.flow, kinds, content: Content::text(words), key: None };
+            |kinds| NewMessage { flow: self.flow, kinds, content: Content::text(words), key: None };
         self.kinds().map(|kinds| Command::Send(Box::new(draft(kinds)))).to_vec()
     }
 
@@ -100,7 +103,7 @@ pub(crate) fn new_group(title: &str, members: &[UserId]) -> Vec<Command> {
 }
 
 pub(crate) fn chat_with(other: &Human) -> Vec<Command> {
-    [Who::Id(other.id), Who::Login(other.login.clone())]
+    [UserRef::Id(other.id), UserRef::Login(other.login.clone())]
         .map(|with| Command::OpenChat { with })
         .to_vec()
 }

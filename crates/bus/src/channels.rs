@@ -160,7 +160,7 @@ mod tests {
         let removed = |count: i64| {
             let users = (1..=count).map(|number| UserId::new(number).unwrap()).collect();
             let kind = EventKind::MembersRemoved { flow: FlowId::new(9).unwrap(), users };
-            places(&Event { at: Timestamp::default(), moment: None, origin: None, kind })
+            places(&Event::new(Timestamp::default(), kind))
         };
         assert_eq!(removed(2), [flow(9), user(1), user(2)].map(Place::Topic));
         assert_eq!(removed(32).len(), 33);

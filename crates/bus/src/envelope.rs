@@ -65,8 +65,8 @@ pub fn encode(node: u64, sequence: u64, event: &Event) -> Result<Vec<u8>, serde_
         v: VERSION,
         node,
         seq: sequence,
-        at: event.at.micros(),
-        moment: event.moment.map(Timestamp::micros),
+        at: event.occurred_at.micros(),
+        moment: event.committed_at.map(Timestamp::micros),
         origin: event.origin.as_ref().map(Origin::from),
         event: Kind::from(&event.kind),
     };
@@ -95,8 +95,8 @@ pub fn decode(bytes: &[u8], dialects: &[&'static str]) -> Result<Envelope, Unrea
     }
     let origin = wire.origin.map(|origin| origin.into_domain(dialects)).transpose()?.flatten();
     let event = Event {
-        at: Timestamp::from_micros(wire.at),
-        moment: wire.moment.map(Timestamp::from_micros),
+        occurred_at: Timestamp::from_micros(wire.at),
+        committed_at: wire.moment.map(Timestamp::from_micros),
         origin,
         kind: wire.event.try_into()?,
     };
@@ -137,7 +137,7 @@ impl<'a> From<&'a domain::Origin> for Origin<'a> {
         Self {
             connection: origin.connection.0,
             dialect: origin.dialect.into(),
-            tag: origin.tag.as_ref().map(|tag| BASE64.encode(tag).into()),
+            tag: origin.client_tag.as_ref().map(|tag| BASE64.encode(tag).into()),
         }
     }
 }
@@ -148,7 +148,7 @@ impl Origin<'_> {
             return Ok(None);
         };
         let tag = self.tag.map(|tag| BASE64.decode(tag.as_bytes())).transpose()?.map(Bytes::from);
-        Ok(Some(domain::Origin { connection: ConnectionId(self.connection), dialect, tag }))
+        Ok(Some(domain::Origin { connection: ConnectionId(self.connection), dialect, client_tag: tag }))
     }
 }
 

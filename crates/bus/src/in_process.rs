@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, mpsc};
 use tolmach_domain::Event;
-use tolmach_engine::ports::{Bus, Signal, Subscription, Topic};
+use tolmach_engine::ports::{Bus, Signal, BusReceiver, Topic};
 
 /// How many commits' events each part of a subscription holds before publishing waits, unless
 /// chosen otherwise.
@@ -89,13 +89,13 @@ impl Bus for InProcess {
         }
     }
 
-    fn subscribe(&self, shards: usize) -> Vec<Box<dyn Subscription>> {
+    fn receivers(&self, shards: usize) -> Vec<Box<dyn BusReceiver>> {
         let (ears, parts): (Vec<_>, Vec<_>) = (0..shards.max(1)).map(|_| part(self.room)).unzip();
         let listener: Listener = ears.into();
         self.replace(|listeners| {
             listeners.iter().filter(|parts| !is_gone(parts)).cloned().chain([listener]).collect()
         });
-        parts.into_iter().map(|part| Box::new(part) as Box<dyn Subscription>).collect()
+        parts.into_iter().map(|part| Box::new(part) as Box<dyn BusReceiver>).collect()
     }
 
     /// There are no other nodes.
@@ -103,7 +103,7 @@ impl Bus for InProcess {
 
     fn ignore(&self, _: &[Topic]) {}
 
-    fn trouble(&self) -> Option<String> {
+    fn last_error(&self) -> Option<String> {
         None
     }
 
@@ -133,7 +133,7 @@ struct Part {
 }
 
 #[async_trait]
-impl Subscription for Part {
+impl BusReceiver for Part {
     async fn next(&mut self) -> Option<Signal> {
         tokio::select! {
             biased;
@@ -151,9 +151,9 @@ mod tests {
     #[tokio::test]
     async fn what_was_missed_is_told_once_to_every_part() {
         let bus = InProcess::new(2);
-        let mut parts = bus.subscribe(2);
+        let mut parts = bus.receivers(2);
         let kind = EventKind::SessionsEnded { user: UserId::new(1).unwrap(), session: None };
-        let event = Arc::new(Event { at: Timestamp::default(), moment: None, origin: None, kind });
+        let event = Arc::new(Event::new(Timestamp::default(), kind));
         bus.publish(std::slice::from_ref(&event)).await;
         bus.missed();
         bus.missed();

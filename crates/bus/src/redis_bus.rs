@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tolmach_domain::Event;
-use tolmach_engine::ports::{Bus, Subscription, Topic};
+use tolmach_engine::ports::{Bus, BusReceiver, Topic};
 
 /// How often Redis is asked whether it is there.
 const PULSE: Duration = Duration::from_millis(500);
@@ -187,19 +187,19 @@ impl Bus for RedisBus {
         self.local.publish(events).await;
     }
 
-    fn subscribe(&self, shards: usize) -> Vec<Box<dyn Subscription>> {
+    fn receivers(&self, shards: usize) -> Vec<Box<dyn BusReceiver>> {
         self.local.subscribe(shards)
     }
 
-    fn listen(&self, topics: &[Topic]) {
+    fn subscribe(&self, topics: &[Topic]) {
         self.shared.interest.set(topics, true);
     }
 
-    fn ignore(&self, topics: &[Topic]) {
+    fn unsubscribe(&self, topics: &[Topic]) {
         self.shared.interest.set(topics, false);
     }
 
-    fn trouble(&self) -> Option<String> {
+    fn last_error(&self) -> Option<String> {
         self.shared.trouble().clone()
     }
 
@@ -384,7 +384,7 @@ impl Shared {
         tracing::info!(redis = %self.target, "other nodes can be heard");
     }
 
-    fn trouble(&self) -> MutexGuard<'_, Option<String>> {
+    fn last_error(&self) -> MutexGuard<'_, Option<String>> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

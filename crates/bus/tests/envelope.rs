@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use tolmach_bus::{Envelope, Unreadable, decode, encode};
 use tolmach_domain::{
     Attachment, AttachmentKind, ConnectionId, Content, ContentType, Event, EventKind, Flow, FlowId,
-    FlowKind, ID_LIMIT, Message, MessageId, Origin, Person, PhotoKey, SessionId, Timestamp, UserId,
-    Version,
+    FlowKind, ID_LIMIT, Message, MessageId, Origin, PhotoKey, SessionId, Timestamp, UserId,
+    UserSummary, Version,
 };
 
 const DIALECTS: [&str; 2] = ["action", "mode"];
@@ -23,8 +23,8 @@ fn moment(second: i64) -> Timestamp {
     Timestamp::from_micros(1_700_000_000_000_000 + second * 1_000_000 + 123_456)
 }
 
-fn person(number: i64, login: &str, name: &str) -> Person {
-    Person {
+fn person(number: i64, login: &str, name: &str) -> UserSummary {
+    UserSummary {
         id: id(number),
         login: login.into(),
         username: name.into(),
@@ -153,11 +153,11 @@ fn fixtures() -> BTreeMap<&'static str, Event> {
     let origin = |tag: Option<&'static [u8]>| Origin {
         connection: ConnectionId(u64::MAX),
         dialect: "mode",
-        tag: tag.map(Bytes::from_static),
+        client_tag: tag.map(Bytes::from_static),
     };
     let event = |name, kind| Event {
-        at: moment(3),
-        moment: (name != "typing").then(|| moment(4)),
+        occurred_at: moment(3),
+        committed_at: (name != "typing").then(|| moment(4)),
         origin: match name {
             "posted" => Some(origin(Some(b"\"request\"\xff"))),
             "typing" => Some(origin(None)),
@@ -275,8 +275,8 @@ fn version() -> impl Strategy<Value = Version> {
     any::<i64>().prop_map(Version)
 }
 
-fn anybody() -> impl Strategy<Value = Person> {
-    (number(), text(), text(), text()).prop_map(|(id, login, username, name)| Person {
+fn anybody() -> impl Strategy<Value = UserSummary> {
+    (number(), text(), text(), text()).prop_map(|(id, login, username, name)| UserSummary {
         id,
         login: login.as_str().into(),
         username: username.as_str().into(),
@@ -382,10 +382,11 @@ fn kind() -> impl Strategy<Value = EventKind> {
 fn any_event() -> impl Strategy<Value = Event> {
     let tag = option::of(vec(any::<u8>(), 0..20).prop_map(Bytes::from));
     let origin = (any::<u64>(), proptest::sample::select(&DIALECTS[..]), tag).prop_map(
-        |(connection, dialect, tag)| Origin { connection: ConnectionId(connection), dialect, tag },
+        |(connection, dialect, tag)| Origin { connection: ConnectionId(connection), dialect, client_tag: tag },
     );
-    (timestamp(), option::of(timestamp()), option::of(origin), kind())
-        .prop_map(|(at, moment, origin, kind)| Event { at, moment, origin, kind })
+    (timestamp(), option::of(timestamp()), option::of(origin), kind()).prop_map(
+        |(at, moment, origin, kind)| Event { occurred_at: at, committed_at: moment, origin, kind },
+    )
 }
 
 proptest! {

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tolmach_bus::{Options, RedisBus};
 use tolmach_domain::{
-    Event, EventKind, Flow, FlowId, FlowKind, Person, Timestamp, UserId, Version,
+    Event, EventKind, Flow, FlowId, FlowKind, Timestamp, UserId, UserSummary, Version,
 };
-use tolmach_engine::ports::{Bus, Signal, Subscription, Topic};
-use tolmach_servers::Redis;
+use tolmach_engine::ports::{Bus, Signal, BusReceiver, Topic};
+use tolmach_test_servers::Redis;
 
 mod suite {
     use super::*;
@@ -42,14 +42,14 @@ fn options() -> Options {
 /// A node, and all that it hears.
 struct Node {
     bus: RedisBus,
-    part: Box<dyn Subscription>,
+    part: Box<dyn BusReceiver>,
 }
 
 impl Node {
     /// A node that has begun, perhaps without Redis.
     fn begin(url: &str, options: Options) -> Self {
         let bus = RedisBus::open(url, options).expect("the URL is right");
-        let part = bus.subscribe(1).remove(0);
+        let part = bus.receivers(1).remove(0);
         Self { bus, part }
     }
 
@@ -57,7 +57,7 @@ impl Node {
     async fn join(url: &str, options: Options) -> Self {
         let mut node = Self::begin(url, options);
         node.told().await;
-        assert_eq!(node.bus.trouble(), None);
+        assert_eq!(node.bus.last_error(), None);
         node
     }
 
@@ -97,8 +97,8 @@ fn user(number: i64) -> UserId {
     UserId::new(number).expect("numbers of these tests are ids")
 }
 
-fn person(number: i64) -> Person {
-    Person {
+fn person(number: i64) -> UserSummary {
+    UserSummary {
         id: user(number),
         login: "anna".into(),
         username: "Anna".into(),
@@ -107,7 +107,7 @@ fn person(number: i64) -> Person {
 }
 
 fn event(number: i64, kind: EventKind) -> Arc<Event> {
-    Arc::new(Event { at: Timestamp::from_micros(number), moment: None, origin: None, kind })
+    Arc::new(Event::new(Timestamp::from_micros(number), kind))
 }
 
 /// Something that happens in a flow.
@@ -169,7 +169,7 @@ async fn nodes_hear_each_other_by_the_sharded_channels_of_a_cluster() {
 async fn hear_each_other(url: &str, sharded: bool) {
     let mut anna = Node::join(url, Options { sharded, ..options() }).await;
     let mut boris = Node::join(url, Options { sharded, ..options() }).await;
-    boris.listen(&[Topic::Flow(flow(1)), Topic::User(user(5))]).await;
+    boris.subscribe(&[Topic::Flow(flow(1)), Topic::User(user(5))]).await;
 
     let ended = event(3, EventKind::SessionsEnded { user: user(5), session: None });
     let said = [
@@ -183,18 +183,18 @@ async fn hear_each_other(url: &str, sharded: bool) {
     assert_eq!(anna.hear(5).await, said, "a node hears all of itself, once");
     // They lie on different nodes of a cluster, perhaps, and then in whichever order.
     let mut heard = boris.hear(3).await;
-    heard.sort_by_key(|event| event.at);
+    heard.sort_by_key(|event| event.occurred_at);
     assert_eq!(heard, [in_flow(1, 1), ended, in_flow(5, 1)]);
 
-    boris.bus.ignore(&[Topic::Flow(flow(1))]);
-    boris.listen(&[Topic::Flow(flow(3))]).await;
+    boris.bus.unsubscribe(&[Topic::Flow(flow(1))]);
+    boris.subscribe(&[Topic::Flow(flow(3))]).await;
     anna.bus.publish(&[in_flow(6, 1), in_flow(7, 3)]).await;
     assert_eq!(boris.hear(1).await, [in_flow(7, 3)]);
 
     // The other way round. Redis sends a node its own events back from now on; it hears them once
     // all the same.
     assert_eq!(anna.hear(2).await, [in_flow(6, 1), in_flow(7, 3)]);
-    anna.listen(&[Topic::Flow(flow(1))]).await;
+    anna.subscribe(&[Topic::Flow(flow(1))]).await;
     anna.bus.publish(&[in_flow(8, 1)]).await;
     assert_eq!(anna.hear(1).await, [in_flow(8, 1)]);
     boris.bus.publish(&[in_flow(9, 1)]).await;
@@ -210,7 +210,7 @@ async fn a_cluster_of_three_shares_the_topics() {
     let mut anna = Node::join(&nodes[0].url(), sharded()).await;
     let mut boris = Node::join(&format!("{},{}", nodes[1].url(), nodes[2].url()), sharded()).await;
     let topics: Vec<Topic> = (1..=2_000).map(|number| Topic::Flow(flow(number))).collect();
-    boris.listen(&topics).await;
+    boris.subscribe(&topics).await;
     let said: Vec<_> = (1..=4_000).map(|number| in_flow(number, number % 2_000 + 1)).collect();
     anna.bus.publish(&said).await;
     assert_eq!(anna.hear(4_000).await, said);
@@ -219,7 +219,7 @@ async fn a_cluster_of_three_shares_the_topics() {
         let moments = |of: &[Arc<Event>]| -> Vec<_> {
             of.iter()
                 .filter(|event| event.flow() == Some(flow(number)))
-                .map(|event| event.at)
+                .map(|event| event.occurred_at)
                 .collect()
         };
         assert_eq!(moments(&heard), moments(&said), "the order within a flow is kept");
@@ -233,7 +233,7 @@ async fn a_cluster_of_three_shares_the_topics() {
         assert!(subscriptions < 300, "few commands: {subscriptions}");
     }
     nodes[2].kill();
-    until(|| anna.bus.trouble().is_some() && boris.bus.trouble().is_some()).await;
+    until(|| anna.bus.last_error().is_some() && boris.bus.last_error().is_some()).await;
 }
 
 /// Makes one cluster of three that each had all slots.
@@ -270,7 +270,7 @@ async fn those_who_come_and_go_are_told_by_their_own_topic_and_once_a_node() {
     let Some(redis) = Redis::start_or_skip() else { return };
     let anna = Node::join(&redis.url(), options()).await;
     let mut boris = Node::join(&redis.url(), options()).await;
-    boris.listen(&[Topic::Flow(flow(1)), Topic::User(user(2)), Topic::User(user(3))]).await;
+    boris.subscribe(&[Topic::Flow(flow(1)), Topic::User(user(2)), Topic::User(user(3))]).await;
     let made = Flow {
         id: flow(1),
         kind: FlowKind::Group,
@@ -313,7 +313,7 @@ async fn worlds_with_prefixes_of_their_own_share_a_redis() {
     let mut here = Node::join(&redis.url(), options()).await;
     let there = Node::join(&redis.url(), Options { prefix: "other:".into(), ..options() }).await;
     let beside = Node::join(&redis.url(), options()).await;
-    here.listen(&[Topic::Flow(flow(1))]).await;
+    here.subscribe(&[Topic::Flow(flow(1))]).await;
     there.bus.publish(&[in_flow(1, 1), leave(2, 1, 1..100)]).await;
     there.bus.close().await;
     assert_eq!(there.bus.stats().published, 2);
@@ -330,8 +330,8 @@ async fn a_storm_of_topics_is_few_commands() {
         .collect();
     // Nothing else gets a turn until the node waits.
     for topic in &topics {
-        node.bus.listen(&[*topic]);
-        node.bus.listen(&[*topic]);
+        node.bus.subscribe(&[*topic]);
+        node.bus.subscribe(&[*topic]);
     }
     node.told().await;
     assert_eq!(
@@ -340,11 +340,11 @@ async fn a_storm_of_topics_is_few_commands() {
         "one for everyone's channel, and a thousand channels by each of the others"
     );
     for topic in &topics {
-        node.bus.ignore(&[*topic]);
+        node.bus.unsubscribe(&[*topic]);
     }
-    node.bus.listen(&topics[..1]);
+    node.bus.subscribe(&topics[..1]);
     let last = Topic::Flow(flow(9_999));
-    node.listen(&[last]).await;
+    node.subscribe(&[last]).await;
     assert_eq!((calls(&redis, "unsubscribe").await, calls(&redis, "subscribe").await), (5, 7));
     let other = Node::join(&redis.url(), options()).await;
     other.bus.publish(&[in_flow(1, 2), in_flow(2, 1), in_flow(3, 9_999)]).await;
@@ -358,17 +358,17 @@ async fn a_killed_redis_that_comes_back_joins_the_nodes_again() {
     redis.kill();
     let mut anna = Node::begin(&redis.url(), options());
     let mut boris = Node::begin(&redis.url(), options());
-    boris.bus.listen(&[Topic::Flow(flow(1))]);
+    boris.bus.subscribe(&[Topic::Flow(flow(1))]);
     for round in 1..=3 {
         for node in [&anna, &boris] {
-            until(|| node.bus.trouble().is_some_and(|trouble| trouble.contains("refused"))).await;
+            until(|| node.bus.last_error().is_some_and(|trouble| trouble.contains("refused"))).await;
         }
         anna.bus.publish(&[in_flow(round, 2)]).await;
         assert_eq!(anna.hear(1).await, [in_flow(round, 2)], "this node goes on");
         redis.start_again();
         anna.told().await;
         boris.told().await;
-        assert_eq!((anna.bus.trouble(), boris.bus.trouble()), (None, None));
+        assert_eq!((anna.bus.last_error(), boris.bus.last_error()), (None, None));
         anna.bus.publish(&[in_flow(round, 1)]).await;
         assert_eq!(boris.hear(1).await, [in_flow(round, 1)]);
         assert_eq!(anna.hear(1).await, [in_flow(round, 1)]);
@@ -382,7 +382,7 @@ async fn a_paused_redis_holds_nobody_up_and_is_told_of() {
     let Some(redis) = Redis::start_or_skip() else { return };
     let mut anna = Node::join(&redis.url(), options()).await;
     let mut boris = Node::join(&redis.url(), options()).await;
-    boris.listen(&[Topic::Flow(flow(1))]).await;
+    boris.subscribe(&[Topic::Flow(flow(1))]).await;
     redis.pause();
     // Five times what waits for Redis at most.
     let size = in_flow(1, 1).size();
@@ -393,15 +393,15 @@ async fn a_paused_redis_holds_nobody_up_and_is_told_of() {
         assert_eq!(anna.hear(1).await, [said]);
     }
     for node in [&anna, &boris] {
-        until(|| node.bus.trouble().is_some()).await;
+        until(|| node.bus.last_error().is_some()).await;
     }
     let dropped = anna.bus.stats().dropped as usize;
     assert!((count / 2..=count).contains(&dropped), "{dropped} of {count}");
     redis.resume();
     // What was on the way before may still come.
-    while boris.bus.trouble().is_some() || anna.bus.trouble().is_some() {
+    while boris.bus.last_error().is_some() || anna.bus.last_error().is_some() {
         boris.next().await;
-        until(|| boris.bus.trouble().is_none() && anna.bus.trouble().is_none()).await;
+        until(|| boris.bus.last_error().is_none() && anna.bus.last_error().is_none()).await;
     }
     let last = leave(0, 1, [1]);
     anna.bus.publish(std::slice::from_ref(&last)).await;
@@ -412,7 +412,7 @@ async fn a_paused_redis_holds_nobody_up_and_is_told_of() {
         }
     }
     let numbers: Vec<i64> =
-        heard[..heard.len() - 1].iter().map(|event| event.at.micros()).collect();
+        heard[..heard.len() - 1].iter().map(|event| event.occurred_at.micros()).collect();
     assert!(numbers.is_sorted(), "the newest were kept, in order");
 }
 
@@ -421,7 +421,7 @@ async fn what_cannot_be_read_is_looked_up() {
     let Some(redis) = Redis::start_or_skip() else { return };
     let mut node = Node::join(&redis.url(), options()).await;
     let other = Node::join(&redis.url(), options()).await;
-    node.listen(&[Topic::Flow(flow(1))]).await;
+    node.subscribe(&[Topic::Flow(flow(1))]).await;
     for (count, said) in [
         "",
         "noise",
@@ -438,7 +438,7 @@ async fn what_cannot_be_read_is_looked_up() {
     }
     other.bus.publish(&[in_flow(1, 1)]).await;
     assert_eq!(node.hear(1).await, [in_flow(1, 1)]);
-    assert_eq!(node.bus.trouble(), None);
+    assert_eq!(node.bus.last_error(), None);
 }
 
 #[tokio::test]
@@ -446,7 +446,7 @@ async fn a_listener_that_lags_finds_out_that_it_missed_something() {
     let Some(redis) = Redis::start_or_skip() else { return };
     let mut slow = Node::join(&redis.url(), Options { queue: 10_000, room: 1, ..options() }).await;
     let mut anna = Node::join(&redis.url(), options()).await;
-    slow.listen(&[Topic::Flow(flow(1))]).await;
+    slow.subscribe(&[Topic::Flow(flow(1))]).await;
     let mut number = 0;
     while slow.bus.stats().overflowed == 0 {
         number += 1;
@@ -455,7 +455,7 @@ async fn a_listener_that_lags_finds_out_that_it_missed_something() {
     }
     let mut heard = Vec::new();
     while let Signal::Events(events) = slow.next().await {
-        heard.extend(events.iter().map(|event| event.at.micros()));
+        heard.extend(events.iter().map(|event| event.occurred_at.micros()));
     }
     assert!(heard.is_sorted() && (heard.len() as i64) < number, "{heard:?} of {number}");
 }
@@ -464,7 +464,7 @@ async fn a_listener_that_lags_finds_out_that_it_missed_something() {
 async fn closing_hands_on_what_was_published() {
     let Some(redis) = Redis::start_or_skip() else { return };
     let mut boris = Node::join(&redis.url(), options()).await;
-    boris.listen(&[Topic::Flow(flow(1))]).await;
+    boris.subscribe(&[Topic::Flow(flow(1))]).await;
     let anna = Node::join(&redis.url(), options()).await;
     let said: Vec<_> = (0..500).map(|number| in_flow(number, 1)).collect();
     anna.bus.publish(&said).await;
@@ -472,7 +472,7 @@ async fn closing_hands_on_what_was_published() {
     assert_eq!((anna.bus.stats().published, anna.bus.stats().dropped), (500, 0));
     assert_eq!(boris.hear(500).await, said);
     anna.bus.close().await;
-    assert!(anna.bus.trouble().is_some());
+    assert!(anna.bus.last_error().is_some());
 }
 
 #[tokio::test]
@@ -483,8 +483,8 @@ async fn a_password_opens_and_is_never_shown() {
     Node::join(&url("hunter2"), options()).await;
     for password in ["hunter3", ""] {
         let node = Node::begin(&url(password), options());
-        until(|| node.bus.trouble().is_some_and(|trouble| !trouble.contains("yet"))).await;
-        let trouble = node.bus.trouble().unwrap();
+        until(|| node.bus.last_error().is_some_and(|trouble| !trouble.contains("yet"))).await;
+        let trouble = node.bus.last_error().unwrap();
         assert!(trouble.contains(&redis.address()) && !trouble.contains("hunter"), "{trouble}");
         assert!(trouble.contains("assword") || trouble.contains("uthenti"), "{trouble}");
     }
@@ -495,9 +495,9 @@ async fn a_slot_that_leaves_its_node_is_found_again() {
     let Some(redis) = Redis::cluster_or_skip() else { return };
     let mut anna = Node::join(&redis.url(), Options { sharded: true, ..options() }).await;
     let mut boris = Node::join(&redis.url(), Options { sharded: true, ..options() }).await;
-    boris.listen(&[Topic::Flow(flow(7))]).await;
+    boris.subscribe(&[Topic::Flow(flow(7))]).await;
     ask(&redis, redis::cmd("CLUSTER").arg("DELSLOTSRANGE").arg(0).arg(16_383)).await;
-    until(|| boris.bus.trouble().is_some() && anna.bus.trouble().is_some()).await;
+    until(|| boris.bus.last_error().is_some() && anna.bus.last_error().is_some()).await;
     ask(&redis, redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(0).arg(16_383)).await;
     anna.told().await;
     boris.told().await;

@@ -20,13 +20,13 @@ mod suite {
 fn event() -> Arc<Event> {
     let kind =
         EventKind::SessionsEnded { user: UserId::new(1).expect("1 is an id"), session: None };
-    Arc::new(Event { at: Timestamp::default(), moment: None, origin: None, kind })
+    Arc::new(Event::new(Timestamp::default(), kind))
 }
 
 #[tokio::test]
 async fn publishing_waits_for_room_and_goes_on_when_there_is_some() {
     let bus = Arc::new(InProcess::new(2));
-    let mut parts = bus.subscribe(1);
+    let mut parts = bus.receivers(1);
     for _ in 0..2 {
         bus.publish(&[event()]).await;
     }
@@ -45,8 +45,8 @@ async fn publishing_waits_for_room_and_goes_on_when_there_is_some() {
 #[tokio::test]
 async fn a_subscription_is_forgotten_when_its_last_part_is_dropped() {
     let bus = InProcess::new(2);
-    let mut parts = bus.subscribe(2);
-    let other = bus.subscribe(1);
+    let mut parts = bus.receivers(2);
+    let other = bus.receivers(1);
     assert_eq!(bus.subscriptions(), 2);
     parts.pop();
     assert_eq!(bus.subscriptions(), 2);

@@ -24,7 +24,7 @@ use tolmach_dialect::{
     Ask, Dialect, Echo, Frame, Line, Notice, Opening, Reply, Session, Settings, Side,
 };
 use tolmach_domain::{
-    Answer, Authority, Command, ConnectionId, Fault, Proof, Timestamp, Tokens, UserId,
+    Answer, Authority, Command, ConnectionId, Credentials, Fault, Timestamp, Tokens, UserId,
 };
 
 /// How long anything may take before a client gives up on it.
@@ -80,15 +80,15 @@ pub struct Trouble {
 }
 
 /// How the tokens of a login may be put to use: a wire has one of these ways.
-pub fn proofs(user: UserId, tokens: &Tokens) -> Vec<Proof> {
+pub fn proofs(user: UserId, tokens: &Tokens) -> Vec<Credentials> {
     match tokens {
-        Tokens::Nothing => vec![Proof::Nothing],
-        Tokens::Connection => vec![Proof::Connection],
+        Tokens::Nothing => vec![Credentials::Nothing],
+        Tokens::Connection => vec![Credentials::Connection],
         Tokens::Token(token) => {
-            vec![Proof::Token(token.clone()), Proof::TokenOf(user, token.clone())]
+            vec![Credentials::Token(token.clone()), Credentials::TokenOf(user, token.clone())]
         }
         Tokens::Pair { access, refresh: _ } => {
-            vec![Proof::Bearer(access.clone()), Proof::Connection]
+            vec![Credentials::Bearer(access.clone()), Credentials::Connection]
         }
     }
 }
@@ -100,7 +100,7 @@ pub struct Client {
     address: SocketAddr,
     witness: Arc<dyn Witness>,
     /// How it may prove who it is; the first that the wire knows is used.
-    proofs: Vec<Proof>,
+    proofs: Vec<Credentials>,
     authority: Authority,
     asked: u64,
     /// `None` where the gateway has closed it.
@@ -155,7 +155,7 @@ impl Client {
             dialect,
             address,
             witness,
-            proofs: vec![Proof::Nothing],
+            proofs: vec![Credentials::Nothing],
             authority: Authority::Member,
             asked: 0,
             sockets: Vec::new(),
@@ -178,12 +178,12 @@ impl Client {
     }
 
     /// From now on asks are proven in one of these ways: the first that the wire knows.
-    pub fn prove_by(&mut self, proofs: Vec<Proof>) {
+    pub fn prove_by(&mut self, proofs: Vec<Credentials>) {
         self.proofs = proofs;
     }
 
     /// How it proves who it is.
-    pub fn proofs(&self) -> &[Proof] {
+    pub fn proofs(&self) -> &[Credentials] {
         &self.proofs
     }
 
@@ -370,8 +370,10 @@ impl Client {
                 Some(Line::Reply(reply)) => return Ok(Next::Reply(reply)),
                 Some(Line::Notice(notice)) => return Ok(Next::Notice(notice)),
                 Some(Line::Ask(ask)) => {
-                    return Err(self
-                        .trouble("listening", format!("the gateway asks: {}", ask.command.name())));
+                    return Err(self.trouble(
+                        "listening",
+                        format!("the gateway asks: {}", ask.command.name()),
+                    ));
                 }
                 None => {}
             }

@@ -6,7 +6,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tolmach_dialect::{Ask, Refusal};
-use tolmach_domain::{Authority, Proof, Secret};
+use tolmach_domain::{Authority, Credentials, Secret};
 
 /// The door of ordinary users.
 pub(crate) const MEMBERS: &str = "/ws/chat/";
@@ -133,8 +133,10 @@ impl Origin {
 /// The handshake of a client that asks; `None` without a token that can stand in a header.
 pub(crate) fn dial(ask: &Ask) -> Option<Parts> {
     let token = match &ask.proof {
-        Proof::Token(token) | Proof::TokenOf(_, token) | Proof::Bearer(token) => token,
-        Proof::Nothing | Proof::Connection => return None,
+        Credentials::Token(token) | Credentials::TokenOf(_, token) | Credentials::Bearer(token) => {
+            token
+        }
+        Credentials::Nothing | Credentials::Connection => return None,
     };
     if !is_token(token.expose()) {
         return None;

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use tolmach_dialect::Notice;
 use tolmach_dialect::json::{self, JsonError};
 use tolmach_domain::{
-    Answer, Authority, Command, Content, Draft, EventKind, Fault, Flow, FlowId, FlowKind, Kinds,
-    Message, MessageId, Overview, Person, Timestamp, User, UserId, Version, Who,
+    Answer, Authority, Command, Content, EventKind, Fault, Flow, FlowId, FlowKind, FlowKindFilter,
+    FlowSummary, Message, MessageId, NewMessage, Timestamp, User, UserId, UserRef, UserSummary,
+    Version,
 };
 
 /// The longest request id, in bytes of its JSON: it is told to everybody in the room.
@@ -59,7 +60,7 @@ pub(crate) fn command(
     request: &wire::Request<'_>,
 ) -> Result<Command, Box<Refusal>> {
     let room = || room.ok_or_else(|| Box::new(Refusal::outside(method)));
-    let whole = |flow| Command::GetFlow { flow, kinds: Kinds::Any, members: true };
+    let whole = |flow| Command::GetFlow { flow, kinds: FlowKindFilter::Any, members: true };
     let absent = |fault| Box::new(faults::lower(method, authority, &fault));
     Ok(match method {
         Method::List => Command::ListFlows { limit: None, offset: 0, members: true },
@@ -68,12 +69,17 @@ pub(crate) fn command(
             whole(FlowId::new(number.unwrap_or_default()).map_err(|_| absent(Fault::NoSuchFlow))?)
         }
         // Nothing is asked of the engine but whether the token still holds.
-        Method::LeaveRoom => room().map(|_| Command::GetUser { who: Who::Me })?,
+        Method::LeaveRoom => room().map(|_| Command::GetUser { who: UserRef::Me })?,
         Method::CurrentRoomInfo => whole(room()?),
         Method::CreateMessage => {
             let flow = room()?;
             let content = Content::text(text("msg_text", request.msg_text)?);
-            Command::Send(Box::new(Draft { flow, kinds: Kinds::Any, content, key: None }))
+            Command::Send(Box::new(NewMessage {
+                flow,
+                kinds: FlowKindFilter::Any,
+                content,
+                key: None,
+            }))
         }
         Method::EditMessage => {
             let flow = Some(room()?);
@@ -192,7 +198,7 @@ pub(crate) fn event(
             return Ok(None);
         }
     };
-    Ok(Some(Notice { at, moment: None, origin: None, kind }))
+    Ok(Some(Event::new(at, kind)))
 }
 
 /// What a granted ask is answered with: by the event that its frame tells, or else by the frame's
@@ -226,7 +232,7 @@ pub(crate) fn answer(
     })
 }
 
-fn overview(room: &wire::Room<'_>) -> Result<Overview, Nonsense> {
+fn overview(room: &wire::Room<'_>) -> Result<FlowSummary, Nonsense> {
     let flow = Flow {
         id: flow_id(room.pk)?,
         kind: kind(room),
@@ -245,7 +251,7 @@ fn overview(room: &wire::Room<'_>) -> Result<Overview, Nonsense> {
     if let Some(first) = members.first_mut() {
         first.business = room.has_business;
     }
-    Ok(Overview { flow, members, last, first: None, read: Version::default() })
+    Ok(FlowSummary { flow, members, last, first: None, read: Version::default() })
 }
 
 /// The wire does not say what kind of flow a room is: more than two have no chat.
@@ -289,7 +295,7 @@ fn message(room: &wire::Room<'_>, message: &wire::Message<'_>) -> Result<Message
         id: MessageId::new(message.id).map_err(|_| Nonsense)?,
         flow: flow_id(room.pk)?,
         flow_kind: kind(room),
-        author: Person {
+        author: UserSummary {
             id: user_id(message.user.id)?,
             login: name.clone(),
             username: name.clone(),
@@ -322,10 +328,10 @@ fn edited_message(now: Timestamp, edited: wire::Edited<'_>) -> Result<Message, N
 }
 
 /// Whoever edited or deleted: the wire does not say. The least id, and no name.
-fn nobody() -> Person {
+fn nobody() -> UserSummary {
     let nameless: Arc<str> = "".into();
     let id = UserId::new(1).expect("1 is the least id");
-    Person { id, login: nameless.clone(), username: nameless.clone(), name: nameless }
+    UserSummary { id, login: nameless.clone(), username: nameless.clone(), name: nameless }
 }
 
 fn flow_id(id: i64) -> Result<FlowId, Nonsense> {

@@ -11,8 +11,8 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use tolmach_dialect::{Ask, Frame, Loss, Notice};
 use tolmach_domain::{
-    Answer, Authority, Command, Content, EventKind, FlowId, Message, MessageId, Overview, UserId,
-    Version,
+    Answer, Authority, Command, Content, EventKind, FlowId, FlowSummary, Message, MessageId,
+    UserId, Version,
 };
 
 /// The most participants that are named around a message.
@@ -139,7 +139,7 @@ fn granted<D: Serialize>(
 }
 
 /// The answer to `list`.
-pub(crate) fn rooms(request_id: &Bytes, flows: &[Overview]) -> Frame {
+pub(crate) fn rooms(request_id: &Bytes, flows: &[FlowSummary]) -> Frame {
     granted(
         Method::List,
         200,
@@ -150,7 +150,7 @@ pub(crate) fn rooms(request_id: &Bytes, flows: &[Overview]) -> Frame {
 }
 
 /// The answer to `join_room` and `current_room_info`.
-pub(crate) fn room(method: Method, request_id: &Bytes, flow: &Overview) -> Frame {
+pub(crate) fn room(method: Method, request_id: &Bytes, flow: &FlowSummary) -> Frame {
     granted(method, 200, Vec::new(), overview(flow), Some(request_id))
 }
 
@@ -281,7 +281,7 @@ fn deleted(
     granted(Method::DeleteMessages, 200, errors, data, request_id)
 }
 
-fn overview(overview: &Overview) -> wire::Room<'_> {
+fn overview(overview: &FlowSummary) -> wire::Room<'_> {
     let id = overview.flow.id.get();
     let members = overview.members.iter().map(|member| wire::Participant {
         id: member.id.get(),

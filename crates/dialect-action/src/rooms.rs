@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tolmach_domain::{FlowId, Person, User, UserId};
+use tolmach_domain::{FlowId, User, UserId, UserSummary};
 
 /// A room as its sessions know it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,10 +35,10 @@ impl From<&User> for Participant {
     }
 }
 
-impl From<&Person> for Participant {
+impl From<&UserSummary> for Participant {
     /// Somebody who joined just now: how to reach them and their tariff are learned when the room
     /// is read again.
-    fn from(person: &Person) -> Self {
+    fn from(person: &UserSummary) -> Self {
         Self {
             id: person.id,
             fullname: person.name.clone(),
@@ -73,7 +73,7 @@ impl Room {
     }
 
     /// Lets somebody in who is not in yet.
-    pub(crate) fn add(&mut self, person: &Person) {
+    pub(crate) fn add(&mut self, person: &UserSummary) {
         if let Err(place) = self.place(person.id) {
             self.participants.insert(place, person.into());
         }
@@ -177,9 +177,9 @@ mod tests {
         FlowId::new(number).unwrap()
     }
 
-    fn person(number: i64) -> Person {
+    fn person(number: i64) -> UserSummary {
         let text: Arc<str> = format!("user{number}").into();
-        Person {
+        UserSummary {
             id: UserId::new(number).unwrap(),
             login: text.clone(),
             username: text.clone(),

@@ -18,8 +18,8 @@ use tolmach_dialect::{
     Violation, ViolationKind,
 };
 use tolmach_domain::{
-    Answer, Authority, Command, ConnectionId, EventKind, Fault, FlowId, Identity, MessageId, Proof,
-    Secret, Timestamp, Version, Who,
+    Answer, Authority, Command, ConnectionId, Credentials, EventKind, Fault, FlowId, Identity,
+    MessageId, Secret, Timestamp, UserRef, Version,
 };
 
 /// How many asks of a client may wait for their replies.
@@ -186,7 +186,7 @@ impl Server {
         let change = self.owe(method, &request_id, &command);
         let tag = change.is_some().then(|| request_id.clone());
         let echo = Echo::new(Asked::Frame { method, request_id, room, change });
-        Ok(Ask { echo, proof: Proof::Connection, authority: self.authority, tag, command })
+        Ok(Ask { echo, proof: Credentials::Connection, authority: self.authority, tag, command })
     }
 
     /// Remembers a change that is asked for.
@@ -342,8 +342,8 @@ impl Server {
 impl Session for Server {
     fn greet(&mut self, _now: Timestamp, out: &mut Vec<Line>) {
         if let Some(token) = self.token.take() {
-            let command = Command::GetUser { who: Who::Me };
-            let ask = Ask::new(Echo::new(Asked::Opening), Proof::Bearer(token), command);
+            let command = Command::GetUser { who: UserRef::Me };
+            let ask = Ask::new(Echo::new(Asked::Opening), Credentials::Bearer(token), command);
             out.push(Line::Ask(Ask { authority: self.authority, ..ask }));
         }
     }

@@ -59,7 +59,7 @@ fn member() -> Script {
                 messages: vec![(world::message_id(13), Version(5))],
             }),
             happens(EventKind::Posted(world::message(world::GROUP, 3))),
-            happens(EventKind::Typing { flow: chat, user: world::user(2).person(), active: true }),
+            happens(EventKind::Typing { flow: chat, user: world::user(2).summary(), active: true }),
             says("is told where it is", r#"{"action":"current_room_info","request_id":null}"#),
             says(
                 "edits",
@@ -72,7 +72,7 @@ fn member() -> Script {
             happens(EventKind::Posted(world::message(world::CHAT, 4))),
             happens(EventKind::MembersAdded {
                 flow: world::flow_id(world::GROUP),
-                users: vec![world::user(4).person()],
+                users: vec![world::user(4).summary()],
                 version: Version(7),
             }),
             happens(EventKind::Posted(world::message(world::GROUP, 3))),

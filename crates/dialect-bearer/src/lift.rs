@@ -13,9 +13,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use tolmach_dialect::json::JsonError;
 use tolmach_domain::{
-    Answer, Command, Content, Event, EventKind, Flow, FlowId, FlowKind, Grant, GrantKind, Kinds,
-    Message, NewFlow, Overview, Page, Person, Photo, PhotoOf, Profile, Registration, Secret,
-    Timestamp, Tokens, User, UserId, Version, Who, Window,
+    Answer, Command, Content, Event, EventKind, Flow, FlowId, FlowKind, FlowKindFilter,
+    FlowSummary, Grant, GrantKind, HistoryRange, Message, MessagePage, NewFlow, Photo, PhotoOf,
+    Profile, Registration, Secret, Timestamp, Tokens, User, UserId, UserRef, UserSummary, Version,
 };
 
 /// The longest login, username and telephone number, in characters.
@@ -218,24 +218,24 @@ pub(crate) fn command(
         }
         Operation::Logout => Command::Logout { login: None },
         Operation::CreateUser => create_profile(wire::read(&json, depth)?, photo)?,
-        Operation::GetMe => Command::GetUser { who: Who::Me },
-        Operation::GetUser => Command::GetUser { who: Who::Id(target.user()?) },
+        Operation::GetMe => Command::GetUser { who: UserRef::Me },
+        Operation::GetUser => Command::GetUser { who: UserRef::Id(target.user()?) },
         Operation::GetUserPhoto => Command::GetPhoto { of: PhotoOf::User(target.user()?) },
-        Operation::OpenChat => Command::OpenChat { with: Who::Id(target.user()?) },
+        Operation::OpenChat => Command::OpenChat { with: UserRef::Id(target.user()?) },
         Operation::GetChat => {
-            Command::GetFlow { flow: target.flow()?, kinds: Kinds::Chat, members: true }
+            Command::GetFlow { flow: target.flow()?, kinds: FlowKindFilter::Chat, members: true }
         }
         Operation::CreateGroup => {
             create_group(wire::read(&json, depth)?, photo, target.key.clone())?
         }
         Operation::DeleteGroup => {
-            Command::DeleteFlow { flow: target.flow()?, kinds: Kinds::Shared }
+            Command::DeleteFlow { flow: target.flow()?, kinds: FlowKindFilter::Shared }
         }
         Operation::GetGroup => {
-            Command::GetFlow { flow: target.flow()?, kinds: Kinds::Shared, members: false }
+            Command::GetFlow { flow: target.flow()?, kinds: FlowKindFilter::Shared, members: false }
         }
         Operation::GetGroupUsers => {
-            Command::GetFlow { flow: target.flow()?, kinds: Kinds::Shared, members: true }
+            Command::GetFlow { flow: target.flow()?, kinds: FlowKindFilter::Shared, members: true }
         }
         Operation::GetGroupPhoto => Command::GetPhoto { of: PhotoOf::Flow(target.flow()?) },
         Operation::AddUsers => {
@@ -592,12 +592,12 @@ fn member(author: Object<wire::Author<'_>>) -> User {
     someone(author.0.id, author.0.name.into())
 }
 
-fn person(author: wire::Author<'_>) -> Person {
+fn person(author: wire::Author<'_>) -> UserSummary {
     let name: Arc<str> = author.name.into();
-    Person { id: author.id, login: name.clone(), username: name.clone(), name }
+    UserSummary { id: author.id, login: name.clone(), username: name.clone(), name }
 }
 
-fn chat(info: wire::ChatInfo<'_>) -> Overview {
+fn chat(info: wire::ChatInfo<'_>) -> FlowSummary {
     overview(
         flow(info.id, FlowKind::Chat, String::new()),
         info.users.into_iter().map(member).collect(),
@@ -605,7 +605,7 @@ fn chat(info: wire::ChatInfo<'_>) -> Overview {
     )
 }
 
-fn room(room: Object<wire::Room<'_>>) -> Result<Overview, Unreadable> {
+fn room(room: Object<wire::Room<'_>>) -> Result<FlowSummary, Unreadable> {
     let room = room.0;
     let kind = match room.kind {
         RoomKind::Private => FlowKind::Chat,
@@ -629,8 +629,8 @@ fn flow(id: FlowId, kind: FlowKind, title: String) -> Flow {
     }
 }
 
-fn overview(flow: Flow, members: Vec<User>, last: Option<Message>) -> Overview {
-    Overview { flow, members, last, first: None, read: Version::default() }
+fn overview(flow: Flow, members: Vec<User>, last: Option<Message>) -> FlowSummary {
+    FlowSummary { flow, members, last, first: None, read: Version::default() }
 }
 
 fn message(wire: wire::Message<'_>, flow_kind: FlowKind) -> Result<Message, Unreadable> {
@@ -653,7 +653,7 @@ fn message(wire: wire::Message<'_>, flow_kind: FlowKind) -> Result<Message, Unre
 /// What a server says in a WebSocket.
 #[derive(Debug)]
 pub(crate) enum Pushed {
-    History(Box<Page>),
+    History(Box<MessagePage>),
     Event(Box<Event>),
     Error(String),
 }
@@ -668,7 +668,7 @@ pub(crate) fn pushed(
 ) -> Result<Pushed, Unreadable> {
     let head: wire::Head = wire::read(frame, depth)?;
     let kind = flow.map_or(FlowKind::Group, |(_, kind)| kind);
-    let event = |at, kind| Pushed::Event(Box::new(Event { at, moment: None, origin: None, kind }));
+    let event = |at, kind| Pushed::Event(Box::new(Event::new(at, kind)));
     Ok(match (head.kind.as_str(), flow) {
         ("message" | "last_message", _) => {
             let message = message(wire::read(frame, depth)?, kind)?;
@@ -694,7 +694,7 @@ pub(crate) fn pushed(
                 .rev()
                 .map(|heard| message(heard.0, kind))
                 .collect::<Result<_, _>>()?;
-            Pushed::History(Box::new(Page { flow, messages, version: Version::default() }))
+            Pushed::History(Box::new(MessagePage { flow, messages, version: Version::default() }))
         }
         ("error", _) => Pushed::Error(wire::read::<wire::Mistaken<'_>>(frame, depth)?.error.into()),
         _ => return Err(Unreadable),
@@ -702,8 +702,8 @@ pub(crate) fn pushed(
 }
 
 /// The window of history that a room is entered with.
-pub(crate) fn window(target: &Target) -> Window {
-    Window::Newest { limit: target.limit.unwrap_or(HISTORY_DEFAULT), offset: target.offset }
+pub(crate) fn window(target: &Target) -> HistoryRange {
+    HistoryRange::Newest { limit: target.limit.unwrap_or(HISTORY_DEFAULT), offset: target.offset }
 }
 
 #[cfg(test)]

@@ -15,8 +15,9 @@ use http::header::{
 use http::{HeaderValue, Request, Response, StatusCode};
 use tolmach_dialect::{Ask, Frame, Loss, Notice};
 use tolmach_domain::{
-    Answer, Authority, Command, Draft, EventKind, FlowId, FlowKind, GrantKind, Kinds, Message,
-    Overview, Page, Person, Photo, PhotoOf, Proof, Secret, Tokens, User, UserId, Who, Window,
+    Answer, Authority, Command, Credentials, EventKind, FlowId, FlowKind, FlowKindFilter,
+    FlowSummary, GrantKind, HistoryRange, Message, MessagePage, NewMessage, Photo, PhotoOf, Secret,
+    Tokens, User, UserId, UserRef, UserSummary,
 };
 
 /// The subprotocol after which a browser names its token.
@@ -116,7 +117,7 @@ fn image(photo: &Photo) -> Response<Bytes> {
 
 /// What a flow is called: a chat after its other member, or as the wire that it was read from
 /// called it.
-fn title(overview: &Overview, viewer: Option<UserId>) -> &str {
+fn title(overview: &FlowSummary, viewer: Option<UserId>) -> &str {
     let other = overview
         .members
         .iter()
@@ -132,7 +133,7 @@ fn user_name(user: &User) -> &str {
     first_said([&user.name, &user.username, &user.login])
 }
 
-fn person_name(person: &Person) -> &str {
+fn person_name(person: &UserSummary) -> &str {
     first_said([&person.name, &person.username, &person.login])
 }
 
@@ -144,11 +145,11 @@ fn member(user: &User) -> Object<wire::Author<'_>> {
     Object(wire::Author { id: user.id, name: user_name(user).into() })
 }
 
-fn author(person: &Person) -> Object<wire::Author<'_>> {
+fn author(person: &UserSummary) -> Object<wire::Author<'_>> {
     Object(wire::Author { id: person.id, name: person_name(person).into() })
 }
 
-fn room(overview: &Overview, viewer: Option<UserId>) -> Object<wire::Room<'_>> {
+fn room(overview: &FlowSummary, viewer: Option<UserId>) -> Object<wire::Room<'_>> {
     Object(wire::Room {
         id: overview.flow.id,
         name: title(overview, viewer).into(),
@@ -178,7 +179,7 @@ pub(crate) fn message_frame(posted: &Message, kind: MessageKind) -> Frame {
 }
 
 /// The first frame in a room.
-pub(crate) fn history_frame(page: &Page) -> Frame {
+pub(crate) fn history_frame(page: &MessagePage) -> Frame {
     let messages: Vec<_> =
         page.messages.iter().rev().map(|posted| message(posted, MessageKind::Message)).collect();
     let error = messages.is_empty().then_some("no messages".into());
@@ -198,8 +199,8 @@ pub(crate) fn notice_frame(notice: &Notice, kind: MessageKind) -> Result<Frame, 
 }
 
 /// The frame in which a client says this in the room of `flow`.
-pub(crate) fn said(ask: &Ask, flow: FlowId, kinds: Kinds) -> Result<Frame, Loss> {
-    let meant = |asked: Kinds| asked == kinds || asked == Kinds::Any;
+pub(crate) fn said(ask: &Ask, flow: FlowId, kinds: FlowKindFilter) -> Result<Frame, Loss> {
+    let meant = |asked: FlowKindFilter| asked == kinds || asked == FlowKindFilter::Any;
     let said = match &ask.command {
         _ if ask.authority == Authority::Administrator => return Err(loss(ask.command.name())),
         Command::Send(draft) if draft.flow == flow && meant(draft.kinds) && sayable(draft) => {
@@ -215,7 +216,7 @@ pub(crate) fn said(ask: &Ask, flow: FlowId, kinds: Kinds) -> Result<Frame, Loss>
 
 /// Whether a draft is text and no more. What kind of text, and its key, are left out: nothing that
 /// is said depends on them.
-fn sayable(draft: &Draft) -> bool {
+fn sayable(draft: &NewMessage) -> bool {
     let content = &draft.content;
     !content.text.is_empty()
         && content.attachments.is_empty()
@@ -263,8 +264,8 @@ pub(crate) fn handshake(ask: &Ask) -> Result<Request<()>, Loss> {
         _ if ask.authority == Authority::Administrator => return Err(lost()),
         // Whoever comes to speak needs no history.
         Command::Send(draft) => (draft.flow, draft.kinds, 0, 0),
-        Command::ShowTyping { flow, .. } => (*flow, Kinds::Any, 0, 0),
-        Command::History { flow, kinds, window: Window::Newest { limit, offset } }
+        Command::ShowTyping { flow, .. } => (*flow, FlowKindFilter::Any, 0, 0),
+        Command::History { flow, kinds, window: HistoryRange::Newest { limit, offset } }
             if *limit <= HISTORY_LIMIT =>
         {
             (*flow, *kinds, *limit, *offset)
@@ -272,8 +273,8 @@ pub(crate) fn handshake(ask: &Ask) -> Result<Request<()>, Loss> {
         _ => return Err(lost()),
     };
     let operation = match kinds {
-        Kinds::Any | Kinds::Chat => Operation::ChatRoom,
-        Kinds::Shared => Operation::GroupRoom,
+        FlowKindFilter::Any | FlowKindFilter::Chat => Operation::ChatRoom,
+        FlowKindFilter::Shared => Operation::GroupRoom,
     };
     Request::get(address(operation, Some(flow.get()), &format!("?limit={limit}&offset={offset}")))
         .header(UPGRADE, "websocket")
@@ -292,10 +293,10 @@ fn address(operation: Operation, id: Option<i64>, query: &str) -> String {
 
 /// A token of any kind travels in the one header. What must belong to a named user, or to a
 /// connection, is not said here.
-fn authorization(proof: &Proof) -> Option<HeaderValue> {
+fn authorization(proof: &Credentials) -> Option<HeaderValue> {
     let token: &Secret = match proof {
-        Proof::Bearer(token) | Proof::Token(token) => token,
-        Proof::Nothing | Proof::Connection | Proof::TokenOf(..) => return None,
+        Credentials::Bearer(token) | Credentials::Token(token) => token,
+        Credentials::Nothing | Credentials::Connection | Credentials::TokenOf(..) => return None,
     };
     let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
         .ok()
@@ -369,15 +370,17 @@ fn parts(command: &Command) -> Option<Parts<'_>> {
                 ..with_json(Operation::CreateUser, None, wire::write(&body))
             }
         }
-        Command::GetUser { who: Who::Me } => plain(Operation::GetMe, None),
-        Command::GetUser { who: Who::Id(user) } => plain(Operation::GetUser, Some(user.get())),
+        Command::GetUser { who: UserRef::Me } => plain(Operation::GetMe, None),
+        Command::GetUser { who: UserRef::Id(user) } => plain(Operation::GetUser, Some(user.get())),
         Command::GetPhoto { of: PhotoOf::User(user) } => {
             plain(Operation::GetUserPhoto, Some(user.get()))
         }
         Command::GetPhoto { of: PhotoOf::Flow(flow) } => {
             plain(Operation::GetGroupPhoto, Some(flow.get()))
         }
-        Command::OpenChat { with: Who::Id(user) } => plain(Operation::OpenChat, Some(user.get())),
+        Command::OpenChat { with: UserRef::Id(user) } => {
+            plain(Operation::OpenChat, Some(user.get()))
+        }
         Command::CreateFlow(flow)
             if flow.kind == FlowKind::Group
                 && is_text(&flow.info)
@@ -392,16 +395,16 @@ fn parts(command: &Command) -> Option<Parts<'_>> {
             Parts { photo, key, ..with_json(Operation::CreateGroup, None, wire::write(&body)) }
         }
         // Only a group can be deleted, so that whoever means any kind means one.
-        Command::DeleteFlow { flow, kinds: Kinds::Shared | Kinds::Any } => {
+        Command::DeleteFlow { flow, kinds: FlowKindFilter::Shared | FlowKindFilter::Any } => {
             plain(Operation::DeleteGroup, Some(flow.get()))
         }
-        Command::GetFlow { flow, kinds: Kinds::Chat | Kinds::Any, .. } => {
+        Command::GetFlow { flow, kinds: FlowKindFilter::Chat | FlowKindFilter::Any, .. } => {
             plain(Operation::GetChat, Some(flow.get()))
         }
-        Command::GetFlow { flow, kinds: Kinds::Shared, members: false } => {
+        Command::GetFlow { flow, kinds: FlowKindFilter::Shared, members: false } => {
             plain(Operation::GetGroup, Some(flow.get()))
         }
-        Command::GetFlow { flow, kinds: Kinds::Shared, members: true } => {
+        Command::GetFlow { flow, kinds: FlowKindFilter::Shared, members: true } => {
             plain(Operation::GetGroupUsers, Some(flow.get()))
         }
         Command::AddMembers { flow, users } => with_json(

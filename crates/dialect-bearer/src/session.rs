@@ -16,8 +16,8 @@ use tolmach_dialect::{
     Violation, ViolationKind,
 };
 use tolmach_domain::{
-    Answer, Command, ConnectionId, Content, Draft, EventKind, Fault, FlowId, FlowKind, Identity,
-    Kinds, Proof, Secret, Timestamp, UserId, Version, Window,
+    Answer, Command, ConnectionId, Content, Credentials, EventKind, Fault, FlowId, FlowKind,
+    FlowKindFilter, HistoryRange, Identity, NewMessage, Secret, Timestamp, UserId, Version,
 };
 
 /// How many asks of a client may wait for their answers.
@@ -84,8 +84,8 @@ pub(crate) fn call(opening: &Opening<'_>) -> Result<Box<dyn Session>, Problem> {
 }
 
 /// The kinds of flow that a room's path means.
-fn kinds(operation: Operation) -> Kinds {
-    if operation == Operation::ChatRoom { Kinds::Chat } else { Kinds::Shared }
+fn kinds(operation: Operation) -> FlowKindFilter {
+    if operation == Operation::ChatRoom { FlowKindFilter::Chat } else { FlowKindFilter::Shared }
 }
 
 /// The server's end of HTTP: each request says all of it, so that nothing is remembered.
@@ -102,7 +102,7 @@ impl Exchange {
         let target = Target::read(request.method(), request.uri(), request.headers(), false)?;
         let command = lift::command(&target, request.headers(), request.body(), self.depth)?;
         let echo = Echo::new(Asked(target.route.operation));
-        Ok(Ask::new(echo, target.token.map_or(Proof::Nothing, Proof::Bearer), command))
+        Ok(Ask::new(echo, target.token.map_or(Credentials::Nothing, Credentials::Bearer), command))
     }
 }
 
@@ -204,8 +204,8 @@ fn violation(misunderstood: Misunderstood) -> Violation {
 struct Room {
     operation: Operation,
     flow: FlowId,
-    kinds: Kinds,
-    window: Window,
+    kinds: FlowKindFilter,
+    window: HistoryRange,
     /// What the opening is proven with; not kept for longer.
     token: Option<Secret>,
     connection: ConnectionId,
@@ -219,7 +219,7 @@ struct Room {
 impl Room {
     fn command(&self, utterance: Utterance) -> Command {
         match utterance {
-            Utterance::Message(text) => Command::Send(Box::new(Draft {
+            Utterance::Message(text) => Command::Send(Box::new(NewMessage {
                 flow: self.flow,
                 kinds: self.kinds,
                 content: Content::text(text),
@@ -233,7 +233,7 @@ impl Room {
 impl Session for Room {
     fn greet(&mut self, _now: Timestamp, out: &mut Vec<Line>) {
         let command = Command::History { flow: self.flow, kinds: self.kinds, window: self.window };
-        let proof = self.token.take().map_or(Proof::Nothing, Proof::Bearer);
+        let proof = self.token.take().map_or(Credentials::Nothing, Credentials::Bearer);
         out.push(Line::Ask(Ask::new(Echo::new(Heard::Opening), proof, command)));
     }
 
@@ -250,7 +250,7 @@ impl Session for Room {
         let utterance = utterance(frame, self.depth).map_err(violation)?;
         out.push(Line::Ask(Ask::new(
             Echo::new(Heard::Frame),
-            Proof::Connection,
+            Credentials::Connection,
             self.command(utterance),
         )));
         Ok(())
@@ -343,7 +343,7 @@ struct Main {
 impl Session for Main {
     fn greet(&mut self, _now: Timestamp, out: &mut Vec<Line>) {
         let command = Command::ListFlows { limit: None, offset: 0, members: false };
-        let proof = self.token.take().map_or(Proof::Nothing, Proof::Bearer);
+        let proof = self.token.take().map_or(Credentials::Nothing, Credentials::Bearer);
         out.push(Line::Ask(Ask::new(Echo::new(Heard::Opening), proof, command)));
     }
 
@@ -513,7 +513,7 @@ struct ClientSocket {
     operation: Operation,
     /// `None` for all rooms.
     room: Option<FlowId>,
-    window: Window,
+    window: HistoryRange,
     depth: usize,
     /// Whether the history has come.
     greeted: bool,
@@ -531,7 +531,7 @@ impl ClientSocket {
         match &ask.command {
             Command::History { flow: asked, kinds: meant, window } => {
                 let here = *asked == flow
-                    && (*meant == kinds || *meant == Kinds::Any)
+                    && (*meant == kinds || *meant == FlowKindFilter::Any)
                     && *window == self.window;
                 // The history comes once: whoever wants another opens another connection.
                 if !here || self.greeted || self.history.is_some() {

@@ -64,12 +64,12 @@ fn room() -> Script {
         ),
         ScriptStep::Happening(EventKind::Typing {
             flow: world::flow_id(world::CHAT),
-            user: world::user(2).person(),
+            user: world::user(2).summary(),
             active: true,
         }),
         ScriptStep::Happening(EventKind::Typing {
             flow: world::flow_id(world::CHAT),
-            user: tolmach_domain::Person { name: Arc::from(""), ..world::user(2).person() },
+            user: tolmach_domain::UserSummary { name: Arc::from(""), ..world::user(2).summary() },
             active: false,
         }),
         says("an unknown type", r#"{"type":"shout","text":"HELLO"}"#),

@@ -11,8 +11,8 @@ use tolmach_dialect::{
 use tolmach_dialect_bearer::Bearer;
 use tolmach_dialect_kit::world::{self, ANN, BOB, CHAT, GROUP};
 use tolmach_domain::{
-    Answer, Authority, Command, ConnectionId, Content, Draft, EventKind, Fault, Kinds, Origin,
-    Page, Proof, Secret, Timestamp, Version, Window,
+    Answer, Authority, Command, ConnectionId, Content, Credentials, EventKind, Fault,
+    FlowKindFilter, HistoryRange, MessagePage, NewMessage, Origin, Secret, Timestamp, Version,
 };
 
 const OWN: ConnectionId = ConnectionId(7);
@@ -100,11 +100,11 @@ fn response(frame: &Frame) -> &Response<Bytes> {
 }
 
 fn notice(kind: EventKind) -> Notice {
-    Notice { at: now(), moment: None, origin: None, kind }
+    Event::new(now(), kind)
 }
 
 fn caused_by(connection: ConnectionId, kind: EventKind) -> Notice {
-    Notice { origin: Some(Origin { connection, dialect: "bearer", tag: None }), ..notice(kind) }
+    Event { origin: Some(Origin { connection, dialect: "bearer", tag: None }), ..notice(kind) }
 }
 
 /// A room that was entered: its history reaches to version 2.
@@ -264,7 +264,7 @@ fn the_token_comes_from_one_header_or_from_the_offered_subprotocols() {
             (Ok(mut room), Some(token)) => {
                 assert_eq!(
                     greeting(room.as_mut()).proof,
-                    Proof::Bearer(Secret::new(token)),
+                    Credentials::Bearer(Secret::new(token)),
                     "{name}"
                 );
                 assert_eq!(room.subprotocol(), subprotocol, "{name}");
@@ -308,20 +308,20 @@ fn it_is_recognised_by_its_paths_alone() {
 #[test]
 fn a_room_is_entered_with_a_window_of_its_history() {
     for (uri, flow, kinds, limit, offset) in [
-        ("/api/v1/chat/1", 1, Kinds::Chat, 100, 0),
-        ("/api/v1/group/2?limit=5", 2, Kinds::Shared, 5, 0),
-        ("/api/v1/chat/3?offset=7&limit=0", 3, Kinds::Chat, 0, 7),
+        ("/api/v1/chat/1", 1, FlowKindFilter::Chat, 100, 0),
+        ("/api/v1/group/2?limit=5", 2, FlowKindFilter::Shared, 5, 0),
+        ("/api/v1/chat/3?offset=7&limit=0", 3, FlowKindFilter::Chat, 0, 7),
     ] {
         let mut room = open(&socket(uri), Side::Server).unwrap();
         let greeting = greeting(room.as_mut());
         let expected = Command::History {
             flow: world::flow_id(flow),
             kinds,
-            window: Window::Newest { limit, offset },
+            window: HistoryRange::Newest { limit, offset },
         };
         assert_eq!(
             (greeting.command, greeting.proof),
-            (expected, Proof::Bearer(ANN.secret())),
+            (expected, Credentials::Bearer(ANN.secret())),
             "{uri}"
         );
     }
@@ -363,7 +363,8 @@ fn history_is_told_newest_first_and_its_absence_is_said() {
 
     let mut room = open(&socket("/api/v1/chat/1"), Side::Server).unwrap();
     let asked = greeting(room.as_mut());
-    let nothing = Page { flow: world::flow_id(CHAT), messages: Vec::new(), version: Version(0) };
+    let nothing =
+        MessagePage { flow: world::flow_id(CHAT), messages: Vec::new(), version: Version(0) };
     let told =
         json_of(&frames(room.as_mut(), granted(&asked, Answer::History(Box::new(nothing))))[0]);
     assert_eq!(told, json!({"type": "history", "messages": [], "error": "no messages"}));
@@ -373,9 +374,9 @@ fn history_is_told_newest_first_and_its_absence_is_said() {
 fn what_is_said_in_a_room_is_asked_by_the_connection() {
     let flow = world::flow_id(GROUP);
     let draft = |text: &str| {
-        Command::Send(Box::new(Draft {
+        Command::Send(Box::new(NewMessage {
             flow,
-            kinds: Kinds::Shared,
+            kinds: FlowKindFilter::Shared,
             content: Content::text(text),
             key: None,
         }))
@@ -391,7 +392,7 @@ fn what_is_said_in_a_room_is_asked_by_the_connection() {
         let asked = ask(lines(room.as_mut(), &Frame::text(frame)).remove(0));
         assert_eq!(
             (&asked.command, &asked.proof, asked.authority),
-            (&command, &Proof::Connection, Authority::Member),
+            (&command, &Credentials::Connection, Authority::Member),
             "{frame}"
         );
         assert!(
@@ -447,8 +448,8 @@ fn a_frame_that_breaks_the_rules_is_answered_and_only_one_that_is_too_large_ends
 #[test]
 fn a_room_hears_its_own_flow_after_its_history() {
     let (here, elsewhere) = (world::flow_id(CHAT), world::flow_id(GROUP));
-    let ann = world::user(1).person();
-    let typing = |flow| EventKind::Typing { flow, user: world::user(2).person(), active: true };
+    let ann = world::user(1).summary();
+    let typing = |flow| EventKind::Typing { flow, user: world::user(2).summary(), active: true };
     let ended = |user, session| notice(EventKind::SessionsEnded { user, session });
     let close = |reason| Delivery::Close(Close::new(1008, reason));
     for (name, notice, delivery) in [
@@ -564,7 +565,7 @@ fn the_room_of_all_rooms_begins_with_the_last_messages_and_goes_on_with_new_ones
             "typing",
             EventKind::Typing {
                 flow: world::flow_id(CHAT),
-                user: world::user(2).person(),
+                user: world::user(2).summary(),
                 active: true,
             },
             Delivery::Skip,
@@ -586,7 +587,7 @@ fn only_the_three_forms_render() {
     let posted = EventKind::Posted(world::message(CHAT, 3));
     let typing = EventKind::Typing {
         flow: world::flow_id(CHAT),
-        user: world::user(2).person(),
+        user: world::user(2).summary(),
         active: false,
     };
     for (kind, variant, rendered) in [
@@ -608,7 +609,7 @@ fn only_the_three_forms_render() {
 }
 
 /// Says an ask with one session of each side, and has a foreign server answer it.
-fn heard_of(command: Command, proof: Proof, answer: Response<&str>) -> Result<Answer, Fault> {
+fn heard_of(command: Command, proof: Credentials, answer: Response<&str>) -> Result<Answer, Fault> {
     let ask = Ask::new(Echo::new("echo"), proof, command);
     let (parts, body) = (Bearer.dial(&ask).expect("the wire can say it"), ());
     let mut client =
@@ -631,13 +632,23 @@ fn a_foreign_servers_refusal_is_understood_by_its_status() {
         password: Secret::new("x"),
         grant: tolmach_domain::GrantKind::Pair,
     };
-    let delete = || Command::DeleteFlow { flow: world::flow_id(GROUP), kinds: Kinds::Shared };
+    let delete =
+        || Command::DeleteFlow { flow: world::flow_id(GROUP), kinds: FlowKindFilter::Shared };
     let add = || Command::AddMembers { flow: world::flow_id(GROUP), users: vec![BOB.user()] };
-    let info =
-        || Command::GetFlow { flow: world::flow_id(CHAT), kinds: Kinds::Chat, members: true };
-    let bearer = || Proof::Bearer(ANN.secret());
+    let info = || Command::GetFlow {
+        flow: world::flow_id(CHAT),
+        kinds: FlowKindFilter::Chat,
+        members: true,
+    };
+    let bearer = || Credentials::Bearer(ANN.secret());
     for (command, proof, status, body, fault) in [
-        (login(), Proof::Nothing, 401, "nope", Fault::WrongCredentials { login_exists: false }),
+        (
+            login(),
+            Credentials::Nothing,
+            401,
+            "nope",
+            Fault::WrongCredentials { login_exists: false },
+        ),
         (info(), bearer(), 401, "", Fault::Unauthenticated),
         (info(), bearer(), 404, r#"{"error":"чат не найден"}"#, Fault::NoSuchFlow),
         (
@@ -676,23 +687,24 @@ fn a_foreign_servers_refusal_is_understood_by_its_status() {
 #[test]
 fn what_the_wire_cannot_say_is_a_loss() {
     let flow = world::flow_id(CHAT);
-    let bearer = || Proof::Bearer(ANN.secret());
+    let bearer = || Credentials::Bearer(ANN.secret());
     let list = || Command::ListFlows { limit: None, offset: 0, members: false };
-    let send =
-        |content| Command::Send(Box::new(Draft { flow, kinds: Kinds::Any, content, key: None }));
-    let history = |window| Command::History { flow, kinds: Kinds::Chat, window };
+    let send = |content| {
+        Command::Send(Box::new(NewMessage { flow, kinds: FlowKindFilter::Any, content, key: None }))
+    };
+    let history = |window| Command::History { flow, kinds: FlowKindFilter::Chat, window };
     let mut as_administrator = Ask::new(Echo::NONE, bearer(), list());
     as_administrator.authority = Authority::Administrator;
     assert!(Bearer.dial(&as_administrator).is_err());
     for (name, proof, command) in [
-        ("no proof", Proof::Nothing, list()),
-        ("a connection's proof", Proof::Connection, list()),
-        ("a token of somebody", Proof::TokenOf(ANN.user(), ANN.secret()), list()),
-        ("a token that no header carries", Proof::Bearer(Secret::new("a\r\nb: c")), list()),
-        ("a long history", bearer(), history(Window::Newest { limit: 1001, offset: 0 })),
-        ("a whole history", bearer(), history(Window::All)),
-        ("an unread history", bearer(), history(Window::Unread)),
-        ("a message without a proof", Proof::Nothing, send(Content::text("x"))),
+        ("no proof", Credentials::Nothing, list()),
+        ("a connection's proof", Credentials::Connection, list()),
+        ("a token of somebody", Credentials::TokenOf(ANN.user(), ANN.secret()), list()),
+        ("a token that no header carries", Credentials::Bearer(Secret::new("a\r\nb: c")), list()),
+        ("a long history", bearer(), history(HistoryRange::Newest { limit: 1001, offset: 0 })),
+        ("a whole history", bearer(), history(HistoryRange::All)),
+        ("an unread history", bearer(), history(HistoryRange::Unread)),
+        ("a message without a proof", Credentials::Nothing, send(Content::text("x"))),
         ("a logout by name", bearer(), Command::Logout { login: Some("ann".into()) }),
         (
             "an edit",
@@ -714,15 +726,19 @@ fn what_the_wire_cannot_say_is_a_loss() {
 fn a_message_that_comes_back_answers_its_send_and_an_error_the_oldest_one() {
     let mut client = open(&socket("/api/v1/chat/1?limit=0&offset=0"), Side::Client).unwrap();
     let say = |client: &mut dyn Session, text: &'static str| {
-        let draft = Draft {
+        let draft = NewMessage {
             flow: world::flow_id(CHAT),
-            kinds: Kinds::Chat,
+            kinds: FlowKindFilter::Chat,
             content: Content::text(text),
             key: None,
         };
         frames(
             client,
-            Line::Ask(Ask::new(Echo::new(text), Proof::Connection, Command::Send(Box::new(draft)))),
+            Line::Ask(Ask::new(
+                Echo::new(text),
+                Credentials::Connection,
+                Command::Send(Box::new(draft)),
+            )),
         );
     };
     for text in ["one", "two", "three", "four"] {

@@ -7,10 +7,11 @@ use proptest::prelude::*;
 use std::time::Duration;
 use tolmach_dialect::{Ask, Echo, Notice, Reply};
 use tolmach_domain::{
-    Answer, Attachment, AttachmentKind, Changes, Command, Content, ContentType, Draft, EventKind,
-    Fault, Flow, FlowId, FlowKind, Grant, GrantKind, ID_LIMIT, Kinds, Known, Message, MessageId,
-    NewFlow, Overview, Page, Person, Photo, PhotoKey, PhotoOf, Profile, Proof, Registration,
-    Secret, Timestamp, Tokens, User, UserId, Version, Who, Window,
+    Answer, Attachment, AttachmentKind, Changes, Command, Content, ContentType, Credentials,
+    EventKind, Fault, Flow, FlowId, FlowKind, FlowKindFilter, FlowSummary, Grant, GrantKind,
+    HistoryRange, ID_LIMIT, Message, MessageId, MessagePage, NewFlow, NewMessage, Photo, PhotoKey,
+    PhotoOf, Profile, RecoveryIdentifier, Registration, Secret, Timestamp, Tokens, User, UserId,
+    UserRef, UserSummary, Version,
 };
 
 use crate::stories::all_faults;
@@ -125,24 +126,26 @@ pub fn user() -> BoxedStrategy<User> {
 }
 
 /// A user as others see it.
-pub fn person() -> impl Strategy<Value = Person> {
-    user().prop_map(|user| user.person())
+pub fn person() -> impl Strategy<Value = UserSummary> {
+    user().prop_map(|user| user.summary())
 }
 
 fn flow_kind() -> impl Strategy<Value = FlowKind> {
     prop_oneof![Just(FlowKind::Chat), Just(FlowKind::Group), Just(FlowKind::Channel)]
 }
 
-fn kind_of(kinds: Kinds) -> BoxedStrategy<FlowKind> {
+fn kind_of(kinds: FlowKindFilter) -> BoxedStrategy<FlowKind> {
     match kinds {
-        Kinds::Any => flow_kind().boxed(),
-        Kinds::Chat => Just(FlowKind::Chat).boxed(),
-        Kinds::Shared => prop_oneof![Just(FlowKind::Group), Just(FlowKind::Channel)].boxed(),
+        FlowKindFilter::Any => flow_kind().boxed(),
+        FlowKindFilter::Chat => Just(FlowKind::Chat).boxed(),
+        FlowKindFilter::Shared => {
+            prop_oneof![Just(FlowKind::Group), Just(FlowKind::Channel)].boxed()
+        }
     }
 }
 
-fn kinds() -> impl Strategy<Value = Kinds> {
-    prop_oneof![Just(Kinds::Any), Just(Kinds::Chat), Just(Kinds::Shared)]
+fn kinds() -> impl Strategy<Value = FlowKindFilter> {
+    prop_oneof![Just(FlowKindFilter::Any), Just(FlowKindFilter::Chat), Just(FlowKindFilter::Shared)]
 }
 
 /// A flow; a chat has no title.
@@ -226,13 +229,13 @@ pub fn message() -> BoxedStrategy<Message> {
 }
 
 /// A flow as the user with the number 1 sees it, who is one of its members.
-fn overview(kinds: Kinds, with_members: bool) -> BoxedStrategy<Overview> {
+fn overview(kinds: FlowKindFilter, with_members: bool) -> BoxedStrategy<FlowSummary> {
     (flow(), vec(user(), 2..4), option::of(message()), version())
         .prop_map(move |(flow, members, last, read)| {
             let kind = match kinds {
-                Kinds::Chat => FlowKind::Chat,
-                Kinds::Shared if flow.kind == FlowKind::Chat => FlowKind::Group,
-                Kinds::Any | Kinds::Shared => flow.kind,
+                FlowKindFilter::Chat => FlowKind::Chat,
+                FlowKindFilter::Shared if flow.kind == FlowKind::Chat => FlowKind::Group,
+                FlowKindFilter::Any | FlowKindFilter::Shared => flow.kind,
             };
             let title = match (kind, flow.title.is_empty()) {
                 (FlowKind::Chat, _) => String::new(),
@@ -251,7 +254,13 @@ fn overview(kinds: Kinds, with_members: bool) -> BoxedStrategy<Overview> {
                 .map(|(number, user)| User { id: world::user_id(number), ..user })
                 .collect();
             let last = last.map(|message| Message { flow: flow.id, flow_kind: kind, ..message });
-            Overview { first: last.as_ref().map(|message| message.id), flow, members, last, read }
+            FlowSummary {
+                first: last.as_ref().map(|message| message.id),
+                flow,
+                members,
+                last,
+                read,
+            }
         })
         .boxed()
 }
@@ -265,8 +274,12 @@ fn grant_kind() -> impl Strategy<Value = GrantKind> {
     ]
 }
 
-fn who() -> impl Strategy<Value = Who> {
-    prop_oneof![Just(Who::Me), user_id().prop_map(Who::Id), login().prop_map(Who::Login)]
+fn who() -> impl Strategy<Value = UserRef> {
+    prop_oneof![
+        Just(UserRef::Me),
+        user_id().prop_map(UserRef::Id),
+        login().prop_map(UserRef::Login)
+    ]
 }
 
 fn registration() -> BoxedStrategy<Registration> {
@@ -299,11 +312,12 @@ fn registration() -> BoxedStrategy<Registration> {
         .boxed()
 }
 
-fn window() -> impl Strategy<Value = Window> {
+fn window() -> impl Strategy<Value = HistoryRange> {
     prop_oneof![
-        (1..1000_u32, 0..1000_u32).prop_map(|(limit, offset)| Window::Newest { limit, offset }),
-        Just(Window::All),
-        Just(Window::Unread)
+        (1..1000_u32, 0..1000_u32)
+            .prop_map(|(limit, offset)| HistoryRange::Newest { limit, offset }),
+        Just(HistoryRange::All),
+        Just(HistoryRange::Unread)
     ]
 }
 
@@ -317,8 +331,8 @@ pub fn command() -> BoxedStrategy<Command> {
         ),
         secret().prop_map(|token| Command::Refresh { token }),
         option::of(login()).prop_map(|login| Command::Logout { login }),
-        email().prop_map(|email| Command::Recover { known: Known::Email(email) }),
-        login().prop_map(|login| Command::Recover { known: Known::Login(login) }),
+        email().prop_map(|email| Command::Recover { known: RecoveryIdentifier::Email(email) }),
+        login().prop_map(|login| Command::Recover { known: RecoveryIdentifier::Login(login) }),
         (secret(), secret())
             .prop_map(|(token, password)| Command::ResetPassword { token, password }),
         (login(), secret())
@@ -351,7 +365,7 @@ pub fn command() -> BoxedStrategy<Command> {
     ];
     let messages = prop_oneof![
         (flow_id(), kinds(), content(), option::of("[1-9][0-9]{0,8}")).prop_map(
-            |(flow, kinds, content, key)| Command::Send(Box::new(Draft {
+            |(flow, kinds, content, key)| Command::Send(Box::new(NewMessage {
                 flow,
                 kinds,
                 content,
@@ -377,11 +391,12 @@ pub fn command() -> BoxedStrategy<Command> {
 /// An ask with any proof.
 pub fn ask() -> impl Strategy<Value = Ask> {
     let proof = prop_oneof![
-        Just(Proof::Nothing),
-        Just(Proof::Connection),
-        secret().prop_map(Proof::Token),
-        (user_id(), secret()).prop_map(|(user, token)| Proof::TokenOf(user, token)),
-        "[a-z]{4,8}\\.[a-z]{4,8}\\.[a-z]{4,8}".prop_map(|token| Proof::Bearer(Secret::new(token))),
+        Just(Credentials::Nothing),
+        Just(Credentials::Connection),
+        secret().prop_map(Credentials::Token),
+        (user_id(), secret()).prop_map(|(user, token)| Credentials::TokenOf(user, token)),
+        "[a-z]{4,8}\\.[a-z]{4,8}\\.[a-z]{4,8}"
+            .prop_map(|token| Credentials::Bearer(Secret::new(token))),
     ];
     (proof, command()).prop_map(|(proof, command)| Ask::new(Echo::NONE, proof, command))
 }
@@ -442,7 +457,7 @@ pub fn answer(command: &Command) -> BoxedStrategy<Answer> {
         Command::ListFlows { limit, members, .. } => {
             let most =
                 limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX).min(4);
-            vec(overview(Kinds::Any, members), 0..=most).prop_map(Answer::Flows).boxed()
+            vec(overview(FlowKindFilter::Any, members), 0..=most).prop_map(Answer::Flows).boxed()
         }
         Command::Send(draft) => (message(), kind_of(draft.kinds), any::<bool>())
             .prop_map(move |(message, flow_kind, repeated)| {
@@ -475,8 +490,10 @@ pub fn answer(command: &Command) -> BoxedStrategy<Answer> {
             .boxed(),
         Command::History { flow, kinds, window } => {
             let most = match window {
-                Window::Newest { limit, .. } => usize::try_from(limit).unwrap_or(usize::MAX).min(4),
-                Window::All | Window::Unread => 4,
+                HistoryRange::Newest { limit, .. } => {
+                    usize::try_from(limit).unwrap_or(usize::MAX).min(4)
+                }
+                HistoryRange::All | HistoryRange::Unread => 4,
             };
             (vec(message(), 0..=most), kind_of(kinds))
                 .prop_map(move |(messages, flow_kind)| {
@@ -491,13 +508,13 @@ pub fn answer(command: &Command) -> BoxedStrategy<Answer> {
                         })
                         .collect();
                     let version = messages.last().map_or(Version(0), |message| message.version);
-                    Answer::History(Box::new(Page { flow, messages, version }))
+                    Answer::History(Box::new(MessagePage { flow, messages, version }))
                 })
                 .boxed()
         }
         Command::GetChanges { .. } => (
             vec(message(), 0..3),
-            vec(overview(Kinds::Any, true), 0..3),
+            vec(overview(FlowKindFilter::Any, true), 0..3),
             option::of(user()),
             timestamp(),
             any::<bool>(),
@@ -530,9 +547,9 @@ fn granted(kind: GrantKind) -> BoxedStrategy<Answer> {
         .boxed()
 }
 
-fn overview_of(flow: FlowId, overview: Overview) -> Overview {
+fn overview_of(flow: FlowId, overview: FlowSummary) -> FlowSummary {
     let last = overview.last.map(|message| Message { flow, ..message });
-    Overview { flow: Flow { id: flow, ..overview.flow }, last, ..overview }
+    FlowSummary { flow: Flow { id: flow, ..overview.flow }, last, ..overview }
 }
 
 /// A reply to `command`, from whoever proved to be `identity`.
@@ -578,5 +595,5 @@ pub fn event() -> BoxedStrategy<EventKind> {
 
 /// A notice without an origin.
 pub fn notice() -> impl Strategy<Value = Notice> {
-    (timestamp(), event()).prop_map(|(at, kind)| Notice { at, moment: None, origin: None, kind })
+    (timestamp(), event()).prop_map(|(at, kind)| Event::new(at, kind))
 }

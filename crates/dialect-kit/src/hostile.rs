@@ -382,7 +382,9 @@ fn hear(
             Ok(_) => {}
             Err(_) if granted => {}
             Err(trouble) => {
-                return Err(format!("{name} is heard, and its refusal cannot be said: {trouble:?}"));
+                return Err(format!(
+                    "{name} is heard, and its refusal cannot be said: {trouble:?}"
+                ));
             }
         }
     }
@@ -425,12 +427,10 @@ fn decode(
     frame: &Frame,
 ) -> Result<Result<Vec<Line>, Box<Violation>>, String> {
     // A line that is already there shows whether a violation leaves `out` as it was.
-    let sentinel = Line::Notice(std::sync::Arc::new(tolmach_dialect::Notice {
-        at: moment(0),
-        moment: None,
-        origin: None,
-        kind: tolmach_domain::EventKind::SessionsEnded { user: world::user_id(1), session: None },
-    }));
+    let sentinel = Line::Notice(std::sync::Arc::new(tolmach_dialect::Event::new(
+        moment(0),
+        tolmach_domain::EventKind::SessionsEnded { user: world::user_id(1), session: None },
+    )));
     let mut out = vec![sentinel];
     let outcome =
         guarded("decoding", || session.decode(moment(1), frame, &mut out).map_err(Box::new))?;

@@ -11,7 +11,7 @@ use tolmach_dialect::{
     Reply, Session, Settings, Side, Variant, Violation,
 };
 use tolmach_domain::{
-    Answer, Command, ConnectionId, EventKind, Fault, GrantKind, Origin, Proof, Timestamp,
+    Answer, Command, ConnectionId, Credentials, EventKind, Fault, GrantKind, Origin, Timestamp,
 };
 
 /// Something that went over the wire.
@@ -374,7 +374,7 @@ impl<'d> Cast<'d> {
             return Ok(false);
         }
         let proof = match &greeting.proof {
-            Proof::Connection => ask.proof.clone(),
+            Credentials::Connection => ask.proof.clone(),
             proven => proven.clone(),
         };
         let dialled = self.dialect.dial(&Ask { proof, ..greeting.clone() })?;
@@ -790,7 +790,12 @@ fn attempt(
             }
         };
         if let Some(kind) = event.filter(|_| !left_out.contains_key(&(index, true))) {
-            let notice = Arc::new(Notice { at: now, moment: None, origin, kind: kind.clone() });
+            let notice = Arc::new(Event {
+                occurred_at: now,
+                committed_at: None,
+                origin,
+                kind: kind.clone(),
+            });
             let heard =
                 cast.tell(now, &notice, None).map_err(|trouble| ((index, true), trouble))?;
             let entries = std::mem::take(&mut cast.entries);
@@ -821,12 +826,12 @@ fn attempt(
 }
 
 fn event_name(kind: &EventKind) -> &'static str {
-    Notice { at: moment(0), moment: None, origin: None, kind: kind.clone() }.name()
+    Event::new(moment(0), kind.clone()).name()
 }
 
 /// The ask of an exchange, proven in this voice.
 pub(crate) fn ask_of(exchange: &Exchange, voice: Voice, echo: Echo) -> Ask {
-    let proof = if exchange.proven { voice.proof(exchange.speaker) } else { Proof::Nothing };
+    let proof = if exchange.proven { voice.proof(exchange.speaker) } else { Credentials::Nothing };
     Ask { echo, proof, authority: exchange.authority, tag: None, command: exchange.command.clone() }
 }
 
@@ -918,17 +923,17 @@ fn check_exchange(exchange: &Exchange, ask: &Ask, said: &Said) -> Result<bool, D
 }
 
 /// Whether what was understood is what this wire carries of the proof that was given.
-fn proves(understood: &Proof, ask: &Ask) -> bool {
-    let secret = |proof: &Proof| match proof {
-        Proof::Nothing | Proof::Connection => None,
-        Proof::Token(secret) | Proof::TokenOf(_, secret) | Proof::Bearer(secret) => {
-            Some(secret.clone())
-        }
+fn proves(understood: &Credentials, ask: &Ask) -> bool {
+    let secret = |proof: &Credentials| match proof {
+        Credentials::Nothing | Credentials::Connection => None,
+        Credentials::Token(secret)
+        | Credentials::TokenOf(_, secret)
+        | Credentials::Bearer(secret) => Some(secret.clone()),
     };
     match (understood, &ask.proof) {
-        (Proof::Connection, _) => true,
-        (Proof::Nothing, said) => *said == Proof::Nothing,
-        (Proof::TokenOf(heard, _), Proof::TokenOf(said, _)) if heard != said => false,
+        (Credentials::Connection, _) => true,
+        (Credentials::Nothing, said) => *said == Credentials::Nothing,
+        (Credentials::TokenOf(heard, _), Credentials::TokenOf(said, _)) if heard != said => false,
         (heard, said) => secret(heard) == secret(said),
     }
 }
@@ -937,7 +942,7 @@ fn proves(understood: &Proof, ask: &Ask) -> bool {
 /// arrives at all, or else one that can be said, so that what happens to it is seen.
 fn find_voice(dialect: &dyn Dialect) -> Voice {
     let steps: Vec<Step> = stories().into_iter().flat_map(|story| story.steps).collect();
-    let hears = |voice: Voice, accept: &dyn Fn(&Proof, &Ask) -> bool, broken: bool| {
+    let hears = |voice: Voice, accept: &dyn Fn(&Credentials, &Ask) -> bool, broken: bool| {
         steps.iter().any(|step| {
             let Step::Exchange(exchange) = step else { return false };
             let ask = ask_of(exchange, voice, Echo::NONE);

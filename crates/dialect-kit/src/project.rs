@@ -62,10 +62,8 @@ impl Deviations {
 pub fn operations() -> BTreeSet<&'static str> {
     let mut names = BTreeSet::from([ADMINISTRATOR]);
     names.extend(all_faults().iter().map(tolmach_domain::Fault::name));
-    let mut event = |kind: &tolmach_domain::EventKind| {
-        names
-            .insert(Notice { at: moment(0), moment: None, origin: None, kind: kind.clone() }.name())
-    };
+    let mut event =
+        |kind: &tolmach_domain::EventKind| names.insert(Event::new(moment(0), kind.clone()).name());
     let mut commands = BTreeSet::new();
     for step in stories().into_iter().flat_map(|story| story.steps) {
         match step {
@@ -256,7 +254,7 @@ impl Schemas {
                 }
             };
             let validator = jsonschema::options()
-                .with_draft(jsonschema::Draft::Draft202012)
+                .with_draft(jsonschema::NewMessage::Draft202012)
                 .with_registry(&registry)
                 .build(&serde_json::json!({ "$ref": address(name) }))
                 .map_err(|error| format!("schemas/{dialect}/{name}: {error}"))?;

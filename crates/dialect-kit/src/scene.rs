@@ -132,9 +132,9 @@ impl<'p> Play<'p> {
         let Some(kind) = &exchange.event else { return Ok(None) };
         let mut cast = self.cast()?;
         let origin = Some(self.say(&mut cast, self.index, exchange)?);
-        let notice = Arc::new(Notice {
-            at: step_moment(self.index),
-            moment: None,
+        let notice = Arc::new(Event {
+            occurred_at: step_moment(self.index),
+            committed_at: None,
             origin,
             kind: kind.clone(),
         });
@@ -173,9 +173,9 @@ impl<'p> Play<'p> {
             if let Some(kind) = kind.filter(|_| self.is_said(index, true)) {
                 cast.tell(
                     step_moment(index),
-                    &Arc::new(Notice {
-                        at: step_moment(index),
-                        moment: None,
+                    &Arc::new(Event {
+                        occurred_at: step_moment(index),
+                        committed_at: None,
                         origin,
                         kind: kind.clone(),
                     }),

@@ -9,9 +9,9 @@ use crate::world::{
 };
 use std::time::Duration;
 use tolmach_domain::{
-    Answer, Authority, Command, Content, ContentType, Draft, EventKind, Fault, FlowId, FlowKind,
-    GrantKind, Kinds, Known, NewFlow, Page, PhotoOf, Profile, Registration, Secret, Version, Who,
-    Window,
+    Answer, Authority, Command, Content, ContentType, EventKind, Fault, FlowId, FlowKind,
+    FlowKindFilter, GrantKind, HistoryRange, MessagePage, NewFlow, NewMessage, PhotoOf, Profile,
+    RecoveryIdentifier, Registration, Secret, UserRef, Version,
 };
 
 /// The operation under which a dialect declares that it has no administrators: what they ask is
@@ -186,21 +186,27 @@ fn list_flows(limit: Option<u32>, offset: u32, members: bool) -> Command {
     Command::ListFlows { limit, offset, members }
 }
 
-fn send(flow: i64, kinds: Kinds, content: Content) -> Command {
-    Command::Send(Box::new(Draft { flow: flow_id(flow), kinds, content, key: None }))
+fn send(flow: i64, kinds: FlowKindFilter, content: Content) -> Command {
+    Command::Send(Box::new(NewMessage { flow: flow_id(flow), kinds, content, key: None }))
 }
 
 /// A granted send, heard by the others.
-fn sent(speaker: &'static Speaker, about: &str, flow: i64, kinds: Kinds, content: Content) -> Step {
+fn sent(
+    speaker: &'static Speaker,
+    about: &str,
+    flow: i64,
+    kinds: FlowKindFilter,
+    content: Content,
+) -> Step {
     let event = EventKind::Posted(world::posted(speaker, flow_id(flow), content.clone()));
     Exchange::granted(speaker, about, send(flow, kinds, content)).heard_as(event).into()
 }
 
-fn history(flow: i64, kinds: Kinds, window: Window) -> Command {
+fn history(flow: i64, kinds: FlowKindFilter, window: HistoryRange) -> Command {
     Command::History { flow: flow_id(flow), kinds, window }
 }
 
-const NEWEST: Window = Window::Newest { limit: 100, offset: 0 };
+const NEWEST: HistoryRange = HistoryRange::Newest { limit: 100, offset: 0 };
 
 fn account() -> Story {
     let profile = |photo| {
@@ -262,14 +268,14 @@ fn account() -> Story {
             log_in(&ANN),
             Exchange::granted(&ANN, "", refresh()).unproven().into(),
             Exchange::refused(&ANN, refresh(), Fault::Unauthenticated).unproven().into(),
-            Exchange::refused(&ANN, get_user(Who::Me), Fault::NoProfile).into(),
+            Exchange::refused(&ANN, get_user(UserRef::Me), Fault::NoProfile).into(),
             Exchange::granted(&ANN, "with a photo", profile(Some(photo()))).into(),
             Exchange::granted(&ANN, "without a photo", profile(None)).into(),
             Exchange::refused(&ANN, profile(None), Fault::ProfileExists).into(),
-            Exchange::granted(&ANN, "oneself", get_user(Who::Me)).into(),
-            Exchange::granted(&ANN, "by id", get_user(Who::Id(BOB.user()))).into(),
-            Exchange::granted(&ANN, "by login", get_user(Who::Login("bob".to_owned()))).into(),
-            Exchange::refused(&ANN, get_user(Who::Id(user_id(404))), Fault::NoSuchUser).into(),
+            Exchange::granted(&ANN, "oneself", get_user(UserRef::Me)).into(),
+            Exchange::granted(&ANN, "by id", get_user(UserRef::Id(BOB.user()))).into(),
+            Exchange::granted(&ANN, "by login", get_user(UserRef::Login("bob".to_owned()))).into(),
+            Exchange::refused(&ANN, get_user(UserRef::Id(user_id(404))), Fault::NoSuchUser).into(),
             Exchange::granted(&ANN, "of a user", user_photo()).into(),
             Exchange::refused(&ANN, user_photo(), Fault::NoPhoto).into(),
             Exchange::granted(&ANN, "some match", search("O")).into(),
@@ -278,14 +284,14 @@ fn account() -> Story {
             Exchange::granted(
                 &ANN,
                 "by e-mail",
-                Command::Recover { known: Known::Email("ann@example.org".to_owned()) },
+                Command::Recover { known: RecoveryIdentifier::Email("ann@example.org".to_owned()) },
             )
             .unproven()
             .into(),
             Exchange::granted(
                 &ANN,
                 "by login",
-                Command::Recover { known: Known::Login("ann".to_owned()) },
+                Command::Recover { known: RecoveryIdentifier::Login("ann".to_owned()) },
             )
             .unproven()
             .into(),
@@ -314,8 +320,12 @@ fn account() -> Story {
             Exchange::granted(&ANN, "", Command::Logout { login: None }).into(),
             log_in(&BOB),
             Exchange::granted(&BOB, "", list_flows(None, 0, false)).into(),
-            Exchange::granted(&BOB, "to hear of the end", history(CHAT, Kinds::Chat, NEWEST))
-                .into(),
+            Exchange::granted(
+                &BOB,
+                "to hear of the end",
+                history(CHAT, FlowKindFilter::Chat, NEWEST),
+            )
+            .into(),
             Step::Happening(Box::new(EventKind::SessionsEnded {
                 user: BOB.user(),
                 session: BOB.identity().session,
@@ -348,14 +358,15 @@ fn chat() -> Story {
     };
     let typing = |active| Command::ShowTyping { flow: flow_id(CHAT), active };
     let types =
-        |active| EventKind::Typing { flow: flow_id(CHAT), user: user(ANN.number).person(), active };
-    let get_chat = || Command::GetFlow { flow: flow_id(CHAT), kinds: Kinds::Chat, members: true };
+        |active| EventKind::Typing { flow: flow_id(CHAT), user: user(ANN.number).summary(), active };
+    let get_chat =
+        || Command::GetFlow { flow: flow_id(CHAT), kinds: FlowKindFilter::Chat, members: true };
     let changes =
         |flow: Option<FlowId>| Command::GetChanges { since: moment(0), flow, limit: 1000 };
     let keyed = || {
-        Command::Send(Box::new(Draft {
+        Command::Send(Box::new(NewMessage {
             flow: flow_id(CHAT),
-            kinds: Kinds::Any,
+            kinds: FlowKindFilter::Any,
             content: Content::text("Said twice"),
             key: Some("7".to_owned()),
         }))
@@ -365,7 +376,7 @@ fn chat() -> Story {
         repeated: true,
     };
     let empty_page = || {
-        Answer::History(Box::new(Page {
+        Answer::History(Box::new(MessagePage {
             flow: flow_id(CHAT),
             messages: Vec::new(),
             version: Version(0),
@@ -378,21 +389,21 @@ fn chat() -> Story {
         steps: vec![
             log_in(&ANN),
             log_in(&BOB),
-            Exchange::refused(&ANN, open(Who::Login("nobody".to_owned())), Fault::NoSuchUser)
+            Exchange::refused(&ANN, open(UserRef::Login("nobody".to_owned())), Fault::NoSuchUser)
                 .into(),
             Exchange::refused(
                 &ANN,
-                open(Who::Id(ANN.user())),
+                open(UserRef::Id(ANN.user())),
                 Fault::invalid("user", "another user than oneself is expected"),
             )
             .into(),
-            Exchange::granted(&ANN, "by login", open(Who::Login("bob".to_owned())))
+            Exchange::granted(&ANN, "by login", open(UserRef::Login("bob".to_owned())))
                 .heard_as(EventKind::FlowCreated {
                     flow: world::flow(CHAT),
-                    members: vec![user(1).person(), user(2).person()],
+                    members: vec![user(1).summary(), user(2).summary()],
                 })
                 .into(),
-            Exchange::granted(&ANN, "by id", open(Who::Id(BOB.user()))).into(),
+            Exchange::granted(&ANN, "by id", open(UserRef::Id(BOB.user()))).into(),
             Exchange::granted(&BOB, "", list_flows(None, 0, false)).into(),
             Exchange::granted(&ANN, "", list_flows(None, 0, false)).into(),
             Exchange::granted(&ANN, "a part", list_flows(Some(1), 1, false)).into(),
@@ -404,47 +415,77 @@ fn chat() -> Story {
             Exchange::granted(&ANN, "", get_chat()).into(),
             Exchange::refused(
                 &ANN,
-                Command::GetFlow { flow: flow_id(NO_FLOW), kinds: Kinds::Chat, members: true },
+                Command::GetFlow {
+                    flow: flow_id(NO_FLOW),
+                    kinds: FlowKindFilter::Chat,
+                    members: true,
+                },
                 Fault::NoSuchFlow,
             )
             .into(),
-            Exchange::granted(&BOB, "the newest", history(CHAT, Kinds::Chat, NEWEST)).into(),
-            Exchange::granted(&ANN, "the newest", history(CHAT, Kinds::Chat, NEWEST)).into(),
+            Exchange::granted(&BOB, "the newest", history(CHAT, FlowKindFilter::Chat, NEWEST))
+                .into(),
+            Exchange::granted(&ANN, "the newest", history(CHAT, FlowKindFilter::Chat, NEWEST))
+                .into(),
             Exchange::granted(
                 &ANN,
                 "a part",
-                history(CHAT, Kinds::Chat, Window::Newest { limit: 1, offset: 1 }),
+                history(CHAT, FlowKindFilter::Chat, HistoryRange::Newest { limit: 1, offset: 1 }),
             )
             .into(),
-            Exchange::granted(&ANN, "all", history(CHAT, Kinds::Any, Window::All)).into(),
-            Exchange::granted(&ANN, "the unread", history(CHAT, Kinds::Any, Window::Unread)).into(),
-            Exchange::granted(&ANN, "nothing newest", history(CHAT, Kinds::Chat, NEWEST))
+            Exchange::granted(&ANN, "all", history(CHAT, FlowKindFilter::Any, HistoryRange::All))
+                .into(),
+            Exchange::granted(
+                &ANN,
+                "the unread",
+                history(CHAT, FlowKindFilter::Any, HistoryRange::Unread),
+            )
+            .into(),
+            Exchange::granted(&ANN, "nothing newest", history(CHAT, FlowKindFilter::Chat, NEWEST))
                 .answered(empty_page())
                 .into(),
-            Exchange::granted(&ANN, "nothing at all", history(CHAT, Kinds::Any, Window::All))
-                .answered(empty_page())
-                .into(),
-            Exchange::refused(&ANN, history(NO_FLOW, Kinds::Any, Window::All), Fault::NoSuchFlow)
-                .into(),
-            Exchange::refused(&ANN, history(NO_FLOW, Kinds::Chat, NEWEST), Fault::NoSuchFlow)
-                .into(),
-            sent(&ANN, "text", CHAT, Kinds::Any, Content::text("Hello, \"Bob\"!\nПривет 👋")),
-            sent(&BOB, "back", CHAT, Kinds::Any, Content::text("Hello yourself")),
-            sent(&ANN, "a picture", CHAT, Kinds::Any, of_type(ContentType::Image)),
-            sent(&ANN, "a file", CHAT, Kinds::Any, of_type(ContentType::File)),
-            sent(&ANN, "a sticker", CHAT, Kinds::Any, of_type(ContentType::Sticker)),
+            Exchange::granted(
+                &ANN,
+                "nothing at all",
+                history(CHAT, FlowKindFilter::Any, HistoryRange::All),
+            )
+            .answered(empty_page())
+            .into(),
+            Exchange::refused(
+                &ANN,
+                history(NO_FLOW, FlowKindFilter::Any, HistoryRange::All),
+                Fault::NoSuchFlow,
+            )
+            .into(),
+            Exchange::refused(
+                &ANN,
+                history(NO_FLOW, FlowKindFilter::Chat, NEWEST),
+                Fault::NoSuchFlow,
+            )
+            .into(),
+            sent(
+                &ANN,
+                "text",
+                CHAT,
+                FlowKindFilter::Any,
+                Content::text("Hello, \"Bob\"!\nПривет 👋"),
+            ),
+            sent(&BOB, "back", CHAT, FlowKindFilter::Any, Content::text("Hello yourself")),
+            sent(&ANN, "a picture", CHAT, FlowKindFilter::Any, of_type(ContentType::Image)),
+            sent(&ANN, "a file", CHAT, FlowKindFilter::Any, of_type(ContentType::File)),
+            sent(&ANN, "a sticker", CHAT, FlowKindFilter::Any, of_type(ContentType::Sticker)),
             sent(
                 &ANN,
                 "another type",
                 CHAT,
-                Kinds::Any,
+                FlowKindFilter::Any,
                 of_type(ContentType::Other("location".into())),
             ),
-            sent(&ANN, "everything", CHAT, Kinds::Any, rich_content()),
+            sent(&ANN, "everything", CHAT, FlowKindFilter::Any, rich_content()),
             Exchange::granted(&ANN, "repeated", keyed()).answered(repeated).into(),
             Exchange::refused(
                 &ANN,
-                send(NO_FLOW, Kinds::Any, Content::text("Anybody?")),
+                send(NO_FLOW, FlowKindFilter::Any, Content::text("Anybody?")),
                 Fault::NoSuchFlow,
             )
             .into(),
@@ -479,7 +520,7 @@ fn chat() -> Story {
             Exchange::granted(
                 &ANN,
                 "a chat",
-                Command::DeleteFlow { flow: flow_id(CHAT), kinds: Kinds::Any },
+                Command::DeleteFlow { flow: flow_id(CHAT), kinds: FlowKindFilter::Any },
             )
             .heard_as(EventKind::FlowDeleted { flow: flow_id(CHAT), by: ANN.user() })
             .into(),
@@ -503,9 +544,10 @@ fn group() -> Story {
     let create_with_key = || create_keyed(FlowKind::Group, None, Some(r#"8e03978e-"40d5""#));
     let created = |number| EventKind::FlowCreated {
         flow: world::flow(number),
-        members: world::members(number).iter().map(tolmach_domain::User::person).collect(),
+        members: world::members(number).iter().map(tolmach_domain::User::summary).collect(),
     };
-    let get = |members| Command::GetFlow { flow: flow_id(GROUP), kinds: Kinds::Shared, members };
+    let get =
+        |members| Command::GetFlow { flow: flow_id(GROUP), kinds: FlowKindFilter::Shared, members };
     let add = |users: &[i64]| Command::AddMembers {
         flow: flow_id(GROUP),
         users: users.iter().copied().map(user_id).collect(),
@@ -515,7 +557,7 @@ fn group() -> Story {
         users: users.iter().copied().map(user_id).collect(),
     };
     let flow_photo = || Command::GetPhoto { of: PhotoOf::Flow(flow_id(GROUP)) };
-    let delete = || Command::DeleteFlow { flow: flow_id(GROUP), kinds: Kinds::Shared };
+    let delete = || Command::DeleteFlow { flow: flow_id(GROUP), kinds: FlowKindFilter::Shared };
     Story {
         name: "group",
         steps: vec![
@@ -542,15 +584,23 @@ fn group() -> Story {
             Exchange::refused(&ANN, get(false), Fault::NoSuchFlow).into(),
             Exchange::granted(&ANN, "of a group", flow_photo()).into(),
             Exchange::refused(&ANN, flow_photo(), Fault::NoPhoto).into(),
-            Exchange::granted(&BOB, "the newest of a group", history(GROUP, Kinds::Shared, NEWEST))
-                .into(),
-            Exchange::granted(&ANN, "the newest of a group", history(GROUP, Kinds::Shared, NEWEST))
-                .into(),
-            sent(&ANN, "to a group", GROUP, Kinds::Shared, Content::text("Hello, all")),
-            sent(&BOB, "to a group", GROUP, Kinds::Shared, Content::text("Hello, Ann")),
+            Exchange::granted(
+                &BOB,
+                "the newest of a group",
+                history(GROUP, FlowKindFilter::Shared, NEWEST),
+            )
+            .into(),
+            Exchange::granted(
+                &ANN,
+                "the newest of a group",
+                history(GROUP, FlowKindFilter::Shared, NEWEST),
+            )
+            .into(),
+            sent(&ANN, "to a group", GROUP, FlowKindFilter::Shared, Content::text("Hello, all")),
+            sent(&BOB, "to a group", GROUP, FlowKindFilter::Shared, Content::text("Hello, Ann")),
             Exchange::refused(
                 &ANN,
-                send(CHAT, Kinds::Shared, Content::text("Hello?")),
+                send(CHAT, FlowKindFilter::Shared, Content::text("Hello?")),
                 Fault::WrongKind,
             )
             .into(),
@@ -558,7 +608,7 @@ fn group() -> Story {
             Exchange::granted(&ANN, "", add(&[4, 5]))
                 .heard_as(EventKind::MembersAdded {
                     flow: flow_id(GROUP),
-                    users: vec![user(4).person(), user(5).person()],
+                    users: vec![user(4).summary(), user(5).summary()],
                     version: Version(7),
                 })
                 .into(),
@@ -585,7 +635,8 @@ fn group() -> Story {
 }
 
 fn administrator() -> Story {
-    let get = || Command::GetFlow { flow: flow_id(CHAT), kinds: Kinds::Chat, members: true };
+    let get =
+        || Command::GetFlow { flow: flow_id(CHAT), kinds: FlowKindFilter::Chat, members: true };
     let edit = || Command::Edit {
         message: message_id(13),
         flow: Some(flow_id(CHAT)),
@@ -602,12 +653,15 @@ fn administrator() -> Story {
         Exchange::granted(&CAROL, "", get()),
         Exchange::refused(
             &CAROL,
-            send(CHAT, Kinds::Any, Content::text("May I?")),
+            send(CHAT, FlowKindFilter::Any, Content::text("May I?")),
             Fault::NoBusiness,
         ),
-        Exchange::granted(&CAROL, "", send(CHAT, Kinds::Any, Content::text("I may"))).heard_as(
-            EventKind::Posted(world::posted(&CAROL, flow_id(CHAT), Content::text("I may"))),
-        ),
+        Exchange::granted(&CAROL, "", send(CHAT, FlowKindFilter::Any, Content::text("I may")))
+            .heard_as(EventKind::Posted(world::posted(
+                &CAROL,
+                flow_id(CHAT),
+                Content::text("I may"),
+            ))),
         Exchange::granted(&CAROL, "", edit())
             .heard_as(EventKind::Edited(world::edited(message_id(13), "Put by an administrator"))),
         Exchange::granted(&CAROL, "", delete()).heard_as(EventKind::Deleted {
@@ -633,13 +687,18 @@ fn faults() -> Story {
         Exchange::granted(
             &ANN,
             "",
-            Command::GetFlow { flow: flow_id(CHAT), kinds: Kinds::Chat, members: true },
+            Command::GetFlow { flow: flow_id(CHAT), kinds: FlowKindFilter::Chat, members: true },
         )
         .into(),
     );
     for fault in all_faults() {
         steps.push(
-            Exchange::refused(&ANN, send(CHAT, Kinds::Any, Content::text("Heard?")), fault).into(),
+            Exchange::refused(
+                &ANN,
+                send(CHAT, FlowKindFilter::Any, Content::text("Heard?")),
+                fault,
+            )
+            .into(),
         );
     }
     Story { name: "faults", steps }

@@ -17,7 +17,9 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Notice, Reply};
-use tolmach_domain::{Answer, Command, ConnectionId, EventKind, Message, Origin, Proof, Timestamp};
+use tolmach_domain::{
+    Answer, Command, ConnectionId, Credentials, EventKind, Message, Origin, Timestamp,
+};
 
 /// How faithfully an operation comes through.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -324,7 +326,7 @@ pub(crate) fn step_moment(index: usize) -> Timestamp {
 }
 
 fn notice_of(at: Timestamp, kind: &EventKind, origin: Option<Origin>) -> Arc<Notice> {
-    Arc::new(Notice { at, moment: None, origin, kind: kind.clone() })
+    Arc::new(Event { occurred_at: at, committed_at: None, origin, kind: kind.clone() })
 }
 
 fn passage(trouble: Trouble) -> Passage {
@@ -461,8 +463,11 @@ impl Link<'_, '_> {
         let target = &mut *self.target;
         let mut passed = None;
         let said = self.source.say(now, exchange.speaker, &ask, &mut |heard, connection| {
-            let proof =
-                if exchange.proven { target_voice.proof(exchange.speaker) } else { Proof::Nothing };
+            let proof = if exchange.proven {
+                target_voice.proof(exchange.speaker)
+            } else {
+                Credentials::Nothing
+            };
             let mut onward = Ask { echo: Echo::new(Marker(marker)), proof, ..heard.clone() };
             fit_tokens(&mut onward.command, &exchange.command);
             let said = target.say(now, exchange.speaker, &onward, &mut |heard, _| {

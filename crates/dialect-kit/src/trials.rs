@@ -739,7 +739,7 @@ fn samples(dialect: &dyn Dialect, recording: &Recording) -> Vec<Sample> {
         }
         let login = tolmach_dialect::Ask::new(
             Echo::NONE,
-            tolmach_domain::Proof::Nothing,
+            tolmach_domain::Credentials::Nothing,
             login_command(speaker),
         );
         let ask = tolmach_dialect::Ask { echo: Echo::new(Marker(0)), ..ask.clone() };
@@ -863,8 +863,7 @@ fn play_script(dialect: &dyn Dialect, script: &Script) -> Result<Played, String>
                 let Some(server) = session.as_mut() else {
                     return Err(problem("nobody is connected to hear".to_owned()));
                 };
-                let notice =
-                    Arc::new(Notice { at: now, moment: None, origin: None, kind: kind.clone() });
+                let notice = Arc::new(Event::new(now, kind.clone()));
                 played.entries.push(Entry::Remark(format!("\n# {}", notice.name())));
                 match server.delivery(&notice) {
                     Delivery::Skip => {}

@@ -4,9 +4,10 @@
 use bytes::Bytes;
 use std::time::Duration;
 use tolmach_domain::{
-    Answer, Attachment, AttachmentKind, Changes, Command, Content, ContentType, Flow, FlowId,
-    FlowKind, Grant, GrantKind, Identity, Message, MessageId, Overview, Page, Photo, PhotoKey,
-    Proof, Secret, SessionId, Timestamp, Tokens, User, UserId, Version, Who, Window,
+    Answer, Attachment, AttachmentKind, Changes, Command, Content, ContentType, Credentials, Flow,
+    FlowId, FlowKind, FlowSummary, Grant, GrantKind, HistoryRange, Identity, Message, MessageId,
+    MessagePage, Photo, PhotoKey, Secret, SessionId, Timestamp, Tokens, User, UserId, UserRef,
+    Version,
 };
 
 /// The moment at which every story begins. Not a whole second, so that a form which cuts the
@@ -96,13 +97,13 @@ impl Speaker {
 /// How a dialect's wire proves who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Voice {
-    /// [`Proof::Bearer`].
+    /// [`Credentials::Bearer`].
     Bearer,
-    /// [`Proof::TokenOf`].
+    /// [`Credentials::TokenOf`].
     TokenOf,
-    /// [`Proof::Token`].
+    /// [`Credentials::Token`].
     Token,
-    /// [`Proof::Connection`].
+    /// [`Credentials::Connection`].
     Connection,
 }
 
@@ -111,12 +112,12 @@ impl Voice {
     pub const ALL: [Voice; 4] = [Voice::Bearer, Voice::TokenOf, Voice::Token, Voice::Connection];
 
     /// The proof that `speaker` gives in this voice.
-    pub fn proof(self, speaker: &Speaker) -> Proof {
+    pub fn proof(self, speaker: &Speaker) -> Credentials {
         match self {
-            Voice::Bearer => Proof::Bearer(speaker.secret()),
-            Voice::TokenOf => Proof::TokenOf(speaker.user(), speaker.secret()),
-            Voice::Token => Proof::Token(speaker.secret()),
-            Voice::Connection => Proof::Connection,
+            Voice::Bearer => Credentials::Bearer(speaker.secret()),
+            Voice::TokenOf => Credentials::TokenOf(speaker.user(), speaker.secret()),
+            Voice::Token => Credentials::Token(speaker.secret()),
+            Voice::Connection => Credentials::Connection,
         }
     }
 }
@@ -215,8 +216,8 @@ pub fn members(number: i64) -> Vec<User> {
 }
 
 /// A flow as a member sees it.
-pub fn overview(number: i64, with_members: bool) -> Overview {
-    Overview {
+pub fn overview(number: i64, with_members: bool) -> FlowSummary {
+    FlowSummary {
         flow: flow(number),
         members: if with_members || number == CHAT { members(number) } else { Vec::new() },
         last: Some(message(number, 2)),
@@ -233,7 +234,7 @@ pub fn message(flow_number: i64, version: i64) -> Message {
         id: message_number(flow_number, version),
         flow: flow_id(flow_number),
         flow_kind: flow(flow_number).kind,
-        author: user(author).person(),
+        author: user(author).summary(),
         content: Content::text(format!(
             "Line {version} of flow {flow_number}: \"quoted\", ключ, 🗝"
         )),
@@ -273,8 +274,8 @@ pub fn photo() -> Photo {
 }
 
 /// The page of a flow that holds its first two messages.
-pub fn page(number: i64) -> Page {
-    Page {
+pub fn page(number: i64) -> MessagePage {
+    MessagePage {
         flow: flow_id(number),
         messages: vec![message(number, 1), message(number, 2)],
         version: Version(2),
@@ -311,7 +312,7 @@ pub fn answer(speaker: &Speaker, command: &Command) -> Answer {
                 } else {
                     ANN.number
                 })
-                .person(),
+                .summary(),
             ),
             created: true,
         },
@@ -362,7 +363,7 @@ pub fn answer(speaker: &Speaker, command: &Command) -> Answer {
 
 /// The message that a send of `speaker` makes: its version follows [`page`]'s.
 pub fn posted(speaker: &Speaker, flow: FlowId, content: Content) -> Message {
-    Message { author: user(speaker.number).person(), content, ..message(flow.get(), 3) }
+    Message { author: user(speaker.number).summary(), content, ..message(flow.get(), 3) }
 }
 
 /// A message of this world, edited.
@@ -377,22 +378,22 @@ pub fn edited(id: MessageId, text: &str) -> Message {
     }
 }
 
-fn number_of(speaker: &Speaker, who: &Who) -> i64 {
+fn number_of(speaker: &Speaker, who: &UserRef) -> i64 {
     match who {
-        Who::Me => speaker.number,
-        Who::Id(id) => id.get(),
-        Who::Login(login) => {
+        UserRef::Me => speaker.number,
+        UserRef::Id(id) => id.get(),
+        UserRef::Login(login) => {
             (1..=3).find(|number| user(*number).login == *login).unwrap_or(BOB.number)
         }
     }
 }
 
-fn history(flow: FlowId, window: Window) -> Page {
+fn history(flow: FlowId, window: HistoryRange) -> MessagePage {
     let whole = page(flow.get());
     let messages = match window {
-        Window::All => whole.messages,
-        Window::Unread => whole.messages.into_iter().skip(1).collect(),
-        Window::Newest { limit, offset } => {
+        HistoryRange::All => whole.messages,
+        HistoryRange::Unread => whole.messages.into_iter().skip(1).collect(),
+        HistoryRange::Newest { limit, offset } => {
             let mut newest: Vec<Message> = whole
                 .messages
                 .into_iter()
@@ -404,5 +405,5 @@ fn history(flow: FlowId, window: Window) -> Page {
             newest
         }
     };
-    Page { messages, ..whole }
+    MessagePage { messages, ..whole }
 }

@@ -6,9 +6,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use tolmach_dialect::Notice;
 use tolmach_domain::{
-    Answer, Command, Content, ContentType, Draft, EventKind, Fault, Flow, FlowId, FlowKind, Grant,
-    GrantKind, Kinds, Known, Message, MessageId, Overview, Page, Person, Proof, Registration,
-    Secret, Timestamp, Tokens, UserId, Version, Window,
+    Answer, Command, Content, ContentType, Credentials, EventKind, Fault, Flow, FlowId, FlowKind,
+    FlowKindFilter, FlowSummary, Grant, GrantKind, HistoryRange, Message, MessageId, MessagePage,
+    NewMessage, RecoveryIdentifier, Registration, Secret, Timestamp, Tokens, UserId, UserSummary,
+    Version,
 };
 
 /// The longest name of a content type, in characters.
@@ -18,11 +19,11 @@ const CONTENT_TYPE_LIMIT: usize = 64;
 pub(crate) fn ask(
     operation: Operation,
     mut request: wire::Request<'_>,
-) -> Result<(Proof, Command), Refusal> {
+) -> Result<(Credentials, Command), Refusal> {
     let proof = if operation.is_signed() {
-        Proof::Token(token(std::mem::take(&mut request.token))?)
+        Credentials::Token(token(std::mem::take(&mut request.token))?)
     } else {
-        Proof::Nothing
+        Credentials::Nothing
     };
     let command = match operation {
         Operation::Register => {
@@ -49,8 +50,8 @@ pub(crate) fn ask(
             optional("username", request.username)?;
             let known_data = required("known_data", request.known_data)?.into_owned();
             let known = match required("known_data_type", request.known_data_type)?.as_ref() {
-                "email" => Known::Email(known_data),
-                "username" => Known::Login(known_data),
+                "email" => RecoveryIdentifier::Email(known_data),
+                "username" => RecoveryIdentifier::Login(known_data),
                 _ => {
                     return Err(Refusal::field(
                         "known_data_type",
@@ -66,23 +67,23 @@ pub(crate) fn ask(
         Operation::GetChats => Command::ListFlows { limit: None, offset: 0, members: false },
         Operation::GetMessages => Command::History {
             flow: flow(request.chat_id)?,
-            kinds: Kinds::Any,
-            window: Window::All,
+            kinds: FlowKindFilter::Any,
+            window: HistoryRange::All,
         },
-        Operation::SendMessage => draft(request, Kinds::Any)?,
-        Operation::SendGroupMessage => draft(request, Kinds::Shared)?,
+        Operation::SendMessage => draft(request, FlowKindFilter::Any)?,
+        Operation::SendGroupMessage => draft(request, FlowKindFilter::Shared)?,
     };
     Ok((proof, command))
 }
 
-fn draft(request: wire::Request<'_>, kinds: Kinds) -> Result<Command, Refusal> {
+fn draft(request: wire::Request<'_>, kinds: FlowKindFilter) -> Result<Command, Refusal> {
     let flow = flow(request.chat_id)?;
     let text = required("content", request.content)?;
     let content_type = optional("content_type", request.content_type)?
         .map_or(Some(ContentType::Text), |name| content_type(&name));
     let content_type = content_type
         .ok_or_else(|| Refusal::field("content_type", "1 to 64 characters are expected"))?;
-    Ok(Command::Send(Box::new(Draft {
+    Ok(Command::Send(Box::new(NewMessage {
         flow,
         kinds,
         content: Content { content_type, ..Content::text(text) },
@@ -159,8 +160,8 @@ pub(crate) enum Expected {
     /// A part of a flow's history; the wire gives all of it.
     History {
         flow: FlowId,
-        kinds: Kinds,
-        window: Window,
+        kinds: FlowKindFilter,
+        window: HistoryRange,
     },
     Sent,
 }
@@ -205,17 +206,18 @@ pub(crate) fn outcome(
         }
         Expected::History { flow, kinds, window } => {
             // A request that means chats or groups only would have been refused for another kind.
-            let flow_kind = if kinds == Kinds::Shared { FlowKind::Group } else { FlowKind::Chat };
+            let flow_kind =
+                if kinds == FlowKindFilter::Shared { FlowKind::Group } else { FlowKind::Chat };
             let rows = reply.messages.ok_or(Nonsense)?;
             let mut messages = rows
                 .into_iter()
                 .map(|row| message(flow, flow_kind, row))
                 .collect::<Result<Vec<_>, _>>()?;
-            if let Window::Newest { limit, offset } = window {
+            if let HistoryRange::Newest { limit, offset } = window {
                 messages.truncate(messages.len().saturating_sub(length(offset)));
                 messages.drain(..messages.len().saturating_sub(length(limit)));
             }
-            Answer::History(Box::new(Page { flow, messages, version: Version::default() }))
+            Answer::History(Box::new(MessagePage { flow, messages, version: Version::default() }))
         }
         Expected::Sent => Answer::Sent { message: None, repeated: false },
     }))
@@ -225,18 +227,11 @@ pub(crate) fn outcome(
 pub(crate) fn push(chat: i64, reply: wire::Reply<'_>) -> Result<Vec<Notice>, Nonsense> {
     let flow = FlowId::new(chat).map_err(|_| Nonsense)?;
     let at = reply.timestamp.timestamp().ok_or(Nonsense)?;
-    let notice = |row| {
-        Ok(Notice {
-            at,
-            moment: None,
-            origin: None,
-            kind: EventKind::Posted(message(flow, FlowKind::Chat, row)?),
-        })
-    };
+    let notice = |row| Ok(Event::new(at, EventKind::Posted(message(flow, FlowKind::Chat, row)?)));
     reply.messages.ok_or(Nonsense)?.into_iter().map(notice).collect()
 }
 
-fn overview(chat: wire::Chat<'_>) -> Result<Overview, Nonsense> {
+fn overview(chat: wire::Chat<'_>) -> Result<FlowSummary, Nonsense> {
     let kind = match chat.chat_type {
         ChatType::Personal => FlowKind::Chat,
         ChatType::Group => FlowKind::Group,
@@ -252,7 +247,7 @@ fn overview(chat: wire::Chat<'_>) -> Result<Overview, Nonsense> {
         created_at: Timestamp::default(),
         changed_at: Timestamp::default(),
     };
-    Ok(Overview { flow, members: Vec::new(), last: None, first: None, read: Version::default() })
+    Ok(FlowSummary { flow, members: Vec::new(), last: None, first: None, read: Version::default() })
 }
 
 fn message(flow: FlowId, flow_kind: FlowKind, row: wire::Message<'_>) -> Result<Message, Nonsense> {
@@ -262,7 +257,7 @@ fn message(flow: FlowId, flow_kind: FlowKind, row: wire::Message<'_>) -> Result<
         id: MessageId::new(row.message_id).map_err(|_| Nonsense)?,
         flow,
         flow_kind,
-        author: Person {
+        author: UserSummary {
             id: UserId::new(row.from_id).map_err(|_| Nonsense)?,
             login: username.clone(),
             username: username.clone(),

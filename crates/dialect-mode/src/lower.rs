@@ -7,9 +7,9 @@ use crate::{ID, session::Asked};
 use std::borrow::Cow;
 use tolmach_dialect::{Ask, Loss, Notice, Reply};
 use tolmach_domain::{
-    Answer, Authority, Command, Content, ContentType, Event, EventKind, FlowId, FlowKind,
-    GrantKind, Kinds, Known, Message, Overview, Proof, Registration, Secret, Timestamp, Tokens,
-    UserId, Window,
+    Answer, Authority, Command, Content, ContentType, Credentials, Event, EventKind, FlowId,
+    FlowKind, FlowKindFilter, FlowSummary, GrantKind, HistoryRange, Message, RecoveryIdentifier,
+    Registration, Secret, Timestamp, Tokens, UserId,
 };
 
 /// How a command is asked.
@@ -26,7 +26,7 @@ impl<'a> Request<'a> {
     pub(crate) fn frame(
         self,
         now: Timestamp,
-        proof: &'a Proof,
+        proof: &'a Credentials,
         bound: Option<&'a Secret>,
     ) -> wire::Request<'a> {
         let token = self.operation.is_signed().then(|| Field::from(token(proof, bound)));
@@ -41,11 +41,13 @@ impl<'a> Request<'a> {
 }
 
 /// The token of a proof. Without one the request says `null`, which is refused as it should be.
-fn token<'a>(proof: &'a Proof, bound: Option<&'a Secret>) -> Option<Cow<'a, str>> {
+fn token<'a>(proof: &'a Credentials, bound: Option<&'a Secret>) -> Option<Cow<'a, str>> {
     let secret = match proof {
-        Proof::Token(token) | Proof::TokenOf(_, token) | Proof::Bearer(token) => Some(token),
-        Proof::Connection => bound,
-        Proof::Nothing => None,
+        Credentials::Token(token) | Credentials::TokenOf(_, token) | Credentials::Bearer(token) => {
+            Some(token)
+        }
+        Credentials::Connection => bound,
+        Credentials::Nothing => None,
     };
     secret.map(|secret| secret.expose().into())
 }
@@ -87,7 +89,7 @@ pub(crate) fn ask(ask: &Ask) -> Result<Request<'_>, Loss> {
             Expected::Flows { limit: *limit, offset: *offset },
             wire::Request::default(),
         ),
-        Command::History { window: Window::Unread, .. } => return Err(loss),
+        Command::History { window: HistoryRange::Unread, .. } => return Err(loss),
         Command::History { flow, kinds, window } => (
             Operation::GetMessages,
             Expected::History { flow: *flow, kinds: *kinds, window: *window },
@@ -95,8 +97,8 @@ pub(crate) fn ask(ask: &Ask) -> Result<Request<'_>, Loss> {
         ),
         Command::Send(draft) => {
             let operation = match draft.kinds {
-                Kinds::Any | Kinds::Chat => Operation::SendMessage,
-                Kinds::Shared => Operation::SendGroupMessage,
+                FlowKindFilter::Any | FlowKindFilter::Chat => Operation::SendMessage,
+                FlowKindFilter::Shared => Operation::SendGroupMessage,
             };
             (operation, Expected::Sent, message_request(draft.flow, &draft.content).ok_or(loss)?)
         }
@@ -135,10 +137,10 @@ fn register(registration: &Registration) -> Option<(Expected, wire::Request<'_>)
     Some((Expected::Grant(registration.grant), frame))
 }
 
-fn recovery(known: &Known) -> wire::Request<'_> {
+fn recovery(known: &RecoveryIdentifier) -> wire::Request<'_> {
     let (known_data, known_data_type) = match known {
-        Known::Email(email) => (email, "email"),
-        Known::Login(login) => (login, "username"),
+        RecoveryIdentifier::Email(email) => (email, "email"),
+        RecoveryIdentifier::Login(login) => (login, "username"),
     };
     wire::Request {
         known_data: known_data.as_str().into(),
@@ -239,7 +241,7 @@ pub(crate) fn push(notice: &Notice, times: Times) -> Result<wire::Reply<'_>, Los
         EventKind::Posted(message) => Ok(wire::Reply {
             chat_id: Some(message.flow.get()),
             messages: Some(vec![row(times, message)]),
-            ..base(notice.at, times, Operation::GetMessages)
+            ..base(notice.occurred_at, times, Operation::GetMessages)
         }),
         EventKind::Edited(_)
         | EventKind::Deleted { .. }
@@ -265,7 +267,7 @@ fn base<'a>(now: Timestamp, times: Times, operation: Operation) -> wire::Reply<'
     }
 }
 
-fn chat(viewer: Option<UserId>, overview: &Overview) -> wire::Chat<'_> {
+fn chat(viewer: Option<UserId>, overview: &FlowSummary) -> wire::Chat<'_> {
     let flow = &overview.flow;
     let chat_name = match viewer {
         Some(viewer) => overview.title_for(viewer, |member| &member.username).into(),

@@ -14,7 +14,7 @@ use tolmach_dialect::{
     Violation, ViolationKind,
 };
 use tolmach_domain::{
-    Answer, ConnectionId, EventKind, GrantKind, Identity, Proof, Secret, Timestamp,
+    Answer, ConnectionId, Credentials, EventKind, GrantKind, Identity, Secret, Timestamp,
 };
 
 /// The most of an unknown `mode` that is echoed, in characters.
@@ -286,7 +286,7 @@ impl Session for Client {
             echo: ask.echo.clone(),
             operation: request.operation,
             expected: request.expected,
-            by_connection: ask.proof == Proof::Connection,
+            by_connection: ask.proof == Credentials::Connection,
         });
         out.push(Frame::Text(json::write(&request.frame(now, &ask.proof, self.bound.as_ref()))));
         Ok(())

@@ -7,9 +7,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use tolmach_dialect::Notice;
 use tolmach_domain::{
-    Answer, Attachment, AttachmentKind, Changes, Command, Content, Draft, EventKind, Fault, Flow,
-    FlowId, Grant, GrantKind, Identity, Kinds, Message, MessageId, Overview, Person, Proof,
-    Registration, Secret, Timestamp, Tokens, User, UserId, Version, Who,
+    Answer, Attachment, AttachmentKind, Changes, Command, Content, Credentials, EventKind, Fault,
+    Flow, FlowId, FlowKindFilter, FlowSummary, Grant, GrantKind, Identity, Message, MessageId,
+    NewMessage, Registration, Secret, Timestamp, Tokens, User, UserId, UserRef, UserSummary,
+    Version,
 };
 
 /// The most messages of a reply: a client goes on from its `time`.
@@ -25,12 +26,12 @@ const FILES: [(&str, AttachmentKind); 4] = [
 
 /// What a request asks, and how it proves who asks. The request has been validated by its schema;
 /// large texts are taken out of it, not copied.
-pub(crate) fn ask(method: Method, request: &mut Value) -> Result<(Proof, Command), Refusal> {
+pub(crate) fn ask(method: Method, request: &mut Value) -> Result<(Credentials, Command), Refusal> {
     let mut data = take(request, "data");
     let mut user = take(&mut data, "user");
     let mut message = take(&mut data, "message");
     let proof = match method {
-        Method::RegisterUser | Method::Authentication | Method::DeleteUser => Proof::Nothing,
+        Method::RegisterUser | Method::Authentication | Method::DeleteUser => Credentials::Nothing,
         Method::GetUpdate
         | Method::SendMessage
         | Method::AllMessages
@@ -49,7 +50,10 @@ pub(crate) fn ask(method: Method, request: &mut Value) -> Result<(Proof, Command
                     "/data/message/from_user/id: only the author may write in this name",
                 ));
             }
-            Proof::TokenOf(id, Secret::new(required("/data/user/auth_id", &mut user, "auth_id")?))
+            Credentials::TokenOf(
+                id,
+                Secret::new(required("/data/user/auth_id", &mut user, "auth_id")?),
+            )
         }
     };
     let command = match method {
@@ -83,13 +87,18 @@ pub(crate) fn ask(method: Method, request: &mut Value) -> Result<(Proof, Command
             Command::GetChanges { since: since(&data)?, flow: None, limit: MESSAGES_LIMIT }
         }
         Method::AllFlow => Command::ListFlows { limit: None, offset: 0, members: false },
-        Method::UserInfo => Command::GetUser { who: Who::Me },
+        Method::UserInfo => Command::GetUser { who: UserRef::Me },
         Method::SendMessage => {
             let flow = flow(&data, &message)?
                 .ok_or_else(|| expected("/data/flow/id", "the flow to post to"))?;
             let key = integer("/data/message/id", &message["id"])?.to_string();
             let content = content(&data, &mut message)?;
-            Command::Send(Box::new(Draft { flow, kinds: Kinds::Any, content, key: Some(key) }))
+            Command::Send(Box::new(NewMessage {
+                flow,
+                kinds: FlowKindFilter::Any,
+                content,
+                key: Some(key),
+            }))
         }
         Method::EditedMessage => Command::Edit {
             message: message_id(&message)?,
@@ -308,7 +317,7 @@ pub(crate) fn push(reply: wire::Reply<'_>) -> Result<Vec<Notice>, Nonsense> {
     if kinds.is_empty() {
         return Err(Nonsense);
     }
-    Ok(kinds.into_iter().map(|kind| Notice { at, moment: None, origin: None, kind }).collect())
+    Ok(kinds.into_iter().map(|kind| Event::new(at, kind)).collect())
 }
 
 /// An edit leaves a text, so an edited message that says nothing at all is a deleted one.
@@ -370,7 +379,7 @@ fn edited(at: Timestamp, author: UserId, id: MessageId, flow: FlowId, text: Stri
     }
 }
 
-fn overview(flow: wire::Flow<'_>) -> Result<Overview, Nonsense> {
+fn overview(flow: wire::Flow<'_>) -> Result<FlowSummary, Nonsense> {
     let changed_at = moment(flow.time)?;
     let flow = Flow {
         id: flow_id(flow.id)?,
@@ -383,7 +392,7 @@ fn overview(flow: wire::Flow<'_>) -> Result<Overview, Nonsense> {
         created_at: Timestamp::default(),
         changed_at,
     };
-    Ok(Overview { flow, members: Vec::new(), last: None, first: None, read: Version::default() })
+    Ok(FlowSummary { flow, members: Vec::new(), last: None, first: None, read: Version::default() })
 }
 
 fn user(record: wire::User<'_>) -> Result<User, Nonsense> {
@@ -409,9 +418,9 @@ fn user(record: wire::User<'_>) -> Result<User, Nonsense> {
     })
 }
 
-fn person(id: UserId, username: Cow<'_, str>) -> Person {
+fn person(id: UserId, username: Cow<'_, str>) -> UserSummary {
     let username: Arc<str> = username.into();
-    Person { id, login: username.clone(), username: username.clone(), name: username }
+    UserSummary { id, login: username.clone(), username: username.clone(), name: username }
 }
 
 fn moment(seconds: f64) -> Result<Timestamp, Nonsense> {

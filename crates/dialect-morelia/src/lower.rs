@@ -7,9 +7,9 @@ use crate::{ID, session::Asked};
 use std::borrow::Cow;
 use tolmach_dialect::{Ask, Loss, Notice, Reply};
 use tolmach_domain::{
-    Answer, Attachment, AttachmentKind, Authority, Command, Content, Draft, Event, EventKind, Flow,
-    FlowId, Grant, GrantKind, Identity, Message, MessageId, Overview, Proof, Registration, Secret,
-    Timestamp, Tokens, User, UserId, Version, Who,
+    Answer, Attachment, AttachmentKind, Authority, Command, Content, Credentials, Event, EventKind,
+    Flow, FlowId, FlowSummary, Grant, GrantKind, Identity, Message, MessageId, NewMessage,
+    Registration, Secret, Timestamp, Tokens, User, UserId, UserRef, Version,
 };
 
 /// Who asks, and the token that proves it.
@@ -93,10 +93,10 @@ pub(crate) fn ask(ask: &Ask) -> Result<Request<'_>, Loss> {
                 wire::RequestData { user, ..Default::default() },
             )
         }
-        Command::GetUser { who: Who::Me } => {
+        Command::GetUser { who: UserRef::Me } => {
             Request::new(Method::UserInfo, true, wire::RequestData::default())
         }
-        Command::GetUser { who: Who::Id(_) | Who::Login(_) } => return Err(loss),
+        Command::GetUser { who: UserRef::Id(_) | UserRef::Login(_) } => return Err(loss),
         Command::ListFlows { .. } => {
             Request::new(Method::AllFlow, true, wire::RequestData::default())
         }
@@ -150,7 +150,7 @@ pub(crate) fn ask(ask: &Ask) -> Result<Request<'_>, Loss> {
         | Command::ShowTyping { .. } => return Err(loss),
     };
     // A token is only one together with its owner.
-    let provable = matches!(ask.proof, Proof::TokenOf(..) | Proof::Connection);
+    let provable = matches!(ask.proof, Credentials::TokenOf(..) | Credentials::Connection);
     if request.signed && !provable { Err(loss) } else { Ok(request) }
 }
 
@@ -198,7 +198,7 @@ fn credentials<'a>(login: &'a str, password: &'a Secret) -> wire::RequestUser<'a
 }
 
 /// `None` where two attached files are of one kind: there is one place for each.
-fn send(draft: &Draft) -> Option<wire::RequestData<'_>> {
+fn send(draft: &NewMessage) -> Option<wire::RequestData<'_>> {
     let files = &draft.content.attachments;
     if files
         .iter()
@@ -322,7 +322,7 @@ pub(crate) fn push(notice: &Notice) -> Result<wire::Reply<'_>, Loss> {
         EventKind::Deleted { flow, by, messages } => {
             let rows = messages
                 .iter()
-                .map(|(message, _)| deleted_row(notice.at, *flow, *by, *message))
+                .map(|(message, _)| deleted_row(notice.occurred_at, *flow, *by, *message))
                 .collect();
             (*flow, messages.first().map_or(Version::default(), |(_, version)| *version), rows)
         }
@@ -336,12 +336,12 @@ pub(crate) fn push(notice: &Notice) -> Result<wire::Reply<'_>, Loss> {
         }
     };
     let data = wire::Data {
-        time: Some(notice.at.seconds()),
+        time: Some(notice.occurred_at.seconds()),
         message: Items(messages),
         ..Default::default()
     };
     let id = wire::id_of_pair(flow.get().unsigned_abs(), version.0.unsigned_abs());
-    let frame = granted_frame(notice.at, id, Method::GetUpdate.name(), Some(data));
+    let frame = granted_frame(notice.occurred_at, id, Method::GetUpdate.name(), Some(data));
     Ok(wire::Reply { meta: Some(Cow::Borrowed(wire::PUSH)), ..frame })
 }
 
@@ -372,12 +372,12 @@ fn record<'a>(asked: &'a Asked, user: &'a User) -> wire::User<'a> {
     }
 }
 
-fn overviews<'a>(asked: &Asked, overviews: &'a [Overview]) -> Items<wire::Flow<'a>> {
+fn overviews<'a>(asked: &Asked, overviews: &'a [FlowSummary]) -> Items<wire::Flow<'a>> {
     let viewer = asked.signature.as_ref().map(|(user, _)| *user);
     Items(overviews.iter().map(|overview| flow(viewer, overview)).collect())
 }
 
-fn flow(viewer: Option<UserId>, overview: &Overview) -> wire::Flow<'_> {
+fn flow(viewer: Option<UserId>, overview: &FlowSummary) -> wire::Flow<'_> {
     let Flow { id, kind, title, info, changed_at, .. } = &overview.flow;
     let title = match viewer {
         Some(viewer) => overview.title_for(viewer, |member| &member.username).into(),

@@ -2,7 +2,7 @@
 //! linear time.
 
 use crate::wire::Method;
-use jsonschema::{Draft, PatternOptions, Registry, RegistryBuilder, Validator};
+use jsonschema::{NewMessage, PatternOptions, Registry, RegistryBuilder, Validator};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 
@@ -72,7 +72,7 @@ fn compile() -> Result<Vec<(Method, Validator)>, Box<dyn std::error::Error>> {
         let mut schema: Value = serde_json::from_str(text(method))?;
         schema["$id"] = json!(format!("{ADDRESS}{}.request.json", Method::name(method)));
         let validator = jsonschema::options()
-            .with_draft(Draft::Draft202012)
+            .with_draft(NewMessage::Draft202012)
             .with_pattern_options(PatternOptions::regex())
             .with_registry(&registry)
             .offline()

@@ -15,7 +15,8 @@ use tolmach_dialect::{
     Violation, ViolationKind,
 };
 use tolmach_domain::{
-    Answer, Command, ConnectionId, EventKind, GrantKind, Identity, Proof, Secret, Timestamp, UserId,
+    Answer, Command, ConnectionId, Credentials, EventKind, GrantKind, Identity, Secret, Timestamp,
+    UserId,
 };
 
 /// The longest `type` that is echoed, in characters.
@@ -142,7 +143,7 @@ impl Server {
         schema::check(method, &request).map_err(|reason| refused(Refusal::bad_request(reason)))?;
         let (proof, command) = lift::ask(method, &mut request).map_err(refused)?;
         let signature = match &proof {
-            Proof::TokenOf(user, token) => Some((*user, token.clone())),
+            Credentials::TokenOf(user, token) => Some((*user, token.clone())),
             _ => None,
         };
         let login = match &command {
@@ -308,11 +309,11 @@ impl Client {
     }
 
     /// Who asks, and the token that proves it.
-    fn signature(&self, proof: &Proof) -> Option<Signature> {
+    fn signature(&self, proof: &Credentials) -> Option<Signature> {
         match proof {
-            Proof::TokenOf(user, token) => Some((*user, token.clone())),
-            Proof::Connection => self.bound.clone(),
-            Proof::Nothing | Proof::Token(_) | Proof::Bearer(_) => None,
+            Credentials::TokenOf(user, token) => Some((*user, token.clone())),
+            Credentials::Connection => self.bound.clone(),
+            Credentials::Nothing | Credentials::Token(_) | Credentials::Bearer(_) => None,
         }
     }
 }

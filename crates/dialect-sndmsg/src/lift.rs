@@ -7,9 +7,9 @@ use crate::wire::{self, Field, FieldType, Ids, MessageType, Number, Operation, R
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use tolmach_domain::{
-    Answer, Command, Content, ContentType, Draft, EventKind, Fault, Flow, FlowId, FlowKind, Grant,
-    GrantKind, Kinds, Message, MessageId, Overview, Page, Proof, Registration, Secret, Timestamp,
-    Tokens, User, Version, Who, Window,
+    Answer, Command, Content, ContentType, Credentials, EventKind, Fault, Flow, FlowId, FlowKind,
+    FlowKindFilter, FlowSummary, Grant, GrantKind, HistoryRange, Message, MessageId, MessagePage,
+    NewMessage, Registration, Secret, Timestamp, Tokens, User, UserRef, Version,
 };
 
 /// How many users one search finds at most.
@@ -20,7 +20,7 @@ pub(crate) fn ask(
     operation: Operation,
     request: wire::Request<'_>,
     caller: Option<&Caller>,
-) -> Result<(Proof, Command), Refusal> {
+) -> Result<(Credentials, Command), Refusal> {
     let command = match operation {
         Operation::Login => Command::Login {
             identifier: required("login", request.login)?.into_owned(),
@@ -45,7 +45,7 @@ pub(crate) fn ask(
         Operation::CreateRoom => {
             own("username", request.username, caller)?;
             Command::OpenChat {
-                with: Who::Login(required("customer", request.customer)?.into_owned()),
+                with: UserRef::Login(required("customer", request.customer)?.into_owned()),
             }
         }
         Operation::SendMessage => {
@@ -53,9 +53,9 @@ pub(crate) fn ask(
             let flow = room(operation, "room_id", request.room_id)?;
             let text = required("message", request.message)?;
             let content_type = message_type(request.msg_type)?;
-            Command::Send(Box::new(Draft {
+            Command::Send(Box::new(NewMessage {
                 flow,
-                kinds: Kinds::Any,
+                kinds: FlowKindFilter::Any,
                 content: Content { content_type, ..Content::text(text) },
                 key: None,
             }))
@@ -64,7 +64,7 @@ pub(crate) fn ask(
             let window = window(request.read)?;
             Command::History {
                 flow: room(operation, "room_id", request.room_id)?,
-                kinds: Kinds::Any,
+                kinds: FlowKindFilter::Any,
                 window,
             }
         }
@@ -72,9 +72,10 @@ pub(crate) fn ask(
             query: required("user", request.user)?.into_owned(),
             limit: SEARCH_LIMIT,
         },
-        Operation::DeleteRoom => {
-            Command::DeleteFlow { flow: room(operation, "id", request.id)?, kinds: Kinds::Any }
-        }
+        Operation::DeleteRoom => Command::DeleteFlow {
+            flow: room(operation, "id", request.id)?,
+            kinds: FlowKindFilter::Any,
+        },
         Operation::DeleteMessage => {
             Command::Delete { messages: vec![message_id(operation, request.id)?], flow: None }
         }
@@ -88,7 +89,10 @@ pub(crate) fn ask(
             Command::ListFlows { limit: None, offset: 0, members: false }
         }
     };
-    Ok((if operation.needs_login() { Proof::Connection } else { Proof::Nothing }, command))
+    Ok((
+        if operation.needs_login() { Credentials::Connection } else { Credentials::Nothing },
+        command,
+    ))
 }
 
 /// A name that must be the caller's. Before a login nobody's is, and the engine refuses the
@@ -126,10 +130,10 @@ fn message_type(field: Field<Cow<'_, str>>) -> Result<ContentType, Refusal> {
     }
 }
 
-fn window(field: Field<Cow<'_, str>>) -> Result<Window, Refusal> {
+fn window(field: Field<Cow<'_, str>>) -> Result<HistoryRange, Refusal> {
     match optional("read", field)?.as_deref() {
-        None | Some("RESENT" | "RECENT") => Ok(Window::Unread),
-        Some("ALL") => Ok(Window::All),
+        None | Some("RESENT" | "RECENT") => Ok(HistoryRange::Unread),
+        Some("ALL") => Ok(HistoryRange::All),
         Some(_) => Err(Refusal::field("read", "\"ALL\" or \"RESENT\" is expected")),
     }
 }
@@ -163,14 +167,14 @@ pub(crate) enum Expected {
     },
     Sent {
         flow: FlowId,
-        kinds: Kinds,
+        kinds: FlowKindFilter,
         content: Content,
     },
     /// A part of a room's messages, which come in a frame each.
     History {
         flow: FlowId,
-        kinds: Kinds,
-        window: Window,
+        kinds: FlowKindFilter,
+        window: HistoryRange,
     },
     /// Nothing: its reply only shows that the one before it is whole.
     Fence,
@@ -293,8 +297,8 @@ pub(crate) fn answer(
 /// message that was pushed in between may come twice.
 pub(crate) fn history(
     flow: FlowId,
-    kinds: Kinds,
-    window: Window,
+    kinds: FlowKindFilter,
+    window: HistoryRange,
     messages: Vec<Message>,
 ) -> Answer {
     let mut seen = BTreeSet::new();
@@ -305,11 +309,11 @@ pub(crate) fn history(
         .collect();
     messages.reverse();
     messages.iter_mut().for_each(|message| message.flow_kind = kind_of(kinds));
-    if let Window::Newest { limit, offset } = window {
+    if let HistoryRange::Newest { limit, offset } = window {
         messages.truncate(messages.len().saturating_sub(length(offset)));
         messages.drain(..messages.len().saturating_sub(length(limit)));
     }
-    Answer::History(Box::new(Page { flow, messages, version: Version::default() }))
+    Answer::History(Box::new(MessagePage { flow, messages, version: Version::default() }))
 }
 
 /// The message that a `READ_MSG` frame carries; `None` for one that says that there is nothing to
@@ -396,8 +400,8 @@ fn one_message(reply: &Reply<'_>) -> Result<MessageId, Nonsense> {
 }
 
 /// A request that means chats or groups only would have been refused for another kind.
-fn kind_of(kinds: Kinds) -> FlowKind {
-    if kinds == Kinds::Shared { FlowKind::Group } else { FlowKind::Chat }
+fn kind_of(kinds: FlowKindFilter) -> FlowKind {
+    if kinds == FlowKindFilter::Shared { FlowKind::Group } else { FlowKind::Chat }
 }
 
 fn written(
@@ -434,7 +438,7 @@ fn edited(now: Timestamp, id: MessageId, text: &str, memory: &Memory) -> Message
     }
 }
 
-fn overviews(reply: Reply<'_>) -> Result<Vec<Overview>, Nonsense> {
+fn overviews(reply: Reply<'_>) -> Result<Vec<FlowSummary>, Nonsense> {
     let (Some(names), Some(Ids::Each(ids)), Some(firsts)) =
         (reply.dialogs, reply.id, reply.first_massage_id)
     else {
@@ -450,7 +454,13 @@ fn overviews(reply: Reply<'_>) -> Result<Vec<Overview>, Nonsense> {
             let first =
                 if first == 0 { None } else { Some(MessageId::new(first).map_err(|_| Nonsense)?) };
             let flow = chat(FlowId::new(id).map_err(|_| Nonsense)?, name.into_owned());
-            Ok(Overview { flow, members: Vec::new(), last: None, first, read: Version::default() })
+            Ok(FlowSummary {
+                flow,
+                members: Vec::new(),
+                last: None,
+                first,
+                read: Version::default(),
+            })
         })
         .collect()
 }

@@ -9,8 +9,8 @@ use crate::wire::{self, Field, Ids, MessageType, Operation, status};
 use std::borrow::Cow;
 use tolmach_dialect::{Ask, Loss, Notice};
 use tolmach_domain::{
-    Answer, Authority, Command, Content, ContentType, Event, EventKind, Fault, FlowKind, GrantKind,
-    Message, MessageId, Overview, Proof, Who, Window,
+    Answer, Authority, Command, Content, ContentType, Credentials, Event, EventKind, Fault,
+    FlowKind, FlowSummary, GrantKind, HistoryRange, Message, MessageId, UserRef,
 };
 
 /// One frame of an ask, with what its reply will give.
@@ -56,7 +56,7 @@ pub(crate) fn ask<'a>(ask: &'a Ask, own: &'a str) -> Result<Request<'a>, Loss> {
     }
     let request = self::command(&ask.command, own).ok_or(loss)?;
     match ask.proof {
-        Proof::Token(_) | Proof::TokenOf(..) | Proof::Bearer(_)
+        Credentials::Token(_) | Credentials::TokenOf(..) | Credentials::Bearer(_)
             if request.operation.needs_login() =>
         {
             Err(Loss { dialect: ID, what: "a token" })
@@ -95,7 +95,7 @@ fn command<'a>(command: &'a Command, own: &'a str) -> Option<Request<'a>> {
                 frame,
             )
         }
-        Command::OpenChat { with: Who::Login(login) } => {
+        Command::OpenChat { with: UserRef::Login(login) } => {
             let frame =
                 wire::Request { username: own.into(), customer: login.as_str().into(), ..none() };
             Request::new(Operation::CreateRoom, Expected::Opened { with: login.clone() }, frame)
@@ -118,8 +118,8 @@ fn command<'a>(command: &'a Command, own: &'a str) -> Option<Request<'a>> {
         }
         Command::History { flow, kinds, window } => {
             let read = match window {
-                Window::Unread => "RESENT",
-                Window::All | Window::Newest { .. } => "ALL",
+                HistoryRange::Unread => "RESENT",
+                HistoryRange::All | HistoryRange::Newest { .. } => "ALL",
             };
             let frame = wire::Request { read: read.into(), room_id: flow.get().into(), ..none() };
             Request::new(
@@ -159,7 +159,7 @@ fn command<'a>(command: &'a Command, own: &'a str) -> Option<Request<'a>> {
                 frame,
             )
         }
-        Command::OpenChat { with: Who::Me | Who::Id(_) }
+        Command::OpenChat { with: UserRef::Me | UserRef::Id(_) }
         | Command::Refresh { .. }
         | Command::Logout { .. }
         | Command::Recover { .. }
@@ -327,7 +327,7 @@ fn deletion<'a>(message: MessageId) -> wire::Reply<'a> {
 }
 
 /// What a room is called for `caller`: a chat is named after the other member, by the login.
-fn dialog<'a>(caller: Option<&Caller>, overview: &'a Overview) -> Cow<'a, str> {
+fn dialog<'a>(caller: Option<&Caller>, overview: &'a FlowSummary) -> Cow<'a, str> {
     let other = match overview.flow.kind {
         FlowKind::Chat => overview
             .members

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tolmach_domain::{
-    ContentType, FlowId, ID_LIMIT, Message, MessageId, Person, Timestamp, UserId,
+    ContentType, FlowId, ID_LIMIT, Message, MessageId, Timestamp, UserId, UserSummary,
 };
 
 /// How many messages a client's end remembers: of older ones an edit or a deletion tells less.
@@ -20,13 +20,13 @@ pub(crate) fn same_login(one: &str, other: &str) -> bool {
 
 /// A user of whom only the login is known. The id is made of the login (FNV-1a): the same one each
 /// time, in every session.
-pub(crate) fn person(login: &str) -> Person {
+pub(crate) fn person(login: &str) -> UserSummary {
     let hash = login.to_lowercase().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
     });
     let number = i64::try_from(hash >> 12).unwrap_or_default() | MADE_UP;
     let login: Arc<str> = login.into();
-    Person {
+    UserSummary {
         id: UserId::new(number).expect("52 bits with the uppermost set are an id"),
         login: login.clone(),
         username: login.clone(),
@@ -43,7 +43,7 @@ pub(crate) fn nowhere() -> FlowId {
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
     pub(crate) flow: FlowId,
-    pub(crate) author: Person,
+    pub(crate) author: UserSummary,
     pub(crate) content_type: ContentType,
     pub(crate) posted_at: Timestamp,
 }

@@ -16,7 +16,7 @@ use tolmach_dialect::{
 };
 use tolmach_domain::{
     Answer, Command, ConnectionId, EventKind, Fault, FlowId, FlowKind, Identity, Message,
-    Timestamp, Who,
+    Timestamp, UserRef,
 };
 
 /// The most of an unknown `type` that is echoed, in characters.
@@ -75,7 +75,7 @@ impl Asked {
         };
         let name = match command {
             Command::Login { identifier: name, .. }
-            | Command::OpenChat { with: Who::Login(name) } => Some(name.clone()),
+            | Command::OpenChat { with: UserRef::Login(name) } => Some(name.clone()),
             _ => None,
         };
         Self { operation, flow, name }
@@ -381,7 +381,7 @@ impl Client {
 }
 
 fn notice(at: Timestamp, kind: EventKind) -> Line {
-    Line::Notice(Arc::new(Notice { at, moment: None, origin: None, kind }))
+    Line::Notice(Arc::new(Event::new(at, kind)))
 }
 
 impl Session for Client {

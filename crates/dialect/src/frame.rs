@@ -1,6 +1,8 @@
-//! Wire units.
+//! Frames, and what is wrong with them.
 
+use crate::json::JsonError;
 use bytes::Bytes;
+use tolmach_domain::InvalidId;
 
 /// One wire unit.
 #[derive(Debug, Clone)]
@@ -132,6 +134,16 @@ impl ViolationKind {
     }
 }
 
+impl JsonError {
+    /// The kind of violation that it is.
+    pub fn violation_kind(&self) -> ViolationKind {
+        match self {
+            JsonError::Syntax(_) => ViolationKind::Syntax,
+            JsonError::Shape(_) | JsonError::Depth(_) => ViolationKind::Shape,
+        }
+    }
+}
+
 impl Violation {
     /// A violation that is answered and does not end the connection.
     pub fn answered(kind: ViolationKind, answer: Frame) -> Self {
@@ -139,19 +151,42 @@ impl Violation {
     }
 }
 
-/// A connection is refused at its opening.
-#[derive(Debug, Clone)]
-pub struct Refusal {
-    /// What an HTTP request, or a WebSocket handshake, is answered with.
-    pub response: Box<http::Response<Bytes>>,
-}
-
-/// The dialect cannot say this.
+/// A response or an event that the dialect has no frame for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{dialect} cannot say {what}")]
-pub struct Loss {
+#[error("{dialect} has no frame for {what}")]
+pub struct Unsupported {
     /// The dialect's id.
     pub dialect: &'static str,
     /// The name of the command, answer or event.
     pub what: &'static str,
+}
+
+/// A server's frame that is none of the dialect, or answers nothing that was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the server's frame is invalid ({})", .0.name())]
+pub struct InvalidReply(pub ViolationKind);
+
+impl InvalidReply {
+    /// JSON, but not a frame of this dialect, or not one that is expected now.
+    pub const SHAPE: Self = Self(ViolationKind::Shape);
+    /// A frame of the wrong kind.
+    pub const FRAME_KIND: Self = Self(ViolationKind::FrameKind);
+}
+
+impl From<JsonError> for InvalidReply {
+    fn from(error: JsonError) -> Self {
+        Self(error.violation_kind())
+    }
+}
+
+impl From<InvalidId> for InvalidReply {
+    fn from(_: InvalidId) -> Self {
+        Self::SHAPE
+    }
+}
+
+impl From<serde_json::Error> for InvalidReply {
+    fn from(_: serde_json::Error) -> Self {
+        Self::SHAPE
+    }
 }

@@ -20,6 +20,19 @@ pub enum JsonError {
     Depth(usize),
 }
 
+impl JsonError {
+    /// What is expected instead, in words, of a frame that is an object.
+    pub fn expectation(&self) -> Cow<'static, str> {
+        match self {
+            JsonError::Syntax(_) => "JSON is expected".into(),
+            JsonError::Shape(_) => "a JSON object that names each field once is expected".into(),
+            JsonError::Depth(depth) => {
+                format!("at most {depth} levels of nesting are expected").into()
+            }
+        }
+    }
+}
+
 /// Parses a whole frame, refusing nesting deeper than `depth`, also inside fields that are ignored.
 pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8], depth: usize) -> Result<T, JsonError> {
     if deeper_than(bytes, depth) {

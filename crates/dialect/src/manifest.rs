@@ -1,49 +1,140 @@
-//! What a dialect says of itself.
+//! The description of a dialect.
 
-use crate::Revision;
+/// The name of a revision: a variation of a dialect that real peers speak.
+pub type Revision = &'static str;
 
-/// Who a dialect is, where it answers and how it is recognised.
+/// The revision that a dialect's document describes: always the default.
+pub const DOC: Revision = "doc";
+
+/// The description of a dialect. Built from [`Manifest::new`] by the methods named like its fields.
+///
+/// ```
+/// use tolmach_dialect::{Endpoint, Manifest};
+///
+/// let manifest = Manifest::new("toy", "one JSON array a frame, over WebSocket")
+///     .endpoints(&[Endpoint::websocket("/toy")])
+///     .opening("an array");
+/// assert_eq!(manifest.revisions, ["doc"]);
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Manifest {
     /// The short id, such as `mode`: used in configuration, metrics and folder names.
     pub id: &'static str,
     /// One line for people.
     pub summary: &'static str,
-    /// Where it answers.
-    pub doors: &'static [Door],
+    /// The paths that it is served on.
+    pub endpoints: &'static [Endpoint],
     /// The revisions that it speaks; the first is the default.
     pub revisions: &'static [Revision],
-    /// What identifies its first frame on a shared door, in words, such as `a string "mode"`.
-    /// `None` when it has no place on a shared door.
+    /// What identifies its first frame on a shared path, in words, such as `a string "mode"`. `None`
+    /// when it is not served on shared paths.
     pub opening: Option<&'static str>,
     /// Bounds on what a peer may send.
     pub limits: Limits,
-    /// How its connections are closed.
-    pub closes: Closes,
-    /// Whether it can say things that a generic test needs to know.
+    /// The codes that its connections are closed with.
+    pub close_codes: CloseCodes,
+    /// The events that it pushes.
     pub capabilities: Capabilities,
-    /// Whether messages are pushed where the operator has not chosen: the default of
-    /// [`crate::Settings::push`].
-    pub push_by_default: bool,
-    /// Documents that the gateway serves beside its doors.
+    /// Documents that the server serves beside its endpoints.
     pub documents: &'static [Document],
+    /// Whether its frames need a summary of the flow: [`crate::RenderContext::flow`].
+    pub needs_flow_summaries: bool,
 }
 
-/// Where connections arrive.
+impl Manifest {
+    /// A dialect that speaks [`DOC`] on no endpoint yet, within the default limits.
+    pub const fn new(id: &'static str, summary: &'static str) -> Self {
+        Self {
+            id,
+            summary,
+            endpoints: &[],
+            revisions: &[DOC],
+            opening: None,
+            limits: Limits::DEFAULT,
+            close_codes: CloseCodes::DEFAULT,
+            capabilities: Capabilities::NONE,
+            documents: &[],
+            needs_flow_summaries: false,
+        }
+    }
+
+    /// With these endpoints.
+    pub const fn endpoints(mut self, endpoints: &'static [Endpoint]) -> Self {
+        self.endpoints = endpoints;
+        self
+    }
+
+    /// With these revisions.
+    pub const fn revisions(mut self, revisions: &'static [Revision]) -> Self {
+        self.revisions = revisions;
+        self
+    }
+
+    /// Served on shared paths, where its first frame is known by this.
+    pub const fn opening(mut self, opening: &'static str) -> Self {
+        self.opening = Some(opening);
+        self
+    }
+
+    /// With other limits.
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// With other close codes.
+    pub const fn close_codes(mut self, close_codes: CloseCodes) -> Self {
+        self.close_codes = close_codes;
+        self
+    }
+
+    /// With these capabilities.
+    pub const fn capabilities(mut self, capabilities: Capabilities) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
+    /// With these documents.
+    pub const fn documents(mut self, documents: &'static [Document]) -> Self {
+        self.documents = documents;
+        self
+    }
+
+    /// Its frames need a summary of the flow.
+    pub const fn needs_flow_summaries(mut self) -> Self {
+        self.needs_flow_summaries = true;
+        self
+    }
+}
+
+/// A path that a dialect is served on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Door {
+pub struct Endpoint {
     /// A path; with a trailing `/**` everything below it too.
     pub path: &'static str,
-    /// What is spoken there.
+    /// The transport of its connections.
     pub transport: Transport,
 }
 
-/// What is spoken at a door.
+impl Endpoint {
+    /// A path for WebSockets.
+    pub const fn websocket(path: &'static str) -> Self {
+        Self { path, transport: Transport::WebSocket }
+    }
+
+    /// A path for HTTP requests, and for WebSockets where [`crate::Dialect::accept`] allows it.
+    pub const fn http(path: &'static str) -> Self {
+        Self { path, transport: Transport::Http }
+    }
+}
+
+/// The transport of an endpoint's connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// WebSocket only.
     WebSocket,
-    /// HTTP requests, and WebSocket where the dialect's [`crate::Dialect::open`] allows it.
+    /// HTTP requests, and WebSocket where the dialect's [`crate::Dialect::accept`] allows it.
     Http,
 }
 
@@ -56,32 +147,38 @@ pub struct Limits {
     pub body: usize,
 }
 
-impl Default for Limits {
+impl Limits {
     /// Frames and bodies of 1 MiB.
+    pub const DEFAULT: Limits = Limits { frame: 1 << 20, body: 1 << 20 };
+}
+
+impl Default for Limits {
     fn default() -> Self {
-        Self { frame: 1 << 20, body: 1 << 20 }
+        Self::DEFAULT
     }
 }
 
-/// How a dialect's WebSocket connections are closed.
+/// The codes that a server closes a dialect's WebSockets with, where the session names none itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Closes {
-    /// The gateway shuts down.
+pub struct CloseCodes {
+    /// The server shuts down.
     pub going_away: u16,
     /// The peer reads too slowly.
     pub slow_reader: u16,
-    /// The peer's proof is no longer valid.
-    pub session_ended: u16,
 }
 
-impl Default for Closes {
-    /// 1001, 1013 and 1008.
+impl CloseCodes {
+    /// 1001 and 1013.
+    pub const DEFAULT: CloseCodes = CloseCodes { going_away: 1001, slow_reader: 1013 };
+}
+
+impl Default for CloseCodes {
     fn default() -> Self {
-        Self { going_away: 1001, slow_reader: 1013, session_ended: 1008 }
+        Self::DEFAULT
     }
 }
 
-/// What a dialect can say.
+/// The events that a dialect pushes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Capabilities {
     /// Posted messages are pushed.
@@ -96,7 +193,18 @@ pub struct Capabilities {
     pub pushes_typing: bool,
 }
 
-/// A document that the gateway serves, such as an OpenAPI description.
+impl Capabilities {
+    /// Nothing is pushed.
+    pub const NONE: Capabilities = Capabilities {
+        pushes_posted: false,
+        pushes_edited: false,
+        pushes_deleted: false,
+        pushes_flows: false,
+        pushes_typing: false,
+    };
+}
+
+/// A document that the server serves, such as an OpenAPI description.
 #[derive(Debug, Clone, Copy)]
 pub struct Document {
     /// The path, such as `/openapi.json`.

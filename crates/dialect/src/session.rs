@@ -1,81 +1,27 @@
-//! What one connection remembers.
+//! The state of one connection.
 
-use crate::{Close, Frame, Line, Loss, Notice, Revision, Violation};
-use tolmach_domain::{ConnectionId, FlowId, Identity, Timestamp, UserId};
+use crate::{
+    Close, DOC, Event, Frame, Incoming, InvalidReply, Request, Response, Revision, Unsupported,
+    Violation,
+};
+use tolmach_domain::{FlowId, FlowSummary, Identity, Timestamp};
 
-/// What is known of a connection before its first line.
-#[derive(Debug, Clone, Copy)]
-pub struct Opening<'a> {
-    /// The HTTP request, or the request that the WebSocket handshake started with. `None` on raw
-    /// TCP.
-    pub request: Option<&'a http::request::Parts>,
-    /// The first frame, where the dialect is chosen by it.
-    pub first: Option<&'a Frame>,
-    /// This connection.
-    pub connection: ConnectionId,
-    /// Whether a WebSocket is asked for.
-    pub websocket: bool,
-    /// The operator's choices for this dialect.
-    pub settings: Settings,
-}
-
-/// The operator's choices that change what a dialect says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// Whether messages are pushed, in a dialect whose document leaves it open.
-    pub push: bool,
-    /// Whether an unknown login is told from a wrong password, in a dialect whose document does.
-    pub reveal_unknown_user: bool,
-    /// The deepest nesting of a frame.
-    pub depth: usize,
-    /// The origins whose pages may connect, in a dialect that looks at them, each as a browser
-    /// gives it: `https://chat.example.org`. Empty: the dialect's own choice. An operator's list
-    /// lasts as long as the process.
-    pub origins: &'static [String],
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { push: true, reveal_unknown_user: false, depth: 64, origins: &[] }
-    }
-}
-
-/// Which end of a connection a session is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// Hears asks; says replies and notices.
-    Server,
-    /// Says asks; hears replies and notices.
-    Client,
-}
-
-/// Whether an opening is a dialect's own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recognition {
-    /// Not this dialect, or not for certain.
-    No,
-    /// This dialect, in this revision.
-    Certain(Revision),
-}
-
-/// What one connection remembers. An HTTP exchange is a session of one request frame and one
+/// The server's side of one connection. An HTTP exchange is a session of one request frame and one
 /// response frame.
-pub trait Session: Send {
-    /// Asks that the opening itself makes, before any frame is heard: a room's history, say.
+///
+/// The server keeps identity, expiry and revocation. It calls in this order: `authenticated` when
+/// the identity of the connection changes, then `respond` with the response that changed it, then
+/// `subscription`.
+pub trait ServerSession: Send {
+    /// Requests that the handshake itself makes, before any frame is decoded: a room's history, say.
     ///
-    /// - Called once, first. The asks are answered in order, through [`Session::encode`].
-    /// - If one is answered with [`Frame::Response`], the WebSocket handshake is refused with it.
-    fn greet(&mut self, now: Timestamp, out: &mut Vec<Line>) {
+    /// - Called once, first. Their responses come in order, through [`ServerSession::respond`].
+    /// - If one is answered with [`Frame::Response`], the WebSocket handshake is rejected with it.
+    fn initial_requests(&mut self, now: Timestamp, out: &mut Vec<Request>) {
         let _ = (now, out);
     }
 
-    /// An ask's proof has proven who asks. Called before its command is carried out, so that the
-    /// connection hears what happens from then on: [`Session::interest`] is looked at in between.
-    fn identified(&mut self, identity: Identity) {
-        let _ = identity;
-    }
-
-    /// Turns one frame into lines.
+    /// Turns one frame into requests.
     ///
     /// - A whole frame or nothing: on a violation, `out` is as it was.
     /// - Never panics, whatever the bytes; time and memory are linear in the frame.
@@ -83,24 +29,44 @@ pub trait Session: Send {
         &mut self,
         now: Timestamp,
         frame: &Frame,
-        out: &mut Vec<Line>,
+        out: &mut Vec<Request>,
     ) -> Result<(), Violation>;
 
-    /// Turns one line into frames: none, where this wire leaves it unsaid.
+    /// Turns a response into frames: none, where this wire leaves it unsaid.
     ///
-    /// - A [`Line::Reply`] answers an ask that this session decoded; replies come in the order of
-    ///   the asks.
-    /// - On a loss, `out` is as it was.
-    fn encode(&mut self, now: Timestamp, line: &Line, out: &mut Vec<Frame>) -> Result<(), Loss>;
+    /// - The response is to a request of this session; responses come in the order of the requests.
+    /// - On an error, `out` is as it was.
+    fn respond(
+        &mut self,
+        now: Timestamp,
+        response: &Response,
+        context: &RenderContext<'_>,
+        out: &mut Vec<Frame>,
+    ) -> Result<(), Unsupported>;
 
-    /// Whose events this connection wants now. Looked at after each identification and each reply.
-    fn interest(&self) -> Interest {
-        Interest::Nothing
+    /// The identity of the connection has changed.
+    ///
+    /// - `Some` after credentials were proven, before the command that they came with is carried
+    ///   out, and after a login, before its response.
+    /// - `None` after a logout, before its response, and as soon as the session has ended, its token
+    ///   has expired, its account was deleted, or the connection's own credentials were refused.
+    ///   [`ServerSession::subscription`] is [`Subscription::None`] from then on.
+    fn authenticated(&mut self, identity: Option<Identity>) {
+        let _ = identity;
     }
 
-    /// How a notice reaches this connection. May note what has been seen.
-    fn delivery(&mut self, notice: &Notice) -> Delivery {
-        let _ = notice;
+    /// The events that this connection wants now. Read after every call of
+    /// [`ServerSession::authenticated`] and [`ServerSession::respond`].
+    fn subscription(&self) -> Subscription {
+        Subscription::None
+    }
+
+    /// How an event reaches this connection. May note what was delivered.
+    ///
+    /// - Called for events of the subscription only, and for the end of the connection's own
+    ///   sessions, after [`ServerSession::authenticated`] with `None`.
+    fn deliver(&mut self, event: &Event, context: &RenderContext<'_>) -> Delivery {
+        let _ = (event, context);
         Delivery::Skip
     }
 
@@ -111,36 +77,79 @@ pub trait Session: Send {
 
     /// The revision being spoken.
     fn revision(&self) -> Revision {
-        crate::DOC
+        DOC
     }
 }
 
-/// Whose events a connection wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interest {
-    /// Nobody's.
-    Nothing,
-    /// One flow's.
-    Flow(FlowId),
-    /// Those of every flow that this user is in, as it changes.
-    EveryFlowOf(UserId),
+/// The client's side of one connection.
+pub trait ClientSession: Send {
+    /// Turns a request into frames: none, where the handshake itself makes it.
+    ///
+    /// - On an error, `out` and the session are as they were.
+    fn request(
+        &mut self,
+        now: Timestamp,
+        request: &Request,
+        out: &mut Vec<Frame>,
+    ) -> Result<(), Unsupported>;
+
+    /// Turns a server's frame into responses and events.
+    ///
+    /// - Never panics, whatever the bytes.
+    fn decode(
+        &mut self,
+        now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Incoming>,
+    ) -> Result<(), InvalidReply>;
 }
 
-/// How a notice reaches a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The events that a connection wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subscription {
+    /// None.
+    None,
+    /// Those of one flow.
+    Flow(FlowId),
+    /// Those of every flow that the connection's own user is in, as that changes.
+    AllFlows,
+}
+
+/// How an event reaches a connection.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Delivery {
     /// Not at all.
     Skip,
-    /// As the frame that [`crate::Dialect::render`] makes of it, shared with every connection of
-    /// the same variant.
+    /// As the frame that [`crate::Dialect::render`] makes of it, shared with every connection of the
+    /// same variant.
     Shared(Variant),
-    /// As frames that [`Session::encode`] makes for this connection alone.
-    Private,
+    /// As frames for this connection alone.
+    Private(Vec<Frame>),
     /// By closing the connection.
     Close(Close),
 }
 
-/// One of the forms in which a dialect renders a notice: a revision, a number form, …. Small:
-/// frames are cached by it.
+/// One of the forms in which a dialect renders an event: a revision, a number form, …. Small: frames
+/// are cached by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Variant(pub u8);
+
+/// What a frame may need of the world beside the event or response that it tells.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct RenderContext<'a> {
+    /// The flow of the event, or of the connection's subscription, with all its members ordered by
+    /// id: only for dialects whose [`crate::Manifest::needs_flow_summaries`] says so, and for
+    /// subscriptions to one flow. `None` also while it could not be read.
+    pub flow: Option<&'a FlowSummary>,
+}
+
+impl<'a> RenderContext<'a> {
+    /// A context without anything.
+    pub const EMPTY: RenderContext<'static> = RenderContext { flow: None };
+
+    /// A context with the summary of a flow, if there is one.
+    pub fn with_flow(flow: Option<&'a FlowSummary>) -> Self {
+        Self { flow }
+    }
+}

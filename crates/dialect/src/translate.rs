@@ -1,34 +1,70 @@
 //! From one dialect to another, through the canonical form.
 
-use crate::{Frame, Line, Loss, Session, Violation};
+use crate::{
+    ClientSession, Delivery, Dialect, Frame, Incoming, InvalidReply, RenderContext, Request,
+    ServerSession, Unsupported, Violation,
+};
 use tolmach_domain::Timestamp;
 
-/// Why a frame could not be translated.
+/// The reason why a frame could not be translated.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Untranslated {
-    /// The frame is not the source dialect's.
+pub enum Untranslatable {
+    /// The client's frame is not the source dialect's.
     Violation(Violation),
-    /// The target dialect cannot say it.
-    Loss(Loss),
+    /// The server's frame is not the source dialect's.
+    InvalidReply(InvalidReply),
+    /// The target dialect has no frame for it.
+    Unsupported(Unsupported),
 }
 
-/// Translates one frame that `source` hears into the frames that `target` says.
+/// Translates a client's frame: from the dialect of `source`, the proxy's server side, to the
+/// dialect of `target`, its client side. Gives the frames and the requests that they carry.
 ///
-/// Requests go from the server side of one dialect to the client side of another; replies and
-/// notices go back from that client side to that server side. Either way the two sessions form one
-/// proxied connection: the echo of each ask is kept by the session that made it. Returns the frames
-/// and the lines that they came from.
-pub fn translate(
+/// The two sessions form one proxied connection: each keeps the correlations that it made.
+pub fn translate_request(
     now: Timestamp,
-    source: &mut dyn Session,
-    target: &mut dyn Session,
+    source: &mut dyn ServerSession,
+    target: &mut dyn ClientSession,
     frame: &Frame,
-) -> Result<(Vec<Frame>, Vec<Line>), Untranslated> {
-    let mut lines = Vec::new();
-    source.decode(now, frame, &mut lines).map_err(Untranslated::Violation)?;
+) -> Result<(Vec<Frame>, Vec<Request>), Untranslatable> {
+    let mut requests = Vec::new();
+    source.decode(now, frame, &mut requests).map_err(Untranslatable::Violation)?;
     let mut frames = Vec::new();
-    for line in &lines {
-        target.encode(now, line, &mut frames).map_err(Untranslated::Loss)?;
+    for request in &requests {
+        target.request(now, request, &mut frames).map_err(Untranslatable::Unsupported)?;
     }
-    Ok((frames, lines))
+    Ok((frames, requests))
+}
+
+/// Translates a server's frame back: from the dialect of `source`, the proxy's client side, to
+/// `dialect`, whose session `target` is the proxy's server side. Gives the frames and the responses
+/// and events that they carry. An event that the target does not deliver becomes no frame.
+pub fn translate_incoming(
+    now: Timestamp,
+    source: &mut dyn ClientSession,
+    dialect: &dyn Dialect,
+    target: &mut dyn ServerSession,
+    context: &RenderContext<'_>,
+    frame: &Frame,
+) -> Result<(Vec<Frame>, Vec<Incoming>), Untranslatable> {
+    let mut incoming = Vec::new();
+    source.decode(now, frame, &mut incoming).map_err(Untranslatable::InvalidReply)?;
+    let mut frames = Vec::new();
+    for value in &incoming {
+        match value {
+            Incoming::Response(response) => {
+                let responded = target.respond(now, response, context, &mut frames);
+                responded.map_err(Untranslatable::Unsupported)?;
+            }
+            Incoming::Event(event) => match target.deliver(event, context) {
+                Delivery::Skip | Delivery::Close(_) => {}
+                Delivery::Private(private) => frames.extend(private),
+                Delivery::Shared(variant) => {
+                    let rendered = dialect.render(event, context, variant);
+                    frames.push(rendered.map_err(Untranslatable::Unsupported)?);
+                }
+            },
+        }
+    }
+    Ok((frames, incoming))
 }

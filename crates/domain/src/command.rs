@@ -1,8 +1,8 @@
 //! What may be asked ([`Command`]) and what comes back when it is granted ([`Answer`]).
 
 use crate::{
-    Content, FlowId, FlowKind, Grant, GrantKind, Kinds, Message, MessageId, Overview, Person,
-    Photo, Secret, Timestamp, User, UserId, Version, Who,
+    Content, FlowId, FlowKind, FlowKindFilter, FlowSummary, Grant, GrantKind, Message, MessageId,
+    Photo, Secret, Timestamp, User, UserId, UserRef, UserSummary, Version,
 };
 
 /// A use case, as any of the dialects may ask for it.
@@ -33,7 +33,7 @@ pub enum Command {
     /// Mail a recovery link, if the account exists. Answer: [`Answer::RecoveryAccepted`], always.
     Recover {
         /// What is known of the account.
-        known: Known,
+        known: RecoveryIdentifier,
     },
     /// Set a password by the token of a recovery link; ends all sessions. Answer:
     /// [`Answer::PasswordReset`].
@@ -56,7 +56,7 @@ pub enum Command {
     /// Read a user. Answer: [`Answer::User`].
     GetUser {
         /// Whom.
-        who: Who,
+        who: UserRef,
     },
     /// Users whose login contains `query` without regard to case, sorted by login. Answer:
     /// [`Answer::Users`].
@@ -74,7 +74,7 @@ pub enum Command {
     /// The chat with a user: always the same one for a pair. Answer: [`Answer::ChatOpened`].
     OpenChat {
         /// The other member.
-        with: Who,
+        with: UserRef,
     },
     /// Make a group or channel that the caller owns. Answer: [`Answer::FlowCreated`].
     CreateFlow(Box<NewFlow>),
@@ -83,14 +83,14 @@ pub enum Command {
         /// Which.
         flow: FlowId,
         /// The kinds that may be meant.
-        kinds: Kinds,
+        kinds: FlowKindFilter,
     },
     /// Read one flow. Answer: [`Answer::Flow`].
     GetFlow {
         /// Which.
         flow: FlowId,
         /// The kinds that may be meant.
-        kinds: Kinds,
+        kinds: FlowKindFilter,
         /// Whether the members of a group or channel are wanted too.
         members: bool,
     },
@@ -121,7 +121,7 @@ pub enum Command {
         members: bool,
     },
     /// Post a message. Answer: [`Answer::Sent`].
-    Send(Box<Draft>),
+    Send(Box<NewMessage>),
     /// Replace the text of one's own message. Answer: [`Answer::Edited`].
     Edit {
         /// Which.
@@ -143,9 +143,9 @@ pub enum Command {
         /// Which flow.
         flow: FlowId,
         /// The kinds that may be meant.
-        kinds: Kinds,
+        kinds: FlowKindFilter,
         /// Which part of it.
-        window: Window,
+        window: HistoryRange,
     },
     /// Messages, flows and the caller's record changed after a moment, in all flows or one.
     /// Answer: [`Answer::Changes`].
@@ -201,7 +201,7 @@ impl Command {
 
 /// What is known of an account to recover.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Known {
+pub enum RecoveryIdentifier {
     /// Its e-mail address.
     Email(String),
     /// Its login.
@@ -275,11 +275,11 @@ pub struct NewFlow {
 
 /// A message to post.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Draft {
+pub struct NewMessage {
     /// Where.
     pub flow: FlowId,
     /// The kinds of flow that may be meant: another is [`crate::Fault::WrongKind`].
-    pub kinds: Kinds,
+    pub kinds: FlowKindFilter,
     /// What it says.
     pub content: Content,
     /// Makes a retry harmless: a second draft of the same author with the same key within the
@@ -289,7 +289,7 @@ pub struct Draft {
 
 /// Which part of a flow's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Window {
+pub enum HistoryRange {
     /// The newest `limit` messages after skipping the newest `offset`.
     Newest {
         /// At most this many.
@@ -301,6 +301,17 @@ pub enum Window {
     All,
     /// What the caller has not read; reading it moves the caller's read mark.
     Unread,
+}
+
+impl HistoryRange {
+    /// Cuts a whole history, oldest first, to this part of it.
+    pub fn cut(self, messages: &mut Vec<Message>) {
+        if let HistoryRange::Newest { limit, offset } = self {
+            let length = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+            messages.truncate(messages.len().saturating_sub(length(offset)));
+            messages.drain(..messages.len().saturating_sub(length(limit)));
+        }
+    }
 }
 
 /// What comes back when a [`Command`] is granted.
@@ -330,7 +341,7 @@ pub enum Answer {
         /// The chat.
         flow: FlowId,
         /// The other member; `None` where the wire that this was read from does not say.
-        with: Option<Person>,
+        with: Option<UserSummary>,
         /// Whether it was made just now.
         created: bool,
     },
@@ -349,7 +360,7 @@ pub enum Answer {
         flow: FlowId,
     },
     /// A flow.
-    Flow(Box<Overview>),
+    Flow(Box<FlowSummary>),
     /// They are members now.
     MembersAdded {
         /// Where.
@@ -365,7 +376,7 @@ pub enum Answer {
         users: Vec<UserId>,
     },
     /// Flows, newest activity first.
-    Flows(Vec<Overview>),
+    Flows(Vec<FlowSummary>),
     /// The message as committed.
     Sent {
         /// The message; `None` where the wire that this was read from does not say.
@@ -384,7 +395,7 @@ pub enum Answer {
         left: Vec<MessageId>,
     },
     /// Messages of a flow, oldest first.
-    History(Box<Page>),
+    History(Box<MessagePage>),
     /// What changed.
     Changes(Box<Changes>),
     /// The others were told.
@@ -393,7 +404,7 @@ pub enum Answer {
 
 /// Messages of a flow.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Page {
+pub struct MessagePage {
     /// Which flow.
     pub flow: FlowId,
     /// Oldest first; deleted messages are left out.
@@ -402,13 +413,20 @@ pub struct Page {
     pub version: Version,
 }
 
+impl MessagePage {
+    /// Messages of a flow whose version is not known.
+    pub fn new(flow: FlowId, messages: Vec<Message>) -> Self {
+        Self { flow, messages, version: Version::default() }
+    }
+}
+
 /// What changed after a moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Changes {
     /// Changed messages, oldest change first; deleted ones carry `deleted_at`.
     pub messages: Vec<Message>,
     /// Changed flows.
-    pub flows: Vec<Overview>,
+    pub flows: Vec<FlowSummary>,
     /// The caller's record, if it changed.
     pub user: Option<Box<User>>,
     /// Ask again with it to go on without gap or repeat.

@@ -1,7 +1,8 @@
 //! What happened, as every interested connection hears it.
 
 use crate::{
-    ConnectionId, Flow, FlowId, Message, MessageId, Person, SessionId, Timestamp, UserId, Version,
+    ConnectionId, Flow, FlowId, Message, MessageId, SessionId, Timestamp, UserId, UserSummary,
+    Version,
 };
 use bytes::Bytes;
 
@@ -9,10 +10,10 @@ use bytes::Bytes;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// When.
-    pub at: Timestamp,
+    pub occurred_at: Timestamp,
     /// Its place in the order of commits: unique and ascending over the whole world. For a change
     /// to messages, the newest `changed_at`. `None` for what is not stored.
-    pub moment: Option<Timestamp>,
+    pub committed_at: Option<Timestamp>,
     /// Which request caused it.
     pub origin: Option<Origin>,
     /// What happened.
@@ -27,7 +28,7 @@ pub struct Origin {
     /// The id of the dialect that it speaks.
     pub dialect: &'static str,
     /// What that dialect wants carried along (a request id), in its own form.
-    pub tag: Option<Bytes>,
+    pub client_tag: Option<Bytes>,
 }
 
 /// What happened.
@@ -51,7 +52,7 @@ pub enum EventKind {
         /// The flow.
         flow: Flow,
         /// Its members.
-        members: Vec<Person>,
+        members: Vec<UserSummary>,
     },
     /// A flow was deleted.
     FlowDeleted {
@@ -65,7 +66,7 @@ pub enum EventKind {
         /// Where.
         flow: FlowId,
         /// Who.
-        users: Vec<Person>,
+        users: Vec<UserSummary>,
         /// Where the flow stood: what has a later version is for them too.
         version: Version,
     },
@@ -81,7 +82,7 @@ pub enum EventKind {
         /// Where.
         flow: FlowId,
         /// Who.
-        user: Person,
+        user: UserSummary,
         /// Whether they type.
         active: bool,
     },
@@ -95,6 +96,17 @@ pub enum EventKind {
 }
 
 impl Event {
+    /// An event that is not stored, or not known to be: without a place in the order of commits and
+    /// without an origin.
+    pub fn new(occurred_at: Timestamp, kind: EventKind) -> Self {
+        Self { occurred_at, committed_at: None, origin: None, kind }
+    }
+
+    /// Whether a request of this connection caused it.
+    pub fn is_caused_by(&self, connection: ConnectionId) -> bool {
+        self.origin.as_ref().is_some_and(|origin| origin.connection == connection)
+    }
+
     /// The flow that it happened in.
     pub fn flow(&self) -> Option<FlowId> {
         match &self.kind {

@@ -15,7 +15,7 @@ pub enum FlowKind {
 
 /// Which kinds of flow a request is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Kinds {
+pub enum FlowKindFilter {
     /// Any.
     #[default]
     Any,
@@ -25,13 +25,13 @@ pub enum Kinds {
     Shared,
 }
 
-impl Kinds {
+impl FlowKindFilter {
     /// Whether `kind` is meant.
     pub fn include(self, kind: FlowKind) -> bool {
         match self {
-            Kinds::Any => true,
-            Kinds::Chat => kind == FlowKind::Chat,
-            Kinds::Shared => kind != FlowKind::Chat,
+            FlowKindFilter::Any => true,
+            FlowKindFilter::Chat => kind == FlowKind::Chat,
+            FlowKindFilter::Shared => kind != FlowKind::Chat,
         }
     }
 }
@@ -60,9 +60,26 @@ pub struct Flow {
     pub changed_at: Timestamp,
 }
 
+impl Flow {
+    /// A flow of which only the id, the kind and the title are known.
+    pub fn new(id: FlowId, kind: FlowKind, title: impl Into<String>) -> Self {
+        Self {
+            id,
+            kind,
+            title: title.into(),
+            info: String::new(),
+            owner: None,
+            photo: None,
+            version: Version::default(),
+            created_at: Timestamp::default(),
+            changed_at: Timestamp::default(),
+        }
+    }
+}
+
 /// A flow as one of its members sees it in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Overview {
+pub struct FlowSummary {
     /// The flow.
     pub flow: Flow,
     /// Both members of a chat; the members of a group or channel only where the request asked for
@@ -76,7 +93,12 @@ pub struct Overview {
     pub read: Version,
 }
 
-impl Overview {
+impl FlowSummary {
+    /// A flow of which neither members nor messages are known.
+    pub fn new(flow: Flow) -> Self {
+        Self { flow, members: Vec::new(), last: None, first: None, read: Version::default() }
+    }
+
     /// What the flow is called for `viewer`: a chat is named after the other member, by `name_of`;
     /// where the wire that it was read from names no members, its title stands in.
     pub fn title_for(&self, viewer: UserId, name_of: impl Fn(&User) -> &str) -> String {

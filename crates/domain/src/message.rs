@@ -1,6 +1,6 @@
 //! Messages.
 
-use crate::{FlowId, FlowKind, MessageId, Person, Timestamp, Version};
+use crate::{FlowId, FlowKind, MessageId, Timestamp, UserSummary, Version};
 
 /// A message of a flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Message {
     /// The kind of that flow.
     pub flow_kind: FlowKind,
     /// The author; stays after the account is deleted.
-    pub author: Person,
+    pub author: UserSummary,
     /// What it says.
     pub content: Content,
     /// The version that posting it took: history is ordered by it.
@@ -28,6 +28,31 @@ pub struct Message {
     /// When its newest change was committed: unique within a store, so that paging by it has no gap
     /// and no repeat.
     pub changed_at: Timestamp,
+}
+
+impl Message {
+    /// A message that was posted and not changed since, of which no version is known.
+    pub fn new(
+        id: MessageId,
+        (flow, flow_kind): (FlowId, FlowKind),
+        author: UserSummary,
+        content: Content,
+        posted_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            flow,
+            flow_kind,
+            author,
+            content,
+            posted: Version::default(),
+            version: Version::default(),
+            posted_at,
+            edited_at: None,
+            deleted_at: None,
+            changed_at: posted_at,
+        }
+    }
 }
 
 /// What a message says.

@@ -27,7 +27,7 @@ impl fmt::Debug for Secret {
 
 /// How a request proves who asks, as the wire carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Proof {
+pub enum Credentials {
     /// Nothing is offered: only what anybody may do.
     Nothing,
     /// Whoever this connection has proven to be before (a login, or a token at the handshake).

@@ -42,9 +42,32 @@ pub struct User {
 }
 
 impl User {
+    /// A user of whom only the id and one name are known.
+    pub fn named(id: UserId, name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self {
+            id,
+            login: name.clone(),
+            username: name.clone(),
+            name,
+            email: None,
+            phone: None,
+            bio: String::new(),
+            avatar: None,
+            photo: None,
+            bot: false,
+            admin: false,
+            business: false,
+            profile: true,
+            created_at: Timestamp::default(),
+            changed_at: Timestamp::default(),
+            deleted_at: None,
+        }
+    }
+
     /// The user as others see it.
-    pub fn person(&self) -> Person {
-        Person {
+    pub fn summary(&self) -> UserSummary {
+        UserSummary {
             id: self.id,
             login: self.login.as_str().into(),
             username: self.username.as_str().into(),
@@ -55,7 +78,7 @@ impl User {
 
 /// A user as others see it: an author, a member. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Person {
+pub struct UserSummary {
     /// Who.
     pub id: UserId,
     /// The login.
@@ -66,9 +89,17 @@ pub struct Person {
     pub name: Arc<str>,
 }
 
+impl UserSummary {
+    /// A user of whom only the id and one name are known.
+    pub fn named(id: UserId, name: impl Into<Arc<str>>) -> Self {
+        let name = name.into();
+        Self { id, login: name.clone(), username: name.clone(), name }
+    }
+}
+
 /// Names a user in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Who {
+pub enum UserRef {
     /// The one who asks.
     Me,
     /// By id.

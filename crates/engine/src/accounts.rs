@@ -10,8 +10,8 @@ use crate::ports::{AccountKey, Mail, NewUser, UserChange};
 use crate::{Engine, Principal};
 use std::net::IpAddr;
 use tolmach_domain::{
-    Answer, Fault, Known, PHOTO_LIMIT, Photo, PhotoKey, PhotoOf, Profile, Registration, Secret,
-    Timestamp, User, UserId, Who,
+    Answer, Fault, PHOTO_LIMIT, Photo, PhotoKey, PhotoOf, Profile, RecoveryIdentifier,
+    Registration, Secret, Timestamp, User, UserId, UserRef,
 };
 
 /// The largest avatar that a client may encode, in bytes.
@@ -137,15 +137,15 @@ impl Engine {
     }
 
     /// Mails a recovery link if there is such an account and it has an address.
-    pub(crate) fn recover(&self, known: Known, now: Timestamp) -> Afterwards {
+    pub(crate) fn recover(&self, known: RecoveryIdentifier, now: Timestamp) -> Afterwards {
         let (store, mailer, recently_mailed) =
             (self.ports.store.clone(), self.ports.mailer.clone(), self.recently_mailed.clone());
         let (token, url, lifetime) =
             (self.new_token(), self.policy.public_url.clone(), self.policy.recovery_lifetime);
         Box::pin(async move {
             let key = match &known {
-                Known::Email(email) => AccountKey::Email(email),
-                Known::Login(login) => AccountKey::Login(login),
+                RecoveryIdentifier::Email(email) => AccountKey::Email(email),
+                RecoveryIdentifier::Login(login) => AccountKey::Login(login),
             };
             let user = match store.account(key).await {
                 Ok(account) => account.map(|account| account.user),
@@ -298,19 +298,19 @@ impl Engine {
         Ok(Answer::ProfileCreated)
     }
 
-    pub(crate) async fn get_user(&self, caller: &Caller, who: Who) -> Result<Answer, Fault> {
+    pub(crate) async fn get_user(&self, caller: &Caller, who: UserRef) -> Result<Answer, Fault> {
         Ok(Answer::User(Box::new(self.named(caller, who).await?)))
     }
 
     /// The user that a request names, unless deleted.
-    pub(crate) async fn named(&self, caller: &Caller, who: Who) -> Result<User, Fault> {
+    pub(crate) async fn named(&self, caller: &Caller, who: UserRef) -> Result<User, Fault> {
         match who {
-            Who::Me => Ok(User::clone(&caller.user)),
-            Who::Id(id) => {
+            UserRef::Me => Ok(User::clone(&caller.user)),
+            UserRef::Id(id) => {
                 let user = self.person(id).await?.filter(|user| user.deleted_at.is_none());
                 user.map(|user| User::clone(&user)).ok_or(Fault::NoSuchUser)
             }
-            Who::Login(login) => {
+            UserRef::Login(login) => {
                 let account =
                     self.ports.store.account(AccountKey::Login(&login)).await.map_err(refuse)?;
                 account.map(|account| account.user).ok_or(Fault::NoSuchUser)
@@ -344,9 +344,9 @@ impl Engine {
 
     pub(crate) async fn get_photo(&self, caller: &Caller, of: PhotoOf) -> Result<Answer, Fault> {
         let photo = match of {
-            PhotoOf::User(id) => self.named(caller, Who::Id(id)).await?.photo,
+            PhotoOf::User(id) => self.named(caller, UserRef::Id(id)).await?.photo,
             PhotoOf::Flow(id) => {
-                self.visible_flow(caller, id, tolmach_domain::Kinds::Any).await?.photo
+                self.visible_flow(caller, id, tolmach_domain::FlowKindFilter::Any).await?.photo
             }
         };
         let PhotoKey { key, media_type } = photo.ok_or(Fault::NoPhoto)?;

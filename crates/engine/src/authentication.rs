@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::net::IpAddr;
 use tolmach_domain::{
-    Answer, Fault, Grant, GrantKind, Identity, Proof, Secret, SessionId, Timestamp, Tokens, User,
+    Answer, Credentials, Fault, Grant, GrantKind, Identity, Secret, SessionId, Timestamp, Tokens,
+    User,
 };
 
 /// Who asks, proven.
@@ -28,18 +29,18 @@ impl Engine {
     /// [`Fault::Unauthenticated`] when it proves nothing, `None` when nothing was offered.
     pub async fn authenticate(
         &self,
-        proof: &Proof,
+        proof: &Credentials,
         bound: Option<&Principal>,
     ) -> Result<Option<Principal>, Fault> {
         let now = self.now();
         match proof {
-            Proof::Nothing => Ok(None),
-            Proof::Connection => match bound {
+            Credentials::Nothing => Ok(None),
+            Credentials::Connection => match bound {
                 Some(principal) if self.still_valid(principal, now).await? => Ok(Some(*principal)),
                 _ => Err(Fault::Unauthenticated),
             },
-            Proof::Token(token) => self.by_token(token, now).await.map(Some),
-            Proof::TokenOf(user, token) => {
+            Credentials::Token(token) => self.by_token(token, now).await.map(Some),
+            Credentials::TokenOf(user, token) => {
                 let principal = self.by_token(token, now).await?;
                 if principal.identity.user == *user {
                     Ok(Some(principal))
@@ -47,7 +48,7 @@ impl Engine {
                     Err(Fault::Unauthenticated)
                 }
             }
-            Proof::Bearer(token) => {
+            Credentials::Bearer(token) => {
                 let claims = self.ports.signer.verify(token, now).ok_or(Fault::Unauthenticated)?;
                 let identity = Identity { user: claims.user, session: claims.session };
                 let principal = Principal { identity, expires_at: claims.expires_at };

@@ -186,7 +186,7 @@ impl Engine {
     }
 
     /// Whether a user may hear the events of a flow.
-    pub async fn may_hear(
+    pub async fn may_subscribe(
         &self,
         identity: Identity,
         authority: Authority,
@@ -213,23 +213,27 @@ impl Engine {
     }
 
     /// See [`Store::moment`].
-    pub async fn moment(&self) -> Result<Timestamp, StoreError> {
-        self.ports.store.moment().await
+    pub async fn last_commit_time(&self) -> Result<Timestamp, StoreError> {
+        self.ports.store.last_commit_time().await
     }
 
     /// See [`Store::checkpoint`].
-    pub async fn checkpoint(&self, after: Timestamp, limit: u32) -> Result<Checkpoint, StoreError> {
-        self.ports.store.checkpoint(after, limit).await
+    pub async fn changes_after(
+        &self,
+        after: Timestamp,
+        limit: u32,
+    ) -> Result<Checkpoint, StoreError> {
+        self.ports.store.changes_after(after, limit).await
     }
 
     /// See [`Store::since`].
-    pub async fn since(
+    pub async fn messages_after(
         &self,
         flow: FlowId,
         after: Version,
         limit: u32,
     ) -> Result<Vec<Message>, StoreError> {
-        self.ports.store.since(flow, after, limit).await
+        self.ports.store.messages_after(flow, after, limit).await
     }
 
     /// Drops what is remembered of those whom an event concerns, so that it is true here at once.
@@ -382,7 +386,7 @@ impl Engine {
 
 /// The last change to a message as an event, for somebody who did not hear of it; `known` says
 /// whether they heard that the message was posted. `None` if there is nothing to tell.
-pub fn retell(message: Message, known: bool) -> Option<Event> {
+pub fn event_from_message(message: Message, known: bool) -> Option<Event> {
     let moment = Some(message.changed_at);
     let (at, kind) = match (message.deleted_at, known) {
         // Who never heard of it need not hear that it is gone.
@@ -403,7 +407,7 @@ pub fn retell(message: Message, known: bool) -> Option<Event> {
             (message.edited_at.unwrap_or(message.posted_at), EventKind::Edited(message))
         }
     };
-    Some(Event { at, moment, origin: None, kind })
+    Some(Event { occurred_at: at, committed_at: moment, origin: None, kind })
 }
 
 /// Who asks, and in which right.

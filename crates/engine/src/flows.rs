@@ -3,13 +3,13 @@
 use crate::Engine;
 use crate::engine::{Caller, refuse};
 use crate::limits::{BATCH_LIMIT, INFO_LIMIT, KEY_LIMIT, NAME_LIMIT, check_name, check_text};
-use crate::ports::{NewFlow, OverviewQuery, RequestKey};
+use crate::ports::{FlowSummaryQuery, NewFlow, RequestKey};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use tolmach_domain::{Answer, Fault, Flow, FlowId, FlowKind, Kinds, UserId, Who};
+use tolmach_domain::{Answer, Fault, Flow, FlowId, FlowKind, FlowKindFilter, UserId, UserRef};
 
 impl Engine {
-    pub(crate) async fn open_chat(&self, caller: &Caller, with: Who) -> Result<Answer, Fault> {
+    pub(crate) async fn open_chat(&self, caller: &Caller, with: UserRef) -> Result<Answer, Fault> {
         let other = self.named(caller, with).await?;
         if other.id == caller.user.id {
             return Err(Fault::invalid("user", "a chat needs somebody else"));
@@ -20,7 +20,7 @@ impl Engine {
             .open_chat(caller.user.id, other.id, caller.origin.clone(), caller.now)
             .await
             .map_err(refuse)?;
-        Ok(Answer::ChatOpened { flow: flow.id, with: Some(other.person()), created })
+        Ok(Answer::ChatOpened { flow: flow.id, with: Some(other.summary()), created })
     }
 
     pub(crate) async fn create_flow(
@@ -67,7 +67,7 @@ impl Engine {
         &self,
         caller: &Caller,
         flow: FlowId,
-        kinds: Kinds,
+        kinds: FlowKindFilter,
     ) -> Result<Answer, Fault> {
         let photo = self.ports.store.flow(flow).await.map_err(refuse)?.and_then(|flow| flow.photo);
         self.ports
@@ -85,7 +85,7 @@ impl Engine {
         &self,
         caller: &Caller,
         flow: FlowId,
-        kinds: Kinds,
+        kinds: FlowKindFilter,
         members: bool,
     ) -> Result<Answer, Fault> {
         self.visible_flow(caller, flow, kinds).await?;
@@ -99,7 +99,7 @@ impl Engine {
         &self,
         caller: &Caller,
         flow: FlowId,
-        kinds: Kinds,
+        kinds: FlowKindFilter,
     ) -> Result<Flow, Fault> {
         if !caller.administrator
             && !self.ports.store.is_member(flow, caller.user.id).await.map_err(refuse)?
@@ -154,7 +154,7 @@ impl Engine {
         offset: u32,
         members: bool,
     ) -> Result<Answer, Fault> {
-        let query = OverviewQuery {
+        let query = FlowSummaryQuery {
             viewer: caller.user.id,
             all: caller.administrator,
             limit,

@@ -1,6 +1,6 @@
 //! What an operator may decide about the use cases.
 
-use crate::ports::NewMessage;
+use crate::ports::PostMessage;
 use std::time::Duration;
 use tolmach_domain::{Content, ContentType, Fault};
 
@@ -152,7 +152,7 @@ pub fn check_storable(field: &'static str, text: &str) -> Result<(), Fault> {
 }
 
 /// The same anywhere in a message to post.
-pub fn check_message(message: &NewMessage) -> Result<(), Fault> {
+pub fn check_message(message: &PostMessage) -> Result<(), Fault> {
     check_storable("key", message.key.as_deref().unwrap_or_default())?;
     check_content_storable(&message.content)
 }

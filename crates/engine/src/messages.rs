@@ -5,36 +5,37 @@ use crate::engine::{Caller, refuse};
 use crate::limits::{
     BATCH_LIMIT, LOGIN_LIMIT, PAGE_LIMIT, check_content, check_name, check_storable,
 };
-use crate::ports::{DeleteMessages, EditMessage, NewMessage};
+use crate::ports::{DeleteMessages, EditMessage, PostMessage};
 use std::future::Future;
 use std::sync::Arc;
 use tolmach_domain::{
-    Answer, Draft, Event, EventKind, Fault, FlowId, Kinds, MessageId, Timestamp, Window,
+    Answer, Event, EventKind, Fault, FlowId, FlowKindFilter, HistoryRange, MessageId, NewMessage,
+    Timestamp,
 };
 
 impl Engine {
-    /// Begins to send: see [`Store::begin_post`](crate::ports::Store::begin_post).
+    /// Begins to send: see [`Store::submit_message`](crate::ports::Store::submit_message).
     pub(crate) async fn send(
         &self,
         caller: &Caller,
-        draft: Draft,
+        draft: NewMessage,
     ) -> Result<impl Future<Output = Result<Answer, Fault>> + Send + use<>, Fault> {
-        let Draft { flow, kinds, content, key } = draft;
+        let NewMessage { flow, kinds, content, key } = draft;
         check_content(&content)?;
         if let Some(key) = &key {
             check_name("key", key, LOGIN_LIMIT)?;
         }
         self.check_business(caller, Some(flow)).await?;
-        let message = NewMessage {
+        let message = PostMessage {
             flow,
             kinds,
-            author: caller.user.person(),
+            author: caller.user.summary(),
             administrator: caller.administrator,
             content,
             key,
             origin: caller.origin.clone(),
         };
-        let posting = self.ports.store.begin_post(message, caller.now).await.map_err(refuse)?;
+        let posting = self.ports.store.submit_message(message, caller.now).await.map_err(refuse)?;
         Ok(async move {
             let (message, repeated) = posting.await.map_err(refuse)?;
             Ok(Answer::Sent { message: Some(Box::new(message)), repeated })
@@ -97,13 +98,13 @@ impl Engine {
         &self,
         caller: &Caller,
         flow: FlowId,
-        kinds: Kinds,
-        window: Window,
+        kinds: FlowKindFilter,
+        window: HistoryRange,
     ) -> Result<Answer, Fault> {
         self.visible_flow(caller, flow, kinds).await?;
         let limit = match window {
-            Window::Newest { limit, .. } => limit.min(PAGE_LIMIT),
-            Window::All | Window::Unread => self.policy.history_limit,
+            HistoryRange::Newest { limit, .. } => limit.min(PAGE_LIMIT),
+            HistoryRange::All | HistoryRange::Unread => self.policy.history_limit,
         };
         let page =
             self.ports.store.history(flow, caller.user.id, window, limit).await.map_err(refuse)?;
@@ -137,12 +138,12 @@ impl Engine {
         if !self.ports.store.is_member(flow, caller.user.id).await.map_err(refuse)? {
             return Err(Fault::NoSuchFlow);
         }
-        let kind = EventKind::Typing { flow, user: caller.user.person(), active };
+        let kind = EventKind::Typing { flow, user: caller.user.summary(), active };
         self.ports
             .bus
             .publish(&[Arc::new(Event {
-                at: caller.now,
-                moment: None,
+                occurred_at: caller.now,
+                committed_at: None,
                 origin: caller.origin.clone(),
                 kind,
             })])

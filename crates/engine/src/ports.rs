@@ -7,8 +7,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tolmach_domain::{
-    Changes, Content, Event, Fault, Flow, FlowId, FlowKind, Kinds, Message, MessageId, Origin,
-    Overview, Page, Person, PhotoKey, Secret, SessionId, Timestamp, User, UserId, Version, Window,
+    Changes, Content, Event, Fault, Flow, FlowId, FlowKind, FlowKindFilter, FlowSummary,
+    HistoryRange, Message, MessageId, MessagePage, Origin, PhotoKey, Secret, SessionId, Timestamp,
+    User, UserId, UserSummary, Version,
 };
 
 /// Why a store did not do what it was asked.
@@ -33,15 +34,15 @@ pub struct TokenHash(pub [u8; 32]);
 /// Names what is counted against the guessing of passwords: a SHA-256, so that what people type is
 /// not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TallyKey(pub [u8; 32]);
+pub struct CounterKey(pub [u8; 32]);
 
 /// How often something happened, for as long as that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tally {
+pub struct Counter {
     /// How often.
     pub count: u32,
     /// From then on it counts no more.
-    pub lapses_at: Timestamp,
+    pub expires_at: Timestamp,
 }
 
 /// Users, sessions, flows and messages, durably.
@@ -162,22 +163,22 @@ pub trait Store: Send + Sync + 'static {
     /// lapsed at `now`.
     async fn tallies(
         &self,
-        keys: &[TallyKey],
+        keys: &[CounterKey],
         now: Timestamp,
-    ) -> Result<Vec<Option<Tally>>, StoreError>;
+    ) -> Result<Vec<Option<Counter>>, StoreError>;
 
     /// Counts one more by each of these keys, no two of them the same, and returns what they have
-    /// then, in this order. A tally that is new or had lapsed at `now` lapses at `lapses_at`;
+    /// then, in this order. A tally that is new or had lapsed at `now` lapses at `expires_at`;
     /// another when it was to.
     async fn count(
         &self,
-        keys: &[TallyKey],
+        keys: &[CounterKey],
         now: Timestamp,
-        lapses_at: Timestamp,
-    ) -> Result<Vec<Tally>, StoreError>;
+        expires_at: Timestamp,
+    ) -> Result<Vec<Counter>, StoreError>;
 
     /// Forgets what these keys have counted.
-    async fn clear_tallies(&self, keys: &[TallyKey]) -> Result<(), StoreError>;
+    async fn clear_tallies(&self, keys: &[CounterKey]) -> Result<(), StoreError>;
 
     // Flows
 
@@ -217,11 +218,11 @@ pub trait Store: Send + Sync + 'static {
         flow: FlowId,
         viewer: UserId,
         members: bool,
-    ) -> Result<Option<Overview>, StoreError>;
+    ) -> Result<Option<FlowSummary>, StoreError>;
 
     /// Flows with what a list shows of them, newest activity (`changed_at`) first, then higher id
     /// first.
-    async fn overviews(&self, query: OverviewQuery) -> Result<Vec<Overview>, StoreError>;
+    async fn overviews(&self, query: FlowSummaryQuery) -> Result<Vec<FlowSummary>, StoreError>;
 
     /// All flows that a user is in, ordered by id, and where each of them stands.
     async fn positions(&self, user: UserId) -> Result<Vec<(FlowId, Version)>, StoreError>;
@@ -256,7 +257,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         flow: FlowId,
         by: UserId,
-        kinds: Kinds,
+        kinds: FlowKindFilter,
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<(), StoreError>;
@@ -270,15 +271,19 @@ pub trait Store: Send + Sync + 'static {
     /// [`Fault::NoSuchMessage`] if it replies to a message that is not in the flow. The flag tells
     /// that the author's key was used within [`KEY_WINDOW`]: the first message is returned, and
     /// nothing is stored or published.
-    async fn begin_post(&self, message: NewMessage, now: Timestamp) -> Result<Posting, StoreError>;
+    async fn submit_message(
+        &self,
+        message: PostMessage,
+        now: Timestamp,
+    ) -> Result<PendingMessage, StoreError>;
 
-    /// Posts a message: see [`begin_post`](Self::begin_post).
+    /// Posts a message: see [`submit_message`](Self::submit_message).
     async fn post(
         &self,
-        message: NewMessage,
+        message: PostMessage,
         now: Timestamp,
     ) -> Result<(Message, bool), StoreError> {
-        self.begin_post(message, now).await?.await
+        self.submit_message(message, now).await?.await
     }
 
     /// Replaces a message's text. [`Fault::NoSuchMessage`] if it is absent, deleted, not in `flow`,
@@ -290,16 +295,16 @@ pub trait Store: Send + Sync + 'static {
     -> Result<Deleted, StoreError>;
 
     /// Messages of a flow, oldest first, without the deleted ones, at most `limit` of them (the
-    /// newest for [`Window::All`], the oldest for [`Window::Unread`]). `Unread` is what `viewer`
+    /// newest for [`HistoryRange::All`], the oldest for [`HistoryRange::Unread`]). `Unread` is what `viewer`
     /// has not read: others' messages after the read mark, which then moves to the last one
     /// returned. An absent flow is [`Fault::NoSuchFlow`]; membership is the caller's concern.
     async fn history(
         &self,
         flow: FlowId,
         viewer: UserId,
-        window: Window,
+        window: HistoryRange,
         limit: u32,
-    ) -> Result<Page, StoreError>;
+    ) -> Result<MessagePage, StoreError>;
 
     /// What changed strictly after `since` in the flows of `user`, or in one of them; see
     /// [`Changes`].
@@ -313,7 +318,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Messages of a flow changed after `after`, ordered by version, deleted ones too: what repairs
     /// a gap.
-    async fn since(
+    async fn messages_after(
         &self,
         flow: FlowId,
         after: Version,
@@ -321,11 +326,11 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<Message>, StoreError>;
 
     /// The newest moment that was committed.
-    async fn moment(&self) -> Result<Timestamp, StoreError>;
+    async fn last_commit_time(&self) -> Result<Timestamp, StoreError>;
 
     /// What was committed after a moment, over the whole world: what finds the gaps. At most
     /// `limit` flows and `limit` events at once.
-    async fn checkpoint(&self, after: Timestamp, limit: u32) -> Result<Checkpoint, StoreError>;
+    async fn changes_after(&self, after: Timestamp, limit: u32) -> Result<Checkpoint, StoreError>;
 }
 
 /// What was committed after a moment and up to another.
@@ -501,7 +506,7 @@ pub struct RequestKey {
 
 /// Which flows to list.
 #[derive(Debug, Clone)]
-pub struct OverviewQuery {
+pub struct FlowSummaryQuery {
     /// Who looks: decides the read mark.
     pub viewer: UserId,
     /// Every flow, not only the viewer's.
@@ -518,22 +523,22 @@ pub struct OverviewQuery {
 
 /// A message that is being posted: resolves to it once it is committed, and to whether that was so
 /// before.
-pub type Posting = Pin<Box<dyn Future<Output = Result<(Message, bool), StoreError>> + Send>>;
+pub type PendingMessage = Pin<Box<dyn Future<Output = Result<(Message, bool), StoreError>> + Send>>;
 
 /// A message to post.
 #[derive(Debug, Clone)]
-pub struct NewMessage {
+pub struct PostMessage {
     /// Where.
     pub flow: FlowId,
     /// The kinds of flow that may be meant.
-    pub kinds: Kinds,
+    pub kinds: FlowKindFilter,
     /// By whom.
-    pub author: Person,
+    pub author: UserSummary,
     /// Written as administrator: membership is not needed.
     pub administrator: bool,
     /// What it says.
     pub content: Content,
-    /// See [`tolmach_domain::Draft::key`].
+    /// See [`tolmach_domain::NewMessage::key`].
     pub key: Option<String>,
     /// Which request.
     pub origin: Option<Origin>,
@@ -598,17 +603,17 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Hears everything from now on, split in `shards` parts: the events of a flow always come on
     /// the same part, those of no flow on the first.
-    fn subscribe(&self, shards: usize) -> Vec<Box<dyn Subscription>>;
+    fn receivers(&self, shards: usize) -> Vec<Box<dyn BusReceiver>>;
 
     /// What other nodes say of these topics is wanted from now on; [`Signal::Missed`] tells when it
     /// will be heard. Never waits.
-    fn listen(&self, topics: &[Topic]);
+    fn subscribe(&self, topics: &[Topic]);
 
     /// What other nodes say of these topics is no longer wanted. Never waits.
-    fn ignore(&self, topics: &[Topic]);
+    fn unsubscribe(&self, topics: &[Topic]);
 
     /// Why other nodes cannot be heard at present, if they cannot; for operators.
-    fn trouble(&self) -> Option<String>;
+    fn last_error(&self) -> Option<String>;
 
     /// Hands on what was published, as far as that can be done soon, and closes.
     async fn close(&self);
@@ -634,7 +639,7 @@ pub enum Signal {
 
 /// One part of a subscription to a [`Bus`].
 #[async_trait]
-pub trait Subscription: Send {
+pub trait BusReceiver: Send {
     /// What comes next; `None` when the bus is gone. Safe to cancel.
     async fn next(&mut self) -> Option<Signal>;
 }

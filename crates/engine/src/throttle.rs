@@ -18,7 +18,7 @@
 
 use crate::engine::refuse;
 use crate::limits::folded;
-use crate::ports::{Tally, TallyKey};
+use crate::ports::{Counter, CounterKey};
 use crate::{Engine, GuessPolicy};
 use sha2::{Digest, Sha256};
 use std::net::{IpAddr, Ipv6Addr};
@@ -29,9 +29,9 @@ use tolmach_domain::{Fault, Timestamp};
 /// What one attempt to log in is counted by.
 pub(crate) struct Attempt {
     /// The login from here.
-    pair: TallyKey,
+    pair: CounterKey,
     /// The login from anywhere.
-    login: TallyKey,
+    login: CounterKey,
     /// Anything from here, and that this login has succeeded from here; `None` where it is not
     /// known where here is.
     here: Option<Here>,
@@ -39,14 +39,14 @@ pub(crate) struct Attempt {
 
 #[derive(Clone, Copy)]
 struct Here {
-    address: TallyKey,
-    trust: TallyKey,
+    address: CounterKey,
+    trust: CounterKey,
 }
 
 /// What was counted before an attempt.
 pub(crate) struct Seen {
-    pair: Option<Tally>,
-    trust: Option<Tally>,
+    pair: Option<Counter>,
+    trust: Option<Counter>,
 }
 
 impl Attempt {
@@ -65,19 +65,19 @@ impl Attempt {
     }
 
     /// What a failure is counted by.
-    fn failed(&self) -> Vec<TallyKey> {
+    fn failed(&self) -> Vec<CounterKey> {
         [self.pair, self.login].into_iter().chain(self.here.map(|here| here.address)).collect()
     }
 }
 
 /// Parts never run into each other, whatever they are made of.
-fn key(parts: &[&str]) -> TallyKey {
+fn key(parts: &[&str]) -> CounterKey {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
-    TallyKey(hash.finalize().into())
+    CounterKey(hash.finalize().into())
 }
 
 /// Who counts as one address: of IPv6 a whole /64, which is what one customer is given at least.
@@ -129,14 +129,14 @@ impl GuessPolicy {
 
 /// Refuses what one of the counts speaks against: it is `over` its bound. The longest wait counts.
 fn judge(
-    counts: [(Option<Tally>, u32); 3],
+    counts: [(Option<Counter>, u32); 3],
     over: impl Fn(u32, u32) -> bool,
     now: Timestamp,
 ) -> Result<(), Fault> {
     let reached = counts
         .into_iter()
         .filter_map(|(tally, bound)| tally.filter(|tally| over(tally.count, bound)));
-    match reached.map(|tally| tally.lapses_at).max() {
+    match reached.map(|tally| tally.expires_at).max() {
         Some(until) => Err(Fault::TooMany { retry_after: until.since(now) }),
         None => Ok(()),
     }
@@ -215,7 +215,7 @@ impl Engine {
         // Not at each login, which would be a write.
         let renewed = attempt
             .here
-            .filter(|_| trust.is_none_or(|trust| trust.lapses_at < now.after(lifetime / 2)));
+            .filter(|_| trust.is_none_or(|trust| trust.expires_at < now.after(lifetime / 2)));
         let cleared: Vec<_> = pair
             .map(|_| attempt.pair)
             .into_iter()

@@ -71,13 +71,13 @@ impl World {
     }
 
     /// What a proof allows: authenticated, then carried out.
-    async fn ask(&self, proof: &Proof, command: Command) -> Result<Answer, Fault> {
+    async fn ask(&self, proof: &Credentials, command: Command) -> Result<Answer, Fault> {
         self.ask_as(proof, Authority::Member, command).await
     }
 
     async fn ask_as(
         &self,
-        proof: &Proof,
+        proof: &Credentials,
         authority: Authority,
         command: Command,
     ) -> Result<Answer, Fault> {
@@ -87,7 +87,7 @@ impl World {
     async fn ask_from(
         &self,
         address: Option<IpAddr>,
-        proof: &Proof,
+        proof: &Credentials,
         authority: Authority,
         command: Command,
     ) -> Result<Answer, Fault> {
@@ -103,17 +103,17 @@ impl World {
     }
 
     /// A new user with a complete profile, and their token.
-    async fn user(&self, login: &str) -> (UserId, Proof) {
+    async fn user(&self, login: &str) -> (UserId, Credentials) {
         let answer = self
-            .ask(&Proof::Nothing, Command::Register(Box::new(registration(login))))
+            .ask(&Credentials::Nothing, Command::Register(Box::new(registration(login))))
             .await
             .expect("a new user can register");
         let Answer::Granted(grant) = answer else { panic!("{answer:?}") };
         let Tokens::Token(token) = grant.tokens else { panic!("{:?}", grant.tokens) };
-        (grant.user.expect("the engine knows who").id, Proof::Token(token))
+        (grant.user.expect("the engine knows who").id, Credentials::Token(token))
     }
 
-    async fn group(&self, owner: &Proof, members: &[UserId]) -> FlowId {
+    async fn group(&self, owner: &Credentials, members: &[UserId]) -> FlowId {
         let flow = NewFlow {
             kind: FlowKind::Group,
             title: "Group".into(),
@@ -130,16 +130,19 @@ impl World {
         flow
     }
 
-    async fn send(&self, proof: &Proof, flow: FlowId, text: &str) -> Result<Message, Fault> {
+    async fn send(&self, proof: &Credentials, flow: FlowId, text: &str) -> Result<Message, Fault> {
         match self.ask(proof, draft(flow, text)).await? {
             Answer::Sent { message, .. } => Ok(*message.expect("the engine knows which")),
             other => panic!("{other:?}"),
         }
     }
 
-    async fn texts(&self, proof: &Proof, flow: FlowId) -> Vec<String> {
+    async fn texts(&self, proof: &Credentials, flow: FlowId) -> Vec<String> {
         match self
-            .ask(proof, Command::History { flow, kinds: Kinds::Any, window: Window::All })
+            .ask(
+                proof,
+                Command::History { flow, kinds: FlowKindFilter::Any, window: HistoryRange::All },
+            )
             .await
             .expect("a member can read")
         {
@@ -171,9 +174,9 @@ fn log_in(identifier: &str, password: &str, grant: GrantKind) -> Command {
 }
 
 fn draft(flow: FlowId, text: &str) -> Command {
-    Command::Send(Box::new(Draft {
+    Command::Send(Box::new(NewMessage {
         flow,
-        kinds: Kinds::Any,
+        kinds: FlowKindFilter::Any,
         content: Content::text(text),
         key: None,
     }))
@@ -188,10 +191,10 @@ fn profile(username: &str) -> Command {
     }))
 }
 
-fn pair(answer: Answer) -> (Proof, Secret) {
+fn pair(answer: Answer) -> (Credentials, Secret) {
     match answer {
         Answer::Granted(grant) => match grant.tokens {
-            Tokens::Pair { access, refresh } => (Proof::Bearer(access), refresh),
+            Tokens::Pair { access, refresh } => (Credentials::Bearer(access), refresh),
             other => panic!("{other:?}"),
         },
         other => panic!("{other:?}"),
@@ -212,14 +215,18 @@ async fn who_may_do_what_in_a_group() {
         ("send", |flow, _, _| draft(flow, "hello"), denied.clone(), Ok(()), Ok(())),
         (
             "history",
-            |flow, _, _| Command::History { flow, kinds: Kinds::Any, window: Window::All },
+            |flow, _, _| Command::History {
+                flow,
+                kinds: FlowKindFilter::Any,
+                window: HistoryRange::All,
+            },
             denied.clone(),
             Ok(()),
             Ok(()),
         ),
         (
             "get_flow",
-            |flow, _, _| Command::GetFlow { flow, kinds: Kinds::Any, members: true },
+            |flow, _, _| Command::GetFlow { flow, kinds: FlowKindFilter::Any, members: true },
             denied.clone(),
             Ok(()),
             Ok(()),
@@ -279,7 +286,7 @@ async fn who_may_do_what_in_a_group() {
         ),
         (
             "delete_flow",
-            |flow, _, _| Command::DeleteFlow { flow, kinds: Kinds::Any },
+            |flow, _, _| Command::DeleteFlow { flow, kinds: FlowKindFilter::Any },
             denied.clone(),
             Err(Fault::NotOwner),
             Ok(()),
@@ -296,7 +303,7 @@ async fn who_may_do_what_in_a_group() {
         let command = || make(flow, message, newcomer);
         assert_eq!(command().name(), name);
         for (who, proof, expected) in [
-            ("nobody", &Proof::Nothing, Err(Fault::Unauthenticated)),
+            ("nobody", &Credentials::Nothing, Err(Fault::Unauthenticated)),
             ("a stranger", &stranger, as_stranger),
             ("a member", &member, as_member),
             ("the owner", &owner, as_owner),
@@ -314,7 +321,7 @@ async fn an_administrator_reads_everything_but_writes_only_where_there_is_busine
     let (admin_id, admin) = world.user("admin").await;
     let flow = world.group(&owner, &[]).await;
     let message = world.send(&owner, flow, "hello").await.unwrap().id;
-    let read = || Command::History { flow, kinds: Kinds::Any, window: Window::All };
+    let read = || Command::History { flow, kinds: FlowKindFilter::Any, window: HistoryRange::All };
     assert_eq!(
         world.ask_as(&admin, Authority::Administrator, read()).await,
         Err(Fault::NotAdministrator)
@@ -362,7 +369,7 @@ async fn a_login_or_an_email_logs_in_and_failures_look_alike() {
         ("", "", false),
     ] {
         let outcome =
-            world.ask(&Proof::Nothing, log_in(identifier, password, GrantKind::Token)).await;
+            world.ask(&Credentials::Nothing, log_in(identifier, password, GrantKind::Token)).await;
         assert_eq!(outcome.is_ok(), expected, "{identifier}: {outcome:?}");
         if let Err(fault) = outcome {
             assert_eq!(fault.to_string(), "wrong login or password");
@@ -389,7 +396,7 @@ async fn a_registration_that_cannot_stand_says_why() {
         ("bio", Registration { bio: Some(long(4097)), ..base() }),
         ("avatar", Registration { avatar: Some(long((1 << 20) + 1)), ..base() }),
     ] {
-        match world.ask(&Proof::Nothing, Command::Register(Box::new(registration))).await {
+        match world.ask(&Credentials::Nothing, Command::Register(Box::new(registration))).await {
             Err(Fault::Invalid { field: named, .. }) => assert_eq!(named, field),
             other => panic!("{field}: {other:?}"),
         }
@@ -399,13 +406,13 @@ async fn a_registration_that_cannot_stand_says_why() {
         Registration { email: Some("Taken@Example.org".into()), ..base() },
     ] {
         assert_eq!(
-            world.ask(&Proof::Nothing, Command::Register(Box::new(registration))).await,
+            world.ask(&Credentials::Nothing, Command::Register(Box::new(registration))).await,
             Err(Fault::LoginTaken)
         );
     }
     let closed = World::with(Policy { registration: false, ..Policy::default() });
     assert!(matches!(
-        closed.ask(&Proof::Nothing, Command::Register(Box::new(base()))).await,
+        closed.ask(&Credentials::Nothing, Command::Register(Box::new(base()))).await,
         Err(Fault::Invalid { .. })
     ));
 }
@@ -421,8 +428,9 @@ async fn an_account_by_email_chooses_its_login_with_its_profile() {
         grant: GrantKind::Pair,
         ..registration("eve")
     };
-    let (proof, _) =
-        pair(world.ask(&Proof::Nothing, Command::Register(Box::new(by_email))).await.unwrap());
+    let (proof, _) = pair(
+        world.ask(&Credentials::Nothing, Command::Register(Box::new(by_email))).await.unwrap(),
+    );
     let list = || Command::ListFlows { limit: None, offset: 0, members: false };
     assert_eq!(world.ask(&proof, list()).await, Err(Fault::NoProfile));
     assert_eq!(world.ask(&proof, profile("Taken")).await, Err(Fault::LoginTaken));
@@ -432,7 +440,7 @@ async fn an_account_by_email_chooses_its_login_with_its_profile() {
     for identifier in ["eve", "eve@example.org"] {
         assert!(
             world
-                .ask(&Proof::Nothing, log_in(identifier, "eve's password", GrantKind::Pair))
+                .ask(&Credentials::Nothing, log_in(identifier, "eve's password", GrantKind::Pair))
                 .await
                 .is_ok(),
             "{identifier}"
@@ -451,10 +459,13 @@ async fn a_token_minted_elsewhere_makes_its_own_account_and_cannot_be_logged_out
         issued_at: now,
         expires_at: now.after(Duration::from_secs(60)),
     };
-    let proof = Proof::Bearer(PlainSigner.sign(&claims, [0; 16]).unwrap());
-    assert_eq!(world.ask(&proof, Command::GetUser { who: Who::Me }).await, Err(Fault::NoProfile));
+    let proof = Credentials::Bearer(PlainSigner.sign(&claims, [0; 16]).unwrap());
+    assert_eq!(
+        world.ask(&proof, Command::GetUser { who: UserRef::Me }).await,
+        Err(Fault::NoProfile)
+    );
     assert_eq!(world.ask(&proof, profile("elsewhere")).await, Ok(Answer::ProfileCreated));
-    match world.ask(&proof, Command::GetUser { who: Who::Me }).await.unwrap() {
+    match world.ask(&proof, Command::GetUser { who: UserRef::Me }).await.unwrap() {
         Answer::User(me) => assert_eq!((me.id, me.login.as_str()), (user, "elsewhere")),
         other => panic!("{other:?}"),
     }
@@ -464,7 +475,7 @@ async fn a_token_minted_elsewhere_makes_its_own_account_and_cannot_be_logged_out
     ));
     world.clock.advance(Duration::from_secs(60));
     assert_eq!(
-        world.ask(&proof, Command::GetUser { who: Who::Me }).await,
+        world.ask(&proof, Command::GetUser { who: UserRef::Me }).await,
         Err(Fault::Unauthenticated)
     );
 }
@@ -474,16 +485,16 @@ async fn an_opaque_token_lives_from_use_to_use_and_dies_with_its_session() {
     let world = World::new();
     let lifetime = Policy::default().token_lifetime;
     let (alice_id, alice) = world.user("alice").await;
-    let me = || Command::GetUser { who: Who::Me };
+    let me = || Command::GetUser { who: UserRef::Me };
     for _ in 0..3 {
         world.clock.advance(lifetime - Duration::from_secs(1));
         assert!(world.ask(&alice, me()).await.is_ok(), "each use renews it");
     }
-    let Proof::Token(token) = alice.clone() else { unreachable!() };
+    let Credentials::Token(token) = alice.clone() else { unreachable!() };
     let (bob_id, bob) = world.user("bob").await;
-    assert!(world.ask(&Proof::TokenOf(alice_id, token.clone()), me()).await.is_ok());
+    assert!(world.ask(&Credentials::TokenOf(alice_id, token.clone()), me()).await.is_ok());
     assert_eq!(
-        world.ask(&Proof::TokenOf(bob_id, token), me()).await,
+        world.ask(&Credentials::TokenOf(bob_id, token), me()).await,
         Err(Fault::Unauthenticated),
         "it is bound to its user"
     );
@@ -499,7 +510,7 @@ async fn an_opaque_token_lives_from_use_to_use_and_dies_with_its_session() {
     world.clock.advance(lifetime);
     assert_eq!(world.ask(&bob, me()).await, Err(Fault::Unauthenticated), "unused, it expires");
     assert_eq!(
-        world.ask(&Proof::Token(Secret::new("unknown")), me()).await,
+        world.ask(&Credentials::Token(Secret::new("unknown")), me()).await,
         Err(Fault::Unauthenticated)
     );
 }
@@ -509,22 +520,25 @@ async fn a_refresh_token_is_spent_once_and_reuse_ends_the_session() {
     let world = World::new();
     world.user("alice").await;
     let granted = world
-        .ask(&Proof::Nothing, log_in("alice", "alice's password", GrantKind::Pair))
+        .ask(&Credentials::Nothing, log_in("alice", "alice's password", GrantKind::Pair))
         .await
         .unwrap();
     let (_, first) = pair(granted);
     let refresh = |token: &Secret| Command::Refresh { token: token.clone() };
-    let (access, second) = pair(world.ask(&Proof::Nothing, refresh(&first)).await.unwrap());
-    let me = || Command::GetUser { who: Who::Me };
+    let (access, second) = pair(world.ask(&Credentials::Nothing, refresh(&first)).await.unwrap());
+    let me = || Command::GetUser { who: UserRef::Me };
     assert!(world.ask(&access, me()).await.is_ok());
-    assert_eq!(world.ask(&Proof::Nothing, refresh(&first)).await, Err(Fault::Unauthenticated));
+    assert_eq!(
+        world.ask(&Credentials::Nothing, refresh(&first)).await,
+        Err(Fault::Unauthenticated)
+    );
     assert_eq!(
         world.ask(&access, me()).await,
         Err(Fault::Unauthenticated),
         "the access token dies with the session"
     );
     assert_eq!(
-        world.ask(&Proof::Nothing, refresh(&second)).await,
+        world.ask(&Credentials::Nothing, refresh(&second)).await,
         Err(Fault::Unauthenticated),
         "and the family with it"
     );
@@ -534,16 +548,22 @@ async fn a_refresh_token_is_spent_once_and_reuse_ends_the_session() {
 async fn a_recovery_link_is_mailed_to_who_exists_works_once_and_ends_all_sessions() {
     let world = World::new();
     let (_, alice) = world.user("alice").await;
-    for known in [Known::Login("nobody".into()), Known::Email("nobody@example.org".into())] {
+    for known in [
+        RecoveryIdentifier::Login("nobody".into()),
+        RecoveryIdentifier::Email("nobody@example.org".into()),
+    ] {
         assert_eq!(
-            world.ask(&Proof::Nothing, Command::Recover { known }).await,
+            world.ask(&Credentials::Nothing, Command::Recover { known }).await,
             Ok(Answer::RecoveryAccepted)
         );
     }
     assert_eq!(world.mailer.take(), []);
-    for known in [Known::Login("Alice".into()), Known::Email("ALICE@example.org".into())] {
+    for known in [
+        RecoveryIdentifier::Login("Alice".into()),
+        RecoveryIdentifier::Email("ALICE@example.org".into()),
+    ] {
         assert_eq!(
-            world.ask(&Proof::Nothing, Command::Recover { known }).await,
+            world.ask(&Credentials::Nothing, Command::Recover { known }).await,
             Ok(Answer::RecoveryAccepted)
         );
     }
@@ -561,18 +581,20 @@ async fn a_recovery_link_is_mailed_to_who_exists_works_once_and_ends_all_session
     };
     assert!(
         matches!(
-            world.ask(&Proof::Nothing, reset("")).await,
+            world.ask(&Credentials::Nothing, reset("")).await,
             Err(Fault::Invalid { field: "password", .. })
         ),
         "a bad password does not spend it"
     );
-    assert_eq!(world.ask(&Proof::Nothing, reset("fresh")).await, Ok(Answer::PasswordReset));
-    assert_eq!(world.ask(&Proof::Nothing, reset("again")).await, Err(Fault::Unauthenticated));
+    assert_eq!(world.ask(&Credentials::Nothing, reset("fresh")).await, Ok(Answer::PasswordReset));
+    assert_eq!(world.ask(&Credentials::Nothing, reset("again")).await, Err(Fault::Unauthenticated));
     assert_eq!(
-        world.ask(&alice, Command::GetUser { who: Who::Me }).await,
+        world.ask(&alice, Command::GetUser { who: UserRef::Me }).await,
         Err(Fault::Unauthenticated)
     );
-    assert!(world.ask(&Proof::Nothing, log_in("alice", "fresh", GrantKind::Token)).await.is_ok());
+    assert!(
+        world.ask(&Credentials::Nothing, log_in("alice", "fresh", GrantKind::Token)).await.is_ok()
+    );
 }
 
 #[tokio::test]
@@ -587,29 +609,29 @@ async fn a_deleted_account_is_gone_but_what_it_said_stays() {
         password: Secret::new(password),
     };
     assert!(matches!(
-        world.ask(&Proof::Nothing, delete("wrong")).await,
+        world.ask(&Credentials::Nothing, delete("wrong")).await,
         Err(Fault::WrongCredentials { .. })
     ));
     assert_eq!(
-        world.ask(&Proof::Nothing, delete("alice's password")).await,
+        world.ask(&Credentials::Nothing, delete("alice's password")).await,
         Ok(Answer::AccountDeleted { user: alice_id })
     );
     assert_eq!(
-        world.ask(&alice, Command::GetUser { who: Who::Me }).await,
+        world.ask(&alice, Command::GetUser { who: UserRef::Me }).await,
         Err(Fault::Unauthenticated)
     );
     assert_eq!(
-        world.ask(&bob, Command::GetUser { who: Who::Id(alice_id) }).await,
+        world.ask(&bob, Command::GetUser { who: UserRef::Id(alice_id) }).await,
         Err(Fault::NoSuchUser)
     );
     assert!(
         world
-            .ask(&Proof::Nothing, log_in("alice", "alice's password", GrantKind::Token))
+            .ask(&Credentials::Nothing, log_in("alice", "alice's password", GrantKind::Token))
             .await
             .is_err()
     );
     assert_eq!(
-        world.ask(&Proof::Nothing, Command::Register(Box::new(registration("Alice")))).await,
+        world.ask(&Credentials::Nothing, Command::Register(Box::new(registration("Alice")))).await,
         Err(Fault::LoginTaken)
     );
     assert_eq!(world.texts(&bob, flow).await, ["I was here"]);
@@ -659,7 +681,7 @@ async fn a_photo_is_an_image_by_its_content_and_is_shown_to_whom_it_may() {
         }
         other => panic!("{other:?}"),
     }
-    world.ask(&owner, Command::DeleteFlow { flow, kinds: Kinds::Shared }).await.unwrap();
+    world.ask(&owner, Command::DeleteFlow { flow, kinds: FlowKindFilter::Shared }).await.unwrap();
     assert_eq!(world.blobs.keys(), Vec::<String>::new(), "the photo goes with its flow");
 }
 
@@ -670,27 +692,32 @@ async fn a_chat_is_one_for_each_pair_and_never_with_oneself() {
     let (bob_id, bob) = world.user("bob").await;
     let open = |with| Command::OpenChat { with };
     let Ok(Answer::ChatOpened { flow, created: true, .. }) =
-        world.ask(&alice, open(Who::Id(bob_id))).await
+        world.ask(&alice, open(UserRef::Id(bob_id))).await
     else {
         panic!()
     };
-    for (proof, with) in [(&alice, Who::Login("BOB".into())), (&bob, Who::Id(alice_id))] {
+    for (proof, with) in [(&alice, UserRef::Login("BOB".into())), (&bob, UserRef::Id(alice_id))] {
         match world.ask(proof, open(with)).await {
             Ok(Answer::ChatOpened { flow: same, created: false, .. }) => assert_eq!(same, flow),
             other => panic!("{other:?}"),
         }
     }
     assert!(matches!(
-        world.ask(&alice, open(Who::Id(alice_id))).await,
+        world.ask(&alice, open(UserRef::Id(alice_id))).await,
         Err(Fault::Invalid { field: "user", .. })
     ));
-    assert_eq!(world.ask(&alice, open(Who::Login("nobody".into()))).await, Err(Fault::NoSuchUser));
+    assert_eq!(
+        world.ask(&alice, open(UserRef::Login("nobody".into()))).await,
+        Err(Fault::NoSuchUser)
+    );
     assert_eq!(
         world.ask(&alice, Command::AddMembers { flow, users: vec![bob_id] }).await,
         Err(Fault::WrongKind)
     );
     assert_eq!(
-        world.ask(&alice, Command::GetFlow { flow, kinds: Kinds::Shared, members: false }).await,
+        world
+            .ask(&alice, Command::GetFlow { flow, kinds: FlowKindFilter::Shared, members: false })
+            .await,
         Err(Fault::WrongKind)
     );
 }
@@ -723,7 +750,7 @@ async fn typing_is_heard_but_not_kept() {
     let world = World::new();
     let (_, owner) = world.user("owner").await;
     let flow = world.group(&owner, &[]).await;
-    let mut heard = world.bus.subscribe(1);
+    let mut heard = world.bus.receivers(1);
     assert_eq!(
         world.ask(&owner, Command::ShowTyping { flow, active: true }).await,
         Ok(Answer::TypingShown)
@@ -741,16 +768,16 @@ async fn a_connection_is_believed_as_long_as_its_session() {
     let (_, alice) = world.user("alice").await;
     let principal: Principal = world.engine.authenticate(&alice, None).await.unwrap().unwrap();
     assert_eq!(
-        world.engine.authenticate(&Proof::Connection, Some(&principal)).await,
+        world.engine.authenticate(&Credentials::Connection, Some(&principal)).await,
         Ok(Some(principal))
     );
     assert_eq!(
-        world.engine.authenticate(&Proof::Connection, None).await,
+        world.engine.authenticate(&Credentials::Connection, None).await,
         Err(Fault::Unauthenticated)
     );
     world.ask(&alice, Command::Logout { login: None }).await.unwrap();
     assert_eq!(
-        world.engine.authenticate(&Proof::Connection, Some(&principal)).await,
+        world.engine.authenticate(&Credentials::Connection, Some(&principal)).await,
         Err(Fault::Unauthenticated)
     );
 }
@@ -763,12 +790,12 @@ async fn a_profile_made_at_one_node_is_known_at_another_at_once() {
     let registration =
         Registration { profile: false, grant: GrantKind::Token, ..registration("alice") };
     let answer = here
-        .ask(&Proof::Nothing, Command::Register(Box::new(registration)))
+        .ask(&Credentials::Nothing, Command::Register(Box::new(registration)))
         .await
         .expect("a new user can register");
     let Answer::Granted(grant) = answer else { panic!("{answer:?}") };
     let Tokens::Token(token) = grant.tokens else { panic!("{:?}", grant.tokens) };
-    let alice = Proof::Token(token);
+    let alice = Credentials::Token(token);
     let look = || Command::SearchUsers { query: "alice".into(), limit: 1 };
     assert_eq!(there.ask(&alice, look()).await, Err(Fault::NoProfile));
     here.ask(&alice, profile("alice")).await.expect("a profile can be made");
@@ -787,7 +814,7 @@ impl World {
         match self
             .ask_from(
                 address,
-                &Proof::Nothing,
+                &Credentials::Nothing,
                 Authority::Member,
                 log_in(login, password, GrantKind::Token),
             )
@@ -843,7 +870,7 @@ async fn whoever_fails_too_often_is_refused_until_the_window_is_over() {
         let left = WINDOW - world.clock.now().since(started);
         let refused = world.ask_from(
             Some(HERE.parse().unwrap()),
-            &Proof::Nothing,
+            &Credentials::Nothing,
             Authority::Member,
             log_in(login, RIGHT, GrantKind::Pair),
         );
@@ -978,7 +1005,7 @@ async fn every_check_of_a_password_counts() {
         login: "alice".into(),
         password: Secret::new(password),
     };
-    let ask = |command| world.ask_from(address, &Proof::Nothing, Authority::Member, command);
+    let ask = |command| world.ask_from(address, &Credentials::Nothing, Authority::Member, command);
     for _ in 0..5 {
         assert!(matches!(ask(delete("wrong")).await, Err(Fault::WrongCredentials { .. })));
     }

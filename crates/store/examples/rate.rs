@@ -18,10 +18,10 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tolmach_domain::{Content, Flow, FlowKind, Kinds, Timestamp, User};
+use tolmach_domain::{Content, Flow, FlowKind, FlowKindFilter, Timestamp, User};
 use tolmach_engine::memory::MemoryBus;
-use tolmach_engine::ports::{NewFlow, NewMessage, NewUser, Store, StoreError};
-use tolmach_servers::{Durability, Postgres};
+use tolmach_engine::ports::{NewFlow, NewUser, PostMessage, Store, StoreError};
+use tolmach_test_servers::{Durability, Postgres};
 use tolmach_store::{Options, SqlStore};
 
 const TEXT_BYTES: usize = 200;
@@ -321,12 +321,12 @@ fn now() -> Timestamp {
     Timestamp::from_micros(1_600_000_000_000_000)
 }
 
-fn message(flow: &Flow, user: &User) -> NewMessage {
+fn message(flow: &Flow, user: &User) -> PostMessage {
     let content = Content::text("x".repeat(TEXT_BYTES));
-    NewMessage {
+    PostMessage {
         flow: flow.id,
-        kinds: Kinds::Any,
-        author: user.person(),
+        kinds: FlowKindFilter::Any,
+        author: user.summary(),
         administrator: false,
         content,
         key: None,

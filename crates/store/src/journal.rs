@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult, Value};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use tolmach_domain::{Event, EventKind, Flow, Person, SessionId, Timestamp, UserId, Version};
+use tolmach_domain::{Event, EventKind, Flow, SessionId, Timestamp, UserId, UserSummary, Version};
 use tolmach_engine::ports::StoreError;
 
 /// An event as it is kept: by ids, since what they name is at hand where it is read.
@@ -26,7 +26,7 @@ enum Entry {
 impl Entry {
     /// `None` for what the journal does not keep.
     fn of(kind: &EventKind) -> Option<Self> {
-        let ids = |people: &[Person]| people.iter().map(|person| person.id.get()).collect();
+        let ids = |people: &[UserSummary]| people.iter().map(|person| person.id.get()).collect();
         Some(match kind {
             EventKind::Posted(_)
             | EventKind::Edited(_)
@@ -76,7 +76,7 @@ impl Entry {
     fn read(
         self,
         flows: &HashMap<i64, Flow>,
-        people: &HashMap<i64, Person>,
+        people: &HashMap<i64, UserSummary>,
     ) -> Result<Option<EventKind>, StoreError> {
         let known = |ids: Vec<i64>| ids.iter().filter_map(|id| people.get(id).cloned()).collect();
         if self.flow().is_some_and(|flow| !flows.contains_key(&flow)) {
@@ -118,9 +118,13 @@ pub(crate) async fn write<C: ConnectionTrait>(
 ) -> Result<(), StoreError> {
     let mut rows = Vec::new();
     for event in events {
-        if let (Some(moment), Some(entry)) = (event.moment, Entry::of(&event.kind)) {
+        if let (Some(moment), Some(entry)) = (event.committed_at, Entry::of(&event.kind)) {
             let entry = serde_json::to_string(&entry).map_err(corrupt)?;
-            rows.push([Value::from(moment.micros()), event.at.micros().into(), entry.into()]);
+            rows.push([
+                Value::from(moment.micros()),
+                event.occurred_at.micros().into(),
+                entry.into(),
+            ]);
         }
     }
     for batch in sql::batches(&rows) {
@@ -159,13 +163,13 @@ pub(crate) async fn read<C: ConnectionTrait>(
     })
     .await?;
     let person = |row: &QueryResult| {
-        Ok(to_user(user::Model::from_query_result(row, "").map_err(refuse)?)?.person())
+        Ok(to_user(user::Model::from_query_result(row, "").map_err(refuse)?)?.summary())
     };
     let people = by_id(database, &sql::USERS, people, person).await?;
     let mut events = Vec::with_capacity(entries.len());
     for (moment, at, entry) in entries {
         if let Some(kind) = entry.read(&flows, &people)? {
-            events.push(Event { at, moment: Some(moment), origin: None, kind });
+            events.push(Event { occurred_at: at, committed_at: Some(moment), origin: None, kind });
         }
     }
     Ok((events, moments))

@@ -43,13 +43,13 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tolmach_domain::{
-    Changes, Flow, FlowId, Kinds, Message, Origin, Overview, Page, SessionId, Timestamp, User,
-    UserId, Version, Window,
+    Changes, Flow, FlowId, FlowKindFilter, FlowSummary, HistoryRange, Message, MessagePage, Origin,
+    SessionId, Timestamp, User, UserId, Version,
 };
 use tolmach_engine::ports::{
-    Account, AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, NewFlow,
-    NewMessage, NewSession, NewUser, OverviewQuery, Posting, Rotation, Session, Store, StoreError,
-    Tally, TallyKey, TokenHash, UserChange,
+    Account, AccountKey, Bus, Checkpoint, Counter, CounterKey, DeleteMessages, Deleted,
+    EditMessage, FlowSummaryQuery, NewFlow, NewSession, NewUser, PendingMessage, PostMessage,
+    Rotation, Session, Store, StoreError, TokenHash, UserChange,
 };
 use tolmach_engine::{check_message, check_storable};
 
@@ -390,26 +390,26 @@ impl Store for SqlStore {
 
     async fn tallies(
         &self,
-        keys: &[TallyKey],
+        keys: &[CounterKey],
         now: Timestamp,
-    ) -> Result<Vec<Option<Tally>>, StoreError> {
+    ) -> Result<Vec<Option<Counter>>, StoreError> {
         self.read(|| read::tallies(&self.readers, keys, now)).await
     }
 
     async fn count(
         &self,
-        keys: &[TallyKey],
+        keys: &[CounterKey],
         now: Timestamp,
-        lapses_at: Timestamp,
-    ) -> Result<Vec<Tally>, StoreError> {
+        expires_at: Timestamp,
+    ) -> Result<Vec<Counter>, StoreError> {
         let keys = keys.to_vec();
         self.write(0, move |batch| {
-            Box::pin(async move { batch.count(&keys, now, lapses_at).await })
+            Box::pin(async move { batch.count(&keys, now, expires_at).await })
         })
         .await
     }
 
-    async fn clear_tallies(&self, keys: &[TallyKey]) -> Result<(), StoreError> {
+    async fn clear_tallies(&self, keys: &[CounterKey]) -> Result<(), StoreError> {
         let keys = keys.to_vec();
         self.write(0, move |batch| Box::pin(async move { batch.clear_tallies(&keys).await })).await
     }
@@ -457,12 +457,12 @@ impl Store for SqlStore {
         flow: FlowId,
         viewer: UserId,
         members: bool,
-    ) -> Result<Option<Overview>, StoreError> {
+    ) -> Result<Option<FlowSummary>, StoreError> {
         self.read(|| async { read::overview(&self.snapshot().await?, flow, viewer, members).await })
             .await
     }
 
-    async fn overviews(&self, query: OverviewQuery) -> Result<Vec<Overview>, StoreError> {
+    async fn overviews(&self, query: FlowSummaryQuery) -> Result<Vec<FlowSummary>, StoreError> {
         self.read(|| async { read::overviews(&self.snapshot().await?, &query).await }).await
     }
 
@@ -504,14 +504,18 @@ impl Store for SqlStore {
         &self,
         flow: FlowId,
         by: UserId,
-        kinds: Kinds,
+        kinds: FlowKindFilter,
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(0, move |batch| Box::pin(batch.delete_flow(flow, by, kinds, origin, now))).await
     }
 
-    async fn begin_post(&self, message: NewMessage, now: Timestamp) -> Result<Posting, StoreError> {
+    async fn submit_message(
+        &self,
+        message: PostMessage,
+        now: Timestamp,
+    ) -> Result<PendingMessage, StoreError> {
         check_message(&message)?;
         let size = message.content.size() + JOB_SIZE;
         let (answer, answered) = oneshot::channel();
@@ -539,15 +543,15 @@ impl Store for SqlStore {
         &self,
         flow: FlowId,
         viewer: UserId,
-        window: Window,
+        window: HistoryRange,
         limit: u32,
-    ) -> Result<Page, StoreError> {
+    ) -> Result<MessagePage, StoreError> {
         let page = self
             .read(|| async {
                 read::history(&self.snapshot().await?, flow, viewer, window, limit).await
             })
             .await?;
-        if window == Window::Unread && !page.messages.is_empty() {
+        if window == HistoryRange::Unread && !page.messages.is_empty() {
             // Read again where the mark moves, so that of two who ask at once each gets its own.
             return self
                 .write(0, move |batch| Box::pin(batch.read_unread(flow, viewer, limit)))
@@ -569,7 +573,7 @@ impl Store for SqlStore {
         .await
     }
 
-    async fn since(
+    async fn messages_after(
         &self,
         flow: FlowId,
         after: Version,
@@ -578,11 +582,11 @@ impl Store for SqlStore {
         self.read(|| read::since(&self.readers, flow, after, limit)).await
     }
 
-    async fn moment(&self) -> Result<Timestamp, StoreError> {
+    async fn last_commit_time(&self) -> Result<Timestamp, StoreError> {
         self.read(|| batch::last_moment(&self.readers)).await
     }
 
-    async fn checkpoint(&self, after: Timestamp, limit: u32) -> Result<Checkpoint, StoreError> {
+    async fn changes_after(&self, after: Timestamp, limit: u32) -> Result<Checkpoint, StoreError> {
         self.read(|| async { read::checkpoint(&self.snapshot().await?, after, limit).await }).await
     }
 }

@@ -3,7 +3,7 @@
 use crate::connect::{Target, Use, migrate};
 use crate::sql::{self, Part, Scope};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
-use tolmach_servers::{Durability, Postgres};
+use tolmach_test_servers::{Durability, Postgres};
 
 #[tokio::test]
 async fn sqlite_reads_no_whole_table_for_a_hot_statement() {

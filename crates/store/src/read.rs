@@ -15,12 +15,13 @@ use sea_orm::{
 };
 use std::collections::HashMap;
 use tolmach_domain::{
-    Changes, Fault, Flow, FlowId, FlowKind, Message, Overview, Page, SessionId, Timestamp, User,
-    UserId, Version, Window,
+    Changes, Fault, Flow, FlowId, FlowKind, FlowSummary, HistoryRange, Message, MessagePage,
+    SessionId, Timestamp, User, UserId, Version,
 };
 use tolmach_engine::check_storable;
 use tolmach_engine::ports::{
-    Account, AccountKey, Checkpoint, OverviewQuery, Session, StoreError, Tally, TallyKey, TokenHash,
+    Account, AccountKey, Checkpoint, Counter, CounterKey, FlowSummaryQuery, Session, StoreError,
+    TokenHash,
 };
 
 /// The row of which there is one at most, by a key. Asked for with a limit, which would be a
@@ -129,19 +130,19 @@ pub(crate) async fn recovery<C: ConnectionTrait>(
 /// What each of these keys has counted that has not lapsed, in this order.
 pub(crate) async fn tallies<C: ConnectionTrait>(
     database: &C,
-    keys: &[TallyKey],
+    keys: &[CounterKey],
     now: Timestamp,
-) -> Result<Vec<Option<Tally>>, StoreError> {
-    let mut found: HashMap<Vec<u8>, Tally> = HashMap::new();
+) -> Result<Vec<Option<Counter>>, StoreError> {
+    let mut found: HashMap<Vec<u8>, Counter> = HashMap::new();
     for list in sql::lists(keys) {
         let values = list.into_iter().map(|key| Value::from(key.0.to_vec()));
         for row in sql::TALLIES.rows(database, values.len(), values.collect()).await? {
             let count = u32::try_from(get::<i64>(&row, "amount")?).map_err(corrupt)?;
-            let tally = Tally { count, lapses_at: moment(get(&row, "lapses_at")?) };
+            let tally = Counter { count, expires_at: moment(get(&row, "expires_at")?) };
             found.insert(get(&row, "key_hash")?, tally);
         }
     }
-    found.retain(|_, tally| now < tally.lapses_at);
+    found.retain(|_, tally| now < tally.expires_at);
     Ok(keys.iter().map(|key| found.get(key.0.as_slice()).copied()).collect())
 }
 
@@ -205,15 +206,15 @@ pub(crate) async fn overview<C: ConnectionTrait>(
     flow: FlowId,
     viewer: UserId,
     members: bool,
-) -> Result<Option<Overview>, StoreError> {
+) -> Result<Option<FlowSummary>, StoreError> {
     let values = vec![viewer.get().into(), flow.get().into()];
     Ok(overviews_of(database, Part::One, values, members).await?.pop())
 }
 
 pub(crate) async fn overviews<C: ConnectionTrait>(
     database: &C,
-    query: &OverviewQuery,
-) -> Result<Vec<Overview>, StoreError> {
+    query: &FlowSummaryQuery,
+) -> Result<Vec<FlowSummary>, StoreError> {
     let part = if query.all { Part::All } else { Part::Own };
     let after = query.changed_after.map_or(-1, Timestamp::micros);
     let limit = query.limit.map_or(i64::MAX, i64::from);
@@ -233,7 +234,7 @@ async fn overviews_of<C: ConnectionTrait>(
     part: Part,
     values: Vec<Value>,
     all_members: bool,
-) -> Result<Vec<Overview>, StoreError> {
+) -> Result<Vec<FlowSummary>, StoreError> {
     let rows = sql::rows(database, sql::overviews(part), values).await?;
     let mut overviews = Vec::with_capacity(rows.len());
     let (mut last_ids, mut with_members) = (Vec::new(), Vec::new());
@@ -247,7 +248,7 @@ async fn overviews_of<C: ConnectionTrait>(
         }
         last_ids.extend(last);
         let first = first.map(message_id).transpose()?;
-        overviews.push((Overview { flow, members: Vec::new(), last: None, first, read }, last));
+        overviews.push((FlowSummary { flow, members: Vec::new(), last: None, first, read }, last));
     }
     let mut messages: HashMap<i64, Message> = HashMap::with_capacity(last_ids.len());
     for list in sql::lists(&last_ids) {
@@ -281,13 +282,13 @@ pub(crate) async fn history<C: ConnectionTrait>(
     database: &C,
     flow_id: FlowId,
     viewer: UserId,
-    window: Window,
+    window: HistoryRange,
     limit: u32,
-) -> Result<Page, StoreError> {
+) -> Result<MessagePage, StoreError> {
     let (limit, offset) = match window {
-        Window::All => (limit, 0),
-        Window::Newest { limit: wanted, offset } => (wanted.min(limit), offset),
-        Window::Unread => return unread(database, flow_id, viewer, limit).await,
+        HistoryRange::All => (limit, 0),
+        HistoryRange::Newest { limit: wanted, offset } => (wanted.min(limit), offset),
+        HistoryRange::Unread => return unread(database, flow_id, viewer, limit).await,
     };
     let version = flow(database, flow_id).await?.ok_or(Fault::NoSuchFlow)?.version;
     let mut values = vec![Value::from(flow_id.get()), Value::from(i64::from(limit))];
@@ -304,7 +305,7 @@ pub(crate) async fn history<C: ConnectionTrait>(
             }
         }
     };
-    Ok(Page { flow: flow_id, messages: page, version })
+    Ok(MessagePage { flow: flow_id, messages: page, version })
 }
 
 /// The oldest messages that a viewer has not read; the mark stays.
@@ -313,14 +314,18 @@ pub(crate) async fn unread<C: ConnectionTrait>(
     flow_id: FlowId,
     viewer: UserId,
     limit: u32,
-) -> Result<Page, StoreError> {
+) -> Result<MessagePage, StoreError> {
     let version = flow(database, flow_id).await?.ok_or(Fault::NoSuchFlow)?.version;
     let read = membership(database, flow_id, viewer)
         .await?
         .map_or(0, |membership| membership.read_version);
     let values =
         vec![flow_id.get().into(), read.into(), viewer.get().into(), i64::from(limit).into()];
-    Ok(Page { flow: flow_id, messages: messages(database, &sql::UNREAD, values).await?, version })
+    Ok(MessagePage {
+        flow: flow_id,
+        messages: messages(database, &sql::UNREAD, values).await?,
+        version,
+    })
 }
 
 pub(crate) async fn changes<C: ConnectionTrait>(
@@ -375,7 +380,7 @@ pub(crate) async fn checkpoint<C: ConnectionTrait>(
     let last_event = moments.last().filter(|_| moments.len() >= limit as usize).copied();
     let until = [last_flow, last_event].into_iter().flatten().fold(newest, Timestamp::min);
     flows.retain(|(_, changed_at)| *changed_at <= until);
-    events.retain(|event| event.moment <= Some(until));
+    events.retain(|event| event.committed_at <= Some(until));
     Ok(Checkpoint {
         flows: flows.into_iter().map(|(position, _)| position).collect(),
         events,

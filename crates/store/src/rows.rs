@@ -9,7 +9,7 @@ use sea_orm::{FromQueryResult, QueryResult};
 use std::borrow::Cow;
 use tolmach_domain::{
     Attachment, AttachmentKind, Content, ContentType, Flow, FlowId, FlowKind, Message, MessageId,
-    Person, PhotoKey, SessionId, Timestamp, User, UserId, Version,
+    PhotoKey, SessionId, Timestamp, User, UserId, UserSummary, Version,
 };
 use tolmach_engine::ports::{Session, StoreError};
 
@@ -110,7 +110,7 @@ pub(crate) fn message(row: &QueryResult) -> Result<Message, StoreError> {
         id: message_id(row.id)?,
         flow: flow_id(row.flow_id)?,
         flow_kind: flow_kind.into(),
-        author: Person {
+        author: UserSummary {
             id: user_id(row.author_id)?,
             login: author.0.into(),
             username: author.1.into(),

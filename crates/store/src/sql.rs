@@ -313,15 +313,15 @@ pub(crate) static KEYS: LazyLock<Ladder> = LazyLock::new(|| {
 pub(crate) static TALLIES: LazyLock<Ladder> = LazyLock::new(|| {
     Ladder::new(|length| {
         format!(
-            "SELECT key_hash, amount, lapses_at FROM login_tally WHERE key_hash IN ({})",
+            "SELECT key_hash, amount, expires_at FROM login_tally WHERE key_hash IN ({})",
             placeholders(1, length)
         )
     })
 });
 
 /// Keeps a tally: hash of the key, amount, moment.
-pub(crate) const PUT_TALLY: &str = "INSERT INTO login_tally (key_hash, amount, lapses_at) VALUES ($1, $2, $3) \
-     ON CONFLICT (key_hash) DO UPDATE SET amount = excluded.amount, lapses_at = excluded.lapses_at";
+pub(crate) const PUT_TALLY: &str = "INSERT INTO login_tally (key_hash, amount, expires_at) VALUES ($1, $2, $3) \
+     ON CONFLICT (key_hash) DO UPDATE SET amount = excluded.amount, expires_at = excluded.expires_at";
 
 /// What an owner's key was used for, if that flow still is: owner, key.
 pub(crate) const FLOW_KEY: &str = "SELECT k.fingerprint, k.used_at, f.* FROM flow_key k JOIN flow f ON f.id = k.flow_id \

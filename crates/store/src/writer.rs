@@ -18,7 +18,7 @@ use tokio::runtime::Builder;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tolmach_domain::{Event, Message, Timestamp};
-use tolmach_engine::ports::{Bus, NewMessage, StoreError};
+use tolmach_engine::ports::{Bus, PostMessage, StoreError};
 
 /// A transaction that takes longer is worth a line in the log.
 const SLOW: Duration = Duration::from_millis(250);
@@ -48,7 +48,7 @@ pub(crate) enum Work {
 
 /// A message to post and whoever waits for it.
 pub(crate) struct Post {
-    pub(crate) message: NewMessage,
+    pub(crate) message: PostMessage,
     pub(crate) now: Timestamp,
     pub(crate) answer: oneshot::Sender<Result<(Message, bool), StoreError>>,
 }

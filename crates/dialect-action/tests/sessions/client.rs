@@ -9,25 +9,25 @@ use serde_json::{Value, json};
 use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Notice, Reply, Session, ViolationKind};
 use tolmach_dialect_action::Action;
 use tolmach_domain::{
-    Answer, Attachment, AttachmentKind, Authority, Command, Content, Draft, EventKind, Fault,
-    FlowKind, Kinds, MessageId, PhotoOf, Proof, Secret, Who, Window,
+    Answer, Attachment, AttachmentKind, Authority, Command, Content, Credentials, EventKind, Fault,
+    FlowKind, FlowKindFilter, HistoryRange, MessageId, NewMessage, PhotoOf, Secret, UserRef,
 };
 
 fn ask(number: u32, command: Command) -> Ask {
-    Ask::new(Echo::new(number), Proof::Bearer(Secret::new("a.b.c")), command)
+    Ask::new(Echo::new(number), Credentials::Bearer(Secret::new("a.b.c")), command)
 }
 
 fn send(room: i64, text: &str) -> Command {
-    Command::Send(Box::new(Draft {
+    Command::Send(Box::new(NewMessage {
         flow: flow_id(room),
-        kinds: Kinds::Any,
+        kinds: FlowKindFilter::Any,
         content: Content::text(text),
         key: None,
     }))
 }
 
 fn get(room: i64) -> Command {
-    Command::GetFlow { flow: flow_id(room), kinds: Kinds::Any, members: true }
+    Command::GetFlow { flow: flow_id(room), kinds: FlowKindFilter::Any, members: true }
 }
 
 fn list(limit: Option<u32>, offset: u32) -> Command {
@@ -224,7 +224,7 @@ fn a_change_is_heard_as_its_reply_and_as_its_notice() {
 fn rooms_are_heard_with_their_participants() {
     let last = Some(crate::message(17, 2, "hi"));
     let rooms = [
-        tolmach_domain::Overview { last, ..overview(1, &[1, 2]) },
+        tolmach_domain::FlowSummary { last, ..overview(1, &[1, 2]) },
         overview(2, &[1, 2, 3]),
         overview(3, &[1, 3]),
     ];
@@ -236,7 +236,7 @@ fn rooms_are_heard_with_their_participants() {
         [(2, FlowKind::Group), (3, FlowKind::Chat)]
     );
     assert_eq!(
-        heard.iter().map(tolmach_domain::Overview::has_business).collect::<Vec<_>>(),
+        heard.iter().map(tolmach_domain::FlowSummary::has_business).collect::<Vec<_>>(),
         [true, false]
     );
     assert_eq!(events, []);
@@ -366,9 +366,9 @@ fn a_client_dials_the_door_of_its_right_with_its_token() {
         [(Authority::Member, MEMBERS), (Authority::Administrator, ADMINISTRATORS)]
     {
         for proof in [
-            Proof::Bearer(Secret::new("a.b.c")),
-            Proof::Token(Secret::new("a.b.c")),
-            Proof::TokenOf(user_id(1), Secret::new("a.b.c")),
+            Credentials::Bearer(Secret::new("a.b.c")),
+            Credentials::Token(Secret::new("a.b.c")),
+            Credentials::TokenOf(user_id(1), Secret::new("a.b.c")),
         ] {
             let parts = Action::default()
                 .dial(&Ask { authority, proof, ..ask(0, list(None, 0)) })
@@ -384,10 +384,10 @@ fn a_client_dials_the_door_of_its_right_with_its_token() {
         }
     }
     for proof in [
-        Proof::Nothing,
-        Proof::Connection,
-        Proof::Bearer(Secret::new("a b")),
-        Proof::Token(Secret::new("a\r\nb: c")),
+        Credentials::Nothing,
+        Credentials::Connection,
+        Credentials::Bearer(Secret::new("a b")),
+        Credentials::Token(Secret::new("a\r\nb: c")),
     ] {
         Action::default()
             .dial(&Ask { proof, ..ask(0, list(None, 0)) })
@@ -403,17 +403,22 @@ fn what_the_wire_cannot_say_is_a_loss() {
         ..Content::default()
     };
     for command in [
-        Command::GetUser { who: Who::Me },
-        Command::History { flow, kinds: Kinds::Any, window: Window::All },
+        Command::GetUser { who: UserRef::Me },
+        Command::History { flow, kinds: FlowKindFilter::Any, window: HistoryRange::All },
         Command::Logout { login: None },
         Command::GetPhoto { of: PhotoOf::Flow(flow) },
-        Command::OpenChat { with: Who::Me },
-        Command::DeleteFlow { flow, kinds: Kinds::Any },
+        Command::OpenChat { with: UserRef::Me },
+        Command::DeleteFlow { flow, kinds: FlowKindFilter::Any },
         Command::AddMembers { flow, users: vec![user_id(2)] },
         Command::ShowTyping { flow, active: true },
         Command::Edit { message: message_id(18), flow: None, text: "x".to_owned() },
         Command::Delete { messages: vec![message_id(18)], flow: None },
-        Command::Send(Box::new(Draft { flow, kinds: Kinds::Any, content: attached, key: None })),
+        Command::Send(Box::new(NewMessage {
+            flow,
+            kinds: FlowKindFilter::Any,
+            content: attached,
+            key: None,
+        })),
     ] {
         let ask = ask(0, command);
         let mut frames = Vec::new();
@@ -424,12 +429,7 @@ fn what_the_wire_cannot_say_is_a_loss() {
         assert_eq!(Action::default().dial(&ask).expect_err("there is nowhere to say it"), loss);
     }
     let in_another_right = Ask { authority: Authority::Administrator, ..ask(0, list(None, 0)) };
-    let told = Line::Notice(std::sync::Arc::new(Notice {
-        at: *NOW,
-        moment: None,
-        origin: None,
-        kind: posted(18, 1, "hi"),
-    }));
+    let told = Line::Notice(std::sync::Arc::new(Event::new(*NOW, posted(18, 1, "hi"))));
     for line in [Line::Ask(in_another_right), told, reply(&Echo::NONE, Ok(Answer::LoggedOut))] {
         client(MEMBERS).encode(*NOW, &line, &mut Vec::new()).expect_err("a client cannot say it");
     }

@@ -4,7 +4,7 @@ use crate::{ADMINISTRATORS, MEMBERS, NOW, TOKEN, opening, reply, request, said, 
 use std::time::Duration;
 use tolmach_dialect::{Dialect, Frame, Line, Opening, Settings, Side};
 use tolmach_dialect_action::Action;
-use tolmach_domain::{Answer, Authority, Command, Fault, Proof, Secret, Who};
+use tolmach_domain::{Answer, Authority, Command, Credentials, Fault, Secret, UserRef};
 
 const ORIGIN: (&str, &str) = ("origin", "http://localhost:80");
 
@@ -68,10 +68,10 @@ fn a_handshake_asks_who_is_there_in_the_right_of_its_door() {
         let [Line::Ask(ask)] = &lines[..] else { panic!("{lines:?} was asked") };
         assert_eq!(
             (&ask.proof, ask.authority),
-            (&Proof::Bearer(Secret::new("a.b.c")), authority),
+            (&Credentials::Bearer(Secret::new("a.b.c")), authority),
             "{path}"
         );
-        assert_eq!(ask.command, Command::GetUser { who: Who::Me });
+        assert_eq!(ask.command, Command::GetUser { who: UserRef::Me });
         assert_eq!(said(&mut *session, &reply(&ask.echo, Ok(Answer::User(Box::new(user(1)))))), []);
     }
 }

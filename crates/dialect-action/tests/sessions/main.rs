@@ -16,8 +16,8 @@ use tolmach_dialect::{
 };
 use tolmach_dialect_action::Action;
 use tolmach_domain::{
-    Answer, Command, ConnectionId, Content, EventKind, Fault, Flow, FlowId, FlowKind, Identity,
-    Message, MessageId, Origin, Overview, SessionId, Timestamp, User, UserId, Version,
+    Answer, Command, ConnectionId, Content, EventKind, Fault, Flow, FlowId, FlowKind, FlowSummary,
+    Identity, Message, MessageId, Origin, SessionId, Timestamp, User, UserId, Version,
 };
 
 const TOKEN: &str = "Bearer a.b.c";
@@ -138,7 +138,7 @@ fn reply(echo: &Echo, outcome: Result<Answer, Fault>) -> Line {
 }
 
 fn notice(kind: EventKind) -> Notice {
-    Notice { at: *NOW, moment: None, origin: None, kind }
+    Event::new(*NOW, kind)
 }
 
 /// What happened because of an ask of the connection of user `number`.
@@ -148,7 +148,7 @@ fn caused(number: i64, ask: &Ask, kind: EventKind) -> Notice {
         dialect: "action",
         tag: ask.tag.clone(),
     };
-    Notice { origin: Some(origin), ..notice(kind) }
+    Event { origin: Some(origin), ..notice(kind) }
 }
 
 fn user_id(number: i64) -> UserId {
@@ -199,7 +199,7 @@ fn user(number: i64) -> User {
     }
 }
 
-fn overview(room: i64, members: &[i64]) -> Overview {
+fn overview(room: i64, members: &[i64]) -> FlowSummary {
     let flow = Flow {
         id: flow_id(room),
         kind: if members.len() > 2 { FlowKind::Group } else { FlowKind::Chat },
@@ -211,7 +211,7 @@ fn overview(room: i64, members: &[i64]) -> Overview {
         created_at: *NOW,
         changed_at: *NOW,
     };
-    Overview {
+    FlowSummary {
         flow,
         members: members.iter().copied().map(user).collect(),
         last: None,
@@ -226,7 +226,7 @@ fn message(number: i64, author: i64, text: &str) -> Message {
         id: message_id(number),
         flow: flow_id(1),
         flow_kind: FlowKind::Chat,
-        author: user(author).person(),
+        author: user(author).summary(),
         content: Content::text(text),
         posted: Version(number),
         version: Version(number),

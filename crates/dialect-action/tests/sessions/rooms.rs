@@ -281,12 +281,12 @@ fn whoever_is_put_out_of_the_room_is_in_none() {
         (
             EventKind::MembersAdded {
                 flow: flow_id(1),
-                users: vec![user(3).person()],
+                users: vec![user(3).summary()],
                 version: Version(7),
             },
             false,
         ),
-        (EventKind::Typing { flow: flow_id(1), user: user(2).person(), active: true }, false),
+        (EventKind::Typing { flow: flow_id(1), user: user(2).summary(), active: true }, false),
         (EventKind::FlowCreated { flow: crate::overview(1, &[]).flow, members: vec![] }, false),
     ] {
         for path in [MEMBERS, ADMINISTRATORS] {
@@ -352,7 +352,7 @@ fn a_message_is_told_with_whoever_is_in_the_room_by_then() {
     for kind in [
         EventKind::MembersAdded {
             flow: flow_id(1),
-            users: vec![user(5).person(), user(4).person()],
+            users: vec![user(5).summary(), user(4).summary()],
             version: Version(7),
         },
         EventKind::MembersRemoved { flow: flow_id(1), users: vec![user_id(3)] },
@@ -405,7 +405,7 @@ fn what_no_session_is_there_to_hear_cannot_be_rendered() {
         EventKind::FlowDeleted { flow: flow_id(1), by: user_id(1) },
         EventKind::MembersAdded { flow: flow_id(1), users: vec![], version: Version(7) },
         EventKind::MembersRemoved { flow: flow_id(1), users: vec![] },
-        EventKind::Typing { flow: flow_id(1), user: user(2).person(), active: true },
+        EventKind::Typing { flow: flow_id(1), user: user(2).summary(), active: true },
         EventKind::SessionsEnded { user: user_id(2), session: None },
     ] {
         let notice = notice(kind);

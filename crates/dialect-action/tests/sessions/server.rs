@@ -10,17 +10,22 @@ use tolmach_dialect::{Dialect, Line};
 use tolmach_dialect::{Frame, Interest, Opening, Settings, Side, ViolationKind};
 use tolmach_dialect_action::Action;
 use tolmach_domain::{
-    Answer, Authority, Command, Content, Draft, Fault, FlowId, Kinds, Overview, Proof, Who,
+    Answer, Authority, Command, Content, Credentials, Fault, FlowId, FlowKindFilter, FlowSummary,
+    NewMessage, UserRef,
 };
 
 fn whole(flow: FlowId) -> Command {
-    Command::GetFlow { flow, kinds: Kinds::Any, members: true }
+    Command::GetFlow { flow, kinds: FlowKindFilter::Any, members: true }
 }
 
 #[test]
 fn every_request_is_understood() {
-    let hello =
-        Draft { flow: flow_id(1), kinds: Kinds::Any, content: Content::text("hello"), key: None };
+    let hello = NewMessage {
+        flow: flow_id(1),
+        kinds: FlowKindFilter::Any,
+        content: Content::text("hello"),
+        key: None,
+    };
     let table = [
         (
             r#"{"action":"list","request_id":7}"#,
@@ -33,7 +38,7 @@ fn every_request_is_understood() {
             whole(flow_id(9_007_199_254_740_991)),
             false,
         ),
-        (r#"{"action":"leave_room","request_id":7}"#, Command::GetUser { who: Who::Me }, false),
+        (r#"{"action":"leave_room","request_id":7}"#, Command::GetUser { who: UserRef::Me }, false),
         (r#"{"action":"current_room_info","request_id":7}"#, whole(flow_id(1)), false),
         (
             r#"{"action":"create_message","msg_text":"hello","request_id":7}"#,
@@ -74,7 +79,7 @@ fn every_request_is_understood() {
             let ask = ask(&mut *joined(&Action::default(), path, 1), request);
             assert_eq!(
                 (ask.proof, ask.authority, ask.command),
-                (Proof::Connection, authority, command),
+                (Credentials::Connection, authority, command),
                 "{request}"
             );
             assert_eq!(ask.tag, tagged.then(|| Bytes::from_static(b"7")), "{request}");
@@ -120,7 +125,7 @@ fn a_room_is_told_with_whoever_is_in_it() {
     let ask = ask(&mut *session, r#"{"action":"join_room","room_pk":1,"request_id":7}"#);
     let frames = said(
         &mut *session,
-        &reply(&ask.echo, Ok(Answer::Flow(Box::new(Overview { last, ..overview(1, &[1, 2]) })))),
+        &reply(&ask.echo, Ok(Answer::Flow(Box::new(FlowSummary { last, ..overview(1, &[1, 2]) })))),
     );
     let expected = concat!(
         r#"{"errors":[],"data":{"pk":1,"id":1,"participants":["#,

@@ -7,7 +7,7 @@ use crate::{
 use std::collections::BTreeSet;
 use tolmach_dialect::{Frame, Line};
 use tolmach_dialect_action::Action;
-use tolmach_domain::{Answer, Command, Fault, Overview};
+use tolmach_domain::{Answer, Command, Fault, FlowSummary};
 
 const SPECIFICATION: &str = include_str!("../../../../protocols/action/SPEC.md");
 
@@ -27,7 +27,7 @@ fn answer(request: &str, inside: bool) -> Frame {
     }
     let Some(Line::Ask(ask)) = lines.pop() else { panic!("{request} asks nothing") };
     let outcome = match &ask.command {
-        Command::ListFlows { .. } => Ok(Answer::Flows(vec![Overview {
+        Command::ListFlows { .. } => Ok(Answer::Flows(vec![FlowSummary {
             last: Some(message(17, 2, "hi")),
             ..overview(1, &[1, 2])
         }])),

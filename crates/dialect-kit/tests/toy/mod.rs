@@ -12,8 +12,8 @@ use tolmach_dialect::{
 };
 use tolmach_dialect_kit::{stories::all_faults, world};
 use tolmach_domain::{
-    Answer, Authority, Command, Content, Draft, EventKind, Fault, FlowId, Grant, GrantKind, Kinds,
-    Proof, Secret, Timestamp, Tokens, UserId,
+    Answer, Authority, Command, Content, Credentials, EventKind, Fault, FlowId, FlowKindFilter,
+    Grant, GrantKind, NewMessage, Secret, Timestamp, Tokens, UserId,
 };
 
 /// What is wrong with a toy.
@@ -85,7 +85,7 @@ impl Toy {
                 Ok(json!({"do": "login", "user": identifier, "password": password.expose()}))
             }
             Command::Send(draft) => {
-                let Proof::Token(token) = &ask.proof else { return loss("this proof") };
+                let Credentials::Token(token) = &ask.proof else { return loss("this proof") };
                 if draft.content != Content::text(draft.content.text.clone()) {
                     return loss("anything but text");
                 }
@@ -187,7 +187,7 @@ impl Server {
                 let password = Secret::new(field("password")?);
                 Some(Ask::new(
                     echo,
-                    Proof::Nothing,
+                    Credentials::Nothing,
                     Command::Login {
                         identifier: field("user")?,
                         password,
@@ -208,9 +208,13 @@ impl Server {
                 } else {
                     field("token")?
                 });
-                let draft =
-                    Draft { flow, kinds: Kinds::Any, content: Content::text(words), key: None };
-                Some(Ask::new(echo, Proof::Token(token), Command::Send(Box::new(draft))))
+                let draft = NewMessage {
+                    flow,
+                    kinds: FlowKindFilter::Any,
+                    content: Content::text(words),
+                    key: None,
+                };
+                Some(Ask::new(echo, Credentials::Token(token), Command::Send(Box::new(draft))))
             }
             _ => None,
         }
@@ -237,7 +241,7 @@ impl Session for Server {
             None => {
                 if self.toy.0 == Defect::LeavesLinesBehind {
                     let command = Command::Logout { login: None };
-                    out.push(Line::Ask(Ask::new(Echo::NONE, Proof::Nothing, command)));
+                    out.push(Line::Ask(Ask::new(Echo::NONE, Credentials::Nothing, command)));
                 }
                 return Err(self.violation(ViolationKind::Shape));
             }
@@ -305,12 +309,7 @@ impl Client {
             message.author.id = UserId::new(number("author")?).ok()?;
             message.content = Content::text(pushed.get("text")?.as_str()?);
             let kind = EventKind::Posted(message);
-            return Some(Line::Notice(std::sync::Arc::new(Notice {
-                at: world::moment(0),
-                moment: None,
-                origin: None,
-                kind,
-            })));
+            return Some(Line::Notice(std::sync::Arc::new(Event::new(world::moment(0), kind))));
         }
         let (echo, command) = self.waiting.pop_front()?;
         let outcome = match (value.get("error"), command) {

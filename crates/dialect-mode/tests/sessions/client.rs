@@ -10,13 +10,14 @@ use std::time::Duration;
 use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Session, ViolationKind};
 use tolmach_dialect_mode::Mode;
 use tolmach_domain::{
-    Answer, Attachment, AttachmentKind, Authority, Command, Content, ContentType, Draft, Fault,
-    FlowKind, Grant, GrantKind, Kinds, Known, NewFlow, Page, PhotoOf, Profile, Proof, Registration,
-    Secret, Timestamp, Tokens, Version, Who, Window,
+    Answer, Attachment, AttachmentKind, Authority, Command, Content, ContentType, Credentials,
+    Fault, FlowKind, FlowKindFilter, Grant, GrantKind, HistoryRange, MessagePage, NewFlow,
+    NewMessage, PhotoOf, Profile, RecoveryIdentifier, Registration, Secret, Timestamp, Tokens,
+    UserRef, Version,
 };
 
-fn token() -> Proof {
-    Proof::Token(Secret::new("t"))
+fn token() -> Credentials {
+    Credentials::Token(Secret::new("t"))
 }
 
 fn registration() -> Registration {
@@ -42,16 +43,16 @@ fn list(limit: Option<u32>, offset: u32) -> Command {
     Command::ListFlows { limit, offset, members: false }
 }
 
-fn history(kinds: Kinds, window: Window) -> Command {
+fn history(kinds: FlowKindFilter, window: HistoryRange) -> Command {
     Command::History { flow: flow_id(5), kinds, window }
 }
 
-fn draft(kinds: Kinds, content: Content) -> Command {
-    Command::Send(Box::new(Draft { flow: flow_id(5), kinds, content, key: None }))
+fn draft(kinds: FlowKindFilter, content: Content) -> Command {
+    Command::Send(Box::new(NewMessage { flow: flow_id(5), kinds, content, key: None }))
 }
 
 /// What this wire says whole: the ask, its frame, an answer that it says whole.
-fn whole() -> Vec<(Proof, Command, &'static str, Answer)> {
+fn whole() -> Vec<(Credentials, Command, &'static str, Answer)> {
     let granted =
         || Answer::Granted(Box::new(Grant { user: None, tokens: Tokens::Token(Secret::new("t")) }));
     let at = Timestamp::default();
@@ -70,39 +71,39 @@ fn whole() -> Vec<(Proof, Command, &'static str, Answer)> {
             )
         })
         .collect();
-    let page = Page {
+    let page = MessagePage {
         flow: flow_id(5),
         messages: vec![message(10, "one"), message(11, "two")],
         version: Version(0),
     };
     vec![
         (
-            Proof::Nothing,
+            Credentials::Nothing,
             Command::Register(Box::new(registration())),
             r#"{"mode":"register","timestamp":NOW,"username":"ann","password":"p","email":"a@example.org"}"#,
             granted(),
         ),
         (
-            Proof::Nothing,
+            Credentials::Nothing,
             Command::Register(Box::new(Registration { email: None, ..registration() })),
             r#"{"mode":"register","timestamp":NOW,"username":"ann","password":"p","email":null}"#,
             granted(),
         ),
         (
-            Proof::Nothing,
+            Credentials::Nothing,
             login(GrantKind::Token),
             r#"{"mode":"auth","timestamp":NOW,"username":"ann","password":"p"}"#,
             granted(),
         ),
         (
-            Proof::Nothing,
-            Command::Recover { known: Known::Email("a@example.org".into()) },
+            Credentials::Nothing,
+            Command::Recover { known: RecoveryIdentifier::Email("a@example.org".into()) },
             r#"{"mode":"recovery","timestamp":NOW,"known_data":"a@example.org","known_data_type":"email"}"#,
             Answer::RecoveryAccepted,
         ),
         (
-            Proof::Nothing,
-            Command::Recover { known: Known::Login("ann".into()) },
+            Credentials::Nothing,
+            Command::Recover { known: RecoveryIdentifier::Login("ann".into()) },
             r#"{"mode":"recovery","timestamp":NOW,"known_data":"ann","known_data_type":"username"}"#,
             Answer::RecoveryAccepted,
         ),
@@ -126,20 +127,20 @@ fn whole() -> Vec<(Proof, Command, &'static str, Answer)> {
         ),
         (
             token(),
-            history(Kinds::Any, Window::All),
+            history(FlowKindFilter::Any, HistoryRange::All),
             r#"{"mode":"getMessages","timestamp":NOW,"token":"t","chat_id":5}"#,
             Answer::History(Box::new(page)),
         ),
         (
             token(),
-            draft(Kinds::Any, Content::text("hi")),
+            draft(FlowKindFilter::Any, Content::text("hi")),
             r#"{"mode":"sendMessage","timestamp":NOW,"token":"t","chat_id":5,"content":"hi","content_type":"text"}"#,
             Answer::Sent { message: None, repeated: false },
         ),
         (
             token(),
             draft(
-                Kinds::Shared,
+                FlowKindFilter::Shared,
                 Content { content_type: ContentType::Image, ..Content::text("hi") },
             ),
             r#"{"mode":"sendGroupMessage","timestamp":NOW,"token":"t","chat_id":5,"content":"hi","content_type":"picture"}"#,
@@ -216,14 +217,14 @@ fn what_the_wire_says_in_part_is_said() {
     let unproven = json!({"mode": "getChats", "timestamp": 1_594_492_370.522_599, "token": null});
     let register = |username: &str, email: Value| json!({"mode": "register", "timestamp": 1_594_492_370.522_599, "username": username, "password": "p", "email": email});
     for (proof, command, expected) in [
-        (token(), draft(Kinds::Any, attached), sent.clone()),
-        (token(), draft(Kinds::Chat, Content::text("hi")), sent),
-        (Proof::TokenOf(user_id(1), Secret::new("t")), list(None, 0), chats.clone()),
-        (Proof::Bearer(Secret::new("t")), list(Some(1), 3), chats),
-        (Proof::Nothing, list(None, 0), unproven.clone()),
-        (Proof::Connection, list(None, 0), unproven),
+        (token(), draft(FlowKindFilter::Any, attached), sent.clone()),
+        (token(), draft(FlowKindFilter::Chat, Content::text("hi")), sent),
+        (Credentials::TokenOf(user_id(1), Secret::new("t")), list(None, 0), chats.clone()),
+        (Credentials::Bearer(Secret::new("t")), list(Some(1), 3), chats),
+        (Credentials::Nothing, list(None, 0), unproven.clone()),
+        (Credentials::Connection, list(None, 0), unproven),
         (
-            Proof::Nothing,
+            Credentials::Nothing,
             Command::Register(Box::new(Registration {
                 username: Some("Ann A.".into()),
                 bot: true,
@@ -232,7 +233,7 @@ fn what_the_wire_says_in_part_is_said() {
             register("ann", json!("a@example.org")),
         ),
         (
-            Proof::Nothing,
+            Credentials::Nothing,
             Command::Register(Box::new(Registration {
                 login: None,
                 username: None,
@@ -260,22 +261,22 @@ fn what_the_wire_cannot_say_is_a_loss() {
         photo: None,
         key: None,
     };
-    let (flow, kinds, users) = (flow_id(5), Kinds::Any, vec![user_id(2)]);
+    let (flow, kinds, users) = (flow_id(5), FlowKindFilter::Any, vec![user_id(2)]);
     let one = message(1, "").id;
     for command in [
         Command::Register(Box::new(Registration { grant: GrantKind::Pair, ..registration() })),
         Command::Register(Box::new(Registration { login: None, email: None, ..registration() })),
         login(GrantKind::Pair),
-        history(Kinds::Any, Window::Unread),
-        draft(Kinds::Any, emoji_only),
+        history(FlowKindFilter::Any, HistoryRange::Unread),
+        draft(FlowKindFilter::Any, emoji_only),
         Command::Refresh { token: Secret::new("r") },
         Command::ResetPassword { token: Secret::new("r"), password: Secret::new("p") },
         Command::DeleteAccount { login: "ann".into(), password: Secret::new("p") },
         Command::CreateProfile(Box::new(profile)),
-        Command::GetUser { who: Who::Me },
+        Command::GetUser { who: UserRef::Me },
         Command::SearchUsers { query: "a".into(), limit: 1 },
         Command::GetPhoto { of: PhotoOf::Flow(flow) },
-        Command::OpenChat { with: Who::Id(user_id(2)) },
+        Command::OpenChat { with: UserRef::Id(user_id(2)) },
         Command::CreateFlow(Box::new(group)),
         Command::DeleteFlow { flow, kinds },
         Command::GetFlow { flow, kinds, members: true },
@@ -326,8 +327,8 @@ fn replies_are_told_apart_by_mode_and_order() {
     let mut client = client();
     for (number, command) in [
         (1, list(None, 0)),
-        (2, draft(Kinds::Any, Content::text("a"))),
-        (3, draft(Kinds::Any, Content::text("b"))),
+        (2, draft(FlowKindFilter::Any, Content::text("a"))),
+        (3, draft(FlowKindFilter::Any, Content::text("b"))),
         (4, list(None, 0)),
     ] {
         say_echo(&mut *client, number, command);
@@ -379,7 +380,11 @@ fn a_part_is_cut_out_of_the_whole() {
         (0, 0, vec![]),
     ] {
         let mut client = client();
-        say_echo(&mut *client, 1, history(Kinds::Any, Window::Newest { limit, offset }));
+        say_echo(
+            &mut *client,
+            1,
+            history(FlowKindFilter::Any, HistoryRange::Newest { limit, offset }),
+        );
         let Ok(Answer::History(page)) =
             heard_reply(&mut *client, &Frame::text(messages.clone())).outcome
         else {
@@ -418,12 +423,12 @@ fn the_kind_of_a_history_is_the_one_that_was_meant() {
     let messages =
         json!({"mode": "getMessages", "timestamp": 1, "status": 200, "messages": rows}).to_string();
     for (kinds, kind) in [
-        (Kinds::Any, FlowKind::Chat),
-        (Kinds::Chat, FlowKind::Chat),
-        (Kinds::Shared, FlowKind::Group),
+        (FlowKindFilter::Any, FlowKind::Chat),
+        (FlowKindFilter::Chat, FlowKind::Chat),
+        (FlowKindFilter::Shared, FlowKind::Group),
     ] {
         let mut client = client();
-        say_echo(&mut *client, 1, history(kinds, Window::All));
+        say_echo(&mut *client, 1, history(kinds, HistoryRange::All));
         let Ok(Answer::History(page)) =
             heard_reply(&mut *client, &Frame::text(messages.clone())).outcome
         else {
@@ -437,7 +442,7 @@ fn the_kind_of_a_history_is_the_one_that_was_meant() {
 fn a_connection_that_is_logged_in_signs_with_its_token() {
     let mut client = client();
     let asked = |client: &mut dyn Session, command| {
-        json(&say(client, &Line::Ask(Ask::new(Echo::NONE, Proof::Connection, command))))
+        json(&say(client, &Line::Ask(Ask::new(Echo::NONE, Credentials::Connection, command))))
     };
     let hear = |client: &mut dyn Session, text: &str| {
         heard_reply(client, &Frame::text(text.to_owned())).outcome
@@ -510,7 +515,7 @@ fn nonsense_of_a_server_is_a_violation_that_is_not_answered() {
         say_echo(&mut *client, 1, list(None, 0));
         say(
             &mut *client,
-            &Line::Ask(Ask::new(Echo::NONE, Proof::Nothing, login(GrantKind::Token))),
+            &Line::Ask(Ask::new(Echo::NONE, Credentials::Nothing, login(GrantKind::Token))),
         );
         let mut lines = Vec::new();
         let violation =

@@ -11,8 +11,8 @@ use std::sync::LazyLock;
 use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Opening, Reply, Session, Settings, Side};
 use tolmach_dialect_mode::Mode;
 use tolmach_domain::{
-    Answer, ConnectionId, Content, ContentType, Fault, Flow, FlowId, FlowKind, Identity, Message,
-    MessageId, Overview, Person, SessionId, Timestamp, User, UserId, Version,
+    Answer, ConnectionId, Content, ContentType, Fault, Flow, FlowId, FlowKind, FlowSummary,
+    Identity, Message, MessageId, SessionId, Timestamp, User, UserId, UserSummary, Version,
 };
 
 /// The moment at which everything here happens.
@@ -139,8 +139,8 @@ fn flow(number: i64, kind: FlowKind, title: &str) -> Flow {
     }
 }
 
-fn overview(flow: Flow, members: &[i64]) -> Overview {
-    Overview {
+fn overview(flow: Flow, members: &[i64]) -> FlowSummary {
+    FlowSummary {
         flow,
         members: members.iter().copied().map(user).collect(),
         last: None,
@@ -156,7 +156,7 @@ fn message(number: i64, text: &str) -> Message {
         id: MessageId::new(number).expect("the numbers of these tests are ids"),
         flow: flow_id(5),
         flow_kind: FlowKind::Chat,
-        author: Person {
+        author: UserSummary {
             id: user_id(2),
             login: username.clone(),
             username: username.clone(),

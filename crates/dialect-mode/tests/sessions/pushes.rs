@@ -10,12 +10,12 @@ use tolmach_dialect::{
 };
 use tolmach_dialect_mode::Mode;
 use tolmach_domain::{
-    Answer, ConnectionId, EventKind, Fault, FlowKind, Grant, Identity, Origin, Proof, SessionId,
-    Tokens, UserId, Version,
+    Answer, ConnectionId, Credentials, EventKind, Fault, FlowKind, Grant, Identity, Origin,
+    SessionId, Tokens, UserId, Version,
 };
 
 fn notice(kind: EventKind) -> Notice {
-    Notice { at: *NOW, moment: None, origin: None, kind }
+    Event::new(*NOW, kind)
 }
 
 fn posted() -> Notice {
@@ -25,7 +25,7 @@ fn posted() -> Notice {
 /// Everything else that can happen.
 fn others() -> Vec<Notice> {
     let flow = crate::flow(5, FlowKind::Group, "Friends");
-    let user = crate::user(2).person();
+    let user = crate::user(2).summary();
     [
         EventKind::Edited(message(10, "hi")),
         EventKind::Deleted {
@@ -56,7 +56,7 @@ fn exchange(
     outcome: Result<Answer, Fault>,
 ) {
     let ask = ask_text(server, request);
-    let proven = identity.filter(|_| ask.proof != Proof::Nothing);
+    let proven = identity.filter(|_| ask.proof != Credentials::Nothing);
     if let Some(identity) = proven {
         server.identified(identity);
     }

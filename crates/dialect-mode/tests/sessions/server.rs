@@ -10,8 +10,9 @@ use std::time::Duration;
 use tolmach_dialect::{Dialect, Echo, Frame, Line, Opening, Settings, Side, ViolationKind};
 use tolmach_dialect_mode::Mode;
 use tolmach_domain::{
-    Answer, Command, Content, ContentType, Draft, Fault, FlowKind, Grant, GrantKind, Kinds, Known,
-    Message, Page, Person, Proof, Registration, Secret, Tokens, Version, Window,
+    Answer, Command, Content, ContentType, Credentials, Fault, FlowKind, FlowKindFilter, Grant,
+    GrantKind, HistoryRange, Message, MessagePage, NewMessage, RecoveryIdentifier, Registration,
+    Secret, Tokens, UserSummary, Version,
 };
 
 fn registration(email: Option<&str>) -> Command {
@@ -29,8 +30,8 @@ fn registration(email: Option<&str>) -> Command {
     }))
 }
 
-fn send(kinds: Kinds, content_type: ContentType) -> Command {
-    Command::Send(Box::new(Draft {
+fn send(kinds: FlowKindFilter, content_type: ContentType) -> Command {
+    Command::Send(Box::new(NewMessage {
         flow: flow_id(5),
         kinds,
         content: Content { content_type, ..Content::text("hi") },
@@ -44,21 +45,21 @@ fn granted(tokens: Tokens) -> Answer {
 
 #[test]
 fn every_request_asks_its_command() {
-    let token = || Proof::Token(Secret::new("t"));
+    let token = || Credentials::Token(Secret::new("t"));
     for (request, proof, command) in [
         (
             r#"{"mode":"register","timestamp":1,"username":"ann","password":"p","email":"a@example.org"}"#,
-            Proof::Nothing,
+            Credentials::Nothing,
             registration(Some("a@example.org")),
         ),
         (
             r#"{"mode":"register","timestamp":1,"username":"ann","password":"p","email":null}"#,
-            Proof::Nothing,
+            Credentials::Nothing,
             registration(None),
         ),
         (
             r#"{"mode":"auth","timestamp":1,"username":"ann","password":"p"}"#,
-            Proof::Nothing,
+            Credentials::Nothing,
             Command::Login {
                 identifier: "ann".into(),
                 password: Secret::new("p"),
@@ -67,13 +68,13 @@ fn every_request_asks_its_command() {
         ),
         (
             r#"{"mode":"recovery","timestamp":1,"username":"ann","known_data":"a@example.org","known_data_type":"email"}"#,
-            Proof::Nothing,
-            Command::Recover { known: Known::Email("a@example.org".into()) },
+            Credentials::Nothing,
+            Command::Recover { known: RecoveryIdentifier::Email("a@example.org".into()) },
         ),
         (
             r#"{"mode":"recovery","timestamp":1,"known_data":"bob","known_data_type":"username","username":null}"#,
-            Proof::Nothing,
-            Command::Recover { known: Known::Login("bob".into()) },
+            Credentials::Nothing,
+            Command::Recover { known: RecoveryIdentifier::Login("bob".into()) },
         ),
         (
             r#"{"mode":"logout","timestamp":1,"token":"t","username":"ann"}"#,
@@ -93,17 +94,21 @@ fn every_request_asks_its_command() {
         (
             r#"{"mode":"getMessages","timestamp":1,"token":"t","chat_id":5}"#,
             token(),
-            Command::History { flow: flow_id(5), kinds: Kinds::Any, window: Window::All },
+            Command::History {
+                flow: flow_id(5),
+                kinds: FlowKindFilter::Any,
+                window: HistoryRange::All,
+            },
         ),
         (
             r#"{"mode":"sendMessage","timestamp":1,"token":"t","chat_id":5,"content":"hi","content_type":"text"}"#,
             token(),
-            send(Kinds::Any, ContentType::Text),
+            send(FlowKindFilter::Any, ContentType::Text),
         ),
         (
             r#"{"mode":"sendGroupMessage","timestamp":1,"token":"t","chat_id":5,"content":"hi","content_type":"text"}"#,
             token(),
-            send(Kinds::Shared, ContentType::Text),
+            send(FlowKindFilter::Shared, ContentType::Text),
         ),
         // Without a timestamp, in another order, with fields of other operations and of none.
         (
@@ -131,7 +136,7 @@ fn content_types_are_read_and_said() {
         let request = json!({"mode": "sendMessage", "token": "t", "chat_id": 5, "content": "hi", "content_type": name});
         assert_eq!(
             ask_text(&mut *server(), &request.to_string()).command,
-            send(Kinds::Any, content_type.clone()),
+            send(FlowKindFilter::Any, content_type.clone()),
             "{name}"
         );
 
@@ -139,7 +144,7 @@ fn content_types_are_read_and_said() {
         let ask = ask_text(&mut *server, r#"{"mode":"getMessages","token":"t","chat_id":5}"#);
         let said =
             Message { content: Content { content_type, ..Content::text("hi") }, ..message(1, "") };
-        let page = Page { flow: flow_id(5), messages: vec![said], version: Version(1) };
+        let page = MessagePage { flow: flow_id(5), messages: vec![said], version: Version(1) };
         let frame = say(
             &mut *server,
             &reply(&ask.echo, Some(identity(1)), Ok(Answer::History(Box::new(page)))),
@@ -147,7 +152,10 @@ fn content_types_are_read_and_said() {
         assert_eq!(json(&frame)["messages"][0]["content_type"], name);
     }
     let left_out = r#"{"mode":"sendMessage","token":"t","chat_id":5,"content":"hi"}"#;
-    assert_eq!(ask_text(&mut *server(), left_out).command, send(Kinds::Any, ContentType::Text));
+    assert_eq!(
+        ask_text(&mut *server(), left_out).command,
+        send(FlowKindFilter::Any, ContentType::Text)
+    );
 }
 
 #[test]
@@ -157,7 +165,7 @@ fn every_answer_has_its_reply_in_the_form_of_the_request() {
         overview(flow(6, FlowKind::Group, "Friends"), &[]),
         overview(flow(7, FlowKind::Channel, "News"), &[]),
     ];
-    let author = Person {
+    let author = UserSummary {
         id: user_id(2),
         login: "login2".into(),
         username: "user2".into(),
@@ -167,7 +175,7 @@ fn every_answer_has_its_reply_in_the_form_of_the_request() {
         Message { author: author.clone(), ..message(10, "one") },
         Message { author, ..message(11, "\"two\"\nдва") },
     ];
-    let page = Page { flow: flow_id(5), messages, version: Version(2) };
+    let page = MessagePage { flow: flow_id(5), messages, version: Version(2) };
     let sent = Answer::Sent { message: Some(Box::new(message(1, "hi"))), repeated: false };
     for (request, answer, payload) in [
         (

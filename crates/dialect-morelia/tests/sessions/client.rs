@@ -7,12 +7,13 @@ use serde_json::json;
 use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Session, ViolationKind};
 use tolmach_dialect_morelia::Morelia;
 use tolmach_domain::{
-    Answer, Attachment, AttachmentKind, Authority, Changes, Command, Content, ContentType, Draft,
-    Fault, Grant, GrantKind, Kinds, Proof, Secret, Timestamp, Tokens, Who, Window,
+    Answer, Attachment, AttachmentKind, Authority, Changes, Command, Content, ContentType,
+    Credentials, Fault, FlowKindFilter, Grant, GrantKind, HistoryRange, NewMessage, Secret,
+    Timestamp, Tokens, UserRef,
 };
 
-fn signature() -> Proof {
-    Proof::TokenOf(user_id(1), Secret::new("t"))
+fn signature() -> Credentials {
+    Credentials::TokenOf(user_id(1), Secret::new("t"))
 }
 
 fn list() -> Command {
@@ -20,15 +21,15 @@ fn list() -> Command {
 }
 
 fn draft(content: Content, key: Option<&str>) -> Command {
-    Command::Send(Box::new(Draft {
+    Command::Send(Box::new(NewMessage {
         flow: flow_id(5),
-        kinds: Kinds::Any,
+        kinds: FlowKindFilter::Any,
         content,
         key: key.map(str::to_owned),
     }))
 }
 
-fn say_ask(client: &mut dyn Session, proof: Proof, command: Command) -> Frame {
+fn say_ask(client: &mut dyn Session, proof: Credentials, command: Command) -> Frame {
     say(client, &Line::Ask(Ask::new(Echo::NONE, proof, command)))
 }
 
@@ -126,14 +127,18 @@ fn a_login_can_bind_the_connection() {
     let (mut client, mut server) = (client(), server());
     let mut frames = Vec::new();
     client
-        .encode(*NOW, &Line::Ask(Ask::new(Echo::NONE, Proof::Connection, list())), &mut frames)
+        .encode(
+            *NOW,
+            &Line::Ask(Ask::new(Echo::NONE, Credentials::Connection, list())),
+            &mut frames,
+        )
         .expect_err("nothing binds it yet");
     let login = Command::Login {
         identifier: "ann".into(),
         password: Secret::new("p"),
         grant: GrantKind::Connection,
     };
-    let heard = ask(&mut *server, &say_ask(&mut *client, Proof::Nothing, login));
+    let heard = ask(&mut *server, &say_ask(&mut *client, Credentials::Nothing, login));
     let granted =
         Answer::Granted(Box::new(Grant { user: None, tokens: Tokens::Token(Secret::new("t")) }));
     let frame = say(&mut *server, &reply(&heard.echo, Ok(granted)));
@@ -144,7 +149,7 @@ fn a_login_can_bind_the_connection() {
         Ok(Answer::Granted(Box::new(Grant { user: None, tokens: Tokens::Connection })))
     );
     assert_eq!(
-        json(&say_ask(&mut *client, Proof::Connection, list()))["data"]["user"],
+        json(&say_ask(&mut *client, Credentials::Connection, list()))["data"]["user"],
         json!({"id": 1, "auth_id": "t"})
     );
 }
@@ -188,20 +193,24 @@ fn what_the_wire_cannot_say_is_a_loss() {
         grant: GrantKind::Pair,
     };
     for ask in [
-        with(Proof::Nothing, login),
-        with(Proof::Nothing, list()),
-        with(Proof::Token(Secret::new("t")), list()),
-        with(Proof::Bearer(Secret::new("t")), list()),
+        with(Credentials::Nothing, login),
+        with(Credentials::Nothing, list()),
+        with(Credentials::Token(Secret::new("t")), list()),
+        with(Credentials::Bearer(Secret::new("t")), list()),
         with(signature(), draft(twice, None)),
         with(signature(), Command::Edit { message: message_id(1), flow: None, text: "x".into() }),
         with(
             signature(),
             Command::Delete { messages: vec![message_id(1), message_id(2)], flow: None },
         ),
-        with(signature(), Command::GetUser { who: Who::Id(user_id(1)) }),
+        with(signature(), Command::GetUser { who: UserRef::Id(user_id(1)) }),
         with(
             signature(),
-            Command::History { flow: flow_id(5), kinds: Kinds::Any, window: Window::All },
+            Command::History {
+                flow: flow_id(5),
+                kinds: FlowKindFilter::Any,
+                window: HistoryRange::All,
+            },
         ),
         with(signature(), Command::Logout { login: None }),
         Ask { authority: Authority::Administrator, ..with(signature(), list()) },

@@ -14,8 +14,8 @@ use tolmach_dialect::{
 };
 use tolmach_dialect_morelia::Morelia;
 use tolmach_domain::{
-    Answer, ConnectionId, Content, Fault, FlowId, FlowKind, Identity, Message, MessageId, Person,
-    SessionId, Timestamp, UserId, Version,
+    Answer, ConnectionId, Content, Fault, FlowId, FlowKind, Identity, Message, MessageId,
+    SessionId, Timestamp, UserId, UserSummary, Version,
 };
 
 /// The moment at which everything here happens.
@@ -120,7 +120,7 @@ fn message(number: i64, text: &str) -> Message {
         id: message_id(number),
         flow: flow_id(5),
         flow_kind: FlowKind::Group,
-        author: Person {
+        author: UserSummary {
             id: user_id(2),
             login: username.clone(),
             username: username.clone(),

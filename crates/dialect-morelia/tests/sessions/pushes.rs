@@ -13,7 +13,7 @@ use tolmach_dialect_morelia::Morelia;
 use tolmach_domain::{Answer, ConnectionId, Event, EventKind, Message, Origin, UserId, Version};
 
 fn notice(kind: EventKind) -> Notice {
-    Event { at: *NOW, moment: None, origin: None, kind }
+    Event::new(*NOW, kind)
 }
 
 fn pushed() -> Vec<Notice> {

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tolmach_dialect::{Frame, Line, Session, ViolationKind};
 use tolmach_domain::{
-    Answer, Attachment, AttachmentKind, Changes, Command, Content, Draft, Fault, GrantKind, Kinds,
-    Message, Proof, Registration, Secret, Timestamp, Who,
+    Answer, Attachment, AttachmentKind, Changes, Command, Content, Credentials, Fault,
+    FlowKindFilter, GrantKind, Message, NewMessage, Registration, Secret, Timestamp, UserRef,
 };
 
 fn draft(content: Content, key: &str) -> Command {
-    Command::Send(Box::new(Draft {
+    Command::Send(Box::new(NewMessage {
         flow: flow_id(5),
-        kinds: Kinds::Any,
+        kinds: FlowKindFilter::Any,
         content,
         key: Some(key.into()),
     }))
@@ -42,7 +42,7 @@ fn registration() -> Registration {
 
 #[test]
 fn every_request_asks_its_command() {
-    let signature = || Proof::TokenOf(user_id(1), Secret::new("t"));
+    let signature = || Credentials::TokenOf(user_id(1), Secret::new("t"));
     let credentials = json!({"login": "ann", "password": "p"});
     let whole = json!({"login": "ann", "password": "p", "username": "Ann", "email": "a@example.org", "is_bot": true, "avatar": "QQ==", "bio": "b"});
     let login = || Command::Login {
@@ -55,12 +55,12 @@ fn every_request_asks_its_command() {
     for (frame, proof, command) in [
         (
             unsigned("register_user", &credentials),
-            Proof::Nothing,
+            Credentials::Nothing,
             Command::Register(Box::new(registration())),
         ),
         (
             unsigned("register_user", &whole),
-            Proof::Nothing,
+            Credentials::Nothing,
             Command::Register(Box::new(Registration {
                 username: Some("Ann".into()),
                 email: Some("a@example.org".into()),
@@ -70,14 +70,14 @@ fn every_request_asks_its_command() {
                 ..registration()
             })),
         ),
-        (unsigned("auth", &credentials), Proof::Nothing, login()),
-        (unsigned("authentication", &credentials), Proof::Nothing, login()),
+        (unsigned("auth", &credentials), Credentials::Nothing, login()),
+        (unsigned("authentication", &credentials), Credentials::Nothing, login()),
         (
             unsigned("delete_user", &credentials),
-            Proof::Nothing,
+            Credentials::Nothing,
             Command::DeleteAccount { login: "ann".into(), password: Secret::new("p") },
         ),
-        (signed("user_info", json!({})), signature(), Command::GetUser { who: Who::Me }),
+        (signed("user_info", json!({})), signature(), Command::GetUser { who: UserRef::Me }),
         (
             signed("all_flow", json!({})),
             signature(),

@@ -4,16 +4,16 @@ use crate::{NOW, client, hear, say};
 use tolmach_dialect::{Ask, Echo, Frame, Line, Session, ViolationKind};
 use tolmach_dialect_kit::world::{self, CHAT, flow_id, message_id};
 use tolmach_domain::{
-    Answer, Authority, Command, Content, ContentType, Draft, EventKind, Fault, GrantKind, Kinds,
-    Proof, Secret, Who, Window,
+    Answer, Authority, Command, Content, ContentType, Credentials, EventKind, Fault,
+    FlowKindFilter, GrantKind, HistoryRange, NewMessage, Secret, UserRef,
 };
 
-fn history(window: Window) -> Command {
-    Command::History { flow: flow_id(CHAT), kinds: Kinds::Any, window }
+fn history(window: HistoryRange) -> Command {
+    Command::History { flow: flow_id(CHAT), kinds: FlowKindFilter::Any, window }
 }
 
 fn asks(client: &mut dyn Session, number: u32, command: Command) -> Vec<String> {
-    say(client, &Line::Ask(Ask::new(Echo::new(number), Proof::Connection, command)))
+    say(client, &Line::Ask(Ask::new(Echo::new(number), Credentials::Connection, command)))
 }
 
 fn row(room: i64, id: i64) -> String {
@@ -41,10 +41,10 @@ fn page(lines: &[Line]) -> (u32, Vec<i64>) {
 #[test]
 fn a_history_is_whole_when_the_fence_behind_it_is_answered() {
     for (window, read, expected) in [
-        (Window::All, "ALL", vec![11, 12, 13]),
-        (Window::Unread, "RESENT", vec![11, 12, 13]),
-        (Window::Newest { limit: 1, offset: 1 }, "ALL", vec![12]),
-        (Window::Newest { limit: 9, offset: 9 }, "ALL", vec![]),
+        (HistoryRange::All, "ALL", vec![11, 12, 13]),
+        (HistoryRange::Unread, "RESENT", vec![11, 12, 13]),
+        (HistoryRange::Newest { limit: 1, offset: 1 }, "ALL", vec![12]),
+        (HistoryRange::Newest { limit: 9, offset: 9 }, "ALL", vec![]),
     ] {
         let mut client = client();
         let request = format!(r#"{{"type":"READ_MSG","read":"{read}","room_id":1}}"#);
@@ -66,9 +66,9 @@ fn a_history_is_whole_when_the_fence_behind_it_is_answered() {
 #[test]
 fn histories_are_told_apart_by_their_fences() {
     let mut client = client();
-    asks(&mut *client, 1, history(Window::All));
-    asks(&mut *client, 2, history(Window::All));
-    asks(&mut *client, 3, history(Window::Unread));
+    asks(&mut *client, 1, history(HistoryRange::All));
+    asks(&mut *client, 2, history(HistoryRange::All));
+    asks(&mut *client, 3, history(HistoryRange::Unread));
     hear(&mut *client, &row(CHAT, 11));
     assert_eq!(page(&hear(&mut *client, FENCE)), (1, vec![11]));
     let refused = hear(
@@ -124,7 +124,7 @@ fn a_push_is_told_from_the_reply_to_an_ask_about_something_else() {
         &hear(&mut *client, r#"{"type":"DELETE_MSG","id":11}"#)[..],
         [Line::Notice(_)]
     ));
-    asks(&mut *client, 2, Command::OpenChat { with: Who::Login("Bob".to_owned()) });
+    asks(&mut *client, 2, Command::OpenChat { with: UserRef::Login("Bob".to_owned()) });
     assert!(matches!(
         &hear(&mut *client, r#"{"type":"CREATE_ROOM","id":2,"customer":"carol"}"#)[..],
         [Line::Notice(_)]
@@ -138,24 +138,24 @@ fn a_push_is_told_from_the_reply_to_an_ask_about_something_else() {
 #[test]
 fn what_the_wire_cannot_say_is_a_loss() {
     let emoji_only = Content { emoji: Some("RQ==".into()), ..Content::default() };
-    let ask = |command| Ask::new(Echo::NONE, Proof::Connection, command);
+    let ask = |command| Ask::new(Echo::NONE, Credentials::Connection, command);
     for ask in [
         ask(Command::Login {
             identifier: "ann".into(),
             password: Secret::new("p"),
             grant: GrantKind::Nothing,
         }),
-        ask(Command::OpenChat { with: Who::Me }),
+        ask(Command::OpenChat { with: UserRef::Me }),
         ask(Command::Delete { messages: vec![message_id(11), message_id(12)], flow: None }),
-        ask(Command::Send(Box::new(Draft {
+        ask(Command::Send(Box::new(NewMessage {
             flow: flow_id(CHAT),
-            kinds: Kinds::Any,
+            kinds: FlowKindFilter::Any,
             content: emoji_only,
             key: None,
         }))),
         ask(Command::Logout { login: None }),
-        Ask { proof: Proof::Token(Secret::new("t")), ..ask(history(Window::All)) },
-        Ask { authority: Authority::Administrator, ..ask(history(Window::All)) },
+        Ask { proof: Credentials::Token(Secret::new("t")), ..ask(history(HistoryRange::All)) },
+        Ask { authority: Authority::Administrator, ..ask(history(HistoryRange::All)) },
     ] {
         let mut frames = Vec::new();
         client().encode(*NOW, &Line::Ask(ask), &mut frames).expect_err("the wire cannot say it");
@@ -173,7 +173,8 @@ fn types_that_the_wire_does_not_know_are_sent_as_text() {
         (ContentType::Other("location".into()), "TEXT"),
     ] {
         let content = Content { content_type, ..Content::text("m") };
-        let draft = Draft { flow: flow_id(CHAT), kinds: Kinds::Any, content, key: None };
+        let draft =
+            NewMessage { flow: flow_id(CHAT), kinds: FlowKindFilter::Any, content, key: None };
         let expected = format!(
             r#"{{"type":"SND_MSG","username":"ann","room_id":1,"message":"m","msg_type":"{said}"}}"#
         );
@@ -187,9 +188,9 @@ fn asks_wait_for_their_replies_in_bounded_number() {
     let search = || Command::SearchUsers { query: "a".to_owned(), limit: 50 };
     (0..1023).for_each(|number| drop(asks(&mut *client, number, search())));
     let mut frames = Vec::new();
-    let one_more = |command| Line::Ask(Ask::new(Echo::NONE, Proof::Connection, command));
+    let one_more = |command| Line::Ask(Ask::new(Echo::NONE, Credentials::Connection, command));
     client
-        .encode(*NOW, &one_more(history(Window::All)), &mut frames)
+        .encode(*NOW, &one_more(history(HistoryRange::All)), &mut frames)
         .expect_err("a history takes two places");
     client.encode(*NOW, &one_more(search()), &mut frames).expect("one place is left");
     client.encode(*NOW, &one_more(search()), &mut frames).expect_err("none is left");

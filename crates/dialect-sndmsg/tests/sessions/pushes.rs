@@ -10,7 +10,7 @@ use tolmach_domain::{ConnectionId, EventKind, Origin, SessionId, Version};
 const SHARED: Delivery = Delivery::Shared(Variant(0));
 
 fn notice(kind: EventKind) -> Notice {
-    Notice { at: *NOW, moment: None, origin: None, kind }
+    Event::new(*NOW, kind)
 }
 
 fn deleted(ids: &[i64]) -> EventKind {
@@ -21,7 +21,7 @@ fn deleted(ids: &[i64]) -> EventKind {
 fn created(number: i64) -> EventKind {
     EventKind::FlowCreated {
         flow: world::flow(number),
-        members: vec![user(1).person(), user(2).person()],
+        members: vec![user(1).summary(), user(2).summary()],
     }
 }
 
@@ -37,11 +37,11 @@ fn happenings() -> Vec<(EventKind, Delivery)> {
         (created(CHAT), Delivery::Private),
         (created(GROUP), Delivery::Skip),
         (
-            EventKind::MembersAdded { flow, users: vec![user(4).person()], version: Version(7) },
+            EventKind::MembersAdded { flow, users: vec![user(4).summary()], version: Version(7) },
             Delivery::Skip,
         ),
         (EventKind::MembersRemoved { flow, users: vec![user(4).id] }, Delivery::Skip),
-        (EventKind::Typing { flow, user: user(2).person(), active: true }, Delivery::Skip),
+        (EventKind::Typing { flow, user: user(2).summary(), active: true }, Delivery::Skip),
         (EventKind::SessionsEnded { user: BOB.user(), session: None }, Delivery::Skip),
     ]
 }

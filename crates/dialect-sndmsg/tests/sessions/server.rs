@@ -3,18 +3,18 @@
 use crate::{LOGIN, exchange, refused, server, server_of, session};
 use tolmach_dialect::{Interest, Settings, Side};
 use tolmach_dialect_kit::world::{ANN, BOB};
-use tolmach_domain::{Fault, Proof};
+use tolmach_domain::{Credentials, Fault};
 
 const DIALOGS: &str = r#"{"type":"OLD_DIALOGS","username":"ann"}"#;
 
 #[test]
 fn only_logging_in_and_signing_up_need_no_login() {
     for (request, proof) in [
-        (LOGIN, Proof::Nothing),
-        (r#"{"type":"REQUEST_SIGNUP","login":"ann","pass":"p"}"#, Proof::Nothing),
-        (DIALOGS, Proof::Connection),
-        (r#"{"type":"CREATE_ROOM","username":"ann","customer":"bob"}"#, Proof::Connection),
-        (r#"{"type":"READ_MSG","room_id":1}"#, Proof::Connection),
+        (LOGIN, Credentials::Nothing),
+        (r#"{"type":"REQUEST_SIGNUP","login":"ann","pass":"p"}"#, Credentials::Nothing),
+        (DIALOGS, Credentials::Connection),
+        (r#"{"type":"CREATE_ROOM","username":"ann","customer":"bob"}"#, Credentials::Connection),
+        (r#"{"type":"READ_MSG","room_id":1}"#, Credentials::Connection),
     ] {
         assert_eq!(crate::ask(&mut *server(), request).proof, proof, "{request}");
     }

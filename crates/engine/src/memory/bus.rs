@@ -1,6 +1,6 @@
 //! A bus without bounds.
 
-use crate::ports::{Bus, Signal, Subscription, Topic};
+use crate::ports::{Bus, Signal, BusReceiver, Topic};
 use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -44,21 +44,21 @@ impl Bus for MemoryBus {
         listeners.retain(|parts| parts.iter().any(|part| part.strong_count() > 0));
     }
 
-    fn subscribe(&self, shards: usize) -> Vec<Box<dyn Subscription>> {
+    fn receivers(&self, shards: usize) -> Vec<Box<dyn BusReceiver>> {
         let parts: Vec<Arc<Mutex<Part>>> = (0..shards.max(1)).map(|_| Arc::default()).collect();
         lock(&self.listeners).push(parts.iter().map(Arc::downgrade).collect());
         parts
             .into_iter()
-            .map(|part| Box::new(MemorySubscription(part)) as Box<dyn Subscription>)
+            .map(|part| Box::new(MemorySubscription(part)) as Box<dyn BusReceiver>)
             .collect()
     }
 
     /// There are no other nodes.
-    fn listen(&self, _: &[Topic]) {}
+    fn subscribe(&self, _: &[Topic]) {}
 
-    fn ignore(&self, _: &[Topic]) {}
+    fn unsubscribe(&self, _: &[Topic]) {}
 
-    fn trouble(&self) -> Option<String> {
+    fn last_error(&self) -> Option<String> {
         None
     }
 
@@ -85,7 +85,7 @@ impl Part {
 struct MemorySubscription(Arc<Mutex<Part>>);
 
 #[async_trait]
-impl Subscription for MemorySubscription {
+impl BusReceiver for MemorySubscription {
     async fn next(&mut self) -> Option<Signal> {
         poll_fn(|context| {
             let mut part = lock(&self.0);

@@ -2,17 +2,18 @@
 
 use crate::limits::{check_message, check_storable, folded as key};
 use crate::ports::{
-    Account, AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, KEY_WINDOW,
-    NewFlow, NewMessage, NewSession, NewUser, OverviewQuery, Posting, RequestKey, Rotation,
-    Session, Store, StoreError, Tally, TallyKey, TokenHash, UserChange,
+    Account, AccountKey, Bus, Checkpoint, Counter, CounterKey, DeleteMessages, Deleted,
+    EditMessage, FlowSummaryQuery, KEY_WINDOW, NewFlow, NewSession, NewUser, PendingMessage,
+    PostMessage, RequestKey, Rotation, Session, Store, StoreError, TokenHash, UserChange,
 };
 use async_trait::async_trait;
 use futures_util::lock::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use tolmach_domain::{
-    Changes, Content, Event, EventKind, Fault, Flow, FlowId, FlowKind, InvalidId, Kinds, Message,
-    MessageId, Origin, Overview, Page, Person, SessionId, Timestamp, User, UserId, Version, Window,
+    Changes, Content, Event, EventKind, Fault, Flow, FlowId, FlowKind, FlowKindFilter, FlowSummary,
+    HistoryRange, InvalidId, Message, MessageId, MessagePage, Origin, SessionId, Timestamp, User,
+    UserId, UserSummary, Version,
 };
 
 /// A store in memory. It shows what a store must do; it is gone with the process.
@@ -37,7 +38,7 @@ struct World {
     last_message: i64,
     keys: HashMap<(UserId, String), (MessageId, Timestamp)>,
     flow_keys: HashMap<(UserId, String), FlowKey>,
-    tallies: HashMap<TallyKey, Tally>,
+    tallies: HashMap<CounterKey, Counter>,
     /// The newest `changed_at` that was given out.
     moment: Timestamp,
     /// What the change under way will publish.
@@ -299,22 +300,22 @@ impl Store for MemoryStore {
 
     async fn tallies(
         &self,
-        keys: &[TallyKey],
+        keys: &[CounterKey],
         now: Timestamp,
-    ) -> Result<Vec<Option<Tally>>, StoreError> {
+    ) -> Result<Vec<Option<Counter>>, StoreError> {
         self.read(|world| keys.iter().map(|key| world.tally(key, now)).collect()).await
     }
 
     async fn count(
         &self,
-        keys: &[TallyKey],
+        keys: &[CounterKey],
         now: Timestamp,
-        lapses_at: Timestamp,
-    ) -> Result<Vec<Tally>, StoreError> {
+        expires_at: Timestamp,
+    ) -> Result<Vec<Counter>, StoreError> {
         self.change(|world| {
             let counted = keys.iter().map(|key| {
-                let tally = world.tally(key, now).unwrap_or(Tally { count: 0, lapses_at });
-                let tally = Tally { count: tally.count.saturating_add(1), ..tally };
+                let tally = world.tally(key, now).unwrap_or(Counter { count: 0, expires_at });
+                let tally = Counter { count: tally.count.saturating_add(1), ..tally };
                 world.tallies.insert(*key, tally);
                 tally
             });
@@ -323,7 +324,7 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn clear_tallies(&self, keys: &[TallyKey]) -> Result<(), StoreError> {
+    async fn clear_tallies(&self, keys: &[CounterKey]) -> Result<(), StoreError> {
         self.change(|world| {
             world.tallies.retain(|key, _| !keys.contains(key));
             Ok(())
@@ -370,14 +371,14 @@ impl Store for MemoryStore {
         flow: FlowId,
         viewer: UserId,
         members: bool,
-    ) -> Result<Option<Overview>, StoreError> {
+    ) -> Result<Option<FlowSummary>, StoreError> {
         self.read(|world| {
             world.flows.get(&flow).map(|record| world.overview(record, viewer, members))
         })
         .await
     }
 
-    async fn overviews(&self, query: OverviewQuery) -> Result<Vec<Overview>, StoreError> {
+    async fn overviews(&self, query: FlowSummaryQuery) -> Result<Vec<FlowSummary>, StoreError> {
         self.read(|world| {
             let seen = |record: &&FlowRecord| {
                 (query.all || record.members.contains_key(&query.viewer))
@@ -411,11 +412,11 @@ impl Store for MemoryStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.change(|world| {
-            let record = world.owned(flow, by, Kinds::Shared)?;
+            let record = world.owned(flow, by, FlowKindFilter::Shared)?;
             let users = distinct(users);
             let mut people = Vec::with_capacity(users.len());
             for user in &users {
-                people.push(world.living(*user)?.person());
+                people.push(world.living(*user)?.summary());
             }
             if users.iter().any(|user| record.members.contains_key(user)) {
                 return Err(Fault::AlreadyMember.into());
@@ -445,7 +446,7 @@ impl Store for MemoryStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.change(|world| {
-            let record = world.owned(flow, by, Kinds::Shared)?;
+            let record = world.owned(flow, by, FlowKindFilter::Shared)?;
             let users = distinct(users);
             if users.iter().any(|user| !record.members.contains_key(user)) {
                 return Err(Fault::NotMember.into());
@@ -471,7 +472,7 @@ impl Store for MemoryStore {
         &self,
         flow: FlowId,
         by: UserId,
-        kinds: Kinds,
+        kinds: FlowKindFilter,
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -488,7 +489,11 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn begin_post(&self, message: NewMessage, now: Timestamp) -> Result<Posting, StoreError> {
+    async fn submit_message(
+        &self,
+        message: PostMessage,
+        now: Timestamp,
+    ) -> Result<PendingMessage, StoreError> {
         check_message(&message)?;
         let posted = self.change(|world| world.post(message, now)).await?;
         Ok(Box::pin(std::future::ready(Ok(posted))))
@@ -528,9 +533,9 @@ impl Store for MemoryStore {
         &self,
         flow: FlowId,
         viewer: UserId,
-        window: Window,
+        window: HistoryRange,
         limit: u32,
-    ) -> Result<Page, StoreError> {
+    ) -> Result<MessagePage, StoreError> {
         self.change(|world| {
             let record = world.flows.get(&flow).ok_or(Fault::NoSuchFlow)?;
             let version = record.flow.version;
@@ -543,9 +548,9 @@ impl Store for MemoryStore {
             };
             let unread: Vec<&Message>;
             let page = match window {
-                Window::All => newest(limit, 0),
-                Window::Newest { limit: wanted, offset } => newest(wanted.min(limit), offset),
-                Window::Unread => {
+                HistoryRange::All => newest(limit, 0),
+                HistoryRange::Newest { limit: wanted, offset } => newest(wanted.min(limit), offset),
+                HistoryRange::Unread => {
                     let others = visible
                         .iter()
                         .copied()
@@ -555,14 +560,14 @@ impl Store for MemoryStore {
                 }
             };
             let messages: Vec<Message> = page.iter().map(|message| world.shown(message)).collect();
-            if window == Window::Unread
+            if window == HistoryRange::Unread
                 && let Some(last) = messages.last()
                 && let Some(mark) =
                     world.flows.get_mut(&flow).and_then(|record| record.members.get_mut(&viewer))
             {
                 *mark = last.posted;
             }
-            Ok(Page { flow, messages, version })
+            Ok(MessagePage { flow, messages, version })
         })
         .await
     }
@@ -612,7 +617,7 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn since(
+    async fn messages_after(
         &self,
         flow: FlowId,
         after: Version,
@@ -627,11 +632,11 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn moment(&self) -> Result<Timestamp, StoreError> {
+    async fn last_commit_time(&self) -> Result<Timestamp, StoreError> {
         self.read(|world| world.moment).await
     }
 
-    async fn checkpoint(&self, after: Timestamp, limit: u32) -> Result<Checkpoint, StoreError> {
+    async fn changes_after(&self, after: Timestamp, limit: u32) -> Result<Checkpoint, StoreError> {
         self.read(|world| {
             let mut flows: Vec<&Flow> = world
                 .flows
@@ -641,15 +646,15 @@ impl Store for MemoryStore {
                 .collect();
             flows.sort_by_key(|flow| flow.changed_at);
             let mut events: Vec<&Event> =
-                world.journal.iter().filter(|event| event.moment > Some(after)).collect();
+                world.journal.iter().filter(|event| event.committed_at > Some(after)).collect();
             let limit = limit as usize;
             let last_flow = flows.get(limit).map(|_| flows[limit - 1].changed_at);
-            let last_event = events.get(limit).and_then(|_| events[limit - 1].moment);
+            let last_event = events.get(limit).and_then(|_| events[limit - 1].committed_at);
             let more = last_flow.is_some() || last_event.is_some();
             let until = [last_flow, last_event].into_iter().flatten().min().unwrap_or(world.moment);
             flows.retain(|flow| flow.changed_at <= until);
             events.retain(|event| {
-                event.moment <= Some(until)
+                event.committed_at <= Some(until)
                     && event.flow().is_none_or(|flow| {
                         matches!(event.kind, EventKind::FlowDeleted { .. })
                             || world.flows.contains_key(&flow)
@@ -680,11 +685,11 @@ impl World {
     /// Right after the change: one to messages has taken the newest moment, any other takes one of
     /// its own.
     fn publish(&mut self, at: Timestamp, origin: Option<Origin>, kind: EventKind) {
-        let mut event = Event { at, moment: None, origin, kind };
+        let mut event = Event { occurred_at: at, committed_at: None, origin, kind };
         if event.versions().is_some() {
-            event.moment = Some(self.moment);
+            event.committed_at = Some(self.moment);
         } else {
-            event.moment = Some(self.next_moment(at));
+            event.committed_at = Some(self.next_moment(at));
             self.journal.push(Event { origin: None, ..event.clone() });
         }
         self.events.push(event);
@@ -877,8 +882,8 @@ impl World {
             .map(|(user, _)| *user)
     }
 
-    fn tally(&self, key: &TallyKey, now: Timestamp) -> Option<Tally> {
-        self.tallies.get(key).copied().filter(|tally| now < tally.lapses_at)
+    fn tally(&self, key: &CounterKey, now: Timestamp) -> Option<Counter> {
+        self.tallies.get(key).copied().filter(|tally| now < tally.expires_at)
     }
 
     fn open_chat(
@@ -891,7 +896,7 @@ impl World {
         if by == with {
             return Err(Fault::invalid("user", "a chat needs somebody else").into());
         }
-        let people = (self.living(by)?.person(), self.living(with)?.person());
+        let people = (self.living(by)?.summary(), self.living(with)?.summary());
         let pair = (by.min(with), by.max(with));
         if let Some(record) = self.flows.values().find(|record| record.pair == Some(pair)) {
             return Ok((record.flow.clone(), false));
@@ -934,9 +939,9 @@ impl World {
                 Err(Fault::KeyReused.into())
             };
         }
-        let mut people = vec![self.living(owner)?.person()];
+        let mut people = vec![self.living(owner)?.summary()];
         for member in members {
-            people.push(self.living(member)?.person());
+            people.push(self.living(member)?.summary());
         }
         let id = next(&mut self.last_flow, FlowId::new)?;
         let changed_at = self.next_moment(now);
@@ -963,7 +968,7 @@ impl World {
         &mut self,
         flow: Flow,
         pair: Option<(UserId, UserId)>,
-        mut members: Vec<Person>,
+        mut members: Vec<UserSummary>,
         origin: Option<Origin>,
         now: Timestamp,
     ) {
@@ -1000,7 +1005,12 @@ impl World {
     }
 
     /// A flow that `by` is in and owns, of one of the kinds.
-    fn owned(&self, flow: FlowId, by: UserId, kinds: Kinds) -> Result<&FlowRecord, StoreError> {
+    fn owned(
+        &self,
+        flow: FlowId,
+        by: UserId,
+        kinds: FlowKindFilter,
+    ) -> Result<&FlowRecord, StoreError> {
         let record = self
             .flows
             .get(&flow)
@@ -1017,13 +1027,13 @@ impl World {
 
     /// A message with its author as known now.
     fn shown(&self, message: &Message) -> Message {
-        let author = self.users.get(&message.author.id).map(|record| record.user.person());
+        let author = self.users.get(&message.author.id).map(|record| record.user.summary());
         Message { author: author.unwrap_or_else(|| message.author.clone()), ..message.clone() }
     }
 
-    fn overview(&self, record: &FlowRecord, viewer: UserId, members: bool) -> Overview {
+    fn overview(&self, record: &FlowRecord, viewer: UserId, members: bool) -> FlowSummary {
         let visible = self.in_flow(record.flow.id).filter(|message| message.deleted_at.is_none());
-        Overview {
+        FlowSummary {
             flow: record.flow.clone(),
             members: if members || record.flow.kind == FlowKind::Chat {
                 self.members_of(record)
@@ -1036,8 +1046,8 @@ impl World {
         }
     }
 
-    fn post(&mut self, new: NewMessage, now: Timestamp) -> Result<(Message, bool), StoreError> {
-        let NewMessage { flow, kinds, author, administrator, content, key, origin } = new;
+    fn post(&mut self, new: PostMessage, now: Timestamp) -> Result<(Message, bool), StoreError> {
+        let PostMessage { flow, kinds, author, administrator, content, key, origin } = new;
         let key = key.map(|key| (author.id, key));
         if let Some((first, used_at)) = key.as_ref().and_then(|key| self.keys.get(key))
             && now < used_at.after(KEY_WINDOW)

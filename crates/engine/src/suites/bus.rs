@@ -1,7 +1,7 @@
 //! The trials of a [`Bus`].
 
 use super::{Spawn, at_once};
-use crate::ports::{Bus, Signal, Subscription, Topic};
+use crate::ports::{Bus, Signal, BusReceiver, Topic};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tolmach_domain::{Event, EventKind, FlowId, Timestamp, UserId};
@@ -16,10 +16,10 @@ fn event(flow: Option<i64>, number: i64) -> Arc<Event> {
         },
         None => EventKind::SessionsEnded { user: by, session: None },
     };
-    Arc::new(Event { at: Timestamp::from_micros(number), moment: None, origin: None, kind })
+    Arc::new(Event::new(Timestamp::from_micros(number), kind))
 }
 
-async fn hear(part: &mut Box<dyn Subscription>, count: usize) -> Vec<Arc<Event>> {
+async fn hear(part: &mut Box<dyn BusReceiver>, count: usize) -> Vec<Arc<Event>> {
     let mut heard = Vec::with_capacity(count);
     while heard.len() < count {
         heard.extend(events(part.next().await).expect("the bus is alive"));
@@ -41,7 +41,7 @@ fn events(signal: Option<Signal>) -> Option<Vec<Arc<Event>>> {
 
 /// The next event; what came with it waits.
 async fn next(
-    part: &mut Box<dyn Subscription>,
+    part: &mut Box<dyn BusReceiver>,
     waiting: &mut VecDeque<Arc<Event>>,
 ) -> Option<Arc<Event>> {
     while waiting.is_empty() {
@@ -59,13 +59,15 @@ pub async fn events_of_a_flow_arrive_in_order_on_every_subscription(
     const EVENTS: i64 = 400;
     let mut tasks = Vec::new();
     for shards in [1, 2, 7] {
-        for mut part in bus.subscribe(shards) {
+        for mut part in bus.receivers(shards) {
             tasks.push(spawn(Box::pin(async move {
                 let mut last: std::collections::BTreeMap<FlowId, i64> =
                     std::collections::BTreeMap::new();
                 let mut waiting = VecDeque::new();
                 while let Some(event) = next(&mut part, &mut waiting).await {
-                    let (Some(flow), number) = (event.flow(), event.at.micros()) else { break };
+                    let (Some(flow), number) = (event.flow(), event.occurred_at.micros()) else {
+                        break;
+                    };
                     let expected = last.get(&flow).map_or(0, |last| last + 1);
                     assert_eq!(number, expected, "flow {flow} of {shards} parts");
                     last.insert(flow, number);
@@ -96,7 +98,7 @@ pub async fn events_of_a_flow_arrive_in_order_on_every_subscription(
 
 /// Whatever the split, one flow is one part, and there is no other part.
 pub async fn a_flow_stays_on_its_part_and_the_rest_on_the_first(bus: Arc<dyn Bus>, _: Spawn) {
-    let mut parts = bus.subscribe(3);
+    let mut parts = bus.receivers(3);
     assert_eq!(parts.len(), 3);
     let mut homes = std::collections::BTreeMap::new();
     for round in 0..3 {
@@ -123,9 +125,9 @@ pub async fn a_flow_stays_on_its_part_and_the_rest_on_the_first(bus: Arc<dyn Bus
 /// Nothing from before, everything after.
 pub async fn a_subscription_hears_from_now_on(bus: Arc<dyn Bus>, _: Spawn) {
     bus.publish(&[event(Some(1), 1)]).await;
-    let mut early = bus.subscribe(1);
+    let mut early = bus.receivers(1);
     bus.publish(&[event(Some(1), 2)]).await;
-    let mut late = bus.subscribe(1);
+    let mut late = bus.receivers(1);
     bus.publish(&[event(Some(1), 3)]).await;
     assert_eq!(hear(&mut early[0], 2).await, [event(Some(1), 2), event(Some(1), 3)]);
     assert_eq!(hear(&mut late[0], 1).await, [event(Some(1), 3)]);
@@ -134,7 +136,7 @@ pub async fn a_subscription_hears_from_now_on(bus: Arc<dyn Bus>, _: Spawn) {
 /// A listener that begins only when the publisher has gone on for as long as it can.
 pub async fn a_lagging_listener_loses_nothing(bus: Arc<dyn Bus>, spawn: Spawn) {
     const EVENTS: i64 = 20_000;
-    let mut parts = bus.subscribe(2);
+    let mut parts = bus.receivers(2);
     let publisher = spawn(Box::pin(async move {
         for number in 0..EVENTS {
             bus.publish(&[event(Some(2), number)]).await;
@@ -160,7 +162,7 @@ pub async fn a_lagging_listener_loses_nothing(bus: Arc<dyn Bus>, spawn: Spawn) {
     })
     .await
     {
-        heard.extend(events.iter().map(|event| event.at.micros()));
+        heard.extend(events.iter().map(|event| event.occurred_at.micros()));
     }
     publisher.await;
     assert!(heard.into_iter().eq(0..EVENTS));
@@ -169,10 +171,10 @@ pub async fn a_lagging_listener_loses_nothing(bus: Arc<dyn Bus>, spawn: Spawn) {
 /// More events than any channel has room for go by a dropped part and a dropped subscription.
 pub async fn a_dropped_subscription_holds_nobody_up(bus: Arc<dyn Bus>, _: Spawn) {
     const EVENTS: i64 = 5_000;
-    drop(bus.subscribe(2));
-    let mut half = bus.subscribe(2);
+    drop(bus.receivers(2));
+    let mut half = bus.receivers(2);
     drop(half.remove(1));
-    let mut whole = bus.subscribe(1);
+    let mut whole = bus.receivers(1);
     for number in 0..EVENTS {
         // An odd and an even flow: one of them lived on the part that was dropped, whichever it
         // was; the other is heard.
@@ -186,7 +188,7 @@ pub async fn a_dropped_subscription_holds_nobody_up(bus: Arc<dyn Bus>, _: Spawn)
 
 /// What was published before is still heard.
 pub async fn a_subscription_ends_with_its_bus(bus: Arc<dyn Bus>, _: Spawn) {
-    let mut parts = bus.subscribe(2);
+    let mut parts = bus.receivers(2);
     bus.publish(&[event(None, 1)]).await;
     drop(bus);
     assert_eq!(hear(&mut parts[0], 1).await, [event(None, 1)]);
@@ -199,27 +201,27 @@ pub async fn a_subscription_ends_with_its_bus(bus: Arc<dyn Bus>, _: Spawn) {
 
 /// Topics are about what other nodes say.
 pub async fn a_node_hears_itself_whatever_it_listens_to(bus: Arc<dyn Bus>, _: Spawn) {
-    let mut parts = bus.subscribe(1);
+    let mut parts = bus.receivers(1);
     let flow = |number| {
         FlowId::new(number).map(Topic::Flow).expect("flows of the trials have positive numbers")
     };
     let user = UserId::new(1).map(Topic::User).expect("1 is an id");
-    bus.ignore(&[flow(1), user]);
+    bus.unsubscribe(&[flow(1), user]);
     for round in 0..3 {
-        bus.listen(&[flow(1), flow(1), flow(2)]);
+        bus.subscribe(&[flow(1), flow(1), flow(2)]);
         bus.publish(&[event(Some(1), round), event(Some(3), round), event(None, round)]).await;
         assert_eq!(
             hear(&mut parts[0], 3).await,
             [event(Some(1), round), event(Some(3), round), event(None, round)]
         );
-        bus.ignore(&[flow(1), flow(1)]);
-        bus.listen(&[user]);
+        bus.unsubscribe(&[flow(1), flow(1)]);
+        bus.subscribe(&[user]);
     }
 }
 
 /// A wait that is dropped takes no event with it.
 pub async fn waiting_for_an_event_may_be_given_up(bus: Arc<dyn Bus>, _: Spawn) {
-    let mut parts = bus.subscribe(1);
+    let mut parts = bus.receivers(1);
     for number in 0..10 {
         while let Some(signal) = at_once(parts[0].next()) {
             assert_eq!(signal, Some(Signal::Missed), "nothing was published yet");

@@ -3,24 +3,24 @@
 use super::{Spawn, Task, at_once, turn};
 use crate::memory::MemoryBus;
 use crate::ports::{
-    AccountKey, Bus, Checkpoint, DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewFlow,
-    NewMessage, NewSession, NewUser, OverviewQuery, RequestKey, Rotation, Signal, Store,
-    StoreError, Subscription, Tally, TallyKey, TokenHash, UserChange,
+    AccountKey, Bus, Checkpoint, Counter, CounterKey, DeleteMessages, Deleted, EditMessage,
+    FlowSummaryQuery, KEY_WINDOW, NewFlow, NewSession, NewUser, PostMessage, RequestKey, Rotation,
+    Signal, Store, StoreError, BusReceiver, TokenHash, UserChange,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tolmach_domain::{
     Attachment, AttachmentKind, ConnectionId, Content, ContentType, Event, EventKind, Fault, Flow,
-    FlowId, FlowKind, Kinds, Message, MessageId, Origin, PhotoKey, SessionId, Timestamp, User,
-    UserId, Version, Window,
+    FlowId, FlowKind, FlowKindFilter, HistoryRange, Message, MessageId, Origin, PhotoKey,
+    SessionId, Timestamp, User, UserId, Version,
 };
 
 /// An empty store with an ear on its bus.
 pub struct World {
     /// The store under trial.
     pub store: Arc<dyn Store>,
-    events: Box<dyn Subscription>,
+    events: Box<dyn BusReceiver>,
     spawn: Spawn,
     now: Timestamp,
 }
@@ -31,7 +31,7 @@ const START: i64 = 1_600_000_000_000_000;
 impl World {
     /// A world around an empty store that publishes to `bus`.
     pub fn new(store: Arc<dyn Store>, bus: Arc<MemoryBus>, spawn: Spawn) -> Self {
-        let events = bus.subscribe(1).remove(0);
+        let events = bus.receivers(1).remove(0);
         Self { store, events, spawn, now: Timestamp::from_micros(START) }
     }
 
@@ -105,7 +105,7 @@ impl World {
             .expect("deleting sorts and refuses nothing")
     }
 
-    async fn history(&self, flow: &Flow, viewer: &User, window: Window) -> Vec<String> {
+    async fn history(&self, flow: &Flow, viewer: &User, window: HistoryRange) -> Vec<String> {
         texts(
             &self
                 .store
@@ -144,12 +144,12 @@ fn new_user(login: &str) -> NewUser {
     }
 }
 
-fn new_message(flow: FlowId, author: &User, text: &str) -> NewMessage {
+fn new_message(flow: FlowId, author: &User, text: &str) -> PostMessage {
     let content = Content::text(text);
-    NewMessage {
+    PostMessage {
         flow,
-        kinds: Kinds::Any,
-        author: author.person(),
+        kinds: FlowKindFilter::Any,
+        author: author.summary(),
         administrator: false,
         content,
         key: None,
@@ -157,8 +157,8 @@ fn new_message(flow: FlowId, author: &User, text: &str) -> NewMessage {
     }
 }
 
-fn with_key(flow: FlowId, author: &User, text: &str, key: &str) -> NewMessage {
-    NewMessage { key: Some(key.into()), ..new_message(flow, author, text) }
+fn with_key(flow: FlowId, author: &User, text: &str, key: &str) -> PostMessage {
+    PostMessage { key: Some(key.into()), ..new_message(flow, author, text) }
 }
 
 fn deletion(by: &User, messages: &[&Message]) -> DeleteMessages {
@@ -194,7 +194,7 @@ fn hash(byte: u8) -> TokenHash {
 }
 
 fn origin(tag: &'static str) -> Option<Origin> {
-    Some(Origin { connection: ConnectionId(7), dialect: "trial", tag: Some(tag.into()) })
+    Some(Origin { connection: ConnectionId(7), dialect: "trial", client_tag: Some(tag.into()) })
 }
 
 fn texts(messages: &[Message]) -> Vec<String> {
@@ -209,8 +209,8 @@ fn refused<T>(fault: Fault) -> Result<T, StoreError> {
     Err(StoreError::Refused(fault))
 }
 
-fn all_flows(viewer: &User) -> OverviewQuery {
-    OverviewQuery {
+fn all_flows(viewer: &User) -> FlowSummaryQuery {
+    FlowSummaryQuery {
         viewer: viewer.id,
         all: false,
         limit: None,
@@ -527,7 +527,7 @@ pub async fn a_deleted_account_is_found_by_id_only(world: &mut World) {
     }
     let kept = world
         .store
-        .history(group.id, boris.id, Window::All, 10)
+        .history(group.id, boris.id, HistoryRange::All, 10)
         .await
         .expect("the flow exists")
         .messages;
@@ -600,7 +600,7 @@ pub async fn a_search_finds_parts_of_logins(world: &mut World) {
     }
 }
 
-/// Page after page.
+/// MessagePage after page.
 pub async fn users_are_listed_by_id(world: &mut World) {
     let users = world.users(["e", "d", "c", "b", "a"]).await;
     let now = world.tick();
@@ -808,8 +808,8 @@ pub async fn a_recovery_token_is_spent_once(world: &mut World) {
 pub async fn tallies_count_until_they_lapse(world: &mut World) {
     let (now, store) = (world.tick(), world.store.clone());
     let (end, minute) = (now.after(HOUR), Duration::from_secs(60));
-    let [one, two, three] = [1, 2, 3].map(|byte| TallyKey([byte; 32]));
-    let tally = |count, lapses_at| Tally { count, lapses_at };
+    let [one, two, three] = [1, 2, 3].map(|byte| CounterKey([byte; 32]));
+    let tally = |count, expires_at| Counter { count, expires_at };
     assert_eq!(store.tallies(&[one, two], now).await, Ok(vec![None, None]));
     assert_eq!(store.count(&[two, one], now, end).await, Ok(vec![tally(1, end), tally(1, end)]));
     let later = now.after(minute);
@@ -821,7 +821,7 @@ pub async fn tallies_count_until_they_lapse(world: &mut World) {
     let expected =
         vec![Some(tally(1, later.after(HOUR))), Some(tally(2, end)), Some(tally(1, end))];
     assert_eq!(store.tallies(&all, later).await, Ok(expected));
-    assert_eq!(store.clear_tallies(&[two, TallyKey([9; 32])]).await, Ok(()));
+    assert_eq!(store.clear_tallies(&[two, CounterKey([9; 32])]).await, Ok(()));
     let just_before = Timestamp::from_micros(end.micros() - 1);
     assert_eq!(
         store.tallies(&all, just_before).await,
@@ -842,7 +842,7 @@ pub async fn tallies_count_until_they_lapse(world: &mut World) {
 /// However many count at once.
 pub async fn no_count_is_lost_among_many(world: &mut World) {
     const COUNTS: u32 = 40;
-    let (now, key) = (world.tick(), TallyKey([7; 32]));
+    let (now, key) = (world.tick(), CounterKey([7; 32]));
     let tasks = (0..COUNTS).map(|_| {
         let store = world.store.clone();
         Box::pin(async move {
@@ -851,7 +851,7 @@ pub async fn no_count_is_lost_among_many(world: &mut World) {
     });
     world.together(tasks.collect::<Vec<_>>()).await;
     let counted = world.store.tallies(&[key], now).await;
-    assert_eq!(counted, Ok(vec![Some(Tally { count: COUNTS, lapses_at: now.after(HOUR) })]));
+    assert_eq!(counted, Ok(vec![Some(Counter { count: COUNTS, expires_at: now.after(HOUR) })]));
 }
 
 /// Whoever opens it; the one who did so first owns it.
@@ -868,7 +868,7 @@ pub async fn a_pair_has_one_chat(world: &mut World) {
     assert_eq!(chat.created_at, now);
     let events = world.events();
     let expected =
-        EventKind::FlowCreated { flow: chat.clone(), members: vec![anna.person(), boris.person()] };
+        EventKind::FlowCreated { flow: chat.clone(), members: vec![anna.summary(), boris.summary()] };
     assert_eq!(
         events.iter().map(|event| (&event.origin, &event.kind)).collect::<Vec<_>>(),
         [(&origin("1"), &expected)]
@@ -951,7 +951,7 @@ pub async fn a_flow_is_made_with_its_members(world: &mut World) {
             (kind, "Тема", "info", Some(boris.id))
         );
         assert_eq!((&flow.photo, flow.version, flow.created_at), (&photo, Version(0), now));
-        let people = members.iter().map(|member| member.person()).collect();
+        let people = members.iter().map(|member| member.summary()).collect();
         assert_eq!(
             world.published(),
             [EventKind::FlowCreated { flow: flow.clone(), members: people }]
@@ -1026,7 +1026,11 @@ pub async fn a_repeated_key_makes_no_second_flow(world: &mut World) {
         assert!(!repeated, "{other:?}");
         left.push(flow.id);
     }
-    world.store.delete_flow(first.id, anna.id, Kinds::Any, None, now).await.expect("it is hers");
+    world
+        .store
+        .delete_flow(first.id, anna.id, FlowKindFilter::Any, None, now)
+        .await
+        .expect("it is hers");
     let (second, repeated) =
         world.store.create_flow(new(&anna, "key", 3), None, now).await.expect("all live");
     assert!(!repeated && second.id != first.id);
@@ -1111,7 +1115,7 @@ pub async fn members_come_and_go_all_or_nobody(world: &mut World) {
         world.published(),
         [EventKind::MembersAdded {
             flow: group.id,
-            users: vec![dora.person(), clara.person()],
+            users: vec![dora.summary(), clara.summary()],
             version: Version(0)
         }]
     );
@@ -1164,12 +1168,12 @@ pub async fn only_the_owner_deletes_a_flow(world: &mut World) {
     world.events();
     let (store, now) = (world.store.clone(), world.tick());
     for (flow, by, kinds, fault) in [
-        (FlowId::new(999).expect("an id"), &anna, Kinds::Any, Fault::NoSuchFlow),
-        (group.id, &clara, Kinds::Any, Fault::NoSuchFlow),
-        (group.id, &anna, Kinds::Chat, Fault::WrongKind),
-        (chat.id, &anna, Kinds::Shared, Fault::WrongKind),
-        (group.id, &boris, Kinds::Shared, Fault::NotOwner),
-        (chat.id, &boris, Kinds::Any, Fault::NotOwner),
+        (FlowId::new(999).expect("an id"), &anna, FlowKindFilter::Any, Fault::NoSuchFlow),
+        (group.id, &clara, FlowKindFilter::Any, Fault::NoSuchFlow),
+        (group.id, &anna, FlowKindFilter::Chat, Fault::WrongKind),
+        (chat.id, &anna, FlowKindFilter::Shared, Fault::WrongKind),
+        (group.id, &boris, FlowKindFilter::Shared, Fault::NotOwner),
+        (chat.id, &boris, FlowKindFilter::Any, Fault::NotOwner),
     ] {
         assert_eq!(
             store.delete_flow(flow, by.id, kinds, None, now).await,
@@ -1182,8 +1186,11 @@ pub async fn only_the_owner_deletes_a_flow(world: &mut World) {
         Ok(vec![(group.id, Version(0)), (chat.id, Version(0))])
     );
     assert_eq!(world.published(), []);
-    assert_eq!(store.delete_flow(group.id, anna.id, Kinds::Shared, None, now).await, Ok(()));
-    assert_eq!(store.delete_flow(chat.id, anna.id, Kinds::Chat, None, now).await, Ok(()));
+    assert_eq!(
+        store.delete_flow(group.id, anna.id, FlowKindFilter::Shared, None, now).await,
+        Ok(())
+    );
+    assert_eq!(store.delete_flow(chat.id, anna.id, FlowKindFilter::Chat, None, now).await, Ok(()));
     let deleted = |flow| EventKind::FlowDeleted { flow, by: anna.id };
     assert_eq!(world.published(), [deleted(group.id), deleted(chat.id)]);
 }
@@ -1201,7 +1208,11 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_never_comes_back(world: &mut
     let now = world.tick();
     let keyed =
         world.store.post(with_key(chat.id, &anna, "keyed", "key"), now).await.expect("she may").0;
-    world.store.delete_flow(chat.id, anna.id, Kinds::Any, None, now).await.expect("she owns it");
+    world
+        .store
+        .delete_flow(chat.id, anna.id, FlowKindFilter::Any, None, now)
+        .await
+        .expect("she owns it");
     world.events();
 
     let (store, now) = (world.store.clone(), world.tick());
@@ -1212,7 +1223,7 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_never_comes_back(world: &mut
     assert_eq!(store.positions(anna.id).await, Ok(vec![(other.id, Version(0))]));
     for all in [false, true] {
         let flows = store
-            .overviews(OverviewQuery { all, ..all_flows(&anna) })
+            .overviews(FlowSummaryQuery { all, ..all_flows(&anna) })
             .await
             .expect("the store answers");
         assert_eq!(
@@ -1220,15 +1231,17 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_never_comes_back(world: &mut
             [other.id]
         );
     }
-    for window in [Window::All, Window::Unread, Window::Newest { limit: 5, offset: 1 }] {
+    for window in
+        [HistoryRange::All, HistoryRange::Unread, HistoryRange::Newest { limit: 5, offset: 1 }]
+    {
         assert_eq!(store.history(chat.id, boris.id, window, 10).await, refused(Fault::NoSuchFlow));
     }
-    assert_eq!(store.since(chat.id, Version(0), 10).await, Ok(vec![]));
+    assert_eq!(store.messages_after(chat.id, Version(0), 10).await, Ok(vec![]));
     let changes =
         store.changes(boris.id, Timestamp::default(), None, 100).await.expect("the store answers");
     assert_eq!((changes.messages, changes.flows.len()), (vec![], 1));
     for administrator in [false, true] {
-        let post = NewMessage { administrator, ..new_message(chat.id, &anna, "late") };
+        let post = PostMessage { administrator, ..new_message(chat.id, &anna, "late") };
         assert_eq!(store.post(post, now).await, refused(Fault::NoSuchFlow));
         let edit = EditMessage { administrator, ..editing(&anna, messages[0].id, "late") };
         assert_eq!(store.edit(edit, now).await, refused(Fault::NoSuchMessage));
@@ -1247,14 +1260,14 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_never_comes_back(world: &mut
             refused(Fault::NoSuchFlow)
         );
         assert_eq!(
-            store.delete_flow(chat.id, by, Kinds::Any, None, now).await,
+            store.delete_flow(chat.id, by, FlowKindFilter::Any, None, now).await,
             refused(Fault::NoSuchFlow)
         );
     }
     assert_eq!(world.published(), []);
 
     let reply = Content { reply_to: Some(messages[0].id), ..Content::text("reply") };
-    let reply = NewMessage { content: reply, ..new_message(other.id, &anna, "") };
+    let reply = PostMessage { content: reply, ..new_message(other.id, &anna, "") };
     assert_eq!(store.post(reply, now).await, refused(Fault::NoSuchMessage));
     let (again, made) = store.open_chat(boris.id, anna.id, None, now).await.expect("both live");
     assert!(made && again.id > chat.id && again.id > other.id);
@@ -1263,7 +1276,7 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_never_comes_back(world: &mut
         store.post(with_key(again.id, &anna, "keyed", "key"), now).await.expect("she may");
     assert!(!repeated && message.id > keyed.id);
     assert_eq!(
-        (message.posted, world.history(&again, &boris, Window::All).await),
+        (message.posted, world.history(&again, &boris, HistoryRange::All).await),
         (Version(1), vec!["keyed".to_owned()])
     );
 }
@@ -1300,7 +1313,7 @@ pub async fn a_message_is_kept_as_it_was_posted(world: &mut World) {
     ];
     for (content, version) in contents.into_iter().zip(2..) {
         let now = world.tick();
-        let new = NewMessage {
+        let new = PostMessage {
             content: content.clone(),
             origin: origin("4"),
             ..new_message(group.id, &boris, "")
@@ -1309,7 +1322,7 @@ pub async fn a_message_is_kept_as_it_was_posted(world: &mut World) {
         assert!(!repeated);
         assert_eq!(
             (message.flow, message.flow_kind, &message.author),
-            (group.id, FlowKind::Group, &boris.person())
+            (group.id, FlowKind::Group, &boris.summary())
         );
         assert_eq!(
             (&message.content, message.posted, message.version),
@@ -1320,14 +1333,14 @@ pub async fn a_message_is_kept_as_it_was_posted(world: &mut World) {
         assert_eq!(
             *events[0],
             Event {
-                at: now,
-                moment: Some(message.changed_at),
+                occurred_at: now,
+                committed_at: Some(message.changed_at),
                 origin: origin("4"),
                 kind: EventKind::Posted(message.clone())
             }
         );
         assert_eq!(events.len(), 1);
-        let newest = Window::Newest { limit: 1, offset: 0 };
+        let newest = HistoryRange::Newest { limit: 1, offset: 0 };
         let page =
             world.store.history(group.id, anna.id, newest, 10).await.expect("the flow exists");
         assert_eq!((page.messages, page.version), (vec![message.clone()], Version(version)));
@@ -1340,10 +1353,10 @@ pub async fn a_message_is_kept_as_it_was_posted(world: &mut World) {
     let renamed = world.store.update_user(boris.id, renamed, now).await.expect("he lives");
     let page = world
         .store
-        .history(group.id, anna.id, Window::Newest { limit: 1, offset: 0 }, 10)
+        .history(group.id, anna.id, HistoryRange::Newest { limit: 1, offset: 0 }, 10)
         .await
         .expect("the flow exists");
-    assert_eq!(page.messages[0].author, renamed.person());
+    assert_eq!(page.messages[0].author, renamed.summary());
 }
 
 /// Nothing of it is stored, published or counted.
@@ -1363,29 +1376,35 @@ pub async fn a_message_that_must_not_be_posted_is_refused(world: &mut World) {
         (new_message(FlowId::new(999).expect("an id"), &anna, "x"), Fault::NoSuchFlow),
         (new_message(group.id, &clara, "x"), Fault::NoSuchFlow),
         (
-            NewMessage { kinds: Kinds::Chat, ..new_message(group.id, &clara, "x") },
+            PostMessage { kinds: FlowKindFilter::Chat, ..new_message(group.id, &clara, "x") },
             Fault::NoSuchFlow,
         ),
         (
-            NewMessage {
+            PostMessage {
                 administrator: true,
                 ..new_message(FlowId::new(999).expect("an id"), &admin, "x")
             },
             Fault::NoSuchFlow,
         ),
-        (NewMessage { kinds: Kinds::Chat, ..new_message(group.id, &anna, "x") }, Fault::WrongKind),
-        (NewMessage { kinds: Kinds::Shared, ..new_message(chat.id, &anna, "x") }, Fault::WrongKind),
+        (
+            PostMessage { kinds: FlowKindFilter::Chat, ..new_message(group.id, &anna, "x") },
+            Fault::WrongKind,
+        ),
+        (
+            PostMessage { kinds: FlowKindFilter::Shared, ..new_message(chat.id, &anna, "x") },
+            Fault::WrongKind,
+        ),
         (new_message(channel.id, &boris, "x"), Fault::NotOwner),
         (
-            NewMessage { content: reply(elsewhere.id), ..new_message(group.id, &anna, "") },
+            PostMessage { content: reply(elsewhere.id), ..new_message(group.id, &anna, "") },
             Fault::NoSuchMessage,
         ),
         (
-            NewMessage { content: reply(absent_message), ..new_message(group.id, &anna, "") },
+            PostMessage { content: reply(absent_message), ..new_message(group.id, &anna, "") },
             Fault::NoSuchMessage,
         ),
         (
-            NewMessage { administrator: true, ..new_message(group.id, &gone, "x") },
+            PostMessage { administrator: true, ..new_message(group.id, &gone, "x") },
             Fault::NoSuchUser,
         ),
     ] {
@@ -1399,11 +1418,11 @@ pub async fn a_message_that_must_not_be_posted_is_refused(world: &mut World) {
     let now = world.tick();
     let posted = world
         .store
-        .post(NewMessage { administrator: true, ..new_message(chat.id, &admin, "by admin") }, now)
+        .post(PostMessage { administrator: true, ..new_message(chat.id, &admin, "by admin") }, now)
         .await;
     assert_eq!(
         posted.map(|(message, repeated)| (message.author, message.posted, repeated)),
-        Ok((admin.person(), Version(1), false))
+        Ok((admin.summary(), Version(1), false))
     );
 }
 
@@ -1416,7 +1435,7 @@ pub async fn messages_stand_in_the_order_in_which_they_were_begun(world: &mut Wo
         let now = world.tick();
         let posting = world
             .store
-            .begin_post(new_message(group.id, &anna, &number.to_string()), now)
+            .submit_message(new_message(group.id, &anna, &number.to_string()), now)
             .await
             .expect("there is room");
         begun.push((number, posting));
@@ -1428,7 +1447,7 @@ pub async fn messages_stand_in_the_order_in_which_they_were_begun(world: &mut Wo
             (number.to_string(), Version(number), false)
         );
     }
-    assert_eq!(world.history(&group, &anna, Window::All).await.len(), 20);
+    assert_eq!(world.history(&group, &anna, HistoryRange::All).await.len(), 20);
 }
 
 /// Within the window, for that author; whatever it says the second time.
@@ -1497,7 +1516,10 @@ pub async fn a_repeated_key_stores_nothing(world: &mut World) {
         .await
         .expect("he is a member");
     assert_eq!((again.id, repeated), (after.id, true));
-    assert_eq!(world.history(&group, &anna, Window::All).await, ["edited", "2", "3", "4", "6"]);
+    assert_eq!(
+        world.history(&group, &anna, HistoryRange::All).await,
+        ["edited", "2", "3", "4", "6"]
+    );
 }
 
 /// One row, one event, one id for all.
@@ -1530,7 +1552,7 @@ pub async fn a_key_serves_one_of_those_who_use_it_at_once(world: &mut World) {
         "{answers:?}"
     );
     assert_eq!(world.published().len(), 4);
-    assert_eq!(world.history(&group, &anna, Window::All).await.len(), 4);
+    assert_eq!(world.history(&group, &anna, HistoryRange::All).await.len(), 4);
 }
 
 /// It stays in its place in history.
@@ -1562,15 +1584,15 @@ pub async fn an_edit_takes_the_next_version(world: &mut World) {
         assert_eq!(
             events.iter().map(|event| (**event).clone()).collect::<Vec<_>>(),
             [Event {
-                at: now,
-                moment: Some(edited.changed_at),
+                occurred_at: now,
+                committed_at: Some(edited.changed_at),
                 origin: origin("5"),
                 kind: EventKind::Edited(edited.clone())
             }]
         );
         let page = world
             .store
-            .history(group.id, boris.id, Window::All, 10)
+            .history(group.id, boris.id, HistoryRange::All, 10)
             .await
             .expect("the flow exists");
         assert_eq!((page.messages, page.version), (vec![edited, second.clone()], Version(version)));
@@ -1609,7 +1631,7 @@ pub async fn an_edit_that_must_not_be_is_refused(world: &mut World) {
     world.events();
     assert_eq!(world.store.edit(edit(&boris, his.id), now).await, refused(Fault::NoSuchMessage));
     assert_eq!(world.published(), []);
-    assert_eq!(world.history(&group, &anna, Window::All).await, ["text", "his"]);
+    assert_eq!(world.history(&group, &anna, HistoryRange::All).await, ["text", "his"]);
     let edited =
         world.store.edit(EditMessage { administrator: true, ..edit(&boris, his.id) }, now).await;
     assert_eq!(edited.map(|message| message.content.text), Ok("changed".into()));
@@ -1645,7 +1667,7 @@ pub async fn a_deletion_sorts_what_it_was_given(world: &mut World) {
     assert_eq!(done, Ok(expected));
     let events = world.events();
     assert!(
-        events.iter().all(|event| event.at == now && event.origin == origin("6")),
+        events.iter().all(|event| event.occurred_at == now && event.origin == origin("6")),
         "{events:?}"
     );
     let mut kinds: Vec<EventKind> = events.iter().map(|event| event.kind.clone()).collect();
@@ -1661,12 +1683,13 @@ pub async fn a_deletion_sorts_what_it_was_given(world: &mut World) {
             deleted(&other, vec![(o1.id, Version(2))]),
         ]
     );
-    assert_eq!(world.history(&group, &anna, Window::All).await, ["b1", "a3"]);
+    assert_eq!(world.history(&group, &anna, HistoryRange::All).await, ["b1", "a3"]);
     let flow = world.store.flow(group.id).await.expect("the store answers").expect("it exists");
     assert_eq!(flow.version, Version(6));
 
     // What is left of a deleted message says only that it was there.
-    let left = world.store.since(group.id, Version(4), 10).await.expect("the store answers");
+    let left =
+        world.store.messages_after(group.id, Version(4), 10).await.expect("the store answers");
     assert_eq!(ids(&left), [a2.id, a1.id]);
     for message in left {
         assert_eq!((message.content, message.deleted_at), (Content::default(), Some(now)));
@@ -1717,10 +1740,10 @@ pub async fn history_leaves_out_the_deleted(world: &mut World) {
     world.delete(&anna, &[&messages[2], &messages[8], &messages[9]]).await;
     let now = world.tick();
     world.store.edit(editing(&anna, messages[3].id, "3!"), now).await.expect("it is hers");
-    let newest = |limit, offset| Window::Newest { limit, offset };
+    let newest = |limit, offset| HistoryRange::Newest { limit, offset };
     for (window, limit, expected) in [
-        (Window::All, 1000, vec!["0", "1", "3!", "4", "5", "6", "7"]),
-        (Window::All, 3, vec!["5", "6", "7"]),
+        (HistoryRange::All, 1000, vec!["0", "1", "3!", "4", "5", "6", "7"]),
+        (HistoryRange::All, 3, vec!["5", "6", "7"]),
         (newest(1000, 0), 1000, vec!["0", "1", "3!", "4", "5", "6", "7"]),
         (newest(2, 0), 1000, vec!["6", "7"]),
         (newest(5, 0), 2, vec!["6", "7"]),
@@ -1743,11 +1766,14 @@ pub async fn history_leaves_out_the_deleted(world: &mut World) {
             assert_eq!((page.flow, page.version), (group.id, Version(14)));
         }
     }
-    let page =
-        world.store.history(empty.id, boris.id, Window::All, 10).await.expect("the flow exists");
+    let page = world
+        .store
+        .history(empty.id, boris.id, HistoryRange::All, 10)
+        .await
+        .expect("the flow exists");
     assert_eq!((page.messages, page.version), (vec![], Version(0)));
     let absent =
-        world.store.history(FlowId::new(999).expect("an id"), anna.id, Window::All, 10).await;
+        world.store.history(FlowId::new(999).expect("an id"), anna.id, HistoryRange::All, 10).await;
     assert_eq!(absent, refused(Fault::NoSuchFlow));
 }
 
@@ -1762,7 +1788,7 @@ pub async fn reading_moves_the_mark(world: &mut World) {
     let read_by = async |world: &World, user: &User, limit| {
         let page = world
             .store
-            .history(group.id, user.id, Window::Unread, limit)
+            .history(group.id, user.id, HistoryRange::Unread, limit)
             .await
             .expect("the flow exists");
         let mark = world
@@ -1784,8 +1810,8 @@ pub async fn reading_moves_the_mark(world: &mut World) {
     );
     assert_eq!(read_by(world, &anna, 0).await, (vec![], 0));
     // Other windows leave the mark.
-    world.history(&group, &anna, Window::All).await;
-    world.history(&group, &anna, Window::Newest { limit: 5, offset: 0 }).await;
+    world.history(&group, &anna, HistoryRange::All).await;
+    world.history(&group, &anna, HistoryRange::Newest { limit: 5, offset: 0 }).await;
     assert_eq!(read_by(world, &anna, 1).await, (strings(&["b0"]), 2));
     // Somebody who only looks has no mark to move.
     for _ in 0..2 {
@@ -1794,7 +1820,7 @@ pub async fn reading_moves_the_mark(world: &mut World) {
     // Deleted ones are not shown; an edit does not make a message unread.
     let page = world
         .store
-        .history(group.id, anna.id, Window::All, 10)
+        .history(group.id, anna.id, HistoryRange::All, 10)
         .await
         .expect("the flow exists")
         .messages;
@@ -1818,7 +1844,11 @@ pub async fn overviews_show_the_edges_of_each_flow(world: &mut World) {
         messages.push(world.post(&group, &anna, &number.to_string()).await);
     }
     world.delete(&anna, &[&messages[0], &messages[4]]).await;
-    world.store.history(group.id, boris.id, Window::Unread, 2).await.expect("the flow exists");
+    world
+        .store
+        .history(group.id, boris.id, HistoryRange::Unread, 2)
+        .await
+        .expect("the flow exists");
 
     for (flow, wanted, members) in
         [(&group, false, 0), (&group, true, 2), (&chat, false, 2), (&chat, true, 2)]
@@ -1841,7 +1871,7 @@ pub async fn overviews_show_the_edges_of_each_flow(world: &mut World) {
         assert_eq!(overview.read, Version(if flow.id == group.id { 3 } else { 0 }));
         let listed = world
             .store
-            .overviews(OverviewQuery { members: wanted, ..all_flows(&boris) })
+            .overviews(FlowSummaryQuery { members: wanted, ..all_flows(&boris) })
             .await
             .expect("the store answers");
         let one = world
@@ -1906,15 +1936,15 @@ pub async fn overviews_are_paged_by_activity(world: &mut World) {
         (query(&boris), vec![2, 0, 1, 3]),
         (query(&anna), vec![2, 0, 4, 1, 3, 5]),
         (query(&clara), vec![]),
-        (OverviewQuery { all: true, ..query(&clara) }, vec![2, 0, 4, 1, 3, 5]),
-        (OverviewQuery { limit: Some(2), ..query(&boris) }, vec![2, 0]),
-        (OverviewQuery { limit: Some(2), offset: 1, ..query(&boris) }, vec![0, 1]),
-        (OverviewQuery { offset: 3, ..query(&boris) }, vec![3]),
-        (OverviewQuery { offset: 9, ..query(&boris) }, vec![]),
-        (OverviewQuery { limit: Some(0), ..query(&boris) }, vec![]),
-        (OverviewQuery { changed_after: Some(moment), ..query(&anna) }, vec![2, 0]),
+        (FlowSummaryQuery { all: true, ..query(&clara) }, vec![2, 0, 4, 1, 3, 5]),
+        (FlowSummaryQuery { limit: Some(2), ..query(&boris) }, vec![2, 0]),
+        (FlowSummaryQuery { limit: Some(2), offset: 1, ..query(&boris) }, vec![0, 1]),
+        (FlowSummaryQuery { offset: 3, ..query(&boris) }, vec![3]),
+        (FlowSummaryQuery { offset: 9, ..query(&boris) }, vec![]),
+        (FlowSummaryQuery { limit: Some(0), ..query(&boris) }, vec![]),
+        (FlowSummaryQuery { changed_after: Some(moment), ..query(&anna) }, vec![2, 0]),
         (
-            OverviewQuery {
+            FlowSummaryQuery {
                 changed_after: Some(moment),
                 all: true,
                 limit: Some(1),
@@ -2081,8 +2111,11 @@ pub async fn changes_are_paged_without_gap_or_repeat_while_others_write(world: &
         turn().await;
     }
     for flow in &flows {
-        let expected =
-            world.store.since(flow.id, Version(0), 10_000).await.expect("the store answers");
+        let expected = world
+            .store
+            .messages_after(flow.id, Version(0), 10_000)
+            .await
+            .expect("the store answers");
         assert_eq!(expected.len(), ROUNDS);
         let mut seen: Vec<Message> =
             known.values().filter(|message| message.flow == flow.id).cloned().collect();
@@ -2114,8 +2147,11 @@ pub async fn a_gap_is_repaired_by_version(world: &mut World) {
         (7, 10, vec![]),
         (100, 10, vec![]),
     ] {
-        let found =
-            world.store.since(group.id, Version(after), limit).await.expect("the store answers");
+        let found = world
+            .store
+            .messages_after(group.id, Version(after), limit)
+            .await
+            .expect("the store answers");
         let found: Vec<(MessageId, i64)> =
             found.iter().map(|message| (message.id, message.version.0)).collect();
         let expected: Vec<(MessageId, i64)> = expected
@@ -2125,7 +2161,7 @@ pub async fn a_gap_is_repaired_by_version(world: &mut World) {
         assert_eq!(found, expected, "after {after}");
     }
     assert_eq!(
-        world.store.since(FlowId::new(999).expect("an id"), Version(0), 10).await,
+        world.store.messages_after(FlowId::new(999).expect("an id"), Version(0), 10).await,
         Ok(vec![])
     );
 }
@@ -2135,7 +2171,7 @@ pub async fn a_gap_is_repaired_by_version(world: &mut World) {
 pub async fn what_was_not_heard_is_found_by_its_moment(world: &mut World) {
     let [anna, boris, clara] = world.users(["anna", "boris", "clara"]).await;
     let store = world.store.clone();
-    let start = store.moment().await.expect("it is open");
+    let start = store.last_commit_time().await.expect("it is open");
     let group = world.group(&anna, &[&boris]).await;
     let doomed = world.group(&anna, &[&boris]).await;
     let message = world.post(&group, &anna, "first").await;
@@ -2147,7 +2183,10 @@ pub async fn what_was_not_heard_is_found_by_its_moment(world: &mut World) {
     let now = world.tick();
     store.remove_members(group.id, anna.id, &[boris.id], None, now).await.expect("he is a member");
     let now = world.tick();
-    store.delete_flow(doomed.id, anna.id, Kinds::Any, None, now).await.expect("it is hers");
+    store
+        .delete_flow(doomed.id, anna.id, FlowKindFilter::Any, None, now)
+        .await
+        .expect("it is hers");
     let now = world.tick();
     let session = NewSession {
         user: clara.id,
@@ -2164,8 +2203,10 @@ pub async fn what_was_not_heard_is_found_by_its_moment(world: &mut World) {
     store.delete_user(clara.id, now).await.expect("she lives");
 
     let published = world.events();
-    let moments: Vec<_> =
-        published.iter().map(|event| event.moment.expect("what is stored has a moment")).collect();
+    let moments: Vec<_> = published
+        .iter()
+        .map(|event| event.committed_at.expect("what is stored has a moment"))
+        .collect();
     assert!(moments.is_sorted_by(|a, b| a < b) && moments[0] > start, "{moments:?}");
     let unheard: Vec<Event> = published
         .iter()
@@ -2187,7 +2228,7 @@ pub async fn what_was_not_heard_is_found_by_its_moment(world: &mut World) {
     for limit in [1, 2, 3, 100] {
         let (mut after, mut events, mut flows) = (start, Vec::new(), BTreeMap::new());
         loop {
-            let page = store.checkpoint(after, limit).await.expect("it is open");
+            let page = store.changes_after(after, limit).await.expect("it is open");
             assert!(
                 page.events.len() <= limit as usize && page.flows.len() <= limit as usize,
                 "{page:?}"
@@ -2207,8 +2248,8 @@ pub async fn what_was_not_heard_is_found_by_its_moment(world: &mut World) {
         }
         assert_eq!(events, unheard, "{limit} at once");
         assert_eq!(flows, BTreeMap::from([(group.id, Version(2))]), "{limit} at once");
-        assert_eq!(store.moment().await, Ok(after));
-        let rest = store.checkpoint(after, limit).await.expect("it is open");
+        assert_eq!(store.last_commit_time().await, Ok(after));
+        let rest = store.changes_after(after, limit).await.expect("it is open");
         assert_eq!(rest, Checkpoint { flows: vec![], events: vec![], until: after, more: false });
     }
 }
@@ -2232,7 +2273,11 @@ pub async fn moments_are_unique_and_ascend(world: &mut World) {
         last = edited.changed_at;
     }
     // Not even deleting what had the newest moment brings it back.
-    world.store.delete_flow(two.id, anna.id, Kinds::Any, None, back).await.expect("she owns it");
+    world
+        .store
+        .delete_flow(two.id, anna.id, FlowKindFilter::Any, None, back)
+        .await
+        .expect("she owns it");
     let message = world.store.post(new_message(one.id, &anna, "x"), back).await.expect("she may").0;
     assert!(message.changed_at > last);
     let group = world
@@ -2313,7 +2358,7 @@ pub async fn many_writers_agree_on_one_order_per_flow(world: &mut World) {
         assert_eq!(stored.version, Version(next - 1));
         let expected: Vec<String> = model.into_values().map(|(_, text)| text).collect();
         for viewer in &users {
-            assert_eq!(world.history(flow, viewer, Window::All).await, expected);
+            assert_eq!(world.history(flow, viewer, HistoryRange::All).await, expected);
         }
     }
 }
@@ -2347,7 +2392,7 @@ pub async fn a_refusal_does_not_disturb_its_neighbours(world: &mut World) {
     });
     world.together(tasks.collect::<Vec<_>>()).await;
     assert_eq!(world.published().len(), ROUNDS / 4);
-    assert_eq!(world.history(&group, &anna, Window::All).await.len(), ROUNDS / 4);
+    assert_eq!(world.history(&group, &anna, HistoryRange::All).await.len(), ROUNDS / 4);
     assert_eq!(
         world.store.search_users("user ", 1000).await.map(|users| users.len()),
         Ok(ROUNDS / 4)
@@ -2369,21 +2414,21 @@ pub async fn the_character_nul_is_refused_and_finds_nothing(world: &mut World) {
         ("key", with_key(group.id, &anna, "text", "a\0b")),
         (
             "file",
-            NewMessage {
+            PostMessage {
                 content: Content { attachments, ..Content::text("text") },
                 ..new_message(group.id, &anna, "")
             },
         ),
         (
             "file",
-            NewMessage {
+            PostMessage {
                 content: Content { emoji: Some("a\0b".into()), ..Content::text("text") },
                 ..new_message(group.id, &anna, "")
             },
         ),
         (
             "content_type",
-            NewMessage {
+            PostMessage {
                 content: Content {
                     content_type: ContentType::Other("a\0b".into()),
                     ..Content::text("text")
@@ -2410,7 +2455,7 @@ pub async fn the_character_nul_is_refused_and_finds_nothing(world: &mut World) {
     let outcome = world.store.edit(editing(&anna, kept.id, "a\0b"), now).await;
     assert!(matches!(outcome, Err(StoreError::Refused(Fault::Invalid { .. }))), "{outcome:?}");
     assert_eq!(world.events().len(), 5);
-    assert_eq!(world.history(&group, &anna, Window::All).await.len(), 6);
+    assert_eq!(world.history(&group, &anna, HistoryRange::All).await.len(), 6);
     for key in [AccountKey::Login("anna\0"), AccountKey::Email("\0"), AccountKey::Either("a\0nna")]
     {
         assert!(matches!(world.store.account(key).await, Ok(None)), "{key:?}");
@@ -2434,7 +2479,7 @@ pub async fn a_closed_store_is_unavailable(world: &mut World) {
     unavailable(store.user(anna.id).await);
     unavailable(store.create_user(new_user("boris"), now).await);
     unavailable(store.post(new_message(group.id, &anna, "late"), now).await);
-    unavailable(store.history(group.id, anna.id, Window::Unread, 10).await);
+    unavailable(store.history(group.id, anna.id, HistoryRange::Unread, 10).await);
     unavailable(store.overviews(all_flows(&anna)).await);
     unavailable(store.changes(anna.id, now, None, 10).await);
     assert_eq!(world.published(), []);

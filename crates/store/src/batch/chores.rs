@@ -32,7 +32,7 @@ impl Batch {
             vec![now.before(KEY_WINDOW).micros().into(), STEP.into()],
         )
         .await?;
-        let tallies = "DELETE FROM login_tally WHERE key_hash IN (SELECT key_hash FROM login_tally WHERE lapses_at <= $1 LIMIT $2)";
+        let tallies = "DELETE FROM login_tally WHERE key_hash IN (SELECT key_hash FROM login_tally WHERE expires_at <= $1 LIMIT $2)";
         let tallies =
             sql::execute(&self.transaction, tallies, vec![now.micros().into(), STEP.into()])
                 .await?;

@@ -11,8 +11,8 @@ use sea_orm::{
     PaginatorTrait, QueryFilter, Set,
 };
 use tolmach_domain::{
-    EventKind, Fault, Flow, FlowId, FlowKind, Kinds, Origin, Person, PhotoKey, Timestamp, UserId,
-    Version,
+    EventKind, Fault, Flow, FlowId, FlowKind, FlowKindFilter, Origin, PhotoKey, Timestamp, UserId,
+    UserSummary, Version,
 };
 use tolmach_engine::ports::{KEY_WINDOW, NewFlow, RequestKey, StoreError};
 
@@ -24,7 +24,7 @@ struct Insert {
     owner: UserId,
     photo: Option<PhotoKey>,
     pair: Option<String>,
-    members: Vec<Person>,
+    members: Vec<UserSummary>,
 }
 
 impl Batch {
@@ -148,7 +148,11 @@ impl Batch {
         Ok(flow)
     }
 
-    async fn insert_members(&self, flow: FlowId, members: &[Person]) -> Result<(), StoreError> {
+    async fn insert_members(
+        &self,
+        flow: FlowId,
+        members: &[UserSummary],
+    ) -> Result<(), StoreError> {
         for members in sql::batches(members) {
             let rows = members.iter().map(|member| {
                 let row = member::Model {
@@ -167,16 +171,21 @@ impl Batch {
     }
 
     /// These users as others see them, in this order; refused if one of them is absent or deleted.
-    async fn people(&self, users: &[UserId]) -> Result<Vec<Person>, StoreError> {
+    async fn people(&self, users: &[UserId]) -> Result<Vec<UserSummary>, StoreError> {
         let mut people = Vec::with_capacity(users.len());
         for user in users {
-            people.push(to_user(self.living(*user).await?)?.person());
+            people.push(to_user(self.living(*user).await?)?.summary());
         }
         Ok(people)
     }
 
     /// A flow that `by` is in and owns, of one of the kinds.
-    async fn owned(&self, id: FlowId, by: UserId, kinds: Kinds) -> Result<flow::Model, StoreError> {
+    async fn owned(
+        &self,
+        id: FlowId,
+        by: UserId,
+        kinds: FlowKindFilter,
+    ) -> Result<flow::Model, StoreError> {
         let found = flow::Entity::find_by_id(id.get()).filter(flow::Column::DeletedAt.is_null());
         let found = found.one(&self.transaction).await.map_err(refuse)?.ok_or(Fault::NoSuchFlow)?;
         if member::Entity::find_by_id((id.get(), by.get()))
@@ -222,7 +231,7 @@ impl Batch {
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let version = Version(self.owned(flow, by, Kinds::Shared).await?.version);
+        let version = Version(self.owned(flow, by, FlowKindFilter::Shared).await?.version);
         let users = distinct(users);
         let people = self.people(&users).await?;
         if self.count_members(flow, &users).await? > 0 {
@@ -245,7 +254,7 @@ impl Batch {
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.owned(flow, by, Kinds::Shared).await?;
+        self.owned(flow, by, FlowKindFilter::Shared).await?;
         let users = distinct(users);
         if self.count_members(flow, &users).await? < users.len() {
             return Err(Fault::NotMember.into());
@@ -274,7 +283,7 @@ impl Batch {
         &mut self,
         id: FlowId,
         by: UserId,
-        kinds: Kinds,
+        kinds: FlowKindFilter,
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<(), StoreError> {

@@ -12,11 +12,11 @@ use sea_orm::{EntityTrait, FromQueryResult, Set, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use tolmach_domain::{
-    Content, Event, EventKind, Fault, FlowId, FlowKind, Message, MessageId, Page, Timestamp,
+    Content, Event, EventKind, Fault, FlowId, FlowKind, Message, MessageId, MessagePage, Timestamp,
     UserId, Version,
 };
 use tolmach_engine::ports::{
-    DeleteMessages, Deleted, EditMessage, KEY_WINDOW, NewMessage, StoreError,
+    DeleteMessages, Deleted, EditMessage, KEY_WINDOW, PostMessage, StoreError,
 };
 
 /// What became of one message of a run.
@@ -54,7 +54,7 @@ impl Batch {
     /// are.
     pub(crate) async fn post(
         &mut self,
-        run: Vec<(NewMessage, Timestamp)>,
+        run: Vec<(PostMessage, Timestamp)>,
     ) -> Result<Vec<Posted>, StoreError> {
         let known = self.known(&run).await?;
         let mut used: HashMap<(i64, &str), usize> = HashMap::new();
@@ -111,7 +111,7 @@ impl Batch {
         Ok(outcomes)
     }
 
-    async fn known(&self, run: &[(NewMessage, Timestamp)]) -> Result<Known, StoreError> {
+    async fn known(&self, run: &[(PostMessage, Timestamp)]) -> Result<Known, StoreError> {
         let mut known = Known::default();
         let keys: Vec<(i64, &str)> = run
             .iter()
@@ -207,7 +207,7 @@ impl Batch {
     /// place in the run.
     async fn insert_run(
         &mut self,
-        run: Vec<(NewMessage, Timestamp)>,
+        run: Vec<(PostMessage, Timestamp)>,
         decisions: &[Decision],
         known: &Known,
     ) -> Result<HashMap<usize, Message>, StoreError> {
@@ -387,8 +387,8 @@ impl Batch {
             let messages = messages.into_iter().map(|(id, version, _)| (id, version)).collect();
             let kind = EventKind::Deleted { flow, by, messages };
             self.events.push(Arc::new(Event {
-                at: now,
-                moment: Some(newest),
+                occurred_at: now,
+                committed_at: Some(newest),
                 origin: origin.clone(),
                 kind,
             }));
@@ -427,7 +427,7 @@ impl Batch {
         flow: FlowId,
         viewer: UserId,
         limit: u32,
-    ) -> Result<Page, StoreError> {
+    ) -> Result<MessagePage, StoreError> {
         let page = crate::read::unread(&self.transaction, flow, viewer, limit).await?;
         if let Some(last) = page.messages.last() {
             let values = vec![last.posted.0.into(), flow.get().into(), viewer.get().into()];
@@ -443,7 +443,7 @@ impl Batch {
 }
 
 impl Known {
-    fn decide(&self, new: &NewMessage, now: Timestamp) -> Decision {
+    fn decide(&self, new: &PostMessage, now: Timestamp) -> Decision {
         let author = new.author.id.get();
         if let Some((message, used_at)) =
             new.key.as_ref().and_then(|key| self.keys.get(&(author, key.clone())))
@@ -457,7 +457,7 @@ impl Known {
         }
     }
 
-    fn refusal(&self, new: &NewMessage, author: i64) -> Result<FlowKind, Fault> {
+    fn refusal(&self, new: &PostMessage, author: i64) -> Result<FlowKind, Fault> {
         let flow = new.flow.get();
         let KnownFlow { kind, owner, .. } = *self.flows.get(&flow).ok_or(Fault::NoSuchFlow)?;
         if !new.administrator && !self.members.contains(&(flow, author)) {

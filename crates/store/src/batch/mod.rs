@@ -115,7 +115,12 @@ impl Batch {
             EventKind::Posted(message) | EventKind::Edited(message) => message.changed_at,
             _ => self.next_moment(at),
         };
-        self.events.push(Arc::new(Event { at, moment: Some(moment), origin, kind }));
+        self.events.push(Arc::new(Event {
+            occurred_at: at,
+            committed_at: Some(moment),
+            origin,
+            kind,
+        }));
     }
 }
 

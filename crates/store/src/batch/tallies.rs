@@ -4,32 +4,32 @@ use super::Batch;
 use crate::{read, sql};
 use sea_orm::Value;
 use tolmach_domain::Timestamp;
-use tolmach_engine::ports::{StoreError, Tally, TallyKey};
+use tolmach_engine::ports::{Counter, CounterKey, StoreError};
 
 impl Batch {
     pub(crate) async fn count(
         &mut self,
-        keys: &[TallyKey],
+        keys: &[CounterKey],
         now: Timestamp,
-        lapses_at: Timestamp,
-    ) -> Result<Vec<Tally>, StoreError> {
+        expires_at: Timestamp,
+    ) -> Result<Vec<Counter>, StoreError> {
         self.now = self.now.max(now);
         let mut counted = read::tallies(&self.transaction, keys, now).await?;
         for (key, tally) in keys.iter().zip(&mut counted) {
-            let earlier = tally.unwrap_or(Tally { count: 0, lapses_at });
-            let Tally { count, lapses_at } =
-                *tally.insert(Tally { count: earlier.count.saturating_add(1), ..earlier });
+            let earlier = tally.unwrap_or(Counter { count: 0, expires_at });
+            let Counter { count, expires_at } =
+                *tally.insert(Counter { count: earlier.count.saturating_add(1), ..earlier });
             let values = vec![
                 Value::from(key.0.to_vec()),
                 i64::from(count).into(),
-                lapses_at.micros().into(),
+                expires_at.micros().into(),
             ];
             sql::execute(&self.transaction, sql::PUT_TALLY, values).await?;
         }
         Ok(counted.into_iter().flatten().collect())
     }
 
-    pub(crate) async fn clear_tallies(&mut self, keys: &[TallyKey]) -> Result<(), StoreError> {
+    pub(crate) async fn clear_tallies(&mut self, keys: &[CounterKey]) -> Result<(), StoreError> {
         for key in keys {
             sql::execute(
                 &self.transaction,

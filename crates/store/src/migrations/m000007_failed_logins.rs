@@ -12,10 +12,10 @@ impl MigrationTrait for Migration {
             .table("login_tally")
             .col(ColumnDef::new("key_hash").blob().not_null().primary_key())
             .col(number("amount"))
-            .col(number("lapses_at"))
+            .col(number("expires_at"))
             .take();
         manager.create_table(table).await?;
-        manager.create_index(index("login_tally_age", "login_tally", &["lapses_at"])).await
+        manager.create_index(index("login_tally_age", "login_tally", &["expires_at"])).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

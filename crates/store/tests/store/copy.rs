@@ -7,15 +7,15 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tolmach_domain::{
-    Attachment, AttachmentKind, Content, Fault, Flow, FlowKind, Kinds, Message, PhotoKey,
-    SessionId, User, UserId, Version, Window,
+    Attachment, AttachmentKind, Content, Fault, Flow, FlowKind, FlowKindFilter, HistoryRange,
+    Message, PhotoKey, SessionId, User, UserId, Version,
 };
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
-    AccountKey, DeleteMessages, EditMessage, NewFlow, NewMessage, NewSession, NewUser, RequestKey,
-    Store, StoreError, TallyKey, TokenHash,
+    AccountKey, CounterKey, DeleteMessages, EditMessage, NewFlow, NewSession, NewUser, PostMessage,
+    RequestKey, Store, StoreError, TokenHash,
 };
-use tolmach_servers::{Durability, Postgres};
+use tolmach_test_servers::{Durability, Postgres};
 use tolmach_store::{CopiedTable, CopyError, Options, SqlStore, copy};
 
 async fn open(url: &str) -> Arc<SqlStore> {
@@ -42,11 +42,11 @@ struct Memory {
     last_flow: Flow,
 }
 
-fn draft(flow: &Flow, author: &User, content: Content, key: Option<&str>) -> NewMessage {
-    NewMessage {
+fn draft(flow: &Flow, author: &User, content: Content, key: Option<&str>) -> PostMessage {
+    PostMessage {
         flow: flow.id,
-        kinds: Kinds::Any,
-        author: author.person(),
+        kinds: FlowKindFilter::Any,
+        author: author.summary(),
         administrator: false,
         content,
         key: key.map(str::to_owned),
@@ -84,7 +84,7 @@ async fn live(store: &SqlStore) -> Memory {
         key: Some(RequestKey { key: "a_b".into(), fingerprint: [7; 32] }),
     };
     let (group, _) = store.create_flow(new, None, now()).await.unwrap();
-    store.count(&[TallyKey([3; 32])], now(), now().after(Duration::from_secs(60))).await.unwrap();
+    store.count(&[CounterKey([3; 32])], now(), now().after(Duration::from_secs(60))).await.unwrap();
     store.delete_user(gone.id, now()).await.unwrap();
     let attachments = vec![Attachment { kind: AttachmentKind::Picture, data: "iVBORw0=".into() }];
     let first = store
@@ -123,7 +123,7 @@ async fn live(store: &SqlStore) -> Memory {
     };
     store.delete(deletion, now()).await.unwrap();
     post(store, &group, &anna, "unread".into()).await.unwrap();
-    store.history(chat.id, anna.id, Window::Unread, 3).await.unwrap();
+    store.history(chat.id, anna.id, HistoryRange::Unread, 3).await.unwrap();
     let (token, refresh) = (Some(TokenHash([0xff; 32])), Some(TokenHash([0; 32])));
     let expires_at = now().after(Duration::from_secs(3600));
     let session = store
@@ -145,7 +145,7 @@ async fn live(store: &SqlStore) -> Memory {
     store.put_recovery(TokenHash([2; 32]), boris.id, expires_at).await.unwrap();
     // The last flow goes, and its id must not come back.
     let last_flow = crate::world::group(store, &anna).await;
-    store.delete_flow(last_flow.id, anna.id, Kinds::Any, None, now()).await.unwrap();
+    store.delete_flow(last_flow.id, anna.id, FlowKindFilter::Any, None, now()).await.unwrap();
     Memory { anna, boris, chat, group, keyed: keyed.unwrap(), session, last_flow }
 }
 
@@ -158,7 +158,7 @@ async fn goes_on(
     round: usize,
 ) -> Vec<Message> {
     let Memory { anna, boris, chat, group, keyed, session, last_flow } = memory;
-    let known = store.since(chat.id, Version(0), 1000).await.unwrap();
+    let known = store.messages_after(chat.id, Version(0), 1000).await.unwrap();
     assert_eq!(known, expected);
     let account = store
         .account(AccountKey::Email("анна@EXAMPLE.org"))
@@ -179,7 +179,7 @@ async fn goes_on(
     let again =
         store.post(draft(chat, boris, Content::text("again"), Some("a_b")), now()).await.unwrap();
     assert_eq!((again.0.id, again.1), (keyed.id, true));
-    let unread = store.history(chat.id, anna.id, Window::Unread, 1000).await.unwrap();
+    let unread = store.history(chat.id, anna.id, HistoryRange::Unread, 1000).await.unwrap();
     // Three of seven were read before the first move, and all of them after it.
     assert_eq!(unread.messages.len(), if round == 0 { 4 } else { 0 });
 
@@ -191,7 +191,7 @@ async fn goes_on(
     assert!(next.changed_at > last.changed_at && known.iter().all(|message| message.id < next.id));
     assert!(crate::world::group(store, anna).await.id > last_flow.id);
     assert_eq!(store.members(group.id).await.unwrap().len(), 2);
-    store.since(chat.id, Version(0), 1000).await.unwrap()
+    store.messages_after(chat.id, Version(0), 1000).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -201,7 +201,7 @@ async fn a_world_moves_there_and_back_and_goes_on() {
     let (first, second) = (file(&folder, "first.db"), file(&folder, "second.db"));
     let store = open(&first).await;
     let memory = live(&store).await;
-    let mut expected = store.since(memory.chat.id, Version(0), 1000).await.unwrap();
+    let mut expected = store.messages_after(memory.chat.id, Version(0), 1000).await.unwrap();
     store.close().await;
     let there = all(&first, &server.url()).await;
     let empty: Vec<_> =

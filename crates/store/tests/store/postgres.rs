@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tolmach_domain::{Flow, Message, MessageId, User, Version, Window};
+use tolmach_domain::{Flow, HistoryRange, Message, MessageId, User, Version};
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{Bus, Signal, Store, StoreError};
-use tolmach_servers::{Durability, Postgres, Proxy};
+use tolmach_test_servers::{Durability, Postgres, Proxy};
 use tolmach_store::{Options, SqlStore, migrate};
 
 async fn open(url: &str, options: Options) -> Arc<SqlStore> {
@@ -79,7 +79,8 @@ fn is_unavailable<T>(outcome: &Result<T, StoreError>) -> bool {
 
 /// All that was acknowledged is there, once, in one order without gaps.
 async fn holds(store: &SqlStore, flow: &Flow, acknowledged: &[MessageId]) {
-    let messages = store.since(flow.id, Version(0), u32::MAX).await.expect("the store answers");
+    let messages =
+        store.messages_after(flow.id, Version(0), u32::MAX).await.expect("the store answers");
     let stored: BTreeSet<MessageId> = messages.iter().map(|message| message.id).collect();
     assert_eq!(stored.len(), messages.len());
     let missing: Vec<_> = acknowledged.iter().filter(|id| !stored.contains(id)).collect();
@@ -133,7 +134,7 @@ async fn nodes_on_one_database_write_to_one_flow_in_one_order() {
     for store in &stores {
         holds(store, &flow, &acknowledged).await;
         assert_eq!(
-            store.since(flow.id, Version(0), u32::MAX).await.unwrap().len(),
+            store.messages_after(flow.id, Version(0), u32::MAX).await.unwrap().len(),
             acknowledged.len()
         );
         assert_eq!(store.stats().failures, 0);
@@ -194,7 +195,7 @@ async fn a_server_that_is_switched_off_under_load_loses_nothing_acknowledged() {
         for store in &stores {
             assert!(is_unavailable(&post(store, &flow, &anna, "during".into()).await));
             assert!(is_unavailable(&store.ping().await));
-            assert!(is_unavailable(&store.history(flow.id, anna.id, Window::All, 10).await));
+            assert!(is_unavailable(&store.history(flow.id, anna.id, HistoryRange::All, 10).await));
         }
         server.start_again();
         for store in &stores {
@@ -243,7 +244,7 @@ async fn who_reads_after_the_network_was_away_sees_what_is_there_now() {
             posted += 1;
             for _ in 0..4 {
                 // By whichever connection.
-                match store.since(flow.id, Version(0), 1_000).await {
+                match store.messages_after(flow.id, Version(0), 1_000).await {
                     Ok(messages) => assert_eq!(messages.len(), posted),
                     Err(error) => assert!(matches!(error, StoreError::Unavailable(_)), "{error}"),
                 }

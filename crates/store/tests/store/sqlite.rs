@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
-use tolmach_domain::{Fault, FlowKind, Kinds, User, Version, Window};
+use tolmach_domain::{Fault, FlowKind, FlowKindFilter, HistoryRange, User, Version};
 use tolmach_engine::memory::MemoryBus;
-use tolmach_engine::ports::{Bus, NewFlow, RequestKey, Signal, Store, StoreError, TallyKey};
+use tolmach_engine::ports::{Bus, CounterKey, NewFlow, RequestKey, Signal, Store, StoreError};
 use tolmach_store::{Options, SqlStore, migrate};
 
 struct File {
@@ -61,7 +61,7 @@ async fn posts_that_wait_share_one_transaction() {
     let after = store.stats();
     assert_eq!(after.jobs - before.jobs, POSTS as u64 + 1);
     assert!(after.transactions - before.transactions <= 4, "{before:?} {after:?}");
-    let page = store.history(flow.id, anna.id, Window::All, 1000).await.unwrap();
+    let page = store.history(flow.id, anna.id, HistoryRange::All, 1000).await.unwrap();
     assert!(
         page.messages.iter().map(|message| message.posted).eq((1..=POSTS as i64 + 1).map(Version))
     );
@@ -88,7 +88,7 @@ async fn two_stores_on_one_file_lose_no_version() {
         task.await.unwrap();
     }
     for store in &stores {
-        let messages = store.since(flow.id, Version(0), 1000).await.unwrap();
+        let messages = store.messages_after(flow.id, Version(0), 1000).await.unwrap();
         assert!(messages.iter().map(|message| message.version).eq((1..=POSTS * 2).map(Version)));
         assert!(
             messages.is_sorted_by(|one, next| one.changed_at < next.changed_at && one.id < next.id)
@@ -134,7 +134,7 @@ async fn what_was_acknowledged_is_there_after_opening_again() {
         (Version(2), true, true)
     );
     assert_eq!(
-        store.history(flow.id, anna.id, Window::All, 10).await.unwrap().messages,
+        store.history(flow.id, anna.id, HistoryRange::All, 10).await.unwrap().messages,
         [first, second]
     );
     store.close().await;
@@ -223,7 +223,7 @@ async fn a_change_that_nobody_waits_for_any_more_is_left_out() {
         post(&store, &flow, &anna, "fourth".into()).await.map(|message| message.version),
         Ok(Version(3))
     );
-    let page = store.history(flow.id, anna.id, Window::All, 10).await.unwrap();
+    let page = store.history(flow.id, anna.id, HistoryRange::All, 10).await.unwrap();
     assert_eq!(
         page.messages.iter().map(|message| message.content.text.as_str()).collect::<Vec<_>>(),
         ["first", "second", "fourth"]
@@ -249,7 +249,7 @@ async fn messages_of_a_deleted_flow_are_removed_at_leisure() {
     for task in tasks {
         task.await.unwrap().unwrap();
     }
-    store.delete_flow(flow.id, anna.id, Kinds::Any, None, now()).await.unwrap();
+    store.delete_flow(flow.id, anna.id, FlowKindFilter::Any, None, now()).await.unwrap();
     assert_eq!(
         post(&store, &flow, &anna, "late".into()).await.map(drop),
         Err(StoreError::Refused(Fault::NoSuchFlow))
@@ -289,7 +289,7 @@ async fn keys_and_tallies_are_removed_when_they_are_of_no_more_use() {
     let later = now().after(3 * DAY);
     for (byte, now) in [(1, now()), (2, later)] {
         store.create_flow(new(&anna, key(byte)), None, now).await.unwrap();
-        store.count(&[TallyKey([byte; 32])], now, now.after(DAY)).await.unwrap();
+        store.count(&[CounterKey([byte; 32])], now, now.after(DAY)).await.unwrap();
     }
     let other = sea_orm::Database::connect(file.url("ro")).await.unwrap();
     let count = async |table: &str| {
@@ -310,7 +310,7 @@ async fn keys_and_tallies_are_removed_when_they_are_of_no_more_use() {
     );
     assert_eq!(
         store
-            .tallies(&[TallyKey([2; 32])], later)
+            .tallies(&[CounterKey([2; 32])], later)
             .await
             .map(|tallies| tallies[0].map(|tally| tally.count)),
         Ok(Some(1))

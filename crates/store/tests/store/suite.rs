@@ -28,7 +28,7 @@ mod sqlite {
 
 mod postgres {
     use super::*;
-    use tolmach_servers::{Durability, Postgres};
+    use tolmach_test_servers::{Durability, Postgres};
 
     async fn make(bus: Arc<dyn Bus>) -> Option<(Arc<dyn Store>, Postgres)> {
         let server = Postgres::start_or_skip(Durability::Fast)?;

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
-use tolmach_domain::{Content, Event, Flow, FlowKind, Kinds, Message, Timestamp, User};
+use tolmach_domain::{Content, Event, Flow, FlowKind, FlowKindFilter, Message, Timestamp, User};
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
-    Bus, NewFlow, NewMessage, NewUser, Store, StoreError, Subscription, Topic,
+    Bus, NewFlow, NewUser, PostMessage, Store, StoreError, Subscription, Topic,
 };
 use tolmach_store::SqlStore;
 
@@ -86,10 +86,10 @@ pub(crate) async fn post(
     text: String,
 ) -> Result<Message, StoreError> {
     let content = Content::text(text);
-    let new = NewMessage {
+    let new = PostMessage {
         flow: flow.id,
-        kinds: Kinds::Any,
-        author: author.person(),
+        kinds: FlowKindFilter::Any,
+        author: author.summary(),
         administrator: false,
         content,
         key: None,

@@ -99,7 +99,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Outcome<Value> {
     if let Some(missing) = arguments.scenario.missing() {
-        tolmach_servers::skipped(&missing);
+        tolmach_test_servers::skipped(&missing);
         return Ok(json!({ "missing": missing }));
     }
     server::allow_many_files()?;

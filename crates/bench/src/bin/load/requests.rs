@@ -13,7 +13,7 @@ use std::time::Instant;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Message;
 use tolmach_dialect::{Ask, Echo};
-use tolmach_domain::{Command, Proof};
+use tolmach_domain::{Command, Credentials};
 
 /// Requests that are answered without the store.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -65,7 +65,7 @@ pub(crate) async fn measure(arguments: Arguments) -> Outcome<serde_json::Value> 
 fn nothing() -> Ask {
     Ask::new(
         Echo::NONE,
-        Proof::Nothing,
+        Credentials::Nothing,
         Command::ListFlows { limit: None, offset: 0, members: false },
     )
 }

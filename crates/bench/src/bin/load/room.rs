@@ -133,7 +133,7 @@ impl Rooms {
                 if place < posters {
                     posting.push((place, attendee.post(told, &tally, &mut listening)));
                 } else {
-                    attendee.listen(&tally, &mut listening);
+                    attendee.subscribe(&tally, &mut listening);
                 }
             }
         }

@@ -3,7 +3,7 @@
 use crate::world::sqlite;
 use crate::{Outcome, cores};
 use std::path::Path;
-use tolmach_servers::{Durability, Postgres, Redis};
+use tolmach_test_servers::{Durability, Postgres, Redis};
 
 /// Which database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tolmach_dialect::{Ask, Echo};
-use tolmach_domain::{GrantKind, Proof};
+use tolmach_domain::{Credentials, GrantKind};
 
 /// Many logins at once.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -72,7 +72,7 @@ async fn storm(
         async move {
             let ask = Ask::new(
                 Echo::NONE,
-                Proof::Nothing,
+                Credentials::Nothing,
                 login(&strangers[index].login, GrantKind::Token),
             );
             Peer::dial(server, source(index), Wire::Mode, &ask).await?.ask(ask).await?;

@@ -20,8 +20,8 @@ use tolmach_dialect_mode::Mode;
 use tolmach_dialect_morelia::Morelia;
 use tolmach_dialect_sndmsg::SndMsg;
 use tolmach_domain::{
-    Answer, Command, ConnectionId, Content, Draft, FlowId, GrantKind, Kinds, Proof, Secret,
-    Timestamp, Window,
+    Answer, Command, ConnectionId, Content, Credentials, FlowId, FlowKindFilter, GrantKind,
+    HistoryRange, NewMessage, Secret, Timestamp,
 };
 
 /// Small, since ten thousand connections have one each.
@@ -76,12 +76,12 @@ impl Wire {
     }
 
     /// How a connection proves who asks.
-    fn proof(self, member: &Member) -> Proof {
+    fn proof(self, member: &Member) -> Credentials {
         match self {
-            Wire::Mode => Proof::Token(member.token.clone()),
-            Wire::Sndmsg => Proof::Connection,
-            Wire::Morelia => Proof::TokenOf(member.id, member.token.clone()),
-            Wire::Bearer | Wire::Action => Proof::Bearer(member.access.clone()),
+            Wire::Mode => Credentials::Token(member.token.clone()),
+            Wire::Sndmsg => Credentials::Connection,
+            Wire::Morelia => Credentials::TokenOf(member.id, member.token.clone()),
+            Wire::Bearer | Wire::Action => Credentials::Bearer(member.access.clone()),
         }
     }
 
@@ -91,11 +91,11 @@ impl Wire {
         let command = match (self, flow) {
             (Wire::Bearer, Some(flow)) => Command::History {
                 flow,
-                kinds: Kinds::Shared,
-                window: Window::Newest { limit: 1, offset: 0 },
+                kinds: FlowKindFilter::Shared,
+                window: HistoryRange::Newest { limit: 1, offset: 0 },
             },
             (Wire::Action, Some(flow)) => {
-                Command::GetFlow { flow, kinds: Kinds::Any, members: true }
+                Command::GetFlow { flow, kinds: FlowKindFilter::Any, members: true }
             }
             (Wire::Bearer | Wire::Action, None) => {
                 return Err(format!("{self:?} has a connection for each room").into());
@@ -105,7 +105,7 @@ impl Wire {
             }
             (Wire::Sndmsg, _) => login(&member.login, GrantKind::Connection),
         };
-        let proof = if self == Wire::Sndmsg { Proof::Nothing } else { self.proof(member) };
+        let proof = if self == Wire::Sndmsg { Credentials::Nothing } else { self.proof(member) };
         Ok(Ask::new(Echo::NONE, proof, command))
     }
 
@@ -125,7 +125,12 @@ impl Wire {
 
     /// An ask of `member` to say this in a group.
     pub(crate) fn say(self, member: &Member, flow: FlowId, text: String) -> Ask {
-        let draft = Draft { flow, kinds: Kinds::Shared, content: Content::text(text), key: None };
+        let draft = NewMessage {
+            flow,
+            kinds: FlowKindFilter::Shared,
+            content: Content::text(text),
+            key: None,
+        };
         Ask::new(Echo::NONE, self.proof(member), Command::Send(Box::new(draft)))
     }
 
@@ -135,7 +140,7 @@ impl Wire {
         Ask::new(
             Echo::NONE,
             self.proof(member),
-            Command::History { flow, kinds: Kinds::Any, window: Window::All },
+            Command::History { flow, kinds: FlowKindFilter::Any, window: HistoryRange::All },
         )
     }
 }

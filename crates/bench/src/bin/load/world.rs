@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tolmach_bus::InProcess;
-use tolmach_domain::{Content, FlowId, FlowKind, Kinds, Person, Secret, Timestamp, UserId};
-use tolmach_engine::ports::{NewFlow, NewMessage, NewSession, NewUser, Store, TokenHash};
+use tolmach_domain::{
+    Content, FlowId, FlowKind, FlowKindFilter, Secret, Timestamp, UserId, UserSummary,
+};
+use tolmach_engine::ports::{NewFlow, NewSession, NewUser, PostMessage, Store, TokenHash};
 use tolmach_store::{Options, SqlStore};
 
 /// How much is asked of the store at once.
@@ -39,9 +41,9 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(crate) fn person(&self) -> Person {
+    pub(crate) fn person(&self) -> UserSummary {
         let name: Arc<str> = self.login.as_str().into();
-        Person { id: self.id, login: name.clone(), username: name.clone(), name }
+        UserSummary { id: self.id, login: name.clone(), username: name.clone(), name }
     }
 }
 
@@ -142,14 +144,14 @@ impl World {
         count: usize,
         bytes: usize,
     ) -> Outcome<()> {
-        let (store, author) = (self.store.clone(), author.person());
+        let (store, author) = (self.store.clone(), author.summary());
         let post = move |_| {
             let (store, author, content) =
                 (store.clone(), author.clone(), Content::text("x".repeat(bytes)));
-            let message = NewMessage {
+            let message = PostMessage {
                 author,
                 flow,
-                kinds: Kinds::Any,
+                kinds: FlowKindFilter::Any,
                 content,
                 key: None,
                 administrator: false,

@@ -1,0 +1,60 @@
+//! The traits of a dialect.
+
+use crate::{
+    ClientSession, Event, Frame, Handshake, HandshakeRejection, Manifest, Recognition,
+    RenderContext, Request, ServerSession, Unsupported, Variant,
+};
+
+/// One wire format. One shared value serves all connections.
+pub trait Dialect: Send + Sync + 'static {
+    /// Id, endpoints, revisions, limits and capabilities. Always the same value.
+    fn manifest(&self) -> &Manifest;
+
+    /// Whether this handshake, or the first frame on a shared path, is this dialect's.
+    ///
+    /// - Looks only at its argument, and is called once per connection.
+    /// - Looks only for the keys of its own wire. It need not know other dialects: a frame that two
+    ///   of them claim is served by neither.
+    /// - Errs towards [`Recognition::No`].
+    /// - Never panics, whatever the bytes.
+    fn recognise(&self, handshake: &Handshake<'_>) -> Recognition;
+
+    /// Starts the server's side of a connection.
+    ///
+    /// - Rejects what can be rejected without asking the engine.
+    /// - The session gets the first frame separately, through [`ServerSession::decode`].
+    fn accept(
+        &self,
+        handshake: &Handshake<'_>,
+    ) -> Result<Box<dyn ServerSession>, HandshakeRejection>;
+
+    /// Renders an event in one of the variants that [`ServerSession::deliver`] names.
+    ///
+    /// - Pure: the same event, context and variant give the same bytes, because one frame is shared
+    ///   by all connections of that variant.
+    fn render(
+        &self,
+        event: &Event,
+        context: &RenderContext<'_>,
+        variant: Variant,
+    ) -> Result<Frame, Unsupported>;
+
+    /// The client's side, where the dialect has one.
+    fn client(&self) -> Option<&dyn DialectClient> {
+        None
+    }
+}
+
+/// The client's side of a dialect: for test clients, bridges and proxies.
+pub trait DialectClient: Send + Sync {
+    /// The HTTP request that a client connects with in order to make `request`: of a WebSocket
+    /// handshake, with its `Upgrade` header, or any other where HTTP requests are the frames.
+    /// Headers carry the request's credentials where this wire has them there.
+    fn dial(&self, request: &Request) -> Result<http::request::Parts, Unsupported>;
+
+    /// Starts the client's side of a connection that was opened with our own request.
+    fn connect(
+        &self,
+        handshake: &Handshake<'_>,
+    ) -> Result<Box<dyn ClientSession>, HandshakeRejection>;
+}

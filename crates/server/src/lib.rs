@@ -1,0 +1,1 @@
+//! The server of a chat gateway, as a library.
