@@ -11,10 +11,10 @@ pub const DOC: Revision = "doc";
 /// ```
 /// use tolmach_dialect::{Endpoint, Manifest};
 ///
-/// let manifest = Manifest::new("toy", "one JSON array a frame, over WebSocket")
+/// static TOY: Manifest = Manifest::new("toy", "one JSON array a frame, over WebSocket")
 ///     .endpoints(&[Endpoint::websocket("/toy")])
 ///     .opening("an array");
-/// assert_eq!(manifest.revisions, ["doc"]);
+/// assert_eq!(TOY.revisions, ["doc"]);
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
