@@ -32,8 +32,8 @@ pub enum Command {
     },
     /// Mail a recovery link, if the account exists. Answer: [`Answer::RecoveryAccepted`], always.
     Recover {
-        /// What is known of the account.
-        known: RecoveryIdentifier,
+        /// The identifier that the caller knows of the account.
+        identifier: RecoveryIdentifier,
     },
     /// Set a password by the token of a recovery link; ends all sessions. Answer:
     /// [`Answer::PasswordReset`].
@@ -44,7 +44,11 @@ pub enum Command {
         password: Secret,
     },
     /// Delete an account for ever; its messages stay. Answer: [`Answer::AccountDeleted`].
+    ///
+    /// Credentials, where the request has some, must be the same account's.
     DeleteAccount {
+        /// The account's id, where the request names it: another one is wrong credentials.
+        user: Option<UserId>,
         /// The login.
         login: String,
         /// Its password.
@@ -55,8 +59,8 @@ pub enum Command {
     CreateProfile(Box<Profile>),
     /// Read a user. Answer: [`Answer::User`].
     GetUser {
-        /// Whom.
-        who: UserRef,
+        /// The user.
+        user: UserRef,
     },
     /// Users whose login contains `query` without regard to case, sorted by login. Answer:
     /// [`Answer::Users`].
@@ -144,8 +148,10 @@ pub enum Command {
         flow: FlowId,
         /// The kinds that may be meant.
         kinds: FlowKindFilter,
-        /// Which part of it.
-        window: HistoryRange,
+        /// The part of it.
+        range: HistoryRange,
+        /// True if reading moves the caller's read mark; [`HistoryRange::Unread`] always does.
+        mark_read: bool,
     },
     /// Messages, flows and the caller's record changed after a moment, in all flows or one.
     /// Answer: [`Answer::Changes`].
