@@ -148,7 +148,11 @@ impl Origin<'_> {
             return Ok(None);
         };
         let tag = self.tag.map(|tag| BASE64.decode(tag.as_bytes())).transpose()?.map(Bytes::from);
-        Ok(Some(domain::Origin { connection: ConnectionId(self.connection), dialect, client_tag: tag }))
+        Ok(Some(domain::Origin {
+            connection: ConnectionId(self.connection),
+            dialect,
+            client_tag: tag,
+        }))
     }
 }
 
@@ -169,7 +173,7 @@ enum Kind<'a> {
         #[serde(borrow)]
         flow: Flow<'a>,
         #[serde(borrow)]
-        members: Vec<Person<'a>>,
+        members: Vec<UserSummary<'a>>,
     },
     FlowDeleted {
         flow: i64,
@@ -178,7 +182,7 @@ enum Kind<'a> {
     MembersAdded {
         flow: i64,
         #[serde(borrow)]
-        users: Vec<Person<'a>>,
+        users: Vec<UserSummary<'a>>,
         version: i64,
     },
     MembersRemoved {
@@ -188,7 +192,7 @@ enum Kind<'a> {
     Typing {
         flow: i64,
         #[serde(borrow)]
-        user: Person<'a>,
+        user: UserSummary<'a>,
         active: bool,
     },
     SessionsEnded {
@@ -282,12 +286,12 @@ fn read<Twin, T: TryFrom<Twin, Error = InvalidId>>(twins: Vec<Twin>) -> Result<V
     twins.into_iter().map(T::try_from).collect()
 }
 
-fn people(people: &[domain::Person]) -> Vec<Person<'_>> {
-    people.iter().map(Person::from).collect()
+fn people(people: &[domain::UserSummary]) -> Vec<UserSummary<'_>> {
+    people.iter().map(UserSummary::from).collect()
 }
 
 #[derive(Serialize, Deserialize)]
-struct Person<'a> {
+struct UserSummary<'a> {
     id: i64,
     #[serde(borrow)]
     login: Cow<'a, str>,
@@ -297,8 +301,8 @@ struct Person<'a> {
     name: Cow<'a, str>,
 }
 
-impl<'a> From<&'a domain::Person> for Person<'a> {
-    fn from(person: &'a domain::Person) -> Self {
+impl<'a> From<&'a domain::UserSummary> for UserSummary<'a> {
+    fn from(person: &'a domain::UserSummary) -> Self {
         Self {
             id: person.id.get(),
             login: (&*person.login).into(),
@@ -308,10 +312,10 @@ impl<'a> From<&'a domain::Person> for Person<'a> {
     }
 }
 
-impl TryFrom<Person<'_>> for domain::Person {
+impl TryFrom<UserSummary<'_>> for domain::UserSummary {
     type Error = InvalidId;
 
-    fn try_from(person: Person<'_>) -> Result<Self, InvalidId> {
+    fn try_from(person: UserSummary<'_>) -> Result<Self, InvalidId> {
         Ok(Self {
             id: person.id.try_into()?,
             login: person.login.into(),
@@ -422,7 +426,7 @@ struct Message<'a> {
     flow: i64,
     flow_kind: FlowKind,
     #[serde(borrow)]
-    author: Person<'a>,
+    author: UserSummary<'a>,
     #[serde(borrow)]
     text: Cow<'a, str>,
     #[serde(borrow)]

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, mpsc};
 use tolmach_domain::Event;
-use tolmach_engine::ports::{Bus, Signal, BusReceiver, Topic};
+use tolmach_engine::ports::{Bus, BusReceiver, Signal, Topic};
 
 /// How many commits' events each part of a subscription holds before publishing waits, unless
 /// chosen otherwise.
@@ -99,9 +99,9 @@ impl Bus for InProcess {
     }
 
     /// There are no other nodes.
-    fn listen(&self, _: &[Topic]) {}
+    fn subscribe(&self, _: &[Topic]) {}
 
-    fn ignore(&self, _: &[Topic]) {}
+    fn unsubscribe(&self, _: &[Topic]) {}
 
     fn last_error(&self) -> Option<String> {
         None

@@ -63,9 +63,8 @@ impl Target {
         let nodes: Vec<ConnectionInfo> =
             urls.split(',').map(|url| parse(url.trim())).collect::<Result<_, _>>()?;
         if nodes.iter().any(|node| matches!(node.addr(), ConnectionAddr::TcpTls { .. })) {
-            // Two providers are compiled in, each by a library of its own, so rustls cannot choose;
-            // an earlier choice stands.
-            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+            // rustls has no default provider where a binary compiles two; an earlier choice stands.
+            let _ = rustls::crypto::ring::default_provider().install_default();
         }
         if sharded {
             ClusterClient::new(nodes.clone()).map_err(|_| OpenError::Cluster)?;

@@ -86,7 +86,7 @@ pub struct Stats {
 /// A bus for several nodes.
 ///
 /// It begins, and goes on, without Redis too: this node's listeners hear this node, and
-/// [`Bus::trouble`] says what is wrong. The connection is made, and made again, beside that; each
+/// [`Bus::last_error`] says what is wrong. The connection is made, and made again, beside that; each
 /// time that it stands, every subscription is told that something may have been missed.
 ///
 /// A node hears other nodes on the topics that it listens to; an event that concerns a crowd is
@@ -108,7 +108,7 @@ struct Shared {
     outgoing: Backlog<Arc<Event>>,
     incoming: Backlog<Vec<u8>>,
     interest: Interest,
-    trouble: Mutex<Option<String>>,
+    last_error: Mutex<Option<String>>,
     counters: Counters,
 }
 
@@ -135,7 +135,7 @@ impl RedisBus {
     pub fn open(url: &str, options: Options) -> Result<Self, OpenError> {
         let target = Target::parse(url, options.sharded)?;
         let shared = Arc::new(Shared {
-            trouble: Mutex::new(Some(format!("the Redis at {target} has not been reached yet"))),
+            last_error: Mutex::new(Some(format!("the Redis at {target} has not been reached yet"))),
             target,
             channels: Channels::new(options.prefix, options.sharded),
             node: options.node,
@@ -188,7 +188,7 @@ impl Bus for RedisBus {
     }
 
     fn receivers(&self, shards: usize) -> Vec<Box<dyn BusReceiver>> {
-        self.local.subscribe(shards)
+        self.local.receivers(shards)
     }
 
     fn subscribe(&self, topics: &[Topic]) {
@@ -200,7 +200,7 @@ impl Bus for RedisBus {
     }
 
     fn last_error(&self) -> Option<String> {
-        self.shared.trouble().clone()
+        self.shared.error_slot().clone()
     }
 
     async fn close(&self) {
@@ -210,7 +210,7 @@ impl Bus for RedisBus {
         let mut tasks =
             std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;
-        *self.shared.trouble() = Some("the bus is closed".into());
+        *self.shared.error_slot() = Some("the bus is closed".into());
     }
 }
 
@@ -373,19 +373,19 @@ impl Shared {
     }
 
     fn tell(&self, trouble: String) {
-        let before = self.trouble().replace(trouble.clone());
+        let before = self.error_slot().replace(trouble.clone());
         if before.as_ref() != Some(&trouble) {
             tracing::warn!(trouble, "other nodes cannot be heard");
         }
     }
 
     fn recovered(&self) {
-        self.trouble().take();
+        self.error_slot().take();
         tracing::info!(redis = %self.target, "other nodes can be heard");
     }
 
-    fn last_error(&self) -> MutexGuard<'_, Option<String>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    fn error_slot(&self) -> MutexGuard<'_, Option<String>> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -382,7 +382,11 @@ fn kind() -> impl Strategy<Value = EventKind> {
 fn any_event() -> impl Strategy<Value = Event> {
     let tag = option::of(vec(any::<u8>(), 0..20).prop_map(Bytes::from));
     let origin = (any::<u64>(), proptest::sample::select(&DIALECTS[..]), tag).prop_map(
-        |(connection, dialect, tag)| Origin { connection: ConnectionId(connection), dialect, client_tag: tag },
+        |(connection, dialect, tag)| Origin {
+            connection: ConnectionId(connection),
+            dialect,
+            client_tag: tag,
+        },
     );
     (timestamp(), option::of(timestamp()), option::of(origin), kind()).prop_map(
         |(at, moment, origin, kind)| Event { occurred_at: at, committed_at: moment, origin, kind },

@@ -9,7 +9,7 @@ use tolmach_bus::{Options, RedisBus};
 use tolmach_domain::{
     Event, EventKind, Flow, FlowId, FlowKind, Timestamp, UserId, UserSummary, Version,
 };
-use tolmach_engine::ports::{Bus, Signal, BusReceiver, Topic};
+use tolmach_engine::ports::{Bus, BusReceiver, Signal, Topic};
 use tolmach_test_servers::Redis;
 
 mod suite {
@@ -71,8 +71,8 @@ impl Node {
     }
 
     /// Listens, and waits until that has come about.
-    async fn listen(&mut self, topics: &[Topic]) {
-        self.bus.listen(topics);
+    async fn subscribe(&mut self, topics: &[Topic]) {
+        self.bus.subscribe(topics);
         self.told().await;
     }
 
@@ -361,7 +361,8 @@ async fn a_killed_redis_that_comes_back_joins_the_nodes_again() {
     boris.bus.subscribe(&[Topic::Flow(flow(1))]);
     for round in 1..=3 {
         for node in [&anna, &boris] {
-            until(|| node.bus.last_error().is_some_and(|trouble| trouble.contains("refused"))).await;
+            until(|| node.bus.last_error().is_some_and(|trouble| trouble.contains("refused")))
+                .await;
         }
         anna.bus.publish(&[in_flow(round, 2)]).await;
         assert_eq!(anna.hear(1).await, [in_flow(round, 2)], "this node goes on");

@@ -213,13 +213,19 @@ impl Engine {
         Ok(Answer::PasswordReset)
     }
 
+    /// Deletes the account with this login and password. [`Fault::WrongCredentials`] if the caller
+    /// is logged in to another account, or `id` is another account's.
     pub(crate) async fn delete_account(
         &self,
+        caller: Option<UserId>,
+        id: Option<UserId>,
         login: &str,
         password: &Secret,
         address: Option<IpAddr>,
     ) -> Result<Answer, Fault> {
-        let user = self.check_password(AccountKey::Login(login), password, address).await?;
+        let permits = |user: &User| [caller, id].into_iter().flatten().all(|id| id == user.id);
+        let key = AccountKey::Login(login);
+        let user = self.check_password(key, password, address, permits).await?;
         let id = user.id;
         self.remove_account(user, self.now()).await?;
         Ok(Answer::AccountDeleted { user: id })

@@ -133,17 +133,19 @@ impl Engine {
         grant: GrantKind,
         address: Option<IpAddr>,
     ) -> Result<(Answer, Option<Principal>), Fault> {
-        let user = self.check_password(AccountKey::Either(identifier), password, address).await?;
+        let key = AccountKey::Either(identifier);
+        let user = self.check_password(key, password, address, |_| true).await?;
         self.grant(user, grant, self.now()).await
     }
 
-    /// The user, if this is their password. Takes as long whether or not the login exists. Every
-    /// check of a password comes here, so that every failure is counted.
+    /// The user, if this is their password and `permits` accepts them. Takes as long whether or not
+    /// the login exists. Every check of a password comes here, so that every failure is counted.
     pub(crate) async fn check_password(
         &self,
         key: AccountKey<'_>,
         password: &Secret,
         address: Option<IpAddr>,
+        permits: impl Fn(&User) -> bool,
     ) -> Result<User, Fault> {
         let (AccountKey::Login(name) | AccountKey::Email(name) | AccountKey::Either(name)) = key;
         let attempt = Attempt::new(name, address);
@@ -158,7 +160,7 @@ impl Engine {
             .await
             .map_err(crate::engine::refuse_password)?;
         match account {
-            Some(account) if right => {
+            Some(account) if right && permits(&account.user) => {
                 self.count_success(&attempt).await?;
                 Ok(account.user)
             }

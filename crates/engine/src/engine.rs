@@ -269,15 +269,17 @@ impl Engine {
                 return self.log_in(&identifier, &password, grant, address).await.map(granted);
             }
             Command::Refresh { token } => return self.refresh(&token, now).await.map(granted),
-            Command::Recover { known } => {
-                *afterwards = Some(self.recover(known, now));
+            Command::Recover { identifier } => {
+                *afterwards = Some(self.recover(identifier, now));
                 return Ok((caller, Answer::RecoveryAccepted));
             }
             Command::ResetPassword { token, password } => {
                 return Ok((caller, self.reset_password(&token, &password, now).await?));
             }
-            Command::DeleteAccount { login, password } => {
-                return Ok((None, self.delete_account(&login, &password, address).await?));
+            Command::DeleteAccount { user, login, password } => {
+                let caller = caller.map(|caller| caller.identity.user);
+                let deleted = self.delete_account(caller, user, &login, &password, address);
+                return Ok((None, deleted.await?));
             }
             other => other,
         };
@@ -305,7 +307,7 @@ impl Engine {
     ) -> Result<Answer, Fault> {
         let caller = self.caller(caller, authority, origin, now).await?;
         match command {
-            Command::GetUser { who } => self.get_user(&caller, who).await,
+            Command::GetUser { user } => self.get_user(&caller, user).await,
             Command::SearchUsers { query, limit } => self.search_users(&query, limit).await,
             Command::GetPhoto { of } => self.get_photo(&caller, of).await,
             Command::OpenChat { with } => self.open_chat(&caller, with).await,
@@ -323,8 +325,8 @@ impl Engine {
             }
             Command::Edit { message, flow, text } => self.edit(&caller, message, flow, text).await,
             Command::Delete { messages, flow } => self.delete(&caller, messages, flow).await,
-            Command::History { flow, kinds, window } => {
-                self.history(&caller, flow, kinds, window).await
+            Command::History { flow, kinds, range, mark_read } => {
+                self.history(&caller, flow, kinds, range, mark_read).await
             }
             Command::GetChanges { since, flow, limit } => {
                 self.get_changes(&caller, since, flow, limit).await

@@ -99,15 +99,16 @@ impl Engine {
         caller: &Caller,
         flow: FlowId,
         kinds: FlowKindFilter,
-        window: HistoryRange,
+        range: HistoryRange,
+        mark_read: bool,
     ) -> Result<Answer, Fault> {
         self.visible_flow(caller, flow, kinds).await?;
-        let limit = match window {
+        let limit = match range {
             HistoryRange::Newest { limit, .. } => limit.min(PAGE_LIMIT),
             HistoryRange::All | HistoryRange::Unread => self.policy.history_limit,
         };
         let page =
-            self.ports.store.history(flow, caller.user.id, window, limit).await.map_err(refuse)?;
+            self.ports.store.history(flow, caller.user.id, range, limit).await.map_err(refuse)?;
         Ok(Answer::History(Box::new(page)))
     }
 

@@ -141,7 +141,12 @@ impl World {
         match self
             .ask(
                 proof,
-                Command::History { flow, kinds: FlowKindFilter::Any, window: HistoryRange::All },
+                Command::History {
+                    flow,
+                    kinds: FlowKindFilter::Any,
+                    range: HistoryRange::All,
+                    mark_read: false,
+                },
             )
             .await
             .expect("a member can read")
@@ -218,7 +223,8 @@ async fn who_may_do_what_in_a_group() {
             |flow, _, _| Command::History {
                 flow,
                 kinds: FlowKindFilter::Any,
-                window: HistoryRange::All,
+                range: HistoryRange::All,
+                mark_read: false,
             },
             denied.clone(),
             Ok(()),
@@ -321,7 +327,12 @@ async fn an_administrator_reads_everything_but_writes_only_where_there_is_busine
     let (admin_id, admin) = world.user("admin").await;
     let flow = world.group(&owner, &[]).await;
     let message = world.send(&owner, flow, "hello").await.unwrap().id;
-    let read = || Command::History { flow, kinds: FlowKindFilter::Any, window: HistoryRange::All };
+    let read = || Command::History {
+        flow,
+        kinds: FlowKindFilter::Any,
+        range: HistoryRange::All,
+        mark_read: false,
+    };
     assert_eq!(
         world.ask_as(&admin, Authority::Administrator, read()).await,
         Err(Fault::NotAdministrator)
@@ -461,11 +472,11 @@ async fn a_token_minted_elsewhere_makes_its_own_account_and_cannot_be_logged_out
     };
     let proof = Credentials::Bearer(PlainSigner.sign(&claims, [0; 16]).unwrap());
     assert_eq!(
-        world.ask(&proof, Command::GetUser { who: UserRef::Me }).await,
+        world.ask(&proof, Command::GetUser { user: UserRef::Me }).await,
         Err(Fault::NoProfile)
     );
     assert_eq!(world.ask(&proof, profile("elsewhere")).await, Ok(Answer::ProfileCreated));
-    match world.ask(&proof, Command::GetUser { who: UserRef::Me }).await.unwrap() {
+    match world.ask(&proof, Command::GetUser { user: UserRef::Me }).await.unwrap() {
         Answer::User(me) => assert_eq!((me.id, me.login.as_str()), (user, "elsewhere")),
         other => panic!("{other:?}"),
     }
@@ -475,7 +486,7 @@ async fn a_token_minted_elsewhere_makes_its_own_account_and_cannot_be_logged_out
     ));
     world.clock.advance(Duration::from_secs(60));
     assert_eq!(
-        world.ask(&proof, Command::GetUser { who: UserRef::Me }).await,
+        world.ask(&proof, Command::GetUser { user: UserRef::Me }).await,
         Err(Fault::Unauthenticated)
     );
 }
@@ -485,7 +496,7 @@ async fn an_opaque_token_lives_from_use_to_use_and_dies_with_its_session() {
     let world = World::new();
     let lifetime = Policy::default().token_lifetime;
     let (alice_id, alice) = world.user("alice").await;
-    let me = || Command::GetUser { who: UserRef::Me };
+    let me = || Command::GetUser { user: UserRef::Me };
     for _ in 0..3 {
         world.clock.advance(lifetime - Duration::from_secs(1));
         assert!(world.ask(&alice, me()).await.is_ok(), "each use renews it");
@@ -526,7 +537,7 @@ async fn a_refresh_token_is_spent_once_and_reuse_ends_the_session() {
     let (_, first) = pair(granted);
     let refresh = |token: &Secret| Command::Refresh { token: token.clone() };
     let (access, second) = pair(world.ask(&Credentials::Nothing, refresh(&first)).await.unwrap());
-    let me = || Command::GetUser { who: UserRef::Me };
+    let me = || Command::GetUser { user: UserRef::Me };
     assert!(world.ask(&access, me()).await.is_ok());
     assert_eq!(
         world.ask(&Credentials::Nothing, refresh(&first)).await,
@@ -548,22 +559,22 @@ async fn a_refresh_token_is_spent_once_and_reuse_ends_the_session() {
 async fn a_recovery_link_is_mailed_to_who_exists_works_once_and_ends_all_sessions() {
     let world = World::new();
     let (_, alice) = world.user("alice").await;
-    for known in [
+    for identifier in [
         RecoveryIdentifier::Login("nobody".into()),
         RecoveryIdentifier::Email("nobody@example.org".into()),
     ] {
         assert_eq!(
-            world.ask(&Credentials::Nothing, Command::Recover { known }).await,
+            world.ask(&Credentials::Nothing, Command::Recover { identifier }).await,
             Ok(Answer::RecoveryAccepted)
         );
     }
     assert_eq!(world.mailer.take(), []);
-    for known in [
+    for identifier in [
         RecoveryIdentifier::Login("Alice".into()),
         RecoveryIdentifier::Email("ALICE@example.org".into()),
     ] {
         assert_eq!(
-            world.ask(&Credentials::Nothing, Command::Recover { known }).await,
+            world.ask(&Credentials::Nothing, Command::Recover { identifier }).await,
             Ok(Answer::RecoveryAccepted)
         );
     }
@@ -589,7 +600,7 @@ async fn a_recovery_link_is_mailed_to_who_exists_works_once_and_ends_all_session
     assert_eq!(world.ask(&Credentials::Nothing, reset("fresh")).await, Ok(Answer::PasswordReset));
     assert_eq!(world.ask(&Credentials::Nothing, reset("again")).await, Err(Fault::Unauthenticated));
     assert_eq!(
-        world.ask(&alice, Command::GetUser { who: UserRef::Me }).await,
+        world.ask(&alice, Command::GetUser { user: UserRef::Me }).await,
         Err(Fault::Unauthenticated)
     );
     assert!(
@@ -605,6 +616,7 @@ async fn a_deleted_account_is_gone_but_what_it_said_stays() {
     let flow = world.group(&alice, &[bob_id]).await;
     world.send(&alice, flow, "I was here").await.unwrap();
     let delete = |password: &str| Command::DeleteAccount {
+        user: None,
         login: "alice".into(),
         password: Secret::new(password),
     };
@@ -617,11 +629,11 @@ async fn a_deleted_account_is_gone_but_what_it_said_stays() {
         Ok(Answer::AccountDeleted { user: alice_id })
     );
     assert_eq!(
-        world.ask(&alice, Command::GetUser { who: UserRef::Me }).await,
+        world.ask(&alice, Command::GetUser { user: UserRef::Me }).await,
         Err(Fault::Unauthenticated)
     );
     assert_eq!(
-        world.ask(&bob, Command::GetUser { who: UserRef::Id(alice_id) }).await,
+        world.ask(&bob, Command::GetUser { user: UserRef::Id(alice_id) }).await,
         Err(Fault::NoSuchUser)
     );
     assert!(
@@ -1002,6 +1014,7 @@ async fn every_check_of_a_password_counts() {
     world.user("alice").await;
     let address = Some(HERE.parse().unwrap());
     let delete = |password: &str| Command::DeleteAccount {
+        user: None,
         login: "alice".into(),
         password: Secret::new(password),
     };

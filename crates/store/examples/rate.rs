@@ -21,8 +21,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tolmach_domain::{Content, Flow, FlowKind, FlowKindFilter, Timestamp, User};
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{NewFlow, NewUser, PostMessage, Store, StoreError};
-use tolmach_test_servers::{Durability, Postgres};
 use tolmach_store::{Options, SqlStore};
+use tolmach_test_servers::{Durability, Postgres};
 
 const TEXT_BYTES: usize = 200;
 

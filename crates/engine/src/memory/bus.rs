@@ -1,6 +1,6 @@
 //! A bus without bounds.
 
-use crate::ports::{Bus, Signal, BusReceiver, Topic};
+use crate::ports::{Bus, BusReceiver, Signal, Topic};
 use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::future::poll_fn;

@@ -1,7 +1,7 @@
 //! The trials of a [`Bus`].
 
 use super::{Spawn, at_once};
-use crate::ports::{Bus, Signal, BusReceiver, Topic};
+use crate::ports::{Bus, BusReceiver, Signal, Topic};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tolmach_domain::{Event, EventKind, FlowId, Timestamp, UserId};

@@ -3,9 +3,9 @@
 use super::{Spawn, Task, at_once, turn};
 use crate::memory::MemoryBus;
 use crate::ports::{
-    AccountKey, Bus, Checkpoint, Counter, CounterKey, DeleteMessages, Deleted, EditMessage,
-    FlowSummaryQuery, KEY_WINDOW, NewFlow, NewSession, NewUser, PostMessage, RequestKey, Rotation,
-    Signal, Store, StoreError, BusReceiver, TokenHash, UserChange,
+    AccountKey, Bus, BusReceiver, Checkpoint, Counter, CounterKey, DeleteMessages, Deleted,
+    EditMessage, FlowSummaryQuery, KEY_WINDOW, NewFlow, NewSession, NewUser, PostMessage,
+    RequestKey, Rotation, Signal, Store, StoreError, TokenHash, UserChange,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -867,8 +867,10 @@ pub async fn a_pair_has_one_chat(world: &mut World) {
     );
     assert_eq!(chat.created_at, now);
     let events = world.events();
-    let expected =
-        EventKind::FlowCreated { flow: chat.clone(), members: vec![anna.summary(), boris.summary()] };
+    let expected = EventKind::FlowCreated {
+        flow: chat.clone(),
+        members: vec![anna.summary(), boris.summary()],
+    };
     assert_eq!(
         events.iter().map(|event| (&event.origin, &event.kind)).collect::<Vec<_>>(),
         [(&origin("1"), &expected)]

@@ -15,8 +15,8 @@ use tolmach_engine::ports::{
     AccountKey, CounterKey, DeleteMessages, EditMessage, NewFlow, NewSession, NewUser, PostMessage,
     RequestKey, Store, StoreError, TokenHash,
 };
-use tolmach_test_servers::{Durability, Postgres};
 use tolmach_store::{CopiedTable, CopyError, Options, SqlStore, copy};
+use tolmach_test_servers::{Durability, Postgres};
 
 async fn open(url: &str) -> Arc<SqlStore> {
     let options = Options { timeout: Duration::from_secs(60), ..Options::default() };

@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 use tolmach_domain::{Flow, HistoryRange, Message, MessageId, User, Version};
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{Bus, Signal, Store, StoreError};
-use tolmach_test_servers::{Durability, Postgres, Proxy};
 use tolmach_store::{Options, SqlStore, migrate};
+use tolmach_test_servers::{Durability, Postgres, Proxy};
 
 async fn open(url: &str, options: Options) -> Arc<SqlStore> {
     SqlStore::open(url, Arc::new(MemoryBus::new()), options).await.expect("the server is up")
@@ -104,7 +104,7 @@ async fn nodes_on_one_database_write_to_one_flow_in_one_order() {
     let mut stores = Vec::new();
     let mut heard = Vec::new();
     for bus in &buses {
-        heard.push(bus.subscribe(1).remove(0));
+        heard.push(bus.receivers(1).remove(0));
         stores.push(SqlStore::open(&server.url(), bus.clone(), patient()).await.unwrap());
     }
     let anna = user(&stores[0], "anna").await;

@@ -167,7 +167,7 @@ async fn a_file_that_is_absent_or_read_only_is_unavailable() {
         SqlStore::open(&file.url("rw"), Arc::new(MemoryBus::new()), Options::default()).await;
     assert!(matches!(absent.map(drop), Err(StoreError::Unavailable(_))));
     let bus = Arc::new(MemoryBus::new());
-    let mut events = bus.subscribe(1);
+    let mut events = bus.receivers(1);
     file.open(bus.clone()).await.close().await;
     // Permissions do not bind an administrator, so the database itself is opened for reading.
     let store = SqlStore::open(&file.url("ro"), bus.clone(), Options::default()).await;
@@ -191,7 +191,7 @@ async fn a_file_held_by_another_program_is_unavailable_and_the_writer_goes_on_af
     let other = sea_orm::Database::connect(file.url("rw")).await.unwrap();
     let held = other.begin().await.unwrap();
     held.execute_unprepared("UPDATE moment SET last = last").await.unwrap();
-    let mut events = bus.subscribe(1);
+    let mut events = bus.receivers(1);
     let refused = post(&store, &flow, &anna, "during".into()).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     held.rollback().await.unwrap();

@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use tolmach_domain::{Content, Event, Flow, FlowKind, FlowKindFilter, Message, Timestamp, User};
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
-    Bus, NewFlow, NewUser, PostMessage, Store, StoreError, Subscription, Topic,
+    Bus, NewFlow, NewUser, PostMessage, Store, StoreError, BusReceiver, Topic,
 };
 use tolmach_store::SqlStore;
 
@@ -24,18 +24,18 @@ impl Bus for Gate {
         self.bus.publish(events).await;
     }
 
-    fn listen(&self, _: &[Topic]) {}
+    fn subscribe(&self, _: &[Topic]) {}
 
-    fn ignore(&self, _: &[Topic]) {}
+    fn unsubscribe(&self, _: &[Topic]) {}
 
-    fn trouble(&self) -> Option<String> {
+    fn last_error(&self) -> Option<String> {
         None
     }
 
     async fn close(&self) {}
 
-    fn subscribe(&self, shards: usize) -> Vec<Box<dyn Subscription>> {
-        self.bus.subscribe(shards)
+    fn receivers(&self, shards: usize) -> Vec<Box<dyn BusReceiver>> {
+        self.bus.receivers(shards)
     }
 }
 
