@@ -1,5 +1,6 @@
 //! Faults on the wire, in both directions.
 
+use crate::field::FieldError;
 use std::borrow::Cow;
 use std::time::Duration;
 use tolmach_domain::Fault;
@@ -51,6 +52,17 @@ impl<C> ErrorBody<C> {
     pub fn new(code: C, text: impl Into<Cow<'static, str>>) -> Self {
         Self { code, text: text.into() }
     }
+}
+
+/// A request that a dialect refuses by itself, before the engine sees it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// A field is not acceptable.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    /// The engine would refuse it with this: an id that is none exists nowhere.
+    #[error(transparent)]
+    Fault(#[from] Fault),
 }
 
 /// The code and the text of every fault: the struct has a field for each, so that none is forgotten.
@@ -134,6 +146,14 @@ impl<C: Copy + PartialEq> ErrorTable<C> {
             }
         };
         ErrorBody::new(code, text)
+    }
+
+    /// A refused request on the wire. A field keeps its name.
+    pub fn encode_request_error(&self, error: &RequestError) -> ErrorBody<C> {
+        match error {
+            RequestError::Field(error) => ErrorBody::new(self.invalid, error.to_string()),
+            RequestError::Fault(fault) => self.encode(fault),
+        }
     }
 
     /// The fault whose code and text these are, but for [`Fault::Invalid`]: the words of other

@@ -1,7 +1,9 @@
 //! Frames, and what is wrong with them.
 
-use crate::json::JsonError;
+use crate::json::{self, JsonError};
 use bytes::Bytes;
+use serde::Deserialize;
+use std::borrow::Cow;
 use tolmach_domain::InvalidId;
 
 /// One wire unit.
@@ -45,6 +47,17 @@ impl Frame {
         }
     }
 
+    /// The JSON object of a text message, for dialects whose frames are all such.
+    pub fn json_object<'a, T: Deserialize<'a>>(
+        &'a self,
+        max_depth: usize,
+    ) -> Result<T, FrameError> {
+        match self {
+            Frame::Text(text) => Ok(json::parse_object(text, max_depth)?),
+            other => Err(FrameError::Kind(other.kind())),
+        }
+    }
+
     /// What kind of frame this is, in a word.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -78,6 +91,35 @@ impl PartialEq for Frame {
                     && a.body() == b.body()
             }
             _ => false,
+        }
+    }
+}
+
+/// The reason why [`Frame::json_object`] read nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// Not a text message, but a frame of this kind.
+    #[error("a {0} frame, where text is expected")]
+    Kind(&'static str),
+    /// A text message, but not the JSON object.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+}
+
+impl FrameError {
+    /// The kind of violation that it is.
+    pub fn violation_kind(&self) -> ViolationKind {
+        match self {
+            FrameError::Kind(_) => ViolationKind::FrameKind,
+            FrameError::Json(error) => error.violation_kind(),
+        }
+    }
+
+    /// What is expected instead, in words.
+    pub fn expectation(&self) -> Cow<'static, str> {
+        match self {
+            FrameError::Kind(_) => "a text frame is expected".into(),
+            FrameError::Json(error) => error.expectation(),
         }
     }
 }
@@ -179,6 +221,12 @@ impl From<JsonError> for InvalidReply {
     }
 }
 
+impl From<FrameError> for InvalidReply {
+    fn from(error: FrameError) -> Self {
+        Self(error.violation_kind())
+    }
+}
+
 impl From<InvalidId> for InvalidReply {
     fn from(_: InvalidId) -> Self {
         Self::SHAPE
@@ -188,5 +236,40 @@ impl From<InvalidId> for InvalidReply {
 impl From<serde_json::Error> for InvalidReply {
     fn from(_: serde_json::Error) -> Self {
         Self::SHAPE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::de::IgnoredAny;
+
+    #[test]
+    fn only_objects_in_text_messages_are_read() {
+        let text = |text: &'static str| Frame::text(text);
+        for (frame, expected) in [
+            (text(" \r\n\t{}"), None),
+            (text(""), Some((ViolationKind::Syntax, "JSON is expected"))),
+            (text("{'mode': 1}"), Some((ViolationKind::Syntax, "JSON is expected"))),
+            (text("[1"), Some((ViolationKind::Syntax, "JSON is expected"))),
+            (text("{} {}"), Some((ViolationKind::Syntax, "JSON is expected"))),
+            (text("[1]"), Some((ViolationKind::Shape, "a JSON object"))),
+            (text("\"a\""), Some((ViolationKind::Shape, "a JSON object"))),
+            (text("7"), Some((ViolationKind::Shape, "a JSON object"))),
+            (text("null"), Some((ViolationKind::Shape, "a JSON object"))),
+            (text("{\"a\":[[]]}"), Some((ViolationKind::Shape, "at most 2 levels"))),
+            (Frame::Binary("{}".into()), Some((ViolationKind::FrameKind, "a text frame"))),
+            (Frame::Value("{}".into()), Some((ViolationKind::FrameKind, "a text frame"))),
+        ] {
+            match (frame.json_object::<IgnoredAny>(2), expected) {
+                (Ok(_), None) => {}
+                (Err(error), Some((kind, expectation))) => {
+                    assert_eq!(error.violation_kind(), kind, "{frame:?}");
+                    assert!(error.expectation().starts_with(expectation), "{error}");
+                    assert_eq!(InvalidReply::from(error), InvalidReply(kind));
+                }
+                (read, expected) => panic!("{frame:?}: {read:?} instead of {expected:?}"),
+            }
+        }
     }
 }

@@ -26,7 +26,7 @@ mod translate;
 mod wire_names;
 
 pub use dialect::{Dialect, DialectClient};
-pub use frame::{Close, Frame, InvalidReply, Unsupported, Violation, ViolationKind};
+pub use frame::{Close, Frame, FrameError, InvalidReply, Unsupported, Violation, ViolationKind};
 pub use handshake::{Handshake, HandshakeRejection, Recognition, websocket_request};
 pub use manifest::{
     Capabilities, CloseCodes, DOC, Document, Endpoint, Limits, Manifest, Revision, Transport,
