@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: the rules that no compiler knows.
 
+mod circles;
 mod dialects;
 mod imports;
 mod texts;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 /// Checks every rule, and names every problem with what is expected.
 pub(crate) fn run(project: &Project) -> Result<(), String> {
     let mut problems = imports::check(&project.metadata);
+    problems.extend(circles::check(project.root()));
     problems.extend(dialects::check(project.root()));
     problems.extend(texts::check(project.root(), &files(project)?));
     for problem in &problems {
