@@ -22,11 +22,13 @@ struct Step {
 }
 
 /// What CI runs, in this order.
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 10] = [
     Step { name: "format", run: format },
     Step { name: "tidy", run: tidy },
     Step { name: "lints", run: lints },
+    Step { name: "documentation", run: documentation },
     Step { name: "setup", run: setup },
+    Step { name: "dependencies", run: dependencies },
     Step { name: "tests", run: tests },
     Step { name: "documentation tests", run: documentation_tests },
     Step { name: "foreign clients", run: foreign_clients },
@@ -45,6 +47,8 @@ type Outcome = Result<Done, String>;
 #[derive(Debug, PartialEq, Eq)]
 enum Done {
     Whole,
+    /// All but something that cannot be had here.
+    Partly(String),
     Skipped(String),
 }
 
@@ -83,6 +87,7 @@ pub(crate) fn run(project: &Project) -> Result<(), String> {
 fn in_words(outcome: &Outcome) -> String {
     match outcome {
         Ok(Done::Whole) => "passed".to_owned(),
+        Ok(Done::Partly(what)) => format!("passed, except: {what}"),
         Ok(Done::Skipped(what)) => format!("SKIPPED, {what}"),
         Err(problem) => format!("FAILED, {problem}"),
     }
@@ -108,6 +113,29 @@ fn lints(run: &mut Run<'_>) -> Outcome {
         "warnings",
     ]))?;
     Ok(Done::Whole)
+}
+
+/// The rendered documentation, without a warning.
+fn documentation(run: &mut Run<'_>) -> Outcome {
+    let mut command = run.project.cargo();
+    command.args(["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"]);
+    run_to_end(command.env("RUSTDOCFLAGS", "-D warnings"))?;
+    Ok(Done::Whole)
+}
+
+/// Licences, duplicates and sources of dependencies, by `deny.toml`, and advisories where their
+/// database can be fetched.
+fn dependencies(run: &mut Run<'_>) -> Outcome {
+    if !present(run.project.cargo().args(["deny", "--version"])) {
+        return Ok(Done::Skipped("there is no cargo-deny".to_owned()));
+    }
+    let deny = |words: &[&str]| run_to_end(run.project.cargo().arg("deny").args(words));
+    deny(&["--offline", "--log-level", "error", "check", "licenses", "bans", "sources"])?;
+    if present(run.project.cargo().args(["deny", "fetch", "db"])) {
+        deny(&["check", "--disable-fetch", "advisories"])?;
+        return Ok(Done::Whole);
+    }
+    Ok(Done::Partly("the database of advisories cannot be fetched".to_owned()))
 }
 
 fn setup(run: &mut Run<'_>) -> Outcome {
@@ -151,7 +179,7 @@ fn foreign_clients(run: &mut Run<'_>) -> Outcome {
     let Some(python) = &run.python else {
         return Ok(Done::Skipped("there is no Python with the packages".to_owned()));
     };
-    run_to_end(run.project.cargo().args(["build", "--package", "tolmach-gateway"]))?;
+    run_to_end(run.project.cargo().args(["build", "--package", "tolmach-cli"]))?;
     let gateway = run.project.target().join("debug/tolmach");
     for client in clients {
         eprintln!("--- {}", client.display());

@@ -2,6 +2,7 @@
 //! packages go under the target folder, those of npm beside the client that imports them.
 
 mod servers;
+mod tools;
 
 use crate::process::{Project, flag, present, run as run_to_end};
 use std::path::PathBuf;
@@ -21,6 +22,11 @@ pub(crate) fn run(project: &Project) -> Result<Python, String> {
             return Err(format!("setup: servers for the tests: {problem}"));
         }
         Err(problem) => eprintln!("skipped: servers for the tests: {problem}"),
+        Ok(()) => {}
+    }
+    match tools::install(project) {
+        Err(problem) if flag("CI") => return Err(format!("setup: {problem}")),
+        Err(problem) => eprintln!("skipped: plugins of cargo: {problem}"),
         Ok(()) => {}
     }
     match install_node(project) {

@@ -1,38 +1,33 @@
-//! What every dialect consists of.
+//! The parts of every dialect, and the lists of dialects.
 
 use std::path::{Path, PathBuf};
 
-/// The rooms of a dialect's crate, and its conformance test.
-const ROOMS: [&str; 7] = [
-    "src/lib.rs",
-    "src/wire.rs",
-    "src/lift.rs",
-    "src/lower.rs",
-    "src/session.rs",
-    "src/faults.rs",
-    "tests/conformance.rs",
-];
+/// The files of a dialect's crate: roles, and the conformance test.
+const FILES: [&str; 5] =
+    ["src/lib.rs", "src/wire.rs", "src/errors.rs", "src/server/mod.rs", "tests/conformance.rs"];
+
+/// The one list of dialects in code, and the documents that name each of them.
+const LIST: &str = "crates/cli/src/dialects.rs";
+const DOCUMENTS: [&str; 2] = ["README.md", "docs/dialects.md"];
 
 /// Checks every `crates/dialect-<d>`.
 pub(super) fn check(root: &Path) -> Vec<String> {
-    let mut dialects: Vec<String> = std::fs::read_dir(root.join("crates"))
-        .map(|entries| {
-            entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
-        })
-        .unwrap_or_default();
-    dialects.retain(|name| name.starts_with("dialect-") && name != "dialect-kit");
-    dialects.sort();
-    dialects.iter().flat_map(|name| check_dialect(root, name)).collect()
+    let mut crates: Vec<String> = entries(&root.join("crates"))
+        .filter_map(|path| path.file_name()?.to_str().map(str::to_owned))
+        .filter(|name| name.starts_with("dialect-") && name != "dialect-kit")
+        .collect();
+    crates.sort();
+    crates.iter().flat_map(|name| check_dialect(root, name)).collect()
 }
 
 fn check_dialect(root: &Path, name: &str) -> Vec<String> {
     let id = name.trim_start_matches("dialect-");
-    let (home, protocol, schemas) =
-        (format!("crates/{name}"), format!("protocols/{id}"), format!("schemas/{id}"));
+    let folder = format!("crates/{name}");
+    let (protocol, schemas) = (format!("protocols/{id}"), format!("schemas/{id}"));
     let mut problems = Vec::new();
-    let files = ROOMS
+    let files = FILES
         .iter()
-        .map(|room| format!("{home}/{room}"))
+        .map(|file| format!("{folder}/{file}"))
         .chain(["SPEC.md", "DEVIATIONS.toml"].map(|file| format!("{protocol}/{file}")));
     for file in files.filter(|file| !root.join(file).is_file()) {
         problems.push(format!("{file} is missing: every dialect has it"));
@@ -47,22 +42,56 @@ fn check_dialect(root: &Path, name: &str) -> Vec<String> {
             problems.push(format!("{folder} has no *.{kind}: every dialect has some"));
         }
     }
-    let read = |file: &str| {
-        std::fs::read_to_string(root.join(format!("{home}/{file}"))).unwrap_or_default()
-    };
-    let conformance = read("tests/conformance.rs");
-    if !conformance.is_empty()
-        && !code_lines(&conformance).any(|(_, line)| line.contains("conformance!("))
-    {
-        problems.push(format!("{home}/tests/conformance.rs does not call conformance!(…)"));
+    let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap_or_default();
+    let conformance = read(&format!("{folder}/tests/conformance.rs"));
+    let called = code_lines(&conformance).any(|(_, line)| line.contains("conformance!("));
+    if !conformance.is_empty() && !called {
+        problems.push(format!("{folder}/tests/conformance.rs does not call conformance!(…)"));
     }
-    for number in catch_alls(&read("src/faults.rs")) {
-        problems.push(format!("{home}/src/faults.rs:{number}: an arm for every other fault; each is expected to be named"));
+    for number in catch_alls(&read(&format!("{folder}/src/errors.rs"))) {
+        problems.push(format!(
+            "{folder}/src/errors.rs:{number}: an arm for every other fault; each is expected to be \
+             named"
+        ));
+    }
+    for (role, other) in [("server", "client"), ("client", "server")] {
+        for file in sources(&root.join(&folder).join("src").join(role)) {
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            for (number, line) in code_lines(&text) {
+                if line.contains(&format!("crate::{other}"))
+                    || line.contains(&format!("super::{other}"))
+                {
+                    let file = file.strip_prefix(root).unwrap_or(&file).display();
+                    problems.push(format!("{file}:{number}: {role} must not import {other}"));
+                }
+            }
+        }
+    }
+    if !read(LIST).contains(&format!("tolmach_dialect_{id}")) {
+        problems.push(format!("{LIST} does not list {name}: it is served and tried nowhere"));
+    }
+    for document in DOCUMENTS {
+        if !read(document).contains(&format!("`{id}`")) {
+            problems.push(format!("{document} does not name `{id}`"));
+        }
     }
     problems
 }
 
-/// What a folder holds; nothing if there is none.
+/// The Rust files below a folder.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let (folders, files): (Vec<_>, Vec<_>) = entries(folder).partition(|path| path.is_dir());
+    let below = folders.iter().flat_map(|folder| sources(folder));
+    let mut sources: Vec<_> = files
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .chain(below)
+        .collect();
+    sources.sort();
+    sources
+}
+
+/// The entries of a folder; none if there is no such folder.
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }
@@ -124,7 +153,7 @@ mod tests {
     use std::fs;
 
     fn dialect(root: &Path) {
-        for file in ROOMS {
+        for file in FILES {
             let path = root.join("crates/dialect-toy").join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "conformance!(toy());\n").unwrap();
@@ -134,6 +163,9 @@ mod tests {
             ("protocols/toy/DEVIATIONS.toml", ""),
             ("protocols/toy/transcripts/chat.txt", ""),
             ("schemas/toy/a.request.json", "{}"),
+            ("crates/cli/src/dialects.rs", "tolmach_dialect_toy::Toy,"),
+            ("README.md", "`toy`"),
+            ("docs/dialects.md", "`toy`"),
         ] {
             let path = root.join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -154,10 +186,8 @@ mod tests {
         for missing in [
             "crates/dialect-toy/src/lib.rs",
             "crates/dialect-toy/src/wire.rs",
-            "crates/dialect-toy/src/lift.rs",
-            "crates/dialect-toy/src/lower.rs",
-            "crates/dialect-toy/src/session.rs",
-            "crates/dialect-toy/src/faults.rs",
+            "crates/dialect-toy/src/errors.rs",
+            "crates/dialect-toy/src/server/mod.rs",
             "crates/dialect-toy/tests/conformance.rs",
             "protocols/toy/SPEC.md",
             "protocols/toy/DEVIATIONS.toml",
@@ -175,6 +205,27 @@ mod tests {
                 "{missing}: {problems:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_dialect_that_is_not_listed_is_found() {
+        for file in ["crates/cli/src/dialects.rs", "README.md", "docs/dialects.md"] {
+            let root = tempfile::tempdir().unwrap();
+            dialect(root.path());
+            fs::write(root.path().join(file), "another").unwrap();
+            let problems = check(root.path());
+            assert!(problems.len() == 1 && problems[0].starts_with(file), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn the_sides_of_a_dialect_do_not_import_each_other() {
+        let root = tempfile::tempdir().unwrap();
+        dialect(root.path());
+        let file = root.path().join("crates/dialect-toy/src/server/decode.rs");
+        fs::write(file, "\nuse crate::client::Pending;\n").unwrap();
+        let expected = "crates/dialect-toy/src/server/decode.rs:2: server must not import client";
+        assert_eq!(check(root.path()), [expected]);
     }
 
     #[test]
@@ -224,10 +275,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         dialect(root.path());
         fs::write(
-            root.path().join("crates/dialect-toy/src/faults.rs"),
+            root.path().join("crates/dialect-toy/src/errors.rs"),
             arms("        Fault::NoPhoto => 404,\n        _ => 500,"),
         )
         .unwrap();
-        assert!(check(root.path())[0].contains("faults.rs:4"));
+        assert!(check(root.path())[0].contains("errors.rs:4"));
     }
 }

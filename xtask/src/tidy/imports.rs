@@ -1,43 +1,46 @@
-//! Who imports whom: the table of the rooms.
+//! The crates that each crate may import, and those that it must never import.
 
 use cargo_metadata::{DependencyKind, Metadata};
 
-/// What one room may import of the others, and must never import at all.
+/// The imports of one package.
 struct Row {
-    room: &'static str,
+    /// The package without its prefix.
+    package: &'static str,
+    /// Packages of ours that it may import.
     may: &'static [&'static str],
+    /// Packages of others that it must never import.
     never: &'static [&'static str],
 }
 
 /// Stands for every `dialect-…` crate but the kit.
 const ANY_DIALECT: &str = "dialect-*";
 
-/// What any room's tests may import, and nothing else but a room whose row says so.
-const FOR_TESTS: [&str; 2] = ["dialect-kit", "servers"];
+/// Packages that the tests of every package may import; otherwise only where the row says so.
+const FOR_TESTS: [&str; 2] = ["dialect-kit", "test-servers"];
 
-const TABLE: [Row; 12] = [
+const TABLE: [Row; 14] = [
     Row {
-        room: "domain",
+        package: "domain",
         may: &[],
         never: &["serde", "serde_json", "tokio", "http", "hyper", "sea-orm", "redis"],
     },
     Row {
-        room: "engine",
+        package: "engine",
         may: &["domain"],
         never: &["http", "hyper", "sea-orm", "redis", "tokio-tungstenite", "serde_json"],
     },
     Row {
-        room: "dialect",
+        package: "dialect",
         may: &["domain"],
         never: &["tokio", "hyper", "tungstenite", "tokio-tungstenite", "sea-orm", "redis"],
     },
     Row {
-        room: "dialect-kit",
+        package: "dialect-kit",
         may: &["domain", "dialect"],
         never: &["tokio", "hyper", "tungstenite", "tokio-tungstenite"],
     },
     Row {
-        room: ANY_DIALECT,
+        package: ANY_DIALECT,
         may: &["domain", "dialect"],
         never: &[
             "tokio",
@@ -52,43 +55,73 @@ const TABLE: [Row; 12] = [
         ],
     },
     Row {
-        room: "store",
+        package: "store",
         may: &["domain", "engine"],
         never: &["hyper", "tokio-tungstenite", "redis"],
     },
     Row {
-        room: "bus",
+        package: "bus",
         may: &["domain", "engine"],
         never: &["hyper", "tokio-tungstenite", "sea-orm"],
     },
-    Row { room: "client", may: &["domain", "dialect"], never: &["sea-orm", "redis"] },
     Row {
-        room: "gateway",
-        may: &["domain", "engine", "store", "bus", "dialect", "client", ANY_DIALECT],
-        never: &["sea-orm"],
+        package: "adapters",
+        may: &["domain", "engine"],
+        never: &["hyper", "tokio-tungstenite", "sea-orm", "redis", "toml", "clap"],
     },
     Row {
-        room: "bench",
-        may: &["domain", "engine", "store", "bus", "dialect", "client", ANY_DIALECT, "servers"],
+        package: "server",
+        may: &["domain", "engine", "dialect"],
+        never: &["sea-orm", "redis", "clap", "toml"],
+    },
+    Row { package: "client", may: &["domain", "dialect"], never: &["sea-orm", "redis"] },
+    Row {
+        package: "cli",
+        may: &[
+            "domain",
+            "engine",
+            "store",
+            "bus",
+            "adapters",
+            "dialect",
+            "server",
+            "client",
+            ANY_DIALECT,
+        ],
+        never: &["sea-orm", "redis", "hyper", "tokio-tungstenite"],
+    },
+    Row {
+        package: "bench",
+        may: &[
+            "domain",
+            "engine",
+            "store",
+            "bus",
+            "dialect",
+            "client",
+            "cli",
+            "dialect-kit",
+            "test-servers",
+        ],
         never: &[],
     },
-    Row { room: "servers", may: &[], never: &["hyper", "sea-orm", "redis"] },
-    Row { room: "xtask", may: &[], never: &[] },
+    Row { package: "test-servers", may: &[], never: &["hyper", "sea-orm", "redis"] },
+    Row { package: "xtask", may: &[], never: &[] },
 ];
 
 /// Checks the crates of the workspace against the table.
 pub(super) fn check(metadata: &Metadata) -> Vec<String> {
     let mut problems = Vec::new();
     for package in metadata.workspace_packages() {
-        let room = room_of(&package.name);
-        let Some(row) = TABLE.iter().find(|row| matches_room(row.room, room)) else {
+        let name = short_name(&package.name);
+        let Some(row) = TABLE.iter().find(|row| matches_package(row.package, name)) else {
             problems.push(format!("{}: the table in xtask/src/tidy/imports.rs has no row for it; say what it may import", package.name));
             continue;
         };
         for dependency in &package.dependencies {
             let development = dependency.kind == DependencyKind::Development;
             problems.extend(
-                judge(row, room, &dependency.name, development, dependency.path.is_some())
+                judge(row, name, &dependency.name, development, dependency.path.is_some())
                     .map(|why| format!("{}: {why}", package.name)),
             );
         }
@@ -96,20 +129,26 @@ pub(super) fn check(metadata: &Metadata) -> Vec<String> {
     problems
 }
 
-/// What is wrong with one dependency, if anything is.
-fn judge(row: &Row, room: &str, dependency: &str, development: bool, ours: bool) -> Option<String> {
+/// The rule that a dependency breaks, if it breaks one.
+fn judge(
+    row: &Row,
+    package: &str,
+    dependency: &str,
+    development: bool,
+    ours: bool,
+) -> Option<String> {
     if !ours {
         // A test may use what it likes of others' crates.
         let forbidden = !development && row.never.contains(&dependency);
         return forbidden.then(|| format!("must never import {dependency}"));
     }
-    let imported = room_of(dependency);
+    let imported = short_name(dependency);
     if FOR_TESTS.contains(&imported) && !row.may.contains(&imported) {
         return (!development).then(|| {
             format!("imports {dependency}, which is for tests: a dev-dependency is expected")
         });
     }
-    let expected = row.may.iter().any(|may| matches_room(may, imported)) || imported == room;
+    let expected = row.may.iter().any(|may| matches_package(may, imported)) || imported == package;
     (!expected).then(|| {
         let may =
             if row.may.is_empty() { "none of our crates".to_owned() } else { row.may.join(", ") };
@@ -117,14 +156,14 @@ fn judge(row: &Row, room: &str, dependency: &str, development: bool, ours: bool)
     })
 }
 
-fn room_of(package: &str) -> &str {
+fn short_name(package: &str) -> &str {
     package.strip_prefix("tolmach-").unwrap_or(package)
 }
 
-fn matches_room(pattern: &str, room: &str) -> bool {
+fn matches_package(pattern: &str, package: &str) -> bool {
     match pattern {
-        ANY_DIALECT => room.starts_with("dialect-") && room != "dialect-kit",
-        exact => exact == room,
+        ANY_DIALECT => package.starts_with("dialect-") && package != "dialect-kit",
+        exact => exact == package,
     }
 }
 
@@ -134,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_table_is_enforced() {
-        for (room, dependency, development, ours, part) in [
+        for (package, dependency, development, ours, part) in [
             ("domain", "thiserror", false, false, None),
             ("domain", "serde", false, false, Some("never import serde")),
             ("domain", "tolmach-engine", false, true, Some("imports engine")),
@@ -148,25 +187,25 @@ mod tests {
             ("dialect-mode", "tolmach-dialect-bearer", true, true, Some("imports dialect-bearer")),
             ("dialect-mode", "tolmach-store", false, true, Some("imports store")),
             ("dialect-mode", "tolmach-dialect-kit", true, true, None),
-            ("bench", "tolmach-servers", false, true, None),
-            ("gateway", "tolmach-servers", false, true, Some("dev-dependency")),
+            ("bench", "tolmach-test-servers", false, true, None),
+            ("cli", "tolmach-test-servers", false, true, Some("dev-dependency")),
             ("dialect-mode", "tolmach-dialect-kit", false, true, Some("dev-dependency")),
             ("dialect-mode", "tokio", false, false, Some("tokio")),
             ("store", "tolmach-bus", false, true, Some("imports bus")),
-            ("bus", "tolmach-gateway", false, true, Some("imports gateway")),
-            ("gateway", "tolmach-dialect-mode", false, true, None),
-            ("gateway", "tolmach-dialect-kit", false, true, Some("dev-dependency")),
-            ("store", "tolmach-servers", true, true, None),
-            ("store", "tolmach-servers", false, true, Some("dev-dependency")),
-            ("servers", "redis", false, false, Some("redis")),
+            ("bus", "tolmach-cli", false, true, Some("imports cli")),
+            ("cli", "tolmach-dialect-mode", false, true, None),
+            ("cli", "tolmach-dialect-kit", false, true, Some("dev-dependency")),
+            ("store", "tolmach-test-servers", true, true, None),
+            ("store", "tolmach-test-servers", false, true, Some("dev-dependency")),
+            ("test-servers", "redis", false, false, Some("redis")),
         ] {
-            let row = TABLE.iter().find(|row| matches_room(row.room, room)).unwrap();
-            let found = judge(row, room, dependency, development, ours);
+            let row = TABLE.iter().find(|row| matches_package(row.package, package)).unwrap();
+            let found = judge(row, package, dependency, development, ours);
             match part {
-                None => assert_eq!(found, None, "{room} imports {dependency}"),
+                None => assert_eq!(found, None, "{package} imports {dependency}"),
                 Some(part) => assert!(
                     found.as_ref().is_some_and(|found| found.contains(part)),
-                    "{room} imports {dependency}: {found:?}"
+                    "{package} imports {dependency}: {found:?}"
                 ),
             }
         }
@@ -174,11 +213,11 @@ mod tests {
 
     #[test]
     fn every_crate_needs_a_row() {
-        assert!(!TABLE.iter().any(|row| matches_room(row.room, "unheard-of")));
+        assert!(!TABLE.iter().any(|row| matches_package(row.package, "unheard-of")));
         assert!(
-            matches_room(ANY_DIALECT, "dialect-sndmsg")
-                && !matches_room(ANY_DIALECT, "dialect-kit")
-                && !matches_room(ANY_DIALECT, "dialect")
+            matches_package(ANY_DIALECT, "dialect-sndmsg")
+                && !matches_package(ANY_DIALECT, "dialect-kit")
+                && !matches_package(ANY_DIALECT, "dialect")
         );
     }
 }
