@@ -239,6 +239,26 @@ pub struct Registration {
     pub grant: GrantKind,
 }
 
+impl Registration {
+    /// An account with a whole profile of which only the login is known, which is also the name that
+    /// others see.
+    pub fn new(login: impl Into<String>, password: Secret, grant: GrantKind) -> Self {
+        let login = login.into();
+        Self {
+            login: Some(login.clone()),
+            password,
+            username: Some(login),
+            email: None,
+            phone: None,
+            bot: false,
+            bio: None,
+            avatar: None,
+            profile: true,
+            grant,
+        }
+    }
+}
+
 /// A profile to fill in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
