@@ -1,232 +1,177 @@
-//! Refusals: every fault to its status and text, and back. protocols/action/SPEC.md, section
+//! Errors: every fault to its status and text, and back. protocols/action/SPEC.md, section
 //! "Errors".
 
 use crate::wire::Method;
 use std::borrow::Cow;
-use std::time::Duration;
+use tolmach_dialect::errors::{self, ErrorTable, FieldNames, too_many};
 use tolmach_domain::{Authority, Fault};
 
-/// A refusal as the wire says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// The `response_status`, as in RFC 9110.
-    pub(crate) status: u16,
-    /// The one text in `errors`.
-    pub(crate) text: Cow<'static, str>,
-}
-
-impl Refusal {
-    pub(crate) fn new(status: u16, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, text: text.into() }
-    }
-
-    /// A field that is not acceptable: 400.
-    pub(crate) fn field(field: &str, reason: &str) -> Self {
-        Self::new(400, format!("{field}: {reason}"))
-    }
-
-    /// What happens in a room was asked outside of any.
-    pub(crate) fn outside(method: Method) -> Self {
-        Self::new(400, if method == Method::LeaveRoom { NOTHING_TO_LEAVE } else { OUTSIDE })
-    }
-
-    /// An action that there is not.
-    pub(crate) fn unknown(action: &str) -> Self {
-        Self::new(405, format!("Method \"{action}\" not allowed."))
-    }
-}
+/// The `response_status`, as in RFC 9110, and the one text in `errors`.
+pub(crate) type ErrorBody = errors::ErrorBody<u16>;
 
 const OUTSIDE: &str = "Action not allowed. You are not in the room!";
 const NOTHING_TO_LEAVE: &str = "Action 'leave_room' not allowed. You are not in the room";
-const NOT_A_MEMBER: &str = "You cannot enter a room you are not a member of";
-const NO_BUSINESS: &str = "Action not allowed. You cannot write to a chat that does not have brand with business subscription!";
+const NO_BUSINESS: &str = "Action not allowed. You cannot write to a chat that does not have \
+                           brand with business subscription!";
 const NO_MESSAGE: &str =
     "Message not found! Check whether you are its author and the id is correct!";
-const NOTHING_DELETED: &str = "Messages were not found! Nothing was deleted!";
 
-/// A field that the wire has no name for.
-const REQUEST: &str = "request";
+/// The codes and texts for a member who neither edits nor deletes.
+///
+/// A message of another author is answered like one that does not exist.
+const ERRORS: ErrorTable<u16> = ErrorTable {
+    unauthenticated: (401, "The token is no longer valid"),
+    wrong_credentials: (401, "Wrong login or password"),
+    login_taken: (409, "This login or e-mail is taken"),
+    no_profile: (403, "This account has no profile yet"),
+    profile_exists: (409, "This account has a profile already"),
+    no_such_user: (404, "No such user"),
+    no_such_flow: (403, "You cannot enter a room you are not a member of"),
+    no_such_message: (404, NO_MESSAGE),
+    no_photo: (404, "No such photo"),
+    wrong_kind: (400, "This room is of another kind"),
+    not_owner: (403, "Only the owner of the room may do this"),
+    not_author: (404, NO_MESSAGE),
+    not_administrator: (403, "Only an administrator may do this"),
+    no_business: (403, NO_BUSINESS),
+    already_member: (409, "A user is in this room already"),
+    not_member: (404, "A user is not in this room"),
+    key_reused: (409, "This key was used for another request"),
+    too_many: (429, "Too many requests, try again later"),
+    unavailable: (503, "The service is unavailable for the moment"),
+    internal: (500, "Internal error"),
+    invalid: 400,
+    fields: FieldNames(&[
+        ("text", "msg_text"),
+        ("content", "msg_text"),
+        ("text", "edited_msg_text"),
+        ("flow", "room_pk"),
+        ("message", "msg_id"),
+        ("messages", "msg_id_list"),
+    ]),
+};
 
-/// The wire's name of a field that the engine calls otherwise.
-fn field_name(method: Method, field: &str) -> &str {
-    match field {
-        "text" | "content" if method == Method::EditMessage => "edited_msg_text",
-        "text" | "content" => "msg_text",
-        "flow" => "room_pk",
-        "message" => "msg_id",
-        "messages" => "msg_id_list",
-        field => field,
+/// The fields of an edit.
+const EDIT_FIELDS: FieldNames = FieldNames(&[
+    ("text", "edited_msg_text"),
+    ("content", "edited_msg_text"),
+    ("text", "msg_text"),
+    ("flow", "room_pk"),
+    ("message", "msg_id"),
+    ("messages", "msg_id_list"),
+]);
+
+/// The codes and texts for one method and right.
+fn table(method: Method, authority: Authority) -> ErrorTable<u16> {
+    let mut table = ERRORS;
+    if authority == Authority::Administrator {
+        table.no_such_flow = (404, "Not found");
     }
-}
-
-/// The engine's name of a field of the wire.
-fn field_of(name: &str) -> Option<&'static str> {
-    match name {
-        "msg_text" | "edited_msg_text" => Some("text"),
-        "room_pk" => Some("flow"),
-        "msg_id" => Some("message"),
-        "msg_id_list" => Some("messages"),
-        _ => None,
-    }
-}
-
-/// How a fault is said to whoever asked in this right.
-pub(crate) fn lower(method: Method, authority: Authority, fault: &Fault) -> Refusal {
-    match fault {
-        Fault::Unauthenticated => Refusal::new(401, "The token is no longer valid"),
-        Fault::WrongCredentials { login_exists: _ } => Refusal::new(401, "Wrong login or password"),
-        Fault::LoginTaken => Refusal::new(409, "This login or e-mail is taken"),
-        Fault::NoProfile => Refusal::new(403, "This account has no profile yet"),
-        Fault::ProfileExists => Refusal::new(409, "This account has a profile already"),
-        Fault::NoSuchUser => Refusal::new(404, "No such user"),
-        Fault::NoSuchFlow => match authority {
-            Authority::Member => Refusal::new(403, NOT_A_MEMBER),
-            Authority::Administrator => Refusal::new(404, "Not found"),
-        },
-        // Whose message it is, and whether there is one, are not told apart.
-        Fault::NoSuchMessage | Fault::NotAuthor => Refusal::new(
-            404,
-            if method == Method::DeleteMessages { NOTHING_DELETED } else { NO_MESSAGE },
-        ),
-        Fault::NoPhoto => Refusal::new(404, "No such photo"),
-        Fault::WrongKind => Refusal::new(400, "This room is of another kind"),
-        Fault::NotOwner => Refusal::new(403, "Only the owner of the room may do this"),
-        Fault::NotAdministrator => Refusal::new(403, "Only an administrator may do this"),
-        Fault::NoBusiness => Refusal::new(403, NO_BUSINESS),
-        Fault::AlreadyMember => Refusal::new(409, "A user is in this room already"),
-        Fault::NotMember => Refusal::new(404, "A user is not in this room"),
-        Fault::KeyReused => Refusal::new(409, "This key was used for another request"),
-        Fault::Invalid { field, reason } if *field == REQUEST => Refusal::new(400, reason.clone()),
-        Fault::Invalid { field, reason } => Refusal::field(field_name(method, field), reason),
-        Fault::TooMany { retry_after: _ } => {
-            Refusal::new(429, "Too many requests, try again later")
+    match method {
+        Method::EditMessage => table.fields = EDIT_FIELDS,
+        Method::DeleteMessages => {
+            table.no_such_message = (404, "Messages were not found! Nothing was deleted!");
+            table.not_author = table.no_such_message;
         }
-        Fault::Unavailable => Refusal::new(503, "The service is unavailable for the moment"),
-        Fault::Internal => Refusal::new(500, "Internal error"),
+        _ => {}
     }
+    table
 }
 
-/// The wire does not say when to try again: a second later does no harm.
-const TOO_MANY: Fault = Fault::TooMany { retry_after: Duration::from_secs(1) };
+/// A fault on the wire.
+pub(crate) fn encode(method: Method, authority: Authority, fault: &Fault) -> ErrorBody {
+    table(method, authority).encode(fault)
+}
 
-/// The faults whose status and text tell them apart, with what the wire does not carry at its
-/// least.
-const TOLD_APART: [Fault; 19] = [
-    Fault::Unauthenticated,
-    Fault::WrongCredentials { login_exists: false },
-    Fault::LoginTaken,
-    Fault::NoProfile,
-    Fault::ProfileExists,
-    Fault::NoSuchUser,
-    Fault::NoSuchFlow,
-    Fault::NoSuchMessage,
-    Fault::NoPhoto,
-    Fault::WrongKind,
-    Fault::NotOwner,
-    Fault::NotAdministrator,
-    Fault::NoBusiness,
-    Fault::AlreadyMember,
-    Fault::NotMember,
-    Fault::KeyReused,
-    TOO_MANY,
-    Fault::Unavailable,
-    Fault::Internal,
-];
-
-/// What a refusal means: exactly where the text is ours, by the status and the method otherwise.
-pub(crate) fn lift(method: Method, authority: Authority, status: u16, text: &str) -> Fault {
-    if let Some(fault) = TOLD_APART
-        .into_iter()
-        .find(|fault| lower(method, authority, fault) == Refusal::new(status, text.to_owned()))
-    {
+/// The fault that an error means: exactly where the text is ours, by the status and the method
+/// otherwise.
+pub(crate) fn decode(method: Method, authority: Authority, status: u16, text: &str) -> Fault {
+    let table = table(method, authority);
+    if let Some(fault) = table.decode(status, text) {
         return fault;
     }
-    let about_message = matches!(method, Method::EditMessage | Method::DeleteMessages);
     match status {
-        400 if text == OUTSIDE || text == NOTHING_TO_LEAVE => Fault::NoSuchFlow,
+        400 if is_outside(status, text) => Fault::NoSuchFlow,
         401 => Fault::Unauthenticated,
         403 if method == Method::JoinRoom => Fault::NoSuchFlow,
         403 if authority == Authority::Administrator => Fault::NoBusiness,
         403 => Fault::NotOwner,
-        404 if about_message => Fault::NoSuchMessage,
+        404 if matches!(method, Method::EditMessage | Method::DeleteMessages) => {
+            Fault::NoSuchMessage
+        }
         404 => Fault::NoSuchFlow,
-        429 => TOO_MANY,
+        429 => too_many(),
         502..=504 => Fault::Unavailable,
-        400..=499 => invalid(text),
+        400..=499 => table.fields.invalid(text),
         _ => Fault::Internal,
     }
 }
 
-/// Whether a refusal says that its sender is in no room.
-pub(crate) fn says_outside(status: u16, text: &str) -> bool {
-    status == 400 && (text == OUTSIDE || text == NOTHING_TO_LEAVE)
+/// The error of a request that is not acceptable.
+pub(crate) fn invalid(text: impl Into<Cow<'static, str>>) -> ErrorBody {
+    ErrorBody::new(ERRORS.invalid, text)
 }
 
-fn invalid(text: &str) -> Fault {
-    let named = text
-        .split_once(": ")
-        .and_then(|(name, reason)| Some(Fault::invalid(field_of(name)?, reason)));
-    named.unwrap_or_else(|| {
-        Fault::invalid(REQUEST, if text.is_empty() { "not acceptable" } else { text })
-    })
+/// The error of a request that needs a joined room, outside of any.
+pub(crate) fn outside(method: Method) -> ErrorBody {
+    invalid(if method == Method::LeaveRoom { NOTHING_TO_LEAVE } else { OUTSIDE })
+}
+
+/// True for the error of a request outside of any room.
+pub(crate) fn is_outside(status: u16, text: &str) -> bool {
+    status == ERRORS.invalid && (text == OUTSIDE || text == NOTHING_TO_LEAVE)
+}
+
+/// The error of an unknown action.
+pub(crate) fn unknown(action: &str) -> ErrorBody {
+    ErrorBody::new(405, format!("Method \"{action}\" not allowed."))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tolmach_dialect::WireNames;
+    use tolmach_dialect::errors::FAULTS;
 
     #[test]
-    fn every_fault_has_its_status_and_is_read_back() {
-        let table = [
-            (Fault::Unauthenticated, 401),
-            (Fault::WrongCredentials { login_exists: false }, 401),
-            (Fault::LoginTaken, 409),
-            (Fault::NoProfile, 403),
-            (Fault::ProfileExists, 409),
-            (Fault::NoSuchUser, 404),
-            (Fault::NoSuchFlow, 403),
-            (Fault::NoSuchMessage, 404),
-            (Fault::NoPhoto, 404),
-            (Fault::WrongKind, 400),
-            (Fault::NotOwner, 403),
-            (Fault::NotAdministrator, 403),
-            (Fault::NoBusiness, 403),
-            (Fault::AlreadyMember, 409),
-            (Fault::NotMember, 404),
-            (Fault::KeyReused, 409),
-            (Fault::invalid("text", "too long"), 400),
-            (Fault::invalid("flow", "too old"), 400),
-            (Fault::invalid("messages", "too many"), 400),
-            (Fault::invalid("request", "a: b: c"), 400),
-            (Fault::TooMany { retry_after: Duration::from_secs(1) }, 429),
-            (Fault::Unavailable, 503),
-            (Fault::Internal, 500),
+    fn every_fault_has_its_status_and_is_decoded_again() {
+        let statuses = [
+            401, 401, 409, 403, 409, 404, 403, 404, 404, 400, 403, 404, 403, 403, 409, 404, 409,
+            429, 503, 500,
         ];
-        for (fault, status) in table {
-            for method in Method::ALL {
-                let refusal = lower(method, Authority::Member, &fault);
-                assert_eq!(refusal.status, status, "{fault:?}");
-                assert_eq!(lift(method, Authority::Member, refusal.status, &refusal.text), fault);
-                let refusal = lower(method, Authority::Administrator, &fault);
-                assert_eq!(
-                    refusal.status,
-                    if fault == Fault::NoSuchFlow { 404 } else { status },
-                    "{fault:?}"
-                );
-                assert_eq!(
-                    lift(method, Authority::Administrator, refusal.status, &refusal.text),
-                    fault
-                );
+        let invalid = [
+            ("text", "too long"),
+            ("flow", "too old"),
+            ("messages", "too many"),
+            ("request", "a: b: c"),
+        ]
+        .map(|(field, reason)| (Fault::invalid(field, reason), 400));
+        for (fault, status) in FAULTS.into_iter().zip(statuses).chain(invalid) {
+            // A message of another author is answered like one that does not exist.
+            let decoded = match fault {
+                Fault::NotAuthor => Fault::NoSuchMessage,
+                _ => fault.clone(),
+            };
+            for &method in Method::ALL {
+                for authority in [Authority::Member, Authority::Administrator] {
+                    let status = match (&fault, authority) {
+                        (Fault::NoSuchFlow, Authority::Administrator) => 404,
+                        _ => status,
+                    };
+                    let body = encode(method, authority, &fault);
+                    assert_eq!(body.code, status, "{fault:?}");
+                    assert_eq!(decode(method, authority, body.code, &body.text), decoded);
+                }
             }
         }
     }
 
     #[test]
-    fn what_a_stranger_must_not_learn_is_told_alike() {
-        let told = |method, fault| lower(method, Authority::Member, &fault);
-        for method in Method::ALL {
-            assert_eq!(told(method, Fault::NotAuthor), told(method, Fault::NoSuchMessage));
-            let exists = |login_exists| told(method, Fault::WrongCredentials { login_exists });
+    fn an_error_reveals_neither_messages_of_others_nor_logins() {
+        let encode = |method, fault| encode(method, Authority::Member, &fault);
+        for &method in Method::ALL {
+            assert_eq!(encode(method, Fault::NotAuthor), encode(method, Fault::NoSuchMessage));
+            let exists = |login_exists| encode(method, Fault::WrongCredentials { login_exists });
             assert_eq!(exists(true), exists(false));
         }
     }
@@ -237,24 +182,27 @@ mod tests {
             (Method::CreateMessage, "text", "msg_text: too long"),
             (Method::CreateMessage, "content", "msg_text: too long"),
             (Method::EditMessage, "text", "edited_msg_text: too long"),
+            (Method::EditMessage, "content", "edited_msg_text: too long"),
             (Method::EditMessage, "message", "msg_id: too long"),
             (Method::DeleteMessages, "messages", "msg_id_list: too long"),
             (Method::JoinRoom, "flow", "room_pk: too long"),
             (Method::JoinRoom, "title", "title: too long"),
         ] {
-            let refusal = lower(method, Authority::Member, &Fault::invalid(field, "too long"));
-            assert_eq!(refusal.text, text);
-            let read = lift(method, Authority::Member, 400, &refusal.text);
-            assert_eq!(
-                lower(method, Authority::Member, &read),
-                refusal,
-                "said again it is the same"
-            );
+            let body = encode(method, Authority::Member, &Fault::invalid(field, "too long"));
+            assert_eq!(body.text, text);
+            let decoded = decode(method, Authority::Member, 400, &body.text);
+            assert_eq!(encode(method, Authority::Member, &decoded), body, "encoded again");
+        }
+        for text in ["msg_text: no", "edited_msg_text: no"] {
+            for method in [Method::CreateMessage, Method::EditMessage] {
+                let decoded = decode(method, Authority::Member, 400, text);
+                assert_eq!(decoded, Fault::invalid("text", "no"), "{text}");
+            }
         }
     }
 
     #[test]
-    fn the_words_of_other_servers_are_read_by_status_and_method() {
+    fn texts_of_other_servers_are_decoded_by_status_and_method() {
         use Authority::{Administrator, Member};
         for (method, authority, status, text, fault) in [
             (Method::JoinRoom, Member, 403, "no", Fault::NoSuchFlow),
@@ -291,12 +239,16 @@ mod tests {
                 "Method \"list\" not allowed.",
                 Fault::invalid("request", "Method \"list\" not allowed."),
             ),
-            (Method::List, Member, 429, "", TOO_MANY),
+            (Method::List, Member, 429, "", too_many()),
             (Method::List, Member, 502, "", Fault::Unavailable),
             (Method::List, Member, 500, "", Fault::Internal),
             (Method::List, Member, 65535, "", Fault::Internal),
         ] {
-            assert_eq!(lift(method, authority, status, text), fault, "{method:?} {status} {text}");
+            assert_eq!(
+                decode(method, authority, status, text),
+                fault,
+                "{method:?} {status} {text}"
+            );
         }
     }
 }

@@ -1,24 +1,25 @@
-//! Who may connect: protocols/action/SPEC.md, section "Connecting".
+//! Opening a connection: protocols/action/SPEC.md, section "Connecting".
 
+use crate::wire::ID;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use tolmach_dialect::{Ask, Refusal};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use tolmach_dialect::{Request, Unsupported, websocket_request};
 use tolmach_domain::{Authority, Credentials, Secret};
 
-/// The door of ordinary users.
+/// The path of ordinary users.
 pub(crate) const MEMBERS: &str = "/ws/chat/";
 
-/// The door of administrators.
+/// The path of administrators.
 pub(crate) const ADMINISTRATORS: &str = "/ws/admin-chat/";
 
-/// What our own client gives as its origin: always allowed, unless the operator has a list.
+/// The origin of our own client: allowed unless the operator lists others.
 const OWN_ORIGIN: &str = "http://localhost";
 
-/// In which right everything is asked that comes through this door. Only the door of administrators
-/// gives theirs.
+/// The right in which every request of a connection is made: an administrator's only at the path of
+/// administrators.
 pub(crate) fn authority(request: &Parts) -> Authority {
     if request.uri.path().trim_end_matches('/') == ADMINISTRATORS.trim_end_matches('/') {
         Authority::Administrator
@@ -27,57 +28,49 @@ pub(crate) fn authority(request: &Parts) -> Authority {
     }
 }
 
-/// The answer to a handshake that is refused for whatever reason: 403 without a body.
+/// The response to every handshake that is rejected: 403 without a body.
 pub(crate) fn forbidden() -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::FORBIDDEN;
     response
 }
 
-/// A handshake is refused.
-pub(crate) fn refusal() -> Refusal {
-    Refusal { response: Box::new(forbidden()) }
+/// The access token, if the handshake has one and its origin is allowed. The engine proves it.
+pub(crate) fn token(request: &Parts, origins: &[Origin]) -> Option<Secret> {
+    bearer_token(&request.headers).filter(|_| is_allowed(request, origins))
 }
 
-/// The one value of a header that is there once.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?.to_str().ok()?;
-    values.next().is_none().then_some(value)
-}
-
-/// The access token; `None` if it is missing or has the form of none. Whose it is the engine will
-/// tell.
-pub(crate) fn token(headers: &HeaderMap) -> Option<Secret> {
-    let (scheme, token) = only(headers, &AUTHORIZATION)?.split_once(' ')?;
-    let token = token.trim_matches(' ');
-    (scheme.eq_ignore_ascii_case("bearer") && is_token(token)).then(|| Secret::new(token))
-}
-
-/// `b64token`, RFC 6750 section 2.1.
-fn is_token(text: &str) -> bool {
-    let body = text.trim_end_matches('=');
-    !body.is_empty()
-        && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
-}
-
-/// Whether the handshake's `Origin` may connect: one of `origins`, or where there are none the host
-/// that the request itself names, and the machine's own, both with any scheme and port.
-pub(crate) fn is_allowed(request: &Parts, origins: &[String]) -> bool {
-    let Some(origin) = only(&request.headers, &ORIGIN).and_then(Origin::parse) else {
-        return false;
+/// The handshake that a client makes a request with.
+pub(crate) fn dial(request: &Request) -> Result<Parts, Unsupported> {
+    let unsupported = Unsupported { dialect: ID, what: "a request without a token" };
+    let (Credentials::Token(token) | Credentials::TokenOf(_, token) | Credentials::Bearer(token)) =
+        &request.credentials
+    else {
+        return Err(unsupported);
     };
-    if origins.is_empty() {
-        origin.is_loopback() || origin.is_host_of(request)
-    } else {
-        origins.iter().any(|allowed| origin.is(allowed))
-    }
+    let bearer = HeaderValue::try_from(format!("Bearer {}", token.expose()));
+    let Some(bearer) = bearer.ok().filter(|_| is_token(token.expose())) else {
+        return Err(unsupported);
+    };
+    let mut parts = websocket_request(match request.authority {
+        Authority::Member => MEMBERS,
+        Authority::Administrator => ADMINISTRATORS,
+    });
+    parts.headers.insert(AUTHORIZATION, bearer);
+    parts.headers.insert(ORIGIN, HeaderValue::from_static(OWN_ORIGIN));
+    Ok(parts)
 }
 
-/// Where a page comes from: RFC 6454 section 6.2. `null` is none.
-struct Origin(Uri);
+/// The origin of a page: RFC 6454 section 6.2. `null` is none.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin(Uri);
 
 impl Origin {
+    /// Reads an origin of the operator's list, which ends without a slash.
+    pub(crate) fn configured(text: &str) -> Option<Self> {
+        Self::parse(text).filter(|_| !text.ends_with('/'))
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let uri: Uri = text.parse().ok()?;
         let whole = uri.scheme().is_some()
@@ -101,26 +94,26 @@ impl Origin {
         })
     }
 
-    fn is(&self, allowed: &str) -> bool {
-        Self::parse(allowed).is_some_and(|allowed| {
-            self.0.scheme() == allowed.0.scheme()
-                && self.host().eq_ignore_ascii_case(allowed.host())
-                && self.port() == allowed.port()
-        })
+    /// True if scheme, host and port are the same.
+    fn is(&self, other: &Origin) -> bool {
+        self.0.scheme() == other.0.scheme()
+            && self.host().eq_ignore_ascii_case(other.host())
+            && self.port() == other.port()
     }
 
     fn is_loopback(&self) -> bool {
         let host = self.host();
-        let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        host.eq_ignore_ascii_case("localhost")
-            || literal.map_or_else(
-                || host.parse::<Ipv4Addr>().is_ok_and(|address| IpAddr::V4(address).is_loopback()),
-                |literal| literal.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback()),
-            )
+        match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(literal) => literal.parse().is_ok_and(|address: Ipv6Addr| address.is_loopback()),
+            None => {
+                host.eq_ignore_ascii_case("localhost")
+                    || host.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback())
+            }
+        }
     }
 
     fn is_host_of(&self, request: &Parts) -> bool {
-        // HTTP/2 has the host in its address.
+        // An HTTP/2 request has its host in the URI.
         let own = match request.headers.contains_key(HOST) {
             true => only(&request.headers, &HOST)
                 .and_then(|host| host.parse::<http::uri::Authority>().ok()),
@@ -130,34 +123,37 @@ impl Origin {
     }
 }
 
-/// The handshake of a client that asks; `None` without a token that can stand in a header.
-pub(crate) fn dial(ask: &Ask) -> Option<Parts> {
-    let token = match &ask.proof {
-        Credentials::Token(token) | Credentials::TokenOf(_, token) | Credentials::Bearer(token) => {
-            token
-        }
-        Credentials::Nothing | Credentials::Connection => return None,
+/// True if the handshake's `Origin` is one of `origins` or, where there are none, the host that the
+/// request itself names or the loopback, both with any scheme and port.
+fn is_allowed(request: &Parts, origins: &[Origin]) -> bool {
+    let Some(origin) = only(&request.headers, &ORIGIN).and_then(Origin::parse) else {
+        return false;
     };
-    if !is_token(token.expose()) {
-        return None;
+    if origins.is_empty() {
+        origin.is_loopback() || origin.is_host_of(request)
+    } else {
+        origins.iter().any(|allowed| origin.is(allowed))
     }
-    let mut request = http::Request::new(());
-    *request.uri_mut() = Uri::from_static(match ask.authority {
-        Authority::Member => MEMBERS,
-        Authority::Administrator => ADMINISTRATORS,
-    });
-    let headers = request.headers_mut();
-    headers
-        .insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {}", token.expose())).ok()?);
-    for (name, value) in [
-        (ORIGIN, OWN_ORIGIN),
-        (CONNECTION, "Upgrade"),
-        (UPGRADE, "websocket"),
-        (SEC_WEBSOCKET_VERSION, "13"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    Some(request.into_parts().0)
+}
+
+fn bearer_token(headers: &HeaderMap) -> Option<Secret> {
+    let (scheme, token) = only(headers, &AUTHORIZATION)?.split_once(' ')?;
+    let token = token.trim_matches(' ');
+    (scheme.eq_ignore_ascii_case("bearer") && is_token(token)).then(|| Secret::new(token))
+}
+
+/// `b64token`, RFC 6750 section 2.1.
+fn is_token(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    !body.is_empty()
+        && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
+}
+
+/// The value of a header that a request has exactly once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
 }
 
 #[cfg(test)]
@@ -174,7 +170,8 @@ mod tests {
 
     #[test]
     fn an_origin_is_allowed_by_the_list_or_else_by_its_host() {
-        let listed = ["https://chat.example.org".to_owned(), "http://localhost:3000".to_owned()];
+        let listed = ["https://chat.example.org", "http://localhost:3000"]
+            .map(|origin| Origin::configured(origin).expect("an origin without a slash"));
         for (origin, without_list, with_list) in [
             ("http://gateway.example.net", true, false),
             ("https://GATEWAY.example.net:9000", true, false),
@@ -241,12 +238,16 @@ mod tests {
             (&[("authorization", "Bearer a"), ("authorization", "Bearer b")], None),
             (&[], None),
         ] {
-            assert_eq!(token(&request(headers).headers), expected.map(Secret::new), "{headers:?}");
+            assert_eq!(
+                bearer_token(&request(headers).headers),
+                expected.map(Secret::new),
+                "{headers:?}"
+            );
         }
     }
 
     #[test]
-    fn only_the_door_of_administrators_gives_their_right() {
+    fn only_the_path_of_administrators_gives_their_right() {
         for (path, expected) in [
             ("/ws/admin-chat/", Authority::Administrator),
             ("/ws/admin-chat?x=/ws/chat/", Authority::Administrator),

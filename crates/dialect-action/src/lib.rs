@@ -1,59 +1,67 @@
 //! The dialect `action`: JSON objects with a string `action`, over WebSocket text frames, in one
 //! room at a time. protocols/action/SPEC.md describes it.
 
-mod faults;
+mod client;
+mod errors;
 mod handshake;
-mod lift;
-mod lower;
-mod rooms;
-mod session;
+mod server;
 mod wire;
 
-use rooms::Rooms;
-use std::sync::{Arc, LazyLock};
+use handshake::Origin;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use std::borrow::Cow;
 use tolmach_dialect::{
-    Ask, Capabilities, Closes, DOC, Dialect, Door, Frame, Limits, Loss, Manifest, Notice, Opening,
-    Recognition, Refusal, Session, Side, Transport, Variant,
+    Capabilities, ClientSession, Configure, DOC, Dialect, DialectClient, Endpoint, Event, Frame,
+    Handshake, HandshakeRejection, Manifest, OptionTable, OptionsError, Recognition, RenderContext,
+    Request, ServerSession, Unsupported, Variant, json, parse_options,
 };
 
-/// The dialect's id.
-const ID: &str = "action";
-
-/// Everybody hears the same.
-const SHARED: Variant = Variant(0);
-
-static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| Manifest {
-    id: ID,
-    summary: "JSON requests that name an action, in one joined room at a time, over WebSocket with an access token",
-    doors: &[
-        Door { path: handshake::MEMBERS, transport: Transport::WebSocket },
-        Door { path: handshake::ADMINISTRATORS, transport: Transport::WebSocket },
-    ],
-    revisions: &[DOC],
-    opening: Some(
-        "a string \"action\", after a handshake with a Bearer token and an allowed Origin",
-    ),
-    limits: Limits::default(),
-    closes: Closes::default(),
-    capabilities: Capabilities {
-        pushes_posted: true,
-        pushes_edited: true,
-        pushes_deleted: true,
-        ..Capabilities::default()
-    },
-    push_by_default: true,
-    documents: &[],
-});
+static MANIFEST: Manifest = Manifest::new(
+    wire::ID,
+    "JSON requests that name an action, in one joined room at a time, over WebSocket with an \
+     access token",
+)
+.endpoints(&[
+    Endpoint::websocket(handshake::MEMBERS),
+    Endpoint::websocket(handshake::ADMINISTRATORS),
+])
+.opening("a string \"action\", after a handshake with a Bearer token and an allowed Origin")
+.capabilities(Capabilities {
+    pushes_posted: true,
+    pushes_edited: true,
+    pushes_deleted: true,
+    ..Capabilities::NONE
+})
+.needs_flow_summaries();
 
 /// The dialect `action`.
-///
-/// A message is told together with its room, which an event does not describe. So the value keeps
-/// the participants of the rooms that its sessions have joined, as they learned them: what
-/// [`Dialect::render`] makes of a message depends on the notice and on that alone, and is a loss
-/// where no session has joined the room.
 #[derive(Debug, Clone, Default)]
 pub struct Action {
-    rooms: Arc<Rooms>,
+    /// The origins whose pages may connect; empty: those of the same host and of the loopback.
+    origins: Vec<Origin>,
+}
+
+/// The dialect's table of the configuration.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Options {
+    #[serde(deserialize_with = "read_origins")]
+    origins: Vec<Origin>,
+}
+
+/// The key that a first frame is recognised by.
+#[derive(Deserialize)]
+struct FirstFrame<'a> {
+    #[serde(borrow, rename = "action")]
+    _action: Cow<'a, str>,
+}
+
+impl Configure for Action {
+    /// Options: `origins`, a list of origins such as `https://chat.example.org`, without a path.
+    fn configure(options: OptionTable) -> Result<Self, OptionsError> {
+        let Options { origins } = parse_options(options)?;
+        Ok(Self { origins })
+    }
 }
 
 impl Dialect for Action {
@@ -61,55 +69,67 @@ impl Dialect for Action {
         &MANIFEST
     }
 
-    /// Errs towards "no": an object that also has a key by which another dialect is known belongs
-    /// to neither, and a handshake that this dialect's own doors would refuse makes no frame its
-    /// own.
-    fn recognise(&self, opening: &Opening<'_>) -> Recognition {
-        let (Some(Frame::Text(text)), Some(request)) = (opening.first, opening.request) else {
+    /// Errs towards "no": a frame is not recognised after a handshake that the dialect's own paths
+    /// would reject.
+    fn recognise(&self, handshake: &Handshake<'_>) -> Recognition {
+        let (Some(Frame::Text(text)), Some(request)) = (handshake.first_frame, handshake.request)
+        else {
             return Recognition::No;
         };
-        if handshake::token(&request.headers).is_none()
-            || !handshake::is_allowed(request, opening.settings.origins)
-        {
-            return Recognition::No;
-        }
-        match wire::read::<wire::Head<'_>>(text, opening.settings.depth) {
-            Ok(head) if !(head.mode.0 || head.kind.0 || head.jsonapi.0) => {
-                Recognition::Certain(DOC)
-            }
-            _ => Recognition::No,
+        let read = || json::parse_object::<FirstFrame<'_>>(text, handshake.max_json_depth);
+        if handshake::token(request, &self.origins).is_some() && read().is_ok() {
+            Recognition::Certain(DOC)
+        } else {
+            Recognition::No
         }
     }
 
-    fn open(&self, opening: &Opening<'_>, side: Side) -> Result<Box<dyn Session>, Refusal> {
-        let request = opening.request.ok_or_else(handshake::refusal)?;
-        Ok(match side {
-            Side::Server => {
-                let token = handshake::token(&request.headers).ok_or_else(handshake::refusal)?;
-                if !handshake::is_allowed(request, opening.settings.origins) {
-                    return Err(handshake::refusal());
-                }
-                Box::new(session::Server::new(
-                    opening,
-                    handshake::authority(request),
-                    token,
-                    self.rooms.clone(),
-                ))
-            }
-            Side::Client => Box::new(session::Client::new(opening, handshake::authority(request))),
-        })
+    fn accept(
+        &self,
+        handshake: &Handshake<'_>,
+    ) -> Result<Box<dyn ServerSession>, HandshakeRejection> {
+        let request = handshake.request.ok_or_else(handshake::forbidden)?;
+        let token = handshake::token(request, &self.origins).ok_or_else(handshake::forbidden)?;
+        let authority = handshake::authority(request);
+        Ok(Box::new(server::Session::new(handshake, authority, token)))
     }
 
-    fn dial(&self, ask: &Ask) -> Result<http::request::Parts, Loss> {
-        lower::ask(ask)?;
-        handshake::dial(ask).ok_or(Loss { dialect: ID, what: "an ask without a token" })
+    fn render(
+        &self,
+        event: &Event,
+        context: &RenderContext<'_>,
+        variant: Variant,
+    ) -> Result<Frame, Unsupported> {
+        server::render(event, context, variant)
     }
 
-    fn render(&self, notice: &Notice, variant: Variant) -> Result<Frame, Loss> {
-        if variant != SHARED {
-            return Err(Loss { dialect: ID, what: "a notice in an unknown variant" });
-        }
-        let room = notice.flow().and_then(|flow| self.rooms.get(flow));
-        lower::notice(notice, room.as_deref(), None)
+    fn client(&self) -> Option<&dyn DialectClient> {
+        Some(self)
     }
+}
+
+impl DialectClient for Action {
+    fn dial(&self, request: &Request) -> Result<http::request::Parts, Unsupported> {
+        client::check(request)?;
+        handshake::dial(request)
+    }
+
+    fn connect(
+        &self,
+        handshake: &Handshake<'_>,
+    ) -> Result<Box<dyn ClientSession>, HandshakeRejection> {
+        let request = handshake.request.ok_or_else(handshake::forbidden)?;
+        let authority = handshake::authority(request);
+        Ok(Box::new(client::Session::new(handshake, authority)))
+    }
+}
+
+fn read_origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Origin>, D::Error> {
+    let read = |texts: Vec<String>| texts.iter().map(|text| Origin::configured(text)).collect();
+    Vec::deserialize(deserializer).ok().and_then(read).ok_or_else(|| {
+        D::Error::custom(
+            "`origins`: a list of origins is expected, such as \"https://chat.example.org\", \
+             without a path",
+        )
+    })
 }

@@ -1,111 +1,71 @@
-//! The frames of both directions: protocols/action/SPEC.md, section "Frames". Nothing here knows
-//! what a field means.
+//! The frames of both directions: protocols/action/SPEC.md, section "Frames".
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::fmt;
+use tolmach_dialect::field::{Field, FieldType, Integer};
+use tolmach_dialect::wire_names;
+use tolmach_domain::MessageId;
 
-pub(crate) use tolmach_dialect::json::{Present, parse_object as read, write};
+/// The dialect's id.
+pub(crate) const ID: &str = "action";
 
-/// What a frame is about: the values of `action`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Method {
-    List,
-    JoinRoom,
-    LeaveRoom,
-    CreateMessage,
-    EditMessage,
-    DeleteMessages,
-    CurrentRoomInfo,
-}
-
-impl Method {
-    pub(crate) const ALL: [Method; 7] = [
-        Method::List,
-        Method::JoinRoom,
-        Method::LeaveRoom,
-        Method::CreateMessage,
-        Method::EditMessage,
-        Method::DeleteMessages,
-        Method::CurrentRoomInfo,
-    ];
-
-    /// Its value of `action`.
-    pub(crate) fn action(self) -> &'static str {
-        match self {
-            Method::List => "list",
-            Method::JoinRoom => "join_room",
-            Method::LeaveRoom => "leave_room",
-            Method::CreateMessage => "create_message",
-            Method::EditMessage => "edit_message",
-            Method::DeleteMessages => "delete_messages",
-            Method::CurrentRoomInfo => "current_room_info",
-        }
-    }
-
-    /// The method with this value of `action`.
-    pub(crate) fn from_action(action: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|method| method.action() == action)
+wire_names! {
+    /// The values of `action`.
+    pub(crate) enum Method {
+        List = "list",
+        JoinRoom = "join_room",
+        LeaveRoom = "leave_room",
+        CreateMessage = "create_message",
+        EditMessage = "edit_message",
+        DeleteMessages = "delete_messages",
+        CurrentRoomInfo = "current_room_info",
     }
 }
 
-/// A request as heard: every field as its JSON, so that the answer to a bad one can still name the
-/// action and the request. `null` is as good as nothing.
-#[derive(Default, Deserialize)]
+/// A request.
+#[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Request<'a> {
     #[serde(borrow)]
-    pub(crate) action: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(crate) room_pk: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(crate) msg_text: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(crate) msg_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(crate) edited_msg_text: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(crate) msg_id_list: Option<&'a RawValue>,
+    pub(crate) action: Field<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Field::is_missing")]
+    pub(crate) room_pk: Field<Integer>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) msg_text: Field<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Field::is_missing")]
+    pub(crate) msg_id: Field<Integer>,
+    #[serde(borrow, skip_serializing_if = "Field::is_missing")]
+    pub(crate) edited_msg_text: Field<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Field::is_missing")]
+    pub(crate) msg_id_list: Field<MessageNumbers>,
     #[serde(borrow)]
     pub(crate) request_id: Option<&'a RawValue>,
 }
 
-/// A request as our own client says it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub(crate) struct Utterance<'a> {
-    pub(crate) action: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) room_pk: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) msg_text: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) msg_id: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) edited_msg_text: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) msg_id_list: Option<Vec<i64>>,
-    pub(crate) request_id: u64,
+/// The value of `msg_id_list`.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct MessageNumbers(pub(crate) Vec<MessageNumber>);
+
+/// An integer in `msg_id_list`.
+#[derive(Debug, Clone)]
+pub(crate) enum MessageNumber {
+    /// The id of a message.
+    Id(MessageId),
+    /// A number that is no id, as the request has it.
+    NoId(Box<RawValue>),
 }
 
-/// What every frame of a server is wrapped in.
-#[derive(Serialize)]
-pub(crate) struct Envelope<'a, D> {
-    pub(crate) errors: Vec<Cow<'a, str>>,
-    /// `null` in a refusal.
-    pub(crate) data: Option<D>,
-    pub(crate) action: Option<Cow<'a, str>>,
-    pub(crate) response_status: u16,
-    pub(crate) request_id: &'a RawValue,
-}
-
-/// A frame of a server as our own client hears it.
-#[derive(Deserialize)]
-pub(crate) struct Heard<'a> {
-    #[serde(default)]
-    pub(crate) errors: Vec<String>,
+/// A frame of a server. `D` is the type of its data.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Reply<'a, D> {
     #[serde(borrow, default)]
-    pub(crate) data: Option<&'a RawValue>,
+    pub(crate) errors: Vec<Cow<'a, str>>,
+    /// `null` in an error.
+    #[serde(default = "Option::default")]
+    pub(crate) data: Option<D>,
     #[serde(borrow, default)]
     pub(crate) action: Option<Cow<'a, str>>,
     pub(crate) response_status: u16,
@@ -123,8 +83,8 @@ pub(crate) struct Room<'a> {
     #[serde(borrow)]
     pub(crate) participants: Vec<Participant<'a>>,
     pub(crate) has_business: bool,
-    /// The outer `None` leaves the key out, as around a message; the inner one is `null`. Heard,
-    /// both are the outer one.
+    /// The outer `None` leaves the key out, as around a message; the inner one is `null`. When it is
+    /// read, both are the outer one.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_message: Option<Option<Box<Message<'a>>>>,
 }
@@ -139,7 +99,7 @@ pub(crate) struct Participant<'a> {
     pub(crate) user: Account<'a>,
 }
 
-/// An account, and how to reach its owner.
+/// An account with its contact addresses.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Account<'a> {
     pub(crate) id: i64,
@@ -149,7 +109,7 @@ pub(crate) struct Account<'a> {
     pub(crate) phone: Option<Cow<'a, str>>,
 }
 
-/// A message.
+/// A message: the data of `create_message`, or a room's `last_message`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Message<'a> {
     pub(crate) id: i64,
@@ -164,7 +124,7 @@ pub(crate) struct Message<'a> {
     pub(crate) room: Option<Room<'a>>,
 }
 
-/// What an edit is told with.
+/// The data of `edit_message`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Edited<'a> {
     pub(crate) room_id: i64,
@@ -173,42 +133,69 @@ pub(crate) struct Edited<'a> {
     pub(crate) message_text: Cow<'a, str>,
 }
 
-/// What a deletion is told with.
+/// The data of `delete_messages`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Deleted {
     pub(crate) room_id: i64,
     pub(crate) messages_ids: Vec<i64>,
 }
 
-/// What leaving a room is answered with.
+/// The data of `leave_room`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Left {
     pub(crate) response: String,
 }
 
-/// What a first frame is looked at for. A key of another dialect counts as soon as it is there,
-/// whatever its value.
-#[derive(Deserialize)]
-pub(crate) struct Head<'a> {
-    #[serde(borrow, rename = "action")]
-    _action: Cow<'a, str>,
-    #[serde(default)]
-    pub(crate) mode: Present,
-    #[serde(default, rename = "type")]
-    pub(crate) kind: Present,
-    #[serde(default)]
-    pub(crate) jsonapi: Present,
+/// A request id that was kept as its JSON text; `None` where it is not JSON.
+pub(crate) fn request_id(text: &Bytes) -> Option<&RawValue> {
+    serde_json::from_slice(text).ok()
 }
 
-/// A request id that was kept as its JSON text; `null` where it is none.
-pub(crate) fn request_id(kept: Option<&Bytes>) -> &RawValue {
-    kept.and_then(|text| serde_json::from_slice(text).ok()).unwrap_or(RawValue::NULL)
+impl FieldType<'_> for MessageNumbers {
+    const EXPECTED: &'static str = "a list of ids is expected, at least one";
+
+    fn read(json: &str) -> Option<Self> {
+        let list: Vec<&RawValue> = serde_json::from_str(json).ok()?;
+        let number = |json: &RawValue| {
+            let id = Integer::read(json.get())?.id();
+            Some(id.map_or_else(|| MessageNumber::NoId(json.to_owned()), MessageNumber::Id))
+        };
+        list.into_iter().map(number).collect::<Option<_>>().map(Self)
+    }
+}
+
+impl MessageNumber {
+    /// The id, unless the number is none.
+    pub(crate) fn id(&self) -> Option<MessageId> {
+        match self {
+            MessageNumber::Id(id) => Some(*id),
+            MessageNumber::NoId(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for MessageNumber {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MessageNumber::Id(id) => id.fmt(formatter),
+            MessageNumber::NoId(json) => formatter.write_str(json.get()),
+        }
+    }
+}
+
+impl Serialize for MessageNumber {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            MessageNumber::Id(id) => serializer.serialize_i64(id.get()),
+            MessageNumber::NoId(json) => json.serialize(serializer),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tolmach_dialect::json::JsonError;
+    use tolmach_dialect::json::{JsonError, parse_object};
 
     #[test]
     fn only_objects_are_read() {
@@ -222,28 +209,46 @@ mod tests {
             ("[1", true),
             ("{} {}", true),
         ] {
-            match read::<Request<'_>>(text.as_bytes(), 64) {
+            match parse_object::<Request<'_>>(text.as_bytes(), 64) {
                 Err(JsonError::Syntax(_)) => assert!(syntax, "{text}"),
                 Err(JsonError::Shape(_)) => assert!(!syntax, "{text}"),
                 _ => panic!("{text} was read"),
             }
         }
-        assert!(read::<Request<'_>>(b" \r\n\t{}", 64).is_ok());
+        assert!(parse_object::<Request<'_>>(b" \r\n\t{}", 64).is_ok());
     }
 
     #[test]
-    fn a_request_id_is_kept_to_the_letter_and_null_where_it_is_none() {
-        for (kept, expected) in [
-            (Some("1500000"), "1500000"),
-            (Some("18446744073709551616"), "18446744073709551616"),
-            (Some("\"a\\u0062\""), "\"a\\u0062\""),
-            (Some("{ \"a\" : [1.0] }"), "{ \"a\" : [1.0] }"),
-            (Some("no JSON"), "null"),
-            (Some(""), "null"),
-            (None, "null"),
+    fn a_request_id_is_kept_to_the_letter_unless_it_is_not_json() {
+        for (text, expected) in [
+            ("1500000", Some("1500000")),
+            ("18446744073709551616", Some("18446744073709551616")),
+            ("\"a\\u0062\"", Some("\"a\\u0062\"")),
+            ("{ \"a\" : [1.0] }", Some("{ \"a\" : [1.0] }")),
+            ("no JSON", None),
+            ("", None),
         ] {
-            let kept = kept.map(|text| Bytes::from_static(text.as_bytes()));
-            assert_eq!(request_id(kept.as_ref()).get(), expected);
+            let text = Bytes::from_static(text.as_bytes());
+            assert_eq!(request_id(&text).map(RawValue::get), expected);
+        }
+    }
+
+    #[test]
+    fn a_list_of_ids_is_one_of_integers() {
+        for (json, expected) in [
+            ("[]", Some("[]")),
+            ("[18, 0 ,-1]", Some("[18,0,-1]")),
+            ("[99999999999999999999]", Some("[99999999999999999999]")),
+            ("[18,\"12\"]", None),
+            ("[18,1.5]", None),
+            ("[18,1e1]", None),
+            ("[18,null]", None),
+            ("18", None),
+        ] {
+            let written = MessageNumbers::read(json).map(|numbers| {
+                serde_json::to_string(&numbers).expect("numbers are always written")
+            });
+            assert_eq!(written.as_deref(), expected, "{json}");
         }
     }
 }

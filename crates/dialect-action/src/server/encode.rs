@@ -1,124 +1,129 @@
-//! From the domain to the wire: how a command is asked, how it is answered, how a notice is told.
+//! Responses and events to frames: protocols/action/SPEC.md, sections "Frames" and "Actions".
 
-use crate::ID;
-use crate::faults::Refusal;
-use crate::lift::Expected;
-use crate::rooms::{Participant, Room};
-use crate::wire::{self, Envelope, Method, Utterance};
+use crate::errors::{self, ErrorBody};
+use crate::wire::{self, ID, MessageNumber, Method, Reply};
 use bytes::Bytes;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::HashSet;
-use tolmach_dialect::{Ask, Frame, Loss, Notice};
+use tolmach_dialect::{Event, Frame, RenderContext, Unsupported, Variant, WireNames, json};
 use tolmach_domain::{
-    Answer, Authority, Command, Content, EventKind, FlowId, FlowSummary, Message, MessageId,
-    UserId, Version,
+    Answer, Authority, EventKind, Fault, FlowId, FlowSummary, Message, MessageId, User, UserId,
 };
 
-/// The most participants that are named around a message.
-const NESTED: usize = 64;
+/// The only variant: everybody in a room receives the same frame.
+pub(super) const SHARED: Variant = Variant(0);
 
-/// How a command is asked.
-pub(crate) struct Request<'a> {
-    /// Which method says it.
-    pub(crate) method: Method,
-    /// What its reply will give.
-    pub(crate) expected: Expected,
-    /// The room that it is about.
-    pub(crate) room: Option<FlowId>,
-    /// What is said, but for the request id.
-    pub(crate) utterance: Utterance<'a>,
+/// The most participants that a message's room names.
+const MAX_NESTED: usize = 64;
+
+/// The frame of an event for everybody in the room.
+pub(crate) fn render(
+    event: &Event,
+    context: &RenderContext<'_>,
+    variant: Variant,
+) -> Result<Frame, Unsupported> {
+    let origin = event.origin.as_ref().filter(|origin| origin.dialect == ID);
+    let request_id = origin.and_then(|origin| origin.client_tag.as_ref());
+    (variant == SHARED)
+        .then(|| change(&event.kind, &[], request_id, context))
+        .flatten()
+        .ok_or(Unsupported { dialect: ID, what: event.name() })
 }
 
-/// How an ask is said, if it can be.
-pub(crate) fn ask(ask: &Ask) -> Result<Request<'_>, Loss> {
-    let loss = Loss { dialect: ID, what: ask.command.name() };
-    let (method, expected, room, utterance) = match &ask.command {
-        Command::ListFlows { limit, offset, members: _ } => (
-            Method::List,
-            Expected::Flows { limit: *limit, offset: *offset },
-            None,
-            Utterance::default(),
-        ),
-        Command::GetFlow { flow, kinds: _, members: _ } => (
-            Method::JoinRoom,
-            Expected::Flow,
-            Some(*flow),
-            Utterance { room_pk: Some(flow.get()), ..Utterance::default() },
-        ),
-        Command::Send(draft) => {
-            let text = text(&draft.content).ok_or(loss)?;
-            (
-                Method::CreateMessage,
-                Expected::Sent,
-                Some(draft.flow),
-                Utterance { msg_text: Some(text), ..Utterance::default() },
-            )
+/// The frame of a change to messages; `None` for any other event. `left` are the numbers that its
+/// author had asked to delete and that were not deleted.
+pub(super) fn change(
+    kind: &EventKind,
+    left: &[&MessageNumber],
+    request_id: Option<&Bytes>,
+    context: &RenderContext<'_>,
+) -> Option<Frame> {
+    match kind {
+        EventKind::Posted(message) => Some(posted(message, request_id, context)),
+        EventKind::Edited(message) => Some(edited(message, request_id)),
+        EventKind::Deleted { flow, by: _, messages } => {
+            let ids = messages.iter().map(|(id, _)| id.get()).collect();
+            Some(deleted(*flow, ids, left, request_id))
         }
-        Command::Edit { message, flow: Some(flow), text } => (
-            Method::EditMessage,
-            Expected::Edited,
-            Some(*flow),
-            Utterance {
-                msg_id: Some(message.get()),
-                edited_msg_text: Some(text),
-                ..Utterance::default()
-            },
-        ),
-        Command::Delete { messages, flow: Some(flow) } => (
-            Method::DeleteMessages,
-            Expected::Deleted(messages.clone()),
-            Some(*flow),
-            Utterance {
-                msg_id_list: Some(messages.iter().map(|id| id.get()).collect()),
-                ..Utterance::default()
-            },
-        ),
-        // Only what is in the joined room can be changed, so that it has to be known which one to
-        // join.
-        Command::Edit { flow: None, .. } | Command::Delete { flow: None, .. } => return Err(loss),
-        Command::Register(_)
-        | Command::Login { .. }
-        | Command::Refresh { .. }
-        | Command::Logout { .. }
-        | Command::Recover { .. }
-        | Command::ResetPassword { .. }
-        | Command::DeleteAccount { .. }
-        | Command::CreateProfile(_)
-        | Command::GetUser { .. }
-        | Command::SearchUsers { .. }
-        | Command::GetPhoto { .. }
-        | Command::OpenChat { .. }
-        | Command::CreateFlow(_)
-        | Command::DeleteFlow { .. }
-        | Command::AddMembers { .. }
-        | Command::RemoveMembers { .. }
-        | Command::History { .. }
-        | Command::GetChanges { .. }
-        | Command::ShowTyping { .. } => return Err(loss),
-    };
-    Ok(Request {
-        method,
-        expected,
-        room,
-        utterance: Utterance { action: method.action(), ..utterance },
-    })
+        EventKind::FlowCreated { .. }
+        | EventKind::FlowDeleted { .. }
+        | EventKind::MembersAdded { .. }
+        | EventKind::MembersRemoved { .. }
+        | EventKind::Typing { .. }
+        | EventKind::SessionsEnded { .. } => None,
+    }
 }
 
-/// `None` where nothing of the content would be left.
-fn text(content: &Content) -> Option<&str> {
-    let lost = !content.attachments.is_empty() || content.emoji.is_some();
-    (!content.text.is_empty() || !lost).then_some(content.text.as_str())
+/// The frame of a granted change whose event is not delivered: the same as the event's. `None` where
+/// the answer does not have the message.
+pub(super) fn answer(
+    answer: &Answer,
+    flow: FlowId,
+    requested: &[MessageNumber],
+    request_id: &Bytes,
+    context: &RenderContext<'_>,
+) -> Option<Frame> {
+    match answer {
+        Answer::Sent { message: Some(message), .. } => {
+            Some(posted(message, Some(request_id), context))
+        }
+        Answer::Edited(message) => Some(edited(message, Some(request_id))),
+        Answer::Deleted { deleted: ids, .. } => {
+            let left = left(requested, ids);
+            let ids = ids.iter().map(|id| id.get()).collect();
+            Some(deleted(flow, ids, &left, Some(request_id)))
+        }
+        _ => None,
+    }
 }
 
-/// A frame that refuses.
-pub(crate) fn refusal(action: Option<Cow<'_, str>>, request_id: &Bytes, refusal: Refusal) -> Frame {
-    Frame::Text(wire::write(&Envelope::<()> {
-        errors: vec![refusal.text],
+/// The numbers that were requested and are not among the deleted, in the order of the request.
+pub(super) fn left<'a>(
+    requested: &'a [MessageNumber],
+    deleted: &[MessageId],
+) -> Vec<&'a MessageNumber> {
+    let deleted: HashSet<MessageId> = deleted.iter().copied().collect();
+    let is_left = |number: &&MessageNumber| number.id().is_none_or(|id| !deleted.contains(&id));
+    requested.iter().filter(is_left).collect()
+}
+
+/// The response to `list`.
+pub(super) fn rooms(flows: &[FlowSummary], request_id: &Bytes) -> Frame {
+    let rooms: Vec<wire::Room<'_>> = flows.iter().map(summary).collect();
+    granted(Method::List, 200, Vec::new(), rooms, Some(request_id))
+}
+
+/// The response to `join_room` and `current_room_info`.
+pub(super) fn room(method: Method, flow: &FlowSummary, request_id: &Bytes) -> Frame {
+    granted(method, 200, Vec::new(), summary(flow), Some(request_id))
+}
+
+/// The response to `leave_room`.
+pub(super) fn left_room(flow: FlowId, request_id: &Bytes) -> Frame {
+    let response = format!("leaved room {} successfully!", flow.get());
+    granted(Method::LeaveRoom, 200, Vec::new(), wire::Left { response }, Some(request_id))
+}
+
+/// The response to a request that the engine refused.
+pub(super) fn fault(
+    method: Method,
+    authority: Authority,
+    fault: &Fault,
+    request_id: &Bytes,
+) -> Frame {
+    let body = errors::encode(method, authority, fault);
+    error(Some(method.name()), Some(request_id), body)
+}
+
+/// The response to a request that is not acceptable.
+pub(super) fn error(action: Option<&str>, request_id: Option<&Bytes>, body: ErrorBody) -> Frame {
+    Frame::Text(json::write(&Reply::<()> {
+        errors: vec![body.text],
         data: None,
-        action,
-        response_status: refusal.status,
-        request_id: wire::request_id(Some(request_id)),
+        action: action.map(Cow::Borrowed),
+        response_status: body.code,
+        request_id: request_id.and_then(wire::request_id),
     }))
 }
 
@@ -129,126 +134,40 @@ fn granted<D: Serialize>(
     data: D,
     request_id: Option<&Bytes>,
 ) -> Frame {
-    Frame::Text(wire::write(&Envelope {
+    Frame::Text(json::write(&Reply {
         errors,
         data: Some(data),
-        action: Some(Cow::Borrowed(method.action())),
+        action: Some(Cow::Borrowed(method.name())),
         response_status: status,
-        request_id: wire::request_id(request_id),
+        request_id: request_id.and_then(wire::request_id),
     }))
 }
 
-/// The answer to `list`.
-pub(crate) fn rooms(request_id: &Bytes, flows: &[FlowSummary]) -> Frame {
-    granted(
-        Method::List,
-        200,
-        Vec::new(),
-        flows.iter().map(overview).collect::<Vec<_>>(),
-        Some(request_id),
-    )
-}
-
-/// The answer to `join_room` and `current_room_info`.
-pub(crate) fn room(method: Method, request_id: &Bytes, flow: &FlowSummary) -> Frame {
-    granted(method, 200, Vec::new(), overview(flow), Some(request_id))
-}
-
-/// The answer to `leave_room`.
-pub(crate) fn left_room(request_id: &Bytes, flow: FlowId) -> Frame {
-    let response = format!("leaved room {} successfully!", flow.get());
-    granted(Method::LeaveRoom, 200, Vec::new(), wire::Left { response }, Some(request_id))
-}
-
-/// The frame of an answer whose event its asker does not hear: what everybody else was told. `None`
-/// where the answer does not say enough.
-pub(crate) fn answer(
-    request_id: &Bytes,
-    answer: &Answer,
-    asked: &[MessageId],
-    flow: FlowId,
-    room: Option<&Room>,
-) -> Option<Frame> {
-    match answer {
-        Answer::Sent { message: Some(message), .. } => {
-            Some(posted(message, room?, Some(request_id)))
-        }
-        Answer::Edited(message) => Some(edited(message, Some(request_id))),
-        Answer::Deleted { deleted: ids, .. } => {
-            let ids: Vec<(MessageId, Version)> =
-                ids.iter().map(|id| (*id, Version::default())).collect();
-            Some(deleted(flow, &ids, &left(asked, &ids), Some(request_id)))
-        }
-        _ => None,
-    }
-}
-
-/// What a notice says beside what everybody hears: to the one connection whose request it answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Aside {
-    pub(crate) request_id: Bytes,
-    /// What was to be deleted and was not.
-    pub(crate) left: Vec<MessageId>,
-}
-
-/// How a notice is told. A message needs to be known with its room.
-pub(crate) fn notice(
-    notice: &Notice,
-    room: Option<&Room>,
-    aside: Option<&Aside>,
-) -> Result<Frame, Loss> {
-    let loss = Loss { dialect: ID, what: notice.name() };
-    let tag = notice
-        .origin
-        .as_ref()
-        .filter(|origin| origin.dialect == ID)
-        .and_then(|origin| origin.tag.as_ref());
-    let request_id = aside.map(|aside| &aside.request_id).or(tag);
-    match &notice.kind {
-        EventKind::Posted(message) => Ok(posted(message, room.ok_or(loss)?, request_id)),
-        EventKind::Edited(message) => Ok(edited(message, request_id)),
-        EventKind::Deleted { flow, by: _, messages } => Ok(deleted(
-            *flow,
-            messages,
-            aside.map_or(&[], |aside| aside.left.as_slice()),
-            request_id,
-        )),
-        EventKind::FlowCreated { .. }
-        | EventKind::FlowDeleted { .. }
-        | EventKind::MembersAdded { .. }
-        | EventKind::MembersRemoved { .. }
-        | EventKind::Typing { .. }
-        | EventKind::SessionsEnded { .. } => Err(loss),
-    }
-}
-
-/// Those that were asked to be deleted and are not among the deleted, in the order asked.
-pub(crate) fn left(asked: &[MessageId], deleted: &[(MessageId, Version)]) -> Vec<MessageId> {
-    let deleted: HashSet<MessageId> = deleted.iter().map(|(id, _)| *id).collect();
-    asked.iter().copied().filter(|id| !deleted.contains(id)).collect()
-}
-
-fn posted(message: &Message, room: &Room, request_id: Option<&Bytes>) -> Frame {
-    let around = wire::Room {
+/// The frame of a message. Its room has no participants where the context has none.
+fn posted(message: &Message, request_id: Option<&Bytes>, context: &RenderContext<'_>) -> Frame {
+    let flow = context.flow.filter(|flow| flow.flow.id == message.flow);
+    let members = flow.map_or(&[][..], |flow| &flow.members);
+    let room = wire::Room {
         pk: message.flow.get(),
         id: message.flow.get(),
-        participants: nested(room, message.author.id).map(participant).collect(),
-        has_business: room.has_business(),
+        participants: nested(members, message.author.id).map(participant).collect(),
+        has_business: flow.is_some_and(FlowSummary::has_business),
         last_message: None,
     };
-    let data = wire::Message { room: Some(around), ..self::message(room, message) };
+    let data = wire::Message { room: Some(room), ..self::message(message, members) };
     granted(Method::CreateMessage, 201, Vec::new(), data, request_id)
 }
 
-/// Those who are named around a message: the author, and as many more as there is room for.
-fn nested(room: &Room, author: UserId) -> impl Iterator<Item = &Participant> {
-    let mut others = NESTED - usize::from(room.participant(author).is_some());
-    room.participants().iter().filter(move |participant| {
-        let named = participant.id == author || others > 0;
-        if participant.id != author {
+/// The first members up to the bound, the author among them.
+fn nested(members: &[User], author: UserId) -> impl Iterator<Item = &User> {
+    let is_member = members.iter().any(|member| member.id == author);
+    let mut others = MAX_NESTED - usize::from(is_member);
+    members.iter().filter(move |member| {
+        let is_named = member.id == author || others > 0;
+        if member.id != author {
             others = others.saturating_sub(1);
         }
-        named
+        is_named
     })
 }
 
@@ -263,96 +182,57 @@ fn edited(message: &Message, request_id: Option<&Bytes>) -> Frame {
 
 fn deleted(
     flow: FlowId,
-    messages: &[(MessageId, Version)],
-    left: &[MessageId],
+    messages_ids: Vec<i64>,
+    left: &[&MessageNumber],
     request_id: Option<&Bytes>,
 ) -> Frame {
-    let data = wire::Deleted {
-        room_id: flow.get(),
-        messages_ids: messages.iter().map(|(id, _)| id.get()).collect(),
-    };
+    let data = wire::Deleted { room_id: flow.get(), messages_ids };
     let mut errors = Vec::new();
     if !left.is_empty() {
-        let names = left.iter().map(|id| id.get().to_string()).collect::<Vec<_>>().join(", ");
-        errors.push(Cow::Owned(format!(
-            "Not all of the requested messages were deleted! Left: {names}"
-        )));
+        let names = left.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let text = format!("Not all of the requested messages were deleted! Left: {names}");
+        errors.push(Cow::Owned(text));
     }
     granted(Method::DeleteMessages, 200, errors, data, request_id)
 }
 
-fn overview(overview: &FlowSummary) -> wire::Room<'_> {
-    let id = overview.flow.id.get();
-    let members = overview.members.iter().map(|member| wire::Participant {
-        id: member.id.get(),
-        fullname: Cow::Borrowed(&member.name),
-        user: wire::Account {
-            id: member.id.get(),
-            email: member.email.as_deref().map(Cow::Borrowed),
-            phone: member.phone.as_deref().map(Cow::Borrowed),
-        },
-    });
-    let last = overview.last.as_ref().map(|last| {
-        let author = overview.members.iter().find(|member| member.id == last.author.id);
-        let user = wire::Account {
-            id: last.author.id.get(),
-            email: author.and_then(|author| author.email.as_deref()).map(Cow::Borrowed),
-            phone: author.and_then(|author| author.phone.as_deref()).map(Cow::Borrowed),
-        };
-        Box::new(row(last, user))
-    });
+fn summary(summary: &FlowSummary) -> wire::Room<'_> {
+    let id = summary.flow.id.get();
+    let last = summary.last.as_ref().map(|last| Box::new(message(last, &summary.members)));
     wire::Room {
         pk: id,
         id,
-        participants: members.collect(),
-        has_business: overview.has_business(),
+        participants: summary.members.iter().map(participant).collect(),
+        has_business: summary.has_business(),
         last_message: Some(last),
     }
 }
 
-fn participant(participant: &Participant) -> wire::Participant<'_> {
+fn participant(member: &User) -> wire::Participant<'_> {
     wire::Participant {
-        id: participant.id.get(),
-        fullname: Cow::Borrowed(&participant.fullname),
-        user: account(participant),
+        id: member.id.get(),
+        fullname: Cow::Borrowed(&member.name),
+        user: account(member.id, Some(member)),
     }
 }
 
-fn account(participant: &Participant) -> wire::Account<'_> {
-    wire::Account {
-        id: participant.id.get(),
-        email: participant.email.as_deref().map(Cow::Borrowed),
-        phone: participant.phone.as_deref().map(Cow::Borrowed),
-    }
-}
-
-/// How to reach an author is known of participants only: not of an administrator, nor of somebody
-/// who has left.
-fn message<'a>(room: &'a Room, message: &'a Message) -> wire::Message<'a> {
-    let unknown = wire::Account { id: message.author.id.get(), email: None, phone: None };
-    row(message, room.participant(message.author.id).map_or(unknown, account))
-}
-
-fn row<'a>(message: &'a Message, user: wire::Account<'a>) -> wire::Message<'a> {
+/// A message without its room. Contact addresses are known of members only: neither of an
+/// administrator nor of an author who has left.
+fn message<'a>(message: &'a Message, members: &'a [User]) -> wire::Message<'a> {
+    let author = members.iter().find(|member| member.id == message.author.id);
     wire::Message {
         id: message.id.get(),
         text: Cow::Borrowed(&message.content.text),
-        user,
+        user: account(message.author.id, author),
         created_at: Cow::Owned(message.posted_at.rfc3339_millis()),
         room: None,
     }
 }
 
-/// What our own client says.
-pub(crate) fn said(utterance: Utterance<'_>, request_id: u64) -> Frame {
-    Frame::Text(wire::write(&Utterance { request_id, ..utterance }))
-}
-
-/// The right that every ask of a connection has to have.
-pub(crate) fn check_authority(ask: &Ask, authority: Authority) -> Result<(), Loss> {
-    if ask.authority == authority {
-        Ok(())
-    } else {
-        Err(Loss { dialect: ID, what: "an ask in another right than the door's" })
+fn account(id: UserId, user: Option<&User>) -> wire::Account<'_> {
+    wire::Account {
+        id: id.get(),
+        email: user.and_then(|user| user.email.as_deref()).map(Cow::Borrowed),
+        phone: user.and_then(|user| user.phone.as_deref()).map(Cow::Borrowed),
     }
 }
