@@ -1,18 +1,24 @@
-//! The ports that stand on this machine: its clock, its randomness, its files, its mail; and object
-//! storage.
+//! The ports of the engine on one machine: its clock and randomness, bcrypt passwords, access
+//! tokens (JWT), photos in a folder or an S3 bucket, mail as files or by SMTP.
+//!
+//! Each adapter is made from options of its own and reads no configuration file.
 
-mod blobs;
 mod clock;
 mod entropy;
-mod mailer;
+mod jwt;
+mod loopback;
+mod mail;
 mod passwords;
+mod photos;
 mod private_file;
-mod signer;
 
-pub(crate) use blobs::BlobTarget;
-pub(crate) use clock::SystemClock;
-pub(crate) use entropy::OsEntropy;
-pub(crate) use mailer::{MailTarget, Post};
-pub(crate) use passwords::Bcrypt;
-pub(crate) use private_file::{create_private_folder, keep_once};
-pub(crate) use signer::{KeyError, KeyRing};
+pub use clock::SystemClock;
+pub use entropy::{EntropyError, OsEntropy};
+pub use jwt::{
+    JwksProblem, KeyError, KeyMaterial, KeyOptions, KeyProblem, KeyRing, KeyRingOptions,
+    PemAlgorithm,
+};
+pub use mail::{MailOptions, MailSender, MailTarget, MailUrlError, Mailbox, SmtpServer};
+pub use passwords::{Bcrypt, BcryptOptions};
+pub use photos::{BucketOptions, BucketOptionsError, PhotoBucket, PhotoFolder, S3Credentials};
+pub use private_file::{create_private_folder, read_or_create};

@@ -7,61 +7,84 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tolmach_domain::Secret;
-use tolmach_engine::ports::{PasswordError, Passwords};
+use tolmach_engine::ports::{PasswordError, Passwords, PortError};
 
-/// What bcrypt reads of a password, in bytes.
+/// The part of a password that bcrypt reads, in bytes.
 const BCRYPT_LIMIT: usize = 72;
 
-/// How far hashing gives way to those who deliver messages: with all cores busy it has a tenth of
-/// one of them.
+/// The niceness of hashing threads, low enough that delivery keeps its latency: with all cores busy
+/// a thread of niceness 10 gets about a tenth of one.
 const NICENESS: i32 = 10;
 
-/// Hashes with bcrypt: so many at once, so many waiting, the others are refused.
-pub(crate) struct Bcrypt {
+/// Options of [`Bcrypt`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BcryptOptions {
+    /// The cost of a hash, 4 to 31: one more takes twice as long. Default: 12.
+    pub cost: u32,
+    /// Passwords hashed at once; 0 for one per core. Default: 0.
+    pub workers: usize,
+    /// Passwords waiting to be hashed; any further one is [`PasswordError::Busy`]. Default: 256.
+    pub queue: usize,
+}
+
+impl Default for BcryptOptions {
+    fn default() -> Self {
+        Self { cost: 12, workers: 0, queue: 256 }
+    }
+}
+
+/// Hashes passwords with bcrypt: a bounded number at once, a bounded number waiting.
+pub struct Bcrypt {
     cost: u32,
-    /// What a password is compared with where there is no account: nobody's, of the same cost.
-    nobodys: String,
-    /// Running and waiting.
-    places: Arc<Semaphore>,
-    /// Running.
+    /// A hash of the same cost that no password has: compared with where there is no account, so
+    /// that the response takes as long.
+    dummy_hash: String,
+    /// Permits of running and waiting work.
+    admission: Arc<Semaphore>,
+    /// Permits of running work.
     workers: Arc<Semaphore>,
 }
 
 impl Bcrypt {
-    /// `cost` is 4 to 31; `workers` run at once (0: one per core), and `queue` wait.
-    pub(crate) fn new(cost: u32, workers: usize, queue: usize) -> Self {
+    /// A hasher. Starts no thread yet.
+    pub fn new(options: BcryptOptions) -> Self {
+        let BcryptOptions { cost, workers, queue } = options;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if workers == 0 { cores() } else { workers };
-        let nobodys = format!(
+        let dummy_hash = format!(
             "$2b${cost:02}${salt}{hash}",
             salt = "tolmachtolmachtolmachO",
             hash = "tolmachtolmachtolmachtolmachtoK"
         );
-        let places =
-            Arc::new(Semaphore::new(workers.saturating_add(queue).min(Semaphore::MAX_PERMITS)));
-        Self { cost, nobodys, places, workers: Arc::new(Semaphore::new(workers)) }
+        let admitted = workers.saturating_add(queue).min(Semaphore::MAX_PERMITS);
+        Self {
+            cost,
+            dummy_hash,
+            admission: Arc::new(Semaphore::new(admitted)),
+            workers: Arc::new(Semaphore::new(workers)),
+        }
     }
 
-    async fn work<T: Send + 'static>(
+    async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> bcrypt::BcryptResult<T> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let place = self.places.clone().try_acquire_owned().map_err(|_| PasswordError::Busy)?;
+        let admitted =
+            self.admission.clone().try_acquire_owned().map_err(|_| PasswordError::Busy)?;
         let worker = self.workers.clone().acquire_owned().await.map_err(failed)?;
-        let (answer, answered) = oneshot::channel();
-        // A thread of its own, since it gives way to everything else, and cannot take that back.
+        let (sender, receiver) = oneshot::channel();
+        // A thread of its own: niceness is per thread, and cannot be lowered again.
         let thread = std::thread::Builder::new().name("password".into()).spawn(move || {
-            // Where the system does not allow it, it works like any other thread.
+            // Where the system refuses it, the thread runs at the normal priority.
             let _ = rustix::process::nice(NICENESS);
-            let done = work();
-            // Held to the end of the work, also when whoever asked has gone.
-            drop::<[OwnedSemaphorePermit; 2]>([place, worker]);
-            // Whoever asked may have gone.
-            let _ = answer.send(done);
+            let result = work();
+            // Held until the work is done, even if the caller was cancelled meanwhile.
+            drop::<[OwnedSemaphorePermit; 2]>([admitted, worker]);
+            // An error means that the caller was cancelled.
+            let _ = sender.send(result);
         });
         thread.map_err(failed)?;
-        let done = answered.await.map_err(failed)?;
-        done.map_err(failed)
+        receiver.await.map_err(failed)?.map_err(failed)
     }
 }
 
@@ -69,25 +92,25 @@ impl Bcrypt {
 impl Passwords for Bcrypt {
     async fn hash(&self, password: &Secret) -> Result<String, PasswordError> {
         let (password, cost) = (prepare(password), self.cost);
-        self.work(move || bcrypt::hash(password.expose(), cost)).await
+        self.run(move || bcrypt::hash(password.expose(), cost)).await
     }
 
     async fn verify(&self, password: &Secret, hash: Option<&str>) -> Result<bool, PasswordError> {
-        let (password, known, hash) =
-            (prepare(password), hash.is_some(), hash.unwrap_or(&self.nobodys).to_owned());
-        let right = self.work(move || bcrypt::verify(password.expose(), &hash)).await?;
-        Ok(known && right)
+        let (password, account_exists) = (prepare(password), hash.is_some());
+        let hash = hash.unwrap_or(&self.dummy_hash).to_owned();
+        let matches = self.run(move || bcrypt::verify(password.expose(), &hash)).await?;
+        Ok(account_exists && matches)
     }
 }
 
-fn failed(error: impl std::fmt::Display) -> PasswordError {
-    PasswordError::Failed(error.to_string())
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> PasswordError {
+    PasswordError::Failed(PortError::caused_by("a password cannot be hashed", error))
 }
 
-/// What bcrypt is given: the password, or its hash where bcrypt would not read the whole.
+/// The input of bcrypt: the password, or its SHA-256 in base64 where bcrypt would not read all of
+/// it, that is after 72 bytes or a zero byte.
 fn prepare(password: &Secret) -> Secret {
     let bytes = password.expose().as_bytes();
-    // A zero ends a password for bcrypt, and passwords that are all zeros are one.
     if bytes.len() <= BCRYPT_LIMIT && !bytes.contains(&0) {
         password.clone()
     } else {
@@ -100,12 +123,16 @@ mod tests {
     use super::*;
     use futures_util::FutureExt;
 
+    fn bcrypt(cost: u32, queue: usize) -> Bcrypt {
+        Bcrypt::new(BcryptOptions { cost, workers: 1, queue })
+    }
+
     fn quick() -> Bcrypt {
-        Bcrypt::new(4, 1, 0)
+        bcrypt(4, 0)
     }
 
     #[tokio::test]
-    async fn only_the_whole_password_is_right() {
+    async fn a_password_counts_to_its_last_byte() {
         let long = |end: &str| format!("{}{end}", "x".repeat(100));
         let edge = |length: usize| "y".repeat(length);
         for (password, other) in [
@@ -137,8 +164,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hashes_of_other_makers_are_read() {
-        // The vectors of the original implementation, in its three spellings.
+    async fn hashes_of_other_implementations_are_read() {
+        // Test vectors of crypt_blowfish, with both prefixes.
         for hash in [
             "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
             "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
@@ -149,17 +176,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobodys_password_is_never_right_and_costs_the_same() {
+    async fn without_an_account_no_password_matches_and_the_cost_is_the_same() {
         for cost in [4, 5] {
-            let bcrypt = Bcrypt::new(cost, 1, 0);
-            let parts: bcrypt::HashParts = bcrypt.nobodys.parse().unwrap();
+            let bcrypt = bcrypt(cost, 0);
+            let parts: ::bcrypt::HashParts = bcrypt.dummy_hash.parse().unwrap();
             assert_eq!(parts.get_cost(), cost);
             assert_eq!(bcrypt.verify(&Secret::new("a"), None).await, Ok(false));
         }
     }
 
     #[tokio::test]
-    async fn a_hash_that_is_none_is_a_failure() {
+    async fn a_malformed_hash_is_an_error() {
         assert!(matches!(
             quick().verify(&Secret::new("a"), Some("secret")).await,
             Err(PasswordError::Failed(_))
@@ -167,8 +194,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_finds_no_place_is_refused_and_places_come_back() {
-        let bcrypt = Bcrypt::new(4, 1, 1);
+    async fn work_beyond_the_queue_is_refused_until_a_permit_is_free_again() {
+        let bcrypt = bcrypt(4, 1);
         let password = Secret::new("a");
         let held = bcrypt.workers.clone().acquire_owned().await.unwrap();
         let (mut first, mut second) =
@@ -176,7 +203,7 @@ mod tests {
         assert!((&mut first).now_or_never().is_none());
         assert!((&mut second).now_or_never().is_none());
         assert_eq!(bcrypt.hash(&password).await, Err(PasswordError::Busy));
-        // One who goes away gives the place back.
+        // A cancelled caller returns its permit.
         drop(second);
         let mut third = Box::pin(bcrypt.hash(&password));
         assert!((&mut third).now_or_never().is_none());

@@ -1,11 +1,11 @@
-//! Files and folders that only the gateway's own user reads.
+//! Files and folders that only the owner of the process can read.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Makes a folder, and those above it, unless it exists. On Unix only the owner enters a new one.
-pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
+/// Creates a folder, and those above it, unless it exists. On Unix new ones have the mode 0700.
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -13,25 +13,24 @@ pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Writes a new file whole or not at all, durably; replaces what was there. On Unix only the owner
-/// reads it.
-pub(super) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+/// Writes a file durably and atomically, replacing an older one. On Unix its mode is 0600.
+pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     let draft = write_draft(path, content)?;
-    std::fs::rename(&draft, path).inspect_err(|_| discard(&draft))?;
+    std::fs::rename(&draft, path).inspect_err(|_| remove_draft(&draft))?;
     sync_folder(path)
 }
 
-/// The content of a file; if there is none it is made with what `make` gives, whole and durably.
-/// When several processes make it at once, all get what the first one wrote.
-pub(crate) fn keep_once(path: &Path, make: impl FnOnce() -> Vec<u8>) -> io::Result<Vec<u8>> {
+/// The content of a file. A file that is missing is created durably with the content of `make`; of
+/// several processes that do so at once, all get the content of the first.
+pub fn read_or_create(path: &Path, make: impl FnOnce() -> Vec<u8>) -> io::Result<Vec<u8>> {
     match std::fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         read => return read,
     }
     let draft = write_draft(path, &make())?;
-    // A link, unlike a rename, fails where another process was first.
+    // A link, unlike a rename, fails if another process was first.
     let linked = std::fs::hard_link(&draft, path);
-    discard(&draft);
+    remove_draft(&draft);
     match linked {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => sync_folder(path)?,
@@ -39,7 +38,7 @@ pub(crate) fn keep_once(path: &Path, make: impl FnOnce() -> Vec<u8>) -> io::Resu
     std::fs::read(path)
 }
 
-/// Writes the content beside its place, under a name that nobody else uses.
+/// Writes the content to a file in the same folder, under a random name, and syncs it.
 fn write_draft(path: &Path, content: &[u8]) -> io::Result<PathBuf> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
@@ -51,18 +50,18 @@ fn write_draft(path: &Path, content: &[u8]) -> io::Result<PathBuf> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&draft)?;
-    file.write_all(content).and_then(|()| file.sync_all()).inspect_err(|_| discard(&draft))?;
+    file.write_all(content).and_then(|()| file.sync_all()).inspect_err(|_| remove_draft(&draft))?;
     Ok(draft)
 }
 
-/// A draft that stays behind is a file too many, no more.
-fn discard(draft: &Path) {
+/// Removes a draft. Failing to is only logged: a draft that is left over is harmless.
+fn remove_draft(draft: &Path) {
     if let Err(error) = std::fs::remove_file(draft) {
-        tracing::warn!(%error, draft = %draft.display(), "a draft could not be removed");
+        tracing::warn!(%error, draft = %draft.display(), "a temporary file could not be removed");
     }
 }
 
-/// Makes the name of a file as durable as its content.
+/// Syncs the folder of a file, which makes its name durable.
 fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) if cfg!(unix) && !folder.as_os_str().is_empty() => {
@@ -84,39 +83,39 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_once_stays() {
+    fn a_file_is_created_once_and_then_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
-        assert_eq!(keep_once(&path, || b"first".into()).unwrap(), b"first");
-        assert_eq!(keep_once(&path, || b"second".into()).unwrap(), b"first");
+        assert_eq!(read_or_create(&path, || b"first".into()).unwrap(), b"first");
+        assert_eq!(read_or_create(&path, || b"second".into()).unwrap(), b"first");
         assert_eq!(names(folder.path()), ["secret"]);
     }
 
     #[test]
-    fn all_who_make_it_at_once_get_the_same() {
+    fn all_processes_that_create_it_at_once_get_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
-        let kept: Vec<_> = std::thread::scope(|scope| {
-            let makers: Vec<_> = (0..8_u8)
+        let contents: Vec<_> = std::thread::scope(|scope| {
+            let creators: Vec<_> = (0..8_u8)
                 .map(|number| {
                     scope.spawn({
                         let path = &path;
-                        move || keep_once(path, || vec![number]).unwrap()
+                        move || read_or_create(path, || vec![number]).unwrap()
                     })
                 })
                 .collect();
-            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+            creators.into_iter().map(|creator| creator.join().unwrap()).collect()
         });
-        assert!(kept.iter().all(|content| *content == kept[0]), "{kept:?}");
+        assert!(contents.iter().all(|content| *content == contents[0]), "{contents:?}");
         assert_eq!(names(folder.path()), ["secret"]);
     }
 
     #[test]
-    fn a_file_is_replaced_whole_and_leaves_no_draft() {
+    fn a_file_is_replaced_and_no_temporary_file_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         for content in ["first", "second"] {
-            write_whole(&path, content.as_bytes()).unwrap();
+            write_atomically(&path, content.as_bytes()).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
         }
         assert_eq!(names(folder.path()), ["file"]);
@@ -124,15 +123,15 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn others_cannot_read() {
+    fn only_the_owner_can_read() {
         use std::os::unix::fs::PermissionsExt;
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("a/b");
         create_private_folder(&inner).unwrap();
         create_private_folder(&inner).unwrap();
-        write_whole(&inner.join("file"), b"").unwrap();
-        keep_once(&inner.join("secret"), Vec::new).unwrap();
+        write_atomically(&inner.join("file"), b"").unwrap();
+        read_or_create(&inner.join("secret"), Vec::new).unwrap();
         assert_eq!(
             (mode(&inner), mode(&inner.join("file")), mode(&inner.join("secret"))),
             (0o700, 0o600, 0o600)

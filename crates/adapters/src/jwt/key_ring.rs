@@ -1,108 +1,62 @@
-//! Access tokens: JSON Web Tokens (RFC 7519), signed here or elsewhere.
+//! The key ring: signs and verifies access tokens.
 
-use crate::config;
-use jsonwebtoken::jwk::{self, AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::path::Path;
-use std::time::Duration;
-use tolmach_domain::{Secret, SessionId, Timestamp, UserId};
+use super::claims::{Claims, OwnClaims};
+use super::crypto;
+use super::error::{KeyError, KeyProblem};
+use super::keys::{SigningKey, VerifyingKey, read_jwks, read_key, read_secret};
+use super::options::KeyRingOptions;
+use jsonwebtoken::Validation;
+use tolmach_domain::{Secret, Timestamp};
 use tolmach_engine::ports::{AccessClaims, PortError, Signer};
-
-/// How far ahead another server's clock may be when it says from when on a token is valid.
-const CLOCK_SKEW: Duration = Duration::from_secs(60);
-/// As long as what HS256 makes; RFC 7518 section 3.2.
-const ADVISED_SECRET: usize = 32;
-const TOKEN_TYPE: &str = "access";
-
-/// A key cannot be used; the text names it and says why, for the operator.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct KeyError(String);
 
 /// The keys that tokens are verified with, and the one that they are signed with.
 ///
 /// A key verifies only tokens of its own algorithm, whatever else their header claims. A token that
 /// names a key is verified with keys of that name only; one that names none, with every key of its
 /// algorithm.
-pub(crate) struct KeyRing {
+pub struct KeyRing {
     keys: Vec<VerifyingKey>,
     signing: SigningKey,
 }
 
-struct VerifyingKey {
-    id: Option<String>,
-    algorithm: Algorithm,
-    key: DecodingKey,
-}
-
-struct SigningKey {
-    header: Header,
-    key: EncodingKey,
-}
-
 impl KeyRing {
-    /// The keys of the configuration; `own` gives the gateway's own secret where it is not
-    /// configured: `required` tells that it is needed for signing, otherwise it is one that has
-    /// been in use before.
-    pub(crate) fn load(
-        auth: &config::Auth,
-        own: impl FnOnce(bool) -> std::io::Result<Option<Secret>>,
-    ) -> Result<Self, KeyError> {
-        let (mut keys, mut signing) = (Vec::new(), None);
-        for key in &auth.keys {
-            let (verifying, signer) = read_key(key)
-                .map_err(|reason| KeyError(format!("[[auth.keys]] {:?}: {reason}", key.kid)))?;
-            if keys.iter().any(|other: &VerifyingKey| other.id == verifying.id) {
-                return Err(KeyError(format!(
-                    "[[auth.keys]] {:?}: another key has the same kid",
-                    key.kid
-                )));
+    /// Reads the keys, and the files that they are in.
+    pub fn load(options: &KeyRingOptions) -> Result<Self, KeyError> {
+        crypto::install();
+        let (mut keys, mut signing): (Vec<VerifyingKey>, Option<SigningKey>) = (Vec::new(), None);
+        for key in &options.keys {
+            let failed = |problem| KeyError::Key { kid: key.kid.clone(), problem };
+            let (verifying, signer) = read_key(key).map_err(failed)?;
+            if keys.iter().any(|other| other.id == verifying.id) {
+                return Err(failed(KeyProblem::DuplicateKid));
             }
             keys.push(verifying);
-            if signer.is_some() && std::mem::replace(&mut signing, signer).is_some() {
-                return Err(KeyError(format!(
-                    "[[auth.keys]] {:?}: only one key may have signing = true",
-                    key.kid
-                )));
+            match (&signing, signer) {
+                (Some(other), Some(_)) => {
+                    let other = other.header.kid.clone().unwrap_or_default();
+                    return Err(failed(KeyProblem::SecondSigningKey { other }));
+                }
+                (None, Some(signer)) => signing = Some(signer),
+                (_, None) => {}
             }
         }
-        if !auth.jwt_keys.as_os_str().is_empty() {
-            keys.extend(read_jwks(&auth.jwt_keys)?);
+        if let Some(path) = &options.jwks {
+            keys.extend(read_jwks(path)?);
         }
-        let configured = !auth.jwt_secret.expose().is_empty();
-        let secret = match configured {
-            true => Some(auth.jwt_secret.clone()),
-            false => own(signing.is_none()).map_err(|error| {
-                KeyError(format!("the gateway's own secret cannot be kept: {error}"))
-            })?,
-        };
-        if let Some(secret) = secret {
-            let length = secret.expose().len();
-            if !configured && length < ADVISED_SECRET {
-                return Err(KeyError(format!(
-                    "the gateway's own secret has {length} bytes: its file was cut short; remove it to have a new one made"
-                )));
+        if let Some(secret) = &options.secret {
+            if secret.expose().is_empty() {
+                return Err(KeyError::EmptySecret);
             }
-            warn_if_short("auth.jwt_secret", length);
-            let secret = secret.expose().as_bytes();
-            keys.push(VerifyingKey {
-                id: None,
-                algorithm: Algorithm::HS256,
-                key: DecodingKey::from_secret(secret),
-            });
-            signing.get_or_insert_with(|| SigningKey {
-                header: Header::new(Algorithm::HS256),
-                key: EncodingKey::from_secret(secret),
-            });
+            let (verifying, signer) = read_secret(secret);
+            keys.push(verifying);
+            signing.get_or_insert(signer);
         }
-        let signing = signing.ok_or_else(|| KeyError("no key signs".into()))?;
+        let signing = signing.ok_or(KeyError::NoSigningKey)?;
         Ok(Self { keys, signing })
     }
 
-    /// Each key in a few words.
-    pub(crate) fn describe(&self) -> Vec<String> {
+    /// One line per key, without its secret: algorithm, name, and whether it signs.
+    pub fn describe(&self) -> Vec<String> {
         let describe = |key: &VerifyingKey| {
             let signs =
                 key.id == self.signing.header.kid && key.algorithm == self.signing.header.alg;
@@ -115,21 +69,10 @@ impl KeyRing {
 
 impl Signer for KeyRing {
     fn sign(&self, claims: &AccessClaims, nonce: [u8; 16]) -> Result<Secret, PortError> {
-        let user = claims.user.get();
-        let claims = OwnClaims {
-            id: user,
-            user_id: user,
-            sub: user.to_string(),
-            token_type: TOKEN_TYPE,
-            jti: format!("{:032x}", u128::from_be_bytes(nonce)),
-            iat: claims.issued_at.whole_seconds(),
-            exp: claims.expires_at.whole_seconds(),
-            sid: claims.session.map(SessionId::get),
-        };
-        let token = jsonwebtoken::encode(&self.signing.header, &claims, &self.signing.key);
-        token
+        let claims = OwnClaims::new(claims, nonce);
+        jsonwebtoken::encode(&self.signing.header, &claims, &self.signing.key)
             .map(Secret::new)
-            .map_err(|error| PortError(format!("an access token cannot be signed: {error}")))
+            .map_err(|error| PortError::caused_by("an access token cannot be signed", error))
     }
 
     fn verify(&self, token: &Secret, now: Timestamp) -> Option<AccessClaims> {
@@ -139,8 +82,8 @@ impl Signer for KeyRing {
         };
         let claims = self.keys.iter().filter(fits).find_map(|key| {
             let mut validation = Validation::new(key.algorithm);
-            // The times are compared below with the engine's clock; tokens may be meant for other
-            // services too.
+            // Times are compared with the engine's clock in `Claims::read`, and the audience of a
+            // token that was signed elsewhere may be another service.
             validation.required_spec_claims.clear();
             (validation.validate_exp, validation.validate_aud) = (false, false);
             jsonwebtoken::decode::<Claims>(token.expose(), &key.key, &validation).ok()
@@ -149,249 +92,57 @@ impl Signer for KeyRing {
     }
 }
 
-/// What our own tokens say.
-#[derive(Serialize)]
-struct OwnClaims {
-    id: i64,
-    user_id: i64,
-    sub: String,
-    token_type: &'static str,
-    jti: String,
-    iat: i64,
-    exp: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sid: Option<i64>,
-}
-
-/// What anybody's tokens may say.
-#[derive(Deserialize)]
-struct Claims {
-    #[serde(default)]
-    id: Value,
-    #[serde(default)]
-    user_id: Value,
-    #[serde(default)]
-    sub: Value,
-    token_type: Option<Value>,
-    iat: Option<f64>,
-    nbf: Option<f64>,
-    exp: f64,
-    #[serde(default)]
-    sid: Value,
-}
-
-impl Claims {
-    /// What they come to, unless they are not to be believed now.
-    fn read(self, now: Timestamp) -> Option<AccessClaims> {
-        let expires_at = moment(self.exp)?;
-        let begun =
-            self.nbf.is_none_or(|nbf| moment(nbf).is_some_and(|nbf| nbf <= now.after(CLOCK_SKEW)));
-        let meant = self.token_type.is_none_or(|kind| kind == TOKEN_TYPE);
-        if now >= expires_at || !begun || !meant {
-            return None;
-        }
-        let user = [self.id, self.user_id, self.sub].iter().find_map(user_id)?;
-        // Only ours is a number; elsewhere a session goes by other names, and is none of ours.
-        let session = self.sid.as_i64().and_then(|sid| SessionId::new(sid).ok());
-        Some(AccessClaims {
-            user,
-            session,
-            issued_at: self.iat.and_then(moment).unwrap_or_default(),
-            expires_at,
-        })
-    }
-}
-
-/// Seconds since the epoch, held to what a [`Timestamp`] can be; `None` for what is no moment.
-fn moment(seconds: f64) -> Option<Timestamp> {
-    (seconds.is_finite() && seconds >= 0.0)
-        .then(|| Timestamp::from_seconds(seconds).unwrap_or(Timestamp::from_micros(i64::MAX)))
-}
-
-fn user_id(claim: &Value) -> Option<UserId> {
-    match claim {
-        Value::Number(number) => UserId::new(number.as_i64()?).ok(),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    }
-}
-
-/// A secret that is shared with another service is what it is, and old services have short ones.
-fn warn_if_short(key: &str, length: usize) {
-    if length < ADVISED_SECRET {
-        tracing::warn!(
-            key,
-            length,
-            advised = ADVISED_SECRET,
-            "this secret is short: whoever guesses it can log in as anybody"
-        );
-    }
-}
-
-fn read_key(key: &config::Key) -> Result<(VerifyingKey, Option<SigningKey>), String> {
-    let algorithm = match key.algorithm {
-        config::KeyAlgorithm::Hs256 => Algorithm::HS256,
-        config::KeyAlgorithm::Rs256 => Algorithm::RS256,
-        config::KeyAlgorithm::Es256 => Algorithm::ES256,
-        config::KeyAlgorithm::EdDsa => Algorithm::EdDSA,
-    };
-    let (verifying, signing) = match (algorithm, &key.secret, &key.pem) {
-        (Algorithm::HS256, Some(secret), None) => {
-            if secret.expose().is_empty() {
-                return Err("the secret has 0 bytes".into());
-            }
-            warn_if_short(&key.kid, secret.expose().len());
-            let secret = secret.expose().as_bytes();
-            (DecodingKey::from_secret(secret), Some(EncodingKey::from_secret(secret)))
-        }
-        (Algorithm::HS256, ..) => return Err("HS256 needs a `secret`, and no `pem`".into()),
-        (_, None, Some(pem)) => read_pem(algorithm, pem)?,
-        _ => return Err(format!("{algorithm:?} needs a `pem`, and no `secret`")),
-    };
-    let mut header = Header::new(algorithm);
-    header.kid = Some(key.kid.clone());
-    let signing = match (key.signing, signing) {
-        (true, Some(key)) => Some(SigningKey { header, key }),
-        (true, None) => {
-            return Err("signing = true needs the private key, and this is the public one".into());
-        }
-        (false, _) => None,
-    };
-    Ok((VerifyingKey { id: Some(key.kid.clone()), algorithm, key: verifying }, signing))
-}
-
-fn read_pem(
-    algorithm: Algorithm,
-    path: &Path,
-) -> Result<(DecodingKey, Option<EncodingKey>), String> {
-    let pem = std::fs::read(path)
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let wrong = |error: jsonwebtoken::errors::Error| {
-        format!("{} is not a PEM file with a key for {algorithm:?}: {error}", path.display())
-    };
-    if !String::from_utf8_lossy(&pem).contains("PRIVATE KEY-----") {
-        let public = match algorithm.family() {
-            AlgorithmFamily::Rsa => DecodingKey::from_rsa_pem(&pem),
-            AlgorithmFamily::Ec => DecodingKey::from_ec_pem(&pem),
-            _ => DecodingKey::from_ed_pem(&pem),
-        };
-        let public = public.map_err(wrong)?;
-        let jwk = Jwk::from_decoding_key(&public, Some(algorithm)).map_err(wrong)?;
-        return match algorithm_of(&jwk) {
-            Some(found) if found == algorithm => Ok((public, None)),
-            _ => Err(format!(
-                "{} holds a key of another kind than {algorithm:?} needs",
-                path.display()
-            )),
-        };
-    }
-    let private = match algorithm.family() {
-        AlgorithmFamily::Rsa => EncodingKey::from_rsa_pem(&pem),
-        AlgorithmFamily::Ec => EncodingKey::from_ec_pem(&pem),
-        _ => EncodingKey::from_ed_pem(&pem),
-    };
-    let private = private.map_err(wrong)?;
-    let public = Jwk::from_encoding_key(&private, algorithm)
-        .and_then(|jwk| DecodingKey::from_jwk(&jwk))
-        .map_err(wrong)?;
-    Ok((public, Some(private)))
-}
-
-/// The keys of a JWK Set, RFC 7517 section 5. Keys for encryption are passed over; others must be
-/// of an algorithm that is served, as a key that silently does not count would be found out too
-/// late.
-fn read_jwks(path: &Path) -> Result<Vec<VerifyingKey>, KeyError> {
-    let fail = |reason: String| KeyError(format!("`auth.jwt_keys` {}: {reason}", path.display()));
-    let text = std::fs::read(path).map_err(|error| fail(format!("cannot be read: {error}")))?;
-    // The parser's own words may quote a secret.
-    let set: JwkSet = serde_json::from_slice(&text)
-        .map_err(|error| fail(format!("is not a JWKS file, see line {}", error.line())))?;
-    let for_signatures =
-        |jwk: &&Jwk| !matches!(jwk.common.public_key_use, Some(jwk::PublicKeyUse::Encryption));
-    let keys = set.keys.iter().filter(for_signatures).map(|jwk| {
-        let id = jwk.common.key_id.clone();
-        let name = id.as_deref().unwrap_or("without kid").to_owned();
-        let algorithm = algorithm_of(jwk)
-            .ok_or_else(|| fail(format!("key {name:?} is not for HS256, RS256, ES256 or EdDSA")))?;
-        let key =
-            DecodingKey::from_jwk(jwk).map_err(|error| fail(format!("key {name:?}: {error}")))?;
-        if algorithm == Algorithm::HS256 {
-            let length = key.try_get_as_bytes().map_or(0, <[u8]>::len);
-            if length == 0 {
-                return Err(fail(format!("key {name:?}: the secret has 0 bytes")));
-            }
-            warn_if_short(&name, length);
-        }
-        Ok(VerifyingKey { id, algorithm, key })
-    });
-    keys.collect()
-}
-
-/// The algorithm that a key is for: the one of its type, which it must not contradict.
-fn algorithm_of(jwk: &Jwk) -> Option<Algorithm> {
-    let (algorithm, named) = match &jwk.algorithm {
-        AlgorithmParameters::RSA(_) => (Algorithm::RS256, jwk::KeyAlgorithm::RS256),
-        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
-            (Algorithm::ES256, jwk::KeyAlgorithm::ES256)
-        }
-        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
-            (Algorithm::EdDSA, jwk::KeyAlgorithm::EdDSA)
-        }
-        AlgorithmParameters::OctetKey(_) => (Algorithm::HS256, jwk::KeyAlgorithm::HS256),
-        _ => return None,
-    };
-    jwk.common.key_algorithm.is_none_or(|claimed| claimed == named).then_some(algorithm)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Sources};
-    use serde_json::json;
-    use std::path::PathBuf;
+    use crate::jwt::{KeyMaterial, KeyOptions, PemAlgorithm};
+    use PemAlgorithm::{EdDsa, Es256, Rs256};
+    use jsonwebtoken::{Algorithm, EncodingKey, Header};
+    use serde_json::{Value, json};
+    use std::path::{Path, PathBuf};
+    use tolmach_domain::{SessionId, UserId};
+    use tolmach_engine::ErrorChain;
 
     const SECRET: &str = "the secret of the gateway itself";
     const OTHER_SECRET: &str = "a secret that was shared with it";
     const NOW: i64 = 1_700_000_000;
 
     fn fixture(name: &str) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ports/test-keys").join(name)
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/jwt/test-keys").join(name)
     }
 
-    fn ring(auth: &str) -> Result<KeyRing, KeyError> {
-        let text = auth.replace("KEYS/", &format!("{}/", fixture("").display()));
-        let sources = Sources {
-            file: Some(("test.toml".into(), format!("[auth]\n{text}"))),
-            ..Sources::default()
-        };
-        KeyRing::load(&Config::load(sources, &[]).unwrap().auth, |required| {
-            Ok(required.then(|| Secret::new(SECRET)))
-        })
+    fn shared(kid: &str, secret: &str) -> KeyOptions {
+        let material = KeyMaterial::Secret(Secret::new(secret));
+        KeyOptions { kid: kid.into(), material, signing: false }
+    }
+
+    fn pem(kid: &str, algorithm: PemAlgorithm, file: &str) -> KeyOptions {
+        let material = KeyMaterial::Pem { algorithm, path: fixture(file) };
+        KeyOptions { kid: kid.into(), material, signing: false }
+    }
+
+    fn signing(key: KeyOptions) -> KeyOptions {
+        KeyOptions { signing: true, ..key }
+    }
+
+    /// These keys, and the secret where none of them signs.
+    fn options(keys: Vec<KeyOptions>) -> KeyRingOptions {
+        let secret = keys.iter().all(|key| !key.signing).then(|| Secret::new(SECRET));
+        KeyRingOptions { secret, keys, jwks: None }
+    }
+
+    fn load(options: &KeyRingOptions) -> KeyRing {
+        KeyRing::load(options).unwrap_or_else(|error| panic!("{}", ErrorChain(&error)))
     }
 
     fn everything() -> KeyRing {
-        ring(
-            r#"
-            jwt_keys = "KEYS/jwks.json"
-            [[auth.keys]]
-            kid = "shared"
-            algorithm = "HS256"
-            secret = "a secret that was shared with it"
-            [[auth.keys]]
-            kid = "rsa"
-            algorithm = "RS256"
-            pem = "KEYS/rsa.public.pem"
-            [[auth.keys]]
-            kid = "ec"
-            algorithm = "ES256"
-            pem = "KEYS/ec.public.pem"
-            [[auth.keys]]
-            kid = "ed"
-            algorithm = "EdDSA"
-            pem = "KEYS/ed.public.pem"
-        "#,
-        )
-        .unwrap_or_else(|error| panic!("{error}"))
+        let keys = vec![
+            shared("shared", OTHER_SECRET),
+            pem("rsa", Rs256, "rsa.public.pem"),
+            pem("ec", Es256, "ec.public.pem"),
+            pem("ed", EdDsa, "ed.public.pem"),
+        ];
+        load(&KeyRingOptions { jwks: Some(fixture("jwks.json")), ..options(keys) })
     }
 
     fn at(seconds: i64) -> Timestamp {
@@ -418,15 +169,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_signed_is_verified_until_it_expires() {
-        for auth in [
-            "",
-            "[[auth.keys]]\nkid = \"a\"\nalgorithm = \"HS256\"\nsecret = \"a secret that was shared with it\"\nsigning = true",
-            "[[auth.keys]]\nkid = \"a\"\nalgorithm = \"RS256\"\npem = \"KEYS/rsa.private.pem\"\nsigning = true",
-            "[[auth.keys]]\nkid = \"a\"\nalgorithm = \"ES256\"\npem = \"KEYS/ec.private.pem\"\nsigning = true",
-            "[[auth.keys]]\nkid = \"a\"\nalgorithm = \"EdDSA\"\npem = \"KEYS/ed.private.pem\"\nsigning = true",
+    fn a_signed_token_is_verified_until_it_expires() {
+        for key in [
+            None,
+            Some(shared("a", OTHER_SECRET)),
+            Some(pem("a", Rs256, "rsa.private.pem")),
+            Some(pem("a", Es256, "ec.private.pem")),
+            Some(pem("a", EdDsa, "ed.private.pem")),
         ] {
-            let ring = ring(auth).unwrap_or_else(|error| panic!("{error}"));
+            let options = options(key.into_iter().map(signing).collect());
+            let ring = load(&options);
             let claims = AccessClaims {
                 user: user(7),
                 session: SessionId::new(3).ok(),
@@ -434,8 +186,8 @@ mod tests {
                 expires_at: at(NOW + 60),
             };
             let token = ring.sign(&claims, [1; 16]).unwrap();
-            assert_eq!(ring.verify(&token, at(NOW + 59)), Some(claims.clone()), "{auth}");
-            assert_eq!(ring.verify(&token, at(NOW + 60)), None, "{auth}");
+            assert_eq!(ring.verify(&token, at(NOW + 59)), Some(claims.clone()), "{options:?}");
+            assert_eq!(ring.verify(&token, at(NOW + 60)), None, "{options:?}");
             assert_ne!(
                 ring.sign(&claims, [2; 16]).unwrap(),
                 token,
@@ -443,14 +195,14 @@ mod tests {
             );
             assert_eq!(
                 everything().verify(&token, at(NOW)).is_some(),
-                auth.is_empty(),
-                "another ring knows no key called a: {auth}"
+                options.keys.is_empty(),
+                "a ring without the key must not verify: {options:?}"
             );
         }
     }
 
     #[test]
-    fn our_tokens_say_what_was_agreed() {
+    fn the_claims_of_own_tokens_are_those_of_the_documentation() {
         let claims = AccessClaims {
             user: user(7),
             session: SessionId::new(3).ok(),
@@ -458,14 +210,18 @@ mod tests {
             expires_at: at(NOW + 60),
         };
         let token = everything().sign(&claims, [1; 16]).unwrap();
-        let said: Value = jsonwebtoken::dangerous::insecure_decode(token.expose()).unwrap().claims;
+        let encoded: Value =
+            jsonwebtoken::dangerous::insecure_decode(token.expose()).unwrap().claims;
         let jti = "01".repeat(16);
-        let agreed = json!({"id": 7, "user_id": 7, "sub": "7", "token_type": "access", "jti": jti, "iat": NOW, "exp": NOW + 60, "sid": 3});
-        assert_eq!(said, agreed);
+        let expected = json!({
+            "id": 7, "user_id": 7, "sub": "7", "token_type": "access", "jti": jti, "iat": NOW,
+            "exp": NOW + 60, "sid": 3,
+        });
+        assert_eq!(encoded, expected);
     }
 
     #[test]
-    fn a_token_is_verified_with_the_keys_it_may_be_of() {
+    fn a_token_is_verified_only_with_keys_of_its_name_and_algorithm() {
         let secret = |secret: &str| EncodingKey::from_secret(secret.as_bytes());
         let rsa = || EncodingKey::from_rsa_pem(&read("rsa.private.pem")).unwrap();
         let ec = || EncodingKey::from_ec_pem(&read("ec.private.pem")).unwrap();
@@ -473,7 +229,7 @@ mod tests {
         let elsewhere = || EncodingKey::from_ed_pem(&read("elsewhere.private.pem")).unwrap();
         let ring = everything();
         for (why, algorithm, kid, key, accepted) in [
-            ("our own secret", Algorithm::HS256, None, secret(SECRET), true),
+            ("the own secret", Algorithm::HS256, None, secret(SECRET), true),
             (
                 "the shared secret, named",
                 Algorithm::HS256,
@@ -483,15 +239,15 @@ mod tests {
             ),
             ("the shared secret, unnamed", Algorithm::HS256, None, secret(OTHER_SECRET), true),
             (
-                "a secret of nobody",
+                "an unknown secret",
                 Algorithm::HS256,
                 None,
-                secret("a secret of nobody at all, I say"),
+                secret("a secret that is in no key ring"),
                 false,
             ),
             ("an empty secret", Algorithm::HS256, None, secret(""), false),
             (
-                "our own secret under another's name",
+                "the own secret under another name",
                 Algorithm::HS256,
                 Some("shared"),
                 secret(SECRET),
@@ -527,8 +283,14 @@ mod tests {
                 elsewhere(),
                 true,
             ),
-            ("that key under the name of ours", Algorithm::EdDSA, Some("ed"), elsewhere(), false),
-            ("our key under the name of that", Algorithm::EdDSA, Some("elsewhere"), ed(), false),
+            (
+                "that key under the name of an own one",
+                Algorithm::EdDSA,
+                Some("ed"),
+                elsewhere(),
+                false,
+            ),
+            ("an own key under the name of that", Algorithm::EdDSA, Some("elsewhere"), ed(), false),
         ] {
             let token = token(algorithm, kid, &key, &good());
             assert_eq!(ring.verify(&token, at(NOW)).is_some(), accepted, "{why}");
@@ -536,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_signed_token_is_refused() {
+    fn a_token_without_a_good_signature_is_rejected() {
         use base64::Engine;
         let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
         let claims = encode(&good().to_string());
@@ -564,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_are_believed_only_if_they_are_good_now() {
+    fn claims_count_only_while_they_are_valid() {
         for (claims, expected) in [
             (json!({"id": 7, "exp": NOW + 1}), Some(7)),
             (json!({"id": "7", "exp": NOW + 1}), Some(7)),
@@ -611,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn sessions_of_others_are_not_ours() {
+    fn a_session_id_of_another_issuer_is_left_out() {
         for (sid, expected) in [
             (json!(3), Some(3)),
             (json!("3"), None),
@@ -632,60 +394,75 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_cannot_be_used_are_named() {
-        let key = |rest: &str| format!("[[auth.keys]]\nkid = \"a\"\n{rest}\n");
-        let ed = key("algorithm = \"EdDSA\"\npem = \"KEYS/ed.private.pem\"\nsigning = true");
-        for (auth, expected) in [
-            (key("algorithm = \"HS256\"\nsecret = \"\""), "\"a\": the secret has 0 bytes"),
-            (key("algorithm = \"HS256\"\npem = \"x\""), "HS256 needs a `secret`"),
-            (key("algorithm = \"RS256\"\nsecret = \"x\""), "RS256 needs a `pem`"),
-            (key("algorithm = \"RS256\""), "RS256 needs a `pem`"),
-            (key("algorithm = \"RS256\"\npem = \"KEYS/absent.pem\""), "absent.pem cannot be read"),
+    fn a_key_that_cannot_be_used_is_named_with_the_reason() {
+        let ed = || signing(pem("a", EdDsa, "ed.private.pem"));
+        for (keys, expected) in [
+            (vec![shared("a", "")], "key \"a\" cannot be used: the secret has 0 bytes"),
+            (vec![pem("a", Rs256, "absent.pem")], "absent.pem cannot be read: "),
+            (vec![pem("a", Rs256, "jwks.json")], "is not a PEM file with a key for RS256"),
+            (vec![pem("a", Rs256, "ec.public.pem")], "for RS256"),
+            (vec![pem("a", Rs256, "ec.private.pem")], "for RS256"),
+            (vec![pem("a", EdDsa, "ec.public.pem")], "for EdDSA"),
+            (vec![pem("a", Es256, "p384.public.pem")], "for ES256"),
+            (vec![signing(pem("a", EdDsa, "ed.public.pem"))], "signing needs the private key"),
+            (vec![ed(), ed()], "another key has the same kid"),
             (
-                key("algorithm = \"RS256\"\npem = \"KEYS/jwks.json\""),
-                "is not a PEM file with a key for RS256",
-            ),
-            (key("algorithm = \"RS256\"\npem = \"KEYS/ec.public.pem\""), "RS256"),
-            (key("algorithm = \"RS256\"\npem = \"KEYS/ec.private.pem\""), "RS256"),
-            (key("algorithm = \"EdDSA\"\npem = \"KEYS/ec.public.pem\""), "EdDSA"),
-            (key("algorithm = \"ES256\"\npem = \"KEYS/p384.public.pem\""), "ES256"),
-            (
-                key("algorithm = \"EdDSA\"\npem = \"KEYS/ed.public.pem\"\nsigning = true"),
-                "needs the private key",
-            ),
-            (format!("{ed}{ed}"), "another key has the same kid"),
-            (
-                format!("{ed}{}", ed.replace("\"a\"", "\"b\"")),
-                "only one key may have signing = true",
-            ),
-            ("jwt_keys = \"KEYS/absent.json\"".to_owned(), "absent.json: cannot be read"),
-            ("jwt_keys = \"KEYS/ed.public.pem\"".to_owned(), "is not a JWKS file"),
-            ("jwt_keys = \"KEYS/jwks-empty-secret.json\"".to_owned(), "the secret has 0 bytes"),
-            (
-                "jwt_keys = \"KEYS/jwks-other-algorithm.json\"".to_owned(),
-                "is not for HS256, RS256, ES256 or EdDSA",
+                vec![ed(), KeyOptions { kid: "b".into(), ..ed() }],
+                "key \"b\" cannot be used: only one key may sign, and \"a\" does",
             ),
         ] {
-            let error = ring(&auth).err().map(|error| error.to_string()).unwrap_or_default();
-            assert!(error.contains(expected), "{auth}\n  said {error:?}\n  not  {expected:?}");
+            let error = KeyRing::load(&options(keys)).err();
+            let error = error.map(|error| ErrorChain(&error).to_string()).unwrap_or_default();
+            assert!(error.contains(expected), "found {error:?}, not {expected:?}");
         }
     }
 
     #[test]
-    fn a_signing_key_takes_the_place_of_our_own_secret() {
-        let ed = "[[auth.keys]]\nkid = \"a\"\nalgorithm = \"EdDSA\"\npem = \"KEYS/ed.private.pem\"\nsigning = true";
-        assert_eq!(
-            ring(ed).unwrap_or_else(|error| panic!("{error}")).describe(),
-            ["EdDSA \"a\" (signs)"]
-        );
-        let both = format!("jwt_secret = \"{SECRET}\"\n{ed}");
-        assert_eq!(
-            ring(&both).unwrap_or_else(|error| panic!("{error}")).describe(),
-            ["EdDSA \"a\" (signs)", "HS256 without kid"]
-        );
-        assert_eq!(
-            ring("").unwrap_or_else(|error| panic!("{error}")).describe(),
-            ["HS256 without kid (signs)"]
-        );
+    fn a_jwks_file_that_cannot_be_used_is_named_with_the_reason() {
+        for (file, expected) in [
+            ("absent.json", "absent.json, a JWKS file, cannot be used: it cannot be read: "),
+            ("ed.public.pem", "it is not a JWK Set, see line 1"),
+            ("jwks-empty-secret.json", "has a secret of 0 bytes"),
+            ("jwks-other-algorithm.json", "is not for HS256, RS256, ES256 or EdDSA"),
+        ] {
+            let options = KeyRingOptions { jwks: Some(fixture(file)), ..options(Vec::new()) };
+            let error = KeyRing::load(&options).err();
+            let error = error.map(|error| ErrorChain(&error).to_string()).unwrap_or_default();
+            assert!(error.contains(expected), "found {error:?}, not {expected:?}");
+        }
+    }
+
+    #[test]
+    fn a_ring_that_cannot_sign_is_refused() {
+        let verifying = vec![pem("a", EdDsa, "ed.public.pem")];
+        for (options, expected) in [
+            (KeyRingOptions::default(), "no key signs"),
+            (KeyRingOptions { keys: verifying, ..KeyRingOptions::default() }, "no key signs"),
+            (
+                KeyRingOptions { secret: Some(Secret::new("")), ..KeyRingOptions::default() },
+                "the secret has 0 bytes",
+            ),
+        ] {
+            let error = KeyRing::load(&options).err();
+            let error = error.map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.starts_with(expected), "found {error:?}, not {expected:?}");
+        }
+    }
+
+    #[test]
+    fn a_signing_key_takes_the_place_of_the_secret() {
+        let ed = signing(pem("a", EdDsa, "ed.private.pem"));
+        let only_ed = options(vec![ed]);
+        let both = KeyRingOptions { secret: Some(Secret::new(SECRET)), ..only_ed.clone() };
+        assert_eq!(load(&only_ed).describe(), ["EdDSA \"a\" (signs)"]);
+        assert_eq!(load(&both).describe(), ["EdDSA \"a\" (signs)", "HS256 without kid"]);
+        assert_eq!(load(&options(Vec::new())).describe(), ["HS256 without kid (signs)"]);
+    }
+
+    #[test]
+    fn options_show_no_secret() {
+        let options = options(vec![shared("a", OTHER_SECRET)]);
+        let text = format!("{options:?}");
+        assert!(!text.contains(SECRET) && !text.contains(OTHER_SECRET), "{text}");
     }
 }

@@ -1,0 +1,29 @@
+//! Errors of photo storage, for the log.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+use tolmach_engine::ports::PortError;
+
+/// A photo that could not be read, written or deleted.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PhotoError {
+    #[error("{key:?} is not the key of a photo")]
+    Key { key: String },
+    #[error("{doing} the file {}", path.display())]
+    File { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error("{doing} the file of a photo")]
+    Cancelled { doing: &'static str, source: tokio::task::JoinError },
+    #[error("{doing} {object} of {bucket}")]
+    Object { doing: &'static str, object: String, bucket: String, source: Box<object_store::Error> },
+    #[error("{doing} {object} of {bucket}: no response within {limit:?}")]
+    Timeout { doing: &'static str, object: String, bucket: String, limit: Duration },
+    #[error("writing {object} to {bucket}: it is not found")]
+    Vanished { object: String, bucket: String },
+}
+
+impl From<PhotoError> for PortError {
+    fn from(error: PhotoError) -> Self {
+        Self::caused_by("the photo storage failed", error)
+    }
+}

@@ -1,0 +1,95 @@
+//! Photos in a local folder.
+
+use super::error::PhotoError;
+use super::key::check_key;
+use crate::private_file::{create_private_folder, write_atomically};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use tolmach_engine::ports::{Blobs, PortError};
+
+/// A local folder with one file per photo. Several processes may share it.
+#[derive(Debug)]
+pub struct PhotoFolder {
+    folder: PathBuf,
+}
+
+impl PhotoFolder {
+    /// Creates the folder unless it exists.
+    pub fn open(folder: PathBuf) -> io::Result<Self> {
+        create_private_folder(&folder)?;
+        Ok(Self { folder })
+    }
+
+    /// Does file I/O off the async threads.
+    async fn run<T: Send + 'static>(
+        &self,
+        key: &str,
+        doing: &'static str,
+        work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, PhotoError> {
+        let path = self.folder.join(check_key(key)?);
+        let done = tokio::task::spawn_blocking(move || {
+            work(&path).map_err(|source| PhotoError::File { doing, path, source })
+        });
+        done.await.map_err(|source| PhotoError::Cancelled { doing, source })?
+    }
+}
+
+#[async_trait]
+impl Blobs for PhotoFolder {
+    async fn put(&self, key: &str, content: Bytes) -> Result<(), PortError> {
+        let put = move |file: &Path| {
+            file.parent().map_or(Ok(()), create_private_folder)?;
+            write_atomically(file, &content)
+        };
+        Ok(self.run(key, "writing", put).await?)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, PortError> {
+        let get = |file: &Path| match std::fs::read(file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            read => read.map(Bytes::from).map(Some),
+        };
+        Ok(self.run(key, "reading", get).await?)
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), PortError> {
+        let delete = |file: &Path| match std::fs::remove_file(file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        };
+        Ok(self.run(key, "deleting", delete).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    tolmach_engine::blobs_suite!(async || {
+        let folder = tempfile::tempdir().unwrap();
+        let photos: Arc<dyn Blobs> =
+            Arc::new(PhotoFolder::open(folder.path().join("photos")).unwrap());
+        (photos, folder)
+    });
+
+    #[tokio::test]
+    async fn photos_are_there_for_the_next_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || PhotoFolder::open(folder.path().join("photos")).unwrap();
+        open().put("ab/abcd", Bytes::from_static(b"content")).await.unwrap();
+        assert_eq!(open().get("ab/abcd").await.unwrap(), Some(Bytes::from_static(b"content")));
+    }
+
+    #[tokio::test]
+    async fn no_key_names_a_file_outside_of_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("abc"), "outside").unwrap();
+        let photos = PhotoFolder::open(folder.path().join("photos")).unwrap();
+        crate::photos::key::tests::assert_malformed_keys_are_rejected(&photos).await;
+        assert_eq!(std::fs::read_to_string(folder.path().join("abc")).unwrap(), "outside");
+    }
+}
