@@ -1,67 +1,68 @@
 //! The dialect `sndmsg`: JSON objects with a string `type` such as `SND_MSG`, over WebSocket text
 //! frames, on connections that log in once. protocols/sndmsg/SPEC.md describes it.
 
-mod faults;
-mod lift;
-mod lower;
-mod memory;
-mod session;
+mod client;
+mod errors;
+mod server;
 mod wire;
 
-use std::sync::LazyLock;
+use serde::Deserialize;
+use tolmach_dialect::field::Field;
 use tolmach_dialect::{
-    Ask, Capabilities, Closes, DOC, Dialect, Door, Frame, Limits, Loss, Manifest, Notice, Opening,
-    Recognition, Refusal, Session, Side, Transport, Variant,
+    Capabilities, Configure, DOC, Dialect, DialectClient, Endpoint, Event, Frame, Handshake,
+    HandshakeRejection, Manifest, OptionTable, OptionsError, Recognition, RenderContext,
+    ServerSession, Unsupported, Variant, WireNames, json, parse_options,
 };
-use wire::{Field, Operation};
 
-/// The dialect's id.
-const ID: &str = "sndmsg";
-
-/// Where it answers.
-const PATH: &str = "/sndmsg";
-
-/// The one form in which notices are shared.
-const SHARED: Variant = Variant(0);
-
-static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| Manifest {
-    id: ID,
-    summary: "JSON requests of a type such as SND_MSG on a connection that has logged in, over WebSocket",
-    doors: &[Door { path: PATH, transport: Transport::WebSocket }],
-    revisions: &[DOC],
-    opening: Some("a \"type\" of SND_MSG's list, such as \"REQUEST_LOGIN\""),
-    limits: Limits::default(),
-    closes: Closes::default(),
-    capabilities: Capabilities {
-        pushes_posted: true,
-        pushes_edited: true,
-        pushes_deleted: true,
-        pushes_flows: true,
-        ..Capabilities::default()
-    },
-    push_by_default: true,
-    documents: &[],
+static MANIFEST: Manifest = Manifest::new(
+    wire::ID,
+    "JSON requests of a type such as SND_MSG on a connection that has logged in, over WebSocket",
+)
+.endpoints(&[Endpoint::websocket(wire::PATH)])
+.opening("a \"type\" of SND_MSG's list, such as \"REQUEST_LOGIN\"")
+.capabilities(Capabilities {
+    pushes_posted: true,
+    pushes_edited: true,
+    pushes_deleted: true,
+    pushes_flows: true,
+    ..Capabilities::NONE
 });
 
-/// The dialect `sndmsg`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SndMsg;
+/// The dialect `sndmsg`, with its options.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SndMsg {
+    /// True if new messages are pushed.
+    push: bool,
+    /// True if a login that does not exist is answered with a status of its own.
+    reveal_unknown_user: bool,
+}
+
+impl Default for SndMsg {
+    fn default() -> Self {
+        Self { push: true, reveal_unknown_user: false }
+    }
+}
+
+impl Configure for SndMsg {
+    fn configure(options: OptionTable) -> Result<Self, OptionsError> {
+        parse_options(options)
+    }
+}
 
 impl Dialect for SndMsg {
     fn manifest(&self) -> &Manifest {
         &MANIFEST
     }
 
-    /// Errs towards "no": an object that also has a key by which another dialect is known belongs
-    /// to neither, and so does a `type` that no request of this dialect has.
-    fn recognise(&self, opening: &Opening<'_>) -> Recognition {
-        let Some(Frame::Text(text)) = opening.first else {
-            return Recognition::No;
-        };
-        match wire::read::<wire::Head>(text, opening.settings.depth) {
-            Ok(wire::Head { kind: Field::Value(kind), mode, jsonapi, action })
-                if Operation::from_request(&kind).is_some()
-                    && !(mode.0 || jsonapi.0 || action.0) =>
+    /// A `type` that no request has is not recognised.
+    fn recognise(&self, handshake: &Handshake<'_>) -> Recognition {
+        let head = handshake
+            .first_frame
+            .and_then(|frame| frame.json_object::<wire::Head<'_>>(handshake.max_json_depth).ok());
+        match head {
+            Some(wire::Head { kind: Field::Value(kind) })
+                if wire::Operation::from_name(&kind).is_some() =>
             {
                 Recognition::Certain(DOC)
             }
@@ -69,31 +70,24 @@ impl Dialect for SndMsg {
         }
     }
 
-    fn open(&self, opening: &Opening<'_>, side: Side) -> Result<Box<dyn Session>, Refusal> {
-        Ok(match side {
-            Side::Server => Box::new(session::Server::new(opening)),
-            Side::Client => Box::new(session::Client::new(opening)),
-        })
+    fn accept(
+        &self,
+        handshake: &Handshake<'_>,
+    ) -> Result<Box<dyn ServerSession>, HandshakeRejection> {
+        let session = server::Session::new(handshake, self.push, self.reveal_unknown_user);
+        Ok(Box::new(session))
     }
 
-    fn dial(&self, ask: &Ask) -> Result<http::request::Parts, Loss> {
-        lower::ask(ask, "")?;
-        let mut request = http::Request::new(());
-        *request.uri_mut() = http::Uri::from_static(PATH);
-        for (name, value) in [
-            (http::header::CONNECTION, "Upgrade"),
-            (http::header::UPGRADE, "websocket"),
-            (http::header::SEC_WEBSOCKET_VERSION, "13"),
-        ] {
-            request.headers_mut().insert(name, http::HeaderValue::from_static(value));
-        }
-        Ok(request.into_parts().0)
+    fn render(
+        &self,
+        event: &Event,
+        _context: &RenderContext<'_>,
+        variant: Variant,
+    ) -> Result<Frame, Unsupported> {
+        Ok(Frame::Text(json::write(&server::push(event, variant)?)))
     }
 
-    fn render(&self, notice: &Notice, variant: Variant) -> Result<Frame, Loss> {
-        if variant != SHARED {
-            return Err(Loss { dialect: ID, what: "a notice in an unknown variant" });
-        }
-        lower::shared(notice).map(|push| Frame::Text(wire::write(&push)))
+    fn client(&self) -> Option<&dyn DialectClient> {
+        Some(&client::Client)
     }
 }
