@@ -2,54 +2,49 @@
 //! linear time.
 
 use crate::wire::Method;
-use jsonschema::{NewMessage, PatternOptions, Registry, RegistryBuilder, Validator};
+use jsonschema::{Draft, PatternOptions, Registry, RegistryBuilder, Validator};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
+use tolmach_dialect::WireNames;
 
 /// The longest explanation of why a request does not validate, in characters.
-const REASON_LIMIT: usize = 256;
+const MAX_REASON: usize = 256;
 
-/// Where the schemas refer to each other; the name is reserved for what does not exist (RFC 2606).
+/// The address by which the schemas refer to each other, under a reserved domain (RFC 2606).
 const ADDRESS: &str = "https://tolmach.invalid/schemas/morelia/1.0/";
 
-/// What every schema refers to: the document's reference schema, corrected.
-const DEFINITIONS: &str = include_str!("../../../schemas/morelia/1.0/definitions.json");
+macro_rules! schema {
+    ($name:literal) => {
+        include_str!(concat!("../../../schemas/morelia/1.0/", $name, ".json"))
+    };
+}
 
-/// The text of the schema of this method's requests.
+/// The definitions that every schema refers to: the document's reference schema, corrected.
+const DEFINITIONS: &str = schema!("definitions");
+
+/// The schema of a method's requests.
 fn text(method: Method) -> &'static str {
     match method {
-        Method::GetUpdate => include_str!("../../../schemas/morelia/1.0/get_update.request.json"),
-        Method::SendMessage => {
-            include_str!("../../../schemas/morelia/1.0/send_message.request.json")
-        }
-        Method::AllMessages => {
-            include_str!("../../../schemas/morelia/1.0/all_messages.request.json")
-        }
-        Method::AllFlow => include_str!("../../../schemas/morelia/1.0/all_flow.request.json"),
-        Method::UserInfo => include_str!("../../../schemas/morelia/1.0/user_info.request.json"),
-        Method::RegisterUser => {
-            include_str!("../../../schemas/morelia/1.0/register_user.request.json")
-        }
-        Method::Authentication => {
-            include_str!("../../../schemas/morelia/1.0/authentication.request.json")
-        }
-        Method::DeleteUser => include_str!("../../../schemas/morelia/1.0/delete_user.request.json"),
-        Method::DeleteMessage => {
-            include_str!("../../../schemas/morelia/1.0/delete_message.request.json")
-        }
-        Method::EditedMessage => {
-            include_str!("../../../schemas/morelia/1.0/edited_message.request.json")
-        }
+        Method::GetUpdate => schema!("get_update.request"),
+        Method::SendMessage => schema!("send_message.request"),
+        Method::AllMessages => schema!("all_messages.request"),
+        Method::AllFlow => schema!("all_flow.request"),
+        Method::UserInfo => schema!("user_info.request"),
+        Method::RegisterUser => schema!("register_user.request"),
+        Method::Authentication => schema!("authentication.request"),
+        Method::DeleteUser => schema!("delete_user.request"),
+        Method::DeleteMessage => schema!("delete_message.request"),
+        Method::EditedMessage => schema!("edited_message.request"),
     }
 }
 
-/// In the order of [`Method::ALL`].
+/// The validators, in the order of [`Method::ALL`].
 static VALIDATORS: LazyLock<Vec<(Method, Validator)>> = LazyLock::new(|| {
     compile().expect("the schemas are part of this crate, and a test compiles them")
 });
 
-/// Whether a request of this method validates; if not, where and why, without the peer's own
-/// values.
+/// Validates a request of a method. The error is the JSON pointer and the reason, without the
+/// peer's own values.
 pub(crate) fn check(method: Method, request: &Value) -> Result<(), String> {
     let validator =
         VALIDATORS.iter().find(|(its, _)| *its == method).map(|(_, validator)| validator);
@@ -58,28 +53,26 @@ pub(crate) fn check(method: Method, request: &Value) -> Result<(), String> {
     };
     // Values are masked: one may be a password, or as large as the frame.
     let reason = format!("{}: {}", error.instance_path().as_str(), error.masked());
-    Err(reason.trim_start_matches(": ").chars().take(REASON_LIMIT).collect())
+    Err(reason.trim_start_matches(": ").chars().take(MAX_REASON).collect())
 }
 
 fn compile() -> Result<Vec<(Method, Validator)>, Box<dyn std::error::Error>> {
+    let definitions: Value = serde_json::from_str(DEFINITIONS)?;
     let registry = Registry::new()
-        .extend([(
-            format!("{ADDRESS}definitions.json"),
-            serde_json::from_str::<Value>(DEFINITIONS)?,
-        )])
+        .extend([(format!("{ADDRESS}definitions.json"), definitions)])
         .and_then(RegistryBuilder::prepare)?;
-    let compile = |method| {
-        let mut schema: Value = serde_json::from_str(text(method))?;
-        schema["$id"] = json!(format!("{ADDRESS}{}.request.json", Method::name(method)));
+    let compile = |method: &Method| {
+        let mut schema: Value = serde_json::from_str(text(*method))?;
+        schema["$id"] = json!(format!("{ADDRESS}{}.request.json", method.name()));
         let validator = jsonschema::options()
-            .with_draft(NewMessage::Draft202012)
+            .with_draft(Draft::Draft202012)
             .with_pattern_options(PatternOptions::regex())
             .with_registry(&registry)
             .offline()
             .build(&schema)?;
-        Ok((method, validator))
+        Ok((*method, validator))
     };
-    Method::ALL.into_iter().map(compile).collect()
+    Method::ALL.iter().map(compile).collect()
 }
 
 #[cfg(test)]
@@ -134,6 +127,6 @@ mod tests {
     fn a_reason_is_short_whatever_the_request() {
         let long = "x".repeat(100_000);
         let request = json!({"type": "all_flow", "data": {"user": {"id": long, "auth_id": [1]}}});
-        assert!(check(Method::AllFlow, &request).unwrap_err().chars().count() <= REASON_LIMIT);
+        assert!(check(Method::AllFlow, &request).unwrap_err().chars().count() <= MAX_REASON);
     }
 }

@@ -1,444 +1,279 @@
-//! From the wire to the domain: what a request asks, what a reply answers, what a push tells.
+//! Frames to requests: protocols/morelia/SPEC.md, sections "Frames" and "Methods".
 
-use crate::faults::{self, Refusal};
-use crate::wire::{self, Method};
+use crate::errors::bad_request;
+use crate::schema;
+use crate::wire::{self, Form, MAX_MESSAGES, MAX_VALUES, Method};
 use serde_json::Value;
 use std::borrow::Cow;
-use std::sync::Arc;
-use tolmach_dialect::Notice;
+use tolmach_dialect::errors::ErrorBody;
+use tolmach_dialect::{Correlation, Request, ViolationKind, json};
 use tolmach_domain::{
-    Answer, Attachment, AttachmentKind, Changes, Command, Content, Credentials, EventKind, Fault,
-    Flow, FlowId, FlowKindFilter, FlowSummary, Grant, GrantKind, Identity, Message, MessageId,
-    NewMessage, Registration, Secret, Timestamp, Tokens, User, UserId, UserRef, UserSummary,
-    Version,
+    Command, Content, Credentials, FlowId, FlowKindFilter, GrantKind, MessageId, NewMessage,
+    Registration, Secret, Timestamp, UserId, UserRef,
 };
 
-/// The most messages of a reply: a client goes on from its `time`.
-pub(crate) const MESSAGES_LIMIT: u32 = 1000;
+/// The longest unknown `type` that is repeated, in characters.
+const MAX_REPEATED_TYPE: usize = 64;
 
-/// The fields of `file` and what they hold, in the order in which they are said.
-const FILES: [(&str, AttachmentKind); 4] = [
-    ("picture", AttachmentKind::Picture),
-    ("video", AttachmentKind::Video),
-    ("audio", AttachmentKind::Audio),
-    ("document", AttachmentKind::Document),
-];
+/// The `type` of a reply to a frame whose own cannot be repeated.
+const UNUSABLE_TYPE: &str = "error";
 
-/// What a request asks, and how it proves who asks. The request has been validated by its schema;
-/// large texts are taken out of it, not copied.
-pub(crate) fn ask(method: Method, request: &mut Value) -> Result<(Credentials, Command), Refusal> {
-    let mut data = take(request, "data");
-    let mut user = take(&mut data, "user");
-    let mut message = take(&mut data, "message");
-    let proof = match method {
-        Method::RegisterUser | Method::Authentication | Method::DeleteUser => Credentials::Nothing,
-        Method::GetUpdate
-        | Method::SendMessage
-        | Method::AllMessages
-        | Method::AllFlow
-        | Method::UserInfo
-        | Method::DeleteMessage
-        | Method::EditedMessage => {
-            let id = UserId::new(integer("/data/user/id", &user["id"])?)
-                .map_err(|_| expected("/data/user/id", "an id"))?;
-            // Who writes in another's name is refused before the proof is looked at: whose name it
-            // is tells nothing.
-            let author = &message["from_user"]["id"];
-            if !author.is_null() && integer("/data/message/from_user/id", author)? != id.get() {
-                return Err(Refusal::new(
-                    403,
-                    "/data/message/from_user/id: only the author may write in this name",
-                ));
-            }
-            Credentials::TokenOf(
-                id,
-                Secret::new(required("/data/user/auth_id", &mut user, "auth_id")?),
-            )
-        }
+/// The place of a message's id, or of its key.
+const MESSAGE_ID: &str = "/data/message/id";
+
+/// The expectation of an integer.
+const INTEGER: &str = "an integer below 2^53";
+
+/// A value of a request, or the refusal of the request.
+type Checked<T> = Result<T, ErrorBody<u16>>;
+
+/// The part of a request that its reply needs.
+pub(super) struct RequestInfo {
+    pub(super) method: Method,
+    /// The `type`, which the reply repeats.
+    pub(super) kind: &'static str,
+    /// The form of the request, which the reply has too.
+    pub(super) form: Form,
+    /// The `id` and `auth_id`, which some replies repeat.
+    pub(super) signature: Option<(UserId, Secret)>,
+    /// The login of an account to delete.
+    pub(super) login: Option<String>,
+}
+
+/// A frame that is no request, and its reply.
+pub(super) struct Rejection {
+    pub(super) violation: ViolationKind,
+    /// The `type` of the reply.
+    pub(super) kind: Cow<'static, str>,
+    pub(super) error: ErrorBody<u16>,
+}
+
+impl Rejection {
+    /// The rejection of a frame whose `type` is not known.
+    pub(super) fn unnamed(violation: ViolationKind, detail: impl Into<String>) -> Self {
+        Self { violation, kind: Cow::Borrowed(UNUSABLE_TYPE), error: bad_request(detail) }
+    }
+}
+
+/// Decodes a request.
+pub(super) fn request(form: Form, bytes: &[u8], max_depth: usize) -> Result<Request, Rejection> {
+    let shape = |detail: &str| Rejection::unnamed(ViolationKind::Shape, detail);
+    if wire::has_too_many_values(bytes) {
+        return Err(shape(&format!("at most {MAX_VALUES} values are expected")));
+    }
+    let request: Value = json::parse(bytes, max_depth)
+        .map_err(|error| Rejection::unnamed(error.violation_kind(), error.expectation()))?;
+    let Value::Object(object) = &request else {
+        return Err(shape("a JSON object is expected"));
     };
-    let command = match method {
-        Method::RegisterUser => Command::Register(Box::new(Registration {
-            login: Some(required("/data/user/login", &mut user, "login")?),
-            password: Secret::new(required("/data/user/password", &mut user, "password")?),
-            username: text(&mut user, "username"),
-            email: text(&mut user, "email"),
-            phone: None,
-            bot: user["is_bot"].as_bool().unwrap_or_default(),
-            bio: text(&mut user, "bio"),
-            avatar: text(&mut user, "avatar"),
-            profile: true,
-            grant: GrantKind::Token,
-        })),
-        Method::Authentication => Command::Login {
-            identifier: required("/data/user/login", &mut user, "login")?,
-            password: Secret::new(required("/data/user/password", &mut user, "password")?),
-            grant: GrantKind::Token,
-        },
-        Method::DeleteUser => Command::DeleteAccount {
-            login: required("/data/user/login", &mut user, "login")?,
-            password: Secret::new(required("/data/user/password", &mut user, "password")?),
-        },
-        Method::GetUpdate => Command::GetChanges {
-            since: since(&data)?,
-            flow: flow(&data, &message)?,
-            limit: MESSAGES_LIMIT,
-        },
+    let Some(named) = object.get("type").and_then(Value::as_str) else {
+        return Err(shape("/type: a string is expected"));
+    };
+    let Some((method, kind)) = Method::from_type(named) else {
+        let rejection = Rejection::unnamed(ViolationKind::UnknownMethod, "unknown type");
+        return Err(match named.chars().nth(MAX_REPEATED_TYPE) {
+            None => Rejection { kind: Cow::Owned(named.to_owned()), ..rejection },
+            Some(_) => rejection,
+        });
+    };
+    let (credentials, command) = decode(method, request).map_err(|error| Rejection {
+        violation: ViolationKind::Shape,
+        kind: Cow::Borrowed(kind),
+        error,
+    })?;
+    let signature = match &credentials {
+        Credentials::TokenOf(user, token) => Some((*user, token.clone())),
+        _ => None,
+    };
+    let login = match &command {
+        Command::DeleteAccount { login, .. } => Some(login.clone()),
+        _ => None,
+    };
+    let info = RequestInfo { method, kind, form, signature, login };
+    Ok(Request::new(Correlation::new(info), credentials, command))
+}
+
+/// The credentials and the command of a request, which is validated first.
+fn decode(method: Method, request: Value) -> Checked<(Credentials, Command)> {
+    check_version(&request)?;
+    schema::check(method, &request).map_err(bad_request)?;
+    let mut values = Values(request);
+    let (user, token) = match method {
+        Method::RegisterUser | Method::Authentication => (None, None),
+        _ => (values.id("/data/user/id")?, values.text("/data/user/auth_id").map(Secret::new)),
+    };
+    if method.is_signed() {
+        check_author(user, &mut values)?;
+    }
+    let command = command(method, user, &mut values)?;
+    let credentials = match (user, token) {
+        (Some(user), Some(token)) => Credentials::TokenOf(user, token),
+        (None, Some(token)) => Credentials::Token(token),
+        (_, None) => Credentials::Nothing,
+    };
+    Ok((credentials, command))
+}
+
+/// Checks the version; none is 1.0, and a `jsonapi` of another shape is left to the schema.
+fn check_version(request: &Value) -> Checked<()> {
+    let served = match request.get("jsonapi").and_then(|jsonapi| jsonapi.get("version")) {
+        None | Some(Value::Null) => true,
+        Some(Value::String(version)) => version == "1.0",
+        Some(version) => version.as_f64() == Some(wire::VERSION),
+    };
+    let detail = "/jsonapi/version: the versions served are: 1.0";
+    if served { Ok(()) } else { Err(bad_request(detail)) }
+}
+
+/// Refuses a message in another user's name, before the credentials are verified: the answer does
+/// not depend on them.
+fn check_author(user: Option<UserId>, values: &mut Values) -> Checked<()> {
+    const AUTHOR: &str = "/data/message/from_user/id";
+    match values.integer(AUTHOR)? {
+        Some(author) if user.map(UserId::get) != Some(author) => {
+            let detail = format!("{AUTHOR}: only the author may write in this name");
+            Err(ErrorBody::new(403, detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn command(method: Method, user: Option<UserId>, values: &mut Values) -> Checked<Command> {
+    Ok(match method {
+        Method::RegisterUser => {
+            let (login, password) = login(values)?;
+            Command::Register(Box::new(Registration {
+                login: Some(login),
+                password,
+                username: values.text("/data/user/username"),
+                email: values.text("/data/user/email"),
+                phone: None,
+                bot: values.take("/data/user/is_bot").as_bool().unwrap_or_default(),
+                bio: values.text("/data/user/bio"),
+                avatar: values.text("/data/user/avatar"),
+                profile: true,
+                grant: GrantKind::Token,
+            }))
+        }
+        Method::Authentication => {
+            let (identifier, password) = login(values)?;
+            Command::Login { identifier, password, grant: GrantKind::Token }
+        }
+        Method::DeleteUser => {
+            let (login, password) = login(values)?;
+            Command::DeleteAccount { user, login, password }
+        }
+        Method::GetUpdate => {
+            let flow = flow(values)?;
+            Command::GetChanges { since: since(values)?, flow, limit: MAX_MESSAGES }
+        }
         Method::AllMessages => {
-            Command::GetChanges { since: since(&data)?, flow: None, limit: MESSAGES_LIMIT }
+            Command::GetChanges { since: since(values)?, flow: None, limit: MAX_MESSAGES }
         }
         Method::AllFlow => Command::ListFlows { limit: None, offset: 0, members: false },
-        Method::UserInfo => Command::GetUser { who: UserRef::Me },
+        Method::UserInfo => Command::GetUser { user: UserRef::Me },
         Method::SendMessage => {
-            let flow = flow(&data, &message)?
-                .ok_or_else(|| expected("/data/flow/id", "the flow to post to"))?;
-            let key = integer("/data/message/id", &message["id"])?.to_string();
-            let content = content(&data, &mut message)?;
+            let flow =
+                flow(values)?.ok_or_else(|| expected("/data/flow/id", "the flow to post to"))?;
+            let key = values.integer(MESSAGE_ID)?.ok_or_else(|| expected(MESSAGE_ID, INTEGER))?;
             Command::Send(Box::new(NewMessage {
                 flow,
                 kinds: FlowKindFilter::Any,
-                content,
-                key: Some(key),
+                content: content(values)?,
+                key: Some(key.to_string()),
             }))
         }
         Method::EditedMessage => Command::Edit {
-            message: message_id(&message)?,
-            flow: flow(&data, &message)?,
-            text: required("/data/message/text", &mut message, "text")?,
+            message: message(values)?,
+            flow: flow(values)?,
+            text: values.required_text("/data/message/text")?,
         },
         Method::DeleteMessage => {
-            Command::Delete { messages: vec![message_id(&message)?], flow: flow(&data, &message)? }
+            Command::Delete { messages: vec![message(values)?], flow: flow(values)? }
         }
-    };
-    Ok((proof, command))
+    })
 }
 
-fn content(data: &Value, message: &mut Value) -> Result<Content, Refusal> {
-    // The document has it in the message in one place and beside it in another.
-    let reply_to =
-        [&message["reply_to"], &data["reply_to"]].into_iter().find(|reply_to| !reply_to.is_null());
-    let reply_to = match reply_to {
-        None => None,
-        Some(id) => Some(
-            MessageId::new(integer("/data/message/reply_to", id)?)
-                .map_err(|_| expected("/data/message/reply_to", "an id"))?,
-        ),
-    };
-    let mut file = take(message, "file");
-    let attachment =
-        |(name, kind): (&str, _)| some_text(&mut file, name).map(|data| Attachment { kind, data });
+fn login(values: &mut Values) -> Checked<(String, Secret)> {
+    let login = values.required_text("/data/user/login")?;
+    Ok((login, Secret::new(values.required_text("/data/user/password")?)))
+}
+
+fn since(values: &mut Values) -> Checked<Timestamp> {
+    const TIME: &str = "/data/time";
+    let time = values.take(TIME).as_f64().and_then(Timestamp::from_seconds);
+    time.ok_or_else(|| expected(TIME, "seconds since the epoch"))
+}
+
+/// The flow: `flow` goes before `message.from_flow`.
+fn flow(values: &mut Values) -> Checked<Option<FlowId>> {
+    values.first_id(["/data/flow/id", "/data/message/from_flow/id"])
+}
+
+fn message(values: &mut Values) -> Checked<MessageId> {
+    values.id(MESSAGE_ID)?.ok_or_else(|| expected(MESSAGE_ID, INTEGER))
+}
+
+fn content(values: &mut Values) -> Checked<Content> {
+    let file = serde_json::from_value::<Option<wire::File<'_>>>(values.take("/data/message/file"));
+    let file = file.ok().flatten().unwrap_or_default();
     Ok(Content {
-        attachments: FILES.into_iter().filter_map(attachment).collect(),
-        emoji: some_text(message, "emoji"),
-        reply_to,
-        ..Content::text(text(message, "text").unwrap_or_default())
+        attachments: file.attachments(),
+        emoji: values.text("/data/message/emoji").filter(|emoji| !emoji.is_empty()),
+        // The document has it in the message in one place and beside it in another.
+        reply_to: values.first_id(["/data/message/reply_to", "/data/reply_to"])?,
+        ..Content::text(values.text("/data/message/text").unwrap_or_default())
     })
 }
 
-/// Where something is meant to be, if the request says: `flow` goes before `message.from_flow`.
-fn flow(data: &Value, message: &Value) -> Result<Option<FlowId>, Refusal> {
-    for (name, id) in [
-        ("/data/flow/id", &data["flow"]["id"]),
-        ("/data/message/from_flow/id", &message["from_flow"]["id"]),
-    ] {
-        if !id.is_null() {
-            return FlowId::new(integer(name, id)?).map(Some).map_err(|_| expected(name, "an id"));
+fn expected(pointer: &str, what: &str) -> ErrorBody<u16> {
+    bad_request(format!("{pointer}: {what} is expected"))
+}
+
+/// A request whose values are taken out of it by JSON pointer, so that large texts are moved, not
+/// copied. Its schema has been validated.
+struct Values(Value);
+
+impl Values {
+    /// A value; null where there is none.
+    fn take(&mut self, pointer: &str) -> Value {
+        let mut keys = pointer.split('/').skip(1);
+        let value = keys.try_fold(&mut self.0, |value, key| value.get_mut(key));
+        value.map(Value::take).unwrap_or_default()
+    }
+
+    fn text(&mut self, pointer: &str) -> Option<String> {
+        match self.take(pointer) {
+            Value::String(text) => Some(text),
+            _ => None,
         }
     }
-    Ok(None)
-}
 
-fn message_id(message: &Value) -> Result<MessageId, Refusal> {
-    MessageId::new(integer("/data/message/id", &message["id"])?)
-        .map_err(|_| expected("/data/message/id", "an id"))
-}
-
-fn since(data: &Value) -> Result<Timestamp, Refusal> {
-    data["time"]
-        .as_f64()
-        .and_then(Timestamp::from_seconds)
-        .ok_or_else(|| expected("/data/time", "seconds since the epoch"))
-}
-
-/// To a JSON Schema `1.0` is an integer too.
-fn integer(name: &str, value: &Value) -> Result<i64, Refusal> {
-    const EXACT: f64 = 9_007_199_254_740_991.0;
-    let whole =
-        |number: f64| (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64);
-    value
-        .as_i64()
-        .or_else(|| value.as_f64().and_then(whole))
-        .ok_or_else(|| expected(name, "an integer below 2^53"))
-}
-
-fn expected(name: &str, what: &str) -> Refusal {
-    Refusal::bad_request(format!("{name}: {what} is expected"))
-}
-
-/// A value, taken out of its object; `null` if it is not there.
-fn take(object: &mut Value, key: &str) -> Value {
-    object.get_mut(key).map(Value::take).unwrap_or_default()
-}
-
-fn text(object: &mut Value, key: &str) -> Option<String> {
-    match take(object, key) {
-        Value::String(text) => Some(text),
-        _ => None,
+    fn required_text(&mut self, pointer: &str) -> Checked<String> {
+        self.text(pointer).ok_or_else(|| expected(pointer, "a string"))
     }
-}
 
-/// A text in which the empty string stands for nothing.
-fn some_text(object: &mut Value, key: &str) -> Option<String> {
-    text(object, key).filter(|text| !text.is_empty())
-}
-
-fn required(name: &str, object: &mut Value, key: &str) -> Result<String, Refusal> {
-    text(object, key).ok_or_else(|| expected(name, "a string"))
-}
-
-/// What an ask that waits for its reply wants out of it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Expected {
-    /// A token, to hand out or to bind the connection with.
-    Grant(GrantKind),
-    AccountDeleted,
-    /// The caller's own record.
-    User,
-    /// A part of the caller's flows; the wire gives all of them.
-    Flows {
-        limit: Option<u32>,
-        offset: u32,
-    },
-    Sent,
-    /// The wire says only that it is done: the rest is what was asked.
-    Edited {
-        author: UserId,
-        message: MessageId,
-        flow: FlowId,
-        text: String,
-    },
-    Deleted {
-        message: MessageId,
-    },
-    Changes,
-}
-
-/// A frame of the other side that does not say what it should.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Nonsense;
-
-/// What a reply answers, and who it says is logged in now.
-pub(crate) fn outcome(
-    method: Method,
-    expected: Expected,
-    reply: wire::Reply<'_>,
-) -> Result<(Option<Identity>, Result<Answer, Fault>), Nonsense> {
-    if !(200..=299).contains(&reply.errors.code) {
-        return Ok((None, Err(faults::lift(method, reply.errors.code, &reply.errors.detail))));
+    /// An integer, unless it is null. In a JSON Schema `1.0` is an integer too.
+    fn integer(&mut self, pointer: &str) -> Checked<Option<i64>> {
+        const EXACT: f64 = 9_007_199_254_740_991.0;
+        let whole =
+            |number: f64| (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64);
+        let value = self.take(pointer);
+        let integer = value.as_i64().or_else(|| value.as_f64().and_then(whole));
+        if integer.is_none() && !value.is_null() {
+            return Err(expected(pointer, INTEGER));
+        }
+        Ok(integer)
     }
-    let at = moment(reply.errors.time)?;
-    let data = reply.data.unwrap_or_default();
-    let mut identity = None;
-    let answer = match expected {
-        Expected::Grant(kind) => {
-            let granted = data.user.ok_or(Nonsense)?;
-            let token = granted.auth_id.ok_or(Nonsense)?;
-            identity = Some(Identity { user: user_id(granted.id)?, session: None });
-            let tokens = match kind {
-                GrantKind::Nothing => Tokens::Nothing,
-                GrantKind::Connection => Tokens::Connection,
-                GrantKind::Token | GrantKind::Pair => Tokens::Token(Secret::new(token)),
-            };
-            Answer::Granted(Box::new(Grant { user: None, tokens }))
-        }
-        Expected::AccountDeleted => {
-            Answer::AccountDeleted { user: user_id(data.user.ok_or(Nonsense)?.id)? }
-        }
-        Expected::User => Answer::User(Box::new(user(data.user.ok_or(Nonsense)?)?)),
-        Expected::Flows { limit, offset } => {
-            let flows =
-                data.flow.0.into_iter().skip(length(offset)).take(limit.map_or(usize::MAX, length));
-            Answer::Flows(flows.map(overview).collect::<Result<_, _>>()?)
-        }
-        Expected::Sent => Answer::Sent { message: None, repeated: false },
-        Expected::Edited { author, message, flow, text } => {
-            Answer::Edited(Box::new(edited(at, author, message, flow, text)))
-        }
-        Expected::Deleted { message } => {
-            Answer::Deleted { deleted: vec![message], left: Vec::new() }
-        }
-        Expected::Changes => {
-            let messages =
-                data.message.0.into_iter().map(message).collect::<Result<Vec<_>, _>>()?;
-            Answer::Changes(Box::new(Changes {
-                // The wire does not say: as many as there may be are taken for not all.
-                more: messages.len() >= length(MESSAGES_LIMIT),
-                messages,
-                flows: data.flow.0.into_iter().map(overview).collect::<Result<_, _>>()?,
-                user: data
-                    .user
-                    .filter(|record| record.login.is_some())
-                    .map(user)
-                    .transpose()?
-                    .map(Box::new),
-                until: moment(data.time.ok_or(Nonsense)?)?,
-            }))
-        }
-    };
-    Ok((identity, Ok(answer)))
-}
 
-/// What a push tells: one notice a message, and one for all that were deleted at once.
-pub(crate) fn push(reply: wire::Reply<'_>) -> Result<Vec<Notice>, Nonsense> {
-    let data = reply.data.ok_or(Nonsense)?;
-    let at = moment(data.time.ok_or(Nonsense)?)?;
-    let mut kinds: Vec<EventKind> = Vec::new();
-    for told in data.message.0 {
-        let kind = match is_deleted(&told) {
-            true => {
-                let (flow, by) = (flow_id(told.from_flow.id)?, user_id(told.from_user.id)?);
-                let deleted = (message_id_of(told.id)?, Version::default());
-                match kinds.last_mut() {
-                    Some(EventKind::Deleted { flow: its, by: whose, messages })
-                        if (*its, *whose) == (flow, by) =>
-                    {
-                        messages.push(deleted);
-                        continue;
-                    }
-                    _ => EventKind::Deleted { flow, by, messages: vec![deleted] },
-                }
-            }
-            false => match message(told)? {
-                edited if edited.edited_at.is_some() => EventKind::Edited(edited),
-                posted => EventKind::Posted(posted),
-            },
-        };
-        kinds.push(kind);
+    fn id<T: TryFrom<i64>>(&mut self, pointer: &str) -> Checked<Option<T>> {
+        let id = self.integer(pointer)?.map(T::try_from).transpose();
+        id.map_err(|_| expected(pointer, "an id"))
     }
-    if kinds.is_empty() {
-        return Err(Nonsense);
+
+    /// The first id that is there.
+    fn first_id<T: TryFrom<i64>>(&mut self, pointers: [&str; 2]) -> Checked<Option<T>> {
+        let first = self.id(pointers[0])?;
+        if first.is_some() { Ok(first) } else { self.id(pointers[1]) }
     }
-    Ok(kinds.into_iter().map(|kind| Event::new(at, kind)).collect())
-}
-
-/// An edit leaves a text, so an edited message that says nothing at all is a deleted one.
-fn is_deleted(message: &wire::Message<'_>) -> bool {
-    message.text.is_empty()
-        && message.edited_message.is_some_and(|edited| edited.status)
-        && message.emoji.is_none()
-        && message.file.as_ref().is_none_or(|file| *file == wire::File::default())
-}
-
-fn message(told: wire::Message<'_>) -> Result<Message, Nonsense> {
-    let deleted = is_deleted(&told);
-    let changed_at = told
-        .edited_message
-        .filter(|edited| edited.status)
-        .map(|edited| moment(edited.time))
-        .transpose()?;
-    let posted_at = moment(told.time)?;
-    let file = told.file.unwrap_or_default();
-    let files = [file.picture, file.video, file.audio, file.document];
-    let attachment = |((_, kind), data): ((&str, _), Option<Cow<'_, str>>)| {
-        data.filter(|data| !data.is_empty())
-            .map(|data| Attachment { kind, data: data.into_owned() })
-    };
-    Ok(Message {
-        id: message_id_of(told.id)?,
-        flow: flow_id(told.from_flow.id)?,
-        flow_kind: told.from_flow.kind.ok_or(Nonsense)?.into(),
-        author: person(user_id(told.from_user.id)?, told.from_user.username.ok_or(Nonsense)?),
-        content: Content {
-            attachments: FILES.into_iter().zip(files).filter_map(attachment).collect(),
-            emoji: told.emoji.filter(|emoji| !emoji.is_empty()).map(Cow::into_owned),
-            reply_to: told.reply_to.map(message_id_of).transpose()?,
-            ..Content::text(told.text)
-        },
-        posted: Version::default(),
-        version: Version::default(),
-        posted_at,
-        edited_at: changed_at.filter(|_| !deleted),
-        deleted_at: changed_at.filter(|_| deleted),
-        changed_at: changed_at.unwrap_or(posted_at),
-    })
-}
-
-/// The message as far as whoever edited it knows it.
-fn edited(at: Timestamp, author: UserId, id: MessageId, flow: FlowId, text: String) -> Message {
-    Message {
-        id,
-        flow,
-        flow_kind: tolmach_domain::FlowKind::Chat,
-        author: person(author, Cow::Borrowed("")),
-        content: Content::text(text),
-        posted: Version::default(),
-        version: Version::default(),
-        posted_at: Timestamp::default(),
-        edited_at: Some(at),
-        deleted_at: None,
-        changed_at: at,
-    }
-}
-
-fn overview(flow: wire::Flow<'_>) -> Result<FlowSummary, Nonsense> {
-    let changed_at = moment(flow.time)?;
-    let flow = Flow {
-        id: flow_id(flow.id)?,
-        kind: flow.kind.into(),
-        title: flow.title.into_owned(),
-        info: flow.info.into_owned(),
-        owner: None,
-        photo: None,
-        version: Version::default(),
-        created_at: Timestamp::default(),
-        changed_at,
-    };
-    Ok(FlowSummary { flow, members: Vec::new(), last: None, first: None, read: Version::default() })
-}
-
-fn user(record: wire::User<'_>) -> Result<User, Nonsense> {
-    let login = record.login.ok_or(Nonsense)?.into_owned();
-    let username = record.username.map_or_else(|| login.clone(), Cow::into_owned);
-    Ok(User {
-        id: user_id(record.id)?,
-        name: username.clone(),
-        username,
-        login,
-        email: record.email.map(Cow::into_owned),
-        phone: None,
-        bio: record.bio.map(Cow::into_owned).unwrap_or_default(),
-        avatar: record.avatar.map(Cow::into_owned),
-        photo: None,
-        bot: record.is_bot.unwrap_or_default(),
-        admin: false,
-        business: false,
-        profile: true,
-        created_at: Timestamp::default(),
-        changed_at: Timestamp::default(),
-        deleted_at: None,
-    })
-}
-
-fn person(id: UserId, username: Cow<'_, str>) -> UserSummary {
-    let username: Arc<str> = username.into();
-    UserSummary { id, login: username.clone(), username: username.clone(), name: username }
-}
-
-fn moment(seconds: f64) -> Result<Timestamp, Nonsense> {
-    Timestamp::from_seconds(seconds).ok_or(Nonsense)
-}
-
-fn user_id(number: i64) -> Result<UserId, Nonsense> {
-    UserId::new(number).map_err(|_| Nonsense)
-}
-
-fn flow_id(number: i64) -> Result<FlowId, Nonsense> {
-    FlowId::new(number).map_err(|_| Nonsense)
-}
-
-fn message_id_of(number: i64) -> Result<MessageId, Nonsense> {
-    MessageId::new(number).map_err(|_| Nonsense)
-}
-
-fn length(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }
