@@ -1,55 +1,39 @@
 //! The dialect `bearer`: REST with access tokens, and a WebSocket for each room.
 //! protocols/bearer/SPEC.md describes it.
 
-mod faults;
+mod client;
+mod errors;
 mod form;
-mod lift;
-mod lower;
+mod head;
 mod openapi;
 mod routes;
-mod session;
+mod server;
 mod wire;
 
 pub use routes::routes;
 
-use std::sync::LazyLock;
+use http::request::Parts;
+use serde::Deserialize;
 use tolmach_dialect::{
-    Ask, Capabilities, Closes, DOC, Dialect, Document, Door, Frame, Limits, Loss, Manifest, Notice,
-    Opening, Recognition, Refusal, Session, Side, Transport, Variant,
+    Capabilities, ClientSession, Configure, DOC, Dialect, DialectClient, Document, Endpoint, Event,
+    Frame, Handshake, HandshakeRejection, Limits, Manifest, OptionTable, OptionsError, Recognition,
+    RenderContext, Request, ServerSession, Unsupported, Variant, parse_options,
 };
-use tolmach_domain::{Command, EventKind};
-use wire::MessageKind;
 
-/// The dialect's id.
-const DIALECT: &str = "bearer";
-
-/// A message to those in its room.
-const MESSAGE: Variant = Variant(0);
-/// Typing, to those in its room.
-const TYPING: Variant = Variant(1);
-/// A message to those who hear of all their rooms.
-const LAST_MESSAGE: Variant = Variant(2);
-
-static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| Manifest {
-    id: DIALECT,
-    summary: "REST with access tokens, and a WebSocket for each room",
-    doors: &[Door { path: "/api/v1/**", transport: Transport::Http }],
-    revisions: &[DOC],
-    opening: None,
-    limits: Limits { frame: form::JSON_LIMIT, body: form::BODY_LIMIT },
-    closes: Closes::default(),
-    capabilities: Capabilities {
-        pushes_posted: true,
-        pushes_typing: true,
-        ..Capabilities::default()
-    },
-    push_by_default: true,
-    documents: &[Document {
-        path: "/openapi.json",
-        media_type: "application/json",
-        content: openapi::document,
-    }],
-});
+static MANIFEST: Manifest =
+    Manifest::new(errors::DIALECT, "REST with access tokens, and a WebSocket for each room")
+        .endpoints(&[Endpoint::http("/api/v1/**")])
+        .limits(Limits { frame: wire::JSON_LIMIT, body: wire::BODY_LIMIT })
+        .capabilities(Capabilities {
+            pushes_posted: true,
+            pushes_typing: true,
+            ..Capabilities::NONE
+        })
+        .documents(&[Document {
+            path: "/openapi.json",
+            media_type: "application/json",
+            content: openapi::document,
+        }]);
 
 /// The dialect `bearer`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,10 +44,10 @@ impl Dialect for Bearer {
         &MANIFEST
     }
 
-    /// Goes by the path alone: nothing on a shared door is this dialect's.
-    fn recognise(&self, opening: &Opening<'_>) -> Recognition {
+    /// Goes by the path alone: no first frame on a shared path is this dialect's.
+    fn recognise(&self, handshake: &Handshake<'_>) -> Recognition {
         let below =
-            opening.request.and_then(|request| request.uri.path().strip_prefix(routes::PREFIX));
+            handshake.request.and_then(|parts| parts.uri.path().strip_prefix(routes::PREFIX));
         if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             Recognition::Certain(DOC)
         } else {
@@ -71,32 +55,61 @@ impl Dialect for Bearer {
         }
     }
 
-    fn open(&self, opening: &Opening<'_>, side: Side) -> Result<Box<dyn Session>, Refusal> {
-        let session = match side {
-            Side::Server => session::serve(opening),
-            Side::Client => session::call(opening),
-        };
-        session.map_err(|problem| problem.refusal())
+    fn accept(
+        &self,
+        handshake: &Handshake<'_>,
+    ) -> Result<Box<dyn ServerSession>, HandshakeRejection> {
+        Ok(server::accept(handshake)?)
     }
 
-    fn dial(&self, ask: &Ask) -> Result<http::request::Parts, Loss> {
-        Ok(match &ask.command {
-            Command::Send(_) | Command::ShowTyping { .. } | Command::History { .. } => {
-                lower::handshake(ask)?.into_parts().0
-            }
-            _ => lower::request(ask)?.1.into_parts().0,
-        })
+    fn render(
+        &self,
+        event: &Event,
+        _context: &RenderContext<'_>,
+        variant: Variant,
+    ) -> Result<Frame, Unsupported> {
+        server::render(event, variant)
     }
 
-    fn render(&self, notice: &Notice, variant: Variant) -> Result<Frame, Loss> {
-        match (variant, &notice.kind) {
-            (MESSAGE, EventKind::Posted(_)) | (TYPING, EventKind::Typing { .. }) => {
-                lower::notice_frame(notice, MessageKind::Message)
-            }
-            (LAST_MESSAGE, EventKind::Posted(_)) => {
-                lower::notice_frame(notice, MessageKind::LastMessage)
-            }
-            _ => Err(lower::loss(notice.name())),
-        }
+    fn client(&self) -> Option<&dyn DialectClient> {
+        Some(self)
+    }
+}
+
+impl DialectClient for Bearer {
+    fn dial(&self, request: &Request) -> Result<Parts, Unsupported> {
+        client::dial(request)
+    }
+
+    fn connect(
+        &self,
+        handshake: &Handshake<'_>,
+    ) -> Result<Box<dyn ClientSession>, HandshakeRejection> {
+        Ok(client::connect(handshake)?)
+    }
+}
+
+/// The options of the dialect: it has none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {}
+
+impl Configure for Bearer {
+    fn configure(options: OptionTable) -> Result<Self, OptionsError> {
+        let Options {} = parse_options(options)?;
+        Ok(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_option_is_named() {
+        assert!(Bearer::configure(OptionTable::new()).is_ok());
+        let table = OptionTable::from_iter([("expiry".to_owned(), 1.into())]);
+        let error = Bearer::configure(table).unwrap_err().to_string();
+        assert!(error.contains("`expiry`"), "{error}");
     }
 }

@@ -1,12 +1,13 @@
 //! The OpenAPI 3.1 description, made from the table of routes and the schemas in `schemas/bearer`.
 //!
-//! Of WebSockets only the handshake can be described there, under a tag of their own; SPEC.md
-//! describes what is said.
+//! OpenAPI describes only the handshake of a WebSocket, here under a tag of its own; SPEC.md
+//! describes the frames.
 
 use crate::form::PART_NAME;
-use crate::lift::{HISTORY_DEFAULT, HISTORY_LIMIT, KEY_LIMIT};
 use crate::routes::{Body, ROUTES, Route, Success};
+use crate::wire::{HISTORY_DEFAULT, HISTORY_LIMIT, KEY_LIMIT};
 use serde_json::{Map, Value, json};
+use tolmach_dialect::WireNames;
 
 macro_rules! schemas {
     ($($name:literal),* $(,)?) => {
@@ -18,10 +19,10 @@ const DEFINITIONS: &str = include_str!("../../../schemas/bearer/definitions.json
 
 const ERROR: &str = "error.reply";
 
-/// A key of a retry, bare or as a string of structured fields, as a regular expression.
+/// An `Idempotency-Key`, bare or as a string of structured fields, as a regular expression.
 const KEY: &str = r#"^(?:[!#-+\--:<-\[\]-~]{1,255}|"(?:[!#-\[\]-~]|\\["\\]){1,255}")$"#;
 
-/// The tag of the handshakes: a tool that cannot speak WebSocket leaves them out by it.
+/// The tag of the handshakes, by which a tool without WebSockets leaves them out.
 const WEBSOCKET: &str = "websocket";
 
 /// Every schema of an HTTP body, by its file's name.
@@ -63,16 +64,24 @@ fn description() -> Value {
             "title": "Tolmach: the dialect bearer",
             "description": "Chats and groups over REST, and a WebSocket for each of them.",
             "version": env!("CARGO_PKG_VERSION"),
-            "license": { "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") },
+            "license": {
+                "name": env!("CARGO_PKG_LICENSE"),
+                "identifier": env!("CARGO_PKG_LICENSE"),
+            },
         },
         "servers": [{ "url": "/" }],
-        "tags": [{ "name": WEBSOCKET, "description": "Handshakes. A request that asks for no upgrade is answered 426." }],
+        "tags": [{
+            "name": WEBSOCKET,
+            "description": "Handshakes. A request that asks for no upgrade is answered 426.",
+        }],
         "security": [{ "access_token": [] }],
         "paths": paths,
         "components": {
             "schemas": schemas(),
             "responses": responses(),
-            "securitySchemes": { "access_token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } },
+            "securitySchemes": {
+                "access_token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
+            },
         },
     })
 }
@@ -84,7 +93,7 @@ fn operation(route: &Route) -> Value {
         "parameters": parameters(route),
         "responses": success(route.success),
     });
-    for status in route.errors {
+    for status in route.errors() {
         operation["responses"][status.to_string()] =
             json!({ "$ref": format!("#/components/responses/{status}") });
     }
@@ -94,62 +103,68 @@ fn operation(route: &Route) -> Value {
     if route.success == Success::WebSocket {
         operation["tags"] = json!([WEBSOCKET]);
     }
-    match route.body {
-        Body::Nothing => {}
-        Body::Json(name) => {
-            operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": reference(name) } } });
-        }
-        Body::Form(name) => {
-            let form = json!({
-                "schema": {
-                    "type": "object",
-                    "required": ["json"],
-                    "propertyNames": { "pattern": PART_NAME },
-                    "properties": {
-                        "json": reference(name),
-                        "photo": { "description": "An image of at most 5 MiB.", "type": "string", "format": "binary" },
-                    },
-                },
-                "encoding": {
-                    "json": { "contentType": "application/json" },
-                    "photo": { "contentType": "image/png, image/jpeg, image/gif, image/webp" },
-                },
-            });
-            operation["requestBody"] =
-                json!({ "required": true, "content": { "multipart/form-data": form } });
-        }
-    }
+    let content = match route.body {
+        Body::Nothing => return operation,
+        Body::Json(name) => json!({ "application/json": { "schema": reference(name) } }),
+        Body::Form(name) => json!({ "multipart/form-data": form(name) }),
+    };
+    operation["requestBody"] = json!({ "required": true, "content": content });
     operation
+}
+
+fn form(json: &str) -> Value {
+    json!({
+        "schema": {
+            "type": "object",
+            "required": ["json"],
+            "propertyNames": { "pattern": PART_NAME },
+            "properties": {
+                "json": reference(json),
+                "photo": {
+                    "description": "An image of at most 5 MiB.",
+                    "type": "string",
+                    "format": "binary",
+                },
+            },
+        },
+        "encoding": {
+            "json": { "contentType": "application/json" },
+            "photo": { "contentType": "image/png, image/jpeg, image/gif, image/webp" },
+        },
+    })
 }
 
 fn parameters(route: &Route) -> Vec<Value> {
     let mut parameters = Vec::new();
     if route.has_id() {
-        parameters.push(
-            json!({ "name": "id", "in": "path", "required": true, "schema": reference("Id") }),
-        );
+        let schema = reference("Id");
+        parameters.push(json!({ "name": "id", "in": "path", "required": true, "schema": schema }));
     }
     if route.paged {
-        let limit = match route.success {
-            Success::WebSocket => {
-                json!({ "type": "integer", "minimum": 0, "maximum": HISTORY_LIMIT, "default": HISTORY_DEFAULT })
-            }
-            Success::Json(_) | Success::Image => {
-                json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })
-            }
-        };
-        let offset = json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX, "default": 0 });
+        let any = json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX });
+        let (mut limit, mut offset) = (any.clone(), any);
+        if route.success == Success::WebSocket {
+            limit["maximum"] = HISTORY_LIMIT.into();
+            limit["default"] = HISTORY_DEFAULT.into();
+        }
+        offset["default"] = 0.into();
         for (name, description, schema) in
             [("limit", "At most this many.", limit), ("offset", "Skip this many.", offset)]
         {
-            parameters.push(json!({ "name": name, "in": "query", "description": description, "schema": schema }));
+            parameters.push(json!({
+                "name": name,
+                "in": "query",
+                "description": description,
+                "schema": schema,
+            }));
         }
     }
     if route.takes_key() {
         parameters.push(json!({
             "name": "Idempotency-Key",
             "in": "header",
-            "description": "Names a request, so that a retry of it makes nothing a second time: a string of structured fields, or the same without its quotes.",
+            "description": "Names a request, so that a retry of it makes nothing a second time: \
+                a string of structured fields, or the same without its quotes.",
             "schema": { "type": "string", "pattern": KEY, "maxLength": 2 * KEY_LIMIT + 2 },
             "example": "8e03978e-40d5-43e8-bc93-6894a57f9324",
         }));
@@ -157,11 +172,12 @@ fn parameters(route: &Route) -> Vec<Value> {
     parameters
 }
 
-/// The response of what is granted, by its status.
+/// The successful response, by its status.
 fn success(success: Success) -> Value {
     match success {
         Success::Json(name) => {
-            json!({ "200": { "description": "Granted.", "content": { "application/json": { "schema": reference(name) } } } })
+            let content = json!({ "application/json": { "schema": reference(name) } });
+            json!({ "200": { "description": "Granted.", "content": content } })
         }
         Success::Image => {
             json!({ "200": { "description": "The photo.", "content": { "image/*": {} } } })
@@ -170,9 +186,9 @@ fn success(success: Success) -> Value {
     }
 }
 
-/// Every status of the table, and what it says.
+/// The response of every status of the table but the successful ones.
 fn responses() -> Map<String, Value> {
-    let mut statuses: Vec<u16> = ROUTES.iter().flat_map(|route| route.errors).copied().collect();
+    let mut statuses: Vec<u16> = ROUTES.iter().flat_map(Route::errors).collect();
     statuses.sort_unstable();
     statuses.dedup();
     let response = |status: u16| {
@@ -262,8 +278,8 @@ mod tests {
         let document = description();
         let mut described = BTreeSet::new();
         for (path, item) in document["paths"].as_object().unwrap() {
-            for verb in item.as_object().unwrap().keys() {
-                described.insert((verb.to_ascii_uppercase(), path.clone()));
+            for method in item.as_object().unwrap().keys() {
+                described.insert((method.to_ascii_uppercase(), path.clone()));
             }
         }
         let served: BTreeSet<(String, String)> =
@@ -273,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_leads_somewhere_and_every_component_is_referred_to() {
+    fn every_reference_has_a_target_and_every_component_a_reference() {
         let document = description();
         let mut targets = BTreeSet::new();
         references(&document, &mut targets);
@@ -289,17 +305,13 @@ mod tests {
     }
 
     #[test]
-    fn only_what_hands_out_tokens_is_open_to_all() {
+    fn only_operations_that_hand_out_tokens_need_none() {
         let document = description();
         for row in &ROUTES {
-            let open = document["paths"][row.path][row.method.as_str().to_ascii_lowercase()]["security"]
-                == json!([]);
-            assert_eq!(
-                open,
-                ["/api/v1/register", "/api/v1/login", "/api/v1/refresh"].contains(&row.path),
-                "{}",
-                row.path
-            );
+            let method = row.method.as_str().to_ascii_lowercase();
+            let public = document["paths"][row.path][method]["security"] == json!([]);
+            let expected = ["/api/v1/register", "/api/v1/login", "/api/v1/refresh"];
+            assert_eq!(public, expected.contains(&row.path), "{}", row.path);
         }
     }
 }

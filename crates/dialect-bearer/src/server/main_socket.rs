@@ -1,0 +1,108 @@
+//! The WebSocket of all rooms.
+
+use super::encode::LAST_MESSAGE;
+use super::{decode, encode};
+use crate::errors::{FrameError, fault_response, unsupported};
+use crate::head::RequestHead;
+use crate::routes::Operation;
+use crate::wire::{MessageKind, POLICY_VIOLATION};
+use std::collections::HashMap;
+use tolmach_dialect::{
+    Close, Correlation, Credentials, Delivery, Event, Frame, Handshake, RenderContext, Request,
+    Response, ServerSession, Subscription, Unsupported, Violation, WireNames,
+};
+use tolmach_domain::{Answer, Command, EventKind, FlowId, Identity, Timestamp, Version};
+
+/// The newest messages of all rooms. A client sends nothing here.
+pub(super) struct MainSocket {
+    /// The credentials of the handshake, until the initial request takes them.
+    credentials: Credentials,
+    max_json_depth: usize,
+    subprotocol: Option<&'static str>,
+    is_authenticated: bool,
+    /// The version of each flow in the list; `None` until its last messages were sent.
+    listed_versions: Option<HashMap<FlowId, Version>>,
+}
+
+impl MainSocket {
+    pub(super) fn new(
+        head: &RequestHead,
+        handshake: &Handshake<'_>,
+        subprotocol: Option<&'static str>,
+    ) -> Self {
+        Self {
+            credentials: head.credentials(),
+            max_json_depth: handshake.max_json_depth,
+            subprotocol,
+            is_authenticated: false,
+            listed_versions: None,
+        }
+    }
+}
+
+impl ServerSession for MainSocket {
+    fn initial_requests(&mut self, _now: Timestamp, out: &mut Vec<Request>) {
+        let command = Command::ListFlows { limit: None, offset: 0, members: false };
+        let credentials = std::mem::replace(&mut self.credentials, Credentials::Nothing);
+        out.push(Request::new(Correlation::NONE, credentials, command));
+    }
+
+    fn decode(
+        &mut self,
+        _now: Timestamp,
+        frame: &Frame,
+        _out: &mut Vec<Request>,
+    ) -> Result<(), Violation> {
+        decode::client_frame(frame, self.max_json_depth)?;
+        Err(FrameError::NotARoom.into())
+    }
+
+    /// Responds to the initial request, the only one.
+    fn respond(
+        &mut self,
+        _now: Timestamp,
+        response: &Response,
+        _context: &RenderContext<'_>,
+        out: &mut Vec<Frame>,
+    ) -> Result<(), Unsupported> {
+        match &response.outcome {
+            Ok(Answer::Flows(summaries)) => {
+                let versions =
+                    summaries.iter().map(|summary| (summary.flow.id, summary.flow.version));
+                self.listed_versions = Some(versions.collect());
+                // The newest activity comes last, in the order of the events that follow.
+                let last = summaries.iter().rev().filter_map(|summary| summary.last.as_ref());
+                out.extend(last.map(|last| encode::message_frame(last, MessageKind::LastMessage)));
+            }
+            Ok(_) => return Err(unsupported(Operation::Main.name())),
+            Err(fault) => out.push(Frame::response(fault_response(Operation::Main, fault))),
+        }
+        Ok(())
+    }
+
+    fn authenticated(&mut self, identity: Option<Identity>) {
+        self.is_authenticated = identity.is_some();
+    }
+
+    fn subscription(&self) -> Subscription {
+        if self.is_authenticated { Subscription::AllFlows } else { Subscription::None }
+    }
+
+    fn deliver(&mut self, event: &Event, _context: &RenderContext<'_>) -> Delivery {
+        match (&event.kind, &self.listed_versions) {
+            (EventKind::SessionsEnded { .. }, _) => {
+                Delivery::Close(Close::new(POLICY_VIOLATION, "the session has ended"))
+            }
+            (EventKind::Posted(message), Some(listed))
+                if listed.get(&message.flow).is_none_or(|sent| message.version > *sent) =>
+            {
+                Delivery::Shared(LAST_MESSAGE)
+            }
+            _ => Delivery::Skip,
+        }
+    }
+
+    fn subprotocol(&self) -> Option<&'static str> {
+        self.subprotocol
+    }
+}

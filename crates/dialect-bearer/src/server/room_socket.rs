@@ -1,0 +1,137 @@
+//! The WebSocket of one room.
+
+use super::encode::{MESSAGE, TYPING};
+use super::{decode, encode};
+use crate::errors::{RequestError, fault_frame, fault_response, unsupported};
+use crate::head::RequestHead;
+use crate::routes::Operation;
+use crate::wire::POLICY_VIOLATION;
+use tolmach_dialect::{
+    Close, Correlation, Credentials, Delivery, Event, Frame, Handshake, RenderContext, Request,
+    Response, ServerSession, Subscription, Unsupported, Violation, WireNames,
+};
+use tolmach_domain::{
+    Answer, Command, ConnectionId, EventKind, FlowId, FlowKindFilter, HistoryRange, Identity,
+    Timestamp, UserId, Version,
+};
+
+/// A room: its history, then its messages and typing.
+pub(super) struct RoomSocket {
+    operation: Operation,
+    flow: FlowId,
+    kinds: FlowKindFilter,
+    range: HistoryRange,
+    /// The credentials of the handshake, until the initial request takes them.
+    credentials: Credentials,
+    connection: ConnectionId,
+    max_json_depth: usize,
+    subprotocol: Option<&'static str>,
+    /// The connection's own user.
+    user: Option<UserId>,
+    /// The version up to which the history has everything; `None` until it was sent.
+    history_version: Option<Version>,
+}
+
+/// The correlation of the initial request.
+struct InitialRequest;
+
+impl RoomSocket {
+    pub(super) fn new(
+        head: &RequestHead,
+        kinds: FlowKindFilter,
+        handshake: &Handshake<'_>,
+        subprotocol: Option<&'static str>,
+    ) -> Result<Self, RequestError> {
+        Ok(Self {
+            operation: head.route.operation,
+            flow: head.id()?,
+            kinds,
+            range: head.range(),
+            credentials: head.credentials(),
+            connection: handshake.connection,
+            max_json_depth: handshake.max_json_depth,
+            subprotocol,
+            user: None,
+            history_version: None,
+        })
+    }
+}
+
+impl ServerSession for RoomSocket {
+    fn initial_requests(&mut self, _now: Timestamp, out: &mut Vec<Request>) {
+        let Self { flow, kinds, range, .. } = *self;
+        let command = Command::History { flow, kinds, range, mark_read: false };
+        let credentials = std::mem::replace(&mut self.credentials, Credentials::Nothing);
+        out.push(Request::new(Correlation::new(InitialRequest), credentials, command));
+    }
+
+    fn decode(
+        &mut self,
+        _now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Request>,
+    ) -> Result<(), Violation> {
+        let frame = decode::client_frame(frame, self.max_json_depth)?;
+        let command = decode::room_command(frame, self.flow, self.kinds)?;
+        out.push(Request::new(Correlation::NONE, Credentials::Connection, command));
+        Ok(())
+    }
+
+    fn respond(
+        &mut self,
+        _now: Timestamp,
+        response: &Response,
+        _context: &RenderContext<'_>,
+        out: &mut Vec<Frame>,
+    ) -> Result<(), Unsupported> {
+        let is_initial = response.correlation.get::<InitialRequest>().is_some();
+        match (&response.outcome, is_initial) {
+            (Ok(Answer::History(page)), true) => {
+                self.history_version = Some(page.version);
+                out.push(encode::history_frame(page));
+            }
+            (Ok(_), true) => return Err(unsupported(self.operation.name())),
+            (Err(fault), true) => out.push(Frame::response(fault_response(self.operation, fault))),
+            // A posted message is delivered to its author too, as an event.
+            (Ok(_), false) => {}
+            (Err(fault), false) => out.push(fault_frame(fault)),
+        }
+        Ok(())
+    }
+
+    fn authenticated(&mut self, identity: Option<Identity>) {
+        self.user = identity.map(|identity| identity.user);
+    }
+
+    fn subscription(&self) -> Subscription {
+        self.user.map_or(Subscription::None, |_| Subscription::Flow(self.flow))
+    }
+
+    fn deliver(&mut self, event: &Event, _context: &RenderContext<'_>) -> Delivery {
+        let close = |reason| Delivery::Close(Close::new(POLICY_VIOLATION, reason));
+        match &event.kind {
+            EventKind::SessionsEnded { .. } => close("the session has ended"),
+            EventKind::FlowDeleted { .. } => close("the group was deleted"),
+            EventKind::MembersRemoved { users, .. }
+                if self.user.is_some_and(|user| users.contains(&user)) =>
+            {
+                close("removed from the group")
+            }
+            EventKind::Posted(message)
+                if self.history_version.is_some_and(|sent| message.version > sent) =>
+            {
+                Delivery::Shared(MESSAGE)
+            }
+            EventKind::Typing { .. }
+                if self.history_version.is_some() && !event.is_caused_by(self.connection) =>
+            {
+                Delivery::Shared(TYPING)
+            }
+            _ => Delivery::Skip,
+        }
+    }
+
+    fn subprotocol(&self) -> Option<&'static str> {
+        self.subprotocol
+    }
+}
