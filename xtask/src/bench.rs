@@ -4,20 +4,19 @@
 //! benches measure the wire in process; here the runs are put in turn, so that what the machine
 //! does meanwhile falls on both sides, and become a table.
 
+mod measured;
 mod report;
 mod rows;
 mod scenarios;
 
 use crate::process::{Project, output, run as run_to_end};
+use measured::{Measured, Outcome, Round};
 use report::Machine;
 use scenarios::{Scenario, Work};
 use serde_json::{Value, json};
-use std::error::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// The file that a whole run is kept in, in the root of the workspace.
 const REPORT: &str = "BENCH.md";
@@ -35,7 +34,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Build with this profile
-    #[arg(long, default_value = "release")]
+    #[arg(long, default_value = "dist")]
     profile: String,
 }
 
@@ -53,8 +52,9 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<(), String> {
 
 fn measure_all(project: &Project, options: &Options) -> Outcome<()> {
     let only = options.only.as_deref().unwrap_or_default();
+    let dialects = scenarios::dialects(&project.metadata);
     let (chosen, others): (Vec<_>, Vec<_>) =
-        scenarios::all().into_iter().partition(|scenario| scenario.name.contains(only));
+        scenarios::all(&dialects).into_iter().partition(|scenario| scenario.name.contains(only));
     if chosen.is_empty() {
         let names: Vec<_> = others.into_iter().map(|scenario| scenario.name).collect();
         return Err(
@@ -67,7 +67,7 @@ fn measure_all(project: &Project, options: &Options) -> Outcome<()> {
         "--profile",
         &options.profile,
         "--package",
-        "tolmach-gateway",
+        "tolmach-cli",
         "--package",
         "tolmach-bench",
     ]))?;
@@ -93,25 +93,17 @@ fn measure_all(project: &Project, options: &Options) -> Outcome<()> {
         }
     }
     let judge = !options.short;
-    let report =
-        report::table(&rows::all(), &measured, judge)? + "\n" + &report::details(&measured)?;
+    let report = report::table(&rows::all(&dialects), &measured, judge)?
+        + "\n"
+        + &report::details(&measured)?;
     writeln!(std::io::stdout(), "{}", report.trim_end())?;
     if judge && options.only.is_none() {
-        std::fs::write(project.root().join(REPORT), report::document(&report, &Machine::look()?))?;
+        std::fs::write(
+            project.root().join(REPORT),
+            report::document(&report, ROUNDS, &Machine::look()?),
+        )?;
     }
     Ok(())
-}
-
-/// A scenario and what came of it, round by round.
-struct Measured {
-    scenario: Scenario,
-    rounds: Vec<Round>,
-}
-
-/// What was measured in one round; each as the load generator gives it.
-struct Round {
-    ours: Value,
-    beside: Value,
 }
 
 struct Bench<'a> {
@@ -171,9 +163,9 @@ impl Bench<'_> {
         }
         let noted = self.project.target().join("criterion");
         let mut figures = json!({});
-        for dialect in scenarios::DIALECTS {
+        for dialect in scenarios::dialects(&self.project.metadata) {
             for way in ["dialect", "struct", "value"] {
-                figures[dialect][way] =
+                figures[&dialect][way] =
                     estimate(&noted.join(format!("{dialect}_decode")).join(way))?;
             }
         }

@@ -1,7 +1,7 @@
 //! What a reader is shown.
 
+use super::measured::{Measured, Outcome};
 use super::rows::{Bound, Judged, Row, median};
-use super::{Measured, Outcome, ROUNDS};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write as _};
@@ -107,10 +107,10 @@ fn collect(path: String, value: &Value, figures: &mut BTreeMap<String, Vec<f64>>
     }
 }
 
-pub(super) fn document(report: &str, machine: &Machine) -> String {
+pub(super) fn document(report: &str, rounds: usize, machine: &Machine) -> String {
     format!(
         "# Tolmach beside the floor\n\n\
-         Made by `cargo xtask bench`: {ROUNDS} rounds, medians. {machine}\n\n\
+         Made by `cargo xtask bench`: {rounds} rounds, medians. {machine}\n\n\
          {report}\n\
          The floor is a bare hyper and tokio-tungstenite server that broadcasts or echoes the same bytes, with one task and one\n\
          bounded queue per connection and one flush for all that waits. Servers have one half of the cores to themselves, their\n\
@@ -167,12 +167,13 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::{Round, rows, scenarios};
+    use crate::bench::measured::Round;
+    use crate::bench::{rows, scenarios};
     use serde_json::json;
 
     fn storm(storm: f64, calm: f64) -> Vec<Measured> {
         let scenario =
-            scenarios::all().into_iter().find(|scenario| scenario.name == "storm").unwrap();
+            scenarios::all(&[]).into_iter().find(|scenario| scenario.name == "storm").unwrap();
         let ours = json!({ "storm": { "delivery_us_p99": storm }, "calm": { "delivery_us_p99": calm }, "sample": "x" });
         vec![Measured { scenario, rounds: vec![Round { ours, beside: Value::Null }] }]
     }
@@ -184,7 +185,7 @@ mod tests {
             (1.6, true, "1.60 | missed"),
             (1.6, false, "1.60 | not judged"),
         ] {
-            let table = table(&rows::all(), &storm(ratio, 1.0), judge).unwrap();
+            let table = table(&rows::all(&[]), &storm(ratio, 1.0), judge).unwrap();
             assert!(table.contains(&format!("| ≤ 1.50 | {verdict} |")), "{ratio}: {table}");
             assert_eq!(
                 table.contains("- p99 delivery during a storm"),
@@ -194,7 +195,7 @@ mod tests {
             assert_eq!(table.lines().filter(|line| line.starts_with('|')).count(), 3, "{table}");
         }
         assert!(
-            table(&rows::all(), &storm(0.0, 0.0), true)
+            table(&rows::all(&[]), &storm(0.0, 0.0), true)
                 .unwrap()
                 .contains("| too little to tell | not judged |")
         );

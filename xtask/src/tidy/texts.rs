@@ -17,7 +17,15 @@ const ATTRIBUTES: [(&str, &str); 2] = [
     ),
 ];
 
-/// Whose contents are data: what a wire says, what a tool writes.
+/// The widest line of Rust, in characters.
+const WIDTH: usize = 100;
+
+/// Words that name nothing in this field, in code and comments. `docs/architecture.md` and the
+/// public documentation have the words that do.
+const PRIVATE_WORDS: [&str; 8] =
+    ["voice", "crowd", "audience", "nonsense", "owed", "lend", "whoever", "somebody"];
+
+/// True for files whose contents are data: what a wire says, what a tool writes.
 fn is_data(file: &Path) -> bool {
     file.components().any(|part| part.as_os_str() == "transcripts" || part.as_os_str() == "data")
         || file.ends_with("Cargo.lock")
@@ -50,6 +58,19 @@ fn check_text(file: &Path, text: &str) -> Vec<String> {
             for (attribute, expected) in ATTRIBUTES {
                 if code.starts_with('#') && code.contains(attribute) {
                     put(format!("{attribute} is not used here: {expected}"));
+                }
+            }
+        }
+        if kind == "rs" {
+            let width = line.chars().count();
+            if width > WIDTH {
+                put(format!("{width} characters; at most {WIDTH} are expected"));
+            }
+            let words = line.split(|character: char| !character.is_alphanumeric());
+            for word in words {
+                let word = word.to_lowercase();
+                if PRIVATE_WORDS.contains(&&*word) && !file.ends_with("tidy/texts.rs") {
+                    put(format!("the word {word:?}; the field's standard term is expected"));
                 }
             }
         }
@@ -101,6 +122,11 @@ fn holds_date(prose: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const WIDE: &str = concat!(
+        "// 45678901234567890123456789012345678901234567890",
+        "123456789012345678901234567890123456789012345678901"
+    );
 
     #[test]
     fn what_no_file_may_hold_is_found_and_nothing_else() {
