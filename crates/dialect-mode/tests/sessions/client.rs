@@ -1,20 +1,24 @@
-//! The client's end: asks to requests, replies to outcomes.
+//! The client's side: requests are encoded, replies decoded.
 
 use crate::{
-    NOW, ask, client, flow, flow_id, heard_reply, json, message, overview, reply, say, server,
+    NOW, client, decode, encode, flow_id, flow_summary, json, message, respond, response, server,
     text, user_id,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
-use std::time::Duration;
-use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Session, ViolationKind};
+use tolmach_dialect::{
+    ClientSession, Correlation, Dialect, Frame, InvalidReply, Request, Unsupported, ViolationKind,
+};
 use tolmach_dialect_mode::Mode;
 use tolmach_domain::{
     Answer, Attachment, AttachmentKind, Authority, Command, Content, ContentType, Credentials,
-    Fault, FlowKind, FlowKindFilter, Grant, GrantKind, HistoryRange, MessagePage, NewFlow,
-    NewMessage, PhotoOf, Profile, RecoveryIdentifier, Registration, Secret, Timestamp, Tokens,
-    UserRef, Version,
+    FlowKind, FlowKindFilter, Grant, GrantKind, HistoryRange, MessagePage, NewFlow, NewMessage,
+    PhotoOf, Profile, RecoveryIdentifier, Registration, Secret, Tokens, UserRef,
 };
+
+fn request(credentials: Credentials, command: Command) -> Request {
+    Request::new(Correlation::NONE, credentials, command)
+}
 
 fn token() -> Credentials {
     Credentials::Token(Secret::new("t"))
@@ -22,16 +26,8 @@ fn token() -> Credentials {
 
 fn registration() -> Registration {
     Registration {
-        login: Some("ann".into()),
-        password: Secret::new("p"),
-        username: Some("ann".into()),
         email: Some("a@example.org".into()),
-        phone: None,
-        bot: false,
-        bio: None,
-        avatar: None,
-        profile: true,
-        grant: GrantKind::Token,
+        ..Registration::new("ann", Secret::new("p"), GrantKind::Token)
     }
 }
 
@@ -43,39 +39,24 @@ fn list(limit: Option<u32>, offset: u32) -> Command {
     Command::ListFlows { limit, offset, members: false }
 }
 
-fn history(kinds: FlowKindFilter, window: HistoryRange) -> Command {
-    Command::History { flow: flow_id(5), kinds, window }
+fn history(kinds: FlowKindFilter, range: HistoryRange) -> Command {
+    Command::History { flow: flow_id(5), kinds, range, mark_read: false }
 }
 
-fn draft(kinds: FlowKindFilter, content: Content) -> Command {
+fn send(kinds: FlowKindFilter, content: Content) -> Command {
     Command::Send(Box::new(NewMessage { flow: flow_id(5), kinds, content, key: None }))
 }
 
-/// What this wire says whole: the ask, its frame, an answer that it says whole.
-fn whole() -> Vec<(Credentials, Command, &'static str, Answer)> {
+/// Requests that the wire carries without loss: the request, its frame, and an answer that the wire
+/// carries without loss too.
+fn lossless() -> Vec<(Credentials, Command, &'static str, Answer)> {
     let granted =
         || Answer::Granted(Box::new(Grant { user: None, tokens: Tokens::Token(Secret::new("t")) }));
-    let at = Timestamp::default();
-    let flows = [flow(5, FlowKind::Chat, "user2"), flow(6, FlowKind::Group, "Friends")]
-        .into_iter()
-        .map(|flow| {
-            overview(
-                tolmach_domain::Flow {
-                    owner: None,
-                    version: Version(0),
-                    created_at: at,
-                    changed_at: at,
-                    ..flow
-                },
-                &[],
-            )
-        })
-        .collect();
-    let page = MessagePage {
-        flow: flow_id(5),
-        messages: vec![message(10, "one"), message(11, "two")],
-        version: Version(0),
-    };
+    let flows = vec![
+        flow_summary(5, FlowKind::Chat, "user2", &[]),
+        flow_summary(6, FlowKind::Group, "Friends", &[]),
+    ];
+    let page = MessagePage::new(flow_id(5), vec![message(10, "one"), message(11, "two")]);
     vec![
         (
             Credentials::Nothing,
@@ -97,13 +78,13 @@ fn whole() -> Vec<(Credentials, Command, &'static str, Answer)> {
         ),
         (
             Credentials::Nothing,
-            Command::Recover { known: RecoveryIdentifier::Email("a@example.org".into()) },
+            Command::Recover { identifier: RecoveryIdentifier::Email("a@example.org".into()) },
             r#"{"mode":"recovery","timestamp":NOW,"known_data":"a@example.org","known_data_type":"email"}"#,
             Answer::RecoveryAccepted,
         ),
         (
             Credentials::Nothing,
-            Command::Recover { known: RecoveryIdentifier::Login("ann".into()) },
+            Command::Recover { identifier: RecoveryIdentifier::Login("ann".into()) },
             r#"{"mode":"recovery","timestamp":NOW,"known_data":"ann","known_data_type":"username"}"#,
             Answer::RecoveryAccepted,
         ),
@@ -133,13 +114,13 @@ fn whole() -> Vec<(Credentials, Command, &'static str, Answer)> {
         ),
         (
             token(),
-            draft(FlowKindFilter::Any, Content::text("hi")),
+            send(FlowKindFilter::Any, Content::text("hi")),
             r#"{"mode":"sendMessage","timestamp":NOW,"token":"t","chat_id":5,"content":"hi","content_type":"text"}"#,
             Answer::Sent { message: None, repeated: false },
         ),
         (
             token(),
-            draft(
+            send(
                 FlowKindFilter::Shared,
                 Content { content_type: ContentType::Image, ..Content::text("hi") },
             ),
@@ -150,62 +131,28 @@ fn whole() -> Vec<(Credentials, Command, &'static str, Answer)> {
 }
 
 #[test]
-fn what_is_said_is_heard_on_the_other_side() {
-    for (proof, command, request, answer) in whole() {
+fn requests_and_answers_are_read_on_the_other_side() {
+    for (credentials, command, expected, answer) in lossless() {
         let (mut client, mut server) = (client(), server());
-        let said = Ask::new(Echo::new("the client's own"), proof, command);
-        let frame = say(&mut *client, &Line::Ask(said.clone()));
-        assert_eq!(text(&frame), request.replace("NOW", "1594492370.522599"));
+        let request = Request::new(Correlation::new("the client's own"), credentials, command);
+        let frame = encode(&mut *client, &request);
+        assert_eq!(text(&frame), expected.replace("NOW", "1594492370.522599"));
 
-        let heard = ask(&mut *server, &frame);
+        let decoded = decode(&mut *server, text(&frame));
         assert_eq!(
-            (heard.proof, heard.authority, heard.command),
-            (said.proof, said.authority, said.command)
+            (decoded.credentials, decoded.authority, decoded.command),
+            (request.credentials, request.authority, request.command)
         );
 
-        let frame = say(&mut *server, &reply(&heard.echo, None, Ok(answer.clone())));
-        let heard = heard_reply(&mut *client, &frame);
-        assert_eq!((heard.outcome, heard.identity), (Ok(answer), None), "{request}");
-        assert_eq!(heard.echo.get::<&str>(), Some(&"the client's own"));
+        let frame = respond(&mut *server, &decoded.correlation, None, Ok(answer.clone()));
+        let response = response(&mut *client, text(&frame));
+        assert_eq!((response.outcome, response.identity), (Ok(answer), None), "{expected}");
+        assert_eq!(response.correlation.get::<&str>(), Some(&"the client's own"));
     }
 }
 
 #[test]
-fn a_refusal_is_heard_on_the_other_side() {
-    for fault in [
-        Fault::Unauthenticated,
-        Fault::WrongCredentials { login_exists: false },
-        Fault::LoginTaken,
-        Fault::NoProfile,
-        Fault::ProfileExists,
-        Fault::NoSuchUser,
-        Fault::NoSuchFlow,
-        Fault::NoSuchMessage,
-        Fault::NoPhoto,
-        Fault::WrongKind,
-        Fault::NotOwner,
-        Fault::NotAuthor,
-        Fault::NotAdministrator,
-        Fault::NoBusiness,
-        Fault::AlreadyMember,
-        Fault::NotMember,
-        Fault::invalid("password", "too long"),
-        Fault::TooMany { retry_after: Duration::from_secs(1) },
-        Fault::Unavailable,
-        Fault::Internal,
-    ] {
-        for (proof, command, request, _) in whole() {
-            let (mut client, mut server) = (client(), server());
-            let frame = say(&mut *client, &Line::Ask(Ask::new(Echo::NONE, proof, command)));
-            let echo = ask(&mut *server, &frame).echo;
-            let frame = say(&mut *server, &reply(&echo, None, Err(fault.clone())));
-            assert_eq!(heard_reply(&mut *client, &frame).outcome, Err(fault.clone()), "{request}");
-        }
-    }
-}
-
-#[test]
-fn what_the_wire_says_in_part_is_said() {
+fn requests_are_encoded_without_what_the_wire_lacks() {
     let attached = Content {
         attachments: vec![Attachment { kind: AttachmentKind::Picture, data: "UA==".into() }],
         emoji: Some("RQ==".into()),
@@ -214,15 +161,16 @@ fn what_the_wire_says_in_part_is_said() {
     let sent = json!({"mode": "sendMessage", "timestamp": 1_594_492_370.522_599, "token": "t",
         "chat_id": 5, "content": "hi", "content_type": "text"});
     let chats = json!({"mode": "getChats", "timestamp": 1_594_492_370.522_599, "token": "t"});
-    let unproven = json!({"mode": "getChats", "timestamp": 1_594_492_370.522_599, "token": null});
+    let without_token =
+        json!({"mode": "getChats", "timestamp": 1_594_492_370.522_599, "token": null});
     let register = |username: &str, email: Value| json!({"mode": "register", "timestamp": 1_594_492_370.522_599, "username": username, "password": "p", "email": email});
-    for (proof, command, expected) in [
-        (token(), draft(FlowKindFilter::Any, attached), sent.clone()),
-        (token(), draft(FlowKindFilter::Chat, Content::text("hi")), sent),
+    for (credentials, command, expected) in [
+        (token(), send(FlowKindFilter::Any, attached), sent.clone()),
+        (token(), send(FlowKindFilter::Chat, Content::text("hi")), sent),
         (Credentials::TokenOf(user_id(1), Secret::new("t")), list(None, 0), chats.clone()),
         (Credentials::Bearer(Secret::new("t")), list(Some(1), 3), chats),
-        (Credentials::Nothing, list(None, 0), unproven.clone()),
-        (Credentials::Connection, list(None, 0), unproven),
+        (Credentials::Nothing, list(None, 0), without_token.clone()),
+        (Credentials::Connection, list(None, 0), without_token),
         (
             Credentials::Nothing,
             Command::Register(Box::new(Registration {
@@ -243,13 +191,12 @@ fn what_the_wire_says_in_part_is_said() {
             register("a@example.org", json!("a@example.org")),
         ),
     ] {
-        let frame = say(&mut *client(), &Line::Ask(Ask::new(Echo::NONE, proof, command)));
-        assert_eq!(json(&frame), expected);
+        assert_eq!(json(&encode(&mut *client(), &request(credentials, command))), expected);
     }
 }
 
 #[test]
-fn what_the_wire_cannot_say_is_a_loss() {
+fn requests_without_a_frame_are_unsupported() {
     let emoji_only = Content { emoji: Some("RQ==".into()), ..Content::default() };
     let profile =
         Profile { username: "a".into(), name: "A".into(), bio: String::new(), photo: None };
@@ -268,12 +215,12 @@ fn what_the_wire_cannot_say_is_a_loss() {
         Command::Register(Box::new(Registration { login: None, email: None, ..registration() })),
         login(GrantKind::Pair),
         history(FlowKindFilter::Any, HistoryRange::Unread),
-        draft(FlowKindFilter::Any, emoji_only),
+        send(FlowKindFilter::Any, emoji_only),
         Command::Refresh { token: Secret::new("r") },
         Command::ResetPassword { token: Secret::new("r"), password: Secret::new("p") },
-        Command::DeleteAccount { login: "ann".into(), password: Secret::new("p") },
+        Command::DeleteAccount { user: None, login: "ann".into(), password: Secret::new("p") },
         Command::CreateProfile(Box::new(profile)),
-        Command::GetUser { who: UserRef::Me },
+        Command::GetUser { user: UserRef::Me },
         Command::SearchUsers { query: "a".into(), limit: 1 },
         Command::GetPhoto { of: PhotoOf::Flow(flow) },
         Command::OpenChat { with: UserRef::Id(user_id(2)) },
@@ -287,83 +234,82 @@ fn what_the_wire_cannot_say_is_a_loss() {
         Command::GetChanges { since: *NOW, flow: None, limit: 1 },
         Command::ShowTyping { flow, active: true },
     ] {
-        let ask = Ask::new(Echo::NONE, token(), command);
+        let request = request(token(), command);
         let mut frames = Vec::new();
-        let loss = client()
-            .encode(*NOW, &Line::Ask(ask.clone()), &mut frames)
-            .expect_err("the wire cannot say it");
-        assert_eq!((loss.dialect, loss.what, frames), ("mode", ask.command.name(), vec![]));
-        assert_eq!(Mode.dial(&ask).expect_err("there is nowhere to say it"), loss);
+        let error = client()
+            .request(*NOW, &request, &mut frames)
+            .expect_err("the wire has no frame for it");
+        assert_eq!((error.dialect, error.what, frames), ("mode", request.command.name(), vec![]));
+        assert_eq!(dial(&request).expect_err("nor a connection"), error);
     }
-    let as_administrator =
-        Ask { authority: Authority::Administrator, ..Ask::new(Echo::NONE, token(), list(None, 0)) };
-    for line in [Line::Ask(as_administrator), reply(&Echo::NONE, None, Ok(Answer::LoggedOut))] {
-        client().encode(*NOW, &line, &mut Vec::new()).expect_err("a client cannot say it");
-    }
+    let request = request(token(), list(None, 0));
+    let as_administrator = Request { authority: Authority::Administrator, ..request };
+    client().request(*NOW, &as_administrator, &mut Vec::new()).expect_err("there is no such right");
+}
+
+fn dial(request: &Request) -> Result<http::request::Parts, Unsupported> {
+    Mode::default().client().expect("the dialect has a client's side").dial(request)
 }
 
 #[test]
-fn a_client_dials_a_websocket() {
-    for (proof, command, request, _) in whole() {
-        let parts = Mode.dial(&Ask::new(Echo::NONE, proof, command)).expect(request);
+fn a_client_opens_a_websocket() {
+    for (credentials, command, frame, _) in lossless() {
+        let parts = dial(&request(credentials, command)).expect(frame);
         assert_eq!((parts.method, parts.uri.path()), (http::Method::GET, "/mode"));
-        assert_eq!(
-            parts.headers.get("upgrade").map(http::HeaderValue::as_bytes),
-            Some(&b"websocket"[..])
-        );
+        let upgrade = parts.headers.get("upgrade").map(http::HeaderValue::as_bytes);
+        assert_eq!(upgrade, Some(&b"websocket"[..]));
     }
 }
 
-fn say_echo(client: &mut dyn Session, number: u32, command: Command) -> Frame {
-    say(client, &Line::Ask(Ask::new(Echo::new(number), token(), command)))
+fn encode_numbered(client: &mut dyn ClientSession, number: u32, command: Command) {
+    encode(client, &Request::new(Correlation::new(number), token(), command));
 }
 
-fn hear_echo(client: &mut dyn Session, frame: &str) -> Option<u32> {
-    heard_reply(client, &Frame::text(frame.to_owned())).echo.get().copied()
+/// The number of the request that a frame answers.
+fn answered(client: &mut dyn ClientSession, frame: &str) -> Option<u32> {
+    response(client, frame).correlation.get().copied()
 }
 
 #[test]
-fn replies_are_told_apart_by_mode_and_order() {
+fn replies_are_matched_by_mode_and_order() {
     let mut client = client();
     for (number, command) in [
         (1, list(None, 0)),
-        (2, draft(FlowKindFilter::Any, Content::text("a"))),
-        (3, draft(FlowKindFilter::Any, Content::text("b"))),
+        (2, send(FlowKindFilter::Any, Content::text("a"))),
+        (3, send(FlowKindFilter::Any, Content::text("b"))),
         (4, list(None, 0)),
     ] {
-        say_echo(&mut *client, number, command);
+        encode_numbered(&mut *client, number, command);
     }
     let sent = r#"{"mode":"sendMessage","timestamp":1,"status":200}"#;
     let chats = r#"{"mode":"getChats","timestamp":1,"status":200,"chats":[]}"#;
-    let nameless = r#"{"mode":null,"timestamp":1,"status":500,"error_msg":"internal error"}"#;
-    for (frame, number) in [(sent, 2), (chats, 1), (nameless, 3), (chats, 4)] {
-        assert_eq!(hear_echo(&mut *client, frame), Some(number));
+    let without_mode = r#"{"mode":null,"timestamp":1,"status":500,"error_msg":"internal error"}"#;
+    for (frame, number) in [(sent, 2), (chats, 1), (without_mode, 3), (chats, 4)] {
+        assert_eq!(answered(&mut *client, frame), Some(number));
     }
-    for frame in [chats, nameless] {
-        let violation = client
-            .decode(*NOW, &Frame::text(frame), &mut Vec::new())
-            .expect_err("nothing was asked");
-        assert_eq!(violation.kind, ViolationKind::Shape);
+    for frame in [chats, without_mode] {
+        let decoded = client.decode(*NOW, &Frame::text(frame), &mut Vec::new());
+        assert_eq!(decoded, Err(InvalidReply::SHAPE), "no request waits");
     }
 }
 
 #[test]
-fn asks_wait_for_their_replies_in_bounded_number() {
+fn the_number_of_pending_requests_is_bounded() {
     let mut client = client();
     for number in 0..1024 {
-        say_echo(&mut *client, number, list(None, 0));
+        encode_numbered(&mut *client, number, list(None, 0));
     }
-    let one_more = Line::Ask(Ask::new(Echo::NONE, token(), list(None, 0)));
-    client.encode(*NOW, &one_more, &mut Vec::new()).expect_err("too many wait");
+    let one_more = request(token(), list(None, 0));
+    client.request(*NOW, &one_more, &mut Vec::new()).expect_err("too many wait");
     assert_eq!(
-        hear_echo(&mut *client, r#"{"mode":"getChats","timestamp":1,"status":200,"chats":[]}"#),
+        answered(&mut *client, r#"{"mode":"getChats","timestamp":1,"status":200,"chats":[]}"#),
         Some(0)
     );
-    say(&mut *client, &one_more);
+    encode(&mut *client, &one_more);
 }
 
 #[test]
-fn a_part_is_cut_out_of_the_whole() {
+fn the_part_that_a_request_wants_is_cut_out_of_the_reply() {
     let rows: Vec<Value> = (1..=4)
         .map(|number| {
             json!({"message_id": number, "from_id": 2, "from_name": "b", "content": "", "content_type": "text", "content_time": 1})
@@ -380,14 +326,12 @@ fn a_part_is_cut_out_of_the_whole() {
         (0, 0, vec![]),
     ] {
         let mut client = client();
-        say_echo(
+        encode_numbered(
             &mut *client,
             1,
             history(FlowKindFilter::Any, HistoryRange::Newest { limit, offset }),
         );
-        let Ok(Answer::History(page)) =
-            heard_reply(&mut *client, &Frame::text(messages.clone())).outcome
-        else {
+        let Ok(Answer::History(page)) = response(&mut *client, &messages).outcome else {
             panic!("no history")
         };
         let ids: Vec<i64> = page.messages.iter().map(|message| message.id.get()).collect();
@@ -406,19 +350,17 @@ fn a_part_is_cut_out_of_the_whole() {
         (None, 5, vec![]),
     ] {
         let mut client = client();
-        say_echo(&mut *client, 1, list(limit, offset));
-        let Ok(Answer::Flows(flows)) =
-            heard_reply(&mut *client, &Frame::text(chats.clone())).outcome
-        else {
+        encode_numbered(&mut *client, 1, list(limit, offset));
+        let Ok(Answer::Flows(flows)) = response(&mut *client, &chats).outcome else {
             panic!("no chats")
         };
-        let ids: Vec<i64> = flows.iter().map(|overview| overview.flow.id.get()).collect();
+        let ids: Vec<i64> = flows.iter().map(|summary| summary.flow.id.get()).collect();
         assert_eq!(ids, expected, "{limit:?} {offset}");
     }
 }
 
 #[test]
-fn the_kind_of_a_history_is_the_one_that_was_meant() {
+fn a_history_has_the_kind_of_flow_that_its_request_meant() {
     let rows = json!([{"message_id": 1, "from_id": 2, "from_name": "b", "content": "", "content_type": "x", "content_time": 1}]);
     let messages =
         json!({"mode": "getMessages", "timestamp": 1, "status": 200, "messages": rows}).to_string();
@@ -428,10 +370,8 @@ fn the_kind_of_a_history_is_the_one_that_was_meant() {
         (FlowKindFilter::Shared, FlowKind::Group),
     ] {
         let mut client = client();
-        say_echo(&mut *client, 1, history(kinds, HistoryRange::All));
-        let Ok(Answer::History(page)) =
-            heard_reply(&mut *client, &Frame::text(messages.clone())).outcome
-        else {
+        encode_numbered(&mut *client, 1, history(kinds, HistoryRange::All));
+        let Ok(Answer::History(page)) = response(&mut *client, &messages).outcome else {
             panic!("no history")
         };
         assert_eq!(page.messages.first().map(|message| message.flow_kind), Some(kind));
@@ -439,18 +379,16 @@ fn the_kind_of_a_history_is_the_one_that_was_meant() {
 }
 
 #[test]
-fn a_connection_that_is_logged_in_signs_with_its_token() {
+fn requests_of_a_connection_that_has_logged_in_have_its_token() {
     let mut client = client();
-    let asked = |client: &mut dyn Session, command| {
-        json(&say(client, &Line::Ask(Ask::new(Echo::NONE, Credentials::Connection, command))))
+    let asked = |client: &mut dyn ClientSession, command| {
+        json(&encode(client, &request(Credentials::Connection, command)))
     };
-    let hear = |client: &mut dyn Session, text: &str| {
-        heard_reply(client, &Frame::text(text.to_owned())).outcome
-    };
+    let answered = |client: &mut dyn ClientSession, text: &str| response(client, text).outcome;
 
     asked(&mut *client, login(GrantKind::Connection));
     let granted =
-        hear(&mut *client, r#"{"mode":"auth","timestamp":1,"status":200,"token":"secret"}"#);
+        answered(&mut *client, r#"{"mode":"auth","timestamp":1,"status":200,"token":"secret"}"#);
     assert_eq!(
         granted,
         Ok(Answer::Granted(Box::new(Grant { user: None, tokens: Tokens::Connection })))
@@ -459,21 +397,24 @@ fn a_connection_that_is_logged_in_signs_with_its_token() {
     assert_eq!(
         asked(&mut *client, login(GrantKind::Connection)).get("token"),
         None,
-        "a login is not signed"
+        "a login has no token"
     );
-    hear(&mut *client, r#"{"mode":"auth","timestamp":1,"status":401,"error_msg":"","token":null}"#)
-        .expect_err("refused");
+    answered(
+        &mut *client,
+        r#"{"mode":"auth","timestamp":1,"status":401,"error_msg":"","token":null}"#,
+    )
+    .expect_err("refused");
     assert_eq!(asked(&mut *client, list(None, 0))["token"], "secret");
     assert_eq!(asked(&mut *client, Command::Logout { login: None })["token"], "secret");
     assert_eq!(
-        hear(&mut *client, r#"{"mode":"logout","timestamp":1,"status":200}"#),
+        answered(&mut *client, r#"{"mode":"logout","timestamp":1,"status":200}"#),
         Ok(Answer::LoggedOut)
     );
     assert_eq!(asked(&mut *client, list(None, 0))["token"], Value::Null);
 }
 
 #[test]
-fn nonsense_of_a_server_is_a_violation_that_is_not_answered() {
+fn invalid_frames_of_a_server_are_refused() {
     use ViolationKind::{FrameKind, Shape, Syntax};
     let row = |key: &str, value: Value| {
         let mut row = json!({"message_id": 1, "from_id": 2, "from_name": "b", "content": "", "content_type": "text", "content_time": 1});
@@ -512,24 +453,17 @@ fn nonsense_of_a_server_is_a_violation_that_is_not_answered() {
         (&row("content_time", json!("yesterday")), Shape),
     ] {
         let mut client = client();
-        say_echo(&mut *client, 1, list(None, 0));
-        say(
-            &mut *client,
-            &Line::Ask(Ask::new(Echo::NONE, Credentials::Nothing, login(GrantKind::Token))),
-        );
-        let mut lines = Vec::new();
-        let violation =
-            client.decode(*NOW, &Frame::text(frame.to_owned()), &mut lines).expect_err(frame);
-        assert_eq!(
-            (violation.kind, violation.answer, violation.close),
-            (kind, None, None),
-            "{frame}"
-        );
-        assert!(lines.is_empty(), "{frame}");
+        encode_numbered(&mut *client, 1, list(None, 0));
+        encode(&mut *client, &request(Credentials::Nothing, login(GrantKind::Token)));
+        let mut incoming = Vec::new();
+        let decoded = client.decode(*NOW, &Frame::text(frame.to_owned()), &mut incoming);
+        assert_eq!(decoded, Err(InvalidReply(kind)), "{frame}");
+        assert!(incoming.is_empty(), "{frame}");
     }
     let binary = Frame::Binary(Bytes::from_static(b"{}"));
     assert_eq!(
-        client().decode(*NOW, &binary, &mut Vec::new()).expect_err("only text is heard").kind,
-        FrameKind
+        client().decode(*NOW, &binary, &mut Vec::new()),
+        Err(InvalidReply(FrameKind)),
+        "only text is read"
     );
 }

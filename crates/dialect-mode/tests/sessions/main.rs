@@ -1,48 +1,48 @@
-//! Both ends of a connection, through the public boundary alone.
+//! Both sides of a connection, through the public boundary alone.
 
 mod client;
-mod pushes;
+mod errors;
+mod events;
+mod options;
 mod recognition;
 mod server;
 mod specification;
 
 use serde_json::Value;
 use std::sync::LazyLock;
-use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Opening, Reply, Session, Settings, Side};
+use tolmach_dialect::{
+    ClientSession, Correlation, Dialect, Frame, Handshake, Incoming, RenderContext, Request,
+    Response, ServerSession, Violation,
+};
 use tolmach_dialect_mode::Mode;
 use tolmach_domain::{
-    Answer, ConnectionId, Content, ContentType, Fault, Flow, FlowId, FlowKind, FlowSummary,
-    Identity, Message, MessageId, SessionId, Timestamp, User, UserId, UserSummary, Version,
+    Answer, ConnectionId, Content, Fault, Flow, FlowId, FlowKind, FlowSummary, Identity, Message,
+    MessageId, SessionId, Timestamp, User, UserId, UserSummary,
 };
 
-/// The moment at which everything here happens.
+/// The time at which everything here happens.
 static NOW: LazyLock<Timestamp> = LazyLock::new(|| Timestamp::from_micros(1_594_492_370_522_599));
-fn opening() -> Opening<'static> {
-    Opening {
-        request: None,
-        first: None,
-        connection: ConnectionId(7),
-        websocket: true,
-        settings: Settings::default(),
-    }
+
+const CONNECTION: ConnectionId = ConnectionId(7);
+
+fn server() -> Box<dyn ServerSession> {
+    server_of(&Mode::default())
 }
 
-fn session(side: Side) -> Box<dyn Session> {
-    Mode.open(&opening(), side).expect("this dialect refuses no opening")
+fn server_of(dialect: &Mode) -> Box<dyn ServerSession> {
+    dialect.accept(&Handshake::new(CONNECTION)).expect("every handshake is accepted")
 }
 
-fn server() -> Box<dyn Session> {
-    session(Side::Server)
-}
-
-fn client() -> Box<dyn Session> {
-    session(Side::Client)
+fn client() -> Box<dyn ClientSession> {
+    let dialect = Mode::default();
+    let client = dialect.client().expect("the dialect has a client's side");
+    client.connect(&Handshake::new(CONNECTION)).expect("every handshake is accepted")
 }
 
 fn text(frame: &Frame) -> &str {
     match frame {
         Frame::Text(text) => std::str::from_utf8(text).expect("a text frame is UTF-8"),
-        other => panic!("a {} frame was said", other.kind()),
+        other => panic!("a {} frame instead of text", other.kind()),
     }
 }
 
@@ -50,41 +50,55 @@ fn json(frame: &Frame) -> Value {
     serde_json::from_str(text(frame)).expect("a frame is JSON")
 }
 
-/// The one ask of a frame.
-fn ask(session: &mut dyn Session, frame: &Frame) -> Ask {
-    let mut lines = Vec::new();
-    session.decode(*NOW, frame, &mut lines).expect("the frame is an ask");
-    match lines.pop() {
-        Some(Line::Ask(ask)) if lines.is_empty() => ask,
-        other => panic!("{other:?} was heard"),
-    }
+/// The one request of a frame.
+fn decode(server: &mut dyn ServerSession, frame: &str) -> Request {
+    let mut requests = Vec::new();
+    server.decode(*NOW, &Frame::text(frame.to_owned()), &mut requests).expect(frame);
+    assert_eq!(requests.len(), 1, "{frame}");
+    requests.remove(0)
 }
 
-/// The one ask of a text.
-fn ask_text(session: &mut dyn Session, text: &str) -> Ask {
-    ask(session, &Frame::text(text.to_owned()))
+/// The kind of a violation and the error that it is answered with.
+fn violation(server: &mut dyn ServerSession, frame: &Frame) -> (Violation, Value) {
+    let mut requests = Vec::new();
+    let violation = server.decode(*NOW, frame, &mut requests).expect_err("a violation");
+    assert!(requests.is_empty() && violation.close.is_none(), "{violation:?}");
+    let answer = json(violation.answer.as_ref().expect("a violation is answered"));
+    (violation, answer)
 }
 
-/// The one frame of a line.
-fn say(session: &mut dyn Session, line: &Line) -> Frame {
+/// The one frame of the response to a request.
+fn respond(
+    server: &mut dyn ServerSession,
+    correlation: &Correlation,
+    identity: Option<Identity>,
+    outcome: Result<Answer, Fault>,
+) -> Frame {
+    let response = Response { correlation: correlation.clone(), identity, outcome };
     let mut frames = Vec::new();
-    session.encode(*NOW, line, &mut frames).expect("the wire can say it");
+    server
+        .respond(*NOW, &response, &RenderContext::EMPTY, &mut frames)
+        .expect("the wire has a frame for it");
     assert_eq!(frames.len(), 1);
     frames.remove(0)
 }
 
-/// The one reply of a frame.
-fn heard_reply(session: &mut dyn Session, frame: &Frame) -> Reply {
-    let mut lines = Vec::new();
-    session.decode(*NOW, frame, &mut lines).expect("the frame is a reply");
-    match lines.pop() {
-        Some(Line::Reply(reply)) if lines.is_empty() => reply,
-        other => panic!("{other:?} was heard"),
-    }
+/// The one frame of a request.
+fn encode(client: &mut dyn ClientSession, request: &Request) -> Frame {
+    let mut frames = Vec::new();
+    client.request(*NOW, request, &mut frames).expect("the wire has a frame for it");
+    assert_eq!(frames.len(), 1);
+    frames.remove(0)
 }
 
-fn reply(echo: &Echo, identity: Option<Identity>, outcome: Result<Answer, Fault>) -> Line {
-    Line::Reply(Reply { echo: echo.clone(), identity, outcome })
+/// The one response of a frame.
+fn response(client: &mut dyn ClientSession, frame: &str) -> Response {
+    let mut incoming = Vec::new();
+    client.decode(*NOW, &Frame::text(frame.to_owned()), &mut incoming).expect(frame);
+    match incoming.pop() {
+        Some(Incoming::Response(response)) if incoming.is_empty() => response,
+        other => panic!("{other:?} instead of one response"),
+    }
 }
 
 fn user_id(number: i64) -> UserId {
@@ -97,77 +111,30 @@ fn flow_id(number: i64) -> FlowId {
 
 /// User `number`, in the session with the hundredfold number.
 fn identity(number: i64) -> Identity {
-    Identity { user: user_id(number), session: Some(session_id(number * 100)) }
-}
-
-fn session_id(number: i64) -> SessionId {
-    SessionId::new(number).expect("the numbers of these tests are ids")
+    let session = SessionId::new(number * 100).expect("the numbers of these tests are ids");
+    Identity { user: user_id(number), session: Some(session) }
 }
 
 fn user(number: i64) -> User {
     User {
-        id: user_id(number),
-        login: format!("login{number}"),
         username: format!("user{number}"),
         name: format!("Name {number}"),
-        email: None,
-        phone: None,
-        bio: String::new(),
-        avatar: None,
-        photo: None,
-        bot: false,
-        admin: false,
-        business: false,
-        profile: true,
-        created_at: *NOW,
-        changed_at: *NOW,
-        deleted_at: None,
+        ..User::named(user_id(number), format!("login{number}"))
     }
 }
 
-fn flow(number: i64, kind: FlowKind, title: &str) -> Flow {
-    Flow {
-        id: flow_id(number),
-        kind,
-        title: title.to_owned(),
-        info: String::new(),
-        owner: None,
-        photo: None,
-        version: Version(1),
-        created_at: *NOW,
-        changed_at: *NOW,
-    }
+fn flow_summary(number: i64, kind: FlowKind, title: &str, members: &[i64]) -> FlowSummary {
+    let members = members.iter().copied().map(user).collect();
+    FlowSummary { members, ..FlowSummary::new(Flow::new(flow_id(number), kind, title)) }
 }
 
-fn overview(flow: Flow, members: &[i64]) -> FlowSummary {
-    FlowSummary {
-        flow,
-        members: members.iter().copied().map(user).collect(),
-        last: None,
-        first: None,
-        read: Version(0),
-    }
-}
-
-/// A message as the client's end reads it: what the wire does not carry is at its least.
+/// A message as the client reads it, without what the wire does not carry.
 fn message(number: i64, text: &str) -> Message {
-    let username: std::sync::Arc<str> = "user2".into();
-    Message {
-        id: MessageId::new(number).expect("the numbers of these tests are ids"),
-        flow: flow_id(5),
-        flow_kind: FlowKind::Chat,
-        author: UserSummary {
-            id: user_id(2),
-            login: username.clone(),
-            username: username.clone(),
-            name: username,
-        },
-        content: Content { content_type: ContentType::Text, ..Content::text(text) },
-        posted: Version(0),
-        version: Version(0),
-        posted_at: *NOW,
-        edited_at: None,
-        deleted_at: None,
-        changed_at: *NOW,
-    }
+    Message::new(
+        MessageId::new(number).expect("the numbers of these tests are ids"),
+        (flow_id(5), FlowKind::Chat),
+        UserSummary::named(user_id(2), "user2"),
+        Content::text(text),
+        *NOW,
+    )
 }

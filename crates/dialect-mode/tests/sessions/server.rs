@@ -1,32 +1,25 @@
-//! The server's end: requests to asks, replies to frames, misbehaviour to its answer.
+//! The server's side: requests are decoded, responses encoded, violations answered.
 
 use crate::{
-    NOW, ask_text, flow, flow_id, identity, json, message, overview, reply, say, server, text,
-    user_id,
+    CONNECTION, NOW, decode, flow_id, flow_summary, identity, json, message, respond, server, text,
+    user, violation,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
-use std::time::Duration;
-use tolmach_dialect::{Dialect, Echo, Frame, Line, Opening, Settings, Side, ViolationKind};
+use tolmach_dialect::{
+    Correlation, Dialect, Frame, Handshake, RenderContext, Response, ViolationKind,
+};
 use tolmach_dialect_mode::Mode;
 use tolmach_domain::{
     Answer, Command, Content, ContentType, Credentials, Fault, FlowKind, FlowKindFilter, Grant,
     GrantKind, HistoryRange, Message, MessagePage, NewMessage, RecoveryIdentifier, Registration,
-    Secret, Tokens, UserSummary, Version,
+    Secret, Tokens,
 };
 
 fn registration(email: Option<&str>) -> Command {
     Command::Register(Box::new(Registration {
-        login: Some("ann".into()),
-        password: Secret::new("p"),
-        username: Some("ann".into()),
         email: email.map(str::to_owned),
-        phone: None,
-        bot: false,
-        bio: None,
-        avatar: None,
-        profile: true,
-        grant: GrantKind::Token,
+        ..Registration::new("ann", Secret::new("p"), GrantKind::Token)
     }))
 }
 
@@ -44,9 +37,9 @@ fn granted(tokens: Tokens) -> Answer {
 }
 
 #[test]
-fn every_request_asks_its_command() {
+fn every_request_is_decoded() {
     let token = || Credentials::Token(Secret::new("t"));
-    for (request, proof, command) in [
+    for (request, credentials, command) in [
         (
             r#"{"mode":"register","timestamp":1,"username":"ann","password":"p","email":"a@example.org"}"#,
             Credentials::Nothing,
@@ -69,12 +62,12 @@ fn every_request_asks_its_command() {
         (
             r#"{"mode":"recovery","timestamp":1,"username":"ann","known_data":"a@example.org","known_data_type":"email"}"#,
             Credentials::Nothing,
-            Command::Recover { known: RecoveryIdentifier::Email("a@example.org".into()) },
+            Command::Recover { identifier: RecoveryIdentifier::Email("a@example.org".into()) },
         ),
         (
             r#"{"mode":"recovery","timestamp":1,"known_data":"bob","known_data_type":"username","username":null}"#,
             Credentials::Nothing,
-            Command::Recover { known: RecoveryIdentifier::Login("bob".into()) },
+            Command::Recover { identifier: RecoveryIdentifier::Login("bob".into()) },
         ),
         (
             r#"{"mode":"logout","timestamp":1,"token":"t","username":"ann"}"#,
@@ -97,7 +90,8 @@ fn every_request_asks_its_command() {
             Command::History {
                 flow: flow_id(5),
                 kinds: FlowKindFilter::Any,
-                window: HistoryRange::All,
+                range: HistoryRange::All,
+                mark_read: false,
             },
         ),
         (
@@ -117,13 +111,13 @@ fn every_request_asks_its_command() {
             Command::ListFlows { limit: None, offset: 0, members: false },
         ),
     ] {
-        let ask = ask_text(&mut *server(), request);
-        assert_eq!((ask.proof, ask.command), (proof, command), "{request}");
+        let decoded = decode(&mut *server(), request);
+        assert_eq!((decoded.credentials, decoded.command), (credentials, command), "{request}");
     }
 }
 
 #[test]
-fn content_types_are_read_and_said() {
+fn content_types_are_decoded_and_encoded() {
     let long = "ж".repeat(64);
     for (name, content_type) in [
         ("text", ContentType::Text),
@@ -135,47 +129,40 @@ fn content_types_are_read_and_said() {
     ] {
         let request = json!({"mode": "sendMessage", "token": "t", "chat_id": 5, "content": "hi", "content_type": name});
         assert_eq!(
-            ask_text(&mut *server(), &request.to_string()).command,
+            decode(&mut *server(), &request.to_string()).command,
             send(FlowKindFilter::Any, content_type.clone()),
             "{name}"
         );
 
         let mut server = server();
-        let ask = ask_text(&mut *server, r#"{"mode":"getMessages","token":"t","chat_id":5}"#);
-        let said =
-            Message { content: Content { content_type, ..Content::text("hi") }, ..message(1, "") };
-        let page = MessagePage { flow: flow_id(5), messages: vec![said], version: Version(1) };
-        let frame = say(
-            &mut *server,
-            &reply(&ask.echo, Some(identity(1)), Ok(Answer::History(Box::new(page)))),
-        );
+        let correlation =
+            decode(&mut *server, r#"{"mode":"getMessages","token":"t","chat_id":5}"#).correlation;
+        let content = Content { content_type, ..Content::text("hi") };
+        let page = MessagePage::new(flow_id(5), vec![Message { content, ..message(1, "") }]);
+        let history = Ok(Answer::History(Box::new(page)));
+        let frame = respond(&mut *server, &correlation, Some(identity(1)), history);
         assert_eq!(json(&frame)["messages"][0]["content_type"], name);
     }
     let left_out = r#"{"mode":"sendMessage","token":"t","chat_id":5,"content":"hi"}"#;
     assert_eq!(
-        ask_text(&mut *server(), left_out).command,
+        decode(&mut *server(), left_out).command,
         send(FlowKindFilter::Any, ContentType::Text)
     );
 }
 
 #[test]
-fn every_answer_has_its_reply_in_the_form_of_the_request() {
+fn every_answer_is_encoded_in_the_form_of_its_request() {
     let flows = vec![
-        overview(flow(5, FlowKind::Chat, ""), &[1, 2]),
-        overview(flow(6, FlowKind::Group, "Friends"), &[]),
-        overview(flow(7, FlowKind::Channel, "News"), &[]),
+        flow_summary(5, FlowKind::Chat, "", &[1, 2]),
+        flow_summary(6, FlowKind::Group, "Friends", &[]),
+        flow_summary(7, FlowKind::Channel, "News", &[]),
     ];
-    let author = UserSummary {
-        id: user_id(2),
-        login: "login2".into(),
-        username: "user2".into(),
-        name: "Name 2".into(),
-    };
+    let author = user(2).summary();
     let messages = vec![
         Message { author: author.clone(), ..message(10, "one") },
         Message { author, ..message(11, "\"two\"\nдва") },
     ];
-    let page = MessagePage { flow: flow_id(5), messages, version: Version(2) };
+    let page = MessagePage::new(flow_id(5), messages);
     let sent = Answer::Sent { message: Some(Box::new(message(1, "hi"))), repeated: false };
     for (request, answer, payload) in [
         (
@@ -212,8 +199,8 @@ fn every_answer_has_its_reply_in_the_form_of_the_request() {
             Answer::History(Box::new(page)),
             concat!(
                 r#""status":200,"messages":["#,
-                r#"{"message_id":10,"from_id":2,"from_name":"user2","content":"one","content_type":"text","content_time":MOMENT},"#,
-                r#"{"message_id":11,"from_id":2,"from_name":"user2","content":"\"two\"\nдва","content_type":"text","content_time":MOMENT}]"#
+                r#"{"message_id":10,"from_id":2,"from_name":"user2","content":"one","content_type":"text","content_time":TIME},"#,
+                r#"{"message_id":11,"from_id":2,"from_name":"user2","content":"\"two\"\nдва","content_type":"text","content_time":TIME}]"#
             ),
         ),
         (
@@ -227,83 +214,29 @@ fn every_answer_has_its_reply_in_the_form_of_the_request() {
             r#""status":200"#,
         ),
     ] {
-        for (timestamp, moment) in [
+        for (timestamp, time) in [
             ("", r#""2020-07-11 18:32:50""#),
             (r#","timestamp":"2001-01-01 00:00:00""#, r#""2020-07-11 18:32:50""#),
             (r#","timestamp":null"#, r#""2020-07-11 18:32:50""#),
+            (r#","timestamp":[1]"#, r#""2020-07-11 18:32:50""#),
             (r#","timestamp":978307200"#, "1594492370.522599"),
+            (r#","timestamp":-1.5"#, "1594492370.522599"),
         ] {
             let mut server = server();
-            let ask = ask_text(&mut *server, &format!("{{{request}{timestamp}}}"));
-            let frame = say(&mut *server, &reply(&ask.echo, Some(identity(1)), Ok(answer.clone())));
+            let request = format!("{{{request}{timestamp}}}");
+            let correlation = decode(&mut *server, &request).correlation;
+            let identity = Some(identity(1));
+            let frame = respond(&mut *server, &correlation, identity, Ok(answer.clone()));
             let mode = request.split(',').next().expect("a split has a first part");
-            let expected =
-                format!(r#"{{{mode},"timestamp":{moment},{}}}"#, payload.replace("MOMENT", moment));
+            let payload = payload.replace("TIME", time);
+            let expected = format!(r#"{mode},"timestamp":{time},{payload}}}"#);
             assert_eq!(text(&frame), expected);
         }
     }
 }
 
 #[test]
-fn every_fault_is_answered_in_the_form_of_its_operation() {
-    let requests = [
-        (r#"{"mode":"register","username":"ann","password":"p","email":null}"#, true),
-        (r#"{"mode":"auth","username":"ann","password":"p"}"#, true),
-        (r#"{"mode":"recovery","known_data":"ann","known_data_type":"username"}"#, false),
-        (r#"{"mode":"logout","token":"t"}"#, false),
-        (r#"{"mode":"getChats","token":"t"}"#, false),
-        (r#"{"mode":"getMessages","token":"t","chat_id":5}"#, false),
-        (r#"{"mode":"sendMessage","token":"t","chat_id":5,"content":"hi"}"#, false),
-        (r#"{"mode":"sendGroupMessage","token":"t","chat_id":5,"content":"hi"}"#, false),
-    ];
-    for (fault, status) in [
-        (Fault::Unauthenticated, 401),
-        (Fault::WrongCredentials { login_exists: true }, 401),
-        (Fault::WrongCredentials { login_exists: false }, 401),
-        (Fault::LoginTaken, 409),
-        (Fault::NoProfile, 403),
-        (Fault::ProfileExists, 409),
-        (Fault::NoSuchUser, 404),
-        (Fault::NoSuchFlow, 404),
-        (Fault::NoSuchMessage, 404),
-        (Fault::NoPhoto, 404),
-        (Fault::WrongKind, 400),
-        (Fault::NotOwner, 403),
-        (Fault::NotAuthor, 403),
-        (Fault::NotAdministrator, 403),
-        (Fault::NoBusiness, 403),
-        (Fault::AlreadyMember, 409),
-        (Fault::NotMember, 404),
-        (Fault::invalid("password", "too long"), 422),
-        (Fault::TooMany { retry_after: Duration::from_secs(30) }, 429),
-        (Fault::Unavailable, 503),
-        (Fault::Internal, 500),
-    ] {
-        for (request, token) in requests {
-            let mut server = server();
-            let ask = ask_text(&mut *server, request);
-            let frame = say(&mut *server, &reply(&ask.echo, None, Err(fault.clone())));
-            let mode =
-                serde_json::from_str::<Value>(request).expect("a request is JSON")["mode"].clone();
-            let said = json(&frame);
-            let keys: Vec<&str> = ["mode", "timestamp", "status", "error_msg", "token"]
-                .into_iter()
-                .take(if token { 5 } else { 4 })
-                .collect();
-            let positions: Vec<_> =
-                keys.iter().map(|key| text(&frame).find(&format!("\"{key}\":"))).collect();
-            assert!(positions.iter().all(Option::is_some) && positions.is_sorted(), "{frame:?}");
-            assert_eq!(said.as_object().map(|object| object.len()), Some(keys.len()), "{frame:?}");
-            assert_eq!(
-                (&said["mode"], &said["status"], &said["token"]),
-                (&mode, &json!(status), &Value::Null)
-            );
-        }
-    }
-}
-
-#[test]
-fn misbehaviour_is_answered_and_costs_nothing_more() {
+fn a_violation_is_answered_and_the_session_goes_on() {
     use ViolationKind::{FrameKind, Shape, Syntax, UnknownMethod};
     let mode64 = "m".repeat(64);
     let long_mode = format!(r#"{{"mode":"{mode64}xx"}}"#);
@@ -463,48 +396,34 @@ fn misbehaviour_is_answered_and_costs_nothing_more() {
             "username: a string is expected",
         ),
     ] {
-        let mut lines = vec![];
         let mut server = server();
-        let violation =
-            server.decode(*NOW, &Frame::text(request.to_owned()), &mut lines).expect_err(request);
-        assert!(lines.is_empty(), "{request}");
-        assert_eq!((violation.kind, violation.close), (kind, None), "{request}");
+        let (violation, answer) = violation(&mut *server, &Frame::text(request.to_owned()));
+        assert_eq!(violation.kind, kind, "{request}");
         let mut expected = json!({"mode": mode, "timestamp": "2020-07-11 18:32:50", "status": status, "error_msg": error});
         if matches!(mode, Some("auth" | "register")) {
             expected["token"] = Value::Null;
         }
-        assert_eq!(
-            json(violation.answer.as_ref().expect("a server answers every violation")),
-            expected,
-            "{request}"
-        );
-        ask_text(&mut *server, r#"{"mode":"getChats","token":"t"}"#);
+        assert_eq!(answer, expected, "{request}");
+        decode(&mut *server, r#"{"mode":"getChats","token":"t"}"#);
     }
     for frame in [
         Frame::Binary(Bytes::from_static(br#"{"mode":"auth"}"#)),
         Frame::Value(Bytes::from_static(b"{}")),
     ] {
-        let violation =
-            server().decode(*NOW, &frame, &mut Vec::new()).expect_err("only text is heard");
-        assert_eq!(violation.kind, FrameKind);
-        assert_eq!(
-            json(violation.answer.as_ref().expect("a server answers every violation"))["status"],
-            400
-        );
+        let (violation, answer) = violation(&mut *server(), &frame);
+        assert_eq!((violation.kind, &answer["status"]), (FrameKind, &json!(400)));
     }
 }
 
 #[test]
-fn misbehaviour_is_answered_in_the_form_of_its_timestamp() {
+fn a_violation_is_answered_in_the_form_of_its_timestamp() {
     for (request, status) in [
         (r#"{"timestamp":1}"#, 400),
         (r#"{"timestamp":1,"mode":"x"}"#, 501),
         (r#"{"timestamp":1,"mode":"getChats"}"#, 422),
         (r#"{"timestamp":1e999,"mode":"getChats","token":null}"#, 401),
     ] {
-        let violation =
-            server().decode(*NOW, &Frame::text(request), &mut Vec::new()).expect_err(request);
-        let answer = json(violation.answer.as_ref().expect("a server answers every violation"));
+        let (_, answer) = violation(&mut *server(), &Frame::text(request));
         assert_eq!(
             (&answer["timestamp"], &answer["status"]),
             (&json!(1_594_492_370.522_599), &json!(status)),
@@ -514,51 +433,42 @@ fn misbehaviour_is_answered_in_the_form_of_its_timestamp() {
 }
 
 #[test]
-fn the_depth_is_the_operators() {
-    let opening =
-        Opening { settings: Settings { depth: 2, ..Settings::default() }, ..crate::opening() };
-    let mut server = Mode.open(&opening, Side::Server).expect("this dialect refuses no opening");
-    ask_text(&mut *server, r#"{"mode":"getChats","token":"t","x":[]}"#);
+fn the_server_sets_the_depth_of_nesting() {
+    let handshake = Handshake::new(CONNECTION).max_json_depth(2);
+    let mut server = Mode::default().accept(&handshake).expect("every handshake is accepted");
+    decode(&mut *server, r#"{"mode":"getChats","token":"t","x":[]}"#);
     let deeper = Frame::text(r#"{"mode":"getChats","token":"t","x":[[]]}"#);
-    assert_eq!(
-        server.decode(*NOW, &deeper, &mut Vec::new()).expect_err("too deep").kind,
-        ViolationKind::Shape
-    );
+    assert_eq!(violation(&mut *server, &deeper).0.kind, ViolationKind::Shape);
 }
 
 #[test]
-fn what_a_reply_cannot_say_is_a_loss() {
+fn responses_without_a_frame_are_unsupported() {
     let mut server = server();
-    let auth = ask_text(&mut *server, r#"{"mode":"auth","username":"ann","password":"p"}"#);
-    let chats = ask_text(&mut *server, r#"{"mode":"getChats","token":"t"}"#);
+    let mut correlation = |request| decode(&mut *server, request).correlation;
+    let auth = correlation(r#"{"mode":"auth","username":"ann","password":"p"}"#);
+    let chats = correlation(r#"{"mode":"getChats","token":"t"}"#);
     let pair = Tokens::Pair { access: Secret::new("a"), refresh: Secret::new("r") };
-    for line in [
-        reply(&auth.echo, Some(identity(1)), Ok(granted(pair))),
-        reply(&auth.echo, Some(identity(1)), Ok(granted(Tokens::Connection))),
-        reply(&auth.echo, Some(identity(1)), Ok(Answer::LoggedOut)),
-        reply(&chats.echo, Some(identity(1)), Ok(Answer::Users(Vec::new()))),
-        reply(&Echo::NONE, Some(identity(1)), Ok(Answer::LoggedOut)),
-        reply(&Echo::new("another dialect's"), None, Err(Fault::Internal)),
-        Line::Ask(chats.clone()),
+    for (correlation, outcome) in [
+        (auth.clone(), Ok(granted(pair))),
+        (auth.clone(), Ok(granted(Tokens::Connection))),
+        (auth, Ok(Answer::LoggedOut)),
+        (chats, Ok(Answer::Users(Vec::new()))),
+        (Correlation::NONE, Ok(Answer::LoggedOut)),
+        (Correlation::new("another dialect's"), Err(Fault::Internal)),
     ] {
+        let response = Response { correlation, identity: Some(identity(1)), outcome };
         let mut frames = Vec::new();
-        assert_eq!(
-            server.encode(*NOW, &line, &mut frames).expect_err("the wire cannot say it").dialect,
-            "mode"
-        );
-        assert!(frames.is_empty());
-        assert_eq!(
-            server.interest(),
-            tolmach_dialect::Interest::Nothing,
-            "what was not said proves nothing"
-        );
+        let error = server
+            .respond(*NOW, &response, &RenderContext::EMPTY, &mut frames)
+            .expect_err("the wire has no frame for it");
+        assert_eq!((error.dialect, frames), ("mode", vec![]));
     }
 }
 
 #[test]
-fn a_chat_is_named_by_what_is_known() {
+fn a_chat_has_the_name_that_can_be_known() {
     let mut server = server();
-    let ask = ask_text(&mut *server, r#"{"mode":"getChats","token":"t"}"#);
+    let correlation = decode(&mut *server, r#"{"mode":"getChats","token":"t"}"#).correlation;
     for (title, members, viewer, name) in [
         ("", &[1, 2][..], Some(identity(1)), "user2"),
         ("", &[1, 2], Some(identity(2)), "user1"),
@@ -567,8 +477,8 @@ fn a_chat_is_named_by_what_is_known() {
         ("", &[1, 2], None, "user1, user2"),
         ("", &[], None, ""),
     ] {
-        let flows = vec![overview(flow(5, FlowKind::Chat, title), members)];
-        let frame = say(&mut *server, &reply(&ask.echo, viewer, Ok(Answer::Flows(flows))));
+        let flows = Answer::Flows(vec![flow_summary(5, FlowKind::Chat, title, members)]);
+        let frame = respond(&mut *server, &correlation, viewer, Ok(flows));
         assert_eq!(json(&frame)["chats"][0]["chat_name"], name, "{title:?} {members:?} {viewer:?}");
     }
 }

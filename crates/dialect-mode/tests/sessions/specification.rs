@@ -1,60 +1,53 @@
-//! The examples of protocols/mode/SPEC.md are what is said.
+//! The examples of protocols/mode/SPEC.md are the frames of both sides.
 
-use crate::{ask_text, client, server};
+use crate::{client, decode, json, server, text};
 use std::collections::BTreeSet;
-use tolmach_dialect::{Frame, Line, Reply};
+use tolmach_dialect::{Dialect, Frame, Incoming, RenderContext, Response, Variant};
+use tolmach_dialect_mode::Mode;
 use tolmach_domain::Timestamp;
 
 const SPECIFICATION: &str = include_str!("../../../../protocols/mode/SPEC.md");
 
-/// The moment of the examples.
-const MOMENT: i64 = 1_700_000_000_250_000;
+/// The time of the examples.
+const TIME: i64 = 1_700_000_000_250_000;
 
-/// Without the spaces that make examples readable. The order of keys stays.
+/// An example without the spaces that make it readable. The order of keys stays.
 fn compact(text: &str) -> String {
     text.replace(": ", ":").replace(", ", ",")
 }
 
 #[test]
-fn every_example_is_what_is_said() {
-    let now = Timestamp::from_micros(MOMENT);
+fn every_example_is_read_and_written_again() {
+    let now = Timestamp::from_micros(TIME);
     let (mut client, mut server) = (client(), server());
-    let (mut asked, mut modes, mut pushes) = (None, BTreeSet::new(), 0);
+    let (mut latest, mut modes, mut pushes) = (None, BTreeSet::new(), 0);
     for line in SPECIFICATION.lines().filter_map(|line| line.strip_prefix("    ")) {
         if let Some(request) = line.strip_prefix("> ") {
-            asked = Some(ask_text(&mut *server, request));
-        } else if let Some(answer) = line.strip_prefix("< ") {
-            let mut heard = Vec::new();
-            let example = Frame::text(answer.to_owned());
-            let is_push = answer.contains(r#""chat_id": 1, "messages""#);
-            if !is_push {
-                let ask = asked.clone().expect("an example of a reply follows one of a request");
-                client
-                    .encode(now, &Line::Ask(ask), &mut Vec::new())
-                    .expect("an example can be asked");
-            }
-            client.decode(now, &example, &mut heard).expect(answer);
-            let said = match &heard[..] {
-                [Line::Reply(reply)] if !is_push => Line::Reply(Reply {
-                    echo: asked.as_ref().map(|ask| ask.echo.clone()).unwrap_or_default(),
-                    ..reply.clone()
-                }),
-                [Line::Notice(notice)] if is_push => {
-                    // A push is in the form of the connection's latest request.
-                    ask_text(&mut *server, r#"{"mode":"getChats","timestamp":1,"token":"t"}"#);
-                    pushes += 1;
-                    Line::Notice(notice.clone())
-                }
-                other => panic!("{other:?} was heard of {answer}"),
-            };
-            let mut frames = Vec::new();
-            server.encode(now, &said, &mut frames).expect(answer);
-            assert_eq!(
-                frames.iter().map(|frame| compact(crate::text(frame))).collect::<Vec<_>>(),
-                [compact(answer)]
-            );
-            modes.insert(crate::json(&example)["mode"].to_string());
+            latest = Some(decode(&mut *server, request));
+            continue;
         }
+        let Some(answer) = line.strip_prefix("< ") else { continue };
+        let example = Frame::text(answer.to_owned());
+        let request = latest.clone().expect("a reply follows a request");
+        let mut incoming = Vec::new();
+        let frame = if answer.contains(r#""chat_id": 1, "messages""#) {
+            pushes += 1;
+            client.decode(now, &example, &mut incoming).expect(answer);
+            let [Incoming::Event(event)] = &incoming[..] else { panic!("{incoming:?}") };
+            let rendered = Mode::default().render(event, &RenderContext::EMPTY, Variant(1));
+            rendered.expect(answer)
+        } else {
+            client.request(now, &request, &mut Vec::new()).expect(answer);
+            client.decode(now, &example, &mut incoming).expect(answer);
+            let [Incoming::Response(response)] = &incoming[..] else { panic!("{incoming:?}") };
+            let response = Response { correlation: request.correlation, ..response.clone() };
+            let mut frames = Vec::new();
+            server.respond(now, &response, &RenderContext::EMPTY, &mut frames).expect(answer);
+            assert_eq!(frames.len(), 1, "{answer}");
+            frames.remove(0)
+        };
+        assert_eq!(compact(text(&frame)), compact(answer));
+        modes.insert(json(&example)["mode"].to_string());
     }
     assert_eq!((modes.len(), pushes), (8, 1), "each operation has an example, and the push");
 }
