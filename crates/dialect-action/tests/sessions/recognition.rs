@@ -1,18 +1,18 @@
-//! Which first frames are this dialect's.
+//! The first frames that are this dialect's.
 
-use crate::{TOKEN, opening, request};
+use crate::values::{ORIGIN, TOKEN, handshake, parts};
 use bytes::Bytes;
 use http::request::Parts;
-use tolmach_dialect::{Dialect, Frame, Opening, Recognition};
+use tolmach_dialect::{Dialect, Frame, Handshake, Recognition};
 use tolmach_dialect_action::Action;
+use tolmach_domain::ConnectionId;
 
-fn recognise(request: Option<&Parts>, frame: Option<&Frame>) -> Recognition {
-    let none = crate::at("/");
-    Action::default().recognise(&Opening { request, first: frame, ..opening(&none) })
+fn recognise(request: &Parts, frame: &Frame) -> Recognition {
+    Action::default().recognise(&handshake(1, request).first_frame(frame))
 }
 
 fn good() -> Parts {
-    request("/ws", &[("authorization", TOKEN), ("origin", "http://localhost")])
+    parts("/ws", &[TOKEN, ORIGIN])
 }
 
 #[test]
@@ -23,24 +23,19 @@ fn an_object_with_a_string_action_is_recognised() {
         r#"{"action":"no such action"}"#,
         r#"{"action":""}"#,
         r#"{"action":"li\u0073t","data":{"type":"x","mode":"auth"}}"#,
+        // The keys of other dialects are theirs to claim.
+        r#"{"action":"list","jsonapi":null}"#,
+        r#"{"action":"list","mode":"auth","type":3}"#,
     ] {
-        assert_eq!(
-            recognise(Some(&good()), Some(&Frame::text(text))),
-            Recognition::Certain("doc"),
-            "{text}"
-        );
+        let recognition = recognise(&good(), &Frame::text(text));
+        assert_eq!(recognition, Recognition::Certain("doc"), "{text}");
     }
 }
 
 #[test]
-fn anything_else_is_not() {
+fn other_frames_are_not_recognised() {
     let deep = format!(r#"{{"action":"list","x":{}{}}}"#, "[".repeat(64), "]".repeat(64));
     for text in [
-        r#"{"action":"list","jsonapi":null}"#,
-        r#"{"action":"list","mode":"auth"}"#,
-        r#"{"action":"list","mode":null}"#,
-        r#"{"action":"list","type":"SND_MSG"}"#,
-        r#"{"action":"list","type":3}"#,
         r#"{"action":1}"#,
         r#"{"action":null}"#,
         r#"{"action":"\ud800"}"#,
@@ -54,34 +49,29 @@ fn anything_else_is_not() {
         "",
         &deep,
     ] {
-        assert_eq!(
-            recognise(Some(&good()), Some(&Frame::text(text.to_owned()))),
-            Recognition::No,
-            "{text}"
-        );
+        let recognition = recognise(&good(), &Frame::text(text.to_owned()));
+        assert_eq!(recognition, Recognition::No, "{text}");
     }
     let text = Bytes::from_static(br#"{"action":"list"}"#);
     for frame in [Frame::Binary(text.clone()), Frame::Value(text)] {
-        assert_eq!(recognise(Some(&good()), Some(&frame)), Recognition::No, "{}", frame.kind());
+        assert_eq!(recognise(&good(), &frame), Recognition::No, "{}", frame.kind());
     }
-    assert_eq!(recognise(Some(&good()), None), Recognition::No);
+    assert_eq!(Action::default().recognise(&handshake(1, &good())), Recognition::No);
 }
 
 #[test]
-fn a_handshake_that_would_be_refused_makes_no_frame_its_own() {
+fn no_frame_is_recognised_after_a_handshake_that_would_be_rejected() {
     let frame = Frame::text(r#"{"action":"list"}"#);
     for headers in [
         &[][..],
-        &[("authorization", TOKEN)],
-        &[("origin", "http://localhost")],
-        &[("authorization", "Bearer"), ("origin", "http://localhost")],
-        &[("authorization", TOKEN), ("origin", "https://elsewhere.example")],
+        &[TOKEN],
+        &[ORIGIN],
+        &[("authorization", "Bearer"), ORIGIN],
+        &[TOKEN, ("origin", "https://elsewhere.example")],
     ] {
-        assert_eq!(
-            recognise(Some(&request("/ws", headers)), Some(&frame)),
-            Recognition::No,
-            "{headers:?}"
-        );
+        let recognition = recognise(&parts("/ws", headers), &frame);
+        assert_eq!(recognition, Recognition::No, "{headers:?}");
     }
-    assert_eq!(recognise(None, Some(&frame)), Recognition::No, "raw TCP");
+    let raw = Handshake::new(ConnectionId(1)).first_frame(&frame);
+    assert_eq!(Action::default().recognise(&raw), Recognition::No, "raw TCP");
 }
