@@ -1,5 +1,5 @@
-//! What hearing a request costs: parsing, validating and understanding it, beside parsing the same
-//! bytes alone.
+//! The cost of decoding a request: parsing and validating it and making its command, beside parsing
+//! the same bytes alone.
 //!
 //! `cargo run --release -p tolmach-dialect-morelia --example decode_cost` prints a row for each
 //! request: nanoseconds of both, and their ratio. The aim is 3 at most.
@@ -8,23 +8,17 @@
 
 use std::hint::black_box;
 use std::time::Instant;
-use tolmach_dialect::{Dialect, Frame, Opening, Session, Settings, Side};
+use tolmach_dialect::{Dialect, Frame, Handshake, ServerSession};
 use tolmach_dialect_morelia::Morelia;
 use tolmach_domain::{ConnectionId, Timestamp};
 
-/// Of so many runs the fastest counts: what else the machine does only slows them down.
+/// The number of runs, of which the fastest counts: other programs can only slow a run down.
 const RUNS: usize = 15;
 
 fn main() {
-    let opening = Opening {
-        request: None,
-        first: None,
-        connection: ConnectionId(1),
-        websocket: true,
-        settings: Settings::default(),
-    };
-    let Ok(mut server) = Morelia.open(&opening, Side::Server) else {
-        return println!("the opening is refused");
+    let handshake = Handshake::new(ConnectionId(1)).websocket(true);
+    let Ok(mut server) = Morelia::default().accept(&handshake) else {
+        return println!("the handshake is rejected");
     };
     println!(
         "{:<24} {:>10} {:>12} {:>12} {:>6}",
@@ -61,7 +55,7 @@ fn main() {
         let parse = fastest(count, || {
             black_box(serde_json::from_slice::<serde_json::Value>(black_box(&bytes)).is_ok());
         });
-        let decode = fastest(count, || hear(server.as_mut(), &frame));
+        let decode = fastest(count, || decode(server.as_mut(), &frame));
         println!(
             "{name:<24} {:>10} {parse:>12.0} {decode:>12.0} {:>6.2}",
             bytes.len(),
@@ -70,11 +64,11 @@ fn main() {
     }
 }
 
-fn hear(server: &mut dyn Session, frame: &Frame) {
-    let mut lines = Vec::new();
-    black_box(server.decode(Timestamp::default(), black_box(frame), &mut lines).is_ok());
-    assert_eq!(lines.len(), 1, "the examples are understood");
-    black_box(lines);
+fn decode(server: &mut dyn ServerSession, frame: &Frame) {
+    let mut requests = Vec::new();
+    black_box(server.decode(Timestamp::default(), black_box(frame), &mut requests).is_ok());
+    assert_eq!(requests.len(), 1, "each example is a request");
+    black_box(requests);
 }
 
 /// Nanoseconds of one call, in the fastest of the runs.

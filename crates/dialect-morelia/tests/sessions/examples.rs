@@ -1,9 +1,9 @@
-//! The examples of the document, their syntax mended, validate and are understood.
+//! The examples of the document, with their syntax mended.
 
-use crate::{NOW, ask, client, server};
+use crate::{client, decode, encode, response, server};
 use serde_json::Value;
 use std::path::Path;
-use tolmach_dialect::{Frame, Line};
+use tolmach_dialect::Frame;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -56,24 +56,18 @@ fn every_example_validates_by_its_schema_and_by_the_reference_schema() {
 }
 
 #[test]
-fn every_example_of_a_request_is_asked_and_its_reply_heard() {
+fn every_example_of_a_request_is_decoded_and_its_reply_read() {
     let examples = examples();
     for (name, request) in examples.iter().filter(|(name, _)| name.ends_with(".request")) {
-        let heard = ask(&mut *server(), &Frame::text(request.clone()));
+        let request = decode(&mut *server(), &Frame::text(request.clone()));
         let reply = name.replace(".request", ".reply");
         let (_, reply) =
             examples.iter().find(|(name, _)| *name == reply).expect("each request has a reply");
         let mut client = client();
-        client
-            .encode(*NOW, &Line::Ask(heard), &mut Vec::new())
-            .expect("what was heard can be asked");
-        let mut lines = Vec::new();
-        // What changed is asked by one method, whichever was heard.
+        encode(&mut *client, &request);
+        // The client has one method for changes, whichever the request was.
         let reply = reply.replace("\"all_messages\"", "\"get_update\"");
-        client.decode(*NOW, &Frame::text(reply), &mut lines).expect(name);
-        assert!(
-            matches!(&lines[..], [Line::Reply(reply)] if reply.outcome.is_ok()),
-            "{name}: {lines:?}"
-        );
+        let response = response(&mut *client, &Frame::text(reply));
+        assert!(response.outcome.is_ok(), "{name}: {response:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Both ends of a connection, through the public boundary alone.
+//! Sessions of both sides, through the public boundary.
 
 mod client;
 mod examples;
@@ -10,37 +10,38 @@ mod specification;
 use serde_json::Value;
 use std::sync::LazyLock;
 use tolmach_dialect::{
-    Ask, Dialect, Echo, Frame, Line, Opening, Reply, Session, Settings, Side, Violation,
+    ClientSession, Configure, Correlation, Dialect, Frame, Handshake, Incoming, RenderContext,
+    Request, Response, ServerSession, Violation,
 };
 use tolmach_dialect_morelia::Morelia;
 use tolmach_domain::{
     Answer, ConnectionId, Content, Fault, FlowId, FlowKind, Identity, Message, MessageId,
-    SessionId, Timestamp, UserId, UserSummary, Version,
+    SessionId, Timestamp, UserId, UserSummary,
 };
 
-/// The moment at which everything here happens.
+/// The time of every request, reply and event.
 static NOW: LazyLock<Timestamp> = LazyLock::new(|| Timestamp::from_micros(1_594_492_370_522_599));
 
-fn opening() -> Opening<'static> {
-    Opening {
-        request: None,
-        first: None,
-        connection: ConnectionId(7),
-        websocket: true,
-        settings: Settings::default(),
-    }
+const CONNECTION: ConnectionId = ConnectionId(7);
+
+fn handshake() -> Handshake<'static> {
+    Handshake::new(CONNECTION).websocket(true)
 }
 
-fn session(side: Side) -> Box<dyn Session> {
-    Morelia.open(&opening(), side).expect("this dialect refuses no opening")
+/// The dialect with the option `push`.
+fn morelia(push: bool) -> Morelia {
+    let options = [("push".to_owned(), push.into())].into_iter().collect();
+    Morelia::configure(options).expect("the dialect has this option")
 }
 
-fn server() -> Box<dyn Session> {
-    session(Side::Server)
+fn server() -> Box<dyn ServerSession> {
+    morelia(true).accept(&handshake()).expect("this dialect accepts every handshake")
 }
 
-fn client() -> Box<dyn Session> {
-    session(Side::Client)
+fn client() -> Box<dyn ClientSession> {
+    let dialect = Morelia::default();
+    let client = dialect.client().expect("this dialect has a client");
+    client.connect(&handshake()).expect("this dialect accepts every handshake")
 }
 
 fn json(frame: &Frame) -> Value {
@@ -57,43 +58,53 @@ fn signed(kind: &str, data: Value) -> Frame {
     )
 }
 
-/// The one ask of a frame.
-fn ask(session: &mut dyn Session, frame: &Frame) -> Ask {
-    let mut lines = Vec::new();
-    session.decode(*NOW, frame, &mut lines).expect("the frame is an ask");
-    match lines.pop() {
-        Some(Line::Ask(ask)) if lines.is_empty() => ask,
-        other => panic!("{other:?} was heard"),
-    }
+/// The one request of a frame.
+fn decode(server: &mut dyn ServerSession, frame: &Frame) -> Request {
+    let mut requests = Vec::new();
+    server.decode(*NOW, frame, &mut requests).expect("the frame is a request");
+    let [request] = &requests[..] else { panic!("{requests:?} instead of one request") };
+    request.clone()
 }
 
-fn refused(session: &mut dyn Session, frame: &Frame) -> Violation {
-    let mut lines = Vec::new();
-    let violation = session.decode(*NOW, frame, &mut lines).expect_err("the frame is no request");
-    assert!(lines.is_empty());
+/// The violation of a frame that is no request.
+fn violation(server: &mut dyn ServerSession, frame: &Frame) -> Violation {
+    let mut requests = Vec::new();
+    let violation = server.decode(*NOW, frame, &mut requests).expect_err("the frame is no request");
+    assert!(requests.is_empty());
     violation
 }
 
-/// The one frame of a line.
-fn say(session: &mut dyn Session, line: &Line) -> Frame {
+/// The one frame of a request.
+fn encode(client: &mut dyn ClientSession, request: &Request) -> Frame {
     let mut frames = Vec::new();
-    session.encode(*NOW, line, &mut frames).expect("the wire can say it");
+    client.request(*NOW, request, &mut frames).expect("the wire has a frame for it");
     assert_eq!(frames.len(), 1);
     frames.remove(0)
 }
 
-/// The one reply of a frame.
-fn heard_reply(session: &mut dyn Session, frame: &Frame) -> Reply {
-    let mut lines = Vec::new();
-    session.decode(*NOW, frame, &mut lines).expect("the frame is a reply");
-    match lines.pop() {
-        Some(Line::Reply(reply)) if lines.is_empty() => reply,
-        other => panic!("{other:?} was heard"),
-    }
+/// The one frame of a response of user 1.
+fn respond(
+    server: &mut dyn ServerSession,
+    correlation: &Correlation,
+    outcome: Result<Answer, Fault>,
+) -> Frame {
+    let identity = Some(identity(1));
+    let response = Response { identity, ..Response::new(correlation.clone(), outcome) };
+    let mut frames = Vec::new();
+    let responded = server.respond(*NOW, &response, &RenderContext::EMPTY, &mut frames);
+    responded.expect("the wire has a frame for it");
+    assert_eq!(frames.len(), 1);
+    frames.remove(0)
 }
 
-fn reply(echo: &Echo, outcome: Result<Answer, Fault>) -> Line {
-    Line::Reply(Reply { echo: echo.clone(), identity: Some(identity(1)), outcome })
+/// The one response of a frame.
+fn response(client: &mut dyn ClientSession, frame: &Frame) -> Response {
+    let mut incoming = Vec::new();
+    client.decode(*NOW, frame, &mut incoming).expect("the frame is a reply");
+    let [Incoming::Response(response)] = &incoming[..] else {
+        panic!("{incoming:?} instead of one response")
+    };
+    response.clone()
 }
 
 fn user_id(number: i64) -> UserId {
@@ -113,25 +124,9 @@ fn identity(number: i64) -> Identity {
     Identity { user: user_id(number), session: SessionId::new(number * 100).ok() }
 }
 
-/// A message as the client's end reads it: what the wire does not carry is at its least.
+/// A message of user 2 in flow 5, with what the wire carries of it.
 fn message(number: i64, text: &str) -> Message {
-    let username: std::sync::Arc<str> = "user2".into();
-    Message {
-        id: message_id(number),
-        flow: flow_id(5),
-        flow_kind: FlowKind::Group,
-        author: UserSummary {
-            id: user_id(2),
-            login: username.clone(),
-            username: username.clone(),
-            name: username,
-        },
-        content: Content::text(text),
-        posted: Version(0),
-        version: Version(0),
-        posted_at: *NOW,
-        edited_at: None,
-        deleted_at: None,
-        changed_at: *NOW,
-    }
+    let author = UserSummary::named(user_id(2), "user2");
+    let flow = (flow_id(5), FlowKind::Group);
+    Message::new(message_id(number), flow, author, Content::text(text), *NOW)
 }

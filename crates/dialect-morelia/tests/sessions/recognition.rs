@@ -1,12 +1,12 @@
-//! Which first frames are this dialect's.
+//! Recognition of first frames.
 
-use crate::opening;
+use crate::handshake;
 use bytes::Bytes;
-use tolmach_dialect::{Dialect, Frame, Opening, Recognition};
+use tolmach_dialect::{Dialect, Frame, Recognition};
 use tolmach_dialect_morelia::Morelia;
 
-fn recognise(frame: Option<&Frame>) -> Recognition {
-    Morelia.recognise(&Opening { first: frame, ..opening() })
+fn recognise(frame: &Frame) -> Recognition {
+    Morelia::default().recognise(&handshake().first_frame(frame))
 }
 
 #[test]
@@ -18,10 +18,12 @@ fn an_object_with_jsonapi_or_a_type_of_its_own_is_recognised() {
         r#"{"type":"auth"}"#,
         r#"{"type":"authentication","data":{"mode":"x","action":"y"}}"#,
         r#" {"data":null,"type":"get_update"}"#,
+        r#"{"type":"auth","mode":"auth"}"#,
+        r#"{"jsonapi":{},"action":"list"}"#,
     ] {
-        assert_eq!(recognise(Some(&Frame::text(text))), Recognition::Certain("doc"), "{text}");
+        assert_eq!(recognise(&Frame::text(text)), Recognition::Certain("doc"), "{text}");
         assert_eq!(
-            recognise(Some(&Frame::Binary(Bytes::from_static(text.as_bytes())))),
+            recognise(&Frame::Binary(Bytes::from_static(text.as_bytes()))),
             Recognition::Certain("doc"),
             "{text}"
         );
@@ -29,13 +31,9 @@ fn an_object_with_jsonapi_or_a_type_of_its_own_is_recognised() {
 }
 
 #[test]
-fn anything_else_is_not() {
+fn other_frames_are_not_recognised() {
     let deep = format!(r#"{{"type":"auth","x":{}{}}}"#, "[".repeat(64), "]".repeat(64));
     for text in [
-        r#"{"type":"auth","mode":"auth"}"#,
-        r#"{"type":"auth","mode":null}"#,
-        r#"{"jsonapi":{},"mode":"auth"}"#,
-        r#"{"type":"auth","action":"list"}"#,
         r#"{"type":"SND_MSG"}"#,
         r#"{"type":"AUTH"}"#,
         r#"{"type":"error"}"#,
@@ -51,11 +49,11 @@ fn anything_else_is_not() {
         "",
         &deep,
     ] {
-        assert_eq!(recognise(Some(&Frame::text(text.to_owned()))), Recognition::No, "{text}");
+        assert_eq!(recognise(&Frame::text(text.to_owned())), Recognition::No, "{text}");
     }
     assert_eq!(
-        recognise(Some(&Frame::Value(Bytes::from_static(br#"{"type":"auth"}"#)))),
+        recognise(&Frame::Value(Bytes::from_static(br#"{"type":"auth"}"#))),
         Recognition::No
     );
-    assert_eq!(recognise(None), Recognition::No);
+    assert_eq!(Morelia::default().recognise(&handshake()), Recognition::No);
 }

@@ -1,24 +1,29 @@
-//! The server's end: requests to asks, replies to frames, misbehaviour to its answer.
+//! The server's side: frames to requests and violations, responses to frames.
 
 use crate::{
-    NOW, ask, flow_id, json, message, message_id, refused, reply, say, server, signed, user_id,
+    NOW, decode, flow_id, json, message, message_id, respond, server, signed, user_id, violation,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use tolmach_dialect::{Frame, Line, Session, ViolationKind};
+use tolmach_dialect::{Frame, RenderContext, Response, ServerSession, ViolationKind};
 use tolmach_domain::{
     Answer, Attachment, AttachmentKind, Changes, Command, Content, Credentials, Fault,
-    FlowKindFilter, GrantKind, Message, NewMessage, Registration, Secret, Timestamp, UserRef,
+    FlowKindFilter, GrantKind, Message, NewMessage, Registration, Secret, Timestamp, UserId,
+    UserRef,
 };
 
-fn draft(content: Content, key: &str) -> Command {
+fn send(content: Content, key: &str) -> Command {
     Command::Send(Box::new(NewMessage {
         flow: flow_id(5),
         kinds: FlowKindFilter::Any,
         content,
         key: Some(key.into()),
     }))
+}
+
+fn delete_account(user: Option<UserId>) -> Command {
+    Command::DeleteAccount { user, login: "ann".into(), password: Secret::new("p") }
 }
 
 fn unsigned(kind: &str, user: &Value) -> Frame {
@@ -41,9 +46,9 @@ fn registration() -> Registration {
 }
 
 #[test]
-fn every_request_asks_its_command() {
+fn every_request_is_decoded() {
     let signature = || Credentials::TokenOf(user_id(1), Secret::new("t"));
-    let credentials = json!({"login": "ann", "password": "p"});
+    let by_password = json!({"login": "ann", "password": "p"});
     let whole = json!({"login": "ann", "password": "p", "username": "Ann", "email": "a@example.org", "is_bot": true, "avatar": "QQ==", "bio": "b"});
     let login = || Command::Login {
         identifier: "ann".into(),
@@ -52,9 +57,9 @@ fn every_request_asks_its_command() {
     };
     let since = Timestamp::from_micros(1_500_000);
     let (at_five, to_five) = (json!({"id": 5}), json!({"id": 5, "type": "chat"}));
-    for (frame, proof, command) in [
+    for (frame, credentials, command) in [
         (
-            unsigned("register_user", &credentials),
+            unsigned("register_user", &by_password),
             Credentials::Nothing,
             Command::Register(Box::new(registration())),
         ),
@@ -70,14 +75,10 @@ fn every_request_asks_its_command() {
                 ..registration()
             })),
         ),
-        (unsigned("auth", &credentials), Credentials::Nothing, login()),
-        (unsigned("authentication", &credentials), Credentials::Nothing, login()),
-        (
-            unsigned("delete_user", &credentials),
-            Credentials::Nothing,
-            Command::DeleteAccount { login: "ann".into(), password: Secret::new("p") },
-        ),
-        (signed("user_info", json!({})), signature(), Command::GetUser { who: UserRef::Me }),
+        (unsigned("auth", &by_password), Credentials::Nothing, login()),
+        (unsigned("authentication", &by_password), Credentials::Nothing, login()),
+        (unsigned("delete_user", &by_password), Credentials::Nothing, delete_account(None)),
+        (signed("user_info", json!({})), signature(), Command::GetUser { user: UserRef::Me }),
         (
             signed("all_flow", json!({})),
             signature(),
@@ -101,7 +102,7 @@ fn every_request_asks_its_command() {
         (
             signed("send_message", json!({"flow": at_five, "message": {"id": 9, "text": "hi"}})),
             signature(),
-            draft(Content::text("hi"), "9"),
+            send(Content::text("hi"), "9"),
         ),
         (
             signed(
@@ -109,7 +110,7 @@ fn every_request_asks_its_command() {
                 json!({"message": {"id": -9.0, "text": "hi", "from_flow": to_five}}),
             ),
             signature(),
-            draft(Content::text("hi"), "-9"),
+            send(Content::text("hi"), "-9"),
         ),
         (
             signed(
@@ -117,7 +118,7 @@ fn every_request_asks_its_command() {
                 json!({"flow": at_five, "message": {"id": 9, "from_flow": {"id": 6, "type": "group"}, "text": "hi"}, "reply_to": 3}),
             ),
             signature(),
-            draft(Content { reply_to: Some(message_id(3)), ..Content::text("hi") }, "9"),
+            send(Content { reply_to: Some(message_id(3)), ..Content::text("hi") }, "9"),
         ),
         (
             signed(
@@ -126,7 +127,7 @@ fn every_request_asks_its_command() {
                     "file": {"document": "RA", "picture": "", "video": null, "audio": "QQ=="}}, "reply_to": 3}),
             ),
             signature(),
-            draft(
+            send(
                 Content {
                     attachments: vec![
                         Attachment { kind: AttachmentKind::Audio, data: "QQ==".into() },
@@ -153,13 +154,46 @@ fn every_request_asks_its_command() {
             Command::Delete { messages: vec![message_id(9)], flow: None },
         ),
     ] {
-        let heard = ask(&mut *server(), &frame);
-        assert_eq!((heard.proof, heard.command), (proof, command), "{frame:?}");
+        let request = decode(&mut *server(), &frame);
+        let expected = (credentials, command);
+        assert_eq!((request.credentials, request.command), expected, "{frame:?}");
     }
 }
 
 #[test]
-fn what_is_no_request_is_answered_by_its_reason() {
+fn an_id_or_token_beside_a_password_must_be_of_the_deleted_account() {
+    let token = || Secret::new("t");
+    for (more, credentials, user) in [
+        (json!({}), Credentials::Nothing, None),
+        (json!({"id": null, "auth_id": null, "username": 7}), Credentials::Nothing, None),
+        (json!({"id": 1}), Credentials::Nothing, Some(user_id(1))),
+        (json!({"auth_id": "t"}), Credentials::Token(token()), None),
+        (
+            json!({"id": 1, "auth_id": "t"}),
+            Credentials::TokenOf(user_id(1), token()),
+            Some(user_id(1)),
+        ),
+    ] {
+        let mut data = json!({"login": "ann", "password": "p"});
+        let members = more.as_object().expect("it is an object").clone();
+        data.as_object_mut().expect("it is an object").extend(members);
+        let request = decode(&mut *server(), &unsigned("delete_user", &data));
+        let expected = (credentials, delete_account(user));
+        assert_eq!((request.credentials, request.command), expected, "{more}");
+    }
+}
+
+#[test]
+fn a_login_does_not_look_at_an_id_or_token() {
+    for kind in ["auth", "register_user"] {
+        let user = json!({"login": "ann", "password": "p", "id": "x", "auth_id": 7});
+        let request = decode(&mut *server(), &unsigned(kind, &user));
+        assert_eq!(request.credentials, Credentials::Nothing);
+    }
+}
+
+#[test]
+fn a_violation_is_answered_with_its_reason() {
     let spoofed = |kind: &str| {
         signed(
             kind,
@@ -169,14 +203,14 @@ fn what_is_no_request_is_answered_by_its_reason() {
     let version = |version: Value| {
         Frame::text(json!({"type": "all_flow", "data": {"user": {"id": 1, "auth_id": "t"}}, "jsonapi": {"version": version}}).to_string())
     };
-    let crowded = format!(r#"{{"type":"all_flow","x":[0{}]}}"#, ",0".repeat(10_000));
+    let many = format!(r#"{{"type":"all_flow","x":[0{}]}}"#, ",0".repeat(10_000));
     let deep = format!(r#"{{"type":"all_flow","x":{}{}}}"#, "[".repeat(64), "]".repeat(64));
     use ViolationKind::{FrameKind, Shape, Syntax, UnknownMethod};
     for (frame, kind, named, code, detail) in [
         (Frame::text("{'type': 'auth'}"), Syntax, "error", 400, "JSON is expected"),
         (Frame::Binary(Bytes::from_static(b"\xff")), Syntax, "error", 400, "JSON is expected"),
         (Frame::text("[]"), Shape, "error", 400, "a JSON object is expected"),
-        (Frame::text(crowded), Shape, "error", 400, "at most 10000 values are expected"),
+        (Frame::text(many), Shape, "error", 400, "at most 10000 values are expected"),
         (Frame::text(deep), Shape, "error", 400, "at most 64 levels of nesting are expected"),
         (Frame::text("{}"), Shape, "error", 400, "/type: a string is expected"),
         (Frame::text(r#"{"type":7}"#), Shape, "error", 400, "/type: a string is expected"),
@@ -252,8 +286,22 @@ fn what_is_no_request_is_answered_by_its_reason() {
             403,
             "/data/message/from_user/id: only the author may write in this name",
         ),
+        (
+            unsigned("delete_user", &json!({"login": "ann", "password": "p", "id": "1"})),
+            Shape,
+            "delete_user",
+            400,
+            "/data/user/id: value is not of types \"null\", \"integer\"",
+        ),
+        (
+            unsigned("delete_user", &json!({"login": "ann", "password": "p", "auth_id": 7})),
+            Shape,
+            "delete_user",
+            400,
+            "/data/user/auth_id: value is not of types \"null\", \"string\"",
+        ),
     ] {
-        let violation = refused(&mut *server(), &frame);
+        let violation = violation(&mut *server(), &frame);
         let answer = json(violation.answer.as_ref().expect("it is answered"));
         assert_eq!((violation.kind, violation.close), (kind, None), "{frame:?}");
         assert_eq!(
@@ -280,7 +328,7 @@ fn the_versions_of_the_document_are_accepted() {
         r#","jsonapi":{"version":1.0}"#,
         r#","jsonapi":{"version":"1.0"},"meta":"None""#,
     ] {
-        ask(&mut *server(), &request(jsonapi));
+        decode(&mut *server(), &request(jsonapi));
     }
 }
 
@@ -290,38 +338,33 @@ fn a_reply_is_in_the_form_of_its_request() {
     let text =
         signed("send_message", json!({"flow": {"id": 5}, "message": {"id": 9, "text": "hi"}}));
     let binary = Frame::Binary(text.payload().clone());
-    let (first, second) = (ask(&mut *server, &text), ask(&mut *server, &binary));
+    let (first, second) = (decode(&mut *server, &text), decode(&mut *server, &binary));
     let sent = || Ok(Answer::Sent { message: None, repeated: false });
-    assert_eq!(say(&mut *server, &reply(&first.echo, sent())).kind(), "text");
-    assert_eq!(say(&mut *server, &reply(&second.echo, sent())).kind(), "binary");
-    assert_eq!(
-        refused(&mut *server, &Frame::Binary(Bytes::from_static(b"{}")))
-            .answer
-            .map(|frame| frame.kind()),
-        Some("binary")
-    );
+    assert_eq!(respond(&mut *server, &first.correlation, sent()).kind(), "text");
+    assert_eq!(respond(&mut *server, &second.correlation, sent()).kind(), "binary");
+    let violation = violation(&mut *server, &Frame::Binary(Bytes::from_static(b"{}")));
+    assert_eq!(violation.answer.map(|frame| frame.kind()), Some("binary"));
 }
 
 #[test]
-fn no_two_answers_have_one_id() {
+fn the_ids_of_replies_differ() {
     let mut server = server();
+    let id = |frame: &Frame| json(frame)["errors"]["id"].as_i64();
     let mut ids = BTreeSet::new();
     for _ in 0..50 {
-        let violation = refused(&mut *server, &Frame::text("{}"));
-        ids.insert(json(&violation.answer.expect("it is answered"))["errors"]["id"].as_i64());
-        let heard = ask(&mut *server, &signed("all_flow", json!({})));
-        ids.insert(
-            json(&say(&mut *server, &reply(&heard.echo, Err(Fault::Internal))))["errors"]["id"]
-                .as_i64(),
-        );
+        let violation = violation(&mut *server, &Frame::text("{}"));
+        ids.insert(id(&violation.answer.expect("it is answered")));
+        let correlation = decode(&mut *server, &signed("all_flow", json!({}))).correlation;
+        ids.insert(id(&respond(&mut *server, &correlation, Err(Fault::Internal))));
     }
     assert_eq!((ids.len(), ids.contains(&None)), (100, false));
 }
 
-fn changes(server: &mut dyn Session, kind: &str, messages: Vec<Message>) -> Value {
-    let heard = ask(server, &signed(kind, json!({"time": 0})));
+fn changes(server: &mut dyn ServerSession, kind: &str, messages: Vec<Message>) -> Value {
+    let correlation = decode(server, &signed(kind, json!({"time": 0}))).correlation;
     let changes = Changes { messages, flows: Vec::new(), user: None, until: *NOW, more: false };
-    json(&say(server, &reply(&heard.echo, Ok(Answer::Changes(Box::new(changes))))))["data"].take()
+    let answer = Answer::Changes(Box::new(changes));
+    json(&respond(server, &correlation, Ok(answer)))["data"].take()
 }
 
 #[test]
@@ -337,7 +380,7 @@ fn one_message_is_an_object_several_are_a_list_and_none_has_no_key() {
 }
 
 #[test]
-fn a_deleted_message_says_nothing_but_that() {
+fn a_deleted_message_has_no_content() {
     let content = Content {
         attachments: vec![Attachment { kind: AttachmentKind::Picture, data: "QQ==".into() }],
         emoji: Some("RQ==".into()),
@@ -346,22 +389,22 @@ fn a_deleted_message_says_nothing_but_that() {
     };
     let deleted =
         Message { content, edited_at: Some(*NOW), deleted_at: Some(*NOW), ..message(1, "") };
-    let told = changes(&mut *server(), "get_update", vec![deleted])["message"].take();
+    let deleted = changes(&mut *server(), "get_update", vec![deleted])["message"].take();
     assert_eq!(
-        told,
+        deleted,
         json!({"id": 1, "text": "", "from_user": {"id": 2, "username": "user2"}, "time": 1_594_492_370.522_599,
             "from_flow": {"id": 5, "type": "group"}, "edited_message": {"time": 1_594_492_370.522_599, "status": true}, "reply_to": null})
     );
 }
 
 #[test]
-fn an_answer_to_something_else_is_a_loss() {
+fn an_answer_of_another_request_is_unsupported() {
     let mut server = server();
-    let heard = ask(&mut *server, &signed("all_flow", json!({})));
+    let correlation = decode(&mut *server, &signed("all_flow", json!({}))).correlation;
     let mut frames = Vec::new();
+    let response = Response::new(correlation, Ok(Answer::TypingShown));
     server
-        .encode(*NOW, &reply(&heard.echo, Ok(Answer::TypingShown)), &mut frames)
+        .respond(*NOW, &response, &RenderContext::EMPTY, &mut frames)
         .expect_err("it is no list of flows");
-    server.encode(*NOW, &Line::Ask(heard), &mut frames).expect_err("a server asks nothing");
     assert!(frames.is_empty());
 }
