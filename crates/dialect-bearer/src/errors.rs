@@ -2,7 +2,7 @@
 //! error frame in a WebSocket (`protocols/bearer/SPEC.md`, "Errors").
 
 use crate::routes::{Operation, RouteError};
-use crate::wire::{self, JSON_LIMIT, TOO_LARGE};
+use crate::wire;
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 use tolmach_dialect::errors::{FAULTS, FieldNames, too_many};
 use tolmach_dialect::json::JsonError;
-use tolmach_dialect::{Close, Frame, HandshakeRejection, Unsupported, Violation, ViolationKind};
+use tolmach_dialect::{Frame, HandshakeRejection, Unsupported, Violation, ViolationKind};
 use tolmach_domain::Fault;
 
 /// The dialect's id.
@@ -63,6 +63,11 @@ pub(crate) fn fault_response(operation: Operation, fault: &Fault) -> Response<By
 /// The frame that a fault is answered with in a WebSocket.
 pub(crate) fn fault_frame(fault: &Fault) -> Frame {
     error_frame(&text(fault))
+}
+
+/// The violation of a malformed frame in a WebSocket, answered with an error frame.
+pub(crate) fn frame_violation(kind: ViolationKind, text: &str) -> Violation {
+    Violation::answered(kind, error_frame(text))
 }
 
 /// The fault that a server means by a response. The text decides where it is one of ours, else the
@@ -280,49 +285,6 @@ impl From<RequestError> for Violation {
     }
 }
 
-/// A malformed frame in a WebSocket.
-#[derive(Debug)]
-pub(crate) enum FrameError {
-    /// Not a text frame.
-    FrameKind,
-    /// Larger than [`JSON_LIMIT`]. Ends the connection.
-    TooLarge,
-    /// Not a JSON object.
-    Json(JsonError),
-    /// A message whose text is missing, empty or no string.
-    Text,
-    /// The type is missing or no string.
-    Type,
-    /// A type that no client's frame has.
-    UnknownType,
-    /// A frame in the WebSocket of all rooms, where a client sends none.
-    NotARoom,
-}
-
-impl From<FrameError> for Violation {
-    fn from(error: FrameError) -> Self {
-        const TYPES: &str = "the type of a frame is message, typing or stop_typing";
-        let (kind, text) = match &error {
-            FrameError::FrameKind => (ViolationKind::FrameKind, "a text frame is expected".into()),
-            FrameError::TooLarge => {
-                (ViolationKind::Shape, format!("a frame has at most {JSON_LIMIT} bytes").into())
-            }
-            FrameError::Json(error) => (error.violation_kind(), error.to_string().into()),
-            FrameError::Text => {
-                (ViolationKind::Shape, "text: a string that is not empty is expected".into())
-            }
-            FrameError::Type => (ViolationKind::Shape, TYPES.into()),
-            FrameError::UnknownType => (ViolationKind::UnknownMethod, TYPES.into()),
-            FrameError::NotARoom => {
-                (ViolationKind::UnknownMethod, Cow::from("nothing is said here: enter a room"))
-            }
-        };
-        let close = matches!(error, FrameError::TooLarge)
-            .then_some(Close::new(TOO_LARGE, "the frame is too large"));
-        Violation { close, ..Violation::answered(kind, error_frame(&text)) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,11 +321,9 @@ mod tests {
                 let expected = match (row.path, row.method.as_str(), fault.name()) {
                     ("/api/v1/user", "POST", "login_taken") => 400,
                     ("/api/v1/user", "GET", "no_profile") => 404,
-                    ("/api/v1/chat/{id}", "POST", "no_such_user")
-                    | ("/api/v1/group", "POST", "no_such_user")
-                    | ("/api/v1/group/{id}/add" | "/api/v1/group/{id}/delete", _, "no_such_user") => {
-                        400
-                    }
+                    ("/api/v1/chat/{id}" | "/api/v1/group", "POST", "no_such_user") => 400,
+                    ("/api/v1/group/{id}/add", "POST", "no_such_user") => 400,
+                    ("/api/v1/group/{id}/delete", "DELETE", "no_such_user") => 400,
                     _ => usual_status(&fault),
                 };
                 let response = fault_response(row.operation, &fault);

@@ -2,17 +2,17 @@
 //! "Requests").
 
 use crate::errors::RequestError;
-use crate::routes::{self, Route};
+use crate::routes::{self, Operation, Route};
 use crate::wire::{HISTORY_DEFAULT, HISTORY_LIMIT, KEY_LIMIT};
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderName, Method, Uri};
-use tolmach_domain::{Credentials, FlowId, HistoryRange, Secret};
+use tolmach_domain::{Credentials, FlowId, FlowKindFilter, HistoryRange, Secret};
 
 /// The header of a retry's key (draft-ietf-httpapi-idempotency-key-header).
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The subprotocol after which a browser offers its token.
-pub(crate) const SUBPROTOCOL: &str = "bearer";
+const SUBPROTOCOL: &str = "bearer";
 
 /// The head of a request that a route serves.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct RequestHead {
     /// The access token; there is one wherever the route is secured.
     token: Option<Secret>,
     pub(crate) key: Option<String>,
+    /// The subprotocol to accept, if a WebSocket's handshake offers it.
+    pub(crate) subprotocol: Option<&'static str>,
 }
 
 impl RequestHead {
@@ -39,7 +41,9 @@ impl RequestHead {
         let token = if route.secured { Some(token(headers, websocket)?) } else { None };
         let id = id.map(str::parse::<FlowId>).transpose();
         let id = id.map_err(|error| RequestError::bad(error.to_string()))?.map(FlowId::get);
-        let mut head = Self { route, id, limit: None, offset: 0, token, key: None };
+        let offers_subprotocol = subprotocols(headers).any(|offer| offer == SUBPROTOCOL);
+        let subprotocol = offers_subprotocol.then_some(SUBPROTOCOL);
+        let mut head = Self { route, id, limit: None, offset: 0, token, key: None, subprotocol };
         if route.paged {
             let query = uri.query().unwrap_or_default();
             head.limit = number(query, "limit")?;
@@ -61,24 +65,23 @@ impl RequestHead {
         id.ok_or_else(|| RequestError::bad("the path names no id"))
     }
 
+    /// The kinds of flow that the path of a room stands for.
+    pub(crate) fn kinds(&self) -> FlowKindFilter {
+        match self.route.operation {
+            Operation::ChatRoom => FlowKindFilter::Chat,
+            _ => FlowKindFilter::Shared,
+        }
+    }
+
     /// The part of a room's history that a handshake asks for.
     pub(crate) fn range(&self) -> HistoryRange {
         HistoryRange::Newest { limit: self.limit.unwrap_or(HISTORY_DEFAULT), offset: self.offset }
     }
 
-    /// The credentials: the access token, if there is one.
-    pub(crate) fn credentials(&self) -> Credentials {
-        self.token.clone().map_or(Credentials::Nothing, Credentials::Bearer)
+    /// Takes the credentials: the access token, if there is one.
+    pub(crate) fn take_credentials(&mut self) -> Credentials {
+        self.token.take().map_or(Credentials::Nothing, Credentials::Bearer)
     }
-}
-
-/// The subprotocols that a handshake offers.
-pub(crate) fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(SEC_WEBSOCKET_PROTOCOL)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(',').map(str::trim))
 }
 
 /// True if an `Idempotency-Key` can carry the text.
@@ -111,6 +114,15 @@ fn token(headers: &HeaderMap, websocket: bool) -> Result<Secret, RequestError> {
     };
     let token = text.filter(|text| is_token(text));
     token.map(Secret::new).ok_or_else(RequestError::unauthenticated)
+}
+
+/// The subprotocols that a handshake offers.
+fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(str::trim))
 }
 
 /// The one value of a query parameter: decimal digits only, at most `u32::MAX`.

@@ -222,12 +222,6 @@ pub(crate) struct NewGroup<'a> {
     pub(crate) users: Vec<Object<NamedUser<'a>>>,
 }
 
-/// The body of `POST /group/{id}/add` and `DELETE /group/{id}/delete`.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct NamedUsers<'a> {
-    pub(crate) users: Vec<Object<NamedUser<'a>>>,
-}
-
 /// A user in a request. The name is not used.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct NamedUser<'a> {
@@ -258,10 +252,11 @@ pub(crate) struct GroupInfo<'a> {
     pub(crate) description: Cow<'a, str>,
 }
 
-/// The reply to `GET /group/{id}/users`.
+/// The body of `POST /group/{id}/add` and `DELETE /group/{id}/delete`, and the reply to
+/// `GET /group/{id}/users`.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct GroupUsers<'a> {
-    pub(crate) users: Vec<Object<Author<'a>>>,
+pub(crate) struct Users<T> {
+    pub(crate) users: Vec<Object<T>>,
 }
 
 /// The reply to `GET /chats`.

@@ -1,4 +1,4 @@
-//! The specification names what is served, and its examples are what is said.
+//! The specification names every route, and its examples match the schemas.
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ fn schemas() -> Vec<(String, Validator)> {
     };
     let definitions = read("definitions.json")["$defs"].take();
     let mut schemas = Vec::new();
-    for entry in std::fs::read_dir(&folder).expect("the folder is there") {
+    for entry in std::fs::read_dir(&folder).expect("the folder exists") {
         let name = entry
             .expect("the folder can be read")
             .file_name()
@@ -32,7 +32,7 @@ fn schemas() -> Vec<(String, Validator)> {
     schemas
 }
 
-/// The JSON of the specification: its blocks, and what stands inline after the word "Answer".
+/// The JSON of the specification: its blocks, and the code after the word "Answer".
 fn examples() -> Vec<Value> {
     let blocks =
         SPECIFICATION.split("```json\n").skip(1).filter_map(|rest| rest.split("\n```").next());
@@ -44,7 +44,7 @@ fn examples() -> Vec<Value> {
 }
 
 #[test]
-fn every_example_is_what_a_schema_describes() {
+fn every_example_matches_a_schema() {
     let schemas = schemas();
     let mut shown = BTreeSet::new();
     for example in examples() {
@@ -57,7 +57,7 @@ fn every_example_is_what_a_schema_describes() {
         shown.extend(matching);
     }
     for (name, _) in &schemas {
-        // The body of every refusal is shown in words.
+        // The body of an error is described without a block.
         assert!(
             shown.contains(name.as_str()) || name == "error.reply.json",
             "{name} has no example"

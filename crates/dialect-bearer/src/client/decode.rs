@@ -108,7 +108,7 @@ pub(super) fn answer(
             Answer::Flow(Box::new(FlowSummary::new(flow)))
         }
         (Operation::GetGroupUsers, Command::GetFlow { flow, .. }) => {
-            let users: wire::GroupUsers<'_> = wire::read(body, depth)?;
+            let users: wire::Users<wire::Author<'_>> = wire::read(body, depth)?;
             let flow = Flow::new(*flow, FlowKind::Group, "");
             Answer::Flow(Box::new(with_members(flow, users.users)))
         }

@@ -229,9 +229,9 @@ impl<'a> RequestForm<'a> {
                 Self::flow(Operation::GetGroupUsers, *flow)
             }
             Command::AddMembers { flow, users } => Self::flow(Operation::AddUsers, *flow)
-                .json(&wire::NamedUsers { users: named_users(users) }),
+                .json(&wire::Users { users: named_users(users) }),
             Command::RemoveMembers { flow, users } => Self::flow(Operation::RemoveUsers, *flow)
-                .json(&wire::NamedUsers { users: named_users(users) }),
+                .json(&wire::Users { users: named_users(users) }),
             Command::ListFlows { limit, offset, members: false } => {
                 let limit = limit.map(|limit| format!("limit={limit}&")).unwrap_or_default();
                 Self { query: format!("?{limit}offset={offset}"), ..Self::of(Operation::ListChats) }

@@ -31,5 +31,5 @@ pub(crate) fn connect(handshake: &Handshake<'_>) -> Result<Box<dyn ClientSession
     }
     let request = handshake.request.ok_or_else(RequestError::no_request)?;
     let head = RequestHead::read(&request.method, &request.uri, &request.headers, true)?;
-    Ok(Box::new(ClientSocket::new(&head, depth)?))
+    Ok(Box::new(ClientSocket::new(head, depth)?))
 }

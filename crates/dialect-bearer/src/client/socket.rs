@@ -10,7 +10,7 @@ use tolmach_dialect::{
     ClientSession, Correlation, Frame, Incoming, InvalidReply, Request, Response, Unsupported,
 };
 use tolmach_domain::{
-    Answer, Command, EventKind, Fault, FlowId, FlowKind, FlowKindFilter, HistoryRange, Timestamp,
+    Answer, Command, EventKind, Fault, FlowId, FlowKind, FlowKindFilter, Timestamp,
 };
 
 /// The client's side of a WebSocket.
@@ -19,10 +19,9 @@ use tolmach_domain::{
 /// is taken for its response, which errs towards another user's equal text. An error frame is
 /// taken for the response to the oldest pending send, or without any to the latest typing.
 pub(super) struct ClientSocket {
-    operation: Operation,
-    /// The room and its kind; `None` for all rooms.
-    room: Option<(FlowId, FlowKind)>,
-    range: HistoryRange,
+    head: RequestHead,
+    /// The room; `None` for all rooms.
+    room: Option<FlowId>,
     max_json_depth: usize,
     /// True once the history was received.
     has_history: bool,
@@ -33,17 +32,14 @@ pub(super) struct ClientSocket {
 }
 
 impl ClientSocket {
-    pub(super) fn new(head: &RequestHead, max_json_depth: usize) -> Result<Self, RequestError> {
-        let operation = head.route.operation;
-        let room = match operation {
+    pub(super) fn new(head: RequestHead, max_json_depth: usize) -> Result<Self, RequestError> {
+        let room = match head.route.operation {
             Operation::Main => None,
-            Operation::ChatRoom => Some((head.id()?, FlowKind::Chat)),
-            _ => Some((head.id()?, FlowKind::Group)),
+            _ => Some(head.id()?),
         };
         Ok(Self {
-            operation,
+            head,
             room,
-            range: head.range(),
             max_json_depth,
             has_history: false,
             history: None,
@@ -73,12 +69,9 @@ impl ClientSession for ClientSocket {
         out: &mut Vec<Frame>,
     ) -> Result<(), Unsupported> {
         let command = &request.command;
-        let (flow, kind) = self.room.ok_or_else(|| unsupported(command.name()))?;
-        let kinds = match kind {
-            FlowKind::Chat => FlowKindFilter::Chat,
-            FlowKind::Group | FlowKind::Channel => FlowKindFilter::Shared,
-        };
-        if encode::history_range(command, flow, kinds) == Some(self.range) {
+        let flow = self.room.ok_or_else(|| unsupported(command.name()))?;
+        let kinds = self.head.kinds();
+        if encode::history_range(command, flow, kinds) == Some(self.head.range()) {
             // The history comes once per connection, with the handshake.
             if self.has_history || self.history.is_some() {
                 return Err(unsupported(command.name()));
@@ -108,7 +101,7 @@ impl ClientSession for ClientSocket {
             // The handshake was rejected.
             Frame::Response(response) => {
                 let correlation = self.history.take().unwrap_or_else(|| self.take_refused());
-                let fault = read_response(self.operation, response, self.max_json_depth);
+                let fault = read_response(self.head.route.operation, response, self.max_json_depth);
                 out.push(respond(correlation, Err(fault)));
                 return Ok(());
             }
@@ -116,7 +109,12 @@ impl ClientSession for ClientSocket {
                 return Err(InvalidReply::FRAME_KIND);
             }
         };
-        match decode::server_frame(text, now, self.room, self.max_json_depth)? {
+        let kind = match self.head.kinds() {
+            FlowKindFilter::Chat => FlowKind::Chat,
+            FlowKindFilter::Shared | FlowKindFilter::Any => FlowKind::Group,
+        };
+        let room = self.room.map(|flow| (flow, kind));
+        match decode::server_frame(text, now, room, self.max_json_depth)? {
             ServerFrame::History(page) => {
                 self.has_history = true;
                 let history = self.history.take();
@@ -133,7 +131,7 @@ impl ClientSession for ClientSocket {
                 out.push((*event).into());
             }
             ServerFrame::Error(text) => {
-                let fault = read_frame(self.operation, &text);
+                let fault = read_frame(self.head.route.operation, &text);
                 out.push(respond(self.take_refused(), Err(fault)));
             }
         }

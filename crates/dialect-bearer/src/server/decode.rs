@@ -1,19 +1,19 @@
 //! Requests and client frames, from the wire to commands.
 
-use crate::errors::{FrameError, RequestError};
+use crate::errors::{RequestError, frame_violation};
 use crate::form;
 use crate::head::RequestHead;
 use crate::routes::{Body, Operation, RouteError};
 use crate::wire::{
     self, BODY_LIMIT, DESCRIPTION_LIMIT, EMAIL_LIMIT, JSON_LIMIT, LOGIN_LIMIT, NAME_LIMIT, Object,
-    PASSWORD_LIMIT, STOP_TYPING, TYPING, USERS_LIMIT, is_text,
+    PASSWORD_LIMIT, STOP_TYPING, TOO_LARGE, TYPING, USERS_LIMIT, is_text,
 };
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde_json::Value;
 use std::ops::RangeInclusive;
-use tolmach_dialect::{Correlation, Frame, Request};
+use tolmach_dialect::{Close, Correlation, Frame, Request, Violation, ViolationKind};
 use tolmach_domain::{
     Command, Content, FlowId, FlowKind, FlowKindFilter, GrantKind, NewFlow, NewMessage, Photo,
     PhotoOf, Profile, Registration, Secret, UserId, UserRef,
@@ -26,18 +26,23 @@ const NOT_EMPTY: RangeInclusive<usize> = 1..=usize::MAX;
 pub(super) fn request(frame: &Frame, depth: usize) -> Result<Request, RequestError> {
     let Frame::Request(request) = frame else { return Err(RequestError::no_request()) };
     let headers = request.headers();
-    let head = RequestHead::read(request.method(), request.uri(), headers, false)?;
+    let mut head = RequestHead::read(request.method(), request.uri(), headers, false)?;
     let command = command(&head, headers, request.body(), depth)?;
     let correlation = Correlation::new(head.route.operation);
-    Ok(Request::new(correlation, head.credentials(), command))
+    Ok(Request::new(correlation, head.take_credentials(), command))
 }
 
 /// Decodes a frame of a WebSocket, whatever its type.
-pub(super) fn client_frame(frame: &Frame, depth: usize) -> Result<wire::ClientFrame, FrameError> {
+pub(super) fn client_frame(frame: &Frame, depth: usize) -> Result<wire::ClientFrame, Violation> {
     match frame {
-        Frame::Text(text) if text.len() > JSON_LIMIT => Err(FrameError::TooLarge),
-        Frame::Text(text) => wire::read(text, depth).map_err(FrameError::Json),
-        _ => Err(FrameError::FrameKind),
+        Frame::Text(text) if text.len() > JSON_LIMIT => {
+            let text = format!("a frame has at most {JSON_LIMIT} bytes");
+            let close = Some(Close::new(TOO_LARGE, "the frame is too large"));
+            Err(Violation { close, ..frame_violation(ViolationKind::Shape, &text) })
+        }
+        Frame::Text(text) => wire::read(text, depth)
+            .map_err(|error| frame_violation(error.violation_kind(), &error.to_string())),
+        _ => Err(frame_violation(ViolationKind::FrameKind, "a text frame is expected")),
     }
 }
 
@@ -46,17 +51,23 @@ pub(super) fn room_command(
     frame: wire::ClientFrame,
     flow: FlowId,
     kinds: FlowKindFilter,
-) -> Result<Command, FrameError> {
-    let Value::String(kind) = frame.kind else { return Err(FrameError::Type) };
+) -> Result<Command, Violation> {
+    const TYPES: &str = "the type of a frame is message, typing or stop_typing";
+    let Value::String(kind) = frame.kind else {
+        return Err(frame_violation(ViolationKind::Shape, TYPES));
+    };
     match (kind.as_str(), frame.text) {
         ("message", Value::String(text)) if !text.is_empty() => {
             let content = Content::text(text);
             Ok(Command::Send(Box::new(NewMessage { flow, kinds, content, key: None })))
         }
-        ("message", _) => Err(FrameError::Text),
+        ("message", _) => {
+            let text = "text: a string that is not empty is expected";
+            Err(frame_violation(ViolationKind::Shape, text))
+        }
         (TYPING, _) => Ok(Command::ShowTyping { flow, active: true }),
         (STOP_TYPING, _) => Ok(Command::ShowTyping { flow, active: false }),
-        _ => Err(FrameError::UnknownType),
+        _ => Err(frame_violation(ViolationKind::UnknownMethod, TYPES)),
     }
 }
 
@@ -204,7 +215,7 @@ fn get_flow(
     Ok(Command::GetFlow { flow: head.id()?, kinds, members })
 }
 
-fn members(body: wire::NamedUsers<'_>) -> Result<Vec<UserId>, RequestError> {
+fn members(body: wire::Users<wire::NamedUser<'_>>) -> Result<Vec<UserId>, RequestError> {
     user_ids(body.users, 1)
 }
 

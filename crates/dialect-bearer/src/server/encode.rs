@@ -100,7 +100,7 @@ pub(super) fn response(
             description: summary.flow.info.as_str().into(),
         }),
         (Operation::GetGroupUsers, Answer::Flow(summary)) => {
-            ok(&wire::GroupUsers { users: members(summary) })
+            ok(&wire::Users { users: members(summary) })
         }
         (Operation::ListChats, Answer::Flows(flows)) => {
             ok(&wire::Chats { rooms: flows.iter().map(|summary| room(summary, viewer)).collect() })

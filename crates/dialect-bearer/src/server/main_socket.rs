@@ -2,49 +2,37 @@
 
 use super::encode::LAST_MESSAGE;
 use super::{decode, encode};
-use crate::errors::{FrameError, fault_response, unsupported};
+use crate::errors::{fault_response, frame_violation, unsupported};
 use crate::head::RequestHead;
 use crate::routes::Operation;
 use crate::wire::{MessageKind, POLICY_VIOLATION};
 use std::collections::HashMap;
 use tolmach_dialect::{
-    Close, Correlation, Credentials, Delivery, Event, Frame, Handshake, RenderContext, Request,
-    Response, ServerSession, Subscription, Unsupported, Violation, WireNames,
+    Close, Correlation, Delivery, Event, Frame, Handshake, RenderContext, Request, Response,
+    ServerSession, Subscription, Unsupported, Violation, ViolationKind, WireNames,
 };
 use tolmach_domain::{Answer, Command, EventKind, FlowId, Identity, Timestamp, Version};
 
 /// The newest messages of all rooms. A client sends nothing here.
 pub(super) struct MainSocket {
-    /// The credentials of the handshake, until the initial request takes them.
-    credentials: Credentials,
+    head: RequestHead,
     max_json_depth: usize,
-    subprotocol: Option<&'static str>,
     is_authenticated: bool,
     /// The version of each flow in the list; `None` until its last messages were sent.
     listed_versions: Option<HashMap<FlowId, Version>>,
 }
 
 impl MainSocket {
-    pub(super) fn new(
-        head: &RequestHead,
-        handshake: &Handshake<'_>,
-        subprotocol: Option<&'static str>,
-    ) -> Self {
-        Self {
-            credentials: head.credentials(),
-            max_json_depth: handshake.max_json_depth,
-            subprotocol,
-            is_authenticated: false,
-            listed_versions: None,
-        }
+    pub(super) fn new(head: RequestHead, handshake: &Handshake<'_>) -> Self {
+        let max_json_depth = handshake.max_json_depth;
+        Self { head, max_json_depth, is_authenticated: false, listed_versions: None }
     }
 }
 
 impl ServerSession for MainSocket {
     fn initial_requests(&mut self, _now: Timestamp, out: &mut Vec<Request>) {
         let command = Command::ListFlows { limit: None, offset: 0, members: false };
-        let credentials = std::mem::replace(&mut self.credentials, Credentials::Nothing);
-        out.push(Request::new(Correlation::NONE, credentials, command));
+        out.push(Request::new(Correlation::NONE, self.head.take_credentials(), command));
     }
 
     fn decode(
@@ -54,7 +42,8 @@ impl ServerSession for MainSocket {
         _out: &mut Vec<Request>,
     ) -> Result<(), Violation> {
         decode::client_frame(frame, self.max_json_depth)?;
-        Err(FrameError::NotARoom.into())
+        let text = "nothing is said here: enter a room";
+        Err(frame_violation(ViolationKind::UnknownMethod, text))
     }
 
     /// Responds to the initial request, the only one.
@@ -103,6 +92,6 @@ impl ServerSession for MainSocket {
     }
 
     fn subprotocol(&self) -> Option<&'static str> {
-        self.subprotocol
+        self.head.subprotocol
     }
 }

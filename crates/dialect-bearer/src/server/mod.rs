@@ -9,29 +9,21 @@ mod room_socket;
 pub(crate) use encode::render;
 
 use crate::errors::RequestError;
-use crate::head::{RequestHead, SUBPROTOCOL, subprotocols};
+use crate::head::RequestHead;
 use crate::routes::Operation;
 use exchange::Exchange;
 use main_socket::MainSocket;
 use room_socket::RoomSocket;
 use tolmach_dialect::{Handshake, ServerSession};
-use tolmach_domain::FlowKindFilter;
 
 /// Starts the session that the route of the handshake's request names.
 pub(crate) fn accept(handshake: &Handshake<'_>) -> Result<Box<dyn ServerSession>, RequestError> {
     let request = handshake.request.ok_or_else(RequestError::no_request)?;
     let (method, uri, headers) = (&request.method, &request.uri, &request.headers);
     let head = RequestHead::read(method, uri, headers, handshake.websocket)?;
-    let offers_subprotocol = subprotocols(headers).any(|offer| offer == SUBPROTOCOL);
-    let subprotocol = offers_subprotocol.then_some(SUBPROTOCOL);
     Ok(match head.route.operation {
-        Operation::ChatRoom => {
-            Box::new(RoomSocket::new(&head, FlowKindFilter::Chat, handshake, subprotocol)?)
-        }
-        Operation::GroupRoom => {
-            Box::new(RoomSocket::new(&head, FlowKindFilter::Shared, handshake, subprotocol)?)
-        }
-        Operation::Main => Box::new(MainSocket::new(&head, handshake, subprotocol)),
+        Operation::ChatRoom | Operation::GroupRoom => Box::new(RoomSocket::new(head, handshake)?),
+        Operation::Main => Box::new(MainSocket::new(head, handshake)),
         _ => Box::new(Exchange::new(handshake)),
     })
 }

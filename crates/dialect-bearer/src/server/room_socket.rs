@@ -4,28 +4,21 @@ use super::encode::{MESSAGE, TYPING};
 use super::{decode, encode};
 use crate::errors::{RequestError, fault_frame, fault_response, unsupported};
 use crate::head::RequestHead;
-use crate::routes::Operation;
 use crate::wire::POLICY_VIOLATION;
 use tolmach_dialect::{
     Close, Correlation, Credentials, Delivery, Event, Frame, Handshake, RenderContext, Request,
     Response, ServerSession, Subscription, Unsupported, Violation, WireNames,
 };
 use tolmach_domain::{
-    Answer, Command, ConnectionId, EventKind, FlowId, FlowKindFilter, HistoryRange, Identity,
-    Timestamp, UserId, Version,
+    Answer, Command, ConnectionId, EventKind, FlowId, Identity, Timestamp, UserId, Version,
 };
 
 /// A room: its history, then its messages and typing.
 pub(super) struct RoomSocket {
-    operation: Operation,
+    head: RequestHead,
     flow: FlowId,
-    kinds: FlowKindFilter,
-    range: HistoryRange,
-    /// The credentials of the handshake, until the initial request takes them.
-    credentials: Credentials,
     connection: ConnectionId,
     max_json_depth: usize,
-    subprotocol: Option<&'static str>,
     /// The connection's own user.
     user: Option<UserId>,
     /// The version up to which the history has everything; `None` until it was sent.
@@ -36,21 +29,12 @@ pub(super) struct RoomSocket {
 struct InitialRequest;
 
 impl RoomSocket {
-    pub(super) fn new(
-        head: &RequestHead,
-        kinds: FlowKindFilter,
-        handshake: &Handshake<'_>,
-        subprotocol: Option<&'static str>,
-    ) -> Result<Self, RequestError> {
+    pub(super) fn new(head: RequestHead, handshake: &Handshake<'_>) -> Result<Self, RequestError> {
         Ok(Self {
-            operation: head.route.operation,
             flow: head.id()?,
-            kinds,
-            range: head.range(),
-            credentials: head.credentials(),
+            head,
             connection: handshake.connection,
             max_json_depth: handshake.max_json_depth,
-            subprotocol,
             user: None,
             history_version: None,
         })
@@ -59,10 +43,10 @@ impl RoomSocket {
 
 impl ServerSession for RoomSocket {
     fn initial_requests(&mut self, _now: Timestamp, out: &mut Vec<Request>) {
-        let Self { flow, kinds, range, .. } = *self;
-        let command = Command::History { flow, kinds, range, mark_read: false };
-        let credentials = std::mem::replace(&mut self.credentials, Credentials::Nothing);
-        out.push(Request::new(Correlation::new(InitialRequest), credentials, command));
+        let (kinds, range) = (self.head.kinds(), self.head.range());
+        let command = Command::History { flow: self.flow, kinds, range, mark_read: false };
+        let correlation = Correlation::new(InitialRequest);
+        out.push(Request::new(correlation, self.head.take_credentials(), command));
     }
 
     fn decode(
@@ -72,7 +56,7 @@ impl ServerSession for RoomSocket {
         out: &mut Vec<Request>,
     ) -> Result<(), Violation> {
         let frame = decode::client_frame(frame, self.max_json_depth)?;
-        let command = decode::room_command(frame, self.flow, self.kinds)?;
+        let command = decode::room_command(frame, self.flow, self.head.kinds())?;
         out.push(Request::new(Correlation::NONE, Credentials::Connection, command));
         Ok(())
     }
@@ -84,14 +68,15 @@ impl ServerSession for RoomSocket {
         _context: &RenderContext<'_>,
         out: &mut Vec<Frame>,
     ) -> Result<(), Unsupported> {
+        let operation = self.head.route.operation;
         let is_initial = response.correlation.get::<InitialRequest>().is_some();
         match (&response.outcome, is_initial) {
             (Ok(Answer::History(page)), true) => {
                 self.history_version = Some(page.version);
                 out.push(encode::history_frame(page));
             }
-            (Ok(_), true) => return Err(unsupported(self.operation.name())),
-            (Err(fault), true) => out.push(Frame::response(fault_response(self.operation, fault))),
+            (Ok(_), true) => return Err(unsupported(operation.name())),
+            (Err(fault), true) => out.push(Frame::response(fault_response(operation, fault))),
             // A posted message is delivered to its author too, as an event.
             (Ok(_), false) => {}
             (Err(fault), false) => out.push(fault_frame(fault)),
@@ -132,6 +117,6 @@ impl ServerSession for RoomSocket {
     }
 
     fn subprotocol(&self) -> Option<&'static str> {
-        self.subprotocol
+        self.head.subprotocol
     }
 }
