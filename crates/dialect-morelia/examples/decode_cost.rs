@@ -84,6 +84,8 @@ fn fastest(count: usize, mut call: impl FnMut()) -> f64 {
 fn with_a_file(size: usize) -> String {
     let picture = "QUJD".repeat(size / 4);
     format!(
-        r#"{{"type":"send_message","data":{{"flow":{{"id":1}},"message":{{"id":1,"text":"Hello","time":1.5,"file":{{"picture":"{picture}"}}}},"user":{{"id":1,"auth_id":"t"}},"meta":null}},"jsonapi":{{"version":1.0}},"meta":null}}"#
+        r#"{{"type":"send_message","data":{{"flow":{{"id":1}},"message":{{"id":1,"text":"Hello",
+            "time":1.5,"file":{{"picture":"{picture}"}}}},"user":{{"id":1,"auth_id":"t"}},
+            "meta":null}},"jsonapi":{{"version":1.0}},"meta":null}}"#
     )
 }

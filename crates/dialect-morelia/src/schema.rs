@@ -110,7 +110,8 @@ mod tests {
             ),
             (
                 Method::DeleteUser,
-                json!({"type": "delete_user", "data": {"user": {"login": "a", "password": ["secret"]}}}),
+                json!({"type": "delete_user",
+                    "data": {"user": {"login": "a", "password": ["secret"]}}}),
                 "/data/user/password",
                 "string",
             ),

@@ -31,8 +31,14 @@ fn ann() -> Value {
 /// The forms of the document that our own client does not write.
 fn other_forms() -> Script {
     let login = json!({"login": "ann", "password": "correct horse"});
-    let all_messages = json!({"type": "all_messages", "data": {"time": 1_700_000_000.25, "user": ann()}, "jsonapi": {"version": "1.0"}});
-    let message = |message: Value| json!({"type": "send_message", "data": {"message": message, "reply_to": 11, "user": ann()}});
+    let authentication =
+        json!({"type": "authentication", "data": {"user": login}, "jsonapi": {"version": 1}});
+    let all_messages = json!({"type": "all_messages",
+        "data": {"time": 1_700_000_000.25, "user": ann()}, "jsonapi": {"version": "1.0"}});
+    let message = |message: Value| {
+        json!({"type": "send_message",
+            "data": {"message": message, "reply_to": 11, "user": ann()}})
+    };
     let in_binary = Bytes::from(json!({"type": "all_flow", "data": {"user": ann()}}).to_string());
     let deleted = |ids: &[i64]| {
         ScriptStep::Event(EventKind::Deleted {
@@ -48,10 +54,7 @@ fn other_forms() -> Script {
     script(
         "other-forms",
         vec![
-            request(
-                "logs in by the document's own name",
-                &json!({"type": "authentication", "data": {"user": login}, "jsonapi": {"version": 1}}),
-            ),
+            request("logs in by the document's own name", &authentication),
             request("reads every flow", &all_messages),
             request(
                 "answers, the flow named in the message",
@@ -88,7 +91,8 @@ fn misbehaviour() -> Script {
             ),
             request(
                 "no token",
-                &json!({"type": "all_flow", "data": {"user": {"id": 1}}, "jsonapi": {"version": 1.0}}),
+                &json!({"type": "all_flow", "data": {"user": {"id": 1}},
+                    "jsonapi": {"version": 1.0}}),
             ),
             request(
                 "a string for an id",

@@ -39,7 +39,8 @@ pub(super) enum Expected {
 /// The user that a token belongs to, and the token.
 pub(super) type Signature = (UserId, Secret);
 
-/// The answer of a reply that grants a request of `signer`; of a login also what it handed out.
+/// The answer that a granting reply gives to a request of `signer`, and the signature that a login
+/// handed out.
 pub(super) fn answer(
     expected: Expected,
     signer: Option<UserId>,
@@ -84,7 +85,7 @@ pub(super) fn answer(
             let messages = messages.collect::<Result<Vec<_>, _>>()?;
             let user = data.user.filter(|record| record.login.is_some()).map(user).transpose()?;
             Answer::Changes(Box::new(Changes {
-                // The wire does not tell; as many as there may be are taken for not all.
+                // The wire has no such flag: a full reply may be followed by another.
                 more: messages.len() >= length(MAX_MESSAGES),
                 messages,
                 flows: data.flow.0.into_iter().map(flow).collect::<Result<_, _>>()?,

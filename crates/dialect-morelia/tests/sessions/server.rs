@@ -49,7 +49,8 @@ fn registration() -> Registration {
 fn every_request_is_decoded() {
     let signature = || Credentials::TokenOf(user_id(1), Secret::new("t"));
     let by_password = json!({"login": "ann", "password": "p"});
-    let whole = json!({"login": "ann", "password": "p", "username": "Ann", "email": "a@example.org", "is_bot": true, "avatar": "QQ==", "bio": "b"});
+    let whole = json!({"login": "ann", "password": "p", "username": "Ann",
+        "email": "a@example.org", "is_bot": true, "avatar": "QQ==", "bio": "b"});
     let login = || Command::Login {
         identifier: "ann".into(),
         password: Secret::new("p"),
@@ -115,7 +116,8 @@ fn every_request_is_decoded() {
         (
             signed(
                 "send_message",
-                json!({"flow": at_five, "message": {"id": 9, "from_flow": {"id": 6, "type": "group"}, "text": "hi"}, "reply_to": 3}),
+                json!({"flow": at_five, "reply_to": 3,
+                    "message": {"id": 9, "from_flow": {"id": 6, "type": "group"}, "text": "hi"}}),
             ),
             signature(),
             send(Content { reply_to: Some(message_id(3)), ..Content::text("hi") }, "9"),
@@ -123,8 +125,10 @@ fn every_request_is_decoded() {
         (
             signed(
                 "send_message",
-                json!({"flow": at_five, "message": {"id": 9, "reply_to": 4, "emoji": "RQ==", "from_user": {"id": 1},
-                    "file": {"document": "RA", "picture": "", "video": null, "audio": "QQ=="}}, "reply_to": 3}),
+                json!({"flow": at_five, "reply_to": 3,
+                    "message": {"id": 9, "reply_to": 4, "emoji": "RQ==", "from_user": {"id": 1},
+                        "file": {"document": "RA", "picture": "", "video": null,
+                            "audio": "QQ=="}}}),
             ),
             signature(),
             send(
@@ -197,11 +201,14 @@ fn a_violation_is_answered_with_its_reason() {
     let spoofed = |kind: &str| {
         signed(
             kind,
-            json!({"flow": {"id": 5}, "message": {"id": 9, "text": "hi", "from_user": {"id": 2, "username": "u"}}}),
+            json!({"flow": {"id": 5},
+                "message": {"id": 9, "text": "hi", "from_user": {"id": 2, "username": "u"}}}),
         )
     };
     let version = |version: Value| {
-        Frame::text(json!({"type": "all_flow", "data": {"user": {"id": 1, "auth_id": "t"}}, "jsonapi": {"version": version}}).to_string())
+        let request = json!({"type": "all_flow", "data": {"user": {"id": 1, "auth_id": "t"}},
+            "jsonapi": {"version": version}});
+        Frame::text(request.to_string())
     };
     let many = format!(r#"{{"type":"all_flow","x":[0{}]}}"#, ",0".repeat(10_000));
     let deep = format!(r#"{{"type":"all_flow","x":{}{}}}"#, "[".repeat(64), "]".repeat(64));
@@ -392,8 +399,9 @@ fn a_deleted_message_has_no_content() {
     let deleted = changes(&mut *server(), "get_update", vec![deleted])["message"].take();
     assert_eq!(
         deleted,
-        json!({"id": 1, "text": "", "from_user": {"id": 2, "username": "user2"}, "time": 1_594_492_370.522_599,
-            "from_flow": {"id": 5, "type": "group"}, "edited_message": {"time": 1_594_492_370.522_599, "status": true}, "reply_to": null})
+        json!({"id": 1, "text": "", "from_user": {"id": 2, "username": "user2"},
+            "time": 1_594_492_370.522_599, "from_flow": {"id": 5, "type": "group"},
+            "edited_message": {"time": 1_594_492_370.522_599, "status": true}, "reply_to": null})
     );
 }
 
