@@ -1,8 +1,8 @@
-//! What every dialect is held to, with what only this wire says.
+//! The trials of every dialect, with scripts of what only this wire has.
 
 use bytes::Bytes;
 use tolmach_dialect::Frame;
-use tolmach_dialect_kit::{Script, ScriptStep, world};
+use tolmach_dialect_kit::{Script, ScriptStep, fixtures};
 use tolmach_dialect_sndmsg::SndMsg;
 use tolmach_domain::EventKind;
 
@@ -16,25 +16,25 @@ fn script(name: &'static str, steps: Vec<ScriptStep>) -> Script {
     Script { name, opening, steps }
 }
 
-fn says(about: &'static str, text: &str) -> ScriptStep {
-    ScriptStep::Frame(about, Frame::text(text.to_owned()))
+fn sends(note: &'static str, text: &str) -> ScriptStep {
+    ScriptStep::Frame(note, Frame::text(text.to_owned()))
 }
 
-/// A client as the document's reader writes one, with what may be left out left out.
+/// A client written after the document, which leaves out every optional field.
 fn by_the_document() -> Script {
     script(
         "by-the-document",
         vec![
-            says("signs up", r#"{"type":"REQUEST_SIGNUP","login":"ann","pass":"correct horse"}"#),
-            says("logs in", LOGIN),
-            says("opens a room", r#"{"type":"CREATE_ROOM","username":"Ann","customer":"bob"}"#),
-            says("sends", r#"{"type":"SND_MSG","username":"ann","room_id":1,"message":"Hello"}"#),
-            says("reads what is new", r#"{"type":"READ_MSG","room_id":1}"#),
-            says(
+            sends("signs up", r#"{"type":"REQUEST_SIGNUP","login":"ann","pass":"correct horse"}"#),
+            sends("logs in", LOGIN),
+            sends("opens a room", r#"{"type":"CREATE_ROOM","username":"Ann","customer":"bob"}"#),
+            sends("sends", r#"{"type":"SND_MSG","username":"ann","room_id":1,"message":"Hello"}"#),
+            sends("reads what is new", r#"{"type":"READ_MSG","room_id":1}"#),
+            sends(
                 "reads what is new, spelled well",
                 r#"{"type":"READ_MSG","read":"RECENT","room_id":1}"#,
             ),
-            ScriptStep::Happening(EventKind::Posted(world::message(world::CHAT, 2))),
+            ScriptStep::Event(EventKind::Posted(fixtures::message(fixtures::CHAT, 2))),
         ],
     )
 }
@@ -43,32 +43,32 @@ fn misbehaviour() -> Script {
     script(
         "misbehaviour",
         vec![
-            says("an unknown type", r#"{"type":"SEND_MSG","room_id":1}"#),
-            says("no JSON", "{'type': 'SND_MSG'}"),
-            says("no object", r#"["SND_MSG"]"#),
-            says("no type", r#"{"room_id":1}"#),
-            says("a number for a type", r#"{"type":2}"#),
+            sends("an unknown type", r#"{"type":"SEND_MSG","room_id":1}"#),
+            sends("no JSON", "{'type': 'SND_MSG'}"),
+            sends("no object", r#"["SND_MSG"]"#),
+            sends("no type", r#"{"room_id":1}"#),
+            sends("a number for a type", r#"{"type":2}"#),
             ScriptStep::Frame(
                 "a binary frame",
                 Frame::Binary(Bytes::from_static(br#"{"type":"READ_MSG"}"#)),
             ),
-            says("a login without a password", r#"{"type":"REQUEST_LOGIN","login":"ann"}"#),
-            says("a sign-up without a password", r#"{"type":"REQUEST_SIGNUP","login":"ann"}"#),
-            says("logs in", LOGIN),
-            says(
+            sends("a login without a password", r#"{"type":"REQUEST_LOGIN","login":"ann"}"#),
+            sends("a sign-up without a password", r#"{"type":"REQUEST_SIGNUP","login":"ann"}"#),
+            sends("logs in", LOGIN),
+            sends(
                 "another's name",
                 r#"{"type":"SND_MSG","username":"bob","room_id":1,"message":"Hello","msg_type":"TEXT"}"#,
             ),
-            says("a string for an id", r#"{"type":"READ_MSG","room_id":"1"}"#),
-            says("a room out of range", r#"{"type":"READ_MSG","room_id":0}"#),
-            says("a message out of range", r#"{"type":"DELETE_MSG","id":9007199254740992}"#),
-            says(
+            sends("a string for an id", r#"{"type":"READ_MSG","room_id":"1"}"#),
+            sends("a room out of range", r#"{"type":"READ_MSG","room_id":0}"#),
+            sends("a message out of range", r#"{"type":"DELETE_MSG","id":9007199254740992}"#),
+            sends(
                 "an unknown type of message",
                 r#"{"type":"SND_MSG","username":"ann","room_id":1,"message":"Hello","msg_type":"SOUND"}"#,
             ),
-            says("an unknown part to read", r#"{"type":"READ_MSG","read":"NONE","room_id":1}"#),
+            sends("an unknown part to read", r#"{"type":"READ_MSG","read":"NONE","room_id":1}"#),
         ],
     )
 }
 
-tolmach_dialect_kit::conformance!(SndMsg, vec![by_the_document(), misbehaviour()]);
+tolmach_dialect_kit::conformance!(SndMsg::default(), vec![by_the_document(), misbehaviour()]);

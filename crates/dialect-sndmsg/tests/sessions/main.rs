@@ -1,120 +1,130 @@
-//! Both ends of a connection, through the public boundary alone.
+//! Both sides of a connection, through the public boundary alone.
 
 mod client;
-mod pushes;
+mod errors;
+mod events;
+mod options;
 mod recognition;
 mod server;
 mod specification;
 
 use std::sync::LazyLock;
-use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Opening, Reply, Session, Settings, Side};
-use tolmach_dialect_kit::world::{self, ANN, Speaker};
+use tolmach_dialect::{
+    ClientSession, Correlation, Credentials, Dialect, Frame, Handshake, Incoming, RenderContext,
+    Request, Response, ServerSession,
+};
+use tolmach_dialect_kit::fixtures::{self, ANN, Persona};
 use tolmach_dialect_sndmsg::SndMsg;
-use tolmach_domain::{Answer, ConnectionId, Fault, Timestamp};
+use tolmach_domain::{Answer, Command, ConnectionId, Fault, Timestamp};
 
-/// The moment at which everything here happens.
-static NOW: LazyLock<Timestamp> = LazyLock::new(|| world::moment(0));
+/// The time at which everything here happens.
+static NOW: LazyLock<Timestamp> = LazyLock::new(|| fixtures::time(0));
+
+const CONNECTION: ConnectionId = ConnectionId(7);
 
 const LOGIN: &str = r#"{"type":"REQUEST_LOGIN","login":"ann","pass":"p"}"#;
 
-fn opening() -> Opening<'static> {
-    Opening {
-        request: None,
-        first: None,
-        connection: ConnectionId(7),
-        websocket: true,
-        settings: Settings::default(),
-    }
+fn server() -> Box<dyn ServerSession> {
+    server_of(&SndMsg::default())
 }
 
-fn session(side: Side, settings: Settings) -> Box<dyn Session> {
-    SndMsg.open(&Opening { settings, ..opening() }, side).expect("this dialect refuses no opening")
+fn server_of(dialect: &SndMsg) -> Box<dyn ServerSession> {
+    dialect.accept(&Handshake::new(CONNECTION)).expect("every handshake is accepted")
 }
 
-fn server() -> Box<dyn Session> {
-    session(Side::Server, Settings::default())
-}
-
-/// A server's end on which somebody has logged in.
-fn server_of(speaker: &Speaker) -> Box<dyn Session> {
+/// A server's session that a user has logged in on.
+fn logged_in_server(persona: &Persona) -> Box<dyn ServerSession> {
     let mut server = server();
-    log_in(&mut *server, speaker);
+    log_in(&mut *server, persona);
     server
 }
 
-fn log_in(server: &mut dyn Session, speaker: &Speaker) {
-    let request = LOGIN.replace("ann", speaker.login);
-    assert_eq!(
-        exchange(server, &request, speaker, None),
-        [r#"{"type":"RESPONSE_LOGIN","status":"LOGIN_OK"}"#]
-    );
+fn log_in(server: &mut dyn ServerSession, persona: &Persona) {
+    let request = LOGIN.replace("ann", persona.login);
+    let replies = exchange(server, &request, persona, None);
+    assert_eq!(replies, [r#"{"type":"RESPONSE_LOGIN","status":"LOGIN_OK"}"#]);
 }
 
-/// A client's end that has logged in as [`ANN`].
-fn client() -> Box<dyn Session> {
-    let mut client = session(Side::Client, Settings::default());
-    say(&mut *client, &Line::Ask(ask(&mut *server(), LOGIN)));
-    assert!(matches!(
-        &hear(&mut *client, r#"{"type":"RESPONSE_LOGIN","status":"LOGIN_OK"}"#)[..],
-        [Line::Reply(_)]
-    ));
+/// A client's session that has logged in as [`ANN`].
+fn client() -> Box<dyn ClientSession> {
+    let dialect = SndMsg::default();
+    let client = dialect.client().expect("the dialect has a client's side");
+    let mut client =
+        client.connect(&Handshake::new(CONNECTION)).expect("every handshake is accepted");
+    encode(&mut *client, &decode(&mut *server(), LOGIN));
+    let incoming = read(&mut *client, r#"{"type":"RESPONSE_LOGIN","status":"LOGIN_OK"}"#);
+    assert!(matches!(&incoming[..], [Incoming::Response(_)]));
     client
+}
+
+/// A request of a connection that has logged in.
+fn request(command: Command) -> Request {
+    Request::new(Correlation::NONE, Credentials::Connection, command)
 }
 
 fn text(frame: &Frame) -> &str {
     match frame {
         Frame::Text(text) => std::str::from_utf8(text).expect("a text frame is UTF-8"),
-        other => panic!("a {} frame was said", other.kind()),
+        other => panic!("a {} frame instead of text", other.kind()),
     }
 }
 
-/// The one ask of a text.
-fn ask(session: &mut dyn Session, text: &str) -> Ask {
-    match hear(session, text).pop() {
-        Some(Line::Ask(ask)) => ask,
-        other => panic!("{other:?} was heard"),
-    }
-}
-
-fn hear(session: &mut dyn Session, text: &str) -> Vec<Line> {
-    let mut lines = Vec::new();
-    session.decode(*NOW, &Frame::text(text.to_owned()), &mut lines).expect(text);
-    lines
-}
-
-/// The frames of a line.
-fn say(session: &mut dyn Session, line: &Line) -> Vec<String> {
-    let mut frames = Vec::new();
-    session.encode(*NOW, line, &mut frames).expect("the wire can say it");
+fn texts(frames: &[Frame]) -> Vec<String> {
     frames.iter().map(|frame| text(frame).to_owned()).collect()
 }
 
-fn reply(echo: &Echo, speaker: &Speaker, outcome: Result<Answer, Fault>) -> Line {
-    Line::Reply(Reply { echo: echo.clone(), identity: Some(speaker.identity()), outcome })
+/// The one request of a frame.
+fn decode(server: &mut dyn ServerSession, frame: &str) -> Request {
+    let mut requests = Vec::new();
+    server.decode(*NOW, &Frame::text(frame.to_owned()), &mut requests).expect(frame);
+    assert_eq!(requests.len(), 1, "{frame}");
+    requests.remove(0)
 }
 
-/// Lets a server hear a request and answers it, with a fault or as the world does.
+/// The frames of a request.
+fn encode(client: &mut dyn ClientSession, request: &Request) -> Vec<String> {
+    let mut frames = Vec::new();
+    client.request(*NOW, request, &mut frames).expect("the wire has frames for it");
+    texts(&frames)
+}
+
+/// What a client reads in a frame.
+fn read(client: &mut dyn ClientSession, frame: &str) -> Vec<Incoming> {
+    let mut incoming = Vec::new();
+    client.decode(*NOW, &Frame::text(frame.to_owned()), &mut incoming).expect(frame);
+    incoming
+}
+
+/// The frames of the response to a request.
+fn respond(server: &mut dyn ServerSession, response: &Response) -> Vec<String> {
+    let mut frames = Vec::new();
+    server
+        .respond(*NOW, response, &RenderContext::EMPTY, &mut frames)
+        .expect("the wire has frames for it");
+    texts(&frames)
+}
+
+/// Sends a request of a user to a server, which refuses it with the fault or grants it.
 fn exchange(
-    server: &mut dyn Session,
-    request: &str,
-    speaker: &Speaker,
+    server: &mut dyn ServerSession,
+    frame: &str,
+    persona: &Persona,
     fault: Option<Fault>,
 ) -> Vec<String> {
-    let ask = ask(server, request);
-    let outcome = fault.map_or_else(|| Ok(world::answer(speaker, &ask.command)), Err);
-    say(server, &reply(&ask.echo, speaker, outcome))
+    let request = decode(server, frame);
+    let outcome = fault.map_or_else(|| Ok(fixtures::answer(persona, &request.command)), Err);
+    if matches!((&request.command, &outcome), (Command::Login { .. }, Ok(Answer::Granted(_)))) {
+        server.authenticated(Some(persona.identity()));
+    }
+    let identity = Some(persona.identity());
+    respond(server, &Response { correlation: request.correlation, identity, outcome })
 }
 
-/// What a frame that is no request is answered with.
-fn refused(server: &mut dyn Session, request: &str) -> String {
+/// The frame that answers a violation.
+fn violation(server: &mut dyn ServerSession, frame: &str) -> String {
+    let mut requests = Vec::new();
     let violation =
-        server.decode(*NOW, &Frame::text(request.to_owned()), &mut Vec::new()).expect_err(request);
-    assert_eq!(violation.close, None);
-    text(&violation.answer.expect("it is answered")).to_owned()
-}
-
-#[test]
-fn a_login_is_the_first_thing_said_on_both_ends() {
-    client();
-    server_of(&ANN);
+        server.decode(*NOW, &Frame::text(frame.to_owned()), &mut requests).expect_err(frame);
+    assert!(requests.is_empty() && violation.close.is_none(), "{frame}");
+    text(&violation.answer.expect("a violation is answered")).to_owned()
 }
