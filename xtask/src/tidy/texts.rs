@@ -50,7 +50,7 @@ fn check_text(file: &Path, text: &str) -> Vec<String> {
         let mut put = |what: String| problems.push(format!("{}:{number}: {what}", file.display()));
         for folder in MACHINE_FOLDERS.iter().filter(|folder| holds_path(line, folder)) {
             put(format!(
-                "{folder} is a place on somebody's machine; a path below the project is expected"
+                "{folder} is a place on one machine; a path below the project is expected"
             ));
         }
         if kind == "rs" {
@@ -131,16 +131,8 @@ mod tests {
     #[test]
     fn what_no_file_may_hold_is_found_and_nothing_else() {
         for (file, line, found) in [
-            (
-                "a.rs",
-                concat!("let path = \"/", "work/main\";"),
-                Some("place on somebody's machine"),
-            ),
-            (
-                "a.md",
-                concat!("See `/", "home/somebody/notes`."),
-                Some("place on somebody's machine"),
-            ),
+            ("a.rs", concat!("let path = \"/", "work/main\";"), Some("place on one machine")),
+            ("a.md", concat!("See `/", "home/somebody/notes`."), Some("place on one machine")),
             ("a.rs", concat!("let path = format!(\"{root}/", "tmp/x\");"), None),
             ("a.rs", concat!("target/", "tmp/x"), None),
             ("a.rs", concat!("    #[", "ignore]"), Some("a test runs")),
@@ -148,6 +140,11 @@ mod tests {
             ("a.rs", concat!("#[", "allow(dead_code)]"), Some("#[expect(")),
             ("a.rs", concat!("#![", "allow(missing_docs)]"), Some("#[expect(")),
             ("a.rs", "#[expect(dead_code, reason = \"x\")]", None),
+            ("a.rs", "struct Crowd;", Some("standard term")),
+            ("a.rs", "struct Crowded;", None),
+            ("a.md", "a crowd", None),
+            ("a.rs", WIDE, Some("101 characters")),
+            ("a.md", WIDE, None),
             ("a.rs", concat!("// clippy says #[", "allow(…)]"), None),
             ("a.rs", "// Fixed on 2001-02-03.", Some("a date")),
             ("a.rs", "/// `2001-02-03T00:00:00Z` to the second.", None),
