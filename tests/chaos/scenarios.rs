@@ -37,7 +37,7 @@ impl Scenario {
     pub(crate) fn options(&self) -> &'static [(&'static str, &'static str)] {
         match self.trouble {
             // So that a message to all is soon one too many for who does not read.
-            Trial::ReadersStalled => &[("LIMITS__QUEUE", "256KiB")],
+            Trial::ReadersStalled => &[("LIMITS__SEND_QUEUE_BYTES", "256KiB")],
             _ => &[],
         }
     }
@@ -253,7 +253,7 @@ async fn stall(stand: &Stand, flow: FlowId) -> Result<(), Trouble> {
 async fn let_go(node: SocketAddr) -> Result<usize, Trouble> {
     let page = get(node, "/metrics").await?;
     let counted = page.lines().filter(|line| {
-        line.starts_with("tolmach_closes_total{") && line.contains("reason=\"slow_reader\"")
+        line.starts_with("tolmach_connections_closed_total{") && line.contains("reason=\"slow_reader\"")
     });
     Ok(counted.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum())
 }

@@ -146,14 +146,14 @@ async fn a_bad_configuration_is_refused_by_name_and_shows_no_secret() {
             "",
             vec!["dialects.mood", "dialects.mode"],
         ),
-        ("a mistyped value", vec![("LIMITS__DEPTH", "deep")], "", vec!["limits.depth"]),
+        ("a mistyped value", vec![("LIMITS__MAX_JSON_DEPTH", "deep")], "", vec!["limits.depth"]),
         (
             "a value out of range",
             vec![("AUTH__BCRYPT_COST", "99")],
             "",
             vec!["auth.bcrypt_cost", "31"],
         ),
-        ("a duration without unit", vec![("KEEPALIVE__PING", "30")], "", vec!["keepalive.ping"]),
+        ("a duration without unit", vec![("KEEPALIVE__PING_INTERVAL", "30")], "", vec!["keepalive.ping"]),
         ("a size that is none", vec![], "[limits]\nqueue = \"much\"\n", vec!["limits.queue"]),
         ("an address without port", vec![("HTTP__LISTEN", "localhost")], "", vec!["http.listen"]),
         (

@@ -200,7 +200,7 @@ async fn a_disabled_dialect_is_served_nowhere() {
 
 #[tokio::test]
 async fn an_operator_chooses_the_shared_doors() {
-    let gateway = Gateway::with(&[("DOORS__SHARED", "/chat,/old/chat")]).await;
+    let gateway = Gateway::with(&[("ROUTING__SHARED_PATHS", "/chat,/old/chat")]).await;
     for path in ["/chat", "/old/chat/"] {
         assert_eq!(gateway.websocket(path).await.ask(&probe()).await["status"], 501, "{path}");
     }

@@ -166,7 +166,7 @@ async fn what_was_asked_is_answered_before_the_close_in_every_dialect() {
 #[tokio::test]
 async fn connections_that_are_open_are_told_at_once_that_it_is_not_ready_and_served_until_their_turn()
  {
-    let mut gateway = Gateway::with(&[("SHUTDOWN__RATE", "1")]).await;
+    let mut gateway = Gateway::with(&[("SHUTDOWN__CONNECTIONS_PER_SECOND", "1")]).await;
     let ann = Bearer::register(&gateway, "ann").await;
     // More than a minute's worth: no HTTP connection has its turn before all of them had theirs.
     let mut peers = Vec::new();
@@ -226,7 +226,7 @@ async fn hear_response(stream: &mut tokio::net::TcpStream, end: &str) -> String 
 #[tokio::test]
 async fn no_more_connections_are_closed_than_the_rate_allows() {
     const RATE: u32 = 5;
-    let mut gateway = Gateway::with(&[("SHUTDOWN__RATE", &RATE.to_string())]).await;
+    let mut gateway = Gateway::with(&[("SHUTDOWN__CONNECTIONS_PER_SECOND", &RATE.to_string())]).await;
     let mut ends: Vec<tokio::task::JoinHandle<Instant>> = Vec::new();
     for path in ["/mode", "/sndmsg", "/morelia", "/ws", "/"] {
         let mut peer = gateway.websocket(path).await;
@@ -274,7 +274,7 @@ async fn no_more_connections_are_closed_than_the_rate_allows() {
 
 #[tokio::test]
 async fn whoever_connected_before_the_stop_is_answered_though_it_was_not_accepted_yet() {
-    let mut gateway = Gateway::with(&[("SHUTDOWN__RATE", "1")]).await;
+    let mut gateway = Gateway::with(&[("SHUTDOWN__CONNECTIONS_PER_SECOND", "1")]).await;
     gateway.signal("STOP").await;
     let mut early = Vec::new();
     for _ in 0..10 {

@@ -36,7 +36,7 @@ async fn slow_room(user: &Bearer<'_>, path: &str) -> Peer {
 #[tokio::test]
 async fn a_reader_who_does_not_keep_up_is_closed_while_others_go_on() {
     const SIZE: usize = 200_000;
-    let gateway = Gateway::with(&[("LIMITS__QUEUE", "512KiB")]).await;
+    let gateway = Gateway::with(&[("LIMITS__SEND_QUEUE_BYTES", "512KiB")]).await;
     let ann = Bearer::register(&gateway, "ann").await;
     let group = ann.group("flood", &[]).await;
     let path = format!("/group/{group}");
@@ -45,7 +45,7 @@ async fn a_reader_who_does_not_keep_up_is_closed_while_others_go_on() {
     let (mut reader, _) = ann.room(&path).await;
 
     let mut sent = 0;
-    while gateway.metric("tolmach_closes_total", "reason=\"slow_reader\"").await == 0.0 {
+    while gateway.metric("tolmach_connections_closed_total", "reason=\"slow_reader\"").await == 0.0 {
         assert!(sent < 500, "it holds {} bytes for a slow reader", sent * SIZE);
         let text = format!("{sent} {}", "x".repeat(SIZE));
         let echo = writer.ask(&message(&text)).await;
@@ -73,7 +73,7 @@ async fn a_reader_who_does_not_keep_up_is_closed_while_others_go_on() {
 async fn a_reader_who_pauses_hears_everything_whole_and_in_order_when_it_reads_again() {
     const SIZE: usize = 200_000;
     const COUNT: usize = 60;
-    let gateway = Gateway::with(&[("LIMITS__QUEUE", "64MiB"), ("KEEPALIVE__TIMEOUT", "60s")]).await;
+    let gateway = Gateway::with(&[("LIMITS__SEND_QUEUE_BYTES", "64MiB"), ("KEEPALIVE__PONG_TIMEOUT", "60s")]).await;
     let ann = Bearer::register(&gateway, "ann").await;
     let group = ann.group("flood", &[]).await;
     let path = format!("/group/{group}");
@@ -99,7 +99,7 @@ async fn a_reader_who_pauses_hears_everything_whole_and_in_order_when_it_reads_a
 #[tokio::test]
 async fn a_peer_that_asks_and_never_reads_is_not_waited_for() {
     const GROWTH: usize = 64 << 20;
-    let gateway = Gateway::with(&[("KEEPALIVE__TIMEOUT", "1s")]).await;
+    let gateway = Gateway::with(&[("KEEPALIVE__PONG_TIMEOUT", "1s")]).await;
     let ann = Mode::register(&gateway, "ann").await;
     let group = Bearer::log_in(&gateway, "ann").await.group("archive", &[]).await;
     let mut other = Mode::log_in(&gateway, "ann").await;
@@ -116,14 +116,14 @@ async fn a_peer_that_asks_and_never_reads_is_not_waited_for() {
     crate::harness::within("the end of asking", asking).await;
     let after = gateway.memory();
     assert!(after < before + GROWTH, "{before} bytes before, {after} after");
-    assert_eq!(gateway.metric("tolmach_closes_total", "reason=\"slow_reader\"").await, 1.0);
+    assert_eq!(gateway.metric("tolmach_connections_closed_total", "reason=\"slow_reader\"").await, 1.0);
     assert_eq!(other.history(group).await.len(), 20, "others are served");
 }
 
 #[tokio::test]
 async fn a_peer_that_does_not_read_its_response_is_not_waited_for() {
     const PEERS: usize = 8;
-    let gateway = Gateway::with(&[("KEEPALIVE__TIMEOUT", "500ms")]).await;
+    let gateway = Gateway::with(&[("KEEPALIVE__PONG_TIMEOUT", "500ms")]).await;
     let ann = Bearer::register(&gateway, "ann").await;
     let picture = [PICTURE, &vec![0; (5 << 20) - PICTURE.len()]].concat();
     let made = ann.form("/group", &json!({"name": "gallery"}), Some(&picture)).await.expect(200);
@@ -193,7 +193,7 @@ async fn a_peer_that_takes_no_response_over_http2_holds_a_bounded_number_of_byte
         });
     }
     let carried_out =
-        async || gateway.metric("tolmach_asks_total", "operation=\"get_photo\"").await;
+        async || gateway.metric("tolmach_requests_total", "operation=\"get_photo\"").await;
     let mut begun = Vec::new();
     let settled = eventually("all that is carried out", async || {
         (carried_out().await >= CARRIED_OUT).then_some(())
@@ -229,8 +229,8 @@ async fn whoever_sends_too_fast_is_read_more_slowly_and_loses_nothing() {
     const BURST: u32 = 10;
     const FRAMES: u32 = 50;
     let gateway = Gateway::with(&[
-        ("LIMITS__RATE", &RATE.to_string()),
-        ("LIMITS__BURST", &BURST.to_string()),
+        ("LIMITS__FRAMES_PER_SECOND", &RATE.to_string()),
+        ("LIMITS__FRAME_BURST", &BURST.to_string()),
     ])
     .await;
     let mut fast = gateway.websocket("/mode").await;
@@ -251,7 +251,7 @@ async fn whoever_sends_too_fast_is_read_more_slowly_and_loses_nothing() {
 #[tokio::test]
 async fn a_peer_that_is_gone_without_a_word_is_noticed() {
     let gateway =
-        Gateway::with(&[("KEEPALIVE__PING", "200ms"), ("KEEPALIVE__TIMEOUT", "1s")]).await;
+        Gateway::with(&[("KEEPALIVE__PING_INTERVAL", "200ms"), ("KEEPALIVE__PONG_TIMEOUT", "1s")]).await;
     let mut living = gateway.websocket("/mode").await;
     let mut dead = gateway.connect().await;
     let handshake = "GET /mode HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -322,7 +322,7 @@ async fn a_stop_answers_what_was_asked_and_closes_everybody() {
 #[tokio::test]
 async fn a_stop_accepts_nobody_and_a_second_one_waits_for_nothing() {
     let mut gateway =
-        Gateway::with(&[("AUTH__BCRYPT_COST", "17"), ("SHUTDOWN__GRACE", "10m")]).await;
+        Gateway::with(&[("AUTH__BCRYPT_COST", "17"), ("SHUTDOWN__GRACE_PERIOD", "10m")]).await;
     let mut busy = gateway.websocket("/mode").await;
     busy.say(&slow_registration("ann")).await;
     asked(&gateway, 1.0).await;
@@ -340,7 +340,7 @@ async fn a_stop_accepts_nobody_and_a_second_one_waits_for_nothing() {
 #[tokio::test]
 async fn a_stop_does_not_wait_longer_than_its_grace() {
     let mut gateway =
-        Gateway::with(&[("SHUTDOWN__GRACE", "100ms"), ("HTTP__BODY_TIMEOUT", "10m")]).await;
+        Gateway::with(&[("SHUTDOWN__GRACE_PERIOD", "100ms"), ("HTTP__BODY_TIMEOUT", "10m")]).await;
     let mut stream = gateway.connect().await;
     stream
         .write_all(b"POST /api/v1/login HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
@@ -392,14 +392,14 @@ async fn its_own_pages_tell_how_it_is() {
         ("tolmach_connections_total", vec![mode], 1.0),
         ("tolmach_frames_total", vec![mode, "direction=\"in\""], 3.0),
         ("tolmach_frames_total", vec![mode, "direction=\"out\""], 3.0),
-        ("tolmach_asks_total", vec![mode, "operation=\"register\"", "outcome=\"ok\""], 1.0),
+        ("tolmach_requests_total", vec![mode, "operation=\"register\"", "outcome=\"ok\""], 1.0),
         (
-            "tolmach_asks_total",
+            "tolmach_requests_total",
             vec![mode, "operation=\"history\"", "outcome=\"no_such_flow\""],
             1.0,
         ),
         ("tolmach_violations_total", vec![mode, "kind=\"unknown_method\""], 1.0),
-        ("tolmach_ask_seconds_count", vec![mode, "operation=\"history\""], 1.0),
+        ("tolmach_request_duration_seconds_count", vec![mode, "operation=\"history\""], 1.0),
     ] {
         let page = gateway.get("/metrics").await.text();
         let series = page
@@ -408,7 +408,7 @@ async fn its_own_pages_tell_how_it_is() {
         let found = series.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
         assert_eq!(found, Some(value), "{name} {labels:?} in\n{page}");
     }
-    for name in ["tolmach_bytes_total", "tolmach_renders_total", "tolmach_refusals_total"] {
+    for name in ["tolmach_bytes_total", "tolmach_event_renders_total", "tolmach_handshakes_rejected_total"] {
         assert!(gateway.get("/metrics").await.text().contains(name), "{name}");
     }
 }

@@ -155,7 +155,7 @@ async fn a_token_that_expires_closes_the_sockets_that_it_opened() {
 #[tokio::test]
 async fn redis_carries_what_is_said_without_the_store_being_asked() {
     let Some(redis) = Redis::start_or_skip() else { return };
-    let nodes = Nodes::with(&[("BUS__URL", &redis.url()), ("BUS__CHECK", "1h")]).await;
+    let nodes = Nodes::with(&[("BUS__URL", &redis.url()), ("BUS__RECONCILE_INTERVAL", "1h")]).await;
     let ann = Bearer::register(&nodes.one, "ann").await;
     let bob = Bearer::register(&nodes.two, "bob").await;
     let mut bob_too = Mode::log_in(&nodes.two, "bob").await;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Nothing is slowed, so that the tests are not.
-const AT_ONCE: (&str, &str) = ("AUTH__FAILURE_DELAY", "0s");
+const AT_ONCE: (&str, &str) = ("AUTH__LOGIN_THROTTLE__INITIAL_DELAY", "0s");
 
 async fn log_in(
     gateway: &Gateway,
@@ -41,7 +41,7 @@ async fn mode(peer: &mut Peer, login: &str, password: &str) -> i64 {
 
 #[tokio::test]
 async fn failures_in_all_dialects_count_together() {
-    let gateway = Gateway::with(&[AT_ONCE, ("AUTH__FAILURES", "5")]).await;
+    let gateway = Gateway::with(&[AT_ONCE, ("AUTH__LOGIN_THROTTLE__MAX_FAILURES_PER_LOGIN_AND_ADDRESS", "5")]).await;
     Bearer::register(&gateway, "ann").await;
     let mut sndmsg = gateway.websocket("/sndmsg").await;
     let mut morelia = gateway.websocket("/morelia").await;
@@ -80,7 +80,7 @@ async fn failures_in_all_dialects_count_together() {
 #[tokio::test]
 async fn failures_on_two_gateways_count_together_and_outlive_both() {
     const SECRET: (&str, &str) = ("AUTH__JWT_SECRET", "a secret of more than thirty-two bytes");
-    const OPTIONS: [(&str, &str); 3] = [SECRET, AT_ONCE, ("AUTH__FAILURES", "4")];
+    const OPTIONS: [(&str, &str); 3] = [SECRET, AT_ONCE, ("AUTH__LOGIN_THROTTLE__MAX_FAILURES_PER_LOGIN_AND_ADDRESS", "4")];
     let mut one = Gateway::with(&OPTIONS).await;
     Bearer::register(&one, "ann").await;
     {
@@ -99,7 +99,7 @@ async fn failures_on_two_gateways_count_together_and_outlive_both() {
 #[tokio::test]
 async fn the_right_password_is_let_in_when_the_window_is_over() {
     let gateway =
-        Gateway::with(&[AT_ONCE, ("AUTH__FAILURES", "1"), ("AUTH__FAILURE_WINDOW", "2s")]).await;
+        Gateway::with(&[AT_ONCE, ("AUTH__LOGIN_THROTTLE__MAX_FAILURES_PER_LOGIN_AND_ADDRESS", "1"), ("AUTH__LOGIN_THROTTLE__WINDOW", "2s")]).await;
     Bearer::register(&gateway, "ann").await;
     let refused = eventually("a refusal", async || {
         let response = log_in(&gateway, None, "ann", "wrong").await;
@@ -117,7 +117,7 @@ async fn the_right_password_is_let_in_when_the_window_is_over() {
 async fn an_answer_after_the_free_failures_comes_later() {
     const DELAY: Duration = Duration::from_millis(300);
     let gateway =
-        Gateway::with(&[("AUTH__FREE_FAILURES", "1"), ("AUTH__FAILURE_DELAY", "300ms")]).await;
+        Gateway::with(&[("AUTH__LOGIN_THROTTLE__FREE_ATTEMPTS", "1"), ("AUTH__LOGIN_THROTTLE__INITIAL_DELAY", "300ms")]).await;
     Bearer::register(&gateway, "ann").await;
     log_in(&gateway, None, "ann", "wrong").await.refused(401);
     let started = Instant::now();
@@ -128,7 +128,7 @@ async fn an_answer_after_the_free_failures_comes_later() {
 
 #[tokio::test]
 async fn the_client_behind_a_proxy_is_known_where_the_proxy_is_trusted() {
-    const STRICT: [(&str, &str); 2] = [AT_ONCE, ("AUTH__FAILURES", "1")];
+    const STRICT: [(&str, &str); 2] = [AT_ONCE, ("AUTH__LOGIN_THROTTLE__MAX_FAILURES_PER_LOGIN_AND_ADDRESS", "1")];
     let trusting = Gateway::with(
         &[&STRICT[..], &[("HTTP__TRUSTED_PROXIES", "10.0.0.0/8, 127.0.0.1")]].concat(),
     )

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 /// Whoever does not wait says much at once.
-const UNLIMITED: [(&str, &str); 2] = [("LIMITS__RATE", "100000"), ("LIMITS__BURST", "100000")];
+const UNLIMITED: [(&str, &str); 2] = [("LIMITS__FRAMES_PER_SECOND", "100000"), ("LIMITS__FRAME_BURST", "100000")];
 
 fn send(token: &str, chat: i64, text: &str) -> Value {
     json!({"mode": "sendMessage", "timestamp": 1, "token": token, "chat_id": chat, "content": text, "content_type": "text"})

@@ -182,7 +182,7 @@ async fn an_event_is_rendered_once_however_many_hear_it() {
         for dialect in ["bearer", "mode"] {
             renders.insert(
                 dialect,
-                gateway.metric("tolmach_renders_total", &format!("dialect=\"{dialect}\"")).await,
+                gateway.metric("tolmach_event_renders_total", &format!("dialect=\"{dialect}\"")).await,
             );
         }
         renders

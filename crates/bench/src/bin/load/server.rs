@@ -156,8 +156,8 @@ fn command(subject: Subject, data: &Path, settings: &[Setting]) -> Outcome<Comma
                 .env("TOLMACH__LOG__FILTER", "warn");
             // What one connection may say is not what is measured.
             command
-                .env("TOLMACH__LIMITS__RATE", UNLIMITED)
-                .env("TOLMACH__LIMITS__BURST", UNLIMITED);
+                .env("TOLMACH__LIMITS__FRAMES_PER_SECOND", UNLIMITED)
+                .env("TOLMACH__LIMITS__FRAME_BURST", UNLIMITED);
             command.envs(settings.iter().map(|setting| (setting.0, &*setting.1)));
             command
         }
