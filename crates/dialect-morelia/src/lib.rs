@@ -33,24 +33,18 @@ static MANIFEST: Manifest = Manifest::new(
     ..Capabilities::NONE
 });
 
-/// The dialect `morelia`. By default it pushes nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Morelia {
-    options: Options,
-}
-
-/// The options of the dialect.
+/// The dialect `morelia`, with its options.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Options {
-    /// True if events are pushed. Clients in the field take the first frame after a request for
-    /// its reply.
+pub struct Morelia {
+    /// True if events are pushed. Off by default: clients in the field take the first frame after a
+    /// request for its reply.
     push: bool,
 }
 
 impl Configure for Morelia {
     fn configure(options: OptionTable) -> Result<Self, OptionsError> {
-        Ok(Self { options: parse_options(options)? })
+        parse_options(options)
     }
 }
 
@@ -74,7 +68,7 @@ impl Dialect for Morelia {
         &self,
         handshake: &Handshake<'_>,
     ) -> Result<Box<dyn ServerSession>, HandshakeRejection> {
-        Ok(Box::new(server::Session::new(handshake, self.options.push)))
+        Ok(Box::new(server::Session::new(handshake, self.push)))
     }
 
     fn render(
