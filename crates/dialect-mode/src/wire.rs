@@ -101,24 +101,24 @@ pub(crate) struct Reply<'a> {
     pub(crate) timestamp: WireTime,
     /// As in RFC 9110.
     pub(crate) status: u16,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error_msg: Option<Cow<'a, str>>,
     /// The outer `None` leaves the key out, the inner one is `null`. Both are read as the outer one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<Option<Cow<'a, str>>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) chat_id: Option<i64>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub(crate) chats: Option<Vec<Chat<'a>>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub(crate) messages: Option<Vec<Message<'a>>>,
 }
 
 impl<'a> Reply<'a> {
     /// A reply with the status 200, and none of the fields of particular operations.
-    pub(crate) fn ok(operation: Operation, timestamp: WireTime) -> Self {
+    pub(crate) fn new(mode: Option<Cow<'a, str>>, timestamp: WireTime) -> Self {
         Self {
-            mode: Some(operation.name().into()),
+            mode,
             timestamp,
             status: 200,
             error_msg: None,
@@ -137,14 +137,10 @@ impl<'a> Reply<'a> {
     ) -> Self {
         let operation = mode.as_deref().and_then(Operation::from_name);
         Self {
-            mode,
-            timestamp,
             status: error.code,
             error_msg: Some(error.text),
             token: operation.is_some_and(Operation::grants_token).then_some(None),
-            chat_id: None,
-            chats: None,
-            messages: None,
+            ..Self::new(mode, timestamp)
         }
     }
 }

@@ -23,14 +23,12 @@ pub(super) fn reply<'a>(
 ) -> Result<Reply<'a>, Unsupported> {
     let ReplyForm { operation, time_format } = *form;
     let timestamp = WireTime::new(now, time_format);
+    let mode = Some(operation.name().into());
     let answer = match &response.outcome {
         Ok(answer) => answer,
-        Err(fault) => {
-            let mode = Some(operation.name().into());
-            return Ok(Reply::error(mode, timestamp, ERRORS.encode(fault)));
-        }
+        Err(fault) => return Ok(Reply::error(mode, timestamp, ERRORS.encode(fault))),
     };
-    let ok = Reply::ok(operation, timestamp);
+    let ok = Reply::new(mode, timestamp);
     Ok(match (operation, answer) {
         (Operation::Register | Operation::Auth, Answer::Granted(grant)) => match &grant.tokens {
             Tokens::Token(token) => Reply { token: Some(Some(token.expose().into())), ..ok },
@@ -54,15 +52,16 @@ pub(super) fn reply<'a>(
 
 /// The push of an event: new messages only, in one variant for each form of timestamps.
 pub(crate) fn push(event: &Event, variant: Variant) -> Result<Reply<'_>, Unsupported> {
-    let format = [TimeFormat::Plain, TimeFormat::Seconds]
-        .into_iter()
-        .find(|format| self::variant(*format) == variant);
-    match (&event.kind, format) {
-        (EventKind::Posted(message), Some(format)) => Ok(Reply {
-            chat_id: Some(message.flow.get()),
-            messages: Some(vec![row(format, message)]),
-            ..Reply::ok(Operation::GetMessages, WireTime::new(event.occurred_at, format))
-        }),
+    let mut formats = [TimeFormat::Plain, TimeFormat::Seconds].into_iter();
+    match (&event.kind, formats.find(|format| self::variant(*format) == variant)) {
+        (EventKind::Posted(message), Some(format)) => {
+            let mode = Some(Operation::GetMessages.name().into());
+            Ok(Reply {
+                chat_id: Some(message.flow.get()),
+                messages: Some(vec![row(format, message)]),
+                ..Reply::new(mode, WireTime::new(event.occurred_at, format))
+            })
+        }
         _ => Err(Unsupported { dialect: ID, what: event.name() }),
     }
 }

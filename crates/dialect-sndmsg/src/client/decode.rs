@@ -2,15 +2,14 @@
 
 use super::expected::Expected;
 use super::known_messages::KnownMessages;
-use super::placeholders::{
-    placeholder_flow_id, placeholder_user, placeholder_user_id, placeholder_user_record,
-};
+use super::placeholders::{placeholder_flow_id, placeholder_user, placeholder_user_id};
 use crate::wire::{Ids, Operation, Reply};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use tolmach_dialect::InvalidReply;
 use tolmach_domain::{
     Answer, Content, EventKind, Flow, FlowId, FlowKind, FlowKindFilter, FlowSummary, Grant,
-    HistoryRange, Message, MessageId, MessagePage, Timestamp, Tokens, Version,
+    HistoryRange, Message, MessageId, MessagePage, Timestamp, Tokens, User, Version,
 };
 
 /// Decodes a granted reply to a connection with this login, but for a history: [`history`].
@@ -44,8 +43,8 @@ pub(super) fn answer(
         }
         Expected::Users { limit } => {
             let logins = reply.user.ok_or(InvalidReply::SHAPE)?.into_iter();
-            let users = logins.take(length(*limit)).map(|login| placeholder_user_record(&login));
-            Answer::Users(users.collect())
+            let user = |login: Cow<'_, str>| User::named(placeholder_user_id(&login), login);
+            Answer::Users(logins.take(length(*limit)).map(user).collect())
         }
         Expected::RoomDeleted { flow } => Answer::FlowDeleted { flow: *flow },
         Expected::MessageDeleted { message } => {

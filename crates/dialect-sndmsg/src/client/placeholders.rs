@@ -1,7 +1,7 @@
 //! Placeholders for ids that the wire leaves out: users have only logins on it, and an edit or a
 //! deletion names neither its room nor its author.
 
-use tolmach_domain::{FlowId, ID_LIMIT, User, UserId, UserSummary};
+use tolmach_domain::{FlowId, ID_LIMIT, UserId, UserSummary};
 
 /// The lowest placeholder: the upper half of the ids, which servers that count from one never reach.
 const FIRST_PLACEHOLDER: i64 = ID_LIMIT / 2;
@@ -19,11 +19,6 @@ pub(super) fn placeholder_user_id(login: &str) -> UserId {
 /// The summary of a user of whom only the login is known.
 pub(super) fn placeholder_user(login: &str) -> UserSummary {
     UserSummary::named(placeholder_user_id(login), login)
-}
-
-/// The record of a user of whom only the login is known.
-pub(super) fn placeholder_user_record(login: &str) -> User {
-    User::named(placeholder_user_id(login), login)
 }
 
 /// The flow of a message whose flow is not known.

@@ -90,15 +90,15 @@ pub(super) fn replies<'a>(
 
 /// The push of an event whose frame is the same for all connections.
 pub(crate) fn push(event: &Event, variant: Variant) -> Result<Reply<'_>, Unsupported> {
-    match &event.kind {
-        EventKind::Posted(message) if variant == SHARED => Ok(row(message)),
-        EventKind::Edited(message) if variant == SHARED => Ok(edit(message)),
-        EventKind::FlowDeleted { flow, .. } if variant == SHARED => Ok(room_deletion(*flow)),
-        EventKind::Deleted { messages, .. } if variant == SHARED && messages.len() == 1 => {
-            Ok(deletion(messages[0].0))
-        }
-        _ => Err(Unsupported { dialect: ID, what: event.name() }),
-    }
+    let reply = match &event.kind {
+        _ if variant != SHARED => None,
+        EventKind::Posted(message) => Some(row(message)),
+        EventKind::Edited(message) => Some(edit(message)),
+        EventKind::FlowDeleted { flow, .. } => Some(room_deletion(*flow)),
+        EventKind::Deleted { messages, .. } if messages.len() == 1 => Some(deletion(messages[0].0)),
+        _ => None,
+    };
+    reply.ok_or(Unsupported { dialect: ID, what: event.name() })
 }
 
 /// The push of a new room of two, whose `customer` is the other one than the caller. `None` for

@@ -216,6 +216,8 @@ fn invalid_frames_of_a_server_are_refused() {
         r#"{"type":"CREATE_ROOM","id":0,"customer":"bob"}"#,
         r#"{"type":"ERROR","status":"ERROR","detail":"JSON is expected"}"#,
         r#"{"type":"RESPONSE_LOGIN","status":"LOGIN_OK"}"#,
+        r#"{"type":"REQUEST_LOGIN","status":"LOGIN_OK"}"#,
+        r#"{"type":"ERROR","status":"SUCCESS"}"#,
         r#"{"status":"SUCCESS"}"#,
     ] {
         let mut incoming = Vec::new();

@@ -13,7 +13,7 @@ use tolmach_dialect::{
     ClientSession, Correlation, Credentials, Dialect, Frame, Handshake, Incoming, RenderContext,
     Request, Response, ServerSession,
 };
-use tolmach_dialect_kit::fixtures::{self, ANN, Persona};
+use tolmach_dialect_kit::fixtures::{self, Persona};
 use tolmach_dialect_sndmsg::SndMsg;
 use tolmach_domain::{Answer, Command, ConnectionId, Fault, Timestamp};
 
@@ -45,7 +45,7 @@ fn log_in(server: &mut dyn ServerSession, persona: &Persona) {
     assert_eq!(replies, [r#"{"type":"RESPONSE_LOGIN","status":"LOGIN_OK"}"#]);
 }
 
-/// A client's session that has logged in as [`ANN`].
+/// A client's session that has logged in as `ann`.
 fn client() -> Box<dyn ClientSession> {
     let dialect = SndMsg::default();
     let client = dialect.client().expect("the dialect has a client's side");
