@@ -66,7 +66,10 @@ fn member() -> Script {
             sends("is told where it is", r#"{"action":"current_room_info","request_id":null}"#),
             sends(
                 "edits",
-                r#"{"action":"edit_message","msg_id":13,"edited_msg_text":"edited_text","request_id":1.50}"#,
+                concat!(
+                    r#"{"action":"edit_message","msg_id":13,"edited_msg_text":"edited_text","#,
+                    r#""request_id":1.50}"#
+                ),
             ),
             sends(
                 "joins another",

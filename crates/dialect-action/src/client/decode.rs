@@ -25,7 +25,7 @@ pub(super) enum Expected {
     Deleted(Vec<MessageId>),
 }
 
-/// The event that everybody in a room receives by a frame; `None` for a response to one client.
+/// The event of a frame that a whole room receives; `None` for a response to one client.
 pub(super) fn event(
     method: Method,
     now: Timestamp,
@@ -95,7 +95,7 @@ pub(super) fn answer(
 fn summary(room: &wire::Room<'_>) -> Result<FlowSummary, InvalidReply> {
     let last = room.last_message.iter().flatten().next();
     let mut members = room.participants.iter().map(member).collect::<Result<Vec<_>, _>>()?;
-    // The wire says that a member has the tariff, not which: the first stands for it.
+    // The tariff is a property of the room on this wire; the first member stands for its owner.
     if let Some(first) = members.first_mut() {
         first.business = room.has_business;
     }
@@ -106,7 +106,7 @@ fn summary(room: &wire::Room<'_>) -> Result<FlowSummary, InvalidReply> {
     })
 }
 
-/// The kind of a room, which the wire does not say: a chat has no more than two members.
+/// The kind of a room, which is not on the wire: a chat has no more than two members.
 fn kind(room: &wire::Room<'_>) -> FlowKind {
     if room.participants.len() > 2 { FlowKind::Group } else { FlowKind::Chat }
 }

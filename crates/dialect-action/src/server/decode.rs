@@ -12,7 +12,7 @@ use tolmach_domain::{
     Authority, Command, Content, Fault, FlowId, FlowKindFilter, MessageId, NewMessage, UserRef,
 };
 
-/// The longest request id, in bytes of its JSON: everybody in the room receives it.
+/// The longest request id, in bytes of its JSON: the whole room receives it.
 const MAX_REQUEST_ID: usize = 1024;
 
 /// The longest `action` that an error repeats, in characters.
@@ -123,8 +123,8 @@ fn command(
     Ok((command, Vec::new()))
 }
 
-/// The request id as its JSON text. One that many a parser would reject is an error: it is sent to
-/// everybody in the room.
+/// The request id as its JSON text. One that many a parser would reject is an error: the whole room
+/// receives it.
 fn request_id(request_id: Option<&RawValue>) -> Result<Bytes, ErrorBody> {
     let Some(json) = request_id.map(RawValue::get) else {
         return Ok(Bytes::from_static(b"null"));

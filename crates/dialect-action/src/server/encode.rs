@@ -11,13 +11,13 @@ use tolmach_domain::{
     Answer, Authority, EventKind, Fault, FlowId, FlowSummary, Message, MessageId, User, UserId,
 };
 
-/// The only variant: everybody in a room receives the same frame.
+/// The only variant: a whole room receives the same frame.
 pub(super) const SHARED: Variant = Variant(0);
 
 /// The most participants that a message's room names.
 const MAX_NESTED: usize = 64;
 
-/// The frame of an event for everybody in the room.
+/// The frame of an event for the whole room.
 pub(crate) fn render(
     event: &Event,
     context: &RenderContext<'_>,
@@ -55,8 +55,8 @@ pub(super) fn change(
     }
 }
 
-/// The frame of a granted change whose event is not delivered: the same as the event's. `None` where
-/// the answer does not have the message.
+/// The frame of a granted change whose event is not delivered: the same as the event's. `None`
+/// where the answer does not have the message.
 pub(super) fn answer(
     answer: &Answer,
     flow: FlowId,

@@ -165,7 +165,7 @@ impl ServerSession for Session {
         match (method, &response.outcome, room) {
             (_, Err(fault), _) => {
                 if method == Method::LeaveRoom {
-                    // What the client sends next is not meant for this room.
+                    // Later requests of the client are not meant for this room.
                     self.leave(context, out);
                 }
                 self.changes.refuse(change);

@@ -1,5 +1,5 @@
-//! Changes that wait for their events: the frame of its event answers a change, for its author as
-//! for everybody else in the room.
+//! Changes that wait for their events: a change is answered by the frame of its event, which the
+//! whole room receives.
 
 use crate::wire::{ID, MessageNumber, Method};
 use bytes::Bytes;

@@ -260,7 +260,7 @@ fn changes_of_others_are_events_and_answer_nothing() {
     let (mut client, mut server) = (Client::connected(MEMBERS), Server::joined(MEMBERS, 1));
     client.send(7, send(1, "hello"));
     let (frame, _) =
-        server.receive(&event(posted(19, 2, "hello"))).expect("everybody in the room receives it");
+        server.receive(&event(posted(19, 2, "hello"))).expect("the whole room receives it");
     let (outcomes, events) = client.receive(&frame);
     assert_eq!(outcomes, []);
     assert!(
@@ -301,18 +301,16 @@ fn requests_that_the_wire_does_not_have_are_unsupported() {
 #[test]
 fn invalid_frames_of_a_server_give_nothing() {
     use ViolationKind::{FrameKind, Shape, Syntax};
-    let list = |data: &str| {
-        format!(
-            r#"{{"errors":[],"data":{data},"action":"list","response_status":200,"request_id":4294967297}}"#
-        )
+    let reply = |action: &str, data: &str, id: &str| {
+        format!(r#"{{"errors":[],"data":{data},"action":"{action}","response_status":200,{id}}}"#)
     };
-    let push = |action: &str, data: &str| {
-        format!(
-            r#"{{"errors":[],"data":{data},"action":"{action}","response_status":200,"request_id":null}}"#
-        )
-    };
+    let list = |data: &str| reply("list", data, r#""request_id":4294967297"#);
+    let push = |action: &str, data: &str| reply(action, data, r#""request_id":null"#);
     let message = r#"{"id":18,"text":"x","user":{"id":1},"created_at":"2024-06-17T18:00:00.000Z"}"#;
-    let no_time = r#"{"id":18,"text":"x","user":{"id":1},"created_at":"now","room":{"pk":1,"participants":[],"has_business":false}}"#;
+    let no_time = concat!(
+        r#"{"id":18,"text":"x","user":{"id":1},"created_at":"now","#,
+        r#""room":{"pk":1,"participants":[],"has_business":false}}"#
+    );
     for (frame, kind) in [
         (String::new(), Syntax),
         ("{".to_owned(), Syntax),

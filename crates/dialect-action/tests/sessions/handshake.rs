@@ -4,41 +4,49 @@ use crate::peers::{Client, Server, request, with_origins};
 use crate::values::{
     ADMINISTRATORS, MEMBERS, NOW, ORIGIN, TOKEN, flow_id, handshake, message_id, parts, user_id,
 };
+use http::request::Parts;
 use serde_json::json;
 use tolmach_dialect::errors::FAULTS;
 use tolmach_dialect::{
-    Configure, Dialect, DialectClient, Frame, Handshake, RenderContext, Request, Response,
+    Configure, Dialect, DialectClient, Frame, Handshake, HandshakeRejection, RenderContext,
+    Request, Response,
 };
 use tolmach_dialect_action::Action;
 use tolmach_domain::{Authority, Command, ConnectionId, Credentials, Fault, Secret, UserRef};
 
-#[test]
-fn a_handshake_without_token_or_allowed_origin_is_rejected_with_403_and_no_body() {
-    let example = ("origin", "https://chat.example.org");
-    let listed = &["https://chat.example.org"][..];
-    for (headers, origins, good) in [
-        (&[TOKEN, ORIGIN][..], &[][..], true),
-        (&[TOKEN, example], listed, true),
-        (&[TOKEN, ("host", "chat.example.org:8080"), example], &[], true),
-        (&[TOKEN, example], &[], false),
-        (&[TOKEN, ORIGIN], listed, false),
-        (&[TOKEN], &[], false),
-        (&[TOKEN, ("origin", "null")], &[], false),
-        (&[ORIGIN], &[], false),
-        (&[("authorization", "Bearer"), ORIGIN], &[], false),
-        (&[("authorization", "Basic YTpi"), ORIGIN], &[], false),
-        (&[("authorization", "Bearer a b"), ORIGIN], &[], false),
-        (&[], &[], false),
-    ] {
-        let parts = parts(MEMBERS, headers);
-        match with_origins(origins).accept(&handshake(1, &parts)) {
-            Ok(_) => assert!(good, "{headers:?}"),
-            Err(rejection) => {
-                let response = rejection.response;
-                assert!(!good, "{headers:?}");
-                assert_eq!((response.status().as_u16(), response.body().len()), (403, 0));
-            }
+/// The credentials of an accepted handshake; any other is rejected with 403 and no body.
+fn credentials(request: &Parts, origins: &[&str]) -> Option<Credentials> {
+    match with_origins(origins).accept(&handshake(1, request)) {
+        Ok(mut session) => {
+            let mut requests = Vec::new();
+            session.initial_requests(*NOW, &mut requests);
+            Some(requests.remove(0).credentials)
         }
+        Err(HandshakeRejection { response }) => {
+            assert_eq!((response.status().as_u16(), response.body().len()), (403, 0));
+            None
+        }
+    }
+}
+
+#[test]
+fn a_handshake_needs_one_well_formed_token() {
+    let bearer = |value| ("authorization", value);
+    for (tokens, expected) in [
+        (&[TOKEN][..], Some("a.b.c")),
+        (&[bearer("bearer  a.b.c=")], Some("a.b.c=")),
+        (&[bearer("Bearer a b")], None),
+        (&[bearer("Bearer ")], None),
+        (&[bearer("Bearer ==")], None),
+        (&[bearer("Bearer")], None),
+        (&[bearer("Basic YTpi")], None),
+        (&[bearer("Bearer a"), bearer("Bearer b")], None),
+        (&[], None),
+    ] {
+        let expected = expected.map(|token| Credentials::Bearer(Secret::new(token)));
+        let found = credentials(&parts(MEMBERS, &[tokens, &[ORIGIN]].concat()), &[]);
+        assert_eq!(found, expected, "{tokens:?}");
+        assert_eq!(credentials(&parts(MEMBERS, tokens), &[]), None, "{tokens:?}");
     }
     let without_request = Handshake::new(ConnectionId(1));
     assert!(Action::default().accept(&without_request).is_err());
@@ -46,13 +54,61 @@ fn a_handshake_without_token_or_allowed_origin_is_rejected_with_403_and_no_body(
 }
 
 #[test]
+fn a_handshake_needs_an_origin_of_the_list_or_else_of_its_host() {
+    let listed = ["https://chat.example.org", "http://localhost:3000"];
+    for (origin, without_list, with_list) in [
+        ("http://gateway.example.net", true, false),
+        ("https://GATEWAY.example.net:9000", true, false),
+        ("http://localhost:80", true, false),
+        ("http://127.0.0.1:5173", true, false),
+        ("http://127.8.8.8", true, false),
+        ("http://[::1]:80", true, false),
+        ("app://localhost", true, false),
+        ("https://chat.example.org", false, true),
+        ("https://chat.example.org:443", false, true),
+        ("HTTPS://Chat.Example.org", false, true),
+        ("https://chat.example.org:8443", false, false),
+        ("http://chat.example.org", false, false),
+        ("http://localhost:3000", true, true),
+        ("http://evil.example", false, false),
+        ("http://gateway.example.net.evil.example", false, false),
+        ("http://127.0.0.1.evil.example", false, false),
+        ("http://localhost@evil.example", false, false),
+        ("http://user@localhost", false, false),
+        ("http://localhost/path", false, false),
+        ("localhost", false, false),
+        ("null", false, false),
+        ("", false, false),
+        ("http://", false, false),
+    ] {
+        let host = ("host", "gateway.example.net:8080");
+        let request = parts(MEMBERS, &[TOKEN, host, ("origin", origin)]);
+        let is_accepted = |origins| credentials(&request, origins).is_some();
+        assert_eq!(is_accepted(&[]), without_list, "{origin}");
+        assert_eq!(is_accepted(&listed), with_list, "{origin}");
+    }
+    assert_eq!(credentials(&parts(MEMBERS, &[TOKEN, ORIGIN, ORIGIN]), &[]), None);
+    // An HTTP/2 request has its host in the URI.
+    for (uri, is_accepted) in
+        [("https://chat.example.org/ws/chat/", true), ("https://other.example.org/ws/chat/", false)]
+    {
+        let request = parts(uri, &[TOKEN, ("origin", listed[0])]);
+        assert_eq!(credentials(&request, &[]).is_some(), is_accepted, "{uri}");
+    }
+}
+
+#[test]
 fn a_handshake_reads_its_user_in_the_right_of_its_path() {
     for (path, authority) in [
-        (MEMBERS, Authority::Member),
-        ("/ws/chat", Authority::Member),
+        ("/ws/admin-chat", Authority::Administrator),
         (ADMINISTRATORS, Authority::Administrator),
-        ("/ws/admin-chat/?x", Authority::Administrator),
+        ("/ws/admin-chat/?x=/ws/chat/", Authority::Administrator),
+        ("/ws/chat", Authority::Member),
+        (MEMBERS, Authority::Member),
+        ("/ws/chat?x=/ws/admin-chat/", Authority::Member),
+        ("/x/ws/admin-chat", Authority::Member),
         ("/ws", Authority::Member),
+        ("/", Authority::Member),
     ] {
         let parts = parts(path, &[TOKEN, ORIGIN]);
         let session = Action::default().accept(&handshake(1, &parts));

@@ -108,7 +108,7 @@ impl Server {
     }
 }
 
-/// The frame that everybody in a room receives.
+/// The frame that a whole room receives.
 fn render(event: &Event, flow: &Option<FlowSummary>, variant: Variant) -> Frame {
     let frame = Action::default().render(event, &context(flow), variant);
     frame.expect("a delivered event can be rendered")

@@ -10,7 +10,7 @@ use tolmach_dialect::{Close, Delivery, Dialect, Event, Subscription, Variant};
 use tolmach_dialect_action::Action;
 use tolmach_domain::{Answer, ConnectionId, EventKind, Fault, Message, Origin, Version};
 
-/// The requests for three changes, and the frames that everybody in the room receives.
+/// The requests for three changes, and the frames that the whole room receives.
 const CHANGES: [(&str, &str); 3] = [
     (
         r#"{"action":"create_message","msg_text":"hello","request_id":"mine"}"#,
@@ -50,11 +50,11 @@ fn received((frame, is_shared): &(tolmach_dialect::Frame, bool)) -> (&str, bool)
 }
 
 fn some(received: Received) -> (tolmach_dialect::Frame, bool) {
-    received.expect("everybody in the room receives it")
+    received.expect("the whole room receives it")
 }
 
 #[test]
-fn a_change_is_one_identical_frame_for_everybody_and_its_author_has_no_other() {
+fn a_change_is_one_identical_frame_for_the_whole_room_and_its_author_has_no_other() {
     for (request, expected) in CHANGES {
         for response_first in RESPONSE_FIRST {
             let mut ann = Server::joined(MEMBERS, 1);
@@ -139,14 +139,17 @@ fn an_event_answers_no_change_that_was_refused_or_whose_event_was_lost() {
 #[test]
 fn only_changes_of_this_dialect_have_a_request_id() {
     let mut ann = Server::joined(MEMBERS, 1);
-    let tag = Some(bytes::Bytes::from_static(b"7"));
-    let origin =
-        |dialect, client_tag| Some(Origin { connection: ConnectionId(9), dialect, client_tag });
+    let origin = |dialect, tag: Option<&'static str>| {
+        let client_tag = tag.map(|tag| bytes::Bytes::from_static(tag.as_bytes()));
+        Some(Origin { connection: ConnectionId(9), dialect, client_tag })
+    };
     for (origin, id) in [
         (None, Value::Null),
-        (origin("mode", tag.clone()), Value::Null),
+        (origin("mode", Some("7")), Value::Null),
         (origin("action", None), Value::Null),
-        (origin("action", tag), json!(7)),
+        (origin("action", Some("")), Value::Null),
+        (origin("action", Some("no JSON")), Value::Null),
+        (origin("action", Some("7")), json!(7)),
     ] {
         let event = Event { origin, ..event(posted(18, 2, "hi")) };
         let (frame, is_shared) = some(ann.receive(&event));

@@ -34,7 +34,7 @@ fn answer(request: &str, inside: bool) -> Frame {
         change => {
             let (_, event) = outcome(1, change);
             let received = server.receive(&caused(1, request, event));
-            return received.expect("everybody in the room receives it").0;
+            return received.expect("the whole room receives it").0;
         }
     };
     let mut frames = server.respond(request, outcome);
