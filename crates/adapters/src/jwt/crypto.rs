@@ -208,6 +208,7 @@ fn compute_digest(data: &[u8], hash: ThumbprintHash) -> Result<Vec<u8>, Error> {
         ThumbprintHash::SHA256 => &digest::SHA256,
         ThumbprintHash::SHA384 => &digest::SHA384,
         ThumbprintHash::SHA512 => &digest::SHA512,
+        _ => return Err(new_error(ErrorKind::InvalidAlgorithm)),
     };
     Ok(digest::digest(algorithm, data).as_ref().to_vec())
 }

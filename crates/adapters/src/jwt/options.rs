@@ -17,7 +17,7 @@ pub struct KeyRingOptions {
 }
 
 /// One key with a name.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyOptions {
     /// The name: `kid` in the header of a token.
     pub kid: String,
@@ -28,7 +28,7 @@ pub struct KeyOptions {
 }
 
 /// A key, or the file that it is read from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyMaterial {
     /// A shared secret for HS256.
     Secret(Secret),
