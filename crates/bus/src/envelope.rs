@@ -34,7 +34,7 @@ pub struct Envelope {
 
 /// An envelope that this node cannot read.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
+pub enum InvalidEnvelope {
     /// Somebody writes a version that this node does not know.
     #[error("an envelope has version {0}; this node reads version {VERSION}")]
     Version(u32),
@@ -78,8 +78,8 @@ pub fn encode(node: u64, sequence: u64, event: &Event) -> Result<Vec<u8>, serde_
 /// another dialect is left out, since nobody here could make sense of it.
 ///
 /// # Errors
-/// [`Unreadable`]: the event must be found in the store.
-pub fn decode(bytes: &[u8], dialects: &[&'static str]) -> Result<Envelope, Unreadable> {
+/// [`InvalidEnvelope`]: the event must be found in the store.
+pub fn decode(bytes: &[u8], dialects: &[&'static str]) -> Result<Envelope, InvalidEnvelope> {
     let wire: Wire<'_> = match serde_json::from_slice(bytes) {
         Ok(wire) => wire,
         Err(error) => {
@@ -87,11 +87,11 @@ pub fn decode(bytes: &[u8], dialects: &[&'static str]) -> Result<Envelope, Unrea
             return Err(version
                 .ok()
                 .filter(|version| *version != VERSION)
-                .map_or(Unreadable::Malformed(error), Unreadable::Version));
+                .map_or(InvalidEnvelope::Malformed(error), InvalidEnvelope::Version));
         }
     };
     if wire.v != VERSION {
-        return Err(Unreadable::Version(wire.v));
+        return Err(InvalidEnvelope::Version(wire.v));
     }
     let origin = wire.origin.map(|origin| origin.into_domain(dialects)).transpose()?.flatten();
     let event = Event {
@@ -143,7 +143,10 @@ impl<'a> From<&'a domain::Origin> for Origin<'a> {
 }
 
 impl Origin<'_> {
-    fn into_domain(self, dialects: &[&'static str]) -> Result<Option<domain::Origin>, Unreadable> {
+    fn into_domain(
+        self,
+        dialects: &[&'static str],
+    ) -> Result<Option<domain::Origin>, InvalidEnvelope> {
         let Some(dialect) = dialects.iter().find(|dialect| **dialect == self.dialect) else {
             return Ok(None);
         };

@@ -8,7 +8,7 @@ use tolmach_engine::ports::{Bus, BusReceiver, Signal, Topic};
 
 /// How many commits' events each part of a subscription holds before publishing waits, unless
 /// chosen otherwise.
-pub const DEFAULT_ROOM: usize = 1024;
+pub const DEFAULT_CAPACITY: usize = 1024;
 
 /// A bus for one process.
 ///
@@ -16,7 +16,7 @@ pub const DEFAULT_ROOM: usize = 1024;
 /// full, so a listener that lags slows its publishers down and loses nothing. A dropped part no
 /// longer hears; a subscription of which every part was dropped is forgotten.
 pub struct InProcess {
-    room: usize,
+    capacity: usize,
     listeners: Mutex<Arc<[Listener]>>,
 }
 
@@ -30,9 +30,9 @@ struct Ear {
 }
 
 impl InProcess {
-    /// A bus whose channels hold the events of `room` commits each, at least one.
-    pub fn new(room: usize) -> Self {
-        Self { room: room.max(1), listeners: Mutex::default() }
+    /// A bus whose channels hold the events of `capacity` commits each, at least one.
+    pub fn new(capacity: usize) -> Self {
+        Self { capacity: capacity.max(1), listeners: Mutex::default() }
     }
 
     /// How many subscriptions are alive.
@@ -62,7 +62,7 @@ impl InProcess {
 
 impl Default for InProcess {
     fn default() -> Self {
-        Self::new(DEFAULT_ROOM)
+        Self::new(DEFAULT_CAPACITY)
     }
 }
 
@@ -90,7 +90,8 @@ impl Bus for InProcess {
     }
 
     fn receivers(&self, shards: usize) -> Vec<Box<dyn BusReceiver>> {
-        let (ears, parts): (Vec<_>, Vec<_>) = (0..shards.max(1)).map(|_| part(self.room)).unzip();
+        let (ears, parts): (Vec<_>, Vec<_>) =
+            (0..shards.max(1)).map(|_| part(self.capacity)).unzip();
         let listener: Listener = ears.into();
         self.replace(|listeners| {
             listeners.iter().filter(|parts| !is_gone(parts)).cloned().chain([listener]).collect()
@@ -121,8 +122,8 @@ fn part_of(event: &Event, parts: usize) -> usize {
 }
 
 /// Both ends of a part.
-fn part(room: usize) -> (Ear, Part) {
-    let (sender, events) = mpsc::channel(room);
+fn part(capacity: usize) -> (Ear, Part) {
+    let (sender, events) = mpsc::channel(capacity);
     let missed = Arc::new(Notify::new());
     (Ear { events: sender, missed: missed.clone() }, Part { events, missed })
 }

@@ -12,7 +12,7 @@ mod interest;
 mod link;
 mod redis_bus;
 
-pub use envelope::{Envelope, Unreadable, decode, encode};
-pub use in_process::{DEFAULT_ROOM, InProcess};
+pub use envelope::{Envelope, InvalidEnvelope, decode, encode};
+pub use in_process::{DEFAULT_CAPACITY, InProcess};
 pub use link::OpenError;
 pub use redis_bus::{Options, RedisBus, Stats};

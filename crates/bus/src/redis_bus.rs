@@ -56,9 +56,9 @@ pub struct Options {
     pub sharded: bool,
     /// How many bytes of events wait for Redis, and how many wait for this node's listeners, before
     /// the oldest are lost.
-    pub queue: usize,
+    pub queue_bytes: usize,
     /// How many parts of them wait for each listener meanwhile; see [`InProcess::new`].
-    pub room: usize,
+    pub capacity: usize,
     /// This node: random, so that no two nodes are the same.
     pub node: u64,
     /// The ids of the dialects that the origin of an event may name.
@@ -78,7 +78,7 @@ pub struct Stats {
     /// Events of other nodes that were lost here, because the listeners lag.
     pub overflowed: u64,
     /// What was heard and could not be read.
-    pub unreadable: u64,
+    pub undecodable: u64,
     /// How often Redis was connected to.
     pub connections: u64,
 }
@@ -118,7 +118,7 @@ struct Counters {
     dropped: AtomicU64,
     received: AtomicU64,
     overflowed: AtomicU64,
-    unreadable: AtomicU64,
+    undecodable: AtomicU64,
     connections: AtomicU64,
 }
 
@@ -142,12 +142,12 @@ impl RedisBus {
             sequence: AtomicU64::new(0),
             mark: mark(options.node),
             dialects: options.dialects,
-            outgoing: Backlog::new(options.queue),
-            incoming: Backlog::new(options.queue),
+            outgoing: Backlog::new(options.queue_bytes),
+            incoming: Backlog::new(options.queue_bytes),
             interest: Interest::default(),
             counters: Counters::default(),
         });
-        let local = Arc::new(InProcess::new(options.room));
+        let local = Arc::new(InProcess::new(options.capacity));
         let mut tasks = JoinSet::new();
         tasks.spawn(shared.clone().stay_linked(local.clone()));
         tasks.spawn(shared.clone().hear(local.clone()));
@@ -172,7 +172,7 @@ impl RedisBus {
             dropped: read(&counters.dropped),
             received: read(&counters.received),
             overflowed: read(&counters.overflowed),
-            unreadable: read(&counters.unreadable),
+            undecodable: read(&counters.undecodable),
             connections: read(&counters.connections),
         }
     }
@@ -355,7 +355,7 @@ impl Shared {
                     Ok(envelope) => events.push(Arc::new(envelope.event)),
                     Err(error) => {
                         missed = true;
-                        if self.counters.unreadable.fetch_add(1, Ordering::Relaxed) == 0 {
+                        if self.counters.undecodable.fetch_add(1, Ordering::Relaxed) == 0 {
                             tracing::warn!(%error, "another node says what this one cannot read; it is looked up in the store, now and later");
                         }
                     }

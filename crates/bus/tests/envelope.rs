@@ -6,7 +6,7 @@ use proptest::option;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use tolmach_bus::{Envelope, Unreadable, decode, encode};
+use tolmach_bus::{Envelope, InvalidEnvelope, decode, encode};
 use tolmach_domain::{
     Attachment, AttachmentKind, ConnectionId, Content, ContentType, Event, EventKind, Flow, FlowId,
     FlowKind, ID_LIMIT, Message, MessageId, Origin, PhotoKey, SessionId, Timestamp, UserId,
@@ -256,7 +256,7 @@ fn what_cannot_be_read_says_why() {
         let error = decode(bytes.as_bytes(), &DIALECTS).expect_err(&bytes).to_string();
         assert!(error.contains(expected), "{error:?}, expected {expected:?}");
     }
-    assert!(matches!(decode(b"\xff", &DIALECTS), Err(Unreadable::Malformed(_))));
+    assert!(matches!(decode(b"\xff", &DIALECTS), Err(InvalidEnvelope::Malformed(_))));
 }
 
 fn text() -> impl Strategy<Value = String> {

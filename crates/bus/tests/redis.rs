@@ -18,7 +18,7 @@ mod suite {
     /// Little room, so that publishers wait.
     fn make() -> Option<(Arc<dyn Bus>, Redis)> {
         let redis = Redis::start_or_skip()?;
-        let bus = RedisBus::open(&redis.url(), Options { room: 64, ..options() })
+        let bus = RedisBus::open(&redis.url(), Options { capacity: 64, ..options() })
             .expect("the URL is right");
         Some((Arc::new(bus), redis))
     }
@@ -32,8 +32,8 @@ fn options() -> Options {
     Options {
         prefix: "tolmach:".into(),
         sharded: false,
-        queue: 1 << 20,
-        room: tolmach_bus::DEFAULT_ROOM,
+        queue_bytes: 1 << 20,
+        capacity: tolmach_bus::DEFAULT_CAPACITY,
         node: NODES.fetch_add(1, Ordering::Relaxed),
         dialects: vec!["mode"],
     }
@@ -435,7 +435,7 @@ async fn what_cannot_be_read_is_looked_up() {
     {
         ask(&redis, redis::cmd("PUBLISH").arg("tolmach:flow:1").arg(said)).await;
         node.told().await;
-        assert_eq!(node.bus.stats().unreadable, count as u64 + 1);
+        assert_eq!(node.bus.stats().undecodable, count as u64 + 1);
     }
     other.bus.publish(&[in_flow(1, 1)]).await;
     assert_eq!(node.hear(1).await, [in_flow(1, 1)]);
@@ -445,7 +445,7 @@ async fn what_cannot_be_read_is_looked_up() {
 #[tokio::test]
 async fn a_listener_that_lags_finds_out_that_it_missed_something() {
     let Some(redis) = Redis::start_or_skip() else { return };
-    let mut slow = Node::join(&redis.url(), Options { queue: 10_000, room: 1, ..options() }).await;
+    let mut slow = Node::join(&redis.url(), Options { queue: 10_000, capacity: 1, ..options() }).await;
     let mut anna = Node::join(&redis.url(), options()).await;
     slow.subscribe(&[Topic::Flow(flow(1))]).await;
     let mut number = 0;

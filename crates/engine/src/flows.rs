@@ -1,9 +1,10 @@
 //! Flows and their members.
 
 use crate::Engine;
-use crate::engine::{Caller, refuse};
+use crate::caller::Caller;
+use crate::faults::store_fault;
 use crate::limits::{BATCH_LIMIT, INFO_LIMIT, KEY_LIMIT, NAME_LIMIT, check_name, check_text};
-use crate::ports::{FlowSummaryQuery, NewFlow, RequestKey};
+use crate::ports::{CreateFlow, FlowCreation, FlowSummaryQuery, IdempotencyKey};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use tolmach_domain::{Answer, Fault, Flow, FlowId, FlowKind, FlowKindFilter, UserId, UserRef};
@@ -14,13 +15,15 @@ impl Engine {
         if other.id == caller.user.id {
             return Err(Fault::invalid("user", "a chat needs somebody else"));
         }
-        let (flow, created) = self
+        let creation = self
             .ports
             .store
             .open_chat(caller.user.id, other.id, caller.origin.clone(), caller.now)
             .await
-            .map_err(refuse)?;
-        Ok(Answer::ChatOpened { flow: flow.id, with: Some(other.summary()), created })
+            .map_err(store_fault)?;
+        let created = matches!(creation, FlowCreation::Created(_));
+        let flow = creation.into_flow().id;
+        Ok(Answer::ChatOpened { flow, with: Some(other.summary()), created })
     }
 
     pub(crate) async fn create_flow(
@@ -35,18 +38,18 @@ impl Engine {
         }
         check_name("name", &title, NAME_LIMIT)?;
         check_text("description", &info, INFO_LIMIT)?;
-        if members.len() > self.policy.members_limit {
+        if members.len() > self.policy.max_members {
             return Err(Fault::invalid(
                 "users",
-                format!("must be at most {}", self.policy.members_limit),
+                format!("must be at most {}", self.policy.max_members),
             ));
         }
         if let Some(key) = &key {
             check_name("key", key, KEY_LIMIT)?;
         }
-        let key = key.map(|key| RequestKey { key, fingerprint });
-        let photo = self.keep_photo(photo).await?;
-        let new = NewFlow {
+        let key = key.map(|key| IdempotencyKey { key, fingerprint });
+        let photo = self.store_photo(photo).await?;
+        let new = CreateFlow {
             kind,
             title,
             info,
@@ -55,11 +58,11 @@ impl Engine {
             members,
             key,
         };
-        let made = self.ports.store.create_flow(new, caller.origin.clone(), caller.now).await;
-        if let (Err(_) | Ok((_, true)), Some(photo)) = (&made, &photo) {
+        let creation = self.ports.store.create_flow(new, caller.origin.clone(), caller.now).await;
+        if let (Err(_) | Ok(FlowCreation::Existing(_)), Some(photo)) = (&creation, &photo) {
             self.discard_photo(photo).await;
         }
-        let (flow, _) = made.map_err(refuse)?;
+        let flow = creation.map_err(store_fault)?.into_flow();
         Ok(Answer::FlowCreated { flow: flow.id, title: flow.title })
     }
 
@@ -69,12 +72,13 @@ impl Engine {
         flow: FlowId,
         kinds: FlowKindFilter,
     ) -> Result<Answer, Fault> {
-        let photo = self.ports.store.flow(flow).await.map_err(refuse)?.and_then(|flow| flow.photo);
+        let photo =
+            self.ports.store.flow(flow).await.map_err(store_fault)?.and_then(|flow| flow.photo);
         self.ports
             .store
             .delete_flow(flow, caller.user.id, kinds, caller.origin.clone(), caller.now)
             .await
-            .map_err(refuse)?;
+            .map_err(store_fault)?;
         if let Some(photo) = photo {
             self.discard_photo(&photo).await;
         }
@@ -89,12 +93,13 @@ impl Engine {
         members: bool,
     ) -> Result<Answer, Fault> {
         self.visible_flow(caller, flow, kinds).await?;
-        let overview =
-            self.ports.store.overview(flow, caller.user.id, members).await.map_err(refuse)?;
-        Ok(Answer::Flow(Box::new(overview.ok_or(Fault::NoSuchFlow)?)))
+        let viewer = Some(caller.user.id);
+        let summary = self.ports.store.flow_summary(flow, viewer, members);
+        let summary = summary.await.map_err(store_fault)?.ok_or(Fault::NoSuchFlow)?;
+        Ok(Answer::Flow(Box::new(summary)))
     }
 
-    /// A flow that the caller is in, or any for an administrator.
+    /// A flow that the caller is a member of; any flow for an administrator.
     pub(crate) async fn visible_flow(
         &self,
         caller: &Caller,
@@ -102,11 +107,12 @@ impl Engine {
         kinds: FlowKindFilter,
     ) -> Result<Flow, Fault> {
         if !caller.administrator
-            && !self.ports.store.is_member(flow, caller.user.id).await.map_err(refuse)?
+            && !self.ports.store.is_member(flow, caller.user.id).await.map_err(store_fault)?
         {
             return Err(Fault::NoSuchFlow);
         }
-        let flow = self.ports.store.flow(flow).await.map_err(refuse)?.ok_or(Fault::NoSuchFlow)?;
+        let flow =
+            self.ports.store.flow(flow).await.map_err(store_fault)?.ok_or(Fault::NoSuchFlow)?;
         if kinds.include(flow.kind) { Ok(flow) } else { Err(Fault::WrongKind) }
     }
 
@@ -117,18 +123,18 @@ impl Engine {
         users: Vec<UserId>,
     ) -> Result<Answer, Fault> {
         let users = distinct(users)?;
-        let there = self.ports.store.members(flow).await.map_err(refuse)?.len();
-        if there + users.len() > self.policy.members_limit {
+        let present = self.ports.store.members(flow).await.map_err(store_fault)?.len();
+        if present + users.len() > self.policy.max_members {
             return Err(Fault::invalid(
                 "users",
-                format!("there may be at most {} members", self.policy.members_limit),
+                format!("there may be at most {} members", self.policy.max_members),
             ));
         }
         self.ports
             .store
             .add_members(flow, caller.user.id, &users, caller.origin.clone(), caller.now)
             .await
-            .map_err(refuse)?;
+            .map_err(store_fault)?;
         Ok(Answer::MembersAdded { flow, users })
     }
 
@@ -143,7 +149,7 @@ impl Engine {
             .store
             .remove_members(flow, caller.user.id, &users, caller.origin.clone(), caller.now)
             .await
-            .map_err(refuse)?;
+            .map_err(store_fault)?;
         Ok(Answer::MembersRemoved { flow, users })
     }
 
@@ -162,11 +168,11 @@ impl Engine {
             members,
             changed_after: None,
         };
-        self.ports.store.overviews(query).await.map(Answer::Flows).map_err(refuse)
+        self.ports.store.flow_summaries(query).await.map(Answer::Flows).map_err(store_fault)
     }
 }
 
-/// The SHA-256 of what makes two requests for a flow the same. Each part is preceded by its length.
+/// SHA-256 of a request for a flow without its key. Each part is preceded by its length.
 fn fingerprint(flow: &tolmach_domain::NewFlow) -> [u8; 32] {
     let tolmach_domain::NewFlow { kind, title, info, members, photo, key: _ } = flow;
     let members: BTreeSet<UserId> = members.iter().copied().collect();
@@ -186,7 +192,7 @@ fn fingerprint(flow: &tolmach_domain::NewFlow) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Each user once, ordered; at least one, and not too many.
+/// Each user once, ordered. Refuses an empty list and one longer than [`BATCH_LIMIT`].
 fn distinct(users: Vec<UserId>) -> Result<Vec<UserId>, Fault> {
     if users.is_empty() || users.len() > BATCH_LIMIT {
         return Err(Fault::invalid("users", format!("must be 1 to {BATCH_LIMIT}")));

@@ -1,92 +1,7 @@
-//! What an operator may decide about the use cases.
+//! Limits on the size of texts and lists, and the checks of them.
 
 use crate::ports::PostMessage;
-use std::time::Duration;
 use tolmach_domain::{Content, ContentType, Fault};
-
-/// What an operator may decide about the use cases.
-#[derive(Debug, Clone)]
-pub struct Policy {
-    /// Whether anybody may register.
-    pub registration: bool,
-    /// The shortest password, in bytes.
-    pub password_min: usize,
-    /// How long an opaque token lives after its last use.
-    pub token_lifetime: Duration,
-    /// How long an access token lives.
-    pub access_lifetime: Duration,
-    /// How long a refresh token lives.
-    pub refresh_lifetime: Duration,
-    /// How long a recovery link lives.
-    pub recovery_lifetime: Duration,
-    /// What is done against the guessing of passwords.
-    pub guesses: GuessPolicy,
-    /// What a recovery link begins with: the gateway's public address, without a slash at the end.
-    pub public_url: String,
-    /// The most messages that one request for a whole history is answered with.
-    pub history_limit: u32,
-    /// The most members of a group or channel.
-    pub members_limit: usize,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        const MINUTE: u64 = 60;
-        const DAY: u64 = 24 * 60 * MINUTE;
-        Self {
-            registration: true,
-            password_min: 1,
-            token_lifetime: Duration::from_secs(5 * DAY),
-            access_lifetime: Duration::from_secs(15 * MINUTE),
-            refresh_lifetime: Duration::from_secs(7 * DAY),
-            recovery_lifetime: Duration::from_secs(30 * MINUTE),
-            guesses: GuessPolicy::default(),
-            public_url: "http://127.0.0.1:8080".into(),
-            history_limit: 10_000,
-            members_limit: 10_000,
-        }
-    }
-}
-
-/// What is done against the guessing of passwords.
-#[derive(Debug, Clone)]
-pub struct GuessPolicy {
-    /// For how long failures count, from the first of them on.
-    pub window: Duration,
-    /// How many failures of a login from an address are free.
-    pub free: u32,
-    /// How many there may be before the login is refused to that address.
-    pub per_pair: u32,
-    /// How many there may be of a login, from all addresses, before it is refused to those where it
-    /// has not succeeded lately.
-    pub per_login: u32,
-    /// How many there may be from an address, of all logins, before every login is refused to it.
-    pub per_address: u32,
-    /// For how long an attempt is held back after the free ones; each further one twice as long.
-    pub delay: Duration,
-    /// For how long at most.
-    pub delay_max: Duration,
-    /// How many attempts may be held back at once.
-    pub waiting: usize,
-    /// How long lately is.
-    pub trust: Duration,
-}
-
-impl Default for GuessPolicy {
-    fn default() -> Self {
-        Self {
-            window: Duration::from_secs(15 * 60),
-            free: 3,
-            per_pair: 10,
-            per_login: 100,
-            per_address: 300,
-            delay: Duration::from_millis(500),
-            delay_max: Duration::from_secs(4),
-            waiting: 1_000,
-            trust: Duration::from_secs(30 * 24 * 60 * 60),
-        }
-    }
-}
 
 /// The longest login, username or content type, in characters.
 pub const LOGIN_LIMIT: usize = 64;
@@ -100,17 +15,17 @@ pub const KEY_LIMIT: usize = 255;
 pub const PASSWORD_LIMIT: usize = 1_024;
 /// The longest e-mail address, in bytes (RFC 5321).
 pub const EMAIL_LIMIT: usize = 254;
-/// The most users found by one search.
+/// The largest number of users that a search finds.
 pub const SEARCH_LIMIT: u32 = 50;
-/// The most messages of one page or one answer about changes.
+/// The largest number of messages in one page or one response about changes.
 pub const PAGE_LIMIT: u32 = 1_000;
-/// The most ids in one request.
+/// The largest number of ids in one request.
 pub const BATCH_LIMIT: usize = 1_000;
 
-/// The form in which logins and addresses are compared: letter by letter, so that a part of a text
-/// gives a part of its form, and by way of the upper case, where letters meet that have several
-/// lower ones.
-pub(crate) fn folded(text: &str) -> String {
+/// The case-folded form by which logins and addresses are compared. It is built letter by letter, so
+/// that the form of a substring is a substring of the form; and by way of the upper case, where
+/// letters with several lower cases become equal.
+pub(crate) fn case_folded(text: &str) -> String {
     text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
@@ -133,7 +48,7 @@ pub(crate) fn check_line(field: &'static str, text: &str, limit: usize) -> Resul
     Ok(())
 }
 
-/// Refuses text that is longer than `limit` characters, or that a database could not keep.
+/// Refuses text that is longer than `limit` characters or has the character NUL.
 pub(crate) fn check_text(field: &'static str, text: &str, limit: usize) -> Result<(), Fault> {
     check_storable(field, text)?;
     if text.chars().count() > limit {
@@ -142,7 +57,7 @@ pub(crate) fn check_text(field: &'static str, text: &str, limit: usize) -> Resul
     Ok(())
 }
 
-/// Refuses the one character that PostgreSQL cannot keep in a text.
+/// Refuses the character NUL, which PostgreSQL cannot store in a text.
 pub fn check_storable(field: &'static str, text: &str) -> Result<(), Fault> {
     if text.contains('\0') {
         Err(Fault::invalid(field, "must not have the character NUL"))
@@ -151,7 +66,7 @@ pub fn check_storable(field: &'static str, text: &str) -> Result<(), Fault> {
     }
 }
 
-/// The same anywhere in a message to post.
+/// Refuses the character NUL in a message to post.
 pub fn check_message(message: &PostMessage) -> Result<(), Fault> {
     check_storable("key", message.key.as_deref().unwrap_or_default())?;
     check_content_storable(&message.content)
@@ -166,7 +81,7 @@ fn check_content_storable(content: &Content) -> Result<(), Fault> {
     encoded.try_for_each(|data| check_storable("file", data))
 }
 
-/// Refuses what cannot be an address. Only a mail that arrives proves one.
+/// Refuses text that cannot be an e-mail address. That it is one, only a delivered mail proves.
 pub(crate) fn check_email(text: &str) -> Result<(), Fault> {
     let plausible = text.len() <= EMAIL_LIMIT
         && !text.chars().any(|char| char.is_control() || char.is_whitespace())
@@ -176,7 +91,7 @@ pub(crate) fn check_email(text: &str) -> Result<(), Fault> {
     if plausible { Ok(()) } else { Err(Fault::invalid("email", "is not an e-mail address")) }
 }
 
-/// Refuses a message that says nothing, or whose content type is not a name.
+/// Refuses an empty message, and a content type that is not a name.
 pub(crate) fn check_content(content: &Content) -> Result<(), Fault> {
     if content.text.is_empty() && content.attachments.is_empty() && content.emoji.is_none() {
         return Err(Fault::invalid("text", "must not be empty"));

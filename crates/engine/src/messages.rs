@@ -1,11 +1,12 @@
 //! Messages, history and changes.
 
 use crate::Engine;
-use crate::engine::{Caller, refuse};
+use crate::caller::Caller;
+use crate::faults::store_fault;
 use crate::limits::{
     BATCH_LIMIT, LOGIN_LIMIT, PAGE_LIMIT, check_content, check_name, check_storable,
 };
-use crate::ports::{DeleteMessages, EditMessage, PostMessage};
+use crate::ports::{DeleteMessages, EditMessage, HistoryQuery, PostMessage, Posted};
 use std::future::Future;
 use std::sync::Arc;
 use tolmach_domain::{
@@ -14,13 +15,14 @@ use tolmach_domain::{
 };
 
 impl Engine {
-    /// Begins to send: see [`Store::submit_message`](crate::ports::Store::submit_message).
+    /// Submits a message; the future that it returns resolves once the message is committed. See
+    /// [`MessageStore::submit_message`](crate::ports::MessageStore::submit_message).
     pub(crate) async fn send(
         &self,
         caller: &Caller,
-        draft: NewMessage,
+        message: NewMessage,
     ) -> Result<impl Future<Output = Result<Answer, Fault>> + Send + use<>, Fault> {
-        let NewMessage { flow, kinds, content, key } = draft;
+        let NewMessage { flow, kinds, content, key } = message;
         check_content(&content)?;
         if let Some(key) = &key {
             check_name("key", key, LOGIN_LIMIT)?;
@@ -35,10 +37,12 @@ impl Engine {
             key,
             origin: caller.origin.clone(),
         };
-        let posting = self.ports.store.submit_message(message, caller.now).await.map_err(refuse)?;
+        let submitted = self.ports.store.submit_message(message, caller.now);
+        let pending = submitted.await.map_err(store_fault)?;
         Ok(async move {
-            let (message, repeated) = posting.await.map_err(refuse)?;
-            Ok(Answer::Sent { message: Some(Box::new(message)), repeated })
+            let posted = pending.await.map_err(store_fault)?;
+            let repeated = matches!(posted, Posted::Repeated(_));
+            Ok(Answer::Sent { message: Some(Box::new(posted.into_message())), repeated })
         })
     }
 
@@ -62,7 +66,7 @@ impl Engine {
             text,
             origin: caller.origin.clone(),
         };
-        let message = self.ports.store.edit(edit, caller.now).await.map_err(refuse)?;
+        let message = self.ports.store.edit(edit, caller.now).await.map_err(store_fault)?;
         Ok(Answer::Edited(Box::new(message)))
     }
 
@@ -83,7 +87,7 @@ impl Engine {
             administrator: caller.administrator,
             origin: caller.origin.clone(),
         };
-        let done = self.ports.store.delete(deletion, caller.now).await.map_err(refuse)?;
+        let done = self.ports.store.delete(deletion, caller.now).await.map_err(store_fault)?;
         match (done.deleted.is_empty(), done.absent.is_empty()) {
             (true, true) => Err(Fault::NotAuthor),
             (true, false) => Err(Fault::NoSuchMessage),
@@ -105,10 +109,11 @@ impl Engine {
         self.visible_flow(caller, flow, kinds).await?;
         let limit = match range {
             HistoryRange::Newest { limit, .. } => limit.min(PAGE_LIMIT),
-            HistoryRange::All | HistoryRange::Unread => self.policy.history_limit,
+            HistoryRange::All | HistoryRange::Unread => self.policy.max_history_messages,
         };
-        let page =
-            self.ports.store.history(flow, caller.user.id, range, limit).await.map_err(refuse)?;
+        let viewer = caller.user.id;
+        let query = HistoryQuery { flow, viewer, range, limit, mark_read };
+        let page = self.ports.store.history(query).await.map_err(store_fault)?;
         Ok(Answer::History(Box::new(page)))
     }
 
@@ -120,13 +125,17 @@ impl Engine {
         limit: u32,
     ) -> Result<Answer, Fault> {
         if let Some(flow) = flow
-            && !self.ports.store.is_member(flow, caller.user.id).await.map_err(refuse)?
+            && !self.ports.store.is_member(flow, caller.user.id).await.map_err(store_fault)?
         {
             return Err(Fault::NoSuchFlow);
         }
         let limit = limit.clamp(1, PAGE_LIMIT);
-        let changes =
-            self.ports.store.changes(caller.user.id, since, flow, limit).await.map_err(refuse)?;
+        let changes = self
+            .ports
+            .store
+            .changes(caller.user.id, since, flow, limit)
+            .await
+            .map_err(store_fault)?;
         Ok(Answer::Changes(Box::new(changes)))
     }
 
@@ -136,29 +145,22 @@ impl Engine {
         flow: FlowId,
         active: bool,
     ) -> Result<Answer, Fault> {
-        if !self.ports.store.is_member(flow, caller.user.id).await.map_err(refuse)? {
+        if !self.ports.store.is_member(flow, caller.user.id).await.map_err(store_fault)? {
             return Err(Fault::NoSuchFlow);
         }
         let kind = EventKind::Typing { flow, user: caller.user.summary(), active };
-        self.ports
-            .bus
-            .publish(&[Arc::new(Event {
-                occurred_at: caller.now,
-                committed_at: None,
-                origin: caller.origin.clone(),
-                kind,
-            })])
-            .await;
+        let event = Event { origin: caller.origin.clone(), ..Event::new(caller.now, kind) };
+        self.ports.bus.publish(&[Arc::new(event)]).await;
         Ok(Answer::TypingShown)
     }
 
-    /// An administrator writes only where a member has the business tariff.
+    /// Refuses an administrator's change in a flow without a member with the business tariff.
     async fn check_business(&self, caller: &Caller, flow: Option<FlowId>) -> Result<(), Fault> {
         if !caller.administrator {
             return Ok(());
         }
         let flow = flow.ok_or_else(|| Fault::invalid("flow", "an administrator has to name it"))?;
-        let members = self.ports.store.members(flow).await.map_err(refuse)?;
+        let members = self.ports.store.members(flow).await.map_err(store_fault)?;
         match (members.is_empty(), members.iter().any(|member| member.business)) {
             (true, _) => Err(Fault::NoSuchFlow),
             (false, true) => Ok(()),

@@ -14,7 +14,7 @@ use tolmach_engine::memory::{
 use tolmach_engine::ports::{
     AccessClaims, Bus, Clock, PasswordError, Passwords, Signal, Signer, UserChange,
 };
-use tolmach_engine::{Engine, GuessPolicy, Policy, Ports, Principal, Request};
+use tolmach_engine::{Engine, LoginThrottlePolicy, Policy, Ports, Principal, Submission};
 
 /// An engine on the ports in memory, with hands on those that a test looks at.
 struct World {
@@ -35,8 +35,8 @@ impl World {
         Self::made(Arc::new(PlainPasswords), policy)
     }
 
-    fn checking(passwords: Arc<dyn Passwords>, guesses: GuessPolicy) -> Self {
-        Self::made(passwords, Policy { guesses, ..Policy::default() })
+    fn checking(passwords: Arc<dyn Passwords>, login_throttle: LoginThrottlePolicy) -> Self {
+        Self::made(passwords, Policy { login_throttle, ..Policy::default() })
     }
 
     fn made(passwords: Arc<dyn Passwords>, policy: Policy) -> Self {
@@ -94,10 +94,10 @@ impl World {
         let caller = self.engine.authenticate(proof, None).await?;
         let handled = self
             .engine
-            .execute(Request { caller, authority, origin: None, address, command })
+            .execute(Submission { caller, authority, origin: None, address, command })
             .await;
-        if let Some(afterwards) = handled.afterwards {
-            afterwards.await;
+        if let Some(deferred) = handled.deferred {
+            deferred.await;
         }
         handled.outcome
     }
@@ -816,8 +816,8 @@ async fn a_profile_made_at_one_node_is_known_at_another_at_once() {
 
 /// Attempts to log in from addresses.
 impl World {
-    fn guarded(guesses: GuessPolicy) -> Self {
-        Self::with(Policy { guesses, ..Policy::default() })
+    fn guarded(login_throttle: LoginThrottlePolicy) -> Self {
+        Self::with(Policy { login_throttle, ..Policy::default() })
     }
 
     /// Whether a password opens a login from an address: `None` where nothing is told.
@@ -858,21 +858,21 @@ const HERE: &str = "192.0.2.1";
 const THERE: &str = "192.0.2.2";
 const RIGHT: &str = "alice's password";
 
-fn guesses() -> GuessPolicy {
-    GuessPolicy {
+fn login_throttle() -> LoginThrottlePolicy {
+    LoginThrottlePolicy {
         window: WINDOW,
-        free: 3,
-        per_pair: 5,
-        per_login: 12,
-        per_address: 20,
-        ..GuessPolicy::default()
+        free_attempts: 3,
+        max_failures_per_login_and_address: 5,
+        max_failures_per_login: 12,
+        max_failures_per_address: 20,
+        ..LoginThrottlePolicy::default()
     }
 }
 
 #[tokio::test]
 async fn whoever_fails_too_often_is_refused_until_the_window_is_over() {
     for login in ["alice", "nobody"] {
-        let world = World::guarded(guesses());
+        let world = World::guarded(login_throttle());
         world.user("alice").await;
         let started = world.clock.now();
         world.fail(HERE, login, 5).await;
@@ -902,7 +902,10 @@ async fn whoever_fails_too_often_is_refused_until_the_window_is_over() {
 
 #[tokio::test]
 async fn each_failure_after_the_free_ones_makes_the_next_answer_later() {
-    let world = World::guarded(GuessPolicy { per_pair: 9, ..guesses() });
+    let world = World::guarded(LoginThrottlePolicy {
+        max_failures_per_login_and_address: 9,
+        ..login_throttle()
+    });
     world.user("alice").await;
     for expected in [0, 0, 0, 500, 1_000, 2_000, 4_000, 4_000] {
         let before = world.clock.now();
@@ -923,7 +926,7 @@ async fn each_failure_after_the_free_ones_makes_the_next_answer_later() {
 
 #[tokio::test]
 async fn nobody_is_held_back_where_too_many_are() {
-    let world = World::guarded(GuessPolicy { waiting: 0, ..guesses() });
+    let world = World::guarded(LoginThrottlePolicy { max_delayed: 0, ..login_throttle() });
     world.user("alice").await;
     world.fail(HERE, "alice", 3).await;
     assert_eq!(world.attempt(HERE, "alice", RIGHT).await, None);
@@ -936,7 +939,7 @@ async fn nobody_is_held_back_where_too_many_are() {
 
 #[tokio::test]
 async fn the_owner_is_not_locked_out_where_others_fail() {
-    let world = World::guarded(guesses());
+    let world = World::guarded(login_throttle());
     world.user("alice").await;
     assert_eq!(world.attempt(HERE, "alice", RIGHT).await, Some(true));
     for place in 10..13 {
@@ -961,8 +964,8 @@ async fn the_owner_is_not_locked_out_where_others_fail() {
 
 #[tokio::test]
 async fn an_address_is_trusted_for_as_long_as_its_successes_are_recent() {
-    let policy = guesses();
-    let trust = policy.trust;
+    let policy = login_throttle();
+    let trust = policy.trust_lifetime;
     let world = World::guarded(policy);
     world.user("alice").await;
     let crowd = async || {
@@ -983,7 +986,7 @@ async fn an_address_is_trusted_for_as_long_as_its_successes_are_recent() {
 
 #[tokio::test]
 async fn an_address_that_tries_many_logins_is_refused_for_all() {
-    let world = World::guarded(guesses());
+    let world = World::guarded(login_throttle());
     world.user("alice").await;
     for number in 0..10 {
         world.fail("2001:db8::1", &format!("login-{number}"), 2).await;
@@ -997,7 +1000,7 @@ async fn an_address_that_tries_many_logins_is_refused_for_all() {
 
 #[tokio::test]
 async fn many_right_logins_at_once_are_all_let_in() {
-    let world = World::guarded(guesses());
+    let world = World::guarded(login_throttle());
     world.user("alice").await;
     let attempts = (0..100).map(|_| world.attempt(HERE, "alice", RIGHT));
     assert!(
@@ -1010,7 +1013,7 @@ async fn many_right_logins_at_once_are_all_let_in() {
 
 #[tokio::test]
 async fn every_check_of_a_password_counts() {
-    let world = World::guarded(guesses());
+    let world = World::guarded(login_throttle());
     world.user("alice").await;
     let address = Some(HERE.parse().unwrap());
     let delete = |password: &str| Command::DeleteAccount {
@@ -1026,7 +1029,7 @@ async fn every_check_of_a_password_counts() {
     assert_eq!(world.attempt(HERE, "alice", RIGHT).await, None);
 }
 
-/// How many guesses are made beside each other, the right one not among them.
+/// How many login_throttle are made beside each other, the right one not among them.
 const GUESSES: usize = 30;
 
 /// Checks no password before all that are expected are there, and the right one when the others
@@ -1058,7 +1061,7 @@ impl Passwords for Beside {
 #[tokio::test]
 async fn guesses_beside_each_other_learn_no_more_than_one_after_another() {
     let passwords = Arc::new(Beside::default());
-    let world = World::checking(passwords.clone(), guesses());
+    let world = World::checking(passwords.clone(), login_throttle());
     world.user("alice").await;
     let attempts = (0..=GUESSES).map(async |number| {
         let told =

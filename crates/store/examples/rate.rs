@@ -20,7 +20,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tolmach_domain::{Content, Flow, FlowKind, FlowKindFilter, Timestamp, User};
 use tolmach_engine::memory::MemoryBus;
-use tolmach_engine::ports::{NewFlow, NewUser, PostMessage, Store, StoreError};
+use tolmach_engine::ports::{
+    CreateFlow, FlowStore, MessageStore, NewUser, PostMessage, Store, StoreError, UserStore,
+};
 use tolmach_store::{Options, SqlStore};
 use tolmach_test_servers::{Durability, Postgres};
 
@@ -303,7 +305,7 @@ async fn world(store: &SqlStore, flows: usize) -> Result<(User, Vec<Flow>), Box<
     let mut made = Vec::with_capacity(flows);
     for _ in 0..flows {
         let (title, info) = ("rate".to_owned(), String::new());
-        let flow = NewFlow {
+        let flow = CreateFlow {
             kind: FlowKind::Group,
             title,
             info,
@@ -312,7 +314,7 @@ async fn world(store: &SqlStore, flows: usize) -> Result<(User, Vec<Flow>), Box<
             members: Vec::new(),
             key: None,
         };
-        made.push(store.create_flow(flow, None, now()).await?.0);
+        made.push(store.create_flow(flow, None, now()).await?.into_flow());
     }
     Ok((user, made))
 }

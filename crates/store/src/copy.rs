@@ -257,7 +257,7 @@ impl ColumnKind {
             "boolean" => Ok(Self::Flag),
             "blob" => Ok(Self::Bytes),
             other => {
-                Err(StoreError::Failed(format!("a column of the type {other:?} cannot be copied")))
+                Err(StoreError::failed(format!("a column of the type {other:?} cannot be copied")))
             }
         }
     }

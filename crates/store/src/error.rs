@@ -2,7 +2,9 @@
 
 use sea_orm::sqlx::{self, error::ErrorKind, postgres::PgDatabaseError};
 use sea_orm::{DbErr, RuntimeErr};
-use tolmach_engine::ports::StoreError;
+use std::error::Error;
+use tolmach_engine::ErrorChain;
+use tolmach_engine::ports::{PortError, StoreError};
 
 /// Primary result codes of SQLite that tell of the world and not of our statement: busy, locked,
 /// out of memory, read-only, interrupted, input or output, full, cannot open, locking protocol.
@@ -27,8 +29,8 @@ pub(crate) fn refuse(error: DbErr) -> StoreError {
         }
         _ => false,
     };
-    let text = error.to_string();
-    if unavailable { StoreError::Unavailable(text) } else { StoreError::Failed(text) }
+    let error = PortError::caused_by("the database reports an error", error);
+    if unavailable { StoreError::Unavailable(error) } else { StoreError::Failed(error) }
 }
 
 /// Whether the database as a whole is in trouble, rather than one statement against its rules.
@@ -64,9 +66,14 @@ fn is_postgres_unavailable(code: &str) -> bool {
             || POSTGRES_UNAVAILABLE.contains(&code))
 }
 
-/// A row that must not be.
-pub(crate) fn corrupt(what: impl std::fmt::Display) -> StoreError {
-    StoreError::Failed(format!("the database holds what it must not: {what}"))
+/// True if SQLite reports that another connection holds a lock.
+pub(crate) fn is_locked(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(_)) && ErrorChain(error).to_string().contains("locked")
+}
+
+/// An error about a row that no version of this program writes.
+pub(crate) fn corrupt(problem: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
+    StoreError::Failed(PortError::caused_by("the database holds an invalid row", problem))
 }
 
 #[cfg(test)]

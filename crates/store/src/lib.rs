@@ -47,9 +47,10 @@ use tolmach_domain::{
     SessionId, Timestamp, User, UserId, Version,
 };
 use tolmach_engine::ports::{
-    Account, AccountKey, Bus, Checkpoint, Counter, CounterKey, DeleteMessages, Deleted,
-    EditMessage, FlowSummaryQuery, NewFlow, NewSession, NewUser, PendingMessage, PostMessage,
-    Rotation, Session, Store, StoreError, TokenHash, UserChange,
+    Account, AccountKey, Bus, ChangesPage, Counter, CounterKey, CreateFlow, DeleteMessages,
+    Deleted, EditMessage, EventLog, FlowCreation, FlowStore, FlowSummaryQuery, HistoryQuery,
+    LoginCounterStore, MessageStore, NewSession, NewUser, PendingMessage, PortError, PostMessage,
+    Rotation, Session, SessionStore, Store, StoreError, TokenHash, UserChange, UserStore,
 };
 use tolmach_engine::{check_message, check_storable};
 
@@ -109,7 +110,7 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, StoreError> {
 
 /// Says in words what a URL names, without secrets, and tries whether a server is there and its
 /// database fits. Nothing is made or changed.
-pub async fn examine(url: &str) -> Result<String, StoreError> {
+pub async fn probe(url: &str) -> Result<String, StoreError> {
     let target = Target::parse(url)?;
     if let Target::Postgres(_) = target {
         connect::close(target.connect(Use::Maintain, Options::default().timeout).await?).await;
@@ -201,9 +202,7 @@ impl SqlStore {
             jobs.send(Job { work, size, room }).await.map_err(|_| closed())
         })
         .await?;
-        let gone = |_| {
-            StoreError::Unavailable("the transaction was given up, or the writer is gone".into())
-        };
+        let gone = |_| StoreError::unavailable("the transaction was abandoned");
         Ok(async move { time.bound(async { answered.await.map_err(gone)? }).await })
     }
 
@@ -246,7 +245,10 @@ impl SqlStore {
         // waits for leaves its connection in a transaction that the driver does not know of, and
         // whoever got it next would see the world as it was then.
         let begun = tokio::spawn(async move { readers.begin().await }).await;
-        begun.map_err(|error| StoreError::Failed(error.to_string()))?.map_err(refuse)
+        let panicked = |error| {
+            StoreError::Failed(PortError::caused_by("the task that begins a snapshot", error))
+        };
+        begun.map_err(panicked)?.map_err(refuse)
     }
 }
 
@@ -268,7 +270,7 @@ impl Time {
     ) -> Result<T, StoreError> {
         let Self { began, allowed } = self;
         let late =
-            |_| StoreError::Unavailable(format!("no answer within {} ms", allowed.as_millis()));
+            |_| StoreError::unavailable(format!("no answer within {} ms", allowed.as_millis()));
         tokio::time::timeout(allowed.saturating_sub(began.elapsed()), work).await.map_err(late)?
     }
 }
@@ -278,7 +280,7 @@ fn units(bytes: usize) -> usize {
 }
 
 fn closed() -> StoreError {
-    StoreError::Unavailable("the store is closed".into())
+    StoreError::unavailable("the store is closed")
 }
 
 #[async_trait]
@@ -299,7 +301,10 @@ impl Store for SqlStore {
         }
         connect::close(self.readers.clone()).await;
     }
+}
 
+#[async_trait]
+impl UserStore for SqlStore {
     async fn create_user(&self, user: NewUser, now: Timestamp) -> Result<User, StoreError> {
         let size = user.avatar.as_ref().map_or(0, String::len) + user.bio.len();
         self.write(size, move |batch| Box::pin(batch.create_user(user, now))).await
@@ -334,7 +339,10 @@ impl Store for SqlStore {
     async fn list_users(&self, after: Option<UserId>, limit: u32) -> Result<Vec<User>, StoreError> {
         self.read(|| read::list_users(&self.readers, after, limit)).await
     }
+}
 
+#[async_trait]
+impl SessionStore for SqlStore {
     async fn open_session(&self, session: NewSession) -> Result<SessionId, StoreError> {
         self.write(0, move |batch| Box::pin(batch.open_session(session))).await
     }
@@ -366,37 +374,46 @@ impl Store for SqlStore {
         self.write(0, move |batch| Box::pin(batch.end_session(id, now))).await
     }
 
-    async fn put_recovery(
+    async fn put_recovery_token(
         &self,
         token: TokenHash,
         user: UserId,
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.write(0, move |batch| Box::pin(batch.put_recovery(token, user, expires_at))).await
+        self.write(0, move |batch| Box::pin(batch.put_recovery_token(token, user, expires_at)))
+            .await
     }
 
-    async fn recover(
+    async fn spend_recovery_token(
         &self,
         token: TokenHash,
         password_hash: String,
         now: Timestamp,
     ) -> Result<Option<UserId>, StoreError> {
-        self.write(0, move |batch| Box::pin(batch.recover(token, password_hash, now))).await
+        self.write(0, move |batch| Box::pin(batch.spend_recovery_token(token, password_hash, now)))
+            .await
     }
 
-    async fn recovery(&self, token: TokenHash, now: Timestamp) -> Result<bool, StoreError> {
-        self.read(|| read::recovery(&self.readers, token, now)).await
+    async fn is_recovery_token_valid(
+        &self,
+        token: TokenHash,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.read(|| read::is_recovery_token_valid(&self.readers, token, now)).await
     }
+}
 
-    async fn tallies(
+#[async_trait]
+impl LoginCounterStore for SqlStore {
+    async fn login_counters(
         &self,
         keys: &[CounterKey],
         now: Timestamp,
     ) -> Result<Vec<Option<Counter>>, StoreError> {
-        self.read(|| read::tallies(&self.readers, keys, now)).await
+        self.read(|| read::login_counters(&self.readers, keys, now)).await
     }
 
-    async fn count(
+    async fn increment_login_counters(
         &self,
         keys: &[CounterKey],
         now: Timestamp,
@@ -404,32 +421,36 @@ impl Store for SqlStore {
     ) -> Result<Vec<Counter>, StoreError> {
         let keys = keys.to_vec();
         self.write(0, move |batch| {
-            Box::pin(async move { batch.count(&keys, now, expires_at).await })
+            Box::pin(async move { batch.increment_login_counters(&keys, now, expires_at).await })
         })
         .await
     }
 
-    async fn clear_tallies(&self, keys: &[CounterKey]) -> Result<(), StoreError> {
+    async fn clear_login_counters(&self, keys: &[CounterKey]) -> Result<(), StoreError> {
         let keys = keys.to_vec();
-        self.write(0, move |batch| Box::pin(async move { batch.clear_tallies(&keys).await })).await
+        self.write(0, move |batch| Box::pin(async move { batch.clear_login_counters(&keys).await }))
+            .await
     }
+}
 
+#[async_trait]
+impl FlowStore for SqlStore {
     async fn open_chat(
         &self,
         by: UserId,
         with: UserId,
         origin: Option<Origin>,
         now: Timestamp,
-    ) -> Result<(Flow, bool), StoreError> {
+    ) -> Result<FlowCreation, StoreError> {
         self.write(0, move |batch| Box::pin(batch.open_chat(by, with, origin, now))).await
     }
 
     async fn create_flow(
         &self,
-        flow: NewFlow,
+        flow: CreateFlow,
         origin: Option<Origin>,
         now: Timestamp,
-    ) -> Result<(Flow, bool), StoreError> {
+    ) -> Result<FlowCreation, StoreError> {
         let size = flow.info.len() + flow.members.len() * 64;
         self.write(size, move |batch| Box::pin(batch.create_flow(flow, origin, now))).await
     }
@@ -452,22 +473,27 @@ impl Store for SqlStore {
         .await
     }
 
-    async fn overview(
+    async fn flow_summary(
         &self,
         flow: FlowId,
-        viewer: UserId,
+        viewer: Option<UserId>,
         members: bool,
     ) -> Result<Option<FlowSummary>, StoreError> {
-        self.read(|| async { read::overview(&self.snapshot().await?, flow, viewer, members).await })
-            .await
+        self.read(|| async {
+            read::flow_summary(&self.snapshot().await?, flow, viewer, members).await
+        })
+        .await
     }
 
-    async fn overviews(&self, query: FlowSummaryQuery) -> Result<Vec<FlowSummary>, StoreError> {
-        self.read(|| async { read::overviews(&self.snapshot().await?, &query).await }).await
+    async fn flow_summaries(
+        &self,
+        query: FlowSummaryQuery,
+    ) -> Result<Vec<FlowSummary>, StoreError> {
+        self.read(|| async { read::flow_summaries(&self.snapshot().await?, &query).await }).await
     }
 
-    async fn positions(&self, user: UserId) -> Result<Vec<(FlowId, Version)>, StoreError> {
-        self.read(|| read::positions(&self.readers, user)).await
+    async fn flow_versions(&self, user: UserId) -> Result<Vec<(FlowId, Version)>, StoreError> {
+        self.read(|| read::flow_versions(&self.readers, user)).await
     }
 
     async fn add_members(
@@ -510,7 +536,10 @@ impl Store for SqlStore {
     ) -> Result<(), StoreError> {
         self.write(0, move |batch| Box::pin(batch.delete_flow(flow, by, kinds, origin, now))).await
     }
+}
 
+#[async_trait]
+impl MessageStore for SqlStore {
     async fn submit_message(
         &self,
         message: PostMessage,
@@ -539,25 +568,21 @@ impl Store for SqlStore {
             .await
     }
 
-    async fn history(
-        &self,
-        flow: FlowId,
-        viewer: UserId,
-        window: HistoryRange,
-        limit: u32,
-    ) -> Result<MessagePage, StoreError> {
-        let page = self
-            .read(|| async {
-                read::history(&self.snapshot().await?, flow, viewer, window, limit).await
-            })
-            .await?;
-        if window == HistoryRange::Unread && !page.messages.is_empty() {
-            // Read again where the mark moves, so that of two who ask at once each gets its own.
+    async fn history(&self, query: HistoryQuery) -> Result<MessagePage, StoreError> {
+        let history =
+            self.read(|| async { read::history(&self.snapshot().await?, &query).await }).await?;
+        let HistoryQuery { flow, viewer, range, limit, .. } = query;
+        if range == HistoryRange::Unread && !history.page.messages.is_empty() {
+            // Read again in the transaction that moves the mark, so that of two concurrent requests
+            // each gets its own messages.
             return self
                 .write(0, move |batch| Box::pin(batch.read_unread(flow, viewer, limit)))
                 .await;
         }
-        Ok(page)
+        if let Some(mark) = history.next_mark {
+            self.write(0, move |batch| Box::pin(batch.move_read_mark(flow, viewer, mark))).await?;
+        }
+        Ok(history.page)
     }
 
     async fn changes(
@@ -579,14 +604,18 @@ impl Store for SqlStore {
         after: Version,
         limit: u32,
     ) -> Result<Vec<Message>, StoreError> {
-        self.read(|| read::since(&self.readers, flow, after, limit)).await
+        self.read(|| read::messages_after(&self.readers, flow, after, limit)).await
     }
+}
 
+#[async_trait]
+impl EventLog for SqlStore {
     async fn last_commit_time(&self) -> Result<Timestamp, StoreError> {
         self.read(|| batch::last_moment(&self.readers)).await
     }
 
-    async fn changes_after(&self, after: Timestamp, limit: u32) -> Result<Checkpoint, StoreError> {
-        self.read(|| async { read::checkpoint(&self.snapshot().await?, after, limit).await }).await
+    async fn changes_after(&self, after: Timestamp, limit: u32) -> Result<ChangesPage, StoreError> {
+        self.read(|| async { read::changes_after(&self.snapshot().await?, after, limit).await })
+            .await
     }
 }

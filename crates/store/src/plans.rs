@@ -62,7 +62,7 @@ async fn postgres_has_an_index_for_every_hot_statement() {
         let keyed = name.starts_with("keys") || name == "flow key";
         let kind = |number: usize| match number % 2 {
             1 if keyed => "text",
-            _ if name.starts_with("tallies") => "bytea",
+            _ if name.starts_with("login_counters") => "bytea",
             _ => "bigint",
         };
         let kinds = (0..count).map(kind).collect::<Vec<_>>().join(", ");
@@ -89,12 +89,12 @@ fn statements(backend: DbBackend) -> Vec<(String, &'static str)> {
         ("newest up to".into(), &sql::NEWEST_UP_TO),
         ("skip".into(), sql::SKIP),
         ("unread".into(), &sql::UNREAD),
-        ("since".into(), &sql::SINCE),
+        ("since".into(), &sql::MESSAGES_AFTER),
         ("changes".into(), sql::changes(backend, Scope::Own)),
         ("changes in flow".into(), sql::changes(backend, Scope::One)),
-        ("own overviews".into(), sql::overviews(Part::Own)),
-        ("one overview".into(), sql::overviews(Part::One)),
-        ("all overviews".into(), sql::overviews(Part::All)),
+        ("own flow_summaries".into(), sql::flow_summaries(Part::Own)),
+        ("one flow_summary".into(), sql::flow_summaries(Part::One)),
+        ("all flow_summaries".into(), sql::flow_summaries(Part::All)),
         ("versions".into(), sql::TAKE_VERSIONS),
         ("flow key".into(), sql::FLOW_KEY),
     ];
@@ -108,7 +108,7 @@ fn statements(backend: DbBackend) -> Vec<(String, &'static str)> {
         ("deletable", &sql::DELETABLE),
         ("messages", &sql::MESSAGES),
         ("members", &sql::MEMBERS),
-        ("tallies", &sql::TALLIES),
+        ("login_counters", &sql::LOGIN_COUNTERS),
     ] {
         statements.extend(
             [1, 64].map(|length| (format!("{name} {length}"), ladder.sql(backend, length))),

@@ -20,8 +20,8 @@ use tolmach_domain::{
 };
 use tolmach_engine::check_storable;
 use tolmach_engine::ports::{
-    Account, AccountKey, Checkpoint, Counter, CounterKey, FlowSummaryQuery, Session, StoreError,
-    TokenHash,
+    Account, AccountKey, ChangesPage, Counter, CounterKey, FlowSummaryQuery, HistoryQuery, Session,
+    StoreError, TokenHash,
 };
 
 /// The row of which there is one at most, by a key. Asked for with a limit, which would be a
@@ -117,7 +117,7 @@ pub(crate) async fn session<C: ConnectionTrait>(
     only(session::Entity::find_by_id(id.get()).all(database).await)?.map(to_session).transpose()
 }
 
-pub(crate) async fn recovery<C: ConnectionTrait>(
+pub(crate) async fn is_recovery_token_valid<C: ConnectionTrait>(
     database: &C,
     token: TokenHash,
     now: Timestamp,
@@ -128,7 +128,7 @@ pub(crate) async fn recovery<C: ConnectionTrait>(
 }
 
 /// What each of these keys has counted that has not lapsed, in this order.
-pub(crate) async fn tallies<C: ConnectionTrait>(
+pub(crate) async fn login_counters<C: ConnectionTrait>(
     database: &C,
     keys: &[CounterKey],
     now: Timestamp,
@@ -136,13 +136,13 @@ pub(crate) async fn tallies<C: ConnectionTrait>(
     let mut found: HashMap<Vec<u8>, Counter> = HashMap::new();
     for list in sql::lists(keys) {
         let values = list.into_iter().map(|key| Value::from(key.0.to_vec()));
-        for row in sql::TALLIES.rows(database, values.len(), values.collect()).await? {
+        for row in sql::LOGIN_COUNTERS.rows(database, values.len(), values.collect()).await? {
             let count = u32::try_from(get::<i64>(&row, "amount")?).map_err(corrupt)?;
-            let tally = Counter { count, expires_at: moment(get(&row, "expires_at")?) };
-            found.insert(get(&row, "key_hash")?, tally);
+            let counter = Counter { count, expires_at: moment(get(&row, "expires_at")?) };
+            found.insert(get(&row, "key_hash")?, counter);
         }
     }
-    found.retain(|_, tally| now < tally.expires_at);
+    found.retain(|_, counter| now < counter.expires_at);
     Ok(keys.iter().map(|key| found.get(key.0.as_slice()).copied()).collect())
 }
 
@@ -171,11 +171,11 @@ async fn membership<C: ConnectionTrait>(
     only(member::Entity::find_by_id((flow.get(), user.get())).all(database).await)
 }
 
-pub(crate) async fn positions<C: ConnectionTrait>(
+pub(crate) async fn flow_versions<C: ConnectionTrait>(
     database: &C,
     user: UserId,
 ) -> Result<Vec<(FlowId, Version)>, StoreError> {
-    let rows = sql::rows(database, sql::POSITIONS, vec![user.get().into()]).await?;
+    let rows = sql::rows(database, sql::FLOW_VERSIONS, vec![user.get().into()]).await?;
     rows.iter().map(position).collect()
 }
 
@@ -201,17 +201,19 @@ pub(crate) async fn members<C: ConnectionTrait>(
     Ok(members)
 }
 
-pub(crate) async fn overview<C: ConnectionTrait>(
+pub(crate) async fn flow_summary<C: ConnectionTrait>(
     database: &C,
     flow: FlowId,
-    viewer: UserId,
+    viewer: Option<UserId>,
     members: bool,
 ) -> Result<Option<FlowSummary>, StoreError> {
-    let values = vec![viewer.get().into(), flow.get().into()];
+    // No membership has the user id 0.
+    let viewer = viewer.map_or(0, UserId::get);
+    let values = vec![viewer.into(), flow.get().into()];
     Ok(overviews_of(database, Part::One, values, members).await?.pop())
 }
 
-pub(crate) async fn overviews<C: ConnectionTrait>(
+pub(crate) async fn flow_summaries<C: ConnectionTrait>(
     database: &C,
     query: &FlowSummaryQuery,
 ) -> Result<Vec<FlowSummary>, StoreError> {
@@ -235,8 +237,8 @@ async fn overviews_of<C: ConnectionTrait>(
     values: Vec<Value>,
     all_members: bool,
 ) -> Result<Vec<FlowSummary>, StoreError> {
-    let rows = sql::rows(database, sql::overviews(part), values).await?;
-    let mut overviews = Vec::with_capacity(rows.len());
+    let rows = sql::rows(database, sql::flow_summaries(part), values).await?;
+    let mut flow_summaries = Vec::with_capacity(rows.len());
     let (mut last_ids, mut with_members) = (Vec::new(), Vec::new());
     for row in rows {
         let flow = to_flow(flow::Model::from_query_result(&row, "").map_err(refuse)?)?;
@@ -248,7 +250,8 @@ async fn overviews_of<C: ConnectionTrait>(
         }
         last_ids.extend(last);
         let first = first.map(message_id).transpose()?;
-        overviews.push((FlowSummary { flow, members: Vec::new(), last: None, first, read }, last));
+        flow_summaries
+            .push((FlowSummary { flow, members: Vec::new(), last: None, first, read }, last));
     }
     let mut messages: HashMap<i64, Message> = HashMap::with_capacity(last_ids.len());
     for list in sql::lists(&last_ids) {
@@ -261,10 +264,10 @@ async fn overviews_of<C: ConnectionTrait>(
         }
     }
     let mut members = members(database, &with_members).await?;
-    let complete = overviews.into_iter().map(|(mut overview, last)| {
-        overview.last = last.and_then(|last| messages.remove(&last));
-        overview.members = members.remove(&overview.flow.id.get()).unwrap_or_default();
-        overview
+    let complete = flow_summaries.into_iter().map(|(mut flow_summary, last)| {
+        flow_summary.last = last.and_then(|last| messages.remove(&last));
+        flow_summary.members = members.remove(&flow_summary.flow.id.get()).unwrap_or_default();
+        flow_summary
     });
     Ok(complete.collect())
 }
@@ -277,22 +280,31 @@ async fn messages<C: ConnectionTrait>(
     sql::rows(database, sql, values).await?.iter().map(to_message).collect()
 }
 
-/// A page of history that moves no mark.
+/// A page of history, and the read mark that reading it moves to.
+pub(crate) struct History {
+    pub(crate) page: MessagePage,
+    /// `None` if the query moves no mark, or the mark stays.
+    pub(crate) next_mark: Option<Version>,
+}
+
+/// Reads a page of history. The mark of [`HistoryRange::Unread`] is moved by the transaction that
+/// reads the page again.
 pub(crate) async fn history<C: ConnectionTrait>(
     database: &C,
-    flow_id: FlowId,
-    viewer: UserId,
-    window: HistoryRange,
-    limit: u32,
-) -> Result<MessagePage, StoreError> {
-    let (limit, offset) = match window {
+    query: &HistoryQuery,
+) -> Result<History, StoreError> {
+    let HistoryQuery { flow: flow_id, viewer, range, limit, mark_read } = *query;
+    let (limit, offset) = match range {
         HistoryRange::All => (limit, 0),
         HistoryRange::Newest { limit: wanted, offset } => (wanted.min(limit), offset),
-        HistoryRange::Unread => return unread(database, flow_id, viewer, limit).await,
+        HistoryRange::Unread => {
+            let page = unread(database, flow_id, viewer, limit).await?;
+            return Ok(History { page, next_mark: None });
+        }
     };
     let version = flow(database, flow_id).await?.ok_or(Fault::NoSuchFlow)?.version;
     let mut values = vec![Value::from(flow_id.get()), Value::from(i64::from(limit))];
-    let page = if offset == 0 {
+    let messages = if offset == 0 {
         messages(database, &sql::NEWEST, values).await?
     } else {
         match sql::row(database, sql::SKIP, vec![flow_id.get().into(), i64::from(offset).into()])
@@ -305,7 +317,14 @@ pub(crate) async fn history<C: ConnectionTrait>(
             }
         }
     };
-    Ok(MessagePage { flow: flow_id, messages: page, version })
+    let mut next_mark = None;
+    if let Some(last) = messages.last().filter(|_| mark_read) {
+        next_mark = membership(database, flow_id, viewer)
+            .await?
+            .filter(|membership| membership.read_version < last.posted.0)
+            .map(|_| last.posted);
+    }
+    Ok(History { page: MessagePage { flow: flow_id, messages, version }, next_mark })
 }
 
 /// The oldest messages that a viewer has not read; the mark stays.
@@ -354,7 +373,7 @@ pub(crate) async fn changes<C: ConnectionTrait>(
         0i64.into(),
     ];
     let mut flows = overviews_of(database, Part::Own, values, false).await?;
-    flows.retain(|overview| flow.is_none_or(|flow| flow == overview.flow.id));
+    flows.retain(|flow_summary| flow.is_none_or(|flow| flow == flow_summary.flow.id));
     let record = user(database, id)
         .await?
         .filter(|user| user.changed_at > since && user.changed_at <= until);
@@ -362,11 +381,11 @@ pub(crate) async fn changes<C: ConnectionTrait>(
 }
 
 /// The flows and events after a moment; what both have in full decides how far it goes.
-pub(crate) async fn checkpoint<C: ConnectionTrait>(
+pub(crate) async fn changes_after<C: ConnectionTrait>(
     database: &C,
     after: Timestamp,
     limit: u32,
-) -> Result<Checkpoint, StoreError> {
+) -> Result<ChangesPage, StoreError> {
     let newest = last_moment(database).await?;
     let values = vec![after.micros().into(), newest.micros().into(), i64::from(limit).into()];
     let rows = sql::rows(database, sql::CHANGED_FLOWS, values).await?;
@@ -381,7 +400,7 @@ pub(crate) async fn checkpoint<C: ConnectionTrait>(
     let until = [last_flow, last_event].into_iter().flatten().fold(newest, Timestamp::min);
     flows.retain(|(_, changed_at)| *changed_at <= until);
     events.retain(|event| event.committed_at <= Some(until));
-    Ok(Checkpoint {
+    Ok(ChangesPage {
         flows: flows.into_iter().map(|(position, _)| position).collect(),
         events,
         until,
@@ -389,7 +408,7 @@ pub(crate) async fn checkpoint<C: ConnectionTrait>(
     })
 }
 
-pub(crate) async fn since<C: ConnectionTrait>(
+pub(crate) async fn messages_after<C: ConnectionTrait>(
     database: &C,
     flow: FlowId,
     after: Version,
@@ -397,7 +416,7 @@ pub(crate) async fn since<C: ConnectionTrait>(
 ) -> Result<Vec<Message>, StoreError> {
     messages(
         database,
-        &sql::SINCE,
+        &sql::MESSAGES_AFTER,
         vec![flow.get().into(), after.0.into(), i64::from(limit).into()],
     )
     .await

@@ -310,7 +310,7 @@ pub(crate) static KEYS: LazyLock<Ladder> = LazyLock::new(|| {
 });
 
 /// Tallies by the hashes of their keys.
-pub(crate) static TALLIES: LazyLock<Ladder> = LazyLock::new(|| {
+pub(crate) static LOGIN_COUNTERS: LazyLock<Ladder> = LazyLock::new(|| {
     Ladder::new(|length| {
         format!(
             "SELECT key_hash, amount, expires_at FROM login_tally WHERE key_hash IN ({})",
@@ -319,8 +319,8 @@ pub(crate) static TALLIES: LazyLock<Ladder> = LazyLock::new(|| {
     })
 });
 
-/// Keeps a tally: hash of the key, amount, moment.
-pub(crate) const PUT_TALLY: &str = "INSERT INTO login_tally (key_hash, amount, expires_at) VALUES ($1, $2, $3) \
+/// Keeps a counter: hash of the key, amount, moment.
+pub(crate) const PUT_LOGIN_COUNTER: &str = "INSERT INTO login_tally (key_hash, amount, expires_at) VALUES ($1, $2, $3) \
      ON CONFLICT (key_hash) DO UPDATE SET amount = excluded.amount, expires_at = excluded.expires_at";
 
 /// What an owner's key was used for, if that flow still is: owner, key.
@@ -429,7 +429,7 @@ pub(crate) const CHANGED_FLOWS: &str = "SELECT id, version, changed_at FROM flow
      AND deleted_at IS NULL ORDER BY changed_at LIMIT $3";
 
 /// Where the flows of a user stand.
-pub(crate) const POSITIONS: &str = "SELECT f.id, f.version FROM member mb JOIN flow f ON f.id = mb.flow_id WHERE mb.user_id = $1 ORDER BY f.id";
+pub(crate) const FLOW_VERSIONS: &str = "SELECT f.id, f.version FROM member mb JOIN flow f ON f.id = mb.flow_id WHERE mb.user_id = $1 ORDER BY f.id";
 
 /// Flows that are not deleted, by id.
 pub(crate) static WHOLE_FLOWS: LazyLock<Ladder> = LazyLock::new(|| {
@@ -490,7 +490,7 @@ pub(crate) static UNREAD: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Messages changed after a version, deleted ones too: flow, version, limit.
-pub(crate) static SINCE: LazyLock<String> = LazyLock::new(|| {
+pub(crate) static MESSAGES_AFTER: LazyLock<String> = LazyLock::new(|| {
     messages(
         "SELECT * FROM message WHERE flow_id = $1 AND version > $2 ORDER BY version LIMIT $3",
         "m.version",
@@ -536,7 +536,7 @@ pub(crate) fn changes(backend: DbBackend, scope: Scope) -> &'static str {
     }
 }
 
-/// Which part of the flows an overview is of.
+/// Which part of the flows an flow_summary is of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Part {
     /// One flow: viewer, flow.
@@ -548,12 +548,12 @@ pub(crate) enum Part {
 }
 
 /// Flows with the viewer's mark, the newest and the oldest message; newest activity first.
-pub(crate) fn overviews(part: Part) -> &'static str {
-    static ONE: LazyLock<String> = LazyLock::new(|| overview("LEFT JOIN", "f.id = $2"));
-    static ALL: LazyLock<String> = LazyLock::new(|| overview("LEFT JOIN", PAGE));
-    static OWN: LazyLock<String> = LazyLock::new(|| overview("JOIN", PAGE));
+pub(crate) fn flow_summaries(part: Part) -> &'static str {
+    static ONE: LazyLock<String> = LazyLock::new(|| flow_summary("LEFT JOIN", "f.id = $2"));
+    static ALL: LazyLock<String> = LazyLock::new(|| flow_summary("LEFT JOIN", PAGE));
+    static OWN: LazyLock<String> = LazyLock::new(|| flow_summary("JOIN", PAGE));
     const PAGE: &str = "f.changed_at > $2 AND f.changed_at <= $3 ORDER BY f.changed_at DESC, f.id DESC LIMIT $4 OFFSET $5";
-    fn overview(join: &str, which: &str) -> String {
+    fn flow_summary(join: &str, which: &str) -> String {
         let edge = |order: &str| {
             format!(
                 "(SELECT e.id FROM message e WHERE e.flow_id = f.id AND e.deleted_at IS NULL ORDER BY e.posted {order} LIMIT 1)"
@@ -585,7 +585,7 @@ mod tests {
             &INSERT_MESSAGE,
             &PUT_KEY,
             &KEYS,
-            &TALLIES,
+            &LOGIN_COUNTERS,
             &MEMBERSHIPS,
             &FLOWS,
             &MOVE_FLOWS,

@@ -2,7 +2,7 @@
 //! is published and then answered, in the order of the commits, by a task of its own wherever the
 //! next transaction can begin meanwhile.
 
-use crate::batch::{Batch, Committed, Posted, last_moment};
+use crate::batch::{Batch, Committed, PostOutcome, last_moment};
 use crate::connect::{Target, Use, close};
 use crate::error::is_fatal;
 use crate::{Counters, Options};
@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tolmach_domain::{Event, Message, Timestamp};
-use tolmach_engine::ports::{Bus, PostMessage, StoreError};
+use tolmach_domain::{Event, Timestamp};
+use tolmach_engine::ports::{Bus, PortError, PostMessage, Posted, StoreError};
 
 /// A transaction that takes longer is worth a line in the log.
 const SLOW: Duration = Duration::from_millis(250);
@@ -26,8 +26,8 @@ const SLOW: Duration = Duration::from_millis(250);
 /// A connection that fails sooner than this was lost before; later, the database is in trouble.
 const AT_ONCE: Duration = Duration::from_millis(200);
 
-/// After so long in `now`s the chores are looked at again.
-const CHORES_EVERY: Duration = Duration::from_secs(600);
+/// After so long in `now`s the housekeeping are looked at again.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(600);
 
 /// One change in the queue.
 pub(crate) struct Job {
@@ -50,7 +50,7 @@ pub(crate) enum Work {
 pub(crate) struct Post {
     pub(crate) message: PostMessage,
     pub(crate) now: Timestamp,
-    pub(crate) answer: oneshot::Sender<Result<(Message, bool), StoreError>>,
+    pub(crate) answer: oneshot::Sender<Result<Posted, StoreError>>,
 }
 
 /// A change of any kind, with whoever waits for it.
@@ -123,7 +123,7 @@ impl Work {
 }
 
 /// What was committed, while it is published and answered.
-struct Telling {
+struct Publication {
     published: oneshot::Receiver<()>,
     task: JoinHandle<()>,
 }
@@ -137,11 +137,11 @@ pub(crate) struct Writer {
     options: Options,
     counters: Arc<Counters>,
     /// The last transaction that was committed, while it is published and answered.
-    telling: Option<Telling>,
-    /// The newest `now` that was told, and the one at which the chores were last done.
+    publication: Option<Publication>,
+    /// The newest `now` that was told, and the one at which the housekeeping were last done.
     now: Timestamp,
-    chores_done: Timestamp,
-    chores_wait: bool,
+    housekeeping_done: Timestamp,
+    housekeeping_due: bool,
 }
 
 impl Writer {
@@ -166,10 +166,10 @@ impl Writer {
             bus,
             options,
             counters,
-            telling: None,
+            publication: None,
             now,
-            chores_done: now,
-            chores_wait: true,
+            housekeeping_done: now,
+            housekeeping_due: true,
         };
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
             runtime.block_on(async move {
@@ -205,8 +205,8 @@ impl Writer {
         loop {
             let first = match self.jobs.try_recv() {
                 Ok(job) => job,
-                Err(mpsc::error::TryRecvError::Empty) if self.chores_wait => {
-                    self.chores().await;
+                Err(mpsc::error::TryRecvError::Empty) if self.housekeeping_due => {
+                    self.housekeeping().await;
                     continue;
                 }
                 Err(_) => match self.next().await {
@@ -224,12 +224,12 @@ impl Writer {
 
     /// Waits for a change.
     async fn next(&mut self) -> Option<Job> {
-        if let Some(telling) = &mut self.telling {
+        if let Some(publication) = &mut self.publication {
             tokio::select! {
                 biased;
                 // Those who are answered now come back with their next changes, which share a
                 // commit then.
-                _ = &mut telling.published => self.told().await,
+                _ = &mut publication.published => self.told().await,
                 // A bus that is slow holds nobody up who comes meanwhile.
                 job = self.jobs.recv() => return job,
             }
@@ -239,8 +239,8 @@ impl Writer {
 
     /// Waits until the last transaction is published and answered.
     async fn told(&mut self) {
-        if let Some(telling) = self.telling.take()
-            && let Err(error) = telling.task.await
+        if let Some(publication) = self.publication.take()
+            && let Err(error) = publication.task.await
         {
             tracing::error!(%error, "what was committed was not published in order");
         }
@@ -284,13 +284,13 @@ impl Writer {
                 self.counters.transactions.fetch_add(1, Ordering::Relaxed);
                 self.counters.jobs.fetch_add(count as u64, Ordering::Relaxed);
                 self.now = self.now.max(committed.now);
-                self.chores_wait |=
-                    committed.deleted_flow || self.now > self.chores_done.after(CHORES_EVERY);
+                self.housekeeping_due |= committed.deleted_flow
+                    || self.now > self.housekeeping_done.after(HOUSEKEEPING_INTERVAL);
                 // While one is told the next may be under way, and no more: a slow bus must not
                 // fill the memory.
                 self.told().await;
-                self.telling =
-                    Some(Telling::begin(self.bus.clone(), committed.events, answers, room));
+                self.publication =
+                    Some(Publication::begin(self.bus.clone(), committed.events, answers, room));
             }
             Err(error) => {
                 tracing::error!(%error, jobs = count, "a transaction failed; nothing of it was kept");
@@ -351,7 +351,7 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let Some(limit) = self.target.write_limit(self.options.timeout) else { return work.await };
         let late = || {
-            StoreError::Unavailable(format!(
+            StoreError::unavailable(format!(
                 "the transaction was not over within {} ms",
                 limit.as_millis()
             ))
@@ -376,13 +376,13 @@ impl Writer {
         }
     }
 
-    async fn chores(&mut self) {
+    async fn housekeeping(&mut self) {
         let outcome = match self.connection().await {
             Ok(database) => {
                 let outcome = self
                     .within_limit(async {
                         let mut batch = Batch::begin(&database).await?;
-                        match batch.chores(self.now).await {
+                        match batch.housekeeping(self.now).await {
                             Ok(more) => batch.commit().await.map(|_| more),
                             Err(error) => {
                                 batch.roll_back().await;
@@ -396,16 +396,16 @@ impl Writer {
             }
             Err(error) => Err(error),
         };
-        self.chores_done = self.now;
+        self.housekeeping_done = self.now;
         // After a failure they wait for the next occasion instead of trying again at once.
-        self.chores_wait = outcome.unwrap_or_else(|error| {
+        self.housekeeping_due = outcome.unwrap_or_else(|error| {
             tracing::warn!(%error, "what is no longer needed could not be removed");
             false
         });
     }
 }
 
-impl Telling {
+impl Publication {
     /// Publishes what was committed, then answers, then gives back the room that the changes had in
     /// the queue.
     fn begin(
@@ -430,8 +430,8 @@ impl Telling {
     }
 }
 
-fn failed(error: impl std::fmt::Display) -> StoreError {
-    StoreError::Failed(error.to_string())
+fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::Failed(PortError::caused_by("the writer's thread did not start", error))
 }
 
 /// Applies the work in order. A refused job, or one that hit a rule of the database, is undone
@@ -489,7 +489,7 @@ async fn post_run(
                 batch.keep(mark).await?;
             }
             let outcomes =
-                outcomes.into_iter().map(|outcome: Posted| outcome.map_err(StoreError::from));
+                outcomes.into_iter().map(|outcome: PostOutcome| outcome.map_err(StoreError::from));
             answers.extend(
                 callers.into_iter().zip(outcomes).map(|(caller, outcome)| answer(caller, outcome)),
             );

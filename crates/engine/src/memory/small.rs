@@ -146,9 +146,9 @@ impl Passwords for PlainPasswords {
         match hash.map(|hash| hash.strip_prefix(PLAIN)) {
             None => Ok(false),
             Some(Some(expected)) => Ok(expected == password.expose()),
-            Some(None) => {
-                Err(PasswordError::Failed("this hash was not made by PlainPasswords".into()))
-            }
+            Some(None) => Err(PasswordError::Failed(PortError::new(
+                "the hash was not made by PlainPasswords",
+            ))),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The store as a model: one lock, plain maps, every rule written out once.
 
-use crate::limits::{check_message, check_storable, folded as key};
+use crate::limits::{case_folded, check_message, check_storable};
 use crate::ports::{
-    Account, AccountKey, Bus, Checkpoint, Counter, CounterKey, DeleteMessages, Deleted,
-    EditMessage, FlowSummaryQuery, KEY_WINDOW, NewFlow, NewSession, NewUser, PendingMessage,
-    PostMessage, RequestKey, Rotation, Session, Store, StoreError, TokenHash, UserChange,
+    Account, AccountKey, Bus, ChangesPage, Counter, CounterKey, CreateFlow, DeleteMessages,
+    Deleted, EditMessage, EventLog, FlowCreation, FlowStore, FlowSummaryQuery, HistoryQuery,
+    IDEMPOTENCY_WINDOW, IdempotencyKey, LoginCounterStore, MessageStore, NewSession, NewUser,
+    PendingMessage, PostMessage, Posted, Rotation, Session, SessionStore, Store, StoreError,
+    TokenHash, UserChange, UserStore,
 };
 use async_trait::async_trait;
 use futures_util::lock::Mutex;
@@ -38,7 +40,7 @@ struct World {
     last_message: i64,
     keys: HashMap<(UserId, String), (MessageId, Timestamp)>,
     flow_keys: HashMap<(UserId, String), FlowKey>,
-    tallies: HashMap<CounterKey, Counter>,
+    login_counters: HashMap<CounterKey, Counter>,
     /// The newest `changed_at` that was given out.
     moment: Timestamp,
     /// What the change under way will publish.
@@ -110,7 +112,10 @@ impl Store for MemoryStore {
     async fn close(&self) {
         self.world.lock().await.closed = true;
     }
+}
 
+#[async_trait]
+impl UserStore for MemoryStore {
     async fn create_user(&self, user: NewUser, now: Timestamp) -> Result<User, StoreError> {
         self.change(|world| world.create_user(user, now)).await
     }
@@ -151,11 +156,11 @@ impl Store for MemoryStore {
     }
 
     async fn search_users(&self, query: &str, limit: u32) -> Result<Vec<User>, StoreError> {
-        let query = key(query);
+        let query = case_folded(query);
         self.read(|world| {
             let mut found: BTreeMap<String, &User> = BTreeMap::new();
             for record in world.users.values().filter(|record| record.lives()) {
-                let login = key(&record.user.login);
+                let login = case_folded(&record.user.login);
                 if login.contains(&query) {
                     found.insert(login, &record.user);
                 }
@@ -174,7 +179,10 @@ impl Store for MemoryStore {
         })
         .await
     }
+}
 
+#[async_trait]
+impl SessionStore for MemoryStore {
     async fn open_session(&self, session: NewSession) -> Result<SessionId, StoreError> {
         self.change(|world| {
             world.living(session.user)?;
@@ -260,7 +268,7 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn put_recovery(
+    async fn put_recovery_token(
         &self,
         token: TokenHash,
         user: UserId,
@@ -275,7 +283,7 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn recover(
+    async fn spend_recovery_token(
         &self,
         token: TokenHash,
         password_hash: String,
@@ -294,19 +302,26 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn recovery(&self, token: TokenHash, now: Timestamp) -> Result<bool, StoreError> {
+    async fn is_recovery_token_valid(
+        &self,
+        token: TokenHash,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         self.read(|world| world.recoverable(token, now).is_some()).await
     }
+}
 
-    async fn tallies(
+#[async_trait]
+impl LoginCounterStore for MemoryStore {
+    async fn login_counters(
         &self,
         keys: &[CounterKey],
         now: Timestamp,
     ) -> Result<Vec<Option<Counter>>, StoreError> {
-        self.read(|world| keys.iter().map(|key| world.tally(key, now)).collect()).await
+        self.read(|world| keys.iter().map(|key| world.counter(key, now)).collect()).await
     }
 
-    async fn count(
+    async fn increment_login_counters(
         &self,
         keys: &[CounterKey],
         now: Timestamp,
@@ -314,40 +329,43 @@ impl Store for MemoryStore {
     ) -> Result<Vec<Counter>, StoreError> {
         self.change(|world| {
             let counted = keys.iter().map(|key| {
-                let tally = world.tally(key, now).unwrap_or(Counter { count: 0, expires_at });
-                let tally = Counter { count: tally.count.saturating_add(1), ..tally };
-                world.tallies.insert(*key, tally);
-                tally
+                let counter = world.counter(key, now).unwrap_or(Counter { count: 0, expires_at });
+                let counter = Counter { count: counter.count.saturating_add(1), ..counter };
+                world.login_counters.insert(*key, counter);
+                counter
             });
             Ok(counted.collect())
         })
         .await
     }
 
-    async fn clear_tallies(&self, keys: &[CounterKey]) -> Result<(), StoreError> {
+    async fn clear_login_counters(&self, keys: &[CounterKey]) -> Result<(), StoreError> {
         self.change(|world| {
-            world.tallies.retain(|key, _| !keys.contains(key));
+            world.login_counters.retain(|key, _| !keys.contains(key));
             Ok(())
         })
         .await
     }
+}
 
+#[async_trait]
+impl FlowStore for MemoryStore {
     async fn open_chat(
         &self,
         by: UserId,
         with: UserId,
         origin: Option<Origin>,
         now: Timestamp,
-    ) -> Result<(Flow, bool), StoreError> {
+    ) -> Result<FlowCreation, StoreError> {
         self.change(|world| world.open_chat(by, with, origin, now)).await
     }
 
     async fn create_flow(
         &self,
-        flow: NewFlow,
+        flow: CreateFlow,
         origin: Option<Origin>,
         now: Timestamp,
-    ) -> Result<(Flow, bool), StoreError> {
+    ) -> Result<FlowCreation, StoreError> {
         self.change(|world| world.create_flow(flow, origin, now)).await
     }
 
@@ -366,19 +384,22 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn overview(
+    async fn flow_summary(
         &self,
         flow: FlowId,
-        viewer: UserId,
+        viewer: Option<UserId>,
         members: bool,
     ) -> Result<Option<FlowSummary>, StoreError> {
         self.read(|world| {
-            world.flows.get(&flow).map(|record| world.overview(record, viewer, members))
+            world.flows.get(&flow).map(|record| world.flow_summary(record, viewer, members))
         })
         .await
     }
 
-    async fn overviews(&self, query: FlowSummaryQuery) -> Result<Vec<FlowSummary>, StoreError> {
+    async fn flow_summaries(
+        &self,
+        query: FlowSummaryQuery,
+    ) -> Result<Vec<FlowSummary>, StoreError> {
         self.read(|world| {
             let seen = |record: &&FlowRecord| {
                 (query.all || record.members.contains_key(&query.viewer))
@@ -391,12 +412,13 @@ impl Store for MemoryStore {
                 .into_iter()
                 .skip(query.offset as usize)
                 .take(query.limit.map_or(usize::MAX, |limit| limit as usize));
-            page.map(|record| world.overview(record, query.viewer, query.members)).collect()
+            page.map(|record| world.flow_summary(record, Some(query.viewer), query.members))
+                .collect()
         })
         .await
     }
 
-    async fn positions(&self, user: UserId) -> Result<Vec<(FlowId, Version)>, StoreError> {
+    async fn flow_versions(&self, user: UserId) -> Result<Vec<(FlowId, Version)>, StoreError> {
         self.read(|world| {
             world.flows_of(user).map(|record| (record.flow.id, record.flow.version)).collect()
         })
@@ -488,7 +510,10 @@ impl Store for MemoryStore {
         })
         .await
     }
+}
 
+#[async_trait]
+impl MessageStore for MemoryStore {
     async fn submit_message(
         &self,
         message: PostMessage,
@@ -529,13 +554,8 @@ impl Store for MemoryStore {
         self.change(|world| world.delete(deletion, now)).await
     }
 
-    async fn history(
-        &self,
-        flow: FlowId,
-        viewer: UserId,
-        window: HistoryRange,
-        limit: u32,
-    ) -> Result<MessagePage, StoreError> {
+    async fn history(&self, query: HistoryQuery) -> Result<MessagePage, StoreError> {
+        let HistoryQuery { flow, viewer, range, limit, mark_read } = query;
         self.change(|world| {
             let record = world.flows.get(&flow).ok_or(Fault::NoSuchFlow)?;
             let version = record.flow.version;
@@ -547,7 +567,7 @@ impl Store for MemoryStore {
                 &visible[end.saturating_sub(limit as usize)..end]
             };
             let unread: Vec<&Message>;
-            let page = match window {
+            let page = match range {
                 HistoryRange::All => newest(limit, 0),
                 HistoryRange::Newest { limit: wanted, offset } => newest(wanted.min(limit), offset),
                 HistoryRange::Unread => {
@@ -560,12 +580,12 @@ impl Store for MemoryStore {
                 }
             };
             let messages: Vec<Message> = page.iter().map(|message| world.shown(message)).collect();
-            if window == HistoryRange::Unread
+            if (mark_read || range == HistoryRange::Unread)
                 && let Some(last) = messages.last()
                 && let Some(mark) =
                     world.flows.get_mut(&flow).and_then(|record| record.members.get_mut(&viewer))
             {
-                *mark = last.posted;
+                *mark = last.posted.max(*mark);
             }
             Ok(MessagePage { flow, messages, version })
         })
@@ -607,7 +627,7 @@ impl Store for MemoryStore {
                 flows: records
                     .into_iter()
                     .filter(|record| within(record.flow.changed_at))
-                    .map(|record| world.overview(record, user, false))
+                    .map(|record| world.flow_summary(record, Some(user), false))
                     .collect(),
                 user: record.map(|record| Box::new(record.user.clone())),
                 until,
@@ -631,12 +651,15 @@ impl Store for MemoryStore {
         })
         .await
     }
+}
 
+#[async_trait]
+impl EventLog for MemoryStore {
     async fn last_commit_time(&self) -> Result<Timestamp, StoreError> {
         self.read(|world| world.moment).await
     }
 
-    async fn changes_after(&self, after: Timestamp, limit: u32) -> Result<Checkpoint, StoreError> {
+    async fn changes_after(&self, after: Timestamp, limit: u32) -> Result<ChangesPage, StoreError> {
         self.read(|world| {
             let mut flows: Vec<&Flow> = world
                 .flows
@@ -661,7 +684,7 @@ impl Store for MemoryStore {
                     })
             });
             let flows = flows.into_iter().map(|flow| (flow.id, flow.version)).collect();
-            Checkpoint { flows, events: events.into_iter().cloned().collect(), until, more }
+            ChangesPage { flows, events: events.into_iter().cloned().collect(), until, more }
         })
         .await
     }
@@ -675,11 +698,7 @@ impl UserRecord {
 
 impl World {
     fn open(&self) -> Result<(), StoreError> {
-        if self.closed {
-            Err(StoreError::Unavailable("the store is closed".into()))
-        } else {
-            Ok(())
-        }
+        if self.closed { Err(StoreError::unavailable("the store is closed")) } else { Ok(()) }
     }
 
     /// Right after the change: one to messages has taken the newest moment, any other takes one of
@@ -715,15 +734,15 @@ impl World {
     }
 
     fn by_login(&self, login: &str) -> Option<&UserRecord> {
-        let login = key(login);
-        self.users.values().find(|record| key(&record.user.login) == login)
+        let login = case_folded(login);
+        self.users.values().find(|record| case_folded(&record.user.login) == login)
     }
 
     fn by_email(&self, email: &str) -> Option<&UserRecord> {
-        let email = key(email);
-        self.users
-            .values()
-            .find(|record| record.user.email.as_ref().is_some_and(|known| key(known) == email))
+        let email = case_folded(email);
+        self.users.values().find(|record| {
+            record.user.email.as_ref().is_some_and(|known| case_folded(known) == email)
+        })
     }
 
     fn living(&self, user: UserId) -> Result<&User, StoreError> {
@@ -882,8 +901,8 @@ impl World {
             .map(|(user, _)| *user)
     }
 
-    fn tally(&self, key: &CounterKey, now: Timestamp) -> Option<Counter> {
-        self.tallies.get(key).copied().filter(|tally| now < tally.expires_at)
+    fn counter(&self, key: &CounterKey, now: Timestamp) -> Option<Counter> {
+        self.login_counters.get(key).copied().filter(|counter| now < counter.expires_at)
     }
 
     fn open_chat(
@@ -892,14 +911,14 @@ impl World {
         with: UserId,
         origin: Option<Origin>,
         now: Timestamp,
-    ) -> Result<(Flow, bool), StoreError> {
+    ) -> Result<FlowCreation, StoreError> {
         if by == with {
             return Err(Fault::invalid("user", "a chat needs somebody else").into());
         }
         let people = (self.living(by)?.summary(), self.living(with)?.summary());
         let pair = (by.min(with), by.max(with));
         if let Some(record) = self.flows.values().find(|record| record.pair == Some(pair)) {
-            return Ok((record.flow.clone(), false));
+            return Ok(FlowCreation::Existing(record.flow.clone()));
         }
         let flow = Flow {
             id: next(&mut self.last_flow, FlowId::new)?,
@@ -913,28 +932,28 @@ impl World {
             changed_at: self.next_moment(now),
         };
         self.insert_flow(flow.clone(), Some(pair), vec![people.0, people.1], origin, now);
-        Ok((flow, true))
+        Ok(FlowCreation::Created(flow))
     }
 
     fn create_flow(
         &mut self,
-        flow: NewFlow,
+        flow: CreateFlow,
         origin: Option<Origin>,
         now: Timestamp,
-    ) -> Result<(Flow, bool), StoreError> {
-        let NewFlow { kind, title, info, owner, photo, members, key } = flow;
+    ) -> Result<FlowCreation, StoreError> {
+        let CreateFlow { kind, title, info, owner, photo, members, key } = flow;
         if kind == FlowKind::Chat {
             return Err(Fault::WrongKind.into());
         }
-        if let Some(RequestKey { key, fingerprint }) = &key
+        if let Some(IdempotencyKey { key, fingerprint }) = &key
             && let Some(first) = self
                 .flow_keys
                 .get(&(owner, key.clone()))
-                .filter(|first| now < first.used_at.after(KEY_WINDOW))
+                .filter(|first| now < first.used_at.after(IDEMPOTENCY_WINDOW))
             && let Some(record) = self.flows.get(&first.flow)
         {
             return if first.fingerprint == *fingerprint {
-                Ok((record.flow.clone(), true))
+                Ok(FlowCreation::Existing(record.flow.clone()))
             } else {
                 Err(Fault::KeyReused.into())
             };
@@ -957,11 +976,11 @@ impl World {
             changed_at,
         };
         self.insert_flow(flow.clone(), None, people, origin, now);
-        if let Some(RequestKey { key, fingerprint }) = key {
+        if let Some(IdempotencyKey { key, fingerprint }) = key {
             self.flow_keys
                 .insert((owner, key), FlowKey { flow: flow.id, fingerprint, used_at: now });
         }
-        Ok((flow, false))
+        Ok(FlowCreation::Created(flow))
     }
 
     fn insert_flow(
@@ -1031,7 +1050,12 @@ impl World {
         Message { author: author.unwrap_or_else(|| message.author.clone()), ..message.clone() }
     }
 
-    fn overview(&self, record: &FlowRecord, viewer: UserId, members: bool) -> FlowSummary {
+    fn flow_summary(
+        &self,
+        record: &FlowRecord,
+        viewer: Option<UserId>,
+        members: bool,
+    ) -> FlowSummary {
         let visible = self.in_flow(record.flow.id).filter(|message| message.deleted_at.is_none());
         FlowSummary {
             flow: record.flow.clone(),
@@ -1042,18 +1066,20 @@ impl World {
             },
             last: visible.clone().next_back().map(|message| self.shown(message)),
             first: visible.clone().next().map(|message| message.id),
-            read: record.members.get(&viewer).copied().unwrap_or_default(),
+            read: viewer
+                .and_then(|viewer| record.members.get(&viewer).copied())
+                .unwrap_or_default(),
         }
     }
 
-    fn post(&mut self, new: PostMessage, now: Timestamp) -> Result<(Message, bool), StoreError> {
+    fn post(&mut self, new: PostMessage, now: Timestamp) -> Result<Posted, StoreError> {
         let PostMessage { flow, kinds, author, administrator, content, key, origin } = new;
         let key = key.map(|key| (author.id, key));
         if let Some((first, used_at)) = key.as_ref().and_then(|key| self.keys.get(key))
-            && now < used_at.after(KEY_WINDOW)
+            && now < used_at.after(IDEMPOTENCY_WINDOW)
             && let Some(first) = self.messages.get(first)
         {
-            return Ok((self.shown(first), true));
+            return Ok(Posted::Repeated(self.shown(first)));
         }
         let record = self
             .flows
@@ -1093,7 +1119,7 @@ impl World {
             self.keys.insert(key, (id, now));
         }
         self.publish(now, origin, EventKind::Posted(message.clone()));
-        Ok((message, false))
+        Ok(Posted::New(message))
     }
 
     /// Whether somebody may know of this message: it is there, where it must be, in a flow that
@@ -1149,7 +1175,7 @@ fn put<T>(place: &mut T, value: Option<T>) {
 
 /// The next id of a kind.
 fn next<T>(last: &mut i64, id: impl FnOnce(i64) -> Result<T, InvalidId>) -> Result<T, StoreError> {
-    let made = id(*last + 1).map_err(|_| StoreError::Failed("there are no ids left".into()))?;
+    let made = id(*last + 1).map_err(|_| StoreError::failed("there are no ids left"))?;
     *last += 1;
     Ok(made)
 }

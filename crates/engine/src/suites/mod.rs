@@ -75,7 +75,7 @@ macro_rules! store_suite {
             a_spent_refresh_token_ends_its_session
             a_refresh_token_dies_with_its_session
             a_recovery_token_is_spent_once
-            tallies_count_until_they_lapse
+            login_counters_count_until_they_expire
             no_count_is_lost_among_many
             a_pair_has_one_chat
             one_chat_is_made_however_many_open_it_at_once
@@ -95,6 +95,7 @@ macro_rules! store_suite {
             a_deletion_sorts_what_it_was_given
             history_leaves_out_the_deleted
             reading_moves_the_mark
+            mark_read_moves_the_mark_whatever_the_range
             overviews_show_the_edges_of_each_flow
             overviews_are_paged_by_activity
             changes_name_messages_flows_and_the_user

@@ -3,9 +3,10 @@
 use super::{Spawn, Task, at_once, turn};
 use crate::memory::MemoryBus;
 use crate::ports::{
-    AccountKey, Bus, BusReceiver, Checkpoint, Counter, CounterKey, DeleteMessages, Deleted,
-    EditMessage, FlowSummaryQuery, KEY_WINDOW, NewFlow, NewSession, NewUser, PostMessage,
-    RequestKey, Rotation, Signal, Store, StoreError, TokenHash, UserChange,
+    AccountKey, Bus, BusReceiver, ChangesPage, Counter, CounterKey, CreateFlow, DeleteMessages,
+    Deleted, EditMessage, FlowCreation, FlowSummaryQuery, HistoryQuery, IDEMPOTENCY_WINDOW,
+    IdempotencyKey, NewSession, NewUser, PostMessage, Posted, Rotation, Signal, Store, StoreError,
+    TokenHash, UserChange,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -72,7 +73,7 @@ impl World {
     async fn flow(&mut self, kind: FlowKind, owner: &User, members: &[&User]) -> Flow {
         let now = self.tick();
         let members = members.iter().map(|member| member.id).collect();
-        let flow = NewFlow {
+        let flow = CreateFlow {
             kind,
             title: "title".into(),
             info: "info".into(),
@@ -81,7 +82,7 @@ impl World {
             members,
             key: None,
         };
-        self.store.create_flow(flow, None, now).await.expect("all members live").0
+        self.store.create_flow(flow, None, now).await.expect("all members live").into_flow()
     }
 
     async fn group(&mut self, owner: &User, members: &[&User]) -> Flow {
@@ -94,7 +95,7 @@ impl World {
             .post(new_message(flow.id, author, text), now)
             .await
             .expect("the author may write there")
-            .0
+            .into_message()
     }
 
     async fn delete(&mut self, by: &User, messages: &[&Message]) -> Deleted {
@@ -109,7 +110,7 @@ impl World {
         texts(
             &self
                 .store
-                .history(flow.id, viewer.id, window, 1000)
+                .history(page_of(flow.id, viewer.id, window, 1000))
                 .await
                 .expect("the flow exists")
                 .messages,
@@ -195,6 +196,28 @@ fn hash(byte: u8) -> TokenHash {
 
 fn origin(tag: &'static str) -> Option<Origin> {
     Some(Origin { connection: ConnectionId(7), dialect: "trial", client_tag: Some(tag.into()) })
+}
+
+fn page_of(flow: FlowId, viewer: UserId, range: HistoryRange, limit: u32) -> HistoryQuery {
+    HistoryQuery { flow, viewer, range, limit, mark_read: false }
+}
+
+/// The flow, and true if it was created.
+fn flow_and_created(creation: FlowCreation) -> (Flow, bool) {
+    let created = matches!(creation, FlowCreation::Created(_));
+    (creation.into_flow(), created)
+}
+
+/// The flow, and true if its key was used before.
+fn flow_and_repeated(creation: FlowCreation) -> (Flow, bool) {
+    let (flow, created) = flow_and_created(creation);
+    (flow, !created)
+}
+
+/// The message, and true if its key was used before.
+fn message_and_repeated(posted: Posted) -> (Message, bool) {
+    let repeated = matches!(posted, Posted::Repeated(_));
+    (posted.into_message(), repeated)
 }
 
 fn texts(messages: &[Message]) -> Vec<String> {
@@ -481,14 +504,19 @@ pub async fn a_deleted_account_is_found_by_id_only(world: &mut World) {
     let boris = world.user("boris").await;
     let group = world.group(&boris, &[&anna]).await;
     let own = world.group(&anna, &[&boris]).await;
-    let (chat, _) = world.store.open_chat(anna.id, boris.id, None, now).await.expect("both live");
+    let chat =
+        world.store.open_chat(anna.id, boris.id, None, now).await.expect("both live").into_flow();
     let message = world.post(&group, &anna, "stays").await;
     let session = world
         .store
         .open_session(session_of(&anna, Some(1), Some(2), now))
         .await
         .expect("the user lives");
-    world.store.put_recovery(hash(3), anna.id, now.after(HOUR)).await.expect("the user lives");
+    world
+        .store
+        .put_recovery_token(hash(3), anna.id, now.after(HOUR))
+        .await
+        .expect("the user lives");
     world.events();
 
     let now = world.tick();
@@ -518,16 +546,16 @@ pub async fn a_deleted_account_is_found_by_id_only(world: &mut World) {
             .map(|session| session.and_then(|session| session.ended_at)),
         Ok(Some(now))
     );
-    assert_eq!(world.store.recovery(hash(3), now).await, Ok(false));
-    assert_eq!(world.store.recover(hash(3), "h".into(), now).await, Ok(None));
-    assert_eq!(world.store.positions(anna.id).await, Ok(vec![]));
+    assert_eq!(world.store.is_recovery_token_valid(hash(3), now).await, Ok(false));
+    assert_eq!(world.store.spend_recovery_token(hash(3), "h".into(), now).await, Ok(None));
+    assert_eq!(world.store.flow_versions(anna.id).await, Ok(vec![]));
     for flow in [&group, &own, &chat] {
         assert_eq!(world.store.is_member(flow.id, anna.id).await, Ok(false));
         assert_eq!(world.store.members(flow.id).await, Ok(vec![boris.clone()]));
     }
     let kept = world
         .store
-        .history(group.id, boris.id, HistoryRange::All, 10)
+        .history(page_of(group.id, boris.id, HistoryRange::All, 10))
         .await
         .expect("the flow exists")
         .messages;
@@ -559,7 +587,10 @@ pub async fn a_deleted_account_is_found_by_id_only(world: &mut World) {
         world.store.open_session(session_of(&anna, None, None, now)).await,
         refused(no_user.clone())
     );
-    assert_eq!(world.store.put_recovery(hash(4), anna.id, now).await, refused(no_user.clone()));
+    assert_eq!(
+        world.store.put_recovery_token(hash(4), anna.id, now).await,
+        refused(no_user.clone())
+    );
     assert_eq!(
         world.store.delete_user(UserId::new(999).expect("an id"), now).await,
         refused(no_user)
@@ -764,7 +795,7 @@ pub async fn a_recovery_token_is_spent_once(world: &mut World) {
     for (token, user) in [(2, &anna), (3, &anna), (4, &boris)] {
         world
             .store
-            .put_recovery(hash(token), user.id, now.after(HOUR))
+            .put_recovery_token(hash(token), user.id, now.after(HOUR))
             .await
             .expect("the user lives");
     }
@@ -772,10 +803,10 @@ pub async fn a_recovery_token_is_spent_once(world: &mut World) {
     for (token, at, open) in
         [(2, now, false), (3, now, true), (3, late, false), (4, now, true), (5, now, false)]
     {
-        assert_eq!(world.store.recovery(hash(token), at).await, Ok(open), "{token}");
+        assert_eq!(world.store.is_recovery_token_valid(hash(token), at).await, Ok(open), "{token}");
         if !open {
             assert_eq!(
-                world.store.recover(hash(token), "stolen".into(), at).await,
+                world.store.spend_recovery_token(hash(token), "stolen".into(), at).await,
                 Ok(None),
                 "{token}"
             );
@@ -783,7 +814,10 @@ pub async fn a_recovery_token_is_spent_once(world: &mut World) {
     }
     assert_eq!(world.published(), []);
     let now = world.tick();
-    assert_eq!(world.store.recover(hash(3), "new".into(), now).await, Ok(Some(anna.id)));
+    assert_eq!(
+        world.store.spend_recovery_token(hash(3), "new".into(), now).await,
+        Ok(Some(anna.id))
+    );
     assert_eq!(world.published(), [EventKind::SessionsEnded { user: anna.id, session: None }]);
     assert_eq!(
         world
@@ -795,47 +829,50 @@ pub async fn a_recovery_token_is_spent_once(world: &mut World) {
     );
     let account = world.store.account(AccountKey::Login("anna")).await.expect("the store answers");
     assert_eq!(account.and_then(|account| account.password_hash).as_deref(), Some("new"));
-    assert_eq!(world.store.recovery(hash(3), now).await, Ok(false));
-    assert_eq!(world.store.recover(hash(3), "again".into(), now).await, Ok(None));
-    assert_eq!(world.store.recovery(hash(4), now).await, Ok(true));
+    assert_eq!(world.store.is_recovery_token_valid(hash(3), now).await, Ok(false));
+    assert_eq!(world.store.spend_recovery_token(hash(3), "again".into(), now).await, Ok(None));
+    assert_eq!(world.store.is_recovery_token_valid(hash(4), now).await, Ok(true));
     assert_eq!(
-        world.store.put_recovery(hash(6), UserId::new(999).expect("an id"), late).await,
+        world.store.put_recovery_token(hash(6), UserId::new(999).expect("an id"), late).await,
         refused(Fault::NoSuchUser)
     );
 }
 
 /// Each key by itself, from the first count on and not from the last.
-pub async fn tallies_count_until_they_lapse(world: &mut World) {
+pub async fn login_counters_count_until_they_expire(world: &mut World) {
     let (now, store) = (world.tick(), world.store.clone());
     let (end, minute) = (now.after(HOUR), Duration::from_secs(60));
     let [one, two, three] = [1, 2, 3].map(|byte| CounterKey([byte; 32]));
-    let tally = |count, expires_at| Counter { count, expires_at };
-    assert_eq!(store.tallies(&[one, two], now).await, Ok(vec![None, None]));
-    assert_eq!(store.count(&[two, one], now, end).await, Ok(vec![tally(1, end), tally(1, end)]));
+    let counter = |count, expires_at| Counter { count, expires_at };
+    assert_eq!(store.login_counters(&[one, two], now).await, Ok(vec![None, None]));
+    assert_eq!(
+        store.increment_login_counters(&[two, one], now, end).await,
+        Ok(vec![counter(1, end), counter(1, end)])
+    );
     let later = now.after(minute);
     assert_eq!(
-        store.count(&[one, three], later, later.after(HOUR)).await,
-        Ok(vec![tally(2, end), tally(1, later.after(HOUR))])
+        store.increment_login_counters(&[one, three], later, later.after(HOUR)).await,
+        Ok(vec![counter(2, end), counter(1, later.after(HOUR))])
     );
     let all = [three, one, two];
     let expected =
-        vec![Some(tally(1, later.after(HOUR))), Some(tally(2, end)), Some(tally(1, end))];
-    assert_eq!(store.tallies(&all, later).await, Ok(expected));
-    assert_eq!(store.clear_tallies(&[two, CounterKey([9; 32])]).await, Ok(()));
+        vec![Some(counter(1, later.after(HOUR))), Some(counter(2, end)), Some(counter(1, end))];
+    assert_eq!(store.login_counters(&all, later).await, Ok(expected));
+    assert_eq!(store.clear_login_counters(&[two, CounterKey([9; 32])]).await, Ok(()));
     let just_before = Timestamp::from_micros(end.micros() - 1);
     assert_eq!(
-        store.tallies(&all, just_before).await,
-        Ok(vec![Some(tally(1, later.after(HOUR))), Some(tally(2, end)), None])
+        store.login_counters(&all, just_before).await,
+        Ok(vec![Some(counter(1, later.after(HOUR))), Some(counter(2, end)), None])
     );
     assert_eq!(
-        store.tallies(&all, end).await,
-        Ok(vec![Some(tally(1, later.after(HOUR))), None, None])
+        store.login_counters(&all, end).await,
+        Ok(vec![Some(counter(1, later.after(HOUR))), None, None])
     );
     assert_eq!(
-        store.count(&[one], end, end.after(HOUR)).await,
-        Ok(vec![tally(1, end.after(HOUR))])
+        store.increment_login_counters(&[one], end, end.after(HOUR)).await,
+        Ok(vec![counter(1, end.after(HOUR))])
     );
-    assert_eq!(store.tallies(&[], now).await, Ok(vec![]));
+    assert_eq!(store.login_counters(&[], now).await, Ok(vec![]));
     assert_eq!(world.published(), []);
 }
 
@@ -846,11 +883,14 @@ pub async fn no_count_is_lost_among_many(world: &mut World) {
     let tasks = (0..COUNTS).map(|_| {
         let store = world.store.clone();
         Box::pin(async move {
-            store.count(&[key], now, now.after(HOUR)).await.expect("the store answers");
+            store
+                .increment_login_counters(&[key], now, now.after(HOUR))
+                .await
+                .expect("the store answers");
         }) as Task
     });
     world.together(tasks.collect::<Vec<_>>()).await;
-    let counted = world.store.tallies(&[key], now).await;
+    let counted = world.store.login_counters(&[key], now).await;
     assert_eq!(counted, Ok(vec![Some(Counter { count: COUNTS, expires_at: now.after(HOUR) })]));
 }
 
@@ -858,8 +898,9 @@ pub async fn no_count_is_lost_among_many(world: &mut World) {
 pub async fn a_pair_has_one_chat(world: &mut World) {
     let [anna, boris, clara] = world.users(["anna", "boris", "clara"]).await;
     let now = world.tick();
-    let (chat, made) =
-        world.store.open_chat(boris.id, anna.id, origin("1"), now).await.expect("both live");
+    let (chat, made) = flow_and_created(
+        world.store.open_chat(boris.id, anna.id, origin("1"), now).await.expect("both live"),
+    );
     assert!(made);
     assert_eq!(
         (chat.kind, chat.owner, chat.title.as_str(), chat.version),
@@ -877,10 +918,14 @@ pub async fn a_pair_has_one_chat(world: &mut World) {
     );
     for (by, with) in [(boris.id, anna.id), (anna.id, boris.id)] {
         let now = world.tick();
-        assert_eq!(world.store.open_chat(by, with, None, now).await, Ok((chat.clone(), false)));
+        assert_eq!(
+            world.store.open_chat(by, with, None, now).await,
+            Ok(FlowCreation::Existing(chat.clone()))
+        );
     }
-    let (other, made) =
-        world.store.open_chat(anna.id, clara.id, None, now).await.expect("both live");
+    let (other, made) = flow_and_created(
+        world.store.open_chat(anna.id, clara.id, None, now).await.expect("both live"),
+    );
     assert!(made && other.id > chat.id);
     world.events();
     let nobody = UserId::new(999).expect("an id");
@@ -909,7 +954,8 @@ pub async fn one_chat_is_made_however_many_open_it_at_once(world: &mut World) {
         let (store, answers) = (world.store.clone(), answers.clone());
         let (by, with) = if number % 2 == 0 { (anna.id, boris.id) } else { (boris.id, anna.id) };
         Box::pin(async move {
-            let (flow, made) = store.open_chat(by, with, None, now).await.expect("both live");
+            let (flow, made) =
+                flow_and_created(store.open_chat(by, with, None, now).await.expect("both live"));
             answers.lock().expect("no task panicked").push((flow.id, made));
         }) as Task
     });
@@ -931,7 +977,7 @@ pub async fn a_flow_is_made_with_its_members(world: &mut World) {
     world.store.delete_user(gone.id, now).await.expect("it lives");
     world.events();
     let photo = Some(PhotoKey { key: "ab".into(), media_type: "image/png".into() });
-    let new = |kind, members: &[&User]| NewFlow {
+    let new = |kind, members: &[&User]| CreateFlow {
         kind,
         title: "Тема".into(),
         info: "info".into(),
@@ -945,8 +991,9 @@ pub async fn a_flow_is_made_with_its_members(world: &mut World) {
         (FlowKind::Channel, vec![], vec![&boris]),
     ] {
         let now = world.tick();
-        let (flow, repeated) =
-            world.store.create_flow(new(kind, &named), origin("2"), now).await.expect("all live");
+        let (flow, repeated) = flow_and_repeated(
+            world.store.create_flow(new(kind, &named), origin("2"), now).await.expect("all live"),
+        );
         assert!(!repeated);
         assert_eq!(
             (flow.kind, flow.title.as_str(), flow.info.as_str(), flow.owner),
@@ -962,12 +1009,13 @@ pub async fn a_flow_is_made_with_its_members(world: &mut World) {
         assert_eq!(world.store.flow(flow.id).await, Ok(Some(flow.clone())));
         assert_eq!(world.store.is_member(flow.id, gone.id).await, Ok(false));
     }
-    let before = world.store.overviews(all_flows(&boris)).await.expect("the store answers").len();
+    let before =
+        world.store.flow_summaries(all_flows(&boris)).await.expect("the store answers").len();
     for (new, fault) in [
         (new(FlowKind::Group, &[&anna, &gone]), Fault::NoSuchUser),
-        (NewFlow { owner: gone.id, ..new(FlowKind::Group, &[&anna]) }, Fault::NoSuchUser),
+        (CreateFlow { owner: gone.id, ..new(FlowKind::Group, &[&anna]) }, Fault::NoSuchUser),
         (
-            NewFlow {
+            CreateFlow {
                 members: vec![UserId::new(999).expect("an id")],
                 ..new(FlowKind::Channel, &[])
             },
@@ -977,35 +1025,39 @@ pub async fn a_flow_is_made_with_its_members(world: &mut World) {
     ] {
         assert_eq!(world.store.create_flow(new, None, now).await, refused(fault));
     }
-    assert_eq!(world.store.overviews(all_flows(&boris)).await.map(|flows| flows.len()), Ok(before));
+    assert_eq!(
+        world.store.flow_summaries(all_flows(&boris)).await.map(|flows| flows.len()),
+        Ok(before)
+    );
     assert_eq!(world.published(), []);
     let absent = FlowId::new(999).expect("an id");
     assert_eq!(world.store.flow(absent).await, Ok(None));
     assert_eq!(world.store.members(absent).await, Ok(vec![]));
     assert_eq!(world.store.is_member(absent, boris.id).await, Ok(false));
-    assert_eq!(world.store.overview(absent, boris.id, true).await, Ok(None));
+    assert_eq!(world.store.flow_summary(absent, Some(boris.id), true).await, Ok(None));
 }
 
 /// It is the flow as it stands now; another request with the key is refused; where the flow is gone
 /// the key is free.
 pub async fn a_repeated_key_makes_no_second_flow(world: &mut World) {
     let [anna, boris] = world.users(["anna", "boris"]).await;
-    let new = |owner: &User, key: &str, fingerprint: u8| NewFlow {
+    let new = |owner: &User, key: &str, fingerprint: u8| CreateFlow {
         kind: FlowKind::Group,
         title: key.into(),
         info: String::new(),
         owner: owner.id,
         photo: None,
         members: vec![boris.id],
-        key: Some(RequestKey { key: key.into(), fingerprint: [fingerprint; 32] }),
+        key: Some(IdempotencyKey { key: key.into(), fingerprint: [fingerprint; 32] }),
     };
     let now = world.tick();
     // A refused flow uses no key.
     let absent =
-        NewFlow { members: vec![UserId::new(999).expect("an id")], ..new(&anna, "key", 9) };
+        CreateFlow { members: vec![UserId::new(999).expect("an id")], ..new(&anna, "key", 9) };
     assert_eq!(world.store.create_flow(absent, None, now).await, refused(Fault::NoSuchUser));
-    let (first, repeated) =
-        world.store.create_flow(new(&anna, "key", 1), None, now).await.expect("all live");
+    let (first, repeated) = flow_and_repeated(
+        world.store.create_flow(new(&anna, "key", 1), None, now).await.expect("all live"),
+    );
     assert!(!repeated);
     world.post(&first, &boris, "hello").await;
     let as_it_stands =
@@ -1014,7 +1066,7 @@ pub async fn a_repeated_key_makes_no_second_flow(world: &mut World) {
     let now = world.tick();
     assert_eq!(
         world.store.create_flow(new(&anna, "key", 1), None, now).await,
-        Ok((as_it_stands, true))
+        Ok(FlowCreation::Existing(as_it_stands))
     );
     assert_eq!(
         world.store.create_flow(new(&anna, "key", 2), None, now).await,
@@ -1023,8 +1075,9 @@ pub async fn a_repeated_key_makes_no_second_flow(world: &mut World) {
     assert_eq!(world.published(), []);
     let mut left = Vec::new();
     for other in [new(&boris, "key", 2), new(&anna, "KEY", 2), new(&anna, "key2", 2)] {
-        let (flow, repeated) =
-            world.store.create_flow(other.clone(), None, now).await.expect("all live");
+        let (flow, repeated) = flow_and_repeated(
+            world.store.create_flow(other.clone(), None, now).await.expect("all live"),
+        );
         assert!(!repeated, "{other:?}");
         left.push(flow.id);
     }
@@ -1033,20 +1086,22 @@ pub async fn a_repeated_key_makes_no_second_flow(world: &mut World) {
         .delete_flow(first.id, anna.id, FlowKindFilter::Any, None, now)
         .await
         .expect("it is hers");
-    let (second, repeated) =
-        world.store.create_flow(new(&anna, "key", 3), None, now).await.expect("all live");
+    let (second, repeated) = flow_and_repeated(
+        world.store.create_flow(new(&anna, "key", 3), None, now).await.expect("all live"),
+    );
     assert!(!repeated && second.id != first.id);
-    let end = now.after(KEY_WINDOW);
+    let end = now.after(IDEMPOTENCY_WINDOW);
     let just_before = Timestamp::from_micros(end.micros() - 1);
     assert_eq!(
         world.store.create_flow(new(&anna, "key", 3), None, just_before).await,
-        Ok((second.clone(), true))
+        Ok(FlowCreation::Existing(second.clone()))
     );
-    let (third, repeated) =
-        world.store.create_flow(new(&anna, "key", 4), None, end).await.expect("all live");
+    let (third, repeated) = flow_and_repeated(
+        world.store.create_flow(new(&anna, "key", 4), None, end).await.expect("all live"),
+    );
     assert!(!repeated && third.id > second.id);
     left.extend([second.id, third.id]);
-    let positions = world.store.positions(boris.id).await.expect("the store answers");
+    let positions = world.store.flow_versions(boris.id).await.expect("the store answers");
     assert_eq!(positions.into_iter().map(|(flow, _)| flow).collect::<Vec<_>>(), left);
 }
 
@@ -1058,9 +1113,9 @@ pub async fn a_key_makes_one_flow_however_many_use_it_at_once(world: &mut World)
     let tasks = (0..20).map(|_| {
         let (store, answers, owner) = (world.store.clone(), answers.clone(), anna.id);
         Box::pin(async move {
-            let key = Some(RequestKey { key: "key".into(), fingerprint: [1; 32] });
+            let key = Some(IdempotencyKey { key: "key".into(), fingerprint: [1; 32] });
             let (title, info) = ("title".into(), String::new());
-            let new = NewFlow {
+            let new = CreateFlow {
                 kind: FlowKind::Channel,
                 title,
                 info,
@@ -1069,7 +1124,8 @@ pub async fn a_key_makes_one_flow_however_many_use_it_at_once(world: &mut World)
                 members: vec![],
                 key,
             };
-            let (flow, repeated) = store.create_flow(new, None, now).await.expect("she lives");
+            let (flow, repeated) =
+                flow_and_repeated(store.create_flow(new, None, now).await.expect("she lives"));
             answers.lock().expect("no task panicked").push((flow.id, repeated));
         }) as Task
     });
@@ -1085,8 +1141,12 @@ pub async fn members_come_and_go_all_or_nobody(world: &mut World) {
     let [anna, boris, clara, dora, gone] =
         world.users(["anna", "boris", "clara", "dora", "gone"]).await;
     let group = world.group(&anna, &[&boris]).await;
-    let chat =
-        world.store.open_chat(anna.id, boris.id, None, world.now).await.expect("both live").0;
+    let chat = world
+        .store
+        .open_chat(anna.id, boris.id, None, world.now)
+        .await
+        .expect("both live")
+        .into_flow();
     world.store.delete_user(gone.id, world.now).await.expect("it lives");
     world.events();
     let (store, now) = (world.store.clone(), world.tick());
@@ -1158,15 +1218,19 @@ pub async fn members_come_and_go_all_or_nobody(world: &mut World) {
         [EventKind::MembersRemoved { flow: group.id, users: vec![clara.id, boris.id] }]
     );
     assert_eq!(store.members(group.id).await, Ok(vec![anna, dora]));
-    assert_eq!(store.positions(boris.id).await, Ok(vec![(chat.id, Version(0))]));
+    assert_eq!(store.flow_versions(boris.id).await, Ok(vec![(chat.id, Version(0))]));
 }
 
 /// Of a kind that is meant.
 pub async fn only_the_owner_deletes_a_flow(world: &mut World) {
     let [anna, boris, clara] = world.users(["anna", "boris", "clara"]).await;
     let group = world.group(&anna, &[&boris]).await;
-    let chat =
-        world.store.open_chat(anna.id, boris.id, None, world.now).await.expect("both live").0;
+    let chat = world
+        .store
+        .open_chat(anna.id, boris.id, None, world.now)
+        .await
+        .expect("both live")
+        .into_flow();
     world.events();
     let (store, now) = (world.store.clone(), world.tick());
     for (flow, by, kinds, fault) in [
@@ -1184,7 +1248,7 @@ pub async fn only_the_owner_deletes_a_flow(world: &mut World) {
         );
     }
     assert_eq!(
-        store.positions(boris.id).await,
+        store.flow_versions(boris.id).await,
         Ok(vec![(group.id, Version(0)), (chat.id, Version(0))])
     );
     assert_eq!(world.published(), []);
@@ -1200,16 +1264,24 @@ pub async fn only_the_owner_deletes_a_flow(world: &mut World) {
 /// By no method; a pair may begin anew.
 pub async fn a_deleted_flow_is_not_found_and_its_id_never_comes_back(world: &mut World) {
     let [anna, boris] = world.users(["anna", "boris"]).await;
-    let (chat, _) =
-        world.store.open_chat(anna.id, boris.id, None, world.now).await.expect("both live");
+    let chat = world
+        .store
+        .open_chat(anna.id, boris.id, None, world.now)
+        .await
+        .expect("both live")
+        .into_flow();
     let other = world.group(&anna, &[&boris]).await;
     let mut messages = Vec::new();
     for number in 0..30 {
         messages.push(world.post(&chat, &anna, &format!("{number}")).await);
     }
     let now = world.tick();
-    let keyed =
-        world.store.post(with_key(chat.id, &anna, "keyed", "key"), now).await.expect("she may").0;
+    let keyed = world
+        .store
+        .post(with_key(chat.id, &anna, "keyed", "key"), now)
+        .await
+        .expect("she may")
+        .into_message();
     world
         .store
         .delete_flow(chat.id, anna.id, FlowKindFilter::Any, None, now)
@@ -1221,22 +1293,25 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_never_comes_back(world: &mut
     assert_eq!(store.flow(chat.id).await, Ok(None));
     assert_eq!(store.members(chat.id).await, Ok(vec![]));
     assert_eq!(store.is_member(chat.id, anna.id).await, Ok(false));
-    assert_eq!(store.overview(chat.id, anna.id, true).await, Ok(None));
-    assert_eq!(store.positions(anna.id).await, Ok(vec![(other.id, Version(0))]));
+    assert_eq!(store.flow_summary(chat.id, Some(anna.id), true).await, Ok(None));
+    assert_eq!(store.flow_versions(anna.id).await, Ok(vec![(other.id, Version(0))]));
     for all in [false, true] {
         let flows = store
-            .overviews(FlowSummaryQuery { all, ..all_flows(&anna) })
+            .flow_summaries(FlowSummaryQuery { all, ..all_flows(&anna) })
             .await
             .expect("the store answers");
         assert_eq!(
-            flows.into_iter().map(|overview| overview.flow.id).collect::<Vec<_>>(),
+            flows.into_iter().map(|flow_summary| flow_summary.flow.id).collect::<Vec<_>>(),
             [other.id]
         );
     }
     for window in
         [HistoryRange::All, HistoryRange::Unread, HistoryRange::Newest { limit: 5, offset: 1 }]
     {
-        assert_eq!(store.history(chat.id, boris.id, window, 10).await, refused(Fault::NoSuchFlow));
+        assert_eq!(
+            store.history(page_of(chat.id, boris.id, window, 10)).await,
+            refused(Fault::NoSuchFlow)
+        );
     }
     assert_eq!(store.messages_after(chat.id, Version(0), 10).await, Ok(vec![]));
     let changes =
@@ -1271,11 +1346,13 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_never_comes_back(world: &mut
     let reply = Content { reply_to: Some(messages[0].id), ..Content::text("reply") };
     let reply = PostMessage { content: reply, ..new_message(other.id, &anna, "") };
     assert_eq!(store.post(reply, now).await, refused(Fault::NoSuchMessage));
-    let (again, made) = store.open_chat(boris.id, anna.id, None, now).await.expect("both live");
+    let (again, made) =
+        flow_and_created(store.open_chat(boris.id, anna.id, None, now).await.expect("both live"));
     assert!(made && again.id > chat.id && again.id > other.id);
     // The key's first message is gone, so it is no repetition.
-    let (message, repeated) =
-        store.post(with_key(again.id, &anna, "keyed", "key"), now).await.expect("she may");
+    let (message, repeated) = message_and_repeated(
+        store.post(with_key(again.id, &anna, "keyed", "key"), now).await.expect("she may"),
+    );
     assert!(!repeated && message.id > keyed.id);
     assert_eq!(
         (message.posted, world.history(&again, &boris, HistoryRange::All).await),
@@ -1320,7 +1397,8 @@ pub async fn a_message_is_kept_as_it_was_posted(world: &mut World) {
             origin: origin("4"),
             ..new_message(group.id, &boris, "")
         };
-        let (message, repeated) = world.store.post(new, now).await.expect("he is a member");
+        let (message, repeated) =
+            message_and_repeated(world.store.post(new, now).await.expect("he is a member"));
         assert!(!repeated);
         assert_eq!(
             (message.flow, message.flow_kind, &message.author),
@@ -1343,8 +1421,11 @@ pub async fn a_message_is_kept_as_it_was_posted(world: &mut World) {
         );
         assert_eq!(events.len(), 1);
         let newest = HistoryRange::Newest { limit: 1, offset: 0 };
-        let page =
-            world.store.history(group.id, anna.id, newest, 10).await.expect("the flow exists");
+        let page = world
+            .store
+            .history(page_of(group.id, anna.id, newest, 10))
+            .await
+            .expect("the flow exists");
         assert_eq!((page.messages, page.version), (vec![message.clone()], Version(version)));
         let flow = world.store.flow(group.id).await.expect("the store answers").expect("it exists");
         assert_eq!((flow.version, flow.changed_at), (Version(version), message.changed_at));
@@ -1355,7 +1436,7 @@ pub async fn a_message_is_kept_as_it_was_posted(world: &mut World) {
     let renamed = world.store.update_user(boris.id, renamed, now).await.expect("he lives");
     let page = world
         .store
-        .history(group.id, anna.id, HistoryRange::Newest { limit: 1, offset: 0 }, 10)
+        .history(page_of(group.id, anna.id, HistoryRange::Newest { limit: 1, offset: 0 }, 10))
         .await
         .expect("the flow exists");
     assert_eq!(page.messages[0].author, renamed.summary());
@@ -1367,8 +1448,12 @@ pub async fn a_message_that_must_not_be_posted_is_refused(world: &mut World) {
         world.users(["anna", "boris", "clara", "admin", "gone"]).await;
     let group = world.group(&anna, &[&boris]).await;
     let channel = world.flow(FlowKind::Channel, &anna, &[&boris]).await;
-    let chat =
-        world.store.open_chat(anna.id, boris.id, None, world.now).await.expect("both live").0;
+    let chat = world
+        .store
+        .open_chat(anna.id, boris.id, None, world.now)
+        .await
+        .expect("both live")
+        .into_flow();
     let elsewhere = world.post(&channel, &anna, "elsewhere").await;
     world.store.delete_user(gone.id, world.now).await.expect("it lives");
     world.events();
@@ -1423,7 +1508,9 @@ pub async fn a_message_that_must_not_be_posted_is_refused(world: &mut World) {
         .post(PostMessage { administrator: true, ..new_message(chat.id, &admin, "by admin") }, now)
         .await;
     assert_eq!(
-        posted.map(|(message, repeated)| (message.author, message.posted, repeated)),
+        posted
+            .map(message_and_repeated)
+            .map(|(message, repeated)| { (message.author, message.posted, repeated) }),
         Ok((admin.summary(), Version(1), false))
     );
 }
@@ -1443,7 +1530,7 @@ pub async fn messages_stand_in_the_order_in_which_they_were_begun(world: &mut Wo
         begun.push((number, posting));
     }
     while let Some((number, posting)) = begun.pop() {
-        let (message, repeated) = posting.await.expect("she may");
+        let (message, repeated) = message_and_repeated(posting.await.expect("she may"));
         assert_eq!(
             (message.content.text, message.version, repeated),
             (number.to_string(), Version(number), false)
@@ -1463,11 +1550,13 @@ pub async fn a_repeated_key_stores_nothing(world: &mut World) {
         world.store.post(with_key(channel.id, &boris, "refused", "key"), now).await,
         refused(Fault::NotOwner)
     );
-    let (first, repeated) = world
-        .store
-        .post(with_key(group.id, &boris, "first", "key"), now)
-        .await
-        .expect("he is a member");
+    let (first, repeated) = message_and_repeated(
+        world
+            .store
+            .post(with_key(group.id, &boris, "first", "key"), now)
+            .await
+            .expect("he is a member"),
+    );
     assert!(!repeated);
     world.events();
     for again in
@@ -1475,7 +1564,7 @@ pub async fn a_repeated_key_stores_nothing(world: &mut World) {
     {
         assert_eq!(
             world.store.post(again, now.after(Duration::from_secs(60))).await,
-            Ok((first.clone(), true))
+            Ok(Posted::Repeated(first.clone()))
         );
     }
     assert_eq!(world.published(), []);
@@ -1485,7 +1574,7 @@ pub async fn a_repeated_key_stores_nothing(world: &mut World) {
     world.events();
     assert_eq!(
         world.store.post(with_key(group.id, &boris, "first", "key"), now).await,
-        Ok((edited, true))
+        Ok(Posted::Repeated(edited))
     );
     assert_eq!(world.published(), []);
     // Another author, another key, another case of the letters: other messages.
@@ -1494,29 +1583,37 @@ pub async fn a_repeated_key_stores_nothing(world: &mut World) {
         with_key(group.id, &boris, "3", "key2"),
         with_key(group.id, &boris, "4", "KEY"),
     ] {
-        let (_, repeated) = world.store.post(other.clone(), now).await.expect("both are members");
+        let (_, repeated) = message_and_repeated(
+            world.store.post(other.clone(), now).await.expect("both are members"),
+        );
         assert!(!repeated, "{other:?}");
     }
-    let end = now.after(KEY_WINDOW);
+    let end = now.after(IDEMPOTENCY_WINDOW);
     let just_before = Timestamp::from_micros(end.micros() - 1);
-    let (within, repeated) = world
-        .store
-        .post(with_key(group.id, &boris, "5", "key"), just_before)
-        .await
-        .expect("he is a member");
+    let (within, repeated) = message_and_repeated(
+        world
+            .store
+            .post(with_key(group.id, &boris, "5", "key"), just_before)
+            .await
+            .expect("he is a member"),
+    );
     assert_eq!((within.id, repeated), (first.id, true));
-    let (after, repeated) = world
-        .store
-        .post(with_key(group.id, &boris, "6", "key"), end)
-        .await
-        .expect("he is a member");
+    let (after, repeated) = message_and_repeated(
+        world
+            .store
+            .post(with_key(group.id, &boris, "6", "key"), end)
+            .await
+            .expect("he is a member"),
+    );
     assert!(!repeated && after.id > first.id);
     // The window begins again with the new message.
-    let (again, repeated) = world
-        .store
-        .post(with_key(group.id, &boris, "7", "key"), end.after(HOUR))
-        .await
-        .expect("he is a member");
+    let (again, repeated) = message_and_repeated(
+        world
+            .store
+            .post(with_key(group.id, &boris, "7", "key"), end.after(HOUR))
+            .await
+            .expect("he is a member"),
+    );
     assert_eq!((again.id, repeated), (after.id, true));
     assert_eq!(
         world.history(&group, &anna, HistoryRange::All).await,
@@ -1536,8 +1633,9 @@ pub async fn a_key_serves_one_of_those_who_use_it_at_once(world: &mut World) {
             (world.store.clone(), answers.clone(), anna.clone(), group.id);
         Box::pin(async move {
             let key = format!("key {}", number % 4);
-            let (message, repeated) =
-                store.post(with_key(group, &anna, &key, &key), now).await.expect("she is a member");
+            let (message, repeated) = message_and_repeated(
+                store.post(with_key(group, &anna, &key, &key), now).await.expect("she is a member"),
+            );
             answers.lock().expect("no task panicked").push((key, message.id, repeated));
         }) as Task
     });
@@ -1594,7 +1692,7 @@ pub async fn an_edit_takes_the_next_version(world: &mut World) {
         );
         let page = world
             .store
-            .history(group.id, boris.id, HistoryRange::All, 10)
+            .history(page_of(group.id, boris.id, HistoryRange::All, 10))
             .await
             .expect("the flow exists");
         assert_eq!((page.messages, page.version), (vec![edited, second.clone()], Version(version)));
@@ -1761,7 +1859,7 @@ pub async fn history_leaves_out_the_deleted(world: &mut World) {
         for viewer in [&anna, &boris] {
             let page = world
                 .store
-                .history(group.id, viewer.id, window, limit)
+                .history(page_of(group.id, viewer.id, window, limit))
                 .await
                 .expect("the flow exists");
             assert_eq!(texts(&page.messages), expected, "{window:?}, {limit}");
@@ -1770,12 +1868,12 @@ pub async fn history_leaves_out_the_deleted(world: &mut World) {
     }
     let page = world
         .store
-        .history(empty.id, boris.id, HistoryRange::All, 10)
+        .history(page_of(empty.id, boris.id, HistoryRange::All, 10))
         .await
         .expect("the flow exists");
     assert_eq!((page.messages, page.version), (vec![], Version(0)));
-    let absent =
-        world.store.history(FlowId::new(999).expect("an id"), anna.id, HistoryRange::All, 10).await;
+    let absent = FlowId::new(999).expect("an id");
+    let absent = world.store.history(page_of(absent, anna.id, HistoryRange::All, 10)).await;
     assert_eq!(absent, refused(Fault::NoSuchFlow));
 }
 
@@ -1790,12 +1888,12 @@ pub async fn reading_moves_the_mark(world: &mut World) {
     let read_by = async |world: &World, user: &User, limit| {
         let page = world
             .store
-            .history(group.id, user.id, HistoryRange::Unread, limit)
+            .history(page_of(group.id, user.id, HistoryRange::Unread, limit))
             .await
             .expect("the flow exists");
         let mark = world
             .store
-            .overview(group.id, user.id, false)
+            .flow_summary(group.id, Some(user.id), false)
             .await
             .expect("the store answers")
             .expect("it exists")
@@ -1822,7 +1920,7 @@ pub async fn reading_moves_the_mark(world: &mut World) {
     // Deleted ones are not shown; an edit does not make a message unread.
     let page = world
         .store
-        .history(group.id, anna.id, HistoryRange::All, 10)
+        .history(page_of(group.id, anna.id, HistoryRange::All, 10))
         .await
         .expect("the flow exists")
         .messages;
@@ -1834,13 +1932,64 @@ pub async fn reading_moves_the_mark(world: &mut World) {
     assert_eq!(read_by(world, &anna, 10).await, (strings(&["b3"]), 9));
 }
 
+/// Reading with `mark_read` moves the mark forward to the last message returned, whatever the range,
+/// and publishes nothing.
+pub async fn mark_read_moves_the_mark_whatever_the_range(world: &mut World) {
+    let [anna, boris, clara] = world.users(["anna", "boris", "clara"]).await;
+    let group = world.group(&anna, &[&boris]).await;
+    for number in 1..=5 {
+        world.post(&group, &anna, &format!("a{number}")).await;
+    }
+    world.post(&group, &boris, "b6").await;
+    world.published();
+    let read_by = async |world: &World, user: &User, range, mark_read| {
+        let query = HistoryQuery { mark_read, ..page_of(group.id, user.id, range, 10) };
+        let page = world.store.history(query).await.expect("the flow exists");
+        let summary = world.store.flow_summary(group.id, Some(user.id), false).await;
+        let mark = summary.expect("the store answers").expect("the flow exists").read;
+        (page.messages.len(), mark.0)
+    };
+    let newest = |limit, offset| HistoryRange::Newest { limit, offset };
+    assert_eq!(read_by(world, &boris, newest(2, 3), false).await, (2, 0));
+    assert_eq!(read_by(world, &boris, newest(2, 3), true).await, (2, 3));
+    assert_eq!(read_by(world, &boris, newest(1, 5), true).await, (1, 3), "it never moves back");
+    assert_eq!(
+        read_by(world, &boris, newest(5, 6), true).await,
+        (0, 3),
+        "an empty page moves it not"
+    );
+    assert_eq!(read_by(world, &boris, HistoryRange::All, false).await, (6, 3));
+    assert_eq!(read_by(world, &boris, HistoryRange::All, true).await, (6, 6));
+    assert_eq!(read_by(world, &boris, HistoryRange::Unread, true).await, (0, 6));
+    world.post(&group, &anna, "a7").await;
+    assert_eq!(read_by(world, &boris, HistoryRange::Unread, false).await, (1, 7));
+    assert_eq!(
+        read_by(world, &anna, HistoryRange::All, false).await,
+        (7, 0),
+        "marks are each user's"
+    );
+    let _ = world.published();
+    for _ in 0..2 {
+        assert_eq!(
+            read_by(world, &clara, HistoryRange::All, true).await,
+            (7, 0),
+            "no member, no mark"
+        );
+    }
+    assert_eq!(world.published(), []);
+}
+
 /// The newest and the oldest message that can be seen, the members where they are wanted, the
 /// viewer's mark.
 pub async fn overviews_show_the_edges_of_each_flow(world: &mut World) {
     let [anna, boris, clara] = world.users(["anna", "boris", "clara"]).await;
     let group = world.group(&anna, &[&boris]).await;
-    let chat =
-        world.store.open_chat(boris.id, anna.id, None, world.now).await.expect("both live").0;
+    let chat = world
+        .store
+        .open_chat(boris.id, anna.id, None, world.now)
+        .await
+        .expect("both live")
+        .into_flow();
     let mut messages = Vec::new();
     for number in 0..5 {
         messages.push(world.post(&group, &anna, &number.to_string()).await);
@@ -1848,37 +1997,37 @@ pub async fn overviews_show_the_edges_of_each_flow(world: &mut World) {
     world.delete(&anna, &[&messages[0], &messages[4]]).await;
     world
         .store
-        .history(group.id, boris.id, HistoryRange::Unread, 2)
+        .history(page_of(group.id, boris.id, HistoryRange::Unread, 2))
         .await
         .expect("the flow exists");
 
     for (flow, wanted, members) in
         [(&group, false, 0), (&group, true, 2), (&chat, false, 2), (&chat, true, 2)]
     {
-        let overview = world
+        let flow_summary = world
             .store
-            .overview(flow.id, boris.id, wanted)
+            .flow_summary(flow.id, Some(boris.id), wanted)
             .await
             .expect("the store answers")
             .expect("it exists");
         let stored = world.store.flow(flow.id).await.expect("the store answers");
-        assert_eq!(Some(&overview.flow), stored.as_ref());
-        assert_eq!(overview.members, [anna.clone(), boris.clone()][..members]);
+        assert_eq!(Some(&flow_summary.flow), stored.as_ref());
+        assert_eq!(flow_summary.members, [anna.clone(), boris.clone()][..members]);
         let (first, last) = if flow.id == group.id {
             (Some(messages[1].id), Some(messages[3].clone()))
         } else {
             (None, None)
         };
-        assert_eq!((overview.first, overview.last), (first, last));
-        assert_eq!(overview.read, Version(if flow.id == group.id { 3 } else { 0 }));
+        assert_eq!((flow_summary.first, flow_summary.last), (first, last));
+        assert_eq!(flow_summary.read, Version(if flow.id == group.id { 3 } else { 0 }));
         let listed = world
             .store
-            .overviews(FlowSummaryQuery { members: wanted, ..all_flows(&boris) })
+            .flow_summaries(FlowSummaryQuery { members: wanted, ..all_flows(&boris) })
             .await
             .expect("the store answers");
         let one = world
             .store
-            .overview(flow.id, boris.id, wanted)
+            .flow_summary(flow.id, Some(boris.id), wanted)
             .await
             .expect("the store answers")
             .expect("it exists");
@@ -1887,7 +2036,7 @@ pub async fn overviews_show_the_edges_of_each_flow(world: &mut World) {
     // Somebody who is not a member sees the flow and has no mark.
     let outside = world
         .store
-        .overview(group.id, clara.id, true)
+        .flow_summary(group.id, Some(clara.id), true)
         .await
         .expect("the store answers")
         .expect("it exists");
@@ -1898,7 +2047,7 @@ pub async fn overviews_show_the_edges_of_each_flow(world: &mut World) {
     world.delete(&anna, &[&messages[1], &messages[2], &messages[3]]).await;
     let nothing = world
         .store
-        .overview(group.id, anna.id, false)
+        .flow_summary(group.id, Some(anna.id), false)
         .await
         .expect("the store answers")
         .expect("it exists");
@@ -1956,10 +2105,10 @@ pub async fn overviews_are_paged_by_activity(world: &mut World) {
             vec![0],
         ),
     ] {
-        let listed = world.store.overviews(query.clone()).await.expect("the store answers");
+        let listed = world.store.flow_summaries(query.clone()).await.expect("the store answers");
         let places: Vec<Option<usize>> = listed
             .iter()
-            .map(|overview| flows.iter().position(|flow| flow.id == overview.flow.id))
+            .map(|flow_summary| flows.iter().position(|flow| flow.id == flow_summary.flow.id))
             .collect();
         assert_eq!(places, expected.into_iter().map(Some).collect::<Vec<_>>(), "{query:?}");
     }
@@ -1967,7 +2116,7 @@ pub async fn overviews_are_paged_by_activity(world: &mut World) {
     assert_eq!(
         world
             .store
-            .positions(boris.id)
+            .flow_versions(boris.id)
             .await
             .map(|flows| flows.into_iter().map(|(flow, _)| flow).collect()),
         Ok(ids)
@@ -1990,7 +2139,7 @@ pub async fn changes_name_messages_flows_and_the_user(world: &mut World) {
             .expect("the store answers");
         assert!(!changes.more);
         let flows: BTreeSet<FlowId> =
-            changes.flows.iter().map(|overview| overview.flow.id).collect();
+            changes.flows.iter().map(|flow_summary| flow_summary.flow.id).collect();
         (ids(&changes.messages), flows, changes.user.is_some(), changes.until)
     };
     let beginning = Timestamp::default();
@@ -2027,7 +2176,7 @@ pub async fn changes_name_messages_flows_and_the_user(world: &mut World) {
     let changes = world.store.changes(boris.id, until, None, 100).await.expect("the store answers");
     assert_eq!((changes.messages, changes.user.as_deref()), (vec![], Some(&updated)));
     assert_eq!(
-        changes.flows.iter().map(|overview| overview.flow.id).collect::<Vec<_>>(),
+        changes.flows.iter().map(|flow_summary| flow_summary.flow.id).collect::<Vec<_>>(),
         [other.id]
     );
     let nothing =
@@ -2058,7 +2207,7 @@ pub async fn changes_are_paged_without_gap_or_repeat_while_others_write(world: &
                     .post(new_message(flow.id, &writer, &text), now)
                     .await
                     .expect("a member")
-                    .0;
+                    .into_message();
                 if round % 3 == 0 {
                     store
                         .edit(editing(&writer, message.id, "edited"), now)
@@ -2094,8 +2243,8 @@ pub async fn changes_are_paged_without_gap_or_repeat_while_others_write(world: &
                 "{message:?} came twice"
             );
         }
-        for overview in changes.flows {
-            known_flows.insert(overview.flow.id, overview.flow);
+        for flow_summary in changes.flows {
+            known_flows.insert(flow_summary.flow.id, flow_summary.flow);
         }
         assert!(changes.until >= since);
         since = changes.until;
@@ -2252,7 +2401,7 @@ pub async fn what_was_not_heard_is_found_by_its_moment(world: &mut World) {
         assert_eq!(flows, BTreeMap::from([(group.id, Version(2))]), "{limit} at once");
         assert_eq!(store.last_commit_time().await, Ok(after));
         let rest = store.changes_after(after, limit).await.expect("it is open");
-        assert_eq!(rest, Checkpoint { flows: vec![], events: vec![], until: after, more: false });
+        assert_eq!(rest, ChangesPage { flows: vec![], events: vec![], until: after, more: false });
     }
 }
 
@@ -2265,8 +2414,12 @@ pub async fn moments_are_unique_and_ascend(world: &mut World) {
     let back = now.before(HOUR);
     for (number, at) in [now, now, back, now, now.after(HOUR), back].into_iter().enumerate() {
         let flow = if number % 2 == 0 { &one } else { &two };
-        let message =
-            world.store.post(new_message(flow.id, &anna, "x"), at).await.expect("she may").0;
+        let message = world
+            .store
+            .post(new_message(flow.id, &anna, "x"), at)
+            .await
+            .expect("she may")
+            .into_message();
         assert!(message.changed_at > last && message.changed_at >= at, "{number}");
         assert_eq!(message.posted_at, at);
         last = message.changed_at;
@@ -2280,11 +2433,16 @@ pub async fn moments_are_unique_and_ascend(world: &mut World) {
         .delete_flow(two.id, anna.id, FlowKindFilter::Any, None, back)
         .await
         .expect("she owns it");
-    let message = world.store.post(new_message(one.id, &anna, "x"), back).await.expect("she may").0;
+    let message = world
+        .store
+        .post(new_message(one.id, &anna, "x"), back)
+        .await
+        .expect("she may")
+        .into_message();
     assert!(message.changed_at > last);
     let group = world
         .store
-        .overview(one.id, anna.id, false)
+        .flow_summary(one.id, Some(anna.id), false)
         .await
         .expect("the store answers")
         .expect("it exists");
@@ -2314,8 +2472,9 @@ pub async fn many_writers_agree_on_one_order_per_flow(world: &mut World) {
             for round in 0..ROUNDS {
                 let flow = flows[round % FLOWS].id;
                 let text = format!("{} {round}", user.login);
-                let (message, repeated) =
-                    store.post(new_message(flow, &user, &text), now).await.expect("a member");
+                let (message, repeated) = message_and_repeated(
+                    store.post(new_message(flow, &user, &text), now).await.expect("a member"),
+                );
                 assert!(!repeated && message.content.text == text && message.author.id == user.id);
                 if round % 4 == 0 {
                     store
@@ -2481,8 +2640,8 @@ pub async fn a_closed_store_is_unavailable(world: &mut World) {
     unavailable(store.user(anna.id).await);
     unavailable(store.create_user(new_user("boris"), now).await);
     unavailable(store.post(new_message(group.id, &anna, "late"), now).await);
-    unavailable(store.history(group.id, anna.id, HistoryRange::Unread, 10).await);
-    unavailable(store.overviews(all_flows(&anna)).await);
+    unavailable(store.history(page_of(group.id, anna.id, HistoryRange::Unread, 10)).await);
+    unavailable(store.flow_summaries(all_flows(&anna)).await);
     unavailable(store.changes(anna.id, now, None, 10).await);
     assert_eq!(world.published(), []);
 }

@@ -295,7 +295,7 @@ impl Batch {
         Ok(())
     }
 
-    pub(crate) async fn put_recovery(
+    pub(crate) async fn put_recovery_token(
         &mut self,
         token: TokenHash,
         user: UserId,
@@ -312,7 +312,7 @@ impl Batch {
         Ok(())
     }
 
-    pub(crate) async fn recover(
+    pub(crate) async fn spend_recovery_token(
         &mut self,
         token: TokenHash,
         password_hash: String,

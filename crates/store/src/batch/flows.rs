@@ -14,7 +14,9 @@ use tolmach_domain::{
     EventKind, Fault, Flow, FlowId, FlowKind, FlowKindFilter, Origin, PhotoKey, Timestamp, UserId,
     UserSummary, Version,
 };
-use tolmach_engine::ports::{KEY_WINDOW, NewFlow, RequestKey, StoreError};
+use tolmach_engine::ports::{
+    CreateFlow, FlowCreation, IDEMPOTENCY_WINDOW, IdempotencyKey, StoreError,
+};
 
 /// A flow to insert.
 struct Insert {
@@ -34,7 +36,7 @@ impl Batch {
         with: UserId,
         origin: Option<Origin>,
         now: Timestamp,
-    ) -> Result<(Flow, bool), StoreError> {
+    ) -> Result<FlowCreation, StoreError> {
         if by == with {
             return Err(Fault::invalid("user", "a chat needs somebody else").into());
         }
@@ -46,7 +48,7 @@ impl Batch {
             .await
             .map_err(refuse)?;
         if let Some(found) = found {
-            return Ok((to_flow(found)?, false));
+            return Ok(FlowCreation::Existing(to_flow(found)?));
         }
         let (title, info) = (String::new(), String::new());
         let insert = Insert {
@@ -58,23 +60,23 @@ impl Batch {
             pair: Some(pair),
             members,
         };
-        Ok((self.insert_flow(insert, origin, now).await?, true))
+        Ok(FlowCreation::Created(self.insert_flow(insert, origin, now).await?))
     }
 
     pub(crate) async fn create_flow(
         &mut self,
-        new: NewFlow,
+        new: CreateFlow,
         origin: Option<Origin>,
         now: Timestamp,
-    ) -> Result<(Flow, bool), StoreError> {
-        let NewFlow { kind, title, info, owner, photo, mut members, key } = new;
+    ) -> Result<FlowCreation, StoreError> {
+        let CreateFlow { kind, title, info, owner, photo, mut members, key } = new;
         if kind == FlowKind::Chat {
             return Err(Fault::WrongKind.into());
         }
         if let Some(key) = &key
             && let Some(first) = self.made_before(owner, key, now).await?
         {
-            return Ok((first, true));
+            return Ok(FlowCreation::Existing(first));
         }
         members.push(owner);
         members.sort_unstable();
@@ -87,7 +89,7 @@ impl Batch {
                 now,
             )
             .await?;
-        if let Some(RequestKey { key, fingerprint }) = key {
+        if let Some(IdempotencyKey { key, fingerprint }) = key {
             let values = vec![
                 owner.get().into(),
                 key.into(),
@@ -97,21 +99,21 @@ impl Batch {
             ];
             sql::execute(&self.transaction, sql::PUT_FLOW_KEY, values).await?;
         }
-        Ok((flow, false))
+        Ok(FlowCreation::Created(flow))
     }
 
     /// The flow that was made with this key within the window, if it still is.
     async fn made_before(
         &self,
         owner: UserId,
-        key: &RequestKey,
+        key: &IdempotencyKey,
         now: Timestamp,
     ) -> Result<Option<Flow>, StoreError> {
         let values = vec![owner.get().into(), key.key.as_str().into()];
         let Some(row) = sql::row(&self.transaction, sql::FLOW_KEY, values).await? else {
             return Ok(None);
         };
-        if now >= moment(get(&row, "used_at")?).after(KEY_WINDOW) {
+        if now >= moment(get(&row, "used_at")?).after(IDEMPOTENCY_WINDOW) {
             return Ok(None);
         }
         if get::<Vec<u8>>(&row, "fingerprint")? != key.fingerprint {
@@ -278,7 +280,7 @@ impl Batch {
     }
 
     /// Hides the flow at once; its messages, which may be many, are removed at leisure by
-    /// [`Batch::chores`].
+    /// [`Batch::housekeeping`].
     pub(crate) async fn delete_flow(
         &mut self,
         id: FlowId,

@@ -4,7 +4,7 @@ use super::Batch;
 use crate::sql;
 use std::time::Duration;
 use tolmach_domain::Timestamp;
-use tolmach_engine::ports::{JOURNAL_WINDOW, KEY_WINDOW, StoreError};
+use tolmach_engine::ports::{EVENT_LOG_WINDOW, IDEMPOTENCY_WINDOW, StoreError};
 
 /// How many rows one step removes at most: few enough that whoever comes meanwhile hardly waits.
 const STEP: i64 = 500;
@@ -14,27 +14,27 @@ const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Batch {
     /// Removes some of what is no longer needed: messages of deleted flows, keys past their window,
-    /// tallies that have lapsed, refresh tokens that have expired, sessions that no token can name
+    /// login_counters that have lapsed, refresh tokens that have expired, sessions that no token can name
     /// any more, old entries of the journal. Returns whether there may be more.
-    pub(crate) async fn chores(&mut self, now: Timestamp) -> Result<bool, StoreError> {
+    pub(crate) async fn housekeeping(&mut self, now: Timestamp) -> Result<bool, StoreError> {
         let now = now.before(GRACE);
         let keys = "DELETE FROM message_key WHERE (author_id, key) IN (SELECT author_id, key FROM message_key WHERE used_at <= $1 LIMIT $2)";
         let keys = sql::execute(
             &self.transaction,
             keys,
-            vec![now.before(KEY_WINDOW).micros().into(), STEP.into()],
+            vec![now.before(IDEMPOTENCY_WINDOW).micros().into(), STEP.into()],
         )
         .await?;
         let flow_keys = "DELETE FROM flow_key WHERE (owner_id, key) IN (SELECT owner_id, key FROM flow_key WHERE used_at <= $1 LIMIT $2)";
         let flow_keys = sql::execute(
             &self.transaction,
             flow_keys,
-            vec![now.before(KEY_WINDOW).micros().into(), STEP.into()],
+            vec![now.before(IDEMPOTENCY_WINDOW).micros().into(), STEP.into()],
         )
         .await?;
-        let tallies = "DELETE FROM login_tally WHERE key_hash IN (SELECT key_hash FROM login_tally WHERE expires_at <= $1 LIMIT $2)";
-        let tallies =
-            sql::execute(&self.transaction, tallies, vec![now.micros().into(), STEP.into()])
+        let login_counters = "DELETE FROM login_tally WHERE key_hash IN (SELECT key_hash FROM login_tally WHERE expires_at <= $1 LIMIT $2)";
+        let login_counters =
+            sql::execute(&self.transaction, login_counters, vec![now.micros().into(), STEP.into()])
                 .await?;
         let tokens = "DELETE FROM refresh_token WHERE token_hash IN (SELECT token_hash FROM refresh_token WHERE expires_at <= $1 LIMIT $2)";
         let tokens =
@@ -48,10 +48,10 @@ impl Batch {
         let entries = sql::execute(
             &self.transaction,
             entries,
-            vec![now.before(JOURNAL_WINDOW).micros().into(), STEP.into()],
+            vec![now.before(EVENT_LOG_WINDOW).micros().into(), STEP.into()],
         )
         .await?;
-        let more = [keys, flow_keys, tallies, tokens, sessions, entries]
+        let more = [keys, flow_keys, login_counters, tokens, sessions, entries]
             .into_iter()
             .any(|removed| removed >= STEP.unsigned_abs());
         Ok(self.remove_messages().await? || more)

@@ -7,29 +7,32 @@ use tolmach_domain::Timestamp;
 use tolmach_engine::ports::{Counter, CounterKey, StoreError};
 
 impl Batch {
-    pub(crate) async fn count(
+    pub(crate) async fn increment_login_counters(
         &mut self,
         keys: &[CounterKey],
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Vec<Counter>, StoreError> {
         self.now = self.now.max(now);
-        let mut counted = read::tallies(&self.transaction, keys, now).await?;
-        for (key, tally) in keys.iter().zip(&mut counted) {
-            let earlier = tally.unwrap_or(Counter { count: 0, expires_at });
+        let mut counted = read::login_counters(&self.transaction, keys, now).await?;
+        for (key, counter) in keys.iter().zip(&mut counted) {
+            let earlier = counter.unwrap_or(Counter { count: 0, expires_at });
             let Counter { count, expires_at } =
-                *tally.insert(Counter { count: earlier.count.saturating_add(1), ..earlier });
+                *counter.insert(Counter { count: earlier.count.saturating_add(1), ..earlier });
             let values = vec![
                 Value::from(key.0.to_vec()),
                 i64::from(count).into(),
                 expires_at.micros().into(),
             ];
-            sql::execute(&self.transaction, sql::PUT_TALLY, values).await?;
+            sql::execute(&self.transaction, sql::PUT_LOGIN_COUNTER, values).await?;
         }
         Ok(counted.into_iter().flatten().collect())
     }
 
-    pub(crate) async fn clear_tallies(&mut self, keys: &[CounterKey]) -> Result<(), StoreError> {
+    pub(crate) async fn clear_login_counters(
+        &mut self,
+        keys: &[CounterKey],
+    ) -> Result<(), StoreError> {
         for key in keys {
             sql::execute(
                 &self.transaction,

@@ -16,11 +16,11 @@ use tolmach_domain::{
     UserId, Version,
 };
 use tolmach_engine::ports::{
-    DeleteMessages, Deleted, EditMessage, KEY_WINDOW, PostMessage, StoreError,
+    DeleteMessages, Deleted, EditMessage, IDEMPOTENCY_WINDOW, PostMessage, Posted, StoreError,
 };
 
 /// What became of one message of a run.
-pub(crate) type Posted = Result<(Message, bool), Fault>;
+pub(crate) type PostOutcome = Result<Posted, Fault>;
 
 /// What posting knows before it decides.
 #[derive(Default)]
@@ -55,7 +55,7 @@ impl Batch {
     pub(crate) async fn post(
         &mut self,
         run: Vec<(PostMessage, Timestamp)>,
-    ) -> Result<Vec<Posted>, StoreError> {
+    ) -> Result<Vec<PostOutcome>, StoreError> {
         let known = self.known(&run).await?;
         let mut used: HashMap<(i64, &str), usize> = HashMap::new();
         let mut decisions = Vec::with_capacity(run.len());
@@ -63,7 +63,7 @@ impl Batch {
             let key = new.key.as_deref().map(|key| (new.author.id.get(), key));
             let earlier = key
                 .and_then(|key| used.get(&key).copied())
-                .filter(|earlier| *now < run[*earlier].1.after(KEY_WINDOW));
+                .filter(|earlier| *now < run[*earlier].1.after(IDEMPOTENCY_WINDOW));
             let decision = match earlier {
                 Some(earlier) => Decision::RepeatsPlace(earlier),
                 None => known.decide(new, *now),
@@ -101,11 +101,13 @@ impl Batch {
             let missing = || corrupt("a message that was just written or read is missing");
             outcomes.push(match decision {
                 Decision::Refused(fault) => Err(fault),
-                Decision::Repeats(id) => Ok((repeated.get(&id).ok_or_else(missing)?.clone(), true)),
-                Decision::RepeatsPlace(earlier) => {
-                    Ok((again.get(&earlier).ok_or_else(missing)?.clone(), true))
+                Decision::Repeats(id) => {
+                    Ok(Posted::Repeated(repeated.get(&id).ok_or_else(missing)?.clone()))
                 }
-                Decision::Accepted(_) => Ok((made.remove(&place).ok_or_else(missing)?, false)),
+                Decision::RepeatsPlace(earlier) => {
+                    Ok(Posted::Repeated(again.get(&earlier).ok_or_else(missing)?.clone()))
+                }
+                Decision::Accepted(_) => Ok(Posted::New(made.remove(&place).ok_or_else(missing)?)),
             });
         }
         Ok(outcomes)
@@ -430,15 +432,23 @@ impl Batch {
     ) -> Result<MessagePage, StoreError> {
         let page = crate::read::unread(&self.transaction, flow, viewer, limit).await?;
         if let Some(last) = page.messages.last() {
-            let values = vec![last.posted.0.into(), flow.get().into(), viewer.get().into()];
-            sql::execute(
-                &self.transaction,
-                "UPDATE member SET read_version = $1 WHERE flow_id = $2 AND user_id = $3",
-                values,
-            )
-            .await?;
+            self.move_read_mark(flow, viewer, last.posted).await?;
         }
         Ok(page)
+    }
+
+    /// Moves a member's read mark forward. Nothing changes if it is there or beyond already, or if
+    /// the viewer is not a member.
+    pub(crate) async fn move_read_mark(
+        &mut self,
+        flow: FlowId,
+        viewer: UserId,
+        mark: Version,
+    ) -> Result<(), StoreError> {
+        let values = vec![mark.0.into(), flow.get().into(), viewer.get().into()];
+        let sql = "UPDATE member SET read_version = $1 \
+             WHERE flow_id = $2 AND user_id = $3 AND read_version < $1";
+        sql::execute(&self.transaction, sql, values).await.map(drop)
     }
 }
 
@@ -447,7 +457,7 @@ impl Known {
         let author = new.author.id.get();
         if let Some((message, used_at)) =
             new.key.as_ref().and_then(|key| self.keys.get(&(author, key.clone())))
-            && now < used_at.after(KEY_WINDOW)
+            && now < used_at.after(IDEMPOTENCY_WINDOW)
         {
             return Decision::Repeats(*message);
         }

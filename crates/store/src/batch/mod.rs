@@ -2,12 +2,12 @@
 //! written.
 
 mod accounts;
-mod chores;
 mod flows;
+mod housekeeping;
+mod login_counters;
 mod messages;
-mod tallies;
 
-pub(crate) use messages::Posted;
+pub(crate) use messages::PostOutcome;
 
 use crate::connect::begin_write;
 use crate::error::refuse;
@@ -17,7 +17,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tolmach_domain::{Event, EventKind, Origin, Timestamp};
-use tolmach_engine::ports::StoreError;
+use tolmach_engine::ports::{PortError, StoreError};
 
 /// A transaction under way.
 pub(crate) struct Batch {
@@ -26,7 +26,7 @@ pub(crate) struct Batch {
     moment: Timestamp,
     known_moment: Timestamp,
     events: Vec<Arc<Event>>,
-    /// The newest `now` that was told: what the chores go by.
+    /// The newest `now` that was told: what the housekeeping go by.
     now: Timestamp,
     /// Whether a flow was deleted, so that its messages wait to be removed.
     deleted_flow: bool,
@@ -82,8 +82,9 @@ impl Batch {
 
     async fn control(&self, sql: &str) -> Result<(), StoreError> {
         let done = self.transaction.execute_unprepared(sql).await;
-        // Without its savepoint the transaction is not what we take it for.
-        done.map(drop).map_err(|error| StoreError::Unavailable(error.to_string()))
+        // Without its savepoint the transaction is in an unknown state, so it is abandoned.
+        let lost = |error| PortError::caused_by("a savepoint was lost", error);
+        done.map(drop).map_err(|error| StoreError::Unavailable(lost(error)))
     }
 
     pub(crate) async fn commit(self) -> Result<Committed, StoreError> {
@@ -138,8 +139,8 @@ pub(crate) async fn take_moment(
 
 async fn moment_of<C: ConnectionTrait>(database: &C, sql: &str) -> Result<Timestamp, StoreError> {
     let unfinished = || {
-        StoreError::Failed(
-            "the database is a copy that was not finished: tolmach copy goes on with it".into(),
+        StoreError::failed(
+            "the database is a copy that was not finished: tolmach copy goes on with it",
         )
     };
     let row = sql::row(database, sql, Vec::new()).await?.ok_or_else(unfinished)?;

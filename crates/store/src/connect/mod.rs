@@ -51,7 +51,7 @@ impl Target {
             "postgres" | "postgresql" => postgres::Server::parse(url).map(Self::Postgres),
             _ => {
                 let scheme = if scheme.len() <= 16 { scheme } else { "" };
-                Err(StoreError::Failed(format!(
+                Err(StoreError::failed(format!(
                     "the store's URL has the scheme {scheme:?}; {SERVED}"
                 )))
             }

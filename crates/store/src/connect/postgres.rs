@@ -8,7 +8,7 @@ use sea_orm::{DatabaseConnection, DbErr, RuntimeErr, SqlxPostgresConnector};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
-use tolmach_engine::ports::StoreError;
+use tolmach_engine::ports::{PortError, StoreError};
 
 /// The server ends a transaction that its gateway has left lying for so long: all others wait for
 /// it.
@@ -51,7 +51,8 @@ pub(crate) struct Server {
 impl Server {
     pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url)
-            .map_err(|error| StoreError::Failed(format!("the store's URL: {error}")))?;
+            .map_err(|error| PortError::caused_by("the store's URL is not valid", error))
+            .map_err(StoreError::Failed)?;
         let options = options
             .application_name("tolmach")
             .statement_cache_capacity(STATEMENT_CACHE)
@@ -158,10 +159,10 @@ impl Server {
                 .map_err(refused)?;
             if encoding != "UTF8" {
                 pool.close().await;
-                let text = format!(
-                    "the database's encoding is {encoding}; UTF8 is needed, as in CREATE DATABASE … ENCODING 'UTF8'"
-                );
-                return Err(StoreError::Failed(text));
+                return Err(StoreError::failed(format!(
+                    "the database's encoding is {encoding}; UTF8 is needed, \
+                     as in CREATE DATABASE … ENCODING 'UTF8'"
+                )));
             }
         }
         Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))

@@ -1,13 +1,13 @@
 //! SQLite: a file.
 
 use super::{STATEMENT_CACHE, Use};
-use crate::error::refuse;
+use crate::error::{is_locked, refuse};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
-use tolmach_engine::ports::StoreError;
+use tolmach_engine::ports::{PortError, StoreError};
 
 /// For how long SQLite waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,8 +35,9 @@ impl File {
         let file = Self { url: url.to_owned() };
         let path = file.path();
         if path.is_empty() || path.starts_with(":memory:") || url.contains("mode=memory") {
-            return Err(StoreError::Failed(
-                "the store's URL names no file: a database in memory has one connection, a store several".into(),
+            return Err(StoreError::failed(
+                "the store's URL names no file: a database in memory has one connection, \
+                 a store needs several",
             ));
         }
         Ok(file)
@@ -56,7 +57,8 @@ impl File {
         {
             let made = tokio::fs::create_dir_all(folder).await;
             made.map_err(|error| {
-                StoreError::Unavailable(format!("the store's folder cannot be made: {error}"))
+                let error = PortError::caused_by("the store's folder cannot be created", error);
+                StoreError::Unavailable(error)
             })?;
         }
         Ok(())
@@ -68,9 +70,7 @@ impl File {
             match self.connect_once(usage).await {
                 // Two processes that start at once may both turn on the write-ahead log, where
                 // SQLite does not wait by itself.
-                Err(StoreError::Unavailable(text))
-                    if text.contains("locked") && Instant::now() < deadline =>
-                {
+                Err(error) if is_locked(&error) && Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 outcome => return outcome,

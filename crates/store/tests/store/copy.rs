@@ -1,6 +1,6 @@
 //! A world moves between databases, whole or not at all.
 
-use crate::world::{group, new_user, now, post, user};
+use crate::world::{group, new_user, now, page_of, post, user};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,9 @@ use tolmach_domain::{
 };
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
-    AccountKey, CounterKey, DeleteMessages, EditMessage, NewFlow, NewSession, NewUser, PostMessage,
-    RequestKey, Store, StoreError, TokenHash,
+    AccountKey, CounterKey, CreateFlow, DeleteMessages, EditMessage, FlowStore, IdempotencyKey,
+    LoginCounterStore, MessageStore, NewSession, NewUser, PostMessage, Posted, SessionStore, Store,
+    StoreError, TokenHash, UserStore,
 };
 use tolmach_store::{CopiedTable, CopyError, Options, SqlStore, copy};
 use tolmach_test_servers::{Durability, Postgres};
@@ -73,18 +74,25 @@ async fn live(store: &SqlStore) -> Memory {
         .await
         .unwrap();
     let gone = user(store, "gone").await;
-    let (chat, _) = store.open_chat(anna.id, boris.id, None, now()).await.unwrap();
-    let new = NewFlow {
+    let chat = store.open_chat(anna.id, boris.id, None, now()).await.unwrap().into_flow();
+    let new = CreateFlow {
         kind: FlowKind::Channel,
         title: "t".into(),
         info: "i".into(),
         owner: anna.id,
         photo: Some(PhotoKey { key: "ef/gh".into(), media_type: "image/jpeg".into() }),
         members: vec![boris.id, gone.id],
-        key: Some(RequestKey { key: "a_b".into(), fingerprint: [7; 32] }),
+        key: Some(IdempotencyKey { key: "a_b".into(), fingerprint: [7; 32] }),
     };
-    let (group, _) = store.create_flow(new, None, now()).await.unwrap();
-    store.count(&[CounterKey([3; 32])], now(), now().after(Duration::from_secs(60))).await.unwrap();
+    let group = store.create_flow(new, None, now()).await.unwrap().into_flow();
+    store
+        .increment_login_counters(
+            &[CounterKey([3; 32])],
+            now(),
+            now().after(Duration::from_secs(60)),
+        )
+        .await
+        .unwrap();
     store.delete_user(gone.id, now()).await.unwrap();
     let attachments = vec![Attachment { kind: AttachmentKind::Picture, data: "iVBORw0=".into() }];
     let first = store
@@ -94,14 +102,18 @@ async fn live(store: &SqlStore) -> Memory {
         )
         .await
         .unwrap()
-        .0;
+        .into_message();
     let reply =
         Content { reply_to: Some(first.id), emoji: Some("8J+YgA==".into()), ..Content::default() };
     let mut keyed = None;
     // In an order that no locale agrees with.
     for key in ["b", "a", "B", "_", "ä", "a-c", "a_b"] {
         keyed = Some(
-            store.post(draft(&chat, &boris, reply.clone(), Some(key)), now()).await.unwrap().0,
+            store
+                .post(draft(&chat, &boris, reply.clone(), Some(key)), now())
+                .await
+                .unwrap()
+                .into_message(),
         );
     }
     let edit = EditMessage {
@@ -123,7 +135,7 @@ async fn live(store: &SqlStore) -> Memory {
     };
     store.delete(deletion, now()).await.unwrap();
     post(store, &group, &anna, "unread".into()).await.unwrap();
-    store.history(chat.id, anna.id, HistoryRange::Unread, 3).await.unwrap();
+    store.history(page_of(&chat, &anna, HistoryRange::Unread, 3)).await.unwrap();
     let (token, refresh) = (Some(TokenHash([0xff; 32])), Some(TokenHash([0; 32])));
     let expires_at = now().after(Duration::from_secs(3600));
     let session = store
@@ -142,7 +154,7 @@ async fn live(store: &SqlStore) -> Memory {
         .await
         .unwrap();
     store.end_session(ended, now()).await.unwrap();
-    store.put_recovery(TokenHash([2; 32]), boris.id, expires_at).await.unwrap();
+    store.put_recovery_token(TokenHash([2; 32]), boris.id, expires_at).await.unwrap();
     // The last flow goes, and its id must not come back.
     let last_flow = crate::world::group(store, &anna).await;
     store.delete_flow(last_flow.id, anna.id, FlowKindFilter::Any, None, now()).await.unwrap();
@@ -170,7 +182,7 @@ async fn goes_on(
         store.session_by_token(TokenHash([0xff; 32])).await.unwrap().map(|found| found.id),
         Some(*session)
     );
-    assert_eq!(store.recovery(TokenHash([2; 32]), now()).await, Ok(true));
+    assert_eq!(store.is_recovery_token_valid(TokenHash([2; 32]), now()).await, Ok(true));
     assert_eq!(store.flow(last_flow.id).await, Ok(None));
     assert_eq!(
         store.create_user(new_user("GONE"), now()).await.map(drop),
@@ -178,8 +190,8 @@ async fn goes_on(
     );
     let again =
         store.post(draft(chat, boris, Content::text("again"), Some("a_b")), now()).await.unwrap();
-    assert_eq!((again.0.id, again.1), (keyed.id, true));
-    let unread = store.history(chat.id, anna.id, HistoryRange::Unread, 1000).await.unwrap();
+    assert!(matches!(again, Posted::Repeated(message) if message.id == keyed.id));
+    let unread = store.history(page_of(chat, anna, HistoryRange::Unread, 1000)).await.unwrap();
     // Three of seven were read before the first move, and all of them after it.
     assert_eq!(unread.messages.len(), if round == 0 { 4 } else { 0 });
 
@@ -268,7 +280,7 @@ async fn a_copy_that_was_interrupted_goes_on_where_it_was() {
         let refused =
             SqlStore::open(to, Arc::new(MemoryBus::new()), Options::default()).await.map(drop);
         assert!(
-            matches!(&refused, Err(StoreError::Failed(text)) if text.contains("not finished")),
+            matches!(&refused, Err(StoreError::Failed(error)) if error.to_string().contains("not finished")),
             "{refused:?}"
         );
         // Nor does it serve as a source.

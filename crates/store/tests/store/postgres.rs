@@ -1,6 +1,6 @@
 //! What is PostgreSQL's own: several nodes on one database, and all that can happen to a server.
 
-use crate::world::{Gate, group, new_user, now, post, user};
+use crate::world::{Gate, group, new_user, now, page_of, post, user};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement, TransactionTrait};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +9,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tolmach_domain::{Flow, HistoryRange, Message, MessageId, User, Version};
 use tolmach_engine::memory::MemoryBus;
-use tolmach_engine::ports::{Bus, Signal, Store, StoreError};
+use tolmach_engine::ports::{
+    Bus, FlowStore, MessageStore, SessionStore, Signal, Store, StoreError, UserStore,
+};
 use tolmach_store::{Options, SqlStore, migrate};
 use tolmach_test_servers::{Durability, Postgres, Proxy};
 
@@ -195,7 +197,9 @@ async fn a_server_that_is_switched_off_under_load_loses_nothing_acknowledged() {
         for store in &stores {
             assert!(is_unavailable(&post(store, &flow, &anna, "during".into()).await));
             assert!(is_unavailable(&store.ping().await));
-            assert!(is_unavailable(&store.history(flow.id, anna.id, HistoryRange::All, 10).await));
+            assert!(is_unavailable(
+                &store.history(page_of(&flow, &anna, HistoryRange::All, 10)).await
+            ));
         }
         server.start_again();
         for store in &stores {
@@ -225,7 +229,7 @@ async fn who_reads_after_the_network_was_away_sees_what_is_there_now() {
                 .map(|_| {
                     tokio::spawn({
                         let (store, flow, anna) = (store.clone(), flow.id, anna.id);
-                        async move { store.overview(flow, anna, true).await }
+                        async move { store.flow_summary(flow, Some(anna), true).await }
                     })
                 })
                 .collect::<Vec<_>>()

@@ -1,14 +1,18 @@
 //! What is SQLite's own: sharing commits, sharing the file, and its failures.
 
-use crate::world::{Gate, group, new_user, now, post, user};
+use crate::world::{Gate, group, new_user, now, page_of, post, user};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tolmach_domain::{Fault, FlowKind, FlowKindFilter, HistoryRange, User, Version};
+use tolmach_engine::ErrorChain;
 use tolmach_engine::memory::MemoryBus;
-use tolmach_engine::ports::{Bus, CounterKey, NewFlow, RequestKey, Signal, Store, StoreError};
+use tolmach_engine::ports::{
+    Bus, CounterKey, CreateFlow, FlowCreation, FlowStore, IdempotencyKey, LoginCounterStore,
+    MessageStore, Signal, Store, StoreError, UserStore,
+};
 use tolmach_store::{Options, SqlStore, migrate};
 
 struct File {
@@ -61,7 +65,7 @@ async fn posts_that_wait_share_one_transaction() {
     let after = store.stats();
     assert_eq!(after.jobs - before.jobs, POSTS as u64 + 1);
     assert!(after.transactions - before.transactions <= 4, "{before:?} {after:?}");
-    let page = store.history(flow.id, anna.id, HistoryRange::All, 1000).await.unwrap();
+    let page = store.history(page_of(&flow, &anna, HistoryRange::All, 1000)).await.unwrap();
     assert!(
         page.messages.iter().map(|message| message.posted).eq((1..=POSTS as i64 + 1).map(Version))
     );
@@ -134,7 +138,7 @@ async fn what_was_acknowledged_is_there_after_opening_again() {
         (Version(2), true, true)
     );
     assert_eq!(
-        store.history(flow.id, anna.id, HistoryRange::All, 10).await.unwrap().messages,
+        store.history(page_of(&flow, &anna, HistoryRange::All, 10)).await.unwrap().messages,
         [first, second]
     );
     store.close().await;
@@ -153,9 +157,10 @@ async fn urls_that_cannot_be_served_are_refused_by_name() {
         ("sqlite://x.db?mode=memory", "names no file"),
     ] {
         let refused = SqlStore::open(url, Arc::new(MemoryBus::new()), Options::default()).await;
-        let Err(StoreError::Failed(text)) = refused.map(drop) else {
+        let Err(error @ StoreError::Failed(_)) = refused.map(drop) else {
             panic!("{url} was not refused")
         };
+        let text = ErrorChain(&error).to_string();
         assert!(text.contains(expected) && !text.contains("secret"), "{url}: {text}");
     }
 }
@@ -223,7 +228,7 @@ async fn a_change_that_nobody_waits_for_any_more_is_left_out() {
         post(&store, &flow, &anna, "fourth".into()).await.map(|message| message.version),
         Ok(Version(3))
     );
-    let page = store.history(flow.id, anna.id, HistoryRange::All, 10).await.unwrap();
+    let page = store.history(page_of(&flow, &anna, HistoryRange::All, 10)).await.unwrap();
     assert_eq!(
         page.messages.iter().map(|message| message.content.text.as_str()).collect::<Vec<_>>(),
         ["first", "second", "fourth"]
@@ -276,8 +281,8 @@ async fn keys_and_tallies_are_removed_when_they_are_of_no_more_use() {
     let file = File::new();
     let store = file.open(Arc::new(MemoryBus::new())).await;
     let anna = user(&store, "anna").await;
-    let key = |byte: u8| Some(RequestKey { key: byte.to_string(), fingerprint: [byte; 32] });
-    let new = |owner: &User, key| NewFlow {
+    let key = |byte: u8| Some(IdempotencyKey { key: byte.to_string(), fingerprint: [byte; 32] });
+    let new = |owner: &User, key| CreateFlow {
         kind: FlowKind::Group,
         title: "t".into(),
         info: String::new(),
@@ -289,7 +294,10 @@ async fn keys_and_tallies_are_removed_when_they_are_of_no_more_use() {
     let later = now().after(3 * DAY);
     for (byte, now) in [(1, now()), (2, later)] {
         store.create_flow(new(&anna, key(byte)), None, now).await.unwrap();
-        store.count(&[CounterKey([byte; 32])], now, now.after(DAY)).await.unwrap();
+        store
+            .increment_login_counters(&[CounterKey([byte; 32])], now, now.after(DAY))
+            .await
+            .unwrap();
     }
     let other = sea_orm::Database::connect(file.url("ro")).await.unwrap();
     let count = async |table: &str| {
@@ -305,14 +313,17 @@ async fn keys_and_tallies_are_removed_when_they_are_of_no_more_use() {
         }
     }
     assert_eq!(
-        store.create_flow(new(&anna, key(2)), None, later).await.map(|(_, repeated)| repeated),
+        store
+            .create_flow(new(&anna, key(2)), None, later)
+            .await
+            .map(|creation| matches!(creation, FlowCreation::Existing(_))),
         Ok(true)
     );
     assert_eq!(
         store
-            .tallies(&[CounterKey([2; 32])], later)
+            .login_counters(&[CounterKey([2; 32])], later)
             .await
-            .map(|tallies| tallies[0].map(|tally| tally.count)),
+            .map(|login_counters| login_counters[0].map(|counter| counter.count)),
         Ok(Some(1))
     );
     other.close().await.unwrap();

@@ -3,10 +3,13 @@
 use async_trait::async_trait;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
-use tolmach_domain::{Content, Event, Flow, FlowKind, FlowKindFilter, Message, Timestamp, User};
+use tolmach_domain::{
+    Content, Event, Flow, FlowKind, FlowKindFilter, HistoryRange, Message, Timestamp, User,
+};
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
-    Bus, NewFlow, NewUser, PostMessage, Store, StoreError, BusReceiver, Topic,
+    Bus, BusReceiver, CreateFlow, FlowStore, HistoryQuery, MessageStore, NewUser, PostMessage,
+    Posted, StoreError, Topic, UserStore,
 };
 use tolmach_store::SqlStore;
 
@@ -67,7 +70,7 @@ pub(crate) async fn user(store: &SqlStore, login: &str) -> User {
 }
 
 pub(crate) async fn group(store: &SqlStore, owner: &User) -> Flow {
-    let new = NewFlow {
+    let new = CreateFlow {
         kind: FlowKind::Group,
         title: "t".into(),
         info: String::new(),
@@ -76,7 +79,11 @@ pub(crate) async fn group(store: &SqlStore, owner: &User) -> Flow {
         members: vec![],
         key: None,
     };
-    store.create_flow(new, None, now()).await.expect("the owner lives").0
+    store.create_flow(new, None, now()).await.expect("the owner lives").into_flow()
+}
+
+pub(crate) fn page_of(flow: &Flow, viewer: &User, range: HistoryRange, limit: u32) -> HistoryQuery {
+    HistoryQuery { flow: flow.id, viewer: viewer.id, range, limit, mark_read: false }
 }
 
 pub(crate) async fn post(
@@ -95,5 +102,5 @@ pub(crate) async fn post(
         key: None,
         origin: None,
     };
-    store.post(new, now()).await.map(|(message, _)| message)
+    store.post(new, now()).await.map(Posted::into_message)
 }

@@ -1,0 +1,13 @@
+//! The caller of a use case.
+
+use std::sync::Arc;
+use tolmach_domain::{Origin, Timestamp, User};
+
+/// A user with a profile, and the request that they make.
+pub(crate) struct Caller {
+    pub(crate) user: Arc<User>,
+    /// True if the request claims the administrator's authority and the user has it.
+    pub(crate) administrator: bool,
+    pub(crate) origin: Option<Origin>,
+    pub(crate) now: Timestamp,
+}

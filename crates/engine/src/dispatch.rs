@@ -1,0 +1,161 @@
+//! The way of a command: permission, then the use case.
+
+use crate::caller::Caller;
+use crate::{DeferredWork, Engine, Handled, Principal, Submission, Submitted};
+use tolmach_domain::{Answer, Authority, Command, Fault, Origin, Timestamp, UserId};
+
+impl Engine {
+    /// Checks the permission for a command and carries it out.
+    pub async fn execute(&self, submission: Submission) -> Handled {
+        self.submit(submission).await.handled().await
+    }
+
+    /// Like [`Engine::execute`], but returns before a message is committed, so that the caller may
+    /// submit the next one meanwhile.
+    pub async fn submit(&self, submission: Submission) -> Submitted {
+        let now = self.now();
+        let Submission {
+            caller: principal,
+            authority,
+            origin,
+            command: Command::Send(message),
+            ..
+        } = submission
+        else {
+            return Submitted::Done(self.handle(submission, now).await);
+        };
+        let sending = async {
+            let user = principal.ok_or(Fault::Unauthenticated)?.identity.user;
+            let caller = self.caller(user, authority, origin, now).await?;
+            self.send(&caller, *message).await
+        };
+        match sending.await {
+            Ok(pending) => Submitted::Pending(Box::pin(async move {
+                Handled { principal, outcome: pending.await, deferred: None }
+            })),
+            Err(fault) => {
+                Submitted::Done(Handled { principal, outcome: Err(fault), deferred: None })
+            }
+        }
+    }
+
+    async fn handle(&self, submission: Submission, now: Timestamp) -> Handled {
+        let mut deferred = None;
+        let caller = submission.caller;
+        let (principal, outcome) = match self.carry_out(submission, now, &mut deferred).await {
+            Ok((principal, answer)) => (principal, Ok(answer)),
+            Err(fault) => (caller, Err(fault)),
+        };
+        Handled { principal, outcome, deferred }
+    }
+
+    /// Carries out commands that need no profile, and hands the others to [`Self::as_user`].
+    async fn carry_out(
+        &self,
+        submission: Submission,
+        now: Timestamp,
+        deferred: &mut Option<DeferredWork>,
+    ) -> Result<(Option<Principal>, Answer), Fault> {
+        let Submission { caller, authority, origin, address, command } = submission;
+        let command = match command {
+            Command::Register(registration) => {
+                return self.register(*registration, now).await.map(granted);
+            }
+            Command::Login { identifier, password, grant } => {
+                return self.log_in(&identifier, &password, grant, address).await.map(granted);
+            }
+            Command::Refresh { token } => return self.refresh(&token, now).await.map(granted),
+            Command::Recover { identifier } => {
+                *deferred = Some(self.recover(identifier, now));
+                return Ok((caller, Answer::RecoveryAccepted));
+            }
+            Command::ResetPassword { token, password } => {
+                return Ok((caller, self.reset_password(&token, &password, now).await?));
+            }
+            Command::DeleteAccount { user, login, password } => {
+                let caller = caller.map(|caller| caller.identity.user);
+                let deleted = self.delete_account(caller, user, &login, &password, address);
+                return Ok((None, deleted.await?));
+            }
+            other => other,
+        };
+        let caller = caller.ok_or(Fault::Unauthenticated)?;
+        let user = caller.identity.user;
+        let answer = match command {
+            Command::Logout { login } => {
+                return Ok((None, self.log_out(&caller, login.as_deref(), now).await?));
+            }
+            Command::CreateProfile(profile) => self.create_profile(user, *profile, now).await?,
+            command => {
+                let caller = self.caller(user, authority, origin, now).await?;
+                self.as_user(&caller, command).await?
+            }
+        };
+        Ok((Some(caller), answer))
+    }
+
+    /// Carries out commands that need an account with a profile.
+    async fn as_user(&self, caller: &Caller, command: Command) -> Result<Answer, Fault> {
+        match command {
+            Command::GetUser { user } => self.get_user(caller, user).await,
+            Command::SearchUsers { query, limit } => self.search_users(&query, limit).await,
+            Command::GetPhoto { of } => self.get_photo(caller, of).await,
+            Command::OpenChat { with } => self.open_chat(caller, with).await,
+            Command::CreateFlow(flow) => self.create_flow(caller, *flow).await,
+            Command::DeleteFlow { flow, kinds } => self.delete_flow(caller, flow, kinds).await,
+            Command::GetFlow { flow, kinds, members } => {
+                self.get_flow(caller, flow, kinds, members).await
+            }
+            Command::AddMembers { flow, users } => self.add_members(caller, flow, users).await,
+            Command::RemoveMembers { flow, users } => {
+                self.remove_members(caller, flow, users).await
+            }
+            Command::ListFlows { limit, offset, members } => {
+                self.list_flows(caller, limit, offset, members).await
+            }
+            Command::Edit { message, flow, text } => self.edit(caller, message, flow, text).await,
+            Command::Delete { messages, flow } => self.delete(caller, messages, flow).await,
+            Command::History { flow, kinds, range, mark_read } => {
+                self.history(caller, flow, kinds, range, mark_read).await
+            }
+            Command::GetChanges { since, flow, limit } => {
+                self.get_changes(caller, since, flow, limit).await
+            }
+            Command::ShowTyping { flow, active } => self.show_typing(caller, flow, active).await,
+            Command::Register(_)
+            | Command::Login { .. }
+            | Command::Refresh { .. }
+            | Command::Logout { .. }
+            | Command::Recover { .. }
+            | Command::ResetPassword { .. }
+            | Command::DeleteAccount { .. }
+            | Command::CreateProfile(_)
+            | Command::Send(_) => {
+                let command = command.name();
+                tracing::error!(command, "a command that needs no profile was not carried out");
+                Err(Fault::Internal)
+            }
+        }
+    }
+
+    /// A user with a profile who has the authority that they claim.
+    async fn caller(
+        &self,
+        user: UserId,
+        authority: Authority,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<Caller, Fault> {
+        let user = self.cached_user(user).await?.filter(|user| user.profile);
+        let user = user.ok_or(Fault::NoProfile)?;
+        let administrator = authority == Authority::Administrator;
+        if administrator && !user.admin {
+            return Err(Fault::NotAdministrator);
+        }
+        Ok(Caller { user, administrator, origin, now })
+    }
+}
+
+fn granted((answer, principal): (Answer, Option<Principal>)) -> (Option<Principal>, Answer) {
+    (principal, answer)
+}

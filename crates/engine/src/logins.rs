@@ -1,0 +1,181 @@
+//! Logins: from a password to a session and its tokens, until the session ends.
+
+use crate::faults::{password_fault, store_fault};
+use crate::login_throttle::LoginAttempt;
+use crate::ports::{AccessClaims, AccountKey, NewSession, Rotation};
+use crate::tokens::hash_token;
+use crate::{Engine, ErrorChain, Principal};
+use std::net::IpAddr;
+use tolmach_domain::{Answer, Fault, Grant, GrantKind, Identity, Secret, Timestamp, Tokens, User};
+
+impl Engine {
+    pub(crate) async fn log_in(
+        &self,
+        identifier: &str,
+        password: &Secret,
+        grant: GrantKind,
+        address: Option<IpAddr>,
+    ) -> Result<(Answer, Option<Principal>), Fault> {
+        let key = AccountKey::Either(identifier);
+        let user = self.check_password(key, password, address, |_| true).await?;
+        self.grant(user, grant, self.now()).await
+    }
+
+    /// The user, if this is their password and `permits` accepts them. Takes as long if the login
+    /// does not exist. Every check of a password is done here, so that every failure is counted.
+    pub(crate) async fn check_password(
+        &self,
+        key: AccountKey<'_>,
+        password: &Secret,
+        address: Option<IpAddr>,
+        permits: impl Fn(&User) -> bool,
+    ) -> Result<User, Fault> {
+        let (AccountKey::Login(name) | AccountKey::Email(name) | AccountKey::Either(name)) = key;
+        let attempt = LoginAttempt::new(name, address);
+        let counters = self.check_login_counters(&attempt).await?;
+        self.delay_login(&counters).await?;
+        let account = self.ports.store.account(key).await.map_err(store_fault)?;
+        let hash = account.as_ref().and_then(|account| account.password_hash.as_deref());
+        let right = self.ports.passwords.verify(password, hash).await.map_err(password_fault)?;
+        match account {
+            Some(account) if right && permits(&account.user) => {
+                self.count_success(&attempt).await?;
+                Ok(account.user)
+            }
+            account => {
+                self.count_failure(&attempt, &counters).await?;
+                Err(Fault::WrongCredentials { login_exists: account.is_some() })
+            }
+        }
+    }
+
+    /// Opens a session for a user and hands out its tokens.
+    pub(crate) async fn grant(
+        &self,
+        user: User,
+        kind: GrantKind,
+        now: Timestamp,
+    ) -> Result<(Answer, Option<Principal>), Fault> {
+        let token = (kind == GrantKind::Token).then(|| self.new_token());
+        let refresh = (kind == GrantKind::Pair).then(|| self.new_token());
+        let lifetime = match kind {
+            GrantKind::Nothing => {
+                return Ok((
+                    Answer::Granted(Box::new(Grant {
+                        user: Some(Box::new(user)),
+                        tokens: Tokens::Nothing,
+                    })),
+                    None,
+                ));
+            }
+            GrantKind::Connection | GrantKind::Token => self.policy.token_lifetime,
+            GrantKind::Pair => self.policy.refresh_lifetime,
+        };
+        let expires_at = now.after(lifetime);
+        let session = NewSession {
+            user: user.id,
+            token: token.as_ref().map(hash_token),
+            refresh: refresh.as_ref().map(hash_token),
+            now,
+            expires_at,
+        };
+        let session = self.ports.store.open_session(session).await.map_err(store_fault)?;
+        let identity = Identity { user: user.id, session: Some(session) };
+        let tokens = match (token, refresh) {
+            (Some(token), _) => Tokens::Token(token),
+            (None, Some(refresh)) => {
+                Tokens::Pair { access: self.access_token(identity, now)?, refresh }
+            }
+            (None, None) => Tokens::Connection,
+        };
+        Ok((
+            Answer::Granted(Box::new(Grant { user: Some(Box::new(user)), tokens })),
+            Some(Principal { identity, expires_at }),
+        ))
+    }
+
+    /// Logs an account in without its password and gives an access token: for operators.
+    pub async fn operator_token(&self, login: &str) -> Result<Secret, Fault> {
+        let user = self.account(login).await?;
+        match self.grant(user, GrantKind::Pair, self.now()).await? {
+            (Answer::Granted(grant), _) => match grant.tokens {
+                Tokens::Pair { access, .. } => Ok(access),
+                Tokens::Nothing | Tokens::Connection | Tokens::Token(_) => Err(Fault::Internal),
+            },
+            _ => Err(Fault::Internal),
+        }
+    }
+
+    pub(crate) async fn refresh(
+        &self,
+        token: &Secret,
+        now: Timestamp,
+    ) -> Result<(Answer, Option<Principal>), Fault> {
+        let next = self.new_token();
+        let expires_at = now.after(self.policy.refresh_lifetime);
+        let rotation = self
+            .ports
+            .store
+            .rotate_refresh(hash_token(token), hash_token(&next), now, expires_at)
+            .await;
+        match rotation.map_err(store_fault)? {
+            Rotation::Rotated { user, session } => {
+                self.sessions.invalidate(&session);
+                let user = self
+                    .cached_user(user)
+                    .await?
+                    .filter(|user| user.deleted_at.is_none())
+                    .ok_or(Fault::Unauthenticated)?;
+                let identity = Identity { user: user.id, session: Some(session) };
+                let tokens =
+                    Tokens::Pair { access: self.access_token(identity, now)?, refresh: next };
+                let grant = Grant { user: Some(Box::new(User::clone(&user))), tokens };
+                Ok((Answer::Granted(Box::new(grant)), Some(Principal { identity, expires_at })))
+            }
+            Rotation::Reused => {
+                // The store ended the session; its access token must stop working at once.
+                self.sessions.invalidate_all();
+                Err(Fault::Unauthenticated)
+            }
+            Rotation::Unknown => Err(Fault::Unauthenticated),
+        }
+    }
+
+    /// A signed access token of a session, for a login or for an operator.
+    fn access_token(&self, identity: Identity, now: Timestamp) -> Result<Secret, Fault> {
+        let claims = AccessClaims {
+            user: identity.user,
+            session: identity.session,
+            issued_at: now,
+            expires_at: now.after(self.policy.access_lifetime),
+        };
+        let mut nonce = [0; 16];
+        self.ports.entropy.fill(&mut nonce);
+        self.ports.signer.sign(&claims, nonce).map_err(|error| {
+            tracing::error!(error = %ErrorChain(&error), "an access token could not be signed");
+            Fault::Internal
+        })
+    }
+
+    pub(crate) async fn log_out(
+        &self,
+        principal: &Principal,
+        login: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Answer, Fault> {
+        if let Some(login) = login {
+            let user =
+                self.cached_user(principal.identity.user).await?.ok_or(Fault::Unauthenticated)?;
+            let named = login.to_lowercase();
+            if named != user.login.to_lowercase() && named != user.username.to_lowercase() {
+                return Err(Fault::Unauthenticated);
+            }
+        }
+        let session = principal.identity.session.ok_or_else(|| {
+            Fault::invalid("token", "it was minted elsewhere and has to be ended there")
+        })?;
+        self.ports.store.end_session(session, now).await.map_err(store_fault)?;
+        self.sessions.invalidate(&session);
+        Ok(Answer::LoggedOut)
+    }
+}
