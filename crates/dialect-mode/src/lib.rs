@@ -45,7 +45,7 @@ impl Dialect for Mode {
         &MANIFEST
     }
 
-    /// An unknown `mode` is recognised too: its request is answered with 501.
+    /// Recognises an unknown `mode` too: its request is answered with 501.
     fn recognise(&self, handshake: &Handshake<'_>) -> Recognition {
         let head = handshake
             .first_frame

@@ -99,11 +99,11 @@ pub(crate) struct Reply<'a> {
     /// `null` if the request had none.
     pub(crate) mode: Option<Cow<'a, str>>,
     pub(crate) timestamp: WireTime,
-    /// As in RFC 9110.
+    /// A status of RFC 9110, section 15.
     pub(crate) status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error_msg: Option<Cow<'a, str>>,
-    /// The outer `None` leaves the key out, the inner one is `null`. Both are read as the outer one.
+    /// `Some(None)` is written as `null`, and read as `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<Option<Cow<'a, str>>>,
     #[serde(skip_serializing_if = "Option::is_none")]

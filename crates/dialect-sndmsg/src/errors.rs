@@ -48,17 +48,15 @@ pub(crate) fn encode(
     fault: &Fault,
     reveal_unknown_user: bool,
 ) -> Reply<'static> {
-    let status = match (operation, fault) {
-        (Operation::Login, Fault::WrongCredentials { login_exists: false })
-            if reveal_unknown_user =>
-        {
-            Status::WrongUser
-        }
-        (Operation::Login, Fault::WrongCredentials { .. }) => Status::WrongPass,
-        (Operation::Signup, Fault::LoginTaken) => Status::UserExists,
-        _ => return with_detail(operation, ERRORS.encode(fault)),
-    };
-    Reply::with_status(operation, status)
+    if let (Operation::Login, Fault::WrongCredentials { login_exists }) = (operation, fault) {
+        let is_revealed = reveal_unknown_user && !login_exists;
+        let status = if is_revealed { Status::WrongUser } else { Status::WrongPass };
+        return Reply::with_status(operation, status);
+    }
+    if operation == Operation::Signup && *fault == Fault::LoginTaken {
+        return Reply::with_status(operation, Status::UserExists);
+    }
+    with_detail(operation, ERRORS.encode(fault))
 }
 
 /// The reply to a request that is refused before the engine sees it.
@@ -78,7 +76,7 @@ pub(crate) fn decode(status: &str, detail: Option<&str>) -> Option<Fault> {
     Some(match Status::from_name(status) {
         Some(Status::Success | Status::LoginOk | Status::SignupOk) => return None,
         Some(Status::WrongUser) => Fault::WrongCredentials { login_exists: false },
-        // A server that reveals nothing sends it for both; one that does means this.
+        // A server that reveals unknown logins sends it for wrong passwords only.
         Some(Status::WrongPass) => Fault::WrongCredentials { login_exists: true },
         Some(Status::UserExists) => Fault::LoginTaken,
         Some(Status::NoRoom) => Fault::NoSuchFlow,

@@ -55,7 +55,7 @@ impl Dialect for SndMsg {
         &MANIFEST
     }
 
-    /// A `type` that no request has is not recognised.
+    /// Recognises only a `type` that requests have.
     fn recognise(&self, handshake: &Handshake<'_>) -> Recognition {
         let head = handshake
             .first_frame

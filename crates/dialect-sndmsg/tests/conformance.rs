@@ -57,14 +57,20 @@ fn misbehaviour() -> Script {
             sends("logs in", LOGIN),
             sends(
                 "another's name",
-                r#"{"type":"SND_MSG","username":"bob","room_id":1,"message":"Hello","msg_type":"TEXT"}"#,
+                concat!(
+                    r#"{"type":"SND_MSG","username":"bob","room_id":1,"message":"Hello","#,
+                    r#""msg_type":"TEXT"}"#
+                ),
             ),
             sends("a string for an id", r#"{"type":"READ_MSG","room_id":"1"}"#),
             sends("a room out of range", r#"{"type":"READ_MSG","room_id":0}"#),
             sends("a message out of range", r#"{"type":"DELETE_MSG","id":9007199254740992}"#),
             sends(
                 "an unknown type of message",
-                r#"{"type":"SND_MSG","username":"ann","room_id":1,"message":"Hello","msg_type":"SOUND"}"#,
+                concat!(
+                    r#"{"type":"SND_MSG","username":"ann","room_id":1,"message":"Hello","#,
+                    r#""msg_type":"SOUND"}"#
+                ),
             ),
             sends("an unknown part to read", r#"{"type":"READ_MSG","read":"NONE","room_id":1}"#),
         ],

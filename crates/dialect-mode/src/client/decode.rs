@@ -11,7 +11,7 @@ use tolmach_domain::{
 /// The answer that a request waits for.
 #[derive(Clone)]
 pub(super) enum Expected {
-    /// This one: the reply adds nothing to it.
+    /// An answer that the reply adds nothing to.
     Answer(Answer),
     /// A token, handed out or kept for the connection.
     Grant(GrantKind),

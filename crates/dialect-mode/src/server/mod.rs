@@ -107,7 +107,7 @@ impl ServerSession for Session {
 
     fn deliver(&mut self, event: &Event, _context: &RenderContext<'_>) -> Delivery {
         match event.kind {
-            // The reply to its own message is enough for a connection.
+            // The reply acknowledges a message of the connection itself.
             EventKind::Posted(_) if !event.is_caused_by(self.connection) => {
                 Delivery::Shared(encode::variant(self.time_format))
             }

@@ -41,7 +41,10 @@ fn every_request_is_decoded() {
     let token = || Credentials::Token(Secret::new("t"));
     for (request, credentials, command) in [
         (
-            r#"{"mode":"register","timestamp":1,"username":"ann","password":"p","email":"a@example.org"}"#,
+            concat!(
+                r#"{"mode":"register","timestamp":1,"username":"ann","password":"p","#,
+                r#""email":"a@example.org"}"#
+            ),
             Credentials::Nothing,
             registration(Some("a@example.org")),
         ),
@@ -60,12 +63,18 @@ fn every_request_is_decoded() {
             },
         ),
         (
-            r#"{"mode":"recovery","timestamp":1,"username":"ann","known_data":"a@example.org","known_data_type":"email"}"#,
+            concat!(
+                r#"{"mode":"recovery","timestamp":1,"username":"ann","#,
+                r#""known_data":"a@example.org","known_data_type":"email"}"#
+            ),
             Credentials::Nothing,
             Command::Recover { identifier: RecoveryIdentifier::Email("a@example.org".into()) },
         ),
         (
-            r#"{"mode":"recovery","timestamp":1,"known_data":"bob","known_data_type":"username","username":null}"#,
+            concat!(
+                r#"{"mode":"recovery","timestamp":1,"known_data":"bob","#,
+                r#""known_data_type":"username","username":null}"#
+            ),
             Credentials::Nothing,
             Command::Recover { identifier: RecoveryIdentifier::Login("bob".into()) },
         ),
@@ -95,12 +104,18 @@ fn every_request_is_decoded() {
             },
         ),
         (
-            r#"{"mode":"sendMessage","timestamp":1,"token":"t","chat_id":5,"content":"hi","content_type":"text"}"#,
+            concat!(
+                r#"{"mode":"sendMessage","timestamp":1,"token":"t","chat_id":5,"#,
+                r#""content":"hi","content_type":"text"}"#
+            ),
             token(),
             send(FlowKindFilter::Any, ContentType::Text),
         ),
         (
-            r#"{"mode":"sendGroupMessage","timestamp":1,"token":"t","chat_id":5,"content":"hi","content_type":"text"}"#,
+            concat!(
+                r#"{"mode":"sendGroupMessage","timestamp":1,"token":"t","chat_id":5,"#,
+                r#""content":"hi","content_type":"text"}"#
+            ),
             token(),
             send(FlowKindFilter::Shared, ContentType::Text),
         ),
@@ -127,7 +142,8 @@ fn content_types_are_decoded_and_encoded() {
         ("image", ContentType::Other("image".into())),
         (&long, ContentType::Other(long.as_str().into())),
     ] {
-        let request = json!({"mode": "sendMessage", "token": "t", "chat_id": 5, "content": "hi", "content_type": name});
+        let request = json!({"mode": "sendMessage", "token": "t", "chat_id": 5,
+            "content": "hi", "content_type": name});
         assert_eq!(
             decode(&mut *server(), &request.to_string()).command,
             send(FlowKindFilter::Any, content_type.clone()),
@@ -185,8 +201,10 @@ fn every_answer_is_encoded_in_the_form_of_its_request() {
             r#""mode":"getChats","token":"t""#,
             Answer::Flows(flows),
             concat!(
-                r#""status":200,"chats":[{"chat_id":5,"chat_name":"user2","chat_type":"personal"},"#,
-                r#"{"chat_id":6,"chat_name":"Friends","chat_type":"group"},{"chat_id":7,"chat_name":"News","chat_type":"group"}]"#
+                r#""status":200,"chats":[{"chat_id":5,"chat_name":"user2","#,
+                r#""chat_type":"personal"},"#,
+                r#"{"chat_id":6,"chat_name":"Friends","chat_type":"group"},{"chat_id":7,"#,
+                r#""chat_name":"News","chat_type":"group"}]"#
             ),
         ),
         (
@@ -199,8 +217,10 @@ fn every_answer_is_encoded_in_the_form_of_its_request() {
             Answer::History(Box::new(page)),
             concat!(
                 r#""status":200,"messages":["#,
-                r#"{"message_id":10,"from_id":2,"from_name":"user2","content":"one","content_type":"text","content_time":TIME},"#,
-                r#"{"message_id":11,"from_id":2,"from_name":"user2","content":"\"two\"\nдва","content_type":"text","content_time":TIME}]"#
+                r#"{"message_id":10,"from_id":2,"from_name":"user2","content":"one","#,
+                r#""content_type":"text","content_time":TIME},"#,
+                r#"{"message_id":11,"from_id":2,"from_name":"user2","#,
+                r#""content":"\"two\"\nдва","content_type":"text","content_time":TIME}]"#
             ),
         ),
         (
@@ -246,7 +266,8 @@ fn a_violation_is_answered_and_the_session_goes_on() {
         "x".repeat(65)
     );
     let message = |field: &str| {
-        let mut request = json!({"mode": "sendMessage", "token": "t", "chat_id": 5, "content": "hi", "content_type": "text"});
+        let mut request = json!({"mode": "sendMessage", "token": "t", "chat_id": 5,
+            "content": "hi", "content_type": "text"});
         let edit: Value = serde_json::from_str(field).expect("an edit is JSON");
         for (key, value) in edit.as_object().expect("an edit is an object") {
             request[key] = value.clone();
@@ -399,7 +420,8 @@ fn a_violation_is_answered_and_the_session_goes_on() {
         let mut server = server();
         let (violation, answer) = violation(&mut *server, &Frame::text(request.to_owned()));
         assert_eq!(violation.kind, kind, "{request}");
-        let mut expected = json!({"mode": mode, "timestamp": "2020-07-11 18:32:50", "status": status, "error_msg": error});
+        let mut expected = json!({"mode": mode, "timestamp": "2020-07-11 18:32:50",
+            "status": status, "error_msg": error});
         if matches!(mode, Some("auth" | "register")) {
             expected["token"] = Value::Null;
         }

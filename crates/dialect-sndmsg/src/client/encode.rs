@@ -97,7 +97,7 @@ fn command<'a>(command: &'a Command, login: &'a str) -> Option<EncodedRequest<'a
             (Operation::DeleteRoom, Expected::RoomDeleted { flow: *flow }, fields)
         }
         Command::Delete { messages, flow: _ } => {
-            // Several would take several requests, of which some could be refused.
+            // Several messages would take several requests, of which some could be refused.
             let [message] = messages[..] else { return None };
             let fields = wire::Request { id: message.get().into(), ..empty };
             (Operation::DeleteMessage, Expected::MessageDeleted { message }, fields)

@@ -24,7 +24,7 @@ pub(super) enum Expected {
         kinds: FlowKindFilter,
         range: HistoryRange,
     },
-    /// None: the reply only shows that the history before it is complete.
+    /// No answer: the reply only shows that the history before it is complete.
     Fence,
     Users {
         limit: u32,

@@ -3,7 +3,7 @@
 
 use tolmach_domain::{FlowId, ID_LIMIT, UserId, UserSummary};
 
-/// The lowest placeholder: the upper half of the ids, which servers that count from one never reach.
+/// The lowest placeholder. Servers that count from one never reach the upper half of the ids.
 const FIRST_PLACEHOLDER: i64 = ID_LIMIT / 2;
 
 /// The id of a user of whom only the login is known: a hash of it (FNV-1a) without regard to case,

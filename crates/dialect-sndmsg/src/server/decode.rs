@@ -72,8 +72,8 @@ pub(super) fn command(
     })
 }
 
-/// Fails if a request names another user than the caller. Before a login any name will do: the
-/// engine refuses the request.
+/// Fails if a request names another user than the caller. Before a login every name is
+/// accepted here: the engine refuses the request.
 fn check_username(
     username: Field<Cow<'_, str>>,
     caller: Option<&Caller>,

@@ -48,7 +48,7 @@ pub(super) fn replies<'a>(
         (Operation::Login, Answer::Granted(_)) => with_status(Status::LoginOk),
         (Operation::Signup, Answer::Granted(_)) => with_status(Status::SignupOk),
         (Operation::CreateRoom, Answer::ChatOpened { flow, with, created: _ }) => {
-            // As written in the request: clients match replies to their requests by it.
+            // The name as the request wrote it: clients match replies to requests by it.
             let customer = form.name.as_deref().or(with.as_ref().map(|with| &*with.login));
             let customer = customer.map(Cow::Borrowed);
             Reply { id: Some(Ids::One(flow.get())), customer, ..reply }

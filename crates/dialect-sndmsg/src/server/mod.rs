@@ -108,7 +108,7 @@ impl ServerSession for Session {
     }
 
     fn deliver(&mut self, event: &Event, _context: &RenderContext<'_>) -> Delivery {
-        // The reply is enough for the connection that made the request.
+        // The reply shows a connection what it caused itself.
         if event.is_caused_by(self.connection) {
             return Delivery::Skip;
         }

@@ -18,9 +18,11 @@ fn encode_numbered(client: &mut dyn ClientSession, number: u32, command: Command
 }
 
 fn row(room: i64, id: i64) -> String {
-    format!(
-        r#"{{"type":"READ_MSG","status":"SUCCESS","room_id":{room},"message_id":{id},"msg_type":"TEXT","message":"m","date":"2023-11-14T22:13:20.250000Z","sender":"bob"}}"#
-    )
+    const REST: &str = concat!(
+        r#""msg_type":"TEXT","message":"m","#,
+        r#""date":"2023-11-14T22:13:20.250000Z","sender":"bob""#
+    );
+    format!(r#"{{"type":"READ_MSG","status":"SUCCESS","room_id":{room},"message_id":{id},{REST}}}"#)
 }
 
 /// The reply to a search that finds no user, which a client puts behind a history.
@@ -209,7 +211,10 @@ fn the_number_of_pending_requests_is_bounded() {
 #[test]
 fn invalid_frames_of_a_server_are_refused() {
     for text in [
-        r#"{"type":"SND_MSG","status":"SUCCESS","room_id":1,"message_id":11,"date":"2023-11-14T22:13:20.250000Z"}"#,
+        concat!(
+            r#"{"type":"SND_MSG","status":"SUCCESS","room_id":1,"message_id":11,"#,
+            r#""date":"2023-11-14T22:13:20.250000Z"}"#
+        ),
         r#"{"type":"READ_MSG","status":"SUCCESS","room_id":1}"#,
         r#"{"type":"READ_MSG","status":"SUCCESS","room_id":1,"message_id":11}"#,
         r#"{"type":"EDIT_MSG","id":[11],"new_msg":"x"}"#,

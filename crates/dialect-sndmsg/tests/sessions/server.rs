@@ -51,9 +51,8 @@ fn a_name_that_is_not_the_callers_is_refused() {
             "SND_MSG",
         ),
     ] {
-        let expected = format!(
-            r#"{{"type":"{kind}","status":"ERROR","detail":"username: your own login is expected"}}"#
-        );
+        let detail = "username: your own login is expected";
+        let expected = format!(r#"{{"type":"{kind}","status":"ERROR","detail":"{detail}"}}"#);
         assert_eq!(violation(&mut *server, request), expected);
     }
     decode(&mut *server, r#"{"type":"OLD_DIALOGS","username":"ANN"}"#);
