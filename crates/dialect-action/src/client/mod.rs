@@ -73,62 +73,6 @@ impl Session {
             room: None,
         }
     }
-
-    /// The id of the request with this number.
-    fn id(&self, number: u64) -> u64 {
-        self.prefix | (number & 0xffff_ffff)
-    }
-
-    fn send(&mut self, method: Method, request: wire::Request<'_>, purpose: Purpose) -> Frame {
-        self.sent += 1;
-        let request_id = self.id(self.sent);
-        self.pending.push(Pending { request_id, method, purpose });
-        encode::frame(method, request, request_id)
-    }
-
-    /// Takes the request that a reply with this id and action answers. An error may leave out the
-    /// action.
-    fn take_pending(
-        &mut self,
-        request_id: Option<&RawValue>,
-        action: Option<&str>,
-    ) -> Option<Pending> {
-        let request_id: u64 = request_id?.get().parse().ok()?;
-        self.pending.take_first(|pending| {
-            pending.request_id == request_id
-                && action.is_none_or(|action| pending.method.name() == action)
-        })
-    }
-
-    /// The response that an error means, unless the canonical request has its response already.
-    fn refuse(&mut self, pending: Pending, status: u16, text: &str) -> Option<Response> {
-        let correlation = match pending.purpose {
-            Purpose::Leave | Purpose::Answered => None,
-            Purpose::Join { for_request, room } => {
-                self.room.take_if(|joined| *joined == room);
-                let waiting = self.pending.find_mut(|other| other.request_id == for_request)?;
-                std::mem::replace(&mut waiting.purpose, Purpose::Answered).correlation()
-            }
-            Purpose::Request { correlation, room, joins, .. } => {
-                if joins || errors::is_outside(status, text) {
-                    self.room.take_if(|joined| Some(*joined) == room);
-                }
-                Some(correlation)
-            }
-        };
-        let fault = errors::decode(pending.method, self.authority, status, text);
-        Some(Response::new(correlation?, Err(fault)))
-    }
-}
-
-impl Purpose {
-    /// The correlation of a canonical request that waits for its response.
-    fn correlation(self) -> Option<Correlation> {
-        match self {
-            Purpose::Request { correlation, .. } => Some(correlation),
-            Purpose::Leave | Purpose::Join { .. } | Purpose::Answered => None,
-        }
-    }
 }
 
 impl ClientSession for Session {
@@ -207,5 +151,63 @@ impl ClientSession for Session {
         }
         out.extend(event.map(Incoming::from));
         Ok(())
+    }
+}
+
+impl Session {
+    /// The id of the request with this number.
+    fn id(&self, number: u64) -> u64 {
+        self.prefix | (number & 0xffff_ffff)
+    }
+
+    fn send(&mut self, method: Method, request: wire::Request<'_>, purpose: Purpose) -> Frame {
+        self.sent += 1;
+        let request_id = self.id(self.sent);
+        self.pending.push(Pending { request_id, method, purpose });
+        encode::frame(method, request, request_id)
+    }
+
+    /// Takes the request that a reply with this id and action answers. An error may leave out the
+    /// action.
+    fn take_pending(
+        &mut self,
+        request_id: Option<&RawValue>,
+        action: Option<&str>,
+    ) -> Option<Pending> {
+        let request_id: u64 = request_id?.get().parse().ok()?;
+        self.pending.take_first(|pending| {
+            pending.request_id == request_id
+                && action.is_none_or(|action| pending.method.name() == action)
+        })
+    }
+
+    /// The response that an error means, unless the canonical request has its response already.
+    fn refuse(&mut self, pending: Pending, status: u16, text: &str) -> Option<Response> {
+        let correlation = match pending.purpose {
+            Purpose::Leave | Purpose::Answered => None,
+            Purpose::Join { for_request, room } => {
+                self.room.take_if(|joined| *joined == room);
+                let waiting = self.pending.find_mut(|other| other.request_id == for_request)?;
+                std::mem::replace(&mut waiting.purpose, Purpose::Answered).correlation()
+            }
+            Purpose::Request { correlation, room, joins, .. } => {
+                if joins || errors::is_outside(status, text) {
+                    self.room.take_if(|joined| Some(*joined) == room);
+                }
+                Some(correlation)
+            }
+        };
+        let fault = errors::decode(pending.method, self.authority, status, text);
+        Some(Response::new(correlation?, Err(fault)))
+    }
+}
+
+impl Purpose {
+    /// The correlation of a canonical request that waits for its response.
+    fn correlation(self) -> Option<Correlation> {
+        match self {
+            Purpose::Request { correlation, .. } => Some(correlation),
+            Purpose::Leave | Purpose::Join { .. } | Purpose::Answered => None,
+        }
     }
 }

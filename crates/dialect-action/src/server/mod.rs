@@ -45,7 +45,7 @@ enum Pending {
     Action {
         method: Method,
         request_id: Bytes,
-        /// The room that was joined then.
+        /// The room that was joined when it was decoded.
         room: Option<FlowId>,
         /// The number of a pending change.
         change: Option<u64>,
@@ -63,51 +63,6 @@ impl Session {
             room: None,
             changes: PendingChanges::default(),
         }
-    }
-
-    /// Leaves the room. Granted changes whose events have not been delivered are answered before:
-    /// the events will not be delivered any more.
-    fn leave(&mut self, context: &RenderContext<'_>, out: &mut Vec<Frame>) {
-        let room = self.room.take();
-        for change in self.changes.drain() {
-            let answer = change.answer.as_ref().zip(room.as_ref());
-            out.extend(answer.and_then(|(answer, room)| {
-                encode::answer(answer, room.flow, &change.requested, &change.request_id, context)
-            }));
-        }
-    }
-
-    /// Leaves a room that was deleted, or that the user was removed from.
-    fn expel(&mut self) -> Delivery {
-        self.room = None;
-        self.changes.drain().for_each(drop);
-        Delivery::Skip
-    }
-
-    fn deliver_change(&mut self, event: &Event, context: &RenderContext<'_>) -> Delivery {
-        let Some(room) = &self.room else { return Delivery::Skip };
-        // The version is 0 where it is not known.
-        if let Some((_, last)) = event.versions()
-            && Version::default() < last
-            && last <= room.version
-        {
-            return Delivery::Skip;
-        }
-        let Some(change) = self.changes.take_caused(event, self.connection) else {
-            return Delivery::Shared(SHARED);
-        };
-        let left = match &event.kind {
-            EventKind::Deleted { messages, .. } => {
-                let deleted: Vec<MessageId> = messages.iter().map(|(id, _)| *id).collect();
-                encode::left(&change.requested, &deleted)
-            }
-            _ => Vec::new(),
-        };
-        if event.origin.is_some() && left.is_empty() {
-            return Delivery::Shared(SHARED);
-        }
-        let frame = encode::change(&event.kind, &left, Some(&change.request_id), context);
-        Delivery::Private(frame.into_iter().collect())
     }
 }
 
@@ -227,5 +182,52 @@ impl ServerSession for Session {
             | EventKind::MembersRemoved { .. }
             | EventKind::Typing { .. } => Delivery::Skip,
         }
+    }
+}
+
+impl Session {
+    /// Leaves the room. Granted changes whose events have not been delivered are answered before:
+    /// the events will not be delivered any more.
+    fn leave(&mut self, context: &RenderContext<'_>, out: &mut Vec<Frame>) {
+        let room = self.room.take();
+        for change in self.changes.drain() {
+            let answer = change.answer.as_ref().zip(room.as_ref());
+            out.extend(answer.and_then(|(answer, room)| {
+                encode::answer(answer, room.flow, &change.requested, &change.request_id, context)
+            }));
+        }
+    }
+
+    /// Leaves a room that was deleted, or that the user was removed from.
+    fn expel(&mut self) -> Delivery {
+        self.room = None;
+        self.changes.drain().for_each(drop);
+        Delivery::Skip
+    }
+
+    fn deliver_change(&mut self, event: &Event, context: &RenderContext<'_>) -> Delivery {
+        let Some(room) = &self.room else { return Delivery::Skip };
+        // The version is 0 where it is not known.
+        if let Some((_, last)) = event.versions()
+            && Version::default() < last
+            && last <= room.version
+        {
+            return Delivery::Skip;
+        }
+        let Some(change) = self.changes.take_caused(event, self.connection) else {
+            return Delivery::Shared(SHARED);
+        };
+        let left = match &event.kind {
+            EventKind::Deleted { messages, .. } => {
+                let deleted: Vec<MessageId> = messages.iter().map(|(id, _)| *id).collect();
+                encode::left(&change.requested, &deleted)
+            }
+            _ => Vec::new(),
+        };
+        if event.origin.is_some() && left.is_empty() {
+            return Delivery::Shared(SHARED);
+        }
+        let frame = encode::change(&event.kind, &left, Some(&change.request_id), context);
+        Delivery::Private(frame.into_iter().collect())
     }
 }
