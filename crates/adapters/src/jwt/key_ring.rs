@@ -97,7 +97,12 @@ mod tests {
     use super::*;
     use crate::jwt::{KeyMaterial, KeyOptions, PemAlgorithm};
     use PemAlgorithm::{EdDsa, Es256, Rs256};
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use jsonwebtoken::{Algorithm, EncodingKey, Header};
+    use ring::hmac;
+    use ring::rand::SystemRandom;
+    use ring::signature::{RSA_PKCS1_SHA512, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair};
     use serde_json::{Value, json};
     use std::path::{Path, PathBuf};
     use tolmach_domain::{SessionId, UserId};
@@ -153,11 +158,32 @@ mod tests {
         UserId::new(number).unwrap()
     }
 
-    /// A token made elsewhere.
+    /// A token of another issuer, which may use algorithms that the key ring does not serve.
     fn token(algorithm: Algorithm, kid: Option<&str>, key: &EncodingKey, claims: &Value) -> Secret {
         let mut header = Header::new(algorithm);
         header.kid = kid.map(str::to_owned);
-        Secret::new(jsonwebtoken::encode(&header, claims, key).unwrap())
+        let encode = |text: String| URL_SAFE_NO_PAD.encode(text);
+        let signed = format!(
+            "{}.{}",
+            encode(serde_json::to_string(&header).unwrap()),
+            encode(claims.to_string())
+        );
+        let rsa = |padding: &'static dyn RsaEncoding| {
+            let pair = RsaKeyPair::from_der(key.as_bytes()).unwrap();
+            let mut signature = vec![0; pair.public().modulus_len()];
+            pair.sign(padding, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
+            signature
+        };
+        let signature = match algorithm {
+            Algorithm::HS512 => {
+                let key = hmac::Key::new(hmac::HMAC_SHA512, key.as_bytes());
+                hmac::sign(&key, signed.as_bytes()).as_ref().to_vec()
+            }
+            Algorithm::RS512 => rsa(&RSA_PKCS1_SHA512),
+            Algorithm::PS256 => rsa(&RSA_PSS_SHA256),
+            _ => return Secret::new(jsonwebtoken::encode(&header, claims, key).unwrap()),
+        };
+        Secret::new(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 
     fn read(name: &str) -> Vec<u8> {
@@ -299,8 +325,7 @@ mod tests {
 
     #[test]
     fn a_token_without_a_good_signature_is_rejected() {
-        use base64::Engine;
-        let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let claims = encode(&good().to_string());
         let genuine =
             token(Algorithm::HS256, None, &EncodingKey::from_secret(SECRET.as_bytes()), &good());
