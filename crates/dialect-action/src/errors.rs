@@ -148,16 +148,13 @@ mod tests {
         .map(|(field, reason)| (Fault::invalid(field, reason), 400));
         for (fault, status) in FAULTS.into_iter().zip(statuses).chain(invalid) {
             // A message of another author is answered like one that does not exist.
-            let decoded = match fault {
-                Fault::NotAuthor => Fault::NoSuchMessage,
-                _ => fault.clone(),
-            };
+            let is_absent = fault == Fault::NotAuthor;
+            let decoded = if is_absent { Fault::NoSuchMessage } else { fault.clone() };
             for &method in Method::ALL {
                 for authority in [Authority::Member, Authority::Administrator] {
-                    let status = match (&fault, authority) {
-                        (Fault::NoSuchFlow, Authority::Administrator) => 404,
-                        _ => status,
-                    };
+                    let is_not_found =
+                        fault == Fault::NoSuchFlow && authority == Authority::Administrator;
+                    let status = if is_not_found { 404 } else { status };
                     let body = encode(method, authority, &fault);
                     assert_eq!(body.code, status, "{fault:?}");
                     assert_eq!(decode(method, authority, body.code, &body.text), decoded);
