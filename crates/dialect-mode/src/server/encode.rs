@@ -78,8 +78,7 @@ fn chat(viewer: Option<UserId>, summary: &FlowSummary) -> wire::Chat<'_> {
     let flow = &summary.flow;
     let chat_name = match viewer {
         Some(viewer) => summary.title_for(viewer, |member| &member.username).into(),
-        // A response that was translated from a wire without identities: the members cannot be told
-        // apart.
+        // A response from a wire without identities does not show which member is the viewer.
         None if flow.title.is_empty() => {
             let names: Vec<_> = summary.members.iter().map(|member| &*member.username).collect();
             names.join(", ").into()
