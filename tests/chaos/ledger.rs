@@ -147,7 +147,8 @@ impl Ledger {
                     history.iter().zip(whole).take_while(|(one, other)| one == other).count();
                 findings.inversions += 1;
                 findings.violations.push(format!(
-                    "{reader} reads {} messages and {first} {}; they differ at {place}: {:?} and {:?}",
+                    "{reader} reads {} messages and {first} {}; they differ at {place}: {:?} and \
+                        {:?}",
                     history.len(),
                     whole.len(),
                     history.get(place),

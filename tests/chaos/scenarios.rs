@@ -242,8 +242,10 @@ async fn stall(stand: &Stand, flow: FlowId) -> Result<(), Trouble> {
         Ok::<_, Trouble>(())
     };
     tokio::select! {
-        gone = tokio::time::timeout(PATIENCE, all_let_go) => gone.map_err(|_| "readers who do not read are not let go")??,
-        Some(ended) = reading.join_next() => return Err(format!("a reader who reads was let go: {ended:?}")),
+        gone = tokio::time::timeout(PATIENCE, all_let_go) => gone.map_err(|_| "readers who do not \
+            read are not let go")??,
+        Some(ended) = reading.join_next() => return Err(format!("a reader who reads was let go: \
+            {ended:?}")),
     }
     network.heal();
     Ok(())

@@ -11,7 +11,8 @@ use tolmach_dialect_kit::{Deviations, Fidelity, Report, UPDATE};
 const INTRODUCTION: &str = "\
 # What comes through
 
-Made by the tests in `tests/matrix` from what they find; `TOLMACH_UPDATE_GOLDENS=1 cargo test -p tolmach-gateway --test matrix
+Made by the tests in `tests/matrix` from what they find; `TOLMACH_UPDATE_GOLDENS=1 cargo test -p \
+tolmach-gateway --test matrix
 the_matrix_page_is_current` makes it anew.
 
 Rows are who speaks, columns who listens.
@@ -31,10 +32,12 @@ A client of each dialect speaks to a client of each other one through a running 
 const TRANSLATED: &str = "
 ## Frame by frame
 
-A client of one dialect speaks through a translator to a server of another: the stories of `crates/dialect-kit`, there and back.
+A client of one dialect speaks through a translator to a server of another: the stories of \
+`crates/dialect-kit`, there and back.
 
 - **full**: every frame is what a native peer would have said.
-- **partial**: it comes through without what one of the two, or both, cannot carry. The dialects that lose something are named;
+- **partial**: it comes through without what one of the two, or both, cannot carry. The dialects \
+that lose something are named;
   what it is stands below.
 - –: one of the two has no words for it.
 ";
@@ -42,7 +45,8 @@ A client of one dialect speaks through a translator to a server of another: the 
 const LOSSES: &str = "
 ## What each dialect does not carry
 
-As declared in `protocols/<dialect>/DEVIATIONS.toml`, with the reasons. An operation that is marked *whole* has no words at all.
+As declared in `protocols/<dialect>/DEVIATIONS.toml`, with the reasons. An operation that is \
+marked *whole* has no words at all.
 ";
 
 /// The page says what the tests find.
@@ -54,7 +58,8 @@ pub(crate) fn is_current() -> Result<(), String> {
     if set(UPDATE) {
         if set("CI") {
             return Err(format!(
-                "{UPDATE} is set and so is CI: the page is rewritten by people, who read the difference"
+                "{UPDATE} is set and so is CI: the page is rewritten by people, who read the \
+                    difference"
             ));
         }
         return std::fs::write(&path, page)
@@ -65,7 +70,8 @@ pub(crate) fn is_current() -> Result<(), String> {
     match stored.lines().zip(page.lines()).find(|(stored, found)| stored != found) {
         _ if stored == page => Ok(()),
         Some((stored, found)) => Err(format!(
-            "protocols/MATRIX.md is stale: it says {stored:?}, found {found:?}; {UPDATE}=1 rewrites it"
+            "protocols/MATRIX.md is stale: it says {stored:?}, found {found:?}; {UPDATE}=1 \
+                rewrites it"
         )),
         None => Err(format!(
             "protocols/MATRIX.md is stale: it ends too early or too late; {UPDATE}=1 rewrites it"

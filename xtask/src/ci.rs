@@ -56,7 +56,8 @@ enum Done {
 pub(crate) fn run(project: &Project) -> Result<(), String> {
     if flag(UPDATE) {
         return Err(format!(
-            "{UPDATE} is set: it has transcripts rewritten instead of compared, so nothing would be tested. Unset it."
+            "{UPDATE} is set: it has transcripts rewritten instead of compared, so nothing would \
+                be tested. Unset it."
         ));
     }
     let mut run = Run { project, python: None };

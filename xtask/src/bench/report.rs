@@ -112,12 +112,18 @@ pub(super) fn document(report: &str, rounds: usize, machine: &Machine) -> String
         "# Tolmach beside the floor\n\n\
          Made by `cargo xtask bench`: {rounds} rounds, medians. {machine}\n\n\
          {report}\n\
-         The floor is a bare hyper and tokio-tungstenite server that broadcasts or echoes the same bytes, with one task and one\n\
-         bounded queue per connection and one flush for all that waits. Servers have one half of the cores to themselves, their\n\
-         clients the other, and PostgreSQL and Redis both; plain inserts have the server's half. CPU is user and system time of the server's\n\
-         process, from the operating system; with Tolmach it includes committing each message to disk. Memory is the growth of\n\
-         resident memory, divided by the connections. `single` is one message in flight, `many` 32, `paced` 20,000 deliveries a\n\
-         second. Where a row has several cases, the worst is judged, and named. A ratio is the median of the rounds' ratios.\n"
+         The floor is a bare hyper and tokio-tungstenite server that broadcasts or echoes the \
+         same bytes, with one task and one\n\
+         bounded queue per connection and one flush for all that waits. Servers have one half of \
+         the cores to themselves, their\n\
+         clients the other, and PostgreSQL and Redis both; plain inserts have the server's half. \
+         CPU is user and system time of the server's\n\
+         process, from the operating system; with Tolmach it includes committing each message to \
+         disk. Memory is the growth of\n\
+         resident memory, divided by the connections. `single` is one message in flight, `many` \
+         32, `paced` 20,000 deliveries a\n\
+         second. Where a row has several cases, the worst is judged, and named. A ratio is the \
+         median of the rounds' ratios.\n"
     )
 }
 

@@ -89,27 +89,45 @@ impl Row {
 }
 
 /// Of `perf record -e cpu-clock -p …` on the server while its scenario ran, on one core.
-const ALONE: &str = "Of 5.0 µs a delivery (the floor's 4.6), the kernel takes 4.3 for one write (4.1), all that leads to it 0.3 (0.6: \
-    the floor wakes a task for everybody), and the commit 0.4, in which three threads hand eight statements to each other, shared by \
-    1,000 listeners. With SQLite in the thread that writes, by rusqlite, the commit took 0.28; sea-orm's way to such a driver, its \
+const ALONE: &str = "Of 5.0 µs a delivery (the floor's 4.6), the kernel takes 4.3 for one write \
+    (4.1), all that leads to it 0.3 (0.6: \
+    the floor wakes a task for everybody), and the commit 0.4, in which three threads hand eight \
+    statements to each other, shared by \
+    1,000 listeners. With SQLite in the thread that writes, by rusqlite, the commit took 0.28; \
+    sea-orm's way to such a driver, its \
     proxy, does not build beside its SQLite.";
-const MANY: &str = "A write costs the kernel 5 µs and 0.2 for each KiB, so that all depends on how many frames are told together: \
-    hub/audience.rs has a crowd rest by what it was told. Longer rests would lift it, and delay what is told.";
-const PACED: &str = "A message is committed before anybody hears of it, which the floor does not do: 0.9 ms at the median after a rest \
-    of 50 ms, of which 0.5 is the disk's (on a file system in memory the medians differ by 0.4). The 99th percentile is what the \
-    slowest two of 120 messages take. A faster disk lifts it, or fewer threads between a message and its commit.";
-const SENDS: &str = "46 µs of CPU a message on one core, where the loop takes 15: SQLite's thread 26, of which a third writes pages to \
-    the log, since each sender has a flow of its own and so a page of its own in three indexes; connections 16, of which the kernel \
-    7 for a read and a write; the writer's thread 4. One sender who writes to one flow takes 13 all together (the row of pipelined \
-    messages). SQLite in the thread that writes took 6 less (rusqlite, tried). A core more for SQLite's thread lifts it, or fewer \
+const MANY: &str = "A write costs the kernel 5 µs and 0.2 for each KiB, so that all depends on \
+    how many frames are told together: \
+    hub/audience.rs has a crowd rest by what it was told. Longer rests would lift it, and delay \
+    what is told.";
+const PACED: &str = "A message is committed before anybody hears of it, which the floor does not \
+    do: 0.9 ms at the median after a rest \
+    of 50 ms, of which 0.5 is the disk's (on a file system in memory the medians differ by 0.4). \
+    The 99th percentile is what the \
+    slowest two of 120 messages take. A faster disk lifts it, or fewer threads between a message \
+    and its commit.";
+const SENDS: &str = "46 µs of CPU a message on one core, where the loop takes 15: SQLite's thread \
+    26, of which a third writes pages to \
+    the log, since each sender has a flow of its own and so a page of its own in three indexes; \
+    connections 16, of which the kernel \
+    7 for a read and a write; the writer's thread 4. One sender who writes to one flow takes 13 \
+    all together (the row of pipelined \
+    messages). SQLite in the thread that writes took 6 less (rusqlite, tried). A core more for \
+    SQLite's thread lifts it, or fewer \
     indexes on messages.";
-const DECODE: &str = "What is kept of a request has to be allocated, 20 ns each: the text, the draft, the echo for the reply, and with \
-    action the request's id, which everybody in the room is told. Fewer and smaller allocations in the contract between dialects \
+const DECODE: &str = "What is kept of a request has to be allocated, 20 ns each: the text, the \
+    draft, the echo for the reply, and with \
+    action the request's id, which everybody in the room is told. Fewer and smaller allocations \
+    in the contract between dialects \
     and gateway would lift it.";
-const GROWTH: &str = "The structures of a write, the kernel's of both ends above all, are 6 KiB and more a connection: those of 1,000 \
-    connections stay in the processor's caches, those of 10,000 do not. The floor grows by 1.36 to 1.46 from 1,000 to 10,000 \
-    connections in its one room (load fan-out --subject floor --members 10000), from 4.9 to 7.2 µs. Of flows nothing is seen: \
-    10,000 connections in one flow take 6.5 µs a delivery, in 10,000 flows 6.4. A larger cache lifts it.";
+const GROWTH: &str = "The structures of a write, the kernel's of both ends above all, are 6 KiB \
+    and more a connection: those of 1,000 \
+    connections stay in the processor's caches, those of 10,000 do not. The floor grows by 1.36 \
+    to 1.46 from 1,000 to 10,000 \
+    connections in its one room (load fan-out --subject floor --members 10000), from 4.9 to 7.2 \
+    µs. Of flows nothing is seen: \
+    10,000 connections in one flow take 6.5 µs a delivery, in 10,000 flows 6.4. A larger cache \
+    lifts it.";
 
 /// The rows, in the order in which a reader is shown them.
 pub(super) fn all(dialects: &[String]) -> Vec<Row> {
@@ -154,10 +172,19 @@ pub(super) fn all(dialects: &[String]) -> Vec<Row> {
             fan_out("/single/cpu_us_per_delivery"),
         )
         .bounded_by(ALONE),
-        row("the same, 32 in flight", AtMost(1.3), "", fan_out("/many/cpu_us_per_delivery")).bounded_by(MANY),
-        row("p99 delivery at 20,000/s ÷ floor's", AtMost(1.25), "", fan_out("/paced/delivery_us_p99")).bounded_by(PACED),
+        row("the same, 32 in flight", AtMost(1.3), "", fan_out("/many/cpu_us_per_delivery"))
+            .bounded_by(MANY),
         row(
-            "a mixed room of five dialects ÷ one dialect (their mean), CPU per delivered frame, one in flight",
+            "p99 delivery at 20,000/s ÷ \
+            floor's",
+            AtMost(1.25),
+            "",
+            fan_out("/paced/delivery_us_p99"),
+        )
+        .bounded_by(PACED),
+        row(
+            "a mixed room of five dialects ÷ one dialect (their mean), CPU per delivered frame, \
+                one in flight",
             AtMost(1.1),
             "",
             mixed("/single/cpu_us_per_delivery"),
@@ -172,10 +199,19 @@ pub(super) fn all(dialects: &[String]) -> Vec<Row> {
             "resident memory per idle authenticated connection, 10,000",
             AtMost(5.0),
             " KiB",
-            ["mode", "bearer"].map(|dialect| alone(dialect, ours(format!("idle-{dialect}"), "/bytes_per_connection"), 1.0 / 1024.0)).into(),
+            ["mode", "bearer"]
+                .map(|dialect| {
+                    alone(
+                        dialect,
+                        ours(format!("idle-{dialect}"), "/bytes_per_connection"),
+                        1.0 / 1024.0,
+                    )
+                })
+                .into(),
         ),
         row(
-            "durable acknowledged sends, 512 connections, SQLite FULL ÷ plain insert_many of 100 in a loop",
+            "durable acknowledged sends, 512 connections, SQLite FULL ÷ plain insert_many of 100 \
+                in a loop",
             AtLeast(0.5),
             "",
             vec![sends("sends-sqlite", "/from_512/per_second", "/many_a_transaction")],
@@ -200,13 +236,30 @@ pub(super) fn all(dialects: &[String]) -> Vec<Row> {
             " µs",
             vec![alone("", ours("nodes", "/added_cpu_us_each"), 1.0)],
         ),
-        row("decode + validate + lift, MoreliaTalk ÷ parse to Value", AtMost(3.0), "", decode(&["morelia"], "value")),
-        row("decode + lift, other dialects ÷ typed parse", AtMost(1.5), "", decode(&others, "struct")).bounded_by(DECODE),
+        row(
+            "decode + validate + lift, MoreliaTalk ÷ parse to \
+            Value",
+            AtMost(3.0),
+            "",
+            decode(&["morelia"], "value"),
+        ),
+        row(
+            "decode + lift, other dialects ÷ typed \
+            parse",
+            AtMost(1.5),
+            "",
+            decode(&others, "struct"),
+        )
+        .bounded_by(DECODE),
         row(
             "p99 delivery during a storm of 100 logins ÷ without it",
             AtMost(1.5),
             "",
-            vec![ratio("", ours("storm", "/storm/delivery_us_p99"), ours("storm", "/calm/delivery_us_p99"))],
+            vec![ratio(
+                "",
+                ours("storm", "/storm/delivery_us_p99"),
+                ours("storm", "/calm/delivery_us_p99"),
+            )],
         ),
         row(
             "from start to ready on an existing store of 1 M messages",
@@ -218,7 +271,11 @@ pub(super) fn all(dialects: &[String]) -> Vec<Row> {
             "growth: CPU per delivered frame at 10,000 flows and 10,000 connections ÷ at 1 flow",
             AtMost(1.2),
             "",
-            vec![ratio("", ours("growth", "/single/cpu_us_per_delivery"), beside("growth", "/single/cpu_us_per_delivery"))],
+            vec![ratio(
+                "",
+                ours("growth", "/single/cpu_us_per_delivery"),
+                beside("growth", "/single/cpu_us_per_delivery"),
+            )],
         )
         .bounded_by(GROWTH),
     ]

@@ -100,8 +100,17 @@ pub(super) fn all(dialects: &[String]) -> Vec<Scenario> {
         let inserts = [("--rows", "100", "100"), ("--seconds", "1.5", "0.1")];
         all.push(scenario(
             format!("sends-{store}"),
-            format!("durable acknowledged sends, mode, {name}; beside it plain inserts into the same table"),
-            load(&format!("sends --store {store}"), &[("--connections", "1,64,512", "1,8"), ("--pipelined", "256", "16"), LENGTH]),
+            format!(
+                "durable acknowledged sends, mode, {name}; beside it plain inserts into the \
+                same table"
+            ),
+            load(
+                &format!(
+                    "sends --store \
+                {store}"
+                ),
+                &[("--connections", "1,64,512", "1,8"), ("--pipelined", "256", "16"), LENGTH],
+            ),
             Some(load(&format!("inserts --store {store}"), &inserts)),
         ));
     }
@@ -110,7 +119,8 @@ pub(super) fn all(dialects: &[String]) -> Vec<Scenario> {
         once: true,
         ..scenario(
             "idle-mode",
-            "idle connections, and as many of 8,000 more as the limit of open files allows; beside it the floor's",
+            "idle connections, and as many of 8,000 more as the limit of open files allows; \
+                beside it the floor's",
             load("idle --subject tolmach --wire mode", &idle("8000")),
             Some(load("idle --subject floor", &idle("8000"))),
         )
@@ -132,13 +142,24 @@ pub(super) fn all(dialects: &[String]) -> Vec<Scenario> {
     ));
     all.push(scenario(
         "storm",
-        "a room of 1,000 mode connections at 20,000 deliveries a second, without and during 100 logins at once (bcrypt, cost 12)",
-        load("storm", &[("--members", "1000", "40"), ("--logins", "100", "5"), ("--cost", "12", "6"), ("--rate", "20000", "4000"), LENGTH]),
+        "a room of 1,000 mode connections at 20,000 deliveries a second, without and during 100 \
+            logins at once (bcrypt, cost 12)",
+        load(
+            "storm",
+            &[
+                ("--members", "1000", "40"),
+                ("--logins", "100", "5"),
+                ("--cost", "12", "6"),
+                ("--rate", "20000", "4000"),
+                LENGTH,
+            ],
+        ),
         None,
     ));
     all.push(scenario(
         "nodes",
-        "64 mode connections send at one gateway and are heard at another, PostgreSQL and Redis between them",
+        "64 mode connections send at one gateway and are heard at another, PostgreSQL and Redis \
+            between them",
         load("nodes", &[("--connections", "64", "4"), LENGTH]),
         None,
     ));
@@ -164,7 +185,8 @@ pub(super) fn all(dialects: &[String]) -> Vec<Scenario> {
     };
     all.push(scenario(
         "growth",
-        "rooms of 1,000 mode connections, one message in flight, of 10,000 connections and flows; beside it one room alone",
+        "rooms of 1,000 mode connections, one message in flight, of 10,000 connections and flows; \
+            beside it one room alone",
         rooms("10000", "10000"),
         Some(rooms("1000", "1")),
     ));

@@ -251,7 +251,8 @@ mod tests {
             (arms("        Fault::NoPhoto => 404,\n        _ if strange => 500,"), vec![4]),
             (
                 arms(
-                    "        Fault::NoPhoto\n        | Fault::NoSuchFlow => 404,\n        _ => 500,",
+                    "        Fault::NoPhoto\n        | Fault::NoSuchFlow => 404,\n        _ => \
+                        500,",
                 ),
                 vec![5],
             ),

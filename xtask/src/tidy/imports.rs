@@ -115,7 +115,11 @@ pub(super) fn check(metadata: &Metadata) -> Vec<String> {
     for package in metadata.workspace_packages() {
         let name = short_name(&package.name);
         let Some(row) = TABLE.iter().find(|row| matches_package(row.package, name)) else {
-            problems.push(format!("{}: the table in xtask/src/tidy/imports.rs has no row for it; say what it may import", package.name));
+            problems.push(format!(
+                "{}: the table in xtask/src/tidy/imports.rs has no row for it; \
+                say what it may import",
+                package.name
+            ));
             continue;
         };
         for dependency in &package.dependencies {

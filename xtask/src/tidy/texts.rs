@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn examples_in_documents_may_hold_dates() {
-        let text = "A message:\n\n```json\n{\"time\": \"2001-02-03\"}\n```\n\n    > {\"time\": \"2001-02-03\"}\n\nIt was 2001-02-03.\n";
+        let text = "A message:\n\n```json\n{\"time\": \"2001-02-03\"}\n```\n\n    > {\"time\": \
+            \"2001-02-03\"}\n\nIt was 2001-02-03.\n";
         let problems = check_text(Path::new("SPEC.md"), text);
         assert!(problems.len() == 1 && problems[0].starts_with("SPEC.md:9"), "{problems:?}");
     }

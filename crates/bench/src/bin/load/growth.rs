@@ -37,7 +37,8 @@ pub(crate) struct Arguments {
 pub(crate) async fn measure(arguments: Arguments) -> Outcome<Value> {
     let Arguments { members: size, connections, flows, messages } = arguments;
     if size == 0 || connections < size || flows < connections / size {
-        return Err("as many connections as members of a room or more are expected, and as many flows as rooms".into());
+        return Err("as many connections as members of a room or more are expected, and as many \
+            flows as rooms".into());
     }
     let data = data_folder()?;
     let world = World::open(&sqlite(data.path())).await?;

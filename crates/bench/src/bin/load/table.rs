@@ -146,9 +146,12 @@ impl Table {
         let Self { author, first_flow } = self;
         let text = crate::sends::TEXT / 2;
         format!(
-            "INSERT INTO message (flow_id, author_id, content_type, text, posted, version, posted_at, changed_at) \
-             WITH RECURSIVE numbers (n) AS (VALUES (0) UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {messages}) \
-             SELECT {first_flow} + n % {FLOWS}, {author}, 'text', hex(zeroblob({text})), 1 + n / {FLOWS}, 1 + n / {FLOWS}, n, n FROM numbers"
+            "INSERT INTO message (flow_id, author_id, content_type, text, posted, version, \
+                posted_at, changed_at) \
+             WITH RECURSIVE numbers (n) AS (VALUES (0) UNION ALL SELECT n + 1 FROM numbers WHERE \
+             n + 1 < {messages}) \
+             SELECT {first_flow} + n % {FLOWS}, {author}, 'text', hex(zeroblob({text})), 1 + n / \
+             {FLOWS}, 1 + n / {FLOWS}, n, n FROM numbers"
         )
     }
 }
