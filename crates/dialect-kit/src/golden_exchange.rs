@@ -1,225 +1,205 @@
-//! One exchange of a golden transcript with the connections that it goes over, for whoever says
-//! parts of it again and again: micro benches.
+//! One exchange of a golden transcript with its connection, so that parts of it can be repeated:
+//! for benchmarks.
 
-use crate::play::{Cast, Entry, Listener, Recording, Staged, Trouble, ask_of, record, reply_to};
+use crate::frame_text::inline;
+use crate::play::{
+    PlayError, PreparedRequest, Recording, Replay, Sides, WireEntry, event, outcome_for, record,
+    request_of, step_time,
+};
 use crate::project::Project;
-use crate::stories::{Exchange, Step, Story, stories};
-use crate::transcript::{inline, transcripts};
-use crate::translation::step_moment;
-use std::sync::Arc;
-use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Notice, Reply, Session, Variant};
-use tolmach_domain::{Origin, Timestamp};
+use crate::stories::{Exchange, Step, stories};
+use crate::transcript::transcripts;
+use tolmach_dialect::{
+    ClientSession, Correlation, Dialect, Event, Frame, RenderContext, Request, Response,
+    ServerSession, Variant,
+};
+use tolmach_domain::{FlowSummary, Timestamp};
 
-/// An exchange, when both sides have said and heard all of it.
-pub struct Scene {
-    /// When it happens.
+/// An exchange that both sides have completed.
+pub struct GoldenExchange {
+    /// The time of the exchange.
     pub now: Timestamp,
-    /// The connection of whoever asks. It is as it was before the exchange but for what a granted
-    /// ask changes, so that all of it can be said again.
-    pub ends: Ends,
-    /// What is asked, as the client's end is told it.
-    pub ask: Ask,
-    /// The frame that asks it.
-    pub asked: Frame,
-    /// What it is answered with, as the server's end is told it.
-    pub reply: Reply,
-    /// The frames that answer it; none where this wire leaves it unsaid.
-    pub answered: Vec<Frame>,
-    /// What somebody hears of it, if its event reaches anybody by a shared frame.
-    pub told: Option<Told>,
+    /// The connection. It is as it was before the exchange but for what a granted request changes,
+    /// so that the exchange can be repeated.
+    pub sessions: SessionPair,
+    /// The request, as the client session encodes it.
+    pub request: Request,
+    /// The frame of the request.
+    pub request_frame: Frame,
+    /// The response, as the server session encodes it.
+    pub response: Response,
+    /// The summary for the response's context.
+    pub flow: Option<FlowSummary>,
+    /// The frames of the response; none where this wire leaves it unsaid.
+    pub response_frames: Vec<Frame>,
+    /// Its event, if it reaches a connection by a shared frame.
+    pub delivered: Option<DeliveredEvent>,
 }
 
-/// An event as one connection hears it.
-pub struct Told {
+/// An event at one connection.
+pub struct DeliveredEvent {
     /// The connection.
-    pub ends: Ends,
-    /// What is told.
-    pub notice: Arc<Notice>,
-    /// In which variant.
+    pub sessions: SessionPair,
+    /// The event.
+    pub event: Event,
+    /// The summary for the event's context.
+    pub flow: Option<FlowSummary>,
+    /// The variant.
     pub variant: Variant,
-    /// The frame that tells it.
+    /// The frame.
     pub frame: Frame,
 }
 
-/// Both ends of one connection.
-pub struct Ends {
-    /// Says asks.
-    pub client: Box<dyn Session>,
-    /// Hears them.
-    pub server: Box<dyn Session>,
+/// Both sides of one connection.
+pub struct SessionPair {
+    /// The client's.
+    pub client: Box<dyn ClientSession>,
+    /// The server's.
+    pub server: Box<dyn ServerSession>,
 }
 
-impl Scene {
-    /// Plays a story up to the exchange that its transcript calls `title`, such as `ann: send
-    /// (text)`.
+impl GoldenExchange {
+    /// Plays a story up to and with the exchange that its transcript calls `title`, such as `ann:
+    /// send (text)`.
     ///
-    /// Fails if there is none, if the dialect does not say it, or if a frame is not the one in the
-    /// project's transcript.
-    pub fn of(
+    /// Fails if there is none, if the dialect has no client or no frame for it, or if a frame
+    /// differs from the project's transcript.
+    pub fn play(
         project: &Project,
         dialect: &dyn Dialect,
         story: &str,
         title: &str,
     ) -> Result<Self, String> {
         let id = dialect.manifest().id;
-        let recording = record(dialect);
-        let told = stories().into_iter().find(|known| known.name == story).ok_or_else(|| {
-            let names: Vec<_> = stories().iter().map(|story| story.name).collect();
+        let sides = Sides::of(dialect).ok_or_else(|| format!("the dialect {id} has no client"))?;
+        let all = stories();
+        let story = all.iter().find(|known| known.name == story).ok_or_else(|| {
+            let names: Vec<_> = all.iter().map(|story| story.name).collect();
             format!("no story is named {story:?}; there are {names:?}")
         })?;
-        let path = project.transcripts(id).join(format!("{story}.txt"));
-        let golden = std::fs::read_to_string(&path)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        if transcripts(id, &recording).get(story) != Some(&golden) {
-            return Err(format!("{}: the dialect says something else now", path.display()));
-        }
-        let exchange =
-            |step: &Step| matches!(step, Step::Exchange(exchange) if exchange.title() == title);
-        let index = told
-            .steps
-            .iter()
-            .position(exchange)
-            .ok_or_else(|| format!("the story {story:?} has no {title:?}"))?;
-        let Step::Exchange(exchange) = &told.steps[index] else {
-            unreachable!("it was found among exchanges")
-        };
-        let play = Play { dialect, recording: &recording, story: &told, index };
-        play.scene(exchange)
-            .map_err(|trouble| format!("{id}, story {story}, {title}: {trouble:?}"))?
-    }
-}
-
-/// A story that is played up to a step.
-struct Play<'p> {
-    dialect: &'p dyn Dialect,
-    recording: &'p Recording,
-    story: &'p Story,
-    index: usize,
-}
-
-impl<'p> Play<'p> {
-    fn scene(&self, exchange: &Exchange) -> Result<Result<Scene, String>, Trouble> {
-        let now = step_moment(self.index);
-        let ask = ask_of(exchange, self.recording.voice, Echo::NONE);
-        let Staged { client, server, frame, .. } =
-            self.cast()?.stage(now, exchange.speaker, &ask)?;
-        let mut ends = Ends { client, server };
-        let Some(asked) = frame else {
-            return Ok(Err("the opening of the connection asks it, not a frame".to_owned()));
-        };
-        let heard = match self.frames(false, Entry::is_client).last() {
-            Some(Entry::Client(golden)) if *golden == asked => ends.hear(now, &asked),
-            _ => Err(format!("the transcript has another frame than {}", inline(&asked))),
-        };
-        let reply = match heard {
-            Ok(heard) => reply_to(exchange, &heard),
-            Err(problem) => return Ok(Err(problem)),
-        };
-        let mut answered = Vec::new();
-        ends.server.encode(now, &Line::Reply(reply.clone()), &mut answered)?;
-        for frame in &answered {
-            if let Err(violation) = ends.client.decode(now, frame, &mut Vec::new()) {
-                return Ok(Err(format!(
-                    "the client does not understand {}: {violation:?}",
-                    inline(frame)
-                )));
-            }
-        }
-        Ok(Ok(Scene { now, ends, ask, asked, reply, answered, told: self.told(exchange)? }))
-    }
-
-    fn told(&self, exchange: &Exchange) -> Result<Option<Told>, Trouble> {
-        let Some(kind) = &exchange.event else { return Ok(None) };
-        let mut cast = self.cast()?;
-        let origin = Some(self.say(&mut cast, self.index, exchange)?);
-        let notice = Arc::new(Event {
-            occurred_at: step_moment(self.index),
-            committed_at: None,
-            origin,
-            kind: kind.clone(),
+        let recording = record(dialect);
+        check_transcript(project, id, &recording, story.name)?;
+        let found = story.steps.iter().enumerate().find_map(|(index, step)| match step {
+            Step::Exchange(exchange) if exchange.title() == title => Some((index, exchange)),
+            _ => None,
         });
-        let Some(Entry::Server(frame)) = self.frames(true, Entry::is_server).next() else {
-            return Ok(None);
-        };
-        let listener = cast.listener(&notice);
-        Ok(listener.map(|Listener { client, server, variant }| Told {
-            ends: Ends { client, server },
-            notice,
-            variant,
-            frame: frame.clone(),
-        }))
+        let (index, exchange) =
+            found.ok_or_else(|| format!("the story {:?} has no {title:?}", story.name))?;
+        let replay = Replay { sides, recording: &recording, story };
+        Self::play_step(replay, index, exchange)
+            .map_err(|problem| format!("{id}, story {}, {title}: {problem}", story.name))
     }
 
-    /// What went over the wire at the step: of the exchange, or of its event.
-    fn frames(&self, notice: bool, wanted: fn(&Entry) -> bool) -> impl Iterator<Item = &'p Entry> {
-        let (story, index) = (self.story.name, self.index);
-        let takes =
-            self.recording.takes.iter().filter(move |take| {
-                (take.story, take.index, take.notice) == (story, index, notice)
-            });
-        takes.flat_map(|take| &take.entries).filter(move |entry| wanted(entry))
+    /// The response's context.
+    pub fn context(&self) -> RenderContext<'_> {
+        RenderContext::with_flow(self.flow.as_ref())
     }
 
-    /// Everybody's connections just before the step.
-    fn cast(&self) -> Result<Cast<'p>, Trouble> {
-        let mut cast = Cast::new(self.dialect);
-        for (index, step) in self.story.steps[..self.index].iter().enumerate() {
-            let (exchange, kind) = match step {
-                Step::Exchange(exchange) => (Some(exchange), exchange.event.as_ref()),
-                Step::Happening(kind) => (None, Some(kind.as_ref())),
-            };
-            let said = exchange.filter(|_| self.is_said(index, false));
-            let origin = said.map(|exchange| self.say(&mut cast, index, exchange)).transpose()?;
-            if let Some(kind) = kind.filter(|_| self.is_said(index, true)) {
-                cast.tell(
-                    step_moment(index),
-                    &Arc::new(Event {
-                        occurred_at: step_moment(index),
-                        committed_at: None,
-                        origin,
-                        kind: kind.clone(),
-                    }),
-                    None,
-                )?;
-            }
+    fn play_step(replay: Replay<'_>, index: usize, exchange: &Exchange) -> Result<Self, String> {
+        let now = step_time(index);
+        let request = request_of(exchange, replay.recording.credentials, Correlation::NONE);
+        let prepared = replay
+            .up_to(index)
+            .and_then(|connections| connections.prepare(now, exchange.persona, &request))
+            .map_err(in_words)?;
+        let PreparedRequest { client, mut server, flows, frame, .. } = prepared;
+        let mut client = client.ok_or("the dialect has no client")?;
+        let request_frame = frame.ok_or("the handshake makes the request, not a frame")?;
+        let golden = frames(replay, index, false, WireEntry::is_client).last();
+        if golden != Some(&request_frame) {
+            let found = inline(&request_frame);
+            return Err(format!("the transcript has another frame than {found}"));
         }
-        Ok(cast)
-    }
-
-    fn is_said(&self, index: usize, notice: bool) -> bool {
-        let mut takes = self.recording.takes.iter();
-        takes.any(|take| {
-            (take.story, take.index, take.notice) == (self.story.name, index, notice)
-                && take.lost.is_none()
-        })
-    }
-
-    fn say(
-        &self,
-        cast: &mut Cast<'p>,
-        index: usize,
-        exchange: &Exchange,
-    ) -> Result<Origin, Trouble> {
-        let ask = ask_of(exchange, self.recording.voice, Echo::NONE);
-        let said = cast.say(step_moment(index), exchange.speaker, &ask, &mut |heard, _| {
-            Ok(Some(reply_to(exchange, heard)))
-        })?;
-        Ok(Origin {
-            connection: said.connection,
-            dialect: self.dialect.manifest().id,
-            tag: said.ask.tag,
+        let decoded = server.decode(now, &request_frame).map_err(|defect| defect.message)?;
+        let decoded = decoded.ok().and_then(|mut requests| requests.pop());
+        let decoded = decoded
+            .ok_or_else(|| format!("{} is decoded to no request", inline(&request_frame)))?;
+        let outcome = outcome_for(exchange, &decoded.command);
+        let flow = server.flow(&flows);
+        let (response, response_frames) =
+            server.respond(now, &decoded, outcome, &flows).map_err(in_words)?;
+        for frame in &response_frames {
+            client.decode(now, frame, &mut Vec::new()).map_err(|error| {
+                format!("the client session cannot decode {}: {error}", inline(frame))
+            })?;
+        }
+        Ok(Self {
+            now,
+            sessions: SessionPair { client, server: server.session },
+            request,
+            request_frame,
+            response,
+            flow,
+            response_frames,
+            delivered: deliver(replay, index, exchange).map_err(in_words)?,
         })
     }
 }
 
-impl Ends {
-    fn hear(&mut self, now: Timestamp, frame: &Frame) -> Result<Ask, String> {
-        let mut lines = Vec::new();
-        match (self.server.decode(now, frame, &mut lines), lines.pop()) {
-            (Ok(()), Some(Line::Ask(ask))) => Ok(ask),
-            (outcome, line) => {
-                Err(format!("{} is understood as {line:?}, {outcome:?}", inline(frame)))
-            }
-        }
+impl DeliveredEvent {
+    /// The event's context.
+    pub fn context(&self) -> RenderContext<'_> {
+        RenderContext::with_flow(self.flow.as_ref())
+    }
+}
+
+/// Checks that the dialect plays the project's transcript of a story.
+fn check_transcript(
+    project: &Project,
+    dialect: &str,
+    recording: &Recording,
+    story: &str,
+) -> Result<(), String> {
+    let path = project.transcripts(dialect).join(format!("{story}.txt"));
+    let golden =
+        std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    if transcripts(dialect, recording).get(story) == Some(&golden) {
+        Ok(())
+    } else {
+        Err(format!("{}: the dialect plays something else now", path.display()))
+    }
+}
+
+/// The event of an exchange at a connection that receives it.
+fn deliver(
+    replay: Replay<'_>,
+    index: usize,
+    exchange: &Exchange,
+) -> Result<Option<DeliveredEvent>, PlayError> {
+    let Some(kind) = &exchange.event else { return Ok(None) };
+    let mut connections = replay.up_to(index)?;
+    let origin = replay.exchange(&mut connections, index, exchange)?;
+    let event = event(index, kind, Some(origin));
+    let Some((receiver, variant, flow)) = connections.into_receiver(&event)? else {
+        return Ok(None);
+    };
+    let (PreparedRequest { client: Some(client), server, frame: Some(frame), .. }, flow) =
+        (receiver, flow.map(|flow| *flow))
+    else {
+        return Ok(None);
+    };
+    let sessions = SessionPair { client, server: server.session };
+    Ok(Some(DeliveredEvent { sessions, event, flow, variant, frame }))
+}
+
+/// The frames of a step in the recording: of the exchange, or of its event.
+fn frames<'r>(
+    replay: Replay<'r>,
+    index: usize,
+    is_event: bool,
+    wanted: fn(&WireEntry) -> bool,
+) -> impl Iterator<Item = &'r Frame> {
+    let step = replay.recording.find(replay.story.name, index, is_event);
+    let entries = step.into_iter().flat_map(|step| &step.entries);
+    entries.filter(move |entry| wanted(entry)).filter_map(|entry| match entry {
+        WireEntry::Client(frame) | WireEntry::Server(frame) => Some(frame),
+        _ => None,
+    })
+}
+
+fn in_words(error: PlayError) -> String {
+    match error {
+        PlayError::Unsupported(unsupported) => unsupported.to_string(),
+        PlayError::Defect(defect) => defect.message,
     }
 }

@@ -1,45 +1,59 @@
-//! What every dialect is held to: one line in its `tests/conformance.rs` makes a named test of each
-//! property.
+//! The trials that every dialect is held to: one line in its `tests/conformance.rs` makes a named
+//! test of each.
 //!
 //! ```ignore
-//! tolmach_dialect_kit::conformance!(tolmach_dialect_mode::dialect());
+//! tolmach_dialect_kit::conformance!(tolmach_dialect_mode::Mode::default());
 //! ```
 //!
-//! The [`stories`] are canonical conversations; a dialect tells them through both of its sides, and
-//! what went over the wire is compared with `protocols/<dialect>/transcripts`, validated against
-//! `schemas/<dialect>` and attacked. What a dialect leaves out must be what its `DEVIATIONS.toml`
-//! declares.
+//! The [`stories`] are canonical conversations. The kit is the server: it plays them through the
+//! server session and the client session of a dialect, compares what went over the wire with
+//! `protocols/<dialect>/transcripts`, validates it against `schemas/<dialect>` and attacks with it.
+//! Partial losses need a reason in `protocols/<dialect>/DEVIATIONS.toml`; whole ones are computed
+//! ([`losses`]).
 //!
-//! Transcripts are rewritten by `TOLMACH_UPDATE_GOLDENS=1`, which is refused where `CI` is `true`.
+//! A dialect without a client cannot play the stories. It is held to its manifest, the transcripts
+//! of its [`Script`]s, the schemas of the server's frames in them, recognition, pure rendering,
+//! sessions that end, and hostile frames made of the scripts' frames.
+//!
+//! Transcripts are rewritten by `TOLMACH_UPDATE_GOLDENS=1`, which is refused where `CI` is set.
 
-mod asyncapi;
+mod absence;
+pub mod fixtures;
+mod frame_text;
 pub mod generators;
+mod golden_exchange;
+mod goldens;
 mod hostile;
 mod kit;
+mod losses;
 mod play;
+mod problems;
 mod project;
-mod scene;
+mod script;
 pub mod stories;
 mod transcript;
 mod translation;
 pub mod trials;
-pub mod world;
 
-pub use kit::{Kit, Problems, Property, Script, ScriptStep, check};
+pub use golden_exchange::{DeliveredEvent, GoldenExchange, SessionPair};
+pub use kit::Kit;
+pub use losses::{Coverage, Losses, losses};
+pub use problems::{Outcome, Problems, check};
 pub use project::{DeclaredLoss, Deviations, Project, UPDATE, operations};
-pub use scene::{Ends, Scene, Told};
+pub use script::{Script, ScriptStep};
 pub use translation::{Fidelity, Report, translation, translation_in};
 pub use trials::recognition;
 
-/// Makes one test of each property that a dialect must have.
+/// Makes one test of each trial.
 ///
-/// - `conformance!(dialect)`: the dialect is any `impl Dialect`; the expression is evaluated once
+/// - `conformance!(dialect)`: the dialect is any `impl Dialect`; the expression is evaluated twice
 ///   per test.
-/// - `conformance!(dialect, scripts)`: with [`Script`]s, a `Vec`, for what only this wire says:
-///   methods without a canonical ask, field revisions, violations. They get transcripts, and are
+/// - `conformance!(dialect, scripts)`: with [`Script`]s, a `Vec`, for what only this wire has:
+///   methods without a canonical command, revisions, violations. They get transcripts, and are
 ///   validated, like the stories.
 ///
-/// The project is the folder two above the crate that uses it.
+/// The project with `protocols/` and `schemas/` is the crate's own folder if it has `protocols/`,
+/// else the folder two above.
 #[macro_export]
 macro_rules! conformance {
     ($dialect:expr $(,)?) => {
@@ -47,20 +61,23 @@ macro_rules! conformance {
     };
     ($dialect:expr, $scripts:expr $(,)?) => {
         $crate::conformance!(@tests $dialect, $scripts;
-            the_manifest_is_sound
-            losses_are_declared
-            transcripts_are_golden
-            lines_survive_the_wire
-            notices_render_as_they_are_encoded
-            frames_match_their_schemas
-            every_schema_is_used
-            openings_are_recognised
-            generated_lines_survive_the_wire
-            generated_notices_render_purely
-            malformed_frames_earn_an_answer
-            mutated_frames_earn_an_answer
-            arbitrary_bytes_do_no_harm
-            the_asyncapi_document_is_golden
+            manifest_matches_behaviour
+            deviations_match_losses
+            transcripts_match
+            stories_round_trip
+            stories_render_purely
+            frames_match_schemas
+            schemas_are_used
+            specification_examples_match
+            first_frames_are_recognised
+            ended_sessions_are_logged_out
+            absent_values_are_accepted
+            generated_requests_round_trip
+            generated_events_render_purely
+            malformed_frames_are_answered
+            mutated_frames_are_answered
+            arbitrary_bytes_are_harmless
+            asyncapi_matches
         );
     };
     (@tests $dialect:expr, $scripts:expr; $($trial:ident)+) => {
@@ -68,7 +85,8 @@ macro_rules! conformance {
             #[test]
             fn $trial() {
                 let project = $crate::Project::of_crate(env!("CARGO_MANIFEST_DIR"));
-                $crate::check($crate::trials::$trial(&$crate::Kit::new(project, $dialect, $scripts)));
+                let kit = $crate::Kit::new(project, || $dialect, $scripts);
+                $crate::check($crate::trials::$trial(&kit));
             }
         )+
     };

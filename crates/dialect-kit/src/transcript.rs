@@ -1,56 +1,60 @@
-//! Transcripts: what went over the wire, for people to read and for a test to compare.
+//! Transcripts of what went over the wire, for people to read and for a test to compare.
 
-use crate::play::{Entry, Recording, Take};
+use crate::play::{RecordedStep, Recording, WireEntry};
 use bytes::Bytes;
 use http::HeaderMap;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use tolmach_dialect::Frame;
 
-/// Headers that say nothing of the dialect.
-const UNTOLD: [&str; 5] =
+/// Headers that no dialect decides.
+const OMITTED_HEADERS: [&str; 5] =
     ["host", "connection", "content-length", "sec-websocket-key", "sec-websocket-version"];
 
 /// The transcript of each story, by its name.
 pub(crate) fn transcripts(dialect: &str, recording: &Recording) -> BTreeMap<&'static str, String> {
     let mut all: BTreeMap<&'static str, String> = BTreeMap::new();
-    for take in &recording.takes {
-        let text = all.entry(take.story).or_insert_with(|| {
-            format!("# The story \"{}\" in the dialect {dialect}. \">\" a client says, \"<\" a server says.\n", take.story)
-        });
-        write_take(text, take);
+    for step in &recording.steps {
+        let text = all.entry(step.story).or_insert_with(|| heading("story", step.story, dialect));
+        write_step(text, step);
     }
     all
 }
 
-fn write_take(text: &mut String, take: &Take) {
+/// The first line of a transcript.
+pub(crate) fn heading(kind: &str, name: &str, dialect: &str) -> String {
+    format!(
+        "# The {kind} \"{name}\" in the dialect {dialect}. \">\" a client says, \"<\" a server says.\n"
+    )
+}
+
+fn write_step(text: &mut String, step: &RecordedStep) {
     text.push('\n');
-    if take.lost.is_some() {
-        put(text, &format!("# {}: not said in this dialect", take.title));
+    if step.unsupported.is_some() {
+        put(text, &format!("# {}: not said in this dialect", step.title));
         return;
     }
-    if !take.notice {
-        put(text, &format!("# {}", take.title));
-        if take.entries.iter().all(Entry::is_client) {
+    if !step.is_event {
+        put(text, &format!("# {}", step.title));
+        if step.entries.iter().all(WireEntry::is_client) {
             put(text, "# (a grant is not answered by itself)");
         }
     }
-    write_entries(text, &take.entries);
+    write_entries(text, &step.entries);
 }
 
 /// Appends entries to a transcript.
-pub(crate) fn write_entries(text: &mut String, entries: &[Entry]) {
+pub(crate) fn write_entries(text: &mut String, entries: &[WireEntry]) {
     for entry in entries {
         match entry {
-            Entry::Remark(remark) if remark.starts_with('\n') => put(text, remark),
-            Entry::Remark(remark) => put(text, &format!("# {remark}")),
-            Entry::Opened(request) => {
+            WireEntry::Remark(remark) if remark.starts_with('\n') => put(text, remark),
+            WireEntry::Remark(remark) => put(text, &format!("# {remark}")),
+            WireEntry::Opened(request) => {
                 put(text, &format!("> {} {}", request.method, request.uri));
                 put_headers(text, '>', &request.headers);
             }
-            Entry::Client(frame) => put_frame(text, '>', frame),
-            Entry::Server(frame) => put_frame(text, '<', frame),
-            Entry::Closed(close) => {
+            WireEntry::Client(frame) => put_frame(text, '>', frame),
+            WireEntry::Server(frame) => put_frame(text, '<', frame),
+            WireEntry::Closed(close) => {
                 put(text, &format!("< (close {} {})", close.code, close.reason))
             }
         }
@@ -63,9 +67,9 @@ fn put(text: &mut String, line: &str) {
 }
 
 fn put_headers(text: &mut String, mark: char, headers: &HeaderMap) {
-    let mut told: Vec<String> = headers
+    let mut lines: Vec<String> = headers
         .iter()
-        .filter(|(name, _)| !UNTOLD.contains(&name.as_str()))
+        .filter(|(name, _)| !OMITTED_HEADERS.contains(&name.as_str()))
         .map(|(name, value)| {
             format!(
                 "{mark} {name}: {}",
@@ -78,8 +82,8 @@ fn put_headers(text: &mut String, mark: char, headers: &HeaderMap) {
             )
         })
         .collect();
-    told.sort();
-    for line in told {
+    lines.sort();
+    for line in lines {
         put(text, &line);
     }
 }
@@ -125,24 +129,6 @@ fn put_body(text: &mut String, mark: char, body: &[u8]) {
     }
 }
 
-/// A frame in one line, cut where it is long: for messages.
-pub(crate) fn inline(frame: &Frame) -> String {
-    const LONGEST: usize = 400;
-    let body = String::from_utf8_lossy(frame.payload());
-    let mut text = match frame {
-        Frame::Request(request) => format!("{} {} ", request.method(), request.uri()),
-        Frame::Response(response) => format!("{} ", response.status()),
-        Frame::Text(_) => String::new(),
-        Frame::Binary(_) | Frame::Value(_) => format!("({}) ", frame.kind()),
-    };
-    let cut = body.char_indices().nth(LONGEST).map_or(body.len(), |(index, _)| index);
-    text.push_str(&body[..cut]);
-    if cut < body.len() {
-        let _ = write!(text, "… ({} bytes)", body.len());
-    }
-    text
-}
-
 /// The first line in which two transcripts differ, with its neighbours.
 pub(crate) fn difference(expected: &str, found: &str) -> String {
     let (expected, found): (Vec<&str>, Vec<&str>) =
@@ -158,7 +144,7 @@ pub(crate) fn difference(expected: &str, found: &str) -> String {
         lines.get(at).map_or_else(|| "(the end)".to_owned(), |line| (*line).to_owned())
     };
     format!(
-        "line {} differs, after \"{context}\"\n    file: {}\n    told: {}",
+        "line {} differs, after \"{context}\"\n    file:   {}\n    played: {}",
         at + 1,
         show(&expected),
         show(&found)

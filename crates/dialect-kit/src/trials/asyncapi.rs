@@ -1,45 +1,48 @@
-//! An AsyncAPI 3 document of a dialect's WebSockets, made from what the stories say over them.
+//! An AsyncAPI 3 document of a dialect's WebSockets, made of what the stories send over them.
 
-use crate::kit::{Kit, Problems};
-use crate::play::Entry;
-use crate::project::Direction;
-use crate::trials::{each_entry, updates_goldens};
+use crate::goldens::updates_goldens;
+use crate::kit::Kit;
+use crate::play::WireEntry;
+use crate::problems::{Outcome, Problems};
+use crate::project::{Direction, UPDATE};
+use crate::trials::entries::each_entry;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use tolmach_dialect::Frame;
 
-/// `protocols/<dialect>/asyncapi.json` is what the stories say: every channel that they open, every
-/// message with its schema. Rewritten with the transcripts.
-pub fn the_asyncapi_document_is_golden(kit: &Kit) -> Result<(), Problems> {
+/// `protocols/<dialect>/asyncapi.json` has every channel that the stories open, and every message
+/// with its schema. Rewritten with the transcripts.
+pub fn asyncapi_matches(kit: &Kit) -> Outcome {
     let Some(document) = document(kit)? else { return Ok(()) };
     let text = serde_json::to_string_pretty(&document)
-        .map_err(|error| Problems(vec![error.to_string()]))?
+        .map_err(|error| Problems::one(error.to_string()))?
         + "\n";
     let path = kit.project.protocol(kit.id()).join("asyncapi.json");
     if updates_goldens()? {
         return std::fs::write(&path, text)
-            .map_err(|error| Problems(vec![format!("{}: {error}", path.display())]));
+            .map_err(|error| Problems::one(format!("{}: {error}", path.display())));
     }
     let golden = std::fs::read_to_string(&path).unwrap_or_default();
     let stale = (golden != text).then(|| {
-        format!("{} is not what the stories say; {}=1 rewrites it", path.display(), crate::UPDATE)
+        format!("{} is not what the stories play; {UPDATE}=1 rewrites it", path.display())
     });
     Problems::none_or(stale.into_iter().collect())
 }
 
-/// The document; `None` for a dialect that speaks over no WebSocket.
+/// The document; `None` for a dialect without WebSockets.
 fn document(kit: &Kit) -> Result<Option<Value>, Problems> {
     let schemas = kit.schemas()?;
-    let (mut addresses, mut heard, mut said) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut addresses, mut received, mut sent) =
+        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     each_entry(kit, |_, entry, _| {
         let (frame, direction, names) = match entry {
-            Entry::Opened(request) => {
+            WireEntry::Opened(request) => {
                 addresses.insert(template(request.uri.path()));
                 return;
             }
-            Entry::Client(frame) => (frame, Direction::Request, &mut heard),
-            Entry::Server(frame) => (frame, Direction::Answer, &mut said),
-            Entry::Closed(_) | Entry::Remark(_) => return,
+            WireEntry::Client(frame) => (frame, Direction::Request, &mut received),
+            WireEntry::Server(frame) => (frame, Direction::Answer, &mut sent),
+            WireEntry::Closed(_) | WireEntry::Remark(_) => return,
         };
         if let (Frame::Text(_) | Frame::Binary(_), Some(Ok(matching))) =
             (frame, schemas.check(frame, direction))
@@ -51,9 +54,9 @@ fn document(kit: &Kit) -> Result<Option<Value>, Problems> {
         return Ok(None);
     }
     let id = kit.id();
-    let messages: Map<String, Value> = heard
+    let messages: Map<String, Value> = received
         .iter()
-        .chain(&said)
+        .chain(&sent)
         .map(|name| (key(name), json!({ "name": key(name), "contentType": "application/json", "payload": { "$ref": format!("../../schemas/{id}/{name}") } })))
         .collect();
     let (mut channels, mut operations) = (Map::new(), Map::new());
@@ -68,7 +71,7 @@ fn document(kit: &Kit) -> Result<Option<Value>, Problems> {
                 json!({ "id": { "description": "The number of the conversation." } });
         }
         channels.insert(name.clone(), channel);
-        for (action, names) in [("receive", &heard), ("send", &said)] {
+        for (action, names) in [("receive", &received), ("send", &sent)] {
             let messages: Vec<Value> =
                 names.iter().map(|message| json!({ "$ref": format!("#/channels/{name}/messages/{}", key(message)) })).collect();
             if !messages.is_empty() {

@@ -1,0 +1,448 @@
+//! The connections of a story: requests go from the client sessions to the server sessions,
+//! responses and events back.
+
+use crate::fixtures::{self, Persona};
+use crate::frame_text::{describe, inline};
+use crate::play::client_side::{encode_request, receive};
+use crate::play::failure::{Defect, PlayError};
+use crate::play::flow_states::FlowStates;
+use crate::play::handshake::{accept, is_websocket, parts_of, same_request};
+use crate::play::prepared::PreparedRequest;
+use crate::play::server_side::{Delivered, ServerSide};
+use crate::play::sides::Sides;
+use crate::play::wire_entry::WireEntry;
+use http::request::Parts;
+use tolmach_dialect::{
+    ClientSession, Credentials, Frame, Handshake, HandshakeRejection, Incoming, Request, Variant,
+};
+use tolmach_domain::{Answer, ConnectionId, Event, Fault, FlowSummary, Timestamp};
+
+/// The outcome of a request: `None` where no response is given yet.
+pub(crate) type Respond<'r> =
+    &'r mut dyn FnMut(&Request, ConnectionId) -> Result<Option<Result<Answer, Fault>>, PlayError>;
+
+/// A request that went through.
+#[derive(Debug)]
+pub(crate) struct Completed {
+    /// The number of the connection.
+    pub(crate) connection: ConnectionId,
+    /// The request as the server decoded it.
+    pub(crate) request: Request,
+    /// What the client decoded meanwhile.
+    pub(crate) incoming: Vec<Incoming>,
+}
+
+/// An event that reached a connection.
+#[derive(Debug)]
+pub(crate) struct Received {
+    /// The user of the connection.
+    pub(crate) persona: &'static Persona,
+    /// What the client decoded.
+    pub(crate) incoming: Vec<Incoming>,
+    /// The variant, the summary and the frame, where the frame is shared.
+    pub(crate) shared: Option<(Variant, Option<Box<FlowSummary>>, Frame)>,
+}
+
+/// One connection with both sides.
+struct Connection {
+    persona: &'static Persona,
+    id: ConnectionId,
+    opening: Parts,
+    websocket: bool,
+    closed: bool,
+    client: Box<dyn ClientSession>,
+    server: ServerSide,
+}
+
+/// A connection that serves a request, the frames that carry it, and the requests of the handshake
+/// where the connection is new.
+struct Route {
+    index: usize,
+    frames: Vec<Frame>,
+    initial_requests: Vec<Request>,
+}
+
+/// All connections of one dialect in one story.
+pub(crate) struct Connections<'d> {
+    sides: Sides<'d>,
+    connections: Vec<Connection>,
+    opened: u64,
+    flows: FlowStates,
+    /// What went over the wire since it was last taken.
+    pub(crate) entries: Vec<WireEntry>,
+}
+
+impl<'d> Connections<'d> {
+    /// No connection is open yet.
+    pub(crate) fn new(sides: Sides<'d>) -> Self {
+        Self {
+            sides,
+            connections: Vec::new(),
+            opened: 0,
+            flows: FlowStates::default(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// Makes a request: dials where no connection serves it, sends its frames, and responds with
+    /// the outcome that `respond` gives. Other requests that the wire puts before it (a handshake's,
+    /// joining a room) are granted with the answers of the fixtures.
+    pub(crate) fn request(
+        &mut self,
+        now: Timestamp,
+        persona: &'static Persona,
+        request: &Request,
+        respond: Respond<'_>,
+    ) -> Result<Completed, PlayError> {
+        let route = self.route(now, persona, request)?;
+        let outcome = self.exchange(now, route, request, respond);
+        self.connections.retain(|connection| connection.websocket && !connection.closed);
+        outcome
+    }
+
+    /// Goes as far as the frame that carries `request`: the client has encoded it, the server has
+    /// not decoded it.
+    pub(crate) fn prepare(
+        mut self,
+        now: Timestamp,
+        persona: &'static Persona,
+        request: &Request,
+    ) -> Result<PreparedRequest, PlayError> {
+        let Route { index, mut frames, initial_requests } = self.route(now, persona, request)?;
+        let last = frames.pop();
+        let mut incoming = Vec::new();
+        for initial in initial_requests {
+            self.answer(now, index, &initial, &mut incoming)?;
+        }
+        for frame in frames {
+            let decoded = self.connections[index]
+                .server
+                .decode(now, &frame)?
+                .map_err(|violation| Defect::round_trip(describe(&violation)))?;
+            for request in decoded {
+                self.answer(now, index, &request, &mut incoming)?;
+            }
+        }
+        let Connection { opening, websocket, client, server, .. } =
+            self.connections.swap_remove(index);
+        let client = Some(client);
+        let flows = self.flows;
+        Ok(PreparedRequest { persona, opening, websocket, client, server, flows, frame: last })
+    }
+
+    /// Responds to an earlier request of an open connection.
+    pub(crate) fn respond_later(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        request: &Request,
+        outcome: Result<Answer, Fault>,
+    ) -> Result<Vec<Incoming>, PlayError> {
+        let mut incoming = Vec::new();
+        if let Some(index) = self.connections.iter().position(|open| open.id == connection) {
+            self.respond(now, index, request, outcome, &mut incoming)?;
+            self.connections.retain(|connection| !connection.closed);
+        }
+        Ok(incoming)
+    }
+
+    /// Delivers an event to every connection, or to those of one persona.
+    pub(crate) fn deliver(
+        &mut self,
+        now: Timestamp,
+        event: &Event,
+        only: Option<&Persona>,
+    ) -> Result<Vec<Received>, PlayError> {
+        self.flows.apply(&event.kind);
+        let mut all = Vec::new();
+        for connection in &mut self.connections {
+            if only.is_some_and(|persona| persona != connection.persona) {
+                continue;
+            }
+            let persona = connection.persona;
+            let delivered = connection.server.deliver(self.sides.dialect, event, &self.flows)?;
+            let remark = WireEntry::Remark(format!("{} hears {}", persona.login, event.name()));
+            let (frames, shared) = match delivered {
+                Delivered::Nothing => continue,
+                Delivered::Closed(close) => {
+                    self.entries.extend([remark, WireEntry::Closed(close)]);
+                    connection.closed = true;
+                    continue;
+                }
+                Delivered::Private(frames) => (frames, None),
+                Delivered::Shared { variant, flow, frame } => {
+                    (vec![frame.clone()], Some((variant, flow, frame)))
+                }
+            };
+            self.entries.push(remark);
+            let mut incoming = Vec::new();
+            for frame in frames {
+                self.entries.push(WireEntry::Server(frame.clone()));
+                receive(connection.client.as_mut(), now, &frame, &mut incoming)?;
+            }
+            all.push(Received { persona, incoming, shared });
+        }
+        self.connections.retain(|connection| !connection.closed);
+        Ok(all)
+    }
+
+    /// Takes the first connection that receives an event by a shared frame, with its sides and the
+    /// rendered event.
+    pub(crate) fn into_receiver(
+        mut self,
+        event: &Event,
+    ) -> Result<Option<(PreparedRequest, Variant, Option<Box<FlowSummary>>)>, PlayError> {
+        self.flows.apply(&event.kind);
+        for index in 0..self.connections.len() {
+            let server = &mut self.connections[index].server;
+            let delivered = server.deliver(self.sides.dialect, event, &self.flows)?;
+            if let Delivered::Shared { variant, flow, frame } = delivered {
+                let Connection { persona, opening, websocket, client, server, .. } =
+                    self.connections.swap_remove(index);
+                let (client, frame, flows) = (Some(client), Some(frame), self.flows);
+                let receiver =
+                    PreparedRequest { persona, opening, websocket, client, server, flows, frame };
+                return Ok(Some((receiver, variant, flow)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The connection that serves `request`.
+    fn route(
+        &mut self,
+        now: Timestamp,
+        persona: &'static Persona,
+        request: &Request,
+    ) -> Result<Route, PlayError> {
+        let opening = self.sides.client.dial(request)?;
+        let existing = self.connections.iter().position(|connection| {
+            connection.websocket
+                && connection.persona == persona
+                && same_request(&connection.opening, &opening)
+        });
+        if let Some(index) = existing {
+            let frames = encode_request(self.connections[index].client.as_mut(), now, request)?;
+            if !frames.is_empty() {
+                return Ok(Route { index, frames, initial_requests: Vec::new() });
+            }
+            // A request of the handshake is made again by opening again.
+            self.connections.remove(index);
+        }
+        self.open(now, persona, request, opening)
+    }
+
+    fn open(
+        &mut self,
+        now: Timestamp,
+        persona: &'static Persona,
+        request: &Request,
+        opening: Parts,
+    ) -> Result<Route, PlayError> {
+        self.opened += 1;
+        let id = ConnectionId(self.opened);
+        let websocket = is_websocket(&opening);
+        let name = request.command.name();
+        let rejected = |side: &str, rejection: &HandshakeRejection| {
+            Defect::round_trip(format!(
+                "the {side} rejects the connection that is dialled for {name}: {}",
+                rejection.response.status()
+            ))
+        };
+        let mut client = self
+            .sides
+            .client
+            .connect(&Handshake::new(id).request(&opening))
+            .map_err(|rejection| rejected("client", &rejection))?;
+        let frames = encode_request(client.as_mut(), now, request)?;
+        let opening = match (&frames[..], websocket) {
+            (_, true) => opening,
+            ([Frame::Request(frame)], false) => parts_of(frame),
+            (other, false) => {
+                let count = other.len();
+                return Err(Defect::round_trip(format!(
+                    "{name} dials plain HTTP and encodes {count} frames, not one request"
+                ))
+                .into());
+            }
+        };
+        let dialect = self.sides.dialect;
+        let session = accept(dialect, &opening, None, id)
+            .map_err(|rejection| rejected("server", &rejection))?;
+        let mut server = ServerSide::new(dialect, session, persona);
+        if websocket {
+            self.entries.push(WireEntry::Opened(Box::new(opening.clone())));
+        }
+        let mut initial_requests = Vec::new();
+        server.session.initial_requests(now, &mut initial_requests);
+        let closed = false;
+        self.connections.push(Connection {
+            persona,
+            id,
+            opening,
+            websocket,
+            closed,
+            client,
+            server,
+        });
+        Ok(Route { index: self.connections.len() - 1, frames, initial_requests })
+    }
+
+    fn exchange(
+        &mut self,
+        now: Timestamp,
+        route: Route,
+        request: &Request,
+        respond: Respond<'_>,
+    ) -> Result<Completed, PlayError> {
+        let Route { index, frames, initial_requests } = route;
+        let in_handshake = frames.is_empty();
+        let mut decoded: Option<Request> = None;
+        let mut incoming = Vec::new();
+        for initial in initial_requests {
+            let counts =
+                in_handshake && decoded.is_none() && self.stands_for(&initial, index, request)?;
+            if counts {
+                self.respond_by(now, index, &initial, &mut incoming, respond)?;
+                decoded = Some(initial);
+            } else {
+                self.answer(now, index, &initial, &mut incoming)?;
+            }
+        }
+        for frame in frames {
+            self.entries.push(WireEntry::Client(frame.clone()));
+            let server = &mut self.connections[index].server;
+            let requests = server.decode(now, &frame)?.map_err(|violation| {
+                Defect::round_trip(format!(
+                    "the server session cannot decode the client's {}: {} (frame: {})",
+                    request.command.name(),
+                    describe(&violation),
+                    inline(&frame)
+                ))
+            })?;
+            for read in requests {
+                if decoded.is_none() && read.command.name() == request.command.name() {
+                    self.respond_by(now, index, &read, &mut incoming, respond)?;
+                    decoded = Some(read);
+                } else {
+                    self.answer(now, index, &read, &mut incoming)?;
+                }
+            }
+        }
+        let decoded = decoded.ok_or_else(|| {
+            Defect::round_trip(format!(
+                "the client encodes {}, and the server session decodes no such request",
+                request.command.name()
+            ))
+        })?;
+        if decoded.authority != request.authority {
+            return Err(Defect::round_trip(format!(
+                "{} is requested as {:?} and decoded as {:?}: a wire without that right answers \
+                 `Unsupported`",
+                request.command.name(),
+                request.authority,
+                decoded.authority
+            ))
+            .into());
+        }
+        Ok(Completed { connection: self.connections[index].id, request: decoded, incoming })
+    }
+
+    /// True if a request of the handshake is `request` itself: of the same name, and dialled for by
+    /// the same opening.
+    fn stands_for(
+        &self,
+        initial: &Request,
+        index: usize,
+        request: &Request,
+    ) -> Result<bool, PlayError> {
+        if initial.command.name() != request.command.name() {
+            return Ok(false);
+        }
+        let credentials = match &initial.credentials {
+            Credentials::Connection => request.credentials.clone(),
+            own => own.clone(),
+        };
+        let opening = self.sides.client.dial(&Request { credentials, ..initial.clone() })?;
+        if !same_request(&opening, &self.connections[index].opening) {
+            return Err(Defect::round_trip(format!(
+                "the handshake's {} dials {} where the request that it stands for dials {}",
+                request.command.name(),
+                opening.uri,
+                self.connections[index].opening.uri
+            ))
+            .into());
+        }
+        Ok(true)
+    }
+
+    /// Responds with the outcome that `respond` gives, if it gives one.
+    fn respond_by(
+        &mut self,
+        now: Timestamp,
+        index: usize,
+        request: &Request,
+        incoming: &mut Vec<Incoming>,
+        respond: Respond<'_>,
+    ) -> Result<(), PlayError> {
+        match respond(request, self.connections[index].id)? {
+            Some(outcome) => self.respond(now, index, request, outcome, incoming),
+            None => Ok(()),
+        }
+    }
+
+    /// Grants a request with the answer of the fixtures.
+    fn answer(
+        &mut self,
+        now: Timestamp,
+        index: usize,
+        request: &Request,
+        incoming: &mut Vec<Incoming>,
+    ) -> Result<(), PlayError> {
+        let answer = fixtures::answer(self.connections[index].persona, &request.command);
+        self.respond(now, index, request, Ok(answer), incoming)
+    }
+
+    fn respond(
+        &mut self,
+        now: Timestamp,
+        index: usize,
+        request: &Request,
+        outcome: Result<Answer, Fault>,
+        incoming: &mut Vec<Incoming>,
+    ) -> Result<(), PlayError> {
+        let refused = outcome.as_ref().err().map(Fault::name);
+        let connection = &mut self.connections[index];
+        let frames = match connection.server.respond(now, request, outcome, &self.flows) {
+            Err(PlayError::Unsupported(_)) if refused.is_some() => {
+                return Err(Defect::round_trip(format!(
+                    "the server session has no frame for the fault {}: every fault has a wire form",
+                    refused.unwrap_or_default()
+                ))
+                .into());
+            }
+            outcome => outcome?.1,
+        };
+        if let (Some(fault), []) = (refused, &frames[..]) {
+            return Err(Defect::round_trip(format!(
+                "a request that is refused with {fault} is answered with no frame"
+            ))
+            .into());
+        }
+        if !connection.websocket && !matches!(frames[..], [Frame::Response(_)]) {
+            return Err(Defect::round_trip(format!(
+                "an HTTP request is answered with {} frames and not with one response",
+                frames.len()
+            ))
+            .into());
+        }
+        for frame in frames {
+            if connection.websocket && matches!(frame, Frame::Response(_)) {
+                connection.closed = true;
+            }
+            self.entries.push(WireEntry::Server(frame.clone()));
+            receive(connection.client.as_mut(), now, &frame, incoming)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! The folders of a project.
+
+use crate::project::deviations::{Deviations, parse_deviations};
+use crate::project::schemas::Schemas;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// The environment variable that has goldens rewritten instead of compared. Refused where `CI` is
+/// set.
+pub const UPDATE: &str = "TOLMACH_UPDATE_GOLDENS";
+
+/// A project: a folder with `protocols/<dialect>` and `schemas/<dialect>`.
+#[derive(Debug, Clone)]
+pub struct Project {
+    root: PathBuf,
+}
+
+impl Project {
+    /// The project at this folder.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The project that a crate belongs to, from its `CARGO_MANIFEST_DIR`: the crate's own folder if
+    /// it has `protocols`, else the folder two above.
+    pub fn of_crate(manifest_folder: &str) -> Self {
+        let own = Path::new(manifest_folder);
+        if own.join("protocols").is_dir() { Self::at(own) } else { Self::at(own.join("../..")) }
+    }
+
+    /// The folder with the documents of a dialect.
+    pub(crate) fn protocol(&self, dialect: &str) -> PathBuf {
+        self.root.join("protocols").join(dialect)
+    }
+
+    /// The folder with the transcripts of a dialect.
+    pub fn transcripts(&self, dialect: &str) -> PathBuf {
+        self.protocol(dialect).join("transcripts")
+    }
+
+    /// Reads `protocols/<dialect>/DEVIATIONS.toml`. Fails with the problems of the file.
+    pub fn deviations(&self, dialect: &str) -> Result<Deviations, Vec<String>> {
+        let path = self.protocol(dialect).join("DEVIATIONS.toml");
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            let path = path.display();
+            vec![format!("{path}: {error}; the file may be empty, but must exist")]
+        })?;
+        parse_deviations(&text).map_err(|problems| {
+            problems.into_iter().map(|problem| format!("{}: {problem}", path.display())).collect()
+        })
+    }
+
+    /// A function that validates values by one of a dialect's schemas, given by the name of its
+    /// file, such as `auth.request.json`.
+    pub fn validator(
+        &self,
+        dialect: &str,
+        name: &str,
+    ) -> Result<impl Fn(&Value) -> bool + use<>, String> {
+        let validator = self.schemas(dialect)?.into_validator(name)?;
+        Ok(move |value: &Value| validator.validate(value).is_ok())
+    }
+
+    /// Compiles `schemas/<dialect>`.
+    pub(crate) fn schemas(&self, dialect: &str) -> Result<Schemas, String> {
+        Schemas::read(&self.root.join("schemas").join(dialect), dialect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crate_with_protocols_of_its_own_is_its_own_project() {
+        let root = tempfile::tempdir().expect("a temporary folder can be made");
+        let (within, alone) = (root.path().join("crates/within"), root.path().join("alone"));
+        for folder in [&within, &alone.join("protocols")] {
+            std::fs::create_dir_all(folder).expect("the temporary folder can be written");
+        }
+        let folder = |own: &Path| {
+            let own = own.to_str().expect("the temporary folder has a UTF-8 path");
+            Project::of_crate(own).transcripts("toy")
+        };
+        assert_eq!(folder(&alone), alone.join("protocols/toy/transcripts"));
+        assert_eq!(folder(&within), within.join("../../protocols/toy/transcripts"));
+    }
+}

@@ -1,0 +1,11 @@
+//! The files that a dialect is held against.
+
+mod deviations;
+mod files;
+mod frame_json;
+mod schemas;
+
+pub use deviations::{DeclaredLoss, Deviations, operations};
+pub use files::{Project, UPDATE};
+pub(crate) use frame_json::json_of;
+pub(crate) use schemas::{Direction, Schemas};

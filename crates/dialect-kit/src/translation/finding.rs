@@ -1,0 +1,36 @@
+//! The findings of a translation.
+
+use crate::play::{Defect, PlayError};
+
+/// The outcome of one exchange, or one event, of a translation.
+#[derive(Debug)]
+pub(crate) struct Finding {
+    /// The title.
+    pub(crate) title: String,
+    /// The operation of the request, or the name of the event.
+    pub(crate) operation: &'static str,
+    /// The fault that the request is refused with.
+    pub(crate) fault: Option<&'static str>,
+    /// The outcome.
+    pub(crate) outcome: Passage,
+}
+
+/// The way of an exchange through two dialects.
+#[derive(Debug)]
+pub(crate) enum Passage {
+    /// Both ends send what native peers send, but for these places.
+    Differs(Vec<String>),
+    /// A dialect has no frame for what the other one has.
+    Lost(String),
+    /// A rule of the boundary is broken.
+    Broken(Defect),
+}
+
+impl From<PlayError> for Passage {
+    fn from(error: PlayError) -> Self {
+        match error {
+            PlayError::Unsupported(unsupported) => Passage::Lost(unsupported.to_string()),
+            PlayError::Defect(defect) => Passage::Broken(defect),
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! From one dialect to another: a proxy that is a server of the source and a client of the target.
+//!
+//! What a proxy knows of its own connections it adds: its credentials towards the target, the
+//! tokens that it hands out, which of its connections caused an event, and versions. All else must
+//! come through the two wires.
+
+mod completion;
+mod differences;
+mod fidelity;
+mod finding;
+mod link;
+mod proxy;
+mod reports;
+
+pub(crate) use fidelity::{Excuse, judge};
+pub use fidelity::{Fidelity, Report};
+pub(crate) use finding::Finding;
+pub(crate) use proxy::{translate_alone, translate_stories};
+pub use reports::{translation, translation_in};

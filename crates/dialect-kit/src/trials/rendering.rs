@@ -1,0 +1,31 @@
+//! Rendered events.
+
+use crate::frame_text::inline;
+use crate::kit::Kit;
+use crate::play::Property;
+use crate::problems::{Outcome, Problems};
+use tolmach_dialect::RenderContext;
+
+/// The same event, context and variant give the same bytes: at once, after all other stories, and
+/// by another value of the dialect.
+pub fn stories_render_purely(kit: &Kit) -> Outcome {
+    let recording = kit.record();
+    let mut problems = recording.problems(Property::Rendering);
+    for render in &recording.renders {
+        let context = RenderContext::with_flow(render.flow.as_deref());
+        for (dialect, which) in [(&kit.dialect, "later"), (&kit.twin, "by another value")] {
+            let again = dialect.render(&render.event, &context, render.variant);
+            if again.as_ref() != Ok(&render.frame) {
+                let again = again
+                    .map_or_else(|unsupported| unsupported.to_string(), |again| inline(&again));
+                problems.push(format!(
+                    "{} as {:?} was rendered as {}, and {which} as {again}",
+                    render.event.name(),
+                    render.variant,
+                    inline(&render.frame)
+                ));
+            }
+        }
+    }
+    Problems::none_or(problems)
+}

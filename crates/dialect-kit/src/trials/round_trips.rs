@@ -1,0 +1,22 @@
+//! Stories from client to server and back.
+
+use crate::kit::Kit;
+use crate::play::{Property, Sides};
+use crate::problems::{Outcome, Problems};
+use crate::translation::{Excuse, judge, translate_stories};
+
+/// What one side encodes, the other decodes: a request, response or event that was decoded gives,
+/// encoded again, the frames that it was decoded from. Correlations are handed back, refusals stay
+/// refusals, authority is not dropped.
+///
+/// Without a client there is nothing to try.
+pub fn stories_round_trip(kit: &Kit) -> Outcome {
+    let Some(sides) = Sides::of(kit.dialect.as_ref()) else { return Ok(()) };
+    let deviations = kit.deviations()?;
+    let recording = kit.record();
+    let findings = translate_stories((sides, &recording), (sides, &recording));
+    let (_, again) = judge(&findings, &[deviations], Excuse::Fault, kit.id(), kit.id());
+    let mut problems = recording.problems(Property::RoundTrip);
+    problems.extend(again);
+    Problems::none_or(problems)
+}
