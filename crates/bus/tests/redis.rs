@@ -445,7 +445,7 @@ async fn what_cannot_be_read_is_looked_up() {
 #[tokio::test]
 async fn a_listener_that_lags_finds_out_that_it_missed_something() {
     let Some(redis) = Redis::start_or_skip() else { return };
-    let mut slow = Node::join(&redis.url(), Options { queue: 10_000, capacity: 1, ..options() }).await;
+    let mut slow = Node::join(&redis.url(), Options { queue_bytes: 10_000, capacity: 1, ..options() }).await;
     let mut anna = Node::join(&redis.url(), options()).await;
     slow.subscribe(&[Topic::Flow(flow(1))]).await;
     let mut number = 0;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tolmach_domain::{Flow, HistoryRange, Message, MessageId, User, Version};
+use tolmach_engine::ErrorChain;
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
     Bus, FlowStore, MessageStore, SessionStore, Signal, Store, StoreError, UserStore,
@@ -493,7 +494,7 @@ async fn a_database_that_cannot_be_used_is_refused_with_the_reason() {
         else {
             panic!("{url} was opened")
         };
-        let text = error.to_string();
+        let text = ErrorChain(&error).to_string();
         assert!(text.contains(expected) && !text.contains("hunter2"), "{text}");
         assert_eq!(matches!(error, StoreError::Unavailable(_)), unavailable, "{text}");
     }
