@@ -104,8 +104,8 @@ fn frame<'a>(kind: Cow<'a, str>, data: Option<Data<'a>>, errors: Errors<'a>) -> 
 /// The user who has logged in, with the token; `None` where either is not known.
 fn granted(grant: &Grant, identity: Option<Identity>) -> Option<wire::User<'_>> {
     let Tokens::Token(token) = &grant.tokens else { return None };
-    let user = grant.user.as_ref().map(|user| user.id);
-    let id = user.or(identity.map(|identity| identity.user))?.get();
+    let user = identity.map(|identity| identity.user);
+    let id = user.or(grant.user.as_ref().map(|user| user.id))?.get();
     let auth_id = Some(token.expose().into());
     Some(wire::User { id: Some(id), auth_id, ..Default::default() })
 }
