@@ -82,12 +82,12 @@ fn command(
 ) -> Result<(Command, Vec<MessageNumber>), ErrorBody> {
     let room = || room.ok_or_else(|| errors::outside(method));
     let get = |flow| Command::GetFlow { flow, kinds: FlowKindFilter::Any, members: true };
-    let absent = |fault| errors::encode(method, authority, &fault);
+    let error = |fault| errors::encode(method, authority, &fault);
     let command = match method {
         Method::List => Command::ListFlows { limit: None, offset: 0, members: true },
         Method::JoinRoom => {
             let number: Integer = required("room_pk", request.room_pk)?;
-            get(number.id().ok_or_else(|| absent(Fault::NoSuchFlow))?)
+            get(number.id().ok_or_else(|| error(Fault::NoSuchFlow))?)
         }
         // The engine only checks that the token still holds.
         Method::LeaveRoom => room().map(|_| Command::GetUser { user: UserRef::Me })?,
@@ -102,7 +102,7 @@ fn command(
             let flow = Some(room()?);
             let number: Integer = required("msg_id", request.msg_id)?;
             let text = required("edited_msg_text", request.edited_msg_text)?.into_owned();
-            let message = number.id().ok_or_else(|| absent(Fault::NoSuchMessage))?;
+            let message = number.id().ok_or_else(|| error(Fault::NoSuchMessage))?;
             Command::Edit { message, flow, text }
         }
         Method::DeleteMessages => {
@@ -110,12 +110,12 @@ fn command(
             let MessageNumbers(requested) = required("msg_id_list", request.msg_id_list)?;
             let messages: Vec<MessageId> = requested.iter().filter_map(MessageNumber::id).collect();
             if messages.is_empty() {
-                return Err(absent(Fault::NoSuchMessage));
+                return Err(error(Fault::NoSuchMessage));
             }
             // Errors name every number that is no id.
             if messages.len() < requested.len() && requested.len() > MAX_NUMBERS {
                 let reason = format!("must be 1 to {MAX_NUMBERS}");
-                return Err(absent(Fault::invalid("messages", reason)));
+                return Err(error(Fault::invalid("messages", reason)));
             }
             return Ok((Command::Delete { messages, flow }, requested));
         }
