@@ -9,7 +9,6 @@ use tolmach_domain::{
 };
 
 /// The answer that a request waits for.
-#[derive(Clone)]
 pub(super) enum Expected {
     /// An answer that the reply adds nothing to.
     Answer(Answer),

@@ -11,38 +11,12 @@ use tolmach_domain::{
     RecoveryIdentifier, Registration, Secret, Timestamp,
 };
 
-/// A request in the words of the wire, but for its time and token.
+/// A request in the words of the wire.
 pub(super) struct EncodedRequest<'a> {
     pub(super) operation: Operation,
     pub(super) expected: Expected,
-    fields: wire::Request<'a>,
-}
-
-impl<'a> EncodedRequest<'a> {
-    /// The frame, with a token where the operation needs one.
-    pub(super) fn frame(
-        self,
-        now: Timestamp,
-        credentials: &'a Credentials,
-        connection_token: Option<&'a Secret>,
-    ) -> wire::Request<'a> {
-        let token = match credentials {
-            Credentials::Token(token)
-            | Credentials::TokenOf(_, token)
-            | Credentials::Bearer(token) => Some(token),
-            Credentials::Connection => connection_token,
-            Credentials::Nothing => None,
-        };
-        // Without a token the field is `null`, which the server answers with 401.
-        let token = || Field::from(token.map(|token| Cow::Borrowed(token.expose())));
-        wire::Request {
-            mode: self.operation.name().into(),
-            // Seconds keep the microseconds.
-            timestamp: WireTime::new(now, TimeFormat::Seconds).into(),
-            token: if self.operation.needs_token() { token() } else { Field::Missing },
-            ..self.fields
-        }
-    }
+    /// The frame, but for the fields that [`frame`] adds.
+    pub(super) fields: wire::Request<'a>,
 }
 
 /// Encodes a request.
@@ -51,6 +25,32 @@ pub(super) fn request(request: &Request) -> Result<EncodedRequest<'_>, Unsupport
         .then(|| command(&request.command))
         .flatten()
         .ok_or(Unsupported { dialect: ID, what: request.command.name() })
+}
+
+/// The frame of a request, with a token where the operation needs one.
+pub(super) fn frame<'a>(
+    now: Timestamp,
+    operation: Operation,
+    fields: wire::Request<'a>,
+    credentials: &'a Credentials,
+    connection_token: Option<&'a Secret>,
+) -> wire::Request<'a> {
+    let token = match credentials {
+        Credentials::Token(token) | Credentials::TokenOf(_, token) | Credentials::Bearer(token) => {
+            Some(token)
+        }
+        Credentials::Connection => connection_token,
+        Credentials::Nothing => None,
+    };
+    // Without a token the field is `null`, which the server answers with 401.
+    let token = || Field::from(token.map(|token| Cow::Borrowed(token.expose())));
+    wire::Request {
+        mode: operation.name().into(),
+        // Seconds keep the microseconds.
+        timestamp: WireTime::new(now, TimeFormat::Seconds).into(),
+        token: if operation.needs_token() { token() } else { Field::Missing },
+        ..fields
+    }
 }
 
 fn command(command: &Command) -> Option<EncodedRequest<'_>> {

@@ -5,6 +5,7 @@ mod encode;
 
 use crate::wire::{self, ID, Operation, PATH};
 use decode::Expected;
+use encode::EncodedRequest;
 use tolmach_dialect::pending::PendingRequests;
 use tolmach_dialect::{
     ClientSession, Correlation, DialectClient, Frame, Handshake, HandshakeRejection, Incoming,
@@ -51,6 +52,44 @@ struct Pending {
     by_connection: bool,
 }
 
+impl ClientSession for Session {
+    fn request(
+        &mut self,
+        now: Timestamp,
+        request: &Request,
+        out: &mut Vec<Frame>,
+    ) -> Result<(), Unsupported> {
+        let EncodedRequest { operation, expected, fields } = encode::request(request)?;
+        self.pending.reserve(ID, 1)?;
+        self.pending.push(Pending {
+            correlation: request.correlation.clone(),
+            operation,
+            expected,
+            by_connection: request.credentials == Credentials::Connection,
+        });
+        let token = self.connection_token.as_ref();
+        let frame = encode::frame(now, operation, fields, &request.credentials, token);
+        out.push(Frame::Text(json::write(&frame)));
+        Ok(())
+    }
+
+    fn decode(
+        &mut self,
+        _now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Incoming>,
+    ) -> Result<(), InvalidReply> {
+        let reply: wire::Reply<'_> = frame.json_object(self.max_json_depth)?;
+        match reply.chat_id {
+            Some(chat) if reply.mode.as_deref() == Some(Operation::GetMessages.name()) => {
+                out.extend(decode::push(chat, reply)?.into_iter().map(Incoming::from));
+            }
+            _ => out.push(Incoming::Response(self.response(reply)?)),
+        }
+        Ok(())
+    }
+}
+
 impl Session {
     /// Decodes the reply to the oldest request with its `mode`, or to the oldest of all if it has
     /// none.
@@ -70,42 +109,5 @@ impl Session {
             _ => {}
         }
         Ok(Response::new(correlation, outcome))
-    }
-}
-
-impl ClientSession for Session {
-    fn request(
-        &mut self,
-        now: Timestamp,
-        request: &Request,
-        out: &mut Vec<Frame>,
-    ) -> Result<(), Unsupported> {
-        let encoded = encode::request(request)?;
-        self.pending.reserve(ID, 1)?;
-        self.pending.push(Pending {
-            correlation: request.correlation.clone(),
-            operation: encoded.operation,
-            expected: encoded.expected.clone(),
-            by_connection: request.credentials == Credentials::Connection,
-        });
-        let token = self.connection_token.as_ref();
-        out.push(Frame::Text(json::write(&encoded.frame(now, &request.credentials, token))));
-        Ok(())
-    }
-
-    fn decode(
-        &mut self,
-        _now: Timestamp,
-        frame: &Frame,
-        out: &mut Vec<Incoming>,
-    ) -> Result<(), InvalidReply> {
-        let reply: wire::Reply<'_> = frame.json_object(self.max_json_depth)?;
-        match reply.chat_id {
-            Some(chat) if reply.mode.as_deref() == Some(Operation::GetMessages.name()) => {
-                out.extend(decode::push(chat, reply)?.into_iter().map(Incoming::from));
-            }
-            _ => out.push(Incoming::Response(self.response(reply)?)),
-        }
-        Ok(())
     }
 }

@@ -65,6 +65,43 @@ struct Pending {
     size: usize,
 }
 
+impl ClientSession for Session {
+    fn request(
+        &mut self,
+        _now: Timestamp,
+        request: &Request,
+        out: &mut Vec<Frame>,
+    ) -> Result<(), Unsupported> {
+        let encoded = encode::request(request, &self.login)?;
+        let is_history = matches!(encoded.expected, Expected::History { .. });
+        let fence = is_history.then(|| (EncodedRequest::fence(), Correlation::NONE));
+        self.pending.reserve(ID, 1 + usize::from(is_history))?;
+        for (encoded, correlation) in
+            [(encoded, request.correlation.clone())].into_iter().chain(fence)
+        {
+            out.push(Frame::Text(json::write(&encoded.frame)));
+            self.pending.push(Pending {
+                correlation,
+                operation: encoded.operation,
+                expected: encoded.expected,
+                messages: Vec::new(),
+                size: 0,
+            });
+        }
+        Ok(())
+    }
+
+    fn decode(
+        &mut self,
+        now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Incoming>,
+    ) -> Result<(), InvalidReply> {
+        let reply: wire::Reply<'_> = frame.json_object(self.max_json_depth)?;
+        self.incoming(now, reply, out)
+    }
+}
+
 impl Session {
     /// The place of the oldest request of an operation whose expected answer fits.
     fn position(&self, operation: Operation, fits: impl Fn(&Expected) -> bool) -> Option<usize> {
@@ -93,16 +130,14 @@ impl Session {
         if operation == Operation::ReadMessage {
             return self.read_message(now, &reply, out);
         }
-        let position = self.position(operation, |expected| expected.fits(&reply));
-        let Some((position, pending)) =
-            position.and_then(|position| Some((position, self.pending.get(position)?)))
-        else {
+        let Some(position) = self.position(operation, |expected| expected.fits(&reply)) else {
             let kind = decode::push(now, operation, reply, &self.login, &self.known)?;
             out.push(Event::new(now, kind).into());
             return Ok(());
         };
-        let answer = decode::answer(now, &pending.expected, reply, &self.login, &self.known)?;
-        match (&pending.expected, &answer) {
+        let expected = &self.pending.get(position).ok_or(InvalidReply::SHAPE)?.expected;
+        let answer = decode::answer(now, expected, reply, &self.login, &self.known)?;
+        match (expected, &answer) {
             (Expected::LoggedIn { identifier }, _) => self.login.clone_from(identifier),
             (_, Answer::Sent { message: Some(message), .. }) => self.known.insert(message),
             _ => {}
@@ -173,42 +208,5 @@ impl Session {
             let answer = decode::history(flow, kinds, range, messages);
             out.push(Incoming::Response(Response::new(correlation, Ok(answer))));
         }
-    }
-}
-
-impl ClientSession for Session {
-    fn request(
-        &mut self,
-        _now: Timestamp,
-        request: &Request,
-        out: &mut Vec<Frame>,
-    ) -> Result<(), Unsupported> {
-        let encoded = encode::request(request, &self.login)?;
-        let is_history = matches!(encoded.expected, Expected::History { .. });
-        let fence = is_history.then(|| (EncodedRequest::fence(), Correlation::NONE));
-        self.pending.reserve(ID, 1 + usize::from(is_history))?;
-        for (encoded, correlation) in
-            [(encoded, request.correlation.clone())].into_iter().chain(fence)
-        {
-            out.push(Frame::Text(json::write(&encoded.frame)));
-            self.pending.push(Pending {
-                correlation,
-                operation: encoded.operation,
-                expected: encoded.expected,
-                messages: Vec::new(),
-                size: 0,
-            });
-        }
-        Ok(())
-    }
-
-    fn decode(
-        &mut self,
-        now: Timestamp,
-        frame: &Frame,
-        out: &mut Vec<Incoming>,
-    ) -> Result<(), InvalidReply> {
-        let reply: wire::Reply<'_> = frame.json_object(self.max_json_depth)?;
-        self.incoming(now, reply, out)
     }
 }
