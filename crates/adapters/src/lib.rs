@@ -16,7 +16,7 @@ pub use clock::SystemClock;
 pub use entropy::{EntropyError, OsEntropy};
 pub use jwt::{
     JwksProblem, KeyError, KeyMaterial, KeyOptions, KeyProblem, KeyRing, KeyRingOptions,
-    PemAlgorithm,
+    PemAlgorithm, install_jwt_crypto,
 };
 pub use mail::{MailOptions, MailSender, MailTarget, MailUrlError, Mailbox, SmtpServer};
 pub use passwords::{Bcrypt, BcryptOptions};

@@ -19,7 +19,8 @@ use ring::{digest, hmac};
 use simple_asn1::ASN1Block;
 
 /// Makes ring the process's provider of `jsonwebtoken`, unless another is installed already.
-pub(super) fn install() {
+/// [`KeyRing::load`](crate::KeyRing::load) does it; needed only for direct calls to `jsonwebtoken`.
+pub fn install_jwt_crypto() {
     // An error means that the process has a provider, which may be this one.
     let _ = PROVIDER.install_default();
 }

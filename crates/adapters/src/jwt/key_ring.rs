@@ -1,7 +1,7 @@
 //! The key ring: signs and verifies access tokens.
 
 use super::claims::{Claims, OwnClaims};
-use super::crypto;
+use super::crypto::install_jwt_crypto;
 use super::error::{KeyError, KeyProblem};
 use super::keys::{SigningKey, VerifyingKey, read_jwks, read_key, read_secret};
 use super::options::KeyRingOptions;
@@ -22,7 +22,7 @@ pub struct KeyRing {
 impl KeyRing {
     /// Reads the keys, and the files that they are in.
     pub fn load(options: &KeyRingOptions) -> Result<Self, KeyError> {
-        crypto::install();
+        install_jwt_crypto();
         let (mut keys, mut signing): (Vec<VerifyingKey>, Option<SigningKey>) = (Vec::new(), None);
         for key in &options.keys {
             let failed = |problem| KeyError::Key { kid: key.kid.clone(), problem };

@@ -7,6 +7,7 @@ mod key_ring;
 mod keys;
 mod options;
 
+pub use crypto::install_jwt_crypto;
 pub use error::{JwksProblem, KeyError, KeyProblem};
 pub use key_ring::KeyRing;
 pub use options::{KeyMaterial, KeyOptions, KeyRingOptions, PemAlgorithm};

@@ -1,130 +1,108 @@
 //! `tolmach check`
 
-use super::Failure;
-use super::dialects;
-use crate::cli::{Address, Place};
-use crate::config::Config;
-use crate::ports::{BlobTarget, KeyRing, MailTarget};
-use crate::world;
-use std::fmt::Write;
+use super::dialect_list::dialect_list;
+use crate::arguments::{ListenArguments, Location};
+use crate::backend::{self, PhotoTarget, SecretFile};
+use crate::config::{Auth, Config};
+use crate::error::{CliError, UsageError};
 use std::net::ToSocketAddrs;
 use std::path::Path;
+use tolmach_adapters::MailTarget;
 use tolmach_domain::Secret;
 
-pub(super) async fn run(place: &Place, address: &Address) -> Result<String, Failure> {
-    let config = place.load(address)?;
-    let found = examine(&config, &place.data).await?;
-    if let BlobTarget::Bucket(bucket) = world::blob_target(&config, &place.data)? {
-        let probed = bucket.probe().await;
-        probed.map_err(|error| {
-            Failure::Configuration(format!("`blobs`: photos cannot be kept there: {error}"))
-        })?;
+pub(crate) async fn run(location: &Location, listen: &ListenArguments) -> Result<String, CliError> {
+    let config = location.load_config(listen).map_err(UsageError::from)?;
+    let description = check(&config, &location.data).await?;
+    if let PhotoTarget::Bucket(bucket) = backend::photo_target(&config, &location.data)? {
+        bucket.probe().await.map_err(UsageError::PhotoBucket)?;
     }
-    Ok(found)
+    Ok(description)
 }
 
-/// What would be served, or everything that is wrong. Nothing is made or changed.
-async fn examine(config: &Config, data: &Path) -> Result<String, Failure> {
-    let mut wrong = Vec::new();
-    if let Err(error) = config.http.listen.to_socket_addrs() {
-        wrong.push(format!(
-            "`http.listen` = {:?}: no address is known by this name: {error}",
-            config.http.listen
-        ));
+/// A description of what would be served, or all mistakes. Nothing is created or changed.
+async fn check(config: &Config, data: &Path) -> Result<String, UsageError> {
+    let mut mistakes = Mistakes::default();
+    mistakes.note(check_address(&config.http.listen));
+    mistakes.note(check_folder("the data folder", data));
+    let store = tolmach_store::probe(backend::store_url(config, data).expose()).await;
+    let store = mistakes.note(store.map_err(UsageError::Store));
+    let bus = mistakes.note(backend::describe_bus(config));
+    let photos = mistakes.note(backend::photo_target(config, data));
+    if let Some(PhotoTarget::Folder(folder)) = &photos {
+        mistakes.note(check_folder("`blobs.folder`", folder));
     }
-    wrong.extend(cannot_write(data).map(|reason| format!("the data folder: {reason}")));
-    let store = tolmach_store::examine(world::store_url(config, data).expose()).await;
-    let store = note(
-        &mut wrong,
-        store.map_err(|error| Failure::Configuration(format!("`store.url`: {error}"))),
-    );
-    let bus = note(&mut wrong, world::bus_in_words(config));
-    let blobs = note(&mut wrong, world::blob_target(config, data));
-    if let Some(BlobTarget::Folder(folder)) = &blobs {
-        wrong.extend(cannot_write(folder).map(|reason| format!("`blobs.folder`: {reason}")));
-    }
-    let mail = note(&mut wrong, world::mail_target(config, data));
+    let mail = mistakes.note(backend::mail_target(config, data));
     if let Some(MailTarget::Folder(folder)) = &mail {
-        wrong.extend(cannot_write(folder).map(|reason| format!("the mail folder: {reason}")));
+        mistakes.note(check_folder("the mail folder", folder));
     }
-    let keys = note(&mut wrong, keys(config, data));
-    if config.dialects.values().all(|options| !options.enabled) {
-        wrong.push("every dialect is disabled: nothing would be served".into());
+    let keys = mistakes.note(describe_keys(&config.auth, data));
+    if config.dialects.values().all(|section| !section.enabled) {
+        mistakes.note::<()>(Err(UsageError::NothingEnabled));
     }
-    let (Some(store), Some(bus), Some(blobs), Some(mail), Some(keys), []) =
-        (store, bus, blobs, mail, keys, wrong.as_slice())
+    let (Some(store), Some(bus), Some(photos), Some(mail), Some(keys), true) =
+        (store, bus, photos, mail, keys, mistakes.0.is_empty())
     else {
-        return Err(Failure::Configuration(wrong.join("\n")));
+        return Err(UsageError::Several(mistakes.0));
     };
-    let mut text = String::new();
-    for (name, value) in [
-        ("address", format!("{}, known to others as {}", config.http.listen, config.public_url())),
+    let rows = [
+        ("address", format!("{}, public URL {}", config.http.listen, config.public_url())),
         ("store", store),
         ("bus", bus),
         ("keys", keys.join(", ")),
         ("mail", format!("{mail}, from {}", config.mail.from)),
-        ("photos", blobs.to_string()),
-        ("shared", config.doors.shared.join(" ")),
-    ] {
-        writeln!(text, "{name:8} {value}").map_err(|error| Failure::Failed(error.to_string()))?;
+        ("photos", photos.to_string()),
+        ("shared", config.routing.shared_paths.join(" ")),
+    ];
+    let text: String = rows.map(|(name, value)| format!("{name:8} {value}\n")).concat();
+    Ok(format!("{text}\n{}", dialect_list(config)))
+}
+
+/// The mistakes that were found so far.
+#[derive(Default)]
+struct Mistakes(Vec<UsageError>);
+
+impl Mistakes {
+    fn note<T>(&mut self, outcome: Result<T, UsageError>) -> Option<T> {
+        outcome.map_err(|mistake| self.0.push(mistake)).ok()
     }
-    Ok(format!("{text}\n{}", dialects::list(config)))
 }
 
-/// The keys in words. A secret that is yet to be made is stood in for.
-fn keys(config: &Config, data: &Path) -> Result<Vec<String>, Failure> {
-    let path = world::own_secret(data);
-    let ring = KeyRing::load(&config.auth, |required| match std::fs::read_to_string(&path) {
-        Ok(secret) => Ok(Some(Secret::new(secret.trim_end()))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Ok(required.then(|| Secret::new("yet to be made ".repeat(4))))
-        }
-        Err(error) => Err(error),
-    })?;
-    Ok(ring.describe())
+fn check_address(address: &str) -> Result<(), UsageError> {
+    let resolved = address.to_socket_addrs();
+    resolved.map(drop).map_err(|source| UsageError::Listen { address: address.to_owned(), source })
 }
 
-fn note<T>(wrong: &mut Vec<String>, outcome: Result<T, Failure>) -> Option<T> {
-    let told = |failure| match failure {
-        Failure::Configuration(text) | Failure::Failed(text) => wrong.push(text),
-    };
-    outcome.map_err(told).ok()
-}
-
-/// Why nothing can be written in a folder, or where it would have to be made.
-fn cannot_write(folder: &Path) -> Option<String> {
+/// Tries whether a folder can be written, or the folder where it would be created.
+fn check_folder(name: &'static str, folder: &Path) -> Result<(), UsageError> {
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    let nearest = absolute.ancestors().find(|ancestor| ancestor.exists())?;
-    // A file without a name, which is gone when it is closed.
-    tempfile::tempfile_in(nearest)
-        .err()
-        .map(|error| format!("nothing can be written in {}: {error}", nearest.display()))
+    let Some(nearest) = absolute.ancestors().find(|ancestor| ancestor.exists()) else {
+        return Ok(());
+    };
+    // The file has no name, and vanishes when it is closed.
+    tempfile::tempfile_in(nearest).map(drop).map_err(|source| UsageError::Folder {
+        name,
+        folder: nearest.to_owned(),
+        source,
+    })
+}
+
+/// One line per key. A placeholder takes the place of a secret that serving would create.
+fn describe_keys(auth: &Auth, data: &Path) -> Result<Vec<String>, UsageError> {
+    let placeholder = || Secret::new("not created yet ".repeat(4));
+    let file = SecretFile::in_folder(data);
+    Ok(backend::key_ring(auth, &file, |_| Ok(placeholder()))?.describe())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Sources;
-
-    async fn check(file: &str, data: &Path) -> Result<String, Failure> {
-        let ids: Vec<_> =
-            crate::dialects::all().iter().map(|dialect| dialect.manifest().id).collect();
-        examine(
-            &Config::load(
-                Sources { file: Some(("test.toml".into(), file.into())), ..Sources::default() },
-                &ids,
-            )
-            .unwrap(),
-            data,
-        )
-        .await
-    }
+    use crate::dialects;
 
     #[tokio::test]
-    async fn a_good_configuration_is_described_and_nothing_is_made() {
+    async fn a_good_configuration_is_described_and_nothing_is_created() {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
-        let text = check("", &data).await.unwrap();
+        let text = check(&Config::with_file(""), &data).await.unwrap();
         for expected in [
             "127.0.0.1:8080",
             "tolmach.sqlite",
@@ -139,23 +117,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn everything_that_is_wrong_is_named_at_once() {
+    async fn all_mistakes_are_reported_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let disabled: String = crate::dialects::all()
-            .iter()
-            .map(|dialect| format!("[dialects.{}]\nenabled = false\n", dialect.manifest().id))
+        let disabled: String = dialects::ids()
+            .into_iter()
+            .map(|id| format!("[dialects.{id}]\nenabled = false\n"))
             .collect();
-        let file = format!(
-            "[http]\nlisten = \"no such host.invalid:1\"\n[store]\nurl = \"oracle://hunter2\"\n[bus]\nurl = \"nats://hunter2\"\n\
-             [mail]\nurl = \"pigeon://hunter2\"\n[auth]\njwt_keys = \"absent.json\"\n[blobs]\nfolder = {:?}\n{disabled}",
+        let config = Config::with_file(&format!(
+            "[http]\nlisten = \"no such host.invalid:1\"\n[store]\nurl = \"oracle://hunter2\"\n\
+             [bus]\nurl = \"nats://hunter2\"\n[mail]\nurl = \"pigeon://hunter2\"\n\
+             [auth]\njwt_keys = \"absent.json\"\n[blobs]\nfolder = {:?}\n{disabled}",
             file.join("inside")
-        );
-        let Err(Failure::Configuration(text)) = check(&file, folder.path()).await else {
-            panic!("it was thought good")
-        };
-        let found: Vec<_> = text.lines().collect();
+        ));
+        let error = CliError::from(check(&config, folder.path()).await.unwrap_err());
+        let (found, code) = (error.lines(), error.exit_code());
         let expected = [
             "`http.listen`",
             "`store.url`",
@@ -165,7 +142,7 @@ mod tests {
             "`auth.jwt_keys`",
             "every dialect",
         ];
-        assert_eq!(found.len(), expected.len(), "{text}");
+        assert_eq!((found.len(), code), (expected.len(), 2), "{found:?}");
         for (found, expected) in found.into_iter().zip(expected) {
             assert!(found.starts_with(expected) && !found.contains("hunter2"), "{found}");
         }

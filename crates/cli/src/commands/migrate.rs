@@ -1,19 +1,16 @@
 //! `tolmach migrate`
 
-use super::{Failure, configure};
-use crate::cli::Place;
-use crate::ports::create_private_folder;
-use crate::world::store_url;
+use super::operator::load_config;
+use crate::arguments::Location;
+use crate::backend::{create_data_folder, store_url};
+use crate::error::CliError;
 
-pub(super) async fn run(place: &Place) -> Result<String, Failure> {
-    let config = configure(place)?;
-    let made = create_private_folder(&place.data);
-    made.map_err(|error| {
-        Failure::Failed(format!("the data folder {} cannot be made: {error}", place.data.display()))
-    })?;
-    let applied = tolmach_store::migrate(store_url(&config, &place.data).expose()).await?;
+pub(crate) async fn run(location: &Location) -> Result<String, CliError> {
+    let config = load_config(location)?;
+    create_data_folder(&location.data)?;
+    let applied = tolmach_store::migrate(store_url(&config, &location.data).expose()).await?;
     if applied.is_empty() {
         return Ok("the store is up to date\n".into());
     }
-    Ok(applied.iter().map(|step| format!("applied {step}\n")).collect())
+    Ok(applied.iter().map(|migration| format!("applied {migration}\n")).collect())
 }

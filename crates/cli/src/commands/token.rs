@@ -1,13 +1,14 @@
 //! `tolmach token`
 
-use super::{Failure, in_world};
-use crate::cli::Place;
+use super::operator::with_backend;
+use crate::arguments::Location;
+use crate::error::{CliError, RuntimeError};
 use tolmach_domain::Fault;
 
-pub(super) async fn run(place: &Place, login: &str) -> Result<String, Failure> {
-    in_world(place, async |world| match world.engine.operator_token(login).await {
+pub(crate) async fn run(location: &Location, login: &str) -> Result<String, CliError> {
+    with_backend(location, async |backend| match backend.engine.operator_token(login).await {
         Ok(token) => Ok(format!("{}\n", token.expose())),
-        Err(Fault::NoSuchUser) => Err(Failure::Failed(format!("there is no account {login:?}"))),
+        Err(Fault::NoSuchUser) => Err(RuntimeError::NoSuchAccount(login.to_owned()).into()),
         Err(fault) => Err(fault.into()),
     })
     .await

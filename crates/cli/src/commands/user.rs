@@ -1,137 +1,133 @@
 //! `tolmach user`
 
-use super::{Failure, in_world, table};
-use crate::cli::{Place, User};
-use crate::world::World;
+use super::operator::with_backend;
+use crate::arguments::{Location, UserCommand};
+use crate::backend::Backend;
+use crate::error::{CliError, RuntimeError, UsageError};
+use crate::table::table;
 use std::io::BufRead;
-use tolmach_domain::{Fault, GrantKind, Registration, Secret};
+use tolmach_domain::{Fault, GrantKind, Registration, Secret, User};
 use tolmach_engine::ports::UserChange;
 
 /// Accounts read at once.
 const PAGE: u32 = 1_000;
-/// More than the longest password.
-const STDIN_LIMIT: u64 = 4_096;
+/// The longest line read from standard input, in bytes: more than the longest password.
+const MAX_LINE_BYTES: u64 = 4_096;
 
-pub(super) async fn run(place: &Place, command: User) -> Result<String, Failure> {
+pub(crate) async fn run(location: &Location, command: UserCommand) -> Result<String, CliError> {
     match command {
-        User::Add { login, password, email, admin, business } => {
-            let password = read_password(password.given, password.stdin)?;
-            let password =
-                password.ok_or_else(|| Failure::Configuration("a password is needed".into()))?;
-            in_world(place, async |world| add(world, login, password, email, admin, business).await)
+        UserCommand::Add { login, password, email, admin, business } => {
+            let password = read_password(password.argument, password.from_stdin)?;
+            let password = password.ok_or(UsageError::NoPassword)?;
+            let account = Registration {
+                email,
+                username: None,
+                ..Registration::new(login, password, GrantKind::Nothing)
+            };
+            with_backend(location, async |backend| add(backend, account, admin, business).await)
                 .await
         }
-        User::Set { login, admin, business, password, email } => {
-            let password = read_password(password.given, password.stdin)?;
+        UserCommand::Set { login, admin, business, password, email } => {
+            let password = read_password(password.argument, password.from_stdin)?;
             if password.is_none() && admin.is_none() && business.is_none() && email.is_none() {
-                return Err(Failure::Configuration(
-                    "nothing to set: name --admin, --business, --email, --password or --password-stdin".into(),
-                ));
+                return Err(UsageError::NothingToSet.into());
             }
             let change = UserChange { admin, business, email, ..UserChange::default() };
-            in_world(place, async |world| set(world, &login, change, password.as_ref()).await).await
+            with_backend(location, async |backend| {
+                set(backend, &login, change, password.as_ref()).await
+            })
+            .await
         }
-        User::Delete { login } => in_world(place, async |world| delete(world, &login).await).await,
-        User::List => in_world(place, list).await,
+        UserCommand::Delete { login } => {
+            with_backend(location, async |backend| delete(backend, &login).await).await
+        }
+        UserCommand::List => with_backend(location, list).await,
     }
 }
 
 async fn add(
-    world: &World,
-    login: String,
-    password: Secret,
-    email: Option<String>,
+    backend: &Backend,
+    account: Registration,
     admin: bool,
     business: bool,
-) -> Result<String, Failure> {
-    let now = world.engine.now();
-    let registration = Registration {
-        login: Some(login),
-        password,
-        username: None,
-        email,
-        phone: None,
-        bot: false,
-        bio: None,
-        avatar: None,
-        profile: true,
-        grant: GrantKind::Nothing,
-    };
-    let user = world.engine.create_account(registration, now).await?;
+) -> Result<String, CliError> {
+    let now = backend.engine.now();
+    let user = backend.engine.create_account(account, now).await?;
     if admin || business {
         let change =
             UserChange { admin: Some(admin), business: Some(business), ..UserChange::default() };
-        world.engine.change_account(user.id, change, None, now).await?;
+        backend.engine.change_account(user.id, change, None, now).await?;
     }
     Ok(format!("{}\n", user.id))
 }
 
 async fn set(
-    world: &World,
+    backend: &Backend,
     login: &str,
     change: UserChange,
     password: Option<&Secret>,
-) -> Result<String, Failure> {
-    let user = account(world, login).await?;
-    world.engine.change_account(user.id, change, password, world.engine.now()).await?;
+) -> Result<String, CliError> {
+    let user = account(backend, login).await?;
+    backend.engine.change_account(user.id, change, password, backend.engine.now()).await?;
     Ok(String::new())
 }
 
-async fn delete(world: &World, login: &str) -> Result<String, Failure> {
-    world.engine.remove_account(account(world, login).await?, world.engine.now()).await?;
+async fn delete(backend: &Backend, login: &str) -> Result<String, CliError> {
+    let user = account(backend, login).await?;
+    backend.engine.remove_account(user, backend.engine.now()).await?;
     Ok(String::new())
 }
 
-async fn account(world: &World, login: &str) -> Result<tolmach_domain::User, Failure> {
-    world.engine.account(login).await.map_err(|fault| match fault {
-        Fault::NoSuchUser => Failure::Failed(format!("there is no account {login:?}")),
+async fn account(backend: &Backend, login: &str) -> Result<User, RuntimeError> {
+    backend.engine.account(login).await.map_err(|fault| match fault {
+        Fault::NoSuchUser => RuntimeError::NoSuchAccount(login.to_owned()),
         fault => fault.into(),
     })
 }
 
-async fn list(world: &World) -> Result<String, Failure> {
+async fn list(backend: &Backend) -> Result<String, CliError> {
     let (mut rows, mut after) = (Vec::new(), None);
     loop {
-        let users = world.engine.accounts(after, PAGE).await?;
+        let users = backend.engine.accounts(after, PAGE).await?;
         let Some(last) = users.last() else { break };
         after = Some(last.id);
-        rows.extend(users.into_iter().map(|user| {
-            let marks = [
-                (user.admin, "admin"),
-                (user.business, "business"),
-                (user.bot, "bot"),
-                (!user.profile, "no profile"),
-            ];
-            let marks = marks
-                .into_iter()
-                .filter_map(|(has, mark)| has.then_some(mark))
-                .collect::<Vec<_>>()
-                .join(", ");
-            [
-                user.id.to_string(),
-                user.login,
-                user.username,
-                user.email.unwrap_or_default(),
-                user.created_at.rfc3339(),
-                marks,
-            ]
-        }));
+        rows.extend(users.into_iter().map(row));
     }
     Ok(table(["ID", "LOGIN", "NAME", "E-MAIL", "SINCE", ""], rows))
 }
 
-fn read_password(given: Option<String>, stdin: bool) -> Result<Option<Secret>, Failure> {
-    if !stdin {
-        return Ok(given.map(Secret::new));
-    }
-    let line = first_line(std::io::stdin().lock())
-        .map_err(|error| Failure::Failed(format!("standard input cannot be read: {error}")))?;
-    Ok(Some(line))
+fn row(user: User) -> [String; 6] {
+    let marks = [
+        (user.admin, "admin"),
+        (user.business, "business"),
+        (user.bot, "bot"),
+        (!user.profile, "no profile"),
+    ];
+    let marks: Vec<_> = marks.into_iter().filter_map(|(is, mark)| is.then_some(mark)).collect();
+    [
+        user.id.to_string(),
+        user.login,
+        user.username,
+        user.email.unwrap_or_default(),
+        user.created_at.rfc3339(),
+        marks.join(", "),
+    ]
 }
 
+fn read_password(
+    argument: Option<String>,
+    from_stdin: bool,
+) -> Result<Option<Secret>, RuntimeError> {
+    if !from_stdin {
+        return Ok(argument.map(Secret::new));
+    }
+    first_line(std::io::stdin().lock()).map(Some).map_err(RuntimeError::Input)
+}
+
+/// The first line without its end.
 fn first_line(input: impl BufRead) -> std::io::Result<Secret> {
     let mut line = String::new();
-    input.take(STDIN_LIMIT).read_line(&mut line)?;
+    input.take(MAX_LINE_BYTES).read_line(&mut line)?;
     let line = line.strip_suffix('\n').unwrap_or(&line);
     Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line)))
 }
@@ -139,84 +135,70 @@ fn first_line(input: impl BufRead) -> std::io::Result<Secret> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Sources};
+    use crate::config::Config;
     use tolmach_domain::{Authority, Command, Credentials};
-    use tolmach_engine::Request;
+    use tolmach_engine::Submission;
 
-    /// A gateway's world and an operator's, on the same data.
-    async fn two_worlds() -> (tempfile::TempDir, World, World) {
+    /// The backends of a gateway and of an operator, on the same data.
+    async fn two_backends() -> (tempfile::TempDir, Backend, Backend) {
         let folder = tempfile::tempdir().unwrap();
-        let flags = vec![("test", "auth.bcrypt_cost", "4".to_owned())];
-        let config = Config::load(Sources { flags, ..Sources::default() }, &[]).unwrap();
-        let gateway = World::open(&config, folder.path()).await.unwrap();
-        let operator = World::open(&config, folder.path()).await.unwrap();
+        let config = Config::with_file("[auth]\nbcrypt_cost = 4");
+        let gateway = Backend::open(&config, folder.path()).await.unwrap();
+        let operator = Backend::open(&config, folder.path()).await.unwrap();
         (folder, gateway, operator)
     }
 
-    async fn logs_in(world: &World, identifier: &str, password: &str) -> bool {
+    fn registration(login: &str) -> Registration {
+        Registration::new(login, Secret::new("one"), GrantKind::Nothing)
+    }
+
+    async fn logs_in(backend: &Backend, identifier: &str, password: &str) -> bool {
         let command = Command::Login {
             identifier: identifier.into(),
             password: Secret::new(password),
             grant: GrantKind::Nothing,
         };
-        world
-            .engine
-            .execute(Request {
-                caller: None,
-                authority: Authority::Member,
-                origin: None,
-                address: None,
-                command,
-            })
-            .await
-            .outcome
-            .is_ok()
+        let submission = Submission {
+            caller: None,
+            authority: Authority::Member,
+            origin: None,
+            address: None,
+            command,
+        };
+        backend.engine.execute(submission).await.outcome.is_ok()
     }
 
     #[tokio::test]
-    async fn accounts_are_made_and_changed_beside_a_running_gateway() {
-        let (_folder, gateway, operator) = two_worlds().await;
-        assert_eq!(
-            add(&operator, "Anna".into(), Secret::new("one"), Some("a@x.org".into()), true, false)
-                .await,
-            Ok("1\n".into())
-        );
-        assert_eq!(
-            add(&operator, "bob".into(), Secret::new("one"), None, false, true).await,
-            Ok("2\n".into())
-        );
-        assert_eq!(
-            add(&operator, "anna".into(), Secret::new("one"), None, false, false).await,
-            Err(Fault::LoginTaken.into())
-        );
+    async fn accounts_are_added_and_changed_beside_a_running_gateway() {
+        let (_folder, gateway, operator) = two_backends().await;
+        let anna = Registration { email: Some("a@x.org".into()), ..registration("Anna") };
+        assert_eq!(add(&operator, anna, true, false).await.unwrap(), "1\n");
+        assert_eq!(add(&operator, registration("bob"), false, true).await.unwrap(), "2\n");
+        let taken = add(&operator, registration("anna"), false, false).await;
         assert!(
-            logs_in(&gateway, "anna", "one").await && logs_in(&gateway, "a@x.org", "one").await
+            matches!(taken, Err(CliError::Runtime(RuntimeError::Fault(Fault::LoginTaken)))),
+            "{taken:?}"
         );
+        assert!(logs_in(&gateway, "anna", "one").await);
+        assert!(logs_in(&gateway, "a@x.org", "one").await);
         let change =
             UserChange { admin: Some(false), business: Some(true), ..UserChange::default() };
-        assert_eq!(
-            set(&operator, "anna", change, Some(&Secret::new("two"))).await,
-            Ok(String::new())
-        );
-        assert!(logs_in(&gateway, "anna", "two").await && !logs_in(&gateway, "anna", "one").await);
-        let absent = set(&operator, "carol", UserChange::default(), None).await;
-        assert_eq!(absent, Err(Failure::Failed("there is no account \"carol\"".into())));
-        let listed = list(&operator).await.unwrap();
-        let rows: Vec<_> = listed
-            .lines()
-            .skip(1)
-            .map(|line| line.split_whitespace().collect::<Vec<_>>())
-            .collect();
-        assert_eq!(
-            rows.iter().map(|row| (row[0], row[1], *row.last().unwrap())).collect::<Vec<_>>(),
-            [("1", "Anna", "business"), ("2", "bob", "business")]
-        );
+        set(&operator, "anna", change, Some(&Secret::new("two"))).await.unwrap();
+        assert!(logs_in(&gateway, "anna", "two").await);
+        assert!(!logs_in(&gateway, "anna", "one").await);
+        let absent = set(&operator, "carol", UserChange::default(), None).await.unwrap_err();
+        assert_eq!(absent.to_string(), "there is no account \"carol\"");
+        let list = list(&operator).await.unwrap();
+        let rows: Vec<Vec<_>> =
+            list.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+        let shown: Vec<_> = rows.iter().map(|row| (row[0], row[1], row[row.len() - 1])).collect();
+        assert_eq!(shown, [("1", "Anna", "business"), ("2", "bob", "business")]);
     }
 
     #[tokio::test]
-    async fn an_operators_token_is_believed_by_the_gateway() {
-        let (_folder, gateway, operator) = two_worlds().await;
-        add(&operator, "anna".into(), Secret::new("one"), None, false, false).await.unwrap();
+    async fn the_gateway_accepts_an_operators_token() {
+        let (_folder, gateway, operator) = two_backends().await;
+        add(&operator, registration("anna"), false, false).await.unwrap();
         let token = operator.engine.operator_token("anna").await.unwrap();
         let principal =
             gateway.engine.authenticate(&Credentials::Bearer(token), None).await.unwrap().unwrap();
@@ -224,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_the_first_line_as_it_is() {
+    fn a_password_is_the_first_line_without_its_end() {
         for (input, password) in
             [("a\n", "a"), ("a", "a"), ("a\r\n", "a"), (" a \nb\n", " a "), ("", ""), ("\n", "")]
         {

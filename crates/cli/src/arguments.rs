@@ -1,0 +1,235 @@
+//! The arguments of the command line.
+
+use crate::config::{Config, ConfigError, Sources};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// A gateway between chat protocols: clients of different wire formats connect unchanged and talk to
+/// each other.
+///
+/// Without a command it serves, and keeps all its data in the folder ./data.
+#[derive(Debug, Parser)]
+#[command(name = "tolmach", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) location: Location,
+    #[command(flatten)]
+    pub(crate) listen: ListenArguments,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+impl Arguments {
+    /// The arguments of this process.
+    pub(crate) fn of_process() -> Result<Self, clap::Error> {
+        Self::try_parse().and_then(Self::with_command)
+    }
+
+    /// Moves `--listen` from before the command to the command, which is `serve` if none is named.
+    fn with_command(mut self) -> Result<Self, clap::Error> {
+        let before = std::mem::take(&mut self.listen);
+        match self.command.get_or_insert_with(|| Command::Serve(ListenArguments::default())) {
+            Command::Serve(listen) | Command::Check(listen) => {
+                listen.address = listen.address.take().or(before.address);
+            }
+            _ if before.address.is_some() => {
+                return Err(Self::command().error(
+                    ErrorKind::ArgumentConflict,
+                    "--listen is for the commands serve and check",
+                ));
+            }
+            _ => {}
+        }
+        Ok(self)
+    }
+}
+
+/// The files of a gateway.
+#[derive(Debug, Args)]
+pub(crate) struct Location {
+    /// The folder for all data
+    #[arg(long, global = true, value_name = "DIR", env = "TOLMACH_DATA", default_value = "data")]
+    pub(crate) data: PathBuf,
+    /// The configuration file; without it, tolmach.toml in the data folder if there is one
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl Location {
+    /// The configuration of file, environment and flags.
+    pub(crate) fn load_config(&self, listen: &ListenArguments) -> Result<Config, ConfigError> {
+        let mut sources = Sources::gather(self.config.as_deref(), &self.data)?;
+        let address = listen.address.clone();
+        sources.flags.extend(address.map(|address| ("--listen", "http.listen", address)));
+        Config::load(sources)
+    }
+}
+
+/// The address of the listener.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ListenArguments {
+    /// The address to listen on, host:port
+    #[arg(long = "listen", value_name = "ADDR")]
+    pub(crate) address: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve until a shutdown signal
+    Serve(ListenArguments),
+    /// Check the configuration and everything it names, and list what would be served
+    Check(ListenArguments),
+    /// Bring the database up to date, as serving does too
+    Migrate,
+    /// Copy one database to another, which has to be new; an interrupted copy continues when the
+    /// command is run again
+    ///
+    /// The source cannot be written meanwhile. Both databases are compared before the target can be
+    /// used. Photos are not in the database: they stay where they are.
+    Copy {
+        /// The database to read, in the form of store.url
+        #[arg(long, value_name = "URL", env = "TOLMACH_COPY_FROM", hide_env_values = true)]
+        from: String,
+        /// The database to fill, in the form of store.url
+        #[arg(long, value_name = "URL", env = "TOLMACH_COPY_TO", hide_env_values = true)]
+        to: String,
+    },
+    /// Add, change, delete and list accounts
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Print an access token of an account
+    Token {
+        /// The login or e-mail address of the account
+        login: String,
+    },
+    /// List the dialects, and the paths where they are served
+    Dialects,
+    /// Show clients of every dialect in one conversation, over a gateway that leaves nothing behind
+    Demo,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Add an account
+    Add {
+        /// The login
+        login: String,
+        #[command(flatten)]
+        password: RequiredPassword,
+        /// The e-mail address
+        #[arg(long, value_name = "ADDRESS")]
+        email: Option<String>,
+        /// Allow to act as administrator
+        #[arg(long)]
+        admin: bool,
+        /// Set the business tariff
+        #[arg(long)]
+        business: bool,
+    },
+    /// Change an account; everything that is not named stays as it is
+    Set {
+        /// The login or e-mail address of the account
+        login: String,
+        /// Allow to act as administrator
+        #[arg(long, value_name = "BOOL")]
+        admin: Option<bool>,
+        /// Set the business tariff
+        #[arg(long, value_name = "BOOL")]
+        business: Option<bool>,
+        #[command(flatten)]
+        password: OptionalPassword,
+        /// The e-mail address
+        #[arg(long, value_name = "ADDRESS")]
+        email: Option<String>,
+    },
+    /// Delete an account: its sessions end, its messages stay, its login is never given out again
+    Delete {
+        /// The login or e-mail address of the account
+        login: String,
+    },
+    /// List all accounts
+    List,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct RequiredPassword {
+    /// The password; visible to everyone who can list this machine's processes
+    #[arg(long = "password", value_name = "PASSWORD")]
+    pub(crate) argument: Option<String>,
+    /// Read the password from the first line of standard input
+    #[arg(long = "password-stdin")]
+    pub(crate) from_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct OptionalPassword {
+    /// The new password, which ends all sessions; visible to everyone who can list this machine's
+    /// processes
+    #[arg(long = "password", value_name = "PASSWORD")]
+    pub(crate) argument: Option<String>,
+    /// Read the new password, which ends all sessions, from the first line of standard input
+    #[arg(long = "password-stdin")]
+    pub(crate) from_stdin: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line.split_whitespace()).and_then(Arguments::with_command)
+    }
+
+    #[test]
+    fn the_definition_has_no_contradiction() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_default_command_is_serve() {
+        for (line, expected) in [
+            ("tolmach", None),
+            ("tolmach serve", None),
+            ("tolmach --listen a:1", Some("a:1")),
+            ("tolmach serve --listen a:1", Some("a:1")),
+            ("tolmach --listen a:1 serve", Some("a:1")),
+            ("tolmach --listen a:1 serve --listen b:2", Some("b:2")),
+        ] {
+            let command = parse(line).unwrap().command;
+            let Some(Command::Serve(listen)) = command else { panic!("{line}: {command:?}") };
+            assert_eq!(listen.address.as_deref(), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_data_folder_may_stand_before_or_after_the_command() {
+        for line in [
+            "tolmach --data d --config c user list",
+            "tolmach user --data d list --config c",
+            "tolmach user list --data d --config c",
+        ] {
+            let Location { data, config } = parse(line).unwrap().location;
+            assert_eq!((data, config), ("d".into(), Some("c".into())), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_existing_arguments() {
+        for (line, expected) in [
+            ("tolmach serv", "serve"),
+            ("tolmach --lisen a:1", "--listen"),
+            ("tolmach user", "list"),
+            ("tolmach user add a", "--password-stdin"),
+            ("tolmach user add a --password b --password-stdin", "cannot be used with"),
+            ("tolmach user set a --admin=maybe", "[possible values: true, false]"),
+            ("tolmach --listen a:1 user list", "--listen is for the commands serve and check"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.to_string().contains(expected), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Opening and closing of the backend.
+
+use super::bus::redis_bus;
+use super::key_ring::open_key_ring;
+use super::mail::mail_target;
+use super::options::{bcrypt_options, policy, store_options};
+use super::photos::photo_target;
+use super::store_url::store_url;
+use crate::config::Config;
+use crate::error::{CliError, RuntimeError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tolmach_adapters::{
+    Bcrypt, MailOptions, MailSender, OsEntropy, SystemClock, create_private_folder,
+};
+use tolmach_bus::{InProcess, RedisBus};
+use tolmach_engine::ports::{Bus, Store};
+use tolmach_engine::{Engine, Ports};
+use tolmach_store::SqlStore;
+
+/// The engine, and the parts of it that are used directly.
+pub(crate) struct Backend {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) bus: Arc<dyn Bus>,
+    /// The bus, if it is a Redis.
+    pub(crate) redis: Option<Arc<RedisBus>>,
+    store: Arc<dyn Store>,
+}
+
+impl Backend {
+    /// Opens everything. Creates the data folder if it is missing, and brings the store up to date.
+    pub(crate) async fn open(config: &Config, data: &Path) -> Result<Self, CliError> {
+        create_data_folder(data)?;
+        let entropy = Arc::new(OsEntropy::new()?);
+        let redis = redis_bus(config, &*entropy)?;
+        let bus: Arc<dyn Bus> = match &redis {
+            Some(redis) => redis.clone(),
+            None => Arc::new(InProcess::default()),
+        };
+        let signer = Arc::new(open_key_ring(&config.auth, data, &*entropy)?);
+        let (mail, photos) = (mail_target(config, data)?, photo_target(config, data)?);
+        let store: Arc<dyn Store> =
+            SqlStore::open(store_url(config, data).expose(), bus.clone(), store_options(config))
+                .await?;
+        let mail_options = MailOptions { from: config.mail.from.clone(), target: mail };
+        let ports = Ports {
+            store: store.clone(),
+            bus: bus.clone(),
+            clock: Arc::new(SystemClock::default()),
+            entropy,
+            mailer: Arc::new(
+                MailSender::open(mail_options).map_err(not_created("mail folder", data))?,
+            ),
+            blobs: photos.open().map_err(not_created("folder for photos", data))?,
+            passwords: Arc::new(Bcrypt::new(bcrypt_options(config))),
+            signer,
+        };
+        let engine = Arc::new(Engine::new(ports, policy(config)));
+        Ok(Self { engine, bus, redis, store })
+    }
+
+    /// Waits for the store's pending writes, and closes the store and the bus.
+    pub(crate) async fn close(self) {
+        self.store.close().await;
+        self.bus.close().await;
+    }
+}
+
+/// Creates the data folder unless it exists.
+pub(crate) fn create_data_folder(data: &Path) -> Result<(), RuntimeError> {
+    create_private_folder(data).map_err(not_created("data folder", data))
+}
+
+fn not_created(
+    name: &'static str,
+    path: &Path,
+) -> impl FnOnce(std::io::Error) -> RuntimeError + use<> {
+    let path: PathBuf = path.to_owned();
+    move |source| RuntimeError::Folder { name, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_redis_that_is_away_does_not_keep_the_backend_from_opening() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::with_file("[bus]\nurl = \"redis://127.0.0.1:1\"");
+        let backend = Backend::open(&config, folder.path()).await.unwrap();
+        let error = backend.bus.last_error();
+        assert!(error.as_ref().is_some_and(|error| error.contains("127.0.0.1:1")), "{error:?}");
+        backend.close().await;
+    }
+}

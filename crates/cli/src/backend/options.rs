@@ -1,0 +1,86 @@
+//! Options of libraries, from the configuration.
+
+use crate::config::Config;
+use tolmach_adapters::BcryptOptions;
+use tolmach_engine::{LoginThrottlePolicy, Policy};
+use tolmach_server::{HttpOptions, Keepalive, Limits, ServerOptions, Shutdown};
+
+pub(crate) fn policy(config: &Config) -> Policy {
+    let auth = &config.auth;
+    Policy {
+        registration: auth.registration,
+        min_password_bytes: auth.min_password_bytes,
+        token_lifetime: auth.token_lifetime,
+        access_lifetime: auth.access_lifetime,
+        refresh_lifetime: auth.refresh_lifetime,
+        recovery_lifetime: auth.recovery_lifetime,
+        login_throttle: login_throttle(config),
+        public_url: config.public_url(),
+        max_history_messages: config.limits.max_history_messages,
+        max_members: config.limits.max_members,
+    }
+}
+
+fn login_throttle(config: &Config) -> LoginThrottlePolicy {
+    let throttle = &config.auth.login_throttle;
+    LoginThrottlePolicy {
+        window: throttle.window,
+        free_attempts: throttle.free_attempts,
+        max_failures_per_login_and_address: throttle.max_failures_per_login_and_address,
+        max_failures_per_login: throttle.max_failures_per_login,
+        max_failures_per_address: throttle.max_failures_per_address,
+        initial_delay: throttle.initial_delay,
+        max_delay: throttle.max_delay,
+        max_delayed: throttle.max_delayed,
+        trust_lifetime: throttle.trust_lifetime,
+    }
+}
+
+pub(crate) fn bcrypt_options(config: &Config) -> BcryptOptions {
+    BcryptOptions {
+        cost: config.auth.bcrypt_cost,
+        workers: config.auth.password_workers,
+        queue: config.auth.password_queue,
+    }
+}
+
+pub(super) fn store_options(config: &Config) -> tolmach_store::Options {
+    tolmach_store::Options {
+        timeout: config.store.timeout,
+        read_connections: config.store.read_connections,
+        ..tolmach_store::Options::default()
+    }
+}
+
+pub(crate) fn server_options(config: &Config) -> ServerOptions {
+    let Config { http, limits, keepalive, shutdown, .. } = config;
+    ServerOptions {
+        limits: Limits {
+            max_frame_bytes: limits.max_frame_bytes,
+            max_first_frame_bytes: limits.max_first_frame_bytes,
+            first_frame_timeout: limits.first_frame_timeout,
+            max_json_depth: limits.max_json_depth,
+            frames_per_second: limits.frames_per_second,
+            frame_burst: limits.frame_burst,
+            send_queue_bytes: limits.send_queue_bytes,
+            syntax_errors: limits.max_syntax_errors,
+        },
+        keepalive: Keepalive {
+            ping_interval: keepalive.ping_interval,
+            pong_timeout: keepalive.pong_timeout,
+        },
+        http: HttpOptions {
+            header_timeout: http.header_timeout,
+            body_timeout: http.body_timeout,
+            max_connections: http.max_connections,
+            request_limit: http.request_limit,
+            trusted_proxies: http.trusted_proxies.clone(),
+        },
+        shutdown: Shutdown {
+            connections_per_second: shutdown.connections_per_second,
+            grace_period: shutdown.grace_period,
+        },
+        shared_paths: config.routing.shared_paths.clone(),
+        reconcile_interval: config.bus.reconcile_interval,
+    }
+}

@@ -1,0 +1,264 @@
+//! The sections of the configuration. `config/tolmach.toml` describes each key.
+
+use super::{keys, values};
+use ipnet::IpNet;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+use tolmach_adapters::{KeyOptions, Mailbox};
+use tolmach_dialect::OptionTable;
+use tolmach_domain::Secret;
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) http: Http,
+    pub(crate) store: Store,
+    pub(crate) bus: Bus,
+    pub(crate) auth: Auth,
+    pub(crate) mail: Mail,
+    pub(crate) blobs: Blobs,
+    pub(crate) limits: Limits,
+    pub(crate) keepalive: Keepalive,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) log: Log,
+    pub(crate) routing: Routing,
+    /// By dialect id; every dialect of [`crate::dialects`] has one.
+    pub(crate) dialects: BTreeMap<String, DialectSection>,
+}
+
+impl Config {
+    /// The beginning of links, without a slash at the end.
+    pub(crate) fn public_url(&self) -> String {
+        if self.http.public_url.is_empty() {
+            format!("http://{}", self.http.listen)
+        } else {
+            self.http.public_url.clone()
+        }
+    }
+}
+
+/// `[http]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Http {
+    #[serde(deserialize_with = "values::address")]
+    pub(crate) listen: String,
+    /// Without a slash at the end; empty to derive it, see [`Config::public_url`].
+    #[serde(deserialize_with = "values::public_url")]
+    pub(crate) public_url: String,
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) header_timeout: Duration,
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) body_timeout: Duration,
+    #[serde(deserialize_with = "values::within::<_, _, 1, 10_000_000>")]
+    pub(crate) max_connections: usize,
+    #[serde(deserialize_with = "values::within::<_, _, 1, 10_000>")]
+    pub(crate) request_limit: u32,
+    #[serde(deserialize_with = "values::networks")]
+    pub(crate) trusted_proxies: Vec<IpNet>,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Store {
+    /// Secret because it may hold a password.
+    #[serde(deserialize_with = "values::secret")]
+    pub(crate) url: Secret,
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) timeout: Duration,
+    #[serde(deserialize_with = "values::within::<_, _, 1, 1_000>")]
+    pub(crate) read_connections: u32,
+}
+
+/// `[bus]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Bus {
+    /// Secret because it may hold a password.
+    #[serde(deserialize_with = "values::secret")]
+    pub(crate) url: Secret,
+    #[serde(deserialize_with = "values::channel_prefix")]
+    pub(crate) prefix: String,
+    pub(crate) sharded: bool,
+    #[serde(deserialize_with = "values::size")]
+    pub(crate) queue_bytes: usize,
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) reconcile_interval: Duration,
+}
+
+/// `[auth]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Auth {
+    #[serde(deserialize_with = "values::secret")]
+    pub(crate) jwt_secret: Secret,
+    pub(crate) jwt_keys: PathBuf,
+    #[serde(deserialize_with = "keys::keys")]
+    pub(crate) keys: Vec<KeyOptions>,
+    pub(crate) registration: bool,
+    #[serde(deserialize_with = "values::within::<_, _, 1, 1024>")]
+    pub(crate) min_password_bytes: usize,
+    #[serde(deserialize_with = "values::within::<_, _, 4, 31>")]
+    pub(crate) bcrypt_cost: u32,
+    #[serde(deserialize_with = "values::within::<_, _, 0, 1024>")]
+    pub(crate) password_workers: usize,
+    #[serde(deserialize_with = "values::within::<_, _, 0, 1_000_000>")]
+    pub(crate) password_queue: usize,
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) token_lifetime: Duration,
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) access_lifetime: Duration,
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) refresh_lifetime: Duration,
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) recovery_lifetime: Duration,
+    pub(crate) login_throttle: LoginThrottle,
+}
+
+/// `[auth.login_throttle]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoginThrottle {
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) window: Duration,
+    #[serde(deserialize_with = "values::within::<_, _, 0, 1_000_000>")]
+    pub(crate) free_attempts: u32,
+    #[serde(deserialize_with = "values::within::<_, _, 1, 1_000_000>")]
+    pub(crate) max_failures_per_login_and_address: u32,
+    #[serde(deserialize_with = "values::within::<_, _, 1, 1_000_000>")]
+    pub(crate) max_failures_per_login: u32,
+    #[serde(deserialize_with = "values::within::<_, _, 1, 1_000_000>")]
+    pub(crate) max_failures_per_address: u32,
+    #[serde(deserialize_with = "values::duration")]
+    pub(crate) initial_delay: Duration,
+    #[serde(deserialize_with = "values::duration")]
+    pub(crate) max_delay: Duration,
+    #[serde(deserialize_with = "values::within::<_, _, 0, 1_000_000>")]
+    pub(crate) max_delayed: usize,
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) trust_lifetime: Duration,
+}
+
+/// `[mail]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mail {
+    /// Secret because it may hold a password.
+    #[serde(deserialize_with = "values::secret")]
+    pub(crate) url: Secret,
+    #[serde(deserialize_with = "values::mailbox")]
+    pub(crate) from: Mailbox,
+}
+
+/// `[blobs]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Blobs {
+    /// Secret because it may hold a password by mistake.
+    #[serde(deserialize_with = "values::secret")]
+    pub(crate) url: Secret,
+    pub(crate) folder: PathBuf,
+    /// Secret because it may hold a password by mistake.
+    #[serde(deserialize_with = "values::secret")]
+    pub(crate) endpoint: Secret,
+    pub(crate) region: String,
+    pub(crate) access_key_id: String,
+    #[serde(deserialize_with = "values::secret")]
+    pub(crate) secret_access_key: Secret,
+    pub(crate) allow_http: bool,
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) timeout: Duration,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Limits {
+    /// `None`: each dialect's own.
+    #[serde(deserialize_with = "values::optional_size")]
+    pub(crate) max_frame_bytes: Option<usize>,
+    #[serde(deserialize_with = "values::size")]
+    pub(crate) max_first_frame_bytes: usize,
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) first_frame_timeout: Duration,
+    #[serde(deserialize_with = "values::within::<_, _, 4, 120>")]
+    pub(crate) max_json_depth: usize,
+    #[serde(deserialize_with = "values::non_zero::<_, 1_000_000>")]
+    pub(crate) frames_per_second: NonZeroU32,
+    #[serde(deserialize_with = "values::non_zero::<_, 1_000_000>")]
+    pub(crate) frame_burst: NonZeroU32,
+    #[serde(deserialize_with = "values::size")]
+    pub(crate) send_queue_bytes: usize,
+    #[serde(deserialize_with = "values::within::<_, _, 1, 1_000_000>")]
+    pub(crate) max_syntax_errors: u32,
+    #[serde(deserialize_with = "values::within::<_, _, 2, 1_000_000>")]
+    pub(crate) max_members: usize,
+    #[serde(deserialize_with = "values::within::<_, _, 1, 1_000_000>")]
+    pub(crate) max_history_messages: u32,
+}
+
+/// `[keepalive]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Keepalive {
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) ping_interval: Duration,
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) pong_timeout: Duration,
+}
+
+/// `[shutdown]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Shutdown {
+    #[serde(deserialize_with = "values::non_zero::<_, 1_000_000>")]
+    pub(crate) connections_per_second: NonZeroU32,
+    #[serde(deserialize_with = "values::duration")]
+    pub(crate) grace_period: Duration,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Log {
+    #[serde(deserialize_with = "values::log_filter")]
+    pub(crate) filter: String,
+    pub(crate) format: LogFormat,
+}
+
+/// The format of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// Human on a terminal, JSON otherwise.
+    Auto,
+    /// Text for people.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+/// `[routing]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Routing {
+    #[serde(deserialize_with = "values::paths")]
+    pub(crate) shared_paths: Vec<String>,
+}
+
+/// `[dialects.<id>]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct DialectSection {
+    pub(crate) enabled: bool,
+    /// `None`: that of `[limits]`, or else the dialect's own.
+    #[serde(deserialize_with = "values::optional_size")]
+    pub(crate) max_frame_bytes: Option<usize>,
+    /// The dialect's own options, for [`crate::dialects::configure`].
+    #[serde(flatten)]
+    pub(crate) options: OptionTable,
+}

@@ -1,0 +1,140 @@
+//! Errors of commands, for the operator. None shows a secret.
+
+use crate::config::ConfigError;
+use crate::dialects::DialectError;
+use std::io;
+use std::path::PathBuf;
+use tolmach_adapters::{BucketOptionsError, EntropyError, KeyError, MailUrlError};
+use tolmach_bus::OpenError;
+use tolmach_client::ClientError;
+use tolmach_domain::Fault;
+use tolmach_engine::ErrorChain;
+use tolmach_engine::ports::{PortError, StoreError};
+use tolmach_server::{BuildError, MetricsError};
+use tolmach_store::CopyError;
+use tracing_subscriber::filter::ParseError;
+
+/// A command that failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The arguments or the configuration are wrong: exit code 2.
+    #[error(transparent)]
+    Usage(UsageError),
+    /// The command went wrong: exit code 1.
+    #[error(transparent)]
+    Runtime(RuntimeError),
+}
+
+/// Arguments or a configuration that are wrong. A message begins with the key, where there is one.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UsageError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("`dialects`")]
+    Dialect(#[from] DialectError),
+    #[error("`log.filter`")]
+    LogFilter(#[from] ParseError),
+    #[error("`http.listen` = {address:?} names no address")]
+    Listen { address: String, source: io::Error },
+    #[error("`store.url`")]
+    Store(#[source] StoreError),
+    #[error("`bus.url`")]
+    Bus(#[from] OpenError),
+    #[error("`mail.url`")]
+    Mail(#[from] MailUrlError),
+    #[error("`{key}`")]
+    Photos { key: &'static str, source: BucketOptionsError },
+    #[error("`{key}` is missing beside `{other}`")]
+    MissingCredential { key: &'static str, other: &'static str },
+    #[error("`blobs`: photos cannot be stored there")]
+    PhotoBucket(#[source] PortError),
+    #[error("`{key}`")]
+    Keys { key: &'static str, source: KeyError },
+    #[error("the file of the own secret, {}, cannot be used", path.display())]
+    SecretFile { path: PathBuf, source: io::Error },
+    #[error(
+        "the file of the own secret, {}, has {length} bytes: it was cut short; remove it, and a \
+         new one is made",
+        path.display()
+    )]
+    ShortSecret { path: PathBuf, length: usize },
+    #[error("{name}: nothing can be written in {}", folder.display())]
+    Folder { name: &'static str, folder: PathBuf, source: io::Error },
+    #[error("every dialect is disabled: nothing would be served")]
+    NothingEnabled,
+    #[error("a password is needed")]
+    NoPassword,
+    #[error("nothing to set: give --admin, --business, --email, --password or --password-stdin")]
+    NothingToSet,
+    #[error("the configuration has {} mistakes", .0.len())]
+    Several(Vec<UsageError>),
+}
+
+/// A command that went wrong.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RuntimeError {
+    #[error("no threads can be started")]
+    Threads(#[source] io::Error),
+    #[error("the {name} {} cannot be created", path.display())]
+    Folder { name: &'static str, path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot listen on {address}")]
+    Listen { address: String, source: io::Error },
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error("signals cannot be received")]
+    Signals(#[source] io::Error),
+    #[error("standard input cannot be read")]
+    Input(#[source] io::Error),
+    #[error("standard output cannot be written")]
+    Output(#[source] io::Error),
+    #[error("there is no account {0:?}")]
+    NoSuchAccount(String),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("the demo went wrong: {0}")]
+    Demo(String),
+    #[error("the demo's gateway ended unexpectedly")]
+    DemoServer(#[source] tokio::task::JoinError),
+}
+
+impl CliError {
+    /// The exit code of the process.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Runtime(_) => 1,
+        }
+    }
+
+    /// One line per mistake, with its causes.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Usage(UsageError::Several(mistakes)) => {
+                mistakes.iter().map(|mistake| ErrorChain(mistake).to_string()).collect()
+            }
+            error => ErrorChain(error).to_string().lines().map(str::to_owned).collect(),
+        }
+    }
+}
+
+impl<E: Into<RuntimeError>> From<E> for CliError {
+    fn from(error: E) -> Self {
+        Self::Runtime(error.into())
+    }
+}
+
+impl From<UsageError> for CliError {
+    fn from(error: UsageError) -> Self {
+        Self::Usage(error)
+    }
+}

@@ -1,0 +1,18 @@
+//! The binary `tolmach`: arguments, configuration and commands over the libraries of this
+//! repository; and the list of [`dialects`], which tests and benches share.
+
+mod arguments;
+mod backend;
+mod bus_metrics;
+mod commands;
+mod config;
+pub mod dialects;
+mod error;
+mod logging;
+mod progress;
+mod run;
+mod serving;
+mod signals;
+mod table;
+
+pub use run::main;
