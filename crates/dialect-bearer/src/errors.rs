@@ -140,32 +140,24 @@ fn status(operation: Operation, fault: &Fault) -> StatusCode {
 
 /// The fault that the status of another server's response stands for.
 fn fault_of_status(operation: Operation, status: StatusCode, text: &str) -> Fault {
-    match (status, operation) {
-        (StatusCode::UNAUTHORIZED, Operation::Login) => {
-            Fault::WrongCredentials { login_exists: false }
-        }
-        (StatusCode::UNAUTHORIZED, _) => Fault::Unauthenticated,
-        (
-            StatusCode::FORBIDDEN,
-            Operation::DeleteGroup | Operation::AddUsers | Operation::RemoveUsers,
-        ) => Fault::NotOwner,
-        (StatusCode::FORBIDDEN, _) => Fault::NoProfile,
-        (StatusCode::NOT_FOUND, Operation::GetMe | Operation::GetUser | Operation::OpenChat) => {
-            Fault::NoSuchUser
-        }
-        (StatusCode::NOT_FOUND, Operation::GetUserPhoto | Operation::GetGroupPhoto) => {
-            Fault::NoPhoto
-        }
-        (StatusCode::NOT_FOUND, _) => Fault::NoSuchFlow,
-        (StatusCode::CONFLICT, Operation::AddUsers) => Fault::AlreadyMember,
-        (StatusCode::CONFLICT, Operation::RemoveUsers) => Fault::NotMember,
-        (StatusCode::CONFLICT, _) => Fault::LoginTaken,
-        (StatusCode::UNPROCESSABLE_ENTITY, Operation::CreateGroup) => Fault::KeyReused,
-        (
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT,
-            _,
-        ) => Fault::Unavailable,
-        (status, operation) if status.is_client_error() => invalid(operation, text),
+    use Operation::{
+        AddUsers, CreateGroup, DeleteGroup, GetGroupPhoto, GetMe, GetUser, GetUserPhoto, Login,
+        OpenChat, RemoveUsers,
+    };
+    match (status.as_u16(), operation) {
+        (401, Login) => Fault::WrongCredentials { login_exists: false },
+        (401, _) => Fault::Unauthenticated,
+        (403, DeleteGroup | AddUsers | RemoveUsers) => Fault::NotOwner,
+        (403, _) => Fault::NoProfile,
+        (404, GetMe | GetUser | OpenChat) => Fault::NoSuchUser,
+        (404, GetUserPhoto | GetGroupPhoto) => Fault::NoPhoto,
+        (404, _) => Fault::NoSuchFlow,
+        (409, AddUsers) => Fault::AlreadyMember,
+        (409, RemoveUsers) => Fault::NotMember,
+        (409, _) => Fault::LoginTaken,
+        (422, CreateGroup) => Fault::KeyReused,
+        (502..=504, _) => Fault::Unavailable,
+        (400..=499, _) => invalid(operation, text),
         _ => Fault::Internal,
     }
 }

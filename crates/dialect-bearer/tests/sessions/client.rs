@@ -28,7 +28,8 @@ fn outcome_of(
 ) -> Result<Answer, Fault> {
     let request = Request::new(Correlation::new("correlation"), credentials, command);
     let mut client = dialled(&request);
-    assert_eq!(encode(client.as_mut(), &request).unwrap().len(), 1);
+    let frames = encode(client.as_mut(), &request).expect("the wire has a form for the request");
+    assert_eq!(frames.len(), 1);
     let response = response.map(|body| Bytes::copy_from_slice(body.as_bytes()));
     match receive(client.as_mut(), &Frame::response(response)).remove(0) {
         Incoming::Response(response) => {
