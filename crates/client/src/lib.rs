@@ -1,9 +1,9 @@
-//! A client of any dialect: it says canonical commands over real connections, in the words of the
-//! dialect's own client side.
+//! A client of any dialect: it makes canonical requests over real connections, through the client
+//! side of the dialect.
 //!
-//! It knows no dialect. Where to connect, how to prove who asks and what an answer means is what
-//! [`Dialect`] and its sessions tell, so that whatever speaks to a gateway here speaks every
-//! dialect that there will be.
+//! It knows no dialect. [`tolmach_dialect::DialectClient`] and its sessions say where to connect,
+//! how a request carries its credentials and how a response is read, so this client serves every
+//! dialect that has a client side.
 
 mod net;
 
@@ -21,66 +21,66 @@ use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tolmach_dialect::{
-    Ask, Dialect, Echo, Frame, Line, Notice, Opening, Reply, Session, Settings, Side,
+    ClientSession, Correlation, Dialect, Frame, Handshake, Incoming, InvalidReply, Request,
+    Response,
 };
 use tolmach_domain::{
-    Answer, Authority, Command, ConnectionId, Credentials, Fault, Timestamp, Tokens, UserId,
+    Answer, Authority, Command, ConnectionId, Credentials, Event, Fault, Timestamp, Tokens, UserId,
 };
 
-/// How long anything may take before a client gives up on it.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Frames that may wait to be looked at.
-const WAITING: usize = 1_024;
+/// The time that any step may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The most frames that are read and not decoded yet.
+const CAPACITY: usize = 1_024;
 
-/// Which way a frame goes.
+/// The direction of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// The client says it.
+pub enum Direction {
+    /// From the client to the server.
     Sent,
-    /// The gateway says it.
+    /// From the server to the client.
     Received,
 }
 
-/// Sees every frame as it comes and goes. A handshake is a frame too: its request, and the response
-/// that refuses it.
-pub trait Witness: Send + Sync {
-    /// One frame of the client called `who`.
-    fn frame(&self, who: &str, dialect: &'static str, way: Way, frame: &Frame);
+/// Gets every frame that a client sends or receives. A handshake is a frame too: its request, and
+/// the response that rejects it.
+pub trait FrameObserver: Send + Sync {
+    /// One frame of the client with this name.
+    fn frame(&self, name: &str, dialect: &'static str, direction: Direction, frame: &Frame);
 }
 
-/// What came of a command.
+/// The outcome of a command.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Told {
+pub enum Outcome {
     /// It was granted.
     Answer(Answer),
     /// It was refused.
     Refused(Fault),
-    /// This dialect has no words for it.
-    Unsayable,
+    /// The dialect has no request for it.
+    Unsupported,
 }
 
-/// What came without having been asked for.
+/// Something that a server sends without a request.
 #[derive(Debug, Clone)]
-pub enum Heard {
-    /// Something happened.
-    Notice(Arc<Notice>),
-    /// The gateway closed a connection, with this code where it gave one.
+pub enum Notification {
+    /// An event.
+    Event(Arc<Event>),
+    /// The server closed a connection, with this code where it gave one.
     Closed(Option<u16>),
 }
 
-/// A conversation with the gateway that went wrong: nothing came in time, or nothing that this
-/// dialect understands.
+/// A conversation that failed: nothing came in time, or nothing that the dialect can decode.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{who} ({dialect}), {doing}: {reason}")]
-pub struct Trouble {
-    who: String,
+#[error("{name} ({dialect}), {action}: {reason}")]
+pub struct ClientError {
+    name: String,
     dialect: &'static str,
-    doing: String,
+    action: String,
     reason: String,
 }
 
-/// How the tokens of a login may be put to use: a wire has one of these ways.
-pub fn proofs(user: UserId, tokens: &Tokens) -> Vec<Credentials> {
+/// The credentials that the tokens of a login can be used as; a wire has one of these forms.
+pub fn credentials_of(user: UserId, tokens: &Tokens) -> Vec<Credentials> {
     match tokens {
         Tokens::Nothing => vec![Credentials::Nothing],
         Tokens::Connection => vec![Credentials::Connection],
@@ -98,76 +98,77 @@ pub struct Client {
     name: String,
     dialect: Arc<dyn Dialect>,
     address: SocketAddr,
-    witness: Arc<dyn Witness>,
-    /// How it may prove who it is; the first that the wire knows is used.
-    proofs: Vec<Credentials>,
+    observer: Arc<dyn FrameObserver>,
+    /// Forms of its credentials; the first that the wire has is used.
+    credentials: Vec<Credentials>,
     authority: Authority,
-    asked: u64,
-    /// `None` where the gateway has closed it.
+    /// The number of the newest request.
+    request_number: u64,
+    /// `None` where the server has closed it.
     sockets: Vec<Option<Socket>>,
     arrivals: mpsc::Receiver<Arrival>,
-    arrival: mpsc::Sender<Arrival>,
-    lines: VecDeque<Line>,
-    heard: Vec<Heard>,
-    /// How much of that was listened to.
-    listened: usize,
+    arrivals_sender: mpsc::Sender<Arrival>,
+    decoded: VecDeque<Incoming>,
+    notifications: Vec<Notification>,
+    /// The number of notifications that `next_notification` gave.
+    notifications_read: usize,
 }
 
 /// An open WebSocket.
 struct Socket {
-    session: Box<dyn Session>,
+    session: Box<dyn ClientSession>,
     sink: SplitSink<WebSocketStream<TcpStream>, Message>,
 }
 
-/// What came over one of the sockets.
+/// Something that was read from one of the sockets.
 struct Arrival {
     socket: usize,
-    what: Arrived,
+    content: ArrivalContent,
 }
 
-enum Arrived {
+enum ArrivalContent {
     Frame(Box<Frame>),
     Pong(Bytes),
     /// Nothing follows: it was closed with this code, or it broke.
     End(Result<Option<u16>, String>),
 }
 
-/// What a client that listens comes upon.
+/// The next thing that concerns a waiting client.
 enum Next {
-    Reply(Reply),
-    Notice(Arc<Notice>),
+    Response(Response),
+    Event(Arc<Event>),
     Pong(Bytes),
     /// This socket is closed.
     Closed(usize, Option<u16>),
 }
 
 impl Client {
-    /// A client that has not connected yet and proves nothing.
+    /// A client that has not connected yet and has no credentials.
     pub fn new(
         name: impl Into<String>,
         dialect: Arc<dyn Dialect>,
         address: SocketAddr,
-        witness: Arc<dyn Witness>,
+        observer: Arc<dyn FrameObserver>,
     ) -> Self {
-        let (arrival, arrivals) = mpsc::channel(WAITING);
+        let (arrivals_sender, arrivals) = mpsc::channel(CAPACITY);
         Self {
             name: name.into(),
             dialect,
             address,
-            witness,
-            proofs: vec![Credentials::Nothing],
+            observer,
+            credentials: vec![Credentials::Nothing],
             authority: Authority::Member,
-            asked: 0,
+            request_number: 0,
             sockets: Vec::new(),
             arrivals,
-            arrival,
-            lines: VecDeque::new(),
-            heard: Vec::new(),
-            listened: 0,
+            arrivals_sender,
+            decoded: VecDeque::new(),
+            notifications: Vec::new(),
+            notifications_read: 0,
         }
     }
 
-    /// What it is called in reports.
+    /// Its name in reports.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -177,58 +178,60 @@ impl Client {
         &self.dialect
     }
 
-    /// From now on asks are proven in one of these ways: the first that the wire knows.
-    pub fn prove_by(&mut self, proofs: Vec<Credentials>) {
-        self.proofs = proofs;
+    /// Later requests carry one of these credentials: the first that the wire has a form for.
+    pub fn set_credentials(&mut self, credentials: Vec<Credentials>) {
+        self.credentials = credentials;
     }
 
-    /// How it proves who it is.
-    pub fn proofs(&self) -> &[Credentials] {
-        &self.proofs
+    /// The credentials of its requests.
+    pub fn credentials(&self) -> &[Credentials] {
+        &self.credentials
     }
 
-    /// From now on it asks in this right.
-    pub fn act_as(&mut self, authority: Authority) {
+    /// Later requests claim this right.
+    pub fn set_authority(&mut self, authority: Authority) {
         self.authority = authority;
     }
 
-    /// Everything that came without having been asked for.
-    pub fn heard(&self) -> &[Heard] {
-        &self.heard
+    /// Everything that came without a request.
+    pub fn notifications(&self) -> &[Notification] {
+        &self.notifications
     }
 
-    /// Says the first of these that its dialect has words for, and waits for the answer.
-    pub async fn say_any(&mut self, commands: &[Command]) -> Result<Told, Trouble> {
+    /// Makes the first of these requests that its dialect supports, and waits for the response.
+    pub async fn request_any(&mut self, commands: &[Command]) -> Result<Outcome, ClientError> {
         for command in commands {
-            for proof in self.proofs.clone() {
-                self.asked += 1;
-                let ask = Ask {
+            for credentials in self.credentials.clone() {
+                self.request_number += 1;
+                let correlation = Correlation::new(self.request_number);
+                let request = Request {
                     authority: self.authority,
-                    ..Ask::new(Echo::new(self.asked), proof, command.clone())
+                    ..Request::new(correlation, credentials, command.clone())
                 };
-                let said = timeout(PATIENCE, self.ask(&ask)).await;
-                match said.map_err(|_| self.trouble(command.name(), "not answered in time"))?? {
-                    Some(Ok(answer)) => return Ok(Told::Answer(answer)),
-                    Some(Err(fault)) => return Ok(Told::Refused(fault)),
+                let outcome = timeout(TIMEOUT, self.request(&request)).await;
+                match outcome.map_err(|_| self.error(command.name(), "no response in time"))?? {
+                    Some(Ok(answer)) => return Ok(Outcome::Answer(answer)),
+                    Some(Err(fault)) => return Ok(Outcome::Refused(fault)),
                     None => {}
                 }
             }
         }
-        Ok(Told::Unsayable)
+        Ok(Outcome::Unsupported)
     }
 
-    /// What `find` finds among all that was heard so far, or as soon as it comes.
-    pub async fn hear<T>(
+    /// The first notification for which `find` gives something, among those that came already and
+    /// those that still come.
+    pub async fn wait_for<T>(
         &mut self,
         what: &str,
-        mut find: impl FnMut(&Heard) -> Option<T>,
-    ) -> Result<T, Trouble> {
+        mut find: impl FnMut(&Notification) -> Option<T>,
+    ) -> Result<T, ClientError> {
         let mut looked_at = 0;
-        let listening = async {
+        let waiting = async {
             loop {
-                while let Some(heard) = self.heard.get(looked_at) {
+                while let Some(notification) = self.notifications.get(looked_at) {
                     looked_at += 1;
-                    if let Some(found) = find(heard) {
+                    if let Some(found) = find(notification) {
                         return Ok(found);
                     }
                 }
@@ -236,127 +239,136 @@ impl Client {
                 self.note(next);
             }
         };
-        match timeout(PATIENCE, listening).await {
+        match timeout(TIMEOUT, waiting).await {
             Ok(found) => found,
             Err(_) => {
-                Err(self
-                    .trouble("listening", format!("{what} was not heard, only {:?}", self.heard)))
+                let reason = format!("no {what} came, only {:?}", self.notifications);
+                Err(self.error("receiving", reason))
             }
         }
     }
 
-    /// What comes next without having been asked for, however long that takes. Nothing is lost
-    /// where the wait is given up.
-    pub async fn listen(&mut self) -> Result<Heard, Trouble> {
+    /// The next notification, however long it takes. Cancellation safe: dropping the future loses
+    /// nothing.
+    pub async fn next_notification(&mut self) -> Result<Notification, ClientError> {
         loop {
-            if let Some(heard) = self.heard.get(self.listened) {
-                self.listened += 1;
-                return Ok(heard.clone());
+            if let Some(notification) = self.notifications.get(self.notifications_read) {
+                self.notifications_read += 1;
+                return Ok(notification.clone());
             }
             let next = self.next().await?;
             self.note(next);
         }
     }
 
-    /// Reads on without looking at what comes, until a connection ends; its close code.
-    pub async fn discard(&mut self) -> Result<Option<u16>, Trouble> {
+    /// Reads and discards frames until a connection ends; gives its close code.
+    pub async fn discard_until_closed(&mut self) -> Result<Option<u16>, ClientError> {
         loop {
-            let Some(Arrival { socket, what }) = self.arrivals.recv().await else {
-                return Err(self.trouble("listening", "nothing is open"));
+            let Some(Arrival { socket, content }) = self.arrivals.recv().await else {
+                return Err(self.error("receiving", "nothing is open"));
             };
-            if let Arrived::End(end) = what {
+            if let ArrivalContent::End(end) = content {
                 self.sockets[socket] = None;
-                return end.map_err(|reason| self.trouble("listening", reason));
+                return end.map_err(|reason| self.error("receiving", reason));
             }
         }
     }
 
-    /// A trouble of this client.
-    pub fn trouble(&self, doing: &str, reason: impl Display) -> Trouble {
-        Trouble {
-            who: self.name.clone(),
+    /// An error of this client: during an action, for a reason.
+    pub fn error(&self, action: &str, reason: impl Display) -> ClientError {
+        ClientError {
+            name: self.name.clone(),
             dialect: self.dialect.manifest().id,
-            doing: doing.to_owned(),
+            action: action.to_owned(),
             reason: reason.to_string(),
         }
     }
 
-    /// `None` where the dialect has no words for it.
-    async fn ask(&mut self, ask: &Ask) -> Result<Option<Result<Answer, Fault>>, Trouble> {
-        let line = Line::Ask(ask.clone());
+    /// `None` where the dialect has no request for it.
+    async fn request(
+        &mut self,
+        request: &Request,
+    ) -> Result<Option<Result<Answer, Fault>>, ClientError> {
         for socket in 0..self.sockets.len() {
-            if let Some(outcome) = self.ask_on(socket, &line, &ask.command).await? {
+            if let Some(outcome) = self.request_on(socket, request).await? {
                 return Ok(Some(outcome));
             }
         }
-        let Ok(request) = self.dialect.dial(ask) else { return Ok(None) };
-        if !request.headers.contains_key(http::header::UPGRADE) {
-            return self.exchange(request, &line).await;
+        let dialect = self.dialect.clone();
+        let Some(Ok(head)) = dialect.client().map(|client| client.dial(request)) else {
+            return Ok(None);
+        };
+        if !head.headers.contains_key(http::header::UPGRADE) {
+            return self.exchange(head, request).await;
         }
-        match self.connect(request).await? {
-            Ok(socket) => self.ask_on(socket, &line, &ask.command).await,
-            Err((mut session, refusal)) => {
-                if session.encode(now(), &line, &mut Vec::new()).is_err() {
+        match self.connect(head).await? {
+            Ok(socket) => self.request_on(socket, request).await,
+            Err((mut session, rejection)) => {
+                if session.request(now(), request, &mut Vec::new()).is_err() {
                     return Ok(None);
                 }
-                self.understand(&mut *session, &refusal)?;
-                self.reply(None).await.map(Some)
+                self.decode(&mut *session, &rejection)?;
+                self.response(None).await.map(Some)
             }
         }
     }
 
-    async fn ask_on(
+    async fn request_on(
         &mut self,
         number: usize,
-        line: &Line,
-        command: &Command,
-    ) -> Result<Option<Result<Answer, Fault>>, Trouble> {
+        request: &Request,
+    ) -> Result<Option<Result<Answer, Fault>>, ClientError> {
         let Some(socket) = &mut self.sockets[number] else { return Ok(None) };
         let mut frames = Vec::new();
-        if socket.session.encode(now(), line, &mut frames).is_err() {
+        if socket.session.request(now(), request, &mut frames).is_err() {
             return Ok(None);
         }
         for frame in frames {
-            self.show(Way::Sent, &frame);
+            self.observe(Direction::Sent, &frame);
             let message = net::message(&frame).ok_or_else(|| {
-                self.trouble("saying", format!("a {} frame on a WebSocket", frame.kind()))
+                self.error("sending", format!("a {} frame on a WebSocket", frame.kind()))
             })?;
             self.send(number, message).await?;
         }
-        if matches!(command, Command::ShowTyping { .. }) {
-            // No wire has to say that it was granted. A connection is served in order, so a pong
-            // says that no refusal follows.
+        if matches!(request.command, Command::ShowTyping { .. }) {
+            // No wire has to confirm it. A connection is served in order, so a pong means that no
+            // refusal follows.
             self.send(number, Message::Ping(self.barrier())).await?;
         }
-        self.reply(Some(number)).await.map(Some)
+        self.response(Some(number)).await.map(Some)
     }
 
-    async fn send(&mut self, number: usize, message: Message) -> Result<(), Trouble> {
+    async fn send(&mut self, number: usize, message: Message) -> Result<(), ClientError> {
         let Some(socket) = &mut self.sockets[number] else {
-            return Err(self.trouble("saying", "the connection is closed"));
+            return Err(self.error("sending", "the connection is closed"));
         };
         let sent = socket.sink.send(message).await;
-        sent.map_err(|error| self.trouble("saying", error))
+        sent.map_err(|error| self.error("sending", error))
     }
 
     fn barrier(&self) -> Bytes {
-        Bytes::copy_from_slice(&self.asked.to_be_bytes())
+        Bytes::copy_from_slice(&self.request_number.to_be_bytes())
     }
 
-    /// Waits for the reply to what was asked last, on this socket if on one.
-    async fn reply(&mut self, asked_on: Option<usize>) -> Result<Result<Answer, Fault>, Trouble> {
+    /// Waits for the response to the newest request, which was made on this socket if on one.
+    async fn response(
+        &mut self,
+        requested_on: Option<usize>,
+    ) -> Result<Result<Answer, Fault>, ClientError> {
         loop {
             match self.next().await? {
-                Next::Reply(reply) if reply.echo.get() == Some(&self.asked) => {
-                    return Ok(reply.outcome);
+                Next::Response(response)
+                    if response.correlation.get() == Some(&self.request_number) =>
+                {
+                    return Ok(response.outcome);
                 }
                 Next::Pong(barrier) if barrier == self.barrier() => {
                     return Ok(Ok(Answer::TypingShown));
                 }
-                Next::Closed(socket, code) if Some(socket) == asked_on => {
-                    return Err(self.trouble(
-                        "listening",
-                        format!("closed by the gateway with {code:?} instead of an answer"),
+                Next::Closed(socket, code) if Some(socket) == requested_on => {
+                    return Err(self.error(
+                        "receiving",
+                        format!("closed by the server with {code:?} instead of a response"),
                     ));
                 }
                 next => self.note(next),
@@ -364,35 +376,29 @@ impl Client {
         }
     }
 
-    async fn next(&mut self) -> Result<Next, Trouble> {
+    async fn next(&mut self) -> Result<Next, ClientError> {
         loop {
-            match self.lines.pop_front() {
-                Some(Line::Reply(reply)) => return Ok(Next::Reply(reply)),
-                Some(Line::Notice(notice)) => return Ok(Next::Notice(notice)),
-                Some(Line::Ask(ask)) => {
-                    return Err(self.trouble(
-                        "listening",
-                        format!("the gateway asks: {}", ask.command.name()),
-                    ));
-                }
+            match self.decoded.pop_front() {
+                Some(Incoming::Response(response)) => return Ok(Next::Response(response)),
+                Some(Incoming::Event(event)) => return Ok(Next::Event(event)),
                 None => {}
             }
-            let Some(Arrival { socket: number, what }) = self.arrivals.recv().await else {
-                return Err(self.trouble("listening", "nothing is open"));
+            let Some(Arrival { socket: number, content }) = self.arrivals.recv().await else {
+                return Err(self.error("receiving", "nothing is open"));
             };
-            match what {
-                Arrived::Pong(barrier) => return Ok(Next::Pong(barrier)),
-                Arrived::End(end) => {
+            match content {
+                ArrivalContent::Pong(barrier) => return Ok(Next::Pong(barrier)),
+                ArrivalContent::End(end) => {
                     self.sockets[number] = None;
-                    let code = end.map_err(|reason| self.trouble("listening", reason))?;
+                    let code = end.map_err(|reason| self.error("receiving", reason))?;
                     return Ok(Next::Closed(number, code));
                 }
-                Arrived::Frame(frame) => {
-                    self.show(Way::Received, &frame);
+                ArrivalContent::Frame(frame) => {
+                    self.observe(Direction::Received, &frame);
                     let Some(socket) = &mut self.sockets[number] else { continue };
-                    let mut lines = Vec::new();
-                    let decoded = socket.session.decode(now(), &frame, &mut lines);
-                    self.understood(decoded, lines, &frame)?;
+                    let mut incoming = Vec::new();
+                    let decoded = socket.session.decode(now(), &frame, &mut incoming);
+                    self.queue(decoded, incoming, &frame)?;
                 }
             }
         }
@@ -400,96 +406,87 @@ impl Client {
 
     fn note(&mut self, next: Next) {
         match next {
-            Next::Notice(notice) => self.heard.push(Heard::Notice(notice)),
-            Next::Closed(_, code) => self.heard.push(Heard::Closed(code)),
-            Next::Reply(_) | Next::Pong(_) => {}
+            Next::Event(event) => self.notifications.push(Notification::Event(event)),
+            Next::Closed(_, code) => self.notifications.push(Notification::Closed(code)),
+            Next::Response(_) | Next::Pong(_) => {}
         }
     }
 
     /// One HTTP request and its response.
     async fn exchange(
         &mut self,
-        request: http::request::Parts,
-        line: &Line,
-    ) -> Result<Option<Result<Answer, Fault>>, Trouble> {
-        let mut session = self.open(&request, false)?;
+        head: http::request::Parts,
+        request: &Request,
+    ) -> Result<Option<Result<Answer, Fault>>, ClientError> {
+        let mut session = self.open(&head)?;
         let mut frames = Vec::new();
-        if session.encode(now(), line, &mut frames).is_err() {
+        if session.request(now(), request, &mut frames).is_err() {
             return Ok(None);
         }
         for frame in frames {
-            self.show(Way::Sent, &frame);
+            self.observe(Direction::Sent, &frame);
             let Frame::Request(request) = frame else {
-                return Err(self.trouble("saying", "an HTTP exchange that is no request"));
+                return Err(self.error("sending", "a frame of an HTTP exchange is no request"));
             };
             let response = net::fetch(self.address, *request)
                 .await
-                .map_err(|reason| self.trouble("saying", reason))?;
-            self.understand(&mut *session, &Frame::response(response))?;
+                .map_err(|reason| self.error("sending", reason))?;
+            self.decode(&mut *session, &Frame::response(response))?;
         }
-        self.reply(None).await.map(Some)
+        self.response(None).await.map(Some)
     }
 
-    fn understand(&mut self, session: &mut dyn Session, frame: &Frame) -> Result<(), Trouble> {
-        self.show(Way::Received, frame);
-        let mut lines = Vec::new();
-        let decoded = session.decode(now(), frame, &mut lines);
-        self.understood(decoded, lines, frame)
-    }
-
-    fn understood(
+    fn decode(
         &mut self,
-        decoded: Result<(), tolmach_dialect::Violation>,
-        lines: Vec<Line>,
+        session: &mut dyn ClientSession,
         frame: &Frame,
-    ) -> Result<(), Trouble> {
-        decoded.map_err(|violation| {
+    ) -> Result<(), ClientError> {
+        self.observe(Direction::Received, frame);
+        let mut incoming = Vec::new();
+        let decoded = session.decode(now(), frame, &mut incoming);
+        self.queue(decoded, incoming, frame)
+    }
+
+    fn queue(
+        &mut self,
+        decoded: Result<(), InvalidReply>,
+        incoming: Vec<Incoming>,
+        frame: &Frame,
+    ) -> Result<(), ClientError> {
+        decoded.map_err(|error| {
             let payload = String::from_utf8_lossy(frame.payload());
-            self.trouble(
-                "listening",
-                format!("not understood, {}: {payload}", violation.kind.name()),
-            )
+            self.error("receiving", format!("{error}: {payload}"))
         })?;
-        self.lines.extend(lines);
+        self.decoded.extend(incoming);
         Ok(())
     }
 
-    fn open(
-        &self,
-        request: &http::request::Parts,
-        websocket: bool,
-    ) -> Result<Box<dyn Session>, Trouble> {
-        let opening = Opening {
-            request: Some(request),
-            first: None,
-            connection: ConnectionId(self.asked),
-            websocket,
-            settings: Settings::default(),
+    fn open(&self, head: &http::request::Parts) -> Result<Box<dyn ClientSession>, ClientError> {
+        let Some(client) = self.dialect.client() else {
+            return Err(self.error("connecting", "the dialect has no client side"));
         };
-        let opened = self.dialect.open(&opening, Side::Client);
-        opened.map_err(|refusal| {
-            self.trouble(
-                "connecting",
-                format!("our own request is refused with {}", refusal.response.status()),
-            )
+        let handshake = Handshake::new(ConnectionId(self.request_number)).request(head);
+        client.connect(&handshake).map_err(|rejection| {
+            let status = rejection.response.status();
+            self.error("connecting", format!("our own request is rejected with {status}"))
         })
     }
 
-    /// Opens a WebSocket; also what refused it.
+    /// Opens a WebSocket; the inner error is the response that rejected it.
     async fn connect(
         &mut self,
-        request: http::request::Parts,
-    ) -> Result<Result<usize, (Box<dyn Session>, Frame)>, Trouble> {
-        let session = self.open(&request, true)?;
+        head: http::request::Parts,
+    ) -> Result<Result<usize, (Box<dyn ClientSession>, Frame)>, ClientError> {
+        let session = self.open(&head)?;
         let stream = TcpStream::connect(self.address)
             .await
-            .map_err(|error| self.trouble("connecting", error))?;
-        self.show(
-            Way::Sent,
-            &Frame::request(http::Request::from_parts(request.clone(), Bytes::new())),
+            .map_err(|error| self.error("connecting", error))?;
+        self.observe(
+            Direction::Sent,
+            &Frame::request(http::Request::from_parts(head.clone(), Bytes::new())),
         );
-        let handshake = net::handshake(self.address, request)
-            .map_err(|error| self.trouble("connecting", error))?;
+        let handshake =
+            net::handshake(self.address, head).map_err(|error| self.error("connecting", error))?;
         let stream = match tokio_tungstenite::client_async(handshake, stream).await {
             Ok((stream, _)) => stream,
             Err(tungstenite::Error::Http(response)) => {
@@ -498,30 +495,30 @@ impl Client {
                     Frame::response(response.map(|body| Bytes::from(body.unwrap_or_default()))),
                 )));
             }
-            Err(error) => return Err(self.trouble("connecting", error)),
+            Err(error) => return Err(self.error("connecting", error)),
         };
         let (sink, mut messages) = stream.split();
-        let (socket, arrival) = (self.sockets.len(), self.arrival.clone());
+        let (socket, arrival) = (self.sockets.len(), self.arrivals_sender.clone());
         self.sockets.push(Some(Socket { session, sink }));
         tokio::spawn(async move {
             loop {
-                let what = match messages.next().await {
+                let content = match messages.next().await {
                     Some(Ok(Message::Text(text))) => {
-                        Arrived::Frame(Box::new(Frame::Text(text.into())))
+                        ArrivalContent::Frame(Box::new(Frame::Text(text.into())))
                     }
                     Some(Ok(Message::Binary(bytes))) => {
-                        Arrived::Frame(Box::new(Frame::Binary(bytes)))
+                        ArrivalContent::Frame(Box::new(Frame::Binary(bytes)))
                     }
-                    Some(Ok(Message::Pong(barrier))) => Arrived::Pong(barrier),
+                    Some(Ok(Message::Pong(barrier))) => ArrivalContent::Pong(barrier),
                     Some(Ok(Message::Ping(_) | Message::Frame(_))) => continue,
                     Some(Ok(Message::Close(close))) => {
-                        Arrived::End(Ok(close.map(|close| close.code.into())))
+                        ArrivalContent::End(Ok(close.map(|close| close.code.into())))
                     }
-                    Some(Err(error)) => Arrived::End(Err(error.to_string())),
-                    None => Arrived::End(Ok(None)),
+                    Some(Err(error)) => ArrivalContent::End(Err(error.to_string())),
+                    None => ArrivalContent::End(Ok(None)),
                 };
-                let last = matches!(what, Arrived::End(_));
-                if arrival.send(Arrival { socket, what }).await.is_err() || last {
+                let last = matches!(content, ArrivalContent::End(_));
+                if arrival.send(Arrival { socket, content }).await.is_err() || last {
                     break;
                 }
             }
@@ -529,8 +526,8 @@ impl Client {
         Ok(Ok(socket))
     }
 
-    fn show(&self, way: Way, frame: &Frame) {
-        self.witness.frame(&self.name, self.dialect.manifest().id, way, frame);
+    fn observe(&self, direction: Direction, frame: &Frame) {
+        self.observer.frame(&self.name, self.dialect.manifest().id, direction, frame);
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn message(frame: &Frame) -> Option<Message> {
 }
 
 /// The request of a handshake with what the WebSocket needs, RFC 6455 section 4.1. The origin is
-/// the gateway's own.
+/// the server's own.
 pub(crate) fn handshake(
     address: SocketAddr,
     mut request: http::request::Parts,
