@@ -1,73 +1,95 @@
 //! An event on its way to many connections, rendered at most once per dialect and variant.
 
-use crate::metrics::DialectMetrics;
-use crate::outgoing::encode;
+use crate::backlog::{FlowBacklog, Tracked};
+use crate::served_dialect::ServedDialect;
+use crate::write_buffer::encode;
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
-use tolmach_dialect::{Dialect, Notice, Variant};
-use tolmach_domain::EventKind;
+use tolmach_dialect::{Event, RenderContext, Variant};
+use tolmach_domain::{EventKind, FlowSummary};
 
 /// An event on its way to many connections.
 pub(crate) struct Broadcast {
-    notice: Arc<Notice>,
+    event: Arc<Event>,
+    /// The flow as it is with this event, for the dialects that need it.
+    summary: Option<Arc<FlowSummary>>,
     rendered: OnceLock<Box<Rendered>>,
+    tracked: Option<Tracked>,
 }
 
-/// One form of it, and the next: a list that only grows is read without a lock.
+/// One form of an event, and the next: a list that only grows is read without a lock.
 struct Rendered {
     dialect: &'static str,
     variant: Variant,
-    /// As it is written to sockets; `None` where the dialect cannot say it.
+    /// The encoded WebSocket frame; `None` where the dialect does not support the event.
     frame: Option<Bytes>,
     next: OnceLock<Box<Rendered>>,
 }
 
 impl Broadcast {
-    pub(crate) fn new(notice: Arc<Notice>) -> Self {
-        Self { notice, rendered: OnceLock::new() }
+    /// An event of a flow, which counts in the flow's backlog until it is dropped.
+    pub(crate) fn of_flow(
+        event: Arc<Event>,
+        summary: Option<Arc<FlowSummary>>,
+        backlog: &Arc<FlowBacklog>,
+    ) -> Self {
+        let tracked = Some(backlog.track(event.size()));
+        Self { event, summary, rendered: OnceLock::new(), tracked }
     }
 
-    pub(crate) fn notice(&self) -> &Arc<Notice> {
-        &self.notice
+    /// An event of one user.
+    pub(crate) fn of_user(event: Arc<Event>) -> Self {
+        Self { event, summary: None, rendered: OnceLock::new(), tracked: None }
     }
 
-    /// Whether it ends sessions, and maybe connections with them.
+    pub(crate) fn event(&self) -> &Arc<Event> {
+        &self.event
+    }
+
+    /// The context to render it with for a connection of this dialect.
+    pub(crate) fn context(&self, dialect: &ServedDialect) -> RenderContext<'_> {
+        let summary = self.summary.as_deref().filter(|_| dialect.manifest().needs_flow_summaries);
+        RenderContext::with_flow(summary)
+    }
+
+    /// True if it ends sessions, and maybe connections with them.
     pub(crate) fn ends_sessions(&self) -> bool {
-        matches!(self.notice.kind, EventKind::SessionsEnded { .. })
+        matches!(self.event.kind, EventKind::SessionsEnded { .. })
     }
 
-    /// Roughly how many bytes it keeps from being freed.
-    pub(crate) fn size(&self) -> usize {
-        self.notice.size()
-    }
-
-    /// The size of the largest frame that it was turned into so far.
-    pub(crate) fn rendered(&self) -> usize {
-        let forms = std::iter::successors(self.rendered.get(), |form| form.next.get());
-        forms.filter_map(|form| form.frame.as_ref().map(Bytes::len)).max().unwrap_or_default()
-    }
-
-    /// The frame whose bytes all connections of a dialect and variant share; rendered by the first
-    /// one that asks, while others who ask wait.
-    pub(crate) fn frame(
-        &self,
-        dialect: &dyn Dialect,
-        variant: Variant,
-        metrics: &DialectMetrics,
-    ) -> Option<Bytes> {
-        let id = dialect.manifest().id;
-        let mut place = &self.rendered;
+    /// The frame that all connections of a dialect and variant share. The first caller renders it
+    /// while others wait.
+    pub(crate) fn frame(&self, dialect: &ServedDialect, variant: Variant) -> Option<Bytes> {
+        let id = dialect.id();
+        let mut cell = &self.rendered;
         loop {
-            let rendered = place.get_or_init(|| {
-                metrics.renders.increment(1);
-                let frame = dialect.render(&self.notice, variant);
-                let frame = frame.inspect_err(|loss| tracing::debug!(%loss, "a notice was asked for that this dialect cannot say"));
-                Box::new(Rendered { dialect: id, variant, frame: frame.ok().map(encode), next: OnceLock::new() })
+            let rendered = cell.get_or_init(|| {
+                dialect.metrics.event_renders.increment(1);
+                let frame = dialect.dialect.render(&self.event, &self.context(dialect), variant);
+                let frame = frame.inspect_err(|unsupported| {
+                    tracing::debug!(%unsupported, "the dialect cannot encode this event")
+                });
+                let frame = frame.ok().map(encode);
+                Box::new(Rendered { dialect: id, variant, frame, next: OnceLock::new() })
             });
             if rendered.variant == variant && rendered.dialect == id {
                 return rendered.frame.clone();
             }
-            place = &rendered.next;
+            cell = &rendered.next;
+        }
+    }
+
+    /// The size of the largest frame that it was rendered to so far, in bytes.
+    fn largest_frame(&self) -> usize {
+        let forms = std::iter::successors(self.rendered.get(), |form| form.next.get());
+        forms.filter_map(|form| form.frame.as_ref().map(Bytes::len)).max().unwrap_or_default()
+    }
+}
+
+impl Drop for Broadcast {
+    fn drop(&mut self) {
+        if let Some(tracked) = &self.tracked {
+            tracked.rendered(self.largest_frame());
         }
     }
 }

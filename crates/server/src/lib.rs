@@ -1,1 +1,40 @@
-//! The server of a chat gateway, as a library.
+//! The server of a chat gateway, as a library: a binary of any project can embed it with dialects of
+//! its own.
+//!
+//! [`Server::builder`] takes an engine, the bus that the engine's store publishes to, and dialects.
+//! The server owns all I/O of the dialects: listeners, handshakes, connections, the delivery of
+//! events, the drain at shutdown, metrics. It knows no database, no bus, no configuration file and
+//! no dialect by name.
+//!
+//! The way of a frame: [`Server`] accepts a connection, the `http` module finds its route, a
+//! `connection` decodes its frames and submits their requests to the engine. The way of an event:
+//! the `hub` receives it from the bus, and pushes it to the send queues of its subscribers, whose
+//! sending halves encode it and write it to their sockets.
+
+mod backlog;
+mod broadcast;
+mod builder;
+mod connection;
+mod http;
+mod hub;
+mod metrics;
+mod options;
+mod pages;
+mod proxies;
+mod routes;
+mod send_half;
+mod send_queue;
+mod served_dialect;
+mod server;
+mod state;
+mod stream;
+mod submission;
+mod sync;
+mod write_buffer;
+mod write_timeout;
+
+pub use builder::{BuildError, ServerBuilder};
+pub use metrics::{Metrics, MetricsError};
+pub use options::{DialectOptions, HttpOptions, Keepalive, Limits, ServerOptions, Shutdown};
+pub use routes::{RouteError, Routes};
+pub use server::Server;

@@ -1,94 +1,102 @@
-//! What `/metrics` shows.
+//! Metrics, recorded through the `metrics` facade and rendered for Prometheus.
 
 use metrics::{
     Counter, Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use std::sync::Weak;
+use std::fmt;
 use std::time::Duration;
-use tolmach_bus::RedisBus;
-use tolmach_engine::ports::Bus;
-
-/// How old what is shown of the bus may be.
-const BUS_INTERVAL: Duration = Duration::from_secs(1);
 
 const LATENCY_SECONDS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
-/// Makes this process record metrics; the handle renders them. Once a process.
-pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
-    let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), LATENCY_SECONDS)?
-        .install_recorder()?;
+/// The metrics of this process. A server that is given them serves them at `/metrics`.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+/// The metrics could not be installed: another recorder was installed before.
+#[derive(Debug, thiserror::Error)]
+#[error("the metrics recorder cannot be installed")]
+pub struct MetricsError(#[source] BuildError);
+
+impl Metrics {
+    /// Installs the recorder of this process. Succeeds once per process, and must precede
+    /// [`ServerBuilder::bind`](crate::ServerBuilder::bind).
+    pub fn install() -> Result<Self, MetricsError> {
+        let handle = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), LATENCY_SECONDS)
+            .and_then(PrometheusBuilder::install_recorder)
+            .map_err(MetricsError)?;
+        describe();
+        Ok(Self(handle))
+    }
+
+    /// Every metric, in the text format of Prometheus.
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// Drops what histograms no longer need. To be called at intervals.
+    pub(crate) fn run_upkeep(&self) {
+        self.0.run_upkeep();
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Metrics")
+    }
+}
+
+fn describe() {
     describe_gauge!("tolmach_connections", "Open WebSocket connections, by dialect");
     describe_counter!("tolmach_connections_total", "WebSocket connections opened, by dialect");
     describe_counter!(
-        "tolmach_closes_total",
-        "WebSocket connections that the gateway closed, by dialect and reason"
+        "tolmach_connections_closed_total",
+        "WebSocket connections that the server closed, by dialect and reason"
     );
     describe_counter!("tolmach_frames_total", "Frames, by dialect and direction");
     describe_counter!("tolmach_bytes_total", "Bytes of frames, by dialect and direction");
-    describe_counter!("tolmach_renders_total", "Events rendered to be shared, by dialect");
     describe_counter!(
-        "tolmach_asks_total",
+        "tolmach_event_renders_total",
+        "Events rendered to be shared by many connections, by dialect"
+    );
+    describe_counter!(
+        "tolmach_requests_total",
         "Requests carried out, by dialect, operation and outcome (ok or the fault)"
     );
-    describe_histogram!("tolmach_ask_seconds", "How long requests took, by dialect and operation");
+    describe_histogram!(
+        "tolmach_request_duration_seconds",
+        "Duration of requests, by dialect and operation"
+    );
     describe_counter!(
         "tolmach_violations_total",
         "Frames that were not the dialect's, by dialect and kind"
     );
-    describe_counter!("tolmach_refusals_total", "Connections refused at their opening, by dialect");
+    describe_counter!(
+        "tolmach_handshakes_rejected_total",
+        "Connections rejected at their handshake, by dialect"
+    );
     describe_counter!(
         "tolmach_unrecognised_total",
-        "First frames on a shared door that no dialect claimed"
-    );
-    describe_counter!("tolmach_events_total", "Events delivered to this node, by kind");
-    describe_counter!(
-        "tolmach_repaired_events_total",
-        "Events that the bus did not bring and the store did, by kind"
+        "First frames on a shared path that no dialect claimed"
     );
     describe_counter!(
-        "tolmach_checks_total",
-        "Looks at the store for what other nodes did, by outcome (ok, failed)"
+        "tolmach_delayed_responses_total",
+        "Responses to writers that waited because the delivery of their flow lagged"
     );
-    describe_gauge!(
-        "tolmach_bus_connected",
-        "Whether other nodes can be heard (1) or not (0); absent where there is one node"
-    );
-    describe_counter!("tolmach_bus_events_total", "Events between nodes, by direction (out, in)");
+    describe_counter!("tolmach_events_total", "Events received by this node, by kind");
     describe_counter!(
-        "tolmach_bus_lost_events_total",
-        "Events between nodes that only the store has, by reason (out_full: Redis was away or slow; in_full: this node was; unreadable)"
+        "tolmach_recovered_events_total",
+        "Events that were read from the store because the bus did not bring them, by kind"
     );
-    describe_counter!("tolmach_bus_connections_total", "How often the bus was connected to");
-    Ok(handle)
+    describe_counter!(
+        "tolmach_event_reconciliations_total",
+        "Reads of the store for events of other nodes, by outcome (ok, failed)"
+    );
 }
 
-/// Shows what a bus does, for as long as there is one.
-pub(crate) fn keep_bus(bus: Weak<RedisBus>) {
-    tokio::spawn(async move {
-        while let Some(bus) = bus.upgrade() {
-            let stats = bus.stats();
-            gauge!("tolmach_bus_connected").set(if bus.last_error().is_none() { 1.0 } else { 0.0 });
-            for (direction, events) in [("out", stats.published), ("in", stats.received)] {
-                counter!("tolmach_bus_events_total", "direction" => direction).absolute(events);
-            }
-            for (reason, events) in [
-                ("out_full", stats.dropped),
-                ("in_full", stats.overflowed),
-                ("unreadable", stats.unreadable),
-            ] {
-                counter!("tolmach_bus_lost_events_total", "reason" => reason).absolute(events);
-            }
-            counter!("tolmach_bus_connections_total").absolute(stats.connections);
-            drop(bus);
-            tokio::time::sleep(BUS_INTERVAL).await;
-        }
-    });
-}
-
-/// The metrics of one dialect, looked up once.
+/// The metrics of one dialect, whose handles are looked up once.
 pub(crate) struct DialectMetrics {
     dialect: &'static str,
     pub(crate) connections: Gauge,
@@ -97,56 +105,84 @@ pub(crate) struct DialectMetrics {
     pub(crate) frames_out: Counter,
     pub(crate) bytes_in: Counter,
     pub(crate) bytes_out: Counter,
-    pub(crate) renders: Counter,
-    pub(crate) refusals: Counter,
+    pub(crate) event_renders: Counter,
+    pub(crate) handshakes_rejected: Counter,
 }
 
 impl DialectMetrics {
     pub(crate) fn new(dialect: &'static str) -> Self {
+        let frames = |direction| counter!("tolmach_frames_total", "dialect" => dialect, "direction" => direction);
+        let bytes = |direction| counter!("tolmach_bytes_total", "dialect" => dialect, "direction" => direction);
         Self {
             dialect,
             connections: gauge!("tolmach_connections", "dialect" => dialect),
             connections_total: counter!("tolmach_connections_total", "dialect" => dialect),
-            frames_in: counter!("tolmach_frames_total", "dialect" => dialect, "direction" => "in"),
-            frames_out: counter!("tolmach_frames_total", "dialect" => dialect, "direction" => "out"),
-            bytes_in: counter!("tolmach_bytes_total", "dialect" => dialect, "direction" => "in"),
-            bytes_out: counter!("tolmach_bytes_total", "dialect" => dialect, "direction" => "out"),
-            renders: counter!("tolmach_renders_total", "dialect" => dialect),
-            refusals: counter!("tolmach_refusals_total", "dialect" => dialect),
+            frames_in: frames("in"),
+            frames_out: frames("out"),
+            bytes_in: bytes("in"),
+            bytes_out: bytes("out"),
+            event_renders: counter!("tolmach_event_renders_total", "dialect" => dialect),
+            handshakes_rejected: counter!(
+                "tolmach_handshakes_rejected_total",
+                "dialect" => dialect
+            ),
         }
     }
 
-    pub(crate) fn asked(&self, operation: &'static str, outcome: &'static str, took: Duration) {
-        counter!("tolmach_asks_total", "dialect" => self.dialect, "operation" => operation, "outcome" => outcome).increment(1);
-        histogram!("tolmach_ask_seconds", "dialect" => self.dialect, "operation" => operation)
-            .record(took);
+    pub(crate) fn request(
+        &self,
+        operation: &'static str,
+        outcome: &'static str,
+        duration: Duration,
+    ) {
+        counter!(
+            "tolmach_requests_total",
+            "dialect" => self.dialect, "operation" => operation, "outcome" => outcome
+        )
+        .increment(1);
+        histogram!(
+            "tolmach_request_duration_seconds",
+            "dialect" => self.dialect, "operation" => operation
+        )
+        .record(duration);
     }
 
-    pub(crate) fn violated(&self, kind: &'static str) {
+    pub(crate) fn violation(&self, kind: &'static str) {
         counter!("tolmach_violations_total", "dialect" => self.dialect, "kind" => kind)
             .increment(1);
     }
 
     pub(crate) fn closed(&self, reason: &'static str) {
-        counter!("tolmach_closes_total", "dialect" => self.dialect, "reason" => reason)
-            .increment(1);
+        counter!(
+            "tolmach_connections_closed_total",
+            "dialect" => self.dialect, "reason" => reason
+        )
+        .increment(1);
     }
 }
 
-pub(crate) fn event(kind: &'static str) {
+/// Counts an event that the bus brought.
+pub(crate) fn event_received(kind: &'static str) {
     counter!("tolmach_events_total", "kind" => kind).increment(1);
 }
 
-/// An event that the bus did not bring and the store did.
-pub(crate) fn repaired(kind: &'static str) {
-    counter!("tolmach_repaired_events_total", "kind" => kind).increment(1);
+/// Counts an event that was read from the store because the bus did not bring it.
+pub(crate) fn event_recovered(kind: &'static str) {
+    counter!("tolmach_recovered_events_total", "kind" => kind).increment(1);
 }
 
-pub(crate) fn checked(succeeded: bool) {
-    counter!("tolmach_checks_total", "outcome" => if succeeded { "ok" } else { "failed" })
-        .increment(1);
+/// Counts a read of the store for events of other nodes.
+pub(crate) fn reconciled(succeeded: bool) {
+    let outcome = if succeeded { "ok" } else { "failed" };
+    counter!("tolmach_event_reconciliations_total", "outcome" => outcome).increment(1);
 }
 
+/// Counts a first frame that no dialect claimed.
 pub(crate) fn unrecognised() {
     counter!("tolmach_unrecognised_total").increment(1);
+}
+
+/// Counts a response to a writer that waits because the delivery of its flow lags.
+pub(crate) fn response_delayed() {
+    counter!("tolmach_delayed_responses_total").increment(1);
 }

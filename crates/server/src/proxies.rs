@@ -1,26 +1,26 @@
-//! Where a request comes from, also where reverse proxies stand before the gateway.
+//! The address of a client, also behind reverse proxies.
 
 use http::HeaderMap;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-/// What proxies add the address of their client to. `Forwarded` (RFC 7239) says the same, but a
-/// proxy that writes the one lets whatever a client put into the other through: only one of them
-/// can be believed, and this is the one that all write.
+/// The header that proxies add the address of their client to. `Forwarded` (RFC 7239) has the same
+/// meaning, but a proxy that writes the one passes on what a client put into the other: only one of
+/// them can be believed, and this is the one that all proxies write.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The proxies whose word is taken for whom they speak for.
+/// The reverse proxies whose header is believed.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Proxies(Vec<IpNet>);
+pub(crate) struct TrustedProxies(Vec<IpNet>);
 
-impl Proxies {
+impl TrustedProxies {
     pub(crate) fn new(trusted: Vec<IpNet>) -> Self {
         Self(trusted)
     }
 
     /// The client behind a connection from `peer`: the right-most address that no trusted proxy
-    /// has. Each proxy adds its own client at the right end, so that what stands further left is no
-    /// more than somebody's word.
+    /// has. Each proxy adds its own client at the right end; what stands further left was written by
+    /// others.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.trusts(client) {
@@ -32,8 +32,8 @@ impl Proxies {
             .map(|value| value.to_str().unwrap_or_default())
             .collect();
         for entry in values.iter().flat_map(|value| value.split(',')).rev() {
-            // What is no address was not written by a proxy that can be trusted: the last one that
-            // was is as far as is known.
+            // An entry that is no address was not written by a trusted proxy: the last address
+            // before it is as far as is known.
             let Some(address) = parse(entry) else { break };
             client = address;
             if !self.trusts(client) {
@@ -48,7 +48,7 @@ impl Proxies {
     }
 }
 
-/// An address, as some proxies write it also with a port.
+/// An address, which some proxies write with a port.
 fn parse(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim();
     let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
@@ -64,17 +64,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_trusted_proxies_say_is_believed() {
+    fn only_trusted_proxies_are_believed() {
         let proxies = |trusted: &[&str]| {
-            Proxies::new(trusted.iter().map(|network| network.parse().unwrap()).collect())
+            TrustedProxies::new(trusted.iter().map(|network| network.parse().unwrap()).collect())
         };
-        let (nobody, one, many) = (
+        let (none, one, many) = (
             proxies(&[]),
             proxies(&["10.0.0.1/32", "::1/128"]),
             proxies(&["10.0.0.0/8", "2001:db8::/32"]),
         );
         for (name, proxies, peer, headers, expected) in [
-            ("nobody is trusted", &nobody, "10.0.0.1", &["1.2.3.4"][..], "10.0.0.1"),
+            ("none is trusted", &none, "10.0.0.1", &["1.2.3.4"][..], "10.0.0.1"),
             ("a stranger", &one, "10.0.0.2", &["1.2.3.4"], "10.0.0.2"),
             ("no header", &one, "10.0.0.1", &[], "10.0.0.1"),
             ("an empty header", &one, "10.0.0.1", &[""], "10.0.0.1"),
@@ -90,13 +90,13 @@ mod tests {
             ),
             ("proxies only", &many, "10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
             (
-                "nonsense behind a proxy",
+                "no address behind a proxy",
                 &many,
                 "10.0.0.1",
                 &["1.2.3.4, unknown, 10.0.0.2"],
                 "10.0.0.2",
             ),
-            ("nonsense", &one, "10.0.0.1", &["unknown"], "10.0.0.1"),
+            ("no address", &one, "10.0.0.1", &["unknown"], "10.0.0.1"),
             ("with a port", &one, "10.0.0.1", &["1.2.3.4:5678"], "1.2.3.4"),
             ("IPv6", &many, "2001:db8::1", &["2a00::1"], "2a00::1"),
             ("IPv6 in brackets", &one, "::1", &["[2a00::1]"], "2a00::1"),

@@ -1,107 +1,150 @@
-//! Where connections arrive, and which dialect answers there.
+//! The paths of a server, and the dialects that answer there.
 
-use crate::metrics::DialectMetrics;
+use crate::served_dialect::ServedDialect;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use tolmach_dialect::{Dialect, Document, Opening, Recognition, Settings, Transport};
+use tolmach_dialect::{Document, Handshake, Recognition, Transport};
 
-/// A dialect as this gateway serves it.
-pub(crate) struct Entry {
-    pub(crate) dialect: Arc<dyn Dialect>,
-    pub(crate) settings: Settings,
-    /// The largest WebSocket message, in bytes.
-    pub(crate) frame_limit: usize,
-    /// The largest HTTP body, in bytes.
-    pub(crate) body_limit: usize,
-    pub(crate) metrics: DialectMetrics,
-}
+/// The server's own pages: no dialect can be served there.
+const OWN_PATHS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/recover"];
 
-impl Entry {
-    pub(crate) fn id(&self) -> &'static str {
-        self.dialect.manifest().id
-    }
-}
-
-/// Every door of this gateway.
-pub(crate) struct Doors {
-    entries: Vec<Arc<Entry>>,
+/// The paths of a server, and the dialects that answer there.
+#[derive(Clone)]
+pub struct Routes {
+    dialects: Vec<Arc<ServedDialect>>,
     exact: HashMap<String, (usize, Transport)>,
-    /// Doors with everything below them, without the slash at the end.
-    below: Vec<(String, (usize, Transport))>,
+    /// Paths with everything below them, without the slash at the end.
+    subtrees: Vec<(String, (usize, Transport))>,
     shared: Vec<String>,
 }
 
-/// What answers at a path.
-pub(crate) enum Place<'a> {
-    /// A dialect of its own.
-    Dialect(&'a Arc<Entry>, Transport),
-    /// Whichever dialect recognises the first frame.
-    Shared,
-    /// Nothing.
-    Nowhere,
+/// Two dialects that cannot be served together, or one that cannot be served at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// Two dialects have one id.
+    #[error("two dialects have the id {id}")]
+    DuplicateDialect {
+        /// The id.
+        id: &'static str,
+    },
+    /// Two dialects have one path.
+    #[error("{first} and {second} are both at {path}")]
+    DuplicatePath {
+        /// The path.
+        path: &'static str,
+        /// The id of the dialect that was added first.
+        first: &'static str,
+        /// The id of the other.
+        second: &'static str,
+    },
+    /// A dialect has a path of the server's own pages.
+    #[error("{dialect} is at {path}, which is the server's own")]
+    ReservedPath {
+        /// The path.
+        path: &'static str,
+        /// The id of the dialect.
+        dialect: &'static str,
+    },
 }
 
-impl Doors {
-    /// The doors of these dialects, and the paths that they share.
-    pub(crate) fn new(entries: Vec<Arc<Entry>>, shared: &[String]) -> Self {
-        let (mut exact, mut below) = (HashMap::new(), Vec::new());
-        for (index, entry) in entries.iter().enumerate() {
-            for door in entry.dialect.manifest().doors {
-                match door.path.strip_suffix("/**") {
-                    Some(prefix) => below.push((prefix.to_owned(), (index, door.transport))),
-                    None => {
-                        exact.insert(trimmed(door.path).to_owned(), (index, door.transport));
+/// The result of looking up a path.
+pub(crate) enum RouteMatch<'a> {
+    /// The path of one dialect.
+    Dialect(&'a Arc<ServedDialect>, Transport),
+    /// A path where the first frame decides the dialect.
+    Shared,
+    /// No path of this server.
+    NotFound,
+}
+
+impl Routes {
+    /// The routes of these dialects, and the paths that they share.
+    pub(crate) fn new(
+        dialects: Vec<Arc<ServedDialect>>,
+        shared_paths: &[String],
+    ) -> Result<Self, RouteError> {
+        let (mut exact, mut subtrees) =
+            (HashMap::new(), Vec::<(String, (usize, Transport))>::new());
+        for (index, dialect) in dialects.iter().enumerate() {
+            let id = dialect.id();
+            if dialects[..index].iter().any(|other| other.id() == id) {
+                return Err(RouteError::DuplicateDialect { id });
+            }
+            for endpoint in dialect.manifest().endpoints {
+                let path = endpoint.path;
+                let duplicate = |first: usize| RouteError::DuplicatePath {
+                    path,
+                    first: dialects[first].id(),
+                    second: id,
+                };
+                let route = (index, endpoint.transport);
+                match path.strip_suffix("/**") {
+                    Some(prefix) => match subtrees.iter().find(|(other, _)| other == prefix) {
+                        Some((_, (first, _))) => return Err(duplicate(*first)),
+                        None => subtrees.push((prefix.to_owned(), route)),
+                    },
+                    None if OWN_PATHS.contains(&trimmed(path)) => {
+                        return Err(RouteError::ReservedPath { path, dialect: id });
                     }
+                    None => match exact.entry(trimmed(path).to_owned()) {
+                        Entry::Occupied(entry) => {
+                            let (first, _): &(usize, Transport) = entry.get();
+                            return Err(duplicate(*first));
+                        }
+                        Entry::Vacant(entry) => {
+                            entry.insert(route);
+                        }
+                    },
                 }
             }
         }
-        // A path that nobody could go on to answer at is no door.
-        let is_shared = entries.iter().any(|entry| entry.dialect.manifest().opening.is_some());
+        // A shared path without any dialect that can be recognised there is none.
+        let is_shared = dialects.iter().any(|dialect| dialect.manifest().opening.is_some());
         let shared = if is_shared {
-            shared.iter().map(|path| trimmed(path).to_owned()).collect()
+            shared_paths.iter().map(|path| trimmed(path).to_owned()).collect()
         } else {
             Vec::new()
         };
-        Self { entries, exact, below, shared }
+        Ok(Self { dialects, exact, subtrees, shared })
     }
 
-    /// Where each dialect answers, a line each, for people.
-    pub(crate) fn places(&self) -> Vec<String> {
-        let line = |entry: &Arc<Entry>| {
-            let manifest = entry.dialect.manifest();
-            let doors: Vec<_> = manifest.doors.iter().map(|door| door.path).collect();
+    /// The dialects and their paths, a line each, for people.
+    pub fn describe(&self) -> Vec<String> {
+        let line = |dialect: &Arc<ServedDialect>| {
+            let manifest = dialect.manifest();
+            let paths: Vec<_> = manifest.endpoints.iter().map(|endpoint| endpoint.path).collect();
             let shared = match manifest.opening {
                 Some(opening) if !self.shared.is_empty() => {
                     format!("; also at {} by {opening}", self.shared.join(" and "))
                 }
                 _ => String::new(),
             };
-            format!("{} at {}{shared}", manifest.id, doors.join(" and "))
+            format!("{} at {}{shared}", manifest.id, paths.join(" and "))
         };
-        self.entries.iter().map(line).collect()
+        self.dialects.iter().map(line).collect()
     }
 
-    /// What answers at `path`; a slash at its end makes no difference.
-    pub(crate) fn find(&self, path: &str) -> Place<'_> {
+    /// The route of `path`; a slash at its end makes no difference.
+    pub(crate) fn find(&self, path: &str) -> RouteMatch<'_> {
         let path = trimmed(path);
         let below = || {
-            self.below.iter().find(|(prefix, _)| {
+            self.subtrees.iter().find(|(prefix, _)| {
                 path.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('/'))
             })
         };
-        match self.exact.get(path).or_else(|| below().map(|(_, place)| place)) {
-            Some((index, transport)) => Place::Dialect(&self.entries[*index], *transport),
-            None if self.shared.iter().any(|shared| shared == path) => Place::Shared,
-            None => Place::Nowhere,
+        match self.exact.get(path).or_else(|| below().map(|(_, route)| route)) {
+            Some((index, transport)) => RouteMatch::Dialect(&self.dialects[*index], *transport),
+            None if self.shared.iter().any(|shared| shared == path) => RouteMatch::Shared,
+            None => RouteMatch::NotFound,
         }
     }
 
-    /// The one dialect that claims this opening. Errs towards nobody: what two claim belongs to
+    /// The one dialect that claims this handshake. A frame that two of them claim is served by
     /// neither.
-    pub(crate) fn recognise(&self, opening: &Opening<'_>) -> Option<&Arc<Entry>> {
-        let mut claims = self.shared_entries().filter(|entry| {
-            let opening = Opening { settings: entry.settings, ..*opening };
-            matches!(entry.dialect.recognise(&opening), Recognition::Certain(_))
+    pub(crate) fn recognise(&self, handshake: &Handshake<'_>) -> Option<&Arc<ServedDialect>> {
+        let mut claims = self.shared_dialects().filter(|served| {
+            matches!(served.dialect.recognise(handshake), Recognition::Certain(_))
         });
         let first = claims.next()?;
         match claims.next() {
@@ -117,30 +160,37 @@ impl Doors {
         }
     }
 
-    /// The frame that answers a first frame that nobody recognises.
+    /// The frame that answers a first frame that no dialect claims.
     pub(crate) fn unrecognised(&self) -> String {
         let expected: Vec<_> = self
-            .shared_entries()
-            .map(|entry| serde_json::json!({ "dialect": entry.id(), "first_frame": entry.dialect.manifest().opening }))
+            .shared_dialects()
+            .map(|served| {
+                let first_frame = served.manifest().opening;
+                serde_json::json!({ "dialect": served.id(), "first_frame": first_frame })
+            })
             .collect();
         serde_json::json!({ "error": "unrecognised dialect", "expected": expected }).to_string()
     }
 
-    /// The largest first frame that any dialect of a shared door could go on to send, in bytes.
-    pub(crate) fn shared_frame_limit(&self) -> usize {
-        self.shared_entries().map(|entry| entry.frame_limit).max().unwrap_or_default()
+    /// The largest WebSocket message of any dialect of the shared paths, in bytes.
+    pub(crate) fn max_shared_frame_bytes(&self) -> usize {
+        self.shared_dialects().map(|served| served.max_frame_bytes).max().unwrap_or_default()
     }
 
     /// The document at this path.
     pub(crate) fn document(&self, path: &str) -> Option<&'static Document> {
-        self.entries
-            .iter()
-            .flat_map(|entry| entry.dialect.manifest().documents)
-            .find(|document| document.path == path)
+        let mut documents = self.dialects.iter().flat_map(|served| served.manifest().documents);
+        documents.find(|document| document.path == path)
     }
 
-    fn shared_entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.entries.iter().filter(|entry| entry.dialect.manifest().opening.is_some())
+    fn shared_dialects(&self) -> impl Iterator<Item = &Arc<ServedDialect>> {
+        self.dialects.iter().filter(|served| served.manifest().opening.is_some())
+    }
+}
+
+impl std::fmt::Debug for Routes {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_list().entries(self.describe()).finish()
     }
 }
 
@@ -149,47 +199,5 @@ fn trimmed(path: &str) -> &str {
     match path.strip_suffix('/') {
         Some("") | None => path,
         Some(shorter) => shorter,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_find_their_dialect_with_or_without_a_slash_at_the_end() {
-        let entries = crate::dialects::all()
-            .into_iter()
-            .map(|dialect| {
-                let metrics = DialectMetrics::new(dialect.manifest().id);
-                Arc::new(Entry {
-                    dialect,
-                    settings: Settings::default(),
-                    frame_limit: 1,
-                    body_limit: 1,
-                    metrics,
-                })
-            })
-            .collect();
-        let doors = Doors::new(entries, &["/".into(), "/ws".into()]);
-        for (path, expected) in [
-            ("/mode", "mode"),
-            ("/mode/", "mode"),
-            ("/api/v1/user", "bearer"),
-            ("/api/v1/main/", "bearer"),
-            ("/api/v10", "nowhere"),
-            ("/", "shared"),
-            ("/ws", "shared"),
-            ("/ws/", "shared"),
-            ("/ws/x", "nowhere"),
-            ("/modest", "nowhere"),
-        ] {
-            let found = match doors.find(path) {
-                Place::Dialect(entry, _) => entry.id(),
-                Place::Shared => "shared",
-                Place::Nowhere => "nowhere",
-            };
-            assert_eq!(found, expected, "{path}");
-        }
     }
 }

@@ -1,95 +1,133 @@
-//! What turns what a connection is told into bytes on its socket: its task, or, while that waits,
-//! whoever tells it.
+//! The sending half of one connection: it turns events into bytes on the connection's socket.
 //!
-//! A message to a room has hardly any work for each who hears it but the write to their socket.
-//! Waking the task of each of them for that takes longer than everything else together, so that a
-//! task that waits for its peer leaves its voice with its outbox.
+//! An event of a large flow costs each subscriber hardly more than one `write`. Waking the task of
+//! each of them for that takes longer than everything else together, so that a task that waits for
+//! its peer parks its sending half in its send queue, and the publishing tasks write by it.
 
 use crate::broadcast::Broadcast;
-use crate::doors::Entry;
-use crate::gateway::Gateway;
-use crate::outgoing::{Outgoing, encode};
+use crate::served_dialect::ServedDialect;
 use crate::stream::Writer;
+use crate::write_buffer::{WriteBuffer, encode};
 use bytes::Buf;
 use std::sync::Arc;
-use tolmach_dialect::{Close, Delivery, Line, Session};
+use tolmach_dialect::{Close, Delivery, Event, ServerSession, Subscription};
 
-/// What says what one connection is told.
-pub(crate) struct Voice {
-    gateway: Arc<Gateway>,
-    entry: Arc<Entry>,
-    pub(crate) session: Box<dyn Session>,
-    /// What is to be written next.
-    pub(crate) outgoing: Outgoing,
-    /// How others than the connection's task write; none where they cannot.
+/// The sending half of one connection.
+pub(crate) struct SendHalf {
+    dialect: Arc<ServedDialect>,
+    pub(crate) session: Box<dyn ServerSession>,
+    /// The events that the session receives.
+    pub(crate) subscription: Subscription,
+    /// The frames that are written next.
+    pub(crate) buffer: WriteBuffer,
+    /// The most bytes of events that may wait in the buffer.
+    bound: usize,
+    /// The socket's writing half for others than the connection's task; `None` where the transport
+    /// has none.
     pub(crate) writer: Option<Writer>,
-    /// What the connection is to end with, by what it was told.
+    /// The close that an event caused while the sending half was parked.
     pub(crate) close: Option<Close>,
 }
 
-impl Voice {
-    pub(crate) fn new(gateway: Arc<Gateway>, entry: Arc<Entry>, session: Box<dyn Session>) -> Self {
-        Self { gateway, entry, session, outgoing: Outgoing::default(), writer: None, close: None }
+impl SendHalf {
+    /// The sending half of a session. `bound` is the most bytes of encoded events that may wait.
+    pub(crate) fn new(
+        dialect: Arc<ServedDialect>,
+        session: Box<dyn ServerSession>,
+        bound: usize,
+    ) -> Self {
+        Self {
+            dialect,
+            session,
+            subscription: Subscription::None,
+            buffer: WriteBuffer::default(),
+            bound,
+            writer: None,
+            close: None,
+        }
     }
 
-    /// Turns a broadcast into frames; the close that it means, if it does.
-    pub(crate) fn hear(&mut self, broadcast: &Broadcast) -> Option<Close> {
-        let notice = broadcast.notice();
-        match self.session.delivery(notice) {
+    /// Encodes an event of a flow, if it is of the subscription. Returns the close that it causes.
+    pub(crate) fn deliver(&mut self, broadcast: &Broadcast) -> Option<Close> {
+        if self.is_subscribed(broadcast.event()) { self.deliver_any(broadcast) } else { None }
+    }
+
+    /// Encodes an event whatever the subscription: the end of the connection's own sessions.
+    /// Returns the close that it causes.
+    pub(crate) fn deliver_any(&mut self, broadcast: &Broadcast) -> Option<Close> {
+        let context = broadcast.context(&self.dialect);
+        match self.session.deliver(broadcast.event(), &context) {
             Delivery::Skip => {}
-            Delivery::Shared(variant) => self.outgoing.extend(broadcast.frame(
-                &*self.entry.dialect,
-                variant,
-                &self.entry.metrics,
-            )),
-            Delivery::Private => {
-                let mut frames = Vec::new();
-                if let Err(loss) = self.session.encode(
-                    self.gateway.engine.now(),
-                    &Line::Notice(notice.clone()),
-                    &mut frames,
-                ) {
-                    tracing::debug!(%loss, "a notice was asked for that this session cannot say");
+            Delivery::Shared(variant) => {
+                if let Some(frame) = broadcast.frame(&self.dialect, variant) {
+                    self.buffer.push_event(frame);
                 }
-                self.outgoing.extend(frames.into_iter().map(encode));
+            }
+            Delivery::Private(frames) => {
+                frames.into_iter().for_each(|frame| self.buffer.push_event(encode(frame)));
             }
             Delivery::Close(close) => return Some(close),
         }
         None
     }
 
-    /// Whether nothing is left that only the connection's task can do.
-    pub(crate) fn is_free(&self) -> bool {
-        self.writer.is_some() && self.outgoing.is_empty() && self.close.is_none()
+    fn is_subscribed(&self, event: &Event) -> bool {
+        match self.subscription {
+            Subscription::None => false,
+            Subscription::Flow(flow) => event.flow() == Some(flow),
+            // The hub keeps the memberships.
+            Subscription::AllFlows => event.flow().is_some(),
+        }
     }
 
-    /// Says all of this at once, as far as the socket takes it. Whether nothing is left for the
-    /// connection's task.
-    pub(crate) fn speak(&mut self, told: impl Iterator<Item = Arc<Broadcast>>) -> bool {
-        for broadcast in told {
-            self.close = self.hear(&broadcast);
+    /// True if more encoded events wait than the bound allows.
+    pub(crate) fn is_over_bound(&self) -> bool {
+        self.buffer.event_bytes() > self.bound
+    }
+
+    /// True if nothing is left that only the connection's task can do.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.writer.is_some() && self.buffer.is_empty() && self.close.is_none()
+    }
+
+    /// Encodes events and writes as much as the socket takes at once. Stops at an event that closes
+    /// the connection, and where the socket takes less than the bound requires: the rest of `events`
+    /// is left to the connection's task. Returns whether nothing is left to it.
+    pub(crate) fn flush_inline(&mut self, events: &mut Vec<Arc<Broadcast>>) -> bool {
+        let mut processed = 0;
+        for broadcast in events.iter() {
+            processed += 1;
+            self.close = self.deliver(broadcast);
             if self.close.is_some() {
-                return false;
+                break;
+            }
+            if self.is_over_bound() {
+                self.write_inline();
+                if self.is_over_bound() {
+                    break;
+                }
             }
         }
-        self.write();
-        self.is_free()
+        events.drain(..processed);
+        self.write_inline();
+        events.is_empty() && self.is_idle()
     }
 
-    /// Writes what the socket takes at once. Whether nothing is left.
-    pub(crate) fn write(&mut self) -> bool {
-        if let (Some(writer), false) = (&self.writer, self.outgoing.is_empty()) {
-            let (frames, bytes) = (self.outgoing.len(), self.outgoing.remaining());
-            // Whoever writes the rest finds the error again.
-            let _ = self.outgoing.try_write_to((**writer).as_ref());
-            self.count(frames - self.outgoing.len(), bytes - self.outgoing.remaining());
+    /// Writes what the socket takes at once. Returns whether nothing is left.
+    pub(crate) fn write_inline(&mut self) -> bool {
+        if let (Some(writer), false) = (&self.writer, self.buffer.is_empty()) {
+            let before = (self.buffer.len(), self.buffer.remaining());
+            // The connection's task, which writes the rest, meets any error again.
+            let _ = self.buffer.try_write_to((**writer).as_ref());
+            self.count_written(before);
         }
-        self.outgoing.is_empty()
+        self.buffer.is_empty()
     }
 
-    /// Counts what was written.
-    pub(crate) fn count(&self, frames: usize, bytes: usize) {
-        self.entry.metrics.frames_out.increment(frames as u64);
-        self.entry.metrics.bytes_out.increment(bytes as u64);
+    /// Counts the frames and bytes that were written since the buffer held `before` of them.
+    pub(crate) fn count_written(&self, (frames, bytes): (usize, usize)) {
+        let metrics = &self.dialect.metrics;
+        metrics.frames_out.increment((frames - self.buffer.len()) as u64);
+        metrics.bytes_out.increment((bytes - self.buffer.remaining()) as u64);
     }
 }

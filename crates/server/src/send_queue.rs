@@ -1,202 +1,222 @@
-//! What waits for one connection: a queue bounded in bytes, and the order to close.
+//! The events that wait for one connection.
+//!
+//! The queue holds references to broadcasts that all subscribers share. Its length says nothing
+//! about the peer: events wait here only until the connection's task, or a publisher in its place,
+//! has had a turn. What bounds it is the backlog of each flow ([`crate::backlog`]), which slows the
+//! writers down. A peer is slow by what waits encoded for its socket ([`crate::write_buffer`]).
 
 use crate::broadcast::Broadcast;
-use crate::voice::Voice;
+use crate::send_half::SendHalf;
+use crate::sync::lock;
 use futures_util::task::AtomicWaker;
-use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::future::{Future, poll_fn};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use tokio::task::coop::poll_proceed;
 
-/// What waits for one connection. Filled by the hub; emptied by the connection's task, or by
-/// [`Outbox::speak`] while that waits.
-pub(crate) struct Outbox {
+/// The most entries that an empty queue keeps memory for.
+const KEPT_CAPACITY: usize = 256;
+
+/// The events that wait for one connection. Filled by the hub; emptied by the connection's task, or
+/// by [`SendQueue::flush_inline`] while that waits.
+#[derive(Default)]
+pub(crate) struct SendQueue {
     inner: Mutex<Inner>,
     waker: AtomicWaker,
-    /// The most bytes that may wait.
-    bound: usize,
 }
 
 #[derive(Default)]
 struct Inner {
-    queue: Vec<Arc<Broadcast>>,
-    bytes: usize,
-    order: Option<Order>,
-    /// The connection's, while its task waits.
-    voice: Option<Box<Voice>>,
+    events: Vec<Arc<Broadcast>>,
+    state: State,
+    /// The connection's sending half, while its task waits.
+    parked: Option<Box<SendHalf>>,
 }
 
-/// Why a connection is to end.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    #[default]
+    Open,
+    /// The server asks the connection to close once what waits has been written.
+    GoingAway,
+    /// The connection takes no more events.
+    Closed,
+}
+
+/// What a connection's task takes from its queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// The gateway shuts down.
-    GoAway,
-    /// More waited than the bound allows: the peer reads too slowly.
-    SlowReader,
+pub(crate) enum Taken {
+    /// Events.
+    Events,
+    /// Maybe events, and the order to close after them.
+    GoingAway,
 }
 
-impl Outbox {
-    pub(crate) fn new(bound: usize) -> Self {
-        Self { inner: Mutex::default(), waker: AtomicWaker::new(), bound }
-    }
-
-    /// Adds broadcasts. Past the bound everything that waits is dropped and the connection is told
-    /// to end: what it missed is in the history. Returns whether the caller must see to it that
-    /// [`Outbox::speak`] is called soon.
+impl SendQueue {
+    /// Adds events. Returns whether the caller must see to it that [`SendQueue::flush_inline`] is
+    /// called soon.
     #[must_use]
-    pub(crate) fn push(&self, broadcasts: &[Arc<Broadcast>]) -> bool {
+    pub(crate) fn push(&self, events: &[Arc<Broadcast>]) -> bool {
         let mut inner = self.lock();
-        // Everything is taken at once, so that somebody has to come only when there was nothing.
-        let mut wake = inner.queue.is_empty();
-        for broadcast in broadcasts {
-            if inner.order == Some(Order::SlowReader) {
-                break;
-            }
-            inner.bytes += broadcast.size();
-            if inner.bytes > self.bound && !inner.queue.is_empty() {
-                inner.queue = Vec::new();
-                inner.order = Some(Order::SlowReader);
-                wake = true;
-            } else {
-                inner.queue.push(broadcast.clone());
-            }
+        if inner.state == State::Closed {
+            return false;
         }
-        let speak = wake && inner.voice.is_some() && inner.order.is_none();
+        // Whoever comes takes everything at once, so that the first event alone calls for it.
+        let first = inner.events.is_empty();
+        inner.events.extend_from_slice(events);
+        let inline = first && inner.parked.is_some() && inner.state == State::Open;
         drop(inner);
-        if wake && !speak {
+        if first && !inline {
             self.waker.wake();
         }
-        speak
+        inline
     }
 
-    /// Says what waits, if the connection's task waits too. What is left then, the task does.
-    pub(crate) fn speak(&self) {
+    /// Delivers what waits, if the connection's task waits too. What is left then, the task does.
+    pub(crate) fn flush_inline(&self) {
         let mut inner = self.lock();
-        let Inner { queue, bytes, order, voice } = &mut *inner;
+        let Inner { events, state, parked } = &mut *inner;
         // A task that does not wait looks here before it does.
-        let Some(voice) = voice else { return };
-        // What ends sessions concerns more than the voice.
-        if order.is_none()
-            && voice.is_free()
-            && !queue.iter().any(|broadcast| broadcast.ends_sessions())
+        let Some(send_half) = parked else { return };
+        // The end of a session changes more than the sending half.
+        if *state == State::Open
+            && send_half.is_idle()
+            && !events.iter().any(|broadcast| broadcast.ends_sessions())
+            && send_half.flush_inline(events)
         {
-            *bytes = 0;
-            if voice.speak(queue.drain(..)) {
-                return;
-            }
+            shrink(events);
+            return;
         }
         drop(inner);
         self.waker.wake();
     }
 
-    /// Lets the connection's task look for itself.
+    /// Wakes the connection's task.
     pub(crate) fn wake(&self) {
         self.waker.wake();
     }
 
-    /// Waits, and `lends` the connection's voice for as long. Nothing, when somebody has spoken by
-    /// it and something was left to do.
-    pub(crate) fn lend_while<T>(
+    /// Polls `wait`; while it is pending and `parks` is true, parks the sending half here, so that
+    /// publishers can write to the socket directly. Resolves to `None` if a publisher left
+    /// something for the connection's task.
+    pub(crate) fn park_while<T>(
         &self,
-        voice: &mut Option<Box<Voice>>,
-        lends: bool,
+        send_half: &mut Option<Box<SendHalf>>,
+        parks: bool,
         mut wait: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> impl Future<Output = Option<T>> {
         poll_fn(move |context| {
-            // Nobody else may write to the socket while it is looked at, since it may have
-            // something to write itself.
-            if voice.is_none() {
-                *voice = self.lock().voice.take();
-                if voice.as_ref().is_some_and(|voice| !voice.is_free()) {
+            // No publisher may write to the socket while it is polled, because polling may write to
+            // it as well.
+            if send_half.is_none() {
+                *send_half = self.lock().parked.take();
+                if send_half.as_ref().is_some_and(|send_half| !send_half.is_idle()) {
                     return Poll::Ready(None);
                 }
             }
-            // Others have a turn, however much there is to do here.
-            let turn = ready!(poll_proceed(context));
+            // Yields now and then, however much there is to do here.
+            let budget = ready!(poll_proceed(context));
             let done = wait(context);
             if done.is_ready() {
-                turn.made_progress();
+                budget.made_progress();
             }
-            if lends && done.is_pending() {
+            if parks && done.is_pending() {
                 let mut inner = self.lock();
-                // What came since the task looked has woken it again.
-                if inner.queue.is_empty() && inner.order.is_none() {
-                    inner.voice = voice.take();
+                // Events that came since `wait` looked have woken the task again.
+                if inner.events.is_empty() && inner.state == State::Open {
+                    inner.parked = send_half.take();
                 }
             }
             done.map(Some)
         })
     }
 
-    /// Tells the connection to end once what waits has been written. The first order stands, until
-    /// the bound is passed.
-    pub(crate) fn order(&self, order: Order) {
-        self.lock().order.get_or_insert(order);
+    /// Asks the connection to close once what waits has been written.
+    pub(crate) fn go_away(&self) {
+        let mut inner = self.lock();
+        if inner.state == State::Open {
+            inner.state = State::GoingAway;
+        }
+        drop(inner);
         self.waker.wake();
     }
 
-    /// Waits until something waits or an order stands, and moves what waits into `taken`, which
-    /// must be empty.
-    pub(crate) async fn take(&self, taken: &mut Vec<Arc<Broadcast>>) -> Option<Order> {
+    /// Drops what waits, and whatever is pushed from now on: a connection that is being closed must
+    /// not hold the backlog of a flow.
+    pub(crate) fn close(&self) {
+        let mut inner = self.lock();
+        inner.state = State::Closed;
+        inner.events = Vec::new();
+    }
+
+    /// Drops the events that wait, except the ends of sessions: the subscription that they were of
+    /// is over.
+    pub(crate) fn discard_flow_events(&self) {
+        self.lock().events.retain(|broadcast| broadcast.ends_sessions());
+    }
+
+    /// Waits for events or the order to close, and moves the events into `taken`, which must be
+    /// empty.
+    pub(crate) async fn take(&self, taken: &mut Vec<Arc<Broadcast>>) -> Taken {
         poll_fn(|context| self.poll_take(context, taken)).await
     }
 
-    /// The same, for whoever waits for other things too.
+    /// The same as [`SendQueue::take`], to be polled beside other things.
     pub(crate) fn poll_take(
         &self,
         context: &mut Context<'_>,
         taken: &mut Vec<Arc<Broadcast>>,
-    ) -> Poll<Option<Order>> {
-        if let Poll::Ready(order) = self.try_take(taken) {
-            return Poll::Ready(order);
+    ) -> Poll<Taken> {
+        if let Some(result) = self.try_take(taken) {
+            return Poll::Ready(result);
         }
         self.waker.register(context.waker());
         // Something may have come between the look and the registration.
-        self.try_take(taken)
+        self.try_take(taken).map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Waits until something waits, whatever order stands, and moves it into `taken`, which must be
-    /// empty.
-    pub(crate) async fn take_more(&self, taken: &mut Vec<Arc<Broadcast>>) {
-        poll_fn(|context| {
-            self.waker.register(context.waker());
-            let mut inner = self.lock();
-            if inner.queue.is_empty() {
-                return Poll::Pending;
-            }
-            std::mem::swap(&mut inner.queue, taken);
-            inner.bytes = 0;
-            Poll::Ready(())
-        })
-        .await;
+    /// Waits for events, whether or not the connection is to close, and moves them into `taken`,
+    /// which must be empty.
+    pub(crate) async fn take_events(&self, taken: &mut Vec<Arc<Broadcast>>) {
+        poll_fn(|context| self.poll_take_events(context, taken)).await
     }
 
-    /// Waits until the bound was passed. What waits stays.
-    pub(crate) async fn overflow(&self) {
-        poll_fn(|context| {
-            self.waker.register(context.waker());
-            if self.lock().order == Some(Order::SlowReader) {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
-    }
-
-    fn try_take(&self, taken: &mut Vec<Arc<Broadcast>>) -> Poll<Option<Order>> {
+    /// The same as [`SendQueue::take_events`], to be polled beside other things.
+    pub(crate) fn poll_take_events(
+        &self,
+        context: &mut Context<'_>,
+        taken: &mut Vec<Arc<Broadcast>>,
+    ) -> Poll<()> {
+        self.waker.register(context.waker());
         let mut inner = self.lock();
-        if inner.queue.is_empty() && inner.order.is_none() {
+        if inner.events.is_empty() {
             return Poll::Pending;
         }
-        std::mem::swap(&mut inner.queue, taken);
-        inner.bytes = 0;
-        Poll::Ready(inner.order)
+        std::mem::swap(&mut inner.events, taken);
+        shrink(&mut inner.events);
+        Poll::Ready(())
+    }
+
+    /// Moves what waits into `taken`, which must be empty.
+    pub(crate) fn try_take(&self, taken: &mut Vec<Arc<Broadcast>>) -> Option<Taken> {
+        let mut inner = self.lock();
+        if inner.events.is_empty() && inner.state == State::Open {
+            return None;
+        }
+        std::mem::swap(&mut inner.events, taken);
+        shrink(&mut inner.events);
+        Some(if inner.state == State::Open { Taken::Events } else { Taken::GoingAway })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing in here panics halfway through a change.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
+    }
+}
+
+/// Gives back the memory of an empty queue that was long.
+fn shrink(events: &mut Vec<Arc<Broadcast>>) {
+    if events.is_empty() && events.capacity() > KEPT_CAPACITY {
+        *events = Vec::new();
     }
 }
 
@@ -207,86 +227,77 @@ mod tests {
 
     fn broadcast() -> Arc<Broadcast> {
         let user = UserId::new(1).unwrap();
-        Arc::new(Broadcast::new(Arc::new(Event::new(
-            Timestamp::default(),
-            EventKind::SessionsEnded { user, session: None },
-        ))))
+        let kind = EventKind::SessionsEnded { user, session: None };
+        Arc::new(Broadcast::of_user(Arc::new(Event::new(Timestamp::default(), kind))))
     }
 
     #[tokio::test]
-    async fn what_was_pushed_is_taken_in_order_and_at_once() {
-        let outbox = Outbox::new(10_000);
+    async fn events_are_taken_in_order_and_at_once() {
+        let queue = SendQueue::default();
         let pushed = [broadcast(), broadcast(), broadcast()];
-        pushed.chunks(2).for_each(|broadcasts| assert!(!outbox.push(broadcasts)));
+        pushed.chunks(2).for_each(|events| assert!(!queue.push(events)));
         let mut taken = Vec::new();
-        assert_eq!(outbox.take(&mut taken).await, None);
+        assert_eq!(queue.take(&mut taken).await, Taken::Events);
         assert!(pushed.iter().zip(&taken).all(|(a, b)| Arc::ptr_eq(a, b)) && taken.len() == 3);
     }
 
     #[tokio::test]
-    async fn past_the_bound_the_reader_is_slow_and_nothing_is_held() {
-        let outbox = Outbox::new(3 * broadcast().size());
-        for _ in 0..10 {
-            assert!(!outbox.push(&[broadcast()]), "nobody lent it a voice");
+    async fn any_number_of_events_may_wait_for_a_task_that_had_no_turn() {
+        let queue = SendQueue::default();
+        let event = broadcast();
+        for _ in 0..100_000 {
+            assert!(!queue.push(std::slice::from_ref(&event)), "no sending half is parked");
         }
         let mut taken = Vec::new();
-        assert_eq!(outbox.take(&mut taken).await, Some(Order::SlowReader));
-        assert!(taken.is_empty());
-        outbox.overflow().await;
-    }
-
-    #[tokio::test]
-    async fn one_broadcast_larger_than_the_bound_still_passes() {
-        let outbox = Outbox::new(1);
-        assert!(!outbox.push(&[broadcast()]));
-        let mut taken = Vec::new();
-        assert_eq!(outbox.take(&mut taken).await, None);
-        assert_eq!(taken.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn after_an_order_what_waits_and_still_comes_is_let_out_and_the_first_order_stands() {
-        let outbox = Outbox::new(10_000);
-        assert!(!outbox.push(&[broadcast()]));
-        outbox.order(Order::GoAway);
-        outbox.order(Order::SlowReader);
-        let mut taken = Vec::new();
-        assert_eq!(outbox.take(&mut taken).await, Some(Order::GoAway));
-        assert_eq!(taken.len(), 1);
-        assert!(!outbox.push(&[broadcast(), broadcast()]));
+        assert_eq!(queue.take(&mut taken).await, Taken::Events);
+        assert_eq!(taken.len(), 100_000);
         taken.clear();
-        outbox.take_more(&mut taken).await;
+        assert!(!queue.push(&[event]));
+        assert_eq!(queue.take(&mut taken).await, Taken::Events);
+        assert!(queue.lock().events.capacity() <= KEPT_CAPACITY, "its memory is given back");
+    }
+
+    #[tokio::test]
+    async fn after_the_order_to_close_events_that_wait_and_still_come_are_taken() {
+        let queue = SendQueue::default();
+        assert!(!queue.push(&[broadcast()]));
+        queue.go_away();
+        let mut taken = Vec::new();
+        assert_eq!(queue.take(&mut taken).await, Taken::GoingAway);
+        assert_eq!(taken.len(), 1);
+        assert!(!queue.push(&[broadcast(), broadcast()]));
+        taken.clear();
+        queue.take_events(&mut taken).await;
         assert_eq!(taken.len(), 2);
         taken.clear();
-        assert_eq!(outbox.take(&mut taken).await, Some(Order::GoAway));
+        assert_eq!(queue.take(&mut taken).await, Taken::GoingAway);
         assert!(taken.is_empty());
     }
 
-    #[tokio::test]
-    async fn who_reads_slowly_to_the_last_is_a_slow_reader() {
-        let outbox = Outbox::new(3 * broadcast().size());
-        outbox.order(Order::GoAway);
-        for _ in 0..10 {
-            assert!(!outbox.push(&[broadcast()]));
-        }
-        let mut taken = Vec::new();
-        assert_eq!(outbox.take(&mut taken).await, Some(Order::SlowReader));
-        assert!(taken.is_empty());
+    #[test]
+    fn a_closed_queue_holds_nothing() {
+        let queue = SendQueue::default();
+        let event = broadcast();
+        assert!(!queue.push(std::slice::from_ref(&event)));
+        queue.close();
+        queue.go_away();
+        assert!(!queue.push(std::slice::from_ref(&event)));
+        assert_eq!(Arc::strong_count(&event), 1);
     }
 
     #[tokio::test]
-    async fn a_waiting_task_is_woken_by_the_first_push() {
-        let outbox = Arc::new(Outbox::new(10_000));
+    async fn the_first_event_wakes_a_waiting_task() {
+        let queue = Arc::new(SendQueue::default());
         let waiting = tokio::spawn({
-            let outbox = outbox.clone();
+            let queue = queue.clone();
             async move {
                 let mut taken = Vec::new();
-                outbox.take(&mut taken).await;
+                queue.take(&mut taken).await;
                 taken.len()
             }
         });
         tokio::task::yield_now().await;
-        assert!(!outbox.push(&[broadcast()]));
+        assert!(!queue.push(&[broadcast()]));
         assert_eq!(waiting.await.unwrap(), 1);
     }
 }

@@ -1,325 +1,257 @@
-//! Accepting connections, and letting them go.
+//! Accepting connections, and closing them.
 
-use crate::config::{Config, Shutdown};
-use crate::doors::{Doors, Entry};
-use crate::gateway::{Bounds, Gateway};
-use crate::http;
-use crate::hub::Hub;
-use crate::metrics::DialectMetrics;
-use crate::outbox::Order;
-use crate::patient::Patient;
-use crate::proxies::Proxies;
+use crate::builder::ServerBuilder;
+use crate::http::{ConnectionPermit, ResponseBudget, serve_request};
+use crate::options::Shutdown;
+use crate::routes::Routes;
+use crate::state::ServerState;
+use crate::write_timeout::WriteTimeoutStream;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use metrics_exporter_prometheus::PrometheusHandle;
 use std::future::pending;
 use std::io;
-use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tolmach_dialect::{Dialect, Settings};
 use tolmach_engine::Engine;
-use tolmach_engine::ports::{Bus, StoreError};
+use tolmach_engine::ports::Bus;
 
-/// How long accepting rests after the system could not give a connection: out of files, most often.
-const ACCEPT_REST: Duration = Duration::from_millis(100);
-/// The most connections that the system may have let in and not given out: as many as it is told
-/// when listening begins.
+/// The pause after the system could not give a connection: out of files, most often.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The most connections that the system may have queued: as many as it was given for its backlog
+/// when listening began.
 const BACKLOG: usize = 1024;
-/// How often histograms are tidied, and what is cached but no longer believed is dropped.
-const UPKEEP: Duration = Duration::from_secs(2);
 /// The largest head of an HTTP request, in bytes.
-const HEAD_LIMIT: usize = 32 << 10;
+const MAX_HEAD_BYTES: usize = 32 << 10;
 
-/// A gateway that is about to accept connections.
-pub(crate) struct Server {
-    gateway: Arc<Gateway>,
+/// A chat server that is about to accept connections.
+///
+/// Embedding it takes an engine, the bus that the engine's store publishes to, and dialects:
+///
+/// ```no_run
+/// use std::sync::Arc;
+/// use tokio::net::TcpListener;
+/// use tokio_util::sync::CancellationToken;
+/// use tolmach_dialect::Dialect;
+/// use tolmach_domain::Timestamp;
+/// use tolmach_engine::memory::{
+///     ManualClock, MemoryBlobs, MemoryBus, MemoryMailer, MemoryStore, PlainPasswords, PlainSigner,
+///     SeededEntropy,
+/// };
+/// use tolmach_engine::{Engine, Policy, Ports};
+/// use tolmach_server::Server;
+///
+/// async fn run(dialect: impl Dialect) -> Result<(), Box<dyn std::error::Error>> {
+///     // Ports in memory, for tests: a real server has a database, a clock and hashed passwords.
+///     let bus = Arc::new(MemoryBus::new());
+///     let ports = Ports {
+///         store: Arc::new(MemoryStore::new(bus.clone())),
+///         bus: bus.clone(),
+///         clock: Arc::new(ManualClock::new(Timestamp::from_micros(0))),
+///         entropy: Arc::new(SeededEntropy::new(1)),
+///         mailer: Arc::new(MemoryMailer::new()),
+///         blobs: Arc::new(MemoryBlobs::new()),
+///         passwords: Arc::new(PlainPasswords),
+///         signer: Arc::new(PlainSigner),
+///     };
+///     let engine = Arc::new(Engine::new(ports, Policy::default()));
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let server = Server::builder(engine, bus).dialect(dialect).bind(listener).await?;
+///     for route in server.routes().describe() {
+///         println!("{route}");
+///     }
+///     let shutdown = CancellationToken::new();
+///     server.serve(shutdown).await;
+///     Ok(())
+/// }
+/// ```
+pub struct Server {
+    state: Arc<ServerState>,
     listener: TcpListener,
-    /// Connections at once.
-    connections: usize,
     shutdown: Shutdown,
 }
 
 impl Server {
-    /// A gateway on this engine, which hears this bus from now on.
-    pub(crate) async fn new(
-        engine: Arc<Engine>,
-        bus: Arc<dyn Bus>,
-        config: &Config,
-        listener: TcpListener,
-        metrics: PrometheusHandle,
-    ) -> Result<Self, StoreError> {
-        let hub = Hub::new(
-            engine.clone(),
-            bus.clone(),
-            engine.last_commit_time().await?,
-            config.limits.queue,
-        );
-        let tasks = TaskTracker::new();
-        let shards = std::thread::available_parallelism().map_or(1, usize::from);
-        for subscription in bus.receivers(shards) {
-            // Not tracked: it ends with the bus, not with the connections.
-            tokio::spawn(hub.clone().dispatch(subscription));
-        }
-        tokio::spawn(hub.clone().check(config.bus.check));
-        let (upkeep, keeper) = (metrics.clone(), engine.clone());
-        tokio::spawn(async move {
-            let mut interval = tokio::time::interval(UPKEEP);
-            loop {
-                interval.tick().await;
-                upkeep.run_upkeep();
-                keeper.tidy();
-            }
-        });
-        let mut seed = [0; 8];
-        engine.fill(&mut seed);
-        let gateway = Gateway {
-            doors: Doors::new(entries(config), &config.doors.shared),
-            engine,
-            bus,
-            hub,
-            bounds: bounds(config),
-            proxies: Proxies::new(config.http.trusted_proxies.clone()),
-            metrics,
-            tasks,
-            draining: AtomicBool::new(false),
-            next_connection: AtomicU64::new(u64::from_ne_bytes(seed)),
-        };
-        Ok(Self {
-            gateway: Arc::new(gateway),
-            listener,
-            connections: config.http.max_connections,
-            shutdown: config.shutdown,
-        })
+    /// A builder of a server on this engine. `bus` is the one that the engine's store publishes to.
+    pub fn builder(engine: Arc<Engine>, bus: Arc<dyn Bus>) -> ServerBuilder {
+        ServerBuilder::new(engine, bus)
     }
 
-    /// Where each dialect answers, a line each, for people.
-    pub(crate) fn places(&self) -> Vec<String> {
-        self.gateway.doors.places()
+    pub(crate) fn new(state: Arc<ServerState>, listener: TcpListener, shutdown: Shutdown) -> Self {
+        Self { state, listener, shutdown }
     }
 
-    /// Accepts connections until `stop`, then drains: nothing new is accepted, connections are
-    /// closed at the configured rate, each in its dialect's way once its ask has been answered, and
-    /// when the grace after that is over whoever is left is dropped.
-    pub(crate) async fn serve(self, stop: CancellationToken) {
-        let Self { gateway, listener, connections, shutdown } = self;
-        let places = Arc::new(Semaphore::new(connections));
+    /// The paths of the server, and the dialects that answer there.
+    pub fn routes(&self) -> &Routes {
+        &self.state.routes
+    }
+
+    /// The address of the listener.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Accepts connections until `shutdown` is cancelled, then drains: no connection is accepted any
+    /// more, the open ones are closed at the configured rate, each in its dialect's way once its
+    /// request was answered, and those that are left after the grace period are dropped.
+    pub async fn serve(self, shutdown: CancellationToken) {
+        let Self { state, listener, shutdown: options } = self;
+        let permits = Arc::new(Semaphore::new(state.http.max_connections));
         let (turns, waiting) = mpsc::unbounded_channel();
-        let leave = Leave { stop: stop.clone(), turns };
-        let welcome = |stream, peer, place| {
-            gateway.tasks.spawn(serve_http(gateway.clone(), stream, peer, place, leave.clone()))
+        let drain = Drain { shutdown: shutdown.clone(), turns };
+        let serve = |stream, peer, permit| {
+            state.tasks.spawn(serve_http(state.clone(), stream, peer, permit, drain.clone()))
         };
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
-                accepted = accept(&listener, &places) => accepted,
+                () = shutdown.cancelled() => break,
+                accepted = accept(&listener, &permits) => accepted,
             };
             match accepted {
-                Ok((stream, peer, place)) => {
-                    welcome(stream, peer, place);
+                Ok((stream, peer, permit)) => {
+                    serve(stream, peer, permit);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "no connection could be accepted");
-                    sleep(ACCEPT_REST).await;
+                    sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
-        // First of all, so that whoever asks over a connection that is open is told.
-        gateway.draining.store(true, Ordering::Relaxed);
-        // Whom the system has let in already is served like all others; closing would reset them.
-        for (stream, peer, place) in backlog(listener, &places) {
-            welcome(stream, peer, place);
+        // First of all, so that every later response says that the server is going away.
+        state.begin_draining();
+        // Connections that the system has accepted are served like all others; closing the listener
+        // would reset them.
+        for (stream, peer, permit) in accepted_by_system(listener, &permits) {
+            serve(stream, peer, permit);
         }
-        drop(leave);
-        gateway.tasks.close();
+        drop(drain);
+        state.tasks.close();
         tokio::select! {
-            () = close(&gateway, waiting, shutdown.rate) => {}
-            () = gateway.tasks.wait() => return,
+            () = close_connections(&state, waiting, options.connections_per_second.get()) => {}
+            () = state.tasks.wait() => return,
         }
-        if timeout(shutdown.grace, gateway.tasks.wait()).await.is_err() {
-            tracing::warn!(left = gateway.tasks.len(), "the time to drain is over");
+        if timeout(options.grace_period, state.tasks.wait()).await.is_err() {
+            tracing::warn!(left = state.tasks.len(), "the grace period is over");
         }
     }
 }
 
-/// Tells every connection to end, so many a second: WebSockets first, since an HTTP connection may
-/// carry some.
-async fn close(
-    gateway: &Gateway,
+/// Asks every connection to close, so many in a second: WebSockets first, because an HTTP/2
+/// connection may carry some.
+async fn close_connections(
+    state: &ServerState,
     mut waiting: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
-    rate: u32,
+    per_second: u32,
 ) {
-    let period = Duration::from_secs(1) / rate;
+    let period = Duration::from_secs(1) / per_second;
     let mut pace = interval_at(Instant::now() + period, period);
-    let listeners = gateway.hub.connected();
-    tracing::info!(websockets = listeners.len(), rate, "draining");
-    for listener in listeners {
-        // Looked at before the wait and after it: whoever has gone meanwhile takes nobody's turn.
-        if listener.strong_count() > 0 {
+    let subscribers = state.hub.connections();
+    tracing::info!(websockets = subscribers.len(), per_second, "draining");
+    for subscriber in subscribers {
+        // Checked before the pause and after it: a connection that has ended takes no turn.
+        if subscriber.strong_count() > 0 {
             pace.tick().await;
         }
-        if let Some(listener) = listener.upgrade() {
-            listener.outbox.order(Order::GoAway);
+        if let Some(subscriber) = subscriber.upgrade() {
+            subscriber.queue.go_away();
         }
     }
-    // Ends when every HTTP connection has been told or is gone.
+    // Ends when every HTTP connection was asked or has ended.
     while let Some(turn) = waiting.recv().await {
         if !turn.is_closed() {
             pace.tick().await;
-            // An error says that it has gone meanwhile.
+            // An error says that the connection has ended meanwhile.
             let _ = turn.send(());
         }
     }
 }
 
-/// How an HTTP connection learns that it is to end.
+/// The means by which an HTTP connection learns that it has to close.
 #[derive(Clone)]
-struct Leave {
-    stop: CancellationToken,
+struct Drain {
+    shutdown: CancellationToken,
     turns: mpsc::UnboundedSender<oneshot::Sender<()>>,
 }
 
-impl Leave {
-    /// Waits for the stop, and then for this connection's turn.
+impl Drain {
+    /// Waits for the shutdown, and then for the turn of this connection.
     async fn turn(self) {
-        self.stop.cancelled().await;
-        let (told, turn) = oneshot::channel();
-        // Without anybody who gives turns there is none to wait for.
-        if self.turns.send(told).is_ok() {
+        self.shutdown.cancelled().await;
+        let (sender, turn) = oneshot::channel();
+        // Without a receiver of turns, there is none to wait for.
+        if self.turns.send(sender).is_ok() {
             drop(self.turns);
             let _ = turn.await;
         }
     }
 }
 
-/// The dialects that the configuration enables, as it sets them up.
-fn entries(config: &Config) -> Vec<Arc<Entry>> {
-    let entry = |dialect: Arc<dyn Dialect>| {
-        let manifest = dialect.manifest();
-        let options = config.dialects.get(manifest.id).filter(|options| options.enabled)?;
-        let limits = manifest.limits;
-        let frame_limit = options.frame.or(config.limits.frame).unwrap_or(limits.frame);
-        let settings = Settings {
-            push: options.push.unwrap_or(manifest.push_by_default),
-            reveal_unknown_user: options.reveal_unknown_user,
-            depth: config.limits.depth,
-            // Once a process: settings are handed about by value, and last as long as the gateway
-            // does.
-            origins: options.origins.clone().leak(),
-        };
-        let metrics = DialectMetrics::new(manifest.id);
-        Some(Arc::new(Entry {
-            settings,
-            frame_limit,
-            body_limit: limits.body.max(frame_limit),
-            metrics,
-            dialect,
-        }))
-    };
-    crate::dialects::all().into_iter().filter_map(entry).collect()
-}
-
-fn bounds(config: &Config) -> Bounds {
-    Bounds {
-        first_frame: config.limits.first_frame,
-        first_frame_timeout: config.limits.first_frame_timeout,
-        rate: NonZeroU32::new(config.limits.rate).unwrap_or(NonZeroU32::MIN),
-        burst: NonZeroU32::new(config.limits.burst).unwrap_or(NonZeroU32::MIN),
-        syntax_errors: config.limits.syntax_errors,
-        ping: config.keepalive.ping,
-        timeout: config.keepalive.timeout,
-        header_timeout: config.http.header_timeout,
-        body_timeout: config.http.body_timeout,
-        request_limit: config.http.request_limit,
-    }
-}
-
-/// A connection's place among those that are open at once, held by whatever serves it.
-pub(crate) type Permit = Arc<OwnedSemaphorePermit>;
-
-/// Closes the listener; the connections that it had not given out, as far as there are places for
-/// them.
-fn backlog(
+/// Closes the listener. Returns the connections that the system had accepted, as far as there are
+/// permits for them.
+fn accepted_by_system(
     listener: TcpListener,
-    places: &Arc<Semaphore>,
+    permits: &Arc<Semaphore>,
 ) -> Vec<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
-    // It does not block, as it did not before.
+    // The listener does not block, as it did not before.
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     let next = || {
-        let place = places.clone().try_acquire_owned().ok()?;
+        let permit = permits.clone().try_acquire_owned().ok()?;
         let (stream, peer) = listener.accept().ok()?;
         stream.set_nonblocking(true).ok()?;
-        Some((TcpStream::from_std(stream).ok()?, peer.ip(), place))
+        Some((TcpStream::from_std(stream).ok()?, peer.ip(), permit))
     };
     std::iter::from_fn(next).take(BACKLOG).collect()
 }
 
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
+    permits: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
-    // Without a place for it, a connection waits in the system's backlog.
-    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    // Without a permit, a connection waits in the system's backlog.
+    let permit = permits.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
-    // Frames are put together before they are written, so waiting for more gains nothing.
+    // Frames are joined before they are written, so that waiting for more would only delay them.
     stream.set_nodelay(true)?;
-    Ok((stream, peer.ip(), place))
+    Ok((stream, peer.ip(), permit))
 }
 
 async fn serve_http(
-    gateway: Arc<Gateway>,
+    state: Arc<ServerState>,
     stream: TcpStream,
     peer: IpAddr,
-    place: OwnedSemaphorePermit,
-    leave: Leave,
+    permit: OwnedSemaphorePermit,
+    drain: Drain,
 ) {
-    let bounds = gateway.bounds;
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(bounds.header_timeout)
-        .max_buf_size(HEAD_LIMIT);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .enable_connect_protocol()
-        .max_concurrent_streams(bounds.request_limit)
-        .max_header_list_size(HEAD_LIMIT as u32)
-        .keep_alive_interval(bounds.ping)
-        .keep_alive_timeout(bounds.timeout);
-    let heard = Arc::new(AtomicBool::new(false));
-    let hears = heard.clone();
-    let allowance = Arc::new(http::Allowance::new(Arc::new(place)));
+    let (header_timeout, write_timeout) = (state.http.header_timeout, state.keepalive.pong_timeout);
+    let builder = http_builder(&state);
+    let received = Arc::new(AtomicBool::new(false));
+    let receives = received.clone();
+    let budget = Arc::new(ResponseBudget::new(ConnectionPermit::new(permit)));
     let service = service_fn(move |request| {
-        hears.store(true, Ordering::Relaxed);
-        http::answer(gateway.clone(), allowance.clone(), peer, request)
+        receives.store(true, Ordering::Relaxed);
+        serve_request(state.clone(), budget.clone(), peer, request)
     });
-    // The builder's own timers run only once it is known which HTTP is spoken.
+    // The builder's own timers run only once the version of HTTP is known.
     let silence = async {
-        sleep(bounds.header_timeout).await;
-        if heard.load(Ordering::Relaxed) {
+        sleep(header_timeout).await;
+        if received.load(Ordering::Relaxed) {
             pending::<()>().await;
         }
     };
-    let mut connection = pin!(builder.serve_connection_with_upgrades(
-        TokioIo::new(Patient::new(stream, bounds.timeout)),
-        service
-    ));
+    let stream = TokioIo::new(WriteTimeoutStream::new(stream, write_timeout));
+    let mut connection = pin!(builder.serve_connection_with_upgrades(stream, service));
     let served = tokio::select! {
         served = connection.as_mut() => served,
-        () = silence => return tracing::trace!("a connection asked for nothing in time"),
-        () = leave.turn() => {
+        () = silence => return tracing::trace!("a connection made no request in time"),
+        () = drain.turn() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -327,4 +259,22 @@ async fn serve_http(
     if let Err(error) = served {
         tracing::trace!(%error, "a connection ended with an error");
     }
+}
+
+fn http_builder(state: &ServerState) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(state.http.header_timeout)
+        .max_buf_size(MAX_HEAD_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .enable_connect_protocol()
+        .max_concurrent_streams(state.http.request_limit)
+        .max_header_list_size(MAX_HEAD_BYTES as u32)
+        .keep_alive_interval(state.keepalive.ping_interval)
+        .keep_alive_timeout(state.keepalive.pong_timeout);
+    builder
 }

@@ -1,4 +1,4 @@
-//! A TCP stream that can also be written to by others than the one who owns it, in turn.
+//! A TCP stream whose writing half is shared: its owner and others write to it in turn.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-/// The writing half, which is shut down when the last who holds it is gone.
+/// The writing half, which is shut down when the last reference to it is dropped.
 pub(crate) type Writer = Arc<OwnedWriteHalf>;
 
 /// A TCP stream whose writing half is shared.
@@ -23,7 +23,7 @@ impl Stream {
         Self { read, write: Arc::new(write) }
     }
 
-    /// For whoever writes while the owner does not.
+    /// The writing half, for others to write by while the owner does not.
     pub(crate) fn writer(&self) -> Writer {
         self.write.clone()
     }
@@ -80,7 +80,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Others may hold it.
+        // Others may hold the writing half.
         Poll::Ready(Ok(()))
     }
 }

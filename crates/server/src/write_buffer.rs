@@ -1,12 +1,14 @@
-//! What is on its way to one socket: whole WebSocket frames, whose bytes are shared by all who are
-//! told the same.
+//! The encoded WebSocket frames that wait to be written to one socket.
 //!
-//! A frame is put together once, and written from there to every socket: the WebSocket of a
-//! connection would copy it into a buffer of its own, which keeps the room that it ever took.
+//! A frame is encoded once, and its bytes are written from there to every socket: the WebSocket of a
+//! connection would copy them into a buffer of its own, which never shrinks.
 
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::frame;
@@ -16,35 +18,72 @@ use tolmach_dialect::Frame;
 /// The longest header of a frame that is not masked, in bytes.
 const HEADER: usize = 10;
 
-/// What is copied into one piece, in bytes: a system takes that faster than many small ones.
-const PIECE: usize = 16 << 10;
+/// The most bytes of small frames that are copied into one chunk: one `write` of a contiguous buffer
+/// costs less than one of many slices.
+const JOINED: usize = 16 << 10;
 
-/// Frames that are written at once, at most.
+/// The most frames of one vectored `write`.
 const SLICES: usize = 64;
 
 /// Frames that wait to be written to one socket, in order. As a [`Buf`] it is their bytes.
+///
+/// Frames of events are counted apart from responses: a peer bounds the responses that wait for it
+/// by its own requests, while anyone may cause events.
 #[derive(Default)]
-pub(crate) struct Outgoing {
-    /// Small ones may have been joined.
-    frames: VecDeque<Bytes>,
-    /// Whether a part of the first one was written: then nothing may come before its rest.
+pub(crate) struct WriteBuffer {
+    chunks: VecDeque<Chunk>,
+    /// The bytes of all chunks.
+    bytes: usize,
+    /// Those of them that are of events.
+    event_bytes: usize,
+    /// True if a part of the first chunk was written: then nothing may come before its rest.
     begun: bool,
 }
 
-impl Outgoing {
+/// One frame, or several small ones.
+struct Chunk {
+    bytes: Bytes,
+    /// The bytes of it that are of events, counted as its last ones.
+    event_bytes: usize,
+}
+
+impl WriteBuffer {
     pub(crate) fn len(&self) -> usize {
-        self.frames.len()
+        self.chunks.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.chunks.is_empty()
     }
 
-    /// Writes what the socket takes at once; whether that was all of it.
+    /// The bytes of events that wait.
+    pub(crate) fn event_bytes(&self) -> usize {
+        self.event_bytes
+    }
+
+    /// Adds the encoded frame of a response.
+    pub(crate) fn push_response(&mut self, frame: Bytes) {
+        self.push(frame, 0);
+    }
+
+    /// Adds the encoded frame of an event.
+    pub(crate) fn push_event(&mut self, frame: Bytes) {
+        let event_bytes = frame.len();
+        self.push(frame, event_bytes);
+    }
+
+    fn push(&mut self, bytes: Bytes, event_bytes: usize) {
+        self.bytes += bytes.len();
+        self.event_bytes += event_bytes;
+        self.chunks.push_back(Chunk { bytes, event_bytes });
+    }
+
+    /// Writes what the socket takes at once. An error of the kind [`io::ErrorKind::WouldBlock`] says
+    /// that something is left.
     pub(crate) fn try_write_to(&mut self, stream: &TcpStream) -> io::Result<()> {
         self.join();
         while self.has_remaining() {
-            let written = match self.frames.len() {
+            let written = match self.chunks.len() {
                 1 => stream.try_write(self.chunk())?,
                 _ => {
                     let mut slices = [IoSlice::new(&[]); SLICES];
@@ -60,99 +99,112 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Joins small frames.
-    fn join(&mut self) {
-        if self.frames.len() > 1 {
-            let size = self.remaining();
-            if size <= PIECE {
-                let mut joined = Vec::with_capacity(size);
-                self.frames.drain(..).for_each(|frame| joined.extend_from_slice(&frame));
-                self.frames.push_back(joined.into());
-            }
+    /// Writes once to a stream. Ready with the number of bytes that it took, 0 if none was left.
+    pub(crate) fn poll_write_to<S: AsyncWrite + Unpin>(
+        &mut self,
+        context: &mut Context<'_>,
+        stream: &mut S,
+    ) -> Poll<io::Result<usize>> {
+        self.join();
+        if self.is_empty() {
+            return Poll::Ready(Ok(0));
         }
+        let stream = Pin::new(stream);
+        let written = if self.chunks.len() == 1 || !stream.is_write_vectored() {
+            ready!(stream.poll_write(context, self.chunk()))?
+        } else {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = self.chunks_vectored(&mut slices);
+            ready!(stream.poll_write_vectored(context, &slices[..count]))?
+        };
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.advance(written);
+        Poll::Ready(Ok(written))
     }
 
-    /// Writes all of it. Given up, it can go on where it was.
+    /// Writes all of it. If cancelled, another call goes on where this one was.
     pub(crate) async fn write_to<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
     ) -> io::Result<()> {
-        self.join();
         while self.has_remaining() {
-            let written = match self.frames.len() {
-                1 => {
-                    let written = stream.write(self.chunk()).await?;
-                    self.advance(written);
-                    written
-                }
-                _ => stream.write_buf(self).await?,
-            };
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
+            poll_fn(|context| self.poll_write_to(context, stream)).await?;
         }
         stream.flush().await
     }
 
+    /// Copies small frames into one chunk.
+    fn join(&mut self) {
+        if self.chunks.len() > 1 && self.bytes <= JOINED {
+            let mut joined = Vec::with_capacity(self.bytes);
+            self.chunks.drain(..).for_each(|chunk| joined.extend_from_slice(&chunk.bytes));
+            let chunk = Chunk { bytes: joined.into(), event_bytes: self.event_bytes };
+            self.chunks.push_back(chunk);
+        }
+    }
+
     /// Drops every frame of which nothing was written.
     pub(crate) fn abandon(&mut self) {
-        self.frames.truncate(usize::from(self.begun));
+        self.chunks.truncate(usize::from(self.begun));
+        self.bytes = self.chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+        self.event_bytes = self.chunks.iter().map(|chunk| chunk.event_bytes).sum();
     }
 }
 
-impl Extend<Bytes> for Outgoing {
-    fn extend<T: IntoIterator<Item = Bytes>>(&mut self, frames: T) {
-        self.frames.extend(frames);
-    }
-}
-
-impl Buf for Outgoing {
+impl Buf for WriteBuffer {
     fn remaining(&self) -> usize {
-        self.frames.iter().map(Bytes::len).sum()
+        self.bytes
     }
 
     fn has_remaining(&self) -> bool {
-        !self.frames.is_empty()
+        !self.chunks.is_empty()
     }
 
     fn chunk(&self) -> &[u8] {
-        self.frames.front().map_or(&[], |frame| frame)
+        self.chunks.front().map_or(&[], |chunk| &chunk.bytes)
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let count = slices.len().min(self.frames.len());
-        for (slice, frame) in slices.iter_mut().zip(&self.frames) {
-            *slice = IoSlice::new(frame);
+        let count = slices.len().min(self.chunks.len());
+        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
+            *slice = IoSlice::new(&chunk.bytes);
         }
         count
     }
 
     fn advance(&mut self, mut count: usize) {
         while count > 0 {
-            let Some(first) = self.frames.front_mut() else { return };
-            self.begun = count < first.len();
+            let Some(first) = self.chunks.front_mut() else { return };
+            let written = count.min(first.bytes.len());
+            first.bytes.advance(written);
+            let event_bytes = first.event_bytes.min(first.bytes.len());
+            self.bytes -= written;
+            self.event_bytes -= first.event_bytes - event_bytes;
+            first.event_bytes = event_bytes;
+            count -= written;
+            self.begun = !first.bytes.is_empty();
             if self.begun {
-                first.advance(count);
                 return;
             }
-            count -= first.len();
-            self.frames.pop_front();
+            self.chunks.pop_front();
         }
     }
 }
 
-/// A frame as it is written to a socket: a whole message, not masked.
+/// Encodes a frame as a whole WebSocket message, which is not masked. RFC 6455 section 5.2.
 pub(crate) fn encode(frame: Frame) -> Bytes {
     let (payload, data) = match frame {
         Frame::Text(text) | Frame::Value(text) => (text, Data::Text),
         Frame::Binary(bytes) => (bytes, Data::Binary),
-        // Only a handshake can be answered with it, and that is over.
+        // Only a handshake is answered with an HTTP response, and that is over.
         Frame::Request(request) => (request.into_body(), Data::Text),
         Frame::Response(response) => (response.into_body(), Data::Text),
     };
     let mut bytes = Vec::with_capacity(HEADER + payload.len());
     let formatted = frame::Frame::message(payload, OpCode::Data(data), true).format(&mut bytes);
-    formatted.expect("a vector takes whatever is written to it");
+    formatted.expect("writing to a vector cannot fail");
     bytes.into()
 }
 
@@ -163,14 +215,16 @@ mod tests {
     use tokio_tungstenite::tungstenite::Message;
     use tokio_tungstenite::tungstenite::protocol::Role;
 
-    fn outgoing(frames: &[&str]) -> Outgoing {
-        let mut outgoing = Outgoing::default();
-        outgoing.extend(frames.iter().map(|text| Bytes::copy_from_slice(text.as_bytes())));
-        outgoing
+    fn buffer(frames: &[&str]) -> WriteBuffer {
+        let mut buffer = WriteBuffer::default();
+        for text in frames {
+            buffer.push_event(Bytes::copy_from_slice(text.as_bytes()));
+        }
+        buffer
     }
 
     #[test]
-    fn what_was_written_goes_and_of_the_rest_only_what_was_begun_must_follow() {
+    fn written_bytes_go_and_of_the_rest_only_a_begun_frame_must_follow() {
         for (written, left, must_follow) in [
             (0, "abcdefgh", ""),
             (1, "bcdefgh", "bc"),
@@ -179,23 +233,40 @@ mod tests {
             (5, "fgh", ""),
             (8, "", ""),
         ] {
-            let mut outgoing = outgoing(&["abc", "de", "fgh"]);
-            outgoing.advance(written);
+            let mut buffer = buffer(&["abc", "de", "fgh"]);
+            buffer.advance(written);
             let mut slices = [IoSlice::new(&[]); 8];
-            let count = outgoing.chunks_vectored(&mut slices);
+            let count = buffer.chunks_vectored(&mut slices);
             let bytes: Vec<u8> =
                 slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
             assert_eq!(
-                (bytes, outgoing.remaining(), outgoing.len()),
+                (bytes, buffer.remaining(), buffer.len()),
                 (left.as_bytes().to_vec(), left.len(), count),
                 "{written}"
             );
-            outgoing.abandon();
+            buffer.abandon();
+            assert_eq!(buffer.event_bytes(), buffer.remaining(), "{written}");
             assert_eq!(
-                (outgoing.chunk(), outgoing.is_empty()),
+                (buffer.chunk(), buffer.is_empty()),
                 (must_follow.as_bytes(), must_follow.is_empty()),
                 "{written}"
             );
+        }
+    }
+
+    #[test]
+    fn events_are_counted_and_responses_are_not() {
+        for (name, large) in [("joined", 10), ("apart", JOINED)] {
+            let mut buffer = WriteBuffer::default();
+            buffer.push_response(vec![b'r'; large].into());
+            buffer.push_event(vec![b'e'; large].into());
+            buffer.join();
+            for (written, events) in [(0, large), (large - 1, large), (1, large), (4, large - 4)] {
+                buffer.advance(written);
+                assert_eq!(buffer.event_bytes(), events, "{name} {written}");
+            }
+            buffer.advance(large - 4);
+            assert_eq!((buffer.event_bytes(), buffer.remaining()), (0, 0), "{name}");
         }
     }
 
@@ -203,11 +274,13 @@ mod tests {
     async fn a_peer_reads_the_messages_that_were_encoded() {
         let (long, large) = ("y".repeat(126), "x".repeat(70_000));
         let texts = ["{}", "привет", &long, &large];
-        let mut outgoing = Outgoing::default();
-        outgoing.extend(texts.iter().map(|text| encode(Frame::text((*text).to_owned()))));
-        outgoing.extend([encode(Frame::Binary(Bytes::from_static(b"\0\xff")))]);
+        let mut buffer = WriteBuffer::default();
+        for text in texts {
+            buffer.push_response(encode(Frame::text(text.to_owned())));
+        }
+        buffer.push_response(encode(Frame::Binary(Bytes::from_static(b"\0\xff"))));
         let (mut server, client) = tokio::io::duplex(1 << 20);
-        outgoing.write_to(&mut server).await.unwrap();
+        buffer.write_to(&mut server).await.unwrap();
         let mut client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
         for text in texts {
             let message = futures_util::StreamExt::next(&mut client).await.unwrap().unwrap();

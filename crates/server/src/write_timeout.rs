@@ -1,4 +1,4 @@
-//! A TCP stream that gives up on a peer who takes nothing of what is written to it.
+//! A TCP stream whose writes time out.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,43 +8,42 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// A TCP stream whose writes fail with [`io::ErrorKind::TimedOut`] when not a byte is taken for too
-/// long.
-pub(crate) struct Patient {
+/// A TCP stream whose writes fail with [`io::ErrorKind::TimedOut`] when the peer accepts no byte for
+/// too long.
+pub(crate) struct WriteTimeoutStream {
     stream: TcpStream,
-    patience: Duration,
+    timeout: Duration,
     /// Runs while a write waits.
-    waiting: Option<Pin<Box<Sleep>>>,
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patient {
-    pub(crate) fn new(stream: TcpStream, patience: Duration) -> Self {
-        Self { stream, patience, waiting: None }
+impl WriteTimeoutStream {
+    pub(crate) fn new(stream: TcpStream, timeout: Duration) -> Self {
+        Self { stream, timeout, timer: None }
     }
 
-    /// The stream itself, for whoever keeps a time of their own.
+    /// The stream itself, without the timeout.
     pub(crate) fn into_inner(self) -> TcpStream {
         self.stream
     }
 
-    fn bound(
+    fn time_out(
         &mut self,
         context: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
-            self.waiting = None;
+            self.timer = None;
             return written;
         }
-        let patience = self.patience;
-        ready!(
-            self.waiting.get_or_insert_with(|| Box::pin(sleep(patience))).as_mut().poll(context)
-        );
+        let timeout = self.timeout;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        ready!(timer.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl AsyncRead for Patient {
+impl AsyncRead for WriteTimeoutStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -54,14 +53,14 @@ impl AsyncRead for Patient {
     }
 }
 
-impl AsyncWrite for Patient {
+impl AsyncWrite for WriteTimeoutStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.bound(context, written)
+        self.time_out(context, written)
     }
 
     fn poll_write_vectored(
@@ -70,7 +69,7 @@ impl AsyncWrite for Patient {
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        self.bound(context, written)
+        self.time_out(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -93,20 +92,20 @@ mod tests {
     use tokio::net::TcpListener;
 
     #[tokio::test]
-    async fn a_peer_that_reads_is_waited_for_and_one_that_does_not_is_given_up() {
+    async fn writes_to_a_peer_that_reads_succeed_and_others_time_out() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let mut patient =
-            Patient::new(listener.accept().await.unwrap().0, Duration::from_millis(50));
-        patient.write_all(b"hello").await.unwrap();
-        let mut heard = [0; 5];
-        peer.read_exact(&mut heard).await.unwrap();
-        assert_eq!(&heard, b"hello");
-        let refused = loop {
-            if let Err(error) = patient.write_all(&[0; 1 << 20]).await {
+        let mut stream =
+            WriteTimeoutStream::new(listener.accept().await.unwrap().0, Duration::from_millis(50));
+        stream.write_all(b"hello").await.unwrap();
+        let mut received = [0; 5];
+        peer.read_exact(&mut received).await.unwrap();
+        assert_eq!(&received, b"hello");
+        let error = loop {
+            if let Err(error) = stream.write_all(&[0; 1 << 20]).await {
                 break error;
             }
         };
-        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -1,56 +1,56 @@
-//! Those who are told the same.
+//! Events to the send queues of many subscribers.
 
-use super::Listener;
+use super::subscriber::Subscriber;
 use crate::broadcast::Broadcast;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::yield_now;
 
-/// So many are spoken to by one task, one after the other: enough that the task costs little beside
-/// the writes, and few enough that others wait for it no longer than for any other task, and that
-/// all cores share a crowd.
-const TOGETHER: usize = 16;
-/// After so long the others have a turn, where much is said to each.
-const TURN: Duration = Duration::from_micros(500);
+/// The subscribers that one task writes to: enough that the task costs little beside its writes, and
+/// few enough that other tasks need not wait long, and that all cores share a large flow.
+const BATCH: usize = 16;
+/// The time after which such a task yields, where each write is large.
+const MAX_TURN: Duration = Duration::from_micros(500);
 
-/// Tells each of them all of this.
-pub(super) fn tell<'a>(
-    listeners: impl IntoIterator<Item = &'a Arc<Listener>>,
-    broadcasts: &[Arc<Broadcast>],
+/// Delivers events to subscribers: to those whose task waits by tasks of its own, to the others by
+/// waking them.
+pub(super) fn fan_out<'a>(
+    subscribers: impl IntoIterator<Item = &'a Arc<Subscriber>>,
+    events: &[Arc<Broadcast>],
 ) {
-    let (mut crowd, mut listeners) = (Crowd::default(), listeners.into_iter());
-    while let Some(listener) = listeners.next() {
-        let left = listeners.size_hint().0;
-        if listener.outbox.push(broadcasts) {
-            if crowd.0.is_empty() {
-                crowd.0.reserve_exact((left + 1).min(TOGETHER));
+    let (mut batch, mut subscribers) = (FanOutBatch::default(), subscribers.into_iter());
+    while let Some(subscriber) = subscribers.next() {
+        let left = subscribers.size_hint().0;
+        if subscriber.queue.push(events) {
+            if batch.0.is_empty() {
+                batch.0.reserve_exact((left + 1).min(BATCH));
             }
-            crowd.0.push(listener.clone());
-            if crowd.0.len() >= TOGETHER {
-                std::mem::take(&mut crowd).speak_soon();
+            batch.0.push(subscriber.clone());
+            if batch.0.len() >= BATCH {
+                std::mem::take(&mut batch).spawn();
             }
         }
     }
-    if !crowd.0.is_empty() {
-        crowd.speak_soon();
+    if !batch.0.is_empty() {
+        batch.spawn();
     }
 }
 
-/// Those who can be spoken to. When it is dropped, the tasks of those who were not do it
-/// themselves.
+/// Subscribers whose sending halves are parked. When it is dropped, those that were not written to
+/// are woken.
 #[derive(Default)]
-struct Crowd(Vec<Arc<Listener>>);
+struct FanOutBatch(Vec<Arc<Subscriber>>);
 
-impl Crowd {
-    fn speak_soon(mut self) {
-        // Without a runtime, nobody is connected any more.
+impl FanOutBatch {
+    fn spawn(mut self) {
+        // Without a runtime, no connection is open any more.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
                 let mut began = Instant::now();
-                while let Some(listener) = self.0.pop() {
-                    listener.outbox.speak();
-                    if began.elapsed() > TURN {
+                while let Some(subscriber) = self.0.pop() {
+                    subscriber.queue.flush_inline();
+                    if began.elapsed() > MAX_TURN {
                         yield_now().await;
                         began = Instant::now();
                     }
@@ -60,8 +60,8 @@ impl Crowd {
     }
 }
 
-impl Drop for Crowd {
+impl Drop for FanOutBatch {
     fn drop(&mut self) {
-        self.0.iter().for_each(|listener| listener.outbox.wake());
+        self.0.iter().for_each(|subscriber| subscriber.queue.wake());
     }
 }

@@ -1,118 +1,172 @@
-//! The listeners of one flow, and how far they have heard it.
+//! The subscribers of one flow, and how far it was delivered to them.
 
-use super::{Listener, crowd};
+use super::coalescing::Coalescing;
+use super::fan_out::fan_out;
+use super::subscriber::Subscriber;
+use super::summary_cache::SummaryCache;
+use crate::backlog::{Backlogs, FlowBacklog};
 use crate::broadcast::Broadcast;
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::sync::Arc;
 use tokio::time::Instant;
-use tolmach_domain::{Event, Message, Version};
+use tolmach_domain::{ConnectionId, Event, FlowSummary, Message, Version};
 use tolmach_engine::event_from_message;
 
-/// Events that wait behind a gap, at most. What more comes is dropped, and read from the store with
-/// the rest.
-const HELD_EVENTS: usize = 1024;
-/// And how many bytes they may hold.
-const HELD_BYTES: usize = 1 << 20;
+/// The most events that are held behind a gap. Later ones are dropped, and read from the store with
+/// the missing ones.
+const MAX_HELD_EVENTS: usize = 1024;
+/// The most bytes that they may have.
+const MAX_HELD_BYTES: usize = 1 << 20;
+/// The most events that are gathered into one batch.
+const MAX_PENDING: usize = 256;
 
-/// A crowd that is told several events together has a rest of so long for each frame, since a write
-/// costs far more than one frame more in it: the more is said, the more is told together. Shared by
-/// the cores.
-const REST: Duration = Duration::from_micros(2);
-/// Frames of so many bytes that are told together have twice that rest, since they keep sockets and
-/// peers as long again; larger ones in proportion.
-const LARGE: usize = 4096;
-/// No rest is longer.
-const LONGEST: Duration = Duration::from_millis(100);
-/// Events that count for it, at most.
-const RESTING: usize = 10;
-/// So few listeners are told at once.
-const FEW: usize = 100;
-/// Events that wait to be told together, at most.
-const TOGETHER: usize = 256;
-
-/// How many there are to share the work.
-static CORES: LazyLock<f64> =
-    LazyLock::new(|| std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64));
-
-/// The listeners of one flow, and how far they have heard it. Every change to a message takes the
-/// next version of its flow, so whatever does not follow on the position is a repetition or lies
+/// The subscribers of one flow, and how far it was delivered to them. Every change to a message takes
+/// the next version of its flow, so whatever does not follow on the position is a repetition or lies
 /// behind a gap.
-pub(super) struct Audience {
-    pub(super) listeners: Vec<Arc<Listener>>,
-    /// The last version that was delivered.
+pub(super) struct FlowSubscribers {
+    subscribers: Vec<Arc<Subscriber>>,
+    /// The last version that was taken for delivery.
     position: Version,
     /// Events that came too early, by their first version.
     held: BTreeMap<Version, Arc<Event>>,
     held_bytes: usize,
-    /// Whether somebody is reading from the store what is missing.
-    repairing: bool,
-    /// Up to the position, but not told yet.
-    untold: Vec<Arc<Broadcast>>,
-    /// The last that a crowd was told: what comes next will be about as large.
-    last: Option<Arc<Broadcast>>,
-    /// What comes before then is told together.
-    rests_until: Instant,
-    /// Whether somebody will come to tell it.
-    awaited: bool,
+    /// True if an event was dropped since the store was last read.
+    dropped: bool,
+    /// True while the gap is being filled from the store.
+    filling: bool,
+    /// Events up to the position that the subscribers were not sent yet.
+    pending: Vec<Arc<Broadcast>>,
+    pending_bytes: usize,
+    coalescing: Coalescing,
+    /// True if a task is going to flush what is pending.
+    flush_scheduled: bool,
+    backlog: Arc<FlowBacklog>,
+    /// For the subscribers whose dialect needs summaries, while there are some.
+    summary: Option<Box<SummaryCache>>,
 }
 
-impl Audience {
-    /// Nobody yet, who knows the flow up to a version.
-    pub(super) fn new(position: Version) -> Self {
+impl FlowSubscribers {
+    /// No subscribers yet, of a flow that is known up to a version.
+    pub(super) fn new(position: Version, backlogs: &Arc<Backlogs>) -> Self {
         Self {
-            listeners: Vec::new(),
+            subscribers: Vec::new(),
             position,
             held: BTreeMap::new(),
             held_bytes: 0,
-            repairing: false,
-            untold: Vec::new(),
-            last: None,
-            rests_until: Instant::now(),
-            awaited: false,
+            dropped: false,
+            filling: false,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            coalescing: Coalescing::new(),
+            flush_scheduled: false,
+            backlog: FlowBacklog::new(backlogs.clone()),
+            summary: None,
         }
     }
 
-    /// Up to where the listeners were told.
-    pub(super) fn told(&self) -> Version {
-        let untold = self.untold.first().and_then(|broadcast| broadcast.notice().versions());
-        untold.map_or(self.position, |(first, _)| Version(first.0 - 1))
+    /// Adds a subscriber, which is sent what comes from now on.
+    pub(super) fn add(&mut self, subscriber: Arc<Subscriber>) {
+        // What is pending came before it.
+        self.flush();
+        self.subscribers.push(subscriber);
     }
 
+    /// Removes a subscriber. Returns whether none is left.
+    pub(super) fn remove(&mut self, id: ConnectionId) -> bool {
+        self.flush();
+        if let Some(index) = self.subscribers.iter().position(|subscriber| subscriber.id == id) {
+            self.subscribers.swap_remove(index);
+        }
+        self.summary.take_if(|summary| summary.remove_reader(id));
+        self.subscribers.is_empty()
+    }
+
+    /// The subscribers, when the flow is gone.
+    pub(super) fn into_subscribers(self) -> Vec<Arc<Subscriber>> {
+        self.subscribers
+    }
+
+    /// The version up to which the subscribers were sent everything.
+    pub(super) fn sent(&self) -> Version {
+        let pending = self.pending.first().and_then(|broadcast| broadcast.event().versions());
+        pending.map_or(self.position, |(first, _)| Version(first.0 - 1))
+    }
+
+    /// The last version that was taken for delivery.
     pub(super) fn position(&self) -> Version {
         self.position
     }
 
-    /// Delivers those of the events that follow on what was delivered, and with them those that
-    /// were held for it. The events ascend. Returns whether a gap has opened that nobody repairs
-    /// yet: then the caller must.
-    pub(super) fn hear(&mut self, events: &[Arc<Event>]) -> bool {
-        let mut ready = Vec::with_capacity(events.len());
-        for event in events {
-            self.take(event, &mut ready);
-        }
-        self.tell(ready);
-        !self.held.is_empty() && !std::mem::replace(&mut self.repairing, true)
+    pub(super) fn backlog(&self) -> &Arc<FlowBacklog> {
+        &self.backlog
     }
 
-    fn take(&mut self, event: &Arc<Event>, ready: &mut Vec<Arc<Broadcast>>) {
-        let Some((first, last)) = event.versions() else { return };
-        if last <= self.position {
-            return;
+    /// The summary of the flow, where a subscriber needs it and it could be read.
+    pub(super) fn summary(&self) -> Option<&Arc<FlowSummary>> {
+        self.summary_cache()?.get()
+    }
+
+    pub(super) fn summary_cache(&self) -> Option<&SummaryCache> {
+        self.summary.as_deref()
+    }
+
+    pub(super) fn summary_cache_mut(&mut self) -> Option<&mut SummaryCache> {
+        self.summary.as_deref_mut()
+    }
+
+    /// The cache of the summary, for one more subscriber that needs it.
+    pub(super) fn add_summary_reader(&mut self, id: ConnectionId) -> &mut SummaryCache {
+        let summary = self.summary.get_or_insert_default();
+        summary.add_reader(id);
+        summary
+    }
+
+    /// Sends an event that changed no message.
+    pub(super) fn send(&mut self, event: &Arc<Event>) {
+        self.flush();
+        fan_out(&self.subscribers, &[self.broadcast(event.clone())]);
+    }
+
+    /// Takes those of the events that follow on the position, and with them those that were held for
+    /// it. The events ascend. Returns whether a gap has opened that is not being filled yet: then
+    /// the caller must see to it.
+    pub(super) fn receive(&mut self, events: &[Arc<Event>]) -> bool {
+        let mut ready = Vec::with_capacity(events.len());
+        let mut gap = false;
+        for event in events {
+            gap |= !self.take(event, &mut ready);
         }
-        if first.0 > self.position.0 + 1 {
-            if self.held.len() < HELD_EVENTS && self.held_bytes + event.size() <= HELD_BYTES {
+        self.enqueue(ready);
+        gap && self.begin_filling()
+    }
+
+    /// Takes an event. Returns false if it has to wait for others, or for room in the backlog.
+    fn take(&mut self, event: &Arc<Event>, ready: &mut Vec<Arc<Broadcast>>) -> bool {
+        let Some((first, last)) = event.versions() else { return true };
+        if last <= self.position {
+            return true;
+        }
+        let full = self.backlog.is_full();
+        if !full {
+            self.release(ready);
+        }
+        if first.0 > self.position.0 + 1 || full {
+            if self.held.len() < MAX_HELD_EVENTS && self.held_bytes + event.size() <= MAX_HELD_BYTES
+            {
                 self.held_bytes += event.size();
                 self.held.insert(first, event.clone());
+            } else {
+                self.dropped = true;
             }
-            return;
+            return false;
         }
         self.position = last;
-        ready.push(Arc::new(Broadcast::new(event.clone())));
+        ready.push(self.broadcast(event.clone()));
         self.release(ready);
+        true
     }
 
-    /// Takes what was held for this position.
+    /// Takes what was held for the position.
     fn release(&mut self, ready: &mut Vec<Arc<Broadcast>>) {
         while let Some(first) =
             self.held.first_entry().filter(|first| first.key().0 <= self.position.0 + 1)
@@ -121,25 +175,31 @@ impl Audience {
             self.held_bytes -= event.size();
             if let Some((_, last)) = event.versions().filter(|(_, last)| *last > self.position) {
                 self.position = last;
-                ready.push(Arc::new(Broadcast::new(event)));
+                ready.push(self.broadcast(event));
             }
         }
     }
 
-    /// Says that somebody begins to read what is missing; `false` if somebody does already.
-    pub(super) fn begin_repair(&mut self) -> bool {
-        !std::mem::replace(&mut self.repairing, true)
+    /// Notes that the caller begins to fill the gap. Returns false if it is being filled already.
+    pub(super) fn begin_filling(&mut self) -> bool {
+        !std::mem::replace(&mut self.filling, true)
     }
 
-    /// Delivers what the store has after the position, in order: what was held is told as it was,
-    /// with its origin; the rest as the store has it. `complete` says that the store has nothing
-    /// after the last of the messages. Returns whether there is nothing left to repair.
-    pub(super) fn mend(&mut self, messages: Vec<Message>, complete: bool) -> bool {
+    /// The position after which the store is read next.
+    pub(super) fn begin_read(&mut self) -> Version {
+        self.dropped = false;
+        self.position
+    }
+
+    /// Takes what the store has after the position, in order: an event that was held is sent as it
+    /// came, with its origin; the others as the store has them. `complete` says that the store has
+    /// nothing after the last of the messages. Returns whether the gap is filled.
+    pub(super) fn fill_gap(&mut self, messages: Vec<Message>, complete: bool) -> bool {
         let until = messages.last().map_or(self.position, |message| message.version);
         let covers = |event: &Arc<Event>, version: Version| {
             event.versions().is_some_and(|(first, last)| first <= version && version <= last)
         };
-        let mut told: BTreeMap<Version, Arc<Event>> = BTreeMap::new();
+        let mut events: BTreeMap<Version, Arc<Event>> = BTreeMap::new();
         for message in messages {
             let held = |version| {
                 self.held
@@ -153,78 +213,76 @@ impl Audience {
             let (version, known) =
                 (message.version, message.posted <= self.position || held(message.posted));
             if let Some(event) = event_from_message(message, known) {
-                crate::metrics::repaired(event.name());
-                told.insert(version, Arc::new(event));
+                crate::metrics::event_recovered(event.name());
+                events.insert(version, Arc::new(event));
             }
         }
         let mut ready = Vec::new();
         let mut after = self.held.split_off(&Version(until.0 + 1));
-        told.append(&mut self.held);
-        for event in told.into_values() {
+        events.append(&mut self.held);
+        for event in events.into_values() {
             if event.versions().is_some_and(|(_, last)| last > self.position) {
-                ready.push(Arc::new(Broadcast::new(event)));
+                ready.push(self.broadcast(event));
             }
         }
         self.position = self.position.max(until);
         self.held_bytes = after.values().map(|event| event.size()).sum();
         self.held.append(&mut after);
         self.release(&mut ready);
-        self.tell(ready);
-        let done = complete && self.held.is_empty();
-        self.repairing = !done;
-        done
+        self.enqueue(ready);
+        let filled = complete && self.held.is_empty() && !self.dropped;
+        self.filling = !filled;
+        filled
     }
 
-    fn tell(&mut self, mut ready: Vec<Arc<Broadcast>>) {
-        self.untold.append(&mut ready);
-        if self.untold.len() >= TOGETHER || self.rests_until <= Instant::now() {
-            self.tell_all();
+    fn broadcast(&self, event: Arc<Event>) -> Arc<Broadcast> {
+        Arc::new(Broadcast::of_flow(event, self.summary().cloned(), &self.backlog))
+    }
+
+    fn enqueue(&mut self, mut ready: Vec<Arc<Broadcast>>) {
+        self.pending_bytes += ready.iter().map(|broadcast| broadcast.event().size()).sum::<usize>();
+        self.pending.append(&mut ready);
+        // Pending events are part of the backlog, and must not make the flow lag by themselves.
+        if self.pending.len() >= MAX_PENDING
+            || self.pending_bytes > self.backlog.limit() / 2
+            || self.coalescing.is_over()
+        {
+            self.flush();
         }
     }
 
-    /// Tells what is still untold.
-    pub(super) fn tell_all(&mut self) {
-        if self.untold.is_empty() {
+    /// Sends what is pending.
+    pub(super) fn flush(&mut self) {
+        if self.pending.is_empty() {
             return;
         }
-        crowd::tell(&self.listeners, &self.untold);
-        if self.listeners.len() >= FEW {
-            let size = self.last.as_ref().map_or(0, |last| last.rendered());
-            self.rests_until = Instant::now() + rest(self.listeners.len(), self.untold.len(), size);
-            self.last = self.untold.last().cloned();
-        }
-        self.untold.clear();
+        fan_out(&self.subscribers, &self.pending);
+        let frame_bytes = self.backlog.last_frame_bytes();
+        self.coalescing.begin(self.subscribers.len(), self.pending.len(), frame_bytes);
+        self.pending.clear();
+        self.pending_bytes = 0;
     }
 
-    /// When somebody has to come to tell what is untold, if nobody was told to come yet.
-    pub(super) fn appoint(&mut self) -> Option<Instant> {
-        (!self.untold.is_empty() && !std::mem::replace(&mut self.awaited, true))
-            .then_some(self.rests_until)
+    /// The time at which what is pending has to be flushed, unless a task is going to do so already.
+    pub(super) fn schedule_flush(&mut self) -> Option<Instant> {
+        (!self.pending.is_empty() && !std::mem::replace(&mut self.flush_scheduled, true))
+            .then_some(self.coalescing.until())
     }
 
-    /// Somebody has come.
-    pub(super) fn come(&mut self) {
-        self.awaited = false;
-        self.tell_all();
+    /// Sends what is pending at the scheduled time.
+    pub(super) fn flush_scheduled(&mut self) {
+        self.flush_scheduled = false;
+        self.flush();
     }
-}
-
-/// How long a crowd rests that was told so many events together, whose frames have about this size
-/// in bytes.
-fn rest(listeners: usize, events: usize, size: usize) -> Duration {
-    let events = events.min(RESTING);
-    let weight = events as f64 + events.saturating_sub(1) as f64 * size as f64 / LARGE as f64;
-    REST.mul_f64(listeners as f64 * weight / *CORES).min(LONGEST)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::DialectMetrics;
-    use crate::outbox::Outbox;
+    use crate::send_queue::Taken;
+    use std::time::Duration;
     use tolmach_domain::{
-        ConnectionId, Content, EventKind, FlowId, FlowKind, MessageId, Timestamp, UserId,
-        UserSummary,
+        Content, EventKind, FlowId, FlowKind, MessageId, Timestamp, UserId, UserSummary,
     };
 
     /// What a message was when it had taken `version`; it was posted at `posted`.
@@ -434,7 +492,7 @@ mod tests {
     async fn what_comes_while_a_crowd_is_written_to_is_told_together() {
         let hour = Duration::from_secs(3600);
         let (mut audience, listener) = audience(0);
-        audience.listeners = vec![listener.clone(); FEW];
+        flow.subscribers = vec![subscriber.clone(); MANY];
         let before = Instant::now();
         audience.hear(&[posted(1)]);
         assert_eq!(

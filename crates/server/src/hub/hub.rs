@@ -1,425 +1,595 @@
-//! Who hears what: from an event to the queues of the connections that are interested in it.
+//! The index of all connections by flow and by user, and the delivery of events to them.
 //!
-//! Connections are indexed by flow and by user. A flow's connections are spread over shards, so
-//! that busy flows do not wait for each other. Locks are taken in the order journal, user, flow,
-//! connection.
+//! Locks are taken in the order event tracker, user, flow, connection.
 //!
-//! What the bus loses is found in the store: a change to a message by the version that is missing
-//! ([`audience`]), everything else by the moment that was not heard ([`journal`]).
+//! Events that the bus loses are found in the store: a change to a message by the version that is
+//! missing ([`super::flow_subscribers`]), all others by the time of their commit
+//! ([`super::event_tracker`]). [`super::reconciler`] reads them.
 
-mod audience;
-mod crowd;
-mod journal;
-
+use super::event_tracker::EventTracker;
+use super::fan_out::fan_out;
+use super::flow_subscribers::FlowSubscribers;
+use super::sharded::Sharded;
+use super::subscriber::Subscriber;
+use crate::backlog::{Backlogs, FlowBacklog};
 use crate::broadcast::Broadcast;
-use crate::outbox::Outbox;
-use audience::Audience;
-use journal::Journal;
+use crate::metrics;
+use crate::sync::lock;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use tokio::sync::{Notify, Semaphore};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep_until;
-use tolmach_domain::{ConnectionId, Event, EventKind, Fault, FlowId, Timestamp, UserId, Version};
+use tolmach_domain::{
+    ConnectionId, Event, EventKind, Fault, FlowId, FlowSummary, Message, Timestamp, UserId, Version,
+};
 use tolmach_engine::Engine;
-use tolmach_engine::ports::{Bus, Signal, BusReceiver, Topic};
+use tolmach_engine::ports::{Bus, BusReceiver, ChangesPage, Signal, Topic};
 
-const SHARDS: usize = 64;
+/// The share of a connection's send buffer that the events of one flow may fill at once: past it the
+/// flow lags.
+const LAG_SHARE: usize = 4;
 
-/// Who hears what.
+/// The index of all connections, and the delivery of events to them.
 pub(crate) struct Hub {
     engine: Arc<Engine>,
     bus: Arc<dyn Bus>,
-    flows: Vec<Mutex<HashMap<FlowId, Audience>>>,
-    users: Vec<Mutex<HashMap<UserId, Vec<UserListener>>>>,
-    everyone: Vec<Mutex<HashMap<ConnectionId, Arc<Listener>>>>,
-    journal: Mutex<Journal>,
-    /// Something may have been missed: the store is to be asked soon.
+    flows: Sharded<FlowId, FlowSubscribers>,
+    users: Sharded<UserId, Vec<UserSubscriber>>,
+    connections: Sharded<ConnectionId, Arc<Subscriber>>,
+    tracker: Mutex<EventTracker>,
+    /// Notified when the bus may have lost something.
     missed: Notify,
-    /// Holds how many repairs may read from the store at once.
-    repairs: Semaphore,
-    queue_bound: usize,
+    repairs: mpsc::UnboundedSender<Repair>,
+    backlogs: Arc<Backlogs>,
 }
 
-/// A connection, as the hub sees it.
-pub(crate) struct Listener {
-    pub(crate) id: ConnectionId,
-    pub(crate) outbox: Outbox,
-    /// The flows that it is subscribed to.
-    flows: Mutex<BTreeSet<FlowId>>,
+/// Something that has to be read from the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repair {
+    /// The messages that a flow lacks.
+    Gap(FlowId),
+    /// The summary of a flow.
+    Summary(FlowId),
 }
 
-/// A connection that belongs to a user.
-struct UserListener {
-    listener: Arc<Listener>,
+/// A connection of a user.
+struct UserSubscriber {
+    subscriber: Arc<Subscriber>,
     follow: Follow,
 }
 
-/// Whether a connection goes along with the user's memberships.
+/// The relation between a connection's subscriptions and its user's memberships.
 enum Follow {
-    /// No: it only has to hear of the user's sessions and removals.
+    /// None: the connection receives the ends of sessions and is removed with its user.
     No,
-    /// The list of flows is being read; meanwhile these memberships came, at a version of their
-    /// flow, and went.
+    /// The memberships are being read. Meanwhile the user came into these flows, which stood at a
+    /// version then, or left them.
     Loading(Vec<(FlowId, Option<Version>)>),
-    /// Yes.
+    /// The connection is subscribed to every flow that the user is in.
     Yes,
 }
 
 impl Hub {
-    /// A hub that hears what comes after `now`, the newest moment of the store. `queue_bound` is in
-    /// bytes, for each connection.
-    pub(crate) fn new(
+    /// A hub that receives what is committed after `now`, the newest commit of the store. The
+    /// receiver is for [`super::Reconciler`].
+    pub(super) fn new(
         engine: Arc<Engine>,
         bus: Arc<dyn Bus>,
         now: Timestamp,
-        queue_bound: usize,
-    ) -> Arc<Self> {
-        fn shards<K, V>() -> Vec<Mutex<HashMap<K, V>>> {
-            (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect()
-        }
-        Arc::new(Self {
+        send_queue_bytes: usize,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Repair>) {
+        let (repairs, receiver) = mpsc::unbounded_channel();
+        let hub = Self {
             engine,
             bus,
-            flows: shards(),
-            users: shards(),
-            everyone: shards(),
-            journal: Mutex::new(Journal::new(now)),
+            flows: Sharded::new(),
+            users: Sharded::new(),
+            connections: Sharded::new(),
+            tracker: Mutex::new(EventTracker::new(now)),
             missed: Notify::new(),
-            repairs: Semaphore::new(journal::REPAIRS),
-            queue_bound,
-        })
+            repairs,
+            backlogs: Backlogs::new(send_queue_bytes / LAG_SHARE),
+        };
+        (Arc::new(hub), receiver)
     }
 
-    /// A new connection. It hears nothing yet, but is closed with all others.
-    pub(crate) fn connect(&self, id: ConnectionId) -> Arc<Listener> {
-        let listener = Arc::new(Listener {
-            id,
-            outbox: Outbox::new(self.queue_bound),
-            flows: Mutex::default(),
-        });
-        lock(&self.everyone[shard(id.0)]).insert(id, listener.clone());
-        listener
+    // Connections
+
+    /// A new connection, without any subscription.
+    pub(crate) fn connect(&self, id: ConnectionId) -> Arc<Subscriber> {
+        let subscriber = Arc::new(Subscriber::new(id));
+        self.connections.shard(id.0).insert(id, subscriber.clone());
+        subscriber
     }
 
-    /// The connection is gone; `user` is whom it belonged to.
-    pub(crate) fn disconnect(&self, listener: &Arc<Listener>, user: Option<UserId>) {
-        self.leave(listener, user);
-        lock(&self.everyone[shard(listener.id.0)]).remove(&listener.id);
+    /// Removes a connection that was attached to `user`.
+    pub(crate) fn disconnect(&self, subscriber: &Arc<Subscriber>, user: Option<UserId>) {
+        subscriber.queue.close();
+        self.detach(subscriber, user);
+        self.connections.shard(subscriber.id.0).remove(&subscriber.id);
     }
 
-    /// The connection belongs to this user and hears of their sessions; it also hears this flow, if
-    /// one is given.
-    pub(crate) async fn hear_one(
+    /// All connections, weakly: those that end meanwhile can be passed over.
+    pub(crate) fn connections(&self) -> Vec<Weak<Subscriber>> {
+        let mut connections = Vec::new();
+        for shard in self.connections.shards() {
+            connections.extend(shard.values().map(Arc::downgrade));
+        }
+        connections
+    }
+
+    // Subscriptions
+
+    /// Attaches a connection to a user: it receives the ends of the user's sessions.
+    pub(crate) fn attach(&self, subscriber: &Arc<Subscriber>, user: UserId) {
+        self.attach_as(subscriber, user, Follow::No);
+    }
+
+    /// Attaches a connection to a user, and subscribes it to one flow. `needs_summary` says that its
+    /// dialect needs the summary of the flow.
+    pub(crate) async fn subscribe_to_flow(
         &self,
-        listener: &Arc<Listener>,
+        subscriber: &Arc<Subscriber>,
         user: UserId,
-        flow: Option<FlowId>,
+        flow: FlowId,
+        needs_summary: bool,
     ) -> Result<(), Fault> {
-        self.belong(listener, user, Follow::No);
-        let Some(flow) = flow else { return Ok(()) };
+        self.attach(subscriber, user);
         loop {
-            let checks = lock(&self.journal).checks();
-            let position = match self.engine.position(flow).await {
-                Ok(position) => position,
+            let reconciliations = lock(&self.tracker).reconciliations();
+            let version = match self.engine.flow_version(flow).await {
+                Ok(version) => version,
                 Err(fault) => {
-                    self.leave(listener, Some(user));
+                    self.detach(subscriber, Some(user));
                     return Err(fault);
                 }
             };
-            let journal = lock(&self.journal);
-            if journal.checks() == checks {
-                if let Some(position) = position {
-                    self.subscribe(listener, flow, position);
+            let summary = match (needs_summary, version) {
+                (true, Some(_)) => Some(self.read_summary(flow).await),
+                _ => None,
+            };
+            // A reconciliation in between may have passed over a flow without subscribers: what was
+            // read is outdated then.
+            let tracker = lock(&self.tracker);
+            if tracker.reconciliations() == reconciliations {
+                if let Some(version) = version {
+                    self.subscribe(subscriber, flow, version, summary);
                 }
                 return Ok(());
             }
         }
     }
 
-    /// The connection belongs to this user and hears every flow that they are in, as that changes.
-    pub(crate) async fn hear_every(
+    /// Attaches a connection to a user, and subscribes it to every flow that the user is in, as that
+    /// changes.
+    pub(crate) async fn subscribe_to_all(
         &self,
-        listener: &Arc<Listener>,
+        subscriber: &Arc<Subscriber>,
         user: UserId,
     ) -> Result<(), Fault> {
-        self.belong(listener, user, Follow::Loading(Vec::new()));
+        self.attach_as(subscriber, user, Follow::Loading(Vec::new()));
         loop {
-            let checks = lock(&self.journal).checks();
-            let flows = match self.engine.positions(user).await {
+            let reconciliations = lock(&self.tracker).reconciliations();
+            let flows = match self.engine.flow_versions(user).await {
                 Ok(flows) => flows,
                 Err(fault) => {
-                    self.leave(listener, Some(user));
+                    self.detach(subscriber, Some(user));
                     return Err(fault);
                 }
             };
-            // A check in between may have passed over flows that nobody here was subscribed to:
-            // what was read is too old.
-            let journal = lock(&self.journal);
-            if journal.checks() == checks {
-                self.follow_all(listener, user, flows.into_iter().collect());
+            let tracker = lock(&self.tracker);
+            if tracker.reconciliations() == reconciliations {
+                self.follow_all(subscriber, user, flows.into_iter().collect());
                 return Ok(());
             }
         }
     }
 
-    fn belong(&self, listener: &Arc<Listener>, user: UserId, follow: Follow) {
-        let mut users = lock(&self.users[shard(user.get() as u64)]);
-        let listeners = users.entry(user).or_insert_with(|| {
-            self.bus.subscribe(&[Topic::User(user)]);
-            // Most have one.
-            Vec::with_capacity(1)
-        });
-        listeners.push(UserListener { listener: listener.clone(), follow });
-    }
-
-    fn follow_all(
-        &self,
-        listener: &Arc<Listener>,
-        user: UserId,
-        mut flows: BTreeMap<FlowId, Version>,
-    ) {
-        let mut users = lock(&self.users[shard(user.get() as u64)]);
-        let entry = users.get_mut(&user).and_then(|listeners| {
-            listeners.iter_mut().find(|entry| entry.listener.id == listener.id)
-        });
-        let Some(entry) = entry else { return };
-        if let Follow::Loading(changes) = std::mem::replace(&mut entry.follow, Follow::Yes) {
-            for (flow, came) in changes {
-                match came {
-                    Some(version) => flows.entry(flow).or_insert(version),
-                    None => {
-                        flows.remove(&flow);
-                        continue;
-                    }
-                };
-            }
-        }
-        for (flow, position) in flows {
-            self.subscribe(listener, flow, position);
-        }
-    }
-
-    /// The connection hears nothing any more.
-    pub(crate) fn leave(&self, listener: &Arc<Listener>, user: Option<UserId>) {
+    /// Detaches a connection from its user, and ends its subscriptions.
+    pub(crate) fn detach(&self, subscriber: &Arc<Subscriber>, user: Option<UserId>) {
         if let Some(user) = user {
-            let mut users = lock(&self.users[shard(user.get() as u64)]);
-            if let Some(listeners) = users.get_mut(&user) {
-                listeners.retain(|entry| entry.listener.id != listener.id);
-                if listeners.is_empty() {
+            let mut users = self.users.shard(user.get() as u64);
+            if let Some(subscribers) = users.get_mut(&user) {
+                subscribers.retain(|entry| entry.subscriber.id != subscriber.id);
+                if subscribers.is_empty() {
                     users.remove(&user);
                     self.bus.unsubscribe(&[Topic::User(user)]);
                 }
             }
         }
-        let flows = std::mem::take(&mut *lock(&listener.flows));
-        for flow in flows {
-            self.remove(listener, flow);
+        for flow in subscriber.take_flows() {
+            self.remove(subscriber, flow);
+        }
+        subscriber.queue.discard_flow_events();
+    }
+
+    fn attach_as(&self, subscriber: &Arc<Subscriber>, user: UserId, follow: Follow) {
+        let mut users = self.users.shard(user.get() as u64);
+        let subscribers = users.entry(user).or_insert_with(|| {
+            self.bus.subscribe(&[Topic::User(user)]);
+            // Most users have one connection.
+            Vec::with_capacity(1)
+        });
+        subscribers.push(UserSubscriber { subscriber: subscriber.clone(), follow });
+    }
+
+    fn follow_all(
+        &self,
+        subscriber: &Arc<Subscriber>,
+        user: UserId,
+        mut flows: BTreeMap<FlowId, Version>,
+    ) {
+        let mut users = self.users.shard(user.get() as u64);
+        let entry = users.get_mut(&user).and_then(|subscribers| {
+            subscribers.iter_mut().find(|entry| entry.subscriber.id == subscriber.id)
+        });
+        let Some(entry) = entry else { return };
+        if let Follow::Loading(changes) = std::mem::replace(&mut entry.follow, Follow::Yes) {
+            for (flow, joined_at) in changes {
+                match joined_at {
+                    Some(version) => {
+                        flows.entry(flow).or_insert(version);
+                    }
+                    None => {
+                        flows.remove(&flow);
+                    }
+                }
+            }
+        }
+        for (flow, version) in flows {
+            self.subscribe(subscriber, flow, version, None);
         }
     }
 
-    /// Everybody who is connected now; weakly, so that whoever goes meanwhile can be passed over.
-    pub(crate) fn connected(&self) -> Vec<Weak<Listener>> {
-        self.everyone
-            .iter()
-            .flat_map(|shard| lock(shard).values().map(Arc::downgrade).collect::<Vec<_>>())
-            .collect()
+    /// A user came into a flow, which stood at a version then, or left it.
+    fn follow(&self, user: UserId, flow: FlowId, joined_at: Option<Version>) {
+        let mut users = self.users.shard(user.get() as u64);
+        for entry in users.get_mut(&user).into_iter().flatten() {
+            if let Follow::Loading(changes) = &mut entry.follow {
+                changes.push((flow, joined_at));
+            }
+            match (joined_at, &entry.follow) {
+                (Some(version), Follow::Yes) => {
+                    self.subscribe(&entry.subscriber, flow, version, None);
+                }
+                (Some(_), Follow::No | Follow::Loading(_)) => {}
+                (None, _) => {
+                    if entry.subscriber.remove_flow(flow) {
+                        self.remove(&entry.subscriber, flow);
+                    }
+                }
+            }
+        }
     }
 
-    /// Whether a connection was told of this version of a flow, or will not be.
-    pub(crate) fn has_told(&self, listener: &Listener, flow: FlowId, version: Version) -> bool {
-        let told = self.audiences(flow).get(&flow).map(Audience::told);
-        told.is_none_or(|told| told >= version) || !lock(&listener.flows).contains(&flow)
+    /// `version` is the one up to which the connection knows the flow. Where the flow has subscribers
+    /// already, the connection goes on where they are. `summary` is given where the connection's
+    /// dialect needs it.
+    fn subscribe(
+        &self,
+        subscriber: &Arc<Subscriber>,
+        flow: FlowId,
+        version: Version,
+        summary: Option<ReadSummary>,
+    ) {
+        let mut flows = self.flows_with(flow);
+        if !subscriber.insert_flow(flow) {
+            return;
+        }
+        let subscribers = match flows.entry(flow) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                self.bus.subscribe(&[Topic::Flow(flow)]);
+                entry.insert(FlowSubscribers::new(version, &self.backlogs))
+            }
+        };
+        subscribers.add(subscriber.clone());
+        if let Some(ReadSummary { generation, summary }) = summary {
+            let cache = subscribers.add_summary_reader(subscriber.id);
+            match summary {
+                Ok(Some(summary)) => {
+                    // A cache that has followed changes since the read is newer.
+                    cache.put(generation, summary);
+                }
+                Ok(None) => {}
+                Err(_) => self.repair(Repair::Summary(flow)),
+            }
+        }
     }
 
-    /// Hears one part of the bus until it is gone.
-    pub(crate) async fn dispatch(self: Arc<Self>, mut subscription: Box<dyn BusReceiver>) {
-        while let Some(signal) = subscription.next().await {
+    fn remove(&self, subscriber: &Arc<Subscriber>, flow: FlowId) {
+        let mut flows = self.flows_with(flow);
+        if flows.get_mut(&flow).is_some_and(|subscribers| subscribers.remove(subscriber.id)) {
+            flows.remove(&flow);
+            self.bus.unsubscribe(&[Topic::Flow(flow)]);
+        }
+    }
+
+    /// The shard with the subscribers of a flow.
+    fn flows_with(&self, flow: FlowId) -> MutexGuard<'_, HashMap<FlowId, FlowSubscribers>> {
+        self.flows.shard(flow.get() as u64)
+    }
+
+    // Summaries
+
+    /// The summary of a flow, where a subscriber needs it and it could be read.
+    pub(crate) fn flow_summary(&self, flow: FlowId) -> Option<Arc<FlowSummary>> {
+        self.flows_with(flow).get(&flow)?.summary().cloned()
+    }
+
+    /// Takes a summary with all members that was read just now, where a subscriber needs it.
+    pub(crate) fn put_flow_summary(&self, summary: &FlowSummary) {
+        let flow = summary.flow.id;
+        if let Some(cache) =
+            self.flows_with(flow).get_mut(&flow).and_then(FlowSubscribers::summary_cache_mut)
+        {
+            let generation = cache.generation();
+            cache.put(generation, Arc::new(summary.clone()));
+        }
+    }
+
+    async fn read_summary(&self, flow: FlowId) -> ReadSummary {
+        let generation = self.summary_generation(flow).unwrap_or_default();
+        let summary = self.engine.flow_summary(flow).await.map(|summary| summary.map(Arc::new));
+        if let Err(fault) = &summary {
+            tracing::debug!(%flow, %fault, "the summary of a flow cannot be read, retrying");
+        }
+        ReadSummary { generation, summary }
+    }
+
+    /// Reads the summary of a flow again. Returns whether it has to be read once more.
+    pub(super) async fn refresh_summary(&self, flow: FlowId) -> bool {
+        if self.summary_generation(flow).is_none() {
+            return false;
+        }
+        let ReadSummary { generation, summary } = self.read_summary(flow).await;
+        let mut flows = self.flows_with(flow);
+        let cache = flows.get_mut(&flow).and_then(FlowSubscribers::summary_cache_mut);
+        match (cache, summary) {
+            (Some(cache), Ok(Some(summary))) => !cache.put(generation, summary),
+            (Some(_), Err(_)) => true,
+            (None, _) | (_, Ok(None)) => false,
+        }
+    }
+
+    fn summary_generation(&self, flow: FlowId) -> Option<u64> {
+        Some(self.flows_with(flow).get(&flow)?.summary_cache()?.generation())
+    }
+
+    // Delivery
+
+    /// The backlog of a flow, if it lags.
+    pub(crate) fn lagging_backlog(&self, flow: FlowId) -> Option<Arc<FlowBacklog>> {
+        if !self.backlogs.is_any_lagging() {
+            return None;
+        }
+        self.backlog(flow).filter(|backlog| backlog.is_lagging())
+    }
+
+    /// The backlog of a flow with subscribers.
+    pub(super) fn backlog(&self, flow: FlowId) -> Option<Arc<FlowBacklog>> {
+        Some(self.flows_with(flow).get(&flow)?.backlog().clone())
+    }
+
+    /// True if a connection was sent everything of a flow up to this version, or will not be.
+    pub(crate) fn has_sent(&self, subscriber: &Subscriber, flow: FlowId, version: Version) -> bool {
+        let sent = self.flows_with(flow).get(&flow).map(FlowSubscribers::sent);
+        sent.is_none_or(|sent| sent >= version) || !subscriber.is_subscribed(flow)
+    }
+
+    /// Receives one part of the bus until it is gone.
+    pub(crate) async fn receive_all(self: Arc<Self>, mut receiver: Box<dyn BusReceiver>) {
+        while let Some(signal) = receiver.next().await {
             match signal {
-                Signal::Events(events) => self.hear(&events),
+                Signal::Events(events) => self.receive(&events),
                 Signal::Missed => self.missed.notify_one(),
             }
         }
     }
 
-    /// Brings events to everybody who is interested: changes to messages of one flow together.
-    fn hear(self: &Arc<Self>, events: &[Arc<Event>]) {
+    /// Waits until the bus may have lost something.
+    pub(super) async fn missed(&self) {
+        self.missed.notified().await;
+    }
+
+    /// Delivers events to their subscribers: consecutive changes to messages of one flow together.
+    fn receive(self: &Arc<Self>, events: &[Arc<Event>]) {
         for group in events.chunk_by(|a, b| {
             a.versions().is_some() && b.versions().is_some() && a.flow() == b.flow()
         }) {
-            group.iter().for_each(|event| crate::metrics::event(event.name()));
+            group.iter().for_each(|event| metrics::event_received(event.name()));
             let Some(first) = group.first() else { continue };
             match (first.flow(), first.committed_at) {
                 (Some(flow), Some(_)) if first.versions().is_some() => {
-                    self.hear_changes(flow, group)
-                }
-                (_, Some(moment)) => {
-                    // Held while it is delivered, so that these events keep their order.
-                    let mut journal = lock(&self.journal);
-                    if journal.is_new(moment) {
-                        self.deliver(first, |user, flow| journal.is_last_word(moment, user, flow));
-                        journal.keep(moment, first.clone());
+                    let receive = |subscribers: &mut FlowSubscribers| subscribers.receive(group);
+                    if self.with_subscribers(flow, receive) == Some(true) {
+                        self.repair(Repair::Gap(flow));
                     }
                 }
-                (Some(flow), None) => self.tell(flow, &Arc::new(Broadcast::new(first.clone()))),
+                (_, Some(committed_at)) => {
+                    // Held during the delivery, so that these events keep their order.
+                    let mut tracker = lock(&self.tracker);
+                    if tracker.is_new(committed_at) {
+                        self.deliver(first, |user, flow| {
+                            tracker.is_latest_change(committed_at, user, flow)
+                        });
+                        tracker.insert(committed_at, first.clone());
+                    }
+                }
+                (Some(flow), None) => self.deliver_transient(flow, first),
                 (None, None) => tracing::error!(
                     event = first.name(),
-                    "an event that nobody can be interested in"
+                    "an event has neither a flow nor a place in the order of commits"
                 ),
             }
         }
     }
 
-    fn hear_changes(self: &Arc<Self>, flow: FlowId, events: &[Arc<Event>]) {
-        if self.with_audience(flow, |audience| audience.hear(events)) == Some(true) {
-            self.repair_soon(flow);
+    /// Delivers an event that is not stored, unless the flow lags: it may be lost.
+    fn deliver_transient(&self, flow: FlowId, event: &Arc<Event>) {
+        let mut flows = self.flows_with(flow);
+        let subscribers = flows.get_mut(&flow);
+        if let Some(subscribers) =
+            subscribers.filter(|subscribers| !subscribers.backlog().is_lagging())
+        {
+            subscribers.send(event);
         }
     }
 
-    /// Does something with the audience of a flow, if it has one, and sees to it that what is
-    /// untold then is told in time.
-    fn with_audience<T>(
+    /// Delivers an event that changed no message, and follows the memberships that it changes where
+    /// `is_latest` says that no later event changed them.
+    fn deliver(&self, event: &Arc<Event>, is_latest: impl Fn(UserId, FlowId) -> bool) {
+        self.engine.observe(event);
+        let follow = |user, flow, joined_at| {
+            if is_latest(user, flow) {
+                self.follow(user, flow, joined_at);
+            }
+        };
+        match &event.kind {
+            EventKind::FlowCreated { flow, members } => {
+                members.iter().for_each(|member| follow(member.id, flow.id, Some(flow.version)));
+                self.send(flow.id, event);
+            }
+            EventKind::MembersAdded { flow, users, version } => {
+                users.iter().for_each(|user| follow(user.id, *flow, Some(*version)));
+                let mut flows = self.flows_with(*flow);
+                if let Some(subscribers) = flows.get_mut(flow) {
+                    if let Some(cache) = subscribers.summary_cache_mut() {
+                        cache.add_members(users);
+                        self.repair(Repair::Summary(*flow));
+                    }
+                    subscribers.send(event);
+                }
+            }
+            EventKind::MembersRemoved { flow, users } => {
+                if let Some(subscribers) = self.flows_with(*flow).get_mut(flow) {
+                    subscribers.send(event);
+                    if let Some(cache) = subscribers.summary_cache_mut() {
+                        cache.remove_members(users);
+                    }
+                }
+                // The removed users were sent this event, and are sent no later one.
+                users.iter().for_each(|user| follow(*user, *flow, None));
+            }
+            EventKind::FlowDeleted { flow, .. } => {
+                self.send(*flow, event);
+                let subscribers = self.flows_with(*flow).remove(flow);
+                for subscriber in
+                    subscribers.into_iter().flat_map(FlowSubscribers::into_subscribers)
+                {
+                    subscriber.remove_flow(*flow);
+                }
+                self.bus.unsubscribe(&[Topic::Flow(*flow)]);
+            }
+            EventKind::SessionsEnded { user, .. } => {
+                let users = self.users.shard(user.get() as u64);
+                let subscribers = users.get(user).into_iter().flatten();
+                let broadcast = Arc::new(Broadcast::of_user(event.clone()));
+                fan_out(subscribers.map(|entry| &entry.subscriber), &[broadcast]);
+            }
+            EventKind::Posted(_)
+            | EventKind::Edited(_)
+            | EventKind::Deleted { .. }
+            | EventKind::Typing { .. } => {
+                if let Some(flow) = event.flow() {
+                    self.send(flow, event);
+                }
+            }
+        }
+    }
+
+    fn send(&self, flow: FlowId, event: &Arc<Event>) {
+        if let Some(subscribers) = self.flows_with(flow).get_mut(&flow) {
+            subscribers.send(event);
+        }
+    }
+
+    /// Calls `work` with the subscribers of a flow, if it has some, and sees to it that what is
+    /// pending then is flushed in time.
+    fn with_subscribers<T>(
         self: &Arc<Self>,
         flow: FlowId,
-        work: impl FnOnce(&mut Audience) -> T,
+        work: impl FnOnce(&mut FlowSubscribers) -> T,
     ) -> Option<T> {
-        let (outcome, appointed) = self
-            .audiences(flow)
+        let (outcome, flush_at) = self
+            .flows_with(flow)
             .get_mut(&flow)
-            .map(|audience| (work(audience), audience.appoint()))?;
-        if let Some(appointed) = appointed {
+            .map(|subscribers| (work(subscribers), subscribers.schedule_flush()))?;
+        if let Some(flush_at) = flush_at {
             let hub = self.clone();
             tokio::spawn(async move {
-                sleep_until(appointed).await;
-                if let Some(audience) = hub.audiences(flow).get_mut(&flow) {
-                    audience.come();
+                sleep_until(flush_at).await;
+                if let Some(subscribers) = hub.flows_with(flow).get_mut(&flow) {
+                    subscribers.flush_scheduled();
                 }
             });
         }
         Some(outcome)
     }
 
-    /// The audiences among which a flow's is.
-    fn audiences(&self, flow: FlowId) -> MutexGuard<'_, HashMap<FlowId, Audience>> {
-        lock(&self.flows[shard(flow.get() as u64)])
+    // Reconciliation with the store
+
+    fn repair(&self, repair: Repair) {
+        // The receiver lasts as long as the runtime does.
+        let _ = self.repairs.send(repair);
     }
 
-    /// Brings an event that changed no message to everybody who is interested, and follows the
-    /// memberships that it changes where `follows` says that this is the last word on them.
-    fn deliver(&self, event: &Arc<Event>, follows: impl Fn(UserId, FlowId) -> bool) {
-        self.engine.heard(event);
-        let broadcast = Arc::new(Broadcast::new(event.clone()));
-        let follow = |user, flow, came| {
-            if follows(user, flow) {
-                self.follow(user, flow, came);
-            }
-        };
-        match &event.kind {
-            EventKind::Posted(_)
-            | EventKind::Edited(_)
-            | EventKind::Deleted { .. }
-            | EventKind::Typing { .. } => {}
-            EventKind::FlowCreated { flow, members } => {
-                members.iter().for_each(|member| follow(member.id, flow.id, Some(flow.version)))
-            }
-            EventKind::MembersAdded { flow, users, version } => {
-                users.iter().for_each(|user| follow(user.id, *flow, Some(*version)))
-            }
-            EventKind::SessionsEnded { user, .. } => {
-                let users = lock(&self.users[shard(user.get() as u64)]);
-                crowd::tell(
-                    users.get(user).into_iter().flatten().map(|entry| &entry.listener),
-                    std::slice::from_ref(&broadcast),
-                );
-            }
-            EventKind::MembersRemoved { .. } | EventKind::FlowDeleted { .. } => {}
-        }
-        if let Some(flow) = event.flow() {
-            self.tell(flow, &broadcast);
-        }
-        // Whoever left has heard of it, and hears no more.
-        match &event.kind {
-            EventKind::MembersRemoved { flow, users } => {
-                users.iter().for_each(|user| follow(*user, *flow, None))
-            }
-            EventKind::FlowDeleted { flow, .. } => {
-                let audience = self.audiences(*flow).remove(flow);
-                for listener in audience.into_iter().flat_map(|audience| audience.listeners) {
-                    lock(&listener.flows).remove(flow);
-                }
-                self.bus.unsubscribe(&[Topic::Flow(*flow)]);
-            }
-            _ => {}
-        }
+    /// The time up to which everything that changed no message was received.
+    pub(super) fn reconciled_until(&self) -> Timestamp {
+        lock(&self.tracker).reconciled_until()
     }
 
-    fn tell(&self, flow: FlowId, broadcast: &Arc<Broadcast>) {
-        if let Some(audience) = self.audiences(flow).get_mut(&flow) {
-            audience.tell_all();
-            crowd::tell(&audience.listeners, std::slice::from_ref(broadcast));
-        }
+    /// Notes that everything up to a time was received.
+    pub(super) fn reconciled(&self, until: Timestamp) {
+        lock(&self.tracker).reconciled(until);
     }
 
-    /// A user came into a flow, which stood at a version then, or left it.
-    fn follow(&self, user: UserId, flow: FlowId, came: Option<Version>) {
-        let mut users = lock(&self.users[shard(user.get() as u64)]);
-        for entry in users.get_mut(&user).into_iter().flatten() {
-            if let Follow::Loading(changes) = &mut entry.follow {
-                changes.push((flow, came));
-            }
-            match (came, &entry.follow) {
-                (Some(version), Follow::Yes) => self.subscribe(&entry.listener, flow, version),
-                (Some(_), Follow::No | Follow::Loading(_)) => {}
-                (None, _) => self.unsubscribe(&entry.listener, flow),
-            }
-        }
-    }
-
-    /// `position` is up to where the connection knows the flow; who comes to others hears what they
-    /// hear.
-    fn subscribe(&self, listener: &Arc<Listener>, flow: FlowId, position: Version) {
-        let mut flows = self.audiences(flow);
-        if lock(&listener.flows).insert(flow) {
-            let audience = match flows.entry(flow) {
-                Entry::Occupied(audience) => audience.into_mut(),
-                Entry::Vacant(place) => {
-                    self.bus.subscribe(&[Topic::Flow(flow)]);
-                    place.insert(Audience::new(position))
-                }
+    /// Delivers those events of a page that were not received, and sees to it that the flows which
+    /// are behind it are filled.
+    pub(super) fn reconcile(&self, page: ChangesPage) {
+        let mut tracker = lock(&self.tracker);
+        for event in page.events {
+            let Some(committed_at) = event.committed_at.filter(|at| tracker.is_new(*at)) else {
+                continue;
             };
-            // What is untold was before it came.
-            audience.tell_all();
-            audience.listeners.push(listener.clone());
+            metrics::event_recovered(event.name());
+            let event = Arc::new(event);
+            self.deliver(&event, |user, flow| tracker.is_latest_change(committed_at, user, flow));
+            tracker.insert(committed_at, event);
         }
-    }
-
-    fn unsubscribe(&self, listener: &Arc<Listener>, flow: FlowId) {
-        if lock(&listener.flows).remove(&flow) {
-            self.remove(listener, flow);
-        }
-    }
-
-    fn remove(&self, listener: &Arc<Listener>, flow: FlowId) {
-        let mut flows = self.audiences(flow);
-        if let Some(audience) = flows.get_mut(&flow) {
-            audience.tell_all();
-            if let Some(index) = audience.listeners.iter().position(|other| other.id == listener.id)
-            {
-                audience.listeners.swap_remove(index);
-            }
-            if audience.listeners.is_empty() {
-                flows.remove(&flow);
-                self.bus.unsubscribe(&[Topic::Flow(flow)]);
+        tracker.reconciled(page.until);
+        for (flow, version) in page.flows {
+            let mut flows = self.flows_with(flow);
+            let behind =
+                flows.get_mut(&flow).filter(|subscribers| subscribers.position() < version);
+            if behind.is_some_and(FlowSubscribers::begin_filling) {
+                self.repair(Repair::Gap(flow));
             }
         }
     }
+
+    /// The version of a flow after which the store is read to fill a gap; `None` if the flow has no
+    /// subscribers any more.
+    pub(super) fn begin_read(&self, flow: FlowId) -> Option<Version> {
+        self.flows_with(flow).get_mut(&flow).map(FlowSubscribers::begin_read)
+    }
+
+    /// See [`FlowSubscribers::fill_gap`].
+    pub(super) fn fill_gap(
+        self: &Arc<Self>,
+        flow: FlowId,
+        messages: Vec<Message>,
+        complete: bool,
+    ) -> bool {
+        self.with_subscribers(flow, |subscribers| subscribers.fill_gap(messages, complete))
+            .unwrap_or(true)
+    }
 }
 
-fn shard(number: u64) -> usize {
-    (number % SHARDS as u64) as usize
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under these locks panics halfway through a change.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// A summary as it was read, when its cache had a generation.
+struct ReadSummary {
+    generation: u64,
+    /// `None` if there is no such flow.
+    summary: Result<Option<Arc<FlowSummary>>, Fault>,
 }

@@ -1,3 +1,3 @@
-//! The gateway's own pages for people.
+//! The server's own pages for people.
 
 pub(crate) mod recover;

@@ -1,5 +1,4 @@
-//! `/recover`: where a mailed recovery link leads, and a new password is set. Works without
-//! scripts.
+//! `/recover`: the page of a mailed recovery link, where a new password is set. Works without scripts.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,13 +11,13 @@ use http::{Method, Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 use tolmach_domain::{Authority, Command, Fault, Secret};
-use tolmach_engine::{Engine, Request as Ask};
+use tolmach_engine::{Engine, Submission};
 
 const PAGE: &str = include_str!("recover.html");
 const STYLE: &str = include_str!("recover.css");
 
-/// The page may do nothing but show itself and send its form back here. Its one style is allowed by
-/// its hash.
+/// The content security policy: the page may do nothing but show itself and send its form back. Its
+/// one style is allowed by its hash.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let style = STANDARD.encode(Sha256::digest(STYLE));
     format!(
@@ -30,8 +29,10 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 /// `token`, `password`, `repeat`).
 pub(crate) async fn recover(engine: &Engine, request: Request<Bytes>) -> Response<Bytes> {
     match *request.method() {
-        Method::GET | Method::HEAD => ask(engine, request.uri().query().unwrap_or_default()).await,
-        Method::POST if is_form(&request) => answer(engine, request.body()).await,
+        Method::GET | Method::HEAD => {
+            show_form(engine, request.uri().query().unwrap_or_default()).await
+        }
+        Method::POST if is_form(&request) => set_password(engine, request.body()).await,
         Method::POST => {
             problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This page takes only its own form.")
         }
@@ -59,18 +60,18 @@ fn is_form(request: &Request<Bytes>) -> bool {
         .eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-async fn ask(engine: &Engine, query: &str) -> Response<Bytes> {
+async fn show_form(engine: &Engine, query: &str) -> Response<Bytes> {
     let Some(token) = field(query.as_bytes(), "token").filter(|token| is_token(token)) else {
         return spent();
     };
-    match engine.recovery_is_open(&Secret::new(&token)).await {
+    match engine.is_recovery_token_valid(&Secret::new(&token)).await {
         Ok(true) => form(StatusCode::OK, &token, None),
         Ok(false) => spent(),
-        Err(fault) => refused(&token, fault),
+        Err(fault) => rejected(&token, fault),
     }
 }
 
-async fn answer(engine: &Engine, body: &[u8]) -> Response<Bytes> {
+async fn set_password(engine: &Engine, body: &[u8]) -> Response<Bytes> {
     let Some(token) = field(body, "token").filter(|token| is_token(token)) else { return spent() };
     let password = field(body, "password").unwrap_or_default();
     if password != field(body, "repeat").unwrap_or_default() {
@@ -82,19 +83,22 @@ async fn answer(engine: &Engine, body: &[u8]) -> Response<Bytes> {
     }
     let command =
         Command::ResetPassword { token: Secret::new(&token), password: Secret::new(password) };
-    let ask =
-        Ask { caller: None, authority: Authority::Member, origin: None, address: None, command };
-    match engine.execute(ask).await.outcome {
+    match engine.execute(submission(command)).await.outcome {
         Ok(_) => page(
             StatusCode::OK,
             "Password changed",
             "<p>Your new password is set, and every device was logged out. Log in again with the new password.</p>",
         ),
-        Err(fault) => refused(&token, fault),
+        Err(fault) => rejected(&token, fault),
     }
 }
 
-fn refused(token: &str, fault: Fault) -> Response<Bytes> {
+/// A command of a caller without credentials.
+fn submission(command: Command) -> Submission {
+    Submission { caller: None, authority: Authority::Member, origin: None, address: None, command }
+}
+
+fn rejected(token: &str, fault: Fault) -> Response<Bytes> {
     match fault {
         Fault::Invalid { field: "password", reason } => {
             form(StatusCode::UNPROCESSABLE_ENTITY, token, Some(&format!("The password {reason}.")))
@@ -120,7 +124,7 @@ fn refused(token: &str, fault: Fault) -> Response<Bytes> {
     }
 }
 
-/// One answer for a link that was never given out, was used, or is too old.
+/// The page for a link that was never given out, was used, or is too old: they are not told apart.
 fn spent() -> Response<Bytes> {
     problem(
         StatusCode::GONE,
@@ -156,7 +160,7 @@ fn form(status: StatusCode, token: &str, problem: Option<&str>) -> Response<Byte
 
 /// A whole page. `content` is HTML, `title` is text.
 fn page(status: StatusCode, title: &str, content: &str) -> Response<Bytes> {
-    // The content comes last: nothing in it is a place to fill in.
+    // The content comes last, because it may contain what looks like a placeholder.
     let html = PAGE.replace("{style}", STYLE).replace("{title}", &escape(title)).replacen(
         "{content}",
         content,
@@ -180,7 +184,7 @@ fn field(form: &[u8], name: &str) -> Option<String> {
     form_urlencoded::parse(form).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
-/// Whether it looks like what is mailed: 64 hexadecimal digits.
+/// True if the text has the form of a token: 64 hexadecimal digits.
 fn is_token(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -204,14 +208,14 @@ mod tests {
     };
     use tolmach_engine::{Policy, Ports};
 
-    struct Bench {
+    struct Fixture {
         engine: Engine,
         clock: Arc<ManualClock>,
         token: String,
     }
 
     /// An engine with one account whose recovery link was just mailed.
-    async fn bench() -> Bench {
+    async fn fixture() -> Fixture {
         let bus = Arc::new(MemoryBus::new());
         let mailer = Arc::new(MemoryMailer::new());
         let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_700_000_000_000_000)));
@@ -225,7 +229,7 @@ mod tests {
             passwords: Arc::new(PlainPasswords),
             signer: Arc::new(PlainSigner),
         };
-        let engine = Engine::new(ports, Policy { password_min: 8, ..Policy::default() });
+        let engine = Engine::new(ports, Policy { min_password_bytes: 8, ..Policy::default() });
         let registration = Registration {
             login: Some("anna".into()),
             password: Secret::new("the old password"),
@@ -239,23 +243,15 @@ mod tests {
             grant: GrantKind::Nothing,
         };
         engine.create_account(registration, engine.now()).await.unwrap();
-        let command = Command::Recover { known: RecoveryIdentifier::Login("anna".into()) };
-        let handled = engine
-            .execute(Ask {
-                caller: None,
-                authority: Authority::Member,
-                origin: None,
-                address: None,
-                command,
-            })
-            .await;
-        handled.afterwards.unwrap().await;
+        let command = Command::Recover { identifier: RecoveryIdentifier::Login("anna".into()) };
+        let handled = engine.execute(submission(command)).await;
+        handled.deferred.unwrap().await;
         let mails = mailer.take();
         let token = mails[0].body.split_once("/recover?token=").unwrap().1[..64].to_owned();
-        Bench { engine, clock, token }
+        Fixture { engine, clock, token }
     }
 
-    impl Bench {
+    impl Fixture {
         async fn request(
             &self,
             method: &str,
@@ -293,38 +289,28 @@ mod tests {
                 password: Secret::new(password),
                 grant: GrantKind::Nothing,
             };
-            self.engine
-                .execute(Ask {
-                    caller: None,
-                    authority: Authority::Member,
-                    origin: None,
-                    address: None,
-                    command,
-                })
-                .await
-                .outcome
-                .is_ok()
+            self.engine.execute(submission(command)).await.outcome.is_ok()
         }
     }
 
     #[tokio::test]
     async fn a_link_sets_a_password_once() {
-        let bench = bench().await;
-        let (status, text) = bench.get(&format!("token={}", bench.token)).await;
+        let fixture = fixture().await;
+        let (status, text) = fixture.get(&format!("token={}", fixture.token)).await;
         assert_eq!(status, 200);
-        assert!(text.contains(&format!("name=\"token\" value=\"{}\"", bench.token)), "{text}");
-        let form = format!("token={}&password=new+pass%C3%A9&repeat=new+pass%C3%A9", bench.token);
-        assert_eq!(bench.post(&form).await.0, 200);
-        assert!(bench.logs_in("new passé").await && !bench.logs_in("the old password").await);
-        assert_eq!(bench.post(&form).await.0, 410);
-        assert_eq!(bench.get(&format!("token={}", bench.token)).await.0, 410);
+        assert!(text.contains(&format!("name=\"token\" value=\"{}\"", fixture.token)), "{text}");
+        let form = format!("token={}&password=new+pass%C3%A9&repeat=new+pass%C3%A9", fixture.token);
+        assert_eq!(fixture.post(&form).await.0, 200);
+        assert!(fixture.logs_in("new passé").await && !fixture.logs_in("the old password").await);
+        assert_eq!(fixture.post(&form).await.0, 410);
+        assert_eq!(fixture.get(&format!("token={}", fixture.token)).await.0, 410);
     }
 
     #[tokio::test]
-    async fn what_cannot_be_done_changes_nothing_and_says_why() {
-        let bench = bench().await;
-        let (token, unknown) = (bench.token.as_str(), "0".repeat(64));
-        for (form, status, says) in [
+    async fn a_form_that_is_rejected_changes_nothing_and_names_the_reason() {
+        let fixture = fixture().await;
+        let (token, unknown) = (fixture.token.as_str(), "0".repeat(64));
+        for (form, status, reason) in [
             (format!("token={token}&password=longenough&repeat=longenougH"), 422, "differ"),
             (format!("token={token}&password=longenough"), 422, "differ"),
             (
@@ -337,25 +323,25 @@ mod tests {
             ("password=longenough&repeat=longenough".to_owned(), 410, "used before"),
             ("token=%FF%00&password=longenough&repeat=longenough".to_owned(), 410, "used before"),
         ] {
-            let (found, text) = bench.post(&form).await;
-            assert!(found == status && text.contains(says), "{form}: {found} {text}");
-            assert!(bench.logs_in("the old password").await, "{form}");
+            let (found, text) = fixture.post(&form).await;
+            assert!(found == status && text.contains(reason), "{form}: {found} {text}");
+            assert!(fixture.logs_in("the old password").await, "{form}");
         }
-        assert_eq!(bench.get(&format!("token={token}")).await.0, 200, "the link still works");
-        bench.clock.advance(Policy::default().recovery_lifetime);
-        assert_eq!(bench.get(&format!("token={token}")).await.0, 410);
+        assert_eq!(fixture.get(&format!("token={token}")).await.0, 200, "the link still works");
+        fixture.clock.advance(Policy::default().recovery_lifetime);
+        assert_eq!(fixture.get(&format!("token={token}")).await.0, 410);
     }
 
     #[tokio::test]
-    async fn nothing_that_was_sent_is_shown_as_html() {
-        let bench = bench().await;
+    async fn input_is_never_shown_as_html() {
+        let fixture = fixture().await;
         let attack = "%22%3E%3Cscript%3Ealert(1)%3C/script%3E{content}";
-        let good = &bench.token;
+        let good = &fixture.token;
         for (_, text) in [
-            bench.get(&format!("token={attack}")).await,
-            bench.get(&format!("token={good}&password={attack}")).await,
-            bench.post(&format!("token={attack}&password={attack}&repeat={attack}")).await,
-            bench.post(&format!("token={good}&password={attack}&repeat=x")).await,
+            fixture.get(&format!("token={attack}")).await,
+            fixture.get(&format!("token={good}&password={attack}")).await,
+            fixture.post(&format!("token={attack}&password={attack}&repeat={attack}")).await,
+            fixture.post(&format!("token={good}&password={attack}&repeat=x")).await,
         ] {
             assert!(!text.contains("script") && !text.contains("{content}"), "{text}");
         }
@@ -366,8 +352,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_answer_is_kept_to_itself() {
-        let bench = bench().await;
+    async fn every_response_forbids_caches_scripts_and_frames() {
+        let fixture = fixture().await;
         for (method, kind, status) in [
             ("GET", "", 410),
             ("HEAD", "", 410),
@@ -376,7 +362,7 @@ mod tests {
             ("POST", "", 415),
             ("PUT", "", 405),
         ] {
-            let (response, text) = bench.request(method, "", kind, "").await;
+            let (response, text) = fixture.request(method, "", kind, "").await;
             assert_eq!(response.status().as_u16(), status, "{method} {kind}");
             let header = |name: HeaderName| {
                 response
@@ -404,8 +390,8 @@ mod tests {
 
     #[tokio::test]
     async fn every_field_has_a_label() {
-        let bench = bench().await;
-        let (_, text) = bench.post(&format!("token={}&password=a&repeat=b", bench.token)).await;
+        let fixture = fixture().await;
+        let (_, text) = fixture.post(&format!("token={}&password=a&repeat=b", fixture.token)).await;
         for name in ["password", "repeat"] {
             assert!(
                 text.contains(&format!("<label for=\"{name}\">"))

@@ -1,0 +1,153 @@
+//! The builder of a server.
+
+use crate::hub::Reconciler;
+use crate::metrics::Metrics;
+use crate::options::{DialectOptions, ServerOptions};
+use crate::proxies::TrustedProxies;
+use crate::routes::{RouteError, Routes};
+use crate::served_dialect::ServedDialect;
+use crate::server::Server;
+use crate::state::ServerState;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+use tolmach_dialect::Dialect;
+use tolmach_engine::Engine;
+use tolmach_engine::ports::{Bus, StoreError};
+
+/// The time between two runs of housekeeping: histograms and caches give back memory.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The builder of a [`Server`].
+///
+/// ```no_run
+/// use std::sync::Arc;
+/// use tolmach_dialect::Dialect;
+/// use tolmach_engine::Engine;
+/// use tolmach_engine::ports::Bus;
+/// use tolmach_server::{DialectOptions, Server, ServerOptions};
+/// use tokio::net::TcpListener;
+///
+/// async fn bind(
+///     engine: Arc<Engine>,
+///     bus: Arc<dyn Bus>,
+///     legacy: impl Dialect,
+///     own: Arc<dyn Dialect>,
+/// ) -> Result<Server, Box<dyn std::error::Error>> {
+///     let server = Server::builder(engine, bus)
+///         .options(ServerOptions { shared_paths: vec!["/chat".into()], ..Default::default() })
+///         .dialect(legacy)
+///         .dialect_with(own, DialectOptions { max_frame_bytes: Some(64 << 10) })
+///         .bind(TcpListener::bind("127.0.0.1:8080").await?)
+///         .await?;
+///     Ok(server)
+/// }
+/// ```
+#[must_use]
+pub struct ServerBuilder {
+    engine: Arc<Engine>,
+    bus: Arc<dyn Bus>,
+    dialects: Vec<(Arc<dyn Dialect>, DialectOptions)>,
+    options: ServerOptions,
+    metrics: Option<Metrics>,
+}
+
+/// A server could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The dialects cannot be served together.
+    #[error("the dialects cannot be served together")]
+    Routes(#[from] RouteError),
+    /// The store could not be read.
+    #[error("the store cannot be read")]
+    Store(#[from] StoreError),
+}
+
+impl ServerBuilder {
+    pub(crate) fn new(engine: Arc<Engine>, bus: Arc<dyn Bus>) -> Self {
+        Self { engine, bus, dialects: Vec::new(), options: ServerOptions::default(), metrics: None }
+    }
+
+    /// Serves a dialect, with the default options.
+    pub fn dialect(self, dialect: impl Dialect) -> Self {
+        self.dialect_with(Arc::new(dialect), DialectOptions::default())
+    }
+
+    /// Serves a dialect, with these options.
+    pub fn dialect_with(mut self, dialect: Arc<dyn Dialect>, options: DialectOptions) -> Self {
+        self.dialects.push((dialect, options));
+        self
+    }
+
+    /// Sets the options. Default: [`ServerOptions::default`].
+    pub fn options(mut self, options: ServerOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Serves these metrics at `/metrics`. Without any, that path is not served.
+    pub fn metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+
+    /// The routes that the server will have. Nothing is opened.
+    pub fn routes(&self) -> Result<Routes, RouteError> {
+        let served = |(dialect, options): &(Arc<dyn Dialect>, DialectOptions)| {
+            Arc::new(ServedDialect::new(dialect.clone(), options, &self.options.limits))
+        };
+        Routes::new(self.dialects.iter().map(served).collect(), &self.options.shared_paths)
+    }
+
+    /// Makes the server on a listener that is bound already. The server receives the events of the
+    /// bus from now on; it accepts connections once it [serves](Server::serve), and the system
+    /// queues those that come before.
+    ///
+    /// Fails if the dialects cannot be served together, or the store cannot be read. Must be called
+    /// within a runtime of tokio.
+    pub async fn bind(self, listener: TcpListener) -> Result<Server, BuildError> {
+        let routes = self.routes()?;
+        let Self { engine, bus, dialects: _, options, metrics } = self;
+        let ServerOptions { limits, keepalive, http, shutdown, .. } = options;
+        let now = engine.last_commit_time().await?;
+        let (hub, reconciler) =
+            Reconciler::new(engine.clone(), bus.clone(), now, limits.send_queue_bytes);
+        let shards = std::thread::available_parallelism().map_or(1, usize::from);
+        for receiver in bus.receivers(shards) {
+            // Not tracked: it ends with the bus, not with the connections.
+            tokio::spawn(hub.clone().receive_all(receiver));
+        }
+        tokio::spawn(reconciler.run(options.reconcile_interval));
+        tokio::spawn(keep_house(engine.clone(), metrics.clone()));
+        let mut seed = [0; 8];
+        engine.fill_random(&mut seed);
+        let state = ServerState {
+            engine,
+            bus,
+            hub,
+            routes,
+            limits,
+            keepalive,
+            proxies: TrustedProxies::new(http.trusted_proxies.clone()),
+            http,
+            metrics,
+            tasks: TaskTracker::new(),
+            draining: AtomicBool::new(false),
+            next_connection: AtomicU64::new(u64::from_ne_bytes(seed)),
+        };
+        Ok(Server::new(Arc::new(state), listener, shutdown))
+    }
+}
+
+async fn keep_house(engine: Arc<Engine>, metrics: Option<Metrics>) {
+    let mut interval = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+    loop {
+        interval.tick().await;
+        if let Some(metrics) = &metrics {
+            metrics.run_upkeep();
+        }
+        engine.tidy();
+    }
+}

@@ -1,0 +1,13 @@
+//! WebSocket connections.
+
+#[expect(clippy::module_inception, reason = "the connection itself; the other files are its parts")]
+mod connection;
+mod end;
+mod identity;
+mod session;
+mod shared_path;
+mod step;
+
+pub(crate) use connection::{Connection, websocket_config};
+pub(crate) use session::ConnectionSession;
+pub(crate) use shared_path::serve_shared;

@@ -1,0 +1,263 @@
+//! The session of one connection, with its identity and its subscriptions.
+
+use super::identity::ConnectionIdentity;
+use super::step::AuthContext;
+use crate::broadcast::Broadcast;
+use crate::hub::Subscriber;
+use crate::send_half::SendHalf;
+use crate::served_dialect::ServedDialect;
+use crate::state::ServerState;
+use crate::submission::{Completed, Requester, submit};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tolmach_dialect::{Close, Frame, RenderContext, ServerSession, Subscription};
+use tolmach_domain::{Answer, Authority, Event, EventKind, Fault, Identity, UserId};
+use tolmach_engine::Principal;
+
+/// The shortest time between two looks at credentials that are about to expire.
+const EXPIRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// The session of one connection, with its identity and its subscriptions. Its subscriptions end
+/// when it is dropped.
+pub(crate) struct ConnectionSession {
+    pub(super) state: Arc<ServerState>,
+    pub(super) requester: Requester,
+    pub(super) subscriber: Arc<Subscriber>,
+    /// `None` while it is parked in the send queue.
+    pub(super) send_half: Option<Box<SendHalf>>,
+    identity: ConnectionIdentity,
+    /// The identity that the session was told last.
+    announced: Option<Identity>,
+    /// The user that the hub has attached the connection to.
+    attached: Option<UserId>,
+    /// The principal whose expiry is watched, and the time of that.
+    watched: Option<Principal>,
+    pub(super) expires: Option<Instant>,
+}
+
+impl ConnectionSession {
+    pub(crate) fn new(
+        state: Arc<ServerState>,
+        dialect: Arc<ServedDialect>,
+        session: Box<dyn ServerSession>,
+        subscriber: Arc<Subscriber>,
+        address: IpAddr,
+    ) -> Self {
+        let send_queue_bytes = state.limits.send_queue_bytes;
+        let send_half = Some(Box::new(SendHalf::new(dialect.clone(), session, send_queue_bytes)));
+        let requester = Requester { dialect, connection: subscriber.id, address };
+        Self {
+            state,
+            requester,
+            subscriber,
+            send_half,
+            identity: ConnectionIdentity::default(),
+            announced: None,
+            attached: None,
+            watched: None,
+            expires: None,
+        }
+    }
+
+    pub(crate) fn dialect(&self) -> &Arc<ServedDialect> {
+        &self.requester.dialect
+    }
+
+    pub(super) fn send_half(&mut self) -> &mut SendHalf {
+        self.send_half.as_mut().expect("it is parked only while the connection's task waits")
+    }
+
+    pub(super) fn session(&mut self) -> &mut dyn ServerSession {
+        &mut *self.send_half().session
+    }
+
+    /// Carries out the requests that the handshake itself makes. Their credentials bind the
+    /// connection. Returns the frames of their responses.
+    pub(crate) async fn initialise(&mut self) -> Vec<Frame> {
+        let (mut requests, mut frames) = (Vec::new(), Vec::new());
+        let now = self.state.engine.now();
+        self.session().initial_requests(now, &mut requests);
+        for mut request in requests {
+            let context = AuthContext::take(&mut request);
+            let caller = self.authenticate(&context).await;
+            if let Ok(Some(principal)) = &caller {
+                self.identity.bind(*principal);
+            }
+            let submitted = submit(&self.state, &self.requester, caller, request).await;
+            self.respond(submitted.completed().await, &context, &mut frames).await;
+        }
+        frames
+    }
+
+    /// Proves the credentials of a request, and subscribes the connection to what its session wants
+    /// from then on.
+    pub(super) async fn authenticate(
+        &mut self,
+        context: &AuthContext,
+    ) -> Result<Option<Principal>, Fault> {
+        let bound = self.identity.bound();
+        let principal = self.state.engine.authenticate(&context.credentials, bound).await?;
+        if let Some(principal) = principal {
+            self.identity.proven(principal);
+            self.announce();
+            self.subscribe(context.authority).await?;
+        }
+        Ok(principal)
+    }
+
+    /// Turns the response to a request into frames, and follows the subscription that comes of it.
+    pub(super) async fn respond(
+        &mut self,
+        completed: Completed,
+        context: &AuthContext,
+        frames: &mut Vec<Frame>,
+    ) {
+        let Completed { response, principal, .. } = completed;
+        self.identity.completed(&context.credentials, principal, &response.outcome);
+        self.announce();
+        let (state, dialect) = (self.state.clone(), self.dialect().clone());
+        let summary = match self.send_half().subscription {
+            Subscription::Flow(flow) if dialect.manifest().needs_flow_summaries => {
+                if let Ok(Answer::Flow(summary)) = &response.outcome
+                    && summary.flow.id == flow
+                    && !summary.members.is_empty()
+                {
+                    state.hub.put_flow_summary(summary);
+                }
+                state.hub.flow_summary(flow)
+            }
+            _ => None,
+        };
+        let render_context = RenderContext::with_flow(summary.as_deref());
+        let now = state.engine.now();
+        if let Err(unsupported) = self.session().respond(now, &response, &render_context, frames) {
+            tracing::error!(
+                dialect = dialect.id(),
+                %unsupported,
+                "the dialect cannot encode this response"
+            );
+        }
+        if let Err(fault) = self.subscribe(context.authority).await {
+            tracing::warn!(dialect = dialect.id(), %fault, "the connection cannot be subscribed");
+        }
+    }
+
+    /// Delivers an event. Returns the close that it causes.
+    pub(super) fn deliver(&mut self, broadcast: &Broadcast) -> Option<Close> {
+        let EventKind::SessionsEnded { user, session } = broadcast.event().kind else {
+            return self.send_half().deliver(broadcast);
+        };
+        if !self.identity.end_sessions(user, session) {
+            return None;
+        }
+        self.announce();
+        if self.identity.current().is_none() {
+            self.unsubscribe();
+        }
+        self.send_half().deliver_any(broadcast)
+    }
+
+    /// The end of the owner's session, if its credentials have expired, or were revoked without an
+    /// event.
+    pub(super) async fn check_expiry(&mut self) -> Option<Broadcast> {
+        let owner = self.identity.owner()?;
+        let engine = &self.state.engine;
+        let now = engine.now();
+        // While the store cannot be read, the connection goes on until the next look.
+        if engine.still_valid(&owner, now).await.unwrap_or(true) {
+            self.watched = None;
+            self.watch_expiry();
+            // The clocks of this process differ by little: without a pause, the connection would be
+            // looked at in a loop.
+            self.expires = self.expires.map(|expires| expires.max(Instant::now() + EXPIRY_PAUSE));
+            return None;
+        }
+        let Identity { user, session } = owner.identity;
+        let kind = EventKind::SessionsEnded { user, session };
+        Some(Broadcast::of_user(Arc::new(Event::new(now, kind))))
+    }
+
+    /// Ends the connection's subscriptions for good, and drops what waits for it.
+    pub(super) fn disconnect(&mut self) {
+        self.state.hub.disconnect(&self.subscriber, self.attached.take());
+    }
+
+    /// Tells the session its identity, if that has changed.
+    fn announce(&mut self) {
+        let current = self.identity.current();
+        if self.announced != current {
+            self.announced = current;
+            self.session().authenticated(current);
+        }
+    }
+
+    /// Subscribes the connection to what its session wants, as far as its user may receive it.
+    async fn subscribe(&mut self, authority: Authority) -> Result<(), Fault> {
+        let current = self.identity.current();
+        let wanted = match current {
+            Some(_) => self.session().subscription(),
+            None => Subscription::None,
+        };
+        self.watch_expiry();
+        let owner = self.identity.owner().map(|principal| principal.identity.user);
+        if wanted == self.send_half().subscription && owner == self.attached {
+            return Ok(());
+        }
+        self.detach();
+        let Some(user) = owner else { return Ok(()) };
+        let (state, subscriber) = (self.state.clone(), self.subscriber.clone());
+        match (current, wanted) {
+            (Some(identity), Subscription::Flow(flow)) => {
+                let needs_summary = self.dialect().manifest().needs_flow_summaries;
+                if state.engine.may_subscribe(identity, authority, flow).await? {
+                    state.hub.subscribe_to_flow(&subscriber, user, flow, needs_summary).await?;
+                } else {
+                    state.hub.attach(&subscriber, user);
+                }
+            }
+            (Some(_), Subscription::AllFlows) => {
+                state.hub.subscribe_to_all(&subscriber, user).await?;
+            }
+            (_, Subscription::None) | (None, _) => state.hub.attach(&subscriber, user),
+        }
+        self.attached = Some(user);
+        self.send_half().subscription = wanted;
+        Ok(())
+    }
+
+    /// Ends the subscription. The connection still receives the ends of its owner's sessions.
+    fn unsubscribe(&mut self) {
+        self.detach();
+        if let Some(owner) = self.identity.owner() {
+            self.state.hub.attach(&self.subscriber, owner.identity.user);
+            self.attached = Some(owner.identity.user);
+        }
+        self.watch_expiry();
+    }
+
+    fn detach(&mut self) {
+        self.state.hub.detach(&self.subscriber, self.attached.take());
+        self.send_half().subscription = Subscription::None;
+    }
+
+    fn watch_expiry(&mut self) {
+        let owner = self.identity.owner();
+        if self.watched == owner {
+            return;
+        }
+        self.watched = owner;
+        self.expires = owner.and_then(|principal| {
+            let now = self.state.engine.now().micros();
+            let left = principal.expires_at.micros().saturating_sub(now).max(0).unsigned_abs();
+            Instant::now().checked_add(Duration::from_micros(left))
+        });
+    }
+}
+
+impl Drop for ConnectionSession {
+    fn drop(&mut self) {
+        self.disconnect();
+    }
+}

@@ -1,0 +1,33 @@
+//! The steps that a connection takes one after the other.
+
+use super::end::End;
+use tolmach_dialect::{Request, Violation};
+use tolmach_domain::{Authority, Credentials};
+
+/// The next thing to do, once everything before it is done.
+pub(super) enum Step {
+    Request(Request),
+    /// Answers a frame that was no request.
+    Reject(Violation),
+    End(End),
+}
+
+/// The credentials and the right of a request.
+#[derive(PartialEq)]
+pub(super) struct AuthContext {
+    pub(super) credentials: Credentials,
+    pub(super) authority: Authority,
+}
+
+impl AuthContext {
+    /// Takes the context out of a request.
+    pub(super) fn take(request: &mut Request) -> Self {
+        let credentials = std::mem::replace(&mut request.credentials, Credentials::Nothing);
+        Self { credentials, authority: request.authority }
+    }
+
+    /// True if it is the context of this request.
+    pub(super) fn is_of(&self, request: &Request) -> bool {
+        self.credentials == request.credentials && self.authority == request.authority
+    }
+}

@@ -1,0 +1,13 @@
+//! HTTP: the server's own pages, the dialects whose frames are HTTP requests, and WebSocket
+//! handshakes.
+
+mod body;
+mod exchange;
+mod own_pages;
+mod response_budget;
+mod responses;
+mod service;
+mod upgrade;
+
+pub(crate) use response_budget::{ConnectionPermit, ResponseBudget};
+pub(crate) use service::serve_request;

@@ -1,0 +1,56 @@
+//! The server's own pages.
+
+use super::responses::{error, text};
+use crate::state::ServerState;
+use bytes::Bytes;
+use http::header::ALLOW;
+use http::{HeaderValue, Method, Response, StatusCode};
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// The page at `path`, if it is one of the server's own or a document of a dialect.
+pub(super) fn own_page(
+    state: &ServerState,
+    path: &str,
+    method: &Method,
+) -> Option<Response<Bytes>> {
+    let response = match path {
+        "/healthz" => text(StatusCode::OK, PLAIN, "ok\n"),
+        "/metrics" => {
+            let metrics = state.metrics.as_ref()?.render();
+            text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics)
+        }
+        path => {
+            let document = state.routes.document(path)?;
+            text(StatusCode::OK, document.media_type, (document.content)())
+        }
+    };
+    if *method != Method::GET && *method != Method::HEAD {
+        let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "this page can only be read");
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return Some(response);
+    }
+    Some(response)
+}
+
+/// The page that says whether requests can be served: the store answers, and the server is not
+/// draining.
+pub(super) async fn readiness(state: &ServerState) -> Response<Bytes> {
+    if state.is_draining() {
+        return text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "draining\n");
+    }
+    match state.engine.ready().await {
+        // Without the bus, requests are served all the same, and the events of other nodes are read
+        // from the store. Other nodes are no better off.
+        Ok(()) => match state.bus.last_error() {
+            None => text(StatusCode::OK, PLAIN, "ready\n"),
+            Some(error) => {
+                text(StatusCode::OK, PLAIN, format!("ready, but the bus is down: {error}\n"))
+            }
+        },
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "the store does not answer\n")
+        }
+    }
+}

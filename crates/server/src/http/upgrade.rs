@@ -1,0 +1,250 @@
+//! WebSocket handshakes, over HTTP/1.1 (RFC 6455 section 4) and HTTP/2 (RFC 8441).
+
+use super::response_budget::ConnectionPermit;
+use super::responses::{error, going_away, upgrade_required};
+use crate::connection::{Connection, ConnectionSession, serve_shared, websocket_config};
+use crate::served_dialect::ServedDialect;
+use crate::state::ServerState;
+use crate::stream::{Stream, Writer};
+use crate::write_timeout::WriteTimeoutStream;
+use bytes::Bytes;
+use http::header::{
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::ext::Protocol;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::upgrade::downcast;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tolmach_dialect::{Frame, Handshake};
+
+/// The request for a WebSocket.
+pub(super) struct Upgrade {
+    /// The value of `Sec-WebSocket-Accept`; `None` over HTTP/2, which needs none.
+    accept: Option<String>,
+}
+
+impl Upgrade {
+    /// The handshake that a request begins, if it begins one, or the response that rejects it.
+    pub(super) fn of(request: &Request<Incoming>) -> Option<Result<Self, Box<Response<Bytes>>>> {
+        if request.method() == Method::CONNECT {
+            let websocket = request
+                .extensions()
+                .get::<Protocol>()
+                .is_some_and(|protocol| protocol.as_str() == "websocket");
+            return Some(if websocket {
+                Ok(Self { accept: None })
+            } else {
+                Err(Box::new(error(StatusCode::NOT_IMPLEMENTED, "this is not a proxy")))
+            });
+        }
+        let headers = request.headers();
+        if request.version() != Version::HTTP_11
+            || request.method() != Method::GET
+            || !has_token(headers, UPGRADE, "websocket")
+        {
+            return None;
+        }
+        if !has_token(headers, CONNECTION, "upgrade") {
+            return Some(Err(Box::new(error(
+                StatusCode::BAD_REQUEST,
+                "the Connection header must name Upgrade",
+            ))));
+        }
+        if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+            return Some(Err(Box::new(upgrade_required())));
+        }
+        Some(match headers.get(SEC_WEBSOCKET_KEY) {
+            Some(key) => Ok(Self { accept: Some(derive_accept_key(key.as_bytes())) }),
+            None => Err(Box::new(error(
+                StatusCode::BAD_REQUEST,
+                "the Sec-WebSocket-Key header is missing",
+            ))),
+        })
+    }
+
+    /// The response that accepts it.
+    fn accepted(self, subprotocol: Option<&'static str>) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::new());
+        let headers = response.headers_mut();
+        if let Some(subprotocol) = subprotocol {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+        }
+        if let Some(accept) = self.accept.and_then(|accept| HeaderValue::from_str(&accept).ok()) {
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        }
+        response
+    }
+}
+
+/// True if a comma-separated header has a token, without regard to case.
+fn has_token(headers: &HeaderMap, header: http::HeaderName, token: &str) -> bool {
+    let mut tokens = headers
+        .get_all(header)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    tokens.any(|value| value.trim().eq_ignore_ascii_case(token))
+}
+
+/// Opens a WebSocket on the path of one dialect. The requests that its handshake makes are carried
+/// out first, and may reject it.
+pub(super) async fn upgrade(
+    state: Arc<ServerState>,
+    permit: ConnectionPermit,
+    address: IpAddr,
+    dialect: Arc<ServedDialect>,
+    handshake: Upgrade,
+    mut request: Request<Incoming>,
+) -> Response<Bytes> {
+    if state.is_draining() {
+        return going_away();
+    }
+    let upgraded = hyper::upgrade::on(&mut request);
+    let parts = normalised(request);
+    let connection = state.new_connection();
+    let opening = Handshake::new(connection)
+        .request(&parts)
+        .websocket(true)
+        .max_json_depth(state.limits.max_json_depth);
+    let session = match dialect.dialect.accept(&opening) {
+        Ok(session) => session,
+        Err(rejection) => {
+            dialect.metrics.handshakes_rejected.increment(1);
+            return *rejection.response;
+        }
+    };
+    let subprotocol = session.subprotocol();
+    let subscriber = state.connect(connection);
+    let mut session =
+        ConnectionSession::new(state.clone(), dialect.clone(), session, subscriber, address);
+    let mut frames = session.initialise().await;
+    let rejection = frames.iter().position(|frame| matches!(frame, Frame::Response(_)));
+    if let Some(index) = rejection
+        && let Frame::Response(response) = frames.swap_remove(index)
+    {
+        dialect.metrics.handshakes_rejected.increment(1);
+        return *response;
+    }
+    state.clone().tasks.spawn(async move {
+        match upgraded.await {
+            Ok(upgraded) => begin(&state, session, permit, upgraded, frames).await,
+            Err(error) => tracing::debug!(%error, "the peer did not complete the handshake"),
+        }
+    });
+    handshake.accepted(subprotocol)
+}
+
+/// Moves the connection to a task of its own, which holds nothing else: the one that has waited for
+/// the upgrade would hold it twice.
+async fn begin(
+    state: &ServerState,
+    session: ConnectionSession,
+    permit: ConnectionPermit,
+    upgraded: Upgraded,
+    frames: Vec<Frame>,
+) {
+    let max_frame_bytes = session.dialect().max_frame_bytes;
+    match websocket(upgraded, max_frame_bytes).await {
+        WebSocket::Tcp(socket, writer) => {
+            let connection = Connection::new(socket, Some(writer), session);
+            state.tasks.spawn(serve(connection, frames, permit));
+        }
+        WebSocket::Other(socket) => {
+            let connection = Connection::new(socket, None, session);
+            state.tasks.spawn(serve(connection, frames, permit));
+        }
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    connection: Box<Connection<S>>,
+    frames: Vec<Frame>,
+    _permit: ConnectionPermit,
+) {
+    connection.run(frames, None).await;
+}
+
+/// Opens a WebSocket on a shared path, where the first frame decides the dialect.
+pub(super) fn upgrade_shared(
+    state: Arc<ServerState>,
+    permit: ConnectionPermit,
+    address: IpAddr,
+    handshake: Upgrade,
+    mut request: Request<Incoming>,
+) -> Response<Bytes> {
+    if state.is_draining() {
+        return going_away();
+    }
+    let upgraded = hyper::upgrade::on(&mut request);
+    let parts = normalised(request);
+    state.clone().tasks.spawn(async move {
+        let upgraded = match upgraded.await {
+            Ok(upgraded) => upgraded,
+            Err(error) => {
+                return tracing::debug!(%error, "the peer did not complete the handshake");
+            }
+        };
+        let subscriber = state.connect(state.new_connection());
+        let tasks = state.tasks.clone();
+        match websocket(upgraded, state.routes.max_shared_frame_bytes()).await {
+            WebSocket::Tcp(socket, writer) => tasks.spawn(async move {
+                serve_shared(state, socket, Some(writer), subscriber, address, parts).await;
+                drop(permit);
+            }),
+            WebSocket::Other(socket) => tasks.spawn(async move {
+                serve_shared(state, socket, None, subscriber, address, parts).await;
+                drop(permit);
+            }),
+        };
+    });
+    handshake.accepted(None)
+}
+
+/// A WebSocket, by its transport.
+enum WebSocket {
+    /// Over a TCP connection of its own, which publishers write to as well.
+    Tcp(WebSocketStream<Stream>, Writer),
+    /// Over a stream of an HTTP/2 connection.
+    Other(WebSocketStream<TokioIo<Upgraded>>),
+}
+
+async fn websocket(upgraded: Upgraded, max_frame_bytes: usize) -> WebSocket {
+    let config = Some(websocket_config(max_frame_bytes));
+    match downcast::<TokioIo<WriteTimeoutStream>>(upgraded) {
+        Ok(parts) => {
+            let stream = Stream::new(parts.io.into_inner().into_inner());
+            let writer = stream.writer();
+            // Copied, because a vector made of the buffer itself would keep the memory that reading
+            // the head of the request took for as long as the connection lasts.
+            let unread = parts.read_buf.to_vec();
+            let socket =
+                WebSocketStream::from_partially_read(stream, unread, Role::Server, config).await;
+            WebSocket::Tcp(socket, writer)
+        }
+        Err(upgraded) => {
+            let stream = TokioIo::new(upgraded);
+            let socket = WebSocketStream::from_raw_socket(stream, Role::Server, config).await;
+            WebSocket::Other(socket)
+        }
+    }
+}
+
+/// The head of a handshake, alike over HTTP/1.1 and HTTP/2.
+fn normalised(request: Request<Incoming>) -> http::request::Parts {
+    let (mut parts, _) = request.into_parts();
+    parts.method = Method::GET;
+    parts.extensions.clear();
+    parts
+}

@@ -1,0 +1,159 @@
+//! The options of a server, each with its default.
+
+use ipnet::IpNet;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// The options of a server. The defaults suit one machine with many clients.
+///
+/// ```
+/// use std::time::Duration;
+/// use tolmach_server::{Keepalive, ServerOptions};
+///
+/// let options = ServerOptions {
+///     keepalive: Keepalive { ping_interval: Duration::from_secs(60), ..Keepalive::default() },
+///     ..ServerOptions::default()
+/// };
+/// assert_eq!(options.shared_paths, ["/", "/ws"]);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerOptions {
+    /// Bounds on what a peer may do to a connection.
+    pub limits: Limits,
+    /// Detection of dead peers.
+    pub keepalive: Keepalive,
+    /// The HTTP listener.
+    pub http: HttpOptions,
+    /// The drain at shutdown.
+    pub shutdown: Shutdown,
+    /// The paths where the first frame decides the dialect. Default: `/` and `/ws`.
+    pub shared_paths: Vec<String>,
+    /// The time between two reads of the store for events that the bus may have lost. Default: 1 s.
+    pub reconcile_interval: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            keepalive: Keepalive::default(),
+            http: HttpOptions::default(),
+            shutdown: Shutdown::default(),
+            shared_paths: vec!["/".into(), "/ws".into()],
+            reconcile_interval: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Bounds on what a peer may do to a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest WebSocket message, in bytes; `None` is each dialect's own limit. Default: `None`.
+    pub max_frame_bytes: Option<usize>,
+    /// The largest first frame on a shared path, in bytes. Default: 64 KiB.
+    pub max_first_frame_bytes: usize,
+    /// The time to wait for the first frame on a shared path. Default: 10 s.
+    pub first_frame_timeout: Duration,
+    /// The deepest nesting of a frame, in levels. Default: 64.
+    pub max_json_depth: usize,
+    /// The frames of one connection that are read in a second. Default: 1,000.
+    pub frames_per_second: NonZeroU32,
+    /// The frames of one connection that are read at once before `frames_per_second` delays the
+    /// next. Default: 5,000.
+    pub frame_burst: NonZeroU32,
+    /// The encoded events, in bytes, that may wait to be written to one connection whose socket
+    /// takes nothing; past it the connection is closed. Also decides how far the delivery of a flow
+    /// may lag before its writers are slowed. Default: 1 MiB.
+    pub send_queue_bytes: usize,
+    /// The consecutive frames that are not JSON after which a connection is closed. Default: 10.
+    pub max_syntax_errors: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const FRAMES_PER_SECOND: NonZeroU32 = NonZeroU32::new(1_000).expect("it is not 0");
+        const FRAME_BURST: NonZeroU32 = NonZeroU32::new(5_000).expect("it is not 0");
+        Self {
+            max_frame_bytes: None,
+            max_first_frame_bytes: 64 << 10,
+            first_frame_timeout: Duration::from_secs(10),
+            max_json_depth: 64,
+            frames_per_second: FRAMES_PER_SECOND,
+            frame_burst: FRAME_BURST,
+            send_queue_bytes: 1 << 20,
+            max_syntax_errors: 10,
+        }
+    }
+}
+
+/// Detection of dead peers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keepalive {
+    /// The time without a frame after which a WebSocket is pinged. Default: 30 s.
+    pub ping_interval: Duration,
+    /// The time that the answer to a ping may take, and that a socket may accept nothing of what is
+    /// written to it. Default: 20 s.
+    pub pong_timeout: Duration,
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self { ping_interval: Duration::from_secs(30), pong_timeout: Duration::from_secs(20) }
+    }
+}
+
+/// The HTTP listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpOptions {
+    /// The time that the head of a request may take. Default: 10 s.
+    pub header_timeout: Duration,
+    /// The time that the body of a request may take. Default: 30 s.
+    pub body_timeout: Duration,
+    /// The connections that are open at once; more wait in the system's backlog. Default: 100,000.
+    pub max_connections: usize,
+    /// The requests in progress on one HTTP/2 connection. Default: 250.
+    pub request_limit: u32,
+    /// The reverse proxies whose `X-Forwarded-For` is believed. Default: none.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            max_connections: 100_000,
+            request_limit: 250,
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+/// The drain at shutdown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shutdown {
+    /// The connections that are closed in a second, so that their clients do not all reconnect at
+    /// one moment. Default: 1,000.
+    pub connections_per_second: NonZeroU32,
+    /// The time that requests in progress may still take after every connection was asked to close.
+    /// Default: 10 s.
+    pub grace_period: Duration,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        const CONNECTIONS_PER_SECOND: NonZeroU32 = NonZeroU32::new(1_000).expect("it is not 0");
+        Self {
+            connections_per_second: CONNECTIONS_PER_SECOND,
+            grace_period: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The server's own options of one dialect. A dialect parses all others itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DialectOptions {
+    /// The largest WebSocket message of this dialect, in bytes. `None`, the default, is
+    /// [`Limits::max_frame_bytes`], or else the limit of the dialect's manifest.
+    pub max_frame_bytes: Option<usize>,
+}

@@ -1,0 +1,42 @@
+//! A dialect with what this server adds to it.
+
+use crate::metrics::DialectMetrics;
+use crate::options::{DialectOptions, Limits};
+use std::sync::Arc;
+use tolmach_dialect::{Dialect, Manifest};
+
+/// A dialect with what this server adds to it.
+pub(crate) struct ServedDialect {
+    pub(crate) dialect: Arc<dyn Dialect>,
+    /// The largest WebSocket message, in bytes.
+    pub(crate) max_frame_bytes: usize,
+    /// The largest HTTP body, in bytes.
+    pub(crate) max_body_bytes: usize,
+    pub(crate) metrics: DialectMetrics,
+}
+
+impl ServedDialect {
+    pub(crate) fn new(
+        dialect: Arc<dyn Dialect>,
+        options: &DialectOptions,
+        limits: &Limits,
+    ) -> Self {
+        let manifest = dialect.manifest();
+        let max_frame_bytes =
+            options.max_frame_bytes.or(limits.max_frame_bytes).unwrap_or(manifest.limits.frame);
+        Self {
+            max_frame_bytes,
+            max_body_bytes: manifest.limits.body.max(max_frame_bytes),
+            metrics: DialectMetrics::new(manifest.id),
+            dialect,
+        }
+    }
+
+    pub(crate) fn manifest(&self) -> &Manifest {
+        self.dialect.manifest()
+    }
+
+    pub(crate) fn id(&self) -> &'static str {
+        self.manifest().id
+    }
+}

@@ -1,0 +1,56 @@
+//! The state that all connections of a server share.
+
+use crate::hub::{Hub, Subscriber};
+use crate::metrics::Metrics;
+use crate::options::{HttpOptions, Keepalive, Limits};
+use crate::proxies::TrustedProxies;
+use crate::routes::Routes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio_util::task::TaskTracker;
+use tolmach_domain::ConnectionId;
+use tolmach_engine::Engine;
+use tolmach_engine::ports::Bus;
+
+/// The state that all connections of a server share.
+pub(crate) struct ServerState {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) routes: Routes,
+    pub(crate) limits: Limits,
+    pub(crate) keepalive: Keepalive,
+    pub(crate) http: HttpOptions,
+    pub(crate) proxies: TrustedProxies,
+    pub(crate) metrics: Option<Metrics>,
+    /// Every connection, and the work that outlives a response.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) draining: AtomicBool,
+    /// Random at the start, so that two nodes hardly ever give the same number.
+    pub(crate) next_connection: AtomicU64,
+}
+
+impl ServerState {
+    pub(crate) fn new_connection(&self) -> ConnectionId {
+        ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A new WebSocket, without any subscription. If the server is draining, the connection is asked
+    /// to close at once; those that were open before are asked in turn.
+    pub(crate) fn connect(&self, id: ConnectionId) -> Arc<Subscriber> {
+        let subscriber = self.hub.connect(id);
+        // Read after the hub knows the connection, so that either the drain or this asks it.
+        if self.is_draining() {
+            subscriber.queue.go_away();
+        }
+        subscriber
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn begin_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+}

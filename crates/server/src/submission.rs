@@ -1,0 +1,153 @@
+//! Requests on their way through the engine.
+
+use crate::backlog::FlowBacklog;
+use crate::served_dialect::ServedDialect;
+use crate::state::ServerState;
+use futures_util::future::BoxFuture;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+use tolmach_dialect::{Correlation, Request, Response};
+use tolmach_domain::{Answer, Command, ConnectionId, Fault, FlowId, Origin};
+use tolmach_engine::{Handled, Principal, Submission, Submitted};
+
+/// The longest time that a response waits because the delivery of its flow lags.
+pub(crate) const MAX_RESPONSE_DELAY: Duration = Duration::from_secs(1);
+
+/// The origin of requests.
+#[derive(Clone)]
+pub(crate) struct Requester {
+    pub(crate) dialect: Arc<ServedDialect>,
+    pub(crate) connection: ConnectionId,
+    /// The client's address.
+    pub(crate) address: IpAddr,
+}
+
+/// A request that was carried out.
+pub(crate) struct Completed {
+    pub(crate) response: Response,
+    /// The identity of the caller after the request, with its expiry.
+    pub(crate) principal: Option<Principal>,
+    /// The flow that the request changed.
+    flow: Option<FlowId>,
+}
+
+impl Completed {
+    /// The backlog that the response has to wait for, if the delivery of the changed flow lags.
+    pub(crate) fn lagging_backlog(&self, state: &ServerState) -> Option<Arc<FlowBacklog>> {
+        state.hub.lagging_backlog(self.flow?)
+    }
+
+    /// Waits until the delivery of the changed flow does not lag, for a bounded time.
+    pub(crate) async fn wait_for_delivery(self, state: &ServerState) -> Self {
+        if let Some(backlog) = self.lagging_backlog(state) {
+            crate::metrics::response_delayed();
+            // A server that is stuck must not stop its writers for ever.
+            let _ = timeout(MAX_RESPONSE_DELAY, backlog.wait_for_room()).await;
+        }
+        self
+    }
+}
+
+/// The state of a request after its submission.
+pub(crate) enum Outcome {
+    Completed(Completed),
+    /// A message that is being committed. Later requests are not carried out before it.
+    Pending(PendingCommit),
+}
+
+/// A message that is being committed.
+pub(crate) type PendingCommit = BoxFuture<'static, Completed>;
+
+impl Outcome {
+    /// Waits until the request is carried out.
+    pub(crate) async fn completed(self) -> Completed {
+        match self {
+            Self::Completed(completed) => completed,
+            Self::Pending(pending) => pending.await,
+        }
+    }
+}
+
+/// Carries out a request whose credentials were looked at, up to the point where the next one may be
+/// submitted.
+pub(crate) async fn submit(
+    state: &ServerState,
+    requester: &Requester,
+    caller: Result<Option<Principal>, Fault>,
+    request: Request,
+) -> Outcome {
+    let Request { correlation, credentials: _, authority, client_tag, command } = request;
+    let record = Record {
+        dialect: requester.dialect.clone(),
+        started: Instant::now(),
+        operation: command.name(),
+        flow: changed_flow(&command),
+        correlation,
+    };
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(fault) => return Outcome::Completed(record.complete(None, Err(fault))),
+    };
+    let origin = Some(Origin {
+        connection: requester.connection,
+        dialect: requester.dialect.id(),
+        client_tag,
+    });
+    let address = Some(requester.address);
+    let submission = Submission { caller, authority, origin, address, command };
+    match state.engine.submit(submission).await {
+        Submitted::Done(Handled { principal, outcome, deferred }) => {
+            if let Some(deferred) = deferred {
+                state.tasks.spawn(deferred);
+            }
+            Outcome::Completed(record.complete(principal, outcome))
+        }
+        Submitted::Pending(pending) => Outcome::Pending(Box::pin(async move {
+            let Handled { principal, outcome, .. } = pending.await;
+            record.complete(principal, outcome)
+        })),
+    }
+}
+
+/// The flow that a command names and changes in the eyes of its subscribers.
+fn changed_flow(command: &Command) -> Option<FlowId> {
+    match command {
+        Command::Send(message) => Some(message.flow),
+        Command::Edit { flow, .. } | Command::Delete { flow, .. } => *flow,
+        Command::AddMembers { flow, .. } | Command::RemoveMembers { flow, .. } => Some(*flow),
+        _ => None,
+    }
+}
+
+/// A request that is being carried out, as it is measured and answered.
+struct Record {
+    dialect: Arc<ServedDialect>,
+    started: Instant,
+    operation: &'static str,
+    flow: Option<FlowId>,
+    correlation: Correlation,
+}
+
+impl Record {
+    fn complete(self, principal: Option<Principal>, outcome: Result<Answer, Fault>) -> Completed {
+        let Self { dialect, started, operation, flow, correlation } = self;
+        let result = outcome.as_ref().map_or_else(Fault::name, |_| "ok");
+        dialect.metrics.request(operation, result, started.elapsed());
+        tracing::debug!(
+            dialect = dialect.id(),
+            operation,
+            result,
+            user = principal.map(|principal| principal.identity.user.get()),
+            "request carried out"
+        );
+        let flow = match &outcome {
+            Ok(Answer::Edited(message)) => Some(message.flow),
+            Ok(_) => flow,
+            Err(_) => None,
+        };
+        let identity = principal.map(|principal| principal.identity);
+        Completed { response: Response { correlation, identity, outcome }, principal, flow }
+    }
+}
