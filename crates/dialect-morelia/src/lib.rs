@@ -25,7 +25,7 @@ static MANIFEST: Manifest = Manifest::new(
 .endpoints(&[Endpoint::websocket(PATH)])
 .opening("a key \"jsonapi\", or a string \"type\" that MoreliaTalk names")
 // Messages carry whole files.
-.limits(Limits { frame: 16 << 20, ..Limits::DEFAULT })
+.limits(Limits { max_frame_bytes: 16 << 20, ..Limits::DEFAULT })
 .capabilities(Capabilities {
     pushes_posted: true,
     pushes_edited: true,

@@ -10,7 +10,7 @@ pub trait Dialect: Send + Sync + 'static {
     /// Id, endpoints, revisions, limits and capabilities. Always the same value.
     fn manifest(&self) -> &Manifest;
 
-    /// Whether this handshake, or the first frame on a shared path, is this dialect's.
+    /// Recognises its own handshakes, and its own first frames on a shared path.
     ///
     /// - Looks only at its argument, and is called once per connection.
     /// - Looks only for the keys of its own wire. It need not know other dialects: a frame that two
@@ -21,6 +21,7 @@ pub trait Dialect: Send + Sync + 'static {
 
     /// Starts the server's side of a connection.
     ///
+    /// - [`Handshake::revision`] is the one that `recognise` gave, or that the operator pinned.
     /// - Rejects what can be rejected without asking the engine.
     /// - The session gets the first frame separately, through [`ServerSession::decode`].
     fn accept(

@@ -65,10 +65,11 @@ pub enum RequestError {
     Fault(#[from] Fault),
 }
 
-/// The code and the text of every fault: the struct has a field for each, so that none is forgotten.
+/// The code and the text of every fault: the struct has a field for each, so that none is
+/// forgotten.
 ///
-/// What depends on the request (an operation with a code of its own) is decided by the dialect
-/// before it asks the table.
+/// A code that depends on the request (an operation with a code of its own) is chosen by the
+/// dialect before it looks into the table.
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorTable<C: 'static> {
     /// [`Fault::Unauthenticated`].

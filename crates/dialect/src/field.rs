@@ -38,7 +38,7 @@ pub enum Field<T> {
 
 /// A type of field.
 pub trait FieldType<'json>: Sized {
-    /// What is expected, in words.
+    /// The expectation in words, such as `a string is expected`.
     const EXPECTED: &'static str;
 
     /// Reads one JSON value, which is not `null`. `None` for a value of another type.
@@ -51,12 +51,12 @@ pub trait FieldType<'json>: Sized {
 pub struct FieldError {
     /// The name of the field on the wire.
     pub field: &'static str,
-    /// What is expected, in words.
+    /// The expectation in words.
     pub reason: &'static str,
 }
 
 impl<T> Field<T> {
-    /// Whether the object does not have the key.
+    /// True if the object does not have the key.
     pub fn is_missing(&self) -> bool {
         matches!(self, Field::Missing)
     }

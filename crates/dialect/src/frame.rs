@@ -58,7 +58,7 @@ impl Frame {
         }
     }
 
-    /// What kind of frame this is, in a word.
+    /// The kind of the frame, in a word.
     pub fn kind(&self) -> &'static str {
         match self {
             Frame::Text(_) => "text",
@@ -115,7 +115,7 @@ impl FrameError {
         }
     }
 
-    /// What is expected instead, in words.
+    /// The expectation in words.
     pub fn expectation(&self) -> Cow<'static, str> {
         match self {
             FrameError::Kind(_) => "a text frame is expected".into(),
@@ -124,7 +124,7 @@ impl FrameError {
     }
 }
 
-/// How a WebSocket connection is closed.
+/// The code and the reason that a WebSocket connection is closed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Close {
     /// The close code, RFC 6455 section 7.4.
@@ -143,7 +143,7 @@ impl Close {
 /// The peer misbehaved: what to answer, and whether to go on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Violation {
-    /// What the peer did.
+    /// The kind of mistake.
     pub kind: ViolationKind,
     /// The frame to answer with, in the dialect's own form.
     pub answer: Option<Frame>,
@@ -151,7 +151,7 @@ pub struct Violation {
     pub close: Option<Close>,
 }
 
-/// What a peer did wrong.
+/// The kinds of mistakes of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ViolationKind {
     /// Not JSON at all. Ten in a row end a connection.

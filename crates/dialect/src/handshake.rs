@@ -9,7 +9,7 @@ use tolmach_domain::ConnectionId;
 /// The deepest nesting of a frame where the server sets no other.
 const DEFAULT_JSON_DEPTH: usize = 64;
 
-/// What is known of a connection before its first request.
+/// The opening of a connection, before its first request.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Handshake<'a> {
@@ -19,8 +19,10 @@ pub struct Handshake<'a> {
     pub first_frame: Option<&'a Frame>,
     /// The number of the connection.
     pub connection: ConnectionId,
-    /// Whether the request asks for a WebSocket.
+    /// True if the request asks for a WebSocket.
     pub websocket: bool,
+    /// The revision that the connection is to speak, where it is decided already.
+    pub revision: Option<Revision>,
     /// The deepest nesting of a frame that the server accepts.
     pub max_json_depth: usize,
 }
@@ -33,6 +35,7 @@ impl<'a> Handshake<'a> {
             first_frame: None,
             connection,
             websocket: false,
+            revision: None,
             max_json_depth: DEFAULT_JSON_DEPTH,
         }
     }
@@ -59,6 +62,12 @@ impl<'a> Handshake<'a> {
         self
     }
 
+    /// With the revision that was recognised or pinned.
+    pub fn revision(mut self, revision: Revision) -> Self {
+        self.revision = Some(revision);
+        self
+    }
+
     /// With another bound on the nesting of frames.
     pub fn max_json_depth(mut self, depth: usize) -> Self {
         self.max_json_depth = depth;
@@ -66,7 +75,7 @@ impl<'a> Handshake<'a> {
     }
 }
 
-/// Whether a handshake is a dialect's own.
+/// The answer to the question whether a handshake is a dialect's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recognition {
     /// Not this dialect, or not for certain.

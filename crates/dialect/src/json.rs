@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::error::Category;
 use std::borrow::Cow;
 
-/// Why bytes were not read.
+/// The reason why bytes could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     /// Not JSON.
@@ -21,7 +21,7 @@ pub enum JsonError {
 }
 
 impl JsonError {
-    /// What is expected instead, in words, of a frame that is an object.
+    /// The expectation in words, of a frame that is an object.
     pub fn expectation(&self) -> Cow<'static, str> {
         match self {
             JsonError::Syntax(_) => "JSON is expected".into(),
@@ -38,15 +38,14 @@ pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8], depth: usize) -> Result<T,
     if deeper_than(bytes, depth) {
         return Err(JsonError::Depth(depth));
     }
-    // Checked as a whole, texts need not be checked one by one; what is no UTF-8 is told by its
-    // place.
+    // One check of the whole frame spares a check of each string; serde_json names the place of
+    // bytes that are no UTF-8.
     let read = match std::str::from_utf8(bytes) {
         Ok(text) => serde_json::from_str(text),
         Err(_) => serde_json::from_slice(bytes),
     };
     read.map_err(|error| match error.classify() {
-        // A recursion limit counts as syntax in serde_json, but `deeper_than` has been asked
-        // already.
+        // serde_json counts its recursion limit as syntax; `deeper_than` has refused such frames.
         Category::Syntax | Category::Eof | Category::Io => JsonError::Syntax(error),
         Category::Data => JsonError::Shape(error),
     })
@@ -63,8 +62,8 @@ pub fn parse_object<'a, T: Deserialize<'a>>(bytes: &'a [u8], depth: usize) -> Re
 }
 
 /// The text of a string, from its JSON as a [`serde_json::value::RawValue`] holds it; `None` for
-/// another value, and for a string with a character that does not exist. Cheap where nothing is
-/// escaped: what has been read once needs no reading.
+/// another value, and for a string with a character that does not exist. Borrows the text where
+/// nothing is escaped.
 pub fn text(json: &str) -> Option<Cow<'_, str>> {
     let between = json.strip_prefix('"')?.strip_suffix('"')?;
     if between.contains('\\') {
@@ -77,7 +76,7 @@ pub fn text(json: &str) -> Option<Cow<'_, str>> {
 /// Writes a frame of a dialect's own.
 pub fn write<T: Serialize>(frame: &T) -> Bytes {
     serde_json::to_vec(frame)
-        .expect("a frame is a struct of strings and numbers, which JSON can always say")
+        .expect("a frame is a struct of strings and numbers, which JSON can always hold")
         .into()
 }
 
@@ -91,8 +90,8 @@ impl<'de> Deserialize<'de> for Present {
     }
 }
 
-/// How many bytes are wanted. In pieces whose count fits a byte, which compilers turn into vector
-/// instructions: frames may carry whole files.
+/// The number of bytes that `wanted` accepts. Counts in pieces of 192 bytes, whose sum fits a byte,
+/// so that the compiler uses vector instructions: frames may carry whole files.
 pub fn count(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> usize {
     bytes
         .chunks(192)
@@ -100,8 +99,8 @@ pub fn count(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> usize {
         .sum()
 }
 
-/// Whether brackets outside strings nest deeper than `depth`. Cheap where there are not even that
-/// many brackets.
+/// True if brackets outside strings nest deeper than `depth`. Frames with fewer brackets than that
+/// are only counted.
 fn deeper_than(bytes: &[u8], depth: usize) -> bool {
     if count(bytes, |byte| matches!(byte, b'[' | b'{')) <= depth {
         return false;

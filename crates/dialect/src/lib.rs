@@ -9,6 +9,9 @@
 //! tells missing, null and mistyped fields apart, [`errors`] has the table of faults in both
 //! directions, [`pending`] the requests of a client, [`time`] the forms of timestamps,
 //! [`wire_names!`] enumerations of the wire.
+//!
+//! Commands, answers, events and faults are those of the crate `tolmach_domain`, which a dialect
+//! depends on too.
 
 mod dialect;
 pub mod errors;

@@ -27,7 +27,7 @@ pub struct Manifest {
     pub endpoints: &'static [Endpoint],
     /// The revisions that it speaks; the first is the default.
     pub revisions: &'static [Revision],
-    /// What identifies its first frame on a shared path, in words, such as `a string "mode"`. `None`
+    /// The mark of its first frame on a shared path, in words, such as `a string "mode"`. `None`
     /// when it is not served on shared paths.
     pub opening: Option<&'static str>,
     /// Bounds on what a peer may send.
@@ -38,7 +38,7 @@ pub struct Manifest {
     pub capabilities: Capabilities,
     /// Documents that the server serves beside its endpoints.
     pub documents: &'static [Document],
-    /// Whether its frames need a summary of the flow: [`crate::RenderContext::flow`].
+    /// True if its frames need a summary of the flow: [`crate::RenderContext::flow`].
     pub needs_flow_summaries: bool,
 }
 
@@ -142,14 +142,14 @@ pub enum Transport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The largest WebSocket message or raw value, in bytes.
-    pub frame: usize,
+    pub max_frame_bytes: usize,
     /// The largest HTTP body, in bytes.
-    pub body: usize,
+    pub max_body_bytes: usize,
 }
 
 impl Limits {
     /// Frames and bodies of 1 MiB.
-    pub const DEFAULT: Limits = Limits { frame: 1 << 20, body: 1 << 20 };
+    pub const DEFAULT: Limits = Limits { max_frame_bytes: 1 << 20, max_body_bytes: 1 << 20 };
 }
 
 impl Default for Limits {

@@ -73,7 +73,7 @@ impl<T> PendingRequests<T> {
         self.0.drain(..)
     }
 
-    /// Whether no request waits.
+    /// True if no request waits.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

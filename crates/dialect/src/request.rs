@@ -11,7 +11,7 @@ use tolmach_domain::{Answer, Authority, Command, Credentials, Event, Fault, Iden
 pub struct Request {
     /// Handed back untouched in the [`Response`].
     pub correlation: Correlation,
-    /// What proves the identity of the user who asks.
+    /// The proof of the identity of the requesting user.
     pub credentials: Credentials,
     /// The right that the request claims.
     pub authority: Authority,
@@ -34,8 +34,8 @@ impl Request {
 pub struct Response {
     /// From the request.
     pub correlation: Correlation,
-    /// The identity that the credentials proved, also when the command was refused. For a login: the
-    /// user who is logged in now. `None` for a granted logout.
+    /// The identity that the credentials proved, also when the command was refused. For a login:
+    /// the user who is logged in now. `None` for a granted logout.
     pub identity: Option<Identity>,
     /// The answer, or the fault that the command was refused with.
     pub outcome: Result<Answer, Fault>,

@@ -13,7 +13,8 @@ use tolmach_domain::{FlowId, FlowSummary, Identity, Timestamp};
 /// the identity of the connection changes, then `respond` with the response that changed it, then
 /// `subscription`.
 pub trait ServerSession: Send {
-    /// Requests that the handshake itself makes, before any frame is decoded: a room's history, say.
+    /// Requests that the handshake itself makes, before any frame is decoded: a room's history,
+    /// say.
     ///
     /// - Called once, first. Their responses come in order, through [`ServerSession::respond`].
     /// - If one is answered with [`Frame::Response`], the WebSocket handshake is rejected with it.
@@ -48,9 +49,9 @@ pub trait ServerSession: Send {
     ///
     /// - `Some` after credentials were proven, before the command that they came with is carried
     ///   out, and after a login, before its response.
-    /// - `None` after a logout, before its response, and as soon as the session has ended, its token
-    ///   has expired, its account was deleted, or the connection's own credentials were refused.
-    ///   [`ServerSession::subscription`] is [`Subscription::None`] from then on.
+    /// - `None` after a logout, before its response, and as soon as the session has ended, its
+    ///   token has expired, its account was deleted, or [`crate::Credentials::Connection`] was
+    ///   refused. [`ServerSession::subscription`] is [`Subscription::None`] from then on.
     fn authenticated(&mut self, identity: Option<Identity>) {
         let _ = identity;
     }
@@ -61,7 +62,7 @@ pub trait ServerSession: Send {
         Subscription::None
     }
 
-    /// How an event reaches this connection. May note what was delivered.
+    /// Decides how an event reaches this connection. May note what was delivered.
     ///
     /// - Called for events of the subscription only, and for the end of the connection's own
     ///   sessions, after [`ServerSession::authenticated`] with `None`.
@@ -115,13 +116,24 @@ pub enum Subscription {
     AllFlows,
 }
 
-/// How an event reaches a connection.
+impl Subscription {
+    /// True if an event of the connection's own flows belongs to the subscription.
+    pub fn covers(self, event: &Event) -> bool {
+        match self {
+            Subscription::None => false,
+            Subscription::Flow(flow) => event.flow() == Some(flow),
+            Subscription::AllFlows => event.flow().is_some(),
+        }
+    }
+}
+
+/// The way of an event to a connection.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Delivery {
     /// Not at all.
     Skip,
-    /// As the frame that [`crate::Dialect::render`] makes of it, shared with every connection of the
-    /// same variant.
+    /// As the frame that [`crate::Dialect::render`] makes of it, shared with every connection of
+    /// the same variant.
     Shared(Variant),
     /// As frames for this connection alone.
     Private(Vec<Frame>),
@@ -129,12 +141,12 @@ pub enum Delivery {
     Close(Close),
 }
 
-/// One of the forms in which a dialect renders an event: a revision, a number form, …. Small: frames
-/// are cached by it.
+/// One of the forms in which a dialect renders an event: a revision, a number form, …. Small:
+/// frames are cached by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Variant(pub u8);
 
-/// What a frame may need of the world beside the event or response that it tells.
+/// Data that a frame may need beside its event or response.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct RenderContext<'a> {

@@ -1,8 +1,8 @@
 //! From one dialect to another, through the canonical form.
 
 use crate::{
-    ClientSession, Delivery, Dialect, Frame, Incoming, InvalidReply, RenderContext, Request,
-    ServerSession, Unsupported, Violation,
+    ClientSession, Delivery, Dialect, Event, Frame, Incoming, InvalidReply, RenderContext, Request,
+    ServerSession, Subscription, Unsupported, Violation,
 };
 use tolmach_domain::Timestamp;
 
@@ -56,6 +56,7 @@ pub fn translate_incoming(
                 let responded = target.respond(now, response, context, &mut frames);
                 responded.map_err(Untranslatable::Unsupported)?;
             }
+            Incoming::Event(event) if !covers(target.subscription(), event) => {}
             Incoming::Event(event) => match target.deliver(event, context) {
                 Delivery::Skip | Delivery::Close(_) => {}
                 Delivery::Private(private) => frames.extend(private),
@@ -67,4 +68,10 @@ pub fn translate_incoming(
         }
     }
     Ok((frames, incoming))
+}
+
+/// True unless the session wants another flow than the event's. A session that was not told an
+/// identity has no subscription, and gets all events of the proxied connection.
+fn covers(subscription: Subscription, event: &Event) -> bool {
+    subscription == Subscription::None || subscription.covers(event)
 }
