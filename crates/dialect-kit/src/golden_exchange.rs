@@ -3,8 +3,8 @@
 
 use crate::frame_text::inline;
 use crate::play::{
-    PlayError, PreparedRequest, Recording, Replay, Sides, WireEntry, event, outcome_for, record,
-    request_of, step_time,
+    PlayError, PreparedRequest, Recording, Replay, SharedFrame, Sides, WireEntry, event,
+    outcome_for, record, request_of, step_time,
 };
 use crate::project::Project;
 use crate::stories::{Exchange, Step, stories};
@@ -170,15 +170,10 @@ fn deliver(
     let mut connections = replay.up_to(index)?;
     let origin = replay.exchange(&mut connections, index, exchange)?;
     let event = event(index, kind, Some(origin));
-    let Some((receiver, variant, flow)) = connections.into_receiver(&event)? else {
-        return Ok(None);
-    };
-    let (PreparedRequest { client: Some(client), server, frame: Some(frame), .. }, flow) =
-        (receiver, flow.map(|flow| *flow))
-    else {
-        return Ok(None);
-    };
-    let sessions = SessionPair { client, server: server.session };
+    let Some((receiver, shared)) = connections.into_receiver(&event)? else { return Ok(None) };
+    let PreparedRequest { client: Some(client), server, .. } = receiver else { return Ok(None) };
+    let SharedFrame { variant, flow, frame } = shared;
+    let (flow, sessions) = (flow.map(|flow| *flow), SessionPair { client, server: server.session });
     Ok(Some(DeliveredEvent { sessions, event, flow, variant, frame }))
 }
 

@@ -1,4 +1,5 @@
-//! The commands, events and faults that a dialect has no frame for, computed by playing the stories.
+//! The commands, events and faults that a dialect has no frame for, computed by playing the
+//! stories.
 
 use crate::play::{RecordedStep, Recording, record};
 use std::collections::BTreeMap;

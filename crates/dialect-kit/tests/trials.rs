@@ -1,15 +1,18 @@
-//! Every property catches the defect that it is there for, and finds nothing in a dialect that is
-//! sound.
+//! Every trial finds the defects that it is there for, and nothing in a sound dialect.
 
 mod toy;
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use tolmach_dialect_kit::trials::{self, Outcome};
+use tolmach_dialect::Frame;
+use tolmach_dialect_kit::stories::all_faults;
+use tolmach_dialect_kit::trials;
 use tolmach_dialect_kit::{
-    Fidelity, Kit, Project, operations, recognition, stories::all_faults, translation_in,
+    Coverage, Fidelity, Kit, Outcome, Project, Script, ScriptStep, fixtures, losses, operations,
+    recognition, translation_in,
 };
+use tolmach_domain::{EventKind, Fault};
 use toy::{Defect, Toy};
 
 type Trial = (&'static str, fn(&Kit) -> Outcome);
@@ -18,54 +21,73 @@ macro_rules! trials {
     ($($name:ident)+) => { [$((stringify!($name), trials::$name as fn(&Kit) -> Outcome)),+] };
 }
 
-const ALL: [Trial; 13] = trials!(
-    the_manifest_is_sound losses_are_declared transcripts_are_golden lines_survive_the_wire notices_render_as_they_are_encoded
-    frames_match_their_schemas every_schema_is_used openings_are_recognised generated_lines_survive_the_wire
-    generated_notices_render_purely malformed_frames_earn_an_answer mutated_frames_earn_an_answer arbitrary_bytes_do_no_harm
+const ALL: [Trial; 16] = trials!(
+    manifest_matches_behaviour
+    deviations_match_losses
+    transcripts_match
+    stories_round_trip
+    stories_render_purely
+    frames_match_schemas
+    schemas_are_used
+    specification_examples_match
+    first_frames_are_recognised
+    ended_sessions_are_logged_out
+    absent_values_are_accepted
+    generated_requests_round_trip
+    generated_events_render_purely
+    malformed_frames_are_answered
+    mutated_frames_are_answered
+    arbitrary_bytes_are_harmless
 );
 
-/// The losses of a sound toy, partial ones as `true`.
-fn losses() -> BTreeMap<&'static str, bool> {
-    let faults: Vec<&str> = all_faults().iter().map(tolmach_domain::Fault::name).collect();
-    let said = ["login", "send", "posted"];
-    let mut losses: BTreeMap<&str, bool> = operations()
-        .into_iter()
-        .filter(|name| !said.contains(name) && !faults.contains(name))
-        .map(|name| (name, false))
-        .collect();
-    losses.insert("send", true);
-    losses
-}
+/// The partial losses of a sound toy.
+const LOSSES: [&str; 4] = ["send", "list_flows", "flow_created", "posted"];
 
 fn schemas() -> BTreeMap<&'static str, Value> {
-    let strict = |properties: Value, required: Value| json!({"type": "object", "additionalProperties": false, "properties": properties, "required": required});
+    let strict = |properties: Value, required: Value| {
+        json!({
+            "type": "object", "additionalProperties": false,
+            "properties": properties, "required": required,
+        })
+    };
     let id = json!({"$ref": "definitions.json#/$defs/id"});
+    let id_or_null = json!({"anyOf": [id, {"type": "null"}]});
     let text = json!({"type": "string"});
+    let did = |name: &str| json!({"const": name});
+    let push = |name: &str, properties: Value| {
+        let push = strict(properties, json!(["flow"]));
+        strict(json!({name: push}), json!([name]))
+    };
     BTreeMap::from([
         ("definitions.json", json!({"$defs": {"id": {"type": "integer", "minimum": 1}}})),
         (
             "login.request.json",
             strict(
-                json!({"do": {"const": "login"}, "user": text, "password": text}),
+                json!({"do": did("login"), "user": text, "password": text}),
                 json!(["do", "user", "password"]),
             ),
         ),
         (
             "send.request.json",
             strict(
-                json!({"do": {"const": "send"}, "token": text, "flow": id, "text": text}),
+                json!({"do": did("send"), "token": text, "flow": id, "text": text}),
                 json!(["do", "token", "flow", "text"]),
             ),
         ),
+        ("list.request.json", strict(json!({"do": did("list")}), json!(["do"]))),
         (
             "login.reply.json",
-            strict(json!({"did": {"const": "login"}, "token": text}), json!(["did", "token"])),
+            strict(json!({"did": did("login"), "token": text}), json!(["did", "token"])),
         ),
         (
             "send.reply.json",
+            strict(json!({"did": did("send"), "message": id_or_null}), json!(["did", "message"])),
+        ),
+        (
+            "list.reply.json",
             strict(
-                json!({"did": {"const": "send"}, "message": {"anyOf": [id, {"type": "null"}]}}),
-                json!(["did", "message"]),
+                json!({"did": did("list"), "flows": {"type": "array", "items": id}}),
+                json!(["did", "flows"]),
             ),
         ),
         (
@@ -77,21 +99,26 @@ fn schemas() -> BTreeMap<&'static str, Value> {
         ),
         (
             "posted.push.json",
-            strict(
-                json!({"pushed": strict(json!({"flow": id, "message": id, "author": id, "text": text}), json!(["flow"]))}),
-                json!(["pushed"]),
-            ),
+            push("pushed", json!({"flow": id, "message": id, "author": id, "text": text})),
         ),
+        ("made.push.json", push("made", json!({"flow": id, "owner": id_or_null}))),
     ])
+}
+
+/// A `[[loss]]` of each operation, `true` for a partial one.
+fn partial(operations: &[&'static str]) -> BTreeMap<&'static str, bool> {
+    operations.iter().map(|operation| (*operation, true)).collect()
 }
 
 fn write(root: &Path, losses: &BTreeMap<&str, bool>, schemas: &BTreeMap<&str, Value>) -> Project {
     let (protocol, folder) = (root.join("protocols/toy"), root.join("schemas/toy"));
-    std::fs::create_dir_all(&protocol).expect("the temporary folder can be written");
-    std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
+    for folder in [&protocol, &folder] {
+        std::fs::create_dir_all(folder).expect("the temporary folder can be written");
+    }
     let entry = |(operation, partial): (&&str, &bool)| {
         format!(
-            "[[loss]]\noperation = \"{operation}\"\npartial = {partial}\nwhat = \"It.\"\nreason = \"A toy.\"\n\n"
+            "[[loss]]\noperation = \"{operation}\"\npartial = {partial}\nwhat = \"It.\"\n\
+             reason = \"A toy.\"\n\n"
         )
     };
     std::fs::write(protocol.join("DEVIATIONS.toml"), losses.iter().map(entry).collect::<String>())
@@ -103,76 +130,122 @@ fn write(root: &Path, losses: &BTreeMap<&str, bool>, schemas: &BTreeMap<&str, Va
     Project::at(root)
 }
 
+fn kit(project: &Project, defect: Defect) -> Kit {
+    let scripts = if defect == Defect::NoClient { vec![script()] } else { Vec::new() };
+    Kit::new(project.clone(), || Toy::new(defect), scripts)
+}
+
+/// Every operation of the toy, as frames.
+fn script() -> Script {
+    let opening = http::Request::get("/toy").header("upgrade", "websocket").body(());
+    let frame = |title, frame: Value| ScriptStep::Frame(title, Frame::text(frame.to_string()));
+    let token = fixtures::ANN.token;
+    let steps = vec![
+        frame("lists before the login", json!({"do": "list"})),
+        frame("logs in", json!({"do": "login", "user": "ann", "password": "correct horse"})),
+        frame("lists", json!({"do": "list"})),
+        frame("sends", json!({"do": "send", "token": token, "flow": 1, "text": "Hello"})),
+        ScriptStep::Event(EventKind::Posted(fixtures::message(1, 2))),
+        ScriptStep::Event(EventKind::FlowCreated { flow: fixtures::flow(2), members: Vec::new() }),
+        frame("has no such method", json!({"do": "dance"})),
+    ];
+    Script { name: "script", opening: opening.expect("the parts are valid"), steps }
+}
+
 /// A project that is right for a sound toy, transcripts included.
 fn sound(root: &Path) -> Project {
-    let project = write(root, &losses(), &schemas());
-    trials::rewrite_transcripts(&Kit::new(project.clone(), Toy(Defect::None), Vec::new()))
-        .expect("the toy tells its stories");
+    let project = write(root, &partial(&LOSSES), &schemas());
+    trials::rewrite_transcripts(&kit(&project, Defect::None)).expect("the toy plays its stories");
     project
 }
 
+/// The problems that a trial finds in a toy with this defect.
+fn problems(project: &Project, defect: Defect, name: &str) -> Outcome {
+    let (_, trial) = ALL.into_iter().find(|(known, _)| *known == name).expect("it is a trial");
+    trial(&kit(project, defect))
+}
+
 #[test]
-fn a_sound_dialect_has_every_property() {
+fn a_sound_dialect_passes_every_trial() {
     let root = tempfile::tempdir().unwrap();
     let project = sound(root.path());
     for (name, trial) in ALL {
-        if let Err(problems) = trial(&Kit::new(project.clone(), Toy(Defect::None), Vec::new())) {
+        if let Err(problems) = trial(&kit(&project, Defect::None)) {
             panic!("{name}:\n{problems}");
         }
     }
 }
 
 #[test]
-fn every_property_catches_its_defect() {
+fn a_sound_dialect_without_a_client_passes_every_trial() {
+    let root = tempfile::tempdir().unwrap();
+    let project = write(root.path(), &BTreeMap::new(), &schemas());
+    let kit = kit(&project, Defect::NoClient);
+    trials::rewrite_transcripts(&kit).expect("the toy plays its script");
+    for (name, trial) in ALL {
+        if let Err(problems) = trial(&kit) {
+            panic!("{name}:\n{problems}");
+        }
+    }
+}
+
+#[test]
+fn every_trial_finds_its_defects() {
     let root = tempfile::tempdir().unwrap();
     let project = sound(root.path());
     for (defect, name, part) in [
-        (Defect::ClaimsAPush, "the_manifest_is_sound", "`edited`"),
-        (Defect::CutsTexts, "lines_survive_the_wire", "/text"),
-        (Defect::ForgetsTheEcho, "lines_survive_the_wire", "echo"),
-        (Defect::DropsTheAuthority, "lines_survive_the_wire", "Administrator"),
-        (Defect::HearsRefusalsAsGrants, "lines_survive_the_wire", "is heard as granted"),
-        (Defect::CannotSayAFault, "lines_survive_the_wire", "no_photo"),
-        (Defect::MistakesAProof, "lines_survive_the_wire", "proven by"),
-        (Defect::LeavesFramesBehindOnALoss, "lines_survive_the_wire", "a loss does not leave"),
-        (Defect::RendersDifferently, "notices_render_as_they_are_encoded", "twice"),
+        (Defect::ClaimsAPush, "manifest_matches_behaviour", "`edited`"),
+        (Defect::CutsTexts, "stories_round_trip", "/text"),
+        (Defect::LosesTheCorrelation, "stories_round_trip", "without the correlation"),
+        (Defect::DropsTheAuthority, "stories_round_trip", "Administrator"),
+        (Defect::DecodesRefusalsAsGrants, "stories_round_trip", "as a granted request"),
+        (Defect::CannotEncodeAFault, "stories_round_trip", "no_photo"),
+        (Defect::ChangesCredentials, "stories_round_trip", "has the credentials"),
+        (Defect::LeavesFramesBehind, "stories_round_trip", "does not leave `out` as it was"),
+        (Defect::RendersDifferently, "stories_render_purely", "twice"),
+        (Defect::RendersByItsValue, "stories_render_purely", "by another value"),
+        (Defect::DeliversWhatItCannotRender, "stories_render_purely", "but `render` fails"),
+        (Defect::RendersDifferently, "generated_events_render_purely", "twice"),
+        (Defect::RendersByItsValue, "generated_events_render_purely", "by two values"),
+        (Defect::SendsTooMuch, "frames_match_schemas", "password"),
+        (Defect::SendsTooMuch, "transcripts_match", "hunter2"),
+        (Defect::RecognisesNothing, "first_frames_are_recognised", "not certain"),
+        (Defect::StaysSubscribed, "ended_sessions_are_logged_out", "SessionsEnded"),
+        (Defect::StaysSubscribed, "ended_sessions_are_logged_out", "None is expected"),
         (
-            Defect::RendersUnlikeItsEncoding,
-            "notices_render_as_they_are_encoded",
-            "for the connection alone",
+            Defect::StaysSubscribedWhenRefused,
+            "ended_sessions_are_logged_out",
+            "after the response the subscription",
         ),
-        (Defect::RendersDifferently, "generated_notices_render_purely", "twice"),
-        (Defect::SaysTooMuch, "frames_match_their_schemas", "password"),
-        (Defect::SaysTooMuch, "transcripts_are_golden", "hunter2"),
-        (Defect::RecognisesNothing, "openings_are_recognised", "not certain"),
-        (Defect::CutsLongTexts, "generated_lines_survive_the_wire", "smallest input"),
+        (Defect::RemembersItsToken, "ended_sessions_are_logged_out", "were remembered"),
+        (Defect::IgnoresTheLoggedOut, "ended_sessions_are_logged_out", "without an answer"),
+        (Defect::RefusesAnAbsentMessage, "absent_values_are_accepted", "without message"),
+        (Defect::RefusesAnAbsentOwner, "absent_values_are_accepted", "without flow.owner"),
+        (Defect::RefusesAnAbsentMessage, "generated_requests_round_trip", "cannot decode"),
+        (Defect::CutsLongTexts, "generated_requests_round_trip", "smallest input"),
         (
             Defect::PanicsOnNumbers,
-            "malformed_frames_earn_an_answer",
+            "malformed_frames_are_answered",
             "decoding panics: a text is expected",
         ),
-        (Defect::PanicsOnBinary, "malformed_frames_earn_an_answer", "as a binary frame"),
-        (Defect::PanicsOnSyntax, "malformed_frames_earn_an_answer", "JSON is expected"),
-        (Defect::PanicsWhereItRecognises, "malformed_frames_earn_an_answer", "recognising panics"),
-        (Defect::PanicsInTheClient, "malformed_frames_earn_an_answer", "the client hears"),
-        (Defect::LeavesLinesBehind, "malformed_frames_earn_an_answer", "lines behind"),
-        (
-            Defect::IgnoresViolations,
-            "malformed_frames_earn_an_answer",
-            "neither answered nor closes",
-        ),
-        (Defect::AnswersInAnotherForm, "malformed_frames_earn_an_answer", "is no JSON"),
+        (Defect::PanicsOnBinary, "malformed_frames_are_answered", "as a binary frame"),
+        (Defect::PanicsOnSyntax, "malformed_frames_are_answered", "JSON is expected"),
+        (Defect::PanicsWhereItRecognises, "malformed_frames_are_answered", "recognising panics"),
+        (Defect::PanicsInTheClient, "malformed_frames_are_answered", "to the client"),
+        (Defect::LeavesRequestsBehind, "malformed_frames_are_answered", "requests in `out`"),
+        (Defect::IgnoresViolations, "malformed_frames_are_answered", "neither answered nor closes"),
+        (Defect::AnswersInAnotherForm, "malformed_frames_are_answered", "is no JSON"),
         (
             Defect::ForgetsItsLoginOnAViolation,
-            "malformed_frames_earn_an_answer",
-            "a good one is not understood",
+            "malformed_frames_are_answered",
+            "a good one is not decoded",
         ),
-        (Defect::PanicsOnSyntax, "mutated_frames_earn_an_answer", "JSON is expected"),
-        (Defect::PanicsOnSyntax, "arbitrary_bytes_do_no_harm", "JSON is expected"),
+        (Defect::PanicsOnSyntax, "mutated_frames_are_answered", "JSON is expected"),
+        (Defect::PanicsOnSyntax, "arbitrary_bytes_are_harmless", "JSON is expected"),
     ] {
-        let (_, trial) = ALL.into_iter().find(|(known, _)| *known == name).unwrap();
-        let problems = trial(&Kit::new(project.clone(), Toy(defect), Vec::new()))
-            .expect_err(&format!("{name} does not see {defect:?}"));
+        let Err(problems) = problems(&project, defect, name) else {
+            panic!("{name} does not find {defect:?}");
+        };
         assert!(
             problems.0.iter().any(|problem| problem.contains(part)),
             "{defect:?}, {name}: {part:?} is not in\n{problems}"
@@ -183,48 +256,60 @@ fn every_property_catches_its_defect() {
 #[test]
 fn files_that_do_not_fit_the_dialect_are_found() {
     type Spoil = fn(&Path);
-    let cases: [(&str, &str, Spoil); 9] = [
-        ("losses_are_declared", "`edit` is never said", |root| {
-            let mut less = losses();
-            less.remove("edit");
-            write(root, &less, &schemas());
-        }),
-        ("losses_are_declared", "declares `login` lost, but it is said", |root| {
-            let mut more = losses();
+    let cases: [(&str, &str, Spoil); 12] = [
+        ("deviations_match_losses", "declares `login` lost, but it has frames", |root| {
+            let mut more = partial(&LOSSES);
             more.insert("login", false);
             write(root, &more, &schemas());
         }),
-        ("losses_are_declared", "of `send` these are not said", |root| {
-            let mut less = losses();
-            less.remove("send");
-            write(root, &less, &schemas());
+        ("deviations_match_losses", "of `send` these have no frame", |root| {
+            write(root, &partial(&LOSSES[1..]), &schemas());
         }),
-        ("losses_are_declared", "a part of `unavailable` lost, but all of it arrives", |root| {
-            let mut more = losses();
-            more.insert("unavailable", true);
+        ("deviations_match_losses", "a part of `edit` lost, but all of it is", |root| {
+            let mut more = partial(&LOSSES);
+            more.insert("edit", true);
             write(root, &more, &schemas());
         }),
-        ("losses_are_declared", "no operation is named `teleport`", |root| {
-            let mut more = losses();
+        (
+            "deviations_match_losses",
+            "a part of `unavailable` lost, but all of it arrives",
+            |root| {
+                let mut more = partial(&LOSSES);
+                more.insert("unavailable", true);
+                write(root, &more, &schemas());
+            },
+        ),
+        ("deviations_match_losses", "no operation is named `teleport`", |root| {
+            let mut more = partial(&LOSSES);
             more.insert("teleport", false);
             write(root, &more, &schemas());
         }),
-        ("every_schema_is_used", "logout.request.json", |root| {
+        ("deviations_match_losses", "the file may be empty, but must exist", |root| {
+            std::fs::remove_file(root.join("protocols/toy/DEVIATIONS.toml")).unwrap();
+        }),
+        ("schemas_are_used", "logout.request.json", |root| {
             let mut more = schemas();
             more.insert("logout.request.json", json!({"type": "object", "required": ["logout"]}));
-            write(root, &losses(), &more);
+            write(root, &partial(&LOSSES), &more);
         }),
-        ("frames_match_their_schemas", "matches no schema", |root| {
+        ("frames_match_schemas", "matches no schema", |root| {
             let mut less = schemas();
             less.insert("send.request.json", json!(false));
-            write(root, &losses(), &less);
+            write(root, &partial(&LOSSES), &less);
         }),
-        ("transcripts_are_golden", "line ", |root| {
+        ("malformed_frames_are_answered", "there are no schemas", |root| {
+            std::fs::remove_dir_all(root.join("schemas/toy")).unwrap();
+            std::fs::create_dir(root.join("schemas/toy")).unwrap();
+        }),
+        ("transcripts_match", "there are no transcripts", |root| {
+            std::fs::remove_dir_all(root.join("protocols/toy/transcripts")).unwrap();
+        }),
+        ("transcripts_match", "line ", |root| {
             let path = root.join("protocols/toy/transcripts/chat.txt");
             let text = std::fs::read_to_string(&path).unwrap();
             std::fs::write(path, text.replace("Hello yourself", "Hello, me")).unwrap();
         }),
-        ("transcripts_are_golden", "no story and no script has this name", |root| {
+        ("transcripts_match", "no story and no script has this name", |root| {
             std::fs::write(root.join("protocols/toy/transcripts/elsewhere.txt"), "").unwrap();
         }),
     ];
@@ -232,8 +317,7 @@ fn files_that_do_not_fit_the_dialect_are_found() {
         let root = tempfile::tempdir().unwrap();
         let project = sound(root.path());
         spoil(root.path());
-        let (_, trial) = ALL.into_iter().find(|(known, _)| *known == name).unwrap();
-        let problems = trial(&Kit::new(project, Toy(Defect::None), Vec::new())).expect_err(part);
+        let problems = problems(&project, Defect::None, name).expect_err(part);
         assert!(
             problems.0.iter().any(|problem| problem.contains(part)),
             "{part:?} is not in\n{problems}"
@@ -242,37 +326,82 @@ fn files_that_do_not_fit_the_dialect_are_found() {
 }
 
 #[test]
+fn what_is_missing_altogether_is_one_problem() {
+    let root = tempfile::tempdir().unwrap();
+    let project = Project::at(root.path());
+    for name in ["malformed_frames_are_answered", "frames_match_schemas", "transcripts_match"] {
+        let problems = problems(&project, Defect::None, name).expect_err("there are no files");
+        assert_eq!(problems.0.len(), 1, "{name}: {problems}");
+        let root = root.path().display().to_string();
+        assert!(problems.0[0].contains(&root), "{name}: {problems}");
+    }
+}
+
+#[test]
+fn whole_losses_are_computed() {
+    let losses = losses(&Toy::new(Defect::None)).expect("the toy has a client");
+    assert_eq!(losses.of("unavailable"), Some(&Coverage::Full));
+    assert!(
+        matches!(
+            losses.of("send"),
+            Some(Coverage::Partial { unsupported, .. })
+                if unsupported.iter().any(|title| title.contains("a sticker"))
+        ),
+        "{losses:?}"
+    );
+    let has_frames = ["login", "send", "list_flows", "posted", "flow_created"];
+    let faults: Vec<&str> = all_faults().iter().map(Fault::name).collect();
+    let expected: Vec<&str> = operations()
+        .into_iter()
+        .filter(|name| !has_frames.contains(name) && !faults.contains(name))
+        .collect();
+    assert_eq!(losses.whole().collect::<Vec<_>>(), expected);
+    assert!(tolmach_dialect_kit::losses(&Toy::new(Defect::NoClient)).is_none());
+}
+
+#[test]
 fn a_frame_that_two_dialects_claim_is_found() {
-    recognition(&[&Toy(Defect::None)]).unwrap();
-    recognition(&[&Toy(Defect::None), &Toy(Defect::RecognisesNothing)])
-        .expect_err("one of the two does not know its own frames");
-    recognition(&[&Toy(Defect::None), &Toy(Defect::RecognisesEverything)])
-        .expect_err("both claim the frames");
+    let toy = |defect| Toy::new(defect);
+    recognition(&[&toy(Defect::None)]).unwrap();
+    recognition(&[&toy(Defect::None), &Toy::sibling()]).unwrap();
+    for (defect, part) in [
+        (Defect::RecognisesNothing, "is claimed by {}"),
+        (Defect::RecognisesEverything, "is claimed by {\"sibling\", \"toy\"}"),
+        (Defect::RecognisesASiblingsKey, "is claimed by {\"sibling\", \"toy\"}"),
+        (Defect::RecognisesNoForeignKey, "toy no longer claims"),
+    ] {
+        let problems = recognition(&[&toy(defect), &Toy::sibling()]).expect_err(part);
+        assert!(
+            problems.0.iter().any(|problem| problem.contains(part)),
+            "{defect:?}: {part:?} is not in\n{problems}"
+        );
+    }
 }
 
 #[test]
 fn a_translation_reports_what_comes_through() {
+    let toy = |defect| Toy::new(defect);
     let root = tempfile::tempdir().unwrap();
     let project = sound(root.path());
-    let report = translation_in(&project, &Toy(Defect::None), &Toy(Defect::None)).unwrap();
+    let report = translation_in(&project, &toy(Defect::None), &toy(Defect::None)).unwrap();
     assert_eq!(report.operations["login"], Fidelity::Full);
     assert_eq!(report.operations["posted"], Fidelity::Full);
     assert_eq!(report.operations["edit"], Fidelity::Inexpressible);
     assert!(
-        matches!(&report.operations["send"], Fidelity::Partial(what) if what.iter().any(|what| what.contains("a sticker"))),
+        matches!(
+            &report.operations["send"],
+            Fidelity::Partial(what) if what.iter().any(|what| what.contains("a sticker"))
+        ),
         "{report:?}"
     );
-    let problems =
-        translation_in(&project, &Toy(Defect::HearsRefusalsAsGrants), &Toy(Defect::None))
-            .map(|_| ());
-    assert_eq!(problems, Ok(()), "the source's client is a native peer's own affair");
-    let weak = write(
-        root.path(),
-        &losses().into_iter().filter(|(name, _)| *name != "send").collect(),
-        &schemas(),
-    );
-    translation_in(&weak, &Toy(Defect::CutsTexts), &Toy(Defect::None))
+    let source = toy(Defect::DecodesRefusalsAsGrants);
+    let problems = translation_in(&project, &source, &toy(Defect::None)).map(|_| ());
+    assert_eq!(problems, Ok(()), "the source's own client is not part of the translation");
+    let weak = write(root.path(), &partial(&LOSSES[1..]), &schemas());
+    translation_in(&weak, &toy(Defect::CutsTexts), &toy(Defect::None))
         .expect_err("the source cuts texts and declares nothing");
-    translation_in(&weak, &Toy(Defect::None), &Toy(Defect::CutsTexts))
-        .expect("what the target's server does is no matter of the wire");
+    translation_in(&weak, &toy(Defect::None), &toy(Defect::CutsTexts))
+        .expect("the target's server is not part of the translation");
+    translation_in(&weak, &toy(Defect::NoClient), &toy(Defect::None))
+        .expect_err("a dialect without a client cannot be translated from");
 }

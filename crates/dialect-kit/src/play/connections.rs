@@ -8,14 +8,14 @@ use crate::play::failure::{Defect, PlayError};
 use crate::play::flow_states::FlowStates;
 use crate::play::handshake::{accept, is_websocket, parts_of, same_request};
 use crate::play::prepared::PreparedRequest;
-use crate::play::server_side::{Delivered, ServerSide};
+use crate::play::server_side::{Delivered, ServerSide, SharedFrame};
 use crate::play::sides::Sides;
 use crate::play::wire_entry::WireEntry;
 use http::request::Parts;
 use tolmach_dialect::{
-    ClientSession, Credentials, Frame, Handshake, HandshakeRejection, Incoming, Request, Variant,
+    ClientSession, Credentials, Frame, Handshake, HandshakeRejection, Incoming, Request,
 };
-use tolmach_domain::{Answer, ConnectionId, Event, Fault, FlowSummary, Timestamp};
+use tolmach_domain::{Answer, ConnectionId, Event, Fault, Timestamp};
 
 /// The outcome of a request: `None` where no response is given yet.
 pub(crate) type Respond<'r> =
@@ -39,8 +39,8 @@ pub(crate) struct Received {
     pub(crate) persona: &'static Persona,
     /// What the client decoded.
     pub(crate) incoming: Vec<Incoming>,
-    /// The variant, the summary and the frame, where the frame is shared.
-    pub(crate) shared: Option<(Variant, Option<Box<FlowSummary>>, Frame)>,
+    /// The rendered event, if the frame is shared.
+    pub(crate) shared: Option<SharedFrame>,
 }
 
 /// One connection with both sides.
@@ -85,8 +85,8 @@ impl<'d> Connections<'d> {
     }
 
     /// Makes a request: dials where no connection serves it, sends its frames, and responds with
-    /// the outcome that `respond` gives. Other requests that the wire puts before it (a handshake's,
-    /// joining a room) are granted with the answers of the fixtures.
+    /// the outcome that `respond` gives. Other requests that the wire puts before it (a
+    /// handshake's, joining a room) are granted with the answers of the fixtures.
     pub(crate) fn request(
         &mut self,
         now: Timestamp,
@@ -170,9 +170,7 @@ impl<'d> Connections<'d> {
                     continue;
                 }
                 Delivered::Private(frames) => (frames, None),
-                Delivered::Shared { variant, flow, frame } => {
-                    (vec![frame.clone()], Some((variant, flow, frame)))
-                }
+                Delivered::Shared(shared) => (vec![shared.frame.clone()], Some(shared)),
             };
             self.entries.push(remark);
             let mut incoming = Vec::new();
@@ -191,18 +189,18 @@ impl<'d> Connections<'d> {
     pub(crate) fn into_receiver(
         mut self,
         event: &Event,
-    ) -> Result<Option<(PreparedRequest, Variant, Option<Box<FlowSummary>>)>, PlayError> {
+    ) -> Result<Option<(PreparedRequest, SharedFrame)>, PlayError> {
         self.flows.apply(&event.kind);
         for index in 0..self.connections.len() {
             let server = &mut self.connections[index].server;
             let delivered = server.deliver(self.sides.dialect, event, &self.flows)?;
-            if let Delivered::Shared { variant, flow, frame } = delivered {
+            if let Delivered::Shared(shared) = delivered {
                 let Connection { persona, opening, websocket, client, server, .. } =
                     self.connections.swap_remove(index);
-                let (client, frame, flows) = (Some(client), Some(frame), self.flows);
+                let (client, frame, flows) = (Some(client), None, self.flows);
                 let receiver =
                     PreparedRequest { persona, opening, websocket, client, server, flows, frame };
-                return Ok(Some((receiver, variant, flow)));
+                return Ok(Some((receiver, shared)));
             }
         }
         Ok(None)

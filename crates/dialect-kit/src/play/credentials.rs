@@ -5,43 +5,62 @@ use crate::play::connections::Connections;
 use crate::play::failure::PlayError;
 use crate::play::responses::{outcome_for, request_of};
 use crate::play::sides::Sides;
-use crate::stories::{Step, stories};
+use crate::stories::{Exchange, Step, stories};
 use tolmach_dialect::{Correlation, Credentials, Request};
 
-/// The kind of credentials that arrives unchanged, or else one that arrives at all, or else one
-/// that can be encoded, so that the defect is seen.
+/// The kind of credentials with which most exchanges can be encoded; of several, one that arrives
+/// unchanged, or else one that arrives at all.
 pub(crate) fn credentials_kind(sides: Sides<'_>) -> CredentialsKind {
-    let steps: Vec<Step> = stories().into_iter().flat_map(|story| story.steps).collect();
-    let fits = |kind: CredentialsKind, accept: &dyn Fn(&Credentials, &Request) -> bool, broken| {
-        steps.iter().any(|step| {
-            let Step::Exchange(exchange) = step else { return false };
-            if !exchange.authenticated {
-                return false;
-            }
+    let exchanges: Vec<Exchange> = stories()
+        .into_iter()
+        .flat_map(|story| story.steps)
+        .filter_map(|step| match step {
+            Step::Exchange(exchange) if exchange.authenticated => Some(*exchange),
+            _ => None,
+        })
+        .collect();
+    let arrivals = CredentialsKind::ALL.map(|kind| Arrivals::of(sides, kind, &exchanges));
+    // The last of several maxima is taken, and the earlier kind is meant.
+    let best = arrivals
+        .iter()
+        .rev()
+        .max_by_key(|arrivals| (arrivals.encoded, arrivals.unchanged > 0, arrivals.carried > 0));
+    best.map_or(CredentialsKind::Connection, |arrivals| arrivals.kind)
+}
+
+/// The exchanges that one kind of credentials gets through.
+struct Arrivals {
+    kind: CredentialsKind,
+    /// The number of exchanges that can be encoded.
+    encoded: usize,
+    /// The number of those that are decoded with what this wire carries of the credentials.
+    carried: usize,
+    /// The number of those that are decoded with the same credentials.
+    unchanged: usize,
+}
+
+impl Arrivals {
+    fn of(sides: Sides<'_>, kind: CredentialsKind, exchanges: &[Exchange]) -> Self {
+        let mut arrivals = Self { kind, encoded: 0, carried: 0, unchanged: 0 };
+        for exchange in exchanges {
             let request = request_of(exchange, kind, Correlation::NONE);
             let respond =
                 &mut |decoded: &Request, _| Ok(Some(outcome_for(exchange, &decoded.command)));
             let completed =
                 Connections::new(sides).request(time(10), exchange.persona, &request, respond);
             match completed {
-                Ok(completed) => accept(&completed.request.credentials, &request),
-                Err(PlayError::Defect(_)) => broken,
-                Err(PlayError::Unsupported(_)) => false,
+                Ok(completed) => {
+                    let decoded = &completed.request.credentials;
+                    arrivals.encoded += 1;
+                    arrivals.carried += usize::from(carries(decoded, &request));
+                    arrivals.unchanged += usize::from(*decoded == request.credentials);
+                }
+                Err(PlayError::Defect(_)) => arrivals.encoded += 1,
+                Err(PlayError::Unsupported(_)) => {}
             }
-        })
-    };
-    let unchanged = |kind: &CredentialsKind| {
-        fits(*kind, &|decoded, request| *decoded == request.credentials, false)
-    };
-    let arriving = |kind: &CredentialsKind| fits(*kind, &carries, false);
-    let encodable = |kind: &CredentialsKind| fits(*kind, &|_, _| true, true);
-    let find = |fits: &dyn Fn(&CredentialsKind) -> bool| {
-        CredentialsKind::ALL.into_iter().find(|kind| fits(kind))
-    };
-    find(&unchanged)
-        .or_else(|| find(&arriving))
-        .or_else(|| find(&encodable))
-        .unwrap_or(CredentialsKind::Connection)
+        }
+        arrivals
+    }
 }
 
 /// True if the decoded credentials are what this wire carries of the request's.

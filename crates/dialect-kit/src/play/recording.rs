@@ -5,14 +5,13 @@ use crate::play::connections::{Completed, Connections, Received};
 use crate::play::credentials::{carries, credentials_kind};
 use crate::play::failure::{Defect, PlayError, Property};
 use crate::play::responses::{Marker, outcome_for, request_of, step_time};
+use crate::play::server_side::SharedFrame;
 use crate::play::sides::Sides;
 use crate::play::wire_entry::WireEntry;
 use crate::stories::{Exchange, Step, Story, stories};
 use std::collections::BTreeMap;
-use tolmach_dialect::{
-    Correlation, Dialect, Frame, Incoming, Request, Response, Unsupported, Variant,
-};
-use tolmach_domain::{Event, EventKind, Fault, FlowSummary, Origin};
+use tolmach_dialect::{Correlation, Dialect, Incoming, Request, Response, Unsupported};
+use tolmach_domain::{Event, EventKind, Fault, Origin};
 
 /// One exchange, or one event, as it went over the wire.
 #[derive(Debug, Clone)]
@@ -46,12 +45,8 @@ pub(crate) struct RecordedStep {
 pub(crate) struct RecordedRender {
     /// The event.
     pub(crate) event: Event,
-    /// The summary of its flow, for a dialect that needs it.
-    pub(crate) flow: Option<Box<FlowSummary>>,
-    /// The variant.
-    pub(crate) variant: Variant,
-    /// The frame.
-    pub(crate) frame: Frame,
+    /// Its frame.
+    pub(crate) shared: SharedFrame,
 }
 
 /// All stories, as one dialect plays them.
@@ -249,12 +244,8 @@ impl Attempt<'_> {
             exact: received.iter().all(is_exact),
         });
         let shared = received.into_iter().filter_map(|received| received.shared);
-        self.renders.extend(shared.map(|(variant, flow, frame)| RecordedRender {
-            event: event.clone(),
-            flow,
-            variant,
-            frame,
-        }));
+        let render = |shared| RecordedRender { event: event.clone(), shared };
+        self.renders.extend(shared.map(render));
         Ok(())
     }
 }

@@ -222,7 +222,7 @@ impl<'a> Player<'a> {
         let frames = match delivered.map_err(|error| self.failed(event.name(), &error))? {
             Delivered::Nothing => return Ok(()),
             Delivered::Private(frames) => frames,
-            Delivered::Shared { frame, .. } => vec![frame],
+            Delivered::Shared(shared) => vec![shared.frame],
             Delivered::Closed(close) => {
                 self.entries.push(WireEntry::Closed(close));
                 self.server = None;

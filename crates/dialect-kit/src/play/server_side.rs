@@ -32,16 +32,20 @@ pub(crate) enum Delivered {
     /// Frames of this connection alone; at least one.
     Private(Vec<Frame>),
     /// One frame that is shared with other connections.
-    Shared {
-        /// The variant that it was rendered in.
-        variant: Variant,
-        /// The summary that it was rendered with.
-        flow: Option<Box<FlowSummary>>,
-        /// The frame.
-        frame: Frame,
-    },
+    Shared(SharedFrame),
     /// The connection was closed.
     Closed(Close),
+}
+
+/// A rendered event.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedFrame {
+    /// The variant that it was rendered in.
+    pub(crate) variant: Variant,
+    /// The summary that it was rendered with.
+    pub(crate) flow: Option<Box<FlowSummary>>,
+    /// The frame.
+    pub(crate) frame: Frame,
 }
 
 impl ServerSide {
@@ -165,7 +169,7 @@ impl ServerSide {
             Delivery::Close(close) => Delivered::Closed(close),
             Delivery::Shared(variant) => {
                 let frame = render(dialect, event, &context, variant)?;
-                Delivered::Shared { variant, flow: flow.map(Box::new), frame }
+                Delivered::Shared(SharedFrame { variant, flow: flow.map(Box::new), frame })
             }
         };
         self.check_subscription("after the delivery")?;

@@ -21,8 +21,8 @@ impl Project {
         Self { root: root.into() }
     }
 
-    /// The project that a crate belongs to, from its `CARGO_MANIFEST_DIR`: the crate's own folder if
-    /// it has `protocols`, else the folder two above.
+    /// The project that a crate belongs to, from its `CARGO_MANIFEST_DIR`: the crate's own folder
+    /// if it has `protocols`, else the folder two above.
     pub fn of_crate(manifest_folder: &str) -> Self {
         let own = Path::new(manifest_folder);
         if own.join("protocols").is_dir() { Self::at(own) } else { Self::at(own.join("../..")) }

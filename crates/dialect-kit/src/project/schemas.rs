@@ -113,8 +113,8 @@ impl Schemas {
         self.validators.keys().map(String::as_str)
     }
 
-    /// The schemas of this direction that a frame matches, or the reason why none does. `None` for a
-    /// frame that is no JSON by nature: an empty body, a photo.
+    /// The schemas of this direction that a frame matches, or the reason why none does. `None` for
+    /// a frame that is no JSON by nature: an empty body, a photo.
     pub(crate) fn check(
         &self,
         frame: &Frame,

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_fault_and_event_is_told() {
+    fn every_command_fault_and_event_is_in_a_story() {
         let (mut commands, mut faults, mut events) =
             (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for step in stories().into_iter().flat_map(|story| story.steps) {
@@ -117,10 +117,10 @@ mod tests {
     #[test]
     fn no_two_exchanges_of_a_story_share_a_title_and_a_command_but_differ_in_outcome() {
         for story in stories() {
-            let mut told: Vec<(String, Command, Result<Answer, Fault>)> = Vec::new();
+            let mut seen: Vec<(String, Command, Result<Answer, Fault>)> = Vec::new();
             for step in story.steps {
                 let Step::Exchange(exchange) = step else { continue };
-                let clash = told.iter().any(|(title, command, outcome)| {
+                let clash = seen.iter().any(|(title, command, outcome)| {
                     *title == exchange.title()
                         && *command == exchange.command
                         && *outcome != exchange.outcome
@@ -132,7 +132,7 @@ mod tests {
                     story.name,
                     exchange.title()
                 );
-                told.push((exchange.title(), exchange.command, exchange.outcome));
+                seen.push((exchange.title(), exchange.command, exchange.outcome));
             }
         }
     }

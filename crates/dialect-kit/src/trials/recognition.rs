@@ -13,8 +13,8 @@ use tolmach_domain::ConnectionId;
 /// A path of an endpoint that dialects share.
 const SHARED_PATH: &str = "/ws";
 
-/// A first frame of the stories is recognised for certain on a shared path, or never if the manifest
-/// names no opening.
+/// A first frame of the stories is recognised for certain on a shared path, or never if the
+/// manifest names no opening.
 ///
 /// Without a client, the first frames are those of the scripts: one in the default revision at
 /// least must be recognised.

@@ -2,7 +2,7 @@
 
 use crate::frame_text::inline;
 use crate::kit::Kit;
-use crate::play::Property;
+use crate::play::{Property, RecordedRender};
 use crate::problems::{Outcome, Problems};
 use tolmach_dialect::RenderContext;
 
@@ -11,18 +11,18 @@ use tolmach_dialect::RenderContext;
 pub fn stories_render_purely(kit: &Kit) -> Outcome {
     let recording = kit.record();
     let mut problems = recording.problems(Property::Rendering);
-    for render in &recording.renders {
-        let context = RenderContext::with_flow(render.flow.as_deref());
+    for RecordedRender { event, shared } in &recording.renders {
+        let context = RenderContext::with_flow(shared.flow.as_deref());
         for (dialect, which) in [(&kit.dialect, "later"), (&kit.twin, "by another value")] {
-            let again = dialect.render(&render.event, &context, render.variant);
-            if again.as_ref() != Ok(&render.frame) {
+            let again = dialect.render(event, &context, shared.variant);
+            if again.as_ref() != Ok(&shared.frame) {
                 let again = again
                     .map_or_else(|unsupported| unsupported.to_string(), |again| inline(&again));
                 problems.push(format!(
                     "{} as {:?} was rendered as {}, and {which} as {again}",
-                    render.event.name(),
-                    render.variant,
-                    inline(&render.frame)
+                    event.name(),
+                    shared.variant,
+                    inline(&shared.frame)
                 ));
             }
         }
