@@ -5,8 +5,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 
-/// A gateway between chat protocols: clients of different wire formats connect unchanged and talk to
-/// each other.
+/// A gateway between chat protocols: clients of different wire formats connect unchanged and talk
+/// to each other.
 ///
 /// Without a command it serves, and keeps all its data in the folder ./data.
 #[derive(Debug, Parser)]

@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::dialects::DialectError;
+use tolmach_server::{BuildError, MetricsError};
 use std::io;
 use std::path::PathBuf;
 use tolmach_adapters::{BucketOptionsError, EntropyError, KeyError, MailUrlError};
@@ -10,7 +11,6 @@ use tolmach_client::ClientError;
 use tolmach_domain::Fault;
 use tolmach_engine::ErrorChain;
 use tolmach_engine::ports::{PortError, StoreError};
-use tolmach_server::{BuildError, MetricsError};
 use tolmach_store::CopyError;
 use tracing_subscriber::filter::ParseError;
 
@@ -127,14 +127,35 @@ impl CliError {
     }
 }
 
-impl<E: Into<RuntimeError>> From<E> for CliError {
-    fn from(error: E) -> Self {
-        Self::Runtime(error.into())
-    }
-}
-
 impl From<UsageError> for CliError {
     fn from(error: UsageError) -> Self {
         Self::Usage(error)
     }
 }
+
+impl From<RuntimeError> for CliError {
+    fn from(error: RuntimeError) -> Self {
+        Self::Runtime(error)
+    }
+}
+
+/// Conversions by way of [`RuntimeError`].
+macro_rules! from_runtime_errors {
+    ($($error:ty),+) => {
+        $(impl From<$error> for CliError {
+            fn from(error: $error) -> Self {
+                Self::Runtime(error.into())
+            }
+        })+
+    };
+}
+
+from_runtime_errors!(
+    BuildError,
+    ClientError,
+    CopyError,
+    EntropyError,
+    Fault,
+    MetricsError,
+    StoreError
+);

@@ -1,4 +1,5 @@
-//! Progress of long commands, on standard error: a bar on a terminal, a line now and then elsewhere.
+//! Progress of long commands, on standard error: a bar on a terminal, a line now and then
+//! elsewhere.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write, stderr};

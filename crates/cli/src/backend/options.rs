@@ -1,9 +1,9 @@
 //! Options of libraries, from the configuration.
 
 use crate::config::Config;
+use tolmach_server::{HttpOptions, Keepalive, Limits, ServerOptions, Shutdown};
 use tolmach_adapters::BcryptOptions;
 use tolmach_engine::{LoginThrottlePolicy, Policy};
-use tolmach_server::{HttpOptions, Keepalive, Limits, ServerOptions, Shutdown};
 
 pub(crate) fn policy(config: &Config) -> Policy {
     let auth = &config.auth;
@@ -63,7 +63,7 @@ pub(crate) fn server_options(config: &Config) -> ServerOptions {
             frames_per_second: limits.frames_per_second,
             frame_burst: limits.frame_burst,
             send_queue_bytes: limits.send_queue_bytes,
-            syntax_errors: limits.max_syntax_errors,
+            max_syntax_errors: limits.max_syntax_errors,
         },
         keepalive: Keepalive {
             ping_interval: keepalive.ping_interval,

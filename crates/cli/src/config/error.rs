@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// A configuration that is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     /// The file cannot be read.
     #[error("{} cannot be read", path.display())]
     Read {
@@ -76,7 +76,7 @@ pub enum ConfigError {
 /// A value that its key cannot have.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum InvalidValue {
+pub(crate) enum InvalidValue {
     /// The message of the reader of that key: what it expects.
     #[error("{0}")]
     Unexpected(String),

@@ -13,9 +13,8 @@ mod sections;
 mod sources;
 mod values;
 
-pub use error::{ConfigError, InvalidValue};
-pub use origin::Origin;
-pub(crate) use sections::{Auth, Blobs, Config, Log, LogFormat, LoginThrottle};
+pub(crate) use error::ConfigError;
+pub(crate) use sections::{Auth, Blobs, Config, Log, LogFormat};
 pub(crate) use sources::Sources;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// The source of a value.
 #[derive(Debug, Clone)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// A configuration file.
     File(PathBuf),
     /// A variable of the environment.

@@ -1,10 +1,10 @@
-//! Frames on paper.
+//! The transcript: every frame, as it is sent and received.
 
-use crate::logging::colours;
+use crate::logging::use_colours;
 use anstyle::{AnsiColor, Style};
 use std::io::{IsTerminal, Write, stdout};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use tolmach_client::{Way, Witness};
+use tolmach_client::{Direction, FrameObserver};
 use tolmach_dialect::Frame;
 
 const COLOURS: [AnsiColor; 6] = [
@@ -15,37 +15,38 @@ const COLOURS: [AnsiColor; 6] = [
     AnsiColor::Blue,
     AnsiColor::BrightRed,
 ];
-/// The most of a frame that is shown, in characters.
+/// The longest part of a frame that is shown, in characters.
 const SHOWN: usize = 4_096;
 
-/// Where frames are shown as they come and go. Whoever reads may stop reading.
+/// The transcript. An output that is closed ends it, and not the demo.
 pub(super) struct Transcript {
     coloured: bool,
-    paper: Mutex<Paper>,
+    state: Mutex<State>,
 }
 
-struct Paper {
+struct State {
     output: Box<dyn Write + Send>,
-    /// The dialects met so far, in the order of their colours.
+    /// The dialects so far, in the order of their colours.
     dialects: Vec<&'static str>,
 }
 
 impl Transcript {
+    /// A transcript on `output`.
     pub(super) fn new(coloured: bool, output: Box<dyn Write + Send>) -> Self {
-        Self { coloured, paper: Mutex::new(Paper { output, dialects: Vec::new() }) }
+        Self { coloured, state: Mutex::new(State { output, dialects: Vec::new() }) }
     }
 
-    /// On standard output, coloured where that is wanted.
+    /// A transcript on standard output, coloured on a terminal.
     pub(super) fn to_stdout() -> Self {
-        Self::new(colours(stdout().is_terminal()), Box::new(stdout()))
+        Self::new(use_colours(stdout().is_terminal()), Box::new(stdout()))
     }
 
-    /// A heading.
+    /// Writes a heading.
     pub(super) fn chapter(&self, title: &str) {
         self.write(&format!("\n{}\n", self.paint(title, Style::new().bold().underline())));
     }
 
-    /// A remark of the narrator.
+    /// Writes a remark between frames.
     pub(super) fn remark(&self, text: &str) {
         self.write(&self.paint(&format!("({text})"), Style::new().italic()));
     }
@@ -54,9 +55,9 @@ impl Transcript {
         if self.coloured { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
-    /// Each dialect has a colour of its own, as long as there are so many.
+    /// The colour of a dialect: its own, as far as there are enough.
     fn colour(&self, dialect: &'static str) -> AnsiColor {
-        let dialects = &mut self.paper().dialects;
+        let dialects = &mut self.state().dialects;
         let number = dialects.iter().position(|other| *other == dialect).unwrap_or_else(|| {
             dialects.push(dialect);
             dialects.len() - 1
@@ -65,28 +66,28 @@ impl Transcript {
     }
 
     fn write(&self, line: &str) {
-        // Nothing is lost to the story when nobody reads it any more.
-        let _ = writeln!(self.paper().output, "{line}");
+        // An error means that the output is closed; the demo goes on without.
+        let _ = writeln!(self.state().output, "{line}");
     }
 
-    fn paper(&self) -> MutexGuard<'_, Paper> {
-        self.paper.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Witness for Transcript {
-    fn frame(&self, who: &str, dialect: &'static str, way: Way, frame: &Frame) {
+impl FrameObserver for Transcript {
+    fn frame(&self, name: &str, dialect: &'static str, direction: Direction, frame: &Frame) {
         let colour = Style::new().fg_color(Some(self.colour(dialect).into()));
-        let arrow = match way {
-            Way::Sent => "→",
-            Way::Received => "←",
+        let arrow = match direction {
+            Direction::Sent => "→",
+            Direction::Received => "←",
         };
-        let label = self.paint(&format!("{who:8} {dialect:8} {arrow}"), colour.bold());
+        let label = self.paint(&format!("{name:8} {dialect:8} {arrow}"), colour.bold());
         self.write(&format!("{label} {}", shown(frame)));
     }
 }
 
-/// A frame on one line. What could steer a terminal is escaped.
+/// A frame on one line, with control characters escaped: a terminal would obey them.
 fn shown(frame: &Frame) -> String {
     let head = match frame {
         Frame::Request(request) => {
@@ -107,7 +108,7 @@ fn shown(frame: &Frame) -> String {
         if char.is_control() { line.extend(char.escape_default()) } else { line.push(char) }
     }
     if text.chars().nth(SHOWN).is_some() {
-        line.push_str(&format!("… ({} bytes in all)", frame.payload().len()));
+        line.push_str(&format!("… ({} bytes in total)", frame.payload().len()));
     }
     line
 }
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_is_one_line_that_steers_nothing() {
+    fn a_frame_is_one_line_without_control_characters() {
         let request =
             http::Request::put("/a").header("X-B", "secret").body("c\r\n\u{1b}[2J".into()).unwrap();
         let response = http::Response::builder().status(404).body("{}".into()).unwrap();
@@ -128,7 +129,7 @@ mod tests {
             (Frame::response(response), "404 Not Found {}".to_owned()),
             (
                 Frame::text("x".repeat(SHOWN + 1)),
-                format!("{}… ({} bytes in all)", "x".repeat(SHOWN), SHOWN + 1),
+                format!("{}… ({} bytes in total)", "x".repeat(SHOWN), SHOWN + 1),
             ),
         ] {
             assert_eq!(shown(&frame), expected);
