@@ -7,38 +7,38 @@ use std::process::Output;
 use tempfile::TempDir;
 use tolmach_test_servers::{Durability, Postgres};
 
-fn said(output: &Output) -> (Option<i32>, String, String) {
+fn outcome(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it is text");
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
-/// What a command that must succeed prints.
-fn granted(output: &Output) -> String {
-    let (code, stdout, stderr) = said(output);
+/// The output of a command that must succeed and write nothing to standard error.
+fn stdout_of(output: &Output) -> String {
+    let (code, stdout, stderr) = outcome(output);
     assert_eq!((code, &*stderr), (Some(0), ""), "{stdout}");
     stdout
 }
 
-/// Why a command failed, with its exit code; it prints nothing else.
+/// The exit code and the errors of a command that must fail and print nothing else.
 fn failed(output: &Output) -> (i32, String) {
-    let (code, stdout, stderr) = said(output);
+    let (code, stdout, stderr) = outcome(output);
     assert_eq!(stdout, "");
     assert!(stderr.starts_with("error: "), "{stderr}");
     (code.expect("it ended by itself"), stderr)
 }
 
 #[tokio::test]
-async fn accounts_are_made_changed_and_listed_beside_a_running_gateway() {
+async fn accounts_are_added_changed_and_listed_beside_a_running_gateway() {
     let gateway = Gateway::start().await;
     let add =
         ["user", "add", "carol", "--password", PASSWORD, "--email", "carol@example.org", "--admin"];
-    let id: i64 = granted(&gateway.run(add).await).trim().parse().expect("the id is printed");
+    let id: i64 = stdout_of(&gateway.run(add).await).trim().parse().expect("the id is printed");
     let carol = Bearer::log_in(&gateway, "carol").await;
     assert_eq!(carol.id, id);
     let row = async || {
-        let list = granted(&gateway.run(["user", "list"]).await);
+        let list = stdout_of(&gateway.run(["user", "list"]).await);
         let row = list.lines().find(|line| line.contains("carol")).map(str::to_owned);
-        row.unwrap_or_else(|| panic!("she is not in {list}"))
+        row.unwrap_or_else(|| panic!("carol is not in {list}"))
     };
     let first = row().await;
     assert!(
@@ -50,7 +50,7 @@ async fn accounts_are_made_changed_and_listed_beside_a_running_gateway() {
     for (flag, marks) in
         [("--business=true", ["admin", "business"]), ("--admin=false", ["business", "business"])]
     {
-        assert_eq!(granted(&gateway.run(["user", "set", "carol", flag]).await), "");
+        assert_eq!(stdout_of(&gateway.run(["user", "set", "carol", flag]).await), "");
         let row = row().await;
         assert!(marks.iter().all(|mark| row.contains(mark)), "{flag}: {row}");
     }
@@ -58,7 +58,7 @@ async fn accounts_are_made_changed_and_listed_beside_a_running_gateway() {
 
     const NEXT: &str = "another password";
     assert_eq!(
-        granted(&gateway.run(["user", "set", "carol@example.org", "--password", NEXT]).await),
+        stdout_of(&gateway.run(["user", "set", "carol@example.org", "--password", NEXT]).await),
         ""
     );
     let logs_in = async |password: &str| {
@@ -66,7 +66,7 @@ async fn accounts_are_made_changed_and_listed_beside_a_running_gateway() {
         gateway.json("POST", "/api/v1/login", None, &body).await.status == 200
     };
     eventually("the new password", async || logs_in(NEXT).await.then_some(())).await;
-    assert!(!logs_in(PASSWORD).await, "the old password is dead");
+    assert!(!logs_in(PASSWORD).await, "the old password must be refused");
     eventually("the end of the old token", async || {
         (carol.get("/user").await.status == 401).then_some(())
     })
@@ -93,8 +93,8 @@ async fn accounts_are_made_changed_and_listed_beside_a_running_gateway() {
 #[tokio::test]
 async fn a_token_of_the_command_line_is_an_access_token() {
     let gateway = Gateway::start().await;
-    granted(&gateway.run(["user", "add", "carol", "--password", PASSWORD]).await);
-    let token = granted(&gateway.run(["token", "carol"]).await);
+    stdout_of(&gateway.run(["user", "add", "carol", "--password", PASSWORD]).await);
+    let token = stdout_of(&gateway.run(["token", "carol"]).await);
     let (token, rest) = token.split_once('\n').expect("it is a line");
     assert_eq!(rest, "");
     let carol = Bearer::of(&gateway, &json!({"access_token": token, "refresh_token": ""}));
@@ -102,10 +102,11 @@ async fn a_token_of_the_command_line_is_an_access_token() {
 }
 
 #[tokio::test]
-async fn dialects_tells_what_is_served_where() {
+async fn dialects_lists_endpoints_and_disabled_dialects() {
     let folder = TempDir::new().expect("a temporary folder can be made");
-    let list =
-        granted(&run(folder.path(), &[("DIALECTS__BEARER__ENABLED", "false")], ["dialects"]).await);
+    let list = stdout_of(
+        &run(folder.path(), &[("DIALECTS__BEARER__ENABLED", "false")], ["dialects"]).await,
+    );
     let row = |dialect: &str| {
         list.lines()
             .find(|line| line.starts_with(dialect))
@@ -120,8 +121,8 @@ async fn a_bad_configuration_is_refused_by_name_and_shows_no_secret() {
     let folder = TempDir::new().expect("a temporary folder can be made");
     std::fs::create_dir(data_folder(folder.path())).expect("it can be made");
     let file = data_folder(folder.path()).join("tolmach.toml");
-    granted(&run(folder.path(), &[], ["check"]).await);
-    for (name, options, file_text, says) in [
+    stdout_of(&run(folder.path(), &[], ["check"]).await);
+    for (name, options, file_text, expected) in [
         (
             "an unknown key of the environment",
             vec![("HTTP__LISTEM", "127.0.0.1:0")],
@@ -138,7 +139,7 @@ async fn a_bad_configuration_is_refused_by_name_and_shows_no_secret() {
             "an unknown key of the file",
             vec![],
             "[limits]\nframes = 1\n",
-            vec!["limits.frames", "limits.frame", "tolmach.toml"],
+            vec!["`limits.frames`", "`limits.frame_", "tolmach.toml"],
         ),
         (
             "an unknown dialect",
@@ -146,15 +147,42 @@ async fn a_bad_configuration_is_refused_by_name_and_shows_no_secret() {
             "",
             vec!["dialects.mood", "dialects.mode"],
         ),
-        ("a mistyped value", vec![("LIMITS__MAX_JSON_DEPTH", "deep")], "", vec!["limits.depth"]),
+        (
+            "a mistyped value",
+            vec![("LIMITS__MAX_JSON_DEPTH", "deep")],
+            "",
+            vec!["`limits.max_json_depth`"],
+        ),
         (
             "a value out of range",
             vec![("AUTH__BCRYPT_COST", "99")],
             "",
             vec!["auth.bcrypt_cost", "31"],
         ),
-        ("a duration without unit", vec![("KEEPALIVE__PING_INTERVAL", "30")], "", vec!["keepalive.ping"]),
-        ("a size that is none", vec![], "[limits]\nqueue = \"much\"\n", vec!["limits.queue"]),
+        (
+            "a duration without unit",
+            vec![("KEEPALIVE__PING_INTERVAL", "30")],
+            "",
+            vec!["`keepalive.ping_interval`"],
+        ),
+        (
+            "a size that is none",
+            vec![],
+            "[limits]\nsend_queue_bytes = \"much\"\n",
+            vec!["`limits.send_queue_bytes`"],
+        ),
+        (
+            "an unknown key of a nested section",
+            vec![("AUTH__LOGIN_THROTTLE__WINDO", "1m")],
+            "",
+            vec!["`auth.login_throttle.windo`", "`auth.login_throttle.window`"],
+        ),
+        (
+            "a wrong option of a dialect",
+            vec![("DIALECTS__ACTION__ORIGINS", "chat.example.org")],
+            "",
+            vec!["`dialects.action.origins`", "origin"],
+        ),
         ("an address without port", vec![("HTTP__LISTEN", "localhost")], "", vec!["http.listen"]),
         (
             "a mail server that is none",
@@ -173,14 +201,14 @@ async fn a_bad_configuration_is_refused_by_name_and_shows_no_secret() {
         for command in ["check", "serve"] {
             let (code, error) = failed(&run(folder.path(), &options, [command]).await);
             assert_eq!(code, 2, "{name}, {command}: {error}");
-            assert!(says.iter().all(|says| error.contains(says)), "{name}, {command}: {error}");
+            assert!(expected.iter().all(|part| error.contains(part)), "{name}, {command}: {error}");
             assert!(!error.contains("hunter2"), "{name}, {command}: {error}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_file_the_environment_and_a_flag_are_each_stronger_than_the_last() {
+async fn a_flag_precedes_the_environment_and_that_the_file() {
     let folder = TempDir::new().expect("a temporary folder can be made");
     let file = folder.path().join("other.toml");
     std::fs::write(
@@ -208,7 +236,7 @@ async fn a_file_the_environment_and_a_flag_are_each_stronger_than_the_last() {
             "127.0.0.1:1003",
         ),
     ] {
-        let text = granted(&command.output().await.expect("the binary can be started"));
+        let text = stdout_of(&command.output().await.expect("the binary can be started"));
         assert!(text.contains(address) && text.contains("disabled"), "{name}: {text}");
     }
 }
@@ -216,30 +244,32 @@ async fn a_file_the_environment_and_a_flag_are_each_stronger_than_the_last() {
 #[tokio::test]
 async fn a_store_is_brought_up_to_date_once() {
     let folder = TempDir::new().expect("a temporary folder can be made");
-    let first = granted(&run(folder.path(), &[], ["migrate"]).await);
+    let first = stdout_of(&run(folder.path(), &[], ["migrate"]).await);
     assert!(
         first.lines().count() > 0 && first.lines().all(|line| line.starts_with("applied ")),
         "{first}"
     );
-    assert_eq!(granted(&run(folder.path(), &[], ["migrate"]).await), "the store is up to date\n");
+    assert_eq!(stdout_of(&run(folder.path(), &[], ["migrate"]).await), "the store is up to date\n");
 }
 
 #[tokio::test]
-async fn a_world_is_copied_to_another_store_and_a_killed_copy_goes_on() {
+async fn a_store_is_copied_to_another_and_a_killed_copy_continues() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let mut gateway = Gateway::start().await;
-    granted(&gateway.run(["user", "add", "carol", "--password", PASSWORD]).await);
+    stdout_of(&gateway.run(["user", "add", "carol", "--password", PASSWORD]).await);
     let carol = Bearer::log_in(&gateway, "carol").await.id;
     gateway.signal("TERM").await;
     gateway.ended().await;
     let from = format!("sqlite://{}", gateway.data().join("tolmach.sqlite").display());
     let (folder, url) = (TempDir::new().expect("a temporary folder can be made"), server.url());
     let target = [("STORE__URL", &*url)];
-    granted(&run(folder.path(), &target, ["migrate"]).await);
-    // It stands still in the second table until it is killed.
+    stdout_of(&run(folder.path(), &target, ["migrate"]).await);
+    // The lock stops the copy at the second table until it is killed.
     let database = Database::connect(&url).await.expect("the server is up");
     let held = database.begin().await.expect("the server is up");
-    held.execute_unprepared("LOCK TABLE session IN SHARE MODE").await.expect("nobody has it");
+    held.execute_unprepared("LOCK TABLE session IN SHARE MODE")
+        .await
+        .expect("no other connection has the lock");
     let copy = ["copy", "--from", &from, "--to", &url];
     let mut child = tolmach(folder.path(), &[], copy)
         .stderr(std::process::Stdio::null())
@@ -247,7 +277,7 @@ async fn a_world_is_copied_to_another_store_and_a_killed_copy_goes_on() {
         .expect("the binary can be started");
     let waiting =
         Statement::from_string(DbBackend::Postgres, "SELECT pid FROM pg_locks WHERE NOT granted");
-    eventually("the copy to stand still", async || {
+    eventually("the copy to wait for the lock", async || {
         let rows = held.query_all_raw(waiting.clone()).await.expect("the server is up");
         (!rows.is_empty()).then_some(())
     })
@@ -257,7 +287,7 @@ async fn a_world_is_copied_to_another_store_and_a_killed_copy_goes_on() {
     let (code, error) = failed(&run(folder.path(), &target, ["user", "list"]).await);
     assert!(code == 1 && error.contains("not finished"), "{error}");
 
-    let (code, table, progress) = said(&run(folder.path(), &[], copy).await);
+    let (code, table, progress) = outcome(&run(folder.path(), &[], copy).await);
     assert_eq!(code, Some(0), "{progress}");
     assert!(
         table.lines().any(|line| line.starts_with("session "))
@@ -268,7 +298,7 @@ async fn a_world_is_copied_to_another_store_and_a_killed_copy_goes_on() {
     let (code, error) = failed(&run(folder.path(), &[], copy).await);
     assert!(code == 1 && error.contains("holds a world already"), "{error}");
 
-    let text = granted(&run(folder.path(), &target, ["check"]).await);
+    let text = stdout_of(&run(folder.path(), &target, ["check"]).await);
     assert!(
         text.contains(&format!("PostgreSQL, database tolmach at {}", server.address())),
         "{text}"
@@ -278,9 +308,9 @@ async fn a_world_is_copied_to_another_store_and_a_killed_copy_goes_on() {
 }
 
 #[tokio::test]
-async fn help_names_every_command_and_mistakes_are_told() {
+async fn help_names_every_command_and_errors_name_the_nearest() {
     let folder = TempDir::new().expect("a temporary folder can be made");
-    let help = granted(&run(folder.path(), &[], ["--help"]).await);
+    let help = stdout_of(&run(folder.path(), &[], ["--help"]).await);
     for command in [
         "serve", "check", "migrate", "copy", "user", "token", "dialects", "demo", "--data",
         "--config",
@@ -289,16 +319,16 @@ async fn help_names_every_command_and_mistakes_are_told() {
     }
     for command in ["serve", "check", "migrate", "copy", "user", "token", "dialects", "demo"] {
         assert!(
-            granted(&run(folder.path(), &[], [command, "--help"]).await).contains("--data"),
+            stdout_of(&run(folder.path(), &[], [command, "--help"]).await).contains("--data"),
             "{command}"
         );
     }
-    let (code, _, stderr) = said(&run(folder.path(), &[], ["serv"]).await);
+    let (code, _, stderr) = outcome(&run(folder.path(), &[], ["serv"]).await);
     assert!(code == Some(2) && stderr.contains("serve"), "{stderr}");
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_told() {
+async fn an_address_that_is_taken_is_named() {
     let gateway = Gateway::start().await;
     let folder = TempDir::new().expect("a temporary folder can be made");
     let address = gateway.address.to_string();
@@ -307,7 +337,7 @@ async fn an_address_that_is_taken_is_told() {
 }
 
 #[tokio::test]
-async fn serving_needs_no_command_and_makes_its_folder() {
+async fn serving_needs_no_command_and_creates_its_folder() {
     let folder = TempDir::new().expect("a temporary folder can be made");
     let mut child = tolmach::<&str, 0>(folder.path(), &[], [])
         .stdout(std::process::Stdio::piped())

@@ -2,7 +2,6 @@
 
 use crate::config::ConfigError;
 use crate::dialects::DialectError;
-use tolmach_server::{BuildError, MetricsError};
 use std::io;
 use std::path::PathBuf;
 use tolmach_adapters::{BucketOptionsError, EntropyError, KeyError, MailUrlError};
@@ -11,6 +10,7 @@ use tolmach_client::ClientError;
 use tolmach_domain::Fault;
 use tolmach_engine::ErrorChain;
 use tolmach_engine::ports::{PortError, StoreError};
+use tolmach_server::{BuildError, MetricsError};
 use tolmach_store::CopyError;
 use tracing_subscriber::filter::ParseError;
 

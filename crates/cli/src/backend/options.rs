@@ -1,9 +1,9 @@
 //! Options of libraries, from the configuration.
 
 use crate::config::Config;
-use tolmach_server::{HttpOptions, Keepalive, Limits, ServerOptions, Shutdown};
 use tolmach_adapters::BcryptOptions;
 use tolmach_engine::{LoginThrottlePolicy, Policy};
+use tolmach_server::{HttpOptions, Keepalive, Limits, ServerOptions, Shutdown};
 
 pub(crate) fn policy(config: &Config) -> Policy {
     let auth = &config.auth;

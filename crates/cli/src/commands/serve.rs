@@ -3,12 +3,12 @@
 use crate::arguments::{ListenArguments, Location};
 use crate::backend::Backend;
 use crate::error::{CliError, RuntimeError, UsageError};
-use tolmach_server::Metrics;
 use crate::serving::server_builder;
 use crate::signals::shutdown_on_signal;
 use crate::{bus_metrics, logging};
 use std::io::Write;
 use tokio::net::TcpListener;
+use tolmach_server::Metrics;
 
 pub(crate) async fn run(location: &Location, listen: &ListenArguments) -> Result<String, CliError> {
     let mut config = location.load_config(listen).map_err(UsageError::from)?;
