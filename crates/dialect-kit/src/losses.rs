@@ -34,6 +34,11 @@ impl Losses {
         self.operations.get(operation)
     }
 
+    /// True if the dialect has no frame for the operation.
+    pub fn loses(&self, operation: &str) -> bool {
+        self.of(operation) == Some(&Coverage::Nothing)
+    }
+
     /// Every operation of the stories.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, &Coverage)> {
         self.operations.iter().map(|(name, coverage)| (*name, coverage))
@@ -41,7 +46,7 @@ impl Losses {
 
     /// The operations without any frame.
     pub fn whole(&self) -> impl Iterator<Item = &'static str> {
-        self.all().filter(|(_, coverage)| **coverage == Coverage::Nothing).map(|(name, _)| name)
+        self.operations.keys().copied().filter(|operation| self.loses(operation))
     }
 }
 

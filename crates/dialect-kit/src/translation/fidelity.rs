@@ -99,9 +99,9 @@ fn problem(finding: &Finding, deviations: &[Deviations], excuse: Excuse) -> Opti
             .into_iter()
             .flatten()
             .collect();
-    let is_declared = names
-        .iter()
-        .any(|name| deviations.iter().any(|side| side.weakens(name) || side.loses(name)));
+    let is_declared = names.iter().any(|name| {
+        deviations.iter().any(|side| side.weakens(name) || side.explains_loss_of(name))
+    });
     match &finding.outcome {
         Passage::Broken(defect) => Some(format!("{}: {}", finding.title, defect.message)),
         _ if is_declared => None,

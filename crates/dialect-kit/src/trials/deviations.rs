@@ -17,7 +17,7 @@ pub fn deviations_match_losses(kit: &Kit) -> Outcome {
     }
     let mut problems = Vec::new();
     for (operation, coverage) in losses_of(&kit.record()).all() {
-        let (whole, part) = (deviations.loses(operation), deviations.weakens(operation));
+        let (whole, part) = (deviations.explains_loss_of(operation), deviations.weakens(operation));
         if whole && let Coverage::Partial { example, .. } = coverage {
             problems.push(format!(
                 "a [[loss]] declares `{operation}` lost, but it has frames: {example}; a part is \
