@@ -4,6 +4,7 @@ use crate::{
     ClientSession, Event, Frame, Handshake, HandshakeRejection, Manifest, Recognition,
     RenderContext, Request, ServerSession, Unsupported, Variant,
 };
+use std::sync::Arc;
 
 /// One wire format. One shared value serves all connections.
 pub trait Dialect: Send + Sync + 'static {
@@ -58,4 +59,34 @@ pub trait DialectClient: Send + Sync {
         &self,
         handshake: &Handshake<'_>,
     ) -> Result<Box<dyn ClientSession>, HandshakeRejection>;
+}
+
+impl<D: Dialect + ?Sized> Dialect for Arc<D> {
+    fn manifest(&self) -> &Manifest {
+        self.as_ref().manifest()
+    }
+
+    fn recognise(&self, handshake: &Handshake<'_>) -> Recognition {
+        self.as_ref().recognise(handshake)
+    }
+
+    fn accept(
+        &self,
+        handshake: &Handshake<'_>,
+    ) -> Result<Box<dyn ServerSession>, HandshakeRejection> {
+        self.as_ref().accept(handshake)
+    }
+
+    fn render(
+        &self,
+        event: &Event,
+        context: &RenderContext<'_>,
+        variant: Variant,
+    ) -> Result<Frame, Unsupported> {
+        self.as_ref().render(event, context, variant)
+    }
+
+    fn client(&self) -> Option<&dyn DialectClient> {
+        self.as_ref().client()
+    }
 }
