@@ -15,7 +15,7 @@ pub trait Configure: Dialect + Sized {
 
 /// An option that does not exist, or a value of the wrong type: names the key and what exists.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+#[error(transparent)]
 pub struct OptionsError(#[from] serde_json::Error);
 
 /// Reads a table into a struct of options, which should carry `#[serde(default,
