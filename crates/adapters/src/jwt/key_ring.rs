@@ -82,7 +82,7 @@ impl Signer for KeyRing {
         };
         let claims = self.keys.iter().filter(fits).find_map(|key| {
             let mut validation = Validation::new(key.algorithm);
-            // Times are compared with the engine's clock in `Claims::read`, and the audience of a
+            // Times are compared with the engine's clock in `Claims::read`, and the `aud` of a
             // token that was signed elsewhere may be another service.
             validation.required_spec_claims.clear();
             (validation.validate_exp, validation.validate_aud) = (false, false);

@@ -1,5 +1,6 @@
 //! Errors of photo storage, for the log.
 
+use object_store::Error as StorageError;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,7 +16,7 @@ pub(super) enum PhotoError {
     #[error("{doing} the file of a photo")]
     Cancelled { doing: &'static str, source: tokio::task::JoinError },
     #[error("{doing} {object} of {bucket}")]
-    Object { doing: &'static str, object: String, bucket: String, source: Box<object_store::Error> },
+    Object { doing: &'static str, object: String, bucket: String, source: Box<StorageError> },
     #[error("{doing} {object} of {bucket}: no response within {limit:?}")]
     Timeout { doing: &'static str, object: String, bucket: String, limit: Duration },
     #[error("writing {object} to {bucket}: it is not found")]

@@ -52,7 +52,8 @@ mod tests {
             ("", "within this process"),
             ("url = \"redis://:hunter2@host\"", "Redis at host:6379, channels tolmach:*"),
             (
-                "url = \"redis://:hunter2@a,redis://:hunter2@b:7\"\nsharded = true\nprefix = \"x.\"",
+                "url = \"redis://:hunter2@a,redis://:hunter2@b:7\"\nsharded = true\n\
+                 prefix = \"x.\"",
                 "Redis Cluster at a:6379, b:7, sharded channels x.*",
             ),
         ] {

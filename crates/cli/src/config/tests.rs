@@ -318,7 +318,7 @@ fn a_wrong_value_is_refused_with_the_expected_ones() {
             None,
             "`dialects.action.origins` = [\"chat.example.org\"] in chat.toml: ",
         ),
-        ("[dialects.action]\norigins = \"https://chat.example.org\"", None, "sequence"),
+        ("[dialects.action]\norigins = \"https://chat.example.org\"", None, "a list of origins"),
         ("[auth]\nregistration = \"yes\"", None, "`auth.registration` = \"yes\" in chat.toml"),
         ("[auth]\nkeys = 5", None, "[[auth.keys]] with kid"),
         (

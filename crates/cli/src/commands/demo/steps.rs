@@ -111,8 +111,8 @@ pub(super) async fn wait_for_message(client: &mut Client, text: &str) -> Result<
 }
 
 /// The texts of the group's messages, oldest first, as this client reads them; `None` where its
-/// dialect has no request for them. Where the dialect subscribes to a flow by reading it, the client
-/// is subscribed from then on.
+/// dialect has no request for them. In a dialect that subscribes to a flow by reading it, the client
+/// is subscribed afterwards.
 pub(super) async fn read_history(
     client: &mut Client,
     group: FlowId,
@@ -163,7 +163,7 @@ async fn register(
         [GrantKind::Pair, GrantKind::Token, GrantKind::Connection, GrantKind::Nothing]
             .map(|grant| Command::Register(Box::new(registration(grant))));
     match request(client, &registrations).await? {
-        Some(Answer::Granted(grant)) => Ok(Some(grant)),
+        Some(Answer::Granted(grant)) => Ok(Some(*grant)),
         Some(answer) => Err(unexpected(client, &answer).into()),
         None => {
             transcript.remark(&format!(
@@ -182,7 +182,7 @@ async fn log_in(client: &mut Client) -> Result<Option<Grant>, CliError> {
         Command::Login { identifier, password, grant }
     });
     match request(client, &logins).await? {
-        Some(Answer::Granted(grant)) => Ok(Some(grant)),
+        Some(Answer::Granted(grant)) => Ok(Some(*grant)),
         Some(answer) => Err(unexpected(client, &answer).into()),
         None => Ok(None),
     }

@@ -1,5 +1,5 @@
-//! The story: all clients join, meet in a group, say hello, get each other's messages, and read the
-//! same history.
+//! The story: all clients join, meet in a group, send greetings, receive those of the others, and
+//! read the same history.
 
 use super::steps::{create_group, greet, greeting, join, read_history, wait_for_message};
 use super::transcript::Transcript;
@@ -57,8 +57,8 @@ fn clients(address: SocketAddr, transcript: &Arc<Transcript>) -> Vec<Client> {
         .collect()
 }
 
-/// Waits until every client whose dialect pushes messages has got those of all others; the number of
-/// these clients.
+/// Waits until every client whose dialect pushes messages has received those of all others; their
+/// number.
 async fn wait_for_greetings(clients: &mut [Client]) -> Result<usize, CliError> {
     let greetings: Vec<_> = clients.iter().map(greeting).collect();
     let mut pushed = 0;
