@@ -93,3 +93,59 @@ impl Drop for Broadcast {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backlog::Backlogs;
+    use crate::test_support::{served, toy};
+    use tolmach_dialect::Manifest;
+    use tolmach_domain::{
+        Content, Flow, FlowId, FlowKind, Message, MessageId, Timestamp, UserId, UserSummary,
+    };
+
+    fn event(text: &str) -> Arc<Event> {
+        let flow = (FlowId::new(1).unwrap(), FlowKind::Group);
+        let author = UserSummary::named(UserId::new(1).unwrap(), "ann");
+        let (id, time) = (MessageId::new(1).unwrap(), Timestamp::default());
+        let message = Message::new(id, flow, author, Content::text(text), time);
+        Arc::new(Event::new(time, EventKind::Posted(message)))
+    }
+
+    #[test]
+    fn an_event_is_rendered_once_for_all_connections_of_a_variant() {
+        let backlog = FlowBacklog::new(Backlogs::new(1 << 20));
+        let broadcast = Broadcast::of_flow(event("hello"), None, &backlog);
+        let (toy, other) = (served(toy()), served(Manifest::new("other", "")));
+        let first = broadcast.frame(&toy, Variant(0)).unwrap();
+        let again = broadcast.frame(&toy, Variant(0)).unwrap();
+        assert_eq!(first.as_ptr(), again.as_ptr());
+        for different in [
+            broadcast.frame(&toy, Variant(1)).unwrap(),
+            broadcast.frame(&other, Variant(0)).unwrap(),
+        ] {
+            assert_ne!(first.as_ptr(), different.as_ptr());
+        }
+    }
+
+    #[test]
+    fn only_a_dialect_that_needs_it_is_given_the_summary() {
+        let backlog = FlowBacklog::new(Backlogs::new(1 << 20));
+        let flow = Flow::new(FlowId::new(1).unwrap(), FlowKind::Group, "group");
+        let summary = Some(Arc::new(FlowSummary::new(flow)));
+        let broadcast = Broadcast::of_flow(event("hello"), summary, &backlog);
+        assert!(broadcast.context(&served(toy())).flow.is_none());
+        assert!(broadcast.context(&served(toy().needs_flow_summaries())).flow.is_some());
+    }
+
+    #[test]
+    fn the_backlog_knows_the_size_of_the_last_frame() {
+        let backlog = FlowBacklog::new(Backlogs::new(1 << 20));
+        let toy = served(toy());
+        let broadcast = Broadcast::of_flow(event("hello"), None, &backlog);
+        let bytes = broadcast.frame(&toy, Variant(0)).unwrap().len();
+        assert_eq!(backlog.last_frame_bytes(), 0);
+        drop(broadcast);
+        assert_eq!(backlog.last_frame_bytes(), bytes);
+    }
+}

@@ -19,6 +19,8 @@ use tolmach_engine::ports::{Bus, StoreError};
 
 /// The time between two runs of housekeeping: histograms and caches give back memory.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(2);
+/// The longest time that a response to a writer waits because the delivery of its flow lags.
+const MAX_RESPONSE_DELAY: Duration = Duration::from_secs(1);
 
 /// The builder of a [`Server`].
 ///
@@ -52,6 +54,7 @@ pub struct ServerBuilder {
     dialects: Vec<(Arc<dyn Dialect>, DialectOptions)>,
     options: ServerOptions,
     metrics: Option<Metrics>,
+    max_response_delay: Duration,
 }
 
 /// A server could not be made.
@@ -67,7 +70,14 @@ pub enum BuildError {
 
 impl ServerBuilder {
     pub(crate) fn new(engine: Arc<Engine>, bus: Arc<dyn Bus>) -> Self {
-        Self { engine, bus, dialects: Vec::new(), options: ServerOptions::default(), metrics: None }
+        Self {
+            engine,
+            bus,
+            dialects: Vec::new(),
+            options: ServerOptions::default(),
+            metrics: None,
+            max_response_delay: MAX_RESPONSE_DELAY,
+        }
     }
 
     /// Serves a dialect, with the default options.
@@ -93,6 +103,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Sets the longest time that a response waits for delivery, so that tests need no clock.
+    #[cfg(test)]
+    pub(crate) fn max_response_delay(mut self, delay: Duration) -> Self {
+        self.max_response_delay = delay;
+        self
+    }
+
     /// The routes that the server will have. Nothing is opened.
     pub fn routes(&self) -> Result<Routes, RouteError> {
         let served = |(dialect, options): &(Arc<dyn Dialect>, DialectOptions)| {
@@ -108,9 +125,15 @@ impl ServerBuilder {
     /// Fails if the dialects cannot be served together, or the store cannot be read. Must be called
     /// within a runtime of tokio.
     pub async fn bind(self, listener: TcpListener) -> Result<Server, BuildError> {
+        let shutdown = self.options.shutdown;
+        Ok(Server::new(self.start().await?, listener, shutdown))
+    }
+
+    /// Makes the state of the server, and starts its background tasks.
+    pub(crate) async fn start(self) -> Result<Arc<ServerState>, BuildError> {
         let routes = self.routes()?;
-        let Self { engine, bus, dialects: _, options, metrics } = self;
-        let ServerOptions { limits, keepalive, http, shutdown, .. } = options;
+        let Self { engine, bus, dialects: _, options, metrics, max_response_delay } = self;
+        let ServerOptions { limits, keepalive, http, .. } = options;
         let now = engine.last_commit_time().await?;
         let (hub, reconciler) =
             Reconciler::new(engine.clone(), bus.clone(), now, limits.send_queue_bytes);
@@ -123,7 +146,7 @@ impl ServerBuilder {
         tokio::spawn(keep_house(engine.clone(), metrics.clone()));
         let mut seed = [0; 8];
         engine.fill_random(&mut seed);
-        let state = ServerState {
+        Ok(Arc::new(ServerState {
             engine,
             bus,
             hub,
@@ -136,8 +159,8 @@ impl ServerBuilder {
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
             next_connection: AtomicU64::new(u64::from_ne_bytes(seed)),
-        };
-        Ok(Server::new(Arc::new(state), listener, shutdown))
+            max_response_delay,
+        }))
     }
 }
 

@@ -1,5 +1,5 @@
-//! The server of a chat gateway, as a library: a binary of any project can embed it with dialects of
-//! its own.
+//! The server of a chat gateway, as a library: a binary of any project can embed it with dialects
+//! of its own.
 //!
 //! [`Server::builder`] takes an engine, the bus that the engine's store publishes to, and dialects.
 //! The server owns all I/O of the dialects: listeners, handshakes, connections, the delivery of
@@ -30,6 +30,8 @@ mod state;
 mod stream;
 mod submission;
 mod sync;
+#[cfg(test)]
+mod test_support;
 mod write_buffer;
 mod write_timeout;
 

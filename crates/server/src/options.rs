@@ -48,7 +48,8 @@ impl Default for ServerOptions {
 /// Bounds on what a peer may do to a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest WebSocket message, in bytes; `None` is each dialect's own limit. Default: `None`.
+    /// The largest WebSocket message, in bytes; `None` is each dialect's own limit. Default:
+    /// `None`.
     pub max_frame_bytes: Option<usize>,
     /// The largest first frame on a shared path, in bytes. Default: 64 KiB.
     pub max_first_frame_bytes: usize,

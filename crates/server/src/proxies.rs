@@ -19,8 +19,8 @@ impl TrustedProxies {
     }
 
     /// The client behind a connection from `peer`: the right-most address that no trusted proxy
-    /// has. Each proxy adds its own client at the right end; what stands further left was written by
-    /// others.
+    /// has. Each proxy adds its own client at the right end; what stands further left was written
+    /// by others.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.trusts(client) {

@@ -201,3 +201,88 @@ fn trimmed(path: &str) -> &str {
         Some(shorter) => shorter,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::{served, toy};
+    use tolmach_dialect::{Endpoint, Manifest};
+
+    const REST: Manifest = Manifest::new("rest", "HTTP requests")
+        .endpoints(&[Endpoint::http("/api/v1/**"), Endpoint::websocket("/rest/")]);
+
+    fn routes(manifests: &[Manifest]) -> Result<Routes, RouteError> {
+        let dialects = manifests.iter().cloned().map(served).collect();
+        Routes::new(dialects, &["/".into(), "/ws".into()])
+    }
+
+    #[test]
+    fn a_path_finds_its_dialect_with_or_without_a_slash_at_the_end() {
+        let routes = routes(&[toy(), REST]).unwrap();
+        for (path, expected) in [
+            ("/toy", "toy"),
+            ("/toy/", "toy"),
+            ("/rest", "rest"),
+            ("/api/v1/user", "rest"),
+            ("/api/v1/main/", "rest"),
+            ("/api/v1", "not found"),
+            ("/api/v10", "not found"),
+            ("/", "shared"),
+            ("/ws", "shared"),
+            ("/ws/", "shared"),
+            ("/ws/x", "not found"),
+            ("/toys", "not found"),
+        ] {
+            let found = match routes.find(path) {
+                RouteMatch::Dialect(dialect, _) => dialect.id(),
+                RouteMatch::Shared => "shared",
+                RouteMatch::NotFound => "not found",
+            };
+            assert_eq!(found, expected, "{path}");
+        }
+        assert_eq!(
+            routes.describe(),
+            ["toy at /toy; also at / and /ws by a command", "rest at /api/v1/** and /rest/"]
+        );
+    }
+
+    #[test]
+    fn a_shared_path_needs_a_dialect_that_is_recognised() {
+        let routes = routes(&[REST]).unwrap();
+        assert!(matches!(routes.find("/ws"), RouteMatch::NotFound));
+    }
+
+    #[test]
+    fn dialects_that_cannot_be_served_together_are_rejected() {
+        const OTHER: &[Endpoint] = &[Endpoint::websocket("/toy/")];
+        const TREE: &[Endpoint] = &[Endpoint::http("/api/v1/**")];
+        const OWN: &[Endpoint] = &[Endpoint::http("/metrics")];
+        let other = Manifest::new("other", "").endpoints(OTHER);
+        let tree = Manifest::new("tree", "").endpoints(TREE);
+        let own = Manifest::new("own", "").endpoints(OWN);
+        for (manifests, expected) in [
+            ([toy(), toy()], RouteError::DuplicateDialect { id: "toy" }),
+            (
+                [toy(), other],
+                RouteError::DuplicatePath { path: "/toy/", first: "toy", second: "other" },
+            ),
+            (
+                [REST, tree],
+                RouteError::DuplicatePath { path: "/api/v1/**", first: "rest", second: "tree" },
+            ),
+            ([toy(), own], RouteError::ReservedPath { path: "/metrics", dialect: "own" }),
+        ] {
+            assert_eq!(routes(&manifests).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn a_frame_that_two_dialects_claim_is_served_by_neither() {
+        let second = Manifest::new("second", "").opening("a command");
+        let frame = tolmach_dialect::Frame::text("whoami");
+        let handshake = Handshake::new(tolmach_domain::ConnectionId(1)).first_frame(&frame);
+        let id = |routes: Routes| routes.recognise(&handshake).map(|dialect| dialect.id());
+        assert_eq!(id(routes(&[toy(), REST]).unwrap()), Some("toy"));
+        assert_eq!(id(routes(&[toy(), second]).unwrap()), None);
+    }
+}

@@ -91,8 +91,8 @@ impl SendHalf {
     }
 
     /// Encodes events and writes as much as the socket takes at once. Stops at an event that closes
-    /// the connection, and where the socket takes less than the bound requires: the rest of `events`
-    /// is left to the connection's task. Returns whether nothing is left to it.
+    /// the connection, and where the socket takes less than the bound requires: the rest of
+    /// `events` is left to the connection's task. Returns whether nothing is left to it.
     pub(crate) fn flush_inline(&mut self, events: &mut Vec<Arc<Broadcast>>) -> bool {
         let mut processed = 0;
         for broadcast in events.iter() {
@@ -129,5 +129,103 @@ impl SendHalf {
         let metrics = &self.dialect.metrics;
         metrics.frames_out.increment((frames - self.buffer.len()) as u64);
         metrics.bytes_out.increment((bytes - self.buffer.remaining()) as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backlog::{Backlogs, FlowBacklog};
+    use crate::stream::Stream;
+    use crate::test_support::{served, toy};
+    use tokio::net::{TcpListener, TcpStream};
+    use tolmach_dialect::Handshake;
+    use tolmach_domain::{
+        ConnectionId, Content, EventKind, FlowId, FlowKind, Message, MessageId, Timestamp, UserId,
+        UserSummary,
+    };
+
+    fn flow(number: i64) -> FlowId {
+        FlowId::new(number).unwrap()
+    }
+
+    fn posted(flow: FlowId, text: &str) -> Arc<Broadcast> {
+        let author = UserSummary::named(UserId::new(1).unwrap(), "ann");
+        let (id, time) = (MessageId::new(1).unwrap(), Timestamp::default());
+        let content = Content::text(text);
+        let message = Message::new(id, (flow, FlowKind::Group), author, content, time);
+        let event = Arc::new(Event::new(time, EventKind::Posted(message)));
+        let backlog = FlowBacklog::new(Backlogs::new(1 << 20));
+        Arc::new(Broadcast::of_flow(event, None, &backlog))
+    }
+
+    fn send_half(subscription: Subscription, bound: usize) -> SendHalf {
+        let dialect = served(toy());
+        let session = dialect.dialect.accept(&Handshake::new(ConnectionId(1))).unwrap();
+        let mut send_half = SendHalf::new(dialect, session, bound);
+        send_half.subscription = subscription;
+        send_half
+    }
+
+    /// A socket that takes nothing more, and its peer.
+    async fn full_socket() -> (Stream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let stream = Stream::new(listener.accept().await.unwrap().0);
+        let writer = stream.writer();
+        writer.writable().await.unwrap();
+        while (*writer).as_ref().try_write(&[0; 1 << 16]).is_ok() {}
+        (stream, peer)
+    }
+
+    #[test]
+    fn only_events_of_the_subscription_are_delivered() {
+        let (one, other) = (posted(flow(1), "hello"), posted(flow(2), "hello"));
+        for (subscription, expected) in [
+            (Subscription::None, [0, 0]),
+            (Subscription::Flow(flow(1)), [1, 0]),
+            (Subscription::AllFlows, [1, 1]),
+        ] {
+            let mut send_half = send_half(subscription, 1 << 20);
+            let delivered = [&one, &other].map(|broadcast| {
+                let before = send_half.buffer.len();
+                assert_eq!(send_half.deliver(broadcast), None);
+                send_half.buffer.len() - before
+            });
+            assert_eq!(delivered, expected, "{subscription:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_publisher_encodes_up_to_the_bound_and_leaves_the_rest_to_the_task() {
+        let broadcast = posted(flow(1), "hello");
+        let frame = broadcast.frame(&served(toy()), Default::default()).unwrap().len();
+        let (stream, _peer) = full_socket().await;
+        for (name, bound, encoded) in [
+            ("at the bound", 10 * frame, 10),
+            ("one byte less", 10 * frame - 1, 10),
+            ("one frame less", 9 * frame, 10),
+            ("two frames less", 8 * frame, 9),
+        ] {
+            let mut send_half = send_half(Subscription::AllFlows, bound);
+            send_half.writer = Some(stream.writer());
+            let mut events = vec![broadcast.clone(); 10];
+            assert!(!send_half.flush_inline(&mut events), "{name}");
+            assert_eq!(send_half.buffer.event_bytes(), encoded * frame, "{name}");
+            assert_eq!(events.len(), 10 - encoded, "{name}");
+            assert_eq!(send_half.is_over_bound(), bound < 10 * frame, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn events_that_the_session_skips_fill_nothing() {
+        let (stream, _peer) = full_socket().await;
+        let mut send_half = send_half(Subscription::AllFlows, 1);
+        send_half.writer = Some(stream.writer());
+        let frame = tolmach_dialect::Frame::text("mute");
+        send_half.session.decode(Timestamp::default(), &frame, &mut Vec::new()).unwrap();
+        let mut events = vec![posted(flow(1), &"x".repeat(10_000)); 1000];
+        assert!(send_half.flush_inline(&mut events), "nothing is left");
+        assert!(!send_half.is_over_bound());
     }
 }

@@ -22,11 +22,13 @@ impl ServedDialect {
         limits: &Limits,
     ) -> Self {
         let manifest = dialect.manifest();
-        let max_frame_bytes =
-            options.max_frame_bytes.or(limits.max_frame_bytes).unwrap_or(manifest.limits.frame);
+        let max_frame_bytes = options
+            .max_frame_bytes
+            .or(limits.max_frame_bytes)
+            .unwrap_or(manifest.limits.max_frame_bytes);
         Self {
             max_frame_bytes,
-            max_body_bytes: manifest.limits.body.max(max_frame_bytes),
+            max_body_bytes: manifest.limits.max_body_bytes.max(max_frame_bytes),
             metrics: DialectMetrics::new(manifest.id),
             dialect,
         }

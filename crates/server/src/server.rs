@@ -98,9 +98,9 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Accepts connections until `shutdown` is cancelled, then drains: no connection is accepted any
-    /// more, the open ones are closed at the configured rate, each in its dialect's way once its
-    /// request was answered, and those that are left after the grace period are dropped.
+    /// Accepts connections until `shutdown` is cancelled, then drains: no connection is accepted
+    /// any more, the open ones are closed at the configured rate, each in its dialect's way once
+    /// its request was answered, and those that are left after the grace period are dropped.
     pub async fn serve(self, shutdown: CancellationToken) {
         let Self { state, listener, shutdown: options } = self;
         let permits = Arc::new(Semaphore::new(state.http.max_connections));

@@ -7,6 +7,7 @@ use crate::proxies::TrustedProxies;
 use crate::routes::Routes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use tolmach_domain::ConnectionId;
 use tolmach_engine::Engine;
@@ -28,6 +29,8 @@ pub(crate) struct ServerState {
     pub(crate) draining: AtomicBool,
     /// Random at the start, so that two nodes hardly ever give the same number.
     pub(crate) next_connection: AtomicU64,
+    /// The longest time that a response to a writer waits because the delivery of its flow lags.
+    pub(crate) max_response_delay: Duration,
 }
 
 impl ServerState {
@@ -35,8 +38,8 @@ impl ServerState {
         ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// A new WebSocket, without any subscription. If the server is draining, the connection is asked
-    /// to close at once; those that were open before are asked in turn.
+    /// A new WebSocket, without any subscription. If the server is draining, the connection is
+    /// asked to close at once; those that were open before are asked in turn.
     pub(crate) fn connect(&self, id: ConnectionId) -> Arc<Subscriber> {
         let subscriber = self.hub.connect(id);
         // Read after the hub knows the connection, so that either the drain or this asks it.

@@ -6,14 +6,11 @@ use crate::state::ServerState;
 use futures_util::future::BoxFuture;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::time::timeout;
 use tolmach_dialect::{Correlation, Request, Response};
 use tolmach_domain::{Answer, Command, ConnectionId, Fault, FlowId, Origin};
 use tolmach_engine::{Handled, Principal, Submission, Submitted};
-
-/// The longest time that a response waits because the delivery of its flow lags.
-pub(crate) const MAX_RESPONSE_DELAY: Duration = Duration::from_secs(1);
 
 /// The origin of requests.
 #[derive(Clone)]
@@ -44,7 +41,7 @@ impl Completed {
         if let Some(backlog) = self.lagging_backlog(state) {
             crate::metrics::response_delayed();
             // A server that is stuck must not stop its writers for ever.
-            let _ = timeout(MAX_RESPONSE_DELAY, backlog.wait_for_room()).await;
+            let _ = timeout(state.max_response_delay, backlog.wait_for_room()).await;
         }
         self
     }
@@ -70,8 +67,8 @@ impl Outcome {
     }
 }
 
-/// Carries out a request whose credentials were looked at, up to the point where the next one may be
-/// submitted.
+/// Carries out a request whose credentials were looked at, up to the point where the next one may
+/// be submitted.
 pub(crate) async fn submit(
     state: &ServerState,
     requester: &Requester,

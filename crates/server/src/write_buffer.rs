@@ -1,7 +1,7 @@
 //! The encoded WebSocket frames that wait to be written to one socket.
 //!
-//! A frame is encoded once, and its bytes are written from there to every socket: the WebSocket of a
-//! connection would copy them into a buffer of its own, which never shrinks.
+//! A frame is encoded once, and its bytes are written from there to every socket: the WebSocket of
+//! a connection would copy them into a buffer of its own, which never shrinks.
 
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
@@ -18,8 +18,8 @@ use tolmach_dialect::Frame;
 /// The longest header of a frame that is not masked, in bytes.
 const HEADER: usize = 10;
 
-/// The most bytes of small frames that are copied into one chunk: one `write` of a contiguous buffer
-/// costs less than one of many slices.
+/// The most bytes of small frames that are copied into one chunk: one `write` of a contiguous
+/// buffer costs less than one of many slices.
 const JOINED: usize = 16 << 10;
 
 /// The most frames of one vectored `write`.
@@ -78,8 +78,8 @@ impl WriteBuffer {
         self.chunks.push_back(Chunk { bytes, event_bytes });
     }
 
-    /// Writes what the socket takes at once. An error of the kind [`io::ErrorKind::WouldBlock`] says
-    /// that something is left.
+    /// Writes what the socket takes at once. An error of the kind [`io::ErrorKind::WouldBlock`]
+    /// says that something is left.
     pub(crate) fn try_write_to(&mut self, stream: &TcpStream) -> io::Result<()> {
         self.join();
         while self.has_remaining() {

@@ -8,8 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// A TCP stream whose writes fail with [`io::ErrorKind::TimedOut`] when the peer accepts no byte for
-/// too long.
+/// A TCP stream whose writes fail with [`io::ErrorKind::TimedOut`] when the peer accepts no byte
+/// for too long.
 pub(crate) struct WriteTimeoutStream {
     stream: TcpStream,
     timeout: Duration,

@@ -4,10 +4,10 @@
 //! waiting for each other's commit; any other request waits until all before it are answered.
 //!
 //! The connection's task ends a peer that is too slow, and no one else does, because only the task
-//! knows what the socket takes: a peer is slow if its socket accepts nothing for the time of a pong,
-//! or if more encoded events wait than the send queue may hold while the socket does not take them.
-//! Events that the task has not looked at never make a peer slow. While the task waits for the
-//! socket it goes on encoding events, so that they do not stay in the backlog of their flow.
+//! knows what the socket takes: a peer is slow if its socket accepts nothing for the time of a
+//! pong, or if more encoded events wait than the send queue may hold while the socket does not take
+//! them. Events that the task has not looked at never make a peer slow. While the task waits for
+//! the socket it goes on encoding events, so that they do not stay in the backlog of their flow.
 
 use super::end::{CLOSE_TIMEOUT, CloseReason, End, close_socket};
 use super::session::ConnectionSession;
@@ -16,7 +16,7 @@ use crate::broadcast::Broadcast;
 use crate::metrics;
 use crate::send_queue::Taken;
 use crate::stream::Writer;
-use crate::submission::{Completed, MAX_RESPONSE_DELAY, Outcome, PendingCommit, submit};
+use crate::submission::{Completed, Outcome, PendingCommit, submit};
 use crate::write_buffer::encode;
 use bytes::Buf;
 use futures_util::future::BoxFuture;
@@ -40,8 +40,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tolmach_dialect::{Close, Frame, Request, Subscription, Violation, ViolationKind};
 use tolmach_domain::Command;
 
-/// The size of the read buffer that every connection has, in bytes. A larger message grows it for as
-/// long as it is there.
+/// The size of the read buffer that every connection has, in bytes. A larger message grows it for
+/// as long as it is there.
 const READ_BUFFER: usize = 1 << 10;
 /// The most messages of one peer that are being committed at once.
 const MAX_PENDING: usize = 128;
@@ -492,11 +492,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
     }
 
-    /// Responds to a request, unless the delivery of the flow that it changed lags: then its response
-    /// waits. Returns whether it was sent.
+    /// Responds to a request, unless the delivery of the flow that it changed lags: then its
+    /// response waits. Returns whether it was sent.
     ///
     /// Consecutive responses of one connection wait until one common time, so that none of them
-    /// waits longer than [`MAX_RESPONSE_DELAY`] after its commit.
+    /// waits longer than the bound after its commit.
     async fn respond_or_delay(&mut self, completed: Completed, context: AuthContext) -> bool {
         let Some(backlog) = completed.lagging_backlog(&self.session.state) else {
             self.delayed_until = None;
@@ -504,7 +504,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             return true;
         };
         let now = Instant::now();
-        let until = *self.delayed_until.get_or_insert(now + MAX_RESPONSE_DELAY);
+        let max_delay = self.session.state.max_response_delay;
+        let until = *self.delayed_until.get_or_insert(now + max_delay);
         if until <= now {
             if self.pending.is_empty() {
                 self.delayed_until = None;
@@ -600,8 +601,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     /// Writes everything that waits. Ends the connection if the peer is too slow.
     async fn write(&mut self) -> Result<(), End> {
-        // Most of the time the socket takes everything at once. A frame that the WebSocket has begun
-        // comes first.
+        // Most of the time the socket takes everything at once. A frame that the WebSocket has
+        // begun comes first.
         if !self.unflushed && self.session.send_half().write_inline() {
             return Ok(());
         }
@@ -749,8 +750,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         Ok(())
     }
 
-    /// Ends the session if its credentials have expired, and the connection if its dialect closes it
-    /// then.
+    /// Ends the session if its credentials have expired, and the connection if its dialect closes
+    /// it then.
     async fn expire(&mut self) -> Result<(), End> {
         match self.session.check_expiry().await {
             Some(broadcast) => match self.session.deliver(&broadcast) {

@@ -33,8 +33,8 @@ impl ConnectionIdentity {
         self.current.map(|principal| principal.identity)
     }
 
-    /// The principal whose sessions' end concerns the connection. A connection whose own credentials
-    /// were refused still waits for that.
+    /// The principal whose sessions' end concerns the connection. A connection whose own
+    /// credentials were refused still waits for that.
     pub(super) fn owner(&self) -> Option<Principal> {
         self.current.or(self.bound)
     }

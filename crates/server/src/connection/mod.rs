@@ -7,6 +7,8 @@ mod identity;
 mod session;
 mod shared_path;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use connection::{Connection, websocket_config};
 pub(crate) use session::ConnectionSession;

@@ -17,8 +17,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tolmach_dialect::{Close, Frame, Handshake};
 
-/// Waits for the first frame, and serves the dialect that it belongs to. What is done once is boxed:
-/// the task has no memory for it afterwards.
+/// Waits for the first frame, and serves the dialect that it belongs to. What is done once is
+/// boxed: the task has no memory for it afterwards.
 pub(crate) fn serve_shared<S: AsyncRead + AsyncWrite + Unpin + Send>(
     state: Arc<ServerState>,
     socket: WebSocketStream<S>,

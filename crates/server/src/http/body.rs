@@ -31,8 +31,9 @@ pub(super) async fn read_body(
     }
 }
 
-/// Rejects a body, and everything later on its connection. The rest of the body is read and dropped:
-/// closing before it has arrived would reset the connection, and the peer might never read why.
+/// Rejects a body, and everything later on its connection. The rest of the body is read and
+/// dropped: closing before it has arrived would reset the connection, and the peer might never read
+/// why.
 fn too_large(mut body: Incoming, max_bytes: usize) -> Response<Bytes> {
     let discarding = async move { while let Some(Ok(_)) = body.frame().await {} };
     tokio::spawn(timeout(DISCARD_TIMEOUT, discarding));

@@ -39,8 +39,8 @@ impl ResponseBudget {
         self.permit.clone()
     }
 
-    /// Carries out one request, and waits until there is room for its response. Before it is carried
-    /// out, it waits at most for `limit`, because its body is held meanwhile.
+    /// Carries out one request, and waits until there is room for its response. Before it is
+    /// carried out, it waits at most for `limit`, because its body is held meanwhile.
     pub(super) async fn respond(
         &self,
         limit: Duration,

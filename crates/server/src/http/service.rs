@@ -23,8 +23,8 @@ use tolmach_dialect::Transport;
 /// The largest form of the server's own pages, in bytes.
 const MAX_FORM_BYTES: usize = 16 << 10;
 
-/// Responds to one request. `peer` is the address of the other end of the connection: the client, or
-/// a proxy.
+/// Responds to one request. `peer` is the address of the other end of the connection: the client,
+/// or a proxy.
 pub(crate) async fn serve_request(
     state: Arc<ServerState>,
     budget: Arc<ResponseBudget>,

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::yield_now;
 
-/// The subscribers that one task writes to: enough that the task costs little beside its writes, and
-/// few enough that other tasks need not wait long, and that all cores share a large flow.
+/// The subscribers that one task writes to: enough that the task costs little beside its writes,
+/// and few enough that other tasks need not wait long, and that all cores share a large flow.
 const BATCH: usize = 16;
 /// The time after which such a task yields, where each write is large.
 const MAX_TURN: Duration = Duration::from_micros(500);

@@ -20,9 +20,9 @@ const MAX_HELD_BYTES: usize = 1 << 20;
 /// The most events that are gathered into one batch.
 const MAX_PENDING: usize = 256;
 
-/// The subscribers of one flow, and how far it was delivered to them. Every change to a message takes
-/// the next version of its flow, so whatever does not follow on the position is a repetition or lies
-/// behind a gap.
+/// The subscribers of one flow, and how far it was delivered to them. Every change to a message
+/// takes the next version of its flow, so whatever does not follow on the position is a repetition
+/// or lies behind a gap.
 pub(super) struct FlowSubscribers {
     subscribers: Vec<Arc<Subscriber>>,
     /// The last version that was taken for delivery.
@@ -127,9 +127,9 @@ impl FlowSubscribers {
         fan_out(&self.subscribers, &[self.broadcast(event.clone())]);
     }
 
-    /// Takes those of the events that follow on the position, and with them those that were held for
-    /// it. The events ascend. Returns whether a gap has opened that is not being filled yet: then
-    /// the caller must see to it.
+    /// Takes those of the events that follow on the position, and with them those that were held
+    /// for it. The events ascend. Returns whether a gap has opened that is not being filled yet:
+    /// then the caller must see to it.
     pub(super) fn receive(&mut self, events: &[Arc<Event>]) -> bool {
         let mut ready = Vec::with_capacity(events.len());
         let mut gap = false;
@@ -263,7 +263,8 @@ impl FlowSubscribers {
         self.pending_bytes = 0;
     }
 
-    /// The time at which what is pending has to be flushed, unless a task is going to do so already.
+    /// The time at which what is pending has to be flushed, unless a task is going to do so
+    /// already.
     pub(super) fn schedule_flush(&mut self) -> Option<Instant> {
         (!self.pending.is_empty() && !std::mem::replace(&mut self.flush_scheduled, true))
             .then_some(self.coalescing.until())
@@ -279,13 +280,12 @@ impl FlowSubscribers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::send_queue::Taken;
     use std::time::Duration;
     use tolmach_domain::{
         Content, EventKind, FlowId, FlowKind, MessageId, Timestamp, UserId, UserSummary,
     };
 
-    /// What a message was when it had taken `version`; it was posted at `posted`.
+    /// A message that was posted at `posted`, at its version `version`.
     fn message(posted: i64, version: i64) -> Message {
         let at = Timestamp::from_micros(version);
         Message {
@@ -330,37 +330,32 @@ mod tests {
         })
     }
 
-    fn audience(position: i64) -> (Audience, Arc<Listener>) {
-        let listener = Arc::new(Listener {
-            id: ConnectionId(1),
-            outbox: Outbox::new(1 << 30),
-            flows: Default::default(),
-        });
-        let mut audience = Audience::new(Version(position));
-        audience.listeners.push(listener.clone());
-        (audience, listener)
+    fn flow_at(position: i64) -> (FlowSubscribers, Arc<Subscriber>) {
+        flow_with_limit(position, 1 << 30)
     }
 
-    /// What the listener was told since the last call: which kind, at which last version.
-    async fn told(listener: &Listener) -> Vec<(&'static str, i64)> {
+    /// A flow with one subscriber, which lags past so many bytes.
+    fn flow_with_limit(position: i64, limit: usize) -> (FlowSubscribers, Arc<Subscriber>) {
+        let subscriber = Arc::new(Subscriber::new(ConnectionId(1)));
+        let mut flow = FlowSubscribers::new(Version(position), &Backlogs::new(limit));
+        flow.add(subscriber.clone());
+        (flow, subscriber)
+    }
+
+    /// The events that the subscriber was sent since the last call: name and last version.
+    fn sent(subscriber: &Subscriber) -> Vec<(&'static str, i64)> {
         let mut taken = Vec::new();
-        tokio::select! {
-            biased;
-            _ = listener.outbox.take(&mut taken) => {}
-            () = std::future::ready(()) => {}
-        }
+        subscriber.queue.try_take(&mut taken);
         taken
             .iter()
-            .map(|broadcast| {
-                (broadcast.notice().name(), broadcast.notice().versions().unwrap().1.0)
-            })
+            .map(|broadcast| (broadcast.event().name(), broadcast.event().versions().unwrap().1.0))
             .collect()
     }
 
-    #[tokio::test]
-    async fn what_follows_is_told_and_what_repeats_is_not() {
-        let (mut audience, listener) = audience(2);
-        assert!(!audience.hear(&[
+    #[test]
+    fn events_that_follow_are_sent_and_repetitions_are_not() {
+        let (mut flow, subscriber) = flow_at(2);
+        assert!(!flow.receive(&[
             posted(1),
             posted(2),
             posted(3),
@@ -368,25 +363,25 @@ mod tests {
             deleted(4, 6),
             posted(7)
         ]));
-        assert_eq!(told(&listener).await, [("posted", 3), ("deleted", 6), ("posted", 7)]);
-        assert!(!audience.hear(&[deleted(4, 6), posted(8)]));
-        assert_eq!(told(&listener).await, [("posted", 8)]);
+        assert_eq!(sent(&subscriber), [("posted", 3), ("deleted", 6), ("posted", 7)]);
+        assert!(!flow.receive(&[deleted(4, 6), posted(8)]));
+        assert_eq!(sent(&subscriber), [("posted", 8)]);
     }
 
-    #[tokio::test]
-    async fn what_came_too_early_waits_for_what_is_missing() {
-        let (mut audience, listener) = audience(0);
-        assert!(audience.hear(&[posted(1), posted(3)]), "a gap has opened");
-        assert!(!audience.hear(&[deleted(5, 6)]), "it is being repaired already");
-        assert_eq!(told(&listener).await, [("posted", 1)]);
-        audience.hear(&[posted(2)]);
-        assert_eq!(told(&listener).await, [("posted", 2), ("posted", 3)]);
-        audience.hear(&[posted(4)]);
-        assert_eq!(told(&listener).await, [("posted", 4), ("deleted", 6)]);
+    #[test]
+    fn events_that_came_too_early_wait_for_the_missing_ones() {
+        let (mut flow, subscriber) = flow_at(0);
+        assert!(flow.receive(&[posted(1), posted(3)]), "a gap has opened");
+        assert!(!flow.receive(&[deleted(5, 6)]), "it is being filled already");
+        assert_eq!(sent(&subscriber), [("posted", 1)]);
+        flow.receive(&[posted(2)]);
+        assert_eq!(sent(&subscriber), [("posted", 2), ("posted", 3)]);
+        flow.receive(&[posted(4)]);
+        assert_eq!(sent(&subscriber), [("posted", 4), ("deleted", 6)]);
     }
 
-    #[tokio::test]
-    async fn a_gap_is_filled_from_the_store_in_one_order_with_what_was_held() {
+    #[test]
+    fn a_gap_is_filled_from_the_store_in_one_order_with_the_held_events() {
         let edited = |posted, version| message(posted, version);
         let gone = |posted, version| Message {
             deleted_at: Some(Timestamp::from_micros(version)),
@@ -422,7 +417,7 @@ mod tests {
                 true,
             ),
             (
-                "edited since, and never heard of",
+                "edited since, and never received",
                 2,
                 vec![],
                 vec![edited(3, 4)],
@@ -439,10 +434,10 @@ mod tests {
                 vec![("posted", 2), ("posted", 3), ("edited", 4)],
                 true,
             ),
-            ("deleted, and never heard of", 2, vec![], vec![gone(3, 4)], true, vec![], true),
+            ("deleted, and never received", 2, vec![], vec![gone(3, 4)], true, vec![], true),
             ("deleted, and known", 2, vec![], vec![gone(1, 3)], true, vec![("deleted", 3)], true),
             (
-                "deletions were held together",
+                "held deletions",
                 2,
                 vec![deleted(4, 5)],
                 vec![message(3, 3), gone(1, 4), gone(2, 5)],
@@ -478,98 +473,145 @@ mod tests {
                 false,
             ),
         ] {
-            let (mut audience, listener) = audience(position);
-            audience.hear(&held);
-            assert_eq!(told(&listener).await, [], "{name}");
+            let (mut flow, subscriber) = flow_at(position);
+            flow.receive(&held);
+            assert_eq!(sent(&subscriber), [], "{name}");
             let until = stored.last().map_or(position, |message: &Message| message.version.0);
-            assert_eq!(audience.mend(stored, complete), done, "{name}");
-            assert_eq!(told(&listener).await, expected, "{name}");
-            assert!(audience.position() >= Version(until), "{name}");
+            assert_eq!(flow.fill_gap(stored, complete), done, "{name}");
+            assert_eq!(sent(&subscriber), expected, "{name}");
+            assert!(flow.position() >= Version(until), "{name}");
         }
     }
 
-    #[tokio::test]
-    async fn what_comes_while_a_crowd_is_written_to_is_told_together() {
+    #[test]
+    fn events_that_come_during_the_delay_are_sent_together() {
+        const MANY: usize = 100;
         let hour = Duration::from_secs(3600);
-        let (mut audience, listener) = audience(0);
+        let (mut flow, subscriber) = flow_at(0);
         flow.subscribers = vec![subscriber.clone(); MANY];
         let before = Instant::now();
-        audience.hear(&[posted(1)]);
+        flow.receive(&[posted(1)]);
         assert_eq!(
-            (told(&listener).await.len(), audience.told(), audience.appoint()),
-            (FEW, Version(1), None)
+            (sent(&subscriber).len(), flow.sent(), flow.schedule_flush()),
+            (MANY, Version(1), None)
         );
-        assert!(audience.rests_until > before);
-        audience.rests_until = before + hour;
-        audience.hear(&[posted(2), posted(3)]);
-        audience.hear(&[posted(4)]);
+        assert!(flow.coalescing.until() > before);
+        flow.coalescing.end_at(before + hour);
+        flow.receive(&[posted(2), posted(3)]);
+        flow.receive(&[posted(4)]);
         assert_eq!(
-            (told(&listener).await, audience.told(), audience.position()),
+            (sent(&subscriber), flow.sent(), flow.position()),
             (vec![], Version(1), Version(4))
         );
         assert_eq!(
-            (audience.appoint(), audience.appoint()),
+            (flow.schedule_flush(), flow.schedule_flush()),
             (Some(before + hour), None),
-            "somebody must come, and nobody else"
+            "one task is scheduled, and no other"
         );
-        audience.come();
-        assert_eq!((told(&listener).await.len(), audience.told()), (3 * FEW, Version(4)));
-        audience.rests_until = before;
-        audience.hear(&[posted(5)]);
+        flow.flush_scheduled();
+        assert_eq!((sent(&subscriber).len(), flow.sent()), (3 * MANY, Version(4)));
+        flow.coalescing.end_at(before);
+        flow.receive(&[posted(5)]);
         assert_eq!(
-            (told(&listener).await.len(), audience.appoint()),
-            (FEW, None),
-            "nobody is written to any more"
+            (sent(&subscriber).len(), flow.schedule_flush()),
+            (MANY, None),
+            "the delay is over"
         );
-        audience.rests_until = before + hour;
-        for version in 6..=i64::try_from(TOGETHER).unwrap() + 5 {
-            assert_eq!(told(&listener).await, []);
-            audience.hear(&[posted(version)]);
+        flow.coalescing.end_at(before + hour);
+        for version in 6..=i64::try_from(MAX_PENDING).unwrap() + 5 {
+            assert_eq!(sent(&subscriber), []);
+            flow.receive(&[posted(version)]);
         }
-        assert_eq!(told(&listener).await.len(), TOGETHER * FEW, "as many as wait at most");
+        assert_eq!(sent(&subscriber).len(), MAX_PENDING * MANY, "the most that are pending");
     }
 
-    #[tokio::test]
-    async fn what_is_held_is_bounded_and_the_rest_comes_from_the_store() {
-        let last = i64::try_from(2 * HELD_EVENTS).unwrap();
-        let (mut audience, listener) = audience(0);
+    #[test]
+    fn pending_events_never_make_the_flow_lag() {
+        let size = posted(1).size();
+        let (mut flow, subscriber) = flow_with_limit(0, 8 * size);
+        flow.coalescing.end_at(Instant::now() + Duration::from_secs(3600));
+        for version in 1..=4 {
+            flow.receive(&[posted(version)]);
+            assert_eq!(sent(&subscriber), []);
+        }
+        flow.receive(&[posted(5)]);
+        assert_eq!(sent(&subscriber).len(), 5, "more than half of the limit is pending");
+    }
+
+    #[test]
+    fn events_past_a_full_backlog_are_read_from_the_store_once_there_is_room() {
+        let (mut flow, subscriber) = flow_with_limit(0, 1);
+        let mut version = 0;
+        while !flow.backlog().is_full() {
+            version += 1;
+            assert!(!flow.receive(&[posted(version)]), "{version}");
+        }
+        let (last, next) = (version, posted(version + 1));
+        assert!(flow.receive(&[next.clone()]), "the gap has to be filled");
+        assert!(!flow.receive(&[posted(version + 2)]), "it is being filled");
+        assert_eq!(flow.position(), Version(last));
+        assert_eq!(sent(&subscriber).len(), usize::try_from(last).unwrap());
+        assert!(!flow.backlog().is_lagging(), "the subscriber has processed everything");
+        let stored = vec![message(last + 1, last + 1), message(last + 2, last + 2)];
+        assert_eq!(flow.begin_read(), Version(last));
+        assert!(flow.fill_gap(stored, true));
+        assert_eq!(sent(&subscriber), [("posted", last + 1), ("posted", last + 2)]);
+        assert!(!flow.receive(&[posted(last + 3)]));
+        assert_eq!(sent(&subscriber), [("posted", last + 3)]);
+    }
+
+    #[test]
+    fn a_gap_is_not_filled_while_events_are_dropped() {
+        let large = |version| {
+            let mut message = message(version, version);
+            message.content = Content::text("x".repeat(MAX_HELD_BYTES));
+            Arc::new(Event::new(message.posted_at, EventKind::Posted(message)))
+        };
+        let (mut flow, subscriber) = flow_at(0);
+        assert!(flow.receive(&[large(2)]), "it is too large to be held");
+        assert_eq!(flow.begin_read(), Version(0));
+        assert!(!flow.receive(&[large(3)]));
+        assert!(!flow.fill_gap(vec![message(1, 1), message(2, 2)], true), "one came later");
+        assert_eq!(flow.begin_read(), Version(2));
+        assert!(flow.fill_gap(vec![message(3, 3)], true));
+        assert_eq!(sent(&subscriber).len(), 3);
+    }
+
+    #[test]
+    fn a_broadcast_has_the_summary_as_it_was_when_the_event_came() {
+        let (mut flow, subscriber) = flow_at(0);
+        flow.receive(&[posted(1)]);
+        let summary = |title: &str| {
+            let (id, kind) = (FlowId::new(1).unwrap(), FlowKind::Group);
+            Arc::new(FlowSummary::new(tolmach_domain::Flow::new(id, kind, title)))
+        };
+        flow.add_summary_reader(subscriber.id).put(0, summary("first"));
+        flow.receive(&[posted(2)]);
+        flow.summary_cache_mut().unwrap().put(0, summary("second"));
+        flow.receive(&[posted(3)]);
+        let mut taken = Vec::new();
+        subscriber.queue.try_take(&mut taken);
+        let dialect =
+            crate::test_support::served(crate::test_support::toy().needs_flow_summaries());
+        let titles: Vec<_> = taken
+            .iter()
+            .map(|broadcast| broadcast.context(&dialect).flow.map(|it| it.flow.title.clone()))
+            .collect();
+        assert_eq!(titles, [None, Some("first".into()), Some("second".into())]);
+        assert!(flow.remove(subscriber.id), "no subscriber is left");
+        assert!(flow.summary().is_none(), "no subscriber needs it any more");
+    }
+
+    #[test]
+    fn held_events_are_bounded_and_the_others_come_from_the_store() {
+        let last = i64::try_from(2 * MAX_HELD_EVENTS).unwrap();
+        let (mut flow, subscriber) = flow_at(0);
         let early: Vec<_> = (2..=last).map(posted).collect();
-        audience.hear(&early);
-        assert!(audience.held.len() <= HELD_EVENTS && audience.held_bytes <= HELD_BYTES);
-        assert!(audience.mend((1..=last).map(|version| message(version, version)).collect(), true));
-        assert!(told(&listener).await.into_iter().map(|(_, version)| version).eq(1..=last));
-        assert_eq!(audience.held_bytes, 0);
-    }
-
-    #[test]
-    fn a_crowd_rests_by_how_much_it_was_told_and_never_long() {
-        let base = rest(100, 1, 0);
-        for (name, listeners, events, size, expected) in [
-            ("one event, however large", 100, 1, 1 << 20, base),
-            ("several", 100, 4, 0, base * 4),
-            ("more than count", 100, 1000, 0, base * 10),
-            ("more listeners", 300, 4, 0, base * 12),
-            ("large ones", 100, 4, LARGE, base * 7),
-            ("a great deal", 1_000_000, 1000, 1 << 20, LONGEST),
-        ] {
-            let apart = rest(listeners, events, size).abs_diff(expected);
-            assert!(apart < Duration::from_nanos(100), "{name}: {apart:?} apart");
-        }
-    }
-
-    #[test]
-    fn a_broadcast_is_as_large_as_the_largest_frame_that_it_was_turned_into() {
-        let broadcast = Broadcast::new(posted(1));
-        let mut largest = 0;
-        for dialect in crate::dialects::all() {
-            assert_eq!(broadcast.rendered(), largest);
-            let frame = broadcast.frame(
-                &*dialect,
-                Default::default(),
-                &DialectMetrics::new(dialect.manifest().id),
-            );
-            largest = largest.max(frame.map_or(0, |frame| frame.len()));
-        }
-        assert!(largest > 0);
+        flow.receive(&early);
+        assert!(flow.held.len() <= MAX_HELD_EVENTS && flow.held_bytes <= MAX_HELD_BYTES);
+        assert_eq!(flow.begin_read(), Version(0));
+        assert!(flow.fill_gap((1..=last).map(|version| message(version, version)).collect(), true));
+        assert!(sent(&subscriber).into_iter().map(|(_, version)| version).eq(1..=last));
+        assert_eq!(flow.held_bytes, 0);
     }
 }

@@ -26,8 +26,8 @@ use tolmach_domain::{
 use tolmach_engine::Engine;
 use tolmach_engine::ports::{Bus, BusReceiver, ChangesPage, Signal, Topic};
 
-/// The share of a connection's send buffer that the events of one flow may fill at once: past it the
-/// flow lags.
+/// The share of a connection's send buffer that the events of one flow may fill at once: past it
+/// the flow lags.
 const LAG_SHARE: usize = 4;
 
 /// The index of all connections, and the delivery of events to them.
@@ -126,8 +126,8 @@ impl Hub {
         self.attach_as(subscriber, user, Follow::No);
     }
 
-    /// Attaches a connection to a user, and subscribes it to one flow. `needs_summary` says that its
-    /// dialect needs the summary of the flow.
+    /// Attaches a connection to a user, and subscribes it to one flow. `needs_summary` says that
+    /// its dialect needs the summary of the flow.
     pub(crate) async fn subscribe_to_flow(
         &self,
         subscriber: &Arc<Subscriber>,
@@ -161,8 +161,8 @@ impl Hub {
         }
     }
 
-    /// Attaches a connection to a user, and subscribes it to every flow that the user is in, as that
-    /// changes.
+    /// Attaches a connection to a user, and subscribes it to every flow that the user is in, as
+    /// that changes.
     pub(crate) async fn subscribe_to_all(
         &self,
         subscriber: &Arc<Subscriber>,
@@ -263,9 +263,9 @@ impl Hub {
         }
     }
 
-    /// `version` is the one up to which the connection knows the flow. Where the flow has subscribers
-    /// already, the connection goes on where they are. `summary` is given where the connection's
-    /// dialect needs it.
+    /// `version` is the one up to which the connection knows the flow. Where the flow has
+    /// subscribers already, the connection goes on where they are. `summary` is given where the
+    /// connection's dialect needs it.
     fn subscribe(
         &self,
         subscriber: &Arc<Subscriber>,

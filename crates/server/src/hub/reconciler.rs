@@ -1,4 +1,5 @@
-//! Reads from the store what the bus may have lost: at intervals, and when the hub misses something.
+//! Reads from the store what the bus may have lost: at intervals, and when the hub misses
+//! something.
 
 use super::hub::{Hub, Repair};
 use crate::metrics;

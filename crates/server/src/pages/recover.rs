@@ -1,4 +1,5 @@
-//! `/recover`: the page of a mailed recovery link, where a new password is set. Works without scripts.
+//! `/recover`: the page of a mailed recovery link, where a new password is set. Works without
+//! scripts.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,0 +1,370 @@
+//! Whole connections over streams in memory, in one thread and without a clock: a test goes on once
+//! every task waits.
+
+use super::connection::{Connection, websocket_config};
+use super::session::ConnectionSession;
+use crate::hub::Subscriber;
+use crate::options::Limits;
+use crate::test_support::{TestServer, settle, toy};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use tokio::io::{DuplexStream, duplex};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tolmach_dialect::Handshake;
+use tolmach_domain::{FlowId, UserId};
+use tolmach_engine::ports::{FlowStore, UserStore};
+
+/// The bytes that the stream between a connection and its peer holds.
+const STREAM: usize = 64;
+
+/// A peer of the server.
+struct Peer {
+    socket: WebSocketStream<DuplexStream>,
+    subscriber: Arc<Subscriber>,
+}
+
+impl Peer {
+    /// A peer whose stream holds so many bytes.
+    async fn connect(server: &TestServer, stream: usize) -> Self {
+        let (ours, theirs) = duplex(stream);
+        let (state, dialect) = (server.state.clone(), server.dialect());
+        let subscriber = state.connect(state.new_connection());
+        let session = dialect.dialect.accept(&Handshake::new(subscriber.id)).unwrap();
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let session = ConnectionSession::new(state, dialect, session, subscriber.clone(), address);
+        let config = Some(websocket_config(1 << 20));
+        let socket = WebSocketStream::from_raw_socket(ours, Role::Server, config).await;
+        let connection = Connection::new(socket, None, session);
+        tokio::spawn(connection.run(Vec::new(), None));
+        let socket = WebSocketStream::from_raw_socket(theirs, Role::Client, None).await;
+        Self { socket, subscriber }
+    }
+
+    /// A peer that is logged in and follows all flows of its user.
+    async fn follower(server: &TestServer, login: &str, stream: usize) -> Self {
+        let mut peer = Self::connect(server, stream).await;
+        peer.login(login).await;
+        assert_eq!(peer.request("follow all").await, "ok");
+        peer
+    }
+
+    async fn login(&mut self, login: &str) {
+        assert_eq!(self.request(&format!("login {login}")).await, "ok");
+    }
+
+    async fn send(&mut self, text: impl Into<String>) {
+        self.socket.send(Message::text(text.into())).await.unwrap();
+    }
+
+    async fn request(&mut self, text: &str) -> String {
+        self.send(text).await;
+        self.receive().await
+    }
+
+    async fn receive(&mut self) -> String {
+        match self.socket.next().await.unwrap().unwrap() {
+            Message::Text(text) => text.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The next frame, if there is one once every task waits.
+    async fn received(&mut self) -> Option<String> {
+        settle().await;
+        self.receive().now_or_never()
+    }
+
+    /// The texts up to the close, and its code.
+    async fn receive_to_close(&mut self) -> (Vec<String>, Option<u16>) {
+        let mut texts = Vec::new();
+        loop {
+            match self.socket.next().await.unwrap().unwrap() {
+                Message::Text(text) => texts.push(text.to_string()),
+                Message::Close(frame) => return (texts, frame.map(|frame| frame.code.into())),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+async fn server(limits: Limits) -> (TestServer, FlowId) {
+    let server = TestServer::new(toy(), limits).await;
+    let users = [server.user("ann").await.id, server.user("bob").await.id];
+    let group = server.group(&users).await;
+    settle().await;
+    (server, group)
+}
+
+fn is_connected(server: &TestServer, peer: &Peer) -> bool {
+    let connections = server.state.hub.connections();
+    connections.iter().filter_map(|it| it.upgrade()).any(|it| it.id == peer.subscriber.id)
+}
+
+/// The number of bytes that an event of this text has on the wire: a header of two bytes and the
+/// text.
+fn event_bytes(text: &str) -> usize {
+    format!("event posted {text}").len() + 2
+}
+
+#[tokio::test]
+async fn a_session_is_told_every_change_of_its_identity_and_no_other() {
+    let (server, _) = server(Limits::default()).await;
+    let ann = UserId::new(1).unwrap();
+    let mut peer = Peer::connect(&server, 4096).await;
+    for (request, calls) in [
+        ("whoami", &["respond unauthenticated"][..]),
+        ("login ann", &["authenticated Some(1)", "respond ok"]),
+        ("whoami", &["respond ok"]),
+        ("login ann", &["authenticated Some(1)", "respond ok"]),
+        ("logout", &["authenticated None", "respond ok"]),
+        ("whoami", &["respond unauthenticated"]),
+        ("login bob", &["authenticated Some(2)", "respond ok"]),
+        ("login nobody", &["respond wrong_credentials"]),
+    ] {
+        peer.request(request).await;
+        settle().await;
+        assert_eq!(server.take_calls(), calls, "{request}");
+    }
+    server.store.delete_user(ann, server.state.engine.now()).await.unwrap();
+    settle().await;
+    assert_eq!(server.take_calls(), [""; 0], "another user's sessions end");
+    server.store.delete_user(UserId::new(2).unwrap(), server.state.engine.now()).await.unwrap();
+    assert_eq!(peer.receive_to_close().await, (vec![], Some(4008)));
+    assert_eq!(server.take_calls(), ["authenticated None", "deliver sessions_ended"]);
+}
+
+#[tokio::test]
+async fn credentials_that_are_refused_end_the_identity_and_the_subscription() {
+    let (server, group) = server(Limits::default()).await;
+    let mut peer = Peer::follower(&server, "ann", 4096).await;
+    let mut other = Peer::follower(&server, "bob", 4096).await;
+    other.request(&format!("send {group} hello")).await;
+    assert_eq!(peer.receive().await, "event posted hello");
+    // The end of the session is not received, as if it happened on another node a moment ago.
+    server.state.hub.detach(&peer.subscriber, UserId::new(1).ok());
+    server.store.delete_user(UserId::new(1).unwrap(), server.state.engine.now()).await.unwrap();
+    settle().await;
+    server.take_calls();
+    assert_eq!(peer.request("whoami").await, "unauthenticated");
+    assert_eq!(server.take_calls(), ["authenticated None", "respond unauthenticated"]);
+    other.send(format!("send {group} hello")).await;
+    assert_eq!(peer.received().await, None);
+}
+
+#[tokio::test]
+async fn only_the_subscribed_flow_is_delivered() {
+    let (server, group) = server(Limits::default()).await;
+    let other = server.group(&[UserId::new(1).unwrap(), UserId::new(2).unwrap()]).await;
+    let mut writer = Peer::connect(&server, 4096).await;
+    writer.login("bob").await;
+    let mut peer = Peer::connect(&server, 4096).await;
+    peer.login("ann").await;
+    for (follow, expected) in [
+        ("none".to_owned(), &[][..]),
+        (group.to_string(), &["event posted one"]),
+        (other.to_string(), &["event posted two"]),
+        ("all".to_owned(), &["event posted one", "event posted two"]),
+        ("none".to_owned(), &[]),
+    ] {
+        assert_eq!(peer.request(&format!("follow {follow}")).await, "ok");
+        writer.request(&format!("send {group} one")).await;
+        writer.request(&format!("send {other} two")).await;
+        let mut received = Vec::new();
+        while let Some(text) = peer.received().await {
+            received.push(text);
+        }
+        assert_eq!(received, expected, "{follow}");
+    }
+}
+
+#[tokio::test]
+async fn a_dialect_that_needs_summaries_renders_with_one() {
+    let server = TestServer::new(toy().needs_flow_summaries(), Limits::default()).await;
+    let (ann, bob) = (server.user("ann").await.id, server.user("bob").await.id);
+    let (cid, group) = (server.user("cid").await.id, server.group(&[ann, bob]).await);
+    settle().await;
+    let mut writer = Peer::connect(&server, 4096).await;
+    writer.login("ann").await;
+    let mut peer = Peer::connect(&server, 4096).await;
+    peer.login("bob").await;
+    assert_eq!(peer.request(&format!("follow {group}")).await, "ok");
+    writer.request(&format!("send {group} hello")).await;
+    assert_eq!(peer.receive().await, "event posted of 2 hello");
+    let now = server.state.engine.now();
+    server.store.add_members(group, ann, &[cid], None, now).await.unwrap();
+    assert_eq!(peer.receive().await, "event members_added of 3 ");
+    writer.request(&format!("send {group} hello")).await;
+    assert_eq!(peer.receive().await, "event posted of 3 hello");
+    server.store.remove_members(group, ann, &[cid], None, now).await.unwrap();
+    assert_eq!(peer.receive().await, "event members_removed of 3 ");
+    writer.request(&format!("send {group} hello")).await;
+    assert_eq!(peer.receive().await, "event posted of 2 hello");
+    assert_eq!(peer.request("follow none").await, "ok");
+    assert!(server.state.hub.flow_summary(group).is_none(), "no subscriber needs it any more");
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_is_closed_one_byte_past_the_bound() {
+    const EVENTS: usize = 20;
+    let text = "x".repeat(100);
+    let waiting = EVENTS * event_bytes(&text) - STREAM;
+    for (bound, closed) in [(waiting, false), (waiting - 1, true)] {
+        let limits = Limits { send_queue_bytes: bound, ..Limits::default() };
+        let (server, group) = server(limits).await;
+        let mut reader = Peer::follower(&server, "ann", STREAM).await;
+        let mut writer = Peer::connect(&server, 4096).await;
+        writer.login("bob").await;
+        for _ in 0..EVENTS {
+            // The reader does not hold the writer back.
+            assert_eq!(writer.request(&format!("send {group} {text}")).await, format!("ok {text}"));
+        }
+        settle().await;
+        assert_eq!(is_connected(&server, &reader), !closed, "{bound}");
+        if closed {
+            assert_eq!(reader.receive_to_close().await.1, Some(4013));
+        } else {
+            for _ in 0..EVENTS {
+                assert_eq!(reader.receive().await, format!("event posted {text}"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn responses_do_not_make_a_peer_slow() {
+    const MESSAGES: usize = 50;
+    let limits = Limits { send_queue_bytes: 1000, ..Limits::default() };
+    let (server, group) = server(limits).await;
+    let mut peer = Peer::connect(&server, STREAM).await;
+    peer.login("ann").await;
+    let text = "x".repeat(100);
+    for _ in 0..MESSAGES {
+        peer.send(format!("send {group} {text}")).now_or_never();
+        settle().await;
+    }
+    assert!(is_connected(&server, &peer));
+}
+
+#[tokio::test]
+async fn a_peer_is_never_slow_by_events_that_it_is_not_sent() {
+    const MESSAGES: usize = 128;
+    let limits = Limits { send_queue_bytes: 1 << 10, ..Limits::default() };
+    let (server, group) = server(limits).await;
+    // The session skips the events of its own messages.
+    let mut peer = Peer::follower(&server, "ann", 4 << 20).await;
+    for number in 0..MESSAGES {
+        let text = "x".repeat(10_000);
+        peer.send(format!("send {group} {number} {text}")).await;
+    }
+    for number in 0..MESSAGES {
+        assert_eq!(peer.receive().await, format!("ok {number}"));
+    }
+    assert!(is_connected(&server, &peer));
+}
+
+#[tokio::test]
+async fn writers_wait_in_turn_while_a_subscriber_is_behind_and_no_reader_is_closed() {
+    const MESSAGES: usize = 30;
+    const IN_FLIGHT: usize = 4;
+    let text = "x".repeat(1000);
+    // A flow lags past a quarter of it: after two messages.
+    let limits = Limits { send_queue_bytes: 4 * 2400, ..Limits::default() };
+    let (server, group) = server(limits).await;
+    let hub = &server.state.hub;
+    let mut reader = Peer::follower(&server, "ann", 1 << 20).await;
+    let mut writers =
+        [Peer::connect(&server, 1 << 20).await, Peer::connect(&server, 1 << 20).await];
+    for writer in &mut writers {
+        writer.login("bob").await;
+    }
+    // A subscriber whose task has no turn.
+    let behind = hub.connect(server.state.new_connection());
+    hub.subscribe_to_flow(&behind, UserId::new(1).unwrap(), group, false).await.unwrap();
+    let (mut sent, mut responses, mut held_back) = ([0; 2], [0; 2], 0);
+    while responses != [MESSAGES; 2] {
+        for index in 0..writers.len() {
+            while sent[index] < MESSAGES && sent[index] - responses[index] < IN_FLIGHT {
+                writers[index].send(format!("send {group} {} {text}", sent[index])).await;
+                sent[index] += 1;
+                while let Some(response) = writers[index].received().await {
+                    assert_eq!(response, format!("ok {}", responses[index]));
+                    responses[index] += 1;
+                }
+            }
+        }
+        held_back += usize::from(sent != responses);
+        assert!(is_connected(&server, &reader), "a reader that is not behind is not closed");
+        let apart = responses[0].abs_diff(responses[1]);
+        assert!(apart <= IN_FLIGHT, "they share what there is: {responses:?}");
+        // The subscriber has its turn, and so have the writers.
+        let mut taken = Vec::new();
+        behind.queue.try_take(&mut taken);
+        assert!(taken.len() <= 2 * IN_FLIGHT + 2, "what is outstanding is bounded");
+        drop(taken);
+        for (writer, responses) in writers.iter_mut().zip(&mut responses) {
+            while let Some(response) = writer.received().await {
+                assert_eq!(response, format!("ok {responses}"));
+                *responses += 1;
+            }
+        }
+    }
+    assert!(held_back > MESSAGES / IN_FLIGHT, "they were held back again and again");
+    for _ in 0..2 * MESSAGES {
+        assert!(reader.receive().await.starts_with("event posted "));
+    }
+    hub.disconnect(&behind, UserId::new(1).ok());
+}
+
+#[tokio::test]
+async fn nothing_more_is_read_from_a_writer_whose_response_waits() {
+    let limits = Limits { send_queue_bytes: 4, ..Limits::default() };
+    let (server, group) = server(limits).await;
+    let hub = &server.state.hub;
+    let mut writer = Peer::connect(&server, 1 << 20).await;
+    writer.login("bob").await;
+    let behind = hub.connect(server.state.new_connection());
+    hub.subscribe_to_flow(&behind, UserId::new(1).unwrap(), group, false).await.unwrap();
+    assert_eq!(writer.request(&format!("send {group} first")).await, "ok first");
+    settle().await;
+    writer.send(format!("send {group} second")).await;
+    assert_eq!(writer.received().await, None, "its response waits");
+    server.take_calls();
+    writer.send("whoami").await;
+    settle().await;
+    assert_eq!(server.take_calls(), [""; 0], "the next request is not carried out");
+    hub.disconnect(&behind, UserId::new(1).ok());
+    assert_eq!(writer.receive().await, "ok second");
+    assert_eq!(writer.receive().await, "ok");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_closed_holds_no_writer_back() {
+    let limits = Limits { send_queue_bytes: 4, ..Limits::default() };
+    let (server, group) = server(limits).await;
+    let mut reader = Peer::follower(&server, "ann", STREAM).await;
+    let mut writer = Peer::connect(&server, 1 << 20).await;
+    writer.login("bob").await;
+    let text = "x".repeat(1000);
+    assert!(writer.request(&format!("send {group} {text}")).await.starts_with("ok"));
+    settle().await;
+    assert!(!is_connected(&server, &reader));
+    for _ in 0..3 {
+        assert!(writer.request(&format!("send {group} {text}")).await.starts_with("ok"));
+    }
+    assert_eq!(reader.receive_to_close().await.1, Some(4013));
+}
+
+#[tokio::test]
+async fn a_connection_closes_after_everything_was_written_when_the_server_shuts_down() {
+    let (server, group) = server(Limits::default()).await;
+    let mut reader = Peer::follower(&server, "ann", 4096).await;
+    let mut writer = Peer::connect(&server, 4096).await;
+    writer.login("bob").await;
+    writer.request(&format!("send {group} last")).await;
+    reader.subscriber.queue.go_away();
+    let (texts, code) = reader.receive_to_close().await;
+    assert_eq!((texts, code), (vec!["event posted last".to_owned()], Some(4001)));
+}
