@@ -4,8 +4,23 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+/// A folder that could not be created.
+#[derive(Debug, thiserror::Error)]
+#[error("the folder {} cannot be created", path.display())]
+pub struct CreateFolderError {
+    /// The path of the folder.
+    pub path: PathBuf,
+    /// The cause.
+    pub source: io::Error,
+}
+
 /// Creates a folder, and those above it, unless it exists. On Unix new ones have the mode 0700.
-pub fn create_private_folder(path: &Path) -> io::Result<()> {
+pub fn create_private_folder(path: &Path) -> Result<(), CreateFolderError> {
+    create_folder(path).map_err(|source| CreateFolderError { path: path.to_owned(), source })
+}
+
+/// Creates a folder like [`create_private_folder`].
+pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

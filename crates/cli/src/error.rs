@@ -4,7 +4,9 @@ use crate::config::ConfigError;
 use crate::dialects::DialectError;
 use std::io;
 use std::path::PathBuf;
-use tolmach_adapters::{BucketOptionsError, EntropyError, KeyError, MailUrlError};
+use tolmach_adapters::{
+    BucketOptionsError, CreateFolderError, EntropyError, KeyError, MailUrlError,
+};
 use tolmach_bus::OpenError;
 use tolmach_client::ClientError;
 use tolmach_domain::Fault;
@@ -75,8 +77,10 @@ pub(crate) enum UsageError {
 pub(crate) enum RuntimeError {
     #[error("no threads can be started")]
     Threads(#[source] io::Error),
-    #[error("the {name} {} cannot be created", path.display())]
-    Folder { name: &'static str, path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Folder(#[from] CreateFolderError),
+    #[error("no temporary folder can be created")]
+    TemporaryFolder(#[source] io::Error),
     #[error(transparent)]
     Entropy(#[from] EntropyError),
     #[error(transparent)]
@@ -154,6 +158,7 @@ from_runtime_errors!(
     BuildError,
     ClientError,
     CopyError,
+    CreateFolderError,
     EntropyError,
     Fault,
     MetricsError,

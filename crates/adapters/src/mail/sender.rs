@@ -2,7 +2,7 @@
 
 use super::body::plain_body;
 use super::target::{MailTarget, SmtpServer};
-use crate::private_file::{create_private_folder, write_atomically};
+use crate::private_file::{CreateFolderError, create_private_folder, write_atomically};
 use async_trait::async_trait;
 use lettre::AsyncTransport;
 use lettre::address::AddressError;
@@ -65,7 +65,7 @@ enum MailError {
 
 impl MailSender {
     /// Creates the folder of mail files if that is the target. A server is not contacted yet.
-    pub fn open(options: MailOptions) -> io::Result<Self> {
+    pub fn open(options: MailOptions) -> Result<Self, CreateFolderError> {
         let MailOptions { from, target } = options;
         if let MailTarget::Folder(folder) = &target {
             create_private_folder(folder)?;

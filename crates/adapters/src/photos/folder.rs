@@ -2,7 +2,9 @@
 
 use super::error::PhotoError;
 use super::key::check_key;
-use crate::private_file::{create_private_folder, write_atomically};
+use crate::private_file::{
+    CreateFolderError, create_folder, create_private_folder, write_atomically,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::io::{self, ErrorKind};
@@ -17,7 +19,7 @@ pub struct PhotoFolder {
 
 impl PhotoFolder {
     /// Creates the folder unless it exists.
-    pub fn open(folder: PathBuf) -> io::Result<Self> {
+    pub fn open(folder: PathBuf) -> Result<Self, CreateFolderError> {
         create_private_folder(&folder)?;
         Ok(Self { folder })
     }
@@ -41,7 +43,7 @@ impl PhotoFolder {
 impl Blobs for PhotoFolder {
     async fn put(&self, key: &str, content: Bytes) -> Result<(), PortError> {
         let put = move |file: &Path| {
-            file.parent().map_or(Ok(()), create_private_folder)?;
+            file.parent().map_or(Ok(()), create_folder)?;
             write_atomically(file, &content)
         };
         Ok(self.run(key, "writing", put).await?)

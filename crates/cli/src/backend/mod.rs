@@ -11,7 +11,7 @@ mod store_url;
 pub(crate) use bus::describe_bus;
 pub(crate) use key_ring::{SecretFile, key_ring};
 pub(crate) use mail::mail_target;
-pub(crate) use open::{Backend, create_data_folder};
+pub(crate) use open::Backend;
 pub(crate) use options::server_options;
 #[cfg(test)]
 pub(crate) use options::{bcrypt_options, policy};

@@ -7,8 +7,8 @@ use super::options::{bcrypt_options, policy, store_options};
 use super::photos::photo_target;
 use super::store_url::store_url;
 use crate::config::Config;
-use crate::error::{CliError, RuntimeError};
-use std::path::{Path, PathBuf};
+use crate::error::CliError;
+use std::path::Path;
 use std::sync::Arc;
 use tolmach_adapters::{
     Bcrypt, MailOptions, MailSender, OsEntropy, SystemClock, create_private_folder,
@@ -30,7 +30,7 @@ pub(crate) struct Backend {
 impl Backend {
     /// Opens everything. Creates the data folder if it is missing, and brings the store up to date.
     pub(crate) async fn open(config: &Config, data: &Path) -> Result<Self, CliError> {
-        create_data_folder(data)?;
+        create_private_folder(data)?;
         let entropy = Arc::new(OsEntropy::new()?);
         let redis = redis_bus(config, &*entropy)?;
         let bus: Arc<dyn Bus> = match &redis {
@@ -48,10 +48,8 @@ impl Backend {
             bus: bus.clone(),
             clock: Arc::new(SystemClock::default()),
             entropy,
-            mailer: Arc::new(
-                MailSender::open(mail_options).map_err(not_created("mail folder", data))?,
-            ),
-            blobs: photos.open().map_err(not_created("folder for photos", data))?,
+            mailer: Arc::new(MailSender::open(mail_options)?),
+            blobs: photos.open()?,
             passwords: Arc::new(Bcrypt::new(bcrypt_options(config))),
             signer,
         };
@@ -64,19 +62,6 @@ impl Backend {
         self.store.close().await;
         self.bus.close().await;
     }
-}
-
-/// Creates the data folder unless it exists.
-pub(crate) fn create_data_folder(data: &Path) -> Result<(), RuntimeError> {
-    create_private_folder(data).map_err(not_created("data folder", data))
-}
-
-fn not_created(
-    name: &'static str,
-    path: &Path,
-) -> impl FnOnce(std::io::Error) -> RuntimeError + use<> {
-    let path: PathBuf = path.to_owned();
-    move |source| RuntimeError::Folder { name, path, source }
 }
 
 #[cfg(test)]

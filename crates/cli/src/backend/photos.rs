@@ -1,15 +1,15 @@
 //! The storage of photos.
 
-use crate::config::{Blobs, Config};
+use crate::config::{self, Config};
 use crate::error::UsageError;
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tolmach_adapters::{
-    BucketOptions, BucketOptionsError, PhotoBucket, PhotoFolder, S3Credentials,
+    BucketOptions, BucketOptionsError, CreateFolderError, PhotoBucket, PhotoFolder, S3Credentials,
 };
 use tolmach_domain::Secret;
+use tolmach_engine::ports::Blobs;
 
 /// The storage of photos, not opened yet.
 pub(crate) enum PhotoTarget {
@@ -22,7 +22,7 @@ pub(crate) enum PhotoTarget {
 impl PhotoTarget {
     /// Creates the folder unless it exists. A bucket is not contacted yet, so that a gateway can
     /// start while it is away.
-    pub(super) fn open(self) -> io::Result<Arc<dyn tolmach_engine::ports::Blobs>> {
+    pub(super) fn open(self) -> Result<Arc<dyn Blobs>, CreateFolderError> {
         Ok(match self {
             Self::Folder(folder) => Arc::new(PhotoFolder::open(folder)?),
             Self::Bucket(bucket) => Arc::new(bucket),
@@ -65,7 +65,7 @@ pub(crate) fn photo_target(config: &Config, data: &Path) -> Result<PhotoTarget, 
     Ok(PhotoTarget::Bucket(bucket))
 }
 
-fn credentials(blobs: &Blobs) -> Result<Option<S3Credentials>, UsageError> {
+fn credentials(blobs: &config::Blobs) -> Result<Option<S3Credentials>, UsageError> {
     const ID: &str = "blobs.access_key_id";
     const SECRET: &str = "blobs.secret_access_key";
     match (!blobs.access_key_id.is_empty(), is_set(&blobs.secret_access_key)) {

@@ -18,11 +18,7 @@ pub(crate) async fn run() -> Result<String, CliError> {
 }
 
 async fn perform(transcript: Transcript) -> Result<String, CliError> {
-    let folder = tempfile::tempdir().map_err(|source| RuntimeError::Folder {
-        name: "temporary folder",
-        path: std::env::temp_dir(),
-        source,
-    })?;
+    let folder = tempfile::tempdir().map_err(RuntimeError::TemporaryFolder)?;
     let cannot_listen = |source| RuntimeError::Listen { address: ADDRESS.into(), source };
     let listener = TcpListener::bind(ADDRESS).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;

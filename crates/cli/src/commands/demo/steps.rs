@@ -111,8 +111,8 @@ pub(super) async fn wait_for_message(client: &mut Client, text: &str) -> Result<
 }
 
 /// The texts of the group's messages, oldest first, as this client reads them; `None` where its
-/// dialect has no request for them. In a dialect that subscribes to a flow by reading it, the client
-/// is subscribed afterwards.
+/// dialect has no request for them. In a dialect that subscribes to a flow by reading it, the
+/// client is subscribed afterwards.
 pub(super) async fn read_history(
     client: &mut Client,
     group: FlowId,
