@@ -86,8 +86,8 @@ pub struct Stats {
 /// A bus for several nodes.
 ///
 /// It begins, and goes on, without Redis too: this node's listeners hear this node, and
-/// [`Bus::last_error`] says what is wrong. The connection is made, and made again, beside that; each
-/// time that it stands, every subscription is told that something may have been missed.
+/// [`Bus::last_error`] says what is wrong. The connection is made, and made again, beside that;
+/// each time that it stands, every subscription is told that something may have been missed.
 ///
 /// A node hears other nodes on the topics that it listens to; an event that concerns a crowd is
 /// heard by every node.

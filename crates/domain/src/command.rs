@@ -240,8 +240,8 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// An account with a whole profile of which only the login is known, which is also the name that
-    /// others see.
+    /// An account with a whole profile of which only the login is known, which is also the name
+    /// that others see.
     pub fn new(login: impl Into<String>, password: Secret, grant: GrantKind) -> Self {
         let login = login.into();
         Self {

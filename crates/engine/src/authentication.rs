@@ -47,8 +47,8 @@ impl Engine {
         }
     }
 
-    /// True if a principal is still valid: not expired, its session not ended, its user not deleted.
-    /// A change by another process is noticed within two seconds.
+    /// True if a principal is still valid: not expired, its session not ended, its user not
+    /// deleted. A change by another process is noticed within two seconds.
     pub async fn still_valid(&self, principal: &Principal, now: Timestamp) -> Result<bool, Fault> {
         if now >= principal.expires_at {
             return Ok(false);

@@ -33,7 +33,7 @@ pub use error_chain::ErrorChain;
 pub use event_recovery::event_from_message;
 pub use limits::{
     BATCH_LIMIT, EMAIL_LIMIT, INFO_LIMIT, KEY_LIMIT, LOGIN_LIMIT, NAME_LIMIT, PAGE_LIMIT,
-    PASSWORD_LIMIT, SEARCH_LIMIT, check_message, check_storable,
+    PASSWORD_LIMIT, SEARCH_LIMIT, case_folded, check_message, check_storable,
 };
 pub use policy::{LoginThrottlePolicy, Policy};
 pub use principal::Principal;

@@ -22,10 +22,10 @@ pub const PAGE_LIMIT: u32 = 1_000;
 /// The largest number of ids in one request.
 pub const BATCH_LIMIT: usize = 1_000;
 
-/// The case-folded form by which logins and addresses are compared. It is built letter by letter, so
-/// that the form of a substring is a substring of the form; and by way of the upper case, where
+/// The case-folded form by which logins and addresses are compared. It is built letter by letter,
+/// so that the form of a substring is a substring of the form; and by way of the upper case, where
 /// letters with several lower cases become equal.
-pub(crate) fn case_folded(text: &str) -> String {
+pub fn case_folded(text: &str) -> String {
     text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 

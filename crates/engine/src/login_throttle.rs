@@ -3,12 +3,12 @@
 //! Failures are counted in the store, so that all dialects and all nodes share the counters:
 //!
 //! - **of one login from one address**, strictly: after the free attempts each response is delayed,
-//!   longer each time, then logins are refused until the window is over. A user who fails on purpose
-//!   locks a login out at their own address only.
+//!   longer each time, then logins are refused until the window is over. A user who fails on
+//!   purpose locks a login out at their own address only.
 //! - **of one address**, over all logins, loosely: many users may share an address.
-//! - **of one login**, over all addresses, loosely: against guessing from many addresses. An address
-//!   where this login has succeeded is exempt for a time, so that an attacker cannot lock the owner
-//!   out of the addresses that they use.
+//! - **of one login**, over all addresses, loosely: against guessing from many addresses. An
+//!   address where this login has succeeded is exempt for a time, so that an attacker cannot lock
+//!   the owner out of the addresses that they use.
 //!
 //! Only failures are counted, after the check of the password, so that simultaneous correct logins
 //! are not delayed. Attempts whose checks ran at the same time are judged again after the check:

@@ -1,4 +1,5 @@
-//! What a database error means to the engine.
+//! Classification of database errors: the caller's fault is decided before, so an error is either of
+//! the environment or a defect of ours.
 
 use sea_orm::sqlx::{self, error::ErrorKind, postgres::PgDatabaseError};
 use sea_orm::{DbErr, RuntimeErr};
@@ -6,22 +7,24 @@ use std::error::Error;
 use tolmach_engine::ErrorChain;
 use tolmach_engine::ports::{PortError, StoreError};
 
-/// Primary result codes of SQLite that tell of the world and not of our statement: busy, locked,
-/// out of memory, read-only, interrupted, input or output, full, cannot open, locking protocol.
+/// Primary result codes of SQLite for errors of the environment: busy, locked, out of memory,
+/// read-only, interrupted, input or output, full, cannot open, locking protocol.
 const SQLITE_UNAVAILABLE: [i32; 9] = [5, 6, 7, 8, 9, 10, 13, 14, 15];
 
-/// Beginnings of PostgreSQL's SQLSTATE that do: connection, resources (disk, memory, connections),
-/// intervention (cancelled, shutting down, starting up), the system beneath it.
+/// Classes of PostgreSQL's SQLSTATE for errors of the environment: connection, resources (disk,
+/// memory, connections), operator intervention (cancelled, shutting down, starting up), operating
+/// system.
 const POSTGRES_UNAVAILABLE_CLASSES: [&str; 4] = ["08", "53", "57", "58"];
 
-/// Single ones: a plan made before a migration (a new connection makes a new one), a server that
-/// only reads, a transaction that has failed or was left lying, one that is to be tried again, a
-/// deadlock, a lock not had in time.
+/// Single SQLSTATEs for errors of the environment: a plan prepared before a migration (a new
+/// connection prepares a new one), a read-only server, a failed or idle transaction, a serialization
+/// failure, a deadlock, a lock that was not granted in time.
 const POSTGRES_UNAVAILABLE: [&str; 7] =
     ["0A000", "25006", "25P02", "25P03", "40001", "40P01", "55P03"];
 
-/// The text is SQLite's or PostgreSQL's own: it names tables and rules, and holds no values.
-pub(crate) fn refuse(error: DbErr) -> StoreError {
+/// The store's error for a database error. The text of a database error names tables and
+/// constraints, and has no values.
+pub(crate) fn store_error(error: DbErr) -> StoreError {
     let unavailable = match &error {
         DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
         DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
@@ -33,7 +36,7 @@ pub(crate) fn refuse(error: DbErr) -> StoreError {
     if unavailable { StoreError::Unavailable(error) } else { StoreError::Failed(error) }
 }
 
-/// Whether the database as a whole is in trouble, rather than one statement against its rules.
+/// True if the transaction cannot go on; false if one statement violated a rule.
 pub(crate) fn is_fatal(error: &StoreError) -> bool {
     matches!(error, StoreError::Unavailable(_))
 }
@@ -60,7 +63,7 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
 }
 
 fn is_postgres_unavailable(code: &str) -> bool {
-    // One of the class 08 is a breach of the protocol, which is ours.
+    // The protocol violation of class 08 is a defect of ours.
     code != "08P01"
         && (POSTGRES_UNAVAILABLE_CLASSES.iter().any(|class| code.starts_with(class))
             || POSTGRES_UNAVAILABLE.contains(&code))
@@ -81,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn troubles_of_the_world_are_told_from_our_own() {
+    fn errors_of_the_environment_are_unavailable() {
         for (code, expected) in [
             ("08006", true),
             ("25006", true),

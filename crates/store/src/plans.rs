@@ -1,7 +1,7 @@
-//! How the databases go about the statements that matter.
+//! Tests of the statements: their query plans, and their parameters.
 
 use crate::connect::{Target, Use, migrate};
-use crate::sql::{self, Part, Scope};
+use crate::sql::{self, ChangesScope, SummaryScope};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use tolmach_test_servers::{Durability, Postgres};
 
@@ -32,7 +32,7 @@ async fn sqlite_reads_no_whole_table_for_a_hot_statement() {
             else {
                 continue;
             };
-            // What an inner statement found may be read whole, and so may a list of values.
+            // The result of an inner statement and a list of values may be read whole.
             let inner = ["CO-ROUTINE", "MATERIALIZE"]
                 .iter()
                 .any(|made| steps.contains(&format!("{made} {scanned}")))
@@ -52,7 +52,7 @@ async fn postgres_has_an_index_for_every_hot_statement() {
         (Target::parse(&server.url()).unwrap(), std::time::Duration::from_secs(60));
     migrate(&target, limit).await.unwrap();
     let database = target.connect(Use::Write, limit).await.unwrap();
-    // A table is read whole then only where no index serves.
+    // Then the plan reads a whole table only where no index serves.
     database
         .execute_unprepared("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan")
         .await
@@ -83,35 +83,69 @@ async fn postgres_has_an_index_for_every_hot_statement() {
     }
 }
 
+#[test]
+fn statements_name_each_parameter_once_in_ascending_order() {
+    let statements = [
+        &sql::INSERT_MESSAGES,
+        &sql::PUT_MESSAGE_KEYS,
+        &sql::MESSAGE_KEYS,
+        &sql::LOGIN_COUNTERS,
+        &sql::MEMBERSHIPS,
+        &sql::POSTING_FLOWS,
+        &sql::SET_FLOW_VERSIONS,
+        &sql::ACTIVE_USERS,
+        &sql::FLOWS_OF_MESSAGES,
+        &sql::DELETABLE_MESSAGES,
+        &sql::MESSAGES,
+        &sql::MEMBERS,
+        &sql::APPEND_EVENT,
+        &sql::FLOWS,
+        &sql::USERS,
+    ];
+    for (statement, length) in statements
+        .into_iter()
+        .flat_map(|statement| sql::chunk_lengths(1_023).map(move |length| (statement, length)))
+    {
+        let numbered = statement.sql(DbBackend::Postgres, length);
+        let unnumbered = statement.sql(DbBackend::Sqlite, length);
+        let mut pieces = unnumbered.split('?');
+        let first = pieces.next().unwrap_or_default().to_owned();
+        let restored = (1..)
+            .zip(pieces)
+            .fold(first, |text, (number, piece)| format!("{text}${number}{piece}"));
+        assert_eq!(restored, numbered);
+    }
+}
+
 fn statements(backend: DbBackend) -> Vec<(String, &'static str)> {
     let mut statements: Vec<(String, &'static str)> = vec![
-        ("newest".into(), &sql::NEWEST),
-        ("newest up to".into(), &sql::NEWEST_UP_TO),
-        ("skip".into(), sql::SKIP),
-        ("unread".into(), &sql::UNREAD),
-        ("since".into(), &sql::MESSAGES_AFTER),
-        ("changes".into(), sql::changes(backend, Scope::Own)),
-        ("changes in flow".into(), sql::changes(backend, Scope::One)),
-        ("own flow_summaries".into(), sql::flow_summaries(Part::Own)),
-        ("one flow_summary".into(), sql::flow_summaries(Part::One)),
-        ("all flow_summaries".into(), sql::flow_summaries(Part::All)),
+        ("newest".into(), &sql::NEWEST_MESSAGES),
+        ("newest up to".into(), &sql::NEWEST_MESSAGES_UP_TO),
+        ("skip".into(), sql::SKIP_MESSAGES),
+        ("unread".into(), &sql::UNREAD_MESSAGES),
+        ("messages after".into(), &sql::MESSAGES_AFTER),
+        ("changes".into(), sql::message_changes(backend, ChangesScope::All)),
+        ("changes in flow".into(), sql::message_changes(backend, ChangesScope::One)),
+        ("own flow_summaries".into(), sql::flow_summaries(SummaryScope::Viewers)),
+        ("one flow_summary".into(), sql::flow_summaries(SummaryScope::One)),
+        ("all flow_summaries".into(), sql::flow_summaries(SummaryScope::All)),
         ("versions".into(), sql::TAKE_VERSIONS),
         ("flow key".into(), sql::FLOW_KEY),
     ];
-    for (name, ladder) in [
-        ("keys", &sql::KEYS),
+    for (name, statement) in [
+        ("keys", &sql::MESSAGE_KEYS),
         ("memberships", &sql::MEMBERSHIPS),
-        ("flows", &sql::FLOWS),
-        ("move flows", &sql::MOVE_FLOWS),
-        ("living", &sql::LIVING),
-        ("flow of", &sql::FLOW_OF),
-        ("deletable", &sql::DELETABLE),
+        ("posting flows", &sql::POSTING_FLOWS),
+        ("set flow versions", &sql::SET_FLOW_VERSIONS),
+        ("active users", &sql::ACTIVE_USERS),
+        ("flows of messages", &sql::FLOWS_OF_MESSAGES),
+        ("deletable", &sql::DELETABLE_MESSAGES),
         ("messages", &sql::MESSAGES),
         ("members", &sql::MEMBERS),
         ("login_counters", &sql::LOGIN_COUNTERS),
     ] {
         statements.extend(
-            [1, 64].map(|length| (format!("{name} {length}"), ladder.sql(backend, length))),
+            [1, 64].map(|length| (format!("{name} {length}"), statement.sql(backend, length))),
         );
     }
     statements

@@ -1,4 +1,4 @@
-//! From rows to the domain and back.
+//! Conversion of rows to domain values and back.
 
 use crate::entities::flow::Kind;
 use crate::entities::message::{Attached, AttachedKind};
@@ -12,13 +12,6 @@ use tolmach_domain::{
     PhotoKey, SessionId, Timestamp, User, UserId, UserSummary, Version,
 };
 use tolmach_engine::ports::{Session, StoreError};
-
-/// The form in which logins and addresses are compared: letter by letter, so that a part of a text
-/// gives a part of its form, and by way of the upper case, where letters meet that have several
-/// lower ones.
-pub(crate) fn key(text: &str) -> String {
-    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
-}
 
 pub(crate) fn user_id(number: i64) -> Result<UserId, StoreError> {
     UserId::new(number).map_err(corrupt)
@@ -36,10 +29,6 @@ pub(crate) fn session_id(number: i64) -> Result<SessionId, StoreError> {
     SessionId::new(number).map_err(corrupt)
 }
 
-pub(crate) fn moment(micros: i64) -> Timestamp {
-    Timestamp::from_micros(micros)
-}
-
 pub(crate) fn user(row: user::Model) -> Result<User, StoreError> {
     Ok(User {
         id: user_id(row.id)?,
@@ -55,10 +44,15 @@ pub(crate) fn user(row: user::Model) -> Result<User, StoreError> {
         admin: row.admin,
         business: row.business,
         profile: row.profile,
-        created_at: moment(row.created_at),
-        changed_at: moment(row.changed_at),
-        deleted_at: row.deleted_at.map(moment),
+        created_at: Timestamp::from_micros(row.created_at),
+        changed_at: Timestamp::from_micros(row.changed_at),
+        deleted_at: row.deleted_at.map(Timestamp::from_micros),
     })
+}
+
+/// The two columns of a photo.
+pub(crate) fn photo_columns(photo: Option<PhotoKey>) -> (Option<String>, Option<String>) {
+    photo.map(|photo| (photo.key, photo.media_type)).unzip()
 }
 
 fn photo(key: Option<String>, media_type: Option<String>) -> Option<PhotoKey> {
@@ -69,8 +63,8 @@ pub(crate) fn session(row: session::Model) -> Result<Session, StoreError> {
     Ok(Session {
         id: session_id(row.id)?,
         user: user_id(row.user_id)?,
-        expires_at: moment(row.expires_at),
-        ended_at: row.ended_at.map(moment),
+        expires_at: Timestamp::from_micros(row.expires_at),
+        ended_at: row.ended_at.map(Timestamp::from_micros),
     })
 }
 
@@ -83,12 +77,17 @@ pub(crate) fn flow(row: flow::Model) -> Result<Flow, StoreError> {
         owner: Some(user_id(row.owner_id)?),
         photo: photo(row.photo_key, row.photo_type),
         version: Version(row.version),
-        created_at: moment(row.created_at),
-        changed_at: moment(row.changed_at),
+        created_at: Timestamp::from_micros(row.created_at),
+        changed_at: Timestamp::from_micros(row.changed_at),
     })
 }
 
-/// A row of one of the queries that [`crate::sql`] makes of messages.
+/// The id and version of a flow, from a row with the columns `id` and `version`.
+pub(crate) fn flow_version(row: &QueryResult) -> Result<(FlowId, Version), StoreError> {
+    Ok((flow_id(get(row, "id")?)?, Version(get(row, "version")?)))
+}
+
+/// A message with its author, from a row of a query in [`crate::sql`] over messages.
 pub(crate) fn message(row: &QueryResult) -> Result<Message, StoreError> {
     let author = (
         get::<String>(row, "author_login")?,
@@ -125,14 +124,14 @@ pub(crate) fn message(row: &QueryResult) -> Result<Message, StoreError> {
         },
         posted: Version(row.posted),
         version: Version(row.version),
-        posted_at: moment(row.posted_at),
-        edited_at: row.edited_at.map(moment),
-        deleted_at: row.deleted_at.map(moment),
-        changed_at: moment(row.changed_at),
+        posted_at: Timestamp::from_micros(row.posted_at),
+        edited_at: row.edited_at.map(Timestamp::from_micros),
+        deleted_at: row.deleted_at.map(Timestamp::from_micros),
+        changed_at: Timestamp::from_micros(row.changed_at),
     })
 }
 
-/// Before a content type that a client named, so that no name can be taken for one of ours.
+/// Prefix of a content type that a client named, so that no name collides with a known type.
 const OTHER: &str = "other:";
 
 fn content_type(text: String) -> ContentType {

@@ -6,9 +6,9 @@ use tolmach_domain::{Event, FlowId, UserId};
 
 /// Carries events to every node.
 ///
-/// - Events that this node publishes arrive at each of its receivers, those of one flow in the order
-///   in which they were published. Publishing waits while a receiver's buffer is full: nothing is
-///   dropped within a node.
+/// - Events that this node publishes arrive at each of its receivers, those of one flow in the
+///   order in which they were published. Publishing waits while a receiver's buffer is full:
+///   nothing is dropped within a node.
 /// - Events of other nodes arrive if this node subscribed to one of their topics, at most once, and
 ///   may be lost or reordered. Receivers notice by versions, commit times and [`Signal::Missed`],
 ///   and read the [`Store`](super::Store).

@@ -23,8 +23,8 @@ use async_trait::async_trait;
 /// - Logins and e-mail addresses are compared without regard to case, over all of Unicode.
 /// - A method that returns an error changes nothing.
 /// - **Everything published can be read again.** Changes to messages by
-///   [`MessageStore::messages_after`], everything else by [`EventLog::changes_after`]: an event that
-///   the bus lost is found there, for [`EVENT_LOG_WINDOW`](super::EVENT_LOG_WINDOW) at least.
+///   [`MessageStore::messages_after`], everything else by [`EventLog::changes_after`]: an event
+///   that the bus lost is found there, for [`EVENT_LOG_WINDOW`](super::EVENT_LOG_WINDOW) at least.
 /// - No text has the character NUL, which PostgreSQL cannot store: a message with it is
 ///   [`Fault::Invalid`](tolmach_domain::Fault::Invalid) and disturbs no other, and a search for it
 ///   finds nothing. The engine checks the other texts.

@@ -1932,8 +1932,8 @@ pub async fn reading_moves_the_mark(world: &mut World) {
     assert_eq!(read_by(world, &anna, 10).await, (strings(&["b3"]), 9));
 }
 
-/// Reading with `mark_read` moves the mark forward to the last message returned, whatever the range,
-/// and publishes nothing.
+/// Reading with `mark_read` moves the mark forward to the last message returned, whatever the
+/// range, and publishes nothing.
 pub async fn mark_read_moves_the_mark_whatever_the_range(world: &mut World) {
     let [anna, boris, clara] = world.users(["anna", "boris", "clara"]).await;
     let group = world.group(&anna, &[&boris]).await;

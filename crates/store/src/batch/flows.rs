@@ -1,10 +1,10 @@
 //! Flows and their members.
 
-use super::accounts::columns;
-use super::{Batch, distinct};
+use super::lookups::distinct;
+use super::transaction::Batch;
 use crate::entities::{flow, member};
-use crate::error::refuse;
-use crate::rows::{flow as to_flow, moment, user as to_user};
+use crate::error::store_error;
+use crate::rows::{flow as to_flow, photo_columns, user as to_user};
 use crate::sql::{self, get};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, FromQueryResult, IntoActiveModel,
@@ -40,13 +40,13 @@ impl Batch {
         if by == with {
             return Err(Fault::invalid("user", "a chat needs somebody else").into());
         }
-        let members = self.people(&[by.min(with), by.max(with)]).await?;
+        let members = self.user_summaries(&[by.min(with), by.max(with)]).await?;
         let pair = format!("{}:{}", by.min(with), by.max(with));
         let found = flow::Entity::find()
             .filter(flow::Column::Pair.eq(&pair))
             .one(&self.transaction)
             .await
-            .map_err(refuse)?;
+            .map_err(store_error)?;
         if let Some(found) = found {
             return Ok(FlowCreation::Existing(to_flow(found)?));
         }
@@ -74,14 +74,14 @@ impl Batch {
             return Err(Fault::WrongKind.into());
         }
         if let Some(key) = &key
-            && let Some(first) = self.made_before(owner, key, now).await?
+            && let Some(first) = self.created_before(owner, key, now).await?
         {
             return Ok(FlowCreation::Existing(first));
         }
         members.push(owner);
         members.sort_unstable();
         members.dedup();
-        let members = self.people(&members).await?;
+        let members = self.user_summaries(&members).await?;
         let flow = self
             .insert_flow(
                 Insert { kind, title, info, owner, photo, pair: None, members },
@@ -97,13 +97,13 @@ impl Batch {
                 fingerprint.to_vec().into(),
                 now.micros().into(),
             ];
-            sql::execute(&self.transaction, sql::PUT_FLOW_KEY, values).await?;
+            sql::execute(&self.transaction, sql::ADD_FLOW_KEY, values).await?;
         }
         Ok(FlowCreation::Created(flow))
     }
 
-    /// The flow that was made with this key within the window, if it still is.
-    async fn made_before(
+    /// The flow that this key created within the window, if it still exists.
+    async fn created_before(
         &self,
         owner: UserId,
         key: &IdempotencyKey,
@@ -113,13 +113,13 @@ impl Batch {
         let Some(row) = sql::row(&self.transaction, sql::FLOW_KEY, values).await? else {
             return Ok(None);
         };
-        if now >= moment(get(&row, "used_at")?).after(IDEMPOTENCY_WINDOW) {
+        if now >= Timestamp::from_micros(get(&row, "used_at")?).after(IDEMPOTENCY_WINDOW) {
             return Ok(None);
         }
         if get::<Vec<u8>>(&row, "fingerprint")? != key.fingerprint {
             return Err(Fault::KeyReused.into());
         }
-        to_flow(flow::Model::from_query_result(&row, "").map_err(refuse)?).map(Some)
+        to_flow(flow::Model::from_query_result(&row, "").map_err(store_error)?).map(Some)
     }
 
     async fn insert_flow(
@@ -129,7 +129,7 @@ impl Batch {
         now: Timestamp,
     ) -> Result<Flow, StoreError> {
         let Insert { kind, title, info, owner, photo, pair, members } = insert;
-        let (photo_key, photo_type) = columns(photo);
+        let (photo_key, photo_type) = photo_columns(photo);
         let row = flow::ActiveModel {
             id: ActiveValue::NotSet,
             kind: Set(kind.into()),
@@ -141,10 +141,10 @@ impl Batch {
             pair: Set(pair),
             version: Set(0),
             created_at: Set(now.micros()),
-            changed_at: Set(self.next_moment(now).micros()),
+            changed_at: Set(self.next_commit_time(now).micros()),
             deleted_at: Set(None),
         };
-        let flow = to_flow(row.insert(&self.transaction).await.map_err(refuse)?)?;
+        let flow = to_flow(row.insert(&self.transaction).await.map_err(store_error)?)?;
         self.insert_members(flow.id, &members).await?;
         self.publish(now, origin, EventKind::FlowCreated { flow: flow.clone(), members });
         Ok(flow)
@@ -155,7 +155,7 @@ impl Batch {
         flow: FlowId,
         members: &[UserSummary],
     ) -> Result<(), StoreError> {
-        for members in sql::batches(members) {
+        for members in sql::chunks(members) {
             let rows = members.iter().map(|member| {
                 let row = member::Model {
                     flow_id: flow.get(),
@@ -167,21 +167,21 @@ impl Batch {
             member::Entity::insert_many(rows)
                 .exec_without_returning(&self.transaction)
                 .await
-                .map_err(refuse)?;
+                .map_err(store_error)?;
         }
         Ok(())
     }
 
-    /// These users as others see them, in this order; refused if one of them is absent or deleted.
-    async fn people(&self, users: &[UserId]) -> Result<Vec<UserSummary>, StoreError> {
-        let mut people = Vec::with_capacity(users.len());
+    /// The summaries of users, in this order. `NoSuchUser` if one of them is absent or deleted.
+    async fn user_summaries(&self, users: &[UserId]) -> Result<Vec<UserSummary>, StoreError> {
+        let mut summaries = Vec::with_capacity(users.len());
         for user in users {
-            people.push(to_user(self.living(*user).await?)?.summary());
+            summaries.push(to_user(self.active_user(*user).await?)?.summary());
         }
-        Ok(people)
+        Ok(summaries)
     }
 
-    /// A flow that `by` is in and owns, of one of the kinds.
+    /// A flow of these kinds that `by` is a member and the owner of.
     async fn owned(
         &self,
         id: FlowId,
@@ -189,11 +189,12 @@ impl Batch {
         kinds: FlowKindFilter,
     ) -> Result<flow::Model, StoreError> {
         let found = flow::Entity::find_by_id(id.get()).filter(flow::Column::DeletedAt.is_null());
-        let found = found.one(&self.transaction).await.map_err(refuse)?.ok_or(Fault::NoSuchFlow)?;
+        let found =
+            found.one(&self.transaction).await.map_err(store_error)?.ok_or(Fault::NoSuchFlow)?;
         if member::Entity::find_by_id((id.get(), by.get()))
             .count(&self.transaction)
             .await
-            .map_err(refuse)?
+            .map_err(store_error)?
             == 0
         {
             return Err(Fault::NoSuchFlow.into());
@@ -207,19 +208,19 @@ impl Batch {
         Ok(found)
     }
 
-    /// How many of these users are in the flow.
+    /// The number of these users that are members of the flow.
     async fn count_members(&self, flow: FlowId, users: &[UserId]) -> Result<usize, StoreError> {
         let pairs: Vec<(i64, i64)> = users.iter().map(|user| (flow.get(), user.get())).collect();
         Ok(self.memberships(&pairs).await?.len())
     }
 
-    /// Gives a flow's record a new moment.
+    /// Gives a flow a new commit time.
     pub(super) async fn touch_flow(
         &mut self,
         flow: FlowId,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let values = vec![self.next_moment(now).micros().into(), flow.get().into()];
+        let values = vec![self.next_commit_time(now).micros().into(), flow.get().into()];
         sql::execute(&self.transaction, "UPDATE flow SET changed_at = $1 WHERE id = $2", values)
             .await?;
         Ok(())
@@ -235,16 +236,16 @@ impl Batch {
     ) -> Result<(), StoreError> {
         let version = Version(self.owned(flow, by, FlowKindFilter::Shared).await?.version);
         let users = distinct(users);
-        let people = self.people(&users).await?;
+        let added = self.user_summaries(&users).await?;
         if self.count_members(flow, &users).await? > 0 {
             return Err(Fault::AlreadyMember.into());
         }
-        if people.is_empty() {
+        if added.is_empty() {
             return Ok(());
         }
-        self.insert_members(flow, &people).await?;
+        self.insert_members(flow, &added).await?;
         self.touch_flow(flow, now).await?;
-        self.publish(now, origin, EventKind::MembersAdded { flow, users: people, version });
+        self.publish(now, origin, EventKind::MembersAdded { flow, users: added, version });
         Ok(())
     }
 
@@ -267,20 +268,19 @@ impl Batch {
         if users.is_empty() {
             return Ok(());
         }
-        for list in sql::lists(&users) {
+        for list in sql::padded_lists(&users) {
             let removed =
                 member::Entity::delete_many().filter(member::Column::FlowId.eq(flow.get()));
             let removed =
                 removed.filter(member::Column::UserId.is_in(list.into_iter().map(UserId::get)));
-            removed.exec(&self.transaction).await.map_err(refuse)?;
+            removed.exec(&self.transaction).await.map_err(store_error)?;
         }
         self.touch_flow(flow, now).await?;
         self.publish(now, origin, EventKind::MembersRemoved { flow, users });
         Ok(())
     }
 
-    /// Hides the flow at once; its messages, which may be many, are removed at leisure by
-    /// [`Batch::housekeeping`].
+    /// Marks the flow deleted. [`Batch::housekeeping`] removes its messages, which may be many.
     pub(crate) async fn delete_flow(
         &mut self,
         id: FlowId,
@@ -292,12 +292,12 @@ impl Batch {
         let mut row = self.owned(id, by, kinds).await?.into_active_model();
         row.pair = Set(None);
         row.deleted_at = Set(Some(now.micros()));
-        row.update(&self.transaction).await.map_err(refuse)?;
+        row.update(&self.transaction).await.map_err(store_error)?;
         member::Entity::delete_many()
             .filter(member::Column::FlowId.eq(id.get()))
             .exec(&self.transaction)
             .await
-            .map_err(refuse)?;
+            .map_err(store_error)?;
         self.deleted_flow = true;
         self.publish(now, origin, EventKind::FlowDeleted { flow: id, by });
         Ok(())

@@ -1,6 +1,6 @@
-//! What is counted against the guessing of passwords.
+//! Login counters.
 
-use super::Batch;
+use super::transaction::Batch;
 use crate::{read, sql};
 use sea_orm::Value;
 use tolmach_domain::Timestamp;
@@ -36,7 +36,7 @@ impl Batch {
         for key in keys {
             sql::execute(
                 &self.transaction,
-                "DELETE FROM login_tally WHERE key_hash = $1",
+                "DELETE FROM login_counter WHERE key_hash = $1",
                 vec![key.0.to_vec().into()],
             )
             .await?;

@@ -1,7 +1,7 @@
-//! PostgreSQL: a server that may be slow, silent, away for a while, or replaced by another.
+//! PostgreSQL: a server that may be slow, unreachable for a while, or replaced by another.
 
-use super::{STATEMENT_CACHE, Use};
-use crate::error::refuse;
+use super::usage::{STATEMENT_CACHE, Use};
+use crate::error::store_error;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sea_orm::sqlx::{self, ConnectOptions, Connection, Executor};
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr, SqlxPostgresConnector};
@@ -10,27 +10,25 @@ use std::sync::Arc;
 use std::time::Duration;
 use tolmach_engine::ports::{PortError, StoreError};
 
-/// The server ends a transaction that its gateway has left lying for so long: all others wait for
-/// it.
+/// The time after which the server aborts an idle transaction, because other writers wait for its
+/// locks.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(3);
 
-/// A connection that was idle for so long is tried before it is used.
+/// The idle time after which a connection is tested before use.
 const TEST_AFTER_IDLE: Duration = Duration::from_secs(5);
 
-/// A connection that is not needed is closed after so long, but for the last.
+/// The idle time after which a connection is closed, unless it is the last.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// A connection is replaced after so long, and with it what the server keeps for it.
+/// The age at which a connection is replaced, so that the server frees its memory.
 const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
 
-/// Maintenance waits for so long for what others have locked: for another that migrates, most of
-/// all.
+/// The longest wait of maintenance for a lock, mostly of another migration.
 const MAINTENANCE_LOCK: Duration = Duration::from_secs(60);
 
-/// How a session behaves that nobody tells otherwise. The server drops a connection whose other end
-/// is gone without a word.
+/// Settings of every session. The keepalives make the server drop a connection whose client vanished.
 const SESSION: [(&str, &str); 6] = [
-    // Our statements are short: to compile one takes longer than to run it.
+    // Compiling one of our short statements takes longer than running it.
     ("jit", "off"),
     ("tcp_keepalives_idle", "5"),
     ("tcp_keepalives_interval", "2"),
@@ -39,10 +37,13 @@ const SESSION: [(&str, &str); 6] = [
     ("standard_conforming_strings", "on"),
 ];
 
-/// A commit that is not on disk is not acknowledged, whatever the server does for others. Stricter
-/// settings stay.
-const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+/// Makes commits wait for the disk, also on a server that does not do so by default. Stricter settings
+/// stay.
+const DURABLE: &str = "\
+    SELECT set_config('synchronous_commit', 'on', false) \
+    WHERE current_setting('synchronous_commit') = 'off'";
 
+/// A database of a server.
 #[derive(Clone)]
 pub(crate) struct Server {
     options: Arc<PgConnectOptions>,
@@ -84,7 +85,7 @@ impl Server {
             Use::Write => {
                 let idle = IDLE_IN_TRANSACTION.as_millis().to_string();
                 let options = options.options([
-                    // What waits for a lock sees then what the one before it has committed.
+                    // A statement that waited for a lock sees the commit before it.
                     ("default_transaction_isolation", "read committed"),
                     ("default_transaction_read_only", "off"),
                     ("idle_in_transaction_session_timeout", &idle),
@@ -95,7 +96,7 @@ impl Server {
             }
             Use::Read { connections } => {
                 let options = options.options([
-                    // Every transaction is a snapshot, without a statement of its own to say so.
+                    // Every transaction reads a snapshot, without a statement to set the level.
                     ("default_transaction_isolation", "repeatable read"),
                     ("default_transaction_read_only", "on"),
                     ("idle_in_transaction_session_timeout", &limit),
@@ -116,7 +117,7 @@ impl Server {
                 (options, 1)
             }
         };
-        // A caller hears that there is no connection before it stops waiting for the store.
+        // The pool fails before the call of the store times out.
         let (acquire, trial) = (timeout * 3 / 4, timeout / 4);
         let pool = PgPoolOptions::new()
             .max_connections(connections)
@@ -133,9 +134,9 @@ impl Server {
                     Ok(true)
                 })
             })
-            // Whoever gave up waiting for a statement leaves the connection in the middle of it. If
-            // it does not come to its end, it goes: a connection to a server that vanished would be
-            // kept for a quarter of an hour.
+            // A cancelled call leaves its connection in the middle of a statement. If the connection
+            // does not answer soon, it is closed: TCP would keep a connection to a vanished server
+            // for a quarter of an hour.
             .after_release(move |connection, _| {
                 Box::pin(async move {
                     answers(connection, trial).await?;
@@ -150,13 +151,13 @@ impl Server {
                     Ok(())
                 })
             });
-        let refused = |error| refuse(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
-        let pool = pool.connect_with(options).await.map_err(refused)?;
+        let failed = |error| store_error(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
+        let pool = pool.connect_with(options).await.map_err(failed)?;
         if matches!(usage, Use::Maintain) {
             let encoding: String = sqlx::query_scalar("SELECT current_setting('server_encoding')")
                 .fetch_one(&pool)
                 .await
-                .map_err(refused)?;
+                .map_err(failed)?;
             if encoding != "UTF8" {
                 pool.close().await;
                 return Err(StoreError::failed(format!(
@@ -169,6 +170,7 @@ impl Server {
     }
 }
 
+/// Succeeds if the server answers within the limit.
 async fn answers(connection: &mut PgConnection, limit: Duration) -> Result<(), sqlx::Error> {
     match tokio::time::timeout(limit, connection.ping()).await {
         Ok(outcome) => outcome,

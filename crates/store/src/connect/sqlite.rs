@@ -1,7 +1,7 @@
-//! SQLite: a file.
+//! SQLite.
 
-use super::{STATEMENT_CACHE, Use};
-use crate::error::{is_locked, refuse};
+use super::usage::{STATEMENT_CACHE, Use};
+use crate::error::{is_locked, store_error};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use std::path::Path;
@@ -9,22 +9,24 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tolmach_engine::ports::{PortError, StoreError};
 
-/// For how long SQLite waits for another process that writes.
+/// The longest wait for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many rows a connection may be ahead of whoever reads them.
+/// The number of rows that a query's thread reads ahead.
 const ROW_BUFFER: usize = 1024;
 
-/// What whoever writes keeps of the file in memory: minus so many KiB.
+/// The page cache of the connection that writes: minus its size in KiB.
 const CACHE: &str = "-32768";
 
-/// And what each of those who read keeps, which are several: the system keeps the file's pages too.
+/// The page cache of each connection that reads: smaller, because they are several, and the operating
+/// system caches the file too.
 const READ_CACHE: &str = "-1024";
 
-/// Pages in the write-ahead log at which they are moved into the file: what changes often is moved
-/// seldom then.
+/// The number of pages in the write-ahead log at which they are moved into the file: large, so that a
+/// page that changes often is moved seldom.
 const CHECKPOINT: &str = "4096";
 
+/// A database file.
 #[derive(Clone)]
 pub(crate) struct File {
     url: String,
@@ -55,8 +57,8 @@ impl File {
         if let Some(folder) = folder
             && self.url.contains("mode=rwc")
         {
-            let made = tokio::fs::create_dir_all(folder).await;
-            made.map_err(|error| {
+            let created = tokio::fs::create_dir_all(folder).await;
+            created.map_err(|error| {
                 let error = PortError::caused_by("the store's folder cannot be created", error);
                 StoreError::Unavailable(error)
             })?;
@@ -68,8 +70,8 @@ impl File {
         let deadline = Instant::now() + BUSY_TIMEOUT;
         loop {
             match self.connect_once(usage).await {
-                // Two processes that start at once may both turn on the write-ahead log, where
-                // SQLite does not wait by itself.
+                // SQLite does not apply the busy timeout to turning on the write-ahead log, which two
+                // processes that start at once may both do.
                 Err(error) if is_locked(&error) && Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
@@ -89,7 +91,7 @@ impl File {
             .min_connections(1)
             .sqlx_logging(false)
             .test_before_acquire(false);
-        // A file does not go away when it is idle.
+        // A connection to a file does not break while idle.
         options.idle_timeout(None).max_lifetime(None);
         options.map_sqlx_sqlite_opts(move |options| {
             let options = options
@@ -98,9 +100,9 @@ impl File {
                 .foreign_keys(true)
                 .busy_timeout(BUSY_TIMEOUT)
                 .statement_cache_capacity(STATEMENT_CACHE)
-                // A list that was asked for comes without waiting for whoever reads it.
+                // A query's thread does not wait for its reader at each row.
                 .row_buffer_size(ROW_BUFFER)
-                // Savepoints and statements over many rows would make a file each.
+                // Savepoints and statements over many rows would create a file each.
                 .pragma("temp_store", "MEMORY");
             match usage {
                 Use::Write | Use::Maintain => {
@@ -111,6 +113,6 @@ impl File {
                 }
             }
         });
-        Database::connect(options).await.map_err(refuse)
+        Database::connect(options).await.map_err(store_error)
     }
 }

@@ -1,6 +1,7 @@
 //! Accounts.
 
-use super::*;
+use super::columns::{binary_text, boolean, id, integer, integer_or_null, text, text_or_null};
+use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -12,24 +13,24 @@ impl MigrationTrait for Migration {
             .table("user")
             .col(id())
             .col(text("login"))
-            .col(compared(manager, "login_key").not_null().unique_key())
+            .col(binary_text(manager, "login_key").not_null().unique_key())
             .col(text("username"))
             .col(text("name"))
-            .col(text_or_none("email"))
-            .col(compared(manager, "email_key").unique_key())
-            .col(text_or_none("phone"))
+            .col(text_or_null("email"))
+            .col(binary_text(manager, "email_key").unique_key())
+            .col(text_or_null("phone"))
             .col(text("bio"))
-            .col(text_or_none("avatar"))
-            .col(text_or_none("photo_key"))
-            .col(text_or_none("photo_type"))
-            .col(flag("bot"))
-            .col(flag("admin"))
-            .col(flag("business"))
-            .col(flag("profile"))
-            .col(text_or_none("password_hash"))
-            .col(number("created_at"))
-            .col(number("changed_at"))
-            .col(number_or_none("deleted_at"))
+            .col(text_or_null("avatar"))
+            .col(text_or_null("photo_key"))
+            .col(text_or_null("photo_type"))
+            .col(boolean("bot"))
+            .col(boolean("admin"))
+            .col(boolean("business"))
+            .col(boolean("profile"))
+            .col(text_or_null("password_hash"))
+            .col(integer("created_at"))
+            .col(integer("changed_at"))
+            .col(integer_or_null("deleted_at"))
             .take();
         manager.create_table(table).await
     }

@@ -1,6 +1,7 @@
 //! Sessions, refresh tokens and recovery tokens.
 
-use super::*;
+use super::columns::{id, index, integer, integer_or_null, owned_by};
+use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -11,22 +12,22 @@ impl MigrationTrait for Migration {
         let table = Table::create()
             .table("session")
             .col(id())
-            .col(number("user_id"))
+            .col(integer("user_id"))
             .col(ColumnDef::new("token_hash").blob().unique_key())
-            .col(number("created_at"))
-            .col(number("expires_at"))
-            .col(number_or_none("ended_at"))
-            .foreign_key(&mut belongs("session", "user_id", "user"))
+            .col(integer("created_at"))
+            .col(integer("expires_at"))
+            .col(integer_or_null("ended_at"))
+            .foreign_key(&mut owned_by("session", "user_id", "user"))
             .take();
         manager.create_table(table).await?;
         manager.create_index(index("session_of_user", "session", &["user_id"])).await?;
         let table = Table::create()
             .table("refresh_token")
             .col(ColumnDef::new("token_hash").blob().not_null().primary_key())
-            .col(number("session_id"))
-            .col(number("expires_at"))
-            .col(number_or_none("spent_at"))
-            .foreign_key(&mut belongs("refresh_token", "session_id", "session"))
+            .col(integer("session_id"))
+            .col(integer("expires_at"))
+            .col(integer_or_null("spent_at"))
+            .foreign_key(&mut owned_by("refresh_token", "session_id", "session"))
             .take();
         manager.create_table(table).await?;
         manager
@@ -37,10 +38,10 @@ impl MigrationTrait for Migration {
             .await?;
         let table = Table::create()
             .table("recovery")
-            .col(number("user_id").primary_key())
+            .col(integer("user_id").primary_key())
             .col(ColumnDef::new("token_hash").blob().not_null().unique_key())
-            .col(number("expires_at"))
-            .foreign_key(&mut belongs("recovery", "user_id", "user"))
+            .col(integer("expires_at"))
+            .foreign_key(&mut owned_by("recovery", "user_id", "user"))
             .take();
         manager.create_table(table).await
     }

@@ -1,6 +1,9 @@
 //! Flows and their members.
 
-use super::*;
+use super::columns::{
+    binary_text, id, index, integer, integer_or_null, owned_by, references, text, text_or_null,
+};
+use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -14,19 +17,19 @@ impl MigrationTrait for Migration {
             .col(ColumnDef::new("kind").string_len(16).not_null())
             .col(text("title"))
             .col(text("info"))
-            .col(number("owner_id"))
-            .col(text_or_none("photo_key"))
-            .col(text_or_none("photo_type"))
-            .col(compared(manager, "pair").unique_key())
-            .col(number("version"))
-            .col(number("created_at"))
-            .col(number("changed_at"))
-            .col(number_or_none("deleted_at"))
-            .foreign_key(&mut names("flow", "owner_id", "user"))
+            .col(integer("owner_id"))
+            .col(text_or_null("photo_key"))
+            .col(text_or_null("photo_type"))
+            .col(binary_text(manager, "pair").unique_key())
+            .col(integer("version"))
+            .col(integer("created_at"))
+            .col(integer("changed_at"))
+            .col(integer_or_null("deleted_at"))
+            .foreign_key(&mut references("flow", "owner_id", "user"))
             .take();
         manager.create_table(table).await?;
         manager.create_index(index("flow_activity", "flow", &["changed_at", "id"])).await?;
-        // Few rows are ever in it: those whose messages wait to be removed.
+        // A short index: of the deleted flows whose messages are not yet removed.
         manager
             .get_connection()
             .execute_unprepared(
@@ -35,12 +38,12 @@ impl MigrationTrait for Migration {
             .await?;
         let table = Table::create()
             .table("member")
-            .col(number("flow_id"))
-            .col(number("user_id"))
-            .col(number("read_version"))
+            .col(integer("flow_id"))
+            .col(integer("user_id"))
+            .col(integer("read_version"))
             .primary_key(Index::create().col("flow_id").col("user_id"))
-            .foreign_key(&mut belongs("member", "flow_id", "flow"))
-            .foreign_key(&mut belongs("member", "user_id", "user"))
+            .foreign_key(&mut owned_by("member", "flow_id", "flow"))
+            .foreign_key(&mut owned_by("member", "user_id", "user"))
             .take();
         manager.create_table(table).await?;
         manager.create_index(index("member_of_user", "member", &["user_id", "flow_id"])).await

@@ -1,6 +1,9 @@
-//! Messages and the keys of retries.
+//! Messages, and the keys that make posting them idempotent.
 
-use super::*;
+use super::columns::{
+    binary_text, id, index, integer, integer_or_null, owned_by, references, text, text_or_null,
+};
+use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -11,21 +14,21 @@ impl MigrationTrait for Migration {
         let table = Table::create()
             .table("message")
             .col(id())
-            .col(number("flow_id"))
-            .col(number("author_id"))
+            .col(integer("flow_id"))
+            .col(integer("author_id"))
             .col(text("content_type"))
             .col(text("text"))
-            .col(text_or_none("attachments"))
-            .col(text_or_none("emoji"))
-            .col(number_or_none("reply_to"))
-            .col(number("posted"))
-            .col(number("version"))
-            .col(number("posted_at"))
-            .col(number_or_none("edited_at"))
-            .col(number_or_none("deleted_at"))
-            .col(number("changed_at"))
-            .foreign_key(&mut names("message", "flow_id", "flow"))
-            .foreign_key(&mut names("message", "author_id", "user"))
+            .col(text_or_null("attachments"))
+            .col(text_or_null("emoji"))
+            .col(integer_or_null("reply_to"))
+            .col(integer("posted"))
+            .col(integer("version"))
+            .col(integer("posted_at"))
+            .col(integer_or_null("edited_at"))
+            .col(integer_or_null("deleted_at"))
+            .col(integer("changed_at"))
+            .foreign_key(&mut references("message", "flow_id", "flow"))
+            .foreign_key(&mut references("message", "author_id", "user"))
             .take();
         manager.create_table(table).await?;
         manager
@@ -38,18 +41,19 @@ impl MigrationTrait for Migration {
                 index("message_changed", "message", &["flow_id", "changed_at"]).unique().take(),
             )
             .await?;
-        // Skipping in history touches no row. SQLite takes an index for covering only if it has the
-        // condition's column too.
-        let visible = "CREATE INDEX message_visible ON message (flow_id, posted, author_id, deleted_at) WHERE deleted_at IS NULL";
+        // Skipping messages reads this index only. SQLite uses an index as a covering one only if it
+        // has the condition's column too.
+        let visible = "CREATE INDEX message_visible \
+             ON message (flow_id, posted, author_id, deleted_at) WHERE deleted_at IS NULL";
         manager.get_connection().execute_unprepared(visible).await?;
         let table = Table::create()
             .table("message_key")
-            .col(number("author_id"))
-            .col(compared(manager, "key").not_null())
-            .col(number("message_id"))
-            .col(number("used_at"))
+            .col(integer("author_id"))
+            .col(binary_text(manager, "key").not_null())
+            .col(integer("message_id"))
+            .col(integer("used_at"))
             .primary_key(Index::create().col("author_id").col("key"))
-            .foreign_key(&mut belongs("message_key", "message_id", "message"))
+            .foreign_key(&mut owned_by("message_key", "message_id", "message"))
             .take();
         manager.create_table(table).await?;
         manager

@@ -1,6 +1,7 @@
-//! The keys with which groups and channels were made, so that a retry makes no second one.
+//! Keys of the requests that created groups and channels, so that a retry creates no second one.
 
-use super::*;
+use super::columns::{binary_text, index, integer, owned_by};
+use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -10,13 +11,13 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let table = Table::create()
             .table("flow_key")
-            .col(number("owner_id"))
-            .col(compared(manager, "key").not_null())
-            .col(number("flow_id"))
+            .col(integer("owner_id"))
+            .col(binary_text(manager, "key").not_null())
+            .col(integer("flow_id"))
             .col(ColumnDef::new("fingerprint").blob().not_null())
-            .col(number("used_at"))
+            .col(integer("used_at"))
             .primary_key(Index::create().col("owner_id").col("key"))
-            .foreign_key(&mut belongs("flow_key", "flow_id", "flow"))
+            .foreign_key(&mut owned_by("flow_key", "flow_id", "flow"))
             .take();
         manager.create_table(table).await?;
         manager.create_index(index("flow_key_of_flow", "flow_key", &["flow_id"])).await?;

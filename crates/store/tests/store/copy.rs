@@ -10,6 +10,7 @@ use tolmach_domain::{
     Attachment, AttachmentKind, Content, Fault, Flow, FlowKind, FlowKindFilter, HistoryRange,
     Message, PhotoKey, SessionId, User, UserId, Version,
 };
+use tolmach_engine::ErrorChain;
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
     AccountKey, CounterKey, CreateFlow, DeleteMessages, EditMessage, FlowStore, IdempotencyKey,
@@ -375,7 +376,8 @@ async fn a_target_that_is_somebody_elses_is_left_alone() {
     assert!(matches!(copy(&first, &first, |_| {}).await, Err(CopyError::Same(_))));
     let absent = copy("sqlite://absent/absent.db", &file(&folder, "second.db"), |_| {}).await;
     assert!(matches!(absent, Err(CopyError::Source(StoreError::Unavailable(_)))), "{absent:?}");
-    let unserved = copy(&first, "mysql://a:hunter2@b/c", |_| {}).await.unwrap_err().to_string();
+    let unserved = copy(&first, "mysql://a:hunter2@b/c", |_| {}).await.unwrap_err();
+    let unserved = ErrorChain(&unserved).to_string();
     assert!(unserved.starts_with("the target: ") && !unserved.contains("hunter2"), "{unserved}");
     let store = open(&server.url()).await;
     assert_eq!(user(&store, "boris").await.id.get(), 2);

@@ -381,7 +381,7 @@ async fn a_lock_that_somebody_holds_is_not_waited_for_longer_than_a_call() {
     let flow = group(&store, &anna).await;
     let other = administrator(&server, "tolmach").await;
     let held = other.begin().await.unwrap();
-    held.execute_unprepared("SELECT last FROM moment FOR UPDATE").await.unwrap();
+    held.execute_unprepared("SELECT last FROM commit_clock FOR UPDATE").await.unwrap();
     for _ in 0..2 {
         assert!(is_unavailable(&post(&store, &flow, &anna, "during".into()).await));
         assert_eq!(store.flow(flow.id).await.unwrap().map(|flow| flow.version), Some(Version(0)));

@@ -195,7 +195,7 @@ async fn a_file_held_by_another_program_is_unavailable_and_the_writer_goes_on_af
     // Another program holds the file to write: SQLite waits, and then says so.
     let other = sea_orm::Database::connect(file.url("rw")).await.unwrap();
     let held = other.begin().await.unwrap();
-    held.execute_unprepared("UPDATE moment SET last = last").await.unwrap();
+    held.execute_unprepared("UPDATE commit_clock SET last = last").await.unwrap();
     let mut events = bus.receivers(1);
     let refused = post(&store, &flow, &anna, "during".into()).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
@@ -307,7 +307,7 @@ async fn keys_and_tallies_are_removed_when_they_are_of_no_more_use() {
         );
         other.query_one_raw(sql).await.unwrap().unwrap().try_get::<i64>("", "number").unwrap()
     };
-    for table in ["flow_key", "login_tally"] {
+    for table in ["flow_key", "login_counter"] {
         while count(table).await > 1 {
             tokio::task::yield_now().await;
         }

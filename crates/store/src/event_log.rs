@@ -1,9 +1,9 @@
-//! The events that changed no message, kept for nodes that did not hear of them. Messages need no
-//! journal: each of them has the version that its last change took.
+//! The log of events that changed no message, for nodes that missed them. Changes to messages are
+//! found by the messages' versions and are not logged.
 
 use crate::entities::{flow, user};
-use crate::error::{corrupt, refuse};
-use crate::rows::{flow as to_flow, flow_id, moment, session_id, user as to_user, user_id};
+use crate::error::{corrupt, store_error};
+use crate::rows::{flow as to_flow, flow_id, session_id, user as to_user, user_id};
 use crate::sql::{self, get};
 use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult, Value};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tolmach_domain::{Event, EventKind, Flow, SessionId, Timestamp, UserId, UserSummary, Version};
 use tolmach_engine::ports::StoreError;
 
-/// An event as it is kept: by ids, since what they name is at hand where it is read.
+/// An event as the log stores it: with ids, whose records are read with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Entry {
@@ -24,9 +24,9 @@ enum Entry {
 }
 
 impl Entry {
-    /// `None` for what the journal does not keep.
-    fn of(kind: &EventKind) -> Option<Self> {
-        let ids = |people: &[UserSummary]| people.iter().map(|person| person.id.get()).collect();
+    /// `None` for events that are not logged.
+    fn new(kind: &EventKind) -> Option<Self> {
+        let ids = |users: &[UserSummary]| users.iter().map(|user| user.id.get()).collect();
         Some(match kind {
             EventKind::Posted(_)
             | EventKind::Edited(_)
@@ -51,18 +51,17 @@ impl Entry {
         })
     }
 
-    /// The ids of the people whose records are needed to read it.
-    fn people(&self) -> &[i64] {
+    /// The users whose records the event needs.
+    fn users(&self) -> &[i64] {
         match self {
-            Entry::FlowCreated { members: people, .. }
-            | Entry::MembersAdded { users: people, .. } => people,
+            Entry::FlowCreated { members: users, .. } | Entry::MembersAdded { users, .. } => users,
             Entry::FlowDeleted { .. }
             | Entry::MembersRemoved { .. }
             | Entry::SessionsEnded { .. } => &[],
         }
     }
 
-    /// The id of the flow whose record is needed to read it.
+    /// The flow whose record the event needs.
     fn flow(&self) -> Option<i64> {
         match self {
             Entry::FlowCreated { flow, .. }
@@ -72,31 +71,32 @@ impl Entry {
         }
     }
 
-    /// `None` when the flow is gone since: an entry of its own tells so.
-    fn read(
+    /// The event; `None` if its flow was deleted since, which has an entry of its own.
+    fn into_event(
         self,
         flows: &HashMap<i64, Flow>,
-        people: &HashMap<i64, UserSummary>,
+        users: &HashMap<i64, UserSummary>,
     ) -> Result<Option<EventKind>, StoreError> {
-        let known = |ids: Vec<i64>| ids.iter().filter_map(|id| people.get(id).cloned()).collect();
+        let summaries =
+            |ids: Vec<i64>| ids.iter().filter_map(|id| users.get(id).cloned()).collect();
         if self.flow().is_some_and(|flow| !flows.contains_key(&flow)) {
             return Ok(None);
         }
         Ok(Some(match self {
             Entry::FlowCreated { flow, members } => match flows.get(&flow) {
-                // As it was when it was made: it had no message.
+                // A flow that was just created has no message.
                 Some(flow) => EventKind::FlowCreated {
                     flow: Flow { version: Version(0), ..flow.clone() },
-                    members: known(members),
+                    members: summaries(members),
                 },
                 None => return Ok(None),
             },
             Entry::FlowDeleted { flow, by } => {
                 EventKind::FlowDeleted { flow: flow_id(flow)?, by: user_id(by)? }
             }
-            Entry::MembersAdded { flow, users, version } => EventKind::MembersAdded {
+            Entry::MembersAdded { flow, users: added, version } => EventKind::MembersAdded {
                 flow: flow_id(flow)?,
-                users: known(users),
+                users: summaries(added),
                 version: Version(version),
             },
             Entry::MembersRemoved { flow, users } => {
@@ -111,81 +111,93 @@ impl Entry {
     }
 }
 
-/// Keeps those of the events that are kept here.
-pub(crate) async fn write<C: ConnectionTrait>(
+/// Appends events to the log, without those that are not logged.
+pub(crate) async fn append<C: ConnectionTrait>(
     database: &C,
     events: &[Arc<Event>],
 ) -> Result<(), StoreError> {
     let mut rows = Vec::new();
     for event in events {
-        if let (Some(moment), Some(entry)) = (event.committed_at, Entry::of(&event.kind)) {
+        if let (Some(committed_at), Some(entry)) = (event.committed_at, Entry::new(&event.kind)) {
             let entry = serde_json::to_string(&entry).map_err(corrupt)?;
             rows.push([
-                Value::from(moment.micros()),
+                Value::from(committed_at.micros()),
                 event.occurred_at.micros().into(),
                 entry.into(),
             ]);
         }
     }
-    for batch in sql::batches(&rows) {
-        sql::PUT_ENTRY
+    for batch in sql::chunks(&rows) {
+        sql::APPEND_EVENT
             .execute(database, batch.len(), batch.iter().flatten().cloned().collect())
             .await?;
     }
     Ok(())
 }
 
-/// Events after a moment and up to another, at most `limit`, ascending; and the moment of the last
-/// row, of which there may be more than there are events.
+/// A part of the log.
+pub(crate) struct Events {
+    /// Ascending by commit time, without those whose flow was deleted since.
+    pub(crate) events: Vec<Event>,
+    /// The commit times of all entries, those without an event included.
+    pub(crate) commit_times: Vec<Timestamp>,
+}
+
+/// At most `limit` entries after one commit time and up to another.
 pub(crate) async fn read<C: ConnectionTrait>(
     database: &C,
     after: Timestamp,
     until: Timestamp,
     limit: u32,
-) -> Result<(Vec<Event>, Vec<Timestamp>), StoreError> {
+) -> Result<Events, StoreError> {
     let rows = sql::rows(
         database,
-        sql::ENTRIES,
+        sql::EVENTS_AFTER,
         vec![after.micros().into(), until.micros().into(), i64::from(limit).into()],
     )
     .await?;
     let mut entries = Vec::with_capacity(rows.len());
-    let (mut people, mut flows) = (BTreeSet::new(), BTreeSet::new());
+    let (mut users, mut flows) = (BTreeSet::new(), BTreeSet::new());
     for row in &rows {
-        let entry: Entry = serde_json::from_str(&get::<String>(row, "entry")?).map_err(corrupt)?;
-        people.extend(entry.people());
+        let entry: Entry = serde_json::from_str(&get::<String>(row, "event")?).map_err(corrupt)?;
+        users.extend(entry.users());
         flows.extend(entry.flow());
-        entries.push((moment(get(row, "moment")?), moment(get(row, "happened_at")?), entry));
+        let committed_at = Timestamp::from_micros(get(row, "committed_at")?);
+        let occurred_at = Timestamp::from_micros(get(row, "occurred_at")?);
+        entries.push((committed_at, occurred_at, entry));
     }
-    let moments = entries.iter().map(|(moment, _, _)| *moment).collect();
-    let flows = by_id(database, &sql::WHOLE_FLOWS, flows, |row| {
-        to_flow(flow::Model::from_query_result(row, "").map_err(refuse)?)
+    let commit_times = entries.iter().map(|(committed_at, _, _)| *committed_at).collect();
+    let flows = by_id(database, &sql::FLOWS, flows, |row| {
+        to_flow(flow::Model::from_query_result(row, "").map_err(store_error)?)
     })
     .await?;
-    let person = |row: &QueryResult| {
-        Ok(to_user(user::Model::from_query_result(row, "").map_err(refuse)?)?.summary())
+    let summary = |row: &QueryResult| {
+        Ok(to_user(user::Model::from_query_result(row, "").map_err(store_error)?)?.summary())
     };
-    let people = by_id(database, &sql::USERS, people, person).await?;
+    let users = by_id(database, &sql::USERS, users, summary).await?;
     let mut events = Vec::with_capacity(entries.len());
-    for (moment, at, entry) in entries {
-        if let Some(kind) = entry.read(&flows, &people)? {
-            events.push(Event { occurred_at: at, committed_at: Some(moment), origin: None, kind });
+    for (committed_at, occurred_at, entry) in entries {
+        if let Some(kind) = entry.into_event(&flows, &users)? {
+            let committed_at = Some(committed_at);
+            events.push(Event { occurred_at, committed_at, origin: None, kind });
         }
     }
-    Ok((events, moments))
+    Ok(Events { events, commit_times })
 }
 
+/// Records by id.
 async fn by_id<C: ConnectionTrait, T>(
     database: &C,
-    ladder: &sql::Ladder,
+    statement: &sql::ListStatement,
     ids: BTreeSet<i64>,
     read: impl Fn(&QueryResult) -> Result<T, StoreError>,
 ) -> Result<HashMap<i64, T>, StoreError> {
     let ids: Vec<i64> = ids.into_iter().collect();
     let mut found = HashMap::with_capacity(ids.len());
-    for list in sql::lists(&ids) {
-        for row in
-            ladder.rows(database, list.len(), list.into_iter().map(Value::from).collect()).await?
+    for list in sql::padded_lists(&ids) {
+        for row in statement
+            .rows(database, list.len(), list.into_iter().map(Value::from).collect())
+            .await?
         {
             found.insert(get(&row, "id")?, read(&row)?);
         }

@@ -1,6 +1,7 @@
-//! What happened and changed no message, for nodes that did not hear of it.
+//! The log of events that changed no message, for nodes that missed them.
 
-use super::*;
+use super::columns::{integer, text};
+use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -9,15 +10,15 @@ pub(crate) struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let table = Table::create()
-            .table("journal")
-            .col(number("moment").primary_key())
-            .col(number("happened_at"))
-            .col(text("entry"))
+            .table("event_log")
+            .col(integer("committed_at").primary_key())
+            .col(integer("occurred_at"))
+            .col(text("event"))
             .take();
         manager.create_table(table).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(Table::drop().table("journal").take()).await
+        manager.drop_table(Table::drop().table("event_log").take()).await
     }
 }

@@ -1,6 +1,7 @@
-//! The newest moment given out.
+//! The newest commit time.
 
-use super::*;
+use super::columns::integer;
+use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -9,19 +10,19 @@ pub(crate) struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let table = Table::create()
-            .table("moment")
-            .col(number("id").primary_key())
-            .col(number("last"))
+            .table("commit_clock")
+            .col(integer("id").primary_key())
+            .col(integer("last"))
             .take();
         manager.create_table(table).await?;
         manager
             .get_connection()
-            .execute_unprepared("INSERT INTO moment (id, last) VALUES (1, 0)")
+            .execute_unprepared("INSERT INTO commit_clock (id, last) VALUES (1, 0)")
             .await?;
         Ok(())
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(Table::drop().table("moment").take()).await
+        manager.drop_table(Table::drop().table("commit_clock").take()).await
     }
 }

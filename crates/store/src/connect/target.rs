@@ -1,0 +1,74 @@
+//! The database that a URL names.
+
+use super::postgres::Server;
+use super::sqlite::File;
+use super::usage::Use;
+use sea_orm::DatabaseConnection;
+use std::time::Duration;
+use tolmach_engine::ports::StoreError;
+
+/// The served schemes, for the error about another one.
+const SCHEMES: &str = "served are sqlite, as in sqlite://data/tolmach.db?mode=rwc, \
+    and postgres, as in postgres://user:password@host/database";
+
+/// A database to connect to. Its URL may have a password and is never shown.
+#[derive(Clone)]
+pub(crate) enum Target {
+    Sqlite(File),
+    Postgres(Server),
+}
+
+impl Target {
+    /// Parses a URL. The error names the schemes that are served and does not repeat the URL.
+    pub(crate) fn parse(url: &str) -> Result<Self, StoreError> {
+        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+        match scheme {
+            "sqlite" => File::parse(url).map(Self::Sqlite),
+            "postgres" | "postgresql" => Server::parse(url).map(Self::Postgres),
+            _ => {
+                // A long text before the first colon is not a scheme and may be a secret.
+                let scheme = if scheme.len() <= 16 { scheme } else { "" };
+                Err(StoreError::failed(format!(
+                    "the store's URL has the scheme {scheme:?}; {SCHEMES}"
+                )))
+            }
+        }
+    }
+
+    /// Creates the folder of a file, if the URL permits to create the file.
+    pub(crate) async fn prepare(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(file) => file.prepare().await,
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Connects. `timeout` is the time limit of one call of the store.
+    pub(crate) async fn connect(
+        &self,
+        usage: Use,
+        timeout: Duration,
+    ) -> Result<DatabaseConnection, StoreError> {
+        match self {
+            Self::Sqlite(file) => file.connect(usage).await,
+            Self::Postgres(server) => server.connect(usage, timeout).await,
+        }
+    }
+
+    /// The time limit of a transaction that writes. A server may stop answering while others wait for
+    /// its locks; SQLite has a limit of its own for locked files.
+    pub(crate) fn write_limit(&self, timeout: Duration) -> Option<Duration> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(_) => Some(timeout),
+        }
+    }
+
+    /// A description for operators, without secrets.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Sqlite(file) => file.path().to_owned(),
+            Self::Postgres(server) => server.describe(),
+        }
+    }
+}

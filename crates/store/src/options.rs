@@ -1,0 +1,64 @@
+//! Settings and statistics of a store.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Settings of a [`SqlStore`](crate::SqlStore).
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The period after which a call fails with
+    /// [`StoreError::Unavailable`](tolmach_engine::ports::StoreError::Unavailable).
+    pub timeout: Duration,
+    /// The largest number of queued changes.
+    pub queue_jobs: usize,
+    /// The largest size of all queued changes in bytes; a single one may be larger.
+    pub queue_bytes: usize,
+    /// The largest number of changes in one transaction.
+    pub batch_jobs: usize,
+    /// The size in bytes at which a transaction takes no further change.
+    pub batch_bytes: usize,
+    /// The number of connections that read.
+    pub read_connections: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(2),
+            queue_jobs: 4096,
+            queue_bytes: 64 << 20,
+            batch_jobs: 512,
+            batch_bytes: 8 << 20,
+            read_connections: 4,
+        }
+    }
+}
+
+/// Statistics of a store since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Transactions committed.
+    pub transactions: u64,
+    /// Changes answered after these commits, refused ones too.
+    pub jobs: u64,
+    /// Transactions that failed and were rolled back.
+    pub failures: u64,
+}
+
+/// The counters that [`Stats`] are read from.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) transactions: AtomicU64,
+    pub(crate) jobs: AtomicU64,
+    pub(crate) failures: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            transactions: self.transactions.load(Ordering::Relaxed),
+            jobs: self.jobs.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+        }
+    }
+}

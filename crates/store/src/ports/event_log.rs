@@ -1,0 +1,20 @@
+//! The log of changes.
+
+use crate::commit_time::last_commit_time;
+use crate::read;
+use crate::store::SqlStore;
+use async_trait::async_trait;
+use tolmach_domain::Timestamp;
+use tolmach_engine::ports::{ChangesPage, EventLog, StoreError};
+
+#[async_trait]
+impl EventLog for SqlStore {
+    async fn last_commit_time(&self) -> Result<Timestamp, StoreError> {
+        self.read(|| last_commit_time(&self.readers)).await
+    }
+
+    async fn changes_after(&self, after: Timestamp, limit: u32) -> Result<ChangesPage, StoreError> {
+        self.read(|| async { read::changes_after(&self.snapshot().await?, after, limit).await })
+            .await
+    }
+}

@@ -1,0 +1,9 @@
+//! The methods of [`Store`](tolmach_engine::ports::Store), by aggregate: reads by the pool of
+//! readers, changes as jobs of the writer.
+
+mod event_log;
+mod flows;
+mod login_counters;
+mod messages;
+mod sessions;
+mod users;

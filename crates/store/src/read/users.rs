@@ -1,0 +1,86 @@
+//! Users.
+
+use super::rows::at_most_one;
+use crate::entities::user;
+use crate::error::store_error;
+use crate::rows::user as to_user;
+use crate::sql;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect,
+};
+use tolmach_domain::{User, UserId};
+use tolmach_engine::ports::{Account, AccountKey, StoreError};
+use tolmach_engine::{case_folded, check_storable};
+
+pub(crate) async fn user<C: ConnectionTrait>(
+    database: &C,
+    id: UserId,
+) -> Result<Option<User>, StoreError> {
+    at_most_one(user::Entity::find_by_id(id.get()).all(database).await)?.map(to_user).transpose()
+}
+
+pub(crate) async fn account<C: ConnectionTrait>(
+    database: &C,
+    account: AccountKey<'_>,
+) -> Result<Option<Account>, StoreError> {
+    let columns: &[(user::Column, &str)] = match account {
+        AccountKey::Login(login) => &[(user::Column::LoginKey, login)],
+        AccountKey::Email(email) => &[(user::Column::EmailKey, email)],
+        AccountKey::Either(text) => {
+            &[(user::Column::LoginKey, text), (user::Column::EmailKey, text)]
+        }
+    };
+    for (column, value) in
+        columns.iter().filter(|(_, value)| check_storable("login", value).is_ok())
+    {
+        let found = user::Entity::find()
+            .filter(column.eq(case_folded(value)))
+            .filter(user::Column::DeletedAt.is_null());
+        if let Some(mut found) = at_most_one(found.all(database).await)? {
+            let password_hash = found.password_hash.take();
+            return Ok(Some(Account { user: to_user(found)?, password_hash }));
+        }
+    }
+    Ok(None)
+}
+
+pub(crate) async fn search_users<C: ConnectionTrait>(
+    database: &C,
+    query: &str,
+    limit: u32,
+) -> Result<Vec<User>, StoreError> {
+    if check_storable("query", query).is_err() {
+        return Ok(Vec::new());
+    }
+    let mut pattern = String::from("%");
+    for letter in case_folded(query).chars() {
+        if matches!(letter, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    let values = vec![pattern.into(), i64::from(limit).into()];
+    let rows = sql::rows(database, sql::SEARCH_USERS, values).await?;
+    rows.iter()
+        .map(|row| user::Model::from_query_result(row, "").map_err(store_error).and_then(to_user))
+        .collect()
+}
+
+pub(crate) async fn list_users<C: ConnectionTrait>(
+    database: &C,
+    after: Option<UserId>,
+    limit: u32,
+) -> Result<Vec<User>, StoreError> {
+    let users = user::Entity::find()
+        .filter(user::Column::Id.gt(after.map_or(0, UserId::get)))
+        .filter(user::Column::DeletedAt.is_null());
+    let users = users
+        .order_by_asc(user::Column::Id)
+        .limit(u64::from(limit))
+        .all(database)
+        .await
+        .map_err(store_error)?;
+    users.into_iter().map(to_user).collect()
+}

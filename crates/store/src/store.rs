@@ -1,0 +1,204 @@
+//! The store: a queue of changes to one writer, and a pool of readers.
+
+use crate::batch::Batch;
+use crate::connect::{self, Target, Use};
+use crate::deadline::Deadline;
+use crate::error::store_error;
+use crate::job::{Change, Job, Work};
+use crate::options::{Counters, Options, Stats};
+use crate::writer::Writer;
+use async_trait::async_trait;
+use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tolmach_engine::ports::{Bus, PortError, Store, StoreError};
+
+/// Brings a database up to date and returns the names of the migrations that were applied. Safe
+/// beside a running gateway and beside another migration.
+pub async fn migrate(url: &str) -> Result<Vec<String>, StoreError> {
+    connect::migrate(&Target::parse(url)?, Options::default().timeout).await
+}
+
+/// Describes the database that a URL names, without secrets, after checking that its server answers
+/// and is usable. Creates and changes nothing.
+pub async fn probe(url: &str) -> Result<String, StoreError> {
+    let target = Target::parse(url)?;
+    if let Target::Postgres(_) = target {
+        connect::close(target.connect(Use::Maintain, Options::default().timeout).await?).await;
+    }
+    Ok(target.describe())
+}
+
+/// A [`Store`] in a SQL database.
+pub struct SqlStore {
+    pub(crate) readers: DatabaseConnection,
+    /// The writer's queue; `None` once the store is closed.
+    jobs: RwLock<Option<mpsc::Sender<Job>>>,
+    /// Resolves when the writer has ended.
+    writer: Mutex<Option<oneshot::Receiver<()>>>,
+    closed: AtomicBool,
+    /// The free space in the queue, in units of [`SPACE_UNIT`].
+    space: Arc<Semaphore>,
+    counters: Arc<Counters>,
+    options: Options,
+}
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The unit in which the space of the queue is counted, in bytes.
+const SPACE_UNIT: usize = 1024;
+
+/// The size of a job without its payload, in bytes.
+pub(crate) const JOB_SIZE: usize = 512;
+
+impl SqlStore {
+    /// Opens the database that a URL names, brings it up to date and starts the writer. Events are
+    /// published to `bus`.
+    ///
+    /// - `sqlite://path?mode=rwc` creates the file and its folder.
+    /// - `postgres://user:password@host/database` names an existing database.
+    /// - Another scheme is [`StoreError::Failed`], which names these two.
+    pub async fn open(
+        url: &str,
+        bus: Arc<dyn Bus>,
+        options: Options,
+    ) -> Result<Arc<Self>, StoreError> {
+        let target = Target::parse(url)?;
+        for name in connect::migrate(&target, options.timeout).await? {
+            tracing::info!(name, "a migration was applied");
+        }
+        let readers = target
+            .connect(Use::Read { connections: options.read_connections }, options.timeout)
+            .await?;
+        let (sender, receiver) = mpsc::channel(options.queue_jobs.max(1));
+        let counters = Arc::new(Counters::default());
+        let writer =
+            Writer::start(target, receiver, bus, options.clone(), counters.clone()).await?;
+        Ok(Arc::new(Self {
+            readers,
+            jobs: RwLock::new(Some(sender)),
+            writer: Mutex::new(Some(writer)),
+            closed: AtomicBool::new(false),
+            space: Arc::new(Semaphore::new(units(options.queue_bytes))),
+            counters,
+            options,
+        }))
+    }
+
+    /// Statistics since the store was opened.
+    pub fn stats(&self) -> Stats {
+        self.counters.stats()
+    }
+
+    /// Queues work for the writer, in the order of the calls; the future that it returns waits for
+    /// the answer.
+    pub(crate) async fn submit<T: Send + 'static>(
+        &self,
+        size: usize,
+        work: Work,
+        answered: oneshot::Receiver<Result<T, StoreError>>,
+    ) -> Result<impl Future<Output = Result<T, StoreError>> + Send + use<T>, StoreError> {
+        let jobs =
+            self.jobs.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
+        let deadline = Deadline::after(self.options.timeout);
+        deadline
+            .bound(async {
+                let units = units(size).min(units(self.options.queue_bytes));
+                let space = self
+                    .space
+                    .clone()
+                    .acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX))
+                    .await
+                    .map_err(|_| closed())?;
+                // `jobs` is moved into this block: a sender that outlived it would keep the writer
+                // running while `close` waits for the writer's end.
+                jobs.send(Job { work, size, space }).await.map_err(|_| closed())
+            })
+            .await?;
+        let gone = |_| StoreError::unavailable("the transaction was abandoned");
+        Ok(async move { deadline.bound(async { answered.await.map_err(gone)? }).await })
+    }
+
+    /// Queues a change and waits for its answer.
+    pub(crate) async fn write<T, F>(&self, size: usize, change: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Batch) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        self.submit(size + JOB_SIZE, Work::Other(Box::new(Change { change, answer })), answered)
+            .await?
+            .await
+    }
+
+    /// Reads, again for each connection that turns out to be dead: after an outage of the server all
+    /// connections of the pool are.
+    pub(crate) async fn read<T, F>(
+        &self,
+        work: impl Fn() -> F + Send + Sync,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(closed());
+        }
+        let reading = async {
+            for _ in 0..self.options.read_connections {
+                match work().await {
+                    Err(StoreError::Unavailable(_)) => {}
+                    outcome => return outcome,
+                }
+            }
+            work().await
+        };
+        Deadline::after(self.options.timeout).bound(reading).await
+    }
+
+    /// A transaction that reads one snapshot of the database.
+    pub(crate) async fn snapshot(&self) -> Result<DatabaseTransaction, StoreError> {
+        let readers = self.readers.clone();
+        // In a task of its own, so that it is never cancelled: a cancelled BEGIN of PostgreSQL's
+        // leaves the connection in a transaction that the driver does not know of, and the next
+        // user of the connection would read that old snapshot.
+        let begun = tokio::spawn(async move { readers.begin().await }).await;
+        let panicked = |error| {
+            StoreError::Failed(PortError::caused_by(
+                "the task that begins a snapshot panicked",
+                error,
+            ))
+        };
+        begun.map_err(panicked)?.map_err(store_error)
+    }
+}
+
+fn units(bytes: usize) -> usize {
+    (bytes.div_ceil(SPACE_UNIT)).clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize))
+}
+
+fn closed() -> StoreError {
+    StoreError::unavailable("the store is closed")
+}
+
+#[async_trait]
+impl Store for SqlStore {
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.read(|| async { self.readers.ping().await.map_err(store_error) }).await
+    }
+
+    async fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.jobs.write().unwrap_or_else(PoisonError::into_inner).take();
+        // The lock is held until the writer has ended, so that a second caller waits as well.
+        let mut writer = self.writer.lock().await;
+        if let Some(writer) = writer.take()
+            && writer.await.is_err()
+        {
+            tracing::error!("the writer panicked");
+        }
+        connect::close(self.readers.clone()).await;
+    }
+}
