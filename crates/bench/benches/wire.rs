@@ -1,9 +1,9 @@
-//! What the wire alone costs: each dialect's golden frames decoded, validated, encoded, rendered
+//! The cost of the wire alone: each dialect's golden frames decoded, validated, encoded, rendered
 //! and translated, beside `serde_json` reading and writing the same bytes.
 //!
 //! `cargo bench -p tolmach-bench` measures, `cargo test -p tolmach-bench --bench wire` only runs
-//! everything once. Every frame is one of `protocols/<dialect>/transcripts`: a dialect that says
-//! another one is an error.
+//! everything once. Every frame is one of `protocols/<dialect>/transcripts`: another frame of a
+//! dialect is an error.
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use serde::de::DeserializeOwned;
@@ -11,14 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::hint::black_box;
 use std::time::Duration;
-use tolmach_dialect::{Dialect, Frame, Line, Session, translate};
-use tolmach_dialect_action::Action;
-use tolmach_dialect_bearer::Bearer;
-use tolmach_dialect_kit::{Project, Scene, Told};
-use tolmach_dialect_mode::Mode;
-use tolmach_dialect_morelia::Morelia;
-use tolmach_dialect_sndmsg::SndMsg;
-use tolmach_domain::Timestamp;
+use tolmach_cli::dialects;
+use tolmach_dialect::{Dialect, Frame, Incoming, RenderContext, Response, translate_incoming};
+use tolmach_dialect_kit::{DeliveredEvent, GoldenExchange, Project};
 
 criterion_group! {
     name = wire;
@@ -26,92 +21,124 @@ criterion_group! {
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .sample_size(50);
-    targets = dialects, translations
+    targets = single_dialects, translations
 }
 criterion_main!(wire);
 
-/// Every dialect says it, and every gateway hears it most.
+/// The exchange that every dialect has, and the most frequent one of a gateway.
 const SEND: &str = "ann: send (text)";
-/// Every dialect answers it, with a list.
+/// An exchange that every dialect has, whose response is a list.
 const LIST: &str = "ann: list_flows";
 
-fn project() -> Project {
-    Project::of_crate(env!("CARGO_MANIFEST_DIR"))
+/// The benches of each dialect: its id and a function with the shapes of its frames.
+const BENCHES: [(&str, fn(&mut Criterion, &dyn Dialect)); 5] = [
+    ("mode", |criterion, dialect| {
+        bench::<mode::RequestFrame, mode::EventFrame>(
+            criterion,
+            dialect,
+            "sendMessage.request.json",
+        );
+    }),
+    ("sndmsg", |criterion, dialect| {
+        bench::<sndmsg::RequestFrame, sndmsg::EventFrame>(
+            criterion,
+            dialect,
+            "SND_MSG.request.json",
+        );
+    }),
+    ("morelia", |criterion, dialect| {
+        bench::<morelia::RequestFrame, morelia::EventFrame>(
+            criterion,
+            dialect,
+            "1.0/send_message.request.json",
+        );
+    }),
+    ("bearer", |criterion, dialect| {
+        bench::<bearer::RequestFrame, bearer::EventFrame>(
+            criterion,
+            dialect,
+            "message.request.json",
+        );
+    }),
+    ("action", |criterion, dialect| {
+        bench::<action::RequestFrame, action::EventFrame>(
+            criterion,
+            dialect,
+            "create_message.request.json",
+        );
+    }),
+];
+
+fn single_dialects(criterion: &mut Criterion) {
+    for dialect in dialects::all() {
+        let id = dialect.manifest().id;
+        let Some((_, bench)) = BENCHES.iter().find(|(listed, _)| *listed == id) else {
+            panic!("the dialect {id} has no benches in {}; add an entry to BENCHES", file!());
+        };
+        bench(criterion, &*dialect);
+    }
 }
 
-fn scene(dialect: &dyn Dialect, title: &str) -> Scene {
-    Scene::of(&project(), dialect, "chat", title).unwrap_or_else(|problem| panic!("{problem}"))
-}
-
-fn told(scene: Scene) -> Told {
-    scene.told.expect("every dialect tells of a message that was sent")
-}
-
-fn dialects(criterion: &mut Criterion) {
-    dialect::<mode::Asked, mode::Told>(criterion, &Mode, "sendMessage.request.json");
-    dialect::<sndmsg::Asked, sndmsg::Told>(criterion, &SndMsg, "SND_MSG.request.json");
-    dialect::<morelia::Asked, morelia::Told>(criterion, &Morelia, "1.0/send_message.request.json");
-    dialect::<bearer::Asked, bearer::Told>(criterion, &Bearer, "message.request.json");
-    dialect::<action::Asked, action::Told>(
-        criterion,
-        &Action::default(),
-        "create_message.request.json",
-    );
-}
-
-/// Benches one dialect. `A` and `T` have the shape of a frame that asks and of one that tells.
-fn dialect<A: Twin, T: Twin>(criterion: &mut Criterion, dialect: &dyn Dialect, schema: &str) {
+/// Benches one dialect. `R` and `E` have the shape of a request's frame and of an event's.
+fn bench<R: FrameShape, E: FrameShape>(
+    criterion: &mut Criterion,
+    dialect: &dyn Dialect,
+    schema: &str,
+) {
     let id = dialect.manifest().id;
-    let send = scene(dialect, SEND);
-    decode::<A>(criterion, &format!("{id}/decode"), send.ends.server, send.now, &send.asked);
-    validate(criterion, id, schema, send.asked.payload());
-    encode(criterion, id, scene(dialect, LIST));
-    exchange(criterion, id, scene(dialect, LIST));
-    let Told { ends, notice, variant, frame } =
-        send.told.expect("every dialect tells of a message that was sent");
-    decode::<T>(criterion, &format!("{id}/decode a push"), ends.client, send.now, &frame);
-    assert_eq!(dialect.render(&notice, variant), Ok(frame.clone()));
-    let mut group = criterion.benchmark_group(format!("{id}/render"));
-    group.bench_function("dialect", |bencher| {
-        bencher.iter(|| dialect.render(black_box(&notice), variant))
-    });
-    let twin: T = read(frame.payload());
-    group.bench_function("struct", |bencher| bencher.iter(|| write(black_box(&twin))));
-    let value: Value = read(frame.payload());
-    group.bench_function("value", |bencher| bencher.iter(|| write(black_box(&value))));
+    decode_request::<R>(criterion, id, exchange(dialect, SEND));
+    validate(criterion, id, schema, exchange(dialect, SEND).request_frame.payload());
+    encode(criterion, id, exchange(dialect, LIST));
+    round_trip(criterion, id, exchange(dialect, LIST));
+    decode_event::<E>(criterion, id, exchange(dialect, SEND));
+    render::<E>(criterion, dialect, delivered(exchange(dialect, SEND)));
 }
 
-/// Bytes to lines: read, validated where the dialect does, and lifted.
-fn decode<T: Twin>(
+/// Decoding of a request: from bytes to the canonical form, with validation where the dialect
+/// validates by schema.
+fn decode_request<R: FrameShape>(criterion: &mut Criterion, id: &str, send: GoldenExchange) {
+    let GoldenExchange { now, mut sessions, request_frame, .. } = send;
+    let mut requests = Vec::new();
+    decode::<R>(criterion, &format!("{id}/decode"), &request_frame, |frame| {
+        requests.clear();
+        let decoded = sessions.server.decode(now, frame, &mut requests);
+        decoded.expect("a golden request is decoded");
+    });
+}
+
+/// Decoding of an event's frame by a client.
+fn decode_event<E: FrameShape>(criterion: &mut Criterion, id: &str, send: GoldenExchange) {
+    let now = send.now;
+    let DeliveredEvent { mut sessions, frame, .. } = delivered(send);
+    let mut incoming = Vec::new();
+    decode::<E>(criterion, &format!("{id}/decode a push"), &frame, |frame| {
+        incoming.clear();
+        let decoded = sessions.client.decode(now, frame, &mut incoming);
+        decoded.expect("a golden event is decoded");
+    });
+}
+
+/// Measures `decode` beside `serde_json` reading the same bytes.
+fn decode<S: FrameShape>(
     criterion: &mut Criterion,
     name: &str,
-    mut session: Box<dyn Session>,
-    now: Timestamp,
     frame: &Frame,
+    mut decode: impl FnMut(&Frame),
 ) {
     let bytes = frame.payload();
     assert_eq!(
-        write(&read::<T>(bytes)),
+        write(&read::<S>(bytes)),
         **bytes,
         "{name}: the struct does not have the shape of the frame"
     );
     let mut group = criterion.benchmark_group(name);
-    let mut lines = Vec::new();
-    group.bench_function("dialect", |bencher| {
-        bencher.iter(|| {
-            lines.clear();
-            session
-                .decode(now, black_box(frame), &mut lines)
-                .expect("a golden frame is understood");
-        });
-    });
-    group.bench_function("struct", |bencher| bencher.iter(|| read::<T>(black_box(bytes))));
+    group.bench_function("dialect", |bencher| bencher.iter(|| decode(black_box(frame))));
+    group.bench_function("struct", |bencher| bencher.iter(|| read::<S>(black_box(bytes))));
     group.bench_function("value", |bencher| bencher.iter(|| read::<Value>(black_box(bytes))));
 }
 
-/// A frame that has been read already, held against its schema: MoreliaTalk does it to each
-/// request, and it is a part of its decoding; the other dialects are written so that what they
-/// accept is valid.
+/// Validation of a parsed frame by its schema. It is a part of decoding in `morelia`, which
+/// validates each request; the decoders of the other dialects accept only valid frames.
 fn validate(criterion: &mut Criterion, id: &str, schema: &str, bytes: &[u8]) {
     let is_valid = project().validator(id, schema).unwrap_or_else(|problem| panic!("{problem}"));
     let value: Value = read(bytes);
@@ -121,85 +148,124 @@ fn validate(criterion: &mut Criterion, id: &str, schema: &str, bytes: &[u8]) {
     });
 }
 
-/// A reply to bytes.
-fn encode(criterion: &mut Criterion, id: &str, list: Scene) {
-    let Scene { now, mut ends, reply, answered, .. } = list;
-    let [frame] = &answered[..] else { panic!("{id}: one frame answers a list") };
-    let (line, mut frames) = (Line::Reply(reply), Vec::new());
+/// Encoding of a response.
+fn encode(criterion: &mut Criterion, id: &str, list: GoldenExchange) {
+    let GoldenExchange { now, mut sessions, response, flow, response_frames, .. } = list;
+    let [frame] = &response_frames[..] else { panic!("{id}: a list is answered by one frame") };
+    let context = RenderContext::with_flow(flow.as_ref());
+    let mut frames = Vec::new();
     let mut group = criterion.benchmark_group(format!("{id}/encode"));
     group.bench_function("dialect", |bencher| {
         bencher.iter(|| {
             frames.clear();
-            ends.server.encode(now, black_box(&line), &mut frames).expect("a golden reply is said");
+            let encoded = sessions.server.respond(now, black_box(&response), &context, &mut frames);
+            encoded.expect("a golden response is encoded");
         });
     });
     let value: Value = read(frame.payload());
     group.bench_function("value", |bencher| bencher.iter(|| write(black_box(&value))));
 }
 
-/// The whole way: a client's ask, the server's reply, and the client has heard it.
-fn exchange(criterion: &mut Criterion, id: &str, list: Scene) {
-    let Scene { now, mut ends, ask, reply, .. } = list;
-    let ask = Line::Ask(ask);
+/// A whole exchange: the client encodes a request, the server decodes it and encodes the response,
+/// the client decodes that.
+fn round_trip(criterion: &mut Criterion, id: &str, list: GoldenExchange) {
+    let GoldenExchange { now, mut sessions, request, response, flow, .. } = list;
+    let context = RenderContext::with_flow(flow.as_ref());
     criterion.bench_function(&format!("{id}/exchange"), |bencher| {
         bencher.iter_batched(
-            || (Vec::new(), Vec::new()),
-            |(mut frames, mut lines)| {
-                ends.client
-                    .encode(now, black_box(&ask), &mut frames)
-                    .expect("a golden ask is said");
+            || (Vec::new(), Vec::new(), Vec::<Incoming>::new()),
+            |(mut frames, mut requests, mut incoming)| {
+                let encoded = sessions.client.request(now, black_box(&request), &mut frames);
+                encoded.expect("a golden request is encoded");
                 for frame in frames.drain(..) {
-                    ends.server
-                        .decode(now, &frame, &mut lines)
-                        .expect("a golden ask is understood");
+                    let decoded = sessions.server.decode(now, &frame, &mut requests);
+                    decoded.expect("a golden request is decoded");
                 }
-                let Some(Line::Ask(heard)) = lines.pop() else { panic!("{id}: an ask is heard") };
-                let reply =
-                    Line::Reply(tolmach_dialect::Reply { echo: heard.echo, ..reply.clone() });
-                ends.server.encode(now, &reply, &mut frames).expect("a golden reply is said");
+                let correlation = requests.pop().expect("one frame is one request").correlation;
+                let response = Response { correlation, ..response.clone() };
+                let encoded = sessions.server.respond(now, &response, &context, &mut frames);
+                encoded.expect("a golden response is encoded");
                 for frame in frames.drain(..) {
-                    ends.client
-                        .decode(now, &frame, &mut lines)
-                        .expect("a golden reply is understood");
+                    let decoded = sessions.client.decode(now, &frame, &mut incoming);
+                    decoded.expect("a golden response is decoded");
                 }
-                lines
+                incoming
             },
             BatchSize::SmallInput,
         );
     });
 }
 
-/// From a frame that tells of a message to that of every other dialect. Asks are not here: a
-/// client's end remembers each until it is answered, so that one cannot be said again and again
-/// (`exchange` has both).
+/// Rendering of an event.
+fn render<E: FrameShape>(
+    criterion: &mut Criterion,
+    dialect: &dyn Dialect,
+    delivered: DeliveredEvent,
+) {
+    let DeliveredEvent { event, flow, variant, frame, .. } = delivered;
+    let context = RenderContext::with_flow(flow.as_ref());
+    assert_eq!(dialect.render(&event, &context, variant), Ok(frame.clone()));
+    let mut group = criterion.benchmark_group(format!("{}/render", dialect.manifest().id));
+    group.bench_function("dialect", |bencher| {
+        bencher.iter(|| dialect.render(black_box(&event), &context, variant))
+    });
+    let shape: E = read(frame.payload());
+    group.bench_function("struct", |bencher| bencher.iter(|| write(black_box(&shape))));
+    let value: Value = read(frame.payload());
+    group.bench_function("value", |bencher| bencher.iter(|| write(black_box(&value))));
+}
+
+/// Translation of an event's frame to that of every other dialect. Requests are not translated
+/// here: a client session keeps each until its response, so that one cannot be repeated without the
+/// other (`exchange` has both).
 fn translations(criterion: &mut Criterion) {
-    let all: [&dyn Dialect; 5] = [&Mode, &SndMsg, &Morelia, &Bearer, &Action::default()];
-    for source in all {
-        for target in all.into_iter().filter(|target| target.manifest().id != source.manifest().id)
-        {
-            let (from, to) = (source.manifest().id, target.manifest().id);
-            let now = scene(source, SEND).now;
-            let Told { ends: mut heard, frame, .. } = told(scene(source, SEND));
-            let Told { ends: mut said, .. } = told(scene(target, SEND));
+    let all = dialects::all();
+    for source in &all {
+        let from = source.manifest().id;
+        for target in all.iter().filter(|target| target.manifest().id != from) {
+            let to = target.manifest().id;
+            let now = exchange(&**source, SEND).now;
+            let DeliveredEvent { sessions: mut source_sessions, frame, .. } =
+                delivered(exchange(&**source, SEND));
+            let DeliveredEvent { sessions: mut target_sessions, flow, .. } =
+                delivered(exchange(&**target, SEND));
+            let context = RenderContext::with_flow(flow.as_ref());
+            let mut translate = || {
+                let translated = translate_incoming(
+                    now,
+                    source_sessions.client.as_mut(),
+                    &**target,
+                    target_sessions.server.as_mut(),
+                    &context,
+                    black_box(&frame),
+                );
+                translated.unwrap_or_else(|problem| panic!("{from} to {to}: {problem:?}")).0
+            };
+            assert_eq!(translate().len(), 1, "{from} to {to}: one event is one frame");
             criterion.bench_function(&format!("translate/{from} to {to}"), |bencher| {
-                bencher.iter(|| {
-                    let translated = translate(
-                        now,
-                        heard.client.as_mut(),
-                        said.server.as_mut(),
-                        black_box(&frame),
-                    );
-                    translated.unwrap_or_else(|problem| panic!("{from} to {to}: {problem:?}"))
-                });
+                bencher.iter(&mut translate);
             });
         }
     }
 }
 
-/// A plain struct with the shape of a frame, as whoever needed no more of a frame would write it.
-trait Twin: Serialize + DeserializeOwned {}
+fn project() -> Project {
+    Project::of_crate(env!("CARGO_MANIFEST_DIR"))
+}
 
-impl<T: Serialize + DeserializeOwned> Twin for T {}
+fn exchange(dialect: &dyn Dialect, title: &str) -> GoldenExchange {
+    GoldenExchange::play(&project(), dialect, "chat", title)
+        .unwrap_or_else(|problem| panic!("{problem}"))
+}
+
+fn delivered(send: GoldenExchange) -> DeliveredEvent {
+    send.delivered.expect("every dialect pushes a message that was sent")
+}
+
+/// A plain struct with the shape of a frame, as an application without a dialect would declare it.
+trait FrameShape: Serialize + DeserializeOwned {}
+
+impl<T: Serialize + DeserializeOwned> FrameShape for T {}
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> T {
     serde_json::from_slice(bytes)
@@ -207,14 +273,14 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> T {
 }
 
 fn write(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("strings and numbers are said")
+    serde_json::to_vec(value).expect("strings and numbers are always JSON")
 }
 
 mod mode {
     use super::*;
 
     #[derive(Serialize, Deserialize)]
-    pub(super) struct Asked {
+    pub(super) struct RequestFrame {
         mode: String,
         timestamp: f64,
         token: String,
@@ -224,7 +290,7 @@ mod mode {
     }
 
     #[derive(Serialize, Deserialize)]
-    pub(super) struct Told {
+    pub(super) struct EventFrame {
         mode: String,
         timestamp: f64,
         status: u16,
@@ -247,7 +313,7 @@ mod sndmsg {
     use super::*;
 
     #[derive(Serialize, Deserialize)]
-    pub(super) struct Asked {
+    pub(super) struct RequestFrame {
         r#type: String,
         username: String,
         room_id: i64,
@@ -256,7 +322,7 @@ mod sndmsg {
     }
 
     #[derive(Serialize, Deserialize)]
-    pub(super) struct Told {
+    pub(super) struct EventFrame {
         r#type: String,
         status: String,
         room_id: i64,
@@ -277,17 +343,17 @@ mod morelia {
     }
 
     #[derive(Serialize, Deserialize)]
-    pub(super) struct Asked {
+    pub(super) struct RequestFrame {
         r#type: String,
-        data: AskedData,
+        data: RequestData,
         jsonapi: Version,
         meta: (),
     }
 
     #[derive(Serialize, Deserialize)]
-    struct AskedData {
+    struct RequestData {
         flow: Flow,
-        message: Draft,
+        message: NewMessage,
         user: User,
         meta: (),
     }
@@ -298,7 +364,7 @@ mod morelia {
     }
 
     #[derive(Serialize, Deserialize)]
-    struct Draft {
+    struct NewMessage {
         id: i64,
         text: String,
         time: f64,
@@ -311,16 +377,16 @@ mod morelia {
     }
 
     #[derive(Serialize, Deserialize)]
-    pub(super) struct Told {
+    pub(super) struct EventFrame {
         r#type: String,
-        data: ToldData,
+        data: EventData,
         errors: Errors,
         jsonapi: Version,
         meta: String,
     }
 
     #[derive(Serialize, Deserialize)]
-    struct ToldData {
+    struct EventData {
         time: f64,
         message: Message,
         meta: (),
@@ -362,13 +428,13 @@ mod bearer {
     use super::*;
 
     #[derive(Serialize, Deserialize)]
-    pub(super) struct Asked {
+    pub(super) struct RequestFrame {
         r#type: String,
         text: String,
     }
 
     #[derive(Serialize, Deserialize)]
-    pub(super) struct Told {
+    pub(super) struct EventFrame {
         id: i64,
         chat_id: i64,
         r#type: String,
@@ -388,14 +454,14 @@ mod action {
     use super::*;
 
     #[derive(Serialize, Deserialize)]
-    pub(super) struct Asked {
+    pub(super) struct RequestFrame {
         action: String,
         msg_text: String,
         request_id: u64,
     }
 
     #[derive(Serialize, Deserialize)]
-    pub(super) struct Told {
+    pub(super) struct EventFrame {
         errors: Vec<String>,
         data: Message,
         action: String,

@@ -1,8 +1,9 @@
-//! The floor: what carrying the same bytes costs with nothing behind it.
+//! The floor: a bare hyper and tokio-tungstenite server, which shows the cost of carrying the same
+//! bytes with nothing behind it.
 //!
-//! A bare hyper and tokio-tungstenite server. At `/room` every text message is sent to everybody
-//! there, the sender too; at `/echo` it comes back. One task and one bounded queue per connection,
-//! shared payloads, one flush for all that waits.
+//! At `/broadcast` every text message is sent to all connections of that path, the sender's too; at
+//! `/echo` it is sent back. One task and one bounded queue per connection, shared payloads, one
+//! flush for all queued messages.
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -24,36 +25,36 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-/// Messages that may wait for one member; a member for whom more wait is sent away.
+/// Messages that may be queued for one connection; a connection whose queue is full is closed.
 const QUEUE: usize = 1024;
-/// Messages that are put together for one flush.
+/// Messages that are written with one flush.
 const BATCH: usize = 256;
-/// Allocated for every connection, so small.
+/// The read buffer of a connection, in bytes: small, as every connection has one.
 const READ_BUFFER: usize = 1 << 10;
 
-/// Everybody in the room.
+/// The queues of all connections of `/broadcast`.
 #[derive(Default)]
-struct Room(Mutex<Vec<mpsc::Sender<Utf8Bytes>>>);
+struct Subscribers(Mutex<Vec<mpsc::Sender<Utf8Bytes>>>);
 
-impl Room {
-    fn enter(&self) -> mpsc::Receiver<Utf8Bytes> {
+impl Subscribers {
+    fn subscribe(&self) -> mpsc::Receiver<Utf8Bytes> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
         receiver
     }
 
-    fn say(&self, text: &Utf8Bytes) {
+    fn publish(&self, text: &Utf8Bytes) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .retain(|member| member.try_send(text.clone()).is_ok());
+            .retain(|subscriber| subscriber.try_send(text.clone()).is_ok());
     }
 }
 
-/// What a path does with a message.
+/// The treatment of a message.
 #[derive(Debug, Clone, Copy)]
 enum Path {
-    Room,
+    Broadcast,
     Echo,
 }
 
@@ -61,14 +62,14 @@ enum Path {
 async fn main() -> std::io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     writeln!(std::io::stdout(), "ready http={}", listener.local_addr()?)?;
-    let room = Arc::new(Room::default());
+    let subscribers = Arc::new(Subscribers::default());
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let room = room.clone();
+        let subscribers = subscribers.clone();
         tokio::spawn(async move {
-            let service = service_fn(move |request| answer(room.clone(), request));
-            // A connection that fails is the client's to report.
+            let service = service_fn(move |request| answer(subscribers.clone(), request));
+            // The client reports connections that fail.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades()
@@ -78,71 +79,74 @@ async fn main() -> std::io::Result<()> {
 }
 
 async fn answer(
-    room: Arc<Room>,
+    subscribers: Arc<Subscribers>,
     mut request: Request<Incoming>,
 ) -> Result<Response<Empty<Bytes>>, Infallible> {
     let path = match request.uri().path() {
-        "/room" => Path::Room,
+        "/broadcast" => Path::Broadcast,
         "/echo" => Path::Echo,
-        _ => return Ok(refusal(StatusCode::NOT_FOUND)),
+        _ => return Ok(empty_response(StatusCode::NOT_FOUND)),
     };
     let accept =
         request.headers().get(SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
     let Some(Ok(accept)) = accept.map(|accept| HeaderValue::from_str(&accept)) else {
-        return Ok(refusal(StatusCode::UPGRADE_REQUIRED));
+        return Ok(empty_response(StatusCode::UPGRADE_REQUIRED));
     };
-    tokio::spawn(upgrade(room, path, hyper::upgrade::on(&mut request)));
-    let mut response = refusal(StatusCode::SWITCHING_PROTOCOLS);
+    tokio::spawn(upgrade(subscribers, path, hyper::upgrade::on(&mut request)));
+    let mut response = empty_response(StatusCode::SWITCHING_PROTOCOLS);
     response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     response.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept);
     Ok(response)
 }
 
-fn refusal(status: StatusCode) -> Response<Empty<Bytes>> {
+fn empty_response(status: StatusCode) -> Response<Empty<Bytes>> {
     let mut response = Response::new(Empty::new());
     *response.status_mut() = status;
     response
 }
 
-async fn upgrade(room: Arc<Room>, path: Path, upgrading: OnUpgrade) {
+async fn upgrade(subscribers: Arc<Subscribers>, path: Path, upgrading: OnUpgrade) {
     if let Ok(upgraded) = upgrading.await {
-        // A task of its own holds the socket once; this one would hold it twice.
-        tokio::spawn(serve(room, path, upgraded));
+        // A task of its own, which is smaller: this one has space for the upgrade too.
+        tokio::spawn(serve(subscribers, path, upgraded));
     }
 }
 
-async fn serve(room: Arc<Room>, path: Path, upgraded: Upgraded) {
+async fn serve(subscribers: Arc<Subscribers>, path: Path, upgraded: Upgraded) {
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
     let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
-    // Copied, so that the room that reading the request took is not kept.
+    // A copy, so that the larger buffer that the request was read into is freed.
     let (stream, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
     drop(parts.read_buf);
     let socket =
         WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
-    // A connection that fails is the client's to report.
+    // The client reports connections that fail.
     let _ = match path {
-        Path::Room => attend(&room, socket).await,
+        Path::Broadcast => broadcast(&subscribers, socket).await,
         Path::Echo => echo(socket).await,
     };
 }
 
-async fn attend(room: &Room, mut socket: WebSocketStream<TcpStream>) -> Result<(), Error> {
-    let mut queue = room.enter();
-    let mut waiting = Vec::new();
+async fn broadcast(
+    subscribers: &Subscribers,
+    mut socket: WebSocketStream<TcpStream>,
+) -> Result<(), Error> {
+    let mut queue = subscribers.subscribe();
+    let mut batch = Vec::new();
     loop {
         tokio::select! {
-            count = queue.recv_many(&mut waiting, BATCH) => {
+            count = queue.recv_many(&mut batch, BATCH) => {
                 if count == 0 {
                     return Ok(());
                 }
-                for text in waiting.drain(..) {
+                for text in batch.drain(..) {
                     socket.feed(Message::Text(text)).await?;
                 }
                 socket.flush().await?;
             }
             message = socket.next() => match message.transpose()? {
-                Some(Message::Text(text)) => room.say(&text),
+                Some(Message::Text(text)) => subscribers.publish(&text),
                 Some(_) => {}
                 None => return Ok(()),
             },

@@ -1,11 +1,11 @@
-//! A server that a run starts, watches through the operating system, and ends.
+//! A server under test: started, observed through the operating system, and killed.
 
-use crate::world::SIGNING_SECRET;
-use crate::{Outcome, cores};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::sched_setaffinity;
+use crate::cpu_sets::server_cpus;
+use crate::result::BenchResult;
+use crate::users::SIGNING_SECRET;
+use rustix::thread::{CpuSet, sched_setaffinity};
 use std::borrow::Cow;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -13,16 +13,16 @@ use std::sync::mpsc;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// How long a server may take to say that it is ready.
-const START_LIMIT: Duration = Duration::from_secs(60);
+/// The longest time to the `ready` line of a server.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What prefixes the gateway's settings in the environment.
+/// The prefix of the gateway's settings in the environment.
 const ENVIRONMENT_PREFIX: &str = "TOLMACH_";
 
-/// More frames a second than anybody sends.
+/// Frames a second that no connection of a run reaches.
 const UNLIMITED: &str = "1000000";
 
-/// Which server.
+/// The server under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Subject {
     /// The bare broadcast server
@@ -35,127 +35,131 @@ pub(crate) enum Subject {
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
-    /// Kept open: a server may say more, and must not fail because nobody listens.
+    /// Kept open: a write to a closed pipe would fail or end the server.
     _output: BufReader<ChildStdout>,
 }
 
-/// A key of the configuration as the environment gives it, and its value.
+/// A setting of the gateway: its environment variable and its value.
 pub(crate) struct Setting(&'static str, Cow<'static, str>);
 
 impl Setting {
-    /// Every dialect pushes messages, also the one that does not by itself.
+    /// Pushes of the dialect that by default has none.
     pub(crate) const PUSH: Self = Self("TOLMACH__DIALECTS__MORELIA__PUSH", Cow::Borrowed("true"));
 
-    /// The store that it uses.
+    /// The URL of the store.
     pub(crate) fn store(url: String) -> Self {
         Self("TOLMACH__STORE__URL", url.into())
     }
 
-    /// The bus that it uses.
+    /// The URL of the bus.
     pub(crate) fn bus(url: String) -> Self {
         Self("TOLMACH__BUS__URL", url.into())
     }
 }
 
 impl Server {
-    /// Starts a server that keeps what it keeps in `data`, and waits until it is ready.
-    pub(crate) fn start(subject: Subject, data: &Path, settings: &[Setting]) -> Outcome<Self> {
+    /// Starts a server on the data folder `data` and waits until it is ready.
+    pub(crate) fn start(subject: Subject, data: &Path, settings: &[Setting]) -> BenchResult<Self> {
         let command = command(subject, data, settings)?;
-        let cores = cores::server_share()?;
         let (sender, receiver) = mpsc::channel();
-        // A thread of its own, since a process inherits the cores of the thread that starts it.
+        let cpus = server_cpus()?;
+        // On a thread of its own: a process inherits the CPU affinity of the thread that spawns it.
         std::thread::spawn(move || {
-            let started = sched_setaffinity(None, &cores)
-                .map_err(Into::into)
-                .and_then(|()| start(command, &sender));
-            if let Err(error) = started {
-                // Nobody listens only if the run was given up.
-                let _ = sender.send(Step::Failed(error));
+            if let Err(error) = spawn_on(&cpus, command, &sender) {
+                // Sending fails only if `start` timed out.
+                let _ = sender.send(StartEvent::Failed(error));
             }
         });
-        let mut child = match receiver.recv_timeout(START_LIMIT)? {
-            Step::Started(child) => child,
-            Step::Ready(..) => return Err("a server was ready before it was started".into()),
-            Step::Failed(error) => return Err(format!("the server did not start: {error}").into()),
+        let mut child = match receiver.recv_timeout(START_TIMEOUT)? {
+            StartEvent::Spawned(child) => child,
+            StartEvent::Ready(..) => return Err("the server was ready before it started".into()),
+            StartEvent::Failed(error) => {
+                return Err(format!("the server did not start: {error}").into());
+            }
         };
-        match receiver.recv_timeout(START_LIMIT) {
-            Ok(Step::Ready(line, output)) => match address(&line) {
+        match receiver.recv_timeout(START_TIMEOUT) {
+            Ok(StartEvent::Ready(line, output)) => match address(&line) {
                 Some(address) => return Ok(Self { child, address, _output: output }),
-                None => end(&mut child),
+                None => kill(&mut child),
             },
-            Ok(Step::Started(_) | Step::Failed(_)) | Err(_) => end(&mut child),
+            Ok(StartEvent::Spawned(_) | StartEvent::Failed(_)) | Err(_) => kill(&mut child),
         }
-        Err("the server did not say that it is ready".into())
+        Err("the server printed no `ready` line".into())
     }
 
-    /// The CPU time that the process has taken so far, in user and system mode.
-    pub(crate) fn cpu(&self) -> Outcome<Duration> {
+    /// The CPU time of the process so far, in user and system mode.
+    pub(crate) fn cpu(&self) -> BenchResult<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let ticks = cpu_ticks(&stat).ok_or("/proc/<pid>/stat is not what proc(5) says")?;
+        let ticks = cpu_ticks(&stat).ok_or("/proc/<pid>/stat is not in the format of proc(5)")?;
         Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
     }
 
-    /// The memory that is resident now, in bytes.
-    pub(crate) fn resident(&self) -> Outcome<u64> {
+    /// The resident memory of the process, in bytes.
+    pub(crate) fn resident(&self) -> BenchResult<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        Ok(resident_kibibytes(&status).ok_or("/proc/<pid>/status is not what proc(5) says")? * 1024)
+        let kibibytes = resident_kibibytes(&status);
+        Ok(kibibytes.ok_or("/proc/<pid>/status is not in the format of proc(5)")? * 1024)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        end(&mut self.child);
+        kill(&mut self.child);
     }
 }
 
-fn end(child: &mut Child) {
-    // It fails only where the process has ended by itself.
+fn kill(child: &mut Child) {
+    // Fails only if the process has ended by itself.
     let _ = child.kill();
     let _ = child.wait();
 }
 
-/// What the starting thread has to tell, in this order.
-enum Step {
-    Started(Child),
+/// The steps of a start, in this order, or its failure.
+enum StartEvent {
+    Spawned(Child),
     Ready(String, BufReader<ChildStdout>),
-    Failed(std::io::Error),
+    Failed(io::Error),
 }
 
-fn start(mut command: Command, sender: &mpsc::Sender<Step>) -> std::io::Result<()> {
+fn spawn_on(
+    cpus: &CpuSet,
+    mut command: Command,
+    sender: &mpsc::Sender<StartEvent>,
+) -> io::Result<()> {
+    sched_setaffinity(None, cpus)?;
     let mut child = command.spawn()?;
-    let output =
-        child.stdout.take().ok_or_else(|| std::io::Error::other("it has no standard output"))?;
-    if let Err(mpsc::SendError(Step::Started(mut child))) = sender.send(Step::Started(child)) {
-        end(&mut child);
+    let output = child.stdout.take().ok_or_else(|| io::Error::other("no standard output"))?;
+    if let Err(mpsc::SendError(StartEvent::Spawned(mut child))) =
+        sender.send(StartEvent::Spawned(child))
+    {
+        kill(&mut child);
         return Ok(());
     }
     let mut output = BufReader::new(output);
     let mut line = String::new();
     output.read_line(&mut line)?;
-    // Nobody listens only if the run was given up; whoever gave it up ends the server.
-    let _ = sender.send(Step::Ready(line, output));
+    // Sending fails only if `start` timed out, which kills the server.
+    let _ = sender.send(StartEvent::Ready(line, output));
     Ok(())
 }
 
-fn command(subject: Subject, data: &Path, settings: &[Setting]) -> Outcome<Command> {
+fn command(subject: Subject, data: &Path, settings: &[Setting]) -> BenchResult<Command> {
     let own = std::env::current_exe()?;
-    let folder = own.parent().ok_or("this program has no folder")?;
+    let folder = own.parent().ok_or("this executable has no folder")?;
     let mut command = match subject {
         Subject::Floor => Command::new(folder.join("floor")),
         Subject::Tolmach => {
             let mut command = Command::new(folder.join("tolmach"));
-            let foreign = std::env::vars_os()
+            let inherited = std::env::vars_os()
                 .map(|(name, _)| name)
                 .filter(|name| name.to_string_lossy().starts_with(ENVIRONMENT_PREFIX));
-            foreign.for_each(|name| {
+            inherited.for_each(|name| {
                 command.env_remove(name);
             });
             command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
             command
                 .env("TOLMACH__AUTH__JWT_SECRET", SIGNING_SECRET)
-                .env("TOLMACH__LOG__FILTER", "warn");
-            // What one connection may say is not what is measured.
-            command
+                .env("TOLMACH__LOG__FILTER", "warn")
                 .env("TOLMACH__LIMITS__FRAMES_PER_SECOND", UNLIMITED)
                 .env("TOLMACH__LIMITS__FRAME_BURST", UNLIMITED);
             command.envs(settings.iter().map(|setting| (setting.0, &*setting.1)));
@@ -166,28 +170,12 @@ fn command(subject: Subject, data: &Path, settings: &[Setting]) -> Outcome<Comma
     Ok(command)
 }
 
-/// A folder for what a server keeps, removed when it is dropped. It lies beside the executables, on
-/// the disk that they are on: what is temporary is often kept in memory, where a commit costs
-/// nothing.
-pub(crate) fn data_folder() -> Outcome<TempDir> {
+/// A data folder, removed when it is dropped. It is beside the executables, on their disk: the
+/// system's folder of temporary files is often in memory, where a commit costs nothing.
+pub(crate) fn data_folder() -> BenchResult<TempDir> {
     let own = std::env::current_exe()?;
-    Ok(tempfile::Builder::new()
-        .prefix("bench-")
-        .tempdir_in(own.parent().ok_or("this program has no folder")?)?)
-}
-
-/// Lets this process and its servers have as many files open as the system allows.
-pub(crate) fn allow_many_files() -> Outcome<()> {
-    let limit = getrlimit(Resource::Nofile);
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
-}
-
-/// How many files a process may have open.
-pub(crate) fn files_allowed() -> usize {
-    getrlimit(Resource::Nofile)
-        .current
-        .and_then(|limit| usize::try_from(limit).ok())
-        .unwrap_or(usize::MAX)
+    let folder = own.parent().ok_or("this executable has no folder")?;
+    Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(folder)?)
 }
 
 /// The address in the line `ready http=ADDR:PORT …`.
@@ -200,7 +188,8 @@ fn address(line: &str) -> Option<SocketAddr> {
         .ok()
 }
 
-/// Fields 14 and 15 of /proc/<pid>/stat; the second field is the name, which may hold anything.
+/// Fields 14 and 15 of /proc/<pid>/stat. The second field is the process name, which may contain
+/// spaces and brackets.
 fn cpu_ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
     let user: u64 = fields.next()?.parse().ok()?;

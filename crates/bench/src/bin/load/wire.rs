@@ -1,366 +1,251 @@
-//! Connections that speak a dialect through its own client session, or none to the floor.
+//! The dialects that connections use, with the requests of a run in each.
 
-use crate::Outcome;
-use crate::world::{Member, PASSWORD};
-use futures_util::{SinkExt, StreamExt};
-use http::header::{CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
-use http::{HeaderValue, Request, Uri};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::LazyLock;
-use std::time::SystemTime;
-use tokio::net::{TcpSocket, TcpStream};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::client::generate_key;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
-use tolmach_dialect::{Ask, Dialect, Echo, Frame, Line, Opening, Session, Settings, Side};
-use tolmach_dialect_action::Action;
-use tolmach_dialect_bearer::Bearer;
-use tolmach_dialect_mode::Mode;
-use tolmach_dialect_morelia::Morelia;
-use tolmach_dialect_sndmsg::SndMsg;
+use crate::result::BenchResult;
+use crate::users::{BenchUser, PASSWORD};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, LazyLock};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tolmach_cli::dialects;
+use tolmach_dialect::{Correlation, Dialect, DialectClient, Request};
 use tolmach_domain::{
-    Answer, Command, ConnectionId, Content, Credentials, FlowId, FlowKindFilter, GrantKind,
-    HistoryRange, NewMessage, Secret, Timestamp,
+    Command, Content, Credentials, FlowId, FlowKindFilter, GrantKind, HistoryRange, NewMessage,
+    Secret,
 };
 
-/// Small, since ten thousand connections have one each.
-const READ_BUFFER: usize = 4 << 10;
-/// How many connections have one source address: fewer than there are free ports.
-const CONNECTIONS_PER_SOURCE: usize = 20_000;
+/// One profile for each dialect.
+static PROFILES: [Profile; 5] = [
+    Profile {
+        id: "mode",
+        credentials: CredentialsKind::Token,
+        first_request: FirstRequest::ListFlows,
+        delivers_to_author: false,
+    },
+    Profile {
+        id: "sndmsg",
+        credentials: CredentialsKind::Connection,
+        first_request: FirstRequest::Login,
+        delivers_to_author: false,
+    },
+    Profile {
+        id: "morelia",
+        credentials: CredentialsKind::TokenOf,
+        first_request: FirstRequest::ListFlows,
+        delivers_to_author: false,
+    },
+    Profile {
+        id: "bearer",
+        credentials: CredentialsKind::Bearer,
+        first_request: FirstRequest::History,
+        delivers_to_author: true,
+    },
+    Profile {
+        id: "action",
+        credentials: CredentialsKind::Bearer,
+        first_request: FirstRequest::GetFlow,
+        delivers_to_author: true,
+    },
+];
 
-pub(crate) type Socket = WebSocketStream<TcpStream>;
-
-/// Which dialect's frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Wire {
-    /// Connections that are pushed every message of their user
-    Mode,
-    /// The same, after a login of their own
-    Sndmsg,
-    /// The same, validated by JSON Schema
-    Morelia,
-    /// Sockets of one room
-    Bearer,
-    /// Connections that have joined one room
-    Action,
+/// The differences between dialects that matter to a run.
+#[derive(Debug, PartialEq, Eq)]
+struct Profile {
+    /// The id of the dialect.
+    id: &'static str,
+    credentials: CredentialsKind,
+    first_request: FirstRequest,
+    /// True if authors receive their own messages as events, like everyone else; false if they
+    /// receive only a response.
+    delivers_to_author: bool,
 }
 
+/// The form in which requests carry credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CredentialsKind {
+    Token,
+    TokenOf,
+    Bearer,
+    Connection,
+}
+
+/// The request after whose response a connection is subscribed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FirstRequest {
+    /// Subscribes to all flows of the user.
+    ListFlows,
+    /// Subscribes to all flows of the user.
+    Login,
+    /// Subscribes to one flow.
+    History,
+    /// Subscribes to one flow.
+    GetFlow,
+}
+
+/// A dialect that connections use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wire(&'static Profile);
+
 impl Wire {
-    fn dialect(self) -> &'static dyn Dialect {
-        static ACTION: LazyLock<Action> = LazyLock::new(Action::default);
-        match self {
-            Wire::Mode => &Mode,
-            Wire::Sndmsg => &SndMsg,
-            Wire::Morelia => &Morelia,
-            Wire::Bearer => &Bearer,
-            Wire::Action => &*ACTION,
+    /// `mode`, for runs that do not compare dialects.
+    pub(crate) const MODE: Wire = Wire(&PROFILES[0]);
+
+    /// The client side of the dialect.
+    pub(crate) fn client(self) -> BenchResult<&'static dyn DialectClient> {
+        static ALL: LazyLock<Vec<Arc<dyn Dialect>>> = LazyLock::new(dialects::all);
+        let dialect = ALL.iter().find(|dialect| dialect.manifest().id == self.0.id);
+        let dialect = dialect.ok_or_else(|| UnknownDialect(self.0.id.to_owned()).to_string())?;
+        Ok(dialect.client().ok_or_else(|| format!("the dialect {self} has no client"))?)
+    }
+
+    /// True if authors receive their own messages as events, like everyone else; false if they
+    /// receive only a response.
+    pub(crate) fn delivers_to_author(self) -> bool {
+        self.0.delivers_to_author
+    }
+
+    /// True if a connection is subscribed to one flow, false if to all flows of its user.
+    pub(crate) fn subscribes_to_one_flow(self) -> bool {
+        match self.0.first_request {
+            FirstRequest::History | FirstRequest::GetFlow => true,
+            FirstRequest::ListFlows | FirstRequest::Login => false,
         }
     }
 
-    /// Whether authors are sent their own messages like everybody else. If not, they are sent an
-    /// acknowledgement instead.
-    pub(crate) fn returns_own(self) -> bool {
-        match self {
-            Wire::Bearer | Wire::Action => true,
-            Wire::Mode | Wire::Sndmsg | Wire::Morelia => false,
-        }
-    }
-
-    /// Whether a connection is in one room, and not in all of its user's.
-    pub(crate) fn is_in_a_room(self) -> bool {
-        match self {
-            Wire::Bearer | Wire::Action => true,
-            Wire::Mode | Wire::Sndmsg | Wire::Morelia => false,
-        }
-    }
-
-    /// How a connection proves who asks.
-    fn proof(self, member: &Member) -> Credentials {
-        match self {
-            Wire::Mode => Credentials::Token(member.token.clone()),
-            Wire::Sndmsg => Credentials::Connection,
-            Wire::Morelia => Credentials::TokenOf(member.id, member.token.clone()),
-            Wire::Bearer | Wire::Action => Credentials::Bearer(member.access.clone()),
-        }
-    }
-
-    /// What a member asks first, after whose answer it hears what is said: in `flow`, or in every
-    /// flow of its own.
-    fn first(self, member: &Member, flow: Option<FlowId>) -> Outcome<Ask> {
-        let command = match (self, flow) {
-            (Wire::Bearer, Some(flow)) => Command::History {
-                flow,
-                kinds: FlowKindFilter::Shared,
-                window: HistoryRange::Newest { limit: 1, offset: 0 },
-            },
-            (Wire::Action, Some(flow)) => {
-                Command::GetFlow { flow, kinds: FlowKindFilter::Any, members: true }
-            }
-            (Wire::Bearer | Wire::Action, None) => {
-                return Err(format!("{self:?} has a connection for each room").into());
-            }
-            (Wire::Mode | Wire::Morelia, _) => {
-                Command::ListFlows { limit: None, offset: 0, members: false }
-            }
-            (Wire::Sndmsg, _) => login(&member.login, GrantKind::Connection),
-        };
-        let proof = if self == Wire::Sndmsg { Credentials::Nothing } else { self.proof(member) };
-        Ok(Ask::new(Echo::NONE, proof, command))
-    }
-
-    /// Connects `member` so that it hears what is said in `flow`, and waits until it does.
-    pub(crate) async fn enter(
+    /// The request after whose response a connection is subscribed: to `flow`, or to all flows of
+    /// the user.
+    pub(crate) fn first_request(
         self,
-        server: SocketAddr,
-        source: Ipv4Addr,
-        member: &Member,
+        user: &BenchUser,
         flow: Option<FlowId>,
-    ) -> Outcome<Peer> {
-        let first = self.first(member, flow)?;
-        let mut peer = Peer::dial(server, source, self, &first).await?;
-        peer.ask(first).await?;
-        Ok(peer)
+    ) -> BenchResult<Request> {
+        let one_flow = || flow.ok_or_else(|| format!("a connection of {self} needs a flow"));
+        Ok(match self.0.first_request {
+            FirstRequest::ListFlows => self.request(user, list_flows()),
+            FirstRequest::Login => login_request(user, GrantKind::Connection),
+            FirstRequest::History => {
+                let history = Command::History {
+                    flow: one_flow()?,
+                    kinds: FlowKindFilter::Shared,
+                    range: HistoryRange::Newest { limit: 1, offset: 0 },
+                    mark_read: false,
+                };
+                self.request(user, history)
+            }
+            FirstRequest::GetFlow => {
+                let (flow, kinds) = (one_flow()?, FlowKindFilter::Any);
+                self.request(user, Command::GetFlow { flow, kinds, members: true })
+            }
+        })
     }
 
-    /// An ask of `member` to say this in a group.
-    pub(crate) fn say(self, member: &Member, flow: FlowId, text: String) -> Ask {
-        let draft = NewMessage {
+    /// A request to send a text to a group.
+    pub(crate) fn send_request(self, user: &BenchUser, flow: FlowId, text: String) -> Request {
+        let message = NewMessage {
             flow,
             kinds: FlowKindFilter::Shared,
             content: Content::text(text),
             key: None,
         };
-        Ask::new(Echo::NONE, self.proof(member), Command::Send(Box::new(draft)))
+        self.request(user, Command::Send(Box::new(message)))
     }
 
-    /// An ask of `member` for all that was said in a group, in a dialect that reads it by a
-    /// request.
-    pub(crate) fn read(self, member: &Member, flow: FlowId) -> Ask {
-        Ask::new(
-            Echo::NONE,
-            self.proof(member),
-            Command::History { flow, kinds: FlowKindFilter::Any, window: HistoryRange::All },
-        )
-    }
-}
-
-/// A login with the password that every member has.
-pub(crate) fn login(identifier: &str, grant: GrantKind) -> Command {
-    Command::Login { identifier: identifier.to_owned(), password: Secret::new(PASSWORD), grant }
-}
-
-/// The frame of `mode` that names a mode nobody has: it is answered without the store.
-pub(crate) fn unanswerable() -> Utf8Bytes {
-    Utf8Bytes::from_static(
-        r#"{"mode":"ping","timestamp":1700000000.0,"token":"0000000000000000000000000000000000000000000"}"#,
-    )
-}
-
-fn text_of(frame: Frame) -> Outcome<Utf8Bytes> {
-    match frame {
-        Frame::Text(text) => Ok(Utf8Bytes::try_from(text)?),
-        frame => Err(format!("a text frame was expected, not a {}", frame.kind()).into()),
-    }
-}
-
-pub(crate) fn now() -> Timestamp {
-    let elapsed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX))
-}
-
-/// A loopback address for the connection with this number to come from.
-pub(crate) fn source(number: usize) -> Ipv4Addr {
-    let host = u8::try_from(number / CONNECTIONS_PER_SOURCE + 1).unwrap_or(u8::MAX);
-    Ipv4Addr::new(127, 0, 0, host)
-}
-
-async fn connect(server: SocketAddr, source: Ipv4Addr) -> Outcome<TcpStream> {
-    let socket = TcpSocket::new_v4()?;
-    if source != Ipv4Addr::LOCALHOST {
-        socket.bind(SocketAddr::new(IpAddr::V4(source), 0))?;
-    }
-    let stream = socket.connect(server).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-/// A WebSocket to a path of the floor.
-pub(crate) async fn plain(
-    server: SocketAddr,
-    source: Ipv4Addr,
-    path: &'static str,
-) -> Outcome<Socket> {
-    let request = Request::get(path)
-        .header(UPGRADE, "websocket")
-        .header(CONNECTION, "Upgrade")
-        .header(SEC_WEBSOCKET_VERSION, "13")
-        .body(())
-        .map(Request::into_parts)?;
-    handshake(server, source, &request.0).await
-}
-
-async fn handshake(
-    server: SocketAddr,
-    source: Ipv4Addr,
-    request: &http::request::Parts,
-) -> Outcome<Socket> {
-    let mut request = Request::from_parts(request.clone(), ());
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    *request.uri_mut() = format!("ws://{server}{path}").parse::<Uri>()?;
-    request.headers_mut().insert(HOST, HeaderValue::from_str(&server.to_string())?);
-    request.headers_mut().insert(SEC_WEBSOCKET_KEY, HeaderValue::from_str(&generate_key())?);
-    let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
-    let stream = connect(server, source).await?;
-    Ok(tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await?.0)
-}
-
-/// A client session, which makes frames of asks and lines of frames.
-pub(crate) struct Speech(Box<dyn Session>);
-
-impl Speech {
-    fn open(wire: Wire, request: &http::request::Parts) -> Outcome<Self> {
-        // Each with a number of its own: a dialect may make keys of it.
-        static OPENED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-        let connection = ConnectionId(OPENED.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-        let opening = Opening {
-            request: Some(request),
-            first: None,
-            connection,
-            websocket: true,
-            settings: Settings::default(),
+    /// A request for all messages of a group, in a dialect that has such a request.
+    pub(crate) fn history_request(self, user: &BenchUser, flow: FlowId) -> Request {
+        let history = Command::History {
+            flow,
+            kinds: FlowKindFilter::Any,
+            range: HistoryRange::All,
+            mark_read: false,
         };
-        let refused = |refusal: tolmach_dialect::Refusal| {
-            format!("the dialect refused its own request: {}", refusal.response.status())
+        self.request(user, history)
+    }
+
+    fn request(self, user: &BenchUser, command: Command) -> Request {
+        let credentials = match self.0.credentials {
+            CredentialsKind::Token => Credentials::Token(user.token.clone()),
+            CredentialsKind::TokenOf => Credentials::TokenOf(user.id, user.token.clone()),
+            CredentialsKind::Bearer => Credentials::Bearer(user.access.clone()),
+            CredentialsKind::Connection => Credentials::Connection,
         };
-        Ok(Self(wire.dialect().open(&opening, Side::Client).map_err(refused)?))
-    }
-
-    /// The frames that ask this.
-    pub(crate) fn ask(&mut self, ask: Ask) -> Outcome<Vec<Message>> {
-        let mut frames = Vec::new();
-        self.0.encode(now(), &Line::Ask(ask), &mut frames)?;
-        frames.into_iter().map(|frame| Ok(Message::Text(text_of(frame)?))).collect()
-    }
-
-    /// What a frame says. A fault is an error.
-    pub(crate) fn hear(&mut self, frame: Utf8Bytes) -> Outcome<Heard> {
-        let mut lines = Vec::new();
-        let decoded = self.0.decode(now(), &Frame::Text(frame.into()), &mut lines);
-        decoded.map_err(|violation| format!("not understood: {violation:?}"))?;
-        let mut heard = Heard::default();
-        for line in lines {
-            match line {
-                Line::Reply(reply) => heard.answer = Some(reply.outcome?),
-                Line::Notice(_) => heard.notice = true,
-                Line::Ask(ask) => {
-                    return Err(format!("the server asks: {}", ask.command.name()).into());
-                }
-            }
-        }
-        Ok(heard)
+        Request::new(Correlation::NONE, credentials, command)
     }
 }
 
-/// What a frame said.
-#[derive(Debug, Default)]
-pub(crate) struct Heard {
-    pub(crate) answer: Option<Answer>,
-    /// Whether something happened.
-    pub(crate) notice: bool,
-}
-
-/// A WebSocket and the client session that speaks on it.
-pub(crate) struct Peer {
-    socket: Socket,
-    speech: Speech,
-}
-
-impl Peer {
-    /// Connects where the dialect says that this is asked.
-    pub(crate) async fn dial(
-        server: SocketAddr,
-        source: Ipv4Addr,
-        wire: Wire,
-        ask: &Ask,
-    ) -> Outcome<Self> {
-        let request = wire.dialect().dial(ask)?;
-        let speech = Speech::open(wire, &request)?;
-        Ok(Self { socket: handshake(server, source, &request).await?, speech })
-    }
-
-    /// Asks, and waits for the answer. A fault is an error.
-    pub(crate) async fn ask(&mut self, ask: Ask) -> Outcome<Answer> {
-        self.begin(ask).await?;
-        self.answer().await
-    }
-
-    /// Asks, and does not wait.
-    pub(crate) async fn begin(&mut self, ask: Ask) -> Outcome<()> {
-        for message in self.speech.ask(ask)? {
-            self.socket.send(message).await?;
-        }
-        Ok(())
-    }
-
-    /// Waits for the next answer.
-    pub(crate) async fn answer(&mut self) -> Outcome<Answer> {
-        loop {
-            let frame =
-                next_text(&mut self.socket).await?.ok_or("the server closed the connection")?;
-            if let Some(answer) = self.speech.hear(frame)?.answer {
-                return Ok(answer);
-            }
-        }
-    }
-
-    /// The connection, and what its session remembers.
-    pub(crate) fn into_parts(self) -> (Socket, Speech) {
-        (self.socket, self.speech)
+impl fmt::Display for Wire {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0.id)
     }
 }
 
-/// The next text message; `None` when the connection has ended.
-pub(crate) async fn next_text<S, E>(socket: &mut S) -> Outcome<Option<Utf8Bytes>>
-where
-    S: futures_util::Stream<Item = Result<Message, E>> + Unpin,
-    E: std::error::Error + Send + Sync + 'static,
-{
-    while let Some(message) = socket.next().await {
-        if let Message::Text(text) = message? {
-            return Ok(Some(text));
+impl FromStr for Wire {
+    type Err = UnknownDialect;
+
+    fn from_str(id: &str) -> Result<Self, UnknownDialect> {
+        let profile = PROFILES.iter().find(|profile| profile.id == id);
+        profile.map(Wire).ok_or_else(|| UnknownDialect(id.to_owned()))
+    }
+}
+
+/// A dialect that does not exist or has no profile.
+#[derive(Debug)]
+pub(crate) struct UnknownDialect(String);
+
+impl fmt::Display for UnknownDialect {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(id) = self;
+        if dialects::ids().contains(&&**id) {
+            write!(formatter, "the dialect {id} has no profile in {}; add one", file!())
+        } else {
+            let ids = dialects::ids().join(", ");
+            write!(formatter, "there is no dialect {id:?}; the dialects are {ids}")
         }
     }
-    Ok(None)
+}
+
+impl std::error::Error for UnknownDialect {}
+
+/// A login with the password of every user.
+pub(crate) fn login_request(user: &BenchUser, grant: GrantKind) -> Request {
+    let (identifier, password) = (user.login.clone(), Secret::new(PASSWORD));
+    let login = Command::Login { identifier, password, grant };
+    Request::new(Correlation::NONE, Credentials::Nothing, login)
+}
+
+/// A request without credentials, for a connection that sends frames of its own.
+pub(crate) fn anonymous_request() -> Request {
+    Request::new(Correlation::NONE, Credentials::Nothing, list_flows())
+}
+
+/// A frame of `mode` with an unknown mode, which the gateway answers without the store.
+pub(crate) fn unknown_mode_frame() -> Utf8Bytes {
+    Utf8Bytes::from_static(concat!(
+        r#"{"mode":"ping","timestamp":1700000000.0,"#,
+        r#""token":"0000000000000000000000000000000000000000000"}"#
+    ))
+}
+
+fn list_flows() -> Command {
+    Command::ListFlows { limit: None, offset: 0, members: false }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::ValueEnum;
-    use tolmach_domain::UserId;
 
     #[test]
-    fn every_wire_can_enter_a_room_and_speak_there() {
-        let (id, secret) = (UserId::new(1).unwrap(), || Secret::new("token"));
-        let member = Member { id, login: "member-0".into(), access: secret(), token: secret() };
-        let flow = FlowId::new(1).unwrap();
-        for wire in Wire::value_variants() {
-            let first = wire.first(&member, Some(flow)).unwrap();
-            let mut speech = Speech::open(*wire, &wire.dialect().dial(&first).unwrap()).unwrap();
-            speech.ask(first).unwrap();
-            let said = speech.ask(wire.say(&member, flow, "hello".into())).unwrap();
-            assert!(
-                said.iter().any(|message| message.to_text().unwrap().contains("hello")),
-                "{wire:?}"
-            );
+    fn every_dialect_has_one_profile() {
+        for id in dialects::ids() {
+            let wire: Wire = id.parse().unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(wire.to_string(), id);
+            assert!(wire.client().is_ok(), "{id}");
         }
+        assert_eq!(PROFILES.len(), dialects::ids().len());
+        assert_eq!(Wire::MODE.to_string(), "mode");
     }
 
     #[test]
-    fn the_loopback_has_a_source_for_every_connection() {
-        for (number, expected) in [(0, 1), (19_999, 1), (20_000, 2), (usize::MAX, 255)] {
-            assert_eq!(source(number), Ipv4Addr::new(127, 0, 0, expected), "{number}");
-        }
+    fn an_unknown_dialect_is_an_error_that_lists_all() {
+        let error = "mood".parse::<Wire>().unwrap_err().to_string();
+        assert!(error.contains("\"mood\"") && error.contains("mode, sndmsg"), "{error}");
     }
 }

@@ -1,0 +1,82 @@
+//! The measurements, one file each.
+
+mod fan_out;
+mod growth;
+mod history;
+mod idle;
+mod inserts;
+mod nodes;
+mod requests;
+mod sends;
+mod start;
+mod storm;
+
+use crate::databases::{self, DatabaseKind};
+use crate::result::BenchResult;
+use clap::Subcommand;
+use serde_json::Value;
+
+/// One measurement of one server.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Scenario {
+    /// Messages in one group: server CPU per delivered frame, and the time from posting to delivery
+    FanOut(fan_out::Arguments),
+    /// The same in groups among many other flows and connections
+    Growth(growth::Arguments),
+    /// The same beside many logins at once
+    Storm(storm::Arguments),
+    /// Connections without traffic: resident memory of each, and connections made in a second
+    Idle(idle::Arguments),
+    /// Durable messages: acknowledgements in a second
+    Sends(sends::Arguments),
+    /// Plain inserts into the same table on the same disk, without Tolmach
+    Inserts(inserts::Arguments),
+    /// Requests that are answered without the store: server CPU of each, and the time to the answer
+    Requests(requests::Arguments),
+    /// Histories: reads in a second
+    History(history::Arguments),
+    /// Two gateways: the CPU that the second one adds to a message
+    Nodes(nodes::Arguments),
+    /// A start on a store with many messages: the time until the gateway is ready
+    Start(start::Arguments),
+}
+
+impl Scenario {
+    /// The reason why the scenario cannot run on this machine.
+    pub(crate) fn missing(&self) -> Option<String> {
+        let (postgres, redis) = match self {
+            Scenario::Sends(arguments) => (arguments.store == DatabaseKind::Postgres, false),
+            Scenario::Inserts(arguments) => (arguments.store == DatabaseKind::Postgres, false),
+            Scenario::Nodes(_) => (true, true),
+            Scenario::FanOut(_)
+            | Scenario::Growth(_)
+            | Scenario::Storm(_)
+            | Scenario::Idle(_)
+            | Scenario::Requests(_)
+            | Scenario::History(_)
+            | Scenario::Start(_) => (false, false),
+        };
+        databases::missing(postgres, redis)
+    }
+
+    /// True if the scenario has no server, and so runs on the server's CPUs itself.
+    pub(crate) fn runs_on_server_cpus(&self) -> bool {
+        matches!(self, Scenario::Inserts(_))
+    }
+
+    /// Runs the scenario and gives its figures.
+    pub(crate) async fn measure(self) -> BenchResult<Value> {
+        match self {
+            Scenario::FanOut(arguments) => fan_out::measure(arguments).await,
+            Scenario::Growth(arguments) => growth::measure(arguments).await,
+            Scenario::Storm(arguments) => storm::measure(arguments).await,
+            Scenario::Idle(arguments) => idle::measure(arguments).await,
+            Scenario::Sends(arguments) => sends::measure(arguments).await,
+            Scenario::Inserts(arguments) => inserts::measure(arguments).await,
+            Scenario::Requests(arguments) => requests::measure(arguments).await,
+            Scenario::History(arguments) => history::measure(arguments).await,
+            Scenario::Nodes(arguments) => nodes::measure(arguments).await,
+            Scenario::Start(arguments) => start::measure(arguments).await,
+        }
+    }
+}
