@@ -7,18 +7,18 @@
 //! measures the server's own work and nothing else: a peer that does not read costs its own encoded
 //! send buffer, never the backlog.
 //!
-//! While the backlog of a flow exceeds its limit, the flow lags. Whoever writes there is answered
-//! only once it no longer does, and nothing more is read from that connection meanwhile. Writers
-//! pass in the order in which they came, one response each, so that they share what the server can
-//! deliver. A response waits a bounded time: a server that is stuck must not stop its writers for
-//! ever.
+//! While the backlog of a flow exceeds its limit, the flow lags. A writer of that flow gets its
+//! response only once the flow no longer lags, and nothing more is read from the writer's connection
+//! meanwhile. Writers pass in the order in which they came, one response each, so that they share
+//! what the server can deliver. A response waits a bounded time: a server that is stuck must not
+//! stop its writers for ever.
 //!
 //! The alternative would be to take a permit for every message before it is committed, and to give
 //! it back after the last delivery. It bounds the backlog exactly, but has to follow each message
 //! through the store and the bus, and leaks permits where an event is lost, comes from another node
-//! or has no subscriber. Counting broadcasts while they exist needs no bookkeeping at all: dropping
-//! one is its end, whatever became of it. The price is that the messages which are being committed
-//! when a flow begins to lag are added on top; each connection bounds those in bytes.
+//! or has no subscriber. Counting broadcasts while they exist needs no bookkeeping: dropping one is
+//! its end, whatever became of it. The price is that the messages which are being committed when a
+//! flow begins to lag are added on top; each connection bounds those in bytes.
 //!
 //! Past a multiple of the limit the backlog is full: events of other nodes may arrive faster than
 //! this node can deliver, and their writers cannot know. The flow then takes no further event from

@@ -68,9 +68,10 @@ pub enum BuildError {
     Store(#[from] StoreError),
 }
 
-impl ServerBuilder {
-    pub(crate) fn new(engine: Arc<Engine>, bus: Arc<dyn Bus>) -> Self {
-        Self {
+impl Server {
+    /// A builder of a server on this engine. `bus` is the one that the engine's store publishes to.
+    pub fn builder(engine: Arc<Engine>, bus: Arc<dyn Bus>) -> ServerBuilder {
+        ServerBuilder {
             engine,
             bus,
             dialects: Vec::new(),
@@ -79,7 +80,9 @@ impl ServerBuilder {
             max_response_delay: MAX_RESPONSE_DELAY,
         }
     }
+}
 
+impl ServerBuilder {
     /// Serves a dialect, with the default options.
     pub fn dialect(self, dialect: impl Dialect) -> Self {
         self.dialect_with(Arc::new(dialect), DialectOptions::default())

@@ -111,8 +111,10 @@ pub(crate) struct DialectMetrics {
 
 impl DialectMetrics {
     pub(crate) fn new(dialect: &'static str) -> Self {
-        let frames = |direction| counter!("tolmach_frames_total", "dialect" => dialect, "direction" => direction);
-        let bytes = |direction| counter!("tolmach_bytes_total", "dialect" => dialect, "direction" => direction);
+        let traffic =
+            |name, direction| counter!(name, "dialect" => dialect, "direction" => direction);
+        let frames = |direction| traffic("tolmach_frames_total", direction);
+        let bytes = |direction| traffic("tolmach_bytes_total", direction);
         Self {
             dialect,
             connections: gauge!("tolmach_connections", "dialect" => dialect),

@@ -43,7 +43,7 @@ enum State {
     Closed,
 }
 
-/// What a connection's task takes from its queue.
+/// The result of taking from a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
     /// Events.
@@ -61,7 +61,7 @@ impl SendQueue {
         if inner.state == State::Closed {
             return false;
         }
-        // Whoever comes takes everything at once, so that the first event alone calls for it.
+        // Everything is taken at once, so that only the first event has to call for it.
         let first = inner.events.is_empty();
         inner.events.extend_from_slice(events);
         let inline = first && inner.parked.is_some() && inner.state == State::Open;

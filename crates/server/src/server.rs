@@ -1,6 +1,5 @@
 //! Accepting connections, and closing them.
 
-use crate::builder::ServerBuilder;
 use crate::http::{ConnectionPermit, ResponseBudget, serve_request};
 use crate::options::Shutdown;
 use crate::routes::Routes;
@@ -20,8 +19,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tolmach_engine::Engine;
-use tolmach_engine::ports::Bus;
 
 /// The pause after the system could not give a connection: out of files, most often.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -79,11 +76,6 @@ pub struct Server {
 }
 
 impl Server {
-    /// A builder of a server on this engine. `bus` is the one that the engine's store publishes to.
-    pub fn builder(engine: Arc<Engine>, bus: Arc<dyn Bus>) -> ServerBuilder {
-        ServerBuilder::new(engine, bus)
-    }
-
     pub(crate) fn new(state: Arc<ServerState>, listener: TcpListener, shutdown: Shutdown) -> Self {
         Self { state, listener, shutdown }
     }
@@ -125,7 +117,7 @@ impl Server {
                 }
             }
         }
-        // First of all, so that every later response says that the server is going away.
+        // First, because responses from now on must reject new work.
         state.begin_draining();
         // Connections that the system has accepted are served like all others; closing the listener
         // would reset them.
@@ -168,7 +160,7 @@ async fn close_connections(
     while let Some(turn) = waiting.recv().await {
         if !turn.is_closed() {
             pace.tick().await;
-            // An error says that the connection has ended meanwhile.
+            // Fails if the connection has ended meanwhile.
             let _ = turn.send(());
         }
     }

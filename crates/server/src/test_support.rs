@@ -27,8 +27,8 @@ use tolmach_engine::{Engine, Policy, Ports};
 pub(crate) const PASSWORD: &str = "a password";
 
 /// A wire of text commands: `login NAME`, `logout`, `whoami`, `follow all`, `follow FLOW`,
-/// `follow none`, `send FLOW TEXT`, `mute`, `leave`. Responses begin with `ok` or with the name of a
-/// fault; events are `event NAME TEXT`.
+/// `follow none`, `send FLOW TEXT`, `mute`. Responses begin with `ok` or with the name of a fault;
+/// events are `event NAME TEXT`.
 pub(crate) struct Toy {
     manifest: Manifest,
     /// The calls of all sessions, in their order.

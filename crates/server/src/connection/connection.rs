@@ -69,7 +69,7 @@ pub(crate) struct Connection<S> {
     /// The content of those messages, in bytes.
     pending_bytes: usize,
     /// The response that waits for the delivery of its flow. Nothing is read meanwhile.
-    delayed: Option<Delayed>,
+    delayed: Option<Box<Delayed>>,
     /// The time at which responses stop waiting for delivery, while one of them has to.
     delayed_until: Option<Instant>,
     /// True if the WebSocket may have a frame of its own to write, such as a pong.
@@ -237,9 +237,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 {
                     return Poll::Ready(Wakeup::Committed(completed));
                 }
-                if !going_away
-                    && let Poll::Ready(result) = subscriber.queue.poll_take(context, &mut taken)
-                {
+                // The order to close is taken once; events still come after it.
+                let queue = &subscriber.queue;
+                let result = if going_away {
+                    queue.poll_take_events(context, &mut taken).map(|()| Taken::Events)
+                } else {
+                    queue.poll_take(context, &mut taken)
+                };
+                if let Poll::Ready(result) = result {
                     return Poll::Ready(Wakeup::Events(result));
                 }
                 if reading && let Poll::Ready(message) = self.socket.poll_next_unpin(context) {
@@ -476,8 +481,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     /// Responds to the request whose flow was delivered, or which has waited long enough.
     async fn delivered(&mut self) -> Result<(), End> {
-        if let Some(Delayed { completed, context, .. }) = self.delayed.take() {
-            self.respond(completed, context).await;
+        if let Some(delayed) = self.delayed.take() {
+            self.respond(delayed.completed, delayed.context).await;
         }
         match self.poll_first_pending().await {
             Some(completed) => self.committed(completed).await,
@@ -518,7 +523,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             // A server that is stuck must not stop its writers for ever.
             let _ = timeout_at(until, backlog.wait_for_room()).await;
         });
-        self.delayed = Some(Delayed { completed, context, room });
+        self.delayed = Some(Box::new(Delayed { completed, context, room }));
         false
     }
 

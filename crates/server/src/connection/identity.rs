@@ -28,7 +28,7 @@ impl ConnectionIdentity {
         self.bound.as_ref()
     }
 
-    /// The identity that the session is told.
+    /// The identity that is announced to the session.
     pub(super) fn current(&self) -> Option<Identity> {
         self.current.map(|principal| principal.identity)
     }

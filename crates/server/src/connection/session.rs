@@ -28,7 +28,7 @@ pub(crate) struct ConnectionSession {
     /// `None` while it is parked in the send queue.
     pub(super) send_half: Option<Box<SendHalf>>,
     identity: ConnectionIdentity,
-    /// The identity that the session was told last.
+    /// The identity that was announced to the session last.
     announced: Option<Identity>,
     /// The user that the hub has attached the connection to.
     attached: Option<UserId>,
@@ -184,7 +184,7 @@ impl ConnectionSession {
         self.state.hub.disconnect(&self.subscriber, self.attached.take());
     }
 
-    /// Tells the session its identity, if that has changed.
+    /// Announces the identity to the session, if it has changed.
     fn announce(&mut self) {
         let current = self.identity.current();
         if self.announced != current {

@@ -110,7 +110,7 @@ fn event_bytes(text: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_session_is_told_every_change_of_its_identity_and_no_other() {
+async fn every_change_of_the_identity_is_announced_once() {
     let (server, _) = server(Limits::default()).await;
     let ann = UserId::new(1).unwrap();
     let mut peer = Peer::connect(&server, 4096).await;
@@ -122,7 +122,7 @@ async fn a_session_is_told_every_change_of_its_identity_and_no_other() {
         ("logout", &["authenticated None", "respond ok"]),
         ("whoami", &["respond unauthenticated"]),
         ("login bob", &["authenticated Some(2)", "respond ok"]),
-        ("login nobody", &["respond wrong_credentials"]),
+        ("login cid", &["respond wrong_credentials"]),
     ] {
         peer.request(request).await;
         settle().await;

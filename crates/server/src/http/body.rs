@@ -12,7 +12,7 @@ use tokio::time::timeout;
 /// The time for which the rest of a body that was rejected is read.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reads a whole body of at most `max_bytes` within `limit`. An error is the response that says so.
+/// Reads a whole body of at most `max_bytes` within `limit`. An error is the response to send.
 pub(super) async fn read_body(
     request: Request<Incoming>,
     max_bytes: usize,

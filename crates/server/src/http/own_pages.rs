@@ -33,8 +33,7 @@ pub(super) fn own_page(
     Some(response)
 }
 
-/// The page that says whether requests can be served: the store answers, and the server is not
-/// draining.
+/// The readiness page: requests can be served if the store answers and the server is not draining.
 pub(super) async fn readiness(state: &ServerState) -> Response<Bytes> {
     if state.is_draining() {
         return text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "draining\n");

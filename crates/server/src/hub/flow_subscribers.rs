@@ -66,7 +66,7 @@ impl FlowSubscribers {
 
     /// Adds a subscriber, which is sent what comes from now on.
     pub(super) fn add(&mut self, subscriber: Arc<Subscriber>) {
-        // What is pending came before it.
+        // Pending events came before it.
         self.flush();
         self.subscribers.push(subscriber);
     }
@@ -192,7 +192,7 @@ impl FlowSubscribers {
     }
 
     /// Takes what the store has after the position, in order: an event that was held is sent as it
-    /// came, with its origin; the others as the store has them. `complete` says that the store has
+    /// came, with its origin; the others as the store has them. `complete` is true if the store has
     /// nothing after the last of the messages. Returns whether the gap is filled.
     pub(super) fn fill_gap(&mut self, messages: Vec<Message>, complete: bool) -> bool {
         let until = messages.last().map_or(self.position, |message| message.version);
@@ -547,7 +547,7 @@ mod tests {
             assert!(!flow.receive(&[posted(version)]), "{version}");
         }
         let (last, next) = (version, posted(version + 1));
-        assert!(flow.receive(&[next.clone()]), "the gap has to be filled");
+        assert!(flow.receive(&[next]), "the gap has to be filled");
         assert!(!flow.receive(&[posted(version + 2)]), "it is being filled");
         assert_eq!(flow.position(), Version(last));
         assert_eq!(sent(&subscriber).len(), usize::try_from(last).unwrap());

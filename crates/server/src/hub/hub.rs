@@ -126,7 +126,7 @@ impl Hub {
         self.attach_as(subscriber, user, Follow::No);
     }
 
-    /// Attaches a connection to a user, and subscribes it to one flow. `needs_summary` says that
+    /// Attaches a connection to a user, and subscribes it to one flow. `needs_summary` is true if
     /// its dialect needs the summary of the flow.
     pub(crate) async fn subscribe_to_flow(
         &self,
@@ -438,7 +438,7 @@ impl Hub {
     }
 
     /// Delivers an event that changed no message, and follows the memberships that it changes where
-    /// `is_latest` says that no later event changed them.
+    /// `is_latest` is true because no later event changed them.
     fn deliver(&self, event: &Arc<Event>, is_latest: impl Fn(UserId, FlowId) -> bool) {
         self.engine.observe(event);
         let follow = |user, flow, joined_at| {

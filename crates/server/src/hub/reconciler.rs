@@ -109,7 +109,7 @@ impl StoreReader {
                 self.hub.reconciled(page.until);
                 return Ok(());
             }
-            // What was committed a moment ago is most likely in transit.
+            // Recent commits are most likely in transit.
             sleep(IN_TRANSIT).await;
             let more = page.more;
             self.hub.reconcile(page);
@@ -125,7 +125,7 @@ impl StoreReader {
         sleep(OVERTAKEN).await;
         let mut limit = FIRST_MESSAGES;
         loop {
-            // Where the gap is there because delivery lags, reading more would not help.
+            // While delivery lags, reading more would only add to the backlog.
             let Some(backlog) = self.hub.backlog(flow) else { return };
             backlog.wait_for_room().await;
             let messages = {

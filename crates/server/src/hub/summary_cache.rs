@@ -43,7 +43,7 @@ impl SummaryCache {
         current
     }
 
-    /// Adds members of which only what an event tells is known yet.
+    /// Adds members of which only the summaries in an event are known yet.
     pub(super) fn add_members(&mut self, users: &[UserSummary]) {
         self.generation += 1;
         let Some(summary) = &mut self.summary else { return };

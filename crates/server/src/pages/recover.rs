@@ -22,7 +22,8 @@ const STYLE: &str = include_str!("recover.css");
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let style = STANDARD.encode(Sha256::digest(STYLE));
     format!(
-        "default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; base-uri 'none'; \
+         frame-ancestors 'none'"
     )
 });
 
@@ -88,7 +89,8 @@ async fn set_password(engine: &Engine, body: &[u8]) -> Response<Bytes> {
         Ok(_) => page(
             StatusCode::OK,
             "Password changed",
-            "<p>Your new password is set, and every device was logged out. Log in again with the new password.</p>",
+            "<p>Your new password is set, and every device was logged out. \
+             Log in again with the new password.</p>",
         ),
         Err(fault) => rejected(&token, fault),
     }
@@ -106,7 +108,8 @@ fn rejected(token: &str, fault: Fault) -> Response<Bytes> {
         }
         Fault::Unauthenticated => spent(),
         Fault::TooMany { retry_after } => {
-            let text = "Many people are changing their passwords right now. Please send the form again in a moment.";
+            let text = "Many people are changing their passwords right now. \
+                        Please send the form again in a moment.";
             let mut response = form(StatusCode::TOO_MANY_REQUESTS, token, Some(text));
             response
                 .headers_mut()
@@ -125,11 +128,12 @@ fn rejected(token: &str, fault: Fault) -> Response<Bytes> {
     }
 }
 
-/// The page for a link that was never given out, was used, or is too old: they are not told apart.
+/// The page for a link that was never given out, was used, or is too old, without the reason.
 fn spent() -> Response<Bytes> {
     problem(
         StatusCode::GONE,
-        "This link was used before, is too old, or is not complete. Please ask for a new one in your client.",
+        "This link was used before, is too old, or is not complete. \
+         Please ask for a new one in your client.",
     )
 }
 
@@ -149,9 +153,11 @@ fn form(status: StatusCode, token: &str, problem: Option<&str>) -> Response<Byte
         "{alert}<form method=\"post\" action=\"recover\">\n\
          <input type=\"hidden\" name=\"token\" value=\"{token}\">\n\
          <label for=\"password\">New password</label>\n\
-         <input type=\"password\" id=\"password\" name=\"password\" autocomplete=\"new-password\" required autofocus{described}>\n\
+         <input type=\"password\" id=\"password\" name=\"password\" \
+         autocomplete=\"new-password\" required autofocus{described}>\n\
          <label for=\"repeat\">The same password again</label>\n\
-         <input type=\"password\" id=\"repeat\" name=\"repeat\" autocomplete=\"new-password\" required>\n\
+         <input type=\"password\" id=\"repeat\" name=\"repeat\" \
+         autocomplete=\"new-password\" required>\n\
          <button>Set the password</button>\n\
          </form>",
         token = escape(token),
