@@ -1,53 +1,50 @@
-//! The dialects that everything here is generic over: the only place that names them.
+//! The list of dialects with the options of the trials, and the faults that a wire cannot tell
+//! apart.
 
 use std::sync::Arc;
-use tolmach_dialect::Dialect;
+use tolmach_cli::dialects::{configure, ids};
+use tolmach_dialect::{Dialect, OptionTable};
 
-/// A dialect, and what a generic trial has to be told about it.
-pub(crate) struct Spoken {
-    pub(crate) dialect: Arc<dyn Dialect>,
-    /// Where this wire answers several faults alike: the name of the fault that is meant, and those
-    /// that its client may read instead.
-    pub(crate) merged: &'static [(&'static str, &'static [&'static str])],
-}
+/// Options of dialects that are on in the trials, as the dialect and the key: what a dialect can
+/// push is tried, also where it is off by default.
+pub(crate) const ENABLED_OPTIONS: [(&str, &str); 1] = [("morelia", "push")];
 
-impl Spoken {
-    pub(crate) fn id(&self) -> &'static str {
-        self.dialect.manifest().id
-    }
+/// Faults that share one form on a wire: the dialect, the fault that the server sends, and those
+/// that the dialect's client may decode instead.
+const MERGED_FAULTS: [(&str, &str, &[&str]); 2] = [
+    // A request needs a joined room, and joining is what is refused.
+    ("action", "not_author", &["no_such_message"]),
+    ("action", "no_such_message", &["no_such_flow"]),
+];
 
-    /// Whether a client of this dialect may read the fault `meant` as `read`.
-    pub(crate) fn may_read(&self, meant: &str, read: &str) -> bool {
-        meant == read
-            || self.merged.iter().any(|(name, others)| *name == meant && others.contains(&read))
-    }
+/// The id of a dialect.
+pub(crate) fn id_of(dialect: &Arc<dyn Dialect>) -> &'static str {
+    dialect.manifest().id
 }
 
 /// Every dialect.
-pub(crate) fn all() -> Vec<Spoken> {
-    vec![
-        Spoken { dialect: Arc::new(tolmach_dialect_mode::Mode), merged: &[] },
-        Spoken { dialect: Arc::new(tolmach_dialect_sndmsg::SndMsg), merged: &[] },
-        Spoken { dialect: Arc::new(tolmach_dialect_morelia::Morelia), merged: &[] },
-        Spoken { dialect: Arc::new(tolmach_dialect_bearer::Bearer), merged: &[] },
-        Spoken {
-            dialect: Arc::new(tolmach_dialect_action::Action::default()),
-            // Everything is asked in a joined room, which is what is refused first.
-            merged: &[("not_author", &["no_such_message"]), ("no_such_message", &["no_such_flow"])],
-        },
-    ]
+pub(crate) fn all() -> Vec<Arc<dyn Dialect>> {
+    ids().into_iter().map(by_id).collect()
 }
 
 /// The dialect with this id.
-pub(crate) fn named(id: &str) -> Spoken {
-    all()
-        .into_iter()
-        .find(|spoken| spoken.id() == id)
-        .unwrap_or_else(|| panic!("there is no dialect {id}"))
+pub(crate) fn by_id(id: &str) -> Arc<dyn Dialect> {
+    let enabled = ENABLED_OPTIONS.iter().filter(|(dialect, _)| *dialect == id);
+    let options = enabled.map(|(_, key)| ((*key).to_owned(), true.into()));
+    configure(id, OptionTable::from_iter(options))
+        .unwrap_or_else(|error| panic!("the dialect {id}: {error}"))
 }
 
-/// Every ordered pair, each with itself too.
+/// Every ordered pair of ids, each id with itself too.
 pub(crate) fn pairs() -> Vec<(&'static str, &'static str)> {
-    let ids: Vec<_> = all().iter().map(Spoken::id).collect();
+    let ids = ids();
     ids.iter().flat_map(|source| ids.iter().map(move |target| (*source, *target))).collect()
+}
+
+/// True if a client of this dialect may decode the fault `sent` as `decoded`.
+pub(crate) fn may_decode(dialect: &str, sent: &str, decoded: &str) -> bool {
+    sent == decoded
+        || MERGED_FAULTS.iter().any(|(id, fault, others)| {
+            *id == dialect && *fault == sent && others.contains(&decoded)
+        })
 }

@@ -1,17 +1,19 @@
-//! Any dialect to any: each pair's stories and conversations, who may do what over each, and which
-//! first frame is whose. Every trial has a name; those that need a gateway share one, the real
-//! binary, and those `across_nodes` a cluster of two.
+//! Every dialect with every other one: translation of the stories, conversations, permissions, and
+//! recognition of first frames.
+//!
+//! Each trial has a name. Trials that need a gateway share one, the real binary; those named
+//! `across_nodes` share a cluster of two.
 
+mod cluster;
+mod conversation;
 mod dialects;
-mod frames;
-mod house;
-mod live;
-mod page;
-mod people;
+mod frame_record;
+mod matrix_page;
 mod permission;
-mod recognise;
-mod scene;
-mod translate;
+mod recognition;
+mod requests;
+mod translation;
+mod users;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
@@ -19,8 +21,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let conclusion = libtest_mimic::run(&arguments, trials());
-    house::close();
-    let leaks = frames::record().leaks();
+    cluster::stop_all();
+    let leaks = frame_record::frame_record().leaks();
     for leak in &leaks {
         eprintln!("a secret in a frame: {leak}");
     }
@@ -29,29 +31,40 @@ fn main() -> ExitCode {
 
 fn trials() -> Vec<Trial> {
     let mut trials = vec![
-        trial("recognise::each_opening_belongs_to_one_dialect".into(), recognise::alone),
-        trial("no_secret_in_any_frame::the_scan_catches_one".into(), frames::scan_catches_secrets),
-        trial("the_matrix_page_is_current".into(), page::is_current),
+        trial(
+            "recognition::first_frames_are_claimed_by_one_dialect".into(),
+            recognition::first_frames_are_claimed_by_one_dialect,
+        ),
+        trial(
+            "recognition::frames_of_two_dialects_are_refused".into(),
+            recognition::frames_of_two_dialects_are_refused,
+        ),
+        trial("frame_record::scan_finds_secrets".into(), frame_record::scan_finds_secrets),
+        trial("matrix_page_is_current".into(), matrix_page::is_current),
     ];
-    for id in dialects::all().iter().map(dialects::Spoken::id) {
-        trials.push(trial(format!("recognise::{id}::in_any_segments"), move || {
-            recognise::in_any_segments(id)
+    for id in tolmach_cli::dialects::ids() {
+        trials.push(trial(format!("recognition::{id}::in_any_segments"), move || {
+            recognition::first_frames_are_served_in_any_segments(id)
         }));
         trials.push(trial(format!("permission::{id}::across_nodes"), move || {
             permission::across_nodes(id)
         }));
-        trials.push(trial(format!("live::{id}::across_nodes"), move || live::across_nodes(id)));
+        trials.push(trial(format!("conversation::{id}::across_nodes"), move || {
+            conversation::across_nodes(id)
+        }));
         trials.extend(permission::operations().into_iter().map(|operation| {
             trial(format!("permission::{id}::{operation}"), move || {
-                permission::trial(id, operation)
+                permission::at_one_node(id, operation)
             })
         }));
     }
     for (source, target) in dialects::pairs() {
         let pair = format!("{source}_to_{target}");
-        trials.push(trial(format!("translate::{pair}"), move || translate::trial(source, target)));
-        trials.push(trial(format!("live::{pair}"), move || {
-            live::passages(source, target).map(|_| ())
+        trials.push(trial(format!("translate::{pair}"), move || {
+            translation::stories_come_through(source, target)
+        }));
+        trials.push(trial(format!("conversation::{pair}"), move || {
+            conversation::arrivals(source, target).map(|_| ())
         }));
     }
     trials

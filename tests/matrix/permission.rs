@@ -1,21 +1,27 @@
-//! Who may do what: one table in canonical terms, tried over every dialect. Nobody reads, writes,
-//! edits, deletes or learns of what is not theirs, and what is refused changes nothing.
+//! Permissions: one table in canonical terms, tried over every dialect. Users read, change and
+//! receive only what their role allows, and a refused request changes nothing.
 
-use crate::dialects::{self, Spoken};
-use crate::frames::record;
-use crate::house::{ADMINISTRATOR, BUSINESS, House, cluster, single};
-use crate::people::{Human, Trouble, name_of, text, visitor};
-use crate::scene::{Place, chat_with, find, group, list, messages, new_group, send, unique};
-use crate::translate::project;
+use crate::cluster::{ADMINISTRATOR, BUSINESS, Cluster, single_node, two_nodes};
+use crate::dialects::{by_id, id_of, may_decode};
+use crate::frame_record::frame_record;
+use crate::requests::{
+    TargetFlow, create_group, find_message, list_flows, messages_of, new_group, open_chat, post,
+    unique,
+};
+use crate::translation::losses_of;
+use crate::users::{Failure, TestUser, anonymous_client, client_name, failure};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use tolmach_client::{Client, Told};
+use std::sync::Arc;
+use tolmach_cli::dialects::ids;
+use tolmach_client::{Client, Outcome};
+use tolmach_dialect::Dialect;
 use tolmach_domain::{
-    Answer, Authority, Command, Credentials, MessageId, PhotoOf, Secret, UserId, UserRef,
+    Answer, Authority, Command, Credentials, Fault, MessageId, PhotoOf, Secret, UserId, UserRef,
 };
 
-/// Who asks. The administrator asks as one where the dialect has words for it, and is a stranger
-/// where it has none.
+/// The role of the user who makes a request. An administrator's requests claim that right if the
+/// dialect can express it, and are a stranger's else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Anonymous,
@@ -29,22 +35,22 @@ enum Role {
 const ROLES: [Role; 5] =
     [Role::Anonymous, Role::Stranger, Role::Member, Role::Owner, Role::Administrator];
 
-/// What is asked about, seen from whoever asks.
+/// The object of a request, as its user sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whose {
-    /// The group that the owner and the member are in; one's own message there; oneself.
+enum Object {
+    /// The group of the owner and the member; the user's own message there; the user.
     Own,
     /// A message of another member of that group; another user.
-    Anothers,
-    /// A group that none of them is in, or a message there.
+    Others,
+    /// A group without any of the users, or a message there.
     Elsewhere,
 }
 
-/// What comes of it: `None` where the question makes no sense.
+/// The outcome of a request; `None` if no such request is made.
 type Expected = Option<Result<(), &'static str>>;
 
-const YES: Expected = Some(Ok(()));
-const WHO: Expected = Some(Err("unauthenticated"));
+const GRANTED: Expected = Some(Ok(()));
+const UNAUTHENTICATED: Expected = Some(Err("unauthenticated"));
 const NO_FLOW: Expected = Some(Err("no_such_flow"));
 const NO_MESSAGE: Expected = Some(Err("no_such_message"));
 const NOT_OWNER: Expected = Some(Err("not_owner"));
@@ -55,46 +61,58 @@ const WRONG: Expected = Some(Err("wrong_credentials"));
 
 struct Row {
     operation: &'static str,
-    whose: Whose,
+    object: Object,
     /// By role, in the order of [`ROLES`].
     expected: [Expected; 5],
 }
 
-const fn row(operation: &'static str, whose: Whose, expected: [Expected; 5]) -> Row {
-    Row { operation, whose, expected }
+const fn row(operation: &'static str, object: Object, expected: [Expected; 5]) -> Row {
+    Row { operation, object, expected }
 }
 
-/// Rows of one operation are tried in this order, in one scene.
+/// Rows of one operation are tried in this order, on one [`Setup`].
 const TABLE: [Row; 29] = [
-    row("list_flows", Whose::Own, [WHO, YES, YES, YES, YES]),
-    row("history", Whose::Own, [WHO, NO_FLOW, YES, YES, YES]),
-    row("history", Whose::Elsewhere, [WHO, NO_FLOW, NO_FLOW, NO_FLOW, YES]),
-    row("get_changes", Whose::Own, [WHO, NO_FLOW, YES, YES, None]),
-    row("get_changes", Whose::Elsewhere, [WHO, NO_FLOW, NO_FLOW, NO_FLOW, None]),
-    row("get_flow", Whose::Own, [WHO, NO_FLOW, YES, YES, YES]),
-    row("get_flow", Whose::Elsewhere, [WHO, NO_FLOW, NO_FLOW, NO_FLOW, YES]),
-    row("get_photo", Whose::Own, [WHO, NO_FLOW, NO_PHOTO, NO_PHOTO, None]),
-    row("get_photo", Whose::Elsewhere, [WHO, NO_FLOW, NO_FLOW, NO_FLOW, None]),
-    row("send", Whose::Own, [WHO, NO_FLOW, YES, YES, YES]),
-    row("send", Whose::Elsewhere, [WHO, NO_FLOW, NO_FLOW, NO_FLOW, NO_BUSINESS]),
-    row("edit", Whose::Own, [WHO, None, YES, YES, None]),
-    row("edit", Whose::Anothers, [WHO, NO_MESSAGE, NOT_AUTHOR, NOT_AUTHOR, NOT_AUTHOR]),
-    row("edit", Whose::Elsewhere, [WHO, NO_MESSAGE, NO_MESSAGE, NO_MESSAGE, NO_BUSINESS]),
-    row("delete", Whose::Own, [WHO, None, YES, YES, None]),
-    row("delete", Whose::Anothers, [WHO, NO_MESSAGE, NOT_AUTHOR, NOT_AUTHOR, YES]),
-    row("delete", Whose::Elsewhere, [WHO, NO_MESSAGE, NO_MESSAGE, NO_MESSAGE, NO_BUSINESS]),
-    row("show_typing", Whose::Own, [WHO, NO_FLOW, YES, YES, None]),
-    row("show_typing", Whose::Elsewhere, [WHO, NO_FLOW, NO_FLOW, NO_FLOW, None]),
-    row("add_members", Whose::Own, [WHO, NO_FLOW, NOT_OWNER, YES, None]),
-    row("add_members", Whose::Elsewhere, [WHO, NO_FLOW, NO_FLOW, NO_FLOW, None]),
-    row("remove_members", Whose::Own, [WHO, NO_FLOW, NOT_OWNER, YES, None]),
-    row("delete_flow", Whose::Elsewhere, [WHO, NO_FLOW, NO_FLOW, NO_FLOW, None]),
-    row("delete_flow", Whose::Own, [WHO, NO_FLOW, NOT_OWNER, YES, None]),
-    row("open_chat", Whose::Anothers, [WHO, YES, YES, YES, None]),
-    row("create_flow", Whose::Own, [WHO, YES, YES, YES, None]),
-    row("get_user", Whose::Own, [WHO, YES, YES, YES, None]),
-    row("delete_account", Whose::Anothers, [WRONG, WRONG, WRONG, WRONG, None]),
-    row("logout", Whose::Anothers, [WHO, WHO, WHO, WHO, None]),
+    row("list_flows", Object::Own, [UNAUTHENTICATED, GRANTED, GRANTED, GRANTED, GRANTED]),
+    row("history", Object::Own, [UNAUTHENTICATED, NO_FLOW, GRANTED, GRANTED, GRANTED]),
+    row("history", Object::Elsewhere, [UNAUTHENTICATED, NO_FLOW, NO_FLOW, NO_FLOW, GRANTED]),
+    row("get_changes", Object::Own, [UNAUTHENTICATED, NO_FLOW, GRANTED, GRANTED, None]),
+    row("get_changes", Object::Elsewhere, [UNAUTHENTICATED, NO_FLOW, NO_FLOW, NO_FLOW, None]),
+    row("get_flow", Object::Own, [UNAUTHENTICATED, NO_FLOW, GRANTED, GRANTED, GRANTED]),
+    row("get_flow", Object::Elsewhere, [UNAUTHENTICATED, NO_FLOW, NO_FLOW, NO_FLOW, GRANTED]),
+    row("get_photo", Object::Own, [UNAUTHENTICATED, NO_FLOW, NO_PHOTO, NO_PHOTO, None]),
+    row("get_photo", Object::Elsewhere, [UNAUTHENTICATED, NO_FLOW, NO_FLOW, NO_FLOW, None]),
+    row("send", Object::Own, [UNAUTHENTICATED, NO_FLOW, GRANTED, GRANTED, GRANTED]),
+    row("send", Object::Elsewhere, [UNAUTHENTICATED, NO_FLOW, NO_FLOW, NO_FLOW, NO_BUSINESS]),
+    row("edit", Object::Own, [UNAUTHENTICATED, None, GRANTED, GRANTED, None]),
+    row("edit", Object::Others, [UNAUTHENTICATED, NO_MESSAGE, NOT_AUTHOR, NOT_AUTHOR, NOT_AUTHOR]),
+    row(
+        "edit",
+        Object::Elsewhere,
+        [UNAUTHENTICATED, NO_MESSAGE, NO_MESSAGE, NO_MESSAGE, NO_BUSINESS],
+    ),
+    row("delete", Object::Own, [UNAUTHENTICATED, None, GRANTED, GRANTED, None]),
+    row("delete", Object::Others, [UNAUTHENTICATED, NO_MESSAGE, NOT_AUTHOR, NOT_AUTHOR, GRANTED]),
+    row(
+        "delete",
+        Object::Elsewhere,
+        [UNAUTHENTICATED, NO_MESSAGE, NO_MESSAGE, NO_MESSAGE, NO_BUSINESS],
+    ),
+    row("show_typing", Object::Own, [UNAUTHENTICATED, NO_FLOW, GRANTED, GRANTED, None]),
+    row("show_typing", Object::Elsewhere, [UNAUTHENTICATED, NO_FLOW, NO_FLOW, NO_FLOW, None]),
+    row("add_members", Object::Own, [UNAUTHENTICATED, NO_FLOW, NOT_OWNER, GRANTED, None]),
+    row("add_members", Object::Elsewhere, [UNAUTHENTICATED, NO_FLOW, NO_FLOW, NO_FLOW, None]),
+    row("remove_members", Object::Own, [UNAUTHENTICATED, NO_FLOW, NOT_OWNER, GRANTED, None]),
+    row("delete_flow", Object::Elsewhere, [UNAUTHENTICATED, NO_FLOW, NO_FLOW, NO_FLOW, None]),
+    row("delete_flow", Object::Own, [UNAUTHENTICATED, NO_FLOW, NOT_OWNER, GRANTED, None]),
+    row("open_chat", Object::Others, [UNAUTHENTICATED, GRANTED, GRANTED, GRANTED, None]),
+    row("create_flow", Object::Own, [UNAUTHENTICATED, GRANTED, GRANTED, GRANTED, None]),
+    row("get_user", Object::Own, [UNAUTHENTICATED, GRANTED, GRANTED, GRANTED, None]),
+    row("delete_account", Object::Others, [WRONG, WRONG, WRONG, WRONG, None]),
+    row(
+        "logout",
+        Object::Others,
+        [UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED, None],
+    ),
 ];
 
 /// The operations of the table, each once.
@@ -104,109 +122,107 @@ pub(crate) fn operations() -> Vec<&'static str> {
     operations
 }
 
-/// Tries every row of an operation over a dialect at one gateway.
-pub(crate) fn trial(dialect: &str, operation: &'static str) -> Result<(), Trouble> {
-    try_rows(&single(), dialect, operation)
+/// Every row of an operation holds over a dialect at one gateway.
+pub(crate) fn at_one_node(dialect: &str, operation: &'static str) -> Result<(), Failure> {
+    try_rows(&single_node(), dialect, operation)
 }
 
-/// The same holds of every operation where those who ask are at two nodes of a cluster.
-pub(crate) fn across_nodes(dialect: &str) -> Result<(), Trouble> {
-    let Some(house) = cluster() else { return Ok(()) };
-    let trials = operations().into_iter().map(|operation| try_rows(&house, dialect, operation));
-    let troubles: Vec<_> = trials.filter_map(Result::err).collect();
-    if troubles.is_empty() { Ok(()) } else { Err(troubles.join("\n")) }
+/// Every row holds over a dialect for users at two nodes of a cluster.
+pub(crate) fn across_nodes(dialect: &str) -> Result<(), Failure> {
+    let Some(cluster) = two_nodes() else { return Ok(()) };
+    let outcomes = operations().into_iter().map(|operation| try_rows(&cluster, dialect, operation));
+    let failures: Vec<_> = outcomes.filter_map(Result::err).collect();
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
 
-fn try_rows(house: &House, dialect: &str, operation: &'static str) -> Result<(), Trouble> {
-    house.run(async {
-        let mut scene = Scene::set(house, dialect).await?;
-        let mut said = false;
+fn try_rows(cluster: &Cluster, dialect: &str, operation: &'static str) -> Result<(), Failure> {
+    cluster.block_on(async {
+        let mut setup = Setup::new(cluster, dialect).await?;
+        let mut supported = false;
         for row in TABLE.iter().filter(|row| row.operation == operation) {
             for (role, expected) in ROLES.into_iter().zip(row.expected) {
                 if let Some(expected) = expected {
-                    said |= scene.attempt(row, role, expected).await?;
+                    supported |= setup.attempt(row, role, expected).await?;
                 }
             }
         }
-        let losses = project().deviations(dialect).map_err(|problems| problems.join("; "))?;
-        if said == losses.loses(operation) {
+        let is_lost = losses_of(dialect)?.whole().any(|lost| lost == operation);
+        if supported == is_lost {
             return Err(format!(
-                "{operation}: a loss of all of it is declared: {}; it can be said: {said}",
-                !said
+                "{operation}: supported here is {supported}, lost in the stories is {is_lost}"
             ));
         }
-        scene.nobody_learned()
+        setup.outsiders_received_nothing()
     })
 }
 
-/// A group with a few messages, another one that is none of their business, and everybody who asks.
-struct Scene {
-    spoken: Spoken,
-    stranger: Human,
-    member: Human,
-    owner: Human,
-    administrator: Human,
-    /// Owns the group elsewhere.
-    bystander: Human,
+/// A group with a few messages, another group, and the users who make requests.
+struct Setup {
+    dialect: Arc<dyn Dialect>,
+    stranger: TestUser,
+    member: TestUser,
+    owner: TestUser,
+    administrator: TestUser,
+    /// The owner of the group elsewhere.
+    bystander: TestUser,
     business: UserId,
-    group: Place,
-    elsewhere: Place,
-    /// Where strangers ask.
-    there: SocketAddr,
-    /// The name of an anonymous client, which is nobody's login.
-    nobody: String,
-    /// Words that only members hear.
+    group: TargetFlow,
+    elsewhere: TargetFlow,
+    /// The gateway of strangers.
+    last: SocketAddr,
+    /// The name of anonymous clients, which is no login.
+    anonymous: String,
+    /// A text that only members may receive.
     inside: String,
-    /// Words that only the bystander hears.
+    /// A text that only the bystander may receive.
     foreign: String,
-    /// By author and by whose row they are for.
+    /// By author, and by the kind of row that uses them.
     messages: BTreeMap<(UserId, &'static str), MessageId>,
-    /// Whether somebody has asked as an administrator, who may see it all.
+    /// True after a request with the right of an administrator, who may read everything.
     administered: bool,
 }
 
 const FOR_OWN: &str = "own";
-const FOR_ANOTHERS: &str = "anothers";
+const FOR_OTHERS: &str = "others";
 
-impl Scene {
-    async fn set(house: &House, dialect: &str) -> Result<Self, Trouble> {
-        // Whoever owns is at one node, whoever comes to it at the other.
-        let (here, there) = (house.first(), house.last());
-        let spoken = dialects::named(dialect);
-        let mut owner = Human::join(&unique("owner"), dialect, here).await?;
-        let mut member = Human::join(&unique("member"), dialect, there).await?;
-        let stranger = Human::join(&unique("stranger"), dialect, there).await?;
-        let mut bystander = Human::join(&unique("bystander"), dialect, here).await?;
-        let administrator = Human::known(ADMINISTRATOR, there).await?;
-        let business = Human::known(BUSINESS, there).await?.id;
+impl Setup {
+    async fn new(cluster: &Cluster, dialect: &str) -> Result<Self, Failure> {
+        // Owners are at one node, the other users at the other one.
+        let (first, last) = (cluster.first(), cluster.last());
+        let mut owner = TestUser::register(&unique("owner"), dialect, first).await?;
+        let mut member = TestUser::register(&unique("member"), dialect, last).await?;
+        let stranger = TestUser::register(&unique("stranger"), dialect, last).await?;
+        let mut bystander = TestUser::register(&unique("bystander"), dialect, first).await?;
+        let administrator = TestUser::existing(ADMINISTRATOR, last).await?;
+        let business = TestUser::existing(BUSINESS, last).await?.id;
         let (inside, foreign) =
             (format!("{} inside", unique("secret")), format!("{} foreign", unique("secret")));
-        let group_place = group(&mut owner, &inside, &[member.id, business]).await?;
-        let elsewhere = group(&mut bystander, &foreign, &[]).await?;
+        let group = new_group(&mut owner, &inside, &[member.id, business]).await?;
+        let elsewhere = new_group(&mut bystander, &foreign, &[]).await?;
         let mut messages = BTreeMap::new();
-        for (author, place, words) in [
-            (&mut owner, group_place, &inside),
-            (&mut member, group_place, &inside),
+        for (author, flow, secret) in [
+            (&mut owner, group, &inside),
+            (&mut member, group, &inside),
             (&mut bystander, elsewhere, &foreign),
         ] {
-            for purpose in [FOR_OWN, FOR_ANOTHERS] {
-                let words = format!("{words} {}", unique("words"));
-                send(author.speaking(dialects::all()[0].id()).await?, place, &words).await?;
-                messages.insert((author.id, purpose), find(author, place, &words).await?);
+            for purpose in [FOR_OWN, FOR_OTHERS] {
+                let text = format!("{secret} {}", unique("text"));
+                post(author.client(ids()[0]).await?, flow, &text).await?;
+                messages.insert((author.id, purpose), find_message(author, flow, &text).await?);
             }
         }
         Ok(Self {
-            spoken,
+            dialect: by_id(dialect),
             stranger,
             member,
             owner,
             administrator,
             bystander,
             business,
-            group: group_place,
+            group,
             elsewhere,
-            there,
-            nobody: unique("nobody"),
+            last,
+            anonymous: unique("anonymous"),
             inside,
             foreign,
             messages,
@@ -214,103 +230,103 @@ impl Scene {
         })
     }
 
-    /// What is asked, in whichever words the dialect has.
+    /// The requests of a row, in every form that a dialect may have for them.
     fn commands(&self, row: &Row, role: Role) -> Vec<Command> {
-        let place = self.place(row.whose);
-        let message = self.message(row.whose, role);
+        let flow = self.flow(row.object);
+        let message = self.message(row.object, role);
         let other = &self.bystander;
         let commands = match row.operation {
-            "list_flows" => list(),
-            "history" | "get_changes" => place.history(),
-            "get_flow" => place.look(),
-            "get_photo" => vec![Command::GetPhoto { of: PhotoOf::Flow(place.flow) }],
-            "send" => place.send(&unique("an attempt ")),
-            "edit" => place.edit(message, &unique("an attempt ")),
-            "delete" => place.delete(message),
-            "show_typing" => vec![Command::ShowTyping { flow: place.flow, active: true }],
-            "add_members" => vec![Command::AddMembers { flow: place.flow, users: vec![other.id] }],
+            "list_flows" => list_flows(),
+            "history" | "get_changes" => flow.history(),
+            "get_flow" => flow.get(),
+            "get_photo" => vec![Command::GetPhoto { of: PhotoOf::Flow(flow.id) }],
+            "send" => flow.send(&unique("an attempt ")),
+            "edit" => flow.edit(message, &unique("an attempt ")),
+            "delete" => flow.delete_message(message),
+            "show_typing" => vec![Command::ShowTyping { flow: flow.id, active: true }],
+            "add_members" => vec![Command::AddMembers { flow: flow.id, users: vec![other.id] }],
             "remove_members" => {
-                vec![Command::RemoveMembers { flow: place.flow, users: vec![self.business] }]
+                vec![Command::RemoveMembers { flow: flow.id, users: vec![self.business] }]
             }
-            "delete_flow" => place.remove(),
-            "open_chat" => chat_with(other),
-            "create_flow" => new_group(&unique("a group "), &[other.id]),
+            "delete_flow" => flow.delete(),
+            "open_chat" => open_chat(other),
+            "create_flow" => create_group(&unique("a group "), &[other.id]),
             "get_user" => {
                 vec![
-                    Command::GetUser { who: UserRef::Me },
-                    Command::GetUser { who: UserRef::Id(other.id) },
+                    Command::GetUser { user: UserRef::Me },
+                    Command::GetUser { user: UserRef::Id(other.id) },
                 ]
             }
             "delete_account" => vec![Command::DeleteAccount {
+                user: None,
                 login: other.login.clone(),
                 password: Secret::new("a guess"),
             }],
             "logout" => {
                 let mut commands = vec![Command::Logout { login: Some(other.login.clone()) }];
-                // A wire that names nobody ends one's own session: only without a proof that is
-                // refused.
+                // Without a login it ends the caller's own session: only where that is refused.
                 if role == Role::Anonymous {
                     commands.push(Command::Logout { login: None });
                 }
                 commands
             }
-            other => panic!("{other} is not asked here"),
+            other => panic!("the table has no operation {other}"),
         };
         commands.into_iter().filter(|command| command.name() == row.operation).collect()
     }
 
-    fn place(&self, whose: Whose) -> Place {
-        if whose == Whose::Elsewhere { self.elsewhere } else { self.group }
+    fn flow(&self, object: Object) -> TargetFlow {
+        if object == Object::Elsewhere { self.elsewhere } else { self.group }
     }
 
-    fn message(&self, whose: Whose, role: Role) -> MessageId {
+    fn message(&self, object: Object, role: Role) -> MessageId {
         let (owner, member, bystander) = (self.owner.id, self.member.id, self.bystander.id);
-        let key = match (whose, role) {
-            (Whose::Elsewhere, _) => (bystander, FOR_ANOTHERS),
-            (Whose::Own, Role::Owner) => (owner, FOR_OWN),
-            (Whose::Own, _) => (member, FOR_OWN),
-            (Whose::Anothers, Role::Member) => (owner, FOR_ANOTHERS),
-            (Whose::Anothers, _) => (member, FOR_ANOTHERS),
+        let key = match (object, role) {
+            (Object::Elsewhere, _) => (bystander, FOR_OTHERS),
+            (Object::Own, Role::Owner) => (owner, FOR_OWN),
+            (Object::Own, _) => (member, FOR_OWN),
+            (Object::Others, Role::Member) => (owner, FOR_OTHERS),
+            (Object::Others, _) => (member, FOR_OTHERS),
         };
         self.messages[&key]
     }
 
-    /// Tries it; whether the dialect has words for it.
+    /// Makes the request of a row. Gives `false` if the dialect does not support it.
     async fn attempt(
         &mut self,
         row: &Row,
         role: Role,
         expected: Result<(), &'static str>,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<bool, Failure> {
         let commands = self.commands(row, role);
         let before = if expected.is_err() { Some(self.state().await?) } else { None };
-        let said = match role {
+        let supported = match role {
             Role::Anonymous => {
                 self.attempt_as_impostor(row, &commands).await?;
-                self.attempt_unproven(row, &commands, expected).await?
+                self.attempt_unauthenticated(row, &commands, expected).await?
             }
             Role::Administrator => self.attempt_as_administrator(row, &commands, expected).await?,
             Role::Stranger | Role::Member | Role::Owner => {
-                let place = self.place(row.whose);
-                let dialect = self.spoken.id();
-                let client = self.human(role).speaking(dialect).await?;
-                let told = ask(client, place, &commands).await?;
-                self.judge(row, role, expected, &told)?
+                let flow = self.flow(row.object);
+                let dialect = id_of(&self.dialect);
+                let client = self.user(role).client(dialect).await?;
+                let outcome = request(client, flow, &commands).await?;
+                self.judge(row, role, expected, &outcome)?
             }
         };
         if let Some(before) = before {
             let after = self.state().await?;
             if before != after {
                 return Err(format!(
-                    "{}, {role:?}, {:?}: refused, and yet {before:?} became {after:?}",
-                    row.operation, row.whose
+                    "{}, {role:?}, {:?}: refused, but {before:?} became {after:?}",
+                    row.operation, row.object
                 ));
             }
         }
-        Ok(said)
+        Ok(supported)
     }
 
-    fn human(&mut self, role: Role) -> &mut Human {
+    fn user(&mut self, role: Role) -> &mut TestUser {
         match role {
             Role::Anonymous | Role::Stranger => &mut self.stranger,
             Role::Member => &mut self.member,
@@ -319,55 +335,64 @@ impl Scene {
         }
     }
 
-    /// Everything that a peer may put where a proof belongs.
-    async fn attempt_unproven(
+    /// Makes the request without credentials, and with each kind of forged ones.
+    async fn attempt_unauthenticated(
         &self,
         row: &Row,
         commands: &[Command],
         expected: Result<(), &'static str>,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<bool, Failure> {
         let forged = || Secret::new("Zm9yZ2Vk.Zm9yZ2Vk.Zm9yZ2Vk");
-        let mut said = false;
-        for proof in [
+        let mut supported = false;
+        for credentials in [
             Credentials::Nothing,
             Credentials::Connection,
             Credentials::Token(forged()),
             Credentials::TokenOf(self.owner.id, forged()),
             Credentials::Bearer(forged()),
         ] {
-            let mut client = visitor(&self.nobody, &self.spoken, self.there);
-            client.prove_by(vec![proof]);
-            let told = ask(&mut client, self.place(row.whose), commands).await?;
-            said |= self.judge(row, Role::Anonymous, expected, &told)?;
+            let mut client = anonymous_client(&self.anonymous, &self.dialect, self.last);
+            client.set_credentials(vec![credentials.clone()]);
+            let outcome = request(&mut client, self.flow(row.object), commands).await?;
+            // A forged token is refused before the request's own password is compared.
+            let is_forged = !matches!(credentials, Credentials::Nothing | Credentials::Connection);
+            supported |= if is_forged
+                && row.expected[0] == WRONG
+                && outcome == Outcome::Refused(Fault::Unauthenticated)
+            {
+                true
+            } else {
+                self.judge(row, Role::Anonymous, expected, &outcome)?
+            };
         }
-        Ok(said)
+        Ok(supported)
     }
 
-    /// The stranger's token under the owner's name, on wires where a request names its user: it
-    /// opens no more than the stranger's own.
+    /// Makes the request with the stranger's token and the owner's id, on wires where a request has
+    /// both: that grants no more than the stranger's own id.
     async fn attempt_as_impostor(
         &mut self,
         row: &Row,
         commands: &[Command],
-    ) -> Result<(), Trouble> {
-        let own = self.stranger.speaking(self.spoken.id()).await?.proofs();
-        let stolen = own.iter().find_map(|proof| match proof {
+    ) -> Result<(), Failure> {
+        let own = self.stranger.client(id_of(&self.dialect)).await?.credentials();
+        let stolen = own.iter().find_map(|credentials| match credentials {
             Credentials::TokenOf(_, token) => {
                 Some(Credentials::TokenOf(self.owner.id, token.clone()))
             }
             _ => None,
         });
         let Some(stolen) = stolen else { return Ok(()) };
-        let mut client = visitor(&self.nobody, &self.spoken, self.there);
-        client.prove_by(vec![stolen]);
-        let told = ask(&mut client, self.place(row.whose), commands).await?;
+        let mut client = anonymous_client(&self.anonymous, &self.dialect, self.last);
+        client.set_credentials(vec![stolen]);
+        let outcome = request(&mut client, self.flow(row.object), commands).await?;
         let [_, as_stranger, ..] = row.expected;
-        match told {
-            Told::Answer(_) if as_stranger != YES => Err(format!(
-                "{}, an impostor, {:?}: a refusal is expected, found {told:?}",
-                row.operation, row.whose
+        match outcome {
+            Outcome::Answer(_) if as_stranger != GRANTED => Err(format!(
+                "{}, an impostor, {:?}: expected a refusal, found {outcome:?}",
+                row.operation, row.object
             )),
-            Told::Answer(_) | Told::Refused(_) | Told::Unsayable => Ok(()),
+            Outcome::Answer(_) | Outcome::Refused(_) | Outcome::Unsupported => Ok(()),
         }
     }
 
@@ -376,102 +401,111 @@ impl Scene {
         row: &Row,
         commands: &[Command],
         expected: Result<(), &'static str>,
-    ) -> Result<bool, Trouble> {
-        let place = self.place(row.whose);
-        let dialect = self.spoken.id();
-        let client = self.administrator.speaking(dialect).await?;
-        client.act_as(Authority::Administrator);
-        let looked = client.say_any(&place.look()).await.map_err(text)?;
-        let told = ask(client, place, commands).await?;
-        client.act_as(Authority::Member);
-        self.administered |= looked != Told::Unsayable || told != Told::Unsayable;
-        if told != Told::Unsayable {
-            return self.judge(row, Role::Administrator, expected, &told);
+    ) -> Result<bool, Failure> {
+        let flow = self.flow(row.object);
+        let dialect = id_of(&self.dialect);
+        let client = self.administrator.client(dialect).await?;
+        client.set_authority(Authority::Administrator);
+        let read = client.request_any(&flow.get()).await.map_err(failure)?;
+        let outcome = request(client, flow, commands).await?;
+        client.set_authority(Authority::Member);
+        self.administered |= read != Outcome::Unsupported || outcome != Outcome::Unsupported;
+        if outcome != Outcome::Unsupported {
+            return self.judge(row, Role::Administrator, expected, &outcome);
         }
         let [_, as_stranger, ..] = row.expected;
         let Some(as_stranger) = as_stranger else { return Ok(false) };
-        let told = ask(self.administrator.speaking(dialect).await?, place, commands).await?;
-        self.judge(row, Role::Administrator, as_stranger, &told)
+        let client = self.administrator.client(dialect).await?;
+        let outcome = request(client, flow, commands).await?;
+        self.judge(row, Role::Administrator, as_stranger, &outcome)
     }
 
+    /// Compares an outcome with the table. Gives `false` if the dialect does not support the
+    /// request.
     fn judge(
         &self,
         row: &Row,
         role: Role,
         expected: Result<(), &'static str>,
-        told: &Told,
-    ) -> Result<bool, Trouble> {
-        let found = match told {
-            Told::Answer(_) => Ok(()),
-            Told::Refused(fault) => Err(fault.name()),
-            Told::Unsayable => return Ok(false),
+        outcome: &Outcome,
+    ) -> Result<bool, Failure> {
+        let found = match outcome {
+            Outcome::Answer(_) => Ok(()),
+            Outcome::Refused(fault) => Err(fault.name()),
+            Outcome::Unsupported => return Ok(false),
         };
-        let fits = match (expected, found) {
+        let is_expected = match (expected, found) {
             (Ok(()), Ok(())) => true,
-            (Err(meant), Err(read)) => self.spoken.may_read(meant, read),
+            (Err(sent), Err(decoded)) => may_decode(id_of(&self.dialect), sent, decoded),
             (Ok(()), Err(_)) | (Err(_), Ok(())) => false,
         };
-        if fits {
+        if is_expected {
             return Ok(true);
         }
         Err(format!(
-            "{}, {role:?}, {:?}: {expected:?} is expected, found {told:?}",
-            row.operation, row.whose
+            "{}, {role:?}, {:?}: expected {expected:?}, found {outcome:?}",
+            row.operation, row.object
         ))
     }
 
-    /// What there is, as those tell who may see it.
-    async fn state(&mut self) -> Result<Vec<String>, Trouble> {
+    /// The messages and members of both groups, read by their owners.
+    async fn state(&mut self) -> Result<Vec<String>, Failure> {
         let mut state = Vec::new();
-        for (human, place) in [(&mut self.owner, self.group), (&mut self.bystander, self.elsewhere)]
+        for (owner, flow) in [(&mut self.owner, self.group), (&mut self.bystander, self.elsewhere)]
         {
             state.extend(
-                messages(&human.anyhow(&place.history()).await?)?.into_iter().map(|(_, text)| text),
+                messages_of(&owner.request_over_any(&flow.history()).await?)?
+                    .into_iter()
+                    .map(|(_, text)| text),
             );
-            match human.anyhow(&place.look()).await? {
-                Answer::Flow(overview) => state
-                    .extend(overview.members.iter().map(|member| format!("member {}", member.id))),
+            match owner.request_over_any(&flow.get()).await? {
+                Answer::Flow(summary) => state
+                    .extend(summary.members.iter().map(|member| format!("member {}", member.id))),
                 answer => return Err(format!("a flow is answered with {answer:?}")),
             }
         }
         Ok(state)
     }
 
-    /// No frame told anybody what is not theirs.
-    fn nobody_learned(&self) -> Result<(), Trouble> {
-        let mut outsiders = vec![(&*self.nobody, &self.inside), (&*self.nobody, &self.foreign)];
-        outsiders.extend([
+    /// No frame to a user has a text of a flow that the user is not in.
+    fn outsiders_received_nothing(&self) -> Result<(), Failure> {
+        let mut outsiders = vec![
+            (&*self.anonymous, &self.inside),
+            (&*self.anonymous, &self.foreign),
             (&*self.stranger.login, &self.inside),
             (&*self.stranger.login, &self.foreign),
-        ]);
-        outsiders
-            .extend([(&*self.member.login, &self.foreign), (&*self.owner.login, &self.foreign)]);
-        // Over another dialect the same administrator may see everything just now, in another
-        // trial.
-        let administrator = name_of(ADMINISTRATOR, self.spoken.id());
+            (&*self.member.login, &self.foreign),
+            (&*self.owner.login, &self.foreign),
+        ];
+        // Other trials have the same administrator read everything over other dialects.
+        let administrator = client_name(ADMINISTRATOR, id_of(&self.dialect));
         if !self.administered {
             outsiders.extend([(&*administrator, &self.inside), (&*administrator, &self.foreign)]);
         }
         for (login, secret) in outsiders {
-            if let Some(frame) = record().heard_by(login, secret).first() {
-                return Err(format!("{login} heard {secret:?}: {frame}"));
+            if let Some(frame) = frame_record().received_by(login, secret).first() {
+                return Err(format!("{login} received {secret:?}: {frame}"));
             }
         }
-        let own = record().heard_by(&self.owner.login, &self.inside);
+        let own = frame_record().received_by(&self.owner.login, &self.inside);
         if own.is_empty() {
             return Err(format!(
-                "{} never heard its own words: this proves nothing",
-                name_of(&self.owner.login, "any")
+                "{} received none of its own texts, so the scan proves nothing",
+                self.owner.login
             ));
         }
         Ok(())
     }
 }
 
-/// Looks at the flow and into it, which is what lets a client speak there over some wires, whatever
-/// comes of it; then asks.
-async fn ask(client: &mut Client, place: Place, commands: &[Command]) -> Result<Told, Trouble> {
-    client.say_any(&place.look()).await.map_err(text)?;
-    client.say_any(&place.history()).await.map_err(text)?;
-    client.say_any(commands).await.map_err(text)
+/// Reads the flow and its history first, because some wires need that before other requests, and
+/// ignores how these are answered. Then makes the request.
+async fn request(
+    client: &mut Client,
+    flow: TargetFlow,
+    commands: &[Command],
+) -> Result<Outcome, Failure> {
+    client.request_any(&flow.get()).await.map_err(failure)?;
+    client.request_any(&flow.history()).await.map_err(failure)?;
+    client.request_any(commands).await.map_err(failure)
 }

@@ -1,7 +1,8 @@
-//! The gateways that trials of a run share: the real binary, alone with its embedded defaults, or
-//! two on one PostgreSQL and one Redis.
+//! The gateways that the trials of a run share: the real binary, as a single node with its embedded
+//! defaults, or as two nodes on one PostgreSQL and one Redis.
 
-use crate::frames::PASSWORD;
+use crate::dialects::ENABLED_OPTIONS;
+use crate::frame_record::PASSWORD;
 use std::fs::File;
 use std::future::Future;
 use std::io::{BufRead, BufReader};
@@ -13,67 +14,64 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tolmach_test_servers::{Durability, Postgres, Redis};
 
-/// The operator's accounts, made before a gateway starts: an administrator, and a member with the
-/// business tariff.
+/// The login of an administrator. The operator's accounts are made before a gateway starts.
 pub(crate) const ADMINISTRATOR: &str = "administrator";
+/// The login of a member with the business tariff, made before a gateway starts.
 pub(crate) const BUSINESS: &str = "business";
 
-/// Running gateways, and the runtime in which clients speak to them.
-pub(crate) struct House {
+/// The cluster of one node, started by its first user.
+static SINGLE_NODE: Mutex<Option<Arc<Cluster>>> = Mutex::new(None);
+/// The cluster of two nodes, started by its first user.
+static TWO_NODES: Mutex<Option<Arc<Cluster>>> = Mutex::new(None);
+
+/// Running gateways, and the runtime of their clients.
+pub(crate) struct Cluster {
     runtime: Runtime,
-    gateways: Vec<Gateway>,
-    // What gateways stand on ends after them.
+    nodes: Vec<Node>,
+    // Dropped after the gateways that use them.
     _servers: Option<(Postgres, Redis)>,
     _folder: TempDir,
 }
 
-struct Gateway {
+struct Node {
     address: SocketAddr,
     child: Child,
 }
 
-impl Drop for Gateway {
+impl Drop for Node {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // An error means that the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Each is opened when it is first asked for.
-static SINGLE: Mutex<Option<Arc<House>>> = Mutex::new(None);
-static CLUSTER: Mutex<Option<Arc<House>>> = Mutex::new(None);
-
-/// One gateway, with nothing beside it.
-pub(crate) fn single() -> Arc<House> {
-    lock(&SINGLE).get_or_insert_with(|| Arc::new(House::open(&["single"], None))).clone()
+/// One gateway without servers beside it.
+pub(crate) fn single_node() -> Arc<Cluster> {
+    let start = || Arc::new(Cluster::start(&["single"], None));
+    lock(&SINGLE_NODE).get_or_insert_with(start).clone()
 }
 
-/// Two gateways, which share PostgreSQL, Redis and a secret, and no file. `None` on a machine that
-/// lacks those servers, where a trial is passed by, but never in CI.
-pub(crate) fn cluster() -> Option<Arc<House>> {
-    let mut cluster = lock(&CLUSTER);
+/// Two gateways that share PostgreSQL, Redis and a secret, and no file. `None` on a machine without
+/// those servers, where a trial is skipped; never in CI.
+pub(crate) fn two_nodes() -> Option<Arc<Cluster>> {
+    let mut cluster = lock(&TWO_NODES);
     if cluster.is_none() {
         let servers = (Postgres::start_or_skip(Durability::Fast)?, Redis::start_or_skip()?);
-        *cluster = Some(Arc::new(House::open(&["first", "second"], Some(servers))));
+        *cluster = Some(Arc::new(Cluster::start(&["first", "second"], Some(servers))));
     }
     cluster.clone()
 }
 
 /// Ends every gateway of this run.
-pub(crate) fn close() {
-    for house in [&SINGLE, &CLUSTER] {
-        lock(house).take();
+pub(crate) fn stop_all() {
+    for cluster in [&SINGLE_NODE, &TWO_NODES] {
+        lock(cluster).take();
     }
 }
 
-fn lock(house: &Mutex<Option<Arc<House>>>) -> MutexGuard<'_, Option<Arc<House>>> {
-    // A trial that could not open it leaves none.
-    house.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl House {
-    fn open(names: &[&str], servers: Option<(Postgres, Redis)>) -> Self {
+impl Cluster {
+    fn start(names: &[&str], servers: Option<(Postgres, Redis)>) -> Self {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let options = servers.as_ref().map_or_else(Vec::new, |(postgres, redis)| {
             let secret = "two nodes sign and verify with one secret".to_owned();
@@ -87,35 +85,36 @@ impl House {
             std::fs::create_dir(folder.path().join(name)).expect("a folder can be made");
         }
         for (login, right) in [(ADMINISTRATOR, "--admin"), (BUSINESS, "--business")] {
-            let words = ["user", "add", login, "--password", PASSWORD, right];
-            let made = tolmach(&folder.path().join(names[0]), &options, &words)
+            let arguments = ["user", "add", login, "--password", PASSWORD, right];
+            let output = tolmach(&folder.path().join(names[0]), &options, &arguments)
                 .output()
                 .expect("the binary can be started");
-            assert!(made.status.success(), "{login}: {}", String::from_utf8_lossy(&made.stderr));
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "user add {login}: {errors}");
         }
-        let gateways =
-            names.iter().map(|name| Gateway::start(&folder.path().join(name), &options)).collect();
+        let nodes =
+            names.iter().map(|name| Node::start(&folder.path().join(name), &options)).collect();
         let runtime = Runtime::new().expect("a runtime can be made");
-        Self { runtime, gateways, _servers: servers, _folder: folder }
+        Self { runtime, nodes, _servers: servers, _folder: folder }
     }
 
-    /// Where speakers connect.
+    /// The address of the first node.
     pub(crate) fn first(&self) -> SocketAddr {
-        self.gateways[0].address
+        self.nodes[0].address
     }
 
-    /// Where listeners connect: another node, if there is one.
+    /// The address of the last node; of a single node the same as [`Cluster::first`].
     pub(crate) fn last(&self) -> SocketAddr {
-        self.gateways[self.gateways.len() - 1].address
+        self.nodes[self.nodes.len() - 1].address
     }
 
-    /// Runs what needs a runtime.
-    pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
+    /// Runs a future to its end.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }
 }
 
-impl Gateway {
+impl Node {
     fn start(folder: &Path, options: &[(&str, String)]) -> Self {
         let log = folder.join("log");
         let errors = File::create(&log).expect("a log file can be made");
@@ -125,13 +124,13 @@ impl Gateway {
             .spawn()
             .expect("the binary can be started");
         let mut ready = String::new();
-        let stdout = child.stdout.take().expect("it is piped");
+        let stdout = child.stdout.take().expect("standard output is piped");
         BufReader::new(stdout).read_line(&mut ready).expect("standard output is text");
         let address =
             ready.trim().split(' ').find_map(|word| word.strip_prefix("http=")?.parse().ok());
         let Some(address) = address else {
             panic!(
-                "{ready:?} was said instead of where it listens:\n{}",
+                "expected the line with the address, found {ready:?}; the log:\n{}",
                 std::fs::read_to_string(log).unwrap_or_default()
             );
         };
@@ -139,8 +138,7 @@ impl Gateway {
     }
 }
 
-/// The binary with its data in this folder and these options, and with nothing else of the
-/// environment.
+/// The binary with its data in this folder. Its environment has these options and no others.
 fn tolmach(folder: &Path, options: &[(&str, String)], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tolmach"));
     command
@@ -155,10 +153,17 @@ fn tolmach(folder: &Path, options: &[(&str, String)], arguments: &[&str]) -> Com
         command.env_remove(name);
     }
     command.env("TOLMACH__HTTP__LISTEN", "127.0.0.1:0").env("TOLMACH__AUTH__BCRYPT_COST", "4");
-    // What a dialect can push is tried, also where it does not unless it is told to.
-    command.env("TOLMACH__DIALECTS__MORELIA__PUSH", "true");
+    for (dialect, key) in ENABLED_OPTIONS {
+        let name = format!("TOLMACH__DIALECTS__{dialect}__{key}").to_uppercase();
+        command.env(name, "true");
+    }
     for (name, value) in options {
         command.env(format!("TOLMACH__{name}"), value);
     }
     command
+}
+
+fn lock(cluster: &Mutex<Option<Arc<Cluster>>>) -> MutexGuard<'_, Option<Arc<Cluster>>> {
+    // A panic while a cluster starts leaves `None`.
+    cluster.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,226 @@
+//! `protocols/MATRIX.md`: what comes through from each dialect to each other one.
+
+use crate::conversation::{self, Arrival, Arrivals};
+use crate::dialects::pairs;
+use crate::translation::{losses_of, project, report};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{Arguments, Write};
+use std::path::Path;
+use tolmach_cli::dialects::ids;
+use tolmach_dialect_kit::{DeclaredLoss, Deviations, Fidelity, Losses, Report, UPDATE};
+
+const INTRODUCTION: &str = "\
+# What comes through
+
+Written by the tests in `tests/matrix` from their results, with
+`TOLMACH_UPDATE_GOLDENS=1 cargo test -p tolmach-cli --test matrix matrix_page_is_current`.
+
+Rows are the dialect of the sender, columns that of the receiver.
+";
+
+const CONVERSATION: &str = "
+## In one conversation
+
+A client of each dialect talks to a client of each other one through a running gateway.
+
+- **live**: the event is pushed to the receiver, and reading it later gives the same if the dialect
+  can read it.
+- **on reading**: the receiver finds it when it reads.
+- *not sendable*: the sender's dialect has no request for it.
+- *not receivable*: the receiver's dialect has no frame for it.
+";
+
+const TRANSLATION: &str = "
+## Frame by frame
+
+A client of one dialect talks through a translating proxy to a server of another: the stories of
+`crates/dialect-kit`, there and back.
+
+- **full**: every frame is what a native peer sends.
+- **partial**: it comes through without what one of the two dialects, or both, cannot carry. The
+  dialects with a declared loss are named; the loss stands below.
+- –: one of the two dialects has no frame for it.
+";
+
+const LOSSES: &str = "
+## What each dialect does not carry
+
+Operations without any frame are computed by playing the stories. Partial losses and reasons are
+those of `protocols/<dialect>/DEVIATIONS.toml`.
+";
+
+/// The stored page is the one that the tests write.
+pub(crate) fn is_current() -> Result<(), String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../protocols/MATRIX.md");
+    let page = page()?;
+    let is_set =
+        |name: &str| std::env::var(name).is_ok_and(|value| !matches!(&*value, "" | "0" | "false"));
+    if is_set(UPDATE) {
+        if is_set("CI") {
+            return Err(format!("{UPDATE} is refused where CI is set"));
+        }
+        return std::fs::write(&path, page)
+            .map_err(|error| format!("protocols/MATRIX.md: {error}"));
+    }
+    let stored = std::fs::read_to_string(&path)
+        .map_err(|error| format!("protocols/MATRIX.md: {error}; {UPDATE}=1 writes it"))?;
+    match stored.lines().zip(page.lines()).find(|(stored, found)| stored != found) {
+        _ if stored == page => Ok(()),
+        Some((stored, found)) => Err(format!(
+            "protocols/MATRIX.md is stale: it has {stored:?}, found {found:?}; {UPDATE}=1 \
+             rewrites it"
+        )),
+        None => Err(format!(
+            "protocols/MATRIX.md is stale: it has too few or too many lines; {UPDATE}=1 rewrites it"
+        )),
+    }
+}
+
+fn page() -> Result<String, String> {
+    let ids = ids();
+    let mut arrivals: BTreeMap<(&str, &str), Arrivals> = BTreeMap::new();
+    let mut reports: BTreeMap<(&str, &str), Report> = BTreeMap::new();
+    for (source, target) in pairs() {
+        arrivals.insert((source, target), conversation::arrivals(source, target)?);
+        reports.insert((source, target), report(source, target)?);
+    }
+    let mut deviations = BTreeMap::new();
+    for id in &ids {
+        deviations.insert(*id, project().deviations(id).map_err(|problems| problems.join("; "))?);
+    }
+    let mut page = INTRODUCTION.to_owned();
+    conversations(&mut page, &ids, &arrivals);
+    translations(&mut page, &ids, &reports, &deviations);
+    page.push_str(LOSSES);
+    for (id, deviations) in &deviations {
+        put(&mut page, format_args!("\n### {id}\n"));
+        losses(&mut page, &losses_of(id)?, deviations);
+    }
+    Ok(page)
+}
+
+fn conversations(page: &mut String, ids: &[&str], arrivals: &BTreeMap<(&str, &str), Arrivals>) {
+    page.push_str(CONVERSATION);
+    for operation in conversation::OPERATIONS {
+        put(page, format_args!("\n### {}\n\n", capitalised(operation)));
+        grid(page, ids, |source, target| {
+            arrival_text(arrivals[&(source, target)].get(operation).copied()).to_owned()
+        });
+    }
+}
+
+fn translations(
+    page: &mut String,
+    ids: &[&str],
+    reports: &BTreeMap<(&str, &str), Report>,
+    deviations: &BTreeMap<&str, Deviations>,
+) {
+    page.push_str(TRANSLATION);
+    let operations: BTreeSet<_> =
+        reports.values().flat_map(|report| report.operations.keys().copied()).collect();
+    let (carried, lost): (Vec<_>, Vec<_>) = operations.into_iter().partition(|operation| {
+        let is_carried = |report: &Report| {
+            let fidelity = report.operations.get(operation);
+            fidelity.is_some_and(|fidelity| *fidelity != Fidelity::Inexpressible)
+        };
+        reports.values().any(is_carried)
+    });
+    if !lost.is_empty() {
+        put(page, format_args!("\nNo two dialects carry: {}.\n", code_list(&lost)));
+    }
+    for operation in carried {
+        put(page, format_args!("\n### `{operation}`\n\n"));
+        grid(page, ids, |source, target| {
+            let fidelity = reports[&(source, target)].operations.get(operation);
+            fidelity_text(fidelity, operation, [source, target], deviations)
+        });
+    }
+}
+
+/// The losses of one dialect: declared parts with their reasons, then whole operations.
+fn losses(page: &mut String, computed: &Losses, deviations: &Deviations) {
+    let partial: Vec<_> = deviations.all().iter().filter(|loss| loss.partial).collect();
+    if !partial.is_empty() {
+        page.push_str("\n| operation | what is lost | why |\n|---|---|---|\n");
+    }
+    for DeclaredLoss { operation, what, reason, .. } in partial {
+        let (what, reason) = (cell(what), cell(reason));
+        put(page, format_args!("| `{operation}` | {what} | {reason} |\n"));
+    }
+    let whole: Vec<_> = computed.whole().collect();
+    let reason_of = |operation: &str| {
+        let declared = deviations.of(operation).find(|loss| !loss.partial);
+        declared.map(|loss| cell(&loss.reason))
+    };
+    let (explained, unexplained): (Vec<_>, Vec<_>) =
+        whole.into_iter().partition(|operation| reason_of(operation).is_some());
+    if !explained.is_empty() {
+        page.push_str("\n| no frame for | why |\n|---|---|\n");
+    }
+    for operation in explained {
+        let reason = reason_of(operation).unwrap_or_default();
+        put(page, format_args!("| `{operation}` | {reason} |\n"));
+    }
+    if !unexplained.is_empty() {
+        put(page, format_args!("\nNo frame for: {}.\n", code_list(&unexplained)));
+    }
+}
+
+fn grid(page: &mut String, ids: &[&str], cell: impl Fn(&str, &str) -> String) {
+    put(page, format_args!("| | {} |\n|---|{}\n", ids.join(" | "), "---|".repeat(ids.len())));
+    for source in ids {
+        let cells: Vec<_> = ids.iter().map(|target| cell(source, target)).collect();
+        put(page, format_args!("| **{source}** | {} |\n", cells.join(" | ")));
+    }
+}
+
+fn put(page: &mut String, text: Arguments<'_>) {
+    page.write_fmt(text).expect("writing to a String cannot fail");
+}
+
+/// A text as a cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+fn code_list(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+fn arrival_text(arrival: Option<Arrival>) -> &'static str {
+    match arrival {
+        Some(Arrival::Live) => "live",
+        Some(Arrival::OnReading) => "on reading",
+        Some(Arrival::NotSendable) => "*not sendable*",
+        Some(Arrival::NotReceivable) => "*not receivable*",
+        None => "",
+    }
+}
+
+fn fidelity_text(
+    fidelity: Option<&Fidelity>,
+    operation: &str,
+    pair: [&str; 2],
+    deviations: &BTreeMap<&str, Deviations>,
+) -> String {
+    match fidelity {
+        Some(Fidelity::Full) => "full".to_owned(),
+        Some(Fidelity::Partial(_)) => {
+            let declared = |id: &&str| deviations[id].of(operation).next().is_some();
+            let mut losing: Vec<_> = pair.into_iter().filter(declared).collect();
+            losing.dedup();
+            let links: Vec<_> = losing.into_iter().map(|id| format!("[{id}](#{id})")).collect();
+            if links.is_empty() {
+                "partial".to_owned()
+            } else {
+                format!("partial ({})", links.join(", "))
+            }
+        }
+        Some(Fidelity::Inexpressible) | None => "–".to_owned(),
+    }
+}
