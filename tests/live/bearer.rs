@@ -497,6 +497,7 @@ async fn a_logout_ends_the_session_of_the_token_and_closes_what_it_opened() {
 async fn tokens_that_others_minted_with_the_secret_are_accepted() {
     const SECRET: &str = "a secret that two servers share between them";
     let gateway = Gateway::with(&[("AUTH__JWT_SECRET", SECRET)]).await;
+    tolmach_adapters::install_jwt_crypto();
     let mint = |secret: &str, claims: &Value| {
         let access = jsonwebtoken::encode(
             &Header::default(),

@@ -296,7 +296,7 @@ async fn a_store_is_copied_to_another_and_a_killed_copy_continues() {
     );
     assert!(progress.lines().any(|line| line == "copying user: 1 of 1"), "{progress}");
     let (code, error) = failed(&run(folder.path(), &[], copy).await);
-    assert!(code == 1 && error.contains("holds a world already"), "{error}");
+    assert!(code == 1 && error.contains("is not empty"), "{error}");
 
     let text = stdout_of(&run(folder.path(), &target, ["check"]).await);
     assert!(

@@ -87,7 +87,7 @@ async fn while_the_storage_is_down_photos_are_unavailable_and_all_else_goes_on()
         assert_eq!((photo.status.as_u16(), &photo.body[..]), (200, PICTURE), "{name}");
     }
     let log = gateway.log();
-    assert!(log.contains("a photo could not be kept") && !log.contains(SECRET), "{log}");
+    assert!(log.contains("a photo could not be stored") && !log.contains(SECRET), "{log}");
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn check_asks_the_bucket_and_says_where_it_is() {
     storage.kill();
     let (code, text) = check(&options_for(&url)).await;
     assert!(
-        code != Some(0) && text.contains("photos cannot be kept there") && !text.contains(SECRET),
+        code != Some(0) && text.contains("photos cannot be stored there") && !text.contains(SECRET),
         "{text}"
     );
 }
