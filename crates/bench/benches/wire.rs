@@ -10,10 +10,15 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 use tolmach_cli::dialects;
-use tolmach_dialect::{Dialect, Frame, Incoming, RenderContext, Response, translate_incoming};
+use tolmach_dialect::{
+    Delivery, Dialect, Event, Frame, Incoming, RenderContext, Request, Response, ServerSession,
+    Unsupported, Variant, Violation, translate_incoming,
+};
 use tolmach_dialect_kit::{DeliveredEvent, GoldenExchange, Project};
+use tolmach_domain::Timestamp;
 
 criterion_group! {
     name = wire;
@@ -29,6 +34,10 @@ criterion_main!(wire);
 const SEND: &str = "ann: send (text)";
 /// An exchange that every dialect has, whose response is a list.
 const LIST: &str = "ann: list_flows";
+
+/// Options that are not the defaults: the dialect, a name and a value. Golden transcripts show a
+/// dialect that pushes.
+const OPTIONS: [(&str, &str, bool); 1] = [("morelia", "push", true)];
 
 /// The benches of each dialect: its id and a function with the shapes of its frames.
 const BENCHES: [(&str, fn(&mut Criterion, &dyn Dialect)); 5] = [
@@ -70,7 +79,7 @@ const BENCHES: [(&str, fn(&mut Criterion, &dyn Dialect)); 5] = [
 ];
 
 fn single_dialects(criterion: &mut Criterion) {
-    for dialect in dialects::all() {
+    for dialect in all_dialects() {
         let id = dialect.manifest().id;
         let Some((_, bench)) = BENCHES.iter().find(|(listed, _)| *listed == id) else {
             panic!("the dialect {id} has no benches in {}; add an entry to BENCHES", file!());
@@ -219,7 +228,7 @@ fn render<E: FrameShape>(
 /// here: a client session keeps each until its response, so that one cannot be repeated without the
 /// other (`exchange` has both).
 fn translations(criterion: &mut Criterion) {
-    let all = dialects::all();
+    let all = all_dialects();
     for source in &all {
         let from = source.manifest().id;
         for target in all.iter().filter(|target| target.manifest().id != from) {
@@ -227,15 +236,16 @@ fn translations(criterion: &mut Criterion) {
             let now = exchange(&**source, SEND).now;
             let DeliveredEvent { sessions: mut source_sessions, frame, .. } =
                 delivered(exchange(&**source, SEND));
-            let DeliveredEvent { sessions: mut target_sessions, flow, .. } =
+            let DeliveredEvent { sessions: target_sessions, flow, variant, .. } =
                 delivered(exchange(&**target, SEND));
+            let mut server = DeliverAll { session: target_sessions.server, variant };
             let context = RenderContext::with_flow(flow.as_ref());
             let mut translate = || {
                 let translated = translate_incoming(
                     now,
                     source_sessions.client.as_mut(),
                     &**target,
-                    target_sessions.server.as_mut(),
+                    &mut server,
                     &context,
                     black_box(&frame),
                 );
@@ -247,6 +257,49 @@ fn translations(criterion: &mut Criterion) {
             });
         }
     }
+}
+
+/// A server session that delivers every event. A message without a version, as most wires give it,
+/// is not newer than a history that the session has sent, and so would be skipped.
+struct DeliverAll {
+    session: Box<dyn ServerSession>,
+    variant: Variant,
+}
+
+impl ServerSession for DeliverAll {
+    fn decode(
+        &mut self,
+        now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Request>,
+    ) -> Result<(), Violation> {
+        self.session.decode(now, frame, out)
+    }
+
+    fn respond(
+        &mut self,
+        now: Timestamp,
+        response: &Response,
+        context: &RenderContext<'_>,
+        out: &mut Vec<Frame>,
+    ) -> Result<(), Unsupported> {
+        self.session.respond(now, response, context, out)
+    }
+
+    fn deliver(&mut self, _: &Event, _: &RenderContext<'_>) -> Delivery {
+        Delivery::Shared(self.variant)
+    }
+}
+
+fn all_dialects() -> Vec<Arc<dyn Dialect>> {
+    let configured = |id: &str| {
+        let options = OPTIONS
+            .iter()
+            .filter(|(dialect, ..)| *dialect == id)
+            .map(|(_, name, value)| ((*name).to_owned(), (*value).into()));
+        dialects::configure(id, options.collect()).unwrap_or_else(|error| panic!("{error}"))
+    };
+    dialects::ids().into_iter().map(configured).collect()
 }
 
 fn project() -> Project {
