@@ -13,12 +13,14 @@ impl Display for ErrorChain<'_> {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
         let mut shown = self.0.to_string();
         formatter.write_str(&shown)?;
-        for error in std::iter::successors(self.0.source(), |error| error.source()) {
+        let mut source = self.0.source();
+        while let Some(error) = source {
             let text = error.to_string();
             if !shown.ends_with(&text) {
                 write!(formatter, ": {text}")?;
                 shown = text;
             }
+            source = error.source();
         }
         Ok(())
     }
