@@ -269,7 +269,8 @@ impl Shared {
                 match encode(self.node, sequence, &event) {
                     Ok(bytes) => envelopes.push((bytes, places(&event))),
                     Err(error) => {
-                        tracing::error!(%error, event = event.name(), "an event cannot be written for other nodes")
+                        let event = event.name();
+                        tracing::error!(%error, event, "an event cannot be encoded for other nodes")
                     }
                 }
             }
@@ -356,7 +357,10 @@ impl Shared {
                     Err(error) => {
                         missed = true;
                         if self.counters.undecodable.fetch_add(1, Ordering::Relaxed) == 0 {
-                            tracing::warn!(%error, "another node says what this one cannot read; it is looked up in the store, now and later");
+                            tracing::warn!(
+                                %error,
+                                "an event of another node cannot be decoded, read from the store"
+                            );
                         }
                     }
                 }
@@ -372,16 +376,16 @@ impl Shared {
         }
     }
 
-    fn tell(&self, trouble: String) {
-        let before = self.error_slot().replace(trouble.clone());
-        if before.as_ref() != Some(&trouble) {
-            tracing::warn!(trouble, "other nodes cannot be heard");
+    fn tell(&self, error: String) {
+        let before = self.error_slot().replace(error.clone());
+        if before.as_ref() != Some(&error) {
+            tracing::warn!(error, "bus disconnected");
         }
     }
 
     fn recovered(&self) {
         self.error_slot().take();
-        tracing::info!(redis = %self.target, "other nodes can be heard");
+        tracing::info!(redis = %self.target, "bus connected");
     }
 
     fn error_slot(&self) -> MutexGuard<'_, Option<String>> {
