@@ -32,6 +32,9 @@ mod submission;
 mod sync;
 #[cfg(test)]
 mod test_support;
+#[cfg(test)]
+#[path = "../tests/toy/mod.rs"]
+mod toy;
 mod write_buffer;
 mod write_timeout;
 

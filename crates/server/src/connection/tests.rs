@@ -92,8 +92,8 @@ impl Peer {
 
 async fn server(limits: Limits) -> (TestServer, FlowId) {
     let server = TestServer::new(toy(), limits).await;
-    let users = [server.user("ann").await.id, server.user("bob").await.id];
-    let group = server.group(&users).await;
+    let users = [server.backend.user("ann").await.id, server.backend.user("bob").await.id];
+    let group = server.backend.group(&users).await;
     settle().await;
     (server, group)
 }
@@ -128,10 +128,15 @@ async fn every_change_of_the_identity_is_announced_once() {
         settle().await;
         assert_eq!(server.take_calls(), calls, "{request}");
     }
-    server.store.delete_user(ann, server.state.engine.now()).await.unwrap();
+    server.backend.store.delete_user(ann, server.state.engine.now()).await.unwrap();
     settle().await;
     assert_eq!(server.take_calls(), [""; 0], "another user's sessions end");
-    server.store.delete_user(UserId::new(2).unwrap(), server.state.engine.now()).await.unwrap();
+    server
+        .backend
+        .store
+        .delete_user(UserId::new(2).unwrap(), server.state.engine.now())
+        .await
+        .unwrap();
     assert_eq!(peer.receive_to_close().await, (vec![], Some(4008)));
     assert_eq!(server.take_calls(), ["authenticated None", "deliver sessions_ended"]);
 }
@@ -145,7 +150,12 @@ async fn credentials_that_are_refused_end_the_identity_and_the_subscription() {
     assert_eq!(peer.receive().await, "event posted hello");
     // The end of the session is not received, as if it happened on another node a moment ago.
     server.state.hub.detach(&peer.subscriber, UserId::new(1).ok());
-    server.store.delete_user(UserId::new(1).unwrap(), server.state.engine.now()).await.unwrap();
+    server
+        .backend
+        .store
+        .delete_user(UserId::new(1).unwrap(), server.state.engine.now())
+        .await
+        .unwrap();
     settle().await;
     server.take_calls();
     assert_eq!(peer.request("whoami").await, "unauthenticated");
@@ -157,7 +167,7 @@ async fn credentials_that_are_refused_end_the_identity_and_the_subscription() {
 #[tokio::test]
 async fn only_the_subscribed_flow_is_delivered() {
     let (server, group) = server(Limits::default()).await;
-    let other = server.group(&[UserId::new(1).unwrap(), UserId::new(2).unwrap()]).await;
+    let other = server.backend.group(&[UserId::new(1).unwrap(), UserId::new(2).unwrap()]).await;
     let mut writer = Peer::connect(&server, 4096).await;
     writer.login("bob").await;
     let mut peer = Peer::connect(&server, 4096).await;
@@ -183,8 +193,9 @@ async fn only_the_subscribed_flow_is_delivered() {
 #[tokio::test]
 async fn a_dialect_that_needs_summaries_renders_with_one() {
     let server = TestServer::new(toy().needs_flow_summaries(), Limits::default()).await;
-    let (ann, bob) = (server.user("ann").await.id, server.user("bob").await.id);
-    let (cid, group) = (server.user("cid").await.id, server.group(&[ann, bob]).await);
+    let (ann, bob) = (server.backend.user("ann").await.id, server.backend.user("bob").await.id);
+    let (cid, group) =
+        (server.backend.user("cid").await.id, server.backend.group(&[ann, bob]).await);
     settle().await;
     let mut writer = Peer::connect(&server, 4096).await;
     writer.login("ann").await;
@@ -194,11 +205,11 @@ async fn a_dialect_that_needs_summaries_renders_with_one() {
     writer.request(&format!("send {group} hello")).await;
     assert_eq!(peer.receive().await, "event posted of 2 hello");
     let now = server.state.engine.now();
-    server.store.add_members(group, ann, &[cid], None, now).await.unwrap();
+    server.backend.store.add_members(group, ann, &[cid], None, now).await.unwrap();
     assert_eq!(peer.receive().await, "event members_added of 3 ");
     writer.request(&format!("send {group} hello")).await;
     assert_eq!(peer.receive().await, "event posted of 3 hello");
-    server.store.remove_members(group, ann, &[cid], None, now).await.unwrap();
+    server.backend.store.remove_members(group, ann, &[cid], None, now).await.unwrap();
     assert_eq!(peer.receive().await, "event members_removed of 3 ");
     writer.request(&format!("send {group} hello")).await;
     assert_eq!(peer.receive().await, "event posted of 2 hello");

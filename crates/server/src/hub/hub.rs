@@ -438,7 +438,7 @@ impl Hub {
     }
 
     /// Delivers an event that changed no message, and follows the memberships that it changes where
-    /// `is_latest` is true because no later event changed them.
+    /// `is_latest` is true: no later event has changed them.
     fn deliver(&self, event: &Arc<Event>, is_latest: impl Fn(UserId, FlowId) -> bool) {
         self.engine.observe(event);
         let follow = |user, flow, joined_at| {

@@ -1,0 +1,247 @@
+//! A dialect for tests, and an engine in memory.
+
+use std::sync::{Arc, Mutex};
+use tolmach_dialect::{
+    Close, CloseCodes, Correlation, Delivery, Dialect, Endpoint, Event, Frame, Handshake,
+    HandshakeRejection, Manifest, Recognition, RenderContext, Request, Response, ServerSession,
+    Subscription, Unsupported, Variant, Violation, ViolationKind,
+};
+use tolmach_domain::{
+    Answer, Command, ConnectionId, Content, Credentials, EventKind, FlowId, FlowKind,
+    FlowKindFilter, GrantKind, Identity, NewMessage, Registration, Secret, Timestamp, User, UserId,
+    UserRef,
+};
+use tolmach_engine::memory::{
+    ManualClock, MemoryBlobs, MemoryBus, MemoryMailer, MemoryStore, PlainPasswords, PlainSigner,
+    SeededEntropy,
+};
+use tolmach_engine::ports::{CreateFlow, FlowStore, Store};
+use tolmach_engine::{Engine, Policy, Ports};
+
+const PASSWORD: &str = "a password";
+
+/// A wire of text commands: `login NAME`, `logout`, `whoami`, `follow all`, `follow FLOW`,
+/// `follow none`, `send FLOW TEXT`, `mute`. Responses begin with `ok` or with the name of a fault;
+/// events are `event NAME TEXT`.
+pub struct Toy {
+    manifest: Manifest,
+    /// The calls of all sessions, in their order.
+    pub calls: Arc<Mutex<Vec<String>>>,
+}
+
+impl Toy {
+    pub fn new(manifest: Manifest) -> Self {
+        Self { manifest, calls: Arc::default() }
+    }
+}
+
+const ENDPOINTS: &[Endpoint] = &[Endpoint::websocket("/toy")];
+
+/// The manifest of a toy dialect at one path.
+pub fn toy() -> Manifest {
+    Manifest::new("toy", "text commands")
+        .endpoints(ENDPOINTS)
+        .opening("a command")
+        .close_codes(CloseCodes { going_away: 4001, slow_reader: 4013 })
+}
+
+impl Dialect for Toy {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    fn recognise(&self, handshake: &Handshake<'_>) -> Recognition {
+        match handshake.first_frame {
+            Some(Frame::Text(_)) => Recognition::Certain("doc"),
+            _ => Recognition::No,
+        }
+    }
+
+    fn accept(
+        &self,
+        handshake: &Handshake<'_>,
+    ) -> Result<Box<dyn ServerSession>, HandshakeRejection> {
+        Ok(Box::new(ToySession {
+            connection: handshake.connection,
+            calls: self.calls.clone(),
+            wanted: Subscription::None,
+            identity: None,
+            muted: false,
+        }))
+    }
+
+    fn render(
+        &self,
+        event: &Event,
+        context: &RenderContext<'_>,
+        _: Variant,
+    ) -> Result<Frame, Unsupported> {
+        Ok(Frame::text(event_text(event, context)))
+    }
+}
+
+fn event_text(event: &Event, context: &RenderContext<'_>) -> String {
+    let members = context.flow.map(|summary| format!(" of {}", summary.members.len()));
+    let text = match &event.kind {
+        EventKind::Posted(message) => message.content.text.as_str(),
+        _ => "",
+    };
+    format!("event {}{} {text}", event.name(), members.unwrap_or_default())
+}
+
+struct ToySession {
+    connection: ConnectionId,
+    calls: Arc<Mutex<Vec<String>>>,
+    wanted: Subscription,
+    identity: Option<Identity>,
+    muted: bool,
+}
+
+impl ToySession {
+    fn note(&self, call: impl Into<String>) {
+        self.calls.lock().expect("no session panics").push(call.into());
+    }
+}
+
+impl ServerSession for ToySession {
+    fn decode(
+        &mut self,
+        _: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Request>,
+    ) -> Result<(), Violation> {
+        let violation = || Violation { kind: ViolationKind::Shape, answer: None, close: None };
+        let text = std::str::from_utf8(frame.payload()).map_err(|_| violation())?;
+        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let (credentials, command) = match word {
+            "login" => {
+                let identifier = rest.to_owned();
+                let password = Secret::new(PASSWORD);
+                let grant = GrantKind::Connection;
+                (Credentials::Nothing, Command::Login { identifier, password, grant })
+            }
+            "logout" => (Credentials::Connection, Command::Logout { login: None }),
+            "follow" => {
+                self.wanted = match rest {
+                    "all" => Subscription::AllFlows,
+                    "none" => Subscription::None,
+                    flow => Subscription::Flow(flow.parse().map_err(|_| violation())?),
+                };
+                (Credentials::Connection, Command::GetUser { user: UserRef::Me })
+            }
+            "whoami" => (Credentials::Connection, Command::GetUser { user: UserRef::Me }),
+            "mute" => {
+                self.muted = true;
+                return Ok(());
+            }
+            "send" => {
+                let (flow, text) = rest.split_once(' ').ok_or_else(violation)?;
+                let message = NewMessage {
+                    flow: flow.parse().map_err(|_| violation())?,
+                    kinds: FlowKindFilter::Any,
+                    content: Content::text(text),
+                    key: None,
+                };
+                (Credentials::Connection, Command::Send(Box::new(message)))
+            }
+            _ => return Err(violation()),
+        };
+        out.push(Request::new(Correlation::NONE, credentials, command));
+        Ok(())
+    }
+
+    fn respond(
+        &mut self,
+        _: Timestamp,
+        response: &Response,
+        _: &RenderContext<'_>,
+        out: &mut Vec<Frame>,
+    ) -> Result<(), Unsupported> {
+        let text = match &response.outcome {
+            Ok(Answer::Sent { message: Some(message), .. }) => {
+                format!("ok {}", message.content.text.split(' ').next().unwrap_or_default())
+            }
+            Ok(_) => "ok".into(),
+            Err(fault) => fault.name().into(),
+        };
+        self.note(format!("respond {text}"));
+        out.push(Frame::text(text));
+        Ok(())
+    }
+
+    fn authenticated(&mut self, identity: Option<Identity>) {
+        self.identity = identity;
+        let user = identity.map(|identity| identity.user.get());
+        self.note(format!("authenticated {user:?}"));
+    }
+
+    fn subscription(&self) -> Subscription {
+        if self.identity.is_some() { self.wanted } else { Subscription::None }
+    }
+
+    fn deliver(&mut self, event: &Event, _: &RenderContext<'_>) -> Delivery {
+        self.note(format!("deliver {}", event.name()));
+        match &event.kind {
+            EventKind::SessionsEnded { .. } => Delivery::Close(Close::new(4008, "session ended")),
+            _ if self.muted || event.is_caused_by(self.connection) => Delivery::Skip,
+            _ => Delivery::Shared(Variant(0)),
+        }
+    }
+}
+
+/// An engine on ports in memory.
+pub struct Backend {
+    pub engine: Arc<Engine>,
+    pub bus: Arc<MemoryBus>,
+    pub store: Arc<MemoryStore>,
+}
+
+impl Backend {
+    pub fn new() -> Self {
+        let bus = Arc::new(MemoryBus::new());
+        let store = Arc::new(MemoryStore::new(bus.clone()));
+        let ports = Ports {
+            store: store.clone() as Arc<dyn Store>,
+            bus: bus.clone(),
+            clock: Arc::new(ManualClock::new(Timestamp::from_micros(1_700_000_000_000_000))),
+            entropy: Arc::new(SeededEntropy::new(1)),
+            mailer: Arc::new(MemoryMailer::new()),
+            blobs: Arc::new(MemoryBlobs::new()),
+            passwords: Arc::new(PlainPasswords),
+            signer: Arc::new(PlainSigner),
+        };
+        Self { engine: Arc::new(Engine::new(ports, Policy::default())), bus, store }
+    }
+
+    pub async fn user(&self, login: &str) -> User {
+        let registration = Registration {
+            login: Some(login.into()),
+            password: Secret::new(PASSWORD),
+            username: None,
+            email: None,
+            phone: None,
+            bot: false,
+            bio: None,
+            avatar: None,
+            profile: true,
+            grant: GrantKind::Nothing,
+        };
+        let now = self.engine.now();
+        self.engine.create_account(registration, now).await.expect("the login is free")
+    }
+
+    /// A group of these users, the first of whom owns it.
+    pub async fn group(&self, members: &[UserId]) -> FlowId {
+        let flow = CreateFlow {
+            kind: FlowKind::Group,
+            title: "group".into(),
+            info: String::new(),
+            owner: members[0],
+            photo: None,
+            members: members.to_vec(),
+            key: None,
+        };
+        let created = self.store.create_flow(flow, None, self.engine.now()).await;
+        created.expect("the members are users").into_flow().id
+    }
+}
