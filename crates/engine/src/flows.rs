@@ -13,7 +13,7 @@ impl Engine {
     pub(crate) async fn open_chat(&self, caller: &Caller, with: UserRef) -> Result<Answer, Fault> {
         let other = self.named(caller, with).await?;
         if other.id == caller.user.id {
-            return Err(Fault::invalid("user", "a chat needs somebody else"));
+            return Err(Fault::invalid("user", "a chat needs another user"));
         }
         let creation = self
             .ports

@@ -113,12 +113,12 @@ impl SqlStore {
                     .acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX))
                     .await
                     .map_err(|_| closed())?;
-                // `jobs` is moved into this block: a sender that outlived it would keep the writer
-                // running while `close` waits for the writer's end.
                 jobs.send(Job { work, size, space }).await.map_err(|_| closed())
             })
             .await?;
         let gone = |_| StoreError::unavailable("the transaction was abandoned");
+        // The future does not hold the sender: the writer ends, and `close` returns, once all senders
+        // are dropped.
         Ok(async move { deadline.bound(async { answered.await.map_err(gone)? }).await })
     }
 

@@ -1,4 +1,4 @@
-//! A bus without bounds.
+//! A bus with unbounded buffers.
 
 use crate::ports::{Bus, BusReceiver, Signal, Topic};
 use async_trait::async_trait;
@@ -8,21 +8,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 use tolmach_domain::Event;
 
-/// A bus in memory: there is always room, so publishing never waits.
+/// A bus in memory. Its buffers are unbounded, so that publishing never waits.
 #[derive(Default)]
 pub struct MemoryBus {
-    listeners: Mutex<Vec<Vec<Weak<Mutex<Part>>>>>,
+    /// The streams, each with its shards.
+    streams: Mutex<Vec<Vec<Weak<Mutex<Shard>>>>>,
 }
 
+/// The buffer of one receiver.
 #[derive(Default)]
-struct Part {
+struct Shard {
     events: VecDeque<Arc<Event>>,
     closed: bool,
     waker: Option<Waker>,
 }
 
 impl MemoryBus {
-    /// A bus that nobody listens to yet.
+    /// A bus without receivers.
     pub fn new() -> Self {
         Self::default()
     }
@@ -31,29 +33,29 @@ impl MemoryBus {
 #[async_trait]
 impl Bus for MemoryBus {
     async fn publish(&self, events: &[Arc<Event>]) {
-        let mut listeners = lock(&self.listeners);
-        for (parts, event) in
-            listeners.iter().flat_map(|parts| events.iter().map(move |event| (parts, event)))
+        let mut streams = lock(&self.streams);
+        for (shards, event) in
+            streams.iter().flat_map(|shards| events.iter().map(move |event| (shards, event)))
         {
-            let part =
-                event.flow().map_or(0, |flow| flow.get().unsigned_abs() as usize % parts.len());
-            if let Some(part) = parts[part].upgrade() {
-                lock(&part).hear(|part| part.events.push_back(event.clone()));
+            let shard =
+                event.flow().map_or(0, |flow| flow.get().unsigned_abs() as usize % shards.len());
+            if let Some(shard) = shards[shard].upgrade() {
+                lock(&shard).update(|shard| shard.events.push_back(event.clone()));
             }
         }
-        listeners.retain(|parts| parts.iter().any(|part| part.strong_count() > 0));
+        streams.retain(|shards| shards.iter().any(|shard| shard.strong_count() > 0));
     }
 
     fn receivers(&self, shards: usize) -> Vec<Box<dyn BusReceiver>> {
-        let parts: Vec<Arc<Mutex<Part>>> = (0..shards.max(1)).map(|_| Arc::default()).collect();
-        lock(&self.listeners).push(parts.iter().map(Arc::downgrade).collect());
-        parts
+        let shards: Vec<Arc<Mutex<Shard>>> = (0..shards.max(1)).map(|_| Arc::default()).collect();
+        lock(&self.streams).push(shards.iter().map(Arc::downgrade).collect());
+        shards
             .into_iter()
-            .map(|part| Box::new(MemorySubscription(part)) as Box<dyn BusReceiver>)
+            .map(|shard| Box::new(MemoryReceiver(shard)) as Box<dyn BusReceiver>)
             .collect()
     }
 
-    /// There are no other nodes.
+    /// Does nothing: there are no other nodes.
     fn subscribe(&self, _: &[Topic]) {}
 
     fn unsubscribe(&self, _: &[Topic]) {}
@@ -67,14 +69,15 @@ impl Bus for MemoryBus {
 
 impl Drop for MemoryBus {
     fn drop(&mut self) {
-        for part in lock(&self.listeners).iter().flatten().filter_map(Weak::upgrade) {
-            lock(&part).hear(|part| part.closed = true);
+        for shard in lock(&self.streams).iter().flatten().filter_map(Weak::upgrade) {
+            lock(&shard).update(|shard| shard.closed = true);
         }
     }
 }
 
-impl Part {
-    fn hear(&mut self, change: impl FnOnce(&mut Self)) {
+impl Shard {
+    /// Changes the buffer and wakes its receiver.
+    fn update(&mut self, change: impl FnOnce(&mut Self)) {
         change(self);
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -82,20 +85,20 @@ impl Part {
     }
 }
 
-struct MemorySubscription(Arc<Mutex<Part>>);
+struct MemoryReceiver(Arc<Mutex<Shard>>);
 
 #[async_trait]
-impl BusReceiver for MemorySubscription {
+impl BusReceiver for MemoryReceiver {
     async fn next(&mut self) -> Option<Signal> {
         poll_fn(|context| {
-            let mut part = lock(&self.0);
-            if !part.events.is_empty() {
-                return Poll::Ready(Some(Signal::Events(part.events.drain(..).collect())));
+            let mut shard = lock(&self.0);
+            if !shard.events.is_empty() {
+                return Poll::Ready(Some(Signal::Events(shard.events.drain(..).collect())));
             }
-            if part.closed {
+            if shard.closed {
                 return Poll::Ready(None);
             }
-            part.waker = Some(context.waker().clone());
+            shard.waker = Some(context.waker().clone());
             Poll::Pending
         })
         .await

@@ -1,4 +1,4 @@
-//! The ports that need a few lines each.
+//! The ports that need a few lines each, in memory.
 
 use crate::ports::{
     AccessClaims, Blobs, Clock, Entropy, Mail, Mailer, PasswordError, Passwords, PortError, Signer,
@@ -11,23 +11,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tolmach_domain::{Secret, SessionId, Timestamp, UserId};
 
-/// A clock that stands still until it is moved; whoever sleeps moves it.
+/// A clock that is set by hand; sleeping advances it and returns at once.
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// A clock set to `now`.
     pub fn new(now: Timestamp) -> Self {
         Self(AtomicI64::new(now.micros()))
     }
 
-    /// Moves it forward, and says what it shows then.
+    /// Advances it and returns the new time.
     pub fn advance(&self, duration: Duration) -> Timestamp {
         let now = self.now().after(duration);
         self.set(now);
         now
     }
 
-    /// Sets it, back too.
+    /// Sets it, also to an earlier time.
     pub fn set(&self, now: Timestamp) {
         self.0.store(now.micros(), Ordering::SeqCst);
     }
@@ -44,15 +44,15 @@ impl Clock for ManualClock {
     }
 }
 
-/// Bytes that look random, never repeat within 2^64 calls of one seed, and are the same in every
-/// run: for tests only.
+/// A pseudo-random sequence of bytes, the same in every run, without a repeated word within 2^64
+/// calls: for tests only.
 pub struct SeededEntropy {
     seed: u64,
     count: AtomicU64,
 }
 
 impl SeededEntropy {
-    /// A sequence of its own for each seed.
+    /// The sequence of a seed.
     pub fn new(seed: u64) -> Self {
         Self { seed, count: AtomicU64::new(0) }
     }
@@ -62,7 +62,7 @@ impl Entropy for SeededEntropy {
     fn fill(&self, buffer: &mut [u8]) {
         for chunk in buffer.chunks_mut(8) {
             let count = self.count.fetch_add(1, Ordering::Relaxed);
-            // SplitMix64: a bijection of the counter, so no word comes twice.
+            // SplitMix64: a bijection of the counter, so that no word repeats.
             let mut word =
                 self.seed.wrapping_add(count.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
             word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -73,17 +73,17 @@ impl Entropy for SeededEntropy {
     }
 }
 
-/// Keeps the mail instead of sending it.
+/// Stores mail instead of sending it.
 #[derive(Default)]
 pub struct MemoryMailer(Mutex<Vec<Mail>>);
 
 impl MemoryMailer {
-    /// An empty one.
+    /// A mailer without mail.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What was sent since the last call, oldest first.
+    /// The mail sent since the last call, oldest first.
     pub fn take(&self) -> Vec<Mail> {
         std::mem::take(&mut *lock(&self.0))
     }
@@ -97,12 +97,12 @@ impl Mailer for MemoryMailer {
     }
 }
 
-/// Keeps blobs in memory.
+/// Stores blobs in memory.
 #[derive(Default)]
 pub struct MemoryBlobs(Mutex<BTreeMap<String, Bytes>>);
 
 impl MemoryBlobs {
-    /// An empty one.
+    /// A store without blobs.
     pub fn new() -> Self {
         Self::default()
     }
@@ -130,7 +130,7 @@ impl Blobs for MemoryBlobs {
     }
 }
 
-/// Not a hash: keeps the password readable. For tests, where bcrypt would take most of the time.
+/// Passwords in the clear instead of hashes: for tests, where bcrypt would take most of the time.
 #[derive(Default)]
 pub struct PlainPasswords;
 
@@ -153,10 +153,10 @@ impl Passwords for PlainPasswords {
     }
 }
 
-/// Not a signature: anybody can write such a token. For tests.
+/// Tokens without a signature, which anyone can write: for tests.
 ///
-/// A token is `plain.user.session.issued.expires.nonce`, session 0 for none, moments in
-/// microseconds, the nonce in hexadecimal.
+/// A token is `plain.user.session.issued.expires.nonce`: session 0 for none, times in microseconds,
+/// the nonce in hexadecimal.
 #[derive(Default)]
 pub struct PlainSigner;
 

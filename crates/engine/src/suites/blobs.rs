@@ -4,8 +4,8 @@ use crate::ports::Blobs;
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Any bytes, none included, come back as they were.
-pub async fn what_was_put_can_be_got_until_it_is_deleted(blobs: Arc<dyn Blobs>) {
+/// Any bytes, none included, are read as they were put.
+pub async fn a_blob_can_be_read_until_it_is_deleted(blobs: Arc<dyn Blobs>) {
     let every_byte: Vec<u8> = (0..=u8::MAX).collect();
     for (key, content) in [
         ("ab/00", Bytes::new()),
@@ -20,16 +20,16 @@ pub async fn what_was_put_can_be_got_until_it_is_deleted(blobs: Arc<dyn Blobs>) 
     }
 }
 
-/// The last content counts, also a shorter one.
-pub async fn putting_again_replaces(blobs: Arc<dyn Blobs>) {
+/// Also by a shorter one.
+pub async fn putting_again_replaces_the_blob(blobs: Arc<dyn Blobs>) {
     for content in ["first and long", "second", ""] {
         assert_eq!(blobs.put("ab/cd", content.into()).await, Ok(()));
         assert_eq!(blobs.get("ab/cd").await, Ok(Some(content.into())));
     }
 }
 
-/// Deleting is about what is then, not about what was.
-pub async fn deleting_what_is_absent_is_fine(blobs: Arc<dyn Blobs>) {
+/// One that never existed, and one that was deleted.
+pub async fn deleting_an_absent_blob_succeeds(blobs: Arc<dyn Blobs>) {
     assert_eq!(blobs.delete("ab/cd").await, Ok(()));
     assert_eq!(blobs.put("ab/cd", "content".into()).await, Ok(()));
     for _ in 0..2 {
@@ -37,8 +37,8 @@ pub async fn deleting_what_is_absent_is_fine(blobs: Arc<dyn Blobs>) {
     }
 }
 
-/// One key is not another, however alike.
-pub async fn keys_do_not_touch_each_other(blobs: Arc<dyn Blobs>) {
+/// Deleting one of them leaves the others.
+pub async fn similar_keys_are_independent(blobs: Arc<dyn Blobs>) {
     let keys = ["ab/cd", "ab/ce", "ac/cd", "ab/cd.png"];
     for key in keys {
         assert_eq!(blobs.put(key, key.into()).await, Ok(()));

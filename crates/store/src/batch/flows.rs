@@ -38,7 +38,7 @@ impl Batch {
         now: Timestamp,
     ) -> Result<FlowCreation, StoreError> {
         if by == with {
-            return Err(Fault::invalid("user", "a chat needs somebody else").into());
+            return Err(Fault::invalid("user", "a chat needs another user").into());
         }
         let members = self.user_summaries(&[by.min(with), by.max(with)]).await?;
         let pair = format!("{}:{}", by.min(with), by.max(with));

@@ -25,6 +25,7 @@ struct Context {
     flows_of_messages: HashMap<i64, i64>,
 }
 
+/// A flow as posting needs it.
 struct PostingFlow {
     kind: FlowKind,
     owner: i64,
@@ -76,8 +77,8 @@ impl Batch {
             )
             .collect();
         let repeated = self.messages(&repeated).await?;
-        let mut made = self.insert_run(run, &decisions, &context).await?;
-        self.put_keys(&keys, &made).await?;
+        let mut inserted = self.insert_run(run, &decisions, &context).await?;
+        self.put_keys(&keys, &inserted).await?;
         // The messages that are returned for later ones of the run too.
         let repeats = |decision: &Decision| {
             if let Decision::RepeatsIndex(earlier) = decision { Some(*earlier) } else { None }
@@ -85,7 +86,7 @@ impl Batch {
         let returned_again: HashMap<usize, Message> = decisions
             .iter()
             .filter_map(repeats)
-            .filter_map(|index| Some((index, made.get(&index)?.clone())))
+            .filter_map(|index| Some((index, inserted.get(&index)?.clone())))
             .collect();
 
         let mut outcomes = Vec::with_capacity(decisions.len());
@@ -99,12 +100,13 @@ impl Batch {
                 Decision::RepeatsIndex(earlier) => {
                     Ok(Posted::Repeated(returned_again.get(&earlier).ok_or_else(missing)?.clone()))
                 }
-                Decision::Accepted(_) => Ok(Posted::New(made.remove(&index).ok_or_else(missing)?)),
+                Decision::Accepted(_) => Ok(Posted::New(inserted.remove(&index).ok_or_else(missing)?)),
             });
         }
         Ok(outcomes)
     }
 
+    /// Reads the context of a run.
     async fn context(&self, run: &[(PostMessage, Timestamp)]) -> Result<Context, StoreError> {
         let mut context = Context::default();
         let keys: Vec<(i64, &str)> = run
@@ -179,9 +181,9 @@ impl Batch {
         }
         let count = i64::try_from(accepted).map_err(corrupt)?;
         let mut last_id = sql::take_message_ids(&self.transaction, count).await? - count;
-        let mut moved: BTreeMap<i64, (i64, Timestamp)> = BTreeMap::new();
+        let mut versions: BTreeMap<i64, (i64, Timestamp)> = BTreeMap::new();
         let mut rows = Vec::with_capacity(accepted);
-        let mut made = HashMap::with_capacity(accepted);
+        let mut inserted = HashMap::with_capacity(accepted);
         for (index, ((new, now), decision)) in run.into_iter().zip(decisions).enumerate() {
             let Decision::Accepted(flow_kind) = decision else { continue };
             let flow = context
@@ -190,7 +192,7 @@ impl Batch {
                 .ok_or_else(|| corrupt("a flow without a row"))?;
             let changed_at = self.next_commit_time(now);
             let (version, newest) =
-                moved.entry(new.flow.get()).or_insert((flow.version, changed_at));
+                versions.entry(new.flow.get()).or_insert((flow.version, changed_at));
             *version += 1;
             *newest = changed_at;
             last_id += 1;
@@ -210,13 +212,13 @@ impl Batch {
             };
             rows.push(columns(&message)?);
             self.publish(now, new.origin, EventKind::Posted(message.clone()));
-            made.insert(index, message);
+            inserted.insert(index, message);
         }
-        let moved: Vec<_> = moved
+        let versions: Vec<_> = versions
             .into_iter()
             .map(|(flow, (version, newest))| [flow, version, newest.micros()])
             .collect();
-        for list in sql::padded_lists(&moved) {
+        for list in sql::padded_lists(&versions) {
             let values = list.iter().flatten().copied().map(Value::from).collect();
             sql::SET_FLOW_VERSIONS.execute(&self.transaction, list.len(), values).await?;
         }
@@ -225,19 +227,20 @@ impl Batch {
             let values = rows.by_ref().take(length).flatten().collect();
             sql::INSERT_MESSAGES.execute(&self.transaction, length, values).await?;
         }
-        Ok(made)
+        Ok(inserted)
     }
 
+    /// Stores the keys of inserted messages, given with their indexes in the run.
     async fn put_keys(
         &self,
         keys: &[(i64, String, usize)],
-        made: &HashMap<usize, Message>,
+        inserted: &HashMap<usize, Message>,
     ) -> Result<(), StoreError> {
         for batch in sql::chunks(keys) {
             let mut values = Vec::with_capacity(batch.len() * 4);
             for (author, key, index) in batch {
                 let message =
-                    made.get(index).ok_or_else(|| corrupt("a key without its message"))?;
+                    inserted.get(index).ok_or_else(|| corrupt("a key without its message"))?;
                 values.extend([
                     Value::from(*author),
                     key.as_str().into(),
@@ -252,6 +255,7 @@ impl Batch {
 }
 
 impl Context {
+    /// The decision by the state before the run.
     fn decide(&self, new: &PostMessage, now: Timestamp) -> Decision {
         let author = new.author.id.get();
         if let Some((message, used_at)) =
@@ -260,13 +264,14 @@ impl Context {
         {
             return Decision::Repeats(*message);
         }
-        match self.refusal(new, author) {
+        match self.check(new, author) {
             Ok(kind) => Decision::Accepted(kind),
             Err(fault) => Decision::Refused(fault),
         }
     }
 
-    fn refusal(&self, new: &PostMessage, author: i64) -> Result<FlowKind, Fault> {
+    /// The kind of the flow, or the fault of a message that must not be posted.
+    fn check(&self, new: &PostMessage, author: i64) -> Result<FlowKind, Fault> {
         let flow = new.flow.get();
         let PostingFlow { kind, owner, .. } = *self.flows.get(&flow).ok_or(Fault::NoSuchFlow)?;
         if !new.administrator && !self.members.contains(&(flow, author)) {

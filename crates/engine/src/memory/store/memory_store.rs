@@ -1,0 +1,59 @@
+//! The store.
+
+use super::state::State;
+use crate::ports::{Bus, Store, StoreError};
+use async_trait::async_trait;
+use futures_util::lock::Mutex;
+use std::sync::Arc;
+use tolmach_domain::Event;
+
+/// A store in memory, lost with the process: the simplest implementation of the port's rules.
+pub struct MemoryStore {
+    state: Mutex<State>,
+    bus: Arc<dyn Bus>,
+}
+
+impl MemoryStore {
+    /// An empty store that publishes to `bus`.
+    pub fn new(bus: Arc<dyn Bus>) -> Self {
+        Self { state: Mutex::default(), bus }
+    }
+
+    /// Changes the state. Holds the lock until the events are published, so that they are in the order
+    /// of the changes.
+    pub(super) async fn change<T>(
+        &self,
+        work: impl FnOnce(&mut State) -> Result<T, StoreError> + Send,
+    ) -> Result<T, StoreError> {
+        let mut state = self.state.lock().await;
+        state.open()?;
+        let outcome = work(&mut state);
+        let events: Vec<Arc<Event>> =
+            std::mem::take(&mut state.events).into_iter().map(Arc::new).collect();
+        if !events.is_empty() {
+            self.bus.publish(&events).await;
+        }
+        outcome
+    }
+
+    /// Reads the state.
+    pub(super) async fn read<T>(
+        &self,
+        work: impl FnOnce(&State) -> T + Send,
+    ) -> Result<T, StoreError> {
+        let state = self.state.lock().await;
+        state.open()?;
+        Ok(work(&state))
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.read(|_| ()).await
+    }
+
+    async fn close(&self) {
+        self.state.lock().await.closed = true;
+    }
+}

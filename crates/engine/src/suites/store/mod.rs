@@ -1,0 +1,23 @@
+//! The trials of a [`Store`](crate::ports::Store): its promises, and every fault that its methods name.
+
+mod event_log;
+mod fixture;
+mod flows;
+mod history;
+mod login_counters;
+mod messages;
+mod sessions;
+mod summaries;
+mod users;
+mod whole;
+
+pub use event_log::*;
+pub use fixture::Fixture;
+pub use flows::*;
+pub use history::*;
+pub use login_counters::*;
+pub use messages::*;
+pub use sessions::*;
+pub use summaries::*;
+pub use users::*;
+pub use whole::*;
