@@ -41,10 +41,8 @@ impl Backend {
             secret: Some(Secret::new(String::from_utf8(secret)?)),
             ..KeyRingOptions::default()
         };
-        let mail = MailOptions {
-            target: MailTarget::Folder(data.join("mail")),
-            ..MailOptions::default()
-        };
+        let mail =
+            MailOptions { target: MailTarget::Folder(data.join("mail")), ..MailOptions::default() };
         let ports = Ports {
             store: store.clone(),
             bus: bus.clone(),

@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .dialect(Mode::default())
         .dialect(SndMsg::default())
         .dialect(Morelia::default())
-        .dialect(Bearer::default())
+        .dialect(Bearer)
         .dialect(Action::default())
         .dialect(TinyChat)
         .bind(TcpListener::bind(&address).await?)

@@ -9,14 +9,13 @@ use tolmach_dialect::errors::{ErrorTable, FieldNames, RequestError};
 use tolmach_dialect::field::{Field, FieldError, Integer};
 use tolmach_dialect::{
     Capabilities, Correlation, DOC, Delivery, Dialect, Endpoint, Frame, Handshake,
-    HandshakeRejection, Manifest, Recognition, RenderContext, Request,
-    Response, ServerSession, Subscription, Unsupported, Variant, Violation, ViolationKind,
-    WireNames, json, wire_names,
+    HandshakeRejection, Manifest, Recognition, RenderContext, Request, Response, ServerSession,
+    Subscription, Unsupported, Variant, Violation, ViolationKind, WireNames, json, wire_names,
 };
 use tolmach_domain::{
-    Answer, Command, ConnectionId, Content, Credentials, Event, EventKind, Fault, FlowId, FlowKindFilter,
-    FlowSummary, GrantKind, HistoryRange, Identity, Message, NewMessage, Registration, Secret,
-    Timestamp, UserId, UserRef,
+    Answer, Command, ConnectionId, Content, Credentials, Event, EventKind, Fault, FlowId,
+    FlowKindFilter, FlowSummary, GrantKind, HistoryRange, Identity, Message, NewMessage,
+    Registration, Secret, Timestamp, UserId, UserRef,
 };
 
 const ID: &str = "tinychat";
@@ -228,7 +227,11 @@ impl Session {
         };
         let op = match &request.op {
             Field::Value(op) => op,
-            _ => return Err(refuse(FieldError { field: "op", reason: "a string is expected" }.into())),
+            _ => {
+                return Err(refuse(
+                    FieldError { field: "op", reason: "a string is expected" }.into(),
+                ));
+            }
         };
         let Some(operation) = Operation::from_name(op) else {
             return Err(bad_request(ViolationKind::UnknownMethod, id, "unknown op".into()));
@@ -317,9 +320,9 @@ fn command(operation: Operation, request: WireRequest<'_>) -> Result<Command, Re
         },
         Operation::LogOut => Command::Logout { login: None },
         Operation::Rooms => Command::ListFlows { limit: None, offset: 0, members: true },
-        Operation::Open => Command::OpenChat {
-            with: UserRef::Login(request.user.required("user")?.into_owned()),
-        },
+        Operation::Open => {
+            Command::OpenChat { with: UserRef::Login(request.user.required("user")?.into_owned()) }
+        }
         Operation::Say => Command::Send(Box::new(NewMessage {
             flow: room(request.room)?,
             kinds: FlowKindFilter::Any,

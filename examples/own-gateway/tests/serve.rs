@@ -13,7 +13,7 @@ use tolmach_client::{Client, Direction, FrameObserver, Notification, Outcome, cr
 use tolmach_dialect::{Dialect, Frame};
 use tolmach_domain::{
     Answer, Command as Request, Content, EventKind, FlowId, FlowKindFilter, GrantKind,
-    HistoryRange, NewMessage, Secret, Tokens, UserId,
+    HistoryRange, NewMessage, Secret, Timestamp, Tokens, UserId,
 };
 
 const PASSWORD: &str = "hunter22";
@@ -112,7 +112,7 @@ async fn client(
     access: Option<&Tokens>,
 ) -> (Client, Option<Tokens>) {
     let mut client = Client::new("bob", dialect, gateway.address, Arc::new(NoObserver));
-    let logins: Vec<_> = [GrantKind::Token, GrantKind::Connection, GrantKind::Pair]
+    let logins: Vec<_> = [GrantKind::Pair, GrantKind::Token, GrantKind::Connection]
         .map(|grant| Request::Login {
             identifier: "bob".to_owned(),
             password: Secret::new(PASSWORD),
@@ -150,7 +150,7 @@ async fn every_dialect_talks_with_tinychat() {
     let flow = FlowId::new(room.as_i64().unwrap()).unwrap();
 
     let dialects: [Arc<dyn Dialect>; 5] = [
-        Arc::new(tolmach_dialect_bearer::Bearer::default()),
+        Arc::new(tolmach_dialect_bearer::Bearer),
         Arc::new(tolmach_dialect_mode::Mode::default()),
         Arc::new(tolmach_dialect_sndmsg::SndMsg::default()),
         Arc::new(tolmach_dialect_morelia::Morelia::default()),
@@ -170,7 +170,7 @@ async fn every_dialect_talks_with_tinychat() {
         let answer = format!("{id} is read");
         ann.request(json!({"op": "say", "room": room, "text": answer})).await;
         let ranges = [HistoryRange::All, HistoryRange::Newest { limit: 10, offset: 0 }];
-        let histories: Vec<_> = ranges
+        let mut histories: Vec<_> = ranges
             .into_iter()
             .flat_map(|range| {
                 [FlowKindFilter::Any, FlowKindFilter::Chat].map(|kinds| Request::History {
@@ -181,9 +181,15 @@ async fn every_dialect_talks_with_tinychat() {
                 })
             })
             .collect();
+        let since = Timestamp::default();
+        histories.push(Request::GetChanges { since, flow: Some(flow), limit: 100 });
         match client.request_any(&histories).await.unwrap() {
             Outcome::Answer(Answer::History(page)) => {
                 let last = page.messages.last().map(|message| message.content.text.clone());
+                assert_eq!(last, Some(answer), "{id}");
+            }
+            Outcome::Answer(Answer::Changes(changes)) => {
+                let last = changes.messages.last().map(|message| message.content.text.clone());
                 assert_eq!(last, Some(answer), "{id}");
             }
             // A wire without histories pushes.
