@@ -78,7 +78,10 @@ pub(crate) struct ListenArguments {
 pub(crate) enum Command {
     /// Serve until a shutdown signal
     Serve(ListenArguments),
-    /// Check the configuration and everything it names, and list what would be served
+    /// Check the configuration and the storage it names, and list what would be served
+    ///
+    /// PostgreSQL and object storage are contacted; Redis and the mail server are not, because a
+    /// gateway starts without them. Nothing is created or changed.
     Check(ListenArguments),
     /// Bring the database up to date, as serving does too
     Migrate,

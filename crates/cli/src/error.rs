@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::dialects::DialectError;
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use tolmach_adapters::{
@@ -123,12 +124,19 @@ impl CliError {
     /// One line per mistake, with its causes.
     pub(crate) fn lines(&self) -> Vec<String> {
         match self {
-            Self::Usage(UsageError::Several(mistakes)) => {
-                mistakes.iter().map(|mistake| ErrorChain(mistake).to_string()).collect()
+            Self::Usage(UsageError::Several(mistakes)) => mistakes.iter().map(line).collect(),
+            Self::Usage(UsageError::Config(ConfigError::Mistakes(mistakes))) => {
+                mistakes.iter().map(line).collect()
             }
-            error => ErrorChain(error).to_string().lines().map(str::to_owned).collect(),
+            error => vec![line(error)],
         }
     }
+}
+
+/// An error and its causes on one line, whatever their texts.
+fn line(error: &(impl Error + 'static)) -> String {
+    let text = ErrorChain(error).to_string();
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 impl From<UsageError> for CliError {

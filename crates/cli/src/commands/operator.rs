@@ -2,14 +2,15 @@
 
 use crate::arguments::{ListenArguments, Location};
 use crate::backend::Backend;
-use crate::config::Config;
+use crate::config::{Config, Sources};
 use crate::error::{CliError, UsageError};
 use crate::logging;
 
 /// The configuration, with logging started: only warnings, unless the operator chose other levels.
 pub(super) fn load_config(location: &Location) -> Result<Config, UsageError> {
     let mut config = location.load_config(&ListenArguments::default())?;
-    if config.log.filter == "info" {
+    let default = Config::load(Sources::default())?;
+    if config.log.filter == default.log.filter {
         config.log.filter = "warn".into();
     }
     logging::start(&config.log)?;

@@ -68,6 +68,9 @@ pub(crate) enum ConfigError {
         /// The expected values.
         source: InvalidValue,
     },
+    /// One mistake or several in the values of keys.
+    #[error("the configuration has mistakes")]
+    Mistakes(Vec<ConfigError>),
     /// The compiled-in defaults cannot be read.
     #[error("the compiled-in defaults cannot be read")]
     Defaults(#[source] toml::de::Error),

@@ -6,11 +6,14 @@ use super::sections::Config;
 use super::sources::Sources;
 
 impl Config {
-    /// The defaults, changed by the sources.
+    /// The defaults, changed by the sources. The error has all mistakes.
     pub(crate) fn load(sources: Sources) -> Result<Self, ConfigError> {
-        let mut schema = Schema::new()?;
+        let (mut schema, mut mistakes) = (Schema::new()?, Vec::new());
         for assignment in sources.assignments()? {
-            schema.assign(assignment)?;
+            mistakes.extend(schema.assign(assignment).err());
+        }
+        if !mistakes.is_empty() {
+            return Err(ConfigError::Mistakes(mistakes));
         }
         schema.read().map_err(ConfigError::Defaults)
     }

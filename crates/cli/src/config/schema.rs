@@ -33,7 +33,7 @@ impl Schema {
         Ok(Self { values: DEFAULTS.parse().map_err(ConfigError::Defaults)? })
     }
 
-    /// Sets one key, and checks that the configuration can be read with its new value.
+    /// Sets one key. If the configuration cannot be read with the new value, the old one stays.
     pub(super) fn assign(&mut self, assignment: Assignment) -> Result<(), ConfigError> {
         let Assignment { origin, key, value } = assignment;
         let value = match value {
@@ -42,9 +42,13 @@ impl Schema {
         };
         let Some(slot) = self.value(&key) else { return Err(self.unknown(origin, key)) };
         let shown = (!SECRETS.contains(&key.as_str())).then(|| value.to_string());
-        *slot = value;
+        let previous = std::mem::replace(slot, value);
         // All other values have been checked, so that an error is about this one.
-        self.check(&key).map_err(|source| ConfigError::Value { key, value: shown, origin, source })
+        let Err(source) = self.check(&key) else { return Ok(()) };
+        if let Some(slot) = self.value(&key) {
+            *slot = previous;
+        }
+        Err(ConfigError::Value { key, value: shown, origin, source })
     }
 
     /// The configuration with the values found so far.

@@ -1,8 +1,10 @@
 //! Tests of the configuration as a whole.
 
+use super::error::ConfigError;
 use super::schema::{DEFAULTS, Schema};
 use super::sections::{Config, Http, LogFormat};
 use super::sources::{ENVIRONMENT_PREFIX, Sources, environment_key, flatten};
+use crate::error::{CliError, UsageError};
 use crate::{backend, dialects};
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -12,7 +14,6 @@ use std::time::Duration;
 use tolmach_adapters::{KeyMaterial, PemAlgorithm};
 use tolmach_dialect::OptionTable;
 use tolmach_domain::Secret;
-use tolmach_engine::ErrorChain;
 use toml::Table;
 
 fn load(
@@ -25,7 +26,8 @@ fn load(
         environment: environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
         flags: flags.iter().map(|(flag, key, value)| (*flag, *key, (*value).to_owned())).collect(),
     };
-    Config::load(sources).map_err(|error| ErrorChain(&error).to_string())
+    let lines = |error: ConfigError| CliError::from(UsageError::from(error)).lines();
+    Config::load(sources).map_err(|error| lines(error).join("\n"))
 }
 
 fn default() -> Config {
@@ -340,6 +342,18 @@ fn a_wrong_value_is_refused_with_the_expected_ones() {
         let environment: Vec<_> = environment.into_iter().collect();
         let error = load(file, &environment, &[]).unwrap_err();
         assert!(error.contains(expected), "{file}\n  found {error:?}\n  not   {expected:?}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    let file = "[http]\nlisen = \"\"\nbody_timeout = 30\n[dialects.mode]\npush = \"yes\"";
+    let error = load(file, &[("TOLMACH__LOG__FORMAT", "xml")], &[]).unwrap_err();
+    let lines: Vec<_> = error.lines().collect();
+    assert_eq!(lines.len(), 4, "{error}");
+    for expected in ["`http.lisen`", "`http.body_timeout`", "`dialects.mode.push`", "`log.format`"]
+    {
+        assert_eq!(lines.iter().filter(|line| line.contains(expected)).count(), 1, "{error}");
     }
 }
 
