@@ -3,11 +3,12 @@
 
     pip install websockets
     python examples/bearer_client.py --name bob --password secret
-    python examples/bearer_client.py --name bob --password secret --chat-with 1 --say "Hello"
+    python examples/bearer_client.py --name bob --password secret --chat-with 1 --send "Hello"
 
-It logs in, registering first where there is no such account, prints its id and its chats, and with --chat-with opens the
-chat with that user, shows it, says something if asked to, and with --listen goes on to print what is said there.
-protocols/bearer/SPEC.md describes the wire, and the gateway serves its description at /openapi.json.
+It logs in, registering first if there is no such account, and prints its id and its chats. With
+--chat-with it opens the chat with that user and prints its messages instead; with --send it sends a
+text there, and with --follow it goes on to print new messages. protocols/bearer/SPEC.md describes
+the wire, and the gateway serves its OpenAPI description at /openapi.json.
 """
 
 import argparse
@@ -24,7 +25,7 @@ class BearerClient:
         self.url = url.rstrip("/") + "/api/v1"
         self.token = None
 
-    def ask(self, method, path, body=None, content_type="application/json"):
+    def request(self, method, path, body=None, content_type="application/json"):
         """The status and the JSON of a response."""
         headers = {"Content-Type": content_type} if body is not None else {}
         if self.token:
@@ -34,27 +35,31 @@ class BearerClient:
         try:
             with urlopen(Request(self.url + path, body, headers, method=method)) as response:
                 return response.status, json.load(response)
-        except HTTPError as refusal:
-            with refusal:
-                return refusal.code, json.load(refusal)
+        except HTTPError as error:
+            with error:
+                return error.code, json.load(error)
 
     def log_in(self, name, password):
-        status, pair = self.ask("POST", "/login", {"username": name, "password": password})
+        status, pair = self.request("POST", "/login", {"username": name, "password": password})
         if status == 401:
             account = {"username": name, "password": password, "email": f"{name}@example.org"}
-            status, pair = self.ask("POST", "/register", account)
+            status, pair = self.request("POST", "/register", account)
         if status != 200:
             raise SystemExit(f"{name} cannot log in: {pair['error']}")
         self.token = pair["access_token"]
-        status, _ = self.ask("GET", "/user")
+        status, _ = self.request("GET", "/user")
         if status == 404:
             self.fill_in_profile(name)
 
     def fill_in_profile(self, name):
         profile = json.dumps({"username": name, "name": name.capitalize(), "description": ""})
         boundary = "----profile"
-        form = f'--{boundary}\r\nContent-Disposition: form-data; name="json"\r\n\r\n{profile}\r\n--{boundary}--\r\n'
-        status, reply = self.ask("POST", "/user", form.encode(), f"multipart/form-data; boundary={boundary}")
+        form = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="json"\r\n\r\n'
+            f"{profile}\r\n--{boundary}--\r\n"
+        )
+        content_type = f"multipart/form-data; boundary={boundary}"
+        status, reply = self.request("POST", "/user", form.encode(), content_type)
         if status != 200:
             raise SystemExit(f"{name} gets no profile: {reply['error']}")
 
@@ -73,35 +78,35 @@ def main():
     parser.add_argument("--name", required=True)
     parser.add_argument("--password", required=True)
     parser.add_argument("--chat-with", type=int, metavar="ID", help="open the chat with this user")
-    parser.add_argument("--say", metavar="TEXT", help="say this there")
-    parser.add_argument("--listen", action="store_true", help="go on to print what is said there")
+    parser.add_argument("--send", metavar="TEXT", help="send this to that chat")
+    parser.add_argument("--follow", action="store_true", help="go on to print new messages")
     options = parser.parse_args()
 
     client = BearerClient(options.url)
     client.log_in(options.name, options.password)
-    _, user = client.ask("GET", "/user")
+    _, user = client.request("GET", "/user")
     print(f"id {user['id']}")
     if options.chat_with is None:
-        _, chats = client.ask("GET", "/chats")
+        _, chats = client.request("GET", "/chats")
         for room in chats["rooms"]:
             print(f"{room['name']} ({room['type']})")
         return
-    status, opened = client.ask("POST", f"/chat/{options.chat_with}")
+    status, opened = client.request("POST", f"/chat/{options.chat_with}")
     if status != 200:
         raise SystemExit(f"no chat with {options.chat_with}: {opened['error']}")
     with client.enter(f"/chat/{opened['chat']['id']}") as room:
         history = json.loads(room.recv())
         for message in reversed(history["messages"]):
             show(message)
-        if options.say:
-            room.send(json.dumps({"type": "message", "text": options.say}))
+        if options.send:
+            room.send(json.dumps({"type": "message", "text": options.send}))
         try:
-            while options.say or options.listen:
+            while options.send or options.follow:
                 frame = json.loads(room.recv())
                 if frame["type"] == "message":
                     show(frame)
-                    # What was said comes back to whoever said it, once it is stored.
-                    if frame["text"] == options.say and not options.listen:
+                    # A message comes back to its sender once it is stored.
+                    if frame["text"] == options.send and not options.follow:
                         break
         except (ConnectionClosed, KeyboardInterrupt):
             pass

@@ -3,10 +3,11 @@
 
     pip install websockets
     python examples/mode_client.py --name ann --password secret
-    python examples/mode_client.py --name ann --password secret --say "Hello"
+    python examples/mode_client.py --name ann --password secret --send "Hello"
 
-It logs in, registering first where there is no such account, shows every chat with its messages, says something in each
-chat if asked to, and with --listen goes on to print what others say. protocols/mode/SPEC.md describes the wire.
+It logs in, registering first if there is no such account, and prints every chat with its messages.
+With --send it sends a text to each chat; with --follow it goes on to print new messages.
+protocols/mode/SPEC.md describes the wire.
 """
 
 import argparse
@@ -19,29 +20,30 @@ from websockets.sync.client import connect
 
 
 class ModeClient:
-    """One connection. Replies come in the order of the requests; what is pushed in between waits in `pushed`."""
+    """One connection. Replies come in the order of the requests; frames that are pushed in between
+    wait in `pushed`."""
 
     def __init__(self, socket):
         self.socket = socket
         self.token = None
         self.pushed = deque()
 
-    def ask(self, mode, **fields):
+    def request(self, mode, **fields):
         request = {"mode": mode, "timestamp": time.time(), **fields}
         if self.token:
             request["token"] = self.token
         self.socket.send(json.dumps(request))
         while True:
             frame = json.loads(self.socket.recv())
-            # A push is told from a reply by its chat_id.
+            # Pushes have a chat_id, replies have none.
             if "chat_id" not in frame:
                 return frame
             self.pushed.append(frame)
 
     def log_in(self, name, password):
-        reply = self.ask("auth", username=name, password=password)
+        reply = self.request("auth", username=name, password=password)
         if reply["status"] == 401:
-            reply = self.ask("register", username=name, password=password, email=None)
+            reply = self.request("register", username=name, password=password, email=None)
         if reply["status"] != 200:
             raise SystemExit(f"{name} cannot log in: {reply['error_msg']}")
         self.token = reply["token"]
@@ -61,20 +63,25 @@ def main():
     parser.add_argument("--url", default="ws://127.0.0.1:8080/mode")
     parser.add_argument("--name", required=True)
     parser.add_argument("--password", required=True)
-    parser.add_argument("--say", metavar="TEXT", help="say this in every chat")
-    parser.add_argument("--listen", action="store_true", help="go on to print what others say")
+    parser.add_argument("--send", metavar="TEXT", help="send this to every chat")
+    parser.add_argument("--follow", action="store_true", help="go on to print new messages")
     options = parser.parse_args()
 
     with connect(options.url) as socket:
         client = ModeClient(socket)
         client.log_in(options.name, options.password)
-        for chat in client.ask("getChats")["chats"]:
-            if options.say:
-                client.ask("sendMessage", chat_id=chat["chat_id"], content=options.say, content_type="text")
+        for chat in client.request("getChats")["chats"]:
+            if options.send:
+                client.request(
+                    "sendMessage",
+                    chat_id=chat["chat_id"],
+                    content=options.send,
+                    content_type="text",
+                )
             print(f"{chat['chat_name']} ({chat['chat_type']})")
-            show(client.ask("getMessages", chat_id=chat["chat_id"])["messages"])
-        if options.listen:
-            print("listening", flush=True)
+            show(client.request("getMessages", chat_id=chat["chat_id"])["messages"])
+        if options.follow:
+            print("waiting for messages", flush=True)
             try:
                 for push in client.pushes():
                     show(push["messages"])

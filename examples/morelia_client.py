@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""A tiny client of the dialect `morelia`: one WebSocket, JSON both ways, the user's `auth_id` in each request.
+"""A tiny client of the dialect `morelia`: one WebSocket, JSON both ways, a token in each request.
 
     pip install websockets
     python examples/morelia_client.py --name ann --password secret
-    python examples/morelia_client.py --name ann --password secret --say "Hello"
+    python examples/morelia_client.py --name ann --password secret --send "Hello"
 
-It logs in, registering first where there is no such account, says something in each flow if asked to, and shows every flow
-with its messages. The dialect has no method that opens a flow: another dialect does. protocols/morelia/SPEC.md describes
-the wire.
+It logs in, registering first if there is no such account, and prints every flow with its messages.
+With --send it sends a text to each flow first. The dialect has no method that creates a flow: other
+dialects do. protocols/morelia/SPEC.md describes the wire.
 """
 
 import argparse
@@ -19,16 +19,17 @@ from websockets.sync.client import connect
 
 
 class MoreliaClient:
-    """One connection. A push is told from a reply by its `meta`; here there is no use for it."""
+    """One connection. Pushes, which have a `meta`, are skipped."""
 
     def __init__(self, socket):
         self.socket = socket
         self.user = None
 
-    def ask(self, method, user=None, **data):
-        """The data of the reply and what came of the request."""
+    def request(self, method, user=None, **data):
+        """The data and the errors of the reply."""
         data = {**data, "user": user or self.user, "meta": None}
-        self.socket.send(json.dumps({"type": method, "data": data, "jsonapi": {"version": 1.0}, "meta": None}))
+        frame = {"type": method, "data": data, "jsonapi": {"version": 1.0}, "meta": None}
+        self.socket.send(json.dumps(frame))
         while True:
             reply = json.loads(self.socket.recv())
             if reply["meta"] is None:
@@ -36,25 +37,25 @@ class MoreliaClient:
 
     def log_in(self, name, password):
         account = {"login": name, "password": password}
-        data, errors = self.ask("auth", account)
+        data, errors = self.request("auth", account)
         if errors["code"] == 401:
-            data, errors = self.ask("register_user", {**account, "username": name})
+            data, errors = self.request("register_user", {**account, "username": name})
         if errors["code"] != 200:
             raise SystemExit(f"{name} cannot log in: {errors['detail']}")
         self.user = data["user"]
 
-    def say(self, flow, text):
-        # The id lets the message be sent again without being stored twice.
+    def send(self, flow, text):
+        # With the same id, a message that is sent again is not stored twice.
         message = {"id": random.randrange(1, 2**53), "text": text, "time": time.time()}
-        _, errors = self.ask("send_message", flow={"id": flow}, message=message)
+        _, errors = self.request("send_message", flow={"id": flow}, message=message)
         if errors["code"] != 200:
-            raise SystemExit(f"nothing can be said: {errors['detail']}")
+            raise SystemExit(f"the message cannot be sent: {errors['detail']}")
 
     def messages(self, flow):
-        """What a flow holds, page by page."""
+        """The messages of a flow, page by page."""
         since = 0
         while True:
-            data, _ = self.ask("get_update", time=since, flow={"id": flow})
+            data, _ = self.request("get_update", time=since, flow={"id": flow})
             page = several(data, "message")
             if not page:
                 return
@@ -63,7 +64,7 @@ class MoreliaClient:
 
 
 def several(data, key):
-    """One item stands by itself, several stand in a list, none not at all."""
+    """The items under a key: one is an object, several are a list, none is no key."""
     found = data.get(key, [])
     return found if isinstance(found, list) else [found]
 
@@ -73,16 +74,16 @@ def main():
     parser.add_argument("--url", default="ws://127.0.0.1:8080/morelia")
     parser.add_argument("--name", required=True)
     parser.add_argument("--password", required=True)
-    parser.add_argument("--say", metavar="TEXT", help="say this in every flow")
+    parser.add_argument("--send", metavar="TEXT", help="send this to every flow")
     options = parser.parse_args()
 
     with connect(options.url, max_size=None) as socket:
         client = MoreliaClient(socket)
         client.log_in(options.name, options.password)
-        data, _ = client.ask("all_flow")
+        data, _ = client.request("all_flow")
         for flow in several(data, "flow"):
-            if options.say:
-                client.say(flow["id"], options.say)
+            if options.send:
+                client.send(flow["id"], options.send)
             print(f"{flow['title']} ({flow['type']})")
             for message in client.messages(flow["id"]):
                 if message["text"]:

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""A tiny client of the dialect `sndmsg`: one WebSocket, JSON both ways, whoever logs in owns the connection.
+"""A tiny client of the dialect `sndmsg`: one WebSocket, JSON both ways, one login a connection.
 
     pip install websockets
     python examples/sndmsg_client.py --name ann --password secret
-    python examples/sndmsg_client.py --name ann --password secret --chat-with bob --say "Hello"
+    python examples/sndmsg_client.py --name ann --password secret --chat-with bob --send "Hello"
 
-It logs in, signing up first where there is no such account, opens the room with somebody if asked to, says something in
-each room if asked to, shows every room with its messages, and with --listen goes on to print what others say.
-protocols/sndmsg/SPEC.md describes the wire.
+It logs in, signing up first if there is no such account, and prints every room with its messages.
+With --chat-with it opens the room with that user first, with --send it sends a text to each room,
+and with --follow it goes on to print new messages. protocols/sndmsg/SPEC.md describes the wire.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from websockets.sync.client import connect
 
 
 class SndmsgClient:
-    """One connection. What is pushed carries other types than the reply that is waited for, or is a READ_MSG."""
+    """One connection. Pushes before a reply have another type than it, or are READ_MSG."""
 
     def __init__(self, socket):
         self.socket = socket
 
-    def ask(self, kind, reply=None, **fields):
+    def request(self, kind, reply=None, **fields):
         self.socket.send(json.dumps({"type": kind, **fields}))
         while True:
             frame = json.loads(self.socket.recv())
@@ -32,15 +32,16 @@ class SndmsgClient:
 
     def log_in(self, name, password):
         account = {"login": name, "pass": password}
-        found = self.ask("REQUEST_LOGIN", "RESPONSE_LOGIN", **account)
+        found = self.request("REQUEST_LOGIN", "RESPONSE_LOGIN", **account)
         if found["status"] != "LOGIN_OK":
-            self.ask("REQUEST_SIGNUP", "RESPONSE_SIGNUP", **account)
-            found = self.ask("REQUEST_LOGIN", "RESPONSE_LOGIN", **account)
+            self.request("REQUEST_SIGNUP", "RESPONSE_SIGNUP", **account)
+            found = self.request("REQUEST_LOGIN", "RESPONSE_LOGIN", **account)
         if found["status"] != "LOGIN_OK":
             raise SystemExit(f"{name} cannot log in: {found['status']}")
 
     def read(self, room):
-        """A room's messages. No frame is marked as the last one, so a search for nobody is sent behind."""
+        """The messages of a room. No frame is marked as the last one, so that a search without a
+        result is sent behind: its reply comes after them."""
         self.socket.send(json.dumps({"type": "READ_MSG", "read": "ALL", "room_id": room}))
         self.socket.send(json.dumps({"type": "SEARCH_USER", "user": ""}))
         found = {}
@@ -60,26 +61,32 @@ def main():
     parser.add_argument("--name", required=True)
     parser.add_argument("--password", required=True)
     parser.add_argument("--chat-with", metavar="NAME", help="open the room with this user")
-    parser.add_argument("--say", metavar="TEXT", help="say this in every room")
-    parser.add_argument("--listen", action="store_true", help="go on to print what others say")
+    parser.add_argument("--send", metavar="TEXT", help="send this to every room")
+    parser.add_argument("--follow", action="store_true", help="go on to print new messages")
     options = parser.parse_args()
 
     with connect(options.url) as socket:
         client = SndmsgClient(socket)
         client.log_in(options.name, options.password)
         if options.chat_with:
-            room = client.ask("CREATE_ROOM", username=options.name, customer=options.chat_with)
+            room = client.request("CREATE_ROOM", username=options.name, customer=options.chat_with)
             if "id" not in room:
                 raise SystemExit(f"no room with {options.chat_with}: {room['detail']}")
-        rooms = client.ask("OLD_DIALOGS", username=options.name)
+        rooms = client.request("OLD_DIALOGS", username=options.name)
         for title, room in zip(rooms["dialogs"], rooms["id"]):
-            if options.say:
-                client.ask("SND_MSG", username=options.name, room_id=room, message=options.say, msg_type="TEXT")
+            if options.send:
+                client.request(
+                    "SND_MSG",
+                    username=options.name,
+                    room_id=room,
+                    message=options.send,
+                    msg_type="TEXT",
+                )
             print(title)
             for message in client.read(room):
                 show(message)
-        if options.listen:
-            print("listening", flush=True)
+        if options.follow:
+            print("waiting for messages", flush=True)
             try:
                 for frame in map(json.loads, socket):
                     if frame["type"] == "READ_MSG":
