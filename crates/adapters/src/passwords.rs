@@ -34,6 +34,21 @@ impl Default for BcryptOptions {
 }
 
 /// Hashes passwords with bcrypt: a bounded number at once, a bounded number waiting.
+///
+/// ```
+/// use tolmach_adapters::{Bcrypt, BcryptOptions};
+/// use tolmach_domain::Secret;
+/// use tolmach_engine::ports::Passwords;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let bcrypt = Bcrypt::new(BcryptOptions { cost: 4, ..BcryptOptions::default() });
+/// let hash = bcrypt.hash(&Secret::new("correct horse")).await?;
+/// assert!(bcrypt.verify(&Secret::new("correct horse"), Some(&hash)).await?);
+/// assert!(!bcrypt.verify(&Secret::new("correct horse"), None).await?);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Bcrypt {
     cost: u32,
     /// A hash of the same cost that no password has: compared with where there is no account, so
@@ -75,7 +90,7 @@ impl Bcrypt {
         let (sender, receiver) = oneshot::channel();
         // A thread of its own: niceness is per thread, and cannot be lowered again.
         let thread = std::thread::Builder::new().name("password".into()).spawn(move || {
-            // Where the system refuses it, the thread runs at the normal priority.
+            // An error means that the system refuses: the thread then runs at the normal priority.
             let _ = rustix::process::nice(NICENESS);
             let result = work();
             // Held until the work is done, even if the caller was cancelled meanwhile.

@@ -14,6 +14,24 @@ use tolmach_engine::ports::{AccessClaims, PortError, Signer};
 /// A key verifies only tokens of its own algorithm, whatever else their header claims. A token that
 /// names a key is verified with keys of that name only; one that names none, with every key of its
 /// algorithm.
+///
+/// ```
+/// use tolmach_adapters::{KeyRing, KeyRingOptions};
+/// use tolmach_domain::{Secret, Timestamp, UserId};
+/// use tolmach_engine::ports::{AccessClaims, Signer};
+///
+/// let secret = Some(Secret::new("thirty-two random bytes or more…"));
+/// let keys = KeyRing::load(&KeyRingOptions { secret, ..KeyRingOptions::default() })?;
+/// let claims = AccessClaims {
+///     user: UserId::new(7)?,
+///     session: None,
+///     issued_at: Timestamp::from_seconds(0.0).unwrap_or_default(),
+///     expires_at: Timestamp::from_seconds(900.0).unwrap_or_default(),
+/// };
+/// let token = keys.sign(&claims, [0; 16])?;
+/// assert_eq!(keys.verify(&token, claims.issued_at), Some(claims));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct KeyRing {
     keys: Vec<VerifyingKey>,
     signing: SigningKey,

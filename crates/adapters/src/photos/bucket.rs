@@ -53,7 +53,7 @@ impl PhotoBucket {
     async fn request<T>(
         &self,
         key: &str,
-        doing: &'static str,
+        action: &'static str,
         request: impl AsyncFnOnce(&AmazonS3, &ObjectPath) -> Result<T, object_store::Error>,
     ) -> Result<Option<T>, PhotoError> {
         check_key(key)?;
@@ -68,11 +68,11 @@ impl PhotoBucket {
             }
             Ok(Err(error)) => {
                 let (object, bucket) = names();
-                Err(PhotoError::Object { doing, object, bucket, source: error.into() })
+                Err(PhotoError::Object { action, object, bucket, source: error.into() })
             }
             Err(_) => {
                 let (object, bucket) = names();
-                Err(PhotoError::Timeout { doing, object, bucket, limit: self.timeout })
+                Err(PhotoError::Timeout { action, object, bucket, limit: self.timeout })
             }
         }
     }
@@ -118,7 +118,7 @@ mod tests {
     use tolmach_engine::ErrorChain;
     use tolmach_test_servers::S3;
 
-    // Where there is no object storage each trial says so and runs against a folder.
+    // Without object storage on this machine each trial reports that and runs against a folder.
     tolmach_engine::blobs_suite!(async || {
         let folder = tempfile::tempdir().unwrap();
         let storage = S3::start_or_skip();

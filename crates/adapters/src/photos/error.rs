@@ -11,14 +11,14 @@ use tolmach_engine::ports::PortError;
 pub(super) enum PhotoError {
     #[error("{key:?} is not the key of a photo")]
     Key { key: String },
-    #[error("{doing} the file {}", path.display())]
-    File { doing: &'static str, path: PathBuf, source: io::Error },
-    #[error("{doing} the file of a photo")]
-    Cancelled { doing: &'static str, source: tokio::task::JoinError },
-    #[error("{doing} {object} of {bucket}")]
-    Object { doing: &'static str, object: String, bucket: String, source: Box<StorageError> },
-    #[error("{doing} {object} of {bucket}: no response within {limit:?}")]
-    Timeout { doing: &'static str, object: String, bucket: String, limit: Duration },
+    #[error("{action} the file {}", path.display())]
+    File { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("{action} the file of a photo")]
+    Cancelled { action: &'static str, source: tokio::task::JoinError },
+    #[error("{action} {object} of {bucket}")]
+    Object { action: &'static str, object: String, bucket: String, source: Box<StorageError> },
+    #[error("{action} {object} of {bucket}: no response within {limit:?}")]
+    Timeout { action: &'static str, object: String, bucket: String, limit: Duration },
     #[error("writing {object} to {bucket}: it is not found")]
     Vanished { object: String, bucket: String },
 }

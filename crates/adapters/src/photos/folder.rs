@@ -12,6 +12,20 @@ use std::path::{Path, PathBuf};
 use tolmach_engine::ports::{Blobs, PortError};
 
 /// A local folder with one file per photo. Several processes may share it.
+///
+/// ```
+/// use tolmach_adapters::PhotoFolder;
+/// use tolmach_engine::ports::Blobs;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let data = tempfile::tempdir()?;
+/// let photos = PhotoFolder::open(data.path().join("photos"))?;
+/// photos.put("ab/abcd", "content".into()).await?;
+/// assert_eq!(photos.get("ab/abcd").await?, Some("content".into()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct PhotoFolder {
     folder: PathBuf,
@@ -28,14 +42,14 @@ impl PhotoFolder {
     async fn run<T: Send + 'static>(
         &self,
         key: &str,
-        doing: &'static str,
+        action: &'static str,
         work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
     ) -> Result<T, PhotoError> {
         let path = self.folder.join(check_key(key)?);
         let done = tokio::task::spawn_blocking(move || {
-            work(&path).map_err(|source| PhotoError::File { doing, path, source })
+            work(&path).map_err(|source| PhotoError::File { action, path, source })
         });
-        done.await.map_err(|source| PhotoError::Cancelled { doing, source })?
+        done.await.map_err(|source| PhotoError::Cancelled { action, source })?
     }
 }
 
