@@ -29,6 +29,7 @@ mod losses;
 mod play;
 mod problems;
 mod project;
+mod rehearsal;
 mod script;
 pub mod stories;
 mod transcript;

@@ -105,6 +105,35 @@ fn schemas() -> BTreeMap<&'static str, Value> {
     ])
 }
 
+/// The specification of a toy: an example of each kind of frame.
+const SPECIFICATION: &str = r#"# A toy
+
+Refusals have the name of a fault: `{"did":"login","error":"internal"}`.
+
+    > {"do": "login", "user": "ann", "password": "correct horse"}
+    < {"did": "login", "token": "secret"}
+    < {"did": "login", "error": "wrong_credentials"}
+
+    > {"do": "send", "token": "secret", "flow": 1, "text": "Hello"}
+    < {"did": "send", "message": 7}
+
+    > {"do": "list"}
+    < {"did": "list", "flows": [1, 2]}
+
+A frame without a method is a violation.
+
+    > {"does": "nothing"}
+    < {"did": null, "error": "shape"}
+
+Pushed:
+
+    < {"pushed": {"author": 1, "flow": 1, "message": 7, "text": "Hello"}}
+
+```json
+{"made": {"flow": 2, "owner": null}}
+```
+"#;
+
 /// A `[[loss]]` of each operation, `true` for a partial one.
 fn partial(operations: &[&'static str]) -> BTreeMap<&'static str, bool> {
     operations.iter().map(|operation| (*operation, true)).collect()
@@ -122,6 +151,8 @@ fn write(root: &Path, losses: &BTreeMap<&str, bool>, schemas: &BTreeMap<&str, Va
         )
     };
     std::fs::write(protocol.join("DEVIATIONS.toml"), losses.iter().map(entry).collect::<String>())
+        .expect("the temporary folder can be written");
+    std::fs::write(protocol.join("SPEC.md"), SPECIFICATION)
         .expect("the temporary folder can be written");
     for (name, schema) in schemas {
         std::fs::write(folder.join(name), schema.to_string())
@@ -256,7 +287,7 @@ fn every_trial_finds_its_defects() {
 #[test]
 fn files_that_do_not_fit_the_dialect_are_found() {
     type Spoil = fn(&Path);
-    let cases: [(&str, &str, Spoil); 12] = [
+    let cases: [(&str, &str, Spoil); 20] = [
         ("deviations_match_losses", "declares `login` lost, but it has frames", |root| {
             let mut more = partial(&LOSSES);
             more.insert("login", false);
@@ -301,6 +332,34 @@ fn files_that_do_not_fit_the_dialect_are_found() {
             std::fs::remove_dir_all(root.join("schemas/toy")).unwrap();
             std::fs::create_dir(root.join("schemas/toy")).unwrap();
         }),
+        ("specification_examples_match", "SPEC.md:6: the server session encodes", |root| {
+            let example = r#"{"did": "login", "token": "secret"}"#;
+            respell(root, example, r#"{"token": "secret", "did": "login"}"#);
+        }),
+        ("specification_examples_match", "SPEC.md:7: the example matches no schema", |root| {
+            respell(root, r#""error": "wrong"#, r#""fault": "wrong"#);
+        }),
+        ("specification_examples_match", "SPEC.md:7: the client session cannot decode", |root| {
+            respell(root, "wrong_credentials", "wrong_password");
+        }),
+        ("specification_examples_match", "SPEC.md:12: the example matches no schema", |root| {
+            respell(root, r#"{"do": "list"}"#, r#"{"do": "list", "all": true}"#);
+        }),
+        ("specification_examples_match", "SPEC.md:18: the server session encodes", |root| {
+            respell(root, r#""error": "shape""#, r#""error": "syntax""#);
+        }),
+        ("specification_examples_match", "SPEC.md:22: the server session encodes", |root| {
+            let mut looser = schemas();
+            looser.insert("posted.push.json", json!({"required": ["pushed"]}));
+            write(root, &partial(&LOSSES), &looser);
+            respell(root, r#""text": "Hello"}}"#, r#""text": "Hello", "title": "x"}}"#);
+        }),
+        ("specification_examples_match", "no example matches schemas/toy/made.push.json", |root| {
+            respell(root, "```json", "```text");
+        }),
+        ("specification_examples_match", "the file describes the wire", |root| {
+            std::fs::remove_file(root.join("protocols/toy/SPEC.md")).unwrap();
+        }),
         ("transcripts_match", "there are no transcripts", |root| {
             std::fs::remove_dir_all(root.join("protocols/toy/transcripts")).unwrap();
         }),
@@ -323,6 +382,16 @@ fn files_that_do_not_fit_the_dialect_are_found() {
             "{part:?} is not in\n{problems}"
         );
     }
+}
+
+/// Replaces a part of the specification.
+fn respell(root: &Path, part: &str, by: &str) {
+    let path = root.join("protocols/toy/SPEC.md");
+    let text =
+        std::fs::read_to_string(&path).expect("the temporary folder can be read and written");
+    assert!(text.contains(part), "{part}");
+    std::fs::write(path, text.replace(part, by))
+        .expect("the temporary folder can be read and written");
 }
 
 #[test]

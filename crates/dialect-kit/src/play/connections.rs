@@ -54,6 +54,15 @@ struct Connection {
     server: ServerSide,
 }
 
+impl Connection {
+    /// The connection on its own, with a frame that the client has encoded.
+    fn prepared(self, flows: FlowStates, frame: Option<Frame>) -> PreparedRequest {
+        let Self { persona, id, opening, websocket, client, server, .. } = self;
+        let client = Some(client);
+        PreparedRequest { persona, id, opening, websocket, client, server, flows, frame }
+    }
+}
+
 /// A connection that serves a request, the frames that carry it, and the requests of the handshake
 /// where the connection is new.
 struct Route {
@@ -82,6 +91,11 @@ impl<'d> Connections<'d> {
             flows: FlowStates::default(),
             entries: Vec::new(),
         }
+    }
+
+    /// The same, with later numbers of connections.
+    pub(crate) fn numbered_after(self, opened: u64) -> Self {
+        Self { opened, ..self }
     }
 
     /// Makes a request: dials where no connection serves it, sends its frames, and responds with
@@ -123,11 +137,14 @@ impl<'d> Connections<'d> {
                 self.answer(now, index, &request, &mut incoming)?;
             }
         }
-        let Connection { opening, websocket, client, server, .. } =
-            self.connections.swap_remove(index);
-        let client = Some(client);
-        let flows = self.flows;
-        Ok(PreparedRequest { persona, opening, websocket, client, server, flows, frame: last })
+        let connection = self.connections.swap_remove(index);
+        Ok(connection.prepared(self.flows, last))
+    }
+
+    /// Takes the connection that was opened last.
+    pub(crate) fn into_latest(mut self) -> Option<PreparedRequest> {
+        let connection = self.connections.pop()?;
+        Some(connection.prepared(self.flows, None))
     }
 
     /// Responds to an earlier request of an open connection.
@@ -195,11 +212,8 @@ impl<'d> Connections<'d> {
             let server = &mut self.connections[index].server;
             let delivered = server.deliver(self.sides.dialect, event, &self.flows)?;
             if let Delivered::Shared(shared) = delivered {
-                let Connection { persona, opening, websocket, client, server, .. } =
-                    self.connections.swap_remove(index);
-                let (client, frame, flows) = (Some(client), None, self.flows);
-                let receiver =
-                    PreparedRequest { persona, opening, websocket, client, server, flows, frame };
+                let connection = self.connections.swap_remove(index);
+                let receiver = connection.prepared(self.flows, None);
                 return Ok(Some((receiver, shared)));
             }
         }

@@ -20,6 +20,13 @@ impl FlowStates {
         summary
     }
 
+    /// Takes over the members of a flow, if they are known.
+    pub(crate) fn learn(&mut self, summary: &FlowSummary) {
+        if !summary.members.is_empty() {
+            self.members.insert(summary.flow.id, summary.members.clone());
+        }
+    }
+
     /// Applies an event.
     pub(crate) fn apply(&mut self, event: &EventKind) {
         match event {

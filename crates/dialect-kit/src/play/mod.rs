@@ -27,7 +27,7 @@ pub(crate) use prepared::PreparedRequest;
 pub(crate) use recording::{RecordedRender, RecordedStep, Recording, record};
 pub(crate) use replay::{Replay, event};
 pub(crate) use responses::{Marker, fit_grant, outcome_for, request_of, step_time};
-pub(crate) use scripts::{play_script, prepare_script, script_points};
+pub(crate) use scripts::{play_script, prepare_script, script_points, violates};
 pub(crate) use server_side::{Delivered, ServerSide, SharedFrame};
 pub(crate) use sides::Sides;
 pub(crate) use wire_entry::WireEntry;

@@ -5,11 +5,14 @@ use crate::play::flow_states::FlowStates;
 use crate::play::server_side::ServerSide;
 use http::request::Parts;
 use tolmach_dialect::{ClientSession, Frame};
+use tolmach_domain::ConnectionId;
 
 /// Both sides of a connection just before the server decodes a frame.
 pub(crate) struct PreparedRequest {
     /// The user of the connection.
     pub(crate) persona: &'static Persona,
+    /// The number of the connection.
+    pub(crate) id: ConnectionId,
     /// The request that opened the connection.
     pub(crate) opening: Parts,
     /// True for a WebSocket.

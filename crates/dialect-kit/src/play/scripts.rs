@@ -71,6 +71,12 @@ pub(crate) fn script_points(
     Ok(points)
 }
 
+/// True if a session that a script opens answers a frame as a violation.
+pub(crate) fn violates(dialect: &dyn Dialect, script: &Script, frame: &Frame) -> bool {
+    let server = Player::start(dialect, script).ok().and_then(|player| player.server);
+    server.is_some_and(|mut server| matches!(server.decode(step_time(0), frame), Ok(Err(_))))
+}
+
 /// Plays a script up to the step at `index`, whose frame the session has not decoded.
 pub(crate) fn prepare_script(
     dialect: &dyn Dialect,
@@ -93,6 +99,7 @@ pub(crate) fn prepare_script(
     let closed = player.problem("the connection is closed");
     Ok(PreparedRequest {
         persona: &ANN,
+        id: CONNECTION,
         opening: player.opening,
         websocket: player.websocket,
         client: None,

@@ -127,11 +127,7 @@ impl ServerSide {
     ///
     /// Every persona is a member of every flow.
     pub(crate) fn subscribes_to(&self, event: &Event) -> bool {
-        match (self.session.subscription(), event.flow()) {
-            (Subscription::None, _) | (_, None) => false,
-            (Subscription::Flow(subscribed), Some(flow)) => subscribed == flow,
-            (Subscription::AllFlows, Some(_)) => true,
-        }
+        self.session.subscription().covers(event)
     }
 
     /// True for the end of the connection's own sessions.

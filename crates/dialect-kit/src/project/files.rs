@@ -2,6 +2,7 @@
 
 use crate::project::deviations::{Deviations, parse_deviations};
 use crate::project::schemas::Schemas;
+use crate::project::specification::Specification;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,15 @@ impl Project {
     ) -> Result<impl Fn(&Value) -> bool + use<>, String> {
         let validator = self.schemas(dialect)?.into_validator(name)?;
         Ok(move |value: &Value| validator.validate(value).is_ok())
+    }
+
+    /// Reads `protocols/<dialect>/SPEC.md`.
+    pub(crate) fn specification(&self, dialect: &str) -> Result<Specification, String> {
+        let path = self.protocol(dialect).join("SPEC.md");
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            format!("{}: {error}; the file describes the wire, with examples", path.display())
+        })?;
+        Ok(Specification::parse(&text))
     }
 
     /// Compiles `schemas/<dialect>`.

@@ -4,8 +4,10 @@ mod deviations;
 mod files;
 mod frame_json;
 mod schemas;
+mod specification;
 
 pub use deviations::{DeclaredLoss, Deviations, operations};
 pub use files::{Project, UPDATE};
 pub(crate) use frame_json::json_of;
 pub(crate) use schemas::{Direction, Schemas};
+pub(crate) use specification::{Example, ExampleExchange};
