@@ -1,39 +1,32 @@
-//! `cargo xtask chaos`: breaks real servers under load, as often as asked, and shows what was lost.
+//! `cargo xtask chaos`: breaks real servers under load and counts lost messages.
 
-use crate::process::{Project, run as run_to_end};
+use crate::error::TaskResult;
+use crate::process;
+use crate::project::Project;
 use clap::Args;
 use std::num::NonZeroU32;
 
-/// Many rounds of what `cargo xtask ci` tries in few.
+/// Many rounds of the scenarios that `cargo xtask ci` runs once.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How often each scenario is run.
+    /// Rounds of each scenario.
     #[arg(long, default_value = "20")]
     rounds: NonZeroU32,
-    /// How many readers come where some of them stall: one in twenty.
+    /// Readers in the scenario in which one reader of twenty stalls.
     #[arg(long, default_value = "2000")]
-    crowd: NonZeroU32,
-    /// Only scenarios whose name contains this.
-    #[arg(long)]
+    readers: NonZeroU32,
+    /// Run only scenarios whose name contains this.
+    #[arg(long, value_name = "NAME")]
     only: Option<String>,
 }
 
-/// Runs the scenarios one after the other; the table of what they showed comes last. Fails if
-/// anything was lost.
-pub(crate) fn run(project: &Project, options: &Options) -> Result<(), String> {
+/// Runs the scenarios one after the other and prints a table of the results. Fails if a message was
+/// lost.
+pub(crate) fn run(project: &Project, options: &Options) -> TaskResult<()> {
     let mut chaos = project.cargo();
-    chaos.args([
-        "test",
-        "--quiet",
-        "--package",
-        "tolmach-gateway",
-        "--test",
-        "chaos",
-        "--",
-        "--test-threads",
-        "1",
-    ]);
-    chaos.args(&options.only).env("TOLMACH_CHAOS_ROUNDS", options.rounds.to_string());
-    chaos.env("TOLMACH_CHAOS_CROWD", options.crowd.to_string());
-    run_to_end(&mut chaos)
+    chaos.args(["test", "--quiet", "--package", "tolmach-cli", "--test", "chaos"]);
+    chaos.args(["--", "--test-threads", "1"]).args(&options.only);
+    chaos.env("TOLMACH_CHAOS_ROUNDS", options.rounds.to_string());
+    chaos.env("TOLMACH_CHAOS_READERS", options.readers.to_string());
+    process::run(&mut chaos)
 }

@@ -1,28 +1,30 @@
-//! `cargo xtask ci`: every step in order, each with its name and time, until the first that fails.
+//! `cargo xtask ci`: every step in order, with its name and duration, up to the first failure.
 
 use crate::bench;
-use crate::process::{Project, flag, present, run as run_to_end};
-use crate::setup::{self, Python};
+use crate::error::{TaskError, TaskResult};
+use crate::files::{entries, has_extension};
+use crate::process::{is_set, run as run_to_end, succeeds};
+use crate::project::Project;
+use crate::setup::{self, Installation};
 use crate::tidy;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Rewrites transcripts instead of comparing them: a test run that may pass by changing what it
-/// tests is none.
+/// The switch that has goldens rewritten instead of compared, so that their tests would prove
+/// nothing.
 const UPDATE: &str = "TOLMACH_UPDATE_GOLDENS";
 
-/// Where clients that we did not write are run from: every `*.sh` and `*.py` whose name does not
-/// begin with `_`.
-const CLIENTS: [&str; 2] = ["tests/live", "tests/live/python"];
+/// The folders of foreign clients: every `*.sh` and `*.py` whose name does not begin with `_`.
+const CLIENT_FOLDERS: [&str; 2] = ["tests/live", "tests/live/python"];
 
 /// One step.
 struct Step {
     name: &'static str,
-    run: fn(&mut Run<'_>) -> Outcome,
+    run: fn(&mut Run<'_>) -> TaskResult<Completion>,
 }
 
-/// What CI runs, in this order.
-const STEPS: [Step; 10] = [
+/// The steps of CI, in order.
+const STEPS: [Step; 11] = [
     Step { name: "format", run: format },
     Step { name: "tidy", run: tidy },
     Step { name: "lints", run: lints },
@@ -31,6 +33,7 @@ const STEPS: [Step; 10] = [
     Step { name: "dependencies", run: dependencies },
     Step { name: "tests", run: tests },
     Step { name: "documentation tests", run: documentation_tests },
+    Step { name: "examples", run: examples },
     Step { name: "foreign clients", run: foreign_clients },
     Step { name: "short bench", run: short_bench },
 ];
@@ -38,193 +41,185 @@ const STEPS: [Step; 10] = [
 /// One run of all steps.
 struct Run<'p> {
     project: &'p Project,
+    /// The interpreter that the setup step found.
     python: Option<PathBuf>,
 }
 
-/// What came of a step: done, skipped because of something, or failed.
-type Outcome = Result<Done, String>;
-
+/// The extent to which a step was done.
 #[derive(Debug, PartialEq, Eq)]
-enum Done {
+enum Completion {
     Whole,
-    /// All but something that cannot be had here.
-    Partly(String),
+    /// All but a part, for this reason.
+    Partial(String),
+    /// Nothing, for this reason.
     Skipped(String),
 }
 
-/// Runs every step, and sums up.
-pub(crate) fn run(project: &Project) -> Result<(), String> {
-    if flag(UPDATE) {
-        return Err(format!(
-            "{UPDATE} is set: it has transcripts rewritten instead of compared, so nothing would \
-                be tested. Unset it."
-        ));
+/// Runs every step and prints a summary.
+pub(crate) fn run(project: &Project) -> TaskResult<()> {
+    if is_set(UPDATE) {
+        return Err(TaskError::new(format!(
+            "{UPDATE} is set: goldens would be rewritten and not compared; unset it"
+        )));
     }
     let mut run = Run { project, python: None };
-    let mut summary: Vec<(&str, Duration, Outcome)> = Vec::new();
+    let mut summary: Vec<(&str, Duration, TaskResult<Completion>)> = Vec::new();
     for step in STEPS {
         eprintln!("\n=== {}", step.name);
-        let begun = Instant::now();
-        let outcome = (step.run)(&mut run);
-        let failed = outcome.is_err();
-        summary.push((step.name, begun.elapsed(), outcome));
+        let started = Instant::now();
+        let result = (step.run)(&mut run);
+        let failed = result.is_err();
+        summary.push((step.name, started.elapsed(), result));
         if failed {
             break;
         }
     }
     eprintln!("\n=== summary");
-    for (name, time, outcome) in &summary {
-        eprintln!("{:>8.1} s  {name}: {}", time.as_secs_f64(), in_words(outcome));
+    for (name, time, result) in &summary {
+        eprintln!("{:>8.1} s  {name}: {}", time.as_secs_f64(), describe(result));
     }
     for step in &STEPS[summary.len()..] {
         eprintln!("           {}: not run", step.name);
     }
     match summary.pop() {
-        Some((name, _, Err(_))) => Err(format!("failed: {name}")),
+        Some((name, _, Err(_))) => Err(TaskError::new(format!("failed: {name}"))),
         _ => Ok(()),
     }
 }
 
-fn in_words(outcome: &Outcome) -> String {
-    match outcome {
-        Ok(Done::Whole) => "passed".to_owned(),
-        Ok(Done::Partly(what)) => format!("passed, except: {what}"),
-        Ok(Done::Skipped(what)) => format!("SKIPPED, {what}"),
-        Err(problem) => format!("FAILED, {problem}"),
+fn describe(result: &TaskResult<Completion>) -> String {
+    match result {
+        Ok(Completion::Whole) => "passed".to_owned(),
+        Ok(Completion::Partial(reason)) => format!("passed, except: {reason}"),
+        Ok(Completion::Skipped(reason)) => format!("SKIPPED, {reason}"),
+        Err(error) => format!("FAILED, {}", error.chain()),
     }
 }
 
-fn format(run: &mut Run<'_>) -> Outcome {
+fn format(run: &mut Run<'_>) -> TaskResult<Completion> {
     run_to_end(run.project.cargo().args(["fmt", "--all", "--check"]))?;
-    Ok(Done::Whole)
+    Ok(Completion::Whole)
 }
 
-fn tidy(run: &mut Run<'_>) -> Outcome {
+fn tidy(run: &mut Run<'_>) -> TaskResult<Completion> {
     tidy::run(run.project)?;
-    Ok(Done::Whole)
+    Ok(Completion::Whole)
 }
 
-fn lints(run: &mut Run<'_>) -> Outcome {
-    run_to_end(run.project.cargo().args([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]))?;
-    Ok(Done::Whole)
+fn lints(run: &mut Run<'_>) -> TaskResult<Completion> {
+    let mut clippy = run.project.cargo();
+    clippy.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    run_to_end(&mut clippy)?;
+    Ok(Completion::Whole)
 }
 
-/// The rendered documentation, without a warning.
-fn documentation(run: &mut Run<'_>) -> Outcome {
+/// The rendered documentation, with warnings denied.
+fn documentation(run: &mut Run<'_>) -> TaskResult<Completion> {
     let mut command = run.project.cargo();
     command.args(["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"]);
     run_to_end(command.env("RUSTDOCFLAGS", "-D warnings"))?;
-    Ok(Done::Whole)
+    Ok(Completion::Whole)
 }
 
-/// Licences, duplicates and sources of dependencies, by `deny.toml`, and advisories where their
+/// Licences, duplicates and sources of dependencies by `deny.toml`, and advisories if their
 /// database can be fetched.
-fn dependencies(run: &mut Run<'_>) -> Outcome {
-    if !present(run.project.cargo().args(["deny", "--version"])) {
-        return Ok(Done::Skipped("there is no cargo-deny".to_owned()));
+fn dependencies(run: &mut Run<'_>) -> TaskResult<Completion> {
+    if !succeeds(run.project.cargo().args(["deny", "--version"])) {
+        return Ok(Completion::Skipped("there is no cargo-deny".to_owned()));
     }
     let deny = |words: &[&str]| run_to_end(run.project.cargo().arg("deny").args(words));
     deny(&["--offline", "--log-level", "error", "check", "licenses", "bans", "sources"])?;
-    if present(run.project.cargo().args(["deny", "fetch", "db"])) {
+    if succeeds(run.project.cargo().args(["deny", "fetch", "db"])) {
         deny(&["check", "--disable-fetch", "advisories"])?;
-        return Ok(Done::Whole);
+        return Ok(Completion::Whole);
     }
-    Ok(Done::Partly("the database of advisories cannot be fetched".to_owned()))
+    Ok(Completion::Partial("the database of advisories cannot be fetched".to_owned()))
 }
 
-fn setup(run: &mut Run<'_>) -> Outcome {
+fn setup(run: &mut Run<'_>) -> TaskResult<Completion> {
     match setup::run(run.project)? {
-        Python::Ready(interpreter) => {
+        Installation::Done(interpreter) => {
             run.python = Some(interpreter);
-            Ok(Done::Whole)
+            Ok(Completion::Whole)
         }
-        Python::Absent(problem) => Ok(Done::Skipped(problem)),
+        Installation::Skipped(reason) => Ok(Completion::Skipped(reason)),
     }
 }
 
-fn tests(run: &mut Run<'_>) -> Outcome {
-    let nextest = present(run.project.cargo().args(["nextest", "--version"]));
-    let words: &[&str] = if nextest {
-        &["nextest", "run", "--workspace"]
+fn tests(run: &mut Run<'_>) -> TaskResult<Completion> {
+    let mut tests = run.project.cargo();
+    if succeeds(run.project.cargo().args(["nextest", "--version"])) {
+        tests.args(["nextest", "run", "--workspace"]);
     } else {
-        &["test", "--workspace", "--lib", "--bins", "--tests"]
-    };
-    run_to_end(
-        run.project
-            .cargo()
-            .args(words)
-            .envs(run.python.as_ref().map(|python| ("TOLMACH_PYTHON", python))),
-    )?;
-    Ok(Done::Whole)
+        tests.args(["test", "--workspace", "--lib", "--bins", "--tests"]);
+    }
+    run_to_end(tests.envs(run.python.as_ref().map(|python| ("TOLMACH_PYTHON", python))))?;
+    Ok(Completion::Whole)
 }
 
-fn documentation_tests(run: &mut Run<'_>) -> Outcome {
+fn documentation_tests(run: &mut Run<'_>) -> TaskResult<Completion> {
     run_to_end(run.project.cargo().args(["test", "--workspace", "--doc", "--quiet"]))?;
-    Ok(Done::Whole)
+    Ok(Completion::Whole)
 }
 
-/// Each client gets the gateway to start as `TOLMACH_BIN` and a Python with the packages as
-/// `TOLMACH_PYTHON`.
-fn foreign_clients(run: &mut Run<'_>) -> Outcome {
-    let clients = clients(run.project)?;
+/// The tests of the packages in `examples/`, each a workspace of its own.
+fn examples(run: &mut Run<'_>) -> TaskResult<Completion> {
+    let target = run.project.target().join("examples");
+    for example in entries(&run.project.root().join("examples")) {
+        let manifest = example.join("Cargo.toml");
+        if manifest.is_file() {
+            let mut tests = run.project.cargo();
+            tests.args(["test", "--quiet", "--manifest-path"]).arg(manifest);
+            run_to_end(tests.arg("--target-dir").arg(&target))?;
+        }
+    }
+    Ok(Completion::Whole)
+}
+
+/// Clients that are not part of this project. Each gets the gateway to start in `TOLMACH_BIN` and
+/// a Python with the packages in `TOLMACH_PYTHON`.
+fn foreign_clients(run: &mut Run<'_>) -> TaskResult<Completion> {
+    let clients = clients(run.project);
     if clients.is_empty() {
-        return Ok(Done::Skipped("there are none yet".to_owned()));
+        return Ok(Completion::Skipped("there are none".to_owned()));
     }
     let Some(python) = &run.python else {
-        return Ok(Done::Skipped("there is no Python with the packages".to_owned()));
+        return Ok(Completion::Skipped("there is no Python with the packages".to_owned()));
     };
     run_to_end(run.project.cargo().args(["build", "--package", "tolmach-cli"]))?;
     let gateway = run.project.target().join("debug/tolmach");
     for client in clients {
         eprintln!("--- {}", client.display());
-        let begun = Instant::now();
-        let interpreter = if client.extension().is_some_and(|kind| kind == "py") {
-            python.clone()
-        } else {
-            PathBuf::from("bash")
-        };
+        let started = Instant::now();
+        let is_python = has_extension(&client, "py");
+        let interpreter = if is_python { python.clone() } else { PathBuf::from("bash") };
         let mut command = run.project.command(interpreter);
-        run_to_end(
-            command.arg(&client).env("TOLMACH_BIN", &gateway).env("TOLMACH_PYTHON", python),
-        )?;
-        eprintln!("--- {:.1} s", begun.elapsed().as_secs_f64());
+        command.arg(&client).env("TOLMACH_BIN", &gateway).env("TOLMACH_PYTHON", python);
+        run_to_end(&mut command)?;
+        eprintln!("--- {:.1} s", started.elapsed().as_secs_f64());
     }
-    Ok(Done::Whole)
+    Ok(Completion::Whole)
 }
 
-/// Shows that the bench works; how fast anything is, is not judged here.
-fn short_bench(run: &mut Run<'_>) -> Outcome {
-    // Without `--bench` criterion runs everything once and measures nothing.
-    run_to_end(run.project.cargo().args([
-        "test",
-        "--package",
-        "tolmach-bench",
-        "--bench",
-        "wire",
-    ]))?;
-    bench::run(run.project, &bench::Options::for_ci())?;
-    Ok(Done::Whole)
-}
-
-fn clients(project: &Project) -> Result<Vec<PathBuf>, String> {
-    let mut clients = Vec::new();
-    for folder in CLIENTS {
-        let Ok(entries) = std::fs::read_dir(project.root().join(folder)) else { continue };
-        for entry in entries {
-            let path = entry.map_err(|error| format!("{folder}: {error}"))?.path();
+fn clients(project: &Project) -> Vec<PathBuf> {
+    let mut clients: Vec<PathBuf> = CLIENT_FOLDERS
+        .iter()
+        .flat_map(|folder| entries(&project.root().join(folder)))
+        .filter(|path| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if !name.starts_with('_') && (name.ends_with(".sh") || name.ends_with(".py")) {
-                clients.push(path);
-            }
-        }
-    }
+            !name.starts_with('_') && (has_extension(path, "sh") || has_extension(path, "py"))
+        })
+        .collect();
     clients.sort();
-    Ok(clients)
+    clients
+}
+
+/// Runs of the benches that prove that they work; their figures are not judged.
+fn short_bench(run: &mut Run<'_>) -> TaskResult<Completion> {
+    // `cargo test`, not `cargo bench`: criterion then runs everything once and measures nothing.
+    let mut micro = run.project.cargo();
+    micro.args(["test", "--quiet", "--package", "tolmach-bench", "--bench", "wire"]);
+    run_to_end(&mut micro)?;
+    bench::run(run.project, &bench::Options::for_ci())?;
+    Ok(Completion::Whole)
 }

@@ -1,53 +1,56 @@
-//! What CI and people run: `cargo xtask <command>`.
+//! Tasks of developers and CI: `cargo xtask <task>`.
 
 mod bench;
 mod chaos;
 mod ci;
+mod error;
+mod files;
 mod process;
+mod project;
 mod setup;
 mod tidy;
 
 use clap::{Parser, Subcommand};
-use process::Project;
+use project::Project;
 use std::process::ExitCode;
 
-/// What CI and people run.
+/// Tasks of developers and CI.
 #[derive(Parser)]
 #[command(name = "cargo xtask")]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    task: Task,
 }
 
 #[derive(Subcommand)]
-enum Command {
-    /// Measure what Tolmach costs beside the floor, and write BENCH.md.
+enum Task {
+    /// Measure the cost of Tolmach beside a bare broadcast server, and write BENCH.md.
     Bench(bench::Options),
-    /// Break gateways, PostgreSQL, Redis and the networks between them under load, and show what
-    /// was lost.
+    /// Break gateways, PostgreSQL, Redis and the networks between them under load, and count lost
+    /// messages.
     Chaos(chaos::Options),
-    /// Run everything that CI runs, and stop at the first failure.
+    /// Run every step of CI, and stop at the first failure.
     Ci,
-    /// Install what the tests need beside Rust.
+    /// Install the programs and packages that the tests need beside Rust.
     Setup,
-    /// Check the rules that no compiler knows: who imports whom, what a dialect consists of, what
-    /// no file may hold.
+    /// Check the rules that the compiler does not know: imports between crates, circles between
+    /// files, the parts of a dialect, words, comments and widths.
     Tidy,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome = Project::find().and_then(|project| match arguments.command {
-        Command::Bench(options) => bench::run(&project, &options),
-        Command::Chaos(options) => chaos::run(&project, &options),
-        Command::Ci => ci::run(&project),
-        Command::Setup => setup::run(&project).map(|_| ()),
-        Command::Tidy => tidy::run(&project),
+    let result = Project::find().and_then(|project| match arguments.task {
+        Task::Bench(options) => bench::run(&project, &options),
+        Task::Chaos(options) => chaos::run(&project, &options),
+        Task::Ci => ci::run(&project),
+        Task::Setup => setup::run(&project).map(drop),
+        Task::Tidy => tidy::run(&project),
     });
-    match outcome {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            eprintln!("{problem}");
+        Err(error) => {
+            eprintln!("{}", error.chain());
             ExitCode::FAILURE
         }
     }

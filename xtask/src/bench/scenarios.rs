@@ -1,34 +1,18 @@
-//! What is measured: runs of the load generator, and how much of each.
+//! The scenarios: runs of the load generator, each in a whole and in a short size.
 
-use cargo_metadata::Metadata;
-
-/// The id of every dialect: of each crate `tolmach-dialect-<id>`.
-pub(super) fn dialects(metadata: &Metadata) -> Vec<String> {
-    let mut ids: Vec<String> = metadata
-        .workspace_packages()
-        .iter()
-        .filter_map(|package| package.name.strip_prefix("tolmach-dialect-"))
-        .filter(|id| *id != "kit")
-        .map(str::to_owned)
-        .collect();
-    ids.sort();
-    ids
-}
-
-/// One thing to measure, and what stands beside it.
+/// One measurement, with its baseline.
 pub(super) struct Scenario {
-    /// What `--only` looks at.
+    /// The name that `--only` is compared with.
     pub(super) name: String,
-    /// What a reader is told.
+    /// A description for the report.
     pub(super) title: String,
-    pub(super) ours: Work,
-    pub(super) beside: Option<Work>,
-    /// Whether its figures hardly differ from round to round, or are statistics of many runs
-    /// themselves.
+    pub(super) tolmach: Work,
+    pub(super) baseline: Option<Work>,
+    /// True if one round is enough: the figures vary little, or are statistics of many runs.
     pub(super) once: bool,
 }
 
-/// What is done to measure it.
+/// The program that measures one side of a scenario.
 pub(super) enum Work {
     /// A run of the load generator.
     Load(Vec<Argument>),
@@ -43,32 +27,19 @@ pub(super) struct Argument {
 }
 
 impl Argument {
-    pub(super) fn of(&self, short: bool) -> &str {
+    pub(super) fn value(&self, short: bool) -> &str {
         if short { &self.short } else { &self.whole }
+    }
+
+    fn fixed(word: &str) -> Self {
+        Self { whole: word.to_owned(), short: word.to_owned() }
     }
 }
 
-/// A run of the load generator: what it is asked, as on a command line, and amounts, `name whole
-/// short`.
-fn load(asked: &str, amounts: &[(&str, &str, &str)]) -> Work {
-    let same = |word: &str| Argument { whole: word.to_owned(), short: word.to_owned() };
-    let asked = asked.split(' ').map(same);
-    let amounts = amounts.iter().flat_map(|(name, whole, short)| {
-        [same(name), Argument { whole: (*whole).to_owned(), short: (*short).to_owned() }]
-    });
-    Work::Load(asked.chain(amounts).collect())
-}
+/// An option of the load generator: its name, its value in a whole run, and in a short one.
+type Amount = (&'static str, &'static str, &'static str);
 
-fn scenario(
-    name: impl Into<String>,
-    title: impl Into<String>,
-    ours: Work,
-    beside: Option<Work>,
-) -> Scenario {
-    Scenario { name: name.into(), title: title.into(), ours, beside, once: false }
-}
-
-const ROOM: [(&str, &str, &str); 6] = [
+const GROUP: [Amount; 6] = [
     ("--members", "1000", "40"),
     ("--single", "150", "5"),
     ("--many", "2000", "70"),
@@ -76,134 +47,165 @@ const ROOM: [(&str, &str, &str); 6] = [
     ("--rate", "20000", "4000"),
     ("--seconds", "6", "0.2"),
 ];
-const LENGTH: (&str, &str, &str) = ("--seconds", "2", "0.1");
+const SECONDS: Amount = ("--seconds", "2", "0.1");
 
-/// All of them, in the order in which they are run.
+/// All scenarios, in the order in which they are run.
 pub(super) fn all(dialects: &[String]) -> Vec<Scenario> {
     let mut all: Vec<_> = dialects.iter().map(|dialect| fan_out(dialect)).collect();
-    all.push(scenario(
-        "fan-out-mixed",
-        "a room of 1,000, of whom each dialect has as many",
-        load(&format!("fan-out --subject tolmach --wire {}", dialects.join(",")), &ROOM),
-        None,
-    ));
-    let requests = [("--connections", "64", "8"), ("--requests", "2000", "50")];
-    all.push(scenario(
-        "requests",
-        "requests answered without the store, 64 mode connections; beside it the floor's echo",
-        load("requests --subject tolmach", &requests),
-        Some(load("requests --subject floor", &requests)),
-    ));
-    for (store, name) in
-        [("sqlite", "SQLite, synchronous FULL"), ("postgres", "PostgreSQL, fsync on")]
-    {
-        let inserts = [("--rows", "100", "100"), ("--seconds", "1.5", "0.1")];
-        all.push(scenario(
-            format!("sends-{store}"),
-            format!(
-                "durable acknowledged sends, mode, {name}; beside it plain inserts into the \
-                same table"
-            ),
-            load(
-                &format!(
-                    "sends --store \
-                {store}"
-                ),
-                &[("--connections", "1,64,512", "1,8"), ("--pipelined", "256", "16"), LENGTH],
-            ),
-            Some(load(&format!("inserts --store {store}"), &inserts)),
-        ));
-    }
-    let idle = |more| [("--connections", "10000", "100"), ("--more", more, "20")];
-    all.push(Scenario {
-        once: true,
-        ..scenario(
-            "idle-mode",
-            "idle connections, and as many of 8,000 more as the limit of open files allows; \
-                beside it the floor's",
-            load("idle --subject tolmach --wire mode", &idle("8000")),
-            Some(load("idle --subject floor", &idle("8000"))),
-        )
-    });
-    all.push(Scenario {
-        once: true,
-        ..scenario(
-            "idle-bearer",
-            "idle connections",
-            load("idle --subject tolmach --wire bearer", &idle("0")),
-            None,
-        )
-    });
-    all.push(scenario(
-        "history",
-        "histories of 50 messages, 64 mode connections",
-        load("history", &[("--connections", "64", "4"), ("--messages", "50", "5"), LENGTH]),
-        None,
-    ));
-    all.push(scenario(
-        "storm",
-        "a room of 1,000 mode connections at 20,000 deliveries a second, without and during 100 \
-            logins at once (bcrypt, cost 12)",
-        load(
-            "storm",
-            &[
-                ("--members", "1000", "40"),
-                ("--logins", "100", "5"),
-                ("--cost", "12", "6"),
-                ("--rate", "20000", "4000"),
-                LENGTH,
-            ],
-        ),
-        None,
-    ));
-    all.push(scenario(
-        "nodes",
-        "64 mode connections send at one gateway and are heard at another, PostgreSQL and Redis \
-            between them",
-        load("nodes", &[("--connections", "64", "4"), LENGTH]),
-        None,
-    ));
-    all.push(Scenario {
-        once: true,
-        ..scenario(
-            "start",
-            "a start on SQLite",
-            load("start", &[("--messages", "1000000", "2000")]),
-            None,
-        )
-    });
-    let rooms = |connections, flows| {
-        load(
-            "growth",
-            &[
-                ("--members", "1000", "20"),
-                ("--connections", connections, "60"),
-                ("--flows", flows, "10"),
-                ("--messages", "1000", "6"),
-            ],
-        )
-    };
-    all.push(scenario(
-        "growth",
-        "rooms of 1,000 mode connections, one message in flight, of 10,000 connections and flows; \
-            beside it one room alone",
-        rooms("10000", "10000"),
-        Some(rooms("1000", "1")),
-    ));
-    all.push(Scenario {
-        once: true,
-        ..scenario("decode", "decode, validate and lift a send, ns", Work::Wire, None)
-    });
+    all.extend([fan_out_mixed(dialects), requests()]);
+    all.push(sends("sqlite", "SQLite, synchronous FULL"));
+    all.push(sends("postgres", "PostgreSQL, fsync on"));
+    all.extend([idle_mode(), idle_bearer(), history(), storm()]);
+    all.extend([nodes(), start(), growth(), decode()]);
     all
 }
 
 fn fan_out(dialect: &str) -> Scenario {
     scenario(
         format!("fan-out-{dialect}"),
-        format!("a room of 1,000 {dialect} connections; beside it the floor with the same frames"),
-        load(&format!("fan-out --subject tolmach --wire {dialect}"), &ROOM),
-        Some(load("fan-out --subject floor", &ROOM)),
+        format!("a group of 1,000 {dialect} connections; baseline: the floor, the same frames"),
+        load(&format!("fan-out --subject tolmach --wire {dialect}"), &GROUP),
+        Some(load("fan-out --subject floor", &GROUP)),
     )
+}
+
+fn fan_out_mixed(dialects: &[String]) -> Scenario {
+    scenario(
+        "fan-out-mixed",
+        "a group of 1,000 connections, as many of each dialect",
+        load(&format!("fan-out --subject tolmach --wire {}", dialects.join(",")), &GROUP),
+        None,
+    )
+}
+
+fn requests() -> Scenario {
+    let amounts = [("--connections", "64", "8"), ("--requests", "2000", "50")];
+    scenario(
+        "requests",
+        "requests answered without the store, 64 mode connections; baseline: the floor's echo",
+        load("requests --subject tolmach", &amounts),
+        Some(load("requests --subject floor", &amounts)),
+    )
+}
+
+fn sends(store: &str, name: &str) -> Scenario {
+    let inserts = [("--rows", "100", "100"), ("--seconds", "1.5", "0.1")];
+    let sends = [("--connections", "1,64,512", "1,8"), ("--pipelined", "256", "16"), SECONDS];
+    scenario(
+        format!("sends-{store}"),
+        format!(
+            "durable acknowledged sends, mode, {name}; baseline: plain inserts into the same table"
+        ),
+        load(&format!("sends --store {store}"), &sends),
+        Some(load(&format!("inserts --store {store}"), &inserts)),
+    )
+}
+
+fn idle_mode() -> Scenario {
+    let amounts = [("--connections", "10000", "100"), ("--more", "8000", "20")];
+    once(scenario(
+        "idle-mode",
+        "idle connections, and up to 8,000 more as the limit of open files allows; baseline: the \
+            floor",
+        load("idle --subject tolmach --wire mode", &amounts),
+        Some(load("idle --subject floor", &amounts)),
+    ))
+}
+
+fn idle_bearer() -> Scenario {
+    let amounts = [("--connections", "10000", "100"), ("--more", "0", "20")];
+    let work = load("idle --subject tolmach --wire bearer", &amounts);
+    once(scenario("idle-bearer", "idle connections", work, None))
+}
+
+fn history() -> Scenario {
+    let amounts = [("--connections", "64", "4"), ("--messages", "50", "5"), SECONDS];
+    let work = load("history", &amounts);
+    scenario("history", "histories of 50 messages, 64 mode connections", work, None)
+}
+
+fn storm() -> Scenario {
+    let amounts = [
+        ("--members", "1000", "40"),
+        ("--logins", "100", "5"),
+        ("--cost", "12", "6"),
+        ("--rate", "20000", "4000"),
+        SECONDS,
+    ];
+    scenario(
+        "storm",
+        "a group of 1,000 mode connections at 20,000 deliveries a second, without and during 100 \
+            logins at once (bcrypt, cost 12)",
+        load("storm", &amounts),
+        None,
+    )
+}
+
+fn nodes() -> Scenario {
+    scenario(
+        "nodes",
+        "64 mode connections send to one gateway, one receives from another; PostgreSQL and Redis \
+            between them",
+        load("nodes", &[("--connections", "64", "4"), SECONDS]),
+        None,
+    )
+}
+
+fn start() -> Scenario {
+    let work = load("start", &[("--messages", "1000000", "2000")]);
+    once(scenario("start", "a start on SQLite", work, None))
+}
+
+fn growth() -> Scenario {
+    let groups = |connections, flows| {
+        let amounts = [
+            ("--members", "1000", "20"),
+            ("--connections", connections, "60"),
+            ("--flows", flows, "10"),
+            ("--messages", "1000", "6"),
+        ];
+        load("growth", &amounts)
+    };
+    scenario(
+        "growth",
+        "groups of 1,000 mode connections, one message in flight, of 10,000 connections and \
+            flows; baseline: one group alone",
+        groups("10000", "10000"),
+        Some(groups("1000", "1")),
+    )
+}
+
+fn decode() -> Scenario {
+    once(scenario("decode", "decoding of a request to send, ns", Work::Wire, None))
+}
+
+/// A run of the load generator: its fixed arguments, as on a command line, and its amounts.
+fn load(fixed: &str, amounts: &[Amount]) -> Work {
+    let fixed = fixed.split(' ').map(Argument::fixed);
+    let amounts = amounts.iter().flat_map(|(name, whole, short)| {
+        let amount = Argument { whole: (*whole).to_owned(), short: (*short).to_owned() };
+        [Argument::fixed(name), amount]
+    });
+    Work::Load(fixed.chain(amounts).collect())
+}
+
+fn scenario(
+    name: impl Into<String>,
+    title: impl Into<String>,
+    tolmach: Work,
+    baseline: Option<Work>,
+) -> Scenario {
+    Scenario { name: name.into(), title: title.into(), tolmach, baseline, once: false }
+}
+
+fn once(scenario: Scenario) -> Scenario {
+    Scenario { once: true, ..scenario }
+}
+
+/// Ids for tests of other modules.
+#[cfg(test)]
+pub(super) fn test_dialects() -> Vec<String> {
+    ["action", "bearer", "mode", "morelia", "sndmsg"].map(String::from).into()
 }
 
 #[cfg(test)]
@@ -212,10 +214,8 @@ mod tests {
 
     #[test]
     fn scenarios_have_names_of_their_own() {
-        let mut names: Vec<_> = all(&["mode".to_owned(), "action".to_owned()])
-            .into_iter()
-            .map(|scenario| scenario.name)
-            .collect();
+        let mut names: Vec<_> =
+            all(&test_dialects()).into_iter().map(|scenario| scenario.name).collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();
@@ -223,15 +223,15 @@ mod tests {
     }
 
     #[test]
-    fn a_short_run_is_asked_the_same_of_less() {
+    fn a_short_run_has_the_same_arguments_with_smaller_amounts() {
         let Work::Load(arguments) = load("history --a b", &[("--connections", "64", "4")]) else {
             panic!("a run of the load generator")
         };
-        let of = |short| {
-            arguments.iter().map(|argument| argument.of(short)).collect::<Vec<_>>().join(" ")
+        let line = |short| {
+            arguments.iter().map(|argument| argument.value(short)).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(
-            (of(false).as_str(), of(true).as_str()),
+            (line(false).as_str(), line(true).as_str()),
             ("history --a b --connections 64", "history --a b --connections 4")
         );
     }

@@ -1,116 +1,159 @@
 //! The parts of every dialect, and the lists of dialects.
 
+use crate::files::{entries, has_extension};
 use std::path::{Path, PathBuf};
 
-/// The files of a dialect's crate: roles, and the conformance test.
+/// The files of a dialect's crate.
 const FILES: [&str; 5] =
     ["src/lib.rs", "src/wire.rs", "src/errors.rs", "src/server/mod.rs", "tests/conformance.rs"];
 
-/// The one list of dialects in code, and the documents that name each of them.
+/// The files of a dialect's protocol.
+const PROTOCOL_FILES: [&str; 2] = ["SPEC.md", "DEVIATIONS.toml"];
+
+/// The one list of dialects in code.
 const LIST: &str = "crates/cli/src/dialects.rs";
+
+/// The documents that name each dialect.
 const DOCUMENTS: [&str; 2] = ["README.md", "docs/dialects.md"];
 
-/// Checks every `crates/dialect-<d>`.
-pub(super) fn check(root: &Path) -> Vec<String> {
-    let mut crates: Vec<String> = entries(&root.join("crates"))
-        .filter_map(|path| path.file_name()?.to_str().map(str::to_owned))
-        .filter(|name| name.starts_with("dialect-") && name != "dialect-kit")
-        .collect();
-    crates.sort();
-    crates.iter().flat_map(|name| check_dialect(root, name)).collect()
+/// The roles of a dialect's code, which do not import each other.
+const ROLES: [(&str, &str); 2] = [("server", "client"), ("client", "server")];
+
+/// Checks the dialects with these ids.
+pub(super) fn check(root: &Path, ids: &[String]) -> Vec<String> {
+    let check = |id: &String| {
+        let dialect = Dialect { root, id, folder: format!("crates/dialect-{id}") };
+        [
+            dialect.missing_files(),
+            dialect.empty_folders(),
+            dialect.conformance(),
+            dialect.catch_all_arms(),
+            dialect.imports_between_roles(),
+            dialect.missing_mentions(),
+        ]
+        .concat()
+    };
+    ids.iter().flat_map(check).collect()
 }
 
-fn check_dialect(root: &Path, name: &str) -> Vec<String> {
-    let id = name.trim_start_matches("dialect-");
-    let folder = format!("crates/{name}");
-    let (protocol, schemas) = (format!("protocols/{id}"), format!("schemas/{id}"));
-    let mut problems = Vec::new();
-    let files = FILES
-        .iter()
-        .map(|file| format!("{folder}/{file}"))
-        .chain(["SPEC.md", "DEVIATIONS.toml"].map(|file| format!("{protocol}/{file}")));
-    for file in files.filter(|file| !root.join(file).is_file()) {
-        problems.push(format!("{file} is missing: every dialect has it"));
+/// One dialect of the project.
+struct Dialect<'a> {
+    root: &'a Path,
+    id: &'a str,
+    /// The folder of its crate, below the root.
+    folder: String,
+}
+
+impl Dialect<'_> {
+    fn missing_files(&self) -> Vec<String> {
+        let Self { root, id, folder } = self;
+        let of_crate = FILES.map(|file| format!("{folder}/{file}"));
+        let of_protocol = PROTOCOL_FILES.map(|file| format!("protocols/{id}/{file}"));
+        let files = of_crate.into_iter().chain(of_protocol);
+        files
+            .filter(|file| !root.join(file).is_file())
+            .map(|file| format!("{file} is missing: every dialect has it"))
+            .collect()
     }
-    for (folder, kind) in [(format!("{protocol}/transcripts"), "txt"), (schemas, "json")] {
-        let folders = std::iter::once(root.join(&folder))
-            .chain(entries(&root.join(&folder)).filter(|path| path.is_dir()));
-        let any = folders
-            .flat_map(|folder| entries(&folder))
-            .any(|path| path.extension().is_some_and(|extension| extension == kind));
-        if !any {
-            problems.push(format!("{folder} has no *.{kind}: every dialect has some"));
+
+    fn empty_folders(&self) -> Vec<String> {
+        let Self { root, id, .. } = self;
+        let folders =
+            [(format!("protocols/{id}/transcripts"), "txt"), (format!("schemas/{id}"), "json")];
+        let is_empty = |folder: &String, extension: &str| {
+            let top = entries(&root.join(folder));
+            let below = top.iter().flat_map(|path| entries(path));
+            !top.iter().cloned().chain(below).any(|path| has_extension(&path, extension))
+        };
+        folders
+            .iter()
+            .filter(|(folder, extension)| is_empty(folder, extension))
+            .map(|(folder, extension)| {
+                format!("{folder} has no *.{extension}: every dialect has some")
+            })
+            .collect()
+    }
+
+    fn conformance(&self) -> Vec<String> {
+        let file = format!("{}/tests/conformance.rs", self.folder);
+        let text = self.read(&file);
+        let is_called = code_lines(&text).any(|(_, line)| line.contains("conformance!("));
+        if text.is_empty() || is_called {
+            return Vec::new();
         }
+        vec![format!("{file} does not call conformance!(…)")]
     }
-    let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap_or_default();
-    let conformance = read(&format!("{folder}/tests/conformance.rs"));
-    let called = code_lines(&conformance).any(|(_, line)| line.contains("conformance!("));
-    if !conformance.is_empty() && !called {
-        problems.push(format!("{folder}/tests/conformance.rs does not call conformance!(…)"));
+
+    fn catch_all_arms(&self) -> Vec<String> {
+        let file = format!("{}/src/errors.rs", self.folder);
+        let lines = catch_alls(&self.read(&file)).into_iter();
+        lines
+            .map(|line| {
+                format!("{file}:{line}: an arm for every other fault; name each of them instead")
+            })
+            .collect()
     }
-    for number in catch_alls(&read(&format!("{folder}/src/errors.rs"))) {
-        problems.push(format!(
-            "{folder}/src/errors.rs:{number}: an arm for every other fault; each is expected to be \
-             named"
-        ));
-    }
-    for (role, other) in [("server", "client"), ("client", "server")] {
-        for file in sources(&root.join(&folder).join("src").join(role)) {
-            let text = std::fs::read_to_string(&file).unwrap_or_default();
-            for (number, line) in code_lines(&text) {
-                if line.contains(&format!("crate::{other}"))
-                    || line.contains(&format!("super::{other}"))
-                {
-                    let file = file.strip_prefix(root).unwrap_or(&file).display();
-                    problems.push(format!("{file}:{number}: {role} must not import {other}"));
+
+    fn imports_between_roles(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (role, other) in ROLES {
+            let paths = [format!("crate::{other}"), format!("super::{other}")];
+            for file in sources(&self.root.join(&self.folder).join("src").join(role)) {
+                let file = file.strip_prefix(self.root).unwrap_or(&file).display().to_string();
+                for (number, line) in code_lines(&self.read(&file)) {
+                    if paths.iter().any(|path| line.contains(path)) {
+                        problems.push(format!("{file}:{number}: {role} must not import {other}"));
+                    }
                 }
             }
         }
+        problems
     }
-    if !read(LIST).contains(&format!("tolmach_dialect_{id}")) {
-        problems.push(format!("{LIST} does not list {name}: it is served and tried nowhere"));
-    }
-    for document in DOCUMENTS {
-        if !read(document).contains(&format!("`{id}`")) {
-            problems.push(format!("{document} does not name `{id}`"));
+
+    fn missing_mentions(&self) -> Vec<String> {
+        let id = self.id;
+        let mut problems = Vec::new();
+        if !self.read(LIST).contains(&format!("tolmach_dialect_{id}")) {
+            problems.push(format!("{LIST} does not list {id}: it is neither served nor tested"));
         }
+        for document in DOCUMENTS {
+            if !self.read(document).contains(&format!("`{id}`")) {
+                problems.push(format!("{document} does not name `{id}`"));
+            }
+        }
+        problems
     }
-    problems
+
+    /// The text of a file below the root; empty if there is no such file.
+    fn read(&self, file: &str) -> String {
+        std::fs::read_to_string(self.root.join(file)).unwrap_or_default()
+    }
 }
 
 /// The Rust files below a folder.
 fn sources(folder: &Path) -> Vec<PathBuf> {
-    let (folders, files): (Vec<_>, Vec<_>) = entries(folder).partition(|path| path.is_dir());
+    let (folders, files): (Vec<_>, Vec<_>) =
+        entries(folder).into_iter().partition(|path| path.is_dir());
     let below = folders.iter().flat_map(|folder| sources(folder));
-    let mut sources: Vec<_> = files
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .chain(below)
-        .collect();
-    sources.sort();
-    sources
+    files.into_iter().filter(|path| has_extension(path, "rs")).chain(below).collect()
 }
 
-/// The entries of a folder; none if there is no such folder.
-fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
-}
-
-/// Lines that are no comments, with their numbers.
+/// The lines that are not comments, with their numbers.
 fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     (1..).zip(text.lines()).filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
-/// A `match` that is being read: how deep its arms are, whether they are about faults, and which
-/// take whatever is left.
+/// A `match` whose end has not been read.
 struct Match {
+    /// The depth of its arms, in braces.
     depth: usize,
-    faults: bool,
+    /// True if an arm names a fault.
+    names_faults: bool,
+    /// The lines of arms for all remaining patterns.
     catch_alls: Vec<usize>,
 }
 
-/// The lines of arms that take whatever is left of the faults. Reads formatted code: an arm begins
-/// a line.
+/// The lines of arms for all remaining faults. Reads formatted code: every arm begins a line.
 fn catch_alls(text: &str) -> Vec<usize> {
     let (mut found, mut open, mut depth) = (Vec::new(), Vec::<Match>::new(), 0_usize);
     for (number, line) in code_lines(text) {
@@ -120,7 +163,7 @@ fn catch_alls(text: &str) -> Vec<usize> {
             let pattern = pattern.split(" if ").next().unwrap_or(pattern);
             let begins =
                 code.contains("=>") || code.starts_with("Fault::") || code.starts_with("| ");
-            current.faults |= begins && pattern.contains("Fault::");
+            current.names_faults |= begins && pattern.contains("Fault::");
             if code.contains("=>")
                 && pattern.split('|').any(|alternative| alternative.trim() == "_")
             {
@@ -135,12 +178,12 @@ fn catch_alls(text: &str) -> Vec<usize> {
             }
         }
         while let Some(closed) = open.pop_if(|current| depth < current.depth) {
-            found.extend(closed.catch_alls.into_iter().filter(|_| closed.faults));
+            found.extend(closed.catch_alls.into_iter().filter(|_| closed.names_faults));
         }
         if code.ends_with('{')
             && code.split_whitespace().any(|word| word == "match" || word.ends_with("(match"))
         {
-            open.push(Match { depth, faults: false, catch_alls: Vec::new() });
+            open.push(Match { depth, names_faults: false, catch_alls: Vec::new() });
         }
     }
     found.sort_unstable();
@@ -151,6 +194,10 @@ fn catch_alls(text: &str) -> Vec<usize> {
 mod tests {
     use super::*;
     use std::fs;
+
+    fn check_toy(root: &Path) -> Vec<String> {
+        check(root, &["toy".to_owned()])
+    }
 
     fn dialect(root: &Path) {
         for file in FILES {
@@ -174,15 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_dialect_is_tidy_and_the_kit_is_none() {
+    fn a_whole_dialect_is_tidy() {
         let root = tempfile::tempdir().unwrap();
         dialect(root.path());
-        fs::create_dir_all(root.path().join("crates/dialect-kit")).unwrap();
-        assert_eq!(check(root.path()), [""; 0]);
+        assert_eq!(check_toy(root.path()), [""; 0]);
     }
 
     #[test]
-    fn whatever_is_missing_is_named() {
+    fn a_missing_file_is_named() {
         for missing in [
             "crates/dialect-toy/src/lib.rs",
             "crates/dialect-toy/src/wire.rs",
@@ -197,7 +243,7 @@ mod tests {
             let root = tempfile::tempdir().unwrap();
             dialect(root.path());
             fs::remove_file(root.path().join(missing)).unwrap();
-            let problems = check(root.path());
+            let problems = check_toy(root.path());
             let folder = missing.rsplit_once('/').unwrap().0;
             assert!(
                 problems.len() == 1
@@ -213,23 +259,23 @@ mod tests {
             let root = tempfile::tempdir().unwrap();
             dialect(root.path());
             fs::write(root.path().join(file), "another").unwrap();
-            let problems = check(root.path());
+            let problems = check_toy(root.path());
             assert!(problems.len() == 1 && problems[0].starts_with(file), "{problems:?}");
         }
     }
 
     #[test]
-    fn the_sides_of_a_dialect_do_not_import_each_other() {
+    fn roles_that_import_each_other_are_found() {
         let root = tempfile::tempdir().unwrap();
         dialect(root.path());
         let file = root.path().join("crates/dialect-toy/src/server/decode.rs");
         fs::write(file, "\nuse crate::client::Pending;\n").unwrap();
         let expected = "crates/dialect-toy/src/server/decode.rs:2: server must not import client";
-        assert_eq!(check(root.path()), [expected]);
+        assert_eq!(check_toy(root.path()), [expected]);
     }
 
     #[test]
-    fn a_conformance_test_that_tests_nothing_is_found() {
+    fn a_conformance_test_without_trials_is_found() {
         let root = tempfile::tempdir().unwrap();
         dialect(root.path());
         fs::write(
@@ -237,7 +283,7 @@ mod tests {
             "// conformance!(toy());\n#[test] fn it() {}\n",
         )
         .unwrap();
-        assert!(check(root.path())[0].contains("does not call"));
+        assert!(check_toy(root.path())[0].contains("does not call"));
     }
 
     #[test]
@@ -258,13 +304,15 @@ mod tests {
             ),
             (
                 arms(
-                    "        Fault::NoPhoto => match status {\n            404 => 1,\n            _ => 2,\n        },\n        _ => 3,",
+                    "        Fault::NoPhoto => match status {\n            404 => 1,\n            \
+                        _ => 2,\n        },\n        _ => 3,",
                 ),
                 vec![7],
             ),
             (
                 arms(
-                    "        Fault::NoPhoto => match status {\n            404 => 1,\n            _ => 2,\n        },",
+                    "        Fault::NoPhoto => match status {\n            404 => 1,\n            \
+                        _ => 2,\n        },",
                 ),
                 vec![],
             ),
@@ -280,6 +328,6 @@ mod tests {
             arms("        Fault::NoPhoto => 404,\n        _ => 500,"),
         )
         .unwrap();
-        assert!(check(root.path())[0].contains("errors.rs:4"));
+        assert!(check_toy(root.path())[0].contains("errors.rs:4"));
     }
 }

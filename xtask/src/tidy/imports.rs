@@ -1,21 +1,22 @@
 //! The crates that each crate may import, and those that it must never import.
 
+use crate::project::{dialect_id, short_name};
 use cargo_metadata::{DependencyKind, Metadata};
 
 /// The imports of one package.
 struct Row {
     /// The package without its prefix.
     package: &'static str,
-    /// Packages of ours that it may import.
+    /// Packages of the workspace that it may import.
     may: &'static [&'static str],
-    /// Packages of others that it must never import.
+    /// Packages from elsewhere that it must never import, but for its tests.
     never: &'static [&'static str],
 }
 
-/// Stands for every `dialect-…` crate but the kit.
+/// The pattern of every dialect's package.
 const ANY_DIALECT: &str = "dialect-*";
 
-/// Packages that the tests of every package may import; otherwise only where the row says so.
+/// Packages for tests: a dev-dependency of any package, any other dependency only by its row.
 const FOR_TESTS: [&str; 2] = ["dialect-kit", "test-servers"];
 
 const TABLE: [Row; 14] = [
@@ -97,8 +98,8 @@ const TABLE: [Row; 14] = [
             "engine",
             "store",
             "bus",
+            "adapters",
             "dialect",
-            "client",
             "cli",
             "dialect-kit",
             "test-servers",
@@ -109,64 +110,63 @@ const TABLE: [Row; 14] = [
     Row { package: "xtask", may: &[], never: &[] },
 ];
 
-/// Checks the crates of the workspace against the table.
+/// Checks the packages of the workspace against the table.
 pub(super) fn check(metadata: &Metadata) -> Vec<String> {
     let mut problems = Vec::new();
     for package in metadata.workspace_packages() {
         let name = short_name(&package.name);
         let Some(row) = TABLE.iter().find(|row| matches_package(row.package, name)) else {
             problems.push(format!(
-                "{}: the table in xtask/src/tidy/imports.rs has no row for it; \
-                say what it may import",
+                "{}: no row in the table of xtask/src/tidy/imports.rs; add one with its imports",
                 package.name
             ));
             continue;
         };
         for dependency in &package.dependencies {
-            let development = dependency.kind == DependencyKind::Development;
-            problems.extend(
-                judge(row, name, &dependency.name, development, dependency.path.is_some())
-                    .map(|why| format!("{}: {why}", package.name)),
-            );
+            let import = Import {
+                name: &dependency.name,
+                is_for_tests: dependency.kind == DependencyKind::Development,
+                is_in_workspace: dependency.path.is_some(),
+            };
+            let violation = violation(row, name, &import);
+            problems.extend(violation.map(|violation| format!("{}: {violation}", package.name)));
         }
     }
     problems
 }
 
-/// The rule that a dependency breaks, if it breaks one.
-fn judge(
-    row: &Row,
-    package: &str,
-    dependency: &str,
-    development: bool,
-    ours: bool,
-) -> Option<String> {
-    if !ours {
-        // A test may use what it likes of others' crates.
-        let forbidden = !development && row.never.contains(&dependency);
-        return forbidden.then(|| format!("must never import {dependency}"));
+/// A dependency of a package.
+struct Import<'a> {
+    name: &'a str,
+    is_for_tests: bool,
+    is_in_workspace: bool,
+}
+
+/// The rule that an import violates.
+fn violation(row: &Row, package: &str, import: &Import<'_>) -> Option<String> {
+    let Import { name, is_for_tests, is_in_workspace } = *import;
+    if !is_in_workspace {
+        let forbidden = !is_for_tests && row.never.contains(&name);
+        return forbidden.then(|| format!("must never import {name}"));
     }
-    let imported = short_name(dependency);
+    let imported = short_name(name);
     if FOR_TESTS.contains(&imported) && !row.may.contains(&imported) {
-        return (!development).then(|| {
-            format!("imports {dependency}, which is for tests: a dev-dependency is expected")
-        });
+        return (!is_for_tests)
+            .then(|| format!("imports {name}, which is for tests: make it a dev-dependency"));
     }
-    let expected = row.may.iter().any(|may| matches_package(may, imported)) || imported == package;
-    (!expected).then(|| {
-        let may =
-            if row.may.is_empty() { "none of our crates".to_owned() } else { row.may.join(", ") };
+    let allowed = row.may.iter().any(|may| matches_package(may, imported)) || imported == package;
+    (!allowed).then(|| {
+        let may = match row.may {
+            [] => "no package of the workspace".to_owned(),
+            may => may.join(", "),
+        };
         format!("imports {imported}; it may import {may}")
     })
 }
 
-fn short_name(package: &str) -> &str {
-    package.strip_prefix("tolmach-").unwrap_or(package)
-}
-
 fn matches_package(pattern: &str, package: &str) -> bool {
     match pattern {
-        ANY_DIALECT => package.starts_with("dialect-") && package != "dialect-kit",
+        ANY_DIALECT => dialect_id(package).is_some(),
         exact => exact == package,
     }
 }
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_table_is_enforced() {
-        for (package, dependency, development, ours, part) in [
+        for (package, name, is_for_tests, is_in_workspace, part) in [
             ("domain", "thiserror", false, false, None),
             ("domain", "serde", false, false, Some("never import serde")),
             ("domain", "tolmach-engine", false, true, Some("imports engine")),
@@ -192,6 +192,7 @@ mod tests {
             ("dialect-mode", "tolmach-store", false, true, Some("imports store")),
             ("dialect-mode", "tolmach-dialect-kit", true, true, None),
             ("bench", "tolmach-test-servers", false, true, None),
+            ("bench", "tolmach-dialect-mode", false, true, Some("imports dialect-mode")),
             ("cli", "tolmach-test-servers", false, true, Some("dev-dependency")),
             ("dialect-mode", "tolmach-dialect-kit", false, true, Some("dev-dependency")),
             ("dialect-mode", "tokio", false, false, Some("tokio")),
@@ -204,24 +205,25 @@ mod tests {
             ("test-servers", "redis", false, false, Some("redis")),
         ] {
             let row = TABLE.iter().find(|row| matches_package(row.package, package)).unwrap();
-            let found = judge(row, package, dependency, development, ours);
+            let import = Import { name, is_for_tests, is_in_workspace };
+            let found = violation(row, package, &import);
             match part {
-                None => assert_eq!(found, None, "{package} imports {dependency}"),
+                None => assert_eq!(found, None, "{package} imports {name}"),
                 Some(part) => assert!(
                     found.as_ref().is_some_and(|found| found.contains(part)),
-                    "{package} imports {dependency}: {found:?}"
+                    "{package} imports {name}: {found:?}"
                 ),
             }
         }
     }
 
     #[test]
-    fn every_crate_needs_a_row() {
-        assert!(!TABLE.iter().any(|row| matches_package(row.package, "unheard-of")));
-        assert!(
-            matches_package(ANY_DIALECT, "dialect-sndmsg")
-                && !matches_package(ANY_DIALECT, "dialect-kit")
-                && !matches_package(ANY_DIALECT, "dialect")
-        );
+    fn the_table_has_one_row_for_every_dialect_and_none_for_unknown_packages() {
+        for (package, rows) in
+            [("unheard-of", 0), ("dialect-sndmsg", 1), ("dialect-kit", 1), ("dialect", 1)]
+        {
+            let found = TABLE.iter().filter(|row| matches_package(row.package, package));
+            assert_eq!(found.count(), rows, "{package}");
+        }
     }
 }

@@ -1,14 +1,18 @@
-//! What no file of the project may hold: paths of somebody's machine, dates, tests that are put
-//! off, silenced lints.
+//! Texts that no file of the project may hold: paths of one machine, dates, ignored tests, silenced
+//! lints, private words, wide lines, comments that begin with a question.
 
+mod comments;
+mod patterns;
+
+use comments::{comment_of, question_word};
+use patterns::{holds_date, holds_path, words};
 use std::path::{Path, PathBuf};
 
-/// Folders that only exist on somebody's machine. Put together, so that this file does not hold
-/// them.
+/// Folders of one machine. In two parts each, so that this file does not hold them.
 const MACHINE_FOLDERS: [&str; 4] =
     [concat!("/", "work/"), concat!("/", "root/"), concat!("/", "home/"), concat!("/", "tmp/")];
 
-/// Attributes that no code carries, and what is expected instead.
+/// Attributes that no code has, and the reasons or alternatives.
 const ATTRIBUTES: [(&str, &str); 2] = [
     (concat!("#[", "ignore"), "a test runs or is not there"),
     (
@@ -25,98 +29,81 @@ const WIDTH: usize = 100;
 const PRIVATE_WORDS: [&str; 8] =
     ["voice", "crowd", "audience", "nonsense", "owed", "lend", "whoever", "somebody"];
 
-/// True for files whose contents are data: what a wire says, what a tool writes.
-fn is_data(file: &Path) -> bool {
-    file.components().any(|part| part.as_os_str() == "transcripts" || part.as_os_str() == "data")
-        || file.ends_with("Cargo.lock")
-}
+/// The file with those words.
+const WORD_LIST: &str = "tidy/texts/mod.rs";
 
 /// Checks files, given by their paths below the root.
 pub(super) fn check(root: &Path, files: &[PathBuf]) -> Vec<String> {
     let mut problems = Vec::new();
     for file in files.iter().filter(|file| !is_data(file)) {
-        // What is no text has no words.
+        // Files that are not UTF-8 hold no text.
         let Ok(text) = std::fs::read_to_string(root.join(file)) else { continue };
         problems.extend(check_text(file, &text));
     }
     problems
 }
 
+/// True for files whose contents are data: recorded frames, the output of a tool.
+fn is_data(file: &Path) -> bool {
+    file.components().any(|part| part.as_os_str() == "transcripts" || part.as_os_str() == "data")
+        || file.ends_with("Cargo.lock")
+}
+
 fn check_text(file: &Path, text: &str) -> Vec<String> {
-    let kind = file.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
+    let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let mut problems = Vec::new();
-    let mut fenced = false;
+    let (mut previous, mut is_fenced) = (None, false);
     for (number, line) in (1..).zip(text.lines()) {
-        let mut put = |what: String| problems.push(format!("{}:{number}: {what}", file.display()));
-        for folder in MACHINE_FOLDERS.iter().filter(|folder| holds_path(line, folder)) {
-            put(format!(
-                "{folder} is a place on one machine; a path below the project is expected"
-            ));
+        let mut found = paths_in(line);
+        if extension == "rs" {
+            found.extend(problems_of_code(file, previous, line));
         }
-        if kind == "rs" {
-            let code = line.trim_start();
-            for (attribute, expected) in ATTRIBUTES {
-                if code.starts_with('#') && code.contains(attribute) {
-                    put(format!("{attribute} is not used here: {expected}"));
-                }
-            }
+        let is_fence = extension == "md" && line.trim_start().starts_with("```");
+        is_fenced ^= is_fence;
+        let is_prose = !is_fenced && !is_fence && !line.starts_with("    ");
+        let prose = match extension {
+            "md" => is_prose.then_some(line),
+            _ => comment_of(extension, line),
+        };
+        if prose.is_some_and(holds_date) {
+            found.push("a date; state facts that hold whenever they are read".to_owned());
         }
-        if kind == "rs" {
-            let width = line.chars().count();
-            if width > WIDTH {
-                put(format!("{width} characters; at most {WIDTH} are expected"));
-            }
-            let words = line.split(|character: char| !character.is_alphanumeric());
-            for word in words {
-                let word = word.to_lowercase();
-                if PRIVATE_WORDS.contains(&&*word) && !file.ends_with("tidy/texts.rs") {
-                    put(format!("the word {word:?}; the field's standard term is expected"));
-                }
-            }
-        }
-        let fence = line.trim_start().starts_with("```");
-        fenced ^= fence && kind == "md";
-        let code_block = fenced || fence || line.starts_with("    ");
-        let prose = if kind == "md" { (!code_block).then_some(line) } else { comment(kind, line) };
-        if prose.is_some_and(|prose| holds_date(&without_code(prose))) {
-            put("a date; what is true is expected, not when it was written".to_owned());
-        }
+        let place = |problem| format!("{}:{number}: {problem}", file.display());
+        problems.extend(found.into_iter().map(place));
+        previous = Some(line);
     }
     problems
 }
 
-/// Whether a line holds an absolute path into this folder, and not one that merely ends like it.
-fn holds_path(line: &str, folder: &str) -> bool {
-    line.match_indices(folder).any(|(at, _)| {
-        let before = line[..at].chars().next_back();
-        !before.is_some_and(|before| {
-            before.is_alphanumeric() || matches!(before, '_' | '-' | '.' | '}' | '/' | '*')
-        })
-    })
+fn paths_in(line: &str) -> Vec<String> {
+    let folders = MACHINE_FOLDERS.iter().filter(|folder| holds_path(line, folder));
+    folders
+        .map(|folder| format!("a path in {folder}, on one machine; use one below the project"))
+        .collect()
 }
 
-/// The comment that a line is, in a language that has them.
-fn comment<'a>(kind: &str, line: &'a str) -> Option<&'a str> {
-    let mark = match kind {
-        "rs" => "//",
-        "toml" | "sh" | "py" | "yml" | "yaml" => "#",
-        _ => return None,
-    };
-    line.trim_start().strip_prefix(mark)
-}
-
-/// Prose without what stands between backticks.
-fn without_code(prose: &str) -> String {
-    prose.split('`').step_by(2).collect::<Vec<_>>().join(" ")
-}
-
-/// Whether there is a date such as `2001-02-03` or `03.02.2001`.
-fn holds_date(prose: &str) -> bool {
-    let shape: Vec<u8> =
-        prose.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte }).collect();
-    [&b"0000-00-00"[..], b"00.00.0000"]
-        .iter()
-        .any(|date| shape.windows(date.len()).any(|window| window == *date))
+/// The problems of a line of Rust.
+fn problems_of_code(file: &Path, previous: Option<&str>, line: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (attribute, expected) in ATTRIBUTES {
+        if line.trim_start().starts_with('#') && line.contains(attribute) {
+            problems.push(format!("{attribute} is not used here: {expected}"));
+        }
+    }
+    let width = line.chars().count();
+    if width > WIDTH {
+        problems.push(format!("{width} characters; at most {WIDTH} are expected"));
+    }
+    if !file.ends_with(WORD_LIST) {
+        let private = words(line).filter(|word| PRIVATE_WORDS.contains(&&**word));
+        problems.extend(
+            private.map(|word| format!("the word {word:?}; use the standard term of the field")),
+        );
+    }
+    if let Some(word) = question_word(previous, line) {
+        problems.push(format!("the comment begins with {word:?}; begin with the noun"));
+    }
+    problems
 }
 
 #[cfg(test)]
@@ -129,10 +116,10 @@ mod tests {
     );
 
     #[test]
-    fn what_no_file_may_hold_is_found_and_nothing_else() {
+    fn forbidden_texts_are_found_and_nothing_else() {
         for (file, line, found) in [
-            ("a.rs", concat!("let path = \"/", "work/main\";"), Some("place on one machine")),
-            ("a.md", concat!("See `/", "home/somebody/notes`."), Some("place on one machine")),
+            ("a.rs", concat!("let path = \"/", "work/main\";"), Some("on one machine")),
+            ("a.md", concat!("See `/", "home/user/notes`."), Some("on one machine")),
             ("a.rs", concat!("let path = format!(\"{root}/", "tmp/x\");"), None),
             ("a.rs", concat!("target/", "tmp/x"), None),
             ("a.rs", concat!("    #[", "ignore]"), Some("a test runs")),
@@ -143,12 +130,15 @@ mod tests {
             ("a.rs", "struct Crowd;", Some("standard term")),
             ("a.rs", "struct Crowded;", None),
             ("a.md", "a crowd", None),
+            ("a.rs", "/// Whether it is.", Some("begin with the noun")),
+            ("a.rs", "/// True if it is.", None),
+            ("a.md", "Whether it is.", None),
             ("a.rs", WIDE, Some("101 characters")),
             ("a.md", WIDE, None),
             ("a.rs", concat!("// clippy says #[", "allow(…)]"), None),
             ("a.rs", "// Fixed on 2001-02-03.", Some("a date")),
             ("a.rs", "/// `2001-02-03T00:00:00Z` to the second.", None),
-            ("a.rs", "let moment = \"2001-02-03\";", None),
+            ("a.rs", "let time = \"2001-02-03\";", None),
             ("a.toml", "# since 03.02.2001", Some("a date")),
             ("a.toml", "rust-version = \"1.95\" # 1.2.3", None),
             ("a.md", "Written on 2001-02-03.", Some("a date")),
@@ -164,6 +154,16 @@ mod tests {
                 ),
             }
         }
+    }
+
+    #[test]
+    fn a_comment_is_checked_at_the_beginning_of_each_paragraph() {
+        let text =
+            "/// A fact about\n/// What it is.\n///\n/// Where it is.\nlet a = 1;\n// How.\n";
+        let problems = check_text(Path::new("a.rs"), text);
+        let lines: Vec<_> =
+            problems.iter().map(|problem| problem.split(": ").next().unwrap()).collect();
+        assert_eq!(lines, ["a.rs:4", "a.rs:6"], "{problems:?}");
     }
 
     #[test]

@@ -1,0 +1,107 @@
+//! `cargo xtask bench`: the cost of Tolmach beside a bare broadcast server, the floor, as ratios of
+//! one run.
+//!
+//! The load generator (`crates/bench`) measures one scenario of one server at a time, and the micro
+//! benches measure the wire in process. Tolmach and its baseline are measured in turn, so that a
+//! disturbance of the machine affects both.
+
+mod explanations;
+mod figures;
+mod machine;
+mod report;
+mod results;
+mod rows;
+mod runner;
+mod scenarios;
+
+use crate::error::{TaskError, TaskResult};
+use crate::files;
+use crate::process::run as run_to_end;
+use crate::project::Project;
+use machine::Machine;
+use results::ScenarioResults;
+use runner::Runner;
+use std::io::Write;
+use std::time::Instant;
+
+/// The report of a whole run, in the root folder.
+const REPORT: &str = "BENCH.md";
+/// Rounds of a whole run.
+const ROUNDS: usize = 3;
+
+/// The extent of a run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Prove in seconds that it works: small loads, one round, no verdicts; BENCH.md stays as it is
+    #[arg(long)]
+    short: bool,
+    /// Measure only the scenarios whose name contains this; BENCH.md stays as it is
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// The profile to build with
+    #[arg(long, default_value = "dist")]
+    profile: String,
+}
+
+impl Options {
+    /// A short run, built like the tests.
+    pub(crate) fn for_ci() -> Self {
+        Self { short: true, only: None, profile: "dev".to_owned() }
+    }
+}
+
+/// Builds, measures, prints the report, and writes that of a whole run to BENCH.md.
+pub(crate) fn run(project: &Project, options: &Options) -> TaskResult<()> {
+    let dialects = project.dialects();
+    let mut results = selected(&dialects, options.only.as_deref().unwrap_or_default())?;
+    let mut build = project.cargo();
+    build.args(["build", "--profile", &options.profile]);
+    build.args(["--package", "tolmach-cli", "--package", "tolmach-bench"]);
+    run_to_end(&mut build)?;
+    measure(&Runner::new(project, &options.profile, options.short), &mut results)?;
+    let judge = !options.short;
+    let table = report::table(&rows::all(&dialects), &results, judge)?;
+    let report = format!("{table}\n{}", report::details(&results));
+    writeln!(std::io::stdout(), "{}", report.trim_end())
+        .map_err(|error| TaskError::caused_by("standard output", error))?;
+    if judge && options.only.is_none() {
+        let document = report::document(&report, ROUNDS, &Machine::read()?);
+        files::write(&project.root().join(REPORT), &document)?;
+    }
+    Ok(())
+}
+
+/// The scenarios whose name contains `only`, without results.
+fn selected(dialects: &[String], only: &str) -> TaskResult<Vec<ScenarioResults>> {
+    let (selected, others): (Vec<_>, Vec<_>) =
+        scenarios::all(dialects).into_iter().partition(|scenario| scenario.name.contains(only));
+    if selected.is_empty() {
+        let names: Vec<_> = others.into_iter().map(|scenario| scenario.name).collect();
+        let names = names.join(", ");
+        return Err(TaskError::new(format!(
+            "no scenario has a name with {only:?}; the scenarios are {names}"
+        )));
+    }
+    let without_results = |scenario| ScenarioResults { scenario, rounds: Vec::new() };
+    Ok(selected.into_iter().map(without_results).collect())
+}
+
+/// Measures every scenario in every round, and prints a line for each.
+fn measure(runner: &Runner<'_>, results: &mut [ScenarioResults]) -> TaskResult<()> {
+    let (rounds, started) = (if runner.is_short() { 1 } else { ROUNDS }, Instant::now());
+    let count = results.len();
+    for round in 1..=rounds {
+        for (number, ScenarioResults { scenario, rounds: done }) in (1..).zip(results.iter_mut()) {
+            if scenario.once && round > 1 {
+                continue;
+            }
+            let elapsed = started.elapsed().as_secs_f64();
+            eprintln!(
+                "{elapsed:>5.0} s, round {round} of {rounds}, scenario {number} of {count}: {}",
+                scenario.name
+            );
+            done.push(runner.measure(scenario)?);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Runs of the load generator and of the micro benches.
+
+use super::results::Round;
+use super::scenarios::{Scenario, Work};
+use crate::error::{TaskError, TaskResult};
+use crate::files;
+use crate::process::output;
+use crate::project::Project;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Measures scenarios with programs of one profile.
+pub(super) struct Runner<'a> {
+    project: &'a Project,
+    profile: &'a str,
+    short: bool,
+}
+
+impl<'a> Runner<'a> {
+    /// A runner of programs that were built with this profile.
+    pub(super) fn new(project: &'a Project, profile: &'a str, short: bool) -> Self {
+        Self { project, profile, short }
+    }
+
+    /// True if loads are small.
+    pub(super) fn is_short(&self) -> bool {
+        self.short
+    }
+
+    /// Measures Tolmach, then the baseline with a frame that Tolmach delivered.
+    pub(super) fn measure(&self, scenario: &Scenario) -> TaskResult<Round> {
+        let tolmach = self.run(&scenario.tolmach, None)?;
+        let baseline = match &scenario.baseline {
+            Some(work) => self.run(work, tolmach.get("sample").and_then(Value::as_str))?,
+            None => Value::Null,
+        };
+        Ok(Round { tolmach, baseline })
+    }
+
+    fn run(&self, work: &Work, frame: Option<&str>) -> TaskResult<Value> {
+        match work {
+            Work::Load(arguments) => {
+                let programs = self.project.target().join(target_folder(self.profile));
+                let mut load = self.project.command(programs.join("load"));
+                load.args(arguments.iter().map(|argument| argument.value(self.short)));
+                if let Some(frame) = frame {
+                    load.args(["--frame", frame]);
+                }
+                parse(&output(&mut load)?, "the output of the load generator")
+            }
+            Work::Wire => self.run_micro_benches(),
+        }
+    }
+
+    /// Runs the micro benches of decoding and reads criterion's estimates: nanoseconds by dialect
+    /// and way of decoding. A short run measures nothing.
+    fn run_micro_benches(&self) -> TaskResult<Value> {
+        let mut bench = self.project.cargo();
+        bench.args(["bench", "--quiet", "--profile", self.profile]);
+        bench.args(["--package", "tolmach-bench", "--bench", "wire", "--"]);
+        if self.short {
+            output(bench.arg("--test"))?;
+            return Ok(json!({}));
+        }
+        output(bench.args(["--noplot", "/decode/"]))?;
+        let estimates = self.project.target().join("criterion");
+        let mut figures = json!({});
+        for dialect in self.project.dialects() {
+            for way in ["dialect", "struct", "value"] {
+                let folder = estimates.join(format!("{dialect}_decode")).join(way);
+                figures[&dialect][way] = median_estimate(&folder)?;
+            }
+        }
+        Ok(figures)
+    }
+}
+
+/// The median that criterion estimated for a bench, from its folder.
+fn median_estimate(folder: &Path) -> TaskResult<Value> {
+    let file = folder.join("new/estimates.json");
+    let name = file.display().to_string();
+    let estimates = parse(&files::read(&file)?, &name)?;
+    let median = estimates.pointer("/median/point_estimate");
+    median.cloned().ok_or_else(|| TaskError::new(format!("{name}: no median")))
+}
+
+fn parse(json: &str, name: &str) -> TaskResult<Value> {
+    serde_json::from_str(json).map_err(|error| TaskError::caused_by(name, error))
+}
+
+/// The folder of a profile's programs in the target folder.
+fn target_folder(profile: &str) -> &str {
+    match profile {
+        "dev" | "test" => "debug",
+        "bench" => "release",
+        profile => profile,
+    }
+}
