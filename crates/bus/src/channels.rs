@@ -1,92 +1,95 @@
-//! Which channels of Redis an event goes to, and what they are called.
+//! The channels of Redis, and the destinations of events.
 
 use std::collections::BTreeMap;
 use tolmach_domain::{Event, EventKind, UserId};
 use tolmach_engine::ports::Topic;
 
-/// An event that concerns more users than this goes to every node, once, rather than to each of
-/// them: it names them all, so that the bytes would grow with their square.
-const CROWD: usize = 32;
+/// The largest number of users to whose topics an event goes. One that concerns more goes to every
+/// node instead: it names all of them, so that the bytes would grow with their square.
+const MAX_USER_TOPICS: usize = 32;
 
-/// How many channels one command names.
-const CHANNELS_IN_A_COMMAND: usize = 1_000;
+/// The largest number of channels in one command.
+const CHANNELS_PER_COMMAND: usize = 1_000;
 
-/// Over how many shards topics are spread where channels are sharded. All channels of one shard lie
-/// in one slot of a Redis Cluster, which is what lets one command name many of them; and there are
-/// far more shards than nodes of a cluster.
+/// The number of shards of sharded channels. All channels of a shard are in one slot of a Redis
+/// Cluster, so that one command may name many of them; it is far larger than the number of a
+/// cluster's nodes.
 const SHARDS: u16 = 256;
 
-/// What a channel is for.
+/// The receivers of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// Nodes that listen to a topic.
+pub(crate) enum Destination {
+    /// The nodes that subscribed to a topic.
     Topic(Topic),
     /// Every node.
-    Everyone,
+    AllNodes,
 }
 
-/// Names channels.
+/// The names of channels.
 pub(crate) struct Channels {
     prefix: String,
     sharded: bool,
 }
 
 impl Channels {
-    /// Channels that all begin with `prefix`.
+    /// Channels whose names begin with `prefix`.
     pub(crate) fn new(prefix: String, sharded: bool) -> Self {
         Self { prefix, sharded }
     }
 
-    /// Whether they are sharded.
+    /// True if they are sharded.
     pub(crate) fn are_sharded(&self) -> bool {
         self.sharded
     }
 
-    /// The channel's name: `tolmach:flow:7`; where channels are sharded `tolmach:{7}:flow:7`, of
-    /// which Redis hashes what is between the braces.
-    pub(crate) fn name(&self, place: Place) -> String {
+    /// The name of a channel: `tolmach:flow:7`, or sharded `tolmach:{7}:flow:7`, of which Redis hashes
+    /// the part in braces.
+    pub(crate) fn name(&self, destination: Destination) -> String {
         let prefix = &self.prefix;
         let prefix = if self.sharded {
-            format!("{prefix}{{{}}}:", self.shard(place))
+            format!("{prefix}{{{}}}:", self.shard(destination))
         } else {
             prefix.clone()
         };
-        match place {
-            Place::Topic(Topic::Flow(flow)) => format!("{prefix}flow:{flow}"),
-            Place::Topic(Topic::User(user)) => format!("{prefix}user:{user}"),
-            Place::Everyone => format!("{prefix}everyone"),
+        match destination {
+            Destination::Topic(Topic::Flow(flow)) => format!("{prefix}flow:{flow}"),
+            Destination::Topic(Topic::User(user)) => format!("{prefix}user:{user}"),
+            Destination::AllNodes => format!("{prefix}everyone"),
         }
     }
 
-    /// The shard that a channel lies in: what one command may name.
-    pub(crate) fn shard(&self, place: Place) -> u16 {
-        let id = match place {
-            Place::Topic(_) | Place::Everyone if !self.sharded => 0,
-            Place::Topic(Topic::Flow(flow)) => flow.get(),
-            Place::Topic(Topic::User(user)) => user.get(),
-            Place::Everyone => 0,
+    /// The shard of a channel. One command may name channels of one shard only.
+    pub(crate) fn shard(&self, destination: Destination) -> u16 {
+        let id = match destination {
+            Destination::Topic(_) | Destination::AllNodes if !self.sharded => 0,
+            Destination::Topic(Topic::Flow(flow)) => flow.get(),
+            Destination::Topic(Topic::User(user)) => user.get(),
+            Destination::AllNodes => 0,
         };
         u16::try_from(id % i64::from(SHARDS)).unwrap_or_default()
     }
 
-    /// The channels' names, as few commands can name them.
-    pub(crate) fn batches(&self, places: impl IntoIterator<Item = Place>) -> Vec<Vec<String>> {
+    /// The names of channels, in a list for each command.
+    pub(crate) fn batches(
+        &self,
+        destinations: impl IntoIterator<Item = Destination>,
+    ) -> Vec<Vec<String>> {
         let mut shards: BTreeMap<u16, Vec<String>> = BTreeMap::new();
-        for place in places {
-            shards.entry(self.shard(place)).or_default().push(self.name(place));
+        for destination in destinations {
+            shards.entry(self.shard(destination)).or_default().push(self.name(destination));
         }
         shards
             .into_values()
             .flat_map(|names| {
-                names.chunks(CHANNELS_IN_A_COMMAND).map(<[String]>::to_vec).collect::<Vec<_>>()
+                names.chunks(CHANNELS_PER_COMMAND).map(<[String]>::to_vec).collect::<Vec<_>>()
             })
             .collect()
     }
 }
 
-/// Where an event is to be heard. Whoever comes into a flow does not listen to it yet, hence their
-/// own topics too.
-pub(crate) fn places(event: &Event) -> Vec<Place> {
+/// The destinations of an event. New members have not subscribed to the flow yet, so that their own
+/// topics are among them.
+pub(crate) fn destinations(event: &Event) -> Vec<Destination> {
     let users: Vec<UserId> = match &event.kind {
         EventKind::FlowCreated { members, .. } => members.iter().map(|member| member.id).collect(),
         EventKind::MembersAdded { users, .. } => users.iter().map(|user| user.id).collect(),
@@ -98,15 +101,15 @@ pub(crate) fn places(event: &Event) -> Vec<Place> {
         | EventKind::FlowDeleted { .. }
         | EventKind::Typing { .. } => Vec::new(),
     };
-    if users.len() > CROWD {
-        return vec![Place::Everyone];
+    if users.len() > MAX_USER_TOPICS {
+        return vec![Destination::AllNodes];
     }
     event
         .flow()
         .map(Topic::Flow)
         .into_iter()
         .chain(users.into_iter().map(Topic::User))
-        .map(Place::Topic)
+        .map(Destination::Topic)
         .collect()
 }
 
@@ -124,16 +127,16 @@ mod tests {
     }
 
     #[test]
-    fn channels_are_named_after_what_they_are_for() {
+    fn channels_are_named_after_their_destination() {
         let plain = Channels::new("tolmach:".into(), false);
         let sharded = Channels::new("tolmach:".into(), true);
-        for (place, expected, expected_sharded) in [
-            (Place::Topic(flow(7)), "tolmach:flow:7", "tolmach:{7}:flow:7"),
-            (Place::Topic(user(519)), "tolmach:user:519", "tolmach:{7}:user:519"),
-            (Place::Everyone, "tolmach:everyone", "tolmach:{0}:everyone"),
+        for (destination, expected, expected_sharded) in [
+            (Destination::Topic(flow(7)), "tolmach:flow:7", "tolmach:{7}:flow:7"),
+            (Destination::Topic(user(519)), "tolmach:user:519", "tolmach:{7}:user:519"),
+            (Destination::AllNodes, "tolmach:everyone", "tolmach:{0}:everyone"),
         ] {
             assert_eq!(
-                (plain.name(place), sharded.name(place)),
+                (plain.name(destination), sharded.name(destination)),
                 (expected.to_owned(), expected_sharded.to_owned())
             );
         }
@@ -141,13 +144,17 @@ mod tests {
 
     #[test]
     fn a_command_names_many_channels_of_one_shard() {
-        let places = || (1..=2_600).map(|number| Place::Topic(flow(number)));
+        let destinations = || (1..=2_600).map(|number| Destination::Topic(flow(number)));
         let sizes = |sharded| -> Vec<usize> {
-            Channels::new(String::new(), sharded).batches(places()).iter().map(Vec::len).collect()
+            Channels::new(String::new(), sharded)
+                .batches(destinations())
+                .iter()
+                .map(Vec::len)
+                .collect()
         };
         assert_eq!(sizes(false), [1_000, 1_000, 600]);
         assert!(sizes(true).len() == 256 && sizes(true).iter().sum::<usize>() == 2_600);
-        for names in Channels::new(String::new(), true).batches(places()) {
+        for names in Channels::new(String::new(), true).batches(destinations()) {
             assert!(
                 names.iter().all(|name| name.split(':').next() == names[0].split(':').next()),
                 "{names:?}"
@@ -156,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn those_whom_an_event_concerns_hear_it_without_listening_to_its_flow() {
+    fn events_of_members_go_to_the_topics_of_the_members_too() {
         let removed = |count: i64| {
             let users = (1..=count).map(|number| UserId::new(number).unwrap()).collect();
             let kind = EventKind::MembersRemoved { flow: FlowId::new(9).unwrap(), users };
-            places(&Event::new(Timestamp::default(), kind))
+            destinations(&Event::new(Timestamp::default(), kind))
         };
-        assert_eq!(removed(2), [flow(9), user(1), user(2)].map(Place::Topic));
+        assert_eq!(removed(2), [flow(9), user(1), user(2)].map(Destination::Topic));
         assert_eq!(removed(32).len(), 33);
-        assert_eq!(removed(33), [Place::Everyone]);
+        assert_eq!(removed(33), [Destination::AllNodes]);
     }
 }

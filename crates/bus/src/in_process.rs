@@ -6,57 +6,60 @@ use tokio::sync::{Notify, mpsc};
 use tolmach_domain::Event;
 use tolmach_engine::ports::{Bus, BusReceiver, Signal, Topic};
 
-/// How many commits' events each part of a subscription holds before publishing waits, unless
-/// chosen otherwise.
+/// Default capacity of a receiver's channel, in commits.
 pub const DEFAULT_CAPACITY: usize = 1024;
 
 /// A bus for one process.
 ///
-/// Each part of each subscription is a bounded channel. A publisher waits while any of them is
-/// full, so a listener that lags slows its publishers down and loses nothing. A dropped part no
-/// longer hears; a subscription of which every part was dropped is forgotten.
+/// Each receiver has a bounded channel. A publisher waits while one of them is full, so that a
+/// lagging receiver slows its publishers down and loses nothing. A dropped receiver gets no more
+/// events; a stream is removed when all its receivers were dropped.
 pub struct InProcess {
     capacity: usize,
-    listeners: Mutex<Arc<[Listener]>>,
+    streams: Mutex<Arc<[Stream]>>,
 }
 
-type Listener = Arc<[Ear]>;
+/// The sending halves of a stream's receivers.
+type Stream = Arc<[ShardSender]>;
 
-/// One part of a subscription, as the bus sees it.
-struct Ear {
+struct ShardSender {
     events: mpsc::Sender<Vec<Arc<Event>>>,
-    /// Holds one permit from the time that something was missed until the part was told.
+    /// Holds one permit from the loss of an event until the receiver has returned
+    /// [`Signal::Missed`].
+    missed: Arc<Notify>,
+}
+
+struct ShardReceiver {
+    events: mpsc::Receiver<Vec<Arc<Event>>>,
     missed: Arc<Notify>,
 }
 
 impl InProcess {
     /// A bus whose channels hold the events of `capacity` commits each, at least one.
     pub fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), listeners: Mutex::default() }
+        Self { capacity: capacity.max(1), streams: Mutex::default() }
     }
 
-    /// How many subscriptions are alive.
+    /// The number of streams with a receiver.
     pub fn subscriptions(&self) -> usize {
-        let listeners = self.listeners();
-        listeners.iter().filter(|parts| !is_gone(parts)).count()
+        self.streams().iter().filter(|shards| !is_closed(shards)).count()
     }
 
-    /// Tells every part that something may have been missed; once, however often it is said before
-    /// the part looks.
+    /// Sends [`Signal::Missed`] to every receiver, once until it returns it.
     pub(crate) fn missed(&self) {
-        for part in self.listeners().iter().flat_map(|parts| parts.iter()) {
-            part.missed.notify_one();
+        for shard in self.streams().iter().flat_map(|shards| shards.iter()) {
+            shard.missed.notify_one();
         }
     }
 
-    fn listeners(&self) -> Arc<[Listener]> {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn streams(&self) -> Arc<[Stream]> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts another list in place of the present one.
-    fn replace(&self, change: impl FnOnce(&[Listener]) -> Arc<[Listener]>) {
-        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        *listeners = change(&listeners);
+    /// Replaces the list of streams.
+    fn replace(&self, change: impl FnOnce(&[Stream]) -> Arc<[Stream]>) {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        *streams = change(&streams);
     }
 }
 
@@ -69,37 +72,37 @@ impl Default for InProcess {
 #[async_trait]
 impl Bus for InProcess {
     async fn publish(&self, events: &[Arc<Event>]) {
-        let mut gone = false;
-        for parts in self.listeners().iter() {
-            let mut shares: Vec<Vec<Arc<Event>>> = vec![Vec::new(); parts.len()];
+        let mut closed = false;
+        for shards in self.streams().iter() {
+            let mut batches: Vec<Vec<Arc<Event>>> = vec![Vec::new(); shards.len()];
             for event in events {
-                shares[part_of(event, parts.len())].push(event.clone());
+                batches[shard_of(event, shards.len())].push(event.clone());
             }
-            for (part, share) in parts.iter().zip(shares) {
-                // A closed channel is a part that was dropped: nobody listens there.
-                if !share.is_empty() && part.events.send(share).await.is_err() {
-                    gone |= is_gone(parts);
+            for (shard, batch) in shards.iter().zip(batches) {
+                // Sending fails if the receiver was dropped.
+                if !batch.is_empty() && shard.events.send(batch).await.is_err() {
+                    closed |= is_closed(shards);
                 }
             }
         }
-        if gone {
-            self.replace(|listeners| {
-                listeners.iter().filter(|parts| !is_gone(parts)).cloned().collect()
+        if closed {
+            self.replace(|streams| {
+                streams.iter().filter(|shards| !is_closed(shards)).cloned().collect()
             });
         }
     }
 
     fn receivers(&self, shards: usize) -> Vec<Box<dyn BusReceiver>> {
-        let (ears, parts): (Vec<_>, Vec<_>) =
-            (0..shards.max(1)).map(|_| part(self.capacity)).unzip();
-        let listener: Listener = ears.into();
-        self.replace(|listeners| {
-            listeners.iter().filter(|parts| !is_gone(parts)).cloned().chain([listener]).collect()
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..shards.max(1)).map(|_| channel(self.capacity)).unzip();
+        let stream: Stream = senders.into();
+        self.replace(|streams| {
+            streams.iter().filter(|shards| !is_closed(shards)).cloned().chain([stream]).collect()
         });
-        parts.into_iter().map(|part| Box::new(part) as Box<dyn BusReceiver>).collect()
+        receivers.into_iter().map(|shard| Box::new(shard) as Box<dyn BusReceiver>).collect()
     }
 
-    /// There are no other nodes.
+    /// Does nothing: there are no other nodes.
     fn subscribe(&self, _: &[Topic]) {}
 
     fn unsubscribe(&self, _: &[Topic]) {}
@@ -111,30 +114,8 @@ impl Bus for InProcess {
     async fn close(&self) {}
 }
 
-fn is_gone(parts: &Listener) -> bool {
-    parts.iter().all(|part| part.events.is_closed())
-}
-
-/// The part that hears an event: by its flow, so that the events of a flow stay in order.
-fn part_of(event: &Event, parts: usize) -> usize {
-    // Ids are dense, so the remainder spreads them evenly; it is below `parts`, which fits.
-    event.flow().map_or(0, |flow| flow.get().unsigned_abs() as usize % parts)
-}
-
-/// Both ends of a part.
-fn part(capacity: usize) -> (Ear, Part) {
-    let (sender, events) = mpsc::channel(capacity);
-    let missed = Arc::new(Notify::new());
-    (Ear { events: sender, missed: missed.clone() }, Part { events, missed })
-}
-
-struct Part {
-    events: mpsc::Receiver<Vec<Arc<Event>>>,
-    missed: Arc<Notify>,
-}
-
 #[async_trait]
-impl BusReceiver for Part {
+impl BusReceiver for ShardReceiver {
     async fn next(&mut self) -> Option<Signal> {
         tokio::select! {
             biased;
@@ -144,27 +125,44 @@ impl BusReceiver for Part {
     }
 }
 
+/// True if all receivers of a stream were dropped.
+fn is_closed(shards: &Stream) -> bool {
+    shards.iter().all(|shard| shard.events.is_closed())
+}
+
+/// The shard of an event: by its flow, so that the events of a flow stay in order.
+fn shard_of(event: &Event, shards: usize) -> usize {
+    // Ids are dense, so that the remainder spreads them evenly; it is below `shards`, which fits.
+    event.flow().map_or(0, |flow| flow.get().unsigned_abs() as usize % shards)
+}
+
+fn channel(capacity: usize) -> (ShardSender, ShardReceiver) {
+    let (sender, events) = mpsc::channel(capacity);
+    let missed = Arc::new(Notify::new());
+    (ShardSender { events: sender, missed: missed.clone() }, ShardReceiver { events, missed })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use tolmach_domain::{EventKind, Timestamp, UserId};
 
     #[tokio::test]
-    async fn what_was_missed_is_told_once_to_every_part() {
+    async fn a_loss_is_signalled_once_to_every_receiver() {
         let bus = InProcess::new(2);
-        let mut parts = bus.receivers(2);
+        let mut receivers = bus.receivers(2);
         let kind = EventKind::SessionsEnded { user: UserId::new(1).unwrap(), session: None };
         let event = Arc::new(Event::new(Timestamp::default(), kind));
         bus.publish(std::slice::from_ref(&event)).await;
         bus.missed();
         bus.missed();
-        assert_eq!(parts[0].next().await, Some(Signal::Missed));
-        assert_eq!(parts[0].next().await, Some(Signal::Events(vec![event])));
+        assert_eq!(receivers[0].next().await, Some(Signal::Missed));
+        assert_eq!(receivers[0].next().await, Some(Signal::Events(vec![event])));
         bus.missed();
         drop(bus);
-        for part in &mut parts {
-            assert_eq!(part.next().await, Some(Signal::Missed));
-            assert_eq!(part.next().await, None);
+        for receiver in &mut receivers {
+            assert_eq!(receiver.next().await, Some(Signal::Missed));
+            assert_eq!(receiver.next().await, None);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What travels between nodes: nothing is lost on the way, and what was ever sent stays readable.
+//! The wire between nodes: events are decoded as encoded, and every form ever sent stays readable.
 
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -12,6 +12,7 @@ use tolmach_domain::{
     FlowKind, ID_LIMIT, Message, MessageId, Origin, PhotoKey, SessionId, Timestamp, UserId,
     UserSummary, Version,
 };
+use tolmach_engine::ErrorChain;
 
 const DIALECTS: [&str; 2] = ["action", "mode"];
 
@@ -19,11 +20,11 @@ fn id<Id: TryFrom<i64>>(number: i64) -> Id {
     Id::try_from(number).ok().expect("numbers of these tests are ids")
 }
 
-fn moment(second: i64) -> Timestamp {
+fn time(second: i64) -> Timestamp {
     Timestamp::from_micros(1_700_000_000_000_000 + second * 1_000_000 + 123_456)
 }
 
-fn person(number: i64, login: &str, name: &str) -> UserSummary {
+fn summary(number: i64, login: &str, name: &str) -> UserSummary {
     UserSummary {
         id: id(number),
         login: login.into(),
@@ -37,18 +38,18 @@ fn message() -> Message {
         id: id(31),
         flow: id(7),
         flow_kind: FlowKind::Group,
-        author: person(1, "anna", "Анна"),
+        author: summary(1, "anna", "Анна"),
         content: Content::text("Добрый день\u{0} \"\\\u{2028}🙂"),
         posted: Version(4),
         version: Version(4),
-        posted_at: moment(0),
+        posted_at: time(0),
         edited_at: None,
         deleted_at: None,
-        changed_at: moment(1),
+        changed_at: time(1),
     }
 }
 
-/// A message with all that a message may have.
+/// A message with all optional fields.
 fn full_message() -> Message {
     let attachment = |kind, data: &str| Attachment { kind, data: data.into() };
     Message {
@@ -67,8 +68,8 @@ fn full_message() -> Message {
             reply_to: Some(id(30)),
         },
         version: Version(9),
-        edited_at: Some(moment(5)),
-        deleted_at: Some(moment(6)),
+        edited_at: Some(time(5)),
+        deleted_at: Some(time(6)),
         ..message()
     }
 }
@@ -82,12 +83,12 @@ fn flow() -> Flow {
         owner: None,
         photo: None,
         version: Version(0),
-        created_at: moment(0),
-        changed_at: moment(0),
+        created_at: time(0),
+        changed_at: time(0),
     }
 }
 
-/// Every kind of event, by the name of its fixture.
+/// Events of every kind, by the name of their fixture.
 fn fixtures() -> BTreeMap<&'static str, Event> {
     let kinds = [
         ("posted", EventKind::Posted(message())),
@@ -96,7 +97,7 @@ fn fixtures() -> BTreeMap<&'static str, Event> {
             "edited",
             EventKind::Edited(Message {
                 version: Version(5),
-                edited_at: Some(moment(2)),
+                edited_at: Some(time(2)),
                 ..message()
             }),
         ),
@@ -112,7 +113,7 @@ fn fixtures() -> BTreeMap<&'static str, Event> {
             "flow_created",
             EventKind::FlowCreated {
                 flow: flow(),
-                members: vec![person(1, "anna", "Анна"), person(2, "boris", "Борис")],
+                members: vec![summary(1, "anna", "Анна"), summary(2, "boris", "Борис")],
             },
         ),
         (
@@ -130,7 +131,7 @@ fn fixtures() -> BTreeMap<&'static str, Event> {
                     version: Version(3),
                     ..flow()
                 },
-                members: vec![person(2, "boris", "Борис")],
+                members: vec![summary(2, "boris", "Борис")],
             },
         ),
         ("flow_deleted", EventKind::FlowDeleted { flow: id(7), by: id(1) }),
@@ -138,14 +139,14 @@ fn fixtures() -> BTreeMap<&'static str, Event> {
             "members_added",
             EventKind::MembersAdded {
                 flow: id(7),
-                users: vec![person(3, "vera", "Вера")],
+                users: vec![summary(3, "vera", "Вера")],
                 version: Version(12),
             },
         ),
         ("members_removed", EventKind::MembersRemoved { flow: id(7), users: vec![id(3), id(4)] }),
         (
             "typing",
-            EventKind::Typing { flow: id(7), user: person(1, "anna", "Анна"), active: true },
+            EventKind::Typing { flow: id(7), user: summary(1, "anna", "Анна"), active: true },
         ),
         ("sessions_ended", EventKind::SessionsEnded { user: id(1), session: Some(id(5)) }),
         ("all_sessions_ended", EventKind::SessionsEnded { user: id(1), session: None }),
@@ -156,8 +157,8 @@ fn fixtures() -> BTreeMap<&'static str, Event> {
         client_tag: tag.map(Bytes::from_static),
     };
     let event = |name, kind| Event {
-        occurred_at: moment(3),
-        committed_at: (name != "typing").then(|| moment(4)),
+        occurred_at: time(3),
+        committed_at: (name != "typing").then(|| time(4)),
         origin: match name {
             "posted" => Some(origin(Some(b"\"request\"\xff"))),
             "typing" => Some(origin(None)),
@@ -176,10 +177,10 @@ fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A fixture that does not fit shows that other nodes are misunderstood: mend the code. Where a new
-/// form is meant, add a fixture for it beside the old one.
+/// A failure means that events of other nodes are not understood: correct the code. For a new form add
+/// a fixture beside the old one.
 #[test]
-fn what_was_ever_sent_stays_readable() {
+fn every_form_ever_sent_is_decoded() {
     for (name, event) in fixtures() {
         let read =
             decode(&fixture(name), &DIALECTS).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -188,7 +189,7 @@ fn what_was_ever_sent_stays_readable() {
 }
 
 #[test]
-fn every_fixture_is_of_an_event() {
+fn every_fixture_belongs_to_an_event() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1");
     let mut files: Vec<String> = std::fs::read_dir(folder)
         .unwrap()
@@ -219,9 +220,9 @@ fn every_fixture_is_of_an_event() {
     );
 }
 
-/// So that a node of an older release reads what this one writes.
+/// Nodes of older releases decode the events of this one.
 #[test]
-fn what_is_sent_is_what_the_fixtures_show() {
+fn events_are_encoded_as_in_the_fixtures() {
     for (name, event) in fixtures() {
         let written = String::from_utf8(encode(7, u64::MAX, &event).unwrap()).unwrap();
         assert_eq!(written, String::from_utf8(fixture(name)).unwrap().trim_end(), "{name}");
@@ -229,7 +230,7 @@ fn what_is_sent_is_what_the_fixtures_show() {
 }
 
 #[test]
-fn what_a_later_release_adds_is_passed_over() {
+fn unknown_fields_are_ignored() {
     let read = decode(&fixture("posted_by_a_later_release"), &DIALECTS).unwrap();
     assert_eq!(read.event, fixtures()["posted"]);
 }
@@ -241,19 +242,20 @@ fn an_origin_in_a_dialect_that_is_not_served_is_left_out() {
 }
 
 #[test]
-fn what_cannot_be_read_says_why() {
+fn an_invalid_envelope_names_the_reason() {
     let posted = String::from_utf8(fixture("posted")).unwrap();
     for (bytes, expected) in [
-        (String::new(), "is no envelope of version 1: EOF"),
-        ("[1]".into(), "is no envelope of version 1"),
+        (String::new(), "is not an envelope of version 1: EOF"),
+        ("[1]".into(), "is not an envelope of version 1"),
         (r#"{"v":1}"#.into(), "missing field `node`"),
         (r#"{"v":2}"#.into(), "has version 2; this node reads version 1"),
         (posted.replace("\"v\":1", "\"v\":2"), "has version 2; this node reads version 1"),
         (posted.replace("posted\":{", "painted\":{"), "unknown variant `painted`"),
-        (posted.replace("\"flow\":7", "\"flow\":0"), "impossible id"),
-        (posted.replace("\"tag\":\"", "\"tag\":\"?"), "not base64"),
+        (posted.replace("\"flow\":7", "\"flow\":0"), "invalid id"),
+        (posted.replace("\"tag\":\"", "\"tag\":\"?"), "that is not base64"),
     ] {
-        let error = decode(bytes.as_bytes(), &DIALECTS).expect_err(&bytes).to_string();
+        let error = decode(bytes.as_bytes(), &DIALECTS).expect_err(&bytes);
+        let error = ErrorChain(&error).to_string();
         assert!(error.contains(expected), "{error:?}, expected {expected:?}");
     }
     assert!(matches!(decode(b"\xff", &DIALECTS), Err(InvalidEnvelope::Malformed(_))));
@@ -275,7 +277,7 @@ fn version() -> impl Strategy<Value = Version> {
     any::<i64>().prop_map(Version)
 }
 
-fn anybody() -> impl Strategy<Value = UserSummary> {
+fn any_user() -> impl Strategy<Value = UserSummary> {
     (number(), text(), text(), text()).prop_map(|(id, login, username, name)| UserSummary {
         id,
         login: login.as_str().into(),
@@ -335,7 +337,7 @@ fn content() -> impl Strategy<Value = Content> {
 fn any_message() -> impl Strategy<Value = Message> {
     let place = (number(), number(), flow_kind());
     let moments = (timestamp(), option::of(timestamp()), option::of(timestamp()), timestamp());
-    (place, anybody(), content(), version(), version(), moments).prop_map(
+    (place, any_user(), content(), version(), version(), moments).prop_map(
         |(
             (id, flow, flow_kind),
             author,
@@ -365,14 +367,14 @@ fn kind() -> impl Strategy<Value = EventKind> {
         any_message().prop_map(EventKind::Edited),
         (number(), number(), vec((number::<MessageId>(), version()), 0..4))
             .prop_map(|(flow, by, messages)| EventKind::Deleted { flow, by, messages }),
-        (any_flow(), vec(anybody(), 0..3))
+        (any_flow(), vec(any_user(), 0..3))
             .prop_map(|(flow, members)| EventKind::FlowCreated { flow, members }),
         (number(), number()).prop_map(|(flow, by)| EventKind::FlowDeleted { flow, by }),
-        (number(), vec(anybody(), 0..3), version())
+        (number(), vec(any_user(), 0..3), version())
             .prop_map(|(flow, users, version)| EventKind::MembersAdded { flow, users, version }),
         (number(), vec(number::<UserId>(), 0..3))
             .prop_map(|(flow, users)| EventKind::MembersRemoved { flow, users }),
-        (number::<FlowId>(), anybody(), any::<bool>())
+        (number::<FlowId>(), any_user(), any::<bool>())
             .prop_map(|(flow, user, active)| EventKind::Typing { flow, user, active }),
         (number(), option::of(number::<SessionId>()))
             .prop_map(|(user, session)| EventKind::SessionsEnded { user, session }),

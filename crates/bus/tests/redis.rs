@@ -1,5 +1,4 @@
-//! The bus of several nodes passes the suite on a real Redis, and joins nodes through whatever
-//! happens to that Redis.
+//! The bus of several nodes on a real Redis: the suite, and failures of that Redis.
 
 use redis::{Client, Cmd, Value};
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use tolmach_test_servers::Redis;
 mod suite {
     use super::*;
 
-    /// Little room, so that publishers wait.
+    /// A small capacity, so that publishers wait.
     fn make() -> Option<(Arc<dyn Bus>, Redis)> {
         let redis = Redis::start_or_skip()?;
         let bus = RedisBus::open(&redis.url(), Options { capacity: 64, ..options() })
@@ -26,7 +25,7 @@ mod suite {
     tolmach_engine::bus_suite!(make);
 }
 
-/// Options of a node of its own.
+/// Options with an unused node id.
 fn options() -> Options {
     static NODES: AtomicU64 = AtomicU64::new(1);
     Options {
@@ -39,53 +38,53 @@ fn options() -> Options {
     }
 }
 
-/// A node, and all that it hears.
+/// A node with a receiver of all events.
 struct Node {
     bus: RedisBus,
-    part: Box<dyn BusReceiver>,
+    receiver: Box<dyn BusReceiver>,
 }
 
 impl Node {
-    /// A node that has begun, perhaps without Redis.
-    fn begin(url: &str, options: Options) -> Self {
+    /// A node that may not be connected yet.
+    fn start(url: &str, options: Options) -> Self {
         let bus = RedisBus::open(url, options).expect("the URL is right");
-        let part = bus.receivers(1).remove(0);
-        Self { bus, part }
+        let receiver = bus.receivers(1).remove(0);
+        Self { bus, receiver }
     }
 
-    /// A node that has reached its Redis.
-    async fn join(url: &str, options: Options) -> Self {
-        let mut node = Self::begin(url, options);
-        node.told().await;
+    /// A node that is connected.
+    async fn connect(url: &str, options: Options) -> Self {
+        let mut node = Self::start(url, options);
+        node.missed().await;
         assert_eq!(node.bus.last_error(), None);
         node
     }
 
     async fn next(&mut self) -> Signal {
-        self.part.next().await.expect("the bus is alive")
+        self.receiver.next().await.expect("the bus is alive")
     }
 
-    /// Waits until it is told that something may have been missed; nothing else comes before.
-    async fn told(&mut self) {
+    /// Expects the next signal to be [`Signal::Missed`].
+    async fn missed(&mut self) {
         assert_eq!(self.next().await, Signal::Missed);
     }
 
-    /// Listens, and waits until that has come about.
+    /// Subscribes, and waits until Redis has done so.
     async fn subscribe(&mut self, topics: &[Topic]) {
         self.bus.subscribe(topics);
-        self.told().await;
+        self.missed().await;
     }
 
-    /// The next events; nothing else comes before.
-    async fn hear(&mut self, count: usize) -> Vec<Arc<Event>> {
-        let mut heard = Vec::new();
-        while heard.len() < count {
+    /// The next events. Panics if a signal before them is [`Signal::Missed`].
+    async fn receive(&mut self, count: usize) -> Vec<Arc<Event>> {
+        let mut received = Vec::new();
+        while received.len() < count {
             match self.next().await {
-                Signal::Events(events) => heard.extend(events),
-                Signal::Missed => panic!("nothing was missed; heard so far: {heard:?}"),
+                Signal::Events(events) => received.extend(events),
+                Signal::Missed => panic!("an event was lost after {received:?}"),
             }
         }
-        heard
+        received
     }
 }
 
@@ -97,7 +96,7 @@ fn user(number: i64) -> UserId {
     UserId::new(number).expect("numbers of these tests are ids")
 }
 
-fn person(number: i64) -> UserSummary {
+fn summary(number: i64) -> UserSummary {
     UserSummary {
         id: user(number),
         login: "anna".into(),
@@ -110,12 +109,12 @@ fn event(number: i64, kind: EventKind) -> Arc<Event> {
     Arc::new(Event::new(Timestamp::from_micros(number), kind))
 }
 
-/// Something that happens in a flow.
+/// An event of a flow.
 fn in_flow(number: i64, of: i64) -> Arc<Event> {
-    event(number, EventKind::Typing { flow: flow(of), user: person(1), active: true })
+    event(number, EventKind::Typing { flow: flow(of), user: summary(1), active: true })
 }
 
-/// Members leave a flow.
+/// The removal of members of a flow.
 fn leave(number: i64, of: i64, users: impl IntoIterator<Item = i64>) -> Arc<Event> {
     event(
         number,
@@ -123,27 +122,27 @@ fn leave(number: i64, of: i64, users: impl IntoIterator<Item = i64>) -> Arc<Even
     )
 }
 
-/// Waits for what only can be looked at.
+/// Polls a condition until it is true.
 async fn until(mut done: impl FnMut() -> bool) {
     while !done() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
-/// Has the Redis do something.
-async fn ask(redis: &Redis, command: &Cmd) -> Value {
+/// Runs a command.
+async fn run(redis: &Redis, command: &Cmd) -> Value {
     let client = Client::open(redis.url()).expect("the URL is right");
     let mut connection =
-        client.get_multiplexed_async_connection().await.expect("the Redis is there");
-    command.query_async(&mut connection).await.expect("the Redis does what it is asked")
+        client.get_multiplexed_async_connection().await.expect("the Redis is running");
+    command.query_async(&mut connection).await.expect("the command succeeds")
 }
 
-/// The same for what it answers with text.
+/// Runs a command that replies with text.
 async fn text(redis: &Redis, command: &Cmd) -> String {
-    redis::from_redis_value(ask(redis, command).await).expect("it answers with text")
+    redis::from_redis_value(run(redis, command).await).expect("the reply is a text")
 }
 
-/// How often the Redis was given a command, in whatever way.
+/// The number of times that a command was run.
 async fn calls(redis: &Redis, command: &str) -> u64 {
     let stats = text(redis, redis::cmd("INFO").arg("commandstats")).await;
     let line =
@@ -153,52 +152,52 @@ async fn calls(redis: &Redis, command: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn nodes_hear_each_other_on_the_topics_that_they_listen_to() {
+async fn nodes_receive_events_of_others_on_subscribed_topics() {
     let Some(redis) = Redis::start_or_skip() else { return };
-    hear_each_other(&redis.url(), false).await;
+    receive_events_of_others(&redis.url(), false).await;
 }
 
 #[tokio::test]
-async fn nodes_hear_each_other_by_the_sharded_channels_of_a_cluster() {
+async fn nodes_of_a_cluster_receive_events_by_sharded_channels() {
     let Some(redis) = Redis::cluster_or_skip() else { return };
-    hear_each_other(&redis.url(), true).await;
+    receive_events_of_others(&redis.url(), true).await;
     assert!(calls(&redis, "spublish").await > 0 && calls(&redis, "ssubscribe").await > 0);
     assert_eq!((calls(&redis, "publish").await, calls(&redis, "subscribe").await), (0, 0));
 }
 
-async fn hear_each_other(url: &str, sharded: bool) {
-    let mut anna = Node::join(url, Options { sharded, ..options() }).await;
-    let mut boris = Node::join(url, Options { sharded, ..options() }).await;
+async fn receive_events_of_others(url: &str, sharded: bool) {
+    let mut anna = Node::connect(url, Options { sharded, ..options() }).await;
+    let mut boris = Node::connect(url, Options { sharded, ..options() }).await;
     boris.subscribe(&[Topic::Flow(flow(1)), Topic::User(user(5))]).await;
 
     let ended = event(3, EventKind::SessionsEnded { user: user(5), session: None });
-    let said = [
+    let published = [
         in_flow(1, 1),
         in_flow(2, 2),
         ended.clone(),
         event(4, EventKind::SessionsEnded { user: user(6), session: None }),
         in_flow(5, 1),
     ];
-    anna.bus.publish(&said).await;
-    assert_eq!(anna.hear(5).await, said, "a node hears all of itself, once");
-    // They lie on different nodes of a cluster, perhaps, and then in whichever order.
-    let mut heard = boris.hear(3).await;
-    heard.sort_by_key(|event| event.occurred_at);
-    assert_eq!(heard, [in_flow(1, 1), ended, in_flow(5, 1)]);
+    anna.bus.publish(&published).await;
+    assert_eq!(anna.receive(5).await, published, "a node receives its own events once");
+    // Events on different nodes of a cluster may arrive in any order.
+    let mut received = boris.receive(3).await;
+    received.sort_by_key(|event| event.occurred_at);
+    assert_eq!(received, [in_flow(1, 1), ended, in_flow(5, 1)]);
 
     boris.bus.unsubscribe(&[Topic::Flow(flow(1))]);
     boris.subscribe(&[Topic::Flow(flow(3))]).await;
     anna.bus.publish(&[in_flow(6, 1), in_flow(7, 3)]).await;
-    assert_eq!(boris.hear(1).await, [in_flow(7, 3)]);
+    assert_eq!(boris.receive(1).await, [in_flow(7, 3)]);
 
-    // The other way round. Redis sends a node its own events back from now on; it hears them once
-    // all the same.
-    assert_eq!(anna.hear(2).await, [in_flow(6, 1), in_flow(7, 3)]);
+    // The other direction. Redis now sends the node its own events back, which are not delivered a
+    // second time.
+    assert_eq!(anna.receive(2).await, [in_flow(6, 1), in_flow(7, 3)]);
     anna.subscribe(&[Topic::Flow(flow(1))]).await;
     anna.bus.publish(&[in_flow(8, 1)]).await;
-    assert_eq!(anna.hear(1).await, [in_flow(8, 1)]);
+    assert_eq!(anna.receive(1).await, [in_flow(8, 1)]);
     boris.bus.publish(&[in_flow(9, 1)]).await;
-    assert_eq!(anna.hear(1).await, [in_flow(9, 1)]);
+    assert_eq!(anna.receive(1).await, [in_flow(9, 1)]);
 }
 
 #[tokio::test]
@@ -207,28 +206,29 @@ async fn a_cluster_of_three_shares_the_topics() {
     let nodes = [first, Redis::cluster(), Redis::cluster()];
     join_into_one(&nodes).await;
     let sharded = || Options { sharded: true, ..options() };
-    let mut anna = Node::join(&nodes[0].url(), sharded()).await;
-    let mut boris = Node::join(&format!("{},{}", nodes[1].url(), nodes[2].url()), sharded()).await;
+    let mut anna = Node::connect(&nodes[0].url(), sharded()).await;
+    let mut boris =
+        Node::connect(&format!("{},{}", nodes[1].url(), nodes[2].url()), sharded()).await;
     let topics: Vec<Topic> = (1..=2_000).map(|number| Topic::Flow(flow(number))).collect();
     boris.subscribe(&topics).await;
-    let said: Vec<_> = (1..=4_000).map(|number| in_flow(number, number % 2_000 + 1)).collect();
-    anna.bus.publish(&said).await;
-    assert_eq!(anna.hear(4_000).await, said);
-    let heard = boris.hear(4_000).await;
+    let published: Vec<_> = (1..=4_000).map(|number| in_flow(number, number % 2_000 + 1)).collect();
+    anna.bus.publish(&published).await;
+    assert_eq!(anna.receive(4_000).await, published);
+    let received = boris.receive(4_000).await;
     for number in 1..=2_000 {
-        let moments = |of: &[Arc<Event>]| -> Vec<_> {
+        let times = |of: &[Arc<Event>]| -> Vec<_> {
             of.iter()
                 .filter(|event| event.flow() == Some(flow(number)))
                 .map(|event| event.occurred_at)
                 .collect()
         };
-        assert_eq!(moments(&heard), moments(&said), "the order within a flow is kept");
+        assert_eq!(times(&received), times(&published), "the order within a flow is kept");
     }
     for node in &nodes {
         let subscriptions = calls(node, "ssubscribe").await;
         assert!(
             subscriptions > 0 && calls(node, "spublish").await > 0,
-            "every node of the cluster has its share"
+            "every node of the cluster has a share"
         );
         assert!(subscriptions < 300, "few commands: {subscriptions}");
     }
@@ -236,29 +236,29 @@ async fn a_cluster_of_three_shares_the_topics() {
     until(|| anna.bus.last_error().is_some() && boris.bus.last_error().is_some()).await;
 }
 
-/// Makes one cluster of three that each had all slots.
+/// Joins three nodes that each have all slots into one cluster.
 async fn join_into_one(nodes: &[Redis; 3]) {
     let slots = [(0, 5_460), (5_461, 10_922), (10_923, 16_383)];
     for (index, node) in nodes.iter().enumerate() {
         for (other, (first, last)) in slots.iter().enumerate() {
             if other != index {
-                ask(node, redis::cmd("CLUSTER").arg("DELSLOTSRANGE").arg(*first).arg(*last)).await;
+                run(node, redis::cmd("CLUSTER").arg("DELSLOTSRANGE").arg(*first).arg(*last)).await;
             }
         }
-        ask(node, redis::cmd("CLUSTER").arg("SET-CONFIG-EPOCH").arg(index + 1)).await;
+        run(node, redis::cmd("CLUSTER").arg("SET-CONFIG-EPOCH").arg(index + 1)).await;
     }
     // "<id> 127.0.0.1:<port>@<the port where nodes talk> myself,…"
     let itself = text(&nodes[0], redis::cmd("CLUSTER").arg("NODES")).await;
     let ports =
         itself.split([' ', ',']).find_map(|word| word.strip_prefix("127.0.0.1:")?.split_once('@'));
-    let (port, talk) = ports.expect("a node names its ports");
+    let (port, talk) = ports.expect("a node reports its ports");
     for node in &nodes[1..] {
-        ask(node, redis::cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(port).arg(talk)).await;
+        run(node, redis::cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(port).arg(talk)).await;
     }
     for node in nodes {
         let whole = ["cluster_state:ok", "cluster_size:3", "cluster_slots_assigned:16384"];
         while let info = text(node, redis::cmd("CLUSTER").arg("INFO")).await
-            && !whole.iter().all(|part| info.contains(part))
+            && !whole.iter().all(|line| info.contains(line))
         {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -266,12 +266,12 @@ async fn join_into_one(nodes: &[Redis; 3]) {
 }
 
 #[tokio::test]
-async fn those_who_come_and_go_are_told_by_their_own_topic_and_once_a_node() {
+async fn new_and_former_members_get_events_on_their_own_topic_once_a_node() {
     let Some(redis) = Redis::start_or_skip() else { return };
-    let anna = Node::join(&redis.url(), options()).await;
-    let mut boris = Node::join(&redis.url(), options()).await;
+    let anna = Node::connect(&redis.url(), options()).await;
+    let mut boris = Node::connect(&redis.url(), options()).await;
     boris.subscribe(&[Topic::Flow(flow(1)), Topic::User(user(2)), Topic::User(user(3))]).await;
-    let made = Flow {
+    let created = Flow {
         id: flow(1),
         kind: FlowKind::Group,
         title: "three".into(),
@@ -282,62 +282,62 @@ async fn those_who_come_and_go_are_told_by_their_own_topic_and_once_a_node() {
         created_at: Timestamp::default(),
         changed_at: Timestamp::default(),
     };
-    let said = [
-        event(1, EventKind::FlowCreated { flow: made, members: vec![person(2), person(3)] }),
+    let published = [
+        event(1, EventKind::FlowCreated { flow: created, members: vec![summary(2), summary(3)] }),
         event(
             2,
             EventKind::MembersAdded {
                 flow: flow(9),
-                users: vec![person(3), person(2)],
+                users: vec![summary(3), summary(2)],
                 version: Version(4),
             },
         ),
         leave(3, 9, [2, 3, 4]),
         leave(4, 1, [2, 3, 4]),
-        // Told by the flow only, and by nobody who listens.
+        // On the topic of the flow only, which is not subscribed.
         leave(5, 1, [8]),
         leave(6, 9, [8]),
-        // More than are told one by one: every node hears it, and does once.
+        // More users than topics are used for: every node receives it, once.
         leave(7, 9, 100..200),
         leave(8, 1, 1..200),
         in_flow(9, 1),
     ];
-    anna.bus.publish(&said).await;
-    let heard = [0, 1, 2, 3, 4, 6, 7, 8].map(|index: usize| said[index].clone());
-    assert_eq!(boris.hear(8).await, heard);
+    anna.bus.publish(&published).await;
+    let received = [0, 1, 2, 3, 4, 6, 7, 8].map(|index: usize| published[index].clone());
+    assert_eq!(boris.receive(8).await, received);
 }
 
 #[tokio::test]
-async fn worlds_with_prefixes_of_their_own_share_a_redis() {
+async fn installations_with_different_prefixes_share_a_redis() {
     let Some(redis) = Redis::start_or_skip() else { return };
-    let mut here = Node::join(&redis.url(), options()).await;
-    let there = Node::join(&redis.url(), Options { prefix: "other:".into(), ..options() }).await;
-    let beside = Node::join(&redis.url(), options()).await;
+    let mut here = Node::connect(&redis.url(), options()).await;
+    let there = Node::connect(&redis.url(), Options { prefix: "other:".into(), ..options() }).await;
+    let beside = Node::connect(&redis.url(), options()).await;
     here.subscribe(&[Topic::Flow(flow(1))]).await;
     there.bus.publish(&[in_flow(1, 1), leave(2, 1, 1..100)]).await;
     there.bus.close().await;
     assert_eq!(there.bus.stats().published, 2);
     beside.bus.publish(&[in_flow(3, 1)]).await;
-    assert_eq!(here.hear(1).await, [in_flow(3, 1)]);
+    assert_eq!(here.receive(1).await, [in_flow(3, 1)]);
 }
 
 #[tokio::test]
-async fn a_storm_of_topics_is_few_commands() {
+async fn many_topics_are_few_commands() {
     let Some(redis) = Redis::start_or_skip() else { return };
-    let mut node = Node::join(&redis.url(), options()).await;
+    let mut node = Node::connect(&redis.url(), options()).await;
     let topics: Vec<Topic> = (1..=2_500)
         .flat_map(|number| [Topic::Flow(flow(number)), Topic::User(user(number))])
         .collect();
-    // Nothing else gets a turn until the node waits.
+    // The tasks of the bus do not run until the test waits.
     for topic in &topics {
         node.bus.subscribe(&[*topic]);
         node.bus.subscribe(&[*topic]);
     }
-    node.told().await;
+    node.missed().await;
     assert_eq!(
         calls(&redis, "subscribe").await,
         1 + 5,
-        "one for everyone's channel, and a thousand channels by each of the others"
+        "one for the channel of all nodes, and one for each thousand channels"
     );
     for topic in &topics {
         node.bus.unsubscribe(&[*topic]);
@@ -346,52 +346,51 @@ async fn a_storm_of_topics_is_few_commands() {
     let last = Topic::Flow(flow(9_999));
     node.subscribe(&[last]).await;
     assert_eq!((calls(&redis, "unsubscribe").await, calls(&redis, "subscribe").await), (5, 7));
-    let other = Node::join(&redis.url(), options()).await;
+    let other = Node::connect(&redis.url(), options()).await;
     other.bus.publish(&[in_flow(1, 2), in_flow(2, 1), in_flow(3, 9_999)]).await;
-    assert_eq!(node.hear(2).await, [in_flow(2, 1), in_flow(3, 9_999)]);
+    assert_eq!(node.receive(2).await, [in_flow(2, 1), in_flow(3, 9_999)]);
 }
 
 #[tokio::test]
-async fn a_killed_redis_that_comes_back_joins_the_nodes_again() {
+async fn nodes_reconnect_to_a_restarted_redis() {
     let Some(redis) = Redis::start_or_skip() else { return };
-    // They begin without it.
+    // The nodes start without it.
     redis.kill();
-    let mut anna = Node::begin(&redis.url(), options());
-    let mut boris = Node::begin(&redis.url(), options());
+    let mut anna = Node::start(&redis.url(), options());
+    let mut boris = Node::start(&redis.url(), options());
     boris.bus.subscribe(&[Topic::Flow(flow(1))]);
     for round in 1..=3 {
         for node in [&anna, &boris] {
-            until(|| node.bus.last_error().is_some_and(|trouble| trouble.contains("refused")))
-                .await;
+            until(|| node.bus.last_error().is_some_and(|error| error.contains("refused"))).await;
         }
         anna.bus.publish(&[in_flow(round, 2)]).await;
-        assert_eq!(anna.hear(1).await, [in_flow(round, 2)], "this node goes on");
+        assert_eq!(anna.receive(1).await, [in_flow(round, 2)], "this node works without Redis");
         redis.start_again();
-        anna.told().await;
-        boris.told().await;
+        anna.missed().await;
+        boris.missed().await;
         assert_eq!((anna.bus.last_error(), boris.bus.last_error()), (None, None));
         anna.bus.publish(&[in_flow(round, 1)]).await;
-        assert_eq!(boris.hear(1).await, [in_flow(round, 1)]);
-        assert_eq!(anna.hear(1).await, [in_flow(round, 1)]);
+        assert_eq!(boris.receive(1).await, [in_flow(round, 1)]);
+        assert_eq!(anna.receive(1).await, [in_flow(round, 1)]);
         assert_eq!(boris.bus.stats().connections, u64::try_from(round).unwrap());
         redis.kill();
     }
 }
 
 #[tokio::test]
-async fn a_paused_redis_holds_nobody_up_and_is_told_of() {
+async fn a_paused_redis_delays_no_publisher_and_is_reported() {
     let Some(redis) = Redis::start_or_skip() else { return };
-    let mut anna = Node::join(&redis.url(), options()).await;
-    let mut boris = Node::join(&redis.url(), options()).await;
+    let mut anna = Node::connect(&redis.url(), options()).await;
+    let mut boris = Node::connect(&redis.url(), options()).await;
     boris.subscribe(&[Topic::Flow(flow(1))]).await;
     redis.pause();
-    // Five times what waits for Redis at most.
+    // Five times the size of the queue.
     let size = in_flow(1, 1).size();
     let count = 5 * (1 << 20) / size;
     for number in 0..count {
-        let said = in_flow(number as i64, 1);
-        anna.bus.publish(std::slice::from_ref(&said)).await;
-        assert_eq!(anna.hear(1).await, [said]);
+        let published = in_flow(number as i64, 1);
+        anna.bus.publish(std::slice::from_ref(&published)).await;
+        assert_eq!(anna.receive(1).await, [published]);
     }
     for node in [&anna, &boris] {
         until(|| node.bus.last_error().is_some()).await;
@@ -399,31 +398,31 @@ async fn a_paused_redis_holds_nobody_up_and_is_told_of() {
     let dropped = anna.bus.stats().dropped as usize;
     assert!((count / 2..=count).contains(&dropped), "{dropped} of {count}");
     redis.resume();
-    // What was on the way before may still come.
+    // Events sent before may still arrive.
     while boris.bus.last_error().is_some() || anna.bus.last_error().is_some() {
         boris.next().await;
         until(|| boris.bus.last_error().is_none() && anna.bus.last_error().is_none()).await;
     }
     let last = leave(0, 1, [1]);
     anna.bus.publish(std::slice::from_ref(&last)).await;
-    let mut heard = Vec::new();
-    while heard.last() != Some(&last) {
+    let mut received = Vec::new();
+    while received.last() != Some(&last) {
         if let Signal::Events(events) = boris.next().await {
-            heard.extend(events);
+            received.extend(events);
         }
     }
     let numbers: Vec<i64> =
-        heard[..heard.len() - 1].iter().map(|event| event.occurred_at.micros()).collect();
-    assert!(numbers.is_sorted(), "the newest were kept, in order");
+        received[..received.len() - 1].iter().map(|event| event.occurred_at.micros()).collect();
+    assert!(numbers.is_sorted(), "the newest events are kept, in order");
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_looked_up() {
+async fn an_undecodable_message_is_signalled_as_a_loss() {
     let Some(redis) = Redis::start_or_skip() else { return };
-    let mut node = Node::join(&redis.url(), options()).await;
-    let other = Node::join(&redis.url(), options()).await;
+    let mut node = Node::connect(&redis.url(), options()).await;
+    let other = Node::connect(&redis.url(), options()).await;
     node.subscribe(&[Topic::Flow(flow(1))]).await;
-    for (count, said) in [
+    for (count, published) in [
         "",
         "noise",
         r#"{"v":2,"node":1}"#,
@@ -433,75 +432,77 @@ async fn what_cannot_be_read_is_looked_up() {
     .into_iter()
     .enumerate()
     {
-        ask(&redis, redis::cmd("PUBLISH").arg("tolmach:flow:1").arg(said)).await;
-        node.told().await;
+        run(&redis, redis::cmd("PUBLISH").arg("tolmach:flow:1").arg(published)).await;
+        node.missed().await;
         assert_eq!(node.bus.stats().undecodable, count as u64 + 1);
     }
     other.bus.publish(&[in_flow(1, 1)]).await;
-    assert_eq!(node.hear(1).await, [in_flow(1, 1)]);
+    assert_eq!(node.receive(1).await, [in_flow(1, 1)]);
     assert_eq!(node.bus.last_error(), None);
 }
 
 #[tokio::test]
-async fn a_listener_that_lags_finds_out_that_it_missed_something() {
+async fn a_lagging_receiver_is_signalled_its_loss() {
     let Some(redis) = Redis::start_or_skip() else { return };
-    let mut slow = Node::join(&redis.url(), Options { queue_bytes: 10_000, capacity: 1, ..options() }).await;
-    let mut anna = Node::join(&redis.url(), options()).await;
+    let mut slow =
+        Node::connect(&redis.url(), Options { queue_bytes: 10_000, capacity: 1, ..options() })
+            .await;
+    let mut anna = Node::connect(&redis.url(), options()).await;
     slow.subscribe(&[Topic::Flow(flow(1))]).await;
     let mut number = 0;
     while slow.bus.stats().overflowed == 0 {
         number += 1;
         anna.bus.publish(&[in_flow(number, 1)]).await;
-        anna.hear(1).await;
+        anna.receive(1).await;
     }
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     while let Signal::Events(events) = slow.next().await {
-        heard.extend(events.iter().map(|event| event.occurred_at.micros()));
+        received.extend(events.iter().map(|event| event.occurred_at.micros()));
     }
-    assert!(heard.is_sorted() && (heard.len() as i64) < number, "{heard:?} of {number}");
+    assert!(received.is_sorted() && (received.len() as i64) < number, "{received:?} of {number}");
 }
 
 #[tokio::test]
-async fn closing_hands_on_what_was_published() {
+async fn closing_publishes_queued_events() {
     let Some(redis) = Redis::start_or_skip() else { return };
-    let mut boris = Node::join(&redis.url(), options()).await;
+    let mut boris = Node::connect(&redis.url(), options()).await;
     boris.subscribe(&[Topic::Flow(flow(1))]).await;
-    let anna = Node::join(&redis.url(), options()).await;
-    let said: Vec<_> = (0..500).map(|number| in_flow(number, 1)).collect();
-    anna.bus.publish(&said).await;
+    let anna = Node::connect(&redis.url(), options()).await;
+    let published: Vec<_> = (0..500).map(|number| in_flow(number, 1)).collect();
+    anna.bus.publish(&published).await;
     anna.bus.close().await;
     assert_eq!((anna.bus.stats().published, anna.bus.stats().dropped), (500, 0));
-    assert_eq!(boris.hear(500).await, said);
+    assert_eq!(boris.receive(500).await, published);
     anna.bus.close().await;
     assert!(anna.bus.last_error().is_some());
 }
 
 #[tokio::test]
-async fn a_password_opens_and_is_never_shown() {
+async fn a_password_authenticates_and_is_never_shown() {
     let Some(redis) = Redis::start_or_skip() else { return };
-    ask(&redis, redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("hunter2")).await;
+    run(&redis, redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("hunter2")).await;
     let url = |password: &str| format!("redis://:{password}@{}", redis.address());
-    Node::join(&url("hunter2"), options()).await;
+    Node::connect(&url("hunter2"), options()).await;
     for password in ["hunter3", ""] {
-        let node = Node::begin(&url(password), options());
-        until(|| node.bus.last_error().is_some_and(|trouble| !trouble.contains("yet"))).await;
-        let trouble = node.bus.last_error().unwrap();
-        assert!(trouble.contains(&redis.address()) && !trouble.contains("hunter"), "{trouble}");
-        assert!(trouble.contains("assword") || trouble.contains("uthenti"), "{trouble}");
+        let node = Node::start(&url(password), options());
+        until(|| node.bus.last_error().is_some_and(|error| !error.contains("yet"))).await;
+        let error = node.bus.last_error().unwrap();
+        assert!(error.contains(&redis.address()) && !error.contains("hunter"), "{error}");
+        assert!(error.contains("assword") || error.contains("uthenti"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_slot_that_leaves_its_node_is_found_again() {
+async fn a_slot_that_left_its_node_is_found_again() {
     let Some(redis) = Redis::cluster_or_skip() else { return };
-    let mut anna = Node::join(&redis.url(), Options { sharded: true, ..options() }).await;
-    let mut boris = Node::join(&redis.url(), Options { sharded: true, ..options() }).await;
+    let mut anna = Node::connect(&redis.url(), Options { sharded: true, ..options() }).await;
+    let mut boris = Node::connect(&redis.url(), Options { sharded: true, ..options() }).await;
     boris.subscribe(&[Topic::Flow(flow(7))]).await;
-    ask(&redis, redis::cmd("CLUSTER").arg("DELSLOTSRANGE").arg(0).arg(16_383)).await;
+    run(&redis, redis::cmd("CLUSTER").arg("DELSLOTSRANGE").arg(0).arg(16_383)).await;
     until(|| boris.bus.last_error().is_some() && anna.bus.last_error().is_some()).await;
-    ask(&redis, redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(0).arg(16_383)).await;
-    anna.told().await;
-    boris.told().await;
+    run(&redis, redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(0).arg(16_383)).await;
+    anna.missed().await;
+    boris.missed().await;
     anna.bus.publish(&[in_flow(1, 7)]).await;
-    assert_eq!(boris.hear(1).await, [in_flow(1, 7)]);
+    assert_eq!(boris.receive(1).await, [in_flow(1, 7)]);
 }

@@ -1,4 +1,4 @@
-//! The bus of one process passes the suite, and keeps its own promises.
+//! The bus of one process: the suite, and its own behaviour.
 
 use std::sync::Arc;
 use tokio::task::yield_now;
@@ -9,7 +9,7 @@ use tolmach_engine::ports::Bus;
 mod suite {
     use super::*;
 
-    /// Little room, so that publishers wait.
+    /// A small capacity, so that publishers wait.
     fn make() -> Option<(Arc<dyn Bus>, ())> {
         Some((Arc::new(InProcess::new(64)), ()))
     }
@@ -24,33 +24,33 @@ fn event() -> Arc<Event> {
 }
 
 #[tokio::test]
-async fn publishing_waits_for_room_and_goes_on_when_there_is_some() {
+async fn publishing_waits_while_a_channel_is_full() {
     let bus = Arc::new(InProcess::new(2));
-    let mut parts = bus.receivers(1);
+    let mut receivers = bus.receivers(1);
     for _ in 0..2 {
         bus.publish(&[event()]).await;
     }
-    let waiting = tokio::spawn({
+    let publishing = tokio::spawn({
         let bus = bus.clone();
         async move { bus.publish(&[event()]).await }
     });
     for _ in 0..100 {
         yield_now().await;
     }
-    assert!(!waiting.is_finished(), "there is no room");
-    assert!(parts[0].next().await.is_some());
-    waiting.await.unwrap();
+    assert!(!publishing.is_finished(), "the channel is full");
+    assert!(receivers[0].next().await.is_some());
+    publishing.await.unwrap();
 }
 
 #[tokio::test]
-async fn a_subscription_is_forgotten_when_its_last_part_is_dropped() {
+async fn a_stream_is_removed_with_its_last_receiver() {
     let bus = InProcess::new(2);
-    let mut parts = bus.receivers(2);
+    let mut receivers = bus.receivers(2);
     let other = bus.receivers(1);
     assert_eq!(bus.subscriptions(), 2);
-    parts.pop();
+    receivers.pop();
     assert_eq!(bus.subscriptions(), 2);
-    parts.pop();
+    receivers.pop();
     assert_eq!(bus.subscriptions(), 1);
     drop(other);
     bus.publish(&[event()]).await;
