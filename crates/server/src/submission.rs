@@ -31,6 +31,12 @@ pub(crate) struct Completed {
 }
 
 impl Completed {
+    /// A request that changed no flow and had no caller.
+    #[cfg(test)]
+    pub(crate) fn without_flow(response: Response) -> Self {
+        Self { response, principal: None, flow: None }
+    }
+
     /// The backlog that the response has to wait for, if the delivery of the changed flow lags.
     pub(crate) fn lagging_backlog(&self, state: &ServerState) -> Option<Arc<FlowBacklog>> {
         state.hub.lagging_backlog(self.flow?)

@@ -1,8 +1,5 @@
 //! One WebSocket connection: one task, and one flush for everything that waits.
 //!
-//! Requests are carried out in order. Messages of one user follow each other to the store without
-//! waiting for each other's commit; any other request waits until all before it are answered.
-//!
 //! The connection's task ends a peer that is too slow, and no one else does, because only the task
 //! knows what the socket takes: a peer is slow if its socket accepts nothing for the time of a
 //! pong, or if more encoded events wait than the send queue may hold while the socket does not take
@@ -10,13 +7,14 @@
 //! the socket it goes on encoding events, so that they do not stay in the backlog of their flow.
 
 use super::end::{CLOSE_TIMEOUT, CloseReason, End, close_socket};
+use super::liveness::{Check, Liveness};
+use super::pipeline::{Advance, Answered, InFlight, Pipeline, Submitted, content_bytes};
 use super::session::ConnectionSession;
 use super::step::{AuthContext, Step};
 use crate::broadcast::Broadcast;
-use crate::metrics;
 use crate::send_queue::Taken;
 use crate::stream::Writer;
-use crate::submission::{Completed, Outcome, PendingCommit, submit};
+use crate::submission::submit;
 use crate::write_buffer::encode;
 use bytes::Buf;
 use futures_util::future::BoxFuture;
@@ -24,10 +22,8 @@ use futures_util::{SinkExt, StreamExt};
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::ops::DerefMut;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -38,15 +34,10 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tolmach_dialect::{Close, Frame, Request, Subscription, Violation, ViolationKind};
-use tolmach_domain::Command;
 
 /// The size of the read buffer that every connection has, in bytes. A larger message grows it for
 /// as long as it is there.
 const READ_BUFFER: usize = 1 << 10;
-/// The most messages of one peer that are being committed at once.
-const MAX_PENDING: usize = 128;
-/// The most bytes of them, unless it is one message.
-const MAX_PENDING_BYTES: usize = 256 << 10;
 
 /// The configuration of a WebSocket for messages of at most `max_frame_bytes`.
 pub(crate) fn websocket_config(max_frame_bytes: usize) -> WebSocketConfig {
@@ -61,54 +52,21 @@ pub(crate) struct Connection<S> {
     socket: WebSocketStream<S>,
     session: ConnectionSession,
     limiter: RateLimiter<NotKeyed, InMemoryState, MonotonicClock>,
-    /// Steps that wait for those before them. Nothing is read while there are any.
-    waiting: VecDeque<Step>,
-    in_flight: Option<InFlight>,
-    /// Messages of one context that are being committed, in the order in which they were sent.
-    pending: VecDeque<Pending>,
-    /// The content of those messages, in bytes.
-    pending_bytes: usize,
-    /// The response that waits for the delivery of its flow. Nothing is read meanwhile.
-    delayed: Option<Box<Delayed>>,
-    /// The time at which responses stop waiting for delivery, while one of them has to.
-    delayed_until: Option<Instant>,
+    pipeline: Pipeline,
     /// True if the WebSocket may have a frame of its own to write, such as a pong.
     unflushed: bool,
     syntax_errors: u32,
     /// Nothing is read before then, because a frame came too early.
     paused_until: Option<Instant>,
-    /// The time of the next look at the peer. It is pinged if it was silent for a whole interval.
-    next_check: Instant,
-    silent: bool,
-    pinged: bool,
+    liveness: Liveness,
     /// True if a response had no frame: if its request changed something, the event of that is the
     /// reply.
     reply_comes_as_event: bool,
 }
 
-/// A request that is being carried out. Resolves also to the bytes of its content.
-type InFlight = BoxFuture<'static, (Outcome, AuthContext, usize)>;
-
-/// A message that is being committed.
-struct Pending {
-    commit: PendingCommit,
-    context: AuthContext,
-    bytes: usize,
-}
-
-/// A response that waits for the delivery of its flow.
-struct Delayed {
-    completed: Completed,
-    context: AuthContext,
-    room: BoxFuture<'static, ()>,
-}
-
 /// The reason why a connection's task wakes up.
 enum Wakeup {
-    Submitted(Outcome, AuthContext, usize),
-    Committed(Completed),
-    /// The delayed response may go.
-    Delivered,
+    Advance(Advance),
     Events(Taken),
     Received(Option<Result<Message, Error>>),
     Tick,
@@ -141,23 +99,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         session.send_half().writer = writer;
         let limits = &session.state.limits;
         let quota = Quota::per_second(limits.frames_per_second).allow_burst(limits.frame_burst);
-        let next_check = Instant::now() + session.state.keepalive.ping_interval;
+        let liveness = Liveness::new(Instant::now(), &session.state.keepalive);
         Box::new(Self {
             socket,
             session,
             limiter: RateLimiter::direct_with_clock(quota, MonotonicClock),
-            waiting: VecDeque::new(),
-            in_flight: None,
-            pending: VecDeque::new(),
-            pending_bytes: 0,
-            delayed: None,
-            delayed_until: None,
+            pipeline: Pipeline::default(),
             unflushed: false,
             syntax_errors: 0,
             paused_until: None,
-            next_check,
-            silent: false,
-            pinged: false,
+            liveness,
             reply_comes_as_event: false,
         })
     }
@@ -202,20 +153,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let subscriber = self.session.subscriber.clone();
         let mut taken: Vec<Arc<Broadcast>> = Vec::new();
         let mut going_away = false;
-        let mut armed = self.next_check;
+        let mut armed = self.liveness.next_check();
         let timer = sleep_until(armed);
         tokio::pin!(timer);
         loop {
             let wanted = [self.paused_until, self.session.expires]
                 .into_iter()
                 .flatten()
-                .fold(self.next_check, Instant::min);
+                .fold(self.liveness.next_check(), Instant::min);
             if wanted != armed {
                 armed = wanted;
                 timer.as_mut().reset(armed);
             }
-            let idle =
-                self.in_flight.is_none() && self.pending.is_empty() && self.delayed.is_none();
+            let idle = self.pipeline.is_idle();
             if idle && going_away {
                 return Err(Box::pin(self.finish()).await);
             }
@@ -223,19 +173,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             let parks =
                 idle && !going_away && !self.unflushed && self.session.send_half().is_idle();
             let wait = |context: &mut Context<'_>| {
-                if let Some(in_flight) = &mut self.in_flight
-                    && let Poll::Ready((outcome, auth, bytes)) = in_flight.as_mut().poll(context)
-                {
-                    return Poll::Ready(Wakeup::Submitted(outcome, auth, bytes));
-                }
-                if let Some(delayed) = &mut self.delayed {
-                    if delayed.room.as_mut().poll(context).is_ready() {
-                        return Poll::Ready(Wakeup::Delivered);
-                    }
-                } else if let Some(pending) = self.pending.front_mut()
-                    && let Poll::Ready(completed) = pending.commit.as_mut().poll(context)
-                {
-                    return Poll::Ready(Wakeup::Committed(completed));
+                if let Poll::Ready(advance) = self.pipeline.poll(context) {
+                    return Poll::Ready(Wakeup::Advance(advance));
                 }
                 // The order to close is taken once; events still come after it.
                 let queue = &subscriber.queue;
@@ -272,11 +211,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         taken: &mut Vec<Arc<Broadcast>>,
     ) -> Option<BoxFuture<'_, Result<(), End>>> {
         match wakeup {
-            Some(Wakeup::Submitted(outcome, context, bytes)) => {
-                Some(Box::pin(self.submitted(outcome, context, bytes)))
-            }
-            Some(Wakeup::Committed(completed)) => Some(Box::pin(self.committed(completed))),
-            Some(Wakeup::Delivered) => Some(Box::pin(self.delivered())),
+            Some(Wakeup::Advance(advance)) => Some(Box::pin(self.advanced(advance))),
             Some(Wakeup::Events(_)) => self.deliver(taken),
             Some(Wakeup::Received(message)) => Some(Box::pin(self.received(message))),
             Some(Wakeup::Tick) => Some(Box::pin(self.tick())),
@@ -296,17 +231,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     // Reading
 
     fn is_reading(&self) -> bool {
-        self.in_flight.is_none()
-            && self.waiting.is_empty()
-            && self.delayed.is_none()
-            && self.pending.len() < MAX_PENDING
-            && self.pending_bytes < MAX_PENDING_BYTES
-            && self.paused_until.is_none()
+        self.pipeline.accepts_frames() && self.paused_until.is_none()
     }
 
     /// Handles what the socket gave, or that it gives nothing more.
     async fn received(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
-        (self.silent, self.pinged) = (false, false);
+        self.liveness.received();
         self.paused_until = self.pause();
         match message.transpose() {
             Ok(Some(Message::Text(text))) => self.handle(Frame::Text(text.into())).await,
@@ -353,44 +283,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     /// Runs a step, or keeps it until those before it are done.
     async fn enqueue(&mut self, step: Step) -> Result<(), End> {
-        if self.waiting.is_empty() && self.may_run(&step) {
-            return self.run_step(step).await;
+        match self.pipeline.admit(step) {
+            Some(step) => self.run_step(step).await,
+            None => Ok(()),
         }
-        self.waiting.push_back(step);
-        Ok(())
     }
 
     /// Runs the steps that wait, in their order.
     async fn run_waiting(&mut self) -> Result<(), End> {
-        while let Some(step) = self.waiting.pop_front() {
-            if !self.may_run(&step) {
-                self.waiting.push_front(step);
-                return Ok(());
-            }
+        while let Some(step) = self.pipeline.next_step() {
             self.run_step(step).await?;
         }
-        // A connection that waits has no memory for this either.
-        self.waiting = VecDeque::new();
         Ok(())
-    }
-
-    /// True if a step may run now. Messages of one context follow each other to the store, which
-    /// keeps their order, without waiting for each other's commit; all other steps wait until
-    /// everything before them is answered.
-    fn may_run(&self, step: &Step) -> bool {
-        if self.in_flight.is_some() || self.delayed.is_some() {
-            return false;
-        }
-        let Some(Pending { context, .. }) = self.pending.back() else { return true };
-        match step {
-            Step::Request(request) => {
-                matches!(request.command, Command::Send(_))
-                    && context.is_of(request)
-                    && self.pending.len() < MAX_PENDING
-                    && self.pending_bytes + content_size(&request.command) <= MAX_PENDING_BYTES
-            }
-            Step::Reject(_) | Step::End(_) => false,
-        }
     }
 
     async fn run_step(&mut self, step: Step) -> Result<(), End> {
@@ -407,15 +311,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let context = AuthContext::take(&mut request);
         let caller = self.session.authenticate(&context).await;
         let (state, requester) = (self.session.state.clone(), self.session.requester.clone());
-        let bytes = content_size(&request.command);
-        let mut submitted: InFlight =
-            Box::pin(
-                async move { (submit(&state, &requester, caller, request).await, context, bytes) },
-            );
+        let bytes = content_bytes(&request.command);
+        let mut in_flight: InFlight = Box::pin(async move {
+            let outcome = submit(&state, &requester, caller, request).await;
+            Submitted { outcome, context, bytes }
+        });
         // A request that is carried out at once does not wait for the next wakeup.
-        match poll_once(&mut submitted).await {
-            Some((outcome, context, bytes)) => self.proceed(outcome, context, bytes).await,
-            None => self.in_flight = Some(submitted),
+        match poll_fn(|context| Poll::Ready(in_flight.as_mut().poll(context))).await {
+            Poll::Ready(submitted) => self.submitted(submitted).await,
+            Poll::Pending => self.pipeline.start(in_flight),
         }
     }
 
@@ -438,96 +342,55 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     // Responses
 
-    /// Goes on after a request whose submission had to be waited for.
-    async fn submitted(
-        &mut self,
-        outcome: Outcome,
-        context: AuthContext,
-        bytes: usize,
-    ) -> Result<(), End> {
-        self.in_flight = None;
-        self.proceed(outcome, context, bytes).await;
+    /// Goes on after a change of the pipeline.
+    async fn advanced(&mut self, advance: Advance) -> Result<(), End> {
+        match advance {
+            Advance::Submitted(submitted) => self.submitted(submitted).await,
+            Advance::Committed(answered) => {
+                if self.respond_or_delay(answered).await {
+                    self.respond_to_committed().await;
+                }
+            }
+            Advance::Delivered(answered) => {
+                self.respond(answered).await;
+                self.respond_to_committed().await;
+            }
+        }
         self.run_waiting().await
     }
 
-    /// Responds to a request once everything before it is answered.
-    async fn proceed(&mut self, outcome: Outcome, context: AuthContext, bytes: usize) {
-        let commit: PendingCommit = match outcome {
-            Outcome::Completed(completed) if self.pending.is_empty() => {
-                self.respond_or_delay(completed, context).await;
+    async fn submitted(&mut self, submitted: Submitted) {
+        if let Some(answered) = self.pipeline.submitted(submitted) {
+            self.respond_or_delay(answered).await;
+        }
+    }
+
+    /// Responds to the pending messages that are committed, up to the first one that is not, or
+    /// whose response has to wait.
+    async fn respond_to_committed(&mut self) {
+        loop {
+            let committed = poll_fn(|context| Poll::Ready(self.pipeline.poll_committed(context)));
+            let Poll::Ready(answered) = committed.await else { return };
+            if !self.respond_or_delay(answered).await {
                 return;
             }
-            Outcome::Completed(completed) => Box::pin(std::future::ready(completed)),
-            Outcome::Pending(commit) => commit,
-        };
-        self.pending_bytes += bytes;
-        self.pending.push_back(Pending { commit, context, bytes });
+        }
     }
 
-    /// Responds to the first pending message, and to those after it that are committed too.
-    async fn committed(&mut self, first: Completed) -> Result<(), End> {
-        let mut next = Some(first);
-        while let Some(completed) = next.take()
-            && let Some(Pending { context, bytes, .. }) = self.pending.pop_front()
-        {
-            self.pending_bytes -= bytes;
-            if !self.respond_or_delay(completed, context).await {
-                return Ok(());
+    /// Responds to a request, unless its response has to wait for delivery. Returns whether it did.
+    async fn respond_or_delay(&mut self, answered: Answered) -> bool {
+        let state = &self.session.state;
+        let lagging = answered.completed.lagging_backlog(state);
+        match self.pipeline.delay(answered, lagging, state.max_response_delay) {
+            Some(answered) => {
+                self.respond(answered).await;
+                true
             }
-            next = self.poll_first_pending().await;
-        }
-        self.run_waiting().await
-    }
-
-    /// Responds to the request whose flow was delivered, or which has waited long enough.
-    async fn delivered(&mut self) -> Result<(), End> {
-        if let Some(delayed) = self.delayed.take() {
-            self.respond(delayed.completed, delayed.context).await;
-        }
-        match self.poll_first_pending().await {
-            Some(completed) => self.committed(completed).await,
-            None => self.run_waiting().await,
+            None => false,
         }
     }
 
-    async fn poll_first_pending(&mut self) -> Option<Completed> {
-        match self.pending.front_mut() {
-            Some(pending) => poll_once(&mut pending.commit).await,
-            None => None,
-        }
-    }
-
-    /// Responds to a request, unless the delivery of the flow that it changed lags: then its
-    /// response waits. Returns whether it was sent.
-    ///
-    /// Consecutive responses of one connection wait until one common time, so that none of them
-    /// waits longer than the bound after its commit.
-    async fn respond_or_delay(&mut self, completed: Completed, context: AuthContext) -> bool {
-        let Some(backlog) = completed.lagging_backlog(&self.session.state) else {
-            self.delayed_until = None;
-            self.respond(completed, context).await;
-            return true;
-        };
-        let now = Instant::now();
-        let max_delay = self.session.state.max_response_delay;
-        let until = *self.delayed_until.get_or_insert(now + max_delay);
-        if until <= now {
-            if self.pending.is_empty() {
-                self.delayed_until = None;
-            }
-            self.respond(completed, context).await;
-            return true;
-        }
-        metrics::response_delayed();
-        let room = Box::pin(async move {
-            // A server that is stuck must not stop its writers for ever.
-            let _ = timeout_at(until, backlog.wait_for_room()).await;
-        });
-        self.delayed = Some(Box::new(Delayed { completed, context, room }));
-        false
-    }
-
-    async fn respond(&mut self, completed: Completed, context: AuthContext) {
+    async fn respond(&mut self, Answered { completed, context }: Answered) {
         let mut frames = Vec::new();
         let granted = completed.response.outcome.is_ok();
         self.session.respond(completed, &context, &mut frames).await;
@@ -734,23 +597,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             self.paused_until = self.pause();
         }
         let expired = self.session.expires.is_some_and(|expires| now >= expires);
-        if now >= self.next_check || expired {
+        if now >= self.liveness.next_check() || expired {
             self.expire().await?;
         }
-        if now >= self.next_check {
-            // While nothing is read, silence means nothing.
-            if self.pinged && reading {
-                return Err(End::Gone);
+        if now >= self.liveness.next_check() {
+            match self.liveness.check(now, reading, &self.session.state.keepalive) {
+                Check::Alive => {}
+                Check::Ping => self.send_ping().await?,
+                Check::Dead => return Err(End::Gone),
             }
-            self.pinged = self.silent && reading;
-            if self.pinged {
-                self.send_ping().await?;
-            }
-            self.silent = true;
-            let keepalive = &self.session.state.keepalive;
-            let interval =
-                if self.pinged { keepalive.pong_timeout } else { keepalive.ping_interval };
-            self.next_check = now + interval;
         }
         Ok(())
     }
@@ -775,21 +630,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             .map_err(|_| End::Gone)?
             .map_err(End::from)
     }
-}
-
-/// The bytes of the content of a message to send.
-fn content_size(command: &Command) -> usize {
-    match command {
-        Command::Send(message) => message.content.size(),
-        _ => 0,
-    }
-}
-
-/// Polls a future once.
-async fn poll_once<T>(future: &mut Pin<impl DerefMut<Target: Future<Output = T>>>) -> Option<T> {
-    poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
 }

@@ -4,6 +4,8 @@
 mod connection;
 mod end;
 mod identity;
+mod liveness;
+mod pipeline;
 mod session;
 mod shared_path;
 mod step;

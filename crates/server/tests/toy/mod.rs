@@ -23,14 +23,14 @@ const PASSWORD: &str = "a password";
 /// A wire of text commands: `login NAME`, `logout`, `whoami`, `follow all`, `follow FLOW`,
 /// `follow none`, `send FLOW TEXT`, `mute`. Responses begin with `ok` or with the name of a fault;
 /// events are `event NAME TEXT`.
-pub struct Toy {
+pub(crate) struct Toy {
     manifest: Manifest,
     /// The calls of all sessions, in their order.
-    pub calls: Arc<Mutex<Vec<String>>>,
+    pub(crate) calls: Arc<Mutex<Vec<String>>>,
 }
 
 impl Toy {
-    pub fn new(manifest: Manifest) -> Self {
+    pub(crate) fn new(manifest: Manifest) -> Self {
         Self { manifest, calls: Arc::default() }
     }
 }
@@ -38,7 +38,7 @@ impl Toy {
 const ENDPOINTS: &[Endpoint] = &[Endpoint::websocket("/toy")];
 
 /// The manifest of a toy dialect at one path.
-pub fn toy() -> Manifest {
+pub(crate) fn toy() -> Manifest {
     Manifest::new("toy", "text commands")
         .endpoints(ENDPOINTS)
         .opening("a command")
@@ -190,14 +190,14 @@ impl ServerSession for ToySession {
 }
 
 /// An engine on ports in memory.
-pub struct Backend {
-    pub engine: Arc<Engine>,
-    pub bus: Arc<MemoryBus>,
-    pub store: Arc<MemoryStore>,
+pub(crate) struct Backend {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) bus: Arc<MemoryBus>,
+    pub(crate) store: Arc<MemoryStore>,
 }
 
 impl Backend {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let bus = Arc::new(MemoryBus::new());
         let store = Arc::new(MemoryStore::new(bus.clone()));
         let ports = Ports {
@@ -213,7 +213,7 @@ impl Backend {
         Self { engine: Arc::new(Engine::new(ports, Policy::default())), bus, store }
     }
 
-    pub async fn user(&self, login: &str) -> User {
+    pub(crate) async fn user(&self, login: &str) -> User {
         let registration = Registration {
             login: Some(login.into()),
             password: Secret::new(PASSWORD),
@@ -231,7 +231,7 @@ impl Backend {
     }
 
     /// A group of these users, the first of whom owns it.
-    pub async fn group(&self, members: &[UserId]) -> FlowId {
+    pub(crate) async fn group(&self, members: &[UserId]) -> FlowId {
         let flow = CreateFlow {
             kind: FlowKind::Group,
             title: "group".into(),
