@@ -4,7 +4,7 @@ use crate::served_dialect::ServedDialect;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use tolmach_dialect::{Document, Handshake, Recognition, Transport};
+use tolmach_dialect::{Document, Handshake, Recognition, Revision, Transport};
 
 /// The server's own pages: no dialect can be served there.
 const OWN_PATHS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/recover"];
@@ -140,16 +140,21 @@ impl Routes {
         }
     }
 
-    /// The one dialect that claims this handshake. A frame that two of them claim is served by
-    /// neither.
-    pub(crate) fn recognise(&self, handshake: &Handshake<'_>) -> Option<&Arc<ServedDialect>> {
-        let mut claims = self.shared_dialects().filter(|served| {
-            matches!(served.dialect.recognise(handshake), Recognition::Certain(_))
-        });
-        let first = claims.next()?;
+    /// The one dialect that claims this handshake, and its revision. A frame that two of them claim
+    /// is served by neither.
+    pub(crate) fn recognise(
+        &self,
+        handshake: &Handshake<'_>,
+    ) -> Option<(&Arc<ServedDialect>, Revision)> {
+        let mut claims =
+            self.shared_dialects().filter_map(|served| match served.dialect.recognise(handshake) {
+                Recognition::Certain(revision) => Some((served, revision)),
+                Recognition::No => None,
+            });
+        let (first, revision) = claims.next()?;
         match claims.next() {
-            None => Some(first),
-            Some(second) => {
+            None => Some((first, revision)),
+            Some((second, _)) => {
                 tracing::warn!(
                     first = first.id(),
                     second = second.id(),
@@ -281,7 +286,7 @@ mod tests {
         let second = Manifest::new("second", "").opening("a command");
         let frame = tolmach_dialect::Frame::text("whoami");
         let handshake = Handshake::new(tolmach_domain::ConnectionId(1)).first_frame(&frame);
-        let id = |routes: Routes| routes.recognise(&handshake).map(|dialect| dialect.id());
+        let id = |routes: Routes| routes.recognise(&handshake).map(|(dialect, _)| dialect.id());
         assert_eq!(id(routes(&[toy(), REST]).unwrap()), Some("toy"));
         assert_eq!(id(routes(&[toy(), second]).unwrap()), None);
     }

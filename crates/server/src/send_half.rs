@@ -10,7 +10,7 @@ use crate::stream::Writer;
 use crate::write_buffer::{WriteBuffer, encode};
 use bytes::Buf;
 use std::sync::Arc;
-use tolmach_dialect::{Close, Delivery, Event, ServerSession, Subscription};
+use tolmach_dialect::{Close, Delivery, ServerSession, Subscription};
 
 /// The sending half of one connection.
 pub(crate) struct SendHalf {
@@ -49,7 +49,8 @@ impl SendHalf {
 
     /// Encodes an event of a flow, if it is of the subscription. Returns the close that it causes.
     pub(crate) fn deliver(&mut self, broadcast: &Broadcast) -> Option<Close> {
-        if self.is_subscribed(broadcast.event()) { self.deliver_any(broadcast) } else { None }
+        // Of all flows, the hub gives only those that the user is in.
+        if self.subscription.covers(broadcast.event()) { self.deliver_any(broadcast) } else { None }
     }
 
     /// Encodes an event whatever the subscription: the end of the connection's own sessions.
@@ -69,15 +70,6 @@ impl SendHalf {
             Delivery::Close(close) => return Some(close),
         }
         None
-    }
-
-    fn is_subscribed(&self, event: &Event) -> bool {
-        match self.subscription {
-            Subscription::None => false,
-            Subscription::Flow(flow) => event.flow() == Some(flow),
-            // The hub keeps the memberships.
-            Subscription::AllFlows => event.flow().is_some(),
-        }
     }
 
     /// True if more encoded events wait than the bound allows.
@@ -141,8 +133,8 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
     use tolmach_dialect::Handshake;
     use tolmach_domain::{
-        ConnectionId, Content, EventKind, FlowId, FlowKind, Message, MessageId, Timestamp, UserId,
-        UserSummary,
+        ConnectionId, Content, Event, EventKind, FlowId, FlowKind, Message, MessageId, Timestamp,
+        UserId, UserSummary,
     };
 
     fn flow(number: i64) -> FlowId {

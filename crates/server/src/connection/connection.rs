@@ -119,6 +119,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let dialect = self.session.dialect().clone();
         dialect.metrics.connections.increment(1.0);
         dialect.metrics.connections_total.increment(1);
+        let revision = self.session.session().revision();
+        tracing::debug!(dialect = dialect.id(), revision, "connection opened");
         self.push_responses(frames);
         let Err(end) = match self.begin(first).await {
             Ok(()) => self.serve().await,

@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tolmach_dialect::{Close, CloseCodes};
@@ -54,6 +55,8 @@ impl From<Error> for End {
                 End::Close(Close::new(1009, "the message is too large"), "too_large")
             }
             Error::Utf8(_) => End::Close(Close::new(1007, "text must be UTF-8"), "not_utf8"),
+            // A peer that was killed, or that does not close its WebSockets.
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Gone,
             Error::Protocol(_) => End::Close(Close::new(1002, "protocol error"), "protocol"),
             _ => End::Gone,
         }

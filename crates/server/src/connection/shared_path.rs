@@ -66,10 +66,10 @@ async fn negotiate<S: AsyncRead + AsyncWrite + Unpin + Send>(
         .websocket(true)
         .first_frame(&first)
         .max_json_depth(state.limits.max_json_depth);
-    let accepted = state
-        .routes
-        .recognise(&handshake)
-        .and_then(|served| Some((served.clone(), served.dialect.accept(&handshake).ok()?)));
+    let accepted = state.routes.recognise(&handshake).and_then(|(served, revision)| {
+        let session = served.dialect.accept(&handshake.revision(revision)).ok()?;
+        Some((served.clone(), session))
+    });
     // Its headers keep the whole buffer alive that they were read into.
     drop(request);
     let Some((dialect, session)) = accepted else {

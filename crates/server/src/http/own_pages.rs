@@ -5,6 +5,7 @@ use crate::state::ServerState;
 use bytes::Bytes;
 use http::header::ALLOW;
 use http::{HeaderValue, Method, Response, StatusCode};
+use tolmach_engine::ErrorChain;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -48,7 +49,7 @@ pub(super) async fn readiness(state: &ServerState) -> Response<Bytes> {
             }
         },
         Err(error) => {
-            tracing::warn!(%error, "not ready");
+            tracing::warn!(error = %ErrorChain(&error), "not ready");
             text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "the store does not answer\n")
         }
     }

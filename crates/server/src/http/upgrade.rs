@@ -25,6 +25,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tolmach_dialect::{Frame, Handshake};
+use tolmach_engine::ErrorChain;
 
 /// The request for a WebSocket.
 pub(super) struct Upgrade {
@@ -140,7 +141,7 @@ pub(super) async fn upgrade(
     state.clone().tasks.spawn(async move {
         match upgraded.await {
             Ok(upgraded) => begin(&state, session, permit, upgraded, frames).await,
-            Err(error) => tracing::debug!(%error, "the peer did not complete the handshake"),
+            Err(error) => incomplete(&error),
         }
     });
     handshake.accepted(subprotocol)
@@ -192,9 +193,7 @@ pub(super) fn upgrade_shared(
     state.clone().tasks.spawn(async move {
         let upgraded = match upgraded.await {
             Ok(upgraded) => upgraded,
-            Err(error) => {
-                return tracing::debug!(%error, "the peer did not complete the handshake");
-            }
+            Err(error) => return incomplete(&error),
         };
         let subscriber = state.connect(state.new_connection());
         let tasks = state.tasks.clone();
@@ -210,6 +209,10 @@ pub(super) fn upgrade_shared(
         };
     });
     handshake.accepted(None)
+}
+
+fn incomplete(error: &hyper::Error) {
+    tracing::debug!(error = %ErrorChain(error), "the peer did not complete the handshake");
 }
 
 /// A WebSocket, by its transport.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 use tolmach_domain::{FlowId, Timestamp};
-use tolmach_engine::Engine;
 use tolmach_engine::ports::{Bus, StoreError};
+use tolmach_engine::{Engine, ErrorChain};
 
 /// The most repairs that read from the store at once.
 const MAX_REPAIRS: usize = 8;
@@ -93,6 +93,7 @@ impl StoreReader {
             metrics::reconciled(outcome.is_ok());
             match &outcome {
                 Err(error) if !failing => {
+                    let error = ErrorChain(error);
                     tracing::warn!(%error, "event reconciliation failed, retrying");
                 }
                 Ok(()) if failing => tracing::info!("event reconciliation succeeds again"),
