@@ -3,7 +3,7 @@
 use crate::problems::Problems;
 use crate::project::UPDATE;
 
-/// True if the environment asks for goldens to be rewritten.
+/// True if the environment variable for rewritten goldens is set.
 pub(crate) fn updates_goldens() -> Result<bool, Problems> {
     let set = |name: &str| {
         std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0" && value != "false")

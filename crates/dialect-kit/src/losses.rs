@@ -74,7 +74,7 @@ fn coverage(steps: &[&RecordedStep]) -> Coverage {
     let Some(example) = steps.iter().find(|step| step.unsupported.is_none()) else {
         return Coverage::Nothing;
     };
-    // An event without a receiver says nothing of the dialect.
+    // An event without a receiver is no loss of the dialect.
     let unsupported: Vec<String> = steps
         .iter()
         .filter(|step| step.unsupported.is_some() && !step.is_event)

@@ -23,7 +23,8 @@ pub(crate) fn transcripts(dialect: &str, recording: &Recording) -> BTreeMap<&'st
 /// The first line of a transcript.
 pub(crate) fn heading(kind: &str, name: &str, dialect: &str) -> String {
     format!(
-        "# The {kind} \"{name}\" in the dialect {dialect}. \">\" a client says, \"<\" a server says.\n"
+        "# The {kind} \"{name}\" in the dialect {dialect}. \">\" a client says, \"<\" a server \
+         says.\n"
     )
 }
 

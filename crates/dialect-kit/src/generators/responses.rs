@@ -20,7 +20,9 @@ pub fn fault() -> BoxedStrategy<Fault> {
     prop_oneof![
         4 => proptest::sample::select(all_faults()),
         1 => "[a-z ]{1,30}".prop_map(|reason| Fault::invalid("text", reason)),
-        1 => (1..3600_u64).prop_map(|seconds| Fault::TooMany { retry_after: Duration::from_secs(seconds) }),
+        1 => (1..3600_u64).prop_map(|seconds| {
+            Fault::TooMany { retry_after: Duration::from_secs(seconds) }
+        }),
     ]
     .boxed()
 }

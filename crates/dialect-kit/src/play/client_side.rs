@@ -60,7 +60,10 @@ pub(crate) fn decode_reply(
     let sentinel = Response::new(Correlation::new(Sentinel), Ok(Answer::LoggedOut));
     let mut out = vec![Incoming::Response(sentinel)];
     let decoded = client.decode(now, frame, &mut out);
-    let is_sentinel = |value: &Incoming| matches!(value, Incoming::Response(first) if first.correlation.get::<Sentinel>().is_some());
+    let is_sentinel = |value: &Incoming| match value {
+        Incoming::Response(response) => response.correlation.get::<Sentinel>().is_some(),
+        Incoming::Event(_) => false,
+    };
     if !out.first().is_some_and(is_sentinel) {
         return Err(Defect::round_trip("decoding overwrites values that are in `out`"));
     }

@@ -28,7 +28,7 @@ pub(crate) struct Completed {
     pub(crate) connection: ConnectionId,
     /// The request as the server decoded it.
     pub(crate) request: Request,
-    /// What the client decoded meanwhile.
+    /// The values that the client decoded meanwhile.
     pub(crate) incoming: Vec<Incoming>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Completed {
 pub(crate) struct Received {
     /// The user of the connection.
     pub(crate) persona: &'static Persona,
-    /// What the client decoded.
+    /// The values that the client decoded.
     pub(crate) incoming: Vec<Incoming>,
     /// The rendered event, if the frame is shared.
     pub(crate) shared: Option<SharedFrame>,
@@ -77,7 +77,7 @@ pub(crate) struct Connections<'d> {
     connections: Vec<Connection>,
     opened: u64,
     flows: FlowStates,
-    /// What went over the wire since it was last taken.
+    /// The transcript since it was last taken.
     pub(crate) entries: Vec<WireEntry>,
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct RecordedStep {
     pub(crate) persona: Option<&'static Persona>,
     /// The request.
     pub(crate) request: Option<Request>,
-    /// What went over the wire.
+    /// The frames, opening and close.
     pub(crate) entries: Vec<WireEntry>,
     /// Set if this dialect has no frame for it.
     pub(crate) unsupported: Option<Unsupported>,
@@ -223,10 +223,11 @@ impl Attempt<'_> {
         let event = Event { origin, ..Event::new(now, kind.clone()) };
         let received = self.connections.deliver(now, &event, None)?;
         let entries = std::mem::take(&mut self.connections.entries);
-        let is_exact = |received: &Received| {
-            let same = |incoming: &Incoming| matches!(incoming, Incoming::Event(event) if event.kind == *kind);
-            received.incoming.iter().any(same)
+        let is_same = |incoming: &Incoming| match incoming {
+            Incoming::Event(event) => event.kind == *kind,
+            Incoming::Response(_) => false,
         };
+        let is_exact = |received: &Received| received.incoming.iter().any(is_same);
         let name = event.name();
         let unsupported =
             entries.is_empty().then(|| Unsupported { dialect: self.sides.id(), what: name });
@@ -283,7 +284,7 @@ fn check_exchange(
             (_, false) => Err(Defect::round_trip(
                 "the client session decodes a response without the correlation of the request",
             )),
-            // This wire leaves a grant unsaid, or says it by the event.
+            // This wire does not answer a grant, or answers it by the event.
             (Ok(_), true) => Ok(false),
         };
     };

@@ -9,7 +9,7 @@ use crate::stories::{Exchange, Step, Story};
 use tolmach_dialect::{Correlation, Request};
 use tolmach_domain::{Event, EventKind, Origin};
 
-/// A story with the recording that tells which of its steps the dialect has frames for.
+/// A story with the recording of the steps that the dialect has frames for.
 #[derive(Clone, Copy)]
 pub(crate) struct Replay<'a> {
     /// The dialect.

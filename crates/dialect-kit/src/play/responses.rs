@@ -40,8 +40,8 @@ pub(crate) fn outcome_for(exchange: &Exchange, decoded: &Command) -> Result<Answ
     outcome
 }
 
-/// Hands out tokens in the form that the command asks for, as an engine does, or a proxy that keeps
-/// its own tokens.
+/// Replaces the tokens of a grant by those of the kind that the command requests, as an engine
+/// does, or a proxy that keeps its own tokens.
 pub(crate) fn fit_grant(persona: &Persona, command: &Command, answer: &mut Answer) {
     let kind = match command {
         Command::Register(registration) => registration.grant,

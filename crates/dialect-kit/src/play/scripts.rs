@@ -18,7 +18,7 @@ const CONNECTION: ConnectionId = ConnectionId(1);
 
 /// A script that was played.
 pub(crate) struct PlayedScript {
-    /// What went over the wire.
+    /// The transcript.
     pub(crate) entries: Vec<WireEntry>,
     /// True if the session spoke the default revision throughout.
     pub(crate) default_revision: bool,

@@ -87,8 +87,8 @@ impl ServerSide {
         }
     }
 
-    /// Responds to a request with `outcome`, after telling the session what the request and its
-    /// outcome make of the connection's identity. Gives the response and its frames.
+    /// Responds to a request with `outcome`, after notifying the session of the identity that the
+    /// request and its outcome give the connection. Gives the response and its frames.
     pub(crate) fn respond(
         &mut self,
         now: Timestamp,
@@ -202,7 +202,7 @@ impl ServerSide {
         Ok(self.identity.filter(|_| has_credentials && !refused))
     }
 
-    /// Tells the session a change of the identity.
+    /// Notifies the session of a change of the identity.
     fn set_identity(&mut self, identity: Option<Identity>) -> Result<(), Defect> {
         if self.identity != identity {
             self.identity = identity;

@@ -5,7 +5,7 @@ use crate::stories::{ADMINISTRATOR, Step, all_faults, stories};
 use std::collections::BTreeSet;
 use tolmach_domain::{Event, EventKind, Fault};
 
-/// A reason that gives none. Whole losses are computed, so such an entry says nothing.
+/// A reason that is none. Whole losses are computed, so such an entry adds nothing.
 const NO_REASON: &str = "All of it.";
 
 /// An entry `[[loss]]` of a `DEVIATIONS.toml`: the reason for something that the dialect has no

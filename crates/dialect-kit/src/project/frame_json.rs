@@ -48,7 +48,8 @@ mod tests {
 
     #[test]
     fn the_json_part_of_a_form_is_found() {
-        let body = "--x\r\nContent-Disposition: form-data; name=\"photo\"\r\n\r\nP\r\n--x\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{\"a\":1}\r\n--x--\r\n";
+        let body = "--x\r\nContent-Disposition: form-data; name=\"photo\"\r\n\r\nP\r\n--x\r\n\
+                    Content-Disposition: form-data; name=\"json\"\r\n\r\n{\"a\":1}\r\n--x--\r\n";
         assert_eq!(json_part(body.as_bytes()).as_deref(), Some(&b"{\"a\":1}"[..]));
         assert_eq!(json_part(b"--x\r\n\r\n"), None);
     }

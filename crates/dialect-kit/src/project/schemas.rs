@@ -165,7 +165,10 @@ mod tests {
                 ),
                 (
                     "a.request.json".to_owned(),
-                    json!({"type": "object", "required": ["id"], "properties": {"id": {"$ref": reference}}}),
+                    json!({
+                        "type": "object", "required": ["id"],
+                        "properties": {"id": {"$ref": reference}},
+                    }),
                 ),
                 ("a.reply.json".to_owned(), json!({"type": "array"})),
             ])

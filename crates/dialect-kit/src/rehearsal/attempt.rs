@@ -13,6 +13,15 @@ use tolmach_domain::{Answer, Event, EventKind, Fault, Origin, Version};
 /// The marker of the request that the client makes.
 const MARKER: Marker = Marker(9);
 
+/// The texts of one example.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ExampleTexts<'e> {
+    /// The client's frame.
+    pub(crate) request: &'e str,
+    /// The server's frames of one answer.
+    pub(crate) answers: &'e [&'e str],
+}
+
 /// The outcome that a request is given.
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
@@ -33,7 +42,7 @@ pub(crate) struct Answered {
     pub(crate) outcome: Option<Result<Answer, Fault>>,
 }
 
-/// What the client decodes from examples.
+/// The values that the client decodes from examples.
 #[derive(Debug, Default)]
 struct Decoded {
     outcome: Option<Result<Answer, Fault>>,
@@ -45,11 +54,10 @@ struct Decoded {
 pub(crate) fn answer(
     sides: Sides<'_>,
     (mut connection, scratch): (PreparedRequest, PreparedRequest),
-    request: &str,
-    examples: &[&str],
+    example: ExampleTexts<'_>,
     source: &Source,
 ) -> Result<Answered, String> {
-    let frame = Frame::text(request.to_owned());
+    let frame = Frame::text(example.request.to_owned());
     let decoded = connection.server.decode(time(0), &frame).map_err(|defect| defect.message)?;
     let mut requests = match decoded {
         Ok(requests) => requests,
@@ -63,7 +71,7 @@ pub(crate) fn answer(
             };
         }
     };
-    let Some(asked) = requests.pop() else {
+    let Some(request) = requests.pop() else {
         return Err("the server session decodes no request".to_owned());
     };
     for earlier in &requests {
@@ -71,16 +79,16 @@ pub(crate) fn answer(
         respond(&mut connection, earlier, Ok(answer))?;
     }
     let decoded = match source {
-        Source::Example => decode(&mut connection, scratch, &asked, (request, examples))?,
+        Source::Example => decode(&mut connection, scratch, &request, example)?,
         Source::Fixtures => {
-            let outcome = Some(Ok(fixtures::answer(&ANN, &asked.command)));
+            let outcome = Some(Ok(fixtures::answer(&ANN, &request.command)));
             Decoded { outcome, event: None }
         }
         Source::Given(outcome) => Decoded { outcome: Some(outcome.clone()), event: None },
     };
     let Decoded { outcome, event } = decoded;
     let frames = match &outcome {
-        Some(outcome) => respond(&mut connection, &asked, outcome.clone())?,
+        Some(outcome) => respond(&mut connection, &request, outcome.clone())?,
         None => Vec::new(),
     };
     if !frames.is_empty() {
@@ -91,7 +99,7 @@ pub(crate) fn answer(
     let Some(kind) = event.or_else(|| caused_event(outcome.as_ref()?.as_ref().ok()?)) else {
         return Err("the client session decodes neither a response nor an event".to_owned());
     };
-    let client_tag = asked.client_tag.clone();
+    let client_tag = request.client_tag.clone();
     let origin = Origin { connection: connection.id, dialect: sides.id(), client_tag };
     let event = Event { origin: Some(origin), ..Event::new(time(0), kind) };
     let frames = deliver(sides, &mut connection, &event)?;
@@ -129,21 +137,22 @@ pub(crate) fn later_versions(mut event: Event) -> Event {
 }
 
 /// Decodes the examples of an answer by a client that has made the request. Frames that the client
-/// sends after the request's own, in order to know where the answer ends, are answered by `scratch`.
+/// sends after the request's own, in order to know where the answer ends, are answered by
+/// `scratch`.
 fn decode(
     connection: &mut PreparedRequest,
     mut scratch: PreparedRequest,
-    asked: &Request,
-    (request, examples): (&str, &[&str]),
+    request: &Request,
+    example: ExampleTexts<'_>,
 ) -> Result<Decoded, String> {
     let client = connection.client.as_mut().ok_or("the dialect has no client")?.as_mut();
-    let asked = Request { correlation: Correlation::new(MARKER), ..asked.clone() };
-    let own = encode_request(client, time(0), &asked).map_err(in_words)?;
-    let Some(place) = most_alike(request, &own) else {
+    let request = Request { correlation: Correlation::new(MARKER), ..request.clone() };
+    let own = encode_request(client, time(0), &request).map_err(in_words)?;
+    let Some(place) = most_alike(example.request, &own) else {
         return Err("the client session makes this request without a frame".to_owned());
     };
-    let mut answers: Vec<Frame> =
-        examples.iter().map(|example| in_own_words(example, request, &own[place])).collect();
+    let in_own_words = |answer: &&str| in_own_words(answer, example.request, &own[place]);
+    let mut answers: Vec<Frame> = example.answers.iter().map(in_own_words).collect();
     for later in &own[place + 1..] {
         let decoded = scratch.server.decode(time(0), later).map_err(|defect| defect.message)?;
         for request in decoded.unwrap_or_default() {

@@ -3,7 +3,9 @@
 use crate::fixtures::time;
 use crate::play::{FlowStates, PreparedRequest, Recording, Sides};
 use crate::project::{Example, ExampleExchange};
-use crate::rehearsal::attempt::{Answered, Source, answer, decode_push, deliver, later_versions};
+use crate::rehearsal::attempt::{
+    Answered, ExampleTexts, Source, answer, decode_push, deliver, later_versions,
+};
 use crate::rehearsal::comparison::check_frames;
 use crate::rehearsal::states::{State, states};
 use crate::stories::all_faults;
@@ -21,10 +23,10 @@ const NO_STATE: &str = "no story opens a WebSocket to try it on";
 
 /// Plays the examples of one specification.
 ///
-/// An example does not say in which state its connection is (logged in, in a room), and which
-/// outcome the request has where the client cannot tell. It is right if there is a state among
-/// [`states`] and an outcome among those of its own, of earlier examples, of the fixtures and all
-/// faults.
+/// An example does not contain the state of its connection (logged in, in a room), nor the outcome
+/// of the request where the client cannot decode it. It is right if there is a state among
+/// [`states`] with which it is right, and an outcome among its own, those of earlier examples, of
+/// the fixtures, and all faults.
 pub(crate) struct Rehearsal<'k> {
     sides: Sides<'k>,
     states: Vec<State>,
@@ -97,7 +99,8 @@ impl<'k> Rehearsal<'k> {
         let mut problem = NO_STATE.to_owned();
         for state in &self.states {
             let Some(connections) = self.connections(state, OPENED[0]) else { continue };
-            match answer(self.sides, connections, &request.text, &[], &Source::Fixtures) {
+            let example = ExampleTexts { request: &request.text, answers: &[] };
+            match answer(self.sides, connections, example, &Source::Fixtures) {
                 Ok(_) => return Ok(()),
                 Err(found) => problem = found,
             }
@@ -115,9 +118,10 @@ impl<'k> Rehearsal<'k> {
             for state in &self.states {
                 // The frames of one answer are as many as fit.
                 for count in (1..=answers.len()).rev() {
-                    let examples: Vec<&str> =
+                    let answers: Vec<&str> =
                         answers[..count].iter().map(|answer| answer.text.as_str()).collect();
-                    match self.attempt(state, &request.text, &examples, &source) {
+                    let example = ExampleTexts { request: &request.text, answers: &answers };
+                    match self.attempt(state, example, &source) {
                         Ok(played) => return Ok(played),
                         Err(found) if count == 1 => problem = problem.or(found),
                         Err(_) => {}
@@ -128,23 +132,22 @@ impl<'k> Rehearsal<'k> {
         Err(problem.unwrap_or_else(|| NO_STATE.to_owned()))
     }
 
-    /// One state and one outcome; `None` for a problem that says nothing of the example.
+    /// One state and one outcome; `None` if the state cannot be reached.
     fn attempt(
         &self,
         state: &State,
-        request: &str,
-        examples: &[&str],
+        example: ExampleTexts<'_>,
         source: &Source,
     ) -> Result<Played, Option<String>> {
         let mut answered = Vec::new();
         for opened in OPENED {
             let connections = self.connections(state, opened).ok_or(None)?;
-            answered.push(answer(self.sides, connections, request, examples, source)?);
+            answered.push(answer(self.sides, connections, example, source)?);
         }
         let frames = |answered: &Answered| -> Vec<Frame> { answered.frames.clone() };
-        check_frames(examples, &frames(&answered[0]), &frames(&answered[1]))?;
+        check_frames(example.answers, &frames(&answered[0]), &frames(&answered[1]))?;
         let outcome = answered.swap_remove(0).outcome;
-        Ok(Played { answers: examples.len(), outcome })
+        Ok(Played { answers: example.answers.len(), outcome })
     }
 
     /// A push is delivered in one of the states, or rendered in one of the variants: an option may

@@ -3,8 +3,8 @@
 use crate::fixtures::{self, Persona};
 use tolmach_domain::{Answer, Authority, Command, EventKind, Fault};
 
-/// The operation of everything that an administrator asks: a story of its own, because most
-/// dialects have no administrators.
+/// The operation of all requests of an administrator: a story of its own, because most dialects
+/// have no administrators.
 pub const ADMINISTRATOR: &str = "administrator";
 
 /// A conversation.

@@ -1,5 +1,5 @@
-//! What a proxy adds to what comes through the two wires: its own tokens, and versions, which no
-//! wire carries and a proxy counts.
+//! Values that a proxy adds to those that come through the two wires: its own tokens, and versions,
+//! which no wire carries and a proxy counts.
 
 use crate::play::fit_grant;
 use crate::stories::Exchange;
@@ -21,7 +21,7 @@ pub(crate) fn complete_outcome(
     outcome
 }
 
-/// Asks for the kind of tokens that the target hands out: the proxy keeps them.
+/// Requests the kind of tokens that the target hands out: the proxy keeps them.
 pub(crate) fn request_tokens(onward: &mut Command, native: &Command) {
     match (onward, native) {
         (Command::Register(onward), Command::Register(native)) => onward.grant = native.grant,
@@ -32,7 +32,7 @@ pub(crate) fn request_tokens(onward: &mut Command, native: &Command) {
     }
 }
 
-/// The answer to a command on a wire that leaves a grant unsaid.
+/// The answer to a command on a wire that does not answer a grant.
 pub(crate) fn implied_answer(command: &Command, incoming: &[Incoming]) -> Option<Answer> {
     let event = incoming.iter().find_map(|incoming| match incoming {
         Incoming::Event(event) => Some(&event.kind),

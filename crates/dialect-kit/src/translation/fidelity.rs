@@ -130,7 +130,7 @@ pub(crate) fn add_unsupported(report: &mut Report, source: &Recording, target: &
         }
         let fidelity = report.operations.entry(step.operation).or_insert(Fidelity::Inexpressible);
         match fidelity {
-            // An event without a receiver says nothing of the dialect.
+            // An event without a receiver is no loss of the dialect.
             _ if step.is_event => {}
             Fidelity::Full => *fidelity = Fidelity::Partial(BTreeSet::from([step.title.clone()])),
             Fidelity::Partial(what) => {

@@ -23,7 +23,7 @@ pub(crate) struct Link<'l, 'd> {
     pub(crate) ids: [&'static str; 2],
 }
 
-/// What the two ends sent in one step.
+/// The frames of both ends in one step.
 #[derive(Debug, Default)]
 pub(crate) struct Passed {
     /// Of the exchange, if it came through the proxy.

@@ -1,8 +1,8 @@
 //! From one dialect to another: a proxy that is a server of the source and a client of the target.
 //!
-//! What a proxy knows of its own connections it adds: its credentials towards the target, the
-//! tokens that it hands out, which of its connections caused an event, and versions. All else must
-//! come through the two wires.
+//! The proxy adds values of its own connections: its credentials towards the target, the tokens
+//! that it hands out, the connection that caused an event, and versions. All else must come through
+//! the two wires.
 
 mod completion;
 mod differences;

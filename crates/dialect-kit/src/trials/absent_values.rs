@@ -15,7 +15,7 @@ use tolmach_domain::{Answer, EventKind};
 
 /// The own client accepts what the own server makes of an answer or event in which a value is left
 /// out that may be: `Answer::Sent` without its message, a user without an e-mail address, and every
-/// other `Option`. A server that has no frame for such an answer may say so by `Unsupported`.
+/// other `Option`. `Unsupported` is a legal result of the server for such an answer.
 ///
 /// Without a client there is nothing to try.
 pub fn absent_values_are_accepted(kit: &Kit) -> Outcome {

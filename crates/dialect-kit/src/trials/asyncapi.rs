@@ -8,7 +8,7 @@ use crate::project::{Direction, UPDATE};
 use crate::trials::entries::each_entry;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
-use tolmach_dialect::Frame;
+use tolmach_dialect::{DOC, Frame};
 
 /// `protocols/<dialect>/asyncapi.json` has every channel that the stories open, and every message
 /// with its schema. Rewritten with the transcripts.
@@ -31,69 +31,115 @@ pub fn asyncapi_matches(kit: &Kit) -> Outcome {
 
 /// The document; `None` for a dialect without WebSockets.
 fn document(kit: &Kit) -> Result<Option<Value>, Problems> {
-    let schemas = kit.schemas()?;
-    let (mut addresses, mut received, mut sent) =
-        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    each_entry(kit, |_, entry, _| {
-        let (frame, direction, names) = match entry {
-            WireEntry::Opened(request) => {
-                addresses.insert(template(request.uri.path()));
-                return;
-            }
-            WireEntry::Client(frame) => (frame, Direction::Request, &mut received),
-            WireEntry::Server(frame) => (frame, Direction::Answer, &mut sent),
-            WireEntry::Closed(_) | WireEntry::Remark(_) => return,
-        };
-        if let (Frame::Text(_) | Frame::Binary(_), Some(Ok(matching))) =
-            (frame, schemas.check(frame, direction))
-        {
-            names.extend(matching.into_iter().map(str::to_owned));
-        }
-    })?;
-    if addresses.is_empty() {
+    let traffic = Traffic::of(kit)?;
+    if traffic.addresses.is_empty() {
         return Ok(None);
     }
     let id = kit.id();
-    let messages: Map<String, Value> = received
+    let manifest = kit.dialect.manifest();
+    let messages: Map<String, Value> = traffic
+        .received
         .iter()
-        .chain(&sent)
-        .map(|name| (key(name), json!({ "name": key(name), "contentType": "application/json", "payload": { "$ref": format!("../../schemas/{id}/{name}") } })))
+        .chain(&traffic.sent)
+        .map(|schema| {
+            let name = key(schema);
+            let message = json!({
+                "name": name,
+                "contentType": "application/json",
+                "payload": reference(format!("../../schemas/{id}/{schema}")),
+            });
+            (name, message)
+        })
         .collect();
     let (mut channels, mut operations) = (Map::new(), Map::new());
-    for address in &addresses {
+    for address in &traffic.addresses {
         let name = key(address.trim_matches('/'));
-        let mut channel = json!({
-            "address": address,
-            "messages": messages.keys().map(|message| (message.clone(), json!({ "$ref": format!("#/components/messages/{message}") }))).collect::<Map<_, _>>(),
-        });
-        if address.contains("{id}") {
-            channel["parameters"] =
-                json!({ "id": { "description": "The number of the conversation." } });
-        }
-        channels.insert(name.clone(), channel);
-        for (action, names) in [("receive", &received), ("send", &sent)] {
-            let messages: Vec<Value> =
-                names.iter().map(|message| json!({ "$ref": format!("#/channels/{name}/messages/{}", key(message)) })).collect();
-            if !messages.is_empty() {
-                operations.insert(
-                    format!("{action}_{name}"),
-                    json!({ "action": action, "channel": { "$ref": format!("#/channels/{name}") }, "messages": messages }),
-                );
+        channels.insert(name.clone(), channel(address, &messages));
+        for (action, schemas) in [("receive", &traffic.received), ("send", &traffic.sent)] {
+            if !schemas.is_empty() {
+                operations.insert(format!("{action}_{name}"), operation(action, &name, schemas));
             }
         }
     }
+    let description = format!(
+        "{}. The specification is SPEC.md beside this file; `send` and `receive` are the \
+         gateway's.",
+        manifest.summary
+    );
     Ok(Some(json!({
         "asyncapi": "3.0.0",
         "info": {
             "title": format!("Tolmach: {id}"),
-            "version": kit.dialect.manifest().revisions.first().copied().unwrap_or(tolmach_dialect::DOC),
-            "description": format!("{}. The specification is SPEC.md beside this file; `send` and `receive` are the gateway's.", kit.dialect.manifest().summary),
+            "version": manifest.revisions.first().copied().unwrap_or(DOC),
+            "description": description,
         },
         "defaultContentType": "application/json",
         "channels": channels,
         "operations": operations,
         "components": { "messages": messages },
     })))
+}
+
+/// The addresses of WebSockets, and the schemas of the messages on them.
+#[derive(Default)]
+struct Traffic {
+    addresses: BTreeSet<String>,
+    /// Of messages that the server receives.
+    received: BTreeSet<String>,
+    /// Of messages that the server sends.
+    sent: BTreeSet<String>,
+}
+
+impl Traffic {
+    fn of(kit: &Kit) -> Result<Self, Problems> {
+        let schemas = kit.schemas()?;
+        let mut traffic = Self::default();
+        each_entry(kit, |_, entry, _| {
+            let (frame, direction, names) = match entry {
+                WireEntry::Opened(request) => {
+                    traffic.addresses.insert(template(request.uri.path()));
+                    return;
+                }
+                WireEntry::Client(frame) => (frame, Direction::Request, &mut traffic.received),
+                WireEntry::Server(frame) => (frame, Direction::Answer, &mut traffic.sent),
+                WireEntry::Closed(_) | WireEntry::Remark(_) => return,
+            };
+            if let (Frame::Text(_) | Frame::Binary(_), Some(Ok(matching))) =
+                (frame, schemas.check(frame, direction))
+            {
+                names.extend(matching.into_iter().map(str::to_owned));
+            }
+        })?;
+        Ok(traffic)
+    }
+}
+
+fn channel(address: &str, messages: &Map<String, Value>) -> Value {
+    let message =
+        |name: &String| (name.clone(), reference(format!("#/components/messages/{name}")));
+    let mut channel = json!({
+        "address": address,
+        "messages": messages.keys().map(message).collect::<Map<_, _>>(),
+    });
+    if address.contains("{id}") {
+        channel["parameters"] =
+            json!({ "id": { "description": "The number of the conversation." } });
+    }
+    channel
+}
+
+fn operation(action: &str, channel: &str, schemas: &BTreeSet<String>) -> Value {
+    let message =
+        |schema: &String| reference(format!("#/channels/{channel}/messages/{}", key(schema)));
+    json!({
+        "action": action,
+        "channel": reference(format!("#/channels/{channel}")),
+        "messages": schemas.iter().map(message).collect::<Vec<_>>(),
+    })
+}
+
+fn reference(target: String) -> Value {
+    json!({ "$ref": target })
 }
 
 /// A path with its numbers as parameters.

@@ -117,7 +117,8 @@ impl Trial<'_> {
                 let name = request.command.name();
                 if !is_carried(&request.credentials, &frame, &self.prepared.opening) {
                     return Err(format!(
-                        "{name} is decoded with credentials that were remembered: {:?} is not in {}",
+                        "{name} is decoded with credentials that were remembered: {:?} is not in \
+                         {}",
                         request.credentials,
                         inline(&frame)
                     ));

@@ -225,7 +225,7 @@ fn all_keys(siblings: &[Sibling<'_>], one: &Sibling<'_>, other: &Sibling<'_>) ->
             };
             both.extend(theirs);
             let both = Frame::text(Value::Object(both).to_string());
-            // A dialect may claim only with its own headers too: with a token, say.
+            // A dialect may need its own headers for a claim, such as a token.
             let mut opening = first.opening.clone();
             opening.headers.extend(second.opening.headers.clone());
             let claims = claims(siblings, &opening, &both);

@@ -5,7 +5,7 @@ use crate::play::{Property, Sides};
 use crate::problems::{Outcome, Problems};
 use crate::translation::{Excuse, judge, translate_stories};
 
-/// What one side encodes, the other decodes: a request, response or event that was decoded gives,
+/// Each side decodes the frames of the other: a request, response or event that was decoded gives,
 /// encoded again, the frames that it was decoded from. Correlations are handed back, refusals stay
 /// refusals, authority is not dropped.
 ///

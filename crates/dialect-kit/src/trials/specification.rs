@@ -11,13 +11,13 @@ use tolmach_dialect::Frame;
 /// The examples of `protocols/<dialect>/SPEC.md` are what goes over the wire, and every schema has
 /// one.
 ///
-/// - In code blocks that are indented by four spaces, a line `> ` is a client's frame, and the lines
-///   `< ` after it are the server's answers: the frames of one answer, or alternatives. Without a
-///   line `> ` before them they are pushed. The server session decodes each request, the client
-///   session decodes each answer, and the server session encodes what the client decoded to the
-///   same frame again. Values that depend on the connection may differ.
-/// - Fenced blocks that are marked `json`, and inline code after `Answer: `, are frames or bodies of
-///   either side. They match a schema. Other inline code counts as an example if it does.
+/// - In code blocks that are indented by four spaces, a line `> ` is a client's frame, and the
+///   lines `< ` after it are the server's answers: the frames of one answer, or alternatives.
+///   Without a line `> ` before them they are pushed. The server session decodes each request, the
+///   client session decodes each answer, and the server session encodes what the client decoded to
+///   the same frame again. Values that depend on the connection may differ.
+/// - Fenced blocks that are marked `json`, and inline code after `Answer: `, are frames or bodies
+///   of either side. They match a schema. Other inline code counts as an example if it does.
 ///
 /// A request that the server session answers as a violation matches no schema. Without a client,
 /// frames are only held against the schemas.

@@ -8,8 +8,8 @@ use crate::project::UPDATE;
 use crate::transcript::{difference, heading, transcripts, write_entries};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What goes over the wire is what `protocols/<dialect>/transcripts` has, and no transcript there
-/// is of neither a story nor a script.
+/// Stories and scripts play the transcripts in `protocols/<dialect>/transcripts`, and each
+/// transcript there is of one of them.
 pub fn transcripts_match(kit: &Kit) -> Outcome {
     if updates_goldens()? {
         return rewrite_transcripts(kit);

@@ -53,7 +53,8 @@ impl Wire {
                 "author": message.author.id.get(), "text": message.content.text,
             }}),
             EventKind::FlowCreated { flow, .. } => {
-                json!({"made": {"flow": flow.id.get(), "owner": flow.owner.map(|owner| owner.get())}})
+                let owner = flow.owner.map(|owner| owner.get());
+                json!({"made": {"flow": flow.id.get(), "owner": owner}})
             }
             _ => return self.unsupported(event.name()),
         };
