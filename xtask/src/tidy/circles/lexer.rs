@@ -1,7 +1,6 @@
 //! Words and marks of Rust code, without comments and literals.
 
-/// The code of a file without comments, literals, declarations of test modules, and the tests at its
-/// end.
+/// The code of a file without comments, literals, and modules of tests.
 pub(super) fn code_of(text: &str) -> String {
     /// The line before a module of tests.
     const TESTS: &str = "#[cfg(test)]\nmod ";

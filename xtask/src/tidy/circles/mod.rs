@@ -2,8 +2,8 @@
 //!
 //! Reads the sources as text: paths that begin with `crate`, `super`, `self` or a child module are
 //! resolved to the file that defines the named item, also through re-exports. A re-export alone is
-//! no import, so `lib.rs` and `mod.rs` may declare and re-export. Unit tests at the end of a file do
-//! not count. Errs towards finding nothing: paths that it cannot resolve are skipped.
+//! no import, so `lib.rs` and `mod.rs` may declare and re-export. Modules of unit tests do not
+//! count. Errs towards finding nothing: paths that it cannot resolve are skipped.
 
 mod graph;
 mod lexer;

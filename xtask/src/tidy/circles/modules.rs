@@ -25,8 +25,8 @@ struct File {
     words: BTreeSet<String>,
 }
 
-/// A path in a file, resolved to the module that its `crate` or `super` names and the segments after
-/// it. The last segment is `*` for a glob.
+/// A path in a file: the module that its `crate` or `super` names, and the segments after it. The
+/// last segment is `*` for a glob.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Reference {
     base: Module,

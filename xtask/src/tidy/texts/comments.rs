@@ -57,7 +57,7 @@ mod tests {
             (Some("///"), "/// What.", Some("What")),
             (Some("/// A line."), "// What.", Some("What")),
             (Some("//! A line."), "/// What.", Some("What")),
-            (Some("/// A line, which says"), "/// What it is.", None),
+            (Some("/// A line, which states"), "/// What it is.", None),
             (None, "/// Whatever.", None),
             (None, "/// Sorted by id.", None),
             (None, "/// Howl.", None),
