@@ -39,8 +39,11 @@ const LIST: &str = "ann: list_flows";
 /// dialect that pushes.
 const OPTIONS: [(&str, &str, bool); 1] = [("morelia", "push", true)];
 
-/// The benches of each dialect: its id and a function with the shapes of its frames.
-const BENCHES: [(&str, fn(&mut Criterion, &dyn Dialect)); 5] = [
+/// The benches of one dialect, with the shapes of its frames.
+type Bench = fn(&mut Criterion, &dyn Dialect);
+
+/// The benches of each dialect, by its id.
+const BENCHES: [(&str, Bench); 5] = [
     ("mode", |criterion, dialect| {
         bench::<mode::RequestFrame, mode::EventFrame>(
             criterion,

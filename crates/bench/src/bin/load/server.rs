@@ -188,7 +188,7 @@ fn address(line: &str) -> Option<SocketAddr> {
         .ok()
 }
 
-/// Fields 14 and 15 of /proc/<pid>/stat. The second field is the process name, which may contain
+/// Fields 14 and 15 of `/proc/<pid>/stat`. The second field is the process name, which may contain
 /// spaces and brackets.
 fn cpu_ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
