@@ -42,8 +42,8 @@ impl Channels {
         self.sharded
     }
 
-    /// The name of a channel: `tolmach:flow:7`, or sharded `tolmach:{7}:flow:7`, of which Redis hashes
-    /// the part in braces.
+    /// The name of a channel: `tolmach:flow:7`, or sharded `tolmach:{7}:flow:7`, of which Redis
+    /// hashes the part in braces.
     pub(crate) fn name(&self, destination: Destination) -> String {
         let prefix = &self.prefix;
         let prefix = if self.sharded {

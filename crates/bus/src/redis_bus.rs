@@ -2,9 +2,9 @@
 //!
 //! Events that this node publishes go to its own receivers as in [`InProcess`], and to a queue from
 //! which one task publishes them to Redis. Messages from Redis go to another queue, from which a
-//! second task passes them to the receivers. A publisher therefore never waits for Redis, and reading
-//! from Redis never waits for a receiver: a full queue drops its oldest events, and receivers that
-//! need them read the store.
+//! second task passes them to the receivers. A publisher therefore never waits for Redis, and
+//! reading from Redis never waits for a receiver: a full queue drops its oldest events, and
+//! receivers that need them read the store.
 
 use crate::in_process::InProcess;
 use crate::options::{Options, Stats};
@@ -26,8 +26,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// [`Bus::last_error`] names the reason. A background task connects and reconnects; after each
 /// connection every receiver gets [`Signal::Missed`](tolmach_engine::ports::Signal::Missed).
 ///
-/// A node receives events of other nodes on the topics that it subscribed to; an event that concerns
-/// many users goes to every node.
+/// A node receives events of other nodes on the topics that it subscribed to; an event that
+/// concerns many users goes to every node.
 pub struct RedisBus {
     local: Arc<InProcess>,
     worker: Arc<Worker>,

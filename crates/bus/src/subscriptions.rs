@@ -18,7 +18,8 @@ struct State {
     touched: HashSet<Topic>,
 }
 
-/// Changes since the last read. A topic that was added and removed again is in one of the lists too.
+/// Changes since the last read. A topic that was added and removed again is in one of the lists
+/// too.
 #[derive(Default)]
 pub(crate) struct Changes {
     pub(crate) added: Vec<Topic>,

@@ -36,8 +36,8 @@ const PUBLISH_BATCH_BYTES: usize = 256 << 10;
 /// The largest number of events in a batch to Redis.
 const PUBLISH_BATCH_EVENTS: usize = 512;
 
-/// The size in bytes at which a batch to the receivers takes no further event: smaller, because their
-/// channels hold several batches.
+/// The size in bytes at which a batch to the receivers takes no further event: smaller, because
+/// their channels hold several batches.
 const RECEIVE_BATCH_BYTES: usize = 64 << 10;
 
 /// The largest number of events in a batch to the receivers.
@@ -249,8 +249,8 @@ impl Worker {
         }
     }
 
-    /// Handles a push message of Redis. Called by the task that reads the connection, so it must not
-    /// wait.
+    /// Handles a push message of Redis. Called by the task that reads the connection, so it must
+    /// not wait.
     fn on_push(&self, push: PushInfo, disconnect: &Disconnect) {
         match push.kind {
             PushKind::Message | PushKind::SMessage => {

@@ -177,8 +177,8 @@ fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A failure means that events of other nodes are not understood: correct the code. For a new form add
-/// a fixture beside the old one.
+/// A failure means that events of other nodes are not understood: correct the code. For a new form
+/// add a fixture beside the old one.
 #[test]
 fn every_form_ever_sent_is_decoded() {
     for (name, event) in fixtures() {

@@ -1,4 +1,4 @@
-//! What happened, as every interested connection hears it.
+//! Events: committed changes, as subscribed connections receive them.
 
 use crate::{
     ConnectionId, Flow, FlowId, Message, MessageId, SessionId, Timestamp, UserId, UserSummary,
@@ -6,32 +6,32 @@ use crate::{
 };
 use bytes::Bytes;
 
-/// Something that happened, after it was committed.
+/// A change after its commit, or a transient state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// When.
+    /// The time of the request.
     pub occurred_at: Timestamp,
-    /// Its place in the order of commits: unique and ascending over the whole world. For a change
-    /// to messages, the newest `changed_at`. `None` for what is not stored.
+    /// The commit time, unique and ascending over all flows. For a change to messages, the newest
+    /// `changed_at` of them. `None` for an event that is not stored.
     pub committed_at: Option<Timestamp>,
-    /// Which request caused it.
+    /// The request that caused it.
     pub origin: Option<Origin>,
-    /// What happened.
+    /// The change.
     pub kind: EventKind,
 }
 
 /// The request that caused an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// The connection that asked.
+    /// The connection of the request.
     pub connection: ConnectionId,
-    /// The id of the dialect that it speaks.
+    /// The id of the connection's dialect.
     pub dialect: &'static str,
-    /// What that dialect wants carried along (a request id), in its own form.
+    /// The dialect's tag of the request (such as a request id), in the dialect's own form.
     pub client_tag: Option<Bytes>,
 }
 
-/// What happened.
+/// The change that an event reports.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventKind {
     /// A message was posted.
@@ -40,14 +40,14 @@ pub enum EventKind {
     Edited(Message),
     /// Messages of one flow were deleted.
     Deleted {
-        /// Where.
+        /// The flow.
         flow: FlowId,
-        /// Who deleted them.
+        /// The user who deleted them.
         by: UserId,
-        /// Which, each with the version that deleting it took; ascending, without a gap.
+        /// The messages, each with the version that its deletion took; ascending, without a gap.
         messages: Vec<(MessageId, Version)>,
     },
-    /// A flow was made.
+    /// A flow was created.
     FlowCreated {
         /// The flow.
         flow: Flow,
@@ -56,58 +56,57 @@ pub enum EventKind {
     },
     /// A flow was deleted.
     FlowDeleted {
-        /// Which.
+        /// The flow.
         flow: FlowId,
-        /// Who deleted it.
+        /// The user who deleted it.
         by: UserId,
     },
     /// Members were added.
     MembersAdded {
-        /// Where.
+        /// The flow.
         flow: FlowId,
-        /// Who.
+        /// The new members.
         users: Vec<UserSummary>,
-        /// Where the flow stood: what has a later version is for them too.
+        /// The version of the flow then: later events are for the new members too.
         version: Version,
     },
     /// Members were removed.
     MembersRemoved {
-        /// Where.
+        /// The flow.
         flow: FlowId,
-        /// Who.
+        /// The former members.
         users: Vec<UserId>,
     },
-    /// Somebody types, or has stopped. Not stored; may be lost.
+    /// A member types, or has stopped. Not stored; may be lost.
     Typing {
-        /// Where.
+        /// The flow.
         flow: FlowId,
-        /// Who.
+        /// The member.
         user: UserSummary,
-        /// Whether they type.
+        /// True if they type, false if they stopped.
         active: bool,
     },
     /// Sessions of a user ended: logged out, password changed, account deleted.
     SessionsEnded {
-        /// Whose.
+        /// The user.
         user: UserId,
-        /// One of them; `None` is all.
+        /// The session; `None` is all of the user's.
         session: Option<SessionId>,
     },
 }
 
 impl Event {
-    /// An event that is not stored, or not known to be: without a place in the order of commits and
-    /// without an origin.
+    /// An event without a commit time and an origin.
     pub fn new(occurred_at: Timestamp, kind: EventKind) -> Self {
         Self { occurred_at, committed_at: None, origin: None, kind }
     }
 
-    /// Whether a request of this connection caused it.
+    /// True if a request of this connection caused it.
     pub fn is_caused_by(&self, connection: ConnectionId) -> bool {
         self.origin.as_ref().is_some_and(|origin| origin.connection == connection)
     }
 
-    /// The flow that it happened in.
+    /// The flow that it is about.
     pub fn flow(&self) -> Option<FlowId> {
         match &self.kind {
             EventKind::Posted(message) | EventKind::Edited(message) => Some(message.flow),
@@ -121,8 +120,8 @@ impl Event {
         }
     }
 
-    /// The versions that it took: first and last, of its flow. `None` for what is not a change to a
-    /// message.
+    /// The first and last version of the flow that it took. `None` if it is not a change to
+    /// messages.
     pub fn versions(&self) -> Option<(Version, Version)> {
         match &self.kind {
             EventKind::Posted(message) | EventKind::Edited(message) => {
@@ -133,7 +132,7 @@ impl Event {
         }
     }
 
-    /// Roughly how many bytes it holds, for bounds on queues.
+    /// The approximate size in bytes, for limits of queues.
     pub fn size(&self) -> usize {
         let content = match &self.kind {
             EventKind::Posted(message) | EventKind::Edited(message) => message.content.size(),

@@ -1,27 +1,26 @@
-//! The engine said no.
+//! Faults: the errors of requests.
 
 use std::time::Duration;
 
-/// Why the engine refused a command. Each dialect maps every one of them to its wire, without a
-/// catch-all.
+/// The reason why the engine refused a command. Each dialect maps every variant to its wire,
+/// without a catch-all.
 ///
-/// None of them reveals whether a login exists, or whether a flow exists to somebody who is not in
-/// it.
+/// No variant reveals that a login exists, or that a flow exists to a user who is not a member.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// No proof, or one that is not valid (any more): an unknown, spent, expired or revoked token.
+    /// Credentials are missing or not valid: an unknown, spent, expired or revoked token.
     #[error("log in first: the token is missing, unknown or expired")]
     Unauthenticated,
     /// The login or the password is wrong.
     #[error("wrong login or password")]
     WrongCredentials {
-        /// Whether the login exists. Only for a wire whose operator chose to reveal it.
+        /// True if the login exists. Only for a wire whose operator chose to reveal it.
         login_exists: bool,
     },
-    /// The login, or the e-mail address, belongs to somebody else.
+    /// The login or the e-mail address belongs to another user.
     #[error("this login or e-mail is taken")]
     LoginTaken,
-    /// The account has no profile yet, and only making one is allowed.
+    /// The account has no profile yet, and may only create one.
     #[error("this account has no profile yet")]
     NoProfile,
     /// The account has a profile already.
@@ -30,10 +29,10 @@ pub enum Fault {
     /// There is no such user.
     #[error("no such user")]
     NoSuchUser,
-    /// There is no such flow, or the caller is not in it: the two are not told apart.
+    /// There is no such flow, or the caller is not a member: both look the same.
     #[error("no such conversation")]
     NoSuchFlow,
-    /// There is no such message, or it is in a flow that the caller is not in.
+    /// There is no such message, or it is in a flow that the caller is not a member of.
     #[error("no such message")]
     NoSuchMessage,
     /// There is no photo.
@@ -67,21 +66,21 @@ pub enum Fault {
     /// A value is not acceptable.
     #[error("{field}: {reason}")]
     Invalid {
-        /// Which value, in the words of the domain.
+        /// The name of the value.
         field: &'static str,
-        /// What is wrong with it and what is expected.
+        /// The problem, and the expectation.
         reason: String,
     },
     /// Too many requests of a costly kind.
     #[error("too many requests")]
     TooMany {
-        /// When to try again.
+        /// The time to wait before the next attempt.
         retry_after: Duration,
     },
     /// The store or another part cannot be reached now.
     #[error("the service is unavailable for the moment")]
     Unavailable,
-    /// We are wrong. The cause is in the log.
+    /// A defect of the gateway. The cause is in the log.
     #[error("internal error")]
     Internal,
 }

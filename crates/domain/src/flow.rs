@@ -1,32 +1,32 @@
-//! Flows: conversations.
+//! Flows: chats, groups and channels.
 
-use crate::{FlowId, Message, MessageId, PhotoKey, Timestamp, User, UserId, Version};
+use crate::{FlowId, PhotoKey, Timestamp, UserId, Version};
 
-/// How many write and how many read.
+/// The kind of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FlowKind {
-    /// Two people.
+    /// Two members, who both write.
     Chat,
-    /// Many write, many read.
+    /// Many members, who all write.
     Group,
-    /// The owner writes, many read.
+    /// Many members, of whom the owner writes.
     Channel,
 }
 
-/// Which kinds of flow a request is about.
+/// The kinds of flow that a request accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FlowKindFilter {
-    /// Any.
+    /// All kinds.
     #[default]
     Any,
-    /// Chats of two.
+    /// Chats.
     Chat,
     /// Groups and channels.
     Shared,
 }
 
 impl FlowKindFilter {
-    /// Whether `kind` is meant.
+    /// True if `kind` is accepted.
     pub fn include(self, kind: FlowKind) -> bool {
         match self {
             FlowKindFilter::Any => true,
@@ -39,29 +39,29 @@ impl FlowKindFilter {
 /// A conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flow {
-    /// Which.
+    /// Its id.
     pub id: FlowId,
     /// Its kind; never changes.
     pub kind: FlowKind,
-    /// Its title; empty for a chat, which is named after the other member, unless a wire gave its
-    /// name and not its members.
+    /// Its title. Empty for a chat, which is named after the other member, except on a client whose
+    /// wire gives a name and no members.
     pub title: String,
     /// Its description.
     pub info: String,
-    /// Who made it; `None` where the wire that this was read from does not say.
+    /// The user who created it; `None` on a client whose wire does not name them.
     pub owner: Option<UserId>,
     /// Its photo.
     pub photo: Option<PhotoKey>,
-    /// The version of its newest change; 0 when nothing was said yet.
+    /// The version of the newest change to its messages; 0 before the first one.
     pub version: Version,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: Timestamp,
-    /// When its record, its members or its messages last changed.
+    /// The commit time of the last change to its record, members or messages.
     pub changed_at: Timestamp,
 }
 
 impl Flow {
-    /// A flow of which only the id, the kind and the title are known.
+    /// A flow without the fields that a client may not know.
     pub fn new(id: FlowId, kind: FlowKind, title: impl Into<String>) -> Self {
         Self {
             id,
@@ -74,47 +74,5 @@ impl Flow {
             created_at: Timestamp::default(),
             changed_at: Timestamp::default(),
         }
-    }
-}
-
-/// A flow as one of its members sees it in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FlowSummary {
-    /// The flow.
-    pub flow: Flow,
-    /// Both members of a chat; the members of a group or channel only where the request asked for
-    /// them. Ordered by user id.
-    pub members: Vec<User>,
-    /// The newest message that was not deleted.
-    pub last: Option<Message>,
-    /// The oldest message that was not deleted.
-    pub first: Option<MessageId>,
-    /// Up to which version the asking user has read.
-    pub read: Version,
-}
-
-impl FlowSummary {
-    /// A flow of which neither members nor messages are known.
-    pub fn new(flow: Flow) -> Self {
-        Self { flow, members: Vec::new(), last: None, first: None, read: Version::default() }
-    }
-
-    /// What the flow is called for `viewer`: a chat is named after the other member, by `name_of`;
-    /// where the wire that it was read from names no members, its title stands in.
-    pub fn title_for(&self, viewer: UserId, name_of: impl Fn(&User) -> &str) -> String {
-        match self.flow.kind {
-            FlowKind::Chat => self
-                .members
-                .iter()
-                .find(|member| member.id != viewer)
-                .or(self.members.first())
-                .map_or_else(|| self.flow.title.clone(), |member| name_of(member).to_owned()),
-            FlowKind::Group | FlowKind::Channel => self.flow.title.clone(),
-        }
-    }
-
-    /// Whether a member's account has the business tariff.
-    pub fn has_business(&self) -> bool {
-        self.members.iter().any(|member| member.business)
     }
 }

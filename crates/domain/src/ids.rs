@@ -1,13 +1,13 @@
-//! Identifiers: positive integers below 2^53, never recycled.
+//! Identifiers: positive integers below 2^53, never reused.
 
 use std::fmt;
 use std::num::NonZeroI64;
 use std::str::FromStr;
 
-/// The first number that is no longer an id: 2^53, where JSON numbers stop being exact.
+/// The smallest integer that is too large for an id: 2^53, beyond which JSON numbers are not exact.
 pub const ID_LIMIT: i64 = 1 << 53;
 
-/// A number that cannot be an id.
+/// Error of a number that is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an id is an integer from 1 to 9007199254740991")]
 pub struct InvalidId;
@@ -76,12 +76,12 @@ id! {
     SessionId
 }
 
-/// A flow's counter. Every change to a message of the flow takes the next one, so version order is
-/// commit order.
+/// A version of a flow. Every change to a message of the flow takes the next one, so that the order
+/// of versions is the order of commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Version(pub i64);
 
-/// Identifies a connection of this process (or of another node): random, unique in practice.
+/// Identifies a connection of this process or of another node: random, unique in practice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConnectionId(pub u64);
 

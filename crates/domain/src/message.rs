@@ -5,33 +5,33 @@ use crate::{FlowId, FlowKind, MessageId, Timestamp, UserSummary, Version};
 /// A message of a flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Which.
+    /// Its id.
     pub id: MessageId,
-    /// Where.
+    /// Its flow.
     pub flow: FlowId,
     /// The kind of that flow.
     pub flow_kind: FlowKind,
-    /// The author; stays after the account is deleted.
+    /// The author, also after the account is deleted.
     pub author: UserSummary,
-    /// What it says.
+    /// The content; empty after deletion.
     pub content: Content,
-    /// The version that posting it took: history is ordered by it.
+    /// The version that posting it took; the history is ordered by it.
     pub posted: Version,
     /// The version of its newest change.
     pub version: Version,
-    /// When it was accepted.
+    /// The time at which it was posted.
     pub posted_at: Timestamp,
-    /// When it was last edited.
+    /// The time of the last edit.
     pub edited_at: Option<Timestamp>,
-    /// When it was deleted; its content is empty from then on.
+    /// The time of the deletion.
     pub deleted_at: Option<Timestamp>,
-    /// When its newest change was committed: unique within a store, so that paging by it has no gap
+    /// The commit time of its newest change, unique within a store, so that paging by it has no gap
     /// and no repeat.
     pub changed_at: Timestamp,
 }
 
 impl Message {
-    /// A message that was posted and not changed since, of which no version is known.
+    /// A message without changes whose version is unknown.
     pub fn new(
         id: MessageId,
         (flow, flow_kind): (FlowId, FlowKind),
@@ -55,28 +55,28 @@ impl Message {
     }
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Content {
-    /// The text, or for a picture and the like whatever the client put there.
+    /// The text; of another content type a string that the client encoded.
     pub text: String,
-    /// What the text is.
+    /// The type of the text.
     pub content_type: ContentType,
     /// Attached files.
     pub attachments: Vec<Attachment>,
     /// An emoji as a string that the client encoded, kept byte for byte.
     pub emoji: Option<String>,
-    /// The message that this one answers.
+    /// The message that this one replies to.
     pub reply_to: Option<MessageId>,
 }
 
 impl Content {
-    /// Plain text.
+    /// Content of plain text.
     pub fn text(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
     }
 
-    /// How many bytes it carries, for bounds and queues.
+    /// The size in bytes, for limits of messages and queues.
     pub fn size(&self) -> usize {
         self.text.len()
             + self.emoji.as_ref().map_or(0, String::len)
@@ -84,10 +84,10 @@ impl Content {
     }
 }
 
-/// What the text of a message is.
+/// The type of a message's text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ContentType {
-    /// Text to read.
+    /// Plain text.
     #[default]
     Text,
     /// A picture.
@@ -96,7 +96,7 @@ pub enum ContentType {
     File,
     /// A sticker.
     Sticker,
-    /// Something else that a client named: 1 to 64 characters without control characters.
+    /// A type that a client named: 1 to 64 characters without control characters.
     Other(Box<str>),
 }
 

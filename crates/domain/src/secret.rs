@@ -1,19 +1,20 @@
-//! Passwords and tokens, which must not reach a log.
+//! Secrets, credentials and the identity that they prove.
 
 use crate::{SessionId, UserId};
 use std::fmt;
 
-/// A password or a token in the clear. `Debug` hides it; there is no `Display`.
+/// A password or a token in the clear. `Debug` hides it, and there is no `Display`, so that it does
+/// not reach a log.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps what must stay secret.
+    /// A secret with this text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The secret itself, for hashing it or writing it to the peer that it belongs to.
+    /// The text, to hash it or to send it to the peer that it belongs to.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -25,12 +26,12 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// How a request proves who asks, as the wire carries it.
+/// The credentials of a request, as its wire has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credentials {
-    /// Nothing is offered: only what anybody may do.
+    /// None: for requests that need no login.
     Nothing,
-    /// Whoever this connection has proven to be before (a login, or a token at the handshake).
+    /// The identity of the connection (from a login, or a token at the handshake).
     Connection,
     /// An opaque session token.
     Token(Secret),
@@ -40,21 +41,21 @@ pub enum Credentials {
     Bearer(Secret),
 }
 
-/// Who a proof proved to be.
+/// The identity that credentials prove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// The user.
     pub user: UserId,
-    /// The session that the proof belongs to; `None` for a token that was minted elsewhere.
+    /// The session of the credentials; `None` for a token of another issuer.
     pub session: Option<SessionId>,
 }
 
-/// In which right something is asked.
+/// The authority that a request claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Authority {
-    /// As an ordinary user: membership decides.
+    /// A user's: membership decides.
     #[default]
     Member,
-    /// As an administrator: refused unless the account is one.
+    /// An administrator's: refused unless the account has the right.
     Administrator,
 }

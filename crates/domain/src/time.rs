@@ -1,11 +1,11 @@
-//! Moments, held in microseconds since the Unix epoch, UTC.
+//! Points in time.
 
 use ::time::format_description::BorrowedFormatItem;
 use ::time::macros::format_description;
 use ::time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 use std::time::Duration;
 
-/// A moment in microseconds since the Unix epoch, UTC.
+/// A point in time, in microseconds since the Unix epoch, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
@@ -18,11 +18,11 @@ const MICROSECONDS: &[BorrowedFormatItem<'_>] =
 const PLAIN: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
 
-/// The last moment that has a four-digit year.
+/// The last microsecond with a four-digit year.
 const LAST: i64 = 253_402_300_799_999_999;
 
 impl Timestamp {
-    /// From microseconds since the epoch, held between the epoch and the end of the year 9999.
+    /// From microseconds since the epoch, clamped to the epoch and the end of the year 9999.
     pub fn from_micros(micros: i64) -> Self {
         Self(micros.clamp(0, LAST))
     }
@@ -49,26 +49,26 @@ impl Timestamp {
         self.0 as f64 / 1e6
     }
 
-    /// This moment moved forward.
+    /// This time plus a duration.
     pub fn after(self, duration: Duration) -> Self {
         Self::from_micros(
             self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)),
         )
     }
 
-    /// This moment moved back, at most to the epoch.
+    /// This time minus a duration, at least the epoch.
     pub fn before(self, duration: Duration) -> Self {
         Self::from_micros(
             self.0.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)),
         )
     }
 
-    /// How much time has passed since an earlier moment; none since a later one.
+    /// The duration since an earlier time; zero since a later one.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// `2023-01-01T00:00:00Z`: RFC 3339 to the second, cut, not rounded.
+    /// `2023-01-01T00:00:00Z`: RFC 3339, truncated to the second.
     pub fn rfc3339(self) -> String {
         self.format(SECONDS)
     }
@@ -88,28 +88,28 @@ impl Timestamp {
         self.format(PLAIN)
     }
 
-    /// Reads any RFC 3339 moment from the epoch on.
+    /// Parses RFC 3339; `None` before the epoch.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
-        let moment =
+        let time =
             OffsetDateTime::parse(text, &::time::format_description::well_known::Rfc3339).ok()?;
-        Self::from_offset(moment)
+        Self::from_offset(time)
     }
 
-    /// Reads `2023-01-01 00:00:00` as UTC.
+    /// Parses `2023-01-01 00:00:00` as UTC.
     pub fn parse_plain(text: &str) -> Option<Self> {
-        let moment = PrimitiveDateTime::parse(text, PLAIN).ok()?;
-        Self::from_offset(moment.assume_offset(UtcOffset::UTC))
+        let time = PrimitiveDateTime::parse(text, PLAIN).ok()?;
+        Self::from_offset(time.assume_offset(UtcOffset::UTC))
     }
 
-    fn from_offset(moment: OffsetDateTime) -> Option<Self> {
-        let micros = i64::try_from(moment.unix_timestamp_nanos() / 1_000).ok()?;
+    fn from_offset(time: OffsetDateTime) -> Option<Self> {
+        let micros = i64::try_from(time.unix_timestamp_nanos() / 1_000).ok()?;
         (0..=LAST).contains(&micros).then_some(Self(micros))
     }
 
     fn format(self, form: &[BorrowedFormatItem<'_>]) -> String {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000)
             .ok()
-            .and_then(|moment| moment.format(form).ok())
+            .and_then(|time| time.format(form).ok())
             .expect("a Timestamp lies between 1970 and 9999, where every form is defined")
     }
 }
@@ -119,22 +119,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_reads_back() {
-        let moment = Timestamp::from_micros(1_594_492_370_522_599);
-        assert_eq!(moment.rfc3339(), "2020-07-11T18:32:50Z");
-        assert_eq!(moment.rfc3339_millis(), "2020-07-11T18:32:50.522Z");
-        assert_eq!(moment.rfc3339_micros(), "2020-07-11T18:32:50.522599Z");
-        assert_eq!(moment.plain(), "2020-07-11 18:32:50");
-        assert_eq!(Timestamp::parse_rfc3339(&moment.rfc3339_micros()), Some(moment));
-        assert_eq!(
-            Timestamp::parse_plain(&moment.plain()).map(Timestamp::plain),
-            Some(moment.plain())
-        );
-        assert_eq!(Timestamp::from_seconds(moment.seconds()), Some(moment));
+    fn every_form_is_parsed_as_formatted() {
+        let time = Timestamp::from_micros(1_594_492_370_522_599);
+        assert_eq!(time.rfc3339(), "2020-07-11T18:32:50Z");
+        assert_eq!(time.rfc3339_millis(), "2020-07-11T18:32:50.522Z");
+        assert_eq!(time.rfc3339_micros(), "2020-07-11T18:32:50.522599Z");
+        assert_eq!(time.plain(), "2020-07-11 18:32:50");
+        assert_eq!(Timestamp::parse_rfc3339(&time.rfc3339_micros()), Some(time));
+        assert_eq!(Timestamp::parse_plain(&time.plain()).map(Timestamp::plain), Some(time.plain()));
+        assert_eq!(Timestamp::from_seconds(time.seconds()), Some(time));
     }
 
     #[test]
-    fn moments_out_of_range_are_refused_or_held() {
+    fn times_out_of_range_are_refused_or_clamped() {
         for seconds in [f64::NAN, f64::INFINITY, -1.0, 1e300] {
             assert_eq!(Timestamp::from_seconds(seconds), None);
         }

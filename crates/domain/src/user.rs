@@ -6,43 +6,43 @@ use std::sync::Arc;
 /// A user's account and profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// Who.
+    /// The id.
     pub id: UserId,
-    /// What the user logs in with: unique without regard to case.
+    /// The login, unique without regard to case.
     pub login: String,
     /// The name that others see; not unique.
     pub username: String,
     /// The full name.
     pub name: String,
-    /// Contact address: unique without regard to case where present.
+    /// The e-mail address, unique without regard to case.
     pub email: Option<String>,
-    /// Telephone number, as given.
+    /// The telephone number, as given.
     pub phone: Option<String>,
-    /// About the user.
+    /// The description.
     pub bio: String,
-    /// A small picture as a string that the client encoded, kept byte for byte.
+    /// A small picture as a string that the client encoded, stored byte for byte.
     pub avatar: Option<String>,
     /// The uploaded photo.
     pub photo: Option<PhotoKey>,
-    /// A program rather than a person.
+    /// True for a program rather than a person.
     pub bot: bool,
-    /// May act as administrator.
+    /// True if the user may act as administrator.
     pub admin: bool,
-    /// Has the business tariff.
+    /// True if the account has the business tariff.
     pub business: bool,
-    /// Whether the profile (username and name) was filled in: an account made with an e-mail only
-    /// has none yet.
+    /// True if the profile (username and name) was filled in; false for an account that was created
+    /// with an e-mail only.
     pub profile: bool,
-    /// When the account was made.
+    /// The time of creation.
     pub created_at: Timestamp,
-    /// When the record last changed.
+    /// The commit time of the last change to the record.
     pub changed_at: Timestamp,
-    /// When the account was deleted. Its messages stay.
+    /// The time of the deletion. The messages stay.
     pub deleted_at: Option<Timestamp>,
 }
 
 impl User {
-    /// A user of whom only the id and one name are known.
+    /// A user with one name and without the fields that a client may not know.
     pub fn named(id: UserId, name: impl Into<String>) -> Self {
         let name = name.into();
         Self {
@@ -65,7 +65,7 @@ impl User {
         }
     }
 
-    /// The user as others see it.
+    /// The summary of the user.
     pub fn summary(&self) -> UserSummary {
         UserSummary {
             id: self.id,
@@ -76,10 +76,10 @@ impl User {
     }
 }
 
-/// A user as others see it: an author, a member. Cheap to clone.
+/// The part of a user that others see, such as of an author or a member. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserSummary {
-    /// Who.
+    /// The id.
     pub id: UserId,
     /// The login.
     pub login: Arc<str>,
@@ -90,17 +90,17 @@ pub struct UserSummary {
 }
 
 impl UserSummary {
-    /// A user of whom only the id and one name are known.
+    /// A user with one name and without the fields that a client may not know.
     pub fn named(id: UserId, name: impl Into<Arc<str>>) -> Self {
         let name = name.into();
         Self { id, login: name.clone(), username: name.clone(), name }
     }
 }
 
-/// Names a user in a request.
+/// A reference to a user in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserRef {
-    /// The one who asks.
+    /// The caller.
     Me,
     /// By id.
     Id(UserId),
@@ -108,12 +108,12 @@ pub enum UserRef {
     Login(String),
 }
 
-/// What a login hands out.
+/// The kind of tokens that a login issues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrantKind {
-    /// Nothing at all: nobody is logged in by it.
+    /// None; no session is opened.
     Nothing,
-    /// The connection itself is logged in.
+    /// None; the session is bound to the connection.
     Connection,
     /// One opaque token.
     Token,
@@ -121,10 +121,10 @@ pub enum GrantKind {
     Pair,
 }
 
-/// What a login, a registration or a refresh handed out.
+/// The result of a login, a registration or a refresh.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// Who is logged in now; `None` where the wire that this was read from does not say.
+    /// The user; `None` on a client whose wire does not name them.
     pub user: Option<Box<User>>,
     /// The tokens.
     pub tokens: Tokens,
@@ -133,17 +133,17 @@ pub struct Grant {
 /// The tokens of a [`Grant`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tokens {
-    /// Nobody was logged in.
+    /// None: no session was opened.
     Nothing,
-    /// The connection is bound; there is nothing to hand out.
+    /// None: the session is bound to the connection.
     Connection,
     /// An opaque token.
     Token(Secret),
     /// A signed access token and a refresh token.
     Pair {
-        /// The JWT.
+        /// The access token, a JWT.
         access: Secret,
-        /// Single use.
+        /// The refresh token; single use.
         refresh: Secret,
     },
 }

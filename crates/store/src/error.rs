@@ -1,5 +1,5 @@
-//! Classification of database errors: the caller's fault is decided before, so an error is either of
-//! the environment or a defect of ours.
+//! Classification of database errors: the caller's fault is decided before, so an error is either
+//! of the environment or a defect of ours.
 
 use sea_orm::sqlx::{self, error::ErrorKind, postgres::PgDatabaseError};
 use sea_orm::{DbErr, RuntimeErr};
@@ -17,8 +17,8 @@ const SQLITE_UNAVAILABLE: [i32; 9] = [5, 6, 7, 8, 9, 10, 13, 14, 15];
 const POSTGRES_UNAVAILABLE_CLASSES: [&str; 4] = ["08", "53", "57", "58"];
 
 /// Single SQLSTATEs for errors of the environment: a plan prepared before a migration (a new
-/// connection prepares a new one), a read-only server, a failed or idle transaction, a serialization
-/// failure, a deadlock, a lock that was not granted in time.
+/// connection prepares a new one), a read-only server, a failed or idle transaction, a
+/// serialization failure, a deadlock, a lock that was not granted in time.
 const POSTGRES_UNAVAILABLE: [&str; 7] =
     ["0A000", "25006", "25P02", "25P03", "40001", "40P01", "55P03"];
 

@@ -35,8 +35,8 @@ pub(crate) struct Post {
 /// A change of any kind, and the channel to its caller.
 #[async_trait]
 pub(crate) trait Task: Send {
-    /// Makes the change. The error, if any, is returned beside the answer, so that the writer undoes
-    /// the change.
+    /// Makes the change. The error, if any, is returned beside the answer, so that the writer
+    /// undoes the change.
     async fn apply(self: Box<Self>, batch: &mut Batch) -> (Answer, Option<StoreError>);
     /// Answers that the change was not made.
     fn fail(self: Box<Self>, error: StoreError);

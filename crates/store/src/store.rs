@@ -117,8 +117,8 @@ impl SqlStore {
             })
             .await?;
         let gone = |_| StoreError::unavailable("the transaction was abandoned");
-        // The future does not hold the sender: the writer ends, and `close` returns, once all senders
-        // are dropped.
+        // The future does not hold the sender: the writer ends, and `close` returns, once all
+        // senders are dropped.
         Ok(async move { deadline.bound(async { answered.await.map_err(gone)? }).await })
     }
 
@@ -134,8 +134,8 @@ impl SqlStore {
             .await
     }
 
-    /// Reads, again for each connection that turns out to be dead: after an outage of the server all
-    /// connections of the pool are.
+    /// Reads, again for each connection that turns out to be dead: after an outage of the server
+    /// all connections of the pool are.
     pub(crate) async fn read<T, F>(
         &self,
         work: impl Fn() -> F + Send + Sync,

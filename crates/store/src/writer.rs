@@ -23,7 +23,8 @@ use tolmach_engine::ports::{Bus, PortError, StoreError};
 /// Duration from which a transaction is logged as slow.
 const SLOW: Duration = Duration::from_millis(250);
 
-/// Duration within which a transaction on a lost connection fails; a later failure has another cause.
+/// Duration within which a transaction on a lost connection fails; a later failure has another
+/// cause.
 const LOST_CONNECTION: Duration = Duration::from_millis(200);
 
 /// Interval of housekeeping, by the `now` of jobs.
@@ -48,8 +49,8 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Connects and starts the writer in a thread of its own, so that publishing on the runtime's
-    /// threads does not delay the next transaction. The receiver resolves when every job is answered
-    /// and the connection closed; it fails if the writer panicked.
+    /// threads does not delay the next transaction. The receiver resolves when every job is
+    /// answered and the connection closed; it fails if the writer panicked.
     pub(crate) async fn start(
         target: Target,
         jobs: mpsc::Receiver<Job>,
@@ -146,7 +147,8 @@ impl Writer {
         }
     }
 
-    /// Takes jobs up to the limits of a batch, runs them in one transaction and begins to publish it.
+    /// Takes jobs up to the limits of a batch, runs them in one transaction and begins to publish
+    /// it.
     async fn write(&mut self, first: Job) {
         let (mut bytes, mut work, mut space) = (0, VecDeque::new(), Vec::new());
         let mut next = Some(first);
@@ -185,7 +187,8 @@ impl Writer {
                 self.now = self.now.max(committed.now);
                 self.housekeeping_due |= committed.deleted_flow
                     || self.now > self.housekeeping_done.after(HOUSEKEEPING_INTERVAL);
-                // At most one commit is being published, so that a slow bus does not fill the memory.
+                // At most one commit is being published, so that a slow bus does not fill the
+                // memory.
                 self.finish_publication().await;
                 self.publication =
                     Some(Publication::begin(self.bus.clone(), committed.events, answers, space));
@@ -246,7 +249,8 @@ impl Writer {
         outcome
     }
 
-    /// Abandons a transaction that takes too long. Its outcome is unknown if it was being committed.
+    /// Abandons a transaction that takes too long. Its outcome is unknown if it was being
+    /// committed.
     async fn within_limit<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
@@ -268,8 +272,8 @@ impl Writer {
         }
     }
 
-    /// Keeps a connection for the next transaction. After a failure its state is unknown, because the
-    /// database may have ended the transaction by itself: it is closed in the background.
+    /// Keeps a connection for the next transaction. After a failure its state is unknown, because
+    /// the database may have ended the transaction by itself: it is closed in the background.
     fn keep(&mut self, database: DatabaseConnection, sound: bool) {
         if sound {
             self.database = Some(database);
@@ -312,8 +316,8 @@ fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
     StoreError::Failed(PortError::caused_by("the writer's thread did not start", error))
 }
 
-/// Runs the work in order. A job that is refused, or that violates a rule of the database, is undone
-/// alone; the error that is returned is one that aborts the transaction.
+/// Runs the work in order. A job that is refused, or that violates a rule of the database, is
+/// undone alone; the error that is returned is one that aborts the transaction.
 async fn apply(
     batch: &mut Batch,
     work: &mut VecDeque<Work>,

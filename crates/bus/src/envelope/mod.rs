@@ -1,7 +1,7 @@
 //! The wire between nodes: an event as a JSON object with a version.
 //!
-//! `{"v":1,"node":7,"seq":12,"at":…,"moment":…,"origin":{…},"event":{"posted":{…}}}`: `at` is the time
-//! of the request and `moment` the commit time, in microseconds since the epoch. Nodes of
+//! `{"v":1,"node":7,"seq":12,"at":…,"moment":…,"origin":{…},"event":{"posted":{…}}}`: `at` is the
+//! time of the request and `moment` the commit time, in microseconds since the epoch. Nodes of
 //! neighbouring releases share a bus while a cluster is upgraded, therefore:
 //!
 //! - Unknown fields are ignored, so that a field may be added that older nodes do not need.

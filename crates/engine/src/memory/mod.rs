@@ -1,5 +1,5 @@
-//! Every port in memory: for tests, and for tools without external servers. The data is lost with the
-//! process, and [`PlainPasswords`], [`PlainSigner`] and [`SeededEntropy`] are not secure.
+//! Every port in memory: for tests, and for tools without external servers. The data is lost with
+//! the process, and [`PlainPasswords`], [`PlainSigner`] and [`SeededEntropy`] are not secure.
 
 mod bus;
 mod small;

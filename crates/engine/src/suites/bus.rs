@@ -51,7 +51,8 @@ async fn next(
     buffer.pop_front()
 }
 
-/// Several publishers, each with a flow of its own; several streams with different numbers of shards.
+/// Several publishers, each with a flow of its own; several streams with different numbers of
+/// shards.
 pub async fn events_of_a_flow_arrive_in_order_at_every_receiver(bus: Arc<dyn Bus>, spawn: Spawn) {
     const FLOWS: i64 = 5;
     const EVENTS: i64 = 400;

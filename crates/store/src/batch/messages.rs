@@ -124,7 +124,8 @@ impl Batch {
         Ok(page)
     }
 
-    /// Moves a member's read mark forward, never back. Changes nothing if the viewer is not a member.
+    /// Moves a member's read mark forward, never back. Changes nothing if the viewer is not a
+    /// member.
     pub(crate) async fn move_read_mark(
         &mut self,
         flow: FlowId,

@@ -43,8 +43,8 @@ enum Decision {
 }
 
 impl Batch {
-    /// Posts messages in this order. The number of statements grows with the logarithm of the number
-    /// of messages.
+    /// Posts messages in this order. The number of statements grows with the logarithm of the
+    /// number of messages.
     pub(crate) async fn post(
         &mut self,
         run: Vec<(PostMessage, Timestamp)>,

@@ -26,7 +26,8 @@ const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// The longest wait of maintenance for a lock, mostly of another migration.
 const MAINTENANCE_LOCK: Duration = Duration::from_secs(60);
 
-/// Settings of every session. The keepalives make the server drop a connection whose client vanished.
+/// Settings of every session. The keepalives make the server drop a connection whose client
+/// vanished.
 const SESSION: [(&str, &str); 6] = [
     // Compiling one of our short statements takes longer than running it.
     ("jit", "off"),
@@ -37,8 +38,8 @@ const SESSION: [(&str, &str); 6] = [
     ("standard_conforming_strings", "on"),
 ];
 
-/// Makes commits wait for the disk, also on a server that does not do so by default. Stricter settings
-/// stay.
+/// Makes commits wait for the disk, also on a server that does not do so by default. Stricter
+/// settings stay.
 const DURABLE: &str = "\
     SELECT set_config('synchronous_commit', 'on', false) \
     WHERE current_setting('synchronous_commit') = 'off'";
@@ -134,9 +135,9 @@ impl Server {
                     Ok(true)
                 })
             })
-            // A cancelled call leaves its connection in the middle of a statement. If the connection
-            // does not answer soon, it is closed: TCP would keep a connection to a vanished server
-            // for a quarter of an hour.
+            // A cancelled call leaves its connection in the middle of a statement. If the
+            // connection does not answer soon, it is closed: TCP would keep a connection to a
+            // vanished server for a quarter of an hour.
             .after_release(move |connection, _| {
                 Box::pin(async move {
                     answers(connection, trial).await?;

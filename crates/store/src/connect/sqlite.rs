@@ -18,12 +18,12 @@ const ROW_BUFFER: usize = 1024;
 /// The page cache of the connection that writes: minus its size in KiB.
 const CACHE: &str = "-32768";
 
-/// The page cache of each connection that reads: smaller, because they are several, and the operating
-/// system caches the file too.
+/// The page cache of each connection that reads: smaller, because they are several, and the
+/// operating system caches the file too.
 const READ_CACHE: &str = "-1024";
 
-/// The number of pages in the write-ahead log at which they are moved into the file: large, so that a
-/// page that changes often is moved seldom.
+/// The number of pages in the write-ahead log at which they are moved into the file: large, so that
+/// a page that changes often is moved seldom.
 const CHECKPOINT: &str = "4096";
 
 /// A database file.
@@ -70,8 +70,8 @@ impl File {
         let deadline = Instant::now() + BUSY_TIMEOUT;
         loop {
             match self.connect_once(usage).await {
-                // SQLite does not apply the busy timeout to turning on the write-ahead log, which two
-                // processes that start at once may both do.
+                // SQLite does not apply the busy timeout to turning on the write-ahead log, which
+                // two processes that start at once may both do.
                 Err(error) if is_locked(&error) && Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }

@@ -55,8 +55,8 @@ impl Target {
         }
     }
 
-    /// The time limit of a transaction that writes. A server may stop answering while others wait for
-    /// its locks; SQLite has a limit of its own for locked files.
+    /// The time limit of a transaction that writes. A server may stop answering while others wait
+    /// for its locks; SQLite has a limit of its own for locked files.
     pub(crate) fn write_limit(&self, timeout: Duration) -> Option<Duration> {
         match self {
             Self::Sqlite(_) => None,

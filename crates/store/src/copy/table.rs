@@ -10,7 +10,8 @@ use sea_orm::{
 use sha2::{Digest, Sha256};
 use tolmach_engine::ports::StoreError;
 
-/// The number of rows read at once: few enough to fit in memory if each has an avatar of a megabyte.
+/// The number of rows read at once: few enough to fit in memory if each has an avatar of a
+/// megabyte.
 const PAGE: i64 = 256;
 
 /// The number of pages written in one transaction.

@@ -24,8 +24,8 @@ pub(super) fn text_or_null(name: &'static str) -> ColumnDef {
     ColumnDef::new(name).text().take()
 }
 
-/// A text that is compared byte by byte, as SQLite does, so that a PostgreSQL server's locale changes
-/// neither lookups nor order.
+/// A text that is compared byte by byte, as SQLite does, so that a PostgreSQL server's locale
+/// changes neither lookups nor order.
 pub(super) fn binary_text(manager: &SchemaManager<'_>, name: &'static str) -> ColumnDef {
     let mut column = ColumnDef::new(name).text().take();
     if manager.get_database_backend() == DbBackend::Postgres {

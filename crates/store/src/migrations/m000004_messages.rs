@@ -41,8 +41,8 @@ impl MigrationTrait for Migration {
                 index("message_changed", "message", &["flow_id", "changed_at"]).unique().take(),
             )
             .await?;
-        // Skipping messages reads this index only. SQLite uses an index as a covering one only if it
-        // has the condition's column too.
+        // Skipping messages reads this index only. SQLite uses an index as a covering one only if
+        // it has the condition's column too.
         let visible = "CREATE INDEX message_visible \
              ON message (flow_id, posted, author_id, deleted_at) WHERE deleted_at IS NULL";
         manager.get_connection().execute_unprepared(visible).await?;

@@ -8,7 +8,8 @@ use sea_orm::ConnectionTrait;
 use tolmach_domain::Timestamp;
 use tolmach_engine::ports::{ChangesPage, StoreError};
 
-/// The flows and events after a commit time. The page ends where the first of the two lists was cut.
+/// The flows and events after a commit time. The page ends where the first of the two lists was
+/// cut.
 pub(crate) async fn changes_after<C: ConnectionTrait>(
     database: &C,
     after: Timestamp,

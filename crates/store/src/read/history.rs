@@ -100,7 +100,8 @@ pub(crate) async fn changes<C: ConnectionTrait>(
             .await?;
     let more = changed.len() > limit as usize;
     changed.truncate(limit as usize);
-    // Every change up to the newest commit time is committed, and every later one gets a later time.
+    // Every change up to the newest commit time is committed, and every later one gets a later
+    // time.
     let until = if more { changed.last().map_or(since, |last| last.changed_at) } else { newest };
     let values = vec![
         id.get().into(),

@@ -20,8 +20,8 @@ pub(crate) const BEGIN_COPY: &str = "UPDATE commit_clock SET id = 2, last = $1 W
 pub(crate) const END_COPY: &str = "UPDATE commit_clock SET id = 1 WHERE id = 2";
 
 /// Reads the newest commit time and makes this the only transaction that writes: on PostgreSQL by
-/// locking the row, on SQLite by its beginning. Every later statement sees the commits of the writers
-/// before it, on all nodes, so that commit times and versions ascend in commit order.
+/// locking the row, on SQLite by its beginning. Every later statement sees the commits of the
+/// writers before it, on all nodes, so that commit times and versions ascend in commit order.
 pub(crate) fn lock_commit_clock(backend: DbBackend) -> &'static str {
     match backend {
         DbBackend::Postgres => "SELECT last FROM commit_clock WHERE id = 1 FOR UPDATE",

@@ -61,8 +61,8 @@ pub(crate) async fn last_id<C: ConnectionTrait>(
     found.map_or(Ok(0), |row| get(&row, "last"))
 }
 
-/// Takes the next ids of messages and returns the last of them. Only the transaction that writes may
-/// call it. On SQLite the ids are taken by the insertion of the messages.
+/// Takes the next ids of messages and returns the last of them. Only the transaction that writes
+/// may call it. On SQLite the ids are taken by the insertion of the messages.
 pub(crate) async fn take_message_ids<C: ConnectionTrait>(
     database: &C,
     count: i64,

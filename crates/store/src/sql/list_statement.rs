@@ -10,8 +10,8 @@ use tolmach_engine::ports::StoreError;
 /// 32,766 parameters that SQLite accepts.
 const LENGTHS: [usize; 10] = [512, 256, 128, 64, 32, 16, 8, 4, 2, 1];
 
-/// A statement over a list of values, one text for each of [`LENGTHS`]. It names its parameters once,
-/// in ascending order.
+/// A statement over a list of values, one text for each of [`LENGTHS`]. It names its parameters
+/// once, in ascending order.
 pub(crate) struct ListStatement {
     numbered: Vec<String>,
     unnumbered: Vec<String>,
@@ -57,8 +57,8 @@ impl ListStatement {
     }
 }
 
-/// Splits values into lists of the known lengths, the last value repeated to fill the last list: for
-/// `IN`, where a repetition changes nothing.
+/// Splits values into lists of the known lengths, the last value repeated to fill the last list:
+/// for `IN`, where a repetition changes nothing.
 pub(crate) fn padded_lists<T: Clone>(values: &[T]) -> impl Iterator<Item = Vec<T>> {
     values.chunks(LENGTHS[0]).map(|chunk| {
         let lengths = LENGTHS.iter().rev().copied();

@@ -19,8 +19,8 @@ impl MemoryStore {
         Self { state: Mutex::default(), bus }
     }
 
-    /// Changes the state. Holds the lock until the events are published, so that they are in the order
-    /// of the changes.
+    /// Changes the state. Holds the lock until the events are published, so that they are in the
+    /// order of the changes.
     pub(super) async fn change<T>(
         &self,
         work: impl FnOnce(&mut State) -> Result<T, StoreError> + Send,

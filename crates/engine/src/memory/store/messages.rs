@@ -236,8 +236,8 @@ impl State {
         Ok(done)
     }
 
-    /// True if a user may change this message as far as its flow decides: it is not deleted, in `flow`
-    /// if that is given, and in a flow that they are a member of.
+    /// True if a user may change this message as far as its flow decides: it is not deleted, in
+    /// `flow` if that is given, and in a flow that they are a member of.
     fn reaches(
         &self,
         message: &Message,

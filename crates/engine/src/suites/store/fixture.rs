@@ -23,8 +23,8 @@ pub struct Fixture {
     pub(super) now: Timestamp,
 }
 
-/// The time at which trials begin, in microseconds since the epoch: long after it, so that trials may
-/// go back.
+/// The time at which trials begin, in microseconds since the epoch: long after it, so that trials
+/// may go back.
 const START: i64 = 1_600_000_000_000_000;
 
 impl Fixture {

@@ -243,7 +243,8 @@ pub async fn changes_are_paged_without_gap_or_repeat_while_others_write(fixture:
         let store = fixture.store.clone();
         tasks.push(Box::pin(async move {
             for round in 0..ROUNDS {
-                // All changes have the same `now`, so that the store makes their commit times unique.
+                // All changes have the same `now`, so that the store makes their commit times
+                // unique.
                 let text = round.to_string();
                 let message = store
                     .post(new_message(flow.id, &writer, &text), now)

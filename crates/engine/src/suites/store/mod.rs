@@ -1,4 +1,5 @@
-//! The trials of a [`Store`](crate::ports::Store): its promises, and every fault that its methods name.
+//! The trials of a [`Store`](crate::ports::Store): its promises, and every fault that its methods
+//! name.
 
 mod event_log;
 mod fixture;

@@ -1,0 +1,45 @@
+//! Summaries of flows.
+
+use crate::{Flow, FlowKind, Message, MessageId, User, UserId, Version};
+
+/// A flow with its members and the edges of its history, as a list of flows shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlowSummary {
+    /// The flow.
+    pub flow: Flow,
+    /// Both members of a chat; the members of a group or channel if the request wants them. Ordered
+    /// by id.
+    pub members: Vec<User>,
+    /// The newest message that is not deleted.
+    pub last: Option<Message>,
+    /// The oldest message that is not deleted.
+    pub first: Option<MessageId>,
+    /// The read mark: the version up to which the viewer has read.
+    pub read: Version,
+}
+
+impl FlowSummary {
+    /// A flow without members and messages.
+    pub fn new(flow: Flow) -> Self {
+        Self { flow, members: Vec::new(), last: None, first: None, read: Version::default() }
+    }
+
+    /// The title for `viewer`: for a chat the other member's name, which `name_of` selects, or its
+    /// title if no members are known.
+    pub fn title_for(&self, viewer: UserId, name_of: impl Fn(&User) -> &str) -> String {
+        match self.flow.kind {
+            FlowKind::Chat => self
+                .members
+                .iter()
+                .find(|member| member.id != viewer)
+                .or(self.members.first())
+                .map_or_else(|| self.flow.title.clone(), |member| name_of(member).to_owned()),
+            FlowKind::Group | FlowKind::Channel => self.flow.title.clone(),
+        }
+    }
+
+    /// True if a member's account has the business tariff.
+    pub fn has_business(&self) -> bool {
+        self.members.iter().any(|member| member.business)
+    }
+}
