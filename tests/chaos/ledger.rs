@@ -1,285 +1,303 @@
-//! What was said, what was acknowledged, what each reader heard and when; and what of all that does
-//! not agree with history.
+//! The ledger of a round: the messages that were sent and acknowledged, and what each reader
+//! received and when. At the end it is compared with the history.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long after healing a live reader may lack something.
-const HEALED_WITHIN: Duration = Duration::from_secs(2);
-
 /// Everything that happened in one round. Texts are unique in it.
 #[derive(Default)]
-pub(crate) struct Ledger(Mutex<Pages>);
+pub(crate) struct Ledger(Mutex<Entries>);
 
 #[derive(Default)]
-struct Pages {
-    said: HashMap<String, Said>,
-    /// The newest acknowledgement of each writer.
+struct Entries {
+    messages: HashMap<String, SentMessage>,
+    /// The time of the newest acknowledgement of each writer.
     served: HashMap<String, Instant>,
-    listenings: Vec<Listening>,
+    subscriptions: Vec<Subscription>,
 }
 
-struct Said {
-    at: Instant,
-    acknowledged: Option<Instant>,
+struct SentMessage {
+    sent_at: Instant,
+    acknowledged_at: Option<Instant>,
 }
 
-/// One connection of a reader, from when it has entered until it ends.
-struct Listening {
+/// One connection of a reader, from joining the flow to its end.
+struct Subscription {
     reader: String,
-    since: Instant,
-    /// What it read when it entered; `None` where its dialect cannot read.
+    begun_at: Instant,
+    /// The texts that it read when it joined; `None` if its dialect cannot read.
     read: Option<Vec<String>>,
-    heard: Vec<(String, Instant)>,
-    live: bool,
+    received: Vec<(String, Instant)>,
+    is_open: bool,
 }
 
-/// A connection of a reader in the ledger.
+/// The number of a reader's connection in the ledger.
 #[derive(Clone, Copy)]
-pub(crate) struct ListeningId(usize);
+pub(crate) struct SubscriptionId(usize);
 
-/// What a round, or several, showed.
+/// The findings of one round, or the sum of several.
 #[derive(Default, Clone)]
 pub(crate) struct Findings {
     pub(crate) acknowledged: usize,
     pub(crate) missing: usize,
-    pub(crate) twice: usize,
+    pub(crate) duplicates: usize,
     pub(crate) inversions: usize,
     pub(crate) gaps: usize,
-    /// From healing until every writer was served again and every live reader had heard what was
-    /// acknowledged before.
-    pub(crate) healed: Duration,
-    /// In words, for people.
+    /// The time from the end of the fault until every writer was served again, and every open
+    /// reader had received what was acknowledged before.
+    pub(crate) recovery: Duration,
+    /// One line each.
     pub(crate) violations: Vec<String>,
 }
 
+/// The end of a fault.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FaultEnd {
+    pub(crate) at: Instant,
+    /// The longest time after it in which an open reader may lack a message that was acknowledged
+    /// before; `None` for any time.
+    pub(crate) catch_up_within: Option<Duration>,
+}
+
 impl Ledger {
-    /// A writer is about to say this.
-    pub(crate) fn say(&self, text: &str) {
-        self.pages()
-            .said
+    /// Adds a message that a writer is about to send.
+    pub(crate) fn send(&self, text: &str) {
+        self.entries()
+            .messages
             .entry(text.to_owned())
-            .or_insert_with(|| Said { at: Instant::now(), acknowledged: None });
+            .or_insert_with(|| SentMessage { sent_at: Instant::now(), acknowledged_at: None });
     }
 
-    /// A writer was told that this is stored.
+    /// Notes that a writer's message was acknowledged.
     pub(crate) fn acknowledge(&self, writer: &str, text: &str) {
         let now = Instant::now();
-        let mut pages = self.pages();
-        if let Some(said) = pages.said.get_mut(text) {
-            said.acknowledged.get_or_insert(now);
+        let mut entries = self.entries();
+        if let Some(message) = entries.messages.get_mut(text) {
+            message.acknowledged_at.get_or_insert(now);
         }
-        pages.served.insert(writer.to_owned(), now);
+        entries.served.insert(writer.to_owned(), now);
     }
 
-    /// A reader has entered over a new connection, and read this if its dialect can.
-    pub(crate) fn enter(&self, reader: &str, read: Option<Vec<String>>) -> ListeningId {
-        let mut pages = self.pages();
-        let since = Instant::now();
-        pages.listenings.push(Listening {
+    /// Adds a reader's new connection, with the texts that it read if its dialect can.
+    pub(crate) fn subscribe(&self, reader: &str, read: Option<Vec<String>>) -> SubscriptionId {
+        let mut entries = self.entries();
+        entries.subscriptions.push(Subscription {
             reader: reader.to_owned(),
-            since,
+            begun_at: Instant::now(),
             read,
-            heard: Vec::new(),
-            live: true,
+            received: Vec::new(),
+            is_open: true,
         });
-        ListeningId(pages.listenings.len() - 1)
+        SubscriptionId(entries.subscriptions.len() - 1)
     }
 
-    /// It was told this.
-    pub(crate) fn hear(&self, ListeningId(number): ListeningId, text: String) {
-        self.pages().listenings[number].heard.push((text, Instant::now()));
+    /// Notes that a reader's connection received a message.
+    pub(crate) fn receive(&self, SubscriptionId(number): SubscriptionId, text: String) {
+        self.entries().subscriptions[number].received.push((text, Instant::now()));
     }
 
-    /// The connection is over.
-    pub(crate) fn leave(&self, ListeningId(number): ListeningId) {
-        self.pages().listenings[number].live = false;
+    /// Notes the end of a reader's connection.
+    pub(crate) fn close(&self, SubscriptionId(number): SubscriptionId) {
+        self.entries().subscriptions[number].is_open = false;
     }
 
-    /// How many writers were served since then.
-    pub(crate) fn served_since(&self, moment: Instant) -> usize {
-        self.pages().served.values().filter(|served| **served >= moment).count()
+    /// The number of writers with an acknowledgement since this time.
+    pub(crate) fn served_since(&self, time: Instant) -> usize {
+        self.entries().served.values().filter(|served| **served >= time).count()
     }
 
-    /// How many readers are connected.
-    pub(crate) fn connected(&self) -> usize {
-        self.pages().readers(|listening| listening.live)
+    /// The number of readers with an open connection.
+    pub(crate) fn open_readers(&self) -> usize {
+        self.entries().readers(|subscription| subscription.is_open)
     }
 
-    /// How many readers are connected and were told something.
-    pub(crate) fn hearing(&self) -> usize {
-        self.pages().readers(|listening| listening.live && !listening.heard.is_empty())
+    /// The number of readers with an open connection that has received a message.
+    pub(crate) fn receiving_readers(&self) -> usize {
+        let is_receiving =
+            |subscription: &Subscription| subscription.is_open && !subscription.received.is_empty();
+        self.entries().readers(is_receiving)
     }
 
-    /// Who of those that are connected still lacks something that was acknowledged, and how much.
-    pub(crate) fn behind(&self) -> BTreeMap<String, usize> {
-        let pages = self.pages();
-        let live = pages.listenings.iter().filter(|listening| listening.live);
-        let lacking = live.map(|listening| {
-            (listening.reader.clone(), pages.lacks(listening, Instant::now()).count())
+    /// The number of acknowledged messages that open readers lack, by reader.
+    pub(crate) fn lacking(&self) -> BTreeMap<String, usize> {
+        let entries = self.entries();
+        let open = entries.subscriptions.iter().filter(|subscription| subscription.is_open);
+        let counts = open.map(|subscription| {
+            let lacking = entries.lacking(subscription, Instant::now()).count();
+            (subscription.reader.clone(), lacking)
         });
-        lacking.filter(|(_, lacks)| *lacks > 0).collect()
+        counts.filter(|(_, lacking)| *lacking > 0).collect()
     }
 
-    /// Judges the round by what each dialect says was said, `histories` by who read them. The
-    /// trouble was over at `healed`.
-    pub(crate) fn judge(&self, histories: &[(String, Vec<String>)], healed: Instant) -> Findings {
-        let pages = self.pages();
+    /// Compares the round with the histories that readers of all dialects read, by reader.
+    pub(crate) fn judge(
+        &self,
+        histories: &[(String, Vec<String>)],
+        fault_end: FaultEnd,
+    ) -> Findings {
+        let entries = self.entries();
         let mut findings =
-            Findings { healed: pages.slowest_service(healed), ..Findings::default() };
+            Findings { recovery: entries.slowest_service(fault_end.at), ..Findings::default() };
         let Some((first, whole)) = histories.first() else {
-            findings.violations.push("nobody could read the history".to_owned());
+            findings.violations.push("no dialect could read the history".to_owned());
             return findings;
         };
-        let mut places: HashMap<&str, usize> = HashMap::new();
-        for (place, text) in whole.iter().enumerate() {
-            if let Some(before) = places.insert(text, place) {
-                findings.twice += 1;
+        let mut positions: HashMap<&str, usize> = HashMap::new();
+        for (position, text) in whole.iter().enumerate() {
+            if let Some(before) = positions.insert(text, position) {
+                findings.duplicates += 1;
                 findings.violations.push(format!(
-                    "{text:?} is stored twice, {before} and {place} in the history of {first}"
+                    "{text:?} is stored twice, at {before} and {position} in the history of {first}"
                 ));
             }
         }
         for (reader, history) in &histories[1..] {
             if history != whole {
-                let place =
-                    history.iter().zip(whole).take_while(|(one, other)| one == other).count();
                 findings.inversions += 1;
-                findings.violations.push(format!(
-                    "{reader} reads {} messages and {first} {}; they differ at {place}: {:?} and \
-                        {:?}",
-                    history.len(),
-                    whole.len(),
-                    history.get(place),
-                    whole.get(place)
-                ));
+                findings.violations.push(difference((reader, history), (first, whole)));
             }
         }
-        for (text, _) in pages.said.iter().filter(|(_, said)| said.acknowledged.is_some()) {
+        for (text, message) in &entries.messages {
+            if message.acknowledged_at.is_none() {
+                continue;
+            }
             findings.acknowledged += 1;
-            if !places.contains_key(text.as_str()) {
+            if !positions.contains_key(text.as_str()) {
                 findings.missing += 1;
                 findings.violations.push(format!(
                     "{text:?} was acknowledged and is not in the history of {first}"
                 ));
             }
         }
-        for listening in &pages.listenings {
-            pages.judge_listening(listening, &places, whole, healed, &mut findings);
+        for subscription in &entries.subscriptions {
+            entries.judge(subscription, &positions, whole, fault_end, &mut findings);
         }
         findings
     }
 
-    fn pages(&self) -> MutexGuard<'_, Pages> {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Pages {
-    fn readers(&self, counts: impl Fn(&Listening) -> bool) -> usize {
-        let counted = self.listenings.iter().filter(|listening| counts(listening));
-        counted.map(|listening| &listening.reader).collect::<BTreeSet<_>>().len()
+impl Entries {
+    fn readers(&self, is_counted: impl Fn(&Subscription) -> bool) -> usize {
+        let counted = self.subscriptions.iter().filter(|subscription| is_counted(subscription));
+        counted.map(|subscription| &subscription.reader).collect::<BTreeSet<_>>().len()
     }
 
-    /// How long after this moment the last writer was served for the first time is not kept: the
-    /// acknowledgements tell.
-    fn slowest_service(&self, healed: Instant) -> Duration {
+    /// The time from the end of the fault to the first acknowledgement of the slowest writer.
+    fn slowest_service(&self, fault_end: Instant) -> Duration {
         let mut first: HashMap<&str, Instant> = HashMap::new();
-        for (text, said) in &self.said {
-            if let Some(at) = said.acknowledged.filter(|at| *at >= healed) {
+        for (text, message) in &self.messages {
+            if let Some(at) = message.acknowledged_at.filter(|at| *at >= fault_end) {
                 let writer = text.split(' ').next().unwrap_or_default();
                 first.entry(writer).and_modify(|first| *first = at.min(*first)).or_insert(at);
             }
         }
-        first.into_values().map(|at| at - healed).max().unwrap_or_default()
+        first.into_values().map(|at| at - fault_end).max().unwrap_or_default()
     }
 
-    /// What was acknowledged before `until` and a listening reader should have heard, and has not.
-    fn lacks<'a>(
+    /// The messages acknowledged before `until` that a reader must have received and has not.
+    fn lacking<'a>(
         &'a self,
-        listening: &'a Listening,
+        subscription: &'a Subscription,
         until: Instant,
     ) -> impl Iterator<Item = &'a str> {
-        let known: BTreeSet<&str> = listening
-            .heard
+        let known: BTreeSet<&str> = subscription
+            .received
             .iter()
             .map(|(text, _)| text)
-            .chain(listening.read.iter().flatten())
+            .chain(subscription.read.iter().flatten())
             .map(String::as_str)
             .collect();
-        self.said.iter().filter_map(move |(text, said)| {
-            let acknowledged = said.acknowledged.is_some_and(|at| at < until);
-            // Who cannot read need not know what was said before it came.
-            let concerned = listening.read.is_some() || said.at > listening.since;
-            (acknowledged && concerned && !known.contains(text.as_str())).then_some(text.as_str())
+        self.messages.iter().filter_map(move |(text, message)| {
+            let acknowledged = message.acknowledged_at.is_some_and(|at| at < until);
+            // A reader that cannot read the history receives only what is sent after it joined.
+            let is_due = subscription.read.is_some() || message.sent_at > subscription.begun_at;
+            (acknowledged && is_due && !known.contains(text.as_str())).then_some(text.as_str())
         })
     }
 
-    fn judge_listening(
+    fn judge(
         &self,
-        listening: &Listening,
-        places: &HashMap<&str, usize>,
+        subscription: &Subscription,
+        positions: &HashMap<&str, usize>,
         whole: &[String],
-        healed: Instant,
+        fault_end: FaultEnd,
         findings: &mut Findings,
     ) {
-        let who = &listening.reader;
-        let mut heard = Vec::new();
-        for (text, _) in &listening.heard {
-            match places.get(text.as_str()) {
-                Some(place) => heard.push(*place),
+        let reader = &subscription.reader;
+        let mut received = Vec::new();
+        for (text, _) in &subscription.received {
+            match positions.get(text.as_str()) {
+                Some(position) => received.push(*position),
                 None => {
                     findings.missing += 1;
                     findings
                         .violations
-                        .push(format!("{who} heard {text:?}, which is not in the history"));
+                        .push(format!("{reader} received {text:?}, which is not in the history"));
                 }
             }
         }
-        for pair in heard.windows(2).filter(|pair| pair[0] >= pair[1]) {
+        for pair in received.windows(2).filter(|pair| pair[0] >= pair[1]) {
             findings.inversions += 1;
-            findings
-                .violations
-                .push(format!("{who} heard {:?} before {:?}", whole[pair[0]], whole[pair[1]]));
+            findings.violations.push(format!(
+                "{reader} received {:?} before {:?}",
+                whole[pair[0]], whole[pair[1]]
+            ));
         }
-        // Without a hole from where it came in, to the end if it still listens.
-        let read = listening.read.as_ref().map(|read| {
-            read.iter()
-                .filter_map(|text| places.get(text.as_str()))
-                .max()
-                .map_or(0, |last| last + 1)
+        // No gap from the first message after joining, to the newest one if it is still open.
+        let read = subscription.read.as_ref().map(|read| {
+            let positions = read.iter().filter_map(|text| positions.get(text.as_str()));
+            positions.max().map_or(0, |last| last + 1)
         });
-        let known: BTreeSet<usize> = heard.iter().copied().collect();
+        let known: BTreeSet<usize> = received.iter().copied().collect();
         let begin = read.or(known.first().copied());
-        let end =
-            if listening.live { Some(whole.len()) } else { known.last().map(|last| last + 1) };
-        for place in begin
+        let end = if subscription.is_open {
+            Some(whole.len())
+        } else {
+            known.last().map(|last| last + 1)
+        };
+        for position in begin
             .zip(end)
             .map_or(0..0, |(begin, end)| begin..end)
-            .filter(|place| !known.contains(place))
+            .filter(|position| !known.contains(position))
         {
             findings.gaps += 1;
             findings.violations.push(format!(
-                "{who} never heard {:?}, at {place} of {}",
-                whole[place],
+                "{reader} never received {:?}, at {position} of {}",
+                whole[position],
                 whole.len()
             ));
         }
-        if !listening.live || listening.since > healed {
-            return;
+        if subscription.is_open && subscription.begun_at <= fault_end.at {
+            self.judge_catching_up(subscription, fault_end, findings);
         }
-        // Live all the time: what was acknowledged before the healing comes soon after it.
-        let before = |text: &str| {
-            self.said.get(text).and_then(|said| said.acknowledged).is_some_and(|at| at < healed)
+    }
+
+    /// A reader that was open all the time soon receives what was acknowledged before the fault's
+    /// end.
+    fn judge_catching_up(
+        &self,
+        subscription: &Subscription,
+        fault_end: FaultEnd,
+        findings: &mut Findings,
+    ) {
+        let is_before = |text: &str| {
+            let message = self.messages.get(text);
+            let acknowledged_at = message.and_then(|message| message.acknowledged_at);
+            acknowledged_at.is_some_and(|at| at < fault_end.at)
         };
-        for (text, at) in listening.heard.iter().filter(|(text, _)| before(text)) {
-            let after = at.saturating_duration_since(healed);
-            findings.healed = findings.healed.max(after);
-            if after > HEALED_WITHIN {
+        for (text, at) in subscription.received.iter().filter(|(text, _)| is_before(text)) {
+            let after = at.saturating_duration_since(fault_end.at);
+            findings.recovery = findings.recovery.max(after);
+            if fault_end.catch_up_within.is_some_and(|limit| after > limit) {
                 findings.gaps += 1;
                 findings.violations.push(format!(
-                    "{who} heard {text:?} only {:.1} s after healing",
+                    "{} received {text:?} only {:.1} s after the end of the fault",
+                    subscription.reader,
                     after.as_secs_f64()
                 ));
             }
@@ -288,14 +306,25 @@ impl Pages {
 }
 
 impl Findings {
-    /// Adds those of another round.
+    /// Adds the findings of another round.
     pub(crate) fn add(&mut self, other: Findings) {
         self.acknowledged += other.acknowledged;
         self.missing += other.missing;
-        self.twice += other.twice;
+        self.duplicates += other.duplicates;
         self.inversions += other.inversions;
         self.gaps += other.gaps;
-        self.healed = self.healed.max(other.healed);
+        self.recovery = self.recovery.max(other.recovery);
         self.violations.extend(other.violations);
     }
+}
+
+fn difference((reader, history): (&str, &[String]), (other, whole): (&str, &[String])) -> String {
+    let position = history.iter().zip(whole).take_while(|(one, other)| one == other).count();
+    format!(
+        "{reader} reads {} messages and {other} {}; they differ at {position}: {:?} and {:?}",
+        history.len(),
+        whole.len(),
+        history.get(position),
+        whole.get(position)
+    )
 }

@@ -1,192 +1,208 @@
-//! Writers and readers of every dialect in one group, while something breaks.
+//! Writers and readers of every dialect in one group, while a fault is injected.
 
-use crate::ledger::{Findings, Ledger};
-use crate::people::{Person, Trouble, send};
-use crate::stand::Stand;
+use crate::environment::Environment;
+use crate::ledger::{FaultEnd, Findings, Ledger};
+use crate::progress::Progress;
+use crate::users::{Failure, TestUser, post};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tolmach_client::{Client, Heard};
+use tolmach_client::{Client, Notification};
 use tolmach_domain::{EventKind, FlowId};
 
-/// What is said.
+/// The load of a round.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
-    /// Between two messages of one writer.
-    pub(crate) pace: Duration,
-    /// Bytes that each message carries beside its number.
-    pub(crate) ballast: usize,
+    /// The time between two messages of one writer.
+    pub(crate) interval: Duration,
+    /// The bytes of each message beside its number.
+    pub(crate) padding: usize,
+    /// The longest time after the fault in which an open reader may lack a message that was
+    /// acknowledged before; `None` for any time.
+    pub(crate) catch_up_within: Option<Duration>,
 }
 
-/// Before somebody who was refused or cut off tries again.
-const PAUSE: Duration = Duration::from_millis(50);
+/// The time after which a refused or disconnected client tries again.
+const RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// How long everybody may take to be served again before a round is given up. Only ever reached by
-/// a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time after which a round is given up.
+const ROUND_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What everybody in a round shares.
+/// The state that all clients of a round share.
 struct Round {
-    stand: Arc<Stand>,
+    environment: Arc<Environment>,
+    progress: Arc<Progress>,
     ledger: Ledger,
     flow: FlowId,
-    pace: Duration,
-    /// What each message carries beside its number.
-    ballast: String,
+    interval: Duration,
+    padding: String,
     writing: watch::Sender<bool>,
     reading: watch::Sender<bool>,
 }
 
-/// Has everybody write and read, `trouble` happen meanwhile, and judges what came of it. Trouble is
-/// over when it returns.
-pub(crate) async fn round<F: Future<Output = Result<(), Trouble>>>(
-    stand: &Arc<Stand>,
+/// Runs a round: clients write and read, `inject` causes a fault and ends it, and the ledger is
+/// compared with the history.
+pub(crate) async fn round<F: Future<Output = Result<(), Failure>>>(
+    environment: &Arc<Environment>,
+    progress: &Arc<Progress>,
     number: u64,
-    Load { pace, ballast }: Load,
-    trouble: impl FnOnce(FlowId) -> F,
-) -> Result<Findings, Trouble> {
-    let everybody: Vec<_> =
-        stand.writers.iter().chain(&stand.readers).map(|person| person.id).collect();
-    let flow = stand.writers[0]
-        .group(stand.nodes[0].address()?, &format!("round {number}"), &everybody)
+    load: Load,
+    inject: impl FnOnce(FlowId) -> F,
+) -> Result<Findings, Failure> {
+    let Load { interval, padding, catch_up_within } = load;
+    progress.begin_step("connecting");
+    let members: Vec<_> =
+        environment.writers.iter().chain(&environment.readers).map(|user| user.id).collect();
+    let flow = environment.writers[0]
+        .create_group(environment.nodes[0].address()?, &format!("round {number}"), &members)
         .await?;
     let round = Arc::new(Round {
-        stand: stand.clone(),
+        environment: environment.clone(),
+        progress: progress.clone(),
         ledger: Ledger::default(),
         flow,
-        pace,
-        ballast: "=".repeat(ballast),
+        interval,
+        padding: "=".repeat(padding),
         writing: watch::Sender::new(true),
         reading: watch::Sender::new(true),
     });
     let (mut writers, mut readers) = (JoinSet::new(), JoinSet::new());
-    for node in 0..stand.nodes.len() {
-        for reader in &stand.readers {
-            readers.spawn(round.clone().listen(reader.clone(), node));
+    for node in 0..environment.nodes.len() {
+        for reader in &environment.readers {
+            readers.spawn(round.clone().read(reader.clone(), node));
         }
     }
-    for (node, writer) in stand.writers.iter().enumerate() {
-        writers.spawn(round.clone().write(writer.clone(), node % stand.nodes.len()));
+    for (node, writer) in environment.writers.iter().enumerate() {
+        writers.spawn(round.clone().write(writer.clone(), node % environment.nodes.len()));
     }
-    let begun = Instant::now();
-    let (some_writers, some_readers) = (writers.len(), readers.len());
+    let begun_at = Instant::now();
+    let (writer_count, reader_count) = (writers.len(), readers.len());
     round
-        .until("everybody writes and listens", || {
-            round.ledger.served_since(begun) == some_writers
-                && round.ledger.hearing() == some_readers
+        .wait_until("every client writes or reads", || {
+            round.ledger.served_since(begun_at) == writer_count
+                && round.ledger.receiving_readers() == reader_count
         })
         .await?;
-    trouble(flow).await?;
-    let healed = Instant::now();
+    progress.begin_step("the fault is injected");
+    inject(flow).await?;
+    let fault_end = FaultEnd { at: Instant::now(), catch_up_within };
+    progress.begin_step("the fault is over");
     round
-        .until("every writer is served again", || round.ledger.served_since(healed) == some_writers)
+        .wait_until("every writer is served again", || {
+            round.ledger.served_since(fault_end.at) == writer_count
+        })
         .await?;
     round.writing.send_replace(false);
     while writers.join_next().await.is_some() {}
     round
-        .until("every reader has heard everything", || {
-            round.ledger.connected() == some_readers && round.ledger.behind().is_empty()
+        .wait_until("every reader has received everything", || {
+            round.ledger.open_readers() == reader_count && round.ledger.lacking().is_empty()
         })
         .await?;
-    let findings = round.ledger.judge(&round.histories().await?, healed);
+    progress.begin_step("reading the history");
+    let findings = round.ledger.judge(&round.histories().await?, fault_end);
     round.reading.send_replace(false);
     while readers.join_next().await.is_some() {}
     Ok(findings)
 }
 
 impl Round {
-    /// Says one message after the other. What was not acknowledged is said again where the wire
-    /// makes that harmless.
-    async fn write(self: Arc<Self>, person: Person, mut node: usize) {
-        /// Keys are unique for an author, over all rounds.
-        static KEY: AtomicU64 = AtomicU64::new(1);
+    /// Posts one message after the other. A message that was not acknowledged is sent again if it
+    /// has a retry key.
+    async fn write(self: Arc<Self>, user: TestUser, mut node: usize) {
+        /// Keys are unique for an author over all rounds.
+        static NEXT_KEY: AtomicU64 = AtomicU64::new(1);
+        let has_key = user.has_retry_key();
         let mut writing = self.writing.subscribe();
         let mut client: Option<Client> = None;
         let mut unanswered: Option<(String, String)> = None;
         let mut count = 0_u32;
-        // What may be retried is, also after the end, until it is known to be stored.
-        while *writing.borrow() || (person.keyed && unanswered.is_some()) {
+        // A message with a key is sent until it is acknowledged, also after the end.
+        while *writing.borrow() || (has_key && unanswered.is_some()) {
             let Some(connected) = &mut client else {
-                match self.enter(&person, node).await {
+                match self.join(&user, node).await {
                     Ok((connected, _)) => client = Some(connected),
                     Err(_) => {
-                        node = (node + 1) % self.stand.nodes.len();
-                        tokio::time::sleep(PAUSE).await;
+                        node = (node + 1) % self.environment.nodes.len();
+                        tokio::time::sleep(RETRY_DELAY).await;
                     }
                 }
                 continue;
             };
-            let (text, key) = unanswered.take().filter(|_| person.keyed).unwrap_or_else(|| {
+            let (text, key) = unanswered.take().filter(|_| has_key).unwrap_or_else(|| {
                 count += 1;
                 (
-                    format!("{} {count} {}", person.login, self.ballast),
-                    KEY.fetch_add(1, Ordering::Relaxed).to_string(),
+                    format!("{} {count} {}", user.login, self.padding),
+                    NEXT_KEY.fetch_add(1, Ordering::Relaxed).to_string(),
                 )
             });
-            self.ledger.say(&text);
-            match send(connected, self.flow, &text, person.keyed.then(|| key.clone())).await {
-                Ok(true) => self.ledger.acknowledge(&person.login, &text),
+            self.ledger.send(&text);
+            match post(connected, self.flow, &text, has_key.then(|| key.clone())).await {
+                Ok(true) => {
+                    self.ledger.acknowledge(&user.login, &text);
+                    self.progress.count_acknowledged();
+                }
                 Ok(false) => {
                     unanswered = Some((text, key));
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
                 Err(_) => {
                     unanswered = Some((text, key));
                     client = None;
-                    node = (node + 1) % self.stand.nodes.len();
+                    node = (node + 1) % self.environment.nodes.len();
                 }
             }
-            // The pace, unless it is over.
-            let _ = tokio::time::timeout(self.pace, writing.wait_for(|writing| !writing)).await;
+            // An error means that the interval is over.
+            let _ = tokio::time::timeout(self.interval, writing.wait_for(|writing| !writing)).await;
         }
     }
 
-    /// Listens at one node, over as many connections as it takes.
-    async fn listen(self: Arc<Self>, person: Person, node: usize) {
+    /// Reads at one node, over as many connections as it takes.
+    async fn read(self: Arc<Self>, user: TestUser, node: usize) {
         let mut reading = self.reading.subscribe();
-        let name = format!("{} at node {node}", person.login);
+        let name = format!("{} at node {node}", user.login);
         while *reading.borrow() {
-            let Ok((mut client, read)) = self.enter(&person, node).await else {
-                tokio::time::sleep(PAUSE).await;
+            let Ok((mut client, texts)) = self.join(&user, node).await else {
+                tokio::time::sleep(RETRY_DELAY).await;
                 continue;
             };
-            let listening = self.ledger.enter(&name, read);
+            let subscription = self.ledger.subscribe(&name, texts);
             loop {
-                let heard = tokio::select! {
-                    heard = client.listen() => heard,
+                let notification = tokio::select! {
+                    notification = client.next_notification() => notification,
                     _ = reading.wait_for(|reading| !reading) => return,
                 };
-                match heard {
-                    Ok(Heard::Notice(notice)) => {
-                        if let EventKind::Posted(message) = &notice.kind
+                match notification {
+                    Ok(Notification::Event(event)) => {
+                        if let EventKind::Posted(message) = &event.kind
                             && message.flow == self.flow
                         {
-                            self.ledger.hear(listening, message.content.text.clone());
+                            self.ledger.receive(subscription, message.content.text.clone());
                         }
                     }
-                    Ok(Heard::Closed(_)) | Err(_) => break,
+                    Ok(Notification::Closed(_)) | Err(_) => break,
                 }
             }
-            self.ledger.leave(listening);
+            self.ledger.close(subscription);
         }
     }
 
-    async fn enter(
+    async fn join(
         &self,
-        person: &Person,
+        user: &TestUser,
         node: usize,
-    ) -> Result<(Client, Option<Vec<String>>), Trouble> {
-        person.enter(self.stand.nodes[node].address()?, self.flow).await
+    ) -> Result<(Client, Option<Vec<String>>), Failure> {
+        user.join(self.environment.nodes[node].address()?, self.flow).await
     }
 
-    /// What was said, as every dialect that can read tells it at every node.
-    async fn histories(&self) -> Result<Vec<(String, Vec<String>)>, Trouble> {
+    /// The history of the flow over every dialect that can read it, at every node.
+    async fn histories(&self) -> Result<Vec<(String, Vec<String>)>, Failure> {
         let mut histories = Vec::new();
-        for (number, node) in self.stand.nodes.iter().enumerate() {
-            for reader in &self.stand.readers {
+        for (number, node) in self.environment.nodes.iter().enumerate() {
+            for reader in &self.environment.readers {
                 if let Some(history) = self.history(reader, node.address()?).await? {
                     histories.push((format!("{} at node {number}", reader.login), history));
                 }
@@ -195,33 +211,33 @@ impl Round {
         Ok(histories)
     }
 
-    /// As a client asks: again where it is told that the store cannot be reached just now. Any
-    /// other refusal is a violation.
+    /// Reads again while the store is unavailable, as a client does. Any other refusal is an error.
     async fn history(
         &self,
-        reader: &Person,
+        reader: &TestUser,
         node: SocketAddr,
-    ) -> Result<Option<Vec<String>>, Trouble> {
-        let begun = Instant::now();
+    ) -> Result<Option<Vec<String>>, Failure> {
+        let begun_at = Instant::now();
         loop {
             match reader.history(node, self.flow).await {
-                Err(trouble)
-                    if trouble.ends_with("Refused(Unavailable)") && begun.elapsed() < PATIENCE =>
+                Err(failure)
+                    if failure.ends_with("Refused(Unavailable)")
+                        && begun_at.elapsed() < ROUND_TIMEOUT =>
                 {
-                    tokio::time::sleep(PAUSE).await
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
                 read => return read,
             }
         }
     }
 
-    async fn until(&self, what: &str, is_so: impl Fn() -> bool) -> Result<(), Trouble> {
-        let begun = Instant::now();
-        while !is_so() {
-            if begun.elapsed() > PATIENCE {
+    async fn wait_until(&self, condition: &str, is_true: impl Fn() -> bool) -> Result<(), Failure> {
+        let begun_at = Instant::now();
+        while !is_true() {
+            if begun_at.elapsed() > ROUND_TIMEOUT {
                 return Err(format!(
-                    "not so after {PATIENCE:?}: {what}; behind: {:?}",
-                    self.ledger.behind()
+                    "not so after {ROUND_TIMEOUT:?}: {condition}; messages that readers lack: {:?}",
+                    self.ledger.lacking()
                 ));
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

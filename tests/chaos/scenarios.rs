@@ -1,51 +1,37 @@
-//! What breaks, and how.
+//! The scenarios: each injects one kind of fault.
 
+use crate::environment::{Environment, GatewayOptions, Servers};
 use crate::load::Load;
-use crate::people::Trouble;
-use crate::stand::{Cluster, Stand, get};
-use futures_util::StreamExt;
+use crate::saturation::{self, MESSAGE_BYTES};
+use crate::stalled_readers::{reader_count, stall};
+use crate::users::{Failure, failure};
 use sea_orm::{
     ConnectOptions, Database, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
-use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::task::JoinSet;
+use tokio::task::block_in_place;
 use tolmach_domain::FlowId;
-use tolmach_test_servers::Proxy;
 
-/// One way in which things break.
+/// One scenario.
 pub(crate) struct Scenario {
-    /// As people call it on the command line.
+    /// The name of its trial.
     pub(crate) name: &'static str,
-    /// Whether two nodes stand on PostgreSQL and Redis, or one on SQLite.
-    pub(crate) cluster: bool,
-    pub(crate) trouble: Trial,
+    pub(crate) servers: ServerKind,
+    pub(crate) fault: InjectedFault,
 }
 
-impl Scenario {
-    /// What is said meanwhile: some hundreds of messages a second, from every dialect; before a
-    /// crowd fewer, so that what is said to all of them is as much, but larger ones, so that it
-    /// soon is too much for who does not read.
-    pub(crate) fn load(&self) -> Result<Load, Trouble> {
-        match self.trouble {
-            Trial::ReadersStalled => Ok(Load { pace: PACE_A_READER * crowd()?, ballast: 8 << 10 }),
-            _ => Ok(Load { pace: PACE, ballast: 0 }),
-        }
-    }
-
-    /// How the gateways of a cluster are configured.
-    pub(crate) fn options(&self) -> &'static [(&'static str, &'static str)] {
-        match self.trouble {
-            // So that a message to all is soon one too many for who does not read.
-            Trial::ReadersStalled => &[("LIMITS__SEND_QUEUE_BYTES", "256KiB")],
-            _ => &[],
-        }
-    }
-}
-
-/// What is done to a stand.
+/// The gateways of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trial {
+pub(crate) enum ServerKind {
+    /// One gateway on SQLite.
+    Sqlite,
+    /// Two gateways on PostgreSQL and Redis.
+    Cluster,
+}
+
+/// A kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InjectedFault {
     GatewayKilled,
     SqliteLocked,
     PostgresStopped,
@@ -57,227 +43,185 @@ pub(crate) enum Trial {
     ClocksApart,
     RollingRestart,
     ReadersStalled,
+    WritersFlooding,
 }
 
-/// In the order in which they are run.
-pub(crate) const SCENARIOS: [Scenario; 12] = [
-    Scenario { name: "gateway-killed-on-sqlite", cluster: false, trouble: Trial::GatewayKilled },
-    Scenario { name: "sqlite-slow", cluster: false, trouble: Trial::SqliteLocked },
-    Scenario { name: "gateway-killed", cluster: true, trouble: Trial::GatewayKilled },
-    Scenario { name: "postgres-stopped", cluster: true, trouble: Trial::PostgresStopped },
-    Scenario { name: "postgres-slow", cluster: true, trouble: Trial::PostgresSlow },
-    Scenario { name: "postgres-partitioned", cluster: true, trouble: Trial::PostgresPartitioned },
-    Scenario { name: "redis-killed", cluster: true, trouble: Trial::RedisKilled },
-    Scenario { name: "redis-paused", cluster: true, trouble: Trial::RedisPaused },
-    Scenario { name: "redis-partitioned", cluster: true, trouble: Trial::RedisPartitioned },
-    Scenario { name: "clocks-apart", cluster: true, trouble: Trial::ClocksApart },
-    Scenario { name: "rolling-restart", cluster: true, trouble: Trial::RollingRestart },
-    Scenario { name: "readers-stalled", cluster: true, trouble: Trial::ReadersStalled },
+const fn scenario(name: &'static str, servers: ServerKind, fault: InjectedFault) -> Scenario {
+    Scenario { name, servers, fault }
+}
+
+/// The scenarios, in the order in which they run.
+pub(crate) const SCENARIOS: [Scenario; 13] = [
+    scenario("gateway-killed-on-sqlite", ServerKind::Sqlite, InjectedFault::GatewayKilled),
+    scenario("sqlite-slow", ServerKind::Sqlite, InjectedFault::SqliteLocked),
+    scenario("writers-flooding", ServerKind::Sqlite, InjectedFault::WritersFlooding),
+    scenario("gateway-killed", ServerKind::Cluster, InjectedFault::GatewayKilled),
+    scenario("postgres-stopped", ServerKind::Cluster, InjectedFault::PostgresStopped),
+    scenario("postgres-slow", ServerKind::Cluster, InjectedFault::PostgresSlow),
+    scenario("postgres-partitioned", ServerKind::Cluster, InjectedFault::PostgresPartitioned),
+    scenario("redis-killed", ServerKind::Cluster, InjectedFault::RedisKilled),
+    scenario("redis-paused", ServerKind::Cluster, InjectedFault::RedisPaused),
+    scenario("redis-partitioned", ServerKind::Cluster, InjectedFault::RedisPartitioned),
+    scenario("clocks-apart", ServerKind::Cluster, InjectedFault::ClocksApart),
+    scenario("rolling-restart", ServerKind::Cluster, InjectedFault::RollingRestart),
+    scenario("readers-stalled", ServerKind::Cluster, InjectedFault::ReadersStalled),
 ];
 
-/// Between two messages of one writer, and the same for each reader of a crowd.
-const PACE: Duration = Duration::from_millis(5);
-const PACE_A_READER: Duration = Duration::from_micros(250);
+/// The time between two messages of one writer.
+const INTERVAL: Duration = Duration::from_millis(5);
+/// The same for each of many readers, so that as many messages are delivered.
+const INTERVAL_PER_READER: Duration = Duration::from_micros(250);
+/// The same for writers that wait for responses beside those that do not: readers can connect
+/// before the flood begins.
+const INTERVAL_WHILE_FLOODING: Duration = Duration::from_millis(50);
+/// The padding of messages to many readers, in bytes: a stalled reader soon has too many waiting.
+const PADDING_FOR_MANY: usize = 8 << 10;
 
-/// How far clocks are apart, in seconds.
-const SKEW: i64 = 600;
+/// The longest time after a fault in which an open reader may lack an earlier message.
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(2);
 
-/// Readers who come to one node beside those of every round: in this variable, or else few.
-pub(crate) const CROWD: &str = "TOLMACH_CHAOS_CROWD";
-const SMALL_CROWD: u32 = 200;
-/// One in so many of them stalls.
-const STALLS: u32 = 20;
+/// The difference of two clocks, in seconds.
+const CLOCK_SKEW: i64 = 600;
 
-/// How long the gateway may take to let go of those. Only ever reached by a failure.
-const PATIENCE: Duration = Duration::from_secs(120);
+impl Scenario {
+    /// The load of its rounds: some hundreds of messages a second from every dialect.
+    pub(crate) fn load(&self) -> Result<Load, Failure> {
+        let load = Load { interval: INTERVAL, padding: 0, catch_up_within: Some(CATCH_UP_WITHIN) };
+        Ok(match self.fault {
+            InjectedFault::ReadersStalled => {
+                let interval = INTERVAL_PER_READER * reader_count()?;
+                Load { interval, padding: PADDING_FOR_MANY, ..load }
+            }
+            // The readers decode everything, which takes them longer than the gateway.
+            InjectedFault::WritersFlooding => Load {
+                interval: INTERVAL_WHILE_FLOODING,
+                padding: MESSAGE_BYTES,
+                catch_up_within: None,
+            },
+            _ => load,
+        })
+    }
 
-/// Readers that come in at once.
-const DOOR: usize = 16;
+    /// The options of its gateways.
+    pub(crate) fn options(&self) -> GatewayOptions<'static> {
+        match self.fault {
+            // Few messages fill the queue of a stalled reader.
+            InjectedFault::ReadersStalled => &[("LIMITS__SEND_QUEUE_BYTES", "256KiB")],
+            // Few messages make the flow lag, and readers without a decoder do not answer pings.
+            InjectedFault::WritersFlooding => {
+                &[("LIMITS__SEND_QUEUE_BYTES", "256KiB"), ("KEEPALIVE__PING_INTERVAL", "1h")]
+            }
+            _ => &[],
+        }
+    }
+}
 
-/// Does it to the stand, for the time that this round's number chooses, and heals it.
-pub(crate) async fn strike(
-    trial: Trial,
-    stand: &Stand,
+/// Injects the fault, for a time that the round's number chooses, and ends it.
+pub(crate) async fn inject(
+    fault: InjectedFault,
+    environment: &Environment,
     flow: FlowId,
     round: u64,
-) -> Result<(), Trouble> {
-    // Rounds differ, and each can be had again: from some tenths of a second to some seconds.
+) -> Result<(), Failure> {
+    // Times differ by round and are reproducible.
     let wait = |shortest: u64, longest: u64| {
         let mixed = (round + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
         tokio::time::sleep(Duration::from_millis(shortest + mixed % (longest - shortest)))
     };
-    let chosen = usize::try_from(round).unwrap_or(usize::MAX) % stand.nodes.len();
-    let node = &stand.nodes[chosen];
-    // Broken at another moment of the load each time.
+    let chosen = usize::try_from(round).unwrap_or(usize::MAX) % environment.nodes.len();
+    let node = &environment.nodes[chosen];
     wait(300, 1_500).await;
-    match trial {
-        Trial::GatewayKilled => {
+    match fault {
+        InjectedFault::GatewayKilled => {
             node.kill().await?;
             wait(0, 500).await;
             node.start().await
         }
-        Trial::SqliteLocked => {
-            // Somebody else writes, for longer than a request may wait: that is what a disk which
-            // does not keep up looks like.
-            let database = Database::connect(ConnectOptions::new(format!(
-                "sqlite://{}",
-                stand.sqlite().display()
-            )));
-            let database = database.await.map_err(text)?;
+        InjectedFault::SqliteLocked => {
+            // Another writer holds the lock for longer than a request may wait.
+            let url = format!("sqlite://{}", environment.sqlite().display());
+            let database = Database::connect(ConnectOptions::new(url)).await.map_err(failure)?;
             let options = TransactionOptions {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
                 ..Default::default()
             };
-            let writing = database.begin_with_options(options).await.map_err(text)?;
+            let writing = database.begin_with_options(options).await.map_err(failure)?;
             wait(300, 4_000).await;
-            writing.rollback().await.map_err(text)?;
-            database.close().await.map_err(text)
+            writing.rollback().await.map_err(failure)?;
+            database.close().await.map_err(failure)
         }
-        Trial::PostgresStopped => {
-            let postgres = &cluster(stand)?.postgres;
-            blocking(|| postgres.stop_immediately());
+        InjectedFault::PostgresStopped => {
+            let postgres = &servers(environment)?.postgres;
+            block_in_place(|| postgres.stop_immediately());
             wait(0, 3_000).await;
-            blocking(|| postgres.start_again());
+            block_in_place(|| postgres.start_again());
             Ok(())
         }
-        Trial::PostgresSlow => {
-            // It stands still again and again, as on a disk that does not keep up.
+        InjectedFault::PostgresSlow => {
+            // It pauses again and again, as on a disk that is too slow.
             for _ in 0..6 {
-                cluster(stand)?.postgres.pause();
+                servers(environment)?.postgres.pause();
                 wait(100, 600).await;
-                cluster(stand)?.postgres.resume();
+                servers(environment)?.postgres.resume();
                 wait(10, 60).await;
             }
             Ok(())
         }
-        Trial::PostgresPartitioned => {
-            let network = node.to_postgres.as_ref().ok_or("no network to PostgreSQL")?;
+        InjectedFault::PostgresPartitioned => {
+            let network = node.to_postgres.as_ref().ok_or("there is no proxy to PostgreSQL")?;
             if round % 4 < 2 {
-                network.cut()
+                network.cut();
             } else {
-                network.reset()
+                network.reset();
             }
             wait(200, 4_000).await;
             network.heal();
             Ok(())
         }
-        Trial::RedisKilled => {
-            let redis = &cluster(stand)?.redis;
-            blocking(|| redis.kill());
+        InjectedFault::RedisKilled => {
+            let redis = &servers(environment)?.redis;
+            block_in_place(|| redis.kill());
             wait(0, 3_000).await;
-            blocking(|| redis.start_again());
+            block_in_place(|| redis.start_again());
             Ok(())
         }
-        Trial::RedisPaused => {
-            cluster(stand)?.redis.pause();
+        InjectedFault::RedisPaused => {
+            servers(environment)?.redis.pause();
             wait(200, 6_000).await;
-            cluster(stand)?.redis.resume();
+            servers(environment)?.redis.resume();
             Ok(())
         }
-        Trial::RedisPartitioned => {
-            let network = node.to_redis.as_ref().ok_or("no network to Redis")?;
+        InjectedFault::RedisPartitioned => {
+            let network = node.to_redis.as_ref().ok_or("there is no proxy to Redis")?;
             if round % 4 < 2 {
-                network.cut()
+                network.cut();
             } else {
-                network.reset()
+                network.reset();
             }
             wait(200, 6_000).await;
             network.heal();
             Ok(())
         }
-        Trial::ClocksApart => {
-            // One node after the other lives ten minutes ahead or behind.
+        InjectedFault::ClocksApart => {
             node.terminate().await?;
-            node.skew(if round % 4 < 2 { SKEW } else { -SKEW });
+            node.set_clock_skew(if round % 4 < 2 { CLOCK_SKEW } else { -CLOCK_SKEW });
             node.start().await?;
             wait(500, 1_500).await;
             Ok(())
         }
-        Trial::RollingRestart => {
-            for node in &stand.nodes {
+        InjectedFault::RollingRestart => {
+            for node in &environment.nodes {
                 node.terminate().await?;
                 node.start().await?;
                 wait(200, 800).await;
             }
             Ok(())
         }
-        Trial::ReadersStalled => stall(stand, flow).await,
+        InjectedFault::ReadersStalled => stall(environment, flow).await,
+        InjectedFault::WritersFlooding => saturation::flood(environment, flow).await,
     }
 }
 
-/// Has a crowd come to a node, of whom some stop reading. The gateway has to let go of just those.
-async fn stall(stand: &Stand, flow: FlowId) -> Result<(), Trouble> {
-    let node = stand.nodes[0].address()?;
-    // Behind it a client reads no more: what is said to it fills the buffers of the system, and
-    // then the gateway's.
-    let network = Proxy::narrow(&node.to_string());
-    let behind: SocketAddr = network.address().parse().map_err(text)?;
-    let entering = (0..crowd()?).zip(stand.readers.iter().cycle()).map(|(number, reader)| {
-        let stalls = number % STALLS == 0;
-        async move {
-            reader
-                .watch(if stalls { behind } else { node }, flow)
-                .await
-                .map(|client| (stalls, client))
-        }
-    });
-    let mut entering = futures_util::stream::iter(entering).buffer_unordered(DOOR);
-    let (mut stalled, mut reading) = (Vec::new(), JoinSet::new());
-    while let Some(entered) = entering.next().await {
-        match entered? {
-            (true, client) => stalled.push(client),
-            (false, mut client) => {
-                reading.spawn(async move { client.discard().await });
-            }
-        }
-    }
-    drop(entering);
-    let before = let_go(node).await?;
-    network.cut();
-    // Those who read stay; that they are still there is what ends this scene.
-    let all_let_go = async {
-        while let_go(node).await? < before + stalled.len() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Ok::<_, Trouble>(())
-    };
-    tokio::select! {
-        gone = tokio::time::timeout(PATIENCE, all_let_go) => gone.map_err(|_| "readers who do not \
-            read are not let go")??,
-        Some(ended) = reading.join_next() => return Err(format!("a reader who reads was let go: \
-            {ended:?}")),
-    }
-    network.heal();
-    Ok(())
-}
-
-/// How many readers this node has let go because they did not read.
-async fn let_go(node: SocketAddr) -> Result<usize, Trouble> {
-    let page = get(node, "/metrics").await?;
-    let counted = page.lines().filter(|line| {
-        line.starts_with("tolmach_connections_closed_total{") && line.contains("reason=\"slow_reader\"")
-    });
-    Ok(counted.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum())
-}
-
-fn crowd() -> Result<u32, Trouble> {
-    match std::env::var(CROWD) {
-        Ok(crowd) => {
-            crowd.parse().map_err(|_| format!("{CROWD}={crowd}: a number of readers is expected"))
-        }
-        Err(_) => Ok(SMALL_CROWD),
-    }
-}
-
-fn cluster(stand: &Stand) -> Result<&Cluster, Trouble> {
-    stand.cluster.as_ref().ok_or_else(|| "this scenario is of a cluster".to_owned())
-}
-
-/// Servers are started and ended by whoever waits for it.
-fn blocking<T>(act: impl FnOnce() -> T) -> T {
-    tokio::task::block_in_place(act)
-}
-
-fn text(error: impl std::fmt::Display) -> Trouble {
-    error.to_string()
+fn servers(environment: &Environment) -> Result<&Servers, Failure> {
+    environment.servers.as_ref().ok_or_else(|| "this scenario needs a cluster".to_owned())
 }
