@@ -1,8 +1,9 @@
 //! Frames on sockets.
 
+use crate::error::Cause;
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::{HOST, InvalidHeaderValue, ORIGIN, SEC_WEBSOCKET_KEY};
+use http::header::{HOST, ORIGIN, SEC_WEBSOCKET_KEY};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tolmach_dialect::Frame;
 
-/// The largest answer that is read, in bytes.
+/// The largest body of a response, in bytes.
 const BODY_LIMIT: usize = 16 << 20;
 
 /// A frame as a WebSocket message; `None` where it is of another transport.
@@ -41,28 +42,21 @@ pub(crate) fn handshake(
     Ok(handshake)
 }
 
-/// Sends a request over a connection of its own; the whole response.
+/// Sends a request over a connection of its own, and reads the whole response.
 pub(crate) async fn fetch(
     address: SocketAddr,
     mut request: http::Request<Bytes>,
-) -> Result<http::Response<Bytes>, String> {
-    let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| error.to_string())?;
-    let driving = tokio::spawn(connection);
-    let host: HeaderValue =
-        address.to_string().try_into().map_err(|error: InvalidHeaderValue| error.to_string())?;
+) -> Result<http::Response<Bytes>, Cause> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::spawn(connection);
+    let host = HeaderValue::try_from(address.to_string()).map_err(http::Error::from)?;
     request.headers_mut().insert(HOST, host);
-    let response =
-        sender.send_request(request.map(Full::new)).await.map_err(|error| error.to_string())?;
+    let response = sender.send_request(request.map(Full::new)).await?;
     let (parts, body) = response.into_parts();
-    let body = Limited::new(body, BODY_LIMIT)
-        .collect()
-        .await
-        .map_err(|error| error.to_string())?
-        .to_bytes();
-    driving.abort();
+    let body = Limited::new(body, BODY_LIMIT).collect().await.map_err(Cause::Body)?.to_bytes();
+    driver.abort();
     Ok(http::Response::from_parts(parts, body))
 }
 
@@ -71,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handshake_names_host_and_origin_and_keeps_what_the_dialect_said() {
+    fn a_handshake_names_host_and_origin_and_keeps_the_headers_of_the_dialect() {
         let address: SocketAddr = "127.0.0.1:8080".parse().unwrap();
         for (own, origin) in [
             (None, "http://127.0.0.1:8080"),

@@ -80,7 +80,7 @@ pub fn write<T: Serialize>(frame: &T) -> Bytes {
         .into()
 }
 
-/// Whether a key is there, whatever its value: for recognising a frame.
+/// A key that may be there, whatever its value: for recognising a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Present(pub bool);
 
