@@ -8,10 +8,10 @@
 //! send buffer, never the backlog.
 //!
 //! While the backlog of a flow exceeds its limit, the flow lags. A writer of that flow gets its
-//! response only once the flow no longer lags, and nothing more is read from the writer's connection
-//! meanwhile. Writers pass in the order in which they came, one response each, so that they share
-//! what the server can deliver. A response waits a bounded time: a server that is stuck must not
-//! stop its writers for ever.
+//! response only once the flow no longer lags, and nothing more is read from the writer's
+//! connection meanwhile. Writers pass in the order in which they came, one response each, so that
+//! they share what the server can deliver. A response waits a bounded time: a server that is stuck
+//! must not stop its writers for ever.
 //!
 //! The alternative would be to take a permit for every message before it is committed, and to give
 //! it back after the last delivery. It bounds the backlog exactly, but has to follow each message

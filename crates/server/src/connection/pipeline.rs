@@ -148,8 +148,8 @@ impl Pipeline {
         None
     }
 
-    /// Returns an answered request if its response may go now. If the flow that it changed lags, the
-    /// response is kept until it was delivered.
+    /// Returns an answered request if its response may go now. If the flow that it changed lags,
+    /// the response is kept until it was delivered.
     ///
     /// Consecutive responses wait until one common time, so that none of them waits longer than
     /// `max_delay` after its commit: a server that is stuck must not stop its writers for ever.

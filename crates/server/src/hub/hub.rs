@@ -1,45 +1,39 @@
-//! The index of all connections by flow and by user, and the delivery of events to them.
+//! The index of all connections by flow and by user.
 //!
 //! Locks are taken in the order event tracker, user, flow, connection.
 //!
-//! Events that the bus loses are found in the store: a change to a message by the version that is
-//! missing ([`super::flow_subscribers`]), all others by the time of their commit
-//! ([`super::event_tracker`]). [`super::reconciler`] reads them.
+//! [`super::delivery`] delivers events by it. Those that the bus loses are found in the store: a
+//! change to a message by the version that is missing ([`super::flow_subscribers`]), all others by
+//! the time of their commit ([`super::event_tracker`]). [`super::reconciler`] reads them.
 
 use super::event_tracker::EventTracker;
-use super::fan_out::fan_out;
 use super::flow_subscribers::FlowSubscribers;
 use super::sharded::Sharded;
 use super::subscriber::Subscriber;
 use crate::backlog::{Backlogs, FlowBacklog};
-use crate::broadcast::Broadcast;
-use crate::metrics;
 use crate::sync::lock;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::sleep_until;
-use tolmach_domain::{
-    ConnectionId, Event, EventKind, Fault, FlowId, FlowSummary, Message, Timestamp, UserId, Version,
-};
+use tolmach_domain::{ConnectionId, Fault, FlowId, FlowSummary, Timestamp, UserId, Version};
 use tolmach_engine::Engine;
-use tolmach_engine::ports::{Bus, BusReceiver, ChangesPage, Signal, Topic};
+use tolmach_engine::ports::{Bus, Topic};
 
 /// The share of a connection's send buffer that the events of one flow may fill at once: past it
 /// the flow lags.
 const LAG_SHARE: usize = 4;
 
-/// The index of all connections, and the delivery of events to them.
+/// The index of all connections by flow and by user.
 pub(crate) struct Hub {
-    engine: Arc<Engine>,
-    bus: Arc<dyn Bus>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) bus: Arc<dyn Bus>,
     flows: Sharded<FlowId, FlowSubscribers>,
-    users: Sharded<UserId, Vec<UserSubscriber>>,
+    pub(super) users: Sharded<UserId, Vec<UserSubscriber>>,
     connections: Sharded<ConnectionId, Arc<Subscriber>>,
-    tracker: Mutex<EventTracker>,
+    pub(super) tracker: Mutex<EventTracker>,
     /// Notified when the bus may have lost something.
-    missed: Notify,
+    pub(super) missed: Notify,
     repairs: mpsc::UnboundedSender<Repair>,
     backlogs: Arc<Backlogs>,
 }
@@ -54,8 +48,8 @@ pub(super) enum Repair {
 }
 
 /// A connection of a user.
-struct UserSubscriber {
-    subscriber: Arc<Subscriber>,
+pub(super) struct UserSubscriber {
+    pub(super) subscriber: Arc<Subscriber>,
     follow: Follow,
 }
 
@@ -243,7 +237,7 @@ impl Hub {
     }
 
     /// A user came into a flow, which stood at a version then, or left it.
-    fn follow(&self, user: UserId, flow: FlowId, joined_at: Option<Version>) {
+    pub(super) fn follow(&self, user: UserId, flow: FlowId, joined_at: Option<Version>) {
         let mut users = self.users.shard(user.get() as u64);
         for entry in users.get_mut(&user).into_iter().flatten() {
             if let Follow::Loading(changes) = &mut entry.follow {
@@ -307,8 +301,32 @@ impl Hub {
     }
 
     /// The shard with the subscribers of a flow.
-    fn flows_with(&self, flow: FlowId) -> MutexGuard<'_, HashMap<FlowId, FlowSubscribers>> {
+    pub(super) fn flows_with(
+        &self,
+        flow: FlowId,
+    ) -> MutexGuard<'_, HashMap<FlowId, FlowSubscribers>> {
         self.flows.shard(flow.get() as u64)
+    }
+
+    // Delivery
+
+    /// The backlog of a flow, if it lags.
+    pub(crate) fn lagging_backlog(&self, flow: FlowId) -> Option<Arc<FlowBacklog>> {
+        if !self.backlogs.is_any_lagging() {
+            return None;
+        }
+        self.backlog(flow).filter(|backlog| backlog.is_lagging())
+    }
+
+    /// The backlog of a flow with subscribers.
+    pub(super) fn backlog(&self, flow: FlowId) -> Option<Arc<FlowBacklog>> {
+        Some(self.flows_with(flow).get(&flow)?.backlog().clone())
+    }
+
+    /// True if a connection was sent everything of a flow up to this version, or will not be.
+    pub(crate) fn has_sent(&self, subscriber: &Subscriber, flow: FlowId, version: Version) -> bool {
+        let sent = self.flows_with(flow).get(&flow).map(FlowSubscribers::sent);
+        sent.is_none_or(|sent| sent >= version) || !subscriber.is_subscribed(flow)
     }
 
     // Summaries
@@ -357,233 +375,10 @@ impl Hub {
         Some(self.flows_with(flow).get(&flow)?.summary_cache()?.generation())
     }
 
-    // Delivery
-
-    /// The backlog of a flow, if it lags.
-    pub(crate) fn lagging_backlog(&self, flow: FlowId) -> Option<Arc<FlowBacklog>> {
-        if !self.backlogs.is_any_lagging() {
-            return None;
-        }
-        self.backlog(flow).filter(|backlog| backlog.is_lagging())
-    }
-
-    /// The backlog of a flow with subscribers.
-    pub(super) fn backlog(&self, flow: FlowId) -> Option<Arc<FlowBacklog>> {
-        Some(self.flows_with(flow).get(&flow)?.backlog().clone())
-    }
-
-    /// True if a connection was sent everything of a flow up to this version, or will not be.
-    pub(crate) fn has_sent(&self, subscriber: &Subscriber, flow: FlowId, version: Version) -> bool {
-        let sent = self.flows_with(flow).get(&flow).map(FlowSubscribers::sent);
-        sent.is_none_or(|sent| sent >= version) || !subscriber.is_subscribed(flow)
-    }
-
-    /// Receives one part of the bus until it is gone.
-    pub(crate) async fn receive_all(self: Arc<Self>, mut receiver: Box<dyn BusReceiver>) {
-        while let Some(signal) = receiver.next().await {
-            match signal {
-                Signal::Events(events) => self.receive(&events),
-                Signal::Missed => self.missed.notify_one(),
-            }
-        }
-    }
-
-    /// Waits until the bus may have lost something.
-    pub(super) async fn missed(&self) {
-        self.missed.notified().await;
-    }
-
-    /// Delivers events to their subscribers: consecutive changes to messages of one flow together.
-    fn receive(self: &Arc<Self>, events: &[Arc<Event>]) {
-        for group in events.chunk_by(|a, b| {
-            a.versions().is_some() && b.versions().is_some() && a.flow() == b.flow()
-        }) {
-            group.iter().for_each(|event| metrics::event_received(event.name()));
-            let Some(first) = group.first() else { continue };
-            match (first.flow(), first.committed_at) {
-                (Some(flow), Some(_)) if first.versions().is_some() => {
-                    let receive = |subscribers: &mut FlowSubscribers| subscribers.receive(group);
-                    if self.with_subscribers(flow, receive) == Some(true) {
-                        self.repair(Repair::Gap(flow));
-                    }
-                }
-                (_, Some(committed_at)) => {
-                    // Held during the delivery, so that these events keep their order.
-                    let mut tracker = lock(&self.tracker);
-                    if tracker.is_new(committed_at) {
-                        self.deliver(first, |user, flow| {
-                            tracker.is_latest_change(committed_at, user, flow)
-                        });
-                        tracker.insert(committed_at, first.clone());
-                    }
-                }
-                (Some(flow), None) => self.deliver_transient(flow, first),
-                (None, None) => tracing::error!(
-                    event = first.name(),
-                    "an event has neither a flow nor a place in the order of commits"
-                ),
-            }
-        }
-    }
-
-    /// Delivers an event that is not stored, unless the flow lags: it may be lost.
-    fn deliver_transient(&self, flow: FlowId, event: &Arc<Event>) {
-        let mut flows = self.flows_with(flow);
-        let subscribers = flows.get_mut(&flow);
-        if let Some(subscribers) =
-            subscribers.filter(|subscribers| !subscribers.backlog().is_lagging())
-        {
-            subscribers.send(event);
-        }
-    }
-
-    /// Delivers an event that changed no message, and follows the memberships that it changes where
-    /// `is_latest` is true: no later event has changed them.
-    fn deliver(&self, event: &Arc<Event>, is_latest: impl Fn(UserId, FlowId) -> bool) {
-        self.engine.observe(event);
-        let follow = |user, flow, joined_at| {
-            if is_latest(user, flow) {
-                self.follow(user, flow, joined_at);
-            }
-        };
-        match &event.kind {
-            EventKind::FlowCreated { flow, members } => {
-                members.iter().for_each(|member| follow(member.id, flow.id, Some(flow.version)));
-                self.send(flow.id, event);
-            }
-            EventKind::MembersAdded { flow, users, version } => {
-                users.iter().for_each(|user| follow(user.id, *flow, Some(*version)));
-                let mut flows = self.flows_with(*flow);
-                if let Some(subscribers) = flows.get_mut(flow) {
-                    if let Some(cache) = subscribers.summary_cache_mut() {
-                        cache.add_members(users);
-                        self.repair(Repair::Summary(*flow));
-                    }
-                    subscribers.send(event);
-                }
-            }
-            EventKind::MembersRemoved { flow, users } => {
-                if let Some(subscribers) = self.flows_with(*flow).get_mut(flow) {
-                    subscribers.send(event);
-                    if let Some(cache) = subscribers.summary_cache_mut() {
-                        cache.remove_members(users);
-                    }
-                }
-                // The removed users were sent this event, and are sent no later one.
-                users.iter().for_each(|user| follow(*user, *flow, None));
-            }
-            EventKind::FlowDeleted { flow, .. } => {
-                self.send(*flow, event);
-                let subscribers = self.flows_with(*flow).remove(flow);
-                for subscriber in
-                    subscribers.into_iter().flat_map(FlowSubscribers::into_subscribers)
-                {
-                    subscriber.remove_flow(*flow);
-                }
-                self.bus.unsubscribe(&[Topic::Flow(*flow)]);
-            }
-            EventKind::SessionsEnded { user, .. } => {
-                let users = self.users.shard(user.get() as u64);
-                let subscribers = users.get(user).into_iter().flatten();
-                let broadcast = Arc::new(Broadcast::of_user(event.clone()));
-                fan_out(subscribers.map(|entry| &entry.subscriber), &[broadcast]);
-            }
-            EventKind::Posted(_)
-            | EventKind::Edited(_)
-            | EventKind::Deleted { .. }
-            | EventKind::Typing { .. } => {
-                if let Some(flow) = event.flow() {
-                    self.send(flow, event);
-                }
-            }
-        }
-    }
-
-    fn send(&self, flow: FlowId, event: &Arc<Event>) {
-        if let Some(subscribers) = self.flows_with(flow).get_mut(&flow) {
-            subscribers.send(event);
-        }
-    }
-
-    /// Calls `work` with the subscribers of a flow, if it has some, and sees to it that what is
-    /// pending then is flushed in time.
-    fn with_subscribers<T>(
-        self: &Arc<Self>,
-        flow: FlowId,
-        work: impl FnOnce(&mut FlowSubscribers) -> T,
-    ) -> Option<T> {
-        let (outcome, flush_at) = self
-            .flows_with(flow)
-            .get_mut(&flow)
-            .map(|subscribers| (work(subscribers), subscribers.schedule_flush()))?;
-        if let Some(flush_at) = flush_at {
-            let hub = self.clone();
-            tokio::spawn(async move {
-                sleep_until(flush_at).await;
-                if let Some(subscribers) = hub.flows_with(flow).get_mut(&flow) {
-                    subscribers.flush_scheduled();
-                }
-            });
-        }
-        Some(outcome)
-    }
-
-    // Reconciliation with the store
-
-    fn repair(&self, repair: Repair) {
+    /// Has something read from the store.
+    pub(super) fn repair(&self, repair: Repair) {
         // The receiver lasts as long as the runtime does.
         let _ = self.repairs.send(repair);
-    }
-
-    /// The time up to which everything that changed no message was received.
-    pub(super) fn reconciled_until(&self) -> Timestamp {
-        lock(&self.tracker).reconciled_until()
-    }
-
-    /// Notes that everything up to a time was received.
-    pub(super) fn reconciled(&self, until: Timestamp) {
-        lock(&self.tracker).reconciled(until);
-    }
-
-    /// Delivers those events of a page that were not received, and sees to it that the flows which
-    /// are behind it are filled.
-    pub(super) fn reconcile(&self, page: ChangesPage) {
-        let mut tracker = lock(&self.tracker);
-        for event in page.events {
-            let Some(committed_at) = event.committed_at.filter(|at| tracker.is_new(*at)) else {
-                continue;
-            };
-            metrics::event_recovered(event.name());
-            let event = Arc::new(event);
-            self.deliver(&event, |user, flow| tracker.is_latest_change(committed_at, user, flow));
-            tracker.insert(committed_at, event);
-        }
-        tracker.reconciled(page.until);
-        for (flow, version) in page.flows {
-            let mut flows = self.flows_with(flow);
-            let behind =
-                flows.get_mut(&flow).filter(|subscribers| subscribers.position() < version);
-            if behind.is_some_and(FlowSubscribers::begin_filling) {
-                self.repair(Repair::Gap(flow));
-            }
-        }
-    }
-
-    /// The version of a flow after which the store is read to fill a gap; `None` if the flow has no
-    /// subscribers any more.
-    pub(super) fn begin_read(&self, flow: FlowId) -> Option<Version> {
-        self.flows_with(flow).get_mut(&flow).map(FlowSubscribers::begin_read)
-    }
-
-    /// See [`FlowSubscribers::fill_gap`].
-    pub(super) fn fill_gap(
-        self: &Arc<Self>,
-        flow: FlowId,
-        messages: Vec<Message>,
-        complete: bool,
-    ) -> bool {
-        self.with_subscribers(flow, |subscribers| subscribers.fill_gap(messages, complete))
-            .unwrap_or(true)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The way of an event: from the bus to the send queues of the connections that subscribed to it.
 
 mod coalescing;
+mod delivery;
 mod event_tracker;
 mod fan_out;
 mod flow_subscribers;
