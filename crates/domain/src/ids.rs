@@ -81,6 +81,14 @@ id! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Version(pub i64);
 
+impl Version {
+    /// True if a change with this version is not reflected in what was read at another. A change
+    /// whose version is not known, as events of another wire, counts as such.
+    pub fn is_newer_than(self, read: Version) -> bool {
+        self == Version::default() || self > read
+    }
+}
+
 /// Identifies a connection of this process or of another node: random, unique in practice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConnectionId(pub u64);

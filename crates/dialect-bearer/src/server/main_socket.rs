@@ -83,7 +83,9 @@ impl ServerSession for MainSocket {
                 Delivery::Close(Close::new(POLICY_VIOLATION, "the session has ended"))
             }
             (EventKind::Posted(message), Some(listed))
-                if listed.get(&message.flow).is_none_or(|sent| message.version > *sent) =>
+                if listed
+                    .get(&message.flow)
+                    .is_none_or(|sent| message.version.is_newer_than(*sent)) =>
             {
                 Delivery::Shared(LAST_MESSAGE)
             }

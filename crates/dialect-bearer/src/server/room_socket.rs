@@ -103,7 +103,7 @@ impl ServerSession for RoomSocket {
                 close("removed from the group")
             }
             EventKind::Posted(message)
-                if self.history_version.is_some_and(|sent| message.version > sent) =>
+                if self.history_version.is_some_and(|sent| message.version.is_newer_than(sent)) =>
             {
                 Delivery::Shared(MESSAGE)
             }
