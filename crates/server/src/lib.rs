@@ -17,6 +17,7 @@ mod builder;
 mod connection;
 mod http;
 mod hub;
+mod identity;
 mod metrics;
 mod options;
 mod pages;

@@ -3,7 +3,6 @@
 #[expect(clippy::module_inception, reason = "the connection itself; the other files are its parts")]
 mod connection;
 mod end;
-mod identity;
 mod liveness;
 mod pipeline;
 mod session;

@@ -1,9 +1,9 @@
 //! The session of one connection, with its identity and its subscriptions.
 
-use super::identity::ConnectionIdentity;
 use super::step::AuthContext;
 use crate::broadcast::Broadcast;
 use crate::hub::Subscriber;
+use crate::identity::ConnectionIdentity;
 use crate::send_half::SendHalf;
 use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
@@ -28,8 +28,6 @@ pub(crate) struct ConnectionSession {
     /// `None` while it is parked in the send queue.
     pub(super) send_half: Option<Box<SendHalf>>,
     identity: ConnectionIdentity,
-    /// The identity that was announced to the session last.
-    announced: Option<Identity>,
     /// The user that the hub has attached the connection to.
     attached: Option<UserId>,
     /// The principal whose expiry is watched, and the time of that.
@@ -54,7 +52,6 @@ impl ConnectionSession {
             subscriber,
             send_half,
             identity: ConnectionIdentity::default(),
-            announced: None,
             attached: None,
             watched: None,
             expires: None,
@@ -186,10 +183,8 @@ impl ConnectionSession {
 
     /// Announces the identity to the session, if it has changed.
     fn announce(&mut self) {
-        let current = self.identity.current();
-        if self.announced != current {
-            self.announced = current;
-            self.session().authenticated(current);
+        if let Some(identity) = self.identity.take_change() {
+            self.session().authenticated(identity);
         }
     }
 

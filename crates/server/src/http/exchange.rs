@@ -1,6 +1,7 @@
 //! HTTP requests of dialects.
 
 use super::responses::error;
+use crate::identity::ConnectionIdentity;
 use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
 use crate::submission::{Requester, submit};
@@ -59,17 +60,18 @@ async fn carry_out(
         frames.extend(violation.answer);
         return frames;
     }
-    let mut announced = None;
+    let mut identity = ConnectionIdentity::default();
     for request in requests {
-        let caller = state.engine.authenticate(&request.credentials, None).await;
-        if let Ok(Some(principal)) = &caller
-            && announced != Some(principal.identity)
-        {
-            announced = Some(principal.identity);
-            session.authenticated(announced);
+        let credentials = request.credentials.clone();
+        let caller = state.engine.authenticate(&credentials, identity.bound()).await;
+        if let Ok(Some(principal)) = &caller {
+            identity.proven(*principal);
         }
+        announce(&mut identity, &mut *session);
         let submitted = submit(state, requester, caller, request).await;
         let completed = submitted.completed().await.wait_for_delivery(state).await;
+        identity.completed(&credentials, completed.principal, &completed.response.outcome);
+        announce(&mut identity, &mut *session);
         let (now, response) = (state.engine.now(), completed.response);
         let responded = session.respond(now, &response, &RenderContext::EMPTY, &mut frames);
         if let Err(unsupported) = responded {
@@ -81,4 +83,10 @@ async fn carry_out(
         }
     }
     frames
+}
+
+fn announce(identity: &mut ConnectionIdentity, session: &mut dyn ServerSession) {
+    if let Some(identity) = identity.take_change() {
+        session.authenticated(identity);
+    }
 }

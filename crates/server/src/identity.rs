@@ -15,42 +15,50 @@ use tolmach_engine::Principal;
 /// | the connection's own credentials are refused | none | |
 /// | sessions end or expire | none, if among them | none, if among them |
 #[derive(Default)]
-pub(super) struct ConnectionIdentity {
+pub(crate) struct ConnectionIdentity {
     /// The meaning of [`Credentials::Connection`].
     bound: Option<Principal>,
     /// The owner of the credentials that were proven last.
     current: Option<Principal>,
+    /// The identity that the session knows.
+    announced: Option<Identity>,
 }
 
 impl ConnectionIdentity {
     /// The meaning of [`Credentials::Connection`].
-    pub(super) fn bound(&self) -> Option<&Principal> {
+    pub(crate) fn bound(&self) -> Option<&Principal> {
         self.bound.as_ref()
     }
 
-    /// The identity that is announced to the session.
-    pub(super) fn current(&self) -> Option<Identity> {
+    /// The identity of the connection.
+    pub(crate) fn current(&self) -> Option<Identity> {
         self.current.map(|principal| principal.identity)
+    }
+
+    /// The identity to announce to the session, if it has changed since the last call.
+    pub(crate) fn take_change(&mut self) -> Option<Option<Identity>> {
+        let current = self.current();
+        (std::mem::replace(&mut self.announced, current) != current).then_some(current)
     }
 
     /// The principal whose sessions' end concerns the connection. A connection whose own
     /// credentials were refused still waits for that.
-    pub(super) fn owner(&self) -> Option<Principal> {
+    pub(crate) fn owner(&self) -> Option<Principal> {
         self.current.or(self.bound)
     }
 
     /// Credentials were proven.
-    pub(super) fn proven(&mut self, principal: Principal) {
+    pub(crate) fn proven(&mut self, principal: Principal) {
         self.current = Some(principal);
     }
 
     /// Credentials were proven at the handshake: the connection is theirs.
-    pub(super) fn bind(&mut self, principal: Principal) {
+    pub(crate) fn bind(&mut self, principal: Principal) {
         self.bound = Some(principal);
     }
 
     /// A request with these credentials was carried out. `principal` is the caller afterwards.
-    pub(super) fn completed(
+    pub(crate) fn completed(
         &mut self,
         credentials: &Credentials,
         principal: Option<Principal>,
@@ -81,7 +89,7 @@ impl ConnectionIdentity {
     }
 
     /// Sessions of a user ended: one of them, or all. Returns whether the owner's was among them.
-    pub(super) fn end_sessions(&mut self, user: UserId, session: Option<SessionId>) -> bool {
+    pub(crate) fn end_sessions(&mut self, user: UserId, session: Option<SessionId>) -> bool {
         let ended = |principal: &mut Principal| {
             let identity = principal.identity;
             identity.user == user && (session.is_none() || identity.session == session)
@@ -105,7 +113,7 @@ mod tests {
     }
 
     fn identity(bound: Option<Principal>, current: Option<Principal>) -> ConnectionIdentity {
-        ConnectionIdentity { bound, current }
+        ConnectionIdentity { bound, current, announced: None }
     }
 
     fn granted(tokens: Tokens) -> Result<Answer, Fault> {
@@ -143,6 +151,22 @@ mod tests {
             identity.completed(credentials, principal, &outcome);
             assert_eq!((identity.bound, identity.current), after, "{name}");
         }
+    }
+
+    #[test]
+    fn a_change_is_taken_once() {
+        let (ann, bob) = (principal(1, 1), principal(2, 2));
+        let mut identity = ConnectionIdentity::default();
+        assert_eq!(identity.take_change(), None);
+        for principal in [ann, bob] {
+            identity.proven(principal);
+            assert_eq!(identity.take_change(), Some(Some(principal.identity)));
+            identity.proven(Principal { expires_at: Timestamp::from_micros(2), ..principal });
+            assert_eq!(identity.take_change(), None, "a later expiry is no change");
+        }
+        assert!(identity.end_sessions(bob.identity.user, None));
+        assert_eq!(identity.take_change(), Some(None));
+        assert_eq!(identity.take_change(), None);
     }
 
     #[test]
