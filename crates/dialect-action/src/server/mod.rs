@@ -207,11 +207,7 @@ impl Session {
 
     fn deliver_change(&mut self, event: &Event, context: &RenderContext<'_>) -> Delivery {
         let Some(room) = &self.room else { return Delivery::Skip };
-        // The version is 0 where it is not known.
-        if let Some((_, last)) = event.versions()
-            && Version::default() < last
-            && last <= room.version
-        {
+        if event.versions().is_some_and(|(_, last)| !last.is_newer_than(room.version)) {
             return Delivery::Skip;
         }
         let Some(change) = self.changes.take_caused(event, self.connection) else {
