@@ -6,5 +6,4 @@ mod peers;
 mod recognition;
 mod rooms;
 mod server;
-mod specification;
 mod values;

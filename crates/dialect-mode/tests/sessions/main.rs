@@ -6,7 +6,6 @@ mod events;
 mod options;
 mod recognition;
 mod server;
-mod specification;
 
 use serde_json::Value;
 use std::sync::LazyLock;

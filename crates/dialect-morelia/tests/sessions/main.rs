@@ -5,7 +5,6 @@ mod examples;
 mod pushes;
 mod recognition;
 mod server;
-mod specification;
 
 use serde_json::Value;
 use std::sync::LazyLock;

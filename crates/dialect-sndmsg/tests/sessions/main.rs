@@ -6,7 +6,6 @@ mod events;
 mod options;
 mod recognition;
 mod server;
-mod specification;
 
 use std::sync::LazyLock;
 use tolmach_dialect::{
