@@ -72,9 +72,9 @@ impl SendHalf {
         None
     }
 
-    /// True if more encoded events wait than the bound allows.
+    /// True if more encoded events wait behind the one that is written next than the bound allows.
     pub(crate) fn is_over_bound(&self) -> bool {
-        self.buffer.event_bytes() > self.bound
+        self.buffer.waiting_event_bytes() > self.bound
     }
 
     /// True if nothing is left that only the connection's task can do.
@@ -190,22 +190,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_publisher_encodes_up_to_the_bound_and_leaves_the_rest_to_the_task() {
-        let broadcast = posted(flow(1), "hello");
+        let broadcast = posted(flow(1), &"x".repeat(20_000));
         let frame = broadcast.frame(&served(toy()), Default::default()).unwrap().len();
         let (stream, _peer) = full_socket().await;
+        // The first of ten frames is written next, and nine wait.
         for (name, bound, encoded) in [
-            ("at the bound", 10 * frame, 10),
-            ("one byte less", 10 * frame - 1, 10),
-            ("one frame less", 9 * frame, 10),
-            ("two frames less", 8 * frame, 9),
+            ("at the bound", 9 * frame, 10),
+            ("one byte less", 9 * frame - 1, 10),
+            ("one frame less", 8 * frame, 10),
+            ("two frames less", 7 * frame, 9),
+            ("none may wait", 0, 2),
         ] {
             let mut send_half = send_half(Subscription::AllFlows, bound);
             send_half.writer = Some(stream.writer());
             let mut events = vec![broadcast.clone(); 10];
             assert!(!send_half.flush_inline(&mut events), "{name}");
-            assert_eq!(send_half.buffer.event_bytes(), encoded * frame, "{name}");
+            assert_eq!(send_half.buffer.remaining(), encoded * frame, "{name}");
             assert_eq!(events.len(), 10 - encoded, "{name}");
-            assert_eq!(send_half.is_over_bound(), bound < 10 * frame, "{name}");
+            assert_eq!(send_half.is_over_bound(), bound < 9 * frame, "{name}");
         }
     }
 

@@ -56,9 +56,10 @@ impl WriteBuffer {
         self.chunks.is_empty()
     }
 
-    /// The bytes of events that wait.
-    pub(crate) fn event_bytes(&self) -> usize {
-        self.event_bytes
+    /// The bytes of events that wait behind the chunk that is written next: one event alone may have
+    /// any size.
+    pub(crate) fn waiting_event_bytes(&self) -> usize {
+        self.event_bytes - self.chunks.front().map_or(0, |chunk| chunk.event_bytes)
     }
 
     /// Adds the encoded frame of a response.
@@ -245,7 +246,7 @@ mod tests {
                 "{written}"
             );
             buffer.abandon();
-            assert_eq!(buffer.event_bytes(), buffer.remaining(), "{written}");
+            assert_eq!(buffer.event_bytes, buffer.remaining(), "{written}");
             assert_eq!(
                 (buffer.chunk(), buffer.is_empty()),
                 (must_follow.as_bytes(), must_follow.is_empty()),
@@ -263,10 +264,24 @@ mod tests {
             buffer.join();
             for (written, events) in [(0, large), (large - 1, large), (1, large), (4, large - 4)] {
                 buffer.advance(written);
-                assert_eq!(buffer.event_bytes(), events, "{name} {written}");
+                assert_eq!(buffer.event_bytes, events, "{name} {written}");
             }
             buffer.advance(large - 4);
-            assert_eq!((buffer.event_bytes(), buffer.remaining()), (0, 0), "{name}");
+            assert_eq!((buffer.event_bytes, buffer.remaining()), (0, 0), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_chunk_that_is_written_next_does_not_wait() {
+        let mut buffer = WriteBuffer::default();
+        assert_eq!(buffer.waiting_event_bytes(), 0);
+        for (bytes, waiting) in [(JOINED, 0), (3, 3), (5, 8)] {
+            buffer.push_event(vec![b'e'; bytes].into());
+            assert_eq!(buffer.waiting_event_bytes(), waiting);
+        }
+        for (written, waiting) in [(1, 8), (JOINED - 1, 5), (3, 0), (5, 0)] {
+            buffer.advance(written);
+            assert_eq!(buffer.waiting_event_bytes(), waiting, "{written}");
         }
     }
 

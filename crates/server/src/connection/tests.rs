@@ -103,10 +103,9 @@ fn is_connected(server: &TestServer, peer: &Peer) -> bool {
     connections.iter().filter_map(|it| it.upgrade()).any(|it| it.id == peer.subscriber.id)
 }
 
-/// The number of bytes that an event of this text has on the wire: a header of two bytes and the
-/// text.
+/// The bytes of an event with this long text on the wire: a header of four and the text.
 fn event_bytes(text: &str) -> usize {
-    format!("event posted {text}").len() + 2
+    format!("event posted {text}").len() + 4
 }
 
 #[tokio::test]
@@ -220,8 +219,9 @@ async fn a_dialect_that_needs_summaries_renders_with_one() {
 #[tokio::test]
 async fn a_peer_that_does_not_read_is_closed_one_byte_past_the_bound() {
     const EVENTS: usize = 20;
-    let text = "x".repeat(100);
-    let waiting = EVENTS * event_bytes(&text) - STREAM;
+    let text = "x".repeat(20_000);
+    // The first event is being written, and may have any size.
+    let waiting = (EVENTS - 1) * event_bytes(&text);
     for (bound, closed) in [(waiting, false), (waiting - 1, true)] {
         let limits = Limits { send_queue_bytes: bound, ..Limits::default() };
         let (server, group) = server(limits).await;
@@ -358,10 +358,12 @@ async fn a_connection_that_is_closed_holds_no_writer_back() {
     let mut reader = Peer::follower(&server, "ann", STREAM).await;
     let mut writer = Peer::connect(&server, 1 << 20).await;
     writer.login("bob").await;
-    let text = "x".repeat(1000);
-    assert!(writer.request(&format!("send {group} {text}")).await.starts_with("ok"));
-    settle().await;
-    assert!(!is_connected(&server, &reader));
+    let text = "x".repeat(20_000);
+    for connected in [true, false] {
+        assert!(writer.request(&format!("send {group} {text}")).await.starts_with("ok"));
+        settle().await;
+        assert_eq!(is_connected(&server, &reader), connected);
+    }
     for _ in 0..3 {
         assert!(writer.request(&format!("send {group} {text}")).await.starts_with("ok"));
     }
