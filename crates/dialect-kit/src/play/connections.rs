@@ -4,17 +4,16 @@
 use crate::fixtures::{self, Persona};
 use crate::frame_text::{describe, inline};
 use crate::play::client_side::{encode_request, receive};
+use crate::play::connection::Connection;
 use crate::play::failure::{Defect, PlayError};
 use crate::play::flow_states::FlowStates;
-use crate::play::handshake::{accept, is_websocket, parts_of, same_request};
+use crate::play::handshake::same_request;
 use crate::play::prepared::PreparedRequest;
-use crate::play::server_side::{Delivered, ServerSide, SharedFrame};
+use crate::play::server_side::{Delivered, SharedFrame};
 use crate::play::sides::Sides;
 use crate::play::wire_entry::WireEntry;
 use http::request::Parts;
-use tolmach_dialect::{
-    ClientSession, Credentials, Frame, Handshake, HandshakeRejection, Incoming, Request,
-};
+use tolmach_dialect::{Credentials, Frame, Incoming, Request};
 use tolmach_domain::{Answer, ConnectionId, Event, Fault, Timestamp};
 
 /// The outcome of a request: `None` where no response is given yet.
@@ -41,26 +40,6 @@ pub(crate) struct Received {
     pub(crate) incoming: Vec<Incoming>,
     /// The rendered event, if the frame is shared.
     pub(crate) shared: Option<SharedFrame>,
-}
-
-/// One connection with both sides.
-struct Connection {
-    persona: &'static Persona,
-    id: ConnectionId,
-    opening: Parts,
-    websocket: bool,
-    closed: bool,
-    client: Box<dyn ClientSession>,
-    server: ServerSide,
-}
-
-impl Connection {
-    /// The connection on its own, with a frame that the client has encoded.
-    fn prepared(self, flows: FlowStates, frame: Option<Frame>) -> PreparedRequest {
-        let Self { persona, id, opening, websocket, client, server, .. } = self;
-        let client = Some(client);
-        PreparedRequest { persona, id, opening, websocket, client, server, flows, frame }
-    }
 }
 
 /// A connection that serves a request, the frames that carry it, and the requests of the handshake
@@ -253,50 +232,14 @@ impl<'d> Connections<'d> {
     ) -> Result<Route, PlayError> {
         self.opened += 1;
         let id = ConnectionId(self.opened);
-        let websocket = is_websocket(&opening);
-        let name = request.command.name();
-        let rejected = |side: &str, rejection: &HandshakeRejection| {
-            Defect::round_trip(format!(
-                "the {side} rejects the connection that is dialled for {name}: {}",
-                rejection.response.status()
-            ))
-        };
-        let mut client = self
-            .sides
-            .client
-            .connect(&Handshake::new(id).request(&opening))
-            .map_err(|rejection| rejected("client", &rejection))?;
-        let frames = encode_request(client.as_mut(), now, request)?;
-        let opening = match (&frames[..], websocket) {
-            (_, true) => opening,
-            ([Frame::Request(frame)], false) => parts_of(frame),
-            (other, false) => {
-                let count = other.len();
-                return Err(Defect::round_trip(format!(
-                    "{name} dials plain HTTP and encodes {count} frames, not one request"
-                ))
-                .into());
-            }
-        };
-        let dialect = self.sides.dialect;
-        let session = accept(dialect, &opening, None, id)
-            .map_err(|rejection| rejected("server", &rejection))?;
-        let mut server = ServerSide::new(dialect, session, persona);
-        if websocket {
-            self.entries.push(WireEntry::Opened(Box::new(opening.clone())));
+        let (mut connection, frames) =
+            Connection::open(self.sides, id, persona, opening, (now, request))?;
+        if connection.websocket {
+            self.entries.push(WireEntry::Opened(Box::new(connection.opening.clone())));
         }
         let mut initial_requests = Vec::new();
-        server.session.initial_requests(now, &mut initial_requests);
-        let closed = false;
-        self.connections.push(Connection {
-            persona,
-            id,
-            opening,
-            websocket,
-            closed,
-            client,
-            server,
-        });
+        connection.server.session.initial_requests(now, &mut initial_requests);
+        self.connections.push(connection);
         Ok(Route { index: self.connections.len() - 1, frames, initial_requests })
     }
 

@@ -4,6 +4,7 @@
 //! delivers events.
 
 mod client_side;
+mod connection;
 mod connections;
 mod credentials;
 mod failure;
