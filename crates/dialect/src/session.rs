@@ -96,6 +96,7 @@ pub trait ClientSession: Send {
 
     /// Turns a server's frame into responses and events.
     ///
+    /// - A whole frame or nothing: on an error, `out` is as it was.
     /// - Never panics, whatever the bytes.
     fn decode(
         &mut self,
