@@ -1,12 +1,11 @@
-//! How many durable messages a second: the store, beside what the same disk gives a plain loop of
-//! `insert_many`.
+//! Durable messages per second: the store, compared with a loop of `insert_many` on the same disk.
 //!
 //! `cargo run --release -p tolmach-store --example rate [seconds] [rounds] [url]`
 //!
-//! Every measurement takes so many seconds and is done so many rounds, of which the median is told,
-//! with the processor time of this process a message (a server's own is not in it). Without a URL
-//! it is a new SQLite file each time, and then a private PostgreSQL with fsync, where one is
-//! installed.
+//! Every measurement takes this many seconds and is repeated for this many rounds, of which the
+//! median is printed, with this process's processor time per message (without a server's). Without
+//! a URL the database is a new SQLite file each time, then a private PostgreSQL with fsync, if one
+//! is installed.
 
 use futures_util::StreamExt;
 use sea_orm::entity::prelude::*;
@@ -28,37 +27,47 @@ use tolmach_test_servers::{Durability, Postgres};
 
 const TEXT_BYTES: usize = 200;
 
-/// What is measured, and its name in the table.
-const MEASUREMENTS: [(&str, Way); 8] = [
-    ("plain insert_many of 100, a table without indexes", Way::Plain { bare: true, rows: 100 }),
-    ("plain insert_many of 100, the store's table", Way::Plain { bare: false, rows: 100 }),
-    ("plain insert, one transaction a message", Way::Plain { bare: false, rows: 1 }),
-    ("store, 1 task", Way::Store { tasks: 1, pipelined: 1, flows: 1 }),
-    ("store, 64 tasks", Way::Store { tasks: 64, pipelined: 1, flows: 8 }),
-    ("store, 512 tasks", Way::Store { tasks: 512, pipelined: 1, flows: 8 }),
-    ("store, 512 tasks in 512 flows", Way::Store { tasks: 512, pipelined: 1, flows: 512 }),
-    ("store, 1 task with 256 under way", Way::Store { tasks: 1, pipelined: 256, flows: 1 }),
+/// The measurements with their names in the table.
+const MEASUREMENTS: [(&str, Workload); 8] = [
+    (
+        "plain insert_many of 100, a table without indexes",
+        Workload::Plain { bare: true, rows: 100 },
+    ),
+    ("plain insert_many of 100, the store's table", Workload::Plain { bare: false, rows: 100 }),
+    ("plain insert, one transaction a message", Workload::Plain { bare: false, rows: 1 }),
+    ("store, 1 task", Workload::Store { tasks: 1, pipelined: 1, flows: 1 }),
+    ("store, 64 tasks", Workload::Store { tasks: 64, pipelined: 1, flows: 8 }),
+    ("store, 512 tasks", Workload::Store { tasks: 512, pipelined: 1, flows: 8 }),
+    ("store, 512 tasks in 512 flows", Workload::Store { tasks: 512, pipelined: 1, flows: 512 }),
+    (
+        "store, 1 task with 256 under workload",
+        Workload::Store { tasks: 1, pipelined: 256, flows: 1 },
+    ),
 ];
 
-/// The measurements that the others are held against.
+/// The index of the loop that the others are compared with.
 const LOOP: usize = 1;
+
+/// The index of the loop with one message in a transaction.
 const SINGLE: usize = 2;
 
+/// The load of a measurement.
 #[derive(Clone, Copy)]
-enum Way {
-    /// sea-orm alone: so many rows a transaction, into a table of our own or into the store's.
+enum Workload {
+    /// sea-orm alone: this many rows in a transaction, into a bare table or into the store's.
     Plain { bare: bool, rows: usize },
-    /// So many tasks, each of which waits for its oldest post when so many are under way.
+    /// The store: this many tasks, each with up to `pipelined` posts under workload.
     Store { tasks: usize, pipelined: usize, flows: usize },
 }
 
+/// The result of a measurement.
 #[derive(Clone, Copy)]
 struct Figure {
-    /// Messages a second.
+    /// Messages per second.
     rate: f64,
-    /// Microseconds of this process a message.
+    /// Microseconds of processor time of this process per message.
     processor: f64,
-    /// Messages a transaction.
+    /// Messages per transaction.
     shared: f64,
 }
 
@@ -120,19 +129,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-type Place = (String, Option<tempfile::TempDir>);
+/// The URL of a database, and the folder to remove after the measurement.
+type Location = (String, Option<tempfile::TempDir>);
 
 async fn table(
     title: &str,
     length: Duration,
     rounds: usize,
-    place: &mut dyn FnMut() -> Result<Place, std::io::Error>,
+    location: &mut dyn FnMut() -> Result<Location, std::io::Error>,
 ) -> Result<(), Box<dyn Error>> {
     let mut figures = [const { Vec::new() }; MEASUREMENTS.len()];
     for _ in 0..rounds.max(1) {
-        for (figures, (_, way)) in figures.iter_mut().zip(MEASUREMENTS) {
-            let (url, _folder) = place()?;
-            figures.push(measure(&url, way, length).await?);
+        for (figures, (_, workload)) in figures.iter_mut().zip(MEASUREMENTS) {
+            let (url, _folder) = location()?;
+            figures.push(measure(&url, workload, length).await?);
         }
     }
     let medians = figures.map(|mut figures: Vec<Figure>| {
@@ -156,12 +166,16 @@ async fn table(
     Ok(())
 }
 
-async fn measure(url: &str, way: Way, length: Duration) -> Result<Figure, Box<dyn Error>> {
+async fn measure(
+    url: &str,
+    workload: Workload,
+    length: Duration,
+) -> Result<Figure, Box<dyn Error>> {
     let options = Options { timeout: Duration::from_secs(60), ..Options::default() };
     let store = SqlStore::open(url, Arc::new(MemoryBus::new()), options).await?;
-    let figure = match way {
-        Way::Plain { bare, rows } => plain(url, &store, bare, rows, length).await?,
-        Way::Store { tasks, pipelined, flows } => {
+    let figure = match workload {
+        Workload::Plain { bare, rows } => plain(url, &store, bare, rows, length).await?,
+        Workload::Store { tasks, pipelined, flows } => {
             stored(&store, tasks, pipelined, flows, length).await?
         }
     };
@@ -176,7 +190,7 @@ async fn plain(
     rows: usize,
     length: Duration,
 ) -> Result<Figure, Box<dyn Error>> {
-    let (author, flows) = world(store, 1).await?;
+    let (author, flows) = fill(store, 1).await?;
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(|options| {
         let options = options.journal_mode(sea_orm::sqlx::sqlite::SqliteJournalMode::Wal);
@@ -184,7 +198,7 @@ async fn plain(
     });
     let database = Database::connect(options).await?;
     if bare {
-        make_bare(&database).await?;
+        create_bare_table(&database).await?;
     }
     let text = "x".repeat(TEXT_BYTES);
     let (started, used) = (Instant::now(), processor_time());
@@ -207,12 +221,14 @@ async fn plain(
     Ok(figure)
 }
 
-/// The same table in a schema of its own, or instead of the store's, without indexes and
-/// references.
-async fn make_bare(database: &DatabaseConnection) -> Result<(), DbErr> {
+/// Creates the table without indexes and references: in a schema of its own, or in location of the
+/// store's.
+async fn create_bare_table(database: &DatabaseConnection) -> Result<(), DbErr> {
     let backend = database.get_database_backend();
     if backend == sea_orm::DbBackend::Postgres {
-        database.execute_unprepared("CREATE SCHEMA IF NOT EXISTS bare; SET search_path TO bare; DROP TABLE IF EXISTS message").await?;
+        let schema = "CREATE SCHEMA IF NOT EXISTS bare; SET search_path TO bare; \
+             DROP TABLE IF EXISTS message";
+        database.execute_unprepared(schema).await?;
     } else {
         database.execute_unprepared("DROP TABLE message_key; DROP TABLE message").await?;
     }
@@ -246,7 +262,7 @@ async fn stored(
     flows: usize,
     length: Duration,
 ) -> Result<Figure, Box<dyn Error>> {
-    let (author, flows) = world(store, flows).await?;
+    let (author, flows) = fill(store, flows).await?;
     let (posted, before) = (Arc::new(AtomicU64::new(0)), store.stats());
     let (started, used) = (Instant::now(), processor_time());
     let running: Vec<_> = (0..tasks)
@@ -288,21 +304,22 @@ fn figure(messages: u64, started: Instant, used: Option<Duration>, shared: f64) 
     }
 }
 
-/// What this process has used of the processors, where Linux tells it.
+/// The processor time of this process; `None` without `/proc`.
 fn processor_time() -> Option<Duration> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The name may hold spaces and ends with the last parenthesis; user and system time follow
+    // The name may have spaces and ends with the last parenthesis; user and system time follow
     // after eleven fields, in hundredths of a second.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
     Some(Duration::from_millis(ticks * 10))
 }
 
-async fn world(store: &SqlStore, flows: usize) -> Result<(User, Vec<Flow>), Box<dyn Error>> {
+/// Creates a user who owns this many flows.
+async fn fill(store: &SqlStore, flows: usize) -> Result<(User, Vec<Flow>), Box<dyn Error>> {
     let unique = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
     let user =
         store.create_user(author(&format!("rate {} {unique}", std::process::id())), now()).await?;
-    let mut made = Vec::with_capacity(flows);
+    let mut created = Vec::with_capacity(flows);
     for _ in 0..flows {
         let (title, info) = ("rate".to_owned(), String::new());
         let flow = CreateFlow {
@@ -314,9 +331,9 @@ async fn world(store: &SqlStore, flows: usize) -> Result<(User, Vec<Flow>), Box<
             members: Vec::new(),
             key: None,
         };
-        made.push(store.create_flow(flow, None, now()).await?.into_flow());
+        created.push(store.create_flow(flow, None, now()).await?.into_flow());
     }
-    Ok((user, made))
+    Ok((user, created))
 }
 
 fn now() -> Timestamp {

@@ -1,10 +1,11 @@
 //! Private real servers for tests, benches and chaos: PostgreSQL, Redis and S3-compatible object
-//! storage as child processes, each on a port that the system chose and in a folder of its own.
-//! Dropping one ends it at once; so does the end of the process that started it.
+//! storage as child processes, each on a free port and in a folder of its own. A server ends when
+//! it is dropped, and with the process that started it.
 //!
-//! Starting blocks for some tenths of a second and panics with the server's own words when it
-//! fails: nobody but a test calls this.
+//! Starting blocks for some tenths of a second and panics with the server's log if it fails: this
+//! crate is for tests only.
 
+mod error;
 mod policy;
 mod postgres;
 mod process;

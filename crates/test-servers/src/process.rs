@@ -1,5 +1,6 @@
-//! One server: its process, its port, its folder and its log.
+//! A server: its process, its port, its folder and its log.
 
+use crate::error::StartError;
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -14,14 +15,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// How long a server may take until it answers, and until it is gone.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest wait for a server to answer, and to end.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often it is looked at meanwhile.
-const GLANCE: Duration = Duration::from_millis(5);
+/// The interval of polling meanwhile.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How many ports are tried: between choosing one and its use, somebody else may take it.
-const PORTS: usize = 10;
+/// The number of ports tried: another process may take a port between its choice and its use.
+const PORT_ATTEMPTS: usize = 10;
 
 /// A user of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,39 +32,39 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Nobody, for servers that refuse to run as root.
-    pub(crate) fn nobody() -> Result<Self, String> {
-        let users = std::fs::read_to_string("/etc/passwd")
-            .map_err(|error| format!("/etc/passwd: {error}"))?;
+    /// The user `nobody`, for servers that refuse to run as root.
+    pub(crate) fn nobody() -> Result<Self, StartError> {
+        let users =
+            std::fs::read_to_string("/etc/passwd").map_err(StartError::io("/etc/passwd"))?;
         let line = users
             .lines()
             .find(|line| line.starts_with("nobody:"))
-            .ok_or("/etc/passwd names no user nobody")?;
+            .ok_or_else(|| StartError::new("/etc/passwd has no user nobody"))?;
         let number = |at| line.split(':').nth(at).and_then(|field| field.parse().ok());
         match (number(2), number(3)) {
             (Some(user), Some(group)) => Ok(Self { user, group }),
-            _ => Err(format!("/etc/passwd: {line:?} is no user")),
+            _ => Err(StartError::new(format!("/etc/passwd: {line:?} is not a user"))),
         }
     }
 
-    /// Has a program run as this user.
-    pub(crate) fn put_on(self, command: &mut Command) {
+    /// Makes a command run as this user.
+    pub(crate) fn apply(self, command: &mut Command) {
         command.uid(self.user).gid(self.group);
     }
 }
 
-/// How one kind of server is started.
+/// A kind of server.
 pub(crate) trait Kind {
-    /// What people call it.
+    /// Its name.
     const NAME: &'static str;
 
-    /// What ends it at once.
-    const END: Signal;
+    /// The signal that ends it at once.
+    const END_SIGNAL: Signal;
 
-    /// The program and its arguments, to listen at `port` and keep its files below `folder`.
+    /// The command that listens on `port` and stores its files below `folder`.
     fn command(&self, folder: &Path, port: u16) -> Command;
 
-    /// Whether the process `pid` answers at `port` by now.
+    /// True if the process `pid` answers on `port`.
     fn answers(&self, folder: &Path, port: u16, pid: u32) -> bool;
 }
 
@@ -76,37 +77,38 @@ pub(crate) struct Server<K: Kind> {
 }
 
 impl<K: Kind> Server<K> {
-    /// Starts one in this folder, at a port that is free.
-    pub(crate) fn start(kind: K, folder: TempDir) -> Result<Self, String> {
-        let mut last = String::new();
-        for _ in 0..PORTS {
-            let port = free_port().map_err(|error| format!("no port on 127.0.0.1: {error}"))?;
+    /// Starts a server in this folder, on a free port.
+    pub(crate) fn start(kind: K, folder: TempDir) -> Result<Self, StartError> {
+        let mut last = StartError::new("no attempt");
+        for _ in 0..PORT_ATTEMPTS {
+            let port = free_port()?;
             match launch(&kind, folder.path(), port) {
                 Ok(child) => {
                     return Ok(Self { kind, port, child: Mutex::new(Some(child)), folder });
                 }
-                Err(Launch::PortTaken(problem)) => last = problem,
-                Err(Launch::Failed(problem)) => return Err(problem),
+                Err(LaunchError::PortTaken(error)) => last = error,
+                Err(LaunchError::Failed(error)) => return Err(error),
             }
         }
-        Err(format!("{}: {PORTS} ports in a row were taken: {last}", K::NAME))
+        let message = format!("{}: {PORT_ATTEMPTS} ports in a row were taken: {last}", K::NAME);
+        Err(StartError::new(message))
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// Sends what ends it at once, and waits until it is gone.
+    /// Sends [`Kind::END_SIGNAL`], and waits until its processes have ended.
     pub(crate) fn end(&self) {
         self.resume();
         let Some(mut child) = self.child().take() else { return };
         let all = with_descendants(child.id());
-        signal(child.id(), K::END);
+        signal(child.id(), K::END_SIGNAL);
         reap(&mut child);
-        await_gone::<K>(&all);
+        await_end::<K>(&all);
     }
 
-    /// Kills it and everything that it started, and waits until they are gone.
+    /// Kills it and all its descendants, and waits until they have ended.
     pub(crate) fn kill(&self) {
         let Some(mut child) = self.child().take() else { return };
         let all = with_descendants(child.id());
@@ -114,21 +116,20 @@ impl<K: Kind> Server<K> {
             signal(*pid, Signal::KILL);
         }
         reap(&mut child);
-        await_gone::<K>(&all);
+        await_end::<K>(&all);
     }
 
-    /// Stops it and everything that it started where they stand; their connections stay open and
-    /// silent.
+    /// Suspends it and all its descendants. Their connections stay open and silent.
     pub(crate) fn pause(&self) {
         let Some(pid) = self.pid() else { return };
-        // The first is stopped before the others are looked for, so that it starts no more.
+        // The parent is suspended before its descendants are listed, so that it starts no more.
         signal(pid, Signal::STOP);
         for pid in with_descendants(pid) {
             signal(pid, Signal::STOP);
         }
     }
 
-    /// Lets it go on after a pause.
+    /// Resumes it after a pause.
     pub(crate) fn resume(&self) {
         let Some(pid) = self.pid() else { return };
         for pid in with_descendants(pid).into_iter().rev() {
@@ -136,24 +137,28 @@ impl<K: Kind> Server<K> {
         }
     }
 
-    /// Ends it if it still runs, and starts it again at the same port, on the files that it left.
-    pub(crate) fn start_again(&self) -> Result<(), String> {
+    /// Starts it again on the same port with the same files, after ending it if it still runs.
+    pub(crate) fn start_again(&self) -> Result<(), StartError> {
         self.end();
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         loop {
             match launch(&self.kind, self.folder.path(), self.port) {
                 Ok(child) => {
                     *self.child() = Some(child);
                     return Ok(());
                 }
-                // A client's outgoing connection may sit on the port for a moment.
-                Err(Launch::PortTaken(_)) if Instant::now() < until => thread::sleep(GLANCE),
-                Err(Launch::PortTaken(problem) | Launch::Failed(problem)) => return Err(problem),
+                // A client's outgoing connection may have the port for a short time.
+                Err(LaunchError::PortTaken(_)) if Instant::now() < until => {
+                    thread::sleep(POLL_INTERVAL)
+                }
+                Err(LaunchError::PortTaken(error) | LaunchError::Failed(error)) => {
+                    return Err(error);
+                }
             }
         }
     }
 
-    /// The process, while there is one.
+    /// The id of the process while it runs.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.child().as_ref().map(Child::id)
     }
@@ -169,71 +174,68 @@ impl<K: Kind> Drop for Server<K> {
     }
 }
 
-/// Why a server did not come up.
-enum Launch {
-    PortTaken(String),
-    Failed(String),
+/// Error of a launch.
+enum LaunchError {
+    PortTaken(StartError),
+    Failed(StartError),
 }
 
-fn launch<K: Kind>(kind: &K, folder: &Path, port: u16) -> Result<Child, Launch> {
+fn launch<K: Kind>(kind: &K, folder: &Path, port: u16) -> Result<Child, LaunchError> {
     let log = folder.join("log");
-    let failed = |what: &str| Launch::Failed(format!("{}: {what}", K::NAME));
-    let output =
-        File::create(&log).map_err(|error| failed(&format!("{}: {error}", log.display())))?;
-    let errors = output.try_clone().map_err(|error| failed(&error.to_string()))?;
-    let mut command = ending_with_us(&kind.command(folder, port));
+    let failed = |error| LaunchError::Failed(StartError::io(K::NAME)(error));
+    let output = File::create(&log).map_err(failed)?;
+    let errors = output.try_clone().map_err(failed)?;
+    let mut command = end_with_parent(&kind.command(folder, port));
     command.stdin(Stdio::null()).stdout(output).stderr(errors);
-    if let Some(account) = owner_to_run_as(folder).map_err(|problem| failed(&problem))? {
-        account.put_on(&mut command);
+    if let Some(account) = foreign_owner(folder).map_err(LaunchError::Failed)? {
+        account.apply(&mut command);
     }
-    let mut child =
-        spawn(command).map_err(|error| failed(&format!("cannot be started: {error}")))?;
-    let until = Instant::now() + PATIENCE;
+    let mut child = spawn(command).map_err(failed)?;
+    let until = Instant::now() + TIMEOUT;
     while !kind.answers(folder, port, child.id()) {
-        let ended = child.try_wait().map_err(|error| failed(&error.to_string()))?;
+        let ended = child.try_wait().map_err(failed)?;
         if ended.is_none() && Instant::now() < until {
-            thread::sleep(GLANCE);
+            thread::sleep(POLL_INTERVAL);
             continue;
         }
-        let why = ended.map_or_else(
-            || format!("does not answer after {PATIENCE:?}"),
+        let reason = ended.map_or_else(
+            || format!("does not answer after {TIMEOUT:?}"),
             |status| format!("ended, {status}"),
         );
         for pid in with_descendants(child.id()) {
             signal(pid, Signal::KILL);
         }
         reap(&mut child);
-        let said = std::fs::read_to_string(&log).unwrap_or_default();
-        let problem = format!("{}: {why}; it said:\n{said}", K::NAME);
-        return Err(if said.contains("Address already in use") {
-            Launch::PortTaken(problem)
+        let log = std::fs::read_to_string(&log).unwrap_or_default();
+        let error = StartError::new(format!("{}: {reason}; its log:\n{log}", K::NAME));
+        return Err(if log.contains("Address already in use") {
+            LaunchError::PortTaken(error)
         } else {
-            Launch::Failed(problem)
+            LaunchError::Failed(error)
         });
     }
     Ok(child)
 }
 
-/// A folder that only its server may enter, below the system's folder for such.
-pub(crate) fn private_folder(owner: Option<Account>) -> Result<TempDir, String> {
+/// A temporary folder that only its server may enter.
+pub(crate) fn private_folder(owner: Option<Account>) -> Result<TempDir, StartError> {
     let folder = tempfile::Builder::new()
         .prefix("tolmach-")
         .tempdir()
-        .map_err(|error| format!("no folder for a server: {error}"))?;
+        .map_err(StartError::io("a folder for a server"))?;
     if let Some(owner) = owner {
         std::os::unix::fs::chown(folder.path(), Some(owner.user), Some(owner.group))
-            .map_err(|error| format!("{}: {error}", folder.path().display()))?;
+            .map_err(StartError::io(folder.path().display()))?;
     }
     Ok(folder)
 }
 
-/// Who the folder belongs to, if that is not ourselves.
-fn owner_to_run_as(folder: &Path) -> Result<Option<Account>, String> {
+/// The owner of a folder, if it is another user.
+fn foreign_owner(folder: &Path) -> Result<Option<Account>, StartError> {
     use std::os::unix::fs::MetadataExt;
-    let folder_of =
-        std::fs::metadata(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let foreign = folder_of.uid() != rustix::process::geteuid().as_raw();
-    Ok(foreign.then(|| Account { user: folder_of.uid(), group: folder_of.gid() }))
+    let metadata = std::fs::metadata(folder).map_err(StartError::io(folder.display()))?;
+    let foreign = metadata.uid() != rustix::process::geteuid().as_raw();
+    Ok(foreign.then(|| Account { user: metadata.uid(), group: metadata.gid() }))
 }
 
 /// The program of this name in one of the folders of `PATH`.
@@ -244,9 +246,8 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
-/// The same command, killed by the kernel when the process that starts it ends, where there is
-/// `setpriv` to ask for that.
-fn ending_with_us(command: &Command) -> Command {
+/// The same command, killed by the kernel when this process ends, if `setpriv` is installed.
+fn end_with_parent(command: &Command) -> Command {
     let words: Vec<&OsStr> = if find_program("setpriv").is_some() {
         vec![
             OsStr::new("setpriv"),
@@ -266,16 +267,16 @@ fn ending_with_us(command: &Command) -> Command {
     wrapped
 }
 
-/// Starts a program from one thread that lives as long as we do. The kernel ends a child when the
-/// *thread* that started it is gone, and a test's thread, or one of a pool, may go first.
+/// Starts a program from a thread that lives as long as this process. The kernel kills a child when
+/// the *thread* that started it ends, and a test's thread, or one of a pool, may end before.
 fn spawn(command: Command) -> io::Result<Child> {
-    type Order = (Command, Sender<io::Result<Child>>);
-    static STARTER: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
+    type Request = (Command, Sender<io::Result<Child>>);
+    static STARTER: OnceLock<Mutex<Sender<Request>>> = OnceLock::new();
     let starter = STARTER.get_or_init(|| {
-        let (orders, taken) = channel::<Order>();
+        let (sender, requests) = channel::<Request>();
         thread::spawn(move || {
-            for (mut command, reply) in taken {
-                // Nobody waits any more: nobody would end it either.
+            for (mut command, reply) in requests {
+                // Without a receiver nothing would end the child.
                 if let Err(unwanted) = reply.send(command.spawn())
                     && let Ok(mut child) = unwanted.0
                 {
@@ -284,50 +285,50 @@ fn spawn(command: Command) -> io::Result<Child> {
                 }
             }
         });
-        Mutex::new(orders)
+        Mutex::new(sender)
     });
     let (reply, child) = channel();
-    let gone = || io::Error::other("the thread that starts servers is gone");
+    let ended = || io::Error::other("the thread that starts servers has ended");
     starter
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .send((command, reply))
-        .map_err(|_| gone())?;
-    child.recv().map_err(|_| gone())?
+        .map_err(|_| ended())?;
+    child.recv().map_err(|_| ended())?
 }
 
 fn signal(pid: u32, signal: Signal) {
-    // It may have ended by itself meanwhile, which is as well.
+    // The process may have ended by itself, then there is nothing to do.
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, signal);
     }
 }
 
 fn reap(child: &mut Child) {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while matches!(child.try_wait(), Ok(None)) {
         if Instant::now() > until {
             let _ = child.kill();
             let _ = child.wait();
             return;
         }
-        thread::sleep(GLANCE);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// Waits for processes that are not our children, and so cannot be waited for otherwise.
-fn await_gone<K: Kind>(pids: &[u32]) {
-    let until = Instant::now() + PATIENCE;
+/// Waits for the end of processes that are not children of this one.
+fn await_end<K: Kind>(pids: &[u32]) {
+    let until = Instant::now() + TIMEOUT;
     while pids.iter().any(|pid| parent(*pid).is_some()) {
         if Instant::now() > until {
             eprintln!("{}: some of the processes {pids:?} do not end", K::NAME);
             return;
         }
-        thread::sleep(GLANCE);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// A process and all that it started, parents first. Without `/proc` only itself.
+/// A process and all its descendants, parents first. Without `/proc` only itself.
 fn with_descendants(pid: u32) -> Vec<u32> {
     let parents: Vec<(u32, u32)> = std::fs::read_dir("/proc")
         .into_iter()
@@ -344,22 +345,20 @@ fn with_descendants(pid: u32) -> Vec<u32> {
     all
 }
 
-/// Who started a process, while it has not ended.
+/// The parent of a process that has not ended.
 fn parent(pid: u32) -> Option<u32> {
     let words = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // After the name, which may hold anything, the state and the parent follow. A zombie holds
-    // nothing any more.
+    // The state and the parent follow the name, which may have any characters. A zombie has ended.
     let mut fields = words.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
     (state != "Z" && state != "X").then_some(parent)
 }
 
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-/// A free port beside that of the server, for kinds that need two.
-pub(crate) fn second_port() -> Result<u16, String> {
-    free_port().map_err(|error| format!("no port on 127.0.0.1: {error}"))
+/// A free port.
+pub(crate) fn free_port() -> Result<u16, StartError> {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(StartError::io("no port on 127.0.0.1"))
 }

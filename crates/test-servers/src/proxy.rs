@@ -1,4 +1,4 @@
-//! A TCP proxy that can be told to lose the network between two sides.
+//! A TCP proxy that simulates failures of the network between two sides.
 
 use socket2::SockRef;
 use std::io;
@@ -11,27 +11,29 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::watch;
 
-/// Bytes that are on the way at once, in each direction of each connection.
-const ON_THE_WAY: usize = 16 << 10;
+/// The size of the buffer of each direction of a connection, in bytes.
+const BUFFER_SIZE: usize = 16 << 10;
 
-/// The room for what a server has sent, of a narrow proxy, and the size of a segment of it.
-const NARROW: u32 = 4 << 10;
-const SEGMENT: u32 = 536;
+/// The receive buffer of a narrow proxy's connections to the server, in bytes.
+const NARROW_BUFFER: u32 = 4 << 10;
 
-/// The network between one side and the other.
+/// The maximum segment size of a narrow proxy's connections to the server, in bytes.
+const NARROW_SEGMENT: u32 = 536;
+
+/// The state of the network between the two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Network {
-    /// Bytes pass, this much later.
-    Whole(Duration),
-    /// Nothing passes, and nobody is told.
+    /// Bytes pass with this delay.
+    Up(Duration),
+    /// No bytes pass; connections stay open.
     Cut,
-    /// Every connection is reset.
-    Down,
-    /// The proxy is let go.
-    Gone,
+    /// Connections are reset.
+    Reset,
+    /// The proxy is being dropped.
+    Closed,
 }
 
-/// Passes connections on to a server, until it is told not to. Dropping it ends them all.
+/// A proxy to a server. Dropping it ends all connections.
 pub struct Proxy {
     address: SocketAddr,
     network: watch::Sender<Network>,
@@ -39,73 +41,73 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy to the server at `host:port`, on a port of its own.
+    /// A proxy to the server at `host:port`, on a free port.
     ///
     /// # Panics
-    /// When it cannot listen.
+    /// If it cannot listen.
     #[must_use]
     pub fn to(server: &str) -> Self {
         Self::listen(server.to_owned(), None)
             .unwrap_or_else(|error| panic!("a proxy to {server}: {error}"))
     }
 
-    /// The same, for which the system keeps few bytes that the server has sent: a server to which
-    /// it is cut notices soon that nobody reads.
+    /// A proxy with small buffers towards the server, so that the server soon notices that a cut
+    /// proxy does not read.
     ///
     /// # Panics
-    /// When it cannot listen.
+    /// If it cannot listen.
     #[must_use]
     pub fn narrow(server: &str) -> Self {
-        Self::listen(server.to_owned(), Some(NARROW))
+        Self::listen(server.to_owned(), Some(NARROW_BUFFER))
             .unwrap_or_else(|error| panic!("a proxy to {server}: {error}"))
     }
 
-    fn listen(server: String, room: Option<u32>) -> io::Result<Self> {
+    fn listen(server: String, buffer: Option<u32>) -> io::Result<Self> {
         let listener = StdListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let (network, seen) = watch::channel(Network::Whole(Duration::ZERO));
+        let (network, seen) = watch::channel(Network::Up(Duration::ZERO));
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let thread =
             thread::Builder::new().name(format!("proxy to {server}")).spawn(move || {
-                runtime.block_on(accept(listener, &server, room, seen));
+                runtime.block_on(accept(listener, &server, buffer, seen));
             })?;
         Ok(Self { address, network, thread: Some(thread) })
     }
 
-    /// `127.0.0.1:<port>`.
+    /// Its address: `127.0.0.1:<port>`.
     #[must_use]
     pub fn address(&self) -> String {
         self.address.to_string()
     }
 
-    /// Nothing passes any more, in either direction. Connections stay, new ones are accepted, and
-    /// nobody is told.
+    /// Cuts the network: no bytes pass in either direction, connections stay open, and new ones are
+    /// accepted.
     pub fn cut(&self) {
         self.network.send_replace(Network::Cut);
     }
 
-    /// Every connection is reset, and so is each new one.
+    /// Resets all connections and each new one.
     pub fn reset(&self) {
-        self.network.send_replace(Network::Down);
+        self.network.send_replace(Network::Reset);
     }
 
-    /// All passes again; so does what was stuck in a cut.
+    /// Restores the network; bytes that a cut held back pass too.
     pub fn heal(&self) {
         self.delay(Duration::ZERO);
     }
 
-    /// All passes, each piece this much later.
+    /// Restores the network with a delay of each read.
     pub fn delay(&self, delay: Duration) {
-        self.network.send_replace(Network::Whole(delay));
+        self.network.send_replace(Network::Up(delay));
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.network.send_replace(Network::Gone);
+        self.network.send_replace(Network::Closed);
         if let Some(thread) = self.thread.take() {
-            // If it panicked, it is as gone.
+            // A panic has ended it too.
             let _ = thread.join();
         }
     }
@@ -114,62 +116,62 @@ impl Drop for Proxy {
 async fn accept(
     listener: StdListener,
     server: &str,
-    room: Option<u32>,
+    buffer: Option<u32>,
     mut network: watch::Receiver<Network>,
 ) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = network.wait_for(|network| *network == Network::Gone) => return,
+            _ = network.wait_for(|network| *network == Network::Closed) => return,
         };
-        // What fails here is that a peer has gone already.
+        // Accepting fails if the peer has closed already.
         let Ok((peer, _)) = accepted else { continue };
-        tokio::spawn(carry(peer, server.to_owned(), room, network.clone()));
+        tokio::spawn(serve(peer, server.to_owned(), buffer, network.clone()));
     }
 }
 
-/// One connection, until one side ends it or the network goes down.
-async fn carry(
+/// Serves one connection until one side ends it or the network is reset.
+async fn serve(
     mut peer: TcpStream,
     server: String,
-    room: Option<u32>,
+    buffer: Option<u32>,
     network: watch::Receiver<Network>,
 ) {
     let mut watched = network.clone();
-    let down = watched.wait_for(|network| matches!(network, Network::Down | Network::Gone));
-    let reset = tokio::select! {
-        // An error is that of a side which is gone: the other loses the connection too.
-        passed = pass(&mut peer, &server, room, network) => passed.is_err(),
-        _ = down => true,
+    let reset = watched.wait_for(|network| matches!(network, Network::Reset | Network::Closed));
+    let failed = tokio::select! {
+        // After an error of one side the connection of the other is reset too.
+        done = forward(&mut peer, &server, buffer, network) => done.is_err(),
+        _ = reset => true,
     };
-    if reset {
-        // Nothing more can be done for whoever has gone already.
+    if failed {
+        // Fails if the peer has closed already.
         let _ = peer.set_zero_linger();
     }
 }
 
-/// Both directions, until both are ended in peace.
-async fn pass(
+/// Forwards both directions until both have ended.
+async fn forward(
     peer: &mut TcpStream,
     server: &str,
-    room: Option<u32>,
+    buffer: Option<u32>,
     network: watch::Receiver<Network>,
 ) -> io::Result<()> {
     passable(&mut network.clone()).await;
-    let mut server = match room {
+    let mut server = match buffer {
         None => TcpStream::connect(server).await?,
-        Some(room) => {
-            // Before it connects: it is what the connection begins with that is kept.
+        Some(buffer) => {
+            // Set before connecting, because a connection keeps its initial buffer.
             let socket = TcpSocket::new_v4()?;
-            socket.set_recv_buffer_size(room)?;
-            // The server's system keeps room for so many segments, and on this host one could be
-            // large.
-            SockRef::from(&socket).set_tcp_mss(SEGMENT)?;
+            socket.set_recv_buffer_size(buffer)?;
+            // The server's system buffers a number of segments, which are large on the loopback
+            // device.
+            SockRef::from(&socket).set_tcp_mss(NARROW_SEGMENT)?;
             socket.connect(server.parse().map_err(io::Error::other)?).await?
         }
     };
-    // A small frame must not wait for the next one.
+    // Without it a small frame would wait for the next one.
     server.set_nodelay(true)?;
     peer.set_nodelay(true)?;
     let ((from_peer, to_peer), (from_server, to_server)) = (peer.split(), server.split());
@@ -180,18 +182,19 @@ async fn pass(
     Ok(())
 }
 
+/// Forwards one direction.
 async fn pump(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     mut network: watch::Receiver<Network>,
 ) -> io::Result<()> {
-    let mut bytes = vec![0; ON_THE_WAY];
+    let mut bytes = vec![0; BUFFER_SIZE];
     loop {
         let count = from.read(&mut bytes).await?;
         let delay = passable(&mut network).await;
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
-            // It may have been cut meanwhile.
+            // The network may have been cut meanwhile.
             passable(&mut network).await;
         }
         if count == 0 {
@@ -201,15 +204,15 @@ async fn pump(
     }
 }
 
-/// Waits until bytes pass, and tells how much later they arrive.
+/// Waits until bytes may pass, and returns their delay.
 async fn passable(network: &mut watch::Receiver<Network>) -> Duration {
     match network
-        .wait_for(|network| matches!(network, Network::Whole(_)))
+        .wait_for(|network| matches!(network, Network::Up(_)))
         .await
         .map(|network| *network)
     {
-        Ok(Network::Whole(delay)) => delay,
-        // The proxy is gone, and this connection is about to be.
+        Ok(Network::Up(delay)) => delay,
+        // The proxy is being dropped, and this task with it.
         _ => std::future::pending().await,
     }
 }

@@ -1,5 +1,5 @@
-//! What a proxy does to connections: they pass, stall, are reset, and pass again. The server behind
-//! it says back what it hears.
+//! The effect of a proxy on connections to an echo server: they pass, stall, are reset, and pass
+//! again.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,68 +7,70 @@ use std::thread;
 use std::time::Duration;
 use tolmach_test_servers::Proxy;
 
-/// Says back what it hears, to anybody, until the test ends.
+/// Starts an echo server that runs until the test ends.
 fn echo() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let address = listener.local_addr().expect("it listens").to_string();
     thread::spawn(move || {
         for connection in listener.incoming() {
-            let mut hearing = connection.expect("it listens");
-            let mut saying = hearing.try_clone().expect("it is open");
+            let mut reader = connection.expect("it listens");
+            let mut writer = reader.try_clone().expect("it is open");
             thread::spawn(move || {
-                // Its peer may be reset.
-                let _ = std::io::copy(&mut hearing, &mut saying);
-                let _ = saying.shutdown(Shutdown::Write);
+                // The connection may be reset.
+                let _ = std::io::copy(&mut reader, &mut writer);
+                let _ = writer.shutdown(Shutdown::Write);
             });
         }
     });
     address
 }
 
-fn said_back(connection: &mut TcpStream, words: &[u8]) -> std::io::Result<()> {
-    connection.write_all(words)?;
-    hears(connection, words)
+/// Writes bytes and reads them back.
+fn echoed(connection: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+    connection.write_all(bytes)?;
+    reads(connection, bytes)
 }
 
-fn hears(connection: &mut TcpStream, words: &[u8]) -> std::io::Result<()> {
-    let mut heard = vec![0; words.len()];
-    connection.read_exact(&mut heard)?;
-    assert_eq!(heard, words);
+/// Reads the expected bytes.
+fn reads(connection: &mut TcpStream, expected: &[u8]) -> std::io::Result<()> {
+    let mut bytes = vec![0; expected.len()];
+    connection.read_exact(&mut bytes)?;
+    assert_eq!(bytes, expected);
     Ok(())
 }
 
-/// Nothing comes, and no end either.
+/// Asserts that neither bytes nor the end arrive.
 fn is_silent(connection: &mut TcpStream) {
-    connection.set_read_timeout(Some(Duration::from_millis(100))).expect("it is more than nothing");
-    let heard = connection.read(&mut [0; 16]).expect_err("nothing comes").kind();
-    assert!(matches!(heard, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{heard:?}");
+    connection.set_read_timeout(Some(Duration::from_millis(100))).expect("the timeout is not zero");
+    let received = connection.read(&mut [0; 16]).expect_err("no bytes arrive").kind();
+    assert!(matches!(received, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{received:?}");
     connection.set_read_timeout(None).expect("it is open");
 }
 
 #[test]
-fn all_passes_and_ends_in_peace() {
+fn bytes_pass_until_the_connection_ends() {
     let proxy = Proxy::to(&echo());
     let mut connection = TcpStream::connect(proxy.address()).unwrap();
-    said_back(&mut connection, b"words").unwrap();
-    // More than may be on the way at once: what the server says back waits for whom it is for.
+    echoed(&mut connection, b"words").unwrap();
+    // More than all buffers hold: the echo waits until it is read.
     let long: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_be_bytes).collect();
-    let mut saying = connection.try_clone().unwrap();
-    let words = long.clone();
-    let speaker = thread::spawn(move || {
-        saying.write_all(&words).unwrap();
-        saying.shutdown(Shutdown::Write).unwrap();
+    let mut writer = connection.try_clone().unwrap();
+    let bytes = long.clone();
+    let writing = thread::spawn(move || {
+        writer.write_all(&bytes).unwrap();
+        writer.shutdown(Shutdown::Write).unwrap();
     });
-    let mut heard = Vec::new();
-    connection.read_to_end(&mut heard).unwrap();
-    speaker.join().unwrap();
-    assert!(heard == long, "{} bytes of {} came back", heard.len(), long.len());
+    let mut received = Vec::new();
+    connection.read_to_end(&mut received).unwrap();
+    writing.join().unwrap();
+    assert!(received == long, "{} bytes of {} came back", received.len(), long.len());
 }
 
 #[test]
 fn a_cut_stalls_old_and_new_connections_and_healing_delivers() {
     let proxy = Proxy::to(&echo());
     let mut old = TcpStream::connect(proxy.address()).unwrap();
-    said_back(&mut old, b"before").unwrap();
+    echoed(&mut old, b"before").unwrap();
     proxy.cut();
     let mut new = TcpStream::connect(proxy.address()).unwrap();
     for connection in [&mut old, &mut new] {
@@ -77,8 +79,8 @@ fn a_cut_stalls_old_and_new_connections_and_healing_delivers() {
     }
     proxy.heal();
     for connection in [&mut old, &mut new] {
-        hears(connection, b"meanwhile").unwrap();
-        said_back(connection, b"after").unwrap();
+        reads(connection, b"meanwhile").unwrap();
+        echoed(connection, b"after").unwrap();
     }
 }
 
@@ -86,8 +88,8 @@ fn a_cut_stalls_old_and_new_connections_and_healing_delivers() {
 fn a_reset_ends_old_and_new_connections_and_healing_lets_new_ones_pass() {
     let proxy = Proxy::to(&echo());
     let mut old = TcpStream::connect(proxy.address()).unwrap();
-    said_back(&mut old, b"before").unwrap();
-    // Also one that stalls.
+    echoed(&mut old, b"before").unwrap();
+    // A stalled connection is reset too.
     proxy.cut();
     let mut stalled = TcpStream::connect(proxy.address()).unwrap();
     stalled.write_all(b"meanwhile").unwrap();
@@ -95,18 +97,17 @@ fn a_reset_ends_old_and_new_connections_and_healing_lets_new_ones_pass() {
     for connection in [&mut old, &mut stalled] {
         assert_eq!(connection.read(&mut [0; 16]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     }
-    let new =
-        TcpStream::connect(proxy.address()).and_then(|mut new| said_back(&mut new, b"in vain"));
+    let new = TcpStream::connect(proxy.address()).and_then(|mut new| echoed(&mut new, b"in vain"));
     assert!(new.is_err());
     proxy.heal();
     let mut new = TcpStream::connect(proxy.address()).unwrap();
-    said_back(&mut new, b"after").unwrap();
+    echoed(&mut new, b"after").unwrap();
 }
 
 #[test]
-fn whose_server_is_gone_is_told() {
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let proxy = Proxy::to(&gone);
+fn a_connection_to_a_server_that_ended_is_reset() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let proxy = Proxy::to(&closed);
     let mut connection = TcpStream::connect(proxy.address()).unwrap();
     assert_eq!(connection.read(&mut [0; 16]).unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
@@ -119,7 +120,7 @@ fn a_delay_keeps_the_order() {
     for word in [&b"one"[..], b"two", b"three"] {
         connection.write_all(word).unwrap();
     }
-    hears(&mut connection, b"onetwothree").unwrap();
+    reads(&mut connection, b"onetwothree").unwrap();
 }
 
 #[test]
@@ -127,9 +128,9 @@ fn a_proxy_that_is_dropped_ends_its_connections() {
     let proxy = Proxy::to(&echo());
     let address = proxy.address();
     let mut connection = TcpStream::connect(&address).unwrap();
-    said_back(&mut connection, b"before").unwrap();
+    echoed(&mut connection, b"before").unwrap();
     drop(proxy);
-    // In peace or by a reset.
+    // By an end or by a reset.
     assert!(matches!(connection.read(&mut [0; 16]), Ok(0) | Err(_)));
     assert_eq!(TcpStream::connect(&address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }

@@ -1,19 +1,18 @@
-//! Each server starts, is ended in every way that there is, and comes back with what it should have
-//! kept.
+//! Each server starts, ends in every way, and restarts with the data that it should have.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 use tolmach_test_servers::{Durability, Postgres, Redis, S3};
 
-/// The types of the messages that PostgreSQL answers these queries with, and the text of the last
-/// row's column.
+/// The types of PostgreSQL's messages in reply to these queries, and the text of the last row's
+/// column.
 fn query(address: &str, queries: &[&str]) -> std::io::Result<(Vec<u8>, String)> {
     let mut connection = TcpStream::connect(address)?;
-    let words = b"user\0tolmach\0database\0tolmach\0\0";
-    let mut opening = Vec::from((8 + words.len() as u32).to_be_bytes());
+    let parameters = b"user\0tolmach\0database\0tolmach\0\0";
+    let mut opening = Vec::from((8 + parameters.len() as u32).to_be_bytes());
     opening.extend(196_608_u32.to_be_bytes());
-    opening.extend(words);
+    opening.extend(parameters);
     connection.write_all(&opening)?;
     let (mut types, mut value) = (Vec::new(), String::new());
     for query in std::iter::once(&"").chain(queries) {
@@ -47,13 +46,13 @@ fn query(address: &str, queries: &[&str]) -> std::io::Result<(Vec<u8>, String)> 
 fn redis(address: &str, command: &str) -> std::io::Result<String> {
     let mut connection = TcpStream::connect(address)?;
     connection.write_all(format!("{command}\r\nQUIT\r\n").as_bytes())?;
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer)?;
-    Ok(answer)
+    let mut reply = String::new();
+    connection.read_to_string(&mut reply)?;
+    Ok(reply)
 }
 
 #[test]
-fn postgres_keeps_what_it_committed_however_it_ends() {
+fn postgres_has_committed_data_after_every_kind_of_end() {
     for durability in [Durability::Fast, Durability::Full] {
         let Some(postgres) = Postgres::start_or_skip(durability) else { return };
         let (address, url) = (postgres.address(), postgres.url());
@@ -95,12 +94,12 @@ fn fast_and_full_differ_in_fsync_alone() {
 }
 
 #[test]
-fn redis_comes_back_empty_at_the_same_address() {
+fn redis_restarts_empty_on_the_same_address() {
     let Some(server) = Redis::start_or_skip() else { return };
     let address = server.address();
     assert_eq!(server.url(), format!("redis://{address}"));
-    assert_eq!(redis(&address, "SET word heard").unwrap(), "+OK\r\n+OK\r\n");
-    assert_eq!(redis(&address, "GET word").unwrap(), "$5\r\nheard\r\n+OK\r\n");
+    assert_eq!(redis(&address, "SET word value").unwrap(), "+OK\r\n+OK\r\n");
+    assert_eq!(redis(&address, "GET word").unwrap(), "$5\r\nvalue\r\n+OK\r\n");
     server.kill();
     assert_eq!(TcpStream::connect(&address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     server.start_again();
@@ -109,13 +108,13 @@ fn redis_comes_back_empty_at_the_same_address() {
 }
 
 #[test]
-fn a_redis_cluster_of_one_serves_every_slot_and_does_so_again() {
+fn a_redis_cluster_of_one_serves_every_slot_also_after_a_restart() {
     let Some(server) = Redis::cluster_or_skip() else { return };
     let serves_every_slot = || {
-        // These three lie far apart.
+        // Three slots far from each other.
         for word in ["one", "two", "three"] {
             assert_eq!(
-                redis(&server.address(), &format!("SPUBLISH {word} heard")).unwrap(),
+                redis(&server.address(), &format!("SPUBLISH {word} value")).unwrap(),
                 ":0\r\n+OK\r\n"
             );
         }
@@ -125,10 +124,9 @@ fn a_redis_cluster_of_one_serves_every_slot_and_does_so_again() {
     serves_every_slot();
 }
 
-/// A pause is silence, not an end: the connection is taken by the system, and answered after the
-/// pause.
+/// The system accepts connections during a pause; they are answered after it.
 #[test]
-fn a_pause_is_silence_and_no_end() {
+fn a_paused_server_is_silent_and_keeps_connections() {
     let Some(server) = Redis::start_or_skip() else { return };
     let Some(postgres) = Postgres::start_or_skip(Durability::Fast) else { return };
     server.pause();
@@ -136,26 +134,26 @@ fn a_pause_is_silence_and_no_end() {
     let addresses = [server.address(), postgres.address()];
     let mut silent = addresses.clone().map(|address| TcpStream::connect(address).unwrap());
     silent[0].write_all(b"PING\r\n").unwrap();
-    // A request for TLS, which is answered with one letter: no.
+    // A request for TLS, which is answered with the letter N.
     silent[1].write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).unwrap();
     for connection in &mut silent {
         connection.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-        let heard = connection.read(&mut [0; 16]).unwrap_err().kind();
-        assert!(matches!(heard, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{heard:?}");
+        let received = connection.read(&mut [0; 16]).unwrap_err().kind();
+        assert!(matches!(received, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{received:?}");
         connection.set_read_timeout(None).unwrap();
     }
     server.resume();
     postgres.resume();
     for (connection, expected) in silent.iter_mut().zip([&b"+PONG\r\n"[..], b"N"]) {
-        let mut heard = vec![0; expected.len()];
-        connection.read_exact(&mut heard).unwrap();
-        assert_eq!(heard, expected);
+        let mut received = vec![0; expected.len()];
+        connection.read_exact(&mut received).unwrap();
+        assert_eq!(received, expected);
     }
 }
 
-/// Of servers that are let go nothing stays: no process, no folder.
+/// Neither processes nor folders are left.
 #[test]
-fn what_is_dropped_is_gone() {
+fn a_dropped_server_leaves_nothing() {
     let Some(server) = Redis::start_or_skip() else { return };
     let Some(postgres) = Postgres::start_or_skip(Durability::Fast) else { return };
     let folder =
@@ -174,7 +172,7 @@ fn what_is_dropped_is_gone() {
 }
 
 #[test]
-fn object_storage_comes_back_empty_at_the_same_port() {
+fn object_storage_restarts_empty_on_the_same_port() {
     let Some(storage) = S3::start_or_skip() else { return };
     let url = storage.url();
     for _ in 0..2 {
@@ -196,5 +194,5 @@ fn object_storage_comes_back_empty_at_the_same_port() {
     assert!(matches!(waits, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{waits:?}");
     connection.set_read_timeout(None).unwrap();
     storage.resume();
-    assert_eq!((&connection).read(&mut [0]).unwrap(), 1, "it goes on with what waited");
+    assert_eq!((&connection).read(&mut [0]).unwrap(), 1, "the waiting request is answered");
 }

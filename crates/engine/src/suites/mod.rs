@@ -88,7 +88,8 @@ macro_rules! store_suite {
             let ::std::option::Option::Some((store, kept)) = ($make)(bus.clone()).await else {
                 return;
             };
-            let mut fixture = $crate::suites::store::Fixture::new(store, bus, $crate::suite_spawn!());
+            let spawn = $crate::suite_spawn!();
+            let mut fixture = $crate::suites::store::Fixture::new(store, bus, spawn);
             $crate::suites::store::$trial(&mut fixture).await;
             fixture.store.close().await;
             drop(kept);

@@ -83,7 +83,7 @@ impl Batch {
         let repeats = |decision: &Decision| {
             if let Decision::RepeatsIndex(earlier) = decision { Some(*earlier) } else { None }
         };
-        let returned_again: HashMap<usize, Message> = decisions
+        let shared: HashMap<usize, Message> = decisions
             .iter()
             .filter_map(repeats)
             .filter_map(|index| Some((index, inserted.get(&index)?.clone())))
@@ -98,9 +98,11 @@ impl Batch {
                     Ok(Posted::Repeated(repeated.get(&id).ok_or_else(missing)?.clone()))
                 }
                 Decision::RepeatsIndex(earlier) => {
-                    Ok(Posted::Repeated(returned_again.get(&earlier).ok_or_else(missing)?.clone()))
+                    Ok(Posted::Repeated(shared.get(&earlier).ok_or_else(missing)?.clone()))
                 }
-                Decision::Accepted(_) => Ok(Posted::New(inserted.remove(&index).ok_or_else(missing)?)),
+                Decision::Accepted(_) => {
+                    Ok(Posted::New(inserted.remove(&index).ok_or_else(missing)?))
+                }
             });
         }
         Ok(outcomes)

@@ -1,4 +1,4 @@
-//! Flows. A deleted one stays until its messages are gone.
+//! Flows. A deleted one stays until its messages are removed.
 
 use sea_orm::entity::prelude::*;
 
@@ -13,7 +13,7 @@ pub(crate) struct Model {
     pub(crate) owner_id: i64,
     pub(crate) photo_key: Option<String>,
     pub(crate) photo_type: Option<String>,
-    /// The two of a chat as `lower:higher`: unique, so that a pair has one chat.
+    /// The ids of a chat's members as `lower:higher`: unique, so that a pair has one chat.
     #[sea_orm(unique)]
     pub(crate) pair: Option<String>,
     pub(crate) version: i64,

@@ -1,4 +1,4 @@
-//! Who is in which flow.
+//! Members of flows.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,7 +9,7 @@ pub(crate) struct Model {
     pub(crate) flow_id: i64,
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) user_id: i64,
-    /// Up to which version the member has read.
+    /// The read mark: the version up to which the member has read.
     pub(crate) read_version: i64,
 }
 

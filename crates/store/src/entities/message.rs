@@ -11,7 +11,7 @@ pub(crate) struct Model {
     pub(crate) author_id: i64,
     pub(crate) content_type: String,
     pub(crate) text: String,
-    /// A JSON list of [`Attached`]; absent when nothing is attached.
+    /// A JSON list of [`Attached`]; null if nothing is attached.
     pub(crate) attachments: Option<String>,
     pub(crate) emoji: Option<String>,
     pub(crate) reply_to: Option<i64>,

@@ -1,4 +1,4 @@
-//! Keys that make a retry harmless, for as long as they do.
+//! Idempotency keys of messages.
 
 use sea_orm::entity::prelude::*;
 

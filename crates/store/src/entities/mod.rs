@@ -1,4 +1,4 @@
-//! The tables, one file each. Moments are microseconds since the epoch.
+//! The tables, one file each. Times are microseconds since the epoch.
 
 pub(crate) mod flow;
 pub(crate) mod member;

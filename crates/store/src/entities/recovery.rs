@@ -1,4 +1,4 @@
-//! Recovery tokens that were not spent, at most one a user.
+//! Recovery tokens that are not spent, at most one for each user.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,5 +1,4 @@
-//! Refresh tokens of sessions that have not ended; spent ones stay until they expire, so that reuse
-//! shows.
+//! Refresh tokens of open sessions. Spent ones stay until they expire, so that reuse is detected.
 
 use sea_orm::entity::prelude::*;
 

@@ -8,13 +8,13 @@ pub(crate) struct Model {
     #[sea_orm(primary_key)]
     pub(crate) id: i64,
     pub(crate) login: String,
-    /// The login as it is compared: unique, also when the account is deleted.
+    /// The case-folded login: unique, also after the account is deleted.
     #[sea_orm(unique)]
     pub(crate) login_key: String,
     pub(crate) username: String,
     pub(crate) name: String,
     pub(crate) email: Option<String>,
-    /// The address as it is compared: unique where present.
+    /// The case-folded address: unique.
     #[sea_orm(unique)]
     pub(crate) email_key: Option<String>,
     pub(crate) phone: Option<String>,

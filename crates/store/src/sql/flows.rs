@@ -111,8 +111,9 @@ pub(crate) fn flow_summaries(scope: SummaryScope) -> &'static str {
         // and not for every flow that is sorted.
         format!(
             "SELECT f.*, {} AS last_id, {} AS first_id \
-             FROM (SELECT f.*, mb.read_version AS read_version FROM flow f {join} member mb \
-             ON mb.flow_id = f.id AND mb.user_id = $1 WHERE f.deleted_at IS NULL AND {condition}) f \
+             FROM (SELECT f.*, mb.read_version AS read_version FROM flow f \
+             {join} member mb ON mb.flow_id = f.id AND mb.user_id = $1 \
+             WHERE f.deleted_at IS NULL AND {condition}) f \
              ORDER BY f.changed_at DESC, f.id DESC",
             edge("DESC"),
             edge("ASC"),

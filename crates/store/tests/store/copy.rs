@@ -1,6 +1,6 @@
 //! A world moves between databases, whole or not at all.
 
-use crate::world::{group, new_user, now, page_of, post, user};
+use crate::fixtures::{group, new_user, now, page_of, post, user};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,8 +33,8 @@ async fn all(from: &str, to: &str) -> Vec<CopiedTable> {
     copy(from, to, |_| {}).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What somebody can know who lived in the world.
-struct Memory {
+/// The expected content of a database.
+struct Expected {
     anna: User,
     boris: User,
     chat: Flow,
@@ -44,7 +44,7 @@ struct Memory {
     last_flow: Flow,
 }
 
-fn draft(flow: &Flow, author: &User, content: Content, key: Option<&str>) -> PostMessage {
+fn new_message(flow: &Flow, author: &User, content: Content, key: Option<&str>) -> PostMessage {
     PostMessage {
         flow: flow.id,
         kinds: FlowKindFilter::Any,
@@ -56,8 +56,8 @@ fn draft(flow: &Flow, author: &User, content: Content, key: Option<&str>) -> Pos
     }
 }
 
-/// Something of everything, and nothing twice.
-async fn live(store: &SqlStore) -> Memory {
+/// Fills a database with at least one row of each table.
+async fn fill(store: &SqlStore) -> Expected {
     let anna = NewUser {
         email: Some("Анна@example.org".into()),
         phone: Some("+1".into()),
@@ -98,7 +98,12 @@ async fn live(store: &SqlStore) -> Memory {
     let attachments = vec![Attachment { kind: AttachmentKind::Picture, data: "iVBORw0=".into() }];
     let first = store
         .post(
-            draft(&chat, &anna, Content { attachments, ..Content::text("\u{10ffff} é") }, None),
+            new_message(
+                &chat,
+                &anna,
+                Content { attachments, ..Content::text("\u{10ffff} é") },
+                None,
+            ),
             now(),
         )
         .await
@@ -107,11 +112,11 @@ async fn live(store: &SqlStore) -> Memory {
     let reply =
         Content { reply_to: Some(first.id), emoji: Some("8J+YgA==".into()), ..Content::default() };
     let mut keyed = None;
-    // In an order that no locale agrees with.
+    // An order that differs from that of every locale.
     for key in ["b", "a", "B", "_", "ä", "a-c", "a_b"] {
         keyed = Some(
             store
-                .post(draft(&chat, &boris, reply.clone(), Some(key)), now())
+                .post(new_message(&chat, &boris, reply.clone(), Some(key)), now())
                 .await
                 .unwrap()
                 .into_message(),
@@ -156,28 +161,27 @@ async fn live(store: &SqlStore) -> Memory {
         .unwrap();
     store.end_session(ended, now()).await.unwrap();
     store.put_recovery_token(TokenHash([2; 32]), boris.id, expires_at).await.unwrap();
-    // The last flow goes, and its id must not come back.
-    let last_flow = crate::world::group(store, &anna).await;
+    // The last flow is deleted, and its id must not be reused.
+    let last_flow = crate::fixtures::group(store, &anna).await;
     store.delete_flow(last_flow.id, anna.id, FlowKindFilter::Any, None, now()).await.unwrap();
-    Memory { anna, boris, chat, group, keyed: keyed.unwrap(), session, last_flow }
+    Expected { anna, boris, chat, group, keyed: keyed.unwrap(), session, last_flow }
 }
 
-/// The world is the one that is remembered, and goes on: what is new follows what there was, with
-/// ids never used before.
-async fn goes_on(
+/// Asserts that the content is the expected one, and adds to it: new ids were never used before.
+async fn check_and_continue(
     store: &SqlStore,
-    memory: &Memory,
+    memory: &Expected,
     expected: &[Message],
     round: usize,
 ) -> Vec<Message> {
-    let Memory { anna, boris, chat, group, keyed, session, last_flow } = memory;
+    let Expected { anna, boris, chat, group, keyed, session, last_flow } = memory;
     let known = store.messages_after(chat.id, Version(0), 1000).await.unwrap();
     assert_eq!(known, expected);
     let account = store
         .account(AccountKey::Email("анна@EXAMPLE.org"))
         .await
         .unwrap()
-        .expect("she has an account");
+        .expect("the account exists");
     assert_eq!((&account.user, account.password_hash.as_deref()), (anna, Some("hash")));
     assert_eq!(
         store.session_by_token(TokenHash([0xff; 32])).await.unwrap().map(|found| found.id),
@@ -189,11 +193,13 @@ async fn goes_on(
         store.create_user(new_user("GONE"), now()).await.map(drop),
         Err(StoreError::Refused(Fault::LoginTaken))
     );
-    let again =
-        store.post(draft(chat, boris, Content::text("again"), Some("a_b")), now()).await.unwrap();
+    let again = store
+        .post(new_message(chat, boris, Content::text("again"), Some("a_b")), now())
+        .await
+        .unwrap();
     assert!(matches!(again, Posted::Repeated(message) if message.id == keyed.id));
     let unread = store.history(page_of(chat, anna, HistoryRange::Unread, 1000)).await.unwrap();
-    // Three of seven were read before the first move, and all of them after it.
+    // Three of seven were read before the first copy, and all of them after it.
     assert_eq!(unread.messages.len(), if round == 0 { 4 } else { 0 });
 
     let stranger = user(store, &format!("stranger {round}")).await;
@@ -202,39 +208,39 @@ async fn goes_on(
     let last = known.last().expect("there are messages");
     assert_eq!(next.version.0, last.version.0 + 1);
     assert!(next.changed_at > last.changed_at && known.iter().all(|message| message.id < next.id));
-    assert!(crate::world::group(store, anna).await.id > last_flow.id);
+    assert!(crate::fixtures::group(store, anna).await.id > last_flow.id);
     assert_eq!(store.members(group.id).await.unwrap().len(), 2);
     store.messages_after(chat.id, Version(0), 1000).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_world_moves_there_and_back_and_goes_on() {
+async fn a_database_is_copied_to_another_and_back() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (file(&folder, "first.db"), file(&folder, "second.db"));
     let store = open(&first).await;
-    let memory = live(&store).await;
+    let memory = fill(&store).await;
     let mut expected = store.messages_after(memory.chat.id, Version(0), 1000).await.unwrap();
     store.close().await;
     let there = all(&first, &server.url()).await;
     let empty: Vec<_> =
         there.iter().filter(|table| table.rows == 0).map(|table| table.name.as_str()).collect();
-    // A table that is added needs a row here, or nothing shows that it is copied as it is.
+    // A new table needs a row here to show that it is copied.
     assert_eq!(empty, <[&str; 0]>::default());
     let back = all(&server.url(), &second).await;
     assert_eq!(there, back);
     let store = open(&server.url()).await;
-    expected = goes_on(&store, &memory, &expected, 0).await;
+    expected = check_and_continue(&store, &memory, &expected, 0).await;
     store.close().await;
-    // What went on in PostgreSQL goes on in a file.
+    // The copy back has the changes made in PostgreSQL.
     let third = file(&folder, "third.db");
     assert_ne!(all(&server.url(), &third).await, back);
     let store = open(&third).await;
-    goes_on(&store, &memory, &expected, 1).await;
+    check_and_continue(&store, &memory, &expected, 1).await;
     store.close().await;
 }
 
-/// A file with more messages than one transaction of a copy takes.
+/// A database with more messages than one transaction of a copy has.
 async fn many(url: &str, messages: usize) -> (User, Flow) {
     let store = open(url).await;
     let anna = user(&store, "anna").await;
@@ -254,7 +260,7 @@ async fn many(url: &str, messages: usize) -> (User, Flow) {
     (anna, flow)
 }
 
-/// Begins a copy and leaves it in the middle of the messages, as if its process were gone.
+/// Begins a copy and cancels it between messages, as if its process were killed.
 async fn interrupted(from: &str, to: &str) {
     let middle = Notify::new();
     let copying = pin!(copy(from, to, |progress| {
@@ -266,12 +272,12 @@ async fn interrupted(from: &str, to: &str) {
     tokio::select! {
         biased;
         () = middle.notified() => {}
-        outcome = copying => panic!("it came to its end: {outcome:?}"),
+        outcome = copying => panic!("the copy ended: {outcome:?}"),
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copy_that_was_interrupted_goes_on_where_it_was() {
+async fn an_interrupted_copy_is_resumed() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (file(&folder, "first.db"), file(&folder, "second.db"));
@@ -280,11 +286,13 @@ async fn a_copy_that_was_interrupted_goes_on_where_it_was() {
         interrupted(from, to).await;
         let refused =
             SqlStore::open(to, Arc::new(MemoryBus::new()), Options::default()).await.map(drop);
+        let is_unfinished =
+            |error: &StoreError| ErrorChain(error).to_string().contains("not finished");
         assert!(
-            matches!(&refused, Err(StoreError::Failed(error)) if error.to_string().contains("not finished")),
+            matches!(&refused, Err(error @ StoreError::Failed(_)) if is_unfinished(error)),
             "{refused:?}"
         );
-        // Nor does it serve as a source.
+        // It is refused as a source too.
         let refused = copy(to, &file(&folder, "other.db"), |_| {}).await;
         assert!(matches!(refused, Err(CopyError::Source(StoreError::Failed(_)))), "{refused:?}");
         let mut begun_at = None;
@@ -309,7 +317,7 @@ async fn a_copy_that_was_interrupted_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copy_does_not_go_on_from_a_world_that_has_changed() {
+async fn a_copy_is_not_resumed_from_a_changed_source() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let folder = tempfile::tempdir().unwrap();
     let first = file(&folder, "first.db");
@@ -322,7 +330,7 @@ async fn a_copy_does_not_go_on_from_a_world_that_has_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_writes_to_a_world_that_is_being_copied() {
+async fn the_source_of_a_copy_cannot_be_written() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let folder = tempfile::tempdir().unwrap();
     let first = file(&folder, "first.db");
@@ -339,9 +347,9 @@ async fn nobody_writes_to_a_world_that_is_being_copied() {
         tokio::select! {
             biased;
             () = middle.notified() => {}
-            outcome = &mut copying => panic!("it came to its end: {outcome:?}"),
+            outcome = &mut copying => panic!("the copy ended: {outcome:?}"),
         }
-        // The copy stands still for as long as this takes; reading goes on.
+        // The copy is paused meanwhile; reads succeed.
         assert!(matches!(
             post(&store, &flow, &anna, "late".into()).await,
             Err(StoreError::Unavailable(_))
@@ -360,7 +368,7 @@ async fn nobody_writes_to_a_world_that_is_being_copied() {
 }
 
 #[tokio::test]
-async fn a_target_that_is_somebody_elses_is_left_alone() {
+async fn a_target_with_other_data_is_refused() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let folder = tempfile::tempdir().unwrap();
     let first = file(&folder, "first.db");

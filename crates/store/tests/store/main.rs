@@ -1,12 +1,13 @@
 //! The store on real databases.
 
+// The modules are marked as tests because clippy permits `unwrap` in helpers of such modules only.
 #[cfg(test)]
 mod copy;
+#[cfg(test)]
+mod fixtures;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod sqlite;
 #[cfg(test)]
 mod suite;
-#[cfg(test)]
-mod world;

@@ -1,6 +1,6 @@
-//! What is PostgreSQL's own: several nodes on one database, and all that can happen to a server.
+//! PostgreSQL: several nodes on one database, and failures of servers and networks.
 
-use crate::world::{Gate, group, new_user, now, page_of, post, user};
+use crate::fixtures::{Gate, group, new_user, now, page_of, post, user};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement, TransactionTrait};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,25 +20,25 @@ async fn open(url: &str, options: Options) -> Arc<SqlStore> {
     SqlStore::open(url, Arc::new(MemoryBus::new()), options).await.expect("the server is up")
 }
 
-/// For trials that time is not what they are about.
+/// Options with a long timeout, for tests that do not test it.
 fn patient() -> Options {
     Options { timeout: Duration::from_secs(60), ..Options::default() }
 }
 
-/// For trials in which the store has to give up.
+/// Options with a short timeout, for tests in which calls time out.
 fn impatient() -> Options {
     Options { timeout: Duration::from_secs(2), ..Options::default() }
 }
 
-/// Somebody else's connection, as the server's administrator.
+/// A connection of the server's administrator.
 async fn administrator(server: &Postgres, database: &str) -> DatabaseConnection {
     Database::connect(format!("postgres://postgres@{}/{database}", server.address()))
         .await
         .expect("the server is up")
 }
 
-/// Posts until the store answers again. Every attempt waits for the store by itself.
-async fn recover(store: &SqlStore, flow: &Flow, author: &User) -> Message {
+/// Posts until the store answers again. The calls wait, so there is no pause between them.
+async fn post_until_answered(store: &SqlStore, flow: &Flow, author: &User) -> Message {
     loop {
         match post(store, flow, author, "after".into()).await {
             Ok(message) => return message,
@@ -48,7 +48,7 @@ async fn recover(store: &SqlStore, flow: &Flow, author: &User) -> Message {
     }
 }
 
-/// Posts until the store is unavailable, and gives back what was acknowledged.
+/// Posts until the store is unavailable, and returns the acknowledged messages.
 fn load(
     store: &Arc<SqlStore>,
     flow: &Flow,
@@ -68,7 +68,7 @@ fn load(
     })
 }
 
-/// Waits until a store has committed so many changes more.
+/// Waits until a store has committed this many more changes.
 async fn committed(store: &SqlStore, more: u64) {
     let start = store.stats().jobs;
     while store.stats().jobs < start + more {
@@ -80,8 +80,8 @@ fn is_unavailable<T>(outcome: &Result<T, StoreError>) -> bool {
     matches!(outcome, Err(StoreError::Unavailable(_)))
 }
 
-/// All that was acknowledged is there, once, in one order without gaps.
-async fn holds(store: &SqlStore, flow: &Flow, acknowledged: &[MessageId]) {
+/// Asserts that all acknowledged messages are there, once, with versions without gaps.
+async fn assert_holds(store: &SqlStore, flow: &Flow, acknowledged: &[MessageId]) {
     let messages =
         store.messages_after(flow.id, Version(0), u32::MAX).await.expect("the store answers");
     let stored: BTreeSet<MessageId> = messages.iter().map(|message| message.id).collect();
@@ -135,7 +135,7 @@ async fn nodes_on_one_database_write_to_one_flow_in_one_order() {
         acknowledged.extend(task.await.unwrap());
     }
     for store in &stores {
-        holds(store, &flow, &acknowledged).await;
+        assert_holds(store, &flow, &acknowledged).await;
         assert_eq!(
             store.messages_after(flow.id, Version(0), u32::MAX).await.unwrap().len(),
             acknowledged.len()
@@ -143,7 +143,7 @@ async fn nodes_on_one_database_write_to_one_flow_in_one_order() {
         assert_eq!(store.stats().failures, 0);
         store.close().await;
     }
-    // Each node publishes what it committed, in the order of the versions.
+    // Each node publishes its commits in the order of the versions.
     drop((stores, buses));
     let mut versions = Vec::new();
     for mut heard in heard {
@@ -162,7 +162,7 @@ async fn nodes_on_one_database_write_to_one_flow_in_one_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn migrations_run_once_however_many_start_them() {
+async fn concurrent_migrations_are_applied_once() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let tasks: Vec<_> = (0..6)
         .map(|_| {
@@ -181,7 +181,7 @@ async fn migrations_run_once_however_many_start_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_switched_off_under_load_loses_nothing_acknowledged() {
+async fn a_server_that_crashes_under_load_loses_no_acknowledged_message() {
     let Some(server) = Postgres::start_or_skip(Durability::Full) else { return };
     let stores = [open(&server.url(), impatient()).await, open(&server.url(), impatient()).await];
     let anna = user(&stores[0], "anna").await;
@@ -204,8 +204,8 @@ async fn a_server_that_is_switched_off_under_load_loses_nothing_acknowledged() {
         }
         server.start_again();
         for store in &stores {
-            acknowledged.push(recover(store, &flow, &anna).await.id);
-            holds(store, &flow, &acknowledged).await;
+            acknowledged.push(post_until_answered(store, &flow, &anna).await.id);
+            assert_holds(store, &flow, &acknowledged).await;
         }
     }
     for store in stores {
@@ -213,9 +213,9 @@ async fn a_server_that_is_switched_off_under_load_loses_nothing_acknowledged() {
     }
 }
 
-/// Reads that were given up while they began must not leave their moment behind for others.
+/// Reads that were cancelled while they began must not leave their old snapshot to later ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_reads_after_the_network_was_away_sees_what_is_there_now() {
+async fn reads_after_a_network_failure_see_the_current_state() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let network = Proxy::to(&server.address());
     let hasty = Options { timeout: Duration::from_millis(300), ..Options::default() };
@@ -248,7 +248,7 @@ async fn who_reads_after_the_network_was_away_sees_what_is_there_now() {
             post(&direct, &flow, &anna, "new".into()).await.unwrap();
             posted += 1;
             for _ in 0..4 {
-                // By whichever connection.
+                // On any connection.
                 match store.messages_after(flow.id, Version(0), 1_000).await {
                     Ok(messages) => assert_eq!(messages.len(), posted),
                     Err(error) => assert!(matches!(error, StoreError::Unavailable(_)), "{error}"),
@@ -261,7 +261,7 @@ async fn who_reads_after_the_network_was_away_sees_what_is_there_now() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_was_restarted_meanwhile_refuses_nobody() {
+async fn a_restart_of_an_idle_server_fails_no_call() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let store = open(&server.url(), patient()).await;
     let anna = user(&store, "anna").await;
@@ -281,7 +281,7 @@ async fn a_server_that_was_restarted_meanwhile_refuses_nobody() {
         read_by_all().await;
         server.stop_immediately();
         server.start_again();
-        // Each connection that there was is dead, which is nobody's concern.
+        // All connections are dead, which no caller notices.
         read_by_all().await;
         post(&store, &flow, &anna, "after".into()).await.unwrap();
     }
@@ -289,7 +289,7 @@ async fn a_server_that_was_restarted_meanwhile_refuses_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_stands_still_is_unavailable_until_it_goes_on() {
+async fn a_paused_server_is_unavailable_until_it_resumes() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let store = open(&server.url(), impatient()).await;
     let anna = user(&store, "anna").await;
@@ -301,7 +301,7 @@ async fn a_server_that_stands_still_is_unavailable_until_it_goes_on() {
     for task in tasks {
         acknowledged.extend(task.await.unwrap());
     }
-    // More often than there are connections.
+    // More calls than connections.
     for _ in 0..6 {
         let (posted, read) =
             tokio::join!(post(&store, &flow, &anna, "during".into()), store.flow(flow.id));
@@ -309,14 +309,14 @@ async fn a_server_that_stands_still_is_unavailable_until_it_goes_on() {
     }
     assert!(is_unavailable(&store.ping().await));
     server.resume();
-    acknowledged.push(recover(&store, &flow, &anna).await.id);
+    acknowledged.push(post_until_answered(&store, &flow, &anna).await.id);
     while store.ping().await.is_err() {}
-    holds(&store, &flow, &acknowledged).await;
+    assert_holds(&store, &flow, &acknowledged).await;
     store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn closing_does_not_wait_for_a_server_that_stands_still() {
+async fn closing_does_not_wait_for_a_paused_server() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let store = open(&server.url(), impatient()).await;
     let anna = user(&store, "anna").await;
@@ -330,12 +330,12 @@ async fn closing_does_not_wait_for_a_server_that_stands_still() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_beyond_the_pool_are_told_and_the_writer_goes_on() {
+async fn readers_beyond_the_pool_time_out_and_the_writer_works() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let store = open(&server.url(), Options { read_connections: 2, ..impatient() }).await;
     let anna = user(&store, "anna").await;
     let flow = group(&store, &anna).await;
-    // Nobody else reads sessions, so that only who asks for one waits.
+    // Only reads of sessions wait for this lock.
     let other = administrator(&server, "tolmach").await;
     let held = other.begin().await.unwrap();
     held.execute_unprepared("LOCK TABLE session IN ACCESS EXCLUSIVE MODE").await.unwrap();
@@ -347,14 +347,14 @@ async fn readers_beyond_the_pool_are_told_and_the_writer_goes_on() {
             )
         })
         .collect();
-    recover(&store, &flow, &anna).await;
+    post_until_answered(&store, &flow, &anna).await;
     for outcome in stuck {
         let outcome = outcome.await.unwrap();
         assert!(is_unavailable(&outcome), "{outcome:?}");
     }
     held.rollback().await.unwrap();
     while store.flow(flow.id).await.is_err() {}
-    // A server that has no connection left for anybody.
+    // A server whose limit of connections is reached.
     other.execute_unprepared("ALTER ROLE tolmach CONNECTION LIMIT 0").await.unwrap();
     other
         .execute_unprepared(
@@ -367,14 +367,14 @@ async fn readers_beyond_the_pool_are_told_and_the_writer_goes_on() {
     }
     while !is_unavailable(&store.flow(flow.id).await) {}
     other.execute_unprepared("ALTER ROLE tolmach CONNECTION LIMIT -1").await.unwrap();
-    let last = recover(&store, &flow, &anna).await;
+    let last = post_until_answered(&store, &flow, &anna).await;
     while store.flow(flow.id).await.is_err() {}
-    holds(&store, &flow, &[last.id]).await;
+    assert_holds(&store, &flow, &[last.id]).await;
     store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lock_that_somebody_holds_is_not_waited_for_longer_than_a_call() {
+async fn a_locked_table_is_waited_for_no_longer_than_the_timeout() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let store = open(&server.url(), impatient()).await;
     let anna = user(&store, "anna").await;
@@ -387,22 +387,22 @@ async fn a_lock_that_somebody_holds_is_not_waited_for_longer_than_a_call() {
         assert_eq!(store.flow(flow.id).await.unwrap().map(|flow| flow.version), Some(Version(0)));
     }
     held.rollback().await.unwrap();
-    // What was under way when its caller gave up may have been committed before.
-    let last = recover(&store, &flow, &anna).await;
-    holds(&store, &flow, &[last.id]).await;
+    // The change that was under way when its caller timed out may have been committed before.
+    let last = post_until_answered(&store, &flow, &anna).await;
+    assert_holds(&store, &flow, &[last.id]).await;
     store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_vanishes_in_the_middle_of_a_transaction_holds_nobody_up() {
+async fn a_node_that_vanishes_within_a_transaction_blocks_no_other() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let network = Proxy::to(&server.address());
     let here = open(&server.url(), impatient()).await;
     let away = open(&server.url_at(&network.address()), impatient()).await;
     let anna = user(&here, "anna").await;
     let flow = group(&here, &anna).await;
-    // It has begun, and waits for a lock when the network goes: it will never say what became of
-    // its transaction.
+    // Its transaction waits for a lock when the network fails, so that the server does not learn
+    // that the node is gone.
     let other = administrator(&server, "tolmach").await;
     let held = other.begin().await.unwrap();
     held.execute_unprepared("LOCK TABLE message IN SHARE MODE").await.unwrap();
@@ -420,24 +420,24 @@ async fn a_node_that_vanishes_in_the_middle_of_a_transaction_holds_nobody_up() {
             tokio::join!(post(&away, &flow, &anna, "during".into()), away.flow(flow.id));
         assert!(is_unavailable(&posted) && is_unavailable(&read), "{posted:?} {read:?}");
     }
-    let mut acknowledged = vec![recover(&here, &flow, &anna).await.id];
+    let mut acknowledged = vec![post_until_answered(&here, &flow, &anna).await.id];
     network.heal();
-    acknowledged.push(recover(&away, &flow, &anna).await.id);
+    acknowledged.push(post_until_answered(&away, &flow, &anna).await.id);
     while away.ping().await.is_err() {}
     for store in [here, away] {
-        holds(&store, &flow, &acknowledged).await;
+        assert_holds(&store, &flow, &acknowledged).await;
         store.close().await;
     }
 }
 
 #[tokio::test]
-async fn a_change_that_nobody_waits_for_any_more_is_left_out() {
+async fn a_change_that_timed_out_before_it_began_is_not_made() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let gate = Arc::new(Gate { open: Semaphore::new(1), bus: MemoryBus::new() });
     let store = SqlStore::open(&server.url(), gate.clone(), impatient()).await.unwrap();
     let anna = user(&store, "anna").await;
     let flow = group(&store, &anna).await;
-    // The first two are committed, and the gate holds up what tells of it. The third has not begun.
+    // The first two are committed, and the gate delays their publication. The third has not begun.
     for text in ["first", "second", "third"] {
         assert!(is_unavailable(&post(&store, &flow, &anna, text.into()).await));
     }
@@ -450,14 +450,15 @@ async fn a_change_that_nobody_waits_for_any_more_is_left_out() {
 }
 
 #[tokio::test]
-async fn logins_sort_by_their_bytes_whatever_the_locale() {
+async fn logins_are_ordered_by_their_bytes_with_any_locale() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let other = administrator(&server, "postgres").await;
-    let create = "CREATE DATABASE elsewhere OWNER tolmach LOCALE_PROVIDER icu ICU_LOCALE 'en-US' TEMPLATE template0";
+    let create = "CREATE DATABASE elsewhere OWNER tolmach \
+         LOCALE_PROVIDER icu ICU_LOCALE 'en-US' TEMPLATE template0";
     other.execute_unprepared(create).await.unwrap();
     let store =
         open(&format!("postgresql://tolmach@{}/elsewhere", server.address()), patient()).await;
-    // An English collation has "a_b" before "aa" before "a-c"; the bytes have it otherwise.
+    // An English collation orders "a_b", "aa", "a-c"; the order of the bytes is another.
     let mut logins = ["a_b", "aa", "a-c", "ä", "z", "b", "a1"];
     for login in logins {
         user(&store, login).await;
@@ -470,7 +471,7 @@ async fn logins_sort_by_their_bytes_whatever_the_locale() {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_be_used_is_refused_with_the_reason() {
+async fn an_unusable_database_is_refused_with_the_reason() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let other = administrator(&server, "postgres").await;
     other
@@ -501,7 +502,7 @@ async fn a_database_that_cannot_be_used_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn what_others_hold_differently_is_held_as_the_store_needs_it() {
+async fn settings_of_the_server_are_overridden_where_the_store_needs_others() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let other = administrator(&server, "tolmach").await;
     for setting in [
@@ -512,13 +513,15 @@ async fn what_others_hold_differently_is_held_as_the_store_needs_it() {
         other.execute_unprepared(&format!("ALTER DATABASE tolmach SET {setting}")).await.unwrap();
     }
     let store = open(&server.url(), patient()).await;
-    // What a transaction of the writer runs under, as the transaction itself has it.
+    // The settings of the writer's transaction, recorded by a trigger within it.
     other
         .execute_unprepared(
             "CREATE TABLE seen (name text, value text); GRANT INSERT ON seen TO tolmach; \
              CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-             INSERT INTO public.seen SELECT name, setting FROM pg_settings WHERE name IN ('synchronous_commit', 'transaction_isolation', \
-             'idle_in_transaction_session_timeout', 'statement_timeout', 'lock_timeout', 'application_name'); RETURN NEW; END $$; \
+             INSERT INTO public.seen SELECT name, setting FROM pg_settings WHERE name IN \
+             ('synchronous_commit', 'transaction_isolation', \
+             'idle_in_transaction_session_timeout', 'statement_timeout', 'lock_timeout', \
+             'application_name'); RETURN NEW; END $$; \
              CREATE TRIGGER look AFTER INSERT ON \"user\" FOR EACH ROW EXECUTE FUNCTION look()",
         )
         .await

@@ -1,6 +1,6 @@
-//! What is SQLite's own: sharing commits, sharing the file, and its failures.
+//! SQLite: shared commits, shared files, and failures.
 
-use crate::world::{Gate, group, new_user, now, page_of, post, user};
+use crate::fixtures::{Gate, group, new_user, now, page_of, post, user};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ struct File {
 
 impl File {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder can be made") }
+        Self { folder: tempfile::tempdir().expect("a folder can be created") }
     }
 
     fn url(&self, mode: &str) -> String {
@@ -35,7 +35,7 @@ impl File {
 }
 
 #[tokio::test]
-async fn posts_that_wait_share_one_transaction() {
+async fn queued_posts_share_one_transaction() {
     const POSTS: usize = 300;
     let (file, gate) =
         (File::new(), Arc::new(Gate { open: Semaphore::new(1), bus: MemoryBus::new() }));
@@ -50,8 +50,7 @@ async fn posts_that_wait_share_one_transaction() {
             post(&store, &flow, &anna, number.to_string()).await.unwrap()
         }));
     }
-    // The gate holds the first transaction's events; meanwhile the others queue, as many as are
-    // polled.
+    // The gate delays the publication of the first transaction; the other posts queue meanwhile.
     while store.stats().transactions == before.transactions {
         tokio::task::yield_now().await;
     }
@@ -103,7 +102,7 @@ async fn two_stores_on_one_file_lose_no_version() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn migrations_run_once_however_many_start_them() {
+async fn concurrent_migrations_are_applied_once() {
     let file = File::new();
     let tasks: Vec<_> = (0..6)
         .map(|_| {
@@ -124,7 +123,7 @@ async fn migrations_run_once_however_many_start_them() {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_is_there_after_opening_again() {
+async fn acknowledged_messages_are_there_after_reopening() {
     let file = File::new();
     let store = file.open(Arc::new(MemoryBus::new())).await;
     let anna = user(&store, "anna").await;
@@ -145,7 +144,7 @@ async fn what_was_acknowledged_is_there_after_opening_again() {
 }
 
 #[tokio::test]
-async fn urls_that_cannot_be_served_are_refused_by_name() {
+async fn urls_that_are_not_served_are_refused_with_the_reason() {
     for (url, expected) in [
         ("mysql://tolmach:secret@localhost/tolmach", "served are sqlite"),
         ("tolmach.db", "served are sqlite"),
@@ -174,7 +173,7 @@ async fn a_file_that_is_absent_or_read_only_is_unavailable() {
     let bus = Arc::new(MemoryBus::new());
     let mut events = bus.receivers(1);
     file.open(bus.clone()).await.close().await;
-    // Permissions do not bind an administrator, so the database itself is opened for reading.
+    // File permissions do not apply to root, so the database itself is opened for reading.
     let store = SqlStore::open(&file.url("ro"), bus.clone(), Options::default()).await;
     let refused = match store {
         Ok(store) => store.create_user(new_user("anna"), now()).await.map(drop),
@@ -186,13 +185,13 @@ async fn a_file_that_is_absent_or_read_only_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_file_held_by_another_program_is_unavailable_and_the_writer_goes_on_afterwards() {
+async fn a_file_locked_by_another_program_is_unavailable_until_it_is_released() {
     let (file, bus) = (File::new(), Arc::new(MemoryBus::new()));
     let store = file.open(bus.clone()).await;
     let anna = user(&store, "anna").await;
     let flow = group(&store, &anna).await;
     post(&store, &flow, &anna, "before".into()).await.unwrap();
-    // Another program holds the file to write: SQLite waits, and then says so.
+    // Another program holds the lock of writers: SQLite waits, then fails.
     let other = sea_orm::Database::connect(file.url("rw")).await.unwrap();
     let held = other.begin().await.unwrap();
     held.execute_unprepared("UPDATE commit_clock SET last = last").await.unwrap();
@@ -210,15 +209,15 @@ async fn a_file_held_by_another_program_is_unavailable_and_the_writer_goes_on_af
 }
 
 #[tokio::test]
-async fn a_change_that_nobody_waits_for_any_more_is_left_out() {
+async fn a_change_that_timed_out_before_it_began_is_not_made() {
     let (file, gate) =
         (File::new(), Arc::new(Gate { open: Semaphore::new(1), bus: MemoryBus::new() }));
     let options = Options { timeout: Duration::from_millis(200), ..Options::default() };
     let store = SqlStore::open(&file.url("rwc"), gate.clone(), options).await.unwrap();
     let anna = user(&store, "anna").await;
     let flow = group(&store, &anna).await;
-    // The first is committed and its event held up, and the second is committed behind it: their
-    // callers cannot know. The third has not begun.
+    // The first is committed and its publication delayed, and the second is committed behind it:
+    // their callers cannot know. The third has not begun.
     for text in ["first", "second", "third"] {
         let unknown = post(&store, &flow, &anna, text.into()).await;
         assert!(matches!(unknown, Err(StoreError::Unavailable(_))), "{unknown:?}");
@@ -237,7 +236,7 @@ async fn a_change_that_nobody_waits_for_any_more_is_left_out() {
 }
 
 #[tokio::test]
-async fn messages_of_a_deleted_flow_are_removed_at_leisure() {
+async fn messages_of_a_deleted_flow_are_removed_by_housekeeping() {
     const POSTS: usize = 1200;
     let file = File::new();
     let store = file.open(Arc::new(MemoryBus::new())).await;
@@ -276,7 +275,7 @@ async fn messages_of_a_deleted_flow_are_removed_at_leisure() {
 }
 
 #[tokio::test]
-async fn keys_and_tallies_are_removed_when_they_are_of_no_more_use() {
+async fn expired_keys_and_counters_are_removed() {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     let file = File::new();
     let store = file.open(Arc::new(MemoryBus::new())).await;
@@ -323,7 +322,7 @@ async fn keys_and_tallies_are_removed_when_they_are_of_no_more_use() {
         store
             .login_counters(&[CounterKey([2; 32])], later)
             .await
-            .map(|login_counters| login_counters[0].map(|counter| counter.count)),
+            .map(|counters| counters[0].map(|counter| counter.count)),
         Ok(Some(1))
     );
     other.close().await.unwrap();

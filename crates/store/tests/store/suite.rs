@@ -1,11 +1,11 @@
-//! A store in an SQLite file and one in PostgreSQL pass the same suite.
+//! The suite on SQLite and on PostgreSQL.
 
 use std::sync::Arc;
 use std::time::Duration;
 use tolmach_engine::ports::{Bus, Store};
 use tolmach_store::{Options, SqlStore};
 
-/// Many trials share the machine: time is not what they are about.
+/// Options with a long timeout, because many trials share the machine.
 fn patient() -> Options {
     Options { timeout: Duration::from_secs(60), ..Options::default() }
 }
@@ -15,7 +15,7 @@ mod sqlite {
     use tempfile::TempDir;
 
     async fn make(bus: Arc<dyn Bus>) -> Option<(Arc<dyn Store>, TempDir)> {
-        let folder = tempfile::tempdir().expect("a folder can be made");
+        let folder = tempfile::tempdir().expect("a folder can be created");
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("tolmach.db").display());
         Some((
             SqlStore::open(&url, bus, patient()).await.expect("a new file can be opened"),

@@ -162,18 +162,18 @@ pub async fn the_character_nul_is_refused_and_finds_nothing(fixture: &mut Fixtur
     ] {
         let store = fixture.store.clone();
         let neighbour = new_message(group.id, &anna, part);
-        let beside = Box::pin(async move {
+        let accepted = Box::pin(async move {
             drop(store.post(neighbour, now).await.expect("nothing is wrong with it"))
         }) as Task;
         let store = fixture.store.clone();
         let refused = Box::pin(async move {
             let outcome = store.post(message, now).await;
-            assert!(
-                matches!(&outcome, Err(StoreError::Refused(Fault::Invalid { field, .. })) if *field == part),
-                "{part}: {outcome:?}"
-            );
+            let Err(StoreError::Refused(Fault::Invalid { field, .. })) = outcome else {
+                panic!("{part}: {outcome:?}")
+            };
+            assert_eq!(field, part);
         }) as Task;
-        fixture.together([beside, refused]).await;
+        fixture.together([accepted, refused]).await;
     }
     let outcome = fixture.store.edit(editing(&anna, kept.id, "a\0b"), now).await;
     assert!(matches!(outcome, Err(StoreError::Refused(Fault::Invalid { .. }))), "{outcome:?}");

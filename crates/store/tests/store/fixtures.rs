@@ -1,4 +1,4 @@
-//! What the trials need of a world.
+//! Users, flows and messages for the tests.
 
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tolmach_engine::ports::{
 };
 use tolmach_store::SqlStore;
 
-/// A bus that lets nothing through until it is told.
+/// A bus that publishes an event for each permit of its semaphore.
 pub(crate) struct Gate {
     pub(crate) open: Semaphore,
     pub(crate) bus: MemoryBus,
@@ -23,7 +23,7 @@ pub(crate) struct Gate {
 impl Bus for Gate {
     async fn publish(&self, events: &[Arc<Event>]) {
         let permits = u32::try_from(events.len()).expect("there are few");
-        self.open.acquire_many(permits).await.expect("the gate is never closed").forget();
+        self.open.acquire_many(permits).await.expect("the semaphore is never closed").forget();
         self.bus.publish(events).await;
     }
 
@@ -79,7 +79,7 @@ pub(crate) async fn group(store: &SqlStore, owner: &User) -> Flow {
         members: vec![],
         key: None,
     };
-    store.create_flow(new, None, now()).await.expect("the owner lives").into_flow()
+    store.create_flow(new, None, now()).await.expect("the owner exists").into_flow()
 }
 
 pub(crate) fn page_of(flow: &Flow, viewer: &User, range: HistoryRange, limit: u32) -> HistoryQuery {
