@@ -79,8 +79,8 @@ impl WriteBuffer {
         self.chunks.push_back(Chunk { bytes, event_bytes });
     }
 
-    /// Writes what the socket takes at once. An error of the kind [`io::ErrorKind::WouldBlock`]
-    /// says that something is left.
+    /// Writes what the socket takes at once. Fails with [`io::ErrorKind::WouldBlock`] if something is
+    /// left.
     pub(crate) fn try_write_to(&mut self, stream: &TcpStream) -> io::Result<()> {
         self.join();
         while self.has_remaining() {
