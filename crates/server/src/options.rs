@@ -62,9 +62,9 @@ pub struct Limits {
     /// The frames of one connection that are read at once before `frames_per_second` delays the
     /// next. Default: 5,000.
     pub frame_burst: NonZeroU32,
-    /// The encoded events, in bytes, that may wait for one connection behind the one that its socket
-    /// does not take; past it the connection is closed. A flow whose delivery lags by a quarter of
-    /// it slows its writers down. Default: 1 MiB.
+    /// The encoded events, in bytes, that may wait for one connection behind the one that its
+    /// socket does not take; past it the connection is closed. A flow whose delivery lags by a
+    /// quarter of it slows its writers down. Default: 1 MiB.
     pub send_queue_bytes: usize,
     /// The consecutive frames that are not JSON after which a connection is closed. Default: 10.
     pub max_syntax_errors: u32,

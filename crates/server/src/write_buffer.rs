@@ -56,8 +56,8 @@ impl WriteBuffer {
         self.chunks.is_empty()
     }
 
-    /// The bytes of events that wait behind the chunk that is written next: one event alone may have
-    /// any size.
+    /// The bytes of events that wait behind the chunk that is written next: one event alone may
+    /// have any size.
     pub(crate) fn waiting_event_bytes(&self) -> usize {
         self.event_bytes - self.chunks.front().map_or(0, |chunk| chunk.event_bytes)
     }
@@ -79,8 +79,8 @@ impl WriteBuffer {
         self.chunks.push_back(Chunk { bytes, event_bytes });
     }
 
-    /// Writes what the socket takes at once. Fails with [`io::ErrorKind::WouldBlock`] if something is
-    /// left.
+    /// Writes what the socket takes at once. Fails with [`io::ErrorKind::WouldBlock`] if something
+    /// is left.
     pub(crate) fn try_write_to(&mut self, stream: &TcpStream) -> io::Result<()> {
         self.join();
         while self.has_remaining() {
