@@ -1,6 +1,7 @@
 //! Examples in their order.
 
 use crate::fixtures::time;
+use crate::frame_text::describe;
 use crate::play::{FlowStates, PreparedRequest, Recording, Sides};
 use crate::project::{Example, ExampleExchange};
 use crate::rehearsal::attempt::{
@@ -96,19 +97,23 @@ impl<'k> Rehearsal<'k> {
 
     /// A request is decoded in one of the states.
     fn request(&self, request: &Example) -> Result<(), String> {
+        let frame = Frame::text(request.text.clone());
         let mut problem = NO_STATE.to_owned();
         for state in &self.states {
-            let Some(connections) = self.connections(state, OPENED[0]) else { continue };
-            let example = ExampleTexts { request: &request.text, answers: &[] };
-            match answer(self.sides, connections, example, &Source::Fixtures) {
-                Ok(_) => return Ok(()),
-                Err(found) => problem = found,
-            }
+            let Some(mut connection) = state.connection(self.sides, OPENED[0]) else { continue };
+            problem = match connection.server.decode(time(0), &frame) {
+                Ok(Ok(requests)) if requests.is_empty() => {
+                    "the server session decodes no request".to_owned()
+                }
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(violation)) => describe(&violation),
+                Err(defect) => defect.message,
+            };
         }
         Err(problem)
     }
 
-    /// The first answers are what the request is answered with.
+    /// The request is answered with the first of the answers.
     fn answer(&self, request: &Example, answers: &[Example]) -> Result<Played, String> {
         let known = self.outcomes.iter().cloned().chain(all_faults().into_iter().map(Err));
         let sources =
