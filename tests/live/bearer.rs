@@ -1,4 +1,4 @@
-//! `bearer` as a client meets it: every route, status, frame and close of protocols/bearer/SPEC.md.
+//! The dialect `bearer`: every route, status, frame and close of protocols/bearer/SPEC.md.
 
 use crate::harness::{
     Bearer, Gateway, Mode, PASSWORD, PICTURE, Peer, Response, form, message, named, texts,
@@ -17,7 +17,12 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 #[tokio::test]
 async fn accounts_profiles_and_photos_are_answered_as_documented() {
     let gateway = Gateway::start().await;
-    let account = json!({"email": "ann@example.org", "number": "+100", "password": PASSWORD, "username": "ann"});
+    let account = json!({
+        "email": "ann@example.org",
+        "number": "+100",
+        "password": PASSWORD,
+        "username": "ann",
+    });
     let pair = gateway.json("POST", "/api/v1/register", None, &account).await.expect(200);
     assert_eq!(pair.as_object().map(serde_json::Map::len), Some(2), "{pair}");
     gateway.json("POST", "/api/v1/register", None, &account).await.refused(409);
@@ -33,7 +38,7 @@ async fn accounts_profiles_and_photos_are_answered_as_documented() {
         ("a number for a name", json!({"username": "Ann", "name": 1}), None),
         ("an empty username", json!({"username": "", "name": "Ann"}), None),
         ("a list", json!([]), None),
-        ("a photo that is none", profile.clone(), Some(&b"<html>"[..])),
+        ("a file that is no photo", profile.clone(), Some(&b"<html>"[..])),
     ] {
         let response = ann.form("/user", &json, photo).await;
         assert_eq!(response.status, 400, "{name}: {}", response.text());
@@ -109,7 +114,8 @@ async fn chats_and_groups_are_answered_as_documented() {
     );
     assert_eq!(bob.get(&format!("/chat/{chat}/info")).await.expect(200)["name"], "ANN");
 
-    let members = json!([{"id": bob.id, "name": "x"}, {"id": bob.id, "name": "x"}, {"id": ann.id, "name": "x"}]);
+    let member = |id: i64| json!({"id": id, "name": "x"});
+    let members = json!([member(bob.id), member(bob.id), member(ann.id)]);
     let body = json!({"name": "friends", "description": "all of us", "users": members});
     let made = ann.form("/group", &body, Some(PICTURE)).await.expect(200);
     let group = made["group"]["id"].as_i64().expect("an id is a number");
@@ -128,7 +134,7 @@ async fn chats_and_groups_are_answered_as_documented() {
         ("users that are no list", json!({"name": "x", "users": {}}), None),
         ("a user without id", json!({"name": "x", "users": [{"name": "x"}]}), None),
         ("a user who is absent", json!({"name": "x", "users": [{"id": 999_999}]}), None),
-        ("a photo that is none", json!({"name": "x"}), Some(&b"text"[..])),
+        ("a file that is no photo", json!({"name": "x"}), Some(&b"text"[..])),
     ] {
         let response = ann.form("/group", &json, photo).await;
         assert_eq!(response.status, 400, "{name}: {}", response.text());
@@ -139,14 +145,14 @@ async fn chats_and_groups_are_answered_as_documented() {
         ("a stranger adds", &carol, "POST", &add, named(&[carol.id]), 404),
         ("a member adds", &bob, "POST", &add, named(&[carol.id]), 403),
         ("the owner adds a member", &ann, "POST", &add, named(&[bob.id]), 409),
-        ("the owner adds nobody", &ann, "POST", &add, named(&[]), 400),
-        ("the owner adds somebody absent", &ann, "POST", &add, named(&[999_999]), 400),
-        ("the owner adds a mistyped one", &ann, "POST", &add, json!({"users": [{"id": "1"}]}), 400),
+        ("the owner adds no user", &ann, "POST", &add, named(&[]), 400),
+        ("the owner adds an unknown user", &ann, "POST", &add, named(&[999_999]), 400),
+        ("the owner adds a mistyped id", &ann, "POST", &add, json!({"users": [{"id": "1"}]}), 400),
         ("the owner removes a stranger", &ann, "DELETE", &remove, named(&[carol.id]), 409),
         ("a member removes", &bob, "DELETE", &remove, named(&[ann.id]), 403),
         ("the owner adds", &ann, "POST", &add, named(&[carol.id]), 200),
         ("the owner removes", &ann, "DELETE", &remove, named(&[bob.id]), 200),
-        ("the one removed adds", &bob, "POST", &add, named(&[bob.id]), 404),
+        ("a removed member adds", &bob, "POST", &add, named(&[bob.id]), 404),
     ] {
         let response = user.json(method, target, &body).await;
         assert_eq!(response.status, status, "{name}: {}", response.text());
@@ -186,14 +192,18 @@ async fn chats_are_listed_by_their_newest_activity_in_pages() {
         groups.push(ann.group(name, &[]).await);
     }
     let (mut room, _) = ann.room(&format!("/group/{}", groups[1])).await;
-    let last = room.ask(&message("newest")).await;
+    let last = room.request(&message("newest")).await;
     let names = async |query: &str| {
         texts(&ann.get(&format!("/chats{query}")).await.expect(200)["rooms"], "name").concat()
     };
     let all = ann.get("/chats").await.expect(200);
-    let silent = |index: usize, name: &str| json!({"id": groups[index], "name": name, "type": "group", "last_message": null});
-    let loud = json!({"id": groups[1], "name": "b", "type": "group", "last_message": last});
-    assert_eq!(all, json!({"rooms": [loud, silent(3, "d"), silent(2, "c"), silent(0, "a")]}));
+    let row = |index: usize, name: &str, last: Value| {
+        let id = groups[index];
+        json!({"id": id, "name": name, "type": "group", "last_message": last})
+    };
+    let empty = |index, name| row(index, name, Value::Null);
+    let rooms = json!([row(1, "b", last), empty(3, "d"), empty(2, "c"), empty(0, "a")]);
+    assert_eq!(all, json!({"rooms": rooms}));
     for (query, expected) in [
         ("?limit=2", "bd"),
         ("?limit=2&offset=1", "dc"),
@@ -227,11 +237,11 @@ async fn a_room_begins_with_its_history_in_pages() {
     let path = format!("/group/{group}");
     let mut first = ann.try_room(&path).await.unwrap_or_else(|refusal| panic!("{refusal:?}"));
     assert_eq!(
-        first.hear().await,
+        first.receive().await,
         json!({"type": "history", "messages": [], "error": "no messages"})
     );
     for count in 0..105 {
-        first.ask(&message(&count.to_string())).await;
+        first.request(&message(&count.to_string())).await;
     }
     let newest = |skip: usize, take: usize| {
         (0..105)
@@ -259,13 +269,13 @@ async fn a_room_begins_with_its_history_in_pages() {
 
 fn refused(room: Result<Peer, Response>, status: u16) {
     match room {
-        Ok(_) => panic!("it was let in"),
+        Ok(_) => panic!("the handshake was accepted"),
         Err(response) => response.refused(status),
     }
 }
 
 #[tokio::test]
-async fn rooms_are_for_members_and_refuse_before_the_upgrade() {
+async fn rooms_are_for_members_and_others_are_refused_before_the_upgrade() {
     let gateway = Gateway::start().await;
     let ann = Bearer::register(&gateway, "ann").await;
     let bob = Bearer::register(&gateway, "bob").await;
@@ -279,10 +289,10 @@ async fn rooms_are_for_members_and_refuse_before_the_upgrade() {
         ("a group as a chat", &ann, format!("/chat/{group}"), 404),
         ("no id", &ann, "/chat/x".into(), 400),
         ("no room", &ann, "/user".into(), 400),
-        ("nowhere", &ann, "/nowhere".into(), 404),
+        ("an unknown path", &ann, "/nowhere".into(), 404),
     ] {
         match user.try_room(&path).await {
-            Ok(_) => panic!("{name}: let in"),
+            Ok(_) => panic!("{name}: the handshake was accepted"),
             Err(response) => assert_eq!(response.status, status, "{name}: {response:?}"),
         }
     }
@@ -290,7 +300,7 @@ async fn rooms_are_for_members_and_refuse_before_the_upgrade() {
         refused(gateway.try_websocket(&format!("/api/v1{path}"), &[]).await, 401);
         refused(
             gateway
-                .try_websocket(&format!("/api/v1{path}"), &[("authorization", "Bearer nonsense")])
+                .try_websocket(&format!("/api/v1{path}"), &[("authorization", "Bearer invalid")])
                 .await,
             401,
         );
@@ -304,29 +314,29 @@ async fn rooms_are_for_members_and_refuse_before_the_upgrade() {
 }
 
 #[tokio::test]
-async fn browsers_name_their_token_as_a_subprotocol() {
+async fn a_token_may_be_offered_as_a_subprotocol() {
     let gateway = Gateway::start().await;
     let ann = Bearer::register(&gateway, "ann").await;
-    for (name, offer, welcome) in [
+    for (name, offer, accepted) in [
         ("after bearer", format!("bearer, {}", ann.access), true),
         ("after others", format!("chat, bearer, {}", ann.access), true),
         ("alone", ann.access.clone(), false),
         ("before bearer", format!("{}, bearer", ann.access), false),
-        ("spoilt", format!("bearer, {}x", ann.access), false),
+        ("changed", format!("bearer, {}x", ann.access), false),
     ] {
         match gateway.try_websocket("/api/v1/main", &[("sec-websocket-protocol", &offer)]).await {
             Ok(peer) => assert!(
-                welcome && peer.subprotocol.as_deref() == Some("bearer"),
+                accepted && peer.subprotocol.as_deref() == Some("bearer"),
                 "{name}: {:?}",
                 peer.subprotocol
             ),
-            Err(response) => assert!(!welcome && response.status == 401, "{name}: {response:?}"),
+            Err(response) => assert!(!accepted && response.status == 401, "{name}: {response:?}"),
         }
     }
 }
 
 #[tokio::test]
-async fn messages_reach_everybody_in_the_room_and_typing_the_others() {
+async fn messages_reach_all_in_the_room_and_typing_the_others() {
     let gateway = Gateway::start().await;
     let ann = Bearer::register(&gateway, "ann").await;
     let bob = Bearer::register(&gateway, "bob").await;
@@ -337,18 +347,18 @@ async fn messages_reach_everybody_in_the_room_and_typing_the_others() {
     let mut main = bob.try_room("/main").await.unwrap_or_else(|refusal| panic!("{refusal:?}"));
 
     let typing = |kind: &str| json!({"type": kind, "author": {"id": ann.id, "name": "ANN"}});
-    ann_room.say(&json!({"type": "typing", "author": {"id": bob.id, "name": "BOB"}})).await;
-    assert_eq!(bob_room.hear().await, typing("typing"), "the author is who the token says");
-    ann_room.say(&json!({"type": "stop_typing"})).await;
-    assert_eq!(bob_room.hear().await, typing("stop_typing"));
-    let echo = ann_room.ask(&message("hello")).await;
+    ann_room.send(&json!({"type": "typing", "author": {"id": bob.id, "name": "BOB"}})).await;
+    assert_eq!(bob_room.receive().await, typing("typing"), "the author is the owner of the token");
+    ann_room.send(&json!({"type": "stop_typing"})).await;
+    assert_eq!(bob_room.receive().await, typing("stop_typing"));
+    let echo = ann_room.request(&message("hello")).await;
     assert_eq!(
         (&echo["type"], &echo["text"]),
         (&json!("message"), &json!("hello")),
-        "typing did not come back to who types"
+        "typing is not sent to its author"
     );
-    assert_eq!(bob_room.hear().await, echo);
-    assert_eq!(main.hear().await["text"], "hello", "typing is not told to the main connection");
+    assert_eq!(bob_room.receive().await, echo);
+    assert_eq!(main.receive().await["text"], "hello", "typing is not sent to the main connection");
     assert_eq!(bob.room(&path).await.1, ["hello"], "typing is not stored");
 
     for (name, frame) in [
@@ -360,16 +370,16 @@ async fn messages_reach_everybody_in_the_room_and_typing_the_others() {
         ("an empty text", json!({"type": "message", "text": ""})),
         ("a text that is a number", json!({"type": "message", "text": 1})),
     ] {
-        let reply = ann_room.ask(&frame).await;
+        let reply = ann_room.request(&frame).await;
         assert_eq!(reply["type"], "error", "{name}: {reply}");
         assert!(reply["error"].as_str().is_some_and(|error| !error.is_empty()), "{name}: {reply}");
     }
     assert_eq!(
-        main.ask(&message("x")).await["type"],
+        main.request(&message("x")).await["type"],
         "error",
-        "nothing is said on the main connection"
+        "the main connection takes no messages"
     );
-    assert_eq!(ann_room.ask(&message("still here")).await["text"], "still here");
+    assert_eq!(ann_room.request(&message("still here")).await["text"], "still here");
 }
 
 #[tokio::test]
@@ -378,31 +388,30 @@ async fn the_main_connection_begins_with_the_last_message_of_every_chat_and_foll
     let ann = Bearer::register(&gateway, "ann").await;
     let bob = Bearer::register(&gateway, "bob").await;
     let chat = ann.chat_with(bob.id).await;
-    let (silent, group) =
-        (ann.group("silent", &[bob.id]).await, ann.group("loud", &[bob.id]).await);
-    for (path, said) in
+    let (empty, group) = (ann.group("empty", &[bob.id]).await, ann.group("full", &[bob.id]).await);
+    for (path, texts) in
         [(format!("/chat/{chat}"), ["one", "two"]), (format!("/group/{group}"), ["three", "four"])]
     {
         let (mut room, _) = ann.room(&path).await;
-        for text in said {
-            room.ask(&message(text)).await;
+        for text in texts {
+            room.request(&message(text)).await;
         }
     }
     let mut main = bob.try_room("/main").await.unwrap_or_else(|refusal| panic!("{refusal:?}"));
     for (chat, text) in [(chat, "two"), (group, "four")] {
-        let last = main.hear().await;
+        let last = main.receive().await;
         assert_eq!(
             (&last["type"], &last["chat_id"], &last["text"]),
             (&json!("last_message"), &json!(chat), &json!(text)),
             "{last}"
         );
     }
-    // Made after it was opened, and not by its owner.
+    // `later` is created after the connection was opened, and by another user.
     let later = ann.group("later", &[bob.id]).await;
-    for group in [silent, later] {
+    for group in [empty, later] {
         let (mut room, _) = ann.room(&format!("/group/{group}")).await;
-        room.ask(&message("five")).await;
-        let last = main.hear().await;
+        room.request(&message("five")).await;
+        let last = main.receive().await;
         assert_eq!(
             (&last["type"], &last["chat_id"], &last["text"]),
             (&json!("last_message"), &json!(group), &json!("five")),
@@ -412,7 +421,7 @@ async fn the_main_connection_begins_with_the_last_message_of_every_chat_and_foll
 }
 
 #[tokio::test]
-async fn who_is_removed_and_everybody_of_a_deleted_group_is_closed_at_once() {
+async fn rooms_of_removed_members_and_of_deleted_groups_are_closed() {
     let gateway = Gateway::start().await;
     let ann = Bearer::register(&gateway, "ann").await;
     let bob = Bearer::register(&gateway, "bob").await;
@@ -426,11 +435,15 @@ async fn who_is_removed_and_everybody_of_a_deleted_group_is_closed_at_once() {
     ann.json("DELETE", &format!("{path}/delete"), &named(&[bob.id])).await.expect(200);
     assert_eq!(bob_room.end().await, (vec![], Some(1008)));
     refused(bob.try_room(&path).await, 404);
-    ann_room.ask(&message("without him")).await;
-    carol_room.hear().await;
+    ann_room.request(&message("without him")).await;
+    carol_room.receive().await;
     let chat = ann.chat_with(bob.id).await;
-    ann.room(&format!("/chat/{chat}")).await.0.ask(&message("to him")).await;
-    assert_eq!(bob_main.hear().await["text"], "to him", "he hears no more of the group");
+    ann.room(&format!("/chat/{chat}")).await.0.request(&message("to him")).await;
+    assert_eq!(
+        bob_main.receive().await["text"],
+        "to him",
+        "a removed member receives nothing of the group"
+    );
 
     ann.delete(&path).await.expect(200);
     assert_eq!(ann_room.end().await, (vec![], Some(1008)));
@@ -455,7 +468,7 @@ async fn a_refresh_token_works_once_and_its_reuse_revokes_the_family() {
     second.get("/user").await.refused(401);
     ann.get("/user").await.refused(401);
     refresh(&second.refresh).await.refused(401);
-    assert_eq!(main.end().await.1, Some(1008), "what was open is closed");
+    assert_eq!(main.end().await.1, Some(1008), "open connections are closed");
     other.get("/user").await.expect(200);
     refresh(&other.refresh).await.expect(200);
     for body in [json!({}), json!({"refresh_token": 1}), json!({"refresh_token": ""})] {
@@ -470,7 +483,7 @@ async fn a_refresh_token_works_once_and_its_reuse_revokes_the_family() {
 }
 
 #[tokio::test]
-async fn a_logout_ends_the_session_of_the_token_and_closes_what_it_opened() {
+async fn a_logout_ends_the_session_of_the_token_and_closes_its_connections() {
     let gateway = Gateway::start().await;
     let ann = Bearer::register(&gateway, "ann").await;
     let other = Bearer::log_in(&gateway, "ann").await;
@@ -487,14 +500,14 @@ async fn a_logout_ends_the_session_of_the_token_and_closes_what_it_opened() {
     assert_eq!(main.end().await.1, Some(1008));
     other.get("/user").await.expect(200);
     assert_eq!(
-        other_main.ask(&json!({"type": "probe"})).await["type"],
+        other_main.request(&json!({"type": "probe"})).await["type"],
         "error",
         "the other session's connection is open"
     );
 }
 
 #[tokio::test]
-async fn tokens_that_others_minted_with_the_secret_are_accepted() {
+async fn foreign_tokens_signed_with_the_secret_are_accepted() {
     const SECRET: &str = "a secret that two servers share between them";
     let gateway = Gateway::with(&[("AUTH__JWT_SECRET", SECRET)]).await;
     tolmach_adapters::install_jwt_crypto();
@@ -507,7 +520,7 @@ async fn tokens_that_others_minted_with_the_secret_are_accepted() {
         Bearer {
             gateway: &gateway,
             id: 0,
-            access: access.expect("it can be signed"),
+            access: access.expect("the token can be signed"),
             refresh: String::new(),
         }
     };
@@ -515,13 +528,13 @@ async fn tokens_that_others_minted_with_the_secret_are_accepted() {
     for (name, secret, claims) in [
         (
             "another secret",
-            "another secret that nobody else has at all",
+            "another secret of more than thirty-two bytes",
             json!({"id": 7, "exp": FUTURE}),
         ),
         ("expired", SECRET, json!({"id": 7, "exp": 1_000_000_000})),
         ("without end", SECRET, json!({"id": 7})),
         ("not begun", SECRET, json!({"id": 7, "exp": FUTURE, "nbf": FUTURE - 1})),
-        ("nobody's", SECRET, json!({"exp": FUTURE})),
+        ("without an id", SECRET, json!({"exp": FUTURE})),
         ("a refresh token", SECRET, json!({"id": 7, "exp": FUTURE, "token_type": "refresh"})),
         ("an id of zero", SECRET, json!({"id": 0, "exp": FUTURE})),
     ] {
@@ -542,7 +555,7 @@ async fn tokens_that_others_minted_with_the_secret_are_accepted() {
         user.post("/chat/1").await.refused(403);
         refused(user.try_room("/main").await, 403);
         let profile =
-            json!({"username": format!("user{id}"), "name": "Somebody", "description": ""});
+            json!({"username": format!("user{id}"), "name": "Foreign", "description": ""});
         user.form("/user", &profile, None).await.expect(200);
         assert_eq!(user.get("/user").await.expect(200)["id"], id);
         assert_eq!(user.get("/chats").await.expect(200), json!({"rooms": []}));
@@ -553,7 +566,7 @@ async fn tokens_that_others_minted_with_the_secret_are_accepted() {
 }
 
 #[tokio::test]
-async fn what_is_not_served_is_told_with_its_own_status() {
+async fn unserved_requests_are_refused_with_their_own_status() {
     let gateway = Gateway::start().await;
     let ann = Bearer::register(&gateway, "ann").await;
     let send = async |method: &str, path: &str, content_type: Option<&str>, body: Vec<u8>| {
@@ -562,7 +575,7 @@ async fn what_is_not_served_is_told_with_its_own_status() {
         if let Some(content_type) = content_type {
             request = request.header(CONTENT_TYPE, content_type);
         }
-        gateway.send(request.body(body.into()).expect("it is a request")).await
+        gateway.send(request.body(body.into()).expect("the request is valid")).await
     };
     for (method, path, allow) in [
         ("PUT", "/api/v1/user", "POST, GET, HEAD"),
@@ -623,7 +636,7 @@ async fn what_is_not_served_is_told_with_its_own_status() {
             400,
         ),
         ("JSON over 1 MiB", "POST", "/api/v1/login", json_type, large, 413),
-        ("a body over everything", "POST", "/api/v1/user", form_type, huge, 413),
+        ("a body above all limits", "POST", "/api/v1/user", form_type, huge, 413),
         (
             "a photo over 5 MiB",
             "POST",
@@ -658,20 +671,21 @@ async fn what_is_not_served_is_told_with_its_own_status() {
         ("nothing", None),
         ("another scheme", Some("Basic YTpi")),
         ("no token", Some("Bearer")),
-        ("nonsense", Some("Bearer a.b.c")),
+        ("an invalid token", Some("Bearer a.b.c")),
     ] {
         let mut request = gateway.request("GET", "/api/v1/user");
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let response = gateway.send(request.body(Bytes::new()).expect("it is a request")).await;
+        let response =
+            gateway.send(request.body(Bytes::new()).expect("the request is valid")).await;
         assert_eq!(response.header("www-authenticate").as_deref(), Some("Bearer"), "{name}");
         response.refused(401);
     }
 }
 
 #[tokio::test]
-async fn requests_and_rooms_are_served_over_http2_too() {
+async fn requests_and_rooms_are_served_over_http2() {
     let gateway = Gateway::start().await;
     let ann = Bearer::register(&gateway, "ann").await;
     let group = ann.group("diary", &[]).await;
@@ -687,12 +701,13 @@ async fn requests_and_rooms_are_served_over_http2_too() {
     for (path, status) in [("/user", 200), ("/chats?limit=x", 400), ("/nowhere", 404)] {
         let response = sender
             .send_request(
-                request("GET", path.into()).body(Full::default()).expect("it is a request"),
+                request("GET", path.into()).body(Full::default()).expect("the request is valid"),
             )
             .await;
-        let response = response.expect("it is answered");
+        let response = response.expect("the request is answered");
         assert_eq!(response.status(), status, "{path}");
-        let body = response.into_body().collect().await.expect("it has a body").to_bytes();
+        let body =
+            response.into_body().collect().await.expect("the response has a body").to_bytes();
         assert!(
             serde_json::from_slice::<Value>(&body).is_ok_and(|body| body.is_object()),
             "{path}"
@@ -702,21 +717,24 @@ async fn requests_and_rooms_are_served_over_http2_too() {
     // RFC 8441.
     let mut handshake =
         request("CONNECT", format!("/group/{group}")).header("sec-websocket-version", "13");
-    handshake.extensions_mut().expect("it is a request").insert(Protocol::from_static("websocket"));
+    handshake
+        .extensions_mut()
+        .expect("the request is valid")
+        .insert(Protocol::from_static("websocket"));
     let response = sender
-        .send_request(handshake.body(Full::default()).expect("it is a request"))
+        .send_request(handshake.body(Full::default()).expect("the request is valid"))
         .await
-        .expect("it is answered");
+        .expect("the request is answered");
     assert_eq!(response.status(), 200);
-    let upgraded = hyper::upgrade::on(response).await.expect("it is a WebSocket now");
+    let upgraded = hyper::upgrade::on(response).await.expect("the stream is a WebSocket");
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await;
     let mut room = Peer { socket, subprotocol: None };
-    assert_eq!(room.hear().await["type"], "history");
+    assert_eq!(room.receive().await["type"], "history");
     let (mut other, _) = ann.room(&format!("/group/{group}")).await;
-    assert_eq!(room.ask(&message("over HTTP/2")).await, other.hear().await);
-    other.say(&message("over HTTP/1.1")).await;
-    assert_eq!(room.hear().await["text"], "over HTTP/1.1");
-    room.say_message(Message::Close(None)).await;
+    assert_eq!(room.request(&message("over HTTP/2")).await, other.receive().await);
+    other.send(&message("over HTTP/1.1")).await;
+    assert_eq!(room.receive().await["text"], "over HTTP/1.1");
+    room.send_message(Message::Close(None)).await;
     assert_eq!(room.end().await.0, [Value::Null; 0]);
 }
 
@@ -729,7 +747,7 @@ async fn the_openapi_document_is_served_and_names_every_route() {
         "{}",
         document["openapi"]
     );
-    let paths = document["paths"].as_object().expect("it has paths");
+    let paths = document["paths"].as_object().expect("the document has paths");
     for (path, verbs) in [
         ("/user", &["get", "post"][..]),
         ("/user/{id}", &["get"]),
@@ -752,7 +770,7 @@ async fn the_openapi_document_is_served_and_names_every_route() {
 }
 
 #[tokio::test]
-async fn an_account_of_the_other_dialect_has_its_profile_already() {
+async fn an_account_of_another_dialect_has_its_profile_already() {
     let gateway = Gateway::start().await;
     Mode::register(&gateway, "ann").await;
     let ann = Bearer::log_in(&gateway, "ann").await;

@@ -1,4 +1,4 @@
-//! The binary as a child process, and clients that speak to it over sockets.
+//! The binary as a child process, and clients of it.
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -24,25 +24,25 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-/// How long anything may take before a test gives up on it. Only ever reached by a failure.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time after which a step has failed.
+const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The password of everybody here.
+/// The password of every account.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// The smallest picture that is recognised as one.
+/// The smallest data that are recognised as a PNG picture.
 pub(crate) const PICTURE: &[u8] =
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00";
 
-/// What comes of `future`, or a panic that names `what` was awaited in vain.
-pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, future).await {
+/// The output of a future; panics with the name of the step if it takes too long.
+pub(crate) async fn within<T>(step: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(STEP_TIMEOUT, future).await {
         Ok(value) => value,
-        Err(_) => panic!("{what}: nothing came of it within {PATIENCE:?}"),
+        Err(_) => panic!("{step}: not done within {STEP_TIMEOUT:?}"),
     }
 }
 
-/// A running gateway. Dropping it kills it.
+/// A running gateway, killed on drop.
 pub(crate) struct Gateway {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -51,28 +51,27 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway with the defaults, but for what tests need: a free port and fast passwords.
+    /// A gateway with the defaults, but with a free port and fast password hashes.
     pub(crate) async fn start() -> Self {
         Self::with(&[]).await
     }
 
-    /// A gateway with these options, each as its variable of the environment without the prefix.
+    /// A gateway with these options: environment variables without their prefix, and values.
     pub(crate) async fn with(options: &[(&str, &str)]) -> Self {
         Self::on(TempDir::new().expect("a temporary folder can be made"), options).await
     }
 
-    /// A second gateway on the store of the first, with a data folder of its own: both need the
-    /// same secret.
+    /// A second gateway on the store of the first one, with a data folder of its own. Both need
+    /// the same secret.
     pub(crate) async fn beside(first: &Self, options: &[(&str, &str)]) -> Self {
         let store = format!("sqlite://{}", first.data().join("tolmach.sqlite").display());
         Self::with(&[&[("STORE__URL", store.as_str())], options].concat()).await
     }
 
-    /// Ends it as nothing can be prepared for, and starts it again on the same data with these
-    /// options.
+    /// Kills it with SIGKILL, and starts it again on the same data with these options.
     pub(crate) async fn crash(&mut self, options: &[(&str, &str)]) {
         self.signal("KILL").await;
-        assert_eq!(self.ended().await.0, None, "it was killed");
+        assert_eq!(self.ended().await.0, None, "a killed process has no exit code");
         let folder = std::mem::replace(
             &mut self.folder,
             TempDir::new().expect("a temporary folder can be made"),
@@ -110,7 +109,7 @@ impl Gateway {
                     .and_then(|address| address.parse().ok())
             });
         let Some(address) = address else {
-            panic!("{ready:?} was said instead of where it listens:\n{}", read_log(&folder));
+            panic!("expected the line with the address, found {ready:?}:\n{}", read_log(&folder));
         };
         Self { child, address, folder, stdout }
     }
@@ -139,9 +138,9 @@ impl Gateway {
         run(self.folder.path(), options, arguments).await
     }
 
-    /// Sends a signal by its name.
+    /// Sends the signal with this name.
     pub(crate) async fn signal(&self, name: &str) {
-        let process = self.child.id().expect("it was not waited for").to_string();
+        let process = self.child.id().expect("the process was not waited for").to_string();
         let sent = Command::new("kill")
             .args(["-s", name, &process])
             .status()
@@ -150,8 +149,8 @@ impl Gateway {
         assert!(sent.success(), "the signal {name} could not be sent");
     }
 
-    /// The exit code, once it has ended by itself, and what it said on standard output after the
-    /// first line.
+    /// Waits for the end of the process. Gives the exit code, and standard output after the first
+    /// line.
     pub(crate) async fn ended(&mut self) -> (Option<i32>, Vec<String>) {
         let status = within("the end", self.child.wait()).await.expect("it can be waited for");
         let mut rest = Vec::new();
@@ -161,21 +160,23 @@ impl Gateway {
         (status.code(), rest)
     }
 
-    /// Resident memory, in bytes.
+    /// The resident size, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        let process = self.child.id().expect("it was not waited for");
+        let process = self.child.id().expect("the process was not waited for");
         let status =
             std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process lives");
-        let pages =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel tells");
+        let pages = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("the kernel reports the size");
         pages.trim().trim_end_matches(" kB").parse::<usize>().expect("it is a number") * 1024
     }
 
-    /// How many sockets it has open.
+    /// The number of its open sockets.
     pub(crate) fn open_sockets(&self) -> usize {
-        let process = self.child.id().expect("it was not waited for");
+        let process = self.child.id().expect("the process was not waited for");
         let files = std::fs::read_dir(format!("/proc/{process}/fd")).expect("the process lives");
-        // Others come and go: the store opens its database once more for each that reads at once.
+        // Other files vary: the store opens its database once for each concurrent reader.
         let is_socket = |file: &std::fs::DirEntry| {
             std::fs::read_link(file.path())
                 .is_ok_and(|target| target.as_os_str().as_encoded_bytes().starts_with(b"socket:"))
@@ -183,7 +184,7 @@ impl Gateway {
         files.flatten().filter(is_socket).count()
     }
 
-    /// The sum of a metric over all its series whose labels contain `labels`.
+    /// The sum of a metric over its series whose labels contain `labels`.
     pub(crate) async fn metric(&self, name: &str, labels: &str) -> f64 {
         let page = self.get("/metrics").await.text();
         let series = page.lines().filter(|line| {
@@ -201,7 +202,7 @@ impl Gateway {
             .expect("it accepts connections")
     }
 
-    /// Sends a request over a connection of its own.
+    /// Sends a request over a new connection.
     pub(crate) async fn send(&self, request: Request<Bytes>) -> Response {
         let io = TokioIo::new(self.connect().await);
         let exchange = async {
@@ -240,16 +241,17 @@ impl Gateway {
         self.send(request.body(body.to_string().into()).expect("the path is one")).await
     }
 
-    /// An HTTP/2 connection without TLS, as a client with prior knowledge opens it.
+    /// An HTTP/2 connection without TLS, with prior knowledge. RFC 9113 section 3.3.
     pub(crate) async fn http2(&self) -> hyper::client::conn::http2::SendRequest<Full<Bytes>> {
         let io = TokioIo::new(self.connect().await);
         let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), io);
-        let (sender, connection) = within("HTTP/2", handshake).await.expect("HTTP/2 is spoken");
+        let (sender, connection) =
+            within("HTTP/2", handshake).await.expect("the gateway accepts HTTP/2");
         tokio::spawn(connection);
         sender
     }
 
-    /// Opens a WebSocket, or is refused.
+    /// Opens a WebSocket; an error is the response that rejects the handshake.
     pub(crate) async fn try_websocket(
         &self,
         path: &str,
@@ -282,12 +284,12 @@ impl Gateway {
         self.try_websocket(path, &[]).await.unwrap_or_else(|refusal| panic!("{path}: {refusal:?}"))
     }
 
-    /// Says bytes on a bare connection and hears all that comes until the gateway closes it.
+    /// Sends bytes on a new connection and reads until the gateway closes it.
     pub(crate) async fn raw(&self, bytes: &[u8]) -> Vec<u8> {
         let mut stream = self.connect().await;
-        // It may close before it has read all of it.
+        // The gateway may close before it has read everything.
         let _ = stream.write_all(bytes).await;
-        hear_to_the_end(&mut stream).await
+        read_to_end(&mut stream).await
     }
 }
 
@@ -299,7 +301,7 @@ impl Drop for Gateway {
     }
 }
 
-/// Runs a command of the binary in this folder.
+/// Runs a command of the binary with the data of this folder.
 pub(crate) async fn run<const N: usize>(
     folder: &Path,
     options: &[(&str, &str)],
@@ -309,8 +311,7 @@ pub(crate) async fn run<const N: usize>(
     within("a command", output).await.expect("the binary can be started")
 }
 
-/// The binary, on the data of this folder and with nothing else of the environment than these
-/// options.
+/// The binary with the data of this folder. Its environment has these options and no others.
 pub(crate) fn tolmach<A: AsRef<OsStr>, const N: usize>(
     folder: &Path,
     options: &[(&str, &str)],
@@ -342,18 +343,18 @@ fn read_log(folder: &TempDir) -> String {
     std::fs::read_to_string(log_file(folder)).unwrap_or_default()
 }
 
-/// All that comes until the other side closes the connection, or resets it.
-pub(crate) async fn hear_to_the_end(stream: &mut TcpStream) -> Vec<u8> {
-    let mut heard = Vec::new();
-    let _ = within("the end of a connection", stream.read_to_end(&mut heard)).await;
-    heard
+/// Reads until the other side closes the connection or resets it.
+pub(crate) async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut received = Vec::new();
+    let _ = within("the end of a connection", stream.read_to_end(&mut received)).await;
+    received
 }
 
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.to_owned())
 }
 
-/// A response with its whole body.
+/// A response with its body.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
@@ -374,13 +375,13 @@ impl Response {
         header(&self.headers, name)
     }
 
-    /// The JSON of a response that must have this status.
+    /// The JSON of a response; panics if it has another status.
     pub(crate) fn expect(self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.body));
         self.value()
     }
 
-    /// Checks a refusal: its status, and the body `{"error": "…"}` that goes with it.
+    /// Checks a refusal: its status, and its body `{"error": "…"}`.
     pub(crate) fn refused(self, status: u16) {
         let value = self.expect(status);
         let object = value.as_object().expect("a refusal is an object");
@@ -398,34 +399,34 @@ pub(crate) struct Peer<S = TcpStream> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
-    pub(crate) async fn say(&mut self, frame: &Value) {
-        self.say_text(&frame.to_string()).await;
+    pub(crate) async fn send(&mut self, frame: &Value) {
+        self.send_text(&frame.to_string()).await;
     }
 
-    pub(crate) async fn say_text(&mut self, text: &str) {
-        self.say_message(Message::text(text)).await;
+    pub(crate) async fn send_text(&mut self, text: &str) {
+        self.send_message(Message::text(text)).await;
     }
 
-    pub(crate) async fn say_message(&mut self, message: Message) {
+    pub(crate) async fn send_message(&mut self, message: Message) {
         within("a write", self.socket.send(message)).await.expect("the connection is open");
     }
 
-    /// The next frame as text, or the close code where the connection ends; `None` where it ends
-    /// without one.
+    /// The next text frame. An error is the end of the connection, with the close code if there is
+    /// one.
     pub(crate) async fn next(&mut self) -> Result<String, Option<u16>> {
         loop {
             match within("a frame", self.socket.next()).await {
                 Some(Ok(Message::Text(text))) => return Ok(text.to_string()),
                 Some(Ok(Message::Close(close))) => return Err(close.map(|close| close.code.into())),
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-                Some(Ok(Message::Binary(bytes))) => panic!("a binary frame came: {bytes:?}"),
+                Some(Ok(Message::Binary(bytes))) => panic!("received a binary frame: {bytes:?}"),
                 Some(Err(_)) | None => return Err(None),
             }
         }
     }
 
-    /// The next frame.
-    pub(crate) async fn hear(&mut self) -> Value {
+    /// The next frame, as JSON.
+    pub(crate) async fn receive(&mut self) -> Value {
         let text = self
             .next()
             .await
@@ -433,12 +434,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
     }
 
-    pub(crate) async fn ask(&mut self, frame: &Value) -> Value {
-        self.say(frame).await;
-        self.hear().await
+    pub(crate) async fn request(&mut self, frame: &Value) -> Value {
+        self.send(frame).await;
+        self.receive().await
     }
 
-    /// The frames that still come, and the code that the connection is closed with.
+    /// The frames until the end of the connection, and the close code.
     pub(crate) async fn end(&mut self) -> (Vec<Value>, Option<u16>) {
         let mut frames = Vec::new();
         loop {
@@ -452,18 +453,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     }
 }
 
-/// A user who speaks `mode`.
+/// A client of the dialect `mode`, logged in.
 pub(crate) struct Mode {
     pub(crate) peer: Peer,
     pub(crate) token: String,
-    /// Pushes that came before a reply.
+    /// Pushes that were received before a reply.
     pushes: VecDeque<Value>,
 }
 
 impl Mode {
     pub(crate) async fn register(gateway: &Gateway, name: &str) -> Self {
         let email = format!("{name}@example.org");
-        Self::begin(gateway, json!({"mode": "register", "timestamp": 1, "username": name, "password": PASSWORD, "email": email})).await
+        let request = json!({
+            "mode": "register",
+            "timestamp": 1,
+            "username": name,
+            "password": PASSWORD,
+            "email": email,
+        });
+        Self::begin(gateway, request).await
     }
 
     pub(crate) async fn log_in(gateway: &Gateway, name: &str) -> Self {
@@ -476,21 +484,21 @@ impl Mode {
 
     async fn begin(gateway: &Gateway, request: Value) -> Self {
         let mut peer = gateway.websocket("/mode").await;
-        let reply = peer.ask(&request).await;
+        let reply = peer.request(&request).await;
         assert_eq!(reply["status"], 200, "{reply}");
         let token = reply["token"].as_str().expect("a token is a string").to_owned();
         Self { peer, token, pushes: VecDeque::new() }
     }
 
-    /// The reply to a request, which is given its mode, a numeric timestamp and the token where it
-    /// does not say otherwise.
-    pub(crate) async fn ask(&mut self, mode: &str, fields: Value) -> Value {
+    /// Makes a request with this mode, a numeric timestamp and the token, unless `fields` has
+    /// others. Gives the reply.
+    pub(crate) async fn request(&mut self, mode: &str, fields: Value) -> Value {
         let mut request = json!({"mode": mode, "timestamp": 1_700_000_000.5, "token": self.token});
         let fields = fields.as_object().expect("the fields are an object");
         request.as_object_mut().expect("it is one").extend(fields.clone());
-        self.peer.say(&request).await;
+        self.peer.send(&request).await;
         loop {
-            let frame = self.peer.hear().await;
+            let frame = self.peer.receive().await;
             if frame.get("chat_id").is_none() {
                 return frame;
             }
@@ -498,16 +506,19 @@ impl Mode {
         }
     }
 
-    /// Sends a text that must be accepted.
+    /// Posts a message; panics if it is refused.
     pub(crate) async fn send(&mut self, chat: i64, text: &str) {
         let reply = self
-            .ask("sendMessage", json!({"chat_id": chat, "content": text, "content_type": "text"}))
+            .request(
+                "sendMessage",
+                json!({"chat_id": chat, "content": text, "content_type": "text"}),
+            )
             .await;
         assert_eq!(reply["status"], 200, "{reply}");
     }
 
-    /// Whether no push came before the last reply.
-    pub(crate) fn has_heard_nothing(&self) -> bool {
+    /// True if no push was received before the last reply.
+    pub(crate) fn has_no_pushes(&self) -> bool {
         self.pushes.is_empty()
     }
 
@@ -515,7 +526,7 @@ impl Mode {
     pub(crate) async fn push(&mut self) -> Value {
         match self.pushes.pop_front() {
             Some(push) => push,
-            None => self.peer.hear().await,
+            None => self.peer.receive().await,
         }
     }
 
@@ -524,26 +535,26 @@ impl Mode {
         let push = self.push().await;
         push["messages"][0]["content"]
             .as_str()
-            .unwrap_or_else(|| panic!("{push} is no push"))
+            .unwrap_or_else(|| panic!("not a push: {push}"))
             .to_owned()
     }
 
-    /// The contents of a chat, oldest first.
+    /// The contents of a chat's messages, oldest first.
     pub(crate) async fn history(&mut self, chat: i64) -> Vec<String> {
-        let reply = self.ask("getMessages", json!({"chat_id": chat})).await;
+        let reply = self.request("getMessages", json!({"chat_id": chat})).await;
         texts(&reply["messages"], "content")
     }
 }
 
-/// One text of each row.
+/// The text of this key in each row.
 pub(crate) fn texts(rows: &Value, key: &str) -> Vec<String> {
-    let rows = rows.as_array().unwrap_or_else(|| panic!("{rows} is no list"));
+    let rows = rows.as_array().unwrap_or_else(|| panic!("not a list: {rows}"));
     rows.iter()
         .map(|row| row[key].as_str().unwrap_or_else(|| panic!("no {key} in {row}")).to_owned())
         .collect()
 }
 
-/// A user who speaks `bearer`.
+/// A client of the dialect `bearer`, logged in.
 pub(crate) struct Bearer<'a> {
     pub(crate) gateway: &'a Gateway,
     pub(crate) id: i64,
@@ -552,12 +563,14 @@ pub(crate) struct Bearer<'a> {
 }
 
 impl<'a> Bearer<'a> {
-    /// Registers and fills in the profile; the full name is the login's in capitals.
+    /// Registers and creates the profile; the full name is the login in capitals.
     pub(crate) async fn register(gateway: &'a Gateway, login: &str) -> Self {
-        let body = json!({"email": format!("{login}@example.org"), "password": PASSWORD, "username": login});
+        let email = format!("{login}@example.org");
+        let body = json!({"email": email, "password": PASSWORD, "username": login});
         let pair = gateway.json("POST", "/api/v1/register", None, &body).await.expect(200);
         let mut user = Self::of(gateway, &pair);
-        let profile = json!({"username": login, "name": login.to_uppercase(), "description": format!("about {login}")});
+        let (name, description) = (login.to_uppercase(), format!("about {login}"));
+        let profile = json!({"username": login, "name": name, "description": description});
         assert_eq!(user.form("/user", &profile, None).await.expect(200), json!({"status": "ok"}));
         user.find_id().await;
         user
@@ -573,7 +586,7 @@ impl<'a> Bearer<'a> {
         user
     }
 
-    /// Whoever these tokens are given to, before it is known who that is.
+    /// The owner of these tokens; the id is not known yet.
     pub(crate) fn of(gateway: &'a Gateway, pair: &Value) -> Self {
         let token = |key: &str| {
             pair[key].as_str().unwrap_or_else(|| panic!("no {key} in {pair}")).to_owned()
@@ -645,11 +658,11 @@ impl<'a> Bearer<'a> {
             .await
     }
 
-    /// Enters a room; the texts of its history, newest first.
+    /// Opens a room; also gives the texts of its history, newest first.
     pub(crate) async fn room(&self, path: &str) -> (Peer, Vec<String>) {
         let mut peer =
             self.try_room(path).await.unwrap_or_else(|refusal| panic!("{path}: {refusal:?}"));
-        let history = peer.hear().await;
+        let history = peer.receive().await;
         assert_eq!(history["type"], "history", "{history}");
         let texts = texts(&history["messages"], "text");
         assert_eq!(history.get("error").is_some(), texts.is_empty(), "{history}");
@@ -657,18 +670,20 @@ impl<'a> Bearer<'a> {
     }
 }
 
-/// The body that names users.
+/// A body with a list of users.
 pub(crate) fn named(users: &[i64]) -> Value {
-    json!({"users": users.iter().map(|id| json!({"id": id, "name": "whoever"})).collect::<Vec<_>>()})
+    let users: Vec<_> = users.iter().map(|id| json!({"id": id, "name": "any"})).collect();
+    json!({"users": users})
 }
 
-/// A multipart form whose boundary is `boundary`.
+/// A multipart form with the boundary `boundary`.
 pub(crate) fn form(json: &str, photo: Option<&[u8]>) -> Bytes {
     let mut body =
         format!("--boundary\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{json}\r\n")
             .into_bytes();
     if let Some(photo) = photo {
-        let head = "Content-Disposition: form-data; name=\"photo\"; filename=\"photo.png\"\r\nContent-Type: image/png\r\n\r\n";
+        let head = "Content-Disposition: form-data; name=\"photo\"; filename=\"photo.png\"\r\n\
+                    Content-Type: image/png\r\n\r\n";
         body.extend_from_slice(format!("--boundary\r\n{head}").as_bytes());
         body.extend_from_slice(photo);
         body.extend_from_slice(b"\r\n");
@@ -677,19 +692,19 @@ pub(crate) fn form(json: &str, photo: Option<&[u8]>) -> Bytes {
     body.into()
 }
 
-/// What a client says in a room.
+/// A frame that posts a message in a room.
 pub(crate) fn message(text: &str) -> Value {
-    json!({"type": "message", "text": text, "author": {"id": 1, "name": "somebody else"}})
+    json!({"type": "message", "text": text, "author": {"id": 1, "name": "another user"}})
 }
 
-/// What `look` finds, once it finds something.
-pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    within(what, async {
+/// Calls `find` until it gives something.
+pub(crate) async fn eventually<T>(step: &str, mut find: impl AsyncFnMut() -> Option<T>) -> T {
+    within(step, async {
         loop {
-            if let Some(found) = look().await {
+            if let Some(found) = find().await {
                 return found;
             }
-            // Only between two looks at what nobody tells of.
+            // Nothing signals the change, so it is polled.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })

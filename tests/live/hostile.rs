@@ -1,12 +1,11 @@
-//! What a peer sends may earn an error: never the end of the process, of another connection, or of
-//! the memory.
+//! Hostile peers: whatever a peer sends is answered with an error at most. It never ends the
+//! process or another connection, and never takes unbounded memory.
 
-use crate::harness::{Bearer, Gateway, Mode, Peer, hear_to_the_end, message};
+use crate::harness::{Bearer, Gateway, Mode, Peer, eventually, message, read_to_end, within};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
-/// A WebSocket frame as it stands on the wire: its first byte, then its payload, masked with
-/// zeroes.
+/// A WebSocket frame on the wire, with this first byte, masked with zeroes. RFC 6455 section 5.2.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match payload.len() {
@@ -29,8 +28,8 @@ const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
 const FRAME_LIMIT: usize = 1 << 20;
 
-/// What comes of bytes on an open WebSocket: how many frames, and the close code where the gateway
-/// ends it.
+/// Bytes on an open WebSocket, the number of frames that answer them, and the close code if the
+/// gateway closes the connection.
 struct Attack {
     name: &'static str,
     bytes: Vec<u8>,
@@ -38,7 +37,7 @@ struct Attack {
     close: Option<u16>,
 }
 
-/// What is tried on every dialect.
+/// The attacks on every dialect.
 fn attacks() -> Vec<Attack> {
     let text = |payload: &[u8]| frame(TEXT, payload);
     let attack = |name, bytes, answers, close| Attack { name, bytes, answers, close };
@@ -64,7 +63,7 @@ fn attacks() -> Vec<Attack> {
         attack("deep objects", deep("{\"a\":", 100_000, "}"), 1, None),
         attack("deep lists without end", deep("[", 500_000, ""), 1, None),
         attack(
-            "deep in a field that nobody reads",
+            "deep in an unknown field",
             text(
                 format!(
                     "{{\"mode\":\"x\",\"type\":\"x\",\"y\":{}{}}}",
@@ -77,7 +76,7 @@ fn attacks() -> Vec<Attack> {
             None,
         ),
         attack("binary where text is meant", frame(BINARY, b"{\"mode\":\"auth\"}"), 1, None),
-        attack("binary nonsense", frame(BINARY, &[0xFF; 1000]), 1, None),
+        attack("random binary", frame(BINARY, &[0xFF; 1000]), 1, None),
         attack("a frame at the limit", text(&at_limit), 1, None),
         attack("a frame over the limit", text(&[b' '; FRAME_LIMIT + 1]), 0, Some(1009)),
         attack("a frame far over the limit", text(&[b' '; 8 << 20]), 0, Some(1009)),
@@ -88,7 +87,7 @@ fn attacks() -> Vec<Attack> {
             Some(1009),
         ),
         attack(
-            "an announced length that nobody can have",
+            "an announced length above all limits",
             [&[TEXT, 0xFF, 0x3F][..], &[0xFF; 7], &[0; 4]].concat(),
             0,
             Some(1009),
@@ -125,28 +124,27 @@ fn attacks() -> Vec<Attack> {
 }
 
 impl Attack {
-    /// Carries it out, and checks what comes of it; `probe` is answered by one more frame where the
-    /// connection is open.
+    /// Sends the bytes, and checks the answers. If the connection stays open, `probe` is answered
+    /// with one more frame.
     async fn on(&self, peer: &mut Peer, probe: &[u8]) {
-        // The gateway may close before it has read all of it.
-        let _ =
-            crate::harness::within(self.name, peer.socket.get_mut().write_all(&self.bytes)).await;
+        // The gateway may close before it has read everything.
+        let _ = within(self.name, peer.socket.get_mut().write_all(&self.bytes)).await;
         for _ in 0..self.answers {
-            peer.hear().await;
+            peer.receive().await;
         }
         match self.close {
             Some(code) => assert_eq!(peer.end().await, (vec![], Some(code)), "{}", self.name),
             None => {
                 peer.socket.get_mut().write_all(probe).await.expect("the connection is open");
-                let reply = peer.hear().await;
+                let reply = peer.receive().await;
                 assert!(reply.to_string().contains("probe"), "{}: {reply}", self.name);
             }
         }
     }
 }
 
-/// What shows that a gateway is well: everybody else is still served.
-struct Witness<'a> {
+/// Two other connections, which show that the gateway still serves other clients.
+struct Bystanders<'a> {
     gateway: &'a Gateway,
     mode: Mode,
     room: Peer,
@@ -154,7 +152,7 @@ struct Witness<'a> {
     user: Bearer<'a>,
 }
 
-impl<'a> Witness<'a> {
+impl<'a> Bystanders<'a> {
     async fn new(gateway: &'a Gateway) -> Self {
         let mode = Mode::register(gateway, "ann").await;
         let user = Bearer::log_in(gateway, "ann").await;
@@ -163,21 +161,21 @@ impl<'a> Witness<'a> {
         Self { gateway, mode, room, group, user }
     }
 
-    async fn path(&self, dialect: &str) -> Peer {
+    async fn open(&self, dialect: &str) -> Peer {
         match dialect {
             "mode" => self.gateway.websocket("/mode").await,
             _ => self.user.room(&format!("/group/{}?limit=1", self.group)).await.0,
         }
     }
 
-    async fn is_well(&mut self, after: &str) {
+    async fn are_served(&mut self, after: &str) {
         self.mode.send(self.group, after).await;
-        assert_eq!(self.room.hear().await["text"], after, "others still hear each other");
+        assert_eq!(self.room.receive().await["text"], after, "after {after}");
         assert_eq!(self.gateway.get("/healthz").await.status, 200, "after {after}");
     }
 }
 
-/// A frame whose answer has the word `probe` in it.
+/// A frame whose answer contains `probe`.
 fn probe(dialect: &str) -> Vec<u8> {
     match dialect {
         "mode" => frame(TEXT, br#"{"mode":"probe"}"#),
@@ -186,20 +184,20 @@ fn probe(dialect: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn every_attack_on_a_websocket_earns_its_answer_and_hurts_nobody_else() {
+async fn attacks_on_a_websocket_are_answered_and_others_are_served() {
     let gateway = Gateway::start().await;
-    let mut witness = Witness::new(&gateway).await;
+    let mut bystanders = Bystanders::new(&gateway).await;
     for dialect in ["mode", "bearer"] {
         for attack in attacks() {
-            let mut peer = witness.path(dialect).await;
-            // What was said in a room stays in its history, and is heard by the witness too.
+            let mut peer = bystanders.open(dialect).await;
+            // A message in the room reaches the bystanders too.
             attack.on(&mut peer, &probe(dialect)).await;
             drop(peer);
             if dialect == "bearer" && attack.close.is_none() {
-                assert_eq!(witness.room.hear().await["text"], "probe", "{}", attack.name);
-                assert_eq!(witness.mode.pushed().await, "probe", "{}", attack.name);
+                assert_eq!(bystanders.room.receive().await["text"], "probe", "{}", attack.name);
+                assert_eq!(bystanders.mode.pushed().await, "probe", "{}", attack.name);
             }
-            witness.is_well(attack.name).await;
+            bystanders.are_served(attack.name).await;
         }
     }
 }
@@ -214,7 +212,7 @@ async fn memory_stays_bounded_under_a_thousand_rounds_of_attacks() {
         let mut peer = gateway.websocket("/mode").await;
         attacks[number % attacks.len()].on(&mut peer, &probe("mode")).await;
     };
-    // Once each, so that what is allocated once is there.
+    // Each attack once first, for memory that is allocated once.
     for number in 0..attacks.len() {
         round(number).await;
     }
@@ -226,17 +224,19 @@ async fn memory_stays_bounded_under_a_thousand_rounds_of_attacks() {
     assert!(after < before + GROWTH, "{before} bytes before, {after} after");
 }
 
-const HANDSHAKE: &str = "GET /mode HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+const HANDSHAKE: &str = "GET /mode HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
+                         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
 
 #[tokio::test]
-async fn garbage_on_the_port_is_refused_and_hurts_nobody_else() {
+async fn garbage_on_the_port_is_refused_and_others_are_served() {
     let gateway =
         Gateway::with(&[("HTTP__HEADER_TIMEOUT", "1s"), ("HTTP__BODY_TIMEOUT", "1s")]).await;
-    let mut witness = Witness::new(&gateway).await;
+    let mut bystanders = Bystanders::new(&gateway).await;
     let many = (0..2000).map(|number| format!("x-{number}: x\r\n")).collect::<String>();
     let login = |head: &str, body: &str| {
         format!(
-            "POST /api/v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}\r\n{body}"
+            "POST /api/v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+             {head}\r\n{body}"
         )
     };
     let bytes = |text: &str| text.as_bytes().to_vec();
@@ -249,7 +249,7 @@ async fn garbage_on_the_port_is_refused_and_hurts_nobody_else() {
             bytes("\x16\x03\x01\x02\x00\x01\x00\x01\u{7f}\x03\x03"),
             &["HTTP/1.1 400 ", ""],
         ),
-        ("words", bytes("hello there\r\n\r\n"), &["HTTP/1.1 400 ", ""]),
+        ("text", bytes("hello there\r\n\r\n"), &["HTTP/1.1 400 ", ""]),
         (
             "a preface of HTTP/2 and garbage",
             bytes("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\ngarbage and more garbage"),
@@ -275,22 +275,18 @@ async fn garbage_on_the_port_is_refused_and_hurts_nobody_else() {
         ),
         ("a slow head", bytes("GET /healthz HTTP/1.1\r\nHost: x\r\n"), &["", "HTTP/1.1 408 "]),
         ("half a handshake", bytes(HANDSHAKE), &["", "HTTP/1.1 408 "]),
+        ("a missing body", bytes(&login("Content-Length: 10\r\n", "{")), &["HTTP/1.1 408 "]),
         (
-            "a body that does not come",
-            bytes(&login("Content-Length: 10\r\n", "{")),
-            &["HTTP/1.1 408 "],
-        ),
-        (
-            "chunks that do not come",
+            "missing chunks",
             bytes(&login("Transfer-Encoding: chunked\r\n", "5\r\n{")),
             &["HTTP/1.1 408 "],
         ),
         (
-            "chunks that are none",
+            "malformed chunks",
             bytes(&login("Transfer-Encoding: chunked\r\n", "zz\r\n{}\r\n")),
             &["HTTP/1.1 400 "],
         ),
-        ("a length that is none", bytes(&login("Content-Length: -1\r\n", "")), &["HTTP/1.1 400 "]),
+        ("a negative length", bytes(&login("Content-Length: -1\r\n", "")), &["HTTP/1.1 400 "]),
         (
             "two lengths",
             bytes(&login("Content-Length: 2\r\nContent-Length: 3\r\n", "{}")),
@@ -314,25 +310,26 @@ async fn garbage_on_the_port_is_refused_and_hurts_nobody_else() {
         (
             "a tunnel",
             bytes(
-                "CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\nConnection: close\r\n\r\n",
+                "CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\
+                 Connection: close\r\n\r\n",
             ),
             &["HTTP/1.1 404 "],
         ),
     ] {
-        let heard = gateway.raw(&bytes).await;
-        let heard = String::from_utf8_lossy(&heard);
+        let received = gateway.raw(&bytes).await;
+        let received = String::from_utf8_lossy(&received);
         let fits = |expected: &&str| {
-            if expected.is_empty() { heard.is_empty() } else { heard.starts_with(*expected) }
+            if expected.is_empty() { received.is_empty() } else { received.starts_with(*expected) }
         };
-        assert!(expected.iter().any(fits), "{name}: {heard:?}");
-        witness.is_well(name).await;
+        assert!(expected.iter().any(fits), "{name}: {received:?}");
+        bystanders.are_served(name).await;
     }
 }
 
 #[tokio::test]
-async fn connections_that_break_off_anywhere_leave_nothing_behind() {
+async fn connections_that_break_off_anywhere_are_forgotten() {
     let gateway = Gateway::start().await;
-    let mut witness = Witness::new(&gateway).await;
+    let mut bystanders = Bystanders::new(&gateway).await;
     let handshake = format!("{HANDSHAKE}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
     let whole = [
         handshake.as_bytes(),
@@ -349,11 +346,11 @@ async fn connections_that_break_off_anywhere_leave_nothing_behind() {
         let mut stream = gateway.connect().await;
         stream.write_all(&whole[..length]).await.expect("the connection is open");
         stream.shutdown().await.expect("the connection is open");
-        hear_to_the_end(&mut stream).await;
+        read_to_end(&mut stream).await;
     }
-    crate::harness::eventually("the end of all that broke off", async || {
+    eventually("the end of the broken connections", async || {
         (gateway.metric("tolmach_connections", "dialect=\"mode\"").await == open).then_some(())
     })
     .await;
-    witness.is_well("breaking off").await;
+    bystanders.are_served("broken connections").await;
 }

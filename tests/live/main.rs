@@ -1,15 +1,14 @@
-//! The real binary over real sockets: what one client says, what others hear, and what no client
-//! can break.
+//! The real binary over real sockets.
 //!
-//! Every test starts a gateway of its own on a free port and a throw-away folder. Nothing here
-//! knows the gateway's code: only its command line, its configuration and its wires.
+//! Every test starts a gateway of its own, on a free port and with a temporary folder. The tests
+//! use the command line, the configuration and the wires, and none of the gateway's code.
 
 #[cfg(test)]
 mod bearer;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
-mod doors;
+mod cross_dialect;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
@@ -31,4 +30,4 @@ mod pipelines;
 #[cfg(test)]
 mod retries;
 #[cfg(test)]
-mod world;
+mod routing;

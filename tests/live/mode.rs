@@ -1,14 +1,12 @@
-//! `mode` as a client meets it: every operation, status, form of time and push of
-//! protocols/mode/SPEC.md.
+//! The dialect `mode`: every operation, status, form of time and push of protocols/mode/SPEC.md.
 
 use crate::harness::{Bearer, Gateway, Mode, PASSWORD, Peer, eventually, message, texts};
 use serde_json::{Value, json};
 use std::path::Path;
 use tokio_tungstenite::tungstenite::Message;
 
-/// Ann, who speaks `mode`, with a chat with Bob, a group with Bob, and a group of Bob's that she is
-/// not in.
-struct Scene<'a> {
+/// A client of `mode`, a chat and a group with another user, and a group without the client.
+struct Setup<'a> {
     ann: Mode,
     bob: Bearer<'a>,
     chat: i64,
@@ -16,22 +14,22 @@ struct Scene<'a> {
     foreign: i64,
 }
 
-async fn scene(gateway: &Gateway) -> Scene<'_> {
+async fn set_up(gateway: &Gateway) -> Setup<'_> {
     let ann = Mode::register(gateway, "ann").await;
     let ann_id = Bearer::log_in(gateway, "ann").await.id;
     let bob = Bearer::register(gateway, "bob").await;
     let chat = bob.chat_with(ann_id).await;
     let group = bob.group("friends", &[ann_id]).await;
     let foreign = bob.group("foreign", &[]).await;
-    Scene { ann, bob, chat, group, foreign }
+    Setup { ann, bob, chat, group, foreign }
 }
 
 #[tokio::test]
 async fn every_operation_is_answered_as_documented() {
     let gateway = Gateway::start().await;
-    let Scene { mut ann, chat, group, .. } = scene(&gateway).await;
+    let Setup { mut ann, chat, group, .. } = set_up(&gateway).await;
     let mut reply = async |mode: &str, fields: Value| {
-        let mut reply = ann.ask(mode, fields).await;
+        let mut reply = ann.request(mode, fields).await;
         assert!(reply["timestamp"].take().is_number(), "{reply}");
         reply
     };
@@ -47,7 +45,12 @@ async fn every_operation_is_answered_as_documented() {
     let chats = reply("getChats", json!({})).await;
     let group_row = json!({"chat_id": group, "chat_name": "friends", "chat_type": "group"});
     let chat_row = json!({"chat_id": chat, "chat_name": "bob", "chat_type": "personal"});
-    let expected = json!({"mode": "getChats", "timestamp": null, "status": 200, "chats": [group_row, chat_row]});
+    let expected = json!({
+        "mode": "getChats",
+        "timestamp": null,
+        "status": 200,
+        "chats": [group_row, chat_row],
+    });
     assert_eq!(chats, expected, "the newest activity comes first");
 
     let messages = reply("getMessages", json!({"chat_id": group})).await;
@@ -70,7 +73,7 @@ async fn every_operation_is_answered_as_documented() {
     let out = reply("logout", json!({"username": "ANN"})).await;
     assert_eq!(out, json!({"mode": "logout", "timestamp": null, "status": 200}));
     let refused = reply("getChats", json!({})).await;
-    assert_eq!(refused["status"], 401, "the token is dead");
+    assert_eq!(refused["status"], 401, "the token has ended");
 }
 
 #[tokio::test]
@@ -81,12 +84,12 @@ async fn the_keys_of_a_reply_come_in_the_documented_order() {
         ("getChats", [r#"{"mode":"getChats","timestamp":"#, r#","status":200,"chats":[]}"#]),
         ("auth", [r#"{"mode":"auth","timestamp":"#, r#","token":null}"#]),
         (
-            "nonsense",
-            [r#"{"mode":"nonsense","timestamp":"#, r#","status":501,"error_msg":"unknown mode"}"#],
+            "unknown",
+            [r#"{"mode":"unknown","timestamp":"#, r#","status":501,"error_msg":"unknown mode"}"#],
         ),
     ] {
-        ann.peer.say(&json!({"mode": mode, "timestamp": 1, "token": ann.token})).await;
-        let reply = ann.peer.next().await.expect("it is open");
+        ann.peer.send(&json!({"mode": mode, "timestamp": 1, "token": ann.token})).await;
+        let reply = ann.peer.next().await.expect("the connection is open");
         assert!(reply.starts_with(expected[0]) && reply.ends_with(expected[1]), "{reply}");
     }
 }
@@ -94,13 +97,27 @@ async fn the_keys_of_a_reply_come_in_the_documented_order() {
 #[tokio::test]
 async fn every_refusal_has_its_status_and_leaves_the_connection_open() {
     let gateway = Gateway::start().await;
-    let Scene { mut ann, chat, group, foreign, .. } = scene(&gateway).await;
+    let Setup { mut ann, chat, group, foreign, .. } = set_up(&gateway).await;
     let token = ann.token.clone();
     let long = "x".repeat(65);
-    let account = |mode: &str, username: Value, password: Value| json!({"mode": mode, "username": username, "password": password, "email": null});
-    let send = |chat: Value, content: Value, kind: Value| json!({"mode": "sendMessage", "token": token, "chat_id": chat, "content": content, "content_type": kind});
+    let account = |mode: &str, username: Value, password: Value| {
+        let email = Value::Null;
+        json!({"mode": mode, "username": username, "password": password, "email": email})
+    };
+    let send = |chat: Value, content: Value, content_type: Value| {
+        json!({
+            "mode": "sendMessage",
+            "token": token,
+            "chat_id": chat,
+            "content": content,
+            "content_type": content_type,
+        })
+    };
     let read = |chat: Value| json!({"mode": "getMessages", "token": token, "chat_id": chat});
-    let recover = |data: Value, kind: Value| json!({"mode": "recovery", "known_data": data, "known_data_type": kind});
+    let recover = |data: Value, data_type: Value| {
+        let mode = "recovery";
+        json!({"mode": mode, "known_data": data, "known_data_type": data_type})
+    };
     for (name, frame, status) in [
         ("an unknown mode", json!({"mode": "fly"}), 501),
         ("a mode in other case", json!({"mode": "getchats", "token": token}), 501),
@@ -119,7 +136,7 @@ async fn every_refusal_has_its_status_and_leaves_the_connection_open() {
             409,
         ),
         ("an auth with a wrong password", account("auth", json!("ann"), json!("wrong")), 401),
-        ("an auth of nobody", account("auth", json!("nobody"), json!("wrong")), 401),
+        ("an auth of an unknown user", account("auth", json!("nobody"), json!("wrong")), 401),
         ("an auth without password", json!({"mode": "auth", "username": "ann"}), 422),
         ("an auth with a null password", account("auth", json!("ann"), json!(null)), 422),
         ("no token", json!({"mode": "getChats"}), 422),
@@ -154,12 +171,12 @@ async fn every_refusal_has_its_status_and_leaves_the_connection_open() {
         ("a recovery of an unknown kind", recover(json!("ann"), json!("phone")), 422),
         ("a recovery without data", recover(json!(null), json!("email")), 422),
         (
-            "a logout of somebody else",
+            "a logout of another user",
             json!({"mode": "logout", "token": token, "username": "bob"}),
             401,
         ),
     ] {
-        let reply = ann.peer.ask(&frame).await;
+        let reply = ann.peer.request(&frame).await;
         assert_eq!(reply["status"], status, "{name}: {reply}");
         assert_eq!(reply["mode"], frame["mode"], "{name}: {reply}");
         assert!(
@@ -180,8 +197,8 @@ async fn every_refusal_has_its_status_and_leaves_the_connection_open() {
         ("a key twice", Message::text(r#"{"mode":"auth","mode":"auth"}"#), 400),
         ("a binary frame", Message::binary(&br#"{"mode":"getChats"}"#[..]), 400),
     ] {
-        ann.peer.say_message(message).await;
-        let reply = ann.peer.hear().await;
+        ann.peer.send_message(message).await;
+        let reply = ann.peer.receive().await;
         assert_eq!(
             (&reply["status"], &reply["mode"]),
             (&json!(status), &Value::Null),
@@ -196,24 +213,26 @@ async fn every_refusal_has_its_status_and_leaves_the_connection_open() {
         ),
         ("no content type", "sendGroupMessage", json!({"chat_id": group, "content": "x"})),
         (
-            "a content type of one's own",
+            "a custom content type",
             "sendMessage",
             json!({"chat_id": group, "content": "x", "content_type": "poem"}),
         ),
-        ("fields that nobody knows", "getChats", json!({"more": {"and": ["more"]}})),
+        ("unknown fields", "getChats", json!({"more": {"and": ["more"]}})),
     ] {
-        let reply = ann.ask(mode, fields).await;
+        let reply = ann.request(mode, fields).await;
         assert_eq!(reply["status"], 200, "{name}: {reply}");
     }
 }
 
 #[tokio::test]
-async fn a_login_is_by_name_or_address_in_any_case_and_its_failure_tells_nothing() {
+async fn a_login_is_by_name_or_address_in_any_case_and_does_not_reveal_unknown_users() {
     let gateway = Gateway::start().await;
     Mode::register(&gateway, "ann").await;
     let mut peer = gateway.websocket("/mode").await;
     let mut auth = async |username: &str, password: &str| {
-        let mut reply = peer.ask(&json!({"mode": "auth", "timestamp": 1, "username": username, "password": password})).await;
+        let request =
+            json!({"mode": "auth", "timestamp": 1, "username": username, "password": password});
+        let mut reply = peer.request(&request).await;
         reply["timestamp"].take();
         reply
     };
@@ -226,12 +245,13 @@ async fn a_login_is_by_name_or_address_in_any_case_and_its_failure_tells_nothing
     assert_ne!(
         auth("ann", PASSWORD).await["token"],
         auth("ann", PASSWORD).await["token"],
-        "each login gives a token of its own"
+        "each login grants a new token"
     );
 }
 
-fn is_plain(moment: &Value) -> bool {
-    let Some(text) = moment.as_str() else { return false };
+/// True for `YYYY-MM-DD hh:mm:ss`.
+fn is_plain(time: &Value) -> bool {
+    let Some(text) = time.as_str() else { return false };
     text.len() == 19
         && text.bytes().enumerate().all(|(index, byte)| match index {
             4 | 7 => byte == b'-',
@@ -242,9 +262,9 @@ fn is_plain(moment: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn moments_have_the_form_of_the_request() {
+async fn times_have_the_form_of_the_request() {
     let gateway = Gateway::start().await;
-    let Scene { mut ann, chat, .. } = scene(&gateway).await;
+    let Setup { mut ann, chat, .. } = set_up(&gateway).await;
     ann.send(chat, "x").await;
     for (timestamp, number) in [
         (json!(1_700_000_000), true),
@@ -255,38 +275,36 @@ async fn moments_have_the_form_of_the_request() {
         (json!(null), false),
         (json!([]), false),
     ] {
-        let reply = ann.ask("getMessages", json!({"chat_id": chat, "timestamp": timestamp})).await;
-        for moment in [&reply["timestamp"], &reply["messages"][0]["content_time"]] {
-            assert!(
-                if number { moment.is_number() } else { is_plain(moment) },
-                "{timestamp}: {reply}"
-            );
+        let reply =
+            ann.request("getMessages", json!({"chat_id": chat, "timestamp": timestamp})).await;
+        for time in [&reply["timestamp"], &reply["messages"][0]["content_time"]] {
+            assert!(if number { time.is_number() } else { is_plain(time) }, "{timestamp}: {reply}");
         }
     }
-    let reply = ann.peer.ask(&json!({"mode": "getChats", "token": ann.token})).await;
+    let reply = ann.peer.request(&json!({"mode": "getChats", "token": ann.token})).await;
     assert!(is_plain(&reply["timestamp"]), "no timestamp: {reply}");
 }
 
-/// A connection of the owner of `token`, whose latest request has this timestamp.
-async fn listener(gateway: &Gateway, token: &str, timestamp: Value) -> Peer {
+/// A connection that receives pushes by this token, after a request with this timestamp.
+async fn receiver(gateway: &Gateway, token: &str, timestamp: Value) -> Peer {
     let mut peer = gateway.websocket("/mode").await;
     let reply =
-        peer.ask(&json!({"mode": "getChats", "timestamp": timestamp, "token": token})).await;
+        peer.request(&json!({"mode": "getChats", "timestamp": timestamp, "token": token})).await;
     assert_eq!(reply["status"], 200, "{reply}");
     peer
 }
 
 #[tokio::test]
-async fn a_message_is_pushed_in_each_listeners_form_and_not_to_who_sent_it() {
+async fn a_message_is_pushed_in_each_receivers_form_and_not_to_its_sender() {
     let gateway = Gateway::start().await;
-    let Scene { mut ann, bob, chat, .. } = scene(&gateway).await;
-    let mut numbers = listener(&gateway, &ann.token, json!(1)).await;
-    let mut strings = listener(&gateway, &ann.token, json!("2023-11-14 22:13:20")).await;
+    let Setup { mut ann, bob, chat, .. } = set_up(&gateway).await;
+    let mut numbers = receiver(&gateway, &ann.token, json!(1)).await;
+    let mut strings = receiver(&gateway, &ann.token, json!("2023-11-14 22:13:20")).await;
     let (mut room, _) = bob.room(&format!("/chat/{chat}")).await;
 
     ann.send(chat, "mine").await;
     for (peer, number) in [(&mut numbers, true), (&mut strings, false)] {
-        let push = peer.hear().await;
+        let push = peer.receive().await;
         assert_eq!(
             (&push["mode"], &push["status"], &push["chat_id"]),
             (&json!("getMessages"), &json!(200), &json!(chat))
@@ -294,41 +312,37 @@ async fn a_message_is_pushed_in_each_listeners_form_and_not_to_who_sent_it() {
         assert_eq!(
             texts(&push["messages"], "content"),
             ["mine"],
-            "the author's other connections hear it"
+            "the author's other connections receive it"
         );
-        for moment in [&push["timestamp"], &push["messages"][0]["content_time"]] {
-            assert!(if number { moment.is_number() } else { is_plain(moment) }, "{push}");
+        for time in [&push["timestamp"], &push["messages"][0]["content_time"]] {
+            assert!(if number { time.is_number() } else { is_plain(time) }, "{push}");
         }
     }
-    room.hear().await;
-    room.ask(&message("theirs")).await;
-    assert_eq!(
-        ann.pushed().await,
-        "theirs",
-        "the connection that sent the first one hears the second one first"
-    );
+    room.receive().await;
+    room.request(&message("theirs")).await;
+    assert_eq!(ann.pushed().await, "theirs", "the sender does not receive its own message");
 }
 
 #[tokio::test]
 async fn pushes_begin_with_a_token_and_end_with_its_session() {
     let gateway = Gateway::start().await;
-    let Scene { mut ann, bob, chat, .. } = scene(&gateway).await;
-    let mut witness =
-        listener(&gateway, &Mode::log_in(&gateway, "ann").await.token, json!(1)).await;
+    let Setup { mut ann, bob, chat, .. } = set_up(&gateway).await;
+    let mut other_session =
+        receiver(&gateway, &Mode::log_in(&gateway, "ann").await.token, json!(1)).await;
     let mut silent = gateway.websocket("/mode").await;
-    let mut same_session = listener(&gateway, &ann.token, json!(1)).await;
+    let mut same_session = receiver(&gateway, &ann.token, json!(1)).await;
     let (mut room, _) = bob.room(&format!("/chat/{chat}")).await;
 
-    room.ask(&message("before")).await;
-    for peer in [&mut witness, &mut same_session, &mut ann.peer] {
-        assert_eq!(peer.hear().await["messages"][0]["content"], "before");
+    room.request(&message("before")).await;
+    for peer in [&mut other_session, &mut same_session, &mut ann.peer] {
+        assert_eq!(peer.receive().await["messages"][0]["content"], "before");
     }
-    assert_eq!(ann.ask("logout", json!({})).await["status"], 200);
-    room.ask(&message("after")).await;
+    assert_eq!(ann.request("logout", json!({})).await["status"], 200);
+    room.request(&message("after")).await;
     assert_eq!(
-        witness.hear().await["messages"][0]["content"],
+        other_session.receive().await["messages"][0]["content"],
         "after",
-        "the other session goes on"
+        "the other session still receives"
     );
     for (name, peer) in [
         ("no token", &mut silent),
@@ -336,32 +350,34 @@ async fn pushes_begin_with_a_token_and_end_with_its_session() {
         ("logged out elsewhere", &mut same_session),
     ] {
         assert_eq!(
-            peer.ask(&json!({"mode": "probe"})).await["status"],
+            peer.request(&json!({"mode": "probe"})).await["status"],
             501,
-            "{name}: nothing else came"
+            "{name}: no push was received"
         );
     }
     ann.token = Mode::log_in(&gateway, "ann").await.token;
-    assert_eq!(ann.ask("getChats", json!({})).await["status"], 200);
-    room.ask(&message("again")).await;
+    assert_eq!(ann.request("getChats", json!({})).await["status"], 200);
+    room.request(&message("again")).await;
     assert_eq!(ann.pushed().await, "again");
 }
 
 #[tokio::test]
-async fn an_operator_can_switch_pushes_off() {
+async fn pushes_can_be_switched_off() {
     let gateway = Gateway::with(&[("DIALECTS__MODE__PUSH", "false")]).await;
-    let Scene { mut ann, bob, chat, .. } = scene(&gateway).await;
+    let Setup { mut ann, bob, chat, .. } = set_up(&gateway).await;
     let (mut room, _) = bob.room(&format!("/chat/{chat}")).await;
-    room.ask(&message("unheard")).await;
+    room.request(&message("not pushed")).await;
     let (mut again, history) = bob.room(&format!("/chat/{chat}")).await;
-    assert_eq!(history, ["unheard"]);
-    again.ask(&message("unheard too")).await;
-    let reply =
-        ann.peer.ask(&json!({"mode": "getMessages", "token": ann.token, "chat_id": chat})).await;
+    assert_eq!(history, ["not pushed"]);
+    again.request(&message("nor this")).await;
+    let reply = ann
+        .peer
+        .request(&json!({"mode": "getMessages", "token": ann.token, "chat_id": chat}))
+        .await;
     assert_eq!(
         texts(&reply["messages"], "content"),
-        ["unheard", "unheard too"],
-        "nothing else came before it"
+        ["not pushed", "nor this"],
+        "no push before it"
     );
 }
 
@@ -374,13 +390,13 @@ fn mails(folder: &Path) -> Vec<String> {
 /// The path of the recovery page in a mail.
 fn link(mail: &str) -> String {
     let start = mail.find("/recover?token=").unwrap_or_else(|| panic!("no link in {mail}"));
-    mail[start..].split_whitespace().next().expect("it is not empty").to_owned()
+    mail[start..].split_whitespace().next().expect("the link is not empty").to_owned()
 }
 
 #[tokio::test]
 async fn recovery_mails_a_link_that_sets_a_new_password_once_and_ends_all_sessions() {
     let gateway = Gateway::start().await;
-    let Scene { mut ann, chat, .. } = scene(&gateway).await;
+    let Setup { mut ann, chat, .. } = set_up(&gateway).await;
     let pair = Bearer::log_in(&gateway, "ann").await;
     let (mut room, _) = pair.room(&format!("/chat/{chat}")).await;
     let folder = gateway.data().join("mail");
@@ -392,7 +408,7 @@ async fn recovery_mails_a_link_that_sets_a_new_password_once_and_ends_all_sessio
         ("ann@example.org", "email"),
     ] {
         let reply = ann
-            .ask(
+            .request(
                 "recovery",
                 json!({"username": "ann", "known_data": data, "known_data_type": kind}),
             )
@@ -404,14 +420,14 @@ async fn recovery_mails_a_link_that_sets_a_new_password_once_and_ends_all_sessio
         );
     }
     let mail = eventually("a mail", async || mails(&folder).pop()).await;
-    assert_eq!(mails(&folder).len(), 1, "nobody else is mailed");
+    assert_eq!(mails(&folder).len(), 1, "no other user is mailed");
     assert!(mail.contains("To: ann@example.org"), "{mail}");
     assert!(
         mail.contains(&format!("http://{}/recover?token=", gateway.address)),
         "the link leads back here: {mail}"
     );
     let path = link(&mail);
-    let token = path.split_once('=').expect("it has a token").1.to_owned();
+    let token = path.split_once('=').expect("the link has a token").1.to_owned();
 
     let page = gateway.get(&path).await;
     assert_eq!(
@@ -437,7 +453,11 @@ async fn recovery_mails_a_link_that_sets_a_new_password_once_and_ends_all_sessio
         "the page of a spent link has no form"
     );
 
-    assert_eq!(ann.ask("getChats", json!({})).await["status"], 401, "the old tokens are dead");
+    assert_eq!(
+        ann.request("getChats", json!({})).await["status"],
+        401,
+        "the old tokens have ended"
+    );
     assert_eq!(room.end().await.1, Some(1008), "an open room is closed");
     pair.get("/user").await.refused(401);
     gateway
@@ -455,7 +475,7 @@ async fn recovery_mails_a_link_that_sets_a_new_password_once_and_ends_all_sessio
 async fn recovery_links_begin_with_the_public_address() {
     let gateway = Gateway::with(&[("HTTP__PUBLIC_URL", "https://chat.example.org")]).await;
     let mut ann = Mode::register(&gateway, "ann").await;
-    ann.ask(
+    ann.request(
         "recovery",
         json!({"username": null, "known_data": "ANN", "known_data_type": "username"}),
     )
@@ -467,14 +487,17 @@ async fn recovery_links_begin_with_the_public_address() {
 #[tokio::test]
 async fn requests_of_one_connection_are_answered_in_their_order() {
     let gateway = Gateway::start().await;
-    let Scene { mut ann, chat, .. } = scene(&gateway).await;
+    let Setup { mut ann, chat, .. } = set_up(&gateway).await;
     for count in 0..50 {
-        ann.peer.say(&json!({"mode": "sendMessage", "token": ann.token, "chat_id": chat, "content": count.to_string()})).await;
-        ann.peer.say(&json!({"mode": format!("probe {count}")})).await;
+        let (token, content) = (&ann.token, count.to_string());
+        let send =
+            json!({"mode": "sendMessage", "token": token, "chat_id": chat, "content": content});
+        ann.peer.send(&send).await;
+        ann.peer.send(&json!({"mode": format!("probe {count}")})).await;
     }
     for count in 0..50 {
-        assert_eq!(ann.peer.hear().await["mode"], "sendMessage");
-        assert_eq!(ann.peer.hear().await["mode"], format!("probe {count}"));
+        assert_eq!(ann.peer.receive().await["mode"], "sendMessage");
+        assert_eq!(ann.peer.receive().await["mode"], format!("probe {count}"));
     }
     let expected: Vec<_> = (0..50).map(|count: usize| count.to_string()).collect();
     assert_eq!(ann.history(chat).await, expected);

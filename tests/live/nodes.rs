@@ -1,5 +1,5 @@
-//! Gateways that share one world: what one of them does, the others tell their clients. Here they
-//! share nothing but the store, so that each of them finds out by itself what no bus told it.
+//! Several gateways on one store: clients of one receive what clients of another do. Most tests
+//! have no bus, so that each gateway reads the events of the other from the store.
 
 use crate::harness::{Bearer, Gateway, Mode, message, named};
 use serde_json::json;
@@ -10,7 +10,7 @@ use tolmach_test_servers::Redis;
 struct Nodes {
     one: Gateway,
     two: Gateway,
-    /// Where the file is.
+    /// The URL of the file.
     url: String,
     _folder: TempDir,
 }
@@ -20,7 +20,7 @@ impl Nodes {
         Self::with(&[]).await
     }
 
-    /// With more options, which both of them have.
+    /// Nodes with more options.
     async fn with(options: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let url = format!("sqlite://{}", folder.path().join("shared.sqlite").display());
@@ -34,13 +34,13 @@ impl Nodes {
     }
 }
 
-/// What the nodes have in common.
+/// The options that the nodes share.
 fn shared(url: &str) -> [(&'static str, &str); 2] {
     [("STORE__URL", url), ("AUTH__JWT_SECRET", "a secret that both of the nodes have")]
 }
 
 #[tokio::test]
-async fn what_is_said_at_one_node_is_heard_at_the_other_in_one_order() {
+async fn messages_of_both_nodes_are_received_at_both_in_one_order() {
     const ROUNDS: usize = 20;
     let nodes = Nodes::start().await;
     let ann = Bearer::register(&nodes.one, "ann").await;
@@ -50,26 +50,26 @@ async fn what_is_said_at_one_node_is_heard_at_the_other_in_one_order() {
     let (mut at_one, history) = ann.room(&format!("/chat/{chat}")).await;
     assert_eq!(history, [""; 0]);
     let (mut at_two, _) = bob.room(&format!("/chat/{chat}")).await;
-    // Both speak at once: each hears its own at once and the other's later, yet in the order of the
-    // conversation.
+    // A node has its own messages at once and the other's later; both deliver them in one order.
     for round in 0..ROUNDS {
-        at_one.say(&message(&format!("one {round}"))).await;
-        at_two.say(&message(&format!("two {round}"))).await;
+        at_one.send(&message(&format!("one {round}"))).await;
+        at_two.send(&message(&format!("two {round}"))).await;
     }
-    let (mut heard_at_one, mut heard_at_two, mut pushed) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut received_at_one, mut received_at_two, mut pushed) =
+        (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..2 * ROUNDS {
-        heard_at_one.push(at_one.hear().await["text"].as_str().expect("a text").to_owned());
-        heard_at_two.push(at_two.hear().await["text"].as_str().expect("a text").to_owned());
+        received_at_one.push(at_one.receive().await["text"].as_str().expect("a text").to_owned());
+        received_at_two.push(at_two.receive().await["text"].as_str().expect("a text").to_owned());
         pushed.push(ann_too.pushed().await);
     }
     let (_again, mut history) = ann.room(&format!("/chat/{chat}")).await;
     history.reverse();
     assert_eq!(history.len(), 2 * ROUNDS);
-    assert_eq!((&heard_at_one, &heard_at_two, &pushed), (&history, &history, &history));
+    assert_eq!((&received_at_one, &received_at_two, &pushed), (&history, &history, &history));
 }
 
 #[tokio::test]
-async fn who_comes_into_a_group_at_one_node_hears_it_at_the_other_and_who_leaves_no_more() {
+async fn members_added_and_removed_at_one_node_are_so_at_the_other() {
     let nodes = Nodes::start().await;
     let ann = Bearer::register(&nodes.one, "ann").await;
     let bob = Bearer::register(&nodes.two, "bob").await;
@@ -78,26 +78,30 @@ async fn who_comes_into_a_group_at_one_node_hears_it_at_the_other_and_who_leaves
     let add = named(&[bob.id]);
     ann.json("POST", &format!("/group/{group}/add"), &add).await.expect(200);
     let (mut room, _) = ann.room(&format!("/group/{group}")).await;
-    room.ask(&message("welcome")).await;
+    room.request(&message("welcome")).await;
     assert_eq!(bob_too.pushed().await, "welcome");
 
     let (mut bobs_room, history) = bob.room(&format!("/group/{group}")).await;
     assert_eq!(history, ["welcome"]);
     ann.json("DELETE", &format!("/group/{group}/delete"), &add).await.expect(200);
-    assert_eq!(bobs_room.end().await.1, Some(1008), "he was removed");
-    room.ask(&message("he is gone")).await;
+    assert_eq!(bobs_room.end().await.1, Some(1008), "a removed member's room is closed");
+    room.request(&message("he is gone")).await;
     let chat = ann.chat_with(bob.id).await;
     let (mut aside, _) = ann.room(&format!("/chat/{chat}")).await;
-    aside.ask(&message("between us")).await;
-    assert_eq!(bob_too.pushed().await, "between us", "and nothing from the group before it");
+    aside.request(&message("between us")).await;
+    assert_eq!(
+        bob_too.pushed().await,
+        "between us",
+        "a removed member receives no message of the group"
+    );
 }
 
 #[tokio::test]
-async fn whatever_ends_a_session_at_one_node_ends_what_it_hears_at_the_other() {
+async fn a_session_that_ends_at_one_node_ends_at_the_other() {
     let nodes = Nodes::start().await;
     let eve = Bearer::register(&nodes.two, "eve").await;
-    for way in ["a logout", "a new password", "a deletion"] {
-        let name = way.replace(' ', "-");
+    for cause in ["a logout", "a new password", "a deletion"] {
+        let name = cause.replace(' ', "-");
         let here = Bearer::register(&nodes.one, &name).await;
         let there = Bearer {
             gateway: &nodes.two,
@@ -110,10 +114,10 @@ async fn whatever_ends_a_session_at_one_node_ends_what_it_hears_at_the_other() {
             there.try_room("/main").await.unwrap_or_else(|refusal| panic!("{refusal:?}"));
         let (mut room, _) = there.room(&format!("/chat/{chat}")).await;
         let mut pushed = Mode::log_in(&nodes.two, &name).await;
-        match way {
+        match cause {
             "a logout" => {
                 here.post("/logout").await.expect(200);
-                let ended = pushed.ask("logout", json!({"username": name})).await;
+                let ended = pushed.request("logout", json!({"username": name})).await;
                 assert_eq!(ended["status"], 200);
             }
             "a new password" => {
@@ -130,30 +134,29 @@ async fn whatever_ends_a_session_at_one_node_ends_what_it_hears_at_the_other() {
             }
         }
         for socket in [&mut main, &mut room] {
-            assert_eq!(socket.end().await.1, Some(1008), "{way}");
+            assert_eq!(socket.end().await.1, Some(1008), "{cause}");
         }
         there.get("/user").await.refused(401);
-        assert_eq!(pushed.ask("getChats", json!({})).await["status"], 401, "{way}");
+        assert_eq!(pushed.request("getChats", json!({})).await["status"], 401, "{cause}");
         let (mut other_side, _) = eve.room(&format!("/chat/{chat}")).await;
-        other_side.ask(&message("are you there?")).await;
-        assert_eq!(pushed.ask("getChats", json!({})).await["status"], 401, "{way}");
-        assert!(pushed.has_heard_nothing(), "{way}");
+        other_side.request(&message("are you there?")).await;
+        assert_eq!(pushed.request("getChats", json!({})).await["status"], 401, "{cause}");
+        assert!(pushed.has_no_pushes(), "{cause}");
     }
 }
 
 #[tokio::test]
-async fn a_token_that_expires_closes_the_sockets_that_it_opened() {
+async fn an_expired_token_closes_its_sockets() {
     let gateway = Gateway::with(&[("AUTH__ACCESS_LIFETIME", "1s")]).await;
     let ann = Bearer::register(&gateway, "ann").await;
     let mut main = ann.try_room("/main").await.unwrap_or_else(|refusal| panic!("{refusal:?}"));
-    assert_eq!(main.end().await.1, Some(1008), "long before it would have been pinged");
+    assert_eq!(main.end().await.1, Some(1008), "it is closed before its first ping");
     ann.get("/user").await.refused(401);
 }
 
-/// The store is not asked for an hour: what is heard came by Redis, but for what happened before
-/// both of them listened.
+/// The store is not read for events for an hour, so that all of them come by Redis.
 #[tokio::test]
-async fn redis_carries_what_is_said_without_the_store_being_asked() {
+async fn redis_carries_events_without_reads_of_the_store() {
     let Some(redis) = Redis::start_or_skip() else { return };
     let nodes = Nodes::with(&[("BUS__URL", &redis.url()), ("BUS__RECONCILE_INTERVAL", "1h")]).await;
     let ann = Bearer::register(&nodes.one, "ann").await;
@@ -164,10 +167,10 @@ async fn redis_carries_what_is_said_without_the_store_being_asked() {
     let (mut at_two, _) = bob.room(&format!("/chat/{chat}")).await;
     for round in 0..20 {
         for text in [format!("one {round}"), format!("two {round}")] {
-            let speaker = if text.starts_with("one") { &mut at_one } else { &mut at_two };
-            speaker.say(&message(&text)).await;
-            for listener in [&mut at_one, &mut at_two] {
-                assert_eq!(listener.hear().await["text"], text);
+            let writer = if text.starts_with("one") { &mut at_one } else { &mut at_two };
+            writer.send(&message(&text)).await;
+            for receiver in [&mut at_one, &mut at_two] {
+                assert_eq!(receiver.receive().await["text"], text);
             }
             assert_eq!(bob_too.pushed().await, text);
         }

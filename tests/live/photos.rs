@@ -1,4 +1,4 @@
-//! Photos in object storage: shared by gateways, and what clients hear while it is down.
+//! Photos in object storage: shared by gateways, and unavailable while it is down.
 
 use crate::harness::{Bearer, Gateway, PICTURE, eventually, run};
 use serde_json::json;
@@ -6,7 +6,7 @@ use tolmach_test_servers::S3;
 
 const SECRET: &str = "the secret that signs requests";
 
-/// A gateway that keeps photos in this storage, with more options.
+/// A gateway with this storage and more options.
 async fn gateway(storage: &S3, options: &[(&str, &str)]) -> Gateway {
     Gateway::with(&[&options_for(&storage.url()), options].concat()).await
 }
@@ -25,7 +25,7 @@ async fn group_with_photo(user: &Bearer<'_>, name: &str) -> crate::harness::Resp
 }
 
 #[tokio::test]
-async fn a_photo_that_one_gateway_took_is_served_by_the_other() {
+async fn a_photo_of_one_gateway_is_served_by_the_other() {
     let Some(storage) = S3::start_or_skip() else { return };
     storage.make_bucket("photos");
     let keys = ("AUTH__JWT_SECRET", "a secret that both gateways sign with");
@@ -46,13 +46,13 @@ async fn a_photo_that_one_gateway_took_is_served_by_the_other() {
     eventually("the end of the photo", async || storage.keys("photos").is_empty().then_some(()))
         .await;
     for gateway in [&one, &other] {
-        assert!(!gateway.data().join("photos").exists(), "nothing is kept beside the bucket");
+        assert!(!gateway.data().join("photos").exists(), "photos are stored in the bucket only");
         assert!(!gateway.log().contains(SECRET));
     }
 }
 
 #[tokio::test]
-async fn while_the_storage_is_down_photos_are_unavailable_and_all_else_goes_on() {
+async fn while_the_storage_is_down_only_photos_are_unavailable() {
     let Some(storage) = S3::start_or_skip() else { return };
     storage.make_bucket("photos");
     let gateway = gateway(&storage, &[("LOG__FILTER", "debug")]).await;
@@ -62,8 +62,8 @@ async fn while_the_storage_is_down_photos_are_unavailable_and_all_else_goes_on()
         group_with_photo(&ann, "gallery").await.expect(200)["group"]["id"]
     );
     for (name, down, up) in [
-        ("silent", S3::pause as fn(&S3), S3::resume as fn(&S3)),
-        ("gone", S3::kill, |storage: &S3| {
+        ("paused", S3::pause as fn(&S3), S3::resume as fn(&S3)),
+        ("killed", S3::kill, |storage: &S3| {
             storage.start_again();
             storage.make_bucket("photos");
         }),
@@ -74,7 +74,7 @@ async fn while_the_storage_is_down_photos_are_unavailable_and_all_else_goes_on()
         assert_eq!(
             gateway.get("/readyz").await.status,
             200,
-            "{name}: what needs no photo is served"
+            "{name}: requests without photos are served"
         );
         ann.group(name, &[]).await;
         up(&storage);
@@ -91,14 +91,14 @@ async fn while_the_storage_is_down_photos_are_unavailable_and_all_else_goes_on()
 }
 
 #[tokio::test]
-async fn check_asks_the_bucket_and_says_where_it_is() {
+async fn check_reaches_the_bucket_and_prints_its_url() {
     let Some(storage) = S3::start_or_skip() else { return };
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let url = storage.url();
     let check = async |options: &[(&str, &str)]| {
         let output = run(folder.path(), options, ["check"]).await;
         let text = [output.stdout, output.stderr].concat();
-        (output.status.code(), String::from_utf8(text).expect("it is text"))
+        (output.status.code(), String::from_utf8(text).expect("the output is text"))
     };
     let (code, text) = check(&options_for(&url)).await;
     assert!(code != Some(0) && text.contains("NoSuchBucket") && !text.contains(SECRET), "{text}");

@@ -1,18 +1,25 @@
-//! Peers that do not wait for answers: everything is done and answered in the order in which it was
-//! said.
+//! Clients that do not wait for responses: requests are carried out and answered in their order.
 
 use crate::harness::{Bearer, Gateway, Mode, eventually, texts};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-/// Whoever does not wait says much at once.
-const UNLIMITED: [(&str, &str); 2] = [("LIMITS__FRAMES_PER_SECOND", "100000"), ("LIMITS__FRAME_BURST", "100000")];
+/// Limits above what these clients send at once.
+const UNLIMITED: [(&str, &str); 2] =
+    [("LIMITS__FRAMES_PER_SECOND", "100000"), ("LIMITS__FRAME_BURST", "100000")];
 
 fn send(token: &str, chat: i64, text: &str) -> Value {
-    json!({"mode": "sendMessage", "timestamp": 1, "token": token, "chat_id": chat, "content": text, "content_type": "text"})
+    json!({
+        "mode": "sendMessage",
+        "timestamp": 1,
+        "token": token,
+        "chat_id": chat,
+        "content": text,
+        "content_type": "text",
+    })
 }
 
-/// Ann, and Bob, who has a group with her.
+/// Ann, Bob, and a group of both.
 async fn friends(gateway: &Gateway) -> (Mode, Bearer<'_>, i64) {
     let (ann, bob) = (Mode::register(gateway, "ann").await, Bearer::register(gateway, "bob").await);
     let group = bob.group("friends", &[Bearer::log_in(gateway, "ann").await.id]).await;
@@ -20,15 +27,14 @@ async fn friends(gateway: &Gateway) -> (Mode, Bearer<'_>, i64) {
 }
 
 #[tokio::test]
-async fn everything_is_answered_in_the_order_in_which_it_was_said() {
+async fn requests_are_answered_in_their_order() {
     let gateway = Gateway::with(&UNLIMITED).await;
     let (mut ann, bob, group) = friends(&gateway).await;
     let foreign = bob.group("foreign", &[]).await;
-    let (mut expected, mut said) = (Vec::new(), Vec::new());
+    let (mut expected, mut posted) = (Vec::new(), Vec::new());
     for number in 0..600 {
         let text = format!("message {number}");
-        // What must wait its turn, and what is refused, between messages of which more are under
-        // way than may be.
+        // Other requests and refusals between more messages than may be in flight.
         let (frame, answer) = match number {
             77 => {
                 (json!({"mode": "getChats", "timestamp": 1, "token": ann.token}), ("getChats", 200))
@@ -36,23 +42,28 @@ async fn everything_is_answered_in_the_order_in_which_it_was_said() {
             300 => (json!({"mode": "sing"}), ("sing", 501)),
             301 => (send(&ann.token, foreign, &text), ("sendMessage", 404)),
             302 => (send("nobody's", group, &text), ("sendMessage", 401)),
-            444 => (
-                json!({"mode": "getMessages", "timestamp": 1, "token": ann.token, "chat_id": group}),
-                ("getMessages", 200),
-            ),
+            444 => {
+                let (mode, token) = ("getMessages", &ann.token);
+                let read = json!({"mode": mode, "timestamp": 1, "token": token, "chat_id": group});
+                (read, (mode, 200))
+            }
             _ => {
-                said.push(text.clone());
+                posted.push(text.clone());
                 (send(&ann.token, group, &text), ("sendMessage", 200))
             }
         };
         expected.push((answer.0.to_owned(), answer.1));
-        ann.peer.say(&frame).await;
+        ann.peer.send(&frame).await;
     }
     let mut answers = Vec::new();
     for number in 0..expected.len() {
-        let answer = ann.peer.hear().await;
+        let answer = ann.peer.receive().await;
         if number == 444 {
-            assert_eq!(texts(&answer["messages"], "content"), said[..440], "what was said before");
+            assert_eq!(
+                texts(&answer["messages"], "content"),
+                posted[..440],
+                "all earlier messages"
+            );
         }
         answers.push((
             answer["mode"].as_str().unwrap_or_default().to_owned(),
@@ -60,7 +71,7 @@ async fn everything_is_answered_in_the_order_in_which_it_was_said() {
         ));
     }
     assert_eq!(answers, expected);
-    assert_eq!(ann.history(group).await, said);
+    assert_eq!(ann.history(group).await, posted);
 }
 
 #[tokio::test]
@@ -72,14 +83,14 @@ async fn messages_of_several_users_on_one_connection_keep_their_authors_and_orde
     let members =
         [Bearer::log_in(&gateway, "ann").await.id, Bearer::log_in(&gateway, "tom").await.id];
     let group = bob.group("friends", &members).await;
-    let speakers = [("ann", ann.token.clone()), ("tom", tom.token.clone())];
+    let authors = [("ann", ann.token.clone()), ("tom", tom.token.clone())];
     for number in 0..60 {
-        let (name, token) = &speakers[number / 3 % 2];
-        ann.peer.say(&send(token, group, &format!("{name} {number}"))).await;
+        let (name, token) = &authors[number / 3 % 2];
+        ann.peer.send(&send(token, group, &format!("{name} {number}"))).await;
     }
     let mut answered = 0;
     while answered < 60 {
-        let frame = ann.peer.hear().await;
+        let frame = ann.peer.receive().await;
         if frame.get("chat_id").is_none() {
             assert_eq!(
                 (&frame["mode"], &frame["status"]),
@@ -89,11 +100,11 @@ async fn messages_of_several_users_on_one_connection_keep_their_authors_and_orde
             answered += 1;
         }
     }
-    let history = ann.ask("getMessages", json!({"chat_id": group})).await;
+    let history = ann.request("getMessages", json!({"chat_id": group})).await;
     for (number, row) in
         history["messages"].as_array().expect("messages are a list").iter().enumerate()
     {
-        let name = speakers[number / 3 % 2].0;
+        let name = authors[number / 3 % 2].0;
         assert_eq!(
             (&row["from_name"], &row["content"]),
             (&json!(name), &json!(format!("{name} {number}")))
@@ -103,27 +114,26 @@ async fn messages_of_several_users_on_one_connection_keep_their_authors_and_orde
 }
 
 #[tokio::test]
-async fn what_was_said_before_the_close_is_stored() {
+async fn messages_before_the_close_are_stored() {
     let gateway = Gateway::with(&UNLIMITED).await;
     let (mut ann, _, group) = friends(&gateway).await;
-    let said: Vec<_> = (0..100).map(|number| format!("message {number}")).collect();
-    for text in &said {
-        ann.peer.say(&send(&ann.token, group, text)).await;
+    let texts: Vec<_> = (0..100).map(|number| format!("message {number}")).collect();
+    for text in &texts {
+        ann.peer.send(&send(&ann.token, group, text)).await;
     }
-    ann.peer.say_message(Message::Close(None)).await;
+    ann.peer.send_message(Message::Close(None)).await;
     let mut again = Mode::log_in(&gateway, "ann").await;
-    eventually("everything is stored", async || (again.history(group).await == said).then_some(()))
-        .await;
+    eventually("all messages", async || (again.history(group).await == texts).then_some(())).await;
 }
 
 #[tokio::test]
-async fn what_was_said_before_a_fault_is_answered_before_the_close() {
+async fn requests_before_an_oversized_frame_are_answered_before_the_close() {
     let gateway = Gateway::with(&UNLIMITED).await;
     let (mut ann, _, group) = friends(&gateway).await;
     for number in 0..50 {
-        ann.peer.say(&send(&ann.token, group, &format!("message {number}"))).await;
+        ann.peer.send(&send(&ann.token, group, &format!("message {number}"))).await;
     }
-    ann.peer.say_text(&"x".repeat(2 << 20)).await;
+    ann.peer.send_text(&"x".repeat(2 << 20)).await;
     let (answers, code) = ann.peer.end().await;
     let statuses: Vec<_> = answers.iter().map(|answer| answer["status"].as_i64()).collect();
     assert_eq!((statuses, code), (vec![Some(200); 50], Some(1009)));

@@ -1,4 +1,4 @@
-//! Asking again after an answer was lost: on another connection, after a crash, at another gateway.
+//! Retries after a lost response: on another connection, after a crash, at another gateway.
 
 use crate::harness::{Bearer, Gateway, PASSWORD, Peer, Response, eventually, form, texts};
 use bytes::Bytes;
@@ -9,10 +9,10 @@ use tokio::net::TcpStream;
 
 const KEY: &str = "8e03978e-40d5-43e8-bc93-6894a57f9324";
 
-/// Both gateways of a test sign with it.
+/// The secret that both gateways of a test sign with.
 const SECRET: (&str, &str) = ("AUTH__JWT_SECRET", "a secret of more than thirty-two bytes");
 
-/// `POST /group` with these headers.
+/// `POST /group` with these idempotency keys.
 fn creation(user: &Bearer<'_>, keys: &[&str], group: &Value) -> Request<Bytes> {
     let request = user
         .gateway
@@ -20,30 +20,30 @@ fn creation(user: &Bearer<'_>, keys: &[&str], group: &Value) -> Request<Bytes> {
         .header("content-type", "multipart/form-data; boundary=boundary");
     let request = request.header("authorization", format!("Bearer {}", user.access));
     let request = keys.iter().fold(request, |request, key| request.header("idempotency-key", *key));
-    request.body(form(&group.to_string(), None)).expect("it is a request")
+    request.body(form(&group.to_string(), None)).expect("the request is valid")
 }
 
 async fn create(user: &Bearer<'_>, key: &str, group: &Value) -> Response {
     user.gateway.send(creation(user, &[key], group)).await
 }
 
-fn id(made: Response) -> i64 {
-    made.expect(200)["group"]["id"].as_i64().expect("an id is a number")
+fn group_id(response: Response) -> i64 {
+    response.expect(200)["group"]["id"].as_i64().expect("an id is a number")
 }
 
 async fn rooms(user: &Bearer<'_>) -> Vec<String> {
     texts(&user.get("/chats").await.expect(200)["rooms"], "name")
 }
 
-/// Sends bytes without ever reading an answer.
-async fn say(gateway: &Gateway, bytes: &[u8]) -> TcpStream {
+/// Sends bytes on a new connection without reading.
+async fn send_unread(gateway: &Gateway, bytes: &[u8]) -> TcpStream {
     let mut stream = gateway.connect().await;
     stream.write_all(bytes).await.expect("the connection is open");
     stream
 }
 
-/// A request as it goes over the wire.
-fn written(request: Request<Bytes>) -> Vec<u8> {
+/// A request on the wire.
+fn encoded(request: Request<Bytes>) -> Vec<u8> {
     let (head, body) = request.into_parts();
     let mut bytes =
         format!("{} {} HTTP/1.1\r\ncontent-length: {}\r\n", head.method, head.uri, body.len())
@@ -57,12 +57,12 @@ fn written(request: Request<Bytes>) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_group_is_made_once_however_often_its_request_comes() {
+async fn a_group_is_created_once_for_repeated_requests() {
     let gateway = Gateway::start().await;
     let (ann, bob) =
         (Bearer::register(&gateway, "ann").await, Bearer::register(&gateway, "bob").await);
     let friends = json!({"name": "friends", "users": [{"id": bob.id}]});
-    let made = id(create(&ann, KEY, &friends).await);
+    let made = group_id(create(&ann, KEY, &friends).await);
     for key in [KEY, &format!("\"{KEY}\"")] {
         assert_eq!(
             create(&ann, key, &friends).await.expect(200),
@@ -73,12 +73,12 @@ async fn a_group_is_made_once_however_often_its_request_comes() {
         create(&ann, KEY, &other).await.refused(422);
     }
     assert_eq!(rooms(&ann).await, ["friends"]);
-    assert_ne!(id(create(&ann, "another", &friends).await), made);
-    assert_ne!(id(create(&bob, KEY, &friends).await), made, "a key is its user's own");
+    assert_ne!(group_id(create(&ann, "another", &friends).await), made);
+    assert_ne!(group_id(create(&bob, KEY, &friends).await), made, "keys of users are independent");
     for keys in [&["\"open"][..], &["a b"], &[""], &["a", "a"], &[&"k".repeat(256)]] {
         gateway.send(creation(&ann, keys, &friends)).await.refused(400);
     }
-    // Where nothing is made a second time, a key is taken and makes no difference.
+    // Requests that are idempotent anyway accept a key.
     for (path, status) in [
         (format!("/api/v1/chat/{}", bob.id), 200),
         ("/api/v1/logout".to_owned(), 200),
@@ -89,7 +89,10 @@ async fn a_group_is_made_once_however_often_its_request_comes() {
             .header("authorization", format!("Bearer {}", ann.access));
         let response = gateway
             .send(
-                request.header("idempotency-key", KEY).body(Bytes::new()).expect("it is a request"),
+                request
+                    .header("idempotency-key", KEY)
+                    .body(Bytes::new())
+                    .expect("the request is valid"),
             )
             .await;
         assert_eq!(response.status, status, "{path}");
@@ -98,19 +101,25 @@ async fn a_group_is_made_once_however_often_its_request_comes() {
         .request("POST", &format!("/api/v1/chat/{}", ann.id))
         .header("authorization", format!("Bearer {}", bob.access));
     gateway
-        .send(spoilt.header("idempotency-key", "\"").body(Bytes::new()).expect("it is a request"))
+        .send(
+            spoilt
+                .header("idempotency-key", "\"")
+                .body(Bytes::new())
+                .expect("the request is valid"),
+        )
         .await
         .refused(400);
 }
 
 #[tokio::test]
-async fn a_group_whose_answer_a_crash_took_is_not_made_again() {
+async fn a_group_whose_response_was_lost_in_a_crash_is_not_created_again() {
     let mut gateway = Gateway::with(&[SECRET]).await;
     let friends = |bob: i64| json!({"name": "friends", "users": [{"id": bob}]});
     let (access, bob_id) = {
         let (ann, bob) =
             (Bearer::register(&gateway, "ann").await, Bearer::register(&gateway, "bob").await);
-        let unread = say(&gateway, &written(creation(&ann, &[KEY], &friends(bob.id)))).await;
+        let unread =
+            send_unread(&gateway, &encoded(creation(&ann, &[KEY], &friends(bob.id)))).await;
         eventually("the commit", async || (rooms(&bob).await == ["friends"]).then_some(())).await;
         drop(unread);
         (ann.access, bob.id)
@@ -118,13 +127,13 @@ async fn a_group_whose_answer_a_crash_took_is_not_made_again() {
     gateway.crash(&[SECRET]).await;
     let ann = Bearer { gateway: &gateway, id: 0, access, refresh: String::new() };
     let listed = ann.get("/chats").await.expect(200)["rooms"][0]["id"].as_i64();
-    assert_eq!(Some(id(create(&ann, KEY, &friends(bob_id)).await)), listed);
+    assert_eq!(Some(group_id(create(&ann, KEY, &friends(bob_id)).await)), listed);
     create(&ann, KEY, &json!({"name": "foes"})).await.refused(422);
     assert_eq!(rooms(&ann).await, ["friends"]);
 }
 
 #[tokio::test]
-async fn a_group_is_made_once_by_two_gateways_on_one_store() {
+async fn a_group_is_created_once_by_two_gateways_on_one_store() {
     const TIMES: usize = 5;
     let one = Gateway::with(&[SECRET]).await;
     let two = Gateway::beside(&one, &[SECRET]).await;
@@ -133,14 +142,15 @@ async fn a_group_is_made_once_by_two_gateways_on_one_store() {
         Bearer { gateway: &two, id: ann.id, access: ann.access.clone(), refresh: String::new() };
     let friends = json!({"name": "friends"});
     let requests = (0..TIMES).flat_map(|_| [&ann, &there]).map(|user| create(user, KEY, &friends));
-    let made: Vec<_> = futures_util::future::join_all(requests).await.into_iter().map(id).collect();
+    let made: Vec<_> =
+        futures_util::future::join_all(requests).await.into_iter().map(group_id).collect();
     assert!(made.iter().all(|group| *group == made[0]), "{made:?}");
     for user in [&ann, &there] {
         assert_eq!(rooms(user).await, ["friends"]);
     }
 }
 
-/// A user who speaks `morelia`.
+/// A client of the dialect `morelia`, logged in.
 struct Morelia {
     peer: Peer,
     user: Value,
@@ -151,14 +161,14 @@ impl Morelia {
         let mut peer = gateway.websocket("/morelia").await;
         let data = json!({"user": {"login": "ann", "password": PASSWORD}});
         let reply =
-            peer.ask(&json!({"type": "auth", "data": data, "jsonapi": {"version": 1.0}})).await;
+            peer.request(&json!({"type": "auth", "data": data, "jsonapi": {"version": 1.0}})).await;
         assert_eq!(reply["errors"]["code"], 200, "{reply}");
         let user =
             json!({"id": reply["data"]["user"]["id"], "auth_id": reply["data"]["user"]["auth_id"]});
         Self { peer, user }
     }
 
-    /// The same user on another connection, whose login was before.
+    /// The same user on a new connection, by the token of the earlier login.
     async fn again(gateway: &Gateway, user: &Value) -> Self {
         Self { peer: gateway.websocket("/morelia").await, user: user.clone() }
     }
@@ -170,22 +180,22 @@ impl Morelia {
     }
 
     async fn send(&mut self, flow: i64, key: i64, text: &str) {
-        let reply = self.peer.ask(&self.message(flow, key, text)).await;
+        let reply = self.peer.request(&self.message(flow, key, text)).await;
         assert_eq!(reply["errors"]["code"], 200, "{reply}");
     }
 }
 
 #[tokio::test]
-async fn a_message_is_posted_once_whatever_took_its_answer() {
+async fn a_message_is_posted_once_for_repeated_requests() {
     let mut one = Gateway::with(&[SECRET]).await;
     let (group, access, user) = {
         let ann = Bearer::register(&one, "ann").await;
         let group = ann.group("diary", &[]).await;
         let (mut room, _) = ann.room(&format!("/group/{group}")).await;
         let mut author = Morelia::log_in(&one).await;
-        author.peer.say(&author.message(group, 7, "hello")).await;
-        // It is committed: the author has not read the answer.
-        assert_eq!(room.hear().await["text"], "hello");
+        author.peer.send(&author.message(group, 7, "hello")).await;
+        // The message is committed, and its author has not read the response.
+        assert_eq!(room.receive().await["text"], "hello");
         (group, ann.access, author.user)
     };
     one.crash(&[SECRET]).await;

@@ -272,7 +272,10 @@ impl Conversation {
         // A dialect that loses a part of this event pushes it for chats only.
         let pushes =
             self.pushed().pushes_flows && !(is_group && deviations.weakens("flow_created"));
-        let is_expected = |kind: &EventKind| matches!(kind, EventKind::FlowCreated { flow: created, .. } if created.id == flow);
+        let is_expected = |kind: &EventKind| match kind {
+            EventKind::FlowCreated { flow: created, .. } => created.id == flow,
+            _ => false,
+        };
         let pushed = self.receive(pushes, &title, is_expected).await?;
         let read = flow_ids(self.receiver().await?).await?.map(|flows| flows.contains(&flow));
         self.note("a new conversation", pushed, read)
@@ -347,7 +350,10 @@ impl Conversation {
         }
         // A dialect that cannot read receives the sender's messages in their order.
         let last = posted.iter().rev().nth(1).cloned().unwrap_or_default();
-        let is_last = |kind: &EventKind| matches!(kind, EventKind::Posted(message) if message.content.text == last);
+        let is_last = |kind: &EventKind| match kind {
+            EventKind::Posted(message) => message.content.text == last,
+            _ => false,
+        };
         self.receive(true, &last, is_last).await?;
         let notifications = self.receiver().await?.notifications().iter();
         let received = notifications.filter_map(|notification| match notification {

@@ -1,6 +1,6 @@
 //! Recognition of the first frame on a shared path: every documented first frame of a dialect is
-//! served by that dialect alone, in whatever segments it arrives; a frame that two dialects claim is
-//! served by neither.
+//! served by that dialect alone, in whatever segments it arrives; a frame that two dialects claim
+//! is served by neither.
 
 use crate::cluster::{Cluster, single_node};
 use crate::dialects::{all, by_id, id_of, pairs};
@@ -227,7 +227,8 @@ impl FirstFrame {
     }
 }
 
-/// Sends these segments on a new connection; gives the payload of the first message that comes back.
+/// Sends these segments on a new connection; gives the payload of the first message that comes
+/// back.
 async fn first_reply(cluster: &Cluster, segments: &[&[u8]]) -> Result<Vec<u8>, Failure> {
     let mut stream = TcpStream::connect(cluster.first()).await.map_err(failure)?;
     stream.set_nodelay(true).map_err(failure)?;
