@@ -87,8 +87,8 @@ impl Environment {
         Self::start(TempDir::new().map_err(failure)?, vec![setup], None).await
     }
 
-    /// One gateway on SQLite whose data are on a file system of so many bytes. `None` if it cannot be
-    /// mounted: that takes the superuser.
+    /// One gateway on SQLite whose data are on a file system of so many bytes. `None` if it cannot
+    /// be mounted: that takes the superuser.
     pub(crate) async fn on_disk_of(bytes: u64) -> Result<Option<Self>, Failure> {
         let folder = TempDir::new().map_err(failure)?;
         let data = folder.path().join(node_name(0));

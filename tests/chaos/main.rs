@@ -1,5 +1,5 @@
-//! Faults under load: clients of every dialect write and read without pause, a fault is injected and
-//! ended, and then what the clients were told is compared with the history. Nothing that was
+//! Faults under load: clients of every dialect write and read without pause, a fault is injected
+//! and ended, and then what the clients were told is compared with the history. Nothing that was
 //! acknowledged may be lost.
 //!
 //! Each scenario is a trial of one round; `TOLMACH_CHAOS_ROUNDS` sets another number, as

@@ -27,8 +27,8 @@ const MESSAGES: usize = 2_000;
 pub(crate) const MESSAGE_BYTES: usize = 16 << 10;
 
 /// The largest resident size of the gateway, in bytes. A debug build takes about a third of it
-/// without load. In unbounded queues, each of the counted messages and its frame of each of the five
-/// dialects take about 190 MiB.
+/// without load. In unbounded queues, each of the counted messages and its frame of each of the
+/// five dialects take about 190 MiB.
 const MEMORY_LIMIT: u64 = 192 << 20;
 
 /// A writer gets at least this part of an equal share.

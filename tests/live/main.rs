@@ -1,7 +1,8 @@
 //! The real binary over real sockets.
 //!
 //! Every test starts a gateway of its own, on a free port and with a temporary folder. The tests
-//! use the command line, the configuration and the wires, and none of the gateway's code.
+//! use the command line, the configuration and the wires; of the gateway's code only the list of
+//! dialects.
 
 #[cfg(test)]
 mod bearer;
