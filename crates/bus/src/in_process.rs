@@ -14,6 +14,24 @@ pub const DEFAULT_CAPACITY: usize = 1024;
 /// Each receiver has a bounded channel. A publisher waits while one of them is full, so that a
 /// lagging receiver slows its publishers down and loses nothing. A dropped receiver gets no more
 /// events; a stream is removed when all its receivers were dropped.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tolmach_bus::InProcess;
+/// use tolmach_domain::{Event, EventKind, Timestamp, UserId};
+/// use tolmach_engine::ports::{Bus, Signal};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tolmach_domain::InvalidId> {
+/// let bus = InProcess::default();
+/// let mut receiver = bus.receivers(1).remove(0);
+/// let kind = EventKind::SessionsEnded { user: UserId::new(1)?, session: None };
+/// let event = Arc::new(Event::new(Timestamp::default(), kind));
+/// bus.publish(&[event.clone()]).await;
+/// assert_eq!(receiver.next().await, Some(Signal::Events(vec![event])));
+/// # Ok(())
+/// # }
+/// ```
 pub struct InProcess {
     capacity: usize,
     streams: Mutex<Arc<[Stream]>>,

@@ -8,9 +8,9 @@ use crate::{
 /// A request to the engine, in the terms that all dialects share. Each variant names its answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Create an account and log in. Answer: [`Answer::Granted`].
+    /// Create an account and log in. Answer: [`Granted`](crate::Answer::Granted).
     Register(Box<Registration>),
-    /// Log in with a login or an e-mail. Answer: [`Answer::Granted`].
+    /// Log in with a login or an e-mail. Answer: [`Granted`](crate::Answer::Granted).
     Login {
         /// A login, or an e-mail address.
         identifier: String,
@@ -20,30 +20,32 @@ pub enum Command {
         grant: GrantKind,
     },
     /// Exchange a refresh token for a new pair. A second use of a token ends its session. Answer:
-    /// [`Answer::Granted`].
+    /// [`Granted`](crate::Answer::Granted).
     Refresh {
         /// The refresh token.
         token: Secret,
     },
-    /// End the session of the credentials. Answer: [`Answer::LoggedOut`].
+    /// End the session of the credentials. Answer: [`LoggedOut`](crate::Answer::LoggedOut).
     Logout {
         /// The login of the session's owner, if the request names one; another one is refused.
         login: Option<String>,
     },
-    /// Mail a recovery link, if the account exists. Answer: [`Answer::RecoveryAccepted`], always.
+    /// Mail a recovery link, if the account exists. Answer:
+    /// [`RecoveryAccepted`](crate::Answer::RecoveryAccepted), always.
     Recover {
         /// The identifier that the caller knows of the account.
         identifier: RecoveryIdentifier,
     },
     /// Set a password by the token of a recovery link; ends all sessions. Answer:
-    /// [`Answer::PasswordReset`].
+    /// [`PasswordReset`](crate::Answer::PasswordReset).
     ResetPassword {
         /// The token of the link; single use.
         token: Secret,
         /// The new password.
         password: Secret,
     },
-    /// Delete an account permanently; its messages stay. Answer: [`Answer::AccountDeleted`].
+    /// Delete an account permanently; its messages stay. Answer:
+    /// [`AccountDeleted`](crate::Answer::AccountDeleted).
     ///
     /// If the request has credentials, they must be of the same account.
     DeleteAccount {
@@ -55,42 +57,44 @@ pub enum Command {
         password: Secret,
     },
     /// Fill in the caller's profile, once. Creates the account too if another issuer signed the
-    /// token. Answer: [`Answer::ProfileCreated`].
+    /// token. Answer: [`ProfileCreated`](crate::Answer::ProfileCreated).
     CreateProfile(Box<Profile>),
-    /// Read a user. Answer: [`Answer::User`].
+    /// Read a user. Answer: [`User`](crate::Answer::User).
     GetUser {
         /// The user.
         user: UserRef,
     },
     /// Search users whose login contains `query` without regard to case, ordered by login. Answer:
-    /// [`Answer::Users`].
+    /// [`Users`](crate::Answer::Users).
     SearchUsers {
         /// A part of a login; the empty string finds nothing.
         query: String,
         /// The largest number of users.
         limit: u32,
     },
-    /// Read a photo. Answer: [`Answer::Photo`].
+    /// Read a photo. Answer: [`Photo`](crate::Answer::Photo).
     GetPhoto {
         /// The user or flow that it belongs to.
         of: PhotoOf,
     },
     /// Open the chat with a user: the same one for a pair of users always. Answer:
-    /// [`Answer::ChatOpened`].
+    /// [`ChatOpened`](crate::Answer::ChatOpened).
     OpenChat {
         /// The other member.
         with: UserRef,
     },
-    /// Create a group or channel that the caller owns. Answer: [`Answer::FlowCreated`].
+    /// Create a group or channel that the caller owns. Answer:
+    /// [`FlowCreated`](crate::Answer::FlowCreated).
     CreateFlow(Box<NewFlow>),
-    /// Delete a flow with its messages; the owner only. Answer: [`Answer::FlowDeleted`].
+    /// Delete a flow with its messages; the owner only. Answer:
+    /// [`FlowDeleted`](crate::Answer::FlowDeleted).
     DeleteFlow {
         /// The flow.
         flow: FlowId,
         /// The kinds that the request accepts.
         kinds: FlowKindFilter,
     },
-    /// Read one flow. Answer: [`Answer::Flow`].
+    /// Read one flow. Answer: [`Flow`](crate::Answer::Flow).
     GetFlow {
         /// The flow.
         flow: FlowId,
@@ -100,7 +104,7 @@ pub enum Command {
         members: bool,
     },
     /// Add members to a group or channel, all or none; the owner only. Answer:
-    /// [`Answer::MembersAdded`].
+    /// [`MembersAdded`](crate::Answer::MembersAdded).
     AddMembers {
         /// The flow.
         flow: FlowId,
@@ -108,7 +112,7 @@ pub enum Command {
         users: Vec<UserId>,
     },
     /// Remove members other than the owner from a group or channel, all or none; the owner only.
-    /// Answer: [`Answer::MembersRemoved`].
+    /// Answer: [`MembersRemoved`](crate::Answer::MembersRemoved).
     RemoveMembers {
         /// The flow.
         flow: FlowId,
@@ -116,7 +120,7 @@ pub enum Command {
         users: Vec<UserId>,
     },
     /// List the caller's flows, newest activity first; as administrator, all flows. Answer:
-    /// [`Answer::Flows`].
+    /// [`Flows`](crate::Answer::Flows).
     ListFlows {
         /// The largest number of flows; `None` is all.
         limit: Option<u32>,
@@ -125,9 +129,9 @@ pub enum Command {
         /// True if the members of groups and channels are wanted too.
         members: bool,
     },
-    /// Post a message. Answer: [`Answer::Sent`].
+    /// Post a message. Answer: [`Sent`](crate::Answer::Sent).
     Send(Box<NewMessage>),
-    /// Replace the text of one's own message. Answer: [`Answer::Edited`].
+    /// Replace the text of one's own message. Answer: [`Edited`](crate::Answer::Edited).
     Edit {
         /// The message.
         message: MessageId,
@@ -137,14 +141,14 @@ pub enum Command {
         text: String,
     },
     /// Delete one's own messages; as administrator, messages of all authors. Answer:
-    /// [`Answer::Deleted`].
+    /// [`Deleted`](crate::Answer::Deleted).
     Delete {
         /// The messages; at least one.
         messages: Vec<MessageId>,
         /// The flow that they must be in, if the request names one.
         flow: Option<FlowId>,
     },
-    /// Read messages of one flow. Answer: [`Answer::History`].
+    /// Read messages of one flow. Answer: [`History`](crate::Answer::History).
     History {
         /// The flow.
         flow: FlowId,
@@ -157,7 +161,7 @@ pub enum Command {
         mark_read: bool,
     },
     /// Read the messages, the flows and the caller's record changed after a time, in all flows or
-    /// one. Answer: [`Answer::Changes`].
+    /// one. Answer: [`Changes`](crate::Answer::Changes).
     GetChanges {
         /// The commit time; changes strictly after it are read.
         since: Timestamp,
@@ -167,7 +171,7 @@ pub enum Command {
         limit: u32,
     },
     /// Show the other members that the caller types, or has stopped. Nothing is stored. Answer:
-    /// [`Answer::TypingShown`].
+    /// [`TypingShown`](crate::Answer::TypingShown).
     ShowTyping {
         /// The flow.
         flow: FlowId,

@@ -1,6 +1,45 @@
 //! The use cases and their permissions, on [`ports`] that other crates implement.
 //!
 //! The engine knows no dialect, no HTTP and no database.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use tolmach_domain::{Answer, Authority, Command, GrantKind, Registration, Secret, Timestamp};
+//! use tolmach_engine::memory::{
+//!     ManualClock, MemoryBlobs, MemoryBus, MemoryMailer, MemoryStore, PlainPasswords,
+//!     PlainSigner, SeededEntropy,
+//! };
+//! use tolmach_engine::{Engine, Policy, Ports, Submission};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let bus = Arc::new(MemoryBus::new());
+//! let ports = Ports {
+//!     store: Arc::new(MemoryStore::new(bus.clone())),
+//!     bus,
+//!     clock: Arc::new(ManualClock::new(Timestamp::from_micros(0))),
+//!     entropy: Arc::new(SeededEntropy::new(1)),
+//!     mailer: Arc::new(MemoryMailer::new()),
+//!     blobs: Arc::new(MemoryBlobs::new()),
+//!     passwords: Arc::new(PlainPasswords),
+//!     signer: Arc::new(PlainSigner),
+//! };
+//! let engine = Engine::new(ports, Policy::default());
+//!
+//! let account = Registration::new("anna", Secret::new("password"), GrantKind::Token);
+//! let registered = engine
+//!     .execute(Submission {
+//!         caller: None,
+//!         authority: Authority::Member,
+//!         origin: None,
+//!         address: None,
+//!         command: Command::Register(Box::new(account)),
+//!     })
+//!     .await;
+//! assert!(matches!(registered.outcome, Ok(Answer::Granted(_))));
+//! assert!(registered.principal.is_some());
+//! # }
+//! ```
 
 mod accounts;
 mod authentication;

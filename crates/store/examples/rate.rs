@@ -221,7 +221,7 @@ async fn plain(
     Ok(figure)
 }
 
-/// Creates the table without indexes and references: in a schema of its own, or in location of the
+/// Creates the table without indexes and references: in a schema of its own, or in place of the
 /// store's.
 async fn create_bare_table(database: &DatabaseConnection) -> Result<(), DbErr> {
     let backend = database.get_database_backend();

@@ -33,6 +33,23 @@ pub async fn probe(url: &str) -> Result<String, StoreError> {
 }
 
 /// A [`Store`] in a SQL database.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tolmach_engine::memory::MemoryBus;
+/// use tolmach_engine::ports::{AccountKey, Store, UserStore};
+/// use tolmach_store::{Options, SqlStore};
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let folder = tempfile::tempdir()?;
+/// let url = format!("sqlite://{}?mode=rwc", folder.path().join("tolmach.db").display());
+/// let store = SqlStore::open(&url, Arc::new(MemoryBus::new()), Options::default()).await?;
+/// assert!(store.account(AccountKey::Login("anna")).await?.is_none());
+/// store.close().await;
+/// # Ok(())
+/// # }
+/// ```
 pub struct SqlStore {
     pub(crate) readers: DatabaseConnection,
     /// The writer's queue; `None` once the store is closed.

@@ -216,11 +216,14 @@ impl Writer {
         work: &mut VecDeque<Work>,
         answers: &mut Vec<Answer>,
     ) -> Result<Committed, StoreError> {
-        let (waiting, kept, started) = (work.len(), self.database.is_some(), Instant::now());
+        let (waiting, reused, started) = (work.len(), self.database.is_some(), Instant::now());
         let outcome = self.attempt(work, answers).await;
         // A lost connection shows when a transaction begins on it. Nothing was done then, and a new
         // connection may work.
-        if outcome.is_err() && kept && work.len() == waiting && started.elapsed() < LOST_CONNECTION
+        if outcome.is_err()
+            && reused
+            && work.len() == waiting
+            && started.elapsed() < LOST_CONNECTION
         {
             return self.attempt(work, answers).await;
         }

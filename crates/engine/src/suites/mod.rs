@@ -85,14 +85,14 @@ macro_rules! store_suite {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $trial() {
             let bus = ::std::sync::Arc::new($crate::memory::MemoryBus::new());
-            let ::std::option::Option::Some((store, kept)) = ($make)(bus.clone()).await else {
+            let ::std::option::Option::Some((store, resources)) = ($make)(bus.clone()).await else {
                 return;
             };
             let spawn = $crate::suite_spawn!();
             let mut fixture = $crate::suites::store::Fixture::new(store, bus, spawn);
             $crate::suites::store::$trial(&mut fixture).await;
             fixture.store.close().await;
-            drop(kept);
+            drop(resources);
         }
     )*};
 }
@@ -118,9 +118,9 @@ macro_rules! bus_suite {
     (@ $make:expr; $($trial:ident)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $trial() {
-            let Some((bus, kept)) = ($make)() else { return };
+            let Some((bus, resources)) = ($make)() else { return };
             $crate::suites::bus::$trial(bus, $crate::suite_spawn!()).await;
-            drop(kept);
+            drop(resources);
         }
     )*};
 }
@@ -140,9 +140,9 @@ macro_rules! blobs_suite {
     (@ $make:expr; $($trial:ident)*) => {$(
         #[tokio::test]
         async fn $trial() {
-            let (blobs, kept) = ($make)().await;
+            let (blobs, resources) = ($make)().await;
             $crate::suites::blobs::$trial(blobs).await;
-            drop(kept);
+            drop(resources);
         }
     )*};
 }

@@ -18,7 +18,7 @@ pub(crate) struct Batch {
     /// The newest commit time in the database.
     stored_commit_time: Timestamp,
     pub(super) events: Vec<Arc<Event>>,
-    /// The latest `now` of a job: the time that housekeeping goes by.
+    /// The latest `now` of a job: the time by which housekeeping decides.
     pub(super) now: Timestamp,
     /// True if a flow was deleted, so that housekeeping has messages to remove.
     pub(super) deleted_flow: bool,

@@ -1,4 +1,4 @@
-//! A world moves between databases, whole or not at all.
+//! Copies between databases.
 
 use crate::fixtures::{group, new_user, now, page_of, post, user};
 use std::pin::pin;
@@ -74,7 +74,7 @@ async fn fill(store: &SqlStore) -> Expected {
         .create_user(NewUser { id: UserId::new(70).ok(), ..new_user("boris") }, now())
         .await
         .unwrap();
-    let gone = user(store, "gone").await;
+    let deleted = user(store, "deleted").await;
     let chat = store.open_chat(anna.id, boris.id, None, now()).await.unwrap().into_flow();
     let new = CreateFlow {
         kind: FlowKind::Channel,
@@ -82,7 +82,7 @@ async fn fill(store: &SqlStore) -> Expected {
         info: "i".into(),
         owner: anna.id,
         photo: Some(PhotoKey { key: "ef/gh".into(), media_type: "image/jpeg".into() }),
-        members: vec![boris.id, gone.id],
+        members: vec![boris.id, deleted.id],
         key: Some(IdempotencyKey { key: "a_b".into(), fingerprint: [7; 32] }),
     };
     let group = store.create_flow(new, None, now()).await.unwrap().into_flow();
@@ -94,7 +94,7 @@ async fn fill(store: &SqlStore) -> Expected {
         )
         .await
         .unwrap();
-    store.delete_user(gone.id, now()).await.unwrap();
+    store.delete_user(deleted.id, now()).await.unwrap();
     let attachments = vec![Attachment { kind: AttachmentKind::Picture, data: "iVBORw0=".into() }];
     let first = store
         .post(
@@ -190,7 +190,7 @@ async fn check_and_continue(
     assert_eq!(store.is_recovery_token_valid(TokenHash([2; 32]), now()).await, Ok(true));
     assert_eq!(store.flow(last_flow.id).await, Ok(None));
     assert_eq!(
-        store.create_user(new_user("GONE"), now()).await.map(drop),
+        store.create_user(new_user("DELETED"), now()).await.map(drop),
         Err(StoreError::Refused(Fault::LoginTaken))
     );
     let again = store

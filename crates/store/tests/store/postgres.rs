@@ -105,9 +105,9 @@ async fn nodes_on_one_database_write_to_one_flow_in_one_order() {
     let buses =
         [Arc::new(MemoryBus::new()), Arc::new(MemoryBus::new()), Arc::new(MemoryBus::new())];
     let mut stores = Vec::new();
-    let mut heard = Vec::new();
+    let mut receivers = Vec::new();
     for bus in &buses {
-        heard.push(bus.receivers(1).remove(0));
+        receivers.push(bus.receivers(1).remove(0));
         stores.push(SqlStore::open(&server.url(), bus.clone(), patient()).await.unwrap());
     }
     let anna = user(&stores[0], "anna").await;
@@ -146,9 +146,9 @@ async fn nodes_on_one_database_write_to_one_flow_in_one_order() {
     // Each node publishes its commits in the order of the versions.
     drop((stores, buses));
     let mut versions = Vec::new();
-    for mut heard in heard {
+    for mut receiver in receivers {
         let mut last = Version(0);
-        while let Some(signal) = heard.next().await {
+        while let Some(signal) = receiver.next().await {
             let Signal::Events(events) = signal else { panic!("nothing is lost within a process") };
             for (first, _) in events.iter().filter_map(|event| event.versions()) {
                 assert!(first > last);

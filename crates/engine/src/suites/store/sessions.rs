@@ -51,9 +51,9 @@ pub async fn a_session_is_found_by_token_and_id(fixture: &mut Fixture) {
         .session_by_token(hash(1))
         .await
         .expect("the store answers")
-        .expect("it is kept");
+        .expect("it exists");
     assert_eq!(ended.ended_at, Some(now));
-    let other = fixture.store.session(other).await.expect("the store answers").expect("it is kept");
+    let other = fixture.store.session(other).await.expect("the store answers").expect("it exists");
     assert_eq!(other.ended_at, None);
     let absent =
         NewSession { user: UserId::new(999).expect("an id"), ..session_of(&anna, None, None, now) };

@@ -246,7 +246,7 @@ pub async fn a_new_password_ends_all_sessions_of_the_user(fixture: &mut Fixture)
             .session(*session)
             .await
             .expect("the store answers")
-            .expect("the session is kept");
+            .expect("the session exists");
         assert_eq!(session.ended_at, ended_at);
     }
     let account =
