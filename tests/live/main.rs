@@ -5,6 +5,8 @@
 //! dialects.
 
 #[cfg(test)]
+mod action;
+#[cfg(test)]
 mod bearer;
 #[cfg(test)]
 mod cli;
@@ -21,6 +23,8 @@ mod hostile;
 #[cfg(test)]
 mod mode;
 #[cfg(test)]
+mod morelia;
+#[cfg(test)]
 mod nodes;
 #[cfg(test)]
 mod passwords;
@@ -32,3 +36,5 @@ mod pipelines;
 mod retries;
 #[cfg(test)]
 mod routing;
+#[cfg(test)]
+mod sndmsg;

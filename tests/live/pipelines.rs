@@ -1,6 +1,7 @@
 //! Clients that do not wait for responses: requests are carried out and answered in their order.
 
-use crate::harness::{Bearer, Gateway, Mode, eventually, texts};
+use crate::harness::{Bearer, Gateway, Mode, eventually, texts, within};
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -72,6 +73,42 @@ async fn requests_are_answered_in_their_order() {
     }
     assert_eq!(answers, expected);
     assert_eq!(ann.history(group).await, posted);
+}
+
+#[tokio::test]
+async fn a_client_with_large_messages_in_flight_that_reads_everything_is_not_closed() {
+    for (count, size) in [(128, 10_000), (40, 60_000)] {
+        let gateway = Gateway::with(&UNLIMITED).await;
+        let (ann, _, group) = friends(&gateway).await;
+        let Mode { peer, token, .. } = ann;
+        let (mut sink, mut stream) = peer.socket.split();
+        let text = "x".repeat(size);
+        let sending = async {
+            for _ in 0..count {
+                let frame = send(&token, group, &text).to_string();
+                sink.send(Message::text(frame)).await.expect("the connection is open");
+            }
+        };
+        let mut acknowledged = 0;
+        let reading = async {
+            while acknowledged < count {
+                match stream.next().await {
+                    Some(Ok(Message::Text(text))) => {
+                        let reply: Value = serde_json::from_str(&text).expect("a reply is JSON");
+                        assert_eq!(reply["status"], 200, "{count} of {size} bytes: {reply}");
+                        acknowledged += 1;
+                    }
+                    Some(Ok(Message::Ping(_))) => {}
+                    end => panic!("{count} of {size} bytes: {end:?} after {acknowledged}"),
+                }
+            }
+        };
+        within("the replies", async { tokio::join!(sending, reading) }).await;
+        let closed = gateway.metric("tolmach_connections_closed_total", "").await;
+        assert_eq!(closed, 0.0, "{count} of {size} bytes: no connection is closed");
+        let mut again = Mode::log_in(&gateway, "ann").await;
+        assert_eq!(again.history(group).await, vec![text; count], "{count} of {size} bytes");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Retries after a lost response: on another connection, after a crash, at another gateway.
 
-use crate::harness::{Bearer, Gateway, PASSWORD, Peer, Response, eventually, form, texts};
+use crate::harness::{Bearer, Gateway, Response, eventually, form, texts};
+use crate::morelia::Morelia;
 use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
@@ -150,41 +151,6 @@ async fn a_group_is_created_once_by_two_gateways_on_one_store() {
     }
 }
 
-/// A client of the dialect `morelia`, logged in.
-struct Morelia {
-    peer: Peer,
-    user: Value,
-}
-
-impl Morelia {
-    async fn log_in(gateway: &Gateway) -> Self {
-        let mut peer = gateway.websocket("/morelia").await;
-        let data = json!({"user": {"login": "ann", "password": PASSWORD}});
-        let reply =
-            peer.request(&json!({"type": "auth", "data": data, "jsonapi": {"version": 1.0}})).await;
-        assert_eq!(reply["errors"]["code"], 200, "{reply}");
-        let user =
-            json!({"id": reply["data"]["user"]["id"], "auth_id": reply["data"]["user"]["auth_id"]});
-        Self { peer, user }
-    }
-
-    /// The same user on a new connection, by the token of the earlier login.
-    async fn again(gateway: &Gateway, user: &Value) -> Self {
-        Self { peer: gateway.websocket("/morelia").await, user: user.clone() }
-    }
-
-    fn message(&self, flow: i64, key: i64, text: &str) -> Value {
-        let data =
-            json!({"flow": {"id": flow}, "message": {"id": key, "text": text}, "user": self.user});
-        json!({"type": "send_message", "data": data, "jsonapi": {"version": 1.0}})
-    }
-
-    async fn send(&mut self, flow: i64, key: i64, text: &str) {
-        let reply = self.peer.request(&self.message(flow, key, text)).await;
-        assert_eq!(reply["errors"]["code"], 200, "{reply}");
-    }
-}
-
 #[tokio::test]
 async fn a_message_is_posted_once_for_repeated_requests() {
     let mut one = Gateway::with(&[SECRET]).await;
@@ -192,7 +158,7 @@ async fn a_message_is_posted_once_for_repeated_requests() {
         let ann = Bearer::register(&one, "ann").await;
         let group = ann.group("diary", &[]).await;
         let (mut room, _) = ann.room(&format!("/group/{group}")).await;
-        let mut author = Morelia::log_in(&one).await;
+        let mut author = Morelia::log_in(&one, "ann").await;
         author.peer.send(&author.message(group, 7, "hello")).await;
         // The message is committed, and its author has not read the response.
         assert_eq!(room.receive().await["text"], "hello");
@@ -201,9 +167,9 @@ async fn a_message_is_posted_once_for_repeated_requests() {
     one.crash(&[SECRET]).await;
     let two = Gateway::beside(&one, &[SECRET]).await;
     for gateway in [&one, &two, &one] {
-        Morelia::again(gateway, &user).await.send(group, 7, "hello").await;
+        Morelia::with_token(gateway, &user).await.send(group, 7, "hello").await;
     }
-    Morelia::again(&two, &user).await.send(group, 8, "bye").await;
+    Morelia::with_token(&two, &user).await.send(group, 8, "bye").await;
     for gateway in [&one, &two] {
         let ann = Bearer { gateway, id: 0, access: access.clone(), refresh: String::new() };
         assert_eq!(ann.room(&format!("/group/{group}")).await.1, ["bye", "hello"]);
