@@ -74,7 +74,7 @@ pub async fn missed_events_are_found_by_commit_time(fixture: &mut Fixture) {
             );
             events.extend(page.events);
             flows.extend(page.flows);
-            assert!(page.until > after || !page.more, "it would never end");
+            assert!(page.until > after || !page.more, "paging would not end");
             after = page.until;
             if !page.more {
                 break;
@@ -106,13 +106,13 @@ pub async fn commit_times_are_unique_and_ascend(fixture: &mut Fixture) {
             .store
             .post(new_message(flow.id, &anna, "x"), at)
             .await
-            .expect("she may")
+            .expect("she is a member")
             .into_message();
         assert!(message.changed_at > last && message.changed_at >= at, "{number}");
         assert_eq!(message.posted_at, at);
         last = message.changed_at;
         let edited =
-            fixture.store.edit(editing(&anna, message.id, "y"), at).await.expect("she may");
+            fixture.store.edit(editing(&anna, message.id, "y"), at).await.expect("she is a member");
         assert!(edited.changed_at > last && edited.changed_at >= at, "{number}");
         last = edited.changed_at;
     }
@@ -126,7 +126,7 @@ pub async fn commit_times_are_unique_and_ascend(fixture: &mut Fixture) {
         .store
         .post(new_message(one.id, &anna, "x"), back)
         .await
-        .expect("she may")
+        .expect("she is a member")
         .into_message();
     assert!(message.changed_at > last);
     let group = fixture

@@ -21,7 +21,11 @@ pub async fn a_pair_has_one_chat(fixture: &mut Fixture) {
     let [anna, boris, clara] = fixture.users(["anna", "boris", "clara"]).await;
     let now = fixture.tick();
     let (chat, created) = flow_and_created(
-        fixture.store.open_chat(boris.id, anna.id, origin("1"), now).await.expect("both live"),
+        fixture
+            .store
+            .open_chat(boris.id, anna.id, origin("1"), now)
+            .await
+            .expect("both users exist"),
     );
     assert!(created);
     assert_eq!(
@@ -46,7 +50,7 @@ pub async fn a_pair_has_one_chat(fixture: &mut Fixture) {
         );
     }
     let (other, created) = flow_and_created(
-        fixture.store.open_chat(anna.id, clara.id, None, now).await.expect("both live"),
+        fixture.store.open_chat(anna.id, clara.id, None, now).await.expect("both users exist"),
     );
     assert!(created && other.id > chat.id);
     fixture.events();
@@ -76,8 +80,9 @@ pub async fn concurrent_requests_for_a_chat_create_one(fixture: &mut Fixture) {
         let (store, answers) = (fixture.store.clone(), answers.clone());
         let (by, with) = if number % 2 == 0 { (anna.id, boris.id) } else { (boris.id, anna.id) };
         Box::pin(async move {
-            let (flow, created) =
-                flow_and_created(store.open_chat(by, with, None, now).await.expect("both live"));
+            let (flow, created) = flow_and_created(
+                store.open_chat(by, with, None, now).await.expect("both users exist"),
+            );
             answers.lock().expect("no task panicked").push((flow.id, created));
         }) as Task
     });
@@ -275,7 +280,7 @@ pub async fn members_are_added_and_removed_all_or_none(fixture: &mut Fixture) {
         .store
         .open_chat(anna.id, boris.id, None, fixture.now)
         .await
-        .expect("both live")
+        .expect("both users exist")
         .into_flow();
     fixture.store.delete_user(deleted.id, fixture.now).await.expect("the user exists");
     fixture.events();
@@ -359,7 +364,7 @@ pub async fn only_the_owner_deletes_a_flow(fixture: &mut Fixture) {
         .store
         .open_chat(anna.id, boris.id, None, fixture.now)
         .await
-        .expect("both live")
+        .expect("both users exist")
         .into_flow();
     fixture.events();
     let (store, now) = (fixture.store.clone(), fixture.tick());
@@ -398,7 +403,7 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_is_not_reused(fixture: &mut 
         .store
         .open_chat(anna.id, boris.id, None, fixture.now)
         .await
-        .expect("both live")
+        .expect("both users exist")
         .into_flow();
     let other = fixture.group(&anna, &[&boris]).await;
     let mut messages = Vec::new();
@@ -410,7 +415,7 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_is_not_reused(fixture: &mut 
         .store
         .post(with_key(chat.id, &anna, "keyed", "key"), now)
         .await
-        .expect("she may")
+        .expect("she is a member")
         .into_message();
     fixture
         .store
@@ -476,12 +481,13 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_is_not_reused(fixture: &mut 
     let reply = Content { reply_to: Some(messages[0].id), ..Content::text("reply") };
     let reply = PostMessage { content: reply, ..new_message(other.id, &anna, "") };
     assert_eq!(store.post(reply, now).await, refused(Fault::NoSuchMessage));
-    let (again, created) =
-        flow_and_created(store.open_chat(boris.id, anna.id, None, now).await.expect("both live"));
+    let (again, created) = flow_and_created(
+        store.open_chat(boris.id, anna.id, None, now).await.expect("both users exist"),
+    );
     assert!(created && again.id > chat.id && again.id > other.id);
     // The key's first message was deleted with its flow, so the key is free.
     let (message, repeated) = message_and_repeated(
-        store.post(with_key(again.id, &anna, "keyed", "key"), now).await.expect("she may"),
+        store.post(with_key(again.id, &anna, "keyed", "key"), now).await.expect("she is a member"),
     );
     assert!(!repeated && message.id > keyed.id);
     assert_eq!(

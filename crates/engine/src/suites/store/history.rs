@@ -135,7 +135,7 @@ pub async fn mark_read_moves_the_mark_for_every_range(fixture: &mut Fixture) {
     assert_eq!(
         read_by(fixture, &boris, newest(5, 6), true).await,
         (0, 3),
-        "an empty page moves it not"
+        "an empty page does not move it"
     );
     assert_eq!(read_by(fixture, &boris, HistoryRange::All, false).await, (6, 3));
     assert_eq!(read_by(fixture, &boris, HistoryRange::All, true).await, (6, 6));
@@ -152,7 +152,7 @@ pub async fn mark_read_moves_the_mark_for_every_range(fixture: &mut Fixture) {
         assert_eq!(
             read_by(fixture, &clara, HistoryRange::All, true).await,
             (7, 0),
-            "no member, no mark"
+            "a viewer who is not a member has no mark"
         );
     }
     assert_eq!(fixture.published(), []);

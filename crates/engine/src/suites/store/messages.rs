@@ -109,7 +109,7 @@ pub async fn a_message_that_must_not_be_posted_is_refused(fixture: &mut Fixture)
         .store
         .open_chat(anna.id, boris.id, None, fixture.now)
         .await
-        .expect("both live")
+        .expect("both users exist")
         .into_flow();
     let elsewhere = fixture.post(&channel, &anna, "elsewhere").await;
     fixture.store.delete_user(deleted.id, fixture.now).await.expect("the user exists");
@@ -187,7 +187,7 @@ pub async fn messages_are_ordered_by_submission(fixture: &mut Fixture) {
         submitted.push((number, pending));
     }
     while let Some((number, pending)) = submitted.pop() {
-        let (message, repeated) = message_and_repeated(pending.await.expect("she may"));
+        let (message, repeated) = message_and_repeated(pending.await.expect("she is a member"));
         assert_eq!(
             (message.content.text, message.version, repeated),
             (number.to_string(), Version(number), false)

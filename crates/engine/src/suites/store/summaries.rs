@@ -12,7 +12,7 @@ pub async fn summaries_have_the_first_and_last_message(fixture: &mut Fixture) {
         .store
         .open_chat(boris.id, anna.id, None, fixture.now)
         .await
-        .expect("both live")
+        .expect("both users exist")
         .into_flow();
     let mut messages = Vec::new();
     for number in 0..5 {

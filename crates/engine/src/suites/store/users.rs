@@ -272,8 +272,12 @@ pub async fn a_deleted_account_is_found_by_id_only(fixture: &mut Fixture) {
     let boris = fixture.user("boris").await;
     let group = fixture.group(&boris, &[&anna]).await;
     let own = fixture.group(&anna, &[&boris]).await;
-    let chat =
-        fixture.store.open_chat(anna.id, boris.id, None, now).await.expect("both live").into_flow();
+    let chat = fixture
+        .store
+        .open_chat(anna.id, boris.id, None, now)
+        .await
+        .expect("both users exist")
+        .into_flow();
     let message = fixture.post(&group, &anna, "stays").await;
     let session = fixture
         .store
