@@ -56,8 +56,8 @@ pub(crate) struct Findings {
 pub(crate) struct FaultEnd {
     pub(crate) at: Instant,
     /// The longest time after it in which an open reader may lack a message that was acknowledged
-    /// before; `None` for any time.
-    pub(crate) catch_up_within: Option<Duration>,
+    /// before.
+    pub(crate) catch_up_within: Duration,
 }
 
 impl Ledger {
@@ -293,7 +293,7 @@ impl Entries {
         for (text, at) in subscription.received.iter().filter(|(text, _)| is_before(text)) {
             let after = at.saturating_duration_since(fault_end.at);
             findings.recovery = findings.recovery.max(after);
-            if fault_end.catch_up_within.is_some_and(|limit| after > limit) {
+            if after > fault_end.catch_up_within {
                 findings.gaps += 1;
                 findings.violations.push(format!(
                     "{} received {text:?} only {:.1} s after the end of the fault",

@@ -21,8 +21,8 @@ pub(crate) struct Load {
     /// The bytes of each message beside its number.
     pub(crate) padding: usize,
     /// The longest time after the fault in which an open reader may lack a message that was
-    /// acknowledged before; `None` for any time.
-    pub(crate) catch_up_within: Option<Duration>,
+    /// acknowledged before.
+    pub(crate) catch_up_within: Duration,
 }
 
 /// The time after which a refused or disconnected client tries again.

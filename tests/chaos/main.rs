@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         .iter()
         .map(|scenario| Trial::test(scenario.name, || run(scenario).map_err(Failed::from)))
         .collect();
+    trials.push(trial("writers-flooding", || Box::pin(saturation::writers_flooding())));
     trials.push(trial("unavailable-while-postgres-is-down", || {
         Box::pin(unavailability::postgres_down())
     }));

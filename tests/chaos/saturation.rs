@@ -1,11 +1,11 @@
-//! A room whose writers produce more than the gateway can deliver, whatever its speed: writers of
-//! every dialect send without waiting for responses, beside those that wait, to many readers. No
-//! reader is closed, no writer starves, and memory stays bounded.
+//! A room whose writers produce more than the gateway can deliver, whatever its speed: a writer of
+//! every dialect sends without waiting for responses, beside one that waits, to many readers. No
+//! reader is closed, no writer starves, no message is lost, and memory stays bounded.
 
 use crate::environment::{Environment, metric};
 use crate::raw_connection::{RawConnection, RawSender};
 use crate::stalled_readers::closed_as_slow;
-use crate::users::{Failure, HISTORY_FORMS, TestUser, messages, subscriptions};
+use crate::users::{Failure, HISTORY_FORMS, TestUser, messages, post, subscriptions};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,156 +16,206 @@ use tokio::time::timeout;
 use tolmach_client::{Client, Notification};
 use tolmach_domain::{EventKind, FlowId};
 
-/// The readers beside those of every round.
+/// The options of the gateway. The bound on what waits for one reader is far below what is sent,
+/// and above what a busy machine delays. Readers that do not decode do not answer pings.
+const OPTIONS: [(&str, &str); 2] =
+    [("LIMITS__SEND_QUEUE_BYTES", "4MiB"), ("KEEPALIVE__PING_INTERVAL", "1h")];
+
+/// The readers. With so many the gateway takes longer to deliver a message than to store it.
 const READERS: usize = 400;
 /// The readers that connect at once.
 const CONNECTING: usize = 16;
 
 /// The messages that are counted.
-const MESSAGES: usize = 2_000;
+const MESSAGES: usize = 4_000;
 /// The bytes of a message.
-pub(crate) const MESSAGE_BYTES: usize = 16 << 10;
+const MESSAGE_BYTES: usize = 16 << 10;
 
-/// The largest resident size of the gateway, in bytes. A debug build takes about a third of it
-/// without load. In unbounded queues, each of the counted messages and its frame of each of the
-/// five dialects take about 190 MiB.
+/// The largest resident size of the gateway, in bytes. In unbounded queues, the messages and their
+/// frames of five dialects alone would take up to 375 MiB.
 const MEMORY_LIMIT: u64 = 192 << 20;
 
-/// A writer gets at least this part of an equal share.
+/// Each writer gets at least this part of an equal share.
 const MIN_SHARE: usize = 10;
 
 /// The time after which a step is given up.
 const STEP_TIMEOUT: Duration = Duration::from_secs(240);
 
-/// The beginning of the names of writers that do not wait for responses.
-const FLOODING: &str = "flooding";
-
-/// Floods the flow until enough messages have arrived, beside the writers of the round.
-pub(crate) async fn flood(environment: &Environment, flow: FlowId) -> Result<(), Failure> {
+/// Runs the trial.
+pub(crate) async fn writers_flooding() -> Result<(), Failure> {
+    let environment = Environment::single(&OPTIONS).await?;
     let node = environment.nodes[0].address()?;
-    // First, while the history that it reads is short.
+    let users = environment.writers.iter().chain(&environment.readers);
+    let members: Vec<_> = users.map(|user| user.id).collect();
+    let flow = environment.writers[0].create_group(node, "flood", &members).await?;
+    let flood = flood(&environment, node, flow).await;
+    flood.map_err(|failure| format!("{failure}\n{}", environment.logs()))
+}
+
+async fn flood(environment: &Environment, node: SocketAddr, flow: FlowId) -> Result<(), Failure> {
     let counting_reader = connect_counting_reader(environment, node, flow).await?;
     let mut readers = JoinSet::new();
-    for mut reader in connect_readers(environment, node, flow).await? {
-        readers.spawn(async move { reader.discard_until_closed().await });
+    for (dialect, mut reader) in connect_readers(environment, node, flow).await? {
+        readers.spawn(async move {
+            reader.discard_until_closed().await;
+            dialect
+        });
     }
-    let (closed_before, delayed_before) = (closed_as_slow(node).await?, delayed(node).await?);
     let flooding = watch::Sender::new(true);
-    let mut writers = JoinSet::new();
-    let mut receivers = JoinSet::new();
-    for writer in &environment.writers {
-        let (sender, mut receiver) = open_writer(writer, node, flow).await?.split();
-        writers.spawn(write(sender, writer.clone(), flow, flooding.subscribe()));
-        receivers.spawn(async move { receiver.discard_until_closed().await });
+    let (mut writers, mut receivers, mut waiting) =
+        (JoinSet::new(), JoinSet::new(), JoinSet::new());
+    for user in &environment.writers {
+        let (sender, mut receiver) = open_writer(user, node, flow).await?.split();
+        let dialect = user.dialect.manifest().id;
+        receivers.spawn(async move {
+            receiver.discard_until_closed().await;
+            dialect
+        });
+        let (client, _) = user.join(node, flow).await?;
+        waiting.spawn(write_waiting(client, user.clone(), flow, flooding.subscribe()));
+        writers.spawn(write_flooding(sender, user.clone(), flow, flooding.subscribe()));
     }
-    let counting = count_messages(counting_reader, environment.writers.len(), flow);
+    let names: Vec<_> = environment.writers.iter().flat_map(names_of).collect();
+    let counting = count_messages(counting_reader, flow, &names);
     let counts = tokio::select! {
         counts = timeout(STEP_TIMEOUT, counting) => {
             counts.map_err(|_| "too few messages arrive")??
         }
-        Some(_) = readers.join_next() => return Err("a reader was closed".to_owned()),
-        Some(_) = receivers.join_next() => return Err("a writer was closed".to_owned()),
-        Some(ended) = writers.join_next() => {
-            let failure = ended.map_err(|error| error.to_string()).flatten().err();
-            return Err(format!("a writer failed: {failure:?}"));
+        Some(closed) = readers.join_next() => return Err(format!("a reader ended: {closed:?}")),
+        Some(closed) = receivers.join_next() => return Err(format!("a writer ended: {closed:?}")),
+        Some(failed) = waiting.join_next() => return Err(format!("a writer ended: {failed:?}")),
+        Some(failed) = writers.join_next() => {
+            let failure = failed.map_err(|error| error.to_string()).flatten().err();
+            return Err(format!("a writer ended: {failure:?}"));
         }
     };
     let memory = environment.peak_memory();
-    eprintln!(
-        "DEBUG {counts:?} {} MiB delayed {}",
-        memory >> 20,
-        delayed(node).await? - delayed_before
-    );
     flooding.send_replace(false);
     let ending = async {
+        while let Some(ended) = waiting.join_next().await {
+            ended.map_err(|error| error.to_string())??;
+        }
         while let Some(sender) = writers.join_next().await {
             sender.map_err(|error| error.to_string())??.close().await?;
         }
-        // The gateway closes after everything that was sent is answered.
+        // The gateway closes a connection after the responses to everything that was sent on it.
         while receivers.join_next().await.is_some() {}
         Ok::<_, Failure>(())
     };
     timeout(STEP_TIMEOUT, ending).await.map_err(|_| "writers are not served to their end")??;
-    if let Some(ended) = readers.try_join_next() {
-        return Err(format!("a reader was closed: {ended:?}"));
+    if let Some(closed) = readers.try_join_next() {
+        return Err(format!("a reader ended: {closed:?}"));
     }
-    let closed = closed_as_slow(node).await? - closed_before;
+    let closed = closed_as_slow(node).await?;
     if closed > 0 {
         return Err(format!("{closed} connections that read were closed as slow readers"));
     }
-    if delayed(node).await? == delayed_before {
-        return Err("no writer was delayed, so the gateway kept up with all of them".to_owned());
+    if metric(node, "tolmach_delayed_responses_total", &[]).await? == 0 {
+        return Err("no response was delayed, so the gateway kept up with all writers".to_owned());
     }
     if memory > MEMORY_LIMIT {
-        return Err(format!(
-            "the gateway took {} MiB; expected at most {} MiB",
-            memory >> 20,
-            MEMORY_LIMIT >> 20
-        ));
+        let (memory, limit) = (memory >> 20, MEMORY_LIMIT >> 20);
+        return Err(format!("the gateway took {memory} MiB; expected at most {limit} MiB"));
     }
-    check_shares(environment, &counts)
+    let minimum = MESSAGES / names.len() / MIN_SHARE;
+    if counts.values().any(|count| *count < minimum) {
+        return Err(format!("a writer has fewer than {minimum} messages: {counts:?}"));
+    }
+    Ok(())
 }
 
-/// Connections that are subscribed to the flow.
+/// The names of a user's writer that waits for responses, and of the one that does not: the
+/// beginnings of their messages.
+fn names_of(user: &TestUser) -> [String; 2] {
+    [user.login.clone(), format!("flooding-{}", user.login)]
+}
+
+/// Connections that are subscribed to the flow, with the ids of their dialects.
 async fn connect_readers(
     environment: &Environment,
     node: SocketAddr,
     flow: FlowId,
-) -> Result<Vec<RawConnection>, Failure> {
+) -> Result<Vec<(&'static str, RawConnection)>, Failure> {
     // The history comes last: some dialects can only read all of it.
     let mut commands = subscriptions(flow);
     commands.rotate_left(HISTORY_FORMS);
-    let readers = environment.readers.iter().cycle().take(READERS);
-    let connecting = readers.map(|reader| RawConnection::open(reader, node, &commands));
+    let commands = &commands;
+    let connecting = environment.readers.iter().cycle().take(READERS).map(|user| async move {
+        let connection = RawConnection::open(user, node, commands).await?;
+        Ok((user.dialect.manifest().id, connection))
+    });
     iter(connecting).buffer_unordered(CONNECTING).try_collect().await
 }
 
-async fn open_writer(
-    writer: &TestUser,
-    node: SocketAddr,
-    flow: FlowId,
-) -> Result<RawConnection, Failure> {
-    let text = format!("{FLOODING}-{} 0", writer.login);
-    RawConnection::open(writer, node, &messages(flow, &text, None)).await
-}
-
-/// Sends messages as fast as the socket takes them.
-async fn write(
-    mut sender: RawSender,
-    writer: TestUser,
-    flow: FlowId,
-    flooding: watch::Receiver<bool>,
-) -> Result<RawSender, Failure> {
-    let padding = "=".repeat(MESSAGE_BYTES);
-    let mut count = 0_u32;
-    while *flooding.borrow() {
-        count += 1;
-        let text = format!("{FLOODING}-{} {count} {padding}", writer.login);
-        sender.send(&messages(flow, &text, None)).await?;
-    }
-    Ok(sender)
-}
-
+/// A reader of the first dialect that pushes messages.
 async fn connect_counting_reader(
     environment: &Environment,
     node: SocketAddr,
     flow: FlowId,
 ) -> Result<Client, Failure> {
     let pushes = |user: &&TestUser| user.dialect.manifest().capabilities.pushes_posted;
-    let reader = environment.readers.iter().find(pushes).ok_or("no dialect pushes messages")?;
-    Ok(reader.join(node, flow).await?.0)
+    let user = environment.readers.iter().find(pushes).ok_or("no dialect pushes messages")?;
+    Ok(user.join(node, flow).await?.0)
 }
 
-/// Counts the messages of each writer as they arrive at one reader, from when every flooding writer
-/// has begun.
+/// A writer's connection, which has posted message 0.
+async fn open_writer(
+    user: &TestUser,
+    node: SocketAddr,
+    flow: FlowId,
+) -> Result<RawConnection, Failure> {
+    let [_, name] = names_of(user);
+    RawConnection::open(user, node, &messages(flow, &text_of(&name, 0), None)).await
+}
+
+fn text_of(writer: &str, number: u32) -> String {
+    format!("{writer} {number} {}", "=".repeat(MESSAGE_BYTES))
+}
+
+/// Sends messages as fast as the socket takes them.
+async fn write_flooding(
+    mut sender: RawSender,
+    user: TestUser,
+    flow: FlowId,
+    flooding: watch::Receiver<bool>,
+) -> Result<RawSender, Failure> {
+    let [_, name] = names_of(&user);
+    let mut number = 0;
+    while *flooding.borrow() {
+        number += 1;
+        sender.send(&messages(flow, &text_of(&name, number), None)).await?;
+    }
+    Ok(sender)
+}
+
+/// Sends each message after the response to the one before.
+async fn write_waiting(
+    mut client: Client,
+    user: TestUser,
+    flow: FlowId,
+    flooding: watch::Receiver<bool>,
+) -> Result<(), Failure> {
+    let [name, _] = names_of(&user);
+    let mut number = 0;
+    while *flooding.borrow() {
+        if !post(&mut client, flow, &text_of(&name, number), None).await? {
+            return Err(format!("{name} was refused"));
+        }
+        number += 1;
+    }
+    Ok(())
+}
+
+/// Counts the messages of each writer as they arrive at one reader, once every writer has begun.
+/// Fails if one of them is missing or out of order.
 async fn count_messages(
     mut client: Client,
-    flooding_writers: usize,
     flow: FlowId,
+    names: &[String],
 ) -> Result<BTreeMap<String, usize>, Failure> {
+    let mut next_numbers: BTreeMap<String, u32> = BTreeMap::new();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    let (mut begun, mut total) = (false, 0);
-    while total < MESSAGES {
+    while counts.values().sum::<usize>() < MESSAGES {
         let event = match client.next_notification().await.map_err(|error| error.to_string())? {
             Notification::Event(event) => event,
             Notification::Closed(code) => {
@@ -176,42 +226,20 @@ async fn count_messages(
         if message.flow != flow {
             continue;
         }
-        let writer = message.content.text.split(' ').next().unwrap_or_default();
-        *counts.entry(writer.to_owned()).or_default() += 1;
-        total += 1;
-        if !begun {
-            let writing = counts.keys().filter(|writer| writer.starts_with(FLOODING)).count();
-            begun = writing == flooding_writers;
-            if begun {
-                counts.clear();
-                total = 0;
-            }
+        let mut words = message.content.text.split(' ');
+        let name = words.next().unwrap_or_default();
+        let number: Option<u32> = words.next().and_then(|number| number.parse().ok());
+        let next = next_numbers.entry(name.to_owned()).or_default();
+        if number != Some(*next) {
+            return Err(format!("{name}: expected message {next}, found {number:?}"));
+        }
+        *next += 1;
+        if next_numbers.len() == names.len() {
+            *counts.entry(name.to_owned()).or_default() += 1;
         }
     }
+    let missing = names.iter().filter(|name| !counts.contains_key(*name));
+    let missing: Vec<_> = missing.map(|name| (name.clone(), 0)).collect();
+    counts.extend(missing);
     Ok(counts)
-}
-
-/// Writers that wait for responses and writers that do not get their shares.
-fn check_shares(
-    environment: &Environment,
-    counts: &BTreeMap<String, usize>,
-) -> Result<(), Failure> {
-    let names = environment
-        .writers
-        .iter()
-        .flat_map(|writer| [writer.login.clone(), format!("{FLOODING}-{}", writer.login)]);
-    let names: Vec<_> = names.collect();
-    let minimum = MESSAGES / names.len() / MIN_SHARE;
-    for name in &names {
-        let count = counts.get(name).copied().unwrap_or_default();
-        if count < minimum {
-            return Err(format!("{name} has {count} of {MESSAGES} messages: {counts:?}"));
-        }
-    }
-    Ok(())
-}
-
-/// The number of responses that waited for the delivery of their flow.
-async fn delayed(node: SocketAddr) -> Result<u64, Failure> {
-    metric(node, "tolmach_delayed_responses_total", &[]).await
 }

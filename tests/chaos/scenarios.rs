@@ -2,7 +2,6 @@
 
 use crate::environment::{Environment, GatewayOptions, Servers};
 use crate::load::Load;
-use crate::saturation::{self, MESSAGE_BYTES};
 use crate::stalled_readers::{reader_count, stall};
 use crate::users::{Failure, failure};
 use sea_orm::{
@@ -43,7 +42,6 @@ pub(crate) enum InjectedFault {
     ClocksApart,
     RollingRestart,
     ReadersStalled,
-    WritersFlooding,
 }
 
 const fn scenario(name: &'static str, servers: ServerKind, fault: InjectedFault) -> Scenario {
@@ -51,10 +49,9 @@ const fn scenario(name: &'static str, servers: ServerKind, fault: InjectedFault)
 }
 
 /// The scenarios, in the order in which they run.
-pub(crate) const SCENARIOS: [Scenario; 13] = [
+pub(crate) const SCENARIOS: [Scenario; 12] = [
     scenario("gateway-killed-on-sqlite", ServerKind::Sqlite, InjectedFault::GatewayKilled),
     scenario("sqlite-slow", ServerKind::Sqlite, InjectedFault::SqliteLocked),
-    scenario("writers-flooding", ServerKind::Sqlite, InjectedFault::WritersFlooding),
     scenario("gateway-killed", ServerKind::Cluster, InjectedFault::GatewayKilled),
     scenario("postgres-stopped", ServerKind::Cluster, InjectedFault::PostgresStopped),
     scenario("postgres-slow", ServerKind::Cluster, InjectedFault::PostgresSlow),
@@ -71,9 +68,6 @@ pub(crate) const SCENARIOS: [Scenario; 13] = [
 const INTERVAL: Duration = Duration::from_millis(5);
 /// The same for each of many readers, so that as many messages are delivered.
 const INTERVAL_PER_READER: Duration = Duration::from_micros(250);
-/// The same for writers that wait for responses beside those that do not: readers can connect
-/// before the flood begins.
-const INTERVAL_WHILE_FLOODING: Duration = Duration::from_millis(50);
 /// The padding of messages to many readers, in bytes: a stalled reader soon has too many waiting.
 const PADDING_FOR_MANY: usize = 8 << 10;
 
@@ -86,18 +80,12 @@ const CLOCK_SKEW: i64 = 600;
 impl Scenario {
     /// The load of its rounds: some hundreds of messages a second from every dialect.
     pub(crate) fn load(&self) -> Result<Load, Failure> {
-        let load = Load { interval: INTERVAL, padding: 0, catch_up_within: Some(CATCH_UP_WITHIN) };
+        let load = Load { interval: INTERVAL, padding: 0, catch_up_within: CATCH_UP_WITHIN };
         Ok(match self.fault {
             InjectedFault::ReadersStalled => {
                 let interval = INTERVAL_PER_READER * reader_count()?;
                 Load { interval, padding: PADDING_FOR_MANY, ..load }
             }
-            // The readers decode everything, which takes them longer than the gateway.
-            InjectedFault::WritersFlooding => Load {
-                interval: INTERVAL_WHILE_FLOODING,
-                padding: MESSAGE_BYTES,
-                catch_up_within: None,
-            },
             _ => load,
         })
     }
@@ -107,10 +95,6 @@ impl Scenario {
         match self.fault {
             // Few messages fill the queue of a stalled reader.
             InjectedFault::ReadersStalled => &[("LIMITS__SEND_QUEUE_BYTES", "256KiB")],
-            // Few messages make the flow lag, and readers without a decoder do not answer pings.
-            InjectedFault::WritersFlooding => {
-                &[("LIMITS__SEND_QUEUE_BYTES", "256KiB"), ("KEEPALIVE__PING_INTERVAL", "1h")]
-            }
             _ => &[],
         }
     }
@@ -218,7 +202,6 @@ pub(crate) async fn inject(
             Ok(())
         }
         InjectedFault::ReadersStalled => stall(environment, flow).await,
-        InjectedFault::WritersFlooding => saturation::flood(environment, flow).await,
     }
 }
 
