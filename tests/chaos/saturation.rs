@@ -5,7 +5,7 @@
 use crate::environment::{Environment, metric};
 use crate::raw_connection::{RawConnection, RawSender};
 use crate::stalled_readers::closed_as_slow;
-use crate::users::{Failure, HISTORY_FORMS, TestUser, messages, post, subscriptions};
+use crate::users::{Failure, HISTORY_FORMS, TestUser, messages, request, subscriptions};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tolmach_client::{Client, Notification};
+use tolmach_client::{Client, Notification, Outcome};
 use tolmach_domain::{EventKind, FlowId};
 
 /// The options of the gateway. The bound on what waits for one reader is far below what is sent,
@@ -36,7 +36,7 @@ const MESSAGE_BYTES: usize = 16 << 10;
 const MEMORY_LIMIT: u64 = 192 << 20;
 
 /// Each writer gets at least this part of an equal share.
-const MIN_SHARE: usize = 10;
+const MIN_SHARE: usize = 20;
 
 /// The time after which a step is given up.
 const STEP_TIMEOUT: Duration = Duration::from_secs(240);
@@ -61,19 +61,23 @@ async fn flood(environment: &Environment, node: SocketAddr, flow: FlowId) -> Res
             dialect
         });
     }
+    let mut connections = Vec::new();
+    for user in &environment.writers {
+        let waiting = user.join(node, flow).await?.0;
+        connections.push((user.clone(), waiting, open_writer(user, node, flow).await?));
+    }
     let flooding = watch::Sender::new(true);
     let (mut writers, mut receivers, mut waiting) =
         (JoinSet::new(), JoinSet::new(), JoinSet::new());
-    for user in &environment.writers {
-        let (sender, mut receiver) = open_writer(user, node, flow).await?.split();
+    for (user, client, connection) in connections {
+        let (sender, mut receiver) = connection.split();
         let dialect = user.dialect.manifest().id;
         receivers.spawn(async move {
             receiver.discard_until_closed().await;
             dialect
         });
-        let (client, _) = user.join(node, flow).await?;
         waiting.spawn(write_waiting(client, user.clone(), flow, flooding.subscribe()));
-        writers.spawn(write_flooding(sender, user.clone(), flow, flooding.subscribe()));
+        writers.spawn(write_flooding(sender, user, flow, flooding.subscribe()));
     }
     let names: Vec<_> = environment.writers.iter().flat_map(names_of).collect();
     let counting = count_messages(counting_reader, flow, &names);
@@ -198,10 +202,11 @@ async fn write_waiting(
     let [name, _] = names_of(&user);
     let mut number = 0;
     while *flooding.borrow() {
-        if !post(&mut client, flow, &text_of(&name, number), None).await? {
-            return Err(format!("{name} was refused"));
+        let commands = messages(flow, &text_of(&name, number), None);
+        match request(STEP_TIMEOUT, "posting", &mut client, &commands).await? {
+            Outcome::Answer(_) => number += 1,
+            outcome => return Err(format!("{name}: {outcome:?}")),
         }
-        number += 1;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -117,7 +118,7 @@ impl TestUser {
         for dialect in all() {
             let mut client = Self { dialect, ..self.clone() }.connect(node).await?;
             let step = "creating a group";
-            match request(STEP_TIMEOUT, step, &mut client, &[group.clone()]).await? {
+            match request(STEP_TIMEOUT, step, &mut client, slice::from_ref(&group)).await? {
                 Outcome::Answer(Answer::FlowCreated { flow, .. }) => return Ok(flow),
                 Outcome::Unsupported => {}
                 outcome => return Err(client.error(step, format!("{outcome:?}")).to_string()),
