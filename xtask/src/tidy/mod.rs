@@ -2,6 +2,7 @@
 
 mod circles;
 mod dialects;
+mod documents;
 mod imports;
 mod texts;
 
@@ -15,7 +16,9 @@ pub(crate) fn run(project: &Project) -> TaskResult<()> {
     let mut problems = imports::check(&project.metadata);
     problems.extend(circles::check(project.root()));
     problems.extend(dialects::check(project.root(), &project.dialects()));
-    problems.extend(texts::check(project.root(), &files(project)?));
+    let files = files(project)?;
+    problems.extend(documents::check(project.root(), &files));
+    problems.extend(texts::check(project.root(), &files));
     for problem in &problems {
         eprintln!("tidy: {problem}");
     }
