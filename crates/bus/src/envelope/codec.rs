@@ -21,6 +21,7 @@ pub struct Envelope {
 
 /// Error of decoding an envelope.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidEnvelope {
     /// The version is unknown.
     #[error("an envelope has version {0}; this node reads version {VERSION}")]
@@ -37,7 +38,7 @@ pub enum InvalidEnvelope {
 }
 
 /// The bytes that every envelope of a node begins with, and no envelope of another node, so that a
-/// node recognizes its own without decoding them.
+/// node recognizes its own without decoding them. They are the first fields of [`Wire`].
 pub(crate) fn prefix_of(node: u64) -> String {
     format!("{{\"v\":{VERSION},\"node\":{node},")
 }
@@ -52,8 +53,8 @@ pub fn encode(node: u64, sequence: u64, event: &Event) -> Result<Vec<u8>, serde_
         v: VERSION,
         node,
         seq: sequence,
-        at: event.occurred_at.micros(),
-        moment: event.committed_at.map(Timestamp::micros),
+        occurred_at: event.occurred_at.micros(),
+        committed_at: event.committed_at.map(Timestamp::micros),
         origin: event.origin.as_ref().map(Origin::from),
         event: Kind::from(&event.kind),
     };
@@ -82,8 +83,8 @@ pub fn decode(bytes: &[u8], dialects: &[&'static str]) -> Result<Envelope, Inval
     }
     let origin = wire.origin.map(|origin| origin.into_domain(dialects)).transpose()?.flatten();
     let event = Event {
-        occurred_at: Timestamp::from_micros(wire.at),
-        committed_at: wire.moment.map(Timestamp::from_micros),
+        occurred_at: Timestamp::from_micros(wire.occurred_at),
+        committed_at: wire.committed_at.map(Timestamp::from_micros),
         origin,
         kind: wire.event.try_into()?,
     };
@@ -96,15 +97,39 @@ struct Header {
     v: u32,
 }
 
+/// An envelope in JSON. The order of the fields is fixed: [`prefix_of`] holds the first two.
 #[derive(Serialize, Deserialize)]
 struct Wire<'a> {
     v: u32,
     node: u64,
     seq: u64,
-    at: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    moment: Option<i64>,
+    #[serde(rename = "at")]
+    occurred_at: i64,
+    #[serde(rename = "moment", skip_serializing_if = "Option::is_none")]
+    committed_at: Option<i64>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     origin: Option<Origin<'a>>,
     event: Kind<'a>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tolmach_domain::{EventKind, FlowId, UserId};
+
+    #[test]
+    fn an_envelope_begins_with_the_prefix_of_its_node_and_of_no_other() {
+        let kind = EventKind::FlowDeleted {
+            flow: FlowId::new(7).expect("7 is an id"),
+            by: UserId::new(1).expect("1 is an id"),
+        };
+        let event = Event::new(Timestamp::from_micros(1), kind);
+        for node in [0, 1, 12, u64::MAX] {
+            let bytes = encode(node, 3, &event).expect("an event is encodable");
+            for other in [0, 1, 12, u64::MAX] {
+                let begins = bytes.starts_with(prefix_of(other).as_bytes());
+                assert_eq!(begins, node == other, "an envelope of {node}, the prefix of {other}");
+            }
+        }
+    }
 }
