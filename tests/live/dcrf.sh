@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Drives the dialect `action` with dcrf-client of npm, beside a gateway of its own. TOLMACH_BIN is the gateway; `cargo xtask
-# setup` installs the packages.
+# Drives the dialect `action` with dcrf-client of npm, beside a gateway that it starts. TOLMACH_BIN is the
+# gateway; `cargo xtask setup` installs the packages.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 binary=$(realpath "${TOLMACH_BIN:-$here/../../target/debug/tolmach}")
 
 missing=
 command -v node >/dev/null || missing="there is no node"
-[ -n "$missing" ] || [ -f "$here/node/node_modules/.installed.json" ] || missing="its packages are not installed"
+[ -n "$missing" ] || [ -f "$here/node/node_modules/.installed.json" ] ||
+    missing="its packages are not installed"
 if [ -n "$missing" ]; then
-    # What CI means is the same as in xtask.
+    # As in xtask.
     case ${CI:-} in
     "" | 0 | false) echo "skipped: dcrf-client: $missing" >&2 && exit 0 ;;
     *) echo "dcrf-client: $missing" >&2 && exit 1 ;;
@@ -33,16 +34,16 @@ TOLMACH__HTTP__LISTEN=127.0.0.1:0 TOLMACH__AUTH__BCRYPT_COST=4 \
     "$binary" serve --data "$folder/data" >"$folder/ready" 2>"$folder/log" &
 gateway=$!
 exec 3<"$folder/ready"
-read -r -t 60 ready <&3 || { echo "the gateway did not say where it listens" >&2 && exit 1; }
+read -r -t 60 ready <&3 || { echo "the gateway did not print its address" >&2 && exit 1; }
 address=$(sed -n 's/^ready .*\<http=\([^ ]*\).*/\1/p' <<<"$ready ")
-[ -n "$address" ] || { echo "the gateway said: $ready" >&2 && exit 1; }
+[ -n "$address" ] || { echo "expected the address, found: $ready" >&2 && exit 1; }
 url=http://$address
 
-# post PATH [OPTION …]: what bearer answers.
+# post PATH [OPTION …]: the response of bearer.
 post() {
     curl --silent --show-error --fail --max-time 30 --request POST "$url/api/v1/$1" "${@:2}"
 }
-# number KEY: the first number of that name in what comes in.
+# number KEY: the first number of that name in standard input.
 number() {
     sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"
 }
@@ -58,7 +59,8 @@ account() {
 }
 ann=$(account ann)
 bob=$(account bob)
-bobs_id=$(curl --silent --fail --max-time 30 --header "Authorization: Bearer $bob" "$url/api/v1/user" | number id)
+bobs_id=$(curl --silent --fail --max-time 30 --header "Authorization: Bearer $bob" "$url/api/v1/user" |
+    number id)
 room=$(post "chat/$bobs_id" --header "Authorization: Bearer $ann" | number id)
 
 TOLMACH_URL=$url DCRF_ANN=$ann DCRF_BOB=$bob DCRF_ROOM=$room node "$here/node/dcrf.mjs"

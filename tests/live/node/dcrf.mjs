@@ -1,26 +1,26 @@
-// Drives the dialect `action` with dcrf-client, the public client library of what the dialect comes from. ../dcrf.sh starts it.
+// Drives the dialect `action` with dcrf-client, the public client library of the original server. ../dcrf.sh starts it.
 //
-// The library wraps its frames as {stream, payload}, which the dialect does not: the serializer takes the wrapper off what goes
-// out and puts it around what comes in. The headers of the handshake are given by the class of the socket.
+// The library wraps its frames as {stream, payload}, and the dialect does not: the serializer removes the wrapper from frames
+// that are sent and adds it to frames that are received. The class of the socket has the headers of the handshake.
 
 import assert from "node:assert/strict";
 import library from "dcrf-client";
 import WebSocket from "ws";
 
-// It is no ES module: what it exports by default is one level down.
+// A CommonJS module: its default export is one level down.
 const { default: dcrf } = library;
 const { TOLMACH_URL: gateway, DCRF_ANN: annsToken, DCRF_BOB: bobsToken, DCRF_ROOM: room } = process.env;
 const url = `${gateway.replace(/^http/, "ws")}/ws/chat/`;
 const roomPk = Number(room);
 const STREAM = "chat";
-// Only ever reached by a failure.
-const PATIENCE = 30_000;
+// Milliseconds.
+const TIMEOUT = 30_000;
 const alarm = setTimeout(() => {
-  console.error(`not done after ${PATIENCE / 1000} s`);
+  console.error(`not done after ${TIMEOUT / 1000} s`);
   process.exit(1);
-}, PATIENCE);
+}, TIMEOUT);
 
-/** A socket that shakes hands with these headers, and tells when it was refused. */
+/** A socket with these headers in its handshake; calls `refused` with the status of a refusal. */
 function socketWith(headers, refused = () => {}) {
   return class extends WebSocket {
     constructor(address, protocols) {
@@ -33,14 +33,14 @@ function socketWith(headers, refused = () => {}) {
   };
 }
 
-/** A client of the library, with everything that it hears, as plain frames. */
+/** A client of the library, with the plain frames that it has received. */
 function connect(headers, refused) {
-  const heard = [];
+  const received = [];
   const serializer = {
     serialize: ({ payload }) => JSON.stringify(payload),
     deserialize: (text) => {
       const payload = JSON.parse(text);
-      heard.push(payload);
+      received.push(payload);
       return { stream: STREAM, payload };
     },
   };
@@ -49,10 +49,10 @@ function connect(headers, refused) {
   let last = 1_500_000;
   return {
     client,
-    heard,
+    received,
     /** The data of a granted request; a refusal is thrown as its frame. */
-    ask: (action, fields = {}) => client.request(STREAM, { action, ...fields }, (last += 1)),
-    /** The next frame that is about this action, whoever asked for it. */
+    request: (action, fields = {}) => client.request(STREAM, { action, ...fields }, (last += 1)),
+    /** The next frame of this action, of any request. */
     next: (action) =>
       new Promise((resolve) => client.dispatcher.once({ stream: STREAM, payload: { action } }, ({ payload }) => resolve(payload))),
   };
@@ -60,7 +60,7 @@ function connect(headers, refused) {
 
 const login = (token) => ({ Authorization: `Bearer ${token}`, Origin: gateway });
 
-/** The status of the answer to a handshake that is to fail. */
+/** The status that a handshake is refused with. */
 function refusal(headers) {
   return new Promise((resolve) => {
     const { client } = connect(headers, (status) => {
@@ -85,7 +85,7 @@ async function refused(promise, status, errors) {
 
 assert.equal(await refusal({ Origin: gateway }), 403, "without a token");
 assert.equal(await refusal({ Authorization: `Bearer ${annsToken}` }), 403, "without an origin");
-assert.equal(await refusal(login("nonsense")), 403, "with a wrong token");
+assert.equal(await refusal(login("invalid")), 403, "with a wrong token");
 
 const ann = connect(login(annsToken));
 const bob = connect(login(bobsToken));
@@ -95,14 +95,14 @@ const rooms = await ann.client.list(STREAM);
 assert.deepEqual(rooms.map(({ pk, id }) => [pk, id]), [[roomPk, roomPk]]);
 assert.deepEqual(rooms[0].participants.map(({ user }) => user.email).sort(), ["ann@example.org", "bob@example.org"]);
 assert.equal(rooms[0].last_message, null);
-assert.deepEqual(await bob.ask("list"), rooms);
+assert.deepEqual(await bob.request("list"), rooms);
 
-await refused(ann.ask("create_message", { msg_text: "too early" }), 400, ["Action not allowed. You are not in the room!"]);
-await refused(ann.ask("join_room", { room_pk: roomPk + 404 }), 403, ["You cannot enter a room you are not a member of"]);
-await refused(ann.ask("nothing_such"), 405, ['Method "nothing_such" not allowed.']);
+await refused(ann.request("create_message", { msg_text: "too early" }), 400, ["Action not allowed. You are not in the room!"]);
+await refused(ann.request("join_room", { room_pk: roomPk + 404 }), 403, ["You cannot enter a room you are not a member of"]);
+await refused(ann.request("nothing_such"), 405, ['Method "nothing_such" not allowed.']);
 
 for (const each of [ann, bob]) {
-  const joined = await each.ask("join_room", { room_pk: roomPk });
+  const joined = await each.request("join_room", { room_pk: roomPk });
   assert.equal(joined.pk, roomPk);
   assert.equal(joined.participants.length, 2);
   assert.equal(joined.last_message, null);
@@ -110,51 +110,51 @@ for (const each of [ann, bob]) {
 
 let push = bob.next("create_message");
 const text = 'hello, "мир" 🌍';
-const written = await ann.ask("create_message", { msg_text: text });
+const written = await ann.request("create_message", { msg_text: text });
 assert.equal(written.text, text);
 assert.equal(written.user.email, "ann@example.org");
 assert.equal(written.room.pk, roomPk);
 assert.match(written.created_at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
-// Everybody hears the same frame, the asker's request_id in it.
-assert.deepEqual(await push, ann.heard.at(-1));
-assert.equal(ann.heard.at(-1).response_status, 201);
+// All receive the same frame, with the request_id of its author.
+assert.deepEqual(await push, ann.received.at(-1));
+assert.equal(ann.received.at(-1).response_status, 201);
 
-const info = await bob.ask("current_room_info");
+const info = await bob.request("current_room_info");
 assert.equal(info.pk, roomPk);
 assert.equal(info.last_message.id, written.id);
 assert.equal(info.last_message.text, text);
 
 push = bob.next("edit_message");
-const edited = await ann.ask("edit_message", { msg_id: written.id, edited_msg_text: "edit" });
+const edited = await ann.request("edit_message", { msg_id: written.id, edited_msg_text: "edit" });
 assert.deepEqual(edited, { room_id: roomPk, message_id: written.id, message_text: "edit" });
-assert.deepEqual(await push, ann.heard.at(-1));
-await refused(bob.ask("edit_message", { msg_id: written.id, edited_msg_text: "mine" }), 404);
-assert.equal((await bob.ask("current_room_info")).last_message.text, "edit");
+assert.deepEqual(await push, ann.received.at(-1));
+await refused(bob.request("edit_message", { msg_id: written.id, edited_msg_text: "mine" }), 404);
+assert.equal((await bob.request("current_room_info")).last_message.text, "edit");
 
-await refused(bob.ask("delete_messages", { msg_id_list: [written.id] }), 404);
+await refused(bob.request("delete_messages", { msg_id_list: [written.id] }), 404);
 push = ann.next("create_message");
-const answer = await bob.ask("create_message", { msg_text: "answer" });
+const answer = await bob.request("create_message", { msg_text: "answer" });
 await push;
-// Of two messages only her own goes, and only she is told which one was left.
+// Of two messages only her own is deleted, and only the frame to her names the other one.
 push = bob.next("delete_messages");
-const deleted = await ann.ask("delete_messages", { msg_id_list: [written.id, answer.id] });
+const deleted = await ann.request("delete_messages", { msg_id_list: [written.id, answer.id] });
 assert.deepEqual(deleted, { room_id: roomPk, messages_ids: [written.id] });
-assert.deepEqual(ann.heard.at(-1).errors, [`Not all of the requested messages were deleted! Left: ${answer.id}`]);
-assert.deepEqual(await push, { ...ann.heard.at(-1), errors: [] });
-assert.equal((await ann.ask("current_room_info")).last_message.id, answer.id);
+assert.deepEqual(ann.received.at(-1).errors, [`Not all of the requested messages were deleted! Left: ${answer.id}`]);
+assert.deepEqual(await push, { ...ann.received.at(-1), errors: [] });
+assert.equal((await ann.request("current_room_info")).last_message.id, answer.id);
 
-assert.deepEqual(await ann.ask("leave_room"), { response: `leaved room ${roomPk} successfully!` });
-await refused(ann.ask("leave_room"), 400, ["Action 'leave_room' not allowed. You are not in the room"]);
-// Who has left hears no more: the answer to the next request is the next frame.
-const before = ann.heard.length;
-await bob.ask("create_message", { msg_text: "alone" });
-await ann.ask("list");
-assert.deepEqual(ann.heard.slice(before).map(({ action }) => action), ["list"]);
+assert.deepEqual(await ann.request("leave_room"), { response: `leaved room ${roomPk} successfully!` });
+await refused(ann.request("leave_room"), 400, ["Action 'leave_room' not allowed. You are not in the room"]);
+// After leaving, the next frame is the answer to the next request.
+const before = ann.received.length;
+await bob.request("create_message", { msg_text: "alone" });
+await ann.request("list");
+assert.deepEqual(ann.received.slice(before).map(({ action }) => action), ["list"]);
 
-for (const frame of [...ann.heard, ...bob.heard]) {
+for (const frame of [...ann.received, ...bob.received]) {
   assert.deepEqual(Object.keys(frame), ["errors", "data", "action", "response_status", "request_id"]);
 }
 ann.client.close();
 bob.client.close();
 clearTimeout(alarm);
-console.log(`dcrf-client: ${ann.heard.length + bob.heard.length} frames as expected`);
+console.log(`dcrf-client: ${ann.received.length + bob.received.length} frames as expected`);

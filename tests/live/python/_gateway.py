@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""A gateway on a free port and throw-away data, for as long as a command runs beside it.
+"""A gateway on a free port with a temporary folder, for as long as a command runs beside it.
 
     TOLMACH_BIN=target/debug/tolmach python tests/live/python/_gateway.py COMMAND [ARGUMENT …]
 
 The command finds the gateway's address in TOLMACH_URL, its data folder in TOLMACH_DATA, the binary in TOLMACH_BIN and this
-interpreter in TOLMACH_PYTHON. It fails if the command does, or if the gateway does not live through it and stop when told.
+interpreter in TOLMACH_PYTHON. Fails if the command fails, or if the gateway ends early or not after SIGTERM.
 """
 
 import os
@@ -19,7 +19,7 @@ OPTIONS = {"TOLMACH__HTTP__LISTEN": "127.0.0.1:0", "TOLMACH__AUTH__BCRYPT_COST":
 
 
 def ensure():
-    """Starts the running script again beside a gateway, unless it was told of one."""
+    """Starts the running script again beside a gateway, unless TOLMACH_URL is set."""
     if "TOLMACH_URL" not in os.environ:
         sys.exit(run([sys.executable, *sys.argv]))
 
@@ -38,7 +38,7 @@ def run(command):
                 ready = gateway.stdout.readline()
                 words = dict(word.split("=", 1) for word in ready.removeprefix(READY).split() if "=" in word)
                 if not ready.startswith(READY) or "http" not in words:
-                    problem = f"{ready!r} was said instead of where it listens"
+                    problem = f"expected the line with the address, found {ready!r}"
                     return 1
                 found = {"TOLMACH_URL": f"http://{words['http']}", "TOLMACH_DATA": data, "TOLMACH_BIN": binary, "TOLMACH_PYTHON": sys.executable}
                 code = subprocess.run(command, env=bare | found).returncode
@@ -53,7 +53,7 @@ def run(command):
 
 
 def ended(gateway):
-    """What is wrong with how the gateway ends, if anything is."""
+    """Stops the gateway; the problem, if there is one."""
     if gateway.poll() is not None:
         return f"the gateway ended by itself with {gateway.returncode}"
     gateway.send_signal(signal.SIGTERM)

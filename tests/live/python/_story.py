@@ -1,4 +1,4 @@
-"""What the stories of sndmsg, morelia and action share: a gateway of their own, checks, and REST for what they cannot do."""
+"""Common code of the stories of sndmsg, morelia and action: a gateway, checks, and REST for what they cannot do."""
 
 import json
 import os
@@ -14,8 +14,8 @@ _gateway.ensure()
 URL = os.environ["TOLMACH_URL"]
 SOCKETS = URL.replace("http", "ws", 1)
 PASSWORD = "correct horse"
-# Only ever reached by a failure.
-PATIENCE = 30
+# Seconds.
+TIMEOUT = 30
 
 
 def check(name, found, expected):
@@ -31,36 +31,36 @@ def enter(stack, path, headers=None):
     return stack.enter_context(connect(SOCKETS + path, additional_headers=headers))
 
 
-def say(socket, frame):
+def send(socket, frame):
     socket.send(frame if isinstance(frame, (str, bytes)) else json.dumps(frame))
 
 
-def hear(socket):
-    return json.loads(socket.recv(timeout=PATIENCE))
+def receive(socket):
+    return json.loads(socket.recv(timeout=TIMEOUT))
 
 
 def closed(socket):
-    """The code that the gateway closes with."""
+    """The close code of the gateway."""
     try:
-        raise AssertionError(f"{socket.recv(timeout=PATIENCE)!r} came")
+        raise AssertionError(f"{socket.recv(timeout=TIMEOUT)!r} came")
     except ConnectionClosed as end:
         return end.rcvd.code if end.rcvd else None
 
 
 def tolmach(*arguments):
-    """Runs a command of the binary on the data of the gateway that runs."""
+    """Runs a command of the binary on the data of the running gateway."""
     subprocess.run([os.environ["TOLMACH_BIN"], *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 def rest(method, path, token=None, body=None, content_type="application/json"):
-    """What the REST of `bearer` answers; it must agree."""
+    """The response of `bearer`; fails if it is a refusal."""
     headers = {"Content-Type": content_type} if body is not None else {}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     request = urllib.request.Request(f"{URL}/api/v1{path}", content, headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
             return json.load(response)
     except urllib.error.HTTPError as refusal:
         with refusal:

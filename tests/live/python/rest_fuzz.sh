@@ -1,18 +1,18 @@
 #!/bin/sh
-# Fuzzes bearer's REST against its own description with every check of schemathesis, beside a gateway of its own.
-# TOLMACH_BIN is the gateway, TOLMACH_PYTHON an interpreter with tests/requirements.txt; FUZZ_EXAMPLES and FUZZ_SEED change
-# how much is tried, and what. Left out are handshakes, whose answer is no HTTP, and logging out, which would end the session
-# that everything else needs.
+# Fuzzes bearer's REST against its OpenAPI document with every check of schemathesis, beside a gateway that it starts.
+# TOLMACH_BIN is the gateway, TOLMACH_PYTHON an interpreter with tests/requirements.txt; FUZZ_EXAMPLES and FUZZ_SEED set
+# the number of examples and the seed. Handshakes are left out because they upgrade, and the logout because it would end
+# the session that all other requests need.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 python=${TOLMACH_PYTHON:-$(command -v python3)}
 [ -n "${TOLMACH_URL:-}" ] || exec "$python" "$here/_gateway.py" sh "$here/rest_fuzz.sh"
 url=$TOLMACH_URL data=$TOLMACH_DATA
-for login in fuzzer somebody else; do
+for login in fuzzer other third; do
     "$TOLMACH_BIN" user add "$login" --password secret --email "$login@example.org" --data "$data" >/dev/null
 done
 token=$("$TOLMACH_BIN" token fuzzer --data "$data")
-# Something to find: ids that the fuzzer draws are mostly small.
+# Chats and groups with small ids, which the fuzzer draws most.
 for path in chat/2 chat/3; do
     curl --silent --fail --output /dev/null --request POST --header "Authorization: Bearer $token" "$url/api/v1/$path"
 done
@@ -21,7 +21,7 @@ for name in first second; do
     curl --silent --fail --output /dev/null --header "Authorization: Bearer $token" --form "photo=@$data/photo.png" \
         --form "json={\"name\":\"$name\",\"users\":[{\"id\":2}]}" "$url/api/v1/group"
 done
-# It leaves files where it runs.
+# schemathesis leaves files in its folder.
 cd "$data"
 exec "$(dirname "$python")/schemathesis" --config-file "$here/schemathesis.toml" run "$url/openapi.json" \
     --header "Authorization: Bearer $token" \

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every operation of both dialects, driven by a client that shares no code with the gateway. Starts a gateway of its own."""
+"""Every operation of both dialects, by a client that shares no code with the gateway. Starts a gateway."""
 
 import glob
 import json
@@ -20,45 +20,45 @@ SOCKETS = URL.replace("http", "ws", 1)
 MAIL = os.path.join(os.environ["TOLMACH_DATA"], "mail")
 PASSWORD = "correct horse"
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(64)
-# Only ever reached by a failure.
-PATIENCE = 30
+# Seconds.
+TIMEOUT = 30
 
 
 def check(name, found, expected):
     assert found == expected, f"{name}: {found!r} is not {expected!r}"
 
 
-def hear(socket):
-    return json.loads(socket.recv(timeout=PATIENCE))
+def receive(socket):
+    return json.loads(socket.recv(timeout=TIMEOUT))
 
 
 def closed(socket):
-    """The code that the gateway closes with."""
+    """The close code of the gateway."""
     try:
-        raise AssertionError(f"{socket.recv(timeout=PATIENCE)!r} came")
+        raise AssertionError(f"{socket.recv(timeout=TIMEOUT)!r} came")
     except ConnectionClosed as end:
         return end.rcvd.code if end.rcvd else None
 
 
 class Mode:
-    """A connection that speaks `mode`."""
+    """A connection of `mode`."""
 
     def __init__(self, stack, path="/mode", **login):
         self.socket = stack.enter_context(connect(SOCKETS + path))
         self.token = None
         if login:
-            self.token = self.ask(200, **login)["token"]
+            self.token = self.request(200, **login)["token"]
 
-    def ask(self, status, mode, **fields):
+    def request(self, status, mode, **fields):
         token = {"token": self.token} if self.token else {}
         self.socket.send(json.dumps({"mode": mode, "timestamp": time.time(), **token, **fields}))
-        reply = hear(self.socket)
+        reply = receive(self.socket)
         check(f"{mode} {fields}", (reply["mode"], reply["status"]), (mode, status))
         check(f"the error of {mode}", "error_msg" in reply, status >= 400)
         return reply
 
     def pushed(self):
-        push = hear(self.socket)
+        push = receive(self.socket)
         [message] = push["messages"]
         return push["chat_id"], message["from_name"], message["content"]
 
@@ -70,7 +70,7 @@ def http(method, path, body=None, content_type=None, token=None):
         headers["Authorization"] = f"Bearer {token}"
     request = urllib.request.Request(URL + path, body, headers, method=method)
     try:
-        response = urllib.request.urlopen(request, timeout=PATIENCE)
+        response = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as refusal:
         response = refusal
     with response:
@@ -80,12 +80,12 @@ def http(method, path, body=None, content_type=None, token=None):
 
 
 class Bearer:
-    """A user who speaks `bearer`."""
+    """A user of `bearer`."""
 
     def __init__(self, pair):
         self.access, self.refresh = pair["access_token"], pair["refresh_token"]
 
-    def ask(self, status, method, path, body=None):
+    def request(self, status, method, path, body=None):
         content = None if body is None else json.dumps(body).encode()
         content_type = None if body is None else "application/json"
         found, reply = http(method, "/api/v1" + path, content, content_type, self.access)
@@ -118,13 +118,13 @@ def granted(path, body):
 
 def accounts_of_mode(stack):
     ann = Mode(stack, mode="register", username="ann", password=PASSWORD, email="ann@example.org")
-    check("no chats yet", ann.ask(200, "getChats")["chats"], [])
+    check("no chats yet", ann.request(200, "getChats")["chats"], [])
     stranger = Mode(stack)
-    check("taken", stranger.ask(409, "register", username="ANN", password="x", email=None)["token"], None)
-    check("wrong", stranger.ask(401, "auth", username="ann", password="x")["token"], None)
-    stranger.ask(422, "register", username="carl", password="x")
-    stranger.ask(501, "fly")
-    stranger.ask(422, "getChats")
+    check("taken", stranger.request(409, "register", username="ANN", password="x", email=None)["token"], None)
+    check("wrong", stranger.request(401, "auth", username="ann", password="x")["token"], None)
+    stranger.request(422, "register", username="carl", password="x")
+    stranger.request(501, "fly")
+    stranger.request(422, "getChats")
     return ann
 
 
@@ -133,16 +133,16 @@ def accounts_of_bearer():
     bob = granted("/register", account)
     check("taken", post("/register", account)[0], 409)
     check("wrong", post("/login", {"username": "bob", "password": "x"})[0], 401)
-    bob.ask(404, "GET", "/user")
+    bob.request(404, "GET", "/user")
     profile = {"username": "bob", "name": "Bob Bee", "description": "about Bob"}
     check("a profile", bob.form(200, "/user", profile, PICTURE), {"status": "ok"})
     bob.form(400, "/user", profile)
-    me = bob.ask(200, "GET", "/user")
+    me = bob.request(200, "GET", "/user")
     check("the profile", me, {"id": me["id"], **profile})
-    check("by id", bob.ask(200, "GET", f"/user/{me['id']}"), me)
-    check("the photo", bob.ask(200, "GET", f"/user/{me['id']}/photo"), PICTURE)
-    bob.ask(404, "GET", "/user/999999")
-    bob.ask(400, "GET", "/user/nobody")
+    check("by id", bob.request(200, "GET", f"/user/{me['id']}"), me)
+    check("the photo", bob.request(200, "GET", f"/user/{me['id']}/photo"), PICTURE)
+    bob.request(404, "GET", "/user/999999")
+    bob.request(400, "GET", "/user/nobody")
     for token in [None, "x.y.z"]:
         check("no token", http("GET", "/api/v1/user", token=token)[0], 401)
     bob.id = me["id"]
@@ -150,47 +150,47 @@ def accounts_of_bearer():
 
 
 def conversation(stack, ann, bob):
-    """Ann speaks mode and bob speaks bearer. Ann is known to bearer by the same password."""
+    """Ann uses mode and bob uses bearer. Ann logs in to bearer with the same password."""
     ann_elsewhere = granted("/login", {"email": "ann@example.org", "password": PASSWORD})
-    ann_id = ann_elsewhere.ask(200, "GET", "/user")["id"]
+    ann_id = ann_elsewhere.request(200, "GET", "/user")["id"]
     main = bob.enter(stack, "/main")
-    chat = bob.ask(200, "POST", f"/chat/{ann_id}")["chat"]["id"]
-    check("the same chat", bob.ask(200, "POST", f"/chat/{ann_id}"), {"status": "ok", "chat": {"id": chat}})
-    bob.ask(400, "POST", "/chat/999999")
-    info = bob.ask(200, "GET", f"/chat/{chat}/info")
+    chat = bob.request(200, "POST", f"/chat/{ann_id}")["chat"]["id"]
+    check("the same chat", bob.request(200, "POST", f"/chat/{ann_id}"), {"status": "ok", "chat": {"id": chat}})
+    bob.request(400, "POST", "/chat/999999")
+    info = bob.request(200, "GET", f"/chat/{chat}/info")
     check("about the chat", (info["id"], info["name"], info["type"], len(info["users"])), (chat, "ann", "private", 2))
-    bob.ask(404, "GET", "/chat/999999/info")
+    bob.request(404, "GET", "/chat/999999/info")
 
     room = bob.enter(stack, f"/chat/{chat}")
-    check("an empty history", hear(room), {"type": "history", "messages": [], "error": "no messages"})
-    ann.ask(200, "sendMessage", chat_id=chat, content="from mode", content_type="text")
-    message = hear(room)
-    check("bearer hears mode", (message["type"], message["text"], message["author"]["name"]), ("message", "from mode", "ann"))
+    check("an empty history", receive(room), {"type": "history", "messages": [], "error": "no messages"})
+    ann.request(200, "sendMessage", chat_id=chat, content="from mode", content_type="text")
+    message = receive(room)
+    check("bearer receives from mode", (message["type"], message["text"], message["author"]["name"]), ("message", "from mode", "ann"))
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", message["time"]), message
-    check("and on the main connection", hear(main), message | {"type": "last_message"})
+    check("and on the main connection", receive(main), message | {"type": "last_message"})
     room.send(json.dumps({"type": "message", "text": "from bearer", "author": {"id": 1, "name": "x"}}))
-    check("its own comes back", hear(room)["author"], {"id": bob.id, "name": "Bob Bee"})
-    check("mode hears bearer", ann.pushed(), (chat, "bob", "from bearer"))
-    check("the main connection too", hear(main)["text"], "from bearer")
+    check("its own comes back", receive(room)["author"], {"id": bob.id, "name": "Bob Bee"})
+    check("mode receives from bearer", ann.pushed(), (chat, "bob", "from bearer"))
+    check("the main connection too", receive(main)["text"], "from bearer")
 
     other = ann_elsewhere.enter(stack, f"/chat/{chat}?limit=1")
-    check("a page of history", [m["text"] for m in hear(other)["messages"]], ["from bearer"])
+    check("a page of history", [m["text"] for m in receive(other)["messages"]], ["from bearer"])
     older = ann_elsewhere.enter(stack, f"/chat/{chat}?limit=5&offset=1")
-    check("an older page", [m["text"] for m in hear(older)["messages"]], ["from mode"])
+    check("an older page", [m["text"] for m in receive(older)["messages"]], ["from mode"])
     for kind in ["typing", "stop_typing"]:
         room.send(json.dumps({"type": kind}))
-        check("typing", hear(other), {"type": kind, "author": {"id": bob.id, "name": "Bob Bee"}})
-    room.send("nonsense")
-    check("a bad frame", hear(room)["type"], "error")
+        check("typing", receive(other), {"type": kind, "author": {"id": bob.id, "name": "Bob Bee"}})
+    room.send("invalid")
+    check("a bad frame", receive(room)["type"], "error")
 
-    rows = ann.ask(200, "getMessages", chat_id=chat)["messages"]
+    rows = ann.request(200, "getMessages", chat_id=chat)["messages"]
     check("mode's history", [(row["from_name"], row["content"]) for row in rows], [("ann", "from mode"), ("bob", "from bearer")])
-    [row] = ann.ask(200, "getChats")["chats"]
+    [row] = ann.request(200, "getChats")["chats"]
     check("mode's chats", row, {"chat_id": chat, "chat_name": "bob", "chat_type": "personal"})
-    ann.ask(400, "sendGroupMessage", chat_id=chat, content="x", content_type="text")
-    ann.ask(404, "getMessages", chat_id=999999)
+    ann.request(400, "sendGroupMessage", chat_id=chat, content="x", content_type="text")
+    ann.request(404, "getMessages", chat_id=999999)
     browser = stack.enter_context(connect(f"{SOCKETS}/api/v1/main", subprotocols=["bearer", bob.access]))
-    check("a browser's handshake", (browser.subprotocol, hear(browser)["text"]), ("bearer", "from bearer"))
+    check("a browser's handshake", (browser.subprotocol, receive(browser)["text"]), ("bearer", "from bearer"))
     return ann_elsewhere, ann_id
 
 
@@ -201,36 +201,36 @@ def groups(stack, ann, bob, ann_elsewhere, ann_id):
     check("a group", made, {"status": "ok", "group": {"id": group, "name": "Friends"}})
     bob.form(400, "/group", {"description": "without a name"})
     path = f"/group/{group}"
-    check("about it", ann_elsewhere.ask(200, "GET", path + "/info"), {"id": group, "name": "Friends", "description": "all of us"})
-    check("its photo", ann_elsewhere.ask(200, "GET", path + "/photo"), PICTURE)
-    members = ann_elsewhere.ask(200, "GET", path + "/users")["users"]
+    check("about it", ann_elsewhere.request(200, "GET", path + "/info"), {"id": group, "name": "Friends", "description": "all of us"})
+    check("its photo", ann_elsewhere.request(200, "GET", path + "/photo"), PICTURE)
+    members = ann_elsewhere.request(200, "GET", path + "/users")["users"]
     check("its members", sorted(member["id"] for member in members), sorted([ann_id, bob.id]))
 
     room = ann_elsewhere.enter(stack, path)
-    hear(room)
-    ann.ask(200, "sendGroupMessage", chat_id=group, content="to all", content_type="text")
-    check("the group hears it", hear(room)["text"], "to all")
-    rooms = bob.ask(200, "GET", "/chats?limit=1&offset=0")["rooms"]
+    receive(room)
+    ann.request(200, "sendGroupMessage", chat_id=group, content="to all", content_type="text")
+    check("the group receives it", receive(room)["text"], "to all")
+    rooms = bob.request(200, "GET", "/chats?limit=1&offset=0")["rooms"]
     check("the newest chat", [(row["id"], row["type"], row["last_message"]["text"]) for row in rooms], [(group, "group", "to all")])
-    bob.ask(400, "GET", "/chats?limit=-1")
+    bob.request(400, "GET", "/chats?limit=-1")
 
-    ann_elsewhere.ask(403, "DELETE", path + "/delete", {"users": users})
-    bob.ask(409, "POST", path + "/add", {"users": users})
-    bob.ask(200, "DELETE", path + "/delete", {"users": users})
-    check("whoever is removed is closed", closed(room), 1008)
-    bob.ask(409, "DELETE", path + "/delete", {"users": users})
-    ann_elsewhere.ask(404, "GET", path + "/info")
-    ann.ask(404, "getMessages", chat_id=group)
-    bob.ask(200, "POST", path + "/add", {"users": users})
+    ann_elsewhere.request(403, "DELETE", path + "/delete", {"users": users})
+    bob.request(409, "POST", path + "/add", {"users": users})
+    bob.request(200, "DELETE", path + "/delete", {"users": users})
+    check("a removed member is closed", closed(room), 1008)
+    bob.request(409, "DELETE", path + "/delete", {"users": users})
+    ann_elsewhere.request(404, "GET", path + "/info")
+    ann.request(404, "getMessages", chat_id=group)
+    bob.request(200, "POST", path + "/add", {"users": users})
     room = ann_elsewhere.enter(stack, path)
-    hear(room)
-    ann_elsewhere.ask(403, "DELETE", path)
-    check("deleted", bob.ask(200, "DELETE", path), {"status": "ok"})
+    receive(room)
+    ann_elsewhere.request(403, "DELETE", path)
+    check("deleted", bob.request(200, "DELETE", path), {"status": "ok"})
     check("its rooms are closed", closed(room), 1008)
-    bob.ask(404, "DELETE", path)
+    bob.request(404, "DELETE", path)
     try:
         bob.enter(stack, path)
-        raise AssertionError("a room that is gone let somebody in")
+        raise AssertionError("a deleted room accepts a connection")
     except InvalidStatus as refusal:
         check("no such room", refusal.response.status_code, 404)
 
@@ -239,18 +239,18 @@ def tokens(bob):
     status, pair = post("/refresh", {"refresh_token": bob.refresh})
     check("refreshed", status, 200)
     fresh = Bearer(pair)
-    fresh.ask(200, "GET", "/user")
+    fresh.request(200, "GET", "/user")
     check("a refresh token works once", post("/refresh", {"refresh_token": bob.refresh})[0], 401)
-    fresh.ask(401, "GET", "/user")
+    fresh.request(401, "GET", "/user")
     again = granted("/login", {"username": "bob", "password": PASSWORD})
-    check("logged out", again.ask(200, "POST", "/logout"), {"logout": "success"})
-    again.ask(401, "GET", "/user")
+    check("logged out", again.request(200, "POST", "/logout"), {"logout": "success"})
+    again.request(401, "GET", "/user")
 
 
 def recovery(stack, ann):
-    ann.ask(202, "recovery", username="ann", known_data="nobody", known_data_type="username")
-    ann.ask(202, "recovery", username="ann", known_data="ann@example.org", known_data_type="email")
-    deadline = time.monotonic() + PATIENCE
+    ann.request(202, "recovery", username="ann", known_data="nobody", known_data_type="username")
+    ann.request(202, "recovery", username="ann", known_data="ann@example.org", known_data_type="email")
+    deadline = time.monotonic() + TIMEOUT
     while not (mails := glob.glob(os.path.join(MAIL, "*"))):
         assert time.monotonic() < deadline, "no mail came"
         time.sleep(0.02)
@@ -260,13 +260,13 @@ def recovery(stack, ann):
     form = f"token={token}&password=next&repeat=next".encode()
     check("a new password", http("POST", "/recover", form, "application/x-www-form-urlencoded")[0], 200)
     check("a link works once", http("POST", "/recover", form, "application/x-www-form-urlencoded")[0], 410)
-    ann.ask(401, "getChats")
+    ann.request(401, "getChats")
     ann.token = None
-    ann.ask(401, "auth", username="ann", password=PASSWORD)
-    ann.token = ann.ask(200, "auth", username="ann", password="next")["token"]
-    ann.ask(401, "logout", username="bob")
-    ann.ask(200, "logout", username="ann")
-    ann.ask(401, "getChats")
+    ann.request(401, "auth", username="ann", password=PASSWORD)
+    ann.token = ann.request(200, "auth", username="ann", password="next")["token"]
+    ann.request(401, "logout", username="bob")
+    ann.request(200, "logout", username="ann")
+    ann.request(401, "getChats")
     Mode(stack, path="/", mode="auth", username="ann", password="next")
 
 

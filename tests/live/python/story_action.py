@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Every action at both doors of `action`, driven by a client that shares no code with the gateway. Starts a gateway of its own."""
+"""Every action at both endpoints of `action`, by a client that shares no code with the gateway. Starts a gateway."""
 
 import itertools
 import re
 from contextlib import ExitStack
 
-from _story import PASSWORD, URL, check, closed, enter, form, hear, rest, say, step, tolmach
+from _story import PASSWORD, URL, check, closed, enter, form, receive, rest, send, step, tolmach
 from websockets.exceptions import InvalidStatus
 
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -16,7 +16,7 @@ NO_BUSINESS = "Action not allowed. You cannot write to a chat that does not have
 NOT_A_MEMBER = "You cannot enter a room you are not a member of"
 
 
-class Person:
+class Account:
     """An account with a profile and a token, as `bearer` gives it."""
 
     def __init__(self, name, phone=None):
@@ -36,51 +36,51 @@ class Person:
 
 
 class Client:
-    """A connection that speaks `action`."""
+    """A connection of `action`."""
 
-    def __init__(self, stack, person, door="/ws/chat/"):
-        self.socket = enter(stack, door, person.headers())
+    def __init__(self, stack, account, path="/ws/chat/"):
+        self.socket = enter(stack, path, account.headers())
 
-    def ask(self, action, **fields):
+    def request(self, action, **fields):
         """The request's id and the whole answer."""
         number = next(REQUESTS)
-        say(self.socket, {"action": action, **fields, "request_id": number})
-        reply = hear(self.socket)
+        send(self.socket, {"action": action, **fields, "request_id": number})
+        reply = receive(self.socket)
         check(f"the keys of {action}", list(reply), KEYS)
         check(f"{action} {fields}: {reply}", [reply["action"], reply["request_id"]], [action, number])
         return reply
 
     def granted(self, action, status=200, **fields):
-        """The data of an answer that agrees."""
-        reply = self.ask(action, **fields)
+        """The data of a granted request."""
+        reply = self.request(action, **fields)
         check(f"{action} {fields}", [reply["response_status"], reply["errors"]], [status, []])
         return reply["data"]
 
     def refused(self, status, error, action, **fields):
-        reply = self.ask(action, **fields)
+        reply = self.request(action, **fields)
         check(f"{action} {fields}", [reply["response_status"], reply["data"]], [status, None])
         [found] = reply["errors"]
         assert re.match(error, found) if error.endswith(": ") else found == error, f"{found!r} is not {error!r}"
 
-    def heard(self, name, frame):
-        check(name, hear(self.socket), frame)
+    def expect_event(self, name, frame):
+        check(name, receive(self.socket), frame)
 
-    def change(self, listeners, action, status=200, **fields):
-        """The data of a change, which everybody in the room hears alike."""
-        reply = self.ask(action, **fields)
+    def change(self, receivers, action, status=200, **fields):
+        """The data of a change, which all in the room receive alike."""
+        reply = self.request(action, **fields)
         check(f"{action} {fields}", [reply["response_status"], reply["errors"]], [status, []])
-        for listener in listeners:
-            listener.heard(f"{action} is heard", reply)
+        for receiver in receivers:
+            receiver.expect_event(f"{action} is received", reply)
         return reply["data"]
 
 
-def room(number, people, business, **last):
-    people = [person.participant for person in sorted(people, key=lambda person: person.id)]
-    return {"pk": number, "id": number, "participants": people, "has_business": business, **last}
+def room(number, accounts, business, **last):
+    participants = [account.participant for account in sorted(accounts, key=lambda account: account.id)]
+    return {"pk": number, "id": number, "participants": participants, "has_business": business, **last}
 
 
-def written(data, text, author, where):
-    """A message, and that it is as it should be."""
+def check_message(data, text, author, where):
+    """Checks a message; gives it without its room."""
     check("create_message", data, {"id": data["id"], "text": text, "user": author.user, "created_at": data["created_at"], "room": where})
     assert re.fullmatch(MOMENT, data["created_at"]), data
     return {key: value for key, value in data.items() if key != "room"}
@@ -95,21 +95,21 @@ def handshakes(stack, ann, admin):
         ("/ws/admin-chat/", ann.headers()),
         ("/ws/admin-chat/", {"Origin": URL}),
     ]
-    for door, headers in cases:
+    for path, headers in cases:
         try:
-            enter(stack, door, headers)
-            raise AssertionError(f"{door} let in {list(headers)}")
+            enter(stack, path, headers)
+            raise AssertionError(f"{path} accepts {list(headers)}")
         except InvalidStatus as refusal:
-            check(f"{door} {list(headers)}", [refusal.response.status_code, len(refusal.response.body or b"")], [403, 0])
+            check(f"{path} {list(headers)}", [refusal.response.status_code, len(refusal.response.body or b"")], [403, 0])
     step("handshakes that are refused")
-    for door, person in [("/ws/chat", ann), ("/ws/chat/", admin), ("/ws/admin-chat", admin), ("/ws", ann)]:
-        Client(stack, person, door).granted("list")
+    for path, account in [("/ws/chat", ann), ("/ws/chat/", admin), ("/ws/admin-chat", admin), ("/ws", ann)]:
+        Client(stack, account, path).granted("list")
     enter(stack, "/ws/chat/", {"Authorization": f"Bearer {ann.token}", "Origin": "http://localhost:80"})
     step("handshakes that are granted")
 
 
-def everyone(stack, ann, bob, carl, number):
-    """The door of every user; the room belongs to ann and bob, and nobody in it pays."""
+def members(stack, ann, bob, carl, number):
+    """The endpoint of every user, in a room of ann and bob without the business tariff."""
     first, second, third = Client(stack, ann), Client(stack, bob), Client(stack, carl)
     empty = room(number, [ann, bob], False, last_message=None)
     check("list", first.granted("list"), [empty])
@@ -136,25 +136,25 @@ def everyone(stack, ann, bob, carl, number):
     step("current_room_info")
 
     where = room(number, [ann, bob], False)
-    hello = written(first.change([second], "create_message", 201, msg_text="hello"), "hello", ann, where)
-    answer = written(second.change([first], "create_message", 201, msg_text="привет 🗝"), "привет 🗝", bob, where)
+    hello = check_message(first.change([second], "create_message", 201, msg_text="hello"), "hello", ann, where)
+    answer = check_message(second.change([first], "create_message", 201, msg_text="привет 🗝"), "привет 🗝", bob, where)
     first.refused(400, "msg_text: ", "create_message")
     check("the newest", first.granted("current_room_info"), where | {"last_message": answer})
     check("the newest in a list", second.granted("list"), [where | {"last_message": answer}])
-    step("create_message, heard by the author and the other; last_message")
+    step("create_message, received by the author and the other; last_message")
     data = first.change([second], "edit_message", msg_id=hello["id"], edited_msg_text="edit")
     check("edit_message", data, {"room_id": number, "message_id": hello["id"], "message_text": "edit"})
     for pk in [answer["id"], 404404]:
-        reply = first.ask("edit_message", msg_id=pk, edited_msg_text="mine")
-        check("somebody else's", [reply["response_status"], reply["data"], len(reply["errors"])], [404, None, 1])
+        reply = first.request("edit_message", msg_id=pk, edited_msg_text="mine")
+        check("another user's", [reply["response_status"], reply["data"], len(reply["errors"])], [404, None, 1])
     first.refused(400, "edited_msg_text: ", "edit_message", msg_id=hello["id"])
     step("edit_message, 404, 400")
-    reply = first.ask("delete_messages", msg_id_list=[hello["id"], answer["id"]])
+    reply = first.request("delete_messages", msg_id_list=[hello["id"], answer["id"]])
     data = {"room_id": number, "messages_ids": [hello["id"]]}
     left = [f"Not all of the requested messages were deleted! Left: {answer['id']}"]
     check("some are left", [reply["errors"], reply["data"], reply["response_status"]], [left, data, 200])
-    second.heard("a deletion without errors", reply | {"errors": []})
-    reply = first.ask("delete_messages", msg_id_list=[answer["id"]])
+    second.expect_event("a deletion without errors", reply | {"errors": []})
+    reply = first.request("delete_messages", msg_id_list=[answer["id"]])
     check("all are left", [reply["response_status"], reply["data"], len(reply["errors"])], [404, None, 1])
     first.refused(400, "msg_id_list: ", "delete_messages", msg_id_list=answer["id"])
     data = second.change([first], "delete_messages", msg_id_list=[answer["id"]])
@@ -164,24 +164,24 @@ def everyone(stack, ann, bob, carl, number):
 
     check("leave_room", second.granted("leave_room"), {"response": f"leaved room {number} successfully!"})
     second.refused(400, OUTSIDE, "create_message", msg_text="x")
-    written(first.granted("create_message", 201, msg_text="alone"), "alone", ann, where)
-    check("who left hears nothing", second.granted("list")[0]["last_message"]["text"], "alone")
+    check_message(first.granted("create_message", 201, msg_text="alone"), "alone", ann, where)
+    check("a user who left receives nothing", second.granted("list")[0]["last_message"]["text"], "alone")
     step("leave_room")
     return first, second
 
 
-def elsewhere(stack, first, ann, number):
+def other_dialect(stack, first, ann, number):
     other = enter(stack, f"/api/v1/chat/{number}", {"Authorization": f"Bearer {ann.token}"})
-    hear(other)
-    say(other, {"type": "message", "text": "from bearer"})
-    reply = hear(first.socket)
+    receive(other)
+    send(other, {"type": "message", "text": "from bearer"})
+    reply = receive(first.socket)
     found = [reply["action"], reply["response_status"], reply["request_id"], reply["data"]["text"]]
     check("another dialect", found, ["create_message", 201, None, "from bearer"])
-    step("what comes from another dialect has no request_id")
+    step("messages of another dialect have no request_id")
 
 
 def administrators(stack, ann, bob, paying, admin, plain, business):
-    """The door of administrators, in a room without the business tariff and in one with it."""
+    """The endpoint of administrators, in a room without the business tariff and in one with it."""
     boss = Client(stack, admin, "/ws/admin-chat/")
     check("list", sorted(row["pk"] for row in boss.granted("list")), sorted([plain, business]))
     step("admin list of all rooms")
@@ -201,47 +201,47 @@ def administrators(stack, ann, bob, paying, admin, plain, business):
     reader = Client(stack, ann)
     reader.granted("join_room", room_pk=plain)
     text = reader.change([boss], "create_message", 201, msg_text="seen")["text"]
-    check("an administrator reads along", text, "seen")
-    step("admin reads along")
+    check("an administrator receives messages", text, "seen")
+    step("admin receives messages")
 
     where = room(business, [ann, paying], True)
     check("the tariff", reader.granted("join_room", room_pk=business), where | {"last_message": None})
     check("the tariff", boss.granted("join_room", room_pk=business), where | {"last_message": None})
-    theirs = written(reader.change([boss], "create_message", 201, msg_text="theirs"), "theirs", ann, where)
+    theirs = check_message(reader.change([boss], "create_message", 201, msg_text="theirs"), "theirs", ann, where)
     data = boss.change([reader], "create_message", 201, msg_text="from above")
     outsider = {"id": admin.id, "email": None, "phone": None}
     check("the author is no participant", [data["text"], data["user"], data["room"]], ["from above", outsider, where])
     step("admin create_message with the business tariff")
     edited = boss.change([reader], "edit_message", msg_id=data["id"], edited_msg_text="edit")
     check("edit_message", edited, {"room_id": business, "message_id": data["id"], "message_text": "edit"})
-    reply = boss.ask("edit_message", msg_id=theirs["id"], edited_msg_text="x")
+    reply = boss.request("edit_message", msg_id=theirs["id"], edited_msg_text="x")
     check("an administrator edits no more", [reply["response_status"], reply["data"]], [404, None])
     step("admin edit_message, 404")
     gone = boss.change([reader], "delete_messages", msg_id_list=[theirs["id"]])
-    check("anybody's", gone, {"room_id": business, "messages_ids": [theirs["id"]]})
-    step("admin delete_messages of anybody's")
+    check("another user's", gone, {"room_id": business, "messages_ids": [theirs["id"]]})
+    step("admin delete_messages of another user's")
     check("leave_room", boss.granted("leave_room"), {"response": f"leaved room {business} successfully!"})
     step("admin leave_room")
 
 
 def faults(stack, ann):
     client = Client(stack, ann)
-    for frame in ["[]", '{"action":"list","action":"list"}', b"{}", "nonsense"]:
-        say(client.socket, frame)
-        reply = hear(client.socket)
+    for frame in ["[]", '{"action":"list","action":"list"}', b"{}", "invalid"]:
+        send(client.socket, frame)
+        reply = receive(client.socket)
         found = [list(reply), len(reply["errors"]), reply["data"], reply["action"], reply["response_status"], reply["request_id"]]
         check(f"{frame!r}", found, [KEYS, 1, None, None, 400, None])
     client.refused(405, 'Method "fly" not allowed.', "fly")
     for number in ["text", [1, {"a": None}], 1.5, None]:
-        say(client.socket, {"action": "leave_room", "request_id": number})
-        check("any request_id", hear(client.socket)["request_id"], number)
-    say(client.socket, {"action": "leave_room"})
-    check("no request_id", hear(client.socket)["request_id"], None)
+        send(client.socket, {"action": "leave_room", "request_id": number})
+        check("any request_id", receive(client.socket)["request_id"], number)
+    send(client.socket, {"action": "leave_room"})
+    check("no request_id", receive(client.socket)["request_id"], None)
     for _ in range(10):
-        say(client.socket, "nonsense")
+        send(client.socket, "invalid")
     for _ in range(10):
-        check("nonsense", hear(client.socket)["response_status"], 400)
-    check("enough of it", closed(client.socket), 1008)
+        check("invalid", receive(client.socket)["response_status"], 400)
+    check("too many of them", closed(client.socket), 1008)
     step("faults")
 
 
@@ -249,12 +249,12 @@ def main():
     tolmach("user", "add", "admin", "--password", PASSWORD, "--email", "admin@example.org", "--admin")
     tolmach("user", "add", "paying", "--password", PASSWORD, "--email", "paying@example.org", "--business")
     with ExitStack() as stack:
-        ann, bob, carl = Person("ann", "+15550001"), Person("bob", "+15550002"), Person("carl", "+15550003")
-        admin, paying = Person("admin"), Person("paying")
+        ann, bob, carl = Account("ann", "+15550001"), Account("bob", "+15550002"), Account("carl", "+15550003")
+        admin, paying = Account("admin"), Account("paying")
         handshakes(stack, ann, admin)
         plain = rest("POST", f"/chat/{bob.id}", ann.token)["chat"]["id"]
-        first, _ = everyone(stack, ann, bob, carl, plain)
-        elsewhere(stack, first, ann, plain)
+        first, _ = members(stack, ann, bob, carl, plain)
+        other_dialect(stack, first, ann, plain)
         business = rest("POST", f"/chat/{paying.id}", ann.token)["chat"]["id"]
         administrators(stack, ann, bob, paying, admin, plain, business)
         faults(stack, ann)

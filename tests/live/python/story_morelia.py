@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Every method of `morelia`, driven by a client that shares no code with the gateway. Starts a gateway of its own."""
+"""Every method of `morelia`, by a client that shares no code with the gateway. Starts a gateway."""
 
 import json
 from contextlib import ExitStack
 
-from _story import PASSWORD, PATIENCE, check, closed, enter, hear, say, step
+from _story import PASSWORD, TIMEOUT, check, closed, enter, receive, send, step
 
 NAMES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 409: "Conflict"}
 FILES = {"picture": "UElDVFVSRQ==", "video": "dg==", "audio": "YQ==", "document": "ZA=="}
 
 
 class Client:
-    """A connection that speaks `morelia`, in frames of one kind."""
+    """A connection of `morelia`, with frames of one kind."""
 
     def __init__(self, stack, path="/morelia", binary=False):
         self.socket, self.binary = enter(stack, path), binary
@@ -20,7 +20,7 @@ class Client:
     def exchange(self, request):
         text = json.dumps(request)
         self.socket.send(text.encode() if self.binary else text)
-        frame = self.socket.recv(timeout=PATIENCE)
+        frame = self.socket.recv(timeout=TIMEOUT)
         check("the kind of frame", isinstance(frame, bytes), self.binary)
         return self.reply(json.loads(frame))
 
@@ -34,8 +34,8 @@ class Client:
         self.ids.add(errors["id"])
         return reply
 
-    def ask(self, method, user=None, **data):
-        """The data of a reply that agrees."""
+    def request(self, method, user=None, **data):
+        """The data of a granted request."""
         request = {"type": method, "data": {**data, "user": user or self.user, "meta": None}, "jsonapi": {"version": 1.0}, "meta": None}
         reply = self.exchange(request)
         errors = reply["errors"]
@@ -53,7 +53,7 @@ class Client:
         assert errors["detail"].startswith(detail), errors
 
     def granted(self, method, **user):
-        data = self.ask(method, user=user)
+        data = self.request(method, user=user)
         check(method, list(data), ["time", "user", "meta"])
         check(method, list(data["user"]), ["id", "auth_id"])
         assert isinstance(data["user"]["id"], int) and isinstance(data["user"]["auth_id"], str), data
@@ -88,18 +88,18 @@ def accounts(stack):
         stranger.refused(401, "wrong login or password", "auth", user={"login": login, "password": "x"})
     step("auth 401")
     whole = {"id": first["id"], "login": "ann", "username": "Ann", "is_bot": False}
-    check("user_info", (data := ann.ask("user_info", user=first)) | {"time": 0}, {
+    check("user_info", (data := ann.request("user_info", user=first)) | {"time": 0}, {
         "time": 0, "user": {**whole, "auth_id": first["auth_id"], "email": "ann@example.org", "avatar": "YXZh", "bio": "My bio"}, "meta": None,
     })  # fmt: skip
     assert isinstance(data["time"], float), data
-    check("nothing of what is not there", sorted(bob.ask("user_info")["user"]), ["auth_id", "bio", "id", "is_bot", "login", "username"])
-    check("a bot", carl.ask("user_info")["user"]["is_bot"], True)
+    check("nothing of what is not there", sorted(bob.request("user_info")["user"]), ["auth_id", "bio", "id", "is_bot", "login", "username"])
+    check("a bot", carl.request("user_info")["user"]["is_bot"], True)
     step("user_info")
     ann.refused(401, "", "user_info", user={"id": bob.user["id"], "auth_id": ann.user["auth_id"]})
     ann.refused(401, "", "user_info", user={"id": ann.user["id"], "auth_id": "no token"})
     ann.refused(400, '/data/user: "auth_id" is a required property', "all_flow", user={"id": ann.user["id"]})
     step("user_info 401, all_flow 400")
-    check("no flows", list(ann.ask("all_flow")), ["time", "user", "meta"])
+    check("no flows", list(ann.request("all_flow")), ["time", "user", "meta"])
     step("all_flow of nothing")
     return ann, bob, carl
 
@@ -107,32 +107,32 @@ def accounts(stack):
 def flows(stack, ann, bob):
     """The document has no method that opens a flow, so another dialect does."""
     other = enter(stack, "/sndmsg")
-    say(other, {"type": "REQUEST_LOGIN", "login": "bob", "pass": PASSWORD})
-    check("sndmsg", hear(other)["status"], "LOGIN_OK")
-    say(other, {"type": "CREATE_ROOM", "username": "bob", "customer": "ann"})
-    flow = hear(other)["id"]
-    data = ann.ask("all_flow")
+    send(other, {"type": "REQUEST_LOGIN", "login": "bob", "pass": PASSWORD})
+    check("sndmsg", receive(other)["status"], "LOGIN_OK")
+    send(other, {"type": "CREATE_ROOM", "username": "bob", "customer": "ann"})
+    flow = receive(other)["id"]
+    data = ann.request("all_flow")
     check("one flow", list(data), ["time", "flow", "user", "meta"])
     check("the flow", data["flow"] | {"time": 0}, {"id": flow, "time": 0, "type": "chat", "title": "bob", "info": ""})
     check("the user", data["user"], ann.user)
-    check("the other one's title", bob.ask("all_flow")["flow"]["title"], "Ann")
-    say(other, {"type": "CREATE_ROOM", "username": "bob", "customer": "carl"})
-    second = hear(other)["id"]
-    check("several", sorted(row["id"] for row in bob.ask("all_flow")["flow"]), sorted([flow, second]))
+    check("the other one's title", bob.request("all_flow")["flow"]["title"], "Ann")
+    send(other, {"type": "CREATE_ROOM", "username": "bob", "customer": "carl"})
+    second = receive(other)["id"]
+    check("several", sorted(row["id"] for row in bob.request("all_flow")["flow"]), sorted([flow, second]))
     step("all_flow of one and of several")
     return flow
 
 
 def messages(ann, bob, carl, flow):
-    start = ann.ask("user_info")["time"]
+    start = ann.request("user_info")["time"]
     sent = {"id": 858585, "text": "Hello", "time": 1.5, "from_user": {"id": ann.user["id"], "username": "Ann"}, "from_flow": {"id": flow, "type": "chat"},
             "file": FILES, "emoji": "ZW1vamk="}  # fmt: skip
     request = {"flow": {"id": flow, "time": 1.5, "type": "chat"}, "message": sent, "edited_message": {"time": 1.5, "status": True}, "reply_to": None}
-    reply = ann.ask("send_message", **request)
+    reply = ann.request("send_message", **request)
     check("send_message", list(reply), ["time", "meta"])
-    ann.ask("send_message", **request)
+    ann.request("send_message", **request)
     step("send_message, and once more for nothing")
-    data = bob.ask("all_messages", time=start)
+    data = bob.request("all_messages", time=start)
     check("one message", list(data), ["time", "message", "user", "meta"])
     check("who asked", data["user"], bob.user)
     first = data["message"]
@@ -143,12 +143,12 @@ def messages(ann, bob, carl, flow):
         "file": FILES, "emoji": "ZW1vamk=", "reply_to": None,
     })  # fmt: skip
     step("all_messages of one")
-    bob.ask("send_message", message={"id": 1, "text": "Hi", "time": 2.5, "from_flow": from_flow, "reply_to": first["id"]})
-    [_, second] = ann.ask("all_messages", time=start)["message"]
+    bob.request("send_message", message={"id": 1, "text": "Hi", "time": 2.5, "from_flow": from_flow, "reply_to": first["id"]})
+    [_, second] = ann.request("all_messages", time=start)["message"]
     check("an answer", [second["text"], second["reply_to"], second["from_user"]["username"]], ["Hi", first["id"], "bob"])
     check("nothing of what is not there", list(second), ["id", "text", "from_user", "time", "from_flow", "reply_to"])
-    ann.ask("send_message", flow={"id": flow}, message={"id": 2, "text": "To go", "time": 3.5})
-    third = ann.ask("all_messages", time=start)["message"][2]
+    ann.request("send_message", flow={"id": flow}, message={"id": 2, "text": "To go", "time": 3.5})
+    third = ann.request("all_messages", time=start)["message"][2]
     step("all_messages of several")
 
     here = {"flow": {"id": flow}}
@@ -159,18 +159,18 @@ def messages(ann, bob, carl, flow):
         stranger.refused(404, "no such flow", "get_update", flow={"id": number}, time=start)
     step("send_message and get_update 400, 403, 404")
 
-    before = ann.ask("get_update", time=start, **here)["time"]
-    check("edited_message", ann.ask("edited_message", **here, message={"id": first["id"], "text": "Hello!", "time": 4.5}), None)
-    check("without a flow", ann.ask("edited_message", message={"id": first["id"], "text": "Hello!!", "time": 4.5}), None)
+    before = ann.request("get_update", time=start, **here)["time"]
+    check("edited_message", ann.request("edited_message", **here, message={"id": first["id"], "text": "Hello!", "time": 4.5}), None)
+    check("without a flow", ann.request("edited_message", message={"id": first["id"], "text": "Hello!!", "time": 4.5}), None)
     bob.refused(403, "", "edited_message", **here, message={"id": first["id"], "text": "Mine", "time": 1.5})
     bob.refused(404, "", "edited_message", **here, message={"id": 404404, "text": "x", "time": 1.5})
     step("edited_message, 403, 404")
     bob.refused(403, "", "delete_message", **here, message={"id": third["id"], "time": 1.5})
-    check("delete_message", ann.ask("delete_message", **here, message={"id": third["id"], "time": 1.5}), None)
+    check("delete_message", ann.request("delete_message", **here, message={"id": third["id"], "time": 1.5}), None)
     ann.refused(404, "", "delete_message", **here, message={"id": 404404, "time": 1.5})
     step("delete_message, 403, 404")
 
-    data = ann.ask("get_update", time=before, **here)
+    data = ann.request("get_update", time=before, **here)
     check("what changed", [row["id"] for row in listed(data, "message")], [first["id"], third["id"]])
     [edited, deleted] = data["message"]
     check("an edit", [edited["text"], edited["edited_message"]["status"], edited["file"]], ["Hello!!", True, FILES])
@@ -179,23 +179,23 @@ def messages(ann, bob, carl, flow):
         "id": third["id"], "text": "", "from_user": from_ann, "time": third["time"], "from_flow": from_flow,
         "edited_message": {"status": True}, "reply_to": None,
     })  # fmt: skip
-    again = ann.ask("get_update", time=data["time"], **here)
+    again = ann.request("get_update", time=data["time"], **here)
     check("nothing changed since", listed(again, "message"), [])
-    data = ann.ask("get_update", time=start - 3600)
+    data = ann.request("get_update", time=start - 3600)
     check("everything", list(data), ["time", "flow", "message", "user", "meta"])
     check("the flow", [data["flow"]["id"], data["flow"]["title"]], [flow, "bob"])
     check("the record", [data["user"]["login"], "password" in data["user"]], ["ann", False])
-    check("the messages", [row["id"] for row in data["message"]], [row["id"] for row in ann.ask("all_messages", time=start - 3600)["message"]])
+    check("the messages", [row["id"] for row in data["message"]], [row["id"] for row in ann.request("all_messages", time=start - 3600)["message"]])
     step("get_update")
 
 
 def removal(ann, bob, carl):
     carl.refused(401, "", "delete_user", user={"login": "ann", "password": "x"})
-    data = carl.ask("delete_user", user={"login": "ann", "password": PASSWORD, "username": "Ann"})
+    data = carl.request("delete_user", user={"login": "ann", "password": PASSWORD, "username": "Ann"})
     check("delete_user", data, {"user": {"id": ann.user["id"], "login": "ann"}, "meta": None})
     ann.refused(401, "", "user_info")
     ann.refused(401, "wrong login or password", "auth", user={"login": "ann", "password": PASSWORD})
-    kept = listed(bob.ask("all_messages", time=0.5), "message")
+    kept = listed(bob.request("all_messages", time=0.5), "message")
     check("the messages stay", [row["text"] for row in kept if row["from_user"]["username"] == "Ann" and row["text"]], ["Hello!!"])
     step("delete_user")
 
@@ -216,9 +216,9 @@ def faults(stack):
     for version in [{"version": "1.0"}, {"version": None}, {}, None]:
         client.is_refusal(client.exchange({"type": "all_flow", "data": {"user": user}, "jsonapi": version}), 401, "", "all_flow")
     for _ in range(10):
-        say(client.socket, "nonsense")
+        send(client.socket, "invalid")
     for _ in range(10):
-        client.is_refusal(client.reply(hear(client.socket)), 400, "", "error")
+        client.is_refusal(client.reply(receive(client.socket)), 400, "", "error")
     check("enough of it", closed(client.socket), 1008)
     step("faults")
 

@@ -1,54 +1,54 @@
 #!/usr/bin/env python3
-"""Every request and every reply of `sndmsg`, driven by a client that shares no code with the gateway. Starts a gateway of its own."""
+"""Every request and every reply of `sndmsg`, by a client that shares no code with the gateway. Starts a gateway."""
 
 import re
 from contextlib import ExitStack
 
-from _story import PASSWORD, check, closed, enter, hear, say, step
+from _story import PASSWORD, check, closed, enter, receive, send, step
 
 DATE = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 
 
 class Client:
-    """A connection that speaks `sndmsg`."""
+    """A connection of `sndmsg`."""
 
     def __init__(self, stack, login=None, path="/sndmsg"):
         self.socket, self.login = enter(stack, path), login
         if login:
             self.expect({"status": "LOGIN_OK"}, "REQUEST_LOGIN", "RESPONSE_LOGIN", **{"login": login, "pass": PASSWORD})
 
-    def ask(self, kind, **fields):
-        say(self.socket, {"type": kind, **fields})
-        return hear(self.socket)
+    def request(self, kind, **fields):
+        send(self.socket, {"type": kind, **fields})
+        return receive(self.socket)
 
     def expect(self, reply, kind, reply_kind=None, **fields):
-        check(f"{kind} {fields}", self.ask(kind, **fields), {"type": reply_kind or kind, **reply})
+        check(f"{kind} {fields}", self.request(kind, **fields), {"type": reply_kind or kind, **reply})
 
     def refused(self, status, detail, kind, **fields):
         """A refusal whose detail begins so."""
-        reply = self.ask(kind, **fields)
+        reply = self.request(kind, **fields)
         check(f"{kind} {fields}", list(reply), ["type", "status", "detail"])
         check(f"{kind} {fields}: {reply}", [reply["type"], reply["status"]], [kind, status])
         assert reply["detail"].startswith(detail), reply
 
     def send(self, room, text, **fields):
         """The id and the date of a new message."""
-        reply = self.ask("SND_MSG", username=self.login, room_id=room, message=text, **fields)
+        reply = self.request("SND_MSG", username=self.login, room_id=room, message=text, **fields)
         expected = {"type": "SND_MSG", "status": "SUCCESS", "room_id": room, "message_id": reply.get("message_id"), "date": reply.get("date")}
         check("SND_MSG", reply, expected)
         assert isinstance(reply["message_id"], int) and re.fullmatch(DATE, reply["date"]), reply
         return reply["message_id"], reply["date"]
 
-    def heard(self, name, frame):
-        check(name, hear(self.socket), frame)
+    def expect_event(self, name, frame):
+        check(name, receive(self.socket), frame)
 
     def read(self, room, read, messages):
-        """Reads a room; a search behind tells that no more frames come."""
-        say(self.socket, {"type": "READ_MSG", "read": read, "room_id": room})
-        say(self.socket, {"type": "SEARCH_USER", "user": ""})
+        """Reads a room; the reply to a search marks the end."""
+        send(self.socket, {"type": "READ_MSG", "read": read, "room_id": room})
+        send(self.socket, {"type": "SEARCH_USER", "user": ""})
         for message in messages or [{"type": "READ_MSG", "status": "SUCCESS", "room_id": room}]:
-            self.heard(f"READ_MSG {read}", message)
-        self.heard("the end", {"type": "SEARCH_USER", "user": []})
+            self.expect_event(f"READ_MSG {read}", message)
+        self.expect_event("the end", {"type": "SEARCH_USER", "user": []})
 
 
 def message(room, sent, kind, text, sender):
@@ -66,7 +66,7 @@ def accounts(stack):
     step("REQUEST_SIGNUP SINGUP_OK")
     stranger.expect({"status": "SIGNUP_USER_EXIST"}, "REQUEST_SIGNUP", "RESPONSE_SIGNUP", **{"login": "ANN", "pass": "x"})
     step("REQUEST_SIGNUP SIGNUP_USER_EXIST")
-    reply = stranger.ask("REQUEST_SIGNUP", **{"login": "dan", "pass": ""})
+    reply = stranger.request("REQUEST_SIGNUP", **{"login": "dan", "pass": ""})
     check("SINGUP_FAIL", [list(reply), reply["type"], reply["status"]], [["type", "status", "detail"], "RESPONSE_SIGNUP", "SINGUP_FAIL"])
     assert reply["detail"].startswith("pass: "), reply
     step("REQUEST_SIGNUP SINGUP_FAIL")
@@ -95,9 +95,9 @@ def accounts(stack):
 
 
 def rooms(ann, bob, carl):
-    room = ann.ask("CREATE_ROOM", username="ann", customer="BOB")
+    room = ann.request("CREATE_ROOM", username="ann", customer="BOB")
     check("a room", room, {"type": "CREATE_ROOM", "id": room.get("id"), "customer": "BOB"})
-    bob.heard("the other hears of it", {"type": "CREATE_ROOM", "id": room["id"], "customer": "ann"})
+    bob.expect_event("the other user receives it", {"type": "CREATE_ROOM", "id": room["id"], "customer": "ann"})
     bob.expect({"id": room["id"], "customer": "ann"}, "CREATE_ROOM", username="bob", customer="ann")
     ann.refused("ERROR", "", "CREATE_ROOM", username="ann", customer="nobody")
     ann.refused("ERROR", "username: ", "CREATE_ROOM", username="bob", customer="carl")
@@ -118,11 +118,11 @@ def messages(stack, ann, bob, carl, room):
     sent = []
     for kind, text in texts:
         sent.append(message(room, ann.send(room, text, msg_type=kind), kind, text, "ann"))
-        for listener in [bob, second]:
-            listener.heard("a message is pushed", sent[-1])
+        for receiver in [bob, second]:
+            receiver.expect_event("a message is pushed", sent[-1])
     plain = message(room, bob.send(room, "no msg_type"), "TEXT", "no msg_type", "bob")
-    for listener in [ann, second]:
-        listener.heard("a message is pushed", plain)
+    for receiver in [ann, second]:
+        receiver.expect_event("a message is pushed", plain)
     step("SND_MSG TEXT, IMAGE, FILE and none; pushed as READ_MSG")
     bob.read(room, "ALL", [*sent, plain])
     step("READ_MSG ALL")
@@ -142,15 +142,15 @@ def messages(stack, ann, bob, carl, room):
 
     numbers = [row["message_id"] for row in sent]
     ann.expect({"id": numbers[1], "new_msg": "edited"}, "EDIT_MSG", id=numbers[1], new_msg="edited")
-    for listener in [bob, second]:
-        listener.heard("an edit is pushed", {"type": "EDIT_MSG", "id": numbers[1], "new_msg": "edited"})
+    for receiver in [bob, second]:
+        receiver.expect_event("an edit is pushed", {"type": "EDIT_MSG", "id": numbers[1], "new_msg": "edited"})
     only_author = {"status": "ERROR", "detail": "only the author of the message may do this"}
     bob.expect(only_author, "EDIT_MSG", id=numbers[1], new_msg="Mine")
     bob.refused("ERROR", "new_msg: ", "EDIT_MSG", id=plain["message_id"])
     step("EDIT_MSG")
     ann.expect({"id": numbers[0]}, "DELETE_MSG", id=numbers[0])
-    for listener in [bob, second]:
-        listener.heard("a deletion is pushed", {"type": "DELETE_MSG", "id": numbers[0]})
+    for receiver in [bob, second]:
+        receiver.expect_event("a deletion is pushed", {"type": "DELETE_MSG", "id": numbers[0]})
     bob.expect(only_author, "DELETE_MSG", id=numbers[1])
     ann.refused("ERROR", "", "DELETE_MSG", id=404404)
     step("DELETE_MSG")
@@ -167,8 +167,8 @@ def messages(stack, ann, bob, carl, room):
 def removal(ann, bob, second, room):
     bob.refused("ERROR", "", "DELETE_ROOM", id=room)
     ann.expect({"id": room}, "DELETE_ROOM", id=room)
-    for listener in [bob, second]:
-        listener.heard("each member hears it", {"type": "DELETE_ROOM", "id": room})
+    for receiver in [bob, second]:
+        receiver.expect_event("each member receives it", {"type": "DELETE_ROOM", "id": room})
     ann.expect({"status": "ROOM_DOES_NOT_EXIST", "detail": "no such room"}, "READ_MSG", read="ALL", room_id=room)
     ann.expect({"dialogs": [], "id": [], "first_massage_id": []}, "OLD_DIALOGS", username="ann")
     step("DELETE_ROOM")
@@ -177,15 +177,15 @@ def removal(ann, bob, second, room):
 def faults(ann):
     ann.refused("ERROR", "", "FLY")
     ann.refused("ERROR", "user: ", "SEARCH_USER")
-    for frame in ["[]", "{}", '{"type":"SEARCH_USER","user":"a","user":"b"}', '{"type":1}', b"{}", "nonsense"]:
-        say(ann.socket, frame)
-        reply = hear(ann.socket)
+    for frame in ["[]", "{}", '{"type":"SEARCH_USER","user":"a","user":"b"}', '{"type":1}', b"{}", "invalid"]:
+        send(ann.socket, frame)
+        reply = receive(ann.socket)
         check(f"{frame!r}", [list(reply), reply["type"], reply["status"]], [["type", "status", "detail"], "ERROR", "ERROR"])
     ann.expect({"user": []}, "SEARCH_USER", user="")
     for _ in range(10):
-        say(ann.socket, "nonsense")
+        send(ann.socket, "invalid")
     for _ in range(10):
-        check("nonsense", hear(ann.socket)["status"], "ERROR")
+        check("invalid", receive(ann.socket)["status"], "ERROR")
     check("enough of it", closed(ann.socket), 1008)
     step("faults")
 
