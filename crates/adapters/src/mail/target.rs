@@ -2,6 +2,8 @@
 
 use crate::loopback::is_loopback;
 use http::Uri;
+use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::{Error, SMTP_PORT, SUBMISSION_PORT, SUBMISSIONS_PORT};
 use lettre::{AsyncSmtpTransport, Tokio1Executor};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -28,7 +30,7 @@ pub struct SmtpServer {
     pub(super) transport: AsyncSmtpTransport<Tokio1Executor>,
 }
 
-/// A URL that names no target. Quotes nothing of it, because it may hold a password.
+/// A URL that names no target. The message never contains the URL, which may hold a password.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MailUrlError {
@@ -49,7 +51,7 @@ pub enum MailUrlError {
 impl MailTarget {
     /// Reads a URL: `folder:///path`, `smtp://…` or `smtps://…`. With `smtp://` a connection is
     /// encrypted (STARTTLS) where the server offers it, and always where there is a password,
-    /// except to this machine itself.
+    /// except to a loopback address.
     ///
     /// ```
     /// use tolmach_adapters::MailTarget;
@@ -89,18 +91,16 @@ impl SmtpServer {
         if host.is_empty() || !matches!(parsed.path(), "" | "/") || parsed.query().is_some() {
             return Err(malformed());
         }
-        let login = authority.as_str().rsplit_once('@').map(|(login, _)| login);
-        if login.is_some_and(|login| !login.contains(':')) {
+        if login(&parsed).is_some_and(|login| !login.contains(':')) {
             return Err(malformed());
         }
-        let encryption = match (parsed.scheme_str(), is_loopback(host), login) {
-            (Some("smtps"), ..) | (_, true, _) => "",
-            (_, false, Some(_)) => "?tls=required",
-            (_, false, None) => "?tls=opportunistic",
-        };
-        let url = format!("{}{encryption}", url.trim_end_matches('/'));
-        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(&url);
-        let transport = builder.map_err(|_| malformed())?.timeout(Some(REPLY_TIMEOUT)).build();
+        let encryption = Encryption::of(&parsed);
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
+            .map_err(|_| malformed())?
+            .tls(encryption.tls(host).map_err(|_| malformed())?)
+            .port(authority.port_u16().unwrap_or(encryption.default_port()))
+            .timeout(Some(REPLY_TIMEOUT))
+            .build();
         let port = authority.port().map_or(String::new(), |port| format!(":{port}"));
         Ok(Self { name: format!("{host}{port}"), transport })
     }
@@ -111,6 +111,56 @@ impl fmt::Debug for SmtpServer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_tuple("SmtpServer").field(&self.name).finish()
     }
+}
+
+/// The encryption of connections to a mail server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encryption {
+    None,
+    /// STARTTLS where the server offers it.
+    Opportunistic,
+    /// STARTTLS, or no mail.
+    Required,
+    /// TLS from the first byte (`smtps`).
+    Implicit,
+}
+
+impl Encryption {
+    fn of(url: &Uri) -> Self {
+        if url.scheme_str() == Some("smtps") {
+            Self::Implicit
+        } else if url.host().is_some_and(is_loopback) {
+            Self::None
+        } else if login(url).is_some() {
+            Self::Required
+        } else {
+            Self::Opportunistic
+        }
+    }
+
+    fn tls(self, host: &str) -> Result<Tls, Error> {
+        let parameters = || TlsParameters::new(host.into());
+        Ok(match self {
+            Self::None => Tls::None,
+            Self::Opportunistic => Tls::Opportunistic(parameters()?),
+            Self::Required => Tls::Required(parameters()?),
+            Self::Implicit => Tls::Wrapper(parameters()?),
+        })
+    }
+
+    fn default_port(self) -> u16 {
+        match self {
+            Self::None => SMTP_PORT,
+            Self::Opportunistic | Self::Required => SUBMISSION_PORT,
+            Self::Implicit => SUBMISSIONS_PORT,
+        }
+    }
+}
+
+/// The user and password of a URL, as it spells them.
+fn login(url: &Uri) -> Option<&str> {
+    let (login, _host) = url.authority()?.as_str().rsplit_once('@')?;
+    Some(login)
 }
 
 #[cfg(test)]
@@ -149,6 +199,42 @@ mod tests {
                     "{url}: {error}"
                 ),
                 (Err(error), Some(_)) => panic!("{url}: {error}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn encryption_follows_from_the_scheme_the_host_and_the_password() {
+        use Encryption::{Implicit, None, Opportunistic, Required};
+        for (url, encryption, port) in [
+            ("smtp://localhost", None, 25),
+            ("smtp://a:b@127.0.0.1", None, 25),
+            ("smtp://[::1]/", None, 25),
+            ("smtp://mail.example.org", Opportunistic, 587),
+            ("smtp://a:b@mail.example.org/", Required, 587),
+            ("smtps://mail.example.org", Implicit, 465),
+            ("smtps://a:b@mail.example.org", Implicit, 465),
+            ("smtps://localhost", Implicit, 465),
+        ] {
+            let parsed = url.parse().unwrap();
+            assert_eq!(Encryption::of(&parsed), encryption, "{url}");
+            assert_eq!(encryption.default_port(), port, "{url}");
+            assert!(
+                matches!(
+                    (encryption, encryption.tls(parsed.host().unwrap()).unwrap()),
+                    (None, Tls::None)
+                        | (Opportunistic, Tls::Opportunistic(_))
+                        | (Required, Tls::Required(_))
+                        | (Implicit, Tls::Wrapper(_))
+                ),
+                "{url}"
+            );
+            let base = url.trim_end_matches('/');
+            MailTarget::parse(&Secret::new(base)).unwrap();
+            for explicit in ["none", "opportunistic", "required"] {
+                let url = format!("{base}?tls={explicit}");
+                let refused = MailTarget::parse(&Secret::new(&url));
+                assert!(matches!(refused, Err(MailUrlError::Server)), "{url}");
             }
         }
     }
