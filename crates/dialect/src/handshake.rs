@@ -21,7 +21,7 @@ pub struct Handshake<'a> {
     pub connection: ConnectionId,
     /// True if the request asks for a WebSocket.
     pub websocket: bool,
-    /// The revision that the connection is to speak, where it is decided already.
+    /// The revision that the connection is to use, where it is decided already.
     pub revision: Option<Revision>,
     /// The deepest nesting of a frame that the server accepts.
     pub max_json_depth: usize,

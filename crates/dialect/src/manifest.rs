@@ -1,6 +1,6 @@
 //! The description of a dialect.
 
-/// The name of a revision: a variation of a dialect that real peers speak.
+/// The name of a revision: a variation of a dialect that real peers use.
 pub type Revision = &'static str;
 
 /// The revision that a dialect's document describes: always the default.
