@@ -87,7 +87,7 @@ fn encode(client: &mut dyn ClientSession, request: &Request) -> Vec<String> {
     texts(&frames)
 }
 
-/// What a client reads in a frame.
+/// The replies decoded from a frame.
 fn read(client: &mut dyn ClientSession, frame: &str) -> Vec<Incoming> {
     let mut incoming = Vec::new();
     client.decode(*NOW, &Frame::text(frame.to_owned()), &mut incoming).expect(frame);
