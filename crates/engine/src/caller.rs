@@ -1,7 +1,7 @@
 //! The caller of a use case.
 
 use std::sync::Arc;
-use tolmach_domain::{Origin, Timestamp, User};
+use tolmach_domain::{Authority, Origin, Timestamp, User};
 
 /// A user with a profile, and the request that they make.
 pub(crate) struct Caller {
@@ -10,4 +10,11 @@ pub(crate) struct Caller {
     pub(crate) administrator: bool,
     pub(crate) origin: Option<Origin>,
     pub(crate) now: Timestamp,
+}
+
+impl Caller {
+    /// The authority that the request claims; the user has it.
+    pub(crate) fn authority(&self) -> Authority {
+        if self.administrator { Authority::Administrator } else { Authority::Member }
+    }
 }

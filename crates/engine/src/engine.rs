@@ -106,14 +106,7 @@ impl Engine {
         authority: Authority,
         flow: FlowId,
     ) -> Result<bool, Fault> {
-        match authority {
-            Authority::Member => {
-                self.ports.store.is_member(flow, identity.user).await.map_err(store_fault)
-            }
-            Authority::Administrator => {
-                Ok(self.cached_user(identity.user).await?.is_some_and(|user| user.admin))
-            }
-        }
+        self.may_read(identity.user, authority, flow).await
     }
 
     /// The flows that a user is a member of, with their versions.
@@ -164,6 +157,25 @@ impl Engine {
                 Some(session) => self.sessions.invalidate(session),
                 // The cache is not indexed by user, and this is rare.
                 None => self.sessions.invalidate_all(),
+            }
+        }
+    }
+
+    /// True if a user may read a flow with the authority that they claim: as
+    /// [`Authority::Member`] the flows that they are a member of, as [`Authority::Administrator`]
+    /// every flow if they have that right and none if they do not. An administrator who does not
+    /// claim the right is treated as any other user. An absent flow may be read by administrators:
+    /// the caller checks that the flow exists.
+    pub(crate) async fn may_read(
+        &self,
+        user: UserId,
+        authority: Authority,
+        flow: FlowId,
+    ) -> Result<bool, Fault> {
+        match authority {
+            Authority::Member => self.ports.store.is_member(flow, user).await.map_err(store_fault),
+            Authority::Administrator => {
+                Ok(self.cached_user(user).await?.is_some_and(|user| user.admin))
             }
         }
     }

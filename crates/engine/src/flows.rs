@@ -99,16 +99,14 @@ impl Engine {
         Ok(Answer::Flow(Box::new(summary)))
     }
 
-    /// A flow that the caller is a member of; any flow for an administrator.
+    /// A flow that the caller may read; see [`Engine::may_read`].
     pub(crate) async fn visible_flow(
         &self,
         caller: &Caller,
         flow: FlowId,
         kinds: FlowKindFilter,
     ) -> Result<Flow, Fault> {
-        if !caller.administrator
-            && !self.ports.store.is_member(flow, caller.user.id).await.map_err(store_fault)?
-        {
+        if !self.may_read(caller.user.id, caller.authority(), flow).await? {
             return Err(Fault::NoSuchFlow);
         }
         let flow =

@@ -124,6 +124,8 @@ impl Engine {
         flow: Option<FlowId>,
         limit: u32,
     ) -> Result<Answer, Fault> {
+        // `MessageStore::changes` yields only flows that the user is a member of, so that an
+        // administrator who is not a member would get an empty answer.
         if let Some(flow) = flow
             && !self.ports.store.is_member(flow, caller.user.id).await.map_err(store_fault)?
         {
