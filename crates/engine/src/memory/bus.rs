@@ -1,10 +1,11 @@
 //! A bus with unbounded buffers.
 
+use super::sync::lock;
 use crate::ports::{Bus, BusReceiver, Signal, Topic};
 use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Poll, Waker};
 use tolmach_domain::Event;
 
@@ -103,8 +104,4 @@ impl BusReceiver for MemoryReceiver {
         })
         .await
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,6 +4,7 @@
 mod bus;
 mod small;
 mod store;
+mod sync;
 
 pub use bus::MemoryBus;
 pub use small::{

@@ -1,13 +1,14 @@
 //! The ports that need a few lines each, in memory.
 
+use super::sync::lock;
 use crate::ports::{
     AccessClaims, Blobs, Clock, Entropy, Mail, Mailer, PasswordError, Passwords, PortError, Signer,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tolmach_domain::{Secret, SessionId, Timestamp, UserId};
 
@@ -183,8 +184,4 @@ impl Signer for PlainSigner {
             (Timestamp::from_micros(number()?), Timestamp::from_micros(number()?));
         (now < expires_at).then_some(AccessClaims { user, session, issued_at, expires_at })
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
