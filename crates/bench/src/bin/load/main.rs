@@ -21,6 +21,7 @@ mod result;
 mod scenarios;
 mod seeder;
 mod server;
+mod sync;
 mod users;
 mod websocket;
 mod wire;

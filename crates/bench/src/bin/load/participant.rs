@@ -5,13 +5,14 @@ use crate::connection::{ClientCodec, Connection};
 use crate::delivery_tracker::DeliveryTracker;
 use crate::numbered_text::{text_of, with_number};
 use crate::result::BenchResult;
+use crate::sync::lock;
 use crate::users::BenchUser;
 use crate::websocket::{WebSocket, connect_to_path, next_text, source_address};
 use crate::wire::Wire;
 use futures_util::stream::{BoxStream, SplitSink};
 use futures_util::{SinkExt, StreamExt};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tolmach_domain::FlowId;
@@ -172,8 +173,4 @@ async fn receive(
         }
     }
     Err("the server closed a connection".into())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
