@@ -57,7 +57,7 @@ pub(crate) struct FlowBacklog {
     /// The size of the largest frame that the last processed event was rendered to, in bytes.
     last_frame_bytes: AtomicUsize,
     /// Held by the first of the writers that wait. Its lock is fair.
-    line: Mutex<()>,
+    turn: Mutex<()>,
     /// Notified when the flow no longer lags.
     drained: Notify,
 }
@@ -68,7 +68,7 @@ impl FlowBacklog {
             backlogs,
             bytes: AtomicUsize::new(0),
             last_frame_bytes: AtomicUsize::new(0),
-            line: Mutex::new(()),
+            turn: Mutex::new(()),
             drained: Notify::new(),
         })
     }
@@ -102,8 +102,8 @@ impl FlowBacklog {
     }
 
     /// Waits until the flow does not lag. Several callers pass in the order in which they came.
-    pub(crate) async fn wait_for_room(&self) {
-        let _first = self.line.lock().await;
+    pub(crate) async fn wait_until_drained(&self) {
+        let _first = self.turn.lock().await;
         loop {
             // Created before the look, because it receives only what is notified afterwards.
             let drained = self.drained.notified();
@@ -179,10 +179,10 @@ mod tests {
     #[test]
     fn writers_pass_in_order_once_the_flow_no_longer_lags() {
         let backlog = FlowBacklog::new(Backlogs::new(10));
-        assert_eq!(backlog.wait_for_room().now_or_never(), Some(()));
+        assert_eq!(backlog.wait_until_drained().now_or_never(), Some(()));
         let (first_event, second_event) = (backlog.track(6), backlog.track(6));
         let (mut first, mut second) =
-            (pin!(backlog.wait_for_room()), pin!(backlog.wait_for_room()));
+            (pin!(backlog.wait_until_drained()), pin!(backlog.wait_until_drained()));
         assert_eq!(first.as_mut().now_or_never(), None);
         assert_eq!(second.as_mut().now_or_never(), None);
         drop(first_event);

@@ -47,7 +47,7 @@ impl Completed {
         if let Some(backlog) = self.lagging_backlog(state) {
             crate::metrics::response_delayed();
             // A server that is stuck must not stop its writers for ever.
-            let _ = timeout(state.max_response_delay, backlog.wait_for_room()).await;
+            let _ = timeout(state.max_response_delay, backlog.wait_until_drained()).await;
         }
         self
     }

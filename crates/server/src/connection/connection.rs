@@ -223,7 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 let over_bound = send_half.is_over_bound();
                 match send_half.close.take() {
                     Some(close) => Some(Box::pin(self.end(close, "ended"))),
-                    None if over_bound => Some(Box::pin(self.make_room())),
+                    None if over_bound => Some(Box::pin(self.flush_below_bound())),
                     None => None,
                 }
             }
@@ -440,7 +440,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         loop {
             match interruption {
                 Interruption::Close(close) => return self.end(close, "ended").await,
-                Interruption::OverBound => self.make_room().await?,
+                Interruption::OverBound => self.flush_below_bound().await?,
             }
             match self.deliver_some(&mut rest) {
                 Some(next) => interruption = next,
@@ -451,8 +451,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     /// Writes what the socket takes at once, because more events wait than the bound allows. Ends
     /// the connection if the socket does not take enough.
-    async fn make_room(&mut self) -> Result<(), End> {
-        // Lets the I/O driver run: a socket that has room again is not known to before.
+    async fn flush_below_bound(&mut self) -> Result<(), End> {
+        // Lets the I/O driver run: a socket that became writable is not known to be so before.
         yield_now().await;
         let over_bound = poll_fn(|context| {
             while self.session.send_half().is_over_bound() {
@@ -510,7 +510,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 Progress::Events => {
                     while let Some(interruption) = self.deliver_some(&mut taken) {
                         match interruption {
-                            Interruption::OverBound => self.make_room().await?,
+                            Interruption::OverBound => self.flush_below_bound().await?,
                             Interruption::Close(close) => {
                                 closing = Some(close);
                                 subscriber.queue.close();

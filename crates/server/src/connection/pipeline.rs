@@ -174,7 +174,7 @@ impl Pipeline {
         crate::metrics::response_delayed();
         let room = Box::pin(async move {
             // The response goes in either case.
-            let _ = timeout_at(until, backlog.wait_for_room()).await;
+            let _ = timeout_at(until, backlog.wait_until_drained()).await;
         });
         self.delayed = Some(Box::new(Delayed { answered, room }));
         None

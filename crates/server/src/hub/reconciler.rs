@@ -128,7 +128,7 @@ impl StoreReader {
         loop {
             // While delivery lags, reading more would only add to the backlog.
             let Some(backlog) = self.hub.backlog(flow) else { return };
-            backlog.wait_for_room().await;
+            backlog.wait_until_drained().await;
             let messages = {
                 let Ok(_permit) = readers.acquire().await else { return };
                 let Some(position) = self.hub.begin_read(flow) else { return };
