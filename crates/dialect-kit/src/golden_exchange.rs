@@ -3,7 +3,7 @@
 
 use crate::frame_text::inline;
 use crate::play::{
-    PlayError, PreparedRequest, Recording, Replay, SharedFrame, Sides, WireEntry, event,
+    DialectPair, PlayError, PreparedRequest, Recording, Replay, SharedFrame, WireEntry, event,
     outcome_for, record, request_of, step_time,
 };
 use crate::project::Project;
@@ -71,7 +71,8 @@ impl GoldenExchange {
         title: &str,
     ) -> Result<Self, String> {
         let id = dialect.manifest().id;
-        let sides = Sides::of(dialect).ok_or_else(|| format!("the dialect {id} has no client"))?;
+        let pair =
+            DialectPair::of(dialect).ok_or_else(|| format!("the dialect {id} has no client"))?;
         let all = stories();
         let story = all.iter().find(|known| known.name == story).ok_or_else(|| {
             let names: Vec<_> = all.iter().map(|story| story.name).collect();
@@ -85,7 +86,7 @@ impl GoldenExchange {
         });
         let (index, exchange) =
             found.ok_or_else(|| format!("the story {:?} has no {title:?}", story.name))?;
-        let replay = Replay { sides, recording: &recording, story };
+        let replay = Replay { pair, recording: &recording, story };
         Self::play_step(replay, index, exchange)
             .map_err(|problem| format!("{id}, story {}, {title}: {problem}", story.name))
     }

@@ -3,8 +3,8 @@
 use crate::fixtures::{self, Persona, time};
 use crate::kit::Kit;
 use crate::play::{
-    Connections, Marker, PlayError, PreparedRequest, RecordedStep, Recording, Sides, WireEntry,
-    is_websocket, prepare_script, script_points,
+    Connections, DialectPair, Marker, PlayError, PreparedRequest, RecordedStep, Recording,
+    WireEntry, is_websocket, prepare_script, script_points,
 };
 use crate::problems::Problems;
 use crate::script::Script;
@@ -29,7 +29,7 @@ pub(crate) struct Sample<'k> {
 enum Source<'k> {
     /// By the client session, after a login where the wire has one.
     Story {
-        sides: Sides<'k>,
+        pair: DialectPair<'k>,
         persona: &'static Persona,
         login: Option<Request>,
         request: Box<Request>,
@@ -63,8 +63,8 @@ impl Sample<'_> {
 impl Source<'_> {
     fn prepare(&self) -> Result<PreparedRequest, String> {
         match self {
-            Source::Story { sides, persona, login, request } => {
-                prepare_story(*sides, persona, login.as_ref(), request)
+            Source::Story { pair, persona, login, request } => {
+                prepare_story(*pair, persona, login.as_ref(), request)
                     .map_err(|error| format!("{error:?}"))
             }
             Source::Script { dialect, script, index } => prepare_script(*dialect, script, *index),
@@ -76,8 +76,8 @@ impl Source<'_> {
 /// they are taken from the scripts.
 pub(crate) fn samples(kit: &Kit) -> Result<Vec<Sample<'_>>, Problems> {
     let dialect = kit.dialect.as_ref();
-    let samples = match Sides::of(dialect) {
-        Some(sides) => story_samples(sides, &kit.record()),
+    let samples = match DialectPair::of(dialect) {
+        Some(pair) => story_samples(pair, &kit.record()),
         None => script_samples(dialect, &kit.scripts).map_err(Problems::one)?,
     };
     if samples.is_empty() {
@@ -89,7 +89,7 @@ pub(crate) fn samples(kit: &Kit) -> Result<Vec<Sample<'_>>, Problems> {
     Ok(samples)
 }
 
-fn story_samples<'k>(sides: Sides<'k>, recording: &Recording) -> Vec<Sample<'k>> {
+fn story_samples<'k>(pair: DialectPair<'k>, recording: &Recording) -> Vec<Sample<'k>> {
     let mut taken = BTreeSet::new();
     let mut all = Vec::new();
     for step in &recording.steps {
@@ -101,7 +101,7 @@ fn story_samples<'k>(sides: Sides<'k>, recording: &Recording) -> Vec<Sample<'k>>
         if taken.contains(operation) {
             continue;
         }
-        if let Some(sample) = story_sample(sides, step, persona, request) {
+        if let Some(sample) = story_sample(pair, step, persona, request) {
             taken.insert(operation);
             all.push(sample);
         }
@@ -110,7 +110,7 @@ fn story_samples<'k>(sides: Sides<'k>, recording: &Recording) -> Vec<Sample<'k>>
 }
 
 fn story_sample<'k>(
-    sides: Sides<'k>,
+    pair: DialectPair<'k>,
     step: &RecordedStep,
     persona: &'static Persona,
     request: &Request,
@@ -120,7 +120,7 @@ fn story_sample<'k>(
     let login = Request::new(Correlation::NONE, Credentials::Nothing, login);
     // A wire without a login has credentials in each request.
     let sources = [Some(login), None].map(|login| Source::Story {
-        sides,
+        pair,
         persona,
         login,
         request: request.clone(),
@@ -173,12 +173,12 @@ pub(crate) fn login_of(persona: &Persona) -> Command {
 }
 
 fn prepare_story(
-    sides: Sides<'_>,
+    pair: DialectPair<'_>,
     persona: &'static Persona,
     login: Option<&Request>,
     request: &Request,
 ) -> Result<PreparedRequest, PlayError> {
-    let mut connections = Connections::new(sides);
+    let mut connections = Connections::new(pair);
     if let Some(login) = login {
         let respond =
             &mut |decoded: &Request, _| Ok(Some(Ok(fixtures::answer(persona, &decoded.command))));

@@ -2,12 +2,12 @@
 
 use crate::fixtures::Persona;
 use crate::play::client_side::encode_request;
+use crate::play::dialect_pair::DialectPair;
 use crate::play::failure::{Defect, PlayError};
 use crate::play::flow_states::FlowStates;
 use crate::play::handshake::{accept, is_websocket, parts_of};
 use crate::play::prepared::PreparedRequest;
 use crate::play::server_side::ServerSide;
-use crate::play::sides::Sides;
 use http::request::Parts;
 use tolmach_dialect::{ClientSession, Frame, Handshake, HandshakeRejection, Request};
 use tolmach_domain::{ConnectionId, Timestamp};
@@ -33,7 +33,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// Opens the connection that is dialled for a request; gives the frames of the request too.
     pub(crate) fn open(
-        sides: Sides<'_>,
+        pair: DialectPair<'_>,
         id: ConnectionId,
         persona: &'static Persona,
         opening: Parts,
@@ -47,7 +47,7 @@ impl Connection {
                 rejection.response.status()
             ))
         };
-        let mut client = sides
+        let mut client = pair
             .client
             .connect(&Handshake::new(id).request(&opening))
             .map_err(|rejection| rejected("client", &rejection))?;
@@ -63,9 +63,9 @@ impl Connection {
                 .into());
             }
         };
-        let session = accept(sides.dialect, &opening, None, id)
+        let session = accept(pair.dialect, &opening, None, id)
             .map_err(|rejection| rejected("server", &rejection))?;
-        let server = ServerSide::new(sides.dialect, session, persona);
+        let server = ServerSide::new(pair.dialect, session, persona);
         let closed = false;
         Ok((Self { persona, id, opening, websocket, closed, client, server }, frames))
     }

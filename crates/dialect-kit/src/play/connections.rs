@@ -5,12 +5,12 @@ use crate::fixtures::{self, Persona};
 use crate::frame_text::{describe, inline};
 use crate::play::client_side::{encode_request, receive};
 use crate::play::connection::Connection;
+use crate::play::dialect_pair::DialectPair;
 use crate::play::failure::{Defect, PlayError};
 use crate::play::flow_states::FlowStates;
 use crate::play::handshake::same_request;
 use crate::play::prepared::PreparedRequest;
 use crate::play::server_side::{Delivered, SharedFrame};
-use crate::play::sides::Sides;
 use crate::play::wire_entry::WireEntry;
 use http::request::Parts;
 use tolmach_dialect::{Credentials, Frame, Incoming, Request};
@@ -52,7 +52,7 @@ struct Route {
 
 /// All connections of one dialect in one story.
 pub(crate) struct Connections<'d> {
-    sides: Sides<'d>,
+    pair: DialectPair<'d>,
     connections: Vec<Connection>,
     opened: u64,
     flows: FlowStates,
@@ -62,9 +62,9 @@ pub(crate) struct Connections<'d> {
 
 impl<'d> Connections<'d> {
     /// No connection is open yet.
-    pub(crate) fn new(sides: Sides<'d>) -> Self {
+    pub(crate) fn new(pair: DialectPair<'d>) -> Self {
         Self {
-            sides,
+            pair,
             connections: Vec::new(),
             opened: 0,
             flows: FlowStates::default(),
@@ -156,7 +156,7 @@ impl<'d> Connections<'d> {
                 continue;
             }
             let persona = connection.persona;
-            let delivered = connection.server.deliver(self.sides.dialect, event, &self.flows)?;
+            let delivered = connection.server.deliver(self.pair.dialect, event, &self.flows)?;
             let remark = WireEntry::Remark(format!("{} hears {}", persona.login, event.name()));
             let (frames, shared) = match delivered {
                 Delivered::Nothing => continue,
@@ -189,7 +189,7 @@ impl<'d> Connections<'d> {
         self.flows.apply(&event.kind);
         for index in 0..self.connections.len() {
             let server = &mut self.connections[index].server;
-            let delivered = server.deliver(self.sides.dialect, event, &self.flows)?;
+            let delivered = server.deliver(self.pair.dialect, event, &self.flows)?;
             if let Delivered::Shared(shared) = delivered {
                 let connection = self.connections.swap_remove(index);
                 let receiver = connection.prepared(self.flows, None);
@@ -206,7 +206,7 @@ impl<'d> Connections<'d> {
         persona: &'static Persona,
         request: &Request,
     ) -> Result<Route, PlayError> {
-        let opening = self.sides.client.dial(request)?;
+        let opening = self.pair.client.dial(request)?;
         let existing = self.connections.iter().position(|connection| {
             connection.websocket
                 && connection.persona == persona
@@ -233,7 +233,7 @@ impl<'d> Connections<'d> {
         self.opened += 1;
         let id = ConnectionId(self.opened);
         let (mut connection, frames) =
-            Connection::open(self.sides, id, persona, opening, (now, request))?;
+            Connection::open(self.pair, id, persona, opening, (now, request))?;
         if connection.websocket {
             self.entries.push(WireEntry::Opened(Box::new(connection.opening.clone())));
         }
@@ -318,7 +318,7 @@ impl<'d> Connections<'d> {
             Credentials::Connection => request.credentials.clone(),
             own => own.clone(),
         };
-        let opening = self.sides.client.dial(&Request { credentials, ..initial.clone() })?;
+        let opening = self.pair.client.dial(&Request { credentials, ..initial.clone() })?;
         if !same_request(&opening, &self.connections[index].opening) {
             return Err(Defect::round_trip(format!(
                 "the handshake's {} dials {} where the request that it stands for dials {}",

@@ -2,15 +2,15 @@
 
 use crate::fixtures::{CredentialsKind, time};
 use crate::play::connections::Connections;
+use crate::play::dialect_pair::DialectPair;
 use crate::play::failure::PlayError;
 use crate::play::responses::{outcome_for, request_of};
-use crate::play::sides::Sides;
 use crate::stories::{Exchange, Step, stories};
 use tolmach_dialect::{Correlation, Credentials, Request};
 
 /// The kind of credentials with which most exchanges can be encoded; of several, one that arrives
 /// unchanged, or else one that arrives at all.
-pub(crate) fn credentials_kind(sides: Sides<'_>) -> CredentialsKind {
+pub(crate) fn credentials_kind(pair: DialectPair<'_>) -> CredentialsKind {
     let exchanges: Vec<Exchange> = stories()
         .into_iter()
         .flat_map(|story| story.steps)
@@ -19,7 +19,7 @@ pub(crate) fn credentials_kind(sides: Sides<'_>) -> CredentialsKind {
             _ => None,
         })
         .collect();
-    let arrivals = CredentialsKind::ALL.map(|kind| Arrivals::of(sides, kind, &exchanges));
+    let arrivals = CredentialsKind::ALL.map(|kind| Arrivals::of(pair, kind, &exchanges));
     // The last of several maxima is taken, and the earlier kind is meant.
     let best = arrivals
         .iter()
@@ -40,14 +40,14 @@ struct Arrivals {
 }
 
 impl Arrivals {
-    fn of(sides: Sides<'_>, kind: CredentialsKind, exchanges: &[Exchange]) -> Self {
+    fn of(pair: DialectPair<'_>, kind: CredentialsKind, exchanges: &[Exchange]) -> Self {
         let mut arrivals = Self { kind, encoded: 0, carried: 0, unchanged: 0 };
         for exchange in exchanges {
             let request = request_of(exchange, kind, Correlation::NONE);
             let respond =
                 &mut |decoded: &Request, _| Ok(Some(outcome_for(exchange, &decoded.command)));
             let completed =
-                Connections::new(sides).request(time(10), exchange.persona, &request, respond);
+                Connections::new(pair).request(time(10), exchange.persona, &request, respond);
             match completed {
                 Ok(completed) => {
                     let decoded = &completed.request.credentials;

@@ -3,10 +3,10 @@
 use crate::fixtures::{CredentialsKind, Persona};
 use crate::play::connections::{Completed, Connections, Received};
 use crate::play::credentials::{carries, credentials_kind};
+use crate::play::dialect_pair::DialectPair;
 use crate::play::failure::{Defect, PlayError, Property};
 use crate::play::responses::{Marker, outcome_for, request_of, step_time};
 use crate::play::server_side::SharedFrame;
-use crate::play::sides::Sides;
 use crate::play::wire_entry::WireEntry;
 use crate::stories::{Exchange, Step, Story, stories};
 use std::collections::BTreeMap;
@@ -87,10 +87,10 @@ pub(crate) fn record(dialect: &dyn Dialect) -> Recording {
         defects: Vec::new(),
         credentials: CredentialsKind::Connection,
     };
-    if let Some(sides) = Sides::of(dialect) {
-        recording.credentials = credentials_kind(sides);
+    if let Some(pair) = DialectPair::of(dialect) {
+        recording.credentials = credentials_kind(pair);
         for story in stories() {
-            record_story(sides, &story, &mut recording);
+            record_story(pair, &story, &mut recording);
         }
     }
     recording
@@ -102,16 +102,16 @@ type LeftOut = BTreeMap<(usize, bool), Option<Unsupported>>;
 
 /// Records a story. A step that cannot be played has left its connection waiting for a response
 /// that does not come, so the story starts again without it.
-fn record_story(sides: Sides<'_>, story: &Story, recording: &mut Recording) {
+fn record_story(pair: DialectPair<'_>, story: &Story, recording: &mut Recording) {
     let mut left_out = LeftOut::new();
     loop {
         // A part that has failed once is not played again, so this ends.
         let attempt = Attempt {
-            sides,
+            pair,
             credentials: recording.credentials,
             story,
             left_out: &left_out,
-            connections: Connections::new(sides),
+            connections: Connections::new(pair),
             steps: Vec::new(),
             renders: Vec::new(),
         };
@@ -147,7 +147,7 @@ fn title_of(story: &Story, index: usize) -> String {
 
 /// One attempt to play a story.
 struct Attempt<'a> {
-    sides: Sides<'a>,
+    pair: DialectPair<'a>,
     credentials: CredentialsKind,
     story: &'a Story,
     left_out: &'a LeftOut,
@@ -208,7 +208,7 @@ impl Attempt<'_> {
         self.steps.push(step);
         Ok(Some(Origin {
             connection: completed.connection,
-            dialect: self.sides.id(),
+            dialect: self.pair.id(),
             client_tag: completed.request.client_tag,
         }))
     }
@@ -230,7 +230,7 @@ impl Attempt<'_> {
         let is_exact = |received: &Received| received.incoming.iter().any(is_same);
         let name = event.name();
         let unsupported =
-            entries.is_empty().then(|| Unsupported { dialect: self.sides.id(), what: name });
+            entries.is_empty().then(|| Unsupported { dialect: self.pair.id(), what: name });
         self.steps.push(RecordedStep {
             story: self.story.name,
             index,

@@ -1,10 +1,10 @@
 //! A story played up to one of its steps.
 
 use crate::play::connections::{Completed, Connections};
+use crate::play::dialect_pair::DialectPair;
 use crate::play::failure::PlayError;
 use crate::play::recording::Recording;
 use crate::play::responses::{outcome_for, request_of, step_time};
-use crate::play::sides::Sides;
 use crate::stories::{Exchange, Step, Story};
 use tolmach_dialect::{Correlation, Request};
 use tolmach_domain::{Event, EventKind, Origin};
@@ -13,7 +13,7 @@ use tolmach_domain::{Event, EventKind, Origin};
 #[derive(Clone, Copy)]
 pub(crate) struct Replay<'a> {
     /// The dialect.
-    pub(crate) sides: Sides<'a>,
+    pub(crate) pair: DialectPair<'a>,
     /// Its recording.
     pub(crate) recording: &'a Recording,
     /// The story.
@@ -23,7 +23,7 @@ pub(crate) struct Replay<'a> {
 impl<'a> Replay<'a> {
     /// All connections just before the step at `index`.
     pub(crate) fn up_to(&self, index: usize) -> Result<Connections<'a>, PlayError> {
-        let mut connections = Connections::new(self.sides);
+        let mut connections = Connections::new(self.pair);
         for (earlier, step) in self.story.steps[..index].iter().enumerate() {
             let (exchange, kind) = match step {
                 Step::Exchange(exchange) => (Some(exchange), exchange.event.as_ref()),
@@ -53,7 +53,7 @@ impl<'a> Replay<'a> {
         let now = step_time(index);
         let Completed { connection, request, .. } =
             connections.request(now, exchange.persona, &request, respond)?;
-        Ok(Origin { connection, dialect: self.sides.id(), client_tag: request.client_tag })
+        Ok(Origin { connection, dialect: self.pair.id(), client_tag: request.client_tag })
     }
 
     fn is_played(&self, index: usize, is_event: bool) -> bool {

@@ -3,7 +3,7 @@
 use crate::fixtures::{self, ANN, time};
 use crate::frame_text::describe;
 use crate::play::{
-    Delivered, Marker, PlayError, PreparedRequest, Sides, decode_reply, encode_request,
+    Delivered, DialectPair, Marker, PlayError, PreparedRequest, decode_reply, encode_request,
 };
 use crate::rehearsal::comparison::{in_own_words, most_alike};
 use std::sync::Arc;
@@ -52,7 +52,7 @@ struct Decoded {
 /// Sends the example of a request, and answers it. `scratch` is a second connection in the same
 /// state.
 pub(crate) fn answer(
-    sides: Sides<'_>,
+    pair: DialectPair<'_>,
     (mut connection, scratch): (PreparedRequest, PreparedRequest),
     example: ExampleTexts<'_>,
     source: &Source,
@@ -100,9 +100,9 @@ pub(crate) fn answer(
         return Err("the client session decodes neither a response nor an event".to_owned());
     };
     let client_tag = request.client_tag.clone();
-    let origin = Origin { connection: connection.id, dialect: sides.id(), client_tag };
+    let origin = Origin { connection: connection.id, dialect: pair.id(), client_tag };
     let event = Event { origin: Some(origin), ..Event::new(time(0), kind) };
-    let frames = deliver(sides, &mut connection, &event)?;
+    let frames = deliver(pair, &mut connection, &event)?;
     Ok(Answered { frames, outcome })
 }
 
@@ -190,12 +190,12 @@ fn respond(
 
 /// Delivers an event.
 pub(crate) fn deliver(
-    sides: Sides<'_>,
+    pair: DialectPair<'_>,
     connection: &mut PreparedRequest,
     event: &Event,
 ) -> Result<Vec<Frame>, String> {
     let PreparedRequest { server, flows, .. } = connection;
-    match server.deliver(sides.dialect, event, flows).map_err(in_words)? {
+    match server.deliver(pair.dialect, event, flows).map_err(in_words)? {
         Delivered::Private(frames) => Ok(frames),
         Delivered::Shared(shared) => Ok(vec![shared.frame]),
         Delivered::Nothing | Delivered::Closed(_) => {

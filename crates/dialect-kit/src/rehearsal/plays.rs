@@ -2,7 +2,7 @@
 
 use crate::fixtures::time;
 use crate::frame_text::describe;
-use crate::play::{FlowStates, PreparedRequest, Recording, Sides};
+use crate::play::{DialectPair, FlowStates, PreparedRequest, Recording};
 use crate::project::{Example, ExampleExchange};
 use crate::rehearsal::attempt::{
     Answered, ExampleTexts, Source, answer, decode_push, deliver, later_versions,
@@ -29,7 +29,7 @@ const NO_STATE: &str = "no story opens a WebSocket to try it on";
 /// [`states`] with which it is right, and an outcome among its own, those of earlier examples, of
 /// the fixtures, and all faults.
 pub(crate) struct Rehearsal<'k> {
-    sides: Sides<'k>,
+    pair: DialectPair<'k>,
     states: Vec<State>,
     outcomes: Vec<Result<Answer, Fault>>,
     flows: FlowStates,
@@ -44,9 +44,9 @@ struct Played {
 
 impl<'k> Rehearsal<'k> {
     /// Before the first example.
-    pub(crate) fn new(sides: Sides<'k>, recording: &Recording) -> Self {
-        let states = states(sides, recording);
-        Self { sides, states, outcomes: Vec::new(), flows: FlowStates::default() }
+    pub(crate) fn new(pair: DialectPair<'k>, recording: &Recording) -> Self {
+        let states = states(pair, recording);
+        Self { pair, states, outcomes: Vec::new(), flows: FlowStates::default() }
     }
 
     /// Plays an exchange; gives its problems with their lines.
@@ -82,7 +82,7 @@ impl<'k> Rehearsal<'k> {
     pub(crate) fn is_violation(&self, request: &Example) -> bool {
         let frame = Frame::text(request.text.clone());
         let mut connections =
-            self.states.iter().filter_map(|state| state.connection(self.sides, OPENED[0]));
+            self.states.iter().filter_map(|state| state.connection(self.pair, OPENED[0]));
         connections
             .all(|mut connection| matches!(connection.server.decode(time(0), &frame), Ok(Err(_))))
     }
@@ -100,7 +100,7 @@ impl<'k> Rehearsal<'k> {
         let frame = Frame::text(request.text.clone());
         let mut problem = NO_STATE.to_owned();
         for state in &self.states {
-            let Some(mut connection) = state.connection(self.sides, OPENED[0]) else { continue };
+            let Some(mut connection) = state.connection(self.pair, OPENED[0]) else { continue };
             problem = match connection.server.decode(time(0), &frame) {
                 Ok(Ok(requests)) if requests.is_empty() => {
                     "the server session decodes no request".to_owned()
@@ -147,7 +147,7 @@ impl<'k> Rehearsal<'k> {
         let mut answered = Vec::new();
         for opened in OPENED {
             let connections = self.connections(state, opened).ok_or(None)?;
-            answered.push(answer(self.sides, connections, example, source)?);
+            answered.push(answer(self.pair, connections, example, source)?);
         }
         let frames = |answered: &Answered| -> Vec<Frame> { answered.frames.clone() };
         check_frames(example.answers, &frames(&answered[0]), &frames(&answered[1]))?;
@@ -164,8 +164,8 @@ impl<'k> Rehearsal<'k> {
             let [Some((mut own, _)), Some((mut elsewhere, _))] = connections else { continue };
             let checked = decode_push(&mut own, &example.text).and_then(|event| {
                 let later = later_versions(event.clone());
-                let frames = deliver(self.sides, &mut own, &event);
-                let others = deliver(self.sides, &mut elsewhere, &later);
+                let frames = deliver(self.pair, &mut own, &event);
+                let others = deliver(self.pair, &mut elsewhere, &later);
                 let delivered =
                     frames.and_then(|frames| check_frames(&[&example.text], &frames, &others?));
                 delivered.or_else(|problem| {
@@ -188,7 +188,7 @@ impl<'k> Rehearsal<'k> {
         let context = RenderContext::with_flow(flow.as_ref());
         (0..VARIANTS).map(Variant).any(|variant| {
             let frames =
-                [event, later].map(|event| self.sides.dialect.render(event, &context, variant));
+                [event, later].map(|event| self.pair.dialect.render(event, &context, variant));
             let [Ok(frame), Ok(other)] = frames else { return false };
             check_frames(&[&example.text], &[frame], &[other]).is_ok()
         })
@@ -201,7 +201,7 @@ impl<'k> Rehearsal<'k> {
         opened: u64,
     ) -> Option<(PreparedRequest, PreparedRequest)> {
         let connection = || {
-            let connection = state.connection(self.sides, opened)?;
+            let connection = state.connection(self.pair, opened)?;
             Some(PreparedRequest { flows: self.flows.clone(), ..connection })
         };
         Some((connection()?, connection()?))

@@ -3,7 +3,8 @@
 use crate::fixtures::{self, ANN, time};
 use crate::hostile::login_of;
 use crate::play::{
-    Connections, PreparedRequest, RecordedStep, Recording, ServerSide, Sides, accept, is_websocket,
+    Connections, DialectPair, PreparedRequest, RecordedStep, Recording, ServerSide, accept,
+    is_websocket,
 };
 use std::collections::BTreeSet;
 use tolmach_dialect::{Correlation, Credentials, Handshake, Request};
@@ -19,15 +20,15 @@ pub(crate) struct State {
 
 impl State {
     /// The connection, with a number after `opened`; `None` if a request cannot be made.
-    pub(crate) fn connection(&self, sides: Sides<'_>, opened: u64) -> Option<PreparedRequest> {
-        let mut connections = Connections::new(sides).numbered_after(opened);
+    pub(crate) fn connection(&self, pair: DialectPair<'_>, opened: u64) -> Option<PreparedRequest> {
+        let mut connections = Connections::new(pair).numbered_after(opened);
         for request in &self.requests {
             let respond =
                 &mut |decoded: &Request, _| Ok(Some(Ok(fixtures::answer(&ANN, &decoded.command))));
             connections.request(time(0), &ANN, request, respond).ok()?;
         }
         if self.requests.is_empty() {
-            open(sides, &self.opening, ConnectionId(opened + 1))
+            open(pair, &self.opening, ConnectionId(opened + 1))
         } else {
             connections.into_latest()
         }
@@ -36,14 +37,14 @@ impl State {
 
 /// The states that the stories come through: just opened, logged in, and after one exchange of each
 /// operation. WebSockets only.
-pub(crate) fn states(sides: Sides<'_>, recording: &Recording) -> Vec<State> {
+pub(crate) fn states(pair: DialectPair<'_>, recording: &Recording) -> Vec<State> {
     let login = Request::new(Correlation::NONE, Credentials::Nothing, login_of(&ANN));
     let mut seen = BTreeSet::new();
     let mut opened = Vec::new();
     let mut played = Vec::new();
     for RecordedStep { request, persona, unsupported, fault, .. } in &recording.steps {
         let (Some(request), None, None) = (request, unsupported, fault) else { continue };
-        let Ok(opening) = sides.client.dial(request) else { continue };
+        let Ok(opening) = pair.client.dial(request) else { continue };
         if *persona != Some(&ANN) || !is_websocket(&opening) || !seen.insert(request.command.name())
         {
             continue;
@@ -60,11 +61,11 @@ pub(crate) fn states(sides: Sides<'_>, recording: &Recording) -> Vec<State> {
     opened
 }
 
-fn open(sides: Sides<'_>, request: &Request, id: ConnectionId) -> Option<PreparedRequest> {
-    let opening = sides.client.dial(request).ok()?;
-    let client = sides.client.connect(&Handshake::new(id).request(&opening)).ok()?;
-    let session = accept(sides.dialect, &opening, None, id).ok()?;
-    let mut server = ServerSide::new(sides.dialect, session, &ANN);
+fn open(pair: DialectPair<'_>, request: &Request, id: ConnectionId) -> Option<PreparedRequest> {
+    let opening = pair.client.dial(request).ok()?;
+    let client = pair.client.connect(&Handshake::new(id).request(&opening)).ok()?;
+    let session = accept(pair.dialect, &opening, None, id).ok()?;
+    let mut server = ServerSide::new(pair.dialect, session, &ANN);
     let mut requests = Vec::new();
     server.session.initial_requests(time(0), &mut requests);
     let flows = Default::default();

@@ -2,8 +2,8 @@
 
 use crate::fixtures::{CredentialsKind, time};
 use crate::play::{
-    Connections, PlayError, RecordedStep, Recording, Sides, WireEntry, outcome_for, request_of,
-    step_time,
+    Connections, DialectPair, PlayError, RecordedStep, Recording, WireEntry, outcome_for,
+    request_of, step_time,
 };
 use crate::stories::{Exchange, Step, Story, stories};
 use crate::translation::completion::may_answer;
@@ -16,8 +16,8 @@ use tolmach_domain::{Event, Fault};
 
 /// Plays every story through a proxy from `source` to `target`.
 pub(crate) fn translate_stories(
-    (source, native_source): (Sides<'_>, &Recording),
-    (target, native_target): (Sides<'_>, &Recording),
+    (source, native_source): (DialectPair<'_>, &Recording),
+    (target, native_target): (DialectPair<'_>, &Recording),
 ) -> Vec<Finding> {
     let proxy = Proxy { source, target, native_source, native_target };
     stories().iter().flat_map(|story| proxy.play(story)).collect()
@@ -26,17 +26,17 @@ pub(crate) fn translate_stories(
 /// Plays one exchange through a proxy from a dialect to itself, after a login where its wire has
 /// one. `None` if the dialect has no frame for it.
 pub(crate) fn translate_alone(
-    sides: Sides<'_>,
+    pair: DialectPair<'_>,
     credentials: CredentialsKind,
     login: &Exchange,
     exchange: &Exchange,
 ) -> Option<Passage> {
-    let id = sides.id();
+    let id = pair.id();
     let logged_in = || {
-        let mut connections = Connections::new(sides);
+        let mut connections = Connections::new(pair);
         match play_alone(&mut connections, id, credentials, time(1), login) {
             Ok(_) => connections.entries.clear(),
-            Err(_) => connections = Connections::new(sides),
+            Err(_) => connections = Connections::new(pair),
         }
         connections
     };
@@ -80,8 +80,8 @@ pub(crate) fn translate_alone(
 }
 
 struct Proxy<'a> {
-    source: Sides<'a>,
-    target: Sides<'a>,
+    source: DialectPair<'a>,
+    target: DialectPair<'a>,
     native_source: &'a Recording,
     native_target: &'a Recording,
 }

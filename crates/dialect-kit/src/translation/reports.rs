@@ -1,6 +1,6 @@
 //! Reports of translations.
 
-use crate::play::{Sides, record};
+use crate::play::{DialectPair, record};
 use crate::problems::Problems;
 use crate::project::Project;
 use crate::translation::fidelity::{Excuse, Report, add_unsupported, judge};
@@ -27,15 +27,14 @@ pub fn translation_in(
         project.deviations(source_id).map_err(Problems)?,
         project.deviations(target_id).map_err(Problems)?,
     ];
-    let sides = |dialect| {
+    let pair = |dialect| {
         let id = |dialect: &dyn Dialect| dialect.manifest().id;
-        Sides::of(dialect)
+        DialectPair::of(dialect)
             .ok_or_else(|| Problems::one(format!("the dialect {} has no client", id(dialect))))
     };
-    let (source_sides, target_sides) = (sides(source)?, sides(target)?);
+    let (source_pair, target_pair) = (pair(source)?, pair(target)?);
     let (native_source, native_target) = (record(source), record(target));
-    let findings =
-        translate_stories((source_sides, &native_source), (target_sides, &native_target));
+    let findings = translate_stories((source_pair, &native_source), (target_pair, &native_target));
     let (mut report, problems) = judge(&findings, &deviations, Excuse::Any, source_id, target_id);
     add_unsupported(&mut report, &native_source, &native_target);
     Problems::none_or(problems)?;

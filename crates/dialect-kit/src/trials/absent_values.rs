@@ -5,7 +5,7 @@ use crate::fixtures::time;
 use crate::hostile::login_of;
 use crate::kit::Kit;
 use crate::play::{
-    Connections, Marker, PlayError, Recording, Replay, Sides, event, outcome_for, request_of,
+    Connections, DialectPair, Marker, PlayError, Recording, Replay, event, outcome_for, request_of,
 };
 use crate::problems::{Outcome, Problems};
 use crate::stories::{Exchange, Step, Story, stories};
@@ -19,17 +19,22 @@ use tolmach_domain::{Answer, EventKind};
 ///
 /// Without a client there is nothing to try.
 pub fn absent_values_are_accepted(kit: &Kit) -> Outcome {
-    let Some(sides) = Sides::of(kit.dialect.as_ref()) else { return Ok(()) };
+    let Some(pair) = DialectPair::of(kit.dialect.as_ref()) else { return Ok(()) };
     let recording = kit.record();
     let mut problems = Vec::new();
     for story in stories() {
-        answers(sides, &recording, &story, &mut problems);
-        events(Replay { sides, recording: &recording, story: &story }, &mut problems);
+        answers(pair, &recording, &story, &mut problems);
+        events(Replay { pair, recording: &recording, story: &story }, &mut problems);
     }
     Problems::none_or(problems)
 }
 
-fn answers(sides: Sides<'_>, recording: &Recording, story: &Story, problems: &mut Vec<String>) {
+fn answers(
+    pair: DialectPair<'_>,
+    recording: &Recording,
+    story: &Story,
+    problems: &mut Vec<String>,
+) {
     // The richest answer of each operation.
     let mut richest: BTreeMap<&str, (usize, &Exchange, &Answer)> = BTreeMap::new();
     for (index, step) in story.steps.iter().enumerate() {
@@ -47,7 +52,7 @@ fn answers(sides: Sides<'_>, recording: &Recording, story: &Story, problems: &mu
     for (_, exchange, answer) in richest.into_values() {
         // The login comes first, where that does not stop the exchange.
         for with_login in [true, false] {
-            let attempt = Attempt { sides, recording, exchange, with_login };
+            let attempt = Attempt { pair, recording, exchange, with_login };
             let Ok(baseline) = attempt.play(answer) else { continue };
             for (absent, answer) in answer.all_variants() {
                 let problem = match attempt.play(&answer) {
@@ -69,7 +74,7 @@ fn answers(sides: Sides<'_>, recording: &Recording, story: &Story, problems: &mu
 
 /// An exchange with another answer than the story's.
 struct Attempt<'a> {
-    sides: Sides<'a>,
+    pair: DialectPair<'a>,
     recording: &'a Recording,
     exchange: &'a Exchange,
     with_login: bool,
@@ -78,7 +83,7 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     /// True if the client decodes a granted response.
     fn play(&self, answer: &Answer) -> Result<bool, PlayError> {
-        let mut connections = Connections::new(self.sides);
+        let mut connections = Connections::new(self.pair);
         let persona = self.exchange.persona;
         if self.with_login {
             let login = login_of(persona);

@@ -2,7 +2,7 @@
 
 use crate::kit::Kit;
 use crate::losses::{Coverage, losses_of};
-use crate::play::Sides;
+use crate::play::DialectPair;
 use crate::problems::{Outcome, Problems};
 
 /// The losses that `DEVIATIONS.toml` gives reasons for are those that the stories show, and every
@@ -12,7 +12,7 @@ use crate::problems::{Outcome, Problems};
 /// form of the file is checked.
 pub fn deviations_match_losses(kit: &Kit) -> Outcome {
     let deviations = kit.deviations()?;
-    if Sides::of(kit.dialect.as_ref()).is_none() {
+    if DialectPair::of(kit.dialect.as_ref()).is_none() {
         return Ok(());
     }
     let mut problems = Vec::new();

@@ -5,7 +5,7 @@ use crate::frame_text::inline;
 use crate::generators;
 use crate::hostile::login_of;
 use crate::kit::Kit;
-use crate::play::Sides;
+use crate::play::DialectPair;
 use crate::problems::Outcome;
 use crate::project::Direction;
 use crate::stories::Exchange;
@@ -19,7 +19,7 @@ use tolmach_domain::{Answer, Authority, Command, Fault};
 ///
 /// Without a client there is nothing to try.
 pub fn generated_requests_round_trip(kit: &Kit) -> Outcome {
-    let Some(sides) = Sides::of(kit.dialect.as_ref()) else { return Ok(()) };
+    let Some(pair) = DialectPair::of(kit.dialect.as_ref()) else { return Ok(()) };
     let deviations = [kit.deviations()?];
     let credentials = kit.record().credentials;
     let login = login_of(&ANN);
@@ -30,7 +30,7 @@ pub fn generated_requests_round_trip(kit: &Kit) -> Outcome {
     });
     run(512, &strategy, |(command, response)| {
         let exchange = exchange("generated", command, response.outcome);
-        let Some(outcome) = translate_alone(sides, credentials, &login, &exchange) else {
+        let Some(outcome) = translate_alone(pair, credentials, &login, &exchange) else {
             return Ok(());
         };
         let fault = exchange.outcome.as_ref().err().map(Fault::name);

@@ -1,7 +1,7 @@
 //! The manifest.
 
 use crate::kit::Kit;
-use crate::play::{Sides, play_script};
+use crate::play::{DialectPair, play_script};
 use crate::problems::{Outcome, Problems};
 use std::collections::BTreeSet;
 use tolmach_dialect::DOC;
@@ -60,7 +60,7 @@ pub fn manifest_matches_behaviour(kit: &Kit) -> Outcome {
 /// The names of the events that are pushed.
 fn pushed_events(kit: &Kit) -> Result<BTreeSet<&'static str>, Problems> {
     let dialect = kit.dialect.as_ref();
-    if Sides::of(dialect).is_some() {
+    if DialectPair::of(dialect).is_some() {
         let recording = kit.record();
         let pushed = recording.steps.iter().filter(|step| step.is_event);
         return Ok(pushed

@@ -1,7 +1,7 @@
 //! Stories from client to server and back.
 
 use crate::kit::Kit;
-use crate::play::{Property, Sides};
+use crate::play::{DialectPair, Property};
 use crate::problems::{Outcome, Problems};
 use crate::translation::{Excuse, judge, translate_stories};
 
@@ -11,10 +11,10 @@ use crate::translation::{Excuse, judge, translate_stories};
 ///
 /// Without a client there is nothing to try.
 pub fn stories_round_trip(kit: &Kit) -> Outcome {
-    let Some(sides) = Sides::of(kit.dialect.as_ref()) else { return Ok(()) };
+    let Some(pair) = DialectPair::of(kit.dialect.as_ref()) else { return Ok(()) };
     let deviations = kit.deviations()?;
     let recording = kit.record();
-    let findings = translate_stories((sides, &recording), (sides, &recording));
+    let findings = translate_stories((pair, &recording), (pair, &recording));
     let (_, again) = judge(&findings, &[deviations], Excuse::Fault, kit.id(), kit.id());
     let mut problems = recording.problems(Property::RoundTrip);
     problems.extend(again);

@@ -1,7 +1,7 @@
 //! Examples of the specification.
 
 use crate::kit::Kit;
-use crate::play::{Sides, violates};
+use crate::play::{DialectPair, violates};
 use crate::problems::{Outcome, Problems};
 use crate::project::{Direction, Example, Schemas};
 use crate::rehearsal::Rehearsal;
@@ -24,8 +24,8 @@ use tolmach_dialect::Frame;
 pub fn specification_examples_match(kit: &Kit) -> Outcome {
     let schemas = kit.schemas()?;
     let specification = kit.project.specification(kit.id()).map_err(Problems::one)?;
-    let sides = Sides::of(kit.dialect.as_ref());
-    let mut rehearsal = sides.map(|sides| Rehearsal::new(sides, &kit.record()));
+    let pair = DialectPair::of(kit.dialect.as_ref());
+    let mut rehearsal = pair.map(|pair| Rehearsal::new(pair, &kit.record()));
     let mut problems = Vec::new();
     let mut check = Check { schemas: &schemas, unused: schemas.names().collect() };
     for exchange in &specification.exchanges {
