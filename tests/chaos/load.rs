@@ -3,7 +3,7 @@
 use crate::environment::Environment;
 use crate::ledger::{FaultEnd, Findings, Ledger};
 use crate::progress::Progress;
-use crate::users::{Failure, TestUser, post};
+use crate::users::{Failure, RETRY_DELAY, TestUser, post, retry_while_unavailable};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,9 +24,6 @@ pub(crate) struct Load {
     /// acknowledged before.
     pub(crate) catch_up_within: Duration,
 }
-
-/// The time after which a refused or disconnected client tries again.
-const RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// The time after which a round is given up.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(60);
@@ -217,18 +214,7 @@ impl Round {
         reader: &TestUser,
         node: SocketAddr,
     ) -> Result<Option<Vec<String>>, Failure> {
-        let begun_at = Instant::now();
-        loop {
-            match reader.history(node, self.flow).await {
-                Err(failure)
-                    if failure.ends_with("Refused(Unavailable)")
-                        && begun_at.elapsed() < ROUND_TIMEOUT =>
-                {
-                    tokio::time::sleep(RETRY_DELAY).await;
-                }
-                read => return read,
-            }
-        }
+        retry_while_unavailable(ROUND_TIMEOUT, || reader.history(node, self.flow)).await
     }
 
     async fn wait_until(&self, condition: &str, is_true: impl Fn() -> bool) -> Result<(), Failure> {

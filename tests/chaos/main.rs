@@ -14,6 +14,7 @@ mod report;
 mod saturation;
 mod scenarios;
 mod stalled_readers;
+mod subscribers;
 mod unavailability;
 mod users;
 

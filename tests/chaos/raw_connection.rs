@@ -49,16 +49,16 @@ pub(crate) struct RawSender {
 pub(crate) struct RawReceiver(OwnedReadHalf);
 
 impl RawConnection {
-    /// Connects as this user and makes the first of these requests that the dialect supports over a
-    /// WebSocket. Ready after its response.
+    /// Connects as this user, whose credentials have one of these forms, and makes the first of
+    /// these requests that the dialect supports over a WebSocket. Ready after its response.
     pub(crate) async fn open(
         user: &TestUser,
+        all_credentials: &[Credentials],
         node: SocketAddr,
         commands: &[Command],
     ) -> Result<Self, Failure> {
-        let all = user.credentials(node).await?;
         let supported = commands.iter().find_map(|command| {
-            let credentials = all.iter().find(|credentials| {
+            let credentials = all_credentials.iter().find(|credentials| {
                 connect(&*user.dialect, &request(command, credentials)).is_some()
             })?;
             Some((command, credentials))
@@ -97,6 +97,11 @@ impl RawConnection {
     /// Reads and discards until the gateway ends the connection.
     pub(crate) async fn discard_until_closed(&mut self) {
         discard(&mut self.stream).await;
+    }
+
+    /// The id of its dialect.
+    pub(crate) fn dialect_id(&self) -> &'static str {
+        self.dialect.manifest().id
     }
 
     /// The two halves of the connection.
@@ -211,7 +216,7 @@ async fn exchange(
             .map_err(|error| error.to_string())?;
         for incoming in incoming {
             if let Incoming::Response(response) = incoming {
-                return response.outcome.map(drop).map_err(failure);
+                return response.outcome.map(drop).map_err(|fault| format!("Refused({fault:?})"));
             }
         }
     }

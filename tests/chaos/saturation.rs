@@ -5,8 +5,8 @@
 use crate::environment::{Environment, metric};
 use crate::raw_connection::{RawConnection, RawSender};
 use crate::stalled_readers::closed_as_slow;
-use crate::users::{Failure, HISTORY_FORMS, TestUser, messages, request, subscriptions};
-use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use crate::subscribers::{NO_PINGS, connect};
+use crate::users::{Failure, TestUser, messages, request};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,14 +17,11 @@ use tolmach_client::{Client, Notification, Outcome};
 use tolmach_domain::{EventKind, FlowId};
 
 /// The options of the gateway. The bound on what waits for one reader is far below what is sent,
-/// and above what a busy machine delays. Readers that do not decode do not answer pings.
-const OPTIONS: [(&str, &str); 2] =
-    [("LIMITS__SEND_QUEUE_BYTES", "4MiB"), ("KEEPALIVE__PING_INTERVAL", "1h")];
+/// and above what a busy machine delays.
+const OPTIONS: [(&str, &str); 2] = [("LIMITS__SEND_QUEUE_BYTES", "4MiB"), NO_PINGS];
 
 /// The readers. With so many the gateway takes longer to deliver a message than to store it.
 const READERS: usize = 400;
-/// The readers that connect at once.
-const CONNECTING: usize = 16;
 
 /// The messages that are counted.
 const MESSAGES: usize = 4_000;
@@ -55,10 +52,10 @@ pub(crate) async fn writers_flooding() -> Result<(), Failure> {
 async fn flood(environment: &Environment, node: SocketAddr, flow: FlowId) -> Result<(), Failure> {
     let counting_reader = connect_counting_reader(environment, node, flow).await?;
     let mut readers = JoinSet::new();
-    for (dialect, mut reader) in connect_readers(environment, node, flow).await? {
+    for mut reader in connect(environment, &[node; READERS], flow).await? {
         readers.spawn(async move {
             reader.discard_until_closed().await;
-            dialect
+            reader.dialect_id()
         });
     }
     let mut connections = Vec::new();
@@ -134,23 +131,6 @@ fn names_of(user: &TestUser) -> [String; 2] {
     [user.login.clone(), format!("flooding-{}", user.login)]
 }
 
-/// Connections that are subscribed to the flow, with the ids of their dialects.
-async fn connect_readers(
-    environment: &Environment,
-    node: SocketAddr,
-    flow: FlowId,
-) -> Result<Vec<(&'static str, RawConnection)>, Failure> {
-    // The history comes last: some dialects can only read all of it.
-    let mut commands = subscriptions(flow);
-    commands.rotate_left(HISTORY_FORMS);
-    let commands = &commands;
-    let connecting = environment.readers.iter().cycle().take(READERS).map(|user| async move {
-        let connection = RawConnection::open(user, node, commands).await?;
-        Ok((user.dialect.manifest().id, connection))
-    });
-    iter(connecting).buffer_unordered(CONNECTING).try_collect().await
-}
-
 /// A reader of the first dialect that pushes messages.
 async fn connect_counting_reader(
     environment: &Environment,
@@ -169,7 +149,8 @@ async fn open_writer(
     flow: FlowId,
 ) -> Result<RawConnection, Failure> {
     let [_, name] = names_of(user);
-    RawConnection::open(user, node, &messages(flow, &text_of(&name, 0), None)).await
+    let credentials = user.credentials(node).await?;
+    RawConnection::open(user, &credentials, node, &messages(flow, &text_of(&name, 0), None)).await
 }
 
 fn text_of(writer: &str, number: u32) -> String {

@@ -3,6 +3,7 @@
 use crate::environment::{Environment, GatewayOptions, Servers};
 use crate::load::Load;
 use crate::stalled_readers::{reader_count, stall};
+use crate::subscribers::NO_PINGS;
 use crate::users::{Failure, failure};
 use sea_orm::{
     ConnectOptions, Database, SqliteTransactionMode, TransactionOptions, TransactionTrait,
@@ -94,7 +95,7 @@ impl Scenario {
     pub(crate) fn options(&self) -> GatewayOptions<'static> {
         match self.fault {
             // Few messages fill the queue of a stalled reader.
-            InjectedFault::ReadersStalled => &[("LIMITS__SEND_QUEUE_BYTES", "256KiB")],
+            InjectedFault::ReadersStalled => &[("LIMITS__SEND_QUEUE_BYTES", "256KiB"), NO_PINGS],
             _ => &[],
         }
     }

@@ -1,8 +1,8 @@
 //! Many readers of one node, of which some stop reading: the gateway closes these and no others.
 
 use crate::environment::{Environment, metric};
+use crate::subscribers::connect;
 use crate::users::{Failure, failure};
-use futures_util::StreamExt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -16,13 +16,10 @@ const READERS: &str = "TOLMACH_CHAOS_READERS";
 const DEFAULT_READERS: u32 = 200;
 
 /// One reader in so many stalls.
-const STALLED_SHARE: u32 = 20;
+const STALLED_SHARE: usize = 20;
 
 /// The time after which waiting for the gateway to close stalled readers is given up.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// The readers that connect at once.
-const CONNECTING: usize = 16;
 
 /// The number of readers.
 pub(crate) fn reader_count() -> Result<u32, Failure> {
@@ -42,25 +39,22 @@ pub(crate) async fn stall(environment: &Environment, flow: FlowId) -> Result<(),
     // gateway's.
     let network = Proxy::narrow(&node.to_string());
     let behind_proxy: SocketAddr = network.address().parse().map_err(failure)?;
-    let readers = (0..reader_count()?).zip(environment.readers.iter().cycle());
-    let connecting = readers.map(|(number, reader)| {
-        let stalls = number % STALLED_SHARE == 0;
-        async move {
-            let address = if stalls { behind_proxy } else { node };
-            reader.subscribe(address, flow).await.map(|client| (stalls, client))
-        }
-    });
-    let mut connecting = futures_util::stream::iter(connecting).buffer_unordered(CONNECTING);
+    let addresses = (0..usize::try_from(reader_count()?).map_err(failure)?)
+        .map(|number| if number % STALLED_SHARE == 0 { behind_proxy } else { node });
+    let addresses: Vec<_> = addresses.collect();
     let (mut stalled, mut reading) = (Vec::new(), JoinSet::new());
-    while let Some(connected) = connecting.next().await {
-        match connected? {
-            (true, client) => stalled.push(client),
-            (false, mut client) => {
-                reading.spawn(async move { client.discard_until_closed().await });
-            }
+    for (mut reader, address) in
+        connect(environment, &addresses, flow).await?.into_iter().zip(addresses)
+    {
+        if address == behind_proxy {
+            stalled.push(reader);
+            continue;
         }
+        reading.spawn(async move {
+            reader.discard_until_closed().await;
+            reader.dialect_id()
+        });
     }
-    drop(connecting);
     let before = closed_as_slow(node).await?;
     let expected = before + u64::try_from(stalled.len()).map_err(failure)?;
     network.cut();

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::slice;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::timeout;
+use std::time::{Duration, Instant};
+use tokio::time::{sleep, timeout};
 use tolmach_cli::dialects::all;
 use tolmach_client::{Client, Direction, FrameObserver, Outcome, credentials_of};
 use tolmach_dialect::{Dialect, Frame};
@@ -22,6 +22,9 @@ pub(crate) const PASSWORD: &str = "Tr0ub4dor-and-3-staples";
 pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same for one of many clients that connect at once.
 const STEP_TIMEOUT_OF_MANY: Duration = Duration::from_secs(60);
+
+/// The time after which a refused or disconnected client tries again.
+pub(crate) const RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// The dialects whose messages carry a key that makes a retry harmless. A message of any other
 /// dialect is never sent twice.
@@ -74,20 +77,6 @@ impl TestUser {
             }
         }
         Ok((client, texts))
-    }
-
-    /// A client that receives a flow's events, one of many that connect at once.
-    pub(crate) async fn subscribe(
-        &self,
-        node: SocketAddr,
-        flow: FlowId,
-    ) -> Result<Client, Failure> {
-        let mut client = within(STEP_TIMEOUT_OF_MANY, "logging in", self.log_in(node)).await?;
-        let commands = subscriptions(flow);
-        match request(STEP_TIMEOUT_OF_MANY, "subscribing", &mut client, &commands).await? {
-            Outcome::Answer(_) => Ok(client),
-            outcome => Err(client.error("subscribing", format!("{outcome:?}")).to_string()),
-        }
     }
 
     /// The texts of a flow, read over this user's dialect, oldest first; `None` if it cannot read.
@@ -224,6 +213,24 @@ pub(crate) fn subscriptions(flow: FlowId) -> Vec<Command> {
     commands.push(Command::GetFlow { flow, kinds: FlowKindFilter::Shared, members: true });
     commands.push(Command::ListFlows { limit: None, offset: 0, members: false });
     commands
+}
+
+/// Tries again while the store is unavailable, as a client does, for at most so long.
+pub(crate) async fn retry_while_unavailable<T>(
+    limit: Duration,
+    mut attempt: impl AsyncFnMut() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let begun_at = Instant::now();
+    loop {
+        match attempt().await {
+            Err(failure)
+                if failure.ends_with("Refused(Unavailable)") && begun_at.elapsed() < limit =>
+            {
+                sleep(RETRY_DELAY).await;
+            }
+            result => return result,
+        }
+    }
 }
 
 /// The failure of a scenario by an error.
