@@ -195,7 +195,7 @@ async fn requests_in_progress_are_answered_before_the_close_in_every_dialect() {
 async fn open_connections_are_served_until_their_turn_and_see_that_it_is_not_ready() {
     let mut gateway = Gateway::with(&[("SHUTDOWN__CONNECTIONS_PER_SECOND", "1")]).await;
     let ann = Bearer::register(&gateway, "ann").await;
-    // So many take more than a minute, and HTTP connections are closed after all of them.
+    // At one a second these take more than a minute, and HTTP connections are closed after them.
     let mut peers = Vec::new();
     for _ in 0..100 {
         peers.push(gateway.websocket("/mode").await);

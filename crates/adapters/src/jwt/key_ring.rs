@@ -178,6 +178,7 @@ mod tests {
 
     /// A token of another issuer, which may use algorithms that the key ring does not serve.
     fn token(algorithm: Algorithm, kid: Option<&str>, key: &EncodingKey, claims: &Value) -> Secret {
+        install_jwt_crypto();
         let mut header = Header::new(algorithm);
         header.kid = kid.map(str::to_owned);
         let encode = |text: String| URL_SAFE_NO_PAD.encode(text);

@@ -38,8 +38,6 @@ impl PhotoBucket {
         options: &BucketOptions,
         environment: AmazonS3Builder,
     ) -> Result<Self, BucketOptionsError> {
-        // reqwest takes the provider of the process. An error means that there is one already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let BucketParts { storage, prefix, name } = build(options, environment)?;
         Ok(Self { storage, prefix, timeout: options.timeout, name })
     }

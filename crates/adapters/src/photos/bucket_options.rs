@@ -92,6 +92,8 @@ pub(super) fn build(
     options: &BucketOptions,
     environment: AmazonS3Builder,
 ) -> Result<BucketParts, BucketOptionsError> {
+    // reqwest takes the provider of the process. An error means that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let (bucket, prefix) = parse_url(options.url.expose()).ok_or(BucketOptionsError::Url)?;
     let mut builder = environment.with_bucket_name(bucket);
     if let Some(S3Credentials { access_key_id, secret_access_key }) = &options.credentials {
