@@ -9,7 +9,7 @@
 //! server session and the client session of a dialect, compares what went over the wire with
 //! `protocols/<dialect>/transcripts`, validates it against `schemas/<dialect>` and attacks with it.
 //! Partial losses need a reason in `protocols/<dialect>/DEVIATIONS.toml`; whole ones are computed
-//! ([`losses`]).
+//! ([`losses()`]).
 //!
 //! A dialect without a client cannot play the stories. It is held to its manifest, the transcripts
 //! of its [`Script`]s, the schemas of the server's frames in them, recognition, pure rendering,

@@ -13,7 +13,7 @@ pub trait WireNames: Copy + 'static {
 }
 
 /// Declares an enumeration whose variants are words of a wire, and implements
-/// [`WireNames`](crate::WireNames) for it.
+/// [`WireNames`] for it.
 ///
 /// ```
 /// use tolmach_dialect::{WireNames, wire_names};

@@ -30,7 +30,7 @@ pub struct Deviations {
 
 impl Deviations {
     /// True if an entry gives a reason for the loss of the whole operation. Most whole losses have
-    /// none: [`crate::losses`] computes them.
+    /// none: [`crate::losses()`] computes them.
     pub fn explains_loss_of(&self, operation: &str) -> bool {
         self.of(operation).any(|loss| !loss.partial)
     }
