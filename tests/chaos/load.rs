@@ -140,7 +140,7 @@ impl Round {
             match post(connected, self.flow, &text, has_key.then(|| key.clone())).await {
                 Ok(true) => {
                     self.ledger.acknowledge(&user.login, &text);
-                    self.progress.count_acknowledged();
+                    self.progress.count_message();
                 }
                 Ok(false) => {
                     unanswered = Some((text, key));

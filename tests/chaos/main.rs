@@ -51,13 +51,15 @@ fn main() -> ExitCode {
         .iter()
         .map(|scenario| Trial::test(scenario.name, || run(scenario).map_err(Failed::from)))
         .collect();
-    trials.push(trial("writers-flooding", || Box::pin(saturation::writers_flooding())));
-    trials.push(trial("unavailable-while-postgres-is-down", || {
-        Box::pin(unavailability::postgres_down())
-    }));
-    trials.push(trial("unavailable-while-the-disk-is-full", || {
-        Box::pin(unavailability::disk_full())
-    }));
+    trials.extend([
+        trial("writers-flooding", |progress| Box::pin(saturation::writers_flooding(progress))),
+        trial("unavailable-while-postgres-is-down", |progress| {
+            Box::pin(unavailability::postgres_down(progress))
+        }),
+        trial("unavailable-while-the-disk-is-full", |progress| {
+            Box::pin(unavailability::disk_full(progress))
+        }),
+    ]);
     let conclusion = libtest_mimic::run(&arguments, trials);
     let rows = ROWS.lock().unwrap_or_else(PoisonError::into_inner);
     if !rows.is_empty() {
@@ -66,8 +68,13 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-fn trial(name: &str, make: fn() -> Outcome) -> Trial {
-    let run = move || Runtime::new().map_err(|error| error.to_string())?.block_on(make());
+/// A trial that is no scenario under load: one round.
+fn trial(name: &'static str, make: fn(Arc<Progress>) -> Outcome) -> Trial {
+    let run = move || {
+        let progress = Arc::new(Progress::new(name, 1));
+        progress.begin_round();
+        block_on(&progress, make(progress.clone()))
+    };
     Trial::test(name, move || run().map_err(Failed::from))
 }
 
@@ -78,12 +85,19 @@ fn run(scenario: &'static Scenario) -> Result<(), String> {
         }
         Err(_) => DEFAULT_ROUNDS,
     };
-    let runtime = Runtime::new().map_err(|error| error.to_string())?;
     let progress = Arc::new(Progress::new(scenario.name, rounds));
+    block_on(&progress, run_rounds(scenario, rounds, &progress))
+}
+
+/// Runs a trial to its end, and shows its progress meanwhile.
+fn block_on(
+    progress: &Progress,
+    trial: impl Future<Output = Result<(), String>>,
+) -> Result<(), String> {
+    let runtime = Runtime::new().map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        let running = run_rounds(scenario, rounds, &progress);
         tokio::select! {
-            outcome = running => outcome,
+            outcome = trial => outcome,
             never = progress.display() => match never {},
         }
     })

@@ -19,7 +19,7 @@ pub(crate) struct Progress {
     rounds: u64,
     round: AtomicU64,
     step: Mutex<&'static str>,
-    acknowledged: AtomicU64,
+    messages: AtomicU64,
     is_terminal: bool,
 }
 
@@ -31,7 +31,7 @@ impl Progress {
             rounds,
             round: AtomicU64::new(0),
             step: Mutex::new("starting gateways"),
-            acknowledged: AtomicU64::new(0),
+            messages: AtomicU64::new(0),
             is_terminal: stderr().is_terminal(),
         }
     }
@@ -46,9 +46,9 @@ impl Progress {
         *self.step.lock().unwrap_or_else(PoisonError::into_inner) = step;
     }
 
-    /// A message was acknowledged.
-    pub(crate) fn count_acknowledged(&self) {
-        self.acknowledged.fetch_add(1, Ordering::Relaxed);
+    /// A message was acknowledged, or arrived.
+    pub(crate) fn count_message(&self) {
+        self.messages.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Shows the progress at intervals until it is dropped.
@@ -72,9 +72,9 @@ impl Progress {
     fn text(&self) -> String {
         let step = *self.step.lock().unwrap_or_else(PoisonError::into_inner);
         let round = self.round.load(Ordering::Relaxed);
-        let acknowledged = self.acknowledged.load(Ordering::Relaxed);
+        let messages = self.messages.load(Ordering::Relaxed);
         let (scenario, rounds) = (self.scenario, self.rounds);
-        format!("{scenario}: round {round} of {rounds}, {acknowledged} acknowledged, {step}")
+        format!("{scenario}: round {round} of {rounds}, {messages} messages, {step}")
     }
 }
 

@@ -3,12 +3,14 @@
 //! reader is closed, no writer starves, no message is lost, and memory stays bounded.
 
 use crate::environment::{Environment, metric};
+use crate::progress::Progress;
 use crate::raw_connection::{RawConnection, RawSender};
 use crate::stalled_readers::closed_as_slow;
 use crate::subscribers::{NO_PINGS, connect};
 use crate::users::{Failure, TestUser, messages, request};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -39,17 +41,23 @@ const MIN_SHARE: usize = 20;
 const STEP_TIMEOUT: Duration = Duration::from_secs(240);
 
 /// Runs the trial.
-pub(crate) async fn writers_flooding() -> Result<(), Failure> {
+pub(crate) async fn writers_flooding(progress: Arc<Progress>) -> Result<(), Failure> {
     let environment = Environment::single(&OPTIONS).await?;
     let node = environment.nodes[0].address()?;
     let users = environment.writers.iter().chain(&environment.readers);
     let members: Vec<_> = users.map(|user| user.id).collect();
     let flow = environment.writers[0].create_group(node, "flood", &members).await?;
-    let flood = flood(&environment, node, flow).await;
+    let flood = flood(&environment, &progress, node, flow).await;
     flood.map_err(|failure| format!("{failure}\n{}", environment.logs()))
 }
 
-async fn flood(environment: &Environment, node: SocketAddr, flow: FlowId) -> Result<(), Failure> {
+async fn flood(
+    environment: &Environment,
+    progress: &Progress,
+    node: SocketAddr,
+    flow: FlowId,
+) -> Result<(), Failure> {
+    progress.begin_step("connecting");
     let counting_reader = connect_counting_reader(environment, node, flow).await?;
     let mut readers = JoinSet::new();
     for mut reader in connect(environment, &[node; READERS], flow).await? {
@@ -63,6 +71,7 @@ async fn flood(environment: &Environment, node: SocketAddr, flow: FlowId) -> Res
         let waiting = user.join(node, flow).await?.0;
         connections.push((user.clone(), waiting, open_writer(user, node, flow).await?));
     }
+    progress.begin_step("writing");
     let flooding = watch::Sender::new(true);
     let (mut writers, mut receivers, mut waiting) =
         (JoinSet::new(), JoinSet::new(), JoinSet::new());
@@ -77,7 +86,7 @@ async fn flood(environment: &Environment, node: SocketAddr, flow: FlowId) -> Res
         writers.spawn(write_flooding(sender, user, flow, flooding.subscribe()));
     }
     let names: Vec<_> = environment.writers.iter().flat_map(names_of).collect();
-    let counting = count_messages(counting_reader, flow, &names);
+    let counting = count_messages(counting_reader, progress, flow, &names);
     let counts = tokio::select! {
         counts = timeout(STEP_TIMEOUT, counting) => {
             counts.map_err(|_| "too few messages arrive")??
@@ -91,6 +100,7 @@ async fn flood(environment: &Environment, node: SocketAddr, flow: FlowId) -> Res
         }
     };
     let memory = environment.peak_memory();
+    progress.begin_step("waiting for the responses");
     flooding.send_replace(false);
     let ending = async {
         while let Some(ended) = waiting.join_next().await {
@@ -196,6 +206,7 @@ async fn write_waiting(
 /// Fails if one of them is missing or out of order.
 async fn count_messages(
     mut client: Client,
+    progress: &Progress,
     flow: FlowId,
     names: &[String],
 ) -> Result<BTreeMap<String, usize>, Failure> {
@@ -220,6 +231,7 @@ async fn count_messages(
             return Err(format!("{name}: expected message {next}, found {number:?}"));
         }
         *next += 1;
+        progress.count_message();
         if next_numbers.len() == names.len() {
             *counts.entry(name.to_owned()).or_default() += 1;
         }

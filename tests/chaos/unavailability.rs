@@ -2,10 +2,12 @@
 //! acknowledgement, and is served again afterwards on the same connection.
 
 use crate::environment::{Environment, get};
+use crate::progress::Progress;
 use crate::users::{Failure, STEP_TIMEOUT, TestUser, failure, messages, request};
 use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::block_in_place;
 use tokio::time::timeout;
@@ -19,7 +21,7 @@ const DISK_BYTES: u64 = 6 << 20;
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// PostgreSQL is down.
-pub(crate) async fn postgres_down() -> Result<(), Failure> {
+pub(crate) async fn postgres_down(progress: Arc<Progress>) -> Result<(), Failure> {
     let Some(environment) = Environment::cluster(&[]).await? else { return Ok(()) };
     let postgres = &environment.servers.as_ref().ok_or("a cluster has servers")?.postgres;
     let stop = || {
@@ -30,11 +32,11 @@ pub(crate) async fn postgres_down() -> Result<(), Failure> {
         block_in_place(|| postgres.start_again());
         Ok(())
     };
-    writes_are_refused(&environment, stop, start, 503).await
+    writes_are_refused(&environment, &progress, stop, start, 503).await
 }
 
 /// The disk is full. Reading still works, so the gateway is ready.
-pub(crate) async fn disk_full() -> Result<(), Failure> {
+pub(crate) async fn disk_full(progress: Arc<Progress>) -> Result<(), Failure> {
     let Some(environment) = Environment::on_disk_of(DISK_BYTES).await? else { return Ok(()) };
     let filler = environment.sqlite().with_file_name("filler");
     let fill = || {
@@ -46,16 +48,18 @@ pub(crate) async fn disk_full() -> Result<(), Failure> {
         Ok(())
     };
     let empty = || std::fs::remove_file(&filler).map_err(failure);
-    writes_are_refused(&environment, fill, empty, 200).await
+    writes_are_refused(&environment, &progress, fill, empty, 200).await
 }
 
 /// A client of each dialect posts before, during and after the outage, all on one connection.
 async fn writes_are_refused(
     environment: &Environment,
+    progress: &Progress,
     begin_outage: impl FnOnce() -> Result<(), Failure>,
     end_outage: impl FnOnce() -> Result<(), Failure>,
     ready: u16,
 ) -> Result<(), Failure> {
+    progress.begin_step("before the outage");
     let members: Vec<_> = environment.writers.iter().map(|writer| writer.id).collect();
     let first = environment.nodes[0].address()?;
     let flow = environment.writers[0].create_group(first, "outage", &members).await?;
@@ -66,6 +70,7 @@ async fn writes_are_refused(
         post_until_acknowledged(&mut client, writer, flow, "before", &mut acknowledged).await?;
         clients.push((writer, client));
     }
+    progress.begin_step("the outage");
     begin_outage()?;
     for (writer, client) in &mut clients {
         match post(client, flow, &text_of(writer, "during")).await? {
@@ -81,6 +86,7 @@ async fn writes_are_refused(
             return Err(format!("/readyz answers {status}, not {ready}"));
         }
     }
+    progress.begin_step("after the outage");
     end_outage()?;
     for (writer, client) in &mut clients {
         post_until_acknowledged(client, writer, flow, "after", &mut acknowledged).await?;
