@@ -1,7 +1,7 @@
 //! Multipart forms of a `json` part and a photo (`protocols/bearer/SPEC.md`, "Forms").
 
 use crate::errors::RequestError;
-use crate::wire::{BODY_LIMIT, JSON_LIMIT};
+use crate::wire::{FORM_LIMIT, JSON_LIMIT};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use futures_util::stream;
@@ -69,7 +69,8 @@ pub(crate) fn write(json: &[u8], photo: Option<&Photo>) -> (String, Bytes) {
     (format!("multipart/form-data; boundary={boundary}"), body.freeze())
 }
 
-fn boundary(content_type: &str) -> Result<String, RequestError> {
+/// The boundary that a form's content type names.
+pub(crate) fn boundary(content_type: &str) -> Result<String, RequestError> {
     if !is_media_type(content_type, "multipart/form-data") {
         return Err(RequestError::media_type("multipart/form-data"));
     }
@@ -83,7 +84,7 @@ fn boundary(content_type: &str) -> Result<String, RequestError> {
 
 async fn parts(body: Bytes, boundary: String) -> Result<Form, RequestError> {
     let limits = SizeLimit::new()
-        .whole_stream(BODY_LIMIT as u64)
+        .whole_stream(FORM_LIMIT as u64)
         .for_field(JSON, JSON_LIMIT as u64)
         .for_field(PHOTO, PHOTO_LIMIT as u64);
     let body = stream::iter([Ok::<_, Infallible>(body)]);
@@ -129,7 +130,7 @@ fn request_error(error: Error) -> RequestError {
             RequestError::too_large("the photo", PHOTO_LIMIT)
         }
         Error::FieldSizeExceeded { .. } => RequestError::too_large("the json part", JSON_LIMIT),
-        Error::StreamSizeExceeded { .. } => RequestError::too_large("the body", BODY_LIMIT),
+        Error::StreamSizeExceeded { .. } => RequestError::too_large("the body", FORM_LIMIT),
         error => RequestError::bad(format!("the form cannot be read: {error}")),
     }
 }
@@ -242,7 +243,7 @@ mod tests {
             ("two photos", form(&[json(), of("photo", 1), of("photo", 1)]), 400),
             ("a large json part", form(&[of("json", JSON_LIMIT + 1)]), 413),
             ("a large photo", form(&[json(), of("photo", PHOTO_LIMIT + 1)]), 413),
-            ("a large body", form(&[json(), of("other", BODY_LIMIT)]), 413),
+            ("a large body", form(&[json(), of("other", FORM_LIMIT)]), 413),
         ] {
             check(name, TYPE, &body, status);
         }

@@ -1,15 +1,19 @@
-//! Heads of requests: route, access token, id, page and key (`protocols/bearer/SPEC.md`,
-//! "Requests").
+//! Heads of requests: route, access token, id, page, key and content type
+//! (`protocols/bearer/SPEC.md`, "Requests").
 
 use crate::errors::RequestError;
-use crate::routes::{self, Operation, Route};
+use crate::form;
+use crate::routes::{self, Body, Operation, Route};
 use crate::wire::{HISTORY_DEFAULT, HISTORY_LIMIT, KEY_LIMIT};
-use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderName, Method, Uri};
 use tolmach_domain::{Credentials, FlowId, FlowKindFilter, HistoryRange, Secret};
 
 /// The header of a retry's key (draft-ietf-httpapi-idempotency-key-header).
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The media type of a JSON body.
+const JSON: &str = "application/json";
 
 /// The subprotocol after which a browser offers its token.
 const SUBPROTOCOL: &str = "bearer";
@@ -30,7 +34,7 @@ pub(crate) struct RequestHead {
 
 impl RequestHead {
     /// Reads a head. Of several mistakes the first is reported, in this order: path, method, token,
-    /// id, query, key.
+    /// id, query, key, content type.
     pub(crate) fn read(
         method: &Method,
         uri: &Uri,
@@ -56,6 +60,7 @@ impl RequestHead {
         if route.takes_key() {
             head.key = key(headers)?;
         }
+        check_content_type(route.body, content_type(headers))?;
         Ok(head)
     }
 
@@ -81,6 +86,20 @@ impl RequestHead {
     /// Takes the credentials: the access token, if there is one.
     pub(crate) fn take_credentials(&mut self) -> Credentials {
         self.token.take().map_or(Credentials::Nothing, Credentials::Bearer)
+    }
+}
+
+/// The content type of a request; empty if it has none.
+pub(crate) fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn check_content_type(body: Body, content_type: &str) -> Result<(), RequestError> {
+    match body {
+        Body::Nothing => Ok(()),
+        Body::Json(_) if form::is_media_type(content_type, JSON) => Ok(()),
+        Body::Json(_) => Err(RequestError::media_type(JSON)),
+        Body::Form(_) => form::boundary(content_type).map(drop),
     }
 }
 

@@ -23,7 +23,7 @@ use tolmach_dialect::{
 static MANIFEST: Manifest =
     Manifest::new(errors::DIALECT, "REST with access tokens, and a WebSocket for each room")
         .endpoints(&[Endpoint::http("/api/v1/**")])
-        .limits(Limits { max_frame_bytes: wire::JSON_LIMIT, max_body_bytes: wire::BODY_LIMIT })
+        .limits(Limits { max_frame_bytes: wire::FRAME_LIMIT, max_body_bytes: wire::FORM_LIMIT })
         .capabilities(Capabilities {
             pushes_posted: true,
             pushes_typing: true,

@@ -1,5 +1,6 @@
 //! The table of operations: the router and the OpenAPI document are both made from it.
 
+use crate::wire::{FORM_LIMIT, JSON_LIMIT};
 use http::Method;
 use matchit::Router;
 use std::collections::BTreeMap;
@@ -55,6 +56,17 @@ pub(crate) enum Body {
     Json(&'static str),
     /// A form with a `json` part by this schema and a photo.
     Form(&'static str),
+}
+
+impl Body {
+    /// The largest body, in bytes.
+    pub(crate) fn max_bytes(self) -> usize {
+        match self {
+            Body::Nothing => 0,
+            Body::Json(_) => JSON_LIMIT,
+            Body::Form(_) => FORM_LIMIT,
+        }
+    }
 }
 
 /// The successful response.

@@ -15,10 +15,12 @@ use tolmach_dialect::Frame;
 use tolmach_dialect::json::{self, JsonError};
 use tolmach_domain::{FlowId, MessageId, PHOTO_LIMIT, UserId};
 
-/// The largest JSON body, JSON part and WebSocket message, in bytes.
-pub(crate) const JSON_LIMIT: usize = 1 << 20;
-/// The largest request body, in bytes: a photo, a JSON part and the multipart framing.
-pub(crate) const BODY_LIMIT: usize = PHOTO_LIMIT + JSON_LIMIT;
+/// The largest JSON body and JSON part of a form, in bytes.
+pub(crate) const JSON_LIMIT: usize = 64 << 10;
+/// The largest form, in bytes: a photo, a JSON part, and as much again for the multipart framing.
+pub(crate) const FORM_LIMIT: usize = PHOTO_LIMIT + 2 * JSON_LIMIT;
+/// The largest WebSocket message, in bytes.
+pub(crate) const FRAME_LIMIT: usize = 1 << 20;
 /// The longest username, telephone number, and e-mail address that is a login, in characters.
 pub(crate) const LOGIN_LIMIT: usize = 64;
 /// The longest name, in characters.

@@ -21,6 +21,9 @@ pub struct Handshake<'a> {
     pub connection: ConnectionId,
     /// True if the request asks for a WebSocket.
     pub websocket: bool,
+    /// True if the connection does not leave this machine: the server listens on a loopback
+    /// address, and the client's own address is one too. False where that is not known.
+    pub local: bool,
     /// The revision that the connection is to use, where it is decided already.
     pub revision: Option<Revision>,
     /// The deepest nesting of a frame that the server accepts.
@@ -35,6 +38,7 @@ impl<'a> Handshake<'a> {
             first_frame: None,
             connection,
             websocket: false,
+            local: false,
             revision: None,
             max_json_depth: DEFAULT_JSON_DEPTH,
         }
@@ -53,6 +57,12 @@ impl<'a> Handshake<'a> {
     /// Says whether it opens a WebSocket, where the `Upgrade` header does not: over HTTP/2.
     pub fn websocket(mut self, websocket: bool) -> Self {
         self.websocket = websocket;
+        self
+    }
+
+    /// Says whether the connection does not leave this machine.
+    pub fn local(mut self, local: bool) -> Self {
+        self.local = local;
         self
     }
 

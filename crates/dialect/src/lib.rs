@@ -36,7 +36,9 @@ pub use manifest::{
 };
 pub use options::{Configure, OptionTable, OptionsError, parse_options};
 pub use request::{Correlation, Incoming, Request, Response};
-pub use session::{ClientSession, Delivery, RenderContext, ServerSession, Subscription, Variant};
+pub use session::{
+    ClientSession, Delivery, ExpectedBody, RenderContext, ServerSession, Subscription, Variant,
+};
 pub use tolmach_domain::{Credentials, Event};
 pub use translate::{Untranslatable, translate_incoming, translate_request};
 pub use wire_names::WireNames;

@@ -143,13 +143,14 @@ pub enum Transport {
 pub struct Limits {
     /// The largest WebSocket message or raw value, in bytes.
     pub max_frame_bytes: usize,
-    /// The largest HTTP body, in bytes.
+    /// The largest HTTP body, in bytes. A session can set a lower bound for its own request:
+    /// [`crate::ServerSession::expected_body`].
     pub max_body_bytes: usize,
 }
 
 impl Limits {
-    /// Frames and bodies of 1 MiB.
-    pub const DEFAULT: Limits = Limits { max_frame_bytes: 1 << 20, max_body_bytes: 1 << 20 };
+    /// Frames of 1 MiB, bodies of 64 KiB.
+    pub const DEFAULT: Limits = Limits { max_frame_bytes: 1 << 20, max_body_bytes: 64 << 10 };
 }
 
 impl Default for Limits {

@@ -1,8 +1,8 @@
 //! The state of one connection.
 
 use crate::{
-    Close, DOC, Event, Frame, Incoming, InvalidReply, Request, Response, Revision, Unsupported,
-    Violation,
+    Close, Correlation, Credentials, DOC, Event, Frame, Incoming, InvalidReply, Request, Response,
+    Revision, Unsupported, Violation,
 };
 use tolmach_domain::{FlowId, FlowSummary, Identity, Timestamp};
 
@@ -20,6 +20,18 @@ pub trait ServerSession: Send {
     /// - If one is answered with [`Frame::Response`], the WebSocket handshake is rejected with it.
     fn initial_requests(&mut self, now: Timestamp, out: &mut Vec<Request>) {
         let _ = (now, out);
+    }
+
+    /// The terms on which the body of an HTTP request is read, from its head alone. `None`: without
+    /// a proof, up to the manifest's [`crate::Limits::max_body_bytes`].
+    ///
+    /// - Called at most once, before [`ServerSession::decode`], if the request has a body.
+    /// - The server proves the credentials before it reads a byte. If it rejects the body, for them
+    ///   or because it has no memory for it, the fault comes through [`ServerSession::respond`]
+    ///   with the correlation, and nothing is decoded.
+    /// - Credentials are no more than a gate: the request that `decode` makes carries its own.
+    fn expected_body(&self) -> Option<ExpectedBody> {
+        None
     }
 
     /// Turns one frame into requests.
@@ -80,6 +92,18 @@ pub trait ServerSession: Send {
     fn revision(&self) -> Revision {
         DOC
     }
+}
+
+/// The terms on which the body of an HTTP request is read.
+#[derive(Debug, Clone)]
+pub struct ExpectedBody {
+    /// The largest body, in bytes; 0 if none is read. The manifest's
+    /// [`crate::Limits::max_body_bytes`] is a bound on it.
+    pub max_bytes: usize,
+    /// What has to be valid before the body is read.
+    pub credentials: Credentials,
+    /// Handed back in the response to a body that is rejected.
+    pub correlation: Correlation,
 }
 
 /// The client's side of one connection.

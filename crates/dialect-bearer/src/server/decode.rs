@@ -2,15 +2,14 @@
 
 use crate::errors::{RequestError, frame_violation};
 use crate::form;
-use crate::head::RequestHead;
+use crate::head::{RequestHead, content_type};
 use crate::routes::{Body, Operation, RouteError};
 use crate::wire::{
-    self, BODY_LIMIT, DESCRIPTION_LIMIT, EMAIL_LIMIT, JSON_LIMIT, LOGIN_LIMIT, NAME_LIMIT, Object,
-    PASSWORD_LIMIT, STOP_TYPING, TOO_LARGE, TYPING, USERS_LIMIT, is_text,
+    self, DESCRIPTION_LIMIT, EMAIL_LIMIT, FORM_LIMIT, FRAME_LIMIT, JSON_LIMIT, LOGIN_LIMIT,
+    NAME_LIMIT, Object, PASSWORD_LIMIT, STOP_TYPING, TOO_LARGE, TYPING, USERS_LIMIT, is_text,
 };
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
 use serde_json::Value;
 use std::ops::RangeInclusive;
 use tolmach_dialect::{Close, Correlation, Frame, Request, Violation, ViolationKind};
@@ -35,8 +34,8 @@ pub(super) fn request(frame: &Frame, depth: usize) -> Result<Request, RequestErr
 /// Decodes a frame of a WebSocket, whatever its type.
 pub(super) fn client_frame(frame: &Frame, depth: usize) -> Result<wire::ClientFrame, Violation> {
     match frame {
-        Frame::Text(text) if text.len() > JSON_LIMIT => {
-            let text = format!("a frame has at most {JSON_LIMIT} bytes");
+        Frame::Text(text) if text.len() > FRAME_LIMIT => {
+            let text = format!("a frame has at most {FRAME_LIMIT} bytes");
             let close = Some(Close::new(TOO_LARGE, "the frame is too large"));
             Err(Violation { close, ..frame_violation(ViolationKind::Shape, &text) })
         }
@@ -116,27 +115,24 @@ fn command(
     })
 }
 
-/// The JSON and the photo of a request.
+/// The JSON and the photo of a request, whose content type is the expected one.
 fn parts(
     expected: Body,
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<(Bytes, Option<Photo>), RequestError> {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let content_type = content_type.unwrap_or_default();
     match expected {
         Body::Nothing => Ok((Bytes::new(), None)),
-        Body::Json(_) if !form::is_media_type(content_type, "application/json") => {
-            Err(RequestError::media_type("application/json"))
-        }
         Body::Json(_) if body.len() > JSON_LIMIT => {
             Err(RequestError::too_large("the body", JSON_LIMIT))
         }
         Body::Json(_) => Ok((body.clone(), None)),
-        Body::Form(_) if body.len() > BODY_LIMIT => {
-            Err(RequestError::too_large("the body", BODY_LIMIT))
+        Body::Form(_) if body.len() > FORM_LIMIT => {
+            Err(RequestError::too_large("the body", FORM_LIMIT))
         }
-        Body::Form(_) => form::read(content_type, body).map(|form| (form.json, form.photo)),
+        Body::Form(_) => {
+            form::read(content_type(headers), body).map(|form| (form.json, form.photo))
+        }
     }
 }
 

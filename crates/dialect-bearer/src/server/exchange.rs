@@ -2,24 +2,36 @@
 
 use super::{decode, encode};
 use crate::errors::{fault_response, unsupported};
+use crate::head::RequestHead;
 use crate::routes::Operation;
 use tolmach_dialect::{
-    Frame, Handshake, RenderContext, Request, Response, ServerSession, Unsupported, Violation,
+    Correlation, ExpectedBody, Frame, Handshake, RenderContext, Request, Response, ServerSession,
+    Unsupported, Violation,
 };
 use tolmach_domain::Timestamp;
 
 /// A session of HTTP requests. Each carries its own credentials, and nothing is kept between them.
 pub(super) struct Exchange {
     max_json_depth: usize,
+    expected_body: ExpectedBody,
 }
 
 impl Exchange {
-    pub(super) fn new(handshake: &Handshake<'_>) -> Self {
-        Self { max_json_depth: handshake.max_json_depth }
+    pub(super) fn new(mut head: RequestHead, handshake: &Handshake<'_>) -> Self {
+        let expected_body = ExpectedBody {
+            max_bytes: head.route.body.max_bytes(),
+            credentials: head.take_credentials(),
+            correlation: Correlation::new(head.route.operation),
+        };
+        Self { max_json_depth: handshake.max_json_depth, expected_body }
     }
 }
 
 impl ServerSession for Exchange {
+    fn expected_body(&self) -> Option<ExpectedBody> {
+        Some(self.expected_body.clone())
+    }
+
     fn decode(
         &mut self,
         _now: Timestamp,

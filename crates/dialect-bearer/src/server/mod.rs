@@ -24,6 +24,6 @@ pub(crate) fn accept(handshake: &Handshake<'_>) -> Result<Box<dyn ServerSession>
     Ok(match head.route.operation {
         Operation::ChatRoom | Operation::GroupRoom => Box::new(RoomSocket::new(head, handshake)?),
         Operation::Main => Box::new(MainSocket::new(head, handshake)),
-        _ => Box::new(Exchange::new(handshake)),
+        _ => Box::new(Exchange::new(head, handshake)),
     })
 }

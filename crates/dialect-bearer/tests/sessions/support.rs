@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::Value;
 use tolmach_dialect::{
-    ClientSession, Dialect, DialectClient, Event, Frame, Handshake, HandshakeRejection, Incoming,
-    RenderContext, ServerSession, Unsupported,
+    ClientSession, Correlation, Dialect, DialectClient, Event, Frame, Handshake,
+    HandshakeRejection, Incoming, RenderContext, ServerSession, Unsupported,
 };
 use tolmach_dialect_bearer::Bearer;
 use tolmach_dialect_kit::fixtures::{self, ANN};
@@ -80,8 +80,17 @@ pub(crate) fn respond(
     request: &tolmach_dialect::Request,
     outcome: Result<Answer, Fault>,
 ) -> Vec<Frame> {
+    respond_with(session, &request.correlation, outcome)
+}
+
+/// The frames of a response with this correlation.
+pub(crate) fn respond_with(
+    session: &mut dyn ServerSession,
+    correlation: &Correlation,
+    outcome: Result<Answer, Fault>,
+) -> Vec<Frame> {
     let identity = outcome.is_ok().then(|| ANN.identity());
-    let correlation = request.correlation.clone();
+    let correlation = correlation.clone();
     let response = tolmach_dialect::Response { correlation, identity, outcome };
     let mut frames = Vec::new();
     session
