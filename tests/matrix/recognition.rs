@@ -164,8 +164,11 @@ fn merged(one: &Frame, other: &Frame) -> Option<Frame> {
 fn claims(opening: &Parts, frame: &Frame) -> Vec<&'static str> {
     let mut opening = opening.clone();
     opening.uri = http::Uri::from_static(SHARED_PATHS[1]);
-    let handshake =
-        Handshake::new(ConnectionId(1)).request(&opening).websocket(true).first_frame(frame);
+    let handshake = Handshake::new(ConnectionId(1))
+        .request(&opening)
+        .websocket(true)
+        .local(true)
+        .first_frame(frame);
     let claiming =
         ids().into_iter().filter(|id| by_id(id).recognise(&handshake) != Recognition::No);
     claiming.collect()

@@ -6,7 +6,7 @@ use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
 use std::net::{Ipv4Addr, Ipv6Addr};
-use tolmach_dialect::{Request, Unsupported, websocket_request};
+use tolmach_dialect::{Handshake, Request, Unsupported, websocket_request};
 use tolmach_domain::{Authority, Credentials, Secret};
 
 /// The path of ordinary users.
@@ -15,7 +15,8 @@ pub(crate) const MEMBERS: &str = "/ws/chat/";
 /// The path of administrators.
 pub(crate) const ADMINISTRATORS: &str = "/ws/admin-chat/";
 
-/// The origin of our own client: allowed unless the operator lists others.
+/// The origin of our own client: allowed on the gateway's own machine, unless the operator lists
+/// others.
 const OWN_ORIGIN: &str = "http://localhost";
 
 /// The right in which every request of a connection is made: an administrator's only at the path of
@@ -36,8 +37,9 @@ pub(crate) fn forbidden() -> Response<Bytes> {
 }
 
 /// The access token, if the handshake has one and its origin is allowed. The engine proves it.
-pub(crate) fn token(request: &Parts, origins: &[Origin]) -> Option<Secret> {
-    bearer_token(&request.headers).filter(|_| is_allowed(request, origins))
+pub(crate) fn token(handshake: &Handshake<'_>, origins: &[Origin]) -> Option<Secret> {
+    let request = handshake.request?;
+    bearer_token(&request.headers).filter(|_| is_allowed(request, origins, handshake.local))
 }
 
 /// The handshake that a client makes a request with.
@@ -124,13 +126,14 @@ impl Origin {
 }
 
 /// True if the handshake's `Origin` is one of `origins` or, where there are none, the host that the
-/// request itself names or the loopback, both with any scheme and port.
-fn is_allowed(request: &Parts, origins: &[Origin]) -> bool {
+/// request itself names, with any scheme and port. On a local connection the loopback is allowed
+/// too: elsewhere it names the machine of the client, where any program can serve a page.
+fn is_allowed(request: &Parts, origins: &[Origin], local: bool) -> bool {
     let Some(origin) = only(&request.headers, &ORIGIN).and_then(Origin::parse) else {
         return false;
     };
     if origins.is_empty() {
-        origin.is_loopback() || origin.is_host_of(request)
+        (local && origin.is_loopback()) || origin.is_host_of(request)
     } else {
         origins.iter().any(|allowed| origin.is(allowed))
     }

@@ -37,7 +37,8 @@ static MANIFEST: Manifest = Manifest::new(
 /// The dialect `action`.
 #[derive(Debug, Clone, Default)]
 pub struct Action {
-    /// The origins whose pages may connect; empty: those of the same host and of the loopback.
+    /// The origins whose pages may connect; empty: those of the same host, and on local connections
+    /// those of the loopback.
     origins: Vec<Origin>,
 }
 
@@ -72,12 +73,9 @@ impl Dialect for Action {
     /// Errs towards "no": a frame is not recognised after a handshake that the dialect's own paths
     /// would reject.
     fn recognise(&self, handshake: &Handshake<'_>) -> Recognition {
-        let (Some(Frame::Text(text)), Some(request)) = (handshake.first_frame, handshake.request)
-        else {
-            return Recognition::No;
-        };
+        let Some(Frame::Text(text)) = handshake.first_frame else { return Recognition::No };
         let read = || json::parse_object::<FirstFrame<'_>>(text, handshake.max_json_depth);
-        if handshake::token(request, &self.origins).is_some() && read().is_ok() {
+        if handshake::token(handshake, &self.origins).is_some() && read().is_ok() {
             Recognition::Certain(DOC)
         } else {
             Recognition::No
@@ -89,7 +87,7 @@ impl Dialect for Action {
         handshake: &Handshake<'_>,
     ) -> Result<Box<dyn ServerSession>, HandshakeRejection> {
         let request = handshake.request.ok_or_else(handshake::forbidden)?;
-        let token = handshake::token(request, &self.origins).ok_or_else(handshake::forbidden)?;
+        let token = handshake::token(handshake, &self.origins).ok_or_else(handshake::forbidden)?;
         let authority = handshake::authority(request);
         Ok(Box::new(server::Session::new(handshake, authority, token)))
     }

@@ -88,6 +88,19 @@ fn a_handshake_needs_an_origin_of_the_list_or_else_of_its_host() {
         assert_eq!(is_accepted(&listed), with_list, "{origin}");
     }
     assert_eq!(credentials(&parts(MEMBERS, &[TOKEN, ORIGIN, ORIGIN]), &[]), None);
+    // A loopback origin of another machine is a page of that machine.
+    for (origin, listed, is_accepted) in [
+        ("http://localhost:80", &[][..], false),
+        ("http://127.0.0.1:5173", &[], false),
+        ("http://[::1]:80", &[], false),
+        ("http://gateway.example.net", &[], true),
+        ("http://localhost:3000", &listed, true),
+    ] {
+        let host = ("host", "gateway.example.net:8080");
+        let request = parts(MEMBERS, &[TOKEN, host, ("origin", origin)]);
+        let accepted = with_origins(listed).accept(&handshake(1, &request).local(false));
+        assert_eq!(accepted.is_ok(), is_accepted, "{origin}");
+    }
     // An HTTP/2 request has its host in the URI.
     for (uri, is_accepted) in
         [("https://chat.example.org/ws/chat/", true), ("https://other.example.org/ws/chat/", false)]

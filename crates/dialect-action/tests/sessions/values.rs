@@ -26,7 +26,7 @@ pub(crate) fn parts(path: &str, headers: &[(&str, &str)]) -> Parts {
 }
 
 pub(crate) fn handshake(connection: u64, request: &Parts) -> Handshake<'_> {
-    Handshake::new(ConnectionId(connection)).request(request).websocket(true)
+    Handshake::new(ConnectionId(connection)).request(request).websocket(true).local(true)
 }
 
 pub(crate) fn text(frame: &Frame) -> &str {

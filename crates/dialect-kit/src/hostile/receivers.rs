@@ -68,8 +68,11 @@ pub(crate) fn attack_recognition(
     let mut opening = opening.clone();
     for path in SHARED_PATHS {
         opening.uri = Uri::from_static(path);
-        let handshake =
-            Handshake::new(ConnectionId(1)).request(&opening).websocket(true).first_frame(frame);
+        let handshake = Handshake::new(ConnectionId(1))
+            .request(&opening)
+            .websocket(true)
+            .local(true)
+            .first_frame(frame);
         guarded("recognising", || dialect.recognise(&handshake))?;
     }
     Ok(())

@@ -4,14 +4,14 @@ use http::request::Parts;
 use tolmach_dialect::{Dialect, Frame, Handshake, HandshakeRejection, ServerSession};
 use tolmach_domain::ConnectionId;
 
-/// Starts the server's session of a connection.
+/// Starts the server's session of a connection from the same machine.
 pub(crate) fn accept(
     dialect: &dyn Dialect,
     request: &Parts,
     first_frame: Option<&Frame>,
     connection: ConnectionId,
 ) -> Result<Box<dyn ServerSession>, Box<HandshakeRejection>> {
-    let mut handshake = Handshake::new(connection).request(request);
+    let mut handshake = Handshake::new(connection).request(request).local(true);
     handshake.first_frame = first_frame;
     dialect.accept(&handshake).map_err(Box::new)
 }

@@ -156,8 +156,11 @@ fn scripts_are_recognised(kit: &Kit, is_shared: bool) -> Outcome {
 fn recognise(dialect: &dyn Dialect, opening: &Parts, frame: &Frame) -> Recognition {
     let mut opening = opening.clone();
     opening.uri = http::Uri::from_static(SHARED_PATH);
-    let handshake =
-        Handshake::new(ConnectionId(1)).request(&opening).websocket(true).first_frame(frame);
+    let handshake = Handshake::new(ConnectionId(1))
+        .request(&opening)
+        .websocket(true)
+        .local(true)
+        .first_frame(frame);
     dialect.recognise(&handshake)
 }
 
