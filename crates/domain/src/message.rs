@@ -1,6 +1,7 @@
 //! Messages.
 
 use crate::{FlowId, FlowKind, MessageId, Timestamp, UserSummary, Version};
+use std::borrow::Cow;
 
 /// A message of a flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,11 +77,31 @@ impl Content {
         Self { text: text.into(), ..Self::default() }
     }
 
-    /// The size in bytes, for limits of messages and queues.
+    /// The size in bytes, for limits of queues.
     pub fn size(&self) -> usize {
-        self.text.len()
-            + self.emoji.as_ref().map_or(0, String::len)
+        self.text.len() + self.attached_size()
+    }
+
+    /// The size of the attached files and the emoji as the client encoded them, in bytes.
+    pub fn attached_size(&self) -> usize {
+        self.emoji.as_ref().map_or(0, String::len)
             + self.attachments.iter().map(|file| file.data.len()).sum::<usize>()
+    }
+
+    /// The text for a wire that carries neither files nor emoji: each is named in a line of its
+    /// own, with its size as the client encoded it, such as `[picture, 1024 bytes]`.
+    pub fn text_naming_files(&self) -> Cow<'_, str> {
+        let files = self.attachments.iter().map(|file| (file.kind.name(), file.data.len()));
+        let emoji = self.emoji.iter().map(|emoji| ("emoji", emoji.len()));
+        let lines: Vec<String> = (files.chain(emoji))
+            .filter(|(_, size)| *size > 0)
+            .map(|(name, size)| format!("[{name}, {size} bytes]"))
+            .collect();
+        match (self.text.as_str(), lines.as_slice()) {
+            (text, []) => Cow::Borrowed(text),
+            ("", lines) => Cow::Owned(lines.join("\n")),
+            (text, lines) => Cow::Owned(format!("{text}\n{}", lines.join("\n"))),
+        }
     }
 }
 
@@ -120,4 +141,44 @@ pub enum AttachmentKind {
     Audio,
     /// Any other file.
     Document,
+}
+
+impl AttachmentKind {
+    /// The name of the kind, in English.
+    pub fn name(self) -> &'static str {
+        match self {
+            AttachmentKind::Picture => "picture",
+            AttachmentKind::Video => "video",
+            AttachmentKind::Audio => "audio",
+            AttachmentKind::Document => "document",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_and_emoji_are_named_with_their_sizes() {
+        let file = |kind, data: &str| Attachment { kind, data: data.into() };
+        let picture = file(AttachmentKind::Picture, "UElDVFVSRQ==");
+        let empty = file(AttachmentKind::Audio, "");
+        let document = file(AttachmentKind::Document, "RE9D");
+        for (text, attachments, emoji, expected) in [
+            ("hello", vec![], None, "hello"),
+            ("hello", vec![empty.clone()], Some(""), "hello"),
+            ("", vec![picture.clone()], None, "[picture, 12 bytes]"),
+            (
+                "hello",
+                vec![picture, empty, document],
+                Some("RQ=="),
+                "hello\n[picture, 12 bytes]\n[document, 4 bytes]\n[emoji, 4 bytes]",
+            ),
+        ] {
+            let emoji = emoji.map(str::to_owned);
+            let content = Content { attachments, emoji, ..Content::text(text) };
+            assert_eq!(content.text_naming_files(), expected);
+        }
+    }
 }

@@ -175,7 +175,7 @@ fn edited(message: &Message, request_id: Option<&Bytes>) -> Frame {
     let data = wire::Edited {
         room_id: message.flow.get(),
         message_id: message.id.get(),
-        message_text: Cow::Borrowed(&message.content.text),
+        message_text: message.content.text_naming_files(),
     };
     granted(Method::EditMessage, 200, Vec::new(), data, request_id)
 }
@@ -222,7 +222,7 @@ fn message<'a>(message: &'a Message, members: &'a [User]) -> wire::Message<'a> {
     let author = members.iter().find(|member| member.id == message.author.id);
     wire::Message {
         id: message.id.get(),
-        text: Cow::Borrowed(&message.content.text),
+        text: message.content.text_naming_files(),
         user: account(message.author.id, author),
         created_at: Cow::Owned(message.posted_at.rfc3339_millis()),
         room: None,

@@ -171,7 +171,7 @@ fn message(message: &Message, kind: MessageKind) -> Object<wire::Message<'_>> {
         id: Id(message.id),
         chat_id: Id(message.flow),
         kind,
-        text: message.content.text.as_str().into(),
+        text: message.content.text_naming_files(),
         author: author(&message.author),
         time: message.posted_at.rfc3339().into(),
     })

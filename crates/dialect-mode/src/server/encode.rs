@@ -97,7 +97,7 @@ fn row(format: TimeFormat, message: &Message) -> wire::Message<'_> {
         message_id: message.id.get(),
         from_id: message.author.id.get(),
         from_name: Cow::Borrowed(&message.author.username),
-        content: Cow::Borrowed(&message.content.text),
+        content: message.content.text_naming_files(),
         content_type: Cow::Borrowed(wire::content_type_name(&message.content.content_type)),
         content_time: WireTime::new(message.posted_at, format),
     }

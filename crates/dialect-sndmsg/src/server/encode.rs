@@ -125,7 +125,7 @@ fn room_deletion<'a>(flow: FlowId) -> Reply<'a> {
 }
 
 fn edit(message: &Message) -> Reply<'_> {
-    let new_msg = Some(Cow::Borrowed(message.content.text.as_str()));
+    let new_msg = Some(message.content.text_naming_files());
     let id = Some(Ids::One(message.id.get()));
     Reply { id, new_msg, ..Reply::new(Operation::EditMessage) }
 }
@@ -135,7 +135,7 @@ fn row(message: &Message) -> Reply<'_> {
         room_id: Some(message.flow.get()),
         message_id: Some(message.id.get()),
         msg_type: Some(MessageType::nearest(&message.content.content_type)),
-        message: Some(Cow::Borrowed(&message.content.text)),
+        message: Some(message.content.text_naming_files()),
         date: Some(message.posted_at.rfc3339_micros().into()),
         sender: Some(Cow::Borrowed(&message.author.login)),
         ..Reply::with_status(Operation::ReadMessage, Status::Success)
