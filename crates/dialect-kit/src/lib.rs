@@ -40,7 +40,7 @@ pub use golden_exchange::{DeliveredEvent, GoldenExchange, SessionPair};
 pub use kit::Kit;
 pub use losses::{Coverage, Losses, losses};
 pub use problems::{Outcome, Problems, check};
-pub use project::{DeclaredLoss, Deviations, Project, UPDATE, operations};
+pub use project::{DeclaredLoss, Deviations, Direction, Project, Schemas, UPDATE, operations};
 pub use script::{Script, ScriptStep};
 pub use translation::{Fidelity, Report, translation, translation_in};
 pub use trials::recognition;

@@ -72,7 +72,7 @@ impl Project {
     }
 
     /// Compiles `schemas/<dialect>`.
-    pub(crate) fn schemas(&self, dialect: &str) -> Result<Schemas, String> {
+    pub fn schemas(&self, dialect: &str) -> Result<Schemas, String> {
         Schemas::read(&self.root.join("schemas").join(dialect), dialect)
     }
 }

@@ -9,5 +9,5 @@ mod specification;
 pub use deviations::{DeclaredLoss, Deviations, operations};
 pub use files::{Project, UPDATE};
 pub(crate) use frame_json::json_of;
-pub(crate) use schemas::{Direction, Schemas};
+pub use schemas::{Direction, Schemas};
 pub(crate) use specification::{Example, ExampleExchange};

@@ -12,7 +12,7 @@ const NAMES: &str = "<name>.request.json, <name>.reply.json, <name>.push.json or
 
 /// The direction of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
+pub enum Direction {
     /// From the client: `<name>.request.json`.
     Request,
     /// From the server: `<name>.reply.json`, `<name>.push.json`.
@@ -21,7 +21,7 @@ pub(crate) enum Direction {
 
 /// A dialect's compiled schemas.
 #[derive(Debug)]
-pub(crate) struct Schemas {
+pub struct Schemas {
     validators: BTreeMap<String, (Direction, Validator)>,
 }
 
@@ -115,7 +115,7 @@ impl Schemas {
 
     /// The schemas of this direction that a frame matches, or the reason why none does. `None` for
     /// a frame that is no JSON by nature: an empty body, a photo.
-    pub(crate) fn check(
+    pub fn check(
         &self,
         frame: &Frame,
         direction: Direction,
