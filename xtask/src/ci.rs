@@ -6,6 +6,7 @@ use crate::files::{entries, has_extension};
 use crate::process::{is_set, run as run_to_end, succeeds};
 use crate::project::Project;
 use crate::setup::{self, Installation};
+use crate::siege;
 use crate::tidy;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ struct Step {
 }
 
 /// The steps of CI, in order.
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step { name: "format", run: format },
     Step { name: "tidy", run: tidy },
     Step { name: "lints", run: lints },
@@ -36,6 +37,7 @@ const STEPS: [Step; 11] = [
     Step { name: "examples", run: examples },
     Step { name: "foreign clients", run: foreign_clients },
     Step { name: "short bench", run: short_bench },
+    Step { name: "short siege", run: short_siege },
 ];
 
 /// One run of all steps.
@@ -221,5 +223,11 @@ fn short_bench(run: &mut Run<'_>) -> TaskResult<Completion> {
     micro.args(["test", "--quiet", "--package", "tolmach-bench", "--bench", "wire"]);
     run_to_end(&mut micro)?;
     bench::run(run.project, &bench::Options::for_ci())?;
+    Ok(Completion::Whole)
+}
+
+/// Runs of the attacks that prove that the gateway survives them; their figures are not judged.
+fn short_siege(run: &mut Run<'_>) -> TaskResult<Completion> {
+    siege::run(run.project, &siege::Options::for_ci())?;
     Ok(Completion::Whole)
 }

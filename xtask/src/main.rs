@@ -5,9 +5,11 @@ mod chaos;
 mod ci;
 mod error;
 mod files;
+mod machine;
 mod process;
 mod project;
 mod setup;
+mod siege;
 mod tidy;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +33,8 @@ enum Task {
     Chaos(chaos::Options),
     /// Run every step of CI, and stop at the first failure.
     Ci,
+    /// Attack a gateway with its default limits, and write docs/siege.md.
+    Siege(siege::Options),
     /// Install the programs and packages that the tests need beside Rust.
     Setup,
     /// Check the rules that the compiler does not know: imports between crates, circles between
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&project, &options),
         Task::Chaos(options) => chaos::run(&project, &options),
         Task::Ci => ci::run(&project),
+        Task::Siege(options) => siege::run(&project, &options),
         Task::Setup => setup::run(&project).map(drop),
         Task::Tidy => tidy::run(&project),
     });

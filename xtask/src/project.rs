@@ -60,14 +60,24 @@ impl Project {
     }
 }
 
+/// The folder of a profile's programs in the target folder.
+pub(crate) fn profile_folder(profile: &str) -> &str {
+    match profile {
+        "dev" | "test" => "debug",
+        "bench" => "release",
+        profile => profile,
+    }
+}
+
 /// The name of one of the workspace's packages without its prefix.
 pub(crate) fn short_name(package: &str) -> &str {
     package.strip_prefix("tolmach-").unwrap_or(package)
 }
 
-/// The id of the dialect that a package implements: every `tolmach-dialect-<id>` but the kit.
+/// The id of the dialect that a package implements: every `tolmach-dialect-<id>`
+/// but the kit and the declared ones.
 pub(crate) fn dialect_id(package: &str) -> Option<&str> {
-    short_name(package).strip_prefix("dialect-").filter(|id| *id != "kit")
+    short_name(package).strip_prefix("dialect-").filter(|id| !matches!(*id, "kit" | "declared"))
 }
 
 #[cfg(test)]
@@ -80,6 +90,7 @@ mod tests {
             ("tolmach-dialect-sndmsg", Some("sndmsg")),
             ("dialect-sndmsg", Some("sndmsg")),
             ("tolmach-dialect-kit", None),
+            ("tolmach-dialect-declared", None),
             ("tolmach-dialect", None),
             ("tolmach-engine", None),
         ] {

@@ -7,7 +7,6 @@
 
 mod explanations;
 mod figures;
-mod machine;
 mod report;
 mod results;
 mod rows;
@@ -16,9 +15,9 @@ mod scenarios;
 
 use crate::error::{TaskError, TaskResult};
 use crate::files;
+use crate::machine::Machine;
 use crate::process::run as run_to_end;
 use crate::project::Project;
-use machine::Machine;
 use results::ScenarioResults;
 use runner::Runner;
 use std::io::Write;

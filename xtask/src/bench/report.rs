@@ -1,10 +1,10 @@
 //! The report of a run, in Markdown.
 
 use super::figures::{Bound, CaseResult, median};
-use super::machine::Machine;
 use super::results::ScenarioResults;
 use super::rows::Row;
 use crate::error::TaskResult;
+use crate::machine::Machine;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -5,7 +5,7 @@ use super::scenarios::{Scenario, Work};
 use crate::error::{TaskError, TaskResult};
 use crate::files;
 use crate::process::output;
-use crate::project::Project;
+use crate::project::{Project, profile_folder};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -40,7 +40,7 @@ impl<'a> Runner<'a> {
     fn run(&self, work: &Work, frame: Option<&str>) -> TaskResult<Value> {
         match work {
             Work::Load(arguments) => {
-                let programs = self.project.target().join(target_folder(self.profile));
+                let programs = self.project.target().join(profile_folder(self.profile));
                 let mut load = self.project.command(programs.join("load"));
                 load.args(arguments.iter().map(|argument| argument.value(self.short)));
                 if let Some(frame) = frame {
@@ -86,13 +86,4 @@ fn median_estimate(folder: &Path) -> TaskResult<Value> {
 
 fn parse(json: &str, name: &str) -> TaskResult<Value> {
     serde_json::from_str(json).map_err(|error| TaskError::caused_by(name, error))
-}
-
-/// The folder of a profile's programs in the target folder.
-fn target_folder(profile: &str) -> &str {
-    match profile {
-        "dev" | "test" => "debug",
-        "bench" => "release",
-        profile => profile,
-    }
 }

@@ -21,6 +21,7 @@ mod result;
 mod scenarios;
 mod seeder;
 mod server;
+mod siege;
 mod sync;
 mod users;
 mod websocket;

@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tolmach_bus::InProcess;
 use tolmach_domain::{Content, FlowId, FlowKind, FlowKindFilter};
-use tolmach_engine::ports::{
-    CreateFlow, FlowStore, MessageStore, NewSession, NewUser, PostMessage, SessionStore, Store,
+use tolmach_engine::ports::{FlowLimits, CreateFlow, FlowStore, MessageStore, NewSession, NewUser, PostMessage, SessionStore, Store,
     TokenHash, UserStore,
 };
 use tolmach_store::{Options, SqlStore};
@@ -43,17 +42,46 @@ impl Seeder {
         count: usize,
         cost: u32,
     ) -> BenchResult<Vec<BenchUser>> {
-        let hash = bcrypt::hash(PASSWORD, cost)?;
+        self.users_with_avatar(name, count, cost, 0).await
+    }
+
+    /// Creates users as [`Self::users`] does, each with an avatar of this many bytes, none for 0.
+    pub(crate) async fn users_with_avatar(
+        &self,
+        name: &'static str,
+        count: usize,
+        cost: u32,
+        avatar_bytes: usize,
+    ) -> BenchResult<Vec<BenchUser>> {
+        let template = NewUser {
+            id: None,
+            username: String::new(),
+            name: String::new(),
+            login: String::new(),
+            email: None,
+            phone: None,
+            bio: String::new(),
+            avatar: (avatar_bytes > 0).then(|| "A".repeat(avatar_bytes)),
+            photo: None,
+            bot: false,
+            admin: false,
+            business: false,
+            profile: true,
+            password_hash: Some(bcrypt::hash(PASSWORD, cost)?),
+        };
         let (store, signer) = (self.store.clone(), self.signer.clone());
         map_concurrently(count, CONCURRENCY, move |number| {
-            register(store.clone(), signer.clone(), format!("{name}-{number}"), hash.clone())
+            let login = format!("{name}-{number}");
+            let (username, name) = (login.clone(), login.clone());
+            let user = NewUser { login, username, name, ..template.clone() };
+            register(store.clone(), signer.clone(), user)
         })
         .await
     }
 
     /// Creates a group of these users; the first one owns it.
     pub(crate) async fn group(&self, members: &[BenchUser]) -> BenchResult<FlowId> {
-        let created = self.store.create_flow(group_of(members)?, None, now()).await?;
+        let created = self.store.create_flow(group_of(members)?, FlowLimits::NONE, None, now()).await?;
         Ok(created.into_flow().id)
     }
 
@@ -72,7 +100,7 @@ impl Seeder {
                 let members: Vec<_> = (0..size)
                     .map(|index| users[(number * size + index) % users.len()].clone())
                     .collect();
-                let created = store.create_flow(group_of(&members)?, None, now()).await?;
+                let created = store.create_flow(group_of(&members)?, FlowLimits::NONE, None, now()).await?;
                 Ok(created.into_flow().id)
             }
         };
@@ -125,31 +153,14 @@ pub(crate) async fn seed_group(
 async fn register(
     store: Arc<SqlStore>,
     signer: Arc<TokenSigner>,
-    login: String,
-    password_hash: String,
+    user: NewUser,
 ) -> BenchResult<BenchUser> {
-    let now = now();
-    let user = NewUser {
-        id: None,
-        username: login.clone(),
-        name: login.clone(),
-        login: login.clone(),
-        email: None,
-        phone: None,
-        bio: String::new(),
-        avatar: None,
-        photo: None,
-        bot: false,
-        admin: false,
-        business: false,
-        profile: true,
-        password_hash: Some(password_hash),
-    };
+    let (now, login) = (now(), user.login.clone());
     let id = store.create_user(user, now).await?.id;
     let token = opaque_token(id);
     let hash = TokenHash(Sha256::digest(token.expose().as_bytes()).into());
     let session =
-        NewSession { user: id, token: Some(hash), refresh: None, now, expires_at: expires_at(now) };
+        NewSession { user: id, token: Some(hash), refresh: None, max_sessions: u32::MAX, now, expires_at: expires_at(now) };
     store.open_session(session).await?;
     Ok(BenchUser { id, login, access: signer.access_token(id, now)?, token })
 }

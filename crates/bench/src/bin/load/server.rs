@@ -5,9 +5,10 @@ use crate::result::BenchResult;
 use crate::users::SIGNING_SECRET;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::borrow::Cow;
+use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -60,7 +61,18 @@ impl Setting {
 impl Server {
     /// Starts a server on the data folder `data` and waits until it is ready.
     pub(crate) fn start(subject: Subject, data: &Path, settings: &[Setting]) -> BenchResult<Self> {
-        let command = command(subject, data, settings)?;
+        Self::run(command(subject, data, settings)?)
+    }
+
+    /// Starts the gateway with its default limits and its log in `log`, and waits until it is
+    /// ready.
+    pub(crate) fn start_at_defaults(data: &Path, log: File) -> BenchResult<Self> {
+        let mut command = gateway(data)?;
+        command.stderr(log);
+        Self::run(command)
+    }
+
+    fn run(command: Command) -> BenchResult<Self> {
         let (sender, receiver) = mpsc::channel();
         let cpus = server_cpus()?;
         // On a thread of its own: a process inherits the CPU affinity of the thread that spawns it.
@@ -96,7 +108,25 @@ impl Server {
 
     /// The resident memory of the process, in bytes.
     pub(crate) fn resident(&self) -> BenchResult<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        self.resident_memory().read()
+    }
+
+    /// A reader of the resident memory, for another thread.
+    pub(crate) fn resident_memory(&self) -> ResidentMemory {
+        ResidentMemory { process: self.child.id() }
+    }
+}
+
+/// Reads the resident memory of a server.
+#[derive(Debug, Clone)]
+pub(crate) struct ResidentMemory {
+    process: u32,
+}
+
+impl ResidentMemory {
+    /// The resident memory, in bytes.
+    pub(crate) fn read(&self) -> BenchResult<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process))?;
         let kibibytes = resident_kibibytes(&status);
         Ok(kibibytes.ok_or("/proc/<pid>/status is not in the format of proc(5)")? * 1024)
     }
@@ -144,38 +174,49 @@ fn spawn_on(
 }
 
 fn command(subject: Subject, data: &Path, settings: &[Setting]) -> BenchResult<Command> {
-    let own = std::env::current_exe()?;
-    let folder = own.parent().ok_or("this executable has no folder")?;
-    let mut command = match subject {
-        Subject::Floor => Command::new(folder.join("floor")),
+    Ok(match subject {
+        Subject::Floor => with_output(Command::new(programs()?.join("floor"))),
         Subject::Tolmach => {
-            let mut command = Command::new(folder.join("tolmach"));
-            let inherited = std::env::vars_os()
-                .map(|(name, _)| name)
-                .filter(|name| name.to_string_lossy().starts_with(ENVIRONMENT_PREFIX));
-            inherited.for_each(|name| {
-                command.env_remove(name);
-            });
-            command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+            let mut command = gateway(data)?;
             command
-                .env("TOLMACH__AUTH__JWT_SECRET", SIGNING_SECRET)
-                .env("TOLMACH__LOG__FILTER", "warn")
+                .env("TOLMACH__HTTP__MAX_CONNECTIONS_PER_ADDRESS", UNLIMITED)
                 .env("TOLMACH__LIMITS__FRAMES_PER_SECOND", UNLIMITED)
                 .env("TOLMACH__LIMITS__FRAME_BURST", UNLIMITED);
             command.envs(settings.iter().map(|setting| (setting.0, &*setting.1)));
             command
         }
-    };
+    })
+}
+
+/// The gateway with default settings but for the secret of its tokens.
+fn gateway(data: &Path) -> BenchResult<Command> {
+    let mut command = Command::new(programs()?.join("tolmach"));
+    let inherited = std::env::vars_os()
+        .map(|(name, _)| name)
+        .filter(|name| name.to_string_lossy().starts_with(ENVIRONMENT_PREFIX));
+    inherited.for_each(|name| {
+        command.env_remove(name);
+    });
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+    command.env("TOLMACH__AUTH__JWT_SECRET", SIGNING_SECRET).env("TOLMACH__LOG__FILTER", "warn");
+    Ok(with_output(command))
+}
+
+fn with_output(mut command: Command) -> Command {
     command.stdin(Stdio::null()).stdout(Stdio::piped());
-    Ok(command)
+    command
+}
+
+/// The folder of this executable, in which the servers are too.
+fn programs() -> BenchResult<PathBuf> {
+    let own = std::env::current_exe()?;
+    Ok(own.parent().ok_or("this executable has no folder")?.to_owned())
 }
 
 /// A data folder, removed when it is dropped. It is beside the executables, on their disk: the
 /// system's folder of temporary files is often in memory, where a commit costs nothing.
 pub(crate) fn data_folder() -> BenchResult<TempDir> {
-    let own = std::env::current_exe()?;
-    let folder = own.parent().ok_or("this executable has no folder")?;
-    Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(folder)?)
+    Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(programs()?)?)
 }
 
 /// The address in the line `ready http=ADDR:PORT …`.

@@ -65,7 +65,8 @@ where
     Ok(None)
 }
 
-async fn connect_tcp(server: SocketAddr, source: Ipv4Addr) -> BenchResult<TcpStream> {
+/// Connects from an address.
+pub(crate) async fn connect_tcp(server: SocketAddr, source: Ipv4Addr) -> BenchResult<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     if source != Ipv4Addr::LOCALHOST {
         socket.bind(SocketAddr::new(IpAddr::V4(source), 0))?;

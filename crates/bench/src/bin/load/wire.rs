@@ -160,7 +160,8 @@ impl Wire {
         self.request(user, history)
     }
 
-    fn request(self, user: &BenchUser, command: Command) -> Request {
+    /// A request with the credentials of a user.
+    pub(crate) fn request(self, user: &BenchUser, command: Command) -> Request {
         let credentials = match self.0.credentials {
             CredentialsKind::Token => Credentials::Token(user.token.clone()),
             CredentialsKind::TokenOf => Credentials::TokenOf(user.id, user.token.clone()),
@@ -206,7 +207,7 @@ impl std::error::Error for UnknownDialect {}
 
 /// A login with the password of every user.
 pub(crate) fn login_request(user: &BenchUser, grant: GrantKind) -> Request {
-    let (identifier, password) = (user.login.clone(), Secret::new(PASSWORD));
+    let (identifier, password) = (user.login.as_str().into(), Secret::new(PASSWORD));
     let login = Command::Login { identifier, password, grant };
     Request::new(Correlation::NONE, Credentials::Nothing, login)
 }

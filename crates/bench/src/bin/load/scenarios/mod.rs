@@ -13,6 +13,7 @@ mod storm;
 
 use crate::databases::{self, DatabaseKind};
 use crate::result::BenchResult;
+use crate::siege;
 use clap::Subcommand;
 use serde_json::Value;
 
@@ -39,6 +40,10 @@ pub(crate) enum Scenario {
     Nodes(nodes::Arguments),
     /// A start on a store with many messages: the time until the gateway is ready
     Start(start::Arguments),
+    /// An attack on a gateway: its memory, and the deliveries of others meanwhile
+    Siege(siege::Arguments),
+    /// The names of the attacks, with a line on each
+    Attacks,
 }
 
 impl Scenario {
@@ -54,7 +59,9 @@ impl Scenario {
             | Scenario::Idle(_)
             | Scenario::Requests(_)
             | Scenario::History(_)
-            | Scenario::Start(_) => (false, false),
+            | Scenario::Start(_)
+            | Scenario::Siege(_)
+            | Scenario::Attacks => (false, false),
         };
         databases::missing(postgres, redis)
     }
@@ -77,6 +84,8 @@ impl Scenario {
             Scenario::History(arguments) => history::measure(arguments).await,
             Scenario::Nodes(arguments) => nodes::measure(arguments).await,
             Scenario::Start(arguments) => start::measure(arguments).await,
+            Scenario::Siege(arguments) => siege::measure(arguments).await,
+            Scenario::Attacks => Ok(siege::attacks()),
         }
     }
 }

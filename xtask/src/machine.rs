@@ -6,7 +6,7 @@ use std::fmt::{self, Display};
 use std::path::Path;
 
 /// The machine that a run measured on.
-pub(super) struct Machine {
+pub(crate) struct Machine {
     cores: usize,
     processor: String,
     memory_gib: f64,
@@ -15,7 +15,7 @@ pub(super) struct Machine {
 
 impl Machine {
     /// Reads `/proc`.
-    pub(super) fn read() -> TaskResult<Self> {
+    pub(crate) fn read() -> TaskResult<Self> {
         let (processors, memory) =
             (files::read(Path::new("/proc/cpuinfo"))?, files::read(Path::new("/proc/meminfo"))?);
         let kibibytes = field(&memory, "MemTotal")

@@ -1,0 +1,1 @@
+//! Dialects and revisions of dialects that are files of example frames.

@@ -1,0 +1,12 @@
+//! The syntaxes of frames: values are read from them and written in them.
+
+mod error;
+pub(crate) mod python;
+mod grammar;
+mod value;
+mod writer;
+
+pub(crate) use error::SyntaxError;
+pub(crate) use grammar::Syntax;
+pub(crate) use value::{Kind, Value};
+pub(crate) use writer::Writer;

@@ -1,0 +1,35 @@
+//! Bytes of a frame that is being written.
+
+use bytes::Bytes;
+
+/// Bytes of a frame that is being written: always UTF-8.
+#[derive(Debug, Default)]
+pub(crate) struct Writer(Vec<u8>);
+
+impl Writer {
+    pub(crate) fn push(&mut self, char: char) {
+        let mut buffer = [0; 4];
+        self.push_str(char.encode_utf8(&mut buffer));
+    }
+
+    pub(crate) fn push_str(&mut self, text: &str) {
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    pub(crate) fn as_vec(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Takes back all after the first `length` bytes.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.0.truncate(length);
+    }
+
+    pub(crate) fn finish(self) -> Bytes {
+        self.0.into()
+    }
+}
