@@ -8,6 +8,8 @@ mod commands;
 mod config;
 pub mod dialects;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod logging;
 mod progress;
 mod run;
