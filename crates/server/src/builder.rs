@@ -1,13 +1,17 @@
 //! The builder of a server.
 
 use crate::hub::Reconciler;
+use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
-use crate::options::{DialectOptions, ServerOptions};
+use crate::options::{DialectOptions, HttpOptions, ServerOptions};
+use crate::places::{PlaceBounds, Places};
 use crate::proxies::TrustedProxies;
 use crate::routes::{RouteError, Routes};
 use crate::served_dialect::ServedDialect;
 use crate::server::Server;
 use crate::state::ServerState;
+use crate::tls::Tls;
+use crate::traffic::Traffic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
@@ -54,6 +58,8 @@ pub struct ServerBuilder {
     dialects: Vec<(Arc<dyn Dialect>, DialectOptions)>,
     options: ServerOptions,
     metrics: Option<Metrics>,
+    tls: Option<Tls>,
+    admin: Option<TcpListener>,
     max_response_delay: Duration,
 }
 
@@ -77,6 +83,8 @@ impl Server {
             dialects: Vec::new(),
             options: ServerOptions::default(),
             metrics: None,
+            tls: None,
+            admin: None,
             max_response_delay: MAX_RESPONSE_DELAY,
         }
     }
@@ -100,9 +108,25 @@ impl ServerBuilder {
         self
     }
 
-    /// Serves these metrics at `/metrics`. Without any, that path is not served.
+    /// Serves these metrics at `/metrics` of the admin listener. Without any, that path is not
+    /// served.
     pub fn metrics(mut self, metrics: Metrics) -> Self {
         self.metrics = Some(metrics);
+        self
+    }
+
+    /// Serves TLS, and nothing else, on the public listener. Changed files of the certificate are
+    /// read again while the server runs.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Serves the pages for operators on this listener: `/metrics`, `/healthz` and `/readyz`, over
+    /// HTTP/1.1 without TLS. It has connections of its own, and answers also when the public
+    /// listener has no place left. It has no password: only operators may reach it.
+    pub fn admin(mut self, listener: TcpListener) -> Self {
+        self.admin = Some(listener);
         self
     }
 
@@ -127,15 +151,16 @@ impl ServerBuilder {
     ///
     /// Fails if the dialects cannot be served together, or the store cannot be read. Must be called
     /// within a runtime of tokio.
-    pub async fn bind(self, listener: TcpListener) -> Result<Server, BuildError> {
-        let shutdown = self.options.shutdown;
-        Ok(Server::new(self.start().await?, listener, shutdown))
+    pub async fn bind(mut self, listener: TcpListener) -> Result<Server, BuildError> {
+        let (shutdown, admin) = (self.options.shutdown, self.admin.take());
+        let on_loopback = listener.local_addr().is_ok_and(|local| local.ip().is_loopback());
+        Ok(Server::new(self.start(on_loopback).await?, listener, admin, shutdown))
     }
 
     /// Makes the state of the server, and starts its background tasks.
-    pub(crate) async fn start(self) -> Result<Arc<ServerState>, BuildError> {
+    pub(crate) async fn start(self, on_loopback: bool) -> Result<Arc<ServerState>, BuildError> {
         let routes = self.routes()?;
-        let Self { engine, bus, dialects: _, options, metrics, max_response_delay } = self;
+        let Self { engine, bus, options, metrics, tls, max_response_delay, .. } = self;
         let ServerOptions { limits, keepalive, http, .. } = options;
         let now = engine.last_commit_time().await?;
         let (hub, reconciler) =
@@ -146,7 +171,8 @@ impl ServerBuilder {
             tokio::spawn(hub.clone().receive_all(receiver));
         }
         tokio::spawn(reconciler.run(options.reconcile_interval));
-        tokio::spawn(keep_house(engine.clone(), metrics.clone()));
+        let traffic = Traffic::new(&limits);
+        tokio::spawn(keep_house(engine.clone(), traffic.clone(), metrics.clone()));
         let mut seed = [0; 8];
         engine.fill_random(&mut seed);
         Ok(Arc::new(ServerState {
@@ -154,20 +180,35 @@ impl ServerBuilder {
             bus,
             hub,
             routes,
+            memory: MemoryBudget::new(&limits),
+            traffic,
             limits,
             keepalive,
             proxies: TrustedProxies::new(http.trusted_proxies.clone()),
+            places: Places::new(place_bounds(&http)),
             http,
+            tls,
             metrics,
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
+            on_loopback,
             next_connection: AtomicU64::new(u64::from_ne_bytes(seed)),
             max_response_delay,
         }))
     }
 }
 
-async fn keep_house(engine: Arc<Engine>, metrics: Option<Metrics>) {
+fn place_bounds(http: &HttpOptions) -> PlaceBounds {
+    let total = http.max_connections;
+    let kept = total * usize::from(http.authenticated_share) / 100;
+    PlaceBounds {
+        total,
+        unproven: total.saturating_sub(kept).max(1),
+        per_address: http.max_connections_per_address,
+    }
+}
+
+async fn keep_house(engine: Arc<Engine>, traffic: Arc<Traffic>, metrics: Option<Metrics>) {
     let mut interval = tokio::time::interval(HOUSEKEEPING_INTERVAL);
     loop {
         interval.tick().await;
@@ -175,5 +216,6 @@ async fn keep_house(engine: Arc<Engine>, metrics: Option<Metrics>) {
             metrics.run_upkeep();
         }
         engine.tidy();
+        traffic.forget_idle();
     }
 }

@@ -11,17 +11,26 @@
 //! the `hub` receives it from the bus, and pushes it to the send queues of its subscribers, whose
 //! sending halves encode it and write it to their sockets.
 
+mod address_group;
 mod backlog;
 mod broadcast;
 mod builder;
 mod connection;
+mod drain;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod http;
+mod http_connection;
 mod hub;
 mod identity;
+mod listener;
+mod memory_budget;
 mod metrics;
 mod options;
 mod pages;
+mod places;
 mod proxies;
+mod proxy_protocol;
 mod routes;
 mod send_half;
 mod send_queue;
@@ -33,9 +42,11 @@ mod submission;
 mod sync;
 #[cfg(test)]
 mod test_support;
+mod tls;
 #[cfg(test)]
 #[path = "../tests/toy/mod.rs"]
 mod toy;
+mod traffic;
 mod write_buffer;
 mod write_timeout;
 
@@ -44,3 +55,4 @@ pub use metrics::{Metrics, MetricsError};
 pub use options::{DialectOptions, HttpOptions, Keepalive, Limits, ServerOptions, Shutdown};
 pub use routes::{RouteError, Routes};
 pub use server::Server;
+pub use tls::{Tls, TlsError, TlsOptions};

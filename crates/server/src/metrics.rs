@@ -55,11 +55,23 @@ fn describe() {
         "tolmach_connections_closed_total",
         "WebSocket connections that the server closed, by dialect and reason"
     );
+    describe_counter!(
+        "tolmach_connections_refused_total",
+        "Connections and WebSockets that got no place, by reason (full, address_full)"
+    );
+    describe_counter!(
+        "tolmach_connections_evicted_total",
+        "Connections that ended for a newcomer because their peers had proven no identity"
+    );
     describe_counter!("tolmach_frames_total", "Frames, by dialect and direction");
     describe_counter!("tolmach_bytes_total", "Bytes of frames, by dialect and direction");
     describe_counter!(
         "tolmach_event_renders_total",
         "Events rendered to be shared by many connections, by dialect"
+    );
+    describe_counter!(
+        "tolmach_events_reduced_total",
+        "Events rendered without their files because the frame would exceed 1 MiB, by dialect"
     );
     describe_counter!(
         "tolmach_requests_total",
@@ -85,6 +97,25 @@ fn describe() {
         "tolmach_delayed_responses_total",
         "Responses to writers that waited because the delivery of their flow lagged"
     );
+    describe_gauge!(
+        "tolmach_held_bytes",
+        "Bytes that peers make the process hold, beyond the first 4 KiB of each connection"
+    );
+    describe_counter!(
+        "tolmach_over_budget_total",
+        "Connections evicted and reservations refused because too many bytes were held, by the \
+         bound (connection, address, total)"
+    );
+    describe_counter!(
+        "tolmach_bodies_rejected_total",
+        "Bodies of HTTP requests that were not read to their end, by reason (too_large, too_slow, \
+         broken, over_budget)"
+    );
+    describe_counter!(
+        "tolmach_paused_reads_total",
+        "Pauses in reading from a peer that sent too fast, by reason (frames, user_bytes, \
+         address_bytes)"
+    );
     describe_counter!("tolmach_events_total", "Events received by this node, by kind");
     describe_counter!(
         "tolmach_recovered_events_total",
@@ -106,6 +137,7 @@ pub(crate) struct DialectMetrics {
     pub(crate) bytes_in: Counter,
     pub(crate) bytes_out: Counter,
     pub(crate) event_renders: Counter,
+    pub(crate) events_reduced: Counter,
     pub(crate) handshakes_rejected: Counter,
 }
 
@@ -124,6 +156,7 @@ impl DialectMetrics {
             bytes_in: bytes("in"),
             bytes_out: bytes("out"),
             event_renders: counter!("tolmach_event_renders_total", "dialect" => dialect),
+            events_reduced: counter!("tolmach_events_reduced_total", "dialect" => dialect),
             handshakes_rejected: counter!(
                 "tolmach_handshakes_rejected_total",
                 "dialect" => dialect
@@ -163,6 +196,16 @@ impl DialectMetrics {
     }
 }
 
+/// Counts a connection or a WebSocket that got no place.
+pub(crate) fn connection_refused(reason: &'static str) {
+    counter!("tolmach_connections_refused_total", "reason" => reason).increment(1);
+}
+
+/// Counts a connection that ends for a newcomer.
+pub(crate) fn connection_evicted() {
+    counter!("tolmach_connections_evicted_total").increment(1);
+}
+
 /// Counts an event that the bus brought.
 pub(crate) fn event_received(kind: &'static str) {
     counter!("tolmach_events_total", "kind" => kind).increment(1);
@@ -187,4 +230,24 @@ pub(crate) fn unrecognised() {
 /// Counts a response to a writer that waits because the delivery of its flow lags.
 pub(crate) fn response_delayed() {
     counter!("tolmach_delayed_responses_total").increment(1);
+}
+
+/// The bytes that peers make the process hold.
+pub(crate) fn held_bytes() -> Gauge {
+    gauge!("tolmach_held_bytes")
+}
+
+/// Counts a connection that was evicted, or a reservation that was refused, by the bound.
+pub(crate) fn over_budget(bound: &'static str) {
+    counter!("tolmach_over_budget_total", "bound" => bound).increment(1);
+}
+
+/// Counts the body of an HTTP request that was not read to its end.
+pub(crate) fn body_rejected(reason: &'static str) {
+    counter!("tolmach_bodies_rejected_total", "reason" => reason).increment(1);
+}
+
+/// Counts a pause in reading from a peer.
+pub(crate) fn reading_paused(reason: &'static str) {
+    counter!("tolmach_paused_reads_total", "reason" => reason).increment(1);
 }

@@ -51,13 +51,18 @@ pub struct Limits {
     /// The largest WebSocket message, in bytes; `None` is each dialect's own limit. Default:
     /// `None`.
     pub max_frame_bytes: Option<usize>,
-    /// The largest first frame on a shared path, in bytes. Default: 64 KiB.
+    /// The largest message of a WebSocket before an identity was proven on it, in bytes, if
+    /// `max_frame_bytes` allows more. Default: 64 KiB.
     pub max_first_frame_bytes: usize,
-    /// The time to wait for the first frame on a shared path. Default: 10 s.
-    pub first_frame_timeout: Duration,
+    /// The time that the rest of a message may take after its first bytes. Default: 60 s.
+    pub message_timeout: Duration,
+    /// The time that a peer has to prove an identity on a connection; its pings do not prolong it.
+    /// Default: 5 min.
+    pub first_proof_timeout: Duration,
     /// The deepest nesting of a frame, in levels. Default: 64.
     pub max_json_depth: usize,
-    /// The frames of one connection that are read in a second. Default: 1,000.
+    /// The frames of one connection that are read in a second: fragments and pings too. Default:
+    /// 1,000.
     pub frames_per_second: NonZeroU32,
     /// The frames of one connection that are read at once before `frames_per_second` delays the
     /// next. Default: 5,000.
@@ -68,6 +73,26 @@ pub struct Limits {
     pub send_queue_bytes: usize,
     /// The consecutive frames that are not JSON after which a connection is closed. Default: 10.
     pub max_syntax_errors: u32,
+    /// The bytes that all peers together make the process hold: parts of messages, bodies, requests
+    /// in progress, responses that wait. Past it the costliest connection of the costliest address
+    /// ends. Default: 256 MiB.
+    pub memory_bytes: usize,
+    /// The same for the connections of one address; an IPv6 network of 64 bits counts as one.
+    /// Default: 64 MiB.
+    pub memory_bytes_per_address: usize,
+    /// The same for one connection. Default: 32 MiB.
+    pub memory_bytes_per_connection: usize,
+    /// The bytes that are read from one user in a second, over all connections. Default: 4 MiB.
+    pub bytes_per_second_per_user: usize,
+    /// The bytes that are read from one user at once before `bytes_per_second_per_user` delays the
+    /// next, at least 16 KiB. Default: 64 MiB.
+    pub byte_burst_per_user: usize,
+    /// The bytes that are read from one address in a second, over all connections; an IPv6 network
+    /// of 64 bits counts as one. Default: 32 MiB.
+    pub bytes_per_second_per_address: usize,
+    /// The bytes that are read from one address at once before `bytes_per_second_per_address`
+    /// delays the next, at least 16 KiB. Default: 256 MiB.
+    pub byte_burst_per_address: usize,
 }
 
 impl Default for Limits {
@@ -77,12 +102,20 @@ impl Default for Limits {
         Self {
             max_frame_bytes: None,
             max_first_frame_bytes: 64 << 10,
-            first_frame_timeout: Duration::from_secs(10),
+            message_timeout: Duration::from_secs(60),
+            first_proof_timeout: Duration::from_secs(300),
             max_json_depth: 64,
             frames_per_second: FRAMES_PER_SECOND,
             frame_burst: FRAME_BURST,
             send_queue_bytes: 1 << 20,
             max_syntax_errors: 10,
+            memory_bytes: 256 << 20,
+            memory_bytes_per_address: 64 << 20,
+            memory_bytes_per_connection: 32 << 20,
+            bytes_per_second_per_user: 4 << 20,
+            byte_burst_per_user: 64 << 20,
+            bytes_per_second_per_address: 32 << 20,
+            byte_burst_per_address: 256 << 20,
         }
     }
 }
@@ -110,12 +143,23 @@ pub struct HttpOptions {
     pub header_timeout: Duration,
     /// The time that the body of a request may take. Default: 30 s.
     pub body_timeout: Duration,
-    /// The connections that are open at once; more wait in the system's backlog. Default: 100,000.
+    /// The connections that are open at once; a WebSocket over HTTP/2 counts as one too. When they
+    /// run short, the oldest one whose peer has proven no identity ends for a newcomer. Default:
+    /// 100,000.
     pub max_connections: usize,
+    /// The connections of one address, or of one IPv6 network of 64 bits; further ones are refused.
+    /// Many people may share one address. Default: 1,000.
+    pub max_connections_per_address: usize,
+    /// The percentage of `max_connections` that is kept for peers who have proven an identity.
+    /// Default: 25.
+    pub authenticated_share: u8,
     /// The requests in progress on one HTTP/2 connection. Default: 250.
     pub request_limit: u32,
     /// The reverse proxies whose `X-Forwarded-For` is believed. Default: none.
     pub trusted_proxies: Vec<IpNet>,
+    /// True if connections from `trusted_proxies` begin with a header of the PROXY protocol,
+    /// version 1 or 2. Default: false.
+    pub proxy_protocol: bool,
 }
 
 impl Default for HttpOptions {
@@ -124,8 +168,11 @@ impl Default for HttpOptions {
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             max_connections: 100_000,
+            max_connections_per_address: 1_000,
+            authenticated_share: 25,
             request_limit: 250,
             trusted_proxies: Vec::new(),
+            proxy_protocol: false,
         }
     }
 }

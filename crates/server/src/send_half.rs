@@ -65,7 +65,7 @@ impl SendHalf {
                 }
             }
             Delivery::Private(frames) => {
-                frames.into_iter().for_each(|frame| self.buffer.push_event(encode(frame)));
+                frames.into_iter().for_each(|frame| self.buffer.push_private_event(encode(frame)));
             }
             Delivery::Close(close) => return Some(close),
         }

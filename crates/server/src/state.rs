@@ -1,10 +1,15 @@
 //! The state that all connections of a server share.
 
 use crate::hub::{Hub, Subscriber};
+use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::options::{HttpOptions, Keepalive, Limits};
+use crate::places::Places;
 use crate::proxies::TrustedProxies;
 use crate::routes::Routes;
+use crate::tls::Tls;
+use crate::traffic::Traffic;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,12 +26,18 @@ pub(crate) struct ServerState {
     pub(crate) routes: Routes,
     pub(crate) limits: Limits,
     pub(crate) keepalive: Keepalive,
+    pub(crate) memory: Arc<MemoryBudget>,
+    pub(crate) traffic: Arc<Traffic>,
     pub(crate) http: HttpOptions,
     pub(crate) proxies: TrustedProxies,
+    pub(crate) places: Arc<Places>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) metrics: Option<Metrics>,
     /// Every connection, and the work that outlives a response.
     pub(crate) tasks: TaskTracker,
     pub(crate) draining: AtomicBool,
+    /// True if the server listens on a loopback address.
+    pub(crate) on_loopback: bool,
     /// Random at the start, so that two nodes hardly ever give the same number.
     pub(crate) next_connection: AtomicU64,
     /// The longest time that a response to a writer waits because the delivery of its flow lags.
@@ -47,6 +58,11 @@ impl ServerState {
             subscriber.queue.go_away();
         }
         subscriber
+    }
+
+    /// True if a connection of this client does not leave the machine.
+    pub(crate) fn is_local(&self, client: IpAddr) -> bool {
+        self.on_loopback && client.is_loopback()
     }
 
     pub(crate) fn is_draining(&self) -> bool {

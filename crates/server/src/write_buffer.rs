@@ -36,6 +36,8 @@ pub(crate) struct WriteBuffer {
     bytes: usize,
     /// Those of them that are of events.
     event_bytes: usize,
+    /// Those of them that are in no other buffer.
+    private_bytes: usize,
     /// True if a part of the first chunk was written: then nothing may come before its rest.
     begun: bool,
 }
@@ -45,6 +47,8 @@ struct Chunk {
     bytes: Bytes,
     /// The bytes of it that are of events, counted as its last ones.
     event_bytes: usize,
+    /// True if other buffers share the bytes.
+    shared: bool,
 }
 
 impl WriteBuffer {
@@ -62,21 +66,33 @@ impl WriteBuffer {
         self.event_bytes - self.chunks.front().map_or(0, |chunk| chunk.event_bytes)
     }
 
+    /// The bytes that are in no other buffer.
+    pub(crate) fn private_bytes(&self) -> usize {
+        self.private_bytes
+    }
+
     /// Adds the encoded frame of a response.
     pub(crate) fn push_response(&mut self, frame: Bytes) {
-        self.push(frame, 0);
+        self.push(Chunk { bytes: frame, event_bytes: 0, shared: false });
     }
 
-    /// Adds the encoded frame of an event.
+    /// Adds the encoded frame of an event that other buffers share.
     pub(crate) fn push_event(&mut self, frame: Bytes) {
         let event_bytes = frame.len();
-        self.push(frame, event_bytes);
+        self.push(Chunk { bytes: frame, event_bytes, shared: true });
     }
 
-    fn push(&mut self, bytes: Bytes, event_bytes: usize) {
-        self.bytes += bytes.len();
-        self.event_bytes += event_bytes;
-        self.chunks.push_back(Chunk { bytes, event_bytes });
+    /// Adds the encoded frame of an event for this peer alone.
+    pub(crate) fn push_private_event(&mut self, frame: Bytes) {
+        let event_bytes = frame.len();
+        self.push(Chunk { bytes: frame, event_bytes, shared: false });
+    }
+
+    fn push(&mut self, chunk: Chunk) {
+        self.bytes += chunk.bytes.len();
+        self.event_bytes += chunk.event_bytes;
+        self.private_bytes += if chunk.shared { 0 } else { chunk.bytes.len() };
+        self.chunks.push_back(chunk);
     }
 
     /// Writes what the socket takes at once. Fails with [`io::ErrorKind::WouldBlock`] if something
@@ -141,7 +157,9 @@ impl WriteBuffer {
         if self.chunks.len() > 1 && self.bytes <= JOINED {
             let mut joined = Vec::with_capacity(self.bytes);
             self.chunks.drain(..).for_each(|chunk| joined.extend_from_slice(&chunk.bytes));
-            let chunk = Chunk { bytes: joined.into(), event_bytes: self.event_bytes };
+            let event_bytes = self.event_bytes;
+            let chunk = Chunk { bytes: joined.into(), event_bytes, shared: false };
+            self.private_bytes = self.bytes;
             self.chunks.push_back(chunk);
         }
     }
@@ -151,6 +169,8 @@ impl WriteBuffer {
         self.chunks.truncate(usize::from(self.begun));
         self.bytes = self.chunks.iter().map(|chunk| chunk.bytes.len()).sum();
         self.event_bytes = self.chunks.iter().map(|chunk| chunk.event_bytes).sum();
+        let private = self.chunks.iter().filter(|chunk| !chunk.shared);
+        self.private_bytes = private.map(|chunk| chunk.bytes.len()).sum();
     }
 }
 
@@ -182,6 +202,7 @@ impl Buf for WriteBuffer {
             first.bytes.advance(written);
             let event_bytes = first.event_bytes.min(first.bytes.len());
             self.bytes -= written;
+            self.private_bytes -= if first.shared { 0 } else { written };
             self.event_bytes -= first.event_bytes - event_bytes;
             first.event_bytes = event_bytes;
             count -= written;

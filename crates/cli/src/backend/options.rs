@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use tolmach_adapters::BcryptOptions;
-use tolmach_engine::{LoginThrottlePolicy, Policy};
+use tolmach_engine::{LoginThrottlePolicy, Policy, Quotas};
 use tolmach_server::{HttpOptions, Keepalive, Limits, ServerOptions, Shutdown};
 
 pub(crate) fn policy(config: &Config) -> Policy {
@@ -17,7 +17,22 @@ pub(crate) fn policy(config: &Config) -> Policy {
         login_throttle: login_throttle(config),
         public_url: config.public_url(),
         max_history_messages: config.limits.max_history_messages,
+        max_answer_bytes: config.limits.max_answer_bytes,
         max_members: config.limits.max_members,
+        quotas: quotas(config),
+        max_text_bytes: config.limits.max_text_bytes,
+        max_attachment_bytes: config.limits.max_attachment_bytes.unwrap_or_default(),
+    }
+}
+
+fn quotas(config: &Config) -> Quotas {
+    let quotas = &config.quotas;
+    Quotas {
+        groups_per_day: quotas.groups_per_day,
+        members_per_day: quotas.members_per_day,
+        strangers_per_hour: quotas.strangers_per_hour,
+        sessions: quotas.sessions,
+        spent_refresh_tokens: quotas.spent_refresh_tokens,
     }
 }
 
@@ -58,12 +73,20 @@ pub(crate) fn server_options(config: &Config) -> ServerOptions {
         limits: Limits {
             max_frame_bytes: limits.max_frame_bytes,
             max_first_frame_bytes: limits.max_first_frame_bytes,
-            first_frame_timeout: limits.first_frame_timeout,
+            message_timeout: limits.message_timeout,
+            first_proof_timeout: limits.first_proof_timeout,
             max_json_depth: limits.max_json_depth,
             frames_per_second: limits.frames_per_second,
             frame_burst: limits.frame_burst,
             send_queue_bytes: limits.send_queue_bytes,
             max_syntax_errors: limits.max_syntax_errors,
+            memory_bytes: limits.memory_bytes,
+            memory_bytes_per_address: limits.memory_bytes_per_address,
+            memory_bytes_per_connection: limits.memory_bytes_per_connection,
+            bytes_per_second_per_user: limits.bytes_per_second_per_user,
+            byte_burst_per_user: limits.byte_burst_per_user,
+            bytes_per_second_per_address: limits.bytes_per_second_per_address,
+            byte_burst_per_address: limits.byte_burst_per_address,
         },
         keepalive: Keepalive {
             ping_interval: keepalive.ping_interval,
@@ -73,8 +96,11 @@ pub(crate) fn server_options(config: &Config) -> ServerOptions {
             header_timeout: http.header_timeout,
             body_timeout: http.body_timeout,
             max_connections: http.max_connections,
+            max_connections_per_address: http.max_connections_per_address,
+            authenticated_share: http.authenticated_share,
             request_limit: http.request_limit,
             trusted_proxies: http.trusted_proxies.clone(),
+            proxy_protocol: http.proxy_protocol,
         },
         shutdown: Shutdown {
             connections_per_second: shutdown.connections_per_second,

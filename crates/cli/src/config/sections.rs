@@ -16,12 +16,14 @@ use tolmach_domain::Secret;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) http: Http,
+    pub(crate) admin: Admin,
     pub(crate) store: Store,
     pub(crate) bus: Bus,
     pub(crate) auth: Auth,
     pub(crate) mail: Mail,
     pub(crate) blobs: Blobs,
     pub(crate) limits: Limits,
+    pub(crate) quotas: Quotas,
     pub(crate) keepalive: Keepalive,
     pub(crate) shutdown: Shutdown,
     pub(crate) log: Log,
@@ -34,7 +36,8 @@ impl Config {
     /// The beginning of links, without a slash at the end.
     pub(crate) fn public_url(&self) -> String {
         if self.http.public_url.is_empty() {
-            format!("http://{}", self.http.listen)
+            let scheme = if self.http.tls.is_enabled() { "https" } else { "http" };
+            format!("{scheme}://{}", self.http.listen)
         } else {
             self.http.public_url.clone()
         }
@@ -56,10 +59,43 @@ pub(crate) struct Http {
     pub(crate) body_timeout: Duration,
     #[serde(deserialize_with = "values::within::<_, _, 1, 10_000_000>")]
     pub(crate) max_connections: usize,
+    #[serde(deserialize_with = "values::within::<_, _, 1, 10_000_000>")]
+    pub(crate) max_connections_per_address: usize,
+    #[serde(deserialize_with = "values::within::<_, _, 0, 90>")]
+    pub(crate) authenticated_share: u8,
     #[serde(deserialize_with = "values::within::<_, _, 1, 10_000>")]
     pub(crate) request_limit: u32,
     #[serde(deserialize_with = "values::networks")]
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) proxy_protocol: bool,
+    pub(crate) tls: HttpTls,
+}
+
+/// `[http.tls]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HttpTls {
+    /// Empty, like `key`, for no TLS.
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    #[serde(deserialize_with = "values::duration")]
+    pub(crate) hsts_max_age: Duration,
+}
+
+impl HttpTls {
+    /// True if a file is named.
+    pub(crate) fn is_enabled(&self) -> bool {
+        !(self.certificate.as_os_str().is_empty() && self.key.as_os_str().is_empty())
+    }
+}
+
+/// `[admin]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Admin {
+    /// Empty for no listener.
+    #[serde(deserialize_with = "values::optional_address")]
+    pub(crate) listen: String,
 }
 
 /// `[store]`
@@ -185,7 +221,9 @@ pub(crate) struct Limits {
     #[serde(deserialize_with = "values::size")]
     pub(crate) max_first_frame_bytes: usize,
     #[serde(deserialize_with = "values::positive_duration")]
-    pub(crate) first_frame_timeout: Duration,
+    pub(crate) message_timeout: Duration,
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) first_proof_timeout: Duration,
     #[serde(deserialize_with = "values::within::<_, _, 4, 120>")]
     pub(crate) max_json_depth: usize,
     #[serde(deserialize_with = "values::non_zero::<_, 1_000_000>")]
@@ -196,10 +234,47 @@ pub(crate) struct Limits {
     pub(crate) send_queue_bytes: usize,
     #[serde(deserialize_with = "values::within::<_, _, 1, 1_000_000>")]
     pub(crate) max_syntax_errors: u32,
+    #[serde(deserialize_with = "values::size")]
+    pub(crate) memory_bytes: usize,
+    #[serde(deserialize_with = "values::size")]
+    pub(crate) memory_bytes_per_address: usize,
+    #[serde(deserialize_with = "values::size")]
+    pub(crate) memory_bytes_per_connection: usize,
+    #[serde(deserialize_with = "values::size")]
+    pub(crate) bytes_per_second_per_user: usize,
+    #[serde(deserialize_with = "values::size")]
+    pub(crate) byte_burst_per_user: usize,
+    #[serde(deserialize_with = "values::size")]
+    pub(crate) bytes_per_second_per_address: usize,
+    #[serde(deserialize_with = "values::size")]
+    pub(crate) byte_burst_per_address: usize,
     #[serde(deserialize_with = "values::within::<_, _, 2, 1_000_000>")]
     pub(crate) max_members: usize,
     #[serde(deserialize_with = "values::within::<_, _, 1, 1_000_000>")]
     pub(crate) max_history_messages: u32,
+    #[serde(deserialize_with = "values::size")]
+    pub(crate) max_answer_bytes: usize,
+    #[serde(deserialize_with = "values::size")]
+    pub(crate) max_text_bytes: usize,
+    /// `None`: messages have no attachments.
+    #[serde(deserialize_with = "values::optional_size")]
+    pub(crate) max_attachment_bytes: Option<usize>,
+}
+
+/// `[quotas]`; [`u32::MAX`] is no limit.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Quotas {
+    #[serde(deserialize_with = "values::quota")]
+    pub(crate) groups_per_day: u32,
+    #[serde(deserialize_with = "values::quota")]
+    pub(crate) members_per_day: u32,
+    #[serde(deserialize_with = "values::quota")]
+    pub(crate) strangers_per_hour: u32,
+    #[serde(deserialize_with = "values::quota")]
+    pub(crate) sessions: u32,
+    #[serde(deserialize_with = "values::quota")]
+    pub(crate) spent_refresh_tokens: u32,
 }
 
 /// `[keepalive]`

@@ -6,12 +6,14 @@
 //! them. Events that the task has not looked at never make a peer slow. While the task waits for
 //! the socket it goes on encoding events, so that they do not stay in the backlog of their flow.
 
-use super::end::{CLOSE_TIMEOUT, CloseReason, End, close_socket};
+use super::end::{CLOSE_TIMEOUT, CloseReason, End, Eviction, close_evicted, close_socket};
+use super::inbound::Inbound;
 use super::liveness::{Check, Liveness};
 use super::pipeline::{Advance, Answered, InFlight, Pipeline, Submitted, content_bytes};
 use super::session::ConnectionSession;
 use super::step::{AuthContext, Step};
 use crate::broadcast::Broadcast;
+use crate::memory_budget::Reservation;
 use crate::send_queue::Taken;
 use crate::stream::Writer;
 use crate::submission::submit;
@@ -19,11 +21,8 @@ use crate::write_buffer::encode;
 use bytes::Buf;
 use futures_util::future::BoxFuture;
 use futures_util::{SinkExt, StreamExt};
-use governor::clock::{Clock as _, MonotonicClock};
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::{self, Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -49,15 +48,18 @@ pub(crate) fn websocket_config(max_frame_bytes: usize) -> WebSocketConfig {
 
 /// A connection whose dialect is known.
 pub(crate) struct Connection<S> {
-    socket: WebSocketStream<S>,
+    socket: WebSocketStream<Inbound<S>>,
     session: ConnectionSession,
-    limiter: RateLimiter<NotKeyed, InMemoryState, MonotonicClock>,
     pipeline: Pipeline,
+    /// What the requests in the pipeline make the process hold.
+    requests: Reservation,
     /// True if the WebSocket may have a frame of its own to write, such as a pong.
     unflushed: bool,
+    /// The largest message before an identity was proven, in bytes.
+    max_unproven_bytes: usize,
+    /// The size of the last frame, in bytes.
+    last_frame_bytes: usize,
     syntax_errors: u32,
-    /// Nothing is read before then, because a frame came too early.
-    paused_until: Option<Instant>,
     liveness: Liveness,
     /// True if a response had no frame: if its request changed something, the event of that is the
     /// reply.
@@ -70,6 +72,7 @@ enum Wakeup {
     Events(Taken),
     Received(Option<Result<Message, Error>>),
     Tick,
+    Evicted(Eviction),
 }
 
 /// The reason why the delivery of events stops before the last one.
@@ -92,22 +95,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// A connection, boxed because its task would hold it twice otherwise. With a `writer`,
     /// publishers write to the socket while the task waits.
     pub(crate) fn new(
-        socket: WebSocketStream<S>,
+        socket: WebSocketStream<Inbound<S>>,
         writer: Option<Writer>,
         mut session: ConnectionSession,
     ) -> Box<Self> {
         session.send_half().writer = writer;
-        let limits = &session.state.limits;
-        let quota = Quota::per_second(limits.frames_per_second).allow_burst(limits.frame_burst);
+        let requests = socket.get_ref().account().reservation();
+        let max_unproven_bytes =
+            session.dialect().max_frame_bytes.min(session.state.limits.max_first_frame_bytes);
         let liveness = Liveness::new(Instant::now(), &session.state.keepalive);
         Box::new(Self {
             socket,
             session,
-            limiter: RateLimiter::direct_with_clock(quota, MonotonicClock),
             pipeline: Pipeline::default(),
+            requests,
             unflushed: false,
+            max_unproven_bytes,
+            last_frame_bytes: 0,
             syntax_errors: 0,
-            paused_until: None,
             liveness,
             reply_comes_as_event: false,
         })
@@ -129,11 +134,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         dialect.metrics.connections.decrement(1.0);
         // A peer that answers the close late must not hold the backlog of a flow.
         self.session.disconnect();
-        if let End::Close(close, reason) = end {
-            dialect.metrics.closed(reason);
-            let buffer = &mut self.session.send_half().buffer;
-            buffer.abandon();
-            Box::pin(close_socket(&mut self.socket, buffer, close)).await;
+        let buffer = &mut self.session.send_half().buffer;
+        buffer.abandon();
+        match end {
+            End::Gone => {}
+            End::Close(close, reason) => {
+                dialect.metrics.closed(reason);
+                Box::pin(close_socket(&mut self.socket, buffer, close)).await;
+            }
+            End::Evicted(eviction) => {
+                dialect.metrics.closed(eviction.name());
+                close_evicted(&mut self.socket, buffer, eviction);
+            }
         }
     }
 
@@ -159,7 +171,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let timer = sleep_until(armed);
         tokio::pin!(timer);
         loop {
-            let wanted = [self.paused_until, self.session.expires]
+            let reading = self.pipeline.accepts_frames();
+            self.prepare_reading(reading);
+            let inbound = self.socket.get_ref().next_time().filter(|_| reading);
+            let wanted = [inbound, self.session.expires, self.session.proof_deadline]
                 .into_iter()
                 .flatten()
                 .fold(self.liveness.next_check(), Instant::min);
@@ -171,7 +186,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             if idle && going_away {
                 return Err(Box::pin(self.finish()).await);
             }
-            let reading = self.is_reading();
             let parks =
                 idle && !going_away && !self.unflushed && self.session.send_half().is_idle();
             let wait = |context: &mut Context<'_>| {
@@ -188,8 +202,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 if let Poll::Ready(result) = result {
                     return Poll::Ready(Wakeup::Events(result));
                 }
-                if reading && let Poll::Ready(message) = self.socket.poll_next_unpin(context) {
-                    return Poll::Ready(Wakeup::Received(message));
+                if reading {
+                    if let Poll::Ready(message) = self.socket.poll_next_unpin(context) {
+                        return Poll::Ready(Wakeup::Received(message));
+                    }
+                    // A pause that has just begun, or the deadline of a message, needs the timer.
+                    if self.socket.get_ref().next_time().is_some_and(|time| time < armed) {
+                        return Poll::Ready(Wakeup::Tick);
+                    }
+                }
+                if self.requests.account().poll_evicted(context).is_ready() {
+                    return Poll::Ready(Wakeup::Evicted(Eviction::Memory));
+                }
+                if self.session.proof_deadline.is_some()
+                    && self.session.place.poll_evicted(context).is_ready()
+                {
+                    return Poll::Ready(Wakeup::Evicted(Eviction::Place));
                 }
                 timer.as_mut().poll(context).map(|()| Wakeup::Tick)
             };
@@ -217,6 +245,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             Some(Wakeup::Events(_)) => self.deliver(taken),
             Some(Wakeup::Received(message)) => Some(Box::pin(self.received(message))),
             Some(Wakeup::Tick) => Some(Box::pin(self.tick())),
+            Some(Wakeup::Evicted(eviction)) => {
+                Some(Box::pin(future::ready(Err(End::Evicted(eviction)))))
+            }
             // A publisher left something: a close, or a buffer that the loop writes next.
             None => {
                 let send_half = self.session.send_half();
@@ -232,14 +263,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     // Reading
 
-    fn is_reading(&self) -> bool {
-        self.pipeline.accepts_frames() && self.paused_until.is_none()
+    /// Tells the stream below the WebSocket what the peer may send now.
+    fn prepare_reading(&mut self, reading: bool) {
+        let (user, proven) = (self.session.owner(), self.session.proof_deadline.is_none());
+        let max_frame_bytes = self.session.dialect().max_frame_bytes;
+        let inbound = self.socket.get_mut();
+        inbound.traffic().set_user(user);
+        inbound.set_bound(if proven { max_frame_bytes } else { self.max_unproven_bytes });
+        if !reading {
+            // The peer could not finish its message meanwhile.
+            inbound.prolong();
+        }
     }
 
     /// Handles what the socket gave, or that it gives nothing more.
     async fn received(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
         self.liveness.received();
-        self.paused_until = self.pause();
+        let inbound = self.socket.get_mut();
+        let refusal = inbound.refusal();
+        inbound.message_taken();
         match message.transpose() {
             Ok(Some(Message::Text(text))) => self.handle(Frame::Text(text.into())).await,
             Ok(Some(Message::Binary(bytes))) => self.handle(Frame::Binary(bytes)).await,
@@ -248,14 +290,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 Ok(())
             }
             Ok(None | Some(Message::Close(_))) => self.enqueue(Step::End(End::Gone)).await,
-            Err(error) => self.enqueue(Step::End(error.into())).await,
+            Err(error) => {
+                self.enqueue(Step::End(refusal.map_or_else(|| error.into(), End::from))).await
+            }
         }
-    }
-
-    /// Counts a frame. Returns the time before which nothing more is read, if it came too early.
-    fn pause(&self) -> Option<Instant> {
-        let not_until = self.limiter.check().err()?;
-        Some(Instant::now() + not_until.wait_time_from(MonotonicClock.now()))
     }
 
     /// Handles one frame of the peer.
@@ -267,18 +305,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             let close = Close::new(1009, "the message is too large");
             return self.enqueue(Step::End(End::Close(close, "too_large"))).await;
         }
+        let bytes = frame.payload().len();
+        self.reserve_requests(bytes)?;
         let mut requests = Vec::new();
         let now = self.session.state.engine.now();
         match self.session.session().decode(now, &frame, &mut requests) {
             Ok(()) => {
                 self.syntax_errors = 0;
+                drop(frame);
                 for request in requests {
                     self.enqueue(Step::Request(request)).await?;
                 }
-                Ok(())
             }
-            Err(violation) => self.enqueue(Step::Reject(violation)).await,
+            Err(violation) => self.enqueue(Step::Reject(violation)).await?,
         }
+        self.last_frame_bytes = bytes;
+        self.reserve_requests(self.pipeline.held_bytes(bytes))
+    }
+
+    /// Reserves what the requests in the pipeline hold.
+    fn reserve_requests(&mut self, bytes: usize) -> Result<(), End> {
+        self.requests.resize(bytes).map_err(|_| End::Evicted(Eviction::Memory))
     }
 
     // Steps
@@ -304,7 +351,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             Step::Request(request) => self.carry_out(request).await,
             Step::Reject(violation) => self.reject(violation).await?,
             Step::End(End::Close(close, reason)) => return self.end(close, reason).await,
-            Step::End(End::Gone) => return Err(End::Gone),
+            Step::End(end @ (End::Gone | End::Evicted(_))) => return Err(end),
         }
         Ok(())
     }
@@ -358,7 +405,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 self.respond_to_committed().await;
             }
         }
-        self.run_waiting().await
+        self.run_waiting().await?;
+        self.reserve_requests(self.pipeline.held_bytes(self.last_frame_bytes))
     }
 
     async fn submitted(&mut self, submitted: Submitted) {
@@ -486,7 +534,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let mut timer = pin!(sleep_until(deadline));
         let mut taken = Vec::new();
         let mut closing = None;
+        let mut waiting = self.requests.account().reservation();
         loop {
+            let bytes = self.session.send_half().buffer.private_bytes();
+            waiting.resize(bytes).map_err(|_| End::Evicted(Eviction::Memory))?;
             let wanted = self.session.expires.map_or(deadline, |expires| expires.min(deadline));
             if timer.deadline() != wanted {
                 timer.as_mut().reset(wanted);
@@ -497,6 +548,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 }
                 if subscriber.queue.poll_take_events(context, &mut taken).is_ready() {
                     return Poll::Ready(Ok(Progress::Events));
+                }
+                if waiting.account().poll_evicted(context).is_ready() {
+                    return Poll::Ready(Err(End::Evicted(Eviction::Memory)));
                 }
                 timer.as_mut().poll(context).map(|()| Ok(Progress::Tick))
             });
@@ -593,17 +647,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     /// Does what it is time for.
     async fn tick(&mut self) -> Result<(), End> {
-        let (now, reading) = (Instant::now(), self.is_reading());
-        // The frame that came too early is counted now.
-        if self.paused_until.is_some_and(|pause| now >= pause) {
-            self.paused_until = self.pause();
+        let now = Instant::now();
+        let inbound = self.socket.get_ref();
+        let late = inbound.deadline().is_some_and(|deadline| now >= deadline);
+        // A message that was begun has a deadline of its own, and its peer may answer no ping.
+        let silence_counts = self.pipeline.accepts_frames() && inbound.next_time().is_none();
+        if late && self.pipeline.accepts_frames() {
+            let close = Close::new(1008, "the rest of the message did not come in time");
+            return self.end(close, "message_timeout").await;
         }
         let expired = self.session.expires.is_some_and(|expires| now >= expires);
         if now >= self.liveness.next_check() || expired {
             self.expire().await?;
         }
+        if self.session.proof_deadline.is_some_and(|deadline| now >= deadline) {
+            return self.end(Close::new(1008, "no login in time"), "no_proof").await;
+        }
         if now >= self.liveness.next_check() {
-            match self.liveness.check(now, reading, &self.session.state.keepalive) {
+            match self.liveness.check(now, silence_counts, &self.session.state.keepalive) {
                 Check::Alive => {}
                 Check::Ping => self.send_ping().await?,
                 Check::Dead => return Err(End::Gone),

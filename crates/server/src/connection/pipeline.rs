@@ -89,6 +89,13 @@ impl Pipeline {
             && self.pending_bytes < MAX_PENDING_BYTES
     }
 
+    /// The bytes that the requests hold. Those that wait or are being carried out are of the last
+    /// frame, which had `last_frame_bytes`: no more are read meanwhile.
+    pub(super) fn held_bytes(&self, last_frame_bytes: usize) -> usize {
+        let of_last_frame = !self.waiting.is_empty() || self.in_flight.is_some();
+        self.pending_bytes + if of_last_frame { last_frame_bytes } else { 0 }
+    }
+
     /// Returns a step if it may run now, and keeps it otherwise.
     pub(super) fn admit(&mut self, step: Step) -> Option<Step> {
         if self.waiting.is_empty() && self.may_run(&step) {

@@ -4,6 +4,7 @@ use super::step::AuthContext;
 use crate::broadcast::Broadcast;
 use crate::hub::Subscriber;
 use crate::identity::ConnectionIdentity;
+use crate::places::{Client, Place};
 use crate::send_half::SendHalf;
 use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
@@ -33,6 +34,9 @@ pub(crate) struct ConnectionSession {
     /// The principal whose expiry is watched, and the time of that.
     watched: Option<Principal>,
     pub(super) expires: Option<Instant>,
+    pub(super) place: Arc<Place>,
+    /// The time by which the peer has to prove an identity; `None` once it has.
+    pub(super) proof_deadline: Option<Instant>,
 }
 
 impl ConnectionSession {
@@ -41,10 +45,11 @@ impl ConnectionSession {
         dialect: Arc<ServedDialect>,
         session: Box<dyn ServerSession>,
         subscriber: Arc<Subscriber>,
-        address: IpAddr,
+        client: Client,
     ) -> Self {
         let send_queue_bytes = state.limits.send_queue_bytes;
         let send_half = Some(Box::new(SendHalf::new(dialect.clone(), session, send_queue_bytes)));
+        let Client { address, place, proof_deadline } = client;
         let requester = Requester { dialect, connection: subscriber.id, address };
         Self {
             state,
@@ -55,11 +60,23 @@ impl ConnectionSession {
             attached: None,
             watched: None,
             expires: None,
+            place,
+            proof_deadline: Some(proof_deadline),
         }
+    }
+
+    /// The client's address.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.requester.address
     }
 
     pub(crate) fn dialect(&self) -> &Arc<ServedDialect> {
         &self.requester.dialect
+    }
+
+    /// The user whose connection it is.
+    pub(super) fn owner(&self) -> Option<UserId> {
+        self.identity.owner().map(|principal| principal.identity.user)
     }
 
     pub(super) fn send_half(&mut self) -> &mut SendHalf {
@@ -181,9 +198,13 @@ impl ConnectionSession {
         self.state.hub.disconnect(&self.subscriber, self.attached.take());
     }
 
-    /// Announces the identity to the session, if it has changed.
+    /// Announces the identity to the session, if it has changed. The first one is the proof that
+    /// the connection's place waits for.
     fn announce(&mut self) {
         if let Some(identity) = self.identity.take_change() {
+            if identity.is_some() && self.proof_deadline.take().is_some() {
+                self.place.prove();
+            }
             self.session().authenticated(identity);
         }
     }

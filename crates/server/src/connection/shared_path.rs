@@ -1,18 +1,20 @@
 //! Connections on a shared path: the first frame decides the dialect.
 
 use super::connection::Connection;
-use super::end::{CLOSE_TIMEOUT, End, close_socket};
+use super::end::{CLOSE_TIMEOUT, End, Eviction, close_evicted, close_socket};
+use super::inbound::Inbound;
 use super::session::ConnectionSession;
 use crate::hub::Subscriber;
+use crate::places::Client;
 use crate::state::ServerState;
 use crate::stream::Writer;
 use crate::write_buffer::WriteBuffer;
 use futures_util::{SinkExt, StreamExt};
-use std::future::Future;
-use std::net::IpAddr;
+use std::future::{Future, pending, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tolmach_dialect::{Close, Frame, Handshake};
@@ -21,13 +23,13 @@ use tolmach_dialect::{Close, Frame, Handshake};
 /// boxed: the task has no memory for it afterwards.
 pub(crate) fn serve_shared<S: AsyncRead + AsyncWrite + Unpin + Send>(
     state: Arc<ServerState>,
-    socket: WebSocketStream<S>,
+    socket: WebSocketStream<Inbound<S>>,
     writer: Option<Writer>,
     subscriber: Arc<Subscriber>,
-    address: IpAddr,
+    client: Client,
     request: http::request::Parts,
 ) -> impl Future<Output = ()> + Send {
-    let negotiation = Box::pin(negotiate(state, socket, writer, subscriber, address, request));
+    let negotiation = Box::pin(negotiate(state, socket, writer, subscriber, client, request));
     async move {
         if let Some(Negotiated { connection, frames, first }) = negotiation.await {
             connection.run(frames, Some(first)).await;
@@ -45,18 +47,21 @@ struct Negotiated<S> {
 
 async fn negotiate<S: AsyncRead + AsyncWrite + Unpin + Send>(
     state: Arc<ServerState>,
-    mut socket: WebSocketStream<S>,
+    mut socket: WebSocketStream<Inbound<S>>,
     writer: Option<Writer>,
     subscriber: Arc<Subscriber>,
-    address: IpAddr,
+    client: Client,
     request: http::request::Parts,
 ) -> Option<Negotiated<S>> {
-    let first = match first_frame(&state, &mut socket, &subscriber).await {
+    let first = match first_frame(&mut socket, &subscriber, &client).await {
         Ok(frame) => frame,
         Err(end) => {
             state.hub.disconnect(&subscriber, None);
-            if let End::Close(close, _) = end {
-                close_socket(&mut socket, &mut WriteBuffer::default(), close).await;
+            let mut rest = WriteBuffer::default();
+            match end {
+                End::Gone => {}
+                End::Close(close, _) => close_socket(&mut socket, &mut rest, close).await,
+                End::Evicted(eviction) => close_evicted(&mut socket, &mut rest, eviction),
             }
             return None;
         }
@@ -64,6 +69,7 @@ async fn negotiate<S: AsyncRead + AsyncWrite + Unpin + Send>(
     let handshake = Handshake::new(subscriber.id)
         .request(&request)
         .websocket(true)
+        .local(state.is_local(client.address))
         .first_frame(&first)
         .max_json_depth(state.limits.max_json_depth);
     let accepted = state.routes.recognise(&handshake).and_then(|(served, revision)| {
@@ -77,7 +83,7 @@ async fn negotiate<S: AsyncRead + AsyncWrite + Unpin + Send>(
         return None;
     };
     let mut session =
-        ConnectionSession::new(state.clone(), dialect, session, subscriber.clone(), address);
+        ConnectionSession::new(state.clone(), dialect, session, subscriber.clone(), client);
     let frames = session.initialise().await;
     if frames.iter().any(|frame| matches!(frame, Frame::Response(_))) {
         drop(session);
@@ -91,7 +97,7 @@ async fn negotiate<S: AsyncRead + AsyncWrite + Unpin + Send>(
 /// Answers a first frame that no dialect serves, and closes the connection.
 async fn reject<S: AsyncRead + AsyncWrite + Unpin + Send>(
     state: &ServerState,
-    socket: &mut WebSocketStream<S>,
+    socket: &mut WebSocketStream<Inbound<S>>,
     subscriber: &Arc<Subscriber>,
 ) {
     crate::metrics::unrecognised();
@@ -105,21 +111,22 @@ async fn reject<S: AsyncRead + AsyncWrite + Unpin + Send>(
 
 /// The first data frame, within its bounds.
 async fn first_frame<S: AsyncRead + AsyncWrite + Unpin + Send>(
-    state: &ServerState,
-    socket: &mut WebSocketStream<S>,
+    socket: &mut WebSocketStream<Inbound<S>>,
     subscriber: &Subscriber,
+    client: &Client,
 ) -> Result<Frame, End> {
-    let deadline = sleep(state.limits.first_frame_timeout);
+    let deadline = sleep_until(client.proof_deadline);
     tokio::pin!(deadline);
     let mut taken = Vec::new();
     loop {
         // Without a subscription, a connection takes nothing from its queue but the order to close.
         let message = tokio::select! {
-            message = socket.next() => message.transpose()?,
+            message = receive(socket) => message?,
             _ = subscriber.queue.take(&mut taken) => {
                 let close = Close::new(1001, "the server is going away");
                 return Err(End::Close(close, "going_away"));
             }
+            () = client.place.evicted() => return Err(End::Evicted(Eviction::Place)),
             () = deadline.as_mut() => {
                 let close = Close::new(1008, "no first frame in time");
                 return Err(End::Close(close, "silent"));
@@ -131,10 +138,48 @@ async fn first_frame<S: AsyncRead + AsyncWrite + Unpin + Send>(
             Some(Message::Binary(bytes)) => Frame::Binary(bytes),
             Some(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => continue,
         };
-        if frame.payload().len() > state.limits.max_first_frame_bytes {
-            let close = Close::new(1009, "the first message is too large");
-            return Err(End::Close(close, "too_large"));
-        }
         return Ok(frame);
+    }
+}
+
+/// The next message. Cancelling it loses nothing.
+async fn receive<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    socket: &mut WebSocketStream<Inbound<S>>,
+) -> Result<Option<Message>, End> {
+    let account = socket.get_ref().account().clone();
+    loop {
+        let armed = socket.get_ref().next_time();
+        let timer = async {
+            match armed {
+                Some(time) => sleep_until(time).await,
+                None => pending().await,
+            }
+        };
+        let message = poll_fn(|context| match socket.poll_next_unpin(context) {
+            Poll::Ready(message) => Poll::Ready(Some(message)),
+            // A pause that has just begun, or the deadline of the message, needs the timer.
+            Poll::Pending if socket.get_ref().next_time() != armed => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        tokio::select! {
+            message = message => match message.map(Option::transpose) {
+                None => {}
+                Some(Ok(message)) => return Ok(message),
+                Some(Err(error)) => {
+                    let refusal = socket.get_ref().refusal();
+                    return Err(refusal.map_or_else(|| error.into(), End::from));
+                }
+            },
+            () = poll_fn(|context| account.poll_evicted(context)) => {
+                return Err(End::Evicted(Eviction::Memory));
+            }
+            () = timer => {
+                let deadline = socket.get_ref().deadline();
+                if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                    let close = Close::new(1008, "the rest of the message did not come in time");
+                    return Err(End::Close(close, "message_timeout"));
+                }
+            }
+        }
     }
 }

@@ -2,9 +2,11 @@
 //! every task waits.
 
 use super::connection::{Connection, websocket_config};
+use super::inbound::Inbound;
 use super::session::ConnectionSession;
 use crate::hub::Subscriber;
 use crate::options::Limits;
+use crate::places::Client;
 use crate::test_support::{TestServer, settle, toy};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,7 +17,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tolmach_dialect::Handshake;
 use tolmach_domain::{FlowId, UserId};
-use tolmach_engine::ports::{FlowStore, UserStore};
+use tolmach_engine::ports::{FlowLimits, FlowStore, UserStore};
 
 /// The bytes that the stream between a connection and its peer holds.
 const STREAM: usize = 64;
@@ -33,8 +35,12 @@ impl Peer {
         let (state, dialect) = (server.state.clone(), server.dialect());
         let subscriber = state.connect(state.new_connection());
         let session = dialect.dialect.accept(&Handshake::new(subscriber.id)).unwrap();
-        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let session = ConnectionSession::new(state, dialect, session, subscriber.clone(), address);
+        let place = state.places.take(None).unwrap();
+        let limit = state.limits.first_proof_timeout;
+        let client = Client::new(IpAddr::V4(Ipv4Addr::LOCALHOST), place, limit);
+        let session =
+            ConnectionSession::new(state.clone(), dialect, session, subscriber.clone(), client);
+        let ours = Inbound::new(&state, session.address(), ours, &[]);
         let config = Some(websocket_config(1 << 20));
         let socket = WebSocketStream::from_raw_socket(ours, Role::Server, config).await;
         let connection = Connection::new(socket, None, session);
@@ -204,7 +210,12 @@ async fn a_dialect_that_needs_summaries_renders_with_one() {
     writer.request(&format!("send {group} hello")).await;
     assert_eq!(peer.receive().await, "event posted of 2 hello");
     let now = server.state.engine.now();
-    server.backend.store.add_members(group, ann, &[cid], None, now).await.unwrap();
+    server
+        .backend
+        .store
+        .add_members(group, ann, &[cid], FlowLimits::NONE, None, now)
+        .await
+        .unwrap();
     assert_eq!(peer.receive().await, "event members_added of 3 ");
     writer.request(&format!("send {group} hello")).await;
     assert_eq!(peer.receive().await, "event posted of 3 hello");
