@@ -11,6 +11,8 @@ mod bearer;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod content;
+#[cfg(test)]
 mod cross_dialect;
 #[cfg(test)]
 mod drain;
@@ -20,6 +22,8 @@ mod gateway;
 mod harness;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod http_bodies;
 #[cfg(test)]
 mod mode;
 #[cfg(test)]

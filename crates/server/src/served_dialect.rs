@@ -28,7 +28,7 @@ impl ServedDialect {
             .unwrap_or(manifest.limits.max_frame_bytes);
         Self {
             max_frame_bytes,
-            max_body_bytes: manifest.limits.max_body_bytes.max(max_frame_bytes),
+            max_body_bytes: manifest.limits.max_body_bytes,
             metrics: DialectMetrics::new(manifest.id),
             dialect,
         }

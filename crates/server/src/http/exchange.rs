@@ -1,92 +1,189 @@
 //! HTTP requests of dialects.
 
+use super::body::{BodyError, leave_unread, read_body};
+use super::response_budget::ResponseBudget;
 use super::responses::error;
 use crate::identity::ConnectionIdentity;
+use crate::memory_budget::Reservation;
+use crate::metrics;
 use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
 use crate::submission::{Requester, submit};
+use crate::traffic::TrafficMeter;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use hyper::body::{Body, Incoming};
 use std::net::IpAddr;
 use std::sync::Arc;
-use tolmach_dialect::{Frame, Handshake, RenderContext, ServerSession};
+use std::time::Duration;
+use tolmach_dialect::{ExpectedBody, Frame, Handshake, RenderContext, ServerSession};
+use tolmach_domain::Fault;
 
-/// Carries out one HTTP request of a dialect: a session of one frame each way.
+/// The time after which a client that has got no memory for its body may try again.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Carries out one HTTP request of a dialect: a session of one frame each way. The body is read
+/// once the head has been accepted and its credentials are proven.
 pub(super) async fn exchange(
     state: &ServerState,
+    budget: &ResponseBudget,
     address: IpAddr,
     dialect: &Arc<ServedDialect>,
-    request: Request<Bytes>,
+    request: Request<Incoming>,
 ) -> Response<Bytes> {
     let connection = state.new_connection();
-    let (parts, body) = request.into_parts();
+    let (head, mut body) = request.into_parts();
     let handshake = Handshake::new(connection)
-        .request(&parts)
+        .request(&head)
         .websocket(false)
+        .local(state.is_local(address))
         .max_json_depth(state.limits.max_json_depth);
     let session = match dialect.dialect.accept(&handshake) {
         Ok(session) => session,
         Err(rejection) => {
             dialect.metrics.handshakes_rejected.increment(1);
-            return *rejection.response;
+            return leave_unread(&head, body, *rejection.response);
         }
     };
-    dialect.metrics.frames_in.increment(1);
-    dialect.metrics.bytes_in.increment(body.len() as u64);
     let requester = Requester { dialect: dialect.clone(), connection, address };
-    let frame = Frame::request(Request::from_parts(parts, body));
-    let frames = carry_out(state, &requester, session, &frame).await;
-    let response = frames.into_iter().find_map(|frame| match frame {
-        Frame::Response(response) => Some(*response),
-        _ => None,
-    });
-    let response =
-        response.unwrap_or_else(|| error(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
-    dialect.metrics.frames_out.increment(1);
-    dialect.metrics.bytes_out.increment(response.body().len() as u64);
-    response
+    let mut exchange = Exchange { state, budget, requester, session };
+    let received = match exchange.receive(&mut body).await {
+        Ok(received) => received,
+        Err(response) => return leave_unread(&head, body, response),
+    };
+    let limit = state.keepalive.pong_timeout;
+    match received {
+        Some((content, _reservation)) => {
+            let frame = Frame::request(Request::from_parts(head, content));
+            budget.respond(limit, address, exchange.carry_out(frame)).await
+        }
+        None => {
+            let frame = Frame::request(Request::from_parts(head.clone(), Bytes::new()));
+            let response = budget.respond(limit, address, exchange.carry_out(frame)).await;
+            leave_unread(&head, body, response)
+        }
+    }
 }
 
-async fn carry_out(
-    state: &ServerState,
-    requester: &Requester,
-    mut session: Box<dyn ServerSession>,
-    frame: &Frame,
-) -> Vec<Frame> {
-    let dialect = &requester.dialect;
-    let (mut requests, mut frames) = (Vec::new(), Vec::new());
-    if let Err(violation) = session.decode(state.engine.now(), frame, &mut requests) {
-        dialect.metrics.violation(violation.kind.name());
-        frames.extend(violation.answer);
-        return frames;
-    }
-    let mut identity = ConnectionIdentity::default();
-    for request in requests {
-        let credentials = request.credentials.clone();
-        let caller = state.engine.authenticate(&credentials, identity.bound()).await;
-        if let Ok(Some(principal)) = &caller {
-            identity.proven(*principal);
+struct Exchange<'a> {
+    state: &'a ServerState,
+    budget: &'a ResponseBudget,
+    requester: Requester,
+    session: Box<dyn ServerSession>,
+}
+
+impl Exchange<'_> {
+    /// Reads the body on the terms of the session: nothing, if there is none or it is not needed. An
+    /// error is the response to send.
+    async fn receive(
+        &mut self,
+        body: &mut Incoming,
+    ) -> Result<Option<(Bytes, Reservation)>, Response<Bytes>> {
+        if body.is_end_stream() {
+            return Ok(None);
         }
-        announce(&mut identity, &mut *session);
-        let submitted = submit(state, requester, caller, request).await;
-        let completed = submitted.completed().await.wait_for_delivery(state).await;
-        identity.completed(&credentials, completed.principal, &completed.response.outcome);
-        announce(&mut identity, &mut *session);
-        let (now, response) = (state.engine.now(), completed.response);
-        let responded = session.respond(now, &response, &RenderContext::EMPTY, &mut frames);
-        if let Err(unsupported) = responded {
+        let (state, dialect) = (self.state, self.requester.dialect.clone());
+        let expected = self.session.expected_body();
+        let mut meter = TrafficMeter::new(state.traffic.clone(), self.requester.address);
+        if let Some(expected) = &expected {
+            match state.engine.authenticate(&expected.credentials, None).await {
+                Ok(principal) => meter.set_user(principal.map(|proven| proven.identity.user)),
+                Err(fault) => {
+                    dialect.metrics.handshakes_rejected.increment(1);
+                    return Err(self.reject(expected, fault));
+                }
+            }
+        }
+        let bound = expected.as_ref().map_or(usize::MAX, |expected| expected.max_bytes);
+        let max_bytes = bound.min(dialect.max_body_bytes);
+        if max_bytes == 0 {
+            return Ok(None);
+        }
+        let mut reservation = self.budget.account(self.requester.address).reservation();
+        let limit = state.http.body_timeout;
+        match read_body(body, max_bytes, limit, &mut reservation, meter).await {
+            Ok(content) => Ok(Some((content, reservation))),
+            Err(reason) => {
+                metrics::body_rejected(reason.name());
+                Err(match (reason, &expected) {
+                    (BodyError::OverBudget, Some(expected)) => {
+                        self.reject(expected, Fault::TooMany { retry_after: RETRY_AFTER })
+                    }
+                    (reason, _) => reason.response(),
+                })
+            }
+        }
+    }
+
+    /// The dialect's response to a body that is not read.
+    fn reject(&mut self, expected: &ExpectedBody, fault: Fault) -> Response<Bytes> {
+        let response = tolmach_dialect::Response::new(expected.correlation.clone(), Err(fault));
+        let mut frames = Vec::new();
+        self.respond(&response, &mut frames);
+        http_response(frames)
+    }
+
+    async fn carry_out(mut self, frame: Frame) -> Response<Bytes> {
+        let metrics = &self.requester.dialect.metrics;
+        metrics.frames_in.increment(1);
+        metrics.bytes_in.increment(frame.payload().len() as u64);
+        let response = http_response(self.frames(&frame).await);
+        let metrics = &self.requester.dialect.metrics;
+        metrics.frames_out.increment(1);
+        metrics.bytes_out.increment(response.body().len() as u64);
+        response
+    }
+
+    async fn frames(&mut self, frame: &Frame) -> Vec<Frame> {
+        let state = self.state;
+        let (mut requests, mut frames) = (Vec::new(), Vec::new());
+        if let Err(violation) = self.session.decode(state.engine.now(), frame, &mut requests) {
+            self.requester.dialect.metrics.violation(violation.kind.name());
+            frames.extend(violation.answer);
+            return frames;
+        }
+        let mut identity = ConnectionIdentity::default();
+        for request in requests {
+            let credentials = request.credentials.clone();
+            let caller = state.engine.authenticate(&credentials, identity.bound()).await;
+            if let Ok(Some(principal)) = &caller {
+                identity.proven(*principal);
+                self.budget.place().prove();
+            }
+            self.announce(&mut identity);
+            let submitted = submit(state, &self.requester, caller, request).await;
+            let completed = submitted.completed().await.wait_for_delivery(state).await;
+            identity.completed(&credentials, completed.principal, &completed.response.outcome);
+            self.announce(&mut identity);
+            self.respond(&completed.response, &mut frames);
+        }
+        frames
+    }
+
+    fn respond(&mut self, response: &tolmach_dialect::Response, frames: &mut Vec<Frame>) {
+        let now = self.state.engine.now();
+        if let Err(unsupported) = self.session.respond(now, response, &RenderContext::EMPTY, frames)
+        {
             tracing::error!(
-                dialect = dialect.id(),
+                dialect = self.requester.dialect.id(),
                 %unsupported,
                 "the dialect cannot encode this response"
             );
         }
     }
-    frames
+
+    fn announce(&mut self, identity: &mut ConnectionIdentity) {
+        if let Some(identity) = identity.take_change() {
+            self.session.authenticated(identity);
+        }
+    }
 }
 
-fn announce(identity: &mut ConnectionIdentity, session: &mut dyn ServerSession) {
-    if let Some(identity) = identity.take_change() {
-        session.authenticated(identity);
-    }
+/// The HTTP response among the frames of a session.
+fn http_response(frames: Vec<Frame>) -> Response<Bytes> {
+    let response = frames.into_iter().find_map(|frame| match frame {
+        Frame::Response(response) => Some(*response),
+        _ => None,
+    });
+    response.unwrap_or_else(|| error(StatusCode::INTERNAL_SERVER_ERROR, "internal error"))
 }

@@ -1,6 +1,8 @@
 //! HTTP: the server's own pages, the dialects whose frames are HTTP requests, and WebSocket
 //! handshakes.
 
+mod accounts;
+mod admin;
 mod body;
 mod exchange;
 mod own_pages;
@@ -9,5 +11,6 @@ mod responses;
 mod service;
 mod upgrade;
 
-pub(crate) use response_budget::{ConnectionPermit, ResponseBudget};
+pub(crate) use admin::{serve_admin_request, serve_without_place};
+pub(crate) use response_budget::ResponseBudget;
 pub(crate) use service::serve_request;

@@ -1,9 +1,13 @@
-//! Bounds on the responses of one HTTP connection.
+//! Bounds on what one HTTP connection makes the process hold.
 
-use super::responses::error;
+use super::accounts::Accounts;
+use super::responses::{busy, error};
+use crate::memory_budget::{Account, MemoryBudget, Reservation};
+use crate::places::Place;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -15,28 +19,42 @@ const MAX_EXCHANGES: usize = 16;
 /// The room for responses of one connection that its peer has not read, in bytes.
 const MAX_UNREAD_BYTES: usize = 16 << 20;
 
-/// A connection's share of [`crate::HttpOptions::max_connections`], held by all that serves it.
-pub(crate) type ConnectionPermit = Arc<OwnedSemaphorePermit>;
+/// The largest response, in bytes, that is not counted in the budget of memory.
+const MAX_UNCOUNTED_BYTES: usize = 4 << 10;
 
-/// Bounds on the responses of one HTTP connection: a peer that makes requests over HTTP/2 and reads
-/// no response holds so much memory, and no more.
+/// Bounds on what one HTTP connection makes the process hold: a peer that makes requests over
+/// HTTP/2 and reads no response holds so much memory, and no more.
 pub(crate) struct ResponseBudget {
-    permit: ConnectionPermit,
+    place: Arc<Place>,
+    accounts: Accounts,
     exchanges: Semaphore,
     unread_bytes: Arc<Semaphore>,
 }
 
 impl ResponseBudget {
-    pub(crate) fn new(permit: ConnectionPermit) -> Self {
+    pub(crate) fn new(place: Arc<Place>, memory: Arc<MemoryBudget>) -> Self {
         Self {
-            permit,
+            place,
+            accounts: Accounts::new(memory),
             exchanges: Semaphore::new(MAX_EXCHANGES),
             unread_bytes: Arc::new(Semaphore::new(MAX_UNREAD_BYTES)),
         }
     }
 
-    pub(super) fn permit(&self) -> ConnectionPermit {
-        self.permit.clone()
+    /// The place of the connection.
+    pub(super) fn place(&self) -> &Arc<Place> {
+        &self.place
+    }
+
+    /// The account of a client in the budget of memory.
+    pub(super) fn account(&self, client: IpAddr) -> Arc<Account> {
+        self.accounts.of(client)
+    }
+
+    /// Waits until the connection has to end because it holds too much memory. One task at a time
+    /// may wait.
+    pub(crate) fn evicted(&self) -> impl Future<Output = ()> {
+        self.accounts.evicted()
     }
 
     /// Carries out one request, and waits until there is room for its response. Before it is
@@ -44,6 +62,7 @@ impl ResponseBudget {
     pub(super) async fn respond(
         &self,
         limit: Duration,
+        client: IpAddr,
         exchange: impl Future<Output = Response<Bytes>>,
     ) -> Response<Bytes> {
         let Ok(Ok(_permit)) = timeout(limit, self.exchanges.acquire()).await else {
@@ -53,12 +72,22 @@ impl ResponseBudget {
             );
         };
         let (head, body) = exchange.await.into_parts();
+        let reservation = match body.len() {
+            0..=MAX_UNCOUNTED_BYTES => None,
+            bytes => match self.account(client).reserve(bytes) {
+                Ok(reservation) => Some(reservation),
+                Err(_) => return busy(),
+            },
+        };
         // A response that is larger than the whole room passes when it is alone.
         let bytes = body.len().min(MAX_UNREAD_BYTES) as u32;
         let Ok(permit) = self.unread_bytes.clone().acquire_many_owned(bytes).await else {
             return error(StatusCode::INTERNAL_SERVER_ERROR, "internal error");
         };
-        Response::from_parts(head, Bytes::from_owner(UnreadBody { body, _permit: permit }))
+        Response::from_parts(
+            head,
+            Bytes::from_owner(UnreadBody { body, _permit: permit, _reservation: reservation }),
+        )
     }
 }
 
@@ -66,6 +95,7 @@ impl ResponseBudget {
 struct UnreadBody {
     body: Bytes,
     _permit: OwnedSemaphorePermit,
+    _reservation: Option<Reservation>,
 }
 
 impl AsRef<[u8]> for UnreadBody {

@@ -1,8 +1,11 @@
 //! The server's own responses.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderValue, Response, StatusCode};
+
+/// The time after which a client that has got no place or no memory may try again, in seconds.
+const RETRY_AFTER_SECONDS: &str = "5";
 
 /// `{"error": …}`, the form of every error of the server's own.
 pub(super) fn error(status: StatusCode, message: &str) -> Response<Bytes> {
@@ -26,6 +29,22 @@ pub(super) fn upgrade_required() -> Response<Bytes> {
         error(StatusCode::UPGRADE_REQUIRED, "this path takes WebSocket connections, version 13");
     response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
     response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    response
+}
+
+/// The response to a connection or a WebSocket that has got no place.
+pub(super) fn no_place() -> Response<Bytes> {
+    try_again("too many connections")
+}
+
+/// The response to a request for which no memory is left.
+pub(super) fn busy() -> Response<Bytes> {
+    try_again("too much is in progress, try again later")
+}
+
+fn try_again(message: &str) -> Response<Bytes> {
+    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, message);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
     response
 }
 

@@ -1,17 +1,21 @@
 //! HTTP requests, each to what answers its path.
 
-use super::body::read_body;
+use super::body::{leave_unread, read_body};
 use super::exchange::exchange;
 use super::own_pages::{own_page, readiness};
 use super::response_budget::ResponseBudget;
-use super::responses::{error, upgrade_required};
+use super::responses::{error, no_place, upgrade_required};
 use super::upgrade::{Upgrade, upgrade, upgrade_shared};
-use crate::pages::recover::recover;
+use crate::metrics;
+use crate::pages::recover;
+use crate::places::{Client, Place};
 use crate::routes::RouteMatch;
 use crate::state::ServerState;
+use crate::traffic::TrafficMeter;
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{Request, Response, StatusCode};
+use http::header::HOST;
+use http::{Request, Response, StatusCode, Version};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use std::convert::Infallible;
@@ -48,17 +52,26 @@ async fn respond(
     peer: IpAddr,
     request: Request<Incoming>,
 ) -> Response<Bytes> {
+    if !names_its_host(&request) {
+        let (head, body) = request.into_parts();
+        let response = error(StatusCode::BAD_REQUEST, "one Host header is expected");
+        return leave_unread(&head, body, response);
+    }
     let path = request.uri().path().to_owned();
     let address = state.proxies.client(peer, request.headers());
     match Upgrade::of(&request) {
         Some(Ok(handshake)) => {
-            let permit = budget.permit();
+            let place = match place_of_websocket(&state, budget, address, request.version()) {
+                Ok(place) => place,
+                Err(response) => return *response,
+            };
+            let client = Client::new(address, place, state.limits.first_proof_timeout);
             match state.routes.find(&path) {
                 RouteMatch::Dialect(dialect, _) => {
                     let dialect = dialect.clone();
-                    upgrade(state, permit, address, dialect, handshake, request).await
+                    upgrade(state, client, dialect, handshake, request).await
                 }
-                RouteMatch::Shared => upgrade_shared(state, permit, address, handshake, request),
+                RouteMatch::Shared => upgrade_shared(state, client, handshake, request),
                 RouteMatch::NotFound => not_found(),
             }
         }
@@ -70,6 +83,21 @@ async fn respond(
     }
 }
 
+/// The place of a WebSocket that a client begins; an error is the response to it.
+fn place_of_websocket(
+    state: &ServerState,
+    budget: &ResponseBudget,
+    address: IpAddr,
+    version: Version,
+) -> Result<Arc<Place>, Box<Response<Bytes>>> {
+    // All clients behind a proxy that does not tell their addresses would count as one.
+    let known = (!state.proxies.trusts(address)).then_some(address);
+    budget.place().of_websocket(version, known).map_err(|reason| {
+        metrics::connection_refused(reason.name());
+        Box::new(no_place())
+    })
+}
+
 /// Responds to a request that is no WebSocket handshake.
 async fn respond_to_request(
     state: &ServerState,
@@ -78,32 +106,56 @@ async fn respond_to_request(
     path: &str,
     request: Request<Incoming>,
 ) -> Response<Bytes> {
-    if let Some(response) = own_page(state, path, request.method()) {
-        return response;
-    }
-    let body_timeout = state.http.body_timeout;
-    match path {
-        "/readyz" => return readiness(state).await,
-        "/recover" => {
-            return match read_body(request, MAX_FORM_BYTES, body_timeout).await {
-                Ok(request) => recover(&state.engine, request).await,
-                Err(response) => response,
-            };
-        }
-        _ => {}
-    }
-    match state.routes.find(path) {
-        RouteMatch::Dialect(dialect, Transport::Http) => {
-            match read_body(request, dialect.max_body_bytes, body_timeout).await {
-                Ok(request) => {
-                    let exchange = exchange(state, address, dialect, request);
-                    budget.respond(state.keepalive.pong_timeout, exchange).await
-                }
-                Err(response) => response,
+    let own = match path {
+        "/readyz" => Some(readiness(state).await),
+        "/recover" => return recovery(state, budget, address, request).await,
+        path => own_page(state, path, request.method()),
+    };
+    let response = match own {
+        Some(response) => response,
+        None => match state.routes.find(path) {
+            RouteMatch::Dialect(dialect, Transport::Http) => {
+                return exchange(state, budget, address, dialect, request).await;
             }
+            RouteMatch::Dialect(_, Transport::WebSocket) | RouteMatch::Shared => upgrade_required(),
+            RouteMatch::NotFound => not_found(),
+        },
+    };
+    let (head, body) = request.into_parts();
+    leave_unread(&head, body, response)
+}
+
+/// The page of a mailed recovery link. The body of any request but its own form is left unread.
+async fn recovery(
+    state: &ServerState,
+    budget: &ResponseBudget,
+    address: IpAddr,
+    request: Request<Incoming>,
+) -> Response<Bytes> {
+    let (head, mut body) = request.into_parts();
+    if !recover::reads_body(&head) {
+        let request = Request::from_parts(head.clone(), Bytes::new());
+        let response = recover::recover(&state.engine, request).await;
+        return leave_unread(&head, body, response);
+    }
+    let mut reservation = budget.account(address).reservation();
+    let meter = TrafficMeter::new(state.traffic.clone(), address);
+    let limit = state.http.body_timeout;
+    match read_body(&mut body, MAX_FORM_BYTES, limit, &mut reservation, meter).await {
+        Ok(form) => recover::recover(&state.engine, Request::from_parts(head, form)).await,
+        Err(reason) => {
+            metrics::body_rejected(reason.name());
+            leave_unread(&head, body, reason.response())
         }
-        RouteMatch::Dialect(_, Transport::WebSocket) | RouteMatch::Shared => upgrade_required(),
-        RouteMatch::NotFound => not_found(),
+    }
+}
+
+/// True if a request has one host: RFC 9112 section 3.2. Only HTTP/1.1 needs the header; a second
+/// one is an attempt to have two servers read two hosts.
+fn names_its_host(request: &Request<Incoming>) -> bool {
+    match request.headers().get_all(HOST).iter().count() {
+        0 => request.version() != Version::HTTP_11,
+        count => count == 1,
     }
 }
 

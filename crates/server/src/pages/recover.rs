@@ -8,7 +8,8 @@ use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
     REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{Method, Request, Response, StatusCode};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 use tolmach_domain::{Authority, Command, Fault, Secret};
@@ -27,6 +28,11 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// True if the body of a request is read: that of a form.
+pub(crate) fn reads_body(head: &Parts) -> bool {
+    head.method == Method::POST && is_form(&head.headers)
+}
+
 /// Shows the form (GET, with `token` in the address) or sets the password (POST, form-encoded:
 /// `token`, `password`, `repeat`).
 pub(crate) async fn recover(engine: &Engine, request: Request<Bytes>) -> Response<Bytes> {
@@ -34,7 +40,7 @@ pub(crate) async fn recover(engine: &Engine, request: Request<Bytes>) -> Respons
         Method::GET | Method::HEAD => {
             show_form(engine, request.uri().query().unwrap_or_default()).await
         }
-        Method::POST if is_form(&request) => set_password(engine, request.body()).await,
+        Method::POST if is_form(request.headers()) => set_password(engine, request.body()).await,
         Method::POST => {
             problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This page takes only its own form.")
         }
@@ -49,12 +55,8 @@ pub(crate) async fn recover(engine: &Engine, request: Request<Bytes>) -> Respons
     }
 }
 
-fn is_form(request: &Request<Bytes>) -> bool {
-    let kind = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     kind.split(';')
         .next()
         .unwrap_or_default()
