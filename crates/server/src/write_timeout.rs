@@ -12,19 +12,25 @@ use tokio::time::{Sleep, sleep};
 /// for too long.
 pub(crate) struct WriteTimeoutStream {
     stream: TcpStream,
-    timeout: Duration,
+    /// `None` once the timeout is disabled.
+    timeout: Option<Duration>,
     /// Runs while a write waits.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl WriteTimeoutStream {
     pub(crate) fn new(stream: TcpStream, timeout: Duration) -> Self {
-        Self { stream, timeout, timer: None }
+        Self { stream, timeout: Some(timeout), timer: None }
     }
 
     /// The stream itself, without the timeout.
     pub(crate) fn into_inner(self) -> TcpStream {
         self.stream
+    }
+
+    /// Lets writes take as long as they take from now on.
+    pub(crate) fn disable_timeout(&mut self) {
+        (self.timeout, self.timer) = (None, None);
     }
 
     fn time_out(
@@ -36,7 +42,7 @@ impl WriteTimeoutStream {
             self.timer = None;
             return written;
         }
-        let timeout = self.timeout;
+        let Some(timeout) = self.timeout else { return written };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
         ready!(timer.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))

@@ -16,22 +16,34 @@ pub(super) fn own_page(
     method: &Method,
 ) -> Option<Response<Bytes>> {
     let response = match path {
-        "/healthz" => text(StatusCode::OK, PLAIN, "ok\n"),
-        "/metrics" => {
-            let metrics = state.metrics.as_ref()?.render();
-            text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics)
-        }
+        "/healthz" => health(),
         path => {
             let document = state.routes.document(path)?;
             text(StatusCode::OK, document.media_type, (document.content)())
         }
     };
-    if *method != Method::GET && *method != Method::HEAD {
-        let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "this page can only be read");
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return Some(response);
+    Some(read_only(method, response))
+}
+
+/// A page that can only be read.
+pub(super) fn read_only(method: &Method, page: Response<Bytes>) -> Response<Bytes> {
+    if *method == Method::GET || *method == Method::HEAD {
+        return page;
     }
-    Some(response)
+    let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "this page can only be read");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
+/// The health page: the process runs.
+pub(super) fn health() -> Response<Bytes> {
+    text(StatusCode::OK, PLAIN, "ok\n")
+}
+
+/// The page of metrics, if there are any.
+pub(super) fn metrics(state: &ServerState) -> Option<Response<Bytes>> {
+    let metrics = state.metrics.as_ref()?.render();
+    Some(text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics))
 }
 
 /// The readiness page: requests can be served if the store answers and the server is not draining.

@@ -1,8 +1,8 @@
 //! WebSocket handshakes, over HTTP/1.1 (RFC 6455 section 4) and HTTP/2 (RFC 8441).
 
-use super::response_budget::ConnectionPermit;
 use super::responses::{error, going_away, upgrade_required};
-use crate::connection::{Connection, ConnectionSession, serve_shared, websocket_config};
+use crate::connection::{Connection, ConnectionSession, Inbound, serve_shared, websocket_config};
+use crate::places::Client;
 use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
 use crate::stream::{Stream, Writer};
@@ -20,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -103,8 +103,7 @@ fn has_token(headers: &HeaderMap, header: http::HeaderName, token: &str) -> bool
 /// out first, and may reject it.
 pub(super) async fn upgrade(
     state: Arc<ServerState>,
-    permit: ConnectionPermit,
-    address: IpAddr,
+    client: Client,
     dialect: Arc<ServedDialect>,
     handshake: Upgrade,
     mut request: Request<Incoming>,
@@ -118,6 +117,7 @@ pub(super) async fn upgrade(
     let opening = Handshake::new(connection)
         .request(&parts)
         .websocket(true)
+        .local(state.is_local(client.address))
         .max_json_depth(state.limits.max_json_depth);
     let session = match dialect.dialect.accept(&opening) {
         Ok(session) => session,
@@ -129,7 +129,7 @@ pub(super) async fn upgrade(
     let subprotocol = session.subprotocol();
     let subscriber = state.connect(connection);
     let mut session =
-        ConnectionSession::new(state.clone(), dialect.clone(), session, subscriber, address);
+        ConnectionSession::new(state.clone(), dialect.clone(), session, subscriber, client);
     let mut frames = session.initialise().await;
     let rejection = frames.iter().position(|frame| matches!(frame, Frame::Response(_)));
     if let Some(index) = rejection
@@ -140,7 +140,7 @@ pub(super) async fn upgrade(
     }
     state.clone().tasks.spawn(async move {
         match upgraded.await {
-            Ok(upgraded) => begin(&state, session, permit, upgraded, frames).await,
+            Ok(upgraded) => begin(&state, session, upgraded, frames).await,
             Err(error) => incomplete(&error),
         }
     });
@@ -152,36 +152,30 @@ pub(super) async fn upgrade(
 async fn begin(
     state: &ServerState,
     session: ConnectionSession,
-    permit: ConnectionPermit,
     upgraded: Upgraded,
     frames: Vec<Frame>,
 ) {
     let max_frame_bytes = session.dialect().max_frame_bytes;
-    match websocket(upgraded, max_frame_bytes).await {
+    match websocket(state, upgraded, max_frame_bytes, session.address()).await {
         WebSocket::Tcp(socket, writer) => {
             let connection = Connection::new(socket, Some(writer), session);
-            state.tasks.spawn(serve(connection, frames, permit));
+            state.tasks.spawn(connection.run(frames, None));
         }
-        WebSocket::Other(socket) => {
+        WebSocket::Tls(socket) => {
             let connection = Connection::new(socket, None, session);
-            state.tasks.spawn(serve(connection, frames, permit));
+            state.tasks.spawn(connection.run(frames, None));
+        }
+        WebSocket::Http2(socket) => {
+            let connection = Connection::new(socket, None, session);
+            state.tasks.spawn(connection.run(frames, None));
         }
     }
-}
-
-async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(
-    connection: Box<Connection<S>>,
-    frames: Vec<Frame>,
-    _permit: ConnectionPermit,
-) {
-    connection.run(frames, None).await;
 }
 
 /// Opens a WebSocket on a shared path, where the first frame decides the dialect.
 pub(super) fn upgrade_shared(
     state: Arc<ServerState>,
-    permit: ConnectionPermit,
-    address: IpAddr,
+    client: Client,
     handshake: Upgrade,
     mut request: Request<Incoming>,
 ) -> Response<Bytes> {
@@ -197,15 +191,17 @@ pub(super) fn upgrade_shared(
         };
         let subscriber = state.connect(state.new_connection());
         let tasks = state.tasks.clone();
-        match websocket(upgraded, state.routes.max_shared_frame_bytes()).await {
-            WebSocket::Tcp(socket, writer) => tasks.spawn(async move {
-                serve_shared(state, socket, Some(writer), subscriber, address, parts).await;
-                drop(permit);
-            }),
-            WebSocket::Other(socket) => tasks.spawn(async move {
-                serve_shared(state, socket, None, subscriber, address, parts).await;
-                drop(permit);
-            }),
+        let max_frame_bytes = state.routes.max_shared_frame_bytes();
+        match websocket(&state, upgraded, max_frame_bytes, client.address).await {
+            WebSocket::Tcp(socket, writer) => {
+                tasks.spawn(serve_shared(state, socket, Some(writer), subscriber, client, parts))
+            }
+            WebSocket::Tls(socket) => {
+                tasks.spawn(serve_shared(state, socket, None, subscriber, client, parts))
+            }
+            WebSocket::Http2(socket) => {
+                tasks.spawn(serve_shared(state, socket, None, subscriber, client, parts))
+            }
         };
     });
     handshake.accepted(None)
@@ -218,28 +214,45 @@ fn incomplete(error: &hyper::Error) {
 /// A WebSocket, by its transport.
 enum WebSocket {
     /// Over a TCP connection of its own, which publishers write to as well.
-    Tcp(WebSocketStream<Stream>, Writer),
+    Tcp(WebSocketStream<Inbound<Stream>>, Writer),
+    /// Over a TLS connection of its own, whose records only its owner can write.
+    Tls(WebSocketStream<Inbound<TlsStream<WriteTimeoutStream>>>),
     /// Over a stream of an HTTP/2 connection.
-    Other(WebSocketStream<TokioIo<Upgraded>>),
+    Http2(WebSocketStream<Inbound<TokioIo<Upgraded>>>),
 }
 
-async fn websocket(upgraded: Upgraded, max_frame_bytes: usize) -> WebSocket {
+async fn websocket(
+    state: &ServerState,
+    upgraded: Upgraded,
+    max_frame_bytes: usize,
+    address: IpAddr,
+) -> WebSocket {
     let config = Some(websocket_config(max_frame_bytes));
-    match downcast::<TokioIo<WriteTimeoutStream>>(upgraded) {
+    // Unread bytes are copied, because a vector made of the buffer itself would keep the memory
+    // that reading the head of the request took for as long as the connection lasts. A connection
+    // times its own writes.
+    let upgraded = match downcast::<TokioIo<WriteTimeoutStream>>(upgraded) {
         Ok(parts) => {
             let stream = Stream::new(parts.io.into_inner().into_inner());
             let writer = stream.writer();
-            // Copied, because a vector made of the buffer itself would keep the memory that reading
-            // the head of the request took for as long as the connection lasts.
-            let unread = parts.read_buf.to_vec();
-            let socket =
-                WebSocketStream::from_partially_read(stream, unread, Role::Server, config).await;
-            WebSocket::Tcp(socket, writer)
+            let stream = Inbound::new(state, address, stream, &parts.read_buf);
+            let socket = WebSocketStream::from_raw_socket(stream, Role::Server, config).await;
+            return WebSocket::Tcp(socket, writer);
+        }
+        Err(upgraded) => upgraded,
+    };
+    match downcast::<TokioIo<TlsStream<WriteTimeoutStream>>>(upgraded) {
+        Ok(parts) => {
+            let mut stream = parts.io.into_inner();
+            stream.get_mut().0.disable_timeout();
+            let stream = Inbound::new(state, address, stream, &parts.read_buf);
+            let socket = WebSocketStream::from_raw_socket(stream, Role::Server, config).await;
+            WebSocket::Tls(socket)
         }
         Err(upgraded) => {
-            let stream = TokioIo::new(upgraded);
+            let stream = Inbound::new(state, address, TokioIo::new(upgraded), &[]);
             let socket = WebSocketStream::from_raw_socket(stream, Role::Server, config).await;
-            WebSocket::Other(socket)
+            WebSocket::Http2(socket)
         }
     }
 }
