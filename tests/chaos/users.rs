@@ -124,7 +124,11 @@ impl TestUser {
 
     /// The request that logs this user in.
     pub(crate) fn login_command(&self, grant: GrantKind) -> Command {
-        Command::Login { identifier: self.login.clone(), password: Secret::new(PASSWORD), grant }
+        Command::Login {
+            identifier: self.login.as_str().into(),
+            password: Secret::new(PASSWORD),
+            grant,
+        }
     }
 
     async fn log_in(&self, node: SocketAddr) -> Result<Client, Failure> {

@@ -136,11 +136,8 @@ async fn log_in(
     login: &str,
     grants: &[GrantKind],
 ) -> Result<Option<Grant>, Failure> {
-    let command = |grant| Command::Login {
-        identifier: login.to_owned(),
-        password: Secret::new(PASSWORD),
-        grant,
-    };
+    let command =
+        |grant| Command::Login { identifier: login.into(), password: Secret::new(PASSWORD), grant };
     let commands: Vec<_> = grants.iter().copied().map(command).collect();
     match client.request_any(&commands).await.map_err(failure)? {
         Outcome::Answer(Answer::Granted(grant)) => {

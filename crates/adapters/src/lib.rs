@@ -8,6 +8,7 @@ mod entropy;
 mod jwt;
 mod loopback;
 mod mail;
+mod password_queue;
 mod passwords;
 mod photos;
 mod private_file;

@@ -1,13 +1,14 @@
 //! Passwords, hashed with bcrypt off the async threads.
 
+use crate::password_queue::PasswordQueue;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tolmach_domain::Secret;
-use tolmach_engine::ports::{PasswordError, Passwords, PortError};
+use tolmach_engine::ports::{HashOrigin, PasswordError, Passwords, PortError};
 
 /// The part of a password that bcrypt reads, in bytes.
 const BCRYPT_LIMIT: usize = 72;
@@ -21,9 +22,12 @@ const NICENESS: i32 = 10;
 pub struct BcryptOptions {
     /// The cost of a hash, 4 to 31: one more takes twice as long. Default: 12.
     pub cost: u32,
-    /// Passwords hashed at once; 0 for one per core. Default: 0.
+    /// Passwords hashed at once; 0 for one per core. Registrations take at most half of them, and
+    /// at least one. Default: 0.
     pub workers: usize,
-    /// Passwords waiting to be hashed; any further one is [`PasswordError::Busy`]. Default: 256.
+    /// Passwords waiting to be hashed, of logins and of registrations each. A further one is
+    /// [`PasswordError::Busy`], unless its address has fewer of them than another, whose newest one
+    /// is then. Default: 256.
     pub queue: usize,
 }
 
@@ -38,14 +42,17 @@ impl Default for BcryptOptions {
 /// ```
 /// use tolmach_adapters::{Bcrypt, BcryptOptions};
 /// use tolmach_domain::Secret;
-/// use tolmach_engine::ports::Passwords;
+/// use tolmach_engine::ports::{HashClass, HashOrigin, Passwords};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let bcrypt = Bcrypt::new(BcryptOptions { cost: 4, ..BcryptOptions::default() });
-/// let hash = bcrypt.hash(&Secret::new("correct horse")).await?;
-/// assert!(bcrypt.verify(&Secret::new("correct horse"), Some(&hash)).await?);
-/// assert!(!bcrypt.verify(&Secret::new("correct horse"), None).await?);
+/// let password = Secret::new("correct horse");
+/// let origin = HashOrigin { class: HashClass::Registration, source: None };
+/// let hash = bcrypt.hash(&password, origin).await?;
+/// let origin = HashOrigin { class: HashClass::Login, source: None };
+/// assert!(bcrypt.verify(&password, Some(&hash), origin).await?);
+/// assert!(!bcrypt.verify(&password, None, origin).await?);
 /// # Ok(())
 /// # }
 /// ```
@@ -54,10 +61,7 @@ pub struct Bcrypt {
     /// A hash of the same cost that no password has: compared with where there is no account, so
     /// that the response takes as long.
     dummy_hash: String,
-    /// Permits of running and waiting work.
-    admission: Arc<Semaphore>,
-    /// Permits of running work.
-    workers: Arc<Semaphore>,
+    queue: Arc<PasswordQueue>,
 }
 
 impl Bcrypt {
@@ -71,22 +75,15 @@ impl Bcrypt {
             salt = "tolmachtolmachtolmachO",
             hash = "tolmachtolmachtolmachtolmachtoK"
         );
-        let admitted = workers.saturating_add(queue).min(Semaphore::MAX_PERMITS);
-        Self {
-            cost,
-            dummy_hash,
-            admission: Arc::new(Semaphore::new(admitted)),
-            workers: Arc::new(Semaphore::new(workers)),
-        }
+        Self { cost, dummy_hash, queue: PasswordQueue::new(workers, queue) }
     }
 
     async fn run<T: Send + 'static>(
         &self,
+        origin: HashOrigin,
         work: impl FnOnce() -> bcrypt::BcryptResult<T> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let admitted =
-            self.admission.clone().try_acquire_owned().map_err(|_| PasswordError::Busy)?;
-        let worker = self.workers.clone().acquire_owned().await.map_err(failed)?;
+        let worker = self.queue.worker(origin).await.map_err(|_| PasswordError::Busy)?;
         let (sender, receiver) = oneshot::channel();
         // A thread of its own: niceness is per thread, and cannot be lowered again.
         let thread = std::thread::Builder::new().name("password".into()).spawn(move || {
@@ -94,7 +91,7 @@ impl Bcrypt {
             let _ = rustix::process::nice(NICENESS);
             let result = work();
             // Held until the work is done, even if the caller was cancelled meanwhile.
-            drop::<[OwnedSemaphorePermit; 2]>([admitted, worker]);
+            drop(worker);
             // An error means that the caller was cancelled.
             let _ = sender.send(result);
         });
@@ -105,15 +102,20 @@ impl Bcrypt {
 
 #[async_trait]
 impl Passwords for Bcrypt {
-    async fn hash(&self, password: &Secret) -> Result<String, PasswordError> {
+    async fn hash(&self, password: &Secret, origin: HashOrigin) -> Result<String, PasswordError> {
         let (password, cost) = (prepare(password), self.cost);
-        self.run(move || bcrypt::hash(password.expose(), cost)).await
+        self.run(origin, move || bcrypt::hash(password.expose(), cost)).await
     }
 
-    async fn verify(&self, password: &Secret, hash: Option<&str>) -> Result<bool, PasswordError> {
+    async fn verify(
+        &self,
+        password: &Secret,
+        hash: Option<&str>,
+        origin: HashOrigin,
+    ) -> Result<bool, PasswordError> {
         let (password, account_exists) = (prepare(password), hash.is_some());
         let hash = hash.unwrap_or(&self.dummy_hash).to_owned();
-        let matches = self.run(move || bcrypt::verify(password.expose(), &hash)).await?;
+        let matches = self.run(origin, move || bcrypt::verify(password.expose(), &hash)).await?;
         Ok(account_exists && matches)
     }
 }
@@ -137,6 +139,9 @@ fn prepare(password: &Secret) -> Secret {
 mod tests {
     use super::*;
     use futures_util::FutureExt;
+    use tolmach_engine::ports::HashClass;
+
+    const ORIGIN: HashOrigin = HashOrigin { class: HashClass::Login, source: None };
 
     fn bcrypt(cost: u32, queue: usize) -> Bcrypt {
         Bcrypt::new(BcryptOptions { cost, workers: 1, queue })
@@ -163,15 +168,15 @@ mod tests {
             ("nul\0".into(), "nul".into()),
         ] {
             let bcrypt = quick();
-            let hash = bcrypt.hash(&Secret::new(&password)).await.unwrap();
+            let hash = bcrypt.hash(&Secret::new(&password), ORIGIN).await.unwrap();
             assert!(hash.starts_with("$2b$04$"), "{hash}");
             assert_eq!(
-                bcrypt.verify(&Secret::new(&password), Some(&hash)).await,
+                bcrypt.verify(&Secret::new(&password), Some(&hash), ORIGIN).await,
                 Ok(true),
                 "{password:?}"
             );
             assert_eq!(
-                bcrypt.verify(&Secret::new(&other), Some(&hash)).await,
+                bcrypt.verify(&Secret::new(&other), Some(&hash), ORIGIN).await,
                 Ok(false),
                 "{password:?} {other:?}"
             );
@@ -185,8 +190,8 @@ mod tests {
             "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
             "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
         ] {
-            assert_eq!(quick().verify(&Secret::new("U*U"), Some(hash)).await, Ok(true));
-            assert_eq!(quick().verify(&Secret::new("U*V"), Some(hash)).await, Ok(false));
+            assert_eq!(quick().verify(&Secret::new("U*U"), Some(hash), ORIGIN).await, Ok(true));
+            assert_eq!(quick().verify(&Secret::new("U*V"), Some(hash), ORIGIN).await, Ok(false));
         }
     }
 
@@ -196,14 +201,14 @@ mod tests {
             let bcrypt = bcrypt(cost, 0);
             let parts: ::bcrypt::HashParts = bcrypt.dummy_hash.parse().unwrap();
             assert_eq!(parts.get_cost(), cost);
-            assert_eq!(bcrypt.verify(&Secret::new("a"), None).await, Ok(false));
+            assert_eq!(bcrypt.verify(&Secret::new("a"), None, ORIGIN).await, Ok(false));
         }
     }
 
     #[tokio::test]
     async fn a_malformed_hash_is_an_error() {
         assert!(matches!(
-            quick().verify(&Secret::new("a"), Some("secret")).await,
+            quick().verify(&Secret::new("a"), Some("secret"), ORIGIN).await,
             Err(PasswordError::Failed(_))
         ));
     }
@@ -212,18 +217,17 @@ mod tests {
     async fn work_beyond_the_queue_is_refused_until_a_permit_is_free_again() {
         let bcrypt = bcrypt(4, 1);
         let password = Secret::new("a");
-        let held = bcrypt.workers.clone().acquire_owned().await.unwrap();
-        let (mut first, mut second) =
-            (Box::pin(bcrypt.hash(&password)), Box::pin(bcrypt.hash(&password)));
+        let hash = || Box::pin(bcrypt.hash(&password, ORIGIN));
+        let held = bcrypt.queue.worker(ORIGIN).await.unwrap();
+        let mut first = hash();
         assert!((&mut first).now_or_never().is_none());
+        assert_eq!(hash().await, Err(PasswordError::Busy));
+        // A cancelled caller leaves its place.
+        drop(first);
+        let mut second = hash();
         assert!((&mut second).now_or_never().is_none());
-        assert_eq!(bcrypt.hash(&password).await, Err(PasswordError::Busy));
-        // A cancelled caller returns its permit.
-        drop(second);
-        let mut third = Box::pin(bcrypt.hash(&password));
-        assert!((&mut third).now_or_never().is_none());
         drop(held);
-        assert!(first.await.is_ok() && third.await.is_ok());
-        assert!(bcrypt.hash(&password).await.is_ok());
+        assert!(second.await.is_ok());
+        assert!(hash().await.is_ok());
     }
 }

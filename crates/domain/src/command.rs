@@ -1,8 +1,9 @@
 //! Requests to the engine.
 
 use crate::{
-    FlowId, FlowKindFilter, GrantKind, HistoryRange, MessageId, NewFlow, NewMessage, PhotoOf,
-    Profile, RecoveryIdentifier, Registration, Secret, Timestamp, UserId, UserRef,
+    FlowId, FlowKindFilter, GrantKind, HistoryRange, LoginIdentifier, MessageId, NewFlow,
+    NewMessage, PhotoOf, Profile, RecoveryIdentifier, Registration, Secret, Timestamp, UserId,
+    UserRef,
 };
 
 /// A request to the engine, in the terms that all dialects share. Each variant names its answer.
@@ -12,8 +13,8 @@ pub enum Command {
     Register(Box<Registration>),
     /// Log in with a login or an e-mail. Answer: [`Granted`](crate::Answer::Granted).
     Login {
-        /// A login, or an e-mail address.
-        identifier: String,
+        /// The account.
+        identifier: LoginIdentifier,
         /// The password.
         password: Secret,
         /// The kind of tokens to issue.
@@ -113,6 +114,10 @@ pub enum Command {
     },
     /// Remove members other than the owner from a group or channel, all or none; the owner only.
     /// Answer: [`MembersRemoved`](crate::Answer::MembersRemoved).
+    ///
+    /// Each member may leave, the owner too: the request then names the caller alone. When the
+    /// owner leaves, the flow passes to the member who has been there longest; when the last member
+    /// leaves, it is deleted.
     RemoveMembers {
         /// The flow.
         flow: FlowId,
@@ -178,6 +183,21 @@ pub enum Command {
         /// True if the caller types, false if they stopped.
         active: bool,
     },
+    /// Block a user: that user can no longer open a chat with the caller, write or show typing in
+    /// the chat that exists, or add the caller to a group or channel. Groups and channels that both
+    /// are in stay as they are. Answer: [`Blocked`](crate::Answer::Blocked).
+    Block {
+        /// The user.
+        user: UserRef,
+    },
+    /// End the block of a user. Answer: [`Unblocked`](crate::Answer::Unblocked).
+    Unblock {
+        /// The user.
+        user: UserRef,
+    },
+    /// List the users whom the caller blocks, ordered by id. Answer:
+    /// [`Users`](crate::Answer::Users).
+    ListBlocked,
 }
 
 impl Command {
@@ -208,6 +228,9 @@ impl Command {
             Command::History { .. } => "history",
             Command::GetChanges { .. } => "get_changes",
             Command::ShowTyping { .. } => "show_typing",
+            Command::Block { .. } => "block",
+            Command::Unblock { .. } => "unblock",
+            Command::ListBlocked => "list_blocked",
         }
     }
 }

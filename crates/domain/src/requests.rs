@@ -11,6 +11,37 @@ pub enum RecoveryIdentifier {
     Login(String),
 }
 
+/// The identifier of an account at login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoginIdentifier {
+    /// A login; if no account has it, an e-mail address.
+    Any(String),
+    /// An e-mail address.
+    Email(String),
+}
+
+impl LoginIdentifier {
+    /// The login or the address.
+    pub fn as_str(&self) -> &str {
+        let (Self::Any(text) | Self::Email(text)) = self;
+        text
+    }
+}
+
+/// [`LoginIdentifier::Any`]
+impl From<String> for LoginIdentifier {
+    fn from(text: String) -> Self {
+        Self::Any(text)
+    }
+}
+
+/// [`LoginIdentifier::Any`]
+impl From<&str> for LoginIdentifier {
+    fn from(text: &str) -> Self {
+        Self::Any(text.to_owned())
+    }
+}
+
 /// A new account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {

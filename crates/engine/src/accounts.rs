@@ -1,11 +1,15 @@
 //! Accounts: registration, changes and deletion.
 
+use crate::account_lookup::find_account;
+use crate::address_group::address_group;
+use crate::counter_limits::{CounterLimit, count_event, counter_key};
 use crate::faults::{password_fault, store_fault};
 use crate::limits::{
-    INFO_LIMIT, LOGIN_LIMIT, PASSWORD_LIMIT, check_email, check_line, check_name, check_storable,
+    INFO_LIMIT, LOGIN_LIMIT, PASSWORD_LIMIT, case_folded, check_email, check_line, check_storable,
     check_text,
 };
-use crate::ports::{AccountKey, NewUser, UserChange};
+use crate::names::{check_display_name, enforce_login, normalized_login};
+use crate::ports::{AccountKey, HashClass, HashOrigin, NewUser, UserChange};
 use crate::{Engine, Principal};
 use std::net::IpAddr;
 use tolmach_domain::{Answer, Fault, Registration, Secret, Timestamp, User, UserId};
@@ -17,14 +21,40 @@ impl Engine {
     pub(crate) async fn register(
         &self,
         registration: Registration,
+        address: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<(Answer, Option<Principal>), Fault> {
         if !self.policy.registration {
             return Err(Fault::invalid("registration", "is closed on this server"));
         }
         let grant = registration.grant;
-        let user = self.create_account(registration, now).await?;
+        let (user, password) = self.new_user(registration)?;
+        self.count_registration(address, now).await?;
+        let origin = HashOrigin::new(HashClass::Registration, address);
+        let user = self.store_account(user, &password, origin, now).await?;
         self.grant(user, grant, now).await
+    }
+
+    /// Counts an attempt to take a login, whether or not it succeeds, because the response tells if
+    /// the login exists. [`Fault::TooMany`] beyond the limits.
+    pub(crate) async fn count_registration(
+        &self,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let throttle = &self.policy.registration_throttle;
+        let of_address = address.map(|address| CounterLimit {
+            key: counter_key(&["registration", "address", &address_group(address).to_string()]),
+            most: throttle.max_per_address,
+            subject: "registrations from one address",
+        });
+        let in_all = CounterLimit {
+            key: counter_key(&["registration", "all"]),
+            most: throttle.max_in_all,
+            subject: "registrations in all",
+        };
+        let limits: Vec<_> = of_address.into_iter().chain([in_all]).collect();
+        count_event(&*self.ports.store, &limits, throttle.window, now).await
     }
 
     /// Creates an account without logging in, also where registration is closed: for operators.
@@ -33,6 +63,25 @@ impl Engine {
         registration: Registration,
         now: Timestamp,
     ) -> Result<User, Fault> {
+        let (user, password) = self.new_user(registration)?;
+        let origin = HashOrigin::new(HashClass::Registration, None);
+        self.store_account(user, &password, origin, now).await
+    }
+
+    async fn store_account(
+        &self,
+        mut user: NewUser,
+        password: &Secret,
+        origin: HashOrigin,
+        now: Timestamp,
+    ) -> Result<User, Fault> {
+        let hash = self.ports.passwords.hash(password, origin).await.map_err(password_fault)?;
+        user.password_hash = Some(hash);
+        self.ports.store.create_user(user, now).await.map_err(store_fault)
+    }
+
+    /// The account that a registration asks for, without its password, and the password.
+    fn new_user(&self, registration: Registration) -> Result<(NewUser, Secret), Fault> {
         let Registration {
             login,
             password,
@@ -48,12 +97,16 @@ impl Engine {
         if let Some(email) = &email {
             check_email(email)?;
         }
-        let login = login
+        let typed = login
             .or_else(|| email.clone())
             .ok_or_else(|| Fault::invalid("login", "a login or an e-mail is needed"))?;
-        check_name("login", &login, LOGIN_LIMIT)?;
-        let username = username.unwrap_or_else(|| login.clone());
-        check_name("username", &username, LOGIN_LIMIT)?;
+        let login = enforce_login("login", &typed)?;
+        check_login_is_own("login", &login, email.as_deref())?;
+        // Others see the username, and are not to see an address in it.
+        let username = username.filter(|username| *username != typed).unwrap_or_else(|| {
+            login.split_once('@').map_or(&*login, |(local, _)| local).to_owned()
+        });
+        check_display_name("username", &username, LOGIN_LIMIT)?;
         if let Some(phone) = &phone {
             check_line("phone", phone, LOGIN_LIMIT)?;
         }
@@ -63,8 +116,6 @@ impl Engine {
             return Err(Fault::invalid("avatar", "must have at most 1 MiB"));
         }
         self.check_new_password(&password)?;
-        let password_hash =
-            Some(self.ports.passwords.hash(&password).await.map_err(password_fault)?);
         let user = NewUser {
             id: None,
             login,
@@ -79,12 +130,13 @@ impl Engine {
             admin: false,
             business: false,
             profile,
-            password_hash,
+            password_hash: None,
         };
-        self.ports.store.create_user(user, now).await.map_err(store_fault)
+        Ok((user, password))
     }
 
-    /// Changes an account: for operators.
+    /// Changes an account: for operators. A login that is the account's e-mail address changes with
+    /// it.
     pub async fn change_account(
         &self,
         user: UserId,
@@ -94,8 +146,16 @@ impl Engine {
     ) -> Result<User, Fault> {
         if let Some(password) = password {
             self.check_new_password(password)?;
+            let origin = HashOrigin::new(HashClass::Login, None);
             change.password_hash =
-                Some(self.ports.passwords.hash(password).await.map_err(password_fault)?);
+                Some(self.ports.passwords.hash(password, origin).await.map_err(password_fault)?);
+        }
+        if let Some(email) = &change.email {
+            check_email(email)?;
+            let old = self.ports.store.user(user).await.map_err(store_fault)?;
+            if old.is_some_and(|old| is_own_email(&old.login, old.email.as_deref())) {
+                change.login = Some(enforce_login("email", email)?);
+            }
         }
         let changed = self.ports.store.update_user(user, change, now).await.map_err(store_fault)?;
         self.invalidate_user(user);
@@ -142,8 +202,8 @@ impl Engine {
 
     /// The account with this login: for operators.
     pub async fn account(&self, login: &str) -> Result<User, Fault> {
-        let account =
-            self.ports.store.account(AccountKey::Either(login)).await.map_err(store_fault)?;
+        let key = AccountKey::Either(login);
+        let account = find_account(&*self.ports.store, key).await.map_err(store_fault)?;
         account.map(|account| account.user).ok_or(Fault::NoSuchUser)
     }
 
@@ -152,4 +212,25 @@ impl Engine {
     pub async fn accounts(&self, after: Option<UserId>, limit: u32) -> Result<Vec<User>, Fault> {
         self.ports.store.list_users(after, limit).await.map_err(store_fault)
     }
+}
+
+/// Refuses a login with `@` that is not the account's own e-mail address: logins and addresses are
+/// one namespace, and nobody may take the address of another by a login.
+pub(crate) fn check_login_is_own(
+    field: &'static str,
+    login: &str,
+    email: Option<&str>,
+) -> Result<(), Fault> {
+    if login.contains('@') && !is_own_email(login, email) {
+        return Err(Fault::invalid(field, "may have @ only as the account's own e-mail address"));
+    }
+    Ok(())
+}
+
+/// True if a login is this e-mail address.
+pub(crate) fn is_own_email(login: &str, email: Option<&str>) -> bool {
+    let Some(email) = email else { return false };
+    let login = case_folded(login);
+    login == case_folded(email)
+        || normalized_login(email).is_some_and(|email| login == case_folded(&email))
 }

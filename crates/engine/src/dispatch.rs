@@ -59,18 +59,19 @@ impl Engine {
         let Submission { caller, authority, origin, address, command } = submission;
         let command = match command {
             Command::Register(registration) => {
-                return self.register(*registration, now).await.map(granted);
+                return self.register(*registration, address, now).await.map(granted);
             }
             Command::Login { identifier, password, grant } => {
                 return self.log_in(&identifier, &password, grant, address).await.map(granted);
             }
             Command::Refresh { token } => return self.refresh(&token, now).await.map(granted),
             Command::Recover { identifier } => {
-                *deferred = Some(self.recover(identifier, now));
+                *deferred = Some(self.recover(identifier, address, now));
                 return Ok((caller, Answer::RecoveryAccepted));
             }
             Command::ResetPassword { token, password } => {
-                return Ok((caller, self.reset_password(&token, &password, now).await?));
+                let reset = self.reset_password(&token, &password, address, now);
+                return Ok((caller, reset.await?));
             }
             Command::DeleteAccount { user, login, password } => {
                 let caller = caller.map(|caller| caller.identity.user);
@@ -85,10 +86,14 @@ impl Engine {
             Command::Logout { login } => {
                 return Ok((None, self.log_out(&caller, login.as_deref(), now).await?));
             }
-            Command::CreateProfile(profile) => self.create_profile(user, *profile, now).await?,
+            Command::CreateProfile(profile) => {
+                self.create_profile(user, *profile, address, now).await?
+            }
             command => {
                 let caller = self.caller(user, authority, origin, now).await?;
-                self.as_user(&caller, command).await?
+                let mut answer = self.as_user(&caller, command).await?;
+                self.remove_contacts(&caller, &mut answer).await?;
+                answer
             }
         };
         Ok((Some(caller), answer))
@@ -122,6 +127,9 @@ impl Engine {
                 self.get_changes(caller, since, flow, limit).await
             }
             Command::ShowTyping { flow, active } => self.show_typing(caller, flow, active).await,
+            Command::Block { user } => self.block(caller, user).await,
+            Command::Unblock { user } => self.unblock(caller, user).await,
+            Command::ListBlocked => self.list_blocked(caller).await,
             Command::Register(_)
             | Command::Login { .. }
             | Command::Refresh { .. }

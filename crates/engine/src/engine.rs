@@ -48,8 +48,6 @@ pub struct Engine {
     /// The sessions of tokens. Never invalidated: a token's session does not change, and its record
     /// is in `sessions` or read with the token.
     pub(crate) tokens: Cache<TokenHash, SessionId>,
-    /// The users to whom a recovery link was mailed within [`MAIL_INTERVAL`].
-    pub(crate) recently_mailed: Cache<UserId, ()>,
     pub(crate) delayed_logins: DelayedLogins,
 }
 
@@ -58,9 +56,6 @@ const CACHE_LIFETIME: Duration = Duration::from_secs(2);
 
 /// Entries of each cache.
 const CACHE_CAPACITY: u64 = 100_000;
-
-/// Shortest time between two recovery mails to an account.
-const MAIL_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Engine {
     /// An engine on these ports.
@@ -71,7 +66,6 @@ impl Engine {
             users: cache(CACHE_LIFETIME),
             sessions: cache(CACHE_LIFETIME),
             tokens: cache(CACHE_LIFETIME),
-            recently_mailed: cache(MAIL_INTERVAL),
             delayed_logins: DelayedLogins::default(),
         }
     }
@@ -81,7 +75,6 @@ impl Engine {
         self.users.run_pending_tasks();
         self.sessions.run_pending_tasks();
         self.tokens.run_pending_tasks();
-        self.recently_mailed.run_pending_tasks();
     }
 
     /// The time, by the engine's clock.
@@ -119,10 +112,15 @@ impl Engine {
         Ok(self.ports.store.flow(flow).await.map_err(store_fault)?.map(|flow| flow.version))
     }
 
-    /// A flow with all its members, ordered by id, for no viewer in particular: its
-    /// [`FlowSummary::read`] is 0.
+    /// A flow with its members, ordered by id and as many as an answer has room for, for no viewer
+    /// in particular: its [`FlowSummary::read`] is 0, and its members have no contact data.
     pub async fn flow_summary(&self, flow: FlowId) -> Result<Option<FlowSummary>, Fault> {
-        self.ports.store.flow_summary(flow, None, true).await.map_err(store_fault)
+        let max_bytes = self.policy.max_answer_bytes;
+        let summary = self.ports.store.flow_summary(flow, None, true, max_bytes).await;
+        Ok(summary.map_err(store_fault)?.map(|mut summary| {
+            summary.members.iter_mut().for_each(User::remove_contacts);
+            summary
+        }))
     }
 
     /// See [`EventLog::last_commit_time`](crate::ports::EventLog::last_commit_time).

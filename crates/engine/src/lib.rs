@@ -41,9 +41,15 @@
 //! # }
 //! ```
 
+mod account_lookup;
 mod accounts;
+mod address_group;
+mod answer_budget;
 mod authentication;
+mod blocks;
 mod caller;
+mod contacts;
+mod counter_limits;
 mod delayed_logins;
 mod dispatch;
 mod engine;
@@ -56,6 +62,7 @@ mod login_throttle;
 mod logins;
 pub mod memory;
 mod messages;
+mod names;
 mod photos;
 mod policy;
 pub mod ports;
@@ -67,6 +74,11 @@ mod submission;
 pub mod suites;
 mod tokens;
 
+pub use address_group::address_group;
+pub use answer_budget::{
+    AnswerBudget, PREVIEW_BYTES, cut_members, cut_to_preview, fitting, fitting_flows,
+    flow_summary_size, message_size, user_size,
+};
 pub use engine::{Engine, Ports};
 pub use error_chain::ErrorChain;
 pub use event_recovery::event_from_message;
@@ -74,6 +86,7 @@ pub use limits::{
     BATCH_LIMIT, EMAIL_LIMIT, INFO_LIMIT, KEY_LIMIT, LOGIN_LIMIT, NAME_LIMIT, PAGE_LIMIT,
     PASSWORD_LIMIT, SEARCH_LIMIT, case_folded, check_message, check_storable,
 };
-pub use policy::{LoginThrottlePolicy, Policy};
+pub use names::{IMITATION, look_alikes};
+pub use policy::{LoginThrottlePolicy, Policy, Quotas, ThrottlePolicy};
 pub use principal::Principal;
 pub use submission::{DeferredWork, Handled, Submission, Submitted};

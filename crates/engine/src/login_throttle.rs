@@ -13,18 +13,28 @@
 //! Only failures are counted, after the check of the password, so that simultaneous correct logins
 //! are not delayed. Attempts whose checks ran at the same time are judged again after the check:
 //! beyond a limit the response is the same for a right and a wrong password. Logins that do not
-//! exist are counted alike, so that no counter tells if one does; a login and the e-mail address of
-//! the same account are counted separately for the same reason.
+//! exist are counted alike, so that no counter tells if one does. The login and the e-mail address
+//! of an account share its counters, so that knowing both gives no further attempts.
 
 use crate::Engine;
+use crate::address_group::address_group;
+use crate::counter_limits::{counter_key as key, judge};
 use crate::faults::store_fault;
 use crate::limits::case_folded;
 use crate::policy::LoginThrottlePolicy;
 use crate::ports::{Counter, CounterKey};
-use sha2::{Digest, Sha256};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
-use tolmach_domain::{Fault, Timestamp};
+use tolmach_domain::{Fault, UserId};
+
+/// The subject of an attempt to log in.
+#[derive(Clone, Copy)]
+pub(crate) enum LoginSubject<'a> {
+    /// An account, by whichever identifier.
+    Account(UserId),
+    /// An identifier that no account has.
+    Unknown(&'a str),
+}
 
 /// The counters that an attempt to log in belongs to.
 pub(crate) struct LoginAttempt {
@@ -51,16 +61,19 @@ pub(crate) struct LoginCounters {
 }
 
 impl LoginAttempt {
-    pub(crate) fn new(login: &str, address: Option<IpAddr>) -> Self {
-        let login = case_folded(login);
-        let address = address.map(network);
+    pub(crate) fn new(subject: LoginSubject<'_>, address: Option<IpAddr>) -> Self {
+        let (kind, name) = match subject {
+            LoginSubject::Account(user) => ("account", user.to_string()),
+            LoginSubject::Unknown(identifier) => ("unknown", case_folded(identifier)),
+        };
+        let address = address.map(|address| address_group(address).to_string());
         let source = address.as_deref().map(|address| SourceAddress {
             address: key(&["address", address]),
-            trust: key(&["trust", &login, address]),
+            trust: key(&["trust", kind, &name, address]),
         });
         Self {
-            pair: key(&["pair", &login, address.as_deref().unwrap_or_default()]),
-            login: key(&["login", &login]),
+            pair: key(&["pair", kind, &name, address.as_deref().unwrap_or_default()]),
+            login: key(&["login", kind, &name]),
             source,
         }
     }
@@ -95,20 +108,20 @@ impl Engine {
         Ok(LoginCounters { pair, trust })
     }
 
-    /// Delays an attempt according to its failures. [`Fault::TooMany`] if too many are being
-    /// delayed.
-    pub(crate) async fn delay_login(&self, counters: &LoginCounters) -> Result<(), Fault> {
+    /// Delays an attempt according to its failures, and returns true if it did.
+    /// [`Fault::TooMany`] if too many are being delayed.
+    pub(crate) async fn delay_login(&self, counters: &LoginCounters) -> Result<bool, Fault> {
         let policy = &self.policy.login_throttle;
         let delay = policy.delay(counters.pair.map_or(0, |counter| counter.count));
         if delay.is_zero() {
-            return Ok(());
+            return Ok(false);
         }
         let _permit = self
             .delayed_logins
             .try_acquire(policy.max_delayed)
             .ok_or(Fault::TooMany { retry_after: delay })?;
         self.ports.clock.sleep(delay).await;
-        Ok(())
+        Ok(true)
     }
 
     /// Counts a failure. [`Fault::TooMany`] if it is beyond a limit: the response must not tell
@@ -181,59 +194,9 @@ impl LoginThrottlePolicy {
     }
 }
 
-/// [`Fault::TooMany`] if a counter is `over` its limit, until the last of these expires.
-fn judge(
-    limits: [(Option<Counter>, u32); 3],
-    over: impl Fn(u32, u32) -> bool,
-    now: Timestamp,
-) -> Result<(), Fault> {
-    let reached = limits
-        .into_iter()
-        .filter_map(|(counter, limit)| counter.filter(|counter| over(counter.count, limit)));
-    match reached.map(|counter| counter.expires_at).max() {
-        Some(until) => Err(Fault::TooMany { retry_after: until.since(now) }),
-        None => Ok(()),
-    }
-}
-
-/// SHA-256 of the parts, each preceded by its length so that no two lists have the same input.
-fn key(parts: &[&str]) -> CounterKey {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    CounterKey(hash.finalize().into())
-}
-
-/// The network that counts as one address: of IPv6 a whole /64, the least that one customer gets.
-fn network(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).to_string()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_of_one_ipv6_network_count_as_one() {
-        for (address, other, same) in [
-            ("192.0.2.1", "::ffff:192.0.2.1", true),
-            ("192.0.2.1", "192.0.2.2", false),
-            ("2001:db8::1", "2001:db8::ffff:1", true),
-            ("2001:db8::1", "2001:db8:0:1::1", false),
-            ("::1", "0.0.0.1", false),
-        ] {
-            let networks =
-                [address, other].map(|text| network(text.parse().expect("it is an address")));
-            assert_eq!(networks[0] == networks[1], same, "{address} and {other}");
-        }
-    }
 
     #[test]
     fn keys_of_different_logins_and_addresses_differ() {
@@ -242,15 +205,16 @@ mod tests {
             let source = attempt.source.expect("the address was given");
             [attempt.pair.0, attempt.login.0, source.address.0, source.trust.0]
         };
-        let (ann, same, other) = (
-            all(LoginAttempt::new("Ann", address)),
-            all(LoginAttempt::new("aNN", address)),
-            all(LoginAttempt::new("ann192", address)),
-        );
+        let unknown = |login| all(LoginAttempt::new(LoginSubject::Unknown(login), address));
+        let (ann, same, other) = (unknown("Ann"), unknown("aNN"), unknown("ann192"));
         assert_eq!(ann, same, "the case of a login makes no difference");
         assert_eq!(ann[2], other[2], "the address is the same");
-        let distinct: std::collections::BTreeSet<_> = ann.into_iter().chain(other).collect();
-        assert_eq!(distinct.len(), 7);
+        let user = UserId::new(7).expect("an id");
+        let account = all(LoginAttempt::new(LoginSubject::Account(user), address));
+        let number = unknown("7");
+        let all = ann.into_iter().chain(other).chain(account).chain(number);
+        let distinct: std::collections::BTreeSet<_> = all.collect();
+        assert_eq!(distinct.len(), 13);
     }
 
     #[test]

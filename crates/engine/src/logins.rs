@@ -1,22 +1,28 @@
 //! Logins: from a password to a session and its tokens, until the session ends.
 
+use crate::account_lookup::find_account;
 use crate::faults::{password_fault, store_fault};
-use crate::login_throttle::LoginAttempt;
-use crate::ports::{AccessClaims, AccountKey, NewSession, Rotation};
+use crate::login_throttle::{LoginAttempt, LoginSubject};
+use crate::ports::{AccessClaims, AccountKey, HashClass, HashOrigin, NewSession, Rotation};
 use crate::tokens::hash_token;
 use crate::{Engine, ErrorChain, Principal};
 use std::net::IpAddr;
-use tolmach_domain::{Answer, Fault, Grant, GrantKind, Identity, Secret, Timestamp, Tokens, User};
+use tolmach_domain::{
+    Answer, Fault, Grant, GrantKind, Identity, LoginIdentifier, Secret, Timestamp, Tokens, User,
+};
 
 impl Engine {
     pub(crate) async fn log_in(
         &self,
-        identifier: &str,
+        identifier: &LoginIdentifier,
         password: &Secret,
         grant: GrantKind,
         address: Option<IpAddr>,
     ) -> Result<(Answer, Option<Principal>), Fault> {
-        let key = AccountKey::Either(identifier);
+        let key = match identifier {
+            LoginIdentifier::Any(text) => AccountKey::Either(text),
+            LoginIdentifier::Email(email) => AccountKey::Email(email),
+        };
         let user = self.check_password(key, password, address, |_| true).await?;
         self.grant(user, grant, self.now()).await
     }
@@ -31,12 +37,19 @@ impl Engine {
         permits: impl Fn(&User) -> bool,
     ) -> Result<User, Fault> {
         let (AccountKey::Login(name) | AccountKey::Email(name) | AccountKey::Either(name)) = key;
-        let attempt = LoginAttempt::new(name, address);
+        let store = &*self.ports.store;
+        let mut account = find_account(store, key).await.map_err(store_fault)?;
+        let subject = account.as_ref().map(|account| LoginSubject::Account(account.user.id));
+        let attempt = LoginAttempt::new(subject.unwrap_or(LoginSubject::Unknown(name)), address);
         let counters = self.check_login_counters(&attempt).await?;
-        self.delay_login(&counters).await?;
-        let account = self.ports.store.account(key).await.map_err(store_fault)?;
+        if self.delay_login(&counters).await? {
+            // The password may have been changed meanwhile.
+            account = find_account(store, key).await.map_err(store_fault)?;
+        }
         let hash = account.as_ref().and_then(|account| account.password_hash.as_deref());
-        let right = self.ports.passwords.verify(password, hash).await.map_err(password_fault)?;
+        let origin = HashOrigin::new(HashClass::Login, address);
+        let right = self.ports.passwords.verify(password, hash, origin).await;
+        let right = right.map_err(password_fault)?;
         match account {
             Some(account) if right && permits(&account.user) => {
                 self.count_success(&attempt).await?;
@@ -76,6 +89,7 @@ impl Engine {
             user: user.id,
             token: token.as_ref().map(hash_token),
             refresh: refresh.as_ref().map(hash_token),
+            max_sessions: self.policy.max_sessions(user.admin),
             now,
             expires_at,
         };
@@ -113,10 +127,11 @@ impl Engine {
     ) -> Result<(Answer, Option<Principal>), Fault> {
         let next = self.new_token();
         let expires_at = now.after(self.policy.refresh_lifetime);
+        let keep = self.policy.quotas.spent_refresh_tokens;
         let rotation = self
             .ports
             .store
-            .rotate_refresh(hash_token(token), hash_token(&next), now, expires_at)
+            .rotate_refresh(hash_token(token), hash_token(&next), keep, now, expires_at)
             .await;
         match rotation.map_err(store_fault)? {
             Rotation::Rotated { user, session } => {

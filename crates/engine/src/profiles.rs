@@ -1,10 +1,14 @@
 //! Profiles, and reading users.
 
 use crate::Engine;
+use crate::account_lookup::find_account;
+use crate::accounts::{check_login_is_own, is_own_email};
 use crate::caller::Caller;
 use crate::faults::store_fault;
-use crate::limits::{INFO_LIMIT, LOGIN_LIMIT, NAME_LIMIT, SEARCH_LIMIT, check_name, check_text};
+use crate::limits::{INFO_LIMIT, LOGIN_LIMIT, NAME_LIMIT, SEARCH_LIMIT, check_text};
+use crate::names::{check_display_name, enforce_login};
 use crate::ports::{AccountKey, NewUser, UserChange};
+use std::net::IpAddr;
 use tolmach_domain::{Answer, Fault, Profile, Timestamp, User, UserId, UserRef};
 
 impl Engine {
@@ -12,25 +16,31 @@ impl Engine {
         &self,
         caller: UserId,
         profile: Profile,
+        address: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<Answer, Fault> {
-        let Profile { username, name, bio, photo } = profile;
-        check_name("username", &username, LOGIN_LIMIT)?;
-        check_name("name", &name, NAME_LIMIT)?;
+        let Profile { mut username, name, bio, photo } = profile;
+        check_display_name("username", &username, LOGIN_LIMIT)?;
+        check_display_name("name", &name, NAME_LIMIT)?;
         check_text("description", &bio, INFO_LIMIT)?;
         let existing = self.cached_user(caller).await?;
         if existing.as_ref().is_some_and(|user| user.profile) {
             return Err(Fault::ProfileExists);
         }
+        let email = existing.as_ref().and_then(|user| user.email.as_deref());
+        // An account whose login is its e-mail gets the chosen username as its login, and so does
+        // one that is created here.
+        let takes_login =
+            existing.as_ref().is_none_or(|user| is_own_email(&user.login, user.email.as_deref()));
+        if takes_login {
+            username = enforce_login("username", &username)?;
+            check_login_is_own("username", &username, email)?;
+            self.count_registration(address, now).await?;
+        }
         let photo = self.store_photo(photo).await?;
         let stored = match existing {
-            // An account whose login is its e-mail gets the chosen username as its login.
-            Some(user) => {
-                let by_email = user
-                    .email
-                    .as_ref()
-                    .is_some_and(|email| email.to_lowercase() == user.login.to_lowercase());
-                let login = by_email.then(|| username.clone());
+            Some(_) => {
+                let login = takes_login.then(|| username.clone());
                 let change = UserChange {
                     login,
                     username: Some(username),
@@ -71,7 +81,11 @@ impl Engine {
     }
 
     pub(crate) async fn get_user(&self, caller: &Caller, user: UserRef) -> Result<Answer, Fault> {
-        Ok(Answer::User(Box::new(self.named(caller, user).await?)))
+        let mut user = self.named(caller, user).await?;
+        if user.id == caller.user.id {
+            user.avatar = self.ports.store.avatar(user.id).await.map_err(store_fault)?;
+        }
+        Ok(Answer::User(Box::new(user)))
     }
 
     /// The user that a request names, unless deleted.
@@ -83,12 +97,8 @@ impl Engine {
                 user.map(|user| User::clone(&user)).ok_or(Fault::NoSuchUser)
             }
             UserRef::Login(login) => {
-                let account = self
-                    .ports
-                    .store
-                    .account(AccountKey::Login(&login))
-                    .await
-                    .map_err(store_fault)?;
+                let key = AccountKey::Login(&login);
+                let account = find_account(&*self.ports.store, key).await.map_err(store_fault)?;
                 account.map(|account| account.user).ok_or(Fault::NoSuchUser)
             }
         }

@@ -1,26 +1,52 @@
 //! Password recovery by e-mail.
+//!
+//! An address that is mailed to was never proved to be its user's, so a mail holds no text that a
+//! user chose, and its number is limited: of requests from one address, of mails to one account and
+//! of mails in all.
 
+use crate::account_lookup::find_account;
+use crate::address_group::address_group;
+use crate::counter_limits::{CounterLimit, count_event, counter_key};
+use crate::error_chain::ErrorChain;
 use crate::faults::{password_fault, store_fault};
-use crate::ports::{AccountKey, Mail};
+use crate::policy::ThrottlePolicy;
+use crate::ports::{AccountKey, HashClass, HashOrigin, Mail, Store};
 use crate::tokens::hash_token;
-use crate::{DeferredWork, Engine, ErrorChain};
+use crate::{DeferredWork, Engine};
+use std::net::IpAddr;
 use std::time::Duration;
-use tolmach_domain::{Answer, Fault, RecoveryIdentifier, Secret, Timestamp};
+use tolmach_domain::{Answer, Fault, RecoveryIdentifier, Secret, Timestamp, UserId};
+
+/// The shortest time between two recovery mails to an account.
+const MAIL_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Engine {
-    /// Mails a recovery link, if there is such an account and it has an address. Deferred, so that
-    /// the duration of the response does not tell if there is.
-    pub(crate) fn recover(&self, identifier: RecoveryIdentifier, now: Timestamp) -> DeferredWork {
-        let (store, mailer, recently_mailed) =
-            (self.ports.store.clone(), self.ports.mailer.clone(), self.recently_mailed.clone());
+    /// Mails a recovery link, if there is such an account, it has an address, and no limit is
+    /// reached. Deferred, so that neither the response nor its duration tells which it was.
+    pub(crate) fn recover(
+        &self,
+        identifier: RecoveryIdentifier,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> DeferredWork {
+        let (store, mailer, throttle) = (
+            self.ports.store.clone(),
+            self.ports.mailer.clone(),
+            self.policy.recovery_throttle.clone(),
+        );
         let (token, url, lifetime) =
             (self.new_token(), self.policy.public_url.clone(), self.policy.recovery_lifetime);
         Box::pin(async move {
+            if let Some(address) = address
+                && count_request(&*store, &throttle, address, now).await.is_err()
+            {
+                return;
+            }
             let key = match &identifier {
                 RecoveryIdentifier::Email(email) => AccountKey::Email(email),
                 RecoveryIdentifier::Login(login) => AccountKey::Login(login),
             };
-            let user = match store.account(key).await {
+            let user = match find_account(&*store, key).await {
                 Ok(account) => account.map(|account| account.user),
                 Err(error) => {
                     let error = ErrorChain(&error);
@@ -32,10 +58,9 @@ impl Engine {
             else {
                 return;
             };
-            if recently_mailed.contains_key(&user.id) {
-                return tracing::info!(user = %user.id, "the last recovery mail is too recent");
+            if count_mail(&*store, &throttle, user.id, now).await.is_err() {
+                return;
             }
-            recently_mailed.insert(user.id, ());
             let expires_at = now.after(lifetime);
             if let Err(error) =
                 store.put_recovery_token(hash_token(&token), user.id, expires_at).await
@@ -46,7 +71,7 @@ impl Engine {
             let mail = Mail {
                 to: email,
                 subject: "Recover your account".into(),
-                body: mail_body(&user.login, &token, &url, lifetime),
+                body: mail_body(&token, &url, lifetime),
             };
             match mailer.send(mail).await {
                 Ok(()) => tracing::info!(user = %user.id, "a recovery link was mailed"),
@@ -71,6 +96,7 @@ impl Engine {
         &self,
         token: &Secret,
         password: &Secret,
+        address: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<Answer, Fault> {
         self.check_new_password(password)?;
@@ -78,7 +104,9 @@ impl Engine {
         if !self.is_recovery_token_valid(token).await? {
             return Err(Fault::Unauthenticated);
         }
-        let password_hash = self.ports.passwords.hash(password).await.map_err(password_fault)?;
+        let origin = HashOrigin::new(HashClass::Login, address);
+        let password_hash =
+            self.ports.passwords.hash(password, origin).await.map_err(password_fault)?;
         let user = self
             .ports
             .store
@@ -91,10 +119,47 @@ impl Engine {
     }
 }
 
-fn mail_body(login: &str, token: &Secret, url: &str, lifetime: Duration) -> String {
+/// Counts a request from an address, whether or not there is such an account.
+async fn count_request(
+    store: &dyn Store,
+    throttle: &ThrottlePolicy,
+    address: IpAddr,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let limit = CounterLimit {
+        key: counter_key(&["recovery", "address", &address_group(address).to_string()]),
+        most: throttle.max_per_address,
+        subject: "requests for recovery from one address",
+    };
+    count_event(store, &[limit], throttle.window, now).await
+}
+
+/// Counts a mail to an account.
+async fn count_mail(
+    store: &dyn Store,
+    throttle: &ThrottlePolicy,
+    user: UserId,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    // The account's own limit comes first: one account must not use up the limit of all.
+    let account = CounterLimit {
+        key: counter_key(&["recovery", "account", &user.to_string()]),
+        most: 1,
+        subject: "recovery mails to one account in a minute",
+    };
+    count_event(store, &[account], MAIL_INTERVAL, now).await?;
+    let all = CounterLimit {
+        key: counter_key(&["recovery", "all"]),
+        most: throttle.max_in_all,
+        subject: "recovery mails in all",
+    };
+    count_event(store, &[all], throttle.window, now).await
+}
+
+fn mail_body(token: &Secret, url: &str, lifetime: Duration) -> String {
     let (minutes, token) = (lifetime.as_secs() / 60, token.expose());
     format!(
-        "A new password was requested for the account {login}.\n\n\
+        "A new password was requested for the account with this address.\n\n\
          To choose one, open this page within {minutes} minutes:\n\n\
          {url}/recover?token={token}\n\n\
          If you did not request it, do nothing: the password stays as it is.\n"

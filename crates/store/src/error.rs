@@ -2,8 +2,9 @@
 //! of the environment or a defect of ours.
 
 use sea_orm::sqlx::{self, error::ErrorKind, postgres::PgDatabaseError};
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
 use std::error::Error;
+use tolmach_domain::Fault;
 use tolmach_engine::ErrorChain;
 use tolmach_engine::ports::{PortError, StoreError};
 
@@ -34,6 +35,14 @@ pub(crate) fn store_error(error: DbErr) -> StoreError {
     };
     let error = PortError::caused_by("the database reports an error", error);
     if unavailable { StoreError::Unavailable(error) } else { StoreError::Failed(error) }
+}
+
+/// [`Fault::LoginTaken`] for a violated unique key of users, which another node took meanwhile.
+pub(crate) fn taken_or_error(error: DbErr) -> StoreError {
+    match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(_)) => Fault::LoginTaken.into(),
+        _ => store_error(error),
+    }
 }
 
 /// True if the transaction cannot go on; false if one statement violated a rule.

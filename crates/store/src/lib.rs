@@ -14,6 +14,7 @@
 //! know, as with any lost acknowledgement. A message with a key can be posted again safely.
 
 mod batch;
+mod collisions;
 mod commit_time;
 mod connect;
 mod copy;
@@ -34,6 +35,7 @@ mod sql;
 mod store;
 mod writer;
 
+pub use collisions::{CollidingLogin, colliding_logins};
 pub use copy::{CopiedTable, CopyError, Progress, copy};
 pub use options::{Options, Stats};
 pub use store::{SqlStore, migrate, probe};

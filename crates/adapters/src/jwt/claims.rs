@@ -61,8 +61,9 @@ pub(super) struct Claims {
 
 impl Claims {
     /// The claims in the engine's form; `None` unless the token is an access token that is valid
-    /// at `now` and names a user.
-    pub(super) fn read(self, now: Timestamp) -> Option<AccessClaims> {
+    /// at `now` and names one user. A token without a session of this gateway is another issuer's,
+    /// and may live for `max_lifetime`: from its issue, if it says when that was, and from now.
+    pub(super) fn read(self, now: Timestamp, max_lifetime: Duration) -> Option<AccessClaims> {
         let expires_at = timestamp(self.exp)?;
         let begun = self
             .nbf
@@ -71,15 +72,21 @@ impl Claims {
         if now >= expires_at || !begun || !is_access {
             return None;
         }
-        let user = [self.id, self.user_id, self.sub].iter().find_map(user_id)?;
+        let claims = [self.id, self.user_id, self.sub];
+        let mut users = claims.iter().filter_map(user_id);
+        let user = users.next()?;
+        // Consumers differ in which claim they read: a token must not be another user's to each.
+        if users.any(|other| other != user) {
+            return None;
+        }
         // Session ids are numbers only in tokens that were signed here.
         let session = self.sid.as_i64().and_then(|sid| SessionId::new(sid).ok());
-        Some(AccessClaims {
-            user,
-            session,
-            issued_at: self.iat.and_then(timestamp).unwrap_or_default(),
-            expires_at,
-        })
+        let issued_at = self.iat.and_then(timestamp);
+        let begins = issued_at.unwrap_or(now).min(now);
+        if session.is_none() && begins.after(max_lifetime) < expires_at {
+            return None;
+        }
+        Some(AccessClaims { user, session, issued_at: issued_at.unwrap_or_default(), expires_at })
     }
 }
 

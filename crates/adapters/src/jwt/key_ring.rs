@@ -6,6 +6,7 @@ use super::error::{KeyError, KeyProblem};
 use super::keys::{SigningKey, VerifyingKey, read_jwks, read_key, read_secret};
 use super::options::KeyRingOptions;
 use jsonwebtoken::Validation;
+use std::time::Duration;
 use tolmach_domain::{Secret, Timestamp};
 use tolmach_engine::ports::{AccessClaims, PortError, Signer};
 
@@ -35,6 +36,7 @@ use tolmach_engine::ports::{AccessClaims, PortError, Signer};
 pub struct KeyRing {
     keys: Vec<VerifyingKey>,
     signing: SigningKey,
+    max_token_lifetime: Duration,
 }
 
 impl KeyRing {
@@ -70,7 +72,7 @@ impl KeyRing {
             signing.get_or_insert(signer);
         }
         let signing = signing.ok_or(KeyError::NoSigningKey)?;
-        Ok(Self { keys, signing })
+        Ok(Self { keys, signing, max_token_lifetime: options.max_token_lifetime })
     }
 
     /// One line per key, without its secret: algorithm, name, and whether it signs.
@@ -106,7 +108,7 @@ impl Signer for KeyRing {
             (validation.validate_exp, validation.validate_aud) = (false, false);
             jsonwebtoken::decode::<Claims>(token.expose(), &key.key, &validation).ok()
         });
-        claims?.claims.read(now)
+        claims?.claims.read(now, self.max_token_lifetime)
     }
 }
 
@@ -129,6 +131,8 @@ mod tests {
     const SECRET: &str = "the secret of the gateway itself";
     const OTHER_SECRET: &str = "a secret that was shared with it";
     const NOW: i64 = 1_700_000_000;
+    /// The longest lifetime of a token of another issuer by default, in seconds.
+    const WEEK: i64 = 7 * 24 * 60 * 60;
 
     fn fixture(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("src/jwt/test-keys").join(name)
@@ -151,7 +155,7 @@ mod tests {
     /// These keys, and the secret where none of them signs.
     fn options(keys: Vec<KeyOptions>) -> KeyRingOptions {
         let secret = keys.iter().all(|key| !key.signing).then(|| Secret::new(SECRET));
-        KeyRingOptions { secret, keys, jwks: None }
+        KeyRingOptions { secret, keys, ..KeyRingOptions::default() }
     }
 
     fn load(options: &KeyRingOptions) -> KeyRing {
@@ -378,7 +382,10 @@ mod tests {
             (json!({"user_id": "7", "exp": NOW + 1}), Some(7)),
             (json!({"sub": "7", "exp": NOW + 1}), Some(7)),
             (json!({"sub": 7, "exp": NOW + 1}), Some(7)),
-            (json!({"id": 7, "user_id": 8, "sub": "9", "exp": NOW + 1}), Some(7)),
+            (json!({"id": 7, "user_id": "7", "sub": 7, "exp": NOW + 1}), Some(7)),
+            (json!({"id": 7, "user_id": 8, "sub": "9", "exp": NOW + 1}), None),
+            (json!({"id": 7, "sub": "9", "exp": NOW + 1}), None),
+            (json!({"id": 7, "sub": "auth0|7", "exp": NOW + 1}), Some(7)),
             (json!({"id": null, "user_id": 8, "exp": NOW + 1}), Some(8)),
             (json!({"id": "5f1c", "user_id": 8, "exp": NOW + 1}), Some(8)),
             (json!({"sub": "auth0|7", "exp": NOW + 1}), None),
@@ -395,7 +402,12 @@ mod tests {
             (json!({"id": 7, "exp": null}), None),
             (json!({"id": 7, "exp": -1}), None),
             (json!({"id": 7, "exp": NOW as f64 + 0.5}), Some(7)),
-            (json!({"id": 7, "exp": 1e300}), Some(7)),
+            (json!({"id": 7, "exp": 1e300}), None),
+            (json!({"id": 7, "exp": NOW + WEEK}), Some(7)),
+            (json!({"id": 7, "exp": NOW + WEEK + 1}), None),
+            (json!({"id": 7, "exp": NOW + 1, "iat": NOW + 1 - WEEK}), Some(7)),
+            (json!({"id": 7, "exp": NOW + 1, "iat": NOW - WEEK}), None),
+            (json!({"id": 7, "exp": NOW + WEEK + 1, "sid": 3}), Some(7)),
             (json!({"id": 7, "exp": NOW + 1, "token_type": "access"}), Some(7)),
             (json!({"id": 7, "exp": NOW + 1, "token_type": "refresh"}), None),
             (json!({"id": 7, "exp": NOW + 1, "token_type": 1}), None),

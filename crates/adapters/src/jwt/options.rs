@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 use tolmach_domain::Secret;
 
 /// The keys that access tokens are signed and verified with.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct KeyRingOptions {
     /// The secret of HS256 tokens that name no key; at least 32 bytes are advised. It signs unless
     /// one of `keys` does.
@@ -14,6 +15,20 @@ pub struct KeyRingOptions {
     pub keys: Vec<KeyOptions>,
     /// The path of a JWK Set (RFC 7517 section 5) with keys that only verify.
     pub jwks: Option<PathBuf>,
+    /// The longest lifetime of a token of another issuer, which is one that names no session here.
+    /// Default: 7 days.
+    pub max_token_lifetime: Duration,
+}
+
+impl Default for KeyRingOptions {
+    fn default() -> Self {
+        Self {
+            secret: None,
+            keys: Vec::new(),
+            jwks: None,
+            max_token_lifetime: Duration::from_secs(7 * 24 * 60 * 60),
+        }
+    }
 }
 
 /// One key with a name.

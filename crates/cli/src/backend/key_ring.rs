@@ -71,7 +71,12 @@ pub(crate) fn key_ring(
         },
     };
     let jwks = Some(&auth.jwt_keys).filter(|path| !path.as_os_str().is_empty());
-    let options = KeyRingOptions { secret, keys: auth.keys.clone(), jwks: jwks.cloned() };
+    let options = KeyRingOptions {
+        secret,
+        keys: auth.keys.clone(),
+        jwks: jwks.cloned(),
+        max_token_lifetime: auth.max_token_lifetime,
+    };
     KeyRing::load(&options).map_err(|source| {
         let key = match source {
             KeyError::Jwks { .. } => "auth.jwt_keys",

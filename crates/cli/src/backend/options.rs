@@ -1,8 +1,8 @@
 //! Options of libraries, from the configuration.
 
-use crate::config::Config;
+use crate::config::{Config, Throttle};
 use tolmach_adapters::BcryptOptions;
-use tolmach_engine::{LoginThrottlePolicy, Policy, Quotas};
+use tolmach_engine::{LoginThrottlePolicy, Policy, Quotas, ThrottlePolicy};
 use tolmach_server::{HttpOptions, Keepalive, Limits, ServerOptions, Shutdown};
 
 pub(crate) fn policy(config: &Config) -> Policy {
@@ -15,6 +15,8 @@ pub(crate) fn policy(config: &Config) -> Policy {
         refresh_lifetime: auth.refresh_lifetime,
         recovery_lifetime: auth.recovery_lifetime,
         login_throttle: login_throttle(config),
+        registration_throttle: throttle(&auth.registration_throttle),
+        recovery_throttle: throttle(&auth.recovery_throttle),
         public_url: config.public_url(),
         max_history_messages: config.limits.max_history_messages,
         max_answer_bytes: config.limits.max_answer_bytes,
@@ -48,6 +50,14 @@ fn login_throttle(config: &Config) -> LoginThrottlePolicy {
         max_delay: throttle.max_delay,
         max_delayed: throttle.max_delayed,
         trust_lifetime: throttle.trust_lifetime,
+    }
+}
+
+fn throttle(throttle: &Throttle) -> ThrottlePolicy {
+    ThrottlePolicy {
+        window: throttle.window,
+        max_per_address: throttle.max_per_address,
+        max_in_all: throttle.max_in_all,
     }
 }
 

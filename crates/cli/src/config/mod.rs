@@ -14,7 +14,7 @@ mod sources;
 mod values;
 
 pub(crate) use error::ConfigError;
-pub(crate) use sections::{Auth, Blobs, Config, Log, LogFormat};
+pub(crate) use sections::{Auth, Blobs, Config, Http, HttpTls, Log, LogFormat, Throttle};
 pub(crate) use sources::Sources;
 
 #[cfg(test)]

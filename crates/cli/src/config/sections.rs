@@ -153,7 +153,23 @@ pub(crate) struct Auth {
     pub(crate) refresh_lifetime: Duration,
     #[serde(deserialize_with = "values::positive_duration")]
     pub(crate) recovery_lifetime: Duration,
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) max_token_lifetime: Duration,
     pub(crate) login_throttle: LoginThrottle,
+    pub(crate) registration_throttle: Throttle,
+    pub(crate) recovery_throttle: Throttle,
+}
+
+/// `[auth.registration_throttle]` and `[auth.recovery_throttle]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Throttle {
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) window: Duration,
+    #[serde(deserialize_with = "values::within::<_, _, 1, 1_000_000_000>")]
+    pub(crate) max_per_address: u32,
+    #[serde(deserialize_with = "values::within::<_, _, 1, 1_000_000_000>")]
+    pub(crate) max_in_all: u32,
 }
 
 /// `[auth.login_throttle]`

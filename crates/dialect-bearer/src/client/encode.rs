@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tolmach_dialect::{Credentials, Frame, Request, Unsupported, json, websocket_request};
 use tolmach_domain::{
-    Authority, Command, FlowId, FlowKind, FlowKindFilter, GrantKind, HistoryRange, NewMessage,
-    Photo, PhotoOf, UserId, UserRef,
+    Authority, Command, FlowId, FlowKind, FlowKindFilter, GrantKind, HistoryRange, LoginIdentifier,
+    NewMessage, Photo, PhotoOf, UserId, UserRef,
 };
 
 /// Encodes a request as an HTTP request, and names its operation.
@@ -176,10 +176,13 @@ impl<'a> RequestForm<'a> {
                 })
             }
             Command::Login { identifier, password, grant: GrantKind::Pair | GrantKind::Token } => {
-                let is_email = identifier.contains('@');
+                let (email, username) = match identifier {
+                    LoginIdentifier::Email(email) => (Some(email.into()), None),
+                    LoginIdentifier::Any(login) => (None, Some(login.into())),
+                };
                 Self::of(Operation::Login).json(&wire::Login {
-                    email: is_email.then_some(identifier.into()),
-                    username: (!is_email).then_some(identifier.into()),
+                    email,
+                    username,
                     password: password.expose().into(),
                 })
             }

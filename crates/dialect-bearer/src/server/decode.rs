@@ -14,8 +14,8 @@ use serde_json::Value;
 use std::ops::RangeInclusive;
 use tolmach_dialect::{Close, Correlation, Frame, Request, Violation, ViolationKind};
 use tolmach_domain::{
-    Command, Content, FlowId, FlowKind, FlowKindFilter, GrantKind, NewFlow, NewMessage, Photo,
-    PhotoOf, Profile, Registration, Secret, UserId, UserRef,
+    Command, Content, FlowId, FlowKind, FlowKindFilter, GrantKind, LoginIdentifier, NewFlow, NewMessage,
+    Photo, PhotoOf, Profile, Registration, Secret, UserId, UserRef,
 };
 
 /// Any length but zero, for texts that are only compared.
@@ -166,13 +166,13 @@ fn register(body: wire::Register<'_>) -> Result<Command, RequestError> {
 
 fn login(body: wire::Login<'_>) -> Result<Command, RequestError> {
     let (field, identifier) = match (body.email, body.username) {
-        (Some(email), None) => ("email", email),
-        (None, Some(username)) => ("username", username),
+        (Some(email), None) => ("email", LoginIdentifier::Email(email.into())),
+        (None, Some(username)) => ("username", LoginIdentifier::Any(username.into())),
         _ => return Err(RequestError::bad("exactly one of email and username is expected")),
     };
-    check(field, &identifier, NOT_EMPTY, |_| true)?;
+    check(field, identifier.as_str(), NOT_EMPTY, |_| true)?;
     check("password", &body.password, NOT_EMPTY, |_| true)?;
-    let (identifier, password) = (identifier.into(), Secret::new(body.password));
+    let password = Secret::new(body.password);
     Ok(Command::Login { identifier, password, grant: GrantKind::Pair })
 }
 

@@ -42,7 +42,7 @@ fn outcome_of(
 
 #[test]
 fn a_foreign_servers_error_is_read_by_its_status() {
-    let (identifier, password) = ("ann".to_owned(), Secret::new("x"));
+    let (identifier, password) = ("ann".into(), Secret::new("x"));
     let login = Command::Login { identifier, password, grant: GrantKind::Pair };
     let group = fixtures::flow_id(GROUP);
     let delete = Command::DeleteFlow { flow: group, kinds: FlowKindFilter::Shared };

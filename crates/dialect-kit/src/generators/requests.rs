@@ -75,7 +75,11 @@ pub fn command() -> BoxedStrategy<Command> {
     let accounts = prop_oneof![
         registration().prop_map(|registration| Command::Register(Box::new(registration))),
         (prop_oneof![login().boxed(), email().boxed()], secret(), grant_kind()).prop_map(
-            |(identifier, password, grant)| Command::Login { identifier, password, grant }
+            |(identifier, password, grant)| Command::Login {
+                identifier: identifier.into(),
+                password,
+                grant,
+            }
         ),
         secret().prop_map(|token| Command::Refresh { token }),
         option::of(login()).prop_map(|login| Command::Logout { login }),
@@ -95,6 +99,9 @@ pub fn command() -> BoxedStrategy<Command> {
     ];
     let flows = prop_oneof![
         user_ref().prop_map(|with| Command::OpenChat { with }),
+        user_ref().prop_map(|user| Command::Block { user }),
+        user_ref().prop_map(|user| Command::Unblock { user }),
+        Just(Command::ListBlocked),
         (any::<bool>(), name(), text(), people(), option::of(photo()), option::of("[!-~]{1,20}"))
             .prop_map(|(channel, title, info, members, photo, key)| {
                 let kind = if channel { FlowKind::Channel } else { FlowKind::Group };

@@ -166,7 +166,7 @@ fn script_samples<'k>(
 /// The login of a persona.
 pub(crate) fn login_of(persona: &Persona) -> Command {
     Command::Login {
-        identifier: persona.login.to_owned(),
+        identifier: persona.login.into(),
         password: Secret::new(persona.password),
         grant: GrantKind::Token,
     }

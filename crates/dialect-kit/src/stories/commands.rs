@@ -24,7 +24,7 @@ pub(crate) fn register(login: &str) -> Command {
 
 pub(crate) fn login(identifier: &str, password: &str) -> Command {
     Command::Login {
-        identifier: identifier.to_owned(),
+        identifier: identifier.into(),
         password: Secret::new(password),
         grant: GrantKind::Token,
     }

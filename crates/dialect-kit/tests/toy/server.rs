@@ -58,7 +58,7 @@ impl Server {
 
     fn login(&self, value: &Value) -> Option<Command> {
         let password = Secret::new(self.wire.text(value, "password")?);
-        let identifier = self.wire.text(value, "user")?;
+        let identifier = self.wire.text(value, "user")?.into();
         Some(Command::Login { identifier, password, grant: GrantKind::Token })
     }
 

@@ -34,7 +34,7 @@ fn command(operation: Operation, request: wire::Request<'_>) -> Result<Command, 
             }))
         }
         Operation::Auth => Command::Login {
-            identifier: request.username.required("username")?.into_owned(),
+            identifier: request.username.required("username")?.into_owned().into(),
             password: Secret::new(request.password.required("password")?),
             grant: GrantKind::Token,
         },

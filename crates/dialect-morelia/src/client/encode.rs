@@ -76,7 +76,7 @@ fn parts(request: &Request) -> Option<(Method, Expected, RequestData<'_>)> {
         }
         Command::Login { grant: GrantKind::Pair, .. } => return None,
         Command::Login { identifier, password, grant } => {
-            let data = RequestData { user: by_password(identifier, password), ..data };
+            let data = RequestData { user: by_password(identifier.as_str(), password), ..data };
             (Method::Authentication, Expected::Grant(*grant), data)
         }
         Command::DeleteAccount { user, login, password } => {

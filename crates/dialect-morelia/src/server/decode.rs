@@ -157,7 +157,7 @@ fn command(method: Method, user: Option<UserId>, values: &mut Values) -> Checked
         }
         Method::Authentication => {
             let (identifier, password) = login(values)?;
-            Command::Login { identifier, password, grant: GrantKind::Token }
+            Command::Login { identifier: identifier.into(), password, grant: GrantKind::Token }
         }
         Method::DeleteUser => {
             let (login, password) = login(values)?;

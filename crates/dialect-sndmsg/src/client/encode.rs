@@ -58,7 +58,8 @@ fn command<'a>(command: &'a Command, login: &'a str) -> Option<EncodedRequest<'a
         Command::Login { identifier, password, grant } if *grant != GrantKind::Nothing => {
             let pass = password.expose().into();
             let fields = wire::Request { login: identifier.as_str().into(), pass, ..empty };
-            (Operation::Login, Expected::LoggedIn { identifier: identifier.clone() }, fields)
+            let identifier = identifier.as_str().to_owned();
+            (Operation::Login, Expected::LoggedIn { identifier }, fields)
         }
         Command::OpenChat { with: UserRef::Login(with) } => {
             let customer = with.as_str().into();

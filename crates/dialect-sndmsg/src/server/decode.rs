@@ -22,7 +22,7 @@ pub(super) fn command(
 ) -> Result<Command, RequestError> {
     Ok(match operation {
         Operation::Login => Command::Login {
-            identifier: request.login.required("login")?.into_owned(),
+            identifier: request.login.required("login")?.into_owned().into(),
             password: Secret::new(request.pass.required("pass")?),
             grant: GrantKind::Connection,
         },

@@ -26,8 +26,8 @@ impl ReplyForm {
     /// The properties of the request that made a command.
     pub(super) fn new(operation: Operation, command: &Command) -> Self {
         let (name, flow) = match command {
-            Command::Login { identifier: name, .. }
-            | Command::OpenChat { with: UserRef::Login(name) } => (Some(name.clone()), None),
+            Command::Login { identifier, .. } => (Some(identifier.as_str().to_owned()), None),
+            Command::OpenChat { with: UserRef::Login(name) } => (Some(name.clone()), None),
             Command::Send(message) => (None, Some(message.flow)),
             _ => (None, None),
         };

@@ -2,7 +2,8 @@
 
 use super::sync::lock;
 use crate::ports::{
-    AccessClaims, Blobs, Clock, Entropy, Mail, Mailer, PasswordError, Passwords, PortError, Signer,
+    AccessClaims, Blobs, Clock, Entropy, HashOrigin, Mail, Mailer, PasswordError, Passwords,
+    PortError, Signer,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -139,11 +140,16 @@ const PLAIN: &str = "plain:";
 
 #[async_trait]
 impl Passwords for PlainPasswords {
-    async fn hash(&self, password: &Secret) -> Result<String, PasswordError> {
+    async fn hash(&self, password: &Secret, _: HashOrigin) -> Result<String, PasswordError> {
         Ok(format!("{PLAIN}{}", password.expose()))
     }
 
-    async fn verify(&self, password: &Secret, hash: Option<&str>) -> Result<bool, PasswordError> {
+    async fn verify(
+        &self,
+        password: &Secret,
+        hash: Option<&str>,
+        _: HashOrigin,
+    ) -> Result<bool, PasswordError> {
         match hash.map(|hash| hash.strip_prefix(PLAIN)) {
             None => Ok(false),
             Some(Some(expected)) => Ok(expected == password.expose()),

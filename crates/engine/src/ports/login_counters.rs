@@ -1,4 +1,4 @@
-//! Counters against password guessing.
+//! Counters against password guessing, and of other events that are limited within a window.
 
 use super::StoreError;
 use async_trait::async_trait;

@@ -1,6 +1,7 @@
 //! The traits that the engine needs implemented: storage, the bus, and the process's environment.
 
 mod blobs;
+mod blocks;
 mod bus;
 mod clock;
 mod entropy;
@@ -8,6 +9,7 @@ mod error;
 mod event_log;
 mod flows;
 mod idempotency;
+mod limits;
 mod login_counters;
 mod mail;
 mod messages;
@@ -18,6 +20,7 @@ mod store;
 mod users;
 
 pub use blobs::Blobs;
+pub use blocks::BlockStore;
 pub use bus::{Bus, BusReceiver, Signal, Topic};
 pub use clock::Clock;
 pub use entropy::Entropy;
@@ -25,13 +28,14 @@ pub use error::{PortError, StoreError};
 pub use event_log::{ChangesPage, EVENT_LOG_WINDOW, EventLog};
 pub use flows::{CreateFlow, FlowCreation, FlowStore, FlowSummaryQuery};
 pub use idempotency::{IDEMPOTENCY_WINDOW, IdempotencyKey};
+pub use limits::{FlowLimits, Quota};
 pub use login_counters::{Counter, CounterKey, LoginCounterStore};
 pub use mail::{Mail, Mailer};
 pub use messages::{
     DeleteMessages, Deleted, EditMessage, HistoryQuery, MessageStore, PendingMessage, PostMessage,
     Posted,
 };
-pub use passwords::{PasswordError, Passwords};
+pub use passwords::{HashClass, HashOrigin, PasswordError, Passwords};
 pub use sessions::{NewSession, Rotation, Session, SessionStore, TokenHash};
 pub use signer::{AccessClaims, Signer};
 pub use store::Store;

@@ -7,7 +7,9 @@ use tolmach_domain::{SessionId, Timestamp, UserId};
 /// The sessions and recovery tokens of a [`Store`](super::Store).
 #[async_trait]
 pub trait SessionStore: Send + Sync + 'static {
-    /// Opens a session.
+    /// Opens a session. Of the user's sessions that have not ended, those beyond the newest
+    /// [`NewSession::max_sessions`] are removed with their tokens:
+    /// [`EventKind::SessionsEnded`](tolmach_domain::EventKind::SessionsEnded) for each.
     async fn open_session(&self, session: NewSession) -> Result<SessionId, StoreError>;
 
     /// The session with this opaque token; ended and expired ones too.
@@ -19,11 +21,14 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Sets the time at which a session expires.
     async fn renew_session(&self, id: SessionId, expires_at: Timestamp) -> Result<(), StoreError>;
 
-    /// Spends a refresh token and stores the next one. Spending a spent one ends its session.
+    /// Spends a refresh token and stores the next one. Spending a spent one ends its session. Of
+    /// the spent tokens of a session the newest `keep` are kept: an older one is
+    /// [`Rotation::Unknown`].
     async fn rotate_refresh(
         &self,
         spent: TokenHash,
         next: TokenHash,
+        keep: u32,
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Rotation, StoreError>;
@@ -31,7 +36,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Ends a session, if it has not ended yet.
     async fn end_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Stores a recovery token of a user and removes earlier ones of that user.
+    /// Stores a recovery token of a user. Earlier ones stay valid.
     async fn put_recovery_token(
         &self,
         token: TokenHash,
@@ -39,7 +44,7 @@ pub trait SessionStore: Send + Sync + 'static {
         expires_at: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Spends a recovery token: sets the password and ends all sessions. `None` if the token is
+    /// Spends a recovery token and all others of its user: sets the password and ends all sessions. `None` if the token is
     /// unknown, spent or expired.
     async fn spend_recovery_token(
         &self,
@@ -69,6 +74,8 @@ pub struct NewSession {
     pub token: Option<TokenHash>,
     /// Its first refresh token.
     pub refresh: Option<TokenHash>,
+    /// The largest number of sessions of the user that have not ended, this one included.
+    pub max_sessions: u32,
     /// The time at which it is opened.
     pub now: Timestamp,
     /// The time at which it expires unless renewed.

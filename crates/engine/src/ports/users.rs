@@ -4,15 +4,24 @@ use super::StoreError;
 use async_trait::async_trait;
 use tolmach_domain::{PhotoKey, Timestamp, User, UserId};
 
-/// The accounts of a [`Store`](super::Store).
+/// The accounts of a [`Store`](super::Store). The users that its methods return have no avatar,
+/// which may be large: [`avatar`](Self::avatar) alone reads it.
 #[async_trait]
 pub trait UserStore: Send + Sync + 'static {
-    /// Creates an account. [`Fault::LoginTaken`](tolmach_domain::Fault::LoginTaken) if its login or
-    /// e-mail is taken (a login also by a deleted account), or its id is.
+    /// Creates an account.
+    ///
+    /// - [`Fault::LoginTaken`](tolmach_domain::Fault::LoginTaken) if its login or e-mail address is
+    ///   the login or the address of another (a login also of a deleted account), if its login
+    ///   [looks like](crate::look_alikes) another's, or if its id is taken.
+    /// - [`Fault::Invalid`](tolmach_domain::Fault::Invalid) if it has a profile and its username or
+    ///   name looks like the login of another and not like its own.
     async fn create_user(&self, user: NewUser, now: Timestamp) -> Result<User, StoreError>;
 
     /// The user with this id, deleted or not.
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
+
+    /// The avatar of a user; see [`User::avatar`].
+    async fn avatar(&self, id: UserId) -> Result<Option<String>, StoreError>;
 
     /// The account with this login or e-mail, unless deleted.
     async fn account(&self, key: AccountKey<'_>) -> Result<Option<Account>, StoreError>;
@@ -20,7 +29,9 @@ pub trait UserStore: Send + Sync + 'static {
     /// Changes the fields that are `Some`.
     ///
     /// - [`Fault::NoSuchUser`](tolmach_domain::Fault::NoSuchUser),
-    ///   [`Fault::LoginTaken`](tolmach_domain::Fault::LoginTaken).
+    ///   [`Fault::LoginTaken`](tolmach_domain::Fault::LoginTaken), and
+    ///   [`Fault::Invalid`](tolmach_domain::Fault::Invalid) for new names as at creation.
+    /// - A new password removes all recovery tokens of the user.
     /// - A new password, and the loss of the administrator's right, end all sessions:
     ///   [`EventKind::SessionsEnded`](tolmach_domain::EventKind::SessionsEnded).
     async fn update_user(
@@ -35,7 +46,7 @@ pub trait UserStore: Send + Sync + 'static {
     async fn delete_user(&self, id: UserId, now: Timestamp) -> Result<(), StoreError>;
 
     /// Users that are not deleted whose login contains `query` without regard to case, ordered by
-    /// login.
+    /// login. A login with `@` is an e-mail address and is not found.
     async fn search_users(&self, query: &str, limit: u32) -> Result<Vec<User>, StoreError>;
 
     /// Users that are not deleted with an id above `after`, ordered by id.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tolmach_domain::*;
 use tolmach_engine::memory::PlainPasswords;
-use tolmach_engine::ports::{Clock, PasswordError, Passwords};
+use tolmach_engine::ports::{Clock, HashOrigin, PasswordError, Passwords};
 use tolmach_engine::{LoginThrottlePolicy, Policy};
 
 const WINDOW: Duration = Duration::from_secs(900);
@@ -272,11 +272,16 @@ struct Concurrent {
 
 #[async_trait]
 impl Passwords for Concurrent {
-    async fn hash(&self, password: &Secret) -> Result<String, PasswordError> {
-        PlainPasswords.hash(password).await
+    async fn hash(&self, password: &Secret, origin: HashOrigin) -> Result<String, PasswordError> {
+        PlainPasswords.hash(password, origin).await
     }
 
-    async fn verify(&self, password: &Secret, hash: Option<&str>) -> Result<bool, PasswordError> {
+    async fn verify(
+        &self,
+        password: &Secret,
+        hash: Option<&str>,
+        origin: HashOrigin,
+    ) -> Result<bool, PasswordError> {
         self.present.fetch_add(1, Ordering::SeqCst);
         let right = password.expose() == RIGHT;
         while self.present.load(Ordering::SeqCst) <= GUESSES
@@ -284,7 +289,7 @@ impl Passwords for Concurrent {
         {
             tokio::task::yield_now().await;
         }
-        PlainPasswords.verify(password, hash).await
+        PlainPasswords.verify(password, hash, origin).await
     }
 }
 

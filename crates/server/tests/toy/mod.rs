@@ -15,7 +15,7 @@ use tolmach_engine::memory::{
     ManualClock, MemoryBlobs, MemoryBus, MemoryMailer, MemoryStore, PlainPasswords, PlainSigner,
     SeededEntropy,
 };
-use tolmach_engine::ports::{CreateFlow, FlowStore, Store};
+use tolmach_engine::ports::{CreateFlow, FlowLimits, FlowStore, Store};
 use tolmach_engine::{Engine, Policy, Ports};
 
 const PASSWORD: &str = "a password";
@@ -83,8 +83,11 @@ impl Dialect for Toy {
 fn event_text(event: &Event, context: &RenderContext<'_>) -> String {
     let members = context.flow.map(|summary| format!(" of {}", summary.members.len()));
     let text = match &event.kind {
-        EventKind::Posted(message) => message.content.text.as_str(),
-        _ => "",
+        EventKind::Posted(message) => {
+            let files = message.content.attachments.iter().map(|file| file.data.as_str());
+            std::iter::once(message.content.text.as_str()).chain(files).collect()
+        }
+        _ => String::new(),
     };
     format!("event {}{} {text}", event.name(), members.unwrap_or_default())
 }
@@ -115,7 +118,7 @@ impl ServerSession for ToySession {
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
         let (credentials, command) = match word {
             "login" => {
-                let identifier = rest.to_owned();
+                let identifier = rest.into();
                 let password = Secret::new(PASSWORD);
                 let grant = GrantKind::Connection;
                 (Credentials::Nothing, Command::Login { identifier, password, grant })
@@ -241,7 +244,7 @@ impl Backend {
             members: members.to_vec(),
             key: None,
         };
-        let created = self.store.create_flow(flow, None, self.engine.now()).await;
+        let created = self.store.create_flow(flow, FlowLimits::NONE, None, self.engine.now()).await;
         created.expect("the members are users").into_flow().id
     }
 }

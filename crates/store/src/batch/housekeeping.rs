@@ -29,10 +29,20 @@ const LOGIN_COUNTERS: &str = "\
     DELETE FROM login_counter WHERE key_hash IN \
     (SELECT key_hash FROM login_counter WHERE expires_at <= $1 LIMIT $2)";
 
+/// Counts of quotas: expired up to, limit.
+const QUOTA_USES: &str = "\
+    DELETE FROM quota_use WHERE (user_id, quota) IN \
+    (SELECT user_id, quota FROM quota_use WHERE expires_at <= $1 LIMIT $2)";
+
 /// Refresh tokens: expired up to, limit.
 const REFRESH_TOKENS: &str = "\
     DELETE FROM refresh_token WHERE token_hash IN \
     (SELECT token_hash FROM refresh_token WHERE expires_at <= $1 LIMIT $2)";
+
+/// Recovery tokens: expired up to, limit.
+const RECOVERY_TOKENS: &str = "\
+    DELETE FROM recovery_token WHERE token_hash IN \
+    (SELECT token_hash FROM recovery_token WHERE expires_at <= $1 LIMIT $2)";
 
 /// Sessions without refresh tokens: expired up to, limit.
 const SESSIONS: &str = "\
@@ -59,7 +69,9 @@ impl Batch {
             (MESSAGE_KEYS, now.before(IDEMPOTENCY_WINDOW)),
             (FLOW_KEYS, now.before(IDEMPOTENCY_WINDOW)),
             (LOGIN_COUNTERS, now),
+            (QUOTA_USES, now),
             (REFRESH_TOKENS, now),
+            (RECOVERY_TOKENS, now),
             (SESSIONS, now),
             (EVENTS, now.before(EVENT_LOG_WINDOW)),
         ] {

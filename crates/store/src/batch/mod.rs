@@ -1,12 +1,15 @@
 //! One transaction and the events that it will publish. Every rule is checked here, before the
 //! transaction writes.
 
+mod blocks;
 mod flows;
 mod housekeeping;
+mod identifiers;
 mod login_counters;
 mod lookups;
 mod messages;
 mod posting;
+mod quotas;
 mod sessions;
 mod transaction;
 mod users;

@@ -1,7 +1,7 @@
 //! Sessions, and the tokens of password recovery.
 
 use super::transaction::Batch;
-use crate::entities::{recovery, refresh_token, session};
+use crate::entities::{recovery_token, refresh_token, session};
 use crate::error::store_error;
 use crate::rows::{session_id, user_id};
 use crate::sql;
@@ -27,6 +27,7 @@ impl Batch {
         if let Some(refresh) = new.refresh {
             self.insert_refresh(refresh, id, new.expires_at).await?;
         }
+        self.limit_sessions(new.user, new.max_sessions, new.now).await?;
         session_id(id)
     }
 
@@ -48,6 +49,7 @@ impl Batch {
         &mut self,
         spent: TokenHash,
         next: TokenHash,
+        keep: u32,
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Rotation, StoreError> {
@@ -76,6 +78,7 @@ impl Batch {
         token.spent_at = Set(Some(now.micros()));
         token.update(&self.transaction).await.map_err(store_error)?;
         self.insert_refresh(next, session.id, expires_at).await?;
+        self.limit_spent_tokens(session.id, keep).await?;
         self.renew_session(id, expires_at).await?;
         Ok(Rotation::Rotated { user, session: id })
     }
@@ -126,13 +129,9 @@ impl Batch {
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
         self.active_user(user).await?;
-        recovery::Entity::delete_by_id(user.get())
-            .exec(&self.transaction)
-            .await
-            .map_err(store_error)?;
-        let row = recovery::Model {
-            user_id: user.get(),
+        let row = recovery_token::Model {
             token_hash: token.0.to_vec(),
+            user_id: user.get(),
             expires_at: expires_at.micros(),
         };
         row.into_active_model().insert(&self.transaction).await.map_err(store_error)?;
@@ -145,18 +144,12 @@ impl Batch {
         password_hash: String,
         now: Timestamp,
     ) -> Result<Option<UserId>, StoreError> {
-        let found =
-            recovery::Entity::find().filter(recovery::Column::TokenHash.eq(token.0.to_vec()));
-        let found = found
-            .filter(recovery::Column::ExpiresAt.gt(now.micros()))
+        let found = recovery_token::Entity::find_by_id(token.0.to_vec())
+            .filter(recovery_token::Column::ExpiresAt.gt(now.micros()))
             .one(&self.transaction)
             .await
             .map_err(store_error)?;
         let Some(found) = found else { return Ok(None) };
-        recovery::Entity::delete_by_id(found.user_id)
-            .exec(&self.transaction)
-            .await
-            .map_err(store_error)?;
         let user = user_id(found.user_id)?;
         self.update_user(
             user,
@@ -165,6 +158,14 @@ impl Batch {
         )
         .await?;
         Ok(Some(user))
+    }
+
+    /// Removes all recovery tokens of a user.
+    pub(super) async fn remove_recovery_tokens(&self, user: UserId) -> Result<(), StoreError> {
+        let tokens = recovery_token::Entity::delete_many()
+            .filter(recovery_token::Column::UserId.eq(user.get()));
+        tokens.exec(&self.transaction).await.map_err(store_error)?;
+        Ok(())
     }
 
     async fn insert_refresh(

@@ -1,8 +1,9 @@
 //! Users.
 
+use super::identifiers::Identifiers;
 use super::transaction::Batch;
-use crate::entities::{member, recovery, user};
-use crate::error::store_error;
+use crate::entities::{avatar, member, user};
+use crate::error::{store_error, taken_or_error};
 use crate::rows::{flow_id, photo_columns, user as to_user};
 use crate::sql;
 use sea_orm::{
@@ -46,8 +47,14 @@ impl Batch {
             }
             None => false,
         };
-        if same_id || self.is_taken(Some(&login_key), email_key.as_deref(), None).await? {
+        if same_id {
             return Err(Fault::LoginTaken.into());
+        }
+        let identifiers = Identifiers::of(Some(&login), email.as_deref());
+        self.check_identifiers(&identifiers, None).await?;
+        if profile {
+            self.check_display_name("username", &username, &login, None).await?;
+            self.check_display_name("name", &name, &login, None).await?;
         }
         let changed_at = self.next_commit_time(now);
         let (photo_key, photo_type) = photo_columns(photo);
@@ -61,7 +68,6 @@ impl Batch {
             email_key: Set(email_key),
             phone: Set(phone),
             bio: Set(bio),
-            avatar: Set(avatar),
             photo_key: Set(photo_key),
             photo_type: Set(photo_type),
             bot: Set(bot),
@@ -73,9 +79,17 @@ impl Batch {
             changed_at: Set(changed_at.micros()),
             deleted_at: Set(None),
         };
-        let user = to_user(row.insert(&self.transaction).await.map_err(store_error)?)?;
+        let user = to_user(row.insert(&self.transaction).await.map_err(taken_or_error)?)?;
+        self.take_identifiers(&identifiers, user.id).await?;
         if id.is_some() {
             sql::skip_id(&self.transaction, "user", user.id.get()).await?;
+        }
+        if let Some(data) = avatar {
+            let row = avatar::Model { user_id: user.id.get(), data }.into_active_model();
+            avatar::Entity::insert(row)
+                .exec_without_returning(&self.transaction)
+                .await
+                .map_err(store_error)?;
         }
         Ok(user)
     }
@@ -101,9 +115,16 @@ impl Batch {
         } = change;
         let (login_key, email_key) =
             (login.as_deref().map(case_folded), email.as_deref().map(case_folded));
-        if self.is_taken(login_key.as_deref(), email_key.as_deref(), Some(id)).await? {
-            return Err(Fault::LoginTaken.into());
+        let changes_identifiers = login.is_some() || email.is_some();
+        let identifiers = Identifiers::of(login.as_deref(), email.as_deref());
+        self.check_identifiers(&identifiers, Some(id)).await?;
+        let own_login = login.as_deref().unwrap_or(&row.login);
+        for (field, shown) in [("username", &username), ("name", &name)] {
+            if let Some(shown) = shown {
+                self.check_display_name(field, shown, own_login, Some(id)).await?;
+            }
         }
+        let changes_password = password_hash.is_some();
         let sessions_end = password_hash.is_some() || (row.admin && admin == Some(false));
         put(&mut row.login, login);
         put(&mut row.login_key, login_key);
@@ -125,7 +146,15 @@ impl Batch {
             .reset_all()
             .update(&self.transaction)
             .await
-            .map_err(store_error)?;
+            .map_err(taken_or_error)?;
+        if changes_identifiers {
+            let kept = Identifiers::of(Some(&row.login), row.email.as_deref());
+            self.free_identifiers(&kept, id).await?;
+            self.take_identifiers(&identifiers, id).await?;
+        }
+        if changes_password {
+            self.remove_recovery_tokens(id).await?;
+        }
         if sessions_end {
             self.end_sessions(id, now).await?;
         }
@@ -142,10 +171,7 @@ impl Batch {
         (row.changed_at, row.deleted_at) =
             (self.next_commit_time(now).micros(), Some(now.micros()));
         row.into_active_model().reset_all().update(&self.transaction).await.map_err(store_error)?;
-        recovery::Entity::delete_by_id(id.get())
-            .exec(&self.transaction)
-            .await
-            .map_err(store_error)?;
+        self.remove_recovery_tokens(id).await?;
         let memberships = member::Entity::find()
             .filter(member::Column::UserId.eq(id.get()))
             .order_by_asc(member::Column::FlowId);
@@ -168,28 +194,6 @@ impl Batch {
         let row =
             user::Entity::find_by_id(id.get()).one(&self.transaction).await.map_err(store_error)?;
         Ok(row.filter(|row| row.deleted_at.is_none()).ok_or(Fault::NoSuchUser)?)
-    }
-
-    /// True if another user has the login or the address. Deleted accounts have no address.
-    async fn is_taken(
-        &self,
-        login_key: Option<&str>,
-        email_key: Option<&str>,
-        except: Option<UserId>,
-    ) -> Result<bool, StoreError> {
-        for (column, value) in
-            [(user::Column::LoginKey, login_key), (user::Column::EmailKey, email_key)]
-        {
-            let Some(value) = value else { continue };
-            let mut others = user::Entity::find().filter(column.eq(value));
-            if let Some(except) = except {
-                others = others.filter(user::Column::Id.ne(except.get()));
-            }
-            if others.count(&self.transaction).await.map_err(store_error)? > 0 {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 }
 

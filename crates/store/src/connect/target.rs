@@ -4,6 +4,7 @@ use super::postgres::Server;
 use super::sqlite::File;
 use super::usage::Use;
 use sea_orm::DatabaseConnection;
+use std::path::Path;
 use std::time::Duration;
 use tolmach_engine::ports::StoreError;
 
@@ -32,6 +33,14 @@ impl Target {
                     "the store's URL has the scheme {scheme:?}; {SCHEMES}"
                 )))
             }
+        }
+    }
+
+    /// False if the database is a file that is missing.
+    pub(crate) fn exists(&self) -> bool {
+        match self {
+            Self::Sqlite(file) => Path::new(file.path()).exists(),
+            Self::Postgres(_) => true,
         }
     }
 

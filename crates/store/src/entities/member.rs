@@ -11,6 +11,10 @@ pub(crate) struct Model {
     pub(crate) user_id: i64,
     /// The read mark: the version up to which the member has read.
     pub(crate) read_version: i64,
+    /// True if the member created the flow, opened the chat or posted.
+    pub(crate) acted: bool,
+    /// The commit time of joining.
+    pub(crate) joined_at: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -19,7 +19,6 @@ pub(crate) struct Model {
     pub(crate) email_key: Option<String>,
     pub(crate) phone: Option<String>,
     pub(crate) bio: String,
-    pub(crate) avatar: Option<String>,
     pub(crate) photo_key: Option<String>,
     pub(crate) photo_type: Option<String>,
     pub(crate) bot: bool,

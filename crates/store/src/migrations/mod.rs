@@ -11,6 +11,12 @@ mod m000005_commit_clock;
 mod m000006_event_log;
 mod m000007_login_counters;
 mod m000008_flow_keys;
+mod m000009_member_acted;
+mod m000010_member_joined;
+mod m000011_blocks;
+mod m000012_quotas;
+mod m000013_identifiers;
+mod m000014_recovery_tokens;
 
 pub(crate) struct Migrator;
 
@@ -26,6 +32,12 @@ impl MigratorTrait for Migrator {
             Box::new(m000006_event_log::Migration),
             Box::new(m000007_login_counters::Migration),
             Box::new(m000008_flow_keys::Migration),
+            Box::new(m000009_member_acted::Migration),
+            Box::new(m000010_member_joined::Migration),
+            Box::new(m000011_blocks::Migration),
+            Box::new(m000012_quotas::Migration),
+            Box::new(m000013_identifiers::Migration),
+            Box::new(m000014_recovery_tokens::Migration),
         ]
     }
 }

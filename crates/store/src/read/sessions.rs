@@ -1,7 +1,7 @@
 //! Sessions and recovery tokens.
 
 use super::rows::at_most_one;
-use crate::entities::{recovery, session};
+use crate::entities::{recovery_token, session};
 use crate::error::store_error;
 use crate::rows::session as to_session;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
@@ -30,7 +30,7 @@ pub(crate) async fn is_recovery_token_valid<C: ConnectionTrait>(
     token: TokenHash,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let found = recovery::Entity::find().filter(recovery::Column::TokenHash.eq(token.0.to_vec()));
-    let found = found.filter(recovery::Column::ExpiresAt.gt(now.micros()));
+    let found = recovery_token::Entity::find_by_id(token.0.to_vec())
+        .filter(recovery_token::Column::ExpiresAt.gt(now.micros()));
     Ok(found.count(database).await.map_err(store_error)? > 0)
 }

@@ -178,7 +178,7 @@ async fn register(
 /// Logs the client in; `None` where its dialect has no login.
 async fn log_in(client: &mut Client) -> Result<Option<Grant>, CliError> {
     let logins = [GrantKind::Pair, GrantKind::Token, GrantKind::Connection].map(|grant| {
-        let (identifier, password) = (client.name().to_owned(), Secret::new(PASSWORD));
+        let (identifier, password) = (client.name().into(), Secret::new(PASSWORD));
         Command::Login { identifier, password, grant }
     });
     match request(client, &logins).await? {

@@ -24,9 +24,10 @@ impl SessionStore for MemoryStore {
             if let Some(refresh) = session.refresh {
                 state.refresh.insert(
                     refresh,
-                    Refresh { session: id, expires_at: session.expires_at, spent: false },
+                    Refresh { session: id, expires_at: session.expires_at, spent_at: None },
                 );
             }
+            state.limit_sessions(session.user, session.max_sessions, session.now);
             Ok(id)
         })
         .await
@@ -57,6 +58,7 @@ impl SessionStore for MemoryStore {
         &self,
         spent: TokenHash,
         next: TokenHash,
+        keep: u32,
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Rotation, StoreError> {
@@ -74,14 +76,15 @@ impl SessionStore for MemoryStore {
             else {
                 return Ok(Rotation::Unknown);
             };
-            if refresh.spent {
+            if refresh.spent_at.is_some() {
                 state.end_session(id, now);
                 return Ok(Rotation::Reused);
             }
-            refresh.spent = true;
+            refresh.spent_at = Some(now);
             session.expires_at = expires_at;
             let user = session.user;
-            state.refresh.insert(next, Refresh { session: id, expires_at, spent: false });
+            state.refresh.insert(next, Refresh { session: id, expires_at, spent_at: None });
+            state.limit_spent_tokens(id, keep);
             Ok(Rotation::Rotated { user, session: id })
         })
         .await
@@ -103,7 +106,6 @@ impl SessionStore for MemoryStore {
     ) -> Result<(), StoreError> {
         self.change(|state| {
             state.active_user(user)?;
-            state.recoveries.retain(|_, (owner, _)| *owner != user);
             state.recoveries.insert(token, (user, expires_at));
             Ok(())
         })
@@ -118,7 +120,6 @@ impl SessionStore for MemoryStore {
     ) -> Result<Option<UserId>, StoreError> {
         self.change(|state| {
             let Some(user) = state.recoverable(token, now) else { return Ok(None) };
-            state.recoveries.remove(&token);
             state.update_user(
                 user,
                 UserChange { password_hash: Some(password_hash), ..UserChange::default() },
@@ -146,6 +147,30 @@ impl State {
             session.ended_at = Some(now);
             let user = session.user;
             self.publish(now, None, EventKind::SessionsEnded { user, session: Some(id) });
+        }
+    }
+
+    /// Removes the sessions of a user beyond the newest `most` that have not ended.
+    fn limit_sessions(&mut self, user: UserId, most: u32, now: Timestamp) {
+        let open = self.sessions.values().rev();
+        let open = open.filter(|session| session.user == user && session.ended_at.is_none());
+        let excess: Vec<SessionId> = open.skip(most as usize).map(|session| session.id).collect();
+        for id in excess {
+            self.sessions.remove(&id);
+            self.tokens.retain(|_, session| *session != id);
+            self.refresh.retain(|_, refresh| refresh.session != id);
+            self.publish(now, None, EventKind::SessionsEnded { user, session: Some(id) });
+        }
+    }
+
+    /// Removes the spent refresh tokens of a session beyond the newest `keep`.
+    fn limit_spent_tokens(&mut self, session: SessionId, keep: u32) {
+        let tokens = self.refresh.iter().filter(|(_, refresh)| refresh.session == session);
+        let mut spent: Vec<(Timestamp, TokenHash)> =
+            tokens.filter_map(|(token, refresh)| Some((refresh.spent_at?, *token))).collect();
+        spent.sort_by_key(|(spent_at, _)| std::cmp::Reverse(*spent_at));
+        for (_, token) in spent.into_iter().skip(keep as usize) {
+            self.refresh.remove(&token);
         }
     }
 

@@ -3,9 +3,10 @@
 use super::memory_store::MemoryStore;
 use super::state::{State, UserRecord, next};
 use crate::limits::case_folded;
+use crate::names::{IMITATION, look_alikes};
 use crate::ports::{Account, AccountKey, NewUser, StoreError, UserChange, UserStore};
 use async_trait::async_trait;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tolmach_domain::{EventKind, Fault, FlowId, Timestamp, User, UserId};
 
 #[async_trait]
@@ -16,6 +17,10 @@ impl UserStore for MemoryStore {
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         self.read(|state| state.users.get(&id).map(|record| record.user.clone())).await
+    }
+
+    async fn avatar(&self, id: UserId) -> Result<Option<String>, StoreError> {
+        self.read(|state| state.users.get(&id).and_then(|record| record.avatar.clone())).await
     }
 
     async fn account(&self, key: AccountKey<'_>) -> Result<Option<Account>, StoreError> {
@@ -55,7 +60,7 @@ impl UserStore for MemoryStore {
             let mut found: BTreeMap<String, &User> = BTreeMap::new();
             for record in state.users.values().filter(|record| record.is_active()) {
                 let login = case_folded(&record.user.login);
-                if login.contains(&query) {
+                if login.contains(&query) && !login.contains('@') {
                     found.insert(login, &record.user);
                 }
             }
@@ -77,11 +82,14 @@ impl UserStore for MemoryStore {
 
 impl State {
     fn create_user(&mut self, user: NewUser, now: Timestamp) -> Result<User, StoreError> {
-        let taken = self.by_login(&user.login).is_some()
-            || user.email.as_ref().is_some_and(|email| self.by_email(email).is_some())
+        let taken = self.is_taken(Some(&user.login), user.email.as_deref(), None)
             || user.id.is_some_and(|id| self.users.contains_key(&id));
         if taken {
             return Err(Fault::LoginTaken.into());
+        }
+        if user.profile {
+            self.check_display_name("username", &user.username, &user.login, None)?;
+            self.check_display_name("name", &user.name, &user.login, None)?;
         }
         let id = match user.id {
             Some(id) => {
@@ -115,7 +123,7 @@ impl State {
             email,
             phone,
             bio,
-            avatar,
+            avatar: None,
             photo,
             bot,
             admin,
@@ -125,7 +133,7 @@ impl State {
             changed_at,
             deleted_at: None,
         };
-        self.users.insert(id, UserRecord { user: user.clone(), password_hash });
+        self.users.insert(id, UserRecord { user: user.clone(), avatar, password_hash });
         Ok(user)
     }
 
@@ -135,13 +143,14 @@ impl State {
         change: UserChange,
         now: Timestamp,
     ) -> Result<User, StoreError> {
-        self.active_user(id)?;
-        let others =
-            |record: Option<&UserRecord>| record.is_some_and(|record| record.user.id != id);
-        if change.login.as_ref().is_some_and(|login| others(self.by_login(login)))
-            || change.email.as_ref().is_some_and(|email| others(self.by_email(email)))
-        {
+        let own_login = change.login.as_ref().unwrap_or(&self.active_user(id)?.login);
+        if self.is_taken(change.login.as_deref(), change.email.as_deref(), Some(id)) {
             return Err(Fault::LoginTaken.into());
+        }
+        for (field, shown) in [("username", &change.username), ("name", &change.name)] {
+            if let Some(shown) = shown {
+                self.check_display_name(field, shown, own_login, Some(id))?;
+            }
         }
         let changed_at = self.next_commit_time(now);
         let record = self.users.get_mut(&id).ok_or(Fault::NoSuchUser)?;
@@ -170,6 +179,9 @@ impl State {
         user.photo = photo.or(user.photo.take());
         user.changed_at = changed_at;
         let user = user.clone();
+        if password_hash.is_some() {
+            self.recoveries.retain(|_, (owner, _)| *owner != id);
+        }
         record.password_hash = password_hash.or(record.password_hash.take());
         if sessions_end {
             self.end_sessions(id, now);
@@ -191,12 +203,47 @@ impl State {
             let changed_at = self.next_commit_time(now);
             if let Some(record) = self.flows.get_mut(&flow) {
                 record.members.remove(&id);
+                record.acted.remove(&id);
+                record.joined.retain(|member| *member != id);
                 record.flow.changed_at = changed_at;
             }
             self.publish(now, None, EventKind::MembersRemoved { flow, users: vec![id] });
         }
         self.end_sessions(id, now);
         Ok(())
+    }
+
+    /// True if a user other than `except` has the login or the address as one of theirs, or a login
+    /// that looks like this one.
+    fn is_taken(&self, login: Option<&str>, email: Option<&str>, except: Option<UserId>) -> bool {
+        let exact: Vec<String> = login.into_iter().chain(email).map(case_folded).collect();
+        let looks = login.map(look_alikes).unwrap_or_default();
+        self.others(except).any(|user| {
+            let known = [Some(&user.login), user.email.as_ref()].into_iter().flatten();
+            known.into_iter().any(|known| exact.contains(&case_folded(known)))
+                || !looks.is_disjoint(&look_alikes(&user.login))
+        })
+    }
+
+    fn check_display_name(
+        &self,
+        field: &'static str,
+        name: &str,
+        own_login: &str,
+        except: Option<UserId>,
+    ) -> Result<(), StoreError> {
+        let own = look_alikes(own_login);
+        let looks: BTreeSet<String> = look_alikes(name).difference(&own).cloned().collect();
+        if self.others(except).any(|user| !looks.is_disjoint(&look_alikes(&user.login))) {
+            return Err(Fault::invalid(field, IMITATION).into());
+        }
+        Ok(())
+    }
+
+    /// All users but one, deleted ones too.
+    fn others(&self, except: Option<UserId>) -> impl Iterator<Item = &User> {
+        let users = self.users.values().map(|record| &record.user);
+        users.filter(move |user| except != Some(user.id))
     }
 
     fn by_login(&self, login: &str) -> Option<&UserRecord> {

@@ -1,15 +1,14 @@
-//! Recovery tokens that are not spent, at most one for each user.
+//! Recovery tokens that are not spent.
 
 use sea_orm::entity::prelude::*;
 
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "recovery")]
+#[sea_orm(table_name = "recovery_token")]
 pub(crate) struct Model {
-    #[sea_orm(primary_key, auto_increment = false)]
-    pub(crate) user_id: i64,
     /// The SHA-256 of the token.
-    #[sea_orm(unique)]
+    #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) token_hash: Vec<u8>,
+    pub(crate) user_id: i64,
     pub(crate) expires_at: i64,
 }
 
