@@ -25,6 +25,8 @@ mod hostile;
 #[cfg(test)]
 mod http_bodies;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod mode;
 #[cfg(test)]
 mod morelia;

@@ -40,7 +40,8 @@ impl Morelia {
     }
 }
 
-fn request(method: &str, data: &Value) -> Value {
+/// A request of the dialect.
+pub(crate) fn request(method: &str, data: &Value) -> Value {
     json!({"type": method, "data": data, "jsonapi": {"version": 1.0}})
 }
 

@@ -1,10 +1,11 @@
-//! Every dialect with every other one: translation of the stories, conversations, permissions, and
-//! recognition of first frames.
+//! Every dialect with every other one: translation of the stories, conversations, permissions,
+//! contact data, and recognition of first frames.
 //!
 //! Each trial has a name. Trials that need a gateway share one, the real binary; those named
 //! `across_nodes` share a cluster of two.
 
 mod cluster;
+mod contacts;
 mod conversation;
 mod dialects;
 mod frame_record;
@@ -45,6 +46,9 @@ fn trials() -> Vec<Trial> {
     for id in tolmach_cli::dialects::ids() {
         trials.push(trial(format!("recognition::{id}::in_any_segments"), move || {
             recognition::first_frames_are_served_in_any_segments(id)
+        }));
+        trials.push(trial(format!("contacts::{id}::are_shown_to_acquaintances"), move || {
+            contacts::are_shown_to_acquaintances(id)
         }));
         trials.push(trial(format!("permission::{id}::across_nodes"), move || {
             permission::across_nodes(id)

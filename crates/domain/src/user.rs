@@ -20,7 +20,8 @@ pub struct User {
     pub phone: Option<String>,
     /// The description.
     pub bio: String,
-    /// A small picture as a string that the client encoded, stored byte for byte.
+    /// A small picture as a string that the client encoded, stored byte for byte. Only the caller's
+    /// own record has it.
     pub avatar: Option<String>,
     /// The uploaded photo.
     pub photo: Option<PhotoKey>,
@@ -62,6 +63,20 @@ impl User {
             created_at: Timestamp::default(),
             changed_at: Timestamp::default(),
             deleted_at: None,
+        }
+    }
+
+    /// Removes the contact data: the e-mail address, the telephone number, and the address where it
+    /// is the login or a name too, of which the part before the `@` is left.
+    pub fn remove_contacts(&mut self) {
+        self.phone = None;
+        let Some(email) = self.email.take() else { return };
+        for name in [&mut self.login, &mut self.username, &mut self.name] {
+            if name.to_lowercase() == email.to_lowercase()
+                && let Some(at) = name.find('@')
+            {
+                name.truncate(at);
+            }
         }
     }
 

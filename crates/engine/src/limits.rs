@@ -1,5 +1,6 @@
 //! Limits on the size of texts and lists, and the checks of them.
 
+use crate::policy::Policy;
 use crate::ports::PostMessage;
 use tolmach_domain::{Content, ContentType, Fault};
 
@@ -91,10 +92,24 @@ pub(crate) fn check_email(text: &str) -> Result<(), Fault> {
     if plausible { Ok(()) } else { Err(Fault::invalid("email", "is not an e-mail address")) }
 }
 
-/// Refuses an empty message, and a content type that is not a name.
-pub(crate) fn check_content(content: &Content) -> Result<(), Fault> {
+/// Refuses the text of a message that has more than `limit` bytes.
+pub(crate) fn check_text_size(text: &str, limit: usize) -> Result<(), Fault> {
+    if text.len() <= limit {
+        return Ok(());
+    }
+    Err(Fault::invalid("text", format!("must have at most {limit} bytes")))
+}
+
+/// Refuses an empty message, one over the limits of a policy, and a content type that is not a
+/// name.
+pub(crate) fn check_content(content: &Content, policy: &Policy) -> Result<(), Fault> {
     if content.text.is_empty() && content.attachments.is_empty() && content.emoji.is_none() {
         return Err(Fault::invalid("text", "must not be empty"));
+    }
+    check_text_size(&content.text, policy.max_text_bytes)?;
+    let limit = policy.max_attachment_bytes;
+    if content.attached_size() > limit {
+        return Err(Fault::invalid("file", format!("must have at most {limit} bytes in all")));
     }
     check_content_storable(content)?;
     if let ContentType::Other(name) = &content.content_type {

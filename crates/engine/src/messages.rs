@@ -5,6 +5,7 @@ use crate::caller::Caller;
 use crate::faults::store_fault;
 use crate::limits::{
     BATCH_LIMIT, LOGIN_LIMIT, PAGE_LIMIT, check_content, check_name, check_storable,
+    check_text_size,
 };
 use crate::ports::{DeleteMessages, EditMessage, HistoryQuery, PostMessage, Posted};
 use std::future::Future;
@@ -23,7 +24,7 @@ impl Engine {
         message: NewMessage,
     ) -> Result<impl Future<Output = Result<Answer, Fault>> + Send + use<>, Fault> {
         let NewMessage { flow, kinds, content, key } = message;
-        check_content(&content)?;
+        check_content(&content, &self.policy)?;
         if let Some(key) = &key {
             check_name("key", key, LOGIN_LIMIT)?;
         }
@@ -56,6 +57,7 @@ impl Engine {
         if text.is_empty() {
             return Err(Fault::invalid("text", "must not be empty"));
         }
+        check_text_size(&text, self.policy.max_text_bytes)?;
         check_storable("text", &text)?;
         self.check_business(caller, flow).await?;
         let edit = EditMessage {
@@ -112,7 +114,8 @@ impl Engine {
             HistoryRange::All | HistoryRange::Unread => self.policy.max_history_messages,
         };
         let viewer = caller.user.id;
-        let query = HistoryQuery { flow, viewer, range, limit, mark_read };
+        let max_bytes = self.policy.max_answer_bytes;
+        let query = HistoryQuery { flow, viewer, range, limit, max_bytes, mark_read };
         let page = self.ports.store.history(query).await.map_err(store_fault)?;
         Ok(Answer::History(Box::new(page)))
     }
@@ -132,12 +135,12 @@ impl Engine {
             return Err(Fault::NoSuchFlow);
         }
         let limit = limit.clamp(1, PAGE_LIMIT);
-        let changes = self
-            .ports
-            .store
-            .changes(caller.user.id, since, flow, limit)
-            .await
-            .map_err(store_fault)?;
+        let (store, max_bytes) = (&self.ports.store, self.policy.max_answer_bytes);
+        let changes = store.changes(caller.user.id, since, flow, limit, max_bytes);
+        let mut changes = changes.await.map_err(store_fault)?;
+        if let Some(user) = &mut changes.user {
+            user.avatar = store.avatar(user.id).await.map_err(store_fault)?;
+        }
         Ok(Answer::Changes(Box::new(changes)))
     }
 
@@ -149,6 +152,11 @@ impl Engine {
     ) -> Result<Answer, Fault> {
         if !self.ports.store.is_member(flow, caller.user.id).await.map_err(store_fault)? {
             return Err(Fault::NoSuchFlow);
+        }
+        // Accepted and dropped: typing has no consequence by which its author could learn of the
+        // block.
+        if self.ports.store.is_blocked_in(flow, caller.user.id).await.map_err(store_fault)? {
+            return Ok(Answer::TypingShown);
         }
         let kind = EventKind::Typing { flow, user: caller.user.summary(), active };
         let event = Event { origin: caller.origin.clone(), ..Event::new(caller.now, kind) };
@@ -162,11 +170,10 @@ impl Engine {
             return Ok(());
         }
         let flow = flow.ok_or_else(|| Fault::invalid("flow", "an administrator has to name it"))?;
-        let members = self.ports.store.members(flow).await.map_err(store_fault)?;
-        match (members.is_empty(), members.iter().any(|member| member.business)) {
-            (true, _) => Err(Fault::NoSuchFlow),
-            (false, true) => Ok(()),
-            (false, false) => Err(Fault::NoBusiness),
+        match self.ports.store.has_business_member(flow).await.map_err(store_fault)? {
+            Some(true) => Ok(()),
+            Some(false) => Err(Fault::NoBusiness),
+            None => Err(Fault::NoSuchFlow),
         }
     }
 }

@@ -8,6 +8,13 @@ use std::sync::{Arc, OnceLock};
 use tolmach_dialect::{Event, RenderContext, Variant};
 use tolmach_domain::{EventKind, FlowSummary};
 
+/// The largest frame of an event, in bytes: many clients close a connection that brings a larger
+/// one, and would be sent it again by the next.
+const MAX_FRAME: usize = 1 << 20;
+/// The longest text of an event whose frame would be larger, in bytes. As JSON it takes at most six
+/// times as many, so that the rest of a frame has a quarter of [`MAX_FRAME`].
+const MAX_REDUCED_TEXT: usize = 128 << 10;
+
 /// An event on its way to many connections.
 pub(crate) struct Broadcast {
     event: Arc<Event>,
@@ -65,11 +72,7 @@ impl Broadcast {
         loop {
             let rendered = cell.get_or_init(|| {
                 dialect.metrics.event_renders.increment(1);
-                let frame = dialect.dialect.render(&self.event, &self.context(dialect), variant);
-                let frame = frame.inspect_err(|unsupported| {
-                    tracing::debug!(%unsupported, "the dialect cannot encode this event")
-                });
-                let frame = frame.ok().map(encode);
+                let frame = self.bounded_frame(dialect, variant);
                 Box::new(Rendered { dialect: id, variant, frame, next: OnceLock::new() })
             });
             if rendered.variant == variant && rendered.dialect == id {
@@ -79,11 +82,55 @@ impl Broadcast {
         }
     }
 
+    /// The encoded frame, of at most [`MAX_FRAME`] bytes: in a larger one the files are named
+    /// instead of embedded. `None` where the dialect does not support the event.
+    fn bounded_frame(&self, dialect: &ServedDialect, variant: Variant) -> Option<Bytes> {
+        let frame = self.render(&self.event, dialect, variant)?;
+        if frame.len() <= MAX_FRAME {
+            return Some(frame);
+        }
+        dialect.metrics.events_reduced.increment(1);
+        let frame = self.render(&reduced(&self.event), dialect, variant)?;
+        if frame.len() > MAX_FRAME {
+            tracing::error!(
+                dialect = dialect.id(),
+                event = self.event.name(),
+                bytes = frame.len(),
+                "the frame of an event is too large and was not sent"
+            );
+            return None;
+        }
+        Some(frame)
+    }
+
+    fn render(&self, event: &Event, dialect: &ServedDialect, variant: Variant) -> Option<Bytes> {
+        let frame = dialect.dialect.render(event, &self.context(dialect), variant);
+        let frame = frame.inspect_err(
+            |unsupported| tracing::debug!(%unsupported, "the dialect cannot encode this event"),
+        );
+        frame.ok().map(encode)
+    }
+
     /// The size of the largest frame that it was rendered to so far, in bytes.
     fn largest_frame(&self) -> usize {
         let forms = std::iter::successors(self.rendered.get(), |form| form.next.get());
         forms.filter_map(|form| form.frame.as_ref().map(Bytes::len)).max().unwrap_or_default()
     }
+}
+
+/// The event with the files of its message named in the text and the text cut to
+/// [`MAX_REDUCED_TEXT`].
+fn reduced(event: &Event) -> Event {
+    let mut event = event.clone();
+    if let EventKind::Posted(message) | EventKind::Edited(message) = &mut event.kind {
+        let content = &mut message.content;
+        let mut text = content.text_naming_files().into_owned();
+        text.truncate(text.floor_char_boundary(MAX_REDUCED_TEXT));
+        content.text = text;
+        content.attachments.clear();
+        content.emoji = None;
+    }
+    event
 }
 
 impl Drop for Broadcast {
@@ -101,7 +148,8 @@ mod tests {
     use crate::test_support::{served, toy};
     use tolmach_dialect::Manifest;
     use tolmach_domain::{
-        Content, Flow, FlowId, FlowKind, Message, MessageId, Timestamp, UserId, UserSummary,
+        Attachment, AttachmentKind, Content, Flow, FlowId, FlowKind, Message, MessageId, Timestamp,
+        UserId, UserSummary,
     };
 
     fn event(text: &str) -> Arc<Event> {
@@ -126,6 +174,35 @@ mod tests {
         ] {
             assert_ne!(first.as_ptr(), different.as_ptr());
         }
+    }
+
+    #[test]
+    fn a_frame_over_the_limit_names_files_instead_of_embedding_them() {
+        let toy = served(toy());
+        let frame = |event: &Arc<Event>| {
+            let backlog = FlowBacklog::new(Backlogs::new(1 << 20));
+            Broadcast::of_flow(event.clone(), None, &backlog).frame(&toy, Variant(0)).unwrap()
+        };
+        let with_file = |bytes: usize| {
+            let mut event = event("hello");
+            let EventKind::Posted(message) = &mut Arc::make_mut(&mut event).kind else { panic!() };
+            let data = "A".repeat(bytes);
+            message.content.attachments = vec![Attachment { kind: AttachmentKind::Picture, data }];
+            event
+        };
+        // The header of a WebSocket frame has 2 bytes if the payload is short, and 10 if it is long.
+        let overhead = frame(&with_file(0)).len() - 2 + 10;
+        let fits = MAX_FRAME - overhead;
+        assert_eq!(frame(&with_file(fits)).len(), MAX_FRAME);
+        let reduced = frame(&with_file(fits + 1));
+        let name = format!("[picture, {} bytes]", fits + 1);
+        assert!(reduced.len() < 1_000 && contains(&reduced, &name), "{reduced:?}");
+        let long = frame(&event(&"\u{1}".repeat(MAX_FRAME)));
+        assert!(long.len() <= MAX_FRAME && long.len() > MAX_REDUCED_TEXT, "{}", long.len());
+    }
+
+    fn contains(frame: &[u8], text: &str) -> bool {
+        frame.windows(text.len()).any(|part| part == text.as_bytes())
     }
 
     #[test]

@@ -11,12 +11,14 @@ pub(crate) struct FlowStates {
 }
 
 impl FlowStates {
-    /// A flow with all its members, ordered by id.
+    /// A flow with all its members, ordered by id, without their contact data: the summary of a
+    /// [`RenderContext`](tolmach_dialect::RenderContext).
     pub(crate) fn summary(&self, flow: FlowId) -> FlowSummary {
         let mut summary = flow_summary(flow.get(), true);
         if let Some(members) = self.members.get(&flow) {
             summary.members.clone_from(members);
         }
+        summary.members.iter_mut().for_each(User::remove_contacts);
         summary
     }
 

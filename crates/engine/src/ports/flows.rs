@@ -1,9 +1,10 @@
 //! Flows and their members.
 
-use super::{IdempotencyKey, StoreError};
+use super::{FlowLimits, IdempotencyKey, StoreError};
 use async_trait::async_trait;
+use std::collections::HashSet;
 use tolmach_domain::{
-    Flow, FlowId, FlowKind, FlowKindFilter, FlowSummary, Origin, PhotoKey, Timestamp, User, UserId,
+    Flow, FlowId, FlowKind, FlowKindFilter, FlowSummary, Origin, PhotoKey, Timestamp, UserId,
     Version,
 };
 
@@ -12,24 +13,28 @@ use tolmach_domain::{
 #[async_trait]
 pub trait FlowStore: Send + Sync + 'static {
     /// The chat of two users, created if there is none. `by` becomes the owner of a new one.
-    /// `NoSuchUser`.
+    /// `NoSuchUser`, also if there is none yet and `with` blocks `by`; `TooMany` beyond the quota
+    /// of strangers.
     async fn open_chat(
         &self,
         by: UserId,
         with: UserId,
+        limits: FlowLimits,
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<FlowCreation, StoreError>;
 
     /// Creates a group or channel; the owner is a member.
     ///
-    /// - `NoSuchUser` if one of the members is absent or deleted.
+    /// - `NoSuchUser` if one of the members is absent, deleted, or blocks the owner.
+    /// - `TooMany` beyond the quotas of groups and members.
     /// - [`FlowCreation::Existing`] if the owner used the key within
     ///   [`IDEMPOTENCY_WINDOW`](super::IDEMPOTENCY_WINDOW) for a flow that still exists: nothing is
     ///   stored or published. `KeyReused` if the key was used with another fingerprint.
     async fn create_flow(
         &self,
         flow: CreateFlow,
+        limits: FlowLimits,
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<FlowCreation, StoreError>;
@@ -40,17 +45,27 @@ pub trait FlowStore: Send + Sync + 'static {
     /// True if the flow exists and the user is a member.
     async fn is_member(&self, flow: FlowId, user: UserId) -> Result<bool, StoreError>;
 
-    /// The members of a flow, ordered by id; none if there is no such flow.
-    async fn members(&self, flow: FlowId) -> Result<Vec<User>, StoreError>;
+    /// Those of these users who share a flow with `viewer` in which both have acted: a member acts
+    /// by creating the flow, by opening the chat and by posting, not by being added.
+    async fn acquaintances(
+        &self,
+        viewer: UserId,
+        users: &[UserId],
+    ) -> Result<HashSet<UserId>, StoreError>;
+
+    /// True if a member of the flow has the business tariff; `None` if there is no such flow.
+    async fn has_business_member(&self, flow: FlowId) -> Result<Option<bool>, StoreError>;
 
     /// One flow with its first and last message. `viewer`, who need not be a member, decides
     /// [`FlowSummary::read`]. `members` adds the members of a group or channel, as
-    /// [`FlowSummaryQuery::members`] does.
+    /// [`FlowSummaryQuery::members`] does, up to `max_bytes`, counted as in
+    /// [`AnswerBudget`](crate::AnswerBudget): those with the lower ids.
     async fn flow_summary(
         &self,
         flow: FlowId,
         viewer: Option<UserId>,
         members: bool,
+        max_bytes: usize,
     ) -> Result<Option<FlowSummary>, StoreError>;
 
     /// Flows with their first and last messages, newest activity (`changed_at`) first, then higher
@@ -61,13 +76,16 @@ pub trait FlowStore: Send + Sync + 'static {
     /// All flows of a user with their versions, ordered by id.
     async fn flow_versions(&self, user: UserId) -> Result<Vec<(FlowId, Version)>, StoreError>;
 
-    /// Adds all of these members or none. `NoSuchFlow` if `by` is not a member, `WrongKind` for a
-    /// chat, `NotOwner`, `NoSuchUser`, `AlreadyMember`.
+    /// Adds all of these members or none. In this order: `NoSuchFlow` if `by` is not a member,
+    /// `WrongKind` for a chat, `NotOwner`, `TooMany` beyond the quota of members, `NoSuchUser`
+    /// (also if one of them blocks `by`), `AlreadyMember`, `Invalid` if there would be more members
+    /// than [`FlowLimits::max_members`].
     async fn add_members(
         &self,
         flow: FlowId,
         by: UserId,
         users: &[UserId],
+        limits: FlowLimits,
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<(), StoreError>;
@@ -82,6 +100,21 @@ pub trait FlowStore: Send + Sync + 'static {
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<(), StoreError>;
+
+    /// Removes a member at their own wish. `NoSuchFlow` if `user` is not a member, `WrongKind` for
+    /// a chat.
+    ///
+    /// - When the owner leaves, the member who joined first of the others becomes the owner; of
+    ///   several who joined at once, the one with the lowest id.
+    /// - When the last member leaves, the flow is deleted with its messages, as by
+    ///   [`delete_flow`](Self::delete_flow), and returned.
+    async fn leave(
+        &self,
+        flow: FlowId,
+        user: UserId,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<Option<Flow>, StoreError>;
 
     /// Deletes a flow with its messages. `NoSuchFlow` if `by` is not a member, `WrongKind`,
     /// `NotOwner`.
@@ -145,6 +178,9 @@ pub struct FlowSummaryQuery {
     pub offset: u32,
     /// True if the members of groups and channels are wanted too; those of chats always are.
     pub members: bool,
+    /// The largest size of the list, counted as in [`AnswerBudget`](crate::AnswerBudget): the first
+    /// flows that fit are returned.
+    pub max_bytes: usize,
     /// Only flows changed strictly after this time.
     pub changed_after: Option<Timestamp>,
 }

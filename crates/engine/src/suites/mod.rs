@@ -36,6 +36,9 @@ macro_rules! store_suite {
         $crate::store_suite!(@ $make;
             an_account_is_found_by_id_login_and_address
             logins_and_addresses_are_unique_without_regard_to_case
+            logins_and_addresses_are_one_namespace
+            a_login_that_looks_like_anothers_is_taken
+            a_display_name_that_looks_like_anothers_login_is_refused
             a_chosen_id_is_kept_and_later_ids_are_higher
             an_update_changes_the_named_fields_only
             a_new_password_ends_all_sessions_of_the_user
@@ -55,6 +58,19 @@ macro_rules! store_suite {
             a_repeated_key_creates_no_second_flow
             concurrent_requests_with_a_key_create_one_flow
             members_are_added_and_removed_all_or_none
+            each_member_may_leave
+            the_flow_of_an_owner_who_leaves_passes_to_the_longest_member
+            a_flow_is_deleted_when_the_last_member_leaves
+            a_blocked_user_cannot_begin_to_reach_the_blocker
+            a_blocked_user_cannot_write_in_the_chat_with_the_blocker
+            blocks_are_listed_until_they_end
+            groups_are_counted_for_a_day
+            added_members_are_counted_for_a_day
+            strangers_are_counted_for_an_hour
+            rights_come_before_limits
+            concurrent_requests_share_a_quota
+            sessions_beyond_the_limit_end_the_oldest
+            old_spent_refresh_tokens_are_removed
             only_the_owner_deletes_a_flow
             a_deleted_flow_is_not_found_and_its_id_is_not_reused
             a_message_is_stored_as_posted
@@ -68,11 +84,21 @@ macro_rules! store_suite {
             history_leaves_out_deleted_messages
             reading_unread_messages_moves_the_mark
             mark_read_moves_the_mark_for_every_range
+            members_who_both_acted_in_a_flow_are_acquaintances
+            opening_a_chat_is_an_act
+            a_post_as_administrator_is_no_act
             summaries_have_the_first_and_last_message
             summaries_are_paged_by_activity
             changes_have_messages_flows_and_the_user
             changes_are_paged_without_gap_or_repeat_while_others_write
             messages_after_a_version_fill_a_gap
+            a_history_is_cut_to_the_messages_that_fit
+            a_list_of_flows_has_short_forms_of_the_last_messages
+            a_list_of_flows_ends_with_the_last_that_fits
+            members_are_cut_to_those_that_fit
+            changes_cut_by_their_size_continue_without_gap_or_repeat
+            a_search_for_a_long_text_finds_nothing
+            a_member_with_the_business_tariff_is_found
             missed_events_are_found_by_commit_time
             commit_times_are_unique_and_ascend
             concurrent_writers_agree_on_one_order_per_flow
@@ -155,11 +181,16 @@ mod tests {
         for trials in [
             include_str!("blobs.rs"),
             include_str!("bus.rs"),
+            include_str!("store/acquaintances.rs"),
+            include_str!("store/blocks.rs"),
+            include_str!("store/departures.rs"),
+            include_str!("store/answer_sizes.rs"),
             include_str!("store/event_log.rs"),
             include_str!("store/flows.rs"),
             include_str!("store/history.rs"),
             include_str!("store/login_counters.rs"),
             include_str!("store/messages.rs"),
+            include_str!("store/quotas.rs"),
             include_str!("store/sessions.rs"),
             include_str!("store/summaries.rs"),
             include_str!("store/users.rs"),

@@ -1,8 +1,13 @@
 //! The use cases and their permissions, on the ports in memory.
 
 mod accounts;
+mod blocks;
+mod contacts;
+mod content;
+mod departures;
 mod fixture;
 mod flows;
 mod login_throttle;
 mod permissions;
+mod quotas;
 mod sessions;

@@ -4,18 +4,20 @@ use super::lookups::distinct;
 use super::transaction::Batch;
 use crate::entities::{flow, member};
 use crate::error::store_error;
-use crate::rows::{flow as to_flow, photo_columns, user as to_user};
+use crate::read;
+use crate::rows::{flow as to_flow, flow_id, photo_columns, user_summary};
 use crate::sql::{self, get};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, FromQueryResult, IntoActiveModel,
     PaginatorTrait, QueryFilter, Set,
 };
+use std::collections::HashMap;
 use tolmach_domain::{
     EventKind, Fault, Flow, FlowId, FlowKind, FlowKindFilter, Origin, PhotoKey, Timestamp, UserId,
     UserSummary, Version,
 };
 use tolmach_engine::ports::{
-    CreateFlow, FlowCreation, IDEMPOTENCY_WINDOW, IdempotencyKey, StoreError,
+    CreateFlow, FlowCreation, FlowLimits, IDEMPOTENCY_WINDOW, IdempotencyKey, Quota, StoreError,
 };
 
 /// A flow to insert.
@@ -34,6 +36,7 @@ impl Batch {
         &mut self,
         by: UserId,
         with: UserId,
+        limits: FlowLimits,
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<FlowCreation, StoreError> {
@@ -48,7 +51,13 @@ impl Batch {
             .await
             .map_err(store_error)?;
         if let Some(found) = found {
+            let values = vec![found.id.into(), by.get().into()];
+            sql::SET_ACTED.execute(&self.transaction, 1, values).await?;
             return Ok(FlowCreation::Existing(to_flow(found)?));
+        }
+        self.check_blocks(by, &[with]).await?;
+        if read::acquaintances(&self.transaction, by, &[with]).await?.is_empty() {
+            self.spend(by, Quota::Strangers, 1, &limits, now).await?;
         }
         let (title, info) = (String::new(), String::new());
         let insert = Insert {
@@ -66,6 +75,7 @@ impl Batch {
     pub(crate) async fn create_flow(
         &mut self,
         new: CreateFlow,
+        limits: FlowLimits,
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<FlowCreation, StoreError> {
@@ -81,6 +91,9 @@ impl Batch {
         members.push(owner);
         members.sort_unstable();
         members.dedup();
+        self.spend(owner, Quota::Groups, 1, &limits, now).await?;
+        self.spend(owner, Quota::Members, members.len() - 1, &limits, now).await?;
+        self.check_blocks(owner, &members).await?;
         let members = self.user_summaries(&members).await?;
         let flow = self
             .insert_flow(
@@ -110,7 +123,7 @@ impl Batch {
         now: Timestamp,
     ) -> Result<Option<Flow>, StoreError> {
         let values = vec![owner.get().into(), key.key.as_str().into()];
-        let Some(row) = sql::row(&self.transaction, sql::FLOW_KEY, values).await? else {
+        let Some(row) = sql::row(&self.transaction, &sql::FLOW_KEY, values).await? else {
             return Ok(None);
         };
         if now >= Timestamp::from_micros(get(&row, "used_at")?).after(IDEMPOTENCY_WINDOW) {
@@ -145,15 +158,18 @@ impl Batch {
             deleted_at: Set(None),
         };
         let flow = to_flow(row.insert(&self.transaction).await.map_err(store_error)?)?;
-        self.insert_members(flow.id, &members).await?;
+        self.insert_members(flow.id, &members, Some(owner), flow.changed_at).await?;
         self.publish(now, origin, EventKind::FlowCreated { flow: flow.clone(), members });
         Ok(flow)
     }
 
+    /// Inserts members, of whom `creator` has acted.
     async fn insert_members(
         &self,
         flow: FlowId,
         members: &[UserSummary],
+        creator: Option<UserId>,
+        joined_at: Timestamp,
     ) -> Result<(), StoreError> {
         for members in sql::chunks(members) {
             let rows = members.iter().map(|member| {
@@ -161,6 +177,8 @@ impl Batch {
                     flow_id: flow.get(),
                     user_id: member.id.get(),
                     read_version: 0,
+                    acted: Some(member.id) == creator,
+                    joined_at: joined_at.micros(),
                 };
                 row.into_active_model()
             });
@@ -174,15 +192,33 @@ impl Batch {
 
     /// The summaries of users, in this order. `NoSuchUser` if one of them is absent or deleted.
     async fn user_summaries(&self, users: &[UserId]) -> Result<Vec<UserSummary>, StoreError> {
-        let mut summaries = Vec::with_capacity(users.len());
-        for user in users {
-            summaries.push(to_user(self.active_user(*user).await?)?.summary());
+        let mut found = HashMap::with_capacity(users.len());
+        for row in self.by_id(&sql::USER_SUMMARIES, users.iter().map(|user| user.get())).await? {
+            if get::<Option<i64>>(&row, "deleted_at")?.is_none() {
+                let summary = user_summary(&row)?;
+                found.insert(summary.id, summary);
+            }
         }
-        Ok(summaries)
+        let summary = |user| Ok(found.get(user).cloned().ok_or(Fault::NoSuchUser)?);
+        users.iter().map(summary).collect()
     }
 
     /// A flow of these kinds that `by` is a member and the owner of.
     async fn owned(
+        &self,
+        id: FlowId,
+        by: UserId,
+        kinds: FlowKindFilter,
+    ) -> Result<flow::Model, StoreError> {
+        let found = self.joined(id, by, kinds).await?;
+        if found.owner_id != by.get() {
+            return Err(Fault::NotOwner.into());
+        }
+        Ok(found)
+    }
+
+    /// A flow of these kinds that `by` is a member of.
+    async fn joined(
         &self,
         id: FlowId,
         by: UserId,
@@ -202,9 +238,6 @@ impl Batch {
         if !kinds.include(found.kind.into()) {
             return Err(Fault::WrongKind.into());
         }
-        if found.owner_id != by.get() {
-            return Err(Fault::NotOwner.into());
-        }
         Ok(found)
     }
 
@@ -214,16 +247,17 @@ impl Batch {
         Ok(self.memberships(&pairs).await?.len())
     }
 
-    /// Gives a flow a new commit time.
+    /// Gives a flow a new commit time, and returns it.
     pub(super) async fn touch_flow(
         &mut self,
         flow: FlowId,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let values = vec![self.next_commit_time(now).micros().into(), flow.get().into()];
+    ) -> Result<Timestamp, StoreError> {
+        let changed_at = self.next_commit_time(now);
+        let values = vec![changed_at.micros().into(), flow.get().into()];
         sql::execute(&self.transaction, "UPDATE flow SET changed_at = $1 WHERE id = $2", values)
             .await?;
-        Ok(())
+        Ok(changed_at)
     }
 
     pub(crate) async fn add_members(
@@ -231,20 +265,24 @@ impl Batch {
         flow: FlowId,
         by: UserId,
         users: Vec<UserId>,
+        limits: FlowLimits,
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let version = Version(self.owned(flow, by, FlowKindFilter::Shared).await?.version);
         let users = distinct(users);
+        self.spend(by, Quota::Members, users.len(), &limits, now).await?;
+        self.check_blocks(by, &users).await?;
         let added = self.user_summaries(&users).await?;
         if self.count_members(flow, &users).await? > 0 {
             return Err(Fault::AlreadyMember.into());
         }
+        limits.check_members(self.member_count(flow).await? + users.len())?;
         if added.is_empty() {
             return Ok(());
         }
-        self.insert_members(flow, &added).await?;
-        self.touch_flow(flow, now).await?;
+        let joined_at = self.touch_flow(flow, now).await?;
+        self.insert_members(flow, &added, None, joined_at).await?;
         self.publish(now, origin, EventKind::MembersAdded { flow, users: added, version });
         Ok(())
     }
@@ -280,7 +318,32 @@ impl Batch {
         Ok(())
     }
 
-    /// Marks the flow deleted. [`Batch::housekeeping`] removes its messages, which may be many.
+    pub(crate) async fn leave(
+        &mut self,
+        flow: FlowId,
+        user: UserId,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<Option<Flow>, StoreError> {
+        let row = self.joined(flow, user, FlowKindFilter::Shared).await?;
+        let values = vec![flow.get().into(), user.get().into()];
+        let Some(next) = sql::row(&self.transaction, sql::NEXT_OWNER, values.clone()).await? else {
+            self.remove_flow(row.clone(), user, origin, now).await?;
+            return to_flow(row).map(Some);
+        };
+        if row.owner_id == user.get() {
+            let owner: i64 = sql::get(&next, "user_id")?;
+            let statement = "UPDATE flow SET owner_id = $1 WHERE id = $2";
+            let values = vec![owner.into(), flow.get().into()];
+            sql::execute(&self.transaction, statement, values).await?;
+        }
+        let statement = "DELETE FROM member WHERE flow_id = $1 AND user_id = $2";
+        sql::execute(&self.transaction, statement, values).await?;
+        self.touch_flow(flow, now).await?;
+        self.publish(now, origin, EventKind::MembersRemoved { flow, users: vec![user] });
+        Ok(None)
+    }
+
     pub(crate) async fn delete_flow(
         &mut self,
         id: FlowId,
@@ -289,7 +352,20 @@ impl Batch {
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut row = self.owned(id, by, kinds).await?.into_active_model();
+        let row = self.owned(id, by, kinds).await?;
+        self.remove_flow(row, by, origin, now).await
+    }
+
+    /// Marks the flow deleted. [`Batch::housekeeping`] removes its messages, which may be many.
+    async fn remove_flow(
+        &mut self,
+        row: flow::Model,
+        by: UserId,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let id = flow_id(row.id)?;
+        let mut row = row.into_active_model();
         row.pair = Set(None);
         row.deleted_at = Set(Some(now.micros()));
         row.update(&self.transaction).await.map_err(store_error)?;

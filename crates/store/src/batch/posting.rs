@@ -8,7 +8,7 @@ use crate::error::corrupt;
 use crate::rows::{attachments_text, content_type_text, message_id};
 use crate::sql::{self, get};
 use sea_orm::{FromQueryResult, Value};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use tolmach_domain::{EventKind, Fault, FlowKind, Message, MessageId, Timestamp, Version};
 use tolmach_engine::ports::{IDEMPOTENCY_WINDOW, PostMessage, Posted, StoreError};
 
@@ -20,7 +20,10 @@ pub(crate) type PostOutcome = Result<Posted, Fault>;
 struct Context {
     keys: HashMap<(i64, String), (i64, Timestamp)>,
     flows: HashMap<i64, PostingFlow>,
-    members: HashSet<(i64, i64)>,
+    /// The pairs of flow and author that are memberships, each with true if the author has acted.
+    members: HashMap<(i64, i64), bool>,
+    /// The pairs of flow and author that are chats whose other member blocks the author.
+    blocked: HashSet<(i64, i64)>,
     active_users: HashSet<i64>,
     flows_of_messages: HashMap<i64, i64>,
 }
@@ -142,8 +145,12 @@ impl Batch {
                         version: get(&row, "version")?,
                     },
                 );
+                if get(&row, "blocked")? {
+                    context.blocked.insert((flow, get(&row, "author_id")?));
+                }
                 if let Some(member) = get(&row, "member")? {
-                    context.members.insert((flow, member));
+                    let acted = get(&row, "acted")?;
+                    context.members.insert((flow, member), acted);
                 }
             }
         }
@@ -184,6 +191,7 @@ impl Batch {
         let count = i64::try_from(accepted).map_err(corrupt)?;
         let mut last_id = sql::take_message_ids(&self.transaction, count).await? - count;
         let mut versions: BTreeMap<i64, (i64, Timestamp)> = BTreeMap::new();
+        let mut newly_acting = BTreeSet::new();
         let mut rows = Vec::with_capacity(accepted);
         let mut inserted = HashMap::with_capacity(accepted);
         for (index, ((new, now), decision)) in run.into_iter().zip(decisions).enumerate() {
@@ -198,6 +206,10 @@ impl Batch {
             *version += 1;
             *newest = changed_at;
             last_id += 1;
+            let member = (new.flow.get(), new.author.id.get());
+            if context.members.get(&member) == Some(&false) {
+                newly_acting.insert(member);
+            }
             let version = Version(*version);
             let message = Message {
                 id: message_id(last_id)?,
@@ -223,6 +235,11 @@ impl Batch {
         for list in sql::padded_lists(&versions) {
             let values = list.iter().flatten().copied().map(Value::from).collect();
             sql::SET_FLOW_VERSIONS.execute(&self.transaction, list.len(), values).await?;
+        }
+        let newly_acting: Vec<_> = newly_acting.into_iter().collect();
+        for list in sql::padded_lists(&newly_acting) {
+            let values = pair_values(&list);
+            sql::SET_ACTED.execute(&self.transaction, list.len(), values).await?;
         }
         let mut rows = rows.into_iter();
         for length in sql::chunk_lengths(accepted) {
@@ -276,11 +293,14 @@ impl Context {
     fn check(&self, new: &PostMessage, author: i64) -> Result<FlowKind, Fault> {
         let flow = new.flow.get();
         let PostingFlow { kind, owner, .. } = *self.flows.get(&flow).ok_or(Fault::NoSuchFlow)?;
-        if !new.administrator && !self.members.contains(&(flow, author)) {
+        if !new.administrator && !self.members.contains_key(&(flow, author)) {
             return Err(Fault::NoSuchFlow);
         }
         if !new.kinds.include(kind) {
             return Err(Fault::WrongKind);
+        }
+        if !new.administrator && self.blocked.contains(&(flow, author)) {
+            return Err(Fault::NoSuchFlow);
         }
         if kind == FlowKind::Channel && owner != author {
             return Err(Fault::NotOwner);

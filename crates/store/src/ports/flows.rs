@@ -3,10 +3,13 @@
 use crate::read;
 use crate::store::SqlStore;
 use async_trait::async_trait;
+use std::collections::HashSet;
 use tolmach_domain::{
-    Flow, FlowId, FlowKindFilter, FlowSummary, Origin, Timestamp, User, UserId, Version,
+    Flow, FlowId, FlowKindFilter, FlowSummary, Origin, Timestamp, UserId, Version,
 };
-use tolmach_engine::ports::{CreateFlow, FlowCreation, FlowStore, FlowSummaryQuery, StoreError};
+use tolmach_engine::ports::{
+    CreateFlow, FlowCreation, FlowLimits, FlowStore, FlowSummaryQuery, StoreError,
+};
 
 #[async_trait]
 impl FlowStore for SqlStore {
@@ -14,20 +17,22 @@ impl FlowStore for SqlStore {
         &self,
         by: UserId,
         with: UserId,
+        limits: FlowLimits,
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<FlowCreation, StoreError> {
-        self.write(0, move |batch| Box::pin(batch.open_chat(by, with, origin, now))).await
+        self.write(0, move |batch| Box::pin(batch.open_chat(by, with, limits, origin, now))).await
     }
 
     async fn create_flow(
         &self,
         flow: CreateFlow,
+        limits: FlowLimits,
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<FlowCreation, StoreError> {
         let size = flow.info.len() + flow.members.len() * 64;
-        self.write(size, move |batch| Box::pin(batch.create_flow(flow, origin, now))).await
+        self.write(size, move |batch| Box::pin(batch.create_flow(flow, limits, origin, now))).await
     }
 
     async fn flow(&self, id: FlowId) -> Result<Option<Flow>, StoreError> {
@@ -38,14 +43,16 @@ impl FlowStore for SqlStore {
         self.read(|| read::is_member(&self.readers, flow, user)).await
     }
 
-    async fn members(&self, flow: FlowId) -> Result<Vec<User>, StoreError> {
-        self.read(|| async {
-            Ok(read::members(&self.readers, &[flow.get()])
-                .await?
-                .remove(&flow.get())
-                .unwrap_or_default())
-        })
-        .await
+    async fn acquaintances(
+        &self,
+        viewer: UserId,
+        users: &[UserId],
+    ) -> Result<HashSet<UserId>, StoreError> {
+        self.read(|| read::acquaintances(&self.readers, viewer, users)).await
+    }
+
+    async fn has_business_member(&self, flow: FlowId) -> Result<Option<bool>, StoreError> {
+        self.read(|| read::has_business_member(&self.readers, flow)).await
     }
 
     async fn flow_summary(
@@ -53,9 +60,10 @@ impl FlowStore for SqlStore {
         flow: FlowId,
         viewer: Option<UserId>,
         members: bool,
+        max_bytes: usize,
     ) -> Result<Option<FlowSummary>, StoreError> {
         self.read(|| async {
-            read::flow_summary(&self.snapshot().await?, flow, viewer, members).await
+            read::flow_summary(&self.snapshot().await?, flow, viewer, members, max_bytes).await
         })
         .await
     }
@@ -76,12 +84,13 @@ impl FlowStore for SqlStore {
         flow: FlowId,
         by: UserId,
         users: &[UserId],
+        limits: FlowLimits,
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let users = users.to_vec();
         self.write(users.len() * 64, move |batch| {
-            Box::pin(batch.add_members(flow, by, users, origin, now))
+            Box::pin(batch.add_members(flow, by, users, limits, origin, now))
         })
         .await
     }
@@ -99,6 +108,16 @@ impl FlowStore for SqlStore {
             Box::pin(batch.remove_members(flow, by, users, origin, now))
         })
         .await
+    }
+
+    async fn leave(
+        &self,
+        flow: FlowId,
+        user: UserId,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<Option<Flow>, StoreError> {
+        self.write(0, move |batch| Box::pin(batch.leave(flow, user, origin, now))).await
     }
 
     async fn delete_flow(

@@ -105,7 +105,8 @@ pub(crate) fn tuples(width: usize, count: usize) -> String {
     text
 }
 
-fn placeholders_from(first: usize, count: usize) -> String {
+/// The same from another number on.
+pub(crate) fn placeholders_from(first: usize, count: usize) -> String {
     (first..first + count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
 }
 

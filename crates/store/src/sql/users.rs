@@ -1,12 +1,17 @@
 //! Statements over users.
 
+use super::columns::columns;
 use super::list_statement::{ListStatement, placeholders};
+use crate::entities::user;
 use std::sync::LazyLock;
 
-/// Users by id, deleted ones too.
-pub(crate) static USERS: LazyLock<ListStatement> = LazyLock::new(|| {
+/// The summaries of users by id, deleted ones too.
+pub(crate) static USER_SUMMARIES: LazyLock<ListStatement> = LazyLock::new(|| {
     ListStatement::new(|length| {
-        format!("SELECT * FROM \"user\" WHERE id IN ({})", placeholders(length))
+        format!(
+            "SELECT id, login, username, name, deleted_at FROM \"user\" WHERE id IN ({})",
+            placeholders(length)
+        )
     })
 });
 
@@ -20,7 +25,11 @@ pub(crate) static ACTIVE_USERS: LazyLock<ListStatement> = LazyLock::new(|| {
     })
 });
 
-/// Users whose login matches a pattern, ordered by login: pattern, limit.
-pub(crate) const SEARCH_USERS: &str = "\
-    SELECT * FROM \"user\" WHERE login_key LIKE $1 ESCAPE '\\' AND deleted_at IS NULL \
-    ORDER BY login_key LIMIT $2";
+/// Users whose login matches a pattern and is no e-mail address, ordered by login: pattern, limit.
+pub(crate) static SEARCH_USERS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {} FROM \"user\" u WHERE u.login_key LIKE $1 ESCAPE '\\' \
+         AND u.login_key NOT LIKE '%@%' AND u.deleted_at IS NULL ORDER BY u.login_key LIMIT $2",
+        columns::<user::Entity>("u")
+    )
+});

@@ -2,11 +2,13 @@
 
 use super::memory_store::MemoryStore;
 use super::state::{FlowKey, FlowRecord, State, distinct, next};
+use crate::answer_budget::{cut_members, cut_to_preview, fitting_flows};
 use crate::ports::{
-    CreateFlow, FlowCreation, FlowStore, FlowSummaryQuery, IDEMPOTENCY_WINDOW, IdempotencyKey,
-    StoreError,
+    CreateFlow, FlowCreation, FlowLimits, FlowStore, FlowSummaryQuery, IDEMPOTENCY_WINDOW,
+    IdempotencyKey, Quota, StoreError,
 };
 use async_trait::async_trait;
+use std::collections::{BTreeSet, HashSet};
 use tolmach_domain::{
     EventKind, Fault, Flow, FlowId, FlowKind, FlowKindFilter, FlowSummary, Origin, Timestamp, User,
     UserId, UserSummary, Version,
@@ -18,19 +20,21 @@ impl FlowStore for MemoryStore {
         &self,
         by: UserId,
         with: UserId,
+        limits: FlowLimits,
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<FlowCreation, StoreError> {
-        self.change(|state| state.open_chat(by, with, origin, now)).await
+        self.change(|state| state.open_chat(by, with, &limits, origin, now)).await
     }
 
     async fn create_flow(
         &self,
         flow: CreateFlow,
+        limits: FlowLimits,
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<FlowCreation, StoreError> {
-        self.change(|state| state.create_flow(flow, origin, now)).await
+        self.change(|state| state.create_flow(flow, &limits, origin, now)).await
     }
 
     async fn flow(&self, id: FlowId) -> Result<Option<Flow>, StoreError> {
@@ -41,9 +45,25 @@ impl FlowStore for MemoryStore {
         self.read(|state| state.is_member(flow, user)).await
     }
 
-    async fn members(&self, flow: FlowId) -> Result<Vec<User>, StoreError> {
+    async fn acquaintances(
+        &self,
+        viewer: UserId,
+        users: &[UserId],
+    ) -> Result<HashSet<UserId>, StoreError> {
         self.read(|state| {
-            state.flows.get(&flow).map_or_else(Vec::new, |record| state.members_of(record))
+            let shared: Vec<&FlowRecord> =
+                state.flows.values().filter(|record| record.acted.contains(&viewer)).collect();
+            let is_acquaintance =
+                |user: &&UserId| shared.iter().any(|record| record.acted.contains(user));
+            users.iter().filter(is_acquaintance).copied().collect()
+        })
+        .await
+    }
+
+    async fn has_business_member(&self, flow: FlowId) -> Result<Option<bool>, StoreError> {
+        self.read(|state| {
+            let record = state.flows.get(&flow)?;
+            Some(state.members_of(record).any(|member| member.business))
         })
         .await
     }
@@ -53,9 +73,12 @@ impl FlowStore for MemoryStore {
         flow: FlowId,
         viewer: Option<UserId>,
         members: bool,
+        max_bytes: usize,
     ) -> Result<Option<FlowSummary>, StoreError> {
         self.read(|state| {
-            state.flows.get(&flow).map(|record| state.flow_summary(record, viewer, members))
+            let mut summary = state.flow_summary(state.flows.get(&flow)?, viewer, members);
+            cut_members(&mut summary, max_bytes);
+            Some(summary)
         })
         .await
     }
@@ -76,8 +99,9 @@ impl FlowStore for MemoryStore {
                 .into_iter()
                 .skip(query.offset as usize)
                 .take(query.limit.map_or(usize::MAX, |limit| limit as usize));
-            page.map(|record| state.flow_summary(record, Some(query.viewer), query.members))
-                .collect()
+            let page =
+                page.map(|record| state.flow_summary(record, Some(query.viewer), query.members));
+            fitting_flows(page, query.max_bytes)
         })
         .await
     }
@@ -94,25 +118,35 @@ impl FlowStore for MemoryStore {
         flow: FlowId,
         by: UserId,
         users: &[UserId],
+        limits: FlowLimits,
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.change(|state| {
             let record = state.owned(flow, by, FlowKindFilter::Shared)?;
             let users = distinct(users);
+            let added = state.check_quota(by, Quota::Members, users.len(), &limits, now)?;
             let mut summaries = Vec::with_capacity(users.len());
             for user in &users {
                 summaries.push(state.active_user(*user)?.summary());
             }
+            if state.is_blocked_by(by, users.iter()) {
+                return Err(Fault::NoSuchUser.into());
+            }
             if users.iter().any(|user| record.members.contains_key(user)) {
                 return Err(Fault::AlreadyMember.into());
             }
+            limits.check_members(record.members.len() + users.len())?;
             if summaries.is_empty() {
                 return Ok(());
             }
+            state.spend(added);
             let changed_at = state.next_commit_time(now);
             let mut version = Version(0);
             if let Some(record) = state.flows.get_mut(&flow) {
+                let mut joined = users.clone();
+                joined.sort_unstable();
+                record.joined.extend(joined);
                 record.members.extend(users.into_iter().map(|user| (user, Version(0))));
                 record.flow.changed_at = changed_at;
                 version = record.flow.version;
@@ -146,10 +180,42 @@ impl FlowStore for MemoryStore {
             let changed_at = state.next_commit_time(now);
             if let Some(record) = state.flows.get_mut(&flow) {
                 record.members.retain(|member, _| !users.contains(member));
+                record.acted.retain(|member| !users.contains(member));
+                record.joined.retain(|member| !users.contains(member));
                 record.flow.changed_at = changed_at;
             }
             state.publish(now, origin, EventKind::MembersRemoved { flow, users });
             Ok(())
+        })
+        .await
+    }
+
+    async fn leave(
+        &self,
+        flow: FlowId,
+        user: UserId,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<Option<Flow>, StoreError> {
+        self.change(|state| {
+            let record = state.joined(flow, user, FlowKindFilter::Shared)?;
+            let Some(heir) = record.joined.iter().copied().find(|member| *member != user) else {
+                let left = record.flow.clone();
+                state.remove_flow(flow, user, origin, now);
+                return Ok(Some(left));
+            };
+            let changed_at = state.next_commit_time(now);
+            if let Some(record) = state.flows.get_mut(&flow) {
+                if record.flow.owner == Some(user) {
+                    record.flow.owner = Some(heir);
+                }
+                record.members.remove(&user);
+                record.acted.remove(&user);
+                record.joined.retain(|member| *member != user);
+                record.flow.changed_at = changed_at;
+            }
+            state.publish(now, origin, EventKind::MembersRemoved { flow, users: vec![user] });
+            Ok(None)
         })
         .await
     }
@@ -164,12 +230,7 @@ impl FlowStore for MemoryStore {
     ) -> Result<(), StoreError> {
         self.change(|state| {
             state.owned(flow, by, kinds)?;
-            state.flows.remove(&flow);
-            state.messages.retain(|_, message| message.flow != flow);
-            let messages = &state.messages;
-            state.keys.retain(|_, (message, _)| messages.contains_key(message));
-            state.flow_keys.retain(|_, key| key.flow != flow);
-            state.publish(now, origin, EventKind::FlowDeleted { flow, by });
+            state.remove_flow(flow, by, origin, now);
             Ok(())
         })
         .await
@@ -181,6 +242,7 @@ impl State {
         &mut self,
         by: UserId,
         with: UserId,
+        limits: &FlowLimits,
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<FlowCreation, StoreError> {
@@ -189,8 +251,18 @@ impl State {
         }
         let members = vec![self.active_user(by)?.summary(), self.active_user(with)?.summary()];
         let pair = (by.min(with), by.max(with));
-        if let Some(record) = self.flows.values().find(|record| record.pair == Some(pair)) {
+        if let Some(record) = self.flows.values_mut().find(|record| record.pair == Some(pair)) {
+            if record.members.contains_key(&by) {
+                record.acted.insert(by);
+            }
             return Ok(FlowCreation::Existing(record.flow.clone()));
+        }
+        if self.is_blocked_by(by, [with].iter()) {
+            return Err(Fault::NoSuchUser.into());
+        }
+        if !self.are_acquainted(by, with) {
+            let opened = self.check_quota(by, Quota::Strangers, 1, limits, now)?;
+            self.spend(opened);
         }
         let flow = Flow {
             id: next(&mut self.last_flow, FlowId::new)?,
@@ -210,6 +282,7 @@ impl State {
     fn create_flow(
         &mut self,
         flow: CreateFlow,
+        limits: &FlowLimits,
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<FlowCreation, StoreError> {
@@ -230,10 +303,19 @@ impl State {
                 Err(Fault::KeyReused.into())
             };
         }
+        let mut members = distinct(&members);
+        members.retain(|member| *member != owner);
+        let created = self.check_quota(owner, Quota::Groups, 1, limits, now)?;
+        let added = self.check_quota(owner, Quota::Members, members.len(), limits, now)?;
         let mut summaries = vec![self.active_user(owner)?.summary()];
-        for member in members {
-            summaries.push(self.active_user(member)?.summary());
+        for member in &members {
+            summaries.push(self.active_user(*member)?.summary());
         }
+        if self.is_blocked_by(owner, members.iter()) {
+            return Err(Fault::NoSuchUser.into());
+        }
+        self.spend(created);
+        self.spend(added);
         let id = next(&mut self.last_flow, FlowId::new)?;
         let changed_at = self.next_commit_time(now);
         let flow = Flow {
@@ -269,6 +351,8 @@ impl State {
             flow: flow.clone(),
             pair,
             members: members.iter().map(|member| (member.id, Version(0))).collect(),
+            joined: members.iter().map(|member| member.id).collect(),
+            acted: flow.owner.into_iter().collect::<BTreeSet<_>>(),
         };
         self.flows.insert(flow.id, record);
         self.publish(now, origin, EventKind::FlowCreated { flow, members });
@@ -282,17 +366,44 @@ impl State {
         self.flows.values().filter(move |record| record.members.contains_key(&user))
     }
 
-    fn members_of(&self, record: &FlowRecord) -> Vec<User> {
-        record
-            .members
-            .keys()
-            .filter_map(|member| self.users.get(member))
-            .map(|member| member.user.clone())
-            .collect()
+    fn members_of(&self, record: &FlowRecord) -> impl Iterator<Item = &User> {
+        let members = record.members.keys().filter_map(|member| self.users.get(member));
+        members.map(|member| &member.user)
+    }
+
+    /// Deletes a flow with its messages.
+    fn remove_flow(&mut self, flow: FlowId, by: UserId, origin: Option<Origin>, now: Timestamp) {
+        self.flows.remove(&flow);
+        self.messages.retain(|_, message| message.flow != flow);
+        let messages = &self.messages;
+        self.keys.retain(|_, (message, _)| messages.contains_key(message));
+        self.flow_keys.retain(|_, key| key.flow != flow);
+        self.publish(now, origin, EventKind::FlowDeleted { flow, by });
+    }
+
+    /// True if the users share a flow in which both have acted.
+    fn are_acquainted(&self, one: UserId, other: UserId) -> bool {
+        self.flows
+            .values()
+            .any(|record| record.acted.contains(&one) && record.acted.contains(&other))
     }
 
     /// A flow of these kinds that `by` is a member and the owner of.
     fn owned(
+        &self,
+        flow: FlowId,
+        by: UserId,
+        kinds: FlowKindFilter,
+    ) -> Result<&FlowRecord, StoreError> {
+        let record = self.joined(flow, by, kinds)?;
+        if record.flow.owner != Some(by) {
+            return Err(Fault::NotOwner.into());
+        }
+        Ok(record)
+    }
+
+    /// A flow of these kinds that `by` is a member of.
+    fn joined(
         &self,
         flow: FlowId,
         by: UserId,
@@ -306,9 +417,6 @@ impl State {
         if !kinds.include(record.flow.kind) {
             return Err(Fault::WrongKind.into());
         }
-        if record.flow.owner != Some(by) {
-            return Err(Fault::NotOwner.into());
-        }
         Ok(record)
     }
 
@@ -319,14 +427,19 @@ impl State {
         members: bool,
     ) -> FlowSummary {
         let visible = self.in_flow(record.flow.id).filter(|message| message.deleted_at.is_none());
+        let last = visible.clone().next_back().map(|message| {
+            let mut last = self.shown(message);
+            cut_to_preview(&mut last);
+            last
+        });
         FlowSummary {
             flow: record.flow.clone(),
             members: if members || record.flow.kind == FlowKind::Chat {
-                self.members_of(record)
+                self.members_of(record).cloned().collect()
             } else {
                 Vec::new()
             },
-            last: visible.clone().next_back().map(|message| self.shown(message)),
+            last,
             first: visible.clone().next().map(|message| message.id),
             read: viewer
                 .and_then(|viewer| record.members.get(&viewer).copied())

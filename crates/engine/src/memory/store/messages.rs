@@ -2,6 +2,7 @@
 
 use super::memory_store::MemoryStore;
 use super::state::{FlowRecord, State, distinct, next};
+use crate::answer_budget::{fitting, fitting_flows, message_size};
 use crate::limits::{check_message, check_storable};
 use crate::ports::{
     DeleteMessages, Deleted, EditMessage, HistoryQuery, IDEMPOTENCY_WINDOW, MessageStore,
@@ -37,6 +38,9 @@ impl MessageStore for MemoryStore {
             if message.author.id != edit.by {
                 return Err(Fault::NotAuthor.into());
             }
+            if !edit.administrator && state.is_blocked_in(message.flow, edit.by) {
+                return Err(Fault::NoSuchMessage.into());
+            }
             let mut message = state.shown(message);
             (message.version, message.changed_at) = state.next_version(message.flow, now)?;
             message.content.text = edit.text;
@@ -57,7 +61,7 @@ impl MessageStore for MemoryStore {
     }
 
     async fn history(&self, query: HistoryQuery) -> Result<MessagePage, StoreError> {
-        let HistoryQuery { flow, viewer, range, limit, mark_read } = query;
+        let HistoryQuery { flow, viewer, range, limit, max_bytes, mark_read } = query;
         self.change(|state| {
             let record = state.flows.get(&flow).ok_or(Fault::NoSuchFlow)?;
             let version = record.flow.version;
@@ -81,7 +85,15 @@ impl MessageStore for MemoryStore {
                     &unread
                 }
             };
-            let messages: Vec<Message> = page.iter().map(|message| state.shown(message)).collect();
+            let mut messages: Vec<Message> =
+                page.iter().map(|message| state.shown(message)).collect();
+            if range == HistoryRange::Unread {
+                let kept = fitting(messages.iter().map(message_size), max_bytes);
+                messages.truncate(kept);
+            } else {
+                let kept = fitting(messages.iter().rev().map(message_size), max_bytes);
+                messages.drain(..messages.len() - kept);
+            }
             if (mark_read || range == HistoryRange::Unread)
                 && let Some(last) = messages.last()
                 && let Some(mark) =
@@ -100,41 +112,46 @@ impl MessageStore for MemoryStore {
         since: Timestamp,
         flow: Option<FlowId>,
         limit: u32,
+        max_bytes: usize,
     ) -> Result<Changes, StoreError> {
         self.read(|state| {
             let mut records: Vec<&FlowRecord> = state
                 .flows_of(user)
                 .filter(|record| flow.is_none_or(|flow| record.flow.id == flow))
                 .collect();
-            records
-                .sort_by_key(|record| std::cmp::Reverse((record.flow.changed_at, record.flow.id)));
+            records.sort_by_key(|record| record.flow.changed_at);
             let flows: BTreeSet<FlowId> = records.iter().map(|record| record.flow.id).collect();
             let changed = state
                 .messages
                 .values()
                 .filter(|message| message.changed_at > since && flows.contains(&message.flow));
-            let mut messages: Vec<&Message> = changed.collect();
+            let mut messages: Vec<Message> = changed.map(|message| state.shown(message)).collect();
             messages.sort_by_key(|message| message.changed_at);
-            let more = messages.len() > limit as usize;
+            let changed = messages.len();
             messages.truncate(limit as usize);
-            let until = match messages.last() {
+            messages.truncate(fitting(messages.iter().map(message_size), max_bytes / 2));
+            let mut more = messages.len() < changed;
+            let mut until = match messages.last() {
                 Some(last) if more => last.changed_at,
                 None if more => since,
                 _ => state.commit_time,
             };
+            records
+                .retain(|record| record.flow.changed_at > since && record.flow.changed_at <= until);
+            let summaries =
+                records.iter().map(|record| state.flow_summary(record, Some(user), false));
+            let mut flows = fitting_flows(summaries, max_bytes / 2);
+            if flows.len() < records.len() {
+                // The answer ends with the last flow that fits.
+                until = flows.last().map_or(since, |summary| summary.flow.changed_at);
+                messages.retain(|message| message.changed_at <= until);
+                more = true;
+            }
+            flows.reverse();
             let within = |time: Timestamp| time > since && time <= until;
             let record = state.users.get(&user).filter(|record| within(record.user.changed_at));
-            Changes {
-                messages: messages.into_iter().map(|message| state.shown(message)).collect(),
-                flows: records
-                    .into_iter()
-                    .filter(|record| within(record.flow.changed_at))
-                    .map(|record| state.flow_summary(record, Some(user), false))
-                    .collect(),
-                user: record.map(|record| Box::new(record.user.clone())),
-                until,
-                more,
-            }
+            let user = record.map(|record| Box::new(record.user.clone()));
+            Changes { messages, flows, user, until, more }
         })
         .await
     }
@@ -174,6 +191,9 @@ impl State {
         if !kinds.include(flow_kind) {
             return Err(Fault::WrongKind.into());
         }
+        if !administrator && self.is_blocked_in(flow, author.id) {
+            return Err(Fault::NoSuchFlow.into());
+        }
         if flow_kind == FlowKind::Channel && record.flow.owner != Some(author.id) {
             return Err(Fault::NotOwner.into());
         }
@@ -199,6 +219,11 @@ impl State {
             changed_at,
         };
         self.messages.insert(id, message.clone());
+        if let Some(record) = self.flows.get_mut(&flow)
+            && record.members.contains_key(&message.author.id)
+        {
+            record.acted.insert(message.author.id);
+        }
         if let Some(key) = key {
             self.keys.insert(key, (id, now));
         }

@@ -1,6 +1,6 @@
 //! The state of the store: plain maps under one lock.
 
-use crate::ports::{Counter, CounterKey, Session, StoreError, TokenHash};
+use crate::ports::{Counter, CounterKey, Quota, Session, StoreError, TokenHash};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tolmach_domain::{
     Event, EventKind, Fault, Flow, FlowId, InvalidId, Message, MessageId, Origin, SessionId,
@@ -23,6 +23,10 @@ pub(super) struct State {
     pub(super) last_message: i64,
     pub(super) keys: HashMap<(UserId, String), (MessageId, Timestamp)>,
     pub(super) flow_keys: HashMap<(UserId, String), FlowKey>,
+    /// Pairs of blocker and blocked.
+    pub(super) blocks: BTreeSet<(UserId, UserId)>,
+    /// The counts that quotas are checked with, each with the time at which it ends.
+    pub(super) quotas: HashMap<(UserId, Quota), (u64, Timestamp)>,
     pub(super) login_counters: HashMap<CounterKey, Counter>,
     /// The newest commit time given out.
     pub(super) commit_time: Timestamp,
@@ -33,14 +37,16 @@ pub(super) struct State {
 }
 
 pub(super) struct UserRecord {
+    /// The record without its avatar.
     pub(super) user: User,
+    pub(super) avatar: Option<String>,
     pub(super) password_hash: Option<String>,
 }
 
 pub(super) struct Refresh {
     pub(super) session: SessionId,
     pub(super) expires_at: Timestamp,
-    pub(super) spent: bool,
+    pub(super) spent_at: Option<Timestamp>,
 }
 
 pub(super) struct FlowKey {
@@ -55,6 +61,10 @@ pub(super) struct FlowRecord {
     pub(super) pair: Option<(UserId, UserId)>,
     /// Each member with the version up to which it has read.
     pub(super) members: BTreeMap<UserId, Version>,
+    /// The members in the order in which they joined.
+    pub(super) joined: Vec<UserId>,
+    /// The members who created the flow, opened the chat or posted.
+    pub(super) acted: BTreeSet<UserId>,
 }
 
 impl UserRecord {

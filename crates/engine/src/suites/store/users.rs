@@ -1,7 +1,8 @@
 //! Trials of [`UserStore`](crate::ports::UserStore).
 
 use super::fixture::{Fixture, HOUR, hash, new_user, page_of, refused, session_of};
-use crate::ports::{AccountKey, NewUser, Rotation, UserChange};
+use crate::IMITATION;
+use crate::ports::{AccountKey, FlowLimits, NewUser, Rotation, UserChange};
 use tolmach_domain::{EventKind, Fault, HistoryRange, PhotoKey, User, UserId};
 
 /// Login and address match in any case; a search by either prefers the login.
@@ -35,17 +36,17 @@ pub async fn an_account_is_found_by_id_login_and_address(fixture: &mut Fixture) 
     );
     assert_eq!(
         (user.avatar.as_deref(), user.bot, user.admin, user.business, user.profile),
-        (Some("YXZhdGFy"), true, true, true, true)
+        (None, true, true, true, true)
     );
+    assert_eq!(fixture.store.avatar(user.id).await, Ok(Some("YXZhdGFy".into())));
     assert_eq!((user.created_at, user.deleted_at), (now, None));
     assert!(user.changed_at >= now);
     assert_eq!(fixture.store.user(user.id).await, Ok(Some(user.clone())));
-    // A login that is another user's address is found as a login.
-    let shadow = fixture.user("shadow@example.org").await;
+    // A login that is the account's own address.
     let now = fixture.tick();
-    let shadowed = NewUser { email: Some("shadow@example.org".into()), ..new_user("shadowed") };
-    let shadowed =
-        fixture.store.create_user(shadowed, now).await.expect("a login does not take an address");
+    let own = "shadow@example.org";
+    let shadow = NewUser { email: Some(own.into()), ..new_user(own) };
+    let shadow = fixture.store.create_user(shadow, now).await.expect("the login is free");
     for (key, expected) in [
         (AccountKey::Login("анна"), Some(&user)),
         (AccountKey::Login("АННА"), Some(&user)),
@@ -55,7 +56,7 @@ pub async fn an_account_is_found_by_id_login_and_address(fixture: &mut Fixture) 
         (AccountKey::Either("аннА"), Some(&user)),
         (AccountKey::Either("анна@EXAMPLE.org"), Some(&user)),
         (AccountKey::Either("Shadow@Example.org"), Some(&shadow)),
-        (AccountKey::Email("Shadow@Example.org"), Some(&shadowed)),
+        (AccountKey::Email("Shadow@Example.org"), Some(&shadow)),
         (AccountKey::Either("anna"), None),
     ] {
         let found = fixture.store.account(key).await.expect("the store answers");
@@ -66,7 +67,11 @@ pub async fn an_account_is_found_by_id_login_and_address(fixture: &mut Fixture) 
             panic!("{key:?}: only the first has a password");
         }
     }
-    assert_eq!(fixture.store.user(UserId::new(999).expect("an id")).await, Ok(None));
+    let absent = UserId::new(999).expect("an id");
+    assert_eq!(fixture.store.user(absent).await, Ok(None));
+    for without in [shadow.id, absent] {
+        assert_eq!(fixture.store.avatar(without).await, Ok(None));
+    }
     assert_eq!(fixture.published(), []);
 }
 
@@ -118,6 +123,89 @@ pub async fn logins_and_addresses_are_unique_without_regard_to_case(fixture: &mu
         .await;
     assert_eq!(renamed.map(|user| user.login), Ok("OTHER".into()));
     assert_eq!(fixture.store.search_users("rival", 10).await, Ok(vec![]));
+}
+
+/// At creation and at change, for logins and addresses of either kind, and of deleted users.
+pub async fn logins_and_addresses_are_one_namespace(fixture: &mut Fixture) {
+    let now = fixture.tick();
+    let address = || Some("Victim@corp.example".to_owned());
+    let victim = NewUser { email: address(), ..new_user("victim") };
+    let victim = fixture.store.create_user(victim, now).await.expect("the login is free");
+    let other = fixture.user("other").await;
+    let login = |login: &str| UserChange { login: Some(login.into()), ..UserChange::default() };
+    let email = |email: &str| UserChange { email: Some(email.into()), ..UserChange::default() };
+    let taken = || refused(Fault::LoginTaken);
+    for rival in [
+        new_user("victim@CORP.example"),
+        NewUser { email: address(), ..new_user("rival") },
+        NewUser { email: Some("VICTIM".into()), ..new_user("rival") },
+    ] {
+        assert_eq!(fixture.store.create_user(rival.clone(), now).await, taken(), "{rival:?}");
+    }
+    for change in [login("victim@corp.EXAMPLE"), email("Victim@Corp.example"), email("victim")] {
+        let changed = fixture.store.update_user(other.id, change.clone(), now).await;
+        assert_eq!(changed, taken(), "{change:?}");
+    }
+    // What is given up is free again, and only that.
+    for change in [email("new@corp.example"), login("renamed"), login("VICTIM@corp.example")] {
+        let changed = fixture.store.update_user(victim.id, change.clone(), now).await;
+        assert!(changed.is_ok(), "{change:?}: {changed:?}");
+    }
+    let rival = fixture.store.update_user(other.id, login("victim@corp.example"), now).await;
+    assert_eq!(rival, taken());
+    assert!(fixture.store.update_user(other.id, login("victim"), now).await.is_ok());
+    fixture.store.delete_user(victim.id, now).await.expect("the user exists");
+    let heir = NewUser { email: Some("New@corp.example".into()), ..new_user("heir") };
+    assert!(fixture.store.create_user(heir, now).await.is_ok(), "the address is free");
+    let heir = NewUser { email: address(), ..new_user("late") };
+    assert_eq!(fixture.store.create_user(heir, now).await, taken(), "the login is not");
+}
+
+/// Of users who are not deleted and of those who are; a user may change the looks of their own.
+pub async fn a_login_that_looks_like_anothers_is_taken(fixture: &mut Fixture) {
+    let [anna, other] = fixture.users(["Anna", "other"]).await;
+    let now = fixture.tick();
+    let login = |login: &str| UserChange { login: Some(login.into()), ..UserChange::default() };
+    // Cyrillic letters; the last has them all.
+    let alike = ["аnna", "АNNA", "аnnа"];
+    for like in alike {
+        let rival = fixture.store.create_user(new_user(like), now).await;
+        assert_eq!(rival, refused(Fault::LoginTaken), "{like}");
+        let rival = fixture.store.update_user(other.id, login(like), now).await;
+        assert_eq!(rival, refused(Fault::LoginTaken), "{like}");
+    }
+    assert!(fixture.store.update_user(anna.id, login("ANNA"), now).await.is_ok());
+    fixture.store.delete_user(anna.id, now).await.expect("the user exists");
+    for like in alike {
+        let rival = fixture.store.create_user(new_user(like), now).await;
+        assert_eq!(rival, refused(Fault::LoginTaken), "{like}");
+    }
+    assert!(fixture.store.create_user(new_user("Hanna"), now).await.is_ok());
+}
+
+/// A user may have their own login as a name; names of accounts without a profile are not shown.
+pub async fn a_display_name_that_looks_like_anothers_login_is_refused(fixture: &mut Fixture) {
+    let [anna, other] = fixture.users(["anna", "other"]).await;
+    let now = fixture.tick();
+    let with_profile =
+        |login: &str, name: &str| NewUser { name: name.into(), profile: true, ..new_user(login) };
+    let named = |name: &str| UserChange { name: Some(name.into()), ..UserChange::default() };
+    for like in ["anna", "ANNA", " аnnа ", "Anna\u{200b}"] {
+        let invalid = || refused(Fault::invalid("name", IMITATION));
+        let rival = fixture.store.create_user(with_profile("rival", like), now).await;
+        assert_eq!(rival, invalid(), "{like:?}");
+        let rival = fixture.store.update_user(other.id, named(like), now).await;
+        assert_eq!(rival, invalid(), "{like:?}");
+        let own = fixture.store.update_user(anna.id, named(like), now).await;
+        assert_eq!(own.map(|user| user.name), Ok(like.to_owned()));
+    }
+    let username = UserChange { username: Some("Anna".into()), ..UserChange::default() };
+    let rival = fixture.store.update_user(other.id, username, now).await;
+    assert_eq!(rival, refused(Fault::invalid("username", IMITATION)));
+    let hidden = NewUser { profile: false, ..with_profile("hidden", "Anna") };
+    assert!(fixture.store.create_user(hidden, now).await.is_ok());
+    let own = fixture.store.create_user(with_profile("Zoe", "ZOE"), now).await;
+    assert!(own.is_ok(), "{own:?}");
 }
 
 /// The id of a token that another issuer signed.
@@ -254,7 +342,7 @@ pub async fn a_new_password_ends_all_sessions_of_the_user(fixture: &mut Fixture)
     assert_eq!(account.and_then(|account| account.password_hash).as_deref(), Some("new"));
     assert_eq!(fixture.published(), [EventKind::SessionsEnded { user: anna.id, session: None }]);
     assert_eq!(
-        fixture.store.rotate_refresh(hash(11), hash(99), now, now.after(HOUR)).await,
+        fixture.store.rotate_refresh(hash(11), hash(99), u32::MAX, now, now.after(HOUR)).await,
         Ok(Rotation::Unknown)
     );
 }
@@ -274,7 +362,7 @@ pub async fn a_deleted_account_is_found_by_id_only(fixture: &mut Fixture) {
     let own = fixture.group(&anna, &[&boris]).await;
     let chat = fixture
         .store
-        .open_chat(anna.id, boris.id, None, now)
+        .open_chat(anna.id, boris.id, FlowLimits::NONE, None, now)
         .await
         .expect("both users exist")
         .into_flow();
@@ -328,7 +416,7 @@ pub async fn a_deleted_account_is_found_by_id_only(fixture: &mut Fixture) {
     assert_eq!(fixture.store.flow_versions(anna.id).await, Ok(vec![]));
     for flow in [&group, &own, &chat] {
         assert_eq!(fixture.store.is_member(flow.id, anna.id).await, Ok(false));
-        assert_eq!(fixture.store.members(flow.id).await, Ok(vec![boris.clone()]));
+        assert_eq!(fixture.members(flow.id).await, [boris.clone()]);
     }
     let kept = fixture
         .store
@@ -380,6 +468,7 @@ pub async fn a_search_finds_parts_of_logins(fixture: &mut Fixture) {
     fixture
         .users(["delta", "Alpha", "al_ba", "50%", "back\\slash", "ЩУКА", "ΛΌΓΟΣ", "deleted-alpha"])
         .await;
+    fixture.user("address@example.org").await;
     let deleted = fixture
         .store
         .account(AccountKey::Login("deleted-alpha"))
@@ -399,6 +488,8 @@ pub async fn a_search_finds_parts_of_logins(fixture: &mut Fixture) {
         ("\\", 10, vec!["back\\slash"]),
         ("щук", 10, vec!["ЩУКА"]),
         ("Ος", 10, vec!["ΛΌΓΟΣ"]),
+        ("@", 10, vec![]),
+        ("address", 10, vec![]),
         ("alpha ", 10, vec![]),
         ("a", 0, vec![]),
     ] {
