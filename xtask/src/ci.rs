@@ -3,6 +3,7 @@
 use crate::bench;
 use crate::error::{TaskError, TaskResult};
 use crate::files::{entries, has_extension};
+use crate::fuzz;
 use crate::process::{is_set, run as run_to_end, succeeds};
 use crate::project::Project;
 use crate::setup::{self, Installation};
@@ -25,7 +26,7 @@ struct Step {
 }
 
 /// The steps of CI, in order.
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step { name: "format", run: format },
     Step { name: "tidy", run: tidy },
     Step { name: "lints", run: lints },
@@ -35,6 +36,7 @@ const STEPS: [Step; 12] = [
     Step { name: "tests", run: tests },
     Step { name: "documentation tests", run: documentation_tests },
     Step { name: "examples", run: examples },
+    Step { name: "inputs of fuzzing", run: inputs_of_fuzzing },
     Step { name: "foreign clients", run: foreign_clients },
     Step { name: "short bench", run: short_bench },
     Step { name: "short siege", run: short_siege },
@@ -175,6 +177,12 @@ fn examples(run: &mut Run<'_>) -> TaskResult<Completion> {
             run_to_end(tests.arg("--target-dir").arg(&target))?;
         }
     }
+    Ok(Completion::Whole)
+}
+
+/// Every input of `tests/fuzz` that is kept or made of a transcript. Nothing is fuzzed.
+fn inputs_of_fuzzing(run: &mut Run<'_>) -> TaskResult<Completion> {
+    fuzz::replay(run.project)?;
     Ok(Completion::Whole)
 }
 

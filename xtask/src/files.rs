@@ -8,6 +8,12 @@ pub(crate) fn read(file: &Path) -> TaskResult<String> {
     std::fs::read_to_string(file).map_err(|error| named(file, error))
 }
 
+/// The text of a file that may hold bytes which are no UTF-8.
+pub(crate) fn read_lossy(file: &Path) -> TaskResult<String> {
+    let bytes = std::fs::read(file).map_err(|error| named(file, error))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// Replaces the text of a file.
 pub(crate) fn write(file: &Path, text: &str) -> TaskResult<()> {
     std::fs::write(file, text).map_err(|error| named(file, error))

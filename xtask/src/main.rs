@@ -5,6 +5,7 @@ mod chaos;
 mod ci;
 mod error;
 mod files;
+mod fuzz;
 mod machine;
 mod process;
 mod project;
@@ -33,6 +34,8 @@ enum Task {
     Chaos(chaos::Options),
     /// Run every step of CI, and stop at the first failure.
     Ci,
+    /// Feed random input to the dialects, the parsers and a model of the gateway.
+    Fuzz(fuzz::Options),
     /// Attack a gateway with its default limits, and write docs/siege.md.
     Siege(siege::Options),
     /// Install the programs and packages that the tests need beside Rust.
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&project, &options),
         Task::Chaos(options) => chaos::run(&project, &options),
         Task::Ci => ci::run(&project),
+        Task::Fuzz(options) => fuzz::run(&project, &options),
         Task::Siege(options) => siege::run(&project, &options),
         Task::Setup => setup::run(&project).map(drop),
         Task::Tidy => tidy::run(&project),

@@ -38,11 +38,7 @@ struct Connection {
 
 /// Makes the request of an exchange, on the connection if it serves for that, and on a new one
 /// otherwise.
-fn request(
-    subject: &Subject,
-    connection: Option<Connection>,
-    number: usize,
-) -> Option<Connection> {
+fn request(subject: &Subject, connection: Option<Connection>, number: usize) -> Option<Connection> {
     let request = subject.request(material().exchange(number));
     let Ok(opening) = subject.client().dial(&request) else { return connection };
     let is_same = |open: &Connection| {

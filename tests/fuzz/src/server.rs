@@ -178,11 +178,8 @@ impl<'s> Connection<'s> {
         } else if !self.subscription.covers(event) {
             return true;
         }
-        let origin = Origin {
-            connection: CONNECTION,
-            dialect: self.subject.id(),
-            client_tag: None,
-        };
+        let origin =
+            Origin { connection: CONNECTION, dialect: self.subject.id(), client_tag: None };
         let event = Event { origin: Some(origin), ..event.clone() };
         let flow = self.flow();
         let context = RenderContext::with_flow(flow.as_ref());

@@ -134,7 +134,6 @@ impl Material {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     #[cfg(feature = "gateway")]

@@ -93,8 +93,8 @@ fn of(dialect: &str, records: impl Fn(&[Step]) -> Vec<Vec<u8>>) -> Vec<Vec<u8>> 
 /// The texts of the transcripts, in the order of their names.
 fn files(dialect: &str) -> Vec<String> {
     let folder = project().transcripts(dialect);
-    let entries = std::fs::read_dir(&folder)
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let entries =
+        std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     let read = |path: &PathBuf| {
@@ -141,7 +141,8 @@ fn steps(text: &str) -> Vec<Step> {
             });
             continue;
         }
-        // The head up to an empty line, then the body; a WebSocket's head ends at its first message.
+        // The head up to an empty line, then the body. A WebSocket's head ends at its first
+        // message.
         let (mut head, mut body, mut in_body) = (first, Vec::new(), false);
         while let Some(next) = lines.peek().copied().and_then(content) {
             if !in_body && !next.is_empty() && (next.starts_with(['{', '(']) || is_head(&next)) {

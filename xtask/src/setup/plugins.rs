@@ -1,4 +1,4 @@
-//! The plugins of cargo that CI runs, from the registry.
+//! The plugins of cargo that the tasks run, from the registry.
 
 use crate::error::TaskResult;
 use crate::process::{run, succeeds};
@@ -10,7 +10,10 @@ struct Plugin {
     package: &'static str,
 }
 
-const PLUGINS: [Plugin; 1] = [Plugin { command: "deny", package: "cargo-deny" }];
+const PLUGINS: [Plugin; 2] = [
+    Plugin { command: "deny", package: "cargo-deny" },
+    Plugin { command: "fuzz", package: "cargo-fuzz" },
+];
 
 /// Installs the plugins that are missing.
 pub(super) fn install(project: &Project) -> TaskResult<()> {

@@ -6,9 +6,7 @@ use http::request::Parts;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tolmach_dialect::{ClientSession, Correlation, Frame, Incoming, ServerSession, Subscription};
-use tolmach_domain::{
-    ConnectionId, Event, EventKind, FlowId, FlowSummary, Timestamp, Version,
-};
+use tolmach_domain::{ConnectionId, Event, EventKind, FlowId, FlowSummary, Timestamp, Version};
 
 /// One connection with both sides.
 pub(super) struct Connection {

@@ -1,5 +1,5 @@
-//! The texts of messages: each is unlike every other, so that a frame shows by its bytes alone which
-//! messages it holds.
+//! The texts of messages: each is unlike every other, so that a frame shows by its bytes alone
+//! which messages it holds.
 
 use std::collections::BTreeMap;
 use tolmach_domain::{FlowId, UserId};

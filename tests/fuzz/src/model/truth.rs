@@ -200,8 +200,7 @@ impl Truth {
             }
             (Command::Delete { .. }, Answer::Deleted { deleted, .. }) => {
                 for id in deleted {
-                    let found =
-                        self.flows.iter().find(|(_, flow)| flow.messages.contains_key(id));
+                    let found = self.flows.iter().find(|(_, flow)| flow.messages.contains_key(id));
                     let (flow, truth) = found.expect("a deleted message existed");
                     let message = &truth.messages[id];
                     assert!(message.deleted, "a deletion is acknowledged and not published");

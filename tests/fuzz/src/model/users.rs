@@ -94,7 +94,7 @@ impl User {
             GrantToken::Access => GrantKind::Pair,
         };
         let command = Command::Login {
-            identifier: self.login.to_owned(),
+            identifier: self.login.into(),
             password: Secret::new(self.password()),
             grant,
         };

@@ -271,14 +271,16 @@ impl World {
                     },
                 }
             }
-            Action::CreateFlow { channel, members, key } => Command::CreateFlow(Box::new(NewFlow {
-                kind: if *channel { FlowKind::Channel } else { FlowKind::Group },
-                title: "A title".to_owned(),
-                info: String::new(),
-                members: members.map(|member| self.user_id(member)).into(),
-                photo: None,
-                key: key.map(|key| format!("key-{}", key % 4)),
-            })),
+            Action::CreateFlow { channel, members, key } => {
+                Command::CreateFlow(Box::new(NewFlow {
+                    kind: if *channel { FlowKind::Channel } else { FlowKind::Group },
+                    title: "A title".to_owned(),
+                    info: String::new(),
+                    members: members.map(|member| self.user_id(member)).into(),
+                    photo: None,
+                    key: key.map(|key| format!("key-{}", key % 4)),
+                }))
+            }
             Action::AddMember { flow, user } => {
                 let users = vec![self.user_id(*user)];
                 Command::AddMembers { flow: self.flow_id(*flow), users }
@@ -287,12 +289,8 @@ impl World {
                 let users = vec![self.user_id(*user)];
                 Command::RemoveMembers { flow: self.flow_id(*flow), users }
             }
-            Action::DeleteFlow { flow } => {
-                Command::DeleteFlow { flow: self.flow_id(*flow), kinds }
-            }
-            Action::GetUser { user } => {
-                Command::GetUser { user: UserRef::Id(self.user_id(*user)) }
-            }
+            Action::DeleteFlow { flow } => Command::DeleteFlow { flow: self.flow_id(*flow), kinds },
+            Action::GetUser { user } => Command::GetUser { user: UserRef::Id(self.user_id(*user)) },
             Action::SearchUsers { query } => {
                 let query = ["a", "boris", "@", "example", "х"][usize::from(*query) % 5];
                 Command::SearchUsers { query: query.to_owned(), limit: 10 }
@@ -389,13 +387,7 @@ impl World {
         Some(frames)
     }
 
-    fn open(
-        &mut self,
-        user: usize,
-        subject: &'static Subject,
-        opening: Parts,
-        request: &Request,
-    ) {
+    fn open(&mut self, user: usize, subject: &'static Subject, opening: Parts, request: &Request) {
         self.opened += 1;
         let id = ConnectionId(self.opened);
         let handshake = Handshake::new(id).request(&opening);
@@ -605,9 +597,8 @@ impl World {
 
     fn queue(&mut self, event: &Arc<Event>) {
         let flow = event.flow();
-        let members = |truth: &Truth| {
-            flow.and_then(|flow| truth.flow(flow)).map(|flow| flow.members.clone())
-        };
+        let members =
+            |truth: &Truth| flow.and_then(|flow| truth.flow(flow)).map(|flow| flow.members.clone());
         let mut receivers = members(&self.truth).unwrap_or_default();
         self.truth.apply(event);
         self.engine.observe(event);

@@ -21,7 +21,7 @@ const PROGRAM_FOLDERS: [&str; 4] = ["src/bin", "benches", "tests", "examples"];
 /// each circle.
 pub(super) fn check(root: &Path) -> Vec<String> {
     let mut folders = entries(&root.join("crates"));
-    folders.push(root.join("xtask"));
+    folders.extend([root.join("xtask"), root.join("tests/fuzz")]);
     let mut roots: Vec<PathBuf> = folders.iter().flat_map(|folder| root_files(folder)).collect();
     roots.extend(entries(&root.join("tests")).iter().map(|folder| folder.join("main.rs")));
     roots.iter().flat_map(|file| check_program(root, file)).collect()
