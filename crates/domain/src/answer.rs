@@ -90,6 +90,16 @@ pub enum Answer {
     Changes(Box<Changes>),
     /// The event was published.
     TypingShown,
+    /// The user is blocked.
+    Blocked {
+        /// The user.
+        user: UserId,
+    },
+    /// The user is not blocked.
+    Unblocked {
+        /// The user.
+        user: UserId,
+    },
 }
 
 /// Changes after a commit time.
@@ -103,6 +113,6 @@ pub struct Changes {
     pub user: Option<Box<User>>,
     /// The commit time up to which this is complete: where the next request begins.
     pub until: Timestamp,
-    /// True if there are more changes already.
+    /// True if there may be more changes already.
     pub more: bool,
 }

@@ -10,7 +10,8 @@ pub struct FlowSummary {
     /// Both members of a chat; the members of a group or channel if the request wants them. Ordered
     /// by id.
     pub members: Vec<User>,
-    /// The newest message that is not deleted.
+    /// The newest message that is not deleted: of its text the first KiB, without attached files
+    /// and emoji.
     pub last: Option<Message>,
     /// The oldest message that is not deleted.
     pub first: Option<MessageId>,

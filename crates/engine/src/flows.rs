@@ -7,7 +7,9 @@ use crate::limits::{BATCH_LIMIT, INFO_LIMIT, KEY_LIMIT, NAME_LIMIT, check_name, 
 use crate::ports::{CreateFlow, FlowCreation, FlowSummaryQuery, IdempotencyKey};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use tolmach_domain::{Answer, Fault, Flow, FlowId, FlowKind, FlowKindFilter, UserId, UserRef};
+use tolmach_domain::{
+    Answer, Fault, Flow, FlowId, FlowKind, FlowKindFilter, Origin, Timestamp, UserId, UserRef,
+};
 
 impl Engine {
     pub(crate) async fn open_chat(&self, caller: &Caller, with: UserRef) -> Result<Answer, Fault> {
@@ -15,10 +17,11 @@ impl Engine {
         if other.id == caller.user.id {
             return Err(Fault::invalid("user", "a chat needs another user"));
         }
+        let limits = self.policy.flow_limits(caller.user.admin);
         let creation = self
             .ports
             .store
-            .open_chat(caller.user.id, other.id, caller.origin.clone(), caller.now)
+            .open_chat(caller.user.id, other.id, limits, caller.origin.clone(), caller.now)
             .await
             .map_err(store_fault)?;
         let created = matches!(creation, FlowCreation::Created(_));
@@ -58,7 +61,9 @@ impl Engine {
             members,
             key,
         };
-        let creation = self.ports.store.create_flow(new, caller.origin.clone(), caller.now).await;
+        let limits = self.policy.flow_limits(caller.user.admin);
+        let origin = caller.origin.clone();
+        let creation = self.ports.store.create_flow(new, limits, origin, caller.now).await;
         if let (Err(_) | Ok(FlowCreation::Existing(_)), Some(photo)) = (&creation, &photo) {
             self.discard_photo(photo).await;
         }
@@ -93,8 +98,8 @@ impl Engine {
         members: bool,
     ) -> Result<Answer, Fault> {
         self.visible_flow(caller, flow, kinds).await?;
-        let viewer = Some(caller.user.id);
-        let summary = self.ports.store.flow_summary(flow, viewer, members);
+        let (viewer, max_bytes) = (Some(caller.user.id), self.policy.max_answer_bytes);
+        let summary = self.ports.store.flow_summary(flow, viewer, members, max_bytes);
         let summary = summary.await.map_err(store_fault)?.ok_or(Fault::NoSuchFlow)?;
         Ok(Answer::Flow(Box::new(summary)))
     }
@@ -121,16 +126,10 @@ impl Engine {
         users: Vec<UserId>,
     ) -> Result<Answer, Fault> {
         let users = distinct(users)?;
-        let present = self.ports.store.members(flow).await.map_err(store_fault)?.len();
-        if present + users.len() > self.policy.max_members {
-            return Err(Fault::invalid(
-                "users",
-                format!("there may be at most {} members", self.policy.max_members),
-            ));
-        }
+        let limits = self.policy.flow_limits(caller.user.admin);
         self.ports
             .store
-            .add_members(flow, caller.user.id, &users, caller.origin.clone(), caller.now)
+            .add_members(flow, caller.user.id, &users, limits, caller.origin.clone(), caller.now)
             .await
             .map_err(store_fault)?;
         Ok(Answer::MembersAdded { flow, users })
@@ -143,12 +142,32 @@ impl Engine {
         users: Vec<UserId>,
     ) -> Result<Answer, Fault> {
         let users = distinct(users)?;
+        if users == [caller.user.id] {
+            self.leave(caller.user.id, flow, caller.origin.clone(), caller.now).await?;
+            return Ok(Answer::MembersRemoved { flow, users });
+        }
         self.ports
             .store
             .remove_members(flow, caller.user.id, &users, caller.origin.clone(), caller.now)
             .await
             .map_err(store_fault)?;
         Ok(Answer::MembersRemoved { flow, users })
+    }
+
+    /// Removes a user from a group or channel at their own wish; see
+    /// [`FlowStore::leave`](crate::ports::FlowStore::leave).
+    pub async fn leave(
+        &self,
+        user: UserId,
+        flow: FlowId,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let deleted = self.ports.store.leave(flow, user, origin, now).await.map_err(store_fault)?;
+        if let Some(photo) = deleted.and_then(|flow| flow.photo) {
+            self.discard_photo(&photo).await;
+        }
+        Ok(())
     }
 
     pub(crate) async fn list_flows(
@@ -164,6 +183,7 @@ impl Engine {
             limit,
             offset,
             members,
+            max_bytes: self.policy.max_answer_bytes,
             changed_after: None,
         };
         self.ports.store.flow_summaries(query).await.map(Answer::Flows).map_err(store_fault)

@@ -1,9 +1,9 @@
 //! The log of events that changed no message, for nodes that missed them. Changes to messages are
 //! found by the messages' versions and are not logged.
 
-use crate::entities::{flow, user};
+use crate::entities::flow;
 use crate::error::{corrupt, store_error};
-use crate::rows::{flow as to_flow, flow_id, session_id, user as to_user, user_id};
+use crate::rows::{flow as to_flow, flow_id, session_id, user_id, user_summary};
 use crate::sql::{self, get};
 use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult, Value};
 use serde::{Deserialize, Serialize};
@@ -171,10 +171,7 @@ pub(crate) async fn read<C: ConnectionTrait>(
         to_flow(flow::Model::from_query_result(row, "").map_err(store_error)?)
     })
     .await?;
-    let summary = |row: &QueryResult| {
-        Ok(to_user(user::Model::from_query_result(row, "").map_err(store_error)?)?.summary())
-    };
-    let users = by_id(database, &sql::USERS, users, summary).await?;
+    let users = by_id(database, &sql::USER_SUMMARIES, users, user_summary).await?;
     let mut events = Vec::with_capacity(entries.len());
     for (committed_at, occurred_at, entry) in entries {
         if let Some(kind) = entry.into_event(&flows, &users)? {

@@ -38,7 +38,7 @@ pub(crate) fn user(row: user::Model) -> Result<User, StoreError> {
         email: row.email,
         phone: row.phone,
         bio: row.bio,
-        avatar: row.avatar,
+        avatar: None,
         photo: photo(row.photo_key, row.photo_type),
         bot: row.bot,
         admin: row.admin,
@@ -47,6 +47,16 @@ pub(crate) fn user(row: user::Model) -> Result<User, StoreError> {
         created_at: Timestamp::from_micros(row.created_at),
         changed_at: Timestamp::from_micros(row.changed_at),
         deleted_at: row.deleted_at.map(Timestamp::from_micros),
+    })
+}
+
+/// The summary of a user, from a row with the columns `id`, `login`, `username` and `name`.
+pub(crate) fn user_summary(row: &QueryResult) -> Result<UserSummary, StoreError> {
+    Ok(UserSummary {
+        id: user_id(get(row, "id")?)?,
+        login: get::<String>(row, "login")?.into(),
+        username: get::<String>(row, "username")?.into(),
+        name: get::<String>(row, "name")?.into(),
     })
 }
 

@@ -46,12 +46,17 @@ pub trait MessageStore: Send + Sync + 'static {
     async fn history(&self, query: HistoryQuery) -> Result<MessagePage, StoreError>;
 
     /// Changes strictly after `since` in the flows of `user`, or in one of them; see [`Changes`].
+    ///
+    /// At most `limit` messages. They take at most half of `max_bytes`, and the flows the other
+    /// half, counted as in [`AnswerBudget`](crate::AnswerBudget): what does not fit comes after
+    /// [`Changes::until`].
     async fn changes(
         &self,
         user: UserId,
         since: Timestamp,
         flow: Option<FlowId>,
         limit: u32,
+        max_bytes: usize,
     ) -> Result<Changes, StoreError>;
 
     /// Messages of a flow changed after a version, ordered by version, deleted ones too: what fills
@@ -161,6 +166,10 @@ pub struct HistoryQuery {
     /// The largest number of messages: the newest ones of [`HistoryRange::All`], the oldest ones of
     /// [`HistoryRange::Unread`].
     pub limit: u32,
+    /// The largest size of the messages, counted as in [`AnswerBudget`](crate::AnswerBudget): those
+    /// that do not fit are left out, the oldest ones first, or the newest ones of
+    /// [`HistoryRange::Unread`].
+    pub max_bytes: usize,
     /// True if the viewer's read mark moves forward to the last message returned;
     /// [`HistoryRange::Unread`] always moves it. A viewer who is not a member has no mark.
     pub mark_read: bool,

@@ -36,6 +36,9 @@ impl Batch {
         if message.author.id != by {
             return Err(Fault::NotAuthor.into());
         }
+        if !administrator && read::is_blocked_in(&self.transaction, message.flow, by).await? {
+            return Err(Fault::NoSuchMessage.into());
+        }
         message.changed_at = self.next_commit_time(now);
         message.version = self.take_versions(message.flow, 1, message.changed_at).await?;
         message.content.text = text;
@@ -116,8 +119,9 @@ impl Batch {
         flow: FlowId,
         viewer: UserId,
         limit: u32,
+        max_bytes: usize,
     ) -> Result<MessagePage, StoreError> {
-        let page = read::unread(&self.transaction, flow, viewer, limit).await?;
+        let page = read::unread(&self.transaction, flow, viewer, limit, max_bytes).await?;
         if let Some(last) = page.messages.last() {
             self.move_read_mark(flow, viewer, last.posted).await?;
         }

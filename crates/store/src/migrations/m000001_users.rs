@@ -1,6 +1,8 @@
-//! Accounts.
+//! Accounts, and their avatars.
 
-use super::columns::{binary_text, boolean, id, integer, integer_or_null, text, text_or_null};
+use super::columns::{
+    binary_text, boolean, id, integer, integer_or_null, owned_by, text, text_or_null,
+};
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
@@ -20,7 +22,6 @@ impl MigrationTrait for Migration {
             .col(binary_text(manager, "email_key").unique_key())
             .col(text_or_null("phone"))
             .col(text("bio"))
-            .col(text_or_null("avatar"))
             .col(text_or_null("photo_key"))
             .col(text_or_null("photo_type"))
             .col(boolean("bot"))
@@ -32,10 +33,20 @@ impl MigrationTrait for Migration {
             .col(integer("changed_at"))
             .col(integer_or_null("deleted_at"))
             .take();
+        manager.create_table(table).await?;
+        let table = Table::create()
+            .table("avatar")
+            .col(integer("user_id").primary_key())
+            .col(text("data"))
+            .foreign_key(&mut owned_by("avatar", "user_id", "user"))
+            .take();
         manager.create_table(table).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(Table::drop().table("user").take()).await
+        for table in ["avatar", "user"] {
+            manager.drop_table(Table::drop().table(table).take()).await?;
+        }
+        Ok(())
     }
 }

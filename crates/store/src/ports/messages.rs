@@ -47,12 +47,12 @@ impl MessageStore for SqlStore {
     async fn history(&self, query: HistoryQuery) -> Result<MessagePage, StoreError> {
         let history =
             self.read(|| async { read::history(&self.snapshot().await?, &query).await }).await?;
-        let HistoryQuery { flow, viewer, range, limit, .. } = query;
+        let HistoryQuery { flow, viewer, range, limit, max_bytes, .. } = query;
         if range == HistoryRange::Unread && !history.page.messages.is_empty() {
             // Read again in the transaction that moves the mark, so that of two concurrent requests
             // each gets its own messages.
             return self
-                .write(0, move |batch| Box::pin(batch.read_unread(flow, viewer, limit)))
+                .write(0, move |batch| Box::pin(batch.read_unread(flow, viewer, limit, max_bytes)))
                 .await;
         }
         if let Some(mark) = history.next_mark {
@@ -67,9 +67,10 @@ impl MessageStore for SqlStore {
         since: Timestamp,
         flow: Option<FlowId>,
         limit: u32,
+        max_bytes: usize,
     ) -> Result<Changes, StoreError> {
         self.read(|| async {
-            read::changes(&self.snapshot().await?, user, since, flow, limit).await
+            read::changes(&self.snapshot().await?, user, since, flow, limit, max_bytes).await
         })
         .await
     }

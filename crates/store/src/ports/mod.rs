@@ -1,6 +1,7 @@
 //! The methods of [`Store`](tolmach_engine::ports::Store), by aggregate: reads by the pool of
 //! readers, changes as jobs of the writer.
 
+mod blocks;
 mod event_log;
 mod flows;
 mod login_counters;

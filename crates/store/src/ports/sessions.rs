@@ -28,11 +28,14 @@ impl SessionStore for SqlStore {
         &self,
         spent: TokenHash,
         next: TokenHash,
+        keep: u32,
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Rotation, StoreError> {
-        self.write(0, move |batch| Box::pin(batch.rotate_refresh(spent, next, now, expires_at)))
-            .await
+        self.write(0, move |batch| {
+            Box::pin(batch.rotate_refresh(spent, next, keep, now, expires_at))
+        })
+        .await
     }
 
     async fn end_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError> {

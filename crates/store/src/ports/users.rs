@@ -17,6 +17,10 @@ impl UserStore for SqlStore {
         self.read(|| read::user(&self.readers, id)).await
     }
 
+    async fn avatar(&self, id: UserId) -> Result<Option<String>, StoreError> {
+        self.read(|| read::avatar(&self.readers, id)).await
+    }
+
     async fn account(&self, key: AccountKey<'_>) -> Result<Option<Account>, StoreError> {
         self.read(|| read::account(&self.readers, key)).await
     }

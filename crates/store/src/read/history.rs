@@ -1,7 +1,7 @@
 //! Messages, history and changes.
 
 use super::flows::{flow, membership};
-use super::summaries::summaries;
+use super::summaries::{Selected, Selection, select};
 use super::users::user;
 use crate::commit_time::last_commit_time;
 use crate::rows::message as to_message;
@@ -11,6 +11,7 @@ use tolmach_domain::{
     Changes, Fault, FlowId, HistoryRange, Message, MessagePage, Timestamp, UserId, Version,
 };
 use tolmach_engine::ports::{HistoryQuery, StoreError};
+use tolmach_engine::{fitting, message_size};
 
 /// A page of history, and the read mark that reading it moves to.
 pub(crate) struct History {
@@ -25,18 +26,18 @@ pub(crate) async fn history<C: ConnectionTrait>(
     database: &C,
     query: &HistoryQuery,
 ) -> Result<History, StoreError> {
-    let HistoryQuery { flow: flow_id, viewer, range, limit, mark_read } = *query;
+    let HistoryQuery { flow: flow_id, viewer, range, limit, max_bytes, mark_read } = *query;
     let (limit, offset) = match range {
         HistoryRange::All => (limit, 0),
         HistoryRange::Newest { limit: wanted, offset } => (wanted.min(limit), offset),
         HistoryRange::Unread => {
-            let page = unread(database, flow_id, viewer, limit).await?;
+            let page = unread(database, flow_id, viewer, limit, max_bytes).await?;
             return Ok(History { page, next_mark: None });
         }
     };
     let version = flow(database, flow_id).await?.ok_or(Fault::NoSuchFlow)?.version;
-    let mut values = vec![Value::from(flow_id.get()), Value::from(i64::from(limit))];
-    let messages = if offset == 0 {
+    let mut values = vec![flow_id.get().into(), i64::from(limit).into(), size(max_bytes)];
+    let mut messages = if offset == 0 {
         messages(database, &sql::NEWEST_MESSAGES, values).await?
     } else {
         match sql::row(
@@ -53,6 +54,8 @@ pub(crate) async fn history<C: ConnectionTrait>(
             }
         }
     };
+    let kept = fitting(messages.iter().rev().map(message_size), max_bytes);
+    messages.drain(..messages.len() - kept);
     let mut next_mark = None;
     if let Some(last) = messages.last().filter(|_| mark_read) {
         next_mark = membership(database, flow_id, viewer)
@@ -69,18 +72,22 @@ pub(crate) async fn unread<C: ConnectionTrait>(
     flow_id: FlowId,
     viewer: UserId,
     limit: u32,
+    max_bytes: usize,
 ) -> Result<MessagePage, StoreError> {
     let version = flow(database, flow_id).await?.ok_or(Fault::NoSuchFlow)?.version;
     let read = membership(database, flow_id, viewer)
         .await?
         .map_or(0, |membership| membership.read_version);
-    let values =
-        vec![flow_id.get().into(), read.into(), viewer.get().into(), i64::from(limit).into()];
-    Ok(MessagePage {
-        flow: flow_id,
-        messages: messages(database, &sql::UNREAD_MESSAGES, values).await?,
-        version,
-    })
+    let values = vec![
+        flow_id.get().into(),
+        read.into(),
+        viewer.get().into(),
+        i64::from(limit).into(),
+        size(max_bytes),
+    ];
+    let mut messages = messages(database, &sql::UNREAD_MESSAGES, values).await?;
+    messages.truncate(fitting(messages.iter().map(message_size), max_bytes));
+    Ok(MessagePage { flow: flow_id, messages, version })
 }
 
 pub(crate) async fn changes<C: ConnectionTrait>(
@@ -89,29 +96,53 @@ pub(crate) async fn changes<C: ConnectionTrait>(
     since: Timestamp,
     flow: Option<FlowId>,
     limit: u32,
+    max_bytes: usize,
 ) -> Result<Changes, StoreError> {
     let newest = last_commit_time(database).await?;
-    let mut values =
-        vec![Value::from(id.get()), since.micros().into(), (i64::from(limit) + 1).into()];
+    // One half is for messages, the other one for flows.
+    let max_bytes = max_bytes / 2;
+    let mut values = vec![
+        Value::from(id.get()),
+        since.micros().into(),
+        (i64::from(limit) + 1).into(),
+        size(max_bytes),
+    ];
     values.extend(flow.map(|flow| Value::from(flow.get())));
     let scope = if flow.is_some() { ChangesScope::One } else { ChangesScope::All };
     let mut changed =
         messages(database, sql::message_changes(database.get_database_backend(), scope), values)
             .await?;
-    let more = changed.len() > limit as usize;
+    // The statement stops reading at the size of the stored contents, which are smaller than their
+    // records in the answer.
+    let bytes: usize = changed.iter().map(message_size).sum();
+    let mut more = changed.len() > limit as usize || bytes > max_bytes;
     changed.truncate(limit as usize);
+    changed.truncate(fitting(changed.iter().map(message_size), max_bytes));
     // Every change up to the newest commit time is committed, and every later one gets a later
     // time.
-    let until = if more { changed.last().map_or(since, |last| last.changed_at) } else { newest };
-    let values = vec![
-        id.get().into(),
-        since.micros().into(),
-        until.micros().into(),
-        i64::MAX.into(),
-        0i64.into(),
-    ];
-    let mut flows = summaries(database, SummaryScope::Viewers, values, false).await?;
-    flows.retain(|summary| flow.is_none_or(|flow| flow == summary.flow.id));
+    let mut until =
+        if more { changed.last().map_or(since, |last| last.changed_at) } else { newest };
+    let selection = Selection {
+        scope: SummaryScope::Changed,
+        values: vec![
+            id.get().into(),
+            since.micros().into(),
+            until.micros().into(),
+            flow.map_or(0, FlowId::get).into(),
+        ],
+        limit: u32::MAX,
+        offset: 0,
+        members: false,
+        max_bytes,
+    };
+    let Selected { summaries: mut flows, is_complete } = select(database, selection).await?;
+    if !is_complete {
+        // The answer ends with the last flow that fits.
+        until = flows.last().map_or(since, |summary| summary.flow.changed_at);
+        changed.retain(|message| message.changed_at <= until);
+        more = true;
+    }
+    flows.reverse();
     let record = user(database, id)
         .await?
         .filter(|user| user.changed_at > since && user.changed_at <= until);
@@ -130,6 +161,11 @@ pub(crate) async fn messages_after<C: ConnectionTrait>(
         vec![flow.get().into(), after.0.into(), i64::from(limit).into()],
     )
     .await
+}
+
+/// A size as a parameter.
+fn size(bytes: usize) -> Value {
+    i64::try_from(bytes).unwrap_or(i64::MAX).into()
 }
 
 async fn messages<C: ConnectionTrait>(

@@ -1,7 +1,7 @@
 //! Users.
 
 use super::rows::at_most_one;
-use crate::entities::user;
+use crate::entities::{avatar, user};
 use crate::error::store_error;
 use crate::rows::user as to_user;
 use crate::sql;
@@ -11,13 +11,26 @@ use sea_orm::{
 };
 use tolmach_domain::{User, UserId};
 use tolmach_engine::ports::{Account, AccountKey, StoreError};
-use tolmach_engine::{case_folded, check_storable};
+use tolmach_engine::{LOGIN_LIMIT, case_folded, check_storable};
+
+/// The longest text that is searched for, in bytes: longer than any login, whose letters may be
+/// written with more bytes in another case.
+const MAX_QUERY_BYTES: usize = 2 * char::MAX_LEN_UTF8 * LOGIN_LIMIT;
 
 pub(crate) async fn user<C: ConnectionTrait>(
     database: &C,
     id: UserId,
 ) -> Result<Option<User>, StoreError> {
     at_most_one(user::Entity::find_by_id(id.get()).all(database).await)?.map(to_user).transpose()
+}
+
+/// The avatar of a user.
+pub(crate) async fn avatar<C: ConnectionTrait>(
+    database: &C,
+    id: UserId,
+) -> Result<Option<String>, StoreError> {
+    let found = at_most_one(avatar::Entity::find_by_id(id.get()).all(database).await)?;
+    Ok(found.map(|avatar| avatar.data))
 }
 
 pub(crate) async fn account<C: ConnectionTrait>(
@@ -50,7 +63,8 @@ pub(crate) async fn search_users<C: ConnectionTrait>(
     query: &str,
     limit: u32,
 ) -> Result<Vec<User>, StoreError> {
-    if check_storable("query", query).is_err() {
+    // SQLite refuses a long pattern, and no login is as long.
+    if query.len() > MAX_QUERY_BYTES || check_storable("query", query).is_err() {
         return Ok(Vec::new());
     }
     let mut pattern = String::from("%");
@@ -62,7 +76,7 @@ pub(crate) async fn search_users<C: ConnectionTrait>(
     }
     pattern.push('%');
     let values = vec![pattern.into(), i64::from(limit).into()];
-    let rows = sql::rows(database, sql::SEARCH_USERS, values).await?;
+    let rows = sql::rows(database, &sql::SEARCH_USERS, values).await?;
     rows.iter()
         .map(|row| user::Model::from_query_result(row, "").map_err(store_error).and_then(to_user))
         .collect()

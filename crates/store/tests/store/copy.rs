@@ -13,9 +13,9 @@ use tolmach_domain::{
 use tolmach_engine::ErrorChain;
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
-    AccountKey, CounterKey, CreateFlow, DeleteMessages, EditMessage, FlowStore, IdempotencyKey,
-    LoginCounterStore, MessageStore, NewSession, NewUser, PostMessage, Posted, SessionStore, Store,
-    StoreError, TokenHash, UserStore,
+    AccountKey, CounterKey, CreateFlow, DeleteMessages, EditMessage, FlowLimits, FlowStore,
+    IdempotencyKey, LoginCounterStore, MessageStore, NewSession, NewUser, PostMessage, Posted,
+    SessionStore, Store, StoreError, TokenHash, UserStore,
 };
 use tolmach_store::{CopiedTable, CopyError, Options, SqlStore, copy};
 use tolmach_test_servers::{Durability, Postgres};
@@ -75,7 +75,11 @@ async fn fill(store: &SqlStore) -> Expected {
         .await
         .unwrap();
     let deleted = user(store, "deleted").await;
-    let chat = store.open_chat(anna.id, boris.id, None, now()).await.unwrap().into_flow();
+    let chat = store
+        .open_chat(anna.id, boris.id, FlowLimits::NONE, None, now())
+        .await
+        .unwrap()
+        .into_flow();
     let new = CreateFlow {
         kind: FlowKind::Channel,
         title: "t".into(),
@@ -85,7 +89,7 @@ async fn fill(store: &SqlStore) -> Expected {
         members: vec![boris.id, deleted.id],
         key: Some(IdempotencyKey { key: "a_b".into(), fingerprint: [7; 32] }),
     };
-    let group = store.create_flow(new, None, now()).await.unwrap().into_flow();
+    let group = store.create_flow(new, FlowLimits::NONE, None, now()).await.unwrap().into_flow();
     store
         .increment_login_counters(
             &[CounterKey([3; 32])],
@@ -145,15 +149,26 @@ async fn fill(store: &SqlStore) -> Expected {
     let (token, refresh) = (Some(TokenHash([0xff; 32])), Some(TokenHash([0; 32])));
     let expires_at = now().after(Duration::from_secs(3600));
     let session = store
-        .open_session(NewSession { user: anna.id, token, refresh, now: now(), expires_at })
+        .open_session(NewSession {
+            user: anna.id,
+            token,
+            refresh,
+            max_sessions: u32::MAX,
+            now: now(),
+            expires_at,
+        })
         .await
         .unwrap();
-    store.rotate_refresh(TokenHash([0; 32]), TokenHash([1; 32]), now(), expires_at).await.unwrap();
+    store
+        .rotate_refresh(TokenHash([0; 32]), TokenHash([1; 32]), u32::MAX, now(), expires_at)
+        .await
+        .unwrap();
     let ended = store
         .open_session(NewSession {
             user: boris.id,
             token: None,
             refresh: None,
+            max_sessions: u32::MAX,
             now: now(),
             expires_at,
         })
@@ -209,7 +224,8 @@ async fn check_and_continue(
     assert_eq!(next.version.0, last.version.0 + 1);
     assert!(next.changed_at > last.changed_at && known.iter().all(|message| message.id < next.id));
     assert!(crate::fixtures::group(store, anna).await.id > last_flow.id);
-    assert_eq!(store.members(group.id).await.unwrap().len(), 2);
+    let summary = store.flow_summary(group.id, None, true, 8 << 20).await.unwrap().unwrap();
+    assert_eq!(summary.members.len(), 2);
     store.messages_after(chat.id, Version(0), 1000).await.unwrap()
 }
 

@@ -8,8 +8,8 @@ use tolmach_domain::{
 };
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
-    Bus, BusReceiver, CreateFlow, FlowStore, HistoryQuery, MessageStore, NewUser, PostMessage,
-    Posted, StoreError, Topic, UserStore,
+    Bus, BusReceiver, CreateFlow, FlowLimits, FlowStore, HistoryQuery, MessageStore, NewUser,
+    PostMessage, Posted, StoreError, Topic, UserStore,
 };
 use tolmach_store::SqlStore;
 
@@ -79,11 +79,22 @@ pub(crate) async fn group(store: &SqlStore, owner: &User) -> Flow {
         members: vec![],
         key: None,
     };
-    store.create_flow(new, None, now()).await.expect("the owner exists").into_flow()
+    store
+        .create_flow(new, FlowLimits::NONE, None, now())
+        .await
+        .expect("the owner exists")
+        .into_flow()
 }
 
 pub(crate) fn page_of(flow: &Flow, viewer: &User, range: HistoryRange, limit: u32) -> HistoryQuery {
-    HistoryQuery { flow: flow.id, viewer: viewer.id, range, limit, mark_read: false }
+    HistoryQuery {
+        flow: flow.id,
+        viewer: viewer.id,
+        range,
+        limit,
+        max_bytes: 8 << 20,
+        mark_read: false,
+    }
 }
 
 pub(crate) async fn post(

@@ -230,7 +230,7 @@ async fn reads_after_a_network_failure_see_the_current_state() {
                 .map(|_| {
                     tokio::spawn({
                         let (store, flow, anna) = (store.clone(), flow.id, anna.id);
-                        async move { store.flow_summary(flow, Some(anna), true).await }
+                        async move { store.flow_summary(flow, Some(anna), true, 8 << 20).await }
                     })
                 })
                 .collect::<Vec<_>>()

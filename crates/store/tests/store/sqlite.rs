@@ -10,8 +10,8 @@ use tolmach_domain::{Fault, FlowKind, FlowKindFilter, HistoryRange, User, Versio
 use tolmach_engine::ErrorChain;
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
-    Bus, CounterKey, CreateFlow, FlowCreation, FlowStore, IdempotencyKey, LoginCounterStore,
-    MessageStore, Signal, Store, StoreError, UserStore,
+    Bus, CounterKey, CreateFlow, FlowCreation, FlowLimits, FlowStore, IdempotencyKey,
+    LoginCounterStore, MessageStore, Signal, Store, StoreError, UserStore,
 };
 use tolmach_store::{Options, SqlStore, migrate};
 
@@ -292,7 +292,7 @@ async fn expired_keys_and_counters_are_removed() {
     };
     let later = now().after(3 * DAY);
     for (byte, now) in [(1, now()), (2, later)] {
-        store.create_flow(new(&anna, key(byte)), None, now).await.unwrap();
+        store.create_flow(new(&anna, key(byte)), FlowLimits::NONE, None, now).await.unwrap();
         store
             .increment_login_counters(&[CounterKey([byte; 32])], now, now.after(DAY))
             .await
@@ -313,7 +313,7 @@ async fn expired_keys_and_counters_are_removed() {
     }
     assert_eq!(
         store
-            .create_flow(new(&anna, key(2)), None, later)
+            .create_flow(new(&anna, key(2)), FlowLimits::NONE, None, later)
             .await
             .map(|creation| matches!(creation, FlowCreation::Existing(_))),
         Ok(true)

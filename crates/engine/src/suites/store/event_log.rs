@@ -1,7 +1,7 @@
 //! Trials of [`EventLog`](crate::ports::EventLog).
 
-use super::fixture::{Fixture, HOUR, editing, new_message, origin};
-use crate::ports::{ChangesPage, NewSession};
+use super::fixture::{Fixture, HOUR, ROOM, editing, new_message, origin};
+use crate::ports::{ChangesPage, FlowLimits, NewSession};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tolmach_domain::{Event, EventKind, FlowKindFilter, Timestamp, Version};
@@ -16,7 +16,7 @@ pub async fn missed_events_are_found_by_commit_time(fixture: &mut Fixture) {
     let message = fixture.post(&group, &anna, "first").await;
     let now = fixture.tick();
     store
-        .add_members(group.id, anna.id, &[clara.id], origin("1"), now)
+        .add_members(group.id, anna.id, &[clara.id], FlowLimits::NONE, origin("1"), now)
         .await
         .expect("she is no member");
     let now = fixture.tick();
@@ -31,6 +31,7 @@ pub async fn missed_events_are_found_by_commit_time(fixture: &mut Fixture) {
         user: clara.id,
         token: None,
         refresh: None,
+        max_sessions: u32::MAX,
         now,
         expires_at: now.after(Duration::from_secs(60)),
     };
@@ -131,7 +132,7 @@ pub async fn commit_times_are_unique_and_ascend(fixture: &mut Fixture) {
     assert!(message.changed_at > last);
     let group = fixture
         .store
-        .flow_summary(one.id, Some(anna.id), false)
+        .flow_summary(one.id, Some(anna.id), false, ROOM)
         .await
         .expect("the store answers")
         .expect("it exists");

@@ -2,7 +2,7 @@
 
 use crate::memory::MemoryBus;
 use crate::ports::{
-    Bus, BusReceiver, CreateFlow, DeleteMessages, Deleted, EditMessage, FlowCreation,
+    Bus, BusReceiver, CreateFlow, DeleteMessages, Deleted, EditMessage, FlowCreation, FlowLimits,
     FlowSummaryQuery, HistoryQuery, NewSession, NewUser, PostMessage, Posted, Signal, Store,
     StoreError, TokenHash,
 };
@@ -22,6 +22,9 @@ pub struct Fixture {
     pub(super) spawn: Spawn,
     pub(super) now: Timestamp,
 }
+
+/// A size that no answer of a trial reaches, unless it is about sizes.
+pub(super) const ROOM: usize = 8 << 20;
 
 /// The time at which trials begin, in microseconds since the epoch: long after it, so that trials
 /// may go back.
@@ -80,11 +83,21 @@ impl Fixture {
             members,
             key: None,
         };
-        self.store.create_flow(flow, None, now).await.expect("all members exist").into_flow()
+        self.store
+            .create_flow(flow, FlowLimits::NONE, None, now)
+            .await
+            .expect("all members exist")
+            .into_flow()
     }
 
     pub(super) async fn group(&mut self, owner: &User, members: &[&User]) -> Flow {
         self.flow(FlowKind::Group, owner, members).await
+    }
+
+    /// The members of a flow, ordered by id; none if there is no such flow.
+    pub(super) async fn members(&self, flow: FlowId) -> Vec<User> {
+        let summary = self.store.flow_summary(flow, None, true, ROOM).await;
+        summary.expect("the store answers").map_or_else(Vec::new, |summary| summary.members)
     }
 
     pub(super) async fn post(&mut self, flow: &Flow, author: &User, text: &str) -> Message {
@@ -188,6 +201,7 @@ pub(super) fn session_of(
         user: user.id,
         token: token.map(hash),
         refresh: refresh.map(hash),
+        max_sessions: u32::MAX,
         now,
         expires_at: now.after(HOUR),
     }
@@ -209,7 +223,7 @@ pub(super) fn page_of(
     range: HistoryRange,
     limit: u32,
 ) -> HistoryQuery {
-    HistoryQuery { flow, viewer, range, limit, mark_read: false }
+    HistoryQuery { flow, viewer, range, limit, max_bytes: ROOM, mark_read: false }
 }
 
 /// The flow, and true if it was created.
@@ -249,6 +263,7 @@ pub(super) fn all_flows(viewer: &User) -> FlowSummaryQuery {
         limit: None,
         offset: 0,
         members: false,
+        max_bytes: ROOM,
         changed_after: None,
     }
 }

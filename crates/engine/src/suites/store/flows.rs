@@ -1,11 +1,11 @@
 //! Trials of [`FlowStore`](crate::ports::FlowStore): creation, members and deletion.
 
 use super::fixture::{
-    Fixture, all_flows, deletion, editing, flow_and_created, flow_and_repeated,
+    Fixture, ROOM, all_flows, deletion, editing, flow_and_created, flow_and_repeated,
     message_and_repeated, new_message, origin, page_of, refused, with_key,
 };
 use crate::ports::{
-    CreateFlow, DeleteMessages, Deleted, EditMessage, FlowCreation, FlowSummaryQuery,
+    CreateFlow, DeleteMessages, Deleted, EditMessage, FlowCreation, FlowLimits, FlowSummaryQuery,
     IDEMPOTENCY_WINDOW, IdempotencyKey, PostMessage, StoreError,
 };
 use crate::suites::support::Task;
@@ -23,7 +23,7 @@ pub async fn a_pair_has_one_chat(fixture: &mut Fixture) {
     let (chat, created) = flow_and_created(
         fixture
             .store
-            .open_chat(boris.id, anna.id, origin("1"), now)
+            .open_chat(boris.id, anna.id, FlowLimits::NONE, origin("1"), now)
             .await
             .expect("both users exist"),
     );
@@ -45,27 +45,34 @@ pub async fn a_pair_has_one_chat(fixture: &mut Fixture) {
     for (by, with) in [(boris.id, anna.id), (anna.id, boris.id)] {
         let now = fixture.tick();
         assert_eq!(
-            fixture.store.open_chat(by, with, None, now).await,
+            fixture.store.open_chat(by, with, FlowLimits::NONE, None, now).await,
             Ok(FlowCreation::Existing(chat.clone()))
         );
     }
     let (other, created) = flow_and_created(
-        fixture.store.open_chat(anna.id, clara.id, None, now).await.expect("both users exist"),
+        fixture
+            .store
+            .open_chat(anna.id, clara.id, FlowLimits::NONE, None, now)
+            .await
+            .expect("both users exist"),
     );
     assert!(created && other.id > chat.id);
     fixture.events();
     let absent = UserId::new(999).expect("an id");
     for (by, with) in [(anna.id, absent), (absent, anna.id)] {
-        assert_eq!(fixture.store.open_chat(by, with, None, now).await, refused(Fault::NoSuchUser));
+        assert_eq!(
+            fixture.store.open_chat(by, with, FlowLimits::NONE, None, now).await,
+            refused(Fault::NoSuchUser)
+        );
     }
     fixture.store.delete_user(clara.id, now).await.expect("the user exists");
     fixture.events();
     assert_eq!(
-        fixture.store.open_chat(anna.id, clara.id, None, now).await,
+        fixture.store.open_chat(anna.id, clara.id, FlowLimits::NONE, None, now).await,
         refused(Fault::NoSuchUser)
     );
     assert!(matches!(
-        fixture.store.open_chat(anna.id, anna.id, None, now).await,
+        fixture.store.open_chat(anna.id, anna.id, FlowLimits::NONE, None, now).await,
         Err(StoreError::Refused(Fault::Invalid { .. }))
     ));
     assert_eq!(fixture.published(), []);
@@ -81,7 +88,10 @@ pub async fn concurrent_requests_for_a_chat_create_one(fixture: &mut Fixture) {
         let (by, with) = if number % 2 == 0 { (anna.id, boris.id) } else { (boris.id, anna.id) };
         Box::pin(async move {
             let (flow, created) = flow_and_created(
-                store.open_chat(by, with, None, now).await.expect("both users exist"),
+                store
+                    .open_chat(by, with, FlowLimits::NONE, None, now)
+                    .await
+                    .expect("both users exist"),
             );
             answers.lock().expect("no task panicked").push((flow.id, created));
         }) as Task
@@ -119,7 +129,11 @@ pub async fn a_flow_is_created_with_its_members(fixture: &mut Fixture) {
     ] {
         let now = fixture.tick();
         let (flow, repeated) = flow_and_repeated(
-            fixture.store.create_flow(new(kind, &named), origin("2"), now).await.expect("all live"),
+            fixture
+                .store
+                .create_flow(new(kind, &named), FlowLimits::NONE, origin("2"), now)
+                .await
+                .expect("all live"),
         );
         assert!(!repeated);
         assert_eq!(
@@ -133,8 +147,8 @@ pub async fn a_flow_is_created_with_its_members(fixture: &mut Fixture) {
             [EventKind::FlowCreated { flow: flow.clone(), members: summaries }]
         );
         assert_eq!(
-            fixture.store.members(flow.id).await,
-            Ok(members.into_iter().cloned().collect())
+            fixture.members(flow.id).await,
+            members.into_iter().cloned().collect::<Vec<_>>()
         );
         assert_eq!(fixture.store.flow(flow.id).await, Ok(Some(flow.clone())));
         assert_eq!(fixture.store.is_member(flow.id, deleted.id).await, Ok(false));
@@ -153,7 +167,10 @@ pub async fn a_flow_is_created_with_its_members(fixture: &mut Fixture) {
         ),
         (new(FlowKind::Chat, &[&anna]), Fault::WrongKind),
     ] {
-        assert_eq!(fixture.store.create_flow(new, None, now).await, refused(fault));
+        assert_eq!(
+            fixture.store.create_flow(new, FlowLimits::NONE, None, now).await,
+            refused(fault)
+        );
     }
     assert_eq!(
         fixture.store.flow_summaries(all_flows(&boris)).await.map(|flows| flows.len()),
@@ -162,9 +179,9 @@ pub async fn a_flow_is_created_with_its_members(fixture: &mut Fixture) {
     assert_eq!(fixture.published(), []);
     let absent = FlowId::new(999).expect("an id");
     assert_eq!(fixture.store.flow(absent).await, Ok(None));
-    assert_eq!(fixture.store.members(absent).await, Ok(vec![]));
+    assert_eq!(fixture.members(absent).await, []);
     assert_eq!(fixture.store.is_member(absent, boris.id).await, Ok(false));
-    assert_eq!(fixture.store.flow_summary(absent, Some(boris.id), true).await, Ok(None));
+    assert_eq!(fixture.store.flow_summary(absent, Some(boris.id), true, ROOM).await, Ok(None));
 }
 
 /// The flow is returned as it is now; another request with the key is refused; after the
@@ -184,9 +201,16 @@ pub async fn a_repeated_key_creates_no_second_flow(fixture: &mut Fixture) {
     // A refused flow uses no key.
     let absent =
         CreateFlow { members: vec![UserId::new(999).expect("an id")], ..new(&anna, "key", 9) };
-    assert_eq!(fixture.store.create_flow(absent, None, now).await, refused(Fault::NoSuchUser));
+    assert_eq!(
+        fixture.store.create_flow(absent, FlowLimits::NONE, None, now).await,
+        refused(Fault::NoSuchUser)
+    );
     let (first, repeated) = flow_and_repeated(
-        fixture.store.create_flow(new(&anna, "key", 1), None, now).await.expect("all live"),
+        fixture
+            .store
+            .create_flow(new(&anna, "key", 1), FlowLimits::NONE, None, now)
+            .await
+            .expect("all live"),
     );
     assert!(!repeated);
     fixture.post(&first, &boris, "hello").await;
@@ -199,18 +223,22 @@ pub async fn a_repeated_key_creates_no_second_flow(fixture: &mut Fixture) {
     fixture.events();
     let now = fixture.tick();
     assert_eq!(
-        fixture.store.create_flow(new(&anna, "key", 1), None, now).await,
+        fixture.store.create_flow(new(&anna, "key", 1), FlowLimits::NONE, None, now).await,
         Ok(FlowCreation::Existing(as_it_stands))
     );
     assert_eq!(
-        fixture.store.create_flow(new(&anna, "key", 2), None, now).await,
+        fixture.store.create_flow(new(&anna, "key", 2), FlowLimits::NONE, None, now).await,
         refused(Fault::KeyReused)
     );
     assert_eq!(fixture.published(), []);
     let mut left = Vec::new();
     for other in [new(&boris, "key", 2), new(&anna, "KEY", 2), new(&anna, "key2", 2)] {
         let (flow, repeated) = flow_and_repeated(
-            fixture.store.create_flow(other.clone(), None, now).await.expect("all live"),
+            fixture
+                .store
+                .create_flow(other.clone(), FlowLimits::NONE, None, now)
+                .await
+                .expect("all live"),
         );
         assert!(!repeated, "{other:?}");
         left.push(flow.id);
@@ -221,17 +249,25 @@ pub async fn a_repeated_key_creates_no_second_flow(fixture: &mut Fixture) {
         .await
         .expect("it is hers");
     let (second, repeated) = flow_and_repeated(
-        fixture.store.create_flow(new(&anna, "key", 3), None, now).await.expect("all live"),
+        fixture
+            .store
+            .create_flow(new(&anna, "key", 3), FlowLimits::NONE, None, now)
+            .await
+            .expect("all live"),
     );
     assert!(!repeated && second.id != first.id);
     let end = now.after(IDEMPOTENCY_WINDOW);
     let just_before = Timestamp::from_micros(end.micros() - 1);
     assert_eq!(
-        fixture.store.create_flow(new(&anna, "key", 3), None, just_before).await,
+        fixture.store.create_flow(new(&anna, "key", 3), FlowLimits::NONE, None, just_before).await,
         Ok(FlowCreation::Existing(second.clone()))
     );
     let (third, repeated) = flow_and_repeated(
-        fixture.store.create_flow(new(&anna, "key", 4), None, end).await.expect("all live"),
+        fixture
+            .store
+            .create_flow(new(&anna, "key", 4), FlowLimits::NONE, None, end)
+            .await
+            .expect("all live"),
     );
     assert!(!repeated && third.id > second.id);
     left.extend([second.id, third.id]);
@@ -259,7 +295,7 @@ pub async fn concurrent_requests_with_a_key_create_one_flow(fixture: &mut Fixtur
                 key,
             };
             let (flow, repeated) = flow_and_repeated(
-                store.create_flow(new, None, now).await.expect("the user exists"),
+                store.create_flow(new, FlowLimits::NONE, None, now).await.expect("the user exists"),
             );
             answers.lock().expect("no task panicked").push((flow.id, repeated));
         }) as Task
@@ -278,7 +314,7 @@ pub async fn members_are_added_and_removed_all_or_none(fixture: &mut Fixture) {
     let group = fixture.group(&anna, &[&boris]).await;
     let chat = fixture
         .store
-        .open_chat(anna.id, boris.id, None, fixture.now)
+        .open_chat(anna.id, boris.id, FlowLimits::NONE, None, fixture.now)
         .await
         .expect("both users exist")
         .into_flow();
@@ -296,16 +332,25 @@ pub async fn members_are_added_and_removed_all_or_none(fixture: &mut Fixture) {
         (group.id, &anna, vec![clara.id, boris.id], Fault::AlreadyMember),
     ] {
         assert_eq!(
-            store.add_members(flow, by.id, &users, None, now).await,
+            store.add_members(flow, by.id, &users, FlowLimits::NONE, None, now).await,
             refused(fault.clone()),
             "{fault:?}"
         );
     }
-    assert_eq!(store.members(group.id).await, Ok(vec![anna.clone(), boris.clone()]));
+    assert_eq!(fixture.members(group.id).await, [anna.clone(), boris.clone()]);
     assert_eq!(fixture.published(), []);
 
     assert_eq!(
-        store.add_members(group.id, anna.id, &[dora.id, clara.id, dora.id], origin("3"), now).await,
+        store
+            .add_members(
+                group.id,
+                anna.id,
+                &[dora.id, clara.id, dora.id],
+                FlowLimits::NONE,
+                origin("3"),
+                now
+            )
+            .await,
         Ok(())
     );
     assert_eq!(
@@ -317,8 +362,8 @@ pub async fn members_are_added_and_removed_all_or_none(fixture: &mut Fixture) {
         }]
     );
     assert_eq!(
-        store.members(group.id).await,
-        Ok(vec![anna.clone(), boris.clone(), clara.clone(), dora.clone()])
+        fixture.members(group.id).await,
+        [anna.clone(), boris.clone(), clara.clone(), dora.clone()]
     );
     let changed = store.flow(group.id).await.expect("the store answers").expect("the flow exists");
     assert!(changed.changed_at >= now && changed.changed_at > group.changed_at);
@@ -341,7 +386,7 @@ pub async fn members_are_added_and_removed_all_or_none(fixture: &mut Fixture) {
         matches!(owner, Err(StoreError::Refused(Fault::Invalid { field: "users", .. }))),
         "{owner:?}"
     );
-    assert_eq!(store.members(group.id).await.map(|members| members.len()), Ok(4));
+    assert_eq!(fixture.members(group.id).await.len(), 4);
     assert_eq!(fixture.published(), []);
 
     assert_eq!(
@@ -352,7 +397,7 @@ pub async fn members_are_added_and_removed_all_or_none(fixture: &mut Fixture) {
         fixture.published(),
         [EventKind::MembersRemoved { flow: group.id, users: vec![clara.id, boris.id] }]
     );
-    assert_eq!(store.members(group.id).await, Ok(vec![anna, dora]));
+    assert_eq!(fixture.members(group.id).await, [anna, dora]);
     assert_eq!(store.flow_versions(boris.id).await, Ok(vec![(chat.id, Version(0))]));
 }
 
@@ -362,7 +407,7 @@ pub async fn only_the_owner_deletes_a_flow(fixture: &mut Fixture) {
     let group = fixture.group(&anna, &[&boris]).await;
     let chat = fixture
         .store
-        .open_chat(anna.id, boris.id, None, fixture.now)
+        .open_chat(anna.id, boris.id, FlowLimits::NONE, None, fixture.now)
         .await
         .expect("both users exist")
         .into_flow();
@@ -401,7 +446,7 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_is_not_reused(fixture: &mut 
     let [anna, boris] = fixture.users(["anna", "boris"]).await;
     let chat = fixture
         .store
-        .open_chat(anna.id, boris.id, None, fixture.now)
+        .open_chat(anna.id, boris.id, FlowLimits::NONE, None, fixture.now)
         .await
         .expect("both users exist")
         .into_flow();
@@ -426,9 +471,9 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_is_not_reused(fixture: &mut 
 
     let (store, now) = (fixture.store.clone(), fixture.tick());
     assert_eq!(store.flow(chat.id).await, Ok(None));
-    assert_eq!(store.members(chat.id).await, Ok(vec![]));
+    assert_eq!(fixture.members(chat.id).await, []);
     assert_eq!(store.is_member(chat.id, anna.id).await, Ok(false));
-    assert_eq!(store.flow_summary(chat.id, Some(anna.id), true).await, Ok(None));
+    assert_eq!(store.flow_summary(chat.id, Some(anna.id), true, ROOM).await, Ok(None));
     assert_eq!(store.flow_versions(anna.id).await, Ok(vec![(other.id, Version(0))]));
     for all in [false, true] {
         let flows = store
@@ -449,8 +494,10 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_is_not_reused(fixture: &mut 
         );
     }
     assert_eq!(store.messages_after(chat.id, Version(0), 10).await, Ok(vec![]));
-    let changes =
-        store.changes(boris.id, Timestamp::default(), None, 100).await.expect("the store answers");
+    let changes = store
+        .changes(boris.id, Timestamp::default(), None, 100, ROOM)
+        .await
+        .expect("the store answers");
     assert_eq!((changes.messages, changes.flows.len()), (vec![], 1));
     for administrator in [false, true] {
         let post = PostMessage { administrator, ..new_message(chat.id, &anna, "late") };
@@ -464,7 +511,7 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_is_not_reused(fixture: &mut 
     }
     for (by, users) in [(anna.id, [boris.id])] {
         assert_eq!(
-            store.add_members(chat.id, by, &users, None, now).await,
+            store.add_members(chat.id, by, &users, FlowLimits::NONE, None, now).await,
             refused(Fault::NoSuchFlow)
         );
         assert_eq!(
@@ -482,7 +529,10 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_is_not_reused(fixture: &mut 
     let reply = PostMessage { content: reply, ..new_message(other.id, &anna, "") };
     assert_eq!(store.post(reply, now).await, refused(Fault::NoSuchMessage));
     let (again, created) = flow_and_created(
-        store.open_chat(boris.id, anna.id, None, now).await.expect("both users exist"),
+        store
+            .open_chat(boris.id, anna.id, FlowLimits::NONE, None, now)
+            .await
+            .expect("both users exist"),
     );
     assert!(created && again.id > chat.id && again.id > other.id);
     // The key's first message was deleted with its flow, so the key is free.

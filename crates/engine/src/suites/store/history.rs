@@ -1,7 +1,7 @@
 //! Trials of [`MessageStore`](crate::ports::MessageStore): history, read marks and changes.
 
-use super::fixture::{Fixture, deletion, editing, ids, new_message, page_of, refused, texts};
-use crate::ports::{HistoryQuery, UserChange};
+use super::fixture::{Fixture, ROOM, deletion, editing, ids, new_message, page_of, refused, texts};
+use crate::ports::{FlowLimits, HistoryQuery, UserChange};
 use crate::suites::support::{Task, turn};
 use std::collections::{BTreeMap, BTreeSet};
 use tolmach_domain::{
@@ -73,7 +73,7 @@ pub async fn reading_unread_messages_moves_the_mark(fixture: &mut Fixture) {
             .expect("the flow exists");
         let mark = fixture
             .store
-            .flow_summary(group.id, Some(user.id), false)
+            .flow_summary(group.id, Some(user.id), false, ROOM)
             .await
             .expect("the store answers")
             .expect("it exists")
@@ -124,7 +124,7 @@ pub async fn mark_read_moves_the_mark_for_every_range(fixture: &mut Fixture) {
     let read_by = async |fixture: &Fixture, user: &User, range, mark_read| {
         let query = HistoryQuery { mark_read, ..page_of(group.id, user.id, range, 10) };
         let page = fixture.store.history(query).await.expect("the flow exists");
-        let summary = fixture.store.flow_summary(group.id, Some(user.id), false).await;
+        let summary = fixture.store.flow_summary(group.id, Some(user.id), false, ROOM).await;
         let mark = summary.expect("the store answers").expect("the flow exists").read;
         (page.messages.len(), mark.0)
     };
@@ -170,7 +170,7 @@ pub async fn changes_have_messages_flows_and_the_user(fixture: &mut Fixture) {
     let (store, boris_id) = (fixture.store.clone(), boris.id);
     let changes = async |since, flow: Option<&Flow>| {
         let changes = store
-            .changes(boris_id, since, flow.map(|flow| flow.id), 100)
+            .changes(boris_id, since, flow.map(|flow| flow.id), 100, ROOM)
             .await
             .expect("the store answers");
         assert!(!changes.more);
@@ -198,7 +198,7 @@ pub async fn changes_have_messages_flows_and_the_user(fixture: &mut Fixture) {
     assert_eq!((messages, flows, user), (vec![first.id], BTreeSet::from([group.id]), false));
     fixture.delete(&boris, &[&second]).await;
     let changes =
-        fixture.store.changes(boris.id, until, None, 100).await.expect("the store answers");
+        fixture.store.changes(boris.id, until, None, 100, ROOM).await.expect("the store answers");
     assert_eq!(ids(&changes.messages), [second.id]);
     assert!(
         changes.messages[0].deleted_at.is_some()
@@ -211,18 +211,21 @@ pub async fn changes_have_messages_flows_and_the_user(fixture: &mut Fixture) {
     let updated = fixture.store.update_user(boris.id, change, now).await.expect("the user exists");
     fixture
         .store
-        .add_members(other.id, anna.id, &[clara.id], None, now)
+        .add_members(other.id, anna.id, &[clara.id], FlowLimits::NONE, None, now)
         .await
         .expect("she owns it");
     let changes =
-        fixture.store.changes(boris.id, until, None, 100).await.expect("the store answers");
+        fixture.store.changes(boris.id, until, None, 100, ROOM).await.expect("the store answers");
     assert_eq!((changes.messages, changes.user.as_deref()), (vec![], Some(&updated)));
     assert_eq!(
         changes.flows.iter().map(|flow_summary| flow_summary.flow.id).collect::<Vec<_>>(),
         [other.id]
     );
-    let nothing =
-        fixture.store.changes(boris.id, changes.until, None, 100).await.expect("the store answers");
+    let nothing = fixture
+        .store
+        .changes(boris.id, changes.until, None, 100, ROOM)
+        .await
+        .expect("the store answers");
     assert_eq!(
         (nothing.messages, nothing.flows, nothing.user, nothing.more),
         (vec![], vec![], None, false)
@@ -268,8 +271,11 @@ pub async fn changes_are_paged_without_gap_or_repeat_while_others_write(fixture:
     let (mut since, mut known_flows, mut quiet) = (Timestamp::default(), BTreeMap::new(), false);
     let mut tasks = tasks.into_iter();
     loop {
-        let changes =
-            fixture.store.changes(reader.id, since, None, 7).await.expect("the store answers");
+        let changes = fixture
+            .store
+            .changes(reader.id, since, None, 7, ROOM)
+            .await
+            .expect("the store answers");
         assert!(changes.messages.len() <= 7);
         assert!(
             changes

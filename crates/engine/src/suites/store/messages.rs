@@ -5,7 +5,8 @@ use super::fixture::{
     refused, with_key,
 };
 use crate::ports::{
-    DeleteMessages, Deleted, EditMessage, IDEMPOTENCY_WINDOW, PostMessage, Posted, UserChange,
+    DeleteMessages, Deleted, EditMessage, FlowLimits, IDEMPOTENCY_WINDOW, PostMessage, Posted,
+    UserChange,
 };
 use crate::suites::support::Task;
 use std::collections::{BTreeMap, BTreeSet};
@@ -107,7 +108,7 @@ pub async fn a_message_that_must_not_be_posted_is_refused(fixture: &mut Fixture)
     let channel = fixture.flow(FlowKind::Channel, &anna, &[&boris]).await;
     let chat = fixture
         .store
-        .open_chat(anna.id, boris.id, None, fixture.now)
+        .open_chat(anna.id, boris.id, FlowLimits::NONE, None, fixture.now)
         .await
         .expect("both users exist")
         .into_flow();

@@ -1,7 +1,7 @@
 //! Trials of [`FlowStore`](crate::ports::FlowStore): summaries.
 
-use super::fixture::{Fixture, all_flows, editing, page_of};
-use crate::ports::FlowSummaryQuery;
+use super::fixture::{Fixture, ROOM, all_flows, editing, page_of};
+use crate::ports::{FlowLimits, FlowSummaryQuery};
 use tolmach_domain::{FlowId, HistoryRange, User, Version};
 
 /// The visible ones; the members where they are wanted; the read mark of the viewer.
@@ -10,7 +10,7 @@ pub async fn summaries_have_the_first_and_last_message(fixture: &mut Fixture) {
     let group = fixture.group(&anna, &[&boris]).await;
     let chat = fixture
         .store
-        .open_chat(boris.id, anna.id, None, fixture.now)
+        .open_chat(boris.id, anna.id, FlowLimits::NONE, None, fixture.now)
         .await
         .expect("both users exist")
         .into_flow();
@@ -30,7 +30,7 @@ pub async fn summaries_have_the_first_and_last_message(fixture: &mut Fixture) {
     {
         let flow_summary = fixture
             .store
-            .flow_summary(flow.id, Some(boris.id), wanted)
+            .flow_summary(flow.id, Some(boris.id), wanted, ROOM)
             .await
             .expect("the store answers")
             .expect("it exists");
@@ -51,7 +51,7 @@ pub async fn summaries_have_the_first_and_last_message(fixture: &mut Fixture) {
             .expect("the store answers");
         let one = fixture
             .store
-            .flow_summary(flow.id, Some(boris.id), wanted)
+            .flow_summary(flow.id, Some(boris.id), wanted, ROOM)
             .await
             .expect("the store answers")
             .expect("it exists");
@@ -60,7 +60,7 @@ pub async fn summaries_have_the_first_and_last_message(fixture: &mut Fixture) {
     // A viewer who is not a member gets the summary and has no mark.
     let outside = fixture
         .store
-        .flow_summary(group.id, Some(clara.id), true)
+        .flow_summary(group.id, Some(clara.id), true, ROOM)
         .await
         .expect("the store answers")
         .expect("it exists");
@@ -71,7 +71,7 @@ pub async fn summaries_have_the_first_and_last_message(fixture: &mut Fixture) {
     fixture.delete(&anna, &[&messages[1], &messages[2], &messages[3]]).await;
     let nothing = fixture
         .store
-        .flow_summary(group.id, Some(anna.id), false)
+        .flow_summary(group.id, Some(anna.id), false, ROOM)
         .await
         .expect("the store answers")
         .expect("it exists");
@@ -89,7 +89,7 @@ pub async fn summaries_are_paged_by_activity(fixture: &mut Fixture) {
     for flow in &flows[..4] {
         fixture
             .store
-            .add_members(flow.id, anna.id, &[boris.id], None, now)
+            .add_members(flow.id, anna.id, &[boris.id], FlowLimits::NONE, None, now)
             .await
             .expect("she owns it");
     }

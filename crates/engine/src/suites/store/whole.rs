@@ -1,8 +1,8 @@
 //! Trials of [`Store`](crate::ports::Store) as a whole.
 
 use super::fixture::{
-    Fixture, all_flows, deletion, editing, message_and_repeated, new_message, new_user, page_of,
-    refused, with_key,
+    Fixture, ROOM, all_flows, deletion, editing, message_and_repeated, new_message, new_user,
+    page_of, refused, with_key,
 };
 use crate::ports::{AccountKey, PostMessage, StoreError};
 use crate::suites::support::Task;
@@ -204,6 +204,6 @@ pub async fn a_closed_store_is_unavailable(fixture: &mut Fixture) {
     unavailable(store.post(new_message(group.id, &anna, "late"), now).await);
     unavailable(store.history(page_of(group.id, anna.id, HistoryRange::Unread, 10)).await);
     unavailable(store.flow_summaries(all_flows(&anna)).await);
-    unavailable(store.changes(anna.id, now, None, 10).await);
+    unavailable(store.changes(anna.id, now, None, 10, ROOM).await);
     assert_eq!(fixture.published(), []);
 }
