@@ -163,7 +163,7 @@ impl<'a> Bystanders<'a> {
 
     async fn open(&self, dialect: &str) -> Peer {
         match dialect {
-            "mode" => self.gateway.websocket("/mode").await,
+            "mode" => Mode::log_in(self.gateway, "ann").await.peer,
             _ => self.user.room(&format!("/group/{}?limit=1", self.group)).await.0,
         }
     }
@@ -208,8 +208,9 @@ async fn memory_stays_bounded_under_a_thousand_rounds_of_attacks() {
     const GROWTH: usize = 64 << 20;
     let gateway = Gateway::start().await;
     let attacks = attacks();
+    Mode::register(&gateway, "ann").await;
     let round = async |number: usize| {
-        let mut peer = gateway.websocket("/mode").await;
+        let mut peer = Mode::log_in(&gateway, "ann").await.peer;
         attacks[number % attacks.len()].on(&mut peer, &probe("mode")).await;
     };
     // Each attack once first, for memory that is allocated once.

@@ -149,7 +149,12 @@ impl<S> Inbound<S> {
     /// Stops reading for a while.
     fn pause(&mut self, time: Duration) {
         self.paused_until = Some(Instant::now() + time);
-        // A peer that is not read cannot finish its message.
+    }
+
+    /// Stops reading for a while, because of bytes that came too fast. They bring a message to its
+    /// end or to its bound, so that its deadline may move; empty frames do not.
+    fn pause_bytes(&mut self, time: Duration) {
+        self.pause(time);
         if let Some(deadline) = &mut self.message.deadline {
             *deadline += time;
         }
@@ -244,7 +249,7 @@ impl<S> Inbound<S> {
         }
         self.paused_until = None;
         if let Some(time) = self.traffic.pause() {
-            self.pause(time);
+            self.pause_bytes(time);
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))
@@ -273,7 +278,7 @@ impl<S: AsyncRead + Unpin> Inbound<S> {
     /// Counts bytes that were read.
     fn count(&mut self, bytes: usize) {
         if let Some(time) = self.traffic.count(bytes) {
-            self.pause(time);
+            self.pause_bytes(time);
         }
     }
 }
