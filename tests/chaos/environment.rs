@@ -59,6 +59,7 @@ pub(crate) struct Node {
 struct Running {
     child: Child,
     address: SocketAddr,
+    admin: SocketAddr,
 }
 
 /// The options of a node, and the proxies between it and its servers.
@@ -208,6 +209,14 @@ impl Node {
             .ok_or_else(|| "this node is down".to_owned())
     }
 
+    /// The address of its admin listener; an error while it is down.
+    pub(crate) fn admin(&self) -> Result<SocketAddr, Failure> {
+        lock(&self.running)
+            .as_ref()
+            .map(|running| running.admin)
+            .ok_or_else(|| "this node is down".to_owned())
+    }
+
     /// Starts it with the data of its last run, on a free port.
     pub(crate) async fn start(&self) -> Result<(), Failure> {
         std::fs::create_dir_all(&self.folder).map_err(failure)?;
@@ -227,16 +236,17 @@ impl Node {
             .await
             .map_err(|_| "a gateway does not start")?
             .map_err(failure)?;
-        let address = ready.as_deref().and_then(|line| {
-            line.split(' ').find_map(|word| word.strip_prefix("http=")?.parse().ok())
-        });
-        let Some(address) = address else {
+        let word = |name: &str| {
+            let mut words = ready.as_deref()?.split(' ');
+            words.find_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
+        };
+        let (Some(address), Some(admin)) = (word("http"), word("admin")) else {
             return Err(format!(
-                "expected the line with the address, found {ready:?}; the log:\n{}",
+                "expected the line with the addresses, found {ready:?}; the log:\n{}",
                 std::fs::read_to_string(self.log()).unwrap_or_default()
             ));
         };
-        *lock(&self.running) = Some(Running { child, address });
+        *lock(&self.running) = Some(Running { child, address, admin });
         Ok(())
     }
 
@@ -358,8 +368,8 @@ pub(crate) async fn get(node: SocketAddr, path: &str) -> Result<String, Failure>
 }
 
 /// The sum of a metric's series whose labels have all of these parts, such as `reason="expired"`.
-pub(crate) async fn metric(node: SocketAddr, name: &str, labels: &[&str]) -> Result<u64, Failure> {
-    let page = get(node, "/metrics").await?;
+pub(crate) async fn metric(node: &Node, name: &str, labels: &[&str]) -> Result<u64, Failure> {
+    let page = get(node.admin()?, "/metrics").await?;
     let series = page.lines().filter(|line| {
         let rest = line.strip_prefix(name);
         rest.is_some_and(|rest| rest.starts_with(['{', ' ']))

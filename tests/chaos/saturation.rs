@@ -117,11 +117,11 @@ async fn flood(
     if let Some(closed) = readers.try_join_next() {
         return Err(format!("a reader ended: {closed:?}"));
     }
-    let closed = closed_as_slow(node).await?;
+    let closed = closed_as_slow(&environment.nodes[0]).await?;
     if closed > 0 {
         return Err(format!("{closed} connections that read were closed as slow readers"));
     }
-    if metric(node, "tolmach_delayed_responses_total", &[]).await? == 0 {
+    if metric(&environment.nodes[0], "tolmach_delayed_responses_total", &[]).await? == 0 {
         return Err("no response was delayed, so the gateway kept up with all writers".to_owned());
     }
     if memory > MEMORY_LIMIT {

@@ -1,6 +1,6 @@
 //! Many readers of one node, of which some stop reading: the gateway closes these and no others.
 
-use crate::environment::{Environment, metric};
+use crate::environment::{Environment, Node, metric};
 use crate::subscribers::connect;
 use crate::users::{Failure, failure};
 use std::net::SocketAddr;
@@ -55,11 +55,11 @@ pub(crate) async fn stall(environment: &Environment, flow: FlowId) -> Result<(),
             reader.dialect_id()
         });
     }
-    let before = closed_as_slow(node).await?;
+    let before = closed_as_slow(&environment.nodes[0]).await?;
     let expected = before + u64::try_from(stalled.len()).map_err(failure)?;
     network.cut();
     let all_closed = async {
-        while closed_as_slow(node).await? < expected {
+        while closed_as_slow(&environment.nodes[0]).await? < expected {
             sleep(Duration::from_millis(50)).await;
         }
         Ok::<_, Failure>(())
@@ -77,6 +77,6 @@ pub(crate) async fn stall(environment: &Environment, flow: FlowId) -> Result<(),
 }
 
 /// The number of connections that this node has closed because they read too slowly.
-pub(crate) async fn closed_as_slow(node: SocketAddr) -> Result<u64, Failure> {
+pub(crate) async fn closed_as_slow(node: &Node) -> Result<u64, Failure> {
     metric(node, "tolmach_connections_closed_total", &["reason=\"slow_reader\""]).await
 }

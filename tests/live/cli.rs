@@ -349,6 +349,7 @@ async fn serving_needs_no_command_and_creates_its_folder() {
     let read = tokio::io::AsyncBufReadExt::read_line(&mut stdout, &mut line);
     crate::harness::within("the first line", read).await.expect("it is text");
     assert!(line.starts_with("ready http=127.0.0.1:"), "{line}");
+    assert!(line.contains(" admin=127.0.0.1:"), "{line}");
     let secret = std::fs::read_to_string(data_folder(folder.path()).join("jwt_secret"))
         .expect("it was made");
     assert!(secret.trim().len() >= 32);

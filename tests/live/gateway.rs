@@ -387,7 +387,7 @@ async fn own_pages_show_health_readiness_and_metrics() {
         ("GET", "/healthz", 200, "ok\n"),
         ("GET", "/readyz", 200, "ready\n"),
         ("HEAD", "/healthz", 200, ""),
-        ("HEAD", "/metrics", 200, ""),
+        ("GET", "/metrics", 404, "{\"error\":\"there is nothing at this path\"}"),
         ("GET", "/healthz?query", 200, "ok\n"),
     ] {
         let response = gateway
@@ -404,7 +404,23 @@ async fn own_pages_show_health_readiness_and_metrics() {
             "{method} {path}"
         );
     }
-    for path in ["/healthz", "/metrics", "/openapi.json"] {
+    for (method, path, status, body) in [
+        ("GET", "/healthz", 200, "ok\n"),
+        ("GET", "/readyz", 200, "ready\n"),
+        ("HEAD", "/metrics", 200, ""),
+        ("POST", "/metrics", 405, "{\"error\":\"this page can only be read\"}"),
+        ("GET", "/openapi.json", 404, "{\"error\":\"there is nothing at this path\"}"),
+        ("GET", "/mode", 404, "{\"error\":\"there is nothing at this path\"}"),
+    ] {
+        let request = gateway.request(method, path).body(Default::default());
+        let response = gateway.send_to(gateway.admin, request.expect("the request is valid")).await;
+        assert_eq!(
+            (response.status.as_u16(), &*response.text()),
+            (status, body),
+            "the admin listener: {method} {path}"
+        );
+    }
+    for path in ["/healthz", "/openapi.json"] {
         let response = gateway.json("POST", path, None, &json!({})).await;
         assert_eq!(
             (response.status.as_u16(), response.header("allow").as_deref()),
@@ -412,7 +428,7 @@ async fn own_pages_show_health_readiness_and_metrics() {
             "{path}"
         );
     }
-    let page = gateway.get("/metrics").await;
+    let page = gateway.metrics().await;
     assert!(
         page.header("content-type").is_some_and(|kind| kind.starts_with("text/plain")),
         "{page:?}"
@@ -432,7 +448,7 @@ async fn own_pages_show_health_readiness_and_metrics() {
         ("tolmach_violations_total", vec![mode, "kind=\"unknown_method\""], 1.0),
         ("tolmach_request_duration_seconds_count", vec![mode, "operation=\"history\""], 1.0),
     ] {
-        let page = gateway.get("/metrics").await.text();
+        let page = gateway.metrics().await.text();
         let series = page
             .lines()
             .find(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)));
@@ -442,7 +458,7 @@ async fn own_pages_show_health_readiness_and_metrics() {
     for name in
         ["tolmach_bytes_total", "tolmach_event_renders_total", "tolmach_handshakes_rejected_total"]
     {
-        assert!(gateway.get("/metrics").await.text().contains(name), "{name}");
+        assert!(gateway.metrics().await.text().contains(name), "{name}");
     }
 }
 

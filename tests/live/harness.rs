@@ -42,10 +42,16 @@ pub(crate) async fn within<T>(step: &str, future: impl Future<Output = T>) -> T 
     }
 }
 
+async fn connect(listener: SocketAddr) -> TcpStream {
+    within("a connection", TcpStream::connect(listener)).await.expect("it accepts connections")
+}
+
 /// A running gateway, killed on drop.
 pub(crate) struct Gateway {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// The address of its admin listener.
+    pub(crate) admin: SocketAddr,
     folder: TempDir,
     stdout: Lines<BufReader<ChildStdout>>,
 }
@@ -102,16 +108,14 @@ impl Gateway {
             .expect("the binary can be started");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let ready = within("the start", stdout.next_line()).await.expect("standard output is text");
-        let address =
-            ready.as_deref().and_then(|line| line.strip_prefix("ready ")).and_then(|line| {
-                line.split(' ')
-                    .find_map(|word| word.strip_prefix("http="))
-                    .and_then(|address| address.parse().ok())
-            });
-        let Some(address) = address else {
-            panic!("expected the line with the address, found {ready:?}:\n{}", read_log(&folder));
+        let word = |name: &str| {
+            let mut words = ready.as_deref()?.strip_prefix("ready ")?.split(' ');
+            words.find_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
         };
-        Self { child, address, folder, stdout }
+        let (Some(address), Some(admin)) = (word("http"), word("admin")) else {
+            panic!("expected the line with the addresses, found {ready:?}:\n{}", read_log(&folder));
+        };
+        Self { child, address, admin, folder, stdout }
     }
 
     /// The data folder.
@@ -186,7 +190,7 @@ impl Gateway {
 
     /// The sum of a metric over its series whose labels contain `labels`.
     pub(crate) async fn metric(&self, name: &str, labels: &str) -> f64 {
-        let page = self.get("/metrics").await.text();
+        let page = self.metrics().await.text();
         let series = page.lines().filter(|line| {
             line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
         });
@@ -196,15 +200,24 @@ impl Gateway {
             .sum()
     }
 
+    /// The page of metrics.
+    pub(crate) async fn metrics(&self) -> Response {
+        let request = self.request("GET", "/metrics").body(Bytes::new()).expect("the path is one");
+        self.send_to(self.admin, request).await
+    }
+
     pub(crate) async fn connect(&self) -> TcpStream {
-        within("a connection", TcpStream::connect(self.address))
-            .await
-            .expect("it accepts connections")
+        connect(self.address).await
     }
 
     /// Sends a request over a new connection.
     pub(crate) async fn send(&self, request: Request<Bytes>) -> Response {
-        let io = TokioIo::new(self.connect().await);
+        self.send_to(self.address, request).await
+    }
+
+    /// Sends a request over a new connection to one of its listeners.
+    pub(crate) async fn send_to(&self, listener: SocketAddr, request: Request<Bytes>) -> Response {
+        let io = TokioIo::new(connect(listener).await);
         let exchange = async {
             let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
             let connection = tokio::spawn(connection);

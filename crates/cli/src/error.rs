@@ -13,7 +13,7 @@ use tolmach_client::ClientError;
 use tolmach_domain::Fault;
 use tolmach_engine::ErrorChain;
 use tolmach_engine::ports::{PortError, StoreError};
-use tolmach_server::{BuildError, MetricsError};
+use tolmach_server::{BuildError, MetricsError, TlsError};
 use tolmach_store::CopyError;
 use tracing_subscriber::filter::ParseError;
 
@@ -37,8 +37,10 @@ pub(crate) enum UsageError {
     Dialect(#[from] DialectError),
     #[error("`log.filter`")]
     LogFilter(#[from] ParseError),
-    #[error("`http.listen` = {address:?} names no address")]
-    Listen { address: String, source: io::Error },
+    #[error("`{key}` = {address:?} names no address")]
+    Listen { key: &'static str, address: String, source: io::Error },
+    #[error("`http.tls`")]
+    Tls(#[from] TlsError),
     #[error("`store.url`")]
     Store(#[source] StoreError),
     #[error("`bus.url`")]
@@ -48,7 +50,7 @@ pub(crate) enum UsageError {
     #[error("`{key}`")]
     Photos { key: &'static str, source: BucketOptionsError },
     #[error("`{key}` is missing beside `{other}`")]
-    MissingCredential { key: &'static str, other: &'static str },
+    MissingBeside { key: &'static str, other: &'static str },
     #[error("`blobs`: photos cannot be stored there")]
     PhotoBucket(#[source] PortError),
     #[error("`{key}`")]

@@ -1,7 +1,8 @@
-//! Signals that end the process.
+//! Signals that end the process, or have it read files again.
 
 use std::io;
 use tokio_util::sync::CancellationToken;
+use tolmach_server::Tls;
 
 /// The exit code after a second signal.
 const FORCED_EXIT_CODE: i32 = 1;
@@ -20,6 +21,27 @@ pub(crate) fn shutdown_on_signal() -> io::Result<CancellationToken> {
         std::process::exit(FORCED_EXIT_CODE);
     });
     Ok(shutdown)
+}
+
+/// Reads the certificate of TLS again at each SIGHUP, on Unix.
+#[cfg(unix)]
+pub(crate) fn reload_on_signal(tls: Tls) -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangups = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            let tls = tls.clone();
+            // An error was logged, and the certificate stays.
+            let _ = tokio::task::spawn_blocking(move || tls.reload()).await;
+        }
+    });
+    Ok(())
+}
+
+/// Elsewhere there is no such signal.
+#[cfg(not(unix))]
+pub(crate) fn reload_on_signal(_: Tls) -> io::Result<()> {
+    Ok(())
 }
 
 struct Signals {

@@ -7,6 +7,7 @@ mod open;
 mod options;
 mod photos;
 mod store_url;
+mod tls;
 
 pub(crate) use bus::describe_bus;
 pub(crate) use key_ring::{SecretFile, key_ring};
@@ -17,3 +18,4 @@ pub(crate) use options::server_options;
 pub(crate) use options::{bcrypt_options, policy};
 pub(crate) use photos::{PhotoTarget, photo_target};
 pub(crate) use store_url::{store_url, with_creation};
+pub(crate) use tls::{check_proxy_protocol, tls};

@@ -70,8 +70,8 @@ fn credentials(blobs: &config::Blobs) -> Result<Option<S3Credentials>, UsageErro
     const SECRET: &str = "blobs.secret_access_key";
     match (!blobs.access_key_id.is_empty(), is_set(&blobs.secret_access_key)) {
         (false, false) => Ok(None),
-        (false, true) => Err(UsageError::MissingCredential { key: ID, other: SECRET }),
-        (true, false) => Err(UsageError::MissingCredential { key: SECRET, other: ID }),
+        (false, true) => Err(UsageError::MissingBeside { key: ID, other: SECRET }),
+        (true, false) => Err(UsageError::MissingBeside { key: SECRET, other: ID }),
         (true, true) => Ok(Some(S3Credentials {
             access_key_id: blobs.access_key_id.clone(),
             secret_access_key: blobs.secret_access_key.clone(),

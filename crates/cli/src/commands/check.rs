@@ -3,7 +3,7 @@
 use super::dialect_list::dialect_list;
 use crate::arguments::{ListenArguments, Location};
 use crate::backend::{self, PhotoTarget, SecretFile};
-use crate::config::{Auth, Config};
+use crate::config::{Auth, Config, HttpTls};
 use crate::error::{CliError, UsageError};
 use std::net::ToSocketAddrs;
 use std::path::Path;
@@ -22,7 +22,12 @@ pub(crate) async fn run(location: &Location, listen: &ListenArguments) -> Result
 /// A description of what would be served, or all mistakes. Nothing is created or changed.
 async fn check(config: &Config, data: &Path) -> Result<String, UsageError> {
     let mut mistakes = Mistakes::default();
-    mistakes.note(check_address(&config.http.listen));
+    mistakes.note(check_address("http.listen", &config.http.listen));
+    if !config.admin.listen.is_empty() {
+        mistakes.note(check_address("admin.listen", &config.admin.listen));
+    }
+    mistakes.note(backend::check_proxy_protocol(&config.http));
+    let tls = mistakes.note(backend::tls(&config.http));
     mistakes.note(check_folder("the data folder", data));
     let store = tolmach_store::probe(backend::store_url(config, data).expose()).await;
     let store = mistakes.note(store.map_err(UsageError::Store));
@@ -39,13 +44,16 @@ async fn check(config: &Config, data: &Path) -> Result<String, UsageError> {
     if config.dialects.values().all(|section| !section.enabled) {
         mistakes.note::<()>(Err(UsageError::NothingEnabled));
     }
-    let (Some(store), Some(bus), Some(photos), Some(mail), Some(keys), true) =
-        (store, bus, photos, mail, keys, mistakes.0.is_empty())
+    let (Some(tls), Some(store), Some(bus), Some(photos), Some(mail), Some(keys), true) =
+        (tls, store, bus, photos, mail, keys, mistakes.0.is_empty())
     else {
         return Err(UsageError::Several(mistakes.0));
     };
+    let admin = Some(config.admin.listen.clone()).filter(|address| !address.is_empty());
     let rows = [
         ("address", format!("{}, public URL {}", config.http.listen, config.public_url())),
+        ("tls", tls.map_or_else(|| "none".into(), |_| describe_tls(&config.http.tls))),
+        ("admin", admin.unwrap_or_else(|| "none".into())),
         ("store", store),
         ("bus", bus),
         ("keys", keys.join(", ")),
@@ -67,9 +75,13 @@ impl Mistakes {
     }
 }
 
-fn check_address(address: &str) -> Result<(), UsageError> {
-    let resolved = address.to_socket_addrs();
-    resolved.map(drop).map_err(|source| UsageError::Listen { address: address.to_owned(), source })
+fn check_address(key: &'static str, address: &str) -> Result<(), UsageError> {
+    let resolved = address.to_socket_addrs().map(drop);
+    resolved.map_err(|source| UsageError::Listen { key, address: address.to_owned(), source })
+}
+
+fn describe_tls(tls: &HttpTls) -> String {
+    format!("1.2 and 1.3, certificate {}", tls.certificate.display())
 }
 
 /// Tries whether a folder can be written, or the folder where it would be created.
@@ -126,7 +138,8 @@ mod tests {
             .map(|id| format!("[dialects.{id}]\nenabled = false\n"))
             .collect();
         let config = Config::with_file(&format!(
-            "[http]\nlisten = \"no such host.invalid:1\"\n[store]\nurl = \"oracle://hunter2\"\n\
+            "[http]\nlisten = \"no such host.invalid:1\"\nproxy_protocol = true\n\
+             tls.certificate = \"absent.pem\"\n[admin]\nlisten = \"no such host.invalid:2\"\n[store]\nurl = \"oracle://hunter2\"\n\
              [bus]\nurl = \"nats://hunter2\"\n[mail]\nurl = \"pigeon://hunter2\"\n\
              [auth]\njwt_keys = \"absent.json\"\n[blobs]\nfolder = {:?}\n{disabled}",
             file.join("inside")
@@ -135,6 +148,9 @@ mod tests {
         let (found, code) = (error.lines(), error.exit_code());
         let expected = [
             "`http.listen`",
+            "`admin.listen`",
+            "`http.trusted_proxies` is missing beside `http.proxy_protocol`",
+            "`http.tls.key` is missing beside `http.tls.certificate`",
             "`store.url`",
             "`bus.url`",
             "`blobs.folder`",
@@ -145,6 +161,25 @@ mod tests {
         assert_eq!((found.len(), code), (expected.len(), 2), "{found:?}");
         for (found, expected) in found.into_iter().zip(expected) {
             assert!(found.starts_with(expected) && !found.contains("hunter2"), "{found}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_files_of_tls_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file.pem");
+        std::fs::write(&file, "-----BEGIN CERTIFICATE-----\nhunter2\n").unwrap();
+        let absent = folder.path().join("absent.pem");
+        for (certificate, cause) in [(&absent, "cannot be read"), (&file, "no PEM file")] {
+            let config = Config::with_file(&format!(
+                "[http.tls]\ncertificate = {certificate:?}\nkey = {file:?}"
+            ));
+            let error = CliError::from(check(&config, folder.path()).await.unwrap_err());
+            let lines = error.lines();
+            let line = lines[0].clone();
+            assert!(lines.len() == 1 && line.starts_with("`http.tls`: "), "{lines:?}");
+            assert!(line.contains(cause) && line.contains(&certificate.display().to_string()));
+            assert!(!line.contains("hunter2"), "{line}");
         }
     }
 }

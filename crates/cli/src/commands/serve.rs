@@ -1,22 +1,26 @@
 //! `tolmach serve`
 
 use crate::arguments::{ListenArguments, Location};
-use crate::backend::Backend;
+use crate::backend::{self, Backend};
 use crate::error::{CliError, RuntimeError, UsageError};
 use crate::serving::server_builder;
-use crate::signals::shutdown_on_signal;
+use crate::signals::{reload_on_signal, shutdown_on_signal};
 use crate::{bus_metrics, logging};
 use std::io::Write;
+use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tolmach_server::Metrics;
 
 pub(crate) async fn run(location: &Location, listen: &ListenArguments) -> Result<String, CliError> {
     let mut config = location.load_config(listen).map_err(UsageError::from)?;
     logging::start(&config.log).map_err(UsageError::from)?;
-    let cannot_listen =
-        |source| RuntimeError::Listen { address: config.http.listen.clone(), source };
-    let listener = TcpListener::bind(&config.http.listen).await.map_err(cannot_listen)?;
-    let address = listener.local_addr().map_err(cannot_listen)?;
+    backend::check_proxy_protocol(&config.http)?;
+    let tls = backend::tls(&config.http)?;
+    let (listener, address) = bind(&config.http.listen).await?;
+    let admin = match config.admin.listen.as_str() {
+        "" => None,
+        listen => Some(bind(listen).await?),
+    };
     if config.http.listen.ends_with(":0") {
         // Links name the port that was taken.
         config.http.listen = address.to_string();
@@ -27,15 +31,33 @@ pub(crate) async fn run(location: &Location, listen: &ListenArguments) -> Result
         bus_metrics::record(redis);
     }
     let shutdown = shutdown_on_signal().map_err(RuntimeError::Signals)?;
-    let server = server_builder(&backend, &config)?.metrics(metrics).bind(listener).await?;
+    let mut builder = server_builder(&backend, &config)?.metrics(metrics);
+    if let Some(tls) = tls {
+        reload_on_signal(tls.clone()).map_err(RuntimeError::Signals)?;
+        builder = builder.tls(tls);
+    }
+    let mut ready = format!("ready http={address}");
+    if let Some((listener, address)) = admin {
+        builder = builder.admin(listener);
+        ready.push_str(&format!(" admin={address}"));
+    }
+    let server = builder.bind(listener).await?;
     tracing::info!(url = config.public_url(), data = %location.data.display(), "serving");
     for line in server.routes().describe() {
         tracing::info!("{line}");
     }
     // Connections are queued from the moment of binding, so that clients may connect from here on.
-    writeln!(std::io::stdout(), "ready http={address}").map_err(RuntimeError::Output)?;
+    writeln!(std::io::stdout(), "{ready}").map_err(RuntimeError::Output)?;
     server.serve(shutdown).await;
     backend.close().await;
     tracing::info!("stopped");
     Ok(String::new())
+}
+
+/// A listener, and the address that it has.
+async fn bind(address: &str) -> Result<(TcpListener, SocketAddr), RuntimeError> {
+    let cannot_listen = |source| RuntimeError::Listen { address: address.to_owned(), source };
+    let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
+    let bound = listener.local_addr().map_err(cannot_listen)?;
+    Ok((listener, bound))
 }

@@ -225,12 +225,12 @@ fn an_unknown_key_is_refused_with_the_nearest_and_its_siblings() {
             "[http]\nlisen = \"\"",
             None,
             "unknown key `http.lisen` in chat.toml; the nearest is `http.listen`. [http] has \
-             body_timeout, ",
+             authenticated_share, body_timeout, ",
         ),
         (
             "[htp]\nlisten = \"\"",
             None,
-            "the nearest is `http.listen`. The sections are auth, blobs, bus, ",
+            "the nearest is `http.listen`. The sections are admin, auth, blobs, bus, ",
         ),
         ("lisen = 1", None, "unknown key `lisen`"),
         ("http = 1", None, "`http` in chat.toml is a section, not a value; it has the keys "),
@@ -250,7 +250,7 @@ fn an_unknown_key_is_refused_with_the_nearest_and_its_siblings() {
         (
             "[dialects.mod]\npush = true",
             None,
-            "the nearest is `dialects.mode.push`. The sections are auth",
+            "the nearest is `dialects.mode.push`. The sections are admin, auth",
         ),
         ("[dialects.mod]\npush = true", None, ", the dialects mode, sndmsg, morelia, bearer, "),
         (
@@ -289,6 +289,7 @@ fn a_wrong_value_is_refused_with_the_expected_ones() {
              number from 4 to 31",
         ),
         ("[http]\nlisten = \"8080\"", None, "host:port is expected"),
+        ("[admin]\nlisten = \"8080\"", None, "host:port is expected"),
         ("[http]\npublic_url = \"ftp://x\"", None, "an http:// or https:// address"),
         (
             "[http]\nbody_timeout = 30",

@@ -47,6 +47,12 @@ pub(super) fn non_zero<'de, D: Deserializer<'de>, const MOST: u64>(
     Ok(NonZeroU32::new(number).expect("the least number is 1"))
 }
 
+/// Reads a number of acts that a user may do; 0 is [`u32::MAX`], no limit.
+pub(super) fn quota<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let number = within::<D, u32, 0, 1_000_000>(from)?;
+    Ok(if number == 0 { u32::MAX } else { number })
+}
+
 /// Reads a duration that is not zero.
 pub(super) fn positive_duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let duration = duration(from)?;
@@ -105,10 +111,18 @@ pub(super) fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Er
 
 /// Reads the address of a listener: a host and a port.
 pub(super) fn address<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    text(from, "host:port is expected, such as \"127.0.0.1:8080\"", |text| {
-        text.rsplit_once(':')
-            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-    })
+    text(from, "host:port is expected, such as \"127.0.0.1:8080\"", is_address)
+}
+
+/// Reads the address of a listener that may be missing.
+pub(super) fn optional_address<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let message = "host:port is expected, such as \"127.0.0.1:9090\", or nothing";
+    text(from, message, |text| text.is_empty() || is_address(text))
+}
+
+fn is_address(text: &str) -> bool {
+    text.rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 /// Reads the beginning of links, and removes slashes from its end. May be empty.
