@@ -212,6 +212,7 @@ fn incomplete(error: &hyper::Error) {
 }
 
 /// A WebSocket, by its transport.
+#[expect(clippy::large_enum_variant, reason = "it is moved to its own task at once")]
 enum WebSocket {
     /// Over a TCP connection of its own, which publishers write to as well.
     Tcp(WebSocketStream<Inbound<Stream>>, Writer),
