@@ -187,7 +187,9 @@ impl Absence for Answer {
             | Answer::MembersRemoved { .. }
             | Answer::Sent { message: None, .. }
             | Answer::Deleted { .. }
-            | Answer::TypingShown => Vec::new(),
+            | Answer::TypingShown
+            | Answer::Blocked { .. }
+            | Answer::Unblocked { .. } => Vec::new(),
         }
     }
 }

@@ -20,7 +20,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tolmach_domain::{Content, Flow, FlowKind, FlowKindFilter, Timestamp, User};
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
-    CreateFlow, FlowStore, MessageStore, NewUser, PostMessage, Store, StoreError, UserStore,
+    CreateFlow, FlowLimits, FlowStore, MessageStore, NewUser, PostMessage, Store, StoreError,
+    UserStore,
 };
 use tolmach_store::{Options, SqlStore};
 use tolmach_test_servers::{Durability, Postgres};
@@ -331,7 +332,7 @@ async fn fill(store: &SqlStore, flows: usize) -> Result<(User, Vec<Flow>), Box<d
             members: Vec::new(),
             key: None,
         };
-        created.push(store.create_flow(flow, None, now()).await?.into_flow());
+        created.push(store.create_flow(flow, FlowLimits::NONE, None, now()).await?.into_flow());
     }
     Ok((user, created))
 }

@@ -146,6 +146,9 @@ pub fn answer(command: &Command) -> BoxedStrategy<Answer> {
             })
             .boxed(),
         Command::ShowTyping { .. } => Just(Answer::TypingShown).boxed(),
+        Command::Block { .. } => user_id().prop_map(|user| Answer::Blocked { user }).boxed(),
+        Command::Unblock { .. } => user_id().prop_map(|user| Answer::Unblocked { user }).boxed(),
+        Command::ListBlocked => vec(user(), 0..=4).prop_map(Answer::Users).boxed(),
     }
 }
 

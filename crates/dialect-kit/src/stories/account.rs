@@ -83,6 +83,9 @@ pub(crate) fn account() -> Story {
             Exchange::granted(&ANN, "some match", search("O")).into(),
             Exchange::granted(&ANN, "nobody matches", search("zzz")).into(),
             Exchange::refused(&ANN, search("o"), Fault::Unauthenticated).into(),
+            Exchange::granted(&ANN, "", Command::Block { user: UserRef::Id(BOB.user()) }).into(),
+            Exchange::granted(&ANN, "", Command::ListBlocked).into(),
+            Exchange::granted(&ANN, "", Command::Unblock { user: UserRef::Id(BOB.user()) }).into(),
             Exchange::granted(
                 &ANN,
                 "by e-mail",

@@ -20,7 +20,7 @@ mod tests {
     use tolmach_domain::{Answer, Command, EventKind, Fault};
 
     /// One more than the greatest number that the exhaustive matches below give.
-    const COMMANDS: usize = 24;
+    const COMMANDS: usize = 27;
     const FAULTS: usize = 21;
     const EVENTS: usize = 9;
 
@@ -50,6 +50,9 @@ mod tests {
             Command::History { .. } => 21,
             Command::GetChanges { .. } => 22,
             Command::ShowTyping { .. } => 23,
+            Command::Block { .. } => 24,
+            Command::Unblock { .. } => 25,
+            Command::ListBlocked => 26,
         }
     }
 

@@ -1,7 +1,8 @@
 //! The durable store as one port.
 
 use super::{
-    EventLog, FlowStore, LoginCounterStore, MessageStore, SessionStore, StoreError, UserStore,
+    BlockStore, EventLog, FlowStore, LoginCounterStore, MessageStore, SessionStore, StoreError,
+    UserStore,
 };
 use async_trait::async_trait;
 
@@ -30,7 +31,7 @@ use async_trait::async_trait;
 ///   finds nothing. The engine checks the other texts.
 #[async_trait]
 pub trait Store:
-    UserStore + SessionStore + LoginCounterStore + FlowStore + MessageStore + EventLog
+    UserStore + SessionStore + LoginCounterStore + FlowStore + BlockStore + MessageStore + EventLog
 {
     /// Succeeds if the store can answer now.
     async fn ping(&self) -> Result<(), StoreError>;
