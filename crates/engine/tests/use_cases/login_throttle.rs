@@ -102,6 +102,19 @@ async fn logins_are_refused_after_too_many_failures_until_the_window_is_over() {
     }
 }
 
+/// Knowing both gives no further attempts.
+#[tokio::test]
+async fn a_login_and_the_address_of_its_account_count_together() {
+    let fixture = Fixture::with_throttle(login_throttle());
+    fixture.user("alice").await;
+    fixture.fail(HERE, "alice", 3).await;
+    fixture.fail(HERE, "alice@example.org", 2).await;
+    for identifier in ["alice", "ALICE@example.org"] {
+        assert_eq!(fixture.attempt(HERE, identifier, RIGHT).await, None, "{identifier}");
+    }
+    assert_eq!(fixture.attempt(THERE, "alice@example.org", RIGHT).await, Some(true));
+}
+
 #[tokio::test]
 async fn each_failure_after_the_free_ones_delays_the_next_attempt() {
     let fixture = Fixture::with_throttle(LoginThrottlePolicy {

@@ -167,6 +167,7 @@ impl Batch {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut row = self.active_user(id).await?;
+        self.free_identifiers(&Identifiers::of(Some(&row.login), None), id).await?;
         (row.email, row.email_key, row.phone, row.password_hash) = (None, None, None, None);
         (row.changed_at, row.deleted_at) =
             (self.next_commit_time(now).micros(), Some(now.micros()));
