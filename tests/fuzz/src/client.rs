@@ -44,12 +44,12 @@ fn request(subject: &Subject, connection: Option<Connection>, number: usize) -> 
     let is_same = |open: &Connection| {
         (&open.opening.method, &open.opening.uri, &open.opening.headers)
             == (&opening.method, &opening.uri, &opening.headers)
-            && Handshake::new(CONNECTION).request(&opening).websocket
+            && Handshake::new(CONNECTION).local(true).request(&opening).websocket
     };
     let mut connection = match connection.filter(is_same) {
         Some(connection) => connection,
         None => {
-            let handshake = Handshake::new(CONNECTION).request(&opening);
+            let handshake = Handshake::new(CONNECTION).local(true).request(&opening);
             let session = subject.client().connect(&handshake).ok()?;
             Connection { opening, session, requests: 0 }
         }

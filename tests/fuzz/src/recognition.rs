@@ -16,8 +16,11 @@ pub(crate) fn run(input: &[u8]) {
         }
         let Some(frame) = input::message(kind, content) else { continue };
         let Some(opening) = &opening else { continue };
-        let handshake =
-            Handshake::new(ConnectionId(1)).request(opening).websocket(true).first_frame(&frame);
+        let handshake = Handshake::new(ConnectionId(1))
+            .local(true)
+            .request(opening)
+            .websocket(true)
+            .first_frame(&frame);
         let claims: Vec<(&str, Revision)> = subjects()
             .values()
             .filter(|subject| subject.dialect.manifest().opening.is_some())

@@ -62,7 +62,7 @@ impl<'s> Connection<'s> {
         refusal: Option<Fault>,
     ) -> Option<Self> {
         let parts = input::parts(&request);
-        let mut handshake = Handshake::new(CONNECTION).request(&parts);
+        let mut handshake = Handshake::new(CONNECTION).local(true).request(&parts);
         let is_exchange = !handshake.websocket && subject.is_http();
         handshake = handshake.websocket(!is_exchange);
         let session = match subject.dialect.accept(&handshake) {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
-use tolmach_dialect::{Dialect, DialectClient, Event, Request, Transport};
+use tolmach_dialect::{Configure, Dialect, DialectClient, Event, OptionTable, Request, Transport};
 use tolmach_dialect_kit::fixtures::{self, CredentialsKind, Persona};
 use tolmach_dialect_kit::stories::{Exchange, Step, all_faults, stories};
 use tolmach_dialect_kit::{Project, Schemas};
+use tolmach_dialect_morelia::Morelia;
 use tolmach_domain::{Credentials, EventKind, Fault};
 
 /// A dialect with the data that its sessions are fed with.
@@ -32,7 +33,7 @@ static SUBJECTS: LazyLock<BTreeMap<&'static str, Subject>> = LazyLock::new(|| {
     [
         subject(tolmach_dialect_mode::Mode::default(), CredentialsKind::Token),
         subject(tolmach_dialect_sndmsg::SndMsg::default(), CredentialsKind::Connection),
-        subject(tolmach_dialect_morelia::Morelia::default(), CredentialsKind::TokenOf),
+        subject(morelia(), CredentialsKind::TokenOf),
         subject(tolmach_dialect_bearer::Bearer, CredentialsKind::Bearer),
         subject(tolmach_dialect_action::Action::default(), CredentialsKind::Bearer),
     ]
@@ -71,6 +72,12 @@ pub(crate) fn subjects() -> &'static BTreeMap<&'static str, Subject> {
 /// The data of the stories.
 pub(crate) fn material() -> &'static Material {
     &MATERIAL
+}
+
+/// The dialect with its pushes, which are off by default.
+fn morelia() -> Morelia {
+    let options = OptionTable::from_iter([("push".to_owned(), true.into())]);
+    Morelia::configure(options).expect("the dialect has this option")
 }
 
 fn subject(dialect: impl Dialect, credentials: CredentialsKind) -> Subject {

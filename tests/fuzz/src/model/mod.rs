@@ -26,3 +26,53 @@ pub(crate) fn run(plan: &Plan) {
     plan.steps.iter().take(plan::MAX_STEPS).for_each(|step| world.take(step));
     world.finish();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::plan::{Action, Range, Step};
+    use super::world::World;
+    use crate::subject::subjects;
+
+    fn request(user: u8, dialect: usize, action: Action) -> Step {
+        let dialect = u8::try_from(dialect).expect("there are few dialects");
+        Step::Request { user, dialect, administrator: false, action }
+    }
+
+    #[test]
+    fn every_dialect_takes_part_in_a_conversation() {
+        let count = subjects().len();
+        let create = || Action::CreateFlow { channel: false, members: [1, 2], key: None };
+        let mut steps: Vec<Step> =
+            (0..count).map(|dialect| request(0, dialect, create())).collect();
+        // The first is a flow of the kinds that it has, the second of any.
+        for (dialect, flow) in (0..count).flat_map(|dialect| [(dialect, 0), (dialect, 128)]) {
+            for user in 0..3 {
+                let list = Action::ListFlows { limit: None, offset: 0, members: false };
+                let history = |range| Action::History { flow, range, mark_read: false };
+                let newest = Range::Newest { limit: 50, offset: 0 };
+                let get = Action::GetFlow { flow, members: true };
+                let actions = [list, get, history(Range::All), history(newest)];
+                steps.extend(actions.map(|action| request(user, dialect, action)));
+            }
+        }
+        for dialect in 0..count {
+            steps.push(request(1, dialect, Action::Send { flow: 0, key: None, reply_to: None }));
+            steps.push(request(1, dialect, Action::Edit { message: 0, names_flow: true }));
+            steps.push(request(2, dialect, Action::Login { of: 2, wrong: false }));
+        }
+        steps.extend((0..32).map(|connection| Step::Deliver { connection, events: u8::MAX }));
+        let mut world = World::new();
+        steps.iter().for_each(|step| world.take(step));
+        world.finish();
+        let tally = world.tally();
+        for id in subjects().keys() {
+            assert!(tally.granted.contains(&(id, "send")), "{id}: {:?}", tally.granted);
+            let pushes = subjects()[id].dialect.manifest().capabilities.pushes_posted;
+            assert_eq!(tally.read.get(id).is_some_and(|read| *read > 0), pushes, "{id}");
+        }
+        for command in ["create_flow", "list_flows", "get_flow", "history", "edit"] {
+            let is_granted = tally.granted.iter().any(|(_, granted)| *granted == command);
+            assert!(is_granted, "{command}: {:?}", tally.granted);
+        }
+    }
+}

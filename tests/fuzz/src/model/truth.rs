@@ -44,6 +44,13 @@ pub(super) struct Requester {
     pub(super) authority: Authority,
 }
 
+impl FlowTruth {
+    /// True for a chat of two users.
+    pub(super) fn is_chat(&self) -> bool {
+        self.kind == FlowKind::Chat
+    }
+}
+
 impl Truth {
     /// Nothing but these administrators.
     pub(super) fn new(administrators: BTreeSet<UserId>) -> Self {

@@ -5,7 +5,7 @@ use super::identity::ConnectionIdentity;
 use super::plan::{Action, Range, Step};
 use super::ready::ready;
 use super::texts::Texts;
-use super::truth::{MessageTruth, Requester, Truth, named_flow};
+use super::truth::{FlowTruth, MessageTruth, Requester, Truth, named_flow};
 use super::users::{PASSWORD, User};
 use crate::checks;
 use crate::input::kind;
@@ -23,8 +23,8 @@ use tolmach_dialect::{
 use tolmach_dialect_kit::fixtures::{ANN, BOB, CAROL, CredentialsKind};
 use tolmach_domain::{
     Authority, Command, ConnectionId, Content, Event, EventKind, Fault, FlowId, FlowKind,
-    FlowKindFilter, FlowSummary, GrantKind, HistoryRange, MessageId, NewFlow, NewMessage, Origin,
-    Secret, Timestamp, UserId, UserRef, Version,
+    FlowKindFilter, FlowSummary, GrantKind, HistoryRange, LoginIdentifier, MessageId, NewFlow,
+    NewMessage, Origin, Secret, Timestamp, UserId, UserRef, Version,
 };
 use tolmach_engine::memory::{
     ManualClock, MemoryBlobs, MemoryBus, MemoryMailer, MemoryStore, PlainPasswords, PlainSigner,
@@ -70,6 +70,16 @@ pub(super) struct World {
     requests: u64,
     /// The requests that clients have had their responses to.
     answered: Vec<u64>,
+    tally: Tally,
+}
+
+/// The things that happened, by the ids of dialects.
+#[derive(Default)]
+pub(super) struct Tally {
+    /// The commands that were granted.
+    pub(super) granted: BTreeSet<(&'static str, &'static str)>,
+    /// The messages that clients read in events.
+    pub(super) read: BTreeMap<&'static str, usize>,
 }
 
 impl World {
@@ -104,7 +114,14 @@ impl World {
             opened: 0,
             requests: 0,
             answered: Vec::new(),
+            tally: Tally::default(),
         }
+    }
+
+    /// The things that happened.
+    #[cfg(test)]
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Takes a step.
@@ -208,6 +225,17 @@ impl World {
         flows.get(usize::from(number) % (flows.len() + 1)).copied().unwrap_or(absent)
     }
 
+    /// The kinds that a request with this number of a flow accepts: those of the flow for most
+    /// numbers, else any, or others.
+    fn kinds(&self, number: u8) -> FlowKindFilter {
+        let is_chat = self.truth.flow(self.flow_id(number)).is_some_and(FlowTruth::is_chat);
+        match (number / 64, is_chat) {
+            (0 | 1, true) | (3, false) => FlowKindFilter::Chat,
+            (0 | 1, false) | (3, true) => FlowKindFilter::Shared,
+            _ => FlowKindFilter::Any,
+        }
+    }
+
     fn message_id(&self, number: u8) -> (MessageId, FlowId) {
         let messages = self.truth.messages();
         let absent = MessageId::new(ABSENT).expect("the number is an id");
@@ -216,11 +244,10 @@ impl World {
     }
 
     fn command(&mut self, user: usize, action: &Action) -> Command {
-        let kinds = FlowKindFilter::Any;
         let by = self.users[user].id;
         match action {
             Action::Send { flow, key, reply_to } => {
-                let flow = self.flow_id(*flow);
+                let (flow, kinds) = (self.flow_id(*flow), self.kinds(*flow));
                 let mut content = Content::text(self.texts.make(by, Some(flow)));
                 content.reply_to = reply_to.map(|message| self.message_id(message).0);
                 let key = key.map(|key| format!("key-{}", key % 4));
@@ -244,7 +271,8 @@ impl World {
                         offset: u32::from(*offset),
                     },
                 };
-                Command::History { flow: self.flow_id(*flow), kinds, range, mark_read: *mark_read }
+                let (flow, kinds) = (self.flow_id(*flow), self.kinds(*flow));
+                Command::History { flow, kinds, range, mark_read: *mark_read }
             }
             Action::ListFlows { limit, offset, members } => Command::ListFlows {
                 limit: limit.map(u32::from),
@@ -252,7 +280,8 @@ impl World {
                 members: *members,
             },
             Action::GetFlow { flow, members } => {
-                Command::GetFlow { flow: self.flow_id(*flow), kinds, members: *members }
+                let (flow, kinds) = (self.flow_id(*flow), self.kinds(*flow));
+                Command::GetFlow { flow, kinds, members: *members }
             }
             Action::GetChanges { since, flow, limit } => Command::GetChanges {
                 since: self.now().before(Duration::from_micros(u64::from(*since))),
@@ -289,7 +318,10 @@ impl World {
                 let users = vec![self.user_id(*user)];
                 Command::RemoveMembers { flow: self.flow_id(*flow), users }
             }
-            Action::DeleteFlow { flow } => Command::DeleteFlow { flow: self.flow_id(*flow), kinds },
+            Action::DeleteFlow { flow } => {
+                let (flow, kinds) = (self.flow_id(*flow), self.kinds(*flow));
+                Command::DeleteFlow { flow, kinds }
+            }
             Action::GetUser { user } => Command::GetUser { user: UserRef::Id(self.user_id(*user)) },
             Action::SearchUsers { query } => {
                 let query = ["a", "boris", "@", "example", "х"][usize::from(*query) % 5];
@@ -390,7 +422,7 @@ impl World {
     fn open(&mut self, user: usize, subject: &'static Subject, opening: Parts, request: &Request) {
         self.opened += 1;
         let id = ConnectionId(self.opened);
-        let handshake = Handshake::new(id).request(&opening);
+        let handshake = Handshake::new(id).local(true).request(&opening);
         let websocket = handshake.websocket;
         let Ok(mut client) = subject.client().connect(&handshake) else { return };
         let mut frames = Vec::new();
@@ -404,7 +436,10 @@ impl World {
             };
             head = crate::input::parts(request);
         }
-        let Ok(server) = subject.dialect.accept(&Handshake::new(id).request(&head)) else { return };
+        let Ok(server) = subject.dialect.accept(&Handshake::new(id).local(true).request(&head))
+        else {
+            return;
+        };
         self.connections.push(Connection {
             id,
             user,
@@ -531,6 +566,9 @@ impl World {
             (Err(fault), _) => assert_eq!(changes, 0, "refused with {fault}, and published"),
         }
         let connection = &mut self.connections[index];
+        if outcome.is_ok() {
+            self.tally.granted.insert((connection.subject.id(), command.name()));
+        }
         connection.identity.completed(credentials, principal, &outcome);
         connection.announce();
         let identity = principal.map(|principal| principal.identity);
@@ -699,6 +737,7 @@ impl World {
                 let connection = &mut self.connections[index];
                 let read = connection.read_by_client(now, frame, &mut self.answered);
                 check_read(&event, &read);
+                *self.tally.read.entry(connection.subject.id()).or_default() += read.len();
             }
         }
     }
@@ -743,7 +782,7 @@ impl World {
 
 fn login(user: &User, password: String) -> Command {
     Command::Login {
-        identifier: user.login.to_owned(),
+        identifier: LoginIdentifier::Any(user.login.to_owned()),
         password: Secret::new(password),
         grant: GrantKind::Token,
     }
