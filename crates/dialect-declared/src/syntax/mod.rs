@@ -6,7 +6,8 @@ mod grammar;
 mod value;
 mod writer;
 
-pub(crate) use error::SyntaxError;
+pub(crate) use error::{SyntaxError, not_an_object};
 pub(crate) use grammar::Syntax;
 pub(crate) use value::{Kind, Value};
 pub(crate) use writer::Writer;
+pub(crate) use grammar::write_float;

@@ -1,0 +1,896 @@
+//! The compiler of a file.
+
+use super::differences::conditions;
+use super::holes::{Names, Resolver, Root, expand, time_form};
+use super::raw::{Raw, RawValue};
+use super::sections::Problems;
+use crate::forms::{Table, TableRow, Tables, content_type_of, kind_of};
+use crate::model::{Found, Operation, Shape, Type, answer_shape, event_shape};
+use crate::pattern::{FormText, Node, lay_over, parse, parse_path};
+use crate::plan::{
+    Compiled, CredentialsPlace, Empty, EventRule, Fixed, FixedValue, OutcomeRow, Plan, Refusal,
+    RequestFrame, RequestRule, Slot, SlotSource, TextPlan, Transport,
+};
+use crate::problem::{Place, Problem, nearest};
+use crate::syntax::{Syntax, Value};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+use tolmach_dialect::errors::FAULTS;
+
+/// The sections of a file.
+const SECTIONS: [&str; 11] = [
+    "dialect",
+    "tcp",
+    "memory",
+    "values",
+    "choice",
+    "outcomes",
+    "part",
+    "envelope",
+    "violation",
+    "request",
+    "event",
+];
+
+/// The most variants of one event: the combinations of all choices.
+const MAX_VARIANTS: usize = 8;
+
+/// The outcomes that are no faults and that every file may have.
+const VIOLATIONS: [&str; 3] = ["unknown", "malformed", "mistyped"];
+
+/// Compiles a file. The problems hold an error exactly if there is no result.
+pub(crate) fn compile(raw: &Raw) -> (Option<Compiled>, Vec<Problem>) {
+    let mut problems = Problems::default();
+    problems.only(raw, &SECTIONS);
+    let compiled = compiled(raw, &mut problems);
+    let compiled = if problems.has_errors() { None } else { compiled };
+    (compiled, problems.0)
+}
+
+/// The outcomes of a file.
+struct Outcomes {
+    columns: Vec<String>,
+    rows: Vec<OutcomeRow>,
+}
+
+fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
+    let empty = Raw::empty(raw.place.start..raw.place.start + 1);
+    let section = |name: &str| raw.get(name).unwrap_or(&empty);
+    let head = section("dialect");
+    problems.only(
+        head,
+        &[
+            "id",
+            "revision",
+            "summary",
+            "syntax",
+            "transports",
+            "paths",
+            "opens",
+            "opening",
+            "credentials",
+            "ignore",
+            "push",
+            "extends",
+        ],
+    );
+    let syntax = {
+        let text = problems.text(head, "syntax").unwrap_or("json");
+        let place = head.get("syntax").unwrap_or(head);
+        problems.choice(place, text, &Syntax::NAMES).unwrap_or(Syntax::Json)
+    };
+    let memory = memory(section("memory"), problems);
+    let tables = tables(section("values"), problems);
+    let (choices, choice_names) = choices(section("choice"), problems);
+    let tables = Tables { tables, choices };
+    let outcomes = outcomes(section("outcomes"), problems);
+    let parts = patterns(section("part"), syntax, problems);
+    let envelopes = patterns(section("envelope"), syntax, problems);
+    let names = Names {
+        columns: &outcomes.columns,
+        memory: &memory,
+        tables: &tables,
+        choices: &choice_names,
+        parts: &parts,
+    };
+    let mut compiler = Compiler { syntax, names: &names, envelopes: &envelopes, outcomes: &outcomes };
+    let requests = compiler.requests(section("request"), problems);
+    let events = compiler.events(section("event"), problems);
+    compiler.tell_apart(&requests, problems);
+    let requests = compiler.with_conditions(requests, problems);
+    let violations = section("violation");
+    problems.only(violations, &["unknown", "malformed"]);
+    let unknown = compiler.violation(violations.get("unknown"), problems);
+    let malformed = compiler.violation(violations.get("malformed"), problems);
+    let opens = head.get("opens").and_then(|raw| compiler.pattern(raw, problems));
+    let opens = opens.map(|node| compiler.plan(&node, Root { shape: None, request: None }, problems));
+    let name_path = envelopes.get("request").and_then(name_path).unwrap_or_default();
+    if name_path.is_empty() {
+        let place = section("envelope");
+        problems.error(place, "[envelope] request: a key with the hole <name> is expected");
+    }
+    let transports = transports(head, problems);
+    let credentials = {
+        let text = problems.needed_text(head, "credentials");
+        let place = head.get("credentials").unwrap_or(head);
+        let names = [
+            ("connection", CredentialsPlace::Connection),
+            ("field", CredentialsPlace::Field),
+            ("header", CredentialsPlace::Header),
+            ("subprotocol", CredentialsPlace::Subprotocol),
+            ("query", CredentialsPlace::Query),
+        ];
+        problems.choice(place, text, &names).unwrap_or(CredentialsPlace::Connection)
+    };
+    check_outcomes(&outcomes, section("outcomes"), problems);
+    let variants: usize = tables.choices.iter().map(Vec::len).product();
+    if variants > MAX_VARIANTS {
+        let text = format!("{variants} combinations of forms; at most {MAX_VARIANTS} are possible");
+        problems.error(section("choice"), text);
+    }
+    let pace = pace(section("tcp"), problems);
+    let opening = match problems.text(head, "opening") {
+        Some(opening) => opening.to_owned(),
+        None => head.get("opens").and_then(Raw::text).unwrap_or_default().to_owned(),
+    };
+    Some(Compiled {
+        id: problems.needed_text(head, "id").to_owned(),
+        revision: problems.text(head, "revision").unwrap_or("doc").to_owned(),
+        summary: problems.needed_text(head, "summary").to_owned(),
+        syntax,
+        transports,
+        paths: paths(head, problems),
+        opens,
+        opening,
+        credentials,
+        ignore: problems.texts(head, "ignore"),
+        push: problems.flag(head, "push").unwrap_or(true),
+        pace,
+        columns: outcomes.columns.clone(),
+        outcomes: outcomes.rows.clone(),
+        requests,
+        events,
+        name_path,
+        unknown,
+        malformed,
+        memory: memory.clone(),
+        tables: tables.clone(),
+    })
+}
+
+fn memory(raw: &Raw, problems: &mut Problems) -> Vec<(String, Type)> {
+    let mut memory = Vec::new();
+    let types = [("flow", Type::FlowId), ("message", Type::MessageId), ("user", Type::UserId)];
+    for (name, value) in raw.table().into_iter().flatten() {
+        let text = problems.text(raw, name).unwrap_or_default();
+        if let Some(of) = problems.choice(value, text, &types) {
+            memory.push((name.clone(), of));
+        }
+    }
+    memory
+}
+
+fn tables(raw: &Raw, problems: &mut Problems) -> Vec<Table> {
+    let mut tables = Vec::new();
+    for (name, rows) in raw.table().into_iter().flatten() {
+        let mut table = Table { name: name.clone(), ..Table::default() };
+        for (model, wire) in rows.table().into_iter().flatten() {
+            let values: Vec<Value<'static>> =
+                wire.items().iter().filter_map(|item| constant(item, problems)).collect();
+            match (model.as_str(), values.first()) {
+                ("*", Some(Value::Text(text))) if text == "*" => table.others_as_they_are = true,
+                ("*", Some(value)) => table.others = Some(value.clone()),
+                (_, Some(_)) => match word(model) {
+                    Some(name) => table.rows.push(TableRow { name, wire: values }),
+                    None => {
+                        let near = nearest(model, WORDS.iter().copied());
+                        problems.error(wire, format!("{model}: no such value; {near}"));
+                    }
+                },
+                (_, None) => problems.error(wire, "a value is expected"),
+            }
+        }
+        tables.push(table);
+    }
+    tables
+}
+
+/// The values of closed sets.
+const WORDS: [&str; 18] = [
+    "chat", "group", "channel", "text", "image", "file", "sticker", "all", "unread", "newest",
+    "true", "false", "any", "shared", "nothing", "connection", "token", "pair",
+];
+
+fn word(text: &str) -> Option<&'static str> {
+    WORDS.into_iter().find(|word| *word == text)
+}
+
+fn choices(raw: &Raw, problems: &mut Problems) -> (Vec<Vec<crate::forms::Form>>, Vec<String>) {
+    let (mut choices, mut names) = (Vec::new(), Vec::new());
+    for (name, value) in raw.table().into_iter().flatten() {
+        let mut forms = Vec::new();
+        for text in problems.texts(raw, name) {
+            let form = FormText { place: value.place.clone(), name: text, argument: None };
+            match time_form(&form) {
+                Some(Ok(form)) => forms.push(form),
+                _ => problems.error(value, format!("{}: a form of times is expected", form.name)),
+            }
+        }
+        choices.push(forms);
+        names.push(name.clone());
+    }
+    (choices, names)
+}
+
+fn outcomes(raw: &Raw, problems: &mut Problems) -> Outcomes {
+    let columns = problems.texts(raw, "columns");
+    let mut rows = Vec::new();
+    for (name, value) in raw.table().into_iter().flatten().filter(|(name, _)| name != "columns") {
+        rows.push(OutcomeRow { name: name.clone(), cells: cells(value, &columns, problems) });
+    }
+    Outcomes { columns, rows }
+}
+
+/// The cells of a row; those that are missing are none.
+fn cells(
+    raw: &Raw,
+    columns: &[String],
+    problems: &mut Problems,
+) -> Vec<Option<Value<'static>>> {
+    let RawValue::List(items) = &raw.value else {
+        problems.error(raw, "a list of cells is expected");
+        return Vec::new();
+    };
+    if items.len() > columns.len() {
+        problems.error(raw, format!("{} cells for {} columns", items.len(), columns.len()));
+    }
+    let cells = items.iter().map(|item| constant(item, problems));
+    cells.chain(std::iter::repeat(None)).take(columns.len()).collect()
+}
+
+fn constant(raw: &Raw, problems: &mut Problems) -> Option<Value<'static>> {
+    Some(match &raw.value {
+        RawValue::Text(text, _) => Value::Text(text.clone().into()),
+        RawValue::Integer(number) => Value::Integer(*number),
+        RawValue::Flag(flag) => Value::Flag(*flag),
+        _ => {
+            problems.error(raw, "a text, an integer, true or false is expected");
+            return None;
+        }
+    })
+}
+
+fn check_outcomes(outcomes: &Outcomes, raw: &Raw, problems: &mut Problems) {
+    let has = |name: &str| outcomes.rows.iter().any(|row| row.name == name);
+    if has("*") {
+        return;
+    }
+    let invalid = ["invalid"].into_iter();
+    for fault in FAULTS.iter().map(tolmach_domain::Fault::name).chain(invalid) {
+        if !has(fault) {
+            problems.error(raw, format!("no outcome for `{fault}`, and no \"*\""));
+        }
+    }
+}
+
+fn patterns(raw: &Raw, syntax: Syntax, problems: &mut Problems) -> BTreeMap<String, Node> {
+    let mut nodes = BTreeMap::new();
+    for (name, value) in raw.table().into_iter().flatten() {
+        if let Some(node) = parsed(value, syntax, problems) {
+            nodes.insert(name.clone(), node);
+        }
+    }
+    nodes
+}
+
+fn parsed(raw: &Raw, syntax: Syntax, problems: &mut Problems) -> Option<Node> {
+    match &raw.value {
+        RawValue::Text(text, start) => problems.ok(parse(text, *start, syntax)),
+        _ => {
+            problems.error(raw, "a frame in a text is expected");
+            None
+        }
+    }
+}
+
+/// The keys that lead to `<name>`.
+fn name_path(node: &Node) -> Option<Vec<String>> {
+    use crate::pattern::NodeKind;
+    match &node.kind {
+        NodeKind::Hole(hole) => (hole.path.as_deref()? == ["name"]).then(Vec::new),
+        NodeKind::Object(members) => members.iter().find_map(|member| {
+            let mut path = name_path(&member.node)?;
+            path.insert(0, member.keys[0].clone());
+            Some(path)
+        }),
+        _ => None,
+    }
+}
+
+fn transports(head: &Raw, problems: &mut Problems) -> Vec<Transport> {
+    let names = [("websocket", Transport::WebSocket), ("tcp", Transport::Tcp)];
+    let place = head.get("transports").unwrap_or(head);
+    let texts = problems.texts(head, "transports");
+    if texts.is_empty() {
+        return vec![Transport::WebSocket];
+    }
+    texts.iter().filter_map(|text| problems.choice(place, text, &names)).collect()
+}
+
+fn paths(head: &Raw, problems: &mut Problems) -> Vec<String> {
+    let paths = problems.texts(head, "paths");
+    for path in &paths {
+        if !path.starts_with('/') || path.contains(['?', '#', ' ']) {
+            let place = head.get("paths").unwrap_or(head);
+            problems.error(place, format!("{path}: a path begins with a slash"));
+        }
+    }
+    paths
+}
+
+fn pace(raw: &Raw, problems: &mut Problems) -> Option<Duration> {
+    problems.only(raw, &["pace"]);
+    let text = problems.text(raw, "pace")?;
+    let milliseconds = text.strip_suffix("ms").and_then(|digits| digits.trim().parse().ok());
+    if milliseconds.is_none() {
+        problems.error(raw, format!("pace: {text}: milliseconds such as \"20ms\" are expected"));
+    }
+    milliseconds.map(Duration::from_millis)
+}
+
+/// Compiles requests and events.
+struct Compiler<'a> {
+    syntax: Syntax,
+    names: &'a Names<'a>,
+    envelopes: &'a BTreeMap<String, Node>,
+    outcomes: &'a Outcomes,
+}
+
+impl Compiler<'_> {
+    fn pattern(&self, raw: &Raw, problems: &mut Problems) -> Option<Node> {
+        let node = parsed(raw, self.syntax, problems)?;
+        problems.ok(expand(&node, self.names, 0))
+    }
+
+    fn plan(&self, node: &Node, root: Root, problems: &mut Problems) -> Plan {
+        Resolver { names: self.names, root, problems }.plan(node)
+    }
+
+    /// An envelope with a frame laid over it.
+    fn enveloped(
+        &self,
+        envelope: &str,
+        frame: Option<&Node>,
+        place: &Raw,
+        problems: &mut Problems,
+    ) -> Node {
+        let empty = Node::object(place.place.clone(), Vec::new());
+        let lower = match self.envelopes.get(envelope) {
+            Some(lower) => problems.ok(expand(lower, self.names, 0)).unwrap_or_else(|| empty.clone()),
+            None if envelope == "refused" => {
+                return self.enveloped("response", frame, place, problems);
+            }
+            None => {
+                let near = nearest(envelope, self.envelopes.keys().map(String::as_str));
+                problems.error(place, format!("[envelope] {envelope}: there is none; {near}"));
+                empty.clone()
+            }
+        };
+        let lower = if envelope == "refused" {
+            match self.envelopes.get("response") {
+                Some(response) => {
+                    let response = problems.ok(expand(response, self.names, 0));
+                    response.map_or(lower.clone(), |response| lay_over(&response, &lower))
+                }
+                None => lower,
+            }
+        } else {
+            lower
+        };
+        lay_over(&lower, frame.unwrap_or(&empty))
+    }
+
+    fn violation(&self, raw: Option<&Raw>, problems: &mut Problems) -> Plan {
+        let place = Raw::empty(0..1);
+        let frame = raw.and_then(|raw| {
+            problems.only(raw, &["frame"]);
+            self.pattern(raw.get("frame")?, problems)
+        });
+        let node = self.enveloped("refused", frame.as_ref(), raw.unwrap_or(&place), problems);
+        self.plan(&node, Root { shape: None, request: None }, problems)
+    }
+
+    fn outcome(&self, name: &str, place: &Raw, problems: &mut Problems) -> usize {
+        match self.outcomes.rows.iter().position(|row| row.name == name) {
+            Some(row) => row,
+            None => {
+                let near = nearest(name, self.outcomes.rows.iter().map(|row| row.name.as_str()));
+                problems.error(place, format!("{name}: no such outcome; {near}"));
+                0
+            }
+        }
+    }
+
+    fn memory(&self, name: &str, place: &Raw, problems: &mut Problems) -> Option<usize> {
+        let cell = self.names.memory.iter().position(|(cell, _)| cell == name);
+        if cell.is_none() {
+            let near = nearest(name, self.names.memory.iter().map(|(cell, _)| cell.as_str()));
+            problems.error(place, format!("{name}: no such memory; {near}"));
+        }
+        cell
+    }
+
+    fn requests(&mut self, raw: &Raw, problems: &mut Problems) -> Vec<RequestRule> {
+        let mut rules: Vec<RequestRule> = Vec::new();
+        for (command, raw) in raw.table().into_iter().flatten() {
+            let Some(operation) = Operation::ALL.into_iter().find(|o| o.name() == command) else {
+                let near = nearest(command, Operation::ALL.into_iter().map(Operation::name));
+                problems.error(raw, format!("request.{command}: no such command; {near}"));
+                continue;
+            };
+            for raw in raw.items() {
+                rules.extend(self.request(operation, raw, problems));
+            }
+        }
+        rules.sort_by_key(|rule| rule.place.start);
+        rules
+    }
+
+    fn request(
+        &self,
+        operation: Operation,
+        raw: &Raw,
+        problems: &mut Problems,
+    ) -> Option<RequestRule> {
+        problems.only(
+            raw,
+            &[
+                "name", "answer", "envelope", "frame", "set", "response", "response_set", "ok",
+                "refused", "outcomes", "each", "empty", "fence", "remember", "forget", "needs",
+                "bars", "replaces", "dropped",
+            ],
+        );
+        let Some(name) = raw.get("name") else {
+            problems.error(raw, "the key name is missing");
+            return None;
+        };
+        let name = constant(name, problems)?;
+        let answer = match raw.get("answer") {
+            Some(answer) => constant(answer, problems)?,
+            None => name.clone(),
+        };
+        let shape = Shape::Command(operation);
+        let envelope = problems.text(raw, "envelope").unwrap_or("request").to_owned();
+        let frames: Vec<Option<Node>> = match raw.get("frame") {
+            Some(frames) => {
+                frames.items().iter().map(|frame| self.pattern(frame, problems)).collect()
+            }
+            None => vec![None],
+        };
+        let root = Root { shape: Some(shape), request: None };
+        let frames: Vec<RequestFrame> = frames
+            .iter()
+            .map(|frame| {
+                let node = self.enveloped(&envelope, frame.as_ref(), raw, problems);
+                let plan = self.plan(&node, root, problems);
+                let keys = keys(&plan);
+                RequestFrame { plan, conditions: Vec::new(), keys }
+            })
+            .collect();
+        let set = self.set(raw, "set", Some(shape), None, problems);
+        self.check_complete(operation, &frames, &set, raw, problems);
+
+        let answer_shape = answer_shape(operation);
+        let answer_root = Root { shape: Some(answer_shape), request: Some(shape) };
+        let response = match raw.get("response") {
+            Some(raw) if raw.text() == Some("event") => None,
+            response => {
+                let frame = response.and_then(|raw| self.pattern(raw, problems));
+                let each = raw.get("each").and_then(Raw::text);
+                Some(self.response(frame.as_ref(), each, answer_root, raw, problems))
+            }
+        };
+        let each = raw.get("each").and_then(|list| {
+            let path = parse_path(list.text().unwrap_or_default(), &list.place);
+            let path = problems.ok(path)?;
+            let names = self.names;
+            Resolver { names, root: answer_root, problems }.slot(&path, &list.place)
+        });
+        let empty = raw.get("empty").and_then(|raw| self.empty(raw, answer_root, problems));
+        let ok = problems.text(raw, "ok").unwrap_or("ok").to_owned();
+        let ok = self.outcome(&ok, raw.get("ok").unwrap_or(raw), problems);
+        let refused = self.refused(raw, shape, problems);
+        let mut outcomes = HashMap::new();
+        for (fault, row) in raw.get("outcomes").and_then(Raw::table).into_iter().flatten() {
+            outcomes.insert(fault.clone(), cells(row, &self.outcomes.columns, problems));
+        }
+        let remember = self.remember(raw, shape, answer_shape, problems);
+        let forget = problems.texts(raw, "forget");
+        let forget = forget.iter().filter_map(|name| self.memory(name, raw, problems)).collect();
+        let mut needs = Vec::new();
+        for (key, must_be_set) in [("needs", true), ("bars", false)] {
+            for (cell, outcome) in raw.get(key).and_then(Raw::table).into_iter().flatten() {
+                let cell = self.memory(cell, outcome, problems);
+                let row = self.outcome(outcome.text().unwrap_or_default(), outcome, problems);
+                needs.extend(cell.map(|cell| (cell, must_be_set, row)));
+            }
+        }
+        let keeps_request = response.iter().chain(empty_plan(empty.as_ref())).any(|plan| {
+            uses(plan, &|slot| slot.source == SlotSource::Request)
+        }) || remember.iter().any(|(_, _, from_request)| *from_request);
+        let needs_token = frames.iter().any(|frame| {
+            uses(&frame.plan, &|slot| slot.source == SlotSource::Token)
+        });
+        Some(RequestRule {
+            operation,
+            name,
+            answer,
+            place: raw.place.clone(),
+            frames,
+            set,
+            response,
+            each,
+            empty,
+            ok,
+            refused,
+            outcomes,
+            remember,
+            forget,
+            needs,
+            keeps_request,
+            needs_token,
+        })
+    }
+
+    /// The plan of a response, or of the frame of one of its items.
+    fn response(
+        &self,
+        frame: Option<&Node>,
+        each: Option<&str>,
+        root: Root,
+        raw: &Raw,
+        problems: &mut Problems,
+    ) -> Plan {
+        let node = self.enveloped("response", frame, raw, problems);
+        match each {
+            Some(list) => self.item_plan(&node, list, root, problems),
+            None => self.plan(&node, root, problems),
+        }
+    }
+
+    /// The plan of the frame of one item of a list of the root.
+    fn item_plan(&self, node: &Node, list: &str, root: Root, problems: &mut Problems) -> Plan {
+        use crate::pattern::{List, NodeKind};
+        let Ok(path) = parse_path(list, &node.place) else { return Plan::Constant(Value::Null, false) };
+        let item = Box::new(node.clone());
+        let kind = NodeKind::List(List::OneOrMany { path, item });
+        match self.plan(&Node { place: node.place.clone(), kind }, root, problems) {
+            Plan::List(list) => *list.item,
+            other => other,
+        }
+    }
+
+    fn empty(&self, raw: &Raw, root: Root, problems: &mut Problems) -> Option<Empty> {
+        let text = raw.text()?;
+        if text.starts_with('{') {
+            let frame = self.pattern(raw, problems)?;
+            let node = self.enveloped("response", Some(&frame), raw, problems);
+            return Some(Empty::Frame(self.plan(&node, root, problems)));
+        }
+        Some(Empty::Outcome(self.outcome(text, raw, problems)))
+    }
+
+    fn refused(&self, raw: &Raw, shape: Shape, problems: &mut Problems) -> Refusal {
+        let root = Root { shape: None, request: Some(shape) };
+        let plan = |frame: Option<&Raw>, problems: &mut Problems| {
+            let frame = frame.and_then(|frame| self.pattern(frame, problems));
+            let node = self.enveloped("refused", frame.as_ref(), raw, problems);
+            self.plan(&node, root, problems)
+        };
+        match raw.get("refused") {
+            Some(value) if value.text() == Some("nothing") => Refusal::Nothing,
+            Some(value) if value.table().is_some() => {
+                let mut frames = HashMap::new();
+                for (fault, frame) in value.table().into_iter().flatten() {
+                    frames.insert(fault.clone(), plan(Some(frame), problems));
+                }
+                frames.entry("*".to_owned()).or_insert_with(|| plan(None, problems));
+                Refusal::ByFault(frames)
+            }
+            frame => Refusal::Frame(plan(frame, problems)),
+        }
+    }
+
+    /// What a wire fixes, or leaves out.
+    fn set(
+        &self,
+        raw: &Raw,
+        key: &str,
+        shape: Option<Shape>,
+        request: Option<Shape>,
+        problems: &mut Problems,
+    ) -> Vec<Fixed> {
+        let mut set = Vec::new();
+        let root = Root { shape, request };
+        for (path, value) in raw.get(key).and_then(Raw::table).into_iter().flatten() {
+            let Some(path) = problems.ok(parse_path(path, &value.place)) else { continue };
+            let plain: Vec<String> =
+                path.iter().map(|name| name.trim_end_matches("[]").to_owned()).collect();
+            let names = self.names;
+            let target = Resolver { names, root, problems }.slot(&plain, &value.place);
+            let Some(target) = target else { continue };
+            if let Some(fixed) = self.fixed_value(value, &target, root, problems) {
+                set.push(Fixed { path, value: fixed });
+            }
+        }
+        set
+    }
+
+    fn fixed_value(
+        &self,
+        raw: &Raw,
+        target: &Slot,
+        root: Root,
+        problems: &mut Problems,
+    ) -> Option<FixedValue> {
+        let hole = raw.text().and_then(|text| text.strip_prefix('<')?.strip_suffix('>'));
+        if let Some(hole) = hole {
+            if hole == "me" {
+                return Some(FixedValue::Me);
+            }
+            let path = problems.ok(parse_path(hole, &raw.place))?;
+            let names = self.names;
+            let slot = Resolver { names, root, problems }.slot(&path, &raw.place)?;
+            return Some(match slot.source {
+                SlotSource::Request => FixedValue::Request(slot.path),
+                SlotSource::Memory(cell) => FixedValue::Memory(cell),
+                _ => FixedValue::Field(slot.path),
+            });
+        }
+        let found = match (&raw.value, target.of) {
+            (RawValue::Flag(flag), Type::Flag) => Some(Found::Flag(*flag)),
+            (RawValue::Integer(number), _) => Some(Found::Integer(*number)),
+            (RawValue::Text(text, _), Type::Word(words)) => {
+                words.iter().find(|word| *word == text).map(|word| Found::Word(word))
+            }
+            (RawValue::Text(text, _), Type::FlowKind) => kind_of(text).map(Found::FlowKind),
+            (RawValue::Text(text, _), Type::ContentType) => {
+                content_type_of(text).map(Found::ContentType)
+            }
+            (RawValue::Text(text, _), Type::Text) => Some(Found::Text(text.clone())),
+            _ => None,
+        };
+        if found.is_none() {
+            let words = match target.of {
+                Type::Word(words) => format!(": {}", words.join(", ")),
+                _ => String::new(),
+            };
+            let title = target.of.title();
+            problems.error(raw, format!("{title} is expected{words}"));
+        }
+        found.map(FixedValue::Constant)
+    }
+
+    fn remember(
+        &self,
+        raw: &Raw,
+        request: Shape,
+        answer: Shape,
+        problems: &mut Problems,
+    ) -> Vec<(usize, Vec<&'static str>, bool)> {
+        let mut remember = Vec::new();
+        let root = Root { shape: Some(answer), request: Some(request) };
+        for (cell, value) in raw.get("remember").and_then(Raw::table).into_iter().flatten() {
+            let Some(cell) = self.memory(cell, value, problems) else { continue };
+            let hole = value.text().and_then(|text| text.strip_prefix('<')?.strip_suffix('>'));
+            let Some(hole) = hole else {
+                problems.error(value, "a hole such as \"<request.flow>\" is expected");
+                continue;
+            };
+            let hole = hole.strip_prefix("flow.").filter(|_| answer == Shape::Answer(Operation::GetFlow)).unwrap_or(hole);
+            let Some(path) = problems.ok(parse_path(hole, &value.place)) else { continue };
+            let names = self.names;
+            if let Some(slot) = (Resolver { names, root, problems }).slot(&path, &value.place) {
+                remember.push((cell, slot.path, slot.source == SlotSource::Request));
+            }
+        }
+        remember
+    }
+
+    /// Every field that a command needs must stand in each frame, or be set.
+    fn check_complete(
+        &self,
+        operation: Operation,
+        frames: &[RequestFrame],
+        set: &[Fixed],
+        raw: &Raw,
+        problems: &mut Problems,
+    ) {
+        for field in Shape::Command(operation).fields().iter().filter(|field| !field.is_optional) {
+            let is_set = set.iter().any(|fixed| fixed.path[0] == field.name);
+            let is_field = |slot: &Slot| {
+                slot.source == SlotSource::Scope(0) && slot.path.first() == Some(&field.name)
+            };
+            let all = frames.iter().all(|frame| uses(&frame.plan, &is_field));
+            if !is_set && !all {
+                let (command, name) = (operation.name(), field.name);
+                problems.error(raw, format!("{command}: {name} has no hole and is not set"));
+            }
+        }
+    }
+
+    /// Finds requests that one frame could both be.
+    fn tell_apart(&self, rules: &[RequestRule], problems: &mut Problems) {
+        for (index, rule) in rules.iter().enumerate() {
+            for other in rules[index + 1..].iter().filter(|other| other.name == rule.name) {
+                let tables = self.names.tables;
+                let apart = rule.frames.iter().all(|frame| {
+                    other.frames.iter().all(|o| conditions(&frame.plan, &o.plan, tables).is_some())
+                });
+                if !apart {
+                    let (a, b) = (rule.operation.name(), other.operation.name());
+                    let text = format!(
+                        "requests {a} and {b}: one frame can be both; a constant, a kind, or a key \
+                         that only one has must differ"
+                    );
+                    problems.add(Problem::error(other.place.clone(), text));
+                }
+            }
+        }
+    }
+
+    fn with_conditions(
+        &self,
+        rules: Vec<RequestRule>,
+        problems: &mut Problems,
+    ) -> Vec<RequestRule> {
+        let tables = self.names.tables;
+        let plans: Vec<(Value<'static>, Place, Plan)> = rules
+            .iter()
+            .flat_map(|rule| {
+                let place = rule.place.clone();
+                rule.frames.iter().map(move |f| (rule.name.clone(), place.clone(), f.plan.clone()))
+            })
+            .collect();
+        let mut rules = rules;
+        let mut number = 0;
+        for rule in &mut rules {
+            let count = rule.frames.len();
+            for frame in &mut rule.frames {
+                let others = plans.iter().enumerate();
+                for (_, (_, place, other)) in
+                    others.filter(|(other, (name, ..))| *other != number && *name == rule.name)
+                {
+                    match conditions(&frame.plan, other, tables) {
+                        Some(found) => frame.conditions.extend(found),
+                        // Two frames of one request: the first that fits is read.
+                        None if *place == rule.place && count > 1 => {}
+                        None => {
+                            let text = "one frame can be this request and another one";
+                            problems.add(Problem::error(rule.place.clone(), text));
+                        }
+                    }
+                }
+                number += 1;
+            }
+        }
+        rules
+    }
+
+    fn events(&mut self, raw: &Raw, problems: &mut Problems) -> Vec<EventRule> {
+        let mut rules = Vec::new();
+        for (event, raw) in raw.table().into_iter().flatten() {
+            let Some(shape) = event_shape(event) else {
+                let near = nearest(event, crate::model::EVENTS.into_iter());
+                problems.error(raw, format!("event.{event}: no such event; {near}"));
+                continue;
+            };
+            for raw in raw.items() {
+                rules.extend(self.event(shape, raw, problems));
+            }
+        }
+        rules
+    }
+
+    fn event(&self, shape: Shape, raw: &Raw, problems: &mut Problems) -> Option<EventRule> {
+        problems.only(
+            raw,
+            &["name", "ok", "frame", "each", "only", "set", "to", "replaces", "dropped"],
+        );
+        let Shape::Event(event) = shape else { return None };
+        let name = raw.get("name").and_then(|name| constant(name, problems));
+        let name = name.unwrap_or(Value::Null);
+        let root = Root { shape: Some(shape), request: None };
+        let frame = raw.get("frame").and_then(|frame| self.pattern(frame, problems));
+        let each = raw.get("each").and_then(Raw::text);
+        let plan = self.response(frame.as_ref(), each, root, raw, problems);
+        let each = raw.get("each").and_then(|list| {
+            let path = problems.ok(parse_path(list.text()?, &list.place))?;
+            let names = self.names;
+            Resolver { names, root, problems }.slot(&path, &list.place)
+        });
+        let ok = problems.text(raw, "ok").unwrap_or("ok").to_owned();
+        let ok = self.outcome(&ok, raw.get("ok").unwrap_or(raw), problems);
+        let mut only = Vec::new();
+        for (path, value) in raw.get("only").and_then(Raw::table).into_iter().flatten() {
+            let Some(path) = problems.ok(parse_path(path, &value.place)) else { continue };
+            let names = self.names;
+            let slot = Resolver { names, root, problems }.slot(&path, &value.place);
+            if let (Some(slot), Some(text)) = (slot, value.text()) {
+                only.push((slot.path, text.to_owned()));
+            }
+        }
+        let to = match problems.text(raw, "to") {
+            None | Some("members") => None,
+            Some(cell) => {
+                let cell = cell.to_owned();
+                self.memory(&cell, raw.get("to").unwrap_or(raw), problems)
+            }
+        };
+        let is_private = uses(&plan, &|slot| {
+            slot.source == SlotSource::Me
+                || slot.path.iter().any(|name| matches!(*name, "others" | "with" | "name"))
+                    && slot.of != Type::UserId
+                    && slot.path.first() != Some(&"author")
+        });
+        Some(EventRule { event, name, plan, each, ok, only, to, is_private })
+    }
+}
+
+fn empty_plan(empty: Option<&Empty>) -> impl Iterator<Item = &Plan> {
+    empty.into_iter().filter_map(|empty| match empty {
+        Empty::Frame(plan) => Some(plan),
+        Empty::Outcome(_) => None,
+    })
+}
+
+/// True if a slot of a plan fulfils a condition.
+fn uses(plan: &Plan, wanted: &dyn Fn(&Slot) -> bool) -> bool {
+    match plan {
+        Plan::Constant(..) => false,
+        Plan::Slot(slot) => wanted(slot),
+        Plan::Text(parts) => parts.iter().any(|part| match part {
+            TextPlan::Slot(slot) => wanted(slot),
+            TextPlan::Literal(_) => false,
+        }),
+        Plan::Object(members) => members.iter().any(|member| uses(&member.plan, wanted)),
+        Plan::Fixed(items) => items.iter().any(|item| uses(item, wanted)),
+        Plan::List(list) => {
+            wanted(&list.slot)
+                || list.before.iter().any(|plan| uses(plan, wanted))
+                || uses(&list.item, wanted)
+        }
+    }
+}
+
+/// The key on the wire of each field of the command.
+fn keys(plan: &Plan) -> HashMap<&'static str, String> {
+    fn collect(plan: &Plan, key: &str, keys: &mut HashMap<&'static str, String>) {
+        match plan {
+            Plan::Slot(slot) => {
+                let name = match slot.source {
+                    SlotSource::Scope(_) => slot.path.first().copied(),
+                    SlotSource::Token => Some("token"),
+                    _ => None,
+                };
+                if let Some(name) = name {
+                    keys.entry(name).or_insert_with(|| key.to_owned());
+                }
+            }
+            Plan::Object(members) => {
+                members.iter().for_each(|member| collect(&member.plan, &member.keys[0], keys));
+            }
+            Plan::Fixed(items) => items.iter().for_each(|item| collect(item, key, keys)),
+            Plan::List(list) => {
+                if let Some(name) = list.slot.path.first() {
+                    keys.entry(name).or_insert_with(|| key.to_owned());
+                }
+                collect(&list.item, key, keys);
+            }
+            Plan::Constant(..) | Plan::Text(_) => {}
+        }
+    }
+    let mut all = HashMap::new();
+    collect(plan, "", &mut all);
+    all
+}

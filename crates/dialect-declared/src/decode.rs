@@ -1,0 +1,350 @@
+//! Frames, matched.
+
+use crate::forms::{Form, Mismatch, Tables};
+use crate::model::{Found, Record, Type};
+use crate::plan::{Condition, ListKind, ListPlan, Plan, PlanMember, Slot, SlotSource, Test, TextPlan};
+use crate::syntax::{Syntax, Value};
+use bytes::Bytes;
+
+/// What was found in a frame.
+#[derive(Debug, Default)]
+pub(crate) struct Match {
+    /// The fields of the command.
+    pub(crate) record: Record,
+    pub(crate) tag: Option<Bytes>,
+    pub(crate) token: Option<String>,
+    pub(crate) token_user: Option<i64>,
+    /// The forms that were chosen: of a choice, by its index.
+    pub(crate) chosen: Vec<(usize, usize)>,
+    /// Values that must agree with what the connection knows.
+    pub(crate) mine: Vec<(&'static str, Found)>,
+    pub(crate) memory: Vec<(usize, Found)>,
+}
+
+/// The reason why a frame does not match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FieldProblem {
+    /// The key of the wire; empty for the frame itself.
+    pub(crate) key: String,
+    pub(crate) reason: &'static str,
+    /// True if the value is of the right kind and out of its range.
+    pub(crate) is_range: bool,
+}
+
+/// Matches frames in a syntax.
+pub(crate) struct Matcher<'a> {
+    pub(crate) syntax: Syntax,
+    pub(crate) tables: &'a Tables,
+}
+
+impl Matcher<'_> {
+    /// Matches a whole frame with a plan.
+    pub(crate) fn find(&self, plan: &Plan, value: &Value<'_>) -> Result<Match, FieldProblem> {
+        let mut found = Match::default();
+        let mut scopes = Vec::new();
+        self.walk(plan, Some(value), "", true, &mut scopes, &mut found)?;
+        Ok(found)
+    }
+
+    /// The request id and the chosen forms in a frame, whatever else it has.
+    pub(crate) fn envelope(&self, plan: &Plan, value: &Value<'_>) -> Match {
+        let mut found = Match::default();
+        self.walk_envelope(plan, value, &mut found);
+        found
+    }
+
+    fn walk_envelope(&self, plan: &Plan, value: &Value<'_>, found: &mut Match) {
+        let Plan::Object(members) = plan else { return };
+        for member in members {
+            let at = member.keys.iter().find_map(|key| value.get(key));
+            match (&member.plan, at) {
+                (Plan::Object(_), Some(value)) => self.walk_envelope(&member.plan, value, found),
+                (Plan::Slot(slot), Some(value))
+                    if matches!(slot.source, SlotSource::Tag | SlotSource::Nothing) =>
+                {
+                    // A value that cannot be read chooses nothing.
+                    let _ = self.walk_slot(slot, value, "", &mut [], found);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// True if a frame fulfils all conditions.
+    pub(crate) fn fits(conditions: &[Condition], value: &Value<'_>) -> bool {
+        conditions.iter().all(|condition| {
+            let at = condition.path.iter().try_fold(value, |value, key| value.get(key));
+            match (&condition.test, at) {
+                (Test::Equals(constant), Some(value)) => constant == value,
+                (Test::Kinds(kinds), Some(value)) => kinds.contains(&value.kind()),
+                (_, None) => false,
+            }
+        })
+    }
+
+    fn walk<'v>(
+        &self,
+        plan: &Plan,
+        value: Option<&Value<'v>>,
+        key: &str,
+        is_needed: bool,
+        scopes: &mut Vec<Record>,
+        found: &mut Match,
+    ) -> Result<(), FieldProblem> {
+        let value = match (plan, value) {
+            // A constant is not looked at, unless it decides.
+            (Plan::Constant(constant, true), value) if value != Some(constant) => {
+                return Err(problem(key, "another value is expected"));
+            }
+            (Plan::Constant(..), _) => return Ok(()),
+            (_, None | Some(Value::Null)) => {
+                return self.walk_none(plan, value.is_some(), key, is_needed, scopes, found);
+            }
+            (_, Some(value)) => value,
+        };
+        match plan {
+            Plan::Constant(..) => Ok(()),
+            Plan::Slot(slot) => self.walk_slot(slot, value, key, scopes, found),
+            Plan::Text(parts) => self.walk_text(parts, value, key, scopes, found),
+            Plan::Object(members) => {
+                let Value::Object(_) = value else {
+                    return Err(problem(key, "an object is expected"));
+                };
+                for member in members {
+                    self.walk_member(member, value, scopes, found)?;
+                }
+                Ok(())
+            }
+            Plan::Fixed(items) => {
+                let Value::List(values) = value else {
+                    return Err(problem(key, "a list is expected"));
+                };
+                for (index, item) in items.iter().enumerate() {
+                    self.walk(item, values.get(index), key, true, scopes, found)?;
+                }
+                Ok(())
+            }
+            Plan::List(list) => self.walk_list(list, value, key, scopes, found),
+        }
+    }
+
+    fn walk_member(
+        &self,
+        member: &PlanMember,
+        value: &Value<'_>,
+        scopes: &mut Vec<Record>,
+        found: &mut Match,
+    ) -> Result<(), FieldProblem> {
+        let at = member.keys.iter().find_map(|key| value.get(key));
+        let is_needed = member.is_required || !member.is_optional;
+        self.walk(&member.plan, at, &member.keys[0], is_needed, scopes, found)
+    }
+
+    /// A part that is absent, or null.
+    fn walk_none(
+        &self,
+        plan: &Plan,
+        is_null: bool,
+        key: &str,
+        is_needed: bool,
+        scopes: &mut Vec<Record>,
+        found: &mut Match,
+    ) -> Result<(), FieldProblem> {
+        match plan {
+            Plan::Slot(slot) => {
+                if let Some(default) = &slot.default {
+                    return self.walk_slot(slot, default, key, scopes, found);
+                }
+                let is_nullable = slot.is_optional || slot.source == SlotSource::Nothing;
+                match (is_needed, is_nullable, is_null) {
+                    (_, true, _) | (false, _, _) => Ok(()),
+                    (true, false, true) => Err(problem(key, self.expected(slot))),
+                    (true, false, false) => Err(problem(key, "missing")),
+                }
+            }
+            Plan::List(list) if list.kind != ListKind::One || !is_needed => {
+                if list.kind == ListKind::Each && is_needed && !list.slot.is_optional && !is_null {
+                    return Err(problem(key, "missing"));
+                }
+                Ok(())
+            }
+            _ if !is_needed => Ok(()),
+            _ if is_null => Err(problem(key, expected_of(plan))),
+            _ => Err(problem(key, "missing")),
+        }
+    }
+
+    fn expected(&self, slot: &Slot) -> &'static str {
+        slot.forms.first().map_or("a value is expected", |form| form.expected(slot.of, self.tables))
+    }
+
+    fn walk_slot(
+        &self,
+        slot: &Slot,
+        value: &Value<'_>,
+        key: &str,
+        scopes: &mut [Record],
+        found: &mut Match,
+    ) -> Result<(), FieldProblem> {
+        let kind = value.kind();
+        let form = slot.forms.iter().find(|form| form.accepts(kind, slot.of, self.tables));
+        let form = form.ok_or_else(|| problem(key, self.expected(slot)))?;
+        let mut choose = |choice, index| found.chosen.push((choice, index));
+        let read = form.read(value, slot.of, self.tables, self.syntax, &mut choose);
+        let read = read.map_err(|mismatch| match mismatch {
+            Mismatch::Kind(reason) => problem(key, reason),
+            Mismatch::Range(reason) => {
+                FieldProblem { is_range: true, ..problem(key, reason) }
+            }
+        })?;
+        if !matches!(form, Form::Any(_)) {
+            keep(slot, read, scopes, found);
+        }
+        Ok(())
+    }
+
+    /// Literals separate the holes of a text: each hole reaches to the next literal.
+    fn walk_text(
+        &self,
+        parts: &[TextPlan],
+        value: &Value<'_>,
+        key: &str,
+        scopes: &mut [Record],
+        found: &mut Match,
+    ) -> Result<(), FieldProblem> {
+        let Value::Text(text) = value else { return Err(problem(key, "a string is expected")) };
+        let other = || problem(key, "another text is expected");
+        let mut rest: &str = text;
+        let mut parts = parts.iter().peekable();
+        while let Some(part) = parts.next() {
+            match (part, parts.peek()) {
+                (TextPlan::Literal(literal), _) => {
+                    rest = rest.strip_prefix(literal.as_str()).ok_or_else(other)?;
+                }
+                (TextPlan::Slot(slot), next) => {
+                    let end = match next {
+                        Some(TextPlan::Literal(literal)) => rest.find(literal.as_str()),
+                        _ => Some(rest.len()),
+                    };
+                    let (filled, tail) = rest.split_at(end.ok_or_else(other)?);
+                    let read = if slot.of == Type::Text {
+                        Found::Text(filled.to_owned())
+                    } else {
+                        Found::Integer(filled.parse().map_err(|_| other())?)
+                    };
+                    keep(slot, read, scopes, found);
+                    rest = tail;
+                }
+            }
+        }
+        if rest.is_empty() { Ok(()) } else { Err(other()) }
+    }
+
+    fn walk_list(
+        &self,
+        list: &ListPlan,
+        value: &Value<'_>,
+        key: &str,
+        scopes: &mut Vec<Record>,
+        found: &mut Match,
+    ) -> Result<(), FieldProblem> {
+        let items: &[Value<'_>] = match (list.kind, value) {
+            (ListKind::Each | ListKind::WithInList, Value::List(items)) => {
+                for (index, before) in list.before.iter().enumerate() {
+                    self.walk(before, items.get(index), key, true, scopes, found)?;
+                }
+                items.get(list.before.len()..).unwrap_or_default()
+            }
+            (ListKind::OneOrMany, Value::List(items)) => items,
+            (ListKind::Each | ListKind::WithInList, _) => {
+                return Err(problem(key, "a list is expected"));
+            }
+            (_, value) => std::slice::from_ref(value),
+        };
+        if list.kind == ListKind::WithInList && items.len() > 1 {
+            return Err(problem(key, "at most one item is expected"));
+        }
+        let mut read = Vec::with_capacity(items.len());
+        for item in items {
+            scopes.push(Record::default());
+            let walked = self.walk(&list.item, Some(item), key, true, scopes, found);
+            let mut record = scopes.pop().unwrap_or_default();
+            walked?;
+            // An item that is no object is kept under no name.
+            read.push(record.take("").unwrap_or(Found::Record(record)));
+        }
+        let is_one = matches!(list.kind, ListKind::With | ListKind::WithInList);
+        match (is_one, list.slot.of) {
+            (true, _) => {
+                if let Some(item) = read.pop() {
+                    keep(&list.slot, item, scopes, found);
+                }
+            }
+            (false, _) => merge(&list.slot, read, key, scopes, found)?,
+        }
+        Ok(())
+    }
+}
+
+/// Keeps a list; one that stands elsewhere in the frame too, parallel to it, is merged with it.
+fn merge(
+    slot: &Slot,
+    items: Vec<Found>,
+    key: &str,
+    scopes: &mut [Record],
+    found: &mut Match,
+) -> Result<(), FieldProblem> {
+    let record = match slot.source {
+        SlotSource::Scope(0) => &found.record,
+        SlotSource::Scope(depth) => match scopes.get(depth - 1) {
+            Some(record) => record,
+            None => return Ok(()),
+        },
+        _ => return Ok(()),
+    };
+    let merged = match record.get(&slot.path) {
+        Some(Found::List(earlier)) => {
+            if earlier.len() != items.len() {
+                return Err(problem(key, "a list as long as the others is expected"));
+            }
+            let pairs = earlier.iter().cloned().zip(items);
+            pairs.map(|(earlier, item)| earlier.merged(item)).collect()
+        }
+        _ => items,
+    };
+    keep(slot, Found::List(merged), scopes, found);
+    Ok(())
+}
+
+fn keep(slot: &Slot, value: Found, scopes: &mut [Record], found: &mut Match) {
+    match (slot.source, value) {
+        (SlotSource::Scope(0), value) => found.record.put(&slot.path, value),
+        (SlotSource::Scope(depth), value) => {
+            if let Some(record) = scopes.get_mut(depth - 1) {
+                let path: &[&'static str] = if slot.path.is_empty() { &[""] } else { &slot.path };
+                record.put(path, value);
+            }
+        }
+        (SlotSource::Tag, Found::Json(tag)) => found.tag = Some(tag),
+        (SlotSource::Token, Found::Text(token)) => found.token = Some(token),
+        (SlotSource::TokenUser, Found::Integer(user)) => found.token_user = Some(user),
+        (SlotSource::Me, value) => {
+            found.mine.push((slot.path.first().copied().unwrap_or_default(), value));
+        }
+        (SlotSource::Memory(cell), value) => found.memory.push((cell, value)),
+        _ => {}
+    }
+}
+
+fn problem(key: &str, reason: &'static str) -> FieldProblem {
+    FieldProblem { key: key.to_owned(), reason, is_range: false }
+}
+
+fn expected_of(plan: &Plan) -> &'static str {
+    match plan {
+        Plan::Object(_) => "an object is expected",
+        Plan::Fixed(_) | Plan::List(_) => "a list is expected",
+        Plan::Text(_) => "a string is expected",
+        Plan::Constant(..) | Plan::Slot(_) => "a value is expected",
+    }
+}

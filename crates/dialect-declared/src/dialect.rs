@@ -1,0 +1,202 @@
+//! A dialect that is a file.
+
+use crate::compile::{Sources, compile, merged};
+use crate::decode::Matcher;
+use crate::encode::Me;
+use crate::plan::{Compiled, CredentialsPlace, Transport};
+use crate::problem::{Diagnostic, FileError, Problem};
+use crate::server::{Session, chosen_of, event_frames, matches_event};
+use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
+use std::sync::Arc;
+use tolmach_dialect::{
+    Capabilities, Dialect, Endpoint, Event, Frame, Handshake, HandshakeRejection, Manifest,
+    Recognition, RenderContext, Revision, ServerSession, Unsupported, Variant,
+};
+use tolmach_domain::Secret;
+
+/// A dialect, or a revision of one, that a file describes.
+#[derive(Debug, Clone)]
+pub struct Declared {
+    file: Arc<Compiled>,
+    manifest: &'static Manifest,
+    revision: Revision,
+    warnings: Vec<Diagnostic>,
+}
+
+/// A file of a dialect: its name for messages, and its text.
+#[derive(Debug, Clone, Copy)]
+pub struct DialectFile<'a> {
+    /// The name, which `extends` of another file refers to.
+    pub name: &'a str,
+    /// The text.
+    pub text: &'a str,
+}
+
+impl Declared {
+    /// Compiles a file. `others` are the files that it may extend.
+    ///
+    /// The names of a dialect live as long as the process: a manifest refers to them.
+    pub fn compile(file: DialectFile<'_>, others: &[DialectFile<'_>]) -> Result<Self, FileError> {
+        let mut sources = Sources::default();
+        let fail = |sources: &Sources, problems: Vec<Problem>| {
+            FileError(problems.into_iter().map(|p| sources.diagnostic(p)).collect())
+        };
+        let mut raw = match sources.add(file.name, file.text) {
+            Ok(raw) => raw,
+            Err(problem) => return Err(fail(&sources, vec![problem])),
+        };
+        let mut extended = vec![file.name];
+        loop {
+            let base = raw.get("dialect").and_then(|head| head.get("extends")).cloned();
+            let Some(base) = base else { break };
+            let name = base.text().unwrap_or_default();
+            let found = others.iter().find(|other| other.name == name);
+            let Some(other) = found.filter(|other| !extended.contains(&other.name)) else {
+                let names = others.iter().map(|other| other.name);
+                let near = crate::problem::nearest(name, names);
+                let text = format!("{name}: no such file to extend; {near}");
+                return Err(fail(&sources, vec![Problem::error(base.place, text)]));
+            };
+            extended.push(other.name);
+            let lower = match sources.add(other.name, other.text) {
+                Ok(lower) => lower,
+                Err(problem) => return Err(fail(&sources, vec![problem])),
+            };
+            let next = lower.get("dialect").and_then(|head| head.get("extends")).cloned();
+            raw = merged(&lower, &raw);
+            raw.set_extends(next);
+        }
+        let (compiled, problems) = compile(&raw);
+        let Some(compiled) = compiled else { return Err(fail(&sources, problems)) };
+        let warnings = problems.into_iter().map(|p| sources.diagnostic(p)).collect();
+        let manifest = manifest(&compiled);
+        let revision = manifest.revisions[0];
+        Ok(Self { file: Arc::new(compiled), manifest, revision, warnings })
+    }
+
+    /// The revision.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The warnings of the compiler.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// True if it is also for raw TCP streams.
+    pub fn serves_tcp(&self) -> bool {
+        self.file.transports.contains(&Transport::Tcp)
+    }
+
+    /// The shortest time between two frames on a raw TCP stream.
+    pub fn pace(&self) -> Option<std::time::Duration> {
+        self.file.pace
+    }
+
+    /// The token of a handshake, and the subprotocol to accept.
+    fn token(&self, handshake: &Handshake<'_>) -> (Option<Secret>, Option<&'static str>) {
+        let Some(request) = handshake.request else { return (None, None) };
+        let header = |name| request.headers.get(name).and_then(|value| value.to_str().ok());
+        match self.file.credentials {
+            CredentialsPlace::Connection | CredentialsPlace::Field => (None, None),
+            CredentialsPlace::Header => {
+                let token = header(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+                (token.map(|token| Secret::new(token.trim())), None)
+            }
+            CredentialsPlace::Query => {
+                let query = request.uri.query().unwrap_or_default();
+                let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+                let token = pairs.find(|(name, _)| *name == "token").map(|(_, token)| token);
+                (token.map(Secret::new), None)
+            }
+            CredentialsPlace::Subprotocol => {
+                let protocols = header(SEC_WEBSOCKET_PROTOCOL).unwrap_or_default();
+                let protocols: Vec<&str> = protocols.split(',').map(str::trim).collect();
+                match protocols.as_slice() {
+                    [first, .., token] => {
+                        let accepted = ["chat", "admin-chat", "bearer"];
+                        let accepted = accepted.into_iter().find(|name| name == first);
+                        (Some(Secret::new(*token)), accepted)
+                    }
+                    _ => (None, None),
+                }
+            }
+        }
+    }
+}
+
+impl Dialect for Declared {
+    fn manifest(&self) -> &Manifest {
+        self.manifest
+    }
+
+    fn recognise(&self, handshake: &Handshake<'_>) -> Recognition {
+        let (Some(frame), Some(opens)) = (handshake.first_frame, &self.file.opens) else {
+            return Recognition::No;
+        };
+        let bytes = match frame {
+            Frame::Text(bytes) | Frame::Value(bytes) => bytes,
+            Frame::Binary(_) | Frame::Request(_) | Frame::Response(_) => return Recognition::No,
+        };
+        let matcher = Matcher { syntax: self.file.syntax, tables: &self.file.tables };
+        let fits = self.file.syntax.read(bytes, handshake.max_json_depth, |value| {
+            matcher.find(opens, &value).is_ok()
+        });
+        match fits {
+            Ok(true) => Recognition::Certain(self.revision),
+            _ => Recognition::No,
+        }
+    }
+
+    fn accept(
+        &self,
+        handshake: &Handshake<'_>,
+    ) -> Result<Box<dyn ServerSession>, HandshakeRejection> {
+        let names = (self.manifest.id, self.revision);
+        let token = self.token(handshake);
+        Ok(Box::new(Session::new(self.file.clone(), names, handshake, token)))
+    }
+
+    fn render(
+        &self,
+        event: &Event,
+        _context: &RenderContext<'_>,
+        variant: Variant,
+    ) -> Result<Frame, Unsupported> {
+        let unsupported = || Unsupported { dialect: self.manifest.id, what: event.name() };
+        let mut rules = self.file.events.iter();
+        let rule = rules.find(|rule| matches_event(rule, event, None)).ok_or_else(unsupported)?;
+        let (chosen, is_tcp) = chosen_of(&self.file, variant);
+        let frames = event_frames(&self.file, rule, event, &Me::default(), &chosen);
+        let bytes = frames.into_iter().next().ok_or_else(unsupported)?;
+        Ok(if is_tcp { Frame::Value(bytes) } else { Frame::Text(bytes) })
+    }
+}
+
+/// The manifest of a file, which lives as long as the process.
+fn manifest(file: &Compiled) -> &'static Manifest {
+    let text = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
+    let endpoints: Vec<Endpoint> = if file.transports.contains(&Transport::WebSocket) {
+        file.paths.iter().map(|path| Endpoint::websocket(text(path))).collect()
+    } else {
+        Vec::new()
+    };
+    let pushes = |name: &str| file.push && file.events.iter().any(|rule| rule.event == name);
+    let capabilities = Capabilities {
+        pushes_posted: pushes("posted"),
+        pushes_edited: pushes("edited"),
+        pushes_deleted: pushes("deleted"),
+        pushes_flows: pushes("flow_created"),
+        pushes_typing: pushes("typing"),
+    };
+    let manifest = Manifest::new(text(&file.id), text(&file.summary))
+        .endpoints(Vec::leak(endpoints))
+        .revisions(Vec::leak(vec![text(&file.revision)]))
+        .capabilities(capabilities);
+    let manifest = match file.opens {
+        Some(_) => manifest.opening(text(&file.opening)),
+        None => manifest,
+    };
+    Box::leak(Box::new(manifest))
+}

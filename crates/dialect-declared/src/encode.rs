@@ -1,0 +1,248 @@
+//! Frames, filled in.
+
+use crate::forms::Tables;
+use crate::model::{Datum, Source, Type, read};
+use crate::plan::{ListKind, ListPlan, Plan, Slot, SlotSource, TextPlan};
+use crate::syntax::{Syntax, Value, Writer};
+use std::borrow::Cow;
+use tolmach_domain::{Command, Timestamp, UserId};
+
+/// The user of a connection, as far as it knows them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Me {
+    pub(crate) id: Option<UserId>,
+    /// The identifier of the login.
+    pub(crate) login: Option<String>,
+}
+
+/// What a frame is filled in with.
+pub(crate) struct Fill<'a> {
+    pub(crate) syntax: Syntax,
+    pub(crate) tables: &'a Tables,
+    /// The command, the answer or the event.
+    pub(crate) root: Option<Source<'a>>,
+    pub(crate) request: Option<&'a Command>,
+    pub(crate) me: &'a Me,
+    pub(crate) name: &'a Value<'static>,
+    pub(crate) outcome: &'a [Option<Value<'static>>],
+    pub(crate) now: Timestamp,
+    pub(crate) tag: Option<&'a [u8]>,
+    pub(crate) token: Option<&'a str>,
+    pub(crate) token_user: Option<UserId>,
+    pub(crate) memory: &'a [Option<i64>],
+    /// The chosen form of each choice.
+    pub(crate) chosen: &'a [u8],
+}
+
+impl<'a> Fill<'a> {
+    /// The bytes of a frame.
+    pub(crate) fn frame(&self, plan: &Plan) -> bytes::Bytes {
+        self.frame_of(plan, None)
+    }
+
+    /// The bytes of the frame of one item.
+    pub(crate) fn frame_of(&self, plan: &Plan, item: Option<Datum<'a>>) -> bytes::Bytes {
+        let mut writer = Writer::default();
+        let mut scopes = Vec::from_iter(item);
+        self.write(plan, &mut scopes, &mut writer);
+        self.syntax.finish(writer)
+    }
+
+    /// The items of a list.
+    pub(crate) fn items(&self, slot: &Slot) -> Vec<Datum<'a>> {
+        match self.datum(slot, &[]) {
+            Datum::List(items) => items,
+            Datum::None => Vec::new(),
+            other => vec![other],
+        }
+    }
+
+    fn write(&self, plan: &Plan, scopes: &mut Vec<Datum<'a>>, writer: &mut Writer) {
+        let (colon, comma) = self.syntax.separators();
+        match plan {
+            Plan::Constant(value, _) => self.syntax.write_value(writer, value),
+            Plan::Text(parts) => {
+                let text: String = parts.iter().map(|part| self.text_part(part, scopes)).collect();
+                self.syntax.write_text(writer, &text);
+            }
+            Plan::Slot(slot) => self.write_slot(slot, scopes, writer),
+            Plan::Object(members) => {
+                writer.push('{');
+                let mut is_first = true;
+                for member in members {
+                    if member.is_optional && self.is_none(&member.plan, scopes) {
+                        continue;
+                    }
+                    if !std::mem::take(&mut is_first) {
+                        writer.push_str(comma);
+                    }
+                    self.syntax.write_text(writer, &member.keys[0]);
+                    writer.push_str(colon);
+                    self.write(&member.plan, scopes, writer);
+                }
+                writer.push('}');
+            }
+            Plan::Fixed(items) => {
+                writer.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        writer.push_str(comma);
+                    }
+                    self.write(item, scopes, writer);
+                }
+                writer.push(']');
+            }
+            Plan::List(list) => self.write_list(list, scopes, writer),
+        }
+    }
+
+    fn write_list(&self, list: &ListPlan, scopes: &mut Vec<Datum<'a>>, writer: &mut Writer) {
+        let (_, comma) = self.syntax.separators();
+        let items = match self.datum(&list.slot, scopes) {
+            Datum::List(items) => items,
+            Datum::None => Vec::new(),
+            other => vec![other],
+        };
+        let is_bare = match list.kind {
+            ListKind::Each | ListKind::WithInList => false,
+            ListKind::One | ListKind::With => true,
+            ListKind::OneOrMany => items.len() <= 1,
+        };
+        if is_bare {
+            match items.into_iter().next() {
+                Some(item) => self.write_item(list, item, scopes, writer),
+                None => self.syntax.write_null(writer),
+            }
+            return;
+        }
+        writer.push('[');
+        for (index, before) in list.before.iter().enumerate() {
+            if index > 0 {
+                writer.push_str(comma);
+            }
+            self.write(before, scopes, writer);
+        }
+        for (index, item) in items.into_iter().enumerate() {
+            if index > 0 || !list.before.is_empty() {
+                writer.push_str(comma);
+            }
+            self.write_item(list, item, scopes, writer);
+        }
+        writer.push(']');
+    }
+
+    fn write_item(
+        &self,
+        list: &ListPlan,
+        item: Datum<'a>,
+        scopes: &mut Vec<Datum<'a>>,
+        writer: &mut Writer,
+    ) {
+        scopes.push(item);
+        self.write(&list.item, scopes, writer);
+        scopes.pop();
+    }
+
+    fn write_slot(&self, slot: &Slot, scopes: &[Datum<'a>], writer: &mut Writer) {
+        if let SlotSource::Outcome(column) = slot.source {
+            return match self.outcome.get(column).and_then(Option::as_ref) {
+                Some(value) => self.syntax.write_value(writer, value),
+                None => self.syntax.write_null(writer),
+            };
+        }
+        if slot.source == SlotSource::Name {
+            return self.syntax.write_value(writer, self.name);
+        }
+        let datum = self.datum(slot, scopes);
+        match (&datum, &slot.default, slot.forms.first()) {
+            (Datum::None, Some(default), _) => self.syntax.write_value(writer, default),
+            (Datum::None, None, Some(crate::forms::Form::Blank)) => {
+                self.syntax.write_text(writer, "");
+            }
+            (_, _, Some(form)) => form.write(&datum, self.tables, self.chosen, self.syntax, writer),
+            (_, _, None) => self.syntax.write_null(writer),
+        }
+    }
+
+    fn text_part(&self, part: &TextPlan, scopes: &[Datum<'a>]) -> String {
+        match part {
+            TextPlan::Literal(text) => text.clone(),
+            TextPlan::Slot(slot) => match self.datum(slot, scopes) {
+                Datum::Text(text) => text.into_owned(),
+                Datum::Integer(number) => number.to_string(),
+                Datum::Json(json) => String::from_utf8_lossy(json).into_owned(),
+                _ => String::new(),
+            },
+        }
+    }
+
+    /// True if all that a part is filled in with is none.
+    fn is_none(&self, plan: &Plan, scopes: &[Datum<'a>]) -> bool {
+        match plan {
+            Plan::Slot(Slot { source: SlotSource::Outcome(column), .. }) => {
+                self.outcome.get(*column).is_none_or(Option::is_none)
+            }
+            Plan::Slot(slot) => slot.default.is_none() && self.datum(slot, scopes).is_none(),
+            Plan::List(list) => {
+                list.before.is_empty() && self.datum(&list.slot, scopes).is_none()
+            }
+            Plan::Fixed(items) => items.iter().all(|item| self.is_none(item, scopes)),
+            Plan::Object(members) => members.iter().all(|m| self.is_none(&m.plan, scopes)),
+            Plan::Text(parts) => parts.iter().all(|part| match part {
+                TextPlan::Literal(_) => true,
+                TextPlan::Slot(slot) => self.datum(slot, scopes).is_none(),
+            }),
+            Plan::Constant(..) => false,
+        }
+    }
+
+    /// The value of a slot.
+    fn datum(&self, slot: &Slot, scopes: &[Datum<'a>]) -> Datum<'a> {
+        let (start, path) = match slot.source {
+            SlotSource::Scope(0) => match self.root {
+                Some(root) => (Datum::Object(root), slot.path.as_slice()),
+                None => return Datum::None,
+            },
+            SlotSource::Scope(depth) => match scopes.get(depth - 1) {
+                Some(item) => (item.clone(), slot.path.as_slice()),
+                None => return Datum::None,
+            },
+            SlotSource::Request => match self.request {
+                Some(request) => (Datum::Object(Source::Command(request)), slot.path.as_slice()),
+                None => return Datum::None,
+            },
+            SlotSource::Me => return self.my(&slot.path),
+            SlotSource::Now => return Datum::Time(self.now),
+            // A place for a time that nobody reads is filled in with now.
+            SlotSource::Nothing if slot.of == Type::Time => return Datum::Time(self.now),
+            SlotSource::Nothing => return Datum::None,
+            SlotSource::Tag => return self.tag.map_or(Datum::None, Datum::Json),
+            SlotSource::Token => {
+                return self.token.map_or(Datum::None, |token| Datum::Text(token.into()));
+            }
+            SlotSource::TokenUser => {
+                return Datum::optional_id(self.token_user.map(UserId::get));
+            }
+            SlotSource::Memory(cell) => {
+                return Datum::optional_id(self.memory.get(cell).copied().flatten());
+            }
+            // Their values are the wire's, not the model's.
+            SlotSource::Outcome(_) | SlotSource::Name => return Datum::None,
+        };
+        path.iter().fold(start, |datum, name| match datum {
+            Datum::Object(source) => read(source, name, self.me.id),
+            _ => Datum::None,
+        })
+    }
+
+    fn my(&self, path: &[&'static str]) -> Datum<'a> {
+        match path {
+            ["id"] => Datum::optional_id(self.me.id.map(UserId::get)),
+            ["login"] => {
+                let login = self.me.login.clone();
+                login.map_or(Datum::None, |login| Datum::Text(Cow::Owned(login)))
+            }
+            _ => Datum::None,
+        }
+    }
+}

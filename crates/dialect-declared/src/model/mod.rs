@@ -1,0 +1,15 @@
+//! The canonical model as files see it: named fields of commands, answers and events.
+
+mod build;
+mod datum;
+mod read;
+mod record;
+mod shapes;
+
+pub(crate) use build::command;
+pub(crate) use datum::{Datum, Source};
+pub(crate) use read::read;
+pub(crate) use record::{Found, Record, RecordError};
+pub(crate) use shapes::{
+    EVENTS, FieldSpec, Item, Operation, Shape, Type, answer_shape, event_shape,
+};

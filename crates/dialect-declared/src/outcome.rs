@@ -1,0 +1,49 @@
+//! Rows of `[outcomes]`.
+
+use crate::plan::Compiled;
+use crate::syntax::Value;
+
+/// The row of a fault or a violation. A file that has no row `mistyped` refuses such fields as
+/// invalid; one without any other row has `*`.
+pub(crate) fn row_of(file: &Compiled, name: &str) -> usize {
+    let own = file.outcome(name);
+    let invalid = || (name == "mistyped").then(|| file.outcome("invalid")).flatten();
+    own.or_else(invalid).or_else(|| file.outcome("*")).unwrap_or_default()
+}
+
+/// The cells of a row with those of another one laid over it.
+pub(crate) fn laid_over(
+    lower: &[Option<Value<'static>>],
+    upper: &[Option<Value<'static>>],
+) -> Vec<Option<Value<'static>>> {
+    let upper = upper.iter().cloned().chain(std::iter::repeat(None));
+    lower.iter().cloned().zip(upper).map(|(lower, upper)| upper.or(lower)).collect()
+}
+
+/// Cells with their holes filled in: `<field>`, `<reason>` and `<name>`. A reason without a field
+/// stands alone.
+pub(crate) fn filled_cells(
+    cells: &[Option<Value<'static>>],
+    field: &str,
+    reason: &str,
+    name: &Value<'static>,
+) -> Vec<Option<Value<'static>>> {
+    let name = match name {
+        Value::Text(text) => text.clone().into_owned(),
+        Value::Integer(number) => number.to_string(),
+        _ => String::new(),
+    };
+    let filled = |text: &str| {
+        let text = if field.is_empty() || field == tolmach_dialect::errors::REQUEST {
+            text.replace("<field>: ", "")
+        } else {
+            text.to_owned()
+        };
+        text.replace("<field>", field).replace("<reason>", reason).replace("<name>", &name)
+    };
+    let cell = |cell: &Option<Value<'static>>| match cell {
+        Some(Value::Text(text)) if text.contains('<') => Some(Value::Text(filled(text).into())),
+        other => other.clone(),
+    };
+    cells.iter().map(cell).collect()
+}

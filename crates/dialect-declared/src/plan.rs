@@ -1,0 +1,269 @@
+//! Compiled patterns: what a frame is matched with and filled in by.
+
+use crate::forms::{Form, Table, Tables};
+use crate::model::{Operation, Type};
+use crate::problem::Place;
+use crate::syntax::{Kind, Syntax, Value};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// A part of a frame.
+#[derive(Debug, Clone)]
+pub(crate) enum Plan {
+    /// A constant. True if reading compares it.
+    Constant(Value<'static>, bool),
+    Text(Vec<TextPlan>),
+    Slot(Slot),
+    Object(Vec<PlanMember>),
+    Fixed(Vec<Plan>),
+    List(ListPlan),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum TextPlan {
+    Literal(String),
+    Slot(Slot),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct PlanMember {
+    /// The first is written, all are read.
+    pub(crate) keys: Vec<String>,
+    pub(crate) is_optional: bool,
+    pub(crate) is_required: bool,
+    pub(crate) plan: Plan,
+}
+
+/// A list of the model.
+#[derive(Debug, Clone)]
+pub(crate) struct ListPlan {
+    /// Constants and parts that stand before the items.
+    pub(crate) before: Vec<Plan>,
+    /// The list, or the object of [`ListKind::With`].
+    pub(crate) slot: Slot,
+    pub(crate) item: Box<Plan>,
+    pub(crate) kind: ListKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ListKind {
+    /// A list of all items.
+    Each,
+    /// The item if there is one, a list of several.
+    OneOrMany,
+    /// The item, of which there is exactly one.
+    One,
+    /// The item of an optional object, or null.
+    With,
+    /// A list of none or one.
+    WithInList,
+}
+
+/// A compiled hole.
+#[derive(Debug, Clone)]
+pub(crate) struct Slot {
+    pub(crate) source: SlotSource,
+    /// The names of the model from the source.
+    pub(crate) path: Vec<&'static str>,
+    pub(crate) of: Type,
+    /// True if the model's field may be none.
+    pub(crate) is_optional: bool,
+    /// The first is written, all are read.
+    pub(crate) forms: Vec<Form>,
+    pub(crate) default: Option<Value<'static>>,
+    pub(crate) place: Place,
+}
+
+/// The object that a slot's path begins at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SlotSource {
+    /// The root (0) or an item around the hole.
+    Scope(usize),
+    /// The request, in its response.
+    Request,
+    /// The user of the connection.
+    Me,
+    /// A column of the outcome.
+    Outcome(usize),
+    /// The name of the operation.
+    Name,
+    Now,
+    /// The request id.
+    Tag,
+    /// The token of a request.
+    Token,
+    /// The user whom a request's token is of.
+    TokenUser,
+    /// A cell of the connection's memory.
+    Memory(usize),
+    /// Nothing of the model: written from the time of the frame or as null, read and forgotten.
+    Nothing,
+}
+
+/// A condition by which requests differ.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Condition {
+    pub(crate) path: Vec<String>,
+    pub(crate) test: Test,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Test {
+    Equals(Value<'static>),
+    Kinds(Vec<Kind>),
+}
+
+/// One way to write a request.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestFrame {
+    pub(crate) plan: Plan,
+    /// What a frame must fulfil to be this one, where others have the same name.
+    pub(crate) conditions: Vec<Condition>,
+    /// The key on the wire of each field of the command.
+    pub(crate) keys: HashMap<&'static str, String>,
+}
+
+/// A value that a wire fixes.
+#[derive(Debug, Clone)]
+pub(crate) struct Fixed {
+    pub(crate) path: Vec<String>,
+    pub(crate) value: FixedValue,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum FixedValue {
+    Constant(crate::model::Found),
+    /// Another field of the same record.
+    Field(Vec<&'static str>),
+    /// A field of the request.
+    Request(Vec<&'static str>),
+    Memory(usize),
+    Me,
+}
+
+/// The reaction to a refused request.
+#[derive(Debug, Clone)]
+pub(crate) enum Refusal {
+    Frame(Plan),
+    /// By fault, else by `*`.
+    ByFault(HashMap<String, Plan>),
+    Nothing,
+}
+
+/// One kind of request.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestRule {
+    pub(crate) operation: Operation,
+    pub(crate) name: Value<'static>,
+    /// The name in the response.
+    pub(crate) answer: Value<'static>,
+    pub(crate) place: Place,
+    pub(crate) frames: Vec<RequestFrame>,
+    pub(crate) set: Vec<Fixed>,
+    /// `None` where the response is the event.
+    pub(crate) response: Option<Plan>,
+    /// The list whose items have a frame each.
+    pub(crate) each: Option<Slot>,
+    pub(crate) empty: Option<Empty>,
+    pub(crate) ok: usize,
+    pub(crate) refused: Refusal,
+    /// Rows of outcomes of its own, by fault.
+    pub(crate) outcomes: HashMap<String, Vec<Option<Value<'static>>>>,
+    pub(crate) remember: Vec<(usize, Vec<&'static str>, bool)>,
+    pub(crate) forget: Vec<usize>,
+    /// Memory that must be set (true) or not (false), with the outcome otherwise.
+    pub(crate) needs: Vec<(usize, bool, usize)>,
+    /// True if the response names a field of the request.
+    pub(crate) keeps_request: bool,
+    pub(crate) needs_token: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Empty {
+    Outcome(usize),
+    Frame(Plan),
+}
+
+/// One kind of event.
+#[derive(Debug, Clone)]
+pub(crate) struct EventRule {
+    pub(crate) event: &'static str,
+    pub(crate) name: Value<'static>,
+    pub(crate) plan: Plan,
+    pub(crate) each: Option<Slot>,
+    pub(crate) ok: usize,
+    /// Fields that must have these values.
+    pub(crate) only: Vec<(Vec<&'static str>, String)>,
+    /// The memory that holds the only flow whose events are delivered.
+    pub(crate) to: Option<usize>,
+    /// True if the frame differs from connection to connection.
+    pub(crate) is_private: bool,
+}
+
+/// A row of `[outcomes]`.
+#[derive(Debug, Clone)]
+pub(crate) struct OutcomeRow {
+    pub(crate) name: String,
+    pub(crate) cells: Vec<Option<Value<'static>>>,
+}
+
+/// The way in which a connection proves its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CredentialsPlace {
+    /// By a login on the connection.
+    Connection,
+    /// By a token in each request.
+    Field,
+    /// By the `Authorization` header of the handshake.
+    Header,
+    /// By the last WebSocket subprotocol.
+    Subprotocol,
+    /// By `token` in the query of the handshake.
+    Query,
+}
+
+/// A compiled file.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub(crate) id: String,
+    pub(crate) revision: String,
+    pub(crate) summary: String,
+    pub(crate) syntax: Syntax,
+    pub(crate) transports: Vec<Transport>,
+    pub(crate) paths: Vec<String>,
+    pub(crate) opens: Option<Plan>,
+    pub(crate) opening: String,
+    pub(crate) credentials: CredentialsPlace,
+    pub(crate) ignore: Vec<String>,
+    pub(crate) push: bool,
+    pub(crate) pace: Option<Duration>,
+    pub(crate) memory: Vec<(String, Type)>,
+    pub(crate) tables: Tables,
+    pub(crate) columns: Vec<String>,
+    pub(crate) outcomes: Vec<OutcomeRow>,
+    pub(crate) requests: Vec<RequestRule>,
+    pub(crate) events: Vec<EventRule>,
+    /// The keys that lead to a request's name.
+    pub(crate) name_path: Vec<String>,
+    pub(crate) unknown: Plan,
+    pub(crate) malformed: Plan,
+}
+
+/// A transport of connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    WebSocket,
+    Tcp,
+}
+
+impl Compiled {
+    /// The outcome with this name.
+    pub(crate) fn outcome(&self, name: &str) -> Option<usize> {
+        self.outcomes.iter().position(|row| row.name == name)
+    }
+
+    /// The table with this name.
+    pub(crate) fn table(tables: &[Table], name: &str) -> Option<usize> {
+        tables.iter().position(|table| table.name == name)
+    }
+}

@@ -1,0 +1,742 @@
+//! The server's side of a connection.
+
+use crate::decode::{FieldProblem, Match, Matcher};
+use crate::encode::{Fill, Me};
+use crate::model::{self, Datum, Found, Record, RecordError, Source, read};
+use crate::outcome::{filled_cells, row_of};
+use crate::plan::{
+    Compiled, CredentialsPlace, Empty, EventRule, FixedValue, Refusal, RequestRule,
+};
+use crate::syntax::{Kind, Value};
+use bytes::Bytes;
+use std::sync::Arc;
+use tolmach_dialect::{
+    Correlation, Credentials, Delivery, Event, Frame, Handshake, RenderContext, Request, Response,
+    Revision, ServerSession, Subscription, Unsupported, Variant, Violation, ViolationKind,
+};
+use tolmach_domain::{
+    Answer, Command, ConnectionId, Fault, FlowId, Identity, Secret, Timestamp, UserId,
+};
+
+/// The longest part of an unknown name that is repeated, in characters.
+const MAX_UNKNOWN_NAME: usize = 64;
+
+/// The name of a frame that has none.
+static NO_NAME: Value<'static> = Value::Null;
+
+/// The state of a connection.
+pub(crate) struct Session {
+    file: Arc<Compiled>,
+    id: &'static str,
+    revision: Revision,
+    connection: ConnectionId,
+    max_json_depth: usize,
+    is_tcp: bool,
+    /// The token of the handshake.
+    token: Option<Secret>,
+    subprotocol: Option<&'static str>,
+    me: Me,
+    memory: Vec<Option<i64>>,
+    /// The chosen form of each choice, by the latest request.
+    chosen: Vec<u8>,
+}
+
+/// What a response needs of its request.
+struct Pending {
+    rule: usize,
+    tag: Option<Bytes>,
+    chosen: Vec<u8>,
+    /// The request, if the response repeats a part of it.
+    command: Option<Command>,
+    /// The identifier of a login.
+    login: Option<String>,
+    remembered: Vec<(usize, Option<i64>)>,
+}
+
+/// A frame that is refused before the engine sees it.
+struct Refused {
+    kind: ViolationKind,
+    name: Value<'static>,
+    outcome: usize,
+    field: String,
+    reason: String,
+    tag: Option<Bytes>,
+    chosen: Vec<u8>,
+    /// The rule whose refusal is sent; none for the frame of a violation.
+    rule: Option<usize>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        file: Arc<Compiled>,
+        (id, revision): (&'static str, Revision),
+        handshake: &Handshake<'_>,
+        (token, subprotocol): (Option<Secret>, Option<&'static str>),
+    ) -> Self {
+        Self {
+            id,
+            revision,
+            connection: handshake.connection,
+            max_json_depth: handshake.max_json_depth,
+            is_tcp: handshake.request.is_none(),
+            token,
+            subprotocol,
+            me: Me::default(),
+            memory: vec![None; file.memory.len()],
+            chosen: vec![0; file.tables.choices.len()],
+            file,
+        }
+    }
+
+    fn frame(&self, bytes: Bytes) -> Frame {
+        if self.is_tcp { Frame::Value(bytes) } else { Frame::Text(bytes) }
+    }
+
+    /// Fills in frames about no command.
+    fn fill<'a>(&'a self, now: Timestamp, name: &'a Value<'static>) -> Fill<'a> {
+        Fill {
+            syntax: self.file.syntax,
+            tables: &self.file.tables,
+            root: None,
+            request: None,
+            me: &self.me,
+            name,
+            outcome: &[],
+            now,
+            tag: None,
+            token: None,
+            token_user: None,
+            memory: &self.memory,
+            chosen: &self.chosen,
+        }
+    }
+
+    fn violation(&self, now: Timestamp, refused: Refused) -> Violation {
+        let Refused { kind, name, outcome, field, reason, tag, chosen, rule } = refused;
+        let cells = &self.file.outcomes[outcome].cells;
+        let cells = rule
+            .and_then(|rule| {
+                let own = &self.file.requests[rule].outcomes;
+                own.get(&self.file.outcomes[outcome].name).or(own.get("*"))
+            })
+            .map_or_else(|| cells.clone(), |own| crate::outcome::laid_over(cells, own));
+        let cells = filled_cells(&cells, &field, &reason, &name);
+        let fill = Fill {
+            outcome: &cells,
+            tag: tag.as_deref(),
+            chosen: &chosen,
+            ..self.fill(now, &name)
+        };
+        let fault = self.file.outcomes[outcome].name.as_str();
+        let plan = match (rule.map(|rule| &self.file.requests[rule].refused), kind) {
+            (Some(Refusal::Nothing), _) => None,
+            (Some(Refusal::Frame(plan)), _) => Some(plan),
+            (Some(Refusal::ByFault(frames)), _) => frames.get(fault).or(frames.get("*")),
+            (None, ViolationKind::UnknownMethod) => Some(&self.file.unknown),
+            (None, _) => Some(&self.file.malformed),
+        };
+        let answer = plan.map(|plan| self.frame(fill.frame(plan)));
+        Violation { kind, answer, close: None }
+    }
+
+    fn malformed(&self, kind: ViolationKind, reason: String) -> Refused {
+        let outcome = self.file.outcome("malformed").or(self.file.outcome("*"));
+        Refused {
+            kind,
+            name: NO_NAME.clone(),
+            outcome: outcome.unwrap_or_default(),
+            field: String::new(),
+            reason,
+            tag: None,
+            chosen: vec![0; self.chosen.len()],
+            rule: None,
+        }
+    }
+
+    /// The request of a value.
+    fn request(&mut self, value: &Value<'_>) -> Result<Request, Refused> {
+        let file = self.file.clone();
+        let syntax = file.syntax.title();
+        if value.kind() != Kind::Object {
+            let reason = crate::syntax::not_an_object(syntax).into_owned();
+            return Err(self.malformed(ViolationKind::Shape, reason));
+        }
+        let name = file.name_path.iter().try_fold(value, |value, key| value.get(key));
+        let key = file.name_path.last().map_or("", String::as_str);
+        let Some(name) = name else {
+            let expected = name_expected(&file);
+            let refused = self.malformed(ViolationKind::Shape, format!("{key}: {expected}"));
+            return Err(Refused { field: key.to_owned(), ..refused });
+        };
+        let candidates: Vec<(usize, usize)> = file
+            .requests
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| rule.name == *name)
+            .flat_map(|(index, rule)| (0..rule.frames.len()).map(move |frame| (index, frame)))
+            .collect();
+        let Some(first) = candidates.first().copied() else {
+            return Err(self.unknown(&file, name, value, key));
+        };
+        let conditions = |(rule, frame): &(usize, usize)| &file.requests[*rule].frames[*frame].conditions;
+        let mut fitting: Vec<(usize, usize)> = candidates
+            .into_iter()
+            .filter(|candidate| Matcher::fits(conditions(candidate), value))
+            .collect();
+        // The one with the most conditions is the most special.
+        fitting.sort_by_key(|candidate| std::cmp::Reverse(conditions(candidate).len()));
+        let (rule_index, frame_index) = fitting.first().copied().unwrap_or(first);
+        let rule = &file.requests[rule_index];
+        let frame = &rule.frames[frame_index];
+        let matcher = Matcher { syntax: file.syntax, tables: &file.tables };
+        let (found, tag, chosen) = match matcher.find(&frame.plan, value) {
+            Ok(found) => {
+                let chosen = self.choices(&found.chosen);
+                let tag = found.tag.clone();
+                (found, tag, chosen)
+            }
+            Err(problem) => {
+                return Err(self.mismatch(&file, rule_index, value, problem));
+            }
+        };
+        self.chosen.clone_from(&chosen);
+        let refused = |outcome: usize, field: &str, reason: String| Refused {
+            kind: ViolationKind::Shape,
+            name: rule.answer.clone(),
+            outcome,
+            field: field.to_owned(),
+            reason,
+            tag: tag.clone(),
+            chosen: chosen.clone(),
+            rule: Some(rule_index),
+        };
+        for (cell, must_be_set, outcome) in &rule.needs {
+            if self.memory[*cell].is_some() != *must_be_set {
+                return Err(refused(*outcome, "", String::new()));
+            }
+        }
+        if let Err((field, reason)) = self.agrees(&found) {
+            let key = frame.keys.get(field).map_or(field, String::as_str);
+            return Err(refused(row_of(&file, "invalid"), key, reason.to_owned()));
+        }
+        let fault = |fault: Fault| {
+            let (field, reason) = match &fault {
+                Fault::Invalid { field, reason } => (*field, reason.clone()),
+                _ => ("", String::new()),
+            };
+            let key = frame.keys.get(field).map_or(field, String::as_str);
+            refused(row_of(&file, fault.name()), key, reason)
+        };
+        let credentials = self.credentials(rule, &found).map_err(&fault)?;
+        let login = found.record.get(&["identifier"]).or(found.record.get(&["login"]));
+        let login = match login {
+            Some(Found::Text(login)) if rule.operation.is_anonymous() => Some(login.clone()),
+            _ => None,
+        };
+        let record = self.completed(rule, found.record);
+        let remembered = self.remembered(rule, &record);
+        let command = model::command(rule.operation, record).map_err(|error| match error {
+            RecordError::Fault(error) => fault(error),
+            RecordError::Missing(field) => {
+                let key = frame.keys.get(field).map_or(field, String::as_str);
+                refused(row_of(&file, "mistyped"), key, "missing".to_owned())
+            }
+        })?;
+        let kept = rule.keeps_request.then(|| command.clone());
+        let client_tag = tag.clone();
+        let pending = Pending { rule: rule_index, tag, chosen, command: kept, login, remembered };
+        let mut request = Request::new(Correlation::new(pending), credentials, command);
+        request.client_tag = client_tag;
+        Ok(request)
+    }
+
+    /// A name that no request has.
+    fn unknown(
+        &self,
+        file: &Compiled,
+        name: &Value<'_>,
+        value: &Value<'_>,
+        key: &str,
+    ) -> Refused {
+        let kinds: Vec<Kind> = file.requests.iter().map(|rule| rule.name.kind()).collect();
+        let repeated = match name {
+            Value::Text(text) => {
+                Value::Text(text.chars().take(MAX_UNKNOWN_NAME).collect::<String>().into())
+            }
+            Value::Integer(number) => Value::Integer(*number),
+            _ => Value::Null,
+        };
+        let (tag, chosen) = self.envelope(file, value);
+        if !kinds.contains(&name.kind()) {
+            let reason = format!("{key}: {}", name_expected(file));
+            let refused = self.malformed(ViolationKind::Shape, reason);
+            return Refused { field: key.to_owned(), tag, chosen, ..refused };
+        }
+        Refused {
+            kind: ViolationKind::UnknownMethod,
+            name: repeated,
+            outcome: row_of(file, "unknown"),
+            field: key.to_owned(),
+            reason: String::new(),
+            tag,
+            chosen,
+            rule: None,
+        }
+    }
+
+    /// A field that does not match.
+    fn mismatch(
+        &mut self,
+        file: &Compiled,
+        rule: usize,
+        value: &Value<'_>,
+        problem: FieldProblem,
+    ) -> Refused {
+        let (tag, chosen) = self.envelope(file, value);
+        self.chosen.clone_from(&chosen);
+        let name = if problem.is_range { "invalid" } else { "mistyped" };
+        let token = problem.key == token_key(file, rule).unwrap_or_default();
+        let is_absent = token && problem.reason != "missing" && is_null(file, rule, value);
+        let outcome = if is_absent { "unauthenticated" } else { name };
+        Refused {
+            kind: ViolationKind::Shape,
+            name: file.requests[rule].answer.clone(),
+            outcome: row_of(file, outcome),
+            field: problem.key,
+            reason: problem.reason.to_owned(),
+            tag,
+            chosen,
+            rule: Some(rule),
+        }
+    }
+
+    /// The request id and the chosen forms of a frame, as far as its envelope can be read.
+    fn envelope(&self, file: &Compiled, value: &Value<'_>) -> (Option<Bytes>, Vec<u8>) {
+        let matcher = Matcher { syntax: file.syntax, tables: &file.tables };
+        for rule in &file.requests {
+            for frame in &rule.frames {
+                let found = matcher.envelope(&frame.plan, value);
+                if found.tag.is_some() || !found.chosen.is_empty() {
+                    return (found.tag, self.choices(&found.chosen));
+                }
+            }
+        }
+        (None, vec![0; self.chosen.len()])
+    }
+
+    fn choices(&self, found: &[(usize, usize)]) -> Vec<u8> {
+        let mut chosen = vec![0; self.chosen.len()];
+        for (choice, index) in found {
+            chosen[*choice] = u8::try_from(*index).unwrap_or_default();
+        }
+        chosen
+    }
+
+    /// Values that name the caller must name the connection's own user.
+    fn agrees(&self, found: &Match) -> Result<(), (&'static str, &'static str)> {
+        for (field, value) in &found.mine {
+            let agrees = match (*field, value, &self.me) {
+                ("login", Found::Text(login), Me { login: Some(mine), .. }) => {
+                    login.to_lowercase() == mine.to_lowercase()
+                }
+                ("id", Found::Integer(id), Me { id: Some(mine), .. }) => *id == mine.get(),
+                // Without a user the engine refuses the request.
+                _ => true,
+            };
+            if !agrees {
+                return Err((field, "your own is expected"));
+            }
+        }
+        let differs = found.memory.iter().any(|(cell, value)| match value {
+            Found::Integer(number) => self.memory[*cell].is_some_and(|known| known != *number),
+            _ => true,
+        });
+        if differs { Err(("", "another value is expected")) } else { Ok(()) }
+    }
+
+    fn credentials(&self, rule: &RequestRule, found: &Match) -> Result<Credentials, Fault> {
+        if rule.operation.is_anonymous() && !rule.needs_token {
+            return Ok(Credentials::Nothing);
+        }
+        Ok(match self.file.credentials {
+            CredentialsPlace::Connection => Credentials::Connection,
+            CredentialsPlace::Field => {
+                if !rule.needs_token {
+                    return Ok(Credentials::Nothing);
+                }
+                let token = found.token.as_deref().ok_or(Fault::Unauthenticated)?;
+                match found.token_user {
+                    None => Credentials::Token(Secret::new(token)),
+                    Some(user) => {
+                        let user = UserId::new(user).map_err(|_| Fault::Unauthenticated)?;
+                        Credentials::TokenOf(user, Secret::new(token))
+                    }
+                }
+            }
+            CredentialsPlace::Header | CredentialsPlace::Subprotocol | CredentialsPlace::Query => {
+                Credentials::Bearer(self.token.clone().ok_or(Fault::Unauthenticated)?)
+            }
+        })
+    }
+
+    /// A record with what the wire fixes.
+    fn completed(&self, rule: &RequestRule, mut record: Record) -> Record {
+        for fixed in &rule.set {
+            let path: Vec<&'static str> = fixed.path.iter().filter_map(|name| {
+                let name = name.trim_end_matches("[]");
+                model::Shape::Command(rule.operation).field(name).map(|field| field.name)
+            }).collect();
+            let value = match &fixed.value {
+                FixedValue::Constant(value) => Some(value.clone()),
+                FixedValue::Field(other) | FixedValue::Request(other) => {
+                    record.get(other).cloned()
+                }
+                FixedValue::Memory(cell) => self.memory[*cell].map(Found::Integer),
+                FixedValue::Me => self.me.id.map(|id| Found::Integer(id.get())),
+            };
+            if let Some(value) = value {
+                record.put(&path, value);
+            }
+        }
+        record
+    }
+
+    /// What a granted request sets in memory from its own fields.
+    fn remembered(&self, rule: &RequestRule, record: &Record) -> Vec<(usize, Option<i64>)> {
+        let from_request = rule.remember.iter().filter(|(_, _, from_request)| *from_request);
+        from_request
+            .filter_map(|(cell, path, _)| match record.get(path) {
+                Some(Found::Integer(number)) => Some((*cell, Some(*number))),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn answer(
+        &self,
+        now: Timestamp,
+        rule: &RequestRule,
+        pending: &Pending,
+        answer: &Answer,
+        out: &mut Vec<Frame>,
+    ) {
+        let cells = &self.file.outcomes[rule.ok].cells;
+        let fill = Fill {
+            root: Some(Source::Answer(answer)),
+            request: pending.command.as_ref(),
+            outcome: cells,
+            tag: pending.tag.as_deref(),
+            chosen: &pending.chosen,
+            ..self.fill(now, &rule.answer)
+        };
+        let Some(plan) = &rule.response else { return };
+        let items = match &rule.each {
+            Some(list) => fill.items(list),
+            None => {
+                let is_empty = rule.empty.is_some() && is_empty(answer);
+                if !is_empty {
+                    out.push(self.frame(fill.frame(plan)));
+                    return;
+                }
+                Vec::new()
+            }
+        };
+        if items.is_empty() {
+            match &rule.empty {
+                Some(Empty::Frame(plan)) => out.push(self.frame(fill.frame(plan))),
+                Some(Empty::Outcome(row)) => {
+                    let fill = Fill { outcome: &self.file.outcomes[*row].cells, ..fill };
+                    out.push(self.frame(fill.frame(plan)));
+                }
+                None => {}
+            }
+        }
+        for item in items {
+            out.push(self.frame(fill.frame_of(plan, Some(item))));
+        }
+    }
+
+    fn refuse(
+        &self,
+        now: Timestamp,
+        rule: &RequestRule,
+        pending: &Pending,
+        fault: &Fault,
+        out: &mut Vec<Frame>,
+    ) {
+        let plan = match &rule.refused {
+            Refusal::Nothing => return,
+            Refusal::Frame(plan) => plan,
+            Refusal::ByFault(frames) => match frames.get(fault.name()).or(frames.get("*")) {
+                Some(plan) => plan,
+                None => return,
+            },
+        };
+        let row = &self.file.outcomes[row_of(&self.file, fault.name())].cells;
+        let own = rule.outcomes.get(fault.name()).or(rule.outcomes.get("*"));
+        let cells = own.map_or_else(|| row.clone(), |own| crate::outcome::laid_over(row, own));
+        let (field, reason) = match fault {
+            Fault::Invalid { field, reason } => {
+                let keys = rule.frames.iter().find_map(|frame| frame.keys.get(field));
+                (keys.map_or(*field, String::as_str), reason.as_str())
+            }
+            _ => ("", ""),
+        };
+        let cells = filled_cells(&cells, field, reason, &rule.answer);
+        let fill = Fill {
+            request: pending.command.as_ref(),
+            outcome: &cells,
+            tag: pending.tag.as_deref(),
+            chosen: &pending.chosen,
+            ..self.fill(now, &rule.answer)
+        };
+        out.push(self.frame(fill.frame(plan)));
+    }
+
+    /// The rules of an event that this connection receives.
+    fn event_rule(&self, event: &Event) -> Option<&EventRule> {
+        let rule = self.file.events.iter().find(|rule| matches_event(rule, event, self.me.id))?;
+        match rule.to {
+            Some(cell) => {
+                let flow = event.flow().map(FlowId::get);
+                (flow.is_some() && self.memory[cell] == flow).then_some(rule)
+            }
+            None => Some(rule),
+        }
+    }
+}
+
+impl ServerSession for Session {
+    fn decode(
+        &mut self,
+        now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Request>,
+    ) -> Result<(), Violation> {
+        let bytes = match frame {
+            Frame::Text(bytes) | Frame::Value(bytes) => bytes.clone(),
+            Frame::Binary(bytes) if self.is_tcp => bytes.clone(),
+            Frame::Binary(_) | Frame::Request(_) | Frame::Response(_) => {
+                let mut refused =
+                    self.malformed(ViolationKind::FrameKind, "a text frame is expected".to_owned());
+                refused.chosen.clone_from(&self.chosen);
+                return Err(self.violation(now, refused));
+            }
+        };
+        if self.file.ignore.iter().any(|text| text.as_bytes() == &*bytes) {
+            return Ok(());
+        }
+        let file = self.file.clone();
+        let read = file.syntax.read(&bytes, self.max_json_depth, |value| self.request(&value));
+        match read {
+            Ok(Ok(request)) => {
+                out.push(request);
+                Ok(())
+            }
+            Ok(Err(refused)) => Err(self.violation(now, refused)),
+            Err(error) => {
+                let reason = error.expectation(file.syntax.title()).into_owned();
+                Err(self.violation(now, self.malformed(error.violation_kind(), reason)))
+            }
+        }
+    }
+
+    fn respond(
+        &mut self,
+        now: Timestamp,
+        response: &Response,
+        _context: &RenderContext<'_>,
+        out: &mut Vec<Frame>,
+    ) -> Result<(), Unsupported> {
+        let what = "a response to another session's request";
+        let unknown = Unsupported { dialect: self.id, what };
+        let pending = response.correlation.get::<Pending>().ok_or(unknown)?;
+        let file = self.file.clone();
+        let rule = &file.requests[pending.rule];
+        match &response.outcome {
+            Err(fault) => self.refuse(now, rule, pending, fault, out),
+            Ok(answer) => {
+                if let Answer::Granted(grant) = answer
+                    && !matches!(grant.tokens, tolmach_domain::Tokens::Nothing)
+                {
+                    self.me.login.clone_from(&pending.login);
+                }
+                for (cell, value) in &pending.remembered {
+                    self.memory[*cell] = *value;
+                }
+                for (cell, path, from_request) in &rule.remember {
+                    if !from_request {
+                        self.memory[*cell] = id_in(answer, path, self.me.id);
+                    }
+                }
+                self.answer(now, rule, pending, answer, out);
+                for cell in &rule.forget {
+                    self.memory[*cell] = None;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn authenticated(&mut self, identity: Option<Identity>) {
+        self.me.id = identity.map(|identity| identity.user);
+        if identity.is_none() {
+            self.me.login = None;
+            self.memory.iter_mut().for_each(|cell| *cell = None);
+        }
+    }
+
+    fn subscription(&self) -> Subscription {
+        if !self.file.push || self.file.events.is_empty() || self.me.id.is_none() {
+            return Subscription::None;
+        }
+        let cells: Option<Vec<usize>> = self.file.events.iter().map(|rule| rule.to).collect();
+        match cells.as_deref() {
+            // Every event is for the one flow in memory.
+            Some([first, rest @ ..]) if rest.iter().all(|cell| cell == first) => {
+                let flow = self.memory[*first].and_then(|flow| FlowId::new(flow).ok());
+                flow.map_or(Subscription::None, Subscription::Flow)
+            }
+            _ => Subscription::AllFlows,
+        }
+    }
+
+    fn deliver(&mut self, event: &Event, _context: &RenderContext<'_>) -> Delivery {
+        let Some(rule) = self.event_rule(event) else { return Delivery::Skip };
+        let is_own = event.is_caused_by(self.connection);
+        let answers = |name| self.file.requests.iter().any(|request| {
+            request.response.is_none() && request.name == name
+        });
+        if is_own && !answers(rule.name.clone()) {
+            return Delivery::Skip;
+        }
+        if rule.is_private || rule.each.is_some() {
+            let frames = event_frames(&self.file, rule, event, &self.me, &self.chosen);
+            return Delivery::Private(frames.into_iter().map(|bytes| self.frame(bytes)).collect());
+        }
+        Delivery::Shared(variant_of(&self.file, &self.chosen, self.is_tcp))
+    }
+
+    fn subprotocol(&self) -> Option<&'static str> {
+        self.subprotocol
+    }
+
+    fn revision(&self) -> Revision {
+        self.revision
+    }
+}
+
+/// True if an answer has no items.
+fn is_empty(answer: &Answer) -> bool {
+    match answer {
+        Answer::Flows(flows) => flows.is_empty(),
+        Answer::Users(users) => users.is_empty(),
+        Answer::History(page) => page.messages.is_empty(),
+        Answer::Changes(changes) => changes.messages.is_empty() && changes.flows.is_empty(),
+        _ => false,
+    }
+}
+
+/// The id at a path of an answer.
+fn id_in(answer: &Answer, path: &[&'static str], viewer: Option<UserId>) -> Option<i64> {
+    let start = Datum::Object(Source::Answer(answer));
+    let found = path.iter().fold(start, |datum, name| match datum {
+        Datum::Object(source) => read(source, name, viewer),
+        _ => Datum::None,
+    });
+    match found {
+        Datum::Integer(number) => Some(number),
+        _ => None,
+    }
+}
+
+/// True if a rule is about an event.
+pub(crate) fn matches_event(rule: &EventRule, event: &Event, viewer: Option<UserId>) -> bool {
+    rule.event == event.name()
+        && rule.only.iter().all(|(path, expected)| {
+            let start = Datum::Object(Source::Event(event));
+            let found = path.iter().fold(start, |datum, name| match datum {
+                Datum::Object(source) => read(source, name, viewer),
+                _ => Datum::None,
+            });
+            match found {
+                Datum::FlowKind(kind) => crate::forms::kind_name(kind) == expected,
+                Datum::Text(text) => text == *expected,
+                Datum::Flag(flag) => flag.to_string() == *expected,
+                _ => false,
+            }
+        })
+}
+
+/// The frames of an event for one user.
+pub(crate) fn event_frames(
+    file: &Compiled,
+    rule: &EventRule,
+    event: &Event,
+    me: &Me,
+    chosen: &[u8],
+) -> Vec<Bytes> {
+    let tag = event.origin.as_ref().and_then(|origin| origin.client_tag.as_deref());
+    let fill = Fill {
+        syntax: file.syntax,
+        tables: &file.tables,
+        root: Some(Source::Event(event)),
+        request: None,
+        me,
+        name: &rule.name,
+        outcome: &file.outcomes[rule.ok].cells,
+        now: event.occurred_at,
+        tag,
+        token: None,
+        token_user: None,
+        memory: &[],
+        chosen,
+    };
+    match &rule.each {
+        None => vec![fill.frame(&rule.plan)],
+        Some(list) => {
+            let items = fill.items(list);
+            items.into_iter().map(|item| fill.frame_of(&rule.plan, Some(item))).collect()
+        }
+    }
+}
+
+/// The variant of events for these chosen forms.
+fn variant_of(file: &Compiled, chosen: &[u8], is_tcp: bool) -> Variant {
+    let mut number = 0;
+    for (choice, forms) in file.tables.choices.iter().enumerate() {
+        let index = chosen.get(choice).copied().map_or(0, usize::from);
+        number = number * forms.len() + index;
+    }
+    let number = number * 2 + usize::from(is_tcp);
+    Variant(u8::try_from(number).unwrap_or_default())
+}
+
+/// The chosen forms of a variant, and whether it is for a TCP stream.
+pub(crate) fn chosen_of(file: &Compiled, variant: Variant) -> (Vec<u8>, bool) {
+    let mut number = usize::from(variant.0);
+    let is_tcp = number % 2 == 1;
+    number /= 2;
+    let mut chosen = vec![0; file.tables.choices.len()];
+    for (choice, forms) in file.tables.choices.iter().enumerate().rev() {
+        let length = forms.len().max(1);
+        chosen[choice] = u8::try_from(number % length).unwrap_or_default();
+        number /= length;
+    }
+    (chosen, is_tcp)
+}
+
+/// The expectation of a name.
+fn name_expected(file: &Compiled) -> &'static str {
+    file.requests.first().map_or("a name is expected", |rule| rule.name.kind().expected())
+}
+
+/// The key of the token in a request.
+fn token_key(file: &Compiled, rule: usize) -> Option<String> {
+    file.requests[rule].frames.first()?.keys.get("token").cloned()
+}
+
+/// True if the token of a request stands there as null.
+fn is_null(file: &Compiled, rule: usize, value: &Value<'_>) -> bool {
+    token_key(file, rule).is_some_and(|key| value.get(&key) == Some(&Value::Null))
+}
