@@ -5,11 +5,15 @@
 //! dialects.
 
 #[cfg(test)]
+mod accounts;
+#[cfg(test)]
 mod action;
 #[cfg(test)]
 mod bearer;
 #[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod connections;
 #[cfg(test)]
 mod content;
 #[cfg(test)]
@@ -39,8 +43,14 @@ mod photos;
 #[cfg(test)]
 mod pipelines;
 #[cfg(test)]
+mod proxy_protocol;
+#[cfg(test)]
 mod retries;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
 mod sndmsg;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod unfair_users;

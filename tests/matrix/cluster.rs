@@ -153,6 +153,8 @@ fn tolmach(folder: &Path, options: &[(&str, String)], arguments: &[&str]) -> Com
         command.env_remove(name);
     }
     command.env("TOLMACH__HTTP__LISTEN", "127.0.0.1:0").env("TOLMACH__AUTH__BCRYPT_COST", "4");
+    // The users who exist from the start log in for each trial.
+    command.env("TOLMACH__QUOTAS__SESSIONS", "0");
     for (dialect, key) in ENABLED_OPTIONS {
         let name = format!("TOLMACH__DIALECTS__{dialect}__{key}").to_uppercase();
         command.env(name, "true");

@@ -2,6 +2,7 @@
 
 use crate::conversation::{self, Arrival, Arrivals};
 use crate::dialects::pairs;
+use crate::permission;
 use crate::translation::{losses_of, project, report};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Arguments, Write};
@@ -40,6 +41,17 @@ A client of one dialect talks through a translating proxy to a server of another
 - **partial**: it comes through without what one of the two dialects, or both, cannot carry. The
   dialects with a declared loss are named; the loss stands below.
 - –: one of the two dialects has no frame for it.
+";
+
+const PERMISSIONS: &str = "
+## Permissions
+
+The operations of the table in `tests/matrix/permission.rs`, which is tried over every dialect:
+each role is granted or refused them alike in all of them. Where a dialect has no request, the user
+asks over another dialect; `tolmach user leave`, `block`, `unblock` and `blocks` are the operator's
+ways. `leave` is the removal of oneself from a group or channel. Contact data is tried apart, in
+`tests/matrix/contacts.rs`: every dialect that shows any shows it to the same users.
+
 ";
 
 const LOSSES: &str = "
@@ -91,6 +103,8 @@ fn page() -> Result<String, String> {
     let mut page = INTRODUCTION.to_owned();
     conversations(&mut page, &ids, &arrivals);
     translations(&mut page, &ids, &reports, &deviations);
+    page.push_str(PERMISSIONS);
+    permissions(&mut page, &ids)?;
     page.push_str(LOSSES);
     for (id, deviations) in &deviations {
         put(&mut page, format_args!("\n### {id}\n"));
@@ -135,6 +149,21 @@ fn translations(
             fidelity_text(fidelity, operation, [source, target], deviations)
         });
     }
+}
+
+/// The dialects that have a request for each operation of the permission table.
+fn permissions(page: &mut String, ids: &[&str]) -> Result<(), String> {
+    put(page, format_args!("| | {} |\n|---|{}\n", ids.join(" | "), "---|".repeat(ids.len())));
+    for operation in permission::operations() {
+        let command = permission::command_of(operation);
+        let mut cells = Vec::with_capacity(ids.len());
+        for id in ids {
+            let is_lost = losses_of(id)?.whole().any(|lost| lost == command);
+            cells.push(if is_lost { "*no request*" } else { "yes" });
+        }
+        put(page, format_args!("| `{operation}` | {} |\n", cells.join(" | ")));
+    }
+    Ok(())
 }
 
 /// The losses of one dialect: declared parts with their reasons, then whole operations.

@@ -5,8 +5,8 @@ use crate::cluster::{ADMINISTRATOR, BUSINESS, Cluster, single_node, two_nodes};
 use crate::dialects::{by_id, id_of, may_decode};
 use crate::frame_record::frame_record;
 use crate::requests::{
-    TargetFlow, create_group, find_message, list_flows, messages_of, new_group, open_chat, post,
-    unique,
+    TargetFlow, create_group, find_message, list_flows, messages_of, named, new_group, open_chat,
+    post, unique,
 };
 use crate::translation::losses_of;
 use crate::users::{Failure, TestUser, anonymous_client, client_name, failure};
@@ -59,6 +59,14 @@ const NO_BUSINESS: Expected = Some(Err("no_business"));
 const NO_PHOTO: Expected = Some(Err("no_photo"));
 const WRONG: Expected = Some(Err("wrong_credentials"));
 
+/// The removal of oneself from a flow.
+const LEAVE: &str = "leave";
+
+/// The name of the command that an operation of the table is.
+pub(crate) fn command_of(operation: &'static str) -> &'static str {
+    if operation == LEAVE { "remove_members" } else { operation }
+}
+
 struct Row {
     operation: &'static str,
     object: Object,
@@ -71,7 +79,7 @@ const fn row(operation: &'static str, object: Object, expected: [Expected; 5]) -
 }
 
 /// Rows of one operation are tried in this order, on one [`Setup`].
-const TABLE: [Row; 29] = [
+const TABLE: [Row; 34] = [
     row("list_flows", Object::Own, [UNAUTHENTICATED, GRANTED, GRANTED, GRANTED, GRANTED]),
     row("history", Object::Own, [UNAUTHENTICATED, NO_FLOW, GRANTED, GRANTED, GRANTED]),
     row("history", Object::Elsewhere, [UNAUTHENTICATED, NO_FLOW, NO_FLOW, NO_FLOW, GRANTED]),
@@ -102,9 +110,14 @@ const TABLE: [Row; 29] = [
     row("add_members", Object::Own, [UNAUTHENTICATED, NO_FLOW, NOT_OWNER, GRANTED, None]),
     row("add_members", Object::Elsewhere, [UNAUTHENTICATED, NO_FLOW, NO_FLOW, NO_FLOW, None]),
     row("remove_members", Object::Own, [UNAUTHENTICATED, NO_FLOW, NOT_OWNER, GRANTED, None]),
+    row(LEAVE, Object::Elsewhere, [UNAUTHENTICATED, NO_FLOW, NO_FLOW, NO_FLOW, None]),
+    row(LEAVE, Object::Own, [UNAUTHENTICATED, NO_FLOW, GRANTED, GRANTED, None]),
     row("delete_flow", Object::Elsewhere, [UNAUTHENTICATED, NO_FLOW, NO_FLOW, NO_FLOW, None]),
     row("delete_flow", Object::Own, [UNAUTHENTICATED, NO_FLOW, NOT_OWNER, GRANTED, None]),
     row("open_chat", Object::Others, [UNAUTHENTICATED, GRANTED, GRANTED, GRANTED, None]),
+    row("block", Object::Others, [UNAUTHENTICATED, GRANTED, GRANTED, GRANTED, None]),
+    row("list_blocked", Object::Own, [UNAUTHENTICATED, GRANTED, GRANTED, GRANTED, None]),
+    row("unblock", Object::Others, [UNAUTHENTICATED, GRANTED, GRANTED, GRANTED, None]),
     row("create_flow", Object::Own, [UNAUTHENTICATED, GRANTED, GRANTED, GRANTED, None]),
     row("get_user", Object::Own, [UNAUTHENTICATED, GRANTED, GRANTED, GRANTED, None]),
     row("delete_account", Object::Others, [WRONG, WRONG, WRONG, WRONG, None]),
@@ -146,7 +159,7 @@ fn try_rows(cluster: &Cluster, dialect: &str, operation: &'static str) -> Result
                 }
             }
         }
-        let is_lost = losses_of(dialect)?.whole().any(|lost| lost == operation);
+        let is_lost = losses_of(dialect)?.whole().any(|lost| lost == command_of(operation));
         if supported == is_lost {
             return Err(format!(
                 "{operation}: supported here is {supported}, lost in the stories is {is_lost}"
@@ -248,6 +261,13 @@ impl Setup {
             "remove_members" => {
                 vec![Command::RemoveMembers { flow: flow.id, users: vec![self.business] }]
             }
+            LEAVE => {
+                let users = vec![self.id_of(role)];
+                vec![Command::RemoveMembers { flow: flow.id, users }]
+            }
+            "block" => named(other).map(|user| Command::Block { user }).to_vec(),
+            "unblock" => named(other).map(|user| Command::Unblock { user }).to_vec(),
+            "list_blocked" => vec![Command::ListBlocked],
             "delete_flow" => flow.delete(),
             "open_chat" => open_chat(other),
             "create_flow" => create_group(&unique("a group "), &[other.id]),
@@ -272,7 +292,17 @@ impl Setup {
             }
             other => panic!("the table has no operation {other}"),
         };
-        commands.into_iter().filter(|command| command.name() == row.operation).collect()
+        let name = command_of(row.operation);
+        commands.into_iter().filter(|command| command.name() == name).collect()
+    }
+
+    fn id_of(&self, role: Role) -> UserId {
+        match role {
+            Role::Anonymous | Role::Stranger => self.stranger.id,
+            Role::Member => self.member.id,
+            Role::Owner => self.owner.id,
+            Role::Administrator => self.administrator.id,
+        }
     }
 
     fn flow(&self, object: Object) -> TargetFlow {

@@ -108,9 +108,12 @@ pub(crate) fn create_group(title: &str, members: &[UserId]) -> Vec<Command> {
 }
 
 pub(crate) fn open_chat(other: &TestUser) -> Vec<Command> {
-    [UserRef::Id(other.id), UserRef::Login(other.login.clone())]
-        .map(|with| Command::OpenChat { with })
-        .to_vec()
+    named(other).map(|with| Command::OpenChat { with }).to_vec()
+}
+
+/// A user, in both ways in which a request may name one.
+pub(crate) fn named(user: &TestUser) -> [UserRef; 2] {
+    [UserRef::Id(user.id), UserRef::Login(user.login.clone())]
 }
 
 /// A new group of its owner and these members, made over any dialect that can.

@@ -4,6 +4,7 @@ use crate::config::{Config, ConfigError, Sources};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
+use tolmach_domain::FlowId;
 
 /// A gateway between chat protocols: clients of different wire formats connect unchanged and talk
 /// to each other.
@@ -153,6 +154,46 @@ pub(crate) enum UserCommand {
     },
     /// List all accounts
     List,
+    /// Make a user leave a group or channel
+    ///
+    /// If the user owns it, it passes to the member who has been there longest. It is deleted with
+    /// its messages if no member is left.
+    Leave {
+        /// The login or e-mail address of the account
+        login: String,
+        /// The number of the group or channel
+        #[arg(value_parser = flow_number)]
+        flow: FlowId,
+    },
+    /// Block one user for another
+    ///
+    /// The blocked user can no longer open a chat with the other one, write or show typing in the
+    /// chat that exists, or add the other one to a group or channel. Groups and channels that both
+    /// are in stay as they are.
+    Block {
+        /// The login or e-mail address of the account that is to be left alone
+        login: String,
+        /// The login or e-mail address of the account to block
+        blocked: String,
+    },
+    /// End a block
+    Unblock {
+        /// The login or e-mail address of the account that blocks
+        login: String,
+        /// The login or e-mail address of the blocked account
+        blocked: String,
+    },
+    /// List the users whom a user blocks
+    Blocks {
+        /// The login or e-mail address of the account
+        login: String,
+    },
+}
+
+/// The id of a flow.
+fn flow_number(text: &str) -> Result<FlowId, String> {
+    let number = text.parse::<i64>().map_err(|error| error.to_string())?;
+    FlowId::new(number).map_err(|error| error.to_string())
 }
 
 #[derive(Debug, Args)]

@@ -216,7 +216,7 @@ pub(crate) static ROUTES: [Route; 21] = [
         "Add members to a group: its owner only")
         .body(Body::Json("users.request")).more_errors(&[409]),
     Route::new(Method::DELETE, "/api/v1/group/{id}/delete", Operation::RemoveUsers,
-        "Remove members from a group: its owner only")
+        "Remove members from a group: its owner only, but for oneself")
         .body(Body::Json("users.request")).more_errors(&[409]),
     Route::new(Method::GET, "/api/v1/chats", Operation::ListChats,
         "List one's conversations, newest activity first").reply("chats.reply").paged(),

@@ -6,7 +6,7 @@ use crate::backend::Backend;
 use crate::error::{CliError, RuntimeError, UsageError};
 use crate::table::table;
 use std::io::BufRead;
-use tolmach_domain::{Fault, GrantKind, Registration, Secret, User};
+use tolmach_domain::{Fault, FlowId, GrantKind, Registration, Secret, User};
 use tolmach_engine::ports::UserChange;
 
 /// Accounts read at once.
@@ -42,6 +42,18 @@ pub(crate) async fn run(location: &Location, command: UserCommand) -> Result<Str
             with_backend(location, async |backend| delete(backend, &login).await).await
         }
         UserCommand::List => with_backend(location, list).await,
+        UserCommand::Leave { login, flow } => {
+            with_backend(location, async |backend| leave(backend, &login, flow).await).await
+        }
+        UserCommand::Block { login, blocked } => {
+            with_backend(location, async |backend| block(backend, &login, &blocked).await).await
+        }
+        UserCommand::Unblock { login, blocked } => {
+            with_backend(location, async |backend| unblock(backend, &login, &blocked).await).await
+        }
+        UserCommand::Blocks { login } => {
+            with_backend(location, async |backend| blocks(backend, &login).await).await
+        }
     }
 }
 
@@ -78,6 +90,30 @@ async fn delete(backend: &Backend, login: &str) -> Result<String, CliError> {
     Ok(String::new())
 }
 
+async fn leave(backend: &Backend, login: &str, flow: FlowId) -> Result<String, CliError> {
+    let user = account(backend, login).await?;
+    backend.engine.leave(user.id, flow, None, backend.engine.now()).await?;
+    Ok(String::new())
+}
+
+async fn block(backend: &Backend, login: &str, blocked: &str) -> Result<String, CliError> {
+    let (user, blocked) = (account(backend, login).await?, account(backend, blocked).await?);
+    backend.engine.block_user(user.id, blocked.id, backend.engine.now()).await?;
+    Ok(String::new())
+}
+
+async fn unblock(backend: &Backend, login: &str, blocked: &str) -> Result<String, CliError> {
+    let (user, blocked) = (account(backend, login).await?, account(backend, blocked).await?);
+    backend.engine.unblock_user(user.id, blocked.id).await?;
+    Ok(String::new())
+}
+
+async fn blocks(backend: &Backend, login: &str) -> Result<String, CliError> {
+    let user = account(backend, login).await?;
+    let blocked = backend.engine.blocked_users(user.id).await?;
+    Ok(user_table(blocked.into_iter().map(row).collect()))
+}
+
 async fn account(backend: &Backend, login: &str) -> Result<User, RuntimeError> {
     backend.engine.account(login).await.map_err(|fault| match fault {
         Fault::NoSuchUser => RuntimeError::NoSuchAccount(login.to_owned()),
@@ -93,7 +129,11 @@ async fn list(backend: &Backend) -> Result<String, CliError> {
         after = Some(last.id);
         rows.extend(users.into_iter().map(row));
     }
-    Ok(table(["ID", "LOGIN", "NAME", "E-MAIL", "SINCE", ""], rows))
+    Ok(user_table(rows))
+}
+
+fn user_table(rows: Vec<[String; 6]>) -> String {
+    table(["ID", "LOGIN", "NAME", "E-MAIL", "SINCE", ""], rows)
 }
 
 fn row(user: User) -> [String; 6] {
