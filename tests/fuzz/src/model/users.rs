@@ -4,8 +4,7 @@ use super::ready::ready;
 use std::collections::BTreeMap;
 use tolmach_dialect_kit::fixtures::CredentialsKind;
 use tolmach_domain::{
-    Answer, Authority, Command, Credentials, GrantKind, LoginIdentifier, Secret, Timestamp, Tokens,
-    UserId,
+    Answer, Authority, Command, Credentials, GrantKind, Secret, Timestamp, Tokens, UserId,
 };
 use tolmach_engine::memory::MemoryStore;
 use tolmach_engine::ports::{NewUser, UserStore};

@@ -23,8 +23,8 @@ use tolmach_dialect::{
 use tolmach_dialect_kit::fixtures::{ANN, BOB, CAROL, CredentialsKind};
 use tolmach_domain::{
     Authority, Command, ConnectionId, Content, Event, EventKind, Fault, FlowId, FlowKind,
-    FlowKindFilter, FlowSummary, GrantKind, HistoryRange, LoginIdentifier, MessageId, NewFlow,
-    NewMessage, Origin, Secret, Timestamp, UserId, UserRef, Version,
+    FlowKindFilter, FlowSummary, GrantKind, HistoryRange, MessageId, NewFlow, NewMessage, Origin,
+    Secret, Timestamp, UserId, UserRef, Version,
 };
 use tolmach_engine::memory::{
     ManualClock, MemoryBlobs, MemoryBus, MemoryMailer, MemoryStore, PlainPasswords, PlainSigner,
@@ -782,7 +782,7 @@ impl World {
 
 fn login(user: &User, password: String) -> Command {
     Command::Login {
-        identifier: LoginIdentifier::Any(user.login.to_owned()),
+        identifier: user.login.into(),
         password: Secret::new(password),
         grant: GrantKind::Token,
     }
