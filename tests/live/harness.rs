@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Lines,
 };
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -210,6 +210,13 @@ impl Gateway {
         connect(self.address).await
     }
 
+    /// A connection from this address of the loopback network.
+    pub(crate) async fn connect_from(&self, source: [u8; 4]) -> TcpStream {
+        let socket = TcpSocket::new_v4().expect("a socket can be made");
+        socket.bind((source, 0).into()).expect("it is an address of this machine");
+        within("a connection", socket.connect(self.address)).await.expect("it accepts connections")
+    }
+
     /// Sends a request over a new connection.
     pub(crate) async fn send(&self, request: Request<Bytes>) -> Response {
         self.send_to(self.address, request).await
@@ -270,12 +277,21 @@ impl Gateway {
         path: &str,
         headers: &[(&'static str, &str)],
     ) -> Result<Peer, Response> {
+        self.try_websocket_on(self.connect().await, path, headers).await
+    }
+
+    /// The same on a connection that is open already.
+    pub(crate) async fn try_websocket_on<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Peer<S>, Response> {
         let mut request =
             format!("ws://{}{path}", self.address).into_client_request().expect("the path is one");
         for (name, value) in headers {
             request.headers_mut().append(*name, value.parse().expect("it is a header"));
         }
-        let stream = self.connect().await;
         match within("a handshake", tokio_tungstenite::client_async(request, stream)).await {
             Ok((socket, response)) => Ok(Peer {
                 socket,

@@ -85,17 +85,24 @@ async fn an_unrecognised_first_frame_is_answered_with_the_expected_ones_and_clos
 }
 
 #[tokio::test]
-async fn a_connection_without_a_first_frame_in_time_is_closed() {
-    let gateway = Gateway::with(&[("LIMITS__FIRST_FRAME_TIMEOUT", "200ms")]).await;
-    let mut own = gateway.websocket("/mode").await;
+async fn a_connection_without_a_login_in_time_is_closed_though_it_answers_pings() {
+    let gateway = Gateway::with(&[
+        ("LIMITS__FIRST_PROOF_TIMEOUT", "2s"),
+        ("KEEPALIVE__PING_INTERVAL", "100ms"),
+    ])
+    .await;
+    let mut ann = Mode::register(&gateway, "ann").await;
     let mut chosen = gateway.websocket("/").await;
     assert_eq!(chosen.request(&probe()).await["status"], 501);
-    let mut silent = gateway.websocket("/").await;
-    silent.send_message(Message::Ping(Default::default())).await;
-    assert_eq!(silent.end().await, (vec![], Some(1008)));
-    for (name, peer) in [("its own path", &mut own), ("a recognised dialect", &mut chosen)] {
-        assert_eq!(peer.request(&probe()).await["status"], 501, "{name} has no such timeout");
+    for (name, path) in
+        [("a shared path", "/"), ("mode", "/mode"), ("sndmsg", "/sndmsg"), ("morelia", "/morelia")]
+    {
+        let mut silent = gateway.websocket(path).await;
+        silent.send_message(Message::Ping(Default::default())).await;
+        assert_eq!(silent.end().await, (vec![], Some(1008)), "{name}");
     }
+    assert_eq!(chosen.end().await, (vec![], Some(1008)), "a frame alone proves nothing");
+    assert_eq!(ann.request("getChats", json!({})).await["status"], 200);
 }
 
 #[tokio::test]

@@ -4,10 +4,15 @@ use crate::drain::Drain;
 use crate::http::{ResponseBudget, serve_admin_request, serve_request, serve_without_place};
 use crate::places::Place;
 use crate::state::ServerState;
-use http::header::STRICT_TRANSPORT_SECURITY;
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY};
+use http::{Method, Response};
+use http_body_util::Full;
+use hyper::body::Body;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use std::convert::Infallible;
 use std::future::pending;
 use std::net::IpAddr;
 use std::pin::pin;
@@ -47,11 +52,12 @@ pub(crate) async fn serve_http<S>(
         let (state, budget) = (state.clone(), budget.clone());
         async move {
             let hsts = state.tls.as_ref().and_then(|tls| tls.hsts().cloned());
-            let mut response = serve_request(state, budget, peer, request).await;
-            if let (Ok(response), Some(hsts)) = (&mut response, hsts) {
+            let is_head = request.method() == Method::HEAD;
+            let Ok(mut response) = serve_request(state, budget, peer, request).await;
+            if let Some(hsts) = hsts {
                 response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts);
             }
-            response
+            Ok::<_, Infallible>(if is_head { without_body(response) } else { response })
         }
     });
     // The builder's own timers run only once the version of HTTP is known.
@@ -126,6 +132,16 @@ where
     if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
         tracing::trace!(%error, "a connection of the admin listener ended with an error");
     }
+}
+
+/// The response to a HEAD request. Over HTTP/2 a body would be sent, which RFC 9110 section 9.3.2
+/// forbids.
+fn without_body(response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        head.headers.entry(CONTENT_LENGTH).or_insert(length.into());
+    }
+    Response::from_parts(head, Full::default())
 }
 
 fn http_builder(state: &ServerState) -> Builder<TokioExecutor> {
