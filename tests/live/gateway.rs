@@ -36,7 +36,12 @@ async fn slow_room(user: &Bearer<'_>, path: &str) -> Peer {
 #[tokio::test]
 async fn a_reader_whose_socket_takes_nothing_is_closed_and_others_are_served() {
     const SIZE: usize = 200_000;
-    let gateway = Gateway::with(&[("LIMITS__SEND_QUEUE_BYTES", "512KiB")]).await;
+    let gateway = Gateway::with(&[
+        ("LIMITS__SEND_QUEUE_BYTES", "512KiB"),
+        ("LIMITS__MAX_TEXT_BYTES", "256KiB"),
+        ("LIMITS__MAX_ANSWER_BYTES", "128MiB"),
+    ])
+    .await;
     let ann = Bearer::register(&gateway, "ann").await;
     let group = ann.group("flood", &[]).await;
     let path = format!("/group/{group}");
@@ -78,9 +83,12 @@ async fn a_reader_whose_socket_takes_nothing_is_closed_and_others_are_served() {
 async fn a_reader_that_pauses_receives_everything_in_order_afterwards() {
     const SIZE: usize = 200_000;
     const COUNT: usize = 60;
-    let gateway =
-        Gateway::with(&[("LIMITS__SEND_QUEUE_BYTES", "64MiB"), ("KEEPALIVE__PONG_TIMEOUT", "60s")])
-            .await;
+    let gateway = Gateway::with(&[
+        ("LIMITS__SEND_QUEUE_BYTES", "64MiB"),
+        ("LIMITS__MAX_TEXT_BYTES", "256KiB"),
+        ("KEEPALIVE__PONG_TIMEOUT", "60s"),
+    ])
+    .await;
     let ann = Bearer::register(&gateway, "ann").await;
     let group = ann.group("flood", &[]).await;
     let path = format!("/group/{group}");
