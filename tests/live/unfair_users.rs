@@ -102,10 +102,10 @@ async fn added_members_and_strangers_are_counted_over_all_dialects() {
     mallory.json("POST", &add, &named(&others[1..2])).await.expect(200);
     too_many(mallory.json("POST", &add, &named(&others[2..])).await, 24 * HOUR);
 
+    mallory.chat_with(others[0]).await;
     let mut peer = sndmsg(&gateway, "mallory").await;
     let room_with =
         |name: &str| json!({"type": "CREATE_ROOM", "username": "mallory", "customer": name});
-    mallory.chat_with(others[0]).await;
     let opened = peer.request(&room_with("bob")).await;
     assert_eq!(opened["customer"], "bob", "{opened}");
     let refused = peer.request(&room_with("carol")).await;
