@@ -29,8 +29,16 @@ async fn check(config: &Config, data: &Path) -> Result<String, UsageError> {
     mistakes.note(backend::check_proxy_protocol(&config.http));
     let tls = mistakes.note(backend::tls(&config.http));
     mistakes.note(check_folder("the data folder", data));
-    let store = tolmach_store::probe(backend::store_url(config, data).expose()).await;
+    let url = backend::store_url(config, data);
+    let store = tolmach_store::probe(url.expose()).await;
     let store = mistakes.note(store.map_err(UsageError::Store));
+    let collisions = match &store {
+        Some(_) => {
+            let collisions = tolmach_store::colliding_logins(url.expose()).await;
+            mistakes.note(collisions.map_err(UsageError::Store)).unwrap_or_default()
+        }
+        None => Vec::new(),
+    };
     let bus = mistakes.note(backend::describe_bus(config));
     let photos = mistakes.note(backend::photo_target(config, data));
     if let Some(PhotoTarget::Folder(folder)) = &photos {
@@ -61,7 +69,10 @@ async fn check(config: &Config, data: &Path) -> Result<String, UsageError> {
         ("photos", photos.to_string()),
         ("shared", config.routing.shared_paths.join(" ")),
     ];
-    let text: String = rows.map(|(name, value)| format!("{name:8} {value}\n")).concat();
+    let mut text: String = rows.map(|(name, value)| format!("{name:8} {value}\n")).concat();
+    for collision in collisions {
+        text.push_str(&format!("collision: {collision}\n"));
+    }
     Ok(format!("{text}\n{}", dialect_list(config)))
 }
 
