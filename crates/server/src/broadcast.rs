@@ -73,6 +73,7 @@ impl Broadcast {
             let rendered = cell.get_or_init(|| {
                 dialect.metrics.event_renders.increment(1);
                 let frame = self.bounded_frame(dialect, variant);
+                let frame = frame.map(|frame| dialect.memory.share(frame));
                 Box::new(Rendered { dialect: id, variant, frame, next: OnceLock::new() })
             });
             if rendered.variant == variant && rendered.dialect == id {
@@ -118,17 +119,11 @@ impl Broadcast {
     }
 }
 
-/// The event with the files of its message named in the text and the text cut to
-/// [`MAX_REDUCED_TEXT`].
+/// The event with the text of its message cut to [`MAX_REDUCED_TEXT`] and its files named there.
 fn reduced(event: &Event) -> Event {
     let mut event = event.clone();
     if let EventKind::Posted(message) | EventKind::Edited(message) = &mut event.kind {
-        let content = &mut message.content;
-        let mut text = content.text_naming_files().into_owned();
-        text.truncate(text.floor_char_boundary(MAX_REDUCED_TEXT));
-        content.text = text;
-        content.attachments.clear();
-        content.emoji = None;
+        message.content.reduce(MAX_REDUCED_TEXT, 0);
     }
     event
 }

@@ -139,8 +139,14 @@ impl ServerBuilder {
 
     /// The routes that the server will have. Nothing is opened.
     pub fn routes(&self) -> Result<Routes, RouteError> {
+        self.routes_within(&MemoryBudget::new(&self.options.limits))
+    }
+
+    /// The routes of a server with this budget.
+    fn routes_within(&self, memory: &Arc<MemoryBudget>) -> Result<Routes, RouteError> {
+        let limits = &self.options.limits;
         let served = |(dialect, options): &(Arc<dyn Dialect>, DialectOptions)| {
-            Arc::new(ServedDialect::new(dialect.clone(), options, &self.options.limits))
+            Arc::new(ServedDialect::new(dialect.clone(), options, limits, memory.clone()))
         };
         Routes::new(self.dialects.iter().map(served).collect(), &self.options.shared_paths)
     }
@@ -159,7 +165,8 @@ impl ServerBuilder {
 
     /// Makes the state of the server, and starts its background tasks.
     pub(crate) async fn start(self, on_loopback: bool) -> Result<Arc<ServerState>, BuildError> {
-        let routes = self.routes()?;
+        let memory = MemoryBudget::new(&self.options.limits);
+        let routes = self.routes_within(&memory)?;
         let Self { engine, bus, options, metrics, tls, max_response_delay, .. } = self;
         let ServerOptions { limits, keepalive, http, .. } = options;
         let now = engine.last_commit_time().await?;
@@ -180,7 +187,7 @@ impl ServerBuilder {
             bus,
             hub,
             routes,
-            memory: MemoryBudget::new(&limits),
+            memory,
             traffic,
             limits,
             keepalive,

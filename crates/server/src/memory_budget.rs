@@ -7,8 +7,9 @@
 //! address, or of all, the costliest connection of the costliest address is evicted, which is the
 //! one that asks if it is the costliest itself.
 //!
-//! Rendered events are not counted: their bytes are shared by all connections that wait for them,
-//! and `send_queue_bytes` bounds them for each.
+//! A rendered event counts once for all connections that wait to write it. Where it brings the whole
+//! over its bound, what waits for a connection decides with what it holds which one is the
+//! costliest.
 //!
 //! The first bytes of each account are free, so that an ordinary message touches no counter that
 //! connections share. The number of connections bounds them.
@@ -16,6 +17,7 @@
 use crate::address_group::address_group;
 use crate::options::Limits;
 use crate::sync::lock;
+use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use metrics::Gauge;
 use std::collections::HashMap;
@@ -43,11 +45,15 @@ struct Counted {
     bytes: AtomicUsize,
     /// The bytes that evicted accounts held when they were evicted, while they exist.
     leaving: AtomicUsize,
+    /// The bytes of shared events that wait for the connections: not counted, since they are counted
+    /// once for all.
+    waiting: AtomicUsize,
 }
 
 impl Counted {
     fn new(bound: usize) -> Self {
-        Self { bound, bytes: AtomicUsize::new(0), leaving: AtomicUsize::new(0) }
+        let zero = || AtomicUsize::new(0);
+        Self { bound, bytes: zero(), leaving: zero(), waiting: zero() }
     }
 
     /// The bytes that stay once every evicted account has gone.
@@ -58,6 +64,10 @@ impl Counted {
 
     fn is_over(&self) -> bool {
         self.staying() > self.bound
+    }
+
+    fn cost(&self) -> usize {
+        self.staying() + self.waiting.load(Ordering::Acquire)
     }
 }
 
@@ -119,12 +129,24 @@ impl MemoryBudget {
             of_address: entry.counted.clone(),
             id,
             held: AtomicUsize::new(0),
-            leaving: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            leaving: Mutex::default(),
             evicted: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         });
         entry.accounts.insert(id, Arc::downgrade(&account));
         account
+    }
+
+    /// Counts bytes that several connections share, for as long as the result exists.
+    pub(crate) fn share(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        self.total.bytes.fetch_add(bytes.len(), Ordering::AcqRel);
+        self.gauge.increment(bytes.len() as f64);
+        if self.total.is_over() {
+            // Without anyone to evict, those who wait for the bytes are about to take them.
+            let _ = self.evict_of_all(None);
+        }
+        Bytes::from_owner(SharedBytes { bytes, budget: self.clone() })
     }
 
     /// Evicts the costliest accounts of one address until it is within its bound. Fails if
@@ -135,19 +157,19 @@ impl MemoryBudget {
         let addresses = lock(&self.addresses);
         let Some(address) = addresses.get(&asking.address) else { return Ok(()) };
         while address.counted.is_over() {
-            address.evict_costliest(asking, OverBudget::Address, &mut seen)?;
+            address.evict_costliest(Some(asking), OverBudget::Address, &mut seen)?;
         }
         Ok(())
     }
 
     /// Evicts the costliest account of the costliest address until all are within their bound.
     /// Fails if `asking` is the costliest.
-    fn evict_of_all(&self, asking: &Account) -> Result<(), OverBudget> {
+    fn evict_of_all(&self, asking: Option<&Account>) -> Result<(), OverBudget> {
         // As above.
         let mut seen = Vec::new();
         let addresses = lock(&self.addresses);
         while self.total.is_over() {
-            let costliest = addresses.values().max_by_key(|address| address.counted.staying());
+            let costliest = addresses.values().max_by_key(|address| address.counted.cost());
             let Some(address) = costliest else { return Err(OverBudget::Total) };
             address.evict_costliest(asking, OverBudget::Total, &mut seen)?;
         }
@@ -160,7 +182,7 @@ impl Address {
     /// References to accounts are left in `seen`.
     fn evict_costliest(
         &self,
-        asking: &Account,
+        asking: Option<&Account>,
         reason: OverBudget,
         seen: &mut Vec<Arc<Account>>,
     ) -> Result<(), OverBudget> {
@@ -168,9 +190,9 @@ impl Address {
         seen.extend(self.accounts.values().filter_map(Weak::upgrade));
         let costliest = seen[first..]
             .iter()
-            .filter(|account| !account.is_evicted() && account.counted() > 0)
-            .max_by_key(|account| account.counted())
-            .filter(|account| account.id != asking.id)
+            .filter(|account| !account.is_evicted() && account.cost() > 0)
+            .max_by_key(|account| account.cost())
+            .filter(|account| asking.is_none_or(|asking| account.id != asking.id))
             .ok_or(reason)?;
         costliest.evict();
         crate::metrics::over_budget(reason.name());
@@ -186,8 +208,10 @@ pub(crate) struct Account {
     of_address: Arc<Counted>,
     id: u64,
     held: AtomicUsize,
-    /// The bytes that were counted at its eviction.
-    leaving: AtomicUsize,
+    /// The bytes of shared events that wait for it.
+    waiting: AtomicUsize,
+    /// The bytes that its address, and all, were relieved of at its eviction.
+    leaving: Mutex<[usize; 2]>,
     evicted: AtomicBool,
     waker: AtomicWaker,
 }
@@ -232,6 +256,11 @@ impl Account {
         counted(self.held.load(Ordering::Acquire))
     }
 
+    /// The bytes that count, and those that wait for the connection.
+    fn cost(&self) -> usize {
+        self.counted() + self.waiting.load(Ordering::Acquire)
+    }
+
     fn grow(&self, bytes: usize) -> Result<(), OverBudget> {
         let before = self.held.fetch_add(bytes, Ordering::AcqRel);
         let added = counted(before + bytes) - counted(before);
@@ -261,7 +290,7 @@ impl Account {
             self.budget.evict_of_address(self)?;
         }
         if self.budget.total.is_over() {
-            self.budget.evict_of_all(self)?;
+            self.budget.evict_of_all(Some(self))?;
         }
         Ok(())
     }
@@ -279,10 +308,10 @@ impl Account {
 
     /// Called with the lock of all accounts held, once.
     fn evict(&self) {
-        let leaving = self.counted();
-        self.leaving.store(leaving, Ordering::Release);
-        for counted in [&self.budget.total, &*self.of_address] {
-            counted.leaving.fetch_add(leaving, Ordering::AcqRel);
+        let leaving = [self.counted(), self.cost()];
+        *lock(&self.leaving) = leaving;
+        for (counted, bytes) in [&*self.of_address, &self.budget.total].into_iter().zip(leaving) {
+            counted.leaving.fetch_add(bytes, Ordering::AcqRel);
         }
         self.evicted.store(true, Ordering::Release);
         self.waker.wake();
@@ -291,9 +320,9 @@ impl Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
-        let leaving = self.leaving.load(Ordering::Acquire);
-        for counted in [&self.budget.total, &*self.of_address] {
-            counted.leaving.fetch_sub(leaving, Ordering::AcqRel);
+        let leaving = *lock(&self.leaving);
+        for (counted, bytes) in [&*self.of_address, &self.budget.total].into_iter().zip(leaving) {
+            counted.leaving.fetch_sub(bytes, Ordering::AcqRel);
         }
         let mut addresses = lock(&self.budget.addresses);
         if let Some(address) = addresses.get_mut(&self.address) {
@@ -338,6 +367,52 @@ impl Drop for Reservation {
         if self.bytes > 0 {
             self.account.shrink(self.bytes);
         }
+    }
+}
+
+/// The bytes of shared events that wait for one connection, for as long as this exists.
+pub(crate) struct WaitingBytes {
+    account: Arc<Account>,
+    bytes: usize,
+}
+
+impl WaitingBytes {
+    pub(crate) fn new(account: Arc<Account>) -> Self {
+        Self { account, bytes: 0 }
+    }
+
+    pub(crate) fn set(&mut self, bytes: usize) {
+        for waiting in [&self.account.waiting, &self.account.of_address.waiting] {
+            // Added first, so that it never falls below zero.
+            waiting.fetch_add(bytes, Ordering::AcqRel);
+            waiting.fetch_sub(self.bytes, Ordering::AcqRel);
+        }
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for WaitingBytes {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+/// Bytes that count until the last connection has let go of them.
+struct SharedBytes {
+    bytes: Bytes,
+    budget: Arc<MemoryBudget>,
+}
+
+impl AsRef<[u8]> for SharedBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for SharedBytes {
+    fn drop(&mut self) {
+        self.budget.total.bytes.fetch_sub(self.bytes.len(), Ordering::AcqRel);
+        self.budget.gauge.decrement(self.bytes.len() as f64);
     }
 }
 
@@ -452,6 +527,25 @@ mod tests {
         assert!(accounts.iter().all(|account| !account.is_evicted()));
         assert!(account(&budget, 1).reserve(FREE_BYTES + 2).is_err());
         drop((held, accounts));
+        assert!(is_empty(&budget));
+    }
+
+    #[test]
+    fn shared_bytes_count_once_and_past_the_bound_go_those_for_whom_most_waits() {
+        let budget = budget(usize::MAX, usize::MAX, 100 * KIB);
+        let accounts = [1, 2, 2, 3].map(|last| account(&budget, last));
+        let event = budget.share(Bytes::from(vec![0; 60 * KIB]));
+        let [_, slow, slowest, other] = &accounts;
+        let mut waiting = [slow, slowest].map(|account| WaitingBytes::new(account.clone()));
+        waiting[0].set(20 * KIB);
+        waiting[1].set(60 * KIB);
+        let copies = [event.clone(), event.clone()];
+        assert!(other.reserve(40 * KIB + FREE_BYTES).is_ok(), "at the bound");
+        assert!(accounts.iter().all(|account| !account.is_evicted()));
+        let more = budget.share(Bytes::from(vec![0; 40 * KIB + 1]));
+        let evicted = accounts.each_ref().map(|account| account.is_evicted());
+        assert_eq!(evicted, [false, false, true, false]);
+        drop((event, copies, more, waiting, accounts));
         assert!(is_empty(&budget));
     }
 

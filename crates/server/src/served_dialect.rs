@@ -1,5 +1,6 @@
 //! A dialect with what this server adds to it.
 
+use crate::memory_budget::MemoryBudget;
 use crate::metrics::DialectMetrics;
 use crate::options::{DialectOptions, Limits};
 use std::sync::Arc;
@@ -13,6 +14,8 @@ pub(crate) struct ServedDialect {
     /// The largest HTTP body, in bytes.
     pub(crate) max_body_bytes: usize,
     pub(crate) metrics: DialectMetrics,
+    /// The budget that rendered events count in.
+    pub(crate) memory: Arc<MemoryBudget>,
 }
 
 impl ServedDialect {
@@ -20,6 +23,7 @@ impl ServedDialect {
         dialect: Arc<dyn Dialect>,
         options: &DialectOptions,
         limits: &Limits,
+        memory: Arc<MemoryBudget>,
     ) -> Self {
         let manifest = dialect.manifest();
         let max_frame_bytes = options
@@ -30,6 +34,7 @@ impl ServedDialect {
             max_frame_bytes,
             max_body_bytes: manifest.limits.max_body_bytes,
             metrics: DialectMetrics::new(manifest.id),
+            memory,
             dialect,
         }
     }

@@ -1,5 +1,6 @@
 //! A server without a listener, for tests.
 
+use crate::memory_budget::MemoryBudget;
 use crate::options::{DialectOptions, Limits, ServerOptions};
 use crate::routes::RouteMatch;
 use crate::served_dialect::ServedDialect;
@@ -28,7 +29,7 @@ impl TestServer {
             .options(ServerOptions { limits, ..ServerOptions::default() })
             .max_response_delay(Duration::from_secs(3600))
             .dialect(toy)
-            .start()
+            .start(true)
             .await
             .unwrap();
         Self { state, backend, calls }
@@ -50,7 +51,8 @@ impl TestServer {
 /// A served toy dialect without a server.
 pub(crate) fn served(manifest: Manifest) -> Arc<ServedDialect> {
     let (options, limits) = (DialectOptions::default(), Limits::default());
-    Arc::new(ServedDialect::new(Arc::new(Toy::new(manifest)), &options, &limits))
+    let memory = MemoryBudget::new(&limits);
+    Arc::new(ServedDialect::new(Arc::new(Toy::new(manifest)), &options, &limits, memory))
 }
 
 /// Lets every other task run until all of them wait. Needs a runtime of one thread, and tasks that

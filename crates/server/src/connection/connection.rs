@@ -13,7 +13,7 @@ use super::pipeline::{Advance, Answered, InFlight, Pipeline, Submitted, content_
 use super::session::ConnectionSession;
 use super::step::{AuthContext, Step};
 use crate::broadcast::Broadcast;
-use crate::memory_budget::Reservation;
+use crate::memory_budget::{Reservation, WaitingBytes};
 use crate::send_queue::Taken;
 use crate::stream::Writer;
 use crate::submission::submit;
@@ -534,10 +534,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let mut timer = pin!(sleep_until(deadline));
         let mut taken = Vec::new();
         let mut closing = None;
-        let mut waiting = self.requests.account().reservation();
+        let mut private = self.requests.account().reservation();
+        let mut shared = WaitingBytes::new(private.account().clone());
         loop {
-            let bytes = self.session.send_half().buffer.private_bytes();
-            waiting.resize(bytes).map_err(|_| End::Evicted(Eviction::Memory))?;
+            let buffer = &self.session.send_half().buffer;
+            let bytes = buffer.private_bytes();
+            shared.set(buffer.remaining() - bytes);
+            private.resize(bytes).map_err(|_| End::Evicted(Eviction::Memory))?;
             let wanted = self.session.expires.map_or(deadline, |expires| expires.min(deadline));
             if timer.deadline() != wanted {
                 timer.as_mut().reset(wanted);
@@ -549,7 +552,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 if subscriber.queue.poll_take_events(context, &mut taken).is_ready() {
                     return Poll::Ready(Ok(Progress::Events));
                 }
-                if waiting.account().poll_evicted(context).is_ready() {
+                if private.account().poll_evicted(context).is_ready() {
                     return Poll::Ready(Err(End::Evicted(Eviction::Memory)));
                 }
                 timer.as_mut().poll(context).map(|()| Ok(Progress::Tick))
