@@ -271,7 +271,7 @@ def recovery(stack, ann):
 
 
 def pages():
-    for path, status in [("/healthz", 200), ("/readyz", 200), ("/metrics", 200), ("/openapi.json", 200), ("/nowhere", 404)]:
+    for path, status in [("/healthz", 200), ("/readyz", 200), ("/metrics", 404), ("/openapi.json", 200), ("/nowhere", 404)]:
         check(path, http("GET", path)[0], status)
 
 
