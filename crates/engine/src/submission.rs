@@ -35,11 +35,12 @@ pub struct Handled {
     pub deferred: Option<DeferredWork>,
 }
 
-/// A [`Submission`] that is ordered before every later one.
+/// A [`Submission`] that is ordered before every later one of the same user.
 pub enum Submitted {
     /// The command was carried out.
     Done(Handled),
-    /// A message that is being committed. Later submissions are not carried out before it.
+    /// A message that is being committed. Later submissions of its author are not carried out
+    /// before it.
     Pending(Pin<Box<dyn Future<Output = Handled> + Send>>),
 }
 

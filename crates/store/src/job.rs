@@ -13,9 +13,12 @@ pub(crate) struct Job {
     pub(crate) work: Work,
     /// Its approximate size in bytes.
     pub(crate) size: usize,
-    /// Its space in the queue, released when it is answered.
-    pub(crate) space: OwnedSemaphorePermit,
+    pub(crate) space: JobSpace,
 }
+
+/// The space of a job in the queue, released when it is answered: in its owner's share, and in the
+/// whole, unless it was the owner's only job and found the queue full.
+pub(crate) type JobSpace = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 /// The work of a job.
 pub(crate) enum Work {

@@ -1,8 +1,8 @@
 //! The durable store: sea-orm on SQLite or PostgreSQL.
 //!
-//! One thread writes. It drains the queue of changes into one transaction and commits; then it
-//! publishes the events and answers the callers, while the next transaction may be running. An
-//! acknowledged change is therefore committed, events are published in commit order, and many
+//! One thread writes. It takes changes from a queue into one transaction and commits; then it
+//! publishes the events and answers the callers, while the next transaction may be running. The
+//! changes of one user keep their order, and users take turns. An acknowledged change is therefore committed, events are published in commit order, and many
 //! callers share the cost of one commit. Other processes may write the same database, one of them
 //! at a time: versions, ids and commit times are read inside the transaction, never from memory.
 //!
@@ -23,6 +23,7 @@ mod entities;
 mod error;
 mod event_log;
 mod job;
+mod job_queue;
 mod migrations;
 mod options;
 #[cfg(test)]

@@ -9,14 +9,16 @@ pub struct Options {
     /// The period after which a call fails with
     /// [`StoreError::Unavailable`](tolmach_engine::ports::StoreError::Unavailable).
     pub timeout: Duration,
-    /// The largest number of queued changes.
-    pub queue_jobs: usize,
-    /// The largest size of all queued changes in bytes; a single one may be larger.
+    /// The largest size of all queued changes in bytes, each counted as 16 KiB at least; those of
+    /// one user take a quarter at most. A single one may be larger, and one of each user finds room
+    /// always.
     pub queue_bytes: usize,
     /// The largest number of changes in one transaction.
     pub batch_jobs: usize,
     /// The size in bytes at which a transaction takes no further change.
     pub batch_bytes: usize,
+    /// The size in bytes at which a transaction takes no further change of the same user.
+    pub batch_bytes_per_user: usize,
     /// The number of connections that read.
     pub read_connections: u32,
 }
@@ -25,10 +27,10 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(2),
-            queue_jobs: 4096,
             queue_bytes: 64 << 20,
             batch_jobs: 512,
             batch_bytes: 8 << 20,
+            batch_bytes_per_user: 1 << 20,
             read_connections: 4,
         }
     }

@@ -1,8 +1,8 @@
 //! Publishing a commit, beside the next transaction.
 
-use crate::job::Answer;
+use crate::job::{Answer, JobSpace};
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tolmach_domain::Event;
 use tolmach_engine::ports::Bus;
@@ -20,7 +20,7 @@ impl Publication {
         bus: Arc<dyn Bus>,
         events: Vec<Arc<Event>>,
         answers: Vec<Answer>,
-        space: Vec<OwnedSemaphorePermit>,
+        space: Vec<JobSpace>,
     ) -> Self {
         let (sender, published) = oneshot::channel();
         let task = tokio::spawn(async move {

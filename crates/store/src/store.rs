@@ -4,16 +4,18 @@ use crate::batch::Batch;
 use crate::connect::{self, Target, Use};
 use crate::deadline::Deadline;
 use crate::error::store_error;
-use crate::job::{Change, Job, Work};
+use crate::job::{Change, Work};
+use crate::job_queue::{JobQueue, Owner, closed};
 use crate::options::{Counters, Options, Stats};
 use crate::writer::Writer;
 use async_trait::async_trait;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, oneshot};
+use tolmach_domain::UserId;
 use tolmach_engine::ports::{Bus, PortError, Store, StoreError};
 
 /// Brings a database up to date and returns the names of the migrations that were applied. Safe
@@ -52,21 +54,16 @@ pub async fn probe(url: &str) -> Result<String, StoreError> {
 /// ```
 pub struct SqlStore {
     pub(crate) readers: DatabaseConnection,
-    /// The writer's queue; `None` once the store is closed.
-    jobs: RwLock<Option<mpsc::Sender<Job>>>,
+    /// The writer's queue.
+    queue: Arc<JobQueue>,
     /// Resolves when the writer has ended.
     writer: Mutex<Option<oneshot::Receiver<()>>>,
     closed: AtomicBool,
-    /// The free space in the queue, in units of [`SPACE_UNIT`].
-    space: Arc<Semaphore>,
     counters: Arc<Counters>,
     options: Options,
 }
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// The unit in which the space of the queue is counted, in bytes.
-const SPACE_UNIT: usize = 1024;
 
 /// The size of a job without its payload, in bytes.
 pub(crate) const JOB_SIZE: usize = 512;
@@ -90,16 +87,15 @@ impl SqlStore {
         let readers = target
             .connect(Use::Read { connections: options.read_connections }, options.timeout)
             .await?;
-        let (sender, receiver) = mpsc::channel(options.queue_jobs.max(1));
+        let queue = Arc::new(JobQueue::new(options.queue_bytes));
         let counters = Arc::new(Counters::default());
         let writer =
-            Writer::start(target, receiver, bus, options.clone(), counters.clone()).await?;
+            Writer::start(target, queue.clone(), bus, options.clone(), counters.clone()).await?;
         Ok(Arc::new(Self {
             readers,
-            jobs: RwLock::new(Some(sender)),
+            queue,
             writer: Mutex::new(Some(writer)),
             closed: AtomicBool::new(false),
-            space: Arc::new(Semaphore::new(units(options.queue_bytes))),
             counters,
             options,
         }))
@@ -110,45 +106,52 @@ impl SqlStore {
         self.counters.stats()
     }
 
-    /// Queues work for the writer, in the order of the calls; the future that it returns waits for
-    /// the answer.
+    /// Queues work for the writer, for one owner in the order of the calls; the future that it
+    /// returns waits for the answer.
     pub(crate) async fn submit<T: Send + 'static>(
         &self,
+        owner: Owner,
         size: usize,
         work: Work,
         answered: oneshot::Receiver<Result<T, StoreError>>,
     ) -> Result<impl Future<Output = Result<T, StoreError>> + Send + use<T>, StoreError> {
-        let jobs =
-            self.jobs.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
         let deadline = Deadline::after(self.options.timeout);
-        deadline
-            .bound(async {
-                let units = units(size).min(units(self.options.queue_bytes));
-                let space = self
-                    .space
-                    .clone()
-                    .acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX))
-                    .await
-                    .map_err(|_| closed())?;
-                jobs.send(Job { work, size, space }).await.map_err(|_| closed())
-            })
-            .await?;
+        deadline.bound(self.queue.push(owner, size, work)).await?;
         let gone = |_| StoreError::unavailable("the transaction was abandoned");
-        // The future does not hold the sender: the writer ends, and `close` returns, once all
-        // senders are dropped.
         Ok(async move { deadline.bound(async { answered.await.map_err(gone)? }).await })
     }
 
-    /// Queues a change and waits for its answer.
+    /// Queues a change of a user and waits for its answer.
+    pub(crate) async fn write_of<T, F>(
+        &self,
+        user: UserId,
+        size: usize,
+        change: F,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Batch) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    {
+        self.change(Some(user), size, change).await
+    }
+
+    /// Queues a change without a user and waits for its answer.
     pub(crate) async fn write<T, F>(&self, size: usize, change: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut Batch) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     {
+        self.change(None, size, change).await
+    }
+
+    async fn change<T, F>(&self, owner: Owner, size: usize, change: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Batch) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
-        self.submit(size + JOB_SIZE, Work::Other(Box::new(Change { change, answer })), answered)
-            .await?
-            .await
+        let work = Work::Other(Box::new(Change { change, answer }));
+        self.submit(owner, size + JOB_SIZE, work, answered).await?.await
     }
 
     /// Reads, again for each connection that turns out to be dead: after an outage of the server
@@ -192,12 +195,11 @@ impl SqlStore {
     }
 }
 
-fn units(bytes: usize) -> usize {
-    (bytes.div_ceil(SPACE_UNIT)).clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize))
-}
-
-fn closed() -> StoreError {
-    StoreError::unavailable("the store is closed")
+impl Drop for SqlStore {
+    fn drop(&mut self) {
+        // The writer ends once the jobs are done.
+        self.queue.close();
+    }
 }
 
 #[async_trait]
@@ -208,7 +210,7 @@ impl Store for SqlStore {
 
     async fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        self.jobs.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.queue.close();
         // The lock is held until the writer has ended, so that a second caller waits as well.
         let mut writer = self.writer.lock().await;
         if let Some(writer) = writer.take()

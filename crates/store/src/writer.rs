@@ -4,7 +4,8 @@ use crate::batch::{Batch, Committed, PostOutcome};
 use crate::commit_time::last_commit_time;
 use crate::connect::{Target, Use, close};
 use crate::error::is_fatal;
-use crate::job::{Answer, Job, Post, Work, answer};
+use crate::job::{Answer, Post, Work, answer};
+use crate::job_queue::{JobBatch, JobQueue};
 use crate::options::{Counters, Options};
 use crate::publication::Publication;
 use sea_orm::DatabaseConnection;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tolmach_domain::Timestamp;
 use tolmach_engine::ErrorChain;
 use tolmach_engine::ports::{Bus, PortError, StoreError};
@@ -34,7 +35,7 @@ pub(crate) struct Writer {
     target: Target,
     /// `None` after a failure: the next transaction gets a new connection.
     database: Option<DatabaseConnection>,
-    jobs: mpsc::Receiver<Job>,
+    queue: Arc<JobQueue>,
     bus: Arc<dyn Bus>,
     options: Options,
     counters: Arc<Counters>,
@@ -53,7 +54,7 @@ impl Writer {
     /// answered and the connection closed; it fails if the writer panicked.
     pub(crate) async fn start(
         target: Target,
-        jobs: mpsc::Receiver<Job>,
+        queue: Arc<JobQueue>,
         bus: Arc<dyn Bus>,
         options: Options,
         counters: Arc<Counters>,
@@ -65,7 +66,7 @@ impl Writer {
         let mut writer = Self {
             target,
             database: None,
-            jobs,
+            queue,
             bus,
             options,
             counters,
@@ -103,21 +104,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes until every sender of jobs is gone and every job is answered.
+    /// Writes until the queue is closed and every job is answered.
     async fn run(mut self) {
         loop {
-            let first = match self.jobs.try_recv() {
-                Ok(job) => job,
-                Err(mpsc::error::TryRecvError::Empty) if self.housekeeping_due => {
-                    self.housekeeping().await;
-                    continue;
-                }
-                Err(_) => match self.next().await {
-                    Some(job) => job,
-                    None => break,
-                },
-            };
-            self.write(first).await;
+            if self.housekeeping_due && self.queue.is_idle() {
+                self.housekeeping().await;
+            } else if self.is_job_ready().await {
+                self.write().await;
+            } else {
+                break;
+            }
         }
         self.finish_publication().await;
         if let Some(database) = self.database.take() {
@@ -125,8 +121,8 @@ impl Writer {
         }
     }
 
-    /// Waits for a job.
-    async fn next(&mut self) -> Option<Job> {
+    /// Waits for a job. False once the queue is closed and empty.
+    async fn is_job_ready(&mut self) -> bool {
         if let Some(publication) = &mut self.publication {
             tokio::select! {
                 biased;
@@ -134,10 +130,10 @@ impl Writer {
                 // commit.
                 _ = &mut publication.published => self.finish_publication().await,
                 // A slow bus does not delay jobs that arrive meanwhile.
-                job = self.jobs.recv() => return job,
+                ready = self.queue.ready() => return ready,
             }
         }
-        self.jobs.recv().await
+        self.queue.ready().await
     }
 
     /// Waits until the last commit is published and answered.
@@ -149,21 +145,18 @@ impl Writer {
 
     /// Takes jobs up to the limits of a batch, runs them in one transaction and begins to publish
     /// it.
-    async fn write(&mut self, first: Job) {
-        let (mut bytes, mut work, mut space) = (0, VecDeque::new(), Vec::new());
-        let mut next = Some(first);
+    async fn write(&mut self) {
         // The callers that were just answered get a turn to submit their next change, which then
         // shares this commit.
         tokio::task::yield_now().await;
-        while let Some(job) = next {
-            bytes += job.size;
+        let JobBatch { jobs, bytes } = self.queue.take(&self.options);
+        let (mut work, mut space) = (VecDeque::with_capacity(jobs.len()), Vec::new());
+        for job in jobs {
             // A job that timed out before it began is not run: see the crate's documentation.
             if !job.work.is_abandoned() {
                 work.push_back(job.work);
                 space.push(job.space);
             }
-            let full = work.len() >= self.options.batch_jobs || bytes >= self.options.batch_bytes;
-            next = if full { None } else { self.jobs.try_recv().ok() };
         }
         if work.is_empty() {
             return;
@@ -312,6 +305,13 @@ impl Writer {
             tracing::warn!(error = %ErrorChain(&error), "housekeeping failed");
             false
         });
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // After a panic no job is done any more.
+        self.queue.abandon();
     }
 }
 

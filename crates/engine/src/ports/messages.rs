@@ -13,9 +13,9 @@ use tolmach_domain::{
 /// [`Fault`](tolmach_domain::Fault).
 #[async_trait]
 pub trait MessageStore: Send + Sync + 'static {
-    /// Submits a message. When this returns, the message is ordered before every later submission;
-    /// the future that it returns resolves once the message is committed, which happens whether or
-    /// not the future is polled.
+    /// Submits a message. When this returns, the message is ordered before every later submission
+    /// and change of its author; the future that it returns resolves once the message is committed,
+    /// which happens whether or not the future is polled.
     ///
     /// - `NoSuchFlow` if the author is not a member (and does not write as administrator),
     ///   `WrongKind`, `NotOwner` in a channel of another owner, `NoSuchMessage` if the message

@@ -15,11 +15,12 @@ impl BlockStore for SqlStore {
         limit: u32,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.write(0, move |batch| Box::pin(batch.block(blocker, blocked, limit, now))).await
+        self.write_of(blocker, 0, move |batch| Box::pin(batch.block(blocker, blocked, limit, now)))
+            .await
     }
 
     async fn unblock(&self, blocker: UserId, blocked: UserId) -> Result<(), StoreError> {
-        self.write(0, move |batch| Box::pin(batch.unblock(blocker, blocked))).await
+        self.write_of(blocker, 0, move |batch| Box::pin(batch.unblock(blocker, blocked))).await
     }
 
     async fn blocked_users(&self, blocker: UserId) -> Result<Vec<User>, StoreError> {

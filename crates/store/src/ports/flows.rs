@@ -21,7 +21,8 @@ impl FlowStore for SqlStore {
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<FlowCreation, StoreError> {
-        self.write(0, move |batch| Box::pin(batch.open_chat(by, with, limits, origin, now))).await
+        self.write_of(by, 0, move |batch| Box::pin(batch.open_chat(by, with, limits, origin, now)))
+            .await
     }
 
     async fn create_flow(
@@ -32,7 +33,10 @@ impl FlowStore for SqlStore {
         now: Timestamp,
     ) -> Result<FlowCreation, StoreError> {
         let size = flow.info.len() + flow.members.len() * 64;
-        self.write(size, move |batch| Box::pin(batch.create_flow(flow, limits, origin, now))).await
+        self.write_of(flow.owner, size, move |batch| {
+            Box::pin(batch.create_flow(flow, limits, origin, now))
+        })
+        .await
     }
 
     async fn flow(&self, id: FlowId) -> Result<Option<Flow>, StoreError> {
@@ -89,7 +93,7 @@ impl FlowStore for SqlStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let users = users.to_vec();
-        self.write(users.len() * 64, move |batch| {
+        self.write_of(by, users.len() * 64, move |batch| {
             Box::pin(batch.add_members(flow, by, users, limits, origin, now))
         })
         .await
@@ -104,7 +108,7 @@ impl FlowStore for SqlStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let users = users.to_vec();
-        self.write(users.len() * 64, move |batch| {
+        self.write_of(by, users.len() * 64, move |batch| {
             Box::pin(batch.remove_members(flow, by, users, origin, now))
         })
         .await
@@ -117,7 +121,7 @@ impl FlowStore for SqlStore {
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<Option<Flow>, StoreError> {
-        self.write(0, move |batch| Box::pin(batch.leave(flow, user, origin, now))).await
+        self.write_of(user, 0, move |batch| Box::pin(batch.leave(flow, user, origin, now))).await
     }
 
     async fn delete_flow(
@@ -128,6 +132,7 @@ impl FlowStore for SqlStore {
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.write(0, move |batch| Box::pin(batch.delete_flow(flow, by, kinds, origin, now))).await
+        self.write_of(by, 0, move |batch| Box::pin(batch.delete_flow(flow, by, kinds, origin, now)))
+            .await
     }
 }

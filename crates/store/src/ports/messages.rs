@@ -23,16 +23,15 @@ impl MessageStore for SqlStore {
     ) -> Result<PendingMessage, StoreError> {
         check_message(&message)?;
         let size = message.content.size() + JOB_SIZE;
+        let author = Some(message.author.id);
         let (answer, answered) = oneshot::channel();
-        Ok(Box::pin(
-            self.submit(size, Work::Post(Box::new(Post { message, now, answer })), answered)
-                .await?,
-        ))
+        let work = Work::Post(Box::new(Post { message, now, answer }));
+        Ok(Box::pin(self.submit(author, size, work, answered).await?))
     }
 
     async fn edit(&self, edit: EditMessage, now: Timestamp) -> Result<Message, StoreError> {
         check_storable("text", &edit.text)?;
-        self.write(edit.text.len(), move |batch| Box::pin(batch.edit(edit, now))).await
+        self.write_of(edit.by, edit.text.len(), move |batch| Box::pin(batch.edit(edit, now))).await
     }
 
     async fn delete(
@@ -40,8 +39,10 @@ impl MessageStore for SqlStore {
         deletion: DeleteMessages,
         now: Timestamp,
     ) -> Result<Deleted, StoreError> {
-        self.write(deletion.messages.len() * 64, move |batch| Box::pin(batch.delete(deletion, now)))
-            .await
+        self.write_of(deletion.by, deletion.messages.len() * 64, move |batch| {
+            Box::pin(batch.delete(deletion, now))
+        })
+        .await
     }
 
     async fn history(&self, query: HistoryQuery) -> Result<MessagePage, StoreError> {
@@ -52,11 +53,16 @@ impl MessageStore for SqlStore {
             // Read again in the transaction that moves the mark, so that of two concurrent requests
             // each gets its own messages.
             return self
-                .write(0, move |batch| Box::pin(batch.read_unread(flow, viewer, limit, max_bytes)))
+                .write_of(viewer, 0, move |batch| {
+                    Box::pin(batch.read_unread(flow, viewer, limit, max_bytes))
+                })
                 .await;
         }
         if let Some(mark) = history.next_mark {
-            self.write(0, move |batch| Box::pin(batch.move_read_mark(flow, viewer, mark))).await?;
+            self.write_of(viewer, 0, move |batch| {
+                Box::pin(batch.move_read_mark(flow, viewer, mark))
+            })
+            .await?;
         }
         Ok(history.page)
     }

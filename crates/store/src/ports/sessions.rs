@@ -9,7 +9,7 @@ use tolmach_engine::ports::{NewSession, Rotation, Session, SessionStore, StoreEr
 #[async_trait]
 impl SessionStore for SqlStore {
     async fn open_session(&self, session: NewSession) -> Result<SessionId, StoreError> {
-        self.write(0, move |batch| Box::pin(batch.open_session(session))).await
+        self.write_of(session.user, 0, move |batch| Box::pin(batch.open_session(session))).await
     }
 
     async fn session_by_token(&self, token: TokenHash) -> Result<Option<Session>, StoreError> {
@@ -48,8 +48,10 @@ impl SessionStore for SqlStore {
         user: UserId,
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.write(0, move |batch| Box::pin(batch.put_recovery_token(token, user, expires_at)))
-            .await
+        self.write_of(user, 0, move |batch| {
+            Box::pin(batch.put_recovery_token(token, user, expires_at))
+        })
+        .await
     }
 
     async fn spend_recovery_token(

@@ -32,11 +32,11 @@ impl UserStore for SqlStore {
         now: Timestamp,
     ) -> Result<User, StoreError> {
         let size = change.bio.as_ref().map_or(0, String::len);
-        self.write(size, move |batch| Box::pin(batch.update_user(id, change, now))).await
+        self.write_of(id, size, move |batch| Box::pin(batch.update_user(id, change, now))).await
     }
 
     async fn delete_user(&self, id: UserId, now: Timestamp) -> Result<(), StoreError> {
-        self.write(0, move |batch| Box::pin(batch.delete_user(id, now))).await
+        self.write_of(id, 0, move |batch| Box::pin(batch.delete_user(id, now))).await
     }
 
     async fn search_users(&self, query: &str, limit: u32) -> Result<Vec<User>, StoreError> {

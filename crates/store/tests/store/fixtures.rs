@@ -97,21 +97,23 @@ pub(crate) fn page_of(flow: &Flow, viewer: &User, range: HistoryRange, limit: u3
     }
 }
 
+pub(crate) fn new_message(flow: &Flow, author: &User, text: String) -> PostMessage {
+    PostMessage {
+        flow: flow.id,
+        kinds: FlowKindFilter::Any,
+        author: author.summary(),
+        administrator: false,
+        content: Content::text(text),
+        key: None,
+        origin: None,
+    }
+}
+
 pub(crate) async fn post(
     store: &SqlStore,
     flow: &Flow,
     author: &User,
     text: String,
 ) -> Result<Message, StoreError> {
-    let content = Content::text(text);
-    let new = PostMessage {
-        flow: flow.id,
-        kinds: FlowKindFilter::Any,
-        author: author.summary(),
-        administrator: false,
-        content,
-        key: None,
-        origin: None,
-    };
-    store.post(new, now()).await.map(Posted::into_message)
+    store.post(new_message(flow, author, text), now()).await.map(Posted::into_message)
 }

@@ -1,12 +1,12 @@
 //! SQLite: shared commits, shared files, and failures.
 
-use crate::fixtures::{Gate, group, new_user, now, page_of, post, user};
+use crate::fixtures::{Gate, group, new_message, new_user, now, page_of, post, user};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
-use tolmach_domain::{Fault, FlowKind, FlowKindFilter, HistoryRange, User, Version};
+use tolmach_domain::{Fault, Flow, FlowKind, FlowKindFilter, HistoryRange, User, Version};
 use tolmach_engine::ErrorChain;
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
@@ -68,6 +68,44 @@ async fn queued_posts_share_one_transaction() {
     assert!(
         page.messages.iter().map(|message| message.posted).eq((1..=POSTS as i64 + 1).map(Version))
     );
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_user_with_many_large_messages_waiting_delays_another_by_one_transaction() {
+    const TEXT: usize = 64 << 10;
+    let (file, gate) =
+        (File::new(), Arc::new(Gate { open: Semaphore::new(4), bus: MemoryBus::new() }));
+    let store = file.open(gate.clone()).await;
+    let [anna, boris] = [user(&store, "anna").await, user(&store, "boris").await];
+    let (hers, his) = (group(&store, &anna).await, group(&store, &boris).await);
+    let submit = async |flow: &Flow, author: &User, text: String| {
+        store.submit_message(new_message(flow, author, text), now()).await.unwrap()
+    };
+    // The gate delays the publication of the first message; with the second one committed, the
+    // writer waits for it.
+    gate.open.forget_permits(4);
+    let before = store.stats().transactions;
+    let mut messages = Vec::new();
+    for number in 1..=2 {
+        messages.push(submit(&hers, &anna, number.to_string()).await);
+        while store.stats().transactions < before + number {
+            tokio::task::yield_now().await;
+        }
+    }
+    for _ in 0..100 {
+        messages.push(submit(&hers, &anna, "x".repeat(TEXT)).await);
+    }
+    let other = submit(&his, &boris, "hello".into()).await;
+    gate.open.add_permits(200);
+    let other = other.await.unwrap().into_message();
+    let mut earlier = 0;
+    for (message, version) in messages.into_iter().zip(1..) {
+        let message = message.await.unwrap().into_message();
+        assert_eq!(message.version, Version(version), "the messages of a user keep their order");
+        earlier += usize::from(message.changed_at < other.changed_at);
+    }
+    assert!(earlier <= 2 + (1 << 20) / TEXT, "{earlier}");
     store.close().await;
 }
 
