@@ -88,6 +88,17 @@ impl Content {
             + self.attachments.iter().map(|file| file.data.len()).sum::<usize>()
     }
 
+    /// Cuts the text to `max_text` bytes. Files and an emoji with more than `max_attached` bytes
+    /// together are named in the text instead: see [`text_naming_files`](Self::text_naming_files).
+    pub fn reduce(&mut self, max_text: usize, max_attached: usize) {
+        self.text.truncate(self.text.floor_char_boundary(max_text));
+        if self.attached_size() > max_attached {
+            self.text = self.text_naming_files().into_owned();
+            self.attachments.clear();
+            self.emoji = None;
+        }
+    }
+
     /// The text for a wire that carries neither files nor emoji: each is named in a line of its
     /// own, with its size as the client encoded it, such as `[picture, 1024 bytes]`.
     pub fn text_naming_files(&self) -> Cow<'_, str> {
@@ -158,6 +169,27 @@ impl AttachmentKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn content_is_reduced_to_the_bounds() {
+        let file = |bytes: usize| {
+            let kind = AttachmentKind::Picture;
+            vec![Attachment { kind, data: "A".repeat(bytes) }]
+        };
+        let content =
+            |text: &str, bytes| Content { attachments: file(bytes), ..Content::text(text) };
+        for (found, expected) in [
+            (content("1234", 10), content("1234", 10)),
+            (content("12345", 10), content("1234", 10)),
+            // A letter is not cut in two.
+            (content("123\u{444}", 10), content("123", 10)),
+            (content("12345", 11), Content::text("1234\n[picture, 11 bytes]")),
+        ] {
+            let mut reduced = found;
+            reduced.reduce(4, 10);
+            assert_eq!(reduced, expected);
+        }
+    }
 
     #[test]
     fn files_and_emoji_are_named_with_their_sizes() {

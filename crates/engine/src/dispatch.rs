@@ -93,6 +93,7 @@ impl Engine {
                 let caller = self.caller(user, authority, origin, now).await?;
                 let mut answer = self.as_user(&caller, command).await?;
                 self.remove_contacts(&caller, &mut answer).await?;
+                self.reduce_messages(&mut answer);
                 answer
             }
         };

@@ -11,8 +11,8 @@ use crate::ports::{DeleteMessages, EditMessage, HistoryQuery, PostMessage, Poste
 use std::future::Future;
 use std::sync::Arc;
 use tolmach_domain::{
-    Answer, Event, EventKind, Fault, FlowId, FlowKindFilter, HistoryRange, MessageId, NewMessage,
-    Timestamp,
+    Answer, Event, EventKind, Fault, FlowId, FlowKindFilter, HistoryRange, Message, MessageId,
+    NewMessage, Timestamp,
 };
 
 impl Engine {
@@ -142,6 +142,18 @@ impl Engine {
             user.avatar = store.avatar(user.id).await.map_err(store_fault)?;
         }
         Ok(Answer::Changes(Box::new(changes)))
+    }
+
+    /// Reduces the messages of an answer that were stored under higher bounds than the policy's, so
+    /// that they do not end the connections of all who read them.
+    pub(crate) fn reduce_messages(&self, answer: &mut Answer) {
+        let messages: &mut [Message] = match answer {
+            Answer::History(page) => &mut page.messages,
+            Answer::Changes(changes) => &mut changes.messages,
+            _ => return,
+        };
+        let (text, attached) = (self.policy.max_text_bytes, self.policy.max_attachment_bytes);
+        messages.iter_mut().for_each(|message| message.content.reduce(text, attached));
     }
 
     pub(crate) async fn show_typing(

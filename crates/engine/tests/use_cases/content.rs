@@ -1,8 +1,10 @@
 //! The bounds on the content of messages.
 
 use crate::fixture::Fixture;
+use std::sync::Arc;
 use tolmach_domain::*;
 use tolmach_engine::Policy;
+use tolmach_engine::memory::PlainPasswords;
 
 const TEXT: usize = 100;
 const ATTACHED: usize = 200;
@@ -18,11 +20,39 @@ fn content(text: usize, files: &[usize], emoji: Option<usize>) -> Content {
     }
 }
 
+fn policy() -> Policy {
+    Policy { max_text_bytes: TEXT, max_attachment_bytes: ATTACHED, ..Policy::default() }
+}
+
+#[tokio::test]
+async fn messages_stored_under_higher_bounds_are_reduced_for_readers() {
+    let before = Fixture::new();
+    let (_, user) = before.user("user").await;
+    let flow = before.group(&user, &[]).await;
+    let message = NewMessage {
+        flow,
+        kinds: FlowKindFilter::Any,
+        content: content(TEXT + 1, &[ATTACHED + 1], None),
+        key: None,
+    };
+    let sent = before.execute(&user, Command::Send(Box::new(message))).await;
+    sent.expect("the default bounds are higher");
+    let passwords = Arc::new(PlainPasswords);
+    let after = Fixture::on_store(before.store.clone(), before.bus.clone(), passwords, policy());
+    let expected = format!("{}\n[picture, 201 bytes]", content(TEXT, &[], None).text);
+    assert_eq!(after.texts(&user, flow).await, [expected.as_str()]);
+    let changes = Command::GetChanges { since: Timestamp::default(), flow: None, limit: 10 };
+    match after.execute(&user, changes).await.expect("a member may read") {
+        Answer::Changes(changes) => {
+            assert_eq!(changes.messages[0].content, Content::text(expected))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[tokio::test]
 async fn content_passes_up_to_the_bounds_in_bytes() {
-    let policy =
-        Policy { max_text_bytes: TEXT, max_attachment_bytes: ATTACHED, ..Policy::default() };
-    let fixture = Fixture::with(policy);
+    let fixture = Fixture::with(policy());
     let (_, user) = fixture.user("user").await;
     let flow = fixture.group(&user, &[]).await;
     let too_long = Err(Fault::invalid("text", "must have at most 100 bytes"));
