@@ -14,8 +14,8 @@ use serde_json::Value;
 use std::ops::RangeInclusive;
 use tolmach_dialect::{Close, Correlation, Frame, Request, Violation, ViolationKind};
 use tolmach_domain::{
-    Command, Content, FlowId, FlowKind, FlowKindFilter, GrantKind, LoginIdentifier, NewFlow, NewMessage,
-    Photo, PhotoOf, Profile, Registration, Secret, UserId, UserRef,
+    Command, Content, FlowId, FlowKind, FlowKindFilter, GrantKind, LoginIdentifier, NewFlow,
+    NewMessage, Photo, PhotoOf, Profile, Registration, Secret, UserId, UserRef,
 };
 
 /// Any length but zero, for texts that are only compared.
