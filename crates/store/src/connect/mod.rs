@@ -2,6 +2,7 @@
 
 mod migrate;
 mod postgres;
+mod private_files;
 mod sqlite;
 mod target;
 mod transaction;

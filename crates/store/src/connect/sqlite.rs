@@ -1,10 +1,12 @@
 //! SQLite.
 
+use super::private_files;
 use super::usage::{STATEMENT_CACHE, Use};
 use crate::error::{is_locked, store_error};
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
-use std::path::Path;
+use std::io;
+use std::str::FromStr;
 use std::time::Duration;
 use tokio::time::Instant;
 use tolmach_engine::ports::{PortError, StoreError};
@@ -51,19 +53,24 @@ impl File {
         rest.split_once('?').map_or(rest, |(path, _)| path)
     }
 
+    /// Creates the file and its folder, if the URL permits it, and makes the file private.
     pub(super) async fn prepare(&self) -> Result<(), StoreError> {
-        let folder =
-            Path::new(self.path()).parent().filter(|folder| !folder.as_os_str().is_empty());
-        if let Some(folder) = folder
-            && self.url.contains("mode=rwc")
-        {
-            let created = tokio::fs::create_dir_all(folder).await;
-            created.map_err(|error| {
-                let error = PortError::caused_by("the store's folder cannot be created", error);
-                StoreError::Unavailable(error)
-            })?;
-        }
-        Ok(())
+        let options = SqliteConnectOptions::from_str(&self.url)
+            .map_err(|error| PortError::caused_by("the store's URL is not valid", error))
+            .map_err(StoreError::Failed)?;
+        let (path, may_create) = (options.get_filename().to_owned(), self.url.contains("mode=rwc"));
+        let unavailable = |error: io::Error| {
+            let error = PortError::caused_by("the store's file cannot be created", error);
+            StoreError::Unavailable(error)
+        };
+        let prepared = tokio::task::spawn_blocking(move || {
+            if may_create {
+                private_files::create(&path)?;
+            }
+            private_files::restrict(&path);
+            Ok(())
+        });
+        prepared.await.map_err(io::Error::other).and_then(|done| done).map_err(unavailable)
     }
 
     pub(super) async fn connect(&self, usage: Use) -> Result<DatabaseConnection, StoreError> {

@@ -44,7 +44,7 @@ impl Target {
         }
     }
 
-    /// Creates the folder of a file, if the URL permits to create the file.
+    /// Creates a file and its folder, if the URL permits it, and makes the file private.
     pub(crate) async fn prepare(&self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(file) => file.prepare().await,

@@ -109,6 +109,34 @@ async fn a_user_with_many_large_messages_waiting_delays_another_by_one_transacti
     store.close().await;
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_can_read_the_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode =
+        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let folder = tempfile::tempdir().unwrap();
+    // The URL encodes the question mark of the path.
+    let url = format!("sqlite://{}/a%3F/b/tolmach.db?mode=rwc", folder.path().display());
+    let database = folder.path().join("a?/b/tolmach.db");
+    let files = ["tolmach.db", "tolmach.db-wal", "tolmach.db-shm"];
+    for others_read in [false, true] {
+        if others_read {
+            std::fs::set_permissions(&database, PermissionsExt::from_mode(0o644)).unwrap();
+        }
+        let store =
+            SqlStore::open(&url, Arc::new(MemoryBus::new()), Options::default()).await.unwrap();
+        user(&store, if others_read { "anna" } else { "boris" }).await;
+        for file in files {
+            assert_eq!(mode(&database.with_file_name(file)), 0o600, "{file} {others_read}");
+        }
+        for created in ["a?", "a?/b"] {
+            assert_eq!(mode(&folder.path().join(created)), 0o700, "{created}");
+        }
+        store.close().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_stores_on_one_file_lose_no_version() {
     const POSTS: i64 = 60;
