@@ -185,7 +185,7 @@ mod tests {
             message.content.attachments = vec![Attachment { kind: AttachmentKind::Picture, data }];
             event
         };
-        // The header of a WebSocket frame has 2 bytes if the payload is short, and 10 if it is long.
+        // The header of a WebSocket frame has 2 bytes if the payload is short, 10 if it is long.
         let overhead = frame(&with_file(0)).len() - 2 + 10;
         let fits = MAX_FRAME - overhead;
         assert_eq!(frame(&with_file(fits)).len(), MAX_FRAME);

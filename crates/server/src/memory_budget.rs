@@ -7,9 +7,8 @@
 //! address, or of all, the costliest connection of the costliest address is evicted, which is the
 //! one that asks if it is the costliest itself.
 //!
-//! A rendered event counts once for all connections that wait to write it. Where it brings the whole
-//! over its bound, what waits for a connection decides with what it holds which one is the
-//! costliest.
+//! A rendered event counts once for all connections that wait to write it. Where it brings the
+//! whole over its bound, the events that wait for a connection are a part of its cost.
 //!
 //! The first bytes of each account are free, so that an ordinary message touches no counter that
 //! connections share. The number of connections bounds them.
@@ -45,8 +44,8 @@ struct Counted {
     bytes: AtomicUsize,
     /// The bytes that evicted accounts held when they were evicted, while they exist.
     leaving: AtomicUsize,
-    /// The bytes of shared events that wait for the connections: not counted, since they are counted
-    /// once for all.
+    /// The bytes of shared events that wait for the connections. They do not count here, because
+    /// they count once for all.
     waiting: AtomicUsize,
 }
 
@@ -473,7 +472,7 @@ mod tests {
         assert_eq!(held[0].resize(31 * KIB + FREE_BYTES + 1), Ok(()), "another one goes");
         let evicted = accounts.each_ref().map(|account| account.is_evicted());
         assert_eq!(evicted, [false, true, false, false]);
-        // What the evicted one still holds does not count against the others.
+        // The bytes that the evicted one still holds do not count against the others.
         assert_eq!(held[2].resize(60 * KIB), Ok(()));
         assert_eq!(accounts[1].reserve(1).err(), Some(OverBudget::Total), "it holds nothing new");
         assert_eq!(held[2].resize(90 * KIB), Err(OverBudget::Address), "it is the costliest");

@@ -51,7 +51,7 @@ pub(crate) struct Connection<S> {
     socket: WebSocketStream<Inbound<S>>,
     session: ConnectionSession,
     pipeline: Pipeline,
-    /// What the requests in the pipeline make the process hold.
+    /// The bytes that the requests in the pipeline hold.
     requests: Reservation,
     /// True if the WebSocket may have a frame of its own to write, such as a pong.
     unflushed: bool,

@@ -48,7 +48,7 @@ pub(crate) struct Inbound<S> {
     /// The largest message that may come now, in bytes.
     bound: usize,
     message_timeout: Duration,
-    /// What the message in progress makes the process hold.
+    /// The bytes that the message in progress holds.
     reservation: Reservation,
     frames: RateLimiter<NotKeyed, InMemoryState, MonotonicClock>,
     traffic: TrafficMeter,
