@@ -13,9 +13,9 @@ use tolmach_domain::{
 use tolmach_engine::ErrorChain;
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
-    AccountKey, CounterKey, CreateFlow, DeleteMessages, EditMessage, FlowLimits, FlowStore,
-    IdempotencyKey, LoginCounterStore, MessageStore, NewSession, NewUser, PostMessage, Posted,
-    SessionStore, Store, StoreError, TokenHash, UserStore,
+    AccountKey, BlockStore, CounterKey, CreateFlow, DeleteMessages, EditMessage, FlowLimits,
+    FlowStore, IdempotencyKey, LoginCounterStore, MessageStore, NewSession, NewUser, PostMessage,
+    Posted, SessionStore, Store, StoreError, TokenHash, UserStore,
 };
 use tolmach_store::{CopiedTable, CopyError, Options, SqlStore, copy};
 use tolmach_test_servers::{Durability, Postgres};
@@ -89,7 +89,9 @@ async fn fill(store: &SqlStore) -> Expected {
         members: vec![boris.id, deleted.id],
         key: Some(IdempotencyKey { key: "a_b".into(), fingerprint: [7; 32] }),
     };
-    let group = store.create_flow(new, FlowLimits::NONE, None, now()).await.unwrap().into_flow();
+    let limits = FlowLimits { groups_per_day: 10, ..FlowLimits::NONE };
+    let group = store.create_flow(new, limits, None, now()).await.unwrap().into_flow();
+    store.block(boris.id, deleted.id, 10, now()).await.unwrap();
     store
         .increment_login_counters(
             &[CounterKey([3; 32])],
