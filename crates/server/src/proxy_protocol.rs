@@ -133,7 +133,7 @@ mod tests {
             ("a part of it", b"PROXY TCP4 192.0.2.1"),
             ("no address", b"PROXY TCP4 example.org 10.0.0.1 12345 80\r\n"),
             ("no end", &endless),
-            ("a part of version 2", &V2[..]),
+            ("a part of version 2", V2),
             ("an unknown version", &[V2, &[0x31, 0x11, 0, 0]].concat()),
             ("a missing address", &v2_header(1, 0x11, &[1, 2])),
             ("too long", &long),

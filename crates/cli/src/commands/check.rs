@@ -150,7 +150,8 @@ mod tests {
             .collect();
         let config = Config::with_file(&format!(
             "[http]\nlisten = \"no such host.invalid:1\"\nproxy_protocol = true\n\
-             tls.certificate = \"absent.pem\"\n[admin]\nlisten = \"no such host.invalid:2\"\n[store]\nurl = \"oracle://hunter2\"\n\
+             tls.certificate = \"absent.pem\"\n[admin]\nlisten = \"no such host.invalid:2\"\n\
+             [store]\nurl = \"oracle://hunter2\"\n\
              [bus]\nurl = \"nats://hunter2\"\n[mail]\nurl = \"pigeon://hunter2\"\n\
              [auth]\njwt_keys = \"absent.json\"\n[blobs]\nfolder = {:?}\n{disabled}",
             file.join("inside")
