@@ -124,7 +124,10 @@ async fn the_bounds_of_content_are_the_same_in_every_dialect() {
     }
 
     let mut peer = sndmsg(&gateway, "ann").await;
-    let send = |text: &str| json!({"type": "SND_MSG", "username": "ann", "room_id": group, "message": text});
+    let send = |text: &str| {
+        let (kind, login) = ("SND_MSG", "ann");
+        json!({"type": kind, "username": login, "room_id": group, "message": text})
+    };
     let sent = peer.request(&send(&fits)).await;
     assert_eq!(sent["status"], "SUCCESS", "{sent}");
     let reply = peer.request(&send(&over)).await;

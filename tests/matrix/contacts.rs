@@ -11,7 +11,7 @@ use tolmach_domain::{Command, UserRef};
 /// The dialects whose wire has a place for the addresses of other users.
 const WIRES_WITH_ADDRESSES: [&str; 1] = ["action"];
 
-/// What two members of a group, added by its owner, did there before one reads about the other.
+/// The acts of two members of a group, added by its owner, before one reads about the other.
 struct Row {
     viewer_wrote: bool,
     other_wrote: bool,

@@ -177,8 +177,8 @@ pub struct Variant(pub u8);
 pub struct RenderContext<'a> {
     /// The flow of the event, or of the connection's subscription, with all its members ordered by
     /// id: only for dialects whose [`crate::Manifest::needs_flow_summaries`] says so, and for
-    /// subscriptions to one flow. `None` also while it could not be read. The members have no contact
-    /// data: one frame is shared by users who may and may not know it.
+    /// subscriptions to one flow. `None` also while it could not be read. The members have no
+    /// contact data: one frame is shared by users who may and may not know it.
     pub flow: Option<&'a FlowSummary>,
 }
 
