@@ -9,6 +9,8 @@ mod accounts;
 #[cfg(test)]
 mod action;
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod bearer;
 #[cfg(test)]
 mod cli;
