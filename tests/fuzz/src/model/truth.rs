@@ -26,6 +26,8 @@ pub(super) struct FlowTruth {
     pub(super) members: BTreeSet<UserId>,
     pub(super) version: Version,
     pub(super) messages: BTreeMap<MessageId, MessageTruth>,
+    /// The members who created the flow, opened the chat or posted.
+    acted: BTreeSet<UserId>,
 }
 
 /// One message as it must be.
@@ -84,6 +86,26 @@ impl Truth {
         }
     }
 
+    /// True if a request may show the contact data of a user: to the user, to those who have acted in
+    /// a flow in which the user has acted too, and to administrators.
+    pub(super) fn shows_contact(&self, requester: Requester, of: UserId) -> bool {
+        let Requester { user, authority } = requester;
+        let is_administrator = self.administrators.contains(&user);
+        user == of
+            || (authority == Authority::Administrator && is_administrator)
+            || self
+                .flows
+                .values()
+                .any(|flow| flow.acted.contains(&user) && flow.acted.contains(&of))
+    }
+
+    /// Notes that a user opened a chat that was there.
+    pub(super) fn note_opening(&mut self, user: UserId, flow: FlowId) {
+        if let Some(flow) = self.flows.get_mut(&flow) {
+            flow.acted.insert(user);
+        }
+    }
+
     /// True if a text is the present one of a message that is there.
     pub(super) fn is_current(&self, flow: FlowId, text: &str) -> bool {
         self.flows.get(&flow).is_some_and(|flow| {
@@ -110,6 +132,7 @@ impl Truth {
                     members: members.iter().map(|member| member.id).collect(),
                     version: flow.version,
                     messages: BTreeMap::new(),
+                    acted: flow.owner.into_iter().collect(),
                 };
                 assert!(self.flows.insert(flow.id, truth).is_none(), "a flow is created twice");
             }
@@ -128,6 +151,7 @@ impl Truth {
                 let flow = self.existing(*flow);
                 for user in users {
                     assert!(flow.members.remove(user), "no member is removed: {event:?}");
+                    flow.acted.remove(user);
                 }
             }
             EventKind::Posted(message) => {
@@ -142,6 +166,7 @@ impl Truth {
                     deleted: false,
                 };
                 flow.messages.insert(message.id, truth);
+                flow.acted.insert(message.author.id);
             }
             EventKind::Edited(message) => {
                 let flow = self.advanced(message.flow, message.version);
@@ -343,5 +368,92 @@ pub(super) fn named_flow(command: &Command) -> Option<FlowId> {
         | Command::GetFlow { flow, .. }
         | Command::History { flow, .. } => Some(*flow),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use tolmach_dialect_kit::fixtures::{self, ANN, BOB, CAROL, GROUP, flow_id, message_id};
+    use tolmach_domain::{FlowKindFilter, MessagePage};
+
+    /// The group of the fixtures, without Carol, and its first message.
+    fn truth() -> Truth {
+        let mut truth = Truth::new(BTreeSet::new());
+        let flow = tolmach_domain::Flow { version: Version(0), ..fixtures::flow(GROUP) };
+        let members = vec![fixtures::user(1).summary(), fixtures::user(2).summary()];
+        for (second, kind) in [
+            (1, EventKind::FlowCreated { flow, members }),
+            (2, EventKind::Posted(fixtures::message(GROUP, 1))),
+        ] {
+            truth.apply(&event(second, kind));
+        }
+        truth
+    }
+
+    fn event(second: u64, kind: EventKind) -> Event {
+        let committed_at = Some(fixtures::time(second));
+        Event { committed_at, ..Event::new(fixtures::time(second), kind) }
+    }
+
+    fn breaks(action: impl FnOnce()) -> bool {
+        catch_unwind(AssertUnwindSafe(action)).is_err()
+    }
+
+    #[test]
+    fn events_that_cannot_follow_are_noticed() {
+        let edited = |version| {
+            let message = fixtures::message(GROUP, 1);
+            EventKind::Edited(Message { version: Version(version), ..message })
+        };
+        let deleted = |version| EventKind::Deleted {
+            flow: flow_id(GROUP),
+            by: ANN.user(),
+            messages: vec![(message_id(GROUP * 10 + 1), Version(version))],
+        };
+        for (name, event, is_broken) in [
+            ("the next message", event(3, EventKind::Posted(fixtures::message(GROUP, 2))), false),
+            ("it twice", event(3, EventKind::Posted(fixtures::message(GROUP, 1))), true),
+            ("a gap", event(3, EventKind::Posted(fixtures::message(GROUP, 3))), true),
+            ("an earlier commit", event(2, EventKind::Posted(fixtures::message(GROUP, 2))), true),
+            ("an edit", event(3, edited(2)), false),
+            ("an edit without a version", event(3, edited(1)), true),
+            ("a deletion", event(3, deleted(2)), false),
+            ("a deletion past a gap", event(3, deleted(3)), true),
+        ] {
+            let mut truth = truth();
+            assert_eq!(breaks(|| truth.apply(&event)), is_broken, "{name}");
+        }
+    }
+
+    #[test]
+    fn answers_that_show_something_else_are_noticed() {
+        let truth = truth();
+        let flow = flow_id(GROUP);
+        let command = Command::History {
+            flow,
+            kinds: FlowKindFilter::Any,
+            range: HistoryRange::All,
+            mark_read: false,
+        };
+        let page = |messages, version| {
+            let version = Version(version);
+            Answer::History(Box::new(MessagePage { flow, messages, version }))
+        };
+        let first = || fixtures::message(GROUP, 1);
+        let changed = || Message { content: tolmach_domain::Content::text("x"), ..first() };
+        for (name, reader, answer, is_broken) in [
+            ("a member", &BOB, page(vec![first()], 1), false),
+            ("a stranger", &CAROL, page(vec![first()], 1), true),
+            ("a message is missing", &BOB, page(Vec::new(), 1), true),
+            ("another text", &BOB, page(vec![changed()], 1), true),
+            ("another version", &BOB, page(vec![first()], 2), true),
+            ("an unknown message", &BOB, page(vec![fixtures::message(GROUP, 2)], 1), true),
+        ] {
+            let requester = Requester { user: reader.user(), authority: Authority::Member };
+            let check = || truth.check(requester, &command, truth.flow(flow), &answer);
+            assert_eq!(breaks(check), is_broken, "{name}");
+        }
     }
 }

@@ -39,7 +39,7 @@ impl User {
                 login: login.to_owned(),
                 username: login.to_owned(),
                 name: format!("{login}'s name"),
-                email: Some(format!("{login}@example.org")),
+                email: Some(email(login)),
                 phone: None,
                 bio: String::new(),
                 avatar: None,
@@ -59,6 +59,11 @@ impl User {
     /// True for the administrator.
     pub(super) fn is_administrator(&self) -> bool {
         self.login == LOGINS[2]
+    }
+
+    /// The e-mail address.
+    pub(super) fn email(&self) -> String {
+        email(self.login)
     }
 
     /// The password.
@@ -126,4 +131,8 @@ impl User {
             Credentials::Nothing | Credentials::Connection => None,
         }
     }
+}
+
+fn email(login: &str) -> String {
+    format!("{login}@mail.example")
 }

@@ -22,7 +22,7 @@ use tolmach_dialect::{
 };
 use tolmach_dialect_kit::fixtures::{ANN, BOB, CAROL, CredentialsKind};
 use tolmach_domain::{
-    Authority, Command, ConnectionId, Content, Event, EventKind, Fault, FlowId, FlowKind,
+    Answer, Authority, Command, ConnectionId, Content, Event, EventKind, Fault, FlowId, FlowKind,
     FlowKindFilter, FlowSummary, GrantKind, HistoryRange, MessageId, NewFlow, NewMessage, Origin,
     Secret, Timestamp, UserId, UserRef, Version,
 };
@@ -560,6 +560,9 @@ impl World {
         let changes = self.publish();
         match (&outcome, requester) {
             (Ok(answer), Some(requester)) => {
+                if let Answer::ChatOpened { flow, .. } = answer {
+                    self.truth.note_opening(requester.user, *flow);
+                }
                 self.truth.check(requester, command, before.as_ref(), answer);
             }
             (Ok(_), None) => {}
@@ -594,7 +597,7 @@ impl World {
 
     /// Checks the texts in a response.
     fn check_response(&self, frame: &Frame, requester: Option<Requester>, command: &Command) {
-        self.check_secrets(frame);
+        self.check_secrets(frame, requester);
         let shows_present_state = matches!(
             command,
             Command::History { .. } | Command::ListFlows { .. } | Command::GetFlow { .. }
@@ -611,11 +614,18 @@ impl World {
         }
     }
 
-    fn check_secrets(&self, frame: &Frame) {
-        let payload = frame.payload();
-        let has_password =
-            payload.windows(PASSWORD.len()).any(|window| window == PASSWORD.as_bytes());
-        assert!(!has_password, "a password is sent: {frame:?}");
+    /// Checks that no frame has a password, or the address of a user whose contact data the reader
+    /// may not see.
+    fn check_secrets(&self, frame: &Frame, reader: Option<Requester>) {
+        let holds = |text: &str| {
+            frame.payload().windows(text.len()).any(|window| window == text.as_bytes())
+        };
+        assert!(!holds(PASSWORD), "a password is sent: {frame:?}");
+        for user in &self.users {
+            let is_shown =
+                || reader.is_some_and(|reader| self.truth.shows_contact(reader, user.id));
+            assert!(!holds(&user.email()) || is_shown(), "a stranger's address is sent: {frame:?}");
+        }
     }
 
     // Events
@@ -726,8 +736,10 @@ impl World {
             }
             let Some(Queued { event, summary }) = connection.queue.pop_front() else { return };
             let frames = self.frames_of(index, &event, summary.as_deref());
+            let reader = self.connections[index].identity.owner();
+            let reader = reader.map(|user| Requester { user, authority: Authority::Member });
             for frame in &frames {
-                self.check_secrets(frame);
+                self.check_secrets(frame, reader);
                 for (text, origin) in self.texts.found_in(frame.payload()) {
                     assert_eq!(origin.flow, event.flow(), "{text} is of another flow: {frame:?}");
                 }
