@@ -5,6 +5,7 @@ use crate::model::{Found, Record, Type};
 use crate::plan::{Condition, ListKind, ListPlan, Plan, PlanMember, Slot, SlotSource, Test, TextPlan};
 use crate::syntax::{Syntax, Value};
 use bytes::Bytes;
+use std::borrow::Cow;
 
 /// What was found in a frame.
 #[derive(Debug, Default)]
@@ -26,7 +27,7 @@ pub(crate) struct Match {
 pub(crate) struct FieldProblem {
     /// The key of the wire; empty for the frame itself.
     pub(crate) key: String,
-    pub(crate) reason: &'static str,
+    pub(crate) reason: Cow<'static, str>,
     /// True if the value is of the right kind and out of its range.
     pub(crate) is_range: bool,
 }
@@ -155,7 +156,9 @@ impl Matcher<'_> {
                 if let Some(default) = &slot.default {
                     return self.walk_slot(slot, default, key, scopes, found);
                 }
-                let is_nullable = slot.is_optional || slot.source == SlotSource::Nothing;
+                let is_token = matches!(slot.source, SlotSource::Token | SlotSource::TokenUser);
+                // A token that is null is none, and one that is missing is no request.
+                let is_nullable = if is_token { is_null } else { slot.is_optional };
                 match (is_needed, is_nullable, is_null) {
                     (_, true, _) | (false, _, _) => Ok(()),
                     (true, false, true) => Err(problem(key, self.expected(slot))),
@@ -193,7 +196,9 @@ impl Matcher<'_> {
         let read = form.read(value, slot.of, self.tables, self.syntax, &mut choose);
         let read = read.map_err(|mismatch| match mismatch {
             Mismatch::Kind(reason) => problem(key, reason),
-            Mismatch::Range(reason) => {
+            Mismatch::Range(reason) => FieldProblem { is_range: true, ..problem(key, reason) },
+            Mismatch::Table(table) => {
+                let reason = self.tables.tables[table].expected();
                 FieldProblem { is_range: true, ..problem(key, reason) }
             }
         })?;
@@ -336,8 +341,8 @@ fn keep(slot: &Slot, value: Found, scopes: &mut [Record], found: &mut Match) {
     }
 }
 
-fn problem(key: &str, reason: &'static str) -> FieldProblem {
-    FieldProblem { key: key.to_owned(), reason, is_range: false }
+fn problem(key: &str, reason: impl Into<Cow<'static, str>>) -> FieldProblem {
+    FieldProblem { key: key.to_owned(), reason: reason.into(), is_range: false }
 }
 
 fn expected_of(plan: &Plan) -> &'static str {

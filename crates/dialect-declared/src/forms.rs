@@ -4,7 +4,6 @@ use crate::model::{Datum, Found, Type};
 use crate::strftime::strftime;
 use crate::syntax::{Kind, Syntax, Value, Writer, write_float};
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use tolmach_domain::{ContentType, FlowKind, Timestamp};
 
 /// The upper 64 bits of the UUIDs that stand for ids: version 8, RFC 9562 section 5.8.
@@ -80,6 +79,8 @@ pub(crate) enum Mismatch {
     Kind(&'static str),
     /// Of the right kind, but none of the values that exist.
     Range(&'static str),
+    /// Of the right kind, but not in this table.
+    Table(usize),
 }
 
 impl Form {
@@ -219,7 +220,10 @@ impl Form {
                 Some(expected) if *expected != value.kind() => Err(kind()),
                 _ => Ok(Found::Flag(true)),
             },
-            Form::Table(table) => tables.tables[*table].read(value, of),
+            Form::Table(table) => {
+                let read = tables.tables[*table].read(value, of);
+                read.map_err(|mismatch| mismatch.unwrap_or(Mismatch::Table(*table)))
+            }
             Form::Natural => natural(value, of, syntax).ok_or_else(kind),
             Form::Decimal => match value {
                 Value::Text(digits) => decimal(digits)
@@ -366,6 +370,29 @@ pub(crate) fn content_type_of(name: &str) -> Option<ContentType> {
 }
 
 impl Table {
+    /// The wire's value of a name of the model.
+    pub(crate) fn wire_of(&self, name: &str) -> Option<&Value<'static>> {
+        self.rows.iter().find(|row| row.name == name)?.wire.first()
+    }
+
+    /// The values that are written, as an expectation in words.
+    pub(crate) fn expected(&self) -> String {
+        let mut values: Vec<String> = Vec::new();
+        for value in self.rows.iter().filter_map(|row| row.wire.first()) {
+            let mut writer = Writer::default();
+            Syntax::Json.write_value(&mut writer, value);
+            let written = String::from_utf8_lossy(&writer.finish()).into_owned();
+            if !values.contains(&written) {
+                values.push(written);
+            }
+        }
+        let last = values.pop().unwrap_or_default();
+        if values.is_empty() {
+            return format!("{last} is expected");
+        }
+        format!("{} or {last} is expected", values.join(", "))
+    }
+
     fn write(&self, datum: &Datum<'_>, syntax: Syntax, writer: &mut Writer) {
         let name: Cow<'_, str> = match datum {
             Datum::FlowKind(kind) => kind_name(*kind).into(),
@@ -385,7 +412,8 @@ impl Table {
         }
     }
 
-    fn read(&self, value: &Value<'_>, of: Type) -> Result<Found, Mismatch> {
+    /// `None` for a value of the right kind that is not in the table.
+    fn read(&self, value: &Value<'_>, of: Type) -> Result<Found, Option<Mismatch>> {
         let row = self.rows.iter().find(|row| row.wire.contains(value));
         let name: Cow<'_, str> = match (row, value) {
             (Some(row), _) => row.name.into(),
@@ -395,15 +423,15 @@ impl Table {
                 let mut kinds = kinds.collect::<Vec<_>>().into_iter();
                 return Err(match kinds.next() {
                     Some(first) if first != value.kind() && kinds.all(|kind| kind == first) => {
-                        Mismatch::Kind(first.expected())
+                        Some(Mismatch::Kind(first.expected()))
                     }
-                    _ => Mismatch::Range("another value is expected"),
+                    _ => None,
                 });
             }
         };
         let out_of_range = match of {
-            Type::ContentType => Mismatch::Range("1 to 64 characters are expected"),
-            _ => Mismatch::Range("another value is expected"),
+            Type::ContentType => Some(Mismatch::Range("1 to 64 characters are expected")),
+            _ => None,
         };
         let found = match of {
             Type::FlowKind => kind_of(&name).map(Found::FlowKind),
@@ -413,22 +441,6 @@ impl Table {
             _ => Some(Found::Text(name.into_owned())),
         };
         found.ok_or(out_of_range)
-    }
-}
-
-impl Tables {
-    /// The wire's values of a table, for a message.
-    pub(crate) fn values(&self, table: usize) -> String {
-        let mut text = String::new();
-        for value in self.tables[table].rows.iter().flat_map(|row| &row.wire) {
-            let mut writer = Writer::default();
-            Syntax::Json.write_value(&mut writer, value);
-            let separator = if text.is_empty() { "" } else { ", " };
-            let written = writer.finish();
-            // Writing to a text cannot fail.
-            let _ = write!(text, "{separator}{}", String::from_utf8_lossy(&written));
-        }
-        text
     }
 }
 

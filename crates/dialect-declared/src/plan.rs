@@ -1,6 +1,6 @@
 //! Compiled patterns: what a frame is matched with and filled in by.
 
-use crate::forms::{Form, Table, Tables};
+use crate::forms::{Form, Tables};
 use crate::model::{Operation, Type};
 use crate::problem::Place;
 use crate::syntax::{Kind, Syntax, Value};
@@ -71,7 +71,6 @@ pub(crate) struct Slot {
     /// The first is written, all are read.
     pub(crate) forms: Vec<Form>,
     pub(crate) default: Option<Value<'static>>,
-    pub(crate) place: Place,
 }
 
 /// The object that a slot's path begins at.
@@ -176,6 +175,8 @@ pub(crate) struct RequestRule {
     /// True if the response names a field of the request.
     pub(crate) keeps_request: bool,
     pub(crate) needs_token: bool,
+    /// True if the response names the messages that a deletion left.
+    pub(crate) says_left: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -239,7 +240,6 @@ pub(crate) struct Compiled {
     pub(crate) pace: Option<Duration>,
     pub(crate) memory: Vec<(String, Type)>,
     pub(crate) tables: Tables,
-    pub(crate) columns: Vec<String>,
     pub(crate) outcomes: Vec<OutcomeRow>,
     pub(crate) requests: Vec<RequestRule>,
     pub(crate) events: Vec<EventRule>,
@@ -260,10 +260,5 @@ impl Compiled {
     /// The outcome with this name.
     pub(crate) fn outcome(&self, name: &str) -> Option<usize> {
         self.outcomes.iter().position(|row| row.name == name)
-    }
-
-    /// The table with this name.
-    pub(crate) fn table(tables: &[Table], name: &str) -> Option<usize> {
-        tables.iter().position(|table| table.name == name)
     }
 }

@@ -114,12 +114,11 @@ impl Session {
     fn violation(&self, now: Timestamp, refused: Refused) -> Violation {
         let Refused { kind, name, outcome, field, reason, tag, chosen, rule } = refused;
         let cells = &self.file.outcomes[outcome].cells;
-        let cells = rule
-            .and_then(|rule| {
-                let own = &self.file.requests[rule].outcomes;
-                own.get(&self.file.outcomes[outcome].name).or(own.get("*"))
-            })
-            .map_or_else(|| cells.clone(), |own| crate::outcome::laid_over(cells, own));
+        let row = &self.file.outcomes[outcome].name;
+        let cells = match rule {
+            Some(rule) => own_cells(&self.file.requests[rule], row, cells),
+            None => cells.clone(),
+        };
         let cells = filled_cells(&cells, &field, &reason, &name);
         let fill = Fill {
             outcome: &cells,
@@ -166,7 +165,8 @@ impl Session {
         let Some(name) = name else {
             let expected = name_expected(&file);
             let refused = self.malformed(ViolationKind::Shape, format!("{key}: {expected}"));
-            return Err(Refused { field: key.to_owned(), ..refused });
+            let (tag, chosen) = self.envelope(&file, value);
+            return Err(Refused { field: key.to_owned(), tag, chosen, ..refused });
         };
         let candidates: Vec<(usize, usize)> = file
             .requests
@@ -252,7 +252,7 @@ impl Session {
 
     /// A name that no request has.
     fn unknown(
-        &self,
+        &mut self,
         file: &Compiled,
         name: &Value<'_>,
         value: &Value<'_>,
@@ -272,6 +272,7 @@ impl Session {
             let refused = self.malformed(ViolationKind::Shape, reason);
             return Refused { field: key.to_owned(), tag, chosen, ..refused };
         }
+        self.chosen.clone_from(&chosen);
         Refused {
             kind: ViolationKind::UnknownMethod,
             name: repeated,
@@ -295,15 +296,12 @@ impl Session {
         let (tag, chosen) = self.envelope(file, value);
         self.chosen.clone_from(&chosen);
         let name = if problem.is_range { "invalid" } else { "mistyped" };
-        let token = problem.key == token_key(file, rule).unwrap_or_default();
-        let is_absent = token && problem.reason != "missing" && is_null(file, rule, value);
-        let outcome = if is_absent { "unauthenticated" } else { name };
         Refused {
             kind: ViolationKind::Shape,
             name: file.requests[rule].answer.clone(),
-            outcome: row_of(file, outcome),
+            outcome: row_of(file, name),
             field: problem.key,
-            reason: problem.reason.to_owned(),
+            reason: problem.reason.into_owned(),
             tag,
             chosen,
             rule: Some(rule),
@@ -344,7 +342,10 @@ impl Session {
                 _ => true,
             };
             if !agrees {
-                return Err((field, "your own is expected"));
+                return Err(match *field {
+                    "login" => ("me.login", "your own login is expected"),
+                    _ => ("me.id", "your own id is expected"),
+                });
             }
         }
         let differs = found.memory.iter().any(|(cell, value)| match value {
@@ -473,12 +474,10 @@ impl Session {
             },
         };
         let row = &self.file.outcomes[row_of(&self.file, fault.name())].cells;
-        let own = rule.outcomes.get(fault.name()).or(rule.outcomes.get("*"));
-        let cells = own.map_or_else(|| row.clone(), |own| crate::outcome::laid_over(row, own));
+        let cells = own_cells(rule, fault.name(), row);
         let (field, reason) = match fault {
             Fault::Invalid { field, reason } => {
-                let keys = rule.frames.iter().find_map(|frame| frame.keys.get(field));
-                (keys.map_or(*field, String::as_str), reason.as_str())
+                (key_of(&self.file, rule, field), reason.as_str())
             }
             _ => ("", ""),
         };
@@ -555,6 +554,10 @@ impl ServerSession for Session {
         let rule = &file.requests[pending.rule];
         match &response.outcome {
             Err(fault) => self.refuse(now, rule, pending, fault, out),
+            // A wire that does not name what is left says that there is no such message.
+            Ok(Answer::Deleted { deleted, .. }) if deleted.is_empty() && !rule.says_left => {
+                self.refuse(now, rule, pending, &Fault::NoSuchMessage, out);
+            }
             Ok(answer) => {
                 if let Answer::Granted(grant) = answer
                     && !matches!(grant.tokens, tolmach_domain::Tokens::Nothing)
@@ -624,6 +627,26 @@ impl ServerSession for Session {
     fn revision(&self) -> Revision {
         self.revision
     }
+}
+
+/// The cells of a fault for one request: its own row, or that of `*` laid over the common one.
+fn own_cells(
+    rule: &RequestRule,
+    fault: &str,
+    common: &[Option<Value<'static>>],
+) -> Vec<Option<Value<'static>>> {
+    match (rule.outcomes.get(fault), rule.outcomes.get("*")) {
+        (Some(own), _) => own.clone(),
+        (None, Some(others)) => crate::outcome::laid_over(common, others),
+        (None, None) => common.to_vec(),
+    }
+}
+
+/// The key on the wire of a field: that of the request, or of any other one.
+fn key_of<'a>(file: &'a Compiled, rule: &'a RequestRule, field: &'a str) -> &'a str {
+    let others = file.requests.iter();
+    let mut keys = std::iter::once(rule).chain(others).flat_map(|rule| &rule.frames);
+    keys.find_map(|frame| frame.keys.get(field)).map_or(field, String::as_str)
 }
 
 /// True if an answer has no items.
@@ -729,14 +752,4 @@ pub(crate) fn chosen_of(file: &Compiled, variant: Variant) -> (Vec<u8>, bool) {
 /// The expectation of a name.
 fn name_expected(file: &Compiled) -> &'static str {
     file.requests.first().map_or("a name is expected", |rule| rule.name.kind().expected())
-}
-
-/// The key of the token in a request.
-fn token_key(file: &Compiled, rule: usize) -> Option<String> {
-    file.requests[rule].frames.first()?.keys.get("token").cloned()
-}
-
-/// True if the token of a request stands there as null.
-fn is_null(file: &Compiled, rule: usize, value: &Value<'_>) -> bool {
-    token_key(file, rule).is_some_and(|key| value.get(&key) == Some(&Value::Null))
 }

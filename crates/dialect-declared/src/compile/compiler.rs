@@ -35,9 +35,6 @@ const SECTIONS: [&str; 11] = [
 /// The most variants of one event: the combinations of all choices.
 const MAX_VARIANTS: usize = 8;
 
-/// The outcomes that are no faults and that every file may have.
-const VIOLATIONS: [&str; 3] = ["unknown", "malformed", "mistyped"];
-
 /// Compiles a file. The problems hold an error exactly if there is no result.
 pub(crate) fn compile(raw: &Raw) -> (Option<Compiled>, Vec<Problem>) {
     let mut problems = Problems::default();
@@ -146,7 +143,6 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
         ignore: problems.texts(head, "ignore"),
         push: problems.flag(head, "push").unwrap_or(true),
         pace,
-        columns: outcomes.columns.clone(),
         outcomes: outcomes.rows.clone(),
         requests,
         events,
@@ -528,7 +524,6 @@ impl Compiler<'_> {
             place: raw.place.clone(),
             frames,
             set,
-            response,
             each,
             empty,
             ok,
@@ -537,6 +532,10 @@ impl Compiler<'_> {
             remember,
             forget,
             needs,
+            says_left: response
+                .as_ref()
+                .is_some_and(|plan| uses(plan, &|slot| slot.path.first() == Some(&"left"))),
+            response,
             keeps_request,
             needs_token,
         })
@@ -871,6 +870,8 @@ fn keys(plan: &Plan) -> HashMap<&'static str, String> {
                 let name = match slot.source {
                     SlotSource::Scope(_) => slot.path.first().copied(),
                     SlotSource::Token => Some("token"),
+                    SlotSource::Me if slot.path == ["login"] => Some("me.login"),
+                    SlotSource::Me => Some("me.id"),
                     _ => None,
                 };
                 if let Some(name) = name {

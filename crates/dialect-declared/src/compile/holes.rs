@@ -106,7 +106,7 @@ impl Resolver<'_> {
     /// The slot of a path outside a frame, such as a list with a frame an item.
     pub(crate) fn slot(&mut self, path: &[String], place: &Place) -> Option<Slot> {
         let resolved = self.resolve(path, place, &[])?;
-        Some(slot_of(resolved, place))
+        Some(slot_of(resolved))
     }
 
     fn node(&mut self, node: &Node, is_required: bool, scopes: &mut Vec<Item>) -> Plan {
@@ -171,7 +171,7 @@ impl Resolver<'_> {
         scopes.push(of);
         let item = Box::new(self.node(item, false, scopes));
         scopes.pop();
-        Plan::List(ListPlan { before, slot: slot_of(resolved, place), item, kind })
+        Plan::List(ListPlan { before, slot: slot_of(resolved), item, kind })
     }
 
     fn hole(&mut self, hole: &Hole, scopes: &[Item]) -> Slot {
@@ -186,11 +186,11 @@ impl Resolver<'_> {
                 of: Type::Json,
                 is_optional: true,
             };
-            return slot_of(nothing, &hole.place);
+            return slot_of(nothing);
         };
         let forms = self.forms(hole, &resolved);
-        let default = hole.default.clone();
-        Slot { forms, default, ..slot_of(resolved, &hole.place) }
+        let default = hole.default.as_ref().map(|value| self.default(hole, value, &forms));
+        Slot { forms, default, ..slot_of(resolved) }
     }
 
     /// `<_>`: a time where its form is one.
@@ -359,6 +359,20 @@ impl Resolver<'_> {
         forms.collect()
     }
 
+    /// A default on the wire: with a table it is written as a value of the model.
+    fn default(&mut self, hole: &Hole, value: &Value<'static>, forms: &[Form]) -> Value<'static> {
+        let (Some(Form::Table(table)), Value::Text(name)) = (forms.first(), value) else {
+            return value.clone();
+        };
+        let table = &self.names.tables.tables[*table];
+        table.wire_of(name).cloned().unwrap_or_else(|| {
+            let near = nearest(name, table.rows.iter().map(|row| row.name));
+            let text = format!("{name}: no value of [values.{}]; {near}", table.name);
+            self.problems.add(Problem::error(hole.place.clone(), text));
+            value.clone()
+        })
+    }
+
     fn form(&mut self, text: &FormText, hole: &Hole, resolved: &Resolved) -> Option<Form> {
         let form = match self.form_named(text, resolved) {
             Ok(form) => form,
@@ -503,10 +517,10 @@ fn holds(form: &Form, of: Type) -> Option<&'static str> {
     (!fits).then_some(held)
 }
 
-fn slot_of(resolved: Resolved, place: &Place) -> Slot {
+fn slot_of(resolved: Resolved) -> Slot {
     let Resolved { source, path, of, is_optional } = resolved;
     let forms = vec![Form::Natural];
-    Slot { source, path, of, is_optional, forms, default: None, place: place.clone() }
+    Slot { source, path, of, is_optional, forms, default: None }
 }
 
 /// The field at a path of a shape: its names, its type, and whether it may be none.

@@ -93,7 +93,8 @@ fn summary_field<'a>(
             None => Datum::None,
         },
         "first" => Datum::optional_id(summary.first.map(|id| id.get())),
-        "name" => Datum::Text(Cow::Owned(name_for(summary, viewer))),
+        "name" => Datum::Text(Cow::Owned(name_for(summary, viewer, |user| &user.username))),
+        "name_by_login" => Datum::Text(Cow::Owned(name_for(summary, viewer, |user| &user.login))),
         "others" => {
             let others = summary.members.iter().filter(|member| Some(member.id) != viewer);
             Datum::List(others.map(|user| Datum::Object(Source::User(user))).collect())
@@ -105,11 +106,15 @@ fn summary_field<'a>(
 
 /// The name of a flow for a viewer: a response from a wire without identities does not show which
 /// member is the viewer, and names all.
-fn name_for(summary: &FlowSummary, viewer: Option<UserId>) -> String {
+fn name_for(
+    summary: &FlowSummary,
+    viewer: Option<UserId>,
+    name_of: impl Fn(&User) -> &str,
+) -> String {
     match viewer {
-        Some(viewer) => summary.title_for(viewer, |member| &member.username),
+        Some(viewer) => summary.title_for(viewer, name_of),
         None if summary.flow.title.is_empty() => {
-            let names: Vec<_> = summary.members.iter().map(|member| &*member.username).collect();
+            let names: Vec<_> = summary.members.iter().map(name_of).collect();
             names.join(", ")
         }
         None => summary.flow.title.clone(),

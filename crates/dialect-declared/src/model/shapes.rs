@@ -259,7 +259,7 @@ static AUTHOR: [FieldSpec; 4] = [
     field("name", Type::Text),
 ];
 
-static FLOW: [FieldSpec; 13] = [
+static FLOW: [FieldSpec; 14] = [
     field("id", Type::FlowId),
     field("kind", Type::FlowKind),
     field("title", Type::Text),
@@ -271,6 +271,7 @@ static FLOW: [FieldSpec; 13] = [
     optional("last", Type::Object(Shape::Message)),
     optional("first", Type::MessageId),
     view("name", Type::Text),
+    view("name_by_login", Type::Text),
     view("others", USERS),
     view("business", Type::Flag),
 ];

@@ -20,15 +20,6 @@ impl Writer {
         &mut self.0
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Takes back all after the first `length` bytes.
-    pub(crate) fn truncate(&mut self, length: usize) {
-        self.0.truncate(length);
-    }
-
     pub(crate) fn finish(self) -> Bytes {
         self.0.into()
     }
