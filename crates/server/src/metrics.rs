@@ -222,6 +222,12 @@ pub(crate) fn reconciled(succeeded: bool) {
     counter!("tolmach_event_reconciliations_total", "outcome" => outcome).increment(1);
 }
 
+/// Counts a connection on a shared path that the server closed before its dialect was known.
+pub(crate) fn closed_before_dialect(reason: &'static str) {
+    counter!("tolmach_connections_closed_total", "dialect" => "none", "reason" => reason)
+        .increment(1);
+}
+
 /// Counts a first frame that no dialect claimed.
 pub(crate) fn unrecognised() {
     counter!("tolmach_unrecognised_total").increment(1);

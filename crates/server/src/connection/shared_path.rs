@@ -60,8 +60,14 @@ async fn negotiate<S: AsyncRead + AsyncWrite + Unpin + Send>(
             let mut rest = WriteBuffer::default();
             match end {
                 End::Gone => {}
-                End::Close(close, _) => close_socket(&mut socket, &mut rest, close).await,
-                End::Evicted(eviction) => close_evicted(&mut socket, &mut rest, eviction),
+                End::Close(close, reason) => {
+                    crate::metrics::closed_before_dialect(reason);
+                    close_socket(&mut socket, &mut rest, close).await;
+                }
+                End::Evicted(eviction) => {
+                    crate::metrics::closed_before_dialect(eviction.name());
+                    close_evicted(&mut socket, &mut rest, eviction);
+                }
             }
             return None;
         }
@@ -129,7 +135,7 @@ async fn first_frame<S: AsyncRead + AsyncWrite + Unpin + Send>(
             () = client.place.evicted() => return Err(End::Evicted(Eviction::Place)),
             () = deadline.as_mut() => {
                 let close = Close::new(1008, "no first frame in time");
-                return Err(End::Close(close, "silent"));
+                return Err(End::Close(close, "no_proof"));
             }
         };
         let frame = match message {

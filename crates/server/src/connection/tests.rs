@@ -392,3 +392,42 @@ async fn a_connection_closes_after_everything_was_written_when_the_server_shuts_
     let (texts, code) = reader.receive_to_close().await;
     assert_eq!((texts, code), (vec!["event posted last".to_owned()], Some(4001)));
 }
+
+#[tokio::test]
+async fn a_peer_whose_response_waits_goes_when_it_is_the_costliest() {
+    const KIB: usize = 1 << 10;
+    let limits = Limits { memory_bytes: 60 * KIB, ..Limits::default() };
+    let (server, group) = server(limits).await;
+    let mut peer = Peer::connect(&server, STREAM).await;
+    peer.login("ann").await;
+    peer.send(format!("send {group} {}", "x".repeat(40 * KIB))).await;
+    settle().await;
+    let other = server.state.memory.open([192, 0, 2, 1].into());
+    let held = other.reserve(20 * KIB);
+    settle().await;
+    assert!(held.is_ok() && is_connected(&server, &peer), "there is room for both");
+    let more = other.reserve(10 * KIB);
+    settle().await;
+    assert!(more.is_ok() && !other.is_evicted());
+    assert!(!is_connected(&server, &peer));
+}
+
+#[tokio::test]
+async fn a_reader_for_whom_most_events_wait_goes_past_the_budget_and_writers_go_on() {
+    const EVENTS: usize = 20;
+    let text = "x".repeat(20_000);
+    let waiting = EVENTS * event_bytes(&text);
+    for (memory_bytes, connected) in [(2 * waiting, true), (waiting / 2, false)] {
+        let limits = Limits { memory_bytes, ..Limits::default() };
+        let (server, group) = server(limits).await;
+        let reader = Peer::follower(&server, "ann", STREAM).await;
+        let mut writer = Peer::connect(&server, 1 << 20).await;
+        writer.login("bob").await;
+        for _ in 0..EVENTS {
+            assert_eq!(writer.request(&format!("send {group} {text}")).await, format!("ok {text}"));
+            settle().await;
+        }
+        assert_eq!(is_connected(&server, &reader), connected, "{memory_bytes}");
+        assert!(is_connected(&server, &writer));
+    }
+}
