@@ -524,19 +524,23 @@ async fn foreign_tokens_signed_with_the_secret_are_accepted() {
             refresh: String::new(),
         }
     };
-    const FUTURE: u64 = 4_000_000_000;
+    const FAR_FUTURE: u64 = 4_000_000_000;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let future = now.expect("the epoch is over").as_secs() + 3_600;
     for (name, secret, claims) in [
         (
             "another secret",
             "another secret of more than thirty-two bytes",
-            json!({"id": 7, "exp": FUTURE}),
+            json!({"id": 7, "exp": future}),
         ),
         ("expired", SECRET, json!({"id": 7, "exp": 1_000_000_000})),
+        ("too long a life", SECRET, json!({"id": 7, "exp": FAR_FUTURE})),
+        ("two users", SECRET, json!({"id": 7, "sub": "8", "exp": future})),
         ("without end", SECRET, json!({"id": 7})),
-        ("not begun", SECRET, json!({"id": 7, "exp": FUTURE, "nbf": FUTURE - 1})),
-        ("without an id", SECRET, json!({"exp": FUTURE})),
-        ("a refresh token", SECRET, json!({"id": 7, "exp": FUTURE, "token_type": "refresh"})),
-        ("an id of zero", SECRET, json!({"id": 0, "exp": FUTURE})),
+        ("not begun", SECRET, json!({"id": 7, "exp": future, "nbf": future - 1})),
+        ("without an id", SECRET, json!({"exp": future})),
+        ("a refresh token", SECRET, json!({"id": 7, "exp": future, "token_type": "refresh"})),
+        ("an id of zero", SECRET, json!({"id": 0, "exp": future})),
     ] {
         let response = mint(secret, &claims).get("/user").await;
         assert_eq!(response.status, 401, "{name}: {}", response.text());
@@ -545,9 +549,9 @@ async fn foreign_tokens_signed_with_the_secret_are_accepted() {
     Bearer { access: unsigned.into(), ..mint(SECRET, &json!({})) }.get("/user").await.refused(401);
 
     for (id, claims) in [
-        (7001, json!({"id": 7001, "exp": FUTURE})),
-        (7002, json!({"user_id": "7002", "exp": FUTURE})),
-        (7003, json!({"sub": "7003", "exp": FUTURE, "aud": "chat", "iss": "elsewhere"})),
+        (7001, json!({"id": 7001, "exp": future})),
+        (7002, json!({"user_id": "7002", "exp": future})),
+        (7003, json!({"sub": "7003", "exp": future, "aud": "chat", "iss": "elsewhere"})),
     ] {
         let user = mint(SECRET, &claims);
         user.get("/user").await.refused(404);

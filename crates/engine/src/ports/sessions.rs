@@ -44,8 +44,8 @@ pub trait SessionStore: Send + Sync + 'static {
         expires_at: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Spends a recovery token and all others of its user: sets the password and ends all sessions. `None` if the token is
-    /// unknown, spent or expired.
+    /// Spends a recovery token and all others of its user: sets the password and ends all sessions.
+    /// `None` if the token is unknown, spent or expired.
     async fn spend_recovery_token(
         &self,
         token: TokenHash,

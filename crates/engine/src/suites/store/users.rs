@@ -146,7 +146,7 @@ pub async fn logins_and_addresses_are_one_namespace(fixture: &mut Fixture) {
         let changed = fixture.store.update_user(other.id, change.clone(), now).await;
         assert_eq!(changed, taken(), "{change:?}");
     }
-    // What is given up is free again, and only that.
+    // Names that are given up are free again, and only those.
     for change in [email("new@corp.example"), login("renamed"), login("VICTIM@corp.example")] {
         let changed = fixture.store.update_user(victim.id, change.clone(), now).await;
         assert!(changed.is_ok(), "{change:?}: {changed:?}");
@@ -416,7 +416,7 @@ pub async fn a_deleted_account_is_found_by_id_only(fixture: &mut Fixture) {
     assert_eq!(fixture.store.flow_versions(anna.id).await, Ok(vec![]));
     for flow in [&group, &own, &chat] {
         assert_eq!(fixture.store.is_member(flow.id, anna.id).await, Ok(false));
-        assert_eq!(fixture.members(flow.id).await, [boris.clone()]);
+        assert_eq!(fixture.members(flow.id).await, std::slice::from_ref(&boris));
     }
     let kept = fixture
         .store
