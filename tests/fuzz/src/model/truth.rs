@@ -86,8 +86,8 @@ impl Truth {
         }
     }
 
-    /// True if a request may show the contact data of a user: to the user, to those who have acted in
-    /// a flow in which the user has acted too, and to administrators.
+    /// True if a request may show the contact data of a user: to the user, to those who have acted
+    /// in a flow in which the user has acted too, and to administrators.
     pub(super) fn shows_contact(&self, requester: Requester, of: UserId) -> bool {
         let Requester { user, authority } = requester;
         let is_administrator = self.administrators.contains(&user);
