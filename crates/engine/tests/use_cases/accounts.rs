@@ -323,8 +323,8 @@ async fn a_recovery_link_is_mailed_to_existing_accounts_works_once_and_ends_all_
 }
 
 fn token_of(mail: &Mail) -> Secret {
-    let token = mail.body.split_once("/recover?token=").unwrap().1;
-    Secret::new(token.split_whitespace().next().unwrap())
+    let (_, token) = mail.body.split_once("/recover?token=").expect("the mail has a link");
+    Secret::new(token.split_whitespace().next().expect("the link has a token"))
 }
 
 #[tokio::test]
