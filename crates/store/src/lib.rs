@@ -2,9 +2,10 @@
 //!
 //! One thread writes. It takes changes from a queue into one transaction and commits; then it
 //! publishes the events and answers the callers, while the next transaction may be running. The
-//! changes of one user keep their order, and users take turns. An acknowledged change is therefore committed, events are published in commit order, and many
-//! callers share the cost of one commit. Other processes may write the same database, one of them
-//! at a time: versions, ids and commit times are read inside the transaction, never from memory.
+//! changes of one user keep their order, and users take turns. An acknowledged change is therefore
+//! committed, events are published in commit order, and many callers share the cost of one commit.
+//! Other processes may write the same database, one of them at a time: versions, ids and commit
+//! times are read inside the transaction, never from memory.
 //!
 //! # When a call times out
 //!
