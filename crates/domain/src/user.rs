@@ -72,12 +72,20 @@ impl User {
         self.phone = None;
         let Some(email) = self.email.take() else { return };
         for name in [&mut self.login, &mut self.username, &mut self.name] {
-            if name.to_lowercase() == email.to_lowercase()
+            if is_same_address(name, &email)
                 && let Some(at) = name.find('@')
             {
                 name.truncate(at);
             }
         }
+    }
+
+    /// True if the login or a name is the e-mail address.
+    pub fn is_named_by_address(&self) -> bool {
+        let names = [&self.login, &self.username, &self.name];
+        self.email
+            .as_ref()
+            .is_some_and(|email| names.into_iter().any(|name| is_same_address(name, email)))
     }
 
     /// The summary of the user.
@@ -89,6 +97,10 @@ impl User {
             name: self.name.as_str().into(),
         }
     }
+}
+
+fn is_same_address(name: &str, email: &str) -> bool {
+    name.contains('@') && name.to_lowercase() == email.to_lowercase()
 }
 
 /// The part of a user that others see, such as of an author or a member. Cheap to clone.

@@ -3,15 +3,17 @@
 use crate::Engine;
 use crate::caller::Caller;
 use crate::faults::store_fault;
-use tolmach_domain::{Answer, Fault, FlowSummary, User};
+use tolmach_domain::{Answer, Command, Fault, FlowSummary, User};
 
 impl Engine {
     /// Removes from an answer the contact data of users whom the caller is not acquainted with: see
     /// [`FlowStore::acquaintances`](crate::ports::FlowStore::acquaintances). Administrators are
-    /// shown all of it, and a search shows none.
+    /// shown all of it, and a search shows none. Where `wanted` is false, it is removed without
+    /// looking, except from users who are named by it.
     pub(crate) async fn remove_contacts(
         &self,
         caller: &Caller,
+        wanted: bool,
         answer: &mut Answer,
     ) -> Result<(), Fault> {
         if let Answer::Users(found) = answer {
@@ -25,6 +27,10 @@ impl Engine {
         users.retain(|user| {
             user.id != caller.user.id && (user.email.is_some() || user.phone.is_some())
         });
+        if !wanted {
+            let others = users.extract_if(.., |user| !user.is_named_by_address());
+            others.for_each(User::remove_contacts);
+        }
         if users.is_empty() {
             return Ok(());
         }
@@ -37,6 +43,16 @@ impl Engine {
         users.into_iter().for_each(User::remove_contacts);
         Ok(())
     }
+}
+
+/// True if the answer to a command is meant to have contact data: that of a user, or of members.
+pub(crate) fn wants_contacts(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::GetUser { .. }
+            | Command::GetFlow { members: true, .. }
+            | Command::ListFlows { members: true, .. }
+    )
 }
 
 /// The records of users in an answer.

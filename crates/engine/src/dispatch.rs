@@ -1,6 +1,7 @@
 //! The way of a command: permission, then the use case.
 
 use crate::caller::Caller;
+use crate::contacts::wants_contacts;
 use crate::{DeferredWork, Engine, Handled, Principal, Submission, Submitted};
 use tolmach_domain::{Answer, Authority, Command, Fault, Origin, Timestamp, UserId};
 
@@ -91,8 +92,9 @@ impl Engine {
             }
             command => {
                 let caller = self.caller(user, authority, origin, now).await?;
+                let wanted = wants_contacts(&command);
                 let mut answer = self.as_user(&caller, command).await?;
-                self.remove_contacts(&caller, &mut answer).await?;
+                self.remove_contacts(&caller, wanted, &mut answer).await?;
                 self.reduce_messages(&mut answer);
                 answer
             }

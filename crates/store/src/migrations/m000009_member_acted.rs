@@ -14,10 +14,14 @@ impl MigrationTrait for Migration {
         let update = "UPDATE member SET acted = TRUE \
              WHERE (flow_id, user_id) IN (SELECT id, owner_id FROM flow) \
              OR (flow_id, user_id) IN (SELECT flow_id, author_id FROM message)";
-        manager.get_connection().execute_unprepared(update).await.map(drop)
+        manager.get_connection().execute_unprepared(update).await?;
+        // A short index: most members of large groups only read.
+        let index = "CREATE INDEX member_acted ON member (flow_id, user_id) WHERE acted";
+        manager.get_connection().execute_unprepared(index).await.map(drop)
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.get_connection().execute_unprepared("DROP INDEX member_acted").await?;
         manager.alter_table(Table::alter().table("member").drop_column("acted").take()).await
     }
 }

@@ -67,13 +67,15 @@ pub(crate) static SET_ACTED: LazyLock<ListStatement> = LazyLock::new(|| {
     })
 });
 
-/// Those of these users who share a flow with a viewer in which both have acted: viewer, users.
+/// Those of these users who share a flow with a viewer in which both have acted: viewer, users. The
+/// sign keeps the index from being searched for each of the users in each of the flows: it is read
+/// through once for a flow.
 pub(crate) static ACQUAINTANCES: LazyLock<ListStatement> = LazyLock::new(|| {
     ListStatement::new(|length| {
         format!(
             "SELECT DISTINCT theirs.user_id FROM member mine \
              JOIN member theirs ON theirs.flow_id = mine.flow_id \
-             WHERE mine.user_id = $1 AND mine.acted AND theirs.acted AND theirs.user_id IN ({})",
+             WHERE mine.user_id = $1 AND mine.acted AND theirs.acted AND +theirs.user_id IN ({})",
             placeholders_from(2, length)
         )
     })
