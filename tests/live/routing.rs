@@ -117,7 +117,8 @@ async fn a_first_frame_has_its_own_size_limit() {
         ("at the bound", "/", BOUND, None),
         ("over the bound", "/", BOUND + 1, Some(1009)),
         ("far over the bound", "/ws", 3 << 20, Some(1009)),
-        ("over the bound on the dialect's own path", "/mode", BOUND + 1, None),
+        ("at the bound on the dialect's own path", "/mode", BOUND, None),
+        ("over the bound on the dialect's own path", "/mode", BOUND + 1, Some(1009)),
     ] {
         let mut peer = gateway.websocket(path).await;
         let text = padded(size);
@@ -129,10 +130,18 @@ async fn a_first_frame_has_its_own_size_limit() {
             Some(code) => assert_eq!(peer.end().await, (vec![], Some(code)), "{name}"),
         }
     }
-    let mut later = gateway.websocket("/").await;
-    later.request(&probe()).await;
-    later.send_text(&padded(BOUND + 1)).await;
-    assert_eq!(later.receive().await["status"], 501, "later frames have a larger limit");
+    for path in ["/", "/mode"] {
+        let mut later = gateway.websocket(path).await;
+        later.request(&probe()).await;
+        later.send_text(&padded(BOUND)).await;
+        assert_eq!(later.receive().await["status"], 501, "{path}: a later one at the bound");
+        let _ =
+            futures_util::SinkExt::send(&mut later.socket, Message::text(padded(BOUND + 1))).await;
+        assert_eq!(later.end().await, (vec![], Some(1009)), "{path}: a later one without a login");
+    }
+    let mut ann = Mode::register(&gateway, "ann").await.peer;
+    ann.send_text(&padded(BOUND + 1)).await;
+    assert_eq!(ann.receive().await["status"], 501, "frames after a login have a larger limit");
 }
 
 #[tokio::test]

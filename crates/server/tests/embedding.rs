@@ -24,7 +24,7 @@ struct Running {
 impl Running {
     async fn start(options: ServerOptions) -> Self {
         let backend = Backend::new();
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let listener = listener().await;
         let server = Server::builder(backend.engine.clone(), backend.bus.clone())
             .options(options)
             .dialect(Toy::new(toy()))
@@ -52,13 +52,22 @@ impl Running {
 
     /// The response to a request over HTTP/1.1, as text.
     async fn http(&self, request: &str) -> String {
-        let mut stream = TcpStream::connect(self.address).await.expect("it listens");
-        let request = format!("{request}\r\nHost: x\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.expect("it reads");
-        let mut response = String::new();
-        stream.read_to_string(&mut response).await.expect("it responds");
-        response
+        http(self.address, request).await
     }
+}
+
+async fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.expect("a port is free")
+}
+
+/// The response to a request over HTTP/1.1, as text.
+async fn http(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    let request = format!("{request}\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("it reads");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.expect("it responds");
+    response
 }
 
 struct Peer(WebSocketStream<TcpStream>);
@@ -96,6 +105,37 @@ async fn the_servers_own_pages_and_errors_are_served() {
         assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {response}");
         assert!(response.contains(part), "{request}: {response}");
     }
+}
+
+#[tokio::test]
+async fn the_admin_listener_serves_the_pages_for_operators_and_no_dialect() {
+    let backend = Backend::new();
+    let (listener, admin) = (listener().await, listener().await);
+    let address = admin.local_addr().expect("it is bound");
+    let server = Server::builder(backend.engine.clone(), backend.bus.clone())
+        .dialect(Toy::new(toy()))
+        .admin(admin)
+        .bind(listener)
+        .await
+        .expect("the dialect can be served");
+    let shutdown = CancellationToken::new();
+    let serving = tokio::spawn(server.serve(shutdown.clone()));
+    for (request, status, part) in [
+        ("GET /healthz HTTP/1.1", "200", "ok\n"),
+        ("HEAD /healthz HTTP/1.1", "200", ""),
+        ("GET /readyz HTTP/1.1", "200", "ready\n"),
+        ("POST /readyz HTTP/1.1", "405", "this page can only be read"),
+        ("GET /metrics HTTP/1.1", "404", "there is nothing at this path"),
+        ("GET /recover HTTP/1.1", "404", "there is nothing at this path"),
+        ("GET /toy HTTP/1.1", "404", "there is nothing at this path"),
+    ] {
+        let response = http(address, request).await;
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {response}");
+        assert!(response.contains(part), "{request}: {response}");
+    }
+    shutdown.cancel();
+    serving.await.expect("it does not panic");
+    assert!(TcpStream::connect(address).await.is_err(), "it ends with the server");
 }
 
 #[tokio::test]
