@@ -8,6 +8,9 @@
 //! - its message is within the bound that applies now;
 //! - the budget has room for what it announces.
 //!
+//! A large frame passes as several fragments, because the WebSocket keeps a buffer as large as the
+//! largest frame that it has read for as long as the connection lasts.
+//!
 //! A frame that does not pass stays here with everything behind it. The WebSocket has then read
 //! all that precedes it, so that a bound that a login raises applies to the very next message.
 
@@ -27,13 +30,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::OpCode;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 /// The longest header of a frame, in bytes.
 const HEADER: usize = 14;
 /// The longest payload of a control frame, in bytes. RFC 6455 section 5.5.
 const CONTROL_PAYLOAD: u64 = 125;
 
+/// The most bytes of payload that pass as one frame. A mask repeats every 4 bytes, so that it is the
+/// same for every fragment.
+const FRAGMENT: u64 = 2 << 10;
 /// The size of the buffer that refused bytes are read into, in bytes.
 const DISCARD_BUFFER: usize = 4 << 10;
 
@@ -42,8 +48,12 @@ pub(crate) struct Inbound<S> {
     stream: S,
     /// Bytes that were read and have not passed yet; the first is the first of a header.
     held: BytesMut,
-    /// The bytes of the frame that passes, that have not passed yet.
+    /// The header of a fragment, which passes first.
+    head: Vec<u8>,
+    /// The bytes of the frame or fragment that passes, that have not passed yet.
     passing: u64,
+    /// The rest of a large frame.
+    fragments: Option<Box<Fragments>>,
     message: MessageInProgress,
     /// The largest message that may come now, in bytes.
     bound: usize,
@@ -56,6 +66,14 @@ pub(crate) struct Inbound<S> {
     paused_until: Option<Instant>,
     /// The reason why nothing is read any more.
     refusal: Option<Refusal>,
+}
+
+/// The rest of a large frame, which passes as fragments.
+struct Fragments {
+    /// The header of the frame, and after the first fragment that of a continuation.
+    header: FrameHeader,
+    /// The bytes of payload of the fragments that are still to come.
+    left: u64,
 }
 
 /// The message whose frames pass.
@@ -89,7 +107,9 @@ impl<S> Inbound<S> {
         Self {
             stream,
             held: BytesMut::from(unread),
+            head: Vec::new(),
             passing: 0,
+            fragments: None,
             message: MessageInProgress::default(),
             bound: limits.max_first_frame_bytes,
             message_timeout: limits.message_timeout,
@@ -160,22 +180,27 @@ impl<S> Inbound<S> {
         }
     }
 
-    /// Looks at bytes that come next. Returns how many of them pass. Those behind them may hold an
-    /// incomplete header, or a frame that has to wait or is refused.
-    fn inspect(&mut self, bytes: &[u8]) -> usize {
-        let mut passed = 0;
+    /// Looks at bytes that come next. Returns how many of them pass, and how many behind them are
+    /// left out. The rest may hold an incomplete header, or a frame that has to wait or is refused.
+    fn inspect(&mut self, bytes: &[u8]) -> (usize, usize) {
+        let (mut passed, mut left_out) = (0, 0);
         loop {
             let rest = &bytes[passed..];
             let part = usize::try_from(self.passing).map_or(rest.len(), |it| it.min(rest.len()));
             self.passing -= part as u64;
             passed += part;
-            if passed == bytes.len() {
+            if passed == bytes.len() || self.fragments.is_some() {
                 break;
             }
             let mut header = Cursor::new(&bytes[passed..]);
             match FrameHeader::parse(&mut header) {
                 Ok(Some((frame, length))) if self.admit(&frame, length) => {
-                    self.passing = length.saturating_add(header.position());
+                    if length > FRAGMENT {
+                        left_out = header.position() as usize;
+                        self.fragments = Some(Box::new(Fragments { header: frame, left: length }));
+                        break;
+                    }
+                    self.passing = length + header.position();
                 }
                 Ok(_) => break,
                 // Passes with everything behind it: the WebSocket knows the error.
@@ -187,12 +212,29 @@ impl<S> Inbound<S> {
             // Decided when what precedes the frame has been handled: it may raise the bound.
             self.refusal = None;
         }
-        passed
+        (passed, left_out)
+    }
+
+    /// Lets the next fragment of a large frame pass.
+    fn begin_fragment(&mut self) {
+        let Some(Fragments { header, left }) = self.fragments.as_deref_mut() else { return };
+        let bytes = FRAGMENT.min(*left);
+        *left -= bytes;
+        let is_last = *left == 0;
+        let mut of_fragment = header.clone();
+        of_fragment.is_final &= is_last;
+        header.opcode = OpCode::Data(Data::Continue);
+        self.head = Vec::with_capacity(HEADER);
+        of_fragment.format(bytes, &mut self.head).expect("a vector takes all bytes");
+        self.passing = bytes;
+        if is_last {
+            self.fragments = None;
+        }
     }
 
     /// Notes whether the message in progress has come completely.
     fn note_progress(&mut self) {
-        let begun = self.message.unfinished || self.passing > 0;
+        let begun = self.message.unfinished || self.passing > 0 || self.fragments.is_some();
         if !begun {
             self.message.deadline = None;
         } else if self.message.deadline.is_none() {
@@ -264,6 +306,25 @@ impl<S: AsyncRead + Unpin> Inbound<S> {
         while self.stream.read(&mut bytes).await.is_ok_and(|read| read > 0) {}
     }
 
+    /// Reads from the stream, within a large frame no more than a fragment. Ready with false at the
+    /// end of the stream.
+    fn poll_stream(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<bool>> {
+        let mut most = buffer.remaining();
+        if self.fragments.is_some() {
+            most = usize::try_from(self.passing).map_or(most, |passing| passing.min(most));
+        }
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut part))?;
+        let read = part.filled().len();
+        buffer.advance(read);
+        self.count(read);
+        Poll::Ready(Ok(read > 0))
+    }
+
     /// Reads more of an incomplete header. Ready with false at the end of the stream.
     fn poll_header(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut bytes = [0; HEADER];
@@ -294,36 +355,44 @@ impl<S: AsyncRead + Unpin> AsyncRead for Inbound<S> {
         let start = buffer.filled().len();
         loop {
             ready!(this.poll_allowed())?;
+            if this.passing == 0 {
+                this.begin_fragment();
+            }
+            if !this.head.is_empty() {
+                let length = this.head.len().min(buffer.remaining());
+                buffer.put_slice(&this.head[..length]);
+                this.head.drain(..length);
+                if this.head.is_empty() {
+                    this.head = Vec::new();
+                }
+                return Poll::Ready(Ok(()));
+            }
             if this.held.is_empty() {
-                ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
-                let read = buffer.filled().len() - start;
-                if read == 0 {
+                if !ready!(this.poll_stream(context, buffer))? {
                     return Poll::Ready(Ok(()));
                 }
-                this.count(read);
-                let passed = this.inspect(&buffer.filled()[start..]);
-                this.held.extend_from_slice(&buffer.filled()[start + passed..]);
+                let (passed, left_out) = this.inspect(&buffer.filled()[start..]);
+                this.held.extend_from_slice(&buffer.filled()[start + passed + left_out..]);
                 buffer.set_filled(start + passed);
-                if passed > 0 {
-                    return Poll::Ready(Ok(()));
-                }
             } else {
                 let held = this.held.split();
-                let passed = this.inspect(&held[..held.len().min(buffer.remaining())]);
+                let (passed, left_out) = this.inspect(&held[..held.len().min(buffer.remaining())]);
                 buffer.put_slice(&held[..passed]);
-                this.held = held;
-                this.held.advance(passed);
-                if passed > 0 {
-                    if this.held.is_empty() {
-                        // An idle connection keeps no memory for it.
-                        this.held = BytesMut::new();
-                    }
-                    return Poll::Ready(Ok(()));
+                if passed + left_out < held.len() {
+                    this.held = held;
+                    this.held.advance(passed + left_out);
+                } else {
+                    // An idle connection keeps no memory for it.
+                    this.held = BytesMut::new();
                 }
             }
-            // The frame has to wait or is refused, or its header is incomplete.
-            let is_held = this.refusal.is_some() || this.paused_until.is_some();
-            if !is_held && !ready!(this.poll_header(context))? {
+            if buffer.filled().len() > start {
+                return Poll::Ready(Ok(()));
+            }
+            // A large frame begins, or a frame has to wait or is refused, or a header is incomplete.
+            let is_decided =
+                this.fragments.is_some() || this.refusal.is_some() || this.paused_until.is_some();
+            if !is_decided && !ready!(this.poll_header(context))? {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -365,9 +434,12 @@ mod tests {
     use super::*;
     use crate::options::Limits;
     use crate::test_support::{TestServer, toy};
-    use futures_util::FutureExt;
+    use futures_util::{FutureExt, SinkExt, StreamExt};
     use std::num::NonZeroU32;
     use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::Message;
+    use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
     const BOUND: usize = 1000;
     const TEXT: u8 = 0x81;
@@ -524,7 +596,9 @@ mod tests {
         let mut inbound = inbound(limits, &*bytes, &[]).await;
         inbound.set_bound(1 << 20);
         assert!(inbound.account().reserve(held(10)).is_ok());
-        assert_eq!(read(&mut inbound).len(), 6 * 1024 + 8 + 4 * 1024 + 8, "as much as fits");
+        // In fragments, each with a header of its own.
+        let passed = |kib: usize| (kib << 10) + kib / 2 * 8;
+        assert_eq!(read(&mut inbound).len(), passed(6) + passed(4), "as much as fits");
         assert_eq!(inbound.refusal(), Some(Refusal::OverBudget));
         assert!(inbound.account().reserve(1).is_err());
         let whole = frame(TEXT, held(10));
@@ -535,9 +609,50 @@ mod tests {
         )
         .await;
         inbound.set_bound(1 << 20);
-        assert_eq!(read(&mut inbound).len(), whole.len());
+        assert_eq!(read(&mut inbound).len(), passed(10));
         assert!(inbound.account().reserve(1).is_err());
         inbound.message_taken();
         assert!(inbound.account().reserve(held(10)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn large_messages_arrive_as_they_were_sent() {
+        let fragment = FRAGMENT as usize;
+        let sizes = [0, 1, fragment - 1, fragment, fragment + 1, 2 * fragment, 100_001];
+        let messages: Vec<_> = sizes
+            .into_iter()
+            .flat_map(|size| {
+                // Characters of 3 bytes, so that fragments end within them.
+                let text = "\u{20ac}".repeat(size / 3);
+                [Message::text(text), Message::Ping("ping".into()), Message::binary(vec![7; size])]
+            })
+            .collect();
+        for size in [1, 7, 64, 1 << 10, 1 << 20] {
+            let (ours, theirs) = duplex(size);
+            let mut inbound = inbound(Limits::default(), ours, &[]).await;
+            inbound.set_bound(1 << 20);
+            let config = Some(WebSocketConfig::default().read_buffer_size(1 << 10));
+            let mut server = WebSocketStream::from_raw_socket(inbound, Role::Server, config).await;
+            let mut client = WebSocketStream::from_raw_socket(theirs, Role::Client, None).await;
+            let sent = messages.clone();
+            let (_, received) = tokio::join!(
+                async {
+                    for message in sent {
+                        client.send(message).await.unwrap();
+                    }
+                    while let Some(Ok(_)) = client.next().now_or_never().flatten() {}
+                },
+                async {
+                    let mut received = Vec::new();
+                    while received.len() < messages.len() {
+                        received.push(server.next().await.unwrap().unwrap());
+                        server.get_mut().message_taken();
+                    }
+                    received
+                }
+            );
+            assert!(received == messages, "{size}");
+            assert_eq!(server.get_ref().deadline(), None);
+        }
     }
 }
