@@ -84,7 +84,8 @@ pub(super) async fn select<C: ConnectionTrait>(
         let is_last = rows.len() < page as usize;
         let mut details = details(database, rows, members, budget.left()).await?;
         // The flow without all of its members is left out, unless it is the first of the list.
-        if !details.is_complete && !(budget.is_empty() && details.summaries.len() == 1) {
+        let is_first = budget.is_empty() && details.summaries.len() == 1;
+        if !details.is_complete && !is_first {
             details.summaries.pop();
         }
         for mut summary in details.summaries {
