@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tolmach_bus::InProcess;
 use tolmach_domain::{Content, FlowId, FlowKind, FlowKindFilter};
-use tolmach_engine::ports::{FlowLimits, CreateFlow, FlowStore, MessageStore, NewSession, NewUser, PostMessage, SessionStore, Store,
-    TokenHash, UserStore,
+use tolmach_engine::ports::{
+    CreateFlow, FlowLimits, FlowStore, MessageStore, NewSession, NewUser, PostMessage,
+    SessionStore, Store, TokenHash, UserStore,
 };
 use tolmach_store::{Options, SqlStore};
 
@@ -81,7 +82,8 @@ impl Seeder {
 
     /// Creates a group of these users; the first one owns it.
     pub(crate) async fn group(&self, members: &[BenchUser]) -> BenchResult<FlowId> {
-        let created = self.store.create_flow(group_of(members)?, FlowLimits::NONE, None, now()).await?;
+        let created =
+            self.store.create_flow(group_of(members)?, FlowLimits::NONE, None, now()).await?;
         Ok(created.into_flow().id)
     }
 
@@ -100,7 +102,8 @@ impl Seeder {
                 let members: Vec<_> = (0..size)
                     .map(|index| users[(number * size + index) % users.len()].clone())
                     .collect();
-                let created = store.create_flow(group_of(&members)?, FlowLimits::NONE, None, now()).await?;
+                let created =
+                    store.create_flow(group_of(&members)?, FlowLimits::NONE, None, now()).await?;
                 Ok(created.into_flow().id)
             }
         };
@@ -159,8 +162,14 @@ async fn register(
     let id = store.create_user(user, now).await?.id;
     let token = opaque_token(id);
     let hash = TokenHash(Sha256::digest(token.expose().as_bytes()).into());
-    let session =
-        NewSession { user: id, token: Some(hash), refresh: None, max_sessions: u32::MAX, now, expires_at: expires_at(now) };
+    let session = NewSession {
+        user: id,
+        token: Some(hash),
+        refresh: None,
+        max_sessions: u32::MAX,
+        now,
+        expires_at: expires_at(now),
+    };
     store.open_session(session).await?;
     Ok(BenchUser { id, login, access: signer.access_token(id, now)?, token })
 }
