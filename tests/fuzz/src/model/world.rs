@@ -511,10 +511,13 @@ impl World {
                 }
             }
             Err(violation) => {
-                assert!(!by_client, "the server cannot read {frame:?}: {violation:?}");
                 let Connection { subject, server, websocket, .. } = &*connection;
                 checks::violation(subject, &**server, &violation, frame, !websocket);
                 connection.closed = violation.close.is_some();
+                // A request may stand behind one that was refused: to join a room, say.
+                if let (Some(answer), true) = (&violation.answer, by_client) {
+                    connection.read_by_client(now, answer, &mut self.answered);
+                }
             }
         }
     }
