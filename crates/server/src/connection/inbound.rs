@@ -37,8 +37,8 @@ const HEADER: usize = 14;
 /// The longest payload of a control frame, in bytes. RFC 6455 section 5.5.
 const CONTROL_PAYLOAD: u64 = 125;
 
-/// The most bytes of payload that pass as one frame. A mask repeats every 4 bytes, so that it is the
-/// same for every fragment.
+/// The most bytes of payload that pass as one frame. A mask repeats every 4 bytes, so that it is
+/// the same for every fragment.
 const FRAGMENT: u64 = 2 << 10;
 /// The size of the buffer that refused bytes are read into, in bytes.
 const DISCARD_BUFFER: usize = 4 << 10;
@@ -389,7 +389,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Inbound<S> {
             if buffer.filled().len() > start {
                 return Poll::Ready(Ok(()));
             }
-            // A large frame begins, or a frame has to wait or is refused, or a header is incomplete.
+            // A large frame begins, a frame has to wait or is refused, or a header is incomplete.
             let is_decided =
                 this.fragments.is_some() || this.refusal.is_some() || this.paused_until.is_some();
             if !is_decided && !ready!(this.poll_header(context))? {
