@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
-use tolmach_domain::{Fault, Flow, FlowKind, FlowKindFilter, HistoryRange, User, Version};
+use tolmach_domain::{Fault, FlowKind, FlowKindFilter, HistoryRange, User, Version};
 use tolmach_engine::ErrorChain;
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
@@ -79,24 +79,24 @@ async fn a_user_with_many_large_messages_waiting_delays_another_by_one_transacti
     let store = file.open(gate.clone()).await;
     let [anna, boris] = [user(&store, "anna").await, user(&store, "boris").await];
     let (hers, his) = (group(&store, &anna).await, group(&store, &boris).await);
-    let submit = async |flow: &Flow, author: &User, text: String| {
-        store.submit_message(new_message(flow, author, text), now()).await.unwrap()
-    };
     // The gate delays the publication of the first message; with the second one committed, the
     // writer waits for it.
     gate.open.forget_permits(4);
     let before = store.stats().transactions;
     let mut messages = Vec::new();
     for number in 1..=2 {
-        messages.push(submit(&hers, &anna, number.to_string()).await);
+        let message = new_message(&hers, &anna, number.to_string());
+        messages.push(store.submit_message(message, now()).await.unwrap());
         while store.stats().transactions < before + number {
             tokio::task::yield_now().await;
         }
     }
     for _ in 0..100 {
-        messages.push(submit(&hers, &anna, "x".repeat(TEXT)).await);
+        let message = new_message(&hers, &anna, "x".repeat(TEXT));
+        messages.push(store.submit_message(message, now()).await.unwrap());
     }
-    let other = submit(&his, &boris, "hello".into()).await;
+    let message = new_message(&his, &boris, "hello".into());
+    let other = store.submit_message(message, now()).await.unwrap();
     gate.open.add_permits(200);
     let other = other.await.unwrap().into_message();
     let mut earlier = 0;
