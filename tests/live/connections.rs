@@ -38,6 +38,8 @@ async fn one_address_at_its_bound_leaves_others_their_places() {
         gateway.metric("tolmach_connections_refused_total", "reason=\"address_full\"").await,
         1.0
     );
+    no_place(open_from(&gateway, MINE).await.err(), "the fourth again");
+    assert_eq!(gateway.log().matches("an address has all its connections").count(), 1);
     for peer in &mut mine {
         assert_eq!(peer.request(&probe()).await["status"], 501, "it goes on");
     }

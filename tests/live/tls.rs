@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -190,6 +191,30 @@ async fn clients_over_wss_get_responses_and_each_others_messages() {
         let received = push["messages"][0]["content"].as_str().expect("it is a push");
         assert!(received == content(number), "{number}: {} bytes", received.len());
     }
+}
+
+#[tokio::test]
+async fn a_balancer_names_the_client_before_the_handshake_of_tls() {
+    let files = Files::new();
+    let options = [
+        ("HTTP__PROXY_PROTOCOL", "true"),
+        ("HTTP__TRUSTED_PROXIES", "127.0.0.1"),
+        ("HTTP__MAX_CONNECTIONS_PER_ADDRESS", "1"),
+    ];
+    let gateway = files.gateway(&options).await;
+    let trusted = [files.certificate()];
+    let connect = async |client: &str| {
+        let mut stream = gateway.connect().await;
+        let header = format!("PROXY TCP4 {client} 127.0.0.1 12345 443\r\n");
+        stream.write_all(header.as_bytes()).await.expect("the connection is open");
+        tls(stream, &trusted).await
+    };
+    let stream = connect("192.0.2.1").await.expect("the certificate is trusted");
+    let mut open = gateway.try_websocket_on(stream, "/mode", &[]).await;
+    let open = open.as_mut().unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    assert!(connect("192.0.2.1").await.is_err(), "the client has its connection");
+    assert!(connect("192.0.2.2").await.is_ok(), "another client");
+    assert_eq!(open.request(&json!({"mode": "probe"})).await["status"], 501);
 }
 
 #[tokio::test]

@@ -18,6 +18,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// The shortest time between two warnings about addresses that have all they may have.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+
 /// The bounds on the places of a listener, in connections.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PlaceBounds {
@@ -62,6 +65,8 @@ struct Inner {
     /// The connections of each group of addresses that has any.
     groups: HashMap<IpAddr, usize>,
     next_number: u64,
+    /// The time before which no further warning is logged.
+    next_warning: Option<Instant>,
 }
 
 /// The place of one connection, free again when the last reference to it is dropped.
@@ -96,8 +101,8 @@ impl Places {
     ) -> Result<Arc<Place>, NoPlace> {
         let group = address.map(address_group);
         let mut inner = lock(&self.inner);
-        if group.is_some_and(|group| !inner.has_room_for(group, &self.bounds)) {
-            return Err(NoPlace::AddressFull);
+        if let Some(group) = group {
+            inner.check_room_for(group, &self.bounds)?;
         }
         let mut evicted = None;
         if inner.taken >= self.bounds.total || inner.unproven.len() >= self.bounds.unproven {
@@ -131,8 +136,20 @@ impl Places {
 }
 
 impl Inner {
-    fn has_room_for(&self, group: IpAddr, bounds: &PlaceBounds) -> bool {
-        self.groups.get(&group).is_none_or(|count| *count < bounds.per_address)
+    fn check_room_for(&mut self, group: IpAddr, bounds: &PlaceBounds) -> Result<(), NoPlace> {
+        if self.groups.get(&group).is_none_or(|count| *count < bounds.per_address) {
+            return Ok(());
+        }
+        let now = Instant::now();
+        if self.next_warning.is_none_or(|next| now >= next) {
+            self.next_warning = Some(now + WARNING_INTERVAL);
+            tracing::warn!(
+                address = %group,
+                connections = bounds.per_address,
+                "an address has all its connections; a proxy has to be named as trusted"
+            );
+        }
+        Err(NoPlace::AddressFull)
     }
 }
 
@@ -145,9 +162,7 @@ impl Place {
         if self.group.get().is_some() {
             return Ok(());
         }
-        if !inner.has_room_for(group, &self.places.bounds) {
-            return Err(NoPlace::AddressFull);
-        }
+        inner.check_room_for(group, &self.places.bounds)?;
         *inner.groups.entry(group).or_default() += 1;
         self.group.set(group).expect("it is set under the lock only, and was not");
         Ok(())
