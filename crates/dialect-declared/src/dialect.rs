@@ -94,6 +94,17 @@ impl Declared {
         self.file.pace
     }
 
+    /// True if a handshake has the subprotocol and the token of this wire.
+    pub(crate) fn claims_handshake(&self, handshake: &Handshake<'_>) -> bool {
+        self.file.credentials == CredentialsPlace::Subprotocol
+            && matches!(self.token(handshake), (Some(_), Some(_)))
+    }
+
+    /// True if its first frame can be recognised.
+    pub(crate) fn opens_by_frame(&self) -> bool {
+        self.file.opens.is_some()
+    }
+
     /// The token of a handshake, and the subprotocol to accept.
     fn token(&self, handshake: &Handshake<'_>) -> (Option<Secret>, Option<&'static str>) {
         let Some(request) = handshake.request else { return (None, None) };

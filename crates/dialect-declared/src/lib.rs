@@ -38,9 +38,11 @@ mod outcome;
 mod pattern;
 mod plan;
 mod problem;
+mod revised;
 mod server;
 mod strftime;
 mod syntax;
 
 pub use dialect::{Declared, DialectFile};
 pub use problem::{Diagnostic, FileError};
+pub use revised::{Revised, RevisionsError};

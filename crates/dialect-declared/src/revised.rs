@@ -1,0 +1,338 @@
+//! A dialect with its revisions.
+
+use crate::dialect::Declared;
+use std::sync::Arc;
+use tolmach_dialect::{
+    Dialect, DialectClient, Delivery, Event, ExpectedBody, Frame, Handshake, HandshakeRejection,
+    Manifest, Recognition, RenderContext, Request, Response, Revision, ServerSession, Subscription,
+    Unsupported, Variant, Violation,
+};
+use tolmach_domain::{ConnectionId, Identity, Timestamp};
+
+/// The variants of the dialect itself; those of the revisions come after them.
+const OWN_VARIANTS: u8 = 64;
+/// The variants of one revision.
+const REVISION_VARIANTS: u8 = 16;
+/// The most revisions beside the dialect's own.
+const MAX_REVISIONS: usize = 12;
+
+/// A dialect with revisions that files describe.
+///
+/// - A revision that is pinned ([`Handshake::revision`]) is used as it is.
+/// - Otherwise the first frame decides, on paths of the dialect's own too: the first revision, in
+///   the order given, that claims it, or else the dialect itself.
+/// - A revision whose token is a WebSocket subprotocol claims handshakes that have one.
+#[derive(Clone)]
+pub struct Revised {
+    base: Arc<dyn Dialect>,
+    revisions: Arc<[Declared]>,
+    manifest: &'static Manifest,
+}
+
+/// Too many revisions, or two of one name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RevisionsError {
+    /// More than a dialect can have.
+    #[error("{dialect} has {count} revisions beside its own; at most {MAX_REVISIONS} are possible")]
+    TooMany {
+        /// The id of the dialect.
+        dialect: &'static str,
+        /// The number of revisions.
+        count: usize,
+    },
+    /// Two revisions have one name.
+    #[error("{dialect} has two revisions named {revision}")]
+    Twice {
+        /// The id of the dialect.
+        dialect: &'static str,
+        /// The name.
+        revision: Revision,
+    },
+}
+
+impl Revised {
+    /// Adds revisions to a dialect; the first that claims a frame has it.
+    pub fn new(base: Arc<dyn Dialect>, revisions: Vec<Declared>) -> Result<Self, RevisionsError> {
+        let dialect = base.manifest().id;
+        if revisions.len() > MAX_REVISIONS {
+            return Err(RevisionsError::TooMany { dialect, count: revisions.len() });
+        }
+        let mut names: Vec<Revision> = base.manifest().revisions.to_vec();
+        for revision in revisions.iter().map(Declared::revision) {
+            if names.contains(&revision) {
+                return Err(RevisionsError::Twice { dialect, revision });
+            }
+            names.push(revision);
+        }
+        let manifest = base.manifest().clone().revisions(Vec::leak(names));
+        let manifest: &'static Manifest = Box::leak(Box::new(manifest));
+        Ok(Self { base, revisions: revisions.into(), manifest })
+    }
+
+    fn revision(&self, name: Revision) -> Option<usize> {
+        self.revisions.iter().position(|revision| revision.revision() == name)
+    }
+
+    /// The revisions that a handshake may open, before its first frame.
+    fn candidates(&self, handshake: &Handshake<'_>) -> Vec<usize> {
+        let claims = |index: &usize| self.revisions[*index].claims_handshake(handshake);
+        let claimed: Vec<usize> = (0..self.revisions.len()).filter(claims).collect();
+        if claimed.is_empty() {
+            let open = |index: &usize| self.revisions[*index].opens_by_frame();
+            return (0..self.revisions.len()).filter(open).collect();
+        }
+        claimed
+    }
+
+    /// The session of a revision.
+    fn accept_revision(
+        &self,
+        index: usize,
+        handshake: &Handshake<'_>,
+    ) -> Result<Box<dyn ServerSession>, HandshakeRejection> {
+        let session = self.revisions[index].accept(handshake)?;
+        Ok(Box::new(Shifted { session, first: first_variant(index) }))
+    }
+}
+
+impl Dialect for Revised {
+    fn manifest(&self) -> &Manifest {
+        self.manifest
+    }
+
+    fn recognise(&self, handshake: &Handshake<'_>) -> Recognition {
+        if let Some(revision) = handshake.revision {
+            return Recognition::Certain(revision);
+        }
+        let recognised = self.revisions.iter().map(|revision| revision.recognise(handshake));
+        recognised
+            .into_iter()
+            .find(|recognition| *recognition != Recognition::No)
+            .unwrap_or_else(|| self.base.recognise(handshake))
+    }
+
+    fn accept(
+        &self,
+        handshake: &Handshake<'_>,
+    ) -> Result<Box<dyn ServerSession>, HandshakeRejection> {
+        if let Some(revision) = handshake.revision {
+            return match self.revision(revision) {
+                Some(index) => self.accept_revision(index, handshake),
+                None => self.base.accept(handshake),
+            };
+        }
+        let candidates = self.candidates(handshake);
+        let claimed = candidates.iter().any(|index| {
+            self.revisions[*index].claims_handshake(handshake)
+        });
+        if handshake.first_frame.is_some() {
+            let recognised = candidates.iter().find(|index| {
+                self.revisions[**index].recognise(handshake) != Recognition::No
+            });
+            return match (recognised, candidates.first()) {
+                (Some(index), _) => self.accept_revision(*index, handshake),
+                (None, Some(first)) if claimed => self.accept_revision(*first, handshake),
+                _ => self.base.accept(handshake),
+            };
+        }
+        // Without a WebSocket there is one frame only, which the handshake is.
+        if candidates.is_empty() || !handshake.websocket && handshake.request.is_some() {
+            return self.base.accept(handshake);
+        }
+        let session = match candidates.first() {
+            Some(first) if claimed => self.accept_revision(*first, handshake)?,
+            _ => self.base.accept(handshake)?,
+        };
+        Ok(Box::new(Undecided {
+            dialect: self.clone(),
+            request: handshake.request.map(|request| Box::new(request.clone())),
+            connection: handshake.connection,
+            is_local: handshake.local,
+            max_json_depth: handshake.max_json_depth,
+            candidates,
+            session,
+            identity: None,
+            is_decided: false,
+        }))
+    }
+
+    fn render(
+        &self,
+        event: &Event,
+        context: &RenderContext<'_>,
+        variant: Variant,
+    ) -> Result<Frame, Unsupported> {
+        let Some(above) = variant.0.checked_sub(OWN_VARIANTS) else {
+            return self.base.render(event, context, variant);
+        };
+        let (index, own) = (above / REVISION_VARIANTS, Variant(above % REVISION_VARIANTS));
+        match self.revisions.get(usize::from(index)) {
+            Some(revision) => revision.render(event, context, own),
+            None => Err(Unsupported { dialect: self.manifest.id, what: event.name() }),
+        }
+    }
+
+    fn client(&self) -> Option<&dyn DialectClient> {
+        self.base.client()
+    }
+}
+
+fn first_variant(index: usize) -> u8 {
+    let index = u8::try_from(index).unwrap_or_default();
+    OWN_VARIANTS.saturating_add(REVISION_VARIANTS.saturating_mul(index))
+}
+
+/// The session of a revision, whose variants come after those of the dialect.
+struct Shifted {
+    session: Box<dyn ServerSession>,
+    first: u8,
+}
+
+impl ServerSession for Shifted {
+    fn initial_requests(&mut self, now: Timestamp, out: &mut Vec<Request>) {
+        self.session.initial_requests(now, out);
+    }
+
+    fn expected_body(&self) -> Option<ExpectedBody> {
+        self.session.expected_body()
+    }
+
+    fn decode(
+        &mut self,
+        now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Request>,
+    ) -> Result<(), Violation> {
+        self.session.decode(now, frame, out)
+    }
+
+    fn respond(
+        &mut self,
+        now: Timestamp,
+        response: &Response,
+        context: &RenderContext<'_>,
+        out: &mut Vec<Frame>,
+    ) -> Result<(), Unsupported> {
+        self.session.respond(now, response, context, out)
+    }
+
+    fn authenticated(&mut self, identity: Option<Identity>) {
+        self.session.authenticated(identity);
+    }
+
+    fn subscription(&self) -> Subscription {
+        self.session.subscription()
+    }
+
+    fn deliver(&mut self, event: &Event, context: &RenderContext<'_>) -> Delivery {
+        match self.session.deliver(event, context) {
+            Delivery::Shared(Variant(own)) => {
+                Delivery::Shared(Variant(self.first.saturating_add(own)))
+            }
+            other => other,
+        }
+    }
+
+    fn subprotocol(&self) -> Option<&'static str> {
+        self.session.subprotocol()
+    }
+
+    fn revision(&self) -> Revision {
+        self.session.revision()
+    }
+}
+
+/// A connection whose revision its first frame decides. Until then it is that of the handshake.
+struct Undecided {
+    dialect: Revised,
+    request: Option<Box<http::request::Parts>>,
+    connection: ConnectionId,
+    is_local: bool,
+    max_json_depth: usize,
+    candidates: Vec<usize>,
+    session: Box<dyn ServerSession>,
+    identity: Option<Identity>,
+    is_decided: bool,
+}
+
+impl Undecided {
+    /// Replaces the session by that of the revision which claims the first frame.
+    fn decide(&mut self, frame: &Frame) {
+        self.is_decided = true;
+        let mut handshake = Handshake::new(self.connection)
+            .first_frame(frame)
+            .local(self.is_local)
+            .max_json_depth(self.max_json_depth);
+        if let Some(request) = &self.request {
+            handshake = handshake.request(request).websocket(true);
+        }
+        let recognised = self.candidates.iter().copied().find(|index| {
+            self.dialect.revisions[*index].recognise(&handshake) != Recognition::No
+        });
+        // A revision has rejected the handshake: the session that it was accepted by stays.
+        if let Some(Ok(session)) =
+            recognised.map(|index| self.dialect.accept_revision(index, &handshake))
+        {
+            self.session = session;
+            if self.identity.is_some() {
+                self.session.authenticated(self.identity);
+            }
+        }
+    }
+}
+
+impl ServerSession for Undecided {
+    fn initial_requests(&mut self, now: Timestamp, out: &mut Vec<Request>) {
+        let before = out.len();
+        self.session.initial_requests(now, out);
+        // Their responses are this session's.
+        self.is_decided = out.len() > before;
+    }
+
+    fn expected_body(&self) -> Option<ExpectedBody> {
+        self.session.expected_body()
+    }
+
+    fn decode(
+        &mut self,
+        now: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Request>,
+    ) -> Result<(), Violation> {
+        if !self.is_decided {
+            self.decide(frame);
+        }
+        self.session.decode(now, frame, out)
+    }
+
+    fn respond(
+        &mut self,
+        now: Timestamp,
+        response: &Response,
+        context: &RenderContext<'_>,
+        out: &mut Vec<Frame>,
+    ) -> Result<(), Unsupported> {
+        self.session.respond(now, response, context, out)
+    }
+
+    fn authenticated(&mut self, identity: Option<Identity>) {
+        self.identity = identity;
+        self.session.authenticated(identity);
+    }
+
+    fn subscription(&self) -> Subscription {
+        self.session.subscription()
+    }
+
+    fn deliver(&mut self, event: &Event, context: &RenderContext<'_>) -> Delivery {
+        self.session.deliver(event, context)
+    }
+
+    fn subprotocol(&self) -> Option<&'static str> {
+        self.session.subprotocol()
+    }
+
+    fn revision(&self) -> Revision {
+        self.session.revision()
+    }
+}
