@@ -2,12 +2,14 @@
 
 use crate::forms::{Form, Mismatch, Tables};
 use crate::model::{Found, Record, Type};
-use crate::plan::{Condition, ListKind, ListPlan, Plan, PlanMember, Slot, SlotSource, Test, TextPlan};
+use crate::plan::{
+    Condition, ListKind, ListPlan, Plan, PlanMember, Slot, SlotSource, Test, TextPlan,
+};
 use crate::syntax::{Syntax, Value};
 use bytes::Bytes;
 use std::borrow::Cow;
 
-/// What was found in a frame.
+/// The values that were found in a frame.
 #[derive(Debug, Default)]
 pub(crate) struct Match {
     /// The fields of the command.

@@ -151,9 +151,10 @@ impl Dialect for Declared {
             Frame::Binary(_) | Frame::Request(_) | Frame::Response(_) => return Recognition::No,
         };
         let matcher = Matcher { syntax: self.file.syntax, tables: &self.file.tables };
-        let fits = self.file.syntax.read(bytes, handshake.max_json_depth, |value| {
-            matcher.find(opens, &value).is_ok()
-        });
+        let fits = self
+            .file
+            .syntax
+            .read(bytes, handshake.max_json_depth, |value| matcher.find(opens, &value).is_ok());
         match fits {
             Ok(true) => Recognition::Certain(self.revision),
             _ => Recognition::No,

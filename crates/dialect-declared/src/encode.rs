@@ -15,7 +15,7 @@ pub(crate) struct Me {
     pub(crate) login: Option<String>,
 }
 
-/// What a frame is filled in with.
+/// The values that a frame is filled in with.
 pub(crate) struct Fill<'a> {
     pub(crate) syntax: Syntax,
     pub(crate) tables: &'a Tables,
@@ -183,9 +183,7 @@ impl<'a> Fill<'a> {
                 self.outcome.get(*column).is_none_or(Option::is_none)
             }
             Plan::Slot(slot) => slot.default.is_none() && self.datum(slot, scopes).is_none(),
-            Plan::List(list) => {
-                list.before.is_empty() && self.datum(&list.slot, scopes).is_none()
-            }
+            Plan::List(list) => list.before.is_empty() && self.datum(&list.slot, scopes).is_none(),
             Plan::Fixed(items) => items.iter().all(|item| self.is_none(item, scopes)),
             Plan::Object(members) => members.iter().all(|m| self.is_none(&m.plan, scopes)),
             Plan::Text(parts) => parts.iter().all(|part| match part {

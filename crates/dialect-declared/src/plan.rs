@@ -116,7 +116,7 @@ pub(crate) enum Test {
 #[derive(Debug, Clone)]
 pub(crate) struct RequestFrame {
     pub(crate) plan: Plan,
-    /// What a frame must fulfil to be this one, where others have the same name.
+    /// Conditions of a frame to be this one, where others have the same name.
     pub(crate) conditions: Vec<Condition>,
     /// The key on the wire of each field of the command.
     pub(crate) keys: HashMap<&'static str, String>,

@@ -3,7 +3,7 @@
 use crate::dialect::Declared;
 use std::sync::Arc;
 use tolmach_dialect::{
-    Dialect, DialectClient, Delivery, Event, ExpectedBody, Frame, Handshake, HandshakeRejection,
+    Delivery, Dialect, DialectClient, Event, ExpectedBody, Frame, Handshake, HandshakeRejection,
     Manifest, Recognition, RenderContext, Request, Response, Revision, ServerSession, Subscription,
     Unsupported, Variant, Violation,
 };
@@ -122,13 +122,12 @@ impl Dialect for Revised {
             };
         }
         let candidates = self.candidates(handshake);
-        let claimed = candidates.iter().any(|index| {
-            self.revisions[*index].claims_handshake(handshake)
-        });
+        let claimed =
+            candidates.iter().any(|index| self.revisions[*index].claims_handshake(handshake));
         if handshake.first_frame.is_some() {
-            let recognised = candidates.iter().find(|index| {
-                self.revisions[**index].recognise(handshake) != Recognition::No
-            });
+            let recognised = candidates
+                .iter()
+                .find(|index| self.revisions[**index].recognise(handshake) != Recognition::No);
             return match (recognised, candidates.first()) {
                 (Some(index), _) => self.accept_revision(*index, handshake),
                 (None, Some(first)) if claimed => self.accept_revision(*first, handshake),
@@ -266,9 +265,10 @@ impl Undecided {
         if let Some(request) = &self.request {
             handshake = handshake.request(request).websocket(true);
         }
-        let recognised = self.candidates.iter().copied().find(|index| {
-            self.dialect.revisions[*index].recognise(&handshake) != Recognition::No
-        });
+        let recognised =
+            self.candidates.iter().copied().find(|index| {
+                self.dialect.revisions[*index].recognise(&handshake) != Recognition::No
+            });
         // A revision has rejected the handshake: the session that it was accepted by stays.
         if let Some(Ok(session)) =
             recognised.map(|index| self.dialect.accept_revision(index, &handshake))

@@ -4,9 +4,7 @@ use crate::decode::{FieldProblem, Match, Matcher};
 use crate::encode::{Fill, Me};
 use crate::model::{self, Datum, Found, Record, RecordError, Source, read};
 use crate::outcome::{filled_cells, row_of};
-use crate::plan::{
-    Compiled, CredentialsPlace, Empty, EventRule, FixedValue, Refusal, RequestRule,
-};
+use crate::plan::{Compiled, CredentialsPlace, Empty, EventRule, FixedValue, Refusal, RequestRule};
 use crate::syntax::{Kind, Value};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -41,7 +39,7 @@ pub(crate) struct Session {
     chosen: Vec<u8>,
 }
 
-/// What a response needs of its request.
+/// The parts of a request that its response needs.
 struct Pending {
     rule: usize,
     tag: Option<Bytes>,
@@ -120,12 +118,8 @@ impl Session {
             None => cells.clone(),
         };
         let cells = filled_cells(&cells, &field, &reason, &name);
-        let fill = Fill {
-            outcome: &cells,
-            tag: tag.as_deref(),
-            chosen: &chosen,
-            ..self.fill(now, &name)
-        };
+        let fill =
+            Fill { outcome: &cells, tag: tag.as_deref(), chosen: &chosen, ..self.fill(now, &name) };
         let fault = self.file.outcomes[outcome].name.as_str();
         let plan = match (rule.map(|rule| &self.file.requests[rule].refused), kind) {
             (Some(Refusal::Nothing), _) => None,
@@ -178,7 +172,8 @@ impl Session {
         let Some(first) = candidates.first().copied() else {
             return Err(self.unknown(&file, name, value, key));
         };
-        let conditions = |(rule, frame): &(usize, usize)| &file.requests[*rule].frames[*frame].conditions;
+        let conditions =
+            |(rule, frame): &(usize, usize)| &file.requests[*rule].frames[*frame].conditions;
         let mut fitting: Vec<(usize, usize)> = candidates
             .into_iter()
             .filter(|candidate| Matcher::fits(conditions(candidate), value))
@@ -383,15 +378,17 @@ impl Session {
     /// A record with what the wire fixes.
     fn completed(&self, rule: &RequestRule, mut record: Record) -> Record {
         for fixed in &rule.set {
-            let path: Vec<&'static str> = fixed.path.iter().filter_map(|name| {
-                let name = name.trim_end_matches("[]");
-                model::Shape::Command(rule.operation).field(name).map(|field| field.name)
-            }).collect();
+            let path: Vec<&'static str> = fixed
+                .path
+                .iter()
+                .filter_map(|name| {
+                    let name = name.trim_end_matches("[]");
+                    model::Shape::Command(rule.operation).field(name).map(|field| field.name)
+                })
+                .collect();
             let value = match &fixed.value {
                 FixedValue::Constant(value) => Some(value.clone()),
-                FixedValue::Field(other) | FixedValue::Request(other) => {
-                    record.get(other).cloned()
-                }
+                FixedValue::Field(other) | FixedValue::Request(other) => record.get(other).cloned(),
                 FixedValue::Memory(cell) => self.memory[*cell].map(Found::Integer),
                 FixedValue::Me => self.me.id.map(|id| Found::Integer(id.get())),
             };
@@ -402,7 +399,7 @@ impl Session {
         record
     }
 
-    /// What a granted request sets in memory from its own fields.
+    /// The memory that a granted request sets from its own fields.
     fn remembered(&self, rule: &RequestRule, record: &Record) -> Vec<(usize, Option<i64>)> {
         let from_request = rule.remember.iter().filter(|(_, _, from_request)| *from_request);
         from_request
@@ -476,9 +473,7 @@ impl Session {
         let row = &self.file.outcomes[row_of(&self.file, fault.name())].cells;
         let cells = own_cells(rule, fault.name(), row);
         let (field, reason) = match fault {
-            Fault::Invalid { field, reason } => {
-                (key_of(&self.file, rule, field), reason.as_str())
-            }
+            Fault::Invalid { field, reason } => (key_of(&self.file, rule, field), reason.as_str()),
             _ => ("", ""),
         };
         let cells = filled_cells(&cells, field, reason, &rule.answer);
@@ -607,9 +602,12 @@ impl ServerSession for Session {
     fn deliver(&mut self, event: &Event, _context: &RenderContext<'_>) -> Delivery {
         let Some(rule) = self.event_rule(event) else { return Delivery::Skip };
         let is_own = event.is_caused_by(self.connection);
-        let answers = |name| self.file.requests.iter().any(|request| {
-            request.response.is_none() && request.name == name
-        });
+        let answers = |name| {
+            self.file
+                .requests
+                .iter()
+                .any(|request| request.response.is_none() && request.name == name)
+        };
         if is_own && !answers(rule.name.clone()) {
             return Delivery::Skip;
         }

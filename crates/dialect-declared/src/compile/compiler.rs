@@ -90,7 +90,8 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
         choices: &choice_names,
         parts: &parts,
     };
-    let mut compiler = Compiler { syntax, names: &names, envelopes: &envelopes, outcomes: &outcomes };
+    let mut compiler =
+        Compiler { syntax, names: &names, envelopes: &envelopes, outcomes: &outcomes };
     let requests = compiler.requests(section("request"), problems);
     let events = compiler.events(section("event"), problems);
     compiler.tell_apart(&requests, problems);
@@ -100,7 +101,8 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
     let unknown = compiler.violation(violations.get("unknown"), problems);
     let malformed = compiler.violation(violations.get("malformed"), problems);
     let opens = head.get("opens").and_then(|raw| compiler.pattern(raw, problems));
-    let opens = opens.map(|node| compiler.plan(&node, Root { shape: None, request: None }, problems));
+    let nothing = Root { shape: None, request: None };
+    let opens = opens.map(|node| compiler.plan(&node, nothing, problems));
     let name_path = envelopes.get("request").and_then(name_path).unwrap_or_default();
     if name_path.is_empty() {
         let place = section("envelope");
@@ -193,8 +195,24 @@ fn tables(raw: &Raw, problems: &mut Problems) -> Vec<Table> {
 
 /// The values of closed sets.
 const WORDS: [&str; 18] = [
-    "chat", "group", "channel", "text", "image", "file", "sticker", "all", "unread", "newest",
-    "true", "false", "any", "shared", "nothing", "connection", "token", "pair",
+    "chat",
+    "group",
+    "channel",
+    "text",
+    "image",
+    "file",
+    "sticker",
+    "all",
+    "unread",
+    "newest",
+    "true",
+    "false",
+    "any",
+    "shared",
+    "nothing",
+    "connection",
+    "token",
+    "pair",
 ];
 
 fn word(text: &str) -> Option<&'static str> {
@@ -228,11 +246,7 @@ fn outcomes(raw: &Raw, problems: &mut Problems) -> Outcomes {
 }
 
 /// The cells of a row; those that are missing are none.
-fn cells(
-    raw: &Raw,
-    columns: &[String],
-    problems: &mut Problems,
-) -> Vec<Option<Value<'static>>> {
+fn cells(raw: &Raw, columns: &[String], problems: &mut Problems) -> Vec<Option<Value<'static>>> {
     let RawValue::List(items) = &raw.value else {
         problems.error(raw, "a list of cells is expected");
         return Vec::new();
@@ -362,7 +376,10 @@ impl Compiler<'_> {
     ) -> Node {
         let empty = Node::object(place.place.clone(), Vec::new());
         let lower = match self.envelopes.get(envelope) {
-            Some(lower) => problems.ok(expand(lower, self.names, 0)).unwrap_or_else(|| empty.clone()),
+            Some(lower) => {
+                let lower = problems.ok(expand(lower, self.names, 0));
+                lower.unwrap_or_else(|| empty.clone())
+            }
             None if envelope == "refused" => {
                 return self.enveloped("response", frame, place, problems);
             }
@@ -441,9 +458,25 @@ impl Compiler<'_> {
         problems.only(
             raw,
             &[
-                "name", "answer", "envelope", "frame", "set", "response", "response_set", "ok",
-                "refused", "outcomes", "each", "empty", "fence", "remember", "forget", "needs",
-                "bars", "replaces", "dropped",
+                "name",
+                "answer",
+                "envelope",
+                "frame",
+                "set",
+                "response",
+                "response_set",
+                "ok",
+                "refused",
+                "outcomes",
+                "each",
+                "empty",
+                "fence",
+                "remember",
+                "forget",
+                "needs",
+                "bars",
+                "replaces",
+                "dropped",
             ],
         );
         let Some(name) = raw.get("name") else {
@@ -511,12 +544,13 @@ impl Compiler<'_> {
                 needs.extend(cell.map(|cell| (cell, must_be_set, row)));
             }
         }
-        let keeps_request = response.iter().chain(empty_plan(empty.as_ref())).any(|plan| {
-            uses(plan, &|slot| slot.source == SlotSource::Request)
-        }) || remember.iter().any(|(_, _, from_request)| *from_request);
-        let needs_token = frames.iter().any(|frame| {
-            uses(&frame.plan, &|slot| slot.source == SlotSource::Token)
-        });
+        let keeps_request = response
+            .iter()
+            .chain(empty_plan(empty.as_ref()))
+            .any(|plan| uses(plan, &|slot| slot.source == SlotSource::Request))
+            || remember.iter().any(|(_, _, from_request)| *from_request);
+        let needs_token =
+            frames.iter().any(|frame| uses(&frame.plan, &|slot| slot.source == SlotSource::Token));
         Some(RequestRule {
             operation,
             name,
@@ -560,7 +594,9 @@ impl Compiler<'_> {
     /// The plan of the frame of one item of a list of the root.
     fn item_plan(&self, node: &Node, list: &str, root: Root, problems: &mut Problems) -> Plan {
         use crate::pattern::{List, NodeKind};
-        let Ok(path) = parse_path(list, &node.place) else { return Plan::Constant(Value::Null, false) };
+        let Ok(path) = parse_path(list, &node.place) else {
+            return Plan::Constant(Value::Null, false);
+        };
         let item = Box::new(node.clone());
         let kind = NodeKind::List(List::OneOrMany { path, item });
         match self.plan(&Node { place: node.place.clone(), kind }, root, problems) {
@@ -600,7 +636,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// What a wire fixes, or leaves out.
+    /// Fields that a wire fixes, or leaves out.
     fn set(
         &self,
         raw: &Raw,
@@ -686,7 +722,9 @@ impl Compiler<'_> {
                 problems.error(value, "a hole such as \"<request.flow>\" is expected");
                 continue;
             };
-            let hole = hole.strip_prefix("flow.").filter(|_| answer == Shape::Answer(Operation::GetFlow)).unwrap_or(hole);
+            // The answer of this command is the flow itself.
+            let is_flow = answer == Shape::Answer(Operation::GetFlow);
+            let hole = hole.strip_prefix("flow.").filter(|_| is_flow).unwrap_or(hole);
             let Some(path) = problems.ok(parse_path(hole, &value.place)) else { continue };
             let names = self.names;
             if let Some(slot) = (Resolver { names, root, problems }).slot(&path, &value.place) {

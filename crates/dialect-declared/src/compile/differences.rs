@@ -1,4 +1,4 @@
-//! What tells one request from another.
+//! Differences by which requests are told apart.
 
 use crate::forms::Tables;
 use crate::plan::{Condition, ListKind, Plan, PlanMember, Slot, SlotSource, Test, TextPlan};
@@ -7,7 +7,7 @@ use crate::syntax::{Kind, Value};
 /// The most keys on the way to a part that tells requests apart.
 const MAX_DEPTH: usize = 6;
 
-/// What a frame has at one place.
+/// The value that a frame has at one place.
 #[derive(Debug, Clone, PartialEq)]
 struct Feature {
     path: Vec<String>,
@@ -99,20 +99,15 @@ fn feature(member: &PlanMember, tables: &Tables, path: &[String]) -> Feature {
     };
     // Several keys: none of them is needed.
     let is_needed = member.is_required || (is_needed && !member.is_optional);
-    Feature {
-        path: path.to_vec(),
-        constant,
-        kinds,
-        is_needed: is_needed && member.keys.len() == 1,
-    }
+    Feature { path: path.to_vec(), constant, kinds, is_needed: is_needed && member.keys.len() == 1 }
 }
 
 /// True if a part of it is needed.
 fn needs_any(plan: &Plan) -> bool {
     match plan {
-        Plan::Object(members) => members.iter().any(|member| {
-            !member.is_optional && (member.is_required || needs_any(&member.plan))
-        }),
+        Plan::Object(members) => members
+            .iter()
+            .any(|member| !member.is_optional && (member.is_required || needs_any(&member.plan))),
         Plan::Fixed(items) => items.iter().any(needs_any),
         Plan::Slot(slot) => {
             slot.default.is_none() && !slot.is_optional && slot.source != SlotSource::Nothing

@@ -33,11 +33,7 @@ pub(crate) struct Root {
 const MAX_PARTS: usize = 16;
 
 /// Replaces parts by what they stand for.
-pub(crate) fn expand(
-    node: &Node,
-    names: &Names<'_>,
-    depth: usize,
-) -> Result<Node, Problem> {
+pub(crate) fn expand(node: &Node, names: &Names<'_>, depth: usize) -> Result<Node, Problem> {
     let expanded = |node: &Node| expand(node, names, depth);
     let boxed = |node: &Node| expanded(node).map(Box::new);
     let all = |nodes: &[Node]| nodes.iter().map(expanded).collect::<Result<Vec<_>, _>>();
@@ -217,9 +213,8 @@ impl Resolver<'_> {
 
     /// The field of a path, or the names that exist.
     fn find(&self, names: &[&str], scopes: &[Item]) -> Result<Resolved, Vec<String>> {
-        let special = |source, of, is_optional| {
-            Ok(Resolved { source, path: Vec::new(), of, is_optional })
-        };
+        let special =
+            |source, of, is_optional| Ok(Resolved { source, path: Vec::new(), of, is_optional });
         match names {
             ["name"] if !self.has_field("name", scopes) => {
                 return special(SlotSource::Name, Type::Json, false);
@@ -490,7 +485,7 @@ pub(crate) fn time_form(text: &FormText) -> Option<Result<Form, String>> {
     Some(Ok(form))
 }
 
-/// What a form holds, if it cannot hold a type.
+/// The kind of value that a form holds, if it cannot hold a type.
 fn holds(form: &Form, of: Type) -> Option<&'static str> {
     let (fits, held) = match form {
         Form::Seconds

@@ -12,10 +12,7 @@ use tolmach_domain::{
 const CHANGES_LIMIT: u32 = 1_000;
 
 /// The command of an operation with these fields.
-pub(crate) fn command(
-    operation: Operation,
-    mut record: Record,
-) -> Result<Command, RecordError> {
+pub(crate) fn command(operation: Operation, mut record: Record) -> Result<Command, RecordError> {
     let fields = &mut record;
     Ok(match operation {
         Operation::Register => Command::Register(Box::new(Registration {
@@ -78,9 +75,10 @@ pub(crate) fn command(
             photo: None,
             key: fields.optional_text("key"),
         })),
-        Operation::DeleteFlow => {
-            Command::DeleteFlow { flow: fields.id("flow", Fault::NoSuchFlow)?, kinds: kinds(fields) }
-        }
+        Operation::DeleteFlow => Command::DeleteFlow {
+            flow: fields.id("flow", Fault::NoSuchFlow)?,
+            kinds: kinds(fields),
+        },
         Operation::GetFlow => Command::GetFlow {
             flow: fields.id("flow", Fault::NoSuchFlow)?,
             kinds: kinds(fields),
@@ -88,15 +86,11 @@ pub(crate) fn command(
         },
         Operation::AddMembers => Command::AddMembers {
             flow: fields.id("flow", Fault::NoSuchFlow)?,
-            users: fields
-                .ids("users", &Fault::NoSuchUser)?
-                .ok_or(RecordError::Missing("users"))?,
+            users: fields.ids("users", &Fault::NoSuchUser)?.ok_or(RecordError::Missing("users"))?,
         },
         Operation::RemoveMembers => Command::RemoveMembers {
             flow: fields.id("flow", Fault::NoSuchFlow)?,
-            users: fields
-                .ids("users", &Fault::NoSuchUser)?
-                .ok_or(RecordError::Missing("users"))?,
+            users: fields.ids("users", &Fault::NoSuchUser)?.ok_or(RecordError::Missing("users"))?,
         },
         Operation::ListFlows => Command::ListFlows {
             limit: count(fields, "limit")?,
@@ -178,10 +172,7 @@ fn range(fields: &mut Record) -> Result<HistoryRange, RecordError> {
 /// A number of things.
 fn count(fields: &mut Record, name: &'static str) -> Result<Option<u32>, RecordError> {
     let fault = || Fault::invalid(name, "a number that is not negative is expected");
-    fields
-        .integer(name)
-        .map(|number| u32::try_from(number).map_err(|_| fault().into()))
-        .transpose()
+    fields.integer(name).map(|number| u32::try_from(number).map_err(|_| fault().into())).transpose()
 }
 
 /// A user by id or by login, or the caller.

@@ -81,11 +81,7 @@ fn flow_field<'a>(flow: &'a Flow, field: &str) -> Datum<'a> {
     }
 }
 
-fn summary_field<'a>(
-    summary: &'a FlowSummary,
-    field: &str,
-    viewer: Option<UserId>,
-) -> Datum<'a> {
+fn summary_field<'a>(summary: &'a FlowSummary, field: &str, viewer: Option<UserId>) -> Datum<'a> {
     match field {
         "members" => Datum::objects(&summary.members, Source::User),
         "last" => match &summary.last {
@@ -190,9 +186,7 @@ fn command_field<'a>(command: &'a Command, field: &str) -> Datum<'a> {
         (Command::ResetPassword { password, .. }, "password") => Datum::text(password.expose()),
         (Command::Logout { login }, "login") => Datum::optional_text(login.as_deref()),
         (Command::Recover { identifier }, "known") => Datum::Object(Source::Known(identifier)),
-        (Command::DeleteAccount { user, .. }, "user") => {
-            Datum::optional_id(user.map(UserId::get))
-        }
+        (Command::DeleteAccount { user, .. }, "user") => Datum::optional_id(user.map(UserId::get)),
         (Command::DeleteAccount { login, .. }, "login") => Datum::text(login),
         (Command::DeleteAccount { password, .. }, "password") => Datum::text(password.expose()),
         (Command::CreateProfile(profile), "username") => Datum::text(&profile.username),
@@ -291,10 +285,9 @@ fn answer_field<'a>(answer: &'a Answer, field: &str) -> Datum<'a> {
         (Answer::ChatOpened { created, .. }, "created") => Datum::Flag(*created),
         (Answer::FlowCreated { title, .. }, "title") => Datum::text(title),
         (Answer::Flow(summary), _) => summary_field(summary, field, None),
-        (
-            Answer::MembersAdded { users, .. } | Answer::MembersRemoved { users, .. },
-            "users",
-        ) => Datum::ids(users, UserId::get),
+        (Answer::MembersAdded { users, .. } | Answer::MembersRemoved { users, .. }, "users") => {
+            Datum::ids(users, UserId::get)
+        }
         (Answer::Flows(flows), "flows") => Datum::objects(flows, Source::Summary),
         (Answer::Sent { message: Some(message), .. }, "message") => {
             Datum::Object(Source::Message(message))

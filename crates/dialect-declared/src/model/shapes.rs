@@ -350,8 +350,7 @@ static SEND: [FieldSpec; 11] = [
 ];
 static EDIT: [FieldSpec; 3] =
     [field("message", Type::MessageId), optional("flow", Type::FlowId), field("text", Type::Text)];
-static DELETE: [FieldSpec; 2] =
-    [field("messages", MESSAGE_IDS), optional("flow", Type::FlowId)];
+static DELETE: [FieldSpec; 2] = [field("messages", MESSAGE_IDS), optional("flow", Type::FlowId)];
 static HISTORY: [FieldSpec; 6] = [
     field("flow", Type::FlowId),
     optional("kinds", KINDS),
@@ -360,11 +359,8 @@ static HISTORY: [FieldSpec; 6] = [
     optional("offset", Type::Integer),
     optional("mark_read", Type::Flag),
 ];
-static GET_CHANGES: [FieldSpec; 3] = [
-    field("since", Type::Time),
-    optional("flow", Type::FlowId),
-    optional("limit", Type::Integer),
-];
+static GET_CHANGES: [FieldSpec; 3] =
+    [field("since", Type::Time), optional("flow", Type::FlowId), optional("limit", Type::Integer)];
 static SHOW_TYPING: [FieldSpec; 2] = [field("flow", Type::FlowId), field("active", Type::Flag)];
 
 static GRANTED: [FieldSpec; 4] = [
@@ -411,8 +407,7 @@ static EVENT_FLOW_CREATED: [FieldSpec; 3] = [
 ];
 static EVENT_FLOW_DELETED: [FieldSpec; 2] =
     [field("flow", Type::FlowId), field("by", Type::UserId)];
-static EVENT_MEMBERS_ADDED: [FieldSpec; 2] =
-    [field("flow", Type::FlowId), field("users", AUTHORS)];
+static EVENT_MEMBERS_ADDED: [FieldSpec; 2] = [field("flow", Type::FlowId), field("users", AUTHORS)];
 static EVENT_TYPING: [FieldSpec; 3] = [
     field("flow", Type::FlowId),
     field("user", Type::Object(Shape::Author)),

@@ -54,7 +54,8 @@ mod tests {
     fn keys(node: &Node) -> String {
         match &node.kind {
             NodeKind::Object(members) => {
-                let members = members.iter().map(|member| member.keys[0].clone() + &keys(&member.node));
+                let members =
+                    members.iter().map(|member| member.keys[0].clone() + &keys(&member.node));
                 format!("{{{}}}", members.collect::<Vec<_>>().join(" "))
             }
             _ => String::new(),

@@ -113,9 +113,8 @@ impl<'a> Parser<'a> {
                 }
                 _ => {
                     self.position = start;
-                    return Err(self.problem(
-                        "a value, a hole, @part, each, one, with or absent is expected",
-                    ));
+                    return Err(self
+                        .problem("a value, a hole, @part, each, one, with or absent is expected"));
                 }
             },
         };
@@ -212,11 +211,8 @@ impl<'a> Parser<'a> {
         self.expect("@")?;
         let name = self.word().to_owned();
         self.skip_space();
-        let upper = if self.rest().starts_with('{') {
-            Some(Box::new(self.value(depth)?))
-        } else {
-            None
-        };
+        let upper =
+            if self.rest().starts_with('{') { Some(Box::new(self.value(depth)?)) } else { None };
         Ok(NodeKind::Part(name, upper))
     }
 

@@ -1,13 +1,13 @@
 //! The syntaxes of frames: values are read from them and written in them.
 
 mod error;
-pub(crate) mod python;
 mod grammar;
+pub(crate) mod python;
 mod value;
 mod writer;
 
 pub(crate) use error::{SyntaxError, not_an_object};
 pub(crate) use grammar::Syntax;
+pub(crate) use grammar::write_float;
 pub(crate) use value::{Kind, Value};
 pub(crate) use writer::Writer;
-pub(crate) use grammar::write_float;

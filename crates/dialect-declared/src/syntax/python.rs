@@ -1,5 +1,5 @@
-//! Python literals: the grammar that `ast.literal_eval` reads and `repr` writes. Read by a parser of
-//! its own, bounded in depth, and never evaluated.
+//! Python literals: the grammar that `ast.literal_eval` reads and `repr` writes. Read by a parser
+//! of its own, bounded in depth, and never evaluated.
 //!
 //! Dicts, lists, tuples, strings (with prefixes, escapes, and side by side), integers of every
 //! base, floats, `True`, `False` and `None`. Not read: sets, bytes, complex numbers, and anything
@@ -260,9 +260,9 @@ impl<'a> Parser<'a> {
 }
 
 fn is_prefixed(digits: &str) -> bool {
-    digits.get(..2).is_some_and(|prefix| {
-        matches!(prefix.to_ascii_lowercase().as_str(), "0x" | "0o" | "0b")
-    })
+    digits
+        .get(..2)
+        .is_some_and(|prefix| matches!(prefix.to_ascii_lowercase().as_str(), "0x" | "0o" | "0b"))
 }
 
 /// A number from its sign and its digits.

@@ -1,9 +1,9 @@
 //! The document of mode, with the scripts of its crate.
 
+use crate::paired::Paired;
 use bytes::Bytes;
 use tolmach_dialect::Frame;
 use tolmach_dialect_kit::{Script, ScriptStep, fixtures};
-use crate::paired::Paired;
 use tolmach_dialect_mode::Mode;
 use tolmach_domain::EventKind;
 

@@ -7,14 +7,14 @@ use tolmach_dialect::{
 use tolmach_dialect_declared::{Declared, DialectFile};
 
 /// A file as the server and a crate as the client.
-pub struct Paired<C> {
+pub(crate) struct Paired<C> {
     server: Declared,
     client: C,
 }
 
 impl<C: Dialect> Paired<C> {
     /// Compiles the text of a file.
-    pub fn new(name: &str, text: &str, client: C) -> Self {
+    pub(crate) fn new(name: &str, text: &str, client: C) -> Self {
         let server = Declared::compile(DialectFile { name, text }, &[]);
         Self { server: server.unwrap_or_else(|error| panic!("{error}")), client }
     }
