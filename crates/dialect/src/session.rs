@@ -100,7 +100,7 @@ pub struct ExpectedBody {
     /// The largest body, in bytes; 0 if none is read. The manifest's
     /// [`crate::Limits::max_body_bytes`] is a bound on it.
     pub max_bytes: usize,
-    /// What has to be valid before the body is read.
+    /// The credentials that have to be valid before the body is read.
     pub credentials: Credentials,
     /// Handed back in the response to a body that is rejected.
     pub correlation: Correlation,

@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 
-/// The accounts of one HTTP connection: one for each client whose requests hold memory now. There is
-/// one client, or behind a proxy several.
+/// The accounts of one HTTP connection: one for each client whose requests hold memory now. There
+/// is one client, or behind a proxy several.
 pub(super) struct Accounts {
     memory: Arc<MemoryBudget>,
     open: Mutex<Vec<Weak<Account>>>,

@@ -73,8 +73,8 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    /// Reads the body on the terms of the session: nothing, if there is none or it is not needed. An
-    /// error is the response to send.
+    /// Reads the body on the terms of the session: nothing, if there is none or it is not needed.
+    /// An error is the response to send.
     async fn receive(
         &mut self,
         body: &mut Incoming,
