@@ -19,7 +19,7 @@ const ANY_DIALECT: &str = "dialect-*";
 /// Packages for tests: a dev-dependency of any package, any other dependency only by its row.
 const FOR_TESTS: [&str; 2] = ["dialect-kit", "test-servers"];
 
-const TABLE: [Row; 14] = [
+const TABLE: [Row; 15] = [
     Row {
         package: "domain",
         may: &[],
@@ -39,6 +39,11 @@ const TABLE: [Row; 14] = [
         package: "dialect-kit",
         may: &["domain", "dialect"],
         never: &["tokio", "hyper", "tungstenite", "tokio-tungstenite"],
+    },
+    Row {
+        package: "dialect-declared",
+        may: &["domain", "dialect"],
+        never: &["tokio", "hyper", "tungstenite", "tokio-tungstenite", "sea-orm", "redis", "time"],
     },
     Row {
         package: ANY_DIALECT,

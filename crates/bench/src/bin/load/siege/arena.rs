@@ -1,20 +1,16 @@
 //! The gateway that is attacked, and the runtime of the attackers.
 
-use super::attack::{Attack, Prize};
+use super::prize::Prize;
 use crate::result::BenchResult;
 use crate::users::BenchUser;
-use rustix::process::setpriority_process;
 use serde_json::{Value, json};
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-/// The priority of the attackers' threads: the lowest.
-const PRIORITY: i32 = 19;
 /// The time after which an attacker whose connection ended comes back.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -123,29 +119,6 @@ impl Arena {
             });
         }
         attackers.join_all().await;
-    }
-}
-
-/// The attackers at work.
-pub(super) struct Attackers(Runtime);
-
-impl Attackers {
-    pub(super) fn start(attack: Attack, arena: Arena) -> BenchResult<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .on_thread_start(|| {
-                // Without it the people are delayed by the attackers, which the figures show.
-                let _ = setpriority_process(None, PRIORITY);
-            })
-            .build()?;
-        runtime.spawn(attack.run(Arc::new(arena)));
-        Ok(Self(runtime))
-    }
-
-    /// Ends all their connections.
-    pub(super) fn stop(self) {
-        self.0.shutdown_background();
     }
 }
 

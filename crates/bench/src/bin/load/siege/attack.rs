@@ -2,11 +2,11 @@
 
 use super::arena::Arena;
 use super::attacks::{accounts, connections, http, requests, websocket};
+use super::prize::Prize;
 use crate::result::BenchResult;
 use crate::seeder::Seeder;
 use crate::users::BenchUser;
 use std::sync::Arc;
-use tolmach_domain::FlowId;
 
 /// Sockets of attacks that come from one address.
 const FROM_ONE_ADDRESS: usize = 100;
@@ -56,27 +56,6 @@ pub(super) enum Attack {
     SlowHeads,
     /// Connections that end as soon as they are open
     Churn,
-}
-
-/// Data that an attack needs in the store.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Prize {
-    /// A flow of the attackers.
-    pub(super) flow: Option<FlowId>,
-    /// A user who is attacked.
-    pub(super) victim: Option<BenchUser>,
-}
-
-impl Prize {
-    /// The flow, which [`Attack::seed`] made.
-    pub(super) fn flow(&self) -> BenchResult<FlowId> {
-        self.flow.ok_or_else(|| "the attack has no flow".into())
-    }
-
-    /// The victim, which [`Attack::seed`] chose.
-    pub(super) fn victim(&self) -> BenchResult<&BenchUser> {
-        self.victim.as_ref().ok_or_else(|| "the attack has no victim".into())
-    }
 }
 
 impl Attack {

@@ -5,10 +5,12 @@
 
 mod arena;
 mod attack;
+mod attackers;
 mod attacks;
 mod logins;
 mod memory;
 mod people;
+mod prize;
 mod wire_frames;
 
 use crate::databases::sqlite_url;
@@ -16,8 +18,9 @@ use crate::result::BenchResult;
 use crate::seeder::Seeder;
 use crate::server::{Server, data_folder};
 use crate::users::LOWEST_COST;
-use arena::{Arena, Attackers, Tally, attacker_addresses};
+use arena::{Arena, Tally, attacker_addresses};
 use attack::Attack;
+use attackers::Attackers;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use memory::MemorySampler;

@@ -7,12 +7,10 @@ use crate::users::PASSWORD;
 use crate::wire::Wire;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tolmach_dialect::{Correlation, Request};
-use tolmach_domain::{
-    Command, Credentials, GrantKind, RecoveryIdentifier, Registration, Secret,
-};
+use tolmach_domain::{Command, Credentials, GrantKind, RecoveryIdentifier, Registration, Secret};
 
 /// Signs up under a new login, again and again.
-pub(in crate::siege) async fn sign_up(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn sign_up(attacker: Attacker) -> BenchResult<()> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let command = || {
         let login = format!("new-{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -23,7 +21,7 @@ pub(in crate::siege) async fn sign_up(attacker: Attacker) -> BenchResult<()> {
 }
 
 /// Requests a recovery link for an account, again and again.
-pub(in crate::siege) async fn recover(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn recover(attacker: Attacker) -> BenchResult<()> {
     let login = attacker.arena.prize.victim()?.login.clone();
     let command = move || Command::Recover { identifier: RecoveryIdentifier::Login(login.clone()) };
     request_again_and_again(attacker, command).await

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 const BYTE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Connects and sends nothing.
-pub(in crate::siege) async fn silent(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn silent(attacker: Attacker) -> BenchResult<()> {
     let mut socket = open(attacker.arena.server, attacker.source(), "/mode").await?;
     attacker.arena.tally.act();
     let mut received = [0; 64];
@@ -20,7 +20,7 @@ pub(in crate::siege) async fn silent(attacker: Attacker) -> BenchResult<()> {
 }
 
 /// Sends the head of a request byte by byte.
-pub(in crate::siege) async fn slow_head(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn slow_head(attacker: Attacker) -> BenchResult<()> {
     let mut stream = connect_tcp(attacker.arena.server, attacker.source()).await?;
     attacker.arena.tally.act();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ").await?;
@@ -31,7 +31,7 @@ pub(in crate::siege) async fn slow_head(attacker: Attacker) -> BenchResult<()> {
 }
 
 /// Connects and ends the connection.
-pub(in crate::siege) async fn churn(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn churn(attacker: Attacker) -> BenchResult<()> {
     loop {
         drop(open(attacker.arena.server, attacker.source(), "/mode").await?);
         attacker.arena.tally.act();

@@ -23,7 +23,7 @@ const PATHS: [&str; 4] = ["/api/v1/user", "/api/v1/login", "/nothing", "/"];
 static ZEROS: [u8; BODY] = [0; BODY];
 
 /// Sends large bodies on all streams of a connection.
-pub(in crate::siege) async fn http2_bodies(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn http2_bodies(attacker: Attacker) -> BenchResult<()> {
     let sender = connect(&attacker).await?;
     let mut streams = JoinSet::new();
     for stream in 0..STREAMS {
@@ -45,7 +45,7 @@ pub(in crate::siege) async fn http2_bodies(attacker: Attacker) -> BenchResult<()
 }
 
 /// Sends requests and cancels them before they are answered.
-pub(in crate::siege) async fn http2_resets(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn http2_resets(attacker: Attacker) -> BenchResult<()> {
     let mut sender = connect(&attacker).await?;
     loop {
         sender.ready().await?;
@@ -56,7 +56,7 @@ pub(in crate::siege) async fn http2_resets(attacker: Attacker) -> BenchResult<()
 }
 
 /// Sends a large body over HTTP/1.1.
-pub(in crate::siege) async fn http1_bodies(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn http1_bodies(attacker: Attacker) -> BenchResult<()> {
     let mut stream = connect_tcp(attacker.arena.server, attacker.source()).await?;
     let path = PATHS[attacker.number % PATHS.len()];
     let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {BODY}\r\n\r\n");
@@ -71,8 +71,7 @@ pub(in crate::siege) async fn http1_bodies(attacker: Attacker) -> BenchResult<()
 
 async fn connect(attacker: &Attacker) -> BenchResult<SendRequest<Full<Bytes>>> {
     let stream = connect_tcp(attacker.arena.server, attacker.source()).await?;
-    let (sender, connection) =
-        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     Ok(sender)
 }

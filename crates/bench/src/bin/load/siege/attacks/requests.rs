@@ -25,20 +25,14 @@ const AVATAR: usize = 200_000;
 const UNREAD: usize = 4;
 
 /// Creates a group with a large history.
-pub(in crate::siege) async fn large_history(
-    seeder: &Seeder,
-    users: &[BenchUser],
-) -> BenchResult<FlowId> {
+pub(crate) async fn large_history(seeder: &Seeder, users: &[BenchUser]) -> BenchResult<FlowId> {
     let flow = seeder.group(users).await?;
     seeder.post(&users[0], flow, MESSAGES, TEXT).await?;
     Ok(flow)
 }
 
 /// Creates groups of all attackers, each with a large message.
-pub(in crate::siege) async fn large_last_messages(
-    seeder: &Seeder,
-    users: &[BenchUser],
-) -> BenchResult<()> {
+pub(crate) async fn large_last_messages(seeder: &Seeder, users: &[BenchUser]) -> BenchResult<()> {
     for flow in seeder.groups(users, GROUPS, users.len()).await? {
         seeder.post(&users[0], flow, 1, LAST_TEXT).await?;
     }
@@ -46,17 +40,14 @@ pub(in crate::siege) async fn large_last_messages(
 }
 
 /// Creates a group of the attackers and of users with large avatars.
-pub(in crate::siege) async fn large_avatars(
-    seeder: &Seeder,
-    users: &[BenchUser],
-) -> BenchResult<FlowId> {
+pub(crate) async fn large_avatars(seeder: &Seeder, users: &[BenchUser]) -> BenchResult<FlowId> {
     let mut members = users.to_vec();
     members.extend(seeder.users_with_avatar("portrait", MEMBERS, LOWEST_COST, AVATAR).await?);
     seeder.group(&members).await
 }
 
 /// Requests a large history several times and reads nothing.
-pub(in crate::siege) async fn read_no_history(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn read_no_history(attacker: Attacker) -> BenchResult<()> {
     let (server, source, user) = (attacker.arena.server, attacker.source(), attacker.user());
     let flow = attacker.arena.prize.flow()?;
     let request = || Wire::MODE.history_request(user, flow);
@@ -69,7 +60,7 @@ pub(in crate::siege) async fn read_no_history(attacker: Attacker) -> BenchResult
 }
 
 /// Requests the list of conversations several times and reads nothing.
-pub(in crate::siege) async fn read_no_list(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn read_no_list(attacker: Attacker) -> BenchResult<()> {
     let mut stream = connect_tcp(attacker.arena.server, attacker.source()).await?;
     let head = get("/api/v1/chats", attacker.user());
     for _ in 0..UNREAD {
@@ -80,7 +71,7 @@ pub(in crate::siege) async fn read_no_list(attacker: Attacker) -> BenchResult<()
 }
 
 /// Reads a group with its members again and again.
-pub(in crate::siege) async fn read_group(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn read_group(attacker: Attacker) -> BenchResult<()> {
     let mut stream = connect_tcp(attacker.arena.server, attacker.source()).await?;
     let path = format!("/api/v1/group/{}", attacker.arena.prize.flow()?.get());
     let head = get(&path, attacker.user());
@@ -96,13 +87,13 @@ pub(in crate::siege) async fn read_group(attacker: Attacker) -> BenchResult<()> 
 }
 
 /// Searches for users again and again.
-pub(in crate::siege) async fn search(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn search(attacker: Attacker) -> BenchResult<()> {
     let wire: Wire = "sndmsg".parse()?;
     repeat(attacker, wire, |_| Command::SearchUsers { query: "e".into(), limit: 50 }).await
 }
 
 /// Posts messages as large as allowed, and waits for no answer.
-pub(in crate::siege) async fn large_messages(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn large_messages(attacker: Attacker) -> BenchResult<()> {
     let (server, source, user) = (attacker.arena.server, attacker.source(), attacker.user());
     let flow = attacker.arena.prize.flow()?;
     let request = || Wire::MODE.send_request(user, flow, "x".repeat(TEXT));
@@ -114,7 +105,7 @@ pub(in crate::siege) async fn large_messages(attacker: Attacker) -> BenchResult<
 }
 
 /// Creates groups of which the victim is a member.
-pub(in crate::siege) async fn groups_with_victim(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn groups_with_victim(attacker: Attacker) -> BenchResult<()> {
     let victim = attacker.arena.prize.victim()?.id;
     let wire: Wire = "morelia".parse()?;
     let group = move |number| {

@@ -15,14 +15,14 @@ const CHUNK: usize = 16 << 10;
 const PATHS: [&str; 4] = ["/", "/ws", "/morelia", "/mode"];
 
 /// Sends a fragment of 16 MiB that is not the last one.
-pub(in crate::siege) async fn unfinished(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn unfinished(attacker: Attacker) -> BenchResult<()> {
     let path = PATHS[attacker.number % PATHS.len()];
     let mut socket = open(attacker.arena.server, attacker.source(), path).await?;
     send_unfinished(&attacker, &mut socket).await
 }
 
 /// The same after a request with a valid token.
-pub(in crate::siege) async fn unfinished_of_user(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn unfinished_of_user(attacker: Attacker) -> BenchResult<()> {
     let wire: Wire = "morelia".parse()?;
     let (server, source, user) = (attacker.arena.server, attacker.source(), attacker.user());
     let connection = Connection::subscribe(server, source, wire, user, None).await?;
@@ -48,23 +48,23 @@ async fn send_unfinished(attacker: &Attacker, socket: &mut RawWebSocket) -> Benc
 }
 
 /// Sends empty continuation frames without a pause.
-pub(in crate::siege) async fn empty_continuations(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn empty_continuations(attacker: Attacker) -> BenchResult<()> {
     let begin = header(Opcode::Text, false, 0);
     flood(attacker, &begin, &header(Opcode::Continuation, false, 0)).await
 }
 
 /// Sends pings without a pause, and reads no pong.
-pub(in crate::siege) async fn pings(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn pings(attacker: Attacker) -> BenchResult<()> {
     flood(attacker, &[], &header(Opcode::Ping, true, 0)).await
 }
 
 /// Sends requests that the gateway answers without the store.
-pub(in crate::siege) async fn small_frames(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn small_frames(attacker: Attacker) -> BenchResult<()> {
     flood(attacker, &[], &text_frame(r#"{"mode":"ping","timestamp":1700000000.0}"#)).await
 }
 
 /// Sends frames that are no JSON, or nested more deeply than allowed.
-pub(in crate::siege) async fn malformed(attacker: Attacker) -> BenchResult<()> {
+pub(crate) async fn malformed(attacker: Attacker) -> BenchResult<()> {
     let deep = format!(r#"{{"mode":{}"#, "[".repeat(4_000));
     let frame = if attacker.number % 2 == 0 { "not JSON" } else { &deep };
     flood(attacker, &[], &text_frame(frame)).await
