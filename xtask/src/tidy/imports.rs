@@ -19,6 +19,9 @@ const ANY_DIALECT: &str = "dialect-*";
 /// Packages for tests: a dev-dependency of any package, any other dependency only by its row.
 const FOR_TESTS: [&str; 2] = ["dialect-kit", "test-servers"];
 
+/// Packages of the workspace that a package may import for its tests only.
+const IN_TESTS: [(&str, &str); 1] = [("dialect-declared", ANY_DIALECT)];
+
 const TABLE: [Row; 15] = [
     Row {
         package: "domain",
@@ -159,7 +162,11 @@ fn violation(row: &Row, package: &str, import: &Import<'_>) -> Option<String> {
         return (!is_for_tests)
             .then(|| format!("imports {name}, which is for tests: make it a dev-dependency"));
     }
-    let allowed = row.may.iter().any(|may| matches_package(may, imported)) || imported == package;
+    let in_tests = IN_TESTS.iter().any(|(importer, may)| {
+        is_for_tests && *importer == row.package && matches_package(may, imported)
+    });
+    let allowed =
+        row.may.iter().any(|may| matches_package(may, imported)) || imported == package || in_tests;
     (!allowed).then(|| {
         let may = match row.may {
             [] => "no package of the workspace".to_owned(),
@@ -196,6 +203,8 @@ mod tests {
             ("dialect-mode", "tolmach-dialect-bearer", true, true, Some("imports dialect-bearer")),
             ("dialect-mode", "tolmach-store", false, true, Some("imports store")),
             ("dialect-mode", "tolmach-dialect-kit", true, true, None),
+            ("dialect-declared", "tolmach-dialect-mode", true, true, None),
+            ("dialect-declared", "tolmach-dialect-mode", false, true, Some("imports dialect-mode")),
             ("bench", "tolmach-test-servers", false, true, None),
             ("bench", "tolmach-dialect-mode", false, true, Some("imports dialect-mode")),
             ("cli", "tolmach-test-servers", false, true, Some("dev-dependency")),
