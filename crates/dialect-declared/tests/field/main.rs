@@ -1,0 +1,3 @@
+//! Frames of clients that are in the field, held to the files of their revisions.
+
+mod files;
