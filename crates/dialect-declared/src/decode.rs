@@ -140,6 +140,19 @@ impl Matcher<'_> {
     ) -> Result<(), FieldProblem> {
         let at = member.keys.iter().find_map(|key| value.get(key));
         let is_needed = member.is_required || !member.is_optional;
+        if member.is_required
+            && let Plan::Slot(slot) = &member.plan
+        {
+            // `<_: form>` is not kept: null would be no value of its form.
+            let is_any = slot.forms.iter().any(|form| matches!(form, Form::Any(None)));
+            match at {
+                None => return Err(problem(&member.keys[0], "missing")),
+                Some(Value::Null) if slot.source == SlotSource::Nothing && !is_any => {
+                    return Err(problem(&member.keys[0], self.expected(slot)));
+                }
+                Some(_) => {}
+            }
+        }
         self.walk(&member.plan, at, &member.keys[0], is_needed, scopes, found)
     }
 

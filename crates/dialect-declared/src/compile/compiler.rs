@@ -8,8 +8,8 @@ use crate::forms::{Table, TableRow, Tables, content_type_of, kind_of};
 use crate::model::{Found, Operation, Shape, Type, answer_shape, event_shape};
 use crate::pattern::{FormText, Node, lay_over, parse, parse_path};
 use crate::plan::{
-    Compiled, CredentialsPlace, Empty, EventRule, Fixed, FixedValue, OutcomeRow, Plan, Refusal,
-    RequestFrame, RequestRule, Slot, SlotSource, TextPlan, Transport,
+    Compiled, CredentialsPlace, Empty, EventRule, Fixed, FixedValue, OutcomeRow, Plan, PlanMember,
+    Refusal, RequestFrame, RequestRule, Slot, SlotSource, TextPlan, Transport,
 };
 use crate::problem::{Place, Problem, nearest};
 use crate::syntax::{Syntax, Value};
@@ -102,7 +102,7 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
     let malformed = compiler.violation(violations.get("malformed"), problems);
     let opens = head.get("opens").and_then(|raw| compiler.pattern(raw, problems));
     let nothing = Root { shape: None, request: None };
-    let opens = opens.map(|node| compiler.plan(&node, nothing, problems));
+    let opens = opens.map(|node| compiler.plan(&node, nothing, problems)).map(required);
     let name_path = envelopes.get("request").and_then(name_path).unwrap_or_default();
     if name_path.is_empty() {
         let place = section("envelope");
@@ -275,8 +275,8 @@ fn check_outcomes(outcomes: &Outcomes, raw: &Raw, problems: &mut Problems) {
     if has("*") {
         return;
     }
-    let invalid = ["invalid"].into_iter();
-    for fault in FAULTS.iter().map(tolmach_domain::Fault::name).chain(invalid) {
+    let others = ["invalid", "unknown", "malformed"].into_iter();
+    for fault in FAULTS.iter().map(tolmach_domain::Fault::name).chain(others) {
         if !has(fault) {
             problems.error(raw, format!("no outcome for `{fault}`, and no \"*\""));
         }
@@ -300,6 +300,22 @@ fn parsed(raw: &Raw, syntax: Syntax, problems: &mut Problems) -> Option<Node> {
             problems.error(raw, "a frame in a text is expected");
             None
         }
+    }
+}
+
+/// A plan whose keys must all be there, and equal where they are constants: the first frame of a
+/// wire has them, that of any other wire may lack them.
+fn required(plan: Plan) -> Plan {
+    match plan {
+        Plan::Constant(value, _) => Plan::Constant(value, true),
+        Plan::Object(members) => {
+            let member = |member: PlanMember| match member.is_optional {
+                true => member,
+                false => PlanMember { is_required: true, plan: required(member.plan), ..member },
+            };
+            Plan::Object(members.into_iter().map(member).collect())
+        }
+        other => other,
     }
 }
 

@@ -1,0 +1,3 @@
+//! The reference of the language, held to the compiler: docs/dialect-files.md.
+
+mod recognition;
