@@ -29,7 +29,8 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// An author and the members of the author's group, connected.
 pub(super) struct People {
     sink: SplitSink<WebSocket, Message>,
-    codec: ClientCodec,
+    /// Encodes the author's requests; a task decodes the responses, for which the session waits.
+    codec: Arc<Mutex<ClientCodec>>,
     author: BenchUser,
     group: FlowId,
     /// The number of the next message.
@@ -86,8 +87,12 @@ impl People {
             Connection::subscribe(server, Ipv4Addr::LOCALHOST, wire, &author, Some(group)).await?;
         let (socket, codec) = connection.into_parts();
         let (sink, mut responses) = socket.split();
+        let codec = Arc::new(Mutex::new(codec));
+        let decoder = codec.clone();
         receivers.spawn(async move {
-            while next_text(&mut responses).await?.is_some() {}
+            while let Some(frame) = next_text(&mut responses).await? {
+                lock(&decoder).decode(frame)?;
+            }
             Err("the server closed the author's connection".into())
         });
         Ok(Self { sink, codec, author, group, next: 0, deliveries, receivers })
@@ -110,7 +115,8 @@ impl People {
             let text = text_of(self.next);
             self.next += 1;
             let request = Wire::MODE.send_request(&self.author, self.group, text);
-            for message in self.codec.encode(request)? {
+            let messages = lock(&self.codec).encode(request)?;
+            for message in messages {
                 self.sink.send(message).await?;
             }
         }
