@@ -1,7 +1,8 @@
 //! The list of dialects: the only one. Everything that runs over all dialects takes it from here.
 
-use std::sync::Arc;
-use tolmach_dialect::{Configure, Dialect, OptionTable, OptionsError};
+use std::sync::{Arc, LazyLock};
+use tolmach_dialect::{Configure, DOC, Dialect, OptionTable, OptionsError};
+use tolmach_dialect_declared::{BUILT_IN, Declared, Revised, RevisionsError};
 
 /// Every dialect: its id, and the constructor that reads its options.
 const DIALECTS: [Registration; 5] = [
@@ -28,6 +29,15 @@ impl Registration {
     }
 }
 
+/// The revisions that the program brings, in the order in which they claim a frame.
+static REVISIONS: LazyLock<Vec<Declared>> = LazyLock::new(|| {
+    let compile = |file: &_| {
+        Declared::compile(*file, BUILT_IN).expect("a trial compiles every file of the program")
+    };
+    let files = BUILT_IN.iter().map(compile);
+    files.filter(|file| file.revision() != DOC).collect()
+});
+
 /// A dialect that cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -41,6 +51,9 @@ pub enum DialectError {
     /// One of the options is unknown or has a wrong value.
     #[error(transparent)]
     Options(#[from] OptionsError),
+    /// The revisions cannot be served together.
+    #[error(transparent)]
+    Revisions(#[from] RevisionsError),
 }
 
 /// The ids of all dialects, in the order of listings.
@@ -52,12 +65,17 @@ pub fn ids() -> Vec<&'static str> {
     DIALECTS.iter().map(|dialect| dialect.id).collect()
 }
 
-/// All dialects with their default options, in the order of listings.
+/// All dialects with their default options and the program's revisions, in the order of listings.
 pub fn all() -> Vec<Arc<dyn Dialect>> {
-    DIALECTS.iter().map(|dialect| (dialect.default)()).collect()
+    let with_revisions = |dialect: &Registration| {
+        with_revisions((dialect.default)(), revisions(dialect.id))
+            .expect("a trial adds the program's revisions to every dialect")
+    };
+    DIALECTS.iter().map(with_revisions).collect()
 }
 
-/// The dialect with this id, made from its table of the configuration.
+/// The dialect with this id, made from its table of the configuration, with the program's
+/// revisions.
 ///
 /// ```
 /// use tolmach_cli::dialects::configure;
@@ -65,13 +83,38 @@ pub fn all() -> Vec<Arc<dyn Dialect>> {
 ///
 /// let mode = configure("mode", OptionTable::from_iter([("push".to_owned(), false.into())]))?;
 /// assert_eq!(mode.manifest().id, "mode");
+/// assert!(mode.manifest().revisions.contains(&"literal"));
 /// assert!(configure("mood", OptionTable::new()).is_err());
 /// # Ok::<(), tolmach_cli::dialects::DialectError>(())
 /// ```
 pub fn configure(id: &str, options: OptionTable) -> Result<Arc<dyn Dialect>, DialectError> {
+    Ok(with_revisions(configure_compiled(id, options)?, revisions(id))?)
+}
+
+/// The dialect with this id as its document has it, without other revisions.
+pub(crate) fn configure_compiled(
+    id: &str,
+    options: OptionTable,
+) -> Result<Arc<dyn Dialect>, DialectError> {
     let dialect = DIALECTS.iter().find(|dialect| dialect.id == id);
     let dialect = dialect.ok_or_else(|| DialectError::Unknown { id: id.to_owned() })?;
     Ok((dialect.configure)(options)?)
+}
+
+/// The program's revisions of this dialect.
+pub(crate) fn revisions(id: &str) -> Vec<Declared> {
+    REVISIONS.iter().filter(|file| file.manifest().id == id).cloned().collect()
+}
+
+/// A dialect with these revisions.
+pub(crate) fn with_revisions(
+    dialect: Arc<dyn Dialect>,
+    revisions: Vec<Declared>,
+) -> Result<Arc<dyn Dialect>, RevisionsError> {
+    if revisions.is_empty() {
+        return Ok(dialect);
+    }
+    Ok(Arc::new(Revised::new(dialect, revisions)?))
 }
 
 #[cfg(test)]
@@ -91,6 +134,17 @@ mod tests {
         for id in ids() {
             let dialect = configure(id, OptionTable::new()).unwrap();
             assert_eq!(dialect.manifest().id, id);
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_program_is_a_revision_of_a_listed_dialect() {
+        let all = all();
+        for file in REVISIONS.iter() {
+            let id = file.manifest().id;
+            let dialect = all.iter().find(|dialect| dialect.manifest().id == id).unwrap();
+            let revisions = dialect.manifest().revisions;
+            assert!(revisions.contains(&file.revision()), "{id}: {revisions:?}");
         }
     }
 

@@ -6,6 +6,7 @@ use crate::encode::Me;
 use crate::plan::{Compiled, CredentialsPlace, Transport};
 use crate::problem::{Diagnostic, FileError, Problem};
 use crate::server::{Session, chosen_of, event_frames, matches_event};
+use crate::syntax::Syntax;
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use std::sync::Arc;
 use tolmach_dialect::{
@@ -150,6 +151,18 @@ impl Dialect for Declared {
             Frame::Text(bytes) | Frame::Value(bytes) => bytes,
             Frame::Binary(_) | Frame::Request(_) | Frame::Response(_) => return Recognition::No,
         };
+        // A token in the subprotocol is a part of such an opening.
+        if self.file.credentials == CredentialsPlace::Subprotocol
+            && !self.claims_handshake(handshake)
+        {
+            return Recognition::No;
+        }
+        // A Python literal with double quotation marks only is JSON: the document's wire.
+        if self.file.syntax == Syntax::PythonLiteral
+            && Syntax::Json.read(bytes, handshake.max_json_depth, |_| ()).is_ok()
+        {
+            return Recognition::No;
+        }
         let matcher = Matcher { syntax: self.file.syntax, tables: &self.file.tables };
         let fits = self
             .file

@@ -28,6 +28,7 @@
 //! assert_eq!(toy.manifest().id, "toy");
 //! ```
 
+mod built_in;
 mod compile;
 mod decode;
 mod dialect;
@@ -43,6 +44,7 @@ mod server;
 mod strftime;
 mod syntax;
 
+pub use built_in::BUILT_IN;
 pub use dialect::{Declared, DialectFile};
 pub use problem::{Diagnostic, FileError};
 pub use revised::{Revised, RevisionsError};

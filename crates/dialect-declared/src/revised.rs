@@ -142,17 +142,16 @@ impl Dialect for Revised {
             Some(first) if claimed => self.accept_revision(*first, handshake)?,
             _ => self.base.accept(handshake)?,
         };
-        Ok(Box::new(Undecided {
+        let opening = Opening {
             dialect: self.clone(),
-            request: handshake.request.map(|request| Box::new(request.clone())),
+            request: handshake.request.cloned(),
             connection: handshake.connection,
             is_local: handshake.local,
             max_json_depth: handshake.max_json_depth,
             candidates,
-            session,
-            identity: None,
-            is_decided: false,
-        }))
+            is_claimed: claimed,
+        };
+        Ok(Box::new(Undecided { session, identity: None, opening: Some(Box::new(opening)) }))
     }
 
     fn render(
@@ -243,21 +242,28 @@ impl ServerSession for Shifted {
 
 /// A connection whose revision its first frame decides. Until then it is that of the handshake.
 struct Undecided {
+    session: Box<dyn ServerSession>,
+    identity: Option<Identity>,
+    /// `None` once the revision is decided.
+    opening: Option<Box<Opening>>,
+}
+
+/// The parts of a connection that decide its revision.
+struct Opening {
     dialect: Revised,
-    request: Option<Box<http::request::Parts>>,
+    request: Option<http::request::Parts>,
     connection: ConnectionId,
     is_local: bool,
     max_json_depth: usize,
     candidates: Vec<usize>,
-    session: Box<dyn ServerSession>,
-    identity: Option<Identity>,
-    is_decided: bool,
+    /// True if the candidates claim the handshake.
+    is_claimed: bool,
 }
 
-impl Undecided {
-    /// Replaces the session by that of the revision which claims the first frame.
-    fn decide(&mut self, frame: &Frame) {
-        self.is_decided = true;
+impl Opening {
+    /// The session of the revision that claims the first frame. `None` if none does, or if the
+    /// revision rejects the handshake: the session that accepted it stays.
+    fn decide(self, frame: &Frame) -> Option<Box<dyn ServerSession>> {
         let mut handshake = Handshake::new(self.connection)
             .first_frame(frame)
             .local(self.is_local)
@@ -265,19 +271,10 @@ impl Undecided {
         if let Some(request) = &self.request {
             handshake = handshake.request(request).websocket(true);
         }
-        let recognised =
-            self.candidates.iter().copied().find(|index| {
-                self.dialect.revisions[*index].recognise(&handshake) != Recognition::No
-            });
-        // A revision has rejected the handshake: the session that it was accepted by stays.
-        if let Some(Ok(session)) =
-            recognised.map(|index| self.dialect.accept_revision(index, &handshake))
-        {
-            self.session = session;
-            if self.identity.is_some() {
-                self.session.authenticated(self.identity);
-            }
-        }
+        let index = self.candidates.iter().copied().find(|index| {
+            self.dialect.revisions[*index].recognise(&handshake) != Recognition::No
+        })?;
+        self.dialect.accept_revision(index, &handshake).ok()
     }
 }
 
@@ -285,8 +282,11 @@ impl ServerSession for Undecided {
     fn initial_requests(&mut self, now: Timestamp, out: &mut Vec<Request>) {
         let before = out.len();
         self.session.initial_requests(now, out);
-        // Their responses are this session's.
-        self.is_decided = out.len() > before;
+        // The session of the dialect itself keeps what their responses tell it. Of revisions, whose
+        // handshake is one, the first frame chooses still: the responses precede it.
+        if out.len() > before {
+            self.opening.take_if(|opening| !opening.is_claimed);
+        }
     }
 
     fn expected_body(&self) -> Option<ExpectedBody> {
@@ -299,8 +299,13 @@ impl ServerSession for Undecided {
         frame: &Frame,
         out: &mut Vec<Request>,
     ) -> Result<(), Violation> {
-        if !self.is_decided {
-            self.decide(frame);
+        if let Some(opening) = self.opening.take()
+            && let Some(session) = opening.decide(frame)
+        {
+            self.session = session;
+            if self.identity.is_some() {
+                self.session.authenticated(self.identity);
+            }
         }
         self.session.decode(now, frame, out)
     }

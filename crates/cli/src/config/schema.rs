@@ -71,7 +71,7 @@ impl Schema {
         let id = key.strip_prefix("dialects.").and_then(|rest| rest.split_once('.'));
         if let Some((id, section)) = id.and_then(|(id, _)| config.dialects.get_key_value(id)) {
             let DialectSection { options, .. } = section;
-            dialects::configure(id, options.clone())?;
+            dialects::configure_compiled(id, options.clone())?;
         }
         Ok(())
     }

@@ -1,0 +1,38 @@
+//! The files that this crate brings.
+
+use crate::dialect::DialectFile;
+
+macro_rules! files {
+    ($($name:literal),+ $(,)?) => {
+        &[$(DialectFile { name: $name, text: include_str!(concat!("../dialects/", $name)) }),+]
+    };
+}
+
+/// The files of this crate: revisions of the compiled dialects that clients in the field use, and
+/// two dialects of documents (`doc`), which trials compare with the compiled ones.
+///
+/// Of two revisions of one dialect that claim a frame, the one that is listed first has it.
+pub const BUILT_IN: &[DialectFile<'static>] = files![
+    "mode-doc.toml",
+    "mode-literal.toml",
+    "sndmsg-doc.toml",
+    "sndmsg-uchat.toml",
+    "morelia-1.16.toml",
+    "action-2025.toml",
+    "action-dcrf.toml",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::BUILT_IN;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_file_of_the_folder_is_listed() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/dialects");
+        let entries = std::fs::read_dir(folder).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let listed: BTreeSet<String> = BUILT_IN.iter().map(|file| file.name.to_owned()).collect();
+        assert_eq!(listed, names.collect());
+    }
+}
