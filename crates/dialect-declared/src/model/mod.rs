@@ -4,6 +4,8 @@ mod build;
 mod datum;
 mod read;
 mod record;
+#[cfg(test)]
+mod reference;
 mod shapes;
 
 pub(crate) use build::command;
