@@ -96,7 +96,7 @@ impl Matcher<'_> {
     ) -> Result<(), FieldProblem> {
         let value = match (plan, value) {
             // A constant is not looked at, unless it decides.
-            (Plan::Constant(constant, true), value) if value != Some(constant) => {
+            (Plan::Constant(constant, true), value) if value.unwrap_or(&Value::Null) != constant => {
                 return Err(problem(key, "another value is expected"));
             }
             (Plan::Constant(..), _) => return Ok(()),

@@ -20,8 +20,9 @@ pub(crate) fn laid_over(
     lower.iter().cloned().zip(upper).map(|(lower, upper)| upper.or(lower)).collect()
 }
 
-/// Cells with their holes filled in: `<field>`, `<reason>` and `<name>`. A reason without a field
-/// stands alone.
+/// Cells with their holes filled in: `<field>`, `<reason>`, `<plain_reason>` and `<name>`. A reason
+/// without a field stands alone. A plain reason has apostrophes for quotation marks, and no
+/// backslashes: some clients remove those before they parse a frame.
 pub(crate) fn filled_cells(
     cells: &[Option<Value<'static>>],
     field: &str,
@@ -39,7 +40,10 @@ pub(crate) fn filled_cells(
         } else {
             text.to_owned()
         };
-        text.replace("<field>", field).replace("<reason>", reason).replace("<name>", &name)
+        text.replace("<field>", field)
+            .replace("<plain_reason>", &reason.replace('"', "'").replace('\\', "/"))
+            .replace("<reason>", reason)
+            .replace("<name>", &name)
     };
     let cell = |cell: &Option<Value<'static>>| match cell {
         Some(Value::Text(text)) if text.contains('<') => Some(Value::Text(filled(text).into())),

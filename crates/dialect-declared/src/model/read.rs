@@ -39,7 +39,7 @@ fn message_field<'a>(message: &'a Message, field: &str) -> Datum<'a> {
         "flow" => Datum::Integer(message.flow.get()),
         "flow_kind" => Datum::FlowKind(message.flow_kind),
         "author" => Datum::Object(Source::Author(&message.author)),
-        // A wire with holes for files has them; any other names them in the text.
+        // A wire without holes for files names them in the text; any other uses `plain_text`.
         "text" => Datum::Text(message.content.text_naming_files()),
         "plain_text" => Datum::text(&message.content.text),
         "posted_at" => Datum::Time(message.posted_at),

@@ -233,12 +233,13 @@ const FILES: [FieldSpec; 5] = [
     optional("document", Type::Text),
 ];
 
-static MESSAGE: [FieldSpec; 16] = [
+static MESSAGE: [FieldSpec; 17] = [
     field("id", Type::MessageId),
     field("flow", Type::FlowId),
     field("flow_kind", Type::FlowKind),
     field("author", Type::Object(Shape::Author)),
     field("text", Type::Text),
+    view("plain_text", Type::Text),
     field("content_type", Type::ContentType),
     optional("reply_to", Type::MessageId),
     field("posted_at", Type::Time),
@@ -316,7 +317,7 @@ static DELETE_ACCOUNT: [FieldSpec; 3] =
     [optional("user", Type::UserId), field("login", Type::Text), field("password", Type::Text)];
 static CREATE_PROFILE: [FieldSpec; 3] =
     [field("username", Type::Text), field("name", Type::Text), optional("bio", Type::Text)];
-static GET_USER: [FieldSpec; 1] = [field("who", Type::Object(Shape::Reference))];
+static GET_USER: [FieldSpec; 1] = [optional("who", Type::Object(Shape::Reference))];
 static SEARCH_USERS: [FieldSpec; 2] = [field("query", Type::Text), field("limit", Type::Integer)];
 static OPEN_CHAT: [FieldSpec; 1] = [field("with", Type::Object(Shape::Reference))];
 static CREATE_FLOW: [FieldSpec; 5] = [
