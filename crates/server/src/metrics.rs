@@ -6,6 +6,7 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::fmt;
 use std::time::Duration;
+use tolmach_dialect::{Manifest, Revision};
 
 const LATENCY_SECONDS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
@@ -49,7 +50,7 @@ impl fmt::Debug for Metrics {
 }
 
 fn describe() {
-    describe_gauge!("tolmach_connections", "Open WebSocket connections, by dialect");
+    describe_gauge!("tolmach_connections", "Open WebSocket connections, by dialect and revision");
     describe_counter!("tolmach_connections_total", "WebSocket connections opened, by dialect");
     describe_counter!(
         "tolmach_connections_closed_total",
@@ -75,7 +76,7 @@ fn describe() {
     );
     describe_counter!(
         "tolmach_requests_total",
-        "Requests carried out, by dialect, operation and outcome (ok or the fault)"
+        "Requests carried out, by dialect, revision, operation and outcome (ok or the fault)"
     );
     describe_histogram!(
         "tolmach_request_duration_seconds",
@@ -114,7 +115,7 @@ fn describe() {
     describe_counter!(
         "tolmach_paused_reads_total",
         "Pauses in reading from a peer that sent too fast, by reason (frames, user_bytes, \
-         address_bytes)"
+         address_bytes, address_frames)"
     );
     describe_counter!("tolmach_events_total", "Events received by this node, by kind");
     describe_counter!(
@@ -130,7 +131,6 @@ fn describe() {
 /// The metrics of one dialect, whose handles are looked up once.
 pub(crate) struct DialectMetrics {
     dialect: &'static str,
-    pub(crate) connections: Gauge,
     pub(crate) connections_total: Counter,
     pub(crate) frames_in: Counter,
     pub(crate) frames_out: Counter,
@@ -142,14 +142,18 @@ pub(crate) struct DialectMetrics {
 }
 
 impl DialectMetrics {
-    pub(crate) fn new(dialect: &'static str) -> Self {
+    pub(crate) fn new(manifest: &Manifest) -> Self {
+        let dialect = manifest.id;
+        // Each revision has a series from the start.
+        for revision in manifest.revisions {
+            drop(open_connections(dialect, revision));
+        }
         let traffic =
             |name, direction| counter!(name, "dialect" => dialect, "direction" => direction);
         let frames = |direction| traffic("tolmach_frames_total", direction);
         let bytes = |direction| traffic("tolmach_bytes_total", direction);
         Self {
             dialect,
-            connections: gauge!("tolmach_connections", "dialect" => dialect),
             connections_total: counter!("tolmach_connections_total", "dialect" => dialect),
             frames_in: frames("in"),
             frames_out: frames("out"),
@@ -164,15 +168,24 @@ impl DialectMetrics {
         }
     }
 
+    /// The open connections of a revision.
+    pub(crate) fn connections(&self, revision: Revision) -> Gauge {
+        open_connections(self.dialect, revision)
+    }
+
     pub(crate) fn request(
         &self,
+        revision: Revision,
         operation: &'static str,
         outcome: &'static str,
         duration: Duration,
     ) {
         counter!(
             "tolmach_requests_total",
-            "dialect" => self.dialect, "operation" => operation, "outcome" => outcome
+            "dialect" => self.dialect,
+            "revision" => revision,
+            "operation" => operation,
+            "outcome" => outcome
         )
         .increment(1);
         histogram!(
@@ -194,6 +207,10 @@ impl DialectMetrics {
         )
         .increment(1);
     }
+}
+
+fn open_connections(dialect: &'static str, revision: Revision) -> Gauge {
+    gauge!("tolmach_connections", "dialect" => dialect, "revision" => revision)
 }
 
 /// Counts a connection or a WebSocket that got no place.

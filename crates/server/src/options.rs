@@ -1,5 +1,6 @@
 //! The options of a server, each with its default.
 
+use crate::pins::Pin;
 use ipnet::IpNet;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -67,6 +68,12 @@ pub struct Limits {
     /// The frames of one connection that are read at once before `frames_per_second` delays the
     /// next. Default: 5,000.
     pub frame_burst: NonZeroU32,
+    /// The frames and HTTP requests of one address that are read in a second, over all connections;
+    /// an IPv6 network of 64 bits counts as one. Default: 10,000.
+    pub frames_per_second_per_address: NonZeroU32,
+    /// The frames and HTTP requests of one address that are read at once before
+    /// `frames_per_second_per_address` delays the next, at least 16. Default: 10,000.
+    pub frame_burst_per_address: NonZeroU32,
     /// The encoded events, in bytes, that may wait for one connection behind the one that its
     /// socket does not take; past it the connection is closed. A flow whose delivery lags by a
     /// quarter of it slows its writers down. Default: 1 MiB.
@@ -99,6 +106,7 @@ impl Default for Limits {
     fn default() -> Self {
         const FRAMES_PER_SECOND: NonZeroU32 = NonZeroU32::new(1_000).expect("it is not 0");
         const FRAME_BURST: NonZeroU32 = NonZeroU32::new(5_000).expect("it is not 0");
+        const FRAMES_PER_ADDRESS: NonZeroU32 = NonZeroU32::new(10_000).expect("it is not 0");
         Self {
             max_frame_bytes: None,
             max_first_frame_bytes: 64 << 10,
@@ -107,6 +115,8 @@ impl Default for Limits {
             max_json_depth: 64,
             frames_per_second: FRAMES_PER_SECOND,
             frame_burst: FRAME_BURST,
+            frames_per_second_per_address: FRAMES_PER_ADDRESS,
+            frame_burst_per_address: FRAMES_PER_ADDRESS,
             send_queue_bytes: 1 << 20,
             max_syntax_errors: 10,
             memory_bytes: 256 << 20,
@@ -204,4 +214,6 @@ pub struct DialectOptions {
     /// The largest WebSocket message of this dialect, in bytes. `None`, the default, is
     /// [`Limits::max_frame_bytes`], or else the limit of the dialect's manifest.
     pub max_frame_bytes: Option<usize>,
+    /// The revisions of connections that fit; the first pin that fits decides. Default: none.
+    pub pins: Vec<Pin>,
 }

@@ -1,4 +1,5 @@
-//! Bytes per second: of one user, and of one address, over all their connections and requests.
+//! Bytes per second of one user and of one address, and frames per second of one address, over all
+//! their connections and requests.
 //!
 //! Bytes that came are counted after they were read, in whole chunks; while a chunk has to wait for
 //! its turn, nothing more is read from that peer. A peer that sends less than a chunk touches
@@ -24,10 +25,15 @@ const MAX_CELLS: usize = 1_000_000;
 const CHUNK: NonZeroU32 = NonZeroU32::new(16).expect("it is not 0");
 const CHUNK_BYTES: usize = CHUNK.get() as usize * CELL;
 
-/// The bytes per second of all users and addresses.
+/// The frames that are counted at once.
+const FRAMES: NonZeroU32 = NonZeroU32::new(16).expect("it is not 0");
+
+/// The bytes and frames per second of all users and addresses.
 pub(crate) struct Traffic {
     users: Limiter<UserId>,
     addresses: Limiter<IpAddr>,
+    /// Frames and HTTP requests.
+    frames: Limiter<IpAddr>,
 }
 
 type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock>;
@@ -36,7 +42,17 @@ impl Traffic {
     pub(crate) fn new(limits: &Limits) -> Arc<Self> {
         let user = quota(limits.bytes_per_second_per_user, limits.byte_burst_per_user);
         let address = quota(limits.bytes_per_second_per_address, limits.byte_burst_per_address);
-        Arc::new(Self { users: limiter(user), addresses: limiter(address) })
+        let burst = limits.frame_burst_per_address.max(FRAMES);
+        let frames = Quota::per_second(limits.frames_per_second_per_address).allow_burst(burst);
+        let (users, addresses) = (limiter(user), limiter(address));
+        Arc::new(Self { users, addresses, frames: limiter(frames) })
+    }
+
+    /// Counts an HTTP request. Returns the time that it has to wait.
+    pub(crate) fn count_request(&self, address: IpAddr) -> Option<Duration> {
+        let not_until = self.frames.check_key(&address_group(address)).err()?;
+        crate::metrics::reading_paused("address_frames");
+        Some(not_until.wait_time_from(MonotonicClock.now()))
     }
 
     /// Drops what is known of users and addresses that have not sent much lately. To be called at
@@ -46,6 +62,8 @@ impl Traffic {
         self.users.shrink_to_fit();
         self.addresses.retain_recent();
         self.addresses.shrink_to_fit();
+        self.frames.retain_recent();
+        self.frames.shrink_to_fit();
     }
 }
 
@@ -68,12 +86,20 @@ pub(crate) struct TrafficMeter {
     user: Option<UserId>,
     /// The bytes that are not counted yet: of the address, and of the user.
     uncounted: [usize; 2],
+    /// The frames that passed and are not counted yet.
+    uncounted_frames: u32,
 }
 
 impl TrafficMeter {
     /// A meter of what comes from this address.
     pub(crate) fn new(traffic: Arc<Traffic>, address: IpAddr) -> Self {
-        Self { traffic, address: address_group(address), user: None, uncounted: [0; 2] }
+        Self {
+            traffic,
+            address: address_group(address),
+            user: None,
+            uncounted: [0; 2],
+            uncounted_frames: 0,
+        }
     }
 
     /// Sets the user that bytes come from: they count from now on.
@@ -81,6 +107,20 @@ impl TrafficMeter {
         if self.user != user {
             (self.user, self.uncounted[1]) = (user, 0);
         }
+    }
+
+    /// Counts a frame that is about to pass. Returns the time that it has to wait, and is then to
+    /// be called for it again.
+    pub(crate) fn count_frame(&mut self) -> Option<Duration> {
+        if self.uncounted_frames == FRAMES.get() {
+            if let Ok(Err(not_until)) = self.traffic.frames.check_key_n(&self.address, FRAMES) {
+                crate::metrics::reading_paused("address_frames");
+                return Some(not_until.wait_time_from(MonotonicClock.now()));
+            }
+            self.uncounted_frames = 0;
+        }
+        self.uncounted_frames += 1;
+        None
     }
 
     /// Counts bytes that came. Returns the time for which nothing more may be read.
@@ -92,7 +132,7 @@ impl TrafficMeter {
 
     /// Counts the bytes that had to wait. Returns the time for which nothing more may be read.
     pub(crate) fn pause(&mut self) -> Option<Duration> {
-        let Self { traffic, address, user, uncounted: [of_address, of_user] } = self;
+        let Self { traffic, address, user, uncounted: [of_address, of_user], .. } = self;
         let pause = count_chunks(of_address, &traffic.addresses, address, "address_bytes");
         let Some(user) = user else { return pause };
         pause.max(count_chunks(of_user, &traffic.users, user, "user_bytes"))
@@ -123,11 +163,31 @@ mod tests {
     /// A burst of two chunks, and then one cell an hour, as good as nothing.
     fn traffic(user_burst: usize, address_burst: usize) -> Arc<Traffic> {
         let quota = |burst: usize| {
-            let burst = NonZeroU32::new((burst / CELL) as u32).unwrap();
+            let burst = NonZeroU32::new(burst as u32).unwrap();
             Quota::with_period(Duration::from_secs(3600)).unwrap().allow_burst(burst)
         };
-        let (user, address) = (quota(user_burst), quota(address_burst));
-        Arc::new(Traffic { users: limiter(user), addresses: limiter(address) })
+        let (user, address) = (quota(user_burst / CELL), quota(address_burst / CELL));
+        let frames = quota(2 * FRAMES.get() as usize);
+        let (users, addresses) = (limiter(user), limiter(address));
+        Arc::new(Traffic { users, addresses, frames: limiter(frames) })
+    }
+
+    #[test]
+    fn frames_of_an_address_wait_past_its_burst_over_all_connections_and_requests() {
+        let traffic = traffic(CHUNK_BYTES, CHUNK_BYTES);
+        let mut first = meter(&traffic, "192.0.2.1", None);
+        let mut second = meter(&traffic, "192.0.2.1", None);
+        let passed = |meter: &mut TrafficMeter| {
+            (0..100).take_while(|_| meter.count_frame().is_none()).count()
+        };
+        // Each connection has one chunk that is not counted yet.
+        assert_eq!(passed(&mut first), 3 * FRAMES.get() as usize);
+        assert_eq!(passed(&mut second), FRAMES.get() as usize);
+        assert!(traffic.count_request("192.0.2.1".parse().unwrap()).is_some());
+        assert!(traffic.count_request("192.0.2.2".parse().unwrap()).is_none());
+        assert_eq!(passed(&mut meter(&traffic, "2001:db8::1", None)), 3 * FRAMES.get() as usize);
+        let neighbour = &mut meter(&traffic, "2001:db8::2", None);
+        assert_eq!(passed(neighbour), FRAMES.get() as usize);
     }
 
     fn meter(traffic: &Arc<Traffic>, address: &str, user: Option<i64>) -> TrafficMeter {

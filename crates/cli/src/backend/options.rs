@@ -95,6 +95,8 @@ pub(crate) fn server_options(config: &Config) -> ServerOptions {
             memory_bytes_per_connection: limits.memory_bytes_per_connection,
             bytes_per_second_per_user: limits.bytes_per_second_per_user,
             byte_burst_per_user: limits.byte_burst_per_user,
+            frames_per_second_per_address: limits.frames_per_second_per_address,
+            frame_burst_per_address: limits.frame_burst_per_address,
             bytes_per_second_per_address: limits.bytes_per_second_per_address,
             byte_burst_per_address: limits.byte_burst_per_address,
         },

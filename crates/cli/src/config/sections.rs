@@ -260,6 +260,10 @@ pub(crate) struct Limits {
     pub(crate) bytes_per_second_per_user: usize,
     #[serde(deserialize_with = "values::size")]
     pub(crate) byte_burst_per_user: usize,
+    #[serde(deserialize_with = "values::non_zero::<_, 10_000_000>")]
+    pub(crate) frames_per_second_per_address: NonZeroU32,
+    #[serde(deserialize_with = "values::non_zero::<_, 10_000_000>")]
+    pub(crate) frame_burst_per_address: NonZeroU32,
     #[serde(deserialize_with = "values::size")]
     pub(crate) bytes_per_second_per_address: usize,
     #[serde(deserialize_with = "values::size")]

@@ -258,6 +258,10 @@ impl<S> Inbound<S> {
             self.refusal = refusal;
             return false;
         }
+        if let Some(time) = self.traffic.count_frame() {
+            self.pause(time);
+            return false;
+        }
         if let Err(not_until) = self.frames.check() {
             crate::metrics::reading_paused("frames");
             self.pause(not_until.wait_time_from(MonotonicClock.now()));

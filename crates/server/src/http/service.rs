@@ -106,6 +106,9 @@ async fn respond_to_request(
     path: &str,
     request: Request<Incoming>,
 ) -> Response<Bytes> {
+    if let Some(time) = state.traffic.count_request(address) {
+        tokio::time::sleep(time).await;
+    }
     let own = match path {
         "/readyz" => Some(readiness(state).await),
         "/recover" => return recovery(state, budget, address, request).await,

@@ -181,7 +181,9 @@ fn command(subject: Subject, data: &Path, settings: &[Setting]) -> BenchResult<C
             command
                 .env("TOLMACH__HTTP__MAX_CONNECTIONS_PER_ADDRESS", UNLIMITED)
                 .env("TOLMACH__LIMITS__FRAMES_PER_SECOND", UNLIMITED)
-                .env("TOLMACH__LIMITS__FRAME_BURST", UNLIMITED);
+                .env("TOLMACH__LIMITS__FRAME_BURST", UNLIMITED)
+                .env("TOLMACH__LIMITS__FRAMES_PER_SECOND_PER_ADDRESS", UNLIMITED)
+                .env("TOLMACH__LIMITS__FRAME_BURST_PER_ADDRESS", UNLIMITED);
             command.envs(settings.iter().map(|setting| (setting.0, &*setting.1)));
             command
         }
