@@ -600,7 +600,11 @@ impl Compiler<'_> {
         raw: &Raw,
         problems: &mut Problems,
     ) -> Plan {
-        let node = self.enveloped("response", frame, raw, problems);
+        // Events have an envelope of their own, or that of responses.
+        let is_event = matches!(root.shape, Some(Shape::Event(_)));
+        let is_own = is_event && self.envelopes.contains_key("event");
+        let envelope = if is_own { "event" } else { "response" };
+        let node = self.enveloped(envelope, frame, raw, problems);
         match each {
             Some(list) => self.item_plan(&node, list, root, problems),
             None => self.plan(&node, root, problems),
