@@ -1,3 +1,4 @@
-//! The reference of the language, held to the compiler: docs/dialect-files.md.
+//! The examples of the guide, and first frames.
 
+mod parley;
 mod recognition;
