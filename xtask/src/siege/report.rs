@@ -45,7 +45,8 @@ impl Siege {
         }
         let (before, during) = (self.figure("/before/ms_p99")?, self.figure("/during/ms_p99")?);
         let (factor, most) = MOST_DELAY;
-        if during > most || during > (before * factor).max(SMALL_DELAY) {
+        let is_judged = self.figures["one_address"].as_bool().unwrap_or_default();
+        if is_judged && (during > most || during > (before * factor).max(SMALL_DELAY)) {
             missed.push("delay");
         }
         let tried = self.figure("/logins/tried")?;
@@ -128,8 +129,9 @@ use 10,000 of them from 100 addresses (127.0.1.x); whom the gateway disconnects 
 50 ms. Memory is resident memory, sampled every 20 ms.
 
 Targets: at most 512 MiB over the memory before; within 30 s of the end at most 1.2 times the memory
-before; 99th percentile of the delay at most 100 ms and at most twice that before (a delay of
-20 ms, a flush of the disk or two, is always met); 95 % of others' logins within 5 s; no panic.
+before; where one address attacks, a 99th percentile of the delay of at most 100 ms and at most
+twice that before (a delay of 20 ms, a flush of the disk or two, is always met); 95 % of others'
+logins within 5 s; no panic. The delay while a hundred addresses attack is told and not judged.
 ";
 
 #[cfg(test)]
@@ -140,6 +142,7 @@ mod tests {
     fn siege(changes: &[(&str, Value)]) -> Siege {
         let mut figures = json!({
             "panics": 0,
+            "one_address": true,
             "memory_mib_before": 40.0,
             "memory_mib_peak_over_before": 512.0,
             "memory_after_over_before": 1.1,
@@ -164,6 +167,7 @@ mod tests {
             (&[("/during/ms_p99", json!(100.1))], &["delay"]),
             (&[("/before/ms_p99", json!(49.9))], &["delay"]),
             (&[("/before/ms_p99", json!(1.0)), ("/during/ms_p99", json!(20.0))], &[]),
+            (&[("/during/ms_p99", json!(9_000.0)), ("/one_address", json!(false))], &[]),
             (&[("/logins/granted", json!(94))], &["logins"]),
             (&[("/panics", json!(1))], &["panic"]),
         ] {

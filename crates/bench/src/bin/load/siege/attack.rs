@@ -64,6 +64,33 @@ impl Attack {
         self == Self::SignUps
     }
 
+    /// True if one address attacks.
+    pub(super) fn is_from_one_address(self) -> bool {
+        match self {
+            Self::EmptyContinuations
+            | Self::Pings
+            | Self::SmallFrames
+            | Self::Malformed
+            | Self::Http2Resets
+            | Self::Searches
+            | Self::Volume
+            | Self::Groups
+            | Self::SignUps
+            | Self::Recovery
+            | Self::OneAddress
+            | Self::Churn => true,
+            Self::UnfinishedMessages
+            | Self::UnfinishedMessagesOfUsers
+            | Self::Http2Bodies
+            | Self::Http1Bodies
+            | Self::LargeAnswers
+            | Self::LargeLists
+            | Self::Avatars
+            | Self::SilentSockets
+            | Self::SlowHeads => false,
+        }
+    }
+
     /// Writes what the attack needs to the store.
     pub(super) async fn seed(
         self,
@@ -86,19 +113,18 @@ impl Attack {
     pub(super) async fn run(self, arena: Arc<Arena>) {
         let all = arena.sockets;
         let some = all.min(FROM_ONE_ADDRESS);
+        let arena = if self.is_from_one_address() { arena.from_one_address() } else { arena };
         match self {
             Self::UnfinishedMessages => arena.attack(all, websocket::unfinished).await,
             Self::UnfinishedMessagesOfUsers => {
                 arena.attack(all, websocket::unfinished_of_user).await;
             }
             Self::EmptyContinuations => arena.attack(1, websocket::empty_continuations).await,
-            Self::Pings => arena.from_one_address().attack(some, websocket::pings).await,
-            Self::SmallFrames => {
-                arena.from_one_address().attack(some, websocket::small_frames).await;
-            }
-            Self::Malformed => arena.from_one_address().attack(some, websocket::malformed).await,
+            Self::Pings => arena.attack(some, websocket::pings).await,
+            Self::SmallFrames => arena.attack(some, websocket::small_frames).await,
+            Self::Malformed => arena.attack(some, websocket::malformed).await,
             Self::Http2Bodies => arena.attack(some, http::http2_bodies).await,
-            Self::Http2Resets => arena.from_one_address().attack(some, http::http2_resets).await,
+            Self::Http2Resets => arena.attack(some, http::http2_resets).await,
             Self::Http1Bodies => arena.attack(all, http::http1_bodies).await,
             Self::LargeAnswers => arena.attack(all, requests::read_no_history).await,
             Self::LargeLists => arena.attack(all, requests::read_no_list).await,
@@ -106,12 +132,13 @@ impl Attack {
             Self::Searches => arena.attack(1, requests::search).await,
             Self::Volume => arena.attack(1, requests::large_messages).await,
             Self::Groups => arena.attack(1, requests::groups_with_victim).await,
-            Self::SignUps => arena.from_one_address().attack(some * 3, accounts::sign_up).await,
-            Self::Recovery => arena.from_one_address().attack(some, accounts::recover).await,
-            Self::SilentSockets => arena.attack(all, connections::silent).await,
-            Self::OneAddress => arena.from_one_address().attack(all, connections::silent).await,
+            Self::SignUps => arena.attack(some * 3, accounts::sign_up).await,
+            Self::Recovery => arena.attack(some, accounts::recover).await,
+            Self::SilentSockets | Self::OneAddress => {
+                arena.attack(all, connections::silent).await;
+            }
             Self::SlowHeads => arena.attack(all, connections::slow_head).await,
-            Self::Churn => arena.from_one_address().attack(some, connections::churn).await,
+            Self::Churn => arena.attack(some, connections::churn).await,
         }
     }
 }

@@ -116,6 +116,7 @@ pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
         "recovered_after_s": recovery.elapsed.map(|elapsed| elapsed.as_secs_f64()),
         "panics": log.matches("panicked at").count(),
         "logins": logins,
+        "one_address": attack.is_from_one_address(),
         "attack": tally.figures(),
     }))
 }
