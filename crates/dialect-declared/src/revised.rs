@@ -2,6 +2,7 @@
 
 use crate::dialect::Declared;
 use std::sync::Arc;
+use std::time::Duration;
 use tolmach_dialect::{
     Delivery, Dialect, DialectClient, Event, ExpectedBody, Frame, Handshake, HandshakeRejection,
     Manifest, Recognition, RenderContext, Request, Response, Revision, ServerSession, Subscription,
@@ -235,6 +236,10 @@ impl ServerSession for Shifted {
         self.session.subprotocol()
     }
 
+    fn pace(&self) -> Option<Duration> {
+        self.session.pace()
+    }
+
     fn revision(&self) -> Revision {
         self.session.revision()
     }
@@ -335,6 +340,10 @@ impl ServerSession for Undecided {
 
     fn subprotocol(&self) -> Option<&'static str> {
         self.session.subprotocol()
+    }
+
+    fn pace(&self) -> Option<Duration> {
+        self.session.pace()
     }
 
     fn revision(&self) -> Revision {

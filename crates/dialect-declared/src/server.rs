@@ -8,6 +8,7 @@ use crate::plan::{Compiled, CredentialsPlace, Empty, EventRule, FixedValue, Refu
 use crate::syntax::{Kind, Value};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 use tolmach_dialect::{
     Correlation, Credentials, Delivery, Event, Frame, Handshake, RenderContext, Request, Response,
     Revision, ServerSession, Subscription, Unsupported, Variant, Violation, ViolationKind,
@@ -620,6 +621,10 @@ impl ServerSession for Session {
 
     fn subprotocol(&self) -> Option<&'static str> {
         self.subprotocol
+    }
+
+    fn pace(&self) -> Option<Duration> {
+        self.file.pace
     }
 
     fn revision(&self) -> Revision {

@@ -4,6 +4,7 @@ use crate::{
     Close, Correlation, Credentials, DOC, Event, Frame, Incoming, InvalidReply, Request, Response,
     Revision, Unsupported, Violation,
 };
+use std::time::Duration;
 use tolmach_domain::{FlowId, FlowSummary, Identity, Timestamp};
 
 /// The server's side of one connection. An HTTP exchange is a session of one request frame and one
@@ -85,6 +86,12 @@ pub trait ServerSession: Send {
 
     /// The WebSocket subprotocol to accept.
     fn subprotocol(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The least time between two frames on a raw TCP stream, for clients that lose frames which
+    /// arrive together.
+    fn pace(&self) -> Option<Duration> {
         None
     }
 
