@@ -3,10 +3,12 @@
 use super::identity::ConnectionIdentity;
 use crate::subject::Subject;
 use http::request::Parts;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use tolmach_dialect::{ClientSession, Correlation, Frame, Incoming, ServerSession, Subscription};
-use tolmach_domain::{ConnectionId, Event, EventKind, FlowId, FlowSummary, Timestamp, Version};
+use tolmach_domain::{
+    ConnectionId, Event, EventKind, FlowId, FlowSummary, Timestamp, UserId, Version,
+};
 
 /// One connection with both sides.
 pub(super) struct Connection {
@@ -19,6 +21,8 @@ pub(super) struct Connection {
     pub(super) client: Box<dyn ClientSession>,
     pub(super) server: Box<dyn ServerSession>,
     pub(super) identity: ConnectionIdentity,
+    /// The users whose credentials were proven on it.
+    pub(super) proven: BTreeSet<UserId>,
     /// The events that the session wants.
     pub(super) subscription: Subscription,
     /// The events that are queued for the connection.

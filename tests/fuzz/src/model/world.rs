@@ -449,6 +449,7 @@ impl World {
             client,
             server,
             identity: ConnectionIdentity::default(),
+            proven: BTreeSet::new(),
             subscription: Subscription::None,
             receives: Subscription::None,
             queue: VecDeque::new(),
@@ -533,6 +534,7 @@ impl World {
                 connection.identity.bound = Some(*principal);
             }
             connection.identity.current = Some(*principal);
+            connection.proven.insert(principal.identity.user);
             connection.announce();
             self.subscribe(index, *authority);
         }
@@ -593,20 +595,27 @@ impl World {
         }
         self.subscribe(index, *authority);
         for frame in &frames {
-            self.check_response(frame, requester, command);
+            self.check_response(index, frame, requester, command);
             self.connections[index].read_by_client(now, frame, &mut self.answered);
         }
     }
 
     /// Checks the texts in a response.
-    fn check_response(&self, frame: &Frame, requester: Option<Requester>, command: &Command) {
+    fn check_response(
+        &self,
+        index: usize,
+        frame: &Frame,
+        requester: Option<Requester>,
+        command: &Command,
+    ) {
         self.check_secrets(frame, requester);
         let shows_present_state = matches!(
             command,
             Command::History { .. } | Command::ListFlows { .. } | Command::GetFlow { .. }
         );
         for (text, origin) in self.texts.found_in(frame.payload()) {
-            let is_own = requester.is_some_and(|requester| requester.user == origin.by);
+            // A session may answer earlier requests when its login has ended.
+            let is_own = self.connections[index].proven.contains(&origin.by);
             let Some(flow) = origin.flow else { continue };
             let is_readable =
                 requester.is_some_and(|requester| self.truth.is_readable(requester, flow));
