@@ -3,13 +3,14 @@
 use crate::hub::Reconciler;
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
-use crate::options::{DialectOptions, HttpOptions, ServerOptions};
+use crate::options::{DialectOptions, HttpOptions, ServerOptions, TcpOptions};
 use crate::places::{PlaceBounds, Places};
 use crate::proxies::TrustedProxies;
 use crate::routes::{RouteError, Routes};
 use crate::served_dialect::ServedDialect;
 use crate::server::Server;
 use crate::state::ServerState;
+use crate::tcp::TcpEntrance;
 use crate::tls::Tls;
 use crate::traffic::Traffic;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
-use tolmach_dialect::Dialect;
+use tolmach_dialect::{Dialect, Revision};
 use tolmach_engine::Engine;
 use tolmach_engine::ports::{Bus, StoreError};
 
@@ -60,6 +61,7 @@ pub struct ServerBuilder {
     metrics: Option<Metrics>,
     tls: Option<Tls>,
     admin: Option<TcpListener>,
+    tcp: Vec<(TcpListener, TcpOptions)>,
     max_response_delay: Duration,
 }
 
@@ -72,6 +74,22 @@ pub enum BuildError {
     /// The store could not be read.
     #[error("the store cannot be read")]
     Store(#[from] StoreError),
+    /// A raw TCP listener is for a dialect that is not served.
+    #[error("there is no dialect {id:?} for a raw TCP listener")]
+    TcpDialect {
+        /// The id that was asked for.
+        id: String,
+    },
+    /// A raw TCP listener is for a revision that its dialect does not have.
+    #[error("{dialect} has no revision {revision:?}; its revisions are {}", revisions.join(", "))]
+    TcpRevision {
+        /// The id of the dialect.
+        dialect: &'static str,
+        /// The revision that was asked for.
+        revision: String,
+        /// The revisions that exist.
+        revisions: &'static [Revision],
+    },
 }
 
 impl Server {
@@ -85,6 +103,7 @@ impl Server {
             metrics: None,
             tls: None,
             admin: None,
+            tcp: Vec::new(),
             max_response_delay: MAX_RESPONSE_DELAY,
         }
     }
@@ -130,6 +149,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Serves the JSON values of one dialect on this listener, back to back on raw TCP. Its
+    /// connections take places beside those of the public listener, and have the limits of
+    /// WebSockets.
+    pub fn tcp(mut self, listener: TcpListener, options: TcpOptions) -> Self {
+        self.tcp.push((listener, options));
+        self
+    }
+
     /// Sets the longest time that a response waits for delivery, so that tests need no clock.
     #[cfg(test)]
     pub(crate) fn max_response_delay(mut self, delay: Duration) -> Self {
@@ -159,8 +186,13 @@ impl ServerBuilder {
     /// within a runtime of tokio.
     pub async fn bind(mut self, listener: TcpListener) -> Result<Server, BuildError> {
         let (shutdown, admin) = (self.options.shutdown, self.admin.take());
-        let on_loopback = listener.local_addr().is_ok_and(|local| local.ip().is_loopback());
-        Ok(Server::new(self.start(on_loopback).await?, listener, admin, shutdown))
+        let tcp = std::mem::take(&mut self.tcp);
+        let state = self.start(is_on_loopback(&listener)).await?;
+        let tcp = tcp.into_iter().map(|(listener, options)| {
+            Ok((tcp_entrance(&state.routes, &listener, options)?, listener))
+        });
+        let tcp = tcp.collect::<Result<_, BuildError>>()?;
+        Ok(Server::new(state, listener, admin, tcp, shutdown))
     }
 
     /// Makes the state of the server, and starts its background tasks.
@@ -203,6 +235,27 @@ impl ServerBuilder {
             max_response_delay,
         }))
     }
+}
+
+fn is_on_loopback(listener: &TcpListener) -> bool {
+    listener.local_addr().is_ok_and(|local| local.ip().is_loopback())
+}
+
+fn tcp_entrance(
+    routes: &Routes,
+    listener: &TcpListener,
+    options: TcpOptions,
+) -> Result<Arc<TcpEntrance>, BuildError> {
+    let TcpOptions { dialect: id, revision, tls } = options;
+    let dialect = routes.dialect(&id).ok_or(BuildError::TcpDialect { id })?.clone();
+    let known = |revision: String| {
+        let (dialect, revisions) = (dialect.id(), dialect.dialect.manifest().revisions);
+        let found = revisions.iter().copied().find(|known| **known == revision);
+        found.ok_or(BuildError::TcpRevision { dialect, revision, revisions })
+    };
+    let revision = revision.map(known).transpose()?;
+    let on_loopback = is_on_loopback(listener);
+    Ok(Arc::new(TcpEntrance { dialect, revision, tls, on_loopback }))
 }
 
 fn place_bounds(http: &HttpOptions) -> PlaceBounds {

@@ -40,6 +40,7 @@ mod state;
 mod stream;
 mod submission;
 mod sync;
+mod tcp;
 #[cfg(test)]
 mod test_support;
 mod tls;
@@ -52,7 +53,9 @@ mod write_timeout;
 
 pub use builder::{BuildError, ServerBuilder};
 pub use metrics::{Metrics, MetricsError};
-pub use options::{DialectOptions, HttpOptions, Keepalive, Limits, ServerOptions, Shutdown};
+pub use options::{
+    DialectOptions, HttpOptions, Keepalive, Limits, ServerOptions, Shutdown, TcpOptions,
+};
 pub use routes::{RouteError, Routes};
 pub use server::Server;
 pub use tls::{Tls, TlsError, TlsOptions};

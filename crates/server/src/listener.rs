@@ -5,6 +5,7 @@ use crate::http_connection::{serve_admin_http, serve_http, serve_http_without_pl
 use crate::places::{NoPlace, Place, PlaceBounds, Places};
 use crate::proxy_protocol::read_header;
 use crate::state::ServerState;
+use crate::tls::Tls;
 use crate::write_timeout::WriteTimeoutStream;
 use std::io::{self, Write};
 use std::net::{IpAddr, Shutdown};
@@ -112,47 +113,73 @@ impl Entrance {
     }
 }
 
-/// A connection on which HTTP has not begun.
-struct Entering {
-    state: Arc<ServerState>,
-    stream: TcpStream,
-    peer: IpAddr,
-    place: Arc<Place>,
+/// A connection on which nothing has begun.
+pub(crate) struct Entering {
+    pub(crate) state: Arc<ServerState>,
+    pub(crate) stream: TcpStream,
+    /// The address of the other end: the client, or a proxy.
+    pub(crate) peer: IpAddr,
+    pub(crate) place: Arc<Place>,
 }
 
 impl Entering {
     async fn serve(mut self, drain: Drain) {
-        let place = self.place.clone();
-        // Boxed, because most connections need nothing of it.
-        if self.has_proxy_header() {
-            let reading =
-                Box::pin(timeout(self.state.http.header_timeout, self.read_proxy_header()));
-            let read = tokio::select! {
-                read = reading => read,
-                () = place.evicted() => return,
-            };
-            match read {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return tracing::debug!(%error, "no header of the PROXY protocol"),
-                Err(_) => return tracing::debug!("no header of the PROXY protocol in time"),
-            }
-            if !self.state.proxies.trusts(self.peer) && place.count_for(self.peer).is_err() {
-                return refuse(&self.state, self.stream, self.peer);
-            }
+        match self.identify().await {
+            Some(Ok(())) => {}
+            Some(Err(_)) => return refuse(&self.state, self.stream, self.peer),
+            None => return,
         }
-        let Self { state, stream, peer, .. } = self;
-        let stream = WriteTimeoutStream::new(stream, state.keepalive.pong_timeout);
-        if state.tls.is_none() {
+        let Some(tls) = self.state.tls.clone() else {
+            let Self { state, stream, peer, place } = self;
+            let stream = WriteTimeoutStream::new(stream, state.keepalive.pong_timeout);
             return serve_http(state, stream, peer, place, drain).await;
-        }
-        let handshake = Box::pin(begin_tls(&state, stream));
-        let begun = tokio::select! {
-            begun = handshake => begun,
-            () = place.evicted() => return,
         };
-        if let Some(stream) = begun {
+        if let Some((stream, state, peer, place)) = self.begin_tls(&tls).await {
             Box::pin(serve_http(state, stream, peer, place, drain)).await;
         }
+    }
+
+    /// Reads the header of the PROXY protocol, where one comes, and counts the connection for the
+    /// client. `None` if the connection is over; an error if the client has all that it may have.
+    pub(crate) async fn identify(&mut self) -> Option<Result<(), NoPlace>> {
+        if !self.has_proxy_header() {
+            return Some(Ok(()));
+        }
+        let place = self.place.clone();
+        // Boxed, because most connections need nothing of it.
+        let reading = Box::pin(timeout(self.state.http.header_timeout, self.read_proxy_header()));
+        let read = tokio::select! {
+            read = reading => read,
+            () = place.evicted() => return None,
+        };
+        match read {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "no header of the PROXY protocol");
+                return None;
+            }
+            Err(_) => {
+                tracing::debug!("no header of the PROXY protocol in time");
+                return None;
+            }
+        }
+        let is_proxy = self.state.proxies.trusts(self.peer);
+        Some(if is_proxy { Ok(()) } else { place.count_for(self.peer) })
+    }
+
+    /// Begins TLS. `None` if the connection is over.
+    pub(crate) async fn begin_tls(
+        self,
+        tls: &Tls,
+    ) -> Option<(TlsStream<WriteTimeoutStream>, Arc<ServerState>, IpAddr, Arc<Place>)> {
+        let Self { state, stream, peer, place } = self;
+        let stream = WriteTimeoutStream::new(stream, state.keepalive.pong_timeout);
+        let handshake = Box::pin(begin_tls(&state, tls, stream));
+        let begun = tokio::select! {
+            begun = handshake => begun,
+            () = place.evicted() => return None,
+        };
+        begun.map(|stream| (stream, state, peer, place))
     }
 
     async fn serve_without_place(mut self) {
@@ -166,9 +193,10 @@ impl Entering {
             }
             let Self { state, stream, .. } = self;
             let stream = WriteTimeoutStream::new(stream, state.keepalive.pong_timeout);
-            if state.tls.is_none() {
-                serve_http_without_place(state, stream).await;
-            } else if let Some(stream) = begin_tls(&state, stream).await {
+            let Some(tls) = state.tls.clone() else {
+                return serve_http_without_place(state, stream).await;
+            };
+            if let Some(stream) = begin_tls(&state, &tls, stream).await {
                 serve_http_without_place(state, stream).await;
             }
         });
@@ -194,9 +222,10 @@ impl Entering {
 /// The handshake of TLS, which has the same time as the head of a request.
 async fn begin_tls(
     state: &ServerState,
+    tls: &Tls,
     stream: WriteTimeoutStream,
 ) -> Option<TlsStream<WriteTimeoutStream>> {
-    let handshake = state.tls.as_ref()?.acceptor().accept(stream);
+    let handshake = tls.acceptor().accept(stream);
     match timeout(state.http.header_timeout, handshake).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {

@@ -1,6 +1,7 @@
 //! The options of a server, each with its default.
 
 use crate::pins::Pin;
+use crate::tls::Tls;
 use ipnet::IpNet;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -216,4 +217,15 @@ pub struct DialectOptions {
     pub max_frame_bytes: Option<usize>,
     /// The revisions of connections that fit; the first pin that fits decides. Default: none.
     pub pins: Vec<Pin>,
+}
+
+/// A raw TCP listener for the JSON values of one dialect, back to back.
+#[derive(Debug, Clone)]
+pub struct TcpOptions {
+    /// The id of the dialect.
+    pub dialect: String,
+    /// The revision of every connection. `None` is the one that the dialect chooses.
+    pub revision: Option<String>,
+    /// TLS, and nothing else. `None`: none.
+    pub tls: Option<Tls>,
 }

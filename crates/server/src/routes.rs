@@ -182,6 +182,11 @@ impl Routes {
         self.shared_dialects().map(|served| served.max_frame_bytes).max().unwrap_or_default()
     }
 
+    /// The dialect with this id.
+    pub(crate) fn dialect(&self, id: &str) -> Option<&Arc<ServedDialect>> {
+        self.dialects.iter().find(|served| served.id() == id)
+    }
+
     /// The document at this path.
     pub(crate) fn document(&self, path: &str) -> Option<&'static Document> {
         let mut documents = self.dialects.iter().flat_map(|served| served.manifest().documents);

@@ -5,6 +5,8 @@ use crate::listener::{Entrance, accept, accepted_by_system, serve_admin};
 use crate::options::Shutdown;
 use crate::routes::Routes;
 use crate::state::ServerState;
+use crate::tcp::TcpEntrance;
+use crate::tls::Tls;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -58,6 +60,7 @@ pub struct Server {
     state: Arc<ServerState>,
     listener: TcpListener,
     admin: Option<TcpListener>,
+    tcp: Vec<(Arc<TcpEntrance>, TcpListener)>,
     shutdown: Shutdown,
 }
 
@@ -66,9 +69,10 @@ impl Server {
         state: Arc<ServerState>,
         listener: TcpListener,
         admin: Option<TcpListener>,
+        tcp: Vec<(Arc<TcpEntrance>, TcpListener)>,
         shutdown: Shutdown,
     ) -> Self {
-        Self { state, listener, admin, shutdown }
+        Self { state, listener, admin, tcp, shutdown }
     }
 
     /// The paths of the server, and the dialects that answer there.
@@ -86,11 +90,16 @@ impl Server {
     /// its request was answered, and those that are left after the grace period are dropped. The
     /// admin listener is served to the end.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let Self { state, listener, admin, shutdown: options } = self;
+        let Self { state, listener, admin, tcp, shutdown: options } = self;
         let _admin = admin.map(|listener| {
             AbortOnDropHandle::new(tokio::spawn(serve_admin(state.clone(), listener)))
         });
-        let _watch = state.tls.clone().map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.watch())));
+        let watch = |tls: Tls| AbortOnDropHandle::new(tokio::spawn(tls.watch()));
+        let certificates = tcp.iter().map(|(entrance, _)| &entrance.tls).chain([&state.tls]);
+        let _watches: Vec<_> = certificates.flatten().cloned().map(watch).collect();
+        for (entrance, listener) in tcp {
+            state.tasks.spawn(entrance.serve(state.clone(), listener, shutdown.clone()));
+        }
         let (drain, turns) = Drain::new(shutdown.clone());
         let entrance = Entrance::new(state.clone(), drain);
         loop {
