@@ -226,6 +226,10 @@ impl Form {
             }
             Form::Natural => natural(value, of, syntax).ok_or_else(kind),
             Form::Decimal => match value {
+                // Any other text is the id of nothing.
+                Value::Text(digits) if of.is_id() => {
+                    Ok(Found::Integer(decimal(digits).unwrap_or_default()))
+                }
                 Value::Text(digits) => decimal(digits)
                     .map(Found::Integer)
                     .ok_or(Mismatch::Range("decimal digits are expected")),
@@ -484,12 +488,25 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_is_no_id_is_the_id_of_nothing() {
+        for form in [Form::Decimal, Form::Hex, Form::Uuid] {
+            for text in ["none", "", "-1", "99999999999999999999999999999999999999"] {
+                let value = Value::Text(text.into());
+                let tables = Tables::default();
+                let found = form.read(&value, Type::FlowId, &tables, Syntax::Json, &mut |_, _| {});
+                let is_nothing = matches!(found, Ok(Found::Integer(number)) if number <= 0);
+                assert!(is_nothing, "{form:?} {text}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_value_of_another_kind_is_told_from_one_out_of_range() {
         let tables = Tables::default();
         for (form, of, text, expected) in [
             (Form::Natural, Type::FlowId, "\"1\"", Mismatch::Kind("an integer is expected")),
             (Form::Decimal, Type::FlowId, "1", Mismatch::Kind("a string is expected")),
-            (Form::Decimal, Type::FlowId, "\"x\"", Mismatch::Range("decimal digits are expected")),
+            (Form::Decimal, Type::Integer, "\"x\"", Mismatch::Range("decimal digits are expected")),
             (Form::Plain, Type::Time, "\"x\"", Mismatch::Range("a time is expected")),
             (Form::FloatSeconds, Type::Time, "\"x\"", Mismatch::Kind("a number is expected")),
         ] {

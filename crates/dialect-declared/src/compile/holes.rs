@@ -129,8 +129,8 @@ impl Resolver<'_> {
                 Plan::Fixed(items.iter().map(|item| self.node(item, false, scopes)).collect())
             }
             NodeKind::List(list) => self.list(list, &node.place, scopes),
-            // Nothing to take it away from.
-            NodeKind::Absent => Plan::Constant(Value::Null, false),
+            // Nothing to take it away from. With `!` a key must be absent, or null.
+            NodeKind::Absent => Plan::Constant(Value::Null, is_required),
             NodeKind::Part(name, _) => {
                 let text = format!("@{name}: parts are nested too deeply");
                 self.problems.add(Problem::error(node.place.clone(), text));
