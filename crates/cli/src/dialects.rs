@@ -1,8 +1,10 @@
 //! The list of dialects: the only one. Everything that runs over all dialects takes it from here.
 
+pub use crate::dialect_folder::DialectFilesError;
 use std::sync::{Arc, LazyLock};
 use tolmach_dialect::{Configure, DOC, Dialect, OptionTable, OptionsError};
 use tolmach_dialect_declared::{BUILT_IN, Declared, Revised, RevisionsError};
+use tolmach_server::UnknownRevision;
 
 /// Every dialect: its id, and the constructor that reads its options.
 const DIALECTS: [Registration; 5] = [
@@ -51,6 +53,12 @@ pub enum DialectError {
     /// One of the options is unknown or has a wrong value.
     #[error(transparent)]
     Options(#[from] OptionsError),
+    /// A file cannot be served.
+    #[error(transparent)]
+    Files(#[from] DialectFilesError),
+    /// A revision that the dialect has not.
+    #[error(transparent)]
+    UnknownRevision(#[from] UnknownRevision),
     /// The revisions cannot be served together.
     #[error(transparent)]
     Revisions(#[from] RevisionsError),

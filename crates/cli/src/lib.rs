@@ -6,6 +6,8 @@ mod backend;
 mod bus_metrics;
 mod commands;
 mod config;
+mod configured_dialects;
+mod dialect_folder;
 pub mod dialects;
 mod error;
 #[cfg(feature = "fuzzing")]

@@ -178,6 +178,11 @@ impl Engine {
         }
     }
 
+    /// The login of a user; `None` if there is no such user.
+    pub async fn login(&self, user: UserId) -> Result<Option<String>, Fault> {
+        Ok(self.cached_user(user).await?.map(|user| user.login.clone()))
+    }
+
     /// A user, at most [`CACHE_LIFETIME`] old.
     pub(crate) async fn cached_user(&self, id: UserId) -> Result<Option<Arc<User>>, Fault> {
         if let Some(user) = self.users.get(&id) {

@@ -46,7 +46,7 @@ const MAX_RESPONSE_DELAY: Duration = Duration::from_secs(1);
 ///     let server = Server::builder(engine, bus)
 ///         .options(ServerOptions { shared_paths: vec!["/chat".into()], ..Default::default() })
 ///         .dialect(legacy)
-///         .dialect_with(own, DialectOptions { max_frame_bytes: Some(64 << 10) })
+///         .dialect_with(own, DialectOptions { max_frame_bytes: Some(64 << 10), ..Default::default() })
 ///         .bind(TcpListener::bind("127.0.0.1:8080").await?)
 ///         .await?;
 ///     Ok(server)
@@ -173,9 +173,10 @@ impl ServerBuilder {
     fn routes_within(&self, memory: &Arc<MemoryBudget>) -> Result<Routes, RouteError> {
         let limits = &self.options.limits;
         let served = |(dialect, options): &(Arc<dyn Dialect>, DialectOptions)| {
-            Arc::new(ServedDialect::new(dialect.clone(), options, limits, memory.clone()))
+            ServedDialect::new(dialect.clone(), options, limits, memory.clone()).map(Arc::new)
         };
-        Routes::new(self.dialects.iter().map(served).collect(), &self.options.shared_paths)
+        let dialects = self.dialects.iter().map(served).collect::<Result<_, _>>()?;
+        Routes::new(dialects, &self.options.shared_paths)
     }
 
     /// Makes the server on a listener that is bound already. The server receives the events of the

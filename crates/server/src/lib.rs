@@ -28,6 +28,8 @@ mod memory_budget;
 mod metrics;
 mod options;
 mod pages;
+mod pinned;
+mod pins;
 mod places;
 mod proxies;
 mod proxy_protocol;
@@ -56,6 +58,7 @@ pub use metrics::{Metrics, MetricsError};
 pub use options::{
     DialectOptions, HttpOptions, Keepalive, Limits, ServerOptions, Shutdown, TcpOptions,
 };
+pub use pins::{Pin, UnknownRevision};
 pub use routes::{RouteError, Routes};
 pub use server::Server;
 pub use tls::{Tls, TlsError, TlsOptions};

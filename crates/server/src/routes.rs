@@ -1,5 +1,6 @@
 //! The paths of a server, and the dialects that answer there.
 
+use crate::pins::UnknownRevision;
 use crate::served_dialect::ServedDialect;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -46,6 +47,9 @@ pub enum RouteError {
         /// The id of the dialect.
         dialect: &'static str,
     },
+    /// A pin has a revision that its dialect has not.
+    #[error(transparent)]
+    UnknownRevision(#[from] UnknownRevision),
 }
 
 /// The result of looking up a path.
@@ -193,7 +197,8 @@ impl Routes {
         documents.find(|document| document.path == path)
     }
 
-    fn shared_dialects(&self) -> impl Iterator<Item = &Arc<ServedDialect>> {
+    /// The dialects of the shared paths.
+    pub(crate) fn shared_dialects(&self) -> impl Iterator<Item = &Arc<ServedDialect>> {
         self.dialects.iter().filter(|served| served.manifest().opening.is_some())
     }
 }

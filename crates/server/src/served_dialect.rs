@@ -3,6 +3,7 @@
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::DialectMetrics;
 use crate::options::{DialectOptions, Limits};
+use crate::pins::{Pins, UnknownRevision};
 use std::sync::Arc;
 use tolmach_dialect::{Dialect, Manifest};
 
@@ -13,30 +14,33 @@ pub(crate) struct ServedDialect {
     pub(crate) max_frame_bytes: usize,
     /// The largest HTTP body, in bytes.
     pub(crate) max_body_bytes: usize,
+    pub(crate) pins: Pins,
     pub(crate) metrics: DialectMetrics,
     /// The budget that rendered events count in.
     pub(crate) memory: Arc<MemoryBudget>,
 }
 
 impl ServedDialect {
+    /// Fails if a pin has a revision that the dialect has not.
     pub(crate) fn new(
         dialect: Arc<dyn Dialect>,
         options: &DialectOptions,
         limits: &Limits,
         memory: Arc<MemoryBudget>,
-    ) -> Self {
+    ) -> Result<Self, UnknownRevision> {
         let manifest = dialect.manifest();
         let max_frame_bytes = options
             .max_frame_bytes
             .or(limits.max_frame_bytes)
             .unwrap_or(manifest.limits.max_frame_bytes);
-        Self {
+        Ok(Self {
             max_frame_bytes,
             max_body_bytes: manifest.limits.max_body_bytes,
-            metrics: DialectMetrics::new(manifest.id),
+            pins: Pins::new(manifest, &options.pins)?,
+            metrics: DialectMetrics::new(manifest),
             memory,
             dialect,
-        }
+        })
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::time::timeout;
-use tolmach_dialect::{Correlation, Request, Response};
+use tolmach_dialect::{Correlation, Request, Response, Revision};
 use tolmach_domain::{Answer, Command, ConnectionId, Fault, FlowId, Origin};
 use tolmach_engine::{Handled, Principal, Submission, Submitted};
 
@@ -16,6 +16,7 @@ use tolmach_engine::{Handled, Principal, Submission, Submitted};
 #[derive(Clone)]
 pub(crate) struct Requester {
     pub(crate) dialect: Arc<ServedDialect>,
+    pub(crate) revision: Revision,
     pub(crate) connection: ConnectionId,
     /// The client's address.
     pub(crate) address: IpAddr,
@@ -84,6 +85,7 @@ pub(crate) async fn submit(
     let Request { correlation, credentials: _, authority, client_tag, command } = request;
     let record = Record {
         dialect: requester.dialect.clone(),
+        revision: requester.revision,
         started: Instant::now(),
         operation: command.name(),
         flow: changed_flow(&command),
@@ -127,6 +129,7 @@ fn changed_flow(command: &Command) -> Option<FlowId> {
 /// A request that is being carried out, as it is measured and answered.
 struct Record {
     dialect: Arc<ServedDialect>,
+    revision: Revision,
     started: Instant,
     operation: &'static str,
     flow: Option<FlowId>,
@@ -135,11 +138,12 @@ struct Record {
 
 impl Record {
     fn complete(self, principal: Option<Principal>, outcome: Result<Answer, Fault>) -> Completed {
-        let Self { dialect, started, operation, flow, correlation } = self;
+        let Self { dialect, revision, started, operation, flow, correlation } = self;
         let result = outcome.as_ref().map_or_else(Fault::name, |_| "ok");
-        dialect.metrics.request(operation, result, started.elapsed());
+        dialect.metrics.request(revision, operation, result, started.elapsed());
         tracing::debug!(
             dialect = dialect.id(),
+            revision,
             operation,
             result,
             user = principal.map(|principal| principal.identity.user.get()),

@@ -52,7 +52,8 @@ impl TestServer {
 pub(crate) fn served(manifest: Manifest) -> Arc<ServedDialect> {
     let (options, limits) = (DialectOptions::default(), Limits::default());
     let memory = MemoryBudget::new(&limits);
-    Arc::new(ServedDialect::new(Arc::new(Toy::new(manifest)), &options, &limits, memory))
+    let served = ServedDialect::new(Arc::new(Toy::new(manifest)), &options, &limits, memory);
+    Arc::new(served.unwrap())
 }
 
 /// Lets every other task run until all of them wait. Needs a runtime of one thread, and tasks that

@@ -1,7 +1,7 @@
 //! The bus between gateways.
 
 use crate::config::Config;
-use crate::dialects;
+use crate::configured_dialects::configured_dialects;
 use crate::error::UsageError;
 use std::sync::Arc;
 use tolmach_bus::{DEFAULT_CAPACITY, RedisBus};
@@ -18,13 +18,14 @@ pub(super) fn redis_bus(
     }
     let mut node = [0; 8];
     entropy.fill(&mut node);
+    let dialects = configured_dialects(config)?;
     let options = tolmach_bus::Options {
         prefix: bus.prefix.clone(),
         sharded: bus.sharded,
         queue_bytes: bus.queue_bytes,
         capacity: DEFAULT_CAPACITY,
         node: u64::from_be_bytes(node),
-        dialects: dialects::ids(),
+        dialects: dialects.iter().map(|one| one.dialect.manifest().id).collect(),
     };
     Ok(Some(Arc::new(RedisBus::open(bus.url.expose(), options)?)))
 }

@@ -4,6 +4,7 @@ use super::dialect_list::dialect_list;
 use crate::arguments::{ListenArguments, Location};
 use crate::backend::{self, PhotoTarget, SecretFile};
 use crate::config::{Auth, Config, HttpTls};
+use crate::configured_dialects::configured_dialects;
 use crate::error::{CliError, UsageError};
 use std::net::ToSocketAddrs;
 use std::path::Path;
@@ -49,11 +50,20 @@ async fn check(config: &Config, data: &Path) -> Result<String, UsageError> {
         mistakes.note(check_folder("the mail folder", folder));
     }
     let keys = mistakes.note(describe_keys(&config.auth, data));
-    if config.dialects.values().all(|section| !section.enabled) {
+    let dialects = mistakes.note(configured_dialects(config).map_err(UsageError::from));
+    if dialects.iter().flatten().all(|dialect| !dialect.is_enabled) && dialects.is_some() {
         mistakes.note::<()>(Err(UsageError::NothingEnabled));
     }
-    let (Some(tls), Some(store), Some(bus), Some(photos), Some(mail), Some(keys), true) =
-        (tls, store, bus, photos, mail, keys, mistakes.0.is_empty())
+    let (
+        Some(tls),
+        Some(store),
+        Some(bus),
+        Some(photos),
+        Some(mail),
+        Some(keys),
+        Some(dialects),
+        true,
+    ) = (tls, store, bus, photos, mail, keys, dialects, mistakes.0.is_empty())
     else {
         return Err(UsageError::Several(mistakes.0));
     };
@@ -73,7 +83,7 @@ async fn check(config: &Config, data: &Path) -> Result<String, UsageError> {
     for collision in collisions {
         text.push_str(&format!("collision: {collision}\n"));
     }
-    Ok(format!("{text}\n{}", dialect_list(config)))
+    Ok(format!("{text}\n{}", dialect_list(config, &dialects)))
 }
 
 /// The mistakes that were found so far.

@@ -1,22 +1,21 @@
 //! The list of dialects, for people.
 
 use crate::config::Config;
-use crate::dialects;
+use crate::configured_dialects::ConfiguredDialect;
 use crate::table::table;
 use tolmach_dialect::{Manifest, Transport};
 
 /// A table with every dialect: its revisions, its endpoints, and what identifies its first frame on
 /// shared paths.
-pub(super) fn dialect_list(config: &Config) -> String {
+pub(super) fn dialect_list(config: &Config, dialects: &[ConfiguredDialect]) -> String {
     let shared = config.routing.shared_paths.join(" ");
-    let rows = dialects::all().into_iter().map(|dialect| {
-        let manifest = dialect.manifest();
-        let enabled = config.dialects.get(manifest.id).is_some_and(|section| section.enabled);
+    let rows = dialects.iter().map(|configured| {
+        let manifest = configured.dialect.manifest();
         let opening = manifest.opening.filter(|_| !shared.is_empty());
         [
             manifest.id.to_owned(),
             manifest.revisions.join(", "),
-            if enabled { endpoints(manifest) } else { "disabled".into() },
+            if configured.is_enabled { endpoints(manifest) } else { "disabled".into() },
             opening.unwrap_or("-").to_owned(),
             manifest.summary.to_owned(),
         ]

@@ -3,8 +3,11 @@
 use super::dialect_list::dialect_list;
 use super::operator::load_config;
 use crate::arguments::Location;
-use crate::error::CliError;
+use crate::configured_dialects::configured_dialects;
+use crate::error::{CliError, UsageError};
 
 pub(crate) fn run(location: &Location) -> Result<String, CliError> {
-    Ok(dialect_list(&load_config(location)?))
+    let config = load_config(location)?;
+    let dialects = configured_dialects(&config).map_err(UsageError::from)?;
+    Ok(dialect_list(&config, &dialects))
 }

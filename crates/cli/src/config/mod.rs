@@ -8,6 +8,7 @@ mod error;
 mod keys;
 mod load;
 mod origin;
+mod pins;
 mod schema;
 mod sections;
 mod sources;

@@ -69,7 +69,8 @@ impl Schema {
         let config =
             self.read().map_err(|error| InvalidValue::Unexpected(error.message().to_owned()))?;
         let id = key.strip_prefix("dialects.").and_then(|rest| rest.split_once('.'));
-        if let Some((id, section)) = id.and_then(|(id, _)| config.dialects.get_key_value(id)) {
+        if let Some((id, section)) = id.and_then(|(id, _)| config.dialects.by_id.get_key_value(id))
+        {
             let DialectSection { options, .. } = section;
             dialects::configure_compiled(id, options.clone())?;
         }

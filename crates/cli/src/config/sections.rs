@@ -1,6 +1,6 @@
 //! The sections of the configuration. `config/tolmach.toml` describes each key.
 
-use super::{keys, values};
+use super::{keys, pins, values};
 use ipnet::IpNet;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use tolmach_adapters::{KeyOptions, Mailbox};
 use tolmach_dialect::OptionTable;
 use tolmach_domain::Secret;
+use tolmach_server::Pin;
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -28,8 +29,7 @@ pub(crate) struct Config {
     pub(crate) shutdown: Shutdown,
     pub(crate) log: Log,
     pub(crate) routing: Routing,
-    /// By dialect id; every dialect of [`crate::dialects`] has one.
-    pub(crate) dialects: BTreeMap<String, DialectSection>,
+    pub(crate) dialects: Dialects,
 }
 
 impl Config {
@@ -346,6 +346,16 @@ pub(crate) struct Routing {
     pub(crate) shared_paths: Vec<String>,
 }
 
+/// `[dialects]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Dialects {
+    /// The folder of the operator's dialect files; empty for none.
+    pub(crate) folder: PathBuf,
+    /// Every dialect of [`crate::dialects`] has one.
+    #[serde(flatten)]
+    pub(crate) by_id: BTreeMap<String, DialectSection>,
+}
+
 /// `[dialects.<id>]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct DialectSection {
@@ -353,6 +363,9 @@ pub(crate) struct DialectSection {
     /// `None`: that of `[limits]`, or else the dialect's own.
     #[serde(deserialize_with = "values::optional_size")]
     pub(crate) max_frame_bytes: Option<usize>,
+    pub(crate) disabled_revisions: Vec<String>,
+    #[serde(rename = "pin", deserialize_with = "pins::pins")]
+    pub(crate) pins: Vec<Pin>,
     /// The dialect's own options, for [`crate::dialects::configure`].
     #[serde(flatten)]
     pub(crate) options: OptionTable,

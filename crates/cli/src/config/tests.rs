@@ -73,9 +73,9 @@ fn the_documented_file_names_every_key_and_no_other() {
 #[test]
 fn every_dialect_is_documented_with_all_its_options() {
     let config = default();
-    let documented: BTreeSet<_> = config.dialects.keys().map(String::as_str).collect();
+    let documented: BTreeSet<_> = config.dialects.by_id.keys().map(String::as_str).collect();
     assert_eq!(documented, dialects::ids().into_iter().collect());
-    for (id, section) in &config.dialects {
+    for (id, section) in &config.dialects.by_id {
         dialects::configure(id, section.options.clone()).unwrap();
         // The error about an unknown option lists those that exist.
         let unknown = OptionTable::from_iter([("?".to_owned(), true.into())]);
@@ -151,8 +151,8 @@ fn the_flag_precedes_the_environment_and_that_the_file() {
         Http { listen: "3.3.3.3:3".into(), max_connections: 2, request_limit: 1, ..default().http };
     assert_eq!(config.http, expected);
     assert_eq!(config.public_url(), "http://3.3.3.3:3");
-    assert!(!config.dialects["bearer"].enabled);
-    assert_eq!(config.dialects["mode"], default().dialects["mode"]);
+    assert!(!config.dialects.by_id["bearer"].enabled);
+    assert_eq!(config.dialects.by_id["mode"], default().dialects.by_id["mode"]);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn the_environment_has_every_kind_of_value() {
 fn the_environment_has_the_options_of_dialects() {
     let option = |id: &str, name: &str, value: &str| {
         let variable = format!("DIALECTS__{}__{}", id.to_uppercase(), name.to_uppercase());
-        with_variable(&variable, value).dialects[id].options[name].clone()
+        with_variable(&variable, value).dialects.by_id[id].options[name].clone()
     };
     assert_eq!(option("sndmsg", "reveal_unknown_user", "true"), true);
     assert_eq!(option("mode", "push", "false"), false);
@@ -200,7 +200,7 @@ fn a_frame_limit_may_be_left_to_the_dialect() {
         ("[limits]\nmax_frame_bytes = 5\n[dialects.mode]\nmax_frame_bytes = 9", Some(5), Some(9)),
     ] {
         let config = load(file, &[], &[]).unwrap();
-        let found = (config.limits.max_frame_bytes, config.dialects["mode"].max_frame_bytes);
+        let found = (config.limits.max_frame_bytes, config.dialects.by_id["mode"].max_frame_bytes);
         assert_eq!(found, (limits, mode), "{file}");
     }
 }

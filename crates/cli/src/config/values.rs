@@ -157,13 +157,22 @@ pub(super) fn log_filter<'de, D: Deserializer<'de>>(from: D) -> Result<String, D
 /// Reads addresses and networks; an address is a network of one. IPv4-mapped IPv6 addresses
 /// (RFC 4291 section 2.5.5.2) become IPv4 addresses.
 pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
-    let network = |text: &str| text.parse::<IpNet>().ok();
-    let address = |text: &str| Some(text.parse::<IpAddr>().ok()?.to_canonical().into());
     list(
         from,
         "a list of addresses and networks is expected, such as \"127.0.0.1\" or \"10.0.0.0/8\"",
-        |text| network(text).or_else(|| address(text)),
+        parse_network,
     )
+}
+
+/// Reads one address or network.
+pub(super) fn network<'de, D: Deserializer<'de>>(from: D) -> Result<Option<IpNet>, D::Error> {
+    let message = "an address or a network is expected, such as \"127.0.0.1\" or \"10.0.0.0/8\"";
+    expected(from, message, |value| parse_network(value.as_str()?)).map(Some)
+}
+
+fn parse_network(text: &str) -> Option<IpNet> {
+    let address = || Some(text.parse::<IpAddr>().ok()?.to_canonical().into());
+    text.parse::<IpNet>().ok().or_else(address)
 }
 
 /// Reads paths of URLs.

@@ -122,16 +122,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// read already is handled.
     pub(crate) async fn run(mut self: Box<Self>, frames: Vec<Frame>, first: Option<Box<Frame>>) {
         let dialect = self.session.dialect().clone();
-        dialect.metrics.connections.increment(1.0);
+        let revision = self.session.revision();
+        dialect.metrics.connections(revision).increment(1.0);
         dialect.metrics.connections_total.increment(1);
-        let revision = self.session.session().revision();
         tracing::debug!(dialect = dialect.id(), revision, "connection opened");
         self.push_responses(frames);
         let Err(end) = match self.begin(first).await {
             Ok(()) => self.serve().await,
             Err(end) => Err(end),
         };
-        dialect.metrics.connections.decrement(1.0);
+        dialect.metrics.connections(self.session.revision()).decrement(1.0);
         // A peer that answers the close late must not hold the backlog of a flow.
         self.session.disconnect();
         let buffer = &mut self.session.send_half().buffer;
@@ -309,7 +309,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.reserve_requests(bytes)?;
         let mut requests = Vec::new();
         let now = self.session.state.engine.now();
-        match self.session.session().decode(now, &frame, &mut requests) {
+        let decoded = self.session.session().decode(now, &frame, &mut requests);
+        self.session.follow_revision();
+        match decoded {
             Ok(()) => {
                 self.syntax_errors = 0;
                 drop(frame);

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use tolmach_dialect::{Close, Frame, RenderContext, ServerSession, Subscription};
+use tolmach_dialect::{Close, Frame, RenderContext, Revision, ServerSession, Subscription};
 use tolmach_domain::{Answer, Authority, Event, EventKind, Fault, Identity, UserId};
 use tolmach_engine::Principal;
 
@@ -48,9 +48,10 @@ impl ConnectionSession {
         client: Client,
     ) -> Self {
         let send_queue_bytes = state.limits.send_queue_bytes;
+        let revision = session.revision();
         let send_half = Some(Box::new(SendHalf::new(dialect.clone(), session, send_queue_bytes)));
         let Client { address, place, proof_deadline } = client;
-        let requester = Requester { dialect, connection: subscriber.id, address };
+        let requester = Requester { dialect, revision, connection: subscriber.id, address };
         Self {
             state,
             requester,
@@ -72,6 +73,24 @@ impl ConnectionSession {
 
     pub(crate) fn dialect(&self) -> &Arc<ServedDialect> {
         &self.requester.dialect
+    }
+
+    /// The revision that the connection is counted by.
+    pub(super) fn revision(&self) -> Revision {
+        self.requester.revision
+    }
+
+    /// Follows the session to the revision that it has decided on.
+    pub(super) fn follow_revision(&mut self) {
+        let (before, revision) = (self.revision(), self.session().revision());
+        if before == revision {
+            return;
+        }
+        let dialect = self.dialect();
+        dialect.metrics.connections(before).decrement(1.0);
+        dialect.metrics.connections(revision).increment(1.0);
+        tracing::debug!(dialect = dialect.id(), revision, "revision recognised");
+        self.requester.revision = revision;
     }
 
     /// The user whose connection it is.

@@ -5,6 +5,7 @@ use super::end::{CLOSE_TIMEOUT, End, Eviction, close_evicted, close_socket};
 use super::inbound::Inbound;
 use super::session::ConnectionSession;
 use crate::hub::Subscriber;
+use crate::pinned::{pinned_dialect, pinned_revision};
 use crate::places::Client;
 use crate::state::ServerState;
 use crate::stream::Writer;
@@ -78,7 +79,14 @@ async fn negotiate<S: AsyncRead + AsyncWrite + Unpin + Send>(
         .local(state.is_local(client.address))
         .first_frame(&first)
         .max_json_depth(state.limits.max_json_depth);
-    let accepted = state.routes.recognise(&handshake).and_then(|(served, revision)| {
+    let chosen = match state.routes.recognise(&handshake) {
+        Some((served, revision)) => {
+            let pinned = pinned_revision(&state, served, &handshake, client.address).await;
+            Some((served, pinned.unwrap_or(revision)))
+        }
+        None => pinned_dialect(&state, &handshake, client.address).await,
+    };
+    let accepted = chosen.and_then(|(served, revision)| {
         let session = served.dialect.accept(&handshake.revision(revision)).ok()?;
         Some((served.clone(), session))
     });

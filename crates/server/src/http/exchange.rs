@@ -6,6 +6,7 @@ use super::responses::error;
 use crate::identity::ConnectionIdentity;
 use crate::memory_budget::Reservation;
 use crate::metrics;
+use crate::pinned::pinned_revision;
 use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
 use crate::submission::{Requester, submit};
@@ -38,6 +39,10 @@ pub(super) async fn exchange(
         .websocket(false)
         .local(state.is_local(address))
         .max_json_depth(state.limits.max_json_depth);
+    let handshake = match pinned_revision(state, dialect, &handshake, address).await {
+        Some(revision) => handshake.revision(revision),
+        None => handshake,
+    };
     let session = match dialect.dialect.accept(&handshake) {
         Ok(session) => session,
         Err(rejection) => {
@@ -45,7 +50,8 @@ pub(super) async fn exchange(
             return leave_unread(&head, body, *rejection.response);
         }
     };
-    let requester = Requester { dialect: dialect.clone(), connection, address };
+    let revision = session.revision();
+    let requester = Requester { dialect: dialect.clone(), revision, connection, address };
     let mut exchange = Exchange { state, budget, requester, session };
     let received = match exchange.receive(&mut body).await {
         Ok(received) => received,

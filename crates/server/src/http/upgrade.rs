@@ -2,6 +2,7 @@
 
 use super::responses::{error, going_away, upgrade_required};
 use crate::connection::{Connection, ConnectionSession, Inbound, serve_shared, websocket_config};
+use crate::pinned::pinned_revision;
 use crate::places::Client;
 use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
@@ -119,6 +120,10 @@ pub(super) async fn upgrade(
         .websocket(true)
         .local(state.is_local(client.address))
         .max_json_depth(state.limits.max_json_depth);
+    let opening = match pinned_revision(&state, &dialect, &opening, client.address).await {
+        Some(revision) => opening.revision(revision),
+        None => opening,
+    };
     let session = match dialect.dialect.accept(&opening) {
         Ok(session) => session,
         Err(rejection) => {

@@ -41,7 +41,7 @@ async fn perform(transcript: Transcript) -> Result<String, CliError> {
 fn config(listen: String) -> Result<Config, UsageError> {
     let flags = vec![("demo", "http.listen", listen), ("demo", "auth.bcrypt_cost", "4".to_owned())];
     let mut config = Config::load(Sources { flags, ..Sources::default() })?;
-    for section in config.dialects.values_mut() {
+    for section in config.dialects.by_id.values_mut() {
         if let Some(push) = section.options.get_mut("push") {
             *push = true.into();
         }
