@@ -17,9 +17,16 @@ pub const BUILT_IN: &[DialectFile<'static>] = files![
     "mode-literal.toml",
     "sndmsg-doc.toml",
     "sndmsg-uchat.toml",
+    "morelia-17.toml",
+    "morelia-1.15.toml",
     "morelia-1.16.toml",
-    "action-2025.toml",
+    "morelia-server-2020.toml",
+    "morelia-json-in-string.toml",
     "action-dcrf.toml",
+    "action-2024-12.toml",
+    "action-2025-01.toml",
+    "action-2025-03.toml",
+    "action-2025-04.toml",
 ];
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::decode::Matcher;
 use crate::encode::Me;
 use crate::plan::{Compiled, CredentialsPlace, Transport};
 use crate::problem::{Diagnostic, FileError, Problem};
-use crate::server::{Session, chosen_of, event_frames, matches_event};
+use crate::server::{Session, chosen_of, event_frames, forbidden, matches_event};
 use crate::syntax::Syntax;
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use std::sync::Arc;
@@ -97,8 +97,13 @@ impl Declared {
 
     /// True if a handshake has the subprotocol and the token of this wire.
     pub(crate) fn claims_handshake(&self, handshake: &Handshake<'_>) -> bool {
-        self.file.credentials == CredentialsPlace::Subprotocol
+        self.file.credentials.contains(&CredentialsPlace::Subprotocol)
             && matches!(self.token(handshake), (Some(_), Some(_)))
+    }
+
+    /// True if the handshake proves the user.
+    pub(crate) fn proves_by_handshake(&self) -> bool {
+        self.file.proves_by_handshake()
     }
 
     /// True if its first frame can be recognised.
@@ -108,31 +113,40 @@ impl Declared {
 
     /// The token of a handshake, and the subprotocol to accept.
     fn token(&self, handshake: &Handshake<'_>) -> (Option<Secret>, Option<&'static str>) {
-        let Some(request) = handshake.request else { return (None, None) };
-        let header = |name| request.headers.get(name).and_then(|value| value.to_str().ok());
-        match self.file.credentials {
-            CredentialsPlace::Connection | CredentialsPlace::Field => (None, None),
-            CredentialsPlace::Header => {
-                let token = header(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
-                (token.map(|token| Secret::new(token.trim())), None)
-            }
-            CredentialsPlace::Query => {
-                let query = request.uri.query().unwrap_or_default();
-                let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-                let token = pairs.find(|(name, _)| *name == "token").map(|(_, token)| token);
-                (token.map(Secret::new), None)
-            }
-            CredentialsPlace::Subprotocol => {
-                let protocols = header(SEC_WEBSOCKET_PROTOCOL).unwrap_or_default();
-                let protocols: Vec<&str> = protocols.split(',').map(str::trim).collect();
-                match protocols.as_slice() {
-                    [first, .., token] => {
-                        let accepted = ["chat", "admin-chat", "bearer"];
-                        let accepted = accepted.into_iter().find(|name| name == first);
-                        (Some(Secret::new(*token)), accepted)
-                    }
-                    _ => (None, None),
+        let tokens = self.file.credentials.iter().map(|place| token_at(*place, handshake));
+        tokens.into_iter().find(|(token, _)| token.is_some()).unwrap_or_default()
+    }
+}
+
+/// The token at one place of a handshake, and the subprotocol to accept.
+fn token_at(
+    place: CredentialsPlace,
+    handshake: &Handshake<'_>,
+) -> (Option<Secret>, Option<&'static str>) {
+    let Some(request) = handshake.request else { return (None, None) };
+    let header = |name| request.headers.get(name).and_then(|value| value.to_str().ok());
+    match place {
+        CredentialsPlace::Connection | CredentialsPlace::Field => (None, None),
+        CredentialsPlace::Header => {
+            let token = header(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+            (token.map(|token| Secret::new(token.trim())), None)
+        }
+        CredentialsPlace::Query => {
+            let query = request.uri.query().unwrap_or_default();
+            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            let token = pairs.find(|(name, _)| *name == "token").map(|(_, token)| token);
+            (token.map(Secret::new), None)
+        }
+        CredentialsPlace::Subprotocol => {
+            let protocols = header(SEC_WEBSOCKET_PROTOCOL).unwrap_or_default();
+            let protocols: Vec<&str> = protocols.split(',').map(str::trim).collect();
+            match protocols.as_slice() {
+                [first, .., token] => {
+                    let accepted = ["chat", "admin-chat", "bearer"];
+                    let accepted = accepted.into_iter().find(|name| name == first);
+                    (Some(Secret::new(*token)), accepted)
                 }
+                _ => (None, None),
             }
         }
     }
@@ -151,10 +165,8 @@ impl Dialect for Declared {
             Frame::Text(bytes) | Frame::Value(bytes) => bytes,
             Frame::Binary(_) | Frame::Request(_) | Frame::Response(_) => return Recognition::No,
         };
-        // A token in the subprotocol is a part of such an opening.
-        if self.file.credentials == CredentialsPlace::Subprotocol
-            && !self.claims_handshake(handshake)
-        {
+        // A token of the handshake is a part of such an opening.
+        if self.proves_by_handshake() && self.token(handshake).0.is_none() {
             return Recognition::No;
         }
         // A Python literal with double quotation marks only is JSON: the document's wire.
@@ -180,6 +192,9 @@ impl Dialect for Declared {
     ) -> Result<Box<dyn ServerSession>, HandshakeRejection> {
         let names = (self.manifest.id, self.revision);
         let token = self.token(handshake);
+        if self.proves_by_handshake() && token.0.is_none() {
+            return Err(forbidden().into());
+        }
         Ok(Box::new(Session::new(self.file.clone(), names, handshake, token)))
     }
 

@@ -2,6 +2,7 @@
 
 use crate::forms::Tables;
 use crate::model::{Datum, Source, Type, read};
+use crate::paging::PageFacts;
 use crate::plan::{ListKind, ListPlan, Plan, Slot, SlotSource, TextPlan};
 use crate::syntax::{Syntax, Value, Writer};
 use std::borrow::Cow;
@@ -30,6 +31,8 @@ pub(crate) struct Fill<'a> {
     pub(crate) token: Option<&'a str>,
     pub(crate) token_user: Option<UserId>,
     pub(crate) memory: &'a [Option<i64>],
+    /// Of an answer that is a page.
+    pub(crate) page: Option<PageFacts>,
     /// The chosen form of each choice.
     pub(crate) chosen: &'a [u8],
 }
@@ -198,6 +201,12 @@ impl<'a> Fill<'a> {
     fn datum(&self, slot: &Slot, scopes: &[Datum<'a>]) -> Datum<'a> {
         let (start, path) = match slot.source {
             SlotSource::Scope(0) => match self.root {
+                Some(_) if matches!(slot.path.as_slice(), ["next"]) => {
+                    return Datum::optional_id(self.page.and_then(|page| page.next));
+                }
+                Some(_) if matches!(slot.path.as_slice(), ["total"]) => {
+                    return Datum::optional_id(self.page.map(|page| page.total));
+                }
                 Some(root) => (Datum::Object(root), slot.path.as_slice()),
                 None => return Datum::None,
             },

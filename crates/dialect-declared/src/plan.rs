@@ -177,6 +177,9 @@ pub(crate) struct RequestRule {
     pub(crate) needs_token: bool,
     /// True if the response names the messages that a deletion left.
     pub(crate) says_left: bool,
+    /// True if the response says where the next page begins: one item more than the page is
+    /// requested, which shows if there is one.
+    pub(crate) is_paged: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -223,6 +226,18 @@ pub(crate) enum CredentialsPlace {
     Query,
 }
 
+impl CredentialsPlace {
+    /// True for a token of the handshake.
+    pub(crate) fn is_of_handshake(self) -> bool {
+        match self {
+            CredentialsPlace::Connection | CredentialsPlace::Field => false,
+            CredentialsPlace::Header | CredentialsPlace::Subprotocol | CredentialsPlace::Query => {
+                true
+            }
+        }
+    }
+}
+
 /// A compiled file.
 #[derive(Debug)]
 pub(crate) struct Compiled {
@@ -234,7 +249,10 @@ pub(crate) struct Compiled {
     pub(crate) paths: Vec<String>,
     pub(crate) opens: Option<Plan>,
     pub(crate) opening: String,
-    pub(crate) credentials: CredentialsPlace,
+    /// The first that a connection has is used.
+    pub(crate) credentials: Vec<CredentialsPlace>,
+    /// The paths on which every request claims the right of an administrator.
+    pub(crate) administrator_paths: Vec<String>,
     pub(crate) ignore: Vec<String>,
     pub(crate) push: bool,
     pub(crate) pace: Option<Duration>,
@@ -245,8 +263,9 @@ pub(crate) struct Compiled {
     pub(crate) events: Vec<EventRule>,
     /// The keys that lead to a request's name.
     pub(crate) name_path: Vec<String>,
-    pub(crate) unknown: Plan,
-    pub(crate) malformed: Plan,
+    /// The frames of violations; `None` where they are not answered.
+    pub(crate) unknown: Option<Plan>,
+    pub(crate) malformed: Option<Plan>,
 }
 
 /// A transport of connections.
@@ -257,6 +276,11 @@ pub(crate) enum Transport {
 }
 
 impl Compiled {
+    /// True if the handshake proves the user of a connection.
+    pub(crate) fn proves_by_handshake(&self) -> bool {
+        self.credentials.iter().any(|place| place.is_of_handshake())
+    }
+
     /// The outcome with this name.
     pub(crate) fn outcome(&self, name: &str) -> Option<usize> {
         self.outcomes.iter().position(|row| row.name == name)

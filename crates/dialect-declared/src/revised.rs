@@ -22,7 +22,10 @@ const MAX_REVISIONS: usize = 12;
 /// - A revision that is pinned ([`Handshake::revision`]) is used as it is.
 /// - Otherwise the first frame decides, on paths of the dialect's own too: the first revision, in
 ///   the order given, that claims it, or else the dialect itself.
-/// - A revision whose token is a WebSocket subprotocol claims handshakes that have one.
+/// - Revisions whose token is a WebSocket subprotocol claim handshakes that have one: the dialect's
+///   own rules do not apply to them, and the last in the order given has the connection until the
+///   first frame decides.
+/// - Any other revision whose handshake proves the user is for connections that the dialect accepts.
 #[derive(Clone)]
 pub struct Revised {
     base: Arc<dyn Dialect>,
@@ -85,6 +88,15 @@ impl Revised {
         claimed
     }
 
+    /// True if a revision may have a connection whose first frame it recognises: one whose handshake
+    /// proves the user in the dialect's own way is held to the rules of the dialect.
+    fn admits(&self, index: usize, handshake: &Handshake<'_>) -> bool {
+        let revision = &self.revisions[index];
+        !revision.proves_by_handshake()
+            || revision.claims_handshake(handshake)
+            || self.base.accept(handshake).is_ok()
+    }
+
     /// The session of a revision.
     fn accept_revision(
         &self,
@@ -107,9 +119,9 @@ impl Dialect for Revised {
         }
         let recognised = self.revisions.iter().map(|revision| revision.recognise(handshake));
         recognised
-            .into_iter()
-            .find(|recognition| *recognition != Recognition::No)
-            .unwrap_or_else(|| self.base.recognise(handshake))
+            .enumerate()
+            .find(|(index, found)| *found != Recognition::No && self.admits(*index, handshake))
+            .map_or_else(|| self.base.recognise(handshake), |(_, found)| found)
     }
 
     fn accept(
@@ -126,12 +138,13 @@ impl Dialect for Revised {
         let claimed =
             candidates.iter().any(|index| self.revisions[*index].claims_handshake(handshake));
         if handshake.first_frame.is_some() {
-            let recognised = candidates
-                .iter()
-                .find(|index| self.revisions[**index].recognise(handshake) != Recognition::No);
-            return match (recognised, candidates.first()) {
+            let recognised = candidates.iter().find(|index| {
+                self.revisions[**index].recognise(handshake) != Recognition::No
+                    && self.admits(**index, handshake)
+            });
+            return match (recognised, candidates.last()) {
                 (Some(index), _) => self.accept_revision(*index, handshake),
-                (None, Some(first)) if claimed => self.accept_revision(*first, handshake),
+                (None, Some(last)) if claimed => self.accept_revision(*last, handshake),
                 _ => self.base.accept(handshake),
             };
         }
@@ -139,8 +152,8 @@ impl Dialect for Revised {
         if candidates.is_empty() || !handshake.websocket && handshake.request.is_some() {
             return self.base.accept(handshake);
         }
-        let session = match candidates.first() {
-            Some(first) if claimed => self.accept_revision(*first, handshake)?,
+        let session = match candidates.last() {
+            Some(last) if claimed => self.accept_revision(*last, handshake)?,
             _ => self.base.accept(handshake)?,
         };
         let opening = Opening {
@@ -149,8 +162,10 @@ impl Dialect for Revised {
             connection: handshake.connection,
             is_local: handshake.local,
             max_json_depth: handshake.max_json_depth,
+            keeps_choice: candidates
+                .iter()
+                .any(|index| self.revisions[*index].proves_by_handshake()),
             candidates,
-            is_claimed: claimed,
         };
         Ok(Box::new(Undecided { session, identity: None, opening: Some(Box::new(opening)) }))
     }
@@ -261,8 +276,8 @@ struct Opening {
     is_local: bool,
     max_json_depth: usize,
     candidates: Vec<usize>,
-    /// True if the candidates claim the handshake.
-    is_claimed: bool,
+    /// True if the first frame decides after the handshake has proven the user.
+    keeps_choice: bool,
 }
 
 impl Opening {
@@ -287,10 +302,11 @@ impl ServerSession for Undecided {
     fn initial_requests(&mut self, now: Timestamp, out: &mut Vec<Request>) {
         let before = out.len();
         self.session.initial_requests(now, out);
-        // The session of the dialect itself keeps what their responses tell it. Of revisions, whose
-        // handshake is one, the first frame chooses still: the responses precede it.
+        // The session of the dialect itself keeps what their responses tell it. Where they only
+        // prove the user, whom another session is told of, the first frame chooses still: the
+        // responses precede it.
         if out.len() > before {
-            self.opening.take_if(|opening| !opening.is_claimed);
+            self.opening.take_if(|opening| !opening.keeps_choice);
         }
     }
 

@@ -1,9 +1,11 @@
 //! The server's side of a connection.
 
 use crate::decode::{FieldProblem, Match, Matcher};
+use crate::echo::{event_of, is_in_answer};
 use crate::encode::{Fill, Me};
-use crate::model::{self, Datum, Found, Record, RecordError, Source, read};
+use crate::model::{self, Datum, Found, Operation, Record, RecordError, Source, read};
 use crate::outcome::{filled_cells, row_of};
+use crate::paging::{Page, not_older};
 use crate::plan::{Compiled, CredentialsPlace, Empty, EventRule, FixedValue, Refusal, RequestRule};
 use crate::syntax::{Kind, Value};
 use bytes::Bytes;
@@ -14,7 +16,8 @@ use tolmach_dialect::{
     Revision, ServerSession, Subscription, Unsupported, Variant, Violation, ViolationKind,
 };
 use tolmach_domain::{
-    Answer, Command, ConnectionId, Fault, FlowId, Identity, Secret, Timestamp, UserId,
+    Answer, Authority, Command, ConnectionId, Fault, FlowId, Identity, Origin, Secret, Timestamp,
+    UserId, UserRef,
 };
 
 /// The longest part of an unknown name that is repeated, in characters.
@@ -33,6 +36,8 @@ pub(crate) struct Session {
     is_tcp: bool,
     /// The token of the handshake.
     token: Option<Secret>,
+    /// The right that every request claims.
+    authority: Authority,
     subprotocol: Option<&'static str>,
     me: Me,
     memory: Vec<Option<i64>>,
@@ -50,6 +55,19 @@ struct Pending {
     /// The identifier of a login.
     login: Option<String>,
     remembered: Vec<(usize, Option<i64>)>,
+    page: Option<Page>,
+    /// The id of the oldest message that a history is to hold.
+    from: Option<i64>,
+}
+
+/// The request that proves the token of a handshake.
+struct HandshakeProof;
+
+/// The response to a handshake without a valid token.
+pub(crate) fn forbidden() -> http::Response<Bytes> {
+    let mut response = http::Response::new(Bytes::new());
+    *response.status_mut() = http::StatusCode::FORBIDDEN;
+    response
 }
 
 /// A frame that is refused before the engine sees it.
@@ -79,6 +97,7 @@ impl Session {
             max_json_depth: handshake.max_json_depth,
             is_tcp: handshake.request.is_none(),
             token,
+            authority: authority(&file, handshake),
             subprotocol,
             me: Me::default(),
             memory: vec![None; file.memory.len()],
@@ -106,6 +125,7 @@ impl Session {
             token: None,
             token_user: None,
             memory: &self.memory,
+            page: None,
             chosen: &self.chosen,
         }
     }
@@ -126,8 +146,8 @@ impl Session {
             (Some(Refusal::Nothing), _) => None,
             (Some(Refusal::Frame(plan)), _) => Some(plan),
             (Some(Refusal::ByFault(frames)), _) => frames.get(fault).or(frames.get("*")),
-            (None, ViolationKind::UnknownMethod) => Some(&self.file.unknown),
-            (None, _) => Some(&self.file.malformed),
+            (None, ViolationKind::UnknownMethod) => self.file.unknown.as_ref(),
+            (None, _) => self.file.malformed.as_ref(),
         };
         let answer = plan.map(|plan| self.frame(fill.frame(plan)));
         Violation { kind, answer, close: None }
@@ -229,20 +249,27 @@ impl Session {
             Some(Found::Text(login)) if rule.operation.is_anonymous() => Some(login.clone()),
             _ => None,
         };
-        let record = self.completed(rule, found.record);
+        let mut record = self.completed(rule, found.record);
+        let from = match rule.operation {
+            Operation::History => record.integer("from"),
+            _ => None,
+        };
         let remembered = self.remembered(rule, &record);
-        let command = model::command(rule.operation, record).map_err(|error| match error {
+        let mut command = model::command(rule.operation, record).map_err(|error| match error {
             RecordError::Fault(error) => fault(error),
             RecordError::Missing(field) => {
                 let key = frame.keys.get(field).map_or(field, String::as_str);
                 refused(row_of(&file, "mistyped"), key, "missing".to_owned())
             }
         })?;
+        let page = if rule.is_paged { Page::of(&mut command) } else { None };
         let kept = rule.keeps_request.then(|| command.clone());
         let client_tag = tag.clone();
-        let pending = Pending { rule: rule_index, tag, chosen, command: kept, login, remembered };
+        let rule = rule_index;
+        let pending = Pending { rule, tag, chosen, command: kept, login, remembered, page, from };
         let mut request = Request::new(Correlation::new(pending), credentials, command);
         request.client_tag = client_tag;
+        request.authority = self.authority;
         Ok(request)
     }
 
@@ -355,9 +382,9 @@ impl Session {
         if rule.operation.is_anonymous() && !rule.needs_token {
             return Ok(Credentials::Nothing);
         }
-        Ok(match self.file.credentials {
-            CredentialsPlace::Connection => Credentials::Connection,
-            CredentialsPlace::Field => {
+        Ok(match self.file.credentials.first() {
+            None | Some(CredentialsPlace::Connection) => Credentials::Connection,
+            Some(CredentialsPlace::Field) => {
                 if !rule.needs_token {
                     return Ok(Credentials::Nothing);
                 }
@@ -370,9 +397,7 @@ impl Session {
                     }
                 }
             }
-            CredentialsPlace::Header | CredentialsPlace::Subprotocol | CredentialsPlace::Query => {
-                Credentials::Bearer(self.token.clone().ok_or(Fault::Unauthenticated)?)
-            }
+            Some(_) => Credentials::Bearer(self.token.clone().ok_or(Fault::Unauthenticated)?),
         })
     }
 
@@ -419,16 +444,28 @@ impl Session {
         answer: &Answer,
         out: &mut Vec<Frame>,
     ) {
+        let Some(plan) = &rule.response else {
+            return self.answer_by_event(now, rule, pending, answer, out);
+        };
         let cells = &self.file.outcomes[rule.ok].cells;
+        let answer = not_older(answer, pending.from);
+        let (answer, page) = match pending.page {
+            Some(page) => {
+                let (answer, facts) = page.cut(answer);
+                (answer, Some(facts))
+            }
+            None => (answer, None),
+        };
+        let answer = answer.as_ref();
         let fill = Fill {
             root: Some(Source::Answer(answer)),
+            page,
             request: pending.command.as_ref(),
             outcome: cells,
             tag: pending.tag.as_deref(),
             chosen: &pending.chosen,
             ..self.fill(now, &rule.answer)
         };
-        let Some(plan) = &rule.response else { return };
         let items = match &rule.each {
             Some(list) => fill.items(list),
             None => {
@@ -453,6 +490,31 @@ impl Session {
         for item in items {
             out.push(self.frame(fill.frame_of(plan, Some(item))));
         }
+    }
+
+    /// The frames of the event that the request has caused, which others receive too.
+    fn answer_by_event(
+        &self,
+        now: Timestamp,
+        rule: &RequestRule,
+        pending: &Pending,
+        answer: &Answer,
+        out: &mut Vec<Frame>,
+    ) {
+        let kind =
+            pending.command.as_ref().and_then(|command| event_of(command, answer, self.me.id));
+        let Some(kind) = kind else { return };
+        let mut event = Event::new(now, kind);
+        event.origin = Some(Origin {
+            connection: self.connection,
+            dialect: self.id,
+            client_tag: pending.tag.clone(),
+        });
+        let rules = self.file.events.iter().filter(|event| event.name == rule.answer);
+        let fitting = rules.into_iter().find(|rule| matches_event(rule, &event, self.me.id));
+        let Some(rule) = fitting else { return };
+        let frames = event_frames(&self.file, rule, &event, &self.me, &pending.chosen);
+        out.extend(frames.into_iter().map(|bytes| self.frame(bytes)));
     }
 
     fn refuse(
@@ -502,6 +564,15 @@ impl Session {
 }
 
 impl ServerSession for Session {
+    fn initial_requests(&mut self, _now: Timestamp, out: &mut Vec<Request>) {
+        if let Some(token) = self.token.clone() {
+            let command = Command::GetUser { user: UserRef::Me };
+            let correlation = Correlation::new(HandshakeProof);
+            let request = Request::new(correlation, Credentials::Bearer(token), command);
+            out.push(Request { authority: self.authority, ..request });
+        }
+    }
+
     fn decode(
         &mut self,
         now: Timestamp,
@@ -543,12 +614,22 @@ impl ServerSession for Session {
         _context: &RenderContext<'_>,
         out: &mut Vec<Frame>,
     ) -> Result<(), Unsupported> {
+        if response.correlation.get::<HandshakeProof>().is_some() {
+            if response.outcome.is_err() {
+                out.push(Frame::response(forbidden()));
+            }
+            return Ok(());
+        }
         let what = "a response to another session's request";
         let unknown = Unsupported { dialect: self.id, what };
         let pending = response.correlation.get::<Pending>().ok_or(unknown)?;
         let file = self.file.clone();
         let rule = &file.requests[pending.rule];
         match &response.outcome {
+            // Without a token on the wire there is nothing to prove.
+            Err(Fault::Unauthenticated) if is_unproven(&file, rule) => {
+                self.answer(now, rule, pending, &Answer::LoggedOut, out);
+            }
             Err(fault) => self.refuse(now, rule, pending, fault, out),
             // A wire that does not name what is left says that there is no such message.
             Ok(Answer::Deleted { deleted, .. }) if deleted.is_empty() && !rule.says_left => {
@@ -609,7 +690,8 @@ impl ServerSession for Session {
                 .iter()
                 .any(|request| request.response.is_none() && request.name == name)
         };
-        if is_own && !answers(rule.name.clone()) {
+        // The response was, or is, such a frame.
+        if is_own && (is_in_answer(rule.event) || !answers(rule.name.clone())) {
             return Delivery::Skip;
         }
         if rule.is_private || rule.each.is_some() {
@@ -630,6 +712,24 @@ impl ServerSession for Session {
     fn revision(&self) -> Revision {
         self.revision
     }
+}
+
+/// The right that a connection's requests claim, by its path.
+fn authority(file: &Compiled, handshake: &Handshake<'_>) -> Authority {
+    let path = handshake.request.map_or("", |request| request.uri.path());
+    let trimmed = |path: &str| path.trim_end_matches('/').to_owned();
+    if file.administrator_paths.iter().any(|own| trimmed(own) == trimmed(path)) {
+        Authority::Administrator
+    } else {
+        Authority::Member
+    }
+}
+
+/// True for the command `nothing` without a token, where the wire has tokens in its requests.
+fn is_unproven(file: &Compiled, rule: &RequestRule) -> bool {
+    rule.operation == Operation::Nothing
+        && !rule.needs_token
+        && file.credentials.first() == Some(&CredentialsPlace::Field)
 }
 
 /// The cells of a fault for one request: its own row, or that of `*` laid over the common one.
@@ -702,7 +802,9 @@ pub(crate) fn event_frames(
     me: &Me,
     chosen: &[u8],
 ) -> Vec<Bytes> {
-    let tag = event.origin.as_ref().and_then(|origin| origin.client_tag.as_deref());
+    // Another dialect's request ids are of another form.
+    let origin = event.origin.as_ref().filter(|origin| origin.dialect == file.id);
+    let tag = origin.and_then(|origin| origin.client_tag.as_deref());
     let fill = Fill {
         syntax: file.syntax,
         tables: &file.tables,
@@ -716,6 +818,7 @@ pub(crate) fn event_frames(
         token: None,
         token_user: None,
         memory: &[],
+        page: None,
         chosen,
     };
     match &rule.each {

@@ -66,6 +66,7 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
             "opens",
             "opening",
             "credentials",
+            "administrators",
             "ignore",
             "push",
             "extends",
@@ -109,18 +110,7 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
         problems.error(place, "[envelope] request: a key with the hole <name> is expected");
     }
     let transports = transports(head, problems);
-    let credentials = {
-        let text = problems.needed_text(head, "credentials");
-        let place = head.get("credentials").unwrap_or(head);
-        let names = [
-            ("connection", CredentialsPlace::Connection),
-            ("field", CredentialsPlace::Field),
-            ("header", CredentialsPlace::Header),
-            ("subprotocol", CredentialsPlace::Subprotocol),
-            ("query", CredentialsPlace::Query),
-        ];
-        problems.choice(place, text, &names).unwrap_or(CredentialsPlace::Connection)
-    };
+    let credentials = credentials(head, problems);
     check_outcomes(&outcomes, section("outcomes"), problems);
     let variants: usize = tables.choices.iter().map(Vec::len).product();
     if variants > MAX_VARIANTS {
@@ -138,7 +128,8 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
         summary: problems.needed_text(head, "summary").to_owned(),
         syntax,
         transports,
-        paths: paths(head, problems),
+        paths: paths(head, "paths", problems),
+        administrator_paths: paths(head, "administrators", problems),
         opens,
         opening,
         credentials,
@@ -343,11 +334,32 @@ fn transports(head: &Raw, problems: &mut Problems) -> Vec<Transport> {
     texts.iter().filter_map(|text| problems.choice(place, text, &names)).collect()
 }
 
-fn paths(head: &Raw, problems: &mut Problems) -> Vec<String> {
-    let paths = problems.texts(head, "paths");
+fn credentials(head: &Raw, problems: &mut Problems) -> Vec<CredentialsPlace> {
+    let place = head.get("credentials").unwrap_or(head);
+    let names = [
+        ("connection", CredentialsPlace::Connection),
+        ("field", CredentialsPlace::Field),
+        ("header", CredentialsPlace::Header),
+        ("subprotocol", CredentialsPlace::Subprotocol),
+        ("query", CredentialsPlace::Query),
+    ];
+    let texts = problems.texts(head, "credentials");
+    let places = texts.iter().filter_map(|text| problems.choice(place, text, &names));
+    let places: Vec<CredentialsPlace> = places.collect();
+    if head.get("credentials").is_none() {
+        problems.error(head, "the key credentials is missing");
+    }
+    if places.len() > 1 && !places.iter().all(|place| place.is_of_handshake()) {
+        problems.error(place, "several places: header, subprotocol and query only");
+    }
+    places
+}
+
+fn paths(head: &Raw, key: &str, problems: &mut Problems) -> Vec<String> {
+    let paths = problems.texts(head, key);
     for path in &paths {
         if !path.starts_with('/') || path.contains(['?', '#', ' ']) {
-            let place = head.get("paths").unwrap_or(head);
+            let place = head.get(key).unwrap_or(head);
             problems.error(place, format!("{path}: a path begins with a slash"));
         }
     }
@@ -419,14 +431,18 @@ impl Compiler<'_> {
         lay_over(&lower, frame.unwrap_or(&empty))
     }
 
-    fn violation(&self, raw: Option<&Raw>, problems: &mut Problems) -> Plan {
+    /// The frame of a violation; `None` where it is not answered.
+    fn violation(&self, raw: Option<&Raw>, problems: &mut Problems) -> Option<Plan> {
+        if raw.and_then(|raw| raw.get("frame")).and_then(Raw::text) == Some("nothing") {
+            return None;
+        }
         let place = Raw::empty(0..1);
         let frame = raw.and_then(|raw| {
             problems.only(raw, &["frame"]);
             self.pattern(raw.get("frame")?, problems)
         });
         let node = self.enveloped("refused", frame.as_ref(), raw.unwrap_or(&place), problems);
-        self.plan(&node, Root { shape: None, request: None }, problems)
+        Some(self.plan(&node, Root { shape: None, request: None }, problems))
     }
 
     fn outcome(&self, name: &str, place: &Raw, problems: &mut Problems) -> usize {
@@ -564,6 +580,7 @@ impl Compiler<'_> {
             .iter()
             .chain(empty_plan(empty.as_ref()))
             .any(|plan| uses(plan, &|slot| slot.source == SlotSource::Request))
+            || response.is_none()
             || remember.iter().any(|(_, _, from_request)| *from_request);
         let needs_token =
             frames.iter().any(|frame| uses(&frame.plan, &|slot| slot.source == SlotSource::Token));
@@ -585,6 +602,12 @@ impl Compiler<'_> {
             says_left: response
                 .as_ref()
                 .is_some_and(|plan| uses(plan, &|slot| slot.path.first() == Some(&"left"))),
+            is_paged: response.as_ref().is_some_and(|plan| {
+                uses(plan, &|slot| {
+                    slot.source == SlotSource::Scope(0)
+                        && matches!(slot.path.as_slice(), ["total" | "next"])
+                })
+            }),
             response,
             keeps_request,
             needs_token,

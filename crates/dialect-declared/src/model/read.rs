@@ -28,7 +28,7 @@ pub(crate) fn read<'a>(source: Source<'a>, field: &str, viewer: Option<UserId>) 
             _ => Datum::None,
         },
         Source::Command(command) => command_field(command, field),
-        Source::Answer(answer) => answer_field(answer, field),
+        Source::Answer(answer) => answer_field(answer, field, viewer),
         Source::Event(event) => event_field(event, field, viewer),
     }
 }
@@ -256,7 +256,7 @@ fn command_field<'a>(command: &'a Command, field: &str) -> Datum<'a> {
     }
 }
 
-fn answer_field<'a>(answer: &'a Answer, field: &str) -> Datum<'a> {
+fn answer_field<'a>(answer: &'a Answer, field: &str, viewer: Option<UserId>) -> Datum<'a> {
     match (answer, field) {
         (Answer::Granted(grant), "user") => match &grant.user {
             Some(user) => Datum::Object(Source::User(user)),
@@ -284,7 +284,7 @@ fn answer_field<'a>(answer: &'a Answer, field: &str) -> Datum<'a> {
         }
         (Answer::ChatOpened { created, .. }, "created") => Datum::Flag(*created),
         (Answer::FlowCreated { title, .. }, "title") => Datum::text(title),
-        (Answer::Flow(summary), _) => summary_field(summary, field, None),
+        (Answer::Flow(summary), _) => summary_field(summary, field, viewer),
         (Answer::MembersAdded { users, .. } | Answer::MembersRemoved { users, .. }, "users") => {
             Datum::ids(users, UserId::get)
         }
@@ -298,6 +298,10 @@ fn answer_field<'a>(answer: &'a Answer, field: &str) -> Datum<'a> {
         (Answer::Deleted { left, .. }, "left") => Datum::ids(left, |id| id.get()),
         (Answer::History(page), "flow") => Datum::Integer(page.flow.get()),
         (Answer::History(page), "messages") => Datum::objects(&page.messages, Source::Message),
+        (Answer::History(page), "newest") => {
+            let messages = page.messages.iter().rev();
+            Datum::List(messages.map(|message| Datum::Object(Source::Message(message))).collect())
+        }
         (Answer::Changes(changes), "messages") => {
             Datum::objects(&changes.messages, Source::Message)
         }

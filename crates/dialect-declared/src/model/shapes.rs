@@ -352,13 +352,15 @@ static SEND: [FieldSpec; 11] = [
 static EDIT: [FieldSpec; 3] =
     [field("message", Type::MessageId), optional("flow", Type::FlowId), field("text", Type::Text)];
 static DELETE: [FieldSpec; 2] = [field("messages", MESSAGE_IDS), optional("flow", Type::FlowId)];
-static HISTORY: [FieldSpec; 6] = [
+static HISTORY: [FieldSpec; 7] = [
     field("flow", Type::FlowId),
     optional("kinds", KINDS),
     field("window", WINDOW),
     optional("limit", Type::Integer),
     optional("offset", Type::Integer),
     optional("mark_read", Type::Flag),
+    // The session cuts the history to it: the engine has no such range.
+    optional("from", Type::MessageId),
 ];
 static GET_CHANGES: [FieldSpec; 3] =
     [field("since", Type::Time), optional("flow", Type::FlowId), optional("limit", Type::Integer)];
@@ -383,9 +385,11 @@ static FLOWS_LISTED: [FieldSpec; 3] =
 static SENT: [FieldSpec; 2] =
     [optional("message", Type::Object(Shape::Message)), field("repeated", Type::Flag)];
 static DELETED: [FieldSpec; 2] = [field("messages", MESSAGE_IDS), field("left", MESSAGE_IDS)];
-static HISTORY_READ: [FieldSpec; 4] = [
+static HISTORY_READ: [FieldSpec; 5] = [
     field("flow", Type::FlowId),
     field("messages", MESSAGES),
+    // The messages, newest first.
+    view("newest", MESSAGES),
     view("total", Type::Integer),
     view("next", Type::Integer),
 ];
