@@ -80,6 +80,9 @@ pub enum BuildError {
         /// The id that was asked for.
         id: String,
     },
+    /// A raw TCP listener is to serve TLS, and the public one does not.
+    #[error("a raw TCP listener serves TLS only if the public listener does")]
+    TcpTls,
     /// A raw TCP listener is for a revision that its dialect does not have.
     #[error("{dialect} has no revision {revision:?}; its revisions are {}", revisions.join(", "))]
     TcpRevision {
@@ -189,9 +192,9 @@ impl ServerBuilder {
         let (shutdown, admin) = (self.options.shutdown, self.admin.take());
         let tcp = std::mem::take(&mut self.tcp);
         let state = self.start(is_on_loopback(&listener)).await?;
-        let tcp = tcp.into_iter().map(|(listener, options)| {
-            Ok((tcp_entrance(&state.routes, &listener, options)?, listener))
-        });
+        let tcp = tcp
+            .into_iter()
+            .map(|(listener, options)| Ok((tcp_entrance(&state, &listener, options)?, listener)));
         let tcp = tcp.collect::<Result<_, BuildError>>()?;
         Ok(Server::new(state, listener, admin, tcp, shutdown))
     }
@@ -243,18 +246,19 @@ fn is_on_loopback(listener: &TcpListener) -> bool {
 }
 
 fn tcp_entrance(
-    routes: &Routes,
+    state: &ServerState,
     listener: &TcpListener,
     options: TcpOptions,
 ) -> Result<Arc<TcpEntrance>, BuildError> {
     let TcpOptions { dialect: id, revision, tls } = options;
-    let dialect = routes.dialect(&id).ok_or(BuildError::TcpDialect { id })?.clone();
+    let dialect = state.routes.dialect(&id).ok_or(BuildError::TcpDialect { id })?.clone();
     let known = |revision: String| {
         let (dialect, revisions) = (dialect.id(), dialect.dialect.manifest().revisions);
         let found = revisions.iter().copied().find(|known| **known == revision);
         found.ok_or(BuildError::TcpRevision { dialect, revision, revisions })
     };
     let revision = revision.map(known).transpose()?;
+    let tls = if tls { Some(state.tls.clone().ok_or(BuildError::TcpTls)?) } else { None };
     let on_loopback = is_on_loopback(listener);
     Ok(Arc::new(TcpEntrance { dialect, revision, tls, on_loopback }))
 }

@@ -1,7 +1,6 @@
 //! The options of a server, each with its default.
 
 use crate::pins::Pin;
-use crate::tls::Tls;
 use ipnet::IpNet;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -220,12 +219,13 @@ pub struct DialectOptions {
 }
 
 /// A raw TCP listener for the JSON values of one dialect, back to back.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TcpOptions {
     /// The id of the dialect.
     pub dialect: String,
-    /// The revision of every connection. `None` is the one that the dialect chooses.
+    /// The revision of every connection. `None`, the default, is the one that the dialect chooses.
     pub revision: Option<String>,
-    /// TLS, and nothing else. `None`: none.
-    pub tls: Option<Tls>,
+    /// True if it serves TLS, and nothing else, with the certificate of the public listener.
+    /// Default: false.
+    pub tls: bool,
 }

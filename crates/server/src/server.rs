@@ -6,7 +6,6 @@ use crate::options::Shutdown;
 use crate::routes::Routes;
 use crate::state::ServerState;
 use crate::tcp::TcpEntrance;
-use crate::tls::Tls;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -94,9 +93,7 @@ impl Server {
         let _admin = admin.map(|listener| {
             AbortOnDropHandle::new(tokio::spawn(serve_admin(state.clone(), listener)))
         });
-        let watch = |tls: Tls| AbortOnDropHandle::new(tokio::spawn(tls.watch()));
-        let certificates = tcp.iter().map(|(entrance, _)| &entrance.tls).chain([&state.tls]);
-        let _watches: Vec<_> = certificates.flatten().cloned().map(watch).collect();
+        let _watch = state.tls.clone().map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.watch())));
         for (entrance, listener) in tcp {
             state.tasks.spawn(entrance.serve(state.clone(), listener, shutdown.clone()));
         }
