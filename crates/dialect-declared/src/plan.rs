@@ -164,6 +164,8 @@ pub(crate) struct RequestRule {
     /// The list whose items have a frame each.
     pub(crate) each: Option<Slot>,
     pub(crate) empty: Option<Empty>,
+    /// The response to no items, where each item has a frame.
+    pub(crate) without_items: Option<Plan>,
     pub(crate) ok: usize,
     pub(crate) refused: Refusal,
     /// Rows of outcomes of its own, by fault.

@@ -482,6 +482,7 @@ impl Session {
                 Some(Empty::Frame(plan)) => out.push(self.frame(fill.frame(plan))),
                 Some(Empty::Outcome(row)) => {
                     let fill = Fill { outcome: &self.file.outcomes[*row].cells, ..fill };
+                    let plan = rule.without_items.as_ref().unwrap_or(plan);
                     out.push(self.frame(fill.frame(plan)));
                 }
                 None => {}

@@ -558,6 +558,10 @@ impl Compiler<'_> {
             Resolver { names, root: answer_root, problems }.slot(&path, &list.place)
         });
         let empty = raw.get("empty").and_then(|raw| self.empty(raw, answer_root, problems));
+        let without_items = each.is_some().then(|| {
+            let node = self.enveloped("response", None, raw, problems);
+            self.plan(&node, answer_root, problems)
+        });
         let ok = problems.text(raw, "ok").unwrap_or("ok").to_owned();
         let ok = self.outcome(&ok, raw.get("ok").unwrap_or(raw), problems);
         let refused = self.refused(raw, shape, problems);
@@ -593,6 +597,7 @@ impl Compiler<'_> {
             set,
             each,
             empty,
+            without_items,
             ok,
             refused,
             outcomes,
