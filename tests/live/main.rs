@@ -21,6 +21,8 @@ mod content;
 #[cfg(test)]
 mod cross_dialect;
 #[cfg(test)]
+mod dialect_files;
+#[cfg(test)]
 mod drain;
 #[cfg(test)]
 mod gateway;
