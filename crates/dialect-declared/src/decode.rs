@@ -8,6 +8,7 @@ use crate::plan::{
 use crate::syntax::{Syntax, Value};
 use bytes::Bytes;
 use std::borrow::Cow;
+use tolmach_domain::Timestamp;
 
 /// The values that were found in a frame.
 #[derive(Debug, Default)]
@@ -22,6 +23,10 @@ pub(crate) struct Match {
     /// Values that must agree with what the connection knows.
     pub(crate) mine: Vec<(&'static str, Found)>,
     pub(crate) memory: Vec<(usize, Found)>,
+    /// Fields of the request, in its response.
+    pub(crate) request: Vec<(Vec<&'static str>, Found)>,
+    /// The time that the frame was written at.
+    pub(crate) now: Option<Timestamp>,
 }
 
 /// The reason why a frame does not match.
@@ -47,6 +52,52 @@ impl Matcher<'_> {
         let mut scopes = Vec::new();
         self.walk(plan, Some(value), "", true, &mut scopes, &mut found)?;
         Ok(found)
+    }
+
+    /// Matches the frame of one item with its plan.
+    pub(crate) fn find_item(
+        &self,
+        plan: &Plan,
+        value: &Value<'_>,
+    ) -> Result<(Match, Found), FieldProblem> {
+        let mut found = Match::default();
+        let mut scopes = vec![Record::default()];
+        self.walk(plan, Some(value), "", true, &mut scopes, &mut found)?;
+        let mut record = scopes.pop().unwrap_or_default();
+        let item = record.take("").unwrap_or(Found::Record(record));
+        Ok((found, item))
+    }
+
+    /// The cells of the outcome that a frame has where a plan has them, by column. The outer is
+    /// `None` for a column that the plan has not.
+    pub(crate) fn cells<'v>(
+        plan: &Plan,
+        value: Option<&'v Value<'v>>,
+        cells: &mut [Option<Option<&'v Value<'v>>>],
+    ) {
+        match plan {
+            Plan::Object(members) => {
+                for member in members {
+                    let at = member.keys.iter().find_map(|key| value?.get(key));
+                    Self::cells(&member.plan, at, cells);
+                }
+            }
+            Plan::Fixed(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    let at = match value {
+                        Some(Value::List(values)) => values.get(index),
+                        _ => None,
+                    };
+                    Self::cells(item, at, cells);
+                }
+            }
+            Plan::Slot(Slot { source: SlotSource::Outcome(column), .. }) => {
+                if let Some(cell) = cells.get_mut(*column) {
+                    *cell = Some(value.filter(|value| !matches!(value, Value::Null)));
+                }
+            }
+            Plan::Slot(_) | Plan::Constant(..) | Plan::Text(_) | Plan::List(_) => {}
+        }
     }
 
     /// The request id and the chosen forms in a frame, whatever else it has.
@@ -96,7 +147,9 @@ impl Matcher<'_> {
     ) -> Result<(), FieldProblem> {
         let value = match (plan, value) {
             // A constant is not looked at, unless it decides.
-            (Plan::Constant(constant, true), value) if value.unwrap_or(&Value::Null) != constant => {
+            (Plan::Constant(constant, true), value)
+                if value.unwrap_or(&Value::Null) != constant =>
+            {
                 return Err(problem(key, "another value is expected"));
             }
             (Plan::Constant(..), _) => return Ok(()),
@@ -163,7 +216,7 @@ impl Matcher<'_> {
         is_null: bool,
         key: &str,
         is_needed: bool,
-        scopes: &mut Vec<Record>,
+        scopes: &mut [Record],
         found: &mut Match,
     ) -> Result<(), FieldProblem> {
         match plan {
@@ -207,6 +260,10 @@ impl Matcher<'_> {
         let kind = value.kind();
         let form = slot.forms.iter().find(|form| form.accepts(kind, slot.of, self.tables));
         let form = form.ok_or_else(|| problem(key, self.expected(slot)))?;
+        // A form such as a date without a year is not read back.
+        if form.precision().is_none() {
+            return Ok(());
+        }
         let mut choose = |choice, index| found.chosen.push((choice, index));
         let read = form.read(value, slot.of, self.tables, self.syntax, &mut choose);
         let read = read.map_err(|mismatch| match mismatch {
@@ -352,6 +409,8 @@ fn keep(slot: &Slot, value: Found, scopes: &mut [Record], found: &mut Match) {
             found.mine.push((slot.path.first().copied().unwrap_or_default(), value));
         }
         (SlotSource::Memory(cell), value) => found.memory.push((cell, value)),
+        (SlotSource::Request, value) => found.request.push((slot.path.clone(), value)),
+        (SlotSource::Now, Found::Time(time)) => found.now = Some(time),
         _ => {}
     }
 }

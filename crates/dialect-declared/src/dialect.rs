@@ -1,5 +1,6 @@
 //! A dialect that is a file.
 
+use crate::client::{self, dial};
 use crate::compile::{Sources, compile, merged};
 use crate::decode::Matcher;
 use crate::encode::Me;
@@ -10,8 +11,9 @@ use crate::syntax::Syntax;
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use std::sync::Arc;
 use tolmach_dialect::{
-    Capabilities, Dialect, Endpoint, Event, Frame, Handshake, HandshakeRejection, Manifest,
-    Recognition, RenderContext, Revision, ServerSession, Unsupported, Variant,
+    Capabilities, ClientSession, Dialect, DialectClient, Endpoint, Event, Frame, Handshake,
+    HandshakeRejection, Manifest, Recognition, RenderContext, Request, Revision, ServerSession,
+    Unsupported, Variant,
 };
 use tolmach_domain::Secret;
 
@@ -20,6 +22,8 @@ use tolmach_domain::Secret;
 pub struct Declared {
     file: Arc<Compiled>,
     manifest: &'static Manifest,
+    /// The path that a client connects to.
+    path: &'static str,
     revision: Revision,
     warnings: Vec<Diagnostic>,
 }
@@ -72,7 +76,8 @@ impl Declared {
         let warnings = problems.into_iter().map(|p| sources.diagnostic(p)).collect();
         let manifest = manifest(&compiled);
         let revision = manifest.revisions[0];
-        Ok(Self { file: Arc::new(compiled), manifest, revision, warnings })
+        let path = path(manifest);
+        Ok(Self { file: Arc::new(compiled), manifest, path, revision, warnings })
     }
 
     /// The revision.
@@ -211,6 +216,31 @@ impl Dialect for Declared {
         let frames = event_frames(&self.file, rule, event, &Me::default(), &chosen);
         let bytes = frames.into_iter().next().ok_or_else(unsupported)?;
         Ok(if is_tcp { Frame::Value(bytes) } else { Frame::Text(bytes) })
+    }
+
+    fn client(&self) -> Option<&dyn DialectClient> {
+        Some(self)
+    }
+}
+
+impl DialectClient for Declared {
+    fn dial(&self, request: &Request) -> Result<http::request::Parts, Unsupported> {
+        dial(&self.file, self.manifest.id, self.path, request)
+    }
+
+    fn connect(
+        &self,
+        handshake: &Handshake<'_>,
+    ) -> Result<Box<dyn ClientSession>, HandshakeRejection> {
+        Ok(Box::new(client::Session::new(self.file.clone(), self.manifest.id, handshake)))
+    }
+}
+
+/// The path that a client connects to: the first of the file, or that of the dialect's name.
+fn path(manifest: &'static Manifest) -> &'static str {
+    match manifest.endpoints.first() {
+        Some(endpoint) => endpoint.path,
+        None => Box::leak(format!("/{}", manifest.id).into_boxed_str()),
     }
 }
 

@@ -110,6 +110,16 @@ impl Form {
         })
     }
 
+    /// The digits of a second that a form of times keeps; none for a form that is not read back.
+    pub(crate) fn precision(&self) -> Option<u8> {
+        match self {
+            Form::FloatSeconds | Form::Rfc3339(6) => Some(6),
+            Form::Millis | Form::Rfc3339(3) => Some(3),
+            Form::Date(_) => None,
+            _ => Some(0),
+        }
+    }
+
     /// True if a value of this kind can be read in this form.
     pub(crate) fn accepts(&self, kind: Kind, of: Type, tables: &Tables) -> bool {
         match self {

@@ -29,11 +29,13 @@
 //! ```
 
 mod built_in;
+mod client;
 mod compile;
 mod decode;
 mod dialect;
 mod echo;
 mod encode;
+mod fixed;
 mod forms;
 mod model;
 mod outcome;

@@ -1,6 +1,6 @@
 //! Rows of `[outcomes]`.
 
-use crate::plan::Compiled;
+use crate::plan::{Compiled, RequestRule};
 use crate::syntax::Value;
 
 /// The row of a fault or a violation. A file that has no row `mistyped` refuses such fields as
@@ -18,6 +18,19 @@ pub(crate) fn laid_over(
 ) -> Vec<Option<Value<'static>>> {
     let upper = upper.iter().cloned().chain(std::iter::repeat(None));
     lower.iter().cloned().zip(upper).map(|(lower, upper)| upper.or(lower)).collect()
+}
+
+/// The cells of a fault for one request: its own row, or that of `*` laid over the common one.
+pub(crate) fn own_cells(
+    rule: &RequestRule,
+    fault: &str,
+    common: &[Option<Value<'static>>],
+) -> Vec<Option<Value<'static>>> {
+    match (rule.outcomes.get(fault), rule.outcomes.get("*")) {
+        (Some(own), _) => own.clone(),
+        (None, Some(others)) => laid_over(common, others),
+        (None, None) => common.to_vec(),
+    }
 }
 
 /// Cells with their holes filled in: `<field>`, `<reason>`, `<plain_reason>` and `<name>`. A reason

@@ -129,6 +129,21 @@ pub(crate) struct Fixed {
     pub(crate) value: FixedValue,
 }
 
+/// A value that a response leaves out.
+#[derive(Debug, Clone)]
+pub(crate) struct Preset {
+    /// The names from the answer; true after one that is a list, of whose items it goes on.
+    pub(crate) path: Vec<(&'static str, bool)>,
+    pub(crate) value: FixedValue,
+}
+
+/// A request whose response shows that an answer of a frame an item has ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Fence {
+    pub(crate) plan: Plan,
+    pub(crate) name: Value<'static>,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) enum FixedValue {
     Constant(crate::model::Found),
@@ -161,8 +176,11 @@ pub(crate) struct RequestRule {
     pub(crate) set: Vec<Fixed>,
     /// `None` where the response is the event.
     pub(crate) response: Option<Plan>,
+    /// What the response leaves out.
+    pub(crate) response_set: Vec<Preset>,
     /// The list whose items have a frame each.
     pub(crate) each: Option<Slot>,
+    pub(crate) fence: Option<Fence>,
     pub(crate) empty: Option<Empty>,
     /// The response to no items, where each item has a frame.
     pub(crate) without_items: Option<Plan>,
@@ -265,6 +283,8 @@ pub(crate) struct Compiled {
     pub(crate) events: Vec<EventRule>,
     /// The keys that lead to a request's name.
     pub(crate) name_path: Vec<String>,
+    /// The keys that lead to the name in a response, if it has one.
+    pub(crate) response_name_path: Option<Vec<String>>,
     /// The frames of violations; `None` where they are not answered.
     pub(crate) unknown: Option<Plan>,
     pub(crate) malformed: Option<Plan>,

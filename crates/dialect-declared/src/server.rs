@@ -3,10 +3,11 @@
 use crate::decode::{FieldProblem, Match, Matcher};
 use crate::echo::{event_of, is_in_answer};
 use crate::encode::{Fill, Me};
+use crate::fixed::completed;
 use crate::model::{self, Datum, Found, Operation, Record, RecordError, Source, read};
-use crate::outcome::{filled_cells, row_of};
+use crate::outcome::{filled_cells, own_cells, row_of};
 use crate::paging::{Page, not_older};
-use crate::plan::{Compiled, CredentialsPlace, Empty, EventRule, FixedValue, Refusal, RequestRule};
+use crate::plan::{Compiled, CredentialsPlace, Empty, EventRule, Refusal, RequestRule};
 use crate::syntax::{Kind, Value};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -168,12 +169,12 @@ impl Session {
     }
 
     /// The request of a value.
-    fn request(&mut self, value: &Value<'_>) -> Result<Request, Refused> {
+    fn request(&mut self, value: &Value<'_>) -> Result<Request, Box<Refused>> {
         let file = self.file.clone();
         let syntax = file.syntax.title();
         if value.kind() != Kind::Object {
             let reason = crate::syntax::not_an_object(syntax).into_owned();
-            return Err(self.malformed(ViolationKind::Shape, reason));
+            return Err(self.malformed(ViolationKind::Shape, reason).into());
         }
         let name = file.name_path.iter().try_fold(value, |value, key| value.get(key));
         let key = file.name_path.last().map_or("", String::as_str);
@@ -181,7 +182,7 @@ impl Session {
             let expected = name_expected(&file);
             let refused = self.malformed(ViolationKind::Shape, format!("{key}: {expected}"));
             let (tag, chosen) = self.envelope(&file, value);
-            return Err(Refused { field: key.to_owned(), tag, chosen, ..refused });
+            return Err(Refused { field: key.to_owned(), tag, chosen, ..refused }.into());
         };
         let candidates: Vec<(usize, usize)> = file
             .requests
@@ -191,7 +192,7 @@ impl Session {
             .flat_map(|(index, rule)| (0..rule.frames.len()).map(move |frame| (index, frame)))
             .collect();
         let Some(first) = candidates.first().copied() else {
-            return Err(self.unknown(&file, name, value, key));
+            return Err(self.unknown(&file, name, value, key).into());
         };
         let conditions =
             |(rule, frame): &(usize, usize)| &file.requests[*rule].frames[*frame].conditions;
@@ -212,7 +213,7 @@ impl Session {
                 (found, tag, chosen)
             }
             Err(problem) => {
-                return Err(self.mismatch(&file, rule_index, value, problem));
+                return Err(self.mismatch(&file, rule_index, value, problem).into());
             }
         };
         self.chosen.clone_from(&chosen);
@@ -228,12 +229,12 @@ impl Session {
         };
         for (cell, must_be_set, outcome) in &rule.needs {
             if self.memory[*cell].is_some() != *must_be_set {
-                return Err(refused(*outcome, "", String::new()));
+                return Err(refused(*outcome, "", String::new()).into());
             }
         }
         if let Err((field, reason)) = self.agrees(&found) {
             let key = frame.keys.get(field).map_or(field, String::as_str);
-            return Err(refused(row_of(&file, "invalid"), key, reason.to_owned()));
+            return Err(refused(row_of(&file, "invalid"), key, reason.to_owned()).into());
         }
         let fault = |fault: Fault| {
             let (field, reason) = match &fault {
@@ -249,7 +250,7 @@ impl Session {
             Some(Found::Text(login)) if rule.operation.is_anonymous() => Some(login.clone()),
             _ => None,
         };
-        let mut record = self.completed(rule, found.record);
+        let mut record = completed(rule, found.record, &self.memory, &self.me);
         let from = match rule.operation {
             Operation::History => record.integer("from"),
             _ => None,
@@ -399,30 +400,6 @@ impl Session {
             }
             Some(_) => Credentials::Bearer(self.token.clone().ok_or(Fault::Unauthenticated)?),
         })
-    }
-
-    /// A record with what the wire fixes.
-    fn completed(&self, rule: &RequestRule, mut record: Record) -> Record {
-        for fixed in &rule.set {
-            let path: Vec<&'static str> = fixed
-                .path
-                .iter()
-                .filter_map(|name| {
-                    let name = name.trim_end_matches("[]");
-                    model::Shape::Command(rule.operation).field(name).map(|field| field.name)
-                })
-                .collect();
-            let value = match &fixed.value {
-                FixedValue::Constant(value) => Some(value.clone()),
-                FixedValue::Field(other) | FixedValue::Request(other) => record.get(other).cloned(),
-                FixedValue::Memory(cell) => self.memory[*cell].map(Found::Integer),
-                FixedValue::Me => self.me.id.map(|id| Found::Integer(id.get())),
-            };
-            if let Some(value) = value {
-                record.put(&path, value);
-            }
-        }
-        record
     }
 
     /// The memory that a granted request sets from its own fields.
@@ -600,7 +577,7 @@ impl ServerSession for Session {
                 out.push(request);
                 Ok(())
             }
-            Ok(Err(refused)) => Err(self.violation(now, refused)),
+            Ok(Err(refused)) => Err(self.violation(now, *refused)),
             Err(error) => {
                 let reason = error.expectation(file.syntax.title()).into_owned();
                 Err(self.violation(now, self.malformed(error.violation_kind(), reason)))
@@ -731,19 +708,6 @@ fn is_unproven(file: &Compiled, rule: &RequestRule) -> bool {
     rule.operation == Operation::Nothing
         && !rule.needs_token
         && file.credentials.first() == Some(&CredentialsPlace::Field)
-}
-
-/// The cells of a fault for one request: its own row, or that of `*` laid over the common one.
-fn own_cells(
-    rule: &RequestRule,
-    fault: &str,
-    common: &[Option<Value<'static>>],
-) -> Vec<Option<Value<'static>>> {
-    match (rule.outcomes.get(fault), rule.outcomes.get("*")) {
-        (Some(own), _) => own.clone(),
-        (None, Some(others)) => crate::outcome::laid_over(common, others),
-        (None, None) => common.to_vec(),
-    }
 }
 
 /// The key on the wire of a field: that of the request, or of any other one.

@@ -8,8 +8,8 @@ use crate::forms::{Table, TableRow, Tables, content_type_of, kind_of};
 use crate::model::{Found, Operation, Shape, Type, answer_shape, event_shape};
 use crate::pattern::{FormText, Node, lay_over, parse, parse_path};
 use crate::plan::{
-    Compiled, CredentialsPlace, Empty, EventRule, Fixed, FixedValue, OutcomeRow, Plan, PlanMember,
-    Refusal, RequestFrame, RequestRule, Slot, SlotSource, TextPlan, Transport,
+    Compiled, CredentialsPlace, Empty, EventRule, Fence, Fixed, FixedValue, OutcomeRow, Plan,
+    PlanMember, Preset, Refusal, RequestFrame, RequestRule, Slot, SlotSource, TextPlan, Transport,
 };
 use crate::problem::{Place, Problem, nearest};
 use crate::syntax::{Syntax, Value};
@@ -96,6 +96,7 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
     let requests = compiler.requests(section("request"), problems);
     let events = compiler.events(section("event"), problems);
     compiler.tell_apart(&requests, problems);
+    compiler.check_fences(&requests, problems);
     let requests = compiler.with_conditions(requests, problems);
     let violations = section("violation");
     problems.only(violations, &["unknown", "malformed"]);
@@ -104,6 +105,7 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
     let opens = head.get("opens").and_then(|raw| compiler.pattern(raw, problems));
     let nothing = Root { shape: None, request: None };
     let opens = opens.map(|node| compiler.plan(&node, nothing, problems)).map(required);
+    let response_name_path = envelopes.get("response").and_then(name_path);
     let name_path = envelopes.get("request").and_then(name_path).unwrap_or_default();
     if name_path.is_empty() {
         let place = section("envelope");
@@ -140,6 +142,7 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
         requests,
         events,
         name_path,
+        response_name_path,
         unknown,
         malformed,
         memory: memory.clone(),
@@ -320,6 +323,48 @@ fn name_path(node: &Node) -> Option<Vec<String>> {
             path.insert(0, member.keys[0].clone());
             Some(path)
         }),
+        _ => None,
+    }
+}
+
+/// The constant at the end of these keys.
+fn constant_at(node: &Node, path: &[String]) -> Option<Value<'static>> {
+    use crate::pattern::NodeKind;
+    match (&node.kind, path.split_first()) {
+        (NodeKind::Constant(value), None) => Some(value.clone()),
+        (NodeKind::Object(members), Some((key, rest))) => {
+            let member = members.iter().find(|member| member.keys[0] == *key)?;
+            constant_at(&member.node, rest)
+        }
+        _ => None,
+    }
+}
+
+/// The names of a path from an answer, each with true if it is a list, and the type at its end. The
+/// one object of an answer may be named: `message.id` where the answer is the message.
+fn answer_path(shape: Shape, names: &[String]) -> Option<(Vec<(&'static str, bool)>, Type)> {
+    let (first, rest) = names.split_first()?;
+    let Some(field) = shape.field(first.trim_end_matches("[]")) else {
+        let (prefix, inner) = shape.inner()?;
+        let own = ["message", "user", "flow"].contains(&first.as_str());
+        return match (prefix, own && !rest.is_empty()) {
+            ("", true) => answer_path(inner, rest),
+            ("", false) => answer_path(inner, names),
+            _ => None,
+        };
+    };
+    match (field.of, rest.is_empty()) {
+        (of, true) => Some((vec![(field.name, false)], of)),
+        (Type::Object(inner), false) => {
+            let (mut path, of) = answer_path(inner, rest)?;
+            path.insert(0, (field.name, false));
+            Some((path, of))
+        }
+        (Type::List(crate::model::Item::Object(inner)), false) => {
+            let (mut path, of) = answer_path(inner, rest)?;
+            path.insert(0, (field.name, true));
+            Some((path, of))
+        }
         _ => None,
     }
 }
@@ -557,6 +602,16 @@ impl Compiler<'_> {
             let names = self.names;
             Resolver { names, root: answer_root, problems }.slot(&path, &list.place)
         });
+        let response_set = self.response_set(raw, operation, problems);
+        let fence = raw.get("fence").and_then(|fence| self.fence(fence, problems));
+        match (&each, raw.get("fence")) {
+            (None, Some(fence)) => problems.error(fence, "fence: there is no each to end"),
+            (Some(_), None) => {
+                let text = "`each` without `fence`: a client cannot find out where the answer ends";
+                problems.add(Problem::warning(raw.place.clone(), text));
+            }
+            _ => {}
+        }
         let empty = raw.get("empty").and_then(|raw| self.empty(raw, answer_root, problems));
         let without_items = each.is_some().then(|| {
             let node = self.enveloped("response", None, raw, problems);
@@ -595,7 +650,9 @@ impl Compiler<'_> {
             place: raw.place.clone(),
             frames,
             set,
+            response_set,
             each,
+            fence,
             empty,
             without_items,
             ok,
@@ -707,6 +764,61 @@ impl Compiler<'_> {
             }
         }
         set
+    }
+
+    /// What a response leaves out.
+    fn response_set(
+        &self,
+        raw: &Raw,
+        operation: Operation,
+        problems: &mut Problems,
+    ) -> Vec<Preset> {
+        let mut set = Vec::new();
+        let shape = answer_shape(operation);
+        let root = Root { shape: Some(shape), request: Some(Shape::Command(operation)) };
+        for (path, value) in raw.get("response_set").and_then(Raw::table).into_iter().flatten() {
+            let Some(names) = problems.ok(parse_path(path, &value.place)) else { continue };
+            let Some((path, of)) = answer_path(shape, &names) else {
+                problems.error(value, format!("{path}: the answer has no such field"));
+                continue;
+            };
+            let target = Slot {
+                source: SlotSource::Scope(0),
+                path: path.iter().map(|(name, _)| *name).collect(),
+                of,
+                is_optional: true,
+                forms: Vec::new(),
+                default: None,
+            };
+            if let Some(value) = self.fixed_value(value, &target, root, problems) {
+                set.push(Preset { path, value });
+            }
+        }
+        set
+    }
+
+    /// The request behind an answer of a frame an item.
+    fn fence(&self, raw: &Raw, problems: &mut Problems) -> Option<Fence> {
+        let node = self.pattern(raw, problems)?;
+        let path = self.envelopes.get("request").and_then(name_path)?;
+        let Some(name) = constant_at(&node, &path) else {
+            let text = format!("fence: the key {} with the name of a request", path.join("."));
+            problems.error(raw, format!("{text} is expected"));
+            return None;
+        };
+        let plan = self.plan(&node, Root { shape: None, request: None }, problems);
+        Some(Fence { plan, name })
+    }
+
+    /// The requests of all fences must exist.
+    fn check_fences(&self, rules: &[RequestRule], problems: &mut Problems) {
+        for rule in rules {
+            let Some(fence) = &rule.fence else { continue };
+            if !rules.iter().any(|other| other.name == fence.name && other.each.is_none()) {
+                let text = "fence: no request with one response has this name";
+                problems.add(Problem::error(rule.place.clone(), text));
+            }
+        }
     }
 
     fn fixed_value(

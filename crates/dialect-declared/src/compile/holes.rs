@@ -543,5 +543,7 @@ fn root_field(shape: Shape, names: &[&str]) -> Option<(Vec<&'static str>, Type, 
     if !prefix.is_empty() {
         path.insert(0, prefix);
     }
-    Some((path, of, is_optional))
+    // The object may be none as a whole.
+    let may_be_none = shape.field(prefix).is_some_and(|field| field.is_optional);
+    Some((path, of, is_optional || may_be_none))
 }

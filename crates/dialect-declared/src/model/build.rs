@@ -184,7 +184,8 @@ fn reference(fields: &mut Record, name: &'static str) -> Result<UserRef, RecordE
     Ok(reference.optional_text("login").map_or(UserRef::Me, UserRef::Login))
 }
 
-fn content(fields: &mut Record) -> Result<Content, RecordError> {
+/// The content of a message.
+pub(crate) fn content(fields: &mut Record) -> Result<Content, RecordError> {
     let content_type = match fields.take("content_type") {
         Some(Found::ContentType(content_type)) => content_type,
         _ => ContentType::Text,

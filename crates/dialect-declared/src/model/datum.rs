@@ -7,7 +7,7 @@ use tolmach_domain::{
 };
 
 /// One value of the model.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Datum<'a> {
     None,
     Flag(bool),
@@ -60,7 +60,7 @@ impl<'a> Datum<'a> {
 }
 
 /// An object of the model, whose fields are read by name.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Source<'a> {
     Message(&'a Message),
     Summary(&'a FlowSummary),

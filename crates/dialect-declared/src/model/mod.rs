@@ -8,7 +8,7 @@ mod record;
 mod reference;
 mod shapes;
 
-pub(crate) use build::command;
+pub(crate) use build::{command, content};
 pub(crate) use datum::{Datum, Source};
 pub(crate) use read::read;
 pub(crate) use record::{Found, Record, RecordError};

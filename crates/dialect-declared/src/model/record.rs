@@ -1,5 +1,6 @@
 //! Fields that were found in a frame.
 
+use super::datum::Datum;
 use bytes::Bytes;
 use tolmach_domain::{ContentType, Fault, FlowKind, Timestamp};
 
@@ -20,6 +21,22 @@ pub(crate) enum Found {
 }
 
 impl Found {
+    /// A value of the model as it is found in a frame. `None` for none and for objects.
+    pub(crate) fn of(datum: &Datum<'_>) -> Option<Self> {
+        Some(match datum {
+            Datum::None | Datum::Object(_) => return None,
+            Datum::Flag(flag) => Found::Flag(*flag),
+            Datum::Integer(number) => Found::Integer(*number),
+            Datum::Text(text) => Found::Text(text.clone().into_owned()),
+            Datum::Time(time) => Found::Time(*time),
+            Datum::FlowKind(kind) => Found::FlowKind(*kind),
+            Datum::ContentType(content_type) => Found::ContentType((*content_type).clone()),
+            Datum::Word(word) => Found::Word(word),
+            Datum::Json(json) => Found::Json(Bytes::copy_from_slice(json)),
+            Datum::List(items) => Found::List(items.iter().filter_map(Found::of).collect()),
+        })
+    }
+
     /// This with the fields of another record, where both are records.
     pub(crate) fn merged(self, other: Found) -> Found {
         match (self, other) {
@@ -57,7 +74,9 @@ impl Record {
         match path {
             [] => {}
             [name] => match self.0.iter_mut().find(|(other, _)| other == name) {
-                Some((_, found)) => *found = value,
+                Some((_, found)) => {
+                    *found = std::mem::replace(found, Found::Flag(false)).merged(value);
+                }
                 None => self.0.push((name, value)),
             },
             [name, rest @ ..] => {
@@ -70,6 +89,31 @@ impl Record {
                     inner.put(rest, value);
                 }
             }
+        }
+    }
+
+    /// Puts a value at a path where there is none: `true` after the name of a list, into each of
+    /// whose items it is put.
+    pub(crate) fn fill_in(&mut self, path: &[(&'static str, bool)], value: &Found) {
+        let Some(((name, is_list), rest)) = path.split_first() else { return };
+        let found = self.0.iter_mut().find(|(other, _)| other == name);
+        match (found, rest, is_list) {
+            (None, [], _) => self.0.push((name, value.clone())),
+            (Some(_), [], _) => {}
+            (Some((_, Found::List(items))), rest, true) => {
+                for item in items {
+                    if let Found::Record(inner) = item {
+                        inner.fill_in(rest, value);
+                    }
+                }
+            }
+            (Some((_, Found::Record(inner))), rest, false) => inner.fill_in(rest, value),
+            (None, rest, false) => {
+                let mut inner = Record::default();
+                inner.fill_in(rest, value);
+                self.0.push((name, Found::Record(inner)));
+            }
+            _ => {}
         }
     }
 

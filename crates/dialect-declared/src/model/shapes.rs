@@ -1,6 +1,7 @@
 //! The fields of the model, with their types.
 
 /// The type of a field.
+#[expect(clippy::enum_variant_names, reason = "the content type is called so in the model")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Type {
     Flag,
@@ -107,6 +108,11 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
+    /// The operation of a command; `None` for one that no file has.
+    pub(crate) fn of(command: &tolmach_domain::Command) -> Option<Self> {
+        Self::ALL.into_iter().find(|operation| operation.name() == command.name())
+    }
+
     pub(crate) const ALL: [Operation; 24] = [
         Operation::Register,
         Operation::Login,

@@ -2,5 +2,7 @@
 //! the server, the crate's client its peer.
 
 mod mode;
+mod mode_client;
 mod paired;
 mod sndmsg;
+mod sndmsg_client;

@@ -9,7 +9,7 @@ use tolmach_domain::EventKind;
 
 fn document() -> Paired<Mode> {
     let text = include_str!("../../dialects/mode-doc.toml");
-    Paired::new("mode-doc.toml", text, Mode::default())
+    Paired::server("mode-doc.toml", text, Mode::default())
 }
 
 fn script(name: &'static str, steps: Vec<ScriptStep>) -> Script {
@@ -25,7 +25,7 @@ fn sends(note: &'static str, text: &str) -> ScriptStep {
 }
 
 /// A client that writes timestamps as strings, and reads them so.
-fn moments_as_text() -> Script {
+pub(crate) fn moments_as_text() -> Script {
     let at = r#""timestamp":"2023-11-14 22:13:20""#;
     script(
         "moments-as-text",
@@ -46,7 +46,7 @@ fn moments_as_text() -> Script {
     )
 }
 
-fn misbehaviour() -> Script {
+pub(crate) fn misbehaviour() -> Script {
     script(
         "misbehaviour",
         vec![

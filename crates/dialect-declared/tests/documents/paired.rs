@@ -6,23 +6,30 @@ use tolmach_dialect::{
 };
 use tolmach_dialect_declared::{Declared, DialectFile};
 
-/// A file as the server and a crate as the client.
+/// A file as the server, and as the client the file or a crate. The crate's manifest is both's.
 pub(crate) struct Paired<C> {
     server: Declared,
-    client: C,
+    crated: C,
+    is_client_declared: bool,
 }
 
 impl<C: Dialect> Paired<C> {
-    /// Compiles the text of a file.
-    pub(crate) fn new(name: &str, text: &str, client: C) -> Self {
+    /// The text of a file as the server, and a crate as the client.
+    pub(crate) fn server(name: &str, text: &str, crated: C) -> Self {
         let server = Declared::compile(DialectFile { name, text }, &[]);
-        Self { server: server.unwrap_or_else(|error| panic!("{error}")), client }
+        let server = server.unwrap_or_else(|error| panic!("{error}"));
+        Self { server, crated, is_client_declared: false }
+    }
+
+    /// The text of a file as both.
+    pub(crate) fn both(name: &str, text: &str, crated: C) -> Self {
+        Self { is_client_declared: true, ..Self::server(name, text, crated) }
     }
 }
 
 impl<C: Dialect> Dialect for Paired<C> {
     fn manifest(&self) -> &Manifest {
-        self.client.manifest()
+        self.crated.manifest()
     }
 
     fn recognise(&self, handshake: &Handshake<'_>) -> Recognition {
@@ -46,6 +53,6 @@ impl<C: Dialect> Dialect for Paired<C> {
     }
 
     fn client(&self) -> Option<&dyn DialectClient> {
-        self.client.client()
+        if self.is_client_declared { self.server.client() } else { self.crated.client() }
     }
 }

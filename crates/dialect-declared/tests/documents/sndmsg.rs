@@ -11,7 +11,7 @@ const LOGIN: &str = r#"{"type":"REQUEST_LOGIN","login":"ann","pass":"correct hor
 
 fn document() -> Paired<SndMsg> {
     let text = include_str!("../../dialects/sndmsg-doc.toml");
-    Paired::new("sndmsg-doc.toml", text, SndMsg::default())
+    Paired::server("sndmsg-doc.toml", text, SndMsg::default())
 }
 
 fn script(name: &'static str, steps: Vec<ScriptStep>) -> Script {
@@ -27,7 +27,7 @@ fn sends(note: &'static str, text: &str) -> ScriptStep {
 }
 
 /// A client written after the document, which leaves out every optional field.
-fn by_the_document() -> Script {
+pub(crate) fn by_the_document() -> Script {
     script(
         "by-the-document",
         vec![
@@ -45,7 +45,7 @@ fn by_the_document() -> Script {
     )
 }
 
-fn misbehaviour() -> Script {
+pub(crate) fn misbehaviour() -> Script {
     script(
         "misbehaviour",
         vec![

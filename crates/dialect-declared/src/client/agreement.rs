@@ -1,0 +1,75 @@
+//! Agreement of a server's frame with the request that it may answer.
+
+use crate::decode::Match;
+use crate::model::{Datum, Found, Operation, Record, Source, read};
+use tolmach_domain::{Command, UserId};
+
+/// True if a response names no other objects than the request.
+pub(super) fn agrees(
+    operation: Operation,
+    found: &Match,
+    said: &Command,
+    me: Option<UserId>,
+) -> bool {
+    let of = |path: &[&'static str]| field(said, path, me);
+    let repeats = found.request.iter().all(|(path, value)| is_same(value, &of(path)));
+    let record = &found.record;
+    let is_about = |path: &[&'static str], name: &[&'static str]| match record.get(path) {
+        Some(value) => is_same(value, &of(name)),
+        None => true,
+    };
+    let is_right = match operation {
+        Operation::OpenChat => {
+            is_about(&["with", "login"], &["with", "login"])
+                && is_about(&["with", "id"], &["with", "id"])
+        }
+        Operation::Send => is_about(&["message", "flow"], &["flow"]),
+        Operation::GetFlow => is_about(&["id"], &["flow"]),
+        Operation::Edit => is_about(&["id"], &["message"]),
+        Operation::Delete => match (record.get(&["messages"]), said) {
+            (Some(Found::List(found)), Command::Delete { messages, .. }) => {
+                found.iter().all(|item| match item {
+                    Found::Integer(id) => messages.iter().any(|message| message.get() == *id),
+                    _ => false,
+                })
+            }
+            _ => true,
+        },
+        Operation::DeleteFlow
+        | Operation::History
+        | Operation::AddMembers
+        | Operation::RemoveMembers => is_about(&["flow"], &["flow"]),
+        _ => true,
+    };
+    repeats && is_right
+}
+
+/// True if an item of a history is one of the flow that was asked for.
+pub(super) fn item_agrees(item: &Record, said: &Command) -> bool {
+    match item.get(&["flow"]) {
+        Some(value) => is_same(value, &field(said, &["flow"], None)),
+        None => true,
+    }
+}
+
+/// A field of a command.
+pub(super) fn field<'a>(
+    command: &'a Command,
+    path: &[&'static str],
+    viewer: Option<UserId>,
+) -> Datum<'a> {
+    let start = Datum::Object(Source::Command(command));
+    path.iter().fold(start, |datum, name| match datum {
+        Datum::Object(source) => read(source, name, viewer),
+        _ => Datum::None,
+    })
+}
+
+/// False for two values of one type that differ. Case does not count.
+fn is_same(found: &Found, datum: &Datum<'_>) -> bool {
+    match (found, datum) {
+        (Found::Integer(found), Datum::Integer(number)) => found == number,
+        (Found::Text(found), Datum::Text(text)) => found.to_lowercase() == text.to_lowercase(),
+        _ => true,
+    }
+}

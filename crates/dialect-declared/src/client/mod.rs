@@ -1,0 +1,17 @@
+//! The client's side of a connection.
+
+mod agreement;
+mod answers;
+mod events;
+mod faults;
+mod known_messages;
+mod meaning;
+mod objects;
+mod opening;
+mod outcomes;
+mod placeholders;
+mod requests;
+mod session;
+
+pub(crate) use opening::dial;
+pub(crate) use session::Session;

@@ -1,0 +1,12 @@
+//! The document of sndmsg, both sides of which are the file.
+
+use crate::paired::Paired;
+use crate::sndmsg::{by_the_document, misbehaviour};
+use tolmach_dialect_sndmsg::SndMsg;
+
+fn document() -> Paired<SndMsg> {
+    let text = include_str!("../../dialects/sndmsg-doc.toml");
+    Paired::both("sndmsg-doc.toml", text, SndMsg::default())
+}
+
+tolmach_dialect_kit::conformance!(document(), vec![by_the_document(), misbehaviour()]);
