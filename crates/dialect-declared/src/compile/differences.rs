@@ -35,10 +35,8 @@ pub(super) fn conditions(plan: &Plan, other: &Plan, tables: &Tables) -> Option<V
             (Some(Feature { constant: Some(other), .. }), Some(constant)) if other != constant => {
                 return condition(Test::Equals(constant.clone()));
             }
-            (Some(other), _) if are_disjoint(&feature.kinds, &other.kinds) => {
-                if feature.is_needed {
-                    return condition(Test::Kinds(feature.kinds.clone()));
-                }
+            (Some(other), _) if feature.is_needed && are_disjoint(&feature.kinds, &other.kinds) => {
+                return condition(Test::Kinds(feature.kinds.clone()));
             }
             (None, _) if feature.is_needed => return condition(Test::Kinds(ALL_KINDS.to_vec())),
             _ => {}

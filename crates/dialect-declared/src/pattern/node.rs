@@ -64,6 +64,7 @@ pub(crate) struct Member {
 }
 
 /// A list.
+#[expect(clippy::enum_variant_names, reason = "an object in a list is written so on the wire")]
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum List {
     /// Items one by one.

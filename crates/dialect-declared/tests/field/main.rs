@@ -1,5 +1,9 @@
 //! Frames of clients that are in the field, held to the files of their revisions.
 
+mod action;
 mod files;
+mod mode;
 mod morelia;
 mod peer;
+mod revisions;
+mod sndmsg;

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use tolmach_dialect::{
-    Credentials, Dialect as _, Frame, Handshake, Recognition, RenderContext, Request, Response,
-    ServerSession,
+    Credentials, Delivery, Dialect as _, Event, Frame, Handshake, Recognition, RenderContext,
+    Request, Response, ServerSession, Subscription,
 };
 use tolmach_dialect_declared::{BUILT_IN, Declared};
 use tolmach_dialect_kit::fixtures::{self, ANN};
@@ -11,6 +11,7 @@ use tolmach_domain::{Answer, ConnectionId, Fault, Tokens};
 
 /// A connection of Ann.
 pub(crate) struct Peer {
+    dialect: Declared,
     session: Box<dyn ServerSession>,
 }
 
@@ -30,10 +31,31 @@ pub(crate) fn claims(name: &str, text: &str) -> bool {
 
 impl Peer {
     pub(crate) fn new(name: &str) -> Self {
-        let request = tolmach_dialect::websocket_request("/ws");
-        let handshake = Handshake::new(ConnectionId(1)).request(&request).websocket(true);
-        let session = compiled(name).accept(&handshake);
-        Self { session: session.unwrap_or_else(|_| panic!("{name} rejects the handshake")) }
+        Self::at(name, &tolmach_dialect::websocket_request("/ws"))
+    }
+
+    /// A connection with this handshake.
+    pub(crate) fn at(name: &str, request: &http::request::Parts) -> Self {
+        Self::accepted(name, &Handshake::new(ConnectionId(1)).request(request).websocket(true))
+    }
+
+    /// A connection of a raw TCP stream.
+    pub(crate) fn tcp(name: &str) -> Self {
+        Self::accepted(name, &Handshake::new(ConnectionId(1)))
+    }
+
+    fn accepted(name: &str, handshake: &Handshake<'_>) -> Self {
+        let dialect = compiled(name);
+        let session = dialect.accept(handshake);
+        let session = session.unwrap_or_else(|_| panic!("{name} rejects the handshake"));
+        Self { dialect, session }
+    }
+
+    /// The requests that the handshake makes.
+    pub(crate) fn initial_requests(&mut self) -> Vec<Request> {
+        let mut requests = Vec::new();
+        self.session.initial_requests(fixtures::time(0), &mut requests);
+        requests
     }
 
     /// The requests of a frame, or the frame that refuses it.
@@ -68,6 +90,37 @@ impl Peer {
         frames.iter().map(text_of).collect()
     }
 
+    /// The frames that a frame is answered by, where its request has this outcome.
+    pub(crate) fn answers(&mut self, text: &str, outcome: Result<Answer, Fault>) -> Vec<String> {
+        match self.decode(text) {
+            Ok(requests) => {
+                let [request] = requests.as_slice() else {
+                    panic!("a request is expected: {text}")
+                };
+                self.respond(request, outcome)
+            }
+            Err(refusal) => refusal.into_iter().collect(),
+        }
+    }
+
+    /// The flow or flows whose events are delivered.
+    pub(crate) fn subscription(&self) -> Subscription {
+        self.session.subscription()
+    }
+
+    /// The frames of an event.
+    pub(crate) fn hears(&mut self, event: &Event) -> Vec<String> {
+        match self.session.deliver(event, &RenderContext::EMPTY) {
+            Delivery::Skip => Vec::new(),
+            Delivery::Private(frames) => frames.iter().map(text_of).collect(),
+            Delivery::Shared(variant) => {
+                let frame = self.dialect.render(event, &RenderContext::EMPTY, variant);
+                vec![text_of(&frame.unwrap_or_else(|unsupported| panic!("{unsupported}")))]
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// The one frame that a frame is answered by, where every request is granted unless `outcome`
     /// has another outcome for it.
     pub(crate) fn exchange(
@@ -87,9 +140,10 @@ impl Peer {
     }
 }
 
-fn text_of(frame: &Frame) -> String {
+pub(crate) fn text_of(frame: &Frame) -> String {
     match frame {
-        Frame::Text(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Frame::Text(bytes) | Frame::Value(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Frame::Response(response) => response.status().as_u16().to_string(),
         other => panic!("a text frame is expected: {other:?}"),
     }
 }
