@@ -52,7 +52,8 @@ impl RequestHead {
             let query = uri.query().unwrap_or_default();
             head.limit = number(query, "limit")?;
             head.offset = number(query, "offset")?.unwrap_or(0);
-            if websocket && head.limit.is_some_and(|limit| limit > HISTORY_LIMIT) {
+            let is_history = route.operation != Operation::ListChats;
+            if is_history && head.limit.is_some_and(|limit| limit > HISTORY_LIMIT) {
                 let text = format!("limit: at most {HISTORY_LIMIT} messages");
                 return Err(RequestError::bad(text));
             }
@@ -70,15 +71,15 @@ impl RequestHead {
         id.ok_or_else(|| RequestError::bad("the path names no id"))
     }
 
-    /// The kinds of flow that the path of a room stands for.
+    /// The kinds of flow that the path of a room or of its messages stands for.
     pub(crate) fn kinds(&self) -> FlowKindFilter {
         match self.route.operation {
-            Operation::ChatRoom => FlowKindFilter::Chat,
+            Operation::ChatRoom | Operation::GetMessages => FlowKindFilter::Chat,
             _ => FlowKindFilter::Shared,
         }
     }
 
-    /// The part of a room's history that a handshake asks for.
+    /// The part of a room's history that the query asks for.
     pub(crate) fn range(&self) -> HistoryRange {
         HistoryRange::Newest { limit: self.limit.unwrap_or(HISTORY_DEFAULT), offset: self.offset }
     }

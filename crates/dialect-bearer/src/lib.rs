@@ -6,6 +6,7 @@ mod errors;
 mod form;
 mod head;
 mod openapi;
+mod revision;
 mod routes;
 mod server;
 mod wire;
@@ -23,6 +24,7 @@ use tolmach_dialect::{
 static MANIFEST: Manifest =
     Manifest::new(errors::DIALECT, "REST with access tokens, and a WebSocket for each room")
         .endpoints(&[Endpoint::http("/api/v1/**")])
+        .revisions(&[DOC, revision::SWIFTLY_MOBILE])
         .limits(Limits { max_frame_bytes: wire::FRAME_LIMIT, max_body_bytes: wire::FORM_LIMIT })
         .capabilities(Capabilities {
             pushes_posted: true,
@@ -49,7 +51,7 @@ impl Dialect for Bearer {
         let below =
             handshake.request.and_then(|parts| parts.uri.path().strip_prefix(routes::PREFIX));
         if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-            Recognition::Certain(DOC)
+            Recognition::Certain(revision::of(handshake))
         } else {
             Recognition::No
         }

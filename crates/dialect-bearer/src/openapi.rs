@@ -4,7 +4,7 @@
 //! describes the frames.
 
 use crate::form::PART_NAME;
-use crate::routes::{Body, ROUTES, Route, Success};
+use crate::routes::{Body, Operation, ROUTES, Route, Success};
 use crate::wire::{HISTORY_DEFAULT, HISTORY_LIMIT, KEY_LIMIT};
 use serde_json::{Map, Value, json};
 use tolmach_dialect::WireNames;
@@ -26,7 +26,7 @@ const KEY: &str = r#"^(?:[!#-+\--:<-\[\]-~]{1,255}|"(?:[!#-\[\]-~]|\\["\\]){1,25
 const WEBSOCKET: &str = "websocket";
 
 /// Every schema of an HTTP body, by its file's name.
-const SCHEMAS: [(&str, &str); 17] = schemas![
+const SCHEMAS: [(&str, &str); 18] = schemas![
     "chat_info.reply",
     "chats.reply",
     "create_group.reply",
@@ -37,6 +37,7 @@ const SCHEMAS: [(&str, &str); 17] = schemas![
     "group_users.reply",
     "login.request",
     "logout.reply",
+    "messages.reply",
     "open_chat.reply",
     "refresh.request",
     "register.request",
@@ -143,7 +144,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     if route.paged {
         let any = json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX });
         let (mut limit, mut offset) = (any.clone(), any);
-        if route.success == Success::WebSocket {
+        if route.operation != Operation::ListChats {
             limit["maximum"] = HISTORY_LIMIT.into();
             limit["default"] = HISTORY_DEFAULT.into();
         }

@@ -23,6 +23,7 @@ wire_names! {
         GetUserPhoto = "get_user_photo",
         OpenChat = "open_chat",
         GetChat = "get_chat",
+        GetMessages = "get_messages",
         CreateGroup = "create_group",
         DeleteGroup = "delete_group",
         GetGroup = "get_group",
@@ -180,7 +181,7 @@ impl Route {
 
 /// Every operation. A WebSocket stands under `GET`.
 #[rustfmt::skip]
-pub(crate) static ROUTES: [Route; 21] = [
+pub(crate) static ROUTES: [Route; 22] = [
     Route::new(Method::POST, "/api/v1/register", Operation::Register, "Make an account and log in")
         .public().body(Body::Json("register.request")).reply("tokens.reply").more_errors(&[409]),
     Route::new(Method::POST, "/api/v1/login", Operation::Login, "Log in")
@@ -202,6 +203,8 @@ pub(crate) static ROUTES: [Route; 21] = [
         .reply("open_chat.reply"),
     Route::new(Method::GET, "/api/v1/chat/{id}/info", Operation::GetChat, "Read about a chat")
         .reply("chat_info.reply"),
+    Route::new(Method::GET, "/api/v1/chat/{id}/messages", Operation::GetMessages,
+        "Read the history of a chat, newest message first").reply("messages.reply").paged(),
     Route::new(Method::POST, "/api/v1/group", Operation::CreateGroup, "Make a group")
         .body(Body::Form("create_group.request")).reply("create_group.reply").more_errors(&[422]),
     Route::new(Method::DELETE, "/api/v1/group/{id}", Operation::DeleteGroup,

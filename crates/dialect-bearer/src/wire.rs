@@ -298,6 +298,27 @@ pub(crate) struct Message<'a> {
     pub(crate) time: Cow<'a, str>,
 }
 
+/// A pushed message of the revision `swiftly-mobile`.
+#[derive(Serialize)]
+pub(crate) struct MobileMessage<'a> {
+    #[serde(flatten)]
+    pub(crate) document: Message<'a>,
+    /// The time again.
+    pub(crate) created_at: Cow<'a, str>,
+    /// The id of the author again.
+    pub(crate) from_id: Id<UserId>,
+}
+
+/// A message of `GET /chat/{id}/messages`.
+#[derive(Serialize)]
+pub(crate) struct StoredMessage<'a> {
+    pub(crate) id: Id<MessageId>,
+    pub(crate) text: Cow<'a, str>,
+    /// RFC 3339, UTC, to the second.
+    pub(crate) created_at: Cow<'a, str>,
+    pub(crate) from_id: Id<UserId>,
+}
+
 /// The `type` of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -354,6 +375,9 @@ pub(crate) struct FrameType {
 pub(crate) const TYPING: &str = "typing";
 /// The `type` of a frame about a user who has stopped typing.
 pub(crate) const STOP_TYPING: &str = "stop_typing";
+
+/// [`STOP_TYPING`] in the revision `swiftly-mobile`; read in every revision.
+pub(crate) const MOBILE_STOP_TYPING: &str = "stoptyping";
 
 /// The `type` of a typing frame.
 pub(crate) fn typing_kind(active: bool) -> &'static str {

@@ -75,6 +75,7 @@ fn room() -> Script {
             },
             active: false,
         }),
+        frame("stops typing as the mobile client does", r#"{"type":"stoptyping"}"#),
         frame("an unknown type", r#"{"type":"shout","text":"HELLO"}"#),
         frame("no type", r#"{"text":"Hello"}"#),
         frame("a number for a type", r#"{"type":1}"#),
@@ -89,6 +90,20 @@ fn room() -> Script {
         ),
     ];
     Script { name: "room", opening: socket("/api/v1/chat/1?limit=1&offset=1"), steps }
+}
+
+/// The history of a chat by HTTP, as the mobile client of Swiftly reads it.
+fn messages() -> Script {
+    let path = "/api/v1/chat/1/messages?limit=50&offset=0";
+    let steps = vec![
+        request("reads", "GET", path, None, ""),
+        request("asks for too many", "GET", "/api/v1/chat/1/messages?limit=1001", None, ""),
+    ];
+    let opening = Request::get(path)
+        .header("authorization", format!("Bearer {}", fixtures::ANN.token))
+        .body(())
+        .expect("the parts are valid");
+    Script { name: "messages", opening, steps }
 }
 
 /// Requests that are refused without the engine.
@@ -138,4 +153,4 @@ fn requests() -> Script {
     Script { name: "requests", opening, steps }
 }
 
-tolmach_dialect_kit::conformance!(Bearer, vec![all_rooms(), room(), requests()]);
+tolmach_dialect_kit::conformance!(Bearer, vec![all_rooms(), room(), messages(), requests()]);

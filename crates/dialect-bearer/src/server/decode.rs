@@ -6,7 +6,8 @@ use crate::head::{RequestHead, content_type};
 use crate::routes::{Body, Operation, RouteError};
 use crate::wire::{
     self, DESCRIPTION_LIMIT, EMAIL_LIMIT, FORM_LIMIT, FRAME_LIMIT, JSON_LIMIT, LOGIN_LIMIT,
-    NAME_LIMIT, Object, PASSWORD_LIMIT, STOP_TYPING, TOO_LARGE, TYPING, USERS_LIMIT, is_text,
+    MOBILE_STOP_TYPING, NAME_LIMIT, Object, PASSWORD_LIMIT, STOP_TYPING, TOO_LARGE, TYPING,
+    USERS_LIMIT, is_text,
 };
 use bytes::Bytes;
 use http::HeaderMap;
@@ -65,7 +66,7 @@ pub(super) fn room_command(
             Err(frame_violation(ViolationKind::Shape, text))
         }
         (TYPING, _) => Ok(Command::ShowTyping { flow, active: true }),
-        (STOP_TYPING, _) => Ok(Command::ShowTyping { flow, active: false }),
+        (STOP_TYPING | MOBILE_STOP_TYPING, _) => Ok(Command::ShowTyping { flow, active: false }),
         _ => Err(frame_violation(ViolationKind::UnknownMethod, TYPES)),
     }
 }
@@ -92,6 +93,12 @@ fn command(
         Operation::GetUserPhoto => Command::GetPhoto { of: PhotoOf::User(head.id()?) },
         Operation::OpenChat => Command::OpenChat { with: UserRef::Id(head.id()?) },
         Operation::GetChat => get_flow(head, FlowKindFilter::Chat, true)?,
+        Operation::GetMessages => Command::History {
+            flow: head.id()?,
+            kinds: head.kinds(),
+            range: head.range(),
+            mark_read: false,
+        },
         Operation::CreateGroup => create_group(wire::read(&json, depth)?, photo, head.key.clone())?,
         Operation::DeleteGroup => {
             Command::DeleteFlow { flow: head.id()?, kinds: FlowKindFilter::Shared }

@@ -2,7 +2,7 @@
 
 use crate::errors::unsupported;
 use crate::routes::Operation;
-use crate::wire::{self, Id, MessageKind, Object, RoomKind, typing_kind};
+use crate::wire::{self, Id, MOBILE_STOP_TYPING, MessageKind, Object, RoomKind, typing_kind};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
@@ -19,6 +19,10 @@ pub(super) const MESSAGE: Variant = Variant(0);
 pub(super) const TYPING: Variant = Variant(1);
 /// A message in the WebSocket of all rooms.
 pub(super) const LAST_MESSAGE: Variant = Variant(2);
+/// A message in its room, of the revision `swiftly-mobile`.
+pub(super) const MOBILE_MESSAGE: Variant = Variant(3);
+/// Typing in a room, of the revision `swiftly-mobile`.
+pub(super) const MOBILE_TYPING: Variant = Variant(4);
 
 /// Renders an event as a frame.
 pub(crate) fn render(event: &Event, variant: Variant) -> Result<Frame, Unsupported> {
@@ -27,8 +31,18 @@ pub(crate) fn render(event: &Event, variant: Variant) -> Result<Frame, Unsupport
         (LAST_MESSAGE, EventKind::Posted(message)) => {
             Ok(message_frame(message, MessageKind::LastMessage))
         }
-        (TYPING, EventKind::Typing { user, active, .. }) => {
-            let kind = typing_kind(*active).into();
+        (MOBILE_MESSAGE, EventKind::Posted(posted)) => {
+            let Object(document) = message(posted, MessageKind::Message);
+            let created_at = document.time.clone();
+            let from_id = document.author.0.id;
+            Ok(wire::text_frame(&wire::MobileMessage { document, created_at, from_id }))
+        }
+        (TYPING | MOBILE_TYPING, EventKind::Typing { user, active, .. }) => {
+            let kind = match (variant, active) {
+                (MOBILE_TYPING, false) => MOBILE_STOP_TYPING,
+                _ => typing_kind(*active),
+            };
+            let kind = kind.into();
             Ok(wire::text_frame(&wire::Typing { kind, author: author(user) }))
         }
         _ => Err(unsupported(event.name())),
@@ -90,6 +104,10 @@ pub(super) fn response(
             kind: RoomKind::Private,
             users: members(summary),
         }),
+        (Operation::GetMessages, Answer::History(page)) => {
+            let newest_first = page.messages.iter().rev();
+            ok(&newest_first.map(stored_message).collect::<Vec<_>>())
+        }
         (Operation::CreateGroup, Answer::FlowCreated { flow, title }) => ok(&wire::GroupCreated {
             status: "ok".into(),
             group: Object(wire::GroupReference { id: Id(*flow), name: title.as_str().into() }),
@@ -164,6 +182,15 @@ fn room(summary: &FlowSummary, viewer: Option<UserId>) -> Object<wire::Room<'_>>
         kind: if is_chat { RoomKind::Private } else { RoomKind::Group },
         last_message: summary.last.as_ref().map(|last| message(last, MessageKind::Message)),
     })
+}
+
+fn stored_message(message: &Message) -> wire::StoredMessage<'_> {
+    wire::StoredMessage {
+        id: Id(message.id),
+        text: message.content.text_naming_files(),
+        created_at: message.posted_at.rfc3339().into(),
+        from_id: Id(message.author.id),
+    }
 }
 
 fn message(message: &Message, kind: MessageKind) -> Object<wire::Message<'_>> {

@@ -5,14 +5,15 @@ use crate::errors::{fault_response, unsupported};
 use crate::head::RequestHead;
 use crate::routes::Operation;
 use tolmach_dialect::{
-    Correlation, ExpectedBody, Frame, Handshake, RenderContext, Request, Response, ServerSession,
-    Unsupported, Violation,
+    Correlation, ExpectedBody, Frame, Handshake, RenderContext, Request, Response, Revision,
+    ServerSession, Unsupported, Violation,
 };
 use tolmach_domain::Timestamp;
 
 /// A session of HTTP requests. Each carries its own credentials, and nothing is kept between them.
 pub(super) struct Exchange {
     max_json_depth: usize,
+    revision: Revision,
     expected_body: ExpectedBody,
 }
 
@@ -23,7 +24,8 @@ impl Exchange {
             credentials: head.take_credentials(),
             correlation: Correlation::new(head.route.operation),
         };
-        Self { max_json_depth: handshake.max_json_depth, expected_body }
+        let revision = crate::revision::of(handshake);
+        Self { max_json_depth: handshake.max_json_depth, revision, expected_body }
     }
 }
 
@@ -59,5 +61,9 @@ impl ServerSession for Exchange {
             Err(fault) => fault_response(*operation, fault),
         }));
         Ok(())
+    }
+
+    fn revision(&self) -> Revision {
+        self.revision
     }
 }

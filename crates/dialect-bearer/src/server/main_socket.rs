@@ -9,7 +9,7 @@ use crate::wire::{MessageKind, POLICY_VIOLATION};
 use std::collections::HashMap;
 use tolmach_dialect::{
     Close, Correlation, Delivery, Event, Frame, Handshake, RenderContext, Request, Response,
-    ServerSession, Subscription, Unsupported, Violation, ViolationKind, WireNames,
+    Revision, ServerSession, Subscription, Unsupported, Violation, ViolationKind, WireNames,
 };
 use tolmach_domain::{Answer, Command, EventKind, FlowId, Identity, Timestamp, Version};
 
@@ -17,6 +17,7 @@ use tolmach_domain::{Answer, Command, EventKind, FlowId, Identity, Timestamp, Ve
 pub(super) struct MainSocket {
     head: RequestHead,
     max_json_depth: usize,
+    revision: Revision,
     is_authenticated: bool,
     /// The version of each flow in the list; `None` until its last messages were sent.
     listed_versions: Option<HashMap<FlowId, Version>>,
@@ -24,8 +25,13 @@ pub(super) struct MainSocket {
 
 impl MainSocket {
     pub(super) fn new(head: RequestHead, handshake: &Handshake<'_>) -> Self {
-        let max_json_depth = handshake.max_json_depth;
-        Self { head, max_json_depth, is_authenticated: false, listed_versions: None }
+        Self {
+            head,
+            max_json_depth: handshake.max_json_depth,
+            revision: crate::revision::of(handshake),
+            is_authenticated: false,
+            listed_versions: None,
+        }
     }
 }
 
@@ -95,5 +101,9 @@ impl ServerSession for MainSocket {
 
     fn subprotocol(&self) -> Option<&'static str> {
         self.head.subprotocol
+    }
+
+    fn revision(&self) -> Revision {
+        self.revision
     }
 }

@@ -1,13 +1,14 @@
 //! The WebSocket of one room.
 
-use super::encode::{MESSAGE, TYPING};
+use super::encode::{MESSAGE, MOBILE_MESSAGE, MOBILE_TYPING, TYPING};
 use super::{decode, encode};
 use crate::errors::{RequestError, fault_frame, fault_response, unsupported};
 use crate::head::RequestHead;
+use crate::revision::SWIFTLY_MOBILE;
 use crate::wire::POLICY_VIOLATION;
 use tolmach_dialect::{
     Close, Correlation, Credentials, Delivery, Event, Frame, Handshake, RenderContext, Request,
-    Response, ServerSession, Subscription, Unsupported, Violation, WireNames,
+    Response, Revision, ServerSession, Subscription, Unsupported, Violation, WireNames,
 };
 use tolmach_domain::{
     Answer, Command, ConnectionId, EventKind, FlowId, Identity, Timestamp, UserId, Version,
@@ -19,6 +20,7 @@ pub(super) struct RoomSocket {
     flow: FlowId,
     connection: ConnectionId,
     max_json_depth: usize,
+    revision: Revision,
     /// The connection's own user.
     user: Option<UserId>,
     /// The version up to which the history has everything; `None` until it was sent.
@@ -35,6 +37,7 @@ impl RoomSocket {
             head,
             connection: handshake.connection,
             max_json_depth: handshake.max_json_depth,
+            revision: crate::revision::of(handshake),
             user: None,
             history_version: None,
         })
@@ -105,12 +108,14 @@ impl ServerSession for RoomSocket {
             EventKind::Posted(message)
                 if self.history_version.is_some_and(|sent| message.version.is_newer_than(sent)) =>
             {
-                Delivery::Shared(MESSAGE)
+                let is_mobile = self.revision == SWIFTLY_MOBILE;
+                Delivery::Shared(if is_mobile { MOBILE_MESSAGE } else { MESSAGE })
             }
             EventKind::Typing { .. }
                 if self.history_version.is_some() && !event.is_caused_by(self.connection) =>
             {
-                Delivery::Shared(TYPING)
+                let is_mobile = self.revision == SWIFTLY_MOBILE;
+                Delivery::Shared(if is_mobile { MOBILE_TYPING } else { TYPING })
             }
             _ => Delivery::Skip,
         }
@@ -118,5 +123,9 @@ impl ServerSession for RoomSocket {
 
     fn subprotocol(&self) -> Option<&'static str> {
         self.head.subprotocol
+    }
+
+    fn revision(&self) -> Revision {
+        self.revision
     }
 }

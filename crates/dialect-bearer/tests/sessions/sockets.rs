@@ -1,12 +1,13 @@
 //! The server's side of the WebSockets of a room and of all rooms.
 
 use crate::support::{
-    OWN, accept, caused_by, decode, entered, event, initial_request, json_of, now, respond, socket,
+    OWN, accept, caused_by, decode, entered, event, initial_request, json_of, now, request,
+    respond, socket,
 };
 use bytes::Bytes;
 use serde_json::json;
 use tolmach_dialect::{
-    Close, Credentials, Delivery, Dialect, Event, Frame, RenderContext, ServerSession,
+    Close, Credentials, Delivery, Dialect, Event, Frame, Handshake, RenderContext, ServerSession,
     Subscription, Variant, ViolationKind,
 };
 use tolmach_dialect_bearer::Bearer;
@@ -51,6 +52,55 @@ fn history_has_the_newest_message_first_and_an_error_without_any() {
 
     let history = respond_with(MessagePage::new(fixtures::flow_id(CHAT), Vec::new()));
     assert_eq!(history, json!({"type": "history", "messages": [], "error": "no messages"}));
+}
+
+#[test]
+fn messages_for_the_mobile_client_have_its_keys_beside_those_of_the_document() {
+    let (parts, ()) = socket("/api/v1/chat/1?limit=50&offset=0").into_parts();
+    let handshake = Handshake::new(OWN).request(&parts).revision("swiftly-mobile");
+    let mut room = Bearer.accept(&handshake).expect("the handshake is accepted");
+    assert_eq!(room.revision(), "swiftly-mobile");
+    let initial = initial_request(room.as_mut());
+    room.authenticated(Some(ANN.identity()));
+    let history = Answer::History(Box::new(fixtures::message_page(CHAT)));
+    respond(room.as_mut(), &initial, Ok(history));
+    let mut frame_of = |kind| {
+        let event = event(kind);
+        let Delivery::Shared(variant) = deliver(room.as_mut(), &event) else {
+            panic!("it is delivered")
+        };
+        json_of(&Bearer.render(&event, &RenderContext::EMPTY, variant).expect("it is rendered"))
+    };
+    let message = frame_of(posted(CHAT, 3));
+    assert_eq!(message["type"], "message");
+    assert_eq!(message["created_at"], message["time"]);
+    assert!(message["created_at"].is_string(), "{message}");
+    assert_eq!(message["from_id"], message["author"]["id"]);
+    assert!(message["from_id"].is_i64(), "{message}");
+    assert_eq!(frame_of(bob_types(true))["type"], "typing");
+    assert_eq!(frame_of(bob_types(false))["type"], "stoptyping");
+}
+
+#[test]
+fn a_mobile_client_stops_typing_in_its_spelling() {
+    let mut room = entered("/api/v1/chat/1", CHAT);
+    let frame = Frame::text(r#"{"type":"stoptyping"}"#);
+    let requests = decode(room.as_mut(), &frame);
+    assert_eq!(
+        requests[0].command,
+        Command::ShowTyping { flow: fixtures::flow_id(CHAT), active: false }
+    );
+}
+
+#[test]
+fn a_socket_without_a_token_is_refused_in_every_revision() {
+    let request = request("GET", "/api/v1/chat/1", &[("upgrade", "websocket")]);
+    let (parts, ()) = request.into_parts();
+    for revision in [tolmach_dialect::DOC, "swiftly-mobile"] {
+        let handshake = Handshake::new(OWN).request(&parts).revision(revision);
+        let Err(rejection) = Bearer.accept(&handshake) else { panic!("{revision}: accepted") };
+        assert_eq!(rejection.response.status(), 401, "{revision}");
+    }
 }
 
 #[test]
@@ -218,16 +268,21 @@ fn the_socket_of_all_rooms_sends_the_last_messages_and_then_new_ones() {
 }
 
 #[test]
-fn only_the_three_variants_render() {
+fn only_the_five_variants_render() {
     let (posted, typing) = (posted(CHAT, 3), bob_types(false));
     for (kind, variant, rendered) in [
         (&posted, 0, Some("message")),
         (&posted, 1, None),
         (&posted, 2, Some("last_message")),
-        (&posted, 3, None),
+        (&posted, 3, Some("message")),
+        (&posted, 4, None),
+        (&posted, 5, None),
         (&typing, 0, None),
         (&typing, 1, Some("stop_typing")),
         (&typing, 2, None),
+        (&typing, 3, None),
+        (&typing, 4, Some("stoptyping")),
+        (&typing, 5, None),
     ] {
         let event = event(kind.clone());
         let frame = Bearer.render(&event, &RenderContext::EMPTY, Variant(variant));
