@@ -18,4 +18,4 @@ pub(crate) use options::server_options;
 pub(crate) use options::{bcrypt_options, policy};
 pub(crate) use photos::{PhotoTarget, photo_target};
 pub(crate) use store_url::{store_url, with_creation};
-pub(crate) use tls::{check_proxy_protocol, tls};
+pub(crate) use tls::{check_proxy_protocol, check_tcp, tls};

@@ -1,6 +1,6 @@
 //! TLS and what stands in front of the gateway, from the configuration.
 
-use crate::config::{Http, HttpTls};
+use crate::config::{Config, Http, HttpTls, TcpListener};
 use crate::error::UsageError;
 use tolmach_server::{Tls, TlsOptions};
 
@@ -24,6 +24,16 @@ pub(crate) fn tls(http: &Http) -> Result<Option<Tls>, UsageError> {
         hsts_max_age: Some(*hsts_max_age).filter(|age| !age.is_zero()),
     };
     Ok(Some(Tls::open(options)?))
+}
+
+/// Checks that there is a certificate for each raw TCP listener that needs one.
+pub(crate) fn check_tcp(config: &Config) -> Result<(), UsageError> {
+    let TcpListener { listen, tls } = &config.tcp.sndmsg;
+    if !listen.is_empty() && *tls && !config.http.tls.is_enabled() {
+        let (key, other) = ("http.tls.certificate", "tcp.sndmsg.tls");
+        return Err(UsageError::MissingBeside { key, other });
+    }
+    Ok(())
 }
 
 /// Checks that it is known from where headers of the PROXY protocol come.

@@ -3,7 +3,7 @@
 use super::dialect_list::dialect_list;
 use crate::arguments::{ListenArguments, Location};
 use crate::backend::{self, PhotoTarget, SecretFile};
-use crate::config::{Auth, Config, HttpTls};
+use crate::config::{Auth, Config, HttpTls, TcpListener};
 use crate::configured_dialects::configured_dialects;
 use crate::error::{CliError, UsageError};
 use std::net::ToSocketAddrs;
@@ -27,7 +27,11 @@ async fn check(config: &Config, data: &Path) -> Result<String, UsageError> {
     if !config.admin.listen.is_empty() {
         mistakes.note(check_address("admin.listen", &config.admin.listen));
     }
+    if !config.tcp.sndmsg.listen.is_empty() {
+        mistakes.note(check_address("tcp.sndmsg.listen", &config.tcp.sndmsg.listen));
+    }
     mistakes.note(backend::check_proxy_protocol(&config.http));
+    mistakes.note(backend::check_tcp(config));
     let tls = mistakes.note(backend::tls(&config.http));
     mistakes.note(check_folder("the data folder", data));
     let url = backend::store_url(config, data);
@@ -67,10 +71,12 @@ async fn check(config: &Config, data: &Path) -> Result<String, UsageError> {
     else {
         return Err(UsageError::Several(mistakes.0));
     };
+    let tcp = describe_tcp(&config.tcp.sndmsg);
     let admin = Some(config.admin.listen.clone()).filter(|address| !address.is_empty());
     let rows = [
         ("address", format!("{}, public URL {}", config.http.listen, config.public_url())),
         ("tls", tls.map_or_else(|| "none".into(), |_| describe_tls(&config.http.tls))),
+        ("tcp", tcp),
         ("admin", admin.unwrap_or_else(|| "none".into())),
         ("store", store),
         ("bus", bus),
@@ -103,6 +109,14 @@ fn check_address(key: &'static str, address: &str) -> Result<(), UsageError> {
 
 fn describe_tls(tls: &HttpTls) -> String {
     format!("1.2 and 1.3, certificate {}", tls.certificate.display())
+}
+
+fn describe_tcp(listener: &TcpListener) -> String {
+    match (listener.listen.as_str(), listener.tls) {
+        ("", _) => "none".to_owned(),
+        (address, true) => format!("sndmsg at {address} with TLS"),
+        (address, false) => format!("sndmsg at {address}"),
+    }
 }
 
 /// Tries whether a folder can be written, or the folder where it would be created.
@@ -161,6 +175,7 @@ mod tests {
         let config = Config::with_file(&format!(
             "[http]\nlisten = \"no such host.invalid:1\"\nproxy_protocol = true\n\
              tls.certificate = \"absent.pem\"\n[admin]\nlisten = \"no such host.invalid:2\"\n\
+             [tcp.sndmsg]\nlisten = \"no such host.invalid:3\"\n\
              [store]\nurl = \"oracle://hunter2\"\n\
              [bus]\nurl = \"nats://hunter2\"\n[mail]\nurl = \"pigeon://hunter2\"\n\
              [auth]\njwt_keys = \"absent.json\"\n[blobs]\nfolder = {:?}\n{disabled}",
@@ -171,6 +186,7 @@ mod tests {
         let expected = [
             "`http.listen`",
             "`admin.listen`",
+            "`tcp.sndmsg.listen`",
             "`http.trusted_proxies` is missing beside `http.proxy_protocol`",
             "`http.tls.key` is missing beside `http.tls.certificate`",
             "`store.url`",
@@ -183,6 +199,23 @@ mod tests {
         assert_eq!((found.len(), code), (expected.len(), 2), "{found:?}");
         for (found, expected) in found.into_iter().zip(expected) {
             assert!(found.starts_with(expected) && !found.contains("hunter2"), "{found}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tls_on_raw_tcp_needs_a_certificate_where_there_is_a_listener() {
+        let folder = tempfile::tempdir().unwrap();
+        let listen = "listen = \"127.0.0.1:0\"\n";
+        let config = Config::with_file(&format!("[tcp.sndmsg]\n{listen}tls = true"));
+        let error = CliError::from(check(&config, folder.path()).await.unwrap_err());
+        let expected = "`http.tls.certificate` is missing beside `tcp.sndmsg.tls`";
+        assert_eq!(error.lines(), [expected]);
+        for (file, expected) in
+            [("tls = true", "tcp      none"), (listen, "tcp      sndmsg at 127.0.0.1:0\n")]
+        {
+            let config = Config::with_file(&format!("[tcp.sndmsg]\n{file}"));
+            let text = check(&config, folder.path()).await.unwrap();
+            assert!(text.contains(expected), "{text}");
         }
     }
 

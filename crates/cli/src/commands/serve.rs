@@ -9,15 +9,20 @@ use crate::{bus_metrics, logging};
 use std::io::Write;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
-use tolmach_server::Metrics;
+use tolmach_server::{Metrics, TcpOptions};
 
 pub(crate) async fn run(location: &Location, listen: &ListenArguments) -> Result<String, CliError> {
     let mut config = location.load_config(listen).map_err(UsageError::from)?;
     logging::start(&config.log).map_err(UsageError::from)?;
     backend::check_proxy_protocol(&config.http)?;
+    backend::check_tcp(&config)?;
     let tls = backend::tls(&config.http)?;
     let (listener, address) = bind(&config.http.listen).await?;
     let admin = match config.admin.listen.as_str() {
+        "" => None,
+        listen => Some(bind(listen).await?),
+    };
+    let tcp = match config.tcp.sndmsg.listen.as_str() {
         "" => None,
         listen => Some(bind(listen).await?),
     };
@@ -41,6 +46,10 @@ pub(crate) async fn run(location: &Location, listen: &ListenArguments) -> Result
         builder = builder.admin(listener);
         ready.push_str(&format!(" admin={address}"));
     }
+    if let Some((listener, address)) = tcp {
+        builder = builder.tcp(listener, sndmsg_on_tcp(config.tcp.sndmsg.tls));
+        ready.push_str(&format!(" sndmsg-tcp={address}"));
+    }
     let server = builder.bind(listener).await?;
     tracing::info!(url = config.public_url(), data = %location.data.display(), "serving");
     for line in server.routes().describe() {
@@ -52,6 +61,11 @@ pub(crate) async fn run(location: &Location, listen: &ListenArguments) -> Result
     backend.close().await;
     tracing::info!("stopped");
     Ok(String::new())
+}
+
+/// `sndmsg` on raw TCP: the clients that exist there are of one revision.
+fn sndmsg_on_tcp(tls: bool) -> TcpOptions {
+    TcpOptions { dialect: "sndmsg".to_owned(), revision: Some("uchat".to_owned()), tls }
 }
 
 /// A listener, and the address that it has.

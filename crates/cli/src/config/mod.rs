@@ -15,7 +15,9 @@ mod sources;
 mod values;
 
 pub(crate) use error::ConfigError;
-pub(crate) use sections::{Auth, Blobs, Config, Http, HttpTls, Log, LogFormat, Throttle};
+pub(crate) use sections::{
+    Auth, Blobs, Config, Http, HttpTls, Log, LogFormat, TcpListener, Throttle,
+};
 pub(crate) use sources::Sources;
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use tolmach_server::Pin;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) http: Http,
+    pub(crate) tcp: Tcp,
     pub(crate) admin: Admin,
     pub(crate) store: Store,
     pub(crate) bus: Bus,
@@ -87,6 +88,23 @@ impl HttpTls {
     pub(crate) fn is_enabled(&self) -> bool {
         !(self.certificate.as_os_str().is_empty() && self.key.as_os_str().is_empty())
     }
+}
+
+/// `[tcp]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tcp {
+    pub(crate) sndmsg: TcpListener,
+}
+
+/// `[tcp.<id>]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TcpListener {
+    /// Empty for no listener.
+    #[serde(deserialize_with = "values::optional_address")]
+    pub(crate) listen: String,
+    pub(crate) tls: bool,
 }
 
 /// `[admin]`
