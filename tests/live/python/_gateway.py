@@ -3,8 +3,8 @@
 
     TOLMACH_BIN=target/debug/tolmach python tests/live/python/_gateway.py COMMAND [ARGUMENT …]
 
-The command finds the gateway's address in TOLMACH_URL, its data folder in TOLMACH_DATA, the binary in TOLMACH_BIN and this
-interpreter in TOLMACH_PYTHON. Fails if the command fails, or if the gateway ends early or not after SIGTERM.
+The command finds the gateway's address in TOLMACH_URL, that of sndmsg on raw TCP in TOLMACH_SNDMSG_TCP, its data folder
+in TOLMACH_DATA, the binary in TOLMACH_BIN and this interpreter in TOLMACH_PYTHON. Fails if the command fails, or if the gateway ends early or not after SIGTERM.
 """
 
 import os
@@ -15,7 +15,7 @@ import tempfile
 
 PROJECT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
 READY = "ready "
-OPTIONS = {"TOLMACH__HTTP__LISTEN": "127.0.0.1:0", "TOLMACH__AUTH__BCRYPT_COST": "4"}
+OPTIONS = {"TOLMACH__HTTP__LISTEN": "127.0.0.1:0", "TOLMACH__TCP__SNDMSG__LISTEN": "127.0.0.1:0", "TOLMACH__AUTH__BCRYPT_COST": "4"}
 
 
 def ensure():
@@ -40,7 +40,8 @@ def run(command):
                 if not ready.startswith(READY) or "http" not in words:
                     problem = f"expected the line with the address, found {ready!r}"
                     return 1
-                found = {"TOLMACH_URL": f"http://{words['http']}", "TOLMACH_DATA": data, "TOLMACH_BIN": binary, "TOLMACH_PYTHON": sys.executable}
+                addresses = {"TOLMACH_URL": f"http://{words['http']}", "TOLMACH_SNDMSG_TCP": words["sndmsg-tcp"]}
+                found = addresses | {"TOLMACH_DATA": data, "TOLMACH_BIN": binary, "TOLMACH_PYTHON": sys.executable}
                 code = subprocess.run(command, env=bare | found).returncode
                 problem = f"{command} ended with {code}" if code else ended(gateway)
                 return 1 if problem else 0
