@@ -52,6 +52,8 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     /// The address of its admin listener.
     pub(crate) admin: SocketAddr,
+    /// The address of `sndmsg` on raw TCP, if it is served.
+    pub(crate) sndmsg_tcp: Option<SocketAddr>,
     folder: TempDir,
     stdout: Lines<BufReader<ChildStdout>>,
 }
@@ -65,6 +67,15 @@ impl Gateway {
     /// A gateway with these options: environment variables without their prefix, and values.
     pub(crate) async fn with(options: &[(&str, &str)]) -> Self {
         Self::on(TempDir::new().expect("a temporary folder can be made"), options).await
+    }
+
+    /// A gateway with this configuration file, and these options.
+    pub(crate) async fn with_file(text: &str, options: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        let data = data_folder(folder.path());
+        std::fs::create_dir(&data).expect("it can be made");
+        std::fs::write(data.join("tolmach.toml"), text).expect("it can be written");
+        Self::on(folder, options).await
     }
 
     /// A second gateway on the store of the first one, with a data folder of its own. Both need
@@ -115,7 +126,8 @@ impl Gateway {
         let (Some(address), Some(admin)) = (word("http"), word("admin")) else {
             panic!("expected the line with the addresses, found {ready:?}:\n{}", read_log(&folder));
         };
-        Self { child, address, admin, folder, stdout }
+        let sndmsg_tcp = word("sndmsg-tcp");
+        Self { child, address, admin, sndmsg_tcp, folder, stdout }
     }
 
     /// The data folder.

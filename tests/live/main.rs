@@ -49,7 +49,11 @@ mod pipelines;
 #[cfg(test)]
 mod proxy_protocol;
 #[cfg(test)]
+mod raw_tcp;
+#[cfg(test)]
 mod retries;
+#[cfg(test)]
+mod revisions;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Revisions of dialects: recognised by the first frame, on the dialect's own path and on shared
-//! paths.
+//! paths, or pinned by the operator.
 
-use crate::harness::{Gateway, Mode, PASSWORD, Peer};
+use crate::harness::{Bearer, Gateway, Mode, PASSWORD, Peer};
 use serde_json::json;
+use tempfile::TempDir;
 
 /// The frame with which a client that speaks Python literals registers.
 fn literal_registration(name: &str) -> String {
@@ -73,5 +74,89 @@ async fn the_metrics_tell_the_connections_and_requests_of_each_revision() {
         let labels = format!("dialect=\"mode\",revision=\"{revision}\"");
         assert_eq!(gateway.metric("tolmach_connections", &labels).await, 1.0, "{revision}");
         assert_eq!(gateway.metric("tolmach_requests_total", &labels).await, 1.0, "{revision}");
+    }
+}
+
+/// The first frame of a client that opens a path with this user agent and asks for an unknown
+/// operation in JSON, and also in Python.
+async fn probed(gateway: &Gateway, path: &str, agent: &str) -> String {
+    let opened = gateway.try_websocket(path, &[("user-agent", agent)]).await;
+    let mut peer = opened.unwrap_or_else(|refusal| panic!("{path}: {refusal:?}"));
+    peer.send(&json!({"mode": "probe", "timestamp": 1})).await;
+    next(&mut peer).await
+}
+
+#[tokio::test]
+async fn a_pin_by_path_and_one_by_user_agent_are_stronger_than_the_first_frame() {
+    let gateway = Gateway::with_file(
+        "[[dialects.mode.pin]]\nrevision = \"literal\"\npath = \"/mode\"\n\
+         [[dialects.mode.pin]]\nrevision = \"literal\"\naddress = \"127.0.0.0/8\"\n\
+         user_agent = \"Dash\"\n",
+        &[],
+    )
+    .await;
+    for (path, agent, revision) in [
+        ("/mode", "browser", "literal"),
+        ("/mode/", "browser", "literal"),
+        ("/ws", "Dash/1.0", "literal"),
+        ("/ws", "browser", "doc"),
+    ] {
+        let reply = probed(&gateway, path, agent).await;
+        let is_literal = reply.starts_with("{'");
+        assert_eq!(is_literal, revision == "literal", "{path} {agent}: {reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_revision_that_is_disabled_is_not_recognised() {
+    let gateway = Gateway::with(&[("DIALECTS__MODE__DISABLED_REVISIONS", "literal")]).await;
+    let mut peer = gateway.websocket("/ws").await;
+    peer.send_text(&literal_registration("console")).await;
+    let (frames, code) = peer.end().await;
+    assert_eq!(code, Some(1008), "{frames:?}");
+}
+
+#[tokio::test]
+async fn an_own_revision_is_pinned_for_the_user_whose_token_the_handshake_has() {
+    let files = TempDir::new().expect("a temporary folder can be made");
+    let file = "[dialect]\nextends = \"action-2025-03.toml\"\nrevision = \"own\"\n\
+                credentials = \"header\"\n";
+    std::fs::write(files.path().join("own.toml"), file).expect("it can be written");
+    let folder = files.path().to_str().expect("the path is UTF-8");
+    let pin = "[[dialects.action.pin]]\nrevision = \"own\"\nuser = \"Ann\"\n";
+    let gateway = Gateway::with_file(pin, &[("DIALECTS__FOLDER", folder)]).await;
+    let mut open = Vec::new();
+    for login in ["ann", "bob"] {
+        let user = Bearer::register(&gateway, login).await;
+        let authorization = format!("Bearer {}", user.access);
+        let headers = [("authorization", &*authorization), ("origin", "http://localhost")];
+        let mut peer = gateway
+            .try_websocket("/ws/chat/", &headers)
+            .await
+            .unwrap_or_else(|refusal| panic!("{login}: {refusal:?}"));
+        peer.request(&json!({"action": "probe", "request_id": 1})).await;
+        open.push(peer);
+    }
+    for revision in ["own", "doc"] {
+        let labels = format!("dialect=\"action\",revision=\"{revision}\"");
+        assert_eq!(gateway.metric("tolmach_connections", &labels).await, 1.0, "{revision}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_revision_and_a_faulty_file_are_refused_with_what_exists_and_the_place() {
+    let files = TempDir::new().expect("a temporary folder can be made");
+    let gateway = Gateway::start().await;
+    for (key, value, expected) in [
+        ("DIALECTS__MODE__DISABLED_REVISIONS", "litteral", "mode has no revision \"litteral\""),
+        ("DIALECTS__MODE__DISABLED_REVISIONS", "litteral", "it has literal"),
+        ("DIALECTS__FOLDER", files.path().to_str().expect("it is UTF-8"), "own.toml:2:7: idd: "),
+    ] {
+        std::fs::write(files.path().join("own.toml"), "[dialect]\nidd = \"x\"\n")
+            .expect("it can be written");
+        let checked = gateway.run_with(&[(key, value)], ["check"]).await;
+        let errors = String::from_utf8_lossy(&checked.stderr).into_owned();
+        assert_eq!(checked.status.code(), Some(2), "{key}: {errors}");
+        assert!(errors.contains(expected), "{key}: {expected:?} is not in {errors}");
     }
 }

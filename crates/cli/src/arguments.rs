@@ -107,10 +107,39 @@ pub(crate) enum Command {
         /// The login or e-mail address of the account
         login: String,
     },
-    /// List the dialects, and the paths where they are served
+    /// List the dialects with their revisions, and the paths where they are served
     Dialects,
+    /// Check dialect files, and begin new ones
+    #[command(subcommand)]
+    Dialect(DialectCommand),
     /// Show clients of every dialect in one conversation, over a gateway that leaves nothing behind
     Demo,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DialectCommand {
+    /// Check files as serving does, each with those beside it that it extends
+    Check {
+        /// The files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Print a file with comments to begin with, which passes the check
+    New {
+        /// The id of the dialect: lowercase letters, digits and hyphens, a letter first
+        #[arg(value_parser = dialect_id)]
+        id: String,
+    },
+}
+
+/// Reads the id of a dialect.
+fn dialect_id(text: &str) -> Result<String, &'static str> {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(is_plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("an id has lowercase letters, digits and hyphens, and begins with a letter")
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,7 +1,7 @@
 //! Errors of commands, for the operator. None shows a secret.
 
 use crate::config::ConfigError;
-use crate::dialects::DialectError;
+use crate::dialects::{DialectError, DialectFilesError};
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
@@ -10,6 +10,7 @@ use tolmach_adapters::{
 };
 use tolmach_bus::OpenError;
 use tolmach_client::ClientError;
+use tolmach_dialect_declared::FileError;
 use tolmach_domain::Fault;
 use tolmach_engine::ErrorChain;
 use tolmach_engine::ports::{PortError, StoreError};
@@ -126,12 +127,20 @@ impl CliError {
     /// One line per mistake, with its causes.
     pub(crate) fn lines(&self) -> Vec<String> {
         match self {
-            Self::Usage(UsageError::Several(mistakes)) => mistakes.iter().map(line).collect(),
-            Self::Usage(UsageError::Config(ConfigError::Mistakes(mistakes))) => {
-                mistakes.iter().map(line).collect()
-            }
-            error => vec![line(error)],
+            Self::Usage(error) => usage_lines(error),
+            Self::Runtime(error) => vec![line(error)],
         }
+    }
+}
+
+fn usage_lines(error: &UsageError) -> Vec<String> {
+    match error {
+        UsageError::Several(mistakes) => mistakes.iter().flat_map(usage_lines).collect(),
+        UsageError::Config(ConfigError::Mistakes(mistakes)) => mistakes.iter().map(line).collect(),
+        UsageError::Dialect(DialectError::Files(DialectFilesError::File(FileError(problems)))) => {
+            problems.iter().map(ToString::to_string).collect()
+        }
+        error => vec![line(error)],
     }
 }
 

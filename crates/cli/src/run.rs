@@ -1,7 +1,7 @@
 //! The process: arguments, the runtime, one command, its output and its exit code.
 
 use crate::arguments::{Arguments, Command};
-use crate::commands::{check, copy, demo, dialects, migrate, serve, token, user};
+use crate::commands::{check, copy, demo, dialect, dialects, migrate, serve, token, user};
 use crate::error::{CliError, RuntimeError};
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -33,6 +33,7 @@ async fn run(arguments: Arguments) -> Result<String, CliError> {
         Command::User(command) => user::run(&location, command).await,
         Command::Token { login } => token::run(&location, &login).await,
         Command::Dialects => dialects::run(&location),
+        Command::Dialect(command) => dialect::run(command),
         Command::Demo => demo::run().await,
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod copy;
 pub(crate) mod demo;
+pub(crate) mod dialect;
 mod dialect_list;
 pub(crate) mod dialects;
 pub(crate) mod migrate;
