@@ -167,7 +167,8 @@ fn each_first_frame_is_claimed_by_one_revision() {
 #[test]
 fn no_revision_claims_frames_of_the_document() {
     for frame in [
-        r#"{"type":"auth","data":{"user":{"login":"ann","password":"pw"}},"jsonapi":{"version":1.0}}"#,
+        r#"{"type":"auth","data":{"user":{"login":"ann","password":"pw"}},
+            "jsonapi":{"version":1.0}}"#,
         r#"{"type":"all_flow","data":{"user":{"id":1,"auth_id":"t"}},"jsonapi":null}"#,
         r#"{"mode":"auth","username":"ann"}"#,
         r#"{"type":"SND_MSG","room_id":1}"#,
@@ -217,7 +218,8 @@ fn ids_of_every_kind_are_read_as_they_are_written() {
         let written = message.replace("2001", &first.id.get().to_string());
         assert!(answer.contains(&written), "{file}: {written} in {answer}");
         let frame = format!(
-            r#"{{"type":"edited_message","data":{{"user":{user},"message":[{{{written},"text":"x"}}]}}}}"#
+            r#"{{"type":"edited_message",
+                "data":{{"user":{user},"message":[{{{written},"text":"x"}}]}}}}"#
         );
         let (read, _) = command(file, &frame);
         assert!(matches!(read, Command::Edit { message, .. } if message == first.id), "{file}");
