@@ -1,6 +1,7 @@
 //! TLS of the public listener, with independent clients: curl and OpenSSL, and rustls.
 
 use crate::harness::{Bearer, Gateway, Mode, Peer, eventually, read_to_end, within};
+use crate::raw_tcp::Values;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -249,4 +250,18 @@ async fn a_certificate_is_read_again_when_its_files_change_and_on_sighup() {
     .await;
     let reply = open.request(&json!({"mode": "probe"})).await;
     assert_eq!(reply["status"], 501, "connections outlast their certificate");
+}
+
+#[tokio::test]
+async fn raw_tcp_is_served_by_tls_with_the_certificate_of_the_public_listener() {
+    let files = Files::new();
+    let options = [("TCP__SNDMSG__LISTEN", "127.0.0.1:0"), ("TCP__SNDMSG__TLS", "true")];
+    let gateway = files.gateway(&options).await;
+    let address = gateway.sndmsg_tcp.expect("the ready line has the address");
+    let stream = TcpStream::connect(address).await.expect("it listens");
+    let stream = tls(stream, &[files.certificate()]).await.expect("the certificate is trusted");
+    Values::new(stream).sign_up("ann").await;
+    let mut plain = TcpStream::connect(address).await.expect("it listens");
+    plain.write_all(b"{\"type\":5,\"user\":\"\"}").await.expect("the connection is open");
+    assert!(!read_to_end(&mut plain).await.starts_with(b"{"), "there is no plain text");
 }
