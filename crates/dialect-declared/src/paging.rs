@@ -15,8 +15,8 @@ pub(crate) struct Page {
 pub(crate) struct PageFacts {
     /// The offset of the next page; `None` on the last one.
     pub(crate) next: Option<i64>,
-    /// The number of items, exact on the last page. Before that it counts one item of the next page:
-    /// the model has no total.
+    /// The number of items, exact on the last page. Before that it counts one item of the next
+    /// page: the model has no total.
     pub(crate) total: i64,
 }
 

@@ -25,7 +25,8 @@ const MAX_REVISIONS: usize = 12;
 /// - Revisions whose token is a WebSocket subprotocol claim handshakes that have one: the dialect's
 ///   own rules do not apply to them, and the last in the order given has the connection until the
 ///   first frame decides.
-/// - Any other revision whose handshake proves the user is for connections that the dialect accepts.
+/// - Any other revision whose handshake proves the user is for connections that the dialect
+///   accepts.
 #[derive(Clone)]
 pub struct Revised {
     base: Arc<dyn Dialect>,
@@ -88,7 +89,7 @@ impl Revised {
         claimed
     }
 
-    /// True if a revision may have a connection whose first frame it recognises: one whose handshake
+    /// True if a revision may have a connection whose first frame it recognises: a handshake that
     /// proves the user in the dialect's own way is held to the rules of the dialect.
     fn admits(&self, index: usize, handshake: &Handshake<'_>) -> bool {
         let revision = &self.revisions[index];

@@ -10,6 +10,7 @@ use crate::paging::{Page, not_older};
 use crate::plan::{Compiled, CredentialsPlace, Empty, EventRule, Refusal, RequestRule};
 use crate::syntax::{Kind, Value};
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tolmach_dialect::{
@@ -514,10 +515,12 @@ impl Session {
         let row = &self.file.outcomes[row_of(&self.file, fault.name())].cells;
         let cells = own_cells(rule, fault.name(), row);
         let (field, reason) = match fault {
-            Fault::Invalid { field, reason } => (key_of(&self.file, rule, field), reason.as_str()),
-            _ => ("", ""),
+            Fault::Invalid { field, reason } => {
+                (key_of(&self.file, rule, field), Cow::Borrowed(reason.as_str()))
+            }
+            other => ("", Cow::Owned(other.to_string())),
         };
-        let cells = filled_cells(&cells, field, reason, &rule.answer);
+        let cells = filled_cells(&cells, field, &reason, &rule.answer);
         let fill = Fill {
             request: pending.command.as_ref(),
             outcome: &cells,

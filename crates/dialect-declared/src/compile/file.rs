@@ -114,11 +114,9 @@ mod tests {
         let upper = sources.add("upper.toml", upper).unwrap();
         let merged = merged(&lower, &upper);
         let text = |path: &[&str]| {
-            let found = path.iter().fold(Some(&merged), |raw, key| {
-                raw.and_then(|raw| match key.parse::<usize>() {
-                    Ok(index) => raw.items().get(index),
-                    Err(_) => raw.get(key),
-                })
+            let found = path.iter().try_fold(&merged, |raw, key| match key.parse::<usize>() {
+                Ok(index) => raw.items().get(index),
+                Err(_) => raw.get(key),
             });
             found.and_then(Raw::text).map(str::to_owned)
         };

@@ -214,6 +214,9 @@ fn messages_that_cannot_be_changed_are_404() {
     let (status, errors) =
         refused(&mut ann, &edit, Fault::TooMany { retry_after: std::time::Duration::ZERO });
     assert_eq!((status, errors), (json!(429), json!(["Too many requests"])));
+    // A fault without a row of its own is said in words.
+    let (status, errors) = refused(&mut ann, &edit, Fault::WrongKind);
+    assert_eq!((status, errors), (json!(400), json!(["this conversation is of another kind"])));
     let unknown = exchange(&mut ann, &json!({"action": "get_support_room", "request_id": 1}));
     assert_eq!(unknown["response_status"], 405);
     assert_eq!(unknown["errors"], json!(["Method \"get_support_room\" not allowed."]));
