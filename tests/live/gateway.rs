@@ -183,7 +183,12 @@ async fn responses_that_an_http2_peer_does_not_take_are_bounded_in_bytes() {
     // The limits of the server: 16 MiB of responses, and 16 requests that wait for room.
     const CARRIED_OUT: f64 = 3.0 + 16.0;
     const GROWTH: usize = 200 << 20;
-    let gateway = Gateway::start().await;
+    // The budget of memory leaves room for all of them.
+    let gateway = Gateway::with(&[
+        ("LIMITS__MEMORY_BYTES_PER_CONNECTION", "256MiB"),
+        ("LIMITS__MEMORY_BYTES_PER_ADDRESS", "256MiB"),
+    ])
+    .await;
     let ann = Bearer::register(&gateway, "ann").await;
     let picture = [PICTURE, &vec![0; SIZE - PICTURE.len()]].concat();
     let made = ann.form("/group", &json!({"name": "gallery"}), Some(&picture)).await.expect(200);
