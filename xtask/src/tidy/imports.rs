@@ -95,6 +95,7 @@ const TABLE: [Row; 15] = [
             "dialect",
             "server",
             "client",
+            "dialect-declared",
             ANY_DIALECT,
         ],
         never: &["sea-orm", "redis", "hyper", "tokio-tungstenite"],
