@@ -25,6 +25,8 @@ mod dialect_files;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod field_clients;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod harness;
