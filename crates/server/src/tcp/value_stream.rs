@@ -16,7 +16,7 @@ const READ_BYTES: usize = 1 << 10;
 
 /// A raw stream of JSON values as the stream below a WebSocket.
 ///
-/// What the peer sends is read as frames. Of what is written, the payload of each message goes to
+/// The bytes of the peer are read as frames. The payload of each message that is written goes to
 /// the peer in one write, and control frames do not: a ping is answered here, because only the
 /// system knows if a silent peer lives; a close ends the stream.
 pub(super) struct ValueStream<S> {
@@ -235,10 +235,13 @@ mod tests {
         WebSocketStream::from_raw_socket(stream, Role::Server, None).await
     }
 
-    /// A stream that takes at most so many bytes at once, and notes each write with its time.
+    /// The time of a write, and its bytes.
+    type Write = (Instant, Vec<u8>);
+
+    /// A stream that takes at most so many bytes at once, and notes each write.
     struct Recorder {
         most: usize,
-        writes: Arc<Mutex<Vec<(Instant, Vec<u8>)>>>,
+        writes: Arc<Mutex<Vec<Write>>>,
     }
 
     impl AsyncRead for Recorder {
