@@ -176,7 +176,7 @@ pub(crate) struct RequestRule {
     pub(crate) set: Vec<Fixed>,
     /// `None` where the response is the event.
     pub(crate) response: Option<Plan>,
-    /// What the response leaves out.
+    /// The fields that the response leaves out.
     pub(crate) response_set: Vec<Preset>,
     /// The list whose items have a frame each.
     pub(crate) each: Option<Slot>,

@@ -185,7 +185,13 @@ fn members(
 }
 
 fn messages(fields: &mut Record, defaults: &MessageDefaults) -> Result<Vec<Message>, RecordError> {
-    let rows = records(fields, "messages").unwrap_or_default().into_iter();
+    let rows = records(fields, "messages").or_else(|| {
+        // The newest first.
+        let mut rows = records(fields, "newest")?;
+        rows.reverse();
+        Some(rows)
+    });
+    let rows = rows.unwrap_or_default().into_iter();
     rows.map(|row| message(row, defaults.clone())).collect()
 }
 

@@ -96,10 +96,9 @@ fn are_kinds_kept(asked: FlowKindFilter, said: FlowKindFilter) -> bool {
 fn is_range_kept(asked: HistoryRange, said: HistoryRange) -> bool {
     match (asked, said) {
         (HistoryRange::Newest { .. }, HistoryRange::All) => true,
-        (
-            HistoryRange::Newest { limit, offset },
-            HistoryRange::Newest { limit: said_limit, offset: said_offset },
-        ) => offset == said_offset && limit <= said_limit,
+        (HistoryRange::Newest { offset, .. }, HistoryRange::Newest { offset: said_offset, .. }) => {
+            offset == said_offset
+        }
         (asked, said) => asked == said,
     }
 }

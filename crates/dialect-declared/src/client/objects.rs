@@ -1,14 +1,14 @@
 //! Objects of the model, of the fields that were found in a server's frame.
 
 use super::known_messages::{KnownMessages, MessageDefaults};
-use super::placeholders::placeholder_user_id;
+use super::placeholders::{placeholder_message_id, placeholder_user_id};
 use crate::encode::Me;
 use crate::model::{Found, Record, RecordError, content};
 use tolmach_domain::{
     Fault, Flow, FlowKind, FlowSummary, Message, MessageId, Timestamp, User, UserId, UserSummary,
 };
 
-/// What a client knows when it reads a frame.
+/// The knowledge of a client that reads a frame.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading<'a> {
     pub(super) now: Timestamp,
@@ -22,7 +22,7 @@ pub(super) fn message(
     defaults: MessageDefaults,
 ) -> Result<Message, RecordError> {
     let fields = &mut record;
-    let id = fields.id("id", Fault::NoSuchMessage)?;
+    let id = fields.optional_id("id", Fault::NoSuchMessage)?;
     let flow = fields.optional_id("flow", Fault::NoSuchFlow)?.unwrap_or(defaults.flow);
     let flow_kind = flow_kind(fields, "flow_kind").unwrap_or(defaults.flow_kind);
     let author = match fields.record("author") {
@@ -34,12 +34,15 @@ pub(super) fn message(
     let deleted_at = fields.time("deleted_at").ok();
     let changed_at = fields.time("changed_at").ok();
     if fields.get(&["text"]).is_none() {
-        fields.put(&["text"], Found::Text(String::new()));
+        // The text without the names of files.
+        let plain = fields.optional_text("plain_text");
+        fields.put(&["text"], Found::Text(plain.unwrap_or_default()));
     }
     if fields.get(&["content_type"]).is_none() {
         fields.put(&["content_type"], Found::ContentType(defaults.content_type));
     }
     let content = content(fields)?;
+    let id = id.unwrap_or_else(|| placeholder_message_id(&author.login, posted_at, &content.text));
     Ok(Message {
         edited_at,
         deleted_at,
@@ -100,12 +103,21 @@ pub(super) fn flow(record: &mut Record, now: Timestamp) -> Result<Flow, RecordEr
 /// A flow with its members and messages.
 pub(super) fn summary(mut record: Record) -> Result<FlowSummary, RecordError> {
     let flow = flow(&mut record, Timestamp::default())?;
-    let members = match records(&mut record, "members") {
+    let mut members = match records(&mut record, "members") {
         Some(members) => members,
         None => records(&mut record, "others").unwrap_or_default(),
     };
-    // A message without an id is one that the wire does not tell apart from others.
-    let last = record.record("last").filter(|last| last.get(&["id"]).is_some());
+    // A chat is named after its other member.
+    if let (FlowKind::Chat, [other]) = (flow.kind, members.as_mut_slice())
+        && !flow.title.is_empty()
+        && ["login", "username", "name"].into_iter().all(|name| other.get(&[name]).is_none())
+    {
+        other.put(&["username"], Found::Text(flow.title.clone()));
+    }
+    // A flow without messages has a record in which all is none.
+    let last = record
+        .record("last")
+        .filter(|last| ["id", "posted_at"].into_iter().any(|name| last.get(&[name]).is_some()));
     let defaults = MessageDefaults {
         flow: flow.id,
         flow_kind: flow.kind,
@@ -115,12 +127,13 @@ pub(super) fn summary(mut record: Record) -> Result<FlowSummary, RecordError> {
     // No message is written as zero on some wires.
     let first = record.integer("first").filter(|first| *first != 0);
     let first = first.map(MessageId::new).transpose().map_err(|_| Fault::NoSuchMessage)?;
-    Ok(FlowSummary {
-        members: members.into_iter().map(user).collect::<Result<_, _>>()?,
-        last,
-        first,
-        ..FlowSummary::new(flow)
-    })
+    let members = members.into_iter().map(user);
+    let mut members = members.collect::<Result<Vec<_>, RecordError>>()?;
+    // The wire says that some member has the tariff, and not which.
+    if let (Some(true), Some(first)) = (record.flag("business"), members.first_mut()) {
+        first.business = true;
+    }
+    Ok(FlowSummary { members, last, first, ..FlowSummary::new(flow) })
 }
 
 /// The records of a list.

@@ -5,10 +5,8 @@ use crate::decode::Matcher;
 use crate::outcome::own_cells;
 use crate::plan::{Compiled, Empty, Plan, Refusal, RequestRule};
 use crate::syntax::Value;
+use tolmach_dialect::errors::FAULTS;
 use tolmach_domain::Fault;
-
-/// Rows of violations, which no command ends in.
-const VIOLATIONS: [&str; 4] = ["unknown", "malformed", "mistyped", "*"];
 
 /// The cells of a frame, by column; the outer is `None` for a column that the frame's plan lacks.
 pub(super) type Cells<'v> = Vec<Option<Option<&'v Value<'v>>>>;
@@ -90,14 +88,14 @@ fn successes(file: &Compiled) -> Vec<usize> {
 /// request's own come first.
 fn refusal(file: &Compiled, rule: &RequestRule, cells: &Cells<'_>) -> Fault {
     let is_own = |name: &str| rule.outcomes.contains_key(name);
-    let is_likely = |name: &str| {
-        !VIOLATIONS.contains(&name) && (is_own(name) || can_end_in(rule.operation, name))
-    };
+    let is_fault = |name: &str| FAULTS.iter().any(|fault| fault.name() == name);
+    let is_likely =
+        |name: &str| is_fault(name) && (is_own(name) || can_end_in(rule.operation, name));
     let own_only = rule.outcomes.keys().map(String::as_str);
     let own_only = own_only.filter(|name| file.outcome(name).is_none());
     let common = file.outcomes.iter().map(|row| row.name.as_str());
     let mut names: Vec<&str> = own_only.chain(common).collect();
-    names.sort_by_key(|name| (!is_own(name), !is_likely(name)));
+    names.sort_by_key(|name| (!is_own(name), !is_likely(name), !is_fault(name)));
     let empty: Vec<Option<Value<'static>>> = Vec::new();
     let row = |name: &str| {
         let common = file.outcome(name).map_or(&empty, |row| &file.outcomes[row].cells);
@@ -134,9 +132,9 @@ fn unfilled<'v>(
         match (cell, expected) {
             (None, _) => {}
             (Some(Some(Value::Text(text))), Some(Value::Text(pattern)))
-                if pattern.contains("<reason>") =>
+                if pattern.contains("reason>") =>
             {
-                said = Some(reason_in(text, pattern)?);
+                said = Some(reason_in(text, &pattern.replace("<plain_reason>", "<reason>"))?);
             }
             (Some(found), expected) if *found == expected.as_ref() => {}
             _ => return None,

@@ -1,6 +1,6 @@
 //! Placeholders for ids that a wire leaves out.
 
-use tolmach_domain::{FlowId, ID_LIMIT, UserId, UserSummary};
+use tolmach_domain::{FlowId, ID_LIMIT, MessageId, Timestamp, UserId, UserSummary};
 
 /// The lowest placeholder. Servers that count from one never reach the upper half of the ids.
 const FIRST_PLACEHOLDER: i64 = ID_LIMIT / 2;
@@ -8,11 +8,24 @@ const FIRST_PLACEHOLDER: i64 = ID_LIMIT / 2;
 /// The id of a user of whom only the login is known: a hash of it (FNV-1a) without regard to case,
 /// so that it is the same in every session and in every dialect.
 pub(super) fn placeholder_user_id(login: &str) -> UserId {
-    let hash = login.to_lowercase().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+    UserId::new(number_of(&login.to_lowercase())).expect(IS_ID)
+}
+
+/// The id of a message that has none on the wire: a hash of its author, its time and its text.
+pub(super) fn placeholder_message_id(login: &str, posted_at: Timestamp, text: &str) -> MessageId {
+    let number = number_of(&format!("{login} {} {text}", posted_at.micros()));
+    MessageId::new(number).expect(IS_ID)
+}
+
+/// The invariant of [`number_of`].
+const IS_ID: &str = "52 bits with the uppermost set are an id";
+
+/// A placeholder for a text.
+fn number_of(text: &str) -> i64 {
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
     });
-    let number = i64::try_from(hash >> 12).unwrap_or_default() | FIRST_PLACEHOLDER;
-    UserId::new(number).expect("52 bits with the uppermost set are an id")
+    i64::try_from(hash >> 12).unwrap_or_default() | FIRST_PLACEHOLDER
 }
 
 /// The summary of a user of whom only the login is known.

@@ -33,7 +33,7 @@ impl Proof {
     }
 }
 
-/// What a client knows when it writes a request.
+/// The knowledge of a client that writes a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Writing<'a> {
     pub(super) file: &'a Compiled,
@@ -104,6 +104,10 @@ pub(super) fn encode(writing: Writing<'_>, command: &Command) -> Option<EncodedR
     for (index, rule) in writing.file.requests.iter().enumerate() {
         let has_end = rule.each.is_none() || rule.fence.is_some();
         if rule.operation != operation || !has_end {
+            continue;
+        }
+        // A wire with tokens in its requests reads none without.
+        if rule.needs_token && operation.is_anonymous() && writing.proof.token.is_none() {
             continue;
         }
         let is_set = |cell: usize| writing.memory.get(cell).copied().flatten().is_some();

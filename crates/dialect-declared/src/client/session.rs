@@ -65,7 +65,7 @@ struct Pending {
     size: usize,
 }
 
-/// What a frame is to a request that waits.
+/// The meaning of a frame for a request that waits.
 enum Reply {
     Granted(Record),
     Item(Found),

@@ -766,7 +766,7 @@ impl Compiler<'_> {
         set
     }
 
-    /// What a response leaves out.
+    /// The fields that a response leaves out.
     fn response_set(
         &self,
         raw: &Raw,
