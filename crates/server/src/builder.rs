@@ -46,7 +46,10 @@ const MAX_RESPONSE_DELAY: Duration = Duration::from_secs(1);
 ///     let server = Server::builder(engine, bus)
 ///         .options(ServerOptions { shared_paths: vec!["/chat".into()], ..Default::default() })
 ///         .dialect(legacy)
-///         .dialect_with(own, DialectOptions { max_frame_bytes: Some(64 << 10), ..Default::default() })
+///         .dialect_with(
+///             own,
+///             DialectOptions { max_frame_bytes: Some(64 << 10), ..DialectOptions::default() },
+///         )
 ///         .bind(TcpListener::bind("127.0.0.1:8080").await?)
 ///         .await?;
 ///     Ok(server)
