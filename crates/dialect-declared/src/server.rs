@@ -381,7 +381,8 @@ impl Session {
     }
 
     fn credentials(&self, rule: &RequestRule, found: &Match) -> Result<Credentials, Fault> {
-        if rule.operation.is_anonymous() && !rule.needs_token {
+        // A token that such a request has beside its own proof must be valid, too.
+        if rule.operation.is_anonymous() && found.token.is_none() {
             return Ok(Credentials::Nothing);
         }
         Ok(match self.file.credentials.first() {

@@ -334,3 +334,28 @@ fn a_client_that_sends_json_in_a_string_is_answered_so() {
     };
     assert_eq!(json(&inner)["data"]["user"][0]["auth_id"], ANN.token);
 }
+
+#[test]
+fn an_account_is_deleted_by_its_password_and_a_token_that_is_given_counts() {
+    for (file, id) in
+        [("morelia-1.16.toml", r#""1""#), ("morelia-17.toml", r#""1""#), ("morelia-1.15.toml", "1")]
+    {
+        let proof = r#""login":"ann","password":"pw""#;
+        for (given, token, user) in [
+            (String::new(), false, None),
+            (r#""uuid":null,"auth_id":null,"#.to_owned(), false, None),
+            (format!(r#""uuid":{id},"auth_id":"{}","#, ANN.token), true, Some(ANN.user())),
+        ] {
+            let frame =
+                format!(r#"{{"type":"delete_user","data":{{"user":[{{{given}{proof}}}]}}}}"#);
+            let requests = Peer::new(file).decode(&frame);
+            let requests = requests.unwrap_or_else(|refusal| panic!("{frame}: {refusal:?}"));
+            let is_token = matches!(requests[0].credentials, Credentials::Token(_));
+            assert_eq!(is_token, token, "{frame}");
+            let Command::DeleteAccount { user: named, .. } = &requests[0].command else {
+                panic!("{frame}: {:?}", requests[0].command)
+            };
+            assert_eq!(*named, user, "{frame}");
+        }
+    }
+}
