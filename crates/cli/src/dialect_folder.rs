@@ -27,8 +27,8 @@ pub(crate) fn read_folder(folder: &Path) -> Result<Vec<Declared>, DialectFilesEr
     read_files(&dialect_files(folder).map_err(fail)?)
 }
 
-/// Compiles files, each by itself: it may extend those beside it and those of the program. The error
-/// has the problems of all.
+/// Compiles files, each by itself: it may extend those beside it and those of the program. The
+/// error has the problems of all.
 pub(crate) fn read_files(paths: &[PathBuf]) -> Result<Vec<Declared>, DialectFilesError> {
     let (mut compiled, mut problems) = (Vec::new(), Vec::new());
     for path in paths {

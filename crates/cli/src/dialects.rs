@@ -58,10 +58,16 @@ pub enum DialectError {
     Files(#[from] DialectFilesError),
     /// A revision that the dialect has not.
     #[error(transparent)]
-    UnknownRevision(#[from] UnknownRevision),
+    UnknownRevision(Box<UnknownRevision>),
     /// The revisions cannot be served together.
     #[error(transparent)]
     Revisions(#[from] RevisionsError),
+}
+
+impl From<UnknownRevision> for DialectError {
+    fn from(error: UnknownRevision) -> Self {
+        Self::UnknownRevision(Box::new(error))
+    }
 }
 
 /// The ids of all dialects, in the order of listings.
