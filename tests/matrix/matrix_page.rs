@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Arguments, Write};
 use std::path::Path;
 use tolmach_cli::dialects::ids;
+use tolmach_dialect::{DOC, Dialect};
+use tolmach_dialect_declared::{BUILT_IN, Declared};
 use tolmach_dialect_kit::{DeclaredLoss, Deviations, Fidelity, Losses, Report, UPDATE};
 
 const INTRODUCTION: &str = "\
@@ -61,6 +63,14 @@ Operations without any frame are computed by playing the stories. Partial losses
 those of `protocols/<dialect>/DEVIATIONS.toml`.
 ";
 
+const REVISIONS: &str = "
+## Revisions
+
+The requests and events of the revisions that are files, as `tolmach dialects` lists them: computed
+from `crates/dialect-declared/dialects`.
+
+";
+
 /// The stored page is the one that the tests write.
 pub(crate) fn is_current() -> Result<(), String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../protocols/MATRIX.md");
@@ -110,7 +120,37 @@ fn page() -> Result<String, String> {
         put(&mut page, format_args!("\n### {id}\n"));
         losses(&mut page, &losses_of(id)?, deviations);
     }
+    page.push_str(REVISIONS);
+    revisions(&mut page)?;
     Ok(page)
+}
+
+/// The commands and events of each revision that is a file.
+fn revisions(page: &mut String) -> Result<(), String> {
+    let compiled = BUILT_IN.iter().map(|file| Declared::compile(*file, BUILT_IN));
+    let mut files = compiled.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+    files.retain(|file| file.revision() != DOC);
+    let title = |file: &Declared| format!("{}/{}", file.manifest().id, file.revision());
+    let titles: Vec<_> = files.iter().map(title).collect();
+    let columns = "---|".repeat(titles.len());
+    for (kind, names_of) in [
+        ("request", Declared::commands as fn(&Declared) -> Vec<&'static str>),
+        ("event", Declared::events),
+    ] {
+        put(page, format_args!("| {kind} | {} |\n|---|{columns}\n", titles.join(" | ")));
+        let names: BTreeSet<_> = files.iter().flat_map(names_of).collect();
+        for name in names {
+            let cells: Vec<_> = files
+                .iter()
+                .map(|file| if names_of(file).contains(&name) { "yes" } else { "–" })
+                .collect();
+            put(page, format_args!("| `{name}` | {} |\n", cells.join(" | ")));
+        }
+        if kind == "request" {
+            page.push('\n');
+        }
+    }
+    Ok(())
 }
 
 fn conversations(page: &mut String, ids: &[&str], arrivals: &BTreeMap<(&str, &str), Arrivals>) {

@@ -4,6 +4,7 @@ use crate::client::{self, dial};
 use crate::compile::{Sources, compile, merged};
 use crate::decode::Matcher;
 use crate::encode::Me;
+use crate::model::{EVENTS, Operation};
 use crate::plan::{Compiled, CredentialsPlace, Transport};
 use crate::problem::{Diagnostic, FileError, Problem};
 use crate::server::{Session, chosen_of, event_frames, forbidden, matches_event};
@@ -83,6 +84,22 @@ impl Declared {
     /// The revision.
     pub fn revision(&self) -> Revision {
         self.revision
+    }
+
+    /// The names of the commands that it has requests for, as those of
+    /// [`Command::name`](tolmach_domain::Command::name).
+    pub fn commands(&self) -> Vec<&'static str> {
+        let has = |operation: &Operation| {
+            self.file.requests.iter().any(|rule| rule.operation == *operation)
+        };
+        let named = Operation::ALL.into_iter().filter(|one| *one != Operation::Nothing);
+        named.filter(has).map(Operation::name).collect()
+    }
+
+    /// The names of the events that it has frames for.
+    pub fn events(&self) -> Vec<&'static str> {
+        let has = |name: &&str| self.file.events.iter().any(|rule| rule.event == *name);
+        EVENTS.into_iter().filter(has).collect()
     }
 
     /// The warnings of the compiler.
