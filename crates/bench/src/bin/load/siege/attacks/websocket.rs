@@ -66,7 +66,7 @@ pub(crate) async fn small_frames(attacker: Attacker) -> BenchResult<()> {
 /// Sends frames that are no JSON, or nested more deeply than allowed.
 pub(crate) async fn malformed(attacker: Attacker) -> BenchResult<()> {
     let deep = format!(r#"{{"mode":{}"#, "[".repeat(4_000));
-    let frame = if attacker.number % 2 == 0 { "not JSON" } else { &deep };
+    let frame = if attacker.number.is_multiple_of(2) { "not JSON" } else { &deep };
     flood(attacker, &[], &text_frame(frame)).await
 }
 
