@@ -115,11 +115,7 @@ impl Schemas {
 
     /// The schemas of this direction that a frame matches, or the reason why none does. `None` for
     /// a frame that is no JSON by nature: an empty body, a photo.
-    pub fn check(
-        &self,
-        frame: &Frame,
-        direction: Direction,
-    ) -> Option<Result<Vec<&str>, String>> {
+    pub fn check(&self, frame: &Frame, direction: Direction) -> Option<Result<Vec<&str>, String>> {
         let json = json_of(frame)?;
         let value: Value = match serde_json::from_slice(&json) {
             Ok(value) => value,
