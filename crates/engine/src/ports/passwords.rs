@@ -32,7 +32,7 @@ pub trait Passwords: Send + Sync + 'static {
 pub struct HashOrigin {
     /// The class of the request.
     pub class: HashClass,
-    /// The address that counts as one source, see [`address_group`](crate::address_group); `None`
+    /// The address that counts as one source, see [`address_group`](crate::address_group()); `None`
     /// if it is not known.
     pub source: Option<IpAddr>,
 }
