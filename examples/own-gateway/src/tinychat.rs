@@ -314,7 +314,7 @@ fn command(operation: Operation, request: WireRequest<'_>) -> Result<Command, Re
             GrantKind::Connection,
         ))),
         Operation::LogIn => Command::Login {
-            identifier: request.user.required("user")?.into_owned(),
+            identifier: request.user.required("user")?.into_owned().into(),
             password: Secret::new(request.secret.required("secret")?),
             grant: GrantKind::Connection,
         },
