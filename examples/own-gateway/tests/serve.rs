@@ -114,7 +114,7 @@ async fn client(
     let mut client = Client::new("bob", dialect, gateway.address, Arc::new(NoObserver));
     let logins: Vec<_> = [GrantKind::Pair, GrantKind::Token, GrantKind::Connection]
         .map(|grant| Request::Login {
-            identifier: "bob".to_owned(),
+            identifier: "bob".into(),
             password: Secret::new(PASSWORD),
             grant,
         })
