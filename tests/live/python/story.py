@@ -214,7 +214,7 @@ def groups(stack, ann, bob, ann_elsewhere, ann_id):
     check("the newest chat", [(row["id"], row["type"], row["last_message"]["text"]) for row in rooms], [(group, "group", "to all")])
     bob.request(400, "GET", "/chats?limit=-1")
 
-    ann_elsewhere.request(403, "DELETE", path + "/delete", {"users": users})
+    ann_elsewhere.request(403, "DELETE", path + "/delete", {"users": [{"id": bob.id}]})
     bob.request(409, "POST", path + "/add", {"users": users})
     bob.request(200, "DELETE", path + "/delete", {"users": users})
     check("a removed member is closed", closed(room), 1008)

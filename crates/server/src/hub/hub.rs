@@ -343,7 +343,10 @@ impl Hub {
             self.flows_with(flow).get_mut(&flow).and_then(FlowSubscribers::summary_cache_mut)
         {
             let generation = cache.generation();
-            cache.put(generation, Arc::new(summary.clone()));
+            // Frames made of it are shared: contact data that the reader may see is not for others.
+            let mut shared = summary.clone();
+            shared.members.iter_mut().for_each(tolmach_domain::User::remove_contacts);
+            cache.put(generation, Arc::new(shared));
         }
     }
 
