@@ -209,9 +209,9 @@ def administrators(stack, ann, bob, paying, admin, plain, business):
     check("an administrator receives messages", text, "seen")
     step("admin receives messages")
 
-    where = room(business, [ann, paying], True)
-    check("the tariff", reader.granted("join_room", room_pk=business), where | {"last_message": None})
-    check("the tariff", boss.granted("join_room", room_pk=business), where | {"last_message": None})
+    check("the tariff", reader.granted("join_room", room_pk=business), room(business, [ann, paying], True, hidden=[paying], last_message=None))
+    check("the tariff", boss.granted("join_room", room_pk=business), room(business, [ann, paying], True, last_message=None))
+    where = room(business, [ann, paying], True, hidden=[ann, paying])
     theirs = check_message(reader.change([boss], "create_message", 201, msg_text="theirs"), "theirs", ann, where)
     data = boss.change([reader], "create_message", 201, msg_text="from above")
     outsider = {"id": admin.id, "email": None, "phone": None}
