@@ -537,8 +537,8 @@ mod action {
     #[derive(Serialize, Deserialize)]
     struct Account {
         id: i64,
-        email: String,
-        phone: String,
+        email: Option<String>,
+        phone: Option<String>,
     }
 
     #[derive(Serialize, Deserialize)]
