@@ -2,6 +2,7 @@
 
 use crate::bench;
 use crate::error::{TaskError, TaskResult};
+use crate::extent::Extent;
 use crate::files::{entries, has_extension};
 use crate::fuzz;
 use crate::process::{is_set, run as run_to_end, succeeds};
@@ -230,12 +231,12 @@ fn short_bench(run: &mut Run<'_>) -> TaskResult<Completion> {
     let mut micro = run.project.cargo();
     micro.args(["test", "--quiet", "--package", "tolmach-bench", "--bench", "wire"]);
     run_to_end(&mut micro)?;
-    bench::run(run.project, &bench::Options::for_ci())?;
+    bench::run(run.project, &Extent::for_ci())?;
     Ok(Completion::Whole)
 }
 
 /// Runs of the attacks that prove that the gateway survives them; their figures are not judged.
 fn short_siege(run: &mut Run<'_>) -> TaskResult<Completion> {
-    siege::run(run.project, &siege::Options::for_ci())?;
+    siege::run(run.project, &Extent::for_ci())?;
     Ok(Completion::Whole)
 }

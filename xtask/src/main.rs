@@ -4,6 +4,7 @@ mod bench;
 mod chaos;
 mod ci;
 mod error;
+mod extent;
 mod files;
 mod fuzz;
 mod machine;
@@ -14,6 +15,7 @@ mod siege;
 mod tidy;
 
 use clap::{Parser, Subcommand};
+use extent::Extent;
 use project::Project;
 use std::process::ExitCode;
 
@@ -28,7 +30,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     /// Measure the cost of Tolmach beside a bare broadcast server, and write BENCH.md.
-    Bench(bench::Options),
+    Bench(Extent),
     /// Break gateways, PostgreSQL, Redis and the networks between them under load, and count lost
     /// messages.
     Chaos(chaos::Options),
@@ -37,7 +39,7 @@ enum Task {
     /// Feed random input to the dialects, the parsers and a model of the gateway.
     Fuzz(fuzz::Options),
     /// Attack a gateway with its default limits, and write docs/siege.md.
-    Siege(siege::Options),
+    Siege(Extent),
     /// Install the programs and packages that the tests need beside Rust.
     Setup,
     /// Check the rules that the compiler does not know: imports between crates, circles between
@@ -48,11 +50,11 @@ enum Task {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = Project::find().and_then(|project| match arguments.task {
-        Task::Bench(options) => bench::run(&project, &options),
+        Task::Bench(extent) => bench::run(&project, &extent),
         Task::Chaos(options) => chaos::run(&project, &options),
         Task::Ci => ci::run(&project),
         Task::Fuzz(options) => fuzz::run(&project, &options),
-        Task::Siege(options) => siege::run(&project, &options),
+        Task::Siege(extent) => siege::run(&project, &extent),
         Task::Setup => setup::run(&project).map(drop),
         Task::Tidy => tidy::run(&project),
     });

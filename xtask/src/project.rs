@@ -1,6 +1,7 @@
 //! The workspace that the tasks work on.
 
 use crate::error::{TaskError, TaskResult};
+use crate::process::run;
 use cargo_metadata::{Metadata, MetadataCommand};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -58,10 +59,20 @@ impl Project {
     pub(crate) fn cargo(&self) -> Command {
         self.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
     }
+
+    /// Builds the gateway and the load generator with a profile, and returns the path of the load
+    /// generator.
+    pub(crate) fn build_load(&self, profile: &str) -> TaskResult<PathBuf> {
+        let mut build = self.cargo();
+        build.args(["build", "--profile", profile]);
+        build.args(["--package", "tolmach-cli", "--package", "tolmach-bench"]);
+        run(&mut build)?;
+        Ok(self.target().join(profile_folder(profile)).join("load"))
+    }
 }
 
 /// The folder of a profile's programs in the target folder.
-pub(crate) fn profile_folder(profile: &str) -> &str {
+fn profile_folder(profile: &str) -> &str {
     match profile {
         "dev" | "test" => "debug",
         "bench" => "release",

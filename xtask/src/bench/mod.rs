@@ -14,9 +14,9 @@ mod runner;
 mod scenarios;
 
 use crate::error::{TaskError, TaskResult};
+use crate::extent::Extent;
 use crate::files;
 use crate::machine::Machine;
-use crate::process::run as run_to_end;
 use crate::project::Project;
 use results::ScenarioResults;
 use runner::Runner;
@@ -28,55 +28,32 @@ const REPORT: &str = "BENCH.md";
 /// Rounds of a whole run.
 const ROUNDS: usize = 3;
 
-/// The extent of a run.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Options {
-    /// Prove in seconds that it works: small loads, one round, no verdicts; BENCH.md stays as it is
-    #[arg(long)]
-    short: bool,
-    /// Measure only the scenarios whose name contains this; BENCH.md stays as it is
-    #[arg(long, value_name = "NAME")]
-    only: Option<String>,
-    /// The profile to build with
-    #[arg(long, default_value = "dist")]
-    profile: String,
-}
-
-impl Options {
-    /// A short run, built like the tests.
-    pub(crate) fn for_ci() -> Self {
-        Self { short: true, only: None, profile: "dev".to_owned() }
-    }
-}
-
 /// Builds, measures, prints the report, and writes that of a whole run to BENCH.md.
-pub(crate) fn run(project: &Project, options: &Options) -> TaskResult<()> {
+pub(crate) fn run(project: &Project, extent: &Extent) -> TaskResult<()> {
     let dialects = project.dialects();
-    let mut results = selected(&dialects, options.only.as_deref().unwrap_or_default())?;
-    let mut build = project.cargo();
-    build.args(["build", "--profile", &options.profile]);
-    build.args(["--package", "tolmach-cli", "--package", "tolmach-bench"]);
-    run_to_end(&mut build)?;
-    measure(&Runner::new(project, &options.profile, options.short), &mut results)?;
-    let judge = !options.short;
+    let mut results = selected(&dialects, extent)?;
+    let load = project.build_load(&extent.profile)?;
+    measure(&Runner::new(project, load, extent), &mut results)?;
+    let judge = !extent.short;
     let table = report::table(&rows::all(&dialects), &results, judge)?;
     let report = format!("{table}\n{}", report::details(&results));
     writeln!(std::io::stdout(), "{}", report.trim_end())
         .map_err(|error| TaskError::caused_by("standard output", error))?;
-    if judge && options.only.is_none() {
+    if extent.is_whole() {
         let document = report::document(&report, ROUNDS, &Machine::read()?);
         files::write(&project.root().join(REPORT), &document)?;
     }
     Ok(())
 }
 
-/// The scenarios whose name contains `only`, without results.
-fn selected(dialects: &[String], only: &str) -> TaskResult<Vec<ScenarioResults>> {
+/// The scenarios to measure, without results.
+fn selected(dialects: &[String], extent: &Extent) -> TaskResult<Vec<ScenarioResults>> {
     let (selected, others): (Vec<_>, Vec<_>) =
-        scenarios::all(dialects).into_iter().partition(|scenario| scenario.name.contains(only));
+        scenarios::all(dialects).into_iter().partition(|scenario| extent.includes(&scenario.name));
     if selected.is_empty() {
         let names: Vec<_> = others.into_iter().map(|scenario| scenario.name).collect();
         let names = names.join(", ");
+        let only = extent.only.as_deref().unwrap_or_default();
         return Err(TaskError::new(format!(
             "no scenario has a name with {only:?}; the scenarios are {names}"
         )));

@@ -3,28 +3,30 @@
 use super::results::Round;
 use super::scenarios::{Scenario, Work};
 use crate::error::{TaskError, TaskResult};
+use crate::extent::Extent;
 use crate::files;
 use crate::process::output;
-use crate::project::{Project, profile_folder};
+use crate::project::Project;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Measures scenarios with programs of one profile.
 pub(super) struct Runner<'a> {
     project: &'a Project,
-    profile: &'a str,
-    short: bool,
+    /// The path of the load generator.
+    load: PathBuf,
+    extent: &'a Extent,
 }
 
 impl<'a> Runner<'a> {
-    /// A runner of programs that were built with this profile.
-    pub(super) fn new(project: &'a Project, profile: &'a str, short: bool) -> Self {
-        Self { project, profile, short }
+    /// A runner of this load generator.
+    pub(super) fn new(project: &'a Project, load: PathBuf, extent: &'a Extent) -> Self {
+        Self { project, load, extent }
     }
 
     /// True if loads are small.
     pub(super) fn is_short(&self) -> bool {
-        self.short
+        self.extent.short
     }
 
     /// Measures Tolmach, then the baseline with a frame that Tolmach delivered.
@@ -40,9 +42,8 @@ impl<'a> Runner<'a> {
     fn run(&self, work: &Work, frame: Option<&str>) -> TaskResult<Value> {
         match work {
             Work::Load(arguments) => {
-                let programs = self.project.target().join(profile_folder(self.profile));
-                let mut load = self.project.command(programs.join("load"));
-                load.args(arguments.iter().map(|argument| argument.value(self.short)));
+                let mut load = self.project.command(&self.load);
+                load.args(arguments.iter().map(|argument| argument.value(self.extent.short)));
                 if let Some(frame) = frame {
                     load.args(["--frame", frame]);
                 }
@@ -56,9 +57,9 @@ impl<'a> Runner<'a> {
     /// and way of decoding. A short run measures nothing.
     fn run_micro_benches(&self) -> TaskResult<Value> {
         let mut bench = self.project.cargo();
-        bench.args(["bench", "--quiet", "--profile", self.profile]);
+        bench.args(["bench", "--quiet", "--profile", &self.extent.profile]);
         bench.args(["--package", "tolmach-bench", "--bench", "wire", "--"]);
-        if self.short {
+        if self.extent.short {
             output(bench.arg("--test"))?;
             return Ok(json!({}));
         }
