@@ -98,14 +98,32 @@ impl Revised {
             || self.base.accept(handshake).is_ok()
     }
 
+    /// The first of these revisions that recognises a handshake and may have its connection.
+    fn recognised(
+        &self,
+        candidates: impl IntoIterator<Item = usize>,
+        handshake: &Handshake<'_>,
+    ) -> Option<(usize, Recognition)> {
+        candidates
+            .into_iter()
+            .map(|index| (index, self.revisions[index].recognise(handshake)))
+            .find(|(index, found)| *found != Recognition::No && self.admits(*index, handshake))
+    }
+
     /// The session of a revision.
     fn accept_revision(
         &self,
         index: usize,
         handshake: &Handshake<'_>,
-    ) -> Result<Box<dyn ServerSession>, HandshakeRejection> {
+    ) -> Result<RevisedSession, HandshakeRejection> {
         let session = self.revisions[index].accept(handshake)?;
-        Ok(Box::new(Shifted { session, first: first_variant(index) }))
+        Ok(RevisedSession { session, first_variant: first_variant(index), opening: None })
+    }
+
+    /// The session of the dialect itself.
+    fn accept_base(&self, handshake: &Handshake<'_>) -> Result<RevisedSession, HandshakeRejection> {
+        let session = self.base.accept(handshake)?;
+        Ok(RevisedSession { session, first_variant: 0, opening: None })
     }
 }
 
@@ -118,11 +136,10 @@ impl Dialect for Revised {
         if let Some(revision) = handshake.revision {
             return Recognition::Certain(revision);
         }
-        let recognised = self.revisions.iter().map(|revision| revision.recognise(handshake));
-        recognised
-            .enumerate()
-            .find(|(index, found)| *found != Recognition::No && self.admits(*index, handshake))
-            .map_or_else(|| self.base.recognise(handshake), |(_, found)| found)
+        match self.recognised(0..self.revisions.len(), handshake) {
+            Some((_, found)) => found,
+            None => self.base.recognise(handshake),
+        }
     }
 
     fn accept(
@@ -131,33 +148,31 @@ impl Dialect for Revised {
     ) -> Result<Box<dyn ServerSession>, HandshakeRejection> {
         if let Some(revision) = handshake.revision {
             return match self.revision(revision) {
-                Some(index) => self.accept_revision(index, handshake),
+                Some(index) => Ok(Box::new(self.accept_revision(index, handshake)?)),
                 None => self.base.accept(handshake),
             };
         }
         let candidates = self.candidates(handshake);
-        let claimed =
-            candidates.iter().any(|index| self.revisions[*index].claims_handshake(handshake));
+        let claiming = candidates
+            .last()
+            .copied()
+            .filter(|index| self.revisions[*index].claims_handshake(handshake));
         if handshake.first_frame.is_some() {
-            let recognised = candidates.iter().find(|index| {
-                self.revisions[**index].recognise(handshake) != Recognition::No
-                    && self.admits(**index, handshake)
-            });
-            return match (recognised, candidates.last()) {
-                (Some(index), _) => self.accept_revision(*index, handshake),
-                (None, Some(last)) if claimed => self.accept_revision(*last, handshake),
-                _ => self.base.accept(handshake),
+            let recognised = self.recognised(candidates, handshake).map(|(index, _)| index);
+            return match recognised.or(claiming) {
+                Some(index) => Ok(Box::new(self.accept_revision(index, handshake)?)),
+                None => self.base.accept(handshake),
             };
         }
         // Without a WebSocket there is one frame only, which the handshake is.
         if candidates.is_empty() || !handshake.websocket && handshake.request.is_some() {
             return self.base.accept(handshake);
         }
-        let session = match candidates.last() {
-            Some(last) if claimed => self.accept_revision(*last, handshake)?,
-            _ => self.base.accept(handshake)?,
+        let mut session = match claiming {
+            Some(index) => self.accept_revision(index, handshake)?,
+            None => self.accept_base(handshake)?,
         };
-        let opening = Opening {
+        session.opening = Some(Box::new(Opening {
             dialect: self.clone(),
             request: handshake.request.cloned(),
             connection: handshake.connection,
@@ -167,8 +182,9 @@ impl Dialect for Revised {
                 .iter()
                 .any(|index| self.revisions[*index].proves_by_handshake()),
             candidates,
-        };
-        Ok(Box::new(Undecided { session, identity: None, opening: Some(Box::new(opening)) }))
+            identity: None,
+        }));
+        Ok(Box::new(session))
     }
 
     fn render(
@@ -197,74 +213,12 @@ fn first_variant(index: usize) -> u8 {
     OWN_VARIANTS.saturating_add(REVISION_VARIANTS.saturating_mul(index))
 }
 
-/// The session of a revision, whose variants come after those of the dialect.
-struct Shifted {
+/// The session of a revision or of the dialect itself. Until the revision is decided, it is that of
+/// the handshake.
+struct RevisedSession {
     session: Box<dyn ServerSession>,
-    first: u8,
-}
-
-impl ServerSession for Shifted {
-    fn initial_requests(&mut self, now: Timestamp, out: &mut Vec<Request>) {
-        self.session.initial_requests(now, out);
-    }
-
-    fn expected_body(&self) -> Option<ExpectedBody> {
-        self.session.expected_body()
-    }
-
-    fn decode(
-        &mut self,
-        now: Timestamp,
-        frame: &Frame,
-        out: &mut Vec<Request>,
-    ) -> Result<(), Violation> {
-        self.session.decode(now, frame, out)
-    }
-
-    fn respond(
-        &mut self,
-        now: Timestamp,
-        response: &Response,
-        context: &RenderContext<'_>,
-        out: &mut Vec<Frame>,
-    ) -> Result<(), Unsupported> {
-        self.session.respond(now, response, context, out)
-    }
-
-    fn authenticated(&mut self, identity: Option<Identity>) {
-        self.session.authenticated(identity);
-    }
-
-    fn subscription(&self) -> Subscription {
-        self.session.subscription()
-    }
-
-    fn deliver(&mut self, event: &Event, context: &RenderContext<'_>) -> Delivery {
-        match self.session.deliver(event, context) {
-            Delivery::Shared(Variant(own)) => {
-                Delivery::Shared(Variant(self.first.saturating_add(own)))
-            }
-            other => other,
-        }
-    }
-
-    fn subprotocol(&self) -> Option<&'static str> {
-        self.session.subprotocol()
-    }
-
-    fn pace(&self) -> Option<Duration> {
-        self.session.pace()
-    }
-
-    fn revision(&self) -> Revision {
-        self.session.revision()
-    }
-}
-
-/// A connection whose revision its first frame decides. Until then it is that of the handshake.
-struct Undecided {
-    session: Box<dyn ServerSession>,
-    identity: Option<Identity>,
+    /// The number of the session's first variant among those of the dialect.
+    first_variant: u8,
     /// `None` once the revision is decided.
     opening: Option<Box<Opening>>,
 }
@@ -279,12 +233,14 @@ struct Opening {
     candidates: Vec<usize>,
     /// True if the first frame decides after the handshake has proven the user.
     keeps_choice: bool,
+    /// The user of the connection so far.
+    identity: Option<Identity>,
 }
 
 impl Opening {
     /// The session of the revision that claims the first frame. `None` if none does, or if the
     /// revision rejects the handshake: the session that accepted it stays.
-    fn decide(self, frame: &Frame) -> Option<Box<dyn ServerSession>> {
+    fn decide(self, frame: &Frame) -> Option<RevisedSession> {
         let mut handshake = Handshake::new(self.connection)
             .first_frame(frame)
             .local(self.is_local)
@@ -292,14 +248,16 @@ impl Opening {
         if let Some(request) = &self.request {
             handshake = handshake.request(request).websocket(true);
         }
-        let index = self.candidates.iter().copied().find(|index| {
-            self.dialect.revisions[*index].recognise(&handshake) != Recognition::No
-        })?;
-        self.dialect.accept_revision(index, &handshake).ok()
+        let (index, _) = self.dialect.recognised(self.candidates, &handshake)?;
+        let mut session = self.dialect.accept_revision(index, &handshake).ok()?;
+        if self.identity.is_some() {
+            session.authenticated(self.identity);
+        }
+        Some(session)
     }
 }
 
-impl ServerSession for Undecided {
+impl ServerSession for RevisedSession {
     fn initial_requests(&mut self, now: Timestamp, out: &mut Vec<Request>) {
         let before = out.len();
         self.session.initial_requests(now, out);
@@ -322,12 +280,9 @@ impl ServerSession for Undecided {
         out: &mut Vec<Request>,
     ) -> Result<(), Violation> {
         if let Some(opening) = self.opening.take()
-            && let Some(session) = opening.decide(frame)
+            && let Some(decided) = opening.decide(frame)
         {
-            self.session = session;
-            if self.identity.is_some() {
-                self.session.authenticated(self.identity);
-            }
+            *self = decided;
         }
         self.session.decode(now, frame, out)
     }
@@ -343,7 +298,9 @@ impl ServerSession for Undecided {
     }
 
     fn authenticated(&mut self, identity: Option<Identity>) {
-        self.identity = identity;
+        if let Some(opening) = &mut self.opening {
+            opening.identity = identity;
+        }
         self.session.authenticated(identity);
     }
 
@@ -352,7 +309,12 @@ impl ServerSession for Undecided {
     }
 
     fn deliver(&mut self, event: &Event, context: &RenderContext<'_>) -> Delivery {
-        self.session.deliver(event, context)
+        match self.session.deliver(event, context) {
+            Delivery::Shared(Variant(own)) => {
+                Delivery::Shared(Variant(self.first_variant.saturating_add(own)))
+            }
+            other => other,
+        }
     }
 
     fn subprotocol(&self) -> Option<&'static str> {
