@@ -3,6 +3,10 @@
 
 mod mode;
 mod mode_client;
+#[path = "../../../dialect-mode/tests/scripts/mod.rs"]
+mod mode_scripts;
 mod paired;
 mod sndmsg;
 mod sndmsg_client;
+#[path = "../../../dialect-sndmsg/tests/scripts/mod.rs"]
+mod sndmsg_scripts;

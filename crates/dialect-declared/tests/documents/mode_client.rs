@@ -1,6 +1,6 @@
 //! The document of mode, both sides of which are the file.
 
-use crate::mode::{misbehaviour, moments_as_text};
+use crate::mode_scripts;
 use crate::paired::Paired;
 use tolmach_dialect_mode::Mode;
 
@@ -9,4 +9,4 @@ fn document() -> Paired<Mode> {
     Paired::both("mode-doc.toml", text, Mode::default())
 }
 
-tolmach_dialect_kit::conformance!(document(), vec![moments_as_text(), misbehaviour()]);
+tolmach_dialect_kit::conformance!(document(), mode_scripts::all());

@@ -1,86 +1,12 @@
 //! The document of sndmsg, with the scripts of its crate.
 
 use crate::paired::Paired;
-use bytes::Bytes;
-use tolmach_dialect::Frame;
-use tolmach_dialect_kit::{Script, ScriptStep, fixtures};
+use crate::sndmsg_scripts;
 use tolmach_dialect_sndmsg::SndMsg;
-use tolmach_domain::EventKind;
-
-const LOGIN: &str = r#"{"type":"REQUEST_LOGIN","login":"ann","pass":"correct horse"}"#;
 
 fn document() -> Paired<SndMsg> {
     let text = include_str!("../../dialects/sndmsg-doc.toml");
     Paired::server("sndmsg-doc.toml", text, SndMsg::default())
 }
 
-fn script(name: &'static str, steps: Vec<ScriptStep>) -> Script {
-    let opening = http::Request::get("/sndmsg")
-        .header("upgrade", "websocket")
-        .body(())
-        .expect("the parts are valid");
-    Script { name, opening, steps }
-}
-
-fn sends(note: &'static str, text: &str) -> ScriptStep {
-    ScriptStep::Frame(note, Frame::text(text.to_owned()))
-}
-
-/// A client written after the document, which leaves out every optional field.
-pub(crate) fn by_the_document() -> Script {
-    script(
-        "by-the-document",
-        vec![
-            sends("signs up", r#"{"type":"REQUEST_SIGNUP","login":"ann","pass":"correct horse"}"#),
-            sends("logs in", LOGIN),
-            sends("opens a room", r#"{"type":"CREATE_ROOM","username":"Ann","customer":"bob"}"#),
-            sends("sends", r#"{"type":"SND_MSG","username":"ann","room_id":1,"message":"Hello"}"#),
-            sends("reads what is new", r#"{"type":"READ_MSG","room_id":1}"#),
-            sends(
-                "reads what is new, spelled well",
-                r#"{"type":"READ_MSG","read":"RECENT","room_id":1}"#,
-            ),
-            ScriptStep::Event(EventKind::Posted(fixtures::message(fixtures::CHAT, 2))),
-        ],
-    )
-}
-
-pub(crate) fn misbehaviour() -> Script {
-    script(
-        "misbehaviour",
-        vec![
-            sends("an unknown type", r#"{"type":"SEND_MSG","room_id":1}"#),
-            sends("no JSON", "{'type': 'SND_MSG'}"),
-            sends("no object", r#"["SND_MSG"]"#),
-            sends("no type", r#"{"room_id":1}"#),
-            sends("a number for a type", r#"{"type":2}"#),
-            ScriptStep::Frame(
-                "a binary frame",
-                Frame::Binary(Bytes::from_static(br#"{"type":"READ_MSG"}"#)),
-            ),
-            sends("a login without a password", r#"{"type":"REQUEST_LOGIN","login":"ann"}"#),
-            sends("a sign-up without a password", r#"{"type":"REQUEST_SIGNUP","login":"ann"}"#),
-            sends("logs in", LOGIN),
-            sends(
-                "another's name",
-                concat!(
-                    r#"{"type":"SND_MSG","username":"bob","room_id":1,"message":"Hello","#,
-                    r#""msg_type":"TEXT"}"#
-                ),
-            ),
-            sends("a string for an id", r#"{"type":"READ_MSG","room_id":"1"}"#),
-            sends("a room out of range", r#"{"type":"READ_MSG","room_id":0}"#),
-            sends("a message out of range", r#"{"type":"DELETE_MSG","id":9007199254740992}"#),
-            sends(
-                "an unknown type of message",
-                concat!(
-                    r#"{"type":"SND_MSG","username":"ann","room_id":1,"message":"Hello","#,
-                    r#""msg_type":"SOUND"}"#
-                ),
-            ),
-            sends("an unknown part to read", r#"{"type":"READ_MSG","read":"NONE","room_id":1}"#),
-        ],
-    )
-}
-
-tolmach_dialect_kit::conformance!(document(), vec![by_the_document(), misbehaviour()]);
+tolmach_dialect_kit::conformance!(document(), sndmsg_scripts::all());

@@ -1,7 +1,7 @@
 //! The document of sndmsg, both sides of which are the file.
 
 use crate::paired::Paired;
-use crate::sndmsg::{by_the_document, misbehaviour};
+use crate::sndmsg_scripts;
 use tolmach_dialect_sndmsg::SndMsg;
 
 fn document() -> Paired<SndMsg> {
@@ -9,4 +9,4 @@ fn document() -> Paired<SndMsg> {
     Paired::both("sndmsg-doc.toml", text, SndMsg::default())
 }
 
-tolmach_dialect_kit::conformance!(document(), vec![by_the_document(), misbehaviour()]);
+tolmach_dialect_kit::conformance!(document(), sndmsg_scripts::all());
