@@ -1,7 +1,7 @@
 //! Values that a wire fixes, or leaves out.
 
 use crate::encode::Me;
-use crate::model::{Datum, Found, Record, Shape};
+use crate::model::{Datum, Found, Record};
 use crate::plan::{FixedValue, Preset, RequestRule};
 
 /// The fields of a request with what the wire fixes.
@@ -12,22 +12,9 @@ pub(crate) fn completed(
     me: &Me,
 ) -> Record {
     for fixed in &rule.set {
-        let path: Vec<&'static str> = fixed
-            .path
-            .iter()
-            .filter_map(|name| {
-                let name = name.trim_end_matches("[]");
-                Shape::Command(rule.operation).field(name).map(|field| field.name)
-            })
-            .collect();
-        let value = match &fixed.value {
-            FixedValue::Constant(value) => Some(value.clone()),
-            FixedValue::Field(other) | FixedValue::Request(other) => record.get(other).cloned(),
-            FixedValue::Memory(cell) => memory.get(*cell).copied().flatten().map(Found::Integer),
-            FixedValue::Me => me.id.map(|id| Found::Integer(id.get())),
-        };
+        let value = value_of(&fixed.value, &record, memory, me, |_| Datum::None);
         if let Some(value) = value {
-            record.put(&path, value);
+            record.put(&fixed.path, value);
         }
     }
     record
@@ -43,16 +30,27 @@ pub(crate) fn fill_in<'a>(
     request: impl Fn(&[&'static str]) -> Datum<'a>,
 ) {
     for preset in presets {
-        let value = match &preset.value {
-            FixedValue::Constant(value) => Some(value.clone()),
-            FixedValue::Field(other) => record.get(other).cloned(),
-            FixedValue::Request(path) => Found::of(&request(path)),
-            FixedValue::Memory(cell) => memory.get(*cell).copied().flatten().map(Found::Integer),
-            FixedValue::Me => Some(Found::Record(caller(me))),
-        };
-        if let Some(value) = value {
+        if let Some(value) = value_of(&preset.value, record, memory, me, &request) {
             record.fill_in(&preset.path, &value);
         }
+    }
+}
+
+/// The value that is fixed; `None` if there is none now.
+fn value_of<'a>(
+    value: &FixedValue,
+    record: &Record,
+    memory: &[Option<i64>],
+    me: &Me,
+    request: impl Fn(&[&'static str]) -> Datum<'a>,
+) -> Option<Found> {
+    match value {
+        FixedValue::Constant(value) => Some(value.clone()),
+        FixedValue::Field(other) => record.get(other).cloned(),
+        FixedValue::Request(path) => Found::of(&request(path)),
+        FixedValue::Memory(cell) => memory.get(*cell).copied().flatten().map(Found::Integer),
+        FixedValue::MyId => me.id.map(|id| Found::Integer(id.get())),
+        FixedValue::Me => Some(Found::Record(caller(me))),
     }
 }
 

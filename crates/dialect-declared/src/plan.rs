@@ -125,7 +125,8 @@ pub(crate) struct RequestFrame {
 /// A value that a wire fixes.
 #[derive(Debug, Clone)]
 pub(crate) struct Fixed {
-    pub(crate) path: Vec<String>,
+    /// The names from the command.
+    pub(crate) path: Vec<&'static str>,
     pub(crate) value: FixedValue,
 }
 
@@ -152,6 +153,9 @@ pub(crate) enum FixedValue {
     /// A field of the request.
     Request(Vec<&'static str>),
     Memory(usize),
+    /// The id of the connection's own user.
+    MyId,
+    /// The fields of the connection's own user.
     Me,
 }
 

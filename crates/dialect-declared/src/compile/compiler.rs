@@ -1,7 +1,7 @@
 //! The compiler of a file.
 
 use super::differences::conditions;
-use super::holes::{Names, Resolver, Root, expand, time_form};
+use super::holes::{Names, Resolver, Root, expand, field_of, time_form};
 use super::raw::{Raw, RawValue};
 use super::sections::Problems;
 use crate::forms::{Table, TableRow, Tables, content_type_of, kind_of};
@@ -583,7 +583,7 @@ impl Compiler<'_> {
                 RequestFrame { plan, conditions: Vec::new(), keys }
             })
             .collect();
-        let set = self.set(raw, "set", Some(shape), None, problems);
+        let set = self.set(raw, shape, problems);
         self.check_complete(operation, &frames, &set, raw, problems);
 
         let answer_shape = answer_shape(operation);
@@ -741,26 +741,20 @@ impl Compiler<'_> {
         }
     }
 
-    /// Fields that a wire fixes, or leaves out.
-    fn set(
-        &self,
-        raw: &Raw,
-        key: &str,
-        shape: Option<Shape>,
-        request: Option<Shape>,
-        problems: &mut Problems,
-    ) -> Vec<Fixed> {
+    /// The fields of a command that a wire fixes.
+    fn set(&self, raw: &Raw, shape: Shape, problems: &mut Problems) -> Vec<Fixed> {
         let mut set = Vec::new();
-        let root = Root { shape, request };
-        for (path, value) in raw.get(key).and_then(Raw::table).into_iter().flatten() {
-            let Some(path) = problems.ok(parse_path(path, &value.place)) else { continue };
-            let plain: Vec<String> =
-                path.iter().map(|name| name.trim_end_matches("[]").to_owned()).collect();
-            let names = self.names;
-            let target = Resolver { names, root, problems }.slot(&plain, &value.place);
-            let Some(target) = target else { continue };
-            if let Some(fixed) = self.fixed_value(value, &target, root, problems) {
-                set.push(Fixed { path, value: fixed });
+        let root = Root { shape: Some(shape), request: None };
+        for (path, value) in raw.get("set").and_then(Raw::table).into_iter().flatten() {
+            let Some(names) = problems.ok(parse_path(path, &value.place)) else { continue };
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let Some((names, of, _)) = field_of(shape, &names) else {
+                let near = nearest(path, shape.fields().iter().map(|field| field.name));
+                problems.error(value, format!("{path}: the command has no such field; {near}"));
+                continue;
+            };
+            if let Some(value) = self.fixed_value(value, of, root, problems) {
+                set.push(Fixed { path: names, value });
             }
         }
         set
@@ -782,15 +776,7 @@ impl Compiler<'_> {
                 problems.error(value, format!("{path}: the answer has no such field"));
                 continue;
             };
-            let target = Slot {
-                source: SlotSource::Scope(0),
-                path: path.iter().map(|(name, _)| *name).collect(),
-                of,
-                is_optional: true,
-                forms: Vec::new(),
-                default: None,
-            };
-            if let Some(value) = self.fixed_value(value, &target, root, problems) {
+            if let Some(value) = self.fixed_value(value, of, root, problems) {
                 set.push(Preset { path, value });
             }
         }
@@ -824,14 +810,15 @@ impl Compiler<'_> {
     fn fixed_value(
         &self,
         raw: &Raw,
-        target: &Slot,
+        of: Type,
         root: Root,
         problems: &mut Problems,
     ) -> Option<FixedValue> {
         let hole = raw.text().and_then(|text| text.strip_prefix('<')?.strip_suffix('>'));
         if let Some(hole) = hole {
             if hole == "me" {
-                return Some(FixedValue::Me);
+                let is_object = matches!(of, Type::Object(_));
+                return Some(if is_object { FixedValue::Me } else { FixedValue::MyId });
             }
             let path = problems.ok(parse_path(hole, &raw.place))?;
             let names = self.names;
@@ -842,7 +829,7 @@ impl Compiler<'_> {
                 _ => FixedValue::Field(slot.path),
             });
         }
-        let found = match (&raw.value, target.of) {
+        let found = match (&raw.value, of) {
             (RawValue::Flag(flag), Type::Flag) => Some(Found::Flag(*flag)),
             (RawValue::Integer(number), _) => Some(Found::Integer(*number)),
             (RawValue::Text(text, _), Type::Word(words)) => {
@@ -856,11 +843,11 @@ impl Compiler<'_> {
             _ => None,
         };
         if found.is_none() {
-            let words = match target.of {
+            let words = match of {
                 Type::Word(words) => format!(": {}", words.join(", ")),
                 _ => String::new(),
             };
-            let title = target.of.title();
+            let title = of.title();
             problems.error(raw, format!("{title} is expected{words}"));
         }
         found.map(FixedValue::Constant)

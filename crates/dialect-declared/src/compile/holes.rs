@@ -519,7 +519,7 @@ fn slot_of(resolved: Resolved) -> Slot {
 }
 
 /// The field at a path of a shape: its names, its type, and whether it may be none.
-fn field_of(shape: Shape, names: &[&str]) -> Option<(Vec<&'static str>, Type, bool)> {
+pub(crate) fn field_of(shape: Shape, names: &[&str]) -> Option<(Vec<&'static str>, Type, bool)> {
     let (first, rest) = names.split_first()?;
     let spec = shape.field(first)?;
     if rest.is_empty() {
