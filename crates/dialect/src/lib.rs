@@ -7,8 +7,8 @@
 //!
 //! Beside the traits the crate has what every JSON dialect needs: [`json`] reads frames, [`field`]
 //! tells missing, null and mistyped fields apart, [`errors`] has the table of faults in both
-//! directions, [`pending`] the requests of a client, [`time`] the forms of timestamps,
-//! [`wire_names!`] enumerations of the wire.
+//! directions, [`pending`] the requests of a client, [`known_messages`] and [`placeholders`] what its
+//! wire leaves out, [`time`] the forms of timestamps, [`wire_names!`] enumerations of the wire.
 //!
 //! Commands, answers, events and faults are those of the crate `tolmach_domain`, which a dialect
 //! depends on too.
@@ -19,9 +19,12 @@ pub mod field;
 mod frame;
 mod handshake;
 pub mod json;
+pub mod known_messages;
 mod manifest;
 mod options;
 pub mod pending;
+mod pinned;
+pub mod placeholders;
 mod request;
 mod session;
 pub mod time;
@@ -35,6 +38,7 @@ pub use manifest::{
     Capabilities, CloseCodes, DOC, Document, Endpoint, Limits, Manifest, Revision, Transport,
 };
 pub use options::{Configure, OptionTable, OptionsError, parse_options};
+pub use pinned::Pinned;
 pub use request::{Correlation, Incoming, Request, Response};
 pub use session::{
     ClientSession, Delivery, ExpectedBody, RenderContext, ServerSession, Subscription, Variant,

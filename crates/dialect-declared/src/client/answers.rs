@@ -1,9 +1,9 @@
 //! Answers, of the fields that were found in a server's response.
 
-use super::known_messages::MessageDefaults;
 use super::objects::{Reading, message, records, summary, user};
-use super::placeholders::placeholder_flow_id;
 use crate::model::{Operation, Record, RecordError};
+use tolmach_dialect::known_messages::MessageDefaults;
+use tolmach_dialect::placeholders::{placeholder_flow_id, placeholder_user_id};
 use tolmach_domain::{
     Answer, Changes, Command, Fault, FlowId, FlowKind, FlowKindFilter, Grant, GrantKind, Message,
     MessagePage, Secret, Timestamp, Tokens, User, UserId, UserSummary,
@@ -150,7 +150,7 @@ pub(super) fn kind_of(kinds: FlowKindFilter) -> FlowKind {
 /// The user of the connection, as far as it is known.
 pub(super) fn me(reading: Reading<'_>) -> UserSummary {
     let login = reading.me.login.as_deref().unwrap_or_default();
-    let id = reading.me.id.unwrap_or_else(|| super::placeholders::placeholder_user_id(login));
+    let id = reading.me.id.unwrap_or_else(|| placeholder_user_id(login));
     UserSummary::named(id, login)
 }
 

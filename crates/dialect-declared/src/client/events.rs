@@ -1,10 +1,10 @@
 //! Events, of the fields that were found in a server's frame.
 
 use super::answers::{edited, me};
-use super::known_messages::MessageDefaults;
 use super::objects::{Reading, author, flow, message, records};
-use super::placeholders::placeholder_user_id;
 use crate::model::{Record, RecordError};
+use tolmach_dialect::known_messages::MessageDefaults;
+use tolmach_dialect::placeholders::placeholder_user_id;
 use tolmach_domain::{EventKind, Fault, MessageId, UserSummary, Version};
 
 /// The event with this name.

@@ -4,12 +4,10 @@ mod agreement;
 mod answers;
 mod events;
 mod faults;
-mod known_messages;
 mod meaning;
 mod objects;
 mod opening;
 mod outcomes;
-mod placeholders;
 mod requests;
 mod session;
 

@@ -1,9 +1,9 @@
 //! Objects of the model, of the fields that were found in a server's frame.
 
-use super::known_messages::{KnownMessages, MessageDefaults};
-use super::placeholders::{placeholder_message_id, placeholder_user_id};
 use crate::encode::Me;
 use crate::model::{Found, Record, RecordError, content};
+use tolmach_dialect::known_messages::{KnownMessages, MessageDefaults};
+use tolmach_dialect::placeholders::{placeholder_message_id, placeholder_user_id};
 use tolmach_domain::{
     Fault, Flow, FlowKind, FlowSummary, Message, MessageId, Timestamp, User, UserId, UserSummary,
 };

@@ -3,7 +3,6 @@
 use super::agreement::{agrees, field, item_agrees};
 use super::answers::answer;
 use super::events::event;
-use super::known_messages::KnownMessages;
 use super::objects::Reading;
 use super::outcomes::{Said, cells, is_row, outcome, violation};
 use super::requests::{EncodedRequest, Proof, Writing, encode, fill, most_precise};
@@ -15,6 +14,7 @@ use crate::plan::{Compiled, CredentialsPlace, Empty, EventRule, Plan, RequestRul
 use crate::syntax::{Kind, Value};
 use bytes::Bytes;
 use std::sync::Arc;
+use tolmach_dialect::known_messages::KnownMessages;
 use tolmach_dialect::pending::PendingRequests;
 use tolmach_dialect::{
     ClientSession, Correlation, Event, Frame, Handshake, Incoming, InvalidReply, Request, Response,

@@ -1,12 +1,12 @@
 //! Replies and pushes from the wire: protocols/sndmsg/SPEC.md, sections "Operations" and "Pushes".
 
 use super::expected::Expected;
-use super::known_messages::KnownMessages;
-use super::placeholders::{placeholder_flow_id, placeholder_user, placeholder_user_id};
 use crate::wire::{Ids, Operation, Reply};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use tolmach_dialect::InvalidReply;
+use tolmach_dialect::known_messages::KnownMessages;
+use tolmach_dialect::placeholders::{placeholder_flow_id, placeholder_user, placeholder_user_id};
 use tolmach_domain::{
     Answer, Content, EventKind, Flow, FlowId, FlowKind, FlowKindFilter, FlowSummary, Grant,
     HistoryRange, Message, MessageId, MessagePage, Timestamp, Tokens, User, Version,

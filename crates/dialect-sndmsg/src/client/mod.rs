@@ -3,14 +3,12 @@
 mod decode;
 mod encode;
 mod expected;
-mod known_messages;
-mod placeholders;
 
 use crate::errors;
 use crate::wire::{self, ID, Operation, PATH, Reply};
 use encode::EncodedRequest;
 use expected::Expected;
-use known_messages::KnownMessages;
+use tolmach_dialect::known_messages::KnownMessages;
 use tolmach_dialect::pending::PendingRequests;
 use tolmach_dialect::{
     ClientSession, Correlation, DialectClient, Event, Frame, Handshake, HandshakeRejection,

@@ -1,30 +1,50 @@
-//! The messages that a client has read: an edit or a deletion names only the message.
+//! The messages that a client has read: an edit or a deletion may name nothing but its message.
 
-use super::placeholders::{placeholder_flow_id, placeholder_user};
+use crate::placeholders::{placeholder_flow_id, placeholder_user};
 use std::collections::BTreeMap;
-use tolmach_domain::{ContentType, FlowId, Message, MessageId, Timestamp, UserSummary};
+use tolmach_domain::{ContentType, FlowId, FlowKind, Message, MessageId, Timestamp, UserSummary};
 
 /// The most messages that are kept. Of older ones an edit or a deletion has placeholders.
 const MAX_KNOWN_MESSAGES: usize = 4096;
 
-/// The properties of a message that an edit or a deletion does not repeat.
+/// The properties of a message that a frame may leave out.
 #[derive(Debug, Clone)]
-pub(super) struct KnownMessage {
-    pub(super) flow: FlowId,
-    pub(super) author: UserSummary,
-    pub(super) content_type: ContentType,
-    pub(super) posted_at: Timestamp,
+pub struct MessageDefaults {
+    /// The flow.
+    pub flow: FlowId,
+    /// The kind of the flow.
+    pub flow_kind: FlowKind,
+    /// The author.
+    pub author: UserSummary,
+    /// The content type.
+    pub content_type: ContentType,
+    /// The time of posting.
+    pub posted_at: Timestamp,
+}
+
+impl MessageDefaults {
+    /// Of a message of which nothing is known.
+    pub fn unknown(posted_at: Timestamp) -> Self {
+        Self {
+            flow: placeholder_flow_id(),
+            flow_kind: FlowKind::Chat,
+            author: placeholder_user(""),
+            content_type: ContentType::Text,
+            posted_at,
+        }
+    }
 }
 
 /// The messages with the highest ids that a client has read.
 #[derive(Debug, Default)]
-pub(super) struct KnownMessages(BTreeMap<MessageId, KnownMessage>);
+pub struct KnownMessages(BTreeMap<MessageId, MessageDefaults>);
 
 impl KnownMessages {
     /// Keeps a message.
-    pub(super) fn insert(&mut self, message: &Message) {
-        let known = KnownMessage {
+    pub fn insert(&mut self, message: &Message) {
+        let known = MessageDefaults {
             flow: message.flow,
+            flow_kind: message.flow_kind,
             author: message.author.clone(),
             content_type: message.content.content_type.clone(),
             posted_at: message.posted_at,
@@ -36,20 +56,16 @@ impl KnownMessages {
     }
 
     /// The message with this id; placeholders if it is not known.
-    pub(super) fn get(&self, message: MessageId) -> KnownMessage {
-        self.0.get(&message).cloned().unwrap_or_else(|| KnownMessage {
-            flow: placeholder_flow_id(),
-            author: placeholder_user(""),
-            content_type: ContentType::default(),
-            posted_at: Timestamp::default(),
-        })
+    pub fn get(&self, message: MessageId) -> MessageDefaults {
+        let unknown = || MessageDefaults::unknown(Timestamp::default());
+        self.0.get(&message).cloned().unwrap_or_else(unknown)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tolmach_domain::{Content, FlowKind};
+    use tolmach_domain::Content;
 
     #[test]
     fn only_the_messages_with_the_highest_ids_are_kept() {

@@ -1,4 +1,4 @@
-//! Placeholders for ids that a wire leaves out.
+//! Placeholders for ids that a wire leaves out, on the client's side.
 
 use tolmach_domain::{FlowId, ID_LIMIT, MessageId, Timestamp, UserId, UserSummary};
 
@@ -7,12 +7,12 @@ const FIRST_PLACEHOLDER: i64 = ID_LIMIT / 2;
 
 /// The id of a user of whom only the login is known: a hash of it (FNV-1a) without regard to case,
 /// so that it is the same in every session and in every dialect.
-pub(super) fn placeholder_user_id(login: &str) -> UserId {
+pub fn placeholder_user_id(login: &str) -> UserId {
     UserId::new(number_of(&login.to_lowercase())).expect(IS_ID)
 }
 
 /// The id of a message that has none on the wire: a hash of its author, its time and its text.
-pub(super) fn placeholder_message_id(login: &str, posted_at: Timestamp, text: &str) -> MessageId {
+pub fn placeholder_message_id(login: &str, posted_at: Timestamp, text: &str) -> MessageId {
     let number = number_of(&format!("{login} {} {text}", posted_at.micros()));
     MessageId::new(number).expect(IS_ID)
 }
@@ -29,12 +29,12 @@ fn number_of(text: &str) -> i64 {
 }
 
 /// The summary of a user of whom only the login is known.
-pub(super) fn placeholder_user(login: &str) -> UserSummary {
+pub fn placeholder_user(login: &str) -> UserSummary {
     UserSummary::named(placeholder_user_id(login), login)
 }
 
 /// The flow of a message whose flow is not known.
-pub(super) fn placeholder_flow_id() -> FlowId {
+pub fn placeholder_flow_id() -> FlowId {
     FlowId::new(ID_LIMIT - 1).expect("the number before the limit is an id")
 }
 
