@@ -220,7 +220,7 @@ impl<'a> Fill<'a> {
             },
             SlotSource::Me => return self.my(&slot.path),
             SlotSource::Now => return Datum::Time(self.now),
-            // A place for a time that nobody reads is filled in with now.
+            // `<_>` in a form of times is written as the current time, which readers ignore.
             SlotSource::Nothing if slot.of == Type::Time => return Datum::Time(self.now),
             SlotSource::Nothing => return Datum::None,
             SlotSource::Tag => return self.tag.map_or(Datum::None, Datum::Json),
