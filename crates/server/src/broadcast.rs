@@ -26,7 +26,8 @@ pub(crate) struct Broadcast {
 
 /// One form of an event, and the next: a list that only grows is read without a lock.
 struct Rendered {
-    dialect: &'static str,
+    /// [`ServedDialect::number`].
+    dialect: u64,
     variant: Variant,
     /// The encoded WebSocket frame; `None` where the dialect does not support the event.
     frame: Option<Bytes>,
@@ -67,16 +68,16 @@ impl Broadcast {
     /// The frame that all connections of a dialect and variant share. The first caller renders it
     /// while others wait.
     pub(crate) fn frame(&self, dialect: &ServedDialect, variant: Variant) -> Option<Bytes> {
-        let id = dialect.id();
+        let number = dialect.number;
         let mut cell = &self.rendered;
         loop {
             let rendered = cell.get_or_init(|| {
                 dialect.metrics.event_renders.increment(1);
                 let frame = self.bounded_frame(dialect, variant);
                 let frame = frame.map(|frame| dialect.memory.share(frame));
-                Box::new(Rendered { dialect: id, variant, frame, next: OnceLock::new() })
+                Box::new(Rendered { dialect: number, variant, frame, next: OnceLock::new() })
             });
-            if rendered.variant == variant && rendered.dialect == id {
+            if rendered.variant == variant && rendered.dialect == number {
                 return rendered.frame.clone();
             }
             cell = &rendered.next;

@@ -13,12 +13,12 @@ use crate::state::ServerState;
 use crate::tcp::TcpEntrance;
 use crate::tls::Tls;
 use crate::traffic::Traffic;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
-use tolmach_dialect::{Dialect, Revision};
+use tolmach_dialect::Dialect;
 use tolmach_engine::Engine;
 use tolmach_engine::ports::{Bus, StoreError};
 
@@ -64,7 +64,9 @@ pub struct ServerBuilder {
     metrics: Option<Metrics>,
     tls: Option<Tls>,
     admin: Option<TcpListener>,
-    tcp: Vec<(TcpListener, TcpOptions)>,
+    tcp: Vec<TcpListener>,
+    /// The options of each of `tcp`.
+    tcp_options: Vec<TcpOptions>,
     max_response_delay: Duration,
 }
 
@@ -77,25 +79,9 @@ pub enum BuildError {
     /// The store could not be read.
     #[error("the store cannot be read")]
     Store(#[from] StoreError),
-    /// A raw TCP listener is for a dialect that is not served.
-    #[error("there is no dialect {id:?} for a raw TCP listener")]
-    TcpDialect {
-        /// The id that was asked for.
-        id: String,
-    },
     /// A raw TCP listener is to serve TLS, and the public one does not.
     #[error("a raw TCP listener serves TLS only if the public listener does")]
     TcpTls,
-    /// A raw TCP listener is for a revision that its dialect does not have.
-    #[error("{dialect} has no revision {revision:?}; its revisions are {}", revisions.join(", "))]
-    TcpRevision {
-        /// The id of the dialect.
-        dialect: &'static str,
-        /// The revision that was asked for.
-        revision: String,
-        /// The revisions that exist.
-        revisions: &'static [Revision],
-    },
 }
 
 impl Server {
@@ -110,6 +96,7 @@ impl Server {
             tls: None,
             admin: None,
             tcp: Vec::new(),
+            tcp_options: Vec::new(),
             max_response_delay: MAX_RESPONSE_DELAY,
         }
     }
@@ -159,7 +146,8 @@ impl ServerBuilder {
     /// connections take places beside those of the public listener, and have the limits of
     /// WebSockets.
     pub fn tcp(mut self, listener: TcpListener, options: TcpOptions) -> Self {
-        self.tcp.push((listener, options));
+        self.tcp.push(listener);
+        self.tcp_options.push(options);
         self
     }
 
@@ -182,7 +170,7 @@ impl ServerBuilder {
             ServedDialect::new(dialect.clone(), options, limits, memory.clone()).map(Arc::new)
         };
         let dialects = self.dialects.iter().map(served).collect::<Result<_, _>>()?;
-        Routes::new(dialects, &self.options.shared_paths)
+        Routes::new(dialects, &self.options.shared_paths, &self.tcp_options)
     }
 
     /// Makes the server on a listener that is bound already. The server receives the events of the
@@ -197,7 +185,8 @@ impl ServerBuilder {
         let state = self.start(is_on_loopback(&listener)).await?;
         let tcp = tcp
             .into_iter()
-            .map(|(listener, options)| Ok((tcp_entrance(&state, &listener, options)?, listener)));
+            .enumerate()
+            .map(|(index, listener)| Ok((tcp_entrance(&state, &listener, index)?, listener)));
         let tcp = tcp.collect::<Result<_, BuildError>>()?;
         Ok(Server::new(state, listener, admin, tcp, shutdown))
     }
@@ -206,8 +195,8 @@ impl ServerBuilder {
     pub(crate) async fn start(self, on_loopback: bool) -> Result<Arc<ServerState>, BuildError> {
         let memory = MemoryBudget::new(&self.options.limits);
         let routes = self.routes_within(&memory)?;
-        let Self { engine, bus, options, metrics, tls, max_response_delay, .. } = self;
-        let ServerOptions { limits, keepalive, http, .. } = options;
+        let Self { engine, bus, options, tcp_options, metrics, tls, max_response_delay, .. } = self;
+        let ServerOptions { limits, keepalive, http, shared_paths, .. } = options;
         let now = engine.last_commit_time().await?;
         let (hub, reconciler) =
             Reconciler::new(engine.clone(), bus.clone(), now, limits.send_queue_bytes);
@@ -225,7 +214,9 @@ impl ServerBuilder {
             engine,
             bus,
             hub,
-            routes,
+            routes: Mutex::new(Arc::new(routes)),
+            shared_paths,
+            tcp_options,
             memory,
             traffic,
             limits,
@@ -248,22 +239,16 @@ fn is_on_loopback(listener: &TcpListener) -> bool {
     listener.local_addr().is_ok_and(|local| local.ip().is_loopback())
 }
 
+/// The entrance of the listener at this place in their order.
 fn tcp_entrance(
     state: &ServerState,
     listener: &TcpListener,
-    options: TcpOptions,
+    index: usize,
 ) -> Result<Arc<TcpEntrance>, BuildError> {
-    let TcpOptions { dialect: id, revision, tls } = options;
-    let dialect = state.routes.dialect(&id).ok_or(BuildError::TcpDialect { id })?.clone();
-    let known = |revision: String| {
-        let (dialect, revisions) = (dialect.id(), dialect.dialect.manifest().revisions);
-        let found = revisions.iter().copied().find(|known| **known == revision);
-        found.ok_or(BuildError::TcpRevision { dialect, revision, revisions })
-    };
-    let revision = revision.map(known).transpose()?;
-    let tls = if tls { Some(state.tls.clone().ok_or(BuildError::TcpTls)?) } else { None };
+    let has_tls = state.tcp_options[index].tls;
+    let tls = if has_tls { Some(state.tls.clone().ok_or(BuildError::TcpTls)?) } else { None };
     let on_loopback = is_on_loopback(listener);
-    Ok(Arc::new(TcpEntrance { dialect, revision, tls, on_loopback }))
+    Ok(Arc::new(TcpEntrance { index, tls, on_loopback }))
 }
 
 fn place_bounds(http: &HttpOptions) -> PlaceBounds {

@@ -33,6 +33,7 @@ mod pins;
 mod places;
 mod proxies;
 mod proxy_protocol;
+mod reload;
 mod routes;
 mod send_half;
 mod send_queue;
@@ -59,6 +60,7 @@ pub use options::{
     DialectOptions, HttpOptions, Keepalive, Limits, ServerOptions, Shutdown, TcpOptions,
 };
 pub use pins::{Pin, UnknownRevision};
+pub use reload::DialectReloader;
 pub use routes::{RouteError, Routes};
 pub use server::Server;
 pub use tls::{Tls, TlsError, TlsOptions};

@@ -1,5 +1,6 @@
 //! Looking up the revision that is pinned for a connection.
 
+use crate::routes::Routes;
 use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
 use std::net::IpAddr;
@@ -29,11 +30,12 @@ pub(crate) async fn pinned_revision(
 /// The dialect of the shared paths, and its revision, that a pin chooses for a connection whose
 /// first frame no dialect claims.
 pub(crate) async fn pinned_dialect<'a>(
-    state: &'a ServerState,
+    state: &ServerState,
+    routes: &'a Routes,
     handshake: &Handshake<'_>,
     address: IpAddr,
 ) -> Option<(&'a Arc<ServedDialect>, Revision)> {
-    for served in state.routes.shared_dialects() {
+    for served in routes.shared_dialects() {
         if let Some(revision) = pinned_revision(state, served, handshake, address).await {
             return Some((served, revision));
         }

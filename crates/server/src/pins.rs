@@ -51,7 +51,7 @@ impl Pin {
     }
 }
 
-/// A pin of a revision that its dialect has not.
+/// A revision that is asked for and that its dialect has not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{dialect} has no revision {revision:?}; it has {}", existing.join(", "))]
 pub struct UnknownRevision {

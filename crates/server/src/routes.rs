@@ -1,5 +1,6 @@
 //! The paths of a server, and the dialects that answer there.
 
+use crate::options::TcpOptions;
 use crate::pins::UnknownRevision;
 use crate::served_dialect::ServedDialect;
 use std::collections::HashMap;
@@ -18,6 +19,8 @@ pub struct Routes {
     /// Paths with everything below them, without the slash at the end.
     subtrees: Vec<(String, (usize, Transport))>,
     shared: Vec<String>,
+    /// The dialects of the raw TCP listeners, in the order of those.
+    tcp: Vec<(Arc<ServedDialect>, Option<Revision>)>,
 }
 
 /// Two dialects that cannot be served together, or one that cannot be served at all.
@@ -47,7 +50,13 @@ pub enum RouteError {
         /// The id of the dialect.
         dialect: &'static str,
     },
-    /// A pin has a revision that its dialect has not.
+    /// A raw TCP listener is for a dialect that is not served.
+    #[error("there is no dialect {id:?} for a raw TCP listener")]
+    TcpDialect {
+        /// The id that was asked for.
+        id: String,
+    },
+    /// A pin or a raw TCP listener has a revision that its dialect has not.
     #[error(transparent)]
     UnknownRevision(#[from] UnknownRevision),
 }
@@ -63,10 +72,11 @@ pub(crate) enum RouteMatch<'a> {
 }
 
 impl Routes {
-    /// The routes of these dialects, and the paths that they share.
+    /// The routes of these dialects, the paths that they share, and their raw TCP listeners.
     pub(crate) fn new(
         dialects: Vec<Arc<ServedDialect>>,
         shared_paths: &[String],
+        tcp: &[TcpOptions],
     ) -> Result<Self, RouteError> {
         let (mut exact, mut subtrees) =
             (HashMap::new(), Vec::<(String, (usize, Transport))>::new());
@@ -110,7 +120,9 @@ impl Routes {
         } else {
             Vec::new()
         };
-        Ok(Self { dialects, exact, subtrees, shared })
+        let tcp = tcp.iter().map(|options| tcp_target(&dialects, options));
+        let tcp = tcp.collect::<Result<_, _>>()?;
+        Ok(Self { dialects, exact, subtrees, shared, tcp })
     }
 
     /// The dialects and their paths, a line each, for people.
@@ -186,9 +198,14 @@ impl Routes {
         self.shared_dialects().map(|served| served.max_frame_bytes).max().unwrap_or_default()
     }
 
-    /// The dialect with this id.
-    pub(crate) fn dialect(&self, id: &str) -> Option<&Arc<ServedDialect>> {
-        self.dialects.iter().find(|served| served.id() == id)
+    /// All dialects.
+    pub(crate) fn dialects(&self) -> &[Arc<ServedDialect>] {
+        &self.dialects
+    }
+
+    /// The dialect of the raw TCP listener at this place in their order, and its revision.
+    pub(crate) fn tcp(&self, listener: usize) -> Option<(&Arc<ServedDialect>, Option<Revision>)> {
+        self.tcp.get(listener).map(|(dialect, revision)| (dialect, *revision))
     }
 
     /// The document at this path.
@@ -207,6 +224,24 @@ impl std::fmt::Debug for Routes {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_list().entries(self.describe()).finish()
     }
+}
+
+/// The dialect of a raw TCP listener, and its revision.
+fn tcp_target(
+    dialects: &[Arc<ServedDialect>],
+    options: &TcpOptions,
+) -> Result<(Arc<ServedDialect>, Option<Revision>), RouteError> {
+    let served = dialects.iter().find(|served| served.id() == options.dialect);
+    let unknown = || RouteError::TcpDialect { id: options.dialect.clone() };
+    let served = served.ok_or_else(unknown)?;
+    let known =
+        |revision: &String| {
+            let (dialect, existing) = (served.id(), served.manifest().revisions);
+            existing.iter().copied().find(|known| known == revision).ok_or_else(|| {
+                UnknownRevision { dialect, revision: revision.clone(), existing: existing.to_vec() }
+            })
+        };
+    Ok((served.clone(), options.revision.as_ref().map(known).transpose()?))
 }
 
 /// The path without a slash at its end, except for the root.
@@ -228,7 +263,7 @@ mod tests {
 
     fn routes(manifests: &[Manifest]) -> Result<Routes, RouteError> {
         let dialects = manifests.iter().cloned().map(served).collect();
-        Routes::new(dialects, &["/".into(), "/ws".into()])
+        Routes::new(dialects, &["/".into(), "/ws".into()], &[])
     }
 
     #[test]
@@ -288,6 +323,26 @@ mod tests {
             ([toy(), own], RouteError::ReservedPath { path: "/metrics", dialect: "own" }),
         ] {
             assert_eq!(routes(&manifests).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn a_raw_tcp_listener_needs_a_dialect_and_a_revision_that_exist() {
+        let listener = |dialect: &str, revision: Option<&str>| {
+            let (dialect, revision) = (dialect.to_owned(), revision.map(str::to_owned));
+            let tcp = [TcpOptions { dialect, revision, tls: false }];
+            Routes::new(vec![served(toy())], &[], &tcp)
+        };
+        for revision in [None, Some("doc")] {
+            let routes = listener("toy", revision).unwrap();
+            let (dialect, found) = routes.tcp(0).unwrap();
+            assert_eq!((dialect.id(), found), ("toy", revision));
+        }
+        for (dialect, revision, expected) in [
+            ("toys", None, "there is no dialect \"toys\" for a raw TCP listener"),
+            ("toy", Some("docs"), "toy has no revision \"docs\"; it has doc"),
+        ] {
+            assert_eq!(listener(dialect, revision).unwrap_err().to_string(), expected);
         }
     }
 

@@ -5,10 +5,17 @@ use crate::metrics::DialectMetrics;
 use crate::options::{DialectOptions, Limits};
 use crate::pins::{Pins, UnknownRevision};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tolmach_dialect::{Dialect, Manifest};
+
+/// The number of the next [`ServedDialect`].
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// A dialect with what this server adds to it.
 pub(crate) struct ServedDialect {
+    /// Its own within the process: a dialect that takes the place of another one of the same id
+    /// writes other frames.
+    pub(crate) number: u64,
     pub(crate) dialect: Arc<dyn Dialect>,
     /// The largest WebSocket message, in bytes.
     pub(crate) max_frame_bytes: usize,
@@ -34,6 +41,7 @@ impl ServedDialect {
             .or(limits.max_frame_bytes)
             .unwrap_or(manifest.limits.max_frame_bytes);
         Ok(Self {
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             max_frame_bytes,
             max_body_bytes: manifest.limits.max_body_bytes,
             pins: Pins::new(manifest, &options.pins)?,

@@ -3,6 +3,7 @@
 use crate::drain::{Drain, close_connections};
 use crate::listener::{Entrance, accept, accepted_by_system, serve_admin};
 use crate::options::Shutdown;
+use crate::reload::DialectReloader;
 use crate::routes::Routes;
 use crate::state::ServerState;
 use crate::tcp::TcpEntrance;
@@ -75,8 +76,13 @@ impl Server {
     }
 
     /// The paths of the server, and the dialects that answer there.
-    pub fn routes(&self) -> &Routes {
-        &self.state.routes
+    pub fn routes(&self) -> Arc<Routes> {
+        self.state.routes()
+    }
+
+    /// A handle to replace the dialects while the server serves.
+    pub fn reloader(&self) -> DialectReloader {
+        DialectReloader::new(self.state.clone())
     }
 
     /// The address of the listener.

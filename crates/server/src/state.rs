@@ -3,15 +3,16 @@
 use crate::hub::{Hub, Subscriber};
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
-use crate::options::{HttpOptions, Keepalive, Limits};
+use crate::options::{HttpOptions, Keepalive, Limits, TcpOptions};
 use crate::places::Places;
 use crate::proxies::TrustedProxies;
 use crate::routes::Routes;
+use crate::sync::lock;
 use crate::tls::Tls;
 use crate::traffic::Traffic;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use tolmach_domain::ConnectionId;
@@ -23,7 +24,11 @@ pub(crate) struct ServerState {
     pub(crate) engine: Arc<Engine>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) hub: Arc<Hub>,
-    pub(crate) routes: Routes,
+    /// The routes of new connections.
+    pub(crate) routes: Mutex<Arc<Routes>>,
+    pub(crate) shared_paths: Vec<String>,
+    /// The options of the raw TCP listeners.
+    pub(crate) tcp_options: Vec<TcpOptions>,
     pub(crate) limits: Limits,
     pub(crate) keepalive: Keepalive,
     pub(crate) memory: Arc<MemoryBudget>,
@@ -45,6 +50,11 @@ pub(crate) struct ServerState {
 }
 
 impl ServerState {
+    /// The routes as they are now. A connection keeps the dialect that it was given.
+    pub(crate) fn routes(&self) -> Arc<Routes> {
+        lock(&self.routes).clone()
+    }
+
     pub(crate) fn new_connection(&self) -> ConnectionId {
         ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
     }

@@ -36,7 +36,7 @@ impl TestServer {
     }
 
     pub(crate) fn dialect(&self) -> Arc<ServedDialect> {
-        match self.state.routes.find("/toy") {
+        match self.state.routes().find("/toy") {
             RouteMatch::Dialect(dialect, _) => dialect.clone(),
             RouteMatch::Shared | RouteMatch::NotFound => panic!("it is served"),
         }

@@ -318,6 +318,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 for request in requests {
                     self.enqueue(Step::Request(request)).await?;
                 }
+                // A response that came at once may have led to further requests.
+                self.run_waiting().await?;
             }
             Err(violation) => self.enqueue(Step::Reject(violation)).await?,
         }
@@ -446,6 +448,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let mut frames = Vec::new();
         let granted = completed.response.outcome.is_ok();
         self.session.respond(completed, &context, &mut frames).await;
+        let mut requests = Vec::new();
+        self.session.session().follow_ups(&mut requests);
+        self.pipeline.insert_first(requests);
         self.reply_comes_as_event |= granted && frames.is_empty();
         self.push_responses(frames);
     }
@@ -672,6 +677,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             match self.liveness.check(now, silence_counts, &self.session.state.keepalive) {
                 Check::Alive => {}
                 Check::Ping => self.send_ping().await?,
+                // A client may read nothing until its user has typed; the deadline of the proof
+                // ends it.
+                Check::Dead if self.session.proof_deadline.is_some() => self.liveness.received(),
                 Check::Dead => return Err(End::Gone),
             }
         }

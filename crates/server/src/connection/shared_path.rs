@@ -5,6 +5,7 @@ use super::end::{CLOSE_TIMEOUT, End, Eviction, close_evicted, close_socket};
 use super::inbound::Inbound;
 use super::session::ConnectionSession;
 use crate::hub::Subscriber;
+use crate::options::Keepalive;
 use crate::pinned::{pinned_dialect, pinned_revision};
 use crate::places::Client;
 use crate::state::ServerState;
@@ -15,7 +16,7 @@ use std::future::{Future, pending, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, interval_at, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tolmach_dialect::{Close, Frame, Handshake};
@@ -54,7 +55,7 @@ async fn negotiate<S: AsyncRead + AsyncWrite + Unpin + Send>(
     client: Client,
     request: http::request::Parts,
 ) -> Option<Negotiated<S>> {
-    let first = match first_frame(&mut socket, &subscriber, &client).await {
+    let first = match first_frame(&mut socket, &subscriber, &client, &state.keepalive).await {
         Ok(frame) => frame,
         Err(end) => {
             state.hub.disconnect(&subscriber, None);
@@ -79,12 +80,13 @@ async fn negotiate<S: AsyncRead + AsyncWrite + Unpin + Send>(
         .local(state.is_local(client.address))
         .first_frame(&first)
         .max_json_depth(state.limits.max_json_depth);
-    let chosen = match state.routes.recognise(&handshake) {
+    let routes = state.routes();
+    let chosen = match routes.recognise(&handshake) {
         Some((served, revision)) => {
             let pinned = pinned_revision(&state, served, &handshake, client.address).await;
             Some((served, pinned.unwrap_or(revision)))
         }
-        None => pinned_dialect(&state, &handshake, client.address).await,
+        None => pinned_dialect(&state, &routes, &handshake, client.address).await,
     };
     let accepted = chosen.and_then(|(served, revision)| {
         let session = served.dialect.accept(&handshake.revision(revision)).ok()?;
@@ -116,7 +118,7 @@ async fn reject<S: AsyncRead + AsyncWrite + Unpin + Send>(
 ) {
     crate::metrics::unrecognised();
     state.hub.disconnect(subscriber, None);
-    let answer = socket.send(Message::text(state.routes.unrecognised()));
+    let answer = socket.send(Message::text(state.routes().unrecognised()));
     if timeout(CLOSE_TIMEOUT, answer).await.is_ok_and(|sent| sent.is_ok()) {
         let close = Close::new(1008, "unrecognised dialect");
         close_socket(socket, &mut WriteBuffer::default(), close).await;
@@ -128,9 +130,12 @@ async fn first_frame<S: AsyncRead + AsyncWrite + Unpin + Send>(
     socket: &mut WebSocketStream<Inbound<S>>,
     subscriber: &Subscriber,
     client: &Client,
+    keepalive: &Keepalive,
 ) -> Result<Frame, End> {
     let deadline = sleep_until(client.proof_deadline);
     tokio::pin!(deadline);
+    // Pings keep a proxy from ending a silent connection; a client need not answer them yet.
+    let mut pings = interval_at(Instant::now() + keepalive.ping_interval, keepalive.ping_interval);
     let mut taken = Vec::new();
     loop {
         // Without a subscription, a connection takes nothing from its queue but the order to close.
@@ -141,6 +146,11 @@ async fn first_frame<S: AsyncRead + AsyncWrite + Unpin + Send>(
                 return Err(End::Close(close, "going_away"));
             }
             () = client.place.evicted() => return Err(End::Evicted(Eviction::Place)),
+            _ = pings.tick() => {
+                let ping = socket.send(Message::Ping(bytes::Bytes::new()));
+                timeout(keepalive.pong_timeout, ping).await.map_err(|_| End::Gone)??;
+                continue;
+            }
             () = deadline.as_mut() => {
                 let close = Close::new(1008, "no first frame in time");
                 return Err(End::Close(close, "no_proof"));

@@ -18,7 +18,7 @@ pub(super) fn own_page(
     let response = match path {
         "/healthz" => health(),
         path => {
-            let document = state.routes.document(path)?;
+            let document = state.routes().document(path)?;
             text(StatusCode::OK, document.media_type, (document.content)())
         }
     };

@@ -66,7 +66,7 @@ async fn respond(
                 Err(response) => return *response,
             };
             let client = Client::new(address, place, state.limits.first_proof_timeout);
-            match state.routes.find(&path) {
+            match state.routes().find(&path) {
                 RouteMatch::Dialect(dialect, _) => {
                     let dialect = dialect.clone();
                     upgrade(state, client, dialect, handshake, request).await
@@ -75,7 +75,7 @@ async fn respond(
                 RouteMatch::NotFound => not_found(),
             }
         }
-        Some(Err(rejection)) => match state.routes.find(&path) {
+        Some(Err(rejection)) => match state.routes().find(&path) {
             RouteMatch::Dialect(..) | RouteMatch::Shared => *rejection,
             RouteMatch::NotFound => not_found(),
         },
@@ -114,9 +114,10 @@ async fn respond_to_request(
         "/recover" => return recovery(state, budget, address, request).await,
         path => own_page(state, path, request.method()),
     };
+    let routes = state.routes();
     let response = match own {
         Some(response) => response,
-        None => match state.routes.find(path) {
+        None => match routes.find(path) {
             RouteMatch::Dialect(dialect, Transport::Http) => {
                 return exchange(state, budget, address, dialect, request).await;
             }

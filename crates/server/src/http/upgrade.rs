@@ -196,7 +196,7 @@ pub(super) fn upgrade_shared(
         };
         let subscriber = state.connect(state.new_connection());
         let tasks = state.tasks.clone();
-        let max_frame_bytes = state.routes.max_shared_frame_bytes();
+        let max_frame_bytes = state.routes().max_shared_frame_bytes();
         match websocket(&state, upgraded, max_frame_bytes, client.address).await {
             WebSocket::Tcp(socket, writer) => {
                 tasks.spawn(serve_shared(state, socket, Some(writer), subscriber, client, parts))

@@ -4,7 +4,6 @@ use super::value_stream::ValueStream;
 use crate::connection::{Connection, ConnectionSession, Inbound, websocket_config};
 use crate::listener::{Entering, accept, accepted_by_system};
 use crate::places::{Client, Place};
-use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
 use crate::tls::Tls;
 use socket2::{SockRef, TcpKeepalive};
@@ -16,15 +15,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_util::sync::CancellationToken;
-use tolmach_dialect::{Frame, Handshake, Revision};
+use tolmach_dialect::{Frame, Handshake};
 
 /// The probes that a peer may leave unanswered before its connection ends.
 const KEEPALIVE_PROBES: u32 = 4;
 
 /// The way of the connections of a raw TCP listener into the server.
 pub(crate) struct TcpEntrance {
-    pub(crate) dialect: Arc<ServedDialect>,
-    pub(crate) revision: Option<Revision>,
+    /// The place of its listener in their order, by which its dialect is found.
+    pub(crate) index: usize,
     pub(crate) tls: Option<Tls>,
     /// True if it listens on a loopback address.
     pub(crate) on_loopback: bool,
@@ -89,14 +88,17 @@ impl TcpEntrance {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let routes = state.routes();
+        let Some((dialect, revision)) = routes.tcp(self.index) else { return };
+        let dialect = dialect.clone();
+        drop(routes);
         let id = state.new_connection();
         let mut handshake = Handshake::new(id)
             .local(self.on_loopback && client.is_loopback())
             .max_json_depth(state.limits.max_json_depth);
-        if let Some(revision) = self.revision {
+        if let Some(revision) = revision {
             handshake = handshake.revision(revision);
         }
-        let dialect = self.dialect.clone();
         let Ok(session) = dialect.dialect.accept(&handshake) else {
             return dialect.metrics.handshakes_rejected.increment(1);
         };
