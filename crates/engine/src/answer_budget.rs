@@ -15,6 +15,14 @@ const ATTACHMENT_BYTES: usize = 64;
 /// The largest size of a text in a list of flows, in bytes.
 pub const PREVIEW_BYTES: usize = 1 << 10;
 
+/// The largest number of members of a flow in a list of flows.
+pub const LISTED_MEMBERS: usize = 64;
+
+/// The largest number of records that an answer of this size may have.
+pub fn most_records(max_bytes: usize) -> usize {
+    (max_bytes / RECORD_BYTES).max(1)
+}
+
 /// The bytes that the records of an answer may still take.
 #[derive(Debug)]
 pub struct AnswerBudget {
@@ -116,6 +124,16 @@ pub fn cut_members(summary: &mut FlowSummary, max_bytes: usize) {
     });
     let fitting = fitting.count();
     summary.members.truncate(fitting);
+}
+
+/// Cuts the members of a flow to those in a list of flows: the first [`LISTED_MEMBERS`], with one
+/// who has the business tariff in the place of the last, if only later ones have it.
+pub(crate) fn cut_to_listed(members: &mut Vec<User>) {
+    let business = members.iter().position(|member| member.business);
+    if let Some(business) = business.filter(|index| *index >= LISTED_MEMBERS) {
+        members.swap(LISTED_MEMBERS - 1, business);
+    }
+    members.truncate(LISTED_MEMBERS);
 }
 
 /// Cuts a message to its form in a list of flows: a text of at most [`PREVIEW_BYTES`], without

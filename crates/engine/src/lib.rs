@@ -76,8 +76,8 @@ mod tokens;
 
 pub use address_group::address_group;
 pub use answer_budget::{
-    AnswerBudget, PREVIEW_BYTES, cut_members, cut_to_preview, fitting, fitting_flows,
-    flow_summary_size, message_size, user_size,
+    AnswerBudget, LISTED_MEMBERS, PREVIEW_BYTES, cut_members, cut_to_preview, fitting,
+    fitting_flows, flow_summary_size, message_size, most_records, user_size,
 };
 pub use engine::{Engine, Ports};
 pub use error_chain::ErrorChain;

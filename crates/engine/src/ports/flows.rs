@@ -57,9 +57,8 @@ pub trait FlowStore: Send + Sync + 'static {
     async fn has_business_member(&self, flow: FlowId) -> Result<Option<bool>, StoreError>;
 
     /// One flow with its first and last message. `viewer`, who need not be a member, decides
-    /// [`FlowSummary::read`]. `members` adds the members of a group or channel, as
-    /// [`FlowSummaryQuery::members`] does, up to `max_bytes`, counted as in
-    /// [`AnswerBudget`](crate::AnswerBudget): those with the lower ids.
+    /// [`FlowSummary::read`]. `members` adds all members of a group or channel up to `max_bytes`,
+    /// counted as in [`AnswerBudget`](crate::AnswerBudget): those with the lower ids.
     async fn flow_summary(
         &self,
         flow: FlowId,
@@ -176,7 +175,9 @@ pub struct FlowSummaryQuery {
     pub limit: Option<u32>,
     /// The number of flows to skip.
     pub offset: u32,
-    /// True if the members of groups and channels are wanted too; those of chats always are.
+    /// True if the members of groups and channels are wanted too, at most
+    /// [`LISTED_MEMBERS`](crate::LISTED_MEMBERS) of each flow: those with the lower ids, and one
+    /// with the business tariff if the flow has one. Those of chats always are.
     pub members: bool,
     /// The largest size of the list, counted as in [`AnswerBudget`](crate::AnswerBudget): the first
     /// flows that fit are returned.

@@ -91,19 +91,30 @@ macro_rules! store_suite {
             summaries_are_paged_by_activity
             changes_have_messages_flows_and_the_user
             changes_are_paged_without_gap_or_repeat_while_others_write
+            changes_of_uneven_flows_are_merged_in_commit_order
             messages_after_a_version_fill_a_gap
             a_history_is_cut_to_the_messages_that_fit
             a_list_of_flows_has_short_forms_of_the_last_messages
             a_list_of_flows_ends_with_the_last_that_fits
             members_are_cut_to_those_that_fit
+            a_list_names_a_member_with_the_business_tariff
             changes_cut_by_their_size_continue_without_gap_or_repeat
             a_search_for_a_long_text_finds_nothing
             a_member_with_the_business_tariff_is_found
+            external_ids_are_found_both_ways
+            an_external_id_and_an_object_have_one_row
+            new_objects_have_ids_above_external_numbers
             missed_events_are_found_by_commit_time
             commit_times_are_unique_and_ascend
             concurrent_writers_agree_on_one_order_per_flow
             a_refused_change_does_not_affect_concurrent_ones
             the_character_nul_is_refused_and_finds_nothing
+            an_imported_world_keeps_its_numbers_order_and_times
+            a_repeated_import_changes_nothing
+            an_import_gives_new_numbers_where_its_own_are_taken
+            a_refused_record_does_not_affect_the_others
+            an_interrupted_import_has_a_position
+            an_export_has_the_whole_world
             a_closed_store_is_unavailable
         );
     };
@@ -186,6 +197,7 @@ mod tests {
             include_str!("store/departures.rs"),
             include_str!("store/answer_sizes.rs"),
             include_str!("store/event_log.rs"),
+            include_str!("store/external_ids.rs"),
             include_str!("store/flows.rs"),
             include_str!("store/history.rs"),
             include_str!("store/login_counters.rs"),
@@ -195,6 +207,7 @@ mod tests {
             include_str!("store/summaries.rs"),
             include_str!("store/users.rs"),
             include_str!("store/whole.rs"),
+            include_str!("store/world.rs"),
         ] {
             let names: Vec<&str> = trials
                 .lines()

@@ -8,8 +8,8 @@ use crate::read;
 use crate::rows::{flow as to_flow, flow_id, photo_columns, user_summary};
 use crate::sql::{self, get};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, FromQueryResult, IntoActiveModel,
-    PaginatorTrait, QueryFilter, Set,
+    ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult,
+    IntoActiveModel, PaginatorTrait, QueryFilter, Set,
 };
 use std::collections::HashMap;
 use tolmach_domain::{
@@ -171,23 +171,15 @@ impl Batch {
         creator: Option<UserId>,
         joined_at: Timestamp,
     ) -> Result<(), StoreError> {
-        for members in sql::chunks(members) {
-            let rows = members.iter().map(|member| {
-                let row = member::Model {
-                    flow_id: flow.get(),
-                    user_id: member.id.get(),
-                    read_version: 0,
-                    acted: Some(member.id) == creator,
-                    joined_at: joined_at.micros(),
-                };
-                row.into_active_model()
-            });
-            member::Entity::insert_many(rows)
-                .exec_without_returning(&self.transaction)
-                .await
-                .map_err(store_error)?;
-        }
-        Ok(())
+        let backend = self.transaction.get_database_backend();
+        let values = vec![
+            flow.get().into(),
+            // No user has the id 0.
+            creator.map_or(0, UserId::get).into(),
+            joined_at.micros().into(),
+            sql::integer_list(backend, members.iter().map(|member| member.id.get())),
+        ];
+        sql::execute(&self.transaction, sql::insert_members(backend), values).await.map(drop)
     }
 
     /// The summaries of users, in this order. `NoSuchUser` if one of them is absent or deleted.

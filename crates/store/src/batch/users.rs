@@ -132,7 +132,6 @@ impl Batch {
         put(&mut row.name, name);
         put(&mut row.bio, bio);
         put(&mut row.admin, admin);
-        put(&mut row.business, business);
         put(&mut row.profile, profile);
         row.email = email.or(row.email);
         row.email_key = email_key.or(row.email_key);
@@ -141,12 +140,18 @@ impl Batch {
             (row.photo_key, row.photo_type) = photo_columns(photo);
         }
         row.changed_at = self.next_commit_time(now).micros();
+        let tariff = business.filter(|business| *business != row.business);
+        put(&mut row.business, business);
         let row = row
             .into_active_model()
             .reset_all()
             .update(&self.transaction)
             .await
             .map_err(taken_or_error)?;
+        if let Some(business) = tariff {
+            let values = vec![business.into(), id.get().into()];
+            sql::execute(&self.transaction, sql::SET_BUSINESS, values).await?;
+        }
         if changes_identifiers {
             let kept = Identifiers::of(Some(&row.login), row.email.as_deref());
             self.free_identifiers(&kept, id).await?;

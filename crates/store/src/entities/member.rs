@@ -15,6 +15,8 @@ pub(crate) struct Model {
     pub(crate) acted: bool,
     /// The commit time of joining.
     pub(crate) joined_at: i64,
+    /// True if the member has the business tariff.
+    pub(crate) business: bool,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -17,6 +17,9 @@ mod m000011_blocks;
 mod m000012_quotas;
 mod m000013_identifiers;
 mod m000014_recovery_tokens;
+mod m000015_external_ids;
+mod m000016_member_business;
+mod m000018_import_sources;
 
 pub(crate) struct Migrator;
 
@@ -38,6 +41,9 @@ impl MigratorTrait for Migrator {
             Box::new(m000012_quotas::Migration),
             Box::new(m000013_identifiers::Migration),
             Box::new(m000014_recovery_tokens::Migration),
+            Box::new(m000015_external_ids::Migration),
+            Box::new(m000016_member_business::Migration),
+            Box::new(m000018_import_sources::Migration),
         ]
     }
 }

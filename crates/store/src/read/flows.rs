@@ -5,11 +5,13 @@ use crate::entities::{flow, member, user};
 use crate::error::store_error;
 use crate::rows::{flow as to_flow, flow_version, user as to_user, user_id};
 use crate::sql::{self, get};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Value};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryResult, Value,
+};
 use std::collections::{HashMap, HashSet};
 use tolmach_domain::{Flow, FlowId, User, UserId, Version};
 use tolmach_engine::ports::StoreError;
-use tolmach_engine::user_size;
+use tolmach_engine::{LISTED_MEMBERS, user_size};
 
 /// The number of members read at once.
 const MEMBERS_PAGE: i64 = 256;
@@ -37,15 +39,11 @@ pub(crate) async fn acquaintances<C: ConnectionTrait>(
     viewer: UserId,
     users: &[UserId],
 ) -> Result<HashSet<UserId>, StoreError> {
-    let mut found = HashSet::new();
-    for list in sql::padded_lists(users) {
-        let ids = std::iter::once(viewer).chain(list.iter().copied());
-        let values = ids.map(|user| user.get().into()).collect();
-        for row in sql::ACQUAINTANCES.rows(database, list.len(), values).await? {
-            found.insert(user_id(get(&row, "user_id")?)?);
-        }
-    }
-    Ok(found)
+    let backend = database.get_database_backend();
+    let list = sql::integer_list(backend, users.iter().map(|user| user.get()));
+    let values = vec![viewer.get().into(), list];
+    let rows = sql::rows(database, sql::acquaintances(backend), values).await?;
+    rows.iter().map(|row| user_id(get(row, "user_id")?)).collect()
 }
 
 /// The membership of a user.
@@ -74,48 +72,80 @@ pub(crate) async fn has_business_member<C: ConnectionTrait>(
     row.map(|row| get(&row, "business")).transpose()
 }
 
-/// The members of flows.
-pub(super) struct Members {
-    /// By flow, each list ordered by id.
-    pub(super) by_flow: HashMap<i64, Vec<User>>,
-    /// False if the reading ended because they exceeded the budget.
-    pub(super) is_complete: bool,
-}
-
-/// Reads the members of flows, page by page, until they exceed a budget.
+/// The members of a flow by id, up to the first one beyond a budget.
 pub(super) async fn members<C: ConnectionTrait>(
     database: &C,
-    flows: &[i64],
+    flow: FlowId,
     max_bytes: usize,
-) -> Result<Members, StoreError> {
-    let mut flows = flows.to_vec();
-    flows.sort_unstable();
-    let mut by_flow: HashMap<i64, Vec<User>> = HashMap::with_capacity(flows.len());
-    let mut bytes = 0;
-    for list in sql::padded_lists(&flows) {
-        let (mut list, mut after) = (list, (0, 0));
-        loop {
-            let values = list.iter().copied().chain([after.0, after.1, MEMBERS_PAGE]);
-            let values = values.map(Value::from).collect();
-            let rows = sql::MEMBERS.rows(database, list.len(), values).await?;
-            let is_last = rows.len() < MEMBERS_PAGE as usize;
-            for row in rows {
-                let member = user::Model::from_query_result(&row, "").map_err(store_error)?;
-                after = (get(&row, "in_flow")?, member.id);
-                let member = to_user(member)?;
-                bytes += user_size(&member);
-                by_flow.entry(after.0).or_default().push(member);
-                if bytes > max_bytes {
-                    return Ok(Members { by_flow, is_complete: false });
-                }
-            }
-            if is_last {
-                break;
-            }
-            // The flows before that of the last member are complete.
-            let rest: Vec<i64> = list.into_iter().filter(|flow| *flow >= after.0).collect();
-            list = sql::padded_lists(&rest).next().unwrap_or_default();
+) -> Result<Vec<User>, StoreError> {
+    let (mut members, mut bytes, mut after) = (Vec::new(), 0, 0);
+    while bytes <= max_bytes {
+        let values = vec![flow.get().into(), after.into(), MEMBERS_PAGE.into()];
+        let rows = sql::rows(database, &sql::MEMBERS, values).await?;
+        let is_last = rows.len() < MEMBERS_PAGE as usize;
+        for row in &rows {
+            let member = user_of_row(row)?;
+            after = member.id.get();
+            bytes += user_size(&member);
+            members.push(member);
+        }
+        if is_last {
+            break;
         }
     }
-    Ok(Members { by_flow, is_complete: true })
+    Ok(members)
+}
+
+/// The first members of flows by id, at most [`LISTED_MEMBERS`] of each, by flow. A member with the
+/// business tariff is among them if the flow has one.
+pub(super) async fn first_members<C: ConnectionTrait>(
+    database: &C,
+    flows: &[i64],
+) -> Result<HashMap<i64, Vec<i64>>, StoreError> {
+    let mut by_flow: HashMap<i64, Vec<i64>> = HashMap::with_capacity(flows.len());
+    for list in sql::padded_lists(flows) {
+        let values = list.iter().copied().chain([LISTED_MEMBERS as i64 - 1]);
+        let values = values.map(Value::from).collect();
+        for row in sql::FIRST_MEMBERS.rows(database, list.len(), values).await? {
+            by_flow.entry(get(&row, "flow_id")?).or_default().push(get(&row, "user_id")?);
+        }
+    }
+    by_flow.values_mut().for_each(|members| members.sort_unstable());
+    let cut = by_flow.iter().filter(|(_, members)| members.len() == LISTED_MEMBERS);
+    let cut: Vec<i64> = cut.map(|(flow, _)| *flow).collect();
+    for list in sql::padded_lists(&cut) {
+        let values = list.iter().copied().map(Value::from).collect();
+        for row in sql::FIRST_BUSINESS_MEMBERS.rows(database, list.len(), values).await? {
+            let (flow, business): (i64, i64) = (get(&row, "flow_id")?, get(&row, "user_id")?);
+            if let Some(last) = by_flow.get_mut(&flow).and_then(|members| members.last_mut()) {
+                *last = business.max(*last);
+            }
+        }
+    }
+    Ok(by_flow)
+}
+
+/// The first of these users, by id: as many as a budget has room for, and the next ones.
+pub(super) async fn users<C: ConnectionTrait>(
+    database: &C,
+    ids: &[i64],
+    max_bytes: usize,
+) -> Result<HashMap<i64, User>, StoreError> {
+    let (mut users, mut bytes) = (HashMap::with_capacity(ids.len()), 0);
+    for list in sql::padded_lists(ids) {
+        if bytes > max_bytes {
+            break;
+        }
+        let values = list.iter().copied().map(Value::from).collect();
+        for row in sql::USERS.rows(database, list.len(), values).await? {
+            let user = user_of_row(&row)?;
+            bytes += user_size(&user);
+            users.insert(user.id.get(), user);
+        }
+    }
+    Ok(users)
+}
+
+fn user_of_row(row: &QueryResult) -> Result<User, StoreError> {
+    to_user(user::Model::from_query_result(row, "").map_err(store_error)?)
 }

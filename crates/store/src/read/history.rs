@@ -1,12 +1,13 @@
 //! Messages, history and changes.
 
+use super::changed_messages::{ChangedMessages, changed_messages};
 use super::flows::{flow, membership};
-use super::summaries::{Selected, Selection, select};
+use super::messages::{messages, size};
+use super::summaries::{FlowList, Selected, select};
 use super::users::user;
 use crate::commit_time::last_commit_time;
-use crate::rows::message as to_message;
-use crate::sql::{self, ChangesScope, SummaryScope, get};
-use sea_orm::{ConnectionTrait, Value};
+use crate::sql::{self, FlowScope, get};
+use sea_orm::ConnectionTrait;
 use tolmach_domain::{
     Changes, Fault, FlowId, HistoryRange, Message, MessagePage, Timestamp, UserId, Version,
 };
@@ -101,17 +102,15 @@ pub(crate) async fn changes<C: ConnectionTrait>(
     let newest = last_commit_time(database).await?;
     // One half is for messages, the other one for flows.
     let max_bytes = max_bytes / 2;
-    let mut values = vec![
-        Value::from(id.get()),
-        since.micros().into(),
-        (i64::from(limit) + 1).into(),
-        size(max_bytes),
-    ];
-    values.extend(flow.map(|flow| Value::from(flow.get())));
-    let scope = if flow.is_some() { ChangesScope::One } else { ChangesScope::All };
-    let mut changed =
-        messages(database, sql::message_changes(database.get_database_backend(), scope), values)
-            .await?;
+    let changed = ChangedMessages {
+        user: id,
+        flow,
+        since,
+        until: newest,
+        limit: limit as usize + 1,
+        max_bytes,
+    };
+    let mut changed = changed_messages(database, changed).await?;
     // The statement stops reading at the size of the stored contents, which are smaller than their
     // records in the answer.
     let bytes: usize = changed.iter().map(message_size).sum();
@@ -122,20 +121,15 @@ pub(crate) async fn changes<C: ConnectionTrait>(
     // time.
     let mut until =
         if more { changed.last().map_or(since, |last| last.changed_at) } else { newest };
-    let selection = Selection {
-        scope: SummaryScope::Changed,
-        values: vec![
-            id.get().into(),
-            since.micros().into(),
-            until.micros().into(),
-            flow.map_or(0, FlowId::get).into(),
-        ],
+    let list = FlowList {
+        scope: FlowScope::Changed,
+        changed_after: since.micros(),
         limit: u32::MAX,
         offset: 0,
-        members: false,
-        max_bytes,
+        further: vec![id.get().into(), until.micros().into(), flow.map_or(0, FlowId::get).into()],
     };
-    let Selected { summaries: mut flows, is_complete } = select(database, selection).await?;
+    let Selected { summaries: mut flows, is_complete } =
+        select(database, list, id, false, max_bytes).await?;
     if !is_complete {
         // The answer ends with the last flow that fits.
         until = flows.last().map_or(since, |summary| summary.flow.changed_at);
@@ -161,17 +155,4 @@ pub(crate) async fn messages_after<C: ConnectionTrait>(
         vec![flow.get().into(), after.0.into(), i64::from(limit).into()],
     )
     .await
-}
-
-/// A size as a parameter.
-fn size(bytes: usize) -> Value {
-    i64::try_from(bytes).unwrap_or(i64::MAX).into()
-}
-
-async fn messages<C: ConnectionTrait>(
-    database: &C,
-    sql: &str,
-    values: Vec<Value>,
-) -> Result<Vec<Message>, StoreError> {
-    sql::rows(database, sql, values).await?.iter().map(to_message).collect()
 }

@@ -1,8 +1,10 @@
 //! Statements over flows and members.
 
 use super::columns::columns;
+use super::integer_list::in_list;
 use super::list_statement::{ListStatement, placeholders, placeholders_from, tuples};
 use crate::entities::{flow, user};
+use sea_orm::DbBackend;
 use std::sync::LazyLock;
 
 /// Flows by id, without deleted ones.
@@ -21,29 +23,43 @@ pub(crate) const FLOW_VERSIONS: &str = "\
     SELECT f.id, f.version FROM member mb JOIN flow f ON f.id = mb.flow_id \
     WHERE mb.user_id = $1 ORDER BY f.id";
 
-/// The members of flows after one of them, ordered by flow and id: flows, flow and id of that
-/// member, limit.
-pub(crate) static MEMBERS: LazyLock<ListStatement> = LazyLock::new(|| {
+/// The members of a flow after one of them, ordered by id: flow, id of that member, limit.
+pub(crate) static MEMBERS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {} FROM member mb JOIN \"user\" u ON u.id = mb.user_id \
+         WHERE mb.flow_id = $1 AND mb.user_id > $2 ORDER BY mb.user_id LIMIT $3",
+        columns::<user::Entity>("u")
+    )
+});
+
+/// The first members of flows by id: flows, the number of them less one.
+pub(crate) static FIRST_MEMBERS: LazyLock<ListStatement> = LazyLock::new(|| {
     ListStatement::new(|length| {
-        // The sign keeps the planner from reading all flows from that member on.
         format!(
-            "SELECT mb.flow_id AS in_flow, {} FROM member mb \
-             JOIN \"user\" u ON u.id = mb.user_id WHERE mb.flow_id IN ({}) \
-             AND (+mb.flow_id, mb.user_id) > (${}, ${}) \
-             ORDER BY mb.flow_id, mb.user_id LIMIT ${}",
-            columns::<user::Entity>("u"),
+            "SELECT f.id AS flow_id, mb.user_id FROM (SELECT id FROM flow WHERE id IN ({})) f \
+             JOIN member mb ON mb.flow_id = f.id AND mb.user_id <= coalesce((SELECT c.user_id \
+             FROM member c WHERE c.flow_id = f.id ORDER BY c.user_id LIMIT 1 OFFSET ${}), {})",
             placeholders(length),
             length + 1,
-            length + 2,
-            length + 3,
+            i64::MAX
+        )
+    })
+});
+
+/// The first members of flows by id who have the business tariff, one for each flow: flows.
+pub(crate) static FIRST_BUSINESS_MEMBERS: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(|length| {
+        format!(
+            "SELECT flow_id, min(user_id) AS user_id FROM member \
+             WHERE business AND flow_id IN ({}) GROUP BY flow_id",
+            placeholders(length)
         )
     })
 });
 
 /// True if a member of a flow has the business tariff; no row if there is no such flow: flow.
 pub(crate) const HAS_BUSINESS_MEMBER: &str = "\
-    SELECT EXISTS (SELECT 1 FROM member mb JOIN \"user\" u ON u.id = mb.user_id \
-    WHERE mb.flow_id = f.id AND u.business) AS business \
+    SELECT EXISTS (SELECT 1 FROM member mb WHERE mb.flow_id = f.id AND mb.business) AS business \
     FROM flow f WHERE f.id = $1 AND f.deleted_at IS NULL";
 
 /// Those of these pairs of flow and user that are memberships.
@@ -55,6 +71,25 @@ pub(crate) static MEMBERSHIPS: LazyLock<ListStatement> = LazyLock::new(|| {
         )
     })
 });
+
+/// Inserts members who have read nothing: flow, the one who has acted, time of joining, users.
+pub(crate) fn insert_members(backend: DbBackend) -> &'static str {
+    static STATEMENTS: LazyLock<[String; 2]> =
+        LazyLock::new(|| [DbBackend::Postgres, DbBackend::Sqlite].map(statement));
+    fn statement(backend: DbBackend) -> String {
+        // A tariff that is about to change is waited for.
+        let lock = if backend == DbBackend::Postgres { "FOR SHARE OF u" } else { "" };
+        format!(
+            "INSERT INTO member (flow_id, user_id, read_version, acted, joined_at, business) \
+             SELECT $1, u.id, 0, u.id = $2, $3, u.business FROM \"user\" u WHERE {} {lock}",
+            in_list(backend, "u.id", 4)
+        )
+    }
+    &STATEMENTS[usize::from(backend != DbBackend::Postgres)]
+}
+
+/// Sets the tariff in the memberships of a user: business, user.
+pub(crate) const SET_BUSINESS: &str = "UPDATE member SET business = $1 WHERE user_id = $2";
 
 /// Marks memberships, given as pairs of flow and user, as those of members who have acted.
 pub(crate) static SET_ACTED: LazyLock<ListStatement> = LazyLock::new(|| {
@@ -70,16 +105,19 @@ pub(crate) static SET_ACTED: LazyLock<ListStatement> = LazyLock::new(|| {
 /// Those of these users who share a flow with a viewer in which both have acted: viewer, users. The
 /// sign keeps the index from being searched for each of the users in each of the flows: it is read
 /// through once for a flow.
-pub(crate) static ACQUAINTANCES: LazyLock<ListStatement> = LazyLock::new(|| {
-    ListStatement::new(|length| {
+pub(crate) fn acquaintances(backend: DbBackend) -> &'static str {
+    static STATEMENTS: LazyLock<[String; 2]> =
+        LazyLock::new(|| [DbBackend::Postgres, DbBackend::Sqlite].map(statement));
+    fn statement(backend: DbBackend) -> String {
         format!(
             "SELECT DISTINCT theirs.user_id FROM member mine \
              JOIN member theirs ON theirs.flow_id = mine.flow_id \
-             WHERE mine.user_id = $1 AND mine.acted AND theirs.acted AND +theirs.user_id IN ({})",
-            placeholders_from(2, length)
+             WHERE mine.user_id = $1 AND mine.acted AND theirs.acted AND {}",
+            in_list(backend, "+theirs.user_id", 2)
         )
-    })
-});
+    }
+    &STATEMENTS[usize::from(backend != DbBackend::Postgres)]
+}
 
 /// Moves a member's read mark forward: version, flow, user.
 pub(crate) const MOVE_READ_MARK: &str = "\
@@ -134,55 +172,56 @@ pub(crate) const ADD_FLOW_KEY: &str = "\
     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (owner_id, key) DO UPDATE \
     SET flow_id = excluded.flow_id, fingerprint = excluded.fingerprint, used_at = excluded.used_at";
 
-/// The flows that summaries are read of.
+/// The flows of a list.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum SummaryScope {
-    /// One flow: viewer, flow.
-    One,
-    /// Every flow, newest activity first: viewer, changed after, limit, offset.
+pub(crate) enum FlowScope {
+    /// Every flow, newest activity first: changed after, limit, offset.
     All,
-    /// The viewer's flows, newest activity first: the same.
-    Viewers,
-    /// The viewer's flows, or one of them, oldest change first: viewer, changed after, changed up
-    /// to, flow or 0, limit, offset.
+    /// The flows of a user, newest activity first: changed after, limit, offset, user.
+    Users,
+    /// The flows of a user, or one of them, oldest change first: changed after, limit, offset,
+    /// user, changed up to, flow or 0.
     Changed,
 }
 
-/// Flows with the viewer's read mark and the ids of the newest and the oldest message.
-pub(crate) fn flow_summaries(scope: SummaryScope) -> &'static str {
-    static ONE: LazyLock<String> = LazyLock::new(|| summary("LEFT JOIN", "f.id = $2", "", "DESC"));
-    static ALL: LazyLock<String> =
-        LazyLock::new(|| summary("LEFT JOIN", "f.changed_at > $2", "LIMIT $3 OFFSET $4", "DESC"));
-    static VIEWERS: LazyLock<String> =
-        LazyLock::new(|| summary("JOIN", "f.changed_at > $2", "LIMIT $3 OFFSET $4", "DESC"));
-    static CHANGED: LazyLock<String> = LazyLock::new(|| {
-        let condition = "f.changed_at > $2 AND f.changed_at <= $3 AND (f.id = $4 OR $4 = 0)";
-        summary("JOIN", condition, "LIMIT $5 OFFSET $6", "ASC")
-    });
-    fn summary(join: &str, condition: &str, page: &str, direction: &str) -> String {
-        let columns = columns::<flow::Entity>("f");
-        let order = format!("ORDER BY f.changed_at {direction}, f.id {direction}");
-        let edge = |order: &str| {
-            format!(
-                "(SELECT e.id FROM message e WHERE e.flow_id = f.id AND e.deleted_at IS NULL \
-                 ORDER BY e.posted {order} LIMIT 1)"
-            )
-        };
-        // The inner statement cuts the page, so that the messages are looked up for its flows only
-        // and not for every flow that is sorted.
-        format!(
-            "SELECT f.*, {} AS last_id, {} AS first_id \
-             FROM (SELECT {columns}, mb.read_version FROM flow f \
-             {join} member mb ON mb.flow_id = f.id AND mb.user_id = $1 \
-             WHERE f.deleted_at IS NULL AND {condition} {order} {page}) f {order}",
-            edge("DESC"),
-            edge("ASC"),
+/// The ids of the flows of a list, in its order.
+pub(crate) fn flow_ids(scope: FlowScope) -> &'static str {
+    static STATEMENTS: LazyLock<[String; 3]> = LazyLock::new(|| {
+        const USERS: &str = "JOIN member mb ON mb.flow_id = f.id AND mb.user_id = $4";
+        const CHANGED: &str = "AND f.changed_at <= $5 AND (f.id = $6 OR $6 = 0)";
+        [("", "", "DESC"), (USERS, "", "DESC"), (USERS, CHANGED, "ASC")].map(
+            |(join, condition, direction)| {
+                format!(
+                    "SELECT f.id FROM flow f {join} \
+                     WHERE f.deleted_at IS NULL AND f.changed_at > $1 {condition} \
+                     ORDER BY f.changed_at {direction}, f.id {direction} LIMIT $2 OFFSET $3"
+                )
+            },
         )
-    }
+    });
     match scope {
-        SummaryScope::One => &ONE,
-        SummaryScope::All => &ALL,
-        SummaryScope::Viewers => &VIEWERS,
-        SummaryScope::Changed => &CHANGED,
+        FlowScope::All => &STATEMENTS[0],
+        FlowScope::Users => &STATEMENTS[1],
+        FlowScope::Changed => &STATEMENTS[2],
     }
 }
+
+/// Flows with a viewer's read mark and the ids of the newest and the oldest message: viewer, flows.
+pub(crate) static SUMMARIES: LazyLock<ListStatement> = LazyLock::new(|| {
+    let columns = columns::<flow::Entity>("f");
+    let edge = |order: &str| {
+        format!(
+            "(SELECT e.id FROM message e WHERE e.flow_id = f.id AND e.deleted_at IS NULL \
+             ORDER BY e.posted {order} LIMIT 1)"
+        )
+    };
+    let (newest, oldest) = (edge("DESC"), edge("ASC"));
+    ListStatement::new(|length| {
+        format!(
+            "SELECT {columns}, mb.read_version, {newest} AS last_id, {oldest} AS first_id \
+             FROM flow f LEFT JOIN member mb ON mb.flow_id = f.id AND mb.user_id = $1 \
+             WHERE f.deleted_at IS NULL AND f.id IN ({})",
+            placeholders_from(2, length)
+        )
+    })
+});

@@ -3,7 +3,7 @@
 use super::columns::columns;
 use super::list_statement::{ListStatement, placeholders, tuples};
 use crate::entities::message;
-use sea_orm::{DbBackend, IdenStatic, Iterable};
+use sea_orm::{IdenStatic, Iterable};
 use std::sync::LazyLock;
 use tolmach_engine::PREVIEW_BYTES;
 
@@ -144,51 +144,74 @@ pub(crate) static MESSAGES_AFTER: LazyLock<String> = LazyLock::new(|| {
 /// The flows that changed messages are read of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ChangesScope {
-    /// All flows of the user: user, changed after, limit, size.
+    /// All flows of the user: user, changed after, changed up to, limit, size.
     All,
-    /// One of them: user, changed after, limit, size, flow.
+    /// One of them: user, changed after, changed up to, limit, size, flow.
     One,
 }
 
-/// Messages of a user's flows changed after a time, deleted ones too, within a size. Each flow that
-/// changed yields at most `limit` messages, by an index, so that the cost is bounded by flows and
-/// not by messages.
-pub(crate) fn message_changes(backend: DbBackend, scope: ChangesScope) -> &'static str {
-    static CORRELATED: LazyLock<[String; 2]> =
-        LazyLock::new(|| SCOPES.map(|members| changed(&correlated(members))));
-    static LATERAL: LazyLock<[String; 2]> =
-        LazyLock::new(|| SCOPES.map(|members| changed(&lateral(members))));
-    const SCOPES: [&str; 2] = ["mb.user_id = $1", "mb.user_id = $1 AND mb.flow_id = $5"];
-    fn changed(selection: &str) -> String {
-        with_authors(&within_size(selection, "ASC", 4), "", "m.changed_at")
-    }
-    fn correlated(members: &str) -> String {
-        format!(
-            "SELECT n.id, n.changed_at AS place, {} FROM member mb \
-             JOIN flow f ON f.id = mb.flow_id JOIN message n ON n.id IN \
-             (SELECT c.id FROM message c WHERE c.flow_id = f.id AND c.changed_at > $2 \
-             ORDER BY c.changed_at LIMIT $3) \
-             WHERE {members} AND f.changed_at > $2 ORDER BY n.changed_at LIMIT $3",
+/// SQLite: messages of a user's flows changed within a time, deleted ones too, within a size.
+///
+/// The recursive statement merges the flows by commit time: SQLite keeps its queue in that order,
+/// each step takes the earliest change of all flows from it and adds the next one of the same flow.
+/// It costs an index search for each flow and for each message of the result. A flow without a
+/// further change is in the queue with the latest time of all.
+pub(crate) fn merged_changes(scope: ChangesScope) -> &'static str {
+    static STATEMENTS: LazyLock<[String; 2]> =
+        LazyLock::new(|| ["", " AND mb.flow_id = $6"].map(merged));
+    fn merged(members: &str) -> String {
+        let next = |flow: &str, after: &str| {
+            format!(
+                "coalesce((SELECT min(n.changed_at) FROM message n WHERE n.flow_id = {flow} \
+                 AND n.changed_at > {after}), {LATEST})"
+            )
+        };
+        let (first, further) = (next("mb.flow_id", "$2"), next("g.flow_id", "g.changed_at"));
+        let selection = format!(
+            "WITH RECURSIVE merged (flow_id, changed_at) AS (SELECT mb.flow_id, {first} \
+             FROM member mb JOIN flow f ON f.id = mb.flow_id \
+             WHERE mb.user_id = $1 AND f.changed_at > $2{members} UNION ALL \
+             SELECT g.flow_id, {further} FROM merged g WHERE g.changed_at <= $3 \
+             ORDER BY 2 LIMIT $4) \
+             SELECT n.id, n.changed_at AS place, {} FROM merged g JOIN message n \
+             ON n.flow_id = g.flow_id AND n.changed_at = g.changed_at WHERE g.changed_at <= $3",
             size("n")
-        )
+        );
+        with_authors(&within_size(&selection, "ASC", 5), "", "m.changed_at")
     }
-    // PostgreSQL would compare every message with the list of every flow.
-    fn lateral(members: &str) -> String {
-        format!(
-            "SELECT n.id, n.place, n.size FROM member mb \
-             JOIN flow f ON f.id = mb.flow_id CROSS JOIN LATERAL \
-             (SELECT c.id, c.changed_at AS place, {} FROM message c \
-             WHERE c.flow_id = f.id AND c.changed_at > $2 ORDER BY c.changed_at LIMIT $3) n \
-             WHERE {members} AND f.changed_at > $2 ORDER BY n.place LIMIT $3",
-            size("c")
-        )
-    }
-    let statements = if backend == DbBackend::Postgres { &LATERAL } else { &CORRELATED };
     match scope {
-        ChangesScope::All => &statements[0],
-        ChangesScope::One => &statements[1],
+        ChangesScope::All => &STATEMENTS[0],
+        ChangesScope::One => &STATEMENTS[1],
     }
 }
+
+/// Later than every commit time.
+const LATEST: i64 = i64::MAX;
+
+/// PostgreSQL: a user's flows that changed after a time: user, time, flow or 0 for all.
+pub(crate) const CHANGED_FLOWS: &str = "\
+    SELECT f.id FROM member mb JOIN flow f ON f.id = mb.flow_id \
+    WHERE mb.user_id = $1 AND f.changed_at > $2 AND (f.id = $3 OR $3 = 0)";
+
+/// PostgreSQL: the times of the next changes in flows, each after a time of its own, ordered by
+/// time: flows, times, up to, limit in each flow, limit.
+pub(crate) const NEXT_CHANGES: &str = "\
+    SELECT v.flow_id, n.changed_at FROM unnest(CAST(CAST($1 AS text) AS bigint[]), \
+    CAST(CAST($2 AS text) AS bigint[])) v (flow_id, after) CROSS JOIN LATERAL \
+    (SELECT c.changed_at FROM message c WHERE c.flow_id = v.flow_id AND c.changed_at > v.after \
+    AND c.changed_at <= $3 ORDER BY c.changed_at LIMIT $4) n ORDER BY n.changed_at LIMIT $5";
+
+/// PostgreSQL: the messages of flows that changed at these times, within a size: flows, times,
+/// size.
+pub(crate) static CHANGES_AT: LazyLock<String> = LazyLock::new(|| {
+    let selection = format!(
+        "SELECT n.id, n.changed_at AS place, {} FROM unnest(CAST(CAST($1 AS text) AS bigint[]), \
+         CAST(CAST($2 AS text) AS bigint[])) v (flow_id, changed_at) \
+         JOIN message n ON n.flow_id = v.flow_id AND n.changed_at = v.changed_at",
+        size("n")
+    );
+    with_authors(&within_size(&selection, "ASC", 3), "", "m.changed_at")
+});
 
 /// The stored size of a message's content, without reading the content.
 fn size(message: &str) -> String {

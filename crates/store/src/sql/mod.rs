@@ -7,40 +7,57 @@ mod blocks;
 mod columns;
 mod commit_clock;
 mod event_log;
+mod external_ids;
 mod flows;
 mod identifiers;
 mod ids;
+mod integer_list;
 mod list_statement;
 mod login_counters;
 mod messages;
 mod query;
 mod quotas;
 mod users;
+mod world;
 
-pub(crate) use blocks::{ADD_BLOCK, BLOCK_IN_CHAT, BLOCKED_USERS, BLOCKERS};
+pub(crate) use blocks::{ADD_BLOCK, BLOCK_IN_CHAT, BLOCKED_USERS, BLOCKERS, COUNT_OTHER_BLOCKS};
 pub(crate) use commit_clock::{
-    BEGIN_COPY, END_COPY, LAST_COMMIT_TIME, SET_LAST_COMMIT_TIME, SOURCE_OF_COPY,
-    lock_commit_clock, lock_schema,
+    BEGIN_CHANGES, BEGIN_COPY, SOURCE_OF_COPY, end_changes, end_copy, is_concurrent,
+    last_commit_time, lock_schema, remove_connections,
 };
 pub(crate) use event_log::{APPEND_EVENT, EVENTS_AFTER, FLOWS_CHANGED_AFTER};
+pub(crate) use external_ids::{
+    ADD_EXTERNAL_IDS, ADDITIONS, COUNT_ADDITION, EXTERNAL_IDS_OF_OBJECTS,
+    HIGHEST_EXTERNAL_ID_BELOW, HIGHEST_EXTERNAL_OBJECT, OBJECTS_OF_EXTERNAL_IDS,
+};
 pub(crate) use flows::{
-    ACQUAINTANCES, ADD_FLOW_KEY, FLOW_KEY, FLOW_VERSIONS, FLOWS, HAS_BUSINESS_MEMBER, MEMBERS,
-    MEMBERSHIPS, MOVE_READ_MARK, POSTING_FLOWS, SET_ACTED, SET_FLOW_VERSIONS, SummaryScope,
-    TAKE_VERSIONS, flow_summaries,
+    ADD_FLOW_KEY, FIRST_BUSINESS_MEMBERS, FIRST_MEMBERS, FLOW_KEY, FLOW_VERSIONS, FLOWS, FlowScope,
+    HAS_BUSINESS_MEMBER, MEMBERS, MEMBERSHIPS, MOVE_READ_MARK, POSTING_FLOWS, SET_ACTED,
+    SET_BUSINESS, SET_FLOW_VERSIONS, SUMMARIES, TAKE_VERSIONS, acquaintances, flow_ids,
+    insert_members,
 };
 pub(crate) use identifiers::{
     COLLIDING_LOGINS, FREE_IDENTIFIER, IDENTIFIERS_OF_USER, OWNER_OF_IDENTIFIER, TAKE_IDENTIFIER,
 };
-pub(crate) use ids::{last_id, skip_id, skip_ids, take_message_ids};
+pub(crate) use ids::{last_id, skip_id, skip_ids, take_ids, take_message_ids};
+pub(crate) use integer_list::integer_list;
 pub(crate) use list_statement::{
     ListStatement, chunk_lengths, chunks, padded_lists, placeholders, tuples,
 };
 pub(crate) use login_counters::{LOGIN_COUNTERS, PUT_LOGIN_COUNTER};
 pub(crate) use messages::{
-    ChangesScope, DELETABLE_MESSAGES, FLOWS_OF_MESSAGES, INSERT_MESSAGES, MESSAGE_COLUMNS,
-    MESSAGE_KEYS, MESSAGE_PREVIEWS, MESSAGES, MESSAGES_AFTER, NEWEST_MESSAGES,
-    NEWEST_MESSAGES_UP_TO, PUT_MESSAGE_KEYS, SKIP_MESSAGES, UNREAD_MESSAGES, message_changes,
+    CHANGED_FLOWS, CHANGES_AT, ChangesScope, DELETABLE_MESSAGES, FLOWS_OF_MESSAGES,
+    INSERT_MESSAGES, MESSAGE_COLUMNS, MESSAGE_KEYS, MESSAGE_PREVIEWS, MESSAGES, MESSAGES_AFTER,
+    NEWEST_MESSAGES, NEWEST_MESSAGES_UP_TO, NEXT_CHANGES, PUT_MESSAGE_KEYS, SKIP_MESSAGES,
+    UNREAD_MESSAGES, merged_changes,
 };
 pub(crate) use query::{execute, get, row, rows};
 pub(crate) use quotas::{ADD_QUOTA_USE, EXCESS_SESSIONS, NEXT_OWNER, REMOVE_SPENT_TOKENS};
-pub(crate) use users::{ACTIVE_USERS, SEARCH_USERS, USER_SUMMARIES};
+pub(crate) use users::{ACTIVE_USERS, SEARCH_USERS, USER_SUMMARIES, USERS};
+pub(crate) use world::{
+    AUTHORS, BEGIN_IMPORT, EXISTING_FLOWS, EXISTING_USERS, EXPORT_FLOWS, EXPORT_MEMBERS,
+    EXPORT_MESSAGES, EXPORT_USERS, FLOW_COLUMNS, IMPORT_STATE, IMPORTED_MESSAGE_COLUMNS,
+    INSERT_AVATARS, INSERT_FLOWS, INSERT_IDENTIFIERS, INSERT_IMPORTED_MESSAGES, INSERT_MEMBERS,
+    INSERT_USERS, MEMBER_USERS, MESSAGE_IDENTITIES, PAIRS, SET_IMPORT_POSITION, TAKEN_IDENTIFIERS,
+    USER_COLUMNS,
+};

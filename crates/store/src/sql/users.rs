@@ -15,6 +15,17 @@ pub(crate) static USER_SUMMARIES: LazyLock<ListStatement> = LazyLock::new(|| {
     })
 });
 
+/// Users by id, deleted ones too.
+pub(crate) static USERS: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(|length| {
+        format!(
+            "SELECT {} FROM \"user\" u WHERE u.id IN ({})",
+            columns::<user::Entity>("u"),
+            placeholders(length)
+        )
+    })
+});
+
 /// The ids of those of these users that are not deleted.
 pub(crate) static ACTIVE_USERS: LazyLock<ListStatement> = LazyLock::new(|| {
     ListStatement::new(|length| {

@@ -2,7 +2,7 @@
 
 use super::memory_store::MemoryStore;
 use super::state::{FlowKey, FlowRecord, State, distinct, next};
-use crate::answer_budget::{cut_members, cut_to_preview, fitting_flows};
+use crate::answer_budget::{cut_members, cut_to_listed, cut_to_preview, fitting_flows};
 use crate::ports::{
     CreateFlow, FlowCreation, FlowLimits, FlowStore, FlowSummaryQuery, IDEMPOTENCY_WINDOW,
     IdempotencyKey, Quota, StoreError,
@@ -99,8 +99,11 @@ impl FlowStore for MemoryStore {
                 .into_iter()
                 .skip(query.offset as usize)
                 .take(query.limit.map_or(usize::MAX, |limit| limit as usize));
-            let page =
-                page.map(|record| state.flow_summary(record, Some(query.viewer), query.members));
+            let page = page.map(|record| {
+                let mut summary = state.flow_summary(record, Some(query.viewer), query.members);
+                cut_to_listed(&mut summary.members);
+                summary
+            });
             fitting_flows(page, query.max_bytes)
         })
         .await

@@ -1,12 +1,14 @@
 //! Trials of the sizes of answers: history, changes, lists of flows and members.
 
 use super::fixture::{Fixture, ROOM, all_flows, new_message, new_user, page_of, texts};
-use crate::ports::{CreateFlow, FlowLimits, FlowSummaryQuery, HistoryQuery, NewUser, PostMessage};
-use crate::{PREVIEW_BYTES, flow_summary_size, message_size, user_size};
+use crate::ports::{
+    CreateFlow, FlowLimits, FlowSummaryQuery, HistoryQuery, NewUser, PostMessage, UserChange,
+};
+use crate::{LISTED_MEMBERS, PREVIEW_BYTES, flow_summary_size, message_size, user_size};
 use std::collections::{BTreeMap, BTreeSet};
 use tolmach_domain::{
     Attachment, AttachmentKind, Content, Flow, FlowId, FlowKind, FlowSummary, HistoryRange,
-    Message, MessageId, Timestamp, User, Version,
+    Message, MessageId, Timestamp, User, UserId, Version,
 };
 
 /// The newest ones, to the byte and at least one; of the unread ones the oldest, so that the next
@@ -121,7 +123,7 @@ pub async fn a_list_of_flows_ends_with_the_last_that_fits(fixture: &mut Fixture)
     }
 }
 
-/// Those with the lower ids, also of a list's first flow; a later flow is left out as a whole.
+/// Those with the lower ids, in a list at most 64; a later flow of a list is left out as a whole.
 pub async fn members_are_cut_to_those_that_fit(fixture: &mut Fixture) {
     const MEMBERS: usize = 600;
     let mut members: Vec<User> = Vec::new();
@@ -162,15 +164,52 @@ pub async fn members_are_cut_to_those_that_fit(fixture: &mut Fixture) {
     assert_eq!(flow_ids(&all), [medium.id, large.id, small.id]);
     let all_size: usize = all.iter().map(flow_summary_size).sum();
     for (max_bytes, counts) in [
-        (all_size, vec![301, MEMBERS, 2]),
-        (all_size - 1, vec![301, MEMBERS]),
-        (flow_summary_size(&all[0]) + flow_summary_size(&all[1]) - 1, vec![301]),
-        (flow_summary_size(&all[0]) - 1, vec![300]),
+        (all_size, vec![LISTED_MEMBERS, LISTED_MEMBERS, 2]),
+        (all_size - 1, vec![LISTED_MEMBERS, LISTED_MEMBERS]),
+        (flow_summary_size(&all[0]) + flow_summary_size(&all[1]) - 1, vec![LISTED_MEMBERS]),
+        (flow_summary_size(&all[0]) - 1, vec![LISTED_MEMBERS - 1]),
     ] {
         let query = FlowSummaryQuery { max_bytes, ..query.clone() };
         let found = fixture.store.flow_summaries(query).await.expect("the store answers");
-        let found: Vec<usize> = found.iter().map(|summary| summary.members.len()).collect();
-        assert_eq!(found, counts, "{max_bytes}");
+        for (summary, count) in found.iter().zip(&counts) {
+            assert_eq!(summary.members, members[..*count], "{max_bytes}");
+        }
+        assert_eq!(found.len(), counts.len(), "{max_bytes}");
+    }
+}
+
+/// In a list, also if it is beyond the 64 first ones; by a change of the tariff too.
+pub async fn a_list_names_a_member_with_the_business_tariff(fixture: &mut Fixture) {
+    let mut members = Vec::new();
+    for number in 0..LISTED_MEMBERS + 2 {
+        members.push(fixture.user(&format!("user {number}")).await);
+    }
+    let others: Vec<&User> = members[1..].iter().collect();
+    let large = fixture.group(&members[0], &others).await;
+    let full = fixture.group(&members[0], &others[..LISTED_MEMBERS - 1]).await;
+    let last = members.last().expect("there are users").id;
+    let query = FlowSummaryQuery { members: true, ..all_flows(&members[0]) };
+    let store = fixture.store.clone();
+    let listed = async || {
+        let flows = store.flow_summaries(query.clone()).await.expect("the store answers");
+        assert_eq!(flow_ids(&flows), [full.id, large.id]);
+        let ids = |summary: &FlowSummary| -> Vec<UserId> {
+            summary.members.iter().map(|member| member.id).collect()
+        };
+        (ids(&flows[0]), ids(&flows[1]))
+    };
+    let first: Vec<UserId> = members[..LISTED_MEMBERS].iter().map(|member| member.id).collect();
+    assert_eq!(listed().await, (first.clone(), first.clone()));
+    let mut with_last = first.clone();
+    with_last[LISTED_MEMBERS - 1] = last;
+    for (business, expected) in [(true, &with_last), (false, &first)] {
+        let now = fixture.tick();
+        let change = UserChange { business: Some(business), ..UserChange::default() };
+        fixture.store.update_user(last, change, now).await.expect("the user exists");
+        assert_eq!(listed().await, (first.clone(), expected.clone()));
+        for (flow, expected) in [(large.id, Some(business)), (full.id, Some(false))] {
+            assert_eq!(fixture.store.has_business_member(flow).await, Ok(expected));
+        }
     }
 }
 

@@ -365,3 +365,41 @@ pub async fn messages_after_a_version_fill_a_gap(fixture: &mut Fixture) {
         Ok(vec![])
     );
 }
+
+/// Also where flows changed one after the other, or one of them much more often than the others.
+pub async fn changes_of_uneven_flows_are_merged_in_commit_order(fixture: &mut Fixture) {
+    let [anna, boris] = fixture.users(["anna", "boris"]).await;
+    let mut flows = Vec::new();
+    for _ in 0..9 {
+        flows.push(fixture.group(&anna, &[&boris]).await);
+    }
+    let mut posted = Vec::new();
+    // One after the other, then in turn, then the last one alone.
+    let places = (0..6).flat_map(|flow| [flow; 7]).chain((0..4).flat_map(|_| 0..8));
+    for (number, flow) in places.chain([7; 40]).enumerate() {
+        posted.push(fixture.post(&flows[flow], &anna, &number.to_string()).await);
+    }
+    // The first ones move to the end.
+    for message in &posted[..3] {
+        let now = fixture.tick();
+        let edited = fixture.store.edit(editing(&anna, message.id, "edited"), now).await;
+        edited.expect("she is the author");
+    }
+    posted.rotate_left(3);
+    let expected = ids(&posted);
+    for limit in [1, 2, 5, 8, 31, expected.len() - 1, expected.len(), 1_000] {
+        let (mut since, mut found) = (Timestamp::default(), Vec::new());
+        loop {
+            let limit = u32::try_from(limit).expect("it is small");
+            let changes = fixture.store.changes(boris.id, since, None, limit, ROOM).await;
+            let changes = changes.expect("the store answers");
+            assert!(!changes.more || changes.messages.len() == limit as usize);
+            found.extend(ids(&changes.messages));
+            since = changes.until;
+            if !changes.more {
+                break;
+            }
+        }
+        assert_eq!(found, expected, "{limit}");
+    }
+}
