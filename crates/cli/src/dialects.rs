@@ -2,7 +2,7 @@
 
 pub use crate::dialect_folder::DialectFilesError;
 use std::sync::{Arc, LazyLock};
-use tolmach_dialect::{Configure, DOC, Dialect, OptionTable, OptionsError};
+use tolmach_dialect::{Configure, DOC, Dialect, OptionTable, OptionsError, Pinned};
 use tolmach_dialect_declared::{BUILT_IN, Declared, Revised, RevisionsError};
 use tolmach_server::UnknownRevision;
 
@@ -103,6 +103,39 @@ pub fn all() -> Vec<Arc<dyn Dialect>> {
 /// ```
 pub fn configure(id: &str, options: OptionTable) -> Result<Arc<dyn Dialect>, DialectError> {
     Ok(with_revisions(configure_compiled(id, options)?, revisions(id))?)
+}
+
+/// One revision of a dialect, as both sides of its wire have it: for clients of that revision.
+///
+/// ```
+/// use tolmach_cli::dialects::at_revision;
+/// use tolmach_dialect::OptionTable;
+///
+/// let literal = at_revision("mode", "literal", OptionTable::new())?;
+/// assert_eq!(literal.manifest().revisions, ["literal"]);
+/// assert!(at_revision("mode", "litteral", OptionTable::new()).is_err());
+/// # Ok::<(), tolmach_cli::dialects::DialectError>(())
+/// ```
+pub fn at_revision(
+    id: &str,
+    revision: &str,
+    options: OptionTable,
+) -> Result<Arc<dyn Dialect>, DialectError> {
+    let compiled = configure_compiled(id, options)?;
+    let files = revisions(id);
+    if let Some(file) = files.iter().find(|file| file.revision() == revision) {
+        return Ok(Arc::new(file.clone()));
+    }
+    let manifest = compiled.manifest();
+    let (dialect, own) = (manifest.id, manifest.revisions);
+    match Pinned::new(compiled, revision) {
+        Some(pinned) => Ok(Arc::new(pinned)),
+        None => {
+            let existing = own.iter().copied().chain(files.iter().map(Declared::revision));
+            let (revision, existing) = (revision.to_owned(), existing.collect());
+            Err(UnknownRevision { dialect, revision, existing }.into())
+        }
+    }
 }
 
 /// The dialect with this id as its document has it, without other revisions.
