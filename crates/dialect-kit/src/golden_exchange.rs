@@ -6,7 +6,8 @@ use crate::play::{
     DialectPair, PlayError, PreparedRequest, Recording, Replay, SharedFrame, WireEntry, event,
     outcome_for, record, request_of, step_time,
 };
-use crate::project::Project;
+use crate::project::{Project, folder_of};
+use crate::revision::title_of;
 use crate::stories::{Exchange, Step, stories};
 use crate::transcript::transcripts;
 use tolmach_dialect::{
@@ -79,7 +80,7 @@ impl GoldenExchange {
             format!("no story is named {story:?}; there are {names:?}")
         })?;
         let recording = record(dialect);
-        check_transcript(project, id, &recording, story.name)?;
+        check_transcript(project, dialect, &recording, story.name)?;
         let found = story.steps.iter().enumerate().find_map(|(index, step)| match step {
             Step::Exchange(exchange) if exchange.title() == title => Some((index, exchange)),
             _ => None,
@@ -147,14 +148,14 @@ impl DeliveredEvent {
 /// Checks that the dialect plays the project's transcript of a story.
 fn check_transcript(
     project: &Project,
-    dialect: &str,
+    dialect: &dyn Dialect,
     recording: &Recording,
     story: &str,
 ) -> Result<(), String> {
-    let path = project.transcripts(dialect).join(format!("{story}.txt"));
+    let path = project.transcripts(&folder_of(dialect.manifest())).join(format!("{story}.txt"));
     let golden =
         std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    if transcripts(dialect, recording).get(story) == Some(&golden) {
+    if transcripts(&title_of(dialect), recording).get(story) == Some(&golden) {
         Ok(())
     } else {
         Err(format!("{}: the dialect plays something else now", path.display()))

@@ -30,6 +30,7 @@ mod play;
 mod problems;
 mod project;
 mod rehearsal;
+mod revision;
 mod script;
 pub mod stories;
 mod transcript;
@@ -40,9 +41,12 @@ pub use golden_exchange::{DeliveredEvent, GoldenExchange, SessionPair};
 pub use kit::Kit;
 pub use losses::{Coverage, Losses, losses};
 pub use problems::{Outcome, Problems, check};
-pub use project::{DeclaredLoss, Deviations, Direction, Project, Schemas, UPDATE, operations};
+pub use project::{
+    DeclaredLoss, Deviations, Direction, Project, Schemas, UPDATE, folder_of, operations,
+};
 pub use script::{Script, ScriptStep};
-pub use translation::{Fidelity, Report, translation, translation_in};
+pub use transcript::story_transcripts;
+pub use translation::{Fidelity, Native, Report, translation, translation_in};
 pub use trials::recognition;
 
 /// Makes one test of each trial.

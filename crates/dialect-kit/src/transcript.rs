@@ -1,14 +1,21 @@
 //! Transcripts of what went over the wire, for people to read and for a test to compare.
 
-use crate::play::{RecordedStep, Recording, WireEntry};
+use crate::play::{RecordedStep, Recording, WireEntry, record};
+use crate::revision::title_of;
 use bytes::Bytes;
 use http::HeaderMap;
 use std::collections::BTreeMap;
-use tolmach_dialect::Frame;
+use tolmach_dialect::{Dialect, Frame};
 
 /// Headers that no dialect decides.
 const OMITTED_HEADERS: [&str; 5] =
     ["host", "connection", "content-length", "sec-websocket-key", "sec-websocket-version"];
+
+/// The transcript of each story as a dialect plays it, by its name. Of a dialect without a client
+/// there are none.
+pub fn story_transcripts(dialect: &dyn Dialect) -> BTreeMap<&'static str, String> {
+    transcripts(&title_of(dialect), &record(dialect))
+}
 
 /// The transcript of each story, by its name.
 pub(crate) fn transcripts(dialect: &str, recording: &Recording) -> BTreeMap<&'static str, String> {

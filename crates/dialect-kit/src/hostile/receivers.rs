@@ -7,9 +7,10 @@ use crate::play::{
     FlowStates, PlayError, PreparedRequest, ServerSide, accept, decode_reply, parts_of,
 };
 use crate::project::{Direction, Schemas};
+use crate::revision::default_revision;
 use http::Uri;
 use http::request::Parts;
-use tolmach_dialect::{ClientSession, DOC, Dialect, Frame, Handshake, Request, Violation};
+use tolmach_dialect::{ClientSession, Dialect, Frame, Handshake, Request, Revision, Violation};
 use tolmach_domain::{ConnectionId, Fault};
 
 /// Paths of endpoints that dialects share.
@@ -25,7 +26,9 @@ pub(crate) fn attack_server(
 ) -> Result<(), String> {
     let PreparedRequest { persona, server, flows, websocket, .. } = prepared;
     let persona = *persona;
+    let revision = default_revision(dialect);
     for granted in [true, false] {
+        let attack = ServerAttack { persona, flows, schemas, granted, revision, exchange: false };
         match frame {
             Frame::Request(request) if !*websocket => {
                 let parts = parts_of(request);
@@ -34,9 +37,7 @@ pub(crate) fn attack_server(
                 match accepted {
                     Ok(session) => {
                         let mut server = ServerSide::new(dialect, session, persona);
-                        let attack =
-                            ServerAttack { persona, flows, schemas, granted, exchange: true };
-                        attack.run(&mut server, frame)?;
+                        ServerAttack { exchange: true, ..attack }.run(&mut server, frame)?;
                     }
                     Err(rejection) => {
                         let response = Frame::Response(rejection.response);
@@ -44,10 +45,7 @@ pub(crate) fn attack_server(
                     }
                 }
             }
-            _ => {
-                let attack = ServerAttack { persona, flows, schemas, granted, exchange: false };
-                attack.run(server, frame)?;
-            }
+            _ => attack.run(server, frame)?,
         }
     }
     Ok(())
@@ -85,6 +83,8 @@ struct ServerAttack<'a> {
     schemas: &'a Schemas,
     /// True if requests are granted, false if they are refused.
     granted: bool,
+    /// The revision that the schemas describe.
+    revision: Revision,
     /// True for an HTTP exchange.
     exchange: bool,
 }
@@ -111,7 +111,7 @@ impl ServerAttack<'_> {
             Some(answer) if self.exchange && !matches!(answer, Frame::Response(_)) => {
                 Err(format!("an HTTP request is answered with a {} frame", answer.kind()))
             }
-            Some(answer) if server.session.revision() == DOC => {
+            Some(answer) if server.session.revision() == self.revision => {
                 check_schema(self.schemas, answer, &format!("the answer to a {kind} violation"))
             }
             Some(_) => Ok(()),
@@ -128,7 +128,7 @@ impl ServerAttack<'_> {
         let responded =
             guarded("responding", || server.respond(time(1), request, outcome, self.flows))?;
         match responded {
-            Ok((_, frames)) if server.session.revision() == DOC => {
+            Ok((_, frames)) if server.session.revision() == self.revision => {
                 frames.iter().try_for_each(|frame| {
                     check_schema(self.schemas, frame, &format!("the answer to {name}"))
                 })

@@ -8,9 +8,10 @@ use crate::play::prepared::PreparedRequest;
 use crate::play::responses::step_time;
 use crate::play::server_side::{Delivered, ServerSide};
 use crate::play::wire_entry::WireEntry;
+use crate::revision::default_revision;
 use crate::script::{Script, ScriptStep};
 use http::request::Parts;
-use tolmach_dialect::{Credentials, DOC, Dialect, Frame, Request};
+use tolmach_dialect::{Credentials, Dialect, Frame, Request, Revision};
 use tolmach_domain::{ConnectionId, Event, EventKind, Fault, Timestamp};
 
 /// The connection of every script.
@@ -121,6 +122,8 @@ struct Player<'a> {
     server: Option<ServerSide>,
     flows: FlowStates,
     entries: Vec<WireEntry>,
+    /// The revision that sessions have by default.
+    revision: Revision,
     default_revision: bool,
     pushed: Vec<&'static str>,
     /// The name of the command that was decoded last.
@@ -140,6 +143,7 @@ impl<'a> Player<'a> {
             server: None,
             flows: FlowStates::default(),
             entries: Vec::new(),
+            revision: default_revision(dialect),
             default_revision: true,
             pushed: Vec::new(),
             operation: None,
@@ -182,7 +186,7 @@ impl<'a> Player<'a> {
             ScriptStep::Event(kind) => self.event(now, kind)?,
         }
         let revision = self.server.as_ref().map(|server| server.session.revision());
-        self.default_revision &= revision.is_none_or(|revision| revision == DOC);
+        self.default_revision &= revision.is_none_or(|revision| revision == self.revision);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Declared losses.
 
 use crate::fixtures::time;
+use crate::losses::{Coverage, Losses};
 use crate::stories::{ADMINISTRATOR, Step, all_faults, stories};
 use std::collections::BTreeSet;
 use tolmach_domain::{Event, EventKind, Fault};
@@ -29,6 +30,19 @@ pub struct Deviations {
 }
 
 impl Deviations {
+    /// An entry for each operation of which a part is lost: what a wire loses, taken as declared.
+    pub(crate) fn of_losses(losses: &Losses) -> Self {
+        let partial =
+            losses.all().filter(|(_, coverage)| matches!(coverage, Coverage::Partial { .. }));
+        let entry = |(operation, _): (&str, &Coverage)| DeclaredLoss {
+            operation: operation.to_owned(),
+            partial: true,
+            what: "computed".to_owned(),
+            reason: "computed".to_owned(),
+        };
+        Self { losses: partial.map(entry).collect() }
+    }
+
     /// True if an entry gives a reason for the loss of the whole operation. Most whole losses have
     /// none: [`crate::losses()`] computes them.
     pub fn explains_loss_of(&self, operation: &str) -> bool {

@@ -5,10 +5,23 @@ use crate::project::schemas::Schemas;
 use crate::project::specification::Specification;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use tolmach_dialect::{DOC, Manifest};
 
 /// The environment variable that has goldens rewritten instead of compared. Refused where `CI` is
 /// set.
 pub const UPDATE: &str = "TOLMACH_UPDATE_GOLDENS";
+
+/// The file with the schemas of a revision that is a file, in its folder below `protocols`.
+pub(crate) const SCHEMAS: &str = "schemas.json";
+
+/// The folder of a wire's documents below `protocols`: the id of the dialect, and
+/// `<id>/revisions/<revision>` where the first revision of the manifest is not the document's.
+pub fn folder_of(manifest: &Manifest) -> String {
+    match manifest.revisions.first() {
+        Some(revision) if *revision != DOC => format!("{}/revisions/{revision}", manifest.id),
+        _ => manifest.id.to_owned(),
+    }
+}
 
 /// A project: a folder with `protocols/<dialect>` and `schemas/<dialect>`.
 #[derive(Debug, Clone)]
@@ -29,7 +42,7 @@ impl Project {
         if own.join("protocols").is_dir() { Self::at(own) } else { Self::at(own.join("../..")) }
     }
 
-    /// The folder with the documents of a dialect.
+    /// The folder with the documents of a dialect, or of a revision: see [`folder_of`].
     pub(crate) fn protocol(&self, dialect: &str) -> PathBuf {
         self.root.join("protocols").join(dialect)
     }
@@ -71,8 +84,15 @@ impl Project {
         Ok(Specification::parse(&text))
     }
 
-    /// Compiles `schemas/<dialect>`.
+    /// Compiles `schemas/<dialect>`, or the `schemas.json` of a revision.
     pub fn schemas(&self, dialect: &str) -> Result<Schemas, String> {
+        let document = self.protocol(dialect).join(SCHEMAS);
+        if document.is_file() {
+            let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", document.display());
+            let text = std::fs::read_to_string(&document).map_err(|error| fail(&error))?;
+            let value: Value = serde_json::from_str(&text).map_err(|error| fail(&error))?;
+            return Schemas::of_document(&value, dialect);
+        }
         Schemas::read(&self.root.join("schemas").join(dialect), dialect)
     }
 }
@@ -80,6 +100,14 @@ impl Project {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_revision_has_a_folder_below_its_dialect() {
+        let document = Manifest::new("toy", "a toy");
+        assert_eq!(folder_of(&document), "toy");
+        assert_eq!(folder_of(&document.clone().revisions(&[DOC, "field"])), "toy");
+        assert_eq!(folder_of(&document.revisions(&["field"])), "toy/revisions/field");
+    }
 
     #[test]
     fn a_crate_with_protocols_of_its_own_is_its_own_project() {

@@ -7,7 +7,8 @@ mod schemas;
 mod specification;
 
 pub use deviations::{DeclaredLoss, Deviations, operations};
-pub use files::{Project, UPDATE};
+pub(crate) use files::SCHEMAS;
+pub use files::{Project, UPDATE, folder_of};
 pub(crate) use frame_json::json_of;
 pub use schemas::{Direction, Schemas};
 pub(crate) use specification::{Example, ExampleExchange};

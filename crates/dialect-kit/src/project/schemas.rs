@@ -1,5 +1,6 @@
 //! JSON schemas of frames.
 
+use crate::project::SCHEMAS;
 use crate::project::frame_json::json_of;
 use jsonschema::{Registry, Validator};
 use serde_json::Value;
@@ -9,6 +10,9 @@ use tolmach_dialect::Frame;
 
 /// The names of schema files.
 const NAMES: &str = "<name>.request.json, <name>.reply.json, <name>.push.json or definitions.json";
+
+/// The names of schemas in one document.
+const DEFINITIONS: &str = "<name>.request, <name>.reply or <name>.push";
 
 /// The direction of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +96,32 @@ impl Schemas {
                 .with_registry(&registry)
                 .build(&serde_json::json!({ "$ref": address(name) }))
                 .map_err(|error| format!("schemas/{dialect}/{name}: {error}"))?;
+            validators.insert(name.clone(), (direction, validator));
+        }
+        Ok(Self { validators })
+    }
+
+    /// Compiles a document with the schema of each kind of frame under `$defs`, by names without
+    /// `.json`, such as `send.request`.
+    pub(crate) fn of_document(document: &Value, dialect: &str) -> Result<Self, String> {
+        let address = format!("https://tolmach.invalid/protocols/{dialect}/{SCHEMAS}");
+        let registry = Registry::new()
+            .extend([(address.clone(), document.clone())])
+            .and_then(jsonschema::RegistryBuilder::prepare)
+            .map_err(|error| format!("{dialect}: {error}"))?;
+        let definitions = document.get("$defs").and_then(Value::as_object);
+        let mut validators = BTreeMap::new();
+        for name in definitions.into_iter().flat_map(|definitions| definitions.keys()) {
+            let direction = match name.rsplit_once('.') {
+                Some((_, "request")) => Direction::Request,
+                Some((_, "reply" | "push")) => Direction::Answer,
+                _ => return Err(format!("{dialect}, {name}: a schema is named {DEFINITIONS}")),
+            };
+            let validator = jsonschema::options()
+                .with_draft(jsonschema::Draft::Draft202012)
+                .with_registry(&registry)
+                .build(&serde_json::json!({ "$ref": format!("{address}#/$defs/{name}") }))
+                .map_err(|error| format!("{dialect}, {name}: {error}"))?;
             validators.insert(name.clone(), (direction, validator));
         }
         Ok(Self { validators })
@@ -189,6 +219,27 @@ mod tests {
         assert!(
             Schemas::compile(&BTreeMap::from([("a.json".to_owned(), json!({}))]), "toy").is_err()
         );
+    }
+
+    #[test]
+    fn one_document_has_a_schema_for_each_kind_of_frame() {
+        let document = json!({"$defs": {
+            "a.request": {"type": "object", "required": ["id"]},
+            "a.reply": {"type": "array"},
+        }});
+        let schemas = Schemas::of_document(&document, "toy/revisions/field").unwrap();
+        assert_eq!(schemas.names().collect::<Vec<_>>(), ["a.reply", "a.request"]);
+        for (frame, direction, valid) in [
+            ("{\"id\":1}", Direction::Request, true),
+            ("{}", Direction::Request, false),
+            ("[]", Direction::Answer, true),
+            ("{}", Direction::Answer, false),
+        ] {
+            let checked = schemas.check(&Frame::text(frame), direction).unwrap();
+            assert_eq!(checked.is_ok(), valid, "{frame} {direction:?}");
+        }
+        let misnamed = json!({"$defs": {"a": {}}});
+        assert!(Schemas::of_document(&misnamed, "toy").unwrap_err().contains("a schema is named"));
     }
 
     #[test]

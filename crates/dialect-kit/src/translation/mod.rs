@@ -16,4 +16,4 @@ pub(crate) use fidelity::{Excuse, judge};
 pub use fidelity::{Fidelity, Report};
 pub(crate) use finding::Finding;
 pub(crate) use proxy::{translate_alone, translate_stories};
-pub use reports::{translation, translation_in};
+pub use reports::{Native, translation, translation_in};

@@ -1,11 +1,45 @@
 //! Reports of translations.
 
-use crate::play::{DialectPair, record};
+use crate::play::{DialectPair, Recording, record};
 use crate::problems::Problems;
-use crate::project::Project;
+use crate::project::{Deviations, Project, folder_of};
 use crate::translation::fidelity::{Excuse, Report, add_unsupported, judge};
 use crate::translation::proxy::translate_stories;
 use tolmach_dialect::Dialect;
+
+/// A dialect with the stories as its own peers play them, to be translated with others.
+pub struct Native<'d> {
+    pair: DialectPair<'d>,
+    recording: Recording,
+    deviations: Deviations,
+}
+
+impl<'d> Native<'d> {
+    /// Plays all stories through both sides of a dialect, and reads its declared losses. Fails if
+    /// it has no client.
+    pub fn of(project: &Project, dialect: &'d dyn Dialect) -> Result<Self, Problems> {
+        let manifest = dialect.manifest();
+        let deviations = project.deviations(&folder_of(manifest)).map_err(Problems)?;
+        let pair = DialectPair::of(dialect)
+            .ok_or_else(|| Problems::one(format!("the dialect {} has no client", manifest.id)))?;
+        Ok(Self { pair, recording: record(dialect), deviations })
+    }
+
+    /// Plays all stories from clients of this dialect through a proxy to a server of `target`, and
+    /// compares both ends with native peers.
+    ///
+    /// Fails with differences and losses that neither dialect declares.
+    pub fn translation_to(&self, target: &Self) -> Result<Report, Problems> {
+        let findings =
+            translate_stories((self.pair, &self.recording), (target.pair, &target.recording));
+        let deviations = [self.deviations.clone(), target.deviations.clone()];
+        let ids = (self.pair.id(), target.pair.id());
+        let (mut report, problems) = judge(&findings, &deviations, Excuse::Any, ids.0, ids.1);
+        add_unsupported(&mut report, &self.recording, &target.recording);
+        Problems::none_or(problems)?;
+        Ok(report)
+    }
+}
 
 /// Plays all stories from clients of `source` through a proxy to a server of `target`, and compares
 /// both ends with native peers. Deviations are read from this repository.
@@ -22,21 +56,5 @@ pub fn translation_in(
     source: &dyn Dialect,
     target: &dyn Dialect,
 ) -> Result<Report, Problems> {
-    let (source_id, target_id) = (source.manifest().id, target.manifest().id);
-    let deviations = [
-        project.deviations(source_id).map_err(Problems)?,
-        project.deviations(target_id).map_err(Problems)?,
-    ];
-    let pair = |dialect| {
-        let id = |dialect: &dyn Dialect| dialect.manifest().id;
-        DialectPair::of(dialect)
-            .ok_or_else(|| Problems::one(format!("the dialect {} has no client", id(dialect))))
-    };
-    let (source_pair, target_pair) = (pair(source)?, pair(target)?);
-    let (native_source, native_target) = (record(source), record(target));
-    let findings = translate_stories((source_pair, &native_source), (target_pair, &native_target));
-    let (mut report, problems) = judge(&findings, &deviations, Excuse::Any, source_id, target_id);
-    add_unsupported(&mut report, &native_source, &native_target);
-    Problems::none_or(problems)?;
-    Ok(report)
+    Native::of(project, source)?.translation_to(&Native::of(project, target)?)
 }

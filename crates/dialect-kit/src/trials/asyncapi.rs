@@ -4,7 +4,7 @@ use crate::goldens::updates_goldens;
 use crate::kit::Kit;
 use crate::play::WireEntry;
 use crate::problems::{Outcome, Problems};
-use crate::project::{Direction, UPDATE};
+use crate::project::{Direction, SCHEMAS, UPDATE};
 use crate::trials::entries::each_entry;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ pub fn asyncapi_matches(kit: &Kit) -> Outcome {
     let text = serde_json::to_string_pretty(&document)
         .map_err(|error| Problems::one(error.to_string()))?
         + "\n";
-    let path = kit.project.protocol(kit.id()).join("asyncapi.json");
+    let path = kit.project()?.protocol(&kit.folder()).join("asyncapi.json");
     if updates_goldens()? {
         return std::fs::write(&path, text)
             .map_err(|error| Problems::one(format!("{}: {error}", path.display())));
@@ -35,7 +35,11 @@ fn document(kit: &Kit) -> Result<Option<Value>, Problems> {
     if traffic.addresses.is_empty() {
         return Ok(None);
     }
-    let id = kit.id();
+    let title = kit.title();
+    let schemas = match kit.made_schemas() {
+        Some(_) => format!("{SCHEMAS}#/$defs"),
+        None => format!("../../schemas/{}", kit.folder()),
+    };
     let manifest = kit.dialect.manifest();
     let messages: Map<String, Value> = traffic
         .received
@@ -45,8 +49,8 @@ fn document(kit: &Kit) -> Result<Option<Value>, Problems> {
             let name = key(schema);
             let message = json!({
                 "name": name,
-                "contentType": "application/json",
-                "payload": reference(format!("../../schemas/{id}/{schema}")),
+                "contentType": kit.media_type,
+                "payload": reference(format!("{schemas}/{schema}")),
             });
             (name, message)
         })
@@ -61,19 +65,23 @@ fn document(kit: &Kit) -> Result<Option<Value>, Problems> {
             }
         }
     }
+    let specification = if kit.revision() == DOC {
+        "SPEC.md beside this file"
+    } else {
+        "SPEC.md of the dialect, and the file of the revision"
+    };
     let description = format!(
-        "{}. The specification is SPEC.md beside this file; `send` and `receive` are the \
-         gateway's.",
+        "{}. The specification is {specification}; `send` and `receive` are the gateway's.",
         manifest.summary
     );
     Ok(Some(json!({
         "asyncapi": "3.0.0",
         "info": {
-            "title": format!("Tolmach: {id}"),
-            "version": manifest.revisions.first().copied().unwrap_or(DOC),
+            "title": format!("Tolmach: {title}"),
+            "version": kit.revision(),
             "description": description,
         },
-        "defaultContentType": "application/json",
+        "defaultContentType": kit.media_type,
         "channels": channels,
         "operations": operations,
         "components": { "messages": messages },

@@ -29,6 +29,6 @@ pub use manifest::manifest_matches_behaviour;
 pub use recognition::{first_frames_are_recognised, recognition};
 pub use rendering::stories_render_purely;
 pub use round_trips::stories_round_trip;
-pub use schemas::{frames_match_schemas, schemas_are_used};
+pub use schemas::{frames_match_schemas, schemas_are_current, schemas_are_used};
 pub use specification::specification_examples_match;
 pub use transcripts::{rewrite_transcripts, transcripts_match};

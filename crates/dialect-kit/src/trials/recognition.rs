@@ -7,7 +7,7 @@ use crate::problems::{Outcome, Problems};
 use http::request::Parts;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use tolmach_dialect::{DOC, Dialect, Frame, Handshake, Recognition};
+use tolmach_dialect::{Dialect, Frame, Handshake, Recognition};
 use tolmach_domain::ConnectionId;
 
 /// A path of an endpoint that dialects share.
@@ -20,17 +20,17 @@ const SHARED_PATH: &str = "/ws";
 /// least must be recognised.
 pub fn first_frames_are_recognised(kit: &Kit) -> Outcome {
     let dialect = kit.dialect.as_ref();
-    let is_shared = dialect.manifest().opening.is_some();
+    let (is_shared, own) = (dialect.manifest().opening.is_some(), kit.revision());
     if dialect.client().is_none() {
         return scripts_are_recognised(kit, is_shared);
     }
     let mut problems = Vec::new();
     for FirstFrame { title, opening, frame } in first_frames(dialect, &kit.record()) {
         match (is_shared, recognise(dialect, &opening, &frame)) {
-            (true, Recognition::Certain(revision)) if revision == DOC => {}
+            (true, Recognition::Certain(revision)) if revision == own => {}
             (false, Recognition::No) => {}
             (true, found) => problems.push(format!(
-                "{title}: {} is {found:?} on a shared path, not certain of {DOC:?}",
+                "{title}: {} is {found:?} on a shared path, not certain of {own:?}",
                 inline(&frame)
             )),
             (false, found) => problems.push(format!(
@@ -134,7 +134,7 @@ fn scripts_are_recognised(kit: &Kit, is_shared: bool) -> Outcome {
         for step in &script.steps {
             let crate::script::ScriptStep::Frame(title, frame) = step else { continue };
             let found = recognise(dialect, &opening, frame);
-            any |= found == Recognition::Certain(DOC);
+            any |= found == Recognition::Certain(kit.revision());
             if !is_shared && found != Recognition::No {
                 problems.push(format!(
                     "script {}, {title}: {} is {found:?} on a shared path, but the manifest names \

@@ -1,9 +1,10 @@
 //! JSON schemas.
 
 use crate::frame_text::inline;
+use crate::goldens::updates_goldens;
 use crate::kit::Kit;
 use crate::problems::{Outcome, Problems};
-use crate::project::Direction;
+use crate::project::{Direction, SCHEMAS, UPDATE};
 use crate::trials::entries::each_frame;
 use std::collections::BTreeSet;
 
@@ -34,12 +35,28 @@ pub fn schemas_are_used(kit: &Kit) -> Outcome {
             }
         }
     })?;
-    let id = kit.id();
+    let folder = kit.folder();
     let problem = |name| {
         format!(
-            "schemas/{id}/{name}: no frame of a story or script matches it; remove it, or add a \
+            "schemas/{folder}/{name}: no frame of a story or script matches it; remove it, or add a \
              script"
         )
     };
     Problems::none_or(unused.into_iter().map(problem).collect())
+}
+
+/// The schemas that are made of the dialect ([`Kit::with_schemas`]) are those of the project's
+/// `schemas.json`. Rewritten with the transcripts.
+pub fn schemas_are_current(kit: &Kit) -> Outcome {
+    let made = kit.made_schemas().ok_or_else(|| Problems::one("no schemas were made"))?;
+    let text =
+        serde_json::to_string_pretty(made).map_err(|error| Problems::one(error.to_string()))?;
+    let path = kit.project()?.protocol(&kit.folder()).join(SCHEMAS);
+    if updates_goldens()? {
+        return std::fs::write(&path, text + "\n")
+            .map_err(|error| Problems::one(format!("{}: {error}", path.display())));
+    }
+    let is_current = std::fs::read_to_string(&path).is_ok_and(|golden| golden == text + "\n");
+    let stale = format!("{} is not made of this dialect; {UPDATE}=1 rewrites it", path.display());
+    if is_current { Ok(()) } else { Err(Problems::one(stale)) }
 }

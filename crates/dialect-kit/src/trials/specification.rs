@@ -23,7 +23,7 @@ use tolmach_dialect::Frame;
 /// frames are only held against the schemas.
 pub fn specification_examples_match(kit: &Kit) -> Outcome {
     let schemas = kit.schemas()?;
-    let specification = kit.project.specification(kit.id()).map_err(Problems::one)?;
+    let specification = kit.project()?.specification(&kit.folder()).map_err(Problems::one)?;
     let pair = DialectPair::of(kit.dialect.as_ref());
     let mut rehearsal = pair.map(|pair| Rehearsal::new(pair, &kit.record()));
     let mut problems = Vec::new();
@@ -55,15 +55,12 @@ pub fn specification_examples_match(kit: &Kit) -> Outcome {
         // A part of a frame matches no schema.
         check.example(part, &BOTH);
     }
-    let path = format!("protocols/{}/SPEC.md", kit.id());
+    let path = format!("protocols/{}/SPEC.md", kit.folder());
     let mut problems: Vec<String> =
         problems.into_iter().map(|(line, problem)| format!("{path}:{line}: {problem}")).collect();
-    problems.extend(
-        check
-            .unused
-            .iter()
-            .map(|name| format!("{path}: no example matches schemas/{}/{name}; add one", kit.id())),
-    );
+    problems.extend(check.unused.iter().map(|name| {
+        format!("{path}: no example matches schemas/{}/{name}; add one", kit.folder())
+    }));
     Problems::none_or(problems)
 }
 

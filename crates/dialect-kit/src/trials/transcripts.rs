@@ -14,7 +14,7 @@ pub fn transcripts_match(kit: &Kit) -> Outcome {
     if updates_goldens()? {
         return rewrite_transcripts(kit);
     }
-    let folder = kit.project.transcripts(kit.id());
+    let folder = kit.project()?.transcripts(&kit.folder());
     let played = played(kit)?;
     let stored: BTreeSet<String> = std::fs::read_dir(&folder)
         .map(|entries| {
@@ -55,7 +55,7 @@ pub fn transcripts_match(kit: &Kit) -> Outcome {
 
 /// Writes the transcripts that [`transcripts_match`] compares with.
 pub fn rewrite_transcripts(kit: &Kit) -> Outcome {
-    let folder = kit.project.transcripts(kit.id());
+    let folder = kit.project()?.transcripts(&kit.folder());
     let played = played(kit)?;
     let write =
         |(name, text): (&String, &String)| std::fs::write(folder.join(format!("{name}.txt")), text);
@@ -65,12 +65,12 @@ pub fn rewrite_transcripts(kit: &Kit) -> Outcome {
 
 /// Every transcript by its name.
 fn played(kit: &Kit) -> Result<BTreeMap<String, String>, Problems> {
-    let mut played: BTreeMap<String, String> = transcripts(kit.id(), &kit.record())
+    let mut played: BTreeMap<String, String> = transcripts(&kit.title(), &kit.record())
         .into_iter()
         .map(|(name, text)| (name.to_owned(), text))
         .collect();
     for script in &kit.scripts {
-        let mut text = heading("script", script.name, kit.id());
+        let mut text = heading("script", script.name, &kit.title());
         let script_played = play_script(kit.dialect.as_ref(), script).map_err(Problems::one)?;
         write_entries(&mut text, &script_played.entries);
         if played.insert(script.name.to_owned(), text).is_some() {
