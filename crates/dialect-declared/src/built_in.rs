@@ -17,6 +17,7 @@ pub const BUILT_IN: &[DialectFile<'static>] = files![
     "mode-literal.toml",
     "sndmsg-doc.toml",
     "sndmsg-uchat.toml",
+    "morelia-0.toml",
     "morelia-17.toml",
     "morelia-1.15.toml",
     "morelia-1.16.toml",

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use tolmach_domain::Timestamp;
 
 /// The values that were found in a frame.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Match {
     /// The fields of the command.
     pub(crate) record: Record,

@@ -159,6 +159,39 @@ pub(crate) enum FixedValue {
     Me,
 }
 
+/// The response to a granted request.
+#[derive(Debug, Clone)]
+pub(crate) enum ResponsePlan {
+    Frame(Plan),
+    /// The frame of the event that the request causes.
+    Event,
+    Nothing,
+}
+
+impl ResponsePlan {
+    /// The plan of its frame.
+    pub(crate) fn frame(&self) -> Option<&Plan> {
+        match self {
+            ResponsePlan::Frame(plan) => Some(plan),
+            ResponsePlan::Event | ResponsePlan::Nothing => None,
+        }
+    }
+
+    /// True for [`ResponsePlan::Event`].
+    pub(crate) fn is_event(&self) -> bool {
+        matches!(self, ResponsePlan::Event)
+    }
+}
+
+/// A request that follows another one of the same frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FollowUp {
+    /// The rule of the request.
+    pub(crate) rule: usize,
+    /// The fault of the other one that leads to it; `None` if it must be granted.
+    pub(crate) fault: Option<&'static str>,
+}
+
 /// The reaction to a refused request.
 #[derive(Debug, Clone)]
 pub(crate) enum Refusal {
@@ -176,10 +209,14 @@ pub(crate) struct RequestRule {
     /// The name in the response.
     pub(crate) answer: Value<'static>,
     pub(crate) place: Place,
+    /// The requests before it by the same frame: the command, and its fault where it must not be
+    /// granted. Without any, a frame is this request itself.
+    pub(crate) after: Vec<(Operation, Option<&'static str>)>,
+    /// The requests of the same frame that come next.
+    pub(crate) follow_ups: Vec<FollowUp>,
     pub(crate) frames: Vec<RequestFrame>,
     pub(crate) set: Vec<Fixed>,
-    /// `None` where the response is the event.
-    pub(crate) response: Option<Plan>,
+    pub(crate) response: ResponsePlan,
     /// The fields that the response leaves out.
     pub(crate) response_set: Vec<Preset>,
     /// The list whose items have a frame each.
@@ -263,7 +300,7 @@ impl CredentialsPlace {
 }
 
 /// A compiled file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Compiled {
     pub(crate) id: String,
     pub(crate) revision: String,

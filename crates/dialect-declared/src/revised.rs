@@ -297,6 +297,10 @@ impl ServerSession for RevisedSession {
         self.session.respond(now, response, context, out)
     }
 
+    fn follow_ups(&mut self, out: &mut Vec<Request>) {
+        self.session.follow_ups(out);
+    }
+
     fn authenticated(&mut self, identity: Option<Identity>) {
         if let Some(opening) = &mut self.opening {
             opening.identity = identity;

@@ -7,7 +7,9 @@ use crate::fixed::completed;
 use crate::model::{self, Datum, Found, Operation, Record, RecordError, Source, read};
 use crate::outcome::{filled_cells, own_cells, row_of};
 use crate::paging::{Page, not_older};
-use crate::plan::{Compiled, CredentialsPlace, Empty, EventRule, Refusal, RequestRule};
+use crate::plan::{
+    Compiled, CredentialsPlace, Empty, EventRule, FollowUp, Refusal, RequestRule, ResponsePlan,
+};
 use crate::syntax::{Kind, Value};
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -45,6 +47,8 @@ pub(crate) struct Session {
     memory: Vec<Option<i64>>,
     /// The chosen form of each choice, by the latest request.
     chosen: Vec<u8>,
+    /// The requests that the latest response leads to.
+    next: Vec<Request>,
 }
 
 /// The parts of a request that its response needs.
@@ -60,6 +64,18 @@ struct Pending {
     page: Option<Page>,
     /// The id of the oldest message that a history is to hold.
     from: Option<i64>,
+    /// The fields of the same frame for the requests that may follow, by rule.
+    later: Option<Later>,
+}
+
+/// The fields of one frame for each of several rules.
+type Later = Arc<[(usize, Match)]>;
+
+/// The parts of a frame that all requests of it have in common.
+struct FrameParts {
+    tag: Option<Bytes>,
+    chosen: Vec<u8>,
+    later: Option<Later>,
 }
 
 /// The request that proves the token of a handshake.
@@ -104,6 +120,7 @@ impl Session {
             me: Me::default(),
             memory: vec![None; file.memory.len()],
             chosen: vec![0; file.tables.choices.len()],
+            next: Vec::new(),
             file,
         }
     }
@@ -189,7 +206,7 @@ impl Session {
             .requests
             .iter()
             .enumerate()
-            .filter(|(_, rule)| rule.name == *name)
+            .filter(|(_, rule)| rule.after.is_empty() && rule.name == *name)
             .flat_map(|(index, rule)| (0..rule.frames.len()).map(move |frame| (index, frame)))
             .collect();
         let Some(first) = candidates.first().copied() else {
@@ -205,19 +222,28 @@ impl Session {
         fitting.sort_by_key(|candidate| std::cmp::Reverse(conditions(candidate).len()));
         let (rule_index, frame_index) = fitting.first().copied().unwrap_or(first);
         let rule = &file.requests[rule_index];
-        let frame = &rule.frames[frame_index];
         let matcher = Matcher { syntax: file.syntax, tables: &file.tables };
-        let (found, tag, chosen) = match matcher.find(&frame.plan, value) {
-            Ok(found) => {
-                let chosen = self.choices(&found.chosen);
-                let tag = found.tag.clone();
-                (found, tag, chosen)
-            }
-            Err(problem) => {
-                return Err(self.mismatch(&file, rule_index, value, problem).into());
-            }
-        };
-        self.chosen.clone_from(&chosen);
+        let read = matcher
+            .find(&rule.frames[frame_index].plan, value)
+            .and_then(|found| Ok((found, later(&file, rule, value)?)));
+        let (found, later) =
+            read.map_err(|problem| Box::new(self.mismatch(&file, rule_index, value, problem)))?;
+        let parts =
+            FrameParts { tag: found.tag.clone(), chosen: self.choices(&found.chosen), later };
+        self.chosen.clone_from(&parts.chosen);
+        self.request_of(&file, (rule_index, frame_index), found, parts)
+    }
+
+    /// The request of a rule, of the fields that were found in one of its frames.
+    fn request_of(
+        &self,
+        file: &Compiled,
+        (rule_index, frame_index): (usize, usize),
+        found: Match,
+        FrameParts { tag, chosen, later }: FrameParts,
+    ) -> Result<Request, Box<Refused>> {
+        let rule = &file.requests[rule_index];
+        let frame = &rule.frames[frame_index];
         let refused = |outcome: usize, field: &str, reason: String| Refused {
             kind: ViolationKind::Shape,
             name: rule.answer.clone(),
@@ -235,7 +261,7 @@ impl Session {
         }
         if let Err((field, reason)) = self.agrees(&found) {
             let key = frame.keys.get(field).map_or(field, String::as_str);
-            return Err(refused(row_of(&file, "invalid"), key, reason.to_owned()).into());
+            return Err(refused(row_of(file, "invalid"), key, reason.to_owned()).into());
         }
         let fault = |fault: Fault| {
             let (field, reason) = match &fault {
@@ -243,7 +269,7 @@ impl Session {
                 _ => ("", String::new()),
             };
             let key = frame.keys.get(field).map_or(field, String::as_str);
-            refused(row_of(&file, fault.name()), key, reason)
+            refused(row_of(file, fault.name()), key, reason)
         };
         let credentials = self.credentials(rule, &found).map_err(&fault)?;
         let login = found.record.get(&["identifier"]).or(found.record.get(&["login"]));
@@ -261,14 +287,15 @@ impl Session {
             RecordError::Fault(error) => fault(error),
             RecordError::Missing(field) => {
                 let key = frame.keys.get(field).map_or(field, String::as_str);
-                refused(row_of(&file, "mistyped"), key, "missing".to_owned())
+                refused(row_of(file, "mistyped"), key, "missing".to_owned())
             }
         })?;
         let page = if rule.is_paged { Page::of(&mut command) } else { None };
         let kept = rule.keeps_request.then(|| command.clone());
         let client_tag = tag.clone();
         let rule = rule_index;
-        let pending = Pending { rule, tag, chosen, command: kept, login, remembered, page, from };
+        let pending =
+            Pending { rule, tag, chosen, command: kept, login, remembered, page, from, later };
         let mut request = Request::new(Correlation::new(pending), credentials, command);
         request.client_tag = client_tag;
         request.authority = self.authority;
@@ -423,8 +450,10 @@ impl Session {
         answer: &Answer,
         out: &mut Vec<Frame>,
     ) {
-        let Some(plan) = &rule.response else {
-            return self.answer_by_event(now, rule, pending, answer, out);
+        let plan = match &rule.response {
+            ResponsePlan::Frame(plan) => plan,
+            ResponsePlan::Event => return self.answer_by_event(now, rule, pending, answer, out),
+            ResponsePlan::Nothing => return,
         };
         let cells = &self.file.outcomes[rule.ok].cells;
         let answer = not_older(answer, pending.from);
@@ -532,6 +561,29 @@ impl Session {
         out.push(self.frame(fill.frame(plan)));
     }
 
+    /// Makes the requests of the same frame that follow one with this fault, or without any.
+    fn follow(
+        &mut self,
+        now: Timestamp,
+        file: &Compiled,
+        pending: &Pending,
+        fault: Option<&str>,
+        out: &mut Vec<Frame>,
+    ) {
+        let Some(later) = &pending.later else { return };
+        for next in follow_ups(&file.requests[pending.rule], fault) {
+            let Some((rule, found)) = later.iter().find(|(rule, _)| *rule == next.rule) else {
+                continue;
+            };
+            let (tag, chosen) = (pending.tag.clone(), pending.chosen.clone());
+            let parts = FrameParts { tag, chosen, later: Some(later.clone()) };
+            match self.request_of(file, (*rule, 0), found.clone(), parts) {
+                Ok(request) => self.next.push(request),
+                Err(refused) => out.extend(self.violation(now, *refused).answer),
+            }
+        }
+    }
+
     /// The rules of an event that this connection receives.
     fn event_rule(&self, event: &Event) -> Option<&EventRule> {
         let rule = self.file.events.iter().find(|rule| matches_event(rule, event, self.me.id))?;
@@ -607,7 +659,10 @@ impl ServerSession for Session {
         let pending = response.correlation.get::<Pending>().ok_or(unknown)?;
         let file = self.file.clone();
         let rule = &file.requests[pending.rule];
+        let fault = response.outcome.as_ref().err().map(Fault::name);
         match &response.outcome {
+            // Another request of the same frame answers in its place.
+            Err(_) if follow_ups(rule, fault).next().is_some() => {}
             // Without a token on the wire there is nothing to prove.
             Err(Fault::Unauthenticated) if is_unproven(&file, rule) => {
                 self.answer(now, rule, pending, &Answer::LoggedOut, out);
@@ -637,7 +692,12 @@ impl ServerSession for Session {
                 }
             }
         }
+        self.follow(now, &file, pending, fault, out);
         Ok(())
+    }
+
+    fn follow_ups(&mut self, out: &mut Vec<Request>) {
+        out.append(&mut self.next);
     }
 
     fn authenticated(&mut self, identity: Option<Identity>) {
@@ -670,7 +730,7 @@ impl ServerSession for Session {
             self.file
                 .requests
                 .iter()
-                .any(|request| request.response.is_none() && request.name == name)
+                .any(|request| request.response.is_event() && request.name == name)
         };
         // The response was, or is, such a frame.
         if is_own && (is_in_answer(rule.event) || !answers(rule.name.clone())) {
@@ -694,6 +754,36 @@ impl ServerSession for Session {
     fn revision(&self) -> Revision {
         self.revision
     }
+}
+
+/// The requests that follow one of this rule with this fault, or without any.
+fn follow_ups<'a>(
+    rule: &'a RequestRule,
+    fault: Option<&'a str>,
+) -> impl Iterator<Item = &'a FollowUp> {
+    rule.follow_ups.iter().filter(move |next| next.fault == fault)
+}
+
+/// The fields of a frame for all requests that may follow that of a rule. `None` without any.
+fn later(
+    file: &Compiled,
+    rule: &RequestRule,
+    value: &Value<'_>,
+) -> Result<Option<Later>, FieldProblem> {
+    if rule.follow_ups.is_empty() {
+        return Ok(None);
+    }
+    let matcher = Matcher { syntax: file.syntax, tables: &file.tables };
+    let mut found: Vec<(usize, Match)> = Vec::new();
+    let mut waiting: Vec<usize> = rule.follow_ups.iter().map(|next| next.rule).collect();
+    while let Some(index) = waiting.pop() {
+        if found.iter().all(|(rule, _)| *rule != index) {
+            let rule = &file.requests[index];
+            found.push((index, matcher.find(&rule.frames[0].plan, value)?));
+            waiting.extend(rule.follow_ups.iter().map(|next| next.rule));
+        }
+    }
+    Ok(Some(found.into()))
 }
 
 /// The right that a connection's requests claim, by its path.
@@ -732,10 +822,10 @@ fn is_empty(answer: &Answer) -> bool {
     }
 }
 
-/// The id at a path of an answer.
+/// The id at a path of an answer; of a list, in its first item.
 fn id_in(answer: &Answer, path: &[&'static str], viewer: Option<UserId>) -> Option<i64> {
     let start = Datum::Object(Source::Answer(answer));
-    let found = path.iter().fold(start, |datum, name| match datum {
+    let found = path.iter().fold(start, |datum, name| match datum.first() {
         Datum::Object(source) => read(source, name, viewer),
         _ => Datum::None,
     });

@@ -20,6 +20,9 @@ static MANIFEST: Manifest =
         .opening("a string \"mode\"")
         .capabilities(Capabilities { pushes_posted: true, ..Capabilities::NONE });
 
+/// The `mode` of the first frame of MoreliaTalk before 1.0, the revision `0` of morelia.
+const MORELIA_REGISTRATION: &str = "reg";
+
 /// The dialect `mode`, with its options.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -45,13 +48,16 @@ impl Dialect for Mode {
         &MANIFEST
     }
 
-    /// Recognises an unknown `mode` too: its request is answered with 501.
+    /// Recognises an unknown `mode` too, whose request is answered with 501, except that of the
+    /// revision `0` of morelia.
     fn recognise(&self, handshake: &Handshake<'_>) -> Recognition {
         let head = handshake
             .first_frame
             .and_then(|frame| frame.json_object::<wire::Head<'_>>(handshake.max_json_depth).ok());
         match head {
-            Some(wire::Head { mode: Field::Value(_) }) => Recognition::Certain(DOC),
+            Some(wire::Head { mode: Field::Value(mode) }) if mode != MORELIA_REGISTRATION => {
+                Recognition::Certain(DOC)
+            }
             _ => Recognition::No,
         }
     }

@@ -58,6 +58,15 @@ pub trait ServerSession: Send {
         out: &mut Vec<Frame>,
     ) -> Result<(), Unsupported>;
 
+    /// The requests that the latest response leads to, such as the history of the room that it
+    /// names.
+    ///
+    /// - Called after every [`ServerSession::respond`] to a request that a frame on a socket has
+    ///   made. They are carried out next, before any other request that waits.
+    fn follow_ups(&mut self, out: &mut Vec<Request>) {
+        let _ = out;
+    }
+
     /// The identity of the connection has changed.
     ///
     /// - `Some` after credentials were proven, before the command that they came with is carried

@@ -39,7 +39,7 @@ pub(super) fn is_row(cells: &Cells<'_>, row: &[Option<Value<'static>>]) -> bool 
 /// The outcome of a request that a frame says.
 pub(super) fn outcome(file: &Compiled, rule: &RequestRule, value: &Value<'_>) -> Said {
     let row = |index: usize| file.outcomes[index].cells.as_slice();
-    if let Some(plan) = &rule.response {
+    if let Some(plan) = rule.response.frame() {
         let cells = cells(file, plan, value);
         if is_row(&cells, row(rule.ok)) {
             return Said::Granted;
@@ -51,7 +51,7 @@ pub(super) fn outcome(file: &Compiled, rule: &RequestRule, value: &Value<'_>) ->
         }
     }
     let plan = match &rule.refused {
-        Refusal::Nothing => rule.response.as_ref(),
+        Refusal::Nothing => rule.response.frame(),
         Refusal::Frame(plan) => Some(plan),
         Refusal::ByFault(frames) => frames.get("*").or(frames.values().next()),
     };

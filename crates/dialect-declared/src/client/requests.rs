@@ -5,7 +5,7 @@ use crate::decode::Matcher;
 use crate::encode::{Fill, Me};
 use crate::fixed::completed;
 use crate::model::{self, Operation, Shape, Source, read};
-use crate::plan::{Compiled, RequestFrame, RequestRule};
+use crate::plan::{Compiled, RequestFrame, RequestRule, ResponsePlan};
 use bytes::Bytes;
 use tolmach_dialect::{Credentials, Request};
 use tolmach_domain::{Authority, Command, Secret, Timestamp, UserId};
@@ -103,7 +103,10 @@ pub(super) fn encode(writing: Writing<'_>, command: &Command) -> Option<EncodedR
     let mut best: Option<(usize, EncodedRequest)> = None;
     for (index, rule) in writing.file.requests.iter().enumerate() {
         let has_end = rule.each.is_none() || rule.fence.is_some();
-        if rule.operation != operation || !has_end {
+        // The server makes a request after a granted one by itself.
+        let is_own = rule.after.iter().all(|(_, fault)| fault.is_some());
+        let is_answered = !matches!(rule.response, ResponsePlan::Nothing);
+        if rule.operation != operation || !has_end || !is_own || !is_answered {
             continue;
         }
         // A wire with tokens in its requests reads none without.

@@ -146,7 +146,7 @@ impl Session {
         });
         let is_event = match (&pushed, position.and_then(|position| self.pending.get(position))) {
             (Some((rule, _)), Some(pending)) => {
-                let response = file.requests[pending.rule].response.as_ref();
+                let response = file.requests[pending.rule].response.frame();
                 let is_refused = matches!(fitting, Some(Reply::Refused(_)));
                 !is_refused && needs(&rule.plan) > response.map_or(usize::MAX, needs)
             }
@@ -201,7 +201,7 @@ impl Session {
     ) -> Option<Reply> {
         let matcher = Matcher { syntax: file.syntax, tables: &file.tables };
         let said = outcome(file, rule, value);
-        let plan = match (&rule.response, &rule.refused) {
+        let plan = match (rule.response.frame(), &rule.refused) {
             (Some(plan), _) | (None, crate::plan::Refusal::Frame(plan)) => plan,
             (None, _) => return None,
         };
@@ -212,7 +212,7 @@ impl Session {
         if pending.is_fence {
             return Some(Reply::End);
         }
-        match (said, &rule.response) {
+        match (said, rule.response.frame()) {
             (Said::Refused(_), _) if is_event => None,
             (Said::Refused(fault), _) => Some(Reply::Refused(fault)),
             // The response is the event.
@@ -421,7 +421,7 @@ impl Session {
             } else {
                 Datum::Object(Source::Answer(answer))
             };
-            let found = path.iter().fold(start, |datum, name| match datum {
+            let found = path.iter().fold(start, |datum, name| match datum.first() {
                 Datum::Object(source) => read(source, name, self.me.id),
                 _ => Datum::None,
             });

@@ -8,8 +8,9 @@ use crate::forms::{Table, TableRow, Tables, content_type_of, kind_of};
 use crate::model::{Found, Operation, Shape, Type, answer_shape, event_shape};
 use crate::pattern::{FormText, Node, lay_over, parse, parse_path};
 use crate::plan::{
-    Compiled, CredentialsPlace, Empty, EventRule, Fence, Fixed, FixedValue, OutcomeRow, Plan,
-    PlanMember, Preset, Refusal, RequestFrame, RequestRule, Slot, SlotSource, TextPlan, Transport,
+    Compiled, CredentialsPlace, Empty, EventRule, Fence, Fixed, FixedValue, FollowUp, OutcomeRow,
+    Plan, PlanMember, Preset, Refusal, RequestFrame, RequestRule, ResponsePlan, Slot, SlotSource,
+    TextPlan, Transport,
 };
 use crate::problem::{Place, Problem, nearest};
 use crate::syntax::{Syntax, Value};
@@ -95,6 +96,7 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
         Compiler { syntax, names: &names, envelopes: &envelopes, outcomes: &outcomes };
     let requests = compiler.requests(section("request"), problems);
     let events = compiler.events(section("event"), problems);
+    let requests = linked(requests, problems);
     compiler.tell_apart(&requests, problems);
     compiler.check_fences(&requests, problems);
     let requests = compiler.with_conditions(requests, problems);
@@ -537,6 +539,7 @@ impl Compiler<'_> {
             &[
                 "name",
                 "answer",
+                "after",
                 "envelope",
                 "frame",
                 "set",
@@ -565,6 +568,7 @@ impl Compiler<'_> {
             Some(answer) => constant(answer, problems)?,
             None => name.clone(),
         };
+        let after = after(raw, problems);
         let shape = Shape::Command(operation);
         let envelope = problems.text(raw, "envelope").unwrap_or("request").to_owned();
         let frames: Vec<Option<Node>> = match raw.get("frame") {
@@ -589,11 +593,13 @@ impl Compiler<'_> {
         let answer_shape = answer_shape(operation);
         let answer_root = Root { shape: Some(answer_shape), request: Some(shape) };
         let response = match raw.get("response") {
-            Some(raw) if raw.text() == Some("event") => None,
+            Some(raw) if raw.text() == Some("event") => ResponsePlan::Event,
+            Some(raw) if raw.text() == Some("nothing") => ResponsePlan::Nothing,
             response => {
                 let frame = response.and_then(|raw| self.pattern(raw, problems));
                 let each = raw.get("each").and_then(Raw::text);
-                Some(self.response(frame.as_ref(), each, answer_root, raw, problems))
+                let plan = self.response(frame.as_ref(), each, answer_root, raw, problems);
+                ResponsePlan::Frame(plan)
             }
         };
         let each = raw.get("each").and_then(|list| {
@@ -606,7 +612,7 @@ impl Compiler<'_> {
         let fence = raw.get("fence").and_then(|fence| self.fence(fence, problems));
         match (&each, raw.get("fence")) {
             (None, Some(fence)) => problems.error(fence, "fence: there is no each to end"),
-            (Some(_), None) => {
+            (Some(_), None) if after.is_empty() => {
                 let text = "`each` without `fence`: a client cannot find out where the answer ends";
                 problems.add(Problem::warning(raw.place.clone(), text));
             }
@@ -635,11 +641,15 @@ impl Compiler<'_> {
                 needs.extend(cell.map(|cell| (cell, must_be_set, row)));
             }
         }
+        let response_uses = |wanted: &dyn Fn(&Slot) -> bool| {
+            response.frame().is_some_and(|plan| uses(plan, wanted))
+        };
         let keeps_request = response
-            .iter()
+            .frame()
+            .into_iter()
             .chain(empty_plan(empty.as_ref()))
             .any(|plan| uses(plan, &|slot| slot.source == SlotSource::Request))
-            || response.is_none()
+            || response.is_event()
             || remember.iter().any(|(_, _, from_request)| *from_request);
         let needs_token =
             frames.iter().any(|frame| uses(&frame.plan, &|slot| slot.source == SlotSource::Token));
@@ -648,6 +658,8 @@ impl Compiler<'_> {
             name,
             answer,
             place: raw.place.clone(),
+            after,
+            follow_ups: Vec::new(),
             frames,
             set,
             response_set,
@@ -661,14 +673,10 @@ impl Compiler<'_> {
             remember,
             forget,
             needs,
-            says_left: response
-                .as_ref()
-                .is_some_and(|plan| uses(plan, &|slot| slot.path.first() == Some(&"left"))),
-            is_paged: response.as_ref().is_some_and(|plan| {
-                uses(plan, &|slot| {
-                    slot.source == SlotSource::Scope(0)
-                        && matches!(slot.path.as_slice(), ["total" | "next"])
-                })
+            says_left: response_uses(&|slot| slot.path.first() == Some(&"left")),
+            is_paged: response_uses(&|slot| {
+                slot.source == SlotSource::Scope(0)
+                    && matches!(slot.path.as_slice(), ["total" | "next"])
             }),
             response,
             keeps_request,
@@ -800,7 +808,10 @@ impl Compiler<'_> {
     fn check_fences(&self, rules: &[RequestRule], problems: &mut Problems) {
         for rule in rules {
             let Some(fence) = &rule.fence else { continue };
-            if !rules.iter().any(|other| other.name == fence.name && other.each.is_none()) {
+            let ends = |other: &RequestRule| {
+                other.name == fence.name && other.each.is_none() && other.after.is_empty()
+            };
+            if !rules.iter().any(ends) {
                 let text = "fence: no request with one response has this name";
                 problems.add(Problem::error(rule.place.clone(), text));
             }
@@ -873,6 +884,13 @@ impl Compiler<'_> {
             let is_flow = answer == Shape::Answer(Operation::GetFlow);
             let hole = hole.strip_prefix("flow.").filter(|_| is_flow).unwrap_or(hole);
             let Some(path) = problems.ok(parse_path(hole, &value.place)) else { continue };
+            if path.iter().any(|name| name.ends_with("[]"))
+                && let Some((path, of)) = answer_path(answer, &path)
+                && of.is_id()
+            {
+                remember.push((cell, path.into_iter().map(|(name, _)| name).collect(), false));
+                continue;
+            }
             let names = self.names;
             if let Some(slot) = (Resolver { names, root, problems }).slot(&path, &value.place) {
                 remember.push((cell, slot.path, slot.source == SlotSource::Request));
@@ -905,6 +923,7 @@ impl Compiler<'_> {
 
     /// Finds requests that one frame could both be.
     fn tell_apart(&self, rules: &[RequestRule], problems: &mut Problems) {
+        let rules: Vec<&RequestRule> = rules.iter().filter(|rule| rule.after.is_empty()).collect();
         for (index, rule) in rules.iter().enumerate() {
             for other in rules[index + 1..].iter().filter(|other| other.name == rule.name) {
                 let tables = self.names.tables;
@@ -931,6 +950,7 @@ impl Compiler<'_> {
         let tables = self.names.tables;
         let plans: Vec<(Value<'static>, Place, Plan)> = rules
             .iter()
+            .filter(|rule| rule.after.is_empty())
             .flat_map(|rule| {
                 let place = rule.place.clone();
                 rule.frames.iter().map(move |f| (rule.name.clone(), place.clone(), f.plan.clone()))
@@ -938,7 +958,7 @@ impl Compiler<'_> {
             .collect();
         let mut rules = rules;
         let mut number = 0;
-        for rule in &mut rules {
+        for rule in rules.iter_mut().filter(|rule| rule.after.is_empty()) {
             let count = rule.frames.len();
             for frame in &mut rule.frames {
                 let others = plans.iter().enumerate();
@@ -1019,6 +1039,45 @@ impl Compiler<'_> {
         });
         Some(EventRule { event, name, plan, each, ok, only, to, is_private })
     }
+}
+
+/// The commands after which a request is made, each with its fault.
+fn after(raw: &Raw, problems: &mut Problems) -> Vec<(Operation, Option<&'static str>)> {
+    let commands = Operation::ALL.map(|operation| (operation.name(), operation));
+    let faults = FAULTS.iter().map(|fault| (fault.name(), Some(fault.name())));
+    let outcomes: Vec<_> = std::iter::once(("ok", None)).chain(faults).collect();
+    let mut after = Vec::new();
+    for (command, outcome) in raw.get("after").and_then(Raw::table).into_iter().flatten() {
+        let operation = problems.choice(outcome, command, &commands);
+        let fault = problems.choice(outcome, outcome.text().unwrap_or_default(), &outcomes);
+        after.extend(operation.zip(fault));
+    }
+    after
+}
+
+/// The rules, each with those that follow it.
+fn linked(mut rules: Vec<RequestRule>, problems: &mut Problems) -> Vec<RequestRule> {
+    for index in 0..rules.len() {
+        let (before, rest) = rules.split_at_mut(index);
+        let Some(rule) = rest.first() else { continue };
+        if !rule.after.is_empty() && rule.frames.len() != 1 {
+            let text = "after: a request that follows another one has one frame";
+            problems.add(Problem::error(rule.place.clone(), text));
+        }
+        for (operation, fault) in &rule.after {
+            let is_it =
+                |other: &&mut RequestRule| other.name == rule.name && other.operation == *operation;
+            match before.iter_mut().find(is_it) {
+                Some(other) => other.follow_ups.push(FollowUp { rule: index, fault: *fault }),
+                None => {
+                    let command = operation.name();
+                    let text = format!("after: no request {command} of this name stands before it");
+                    problems.add(Problem::error(rule.place.clone(), text));
+                }
+            }
+        }
+    }
+    rules
 }
 
 fn empty_plan(empty: Option<&Empty>) -> impl Iterator<Item = &Plan> {

@@ -34,6 +34,14 @@ impl<'a> Datum<'a> {
         }
     }
 
+    /// The first item of a list, and any other value itself.
+    pub(crate) fn first(self) -> Self {
+        match self {
+            Datum::List(items) => items.into_iter().next().unwrap_or(Datum::None),
+            other => other,
+        }
+    }
+
     pub(crate) fn text(text: &'a str) -> Self {
         Datum::Text(Cow::Borrowed(text))
     }

@@ -4,6 +4,7 @@ mod action;
 mod files;
 mod mode;
 mod morelia;
+mod morelia_0;
 mod peer;
 mod revisions;
 mod sndmsg;

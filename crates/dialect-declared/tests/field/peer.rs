@@ -103,6 +103,13 @@ impl Peer {
         }
     }
 
+    /// The requests that the latest response leads to.
+    pub(crate) fn follow_ups(&mut self) -> Vec<Request> {
+        let mut requests = Vec::new();
+        self.session.follow_ups(&mut requests);
+        requests
+    }
+
     /// The flow or flows whose events are delivered.
     pub(crate) fn subscription(&self) -> Subscription {
         self.session.subscription()

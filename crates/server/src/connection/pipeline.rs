@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
+use tolmach_dialect::Request;
 use tolmach_domain::Command;
 
 /// The most messages of one connection that are being committed at once.
@@ -103,6 +104,13 @@ impl Pipeline {
         }
         self.waiting.push_back(step);
         None
+    }
+
+    /// Keeps requests that come before every step that waits.
+    pub(super) fn insert_first(&mut self, requests: Vec<Request>) {
+        for request in requests.into_iter().rev() {
+            self.waiting.push_front(Step::Request(request));
+        }
     }
 
     /// The next step that waits, if it may run now.
