@@ -7,6 +7,7 @@
 mod answer;
 mod command;
 mod event;
+mod external_ids;
 mod fault;
 mod flow;
 mod history;
@@ -18,10 +19,12 @@ mod secret;
 mod summary;
 mod time;
 mod user;
+mod visit_ids;
 
 pub use answer::*;
 pub use command::*;
 pub use event::*;
+pub use external_ids::*;
 pub use fault::*;
 pub use flow::*;
 pub use history::*;
@@ -33,3 +36,4 @@ pub use secret::*;
 pub use summary::*;
 pub use time::*;
 pub use user::*;
+pub use visit_ids::*;

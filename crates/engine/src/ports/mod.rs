@@ -7,6 +7,7 @@ mod clock;
 mod entropy;
 mod error;
 mod event_log;
+mod external_ids;
 mod flows;
 mod idempotency;
 mod limits;
@@ -18,6 +19,7 @@ mod sessions;
 mod signer;
 mod store;
 mod users;
+mod world;
 
 pub use blobs::Blobs;
 pub use blocks::BlockStore;
@@ -26,6 +28,7 @@ pub use clock::Clock;
 pub use entropy::Entropy;
 pub use error::{PortError, StoreError};
 pub use event_log::{ChangesPage, EVENT_LOG_WINDOW, EventLog};
+pub use external_ids::{ExternalIdBounds, ExternalIdRow, ExternalIdStore, KindBounds};
 pub use flows::{CreateFlow, FlowCreation, FlowStore, FlowSummaryQuery};
 pub use idempotency::{IDEMPOTENCY_WINDOW, IdempotencyKey};
 pub use limits::{FlowLimits, Quota};
@@ -40,3 +43,8 @@ pub use sessions::{NewSession, Rotation, Session, SessionStore, TokenHash};
 pub use signer::{AccessClaims, Signer};
 pub use store::Store;
 pub use users::{Account, AccountKey, NewUser, UserChange, UserStore};
+pub use world::{
+    ImportChunk, ImportFlow, ImportMember, ImportMessage, ImportNote, ImportOutcomes,
+    ImportPosition, ImportUser, Imported, LastIds, StoredFlow, StoredMember, StoredUser,
+    WorldStore,
+};

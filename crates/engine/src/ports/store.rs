@@ -1,8 +1,8 @@
 //! The durable store as one port.
 
 use super::{
-    BlockStore, EventLog, FlowStore, LoginCounterStore, MessageStore, SessionStore, StoreError,
-    UserStore,
+    BlockStore, EventLog, ExternalIdStore, FlowStore, LoginCounterStore, MessageStore,
+    SessionStore, StoreError, UserStore, WorldStore,
 };
 use async_trait::async_trait;
 
@@ -31,7 +31,15 @@ use async_trait::async_trait;
 ///   finds nothing. The engine checks the other texts.
 #[async_trait]
 pub trait Store:
-    UserStore + SessionStore + LoginCounterStore + FlowStore + BlockStore + MessageStore + EventLog
+    UserStore
+    + SessionStore
+    + LoginCounterStore
+    + FlowStore
+    + BlockStore
+    + MessageStore
+    + EventLog
+    + ExternalIdStore
+    + WorldStore
 {
     /// Succeeds if the store can answer now.
     async fn ping(&self) -> Result<(), StoreError>;

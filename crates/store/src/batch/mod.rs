@@ -2,6 +2,7 @@
 //! transaction writes.
 
 mod blocks;
+mod external_ids;
 mod flows;
 mod housekeeping;
 mod identifiers;
@@ -13,6 +14,7 @@ mod quotas;
 mod sessions;
 mod transaction;
 mod users;
+mod world;
 
 pub(crate) use posting::PostOutcome;
 pub(crate) use transaction::{Batch, Committed};

@@ -3,8 +3,10 @@
 
 mod blocks;
 mod event_log;
+mod external_ids;
 mod flows;
 mod login_counters;
 mod messages;
 mod sessions;
 mod users;
+mod world;

@@ -7,15 +7,17 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tolmach_domain::{
-    Attachment, AttachmentKind, Content, Fault, Flow, FlowKind, FlowKindFilter, HistoryRange,
-    Message, PhotoKey, SessionId, User, UserId, Version,
+    Attachment, AttachmentKind, Content, ExternalId, Fault, Flow, FlowKind, FlowKindFilter,
+    HistoryRange, IdNamespace, Message, ObjectId, ObjectKind, PhotoKey, SessionId, User, UserId,
+    Version,
 };
 use tolmach_engine::ErrorChain;
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
-    AccountKey, BlockStore, CounterKey, CreateFlow, DeleteMessages, EditMessage, FlowLimits,
-    FlowStore, IdempotencyKey, LoginCounterStore, MessageStore, NewSession, NewUser, PostMessage,
-    Posted, SessionStore, Store, StoreError, TokenHash, UserStore,
+    AccountKey, BlockStore, CounterKey, CreateFlow, DeleteMessages, EditMessage, ExternalIdRow,
+    ExternalIdStore, FlowLimits, FlowStore, IdempotencyKey, LoginCounterStore, MessageStore,
+    NewSession, NewUser, PostMessage, Posted, SessionStore, Store, StoreError, TokenHash,
+    UserStore,
 };
 use tolmach_store::{CopiedTable, CopyError, Options, SqlStore, copy};
 use tolmach_test_servers::{Durability, Postgres};
@@ -54,6 +56,10 @@ fn new_message(flow: &Flow, author: &User, content: Content, key: Option<&str>) 
         key: key.map(str::to_owned),
         origin: None,
     }
+}
+
+fn namespace() -> IdNamespace {
+    "old".parse().unwrap()
 }
 
 /// Fills a database with at least one row of each table.
@@ -146,6 +152,8 @@ async fn fill(store: &SqlStore) -> Expected {
         origin: None,
     };
     store.delete(deletion, now()).await.unwrap();
+    let row = ExternalIdRow { object: ObjectId::Flow(chat.id), external: ExternalId(u128::MAX) };
+    store.add_external_ids(&namespace(), &[row]).await.unwrap();
     post(store, &group, &anna, "unread".into()).await.unwrap();
     store.history(page_of(&chat, &anna, HistoryRange::Unread, 3)).await.unwrap();
     let (token, refresh) = (Some(TokenHash([0xff; 32])), Some(TokenHash([0; 32])));
@@ -206,6 +214,10 @@ async fn check_and_continue(
     );
     assert_eq!(store.is_recovery_token_valid(TokenHash([2; 32]), now()).await, Ok(true));
     assert_eq!(store.flow(last_flow.id).await, Ok(None));
+    let key = (ObjectKind::Flow, ExternalId(u128::MAX));
+    let row = ExternalIdRow { object: ObjectId::Flow(chat.id), external: key.1 };
+    assert_eq!(store.objects_of_external_ids(&namespace(), &[key]).await, Ok(vec![row]));
+    assert_eq!(store.external_id_bounds(&namespace()).await.map(|found| found.additions), Ok(1));
     assert_eq!(
         store.create_user(new_user("DELETED"), now()).await.map(drop),
         Err(StoreError::Refused(Fault::LoginTaken))

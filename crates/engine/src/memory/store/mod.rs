@@ -2,13 +2,17 @@
 
 mod blocks;
 mod event_log;
+mod external_ids;
 mod flows;
+mod import_state;
 mod login_counters;
 mod memory_store;
 mod messages;
+mod namespace_rows;
 mod quotas;
 mod sessions;
 mod state;
 mod users;
+mod world;
 
 pub use memory_store::MemoryStore;

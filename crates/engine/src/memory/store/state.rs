@@ -1,10 +1,12 @@
 //! The state of the store: plain maps under one lock.
 
+use super::import_state::ImportState;
+use super::namespace_rows::NamespaceRows;
 use crate::ports::{Counter, CounterKey, Quota, Session, StoreError, TokenHash};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tolmach_domain::{
-    Event, EventKind, Fault, Flow, FlowId, InvalidId, Message, MessageId, Origin, SessionId,
-    Timestamp, User, UserId, Version,
+    Event, EventKind, Fault, Flow, FlowId, IdNamespace, InvalidId, Message, MessageId, Origin,
+    SessionId, Timestamp, User, UserId, Version,
 };
 
 #[derive(Default)]
@@ -28,6 +30,9 @@ pub(super) struct State {
     /// The counts that quotas are checked with, each with the time at which it ends.
     pub(super) quotas: HashMap<(UserId, Quota), (u64, Timestamp)>,
     pub(super) login_counters: HashMap<CounterKey, Counter>,
+    /// The sources that were imported.
+    pub(super) imports: BTreeMap<IdNamespace, ImportState>,
+    pub(super) external_ids: BTreeMap<IdNamespace, NamespaceRows>,
     /// The newest commit time given out.
     pub(super) commit_time: Timestamp,
     /// The events that the change under way will publish.

@@ -1,0 +1,107 @@
+//! External ids.
+
+use crate::error::corrupt;
+use crate::sql::{self, ListStatement, get};
+use sea_orm::{ConnectionTrait, QueryResult, Value};
+use tolmach_domain::{EXTERNAL_NUMBER_LIMIT, ExternalId, IdNamespace, ObjectId, ObjectKind};
+use tolmach_engine::ports::{ExternalIdBounds, ExternalIdRow, KindBounds, StoreError};
+
+/// The number of a kind in the database.
+pub(crate) fn kind_number(kind: ObjectKind) -> i64 {
+    match kind {
+        ObjectKind::User => 1,
+        ObjectKind::Flow => 2,
+        ObjectKind::Message => 3,
+    }
+}
+
+/// An external id in the database.
+pub(crate) fn external_id_bytes(id: ExternalId) -> Value {
+    id.0.to_be_bytes().to_vec().into()
+}
+
+/// The rows with these external ids, those that exist.
+pub(crate) async fn objects_of_external_ids<C: ConnectionTrait>(
+    database: &C,
+    namespace: &IdNamespace,
+    ids: &[(ObjectKind, ExternalId)],
+) -> Result<Vec<ExternalIdRow>, StoreError> {
+    let mut rows = Vec::new();
+    for kind in ObjectKind::ALL {
+        let ids = ids.iter().filter(|(of, _)| *of == kind).map(|(_, id)| external_id_bytes(*id));
+        let ids: Vec<Value> = ids.collect();
+        read_rows(database, &sql::OBJECTS_OF_EXTERNAL_IDS, (namespace, kind), &ids, &mut rows)
+            .await?;
+    }
+    Ok(rows)
+}
+
+/// The rows of these objects, those that exist.
+pub(crate) async fn external_ids_of_objects<C: ConnectionTrait>(
+    database: &C,
+    namespace: &IdNamespace,
+    objects: &[ObjectId],
+) -> Result<Vec<ExternalIdRow>, StoreError> {
+    let mut rows = Vec::new();
+    for kind in ObjectKind::ALL {
+        let objects = objects.iter().filter(|object| object.kind() == kind);
+        let ids: Vec<Value> = objects.map(|object| object.get().into()).collect();
+        read_rows(database, &sql::EXTERNAL_IDS_OF_OBJECTS, (namespace, kind), &ids, &mut rows)
+            .await?;
+    }
+    Ok(rows)
+}
+
+/// The bounds of a namespace.
+pub(crate) async fn external_id_bounds<C: ConnectionTrait>(
+    database: &C,
+    namespace: &IdNamespace,
+) -> Result<ExternalIdBounds, StoreError> {
+    let mut bounds = ExternalIdBounds::default();
+    // Read first: rows that are added meanwhile are then seen as an addition later.
+    let additions = sql::row(database, sql::ADDITIONS, vec![namespace.as_str().into()]).await?;
+    let Some(additions) = additions else { return Ok(bounds) };
+    bounds.additions = get::<i64>(&additions, "additions")?.unsigned_abs();
+    let limit = ExternalId(EXTERNAL_NUMBER_LIMIT.unsigned_abs().into());
+    for kind in ObjectKind::ALL {
+        let of_kind = || vec![Value::from(namespace.as_str()), kind_number(kind).into()];
+        let highest = sql::row(database, sql::HIGHEST_EXTERNAL_OBJECT, of_kind()).await?;
+        let Some(highest) = highest else { continue };
+        let mut values = of_kind();
+        values.push(external_id_bytes(limit));
+        let number = sql::row(database, sql::HIGHEST_EXTERNAL_ID_BELOW, values).await?;
+        let number = number.as_ref().map(external_id).transpose()?;
+        *bounds.of_mut(kind) = KindBounds {
+            highest_object: get(&highest, "object_id")?,
+            highest_number: number.and_then(ExternalId::number).unwrap_or_default(),
+        };
+    }
+    Ok(bounds)
+}
+
+async fn read_rows<C: ConnectionTrait>(
+    database: &C,
+    statement: &ListStatement,
+    (namespace, kind): (&IdNamespace, ObjectKind),
+    ids: &[Value],
+    rows: &mut Vec<ExternalIdRow>,
+) -> Result<(), StoreError> {
+    for list in sql::padded_lists(ids) {
+        let length = list.len();
+        let of_kind = [Value::from(namespace.as_str()), kind_number(kind).into()];
+        let values = of_kind.into_iter().chain(list).collect();
+        for row in statement.rows(database, length, values).await? {
+            let number: i64 = get(&row, "object_id")?;
+            let object = ObjectId::new(kind, number);
+            let object = object.ok_or_else(|| corrupt(format!("{number} is no id")))?;
+            rows.push(ExternalIdRow { object, external: external_id(&row)? });
+        }
+    }
+    Ok(())
+}
+
+fn external_id(row: &QueryResult) -> Result<ExternalId, StoreError> {
+    let bytes: Vec<u8> = get(row, "external_id")?;
+    let bytes = bytes.try_into().map_err(|_| corrupt("an external id that has not 16 bytes"))?;
+    Ok(ExternalId(u128::from_be_bytes(bytes)))
+}
