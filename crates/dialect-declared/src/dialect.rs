@@ -5,8 +5,9 @@ use crate::compile::{Sources, compile, merged};
 use crate::decode::Matcher;
 use crate::encode::Me;
 use crate::model::{EVENTS, Operation};
-use crate::plan::{Compiled, CredentialsPlace, Transport};
+use crate::plan::{Compiled, CredentialsPlace, Refusal, RequestRule, Transport};
 use crate::problem::{Diagnostic, FileError, Problem};
+use crate::schemas::schemas;
 use crate::server::{Session, chosen_of, event_frames, forbidden, matches_event};
 use crate::syntax::Syntax;
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
@@ -105,6 +106,35 @@ impl Declared {
     /// The warnings of the compiler.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
+    }
+
+    /// A JSON Schema document with the schema of each kind of frame under `$defs`:
+    /// `<name>.request`, `<name>.reply`, `<name>.push`, and `error.reply` for all refusals. Of a
+    /// syntax that is not JSON, the schemas are of the same values in JSON.
+    pub fn schemas(&self) -> serde_json::Value {
+        schemas(&self.file)
+    }
+
+    /// The same wire with JSON for its syntax: for tools that read and change frames as JSON.
+    pub fn in_json(&self) -> Self {
+        let file = Compiled { syntax: Syntax::Json, ..self.file.as_ref().clone() };
+        Self { file: Arc::new(file), ..self.clone() }
+    }
+
+    /// The media type of its frames.
+    pub fn media_type(&self) -> &'static str {
+        match self.file.syntax {
+            Syntax::Json | Syntax::JsonInString => "application/json",
+            Syntax::PythonLiteral => "text/x-python",
+        }
+    }
+
+    /// True if every refusal and violation has a frame.
+    pub fn answers_refusals(&self) -> bool {
+        let is_silent = |rule: &RequestRule| matches!(rule.refused, Refusal::Nothing);
+        self.file.unknown.is_some()
+            && self.file.malformed.is_some()
+            && !self.file.requests.iter().any(is_silent)
     }
 
     /// True if it is also for raw TCP streams.

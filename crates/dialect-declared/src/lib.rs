@@ -44,6 +44,7 @@ mod pattern;
 mod plan;
 mod problem;
 mod revised;
+mod schemas;
 mod server;
 mod strftime;
 mod syntax;
