@@ -18,6 +18,8 @@ pub struct Kit {
     /// The schemas that are made of the dialect itself, in place of the project's.
     schemas: Option<Value>,
     pub(crate) media_type: &'static str,
+    /// True if refusals and violations need answers.
+    pub(crate) answers_refusals: bool,
     pub(crate) dialect: Box<dyn Dialect>,
     /// A second value of the same dialect: both must render the same bytes.
     pub(crate) twin: Box<dyn Dialect>,
@@ -31,6 +33,7 @@ impl Kit {
             project: Some(project),
             schemas: None,
             media_type: JSON,
+            answers_refusals: true,
             dialect: Box::new(make()),
             twin: Box::new(make()),
             scripts,
@@ -44,6 +47,7 @@ impl Kit {
             project: None,
             schemas: Some(schemas),
             media_type: JSON,
+            answers_refusals: true,
             dialect: Box::new(make()),
             twin: Box::new(make()),
             scripts: Vec::new(),
@@ -60,6 +64,11 @@ impl Kit {
     /// With frames of another media type than JSON.
     pub fn with_media_type(self, media_type: &'static str) -> Self {
         Self { media_type, ..self }
+    }
+
+    /// With a wire that leaves some refusals or violations without an answer.
+    pub fn with_unanswered_refusals(self) -> Self {
+        Self { answers_refusals: false, ..self }
     }
 
     pub(crate) fn id(&self) -> &'static str {

@@ -6,5 +6,5 @@ mod receivers;
 mod samples;
 
 pub(crate) use attacks::{Attack, attacks, with_payload};
-pub(crate) use receivers::{attack_client, attack_recognition, attack_server};
+pub(crate) use receivers::{Rules, attack_client, attack_recognition, attack_server};
 pub(crate) use samples::{Sample, login_of, samples};

@@ -16,19 +16,37 @@ use tolmach_domain::{ConnectionId, Fault};
 /// Paths of endpoints that dialects share.
 const SHARED_PATHS: [&str; 2] = ["/", "/ws"];
 
+/// The rules for what a server sends.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    /// The schemas of its frames.
+    pub(crate) schemas: &'a Schemas,
+    /// True if every violation is answered or closes the connection.
+    pub(crate) answers_refusals: bool,
+}
+
 /// Sends a frame to a server twice; the requests that it is decoded to are granted once and refused
 /// once.
 pub(crate) fn attack_server(
     dialect: &dyn Dialect,
     prepared: &mut PreparedRequest,
-    schemas: &Schemas,
+    rules: Rules<'_>,
     frame: &Frame,
 ) -> Result<(), String> {
     let PreparedRequest { persona, server, flows, websocket, .. } = prepared;
     let persona = *persona;
+    let Rules { schemas, answers_refusals } = rules;
     let revision = default_revision(dialect);
     for granted in [true, false] {
-        let attack = ServerAttack { persona, flows, schemas, granted, revision, exchange: false };
+        let attack = ServerAttack {
+            persona,
+            flows,
+            schemas,
+            answers_refusals,
+            granted,
+            revision,
+            exchange: false,
+        };
         match frame {
             Frame::Request(request) if !*websocket => {
                 let parts = parts_of(request);
@@ -81,6 +99,7 @@ struct ServerAttack<'a> {
     persona: &'static Persona,
     flows: &'a FlowStates,
     schemas: &'a Schemas,
+    answers_refusals: bool,
     /// True if requests are granted, false if they are refused.
     granted: bool,
     /// The revision that the schemas describe.
@@ -104,7 +123,7 @@ impl ServerAttack<'_> {
         let kind = violation.kind.name();
         match &violation.answer {
             None if self.exchange => Err("an HTTP request is left without an answer".to_owned()),
-            None if violation.close.is_none() => {
+            None if violation.close.is_none() && self.answers_refusals => {
                 Err(format!("the {kind} violation is neither answered nor closes the connection"))
             }
             None => Ok(()),

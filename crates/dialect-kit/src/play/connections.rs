@@ -379,7 +379,7 @@ impl<'d> Connections<'d> {
             outcome => outcome?.1,
         };
         if let (Some(fault), []) = (refused, &frames[..]) {
-            return Err(Defect::round_trip(format!(
+            return Err(Defect::unanswered(format!(
                 "a request that is refused with {fault} is answered with no frame"
             ))
             .into());

@@ -7,6 +7,8 @@ use tolmach_dialect::Unsupported;
 pub(crate) enum Property {
     /// Requests, responses and events arrive as they were sent.
     RoundTrip,
+    /// Refusals are answered.
+    AnsweredRefusals,
     /// Rendering is pure.
     Rendering,
     /// A session without identity has no subscription.
@@ -47,6 +49,11 @@ impl Defect {
     /// A defect of encoding or decoding.
     pub(crate) fn round_trip(message: impl Into<String>) -> Self {
         Self { property: Property::RoundTrip, message: message.into() }
+    }
+
+    /// A refusal without an answer.
+    pub(crate) fn unanswered(message: impl Into<String>) -> Self {
+        Self { property: Property::AnsweredRefusals, message: message.into() }
     }
 
     /// A defect of rendering.

@@ -1,6 +1,6 @@
 //! The findings of a translation.
 
-use crate::play::{Defect, PlayError};
+use crate::play::{Defect, PlayError, Property};
 
 /// The outcome of one exchange, or one event, of a translation.
 #[derive(Debug)]
@@ -24,6 +24,13 @@ pub(crate) enum Passage {
     Lost(String),
     /// A rule of the boundary is broken.
     Broken(Defect),
+}
+
+impl Passage {
+    /// True if a refusal has no answer on one of the wires.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        matches!(self, Passage::Broken(defect) if defect.property == Property::AnsweredRefusals)
+    }
 }
 
 impl From<PlayError> for Passage {

@@ -3,7 +3,7 @@
 use crate::fixtures::time;
 use crate::frame_text::{describe, inline};
 use crate::hostile::{
-    Attack, Sample, attack_client, attack_recognition, attack_server, attacks, samples,
+    Attack, Rules, Sample, attack_client, attack_recognition, attack_server, attacks, samples,
     with_payload,
 };
 use crate::kit::Kit;
@@ -26,7 +26,7 @@ pub fn malformed_frames_are_answered(kit: &Kit) -> Outcome {
     let dialect = kit.dialect.as_ref();
     let mut problems = Vec::new();
     for sample in samples(kit)? {
-        malformed_requests(dialect, &schemas, &sample, &mut problems);
+        malformed_requests(dialect, rules_of(kit, &schemas), &sample, &mut problems);
         malformed_replies(&sample, &mut problems);
     }
     Problems::none_or(problems)
@@ -89,14 +89,14 @@ pub fn arbitrary_bytes_are_harmless(kit: &Kit) -> Outcome {
 
 fn malformed_requests(
     dialect: &dyn Dialect,
-    schemas: &Schemas,
+    rules: Rules<'_>,
     sample: &Sample<'_>,
     problems: &mut Vec<String>,
 ) {
     let mut prepared = sample.prepare();
     for Attack { name, frame } in attacks(&sample.client) {
         // A session that has survived an attack goes on, as a connection does; another is replaced.
-        if let Err(problem) = attack_server(dialect, &mut prepared, schemas, &frame)
+        if let Err(problem) = attack_server(dialect, &mut prepared, rules, &frame)
             .and_then(|()| attack_recognition(dialect, &sample.opening, &frame))
         {
             let title = &sample.title;
@@ -135,10 +135,14 @@ fn malformed_replies(sample: &Sample<'_>, problems: &mut Vec<String>) {
     }
 }
 
+fn rules_of<'a>(kit: &Kit, schemas: &'a Schemas) -> Rules<'a> {
+    Rules { schemas, answers_refusals: kit.answers_refusals }
+}
+
 /// Sends a frame to a fresh server session, and has it recognised.
 fn attack(kit: &Kit, schemas: &Schemas, sample: &Sample<'_>, frame: &Frame) -> Result<(), String> {
     let dialect = kit.dialect.as_ref();
-    attack_server(dialect, &mut sample.prepare(), schemas, frame)
+    attack_server(dialect, &mut sample.prepare(), rules_of(kit, schemas), frame)
         .and_then(|()| attack_recognition(dialect, &sample.opening, frame))
         .map_err(|problem| format!("{}: {problem} (frame: {})", sample.title, inline(frame)))
 }

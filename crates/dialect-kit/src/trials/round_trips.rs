@@ -17,6 +17,9 @@ pub fn stories_round_trip(kit: &Kit) -> Outcome {
     let findings = translate_stories((pair, &recording), (pair, &recording));
     let (_, again) = judge(&findings, &[deviations], Excuse::Fault, kit.id(), kit.id());
     let mut problems = recording.problems(Property::RoundTrip);
+    if kit.answers_refusals {
+        problems.extend(recording.problems(Property::AnsweredRefusals));
+    }
     problems.extend(again);
     Problems::none_or(problems)
 }
