@@ -19,9 +19,8 @@ impl Batch {
         }
         self.active_user(blocker).await?;
         self.active_user(blocked).await?;
-        let present = read::blocked_users(&self.transaction, blocker).await?;
-        let others = present.iter().filter(|user| **user != blocked).count();
-        if others >= limit as usize {
+        let others = read::count_other_blocks(&self.transaction, blocker, blocked).await?;
+        if others >= i64::from(limit) {
             let reason = format!("at most {limit} users can be blocked");
             return Err(Fault::invalid("user", reason).into());
         }

@@ -24,14 +24,7 @@ impl BlockStore for SqlStore {
     }
 
     async fn blocked_users(&self, blocker: UserId) -> Result<Vec<User>, StoreError> {
-        self.read(|| async {
-            let mut users = Vec::new();
-            for id in read::blocked_users(&self.readers, blocker).await? {
-                users.extend(read::user(&self.readers, id).await?);
-            }
-            Ok(users)
-        })
-        .await
+        self.read(|| read::blocked_users(&self.readers, blocker)).await
     }
 
     async fn is_blocked_in(&self, flow: FlowId, user: UserId) -> Result<bool, StoreError> {

@@ -1,9 +1,11 @@
 //! Blocks.
 
-use crate::rows::user_id;
+use crate::entities::user;
+use crate::error::store_error;
+use crate::rows::user as to_user;
 use crate::sql::{self, get};
-use sea_orm::ConnectionTrait;
-use tolmach_domain::{FlowId, UserId};
+use sea_orm::{ConnectionTrait, FromQueryResult};
+use tolmach_domain::{FlowId, User, UserId};
 use tolmach_engine::ports::StoreError;
 
 /// True if one of these users blocks the user.
@@ -32,11 +34,24 @@ pub(crate) async fn is_blocked_in<C: ConnectionTrait>(
     Ok(sql::row(database, sql::BLOCK_IN_CHAT, values).await?.is_some())
 }
 
-/// The ids of the users whom a user blocks, without deleted ones, in ascending order.
+/// The users whom a user blocks, without deleted ones, ordered by id.
 pub(crate) async fn blocked_users<C: ConnectionTrait>(
     database: &C,
     blocker: UserId,
-) -> Result<Vec<UserId>, StoreError> {
-    let rows = sql::rows(database, sql::BLOCKED_USERS, vec![blocker.get().into()]).await?;
-    rows.iter().map(|row| user_id(get(row, "blocked_id")?)).collect()
+) -> Result<Vec<User>, StoreError> {
+    let rows = sql::rows(database, &sql::BLOCKED_USERS, vec![blocker.get().into()]).await?;
+    rows.iter()
+        .map(|row| user::Model::from_query_result(row, "").map_err(store_error).and_then(to_user))
+        .collect()
+}
+
+/// The number of users whom a user blocks, without deleted ones and `other`.
+pub(crate) async fn count_other_blocks<C: ConnectionTrait>(
+    database: &C,
+    blocker: UserId,
+    other: UserId,
+) -> Result<i64, StoreError> {
+    let values = vec![blocker.get().into(), other.get().into()];
+    let row = sql::row(database, sql::COUNT_OTHER_BLOCKS, values).await?;
+    row.map_or(Ok(0), |row| get(&row, "count"))
 }

@@ -1,6 +1,8 @@
 //! Statements over blocks.
 
+use super::columns::columns;
 use super::list_statement::{ListStatement, placeholders_from};
+use crate::entities::user;
 use std::sync::LazyLock;
 
 /// Those of these users who block a user: blocked, users.
@@ -24,7 +26,16 @@ pub(crate) const ADD_BLOCK: &str = "\
     INSERT INTO block (blocker_id, blocked_id, created_at) VALUES ($1, $2, $3) \
     ON CONFLICT (blocker_id, blocked_id) DO NOTHING";
 
-/// Ids of the users whom a user blocks, without deleted ones: blocker.
-pub(crate) const BLOCKED_USERS: &str = "\
-    SELECT b.blocked_id FROM block b JOIN \"user\" u ON u.id = b.blocked_id \
-    WHERE b.blocker_id = $1 AND u.deleted_at IS NULL ORDER BY b.blocked_id";
+/// The users whom a user blocks, without deleted ones, ordered by id: blocker.
+pub(crate) static BLOCKED_USERS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {} FROM block b JOIN \"user\" u ON u.id = b.blocked_id \
+         WHERE b.blocker_id = $1 AND u.deleted_at IS NULL ORDER BY b.blocked_id",
+        columns::<user::Entity>("u")
+    )
+});
+
+/// The number of users whom a user blocks, without deleted ones and one other: blocker, other.
+pub(crate) const COUNT_OTHER_BLOCKS: &str = "\
+    SELECT COUNT(*) AS count FROM block b JOIN \"user\" u ON u.id = b.blocked_id \
+    WHERE b.blocker_id = $1 AND b.blocked_id <> $2 AND u.deleted_at IS NULL";
