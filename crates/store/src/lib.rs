@@ -32,6 +32,7 @@ mod plans;
 mod ports;
 mod publication;
 mod read;
+mod read_turns;
 mod rows;
 mod sql;
 mod store;

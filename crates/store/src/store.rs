@@ -7,6 +7,7 @@ use crate::error::store_error;
 use crate::job::{Change, Work};
 use crate::job_queue::{JobQueue, Owner, closed};
 use crate::options::{Counters, Options, Stats};
+use crate::read_turns::{ReadTurn, ReadTurns};
 use crate::writer::Writer;
 use async_trait::async_trait;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
@@ -54,6 +55,7 @@ pub async fn probe(url: &str) -> Result<String, StoreError> {
 /// ```
 pub struct SqlStore {
     pub(crate) readers: DatabaseConnection,
+    read_turns: ReadTurns,
     /// The writer's queue.
     queue: Arc<JobQueue>,
     /// Resolves when the writer has ended.
@@ -64,6 +66,13 @@ pub struct SqlStore {
 }
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A snapshot of the database, and the turn to read it.
+pub(crate) struct Snapshot {
+    // Dropped first, so that the next turn finds the connection.
+    pub(crate) transaction: DatabaseTransaction,
+    _turn: ReadTurn,
+}
 
 /// The size of a job without its payload, in bytes.
 pub(crate) const JOB_SIZE: usize = 512;
@@ -87,12 +96,14 @@ impl SqlStore {
         let readers = target
             .connect(Use::Read { connections: options.read_connections }, options.timeout)
             .await?;
+        let read_turns = ReadTurns::new(options.read_connections);
         let queue = Arc::new(JobQueue::new(options.queue_bytes));
         let counters = Arc::new(Counters::default());
         let writer =
             Writer::start(target, queue.clone(), bus, options.clone(), counters.clone()).await?;
         Ok(Arc::new(Self {
             readers,
+            read_turns,
             queue,
             writer: Mutex::new(Some(writer)),
             closed: AtomicBool::new(false),
@@ -178,13 +189,19 @@ impl SqlStore {
         Deadline::after(self.options.timeout).bound(reading).await
     }
 
-    /// A transaction that reads one snapshot of the database.
-    pub(crate) async fn snapshot(&self) -> Result<DatabaseTransaction, StoreError> {
+    /// A transaction that reads one snapshot of the database, for a request of this user.
+    pub(crate) async fn snapshot(&self, user: Option<UserId>) -> Result<Snapshot, StoreError> {
+        // Waiting for it can be cancelled, and leaves nothing that waits for a connection.
+        let turn = self.read_turns.take(user).await?;
         let readers = self.readers.clone();
         // In a task of its own, so that it is never cancelled: a cancelled BEGIN of PostgreSQL's
         // leaves the connection in a transaction that the driver does not know of, and the next
         // user of the connection would read that old snapshot.
-        let begun = tokio::spawn(async move { readers.begin().await }).await;
+        let begun = tokio::spawn(async move {
+            let transaction = readers.begin().await?;
+            Ok(Snapshot { transaction, _turn: turn })
+        });
+        let begun = begun.await;
         let panicked = |error| {
             StoreError::Failed(PortError::caused_by(
                 "the task that begins a snapshot panicked",

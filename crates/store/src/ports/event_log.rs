@@ -14,7 +14,10 @@ impl EventLog for SqlStore {
     }
 
     async fn changes_after(&self, after: Timestamp, limit: u32) -> Result<ChangesPage, StoreError> {
-        self.read(|| async { read::changes_after(&self.snapshot().await?, after, limit).await })
-            .await
+        self.read(|| async {
+            let snapshot = self.snapshot(None).await?;
+            read::changes_after(&snapshot.transaction, after, limit).await
+        })
+        .await
     }
 }

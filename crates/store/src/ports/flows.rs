@@ -67,7 +67,8 @@ impl FlowStore for SqlStore {
         max_bytes: usize,
     ) -> Result<Option<FlowSummary>, StoreError> {
         self.read(|| async {
-            read::flow_summary(&self.snapshot().await?, flow, viewer, members, max_bytes).await
+            let snapshot = self.snapshot(viewer).await?;
+            read::flow_summary(&snapshot.transaction, flow, viewer, members, max_bytes).await
         })
         .await
     }
@@ -76,7 +77,11 @@ impl FlowStore for SqlStore {
         &self,
         query: FlowSummaryQuery,
     ) -> Result<Vec<FlowSummary>, StoreError> {
-        self.read(|| async { read::flow_summaries(&self.snapshot().await?, &query).await }).await
+        self.read(|| async {
+            let snapshot = self.snapshot(Some(query.viewer)).await?;
+            read::flow_summaries(&snapshot.transaction, &query).await
+        })
+        .await
     }
 
     async fn flow_versions(&self, user: UserId) -> Result<Vec<(FlowId, Version)>, StoreError> {

@@ -46,8 +46,11 @@ impl MessageStore for SqlStore {
     }
 
     async fn history(&self, query: HistoryQuery) -> Result<MessagePage, StoreError> {
-        let history =
-            self.read(|| async { read::history(&self.snapshot().await?, &query).await }).await?;
+        let reading = || async {
+            let snapshot = self.snapshot(Some(query.viewer)).await?;
+            read::history(&snapshot.transaction, &query).await
+        };
+        let history = self.read(reading).await?;
         let HistoryQuery { flow, viewer, range, limit, max_bytes, .. } = query;
         if range == HistoryRange::Unread && !history.page.messages.is_empty() {
             // Read again in the transaction that moves the mark, so that of two concurrent requests
@@ -76,7 +79,8 @@ impl MessageStore for SqlStore {
         max_bytes: usize,
     ) -> Result<Changes, StoreError> {
         self.read(|| async {
-            read::changes(&self.snapshot().await?, user, since, flow, limit, max_bytes).await
+            let snapshot = self.snapshot(Some(user)).await?;
+            read::changes(&snapshot.transaction, user, since, flow, limit, max_bytes).await
         })
         .await
     }
