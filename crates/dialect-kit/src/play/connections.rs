@@ -366,7 +366,8 @@ impl<'d> Connections<'d> {
         outcome: Result<Answer, Fault>,
         incoming: &mut Vec<Incoming>,
     ) -> Result<(), PlayError> {
-        let refused = outcome.as_ref().err().map(Fault::name);
+        let fault = outcome.as_ref().err().cloned();
+        let refused = fault.as_ref().map(Fault::name);
         let connection = &mut self.connections[index];
         let frames = match connection.server.respond(now, request, outcome, &self.flows) {
             Err(PlayError::Unsupported(_)) if refused.is_some() => {
@@ -378,7 +379,9 @@ impl<'d> Connections<'d> {
             }
             outcome => outcome?.1,
         };
-        if let (Some(fault), []) = (refused, &frames[..]) {
+        let mut follow_ups = Vec::new();
+        connection.server.session.follow_ups(&mut follow_ups);
+        if let (Some(fault), [], []) = (refused, &frames[..], &follow_ups[..]) {
             return Err(Defect::unanswered(format!(
                 "a request that is refused with {fault} is answered with no frame"
             ))
@@ -397,6 +400,13 @@ impl<'d> Connections<'d> {
             }
             self.entries.push(WireEntry::Server(frame.clone()));
             receive(connection.client.as_mut(), now, &frame, incoming)?;
+        }
+        for next in follow_ups {
+            match &fault {
+                // A request in the place of a refused one is refused alike.
+                Some(fault) => self.respond(now, index, &next, Err(fault.clone()), incoming)?,
+                None => self.answer(now, index, &next, incoming)?,
+            }
         }
         Ok(())
     }

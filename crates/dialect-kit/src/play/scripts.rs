@@ -11,6 +11,7 @@ use crate::play::wire_entry::WireEntry;
 use crate::revision::default_revision;
 use crate::script::{Script, ScriptStep};
 use http::request::Parts;
+use std::collections::VecDeque;
 use tolmach_dialect::{Credentials, Dialect, Frame, Request, Revision};
 use tolmach_domain::{ConnectionId, Event, EventKind, Fault, Timestamp};
 
@@ -247,7 +248,8 @@ impl<'a> Player<'a> {
 
     /// Grants requests with the answers of the fixtures. A connection without identity is refused.
     fn respond(&mut self, now: Timestamp, requests: Vec<Request>) -> Result<(), String> {
-        for request in requests {
+        let mut requests = VecDeque::from(requests);
+        while let Some(request) = requests.pop_front() {
             let name = request.command.name();
             self.operation.get_or_insert(name);
             let Some(server) = &mut self.server else {
@@ -260,8 +262,11 @@ impl<'a> Player<'a> {
                 Ok(fixtures::answer(&ANN, &request.command))
             };
             let frames = server.respond(now, &request, outcome, &self.flows);
+            let mut follow_ups = Vec::new();
+            server.session.follow_ups(&mut follow_ups);
             let (_, frames) = frames.map_err(|error| self.failed(name, &error))?;
             self.entries.extend(frames.into_iter().map(WireEntry::Server));
+            follow_ups.into_iter().rev().for_each(|request| requests.push_front(request));
         }
         Ok(())
     }
