@@ -12,7 +12,7 @@ use tolmach_engine::{IMITATION, case_folded, look_alikes};
 /// The form of a login or an address: case-folded.
 const EXACT: i64 = 0;
 /// The form of a login's look.
-const LOOK: i64 = 1;
+pub(super) const LOOK: i64 = 1;
 
 /// Identifiers, each with its form.
 pub(super) struct Identifiers(BTreeSet<(i64, String)>);
@@ -25,7 +25,7 @@ impl Identifiers {
         Self(exact.chain(looks).collect())
     }
 
-    fn iter(&self) -> impl Iterator<Item = (i64, &str)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (i64, &str)> {
         self.0.iter().map(|(form, key)| (*form, key.as_str()))
     }
 }

@@ -1,6 +1,6 @@
 //! The sequences that ids come from.
 
-use super::query::{execute, get, row};
+use super::query::{execute, get, row, rows};
 use crate::error::corrupt;
 use sea_orm::{ConnectionTrait, DbBackend};
 use tolmach_engine::ports::StoreError;
@@ -74,4 +74,23 @@ pub(crate) async fn take_message_ids<C: ConnectionTrait>(
         return get(&row.ok_or_else(|| corrupt("a sequence without a row"))?, "last");
     }
     Ok(last_id(database, "message").await? + count)
+}
+
+/// Takes the next ids of a table. On SQLite they are taken by the insertion of the rows.
+pub(crate) async fn take_ids<C: ConnectionTrait>(
+    database: &C,
+    table: &str,
+    count: usize,
+) -> Result<Vec<i64>, StoreError> {
+    let count = i64::try_from(count).map_err(corrupt)?;
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    if database.get_database_backend() == DbBackend::Postgres {
+        let sql = format!("SELECT nextval('{table}_id_seq') AS id FROM generate_series(1, $1)");
+        let found = rows(database, &sql, vec![count.into()]).await?;
+        return found.iter().map(|row| get(row, "id")).collect();
+    }
+    let last = last_id(database, table).await?;
+    Ok((last + 1..=last + count).collect())
 }

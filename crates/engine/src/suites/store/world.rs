@@ -1,0 +1,343 @@
+//! Trials of [`WorldStore`](crate::ports::WorldStore).
+
+use super::fixture::{Fixture, new_user};
+use crate::ports::{
+    AccountKey, ImportChunk, ImportFlow, ImportMember, ImportMessage, ImportNote, ImportOutcomes,
+    ImportPosition, ImportUser, Imported, LastIds, NewUser,
+};
+use tolmach_domain::{
+    Content, ExternalId, Fault, FlowId, FlowKind, IdNamespace, MessageId, Timestamp, UserId,
+    Version,
+};
+
+fn source() -> IdNamespace {
+    "old".parse().expect("the name is plain")
+}
+
+fn time(second: i64) -> Timestamp {
+    Timestamp::from_micros(1_500_000_000_000_000 + second * 1_000_000)
+}
+
+fn user(id: u128, login: &str) -> ImportUser {
+    ImportUser {
+        source_id: ExternalId(id),
+        account: NewUser { password_hash: Some("hash".into()), ..new_user(login) },
+        created_at: time(0),
+        deleted_at: None,
+    }
+}
+
+fn group(id: u128, owner: u128) -> ImportFlow {
+    ImportFlow {
+        source_id: ExternalId(id),
+        kind: FlowKind::Group,
+        title: "title".into(),
+        info: String::new(),
+        owner: ExternalId(owner),
+        pair: None,
+        photo: None,
+        created_at: time(1),
+    }
+}
+
+fn chat(id: u128, pair: [u128; 2]) -> ImportFlow {
+    let kind = FlowKind::Chat;
+    ImportFlow { kind, pair: Some(pair.map(ExternalId)), ..group(id, pair[0]) }
+}
+
+fn message(id: u128, flow: u128, author: u128, second: i64) -> ImportMessage {
+    ImportMessage {
+        source_id: ExternalId(id),
+        flow: ExternalId(flow),
+        author: ExternalId(author),
+        content: Content::text(format!("text {id}")),
+        reply_to: None,
+        posted_at: time(second),
+        edited_at: None,
+        deleted_at: None,
+    }
+}
+
+fn member(flow: u128, user: u128, read: Option<u128>) -> ImportMember {
+    ImportMember {
+        flow: ExternalId(flow),
+        user: ExternalId(user),
+        joined_at: None,
+        read: read.map(ExternalId),
+    }
+}
+
+/// Two users in a group with three messages, and in a chat.
+fn world() -> ImportChunk {
+    ImportChunk {
+        users: vec![user(70, "anna"), user(50, "bob")],
+        flows: vec![group(7, 70), chat(9, [50, 70])],
+        messages: vec![message(30, 7, 70, 10), message(20, 7, 50, 10), message(40, 7, 70, 12)],
+        members: vec![
+            member(7, 70, Some(40)),
+            member(7, 50, None),
+            member(9, 50, None),
+            member(9, 70, None),
+        ],
+        ..ImportChunk::new(source())
+    }
+}
+
+impl Fixture {
+    async fn import(&mut self, chunk: ImportChunk) -> ImportOutcomes {
+        let now = self.tick();
+        self.store.begin_import(&chunk.source).await.expect("an import can be begun");
+        self.store.import(chunk, now).await.expect("the records can be imported")
+    }
+
+    /// The ids and texts of a flow's messages, in its order.
+    async fn texts(&self, flow: i64) -> Vec<(i64, String)> {
+        let messages = self.store.export_messages(None, 100).await.expect("readable");
+        let of_flow = messages.into_iter().filter(|message| message.flow.get() == flow);
+        of_flow.map(|message| (message.id.get(), message.content.text)).collect()
+    }
+}
+
+/// An empty store keeps the numbers of users, flows and messages, and their order in the file.
+pub async fn an_imported_world_keeps_its_numbers_order_and_times(fixture: &mut Fixture) {
+    let outcomes = fixture.import(world()).await;
+    let ids = |found: &[Imported<MessageId>]| -> Vec<i64> {
+        found
+            .iter()
+            .map(|outcome| match outcome {
+                Imported::New(id, None) => id.get(),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    };
+    assert_eq!(ids(&outcomes.messages), [30, 20, 40]);
+    assert_eq!(outcomes.members, vec![Imported::New((), None); 4]);
+    let account = fixture.store.account(AccountKey::Login("ANNA")).await.expect("readable");
+    let account = account.expect("anna was imported");
+    assert_eq!(
+        (account.user.id.get(), account.user.created_at, account.password_hash.as_deref()),
+        (70, time(0), Some("hash"))
+    );
+    let texts = [(30, "text 30"), (20, "text 20"), (40, "text 40")].map(|(n, t)| (n, t.to_owned()));
+    assert_eq!(fixture.texts(7).await, texts);
+    let stored = [20, 30, 40].map(|id| MessageId::new(id).expect("an id"));
+    let stored = fixture.store.stored_messages(&stored).await.expect("readable");
+    assert_eq!(
+        stored.iter().map(|m| (m.posted, m.posted_at)).collect::<Vec<_>>(),
+        [(Version(2), time(10)), (Version(1), time(10)), (Version(3), time(12))]
+    );
+    // Only what is newer than the newest message is new to a client.
+    let flow = fixture.store.flow(FlowId::new(7).expect("an id")).await.expect("readable");
+    let changed_at = flow.expect("the group was imported").changed_at;
+    assert!((time(12)..time(13)).contains(&changed_at), "{changed_at:?}");
+    // Both posted in the group.
+    let viewer = UserId::new(70).expect("an id");
+    let other = UserId::new(50).expect("an id");
+    let known = fixture.store.acquaintances(viewer, &[other]).await.expect("readable");
+    assert!(known.contains(&other));
+    // Later ids are higher.
+    let carol = fixture.user("carol").await;
+    assert_eq!(carol.id.get(), 71);
+}
+
+/// The same records again are existing ones, and listeners learn of nothing.
+pub async fn a_repeated_import_changes_nothing(fixture: &mut Fixture) {
+    fixture.import(world()).await;
+    let before = fixture.store.export_messages(None, 100).await.expect("readable");
+    let again = fixture.import(world()).await;
+    assert!(again.users.iter().all(|outcome| matches!(outcome, Imported::Existing(_))));
+    assert!(again.flows.iter().all(|outcome| matches!(outcome, Imported::Existing(_))));
+    assert!(again.messages.iter().all(|outcome| matches!(outcome, Imported::Existing(_))));
+    assert_eq!(again.members, vec![Imported::Existing(()); 4]);
+    assert_eq!(fixture.store.export_messages(None, 100).await.expect("readable"), before);
+    assert_eq!(fixture.published(), []);
+    let known = [70, 60, 50].map(ExternalId);
+    let mut found = fixture.store.imported_users(&source(), &known).await.expect("readable");
+    found.sort_unstable();
+    assert_eq!(found, [ExternalId(50), ExternalId(70)]);
+}
+
+/// Numbers that others have are given anew, and so are those that others may have had; the next
+/// import finds the objects all the same.
+pub async fn an_import_gives_new_numbers_where_its_own_are_taken(fixture: &mut Fixture) {
+    let [anna, bob] = fixture.users(["first", "second"]).await;
+    let flow = fixture.flow(FlowKind::Group, &anna, &[&bob]).await;
+    let first = fixture.post(&flow, &anna, "native").await;
+    let chunk = || ImportChunk {
+        users: vec![user(1, "one"), user(900, "two"), user(u128::MAX, "three")],
+        flows: vec![group(1, 1)],
+        messages: vec![
+            message(first.id.get().unsigned_abs().into(), 1, 1, 5),
+            message(u128::MAX, 1, u128::MAX, 6),
+            message(800, 1, 900, 7),
+        ],
+        members: vec![member(1, 1, Some(u128::MAX))],
+        ..ImportChunk::new(source())
+    };
+    let outcomes = fixture.import(chunk()).await;
+    let renumbered = Some(ImportNote::Renumbered);
+    let Imported::New(one, note) = &outcomes.users[0] else { panic!("{outcomes:?}") };
+    assert_eq!((one.get() > bob.id.get(), note), (true, &renumbered));
+    let two = UserId::new(900).expect("an id");
+    assert_eq!(outcomes.users[1], Imported::New(two, None));
+    let Imported::New(three, None) = &outcomes.users[2] else { panic!("{outcomes:?}") };
+    let Imported::New(imported, note) = &outcomes.flows[0] else { panic!("{outcomes:?}") };
+    assert_eq!((imported.get() > flow.id.get(), note), (true, &renumbered));
+    let history = fixture.texts(imported.get()).await;
+    assert_eq!(history.len(), 3);
+    assert_ne!(history[0].0, first.id.get());
+    assert_eq!(history[2].0, 800);
+    let again = fixture.import(chunk()).await;
+    assert_eq!(again.users[2], Imported::Existing(*three));
+    let found: Vec<i64> = again
+        .messages
+        .iter()
+        .map(|outcome| match outcome {
+            Imported::Existing(id) => id.get(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(found, history.iter().map(|(id, _)| *id).collect::<Vec<_>>());
+}
+
+/// A record that breaks a rule is refused alone.
+pub async fn a_refused_record_does_not_affect_the_others(fixture: &mut Fixture) {
+    fixture.user("taken").await;
+    let named_like_another =
+        ImportUser { account: NewUser { name: "Taken".into(), ..new_user("fay") }, ..user(14, "") };
+    let outcomes = fixture
+        .import(ImportChunk {
+            users: vec![
+                user(10, "TAKEN"),
+                user(11, "dora"),
+                user(12, "Dora"),
+                user(13, "emil"),
+                named_like_another,
+                user(11, "dora"),
+            ],
+            flows: vec![
+                group(20, 10),
+                chat(21, [11, 13]),
+                chat(22, [13, 11]),
+                chat(23, [11, 11]),
+                group(24, 11),
+                ImportFlow { pair: None, ..chat(25, [11, 14]) },
+            ],
+            messages: vec![
+                message(30, 20, 11, 1),
+                message(31, 24, 10, 2),
+                message(32, 24, 11, 3),
+                ImportMessage { reply_to: Some(ExternalId(32)), ..message(33, 24, 11, 4) },
+                ImportMessage { reply_to: Some(ExternalId(99)), ..message(34, 24, 11, 5) },
+                ImportMessage { reply_to: Some(ExternalId(32)), ..message(35, 21, 11, 6) },
+            ],
+            members: vec![
+                member(20, 11, None),
+                member(21, 14, None),
+                member(24, 10, None),
+                member(24, 13, Some(35)),
+                member(24, 11, Some(33)),
+            ],
+            ..ImportChunk::new(source())
+        })
+        .await;
+    let id = |number| UserId::new(number).expect("an id");
+    assert_eq!(
+        outcomes.users,
+        [
+            Imported::Refused(Fault::LoginTaken),
+            Imported::New(id(11), None),
+            Imported::Refused(Fault::LoginTaken),
+            Imported::New(id(13), None),
+            Imported::New(id(14), Some(ImportNote::Renamed)),
+            Imported::Existing(id(11)),
+        ]
+    );
+    let id = |number| FlowId::new(number).expect("an id");
+    assert_eq!(
+        outcomes.flows,
+        [
+            Imported::Refused(Fault::NoSuchUser),
+            Imported::New(id(21), None),
+            Imported::Refused(Fault::invalid("pair", "the two users have a chat already")),
+            Imported::Refused(Fault::NoSuchUser),
+            Imported::New(id(24), None),
+            Imported::Refused(Fault::invalid("pair", "a chat has two users")),
+        ]
+    );
+    let id = |number| MessageId::new(number).expect("an id");
+    let no_reply = Some(ImportNote::NoReply);
+    assert_eq!(
+        outcomes.messages,
+        [
+            Imported::Refused(Fault::NoSuchFlow),
+            Imported::Refused(Fault::NoSuchUser),
+            Imported::New(id(32), None),
+            Imported::New(id(33), None),
+            Imported::New(id(34), no_reply),
+            Imported::New(id(35), no_reply),
+        ]
+    );
+    assert_eq!(
+        outcomes.members,
+        [
+            Imported::Refused(Fault::NoSuchFlow),
+            Imported::Refused(Fault::WrongKind),
+            Imported::Refused(Fault::NoSuchUser),
+            Imported::Refused(Fault::NoSuchMessage),
+            Imported::New((), None),
+        ]
+    );
+    let replies = fixture.store.stored_messages(&[id(33), id(34)]).await.expect("readable");
+    let replies: Vec<_> = replies.iter().map(|message| message.content.reply_to).collect();
+    assert_eq!(replies, [Some(id(32)), None]);
+    let fay = fixture.store.user(UserId::new(14).expect("an id")).await.expect("readable");
+    assert_eq!(fay.expect("fay was imported").name, "fay");
+}
+
+/// The position is there until the import ends, and belongs to its source.
+pub async fn an_interrupted_import_has_a_position(fixture: &mut Fixture) {
+    let store = fixture.store.clone();
+    assert_eq!(store.begin_import(&source()).await.expect("writable"), None);
+    let position = Some(ImportPosition { lines: 3, digest: [7; 32] });
+    fixture.import(ImportChunk { position, ..world() }).await;
+    assert_eq!(store.begin_import(&source()).await.expect("writable"), position);
+    let other = "other".parse().expect("the name is plain");
+    assert_eq!(store.begin_import(&other).await.expect("writable"), None);
+    store.end_import(&source()).await.expect("writable");
+    assert_eq!(store.begin_import(&source()).await.expect("writable"), None);
+}
+
+/// Everything is exported page by page, and imported into another source as it was.
+pub async fn an_export_has_the_whole_world(fixture: &mut Fixture) {
+    fixture.import(world()).await;
+    let store = fixture.store.clone();
+    let last = LastIds { users: 70, flows: 9, messages: 40 };
+    assert_eq!(store.last_ids().await.expect("readable"), last);
+    let (mut users, mut after) = (Vec::new(), None);
+    while let [found] = store.export_users(after, 1).await.expect("readable").as_slice() {
+        after = Some(found.user.id);
+        users.push((found.user.login.clone(), found.password_hash.clone()));
+    }
+    let hash = Some("hash".to_owned());
+    assert_eq!(users, [("bob".to_owned(), hash.clone()), ("anna".to_owned(), hash)]);
+    let (mut flows, mut after) = (Vec::new(), None);
+    while let [found] = store.export_flows(after, 1).await.expect("readable").as_slice() {
+        after = Some(found.flow.id);
+        flows.push((found.flow.kind, found.pair.map(|pair| pair.map(UserId::get))));
+    }
+    assert_eq!(flows, [(FlowKind::Group, None), (FlowKind::Chat, Some([50, 70]))]);
+    let (mut messages, mut after) = (Vec::new(), None);
+    while let [found] = store.export_messages(after, 1).await.expect("readable").as_slice() {
+        after = Some((found.flow, found.posted));
+        messages.push((found.flow.get(), found.id.get()));
+    }
+    assert_eq!(messages, [(7, 30), (7, 20), (7, 40)]);
+    let (mut members, mut after) = (Vec::new(), None);
+    while let [found] = store.export_members(after, 1).await.expect("readable").as_slice() {
+        after = Some((found.flow, found.user));
+        members.push((found.flow.get(), found.user.get(), found.read.map(MessageId::get)));
+        assert_eq!(found.joined_at, time(1));
+    }
+    assert_eq!(members, [(7, 50, None), (7, 70, Some(40)), (9, 50, None), (9, 70, None)]);
+}

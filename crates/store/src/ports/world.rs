@@ -1,0 +1,89 @@
+//! A whole world, moved in or out.
+
+use crate::read;
+use crate::store::SqlStore;
+use async_trait::async_trait;
+use tolmach_domain::{
+    ExternalId, FlowId, IdNamespace, Message, MessageId, Timestamp, UserId, Version,
+};
+use tolmach_engine::ports::{
+    ImportChunk, ImportOutcomes, ImportPosition, LastIds, StoreError, StoredFlow, StoredMember,
+    StoredUser, WorldStore,
+};
+
+/// The approximate size of a record without its texts, in bytes.
+const RECORD_SIZE: usize = 256;
+
+#[async_trait]
+impl WorldStore for SqlStore {
+    async fn begin_import(
+        &self,
+        source: &IdNamespace,
+    ) -> Result<Option<ImportPosition>, StoreError> {
+        let source = source.clone();
+        self.write(0, move |batch| Box::pin(async move { batch.begin_import(&source).await })).await
+    }
+
+    async fn import(
+        &self,
+        chunk: ImportChunk,
+        now: Timestamp,
+    ) -> Result<ImportOutcomes, StoreError> {
+        let size = chunk.messages.iter().map(|message| message.content.size()).sum::<usize>();
+        let size = size + chunk.len() * RECORD_SIZE;
+        self.write(size, move |batch| Box::pin(batch.import(chunk, now))).await
+    }
+
+    async fn end_import(&self, source: &IdNamespace) -> Result<(), StoreError> {
+        let source = source.clone();
+        self.write(0, move |batch| Box::pin(async move { batch.end_import(&source).await })).await
+    }
+
+    async fn imported_users(
+        &self,
+        source: &IdNamespace,
+        users: &[ExternalId],
+    ) -> Result<Vec<ExternalId>, StoreError> {
+        self.read(|| read::imported_users(&self.readers, source, users)).await
+    }
+
+    async fn stored_messages(&self, ids: &[MessageId]) -> Result<Vec<Message>, StoreError> {
+        self.read(|| read::stored_messages(&self.readers, ids)).await
+    }
+
+    async fn last_ids(&self) -> Result<LastIds, StoreError> {
+        self.read(|| read::last_ids(&self.readers)).await
+    }
+
+    async fn export_users(
+        &self,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<StoredUser>, StoreError> {
+        self.read(|| read::export_users(&self.readers, after, limit)).await
+    }
+
+    async fn export_flows(
+        &self,
+        after: Option<FlowId>,
+        limit: u32,
+    ) -> Result<Vec<StoredFlow>, StoreError> {
+        self.read(|| read::export_flows(&self.readers, after, limit)).await
+    }
+
+    async fn export_messages(
+        &self,
+        after: Option<(FlowId, Version)>,
+        limit: u32,
+    ) -> Result<Vec<Message>, StoreError> {
+        self.read(|| read::export_messages(&self.readers, after, limit)).await
+    }
+
+    async fn export_members(
+        &self,
+        after: Option<(FlowId, UserId)>,
+        limit: u32,
+    ) -> Result<Vec<StoredMember>, StoreError> {
+        self.read(|| read::export_members(&self.readers, after, limit)).await
+    }
+}

@@ -1,0 +1,136 @@
+//! A whole world, for an export.
+
+use super::objects_of_external_ids;
+use crate::entities::{flow, user};
+use crate::error::{corrupt, store_error};
+use crate::rows::{self, flow_id, message_id, user_id};
+use crate::sql::{self, get};
+use sea_orm::{ConnectionTrait, FromQueryResult};
+use std::collections::HashMap;
+use tolmach_domain::{
+    ExternalId, FlowId, IdNamespace, Message, MessageId, ObjectKind, Timestamp, User, UserId,
+    Version,
+};
+use tolmach_engine::ports::{LastIds, StoreError, StoredFlow, StoredMember, StoredUser};
+
+pub(crate) async fn imported_users<C: ConnectionTrait>(
+    database: &C,
+    source: &IdNamespace,
+    users: &[ExternalId],
+) -> Result<Vec<ExternalId>, StoreError> {
+    let keys: Vec<_> = users.iter().map(|user| (ObjectKind::User, *user)).collect();
+    let rows = objects_of_external_ids(database, source, &keys).await?;
+    Ok(rows.into_iter().map(|row| row.external).collect())
+}
+
+pub(crate) async fn stored_messages<C: ConnectionTrait>(
+    database: &C,
+    ids: &[MessageId],
+) -> Result<Vec<Message>, StoreError> {
+    let mut found = messages(database, ids.iter().map(|id| id.get()).collect()).await?;
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids.into_iter().filter_map(|id| found.remove(&id.get())).collect())
+}
+
+pub(crate) async fn last_ids<C: ConnectionTrait>(database: &C) -> Result<LastIds, StoreError> {
+    Ok(LastIds {
+        messages: sql::last_id(database, "message").await?,
+        flows: sql::last_id(database, "flow").await?,
+        users: sql::last_id(database, "user").await?,
+    })
+}
+
+pub(crate) async fn export_users<C: ConnectionTrait>(
+    database: &C,
+    after: Option<UserId>,
+    limit: u32,
+) -> Result<Vec<StoredUser>, StoreError> {
+    let values = vec![after.map_or(0, UserId::get).into(), i64::from(limit).into()];
+    let found = sql::rows(database, &sql::EXPORT_USERS, values).await?;
+    found
+        .iter()
+        .map(|row| {
+            let mut model = user::Model::from_query_result(row, "").map_err(store_error)?;
+            let password_hash = model.password_hash.take();
+            let user = User { avatar: get(row, "avatar")?, ..rows::user(model)? };
+            Ok(StoredUser { user, password_hash })
+        })
+        .collect()
+}
+
+pub(crate) async fn export_flows<C: ConnectionTrait>(
+    database: &C,
+    after: Option<FlowId>,
+    limit: u32,
+) -> Result<Vec<StoredFlow>, StoreError> {
+    let values = vec![after.map_or(0, FlowId::get).into(), i64::from(limit).into()];
+    let found = sql::rows(database, &sql::EXPORT_FLOWS, values).await?;
+    found
+        .iter()
+        .map(|row| {
+            let model = flow::Model::from_query_result(row, "").map_err(store_error)?;
+            let pair = model.pair.as_deref().map(pair_of).transpose()?;
+            Ok(StoredFlow { flow: rows::flow(model)?, pair })
+        })
+        .collect()
+}
+
+pub(crate) async fn export_messages<C: ConnectionTrait>(
+    database: &C,
+    after: Option<(FlowId, Version)>,
+    limit: u32,
+) -> Result<Vec<Message>, StoreError> {
+    let (flow, posted) = after.map_or((0, 0), |(flow, posted)| (flow.get(), posted.0));
+    let values = vec![flow.into(), posted.into(), i64::from(limit).into()];
+    let found = sql::rows(database, sql::EXPORT_MESSAGES, values).await?;
+    let ids = found.iter().map(|row| get(row, "id")).collect::<Result<Vec<i64>, _>>()?;
+    let mut found = messages(database, ids.clone()).await?;
+    Ok(ids.into_iter().filter_map(|id| found.remove(&id)).collect())
+}
+
+pub(crate) async fn export_members<C: ConnectionTrait>(
+    database: &C,
+    after: Option<(FlowId, UserId)>,
+    limit: u32,
+) -> Result<Vec<StoredMember>, StoreError> {
+    let (flow, user) = after.map_or((0, 0), |(flow, user)| (flow.get(), user.get()));
+    let values = vec![flow.into(), user.into(), i64::from(limit).into()];
+    let found = sql::rows(database, sql::EXPORT_MEMBERS, values).await?;
+    found
+        .iter()
+        .map(|row| {
+            let read: Option<i64> = get(row, "last_read")?;
+            Ok(StoredMember {
+                flow: flow_id(get(row, "flow_id")?)?,
+                user: user_id(get(row, "user_id")?)?,
+                joined_at: Timestamp::from_micros(get(row, "joined_at")?),
+                read: read.map(message_id).transpose()?,
+            })
+        })
+        .collect()
+}
+
+/// Messages by id.
+async fn messages<C: ConnectionTrait>(
+    database: &C,
+    ids: Vec<i64>,
+) -> Result<HashMap<i64, Message>, StoreError> {
+    let mut found = HashMap::with_capacity(ids.len());
+    for list in sql::padded_lists(&ids) {
+        let values = list.iter().copied().map(sea_orm::Value::from).collect();
+        for row in sql::MESSAGES.rows(database, list.len(), values).await? {
+            let message = rows::message(&row)?;
+            found.insert(message.id.get(), message);
+        }
+    }
+    Ok(found)
+}
+
+/// The two users of a chat, from the column `pair`.
+fn pair_of(text: &str) -> Result<[UserId; 2], StoreError> {
+    let malformed = || corrupt("a pair that is not two ids");
+    let (one, other) = text.split_once(':').ok_or_else(malformed)?;
+    Ok([one.parse().map_err(corrupt)?, other.parse().map_err(corrupt)?])
+}
