@@ -33,6 +33,7 @@ mod client;
 mod compile;
 mod decode;
 mod dialect;
+mod draft;
 mod echo;
 mod encode;
 mod fixed;
@@ -51,5 +52,6 @@ mod syntax;
 
 pub use built_in::BUILT_IN;
 pub use dialect::{Declared, DialectFile};
+pub use draft::{DraftError, draft};
 pub use problem::{Diagnostic, FileError};
 pub use revised::{Revised, RevisionsError};

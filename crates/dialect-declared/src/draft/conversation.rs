@@ -1,0 +1,390 @@
+//! The requests, responses and events of a capture.
+
+use super::capture::CapturedFrame;
+use super::error::DraftError;
+use super::place::owned;
+use crate::syntax::{Kind, Syntax, Value};
+
+/// The keys from the root of a frame to a value.
+pub(super) type Path = Vec<String>;
+
+/// The depth of JSON that is read.
+const MAX_DEPTH: usize = 64;
+/// The deepest path that is looked at for a name or a request id.
+const MAX_PATH: usize = 2;
+/// The longest name of a request, in bytes.
+const MAX_NAME: usize = 40;
+
+/// The usual keys of a request's name, the most usual first.
+const NAME_KEYS: [&str; 14] = [
+    "type",
+    "action",
+    "mode",
+    "cmd",
+    "command",
+    "method",
+    "op",
+    "operation",
+    "do",
+    "event",
+    "kind",
+    "request",
+    "what",
+    "re",
+];
+/// The usual keys of a request's id.
+const TAG_KEYS: [&str; 12] = [
+    "id",
+    "request_id",
+    "requestId",
+    "req_id",
+    "no",
+    "seq",
+    "tag",
+    "rid",
+    "ref",
+    "nonce",
+    "msg_no",
+    "correlation_id",
+];
+/// The usual keys of an outcome.
+const OUTCOME_KEYS: [&str; 13] = [
+    "ok",
+    "status",
+    "success",
+    "code",
+    "error",
+    "result",
+    "reason",
+    "detail",
+    "message",
+    "errors",
+    "hint",
+    "error_msg",
+    "response_status",
+];
+
+/// A frame that was read.
+pub(super) struct ReadFrame {
+    pub(super) line: usize,
+    pub(super) text: String,
+    pub(super) value: Value<'static>,
+}
+
+/// The frames of one name.
+pub(super) struct Group {
+    pub(super) name: Value<'static>,
+    pub(super) requests: Vec<ReadFrame>,
+    /// The first response to each that has one.
+    pub(super) responses: Vec<Value<'static>>,
+}
+
+/// A capture, sorted.
+pub(super) struct Conversation {
+    /// The name of the syntax in a file.
+    pub(super) syntax: &'static str,
+    /// The place of a request's name.
+    pub(super) name: Path,
+    /// The place of a request's id, and its kind.
+    pub(super) tag: Option<(Path, Kind)>,
+    /// The place of the name in responses.
+    pub(super) answer: Option<Path>,
+    /// The keys of a response that tell its outcome.
+    pub(super) outcome: Vec<String>,
+    /// The requests by their names, in the order in which they were seen.
+    pub(super) groups: Vec<Group>,
+    /// Frames that came unasked, by the name that they have at the place of the answer's, or else
+    /// of the request's.
+    pub(super) events: Vec<(Option<(Path, Value<'static>)>, Vec<Value<'static>>)>,
+    /// Texts of the client that are no objects.
+    pub(super) ignored: Vec<String>,
+}
+
+impl Conversation {
+    /// Sorts the frames of a capture.
+    pub(super) fn of(frames: &[CapturedFrame]) -> Result<Self, DraftError> {
+        let (syntax_name, syntax) = syntax_of(frames)?;
+        let mut ignored: Vec<String> = Vec::new();
+        let mut read: Vec<(bool, ReadFrame)> = Vec::new();
+        for frame in frames {
+            match object(syntax, &frame.text) {
+                Some(value) => {
+                    let (line, text) = (frame.line, frame.text.clone());
+                    read.push((frame.is_clients, ReadFrame { line, text, value }));
+                }
+                None if frame.is_clients && !ignored.contains(&frame.text) => {
+                    ignored.push(frame.text.clone());
+                }
+                None => {}
+            }
+        }
+        let is_clients = |(is_clients, _): &&(bool, ReadFrame)| *is_clients;
+        let clients: Vec<&Value<'_>> =
+            read.iter().filter(is_clients).map(|(_, frame)| &frame.value).collect();
+        let name = name_path(&clients).ok_or(DraftError::NoName)?;
+        let turns = turns(&read);
+        let tag = tag_path(&turns, &name);
+        let answer = answer_path(&turns, &name, tag.as_ref().map(|(path, _)| path));
+        let mut sorted = Self {
+            syntax: syntax_name,
+            name,
+            tag,
+            answer,
+            outcome: Vec::new(),
+            groups: Vec::new(),
+            events: Vec::new(),
+            ignored,
+        };
+        sorted.sort(read);
+        sorted.outcome = outcome_keys(&sorted);
+        Ok(sorted)
+    }
+
+    /// Puts each frame into its group.
+    fn sort(&mut self, read: Vec<(bool, ReadFrame)>) {
+        let mut current: Option<(usize, Option<Value<'static>>)> = None;
+        for (is_clients, frame) in read {
+            if is_clients {
+                let Some(name) = at(&frame.value, &self.name).map(owned) else { continue };
+                let tag = self.tag.as_ref().and_then(|(path, _)| at(&frame.value, path)).map(owned);
+                let index = self.group(name);
+                current = Some((index, tag));
+                self.groups[index].requests.push(frame);
+                continue;
+            }
+            match current.take() {
+                Some((index, tag)) if self.answers(index, tag.as_ref(), &frame.value) => {
+                    self.groups[index].responses.push(frame.value);
+                }
+                waiting => {
+                    current = waiting;
+                    self.add_event(frame.value);
+                }
+            }
+        }
+    }
+
+    /// True if a frame of the server is the response to a request of this group.
+    fn answers(&self, group: usize, tag: Option<&Value<'_>>, frame: &Value<'_>) -> bool {
+        if let (Some((path, _)), Some(tag)) = (&self.tag, tag)
+            && let Some(found) = at(frame, path)
+        {
+            return found == tag;
+        }
+        let Some(answer) = &self.answer else { return true };
+        let (name, found) = (&self.groups[group].name, at(frame, answer));
+        // A name that no request has may be that of the response alone.
+        found.is_some_and(|found| {
+            found == name || !self.groups.iter().any(|group| group.name == *found)
+        }) && (self.tag.is_none() || found == Some(name))
+    }
+
+    fn group(&mut self, name: Value<'static>) -> usize {
+        let index = self.groups.iter().position(|group| group.name == name);
+        index.unwrap_or_else(|| {
+            self.groups.push(Group { name, requests: Vec::new(), responses: Vec::new() });
+            self.groups.len() - 1
+        })
+    }
+
+    fn add_event(&mut self, frame: Value<'static>) {
+        let usual = NAME_KEYS.iter().map(|key| vec![(*key).to_owned()]);
+        let paths = self.answer.clone().into_iter().chain([self.name.clone()]).chain(usual);
+        let mut names = paths.filter_map(|path| {
+            let name = at(&frame, &path).filter(|value| is_name(value)).map(owned)?;
+            Some((path, name))
+        });
+        let name = names.next();
+        drop(names);
+        match self.events.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, frames)) => frames.push(frame),
+            None => self.events.push((name, vec![frame])),
+        }
+    }
+}
+
+/// The value at a path.
+pub(super) fn at<'v, 'a>(value: &'v Value<'a>, path: &[String]) -> Option<&'v Value<'a>> {
+    path.iter().try_fold(value, |value, key| value.get(key))
+}
+
+/// The object that a frame is.
+fn object(syntax: Syntax, text: &str) -> Option<Value<'static>> {
+    let value = syntax.read(text.as_bytes(), MAX_DEPTH, |value| owned(&value)).ok()?;
+    matches!(value, Value::Object(_)).then_some(value)
+}
+
+/// The syntax in which most frames of the client are objects.
+fn syntax_of(frames: &[CapturedFrame]) -> Result<(&'static str, Syntax), DraftError> {
+    let clients: Vec<_> = frames.iter().filter(|frame| frame.is_clients).collect();
+    let first = clients.first().ok_or(DraftError::NoFrames)?;
+    let objects = |(_, syntax): &(&str, Syntax)| {
+        clients.iter().filter(|frame| object(*syntax, &frame.text).is_some()).count()
+    };
+    // Of several the first: what is JSON is mostly a Python literal too.
+    let best = Syntax::NAMES.into_iter().rev().max_by_key(objects);
+    best.filter(|syntax| objects(syntax) > 0).ok_or(DraftError::Syntax { line: first.line })
+}
+
+/// The paths of the scalars of a frame, in its order.
+fn paths(value: &Value<'_>, depth: usize) -> Vec<Path> {
+    let Value::Object(members) = value else { return Vec::new() };
+    let path = |(key, value): &(std::borrow::Cow<'_, str>, Value<'_>)| match value {
+        Value::Object(_) if depth > 1 => paths(value, depth - 1)
+            .into_iter()
+            .map(|rest| std::iter::once(key.to_string()).chain(rest).collect())
+            .collect(),
+        Value::Text(_) | Value::Integer(_) => vec![vec![key.to_string()]],
+        _ => Vec::new(),
+    };
+    members.iter().flat_map(path).collect()
+}
+
+/// True for a value that may be the name of a request.
+fn is_name(value: &Value<'_>) -> bool {
+    match value {
+        Value::Integer(_) => true,
+        Value::Text(text) => {
+            !text.is_empty() && text.len() <= MAX_NAME && !text.contains(char::is_whitespace)
+        }
+        _ => false,
+    }
+}
+
+/// The place that tells the requests apart: one of a usual key, or else the one with the fewest
+/// different values, of which each has frames with the same keys.
+fn name_path(clients: &[&Value<'_>]) -> Option<Path> {
+    let everywhere = |path: &Path| clients.iter().all(|frame| at(frame, path).is_some_and(is_name));
+    let found: Vec<Path> =
+        paths(clients.first()?, MAX_PATH).into_iter().filter(everywhere).collect();
+    let usual =
+        |path: &&Path| NAME_KEYS.iter().position(|key| path.last().is_some_and(|l| l == key));
+    if let Some(path) = found.iter().filter(|path| usual(path).is_some()).min_by_key(usual) {
+        return Some(path.clone());
+    }
+    let names = |path: &Path| -> Vec<&Value<'_>> {
+        let mut names: Vec<_> = Vec::new();
+        for name in clients.iter().filter_map(|frame| at(frame, path)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    };
+    let is_consistent = |path: &&Path| {
+        let keys_of = |frame: &Value<'_>| paths(frame, 1);
+        clients.iter().all(|frame| {
+            let same = clients.iter().find(|other| at(other, path) == at(frame, path));
+            same.is_none_or(|same| keys_of(same) == keys_of(frame))
+        })
+    };
+    let mut consistent = found.iter().filter(is_consistent).collect::<Vec<_>>();
+    if consistent.is_empty() {
+        consistent = found.iter().collect();
+    }
+    consistent
+        .into_iter()
+        .min_by_key(|path| match names(path).len() {
+            1 => usize::MAX,
+            count => count,
+        })
+        .cloned()
+}
+
+/// Each frame of the client with those of the server up to the next.
+fn turns(read: &[(bool, ReadFrame)]) -> Vec<(&Value<'static>, Vec<&Value<'static>>)> {
+    let mut turns: Vec<(&Value<'static>, Vec<&Value<'static>>)> = Vec::new();
+    for (is_clients, frame) in read {
+        match (is_clients, turns.last_mut()) {
+            (true, _) => turns.push((&frame.value, Vec::new())),
+            (false, Some((_, server))) => server.push(&frame.value),
+            (false, None) => {}
+        }
+    }
+    turns
+}
+
+/// The place of a request's id: each frame of the client has another one there, and each response
+/// repeats it.
+fn tag_path(
+    turns: &[(&Value<'static>, Vec<&Value<'static>>)],
+    name: &Path,
+) -> Option<(Path, Kind)> {
+    let (first, _) = turns.first()?;
+    let is_tag = |path: &Path| {
+        let tags: Vec<_> = turns.iter().filter_map(|(client, _)| at(client, path)).collect();
+        let differ = tags.iter().enumerate().all(|(index, tag)| !tags[..index].contains(tag));
+        let answered = turns.iter().filter(|(_, server)| !server.is_empty());
+        let repeat = answered.clone().all(|(client, server)| {
+            server
+                .iter()
+                .any(|frame| at(frame, path).is_some() && at(frame, path) == at(client, path))
+        });
+        let is_usual = path.last().is_some_and(|key| TAG_KEYS.contains(&key.as_str()));
+        let count = answered.count();
+        path != name
+            && tags.len() == turns.len()
+            && differ
+            && repeat
+            && (count > 1 || count == 1 && is_usual)
+    };
+    let path = paths(first, MAX_PATH).into_iter().find(is_tag)?;
+    let kind = at(first, &path)?.kind();
+    Some((path, kind))
+}
+
+/// The place of the name in responses: that of the request's, or one that repeats it.
+fn answer_path(
+    turns: &[(&Value<'static>, Vec<&Value<'static>>)],
+    name: &Path,
+    tag: Option<&Path>,
+) -> Option<Path> {
+    let responses = turns.iter().filter_map(|(client, server)| {
+        let is_response = |frame: &&&Value<'static>| match tag {
+            Some(path) => at(frame, path) == at(client, path),
+            None => true,
+        };
+        Some((*client, *server.iter().find(is_response)?))
+    });
+    let responses: Vec<_> = responses.collect();
+    let (_, first) = responses.first()?;
+    let candidates = std::iter::once(name.clone()).chain(paths(first, MAX_PATH));
+    let repeats =
+        |path: &Path| responses.iter().all(|(client, server)| at(server, path) == at(client, name));
+    let is_there =
+        |path: &Path| responses.iter().all(|(_, server)| at(server, path).is_some_and(is_name));
+    let mut candidates: Vec<Path> = candidates.collect();
+    let repeated = candidates.iter().position(repeats);
+    let position =
+        repeated.or_else(|| candidates.iter().position(|path| path == name && is_there(path)));
+    position.map(|position| candidates.swap_remove(position))
+}
+
+/// The keys of responses that tell the outcome: usual ones, with a scalar.
+fn outcome_keys(sorted: &Conversation) -> Vec<String> {
+    let responses = sorted.groups.iter().flat_map(|group| &group.responses);
+    let is_taken = |key: &str| {
+        let is_key = |path: &Path| matches!(path.as_slice(), [only] if only == key);
+        is_key(&sorted.name)
+            || sorted.answer.as_ref().is_some_and(is_key)
+            || sorted.tag.as_ref().is_some_and(|(path, _)| is_key(path))
+    };
+    let keys = OUTCOME_KEYS.into_iter().filter(|key| !is_taken(key));
+    let is_everywhere = |key: &&str| {
+        let mut found = responses.clone().filter_map(|frame| frame.get(key)).peekable();
+        found.peek().is_some()
+            && found.all(|value| {
+                !matches!(value, Value::List(_) | Value::Object(_) | Value::Huge | Value::Float(_))
+            })
+    };
+    let keys: Vec<&str> = keys.filter(is_everywhere).collect();
+    // A key that only some responses have tells a refusal, if another one is in all of them.
+    let count = responses.clone().count();
+    let has_all =
+        |key: &&&str| responses.clone().filter(|frame| frame.get(key).is_some()).count() == count;
+    if keys.iter().any(|key| has_all(&key)) || count == 0 {
+        keys.into_iter().map(str::to_owned).collect()
+    } else {
+        Vec::new()
+    }
+}

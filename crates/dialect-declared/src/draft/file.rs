@@ -1,0 +1,626 @@
+//! The draft of a file.
+
+use super::capture;
+use super::conversation::{Conversation, Group, Path, at};
+use super::error::DraftError;
+use super::guess::{Meaning, id, key, meaning, time};
+use super::pattern::{Entry, Written, any, constant, frame, nested, toml_string};
+use super::place::{Place, owned};
+use crate::dialect::{Declared, DialectFile};
+use crate::syntax::{Kind, Value};
+use tolmach_dialect::{Dialect, Frame, Handshake};
+use tolmach_domain::{ConnectionId, Timestamp};
+
+/// The name that the draft has in problems.
+const NAME: &str = "draft.toml";
+/// The mark of a question to a person.
+const DECIDE: &str = "DECIDE";
+
+/// A draft of a dialect file that matches every frame of the client in a capture.
+///
+/// The capture is a text of lines. A line is an object with `dir` (`client` or `server`) and
+/// `frame`, or a frame after `>` of the client or `<` of the server. What the frames do not tell is
+/// marked `DECIDE` for a person: the draft passes its check as it is, and is no finished dialect.
+///
+/// # Errors
+/// [`DraftError`]: there are no frames, they are of no known syntax, or nothing tells them apart.
+pub fn draft(id: &str, capture: &str) -> Result<String, DraftError> {
+    let conversation = Conversation::of(&capture::read(capture))?;
+    let wire = Wire::of(conversation);
+    let mut blocks: Vec<Block> = (0..wire.conversation.groups.len())
+        .map(|index| Block { texts: wire.request(index), level: 0, group: Some(index) })
+        .collect();
+    let events = (0..wire.conversation.events.len()).map(|index| Block {
+        texts: wire.event(index),
+        level: 0,
+        group: None,
+    });
+    blocks.extend(events);
+    loop {
+        let (text, starts) = assembled(&wire.head(id), &blocks);
+        let Some((block, line, reason)) = wire.problem(&text, &starts, &blocks) else {
+            return Ok(text);
+        };
+        let lower = block.filter(|block| blocks[*block].level + 1 < blocks[*block].texts.len());
+        match lower {
+            Some(block) => blocks[block].level += 1,
+            None => return Err(DraftError::Unmatched { line, reason }),
+        }
+    }
+}
+
+/// A part of the draft, from its best text to the one that is sure to be correct.
+struct Block {
+    texts: Vec<String>,
+    level: usize,
+    /// The requests that it is of.
+    group: Option<usize>,
+}
+
+/// The text of a file, and the line at which each block begins.
+fn assembled(head: &str, blocks: &[Block]) -> (String, Vec<usize>) {
+    let (mut text, mut starts) = (head.to_owned(), Vec::new());
+    for block in blocks {
+        text.push('\n');
+        starts.push(text.matches('\n').count() + 1);
+        text.push_str(&block.texts[block.level]);
+    }
+    (text, starts)
+}
+
+/// A conversation with what all its frames have in common.
+struct Wire {
+    conversation: Conversation,
+    /// All frames of the client.
+    requests: Place,
+    /// All responses.
+    responses: Place,
+    /// The cells of a success, by the columns, and those of a refusal.
+    ok: Vec<Value<'static>>,
+    refused: Option<Vec<Value<'static>>>,
+    /// True if requests have a token.
+    has_tokens: bool,
+}
+
+impl Wire {
+    fn of(mut conversation: Conversation) -> Self {
+        let groups = &conversation.groups;
+        let frames = groups.iter().flat_map(|group| &group.requests).map(|frame| &frame.value);
+        let requests = Place::of(frames);
+        let all: Vec<&Value<'static>> = groups.iter().flat_map(|group| &group.responses).collect();
+        let responses = Place::of(all.iter().copied());
+        let mut rows: Vec<(Vec<Value<'static>>, usize)> = Vec::new();
+        for response in &all {
+            let row = cells(&conversation.outcome, response);
+            match rows.iter_mut().find(|(other, _)| *other == row) {
+                Some((_, count)) => *count += 1,
+                None => rows.push((row, 1)),
+            }
+        }
+        let most = |rows: &[(Vec<Value<'static>>, usize)]| {
+            rows.iter().rev().max_by_key(|(_, count)| *count).map(|(row, _)| row.clone())
+        };
+        let ok = most(&rows).unwrap_or_default();
+        rows.retain(|(row, _)| *row != ok);
+        let refused = most(&rows);
+        // The columns of a success first: a row may be shorter, and not begin later.
+        let mut order: Vec<usize> = (0..conversation.outcome.len()).collect();
+        order.sort_by_key(|index| ok[*index] == Value::Null);
+        let sorted =
+            |row: &[Value<'static>]| order.iter().map(|index| row[*index].clone()).collect();
+        let (ok, refused) = (sorted(&ok), refused.as_deref().map(sorted));
+        conversation.outcome =
+            order.iter().map(|index| conversation.outcome[*index].clone()).collect();
+        let has_tokens = has_token(&requests, &mut Vec::new());
+        Self { conversation, requests, responses, ok, refused, has_tokens }
+    }
+
+    /// Everything before the requests.
+    fn head(&self, id: &str) -> String {
+        let Self { conversation, .. } = self;
+        let frames: usize = conversation.groups.iter().map(|group| group.requests.len()).sum();
+        let credentials = if self.has_tokens { "field" } else { "connection" };
+        let mut text = format!(
+            "# A draft of the dialect {id}, from {frames} frames of a client. It matches them all,\n\
+             # and {DECIDE} marks what they do not tell. docs/dialects.md leads on from here;\n\
+             # docs/dialect-files.md is the reference.\n\n\
+             [dialect]\nid = \"{id}\"\nsummary = \"one line for people\"\n\
+             syntax = \"{}\"\npaths = [\"/{id}\"]\n\
+             credentials = \"{credentials}\"\n",
+            conversation.syntax
+        );
+        if !conversation.ignored.is_empty() {
+            let texts: Vec<String> =
+                conversation.ignored.iter().map(|text| toml_string(text)).collect();
+            text.push_str(&format!("ignore = [{}]\n", texts.join(", ")));
+        }
+        let opens = self.envelope();
+        text.push_str(&format!(
+            "# {DECIDE}: keys that no other dialect has tell it apart on shared paths, such as\n\
+             # opens = {}\n",
+            toml_string(&opens.replace("<name>", &any(self.name_place())).replace("<tag", "<_"))
+        ));
+        text.push_str(&format!(
+            "\n# {DECIDE}: a row for each fault that clients tell apart, such as wrong_credentials,\n\
+             # no_such_flow, invalid, unknown, malformed; \"*\" is every other one.\n[outcomes]\n"
+        ));
+        text.push_str(&self.outcomes());
+        text.push_str(&format!(
+            "\n[envelope]\nrequest = {}\nresponse = {}\n",
+            toml_string(&opens),
+            toml_string(&self.response_envelope())
+        ));
+        let event = conversation.events.iter().find_map(|(name, _)| name.as_ref());
+        let event = event
+            .map_or_else(|| "{}".to_owned(), |(path, _)| nested(&[&entry(path, "", "<name>")], 0));
+        text.push_str(&format!("event = {}\n", toml_string(&event)));
+        text
+    }
+
+    fn name_place(&self) -> &Place {
+        let find = |place, key: &String| {
+            let Place { members, .. }: &Place = place;
+            members.iter().find(|(name, _)| name == key).map_or(place, |(_, member)| member)
+        };
+        self.conversation.name.iter().fold(&self.requests, find)
+    }
+
+    /// The envelope of requests: their name and their id.
+    fn envelope(&self) -> String {
+        let mut entries = vec![entry(&self.conversation.name, "", "<name>")];
+        entries
+            .extend(self.conversation.tag.as_ref().map(|(path, kind)| entry(path, "", tag(*kind))));
+        nested(&entries.iter().collect::<Vec<_>>(), 0)
+    }
+
+    /// The envelope of responses: the name, the id and the outcome.
+    fn response_envelope(&self) -> String {
+        let Self { conversation, responses, .. } = self;
+        let mut entries: Vec<Entry> = Vec::new();
+        entries.extend(conversation.answer.as_ref().map(|path| entry(path, "", "<name>")));
+        entries.extend(conversation.tag.as_ref().map(|(path, _)| entry(path, "", "<tag>")));
+        for name in &conversation.outcome {
+            let member = responses.members.iter().find(|(key, _)| key == name);
+            let is_everywhere = member.is_some_and(|(_, member)| member.count == responses.objects);
+            let mark = if is_everywhere { "" } else { "?" };
+            let value = format!("<outcome.{}>", column(name));
+            entries.push(Entry { path: vec![name.clone()], mark, value });
+        }
+        nested(&entries.iter().collect::<Vec<_>>(), 0)
+    }
+
+    fn outcomes(&self) -> String {
+        let row = |cells: &[Value<'static>]| {
+            let end =
+                cells.iter().rposition(|cell| *cell != Value::Null).map_or(0, |last| last + 1);
+            let cells: Vec<String> = cells[..end].iter().map(cell).collect();
+            format!("[{}]", cells.join(", "))
+        };
+        let columns: Vec<String> =
+            self.conversation.outcome.iter().map(|name| format!("\"{}\"", column(name))).collect();
+        let refused = self.refused.as_ref().map(|cells| row(cells));
+        let refused = refused.unwrap_or_else(|| match self.ok.first() {
+            Some(Value::Flag(ok)) => format!("[{}]", !ok),
+            Some(Value::Text(_)) => "[\"error\"]".to_owned(),
+            Some(Value::Integer(_)) => "[1]".to_owned(),
+            _ => "[]".to_owned(),
+        });
+        format!("columns = [{}]\nok = {}\n\"*\" = {refused}\n", columns.join(", "), row(&self.ok))
+    }
+
+    /// The texts of a request, the best first.
+    fn request(&self, index: usize) -> Vec<String> {
+        let group = &self.conversation.groups[index];
+        let frames = Place::of(group.requests.iter().map(|frame| &frame.value));
+        let guessed = meaning(&group.name, &frames);
+        let mut texts = Vec::new();
+        if let Some(meaning) = guessed {
+            let pattern = self.request_frame(&frames, Some(meaning));
+            for response in [self.response(group, meaning.command), String::new()] {
+                texts.push(self.block(group, meaning.command, &pattern, &response));
+            }
+        }
+        let pattern = self.request_frame(&frames, None);
+        texts.push(self.block(group, "nothing", &pattern, &self.response(group, "nothing")));
+        texts.push(self.block(group, "nothing", &pattern, ""));
+        texts.push(self.block(group, "nothing", "{}", ""));
+        texts
+    }
+
+    /// The section of a request.
+    fn block(&self, group: &Group, command: &str, frame: &str, response: &str) -> String {
+        let grant = if self.has_tokens { "token" } else { "connection" };
+        let set = match command {
+            "register" => {
+                format!("set = {{ grant = \"{grant}\", username = \"<login>\", profile = true }}\n")
+            }
+            "login" => format!("set = {{ grant = \"{grant}\" }}\n"),
+            "list_flows" => "set = { members = true }\n".to_owned(),
+            "history" if frame.contains("<limit") => "set = { window = \"newest\" }\n".to_owned(),
+            "history" => "set = { window = \"all\" }\n".to_owned(),
+            "search_users" => "set = { limit = 50 }\n".to_owned(),
+            "show_typing" => "set = { active = true }\n".to_owned(),
+            _ => String::new(),
+        };
+        let question = if command == "nothing" {
+            "which command of the model is this? `nothing` does nothing"
+        } else {
+            "is this the command, and are these its fields?"
+        };
+        let mut text = format!("# {DECIDE}: {question}\n");
+        if let Some(sample) = group.responses.first() {
+            text.push_str(&format!("# It was answered: {}\n", constant(sample)));
+        }
+        text.push_str(&format!("[[request.{command}]]\nname = {}\n", cell(&group.name)));
+        let answer = self.conversation.answer.as_ref();
+        let answer = answer.and_then(|path| at(group.responses.first()?, path));
+        if let Some(answer) = answer.filter(|answer| **answer != group.name) {
+            text.push_str(&format!("answer = {}\n", cell(answer)));
+        }
+        text.push_str(&set);
+        if frame != "{}" {
+            text.push_str(&format!("frame = {}\n", toml_string(frame)));
+        }
+        if !response.is_empty() && response != "{}" {
+            text.push_str(&format!("response = {}\n", toml_string(response)));
+        }
+        text
+    }
+
+    /// The frame of requests: the fields of a command, and any value elsewhere.
+    fn request_frame(&self, frames: &Place, meaning: Option<&Meaning>) -> String {
+        let mut used: Vec<&str> = Vec::new();
+        frame(frames, &mut Vec::new(), &mut |path, place| {
+            if self.is_enveloped(path) {
+                return Written::Not;
+            }
+            if self.has_tokens && is_token(path, place) {
+                return Written::As("<proof.token>".to_owned());
+            }
+            let fields = meaning.map_or(&[][..], |meaning| meaning.fields);
+            let unused = fields.iter().filter(|field| !used.contains(&field.hole));
+            let found =
+                unused.filter_map(|field| Some((field.hole, field.hole(path, place)?))).next();
+            if let Some((hole, pattern)) = found {
+                used.push(hole);
+                return Written::As(pattern);
+            }
+            Written::Inside
+        })
+    }
+
+    /// True for the name and the id of requests.
+    fn is_enveloped(&self, path: &[String]) -> bool {
+        path == self.conversation.name
+            || self.conversation.tag.as_ref().is_some_and(|(tag, _)| path == tag)
+    }
+
+    /// What the response of a command adds to the envelope; empty for nothing.
+    fn response(&self, group: &Group, command: &str) -> String {
+        let granted = group
+            .responses
+            .iter()
+            .filter(|frame| cells(&self.conversation.outcome, frame) == self.ok);
+        let place = Place::of(granted);
+        let mut used: Vec<&str> = Vec::new();
+        frame(&place, &mut Vec::new(), &mut |path, place| {
+            let is_outcome = matches!(path, [only] if self.conversation.outcome.contains(only));
+            let is_answer = self.conversation.answer.as_deref() == Some(path);
+            if is_outcome || is_answer || self.is_enveloped(path) {
+                return Written::Not;
+            }
+            match answer_hole(command, path, place) {
+                Some((hole, pattern)) if !used.contains(&hole) => {
+                    used.push(hole);
+                    Written::As(pattern)
+                }
+                _ if place.is_object() => Written::Inside,
+                _ => Written::As(sample(place)),
+            }
+        })
+        .replace("\"?: ", "\": ")
+    }
+
+    /// The texts of an event, the best first.
+    fn event(&self, index: usize) -> Vec<String> {
+        let (name, frames) = &self.conversation.events[index];
+        let place = Place::of(frames);
+        let lines: Vec<String> = frames.iter().take(1).map(constant).collect();
+        let as_comment = format!("# {DECIDE}: which event is this?\n# {}\n", lines.join(""));
+        let mut used: Vec<&str> = Vec::new();
+        let pattern = frame(&place, &mut Vec::new(), &mut |path, place| {
+            if name.as_ref().is_some_and(|(name, _)| name == path) {
+                return Written::Not;
+            }
+            match message_hole(path, place) {
+                Some((hole, pattern)) if !used.contains(&hole) => {
+                    used.push(hole);
+                    Written::As(pattern)
+                }
+                _ if place.is_object() => Written::Inside,
+                _ => Written::As(sample(place)),
+            }
+        })
+        .replace("\"?: ", "\": ");
+        if !used.contains(&"text") {
+            return vec![as_comment];
+        }
+        let name = name.as_ref().map(|(_, name)| format!("name = {}\n", cell(name)));
+        let text = format!(
+            "# {DECIDE}: is this the event, and are these its fields?\n[[event.posted]]\n\
+             {}frame = {}\n",
+            name.unwrap_or_default(),
+            toml_string(&pattern)
+        );
+        vec![text, as_comment]
+    }
+
+    /// The first problem of a draft: its block, its line in the capture, and the reason.
+    fn problem(
+        &self,
+        text: &str,
+        starts: &[usize],
+        blocks: &[Block],
+    ) -> Option<(Option<usize>, usize, String)> {
+        let dialect = match Declared::compile(DialectFile { name: NAME, text }, &[]) {
+            Ok(dialect) => dialect,
+            Err(error) => {
+                let problem = error.0.iter().find(|problem| !problem.is_warning)?;
+                let block = starts.iter().rposition(|start| *start <= problem.line);
+                return Some((block, 0, problem.to_string()));
+            }
+        };
+        for (block, Block { group, .. }) in blocks.iter().enumerate() {
+            let Some(group) = group else { continue };
+            for request in &self.conversation.groups[*group].requests {
+                let refused = match dialect.accept(&Handshake::new(ConnectionId(1))) {
+                    Ok(mut session) => {
+                        let frame = Frame::text(request.text.clone());
+                        session.decode(Timestamp::default(), &frame, &mut Vec::new()).is_err()
+                    }
+                    Err(_) => true,
+                };
+                if refused {
+                    let reason = "it has other values than the draft reads".to_owned();
+                    return Some((Some(block), request.line, reason));
+                }
+            }
+        }
+        None
+    }
+}
+
+fn entry(path: &Path, mark: &'static str, value: &str) -> Entry {
+    Entry { path: path.clone(), mark, value: value.to_owned() }
+}
+
+/// The hole of a request's id.
+fn tag(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Integer => "<tag: integer>",
+        _ => "<tag: string>",
+    }
+}
+
+/// The cells of a response, one for each column.
+fn cells(columns: &[String], response: &Value<'_>) -> Vec<Value<'static>> {
+    columns.iter().map(|name| response.get(name).map_or(Value::Null, owned)).collect()
+}
+
+/// A cell of an outcome, or a name, in TOML.
+fn cell(value: &Value<'_>) -> String {
+    match value {
+        Value::Text(text) => toml::Value::String(text.replace(['<', '>'], "")).to_string(),
+        Value::Null => "\"\"".to_owned(),
+        other => constant(other),
+    }
+}
+
+/// The name of a column: that of its key, in letters that a hole can have.
+fn column(key: &str) -> String {
+    key.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '_' }).collect()
+}
+
+/// True if a place of requests has a token.
+fn is_token(path: &[String], place: &Place) -> bool {
+    let is_key =
+        ["token", "authtoken", "authid", "sessionid", "accesstoken"].contains(&key(path).as_str());
+    is_key && place.kind() == Some(Kind::Text)
+}
+
+fn has_token(place: &Place, path: &mut Vec<String>) -> bool {
+    place.members.iter().any(|(key, member)| {
+        path.push(key.clone());
+        let found = is_token(path, member) || member.is_object() && has_token(member, path);
+        path.pop();
+        found
+    })
+}
+
+/// The values of a place as a constant.
+fn sample(place: &Place) -> String {
+    match place.kind() {
+        Some(Kind::List) => "[]".to_owned(),
+        _ => place.scalars.first().map_or_else(|| "null".to_owned(), constant),
+    }
+}
+
+/// The field of an answer at a place: its name, and its pattern.
+fn answer_hole(command: &str, path: &[String], place: &Place) -> Option<(&'static str, String)> {
+    let name = key(path);
+    match command {
+        "register" | "login" => match name.as_str() {
+            "token" | "authtoken" | "authid" | "sessionid" | "accesstoken" => {
+                (place.kind() == Some(Kind::Text)).then(|| ("token", "<token>".to_owned()))
+            }
+            "user" | "userid" | "id" | "uuid" => Some(("user.id", id("user.id", place)?)),
+            _ => None,
+        },
+        "send" | "edit" => message_hole(path, place),
+        "open_chat" => match name.as_str() {
+            "room" | "roomid" | "chat" | "chatid" | "flow" | "flowid" | "id" | "channel" => {
+                Some(("flow", id("flow", place)?))
+            }
+            _ => None,
+        },
+        "list_flows" if place.kind() == Some(Kind::List) => {
+            Some(("flows", list("flows", place, flow_hole)?))
+        }
+        "history" if place.kind() == Some(Kind::List) => {
+            Some(("messages", list("messages", place, message_hole)?))
+        }
+        _ => None,
+    }
+}
+
+/// A list of objects, whose places are fields of its items.
+fn list(
+    name: &str,
+    place: &Place,
+    hole: fn(&[String], &Place) -> Option<(&'static str, String)>,
+) -> Option<String> {
+    let items = place.items.as_deref().filter(|items| items.is_object())?;
+    let mut used: Vec<&str> = Vec::new();
+    let item = frame(items, &mut Vec::new(), &mut |path, place| match hole(path, place) {
+        Some((hole, pattern)) if !used.contains(&hole) => {
+            used.push(hole);
+            Written::As(pattern)
+        }
+        _ if place.is_object() => Written::Inside,
+        _ => Written::As(sample(place)),
+    });
+    Some(format!("[each {name}: {}]", item.replace("\"?: ", "\": ")))
+}
+
+/// The field of a message at a place.
+fn message_hole(path: &[String], place: &Place) -> Option<(&'static str, String)> {
+    Some(match (key(path).as_str(), place.kind()?) {
+        ("id" | "messageid" | "msgid" | "message" | "line", Kind::Integer) => {
+            ("id", id("id", place)?)
+        }
+        ("id" | "messageid" | "msgid", Kind::Text) => ("id", id("id", place)?),
+        ("line", Kind::Text) if id("id", place).is_some() => ("id", id("id", place)?),
+        ("room" | "roomid" | "chat" | "chatid" | "flow" | "flowid" | "channel" | "group", _) => {
+            ("flow", id("flow", place)?)
+        }
+        ("text" | "content" | "body" | "message" | "msg" | "line", Kind::Text) => {
+            ("text", "<text>".to_owned())
+        }
+        ("from" | "author" | "sender" | "user" | "username" | "by", Kind::Text) => {
+            ("author", "<author.login>".to_owned())
+        }
+        (
+            "from" | "fromid" | "author" | "authorid" | "sender" | "user" | "userid",
+            Kind::Integer,
+        ) => ("author", id("author.id", place)?),
+        ("at" | "time" | "date" | "timestamp" | "created" | "createdat" | "contenttime", _) => {
+            ("posted_at", time("posted_at", place)?)
+        }
+        _ => return None,
+    })
+}
+
+/// The field of a flow at a place.
+fn flow_hole(path: &[String], place: &Place) -> Option<(&'static str, String)> {
+    Some(match (key(path).as_str(), place.kind()?) {
+        ("id" | "room" | "roomid" | "chat" | "chatid" | "flow" | "channel" | "group", _) => {
+            ("id", id("id", place)?)
+        }
+        ("name" | "title" | "chatname" | "roomname", Kind::Text) => ("name", "<name>".to_owned()),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARLEY: &str = r#"
+# recorded
+> {"do":"enter","no":1,"person":"ann","password":"correct horse"}
+< {"re":"enter","no":1,"ok":true}
+> {"do":"say","no":2,"room":"1","text":"hello"}
+< {"re":"say","no":2,"ok":true,"line":"1","at":1700000000250}
+< {"event":"said","room":"1","line":"2","from":"bob","text":"hi","at":1700000001000}
+> {"do":"say","no":3,"room":"9","text":"hello"}
+< {"re":"say","no":3,"ok":false,"error":"no-room"}
+> {"do":"lines","no":4,"room":"1","count":50}
+< {"re":"lines","no":4,"ok":true,"lines":[{"line":"1","from":"ann","text":"hello","at":1700000000250}]}
+> {"do":"wave","no":5,"how":"twice"}
+< {"re":"wave","no":5,"ok":true}
+"#;
+
+    #[test]
+    fn a_draft_has_the_envelopes_outcomes_requests_and_events_of_a_capture() {
+        let text = draft("parley", PARLEY).unwrap();
+        for expected in [
+            "credentials = \"connection\"",
+            "columns = [\"ok\", \"error\"]\nok = [true]\n\"*\" = [false, \"no-room\"]",
+            "request = '{\"do\": <name>, \"no\": <tag: integer>}'",
+            "response = '{\"re\": <name>, \"no\": <tag>, \"ok\": <outcome.ok>, \
+             \"error\"?: <outcome.error>}'",
+            "event = '{\"event\": <name>}'",
+            "[[request.login]]\nname = \"enter\"\nset = { grant = \"connection\" }\n\
+             frame = '{\"person\": <identifier>, \"password\": <password>}'",
+            "[[request.send]]\nname = \"say\"\nframe = '{\"room\": <flow: decimal>, \
+             \"text\": <text>}'\nresponse = '{\"line\": <id: decimal>, \"at\": <posted_at: millis>}'",
+            "[[request.history]]\nname = \"lines\"\nset = { window = \"newest\" }\n\
+             frame = '{\"room\": <flow: decimal>, \"count\": <limit = 50>}'\n\
+             response = '{\"lines\": [each messages: {\"line\": <id: decimal>, \
+             \"from\": <author.login>, \"text\": <text>, \"at\": <posted_at: millis>}]}'",
+            "[[request.nothing]]\nname = \"wave\"\nframe = '{\"how\": <_: string>}'",
+            "[[event.posted]]\nname = \"said\"\nframe = '{\"room\": <flow: decimal>, \
+             \"line\": <id: decimal>, \"from\": <author.login>, \"text\": <text>, \
+             \"at\": <posted_at: millis>}'",
+        ] {
+            assert!(text.contains(expected), "{expected}\nis not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_draft_of_literals_with_a_token_in_each_request_and_a_word_to_ignore() {
+        let text = draft(
+            "dash",
+            "TEST\n> {'mode': 'auth', 'username': 'ann', 'password': 'pw'}\n\
+             < {'mode': 'auth', 'status': '200', 'token': 'x'}\n\
+             > {'mode': 'getChats', 'token': 'x', 'about': \"it's\"}\n\
+             < {'mode': 'getChats', 'status': '200', 'chats': [{'chat_id': 1, 'chat_name': 'b'}]}\n",
+        );
+        let text = text.unwrap();
+        for expected in [
+            "syntax = \"python-literal\"",
+            "credentials = \"field\"",
+            "ignore = ['TEST']",
+            "response = '{\"token\": <token>}'",
+            "frame = '{\"token\": <proof.token>, \"about\": <_: string>}'",
+            "[each flows: {\"chat_id\": <id>, \"chat_name\": <name>}]",
+        ] {
+            assert!(text.contains(expected), "{expected}\nis not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_draft_matches_the_frames_of_real_clients() {
+        for capture in [
+            include_str!("../../tests/field/captures/morelia-1.16.jsonl"),
+            include_str!("../../tests/field/captures/morelia-17.jsonl"),
+        ] {
+            let text = draft("own", capture).unwrap();
+            assert!(text.contains("request = '{\"type\": <name>}'"), "{text}");
+            assert!(text.contains("<proof.token>"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_capture_that_tells_too_little_is_an_error_that_says_why() {
+        for (capture, expected) in [
+            ("", "the capture has no frame of a client"),
+            ("< {\"a\":1}", "the capture has no frame of a client"),
+            ("\nhello there", "line 2 is an object neither in JSON nor in Python's literals"),
+            ("> {\"list\":[1]}\n> {\"flag\":true}", "no key with a text or an integer"),
+        ] {
+            let error = draft("own", capture).unwrap_err().to_string();
+            assert!(error.contains(expected), "{capture:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Drafts of dialect files from captured conversations.
+
+mod capture;
+mod conversation;
+mod error;
+mod file;
+mod guess;
+mod pattern;
+mod place;
+
+pub use error::DraftError;
+pub use file::draft;
