@@ -121,8 +121,8 @@ impl Wire {
         let frames: usize = conversation.groups.iter().map(|group| group.requests.len()).sum();
         let credentials = if self.has_tokens { "field" } else { "connection" };
         let mut text = format!(
-            "# A draft of the dialect {id}, from {frames} frames of a client. It matches them all,\n\
-             # and {DECIDE} marks what they do not tell. docs/dialects.md leads on from here;\n\
+            "# A draft of the dialect {id}, from {frames} frames of a client. It matches each.\n\
+             # {DECIDE} marks what they do not tell. docs/dialects.md leads on from here;\n\
              # docs/dialect-files.md is the reference.\n\n\
              [dialect]\nid = \"{id}\"\nsummary = \"one line for people\"\n\
              syntax = \"{}\"\npaths = [\"/{id}\"]\n\
@@ -141,8 +141,9 @@ impl Wire {
             toml_string(&opens.replace("<name>", &any(self.name_place())).replace("<tag", "<_"))
         ));
         text.push_str(&format!(
-            "\n# {DECIDE}: a row for each fault that clients tell apart, such as wrong_credentials,\n\
-             # no_such_flow, invalid, unknown, malformed; \"*\" is every other one.\n[outcomes]\n"
+            "\n# {DECIDE}: a row for each fault that clients tell apart, such as no_such_flow,\n\
+             # wrong_credentials, invalid, unknown, malformed; \"*\" is every other one.\n\
+             [outcomes]\n"
         ));
         text.push_str(&self.outcomes());
         text.push_str(&format!(
@@ -545,7 +546,7 @@ mod tests {
 > {"do":"say","no":3,"room":"9","text":"hello"}
 < {"re":"say","no":3,"ok":false,"error":"no-room"}
 > {"do":"lines","no":4,"room":"1","count":50}
-< {"re":"lines","no":4,"ok":true,"lines":[{"line":"1","from":"ann","text":"hello","at":1700000000250}]}
+< {"re":"lines","no":4,"ok":true,"lines":[{"line":"1","from":"ann","text":"hi","at":1700000000250}]}
 > {"do":"wave","no":5,"how":"twice"}
 < {"re":"wave","no":5,"ok":true}
 "#;
@@ -563,7 +564,8 @@ mod tests {
             "[[request.login]]\nname = \"enter\"\nset = { grant = \"connection\" }\n\
              frame = '{\"person\": <identifier>, \"password\": <password>}'",
             "[[request.send]]\nname = \"say\"\nframe = '{\"room\": <flow: decimal>, \
-             \"text\": <text>}'\nresponse = '{\"line\": <id: decimal>, \"at\": <posted_at: millis>}'",
+             \"text\": <text>}'\n\
+             response = '{\"line\": <id: decimal>, \"at\": <posted_at: millis>}'",
             "[[request.history]]\nname = \"lines\"\nset = { window = \"newest\" }\n\
              frame = '{\"room\": <flow: decimal>, \"count\": <limit = 50>}'\n\
              response = '{\"lines\": [each messages: {\"line\": <id: decimal>, \
@@ -584,7 +586,8 @@ mod tests {
             "TEST\n> {'mode': 'auth', 'username': 'ann', 'password': 'pw'}\n\
              < {'mode': 'auth', 'status': '200', 'token': 'x'}\n\
              > {'mode': 'getChats', 'token': 'x', 'about': \"it's\"}\n\
-             < {'mode': 'getChats', 'status': '200', 'chats': [{'chat_id': 1, 'chat_name': 'b'}]}\n",
+             < {'mode': 'getChats', 'status': '200', \
+             'chats': [{'chat_id': 1, 'chat_name': 'b'}]}\n",
         );
         let text = text.unwrap();
         for expected in [
