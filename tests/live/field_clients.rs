@@ -84,3 +84,44 @@ async fn a_token_in_a_subprotocol_that_is_not_valid_is_rejected_with_403() {
         assert_eq!(refusal.status, 403, "{path} {offer}");
     }
 }
+
+/// The frame with which a client of MoreliaTalk before 1.0 logs in or registers.
+fn reg(password: &str) -> Value {
+    json!({"mode": "reg", "username": "ann", "password": password})
+}
+
+#[tokio::test]
+async fn a_client_of_the_first_moreliatalk_registers_logs_in_and_talks_in_its_one_room() {
+    let gateway = Gateway::start().await;
+    for path in ["/ws", "/morelia"] {
+        let status = if path == "/ws" { "newreg" } else { "true" };
+        let mut ann = gateway.websocket(path).await;
+        assert_eq!(ann.request(&reg(PASSWORD)).await, json!({"mode": "reg", "status": status}));
+        let mut stranger = gateway.websocket(path).await;
+        let refused = stranger.request(&reg("another password")).await;
+        assert_eq!(refused, json!({"mode": "reg", "status": "false"}), "{path}");
+    }
+
+    let mut bob = gateway.websocket("/sndmsg").await;
+    bob.request(&json!({"type": 1, "login": "bob", "pass": PASSWORD})).await;
+    let opened = bob.request(&json!({"type": 2, "sender": "bob", "receiver": "ann"})).await;
+    let room = opened["id"].clone();
+    bob.send(&json!({"type": 4, "room_id": room})).await;
+    let send = |text: &str| {
+        json!({"type": 3, "username": "bob", "room_id": room, "message": text, "msg_type": 0})
+    };
+    assert_eq!(bob.request(&send("before")).await["status"], 0);
+
+    let mut ann = gateway.websocket("/ws").await;
+    assert_eq!(ann.request(&reg(PASSWORD)).await, json!({"mode": "reg", "status": "true"}));
+    let history = ann.receive().await;
+    assert_eq!((&history["username"], &history["text"]), (&json!("bob"), &json!("before")));
+    assert!(history["timestamp"].is_f64(), "{history}");
+    let shown = ann.request(&json!({"mode": "message", "username": "ann", "text": "hello"})).await;
+    assert_eq!((&shown["mode"], &shown["text"]), (&json!("message"), &json!("hello")), "{shown}");
+    let heard = bob.receive().await;
+    assert_eq!((&heard["type"], &heard["message"]), (&json!(4), &json!("hello")), "{heard}");
+    assert_eq!(bob.request(&send("after")).await["status"], 0);
+    let heard = ann.receive().await;
+    assert_eq!((&heard["username"], &heard["text"]), (&json!("bob"), &json!("after")), "{heard}");
+}
