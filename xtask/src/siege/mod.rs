@@ -20,7 +20,7 @@ const REPORT: &str = "docs/siege.md";
 const SHORT: [&str; 6] = ["--sockets", "100", "--addresses", "10", "--seconds", "0.5"];
 
 /// Builds, attacks, prints the report, and writes that of a whole run to docs/siege.md. Fails if
-/// the gateway ended, panicked or, in a run that is not short, missed a target.
+/// the gateway ended, panicked, refused the people or, in a run that is not short, missed a target.
 pub(crate) fn run(project: &Project, extent: &Extent) -> TaskResult<()> {
     let load = project.build_load(&extent.profile)?;
     let list = parse(&output(project.command(&load).arg("attacks"))?)?;
