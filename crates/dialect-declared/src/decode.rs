@@ -8,7 +8,8 @@ use crate::plan::{
 use crate::syntax::{Syntax, Value};
 use bytes::Bytes;
 use std::borrow::Cow;
-use tolmach_domain::Timestamp;
+use tolmach_dialect::stand_in;
+use tolmach_domain::{ExternalId, Timestamp};
 
 /// The values that were found in a frame.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +28,15 @@ pub(crate) struct Match {
     pub(crate) request: Vec<(Vec<&'static str>, Found)>,
     /// The time that the frame was written at.
     pub(crate) now: Option<Timestamp>,
+    /// The ids that stand-ins stand for; `None` where a wide id is the id of nothing.
+    pub(crate) wide_ids: Option<Vec<ExternalId>>,
+}
+
+impl Match {
+    /// Nothing was found yet. `has_external_ids` is true if wide ids may be those of objects.
+    pub(crate) fn new(has_external_ids: bool) -> Self {
+        Self { wide_ids: has_external_ids.then(Vec::new), ..Self::default() }
+    }
 }
 
 /// The reason why a frame does not match.
@@ -48,7 +58,16 @@ pub(crate) struct Matcher<'a> {
 impl Matcher<'_> {
     /// Matches a whole frame with a plan.
     pub(crate) fn find(&self, plan: &Plan, value: &Value<'_>) -> Result<Match, FieldProblem> {
-        let mut found = Match::default();
+        self.find_more(plan, value, Match::default())
+    }
+
+    /// The same, in addition to what was found.
+    pub(crate) fn find_more(
+        &self,
+        plan: &Plan,
+        value: &Value<'_>,
+        mut found: Match,
+    ) -> Result<Match, FieldProblem> {
         let mut scopes = Vec::new();
         self.walk(plan, Some(value), "", true, &mut scopes, &mut found)?;
         Ok(found)
@@ -262,6 +281,14 @@ impl Matcher<'_> {
         let form = form.ok_or_else(|| problem(key, self.expected(slot)))?;
         // A form such as a date without a year is not read back.
         if form.precision().is_none() {
+            return Ok(());
+        }
+        if slot.of.is_id()
+            && let (Some(wide_ids), Some(id)) = (&mut found.wide_ids, form.wide_id(value))
+        {
+            let number = stand_in(wide_ids.len());
+            wide_ids.push(id);
+            keep(slot, Found::Integer(number), scopes, found);
             return Ok(());
         }
         let mut choose = |choice, index| found.chosen.push((choice, index));

@@ -10,12 +10,14 @@ use crate::problem::{Diagnostic, FileError, Problem};
 use crate::schemas::schemas;
 use crate::server::{Session, chosen_of, event_frames, forbidden, matches_event};
 use crate::syntax::Syntax;
+use crate::token_check::TokenCheckSession;
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use std::sync::Arc;
 use tolmach_dialect::{
     Capabilities, ClientSession, Dialect, DialectClient, Endpoint, Event, Frame, Handshake,
     HandshakeRejection, Manifest, Recognition, RenderContext, Request, Revision, ServerSession,
-    Unsupported, Variant,
+    Transport as EndpointTransport, Unsupported, Variant,
 };
 use tolmach_domain::Secret;
 
@@ -163,6 +165,16 @@ impl Declared {
         self.file.opens.is_some()
     }
 
+    /// True if a handshake is an HTTP request for its token check, or a WebSocket there.
+    pub(crate) fn is_token_check(&self, handshake: &Handshake<'_>) -> bool {
+        match (&self.file.token_check, handshake.request) {
+            (Some(check), Some(request)) => {
+                request.uri.path().trim_end_matches('/') == check.path.trim_end_matches('/')
+            }
+            _ => false,
+        }
+    }
+
     /// The token of a handshake, and the subprotocol to accept.
     fn token(&self, handshake: &Handshake<'_>) -> (Option<Secret>, Option<&'static str>) {
         let tokens = self.file.credentials.iter().map(|place| token_at(*place, handshake));
@@ -242,6 +254,15 @@ impl Dialect for Declared {
         &self,
         handshake: &Handshake<'_>,
     ) -> Result<Box<dyn ServerSession>, HandshakeRejection> {
+        if let (Some(check), Some(request)) = (&self.file.token_check, handshake.request)
+            && self.is_token_check(handshake)
+        {
+            if handshake.websocket {
+                return Err(not_found().into());
+            }
+            let session = TokenCheckSession::new(check.clone(), self.revision, request);
+            return Ok(Box::new(session));
+        }
         let names = (self.manifest.id, self.revision);
         let token = self.token(handshake);
         if self.proves_by_handshake() && token.0.is_none() {
@@ -253,14 +274,15 @@ impl Dialect for Declared {
     fn render(
         &self,
         event: &Event,
-        _context: &RenderContext<'_>,
+        context: &RenderContext<'_>,
         variant: Variant,
     ) -> Result<Frame, Unsupported> {
         let unsupported = || Unsupported { dialect: self.manifest.id, what: event.name() };
         let mut rules = self.file.events.iter();
         let rule = rules.find(|rule| matches_event(rule, event, None)).ok_or_else(unsupported)?;
         let (chosen, is_tcp) = chosen_of(&self.file, variant);
-        let frames = event_frames(&self.file, rule, event, &Me::default(), &chosen);
+        let frames =
+            event_frames(&self.file, rule, event, &Me::default(), (&chosen, context.wide_ids));
         let bytes = frames.into_iter().next().ok_or_else(unsupported)?;
         Ok(if is_tcp { Frame::Value(bytes) } else { Frame::Text(bytes) })
     }
@@ -285,20 +307,29 @@ impl DialectClient for Declared {
 
 /// The path that a client connects to: the first of the file, or that of the dialect's name.
 fn path(manifest: &'static Manifest) -> &'static str {
-    match manifest.endpoints.first() {
+    let mut endpoints = manifest.endpoints.iter();
+    match endpoints.find(|endpoint| endpoint.transport == EndpointTransport::WebSocket) {
         Some(endpoint) => endpoint.path,
         None => Box::leak(format!("/{}", manifest.id).into_boxed_str()),
     }
 }
 
+/// The response to a WebSocket handshake where there are only HTTP requests.
+fn not_found() -> http::Response<Bytes> {
+    let mut response = http::Response::new(Bytes::new());
+    *response.status_mut() = http::StatusCode::NOT_FOUND;
+    response
+}
+
 /// The manifest of a file, which lives as long as the process.
 fn manifest(file: &Compiled) -> &'static Manifest {
     let text = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
-    let endpoints: Vec<Endpoint> = if file.transports.contains(&Transport::WebSocket) {
+    let mut endpoints: Vec<Endpoint> = if file.transports.contains(&Transport::WebSocket) {
         file.paths.iter().map(|path| Endpoint::websocket(text(path))).collect()
     } else {
         Vec::new()
     };
+    endpoints.extend(file.token_check.iter().map(|check| Endpoint::http(text(&check.path))));
     let pushes = |name: &str| file.push && file.events.iter().any(|rule| rule.event == name);
     let capabilities = Capabilities {
         pushes_posted: pushes("posted"),

@@ -6,7 +6,8 @@ use crate::paging::PageFacts;
 use crate::plan::{ListKind, ListPlan, Plan, Slot, SlotSource, TextPlan};
 use crate::syntax::{Syntax, Value, Writer};
 use std::borrow::Cow;
-use tolmach_domain::{Command, Timestamp, UserId};
+use tolmach_dialect::WideIds;
+use tolmach_domain::{Command, ObjectId, Timestamp, UserId};
 
 /// The user of a connection, as far as it knows them.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +36,7 @@ pub(crate) struct Fill<'a> {
     pub(crate) page: Option<PageFacts>,
     /// The chosen form of each choice.
     pub(crate) chosen: &'a [u8],
+    pub(crate) wide_ids: Option<&'a WideIds>,
 }
 
 impl<'a> Fill<'a> {
@@ -45,7 +47,7 @@ impl<'a> Fill<'a> {
 
     /// The bytes of the frame of one item.
     pub(crate) fn frame_of(&self, plan: &Plan, item: Option<Datum<'a>>) -> bytes::Bytes {
-        let mut writer = Writer::default();
+        let mut writer = Writer::for_frame();
         let mut scopes = Vec::from_iter(item);
         self.write(plan, &mut scopes, &mut writer);
         self.syntax.finish(writer)
@@ -156,7 +158,18 @@ impl<'a> Fill<'a> {
         if slot.source == SlotSource::Name {
             return self.syntax.write_value(writer, self.name);
         }
-        let datum = self.datum(slot, scopes);
+        let mut datum = self.datum(slot, scopes);
+        if let (Some(wide_ids), Some(kind), Datum::Integer(number)) =
+            (self.wide_ids, slot.of.object_kind(), &mut datum)
+        {
+            *number = wide_ids.resolved(*number);
+            let wide = ObjectId::new(kind, *number).and_then(|object| wide_ids.get(object));
+            if let (Some(wide), Some(form)) = (wide, slot.forms.first())
+                && form.write_wide_id(wide, self.syntax, writer)
+            {
+                return;
+            }
+        }
         match (&datum, &slot.default, slot.forms.first()) {
             (Datum::None, Some(default), _) => self.syntax.write_value(writer, default),
             (Datum::None, None, Some(crate::forms::Form::Blank)) => {

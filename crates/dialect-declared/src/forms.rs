@@ -4,7 +4,7 @@ use crate::model::{Datum, Found, Type};
 use crate::strftime::strftime;
 use crate::syntax::{Kind, Syntax, Value, Writer, write_float};
 use std::borrow::Cow;
-use tolmach_domain::{ContentType, FlowKind, Timestamp};
+use tolmach_domain::{ContentType, ExternalId, FlowKind, ID_LIMIT, Timestamp};
 
 /// The upper 64 bits of the UUIDs that stand for ids: version 8, RFC 9562 section 5.8.
 const UUID_PREFIX: &str = "00000000-0000-8000-8000-";
@@ -283,6 +283,39 @@ impl Form {
         }
     }
 
+    /// The id that a text says, if it is too wide for the id types.
+    pub(crate) fn wide_id(&self, value: &Value<'_>) -> Option<ExternalId> {
+        let Value::Text(digits) = value else { return None };
+        let id = match self {
+            Form::Decimal => ExternalId::from_decimal(digits),
+            Form::Hex => ExternalId::from_hex(digits),
+            Form::Uuid if !digits.starts_with(UUID_PREFIX) => ExternalId::from_hex(digits),
+            _ => None,
+        };
+        id.filter(|id| id.0 >= ID_LIMIT.unsigned_abs().into())
+    }
+
+    /// Writes an id that is too wide for the id types. Returns false for a form without room.
+    pub(crate) fn write_wide_id(
+        &self,
+        id: ExternalId,
+        syntax: Syntax,
+        writer: &mut Writer,
+    ) -> bool {
+        let text = match self {
+            Form::Decimal => id.0.to_string(),
+            Form::Hex => format!("{:032x}", id.0),
+            Form::Uuid => {
+                let digits = format!("{:032x}", id.0);
+                [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]]
+                    .join("-")
+            }
+            _ => return false,
+        };
+        syntax.write_text(writer, &text);
+        true
+    }
+
     fn id_of(&self, digits: &str) -> Option<i64> {
         let digits = match self {
             Form::Uuid => digits.strip_prefix(UUID_PREFIX)?,
@@ -494,6 +527,31 @@ mod tests {
                 other => panic!("{other:?}"),
             };
             assert_eq!(found, expected, "{form:?}");
+        }
+    }
+
+    #[test]
+    fn a_wide_id_is_written_as_it_is_read() {
+        for (form, text) in [
+            (Form::Decimal, "9007199254740992"),
+            (Form::Decimal, "1512366075204170929049582354406559215"),
+            (Form::Hex, "0123456789abcdef0123456789abcdef"),
+            (Form::Uuid, "01234567-89ab-4def-8123-456789abcdef"),
+        ] {
+            let id = form.wide_id(&Value::Text(text.into())).unwrap();
+            let mut writer = Writer::default();
+            assert!(form.write_wide_id(id, Syntax::Json, &mut writer));
+            assert_eq!(&*writer.finish(), format!("\"{text}\"").as_bytes());
+        }
+        for (form, text) in [
+            (Form::Decimal, "9007199254740991"),
+            (Form::Decimal, "1512366075204170929049582354406559215x"),
+            (Form::Hex, "00000000000000000000000000000001"),
+            (Form::Hex, "1"),
+            (Form::Uuid, "00000000-0000-8000-8000-00000000002a"),
+            (Form::Natural, "1512366075204170929049582354406559215"),
+        ] {
+            assert_eq!(form.wide_id(&Value::Text(text.into())), None, "{text}");
         }
     }
 

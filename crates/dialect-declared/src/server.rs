@@ -17,11 +17,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tolmach_dialect::{
     Correlation, Credentials, Delivery, Event, Frame, Handshake, RenderContext, Request, Response,
-    Revision, ServerSession, Subscription, Unsupported, Variant, Violation, ViolationKind,
+    Revision, ServerSession, Subscription, Unsupported, Variant, Violation, ViolationKind, WideIds,
+    stand_in_index,
 };
 use tolmach_domain::{
-    Answer, Authority, Command, ConnectionId, Fault, FlowId, Identity, Origin, Secret, Timestamp,
-    UserId, UserRef,
+    Answer, Authority, Command, ConnectionId, ExternalId, Fault, FlowId, Identity, ObjectId,
+    Origin, Secret, Timestamp, UserId, UserRef,
 };
 
 /// The longest part of an unknown name that is repeated, in characters.
@@ -44,6 +45,10 @@ pub(crate) struct Session {
     authority: Authority,
     subprotocol: Option<&'static str>,
     me: Me,
+    /// True if the server knows external ids of the dialect's objects.
+    has_external_ids: bool,
+    /// The wide id of the connection's own user, as the latest response has it.
+    my_wide_id: Option<ExternalId>,
     memory: Vec<Option<i64>>,
     /// The chosen form of each choice, by the latest request.
     chosen: Vec<u8>,
@@ -118,6 +123,8 @@ impl Session {
             authority: authority(&file, handshake),
             subprotocol,
             me: Me::default(),
+            has_external_ids: handshake.has_external_ids,
+            my_wide_id: None,
             memory: vec![None; file.memory.len()],
             chosen: vec![0; file.tables.choices.len()],
             next: Vec::new(),
@@ -146,6 +153,7 @@ impl Session {
             memory: &self.memory,
             page: None,
             chosen: &self.chosen,
+            wide_ids: None,
         }
     }
 
@@ -202,30 +210,14 @@ impl Session {
             let (tag, chosen) = self.envelope(&file, value);
             return Err(Refused { field: key.to_owned(), tag, chosen, ..refused }.into());
         };
-        let candidates: Vec<(usize, usize)> = file
-            .requests
-            .iter()
-            .enumerate()
-            .filter(|(_, rule)| rule.after.is_empty() && rule.name == *name)
-            .flat_map(|(index, rule)| (0..rule.frames.len()).map(move |frame| (index, frame)))
-            .collect();
-        let Some(first) = candidates.first().copied() else {
+        let Some((rule_index, frame_index)) = frame_named(&file, name, value) else {
             return Err(self.unknown(&file, name, value, key).into());
         };
-        let conditions =
-            |(rule, frame): &(usize, usize)| &file.requests[*rule].frames[*frame].conditions;
-        let mut fitting: Vec<(usize, usize)> = candidates
-            .into_iter()
-            .filter(|candidate| Matcher::fits(conditions(candidate), value))
-            .collect();
-        // The one with the most conditions is the most special.
-        fitting.sort_by_key(|candidate| std::cmp::Reverse(conditions(candidate).len()));
-        let (rule_index, frame_index) = fitting.first().copied().unwrap_or(first);
         let rule = &file.requests[rule_index];
         let matcher = Matcher { syntax: file.syntax, tables: &file.tables };
         let read = matcher
-            .find(&rule.frames[frame_index].plan, value)
-            .and_then(|found| Ok((found, later(&file, rule, value)?)));
+            .find_more(&rule.frames[frame_index].plan, value, Match::new(self.has_external_ids))
+            .and_then(|found| Ok((found, later(&file, rule, value, self.has_external_ids)?)));
         let (found, later) =
             read.map_err(|problem| Box::new(self.mismatch(&file, rule_index, value, problem)))?;
         let parts =
@@ -277,6 +269,7 @@ impl Session {
             Some(Found::Text(login)) if rule.operation.is_anonymous() => Some(login.clone()),
             _ => None,
         };
+        let wide_ids = found.wide_ids.unwrap_or_default();
         let mut record = completed(rule, found.record, &self.memory, &self.me);
         let from = match rule.operation {
             Operation::History => record.integer("from"),
@@ -299,6 +292,7 @@ impl Session {
         let mut request = Request::new(Correlation::new(pending), credentials, command);
         request.client_tag = client_tag;
         request.authority = self.authority;
+        request.wide_ids = wide_ids;
         Ok(request)
     }
 
@@ -389,7 +383,14 @@ impl Session {
                 ("login", Found::Text(login), Me { login: Some(mine), .. }) => {
                     login.to_lowercase() == mine.to_lowercase()
                 }
-                ("id", Found::Integer(id), Me { id: Some(mine), .. }) => *id == mine.get(),
+                ("id", Found::Integer(id), Me { id: Some(mine), .. }) => {
+                    match (stand_in_index(*id), &found.wide_ids) {
+                        (Some(index), Some(wide_ids)) if index < wide_ids.len() => {
+                            self.my_wide_id == Some(wide_ids[index])
+                        }
+                        _ => *id == mine.get(),
+                    }
+                }
                 // Without a user the engine refuses the request.
                 _ => true,
             };
@@ -445,6 +446,7 @@ impl Session {
     fn answer(
         &self,
         now: Timestamp,
+        wide_ids: Option<&WideIds>,
         rule: &RequestRule,
         pending: &Pending,
         answer: &Answer,
@@ -452,11 +454,14 @@ impl Session {
     ) {
         let plan = match &rule.response {
             ResponsePlan::Frame(plan) => plan,
-            ResponsePlan::Event => return self.answer_by_event(now, rule, pending, answer, out),
+            ResponsePlan::Event => {
+                return self.answer_by_event(now, wide_ids, rule, pending, answer, out);
+            }
             ResponsePlan::Nothing => return,
         };
         let cells = &self.file.outcomes[rule.ok].cells;
-        let answer = not_older(answer, pending.from);
+        let from = pending.from.map(|id| wide_ids.map_or(id, |wide_ids| wide_ids.resolved(id)));
+        let answer = not_older(answer, from);
         let (answer, page) = match pending.page {
             Some(page) => {
                 let (answer, facts) = page.cut(answer);
@@ -472,6 +477,7 @@ impl Session {
             outcome: cells,
             tag: pending.tag.as_deref(),
             chosen: &pending.chosen,
+            wide_ids,
             ..self.fill(now, &rule.answer)
         };
         let items = match &rule.each {
@@ -505,6 +511,7 @@ impl Session {
     fn answer_by_event(
         &self,
         now: Timestamp,
+        wide_ids: Option<&WideIds>,
         rule: &RequestRule,
         pending: &Pending,
         answer: &Answer,
@@ -522,13 +529,14 @@ impl Session {
         let rules = self.file.events.iter().filter(|event| event.name == rule.answer);
         let fitting = rules.into_iter().find(|rule| matches_event(rule, &event, self.me.id));
         let Some(rule) = fitting else { return };
-        let frames = event_frames(&self.file, rule, &event, &self.me, &pending.chosen);
+        let frames = event_frames(&self.file, rule, &event, &self.me, (&pending.chosen, wide_ids));
         out.extend(frames.into_iter().map(|bytes| self.frame(bytes)));
     }
 
     fn refuse(
         &self,
         now: Timestamp,
+        wide_ids: Option<&WideIds>,
         rule: &RequestRule,
         pending: &Pending,
         fault: &Fault,
@@ -556,6 +564,7 @@ impl Session {
             outcome: &cells,
             tag: pending.tag.as_deref(),
             chosen: &pending.chosen,
+            wide_ids,
             ..self.fill(now, &rule.answer)
         };
         out.push(self.frame(fill.frame(plan)));
@@ -645,7 +654,7 @@ impl ServerSession for Session {
         &mut self,
         now: Timestamp,
         response: &Response,
-        _context: &RenderContext<'_>,
+        context: &RenderContext<'_>,
         out: &mut Vec<Frame>,
     ) -> Result<(), Unsupported> {
         if response.correlation.get::<HandshakeProof>().is_some() {
@@ -658,6 +667,10 @@ impl ServerSession for Session {
         let unknown = Unsupported { dialect: self.id, what };
         let pending = response.correlation.get::<Pending>().ok_or(unknown)?;
         let file = self.file.clone();
+        let wide_ids = context.wide_ids;
+        if let (Some(wide_ids), Some(me)) = (wide_ids, self.me.id) {
+            self.my_wide_id = wide_ids.get(ObjectId::User(me));
+        }
         let rule = &file.requests[pending.rule];
         let fault = response.outcome.as_ref().err().map(Fault::name);
         match &response.outcome {
@@ -665,12 +678,12 @@ impl ServerSession for Session {
             Err(_) if follow_ups(rule, fault).next().is_some() => {}
             // Without a token on the wire there is nothing to prove.
             Err(Fault::Unauthenticated) if is_unproven(&file, rule) => {
-                self.answer(now, rule, pending, &Answer::LoggedOut, out);
+                self.answer(now, wide_ids, rule, pending, &Answer::LoggedOut, out);
             }
-            Err(fault) => self.refuse(now, rule, pending, fault, out),
+            Err(fault) => self.refuse(now, wide_ids, rule, pending, fault, out),
             // A wire that does not name what is left says that there is no such message.
             Ok(Answer::Deleted { deleted, .. }) if deleted.is_empty() && !rule.says_left => {
-                self.refuse(now, rule, pending, &Fault::NoSuchMessage, out);
+                self.refuse(now, wide_ids, rule, pending, &Fault::NoSuchMessage, out);
             }
             Ok(answer) => {
                 if let Answer::Granted(grant) = answer
@@ -679,14 +692,15 @@ impl ServerSession for Session {
                     self.me.login.clone_from(&pending.login);
                 }
                 for (cell, value) in &pending.remembered {
-                    self.memory[*cell] = *value;
+                    let resolved = |id| wide_ids.map_or(id, |wide_ids| wide_ids.resolved(id));
+                    self.memory[*cell] = value.map(resolved);
                 }
                 for (cell, path, from_request) in &rule.remember {
                     if !from_request {
                         self.memory[*cell] = id_in(answer, path, self.me.id);
                     }
                 }
-                self.answer(now, rule, pending, answer, out);
+                self.answer(now, wide_ids, rule, pending, answer, out);
                 for cell in &rule.forget {
                     self.memory[*cell] = None;
                 }
@@ -723,7 +737,7 @@ impl ServerSession for Session {
         }
     }
 
-    fn deliver(&mut self, event: &Event, _context: &RenderContext<'_>) -> Delivery {
+    fn deliver(&mut self, event: &Event, context: &RenderContext<'_>) -> Delivery {
         let Some(rule) = self.event_rule(event) else { return Delivery::Skip };
         let is_own = event.is_caused_by(self.connection);
         let answers = |name| {
@@ -737,7 +751,8 @@ impl ServerSession for Session {
             return Delivery::Skip;
         }
         if rule.is_private || rule.each.is_some() {
-            let frames = event_frames(&self.file, rule, event, &self.me, &self.chosen);
+            let frames =
+                event_frames(&self.file, rule, event, &self.me, (&self.chosen, context.wide_ids));
             return Delivery::Private(frames.into_iter().map(|bytes| self.frame(bytes)).collect());
         }
         Delivery::Shared(variant_of(&self.file, &self.chosen, self.is_tcp))
@@ -756,6 +771,26 @@ impl ServerSession for Session {
     }
 }
 
+/// The rule of a frame with this name, and the number of the frame in it: of those whose conditions
+/// it fulfils the one with the most, or else the first of that name.
+fn frame_named(file: &Compiled, name: &Value<'_>, value: &Value<'_>) -> Option<(usize, usize)> {
+    let (mut first, mut best) = (None, None);
+    for (index, rule) in file.requests.iter().enumerate() {
+        if rule.name != *name || !rule.after.is_empty() {
+            continue;
+        }
+        for (number, frame) in rule.frames.iter().enumerate() {
+            first = first.or(Some((index, number)));
+            let count = frame.conditions.len();
+            let is_better = best.is_none_or(|(_, most)| count > most);
+            if is_better && Matcher::fits(&frame.conditions, value) {
+                best = Some(((index, number), count));
+            }
+        }
+    }
+    best.map(|(place, _)| place).or(first)
+}
+
 /// The requests that follow one of this rule with this fault, or without any.
 fn follow_ups<'a>(
     rule: &'a RequestRule,
@@ -769,6 +804,7 @@ fn later(
     file: &Compiled,
     rule: &RequestRule,
     value: &Value<'_>,
+    has_external_ids: bool,
 ) -> Result<Option<Later>, FieldProblem> {
     if rule.follow_ups.is_empty() {
         return Ok(None);
@@ -779,7 +815,9 @@ fn later(
     while let Some(index) = waiting.pop() {
         if found.iter().all(|(rule, _)| *rule != index) {
             let rule = &file.requests[index];
-            found.push((index, matcher.find(&rule.frames[0].plan, value)?));
+            let plan = &rule.frames[0].plan;
+            let fields = matcher.find_more(plan, value, Match::new(has_external_ids))?;
+            found.push((index, fields));
             waiting.extend(rule.follow_ups.iter().map(|next| next.rule));
         }
     }
@@ -859,7 +897,7 @@ pub(crate) fn event_frames(
     rule: &EventRule,
     event: &Event,
     me: &Me,
-    chosen: &[u8],
+    (chosen, wide_ids): (&[u8], Option<&WideIds>),
 ) -> Vec<Bytes> {
     // Another dialect's request ids are of another form.
     let origin = event.origin.as_ref().filter(|origin| origin.dialect == file.id);
@@ -879,6 +917,7 @@ pub(crate) fn event_frames(
         memory: &[],
         page: None,
         chosen,
+        wide_ids,
     };
     match &rule.each {
         None => vec![fill.frame(&rule.plan)],

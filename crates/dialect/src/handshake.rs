@@ -28,6 +28,9 @@ pub struct Handshake<'a> {
     pub revision: Option<Revision>,
     /// The deepest nesting of a frame that the server accepts.
     pub max_json_depth: usize,
+    /// True if a namespace of external ids belongs to the dialect: its sessions may hand on ids of
+    /// 128 bits in [`crate::Request::wide_ids`].
+    pub has_external_ids: bool,
 }
 
 impl<'a> Handshake<'a> {
@@ -41,6 +44,7 @@ impl<'a> Handshake<'a> {
             local: false,
             revision: None,
             max_json_depth: DEFAULT_JSON_DEPTH,
+            has_external_ids: false,
         }
     }
 
@@ -81,6 +85,12 @@ impl<'a> Handshake<'a> {
     /// With another bound on the nesting of frames.
     pub fn max_json_depth(mut self, depth: usize) -> Self {
         self.max_json_depth = depth;
+        self
+    }
+
+    /// Says whether a namespace of external ids belongs to the dialect.
+    pub fn external_ids(mut self, has_external_ids: bool) -> Self {
+        self.has_external_ids = has_external_ids;
         self
     }
 }

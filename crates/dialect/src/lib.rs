@@ -29,6 +29,7 @@ mod request;
 mod session;
 pub mod time;
 mod translate;
+mod wide_ids;
 mod wire_names;
 
 pub use dialect::{Dialect, DialectClient};
@@ -45,4 +46,5 @@ pub use session::{
 };
 pub use tolmach_domain::{Credentials, Event};
 pub use translate::{Untranslatable, translate_incoming, translate_request};
+pub use wide_ids::{WideIds, stand_in, stand_in_index};
 pub use wire_names::WireNames;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
-use tolmach_domain::{Answer, Authority, Command, Credentials, Event, Fault, Identity};
+use tolmach_domain::{Answer, Authority, Command, Credentials, Event, ExternalId, Fault, Identity};
 
 /// A command, with what its wire needs around it.
 #[derive(Debug, Clone)]
@@ -18,6 +18,10 @@ pub struct Request {
     /// Carried along to every subscriber in the event that the request causes, in the dialect's own
     /// form: a request id, say.
     pub client_tag: Option<Bytes>,
+    /// Ids of the wire that are too wide for the id types. [`crate::stand_in`] stands for each in
+    /// the command and the credentials; the server replaces it. Only where
+    /// [`crate::Handshake::has_external_ids`] says so.
+    pub wide_ids: Vec<ExternalId>,
     /// The command.
     pub command: Command,
 }
@@ -25,7 +29,14 @@ pub struct Request {
 impl Request {
     /// A request of an ordinary user, without a client tag.
     pub fn new(correlation: Correlation, credentials: Credentials, command: Command) -> Self {
-        Self { correlation, credentials, authority: Authority::Member, client_tag: None, command }
+        Self {
+            correlation,
+            credentials,
+            authority: Authority::Member,
+            client_tag: None,
+            wide_ids: Vec::new(),
+            command,
+        }
     }
 }
 

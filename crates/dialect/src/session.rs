@@ -2,7 +2,7 @@
 
 use crate::{
     Close, Correlation, Credentials, DOC, Event, Frame, Incoming, InvalidReply, Request, Response,
-    Revision, Unsupported, Violation,
+    Revision, Unsupported, Violation, WideIds,
 };
 use std::time::Duration;
 use tolmach_domain::{FlowId, FlowSummary, Identity, Timestamp};
@@ -196,14 +196,22 @@ pub struct RenderContext<'a> {
     /// subscriptions to one flow. `None` also while it could not be read. The members have no
     /// contact data: one frame is shared by users who may and may not know it.
     pub flow: Option<&'a FlowSummary>,
+    /// The wide ids of the event or response, where a namespace has some.
+    pub wide_ids: Option<&'a WideIds>,
 }
 
 impl<'a> RenderContext<'a> {
     /// A context without anything.
-    pub const EMPTY: RenderContext<'static> = RenderContext { flow: None };
+    pub const EMPTY: RenderContext<'static> = RenderContext { flow: None, wide_ids: None };
 
     /// A context with the summary of a flow, if there is one.
     pub fn with_flow(flow: Option<&'a FlowSummary>) -> Self {
-        Self { flow }
+        Self { flow, wide_ids: None }
+    }
+
+    /// The same with wide ids, if there are some.
+    pub fn with_wide_ids(mut self, wide_ids: Option<&'a WideIds>) -> Self {
+        self.wide_ids = wide_ids;
+        self
     }
 }

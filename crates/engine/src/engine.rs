@@ -1,6 +1,7 @@
 //! The engine: its ports, policy and caches.
 
 use crate::delayed_logins::DelayedLogins;
+use crate::external_ids::{ExternalIds, Namespaces};
 use crate::faults::store_fault;
 use crate::policy::Policy;
 use crate::ports::{
@@ -8,11 +9,12 @@ use crate::ports::{
     TokenHash,
 };
 use moka::sync::Cache;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tolmach_domain::{
-    Authority, Event, EventKind, Fault, FlowId, FlowSummary, Identity, Message, SessionId,
-    Timestamp, User, UserId, Version,
+    Authority, Event, EventKind, Fault, FlowId, FlowSummary, IdNamespace, Identity, Message,
+    ObjectId, SessionId, Timestamp, User, UserId, Version,
 };
 
 /// The implementations that the engine runs on.
@@ -49,6 +51,7 @@ pub struct Engine {
     /// is in `sessions` or read with the token.
     pub(crate) tokens: Cache<TokenHash, SessionId>,
     pub(crate) delayed_logins: DelayedLogins,
+    namespaces: Namespaces,
 }
 
 /// Lifetime of a cached user or session.
@@ -67,6 +70,7 @@ impl Engine {
             sessions: cache(CACHE_LIFETIME),
             tokens: cache(CACHE_LIFETIME),
             delayed_logins: DelayedLogins::default(),
+            namespaces: Namespaces::default(),
         }
     }
 
@@ -90,6 +94,27 @@ impl Engine {
     /// Succeeds if the store answers, so that requests can be served.
     pub async fn ready(&self) -> Result<(), StoreError> {
         self.ports.store.ping().await
+    }
+
+    /// The external ids of a namespace, with a cache that all callers share.
+    pub fn external_ids(&self, namespace: IdNamespace) -> Arc<ExternalIds> {
+        self.namespaces.get(namespace, &self.ports.store, &self.ports.clock)
+    }
+
+    /// Reads the external ids of these objects in the namespaces that are in use, so that they are
+    /// cached when an event is rendered. Those that cannot be read are not.
+    pub async fn load_external_ids(&self, objects: impl FnOnce() -> BTreeSet<ObjectId>) {
+        let namespaces = self.namespaces.all();
+        if namespaces.is_empty() {
+            return;
+        }
+        let objects = objects();
+        for namespace in namespaces {
+            if let Err(fault) = namespace.on_wire(&objects).await {
+                let namespace = namespace.namespace();
+                tracing::warn!(%namespace, %fault, "external ids of an event cannot be read");
+            }
+        }
     }
 
     /// True if a user may receive the events of a flow.

@@ -55,6 +55,7 @@ mod dispatch;
 mod engine;
 mod error_chain;
 mod event_recovery;
+mod external_ids;
 mod faults;
 mod flows;
 mod limits;
@@ -73,6 +74,7 @@ mod submission;
 #[cfg(feature = "suites")]
 pub mod suites;
 mod tokens;
+mod world;
 
 pub use address_group::address_group;
 pub use answer_budget::{
@@ -82,6 +84,7 @@ pub use answer_budget::{
 pub use engine::{Engine, Ports};
 pub use error_chain::ErrorChain;
 pub use event_recovery::event_from_message;
+pub use external_ids::{ExternalIds, WireId, WireIdMap};
 pub use limits::{
     BATCH_LIMIT, EMAIL_LIMIT, INFO_LIMIT, KEY_LIMIT, LOGIN_LIMIT, NAME_LIMIT, PAGE_LIMIT,
     PASSWORD_LIMIT, SEARCH_LIMIT, case_folded, check_message, check_storable,
@@ -90,3 +93,4 @@ pub use names::{IMITATION, look_alikes};
 pub use policy::{LoginThrottlePolicy, Policy, Quotas, ThrottlePolicy};
 pub use principal::Principal;
 pub use submission::{DeferredWork, Handled, Submission, Submitted};
+pub use world::ImportError;

@@ -2,11 +2,13 @@
 
 use crate::backlog::{FlowBacklog, Tracked};
 use crate::served_dialect::ServedDialect;
+use crate::wire_ids::{ids_in, rename};
 use crate::write_buffer::encode;
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
-use tolmach_dialect::{Event, RenderContext, Variant};
-use tolmach_domain::{EventKind, FlowSummary};
+use tolmach_dialect::{Event, RenderContext, Variant, WideIds};
+use tolmach_domain::{EventKind, FlowSummary, IdNamespace};
+use tolmach_engine::ExternalIds;
 
 /// The largest frame of an event, in bytes: many clients close a connection that brings a larger
 /// one, and would be sent it again by the next.
@@ -21,7 +23,34 @@ pub(crate) struct Broadcast {
     /// The flow as it is with this event, for the dialects that need it.
     summary: Option<Arc<FlowSummary>>,
     rendered: OnceLock<Box<Rendered>>,
+    /// The event as the clients of each namespace of external ids know it.
+    renamed: OnceLock<Box<Renamed>>,
     tracked: Option<Tracked>,
+}
+
+/// An event as one dialect is given it.
+#[derive(Clone, Copy)]
+pub(crate) struct EventForm<'a> {
+    pub(crate) event: &'a Event,
+    pub(crate) context: RenderContext<'a>,
+}
+
+/// The external ids that the event needs are not cached.
+#[derive(Debug)]
+pub(crate) struct IdsMissing;
+
+/// The event in one namespace, and in the next: a list as that of [`Rendered`].
+struct Renamed {
+    namespace: IdNamespace,
+    /// `None` where its ids were not cached.
+    parts: Option<RenamedParts>,
+    next: OnceLock<Box<Renamed>>,
+}
+
+struct RenamedParts {
+    event: Event,
+    summary: Option<FlowSummary>,
+    wide_ids: WideIds,
 }
 
 /// One form of an event, and the next: a list that only grows is read without a lock.
@@ -42,22 +71,58 @@ impl Broadcast {
         backlog: &Arc<FlowBacklog>,
     ) -> Self {
         let tracked = Some(backlog.track(event.size()));
-        Self { event, summary, rendered: OnceLock::new(), tracked }
+        Self { event, summary, rendered: OnceLock::new(), renamed: OnceLock::new(), tracked }
     }
 
     /// An event of one user.
     pub(crate) fn of_user(event: Arc<Event>) -> Self {
-        Self { event, summary: None, rendered: OnceLock::new(), tracked: None }
+        Self {
+            event,
+            summary: None,
+            rendered: OnceLock::new(),
+            renamed: OnceLock::new(),
+            tracked: None,
+        }
     }
 
     pub(crate) fn event(&self) -> &Arc<Event> {
         &self.event
     }
 
-    /// The context to render it with for a connection of this dialect.
-    pub(crate) fn context(&self, dialect: &ServedDialect) -> RenderContext<'_> {
-        let summary = self.summary.as_deref().filter(|_| dialect.manifest().needs_flow_summaries);
-        RenderContext::with_flow(summary)
+    /// The event for a connection of this dialect, with the context to render it with.
+    pub(crate) fn form(&self, dialect: &ServedDialect) -> Result<EventForm<'_>, IdsMissing> {
+        let needs_summary = dialect.manifest().needs_flow_summaries;
+        let summary =
+            |summary: Option<_>| RenderContext::with_flow(summary.filter(|_| needs_summary));
+        let Some(ids) = &dialect.external_ids else {
+            let context = summary(self.summary.as_deref());
+            return Ok(EventForm { event: &self.event, context });
+        };
+        let mut cell = &self.renamed;
+        loop {
+            let renamed = cell.get_or_init(|| {
+                let namespace = ids.namespace().clone();
+                Box::new(Renamed { namespace, parts: self.rename(ids), next: OnceLock::new() })
+            });
+            if renamed.namespace == *ids.namespace() {
+                let parts = renamed.parts.as_ref().ok_or(IdsMissing)?;
+                let context = summary(parts.summary.as_ref());
+                let context = context.with_wide_ids(Some(&parts.wide_ids));
+                return Ok(EventForm { event: &parts.event, context });
+            }
+            cell = &renamed.next;
+        }
+    }
+
+    /// The event and the summary with the ids of a namespace. `None` where one is not cached.
+    fn rename(&self, ids: &ExternalIds) -> Option<RenamedParts> {
+        let (mut event, mut summary) = ((*self.event).clone(), self.summary.as_deref().cloned());
+        let mut objects = ids_in(&mut event);
+        objects.append(&mut ids_in(&mut summary));
+        let map = ids.cached_on_wire(&objects)?;
+        let mut wide = rename(&mut event, &map);
+        wide.append(&mut rename(&mut summary, &map));
+        Some(RenamedParts { event, summary, wide_ids: WideIds::new(wide, Vec::new()) })
     }
 
     /// True if it ends sessions, and maybe connections with them.
@@ -87,12 +152,14 @@ impl Broadcast {
     /// The encoded frame, of at most [`MAX_FRAME`] bytes: in a larger one the files are named
     /// instead of embedded. `None` where the dialect does not support the event.
     fn bounded_frame(&self, dialect: &ServedDialect, variant: Variant) -> Option<Bytes> {
-        let frame = self.render(&self.event, dialect, variant)?;
+        let form = self.form(dialect).ok()?;
+        let frame = render(form, dialect, variant)?;
         if frame.len() <= MAX_FRAME {
             return Some(frame);
         }
         dialect.metrics.events_reduced.increment(1);
-        let frame = self.render(&reduced(&self.event), dialect, variant)?;
+        let form = EventForm { event: &reduced(form.event), ..form };
+        let frame = render(form, dialect, variant)?;
         if frame.len() > MAX_FRAME {
             tracing::error!(
                 dialect = dialect.id(),
@@ -105,19 +172,19 @@ impl Broadcast {
         Some(frame)
     }
 
-    fn render(&self, event: &Event, dialect: &ServedDialect, variant: Variant) -> Option<Bytes> {
-        let frame = dialect.dialect.render(event, &self.context(dialect), variant);
-        let frame = frame.inspect_err(
-            |unsupported| tracing::debug!(%unsupported, "the dialect cannot encode this event"),
-        );
-        frame.ok().map(encode)
-    }
-
     /// The size of the largest frame that it was rendered to so far, in bytes.
     fn largest_frame(&self) -> usize {
         let forms = std::iter::successors(self.rendered.get(), |form| form.next.get());
         forms.filter_map(|form| form.frame.as_ref().map(Bytes::len)).max().unwrap_or_default()
     }
+}
+
+fn render(form: EventForm<'_>, dialect: &ServedDialect, variant: Variant) -> Option<Bytes> {
+    let frame = dialect.dialect.render(form.event, &form.context, variant);
+    let frame = frame.inspect_err(
+        |unsupported| tracing::debug!(%unsupported, "the dialect cannot encode this event"),
+    );
+    frame.ok().map(encode)
 }
 
 /// The event with the text of its message cut to [`MAX_REDUCED_TEXT`] and its files named there.
@@ -207,8 +274,10 @@ mod tests {
         let flow = Flow::new(FlowId::new(1).unwrap(), FlowKind::Group, "group");
         let summary = Some(Arc::new(FlowSummary::new(flow)));
         let broadcast = Broadcast::of_flow(event("hello"), summary, &backlog);
-        assert!(broadcast.context(&served(toy())).flow.is_none());
-        assert!(broadcast.context(&served(toy().needs_flow_summaries())).flow.is_some());
+        assert!(broadcast.form(&served(toy())).unwrap().context.flow.is_none());
+        assert!(
+            broadcast.form(&served(toy().needs_flow_summaries())).unwrap().context.flow.is_some()
+        );
     }
 
     #[test]

@@ -167,7 +167,9 @@ impl ServerBuilder {
     fn routes_within(&self, memory: &Arc<MemoryBudget>) -> Result<Routes, RouteError> {
         let limits = &self.options.limits;
         let served = |(dialect, options): &(Arc<dyn Dialect>, DialectOptions)| {
-            ServedDialect::new(dialect.clone(), options, limits, memory.clone()).map(Arc::new)
+            let external_ids = |namespace| self.engine.external_ids(namespace);
+            let (dialect, memory) = (dialect.clone(), memory.clone());
+            ServedDialect::new(dialect, options, limits, memory, external_ids).map(Arc::new)
         };
         let dialects = self.dialects.iter().map(served).collect::<Result<_, _>>()?;
         Routes::new(dialects, &self.options.shared_paths, &self.tcp_options)

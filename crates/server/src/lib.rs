@@ -51,6 +51,7 @@ mod tls;
 #[path = "../tests/toy/mod.rs"]
 mod toy;
 mod traffic;
+mod wire_ids;
 mod write_buffer;
 mod write_timeout;
 

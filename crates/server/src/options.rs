@@ -4,6 +4,7 @@ use crate::pins::Pin;
 use ipnet::IpNet;
 use std::num::NonZeroU32;
 use std::time::Duration;
+use tolmach_domain::IdNamespace;
 
 /// The options of a server. The defaults suit one machine with many clients.
 ///
@@ -216,6 +217,9 @@ pub struct DialectOptions {
     pub max_frame_bytes: Option<usize>,
     /// The revisions of connections that fit; the first pin that fits decides. Default: none.
     pub pins: Vec<Pin>,
+    /// The namespace of the ids that the clients of this dialect know objects by, where they have
+    /// some of another server. `None`, the default: they know the ids of this one.
+    pub ids: Option<IdNamespace>,
 }
 
 /// A raw TCP listener for the JSON values of one dialect, back to back.

@@ -42,8 +42,12 @@ impl DialectReloader {
             let mut existing = current.dialects().iter();
             match existing.find(|served| Arc::ptr_eq(&served.dialect, &dialect)) {
                 Some(served) => Ok(served.clone()),
-                None => ServedDialect::new(dialect, &options, &state.limits, state.memory.clone())
-                    .map(Arc::new),
+                None => {
+                    let external_ids = |namespace| state.engine.external_ids(namespace);
+                    let (limits, memory) = (&state.limits, state.memory.clone());
+                    ServedDialect::new(dialect, &options, limits, memory, external_ids)
+                        .map(Arc::new)
+                }
             }
         };
         let dialects = dialects.into_iter().map(served).collect::<Result<_, _>>()?;

@@ -4,7 +4,7 @@
 //! each of them for that takes longer than everything else together, so that a task that waits for
 //! its peer parks its sending half in its send queue, and the publishing tasks write by it.
 
-use crate::broadcast::Broadcast;
+use crate::broadcast::{Broadcast, EventForm};
 use crate::served_dialect::ServedDialect;
 use crate::stream::Writer;
 use crate::write_buffer::{WriteBuffer, encode};
@@ -56,8 +56,11 @@ impl SendHalf {
     /// Encodes an event whatever the subscription: the end of the connection's own sessions.
     /// Returns the close that it causes.
     pub(crate) fn deliver_any(&mut self, broadcast: &Broadcast) -> Option<Close> {
-        let context = broadcast.context(&self.dialect);
-        match self.session.deliver(broadcast.event(), &context) {
+        let Ok(EventForm { event, context }) = broadcast.form(&self.dialect) else {
+            // The client finds the event in the history when it comes back.
+            return Some(Close::new(1013, "the ids of an event are not known"));
+        };
+        match self.session.deliver(event, &context) {
             Delivery::Skip => {}
             Delivery::Shared(variant) => {
                 if let Some(frame) = broadcast.frame(&self.dialect, variant) {

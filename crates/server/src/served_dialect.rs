@@ -6,7 +6,9 @@ use crate::options::{DialectOptions, Limits};
 use crate::pins::{Pins, UnknownRevision};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tolmach_dialect::{Dialect, Manifest};
+use tolmach_dialect::{Dialect, Handshake, HandshakeRejection, Manifest, ServerSession};
+use tolmach_domain::IdNamespace;
+use tolmach_engine::ExternalIds;
 
 /// The number of the next [`ServedDialect`].
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -22,18 +24,22 @@ pub(crate) struct ServedDialect {
     /// The largest HTTP body, in bytes.
     pub(crate) max_body_bytes: usize,
     pub(crate) pins: Pins,
+    /// The ids that its clients know objects by; `None` if they know those of the world.
+    pub(crate) external_ids: Option<Arc<ExternalIds>>,
     pub(crate) metrics: DialectMetrics,
     /// The budget that rendered events count in.
     pub(crate) memory: Arc<MemoryBudget>,
 }
 
 impl ServedDialect {
-    /// Fails if a pin has a revision that the dialect has not.
+    /// `external_ids` gives the ids of the namespace that the options name. Fails if a pin has a
+    /// revision that the dialect has not.
     pub(crate) fn new(
         dialect: Arc<dyn Dialect>,
         options: &DialectOptions,
         limits: &Limits,
         memory: Arc<MemoryBudget>,
+        external_ids: impl FnOnce(IdNamespace) -> Arc<ExternalIds>,
     ) -> Result<Self, UnknownRevision> {
         let manifest = dialect.manifest();
         let max_frame_bytes = options
@@ -45,10 +51,19 @@ impl ServedDialect {
             max_frame_bytes,
             max_body_bytes: manifest.limits.max_body_bytes,
             pins: Pins::new(manifest, &options.pins)?,
+            external_ids: options.ids.clone().map(external_ids),
             metrics: DialectMetrics::new(manifest),
             memory,
             dialect,
         })
+    }
+
+    /// Starts the server's side of a connection.
+    pub(crate) fn accept(
+        &self,
+        handshake: &Handshake<'_>,
+    ) -> Result<Box<dyn ServerSession>, HandshakeRejection> {
+        self.dialect.accept(&handshake.external_ids(self.external_ids.is_some()))
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {

@@ -82,7 +82,8 @@ pub(crate) async fn submit(
     caller: Result<Option<Principal>, Fault>,
     request: Request,
 ) -> Outcome {
-    let Request { correlation, credentials: _, authority, client_tag, command } = request;
+    let Request { correlation, credentials: _, authority, client_tag, wide_ids: _, command } =
+        request;
     let record = Record {
         dialect: requester.dialect.clone(),
         revision: requester.revision,

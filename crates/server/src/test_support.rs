@@ -52,7 +52,9 @@ impl TestServer {
 pub(crate) fn served(manifest: Manifest) -> Arc<ServedDialect> {
     let (options, limits) = (DialectOptions::default(), Limits::default());
     let memory = MemoryBudget::new(&limits);
-    let served = ServedDialect::new(Arc::new(Toy::new(manifest)), &options, &limits, memory);
+    let external_ids = |namespace| Backend::new().engine.external_ids(namespace);
+    let toy = Arc::new(Toy::new(manifest));
+    let served = ServedDialect::new(toy, &options, &limits, memory, external_ids);
     Arc::new(served.unwrap())
 }
 

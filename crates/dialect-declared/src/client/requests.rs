@@ -103,8 +103,8 @@ pub(super) fn encode(writing: Writing<'_>, command: &Command) -> Option<EncodedR
     let mut best: Option<(usize, EncodedRequest)> = None;
     for (index, rule) in writing.file.requests.iter().enumerate() {
         let has_end = rule.each.is_none() || rule.fence.is_some();
-        // The server makes a request after a granted one by itself.
-        let is_own = rule.after.iter().all(|(_, fault)| fault.is_some());
+        // The server makes a request after another one by itself.
+        let is_own = rule.after.is_empty();
         let is_answered = !matches!(rule.response, ResponsePlan::Nothing);
         if rule.operation != operation || !has_end || !is_own || !is_answered {
             continue;
@@ -158,6 +158,7 @@ pub(super) fn fill<'a>(
     command: Option<&'a Command>,
 ) -> Fill<'a> {
     Fill {
+        wide_ids: None,
         syntax: writing.file.syntax,
         tables: &writing.file.tables,
         root: command.map(Source::Command),

@@ -1,5 +1,7 @@
 //! The fields of the model, with their types.
 
+use tolmach_domain::ObjectKind;
+
 /// The type of a field.
 #[expect(clippy::enum_variant_names, reason = "the content type is called so in the model")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +59,17 @@ impl Type {
 
     /// True for ids.
     pub(crate) fn is_id(self) -> bool {
-        matches!(self, Type::UserId | Type::FlowId | Type::MessageId)
+        self.object_kind().is_some()
+    }
+
+    /// The kind of object that ids of this type name.
+    pub(crate) fn object_kind(self) -> Option<ObjectKind> {
+        match self {
+            Type::UserId => Some(ObjectKind::User),
+            Type::FlowId => Some(ObjectKind::Flow),
+            Type::MessageId => Some(ObjectKind::Message),
+            _ => None,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod blocks;
 mod contacts;
 mod content;
 mod departures;
+mod external_ids;
 mod fixture;
 mod flows;
 mod login_throttle;

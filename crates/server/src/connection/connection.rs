@@ -11,7 +11,7 @@ use super::inbound::Inbound;
 use super::liveness::{Check, Liveness};
 use super::pipeline::{Advance, Answered, InFlight, Pipeline, Submitted, content_bytes};
 use super::session::ConnectionSession;
-use super::step::{AuthContext, Step};
+use super::step::Step;
 use crate::broadcast::Broadcast;
 use crate::memory_budget::{Reservation, WaitingBytes};
 use crate::send_queue::Taken;
@@ -361,8 +361,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     async fn carry_out(&mut self, mut request: Request) {
-        let context = AuthContext::take(&mut request);
-        let caller = self.session.authenticate(&context).await;
+        let (context, caller) = self.session.begin(&mut request).await;
         let (state, requester) = (self.session.state.clone(), self.session.requester.clone());
         let bytes = content_bytes(&request.command);
         let mut in_flight: InFlight = Box::pin(async move {

@@ -261,7 +261,11 @@ mod tests {
     }
 
     fn context() -> AuthContext {
-        AuthContext { credentials: Credentials::Connection, authority: Authority::Member }
+        AuthContext {
+            credentials: Credentials::Connection,
+            authority: Authority::Member,
+            wide_ids: Vec::new(),
+        }
     }
 
     /// A request that was carried out, known by its fault.

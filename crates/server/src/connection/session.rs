@@ -9,11 +9,14 @@ use crate::send_half::SendHalf;
 use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
 use crate::submission::{Completed, Requester, submit};
+use crate::wire_ids::{ForWire, identity_to_wire, subscription_to_world, to_world};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use tolmach_dialect::{Close, Frame, RenderContext, Revision, ServerSession, Subscription};
+use tolmach_dialect::{
+    Close, Frame, RenderContext, Request, Revision, ServerSession, Subscription,
+};
 use tolmach_domain::{Answer, Authority, Event, EventKind, Fault, Identity, UserId};
 use tolmach_engine::Principal;
 
@@ -113,8 +116,7 @@ impl ConnectionSession {
         let now = self.state.engine.now();
         self.session().initial_requests(now, &mut requests);
         for mut request in requests {
-            let context = AuthContext::take(&mut request);
-            let caller = self.authenticate(&context).await;
+            let (context, caller) = self.begin(&mut request).await;
             if let Ok(Some(principal)) = &caller {
                 self.identity.bind(*principal);
             }
@@ -124,17 +126,33 @@ impl ConnectionSession {
         frames
     }
 
+    /// Gives the objects that a request names the ids that they have in the world, and proves its
+    /// credentials.
+    pub(super) async fn begin(
+        &mut self,
+        request: &mut Request,
+    ) -> (AuthContext, Result<Option<Principal>, Fault>) {
+        let wide_ids = to_world(self.dialect().external_ids.as_deref(), request).await;
+        let (wide_ids, fault) = match wide_ids {
+            Ok(wide_ids) => (wide_ids, None),
+            Err(fault) => (Vec::new(), Some(fault)),
+        };
+        let context = AuthContext::take(request, wide_ids);
+        let caller = match fault {
+            Some(fault) => Err(fault),
+            None => self.authenticate(&context).await,
+        };
+        (context, caller)
+    }
+
     /// Proves the credentials of a request, and subscribes the connection to what its session wants
     /// from then on.
-    pub(super) async fn authenticate(
-        &mut self,
-        context: &AuthContext,
-    ) -> Result<Option<Principal>, Fault> {
+    async fn authenticate(&mut self, context: &AuthContext) -> Result<Option<Principal>, Fault> {
         let bound = self.identity.bound();
         let principal = self.state.engine.authenticate(&context.credentials, bound).await?;
         if let Some(principal) = principal {
             self.identity.proven(principal);
-            self.announce();
+            self.announce().await?;
             self.subscribe(context.authority).await?;
         }
         Ok(principal)
@@ -147,9 +165,11 @@ impl ConnectionSession {
         context: &AuthContext,
         frames: &mut Vec<Frame>,
     ) {
-        let Completed { response, principal, .. } = completed;
+        let Completed { mut response, principal, .. } = completed;
         self.identity.completed(&context.credentials, principal, &response.outcome);
-        self.announce();
+        if let Err(fault) = self.announce().await {
+            response.outcome = Err(fault);
+        }
         let (state, dialect) = (self.state.clone(), self.dialect().clone());
         let summary = match self.send_half().subscription {
             Subscription::Flow(flow) if dialect.manifest().needs_flow_summaries => {
@@ -163,7 +183,11 @@ impl ConnectionSession {
             }
             _ => None,
         };
-        let render_context = RenderContext::with_flow(summary.as_deref());
+        let ids = dialect.external_ids.as_deref();
+        let answer = ForWire::new(ids, response, summary, context.wide_ids.clone()).await;
+        let ForWire { response, summary, wide_ids } = answer;
+        let render_context =
+            RenderContext::with_flow(summary.as_deref()).with_wide_ids(wide_ids.as_ref());
         let now = state.engine.now();
         if let Err(unsupported) = self.session().respond(now, &response, &render_context, frames) {
             tracing::error!(
@@ -185,7 +209,10 @@ impl ConnectionSession {
         if !self.identity.end_sessions(user, session) {
             return None;
         }
-        self.announce();
+        // The end of sessions leaves no identity: there is no id to look up.
+        if self.identity.take_change().is_some() {
+            self.session().authenticated(None);
+        }
         if self.identity.current().is_none() {
             self.unsubscribe();
         }
@@ -219,13 +246,17 @@ impl ConnectionSession {
 
     /// Announces the identity to the session, if it has changed. The first one is the proof that
     /// the connection's place waits for.
-    fn announce(&mut self) {
+    async fn announce(&mut self) -> Result<(), Fault> {
         if let Some(identity) = self.identity.take_change() {
             if identity.is_some() && self.proof_deadline.take().is_some() {
                 self.place.prove();
             }
-            self.session().authenticated(identity);
+            let dialect = self.dialect().clone();
+            let identity = identity_to_wire(dialect.external_ids.as_deref(), identity).await;
+            self.session().authenticated(identity.as_ref().copied().unwrap_or_default());
+            identity?;
         }
+        Ok(())
     }
 
     /// Subscribes the connection to what its session wants, as far as its user may receive it.
@@ -235,6 +266,8 @@ impl ConnectionSession {
             Some(_) => self.session().subscription(),
             None => Subscription::None,
         };
+        let dialect = self.dialect().clone();
+        let wanted = subscription_to_world(dialect.external_ids.as_deref(), wanted).await?;
         self.watch_expiry();
         let owner = self.identity.owner().map(|principal| principal.identity.user);
         if wanted == self.send_half().subscription && owner == self.attached {

@@ -89,7 +89,7 @@ async fn negotiate<S: AsyncRead + AsyncWrite + Unpin + Send>(
         None => pinned_dialect(&state, &routes, &handshake, client.address).await,
     };
     let accepted = chosen.and_then(|(served, revision)| {
-        let session = served.dialect.accept(&handshake.revision(revision)).ok()?;
+        let session = served.accept(&handshake.revision(revision)).ok()?;
         Some((served.clone(), session))
     });
     // Its headers keep the whole buffer alive that they were read into.

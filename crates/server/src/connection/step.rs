@@ -12,18 +12,19 @@ pub(super) enum Step {
     End(End),
 }
 
-/// The credentials and the right of a request.
-#[derive(PartialEq)]
+/// The credentials and the right of a request, and the wide ids in it.
 pub(super) struct AuthContext {
     pub(super) credentials: Credentials,
     pub(super) authority: Authority,
+    /// The numbers of the objects that the request names by wide ids.
+    pub(super) wide_ids: Vec<i64>,
 }
 
 impl AuthContext {
     /// Takes the context out of a request.
-    pub(super) fn take(request: &mut Request) -> Self {
+    pub(super) fn take(request: &mut Request, wide_ids: Vec<i64>) -> Self {
         let credentials = std::mem::replace(&mut request.credentials, Credentials::Nothing);
-        Self { credentials, authority: request.authority }
+        Self { credentials, authority: request.authority, wide_ids }
     }
 
     /// True if it is the context of this request.

@@ -11,13 +11,14 @@ use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
 use crate::submission::{Requester, submit};
 use crate::traffic::TrafficMeter;
+use crate::wire_ids::{ForWire, identity_to_wire, to_world};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tolmach_dialect::{ExpectedBody, Frame, Handshake, RenderContext, ServerSession};
+use tolmach_dialect::{ExpectedBody, Frame, Handshake, RenderContext, ServerSession, WideIds};
 use tolmach_domain::Fault;
 
 /// The time after which a client that has got no memory for its body may try again.
@@ -43,7 +44,7 @@ pub(super) async fn exchange(
         Some(revision) => handshake.revision(revision),
         None => handshake,
     };
-    let session = match dialect.dialect.accept(&handshake) {
+    let session = match dialect.accept(&handshake) {
         Ok(session) => session,
         Err(rejection) => {
             dialect.metrics.handshakes_rejected.increment(1);
@@ -125,7 +126,7 @@ impl Exchange<'_> {
     fn reject(&mut self, expected: &ExpectedBody, fault: Fault) -> Response<Bytes> {
         let response = tolmach_dialect::Response::new(expected.correlation.clone(), Err(fault));
         let mut frames = Vec::new();
-        self.respond(&response, &mut frames);
+        self.respond(&response, None, &mut frames);
         http_response(frames)
     }
 
@@ -149,27 +150,48 @@ impl Exchange<'_> {
             return frames;
         }
         let mut identity = ConnectionIdentity::default();
-        for request in requests {
+        for mut request in requests {
+            let dialect = self.requester.dialect.clone();
+            let ids = dialect.external_ids.as_deref();
+            let named = to_world(ids, &mut request).await;
             let credentials = request.credentials.clone();
-            let caller = state.engine.authenticate(&credentials, identity.bound()).await;
+            let (wide_ids, caller) = match named {
+                Ok(wide_ids) => {
+                    (wide_ids, state.engine.authenticate(&credentials, identity.bound()).await)
+                }
+                Err(fault) => (Vec::new(), Err(fault)),
+            };
             if let Ok(Some(principal)) = &caller {
                 identity.proven(*principal);
                 self.budget.place().prove();
             }
-            self.announce(&mut identity);
+            let caller = match self.announce(&mut identity).await {
+                Ok(()) => caller,
+                Err(fault) => Err(fault),
+            };
             let submitted = submit(state, &self.requester, caller, request).await;
             let completed = submitted.completed().await.wait_for_delivery(state).await;
             identity.completed(&credentials, completed.principal, &completed.response.outcome);
-            self.announce(&mut identity);
-            self.respond(&completed.response, &mut frames);
+            let mut response = completed.response;
+            if let Err(fault) = self.announce(&mut identity).await {
+                response.outcome = Err(fault);
+            }
+            let ForWire { response, wide_ids, .. } =
+                ForWire::new(ids, response, None, wide_ids).await;
+            self.respond(&response, wide_ids.as_ref(), &mut frames);
         }
         frames
     }
 
-    fn respond(&mut self, response: &tolmach_dialect::Response, frames: &mut Vec<Frame>) {
+    fn respond(
+        &mut self,
+        response: &tolmach_dialect::Response,
+        wide_ids: Option<&WideIds>,
+        frames: &mut Vec<Frame>,
+    ) {
         let now = self.state.engine.now();
-        if let Err(unsupported) = self.session.respond(now, response, &RenderContext::EMPTY, frames)
-        {
+        let context = RenderContext::EMPTY.with_wide_ids(wide_ids);
+        if let Err(unsupported) = self.session.respond(now, response, &context, frames) {
             tracing::error!(
                 dialect = self.requester.dialect.id(),
                 %unsupported,
@@ -178,10 +200,14 @@ impl Exchange<'_> {
         }
     }
 
-    fn announce(&mut self, identity: &mut ConnectionIdentity) {
+    async fn announce(&mut self, identity: &mut ConnectionIdentity) -> Result<(), Fault> {
         if let Some(identity) = identity.take_change() {
-            self.session.authenticated(identity);
+            let ids = self.requester.dialect.external_ids.as_deref();
+            let identity = identity_to_wire(ids, identity).await;
+            self.session.authenticated(identity.as_ref().copied().unwrap_or_default());
+            identity?;
         }
+        Ok(())
     }
 }
 

@@ -124,7 +124,7 @@ pub(super) async fn upgrade(
         Some(revision) => opening.revision(revision),
         None => opening,
     };
-    let session = match dialect.dialect.accept(&opening) {
+    let session = match dialect.accept(&opening) {
         Ok(session) => session,
         Err(rejection) => {
             dialect.metrics.handshakes_rejected.increment(1);

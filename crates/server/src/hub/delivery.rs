@@ -6,6 +6,8 @@ use super::hub::{Hub, Repair};
 use crate::broadcast::Broadcast;
 use crate::metrics;
 use crate::sync::lock;
+use crate::wire_ids::ids_in;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::time::sleep_until;
 use tolmach_domain::{Event, EventKind, FlowId, Message, Timestamp, UserId, Version};
@@ -16,10 +18,34 @@ impl Hub {
     pub(crate) async fn receive_all(self: Arc<Self>, mut receiver: Box<dyn BusReceiver>) {
         while let Some(signal) = receiver.next().await {
             match signal {
-                Signal::Events(events) => self.receive(&events),
+                Signal::Events(events) => {
+                    self.load_external_ids(events.iter().map(Arc::as_ref)).await;
+                    self.receive(&events);
+                }
                 Signal::Missed => self.missed.notify_one(),
             }
         }
+    }
+
+    /// Reads the external ids of events, where namespaces are in use, so that they are cached when
+    /// the events are rendered.
+    pub(super) async fn load_external_ids(&self, events: impl Iterator<Item = &Event>) {
+        let objects = || {
+            let mut objects = BTreeSet::new();
+            for event in events {
+                objects.append(&mut ids_in(&mut event.clone()));
+                let summary = event.flow().and_then(|flow| self.flow_summary(flow));
+                objects.append(&mut ids_in(&mut summary.as_deref().cloned()));
+            }
+            objects
+        };
+        self.engine.load_external_ids(objects).await;
+    }
+
+    /// The same for messages that the bus lost.
+    pub(super) async fn load_external_ids_of_messages(&self, messages: &[Message]) {
+        let objects = || ids_in(&mut messages.to_vec());
+        self.engine.load_external_ids(objects).await;
     }
 
     /// Waits until the bus may have lost something.

@@ -595,7 +595,9 @@ mod tests {
             crate::test_support::served(crate::test_support::toy().needs_flow_summaries());
         let titles: Vec<_> = taken
             .iter()
-            .map(|broadcast| broadcast.context(&dialect).flow.map(|it| it.flow.title.clone()))
+            .map(|broadcast| {
+                broadcast.form(&dialect).unwrap().context.flow.map(|it| it.flow.title.clone())
+            })
             .collect();
         assert_eq!(titles, [None, Some("first".into()), Some("second".into())]);
         assert!(flow.remove(subscriber.id), "no subscriber is left");

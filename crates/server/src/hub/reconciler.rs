@@ -113,6 +113,7 @@ impl StoreReader {
             // Recent commits are most likely in transit.
             sleep(IN_TRANSIT).await;
             let more = page.more;
+            self.hub.load_external_ids(page.events.iter()).await;
             self.hub.reconcile(page);
             if !more {
                 return Ok(());
@@ -139,6 +140,7 @@ impl StoreReader {
                 Ok(messages) => {
                     let complete = messages.len() < limit as usize;
                     let bytes: usize = messages.iter().map(|message| message.content.size()).sum();
+                    self.hub.load_external_ids_of_messages(&messages).await;
                     if self.hub.fill_gap(flow, messages, complete) {
                         return;
                     }

@@ -99,7 +99,7 @@ impl TcpEntrance {
         if let Some(revision) = revision {
             handshake = handshake.revision(revision);
         }
-        let Ok(session) = dialect.dialect.accept(&handshake) else {
+        let Ok(session) = dialect.accept(&handshake) else {
             return dialect.metrics.handshakes_rejected.increment(1);
         };
         let pace = session.pace();
