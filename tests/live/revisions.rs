@@ -2,6 +2,7 @@
 //! paths, or pinned by the operator.
 
 use crate::harness::{Bearer, Gateway, Mode, PASSWORD, Peer};
+use bytes::Bytes;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -158,5 +159,24 @@ async fn an_unknown_revision_and_a_faulty_file_are_refused_with_what_exists_and_
         let errors = String::from_utf8_lossy(&checked.stderr).into_owned();
         assert_eq!(checked.status.code(), Some(2), "{key}: {errors}");
         assert!(errors.contains(expected), "{key}: {expected:?} is not in {errors}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_python_literals_checks_its_token_by_http() {
+    let gateway = Gateway::start().await;
+    let user = Mode::register(&gateway, "ann").await;
+    let other = format!("{}x", user.token);
+    for (token, status, body) in
+        [(Some(&user.token), 200, "True"), (Some(&other), 401, "False"), (None, 401, "False")]
+    {
+        let request = gateway.request("GET", "/api").header("sec-fetch-mode", "token_validation");
+        let request = match token {
+            Some(token) => request.header("authorization", token),
+            None => request,
+        };
+        let request = request.body(Bytes::new()).expect("the parts are valid");
+        let response = gateway.send(request).await;
+        assert_eq!((response.status.as_u16(), response.text().as_str()), (status, body));
     }
 }

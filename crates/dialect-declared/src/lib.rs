@@ -49,6 +49,7 @@ mod schemas;
 mod server;
 mod strftime;
 mod syntax;
+mod token_check;
 
 pub use built_in::BUILT_IN;
 pub use dialect::{Declared, DialectFile};

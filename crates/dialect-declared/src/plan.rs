@@ -4,6 +4,7 @@ use crate::forms::{Form, Tables};
 use crate::model::{Operation, Type};
 use crate::problem::Place;
 use crate::syntax::{Kind, Syntax, Value};
+use crate::token_check::TokenCheck;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -317,6 +318,7 @@ pub(crate) struct Compiled {
     pub(crate) ignore: Vec<String>,
     pub(crate) push: bool,
     pub(crate) pace: Option<Duration>,
+    pub(crate) token_check: Option<TokenCheck>,
     pub(crate) memory: Vec<(String, Type)>,
     pub(crate) tables: Tables,
     pub(crate) outcomes: Vec<OutcomeRow>,

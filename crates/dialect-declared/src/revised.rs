@@ -4,9 +4,9 @@ use crate::dialect::Declared;
 use std::sync::Arc;
 use std::time::Duration;
 use tolmach_dialect::{
-    Delivery, Dialect, DialectClient, Event, ExpectedBody, Frame, Handshake, HandshakeRejection,
-    Manifest, Recognition, RenderContext, Request, Response, Revision, ServerSession, Subscription,
-    Unsupported, Variant, Violation,
+    Delivery, Dialect, DialectClient, Endpoint, Event, ExpectedBody, Frame, Handshake,
+    HandshakeRejection, Manifest, Recognition, RenderContext, Request, Response, Revision,
+    ServerSession, Subscription, Transport, Unsupported, Variant, Violation,
 };
 use tolmach_domain::{ConnectionId, Identity, Timestamp};
 
@@ -69,7 +69,12 @@ impl Revised {
             }
             names.push(revision);
         }
-        let manifest = base.manifest().clone().revisions(Vec::leak(names));
+        let of_http = |endpoint: &&Endpoint| endpoint.transport == Transport::Http;
+        let pages = revisions.iter().flat_map(|revision| revision.manifest().endpoints);
+        let endpoints: Vec<Endpoint> =
+            base.manifest().endpoints.iter().chain(pages.filter(of_http)).copied().collect();
+        let manifest =
+            base.manifest().clone().revisions(Vec::leak(names)).endpoints(Vec::leak(endpoints));
         let manifest: &'static Manifest = Box::leak(Box::new(manifest));
         Ok(Self { base, revisions: revisions.into(), manifest })
     }
@@ -146,6 +151,10 @@ impl Dialect for Revised {
         &self,
         handshake: &Handshake<'_>,
     ) -> Result<Box<dyn ServerSession>, HandshakeRejection> {
+        let mut revisions = self.revisions.iter();
+        if let Some(revision) = revisions.find(|revision| revision.is_token_check(handshake)) {
+            return revision.accept(handshake);
+        }
         if let Some(revision) = handshake.revision {
             return match self.revision(revision) {
                 Some(index) => Ok(Box::new(self.accept_revision(index, handshake)?)),

@@ -14,14 +14,16 @@ use crate::plan::{
 };
 use crate::problem::{Place, Problem, nearest};
 use crate::syntax::{Syntax, Value};
+use crate::token_check::TokenCheck;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use tolmach_dialect::errors::FAULTS;
 
 /// The sections of a file.
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "dialect",
     "tcp",
+    "token_check",
     "memory",
     "values",
     "choice",
@@ -122,6 +124,7 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
         problems.error(section("choice"), text);
     }
     let pace = pace(section("tcp"), problems);
+    let token_check = raw.get("token_check").map(|raw| token_check(raw, problems));
     let opening = match problems.text(head, "opening") {
         Some(opening) => opening.to_owned(),
         None => head.get("opens").and_then(Raw::text).unwrap_or_default().to_owned(),
@@ -140,6 +143,7 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
         ignore: problems.texts(head, "ignore"),
         push: problems.flag(head, "push").unwrap_or(true),
         pace,
+        token_check,
         outcomes: outcomes.rows.clone(),
         requests,
         events,
@@ -411,6 +415,16 @@ fn paths(head: &Raw, key: &str, problems: &mut Problems) -> Vec<String> {
         }
     }
     paths
+}
+
+fn token_check(raw: &Raw, problems: &mut Problems) -> TokenCheck {
+    problems.only(raw, &["path", "granted", "refused"]);
+    paths(raw, "path", problems);
+    TokenCheck {
+        path: problems.needed_text(raw, "path").to_owned(),
+        granted: problems.needed_text(raw, "granted").to_owned(),
+        refused: problems.needed_text(raw, "refused").to_owned(),
+    }
 }
 
 fn pace(raw: &Raw, problems: &mut Problems) -> Option<Duration> {

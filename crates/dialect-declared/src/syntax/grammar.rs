@@ -102,7 +102,7 @@ impl Syntax {
         match value {
             Value::Null => self.write_null(writer),
             Value::Flag(flag) => self.write_flag(writer, *flag),
-            Value::Integer(number) => writer.push_str(&number.to_string()),
+            Value::Integer(number) => write_integer(writer, *number),
             // No integer that was read as one is written again.
             Value::Huge => self.write_null(writer),
             Value::Float(number) => write_float(writer, *number),
@@ -139,6 +139,10 @@ pub(crate) fn write_float(writer: &mut Writer, number: f64) {
     if serde_json::to_writer(writer.as_vec(), &number).is_err() {
         writer.push_str("0.0");
     }
+}
+
+fn write_integer(writer: &mut Writer, number: i64) {
+    serde_json::to_writer(writer.as_vec(), &number).expect("writing to a vector cannot fail");
 }
 
 fn write_json_text(writer: &mut Writer, text: &str) {

@@ -6,7 +6,15 @@ use bytes::Bytes;
 #[derive(Debug, Default)]
 pub(crate) struct Writer(Vec<u8>);
 
+/// The bytes that are allocated for a frame at first.
+const FRAME_BYTES: usize = 256;
+
 impl Writer {
+    /// For a whole frame.
+    pub(crate) fn for_frame() -> Self {
+        Self(Vec::with_capacity(FRAME_BYTES))
+    }
+
     pub(crate) fn push(&mut self, char: char) {
         let mut buffer = [0; 4];
         self.push_str(char.encode_utf8(&mut buffer));

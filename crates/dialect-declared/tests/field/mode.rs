@@ -1,9 +1,13 @@
 //! mode in the field: a console client, a home page and their server, with Python's literals.
 
-use crate::peer::{Peer, claims};
-use tolmach_dialect::Credentials;
+use crate::peer::{Peer, claims, compiled};
+use bytes::Bytes;
+use std::sync::Arc;
+use tolmach_dialect::{Credentials, Dialect as _, Frame, Handshake, RenderContext, Response};
+use tolmach_dialect_declared::Revised;
 use tolmach_dialect_kit::fixtures::{self, ANN, CHAT, flow_id, user_id};
-use tolmach_domain::{Answer, Command, Fault, HistoryRange, MessagePage, UserRef};
+use tolmach_dialect_mode::Mode;
+use tolmach_domain::{Answer, Command, ConnectionId, Fault, HistoryRange, MessagePage, UserRef};
 
 const FILE: &str = "mode-literal.toml";
 
@@ -147,4 +151,54 @@ fn an_unknown_mode_is_repeated_without_a_time_and_every_refusal_has_a_mode() {
         let refused = exchange(malformed, None);
         assert_eq!(refused, "{'mode': None, 'timestamp': '2023-11-14 22:13:20', 'status': '422'}");
     }
+}
+
+/// The status and the body of the response to a request for `/api`, where the token is valid or not.
+fn checked(method: &str, outcome: Result<(), Fault>) -> (u16, String) {
+    let mode = Revised::new(Arc::new(Mode::default()), vec![compiled(FILE)]).expect("one revision");
+    let request = http::Request::builder()
+        .method(method)
+        .uri("/api")
+        .header("authorization", ANN.token)
+        .header("sec-fetch-mode", "token_validation");
+    let request = request.body(Bytes::new()).expect("the parts are valid");
+    let (head, body) = request.into_parts();
+    let handshake = Handshake::new(ConnectionId(1)).request(&head).websocket(false);
+    let Ok(mut session) = mode.accept(&handshake) else { panic!("the request is rejected") };
+    assert_eq!(session.revision(), "literal");
+    let frame = Frame::request(http::Request::from_parts(head.clone(), body));
+    let (mut requests, mut frames) = (Vec::new(), Vec::new());
+    match session.decode(fixtures::time(0), &frame, &mut requests) {
+        Err(violation) => frames.extend(violation.answer),
+        Ok(()) => {
+            let [request] = requests.as_slice() else { panic!("one request: {requests:?}") };
+            assert_eq!(request.credentials, Credentials::Token(ANN.secret()));
+            let user = || fixtures::answer(&ANN, &request.command);
+            let response = Response::new(request.correlation.clone(), outcome.map(|()| user()));
+            let context = &RenderContext::EMPTY;
+            let responded = session.respond(fixtures::time(0), &response, context, &mut frames);
+            responded.expect("the response has a frame");
+        }
+    }
+    let [Frame::Response(response)] = frames.as_slice() else { panic!("{frames:?}") };
+    (response.status().as_u16(), String::from_utf8_lossy(response.body()).into_owned())
+}
+
+#[test]
+fn a_page_checks_its_token_by_http() {
+    assert_eq!(checked("GET", Ok(())), (200, "True".to_owned()));
+    assert_eq!(checked("GET", Err(Fault::Unauthenticated)), (401, "False".to_owned()));
+    assert_eq!(checked("GET", Err(Fault::Unavailable)), (503, "False".to_owned()));
+    assert_eq!(checked("POST", Ok(())).0, 405);
+}
+
+#[test]
+fn the_path_of_the_token_check_is_one_of_the_dialect_and_opens_no_websocket() {
+    let mode = Revised::new(Arc::new(Mode::default()), vec![compiled(FILE)]).expect("one revision");
+    let paths: Vec<&str> = mode.manifest().endpoints.iter().map(|endpoint| endpoint.path).collect();
+    assert_eq!(paths, ["/mode", "/api"]);
+    let request = tolmach_dialect::websocket_request("/api");
+    let handshake = Handshake::new(ConnectionId(1)).request(&request);
+    let Err(rejection) = mode.accept(&handshake) else { panic!("it is accepted") };
+    assert_eq!(rejection.response.status(), 404);
 }
