@@ -6,6 +6,7 @@ use crate::observer::{Direction, FrameObserver};
 use crate::outcome::{Notification, Outcome};
 use crate::socket::{self, Arrival, ArrivalContent, Handshaken, Socket};
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -37,6 +38,8 @@ pub struct Client {
     /// Forms of its credentials; the first that the wire has is used.
     credentials: Vec<Credentials>,
     authority: Authority,
+    /// Headers of its handshakes and requests beside those of the dialect.
+    headers: HeaderMap,
     /// The number of the newest request.
     request_number: u64,
     /// `None` where the server has closed it.
@@ -74,6 +77,7 @@ impl Client {
             observer,
             credentials: vec![Credentials::Nothing],
             authority: Authority::Member,
+            headers: HeaderMap::new(),
             request_number: 0,
             sockets: Vec::new(),
             arrivals,
@@ -107,6 +111,11 @@ impl Client {
     /// Later requests claim this right.
     pub fn set_authority(&mut self, authority: Authority) {
         self.authority = authority;
+    }
+
+    /// Later handshakes and HTTP requests have this header, unless the dialect sets it.
+    pub fn set_header(&mut self, name: HeaderName, value: HeaderValue) {
+        self.headers.insert(name, value);
     }
 
     /// Everything that came without a request.
@@ -210,9 +219,12 @@ impl Client {
             }
         }
         let dialect = self.dialect.clone();
-        let Some(Ok(head)) = dialect.client().map(|client| client.dial(request)) else {
+        let Some(Ok(mut head)) = dialect.client().map(|client| client.dial(request)) else {
             return Ok(None);
         };
+        for (name, value) in &self.headers {
+            head.headers.entry(name).or_insert_with(|| value.clone());
+        }
         if !head.headers.contains_key(http::header::UPGRADE) {
             return self.exchange(head, request).await;
         }
