@@ -20,6 +20,6 @@ pub use jwt::{
     PemAlgorithm, install_jwt_crypto,
 };
 pub use mail::{MailOptions, MailSender, MailTarget, MailUrlError, Mailbox, SmtpServer};
-pub use passwords::{Bcrypt, BcryptOptions};
+pub use passwords::{Bcrypt, BcryptOptions, HashForm, HashFormError};
 pub use photos::{BucketOptions, BucketOptionsError, PhotoBucket, PhotoFolder, S3Credentials};
 pub use private_file::{CreateFolderError, create_private_folder, read_or_create};

@@ -3,12 +3,15 @@
 use crate::account_lookup::find_account;
 use crate::faults::{password_fault, store_fault};
 use crate::login_throttle::{LoginAttempt, LoginSubject};
-use crate::ports::{AccessClaims, AccountKey, HashClass, HashOrigin, NewSession, Rotation};
+use crate::ports::{
+    AccessClaims, Account, AccountKey, HashClass, HashOrigin, NewSession, PasswordCheck, Rotation,
+};
 use crate::tokens::hash_token;
 use crate::{Engine, ErrorChain, Principal};
 use std::net::IpAddr;
 use tolmach_domain::{
-    Answer, Fault, Grant, GrantKind, Identity, LoginIdentifier, Secret, Timestamp, Tokens, User,
+    Answer, Fault, Grant, GrantKind, Identity, LoginIdentifier, RecoveryIdentifier, Secret,
+    Timestamp, Tokens, User,
 };
 
 impl Engine {
@@ -48,11 +51,14 @@ impl Engine {
         }
         let hash = account.as_ref().and_then(|account| account.password_hash.as_deref());
         let origin = HashOrigin::new(HashClass::Login, address);
-        let right = self.ports.passwords.verify(password, hash, origin).await;
-        let right = right.map_err(password_fault)?;
+        let check = self.ports.passwords.verify(password, hash, origin).await;
+        let check = check.map_err(password_fault)?;
         match account {
-            Some(account) if right && permits(&account.user) => {
+            Some(account) if check.is_right() && permits(&account.user) => {
                 self.count_success(&attempt).await?;
+                if check == PasswordCheck::RightByLegacyHash {
+                    self.replace_legacy_hash(&account, password, address).await?;
+                }
                 Ok(account.user)
             }
             account => {
@@ -60,6 +66,36 @@ impl Engine {
                 Err(Fault::WrongCredentials { login_exists: account.is_some() })
             }
         }
+    }
+
+    /// Replaces the hash of another server, which `password` was found to be the right one by. After
+    /// [`legacy_hashes_until`](crate::Policy::legacy_hashes_until) the login is refused, as by a
+    /// wrong password, and a recovery link is mailed.
+    async fn replace_legacy_hash(
+        &self,
+        account: &Account,
+        password: &Secret,
+        address: Option<IpAddr>,
+    ) -> Result<(), Fault> {
+        let (user, now) = (&account.user, self.now());
+        if self.policy.legacy_hashes_until.is_some_and(|until| now >= until) {
+            tracing::info!(user = %user.id, "a login by a legacy hash was refused: it is too late");
+            let identifier = RecoveryIdentifier::Login(user.login.clone());
+            self.recover(identifier, address, now).await;
+            return Err(Fault::WrongCredentials { login_exists: true });
+        }
+        let origin = HashOrigin::new(HashClass::Login, address);
+        let replaced = async {
+            let hash = self.ports.passwords.hash(password, origin).await.map_err(password_fault)?;
+            let legacy = account.password_hash.as_deref().unwrap_or_default();
+            let replaced = self.ports.store.replace_password_hash(user.id, legacy, &hash).await;
+            replaced.map_err(store_fault)
+        };
+        // The next login tries again.
+        if let Err(fault) = replaced.await {
+            tracing::warn!(user = %user.id, %fault, "a legacy password hash was not replaced");
+        }
+        Ok(())
     }
 
     /// Opens a session for a user and hands out its tokens.

@@ -2,6 +2,7 @@
 
 use crate::ports::FlowLimits;
 use std::time::Duration;
+use tolmach_domain::Timestamp;
 
 /// The settings of the use cases, chosen by an operator.
 #[derive(Debug, Clone)]
@@ -24,6 +25,9 @@ pub struct Policy {
     pub registration_throttle: ThrottlePolicy,
     /// The limits on recovery mails. Those from one address count requests.
     pub recovery_throttle: ThrottlePolicy,
+    /// The time from which logins by hashes of other servers are refused; a recovery link is mailed
+    /// instead. `None` accepts them for good. Default: `None`.
+    pub legacy_hashes_until: Option<Timestamp>,
     /// The beginning of a recovery link: the gateway's public address, without a slash at the end.
     pub public_url: String,
     /// The largest number of messages in the response to a request for a whole history.
@@ -64,6 +68,7 @@ impl Default for Policy {
                 max_per_address: 30,
                 max_in_all: 1_000,
             },
+            legacy_hashes_until: None,
             public_url: "http://127.0.0.1:8080".into(),
             max_history_messages: 10_000,
             max_answer_bytes: 8 << 20,

@@ -22,7 +22,7 @@ const FOR_TESTS: [&str; 2] = ["dialect-kit", "test-servers"];
 /// Packages of the workspace that a package may import for its tests only.
 const IN_TESTS: [(&str, &str); 1] = [("dialect-declared", ANY_DIALECT)];
 
-const TABLE: [Row; 15] = [
+const TABLE: [Row; 16] = [
     Row {
         package: "domain",
         may: &[],
@@ -83,6 +83,7 @@ const TABLE: [Row; 15] = [
         may: &["domain", "engine", "dialect"],
         never: &["sea-orm", "redis", "clap", "toml"],
     },
+    Row { package: "world", may: &["domain"], never: &["tokio", "sea-orm", "redis", "clap"] },
     Row { package: "client", may: &["domain", "dialect"], never: &["sea-orm", "redis"] },
     Row {
         package: "cli",
@@ -95,7 +96,9 @@ const TABLE: [Row; 15] = [
             "dialect",
             "server",
             "client",
+            "world",
             "dialect-declared",
+            "dialect-kit",
             ANY_DIALECT,
         ],
         never: &["sea-orm", "redis", "hyper", "tokio-tungstenite"],

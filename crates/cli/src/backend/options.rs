@@ -17,6 +17,7 @@ pub(crate) fn policy(config: &Config) -> Policy {
         login_throttle: login_throttle(config),
         registration_throttle: throttle(&auth.registration_throttle),
         recovery_throttle: throttle(&auth.recovery_throttle),
+        legacy_hashes_until: auth.legacy_hashes_until,
         public_url: config.public_url(),
         max_history_messages: config.limits.max_history_messages,
         max_answer_bytes: config.limits.max_answer_bytes,

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tolmach_adapters::{KeyOptions, Mailbox};
 use tolmach_dialect::OptionTable;
-use tolmach_domain::Secret;
+use tolmach_domain::{IdNamespace, Secret, Timestamp};
 use tolmach_server::Pin;
 
 /// The whole configuration.
@@ -159,6 +159,9 @@ pub(crate) struct Auth {
     pub(crate) min_password_bytes: usize,
     #[serde(deserialize_with = "values::within::<_, _, 4, 31>")]
     pub(crate) bcrypt_cost: u32,
+    /// `None` for good.
+    #[serde(deserialize_with = "values::optional_time")]
+    pub(crate) legacy_hashes_until: Option<Timestamp>,
     #[serde(deserialize_with = "values::within::<_, _, 0, 1024>")]
     pub(crate) password_workers: usize,
     #[serde(deserialize_with = "values::within::<_, _, 0, 1_000_000>")]
@@ -384,6 +387,9 @@ pub(crate) struct DialectSection {
     pub(crate) disabled_revisions: Vec<String>,
     #[serde(rename = "pin", deserialize_with = "pins::pins")]
     pub(crate) pins: Vec<Pin>,
+    /// The namespace of the ids that its clients know; `None`: those of the world.
+    #[serde(deserialize_with = "values::optional_namespace")]
+    pub(crate) ids: Option<IdNamespace>,
     /// The dialect's own options, for [`crate::dialects::configure`].
     #[serde(flatten)]
     pub(crate) options: OptionTable,

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 use tolmach_adapters::Mailbox;
-use tolmach_domain::Secret;
+use tolmach_domain::{IdNamespace, InvalidNamespace, Secret, Timestamp};
 use toml::Value;
 
 /// The longest duration.
@@ -70,6 +70,29 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D
          36500d",
         |value| parse_duration(value.as_str()?),
     )
+}
+
+/// Reads a namespace of external ids; `None` for an empty string.
+pub(super) fn optional_namespace<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<IdNamespace>, D::Error> {
+    let message = format!("{InvalidNamespace}; \"\" is none");
+    expected(from, &message, |value| match value.as_str()? {
+        "" => Some(None),
+        name => name.parse().ok().map(Some),
+    })
+}
+
+/// Reads a time; `None` for an empty string.
+pub(super) fn optional_time<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Timestamp>, D::Error> {
+    expected(from, "a time such as \"2027-01-01T00:00:00Z\" is expected, or \"\"", |value| {
+        match value.as_str()? {
+            "" => Some(None),
+            text => Timestamp::parse_rfc3339(text).map(Some),
+        }
+    })
 }
 
 /// Reads a size in bytes that is not zero.

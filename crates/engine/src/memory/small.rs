@@ -2,8 +2,8 @@
 
 use super::sync::lock;
 use crate::ports::{
-    AccessClaims, Blobs, Clock, Entropy, HashOrigin, Mail, Mailer, PasswordError, Passwords,
-    PortError, Signer,
+    AccessClaims, Blobs, Clock, Entropy, HashOrigin, Mail, Mailer, PasswordCheck, PasswordError,
+    Passwords, PortError, Signer,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -138,6 +138,9 @@ pub struct PlainPasswords;
 
 const PLAIN: &str = "plain:";
 
+/// The beginning of a hash that counts as one of another server.
+const LEGACY: &str = "legacy:";
+
 #[async_trait]
 impl Passwords for PlainPasswords {
     async fn hash(&self, password: &Secret, _: HashOrigin) -> Result<String, PasswordError> {
@@ -149,13 +152,24 @@ impl Passwords for PlainPasswords {
         password: &Secret,
         hash: Option<&str>,
         _: HashOrigin,
-    ) -> Result<bool, PasswordError> {
-        match hash.map(|hash| hash.strip_prefix(PLAIN)) {
-            None => Ok(false),
-            Some(Some(expected)) => Ok(expected == password.expose()),
-            Some(None) => Err(PasswordError::Failed(PortError::new(
+    ) -> Result<PasswordCheck, PasswordError> {
+        let Some(hash) = hash else { return Ok(PasswordCheck::Wrong) };
+        match (hash.strip_prefix(PLAIN), hash.strip_prefix(LEGACY)) {
+            (Some(expected), _) if expected == password.expose() => Ok(PasswordCheck::Right),
+            (_, Some(expected)) if expected == password.expose() => {
+                Ok(PasswordCheck::RightByLegacyHash)
+            }
+            (Some(_), _) | (_, Some(_)) => Ok(PasswordCheck::Wrong),
+            (None, None) => Err(PasswordError::Failed(PortError::new(
                 "the hash was not made by PlainPasswords",
             ))),
+        }
+    }
+
+    fn check_hash(&self, hash: &str) -> Result<(), String> {
+        match hash.starts_with(PLAIN) || hash.starts_with(LEGACY) {
+            true => Ok(()),
+            false => Err("it was not made by PlainPasswords".into()),
         }
     }
 }

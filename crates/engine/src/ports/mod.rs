@@ -38,7 +38,7 @@ pub use messages::{
     DeleteMessages, Deleted, EditMessage, HistoryQuery, MessageStore, PendingMessage, PostMessage,
     Posted,
 };
-pub use passwords::{HashClass, HashOrigin, PasswordError, Passwords};
+pub use passwords::{HashClass, HashOrigin, PasswordCheck, PasswordError, Passwords};
 pub use sessions::{NewSession, Rotation, Session, SessionStore, TokenHash};
 pub use signer::{AccessClaims, Signer};
 pub use store::Store;

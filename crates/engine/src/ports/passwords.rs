@@ -17,14 +17,38 @@ pub trait Passwords: Send + Sync + 'static {
     /// A salted hash.
     async fn hash(&self, password: &Secret, origin: HashOrigin) -> Result<String, PasswordError>;
 
-    /// True if `hash` is this password's. `None` is false after the same time, so that the duration
-    /// does not tell whether an account exists.
+    /// Compares a password with a hash. `None` is [`PasswordCheck::Wrong`] after the time that a
+    /// hash of [`hash`](Self::hash) takes, so that the duration does not tell whether an account
+    /// exists.
     async fn verify(
         &self,
         password: &Secret,
         hash: Option<&str>,
         origin: HashOrigin,
-    ) -> Result<bool, PasswordError>;
+    ) -> Result<PasswordCheck, PasswordError>;
+
+    /// Refuses a hash that [`verify`](Self::verify) cannot read. The error is a sentence for
+    /// operators.
+    fn check_hash(&self, hash: &str) -> Result<(), String>;
+}
+
+/// The result of a comparison of a password with a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordCheck {
+    /// The hash is another password's, or there is none.
+    Wrong,
+    /// The hash is this password's.
+    Right,
+    /// The hash is this password's and has the form of another server: one of
+    /// [`Passwords::hash`] has to replace it.
+    RightByLegacyHash,
+}
+
+impl PasswordCheck {
+    /// True if the hash is this password's.
+    pub fn is_right(self) -> bool {
+        self != Self::Wrong
+    }
 }
 
 /// The origin of a password to hash, by which its turn is decided.

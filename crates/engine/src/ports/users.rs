@@ -41,6 +41,15 @@ pub trait UserStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<User, StoreError>;
 
+    /// Replaces the hash of a password by another one of the same password, which ends no session,
+    /// and returns true; false if the account has another hash by now.
+    async fn replace_password_hash(
+        &self,
+        id: UserId,
+        hash: &str,
+        replacement: &str,
+    ) -> Result<bool, StoreError>;
+
     /// Deletes an account: erases its password, e-mail and phone, ends its sessions, removes it
     /// from its flows, the ones it owns included. Its login stays reserved; its messages stay.
     async fn delete_user(&self, id: UserId, now: Timestamp) -> Result<(), StoreError>;
@@ -69,7 +78,7 @@ pub enum AccountKey<'a> {
 pub struct Account {
     /// The user.
     pub user: User,
-    /// A bcrypt hash; `None` for an account whose tokens another issuer signs.
+    /// A hash of the password, see [`Passwords`](super::Passwords); `None` for an account whose tokens another issuer signs.
     pub password_hash: Option<String>,
 }
 

@@ -43,8 +43,10 @@ macro_rules! store_suite {
             an_update_changes_the_named_fields_only
             a_new_password_ends_all_sessions_of_the_user
             the_loss_of_the_administrators_right_ends_all_sessions
+            a_replaced_password_hash_ends_no_session
             a_deleted_account_is_found_by_id_only
             a_search_finds_parts_of_logins
+            a_search_follows_changes_of_logins
             users_are_listed_by_id
             a_session_is_found_by_token_and_id
             a_spent_refresh_token_ends_its_session
@@ -55,6 +57,7 @@ macro_rules! store_suite {
             a_pair_has_one_chat
             concurrent_requests_for_a_chat_create_one
             a_flow_is_created_with_its_members
+            a_flow_is_found_with_a_membership
             a_repeated_key_creates_no_second_flow
             concurrent_requests_with_a_key_create_one_flow
             members_are_added_and_removed_all_or_none

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tolmach_domain::*;
 use tolmach_engine::memory::PlainPasswords;
-use tolmach_engine::ports::{Clock, HashOrigin, PasswordError, Passwords};
+use tolmach_engine::ports::{Clock, HashOrigin, PasswordCheck, PasswordError, Passwords};
 use tolmach_engine::{LoginThrottlePolicy, Policy};
 
 const WINDOW: Duration = Duration::from_secs(900);
@@ -294,7 +294,7 @@ impl Passwords for Concurrent {
         password: &Secret,
         hash: Option<&str>,
         origin: HashOrigin,
-    ) -> Result<bool, PasswordError> {
+    ) -> Result<PasswordCheck, PasswordError> {
         self.present.fetch_add(1, Ordering::SeqCst);
         let right = password.expose() == RIGHT;
         while self.present.load(Ordering::SeqCst) <= GUESSES
@@ -303,6 +303,10 @@ impl Passwords for Concurrent {
             tokio::task::yield_now().await;
         }
         PlainPasswords.verify(password, hash, origin).await
+    }
+
+    fn check_hash(&self, hash: &str) -> Result<(), String> {
+        PlainPasswords.check_hash(hash)
     }
 }
 

@@ -166,6 +166,16 @@ impl Batch {
         to_user(row)
     }
 
+    pub(crate) async fn replace_password_hash(
+        &mut self,
+        id: UserId,
+        hash: String,
+        replacement: String,
+    ) -> Result<bool, StoreError> {
+        let values = vec![replacement.into(), id.get().into(), hash.into()];
+        Ok(sql::execute(&self.transaction, sql::REPLACE_PASSWORD_HASH, values).await? > 0)
+    }
+
     pub(crate) async fn delete_user(
         &mut self,
         id: UserId,

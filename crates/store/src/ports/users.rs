@@ -1,6 +1,8 @@
 //! Accounts and profiles.
 
 use crate::read;
+use crate::read_turns::ReadClass;
+use crate::scope::Scope;
 use crate::store::SqlStore;
 use async_trait::async_trait;
 use tolmach_domain::{Timestamp, User, UserId};
@@ -10,7 +12,10 @@ use tolmach_engine::ports::{Account, AccountKey, NewUser, StoreError, UserChange
 impl UserStore for SqlStore {
     async fn create_user(&self, user: NewUser, now: Timestamp) -> Result<User, StoreError> {
         let size = user.avatar.as_ref().map_or(0, String::len) + user.bio.len();
-        self.write(size, move |batch| Box::pin(batch.create_user(user, now))).await
+        self.write_in(None, Scope::NoFlow, size, move |batch| {
+            Box::pin(batch.create_user(user, now))
+        })
+        .await
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
@@ -32,7 +37,26 @@ impl UserStore for SqlStore {
         now: Timestamp,
     ) -> Result<User, StoreError> {
         let size = change.bio.as_ref().map_or(0, String::len);
-        self.write_of(id, size, move |batch| Box::pin(batch.update_user(id, change, now))).await
+        let changes_keys = change.login.is_some() || change.email.is_some();
+        let scope =
+            if changes_keys || change.business.is_some() { Scope::All } else { Scope::NoFlow };
+        self.write_in(Some(id), scope, size, move |batch| {
+            Box::pin(batch.update_user(id, change, now))
+        })
+        .await
+    }
+
+    async fn replace_password_hash(
+        &self,
+        id: UserId,
+        hash: &str,
+        replacement: &str,
+    ) -> Result<bool, StoreError> {
+        let (hash, replacement) = (hash.to_owned(), replacement.to_owned());
+        self.write_of(id, 0, move |batch| {
+            Box::pin(batch.replace_password_hash(id, hash, replacement))
+        })
+        .await
     }
 
     async fn delete_user(&self, id: UserId, now: Timestamp) -> Result<(), StoreError> {
@@ -40,7 +64,11 @@ impl UserStore for SqlStore {
     }
 
     async fn search_users(&self, query: &str, limit: u32) -> Result<Vec<User>, StoreError> {
-        self.read(|| read::search_users(&self.readers, query, limit)).await
+        self.read(|| async {
+            let snapshot = self.snapshot_for(ReadClass::Scan, None).await?;
+            read::search_users(&snapshot.transaction, query, limit).await
+        })
+        .await
     }
 
     async fn list_users(&self, after: Option<UserId>, limit: u32) -> Result<Vec<User>, StoreError> {

@@ -9,6 +9,7 @@ mod commit_clock;
 mod event_log;
 mod external_ids;
 mod flows;
+mod housekeeping;
 mod identifiers;
 mod ids;
 mod integer_list;
@@ -31,11 +32,12 @@ pub(crate) use external_ids::{
     HIGHEST_EXTERNAL_ID_BELOW, HIGHEST_EXTERNAL_OBJECT, OBJECTS_OF_EXTERNAL_IDS,
 };
 pub(crate) use flows::{
-    ADD_FLOW_KEY, FIRST_BUSINESS_MEMBERS, FIRST_MEMBERS, FLOW_KEY, FLOW_VERSIONS, FLOWS, FlowScope,
+    ADD_FLOW_KEY, FIRST_BUSINESS_MEMBERS, FIRST_MEMBERS, FLOW_AND_MEMBERSHIP, FLOW_KEY, FLOW_VERSIONS, FLOWS, FlowScope,
     HAS_BUSINESS_MEMBER, MEMBERS, MEMBERSHIPS, MOVE_READ_MARK, POSTING_FLOWS, SET_ACTED,
     SET_BUSINESS, SET_FLOW_VERSIONS, SUMMARIES, TAKE_VERSIONS, acquaintances, flow_ids,
     insert_members,
 };
+pub(crate) use housekeeping::lock_housekeeping;
 pub(crate) use identifiers::{
     COLLIDING_LOGINS, FREE_IDENTIFIER, IDENTIFIERS_OF_USER, OWNER_OF_IDENTIFIER, TAKE_IDENTIFIER,
 };
@@ -53,7 +55,7 @@ pub(crate) use messages::{
 };
 pub(crate) use query::{execute, get, row, rows};
 pub(crate) use quotas::{ADD_QUOTA_USE, EXCESS_SESSIONS, NEXT_OWNER, REMOVE_SPENT_TOKENS};
-pub(crate) use users::{ACTIVE_USERS, SEARCH_USERS, USER_SUMMARIES, USERS};
+pub(crate) use users::{ACTIVE_USERS, REPLACE_PASSWORD_HASH, SEARCH_USERS_SHORTLY, USER_SUMMARIES, USERS, search_users};
 pub(crate) use world::{
     AUTHORS, BEGIN_IMPORT, EXISTING_FLOWS, EXISTING_USERS, EXPORT_FLOWS, EXPORT_MEMBERS,
     EXPORT_MESSAGES, EXPORT_USERS, FLOW_COLUMNS, IMPORT_STATE, IMPORTED_MESSAGE_COLUMNS,

@@ -50,6 +50,20 @@ impl UserStore for MemoryStore {
         self.change(|state| state.update_user(id, change, now)).await
     }
 
+    async fn replace_password_hash(
+        &self,
+        id: UserId,
+        hash: &str,
+        replacement: &str,
+    ) -> Result<bool, StoreError> {
+        self.change(|state| {
+            let found = state.users.get_mut(&id).map(|record| &mut record.password_hash);
+            let found = found.filter(|found| found.as_deref() == Some(hash));
+            Ok(found.map(|found| *found = Some(replacement.to_owned())).is_some())
+        })
+        .await
+    }
+
     async fn delete_user(&self, id: UserId, now: Timestamp) -> Result<(), StoreError> {
         self.change(|state| state.delete_user(id, now)).await
     }
@@ -215,7 +229,12 @@ impl State {
 
     /// True if a user other than `except` has the login or the address as one of theirs, or a login
     /// that looks like this one.
-    fn is_taken(&self, login: Option<&str>, email: Option<&str>, except: Option<UserId>) -> bool {
+    pub(super) fn is_taken(
+        &self,
+        login: Option<&str>,
+        email: Option<&str>,
+        except: Option<UserId>,
+    ) -> bool {
         let exact: Vec<String> = login.into_iter().chain(email).map(case_folded).collect();
         let looks = login.map(look_alikes).unwrap_or_default();
         self.others(except).any(|user| {
@@ -225,7 +244,7 @@ impl State {
         })
     }
 
-    fn check_display_name(
+    pub(super) fn check_display_name(
         &self,
         field: &'static str,
         name: &str,

@@ -328,7 +328,7 @@ impl Import<'_> {
         let version = Version(record.flow.version.0 + 1);
         let changed_at = new.commit_time(id, newest);
         record.flow.version = version;
-        record.flow.changed_at = record.flow.changed_at.max(changed_at);
+        record.flow.changed_at = changed_at;
         if record.members.contains_key(&author) {
             record.acted.insert(author);
         }

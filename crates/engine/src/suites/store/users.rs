@@ -125,6 +125,27 @@ pub async fn logins_and_addresses_are_unique_without_regard_to_case(fixture: &mu
     assert_eq!(fixture.store.search_users("rival", 10).await, Ok(vec![]));
 }
 
+/// Only the hash that was compared is replaced, and sessions go on.
+pub async fn a_replaced_password_hash_ends_no_session(fixture: &mut Fixture) {
+    let anna = fixture.user("anna").await;
+    let now = fixture.tick();
+    let session = fixture.store.open_session(session_of(&anna, Some(1), None, now)).await;
+    let session = session.expect("the user exists");
+    let store = fixture.store.clone();
+    let old = async || {
+        let account = store.account(AccountKey::Login("anna")).await.expect("readable");
+        account.and_then(|account| account.password_hash)
+    };
+    let first = old().await.expect("the account has a password");
+    assert_eq!(store.replace_password_hash(anna.id, "another", "new").await, Ok(false));
+    assert_eq!(old().await.as_deref(), Some(first.as_str()));
+    assert_eq!(store.replace_password_hash(anna.id, &first, "new").await, Ok(true));
+    assert_eq!(old().await.as_deref(), Some("new"));
+    let session = store.session(session).await.expect("readable").expect("it was opened");
+    assert_eq!(session.ended_at, None);
+    assert_eq!(fixture.published(), []);
+}
+
 /// At creation and at change, for logins and addresses of either kind, and of deleted users.
 pub async fn logins_and_addresses_are_one_namespace(fixture: &mut Fixture) {
     let now = fixture.tick();
@@ -496,6 +517,32 @@ pub async fn a_search_finds_parts_of_logins(fixture: &mut Fixture) {
         let found = fixture.store.search_users(query, limit).await.expect("the store answers");
         let found: Vec<&str> = found.iter().map(|user| user.login.as_str()).collect();
         assert_eq!(found, expected, "{query:?}, {limit}");
+    }
+}
+
+/// By any number of characters, whichever they are.
+pub async fn a_search_follows_changes_of_logins(fixture: &mut Fixture) {
+    let [user, other] = fixture.users(["before", "\"it's\" AND *"]).await;
+    let now = fixture.tick();
+    let change = UserChange { login: Some("after".into()), ..UserChange::default() };
+    fixture.store.update_user(user.id, change, now).await.expect("the login is free");
+    let unchanged = UserChange { bio: Some("bio".into()), ..UserChange::default() };
+    fixture.store.update_user(other.id, unchanged, now).await.expect("the user exists");
+    for (query, expected) in [
+        ("before", None),
+        ("bef", None),
+        ("b", None),
+        ("after", Some(user.id)),
+        ("fte", Some(user.id)),
+        ("ft", Some(user.id)),
+        ("\"it", Some(other.id)),
+        ("t's\" and *", Some(other.id)),
+        ("NEAR", None),
+        ("*\"", None),
+    ] {
+        let found = fixture.store.search_users(query, 10).await.expect("the store answers");
+        let found: Vec<UserId> = found.iter().map(|user| user.id).collect();
+        assert_eq!(found, Vec::from_iter(expected), "{query:?}");
     }
 }
 

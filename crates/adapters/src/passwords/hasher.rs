@@ -1,5 +1,7 @@
 //! Passwords, hashed with bcrypt off the async threads.
 
+use super::form::HashForm;
+use super::legacy::verify;
 use crate::password_queue::PasswordQueue;
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -8,7 +10,7 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tolmach_domain::Secret;
-use tolmach_engine::ports::{HashOrigin, PasswordError, Passwords, PortError};
+use tolmach_engine::ports::{HashOrigin, PasswordCheck, PasswordError, Passwords, PortError};
 
 /// The part of a password that bcrypt reads, in bytes.
 const BCRYPT_LIMIT: usize = 72;
@@ -37,12 +39,13 @@ impl Default for BcryptOptions {
     }
 }
 
-/// Hashes passwords with bcrypt: a bounded number at once, a bounded number waiting.
+/// Hashes passwords with bcrypt: a bounded number at once, a bounded number waiting. Verifies the
+/// hashes of [`HashForm`] too.
 ///
 /// ```
 /// use tolmach_adapters::{Bcrypt, BcryptOptions};
 /// use tolmach_domain::Secret;
-/// use tolmach_engine::ports::{HashClass, HashOrigin, Passwords};
+/// use tolmach_engine::ports::{HashClass, HashOrigin, PasswordCheck, Passwords};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -51,8 +54,8 @@ impl Default for BcryptOptions {
 /// let origin = HashOrigin { class: HashClass::Registration, source: None };
 /// let hash = bcrypt.hash(&password, origin).await?;
 /// let origin = HashOrigin { class: HashClass::Login, source: None };
-/// assert!(bcrypt.verify(&password, Some(&hash), origin).await?);
-/// assert!(!bcrypt.verify(&password, None, origin).await?);
+/// assert_eq!(bcrypt.verify(&password, Some(&hash), origin).await?, PasswordCheck::Right);
+/// assert_eq!(bcrypt.verify(&password, None, origin).await?, PasswordCheck::Wrong);
 /// # Ok(())
 /// # }
 /// ```
@@ -78,11 +81,15 @@ impl Bcrypt {
         Self { cost, dummy_hash, queue: PasswordQueue::new(workers, queue) }
     }
 
-    async fn run<T: Send + 'static>(
+    async fn run<T, E>(
         &self,
         origin: HashOrigin,
-        work: impl FnOnce() -> bcrypt::BcryptResult<T> + Send + 'static,
-    ) -> Result<T, PasswordError> {
+        work: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<T, PasswordError>
+    where
+        T: Send + 'static,
+        E: std::error::Error + Send + Sync + 'static,
+    {
         let worker = self.queue.worker(origin).await.map_err(|_| PasswordError::Busy)?;
         let (sender, receiver) = oneshot::channel();
         // A thread of its own: niceness is per thread, and cannot be lowered again.
@@ -112,11 +119,20 @@ impl Passwords for Bcrypt {
         password: &Secret,
         hash: Option<&str>,
         origin: HashOrigin,
-    ) -> Result<bool, PasswordError> {
-        let (password, account_exists) = (prepare(password), hash.is_some());
-        let hash = hash.unwrap_or(&self.dummy_hash).to_owned();
-        let matches = self.run(origin, move || bcrypt::verify(password.expose(), &hash)).await?;
-        Ok(account_exists && matches)
+    ) -> Result<PasswordCheck, PasswordError> {
+        let (password, prepared) = (password.clone(), prepare(password));
+        let form = HashForm::parse(hash.unwrap_or(&self.dummy_hash)).map_err(failed)?;
+        let is_legacy = form.is_legacy();
+        let matches = self.run(origin, move || verify(&form, &password, &prepared)).await?;
+        Ok(match (hash.is_some() && matches, is_legacy) {
+            (false, _) => PasswordCheck::Wrong,
+            (true, false) => PasswordCheck::Right,
+            (true, true) => PasswordCheck::RightByLegacyHash,
+        })
+    }
+
+    fn check_hash(&self, hash: &str) -> Result<(), String> {
+        HashForm::parse(hash).map(drop).map_err(|error| error.to_string())
     }
 }
 
@@ -172,12 +188,12 @@ mod tests {
             assert!(hash.starts_with("$2b$04$"), "{hash}");
             assert_eq!(
                 bcrypt.verify(&Secret::new(&password), Some(&hash), ORIGIN).await,
-                Ok(true),
+                Ok(PasswordCheck::Right),
                 "{password:?}"
             );
             assert_eq!(
                 bcrypt.verify(&Secret::new(&other), Some(&hash), ORIGIN).await,
-                Ok(false),
+                Ok(PasswordCheck::Wrong),
                 "{password:?} {other:?}"
             );
         }
@@ -190,8 +206,8 @@ mod tests {
             "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
             "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
         ] {
-            assert_eq!(quick().verify(&Secret::new("U*U"), Some(hash), ORIGIN).await, Ok(true));
-            assert_eq!(quick().verify(&Secret::new("U*V"), Some(hash), ORIGIN).await, Ok(false));
+            assert_eq!(quick().verify(&Secret::new("U*U"), Some(hash), ORIGIN).await, Ok(PasswordCheck::Right));
+            assert_eq!(quick().verify(&Secret::new("U*V"), Some(hash), ORIGIN).await, Ok(PasswordCheck::Wrong));
         }
     }
 
@@ -201,7 +217,7 @@ mod tests {
             let bcrypt = bcrypt(cost, 0);
             let parts: ::bcrypt::HashParts = bcrypt.dummy_hash.parse().unwrap();
             assert_eq!(parts.get_cost(), cost);
-            assert_eq!(bcrypt.verify(&Secret::new("a"), None, ORIGIN).await, Ok(false));
+            assert_eq!(bcrypt.verify(&Secret::new("a"), None, ORIGIN).await, Ok(PasswordCheck::Wrong));
         }
     }
 
