@@ -13,6 +13,8 @@ pub(crate) struct ConfiguredDialect {
     pub(crate) dialect: Arc<dyn Dialect>,
     pub(crate) options: DialectOptions,
     pub(crate) is_enabled: bool,
+    /// True if a file of the operator is a part of it.
+    pub(crate) has_files: bool,
 }
 
 /// Every dialect, in the order of listings: those of the list, then those that only files describe.
@@ -23,6 +25,7 @@ pub(crate) fn configured_dialects(config: &Config) -> Result<Vec<ConfiguredDiale
     for id in dialects::ids() {
         let Some(section) = config.dialects.by_id.get(id) else { continue };
         let own: Vec<Declared> = files.extract_if(.., |file| file.manifest().id == id).collect();
+        let has_files = !own.is_empty();
         let compiled = dialects::configure_compiled(id, section.options.clone())?;
         let mut revisions = with_own(dialects::revisions(id), own);
         if let Some(name) = section
@@ -43,9 +46,13 @@ pub(crate) fn configured_dialects(config: &Config) -> Result<Vec<ConfiguredDiale
             let (revision, existing) = (pin.revision.clone(), existing.to_vec());
             return Err(UnknownRevision { dialect: id, revision, existing }.into());
         }
-        let options =
-            DialectOptions { max_frame_bytes: section.max_frame_bytes, pins: section.pins.clone() };
-        configured.push(ConfiguredDialect { dialect, options, is_enabled: section.enabled });
+        let options = DialectOptions {
+            max_frame_bytes: section.max_frame_bytes,
+            pins: section.pins.clone(),
+            ids: section.ids.clone(),
+        };
+        let is_enabled = section.enabled;
+        configured.push(ConfiguredDialect { dialect, options, is_enabled, has_files });
     }
     while let Some(first) = files.first() {
         let id = first.manifest().id;
@@ -56,7 +63,7 @@ pub(crate) fn configured_dialects(config: &Config) -> Result<Vec<ConfiguredDiale
         let document = Arc::new(own.remove(document));
         let dialect = dialects::with_revisions(document, own)?;
         let options = DialectOptions::default();
-        configured.push(ConfiguredDialect { dialect, options, is_enabled: true });
+        configured.push(ConfiguredDialect { dialect, options, is_enabled: true, has_files: true });
     }
     Ok(configured)
 }

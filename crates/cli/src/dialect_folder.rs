@@ -27,6 +27,12 @@ pub(crate) fn read_folder(folder: &Path) -> Result<Vec<Declared>, DialectFilesEr
     read_files(&dialect_files(folder).map_err(fail)?)
 }
 
+/// The dialect files of a folder: their names and texts. Nothing is compiled.
+pub(crate) fn read_texts(folder: &Path) -> Result<Vec<(String, String)>, DialectFilesError> {
+    let fail = |source| DialectFilesError::Read { path: folder.to_owned(), source };
+    dialect_files(folder).map_err(fail)?.iter().map(|path| read(path)).collect()
+}
+
 /// Compiles files, each by itself: it may extend those beside it and those of the program. The
 /// error has the problems of all.
 pub(crate) fn read_files(paths: &[PathBuf]) -> Result<Vec<Declared>, DialectFilesError> {

@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod configured_dialects;
 mod dialect_folder;
+mod dialect_reload;
 pub mod dialects;
 mod error;
 #[cfg(feature = "fuzzing")]

@@ -2,20 +2,30 @@
 
 use crate::backend::{Backend, server_options};
 use crate::config::Config;
-use crate::configured_dialects::configured_dialects;
-use crate::error::UsageError;
-use tolmach_server::{Server, ServerBuilder};
+use crate::configured_dialects::ConfiguredDialect;
+use std::sync::Arc;
+use tolmach_dialect::Dialect;
+use tolmach_server::{DialectOptions, Server, ServerBuilder};
 
-/// A server over this backend, with every enabled dialect.
+/// A server over this backend, with those of these dialects that are enabled.
 pub(crate) fn server_builder(
     backend: &Backend,
     config: &Config,
-) -> Result<ServerBuilder, UsageError> {
+    dialects: &[ConfiguredDialect],
+) -> ServerBuilder {
     let mut builder = Server::builder(backend.engine.clone(), backend.bus.clone())
         .options(server_options(config));
     // In the order of listings, which is that of the logs.
-    for configured in configured_dialects(config)?.into_iter().filter(|one| one.is_enabled) {
-        builder = builder.dialect_with(configured.dialect, configured.options);
+    for (dialect, options) in enabled(dialects) {
+        builder = builder.dialect_with(dialect, options);
     }
-    Ok(builder)
+    builder
+}
+
+/// Those of these dialects that are enabled.
+pub(crate) fn enabled(
+    dialects: &[ConfiguredDialect],
+) -> impl Iterator<Item = (Arc<dyn Dialect>, DialectOptions)> {
+    let enabled = dialects.iter().filter(|one| one.is_enabled);
+    enabled.map(|one| (one.dialect.clone(), one.options.clone()))
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 use tokio_util::sync::CancellationToken;
-use tolmach_server::Tls;
 
 /// The exit code after a second signal.
 const FORCED_EXIT_CODE: i32 = 1;
@@ -23,25 +22,50 @@ pub(crate) fn shutdown_on_signal() -> io::Result<CancellationToken> {
     Ok(shutdown)
 }
 
-/// Reads the certificate of TLS again at each SIGHUP, on Unix.
-#[cfg(unix)]
-pub(crate) fn reload_on_signal(tls: Tls) -> io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut hangups = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while hangups.recv().await.is_some() {
-            let tls = tls.clone();
-            // An error was logged, and the certificate stays.
-            let _ = tokio::task::spawn_blocking(move || tls.reload()).await;
-        }
-    });
-    Ok(())
+/// SIGHUP, which from now on no longer ends the process. Elsewhere than on Unix it never comes.
+pub(crate) struct Hangups {
+    #[cfg(unix)]
+    signals: tokio::signal::unix::Signal,
 }
 
-/// Elsewhere there is no such signal.
-#[cfg(not(unix))]
-pub(crate) fn reload_on_signal(_: Tls) -> io::Result<()> {
-    Ok(())
+impl Hangups {
+    /// Begins to receive the signal; those that come before [`Hangups::each`] are kept as one.
+    #[cfg(unix)]
+    pub(crate) fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { signals: signal(SignalKind::hangup())? })
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Calls `reload` at each signal, one call after the other, on a thread that may block.
+    #[cfg(unix)]
+    pub(crate) fn each<F: FnMut() + Send + 'static>(mut self, mut reload: F) {
+        let call = |mut reload: F| {
+            tokio::task::spawn_blocking(move || {
+                reload();
+                reload
+            })
+        };
+        tokio::spawn(async move {
+            while self.signals.recv().await.is_some() {
+                match call(reload).await {
+                    Ok(again) => reload = again,
+                    // Fails only if it panicked.
+                    Err(error) => {
+                        tracing::error!(%error, "files are no longer read again");
+                        return;
+                    }
+                }
+            }
+        });
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn each<F: FnMut() + Send + 'static>(self, _: F) {}
 }
 
 struct Signals {

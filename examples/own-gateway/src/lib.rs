@@ -1,7 +1,7 @@
 //! A gateway of one's own: a dialect that Tolmach does not have, and what stands behind it.
 
 mod backend;
-mod tinychat;
+mod dialect;
 
 pub use backend::Backend;
-pub use tinychat::TinyChat;
+pub use dialect::TinyChat;

@@ -139,7 +139,7 @@ fn text(flow: FlowId, text: &str) -> Request {
 }
 
 #[tokio::test]
-async fn every_dialect_talks_with_tinychat() {
+async fn every_dialect_talks_with_the_own_one() {
     let gateway = Gateway::start();
     let mut ann = TinyPeer::connect(&gateway, "/tinychat").await;
     ann.request(json!({"op": "sign_up", "user": "ann", "secret": PASSWORD})).await;

@@ -15,6 +15,12 @@ import tempfile
 
 PROJECT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
 READY = "ready "
+# The first frame of this app of MoreliaTalk is that of 1.16.
+CONFIGURATION = """
+[[dialects.morelia.pin]]
+revision = "1.15"
+user_agent = "Morelia/1.15"
+"""
 OPTIONS = {"TOLMACH__HTTP__LISTEN": "127.0.0.1:0", "TOLMACH__TCP__SNDMSG__LISTEN": "127.0.0.1:0", "TOLMACH__AUTH__BCRYPT_COST": "4"}
 
 
@@ -30,6 +36,9 @@ def run(command):
     bare = {name: value for name, value in os.environ.items() if not name.startswith("TOLMACH")}
     with tempfile.TemporaryDirectory() as folder:
         data = os.path.join(folder, "data")
+        os.mkdir(data)
+        with open(os.path.join(data, "tolmach.toml"), "w") as file:
+            file.write(CONFIGURATION)
         with open(os.path.join(folder, "log"), "w+") as log:
             serve = [binary, "serve", "--data", data]
             gateway = subprocess.Popen(serve, env=bare | OPTIONS, stdout=subprocess.PIPE, stderr=log, text=True)

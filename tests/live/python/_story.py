@@ -27,8 +27,8 @@ def step(name):
     print(f"ok  {name}", flush=True)
 
 
-def enter(stack, path, headers=None):
-    return stack.enter_context(connect(SOCKETS + path, additional_headers=headers))
+def enter(stack, path, headers=None, **options):
+    return stack.enter_context(connect(SOCKETS + path, additional_headers=headers, **options))
 
 
 def send(socket, frame):

@@ -103,4 +103,5 @@ def main():
             conversation(stack, divided)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -15,7 +15,7 @@ struct Package {
     is_present: fn() -> bool,
 }
 
-const PACKAGES: [Package; 3] = [
+const PACKAGES: [Package; 4] = [
     Package { name: "redis-server", is_present: || is_on_path("redis-server") },
     Package {
         name: "postgresql",
@@ -23,6 +23,8 @@ const PACKAGES: [Package; 3] = [
             is_one_level_below("/usr/lib/postgresql", "bin/postgres") || is_on_path("postgres")
         },
     },
+    // For a page among the clients of one room.
+    Package { name: "chromium", is_present: || is_on_path("chromium") },
     // For nodes whose clocks differ.
     Package {
         name: "libfaketime",

@@ -2,9 +2,10 @@
 
 use crate::arguments::{ListenArguments, Location};
 use crate::backend::{self, Backend};
+use crate::dialect_reload::ServedDialects;
 use crate::error::{CliError, RuntimeError, UsageError};
 use crate::serving::server_builder;
-use crate::signals::{reload_on_signal, shutdown_on_signal};
+use crate::signals::{Hangups, shutdown_on_signal};
 use crate::{bus_metrics, logging};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -36,10 +37,11 @@ pub(crate) async fn run(location: &Location, listen: &ListenArguments) -> Result
         bus_metrics::record(redis);
     }
     let shutdown = shutdown_on_signal().map_err(RuntimeError::Signals)?;
-    let mut builder = server_builder(&backend, &config)?.metrics(metrics);
-    if let Some(tls) = tls {
-        reload_on_signal(tls.clone()).map_err(RuntimeError::Signals)?;
-        builder = builder.tls(tls);
+    let hangups = Hangups::new().map_err(RuntimeError::Signals)?;
+    let mut dialects = ServedDialects::read(&config).map_err(UsageError::from)?;
+    let mut builder = server_builder(&backend, &config, dialects.list()).metrics(metrics);
+    if let Some(tls) = &tls {
+        builder = builder.tls(tls.clone());
     }
     let mut ready = format!("ready http={address}");
     if let Some((listener, address)) = admin {
@@ -55,6 +57,14 @@ pub(crate) async fn run(location: &Location, listen: &ListenArguments) -> Result
     for line in server.routes().describe() {
         tracing::info!("{line}");
     }
+    let reloader = server.reloader();
+    hangups.each(move || {
+        if let Some(tls) = &tls {
+            // An error was logged, and the certificate stays.
+            let _ = tls.reload();
+        }
+        dialects.reload(&config, &reloader);
+    });
     // Connections are queued from the moment of binding, so that clients may connect from here on.
     writeln!(std::io::stdout(), "{ready}").map_err(RuntimeError::Output)?;
     server.serve(shutdown).await;

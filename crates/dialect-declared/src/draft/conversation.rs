@@ -71,6 +71,15 @@ pub(super) struct ReadFrame {
     pub(super) value: Value<'static>,
 }
 
+/// The id of a request, which its response repeats.
+pub(super) struct Tag {
+    /// Its place in a request.
+    pub(super) request: Path,
+    /// Its place in a response.
+    pub(super) response: Path,
+    pub(super) kind: Kind,
+}
+
 /// The frames of one name.
 pub(super) struct Group {
     pub(super) name: Value<'static>,
@@ -85,8 +94,7 @@ pub(super) struct Conversation {
     pub(super) syntax: &'static str,
     /// The place of a request's name.
     pub(super) name: Path,
-    /// The place of a request's id, and its kind.
-    pub(super) tag: Option<(Path, Kind)>,
+    pub(super) tag: Option<Tag>,
     /// The place of the name in responses.
     pub(super) answer: Option<Path>,
     /// The keys of a response that tell its outcome.
@@ -124,7 +132,7 @@ impl Conversation {
         let name = name_path(&clients).ok_or(DraftError::NoName)?;
         let turns = turns(&read);
         let tag = tag_path(&turns, &name);
-        let answer = answer_path(&turns, &name, tag.as_ref().map(|(path, _)| path));
+        let answer = answer_path(&turns, &name, tag.as_ref());
         let mut sorted = Self {
             syntax: syntax_name,
             name,
@@ -146,7 +154,8 @@ impl Conversation {
         for (is_clients, frame) in read {
             if is_clients {
                 let Some(name) = at(&frame.value, &self.name).map(owned) else { continue };
-                let tag = self.tag.as_ref().and_then(|(path, _)| at(&frame.value, path)).map(owned);
+                let tag =
+                    self.tag.as_ref().and_then(|tag| at(&frame.value, &tag.request)).map(owned);
                 let index = self.group(name);
                 current = Some((index, tag));
                 self.groups[index].requests.push(frame);
@@ -166,8 +175,8 @@ impl Conversation {
 
     /// True if a frame of the server is the response to a request of this group.
     fn answers(&self, group: usize, tag: Option<&Value<'_>>, frame: &Value<'_>) -> bool {
-        if let (Some((path, _)), Some(tag)) = (&self.tag, tag)
-            && let Some(found) = at(frame, path)
+        if let (Some(place), Some(tag)) = (&self.tag, tag)
+            && let Some(found) = at(frame, &place.response)
         {
             return found == tag;
         }
@@ -304,44 +313,42 @@ fn turns(read: &[(bool, ReadFrame)]) -> Vec<(&Value<'static>, Vec<&Value<'static
     turns
 }
 
-/// The place of a request's id: each frame of the client has another one there, and each response
-/// repeats it.
-fn tag_path(
-    turns: &[(&Value<'static>, Vec<&Value<'static>>)],
-    name: &Path,
-) -> Option<(Path, Kind)> {
+/// The id of requests: each frame of the client has another one at one place, and each response
+/// repeats it at one place.
+fn tag_path(turns: &[(&Value<'static>, Vec<&Value<'static>>)], name: &Path) -> Option<Tag> {
     let (first, _) = turns.first()?;
-    let is_tag = |path: &Path| {
+    let answered: Vec<_> = turns.iter().filter(|(_, server)| !server.is_empty()).collect();
+    let (_, responses) = answered.first()?;
+    let differ = |path: &Path| {
         let tags: Vec<_> = turns.iter().filter_map(|(client, _)| at(client, path)).collect();
-        let differ = tags.iter().enumerate().all(|(index, tag)| !tags[..index].contains(tag));
-        let answered = turns.iter().filter(|(_, server)| !server.is_empty());
-        let repeat = answered.clone().all(|(client, server)| {
-            server
-                .iter()
-                .any(|frame| at(frame, path).is_some() && at(frame, path) == at(client, path))
-        });
-        let is_usual = path.last().is_some_and(|key| TAG_KEYS.contains(&key.as_str()));
-        let count = answered.count();
-        path != name
-            && tags.len() == turns.len()
-            && differ
-            && repeat
-            && (count > 1 || count == 1 && is_usual)
+        let mut each = tags.iter().enumerate();
+        tags.len() == turns.len() && each.all(|(index, tag)| !tags[..index].contains(tag))
     };
-    let path = paths(first, MAX_PATH).into_iter().find(is_tag)?;
-    let kind = at(first, &path)?.kind();
-    Some((path, kind))
+    let is_usual = |path: &Path| path.last().is_some_and(|key| TAG_KEYS.contains(&key.as_str()));
+    let requests = paths(first, MAX_PATH).into_iter().filter(|path| path != name && differ(path));
+    requests.filter(|path| answered.len() > 1 || is_usual(path)).find_map(|request| {
+        let repeated = |response: &Path| {
+            answered.iter().all(|(client, server)| {
+                server.iter().any(|frame| at(frame, response) == at(client, &request))
+            })
+        };
+        let same = std::iter::once(request.clone());
+        let others = responses.iter().flat_map(|frame| paths(frame, MAX_PATH));
+        let response = same.chain(others).find(repeated)?;
+        let kind = at(first, &request)?.kind();
+        Some(Tag { request, response, kind })
+    })
 }
 
 /// The place of the name in responses: that of the request's, or one that repeats it.
 fn answer_path(
     turns: &[(&Value<'static>, Vec<&Value<'static>>)],
     name: &Path,
-    tag: Option<&Path>,
+    tag: Option<&Tag>,
 ) -> Option<Path> {
     let responses = turns.iter().filter_map(|(client, server)| {
         let is_response = |frame: &&&Value<'static>| match tag {
-            Some(path) => at(frame, path) == at(client, path),
+            Some(tag) => at(frame, &tag.response) == at(client, &tag.request),
             None => true,
         };
         Some((*client, *server.iter().find(is_response)?))
@@ -367,7 +374,7 @@ fn outcome_keys(sorted: &Conversation) -> Vec<String> {
         let is_key = |path: &Path| matches!(path.as_slice(), [only] if only == key);
         is_key(&sorted.name)
             || sorted.answer.as_ref().is_some_and(is_key)
-            || sorted.tag.as_ref().is_some_and(|(path, _)| is_key(path))
+            || sorted.tag.as_ref().is_some_and(|tag| is_key(&tag.response))
     };
     let keys = OUTCOME_KEYS.into_iter().filter(|key| !is_taken(key));
     let is_everywhere = |key: &&str| {

@@ -169,8 +169,9 @@ impl Wire {
     /// The envelope of requests: their name and their id.
     fn envelope(&self) -> String {
         let mut entries = vec![entry(&self.conversation.name, "", "<name>")];
-        entries
-            .extend(self.conversation.tag.as_ref().map(|(path, kind)| entry(path, "", tag(*kind))));
+        entries.extend(
+            self.conversation.tag.as_ref().map(|tag| entry(&tag.request, "", tag_hole(tag.kind))),
+        );
         nested(&entries.iter().collect::<Vec<_>>(), 0)
     }
 
@@ -179,7 +180,7 @@ impl Wire {
         let Self { conversation, responses, .. } = self;
         let mut entries: Vec<Entry> = Vec::new();
         entries.extend(conversation.answer.as_ref().map(|path| entry(path, "", "<name>")));
-        entries.extend(conversation.tag.as_ref().map(|(path, _)| entry(path, "", "<tag>")));
+        entries.extend(conversation.tag.as_ref().map(|tag| entry(&tag.response, "", "<tag>")));
         for name in &conversation.outcome {
             let member = responses.members.iter().find(|(key, _)| key == name);
             let is_everywhere = member.is_some_and(|(_, member)| member.count == responses.objects);
@@ -293,10 +294,10 @@ impl Wire {
     /// True for the name and the id of requests.
     fn is_enveloped(&self, path: &[String]) -> bool {
         path == self.conversation.name
-            || self.conversation.tag.as_ref().is_some_and(|(tag, _)| path == tag)
+            || self.conversation.tag.as_ref().is_some_and(|tag| path == tag.request)
     }
 
-    /// What the response of a command adds to the envelope; empty for nothing.
+    /// The part of a response that is not in the envelope.
     fn response(&self, group: &Group, command: &str) -> String {
         let granted = group
             .responses
@@ -307,7 +308,8 @@ impl Wire {
         frame(&place, &mut Vec::new(), &mut |path, place| {
             let is_outcome = matches!(path, [only] if self.conversation.outcome.contains(only));
             let is_answer = self.conversation.answer.as_deref() == Some(path);
-            if is_outcome || is_answer || self.is_enveloped(path) {
+            let tag = self.conversation.tag.as_ref();
+            if is_outcome || is_answer || tag.is_some_and(|tag| path == tag.response) {
                 return Written::Not;
             }
             match answer_hole(command, path, place) {
@@ -396,7 +398,7 @@ fn entry(path: &Path, mark: &'static str, value: &str) -> Entry {
 }
 
 /// The hole of a request's id.
-fn tag(kind: Kind) -> &'static str {
+fn tag_hole(kind: Kind) -> &'static str {
     match kind {
         Kind::Integer => "<tag: integer>",
         _ => "<tag: string>",
@@ -597,6 +599,22 @@ mod tests {
             "response = '{\"token\": <token>}'",
             "frame = '{\"token\": <proof.token>, \"about\": <_: string>}'",
             "[each flows: {\"chat_id\": <id>, \"chat_name\": <name>}]",
+        ] {
+            assert!(text.contains(expected), "{expected}\nis not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_response_may_have_the_id_of_its_request_under_another_key() {
+        let text = draft(
+            "own",
+            "> {\"q\":\"in\",\"id\":\"a1\",\"args\":{\"x\":1}}\n< {\"a\":\"a1\",\"code\":0}\n\
+             > {\"q\":\"out\",\"id\":\"a2\",\"args\":{}}\n< {\"a\":\"a2\",\"code\":7}\n",
+        );
+        let text = text.unwrap();
+        for expected in [
+            "request = '{\"q\": <name>, \"id\": <tag: string>}'",
+            "response = '{\"a\": <tag>, \"code\": <outcome.code>}'",
         ] {
             assert!(text.contains(expected), "{expected}\nis not in\n{text}");
         }

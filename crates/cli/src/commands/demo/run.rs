@@ -4,6 +4,7 @@ use super::story::play;
 use super::transcript::Transcript;
 use crate::backend::Backend;
 use crate::config::{Config, Sources};
+use crate::configured_dialects::configured_dialects;
 use crate::error::{CliError, RuntimeError, UsageError};
 use crate::serving::server_builder;
 use std::sync::Arc;
@@ -24,7 +25,8 @@ async fn perform(transcript: Transcript) -> Result<String, CliError> {
     let address = listener.local_addr().map_err(cannot_listen)?;
     let config = config(address.to_string())?;
     let backend = Backend::open(&config, folder.path()).await?;
-    let server = server_builder(&backend, &config)?.bind(listener).await?;
+    let dialects = configured_dialects(&config).map_err(UsageError::from)?;
+    let server = server_builder(&backend, &config, &dialects).bind(listener).await?;
     let shutdown = CancellationToken::new();
     let serving = tokio::spawn(server.serve(shutdown.clone()));
     let played = play(&backend.engine, address, &Arc::new(transcript)).await;
