@@ -23,7 +23,11 @@ mod cross_dialect;
 #[cfg(test)]
 mod dialect_files;
 #[cfg(test)]
+mod drafts;
+#[cfg(test)]
 mod drain;
+#[cfg(test)]
+mod external_ids;
 #[cfg(test)]
 mod field_clients;
 #[cfg(test)]
@@ -47,11 +51,15 @@ mod passwords;
 #[cfg(test)]
 mod photos;
 #[cfg(test)]
+mod pins;
+#[cfg(test)]
 mod pipelines;
 #[cfg(test)]
 mod proxy_protocol;
 #[cfg(test)]
 mod raw_tcp;
+#[cfg(test)]
+mod reload;
 #[cfg(test)]
 mod retries;
 #[cfg(test)]
@@ -64,3 +72,5 @@ mod sndmsg;
 mod tls;
 #[cfg(test)]
 mod unfair_users;
+#[cfg(test)]
+mod waiting;

@@ -257,7 +257,7 @@ fn an_unknown_key_is_refused_with_the_nearest_and_its_siblings() {
             "[dialects.mode]\npsh = true",
             None,
             "the nearest is `dialects.mode.push`. [dialects.mode] has disabled_revisions, \
-             enabled, max_frame_bytes, pin, push",
+             enabled, ids, max_frame_bytes, pin, push",
         ),
         ("[dialects.bearer]\npush = true", None, "unknown key `dialects.bearer.push`"),
         (
