@@ -1,29 +1,52 @@
-//! The newest commit time of a database.
+//! Commit times: up to where they are complete, and those that a transaction takes.
 
+use crate::scope::LockedFlows;
 use crate::sql;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use tolmach_domain::Timestamp;
 use tolmach_engine::ports::StoreError;
 
-/// The newest commit time.
+/// The time up to which commits are complete: a transaction that begins after this call sees all of
+/// them, and every later one has a later time. It does not go back.
+///
+/// On PostgreSQL it is below every commit time of the transactions that run, so `database` must not
+/// be in a transaction: one that reads a snapshot would not see what ended after it began.
 pub(crate) async fn last_commit_time<C: ConnectionTrait>(
     database: &C,
 ) -> Result<Timestamp, StoreError> {
-    read(database, sql::LAST_COMMIT_TIME).await
+    let statement = sql::last_commit_time(database.get_database_backend());
+    let row = sql::row(database, statement, Vec::new()).await?;
+    time(row.map(|row| sql::get(&row, "last")).transpose()?)
 }
 
-/// The newest commit time; from now on this transaction is the only one that writes.
-pub(crate) async fn lock_commit_clock(
+/// Begins changes of anything but new messages: from now on this transaction is the only one that
+/// makes some, and it holds the flows. Returns a time before all its commit times.
+pub(crate) async fn begin_changes(
     transaction: &DatabaseTransaction,
+    flows: &LockedFlows,
 ) -> Result<Timestamp, StoreError> {
-    read(transaction, sql::lock_commit_clock(transaction.get_database_backend())).await
+    if sql::is_concurrent(transaction.get_database_backend()) {
+        let mut values = vec![flows.all.into()];
+        values.extend(flows.lists().map(Into::into));
+        let row = sql::row(transaction, sql::BEGIN_CHANGES, values).await?;
+        return time(row.map(|row| sql::get(&row, "last")).transpose()?.flatten());
+    }
+    last_commit_time(transaction).await
 }
 
-async fn read<C: ConnectionTrait>(database: &C, sql: &str) -> Result<Timestamp, StoreError> {
-    let row = sql::row(database, sql, Vec::new()).await?.ok_or_else(|| {
+/// Notes the newest commit time of changes, before they are committed.
+pub(crate) async fn end_changes(
+    transaction: &DatabaseTransaction,
+    newest: Timestamp,
+) -> Result<(), StoreError> {
+    let statement = sql::end_changes(transaction.get_database_backend());
+    sql::execute(transaction, statement, vec![newest.micros().into()]).await.map(drop)
+}
+
+fn time(micros: Option<i64>) -> Result<Timestamp, StoreError> {
+    micros.map(Timestamp::from_micros).ok_or_else(|| {
         StoreError::failed(
             "the copy into this database was not finished: `tolmach copy` resumes it",
         )
-    })?;
-    Ok(Timestamp::from_micros(sql::get(&row, "last")?))
+    })
 }

@@ -4,6 +4,7 @@
 use sea_orm::sqlx::{self, error::ErrorKind, postgres::PgDatabaseError};
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 use std::error::Error;
+use std::sync::Arc;
 use tolmach_domain::Fault;
 use tolmach_engine::ErrorChain;
 use tolmach_engine::ports::{PortError, StoreError};
@@ -35,6 +36,11 @@ pub(crate) fn store_error(error: DbErr) -> StoreError {
     };
     let error = PortError::caused_by("the database reports an error", error);
     if unavailable { StoreError::Unavailable(error) } else { StoreError::Failed(error) }
+}
+
+/// The store's error for an error of the driver.
+pub(crate) fn sqlx_error(error: sqlx::Error) -> StoreError {
+    store_error(DbErr::Query(RuntimeErr::SqlxError(Arc::new(error))))
 }
 
 /// [`Fault::LoginTaken`] for a violated unique key of users, which another node took meanwhile.

@@ -1,11 +1,12 @@
 //! Jobs of the writer.
 
 use crate::batch::Batch;
+use crate::scope::Scope;
 use async_trait::async_trait;
 use std::future::Future;
 use std::pin::Pin;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tolmach_domain::Timestamp;
+use tolmach_domain::{FlowId, Timestamp};
 use tolmach_engine::ports::{PostMessage, Posted, StoreError};
 
 /// One change in the queue.
@@ -25,7 +26,7 @@ pub(crate) enum Work {
     /// Posts a message; several in a row are posted together.
     Post(Box<Post>),
     /// Anything else.
-    Other(Box<dyn Task>),
+    Other(Box<dyn Task>, Scope),
 }
 
 /// A message to post, and the channel to its caller.
@@ -94,14 +95,31 @@ impl Work {
     pub(crate) fn fail(self, error: StoreError) {
         match self {
             Work::Post(post) => answer(post.answer, Err(error))(Ok(())),
-            Work::Other(task) => task.fail(error),
+            Work::Other(task, _) => task.fail(error),
         }
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {
         match self {
             Work::Post(post) => post.answer.is_closed(),
-            Work::Other(task) => task.is_abandoned(),
+            Work::Other(task, _) => task.is_abandoned(),
+        }
+    }
+
+    /// The flows that events are published of, in the order of their commits.
+    pub(crate) fn flows(&self) -> &[FlowId] {
+        match self {
+            Work::Post(post) => std::slice::from_ref(&post.message.flow),
+            Work::Other(_, Scope::Flows(flows)) => flows,
+            Work::Other(..) => &[],
+        }
+    }
+
+    /// The message to post.
+    pub(crate) fn message(&self) -> Option<&PostMessage> {
+        match self {
+            Work::Post(post) => Some(&post.message),
+            Work::Other(..) => None,
         }
     }
 }

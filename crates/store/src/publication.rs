@@ -1,6 +1,7 @@
 //! Publishing a commit, beside the next transaction.
 
 use crate::job::{Answer, JobSpace};
+use crate::job_queue::{Busy, JobQueue};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -15,10 +16,13 @@ pub(crate) struct Publication {
 }
 
 impl Publication {
-    /// Publishes the events, then answers the callers, then releases the space of their jobs.
+    /// Publishes the events, lets other transactions take jobs of the same users, then answers the
+    /// callers, then releases the space of their jobs.
     pub(crate) fn begin(
+        queue: Arc<JobQueue>,
         bus: Arc<dyn Bus>,
         events: Vec<Arc<Event>>,
+        busy: Busy,
         answers: Vec<Answer>,
         space: Vec<JobSpace>,
     ) -> Self {
@@ -27,6 +31,7 @@ impl Publication {
             if !events.is_empty() {
                 bus.publish(&events).await;
             }
+            queue.release(busy);
             // The writer has no receiver while it runs a transaction.
             let _ = sender.send(());
             for answer in answers {

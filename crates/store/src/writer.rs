@@ -5,9 +5,13 @@ use crate::commit_time::last_commit_time;
 use crate::connect::{Target, Use, close};
 use crate::error::is_fatal;
 use crate::job::{Answer, Post, Work, answer};
-use crate::job_queue::{JobBatch, JobQueue};
+use crate::job_queue::{JobBatch, JobQueue, Kind};
 use crate::options::{Counters, Options};
+use crate::post_writer::{POST_WRITERS, PostWriter};
 use crate::publication::Publication;
+use crate::scope::LockedFlows;
+use crate::slow_log::log_if_slow;
+use crate::sql;
 use sea_orm::DatabaseConnection;
 use std::collections::VecDeque;
 use std::error::Error;
@@ -20,9 +24,6 @@ use tokio::sync::oneshot;
 use tolmach_domain::Timestamp;
 use tolmach_engine::ErrorChain;
 use tolmach_engine::ports::{Bus, PortError, StoreError};
-
-/// Duration from which a transaction is logged as slow.
-const SLOW: Duration = Duration::from_millis(250);
 
 /// Duration within which a transaction on a lost connection fails; a later failure has another
 /// cause.
@@ -51,9 +52,11 @@ pub(crate) struct Writer {
 impl Writer {
     /// Connects and starts the writer in a thread of its own, so that publishing on the runtime's
     /// threads does not delay the next transaction. The receiver resolves when every job is
-    /// answered and the connection closed; it fails if the writer panicked.
+    /// answered and the connection closed; it fails if the writer panicked. On PostgreSQL other
+    /// writers post the messages meanwhile, in the same thread; they read by `readers`.
     pub(crate) async fn start(
         target: Target,
+        readers: DatabaseConnection,
         queue: Arc<JobQueue>,
         bus: Arc<dyn Bus>,
         options: Options,
@@ -62,6 +65,20 @@ impl Writer {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let ((begin, begun), (end, ended)) = (oneshot::channel(), oneshot::channel());
         let now = Timestamp::default();
+        let post_writers = match &target {
+            Target::Sqlite(_) => Vec::new(),
+            Target::Postgres(server) => (0..POST_WRITERS)
+                .map(|_| PostWriter {
+                    server: server.clone(),
+                    session: None,
+                    readers: readers.clone(),
+                    queue: queue.clone(),
+                    bus: bus.clone(),
+                    options: options.clone(),
+                    counters: counters.clone(),
+                })
+                .collect(),
+        };
         // Housekeeping is due: flows deleted before the last stop may still have messages.
         let mut writer = Self {
             target,
@@ -81,7 +98,18 @@ impl Writer {
                     Ok(()) => {
                         // The caller that opens the store may have been cancelled.
                         let _ = begin.send(Ok(()));
+                        let posting: Vec<_> = post_writers
+                            .into_iter()
+                            .map(|writer| tokio::spawn(writer.run()))
+                            .collect();
                         writer.run().await;
+                        for task in posting {
+                            if let Err(error) = task.await
+                                && error.is_panic()
+                            {
+                                std::panic::resume_unwind(error.into_panic());
+                            }
+                        }
                     }
                     Err(error) => {
                         let _ = begin.send(Err(error));
@@ -100,6 +128,7 @@ impl Writer {
     async fn connect(&mut self) -> Result<(), StoreError> {
         let database = self.connection().await?;
         last_commit_time(&database).await?;
+        sql::remove_connections(&database).await?;
         self.database = Some(database);
         Ok(())
     }
@@ -130,10 +159,10 @@ impl Writer {
                 // commit.
                 _ = &mut publication.published => self.finish_publication().await,
                 // A slow bus does not delay jobs that arrive meanwhile.
-                ready = self.queue.ready() => return ready,
+                ready = self.queue.ready(Kind::Change) => return ready,
             }
         }
-        self.queue.ready().await
+        self.queue.ready(Kind::Change).await
     }
 
     /// Waits until the last commit is published and answered.
@@ -149,7 +178,7 @@ impl Writer {
         // The callers that were just answered get a turn to submit their next change, which then
         // shares this commit.
         tokio::task::yield_now().await;
-        let JobBatch { jobs, bytes } = self.queue.take(&self.options);
+        let JobBatch { jobs, bytes, busy } = self.queue.take(Kind::Change, &self.options);
         let (mut work, mut space) = (VecDeque::with_capacity(jobs.len()), Vec::new());
         for job in jobs {
             // A job that timed out before it began is not run: see the crate's documentation.
@@ -159,20 +188,13 @@ impl Writer {
             }
         }
         if work.is_empty() {
+            self.queue.release(busy);
             return;
         }
         let (started, count) = (Instant::now(), work.len());
         let mut answers = Vec::with_capacity(count);
         let outcome = self.transact(&mut work, &mut answers).await;
-        if started.elapsed() > SLOW {
-            let elapsed = started.elapsed().as_millis();
-            tracing::warn!(
-                jobs = count,
-                bytes,
-                elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX),
-                "a slow transaction"
-            );
-        }
+        log_if_slow(started, count, bytes);
         match outcome {
             Ok(committed) => {
                 self.counters.transactions.fetch_add(1, Ordering::Relaxed);
@@ -183,8 +205,9 @@ impl Writer {
                 // At most one commit is being published, so that a slow bus does not fill the
                 // memory.
                 self.finish_publication().await;
+                let (queue, bus, events) = (self.queue.clone(), self.bus.clone(), committed.events);
                 self.publication =
-                    Some(Publication::begin(self.bus.clone(), committed.events, answers, space));
+                    Some(Publication::begin(queue, bus, events, busy, answers, space));
             }
             Err(error) => {
                 tracing::error!(
@@ -193,6 +216,7 @@ impl Writer {
                     "a transaction failed and was rolled back"
                 );
                 self.counters.failures.fetch_add(1, Ordering::Relaxed);
+                self.queue.release(busy);
                 for answer in answers {
                     answer(Err(error.clone()));
                 }
@@ -229,9 +253,15 @@ impl Writer {
         answers: &mut Vec<Answer>,
     ) -> Result<Committed, StoreError> {
         let database = self.connection().await?;
+        let mut flows = LockedFlows::default();
+        for next in work.iter() {
+            if let Work::Other(_, scope) = next {
+                flows.add(scope);
+            }
+        }
         let outcome = self
             .within_limit(async {
-                let mut batch = Batch::begin(&database).await?;
+                let mut batch = Batch::begin(&database, &flows).await?;
                 match apply(&mut batch, work, answers).await {
                     Ok(()) => batch.commit().await,
                     Err(error) => {
@@ -284,7 +314,7 @@ impl Writer {
             Ok(database) => {
                 let outcome = self
                     .within_limit(async {
-                        let mut batch = Batch::begin(&database).await?;
+                        let mut batch = Batch::begin(&database, &LockedFlows::all()).await?;
                         match batch.housekeeping(self.now).await {
                             Ok(more) => batch.commit().await.map(|_| more),
                             Err(error) => {
@@ -338,7 +368,7 @@ async fn apply(
                 let alone = answers.is_empty() && work.is_empty();
                 post_run(batch, run, answers, alone).await?;
             }
-            Work::Other(task) => {
+            Work::Other(task, _) => {
                 let savepoint = batch.savepoint().await?;
                 let (answer, error) = task.apply(batch).await;
                 answers.push(answer);

@@ -1,9 +1,10 @@
 //! A transaction under way.
 
-use crate::commit_time::lock_commit_clock;
+use crate::commit_time::{begin_changes, end_changes};
 use crate::connect::begin_write;
 use crate::error::store_error;
 use crate::event_log;
+use crate::scope::LockedFlows;
 use crate::sql;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction};
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub(crate) struct Batch {
     commit_time: Timestamp,
     /// The newest commit time in the database.
     stored_commit_time: Timestamp,
+    /// True if messages are posted meanwhile, whose commit times are even: those of changes are odd.
+    is_odd: bool,
     pub(super) events: Vec<Arc<Event>>,
     /// The latest `now` of a job: the time by which housekeeping decides.
     pub(super) now: Timestamp,
@@ -40,13 +43,18 @@ pub(crate) struct Savepoint {
 }
 
 impl Batch {
-    pub(crate) async fn begin(database: &DatabaseConnection) -> Result<Self, StoreError> {
+    /// Begins a transaction that may change these flows.
+    pub(crate) async fn begin(
+        database: &DatabaseConnection,
+        flows: &LockedFlows,
+    ) -> Result<Self, StoreError> {
         let transaction = begin_write(database).await?;
-        let commit_time = lock_commit_clock(&transaction).await?;
+        let commit_time = begin_changes(&transaction, flows).await?;
         Ok(Self {
             transaction,
             commit_time,
             stored_commit_time: commit_time,
+            is_odd: sql::is_concurrent(database.get_database_backend()),
             events: Vec::new(),
             now: Timestamp::default(),
             deleted_flow: false,
@@ -81,8 +89,7 @@ impl Batch {
     pub(crate) async fn commit(self) -> Result<Committed, StoreError> {
         event_log::append(&self.transaction, &self.events).await?;
         if self.commit_time != self.stored_commit_time {
-            let values = vec![self.commit_time.micros().into()];
-            sql::execute(&self.transaction, sql::SET_LAST_COMMIT_TIME, values).await?;
+            end_changes(&self.transaction, self.commit_time).await?;
         }
         self.transaction.commit().await.map_err(store_error)?;
         Ok(Committed { events: self.events, now: self.now, deleted_flow: self.deleted_flow })
@@ -96,7 +103,8 @@ impl Batch {
     /// A commit time that no other change has.
     pub(super) fn next_commit_time(&mut self, now: Timestamp) -> Timestamp {
         self.now = self.now.max(now);
-        self.commit_time = now.max(Timestamp::from_micros(self.commit_time.micros() + 1));
+        let next = now.micros().max(self.commit_time.micros() + 1);
+        self.commit_time = Timestamp::from_micros(if self.is_odd { next | 1 } else { next });
         self.commit_time
     }
 

@@ -1,7 +1,7 @@
 //! PostgreSQL: a server that may be slow, unreachable for a while, or replaced by another.
 
 use super::usage::{STATEMENT_CACHE, Use};
-use crate::error::store_error;
+use crate::error::{sqlx_error, store_error};
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sea_orm::sqlx::{self, ConnectOptions, Connection, Executor};
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr, SqlxPostgresConnector};
@@ -75,6 +75,30 @@ impl Server {
         }
     }
 
+    /// The settings of a connection that writes. `timeout` is the time limit of a transaction.
+    fn write_options(&self, timeout: Duration) -> PgConnectOptions {
+        let idle = IDLE_IN_TRANSACTION.as_millis().to_string();
+        let limit = timeout.as_millis().to_string();
+        self.options.as_ref().clone().options([
+            // A statement that waited for a lock sees the commit before it.
+            ("default_transaction_isolation", "read committed"),
+            ("default_transaction_read_only", "off"),
+            ("idle_in_transaction_session_timeout", &idle),
+            ("statement_timeout", &limit),
+            ("lock_timeout", &limit),
+        ])
+    }
+
+    /// One connection that writes, without a pool, which would test it after each use.
+    pub(crate) async fn connect_one(&self, timeout: Duration) -> Result<PgConnection, StoreError> {
+        let connecting = async {
+            let mut connection = PgConnection::connect_with(&self.write_options(timeout)).await?;
+            connection.execute(DURABLE).await?;
+            Ok(connection)
+        };
+        connecting.await.map_err(sqlx_error)
+    }
+
     pub(super) async fn connect(
         &self,
         usage: Use,
@@ -83,18 +107,7 @@ impl Server {
         let options = self.options.as_ref().clone();
         let limit = timeout.as_millis().to_string();
         let (options, connections) = match usage {
-            Use::Write => {
-                let idle = IDLE_IN_TRANSACTION.as_millis().to_string();
-                let options = options.options([
-                    // A statement that waited for a lock sees the commit before it.
-                    ("default_transaction_isolation", "read committed"),
-                    ("default_transaction_read_only", "off"),
-                    ("idle_in_transaction_session_timeout", &idle),
-                    ("statement_timeout", &limit),
-                    ("lock_timeout", &limit),
-                ]);
-                (options, 1)
-            }
+            Use::Write => (self.write_options(timeout), 1),
             Use::Read { connections } => {
                 let options = options.options([
                     // Every transaction reads a snapshot, without a statement to set the level.

@@ -3,10 +3,11 @@
 use super::report::{CopiedTable, CopyError, Progress};
 use super::schema::tables;
 use super::table::Table;
-use crate::commit_time::lock_commit_clock;
+use crate::commit_time::begin_changes;
 use crate::connect::{self, Target, Use};
 use crate::error::store_error;
 use crate::options::Options;
+use crate::scope::LockedFlows;
 use crate::sql;
 use sea_orm::{DatabaseConnection, DatabaseTransaction};
 use tolmach_domain::Timestamp;
@@ -45,7 +46,8 @@ async fn run(
 ) -> Result<Vec<CopiedTable>, CopyError> {
     // The transaction is held until the end and keeps other writers out.
     let source = connect::begin_write(source).await.map_err(CopyError::Source)?;
-    let commit_time = lock_commit_clock(&source).await.map_err(CopyError::Source)?;
+    let commit_time =
+        begin_changes(&source, &LockedFlows::all()).await.map_err(CopyError::Source)?;
     let tables = tables().await.map_err(CopyError::Target)?;
     claim(target, &tables, commit_time).await?;
     for table in &tables {
@@ -104,6 +106,6 @@ async fn release(
         let last = sql::last_id(source, &table.name).await.map_err(CopyError::Source)?;
         sql::skip_ids(&transaction, &table.name, last).await.map_err(CopyError::Target)?;
     }
-    sql::execute(&transaction, sql::END_COPY, Vec::new()).await.map_err(CopyError::Target)?;
+    sql::end_copy(&transaction).await.map_err(CopyError::Target)?;
     transaction.commit().await.map_err(|error| CopyError::Target(store_error(error)))
 }

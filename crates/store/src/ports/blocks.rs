@@ -1,6 +1,7 @@
 //! Blocks.
 
 use crate::read;
+use crate::scope::Scope;
 use crate::store::SqlStore;
 use async_trait::async_trait;
 use tolmach_domain::{FlowId, Timestamp, User, UserId};
@@ -15,12 +16,17 @@ impl BlockStore for SqlStore {
         limit: u32,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.write_of(blocker, 0, move |batch| Box::pin(batch.block(blocker, blocked, limit, now)))
-            .await
+        self.write_in(Some(blocker), Scope::NoFlow, 0, move |batch| {
+            Box::pin(batch.block(blocker, blocked, limit, now))
+        })
+        .await
     }
 
     async fn unblock(&self, blocker: UserId, blocked: UserId) -> Result<(), StoreError> {
-        self.write_of(blocker, 0, move |batch| Box::pin(batch.unblock(blocker, blocked))).await
+        self.write_in(Some(blocker), Scope::NoFlow, 0, move |batch| {
+            Box::pin(batch.unblock(blocker, blocked))
+        })
+        .await
     }
 
     async fn blocked_users(&self, blocker: UserId) -> Result<Vec<User>, StoreError> {

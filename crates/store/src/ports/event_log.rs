@@ -15,8 +15,8 @@ impl EventLog for SqlStore {
 
     async fn changes_after(&self, after: Timestamp, limit: u32) -> Result<ChangesPage, StoreError> {
         self.read(|| async {
-            let snapshot = self.snapshot(None).await?;
-            read::changes_after(&snapshot.transaction, after, limit).await
+            let (newest, snapshot) = self.snapshot_with_time(None).await?;
+            read::changes_after(&snapshot.transaction, after, newest, limit).await
         })
         .await
     }

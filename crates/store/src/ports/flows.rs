@@ -1,12 +1,15 @@
 //! Flows and their members.
 
 use crate::read;
+use crate::read_turns::ReadClass;
+use crate::scope::Scope;
 use crate::store::SqlStore;
 use async_trait::async_trait;
 use std::collections::HashSet;
 use tolmach_domain::{
     Flow, FlowId, FlowKindFilter, FlowSummary, Origin, Timestamp, UserId, Version,
 };
+use tolmach_engine::LISTED_MEMBERS;
 use tolmach_engine::ports::{
     CreateFlow, FlowCreation, FlowLimits, FlowStore, FlowSummaryQuery, StoreError,
 };
@@ -21,8 +24,10 @@ impl FlowStore for SqlStore {
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<FlowCreation, StoreError> {
-        self.write_of(by, 0, move |batch| Box::pin(batch.open_chat(by, with, limits, origin, now)))
-            .await
+        self.write_in(Some(by), Scope::Chat(by, with), 0, move |batch| {
+            Box::pin(batch.open_chat(by, with, limits, origin, now))
+        })
+        .await
     }
 
     async fn create_flow(
@@ -33,7 +38,7 @@ impl FlowStore for SqlStore {
         now: Timestamp,
     ) -> Result<FlowCreation, StoreError> {
         let size = flow.info.len() + flow.members.len() * 64;
-        self.write_of(flow.owner, size, move |batch| {
+        self.write_in(Some(flow.owner), Scope::NoFlow, size, move |batch| {
             Box::pin(batch.create_flow(flow, limits, origin, now))
         })
         .await
@@ -41,6 +46,14 @@ impl FlowStore for SqlStore {
 
     async fn flow(&self, id: FlowId) -> Result<Option<Flow>, StoreError> {
         self.read(|| read::flow(&self.readers, id)).await
+    }
+
+    async fn flow_and_membership(
+        &self,
+        flow: FlowId,
+        user: UserId,
+    ) -> Result<Option<(Flow, bool)>, StoreError> {
+        self.read(|| read::flow_and_membership(&self.readers, flow, user)).await
     }
 
     async fn is_member(&self, flow: FlowId, user: UserId) -> Result<bool, StoreError> {
@@ -52,6 +65,12 @@ impl FlowStore for SqlStore {
         viewer: UserId,
         users: &[UserId],
     ) -> Result<HashSet<UserId>, StoreError> {
+        if users.len() > LISTED_MEMBERS {
+            // In the members of a list: its reader may be in thousands of flows.
+            let acquaintances =
+                |database| async move { read::acquaintances(&database, viewer, users).await };
+            return self.read_page(viewer, acquaintances).await;
+        }
         self.read(|| read::acquaintances(&self.readers, viewer, users)).await
     }
 
@@ -78,7 +97,8 @@ impl FlowStore for SqlStore {
         query: FlowSummaryQuery,
     ) -> Result<Vec<FlowSummary>, StoreError> {
         self.read(|| async {
-            let snapshot = self.snapshot(Some(query.viewer)).await?;
+            let class = if query.all { ReadClass::Scan } else { ReadClass::Page };
+            let snapshot = self.snapshot_for(class, Some(query.viewer)).await?;
             read::flow_summaries(&snapshot.transaction, &query).await
         })
         .await
@@ -98,7 +118,7 @@ impl FlowStore for SqlStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let users = users.to_vec();
-        self.write_of(by, users.len() * 64, move |batch| {
+        self.write_in(Some(by), Scope::Flows(vec![flow]), users.len() * 64, move |batch| {
             Box::pin(batch.add_members(flow, by, users, limits, origin, now))
         })
         .await
@@ -113,7 +133,7 @@ impl FlowStore for SqlStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let users = users.to_vec();
-        self.write_of(by, users.len() * 64, move |batch| {
+        self.write_in(Some(by), Scope::Flows(vec![flow]), users.len() * 64, move |batch| {
             Box::pin(batch.remove_members(flow, by, users, origin, now))
         })
         .await
@@ -126,7 +146,10 @@ impl FlowStore for SqlStore {
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<Option<Flow>, StoreError> {
-        self.write_of(user, 0, move |batch| Box::pin(batch.leave(flow, user, origin, now))).await
+        self.write_in(Some(user), Scope::Flows(vec![flow]), 0, move |batch| {
+            Box::pin(batch.leave(flow, user, origin, now))
+        })
+        .await
     }
 
     async fn delete_flow(
@@ -137,7 +160,9 @@ impl FlowStore for SqlStore {
         origin: Option<Origin>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.write_of(by, 0, move |batch| Box::pin(batch.delete_flow(flow, by, kinds, origin, now)))
-            .await
+        self.write_in(Some(by), Scope::Flows(vec![flow]), 0, move |batch| {
+            Box::pin(batch.delete_flow(flow, by, kinds, origin, now))
+        })
+        .await
     }
 }

@@ -1,6 +1,7 @@
 //! Login counters.
 
 use crate::read;
+use crate::scope::Scope;
 use crate::store::SqlStore;
 use async_trait::async_trait;
 use tolmach_domain::Timestamp;
@@ -23,7 +24,7 @@ impl LoginCounterStore for SqlStore {
         expires_at: Timestamp,
     ) -> Result<Vec<Counter>, StoreError> {
         let keys = keys.to_vec();
-        self.write(0, move |batch| {
+        self.write_in(None, Scope::NoFlow, 0, move |batch| {
             Box::pin(async move { batch.increment_login_counters(&keys, now, expires_at).await })
         })
         .await
@@ -31,7 +32,9 @@ impl LoginCounterStore for SqlStore {
 
     async fn clear_login_counters(&self, keys: &[CounterKey]) -> Result<(), StoreError> {
         let keys = keys.to_vec();
-        self.write(0, move |batch| Box::pin(async move { batch.clear_login_counters(&keys).await }))
-            .await
+        self.write_in(None, Scope::NoFlow, 0, move |batch| {
+            Box::pin(async move { batch.clear_login_counters(&keys).await })
+        })
+        .await
     }
 }

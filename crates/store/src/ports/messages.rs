@@ -2,11 +2,16 @@
 
 use crate::job::{Post, Work};
 use crate::read;
+use crate::rows::flow_id;
+use crate::scope::Scope;
+use crate::sql::{self, get};
 use crate::store::{JOB_SIZE, SqlStore};
 use async_trait::async_trait;
+use sea_orm::Value;
+use std::collections::BTreeSet;
 use tokio::sync::oneshot;
 use tolmach_domain::{
-    Changes, FlowId, HistoryRange, Message, MessagePage, Timestamp, UserId, Version,
+    Changes, FlowId, HistoryRange, Message, MessageId, MessagePage, Timestamp, UserId, Version,
 };
 use tolmach_engine::ports::{
     DeleteMessages, Deleted, EditMessage, HistoryQuery, MessageStore, PendingMessage, PostMessage,
@@ -31,7 +36,9 @@ impl MessageStore for SqlStore {
 
     async fn edit(&self, edit: EditMessage, now: Timestamp) -> Result<Message, StoreError> {
         check_storable("text", &edit.text)?;
-        self.write_of(edit.by, edit.text.len(), move |batch| Box::pin(batch.edit(edit, now))).await
+        let (scope, size) = (self.scope_of(edit.flow, &[edit.message]).await?, edit.text.len());
+        self.write_in(Some(edit.by), scope, size, move |batch| Box::pin(batch.edit(edit, now)))
+            .await
     }
 
     async fn delete(
@@ -39,13 +46,26 @@ impl MessageStore for SqlStore {
         deletion: DeleteMessages,
         now: Timestamp,
     ) -> Result<Deleted, StoreError> {
-        self.write_of(deletion.by, deletion.messages.len() * 64, move |batch| {
+        let scope = self.scope_of(deletion.flow, &deletion.messages).await?;
+        let size = deletion.messages.len() * 64;
+        self.write_in(Some(deletion.by), scope, size, move |batch| {
             Box::pin(batch.delete(deletion, now))
         })
         .await
     }
 
     async fn history(&self, query: HistoryQuery) -> Result<MessagePage, StoreError> {
+        let newest = match query.range {
+            HistoryRange::All => Some(query.limit),
+            HistoryRange::Newest { limit, offset: 0 } => Some(limit.min(query.limit)),
+            HistoryRange::Newest { .. } | HistoryRange::Unread => None,
+        };
+        if let Some(limit) = newest.filter(|_| !query.mark_read) {
+            let HistoryQuery { flow, viewer, max_bytes, .. } = query;
+            let newest =
+                |database| async move { read::newest(&database, flow, limit, max_bytes).await };
+            return self.read_page(viewer, newest).await;
+        }
         let reading = || async {
             let snapshot = self.snapshot(Some(query.viewer)).await?;
             read::history(&snapshot.transaction, &query).await
@@ -62,7 +82,7 @@ impl MessageStore for SqlStore {
                 .await;
         }
         if let Some(mark) = history.next_mark {
-            self.write_of(viewer, 0, move |batch| {
+            self.write_in(Some(viewer), Scope::Flows(vec![flow]), 0, move |batch| {
                 Box::pin(batch.move_read_mark(flow, viewer, mark))
             })
             .await?;
@@ -79,8 +99,9 @@ impl MessageStore for SqlStore {
         max_bytes: usize,
     ) -> Result<Changes, StoreError> {
         self.read(|| async {
-            let snapshot = self.snapshot(Some(user)).await?;
-            read::changes(&snapshot.transaction, user, since, flow, limit, max_bytes).await
+            let (newest, snapshot) = self.snapshot_with_time(Some(user)).await?;
+            let time = (since, newest);
+            read::changes(&snapshot.transaction, user, time, flow, limit, max_bytes).await
         })
         .await
     }
@@ -92,5 +113,34 @@ impl MessageStore for SqlStore {
         limit: u32,
     ) -> Result<Vec<Message>, StoreError> {
         self.read(|| read::messages_after(&self.readers, flow, after, limit)).await
+    }
+}
+
+impl SqlStore {
+    /// The scope of a change to messages, which must be in `flow` if it is given.
+    async fn scope_of(
+        &self,
+        flow: Option<FlowId>,
+        messages: &[MessageId],
+    ) -> Result<Scope, StoreError> {
+        if let Some(flow) = flow {
+            return Ok(Scope::Flows(vec![flow]));
+        }
+        if !sql::is_concurrent(self.readers.get_database_backend()) {
+            return Ok(Scope::All);
+        }
+        let ids: Vec<i64> = messages.iter().map(|message| message.get()).collect();
+        self.read(|| async {
+            let mut flows = BTreeSet::new();
+            for list in sql::padded_lists(&ids) {
+                let values = list.iter().copied().map(Value::from).collect();
+                let rows = sql::FLOWS_OF_MESSAGES.rows(&self.readers, list.len(), values).await?;
+                for row in rows {
+                    flows.insert(flow_id(get(&row, "flow_id")?)?);
+                }
+            }
+            Ok(Scope::Flows(flows.into_iter().collect()))
+        })
+        .await
     }
 }

@@ -1,6 +1,7 @@
 //! Sessions, and the tokens of password recovery.
 
 use crate::read;
+use crate::scope::Scope;
 use crate::store::SqlStore;
 use async_trait::async_trait;
 use tolmach_domain::{SessionId, Timestamp, UserId};
@@ -9,7 +10,10 @@ use tolmach_engine::ports::{NewSession, Rotation, Session, SessionStore, StoreEr
 #[async_trait]
 impl SessionStore for SqlStore {
     async fn open_session(&self, session: NewSession) -> Result<SessionId, StoreError> {
-        self.write_of(session.user, 0, move |batch| Box::pin(batch.open_session(session))).await
+        self.write_in(Some(session.user), Scope::NoFlow, 0, move |batch| {
+            Box::pin(batch.open_session(session))
+        })
+        .await
     }
 
     async fn session_by_token(&self, token: TokenHash) -> Result<Option<Session>, StoreError> {
@@ -21,7 +25,10 @@ impl SessionStore for SqlStore {
     }
 
     async fn renew_session(&self, id: SessionId, expires_at: Timestamp) -> Result<(), StoreError> {
-        self.write(0, move |batch| Box::pin(batch.renew_session(id, expires_at))).await
+        self.write_in(None, Scope::NoFlow, 0, move |batch| {
+            Box::pin(batch.renew_session(id, expires_at))
+        })
+        .await
     }
 
     async fn rotate_refresh(
@@ -32,14 +39,15 @@ impl SessionStore for SqlStore {
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Rotation, StoreError> {
-        self.write(0, move |batch| {
+        self.write_in(None, Scope::NoFlow, 0, move |batch| {
             Box::pin(batch.rotate_refresh(spent, next, keep, now, expires_at))
         })
         .await
     }
 
     async fn end_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError> {
-        self.write(0, move |batch| Box::pin(batch.end_session(id, now))).await
+        self.write_in(None, Scope::NoFlow, 0, move |batch| Box::pin(batch.end_session(id, now)))
+            .await
     }
 
     async fn put_recovery_token(
@@ -48,7 +56,7 @@ impl SessionStore for SqlStore {
         user: UserId,
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.write_of(user, 0, move |batch| {
+        self.write_in(Some(user), Scope::NoFlow, 0, move |batch| {
             Box::pin(batch.put_recovery_token(token, user, expires_at))
         })
         .await
@@ -60,8 +68,10 @@ impl SessionStore for SqlStore {
         password_hash: String,
         now: Timestamp,
     ) -> Result<Option<UserId>, StoreError> {
-        self.write(0, move |batch| Box::pin(batch.spend_recovery_token(token, password_hash, now)))
-            .await
+        self.write_in(None, Scope::NoFlow, 0, move |batch| {
+            Box::pin(batch.spend_recovery_token(token, password_hash, now))
+        })
+        .await
     }
 
     async fn is_recovery_token_valid(

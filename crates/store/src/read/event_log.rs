@@ -1,6 +1,5 @@
 //! The log of changes.
 
-use crate::commit_time::last_commit_time;
 use crate::event_log;
 use crate::rows::flow_version;
 use crate::sql::{self, get};
@@ -9,14 +8,15 @@ use tolmach_domain::Timestamp;
 use tolmach_engine::ports::{ChangesPage, StoreError};
 
 /// The flows and events after a commit time. The page ends where the first of the two lists was
-/// cut.
+/// cut, and at the `newest` commit time up to which commits are complete. Flows that changed later
+/// too are in it: one that changes all the time would else be left out always.
 pub(crate) async fn changes_after<C: ConnectionTrait>(
     database: &C,
     after: Timestamp,
+    newest: Timestamp,
     limit: u32,
 ) -> Result<ChangesPage, StoreError> {
-    let newest = last_commit_time(database).await?;
-    let values = vec![after.micros().into(), newest.micros().into(), i64::from(limit).into()];
+    let values = vec![after.micros().into(), i64::from(limit).into()];
     let rows = sql::rows(database, sql::FLOWS_CHANGED_AFTER, values).await?;
     let mut flows = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -28,7 +28,6 @@ pub(crate) async fn changes_after<C: ConnectionTrait>(
         flows.last().filter(|_| flows.len() >= limit as usize).map(|(_, changed_at)| *changed_at);
     let last_event = commit_times.last().filter(|_| commit_times.len() >= limit as usize).copied();
     let until = [last_flow, last_event].into_iter().flatten().fold(newest, Timestamp::min);
-    flows.retain(|(_, changed_at)| *changed_at <= until);
     events.retain(|event| event.committed_at <= Some(until));
     Ok(ChangesPage {
         flows: flows.into_iter().map(|(version, _)| version).collect(),

@@ -18,9 +18,7 @@ pub(crate) const EVENTS_AFTER: &str = "\
     SELECT committed_at, occurred_at, event FROM event_log \
     WHERE committed_at > $1 AND committed_at <= $2 ORDER BY committed_at LIMIT $3";
 
-/// Ids and versions of flows in the order of their last change: after this commit time, up to this
-/// one, limit.
+/// Ids and versions of flows in the order of their last change: after this commit time, limit.
 pub(crate) const FLOWS_CHANGED_AFTER: &str = "\
     SELECT id, version, changed_at FROM flow \
-    WHERE changed_at > $1 AND changed_at <= $2 AND deleted_at IS NULL \
-    ORDER BY changed_at LIMIT $3";
+    WHERE changed_at > $1 AND deleted_at IS NULL ORDER BY changed_at LIMIT $2";
