@@ -30,7 +30,13 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     /// Measure the cost of Tolmach beside a bare broadcast server, and write BENCH.md.
-    Bench(Extent),
+    Bench {
+        #[command(flatten)]
+        extent: Extent,
+        /// Measure worlds of a million users and messages instead, and print a table
+        #[arg(long)]
+        large: bool,
+    },
     /// Break gateways, PostgreSQL, Redis and the networks between them under load, and count lost
     /// messages.
     Chaos(chaos::Options),
@@ -50,7 +56,8 @@ enum Task {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = Project::find().and_then(|project| match arguments.task {
-        Task::Bench(extent) => bench::run(&project, &extent),
+        Task::Bench { extent, large: false } => bench::run(&project, &extent),
+        Task::Bench { extent, large: true } => bench::run_large(&project, &extent),
         Task::Chaos(options) => chaos::run(&project, &options),
         Task::Ci => ci::run(&project),
         Task::Fuzz(options) => fuzz::run(&project, &options),

@@ -8,7 +8,7 @@ use crate::ports::{CreateFlow, FlowCreation, FlowSummaryQuery, IdempotencyKey};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use tolmach_domain::{
-    Answer, Fault, Flow, FlowId, FlowKind, FlowKindFilter, Origin, Timestamp, UserId, UserRef,
+    Answer, Authority, Fault, Flow, FlowId, FlowKind, FlowKindFilter, Origin, Timestamp, UserId, UserRef,
 };
 
 impl Engine {
@@ -111,11 +111,15 @@ impl Engine {
         flow: FlowId,
         kinds: FlowKindFilter,
     ) -> Result<Flow, Fault> {
-        if !self.may_read(caller.user.id, caller.authority(), flow).await? {
-            return Err(Fault::NoSuchFlow);
-        }
-        let flow =
-            self.ports.store.flow(flow).await.map_err(store_fault)?.ok_or(Fault::NoSuchFlow)?;
+        let flow = match caller.authority() {
+            Authority::Member => {
+                let found = self.ports.store.flow_and_membership(flow, caller.user.id).await;
+                let found = found.map_err(store_fault)?.filter(|(_, is_member)| *is_member);
+                found.map(|(flow, _)| flow)
+            }
+            Authority::Administrator => self.ports.store.flow(flow).await.map_err(store_fault)?,
+        };
+        let flow = flow.ok_or(Fault::NoSuchFlow)?;
         if kinds.include(flow.kind) { Ok(flow) } else { Err(Fault::WrongKind) }
     }
 

@@ -3,13 +3,13 @@
 //! One thread writes. It takes changes from a queue into one transaction and commits; then it
 //! publishes the events and answers the callers, while the next transaction may be running. The
 //! changes of one user keep their order, and users take turns. An acknowledged change is therefore
-//! committed, the events of a flow are published in commit order, and many callers share the cost of
-//! one commit. Other processes may write the same database: versions, ids and commit times are taken
-//! inside the transaction, never from memory.
+//! committed, the events of a flow are published in commit order, and many callers share the cost
+//! of one commit. Other processes may write the same database: versions, ids and commit times are
+//! taken inside the transaction, never from memory.
 //!
-//! SQLite has one transaction that writes. On PostgreSQL several post messages at once, each of them
-//! one statement, and one waits for another only where both post to the same flow. All other changes
-//! take turns, over all processes, and lock the flows that they change. The migration
+//! SQLite has one transaction that writes. On PostgreSQL several post messages at once, each of
+//! them one statement, and one waits for another only where both post to the same flow. All other
+//! changes take turns, over all processes, and lock the flows that they change. The migration
 //! `commit_order` has the locks, and the time up to which commits are complete.
 //!
 //! # When a call times out

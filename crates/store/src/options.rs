@@ -19,7 +19,9 @@ pub struct Options {
     pub batch_bytes: usize,
     /// The size in bytes at which a transaction takes no further change of the same user.
     pub batch_bytes_per_user: usize,
-    /// The number of connections that read.
+    /// The number of connections that read, at least 3: a sixth of them for reads that grow with
+    /// the world, such as searches, a third for pages and lists of users, the others for single
+    /// records. At least one for each.
     pub read_connections: u32,
 }
 
@@ -31,8 +33,27 @@ impl Default for Options {
             batch_jobs: 512,
             batch_bytes: 8 << 20,
             batch_bytes_per_user: 1 << 20,
-            read_connections: 4,
+            read_connections: 6,
         }
+    }
+}
+
+/// The connections that read, by what they read.
+pub(crate) struct ReadConnections {
+    /// For single records.
+    pub(crate) points: u32,
+    /// For pages, and lists of what one user has.
+    pub(crate) pages: u32,
+    /// For what grows with the world.
+    pub(crate) scans: u32,
+}
+
+impl Options {
+    /// The numbers of [`Options::read_connections`] for each kind of read.
+    pub(crate) fn split_read_connections(&self) -> ReadConnections {
+        let all = self.read_connections;
+        let (pages, scans) = ((all / 3).max(1), (all / 6).max(1));
+        ReadConnections { points: all.saturating_sub(pages + scans).max(1), pages, scans }
     }
 }
 

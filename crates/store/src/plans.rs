@@ -1,5 +1,6 @@
 //! Tests of the statements: their query plans, and their parameters.
 
+use crate::batch::HOUSEKEEPING;
 use crate::connect::{Target, Use, migrate};
 use crate::sql::{self, ChangesScope, FlowScope};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
@@ -142,6 +143,7 @@ fn statements(backend: DbBackend) -> Vec<(String, &'static str)> {
         ("ids of a user's flows".into(), sql::flow_ids(FlowScope::Users)),
         ("ids of changed flows".into(), sql::flow_ids(FlowScope::Changed)),
         ("members of a flow".into(), &sql::MEMBERS),
+        ("flow and membership".into(), &sql::FLOW_AND_MEMBERSHIP),
         ("acquaintances".into(), sql::acquaintances(backend)),
         ("versions".into(), sql::TAKE_VERSIONS),
         ("flow key".into(), &sql::FLOW_KEY),
@@ -189,5 +191,6 @@ fn statements(backend: DbBackend) -> Vec<(String, &'static str)> {
             [1, 64].map(|length| (format!("{name} {length}"), statement.sql(backend, length))),
         );
     }
+    statements.extend(HOUSEKEEPING.map(|(name, sql)| (name.to_owned(), sql)));
     statements
 }

@@ -2,23 +2,59 @@
 //!
 //! Such a read holds a connection, and what it has read, until it is done. A user has one of them
 //! at a time, and the others wait without anything: the line for connections has each user once,
-//! so that users take turns. One connection is left to the short reads, which need no turn.
+//! so that users take turns. Reads whose cost grows with the world have a line and connections of
+//! their own, and the short reads, which need no turn, have others. A read that would wait longer
+//! than it may is refused at once.
 
+use crate::connect::ReadLimit;
 use crate::job_queue::closed;
+use sea_orm::DatabaseConnection;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tolmach_domain::UserId;
+use tolmach_domain::{Fault, UserId};
 use tolmach_engine::ports::StoreError;
 
 /// The number of users below which none is forgotten.
 const KNOWN_USERS: usize = 64;
 
+/// The cost of a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadClass {
+    /// A page of something, or what one user has.
+    Page,
+    /// It grows with the world: a list of all flows, a search.
+    Scan,
+}
+
+/// A connection that one read at a time uses.
+pub(crate) struct Reader {
+    pub(crate) database: DatabaseConnection,
+    /// Applies to SQLite. Over while no read uses the connection, so that a statement of an
+    /// abandoned read is interrupted.
+    pub(crate) limit: ReadLimit,
+}
+
 /// The turns at reads of several statements.
-pub(crate) struct ReadTurns {
-    /// A permit for each read at once.
-    all: Arc<Semaphore>,
+pub(crate) struct ReadTurns<R = Reader> {
+    pages: Arc<Line<R>>,
+    scans: Arc<Line<R>>,
     users: Mutex<Users>,
+    /// The longest wait.
+    patience: Duration,
+}
+
+/// The connections of a class, and the reads that wait for one.
+struct Line<R> {
+    /// A permit for each connection that no read uses.
+    free: Arc<Semaphore>,
+    connections: u32,
+    readers: Mutex<Vec<R>>,
+    waiting: AtomicU32,
+    /// The typical time that a read takes, in microseconds.
+    typical: AtomicU64,
 }
 
 /// The users whose reads run or wait.
@@ -31,26 +67,63 @@ struct Users {
 }
 
 /// The turn of a read, which ends when this is dropped.
-pub(crate) struct ReadTurn {
-    _of_all: OwnedSemaphorePermit,
+pub(crate) struct ReadTurn<R: AsReader = Reader> {
+    /// Present until the end.
+    reader: Option<R>,
+    line: Arc<Line<R>>,
+    began: Instant,
+    _of_line: OwnedSemaphorePermit,
     _of_user: Option<OwnedSemaphorePermit>,
 }
 
-impl ReadTurns {
-    /// Turns at a pool of so many connections.
-    pub(crate) fn new(connections: u32) -> Self {
-        let reads = connections.saturating_sub(1).max(1);
-        Self { all: Arc::new(Semaphore::new(reads as usize)), users: Mutex::default() }
+/// What a turn gives the use of.
+pub(crate) trait AsReader {
+    /// Called when the turn ends.
+    fn end(&self);
+}
+
+impl AsReader for Reader {
+    fn end(&self) {
+        self.limit.end();
+    }
+}
+
+impl<R: AsReader> ReadTurns<R> {
+    /// Turns at these connections, each of them after a wait of at most `patience`.
+    pub(crate) fn new(pages: Vec<R>, scans: Vec<R>, patience: Duration) -> Self {
+        let [pages, scans] = [pages, scans].map(|readers| Arc::new(Line::new(readers)));
+        Self { pages, scans, users: Mutex::default(), patience }
     }
 
     /// Waits for the turn of a read of this user; without one, for that of the next read.
-    pub(crate) async fn take(&self, user: Option<UserId>) -> Result<ReadTurn, StoreError> {
+    /// [`Fault::Unavailable`] at once if the wait would be too long.
+    pub(crate) async fn take(
+        &self,
+        class: ReadClass,
+        user: Option<UserId>,
+    ) -> Result<ReadTurn<R>, StoreError> {
+        let line = match class {
+            ReadClass::Page => &self.pages,
+            ReadClass::Scan => &self.scans,
+        };
+        line.check_wait(self.patience)?;
         let of_user = match user {
             Some(user) => Some(acquire(self.of_user(user)).await?),
             None => None,
         };
-        let of_all = acquire(self.all.clone()).await?;
-        Ok(ReadTurn { _of_all: of_all, _of_user: of_user })
+        line.check_wait(self.patience)?;
+        let of_line = {
+            let _waiting = Waiting::new(line);
+            acquire(line.free.clone()).await?
+        };
+        let reader = line.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Ok(ReadTurn {
+            reader,
+            line: line.clone(),
+            began: Instant::now(),
+            _of_line: of_line,
+            _of_user: of_user,
+        })
     }
 
     fn of_user(&self, user: UserId) -> Arc<Semaphore> {
@@ -68,6 +141,69 @@ impl ReadTurns {
     }
 }
 
+impl<R> Line<R> {
+    fn new(readers: Vec<R>) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(readers.len())),
+            connections: u32::try_from(readers.len()).unwrap_or(u32::MAX),
+            readers: Mutex::new(readers),
+            waiting: AtomicU32::new(0),
+            typical: AtomicU64::new(0),
+        }
+    }
+
+    /// Refuses a read that would have to wait longer than this, as far as can be known.
+    fn check_wait(&self, patience: Duration) -> Result<(), StoreError> {
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        let typical = Duration::from_micros(self.typical.load(Ordering::Relaxed));
+        if typical.saturating_mul(waiting) / self.connections.max(1) <= patience {
+            return Ok(());
+        }
+        Err(Fault::Unavailable.into())
+    }
+
+    /// Counts the time that a read took.
+    fn count(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let old = self.typical.load(Ordering::Relaxed);
+        // An eighth of the new one; a lost update does no harm.
+        self.typical.store(old - old / 8 + took / 8, Ordering::Relaxed);
+    }
+}
+
+/// A read that waits.
+struct Waiting<'a, R>(&'a Line<R>);
+
+impl<'a, R> Waiting<'a, R> {
+    fn new(line: &'a Line<R>) -> Self {
+        line.waiting.fetch_add(1, Ordering::Relaxed);
+        Self(line)
+    }
+}
+
+impl<R> Drop for Waiting<'_, R> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<R: AsReader> ReadTurn<R> {
+    /// The connection.
+    pub(crate) fn reader(&self) -> Result<&R, StoreError> {
+        self.reader.as_ref().ok_or_else(closed)
+    }
+}
+
+impl<R: AsReader> Drop for ReadTurn<R> {
+    fn drop(&mut self) {
+        self.line.count(self.began.elapsed());
+        if let Some(reader) = self.reader.take() {
+            reader.end();
+            self.line.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        }
+    }
+}
+
 async fn acquire(turns: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, StoreError> {
     turns.acquire_owned().await.map_err(|_| closed())
 }
@@ -78,24 +214,43 @@ mod tests {
     use futures_util::FutureExt;
     use futures_util::future::BoxFuture;
 
-    type Waiting<'a> = BoxFuture<'a, Result<ReadTurn, StoreError>>;
+    const PATIENCE: Duration = Duration::from_secs(2);
+
+    /// A connection that counts its turns.
+    #[derive(Clone, Default)]
+    struct Counted(Arc<AtomicU32>);
+
+    impl AsReader for Counted {
+        fn end(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    type Turns = ReadTurns<Counted>;
+    type Read<'a> = BoxFuture<'a, Result<ReadTurn<Counted>, StoreError>>;
+
+    /// Turns at this many connections of pages and one of scans.
+    fn turns_at(connections: usize) -> Turns {
+        let pages = (0..connections).map(|_| Counted::default()).collect();
+        ReadTurns::new(pages, vec![Counted::default()], PATIENCE)
+    }
 
     /// A read of the user with this number, 0 for none, which has begun to wait.
-    fn read(turns: &ReadTurns, user: i64) -> Waiting<'_> {
-        let mut waiting = turns.take(UserId::new(user).ok()).boxed();
+    fn read(turns: &Turns, user: i64) -> Read<'_> {
+        let mut waiting = turns.take(ReadClass::Page, UserId::new(user).ok()).boxed();
         match (&mut waiting).now_or_never() {
             Some(turn) => std::future::ready(turn).boxed(),
             None => waiting,
         }
     }
 
-    fn turn(waiting: &mut Waiting<'_>) -> Option<ReadTurn> {
+    fn turn(waiting: &mut Read<'_>) -> Option<ReadTurn<Counted>> {
         waiting.now_or_never().map(|turn| turn.expect("the turns are open"))
     }
 
     #[test]
     fn users_take_turns_however_many_reads_one_of_them_asks_for() {
-        let turns = ReadTurns::new(2);
+        let turns = turns_at(1);
         let mut waiting: Vec<_> = [1, 1, 1, 1, 2, 2, 3].map(|user| read(&turns, user)).into();
         let mut order = Vec::new();
         let mut current = turn(&mut waiting[0]);
@@ -116,14 +271,14 @@ mod tests {
     }
 
     #[test]
-    fn one_connection_is_left_and_a_user_has_one_read_at_a_time() {
-        for (connections, at_once) in [(0, 1), (1, 1), (2, 1), (4, 3)] {
-            let turns = ReadTurns::new(connections);
+    fn each_connection_has_one_read_and_a_user_has_one_at_a_time() {
+        for connections in [1, 2, 3] {
+            let turns = turns_at(connections);
             let mut users: Vec<_> = (1..=5).map(|user| read(&turns, user)).collect();
             let held: Vec<_> = users.iter_mut().filter_map(turn).collect();
-            assert_eq!(held.len(), at_once, "{connections}");
+            assert_eq!(held.len(), connections);
         }
-        let turns = ReadTurns::new(4);
+        let turns = turns_at(3);
         let _first = turn(&mut read(&turns, 1)).expect("there are free turns");
         assert!(turn(&mut read(&turns, 1)).is_none(), "a second one of the user");
         assert!(turn(&mut read(&turns, 2)).is_some(), "one of another user");
@@ -132,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_read_that_is_cancelled_leaves_its_place_and_its_user_is_forgotten() {
-        let turns = ReadTurns::new(2);
+        let turns = turns_at(1);
         let held = turn(&mut read(&turns, 1)).expect("there is a free turn");
         drop(read(&turns, 2));
         drop(read(&turns, 1));
@@ -144,5 +299,58 @@ mod tests {
             assert!(turn(&mut read(&turns, user)).is_some());
         }
         assert!(turns.users.lock().unwrap().turns.len() <= 2 * KNOWN_USERS);
+    }
+
+    #[test]
+    fn scans_and_pages_do_not_wait_for_each_other() {
+        let turns = turns_at(1);
+        let _page = turn(&mut read(&turns, 1)).expect("there is a free turn");
+        let scan = turns.take(ReadClass::Scan, UserId::new(2).ok()).now_or_never();
+        let scan = scan.expect("there is a free turn").expect("the turns are open");
+        assert!(turn(&mut read(&turns, 3)).is_none());
+        drop(scan);
+    }
+
+    #[test]
+    fn a_read_that_would_wait_too_long_is_refused_at_once() {
+        let turns = turns_at(2);
+        let held: Vec<_> = (1..=2).map(|user| turn(&mut read(&turns, user))).collect();
+        // Two connections, each of which a read has for this long.
+        turns.pages.typical.store(1_000_000, Ordering::Relaxed);
+        let waiting: Vec<_> = (3..=7).map(|user| read(&turns, user)).collect();
+        assert_eq!(turns.pages.waiting.load(Ordering::Relaxed), 5);
+        let refused = read(&turns, 8).now_or_never().expect("it does not wait");
+        assert_eq!(refused.err(), Some(StoreError::Refused(Fault::Unavailable)));
+        assert!(turns.take(ReadClass::Scan, None).now_or_never().is_some(), "another line");
+        drop(waiting);
+        assert!(turn(&mut read(&turns, 8)).is_none(), "it waits again");
+        drop(held);
+        assert!(turn(&mut read(&turns, 8)).is_some());
+    }
+
+    #[test]
+    fn the_typical_time_follows_the_reads() {
+        let line: Line<Counted> = Line::new(vec![Counted::default()]);
+        for _ in 0..100 {
+            line.count(Duration::from_millis(8));
+        }
+        let typical = line.typical.load(Ordering::Relaxed);
+        assert!((7_900..=8_100).contains(&typical), "{typical}");
+        for _ in 0..100 {
+            line.count(Duration::ZERO);
+        }
+        assert!(line.typical.load(Ordering::Relaxed) < 10);
+    }
+
+    #[test]
+    fn a_connection_is_told_of_the_end_of_each_turn() {
+        let reader = Counted::default();
+        let turns = ReadTurns::new(vec![reader.clone()], Vec::new(), PATIENCE);
+        for ended in 1..=3 {
+            let turn = turn(&mut read(&turns, 1)).expect("there is a free turn");
+            assert!(turn.reader().is_ok());
+            drop(turn);
+            assert_eq!(reader.0.load(Ordering::Relaxed), ended);
+        }
     }
 }

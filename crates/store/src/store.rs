@@ -1,13 +1,16 @@
 //! The store: a queue of changes to one writer, and a pool of readers.
 
 use crate::batch::Batch;
+use crate::commit_time::last_commit_time;
 use crate::connect::{self, Target, Use};
 use crate::deadline::Deadline;
 use crate::error::store_error;
 use crate::job::{Change, Work};
 use crate::job_queue::{JobQueue, Owner, closed};
-use crate::options::{Counters, Options, Stats};
-use crate::read_turns::{ReadTurn, ReadTurns};
+use crate::options::{Counters, Options, ReadConnections, Stats};
+use crate::read_turns::{ReadClass, ReadTurn, ReadTurns, Reader};
+use crate::scope::Scope;
+use crate::sql;
 use crate::writer::Writer;
 use async_trait::async_trait;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
@@ -15,8 +18,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
-use tolmach_domain::UserId;
+use tolmach_domain::{Timestamp, UserId};
 use tolmach_engine::ports::{Bus, PortError, Store, StoreError};
 
 /// Brings a database up to date and returns the names of the migrations that were applied. Safe
@@ -56,6 +60,8 @@ pub async fn probe(url: &str) -> Result<String, StoreError> {
 pub struct SqlStore {
     pub(crate) readers: DatabaseConnection,
     read_turns: ReadTurns,
+    /// The connections of the turns.
+    turn_readers: Vec<DatabaseConnection>,
     /// The writer's queue.
     queue: Arc<JobQueue>,
     /// Resolves when the writer has ended.
@@ -93,17 +99,29 @@ impl SqlStore {
         for name in connect::migrate(&target, options.timeout).await? {
             tracing::info!(name, "a migration was applied");
         }
-        let readers = target
-            .connect(Use::Read { connections: options.read_connections }, options.timeout)
-            .await?;
-        let read_turns = ReadTurns::new(options.read_connections);
-        let queue = Arc::new(JobQueue::new(options.queue_bytes));
+        let ReadConnections { points, pages, scans } = options.split_read_connections();
+        let readers = target.connect(Use::Read { connections: points }, options.timeout).await?;
+        let pages = connect_readers(&target, pages, options.timeout).await?;
+        let scans = connect_readers(&target, scans, options.timeout).await?;
+        let turn_readers: Vec<DatabaseConnection> =
+            pages.iter().chain(&scans).map(|reader| reader.database.clone()).collect();
+        let read_turns = ReadTurns::new(pages, scans, options.timeout);
+        let concurrent = sql::is_concurrent(readers.get_database_backend());
+        let queue = Arc::new(JobQueue::new(options.queue_bytes, concurrent));
         let counters = Arc::new(Counters::default());
-        let writer =
-            Writer::start(target, queue.clone(), bus, options.clone(), counters.clone()).await?;
+        let writer = Writer::start(
+            target,
+            readers.clone(),
+            queue.clone(),
+            bus,
+            options.clone(),
+            counters.clone(),
+        )
+        .await?;
         Ok(Arc::new(Self {
             readers,
             read_turns,
+            turn_readers,
             queue,
             writer: Mutex::new(Some(writer)),
             closed: AtomicBool::new(false),
@@ -143,7 +161,7 @@ impl SqlStore {
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut Batch) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     {
-        self.change(Some(user), size, change).await
+        self.write_in(Some(user), Scope::All, size, change).await
     }
 
     /// Queues a change without a user and waits for its answer.
@@ -152,16 +170,23 @@ impl SqlStore {
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut Batch) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     {
-        self.change(None, size, change).await
+        self.write_in(None, Scope::All, size, change).await
     }
 
-    async fn change<T, F>(&self, owner: Owner, size: usize, change: F) -> Result<T, StoreError>
+    /// Queues a change of a scope and waits for its answer.
+    pub(crate) async fn write_in<T, F>(
+        &self,
+        owner: Owner,
+        scope: Scope,
+        size: usize,
+        change: F,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut Batch) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let work = Work::Other(Box::new(Change { change, answer }));
+        let work = Work::Other(Box::new(Change { change, answer }), scope);
         self.submit(owner, size + JOB_SIZE, work, answered).await?.await
     }
 
@@ -189,16 +214,61 @@ impl SqlStore {
         Deadline::after(self.options.timeout).bound(reading).await
     }
 
-    /// A transaction that reads one snapshot of the database, for a request of this user.
+    /// The time up to which commits are complete, and a snapshot with all of them.
+    pub(crate) async fn snapshot_with_time(
+        &self,
+        user: Option<UserId>,
+    ) -> Result<(Timestamp, Snapshot), StoreError> {
+        let time = last_commit_time(&self.readers).await?;
+        Ok((time, self.snapshot(user).await?))
+    }
+
+    /// Reads a page by one statement on the connection that `work` is given.
+    pub(crate) async fn read_page<T, F>(
+        &self,
+        user: UserId,
+        work: impl Fn(DatabaseConnection) -> F + Send + Sync,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
+        self.read(|| async {
+            let turn = self.read_turns.take(ReadClass::Page, Some(user)).await?;
+            let Reader { database, limit } = turn.reader()?;
+            if limit.was_abandoned() {
+                // This waits for the end of the statement.
+                database.ping().await.map_err(store_error)?;
+            }
+            limit.begin(self.options.timeout);
+            let page = work(database.clone()).await?;
+            limit.finish();
+            Ok(page)
+        })
+        .await
+    }
+
+    /// A transaction that reads one snapshot of the database, for a page that this user wants.
     pub(crate) async fn snapshot(&self, user: Option<UserId>) -> Result<Snapshot, StoreError> {
+        self.snapshot_for(ReadClass::Page, user).await
+    }
+
+    /// A transaction that reads one snapshot of the database.
+    pub(crate) async fn snapshot_for(
+        &self,
+        class: ReadClass,
+        user: Option<UserId>,
+    ) -> Result<Snapshot, StoreError> {
         // Waiting for it can be cancelled, and leaves nothing that waits for a connection.
-        let turn = self.read_turns.take(user).await?;
-        let readers = self.readers.clone();
+        let turn = self.read_turns.take(class, user).await?;
+        let Reader { database, limit } = turn.reader()?;
+        let (database, limit, timeout) = (database.clone(), limit.clone(), self.options.timeout);
         // In a task of its own, so that it is never cancelled: a cancelled BEGIN of PostgreSQL's
         // leaves the connection in a transaction that the driver does not know of, and the next
         // user of the connection would read that old snapshot.
         let begun = tokio::spawn(async move {
-            let transaction = readers.begin().await?;
+            // This waits for the end of what the read before has abandoned.
+            let transaction = database.begin().await?;
+            limit.begin(timeout);
             Ok(Snapshot { transaction, _turn: turn })
         });
         let begun = begun.await;
@@ -235,6 +305,22 @@ impl Store for SqlStore {
         {
             tracing::error!("the writer panicked");
         }
-        connect::close(self.readers.clone()).await;
+        for readers in self.turn_readers.iter().chain([&self.readers]) {
+            connect::close(readers.clone()).await;
+        }
     }
+}
+
+/// Opens connections that one read at a time uses.
+async fn connect_readers(
+    target: &Target,
+    connections: u32,
+    timeout: Duration,
+) -> Result<Vec<Reader>, StoreError> {
+    let mut readers = Vec::new();
+    for _ in 0..connections {
+        let (database, limit) = target.connect_limited(timeout).await?;
+        readers.push(Reader { database, limit });
+    }
+    Ok(readers)
 }

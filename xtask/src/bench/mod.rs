@@ -7,6 +7,7 @@
 
 mod explanations;
 mod figures;
+mod large;
 mod report;
 mod results;
 mod rows;
@@ -18,6 +19,7 @@ use crate::extent::Extent;
 use crate::files;
 use crate::machine::Machine;
 use crate::project::Project;
+pub(crate) use large::run_large;
 use results::ScenarioResults;
 use runner::Runner;
 use std::io::Write;

@@ -42,6 +42,13 @@ pub trait FlowStore: Send + Sync + 'static {
     /// The flow with this id.
     async fn flow(&self, id: FlowId) -> Result<Option<Flow>, StoreError>;
 
+    /// The flow with this id, and true if the user is a member.
+    async fn flow_and_membership(
+        &self,
+        flow: FlowId,
+        user: UserId,
+    ) -> Result<Option<(Flow, bool)>, StoreError>;
+
     /// True if the flow exists and the user is a member.
     async fn is_member(&self, flow: FlowId, user: UserId) -> Result<bool, StoreError>;
 

@@ -3,12 +3,15 @@
 mod migrate;
 mod postgres;
 mod private_files;
+mod read_limit;
 mod sqlite;
 mod target;
 mod transaction;
 mod usage;
 
 pub(crate) use migrate::migrate;
+pub(crate) use postgres::Server;
+pub(crate) use read_limit::ReadLimit;
 pub(crate) use target::Target;
 pub(crate) use transaction::{begin_write, close};
 pub(crate) use usage::Use;

@@ -1,6 +1,7 @@
 //! SQLite.
 
 use super::private_files;
+use super::read_limit::ReadLimit;
 use super::usage::{STATEMENT_CACHE, Use};
 use crate::error::{is_locked, store_error};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -27,6 +28,10 @@ const READ_CACHE: &str = "-1024";
 /// The number of pages in the write-ahead log at which they are moved into the file: large, so that
 /// a page that changes often is moved seldom.
 const CHECKPOINT: &str = "4096";
+
+/// The number of steps of a statement after which SQLite looks at the limit of a read: some ten
+/// microseconds.
+const STEPS: i32 = 1_000;
 
 /// A database file.
 #[derive(Clone)]
@@ -74,9 +79,25 @@ impl File {
     }
 
     pub(super) async fn connect(&self, usage: Use) -> Result<DatabaseConnection, StoreError> {
+        self.connect_with(usage, None).await
+    }
+
+    /// One connection that reads, whose statements are interrupted when the limit is over.
+    pub(super) async fn connect_limited(
+        &self,
+        limit: ReadLimit,
+    ) -> Result<DatabaseConnection, StoreError> {
+        self.connect_with(Use::Read { connections: 1 }, Some(limit)).await
+    }
+
+    async fn connect_with(
+        &self,
+        usage: Use,
+        limit: Option<ReadLimit>,
+    ) -> Result<DatabaseConnection, StoreError> {
         let deadline = Instant::now() + BUSY_TIMEOUT;
         loop {
-            match self.connect_once(usage).await {
+            match self.connect_once(usage, limit.clone()).await {
                 // SQLite does not apply the busy timeout to turning on the write-ahead log, which
                 // two processes that start at once may both do.
                 Err(error) if is_locked(&error) && Instant::now() < deadline => {
@@ -87,7 +108,11 @@ impl File {
         }
     }
 
-    async fn connect_once(&self, usage: Use) -> Result<DatabaseConnection, StoreError> {
+    async fn connect_once(
+        &self,
+        usage: Use,
+        limit: Option<ReadLimit>,
+    ) -> Result<DatabaseConnection, StoreError> {
         let mut options = ConnectOptions::new(&self.url);
         let connections = match usage {
             Use::Write | Use::Maintain => 1,
@@ -100,6 +125,19 @@ impl File {
             .test_before_acquire(false);
         // A connection to a file does not break while idle.
         options.idle_timeout(None).max_lifetime(None);
+        if let Some(limit) = limit {
+            options.map_sqlx_sqlite_pool_opts(move |pool| {
+                let limit = limit.clone();
+                pool.after_connect(move |connection, _| {
+                    let limit = limit.clone();
+                    Box::pin(async move {
+                        let mut handle = connection.lock_handle().await?;
+                        handle.set_progress_handler(STEPS, move || !limit.is_over());
+                        Ok(())
+                    })
+                })
+            });
+        }
         options.map_sqlx_sqlite_opts(move |options| {
             let options = options
                 .journal_mode(SqliteJournalMode::Wal)
@@ -121,5 +159,55 @@ impl File {
             }
         });
         Database::connect(options).await.map_err(store_error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::is_fatal;
+    use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
+
+    const ENDLESS: &str =
+        "WITH RECURSIVE s (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s) SELECT count(*) FROM s";
+
+    async fn limited() -> (tempfile::TempDir, DatabaseConnection, ReadLimit) {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?mode=rwc", folder.path().join("limit.db").display());
+        let limit = ReadLimit::new();
+        let database = File::parse(&url).unwrap().connect_limited(limit.clone()).await.unwrap();
+        (folder, database, limit)
+    }
+
+    async fn run(database: &impl ConnectionTrait, sql: &str) -> Result<(), StoreError> {
+        let statement = Statement::from_string(database.get_database_backend(), sql);
+        database.query_all_raw(statement).await.map(drop).map_err(store_error)
+    }
+
+    #[tokio::test]
+    async fn a_statement_is_interrupted_when_the_limit_is_over() {
+        let (_folder, database, limit) = limited().await;
+        for allowed in [Duration::ZERO, Duration::from_millis(1), Duration::from_millis(20)] {
+            limit.begin(allowed);
+            let error = run(&database, ENDLESS).await.unwrap_err();
+            assert!(is_fatal(&error), "it may be tried again: {error:?}");
+        }
+        run(&database, "SELECT 1").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_abandoned_read_leaves_its_connection_to_the_next_one() {
+        let (_folder, database, limit) = limited().await;
+        for _ in 0..3 {
+            let snapshot = database.begin().await.unwrap();
+            limit.begin(Duration::MAX);
+            let endless = tokio::time::timeout(Duration::ZERO, run(&snapshot, ENDLESS)).await;
+            assert!(endless.is_err());
+            drop(snapshot);
+            limit.end();
+        }
+        let snapshot = database.begin().await.unwrap();
+        limit.begin(Duration::MAX);
+        run(&snapshot, "SELECT 1").await.unwrap();
     }
 }

@@ -1,6 +1,7 @@
 //! The database that a URL names.
 
 use super::postgres::Server;
+use super::read_limit::ReadLimit;
 use super::sqlite::File;
 use super::usage::Use;
 use sea_orm::DatabaseConnection;
@@ -62,6 +63,20 @@ impl Target {
             Self::Sqlite(file) => file.connect(usage).await,
             Self::Postgres(server) => server.connect(usage, timeout).await,
         }
+    }
+
+    /// One connection that reads, and the limit at which SQLite interrupts its statements. A server
+    /// has a limit of its own, of `timeout` for each statement.
+    pub(crate) async fn connect_limited(
+        &self,
+        timeout: Duration,
+    ) -> Result<(DatabaseConnection, ReadLimit), StoreError> {
+        let limit = ReadLimit::new();
+        let database = match self {
+            Self::Sqlite(file) => file.connect_limited(limit.clone()).await?,
+            Self::Postgres(server) => server.connect(Use::Read { connections: 1 }, timeout).await?,
+        };
+        Ok((database, limit))
     }
 
     /// The time limit of a transaction that writes. A server may stop answering while others wait

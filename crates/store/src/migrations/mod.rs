@@ -19,7 +19,10 @@ mod m000013_identifiers;
 mod m000014_recovery_tokens;
 mod m000015_external_ids;
 mod m000016_member_business;
+mod m000017_commit_order;
 mod m000018_import_sources;
+mod m000019_user_search;
+mod m000020_housekeeping;
 
 pub(crate) struct Migrator;
 
@@ -43,7 +46,10 @@ impl MigratorTrait for Migrator {
             Box::new(m000014_recovery_tokens::Migration),
             Box::new(m000015_external_ids::Migration),
             Box::new(m000016_member_business::Migration),
+            Box::new(m000017_commit_order::Migration),
             Box::new(m000018_import_sources::Migration),
+            Box::new(m000019_user_search::Migration),
+            Box::new(m000020_housekeeping::Migration),
         ]
     }
 }

@@ -24,6 +24,21 @@ pub(crate) async fn flow<C: ConnectionTrait>(
     at_most_one(found.all(database).await)?.map(to_flow).transpose()
 }
 
+/// The flow with this id, and true if the user is a member.
+pub(crate) async fn flow_and_membership<C: ConnectionTrait>(
+    database: &C,
+    id: FlowId,
+    user: UserId,
+) -> Result<Option<(Flow, bool)>, StoreError> {
+    let values = vec![id.get().into(), user.get().into()];
+    let Some(row) = sql::row(database, &sql::FLOW_AND_MEMBERSHIP, values).await? else {
+        return Ok(None);
+    };
+    let member: Option<i64> = get(&row, "member")?;
+    let flow = to_flow(flow::Model::from_query_result(&row, "").map_err(store_error)?)?;
+    Ok(Some((flow, member.is_some())))
+}
+
 /// True if the user is a member. Deleting a flow deletes its members, so the flow is not read.
 pub(crate) async fn is_member<C: ConnectionTrait>(
     database: &C,

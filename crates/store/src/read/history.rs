@@ -5,7 +5,7 @@ use super::flows::{flow, membership};
 use super::messages::{messages, size};
 use super::summaries::{FlowList, Selected, select};
 use super::users::user;
-use crate::commit_time::last_commit_time;
+use crate::rows::message as to_message;
 use crate::sql::{self, FlowScope, get};
 use sea_orm::ConnectionTrait;
 use tolmach_domain::{
@@ -55,8 +55,7 @@ pub(crate) async fn history<C: ConnectionTrait>(
             }
         }
     };
-    let kept = fitting(messages.iter().rev().map(message_size), max_bytes);
-    messages.drain(..messages.len() - kept);
+    drop_oldest(&mut messages, max_bytes);
     let mut next_mark = None;
     if let Some(last) = messages.last().filter(|_| mark_read) {
         next_mark = membership(database, flow_id, viewer)
@@ -65,6 +64,30 @@ pub(crate) async fn history<C: ConnectionTrait>(
             .map(|_| last.posted);
     }
     Ok(History { page: MessagePage { flow: flow_id, messages, version }, next_mark })
+}
+
+/// The newest messages of a flow and its version, by one statement.
+pub(crate) async fn newest<C: ConnectionTrait>(
+    database: &C,
+    flow_id: FlowId,
+    limit: u32,
+    max_bytes: usize,
+) -> Result<MessagePage, StoreError> {
+    let values = vec![flow_id.get().into(), i64::from(limit).into(), size(max_bytes)];
+    let rows = sql::rows(database, &sql::NEWEST_MESSAGES, values).await?;
+    let version = match rows.first() {
+        Some(row) => Version(get(row, "flow_version")?),
+        None => flow(database, flow_id).await?.ok_or(Fault::NoSuchFlow)?.version,
+    };
+    let mut messages = rows.iter().map(to_message).collect::<Result<Vec<_>, _>>()?;
+    drop_oldest(&mut messages, max_bytes);
+    Ok(MessagePage { flow: flow_id, messages, version })
+}
+
+/// Leaves the newest messages that fit.
+fn drop_oldest(messages: &mut Vec<Message>, max_bytes: usize) {
+    let kept = fitting(messages.iter().rev().map(message_size), max_bytes);
+    messages.drain(..messages.len() - kept);
 }
 
 /// The oldest messages that a viewer has not read. Does not move the read mark.
@@ -91,15 +114,15 @@ pub(crate) async fn unread<C: ConnectionTrait>(
     Ok(MessagePage { flow: flow_id, messages, version })
 }
 
+/// Changes after one time and up to another, until which commits are complete.
 pub(crate) async fn changes<C: ConnectionTrait>(
     database: &C,
     id: UserId,
-    since: Timestamp,
+    (since, newest): (Timestamp, Timestamp),
     flow: Option<FlowId>,
     limit: u32,
     max_bytes: usize,
 ) -> Result<Changes, StoreError> {
-    let newest = last_commit_time(database).await?;
     // One half is for messages, the other one for flows.
     let max_bytes = max_bytes / 2;
     let changed = ChangedMessages {

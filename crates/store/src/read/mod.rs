@@ -21,8 +21,10 @@ pub(crate) use external_ids::{
     external_id_bounds, external_id_bytes, external_ids_of_objects, kind_number,
     objects_of_external_ids,
 };
-pub(crate) use flows::{acquaintances, flow, flow_versions, has_business_member, is_member};
-pub(crate) use history::{changes, history, messages_after, unread};
+pub(crate) use flows::{
+    acquaintances, flow, flow_and_membership, flow_versions, has_business_member, is_member,
+};
+pub(crate) use history::{changes, history, messages_after, newest, unread};
 pub(crate) use login_counters::login_counters;
 pub(crate) use sessions::{is_recovery_token_valid, session, session_by_token};
 pub(crate) use summaries::{flow_summaries, flow_summary};

@@ -6,7 +6,7 @@ use crate::error::store_error;
 use crate::rows::user as to_user;
 use crate::sql;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
     QuerySelect,
 };
 use tolmach_domain::{User, UserId};
@@ -67,19 +67,36 @@ pub(crate) async fn search_users<C: ConnectionTrait>(
     if query.len() > MAX_QUERY_BYTES || check_storable("query", query).is_err() {
         return Ok(Vec::new());
     }
+    let (text, backend) = (case_folded(query), database.get_database_backend());
+    let limit = i64::from(limit).into();
+    let (statement, values) = if text.chars().count() < 3 {
+        let after = format!("{text}{}", char::MAX);
+        let values = vec![pattern(&text).into(), text.into(), after.into(), limit];
+        (sql::SEARCH_USERS_SHORTLY.as_str(), values)
+    } else if backend == DbBackend::Postgres {
+        (sql::search_users(backend), vec![pattern(&text).into(), limit])
+    } else {
+        // As a phrase, in which only the quotation mark has a meaning.
+        let phrase = format!("\"{}\"", text.replace('"', "\"\""));
+        (sql::search_users(backend), vec![phrase.into(), limit])
+    };
+    let rows = sql::rows(database, statement, values).await?;
+    rows.iter()
+        .map(|row| user::Model::from_query_result(row, "").map_err(store_error).and_then(to_user))
+        .collect()
+}
+
+/// A pattern of the texts that have this one.
+fn pattern(text: &str) -> String {
     let mut pattern = String::from("%");
-    for letter in case_folded(query).chars() {
+    for letter in text.chars() {
         if matches!(letter, '%' | '_' | '\\') {
             pattern.push('\\');
         }
         pattern.push(letter);
     }
     pattern.push('%');
-    let values = vec![pattern.into(), i64::from(limit).into()];
-    let rows = sql::rows(database, &sql::SEARCH_USERS, values).await?;
-    rows.iter()
-        .map(|row| user::Model::from_query_result(row, "").map_err(store_error).and_then(to_user))
-        .collect()
+    pattern
 }
 
 pub(crate) async fn list_users<C: ConnectionTrait>(

@@ -232,8 +232,8 @@ fn within_size(selection: &str, direction: &str, parameter: usize) -> String {
     )
 }
 
-/// The messages that satisfy a condition, with their authors and the kinds of their flows; none of
-/// a deleted flow. `limit` bounds the joins.
+/// The messages that satisfy a condition, with their authors and the kinds and versions of their
+/// flows; none of a deleted flow. `limit` bounds the joins.
 fn with_authors(condition: &str, limit: &str, order: &str) -> String {
     columns_with_authors(&columns::<message::Entity>("m"), condition, limit, order)
 }
@@ -241,7 +241,7 @@ fn with_authors(condition: &str, limit: &str, order: &str) -> String {
 fn columns_with_authors(columns: &str, condition: &str, limit: &str, order: &str) -> String {
     format!(
         "SELECT m.*, u.login AS author_login, u.username AS author_username, \
-         u.name AS author_name, f.kind AS flow_kind \
+         u.name AS author_name, f.kind AS flow_kind, f.version AS flow_version \
          FROM (SELECT {columns} FROM message m WHERE {condition} {limit}) m \
          JOIN \"user\" u ON u.id = m.author_id JOIN flow f ON f.id = m.flow_id \
          WHERE f.deleted_at IS NULL ORDER BY {order}"

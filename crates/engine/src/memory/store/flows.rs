@@ -41,6 +41,18 @@ impl FlowStore for MemoryStore {
         self.read(|state| state.flows.get(&id).map(|record| record.flow.clone())).await
     }
 
+    async fn flow_and_membership(
+        &self,
+        flow: FlowId,
+        user: UserId,
+    ) -> Result<Option<(Flow, bool)>, StoreError> {
+        self.read(|state| {
+            let record = state.flows.get(&flow)?;
+            Some((record.flow.clone(), record.members.contains_key(&user)))
+        })
+        .await
+    }
+
     async fn is_member(&self, flow: FlowId, user: UserId) -> Result<bool, StoreError> {
         self.read(|state| state.is_member(flow, user)).await
     }

@@ -545,3 +545,23 @@ pub async fn a_deleted_flow_is_not_found_and_its_id_is_not_reused(fixture: &mut 
         (Version(1), vec!["keyed".to_owned()])
     );
 }
+
+/// Of a member, of another user, and none of a flow that is deleted or was never there.
+pub async fn a_flow_is_found_with_a_membership(fixture: &mut Fixture) {
+    let [anna, boris] = fixture.users(["anna", "boris"]).await;
+    let group = fixture.group(&anna, &[]).await;
+    let deleted = fixture.group(&anna, &[]).await;
+    let now = fixture.tick();
+    let store = fixture.store.clone();
+    let delete = store.delete_flow(deleted.id, anna.id, FlowKindFilter::Any, None, now).await;
+    delete.expect("she owns it");
+    let absent = FlowId::new(999).expect("an id");
+    for (flow, user, expected) in [
+        (group.id, &anna, Some((group.clone(), true))),
+        (group.id, &boris, Some((group.clone(), false))),
+        (deleted.id, &anna, None),
+        (absent, &anna, None),
+    ] {
+        assert_eq!(store.flow_and_membership(flow, user.id).await, Ok(expected));
+    }
+}

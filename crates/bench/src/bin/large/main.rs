@@ -1,0 +1,95 @@
+//! Large worlds: what reading and membership cost where users, flows and messages are many.
+//!
+//! Builds a world by SQL in a new database of each kind, measures the store in this process, and
+//! prints a table with the aims. `cargo xtask bench --large` runs it.
+
+mod measure;
+mod rows;
+mod world;
+
+use clap::Parser;
+use measure::Row;
+use std::error::Error;
+use std::io::Write;
+use std::sync::Arc;
+use tolmach_bus::InProcess;
+use tolmach_engine::ports::Store;
+use tolmach_store::{Options, SqlStore};
+use tolmach_test_servers::{Durability, Postgres};
+use world::{Size, World};
+
+/// Any error ends the run: half a run gives no table.
+type LargeResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Builds large worlds, measures them, and prints a table.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Small worlds, to prove in seconds that it works
+    #[arg(long)]
+    short: bool,
+    /// Measure only the rows whose name contains this
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Measure this kind of database only
+    #[arg(long)]
+    store: Option<Kind>,
+}
+
+/// The kind of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// A file
+    Sqlite,
+    /// A private server
+    Postgres,
+}
+
+#[tokio::main]
+async fn main() -> LargeResult<()> {
+    let arguments = Arguments::parse();
+    let size = if arguments.short { Size::SHORT } else { Size::WHOLE };
+    let mut table = String::from("| row | store | measured | aim | |\n|---|---|---|---|---|\n");
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        if arguments.store.is_some_and(|only| only != kind) {
+            continue;
+        }
+        if let (Kind::Postgres, Some(missing)) = (kind, Postgres::missing()) {
+            tolmach_test_servers::skipped(&missing);
+            continue;
+        }
+        for row in measure(kind, size, &arguments.only).await? {
+            table.push_str(&row.line(kind.name(), !arguments.short));
+        }
+    }
+    write!(std::io::stdout(), "{table}")?;
+    Ok(())
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        }
+    }
+}
+
+/// Builds a world in a new database and measures the rows whose name contains `only`.
+async fn measure(kind: Kind, size: Size, only: &str) -> LargeResult<Vec<Row>> {
+    let folder = tempfile::tempdir()?;
+    let (url, _server) = match kind {
+        Kind::Sqlite => {
+            let file = folder.path().join("large.sqlite");
+            (format!("sqlite://{}?mode=rwc", file.display()), None)
+        }
+        Kind::Postgres => {
+            let server = Postgres::start(Durability::Fast);
+            (server.url(), Some(server))
+        }
+    };
+    let world = World::build(&url, size).await?;
+    let store = SqlStore::open(&url, Arc::new(InProcess::default()), Options::default()).await?;
+    let rows = rows::measure(&*store, &world, only).await?;
+    store.close().await;
+    Ok(rows)
+}
