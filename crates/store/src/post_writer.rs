@@ -203,7 +203,9 @@ impl PostWriter {
                 }
             }
         }
-        let connection = self.server.connect_one(self.options.timeout).await?;
+        let mut connection = self.server.connect_one(self.options.timeout).await?;
+        let removing = sqlx::query(sql::REMOVE_CONNECTIONS).execute(&mut connection);
+        removing.await.map_err(sqlx_error)?;
         let now = Instant::now();
         Ok(Session { connection, opened: now, used: now })
     }

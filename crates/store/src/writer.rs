@@ -11,7 +11,6 @@ use crate::post_writer::{POST_WRITERS, PostWriter};
 use crate::publication::Publication;
 use crate::scope::LockedFlows;
 use crate::slow_log::log_if_slow;
-use crate::sql;
 use sea_orm::DatabaseConnection;
 use std::collections::VecDeque;
 use std::error::Error;
@@ -128,7 +127,6 @@ impl Writer {
     async fn connect(&mut self) -> Result<(), StoreError> {
         let database = self.connection().await?;
         last_commit_time(&database).await?;
-        sql::remove_connections(&database).await?;
         self.database = Some(database);
         Ok(())
     }

@@ -22,7 +22,7 @@ const END_COPY: &str = "UPDATE commit_clock SET id = 3 WHERE id = 2";
 pub(crate) const BEGIN_CHANGES: &str = "SELECT begin_changes($1, $2, $3) AS last";
 
 /// Removes the rows of connections that ended, and of some others, which write theirs again.
-const REMOVE_CONNECTIONS: &str = "\
+pub(crate) const REMOVE_CONNECTIONS: &str = "\
     DELETE FROM commit_clock WHERE id IN (SELECT id FROM commit_clock \
     WHERE id < 0 AND last < (SELECT max(last) FROM commit_clock) FOR UPDATE SKIP LOCKED)";
 
@@ -64,17 +64,9 @@ pub(crate) fn end_changes(backend: DbBackend) -> &'static str {
 pub(crate) async fn end_copy<C: ConnectionTrait>(database: &C) -> Result<(), StoreError> {
     execute(database, END_COPY, Vec::new()).await?;
     if is_concurrent(database.get_database_backend()) {
-        let next = "SELECT setval('commit_time_seq', greatest((SELECT max(last) FROM commit_clock), \
-             (SELECT last_value FROM commit_time_seq)))";
+        let next = "SELECT setval('commit_time_seq', greatest(\
+             (SELECT max(last) FROM commit_clock), (SELECT last_value FROM commit_time_seq)))";
         execute(database, next, Vec::new()).await?;
-    }
-    Ok(())
-}
-
-/// Removes what earlier connections left.
-pub(crate) async fn remove_connections<C: ConnectionTrait>(database: &C) -> Result<(), StoreError> {
-    if is_concurrent(database.get_database_backend()) {
-        execute(database, REMOVE_CONNECTIONS, Vec::new()).await?;
     }
     Ok(())
 }

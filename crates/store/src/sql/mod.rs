@@ -23,8 +23,8 @@ mod world;
 
 pub(crate) use blocks::{ADD_BLOCK, BLOCK_IN_CHAT, BLOCKED_USERS, BLOCKERS, COUNT_OTHER_BLOCKS};
 pub(crate) use commit_clock::{
-    BEGIN_CHANGES, BEGIN_COPY, SOURCE_OF_COPY, end_changes, end_copy, is_concurrent,
-    last_commit_time, lock_schema, remove_connections,
+    BEGIN_CHANGES, BEGIN_COPY, REMOVE_CONNECTIONS, SOURCE_OF_COPY, end_changes, end_copy,
+    is_concurrent, last_commit_time, lock_schema,
 };
 pub(crate) use event_log::{APPEND_EVENT, EVENTS_AFTER, FLOWS_CHANGED_AFTER};
 pub(crate) use external_ids::{
