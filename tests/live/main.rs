@@ -39,6 +39,8 @@ mod hostile;
 #[cfg(test)]
 mod http_bodies;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod mode;

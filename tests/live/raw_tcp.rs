@@ -45,7 +45,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Values<S> {
         let _ = within("a write", self.stream.write_all(bytes.as_ref())).await;
     }
 
-    async fn receive(&mut self) -> Value {
+    pub(crate) async fn receive(&mut self) -> Value {
         loop {
             let mut values = Deserializer::from_slice(&self.received).into_iter();
             if let Some(Ok(value)) = values.next() {
@@ -149,7 +149,7 @@ async fn a_login_has_a_deadline_and_nothing_has_one_after_it() {
     // A WebSocket that answers no ping ends.
     let _silent = Mode::register(&gateway, "bob").await;
     eventually("the end of a silent WebSocket", async || {
-        let open = gateway.metric("tolmach_connections{", "mode").await;
+        let open = gateway.metric("tolmach_connections", "mode").await;
         (open == 0.0).then_some(())
     })
     .await;

@@ -4,7 +4,7 @@ use crate::config::{Config, ConfigError, Sources};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
-use tolmach_domain::FlowId;
+use tolmach_domain::{FlowId, IdNamespace};
 
 /// A gateway between chat protocols: clients of different wire formats connect unchanged and talk
 /// to each other.
@@ -99,6 +99,23 @@ pub(crate) enum Command {
         #[arg(long, value_name = "URL", env = "TOLMACH_COPY_TO", hide_env_values = true)]
         to: String,
     },
+    /// Import users, conversations and messages of another server, with their passwords and numbers
+    ///
+    /// Gateways may run meanwhile. What was imported before is found and not changed; an import
+    /// that was interrupted resumes when the command is run again.
+    Import(ImportArguments),
+    /// Write all users, conversations and messages as lines of the form tolmach-world/1
+    ///
+    /// The lines have the hashes of passwords: keep them as private as the database. Photos are
+    /// named, not contained.
+    Export {
+        /// The file; without it, standard output
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// The name by which an import finds these objects again
+        #[arg(long, value_name = "NAME", default_value = "tolmach")]
+        source: IdNamespace,
+    },
     /// Add, change, delete and list accounts
     #[command(subcommand)]
     User(UserCommand),
@@ -116,6 +133,26 @@ pub(crate) enum Command {
     Demo,
 }
 
+/// What to import, and how.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// Files of the form tolmach-world/1, `-` for standard input; with --from, the database's URL
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) input: Vec<PathBuf>,
+    /// Read the database of another server: morelia or uchat, each sqlite:PATH
+    #[arg(long, value_name = "SERVER")]
+    pub(crate) from: Option<String>,
+    /// Import nothing, and tell what would be refused or changed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Write the refused records to a file, as JSON Lines, and succeed all the same
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rejects: Option<PathBuf>,
+    /// Begin at the first line, also after an interrupted import
+    #[arg(long)]
+    pub(crate) restart: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum DialectCommand {
     /// Check files as serving does, each with those beside it that it extends
@@ -129,6 +166,18 @@ pub(crate) enum DialectCommand {
         /// The id of the dialect: lowercase letters, digits and hyphens, a letter first
         #[arg(value_parser = dialect_id)]
         id: String,
+        /// Draft the file from recorded frames: it matches them, and asks what they do not tell
+        ///
+        /// A line of the capture is a frame, after > of a client or < of its server, or an object
+        /// with `dir` ("client", "server") and `frame`.
+        #[arg(long, value_name = "CAPTURE", conflicts_with = "as_crate")]
+        from: Option<PathBuf>,
+        /// Write a crate into the folder ID-gateway instead, for a wire that no file can say
+        #[arg(long = "crate", requires = "sources")]
+        as_crate: bool,
+        /// The folder of Tolmach's repository, whose crates the new one is built on
+        #[arg(long, value_name = "DIR", requires = "as_crate")]
+        sources: Option<PathBuf>,
     },
 }
 
@@ -180,9 +229,29 @@ pub(crate) enum UserCommand {
     Delete {
         /// The login or e-mail address of the account
         login: String,
+        /// Erase the profile and delete the messages too: the login alone stays, so that nobody
+        /// else gets it. Reads all messages of the database
+        #[arg(long)]
+        erase: bool,
+    },
+    /// Write everything of a user into a new folder: data.jsonl, of the form tolmach-world/1, and
+    /// the photo
+    ///
+    /// The profile, the conversations, the user's own messages and memberships, without the hash of
+    /// the password. Reads all messages of the database.
+    Export {
+        /// The login or e-mail address of the account
+        login: String,
+        /// The folder, which must not exist
+        folder: PathBuf,
     },
     /// List all accounts
-    List,
+    List {
+        /// Tell by which kind of hash each password is stored: those of other servers are replaced
+        /// when their users log in
+        #[arg(long)]
+        hashes: bool,
+    },
     /// Make a user leave a group or channel
     ///
     /// If the user owns it, it passes to the member who has been there longest. It is deleted with
@@ -297,6 +366,9 @@ mod tests {
             ("tolmach user", "list"),
             ("tolmach user add a", "--password-stdin"),
             ("tolmach user add a --password b --password-stdin", "cannot be used with"),
+            ("tolmach dialect new a --crate", "--sources"),
+            ("tolmach dialect new a --sources b", "--crate"),
+            ("tolmach dialect new a --crate --sources b --from c", "cannot be used with"),
             ("tolmach user set a --admin=maybe", "[possible values: true, false]"),
             ("tolmach --listen a:1 user list", "--listen is for the commands serve and check"),
         ] {

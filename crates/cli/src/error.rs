@@ -10,12 +10,13 @@ use tolmach_adapters::{
 };
 use tolmach_bus::OpenError;
 use tolmach_client::ClientError;
-use tolmach_dialect_declared::FileError;
-use tolmach_domain::Fault;
-use tolmach_engine::ErrorChain;
+use tolmach_dialect_declared::{DraftError, FileError};
+use tolmach_domain::{Fault, InvalidNamespace};
 use tolmach_engine::ports::{PortError, StoreError};
-use tolmach_server::{BuildError, MetricsError, TlsError};
+use tolmach_engine::{ErrorChain, ImportError};
+use tolmach_server::{BuildError, MetricsError, RouteError, TlsError};
 use tolmach_store::CopyError;
+use tolmach_world::SourceError;
 use tracing_subscriber::filter::ParseError;
 
 /// A command that failed.
@@ -36,6 +37,8 @@ pub(crate) enum UsageError {
     Config(#[from] ConfigError),
     #[error("`dialects`")]
     Dialect(#[from] DialectError),
+    #[error("`dialects.folder`")]
+    Routes(#[source] RouteError),
     #[error("`log.filter`")]
     LogFilter(#[from] ParseError),
     #[error("`{key}` = {address:?} names no address")]
@@ -68,6 +71,18 @@ pub(crate) enum UsageError {
     Folder { name: &'static str, folder: PathBuf, source: io::Error },
     #[error("every dialect is disabled: nothing would be served")]
     NothingEnabled,
+    #[error("{} cannot be read", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("{}: {problem}", path.display())]
+    Conformance { path: PathBuf, problem: String },
+    #[error("{}", path.display())]
+    Capture { path: PathBuf, source: DraftError },
+    #[error("{0} is a dialect of Tolmach's own: choose another id")]
+    DialectTaken(String),
+    #[error("{} cannot be made", folder.display())]
+    NewFolder { folder: PathBuf, source: io::Error },
+    #[error("`--from`: {0}")]
+    ImportSource(String),
     #[error("a password is needed")]
     NoPassword,
     #[error("nothing to set: give --admin, --business, --email, --password or --password-stdin")]
@@ -89,6 +104,8 @@ pub(crate) enum RuntimeError {
     Entropy(#[from] EntropyError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("{} cannot be written", path.display())]
+    File { path: PathBuf, source: io::Error },
     #[error("cannot listen on {address}")]
     Listen { address: String, source: io::Error },
     #[error(transparent)]
@@ -105,6 +122,31 @@ pub(crate) enum RuntimeError {
     NoSuchAccount(String),
     #[error(transparent)]
     Fault(#[from] Fault),
+    #[error("{} cannot be read", path.display())]
+    WorldFile { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    WorldSource(#[from] SourceError),
+    #[error("{0}")]
+    World(String),
+    #[error("{0}: the first line is no {{\"world\":{{\"form\":\"tolmach-world/1\",…}}}}")]
+    NoWorldHeader(String),
+    #[error("the file for refused records cannot be written")]
+    Rejects(#[source] io::Error),
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error("the import ended unexpectedly")]
+    ImportTask(#[source] tokio::task::JoinError),
+    #[error(
+        "the first {lines} lines are not those of the import that was interrupted; with --restart \
+         it begins anew, and what is there is found"
+    )]
+    ImportChanged { lines: u64 },
+    #[error("{messages} messages, read back, are not as they were imported")]
+    ImportWrong { messages: u64 },
+    #[error("{records} records were refused; --rejects FILE collects them\n{text}")]
+    Refused { records: u64, text: String },
+    #[error(transparent)]
+    Namespace(#[from] InvalidNamespace),
     #[error(transparent)]
     Copy(#[from] CopyError),
     #[error(transparent)]
@@ -128,6 +170,10 @@ impl CliError {
     pub(crate) fn lines(&self) -> Vec<String> {
         match self {
             Self::Usage(error) => usage_lines(error),
+            Self::Runtime(RuntimeError::Refused { records, text }) => {
+                let count = format!("{records} records were refused; --rejects FILE collects them");
+                text.lines().map(str::to_owned).chain([count]).collect()
+            }
             Self::Runtime(error) => vec![line(error)],
         }
     }

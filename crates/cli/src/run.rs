@@ -1,7 +1,9 @@
 //! The process: arguments, the runtime, one command, its output and its exit code.
 
 use crate::arguments::{Arguments, Command};
-use crate::commands::{check, copy, demo, dialect, dialects, migrate, serve, token, user};
+use crate::commands::{
+    check, copy, demo, dialect, dialects, export, import, migrate, serve, token, user,
+};
 use crate::error::{CliError, RuntimeError};
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -30,6 +32,8 @@ async fn run(arguments: Arguments) -> Result<String, CliError> {
         Command::Copy { from, to } => {
             copy::run(&location, &Secret::new(from), &Secret::new(to)).await
         }
+        Command::Import(arguments) => import::run(&location, &arguments).await,
+        Command::Export { file, source } => export::run(&location, file.as_deref(), &source).await,
         Command::User(command) => user::run(&location, command).await,
         Command::Token { login } => token::run(&location, &login).await,
         Command::Dialects => dialects::run(&location),

@@ -68,8 +68,8 @@ impl Engine {
         }
     }
 
-    /// Replaces the hash of another server, which `password` was found to be the right one by. After
-    /// [`legacy_hashes_until`](crate::Policy::legacy_hashes_until) the login is refused, as by a
+    /// Replaces the hash of another server after a login by it. From
+    /// [`legacy_hashes_until`](crate::Policy::legacy_hashes_until) on the login is refused, as by a
     /// wrong password, and a recovery link is mailed.
     async fn replace_legacy_hash(
         &self,

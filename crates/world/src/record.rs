@@ -229,9 +229,11 @@ impl Record {
     /// Reads a line.
     pub fn parse(line: &[u8]) -> Result<Self, RecordError> {
         let mut deserializer = serde_json::Deserializer::from_slice(line);
-        let record: Self = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            RecordError { field: error.path().to_string(), reason: error.inner().to_string() }
-        })?;
+        let record: Self =
+            serde_path_to_error::deserialize(&mut deserializer).map_err(|error| RecordError {
+                field: error.path().to_string(),
+                reason: error.inner().to_string(),
+            })?;
         let whole = |reason: String| RecordError { field: ".".into(), reason };
         deserializer.end().map_err(|error| whole(error.to_string()))?;
         match &record {
@@ -245,10 +247,8 @@ impl Record {
 
     /// The line, without its end.
     pub fn to_line(&self) -> Result<String, RecordError> {
-        let whole = |error: serde_json::Error| RecordError {
-            field: ".".into(),
-            reason: error.to_string(),
-        };
+        let whole =
+            |error: serde_json::Error| RecordError { field: ".".into(), reason: error.to_string() };
         serde_json::to_string(self).map_err(whole)
     }
 }
@@ -318,7 +318,10 @@ mod tests {
             (r#"{"user":{"id":7}}"#, "user"),
             (r#"{"user":{"id":-7,"login":"a"}}"#, "user.id"),
             (r#"{"user":{"id":7,"login":"a","colour":1}}"#, "user.colour"),
-            (r#"{"message":{"id":1,"flow":1,"author":1,"posted_at":"today"}}"#, "message.posted_at"),
+            (
+                r#"{"message":{"id":1,"flow":1,"author":1,"posted_at":"today"}}"#,
+                "message.posted_at",
+            ),
             (r#"{"world":{"form":"tolmach-world/2","source":"old"}}"#, "world.form"),
             (r#"{"member":{"flow":9,"user":7}} {}"#, "."),
         ] {

@@ -228,11 +228,7 @@ fn scrypt_params(log_n: u8, r: u32, p: u32) -> Result<scrypt::Params, HashFormEr
 }
 
 /// Django's `ITERATIONS$SALT$HASH`, the salt as a text, the hash in base64.
-fn django_pbkdf2(
-    name: &'static str,
-    digest: Digest,
-    text: &str,
-) -> Result<Form, HashFormError> {
+fn django_pbkdf2(name: &'static str, digest: Digest, text: &str) -> Result<Form, HashFormError> {
     let malformed = HashFormError::Malformed(name);
     let [rounds, salt, hash] = parts(text).ok_or(malformed)?;
     let rounds = rounds.parse().map_err(|_| malformed)?;
@@ -306,7 +302,8 @@ fn hex(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) || text.len() > 2 * MAX_BYTES {
         return None;
     }
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit =
+        |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let pairs = text.as_bytes().chunks(2);
     pairs.map(|pair| Some(digit(pair.first()?)? << 4 | digit(pair.get(1)?)?)).collect()
 }

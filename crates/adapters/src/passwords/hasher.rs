@@ -206,8 +206,14 @@ mod tests {
             "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
             "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
         ] {
-            assert_eq!(quick().verify(&Secret::new("U*U"), Some(hash), ORIGIN).await, Ok(PasswordCheck::Right));
-            assert_eq!(quick().verify(&Secret::new("U*V"), Some(hash), ORIGIN).await, Ok(PasswordCheck::Wrong));
+            assert_eq!(
+                quick().verify(&Secret::new("U*U"), Some(hash), ORIGIN).await,
+                Ok(PasswordCheck::Right)
+            );
+            assert_eq!(
+                quick().verify(&Secret::new("U*V"), Some(hash), ORIGIN).await,
+                Ok(PasswordCheck::Wrong)
+            );
         }
     }
 
@@ -217,7 +223,10 @@ mod tests {
             let bcrypt = bcrypt(cost, 0);
             let parts: ::bcrypt::HashParts = bcrypt.dummy_hash.parse().unwrap();
             assert_eq!(parts.get_cost(), cost);
-            assert_eq!(bcrypt.verify(&Secret::new("a"), None, ORIGIN).await, Ok(PasswordCheck::Wrong));
+            assert_eq!(
+                bcrypt.verify(&Secret::new("a"), None, ORIGIN).await,
+                Ok(PasswordCheck::Wrong)
+            );
         }
     }
 

@@ -114,10 +114,7 @@ mod tests {
             "pbkdf2_sha256",
             "pbkdf2_sha256$1000$salt123$XX9AIwVx2pYcnIAm+U69vjdUImcvNehHD5atN4rwDb0=",
         ),
-        (
-            "pbkdf2_sha1",
-            "pbkdf2_sha1$1000$salt123$oRMeYl+nONnh056w5puAhvTfdI8=",
-        ),
+        ("pbkdf2_sha1", "pbkdf2_sha1$1000$salt123$oRMeYl+nONnh056w5puAhvTfdI8="),
         (
             "scrypt",
             "scrypt$1024$salt123$8$1$x/0OcMtS0xTj2BRM741uiTTvobrQTNC0I6wR/NZYYPwdJg+aDYRl2M\

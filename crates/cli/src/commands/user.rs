@@ -1,13 +1,16 @@
 //! `tolmach user`
 
 use super::operator::with_backend;
+use super::user_export::export;
 use crate::arguments::{Location, UserCommand};
 use crate::backend::Backend;
 use crate::error::{CliError, RuntimeError, UsageError};
 use crate::table::table;
+use std::collections::BTreeMap;
 use std::io::BufRead;
+use tolmach_adapters::HashForm;
 use tolmach_domain::{Fault, FlowId, GrantKind, Registration, Secret, User};
-use tolmach_engine::ports::UserChange;
+use tolmach_engine::ports::{StoredUser, UserChange};
 
 /// Accounts read at once.
 const PAGE: u32 = 1_000;
@@ -38,10 +41,20 @@ pub(crate) async fn run(location: &Location, command: UserCommand) -> Result<Str
             })
             .await
         }
-        UserCommand::Delete { login } => {
+        UserCommand::Delete { login, erase: false } => {
             with_backend(location, async |backend| delete(backend, &login).await).await
         }
-        UserCommand::List => with_backend(location, list).await,
+        UserCommand::Delete { login, erase: true } => {
+            with_backend(location, async |backend| erase(backend, &login).await).await
+        }
+        UserCommand::Export { login, folder } => {
+            with_backend(location, async |backend| {
+                export(backend, account(backend, &login).await?, &folder).await
+            })
+            .await
+        }
+        UserCommand::List { hashes: false } => with_backend(location, list).await,
+        UserCommand::List { hashes: true } => with_backend(location, hashes).await,
         UserCommand::Leave { login, flow } => {
             with_backend(location, async |backend| leave(backend, &login, flow).await).await
         }
@@ -90,6 +103,12 @@ async fn delete(backend: &Backend, login: &str) -> Result<String, CliError> {
     Ok(String::new())
 }
 
+async fn erase(backend: &Backend, login: &str) -> Result<String, CliError> {
+    let user = account(backend, login).await?;
+    let messages = backend.engine.erase_account(user, backend.engine.now()).await?;
+    Ok(format!("{messages} messages erased\n"))
+}
+
 async fn leave(backend: &Backend, login: &str, flow: FlowId) -> Result<String, CliError> {
     let user = account(backend, login).await?;
     backend.engine.leave(user.id, flow, None, backend.engine.now()).await?;
@@ -130,6 +149,32 @@ async fn list(backend: &Backend) -> Result<String, CliError> {
         rows.extend(users.into_iter().map(row));
     }
     Ok(user_table(rows))
+}
+
+/// The accounts with the kinds of their password hashes, and the number of each kind.
+async fn hashes(backend: &Backend) -> Result<String, CliError> {
+    let (mut rows, mut counts, mut after) = (Vec::new(), BTreeMap::new(), None);
+    loop {
+        let users = backend.engine.export_users(after, PAGE).await?;
+        let Some(last) = users.last() else { break };
+        after = Some(last.user.id);
+        for StoredUser { user, password_hash } in users {
+            if user.deleted_at.is_some() {
+                continue;
+            }
+            let kind = match password_hash.as_deref().map(HashForm::parse) {
+                None => "none",
+                Some(Ok(form)) => form.name(),
+                Some(Err(_)) => "unknown",
+            };
+            *counts.entry(kind).or_insert(0_u64) += 1;
+            rows.push([user.id.to_string(), user.login, kind.to_owned()]);
+        }
+    }
+    let mut text = table(["ID", "LOGIN", "HASH"], rows);
+    let counts: Vec<_> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    text.push_str(&format!("in all: {}\n", counts.join(", ")));
+    Ok(text)
 }
 
 fn user_table(rows: Vec<[String; 6]>) -> String {
@@ -233,6 +278,57 @@ mod tests {
             list.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
         let shown: Vec<_> = rows.iter().map(|row| (row[0], row[1], row[row.len() - 1])).collect();
         assert_eq!(shown, [("1", "Anna", "business"), ("2", "bob", "business")]);
+    }
+
+    #[tokio::test]
+    async fn an_erased_account_leaves_neither_profile_nor_messages() {
+        let (_folder, gateway, operator) = two_backends().await;
+        for login in ["anna", "bob"] {
+            add(&operator, registration(login), false, false).await.unwrap();
+        }
+        let engine = &gateway.engine;
+        let (anna, bob) =
+            (engine.account("anna").await.unwrap(), engine.account("bob").await.unwrap());
+        let as_user = async |user: &User, command: Command| {
+            let token = engine.operator_token(&user.login).await.unwrap();
+            let caller = engine.authenticate(&Credentials::Bearer(token), None).await.unwrap();
+            let submission = Submission {
+                caller,
+                authority: Authority::Member,
+                origin: None,
+                address: None,
+                command,
+            };
+            engine.execute(submission).await.outcome.unwrap()
+        };
+        let open = Command::OpenChat { with: tolmach_domain::UserRef::Id(bob.id) };
+        let opened = as_user(&anna, open).await;
+        let tolmach_domain::Answer::ChatOpened { flow, .. } = opened else { panic!("{opened:?}") };
+        for (author, text) in [(&anna, "hers"), (&bob, "his"), (&anna, "hers too")] {
+            let message = tolmach_domain::NewMessage {
+                flow,
+                kinds: tolmach_domain::FlowKindFilter::Any,
+                content: tolmach_domain::Content::text(text),
+                key: None,
+            };
+            as_user(author, Command::Send(Box::new(message))).await;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("anna");
+        let exported = export(&operator, anna.clone(), &folder).await.unwrap();
+        assert!(exported.starts_with("2 messages in "), "{exported}");
+        let data = std::fs::read_to_string(folder.join("data.jsonl")).unwrap();
+        let lines: Vec<&str> = data.lines().collect();
+        // The header, the user, the chat, two messages and the membership.
+        assert_eq!(lines.len(), 6, "{data}");
+        assert!(data.contains("hers too") && !data.contains("\"his\"") && !data.contains("$2b$"));
+        assert!(export(&operator, anna.clone(), &folder).await.is_err(), "nothing is overwritten");
+        assert_eq!(erase(&operator, "anna").await.unwrap(), "2 messages erased\n");
+        assert!(!logs_in(&gateway, "anna", "one").await);
+        let left = engine.export_messages(None, 10).await.unwrap();
+        let texts: Vec<_> = left.iter().map(|message| message.content.text.as_str()).collect();
+        assert_eq!(texts, ["his"]);
+        assert!(erase(&operator, "anna").await.is_err(), "she is gone");
     }
 
     #[tokio::test]

@@ -45,6 +45,7 @@ macro_rules! store_suite {
             the_loss_of_the_administrators_right_ends_all_sessions
             a_replaced_password_hash_ends_no_session
             a_deleted_account_is_found_by_id_only
+            an_erased_profile_has_the_login_alone
             a_search_finds_parts_of_logins
             a_search_follows_changes_of_logins
             users_are_listed_by_id

@@ -107,8 +107,7 @@ pub(crate) static TAKEN_IDENTIFIERS: LazyLock<ListStatement> = LazyLock::new(|| 
 });
 
 /// The ids of those of these users that exist, deleted ones too.
-pub(crate) static EXISTING_USERS: LazyLock<ListStatement> =
-    LazyLock::new(|| existing("\"user\""));
+pub(crate) static EXISTING_USERS: LazyLock<ListStatement> = LazyLock::new(|| existing("\"user\""));
 
 /// The ids of those of these flows that exist, deleted ones too.
 pub(crate) static EXISTING_FLOWS: LazyLock<ListStatement> = LazyLock::new(|| existing("flow"));

@@ -3,9 +3,7 @@
 
 use super::error::SourceError;
 use crate::id::Id;
-use crate::record::{
-    Attachment, AttachmentKind, Flow, FlowKind, Member, Message, Record, User,
-};
+use crate::record::{Attachment, AttachmentKind, Flow, FlowKind, Member, Message, Record, User};
 use crate::time::Time;
 use base64::Engine as _;
 use sqlx::Row;
@@ -153,7 +151,7 @@ fn message(row: &SqliteRow, _: &mut Pairs) -> Result<Record, sqlx::Error> {
         text: row.try_get::<Option<String>, _>("text")?.unwrap_or_default(),
         content_type: None,
         attachments,
-        emoji: row.try_get("emoji")?,
+        emoji: row.try_get::<Option<String>, _>("emoji")?.filter(|emoji| !emoji.is_empty()),
         reply_to: None,
         posted_at: seconds(posted_at.unwrap_or_default()),
         edited_at: edited_at.filter(|_| edited).map(seconds),

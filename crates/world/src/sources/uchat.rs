@@ -128,8 +128,7 @@ pub(super) async fn read<E>(
     }
     // The server kept no read marks: what is there counts as read.
     for (room, user, last) in members {
-        let member =
-            Member { flow: id(room), user: id(user), joined_at: None, read: last.map(id) };
+        let member = Member { flow: id(room), user: id(user), joined_at: None, read: last.map(id) };
         if let Err(error) = take(Record::Member(member)).await {
             return Ok(Err(error));
         }

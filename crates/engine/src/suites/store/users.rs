@@ -484,6 +484,38 @@ pub async fn a_deleted_account_is_found_by_id_only(fixture: &mut Fixture) {
     assert_eq!(fixture.published(), []);
 }
 
+/// Of active and deleted users; messages and everything else stay.
+pub async fn an_erased_profile_has_the_login_alone(fixture: &mut Fixture) {
+    let now = fixture.tick();
+    let photo = PhotoKey { key: "ab/cd".into(), media_type: "image/png".into() };
+    let new = NewUser {
+        username: "Anna".into(),
+        name: "Anna Petrova".into(),
+        bio: "about me".into(),
+        avatar: Some("YQ==".into()),
+        photo: Some(photo),
+        ..new_user("anna")
+    };
+    let store = fixture.store.clone();
+    let anna = store.create_user(new, now).await.expect("the login is free");
+    let group = fixture.group(&anna, &[]).await;
+    fixture.post(&group, &anna, "stays").await;
+    let absent = UserId::new(999).expect("an id");
+    assert_eq!(store.erase_profile(absent, now).await, refused(Fault::NoSuchUser));
+    for is_deleted in [false, true] {
+        let now = fixture.tick();
+        if is_deleted {
+            assert_eq!(store.delete_user(anna.id, now).await, Ok(()));
+        }
+        assert_eq!(store.erase_profile(anna.id, now).await, Ok(()));
+        let erased = store.user(anna.id).await.expect("the store answers").expect("it is there");
+        let names = [&erased.login, &erased.username, &erased.name].map(String::as_str);
+        assert_eq!((names, erased.bio.as_str()), (["anna"; 3], ""));
+        assert_eq!((erased.photo, store.avatar(anna.id).await), (None, Ok(None)));
+        assert_eq!(erased.deleted_at.is_some(), is_deleted);
+    }
+}
+
 /// Without regard to case, ordered; no character is a wildcard.
 pub async fn a_search_finds_parts_of_logins(fixture: &mut Fixture) {
     fixture

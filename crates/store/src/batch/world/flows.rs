@@ -26,7 +26,8 @@ impl Batch {
     ) -> Result<Vec<Imported<FlowId>>, StoreError> {
         let source_ids = flows.iter().map(|flow| flow.source_id);
         let known = self.known(source, ObjectKind::Flow, source_ids).await?;
-        let users = flows.iter().flat_map(|flow| flow.pair.into_iter().flatten().chain([flow.owner]));
+        let users =
+            flows.iter().flat_map(|flow| flow.pair.into_iter().flatten().chain([flow.owner]));
         let users = self.known(source, ObjectKind::User, users).await?;
         let pair_of = |flow: &ImportFlow| {
             let [one, other] = flow.pair?.map(|user| users.get(&user).copied());

@@ -59,11 +59,7 @@ impl Batch {
     }
 
     /// Those of these ids that objects of a kind have.
-    async fn taken_ids(
-        &self,
-        kind: ObjectKind,
-        ids: &[i64],
-    ) -> Result<HashSet<i64>, StoreError> {
+    async fn taken_ids(&self, kind: ObjectKind, ids: &[i64]) -> Result<HashSet<i64>, StoreError> {
         let statement = match kind {
             ObjectKind::User => &sql::EXISTING_USERS,
             ObjectKind::Flow => &sql::EXISTING_FLOWS,

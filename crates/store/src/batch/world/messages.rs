@@ -7,9 +7,7 @@ use crate::rows::{attachments_text, content_type_text, message_id};
 use crate::sql::{self, get};
 use sea_orm::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use tolmach_domain::{
-    ExternalId, Fault, IdNamespace, MessageId, ObjectKind, Timestamp,
-};
+use tolmach_domain::{ExternalId, Fault, IdNamespace, MessageId, ObjectKind, Timestamp};
 use tolmach_engine::ports::{ImportMessage, ImportNote, Imported, StoreError};
 
 /// A stored message as an import recognises it.

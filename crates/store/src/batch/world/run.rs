@@ -4,9 +4,7 @@ use crate::batch::transaction::Batch;
 use crate::error::corrupt;
 use crate::sql::{self, get};
 use tolmach_domain::{IdNamespace, Timestamp};
-use tolmach_engine::ports::{
-    ImportChunk, ImportOutcomes, ImportPosition, LastIds, StoreError,
-};
+use tolmach_engine::ports::{ImportChunk, ImportOutcomes, ImportPosition, LastIds, StoreError};
 
 impl Batch {
     pub(crate) async fn begin_import(
@@ -63,7 +61,10 @@ impl Batch {
         let digest: Option<Vec<u8>> = get(&row, "digest")?;
         let position = digest.map(|digest| {
             let digest = digest.try_into().map_err(|_| corrupt("a digest of another length"))?;
-            Ok::<_, StoreError>(ImportPosition { lines: u64::try_from(lines).map_err(corrupt)?, digest })
+            Ok::<_, StoreError>(ImportPosition {
+                lines: u64::try_from(lines).map_err(corrupt)?,
+                digest,
+            })
         });
         Ok((before, position.transpose()?))
     }
