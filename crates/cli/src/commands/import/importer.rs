@@ -12,7 +12,7 @@ use tolmach_engine::ports::{ImportNote, ImportOutcomes, ImportPosition, Imported
 use tolmach_engine::{Engine, ImportError};
 use tolmach_world::{Record, RecordError};
 
-/// What became of the records of one kind.
+/// The fates of the records of one kind, counted.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
     pub(super) new: u64,
@@ -20,7 +20,7 @@ pub(super) struct Counts {
     pub(super) refused: u64,
 }
 
-/// What became of all records.
+/// The fates of all records, counted.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Totals {
     pub(super) users: Counts,
