@@ -49,7 +49,7 @@ async fn a_client_that_is_silent_and_answers_no_ping_may_log_in_on_every_path() 
     // Nothing of it is read, so that no ping is answered: a user's connection ends by that.
     let mut witness = Mode::register(&gateway, "witness").await;
     eventually("the end of a user's silent connection", async || {
-        (gateway.metric("tolmach_connections{", "mode").await == 1.0).then_some(())
+        (gateway.metric("tolmach_connections", "mode").await == 1.0).then_some(())
     })
     .await;
     for (path, mut peer, first, keys, granted) in waiting {
