@@ -48,7 +48,7 @@ const TAG_KEYS: [&str; 12] = [
     "correlation_id",
 ];
 /// The usual keys of an outcome.
-const OUTCOME_KEYS: [&str; 13] = [
+const OUTCOME_KEYS: [&str; 14] = [
     "ok",
     "status",
     "success",
@@ -56,8 +56,9 @@ const OUTCOME_KEYS: [&str; 13] = [
     "error",
     "result",
     "reason",
+    "why",
     "detail",
-    "message",
+    "description",
     "errors",
     "hint",
     "error_msg",
@@ -198,7 +199,9 @@ impl Conversation {
 
     fn add_event(&mut self, frame: Value<'static>) {
         let usual = NAME_KEYS.iter().map(|key| vec![(*key).to_owned()]);
-        let paths = self.answer.clone().into_iter().chain([self.name.clone()]).chain(usual);
+        let first = paths(&frame, 1).into_iter().take(1);
+        let paths = self.answer.clone().into_iter().chain([self.name.clone()]);
+        let paths = paths.chain(usual).chain(first);
         let mut names = paths.filter_map(|path| {
             let name = at(&frame, &path).filter(|value| is_name(value)).map(owned)?;
             Some((path, name))

@@ -250,7 +250,10 @@ impl Wire {
             "is this the command, and are these its fields?"
         };
         let mut text = format!("# {DECIDE}: {question}\n");
-        if let Some(sample) = group.responses.first() {
+        let is_granted =
+            |frame: &&Value<'static>| cells(&self.conversation.outcome, frame) == self.ok;
+        let granted = group.responses.iter().find(is_granted);
+        if let Some(sample) = granted.or(group.responses.first()) {
             text.push_str(&format!("# It was answered: {}\n", constant(sample)));
         }
         text.push_str(&format!("[[request.{command}]]\nname = {}\n", cell(&group.name)));
@@ -461,9 +464,8 @@ fn answer_hole(command: &str, path: &[String], place: &Place) -> Option<(&'stati
         },
         "send" | "edit" => message_hole(path, place),
         "open_chat" => match name.as_str() {
-            "room" | "roomid" | "chat" | "chatid" | "flow" | "flowid" | "id" | "channel" => {
-                Some(("flow", id("flow", place)?))
-            }
+            "room" | "roomid" | "chat" | "chatid" | "flow" | "flowid" | "id" | "channel"
+            | "chan" => Some(("flow", id("flow", place)?)),
             _ => None,
         },
         "list_flows" if place.kind() == Some(Kind::List) => {
@@ -498,14 +500,19 @@ fn list(
 /// The field of a message at a place.
 fn message_hole(path: &[String], place: &Place) -> Option<(&'static str, String)> {
     Some(match (key(path).as_str(), place.kind()?) {
-        ("id" | "messageid" | "msgid" | "message" | "line", Kind::Integer) => {
+        ("id" | "messageid" | "msgid" | "message" | "line" | "post", Kind::Integer) => {
             ("id", id("id", place)?)
         }
-        ("id" | "messageid" | "msgid", Kind::Text) => ("id", id("id", place)?),
-        ("line", Kind::Text) if id("id", place).is_some() => ("id", id("id", place)?),
-        ("room" | "roomid" | "chat" | "chatid" | "flow" | "flowid" | "channel" | "group", _) => {
-            ("flow", id("flow", place)?)
+        ("id" | "messageid" | "msgid" | "line" | "post", Kind::Text)
+            if id("id", place).is_some() =>
+        {
+            ("id", id("id", place)?)
         }
+        (
+            "room" | "roomid" | "chat" | "chatid" | "flow" | "flowid" | "channel" | "group"
+            | "chan",
+            _,
+        ) => ("flow", id("flow", place)?),
         ("text" | "content" | "body" | "message" | "msg" | "line", Kind::Text) => {
             ("text", "<text>".to_owned())
         }
@@ -513,23 +520,24 @@ fn message_hole(path: &[String], place: &Place) -> Option<(&'static str, String)
             ("author", "<author.login>".to_owned())
         }
         (
-            "from" | "fromid" | "author" | "authorid" | "sender" | "user" | "userid",
+            "from" | "fromid" | "author" | "authorid" | "sender" | "user" | "userid" | "by",
             Kind::Integer,
         ) => ("author", id("author.id", place)?),
-        ("at" | "time" | "date" | "timestamp" | "created" | "createdat" | "contenttime", _) => {
-            ("posted_at", time("posted_at", place)?)
-        }
-        _ => return None,
+        // A value that reads as a time is one, whatever its key.
+        _ => ("posted_at", time("posted_at", place)?),
     })
 }
 
 /// The field of a flow at a place.
 fn flow_hole(path: &[String], place: &Place) -> Option<(&'static str, String)> {
     Some(match (key(path).as_str(), place.kind()?) {
-        ("id" | "room" | "roomid" | "chat" | "chatid" | "flow" | "channel" | "group", _) => {
-            ("id", id("id", place)?)
+        (
+            "id" | "room" | "roomid" | "chat" | "chatid" | "flow" | "channel" | "group" | "chan",
+            _,
+        ) => ("id", id("id", place)?),
+        ("name" | "title" | "chatname" | "roomname" | "peer", Kind::Text) => {
+            ("name", "<name>".to_owned())
         }
-        ("name" | "title" | "chatname" | "roomname", Kind::Text) => ("name", "<name>".to_owned()),
         _ => return None,
     })
 }
@@ -615,6 +623,41 @@ mod tests {
         for expected in [
             "request = '{\"q\": <name>, \"id\": <tag: string>}'",
             "response = '{\"a\": <tag>, \"code\": <outcome.code>}'",
+        ] {
+            assert!(text.contains(expected), "{expected}\nis not in\n{text}");
+        }
+    }
+
+    /// A wire of nested arguments, as a person without our words would make it.
+    const PIGEON: &str = r#"
+> {"q":"signin","id":"a1","args":{"nick":"ann","pass":"wrong"}}
+< {"a":"a1","code":7,"why":"bad nick or pass"}
+> {"q":"signin","id":"a2","args":{"nick":"ann","pass":"correct horse"}}
+< {"a":"a2","code":0}
+> {"q":"dm","id":"a3","args":{"peer":"bob"}}
+< {"a":"a3","code":0,"chan":"12"}
+> {"q":"post","id":"a4","args":{"chan":"12","body":"hi"}}
+< {"a":"a4","code":0,"post":"77","when":"2026-01-02T10:11:12Z"}
+< {"ev":"post","chan":"12","post":"78","by":"bob","body":"yo","when":"2026-01-02T10:11:13Z"}
+> {"q":"backlog","id":"a5","args":{"chan":"12","max":20}}
+< {"a":"a5","code":0,"posts":[{"post":"77","by":"ann","body":"hi"}]}
+"#;
+
+    #[test]
+    fn a_draft_reads_nested_arguments_names_of_events_and_outcomes_that_only_refusals_have() {
+        let text = draft("pigeon", PIGEON).unwrap();
+        for expected in [
+            "columns = [\"code\", \"why\"]\nok = [0]\n\"*\" = [7, \"bad nick or pass\"]",
+            "response = '{\"a\": <tag>, \"code\": <outcome.code>, \"why\"?: <outcome.why>}'",
+            "event = '{\"ev\": <name>}'",
+            "# It was answered: {\"a\": \"a2\", \"code\": 0}\n[[request.login]]",
+            "[[request.open_chat]]\nname = \"dm\"\nframe = '{\"args\": {\"peer\": <with.login>}}'\n\
+             response = '{\"chan\": <flow: decimal>}'",
+            "[[request.send]]\nname = \"post\"\n\
+             frame = '{\"args\": {\"chan\": <flow: decimal>, \"body\": <text>}}'\n\
+             response = '{\"post\": <id: decimal>, \"when\": <posted_at: rfc3339(0)>}'",
+            "frame = '{\"args\": {\"chan\": <flow: decimal>, \"max\": <limit = 50>}}'",
+            "[[event.posted]]\nname = \"post\"\nframe = '{\"chan\": <flow: decimal>, ",
         ] {
             assert!(text.contains(expected), "{expected}\nis not in\n{text}");
         }

@@ -55,6 +55,8 @@ const FLOW: &[&str] = &[
     "dialogid",
     "thread",
     "to",
+    "chan",
+    "chanid",
 ];
 const TEXT: &[&str] =
     &["text", "message", "content", "body", "msg", "msgtext", "newmsg", "editedtext", "line"];
@@ -69,7 +71,7 @@ const fn optional(keys: &'static [&'static str], hole: &'static str, form: Form)
 }
 
 /// The meanings, the most special first.
-static MEANINGS: [Meaning; 13] = [
+static MEANINGS: [Meaning; 12] = [
     Meaning {
         command: "register",
         words: &["regist", "signup", "join", "newuser", "createuser", "reg"],
@@ -84,7 +86,11 @@ static MEANINGS: [Meaning; 13] = [
         words: &["login", "auth", "signin", "enter", "logon"],
         fields: &[field(LOGIN, "identifier", Form::Text), field(PASSWORD, "password", Form::Text)],
     },
-    Meaning { command: "logout", words: &["logout", "signout", "logoff"], fields: &[] },
+    Meaning {
+        command: "logout",
+        words: &["logout", "signout", "logoff", "bye", "quit"],
+        fields: &[],
+    },
     Meaning {
         command: "edit",
         words: &["edit", "change"],
@@ -113,12 +119,12 @@ static MEANINGS: [Meaning; 13] = [
         words: &["history", "messages", "readmsg", "lines", "backlog"],
         fields: &[
             field(FLOW, "flow", Form::Id),
-            optional(&["limit", "count", "last", "size"], "limit", Form::Number),
+            optional(&["limit", "count", "max", "last", "size"], "limit", Form::Number),
         ],
     },
     Meaning {
         command: "open_chat",
-        words: &["chat", "meet", "createroom", "openroom", "dialog"],
+        words: &["chat", "meet", "createroom", "openroom", "dialog", "dm", "direct", "private"],
         fields: &[field(
             &["with", "person", "user", "username", "customer", "receiver", "peer", "contact"],
             "with",
@@ -127,7 +133,16 @@ static MEANINGS: [Meaning; 13] = [
     },
     Meaning {
         command: "list_flows",
-        words: &["rooms", "chats", "flows", "dialogs", "channels", "conversations", "allflow"],
+        words: &[
+            "rooms",
+            "chats",
+            "chans",
+            "flows",
+            "dialogs",
+            "channels",
+            "conversations",
+            "allflow",
+        ],
         fields: &[],
     },
     Meaning {
@@ -135,7 +150,6 @@ static MEANINGS: [Meaning; 13] = [
         words: &["typing"],
         fields: &[field(FLOW, "flow", Form::Id)],
     },
-    Meaning { command: "logout", words: &["quit"], fields: &[] },
     Meaning {
         command: "send",
         words: &["send", "snd", "say", "post", "message", "msg", "publish", "write"],
