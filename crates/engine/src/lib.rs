@@ -53,6 +53,7 @@ mod counter_limits;
 mod delayed_logins;
 mod dispatch;
 mod engine;
+mod erasure;
 mod error_chain;
 mod event_recovery;
 mod external_ids;

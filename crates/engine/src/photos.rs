@@ -12,9 +12,14 @@ impl Engine {
             PhotoOf::User(id) => self.named(caller, UserRef::Id(id)).await?.photo,
             PhotoOf::Flow(id) => self.visible_flow(caller, id, FlowKindFilter::Any).await?.photo,
         };
-        let PhotoKey { key, media_type } = photo.ok_or(Fault::NoPhoto)?;
+        Ok(Answer::Photo(self.photo(photo.ok_or(Fault::NoPhoto)?).await?))
+    }
+
+    /// A photo by its key: for operators.
+    pub async fn photo(&self, photo: PhotoKey) -> Result<Photo, Fault> {
+        let PhotoKey { key, media_type } = photo;
         match self.ports.blobs.get(&key).await {
-            Ok(Some(content)) => Ok(Answer::Photo(Photo { media_type, content })),
+            Ok(Some(content)) => Ok(Photo { media_type, content }),
             Ok(None) => {
                 tracing::error!(%key, "a photo is missing from the blob store");
                 Err(Fault::NoPhoto)

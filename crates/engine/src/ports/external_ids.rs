@@ -2,7 +2,7 @@
 
 use super::StoreError;
 use async_trait::async_trait;
-use tolmach_domain::{ExternalId, IdNamespace, ObjectId, ObjectKind};
+use tolmach_domain::{ExternalId, Fault, ID_LIMIT, IdNamespace, ObjectId, ObjectKind};
 
 /// The external ids of a [`Store`](super::Store): for each namespace and kind of object, a table of
 /// external ids and objects, in which each has one row at most.
@@ -14,8 +14,9 @@ use tolmach_domain::{ExternalId, IdNamespace, ObjectId, ObjectKind};
 pub trait ExternalIdStore: Send + Sync + 'static {
     /// Adds all of these rows or none. One that exists already changes nothing.
     ///
-    /// - [`Fault::Invalid`](tolmach_domain::Fault::Invalid) with the field `external_id` if the
-    ///   external id is that of another object, or the object has another external id.
+    /// - [`Fault::Invalid`] with the field `external_id` if the
+    ///   external id is that of another object, the object has another external id, or the row
+    ///   [cannot be told apart](ExternalIdRow::check).
     /// - Objects that are created later get ids above every
     ///   [number](tolmach_domain::ExternalId::number) among the rows of their kind, in all
     ///   namespaces.
@@ -53,6 +54,19 @@ pub struct ExternalIdRow {
     pub object: ObjectId,
     /// Its external id.
     pub external: ExternalId,
+}
+
+impl ExternalIdRow {
+    /// The refusal of an external id that some wire could not tell from the number of an object: 0,
+    /// and those from [`EXTERNAL_NUMBER_LIMIT`](tolmach_domain::EXTERNAL_NUMBER_LIMIT) up to
+    /// [`ID_LIMIT`].
+    pub fn check(&self) -> Result<(), Fault> {
+        let is_wide = self.external.0 >= ID_LIMIT.unsigned_abs().into();
+        if is_wide || self.external.number().is_some() {
+            return Ok(());
+        }
+        Err(Fault::invalid("external_id", "an external id is not 0, nor from 2^52 to 2^53 - 1"))
+    }
 }
 
 /// The bounds of the rows of a namespace, by kind.

@@ -54,6 +54,10 @@ pub trait UserStore: Send + Sync + 'static {
     /// from its flows, the ones it owns included. Its login stays reserved; its messages stay.
     async fn delete_user(&self, id: UserId, now: Timestamp) -> Result<(), StoreError>;
 
+    /// Erases the profile of a user, deleted or not: the username and the name become the login, and
+    /// the bio, the avatar and the photo are removed. `NoSuchUser` if there is none.
+    async fn erase_profile(&self, id: UserId, now: Timestamp) -> Result<(), StoreError>;
+
     /// Users that are not deleted whose login contains `query` without regard to case, ordered by
     /// login. A login with `@` is an e-mail address and is not found.
     async fn search_users(&self, query: &str, limit: u32) -> Result<Vec<User>, StoreError>;

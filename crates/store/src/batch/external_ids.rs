@@ -13,6 +13,9 @@ impl Batch {
         namespace: &IdNamespace,
         rows: &[ExternalIdRow],
     ) -> Result<(), StoreError> {
+        for row in rows {
+            row.check()?;
+        }
         for chunk in sql::chunks(rows) {
             let values = chunk.iter().flat_map(|row| {
                 [

@@ -2,6 +2,7 @@
 //! transaction writes.
 
 mod blocks;
+mod erasure;
 mod external_ids;
 mod flows;
 mod housekeeping;
@@ -16,5 +17,7 @@ mod transaction;
 mod users;
 mod world;
 
+#[cfg(test)]
+pub(crate) use housekeeping::STATEMENTS as HOUSEKEEPING;
 pub(crate) use posting::PostOutcome;
 pub(crate) use transaction::{Batch, Committed};

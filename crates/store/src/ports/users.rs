@@ -63,6 +63,13 @@ impl UserStore for SqlStore {
         self.write_of(id, 0, move |batch| Box::pin(batch.delete_user(id, now))).await
     }
 
+    async fn erase_profile(&self, id: UserId, now: Timestamp) -> Result<(), StoreError> {
+        self.write_in(Some(id), Scope::NoFlow, 0, move |batch| {
+            Box::pin(batch.erase_profile(id, now))
+        })
+        .await
+    }
+
     async fn search_users(&self, query: &str, limit: u32) -> Result<Vec<User>, StoreError> {
         self.read(|| async {
             let snapshot = self.snapshot_for(ReadClass::Scan, None).await?;

@@ -14,6 +14,7 @@ pub(super) struct NamespaceRows {
 
 impl NamespaceRows {
     pub(super) fn add(&mut self, row: ExternalIdRow) -> Result<(), Fault> {
+        row.check()?;
         let ExternalIdRow { object, external } = row;
         let key = (object.kind(), external);
         let is_known = self.by_object.get(&object) == Some(&external);

@@ -68,6 +68,20 @@ impl UserStore for MemoryStore {
         self.change(|state| state.delete_user(id, now)).await
     }
 
+    async fn erase_profile(&self, id: UserId, now: Timestamp) -> Result<(), StoreError> {
+        self.change(|state| {
+            let changed_at = state.next_commit_time(now);
+            let record = state.users.get_mut(&id).ok_or(Fault::NoSuchUser)?;
+            record.avatar = None;
+            let user = &mut record.user;
+            (user.username, user.name) = (user.login.clone(), user.login.clone());
+            (user.bio, user.photo) = (String::new(), None);
+            user.changed_at = changed_at;
+            Ok(())
+        })
+        .await
+    }
+
     async fn search_users(&self, query: &str, limit: u32) -> Result<Vec<User>, StoreError> {
         let query = case_folded(query);
         self.read(|state| {

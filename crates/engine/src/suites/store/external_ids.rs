@@ -83,6 +83,9 @@ pub async fn an_external_id_and_an_object_have_one_row(fixture: &mut Fixture) {
         [flow(3, 30), flow(1, 20)],
         [flow(3, 30), flow(3, 40)],
         [flow(3, 30), flow(4, 30)],
+        [flow(3, 30), flow(4, 0)],
+        [flow(3, 30), flow(4, 1 << 52)],
+        [flow(3, 30), flow(4, (1 << 53) - 1)],
     ] {
         let outcome = store.add_external_ids(&old, &rows).await;
         let is_refused = matches!(
@@ -92,7 +95,8 @@ pub async fn an_external_id_and_an_object_have_one_row(fixture: &mut Fixture) {
         assert!(is_refused, "{rows:?}: {outcome:?}");
         assert_eq!(found(fixture, &old, &[flow(3, 30), flow(4, 40)]).await, []);
     }
-    assert_eq!(store.add_external_ids(&other, &[flow(2, 10)]).await, Ok(()));
+    let bounds = [flow(2, 10), flow(5, (1 << 52) - 1), flow(6, 1 << 53)];
+    assert_eq!(store.add_external_ids(&other, &bounds).await, Ok(()));
     assert_eq!(store.add_external_ids(&old, &[message(1, 10), flow(3, 30)]).await, Ok(()));
     let all = [flow(1, 10), flow(2, 20), flow(3, 30), message(1, 10)];
     assert_eq!(found(fixture, &old, &all).await, all);
