@@ -8,7 +8,8 @@ use crate::ports::{CreateFlow, FlowCreation, FlowSummaryQuery, IdempotencyKey};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use tolmach_domain::{
-    Answer, Authority, Fault, Flow, FlowId, FlowKind, FlowKindFilter, Origin, Timestamp, UserId, UserRef,
+    Answer, Authority, Fault, Flow, FlowId, FlowKind, FlowKindFilter, Origin, Timestamp, UserId,
+    UserRef,
 };
 
 impl Engine {

@@ -76,7 +76,7 @@ pub(crate) struct ReadTurn<R: AsReader = Reader> {
     _of_user: Option<OwnedSemaphorePermit>,
 }
 
-/// What a turn gives the use of.
+/// A connection, to be told when a turn ends.
 pub(crate) trait AsReader {
     /// Called when the turn ends.
     fn end(&self);

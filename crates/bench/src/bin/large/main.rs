@@ -4,12 +4,14 @@
 //! prints a table with the aims. `cargo xtask bench --large` runs it.
 
 mod measure;
+mod result;
 mod rows;
 mod world;
+mod writes;
 
 use clap::Parser;
 use measure::Row;
-use std::error::Error;
+use result::LargeResult;
 use std::io::Write;
 use std::sync::Arc;
 use tolmach_bus::InProcess;
@@ -17,9 +19,6 @@ use tolmach_engine::ports::Store;
 use tolmach_store::{Options, SqlStore};
 use tolmach_test_servers::{Durability, Postgres};
 use world::{Size, World};
-
-/// Any error ends the run: half a run gives no table.
-type LargeResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Builds large worlds, measures them, and prints a table.
 #[derive(Debug, Parser)]
@@ -89,7 +88,10 @@ async fn measure(kind: Kind, size: Size, only: &str) -> LargeResult<Vec<Row>> {
     };
     let world = World::build(&url, size).await?;
     let store = SqlStore::open(&url, Arc::new(InProcess::default()), Options::default()).await?;
-    let rows = rows::measure(&*store, &world, only).await?;
+    let mut rows = rows::measure(&*store, &world, only).await?;
     store.close().await;
+    if kind == Kind::Postgres && "writes".contains(only) {
+        rows.extend(writes::measure(size.load).await?);
+    }
     Ok(rows)
 }

@@ -1,6 +1,6 @@
 //! A measured row, and the ways to measure.
 
-use crate::LargeResult;
+use crate::result::LargeResult;
 use std::time::{Duration, Instant};
 
 /// A row of the table.

@@ -1,7 +1,7 @@
 //! The rows of the table: reading, and the members of large groups.
 
-use crate::LargeResult;
 use crate::measure::{Row, median, millis};
+use crate::result::LargeResult;
 use crate::world::World;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;

@@ -1,7 +1,8 @@
 //! A world, written by SQL: minutes instead of hours.
 
-use crate::LargeResult;
+use crate::result::LargeResult;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend};
+use std::time::Duration;
 use tolmach_domain::{FlowId, UserId};
 
 /// The numbers of a world's records.
@@ -19,6 +20,8 @@ pub(crate) struct Size {
     pub(crate) long_flow: i64,
     /// The members of the largest group.
     pub(crate) large_group: i64,
+    /// The time for which each load of senders is measured.
+    pub(crate) load: Duration,
 }
 
 impl Size {
@@ -31,6 +34,7 @@ impl Size {
         flows: 200_000,
         long_flow: 1_000_000,
         large_group: 10_000,
+        load: Duration::from_secs(5),
     };
     /// Small ones.
     pub(crate) const SHORT: Self = Self {
@@ -41,6 +45,7 @@ impl Size {
         flows: 200,
         long_flow: 1_000,
         large_group: 1_100,
+        load: Duration::from_millis(200),
     };
 }
 
