@@ -108,7 +108,8 @@ async fn a_client_of_the_first_moreliatalk_registers_logs_in_and_talks_in_its_on
     let room = opened["id"].clone();
     bob.send(&json!({"type": 4, "room_id": room})).await;
     let send = |text: &str| {
-        json!({"type": 3, "username": "bob", "room_id": room, "message": text, "msg_type": 0})
+        json!({"type": 3, "username": "bob", "room_id": room, "message": text,
+            "msg_type": 0})
     };
     assert_eq!(bob.request(&send("before")).await["status"], 0);
 

@@ -17,6 +17,7 @@ use tolmach_dialect::{
     Delivery, Dialect, Event, Frame, Incoming, RenderContext, Request, Response, ServerSession,
     Unsupported, Variant, Violation, translate_incoming,
 };
+use tolmach_dialect_declared::{BUILT_IN, Declared};
 use tolmach_dialect_kit::{DeliveredEvent, GoldenExchange, Project};
 use tolmach_domain::Timestamp;
 
@@ -26,7 +27,7 @@ criterion_group! {
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .sample_size(50);
-    targets = single_dialects, translations
+    targets = single_dialects, documents_as_files, translations
 }
 criterion_main!(wire);
 
@@ -89,6 +90,21 @@ fn single_dialects(criterion: &mut Criterion) {
         };
         bench(criterion, &*dialect);
     }
+}
+
+/// Decoding and encoding by the documents that are files too, beside their crates.
+fn documents_as_files(criterion: &mut Criterion) {
+    file::<mode::RequestFrame>(criterion, "mode-doc");
+    file::<sndmsg::RequestFrame>(criterion, "sndmsg-doc");
+}
+
+/// Benches one file. `R` has the shape of a request's frame.
+fn file<R: FrameShape>(criterion: &mut Criterion, name: &str) {
+    let file = BUILT_IN.iter().find(|file| file.name.strip_suffix(".toml") == Some(name));
+    let file = file.unwrap_or_else(|| panic!("{name}.toml is not built in"));
+    let dialect = Declared::compile(*file, BUILT_IN).unwrap_or_else(|error| panic!("{error}"));
+    decode_request::<R>(criterion, name, exchange(&dialect, SEND));
+    encode(criterion, name, exchange(&dialect, LIST));
 }
 
 /// Benches one dialect. `R` and `E` have the shape of a request's frame and of an event's.

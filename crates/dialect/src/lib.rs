@@ -7,7 +7,7 @@
 //!
 //! Beside the traits the crate has what every JSON dialect needs: [`json`] reads frames, [`field`]
 //! tells missing, null and mistyped fields apart, [`errors`] has the table of faults in both
-//! directions, [`pending`] the requests of a client, [`known_messages`] and [`placeholders`] what its
+//! directions, [`pending`] the requests of a client, [`known_messages`] and [`placeholders`] what a
 //! wire leaves out, [`time`] the forms of timestamps, [`wire_names!`] enumerations of the wire.
 //!
 //! Commands, answers, events and faults are those of the crate `tolmach_domain`, which a dialect

@@ -3,6 +3,11 @@
 use super::explanations;
 use super::figures::Bound::{AtLeast, AtMost};
 use super::figures::{Bound, Case, Figure};
+use super::scenarios::REVISION;
+
+/// The documents that are files too: the file's name without its ending, and the dialect.
+pub(super) const DOCUMENTS_AS_FILES: [(&str, &str); 2] =
+    [("mode-doc", "mode"), ("sndmsg-doc", "sndmsg")];
 
 /// A row of the table.
 pub(super) struct Row {
@@ -26,13 +31,13 @@ pub(super) fn all(dialects: &[String]) -> Vec<Row> {
 
 fn fan_out(dialects: &[String]) -> Vec<Row> {
     let scenario = |dialect: &String| format!("fan-out-{dialect}");
+    let beside_floor_of = |wire: &str, pointer: &str| {
+        let scenario = format!("fan-out-{wire}");
+        let numerator = Figure::of_tolmach(scenario.clone(), pointer);
+        Case::ratio(wire, numerator, Figure::of_baseline(scenario, pointer))
+    };
     let beside_floor = |pointer: &str| -> Vec<Case> {
-        let case = |dialect: &String| {
-            let scenario = scenario(dialect);
-            let numerator = Figure::of_tolmach(scenario.clone(), pointer);
-            Case::ratio(dialect, numerator, Figure::of_baseline(scenario, pointer))
-        };
-        dialects.iter().map(case).collect()
+        dialects.iter().map(|dialect| beside_floor_of(dialect, pointer)).collect()
     };
     let single_cpu = "/single/cpu_us_per_delivery";
     let mixed = Case {
@@ -67,6 +72,13 @@ fn fan_out(dialects: &[String]) -> Vec<Row> {
             AtMost(1.1),
             "",
             vec![mixed],
+        ),
+        row(
+            "server CPU per delivered frame of a revision that is a file, group of 1,000, one in \
+                flight ÷ floor",
+            AtMost(1.1),
+            "",
+            vec![beside_floor_of(REVISION, single_cpu)],
         ),
     ]
 }
@@ -155,7 +167,28 @@ fn decoding(dialects: &[String]) -> Vec<Row> {
             others.map(|dialect| beside(dialect, "struct")).collect(),
         )
         .explained_by(explanations::DECODE),
+        row(
+            "decoding by a document as a file ÷ by its crate",
+            AtMost(3.0),
+            "",
+            beside_crates("dialect"),
+        ),
+        row(
+            "encoding by a document as a file ÷ by its crate",
+            AtMost(2.0),
+            "",
+            beside_crates("encode"),
+        ),
     ]
+}
+
+/// The figures of documents that are files beside those of their crates.
+fn beside_crates(figure: &str) -> Vec<Case> {
+    let beside = |(file, dialect): (&str, &str)| {
+        let of = |name: &str| Figure::of_tolmach("decode", format!("/{name}/{figure}"));
+        Case::ratio(file, of(file), of(dialect))
+    };
+    DOCUMENTS_AS_FILES.into_iter().map(beside).collect()
 }
 
 fn under_load() -> Vec<Row> {

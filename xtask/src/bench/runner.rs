@@ -1,6 +1,7 @@
 //! Runs of the load generator and of the micro benches.
 
 use super::results::Round;
+use super::rows::DOCUMENTS_AS_FILES;
 use super::scenarios::{Scenario, Work};
 use crate::error::{TaskError, TaskResult};
 use crate::extent::Extent;
@@ -53,8 +54,8 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Runs the micro benches of decoding and reads criterion's estimates: nanoseconds by dialect
-    /// and way of decoding. A short run measures nothing.
+    /// Runs the micro benches of decoding and encoding and reads criterion's estimates: nanoseconds
+    /// by dialect and way of decoding, and those of encoding. A short run measures nothing.
     fn run_micro_benches(&self) -> TaskResult<Value> {
         let mut bench = self.project.cargo();
         bench.args(["bench", "--quiet", "--profile", &self.extent.profile]);
@@ -63,14 +64,17 @@ impl<'a> Runner<'a> {
             output(bench.arg("--test"))?;
             return Ok(json!({}));
         }
-        output(bench.args(["--noplot", "/decode/"]))?;
+        output(bench.args(["--noplot", "/(de|en)code/"]))?;
         let estimates = self.project.target().join("criterion");
         let mut figures = json!({});
-        for dialect in self.project.dialects() {
+        let files = DOCUMENTS_AS_FILES.into_iter().map(|(file, _)| file.to_owned());
+        for dialect in self.project.dialects().into_iter().chain(files) {
             for way in ["dialect", "struct", "value"] {
                 let folder = estimates.join(format!("{dialect}_decode")).join(way);
                 figures[&dialect][way] = median_estimate(&folder)?;
             }
+            let folder = estimates.join(format!("{dialect}_encode")).join("dialect");
+            figures[&dialect]["encode"] = median_estimate(&folder)?;
         }
         Ok(figures)
     }

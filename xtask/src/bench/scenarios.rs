@@ -16,7 +16,7 @@ pub(super) struct Scenario {
 pub(super) enum Work {
     /// A run of the load generator.
     Load(Vec<Argument>),
-    /// The micro benches of decoding.
+    /// The micro benches of decoding and encoding.
     Wire,
 }
 
@@ -49,9 +49,13 @@ const GROUP: [Amount; 6] = [
 ];
 const SECONDS: Amount = ("--seconds", "2", "0.1");
 
+/// A revision that is a file, for the fan-out.
+pub(super) const REVISION: &str = "action-2025-04";
+
 /// All scenarios, in the order in which they are run.
 pub(super) fn all(dialects: &[String]) -> Vec<Scenario> {
-    let mut all: Vec<_> = dialects.iter().map(|dialect| fan_out(dialect)).collect();
+    let wires = dialects.iter().map(String::as_str).chain([REVISION]);
+    let mut all: Vec<_> = wires.map(fan_out).collect();
     all.extend([fan_out_mixed(dialects), requests()]);
     all.push(sends("sqlite", "SQLite, synchronous FULL"));
     all.push(sends("postgres", "PostgreSQL, fsync on"));
@@ -176,7 +180,7 @@ fn growth() -> Scenario {
 }
 
 fn decode() -> Scenario {
-    once(scenario("decode", "decoding of a request to send, ns", Work::Wire, None))
+    once(scenario("decode", "decoding of a request, encoding of a response, ns", Work::Wire, None))
 }
 
 /// A run of the load generator: its fixed arguments, as on a command line, and its amounts.

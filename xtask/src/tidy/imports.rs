@@ -112,6 +112,7 @@ const TABLE: [Row; 16] = [
             "bus",
             "adapters",
             "dialect",
+            "dialect-declared",
             "cli",
             "dialect-kit",
             "test-servers",

@@ -153,7 +153,7 @@ fn an_unknown_mode_is_repeated_without_a_time_and_every_refusal_has_a_mode() {
     }
 }
 
-/// The status and the body of the response to a request for `/api`, where the token is valid or not.
+/// The status and the body of the response to a request for `/api`, whose token has this outcome.
 fn checked(method: &str, outcome: Result<(), Fault>) -> (u16, String) {
     let mode = Revised::new(Arc::new(Mode::default()), vec![compiled(FILE)]).expect("one revision");
     let request = http::Request::builder()

@@ -8,13 +8,14 @@ use std::sync::{Arc, LazyLock};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tolmach_cli::dialects;
 use tolmach_dialect::{Correlation, Dialect, DialectClient, Request};
+use tolmach_dialect_declared::{BUILT_IN, Declared};
 use tolmach_domain::{
     Command, Content, Credentials, FlowId, FlowKindFilter, GrantKind, HistoryRange, NewMessage,
     Secret,
 };
 
-/// One profile for each dialect.
-static PROFILES: [Profile; 5] = [
+/// One profile for each dialect, and one for a revision that is a file.
+static PROFILES: [Profile; 6] = [
     Profile {
         id: "mode",
         credentials: CredentialsKind::Token,
@@ -45,12 +46,18 @@ static PROFILES: [Profile; 5] = [
         first_request: FirstRequest::GetFlow,
         delivers_to_author: true,
     },
+    Profile {
+        id: "action-2025-04",
+        credentials: CredentialsKind::Bearer,
+        first_request: FirstRequest::ListFlows,
+        delivers_to_author: false,
+    },
 ];
 
 /// The differences between dialects that matter to a run.
 #[derive(Debug, PartialEq, Eq)]
 struct Profile {
-    /// The id of the dialect.
+    /// The id of the dialect, or the name of a revision's file without its ending.
     id: &'static str,
     credentials: CredentialsKind,
     first_request: FirstRequest,
@@ -92,6 +99,10 @@ impl Wire {
     /// The client side of the dialect.
     pub(crate) fn client(self) -> BenchResult<&'static dyn DialectClient> {
         static ALL: LazyLock<Vec<Arc<dyn Dialect>>> = LazyLock::new(dialects::all);
+        static REVISIONS: LazyLock<Vec<(&str, Declared)>> = LazyLock::new(revisions);
+        if let Some((_, revision)) = REVISIONS.iter().find(|(name, _)| *name == self.0.id) {
+            return Ok(revision);
+        }
         let dialect = ALL.iter().find(|dialect| dialect.manifest().id == self.0.id);
         let dialect = dialect.ok_or_else(|| UnknownDialect(self.0.id.to_owned()).to_string())?;
         Ok(dialect.client().ok_or_else(|| format!("the dialect {self} has no client"))?)
@@ -172,6 +183,15 @@ impl Wire {
     }
 }
 
+/// The revisions that are files, by the name of the file without its ending.
+fn revisions() -> Vec<(&'static str, Declared)> {
+    let revisions = BUILT_IN.iter().filter_map(|file| {
+        let name = file.name.strip_suffix(".toml")?;
+        Some((name, Declared::compile(*file, BUILT_IN).ok()?))
+    });
+    revisions.collect()
+}
+
 impl fmt::Display for Wire {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.0.id)
@@ -235,12 +255,12 @@ mod tests {
 
     #[test]
     fn every_dialect_has_one_profile() {
-        for id in dialects::ids() {
+        for id in PROFILES.iter().map(|profile| profile.id).chain(dialects::ids()) {
             let wire: Wire = id.parse().unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(wire.to_string(), id);
             assert!(wire.client().is_ok(), "{id}");
         }
-        assert_eq!(PROFILES.len(), dialects::ids().len());
+        assert_eq!(PROFILES.len(), dialects::ids().len() + 1);
         assert_eq!(Wire::MODE.to_string(), "mode");
     }
 
