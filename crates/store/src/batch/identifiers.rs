@@ -10,7 +10,7 @@ use tolmach_engine::ports::StoreError;
 use tolmach_engine::{IMITATION, case_folded, look_alikes};
 
 /// The form of a login or an address: case-folded.
-const EXACT: i64 = 0;
+pub(super) const EXACT: i64 = 0;
 /// The form of a login's look.
 pub(super) const LOOK: i64 = 1;
 

@@ -1,7 +1,7 @@
 //! Statements that import and export many rows.
 
 use super::columns::columns;
-use super::list_statement::{ListStatement, placeholders, tuples};
+use super::list_statement::{ListStatement, placeholders, placeholders_from, tuples};
 use crate::entities::{flow, user};
 use std::sync::LazyLock;
 
@@ -96,12 +96,13 @@ fn insert(table: &'static str, columns: &'static [&'static str]) -> ListStatemen
     })
 }
 
-/// Those of these identifiers, pairs of form and key, that a user has.
+/// Those of these identifiers of a form that a user has: form, keys. SQLite searches the index for
+/// each key, as it would not for pairs of form and key.
 pub(crate) static TAKEN_IDENTIFIERS: LazyLock<ListStatement> = LazyLock::new(|| {
     ListStatement::new(|length| {
         format!(
-            "SELECT form, name_key FROM identifier WHERE (form, name_key) IN (VALUES {})",
-            tuples(2, length)
+            "SELECT name_key FROM identifier WHERE form = $1 AND name_key IN ({})",
+            placeholders_from(2, length)
         )
     })
 });

@@ -1,7 +1,7 @@
 //! Users.
 
 use super::records::Records;
-use crate::batch::identifiers::{Identifiers, LOOK};
+use crate::batch::identifiers::{EXACT, Identifiers, LOOK};
 use crate::batch::transaction::Batch;
 use crate::rows::{photo_columns, user_id};
 use crate::sql::{self, get};
@@ -65,14 +65,17 @@ impl Batch {
                 keys.extend(look_alikes(shown).into_iter().map(|look| (LOOK, look)));
             }
         }
-        let keys: Vec<(i64, &str)> = keys.iter().map(|(form, key)| (*form, key.as_str())).collect();
         let mut taken = Taken::new();
-        for list in sql::padded_lists(&keys) {
-            let values =
-                list.iter().flat_map(|(form, key)| [Value::from(*form), Value::from(*key)]);
-            let statement = &sql::TAKEN_IDENTIFIERS;
-            for row in statement.rows(&self.transaction, list.len(), values.collect()).await? {
-                taken.insert((get(&row, "form")?, get(&row, "name_key")?));
+        for form in [EXACT, LOOK] {
+            let of_form = keys.iter().filter(|(of, _)| *of == form);
+            let of_form: Vec<&str> = of_form.map(|(_, key)| key.as_str()).collect();
+            for list in sql::padded_lists(&of_form) {
+                let keys = list.iter().map(|key| Value::from(*key));
+                let values = [Value::from(form)].into_iter().chain(keys).collect();
+                let statement = &sql::TAKEN_IDENTIFIERS;
+                for row in statement.rows(&self.transaction, list.len(), values).await? {
+                    taken.insert((form, get(&row, "name_key")?));
+                }
             }
         }
         Ok(taken)
