@@ -10,8 +10,8 @@ use tokio::runtime::Runtime;
 /// The priority of the attackers' threads: the lowest.
 const PRIORITY: i32 = 19;
 
-/// The attackers at work.
-pub(super) struct Attackers(Runtime);
+/// The attackers at work, until it is dropped.
+pub(super) struct Attackers(Option<Runtime>);
 
 impl Attackers {
     pub(super) fn start(attack: Attack, arena: Arena) -> BenchResult<Self> {
@@ -24,11 +24,16 @@ impl Attackers {
             })
             .build()?;
         runtime.spawn(attack.run(Arc::new(arena)));
-        Ok(Self(runtime))
+        Ok(Self(Some(runtime)))
     }
+}
 
+impl Drop for Attackers {
     /// Ends all their connections.
-    pub(super) fn stop(self) {
-        self.0.shutdown_background();
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // Waiting for its tasks is not allowed in a task.
+            runtime.shutdown_background();
+        }
     }
 }

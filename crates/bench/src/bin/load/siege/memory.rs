@@ -10,6 +10,26 @@ use std::time::{Duration, Instant};
 /// The time between two samples.
 const INTERVAL: Duration = Duration::from_millis(20);
 
+/// The longest time to wait for memory to go back.
+pub(super) const RECOVERY_TIME: Duration = Duration::from_secs(30);
+/// The part of the memory by which it falls in `settled`, if it has not settled.
+const FALL: f64 = 0.01;
+
+/// Waits until the memory of a server has not fallen for `quiet`, and returns it in bytes.
+pub(super) async fn settled(server: &Server, quiet: Duration) -> BenchResult<u64> {
+    let memory = server.resident_memory();
+    let started = Instant::now();
+    let (mut lowest, mut since) = (memory.read()?, started);
+    while since.elapsed() < quiet && started.elapsed() < RECOVERY_TIME {
+        tokio::time::sleep(INTERVAL).await;
+        let bytes = memory.read()?;
+        if (bytes as f64) < lowest as f64 * (1.0 - FALL) {
+            (lowest, since) = (bytes, Instant::now());
+        }
+    }
+    memory.read()
+}
+
 /// Samples the memory of a server on a thread of its own until it is dropped.
 pub(super) struct MemorySampler {
     memory: ResidentMemory,
@@ -49,12 +69,8 @@ impl MemorySampler {
         Ok(Self { memory, samples, thread: Some(thread) })
     }
 
-    /// Waits until the memory is below `bound` bytes, at most for `limit`.
-    pub(super) async fn wait_until_below(
-        &self,
-        bound: f64,
-        limit: Duration,
-    ) -> BenchResult<Recovery> {
+    /// Waits until the memory is below `bound` bytes, at most for [`RECOVERY_TIME`].
+    pub(super) async fn wait_until_below(&self, bound: f64) -> BenchResult<Recovery> {
         let started = Instant::now();
         loop {
             let (last, elapsed) = (self.memory.read()?, started.elapsed());
@@ -62,7 +78,7 @@ impl MemorySampler {
             if last as f64 <= bound {
                 return Ok(Recovery { peak, last, elapsed: Some(elapsed) });
             }
-            if elapsed >= limit {
+            if elapsed >= RECOVERY_TIME {
                 return Ok(Recovery { peak, last, elapsed: None });
             }
             tokio::time::sleep(INTERVAL).await;

@@ -7,6 +7,7 @@ mod arena;
 mod attack;
 mod attackers;
 mod attacks;
+mod guests;
 mod logins;
 mod memory;
 mod people;
@@ -23,7 +24,8 @@ use attack::Attack;
 use attackers::Attackers;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
-use memory::MemorySampler;
+use guests::Guests;
+use memory::{MemorySampler, settled};
 use people::People;
 use serde_json::{Value, json};
 use std::fs::File;
@@ -33,8 +35,8 @@ use std::time::Duration;
 const MOST_ATTACKERS: usize = 250;
 /// The time for which people use the gateway before anything is measured.
 const WARM_UP: Duration = Duration::from_secs(2);
-/// The longest time to wait for memory to go back.
-const RECOVERY_TIME: Duration = Duration::from_secs(30);
+/// The time for which memory has to stay the same before it is measured.
+const SETTLED_TIME: Duration = Duration::from_secs(5);
 /// The memory after an attack, relative to that before it, at which it is over.
 const RECOVERED: f64 = 1.2;
 
@@ -63,6 +65,7 @@ pub(crate) fn attacks() -> Value {
 }
 
 /// Measures the gateway's memory and the people's deliveries before, during and after the attack.
+/// If people are not served during the attack, `failed` is the reason, and there is nothing else.
 pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
     let Arguments { attack, sockets, addresses, seconds } = arguments;
     if !(1..=MOST_ATTACKERS).contains(&addresses) || sockets == 0 {
@@ -74,17 +77,19 @@ pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
     let people = seeder.users("person", people::COUNT, LOWEST_COST).await?;
     let group = seeder.group(&people).await?;
     let users = seeder.users("attacker", addresses, LOWEST_COST).await?;
+    let guests = seeder.users("guest", guests::USERS, LOWEST_COST).await?;
     let prize = attack.seed(&seeder, &users, &people).await?;
-    let count = if attack.delays_logins() { logins::COUNT } else { 0 };
+    let count = if attack.delays_logins() { logins::count_in(duration) } else { 0 };
     let others = seeder.users("other", count, logins::COST).await?;
     seeder.close().await;
 
     let log = data.path().join("stderr.log");
     let server = Server::start_at_defaults(data.path(), File::create(&log)?)?;
     let mut people = People::connect(server.address, people, group).await?;
+    let mut guests = Guests::connect(server.address, &guests, sockets / 2).await?;
     people.use_for(WARM_UP).await?;
-    let before = server.resident()?;
     let calm = people.use_for(duration).await?;
+    let before = settled(&server, SETTLED_TIME.min(duration)).await?;
 
     let memory = MemorySampler::start(&server)?;
     let arena = Arena {
@@ -97,12 +102,13 @@ pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
     };
     let tally = arena.tally.clone();
     let attackers = Attackers::start(attack, arena)?;
-    let (disturbed, logins) = tokio::try_join!(
-        people.use_for(duration),
-        logins::log_in(server.address, others, duration)
-    )?;
-    attackers.stop();
-    let recovery = memory.wait_until_below(before as f64 * RECOVERED, RECOVERY_TIME).await?;
+    let during = tokio::try_join!(people.use_for(duration), logins::log_in(server.address, others));
+    drop(attackers);
+    let (disturbed, logins) = match during {
+        Ok(figures) => figures,
+        Err(error) => return Ok(json!({ "failed": error.to_string() })),
+    };
+    let recovery = memory.wait_until_below(before as f64 * RECOVERED).await?;
     let after = people.use_for(WARM_UP).await?;
     drop(server);
     let log = std::fs::read_to_string(&log)?;
@@ -116,6 +122,7 @@ pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
         "recovered_after_s": recovery.elapsed.map(|elapsed| elapsed.as_secs_f64()),
         "panics": log.matches("panicked at").count(),
         "logins": logins,
+        "guests_lost": guests.lost(),
         "one_address": attack.is_from_one_address(),
         "attack": tally.figures(),
     }))
