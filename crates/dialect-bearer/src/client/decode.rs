@@ -1,7 +1,7 @@
 //! Responses and server frames, from the wire to answers and events.
 
 use crate::routes::Operation;
-use crate::wire::{self, Object, RoomKind, STOP_TYPING, TYPING};
+use crate::wire::{self, MOBILE_STOP_TYPING, Object, RoomKind, STOP_TYPING, TYPING};
 use bytes::Bytes;
 use http::Response;
 use http::header::CONTENT_TYPE;
@@ -35,7 +35,7 @@ pub(super) fn server_frame(
             let message = message(wire::read(frame, depth)?, flow_kind)?;
             event(message.posted_at, EventKind::Posted(message))
         }
-        (TYPING | STOP_TYPING, Some((flow, _))) => {
+        (TYPING | STOP_TYPING | MOBILE_STOP_TYPING, Some((flow, _))) => {
             let typing: wire::Typing<'_> = wire::read(frame, depth)?;
             let (user, active) = (author(typing.author.0), kind == TYPING);
             event(now, EventKind::Typing { flow, user, active })

@@ -26,17 +26,18 @@ pub(crate) struct Rules<'a> {
 }
 
 /// Sends a frame to a server twice; the requests that it is decoded to are granted once and refused
-/// once.
+/// once. True if it is decoded to requests.
 pub(crate) fn attack_server(
     dialect: &dyn Dialect,
     prepared: &mut PreparedRequest,
     rules: Rules<'_>,
     frame: &Frame,
-) -> Result<(), String> {
+) -> Result<bool, String> {
     let PreparedRequest { persona, server, flows, websocket, .. } = prepared;
     let persona = *persona;
     let Rules { schemas, answers_refusals } = rules;
     let revision = default_revision(dialect);
+    let mut is_request = false;
     for granted in [true, false] {
         let attack = ServerAttack {
             persona,
@@ -55,7 +56,8 @@ pub(crate) fn attack_server(
                 match accepted {
                     Ok(session) => {
                         let mut server = ServerSide::new(dialect, session, persona);
-                        ServerAttack { exchange: true, ..attack }.run(&mut server, frame)?;
+                        let attack = ServerAttack { exchange: true, ..attack };
+                        is_request |= attack.run(&mut server, frame)?;
                     }
                     Err(rejection) => {
                         let response = Frame::Response(rejection.response);
@@ -63,10 +65,10 @@ pub(crate) fn attack_server(
                     }
                 }
             }
-            _ => attack.run(server, frame)?,
+            _ => is_request |= attack.run(server, frame)?,
         }
     }
-    Ok(())
+    Ok(is_request)
 }
 
 /// Sends a frame to a client.
@@ -109,13 +111,16 @@ struct ServerAttack<'a> {
 }
 
 impl ServerAttack<'_> {
-    fn run(&self, server: &mut ServerSide, frame: &Frame) -> Result<(), String> {
+    /// True if the frame is decoded to requests.
+    fn run(&self, server: &mut ServerSide, frame: &Frame) -> Result<bool, String> {
         let decoded = guarded("decoding", || server.decode(time(1), frame))?;
         match decoded.map_err(|defect| defect.message)? {
             Ok(requests) => {
-                requests.into_iter().try_for_each(|request| self.respond(server, &request))
+                let is_request = !requests.is_empty();
+                requests.into_iter().try_for_each(|request| self.respond(server, &request))?;
+                Ok(is_request)
             }
-            Err(violation) => self.check_violation(server, &violation),
+            Err(violation) => self.check_violation(server, &violation).map(|()| false),
         }
     }
 

@@ -43,6 +43,12 @@ impl Deviations {
         Self { losses: partial.map(entry).collect() }
     }
 
+    /// With the entries of another list.
+    pub(crate) fn with(mut self, others: Self) -> Self {
+        self.losses.extend(others.losses);
+        self
+    }
+
     /// True if an entry gives a reason for the loss of the whole operation. Most whole losses have
     /// none: [`crate::losses()`] computes them.
     pub fn explains_loss_of(&self, operation: &str) -> bool {

@@ -52,9 +52,15 @@ impl Project {
         self.protocol(dialect).join("transcripts")
     }
 
-    /// Reads `protocols/<dialect>/DEVIATIONS.toml`. Fails with the problems of the file.
+    /// Reads `protocols/<dialect>/DEVIATIONS.toml`; a revision without a folder of its own has that
+    /// of its dialect. Fails with the problems of the file.
     pub fn deviations(&self, dialect: &str) -> Result<Deviations, Vec<String>> {
-        let path = self.protocol(dialect).join("DEVIATIONS.toml");
+        let own = self.protocol(dialect);
+        let folder = match dialect.split_once("/revisions/") {
+            Some((id, _)) if !own.is_dir() => self.protocol(id),
+            _ => own,
+        };
+        let path = folder.join("DEVIATIONS.toml");
         let text = std::fs::read_to_string(&path).map_err(|error| {
             let path = path.display();
             vec![format!("{path}: {error}; the file may be empty, but must exist")]

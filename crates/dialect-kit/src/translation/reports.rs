@@ -1,11 +1,13 @@
 //! Reports of translations.
 
+use crate::losses::losses_of;
 use crate::play::{DialectPair, Recording, record};
 use crate::problems::Problems;
 use crate::project::{Deviations, Project, folder_of};
+use crate::revision::default_revision;
 use crate::translation::fidelity::{Excuse, Report, add_unsupported, judge};
 use crate::translation::proxy::translate_stories;
-use tolmach_dialect::Dialect;
+use tolmach_dialect::{DOC, Dialect};
 
 /// A dialect with the stories as its own peers play them, to be translated with others.
 pub struct Native<'d> {
@@ -15,14 +17,19 @@ pub struct Native<'d> {
 }
 
 impl<'d> Native<'d> {
-    /// Plays all stories through both sides of a dialect, and reads its declared losses. Fails if
-    /// it has no client.
+    /// Plays all stories through both sides of a dialect, and reads its declared losses. Those of
+    /// a revision are computed too: what arrives changed on its own wire. Fails if it has no client.
     pub fn of(project: &Project, dialect: &'d dyn Dialect) -> Result<Self, Problems> {
         let manifest = dialect.manifest();
         let deviations = project.deviations(&folder_of(manifest)).map_err(Problems)?;
         let pair = DialectPair::of(dialect)
             .ok_or_else(|| Problems::one(format!("the dialect {} has no client", manifest.id)))?;
-        Ok(Self { pair, recording: record(dialect), deviations })
+        let recording = record(dialect);
+        let deviations = match default_revision(dialect) {
+            DOC => deviations,
+            _ => deviations.with(Deviations::of_losses(&losses_of(&recording))),
+        };
+        Ok(Self { pair, recording, deviations })
     }
 
     /// Plays all stories from clients of this dialect through a proxy to a server of `target`, and
