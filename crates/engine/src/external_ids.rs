@@ -271,7 +271,7 @@ impl ExternalIds {
     }
 }
 
-/// What a cache has of these keys, and those that have to be read.
+/// The rows of these keys that a cache has, and the keys whose rows have to be read.
 fn find<K, V>(
     cache: &Cache<K, Cached<V>>,
     keys: &BTreeSet<K>,

@@ -54,8 +54,8 @@ pub trait UserStore: Send + Sync + 'static {
     /// from its flows, the ones it owns included. Its login stays reserved; its messages stay.
     async fn delete_user(&self, id: UserId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Erases the profile of a user, deleted or not: the username and the name become the login, and
-    /// the bio, the avatar and the photo are removed. `NoSuchUser` if there is none.
+    /// Erases the profile of a user, deleted or not: the username and the name become the login,
+    /// and the bio, the avatar and the photo are removed. `NoSuchUser` if there is none.
     async fn erase_profile(&self, id: UserId, now: Timestamp) -> Result<(), StoreError>;
 
     /// Users that are not deleted whose login contains `query` without regard to case, ordered by
@@ -82,7 +82,8 @@ pub enum AccountKey<'a> {
 pub struct Account {
     /// The user.
     pub user: User,
-    /// A hash of the password, see [`Passwords`](super::Passwords); `None` for an account whose tokens another issuer signs.
+    /// A hash of the password, see [`Passwords`](super::Passwords); `None` for an account whose
+    /// tokens another issuer signs.
     pub password_hash: Option<String>,
 }
 

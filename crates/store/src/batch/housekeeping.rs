@@ -145,9 +145,9 @@ mod tests {
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) "
         );
         for insert in [
-            "INSERT INTO \"user\" (id, login, login_key, username, name, bio, bot, admin, business, \
-             profile, created_at, changed_at) VALUES (1, 'a', 'a', 'a', 'a', '', FALSE, FALSE, \
-             FALSE, FALSE, 1, 1)"
+            "INSERT INTO \"user\" (id, login, login_key, username, name, bio, bot, admin, \
+             business, profile, created_at, changed_at) \
+             VALUES (1, 'a', 'a', 'a', 'a', '', FALSE, FALSE, FALSE, FALSE, 1, 1)"
                 .to_owned(),
             format!(
                 "INSERT INTO session (user_id, created_at, expires_at) \
