@@ -107,6 +107,8 @@ pub(super) struct Conversation {
     pub(super) events: Vec<(Option<(Path, Value<'static>)>, Vec<Value<'static>>)>,
     /// Texts of the client that are no objects.
     pub(super) ignored: Vec<String>,
+    /// The number of frames of the client without a name.
+    pub(super) unnamed: usize,
 }
 
 impl Conversation {
@@ -131,7 +133,8 @@ impl Conversation {
         let clients: Vec<&Value<'_>> =
             read.iter().filter(is_clients).map(|(_, frame)| &frame.value).collect();
         let name = name_path(&clients).ok_or(DraftError::NoName)?;
-        let turns = turns(&read);
+        let mut turns = turns(&read);
+        turns.retain(|(client, _)| at(client, &name).is_some_and(is_name));
         let tag = tag_path(&turns, &name);
         let answer = answer_path(&turns, &name, tag.as_ref());
         let mut sorted = Self {
@@ -143,6 +146,7 @@ impl Conversation {
             groups: Vec::new(),
             events: Vec::new(),
             ignored,
+            unnamed: 0,
         };
         sorted.sort(read);
         sorted.outcome = outcome_keys(&sorted);
@@ -152,14 +156,23 @@ impl Conversation {
     /// Puts each frame into its group.
     fn sort(&mut self, read: Vec<(bool, ReadFrame)>) {
         let mut current: Option<(usize, Option<Value<'static>>)> = None;
+        let mut is_unnamed = false;
         for (is_clients, frame) in read {
             if is_clients {
-                let Some(name) = at(&frame.value, &self.name).map(owned) else { continue };
+                let name = at(&frame.value, &self.name).filter(|value| is_name(value)).map(owned);
+                is_unnamed = name.is_none();
+                let Some(name) = name else {
+                    self.unnamed += 1;
+                    continue;
+                };
                 let tag =
                     self.tag.as_ref().and_then(|tag| at(&frame.value, &tag.request)).map(owned);
                 let index = self.group(name);
                 current = Some((index, tag));
                 self.groups[index].requests.push(frame);
+                continue;
+            }
+            if is_unnamed {
                 continue;
             }
             match current.take() {
@@ -264,11 +277,19 @@ fn is_name(value: &Value<'_>) -> bool {
 }
 
 /// The place that tells the requests apart: one of a usual key, or else the one with the fewest
-/// different values, of which each has frames with the same keys.
+/// different values, of which each has frames with the same keys. At most a quarter of the frames
+/// may be without it: captures have mistakes of clients, too.
 fn name_path(clients: &[&Value<'_>]) -> Option<Path> {
-    let everywhere = |path: &Path| clients.iter().all(|frame| at(frame, path).is_some_and(is_name));
-    let found: Vec<Path> =
-        paths(clients.first()?, MAX_PATH).into_iter().filter(everywhere).collect();
+    let is_common = |path: &Path| {
+        let count = clients.iter().filter(|frame| at(frame, path).is_some_and(is_name)).count();
+        count * 4 >= clients.len() * 3
+    };
+    let mut found: Vec<Path> = Vec::new();
+    for path in clients.iter().flat_map(|frame| paths(frame, MAX_PATH)) {
+        if !found.contains(&path) && is_common(&path) {
+            found.push(path);
+        }
+    }
     let usual =
         |path: &&Path| NAME_KEYS.iter().position(|key| path.last().is_some_and(|l| l == key));
     if let Some(path) = found.iter().filter(|path| usual(path).is_some()).min_by_key(usual) {

@@ -134,6 +134,12 @@ impl Wire {
                 conversation.ignored.iter().map(|text| toml_string(text)).collect();
             text.push_str(&format!("ignore = [{}]\n", texts.join(", ")));
         }
+        if conversation.unnamed > 0 {
+            text.push_str(&format!(
+                "# {DECIDE}: {} more frames have no name, and are malformed for this draft.\n",
+                conversation.unnamed
+            ));
+        }
         let opens = self.envelope();
         text.push_str(&format!(
             "# {DECIDE}: keys that no other dialect has tell it apart on shared paths, such as\n\
@@ -673,6 +679,16 @@ mod tests {
             assert!(text.contains("request = '{\"type\": <name>}'"), "{text}");
             assert!(text.contains("<proof.token>"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_frame_without_a_name_among_many_is_counted_and_left_out() {
+        let capture = "> {\"type\":\"a\"}\n> {\"typ\":\"b\"}\n< {\"error\":1}\n\
+                       > {\"type\":\"c\"}\n< {\"ok\":true}\n> {\"type\":\"d\"}\n";
+        let text = draft("own", capture).unwrap();
+        assert!(text.contains("request = '{\"type\": <name>}'"), "{text}");
+        assert!(text.contains("1 more frames have no name"), "{text}");
+        assert!(text.contains("columns = [\"ok\"]"), "{text}");
     }
 
     #[test]
