@@ -3,7 +3,7 @@
 use crate::bench;
 use crate::error::{TaskError, TaskResult};
 use crate::extent::Extent;
-use crate::files::{entries, has_extension};
+use crate::files::{entries, has_extension, named};
 use crate::fuzz;
 use crate::process::{is_set, run as run_to_end, succeeds};
 use crate::project::Project;
@@ -178,7 +178,25 @@ fn examples(run: &mut Run<'_>) -> TaskResult<Completion> {
             run_to_end(tests.arg("--target-dir").arg(&target))?;
         }
     }
+    new_crate(run.project)?;
     Ok(Completion::Whole)
+}
+
+/// A crate as `tolmach dialect new --crate` writes it passes its own conformance test.
+fn new_crate(project: &Project) -> TaskResult<()> {
+    let below = project.target().join("new-crate");
+    let folder = below.join("my-chat-gateway");
+    // Of an earlier run, if there was one.
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&below).map_err(|error| named(&below, error))?;
+    run_to_end(project.cargo().args(["build", "--package", "tolmach-cli"]))?;
+    let mut create = project.command(project.target().join("debug/tolmach"));
+    create.args(["dialect", "new", "my-chat", "--crate", "--sources"]).arg(project.root());
+    run_to_end(create.current_dir(&below))?;
+    let mut tests = project.cargo();
+    tests.args(["test", "--quiet", "--test", "conformance", "--manifest-path"]);
+    tests.arg(folder.join("Cargo.toml")).arg("--target-dir");
+    run_to_end(tests.arg(project.target().join("examples")))
 }
 
 /// Every input of `tests/fuzz` that is kept or made of a transcript. Nothing is fuzzed.
