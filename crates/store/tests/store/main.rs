@@ -2,11 +2,14 @@
 
 // The modules are marked as tests because clippy permits `unwrap` in helpers of such modules only.
 #[cfg(test)]
+mod commit_order;
+#[cfg(test)]
 mod copy;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod postgres;
+mod reads;
 #[cfg(test)]
 mod sqlite;
 #[cfg(test)]
