@@ -9,6 +9,7 @@ mod copy;
 mod fixtures;
 #[cfg(test)]
 mod postgres;
+#[cfg(test)]
 mod reads;
 #[cfg(test)]
 mod sqlite;
