@@ -146,9 +146,9 @@ get a message every 10 ms; the delay of a message is the time from the moment at
 its last delivery, also where the attack delays its posting. Attackers run on the other half of the
 cores at the lowest priority, so that what delays the people is the gateway. Attacks of many sockets
 use 10,000 of them from 100 addresses (127.0.1.x); whom the gateway disconnects comes back after
-50 ms. Memory is resident memory, sampled every 20 ms. Beside the people 5,000 guests of 50 addresses
-are logged in and silent, so that the memory before is that of a gateway in use: one that nobody uses
-has little more than its code, and fills its caches at the first use.
+50 ms. Memory is resident memory, sampled every 20 ms. Beside the people 5,000 guests of 50
+addresses are logged in and silent, so that the memory before is that of a gateway in use: one that
+nobody uses has little more than its code, and fills its caches at the first use.
 
 Targets: at most 512 MiB over the memory before; within 30 s of the end at most 1.2 times the memory
 before; where one address attacks, a 99th percentile of the delay of at most 100 ms and at most
