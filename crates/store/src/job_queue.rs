@@ -5,8 +5,8 @@
 //! A user's jobs take at most a quarter of the queue, and the only job of a user always finds
 //! room: one who fills the queue, or a transaction, delays no other.
 //!
-//! Where transactions run side by side, new messages and other changes are taken apart. The users
-//! and the flows of a transaction are *busy* until it is [released](JobQueue::release), after its
+//! If transactions run side by side, new messages and other changes are taken apart. The users and
+//! the flows of a transaction are *busy* until it is [released](JobQueue::release), after its
 //! events were published: no other transaction takes a job of such a user or such a flow.
 
 use crate::job::{Job, Work};

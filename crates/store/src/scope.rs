@@ -1,4 +1,4 @@
-//! What a change locks on PostgreSQL, where messages are posted meanwhile.
+//! The flows that a change locks on PostgreSQL, where messages are posted meanwhile.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

@@ -18,7 +18,8 @@ pub(crate) struct Batch {
     commit_time: Timestamp,
     /// The newest commit time in the database.
     stored_commit_time: Timestamp,
-    /// True if messages are posted meanwhile, whose commit times are even: those of changes are odd.
+    /// True if messages are posted meanwhile, whose commit times are even: those of changes are
+    /// odd.
     is_odd: bool,
     pub(super) events: Vec<Arc<Event>>,
     /// The latest `now` of a job: the time by which housekeeping decides.
