@@ -52,6 +52,22 @@ pub(super) fn item_agrees(item: &Record, said: &Command) -> bool {
     }
 }
 
+/// True if an event with the request id of a message or an edit is that of the request: requests of
+/// other connections may have the same id.
+pub(super) fn event_agrees(operation: Operation, event: &Record, said: &Command) -> bool {
+    let is_about = |path: &[&'static str], name: &'static str| match event.get(path) {
+        Some(value) => is_same(value, &field(said, &[name], None)),
+        None => true,
+    };
+    match operation {
+        Operation::Send => is_about(&["message", "text"], "text"),
+        Operation::Edit => {
+            is_about(&["message", "id"], "message") && is_about(&["message", "text"], "text")
+        }
+        _ => true,
+    }
+}
+
 /// A field of a command.
 pub(super) fn field<'a>(
     command: &'a Command,

@@ -1,6 +1,6 @@
 //! The state of a client's connection.
 
-use super::agreement::{agrees, field, item_agrees};
+use super::agreement::{agrees, event_agrees, field, item_agrees};
 use super::answers::answer;
 use super::events::event;
 use super::objects::Reading;
@@ -261,6 +261,9 @@ impl Session {
         let is_edit = matches!((rule.operation, event.event), (Operation::Edit, "edited"));
         // Without a request id, an event of another connection is no response.
         if pending.tag.is_none() || found.tag != pending.tag {
+            return None;
+        }
+        if !event_agrees(rule.operation, &record, &pending.said) {
             return None;
         }
         if is_edit {

@@ -1,14 +1,18 @@
 //! action in the field: hakaton's revisions of 2024 and 2025, and dcrf-client.
 
-use crate::peer::{Peer, claims, json};
+use crate::peer::{Peer, claims, compiled, json};
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http::request::Parts;
 use serde_json::{Value, json};
-use tolmach_dialect::{Credentials, Event, Subscription, websocket_request};
+use tolmach_dialect::{
+    Correlation, Credentials, Dialect as _, Event, Frame, Handshake, Incoming, Request,
+    Subscription, websocket_request,
+};
 use tolmach_dialect_kit::fixtures::{self, ANN, CHAT, GROUP, flow_id, message_id};
 use tolmach_domain::{
-    Answer, Authority, Command, ConnectionId, EventKind, Fault, HistoryRange, MessagePage, Origin,
+    Answer, Authority, Command, ConnectionId, Content, EventKind, Fault, FlowKindFilter,
+    HistoryRange, MessagePage, NewMessage, Origin,
 };
 
 const OF_2024_12: &str = "action-2024-12.toml";
@@ -320,4 +324,42 @@ fn without_a_token_no_first_frame_is_claimed() {
         assert!(!claims(file, r#"{"action": "list", "room_pk": 1}"#), "{file}");
     }
     assert!(!claims(DCRF, r#"{"stream": "chat", "payload": {"action": "list"}}"#));
+}
+
+#[test]
+fn a_message_of_another_connection_with_the_same_request_id_is_no_response() {
+    let dialect = compiled(OF_2025_04);
+    let opening = handshake("/ws/chat/", "chat");
+    let client = dialect.client().expect("a file is a client too");
+    let connected = client.connect(&Handshake::new(ConnectionId(1)).request(&opening));
+    let Ok(mut session) = connected else { panic!("the handshake is rejected") };
+    let now = fixtures::time(0);
+    let mut exchange = |command: Option<Command>, text: &str| {
+        if let Some(command) = command {
+            let credentials = Credentials::Bearer(ANN.secret());
+            let request = Request::new(Correlation::NONE, credentials, command);
+            session.request(now, &request, &mut Vec::new()).expect("the wire has such a request");
+        }
+        let mut incoming = Vec::new();
+        let decoded = session.decode(now, &Frame::text(text.to_owned()), &mut incoming);
+        decoded.unwrap_or_else(|error| panic!("{text}: {error}"));
+        incoming.iter().map(|one| matches!(one, Incoming::Response(_))).collect::<Vec<_>>()
+    };
+    let kinds = FlowKindFilter::Any;
+    let join = Command::GetFlow { flow: flow_id(CHAT), kinds, members: true };
+    let joined = r#"{"errors":[],"data":{"id":1,"type":"M"},"action":"join_room",
+        "response_status":200,"request_id":1}"#;
+    assert_eq!(exchange(Some(join), joined), [true]);
+    let posted = |text: &str| {
+        format!(
+            r#"{{"errors":[],"data":{{"id":5,"text":"{text}","user":2,"room":1,"attachments":[],
+                "created_at":"2023-11-14T22:13:21.250000Z"}},"action":"create_message",
+                "response_status":201,"request_id":2}}"#
+        )
+    };
+    let content = Content::text("mine");
+    let send = NewMessage { flow: flow_id(CHAT), kinds, key: None, content };
+    let send = Command::Send(Box::new(send));
+    assert_eq!(exchange(Some(send), &posted("another")), [false]);
+    assert_eq!(exchange(None, &posted("mine")), [true]);
 }

@@ -49,7 +49,7 @@ static PROFILES: [Profile; 6] = [
     Profile {
         id: "action-2025-04",
         credentials: CredentialsKind::Bearer,
-        first_request: FirstRequest::ListFlows,
+        first_request: FirstRequest::GetFlow,
         delivers_to_author: false,
     },
 ];
