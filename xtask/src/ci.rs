@@ -185,13 +185,13 @@ fn examples(run: &mut Run<'_>) -> TaskResult<Completion> {
 /// A crate as `tolmach dialect new --crate` writes it passes its own conformance test.
 fn new_crate(project: &Project) -> TaskResult<()> {
     let below = project.target().join("new-crate");
-    let folder = below.join("my-chat-gateway");
+    let folder = below.join("parlour-gateway");
     // Of an earlier run, if there was one.
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&below).map_err(|error| named(&below, error))?;
     run_to_end(project.cargo().args(["build", "--package", "tolmach-cli"]))?;
     let mut create = project.command(project.target().join("debug/tolmach"));
-    create.args(["dialect", "new", "my-chat", "--crate", "--sources"]).arg(project.root());
+    create.args(["dialect", "new", "parlour", "--crate", "--sources"]).arg(project.root());
     run_to_end(create.current_dir(&below))?;
     let mut tests = project.cargo();
     tests.args(["test", "--quiet", "--test", "conformance", "--manifest-path"]);

@@ -163,7 +163,7 @@ pub(crate) enum DialectCommand {
     },
     /// Print a file with comments to begin with, which passes the check
     New {
-        /// The id of the dialect: lowercase letters, digits and hyphens, a letter first
+        /// The id of the dialect: lowercase letters and digits, a letter first
         #[arg(value_parser = dialect_id)]
         id: String,
         /// Draft the file from recorded frames: it matches them, and asks what they do not tell
@@ -183,11 +183,11 @@ pub(crate) enum DialectCommand {
 
 /// Reads the id of a dialect.
 fn dialect_id(text: &str) -> Result<String, &'static str> {
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     if text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(is_plain) {
         Ok(text.to_owned())
     } else {
-        Err("an id has lowercase letters, digits and hyphens, and begins with a letter")
+        Err("an id has lowercase letters and digits, and begins with a letter")
     }
 }
 

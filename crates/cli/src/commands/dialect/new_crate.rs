@@ -89,13 +89,10 @@ fn write_crate(below: &Path, id: &str, sources: &Path) -> Result<String, CliErro
 
 /// A text of the example with the names of a new dialect.
 fn named(text: &str, id: &str) -> String {
-    let words = id.split('-').map(|word| {
-        let (first, rest) = word.split_at(word.len().min(1));
-        format!("{}{rest}", first.to_uppercase())
-    });
+    let (first, rest) = id.split_at(1.min(id.len()));
     text.replace("own-gateway", &format!("{id}-gateway"))
-        .replace("own_gateway", &format!("{}_gateway", id.replace('-', "_")))
-        .replace("TinyChat", &words.collect::<String>())
+        .replace("own_gateway", &format!("{id}_gateway"))
+        .replace("TinyChat", &format!("{}{rest}", first.to_uppercase()))
         .replace("tinychat", id)
 }
 
@@ -141,11 +138,11 @@ mod tests {
     #[test]
     fn a_crate_has_every_file_of_the_example_under_its_own_names() {
         let below = tempfile::tempdir().unwrap();
-        let text = write_crate(below.path(), "my-chat", Path::new(ROOT)).unwrap();
-        assert!(text.contains("my-chat-gateway"), "{text}");
-        let folder = below.path().join("my-chat-gateway");
+        let text = write_crate(below.path(), "parlour", Path::new(ROOT)).unwrap();
+        assert!(text.contains("parlour-gateway"), "{text}");
+        let folder = below.path().join("parlour-gateway");
         let example = files(&Path::new(ROOT).join("examples/own-gateway"));
-        let example = example.iter().map(|path| named(path.to_str().unwrap(), "my-chat").into());
+        let example = example.iter().map(|path| named(path.to_str().unwrap(), "parlour").into());
         assert_eq!(files(&folder), example.collect());
         for path in files(&folder) {
             let text = std::fs::read_to_string(folder.join(&path)).unwrap();
@@ -155,11 +152,11 @@ mod tests {
         }
         let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
         let manifest: toml::Table = manifest.parse().unwrap();
-        assert_eq!(manifest["package"]["name"].as_str(), Some("my-chat-gateway"));
+        assert_eq!(manifest["package"]["name"].as_str(), Some("parlour-gateway"));
         let dialect = manifest["dependencies"]["tolmach-dialect"]["path"].as_str().unwrap();
         assert!(Path::new(dialect).join("Cargo.toml").is_file(), "{dialect}");
         let code = std::fs::read_to_string(folder.join("src/dialect.rs")).unwrap();
-        assert!(code.contains("pub struct MyChat;") && code.contains("\"/my-chat\""), "{code}");
+        assert!(code.contains("pub struct Parlour;") && code.contains("\"/parlour\""), "{code}");
     }
 
     #[test]
