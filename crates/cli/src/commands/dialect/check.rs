@@ -1,19 +1,31 @@
 //! `tolmach dialect check`
 
+use super::conformance::{Findings, findings};
 use crate::dialect_folder::read_files;
 use crate::dialects::DialectError;
 use crate::error::{CliError, UsageError};
 use std::path::PathBuf;
 use tolmach_dialect::Dialect;
 
-/// A line for each file, and one for each of its warnings. An error has all problems.
+/// Of each file the stories as it plays them, its warnings and notes, and a last line. An error has
+/// all problems of all files.
 pub(super) fn run(files: &[PathBuf]) -> Result<String, CliError> {
     let compiled =
         read_files(files).map_err(|error| UsageError::from(DialectError::from(error)))?;
     let mut text = String::new();
+    let mut mistakes = Vec::new();
     for (path, dialect) in files.iter().zip(compiled) {
+        let Findings { problems, notes, transcripts } = findings(&dialect);
+        let mistake = |problem| UsageError::Conformance { path: path.clone(), problem };
+        mistakes.extend(problems.into_iter().map(mistake));
+        for transcript in transcripts {
+            text.push_str(&format!("{transcript}\n"));
+        }
         for warning in dialect.warnings() {
             text.push_str(&format!("{warning}\n"));
+        }
+        for note in notes {
+            text.push_str(&format!("{}: note: {note}\n", path.display()));
         }
         let (id, revision) = (dialect.manifest().id, dialect.revision());
         text.push_str(&format!(
@@ -21,7 +33,7 @@ pub(super) fn run(files: &[PathBuf]) -> Result<String, CliError> {
             path.display()
         ));
     }
-    Ok(text)
+    if mistakes.is_empty() { Ok(text) } else { Err(UsageError::Several(mistakes).into()) }
 }
 
 #[cfg(test)]
@@ -40,7 +52,32 @@ mod tests {
     fn a_new_file_passes_the_check_without_a_warning() {
         let text = checked(&new::run("own")).unwrap();
         assert!(text.ends_with("own.toml: the revision doc of own can be served\n"), "{text}");
-        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(!text.contains("warning"), "{text}");
+    }
+
+    #[test]
+    fn the_stories_are_printed_as_the_file_plays_them() {
+        let text = checked(&new::run("own")).unwrap();
+        for story in ["account", "chat", "group"] {
+            assert!(
+                text.contains(&format!("# The story \"{story}\" in the dialect own.")),
+                "{text}"
+            );
+        }
+        let sent = text.lines().filter(|line| line.starts_with("> {"));
+        assert!(sent.count() > 5, "{text}");
+        assert!(text.contains("own.toml: note: no frame for "), "{text}");
+    }
+
+    #[test]
+    fn a_file_that_plays_none_of_the_stories_is_refused() {
+        let text = new::run("own");
+        let (head, _) = text.split_once("[[request.register]]").unwrap();
+        let error = checked(&format!("{head}[[request.nothing]]\nname = \"ping\"\n")).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let lines = error.lines();
+        let expected = "own.toml: there is no frame to attack with";
+        assert!(lines.iter().all(|line| line.contains(expected)), "{lines:?}");
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! `tolmach dialect`: dialect files.
 
 mod check;
+mod conformance;
+mod draft;
 mod new;
+mod new_crate;
 
 use crate::arguments::DialectCommand;
 use crate::error::CliError;
@@ -9,6 +12,10 @@ use crate::error::CliError;
 pub(crate) fn run(command: DialectCommand) -> Result<String, CliError> {
     match command {
         DialectCommand::Check { files } => check::run(&files),
-        DialectCommand::New { id } => Ok(new::run(&id)),
+        DialectCommand::New { id, from: Some(capture), .. } => draft::run(&id, &capture),
+        DialectCommand::New { id, as_crate: true, sources: Some(sources), .. } => {
+            new_crate::run(&id, &sources)
+        }
+        DialectCommand::New { id, .. } => Ok(new::run(&id)),
     }
 }
