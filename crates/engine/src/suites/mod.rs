@@ -116,6 +116,7 @@ macro_rules! store_suite {
             an_imported_world_keeps_its_numbers_order_and_times
             a_repeated_import_changes_nothing
             an_import_gives_new_numbers_where_its_own_are_taken
+            ids_that_are_no_numbers_do_not_hide_messages_with_numbers
             a_refused_record_does_not_affect_the_others
             an_interrupted_import_has_a_position
             an_export_has_the_whole_world

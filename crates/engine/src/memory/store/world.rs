@@ -301,7 +301,10 @@ impl Import<'_> {
         };
         let number = new.source_id.number().and_then(|number| MessageId::new(number).ok());
         let numbered = number.and_then(|id| self.state.messages.get(&id));
+        // A message that has a row got its number here: it is not the one of that number there.
+        let is_renumbered = |id| self.has_row(ObjectId::Message(id));
         if let Some(found) = numbered
+            && !is_renumbered(found.id)
             && (found.flow, found.author.id, found.posted_at) == (flow, author, new.posted_at)
         {
             return Ok(Imported::Existing(found.id));
@@ -409,9 +412,18 @@ impl Import<'_> {
     fn known_message(&self, source_id: ExternalId) -> Option<MessageId> {
         match self.state.object_of(&self.source, ObjectKind::Message, source_id) {
             Some(ObjectId::Message(id)) => Some(id),
-            _ => source_id.number().and_then(|number| MessageId::new(number).ok()),
+            _ => {
+                let own = source_id.number().and_then(|number| MessageId::new(number).ok());
+                own.filter(|id| !self.has_row(ObjectId::Message(*id)))
+            }
         }
         .filter(|id| self.state.messages.contains_key(id))
+    }
+
+    /// True if an object has a row in the namespace of the source.
+    fn has_row(&self, object: ObjectId) -> bool {
+        let rows = self.state.external_ids.get(&self.source);
+        rows.is_some_and(|rows| rows.by_object.contains_key(&object))
     }
 
     fn remember(&mut self, object: ObjectId, external: ExternalId) -> Result<(), Fault> {

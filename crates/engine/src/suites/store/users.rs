@@ -127,8 +127,9 @@ pub async fn logins_and_addresses_are_unique_without_regard_to_case(fixture: &mu
 
 /// Only the hash that was compared is replaced, and sessions go on.
 pub async fn a_replaced_password_hash_ends_no_session(fixture: &mut Fixture) {
-    let anna = fixture.user("anna").await;
     let now = fixture.tick();
+    let anna = NewUser { password_hash: Some("old".into()), ..new_user("anna") };
+    let anna = fixture.store.create_user(anna, now).await.expect("the login is free");
     let session = fixture.store.open_session(session_of(&anna, Some(1), None, now)).await;
     let session = session.expect("the user exists");
     let store = fixture.store.clone();

@@ -200,6 +200,26 @@ pub async fn an_import_gives_new_numbers_where_its_own_are_taken(fixture: &mut F
     assert_eq!(found, history.iter().map(|(id, _)| *id).collect::<Vec<_>>());
 }
 
+/// Messages of one author and second: the number that one of them got is not taken for the number
+/// that another one has at the source.
+pub async fn ids_that_are_no_numbers_do_not_hide_messages_with_numbers(fixture: &mut Fixture) {
+    let wide = |number: u128| number << 64;
+    let chunk =
+        |messages: Vec<ImportMessage>| ImportChunk { messages, ..ImportChunk::new(source()) };
+    let first = ImportChunk {
+        users: vec![user(7, "anna")],
+        flows: vec![group(3, 7)],
+        ..chunk(vec![message(1, 3, 7, 5), message(wide(1), 3, 7, 5), message(wide(2), 3, 7, 5)])
+    };
+    let second = || chunk(vec![message(2, 3, 7, 5), message(3, 3, 7, 5), message(4, 3, 7, 5)]);
+    fixture.import(first).await;
+    let is_new = |outcome: &Imported<MessageId>| matches!(outcome, Imported::New(..));
+    assert!(fixture.import(second()).await.messages.iter().all(is_new));
+    assert_eq!(fixture.texts(3).await.len(), 6);
+    assert!(!fixture.import(second()).await.messages.iter().any(is_new));
+    assert_eq!(fixture.texts(3).await.len(), 6);
+}
+
 /// A record that breaks a rule is refused alone.
 pub async fn a_refused_record_does_not_affect_the_others(fixture: &mut Fixture) {
     fixture.user("taken").await;

@@ -3,11 +3,12 @@
 use super::records::Records;
 use crate::batch::lookups::{distinct, pair_values};
 use crate::batch::transaction::Batch;
+use crate::read;
 use crate::rows::{attachments_text, content_type_text, message_id};
 use crate::sql::{self, get};
 use sea_orm::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use tolmach_domain::{ExternalId, Fault, IdNamespace, MessageId, ObjectKind, Timestamp};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use tolmach_domain::{ExternalId, Fault, IdNamespace, MessageId, ObjectId, ObjectKind, Timestamp};
 use tolmach_engine::ports::{ImportMessage, ImportNote, Imported, StoreError};
 
 /// A stored message as an import recognises it.
@@ -61,6 +62,14 @@ impl Batch {
         let known = self.known(source, ObjectKind::Message, ids.iter().copied()).await?;
         let numbers = ids.iter().filter_map(|id| id.number()).chain(known.values().copied());
         let stored = self.identities(numbers).await?;
+        // A message that has a row got its number here: it is not the one of that number there.
+        let unknown = ids.iter().filter(|id| !known.contains_key(id));
+        let unknown = unknown.filter_map(|id| id.number().filter(|id| stored.contains_key(id)));
+        let unknown: Vec<ObjectId> =
+            unknown.filter_map(|id| ObjectId::new(ObjectKind::Message, id)).collect();
+        let renumbered = read::external_ids_of_objects(&self.transaction, source, &unknown).await?;
+        let renumbered: HashSet<i64> = renumbered.iter().map(|row| row.object.get()).collect();
+        let is_renumbered = |id: &i64| renumbered.contains(id);
         let mut records: Records<NewMessage> = Records::new(messages.len());
         // The flow of each new message.
         let mut new_in: HashMap<ExternalId, (usize, i64)> = HashMap::new();
@@ -81,6 +90,7 @@ impl Batch {
             let identity = Identity { flow, author, posted_at: message.posted_at };
             if let Some(number) = message.source_id.number()
                 && stored.get(&number) == Some(&identity)
+                && !is_renumbered(&number)
             {
                 records.existing(number);
                 continue;
@@ -93,7 +103,8 @@ impl Batch {
                 if let Some((index, _)) = new {
                     return Some(Reply::New(*index));
                 }
-                let id = known.get(&reply).copied().or(reply.number())?;
+                let own = || reply.number().filter(|number| !is_renumbered(number));
+                let id = known.get(&reply).copied().or_else(own)?;
                 (stored.get(&id)?.flow == flow).then_some(Reply::Stored(id))
             });
             let lacks_reply = reply_to.is_none() && message.reply_to.is_some();
