@@ -1,7 +1,7 @@
 //! The gateways that the trials of a run share: the real binary, as a single node with its embedded
 //! defaults, or as two nodes on one PostgreSQL and one Redis.
 
-use crate::dialects::ENABLED_OPTIONS;
+use crate::dialects::{ENABLED_OPTIONS, pinned};
 use crate::frame_record::PASSWORD;
 use std::fs::File;
 use std::future::Future;
@@ -82,7 +82,9 @@ impl Cluster {
             ]
         });
         for name in names {
-            std::fs::create_dir(folder.path().join(name)).expect("a folder can be made");
+            let data = folder.path().join(name).join("data");
+            std::fs::create_dir_all(&data).expect("a folder can be made");
+            std::fs::write(data.join("tolmach.toml"), pins()).expect("a file can be written");
         }
         for (login, right) in [(ADMINISTRATOR, "--admin"), (BUSINESS, "--business")] {
             let arguments = ["user", "add", login, "--password", PASSWORD, right];
@@ -112,6 +114,16 @@ impl Cluster {
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }
+}
+
+/// A configuration with pins of the revisions that need them.
+fn pins() -> String {
+    let pin = |(id, revision): (&str, &str)| {
+        format!(
+            "[[dialects.{id}.pin]]\nrevision = \"{revision}\"\nuser_agent = \"{id}/{revision}\"\n"
+        )
+    };
+    pinned().into_iter().map(pin).collect()
 }
 
 impl Node {

@@ -3,10 +3,10 @@
 //! pushes it, else on reading.
 
 use crate::cluster::{Cluster, single_node, two_nodes};
-use crate::dialects::by_id;
+use crate::dialects::{by_id, can_subscribe, folder, pairs_of};
 use crate::requests::{
     TargetFlow, create_group, find_message, flow_ids, join, may_read, messages_of, new_group,
-    open_chat, post, unique,
+    open_chat, post_over, unique,
 };
 use crate::translation::{losses_of, project};
 use crate::users::{Failure, TestUser, failure};
@@ -60,6 +60,17 @@ pub(crate) fn arrivals(sender: &'static str, receiver: &'static str) -> Result<A
         cluster.block_on(Conversation::run(&cluster, sender, receiver))
     };
     cell.get_or_init(converse).clone()
+}
+
+/// Conversations of clients of a revision with those of every document, and of two of them, at one
+/// gateway.
+pub(crate) fn of_revision(revision: &'static str) -> Result<(), Failure> {
+    let outcomes = pairs_of(revision).into_iter().map(|(sender, receiver)| {
+        let outcome = arrivals(sender, receiver);
+        outcome.map(drop).map_err(|failure| format!("{sender} to {receiver}: {failure}"))
+    });
+    let failures: Vec<_> = outcomes.filter_map(Result::err).collect();
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
 
 /// Conversations of a sender at one node of a cluster with receivers of every dialect at another.
@@ -121,6 +132,9 @@ impl Conversation {
 
     /// The events that the receiver's dialect pushes.
     fn pushed(&self) -> Capabilities {
+        if !can_subscribe(self.target) {
+            return Capabilities::NONE;
+        }
         by_id(self.target).manifest().capabilities
     }
 
@@ -268,7 +282,8 @@ impl Conversation {
                 return Err(client.error("creating a flow", format!("{outcome:?}")).to_string());
             }
         };
-        let deviations = project().deviations(self.target).map_err(|all| all.join("; "))?;
+        let deviations =
+            project().deviations(&folder(self.target)).map_err(|all| all.join("; "))?;
         // A dialect that loses a part of this event pushes it for chats only.
         let pushes =
             self.pushed().pushes_flows && !(is_group && deviations.weakens("flow_created"));
@@ -331,8 +346,8 @@ impl Conversation {
         let mut posted = Vec::new();
         for _ in 0..3 {
             let turns = [unique("the sender's turn "), unique("the receiver's turn ")];
-            post(self.sender().await?, group, &turns[0]).await?;
-            post(self.receiver().await?, group, &turns[1]).await?;
+            post_over(&mut self.sender, self.source, group, &turns[0]).await?;
+            post_over(&mut self.receiver, self.target, group, &turns[1]).await?;
             posted.extend(turns);
         }
         let history = messages_of(&self.sender.request_over_any(&group.history()).await?)?;
@@ -376,7 +391,7 @@ impl Conversation {
     /// Posts a message as the sender; gives its id.
     async fn post(&mut self, text: &str) -> Result<MessageId, Failure> {
         let group = self.group;
-        post(self.sender().await?, group, text).await?;
+        post_over(&mut self.sender, self.source, group, text).await?;
         find_message(&mut self.sender, group, text).await
     }
 }

@@ -62,6 +62,17 @@ fn trials() -> Vec<Trial> {
             })
         }));
     }
+    for revision in dialects::revisions() {
+        trials.push(trial(format!("recognition::{revision}"), move || {
+            recognition::first_frames_of_revision(revision)
+        }));
+        trials.push(trial(format!("translate::{revision}"), move || {
+            translation::of_revision(revision)
+        }));
+        trials.push(trial(format!("conversation::{revision}"), move || {
+            conversation::of_revision(revision)
+        }));
+    }
     for (source, target) in dialects::pairs() {
         let pair = format!("{source}_to_{target}");
         trials.push(trial(format!("translate::{pair}"), move || {

@@ -3,7 +3,7 @@
 //! is served by neither.
 
 use crate::cluster::{Cluster, single_node};
-use crate::dialects::{all, by_id, id_of, pairs};
+use crate::dialects::{PINNED, all, by_id, id_of, pairs};
 use crate::requests::unique;
 use crate::users::{Failure, TestUser, failure};
 use http::request::Parts;
@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tolmach_cli::dialects::ids;
 use tolmach_dialect::{
-    ClientSession, Correlation, Dialect, Frame, Handshake, Recognition, Request,
+    ClientSession, Correlation, DOC, Dialect, Frame, Handshake, Recognition, Request,
 };
 use tolmach_dialect_kit::stories::{Step, stories};
 use tolmach_domain::{ConnectionId, Credentials, Secret, Timestamp};
@@ -88,6 +88,52 @@ pub(crate) fn first_frames_are_served_in_any_segments(id: &'static str) -> Resul
         for middle in 1..bytes.len() {
             let (head, tail) = bytes.split_at(middle);
             shortest.is_answered(cluster, &[head, tail]).await?;
+        }
+        Ok(())
+    })
+}
+
+/// The first frames of a revision are claimed by no other dialect. Unless it is pinned, some of them
+/// identify it, and one of those is served in whatever segments it arrives, on every shared path.
+pub(crate) fn first_frames_of_revision(title: &'static str) -> Result<(), Failure> {
+    let (id, revision) = title.split_once('/').unwrap_or((title, DOC));
+    let cluster = &*single_node();
+    cluster.block_on(async {
+        let mut user = TestUser::register(&unique("opener"), title, cluster.first()).await?;
+        let credentials = user.client(title).await?.credentials().to_vec();
+        let all = first_frames(&by_id(title), &credentials);
+        let dialect = by_id(id);
+        let mut identifying = Vec::new();
+        for first in &all {
+            if let Some(other) =
+                claims(&first.opening, &first.frame).into_iter().find(|claiming| *claiming != id)
+            {
+                return Err(format!("{}: it is claimed by {other}", first.title));
+            }
+            if first.recognised(&*dialect) == Recognition::Certain(revision) {
+                identifying.push(first);
+            }
+        }
+        if PINNED.contains(&title) {
+            return Ok(());
+        }
+        // A registration is answered whatever came before it; where there is none, the handshake
+        // has the credentials.
+        let is_answered = |first: &&&FirstFrame| {
+            matches!(first.request.command.name(), "register" | "list_flows" | "login")
+        };
+        let Some(first) = identifying.iter().find(is_answered) else {
+            return Err(format!("of {} first frames none identifies {title}", all.len()));
+        };
+        for path in SHARED_PATHS {
+            let bytes = first.bytes(cluster, path);
+            first.is_answered(cluster, &[&bytes]).await?;
+            first.is_answered(cluster, &bytes.chunks(1).collect::<Vec<_>>()).await?;
+        }
+        let bytes = first.bytes(cluster, SHARED_PATHS[0]);
+        for middle in 1..bytes.len() {
+            let (head, tail) = bytes.split_at(middle);
+            first.is_answered(cluster, &[head, tail]).await?;
         }
         Ok(())
     })
@@ -175,6 +221,14 @@ fn claims(opening: &Parts, frame: &Frame) -> Vec<&'static str> {
 }
 
 impl FirstFrame {
+    /// The recognition by a dialect with all its revisions, on a shared path.
+    fn recognised(&self, dialect: &dyn Dialect) -> Recognition {
+        let mut opening = self.opening.clone();
+        opening.uri = http::Uri::from_static(SHARED_PATHS[1]);
+        let handshake = Handshake::new(ConnectionId(1)).request(&opening).websocket(true);
+        dialect.recognise(&handshake.local(true).first_frame(&self.frame))
+    }
+
     /// The WebSocket handshake on this path, and the frame after it.
     fn bytes(&self, cluster: &Cluster, path: &str) -> Vec<u8> {
         let mut head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n", cluster.first());

@@ -199,6 +199,21 @@ pub(crate) async fn post(client: &mut Client, flow: TargetFlow, text: &str) -> R
     }
 }
 
+/// Posts a message over a wire, or over another one if that has no request for it here.
+pub(crate) async fn post_over(
+    user: &mut TestUser,
+    title: &str,
+    flow: TargetFlow,
+    text: &str,
+) -> Result<(), Failure> {
+    let client = user.client(title).await?;
+    match client.request_any(&flow.send(text)).await.map_err(failure)? {
+        Outcome::Answer(Answer::Sent { .. }) => Ok(()),
+        Outcome::Unsupported => user.request_over_any(&flow.send(text)).await.map(drop),
+        outcome => Err(client.error("posting", format!("{outcome:?}")).to_string()),
+    }
+}
+
 /// The id of the message with this text, read over any dialect of this member.
 pub(crate) async fn find_message(
     member: &mut TestUser,

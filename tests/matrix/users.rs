@@ -1,7 +1,8 @@
 //! Users with an account and one client for each dialect.
 
-use crate::dialects::{all, by_id, id_of};
+use crate::dialects::{PINNED, all, by_id, id_of};
 use crate::frame_record::{PASSWORD, frame_record};
+use http::HeaderValue;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -36,8 +37,8 @@ impl TestUser {
         dialect: &str,
         gateway: SocketAddr,
     ) -> Result<Self, Failure> {
-        let mut dialects = all();
-        dialects.sort_by_key(|other| id_of(other) != dialect);
+        let mut dialects = vec![by_id(dialect)];
+        dialects.extend(all().into_iter().filter(|other| id_of(other) != dialect));
         for dialect in dialects {
             let mut client = anonymous_client(login, &dialect, gateway);
             match client.request_any(&registrations(login)).await.map_err(failure)? {
@@ -112,8 +113,13 @@ pub(crate) fn anonymous_client(
     dialect: &Arc<dyn Dialect>,
     gateway: SocketAddr,
 ) -> Client {
-    let name = client_name(login, id_of(dialect));
-    Client::new(name, dialect.clone(), gateway, frame_record().clone())
+    let title = id_of(dialect);
+    let name = client_name(login, title);
+    let mut client = Client::new(name, dialect.clone(), gateway, frame_record().clone());
+    if PINNED.contains(&title) {
+        client.set_header(http::header::USER_AGENT, HeaderValue::from_static(title));
+    }
+    client
 }
 
 /// The failure of a trial by an error.
