@@ -91,7 +91,11 @@ async fn next(peer: &mut Peer) -> Message {
 
 #[tokio::test]
 async fn a_silent_client_is_pinged_on_every_path_for_the_proxies_in_between() {
-    let gateway = Gateway::with(&[("KEEPALIVE__PING_INTERVAL", "100ms")]).await;
+    let gateway = Gateway::with(&[
+        ("KEEPALIVE__PING_INTERVAL", "100ms"),
+        ("KEEPALIVE__PONG_TIMEOUT", "100ms"),
+    ])
+    .await;
     for (path, ..) in paths() {
         let mut peer = gateway.websocket(path).await;
         for _ in 0..2 {

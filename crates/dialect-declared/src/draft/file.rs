@@ -677,7 +677,7 @@ mod tests {
         ] {
             let text = draft("own", capture).unwrap();
             assert!(text.contains("request = '{\"type\": <name>}'"), "{text}");
-            assert!(text.contains("<proof.token>"), "{text}");
+            assert!(text.contains("name = \"register_user\""), "{text}");
         }
     }
 
