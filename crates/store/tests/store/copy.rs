@@ -17,7 +17,7 @@ use tolmach_engine::ports::{
     AccountKey, BlockStore, CounterKey, CreateFlow, DeleteMessages, EditMessage, ExternalIdRow,
     ExternalIdStore, FlowLimits, FlowStore, IdempotencyKey, LoginCounterStore, MessageStore,
     NewSession, NewUser, PostMessage, Posted, SessionStore, Store, StoreError, TokenHash,
-    UserStore,
+    UserStore, WorldStore,
 };
 use tolmach_store::{CopiedTable, CopyError, Options, SqlStore, copy};
 use tolmach_test_servers::{Durability, Postgres};
@@ -154,6 +154,7 @@ async fn fill(store: &SqlStore) -> Expected {
     store.delete(deletion, now()).await.unwrap();
     let row = ExternalIdRow { object: ObjectId::Flow(chat.id), external: ExternalId(u128::MAX) };
     store.add_external_ids(&namespace(), &[row]).await.unwrap();
+    store.begin_import(&namespace()).await.unwrap();
     post(store, &group, &anna, "unread".into()).await.unwrap();
     store.history(page_of(&chat, &anna, HistoryRange::Unread, 3)).await.unwrap();
     let (token, refresh) = (Some(TokenHash([0xff; 32])), Some(TokenHash([0; 32])));
