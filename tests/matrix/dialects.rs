@@ -1,5 +1,5 @@
-//! The list of dialects with the options of the trials, their revisions, and what a wire cannot tell
-//! apart.
+//! The list of dialects with the options of the trials, their revisions, and what a wire cannot
+//! tell apart.
 
 use std::sync::{Arc, LazyLock};
 use tolmach_cli::dialects::{at_revision, configure, ids};
@@ -23,8 +23,8 @@ pub(crate) const PINNED: [&str; 7] = [
     "morelia/server-2020",
 ];
 
-/// Revisions whose client's side cannot make the request that subscribes to a flow, or whose events do
-/// not name it.
+/// Revisions whose client's side cannot make the request that subscribes to a flow, or whose events
+/// do not name it.
 const UNSUBSCRIBED: [&str; 3] = ["action/dcrf", "morelia/0", "sndmsg/uchat"];
 
 /// Faults that share one form on a wire: the dialect, the fault that the server sends, and those

@@ -93,8 +93,9 @@ pub(crate) fn first_frames_are_served_in_any_segments(id: &'static str) -> Resul
     })
 }
 
-/// The first frames of a revision are claimed by no other dialect. Unless it is pinned, some of them
-/// identify it, and one of those is served in whatever segments it arrives, on every shared path.
+/// The first frames of a revision are claimed by no other dialect. Unless it is pinned, some of
+/// them identify it, and one of those is served in whatever segments it arrives, on every shared
+/// path.
 pub(crate) fn first_frames_of_revision(title: &'static str) -> Result<(), Failure> {
     let (id, revision) = title.split_once('/').unwrap_or((title, DOC));
     let cluster = &*single_node();

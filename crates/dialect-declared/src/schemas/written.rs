@@ -7,7 +7,7 @@ use crate::model::Type;
 use crate::plan::{ListKind, ListPlan, Plan, PlanMember, Slot, SlotSource};
 use serde_json::{Map, Value as Json, json};
 
-/// What holes of a frame are filled in with beside the model.
+/// The values beside the model that holes of a frame are filled in with.
 pub(super) struct Written<'a> {
     pub(super) tables: &'a Tables,
     /// The name of the request or event.

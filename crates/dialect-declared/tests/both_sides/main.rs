@@ -93,8 +93,8 @@ macro_rules! files {
 /// "Not Found" is the answer to a list without items, and to what does not exist.
 const NOTHING_FOUND: [&str; 2] = ["is decoded as a granted request", "get_changes"];
 
-/// A date without a year is not read back. The answer to a history has no end that the client's side
-/// could find, so that the stories read no room and get no events.
+/// A date without a year is not read back. The answer to a history has no end that the client's
+/// side could find, so that the stories read no room and get no events.
 const UCHAT: [&str; 2] = ["/date:", "the capabilities claim true"];
 
 /// The client's side reads rooms by `retrieve`, which joins none: the stories get no events.

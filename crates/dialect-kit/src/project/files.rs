@@ -1,7 +1,7 @@
 //! The folders of a project.
 
 use crate::project::deviations::{Deviations, parse_deviations};
-use crate::project::schemas::Schemas;
+use crate::project::schemas::{SCHEMAS, Schemas};
 use crate::project::specification::Specification;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,6 @@ use tolmach_dialect::{DOC, Manifest};
 /// The environment variable that has goldens rewritten instead of compared. Refused where `CI` is
 /// set.
 pub const UPDATE: &str = "TOLMACH_UPDATE_GOLDENS";
-
-/// The file with the schemas of a revision that is a file, in its folder below `protocols`.
-pub(crate) const SCHEMAS: &str = "schemas.json";
 
 /// The folder of a wire's documents below `protocols`: the id of the dialect, and
 /// `<id>/revisions/<revision>` where the first revision of the manifest is not the document's.

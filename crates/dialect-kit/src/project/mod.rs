@@ -7,8 +7,8 @@ mod schemas;
 mod specification;
 
 pub use deviations::{DeclaredLoss, Deviations, operations};
-pub(crate) use files::SCHEMAS;
 pub use files::{Project, UPDATE, folder_of};
 pub(crate) use frame_json::json_of;
+pub(crate) use schemas::SCHEMAS;
 pub use schemas::{Direction, Schemas};
 pub(crate) use specification::{Example, ExampleExchange};

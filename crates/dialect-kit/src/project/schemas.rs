@@ -1,6 +1,5 @@
 //! JSON schemas of frames.
 
-use crate::project::SCHEMAS;
 use crate::project::frame_json::json_of;
 use jsonschema::{Registry, Validator};
 use serde_json::Value;
@@ -10,6 +9,9 @@ use tolmach_dialect::Frame;
 
 /// The names of schema files.
 const NAMES: &str = "<name>.request.json, <name>.reply.json, <name>.push.json or definitions.json";
+
+/// The file with the schemas of a revision that is a file, in its folder below `protocols`.
+pub(crate) const SCHEMAS: &str = "schemas.json";
 
 /// The names of schemas in one document.
 const DEFINITIONS: &str = "<name>.request, <name>.reply or <name>.push";

@@ -18,7 +18,8 @@ pub struct Native<'d> {
 
 impl<'d> Native<'d> {
     /// Plays all stories through both sides of a dialect, and reads its declared losses. Those of
-    /// a revision are computed too: what arrives changed on its own wire. Fails if it has no client.
+    /// a revision are computed too: what arrives changed on its own wire. Fails if there is no
+    /// client.
     pub fn of(project: &Project, dialect: &'d dyn Dialect) -> Result<Self, Problems> {
         let manifest = dialect.manifest();
         let deviations = project.deviations(&folder_of(manifest)).map_err(Problems)?;

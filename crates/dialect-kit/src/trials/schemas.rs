@@ -38,8 +38,8 @@ pub fn schemas_are_used(kit: &Kit) -> Outcome {
     let folder = kit.folder();
     let problem = |name| {
         format!(
-            "schemas/{folder}/{name}: no frame of a story or script matches it; remove it, or add a \
-             script"
+            "schemas/{folder}/{name}: no frame of a story or script matches it; remove it, or add \
+             a script"
         )
     };
     Problems::none_or(unused.into_iter().map(problem).collect())

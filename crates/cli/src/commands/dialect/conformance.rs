@@ -28,9 +28,9 @@ const OF_CLIENT: [Trial; 3] =
 
 /// The findings about one file.
 pub(super) struct Findings {
-    /// What keeps the file from being served.
+    /// The reasons not to serve the file.
     pub(super) problems: Vec<String>,
-    /// What clients of the file cannot tell, or cannot be told.
+    /// The losses of clients of the file.
     pub(super) notes: Vec<String>,
     /// The stories, as the file plays them.
     pub(super) transcripts: Vec<String>,
