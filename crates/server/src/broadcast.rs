@@ -209,11 +209,13 @@ mod tests {
     use super::*;
     use crate::backlog::Backlogs;
     use crate::test_support::{served, toy};
+    use crate::toy::Backend;
     use tolmach_dialect::Manifest;
     use tolmach_domain::{
-        Attachment, AttachmentKind, Content, Flow, FlowId, FlowKind, Message, MessageId, Timestamp,
-        UserId, UserSummary,
+        Attachment, AttachmentKind, Content, ExternalId, Flow, FlowId, FlowKind, Message,
+        MessageId, ObjectId, Timestamp, UserId, UserSummary,
     };
+    use tolmach_engine::ports::{ExternalIdRow, ExternalIdStore};
 
     fn event(text: &str) -> Arc<Event> {
         let flow = (FlowId::new(1).unwrap(), FlowKind::Group);
@@ -278,6 +280,33 @@ mod tests {
         assert!(
             broadcast.form(&served(toy().needs_flow_summaries())).unwrap().context.flow.is_some()
         );
+    }
+
+    #[tokio::test]
+    async fn an_event_has_the_ids_of_each_namespace_once_they_are_cached() {
+        let backend = Backend::new();
+        let namespace: IdNamespace = "old".parse().unwrap();
+        let row = ExternalIdRow {
+            object: ObjectId::Flow(FlowId::new(1).unwrap()),
+            external: ExternalId(70),
+        };
+        backend.store.add_external_ids(&namespace, &[row]).await.unwrap();
+        let ids = backend.engine.external_ids(namespace);
+        let mut renamed = Arc::into_inner(served(toy())).unwrap();
+        renamed.external_ids = Some(ids.clone());
+        let plain = served(toy());
+        let backlog = FlowBacklog::new(Backlogs::new(1 << 20));
+        let early = Broadcast::of_flow(event("hello"), None, &backlog);
+        assert!(early.form(&renamed).is_err(), "nothing is cached yet");
+        ids.on_wire(&ids_in(&mut (*event("hello")).clone())).await.unwrap();
+        let later = Broadcast::of_flow(event("hello"), None, &backlog);
+        for _ in 0..2 {
+            let flow = |dialect| later.form(dialect).unwrap().event.flow().map(FlowId::get);
+            assert_eq!((flow(&renamed), flow(&*plain)), (Some(70), Some(1)));
+        }
+        let [first, again] =
+            [0, 1].map(|_| std::ptr::from_ref(later.form(&renamed).unwrap().event));
+        assert_eq!(first, again, "it is renamed once");
     }
 
     #[test]
