@@ -18,7 +18,8 @@ const GROWTH: usize = 8;
 ///
 /// # Panics
 ///
-/// If there is neither an answer nor a close, or if the answer is too large or of no schema.
+/// If there is neither an answer nor a close where the document has one, or if the answer is too
+/// large or of no schema.
 pub(crate) fn violation(
     subject: &Subject,
     session: &dyn ServerSession,
@@ -26,13 +27,19 @@ pub(crate) fn violation(
     peer: &Frame,
     is_exchange: bool,
 ) {
+    if subject.schemas.is_none() {
+        return;
+    }
     if let Some(close) = &violation.close {
         self::close(close);
     }
     match &violation.answer {
         None => {
             assert!(!is_exchange, "an HTTP request is left without an answer");
-            assert!(violation.close.is_some(), "{violation:?}: neither an answer nor a close");
+            // The servers of some revisions say nothing.
+            let is_silent = session.revision() != DOC;
+            let is_told = violation.close.is_some() || is_silent;
+            assert!(is_told, "{violation:?}: neither an answer nor a close");
         }
         Some(answer) => {
             let size = size(answer);
@@ -58,6 +65,9 @@ pub(crate) fn frames(
     frames: &[Frame],
     peer: usize,
 ) {
+    if subject.schemas.is_none() {
+        return;
+    }
     let size: usize = frames.iter().map(self::size).sum();
     let most = FIXTURE_BYTES + GROWTH * peer;
     assert!(size <= most, "the frames have {size} bytes, at most {most}");
@@ -72,7 +82,9 @@ pub(crate) fn frames(
 ///
 /// If none describes it.
 pub(crate) fn schema(subject: &Subject, frame: &Frame) {
-    if let Some(Err(error)) = subject.schemas.check(frame, Direction::Answer) {
+    let checked =
+        subject.schemas.as_ref().and_then(|schemas| schemas.check(frame, Direction::Answer));
+    if let Some(Err(error)) = checked {
         panic!("{}: {frame:?} {error}", subject.id());
     }
 }

@@ -20,6 +20,10 @@ const MAX_BYTES: usize = 1 << 20;
 pub(crate) mod kind {
     /// Opens a connection: the head of an HTTP request, and its body.
     pub(crate) const OPEN: u8 = b'@';
+    /// Opens a raw TCP stream.
+    pub(crate) const STREAM: u8 = b'~';
+    /// Chooses the revision of an input, by its number.
+    pub(crate) const REVISION: u8 = b'#';
     /// A text message of the peer; a binary one if it is no UTF-8.
     pub(crate) const TEXT: u8 = b'>';
     /// A binary message of the peer.

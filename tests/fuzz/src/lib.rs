@@ -10,14 +10,18 @@ mod checks;
 mod client;
 #[cfg(feature = "gateway")]
 mod configuration;
+mod dialect_file;
 #[cfg(feature = "gateway")]
 mod headers;
 mod input;
 mod model;
 mod recognition;
+mod revisions;
 mod server;
 mod subject;
 mod transcripts;
+#[cfg(feature = "gateway")]
+mod values;
 
 use arbitrary::{Arbitrary, Unstructured};
 use subject::subjects;
@@ -44,7 +48,7 @@ macro_rules! targets {
 }
 
 /// Every target that needs neither a database nor a network.
-const DIALECT_TARGETS: [Target; 12] = targets! {
+const DIALECT_TARGETS: [Target; 15] = targets! {
     "action_client": |input| client::run(&subjects()["action"], input),
         || transcripts::for_clients("action");
     "action_server": |input| server::run(&subjects()["action"], input),
@@ -53,6 +57,7 @@ const DIALECT_TARGETS: [Target; 12] = targets! {
         || transcripts::for_clients("bearer");
     "bearer_server": |input| server::run(&subjects()["bearer"], input),
         || transcripts::for_servers("bearer");
+    "dialect_file": dialect_file::run, dialect_file::seeds;
     "mode_client": |input| client::run(&subjects()["mode"], input),
         || transcripts::for_clients("mode");
     "mode_server": |input| server::run(&subjects()["mode"], input),
@@ -64,6 +69,8 @@ const DIALECT_TARGETS: [Target; 12] = targets! {
         || transcripts::for_servers("morelia");
     "recognition": recognition::run,
         || subjects().keys().flat_map(|id| transcripts::for_servers(id)).collect();
+    "revisions_client": revisions::run_client, revisions::seeds_for_clients;
+    "revisions_server": revisions::run_server, revisions::seeds_for_servers;
     "sndmsg_client": |input| client::run(&subjects()["sndmsg"], input),
         || transcripts::for_clients("sndmsg");
     "sndmsg_server": |input| server::run(&subjects()["sndmsg"], input),
@@ -72,9 +79,10 @@ const DIALECT_TARGETS: [Target; 12] = targets! {
 
 /// The targets of the gateway around the dialects.
 #[cfg(feature = "gateway")]
-const GATEWAY_TARGETS: [Target; 2] = targets! {
+const GATEWAY_TARGETS: [Target; 3] = targets! {
     "configuration": configuration::run, configuration::seeds;
     "headers": headers::run, headers::seeds;
+    "values": values::run, values::seeds;
 };
 
 #[cfg(not(feature = "gateway"))]

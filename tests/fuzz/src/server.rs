@@ -25,8 +25,9 @@ pub(crate) fn run(subject: &Subject, input: &[u8]) {
         match (kind, &mut connection) {
             (kind::OPEN, _) => {
                 let request = input::request(content);
-                connection = Connection::open(subject, request, refusal.take());
+                connection = Connection::open(subject, Some(request), refusal.take());
             }
+            (kind::STREAM, _) => connection = Connection::open(subject, None, refusal.take()),
             (kind::REFUSE, _) => refusal = Some(material().fault(input::number(content)).clone()),
             (kind::EVENT, Some(open)) => {
                 if !open.deliver(material().event(input::number(content))) {
@@ -55,16 +56,21 @@ struct Connection<'s> {
 }
 
 impl<'s> Connection<'s> {
-    /// Opens a WebSocket, or serves a whole HTTP exchange, of which nothing is left.
+    /// Opens a WebSocket, or without a request a raw TCP stream, or serves a whole HTTP exchange,
+    /// of which nothing is left.
     fn open(
         subject: &'s Subject,
-        request: http::Request<Bytes>,
+        request: Option<http::Request<Bytes>>,
         refusal: Option<Fault>,
     ) -> Option<Self> {
-        let parts = input::parts(&request);
-        let mut handshake = Handshake::new(CONNECTION).local(true).request(&parts);
-        let is_exchange = !handshake.websocket && subject.is_http();
-        handshake = handshake.websocket(!is_exchange);
+        let parts = request.as_ref().map(input::parts);
+        let mut handshake = Handshake::new(CONNECTION).local(true);
+        if let Some(parts) = &parts {
+            handshake = handshake.request(parts);
+            let is_message = handshake.websocket || !subject.takes_http(parts.uri.path());
+            handshake = handshake.websocket(is_message);
+        }
+        let exchange = request.filter(|_| !handshake.websocket);
         let session = match subject.dialect.accept(&handshake) {
             Ok(session) => session,
             Err(rejection) => {
@@ -78,10 +84,11 @@ impl<'s> Connection<'s> {
         open.session.initial_requests(fixtures::time(1), &mut requests);
         let mut is_rejected = false;
         for request in requests {
-            let frames = open.respond(&request, refusal.clone(), checks::size_of_head(&parts));
+            let size = parts.as_ref().map_or(0, checks::size_of_head);
+            let frames = open.respond(&request, refusal.clone(), size);
             is_rejected |= frames.iter().any(|frame| matches!(frame, Frame::Response(_)));
         }
-        if is_exchange {
+        if let Some(request) = exchange {
             open.exchange(request, refusal);
             return None;
         }

@@ -9,12 +9,13 @@ use tolmach_dialect_kit::{Project, Schemas};
 use tolmach_dialect_morelia::Morelia;
 use tolmach_domain::{Credentials, EventKind, Fault};
 
-/// A dialect with the data that its sessions are fed with.
+/// A dialect, or a revision of one, with the data that its sessions are fed with.
 pub(crate) struct Subject {
     /// The dialect.
     pub(crate) dialect: Box<dyn Dialect>,
-    /// The schemas of its frames.
-    pub(crate) schemas: Schemas,
+    /// The schemas of its frames. None for a dialect that is an input itself: no bound or schema of
+    /// its frames is known.
+    pub(crate) schemas: Option<Schemas>,
     /// The form in which its wire carries credentials.
     pub(crate) credentials: CredentialsKind,
 }
@@ -80,10 +81,16 @@ fn morelia() -> Morelia {
     Morelia::configure(options).expect("the dialect has this option")
 }
 
-fn subject(dialect: impl Dialect, credentials: CredentialsKind) -> Subject {
+/// A dialect whose frames have schemas.
+pub(crate) fn subject(dialect: impl Dialect, credentials: CredentialsKind) -> Subject {
     let id = dialect.manifest().id;
     let schemas = project().schemas(id).unwrap_or_else(|error| panic!("{error}"));
-    Subject { dialect: Box::new(dialect), schemas, credentials }
+    Subject { dialect: Box::new(dialect), schemas: Some(schemas), credentials }
+}
+
+/// The form in which the wire of the dialect with this id carries credentials.
+pub(crate) fn credentials_of_wire(id: &str) -> CredentialsKind {
+    subjects().get(id).map_or(CredentialsKind::Token, |subject| subject.credentials)
 }
 
 impl Subject {
@@ -97,10 +104,12 @@ impl Subject {
         self.dialect.client().expect("every dialect here has a client")
     }
 
-    /// True if HTTP requests are among its frames.
-    pub(crate) fn is_http(&self) -> bool {
+    /// True if a request for this path that opens no WebSocket is one of its frames.
+    pub(crate) fn takes_http(&self, path: &str) -> bool {
         let endpoints = self.dialect.manifest().endpoints;
-        endpoints.iter().any(|endpoint| endpoint.transport == Transport::Http)
+        let mut http = endpoints.iter().filter(|endpoint| endpoint.transport == Transport::Http);
+        // Inputs have any path below the root of an interface.
+        http.any(|endpoint| endpoint.path.ends_with("/**") || endpoint.path == path)
     }
 
     /// The request of an exchange, with the credentials of this wire.

@@ -21,7 +21,7 @@ const NO_MASK: [u8; 4] = [0; 4];
 /// between values passes as pongs, which mean nothing, so that it counts too. A short word passes
 /// once it has ended.
 #[derive(Default)]
-pub(super) struct Framing {
+pub(crate) struct Framing {
     unit: Unit,
     /// True if a fragment of the unit has passed.
     begun: bool,
@@ -51,7 +51,7 @@ struct Nesting {
 
 impl Framing {
     /// Adds the frames of the next bytes of the peer to `frames`.
-    pub(super) fn push(&mut self, mut bytes: &[u8], frames: &mut BytesMut) {
+    pub(crate) fn push(&mut self, mut bytes: &[u8], frames: &mut BytesMut) {
         while let Some(first) = bytes.first() {
             let length = match &mut self.unit {
                 Unit::Between if is_space(*first) => {

@@ -8,3 +8,5 @@ mod framing;
 mod value_stream;
 
 pub(crate) use entrance::TcpEntrance;
+#[cfg(feature = "fuzzing")]
+pub(crate) use framing::Framing;

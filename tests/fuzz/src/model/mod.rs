@@ -5,6 +5,8 @@
 //! - nothing that was acknowledged is lost, and nothing that was refused is published;
 //! - every answer shows the flow as it is, to a user who may read it;
 //! - no frame has a text of a flow that its user may not read;
+//! - a blocked user opens no chat with the blocker, writes nothing there, and adds the blocker to
+//!   nothing; a login is given out once, and a user who leaves is no member;
 //! - a connection gets the events of a flow in their order, and none twice.
 //!
 //! Time and randomness are the engine's ports, so that an input always does the same.
@@ -73,6 +75,35 @@ mod tests {
         for command in ["create_flow", "list_flows", "get_flow", "history", "edit"] {
             let is_granted = tally.granted.iter().any(|(_, granted)| *granted == command);
             assert!(is_granted, "{command}: {:?}", tally.granted);
+        }
+    }
+
+    #[test]
+    fn blocks_departures_and_registrations_are_held_to_their_promises() {
+        let mode = subjects().keys().position(|id| *id == "mode").expect("it is a dialect");
+        let bearer = subjects().keys().position(|id| *id == "bearer").expect("it is a dialect");
+        let create = || Action::CreateFlow { channel: false, members: [1, 2], key: None };
+        let open = || Action::OpenChat { with: 1, by_login: false };
+        let send = || Action::Send { flow: 1, key: None, reply_to: None };
+        let mut steps = vec![request(0, bearer, create())];
+        // The second user blocks the first, before and after their chat begins.
+        for number in [128, 192, 128] {
+            steps.push(request(1, mode, Action::GetUser { user: number }));
+            steps.extend([open(), create(), send()].map(|action| request(0, bearer, action)));
+        }
+        // The owner leaves, then the others, and nothing is left.
+        for user in [192, 193, 193, 194] {
+            steps.push(request(0, mode, Action::RemoveMember { flow: 0, user }));
+        }
+        for number in (208..=213).chain(208..=213) {
+            steps.push(request(0, mode, Action::GetUser { user: number }));
+        }
+        let mut world = World::new();
+        steps.iter().for_each(|step| world.take(step));
+        world.finish();
+        let granted = &world.tally().granted;
+        for command in ["open_chat", "create_flow", "register"] {
+            assert!(granted.iter().any(|(_, done)| *done == command), "{command}: {granted:?}");
         }
     }
 }

@@ -28,7 +28,9 @@ pub(crate) enum Step {
     Disconnect { connection: u8 },
 }
 
-/// A request.
+/// A request, or an act that few wires have: another variant would change the meaning of every
+/// input that is kept. `GetUser` from 128 on is a block, from 192 on the end of one, from 208 on a
+/// registration; `RemoveMember` of a user from 192 on is the departure of that user.
 #[derive(Debug, Arbitrary)]
 pub(crate) enum Action {
     Send { flow: u8, key: Option<u8>, reply_to: Option<u8> },

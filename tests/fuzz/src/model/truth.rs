@@ -14,6 +14,8 @@ pub(super) struct Truth {
     /// Flows that were deleted: no id is used twice.
     deleted: BTreeSet<FlowId>,
     administrators: BTreeSet<UserId>,
+    /// Blockers with the users whom they block.
+    blocks: BTreeSet<(UserId, UserId)>,
     last_commit: Option<Timestamp>,
     last_message: Option<MessageId>,
 }
@@ -24,6 +26,9 @@ pub(super) struct FlowTruth {
     kind: FlowKind,
     owner: Option<UserId>,
     pub(super) members: BTreeSet<UserId>,
+    /// For members who came after the flow was created, the number of the addition.
+    joined: BTreeMap<UserId, usize>,
+    additions: usize,
     pub(super) version: Version,
     pub(super) messages: BTreeMap<MessageId, MessageTruth>,
     /// The members who created the flow, opened the chat or posted.
@@ -50,6 +55,13 @@ impl FlowTruth {
     /// True for a chat of two users.
     pub(super) fn is_chat(&self) -> bool {
         self.kind == FlowKind::Chat
+    }
+
+    /// The owner after the present one: who has been there longest, and of several who came at once
+    /// the oldest account.
+    fn heir(&self) -> Option<UserId> {
+        let joined = |user: &UserId| self.joined.get(user).copied().unwrap_or_default();
+        self.members.iter().copied().min_by_key(|user| (joined(user), *user))
     }
 }
 
@@ -99,6 +111,29 @@ impl Truth {
                 .any(|flow| flow.acted.contains(&user) && flow.acted.contains(&of))
     }
 
+    /// Notes a block, or the end of one.
+    pub(super) fn note_block(&mut self, blocker: UserId, blocked: UserId, blocks: bool) {
+        if blocks {
+            self.blocks.insert((blocker, blocked));
+        } else {
+            self.blocks.remove(&(blocker, blocked));
+        }
+    }
+
+    /// True if a flow is a chat whose other member blocks the user.
+    fn is_blocked_in(&self, flow: FlowId, user: UserId) -> bool {
+        let flow = self.flows.get(&flow).filter(|flow| flow.is_chat());
+        flow.is_some_and(|flow| self.is_blocked_by(user, &flow.members))
+    }
+
+    fn is_blocked_by<'a>(
+        &self,
+        user: UserId,
+        others: impl IntoIterator<Item = &'a UserId>,
+    ) -> bool {
+        others.into_iter().any(|other| self.blocks.contains(&(*other, user)))
+    }
+
     /// Notes that a user opened a chat that was there.
     pub(super) fn note_opening(&mut self, user: UserId, flow: FlowId) {
         if let Some(flow) = self.flows.get_mut(&flow) {
@@ -130,6 +165,8 @@ impl Truth {
                     kind: flow.kind,
                     owner: flow.owner,
                     members: members.iter().map(|member| member.id).collect(),
+                    joined: BTreeMap::new(),
+                    additions: 0,
                     version: flow.version,
                     messages: BTreeMap::new(),
                     acted: flow.owner.into_iter().collect(),
@@ -143,7 +180,9 @@ impl Truth {
             EventKind::MembersAdded { flow, users, version } => {
                 let flow = self.existing(*flow);
                 assert_eq!(*version, flow.version, "{event:?}");
+                flow.additions += 1;
                 for user in users {
+                    flow.joined.insert(user.id, flow.additions);
                     assert!(flow.members.insert(user.id), "a member is added again: {event:?}");
                 }
             }
@@ -152,6 +191,10 @@ impl Truth {
                 for user in users {
                     assert!(flow.members.remove(user), "no member is removed: {event:?}");
                     flow.acted.remove(user);
+                    flow.joined.remove(user);
+                }
+                if flow.owner.is_some_and(|owner| users.contains(&owner)) {
+                    flow.owner = flow.heir();
                 }
             }
             EventKind::Posted(message) => {
@@ -213,13 +256,15 @@ impl Truth {
         before: Option<&FlowTruth>,
         answer: &Answer,
     ) {
-        let Requester { user, .. } = requester;
+        let Requester { user, authority } = requester;
+        let is_blocked_in = |flow| authority == Authority::Member && self.is_blocked_in(flow, user);
         let is_owner = || before.is_some_and(|flow| flow.owner == Some(user));
         match (command, answer) {
             (Command::Send(new), Answer::Sent { message: Some(message), repeated }) => {
                 assert!(self.is_readable(requester, new.flow), "a stranger has sent a message");
                 assert_eq!(message.flow, new.flow);
                 if !repeated {
+                    assert!(!is_blocked_in(new.flow), "a blocked user has sent a message");
                     assert_eq!(message.content.text, new.content.text);
                     self.check_message(message);
                 }
@@ -227,6 +272,7 @@ impl Truth {
             (Command::Edit { message, text, .. }, Answer::Edited(edited)) => {
                 assert_eq!((edited.id, &edited.content.text), (*message, text));
                 assert_eq!(edited.author.id, user, "another author's message was edited");
+                assert!(!is_blocked_in(edited.flow), "a blocked user has edited a message");
                 assert!(self.is_readable(requester, edited.flow), "a stranger has edited");
                 self.check_message(edited);
             }
@@ -298,7 +344,11 @@ impl Truth {
                 let member = Requester { authority: Authority::Member, ..requester };
                 assert!(self.is_readable(member, *flow), "a stranger types");
             }
-            (Command::OpenChat { with }, Answer::ChatOpened { flow, .. }) => {
+            (Command::OpenChat { with }, Answer::ChatOpened { flow, created, .. }) => {
+                assert!(
+                    !created || !self.is_blocked_in(*flow, user),
+                    "a blocked user has opened a chat"
+                );
                 let truth = &self.flows[flow];
                 assert_eq!(truth.kind, FlowKind::Chat);
                 assert!(truth.members.contains(&user), "the chat of others was opened");
@@ -306,11 +356,17 @@ impl Truth {
                     assert!(truth.members.contains(other), "another chat was opened");
                 }
             }
-            (Command::CreateFlow(_), Answer::FlowCreated { flow, .. }) => {
+            (Command::CreateFlow(new), Answer::FlowCreated { flow, .. }) => {
+                let is_new = new.key.is_none();
+                assert!(
+                    !is_new || !self.is_blocked_by(user, &new.members),
+                    "a blocked user has a flow with the blocker"
+                );
                 assert_eq!(self.flows[flow].owner, Some(user), "a flow of another was created");
             }
             (Command::AddMembers { flow, users }, Answer::MembersAdded { .. }) => {
                 assert!(is_owner(), "another than the owner has added members");
+                assert!(!self.is_blocked_by(user, users), "a blocked user has added the blocker");
                 let members = &self.flows[flow].members;
                 assert!(users.iter().all(|user| members.contains(user)), "an addition is lost");
             }

@@ -24,7 +24,7 @@ use tolmach_dialect_kit::fixtures::{ANN, BOB, CAROL, CredentialsKind};
 use tolmach_domain::{
     Answer, Authority, Command, ConnectionId, Content, Event, EventKind, Fault, FlowId, FlowKind,
     FlowKindFilter, FlowSummary, GrantKind, HistoryRange, MessageId, NewFlow, NewMessage, Origin,
-    Secret, Timestamp, UserId, UserRef, Version,
+    Registration, Secret, Timestamp, UserId, UserRef, Version,
 };
 use tolmach_engine::memory::{
     ManualClock, MemoryBlobs, MemoryBus, MemoryMailer, MemoryStore, PlainPasswords, PlainSigner,
@@ -41,6 +41,9 @@ const MAX_CONNECTIONS: usize = 32;
 
 /// A flow and a message that do not exist.
 const ABSENT: i64 = 4_000_000;
+
+/// A login that looks like another's: its first letter is Cyrillic.
+const LOOK_ALIKE: &str = "\u{430}nna";
 
 /// The messages of clients in the transcripts of each dialect.
 static TEMPLATES: LazyLock<BTreeMap<&'static str, Vec<String>>> = LazyLock::new(|| {
@@ -70,6 +73,8 @@ pub(super) struct World {
     requests: u64,
     /// The requests that clients have had their responses to.
     answered: Vec<u64>,
+    /// The logins that were registered.
+    registered: BTreeSet<String>,
     tally: Tally,
 }
 
@@ -114,6 +119,7 @@ impl World {
             opened: 0,
             requests: 0,
             answered: Vec::new(),
+            registered: BTreeSet::new(),
             tally: Tally::default(),
         }
     }
@@ -134,6 +140,9 @@ impl World {
                 let all = subjects();
                 let subject = all.values().nth(usize::from(*dialect) % all.len());
                 let subject = subject.expect("the number is below that of the dialects");
+                if self.act(user, subject, action) {
+                    return;
+                }
                 let authority = match administrator {
                     true => Authority::Administrator,
                     false => Authority::Member,
@@ -369,6 +378,62 @@ impl World {
         Some(Frame::text(text))
     }
 
+    // Acts that few wires have
+
+    /// Carries out an action that is no request of its dialect; false for any other.
+    fn act(&mut self, user: usize, subject: &'static Subject, action: &Action) -> bool {
+        match action {
+            Action::GetUser { user: number @ 128..208 } => {
+                self.block(self.users[user].id, self.user_id(*number), *number < 192);
+            }
+            Action::GetUser { user: number @ 208.. } => self.register(user, subject, *number),
+            Action::RemoveMember { flow, user: number @ 192.. } => {
+                self.leave(self.user_id(*number), self.flow_id(*flow));
+            }
+            _ => return false,
+        }
+        self.connections.retain(|connection| connection.websocket && !connection.closed);
+        true
+    }
+
+    fn block(&mut self, blocker: UserId, blocked: UserId, blocks: bool) {
+        let outcome = match blocks {
+            true => ready(self.engine.block_user(blocker, blocked, self.now())),
+            false => ready(self.engine.unblock_user(blocker, blocked)),
+        };
+        assert_eq!(outcome.is_ok(), !blocks || blocker != blocked, "{outcome:?}");
+        assert_eq!(self.publish(), 0, "a block is no event");
+        if outcome.is_ok() {
+            self.truth.note_block(blocker, blocked, blocks);
+        }
+        let listed = ready(self.engine.blocked_users(blocker)).expect("the store is open");
+        let is_listed = listed.iter().any(|user| user.id == blocked);
+        assert_eq!(is_listed, outcome.is_ok() && blocks, "the list of blocks");
+    }
+
+    fn leave(&mut self, user: UserId, flow: FlowId) {
+        let may_leave = self
+            .truth
+            .flow(flow)
+            .is_some_and(|truth| !truth.is_chat() && truth.members.contains(&user));
+        let outcome = ready(self.engine.leave(user, flow, None, self.now()));
+        assert_eq!(outcome.is_ok(), may_leave, "{outcome:?}");
+        let changes = self.publish();
+        assert_eq!(changes > 0, may_leave, "a departure is published");
+        let is_member = self.truth.flow(flow).is_some_and(|flow| flow.members.contains(&user));
+        assert!(!may_leave || !is_member, "a departure is lost");
+    }
+
+    /// Registers one of a few logins, some of which are taken in one way or another.
+    fn register(&mut self, user: usize, subject: &'static Subject, number: u8) {
+        const LOGINS: [&str; 6] = ["elena", "fedor", "ANNA", "boris@mail.example", LOOK_ALIKE, "x"];
+        let login = LOGINS[usize::from(number) % LOGINS.len()];
+        let password = Secret::new(format!("{PASSWORD}{login}"));
+        let registration = Registration::new(login, password, GrantKind::Token);
+        let command = Command::Register(Box::new(registration));
+        self.request(user, subject, Authority::Member, command);
+    }
+
     // Requests
 
     fn request(
@@ -525,7 +590,8 @@ impl World {
 
     /// Carries out a request as the server does, and checks its events and its answer.
     fn carry_out(&mut self, index: usize, request: &Request, initial: bool) {
-        let Request { correlation, credentials, authority, client_tag, command } = request;
+        let Request { correlation, credentials, authority, client_tag, wide_ids: _, command } =
+            request;
         let bound = self.connections[index].identity.bound;
         let caller = ready(self.engine.authenticate(credentials, bound.as_ref()));
         if let Ok(Some(principal)) = &caller {
@@ -572,6 +638,17 @@ impl World {
             }
             (Ok(_), None) => {}
             (Err(fault), _) => assert_eq!(changes, 0, "refused with {fault}, and published"),
+        }
+        if let (Command::Register(registration), Ok(_)) = (command, &outcome) {
+            let names = [&registration.login, &registration.email];
+            for name in names.into_iter().flatten().map(|name| name.to_lowercase()) {
+                let is_taken = |user: &User| name == user.login || name == user.email();
+                let is_taken = self.users.iter().any(is_taken) || name == LOOK_ALIKE;
+                assert!(!is_taken, "{name:?} is given out");
+            }
+            let login = registration.login.as_deref().unwrap_or_default().to_lowercase();
+            let is_new = login.is_empty() || self.registered.insert(login);
+            assert!(is_new, "{:?} is given out twice", registration.login);
         }
         let connection = &mut self.connections[index];
         if outcome.is_ok() {
