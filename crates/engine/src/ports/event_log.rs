@@ -11,7 +11,8 @@ pub const EVENT_LOG_WINDOW: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The log of changes of a [`Store`](super::Store), over all flows and users.
 #[async_trait]
 pub trait EventLog: Send + Sync + 'static {
-    /// The newest commit time.
+    /// The newest commit time; where several transactions write at once, the time up to which
+    /// commits are complete. It never goes back.
     async fn last_commit_time(&self) -> Result<Timestamp, StoreError>;
 
     /// Changes committed strictly after a time: at most `limit` flows and `limit` events.
@@ -22,7 +23,7 @@ pub trait EventLog: Send + Sync + 'static {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChangesPage {
     /// Flows whose messages or members changed, each with its version now, or one that it had at
-    /// `until` or later.
+    /// `until` or later. Some may have changed after `until` only, and come again.
     pub flows: Vec<(FlowId, Version)>,
     /// Events that changed no message, ascending by commit time, without those of flows deleted
     /// since. Their origin is not stored.
