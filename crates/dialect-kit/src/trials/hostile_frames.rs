@@ -117,8 +117,10 @@ fn malformed_requests(
     // once. A connection of its own gets only those that are refused.
     let mut prepared = sample.prepare();
     for frame in &refused {
-        if attack_server(dialect, &mut prepared, rules, frame).is_err() {
-            return;
+        match attack_server(dialect, &mut prepared, rules, frame) {
+            Ok(false) => {}
+            Ok(true) => prepared = sample.prepare(),
+            Err(_) => return,
         }
     }
     let Some(after) = refusal_of_good(&mut prepared, sample) else { return };
