@@ -8,6 +8,9 @@ use crate::syntax::{Kind, Syntax, Value};
 /// The keys from the root of a frame to a value.
 pub(super) type Path = Vec<String>;
 
+/// The name of a frame, and its place.
+pub(super) type Named = (Path, Value<'static>);
+
 /// The depth of JSON that is read.
 const MAX_DEPTH: usize = 64;
 /// The deepest path that is looked at for a name or a request id.
@@ -104,7 +107,7 @@ pub(super) struct Conversation {
     pub(super) groups: Vec<Group>,
     /// Frames that came unasked, by the name that they have at the place of the answer's, or else
     /// of the request's.
-    pub(super) events: Vec<(Option<(Path, Value<'static>)>, Vec<Value<'static>>)>,
+    pub(super) events: Vec<(Option<Named>, Vec<Value<'static>>)>,
     /// Texts of the client that are no objects.
     pub(super) ignored: Vec<String>,
     /// The number of frames of the client without a name.
