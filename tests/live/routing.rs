@@ -43,7 +43,7 @@ async fn unknown_paths_are_not_found_and_endpoints_require_a_websocket() {
         ("/nowhere", 404),
         ("/modes", 404),
         ("/mode/x", 404),
-        ("/api", 404),
+        ("/api/v2", 404),
     ] {
         let response = gateway.get(path).await;
         assert_eq!(response.status, status, "{path}: {}", response.text());
