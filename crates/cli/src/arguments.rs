@@ -133,7 +133,7 @@ pub(crate) enum Command {
     Demo,
 }
 
-/// What to import, and how.
+/// The files or the database to import, and the way.
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
     /// Files of the form tolmach-world/1, `-` for standard input; with --from, the database's URL
