@@ -484,12 +484,11 @@ fn answer_hole(command: &str, path: &[String], place: &Place) -> Option<(&'stati
     }
 }
 
+/// Finds the hole that a place below a path is probably, and the pattern that reads it.
+type GuessHole = fn(&[String], &Place) -> Option<(&'static str, String)>;
+
 /// A list of objects, whose places are fields of its items.
-fn list(
-    name: &str,
-    place: &Place,
-    hole: fn(&[String], &Place) -> Option<(&'static str, String)>,
-) -> Option<String> {
+fn list(name: &str, place: &Place, hole: GuessHole) -> Option<String> {
     let items = place.items.as_deref().filter(|items| items.is_object())?;
     let mut used: Vec<&str> = Vec::new();
     let item = frame(items, &mut Vec::new(), &mut |path, place| match hole(path, place) {

@@ -22,7 +22,7 @@ struct World {
 }
 
 fn namespace() -> IdNamespace {
-    "old".parse().unwrap()
+    "old".parse().expect("a namespace")
 }
 
 fn world() -> World {
@@ -46,7 +46,7 @@ fn world() -> World {
 }
 
 fn flow(number: i64) -> ObjectId {
-    ObjectId::new(ObjectKind::Flow, number).unwrap()
+    ObjectId::new(ObjectKind::Flow, number).expect("the id of a flow")
 }
 
 async fn add(world: &World, rows: &[(i64, u128)]) {
@@ -57,7 +57,7 @@ async fn add(world: &World, rows: &[(i64, u128)]) {
             external: ExternalId(*external),
         })
         .collect();
-    world.store.add_external_ids(&namespace(), &rows).await.unwrap();
+    world.store.add_external_ids(&namespace(), &rows).await.expect("rows without a conflict");
 }
 
 #[tokio::test]

@@ -145,7 +145,7 @@ impl Load {
     async fn run(self, node: usize, rounds: usize) {
         for round in 0..rounds {
             for step in 0..self.flows.len() {
-                let turn = if node % 2 == 0 { step } else { self.flows.len() - 1 - step };
+                let turn = if node.is_multiple_of(2) { step } else { self.flows.len() - 1 - step };
                 let flow = &self.flows[(turn + round) % self.flows.len()];
                 let text = format!("{node}.{round}.{step}");
                 let posted = post(&self.store, flow, &self.author, text).await.unwrap();
