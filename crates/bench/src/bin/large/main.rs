@@ -88,7 +88,7 @@ async fn measure(kind: Kind, size: Size, only: &str) -> LargeResult<Vec<Row>> {
     };
     let world = World::build(&url, size).await?;
     let store = SqlStore::open(&url, Arc::new(InProcess::default()), Options::default()).await?;
-    let mut rows = rows::measure(&*store, &world, only).await?;
+    let mut rows = rows::measure(&store, &world, only).await?;
     store.close().await;
     if kind == Kind::Postgres && "writes".contains(only) {
         rows.extend(writes::measure(size.load).await?);

@@ -148,8 +148,8 @@ async fn load(
     let began = Instant::now();
     let mut tasks = Vec::new();
     for (store, senders) in stores.iter().zip(senders.chunks(each)) {
-        for sender in senders.iter().cloned() {
-            let store = store.clone();
+        for sender in senders {
+            let (store, sender) = (store.clone(), sender.clone());
             tasks.push(tokio::spawn(async move { send(&store, &sender, began + length).await }));
         }
     }
