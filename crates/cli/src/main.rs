@@ -4,7 +4,6 @@ use tikv_jemallocator::Jemalloc;
 
 /// glibc keeps what peers made the process allocate in small pieces: after an attack that took
 /// 1.5 GiB it kept all of it, where this one, by its background threads, keeps some MiB after 30 s.
-/// SQLite allocates from it too: in glibc the histories that peers requested left 33 MiB behind.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
