@@ -63,7 +63,7 @@ impl TestUser {
         flow: FlowId,
     ) -> Result<(Client, Option<Vec<String>>), Failure> {
         let mut client = self.connect(node).await?;
-        let texts = within(STEP_TIMEOUT, "joining", read(&mut client, flow)).await?;
+        let texts = within(STEP_TIMEOUT, "joining", self.read(&mut client, node, flow)).await?;
         if texts.is_none() {
             // On some wires the request for a flow is what subscribes to it.
             let commands = [true, false].map(|members| Command::GetFlow {
@@ -86,7 +86,60 @@ impl TestUser {
         flow: FlowId,
     ) -> Result<Option<Vec<String>>, Failure> {
         let mut client = self.connect(node).await?;
-        within(STEP_TIMEOUT, "reading", read(&mut client, flow)).await
+        within(STEP_TIMEOUT, "reading", self.read(&mut client, node, flow)).await
+    }
+
+    /// The texts of a flow, oldest first; `None` if this wire cannot read.
+    ///
+    /// The client makes the first request only, since on some wires a request for a page opens a
+    /// connection that receives the flow's events: another client makes the others.
+    async fn read(
+        &self,
+        client: &mut Client,
+        node: SocketAddr,
+        flow: FlowId,
+    ) -> Result<Option<Vec<String>>, Failure> {
+        let mut others = None;
+        let (mut texts, mut offset, mut since) = (Vec::new(), 0, Timestamp::default());
+        loop {
+            let mut commands = Vec::new();
+            for range in [HistoryRange::All, HistoryRange::Newest { limit: PAGE_SIZE, offset }] {
+                commands.extend(
+                    [FlowKindFilter::Shared, FlowKindFilter::Any].map(|kinds| Command::History {
+                        flow,
+                        kinds,
+                        range,
+                        mark_read: false,
+                    }),
+                );
+            }
+            commands.push(Command::GetChanges { since, flow: Some(flow), limit: PAGE_SIZE });
+            let reader = others.as_mut().unwrap_or(&mut *client);
+            match reader.request_any(&commands).await.map_err(failure)? {
+                Outcome::Answer(Answer::History(page)) => {
+                    let is_last = page.messages.len() != PAGE_SIZE as usize;
+                    let older = page.messages.into_iter().map(|message| message.content.text);
+                    texts.splice(0..0, older);
+                    offset += PAGE_SIZE;
+                    if is_last {
+                        return Ok(Some(texts));
+                    }
+                }
+                Outcome::Answer(Answer::Changes(changes)) => {
+                    // Not every wire says that more waits, so an empty page is the end.
+                    if changes.messages.is_empty() {
+                        return Ok(Some(texts));
+                    }
+                    texts.extend(changes.messages.into_iter().map(|message| message.content.text));
+                    since = changes.until;
+                }
+                Outcome::Unsupported => return Ok(None),
+                outcome => return Err(reader.error("reading", format!("{outcome:?}")).to_string()),
+            }
+            if others.is_none() {
+                others = Some(self.connect(node).await?);
+            }
+        }
     }
 
     /// A new group of these members, made over any dialect that can.
@@ -240,45 +293,6 @@ pub(crate) async fn retry_while_unavailable<T>(
 /// The failure of a scenario by an error.
 pub(crate) fn failure(error: impl Display) -> Failure {
     error.to_string()
-}
-
-async fn read(client: &mut Client, flow: FlowId) -> Result<Option<Vec<String>>, Failure> {
-    let (mut texts, mut offset, mut since) = (Vec::new(), 0, Timestamp::default());
-    loop {
-        let mut commands = Vec::new();
-        for range in [HistoryRange::All, HistoryRange::Newest { limit: PAGE_SIZE, offset }] {
-            commands.extend(
-                [FlowKindFilter::Shared, FlowKindFilter::Any].map(|kinds| Command::History {
-                    flow,
-                    kinds,
-                    range,
-                    mark_read: false,
-                }),
-            );
-        }
-        commands.push(Command::GetChanges { since, flow: Some(flow), limit: PAGE_SIZE });
-        match client.request_any(&commands).await.map_err(failure)? {
-            Outcome::Answer(Answer::History(page)) => {
-                let is_last = page.messages.len() != PAGE_SIZE as usize;
-                let older = page.messages.into_iter().map(|message| message.content.text);
-                texts.splice(0..0, older);
-                offset += PAGE_SIZE;
-                if is_last {
-                    return Ok(Some(texts));
-                }
-            }
-            Outcome::Answer(Answer::Changes(changes)) => {
-                // Not every wire says that more waits, so an empty page is the end.
-                if changes.messages.is_empty() {
-                    return Ok(Some(texts));
-                }
-                texts.extend(changes.messages.into_iter().map(|message| message.content.text));
-                since = changes.until;
-            }
-            Outcome::Unsupported => return Ok(None),
-            outcome => return Err(client.error("reading", format!("{outcome:?}")).to_string()),
-        }
-    }
 }
 
 async fn within<T>(

@@ -279,12 +279,14 @@ async fn a_dead_peer_is_closed() {
     let gateway =
         Gateway::with(&[("KEEPALIVE__PING_INTERVAL", "200ms"), ("KEEPALIVE__PONG_TIMEOUT", "1s")])
             .await;
-    let mut living = gateway.websocket("/mode").await;
+    let Mode { peer: mut living, .. } = Mode::register(&gateway, "ann").await;
     let mut dead = gateway.connect().await;
     let handshake = "GET /mode HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
                      Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    dead.write_all(&[handshake.as_bytes(), &frame(0x81, br#"{"mode":"probe"}"#)].concat())
+    // Before a proof, silence ends a connection by the deadline of the proof alone.
+    let login = json!({"mode": "auth", "timestamp": 1, "username": "ann", "password": PASSWORD});
+    dead.write_all(&[handshake.as_bytes(), &frame(0x81, login.to_string().as_bytes())].concat())
         .await
         .expect("the connection is open");
     let received = tokio::select! {

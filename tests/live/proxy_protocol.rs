@@ -6,7 +6,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 const BALANCER: [u8; 4] = [127, 0, 0, 1];
-const STRANGER: [u8; 4] = [127, 0, 0, 2];
+
+/// Addresses of others, one for each connection: an address has one place here, which is free again
+/// a moment after its connection's end.
+const STRANGERS: [[u8; 4]; 3] = [[127, 0, 0, 2], [127, 0, 0, 3], [127, 0, 0, 4]];
 
 /// A header of version 2 for TCP over IPv4. Section 2.2.
 fn version_2(command: u8, client: [u8; 4]) -> Vec<u8> {
@@ -74,16 +77,16 @@ async fn the_header_is_read_from_trusted_proxies_and_nobody_else() {
         ("a balancer without it", BALANCER, request.to_vec(), ""),
         ("a balancer that says nothing", BALANCER, vec![], ""),
         ("half a header", BALANCER, b"PROXY TCP4 192.0.2.9 ".to_vec(), ""),
-        ("a stranger without it", STRANGER, request.to_vec(), "HTTP/1.1 200 "),
+        ("a stranger without it", STRANGERS[0], request.to_vec(), "HTTP/1.1 200 "),
         (
             "a stranger, version 1",
-            STRANGER,
+            STRANGERS[1],
             [&version_1("192.0.2.9")[..], request].concat(),
             "HTTP/1.1 400 ",
         ),
         (
             "a stranger, version 2",
-            STRANGER,
+            STRANGERS[2],
             [&version_2(1, [192, 0, 2, 9])[..], request].concat(),
             "HTTP/1.1 400 ",
         ),
