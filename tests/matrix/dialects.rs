@@ -1,7 +1,8 @@
 //! The list of dialects with the options of the trials, their revisions, and what a wire cannot
 //! tell apart.
 
-use std::sync::{Arc, LazyLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use tolmach_cli::dialects::{at_revision, configure, ids};
 use tolmach_dialect::{DOC, Dialect, OptionTable, Revision};
 use tolmach_dialect_kit::folder_of;
@@ -84,8 +85,16 @@ pub(crate) fn all() -> Vec<Arc<dyn Dialect>> {
     ids().into_iter().map(by_id).collect()
 }
 
+/// The dialects that were made, by their titles: making one compiles its schemas.
+static MADE: Mutex<BTreeMap<String, Arc<dyn Dialect>>> = Mutex::new(BTreeMap::new());
+
 /// The dialect with this id, or the revision with this title.
 pub(crate) fn by_id(title: &str) -> Arc<dyn Dialect> {
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    made.entry(title.to_owned()).or_insert_with(|| make(title)).clone()
+}
+
+fn make(title: &str) -> Arc<dyn Dialect> {
     let (id, revision) = title.split_once('/').unwrap_or((title, DOC));
     let enabled = ENABLED_OPTIONS.iter().filter(|(dialect, _)| *dialect == id);
     let options = enabled.map(|(_, key)| ((*key).to_owned(), true.into()));
