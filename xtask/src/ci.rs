@@ -167,15 +167,15 @@ fn documentation_tests(run: &mut Run<'_>) -> TaskResult<Completion> {
     Ok(Completion::Whole)
 }
 
-/// The tests of the packages in `examples/`, each a workspace of its own.
+/// The tests of the packages in `examples/`, each a workspace of its own. They share the compiled
+/// dependencies of this one, where both have the same features.
 fn examples(run: &mut Run<'_>) -> TaskResult<Completion> {
-    let target = run.project.target().join("examples");
     for example in entries(&run.project.root().join("examples")) {
         let manifest = example.join("Cargo.toml");
         if manifest.is_file() {
             let mut tests = run.project.cargo();
             tests.args(["test", "--quiet", "--manifest-path"]).arg(manifest);
-            run_to_end(tests.arg("--target-dir").arg(&target))?;
+            run_to_end(tests.arg("--target-dir").arg(run.project.target()))?;
         }
     }
     new_crate(run.project)?;
@@ -196,7 +196,7 @@ fn new_crate(project: &Project) -> TaskResult<()> {
     let mut tests = project.cargo();
     tests.args(["test", "--quiet", "--test", "conformance", "--manifest-path"]);
     tests.arg(folder.join("Cargo.toml")).arg("--target-dir");
-    run_to_end(tests.arg(project.target().join("examples")))
+    run_to_end(tests.arg(project.target()))
 }
 
 /// Every input of `tests/fuzz` that is kept or made of a transcript. Nothing is fuzzed.
