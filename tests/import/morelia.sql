@@ -17,11 +17,16 @@ INSERT INTO user_config VALUES (2, '55314905170153905083210917493651284413', 'bo
     '', 'b9ea05befd2760f17bf7e19814d2d4c127114bc3cd815df8ae8b0b6f818909ee',
     'Bob', 0, NULL, NULL, 'bob@example.org', NULL, 'of Bob',
     'ZmdoaWprbG1ub3BxcnN0dQ==', 'AgMEBQYHCAkKCwwNDg8QERITFBU=');
+INSERT INTO user_config VALUES (3, '81129638414606663390960213128447160325', 'User deleted',
+    '190241', '190241', 'User deleted', 0, '190241', NULL, '', '', 'deleted', 'ZGVsZXRlZA==',
+    'ZGVsZXRlZA==');
 INSERT INTO flow VALUES (1, '171350188461286461286412864812648126481', 1600000000, 'group',
     'Friends', 'of the old server', '226744961046384216041563213987455229431');
 INSERT INTO flow_user_config VALUES (1, 1), (1, 2);
 INSERT INTO message VALUES
     (1, '90000000000000000000000000000000000001', 'hello', 1600000000, '', '', '', '', '',
     NULL, 0, 1, 1),
-    (2, '80000000000000000000000000000000000002', 'hello ann', 1600000060, '', '', '', '',
-    '', 1600000070, 1, 2, 1);
+    (2, '80000000000000000000000000000000000002', 'hello ann', 1600000060, 'UVVKRA==', '', '', '',
+    '', 1600000070, 1, 2, 1),
+    (3, '70000000000000000000000000000000000003', 'goodbye', 1600000080, '', '', '', '', '',
+    NULL, 0, 3, 1);

@@ -1,9 +1,15 @@
 //! Databases of other servers, read as records.
 
+mod database;
+mod django;
 mod error;
 mod morelia;
+mod names;
 mod source;
+mod swiftly;
+mod table;
 mod uchat;
+mod values;
 
 pub use error::SourceError;
 pub use source::{OpenSource, Source};

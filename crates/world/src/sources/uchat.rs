@@ -1,146 +1,106 @@
 //! uchat: users with passwords in the clear, rooms of two users, messages.
 
-use super::error::SourceError;
-use crate::id::Id;
+use super::database::Row;
+use super::table::{Pairs, Table};
+use super::values::{id, seconds};
 use crate::record::{Flow, FlowKind, Member, Message, Record, User};
-use crate::time::Time;
-use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
-use std::collections::HashSet;
-use tolmach_domain::Timestamp;
 
-const COUNT: &str = "SELECT (SELECT count(*) FROM USRS) + (SELECT count(*) FROM ROOMS) \
-     + (SELECT count(*) FROM MSSGS)";
+pub(super) const COUNT: &str = "SELECT (SELECT count(*) FROM USRS) \
+     + (SELECT count(*) FROM ROOMS) + (SELECT count(*) FROM MSSGS) AS count";
 
-const USERS: &str = "SELECT ID, LOGIN, PASS FROM USRS WHERE ID > ?1 ORDER BY ID LIMIT 1000";
+const USERS: &str = "SELECT ID AS place, LOGIN AS login, PASS AS password FROM USRS \
+     WHERE ID > $1 ORDER BY ID LIMIT 1000";
 
-/// Rooms with the times of their first messages and the last messages of all.
-const ROOMS: &str = "SELECT r.ID, r.NAME, r.USER_ID, r.CUSTOMER_ID, \
-     (SELECT min(m.DATE) FROM MSSGS m WHERE m.ROOM_ID = r.ID) AS BEGUN, \
-     (SELECT max(m.ID) FROM MSSGS m WHERE m.ROOM_ID = r.ID AND m.USER_ID IS NOT NULL) AS LAST \
-     FROM ROOMS r WHERE r.ID > ?1 ORDER BY r.ID LIMIT 1000";
+/// Rooms with the times of their first messages. No table of the server has an index, so that
+/// pages are large.
+const ROOMS: &str = "SELECT r.ID AS place, r.NAME AS name, r.USER_ID AS user_id, \
+     r.CUSTOMER_ID AS customer, m.begun FROM ROOMS r LEFT JOIN \
+     (SELECT ROOM_ID, min(DATE) AS begun FROM MSSGS GROUP BY ROOM_ID) m ON m.ROOM_ID = r.ID \
+     WHERE r.ID > $1 ORDER BY r.ID LIMIT 10000";
 
-/// Messages with an author: what the server stored before its users had written it has none.
-const MESSAGES: &str = "SELECT ID, USER_ID, ROOM_ID, DATE, message FROM MSSGS \
-     WHERE ID > ?1 AND USER_ID IS NOT NULL ORDER BY ID LIMIT 1000";
+/// Messages with an author: what the server stored before its users had written it has none. A
+/// message without a time was posted after the one before.
+const MESSAGES: &str = "SELECT m.ID AS place, m.USER_ID AS author, m.ROOM_ID AS room, \
+     coalesce(m.DATE, (SELECT p.DATE FROM MSSGS p WHERE p.ID < m.ID AND p.DATE IS NOT NULL \
+     AND p.USER_ID IS NOT NULL ORDER BY p.ID DESC LIMIT 1)) AS posted_at, m.message AS text \
+     FROM MSSGS m WHERE m.ID > $1 AND m.USER_ID IS NOT NULL ORDER BY m.ID LIMIT 1000";
 
-pub(super) async fn count(database: &mut SqliteConnection) -> Result<u64, SourceError> {
-    let count: i64 = sqlx::query_scalar(COUNT).fetch_one(database).await?;
-    Ok(u64::try_from(count).unwrap_or_default())
+/// The two users of each room, with its last message.
+const MEMBERS: &str = "SELECT s.place, s.room, s.user_id, m.last FROM \
+     (SELECT ID * 2 AS place, ID AS room, USER_ID AS user_id FROM ROOMS UNION ALL \
+     SELECT ID * 2 + 1, ID, CUSTOMER_ID FROM ROOMS WHERE CUSTOMER_ID IS NOT USER_ID) s LEFT JOIN \
+     (SELECT ROOM_ID, max(ID) AS last FROM MSSGS WHERE USER_ID IS NOT NULL GROUP BY ROOM_ID) m \
+     ON m.ROOM_ID = s.room WHERE s.place > $1 ORDER BY s.place LIMIT 50000";
+
+pub(super) fn tables() -> Vec<Table> {
+    vec![
+        Table::new(USERS, user),
+        Table::new(ROOMS, room),
+        Table::new(MESSAGES, message),
+        Table::new(MEMBERS, member),
+    ]
 }
 
-pub(super) async fn read<E>(
-    database: &mut SqliteConnection,
-    take: &mut impl AsyncFnMut(Record) -> Result<(), E>,
-) -> Result<Result<(), E>, SourceError> {
-    let mut after = i64::MIN;
-    loop {
-        let rows = sqlx::query(USERS).bind(after).fetch_all(&mut *database).await?;
-        let Some(last) = rows.last() else { break };
-        after = last.try_get("ID")?;
-        for row in rows {
-            let login: Option<String> = row.try_get("LOGIN")?;
-            let user = User {
-                id: id(row.try_get("ID")?),
-                username: None,
-                name: None,
-                login: login.unwrap_or_default(),
-                email: None,
-                phone: None,
-                bio: String::new(),
-                avatar: None,
-                photo: None,
-                bot: false,
-                admin: false,
-                business: false,
-                profile: true,
-                password: row.try_get("PASS")?,
-                password_hash: None,
-                created_at: None,
-                deleted_at: None,
-            };
-            if let Err(error) = take(Record::User(Box::new(user))).await {
-                return Ok(Err(error));
-            }
-        }
-    }
-    // A pair has one chat; its further rooms are groups of two.
-    let (mut pairs, mut members) = (HashSet::new(), Vec::new());
-    let mut after = i64::MIN;
-    loop {
-        let rows = sqlx::query(ROOMS).bind(after).fetch_all(&mut *database).await?;
-        let Some(last) = rows.last() else { break };
-        after = last.try_get("ID")?;
-        for row in rows {
-            let room: i64 = row.try_get("ID")?;
-            let user: i64 = row.try_get::<Option<i64>, _>("USER_ID")?.unwrap_or_default();
-            let customer: i64 = row.try_get::<Option<i64>, _>("CUSTOMER_ID")?.unwrap_or_default();
-            let title: Option<String> = row.try_get("NAME")?;
-            let begun: Option<i64> = row.try_get("BEGUN")?;
-            let last: Option<i64> = row.try_get("LAST")?;
-            let is_chat =
-                user != customer && pairs.insert((user.min(customer), user.max(customer)));
-            let flow = Flow {
-                id: id(room),
-                kind: if is_chat { FlowKind::Chat } else { FlowKind::Group },
-                title: if is_chat { String::new() } else { title.unwrap_or_default() },
-                info: String::new(),
-                owner: id(user),
-                pair: is_chat.then(|| [id(user), id(customer)]),
-                photo: None,
-                created_at: begun.map(seconds),
-            };
-            members.push((room, user, last));
-            if user != customer {
-                members.push((room, customer, last));
-            }
-            if let Err(error) = take(Record::Flow(flow)).await {
-                return Ok(Err(error));
-            }
-        }
-    }
-    let (mut after, mut latest) = (i64::MIN, 0);
-    loop {
-        let rows = sqlx::query(MESSAGES).bind(after).fetch_all(&mut *database).await?;
-        let Some(last) = rows.last() else { break };
-        after = last.try_get("ID")?;
-        for row in rows {
-            // A message without a time was posted after the one before.
-            latest = row.try_get::<Option<i64>, _>("DATE")?.unwrap_or(latest);
-            let text: Option<String> = row.try_get("message")?;
-            let message = Message {
-                id: id(row.try_get("ID")?),
-                flow: id(row.try_get::<Option<i64>, _>("ROOM_ID")?.unwrap_or_default()),
-                author: id(row.try_get("USER_ID")?),
-                text: text.unwrap_or_default(),
-                content_type: None,
-                attachments: Vec::new(),
-                emoji: None,
-                reply_to: None,
-                posted_at: seconds(latest),
-                edited_at: None,
-                deleted_at: None,
-            };
-            if let Err(error) = take(Record::Message(message)).await {
-                return Ok(Err(error));
-            }
-        }
-    }
-    // The server kept no read marks: what is there counts as read.
-    for (room, user, last) in members {
-        let member = Member { flow: id(room), user: id(user), joined_at: None, read: last.map(id) };
-        if let Err(error) = take(Record::Member(member)).await {
-            return Ok(Err(error));
-        }
-    }
-    Ok(Ok(()))
+fn user(row: &Row, _: &mut Pairs) -> Result<Record, sqlx::Error> {
+    Ok(Record::User(Box::new(User {
+        id: id(row.number("place")?),
+        login: row.get("login")?.unwrap_or_default(),
+        username: None,
+        name: None,
+        email: None,
+        phone: None,
+        bio: String::new(),
+        avatar: None,
+        photo: None,
+        bot: false,
+        admin: false,
+        business: false,
+        profile: true,
+        password: row.get("password")?,
+        password_hash: None,
+        created_at: None,
+        deleted_at: None,
+    })))
 }
 
-/// An id of the server; one below 0, which it never gave, as 0, which nothing has.
-fn id(number: i64) -> Id {
-    Id::number(number.max(0)).unwrap_or(Id(tolmach_domain::ExternalId(0)))
+fn room(row: &Row, pairs: &mut Pairs) -> Result<Record, sqlx::Error> {
+    let (user, customer) = (id(row.number("user_id")?), id(row.number("customer")?));
+    let is_chat = pairs.is_first(user, customer);
+    let title = row.get::<String>("name")?.filter(|_| !is_chat);
+    Ok(Record::Flow(Flow {
+        id: id(row.number("place")?),
+        kind: if is_chat { FlowKind::Chat } else { FlowKind::Group },
+        title: title.unwrap_or_default(),
+        info: String::new(),
+        owner: user,
+        pair: is_chat.then_some([user, customer]),
+        photo: None,
+        created_at: row.get("begun")?.map(seconds),
+    }))
 }
 
-fn seconds(seconds: i64) -> Time {
-    Time(Timestamp::from_micros(seconds.saturating_mul(1_000_000)))
+fn message(row: &Row, _: &mut Pairs) -> Result<Record, sqlx::Error> {
+    Ok(Record::Message(Message {
+        id: id(row.number("place")?),
+        flow: id(row.number("room")?),
+        author: id(row.number("author")?),
+        text: row.get("text")?.unwrap_or_default(),
+        content_type: None,
+        attachments: Vec::new(),
+        emoji: None,
+        reply_to: None,
+        posted_at: seconds(row.number("posted_at")?),
+        edited_at: None,
+        deleted_at: None,
+    }))
+}
+
+fn member(row: &Row, _: &mut Pairs) -> Result<Record, sqlx::Error> {
+    Ok(Record::Member(Member {
+        flow: id(row.number("room")?),
+        user: id(row.number("user_id")?),
+        joined_at: None,
+        // The server kept no read marks: what is there counts as read.
+        read: row.get("last")?.map(id),
+    }))
 }

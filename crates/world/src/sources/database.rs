@@ -1,0 +1,112 @@
+//! A database of another server, opened for reading only, and its rows.
+
+use super::error::SourceError;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Decode, Executor, Postgres, Sqlite, Type};
+use std::str::FromStr;
+
+/// An open database. Statements name their arguments `$1` and so on, in both kinds.
+pub(super) enum Database {
+    /// Each page is read by itself: a transaction would keep the writers of a database without
+    /// write-ahead log waiting.
+    Sqlite(SqliteConnection),
+    /// In one transaction, so that everything is read as it was when the database was opened.
+    Postgres(PgConnection),
+}
+
+impl Database {
+    /// Opens `sqlite:PATH` or `postgres://…`.
+    pub(super) async fn open(url: &str) -> Result<Self, SourceError> {
+        if url.starts_with("sqlite:") {
+            let options = SqliteConnectOptions::from_str(url)?.read_only(true);
+            return Ok(Self::Sqlite(options.disable_statement_logging().connect().await?));
+        }
+        if !url.starts_with("postgres:") && !url.starts_with("postgresql:") {
+            return Err(SourceError::Url);
+        }
+        let options = PgConnectOptions::from_str(url)?.disable_statement_logging();
+        let mut connection = options.connect().await?;
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
+        // The first query takes the snapshot.
+        connection.execute("SELECT 1").await?;
+        Ok(Self::Postgres(connection))
+    }
+
+    /// Reads all rows of a statement, which is a constant or made of quoted names.
+    pub(super) async fn rows(
+        &mut self,
+        statement: &str,
+        arguments: &[i64],
+    ) -> Result<Vec<Row>, SourceError> {
+        let statement = AssertSqlSafe(statement);
+        Ok(match self {
+            Self::Sqlite(connection) => {
+                let mut query = sqlx::query::<Sqlite>(statement);
+                for argument in arguments {
+                    query = query.bind(*argument);
+                }
+                query.fetch_all(connection).await?.into_iter().map(Row::Sqlite).collect()
+            }
+            Self::Postgres(connection) => {
+                let mut query = sqlx::query::<Postgres>(statement);
+                for argument in arguments {
+                    query = query.bind(*argument);
+                }
+                query.fetch_all(connection).await?.into_iter().map(Row::Postgres).collect()
+            }
+        })
+    }
+
+    /// Reads a number: the column `count` of the first row.
+    pub(super) async fn count(&mut self, statement: &str) -> Result<u64, SourceError> {
+        let rows = self.rows(statement, &[]).await?;
+        let count: Option<i64> = rows.first().map(|row| row.get("count")).transpose()?.flatten();
+        Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default())
+    }
+
+    /// Closes it.
+    pub(super) async fn close(self) -> Result<(), SourceError> {
+        match self {
+            Self::Sqlite(connection) => connection.close().await?,
+            Self::Postgres(connection) => connection.close().await?,
+        }
+        Ok(())
+    }
+}
+
+/// A row of either kind of database.
+pub(super) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+impl Row {
+    /// The value of a column; `None` where there is none.
+    pub(super) fn get<T>(&self, column: &str) -> Result<Option<T>, sqlx::Error>
+    where
+        T: for<'row> Decode<'row, Sqlite> + Type<Sqlite>,
+        T: for<'row> Decode<'row, Postgres> + Type<Postgres>,
+    {
+        use sqlx::Row as _;
+        match self {
+            Self::Sqlite(row) => row.try_get(column),
+            Self::Postgres(row) => row.try_get(column),
+        }
+    }
+
+    /// A text; `None` where it is empty or missing.
+    pub(super) fn text(&self, column: &str) -> Result<Option<String>, sqlx::Error> {
+        Ok(self.get::<String>(column)?.filter(|text| !text.is_empty()))
+    }
+
+    /// A number; 0 where there is none.
+    pub(super) fn number(&self, column: &str) -> Result<i64, sqlx::Error> {
+        Ok(self.get(column)?.unwrap_or_default())
+    }
+
+    /// True if the column says so.
+    pub(super) fn flag(&self, column: &str) -> Result<bool, sqlx::Error> {
+        Ok(self.get(column)?.unwrap_or_default())
+    }
+}
