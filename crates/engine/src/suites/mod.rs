@@ -85,9 +85,11 @@ macro_rules! store_suite {
             an_edit_takes_the_next_version
             an_edit_that_must_not_be_made_is_refused
             a_deletion_reports_what_became_of_each_message
+            a_deletion_of_all_or_none_deletes_nothing_unless_it_can_delete_all
             history_leaves_out_deleted_messages
-            reading_unread_messages_moves_the_mark
-            mark_read_moves_the_mark_for_every_range
+            a_page_has_every_message_up_to_its_version
+            messages_after_the_mark_are_unread
+            a_read_mark_moves_forward_only
             members_who_both_acted_in_a_flow_are_acquaintances
             opening_a_chat_is_an_act
             a_post_as_administrator_is_no_act
@@ -98,6 +100,7 @@ macro_rules! store_suite {
             changes_of_uneven_flows_are_merged_in_commit_order
             messages_after_a_version_fill_a_gap
             a_history_is_cut_to_the_messages_that_fit
+            answers_of_several_mebibytes_have_all_that_fits
             a_list_of_flows_has_short_forms_of_the_last_messages
             a_list_of_flows_ends_with_the_last_that_fits
             members_are_cut_to_those_that_fit
@@ -109,6 +112,7 @@ macro_rules! store_suite {
             an_external_id_and_an_object_have_one_row
             new_objects_have_ids_above_external_numbers
             missed_events_are_found_by_commit_time
+            changes_of_some_flows_leave_out_the_others
             commit_times_are_unique_and_ascend
             concurrent_writers_agree_on_one_order_per_flow
             a_refused_change_does_not_affect_concurrent_ones
@@ -119,7 +123,17 @@ macro_rules! store_suite {
             ids_that_are_no_numbers_do_not_hide_messages_with_numbers
             a_refused_record_does_not_affect_the_others
             an_interrupted_import_has_a_position
+            a_cursor_stays_after_the_import
+            owners_of_identifiers_are_found
             an_export_has_the_whole_world
+            old_messages_are_pruned_by_the_kind_of_their_flow
+            a_flow_may_have_a_retention_of_its_own
+            a_flow_goes_on_after_its_messages_were_pruned
+            the_records_of_deleted_messages_are_pruned_after_their_own_period
+            a_message_whose_key_may_be_used_again_is_kept
+            a_pruned_message_keeps_its_external_id
+            a_prune_in_steps_removes_what_was_counted
+            photos_that_nothing_names_are_told_apart
             a_closed_store_is_unavailable
         );
     };
@@ -177,6 +191,7 @@ macro_rules! blobs_suite {
             putting_again_replaces_the_blob
             deleting_an_absent_blob_succeeds
             similar_keys_are_independent
+            all_blobs_are_listed
         );
     };
     (@ $make:expr; $($trial:ident)*) => {$(
@@ -208,6 +223,7 @@ mod tests {
             include_str!("store/login_counters.rs"),
             include_str!("store/messages.rs"),
             include_str!("store/quotas.rs"),
+            include_str!("store/retention.rs"),
             include_str!("store/sessions.rs"),
             include_str!("store/summaries.rs"),
             include_str!("store/users.rs"),

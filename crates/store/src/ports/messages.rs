@@ -1,10 +1,10 @@
 //! Messages, history and changes.
 
 use crate::job::{Post, Work};
-use crate::read;
+use crate::read::{self, HistoryBlocks};
 use crate::rows::flow_id;
 use crate::scope::Scope;
-use crate::sql::{self, get};
+use crate::sql::{self, HISTORY_BLOCK, get};
 use crate::store::{JOB_SIZE, SqlStore};
 use async_trait::async_trait;
 use sea_orm::Value;
@@ -15,7 +15,7 @@ use tolmach_domain::{
 };
 use tolmach_engine::ports::{
     DeleteMessages, Deleted, EditMessage, HistoryQuery, MessageStore, PendingMessage, PostMessage,
-    StoreError,
+    ReadMark, StoreError,
 };
 use tolmach_engine::{check_message, check_storable};
 
@@ -60,34 +60,37 @@ impl MessageStore for SqlStore {
             HistoryRange::Newest { limit, offset: 0 } => Some(limit.min(query.limit)),
             HistoryRange::Newest { .. } | HistoryRange::Unread => None,
         };
-        if let Some(limit) = newest.filter(|_| !query.mark_read) {
+        if let Some(limit) = newest {
             let HistoryQuery { flow, viewer, max_bytes, .. } = query;
             let newest =
                 |database| async move { read::newest(&database, flow, limit, max_bytes).await };
-            return self.read_page(viewer, newest).await;
+            if let Some(page) = self.read_page(viewer, newest).await? {
+                return Ok(page);
+            }
         }
-        let reading = || async {
+        if let HistoryRange::Newest { offset, .. } = query.range
+            && i64::from(offset) >= HISTORY_BLOCK
+        {
+            self.count_history_blocks(query.flow, query.viewer).await?;
+        }
+        self.read(|| async {
             let snapshot = self.snapshot(Some(query.viewer)).await?;
             read::history(&snapshot.transaction, &query).await
-        };
-        let history = self.read(reading).await?;
-        let HistoryQuery { flow, viewer, range, limit, max_bytes, .. } = query;
-        if range == HistoryRange::Unread && !history.page.messages.is_empty() {
-            // Read again in the transaction that moves the mark, so that of two concurrent requests
-            // each gets its own messages.
-            return self
-                .write_of(viewer, 0, move |batch| {
-                    Box::pin(batch.read_unread(flow, viewer, limit, max_bytes))
-                })
-                .await;
+        })
+        .await
+    }
+
+    async fn move_read_mark(&self, mark: ReadMark) -> Result<(), StoreError> {
+        let ReadMark { flow, viewer, version } = mark;
+        let current = || read::read_mark(&self.readers, flow, viewer);
+        // A repeated read of the same messages writes nothing.
+        if self.read(current).await?.is_none_or(|current| current >= version) {
+            return Ok(());
         }
-        if let Some(mark) = history.next_mark {
-            self.write_in(Some(viewer), Scope::Flows(vec![flow]), 0, move |batch| {
-                Box::pin(batch.move_read_mark(flow, viewer, mark))
-            })
-            .await?;
-        }
-        Ok(history.page)
+        self.write_in(Some(viewer), Scope::Flows(vec![flow]), 0, move |batch| {
+            Box::pin(batch.move_read_mark(mark))
+        })
+        .await
     }
 
     async fn changes(
@@ -117,6 +120,23 @@ impl MessageStore for SqlStore {
 }
 
 impl SqlStore {
+    /// Counts the blocks of a flow's history that are full and not counted yet: once for each
+    /// message, in steps, on account of the user who reads.
+    async fn count_history_blocks(&self, flow: FlowId, viewer: UserId) -> Result<(), StoreError> {
+        let HistoryBlocks { next, full } =
+            self.read(|| read::history_blocks(&self.readers, flow)).await?;
+        let mut more = next < full;
+        while more {
+            let scope = Scope::Flows(vec![flow]);
+            more = self
+                .write_in(Some(viewer), scope, 0, move |batch| {
+                    Box::pin(batch.count_history_blocks(flow))
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
     /// The scope of a change to messages, which must be in `flow` if it is given.
     async fn scope_of(
         &self,

@@ -3,6 +3,8 @@
 use super::changed_messages::{ChangedMessages, changed_messages};
 use super::flows::{flow, membership};
 use super::messages::{messages, size};
+use super::offset::posted_at_offset;
+use super::pieces::{Piece, Pieces};
 use super::summaries::{FlowList, Selected, select};
 use super::users::user;
 use crate::rows::message as to_message;
@@ -14,74 +16,74 @@ use tolmach_domain::{
 use tolmach_engine::ports::{HistoryQuery, StoreError};
 use tolmach_engine::{fitting, message_size};
 
-/// A page of history, and the read mark that reading it moves to.
-pub(crate) struct History {
-    pub(crate) page: MessagePage,
-    /// `None` if the query moves no mark, or the mark stays.
-    pub(crate) next_mark: Option<Version>,
-}
-
-/// Reads a page of history. The mark of [`HistoryRange::Unread`] is moved by the transaction that
-/// reads the page again.
+/// Reads a page of history.
 pub(crate) async fn history<C: ConnectionTrait>(
     database: &C,
     query: &HistoryQuery,
-) -> Result<History, StoreError> {
-    let HistoryQuery { flow: flow_id, viewer, range, limit, max_bytes, mark_read } = *query;
+) -> Result<MessagePage, StoreError> {
+    let HistoryQuery { flow: flow_id, viewer, range, limit, max_bytes } = *query;
     let (limit, offset) = match range {
         HistoryRange::All => (limit, 0),
         HistoryRange::Newest { limit: wanted, offset } => (wanted.min(limit), offset),
-        HistoryRange::Unread => {
-            let page = unread(database, flow_id, viewer, limit, max_bytes).await?;
-            return Ok(History { page, next_mark: None });
-        }
+        HistoryRange::Unread => return unread(database, flow_id, viewer, limit, max_bytes).await,
     };
     let version = flow(database, flow_id).await?.ok_or(Fault::NoSuchFlow)?.version;
-    let mut values = vec![flow_id.get().into(), i64::from(limit).into(), size(max_bytes)];
-    let mut messages = if offset == 0 {
-        messages(database, &sql::NEWEST_MESSAGES, values).await?
+    let newest = if offset == 0 {
+        Some(i64::MAX)
     } else {
-        match sql::row(
-            database,
-            sql::SKIP_MESSAGES,
-            vec![flow_id.get().into(), i64::from(offset).into()],
-        )
-        .await?
-        {
-            None => Vec::new(),
-            Some(row) => {
-                values.push(get::<i64>(&row, "posted")?.into());
-                messages(database, &sql::NEWEST_MESSAGES_UP_TO, values).await?
-            }
-        }
+        posted_at_offset(database, flow_id, offset).await?
+    };
+    let mut messages = match newest {
+        Some(newest) => newest_up_to(database, flow_id, newest, limit, max_bytes).await?,
+        None => Vec::new(),
     };
     drop_oldest(&mut messages, max_bytes);
-    let mut next_mark = None;
-    if let Some(last) = messages.last().filter(|_| mark_read) {
-        next_mark = membership(database, flow_id, viewer)
-            .await?
-            .filter(|membership| membership.read_version < last.posted.0)
-            .map(|_| last.posted);
-    }
-    Ok(History { page: MessagePage { flow: flow_id, messages, version }, next_mark })
+    Ok(MessagePage { flow: flow_id, messages, version })
 }
 
-/// The newest messages of a flow and its version, by one statement.
+/// The newest messages up to the one with this `posted`, oldest first, and some that may not fit.
+async fn newest_up_to<C: ConnectionTrait>(
+    database: &C,
+    flow: FlowId,
+    newest: i64,
+    limit: u32,
+    max_bytes: usize,
+) -> Result<Vec<Message>, StoreError> {
+    let mut pieces = Pieces::new(limit as usize, max_bytes);
+    while let Some(piece) = pieces.next() {
+        let newest = pieces.last().map_or(newest, |oldest| oldest.posted.0 - 1);
+        let values =
+            vec![flow.get().into(), size(piece.limit), size(piece.max_bytes), newest.into()];
+        let mut found = messages(database, &sql::NEWEST_MESSAGES_UP_TO, values).await?;
+        found.reverse();
+        pieces.add(found);
+    }
+    let mut messages = pieces.into_messages();
+    messages.reverse();
+    Ok(messages)
+}
+
+/// The newest messages of a flow and its version, by one statement. `None` where that takes more:
+/// if the flow has no messages, or those that fit are several pieces. They need one snapshot.
 pub(crate) async fn newest<C: ConnectionTrait>(
     database: &C,
     flow_id: FlowId,
     limit: u32,
     max_bytes: usize,
-) -> Result<MessagePage, StoreError> {
-    let values = vec![flow_id.get().into(), i64::from(limit).into(), size(max_bytes)];
+) -> Result<Option<MessagePage>, StoreError> {
+    let mut pieces = Pieces::new(limit as usize, max_bytes);
+    let Some(piece) = pieces.next() else { return Ok(None) };
+    let values = vec![flow_id.get().into(), size(piece.limit), size(piece.max_bytes)];
     let rows = sql::rows(database, &sql::NEWEST_MESSAGES, values).await?;
-    let version = match rows.first() {
-        Some(row) => Version(get(row, "flow_version")?),
-        None => flow(database, flow_id).await?.ok_or(Fault::NoSuchFlow)?.version,
-    };
-    let mut messages = rows.iter().map(to_message).collect::<Result<Vec<_>, _>>()?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let version = Version(get(first, "flow_version")?);
+    pieces.add(rows.iter().map(to_message).collect::<Result<_, _>>()?);
+    if pieces.next().is_some() {
+        return Ok(None);
+    }
+    let mut messages = pieces.into_messages();
     drop_oldest(&mut messages, max_bytes);
-    Ok(MessagePage { flow: flow_id, messages, version })
+    Ok(Some(MessagePage { flow: flow_id, messages, version }))
 }
 
 /// Leaves the newest messages that fit.
@@ -90,8 +92,18 @@ fn drop_oldest(messages: &mut Vec<Message>, max_bytes: usize) {
     messages.drain(..messages.len() - kept);
 }
 
-/// The oldest messages that a viewer has not read. Does not move the read mark.
-pub(crate) async fn unread<C: ConnectionTrait>(
+/// The version up to which a user has read; `None` if they are not a member.
+pub(crate) async fn read_mark<C: ConnectionTrait>(
+    database: &C,
+    flow: FlowId,
+    viewer: UserId,
+) -> Result<Option<Version>, StoreError> {
+    let membership = membership(database, flow, viewer).await?;
+    Ok(membership.map(|membership| Version(membership.read_version)))
+}
+
+/// The oldest messages that a viewer has not read.
+async fn unread<C: ConnectionTrait>(
     database: &C,
     flow_id: FlowId,
     viewer: UserId,
@@ -99,17 +111,19 @@ pub(crate) async fn unread<C: ConnectionTrait>(
     max_bytes: usize,
 ) -> Result<MessagePage, StoreError> {
     let version = flow(database, flow_id).await?.ok_or(Fault::NoSuchFlow)?.version;
-    let read = membership(database, flow_id, viewer)
-        .await?
-        .map_or(0, |membership| membership.read_version);
-    let values = vec![
-        flow_id.get().into(),
-        read.into(),
-        viewer.get().into(),
-        i64::from(limit).into(),
-        size(max_bytes),
-    ];
-    let mut messages = messages(database, &sql::UNREAD_MESSAGES, values).await?;
+    let read = read_mark(database, flow_id, viewer).await?.unwrap_or_default().0;
+    let mut pieces = Pieces::new(limit as usize, max_bytes);
+    while let Some(piece) = pieces.next() {
+        let values = vec![
+            flow_id.get().into(),
+            pieces.last().map_or(read, |last| last.posted.0).into(),
+            viewer.get().into(),
+            size(piece.limit),
+            size(piece.max_bytes),
+        ];
+        pieces.add(messages(database, &sql::UNREAD_MESSAGES, values).await?);
+    }
+    let mut messages = pieces.into_messages();
     messages.truncate(fitting(messages.iter().map(message_size), max_bytes));
     Ok(MessagePage { flow: flow_id, messages, version })
 }
@@ -125,15 +139,13 @@ pub(crate) async fn changes<C: ConnectionTrait>(
 ) -> Result<Changes, StoreError> {
     // One half is for messages, the other one for flows.
     let max_bytes = max_bytes / 2;
-    let changed = ChangedMessages {
-        user: id,
-        flow,
-        since,
-        until: newest,
-        limit: limit as usize + 1,
-        max_bytes,
-    };
-    let mut changed = changed_messages(database, changed).await?;
+    let mut pieces = Pieces::new(limit as usize + 1, max_bytes);
+    while let Some(Piece { limit, max_bytes }) = pieces.next() {
+        let since = pieces.last().map_or(since, |last| last.changed_at);
+        let changed = ChangedMessages { user: id, flow, since, until: newest, limit, max_bytes };
+        pieces.add(changed_messages(database, changed).await?);
+    }
+    let mut changed = pieces.into_messages();
     // The statement stops reading at the size of the stored contents, which are smaller than their
     // records in the answer.
     let bytes: usize = changed.iter().map(message_size).sum();
