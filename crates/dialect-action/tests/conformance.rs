@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tolmach_dialect::Frame;
 use tolmach_dialect_action::Action;
-use tolmach_dialect_kit::{Script, ScriptStep, fixtures};
+use tolmach_dialect_kit::{Script, ScriptStep as Step, fixtures};
 use tolmach_domain::{EventKind, Version};
 
 fn handshake(path: &str, headers: &[(&str, String)]) -> http::Request<()> {
@@ -23,12 +23,8 @@ fn origin(origin: &str) -> (&'static str, String) {
     ("origin", origin.to_owned())
 }
 
-fn sends(note: &'static str, text: &str) -> ScriptStep {
-    ScriptStep::Frame(note, Frame::text(text.to_owned()))
-}
-
-fn event(kind: EventKind) -> ScriptStep {
-    ScriptStep::Event(kind)
+fn event(kind: EventKind) -> Step {
+    Step::Event(kind)
 }
 
 /// Every request of the document at the path of ordinary users, with request ids of every type.
@@ -38,18 +34,18 @@ fn member() -> Script {
         name: "member",
         opening: handshake("/ws/chat", &[token(), origin("http://localhost:80")]),
         steps: vec![
-            sends("lists", r#"{"action":"list","request_id":1500000}"#),
-            sends("nothing can be left", r#"{"action":"leave_room","request_id":1500001}"#),
-            sends(
+            Step::text("lists", r#"{"action":"list","request_id":1500000}"#),
+            Step::text("nothing can be left", r#"{"action":"leave_room","request_id":1500001}"#),
+            Step::text(
                 "nothing can be told of no room",
                 r#"{"action":"current_room_info","request_id":1500002}"#,
             ),
-            sends(
+            Step::text(
                 "nothing can be said outside",
                 r#"{"action":"create_message","msg_text":"hello","request_id":1500003}"#,
             ),
             event(EventKind::Posted(fixtures::message(fixtures::CHAT, 3))),
-            sends("joins", r#"{"action":"join_room","room_pk":1,"request_id":"a string"}"#),
+            Step::text("joins", r#"{"action":"join_room","room_pk":1,"request_id":"a string"}"#),
             event(EventKind::Posted(fixtures::message(fixtures::CHAT, 3))),
             event(EventKind::Edited(fixtures::edited(fixtures::message_id(13), "edited_text"))),
             event(EventKind::Deleted {
@@ -63,15 +59,18 @@ fn member() -> Script {
                 user: fixtures::user(2).summary(),
                 active: true,
             }),
-            sends("is told where it is", r#"{"action":"current_room_info","request_id":null}"#),
-            sends(
+            Step::text(
+                "is told where it is",
+                r#"{"action":"current_room_info","request_id":null}"#,
+            ),
+            Step::text(
                 "edits",
                 concat!(
                     r#"{"action":"edit_message","msg_id":13,"edited_msg_text":"edited_text","#,
                     r#""request_id":1.50}"#
                 ),
             ),
-            sends(
+            Step::text(
                 "joins another",
                 r#"{"action":"join_room","room_pk":2,"request_id":[1,{"a":null}]}"#,
             ),
@@ -87,23 +86,23 @@ fn member() -> Script {
                 users: vec![fixtures::user_id(2)],
             }),
             event(EventKind::Posted(fixtures::message(fixtures::GROUP, 4))),
-            sends("leaves", r#"{"action":"leave_room"}"#),
+            Step::text("leaves", r#"{"action":"leave_room"}"#),
             event(EventKind::Posted(fixtures::message(fixtures::GROUP, 5))),
-            sends("joins again", r#"{"action":"join_room","room_pk":2,"request_id":true}"#),
+            Step::text("joins again", r#"{"action":"join_room","room_pk":2,"request_id":true}"#),
             event(EventKind::MembersRemoved {
                 flow: fixtures::flow_id(fixtures::GROUP),
                 users: vec![fixtures::user_id(1)],
             }),
-            sends(
+            Step::text(
                 "has been put out",
                 r#"{"action":"create_message","msg_text":"hello?","request_id":1500004}"#,
             ),
-            sends(
+            Step::text(
                 "joins a last time",
                 r#"{"action":"join_room","room_pk":1,"request_id":1500005}"#,
             ),
             event(EventKind::FlowDeleted { flow: chat, by: fixtures::user_id(2) }),
-            sends(
+            Step::text(
                 "the room is gone",
                 r#"{"action":"delete_messages","msg_id_list":[11],"request_id":1500006}"#,
             ),
@@ -118,12 +117,18 @@ fn administrators_path() -> Script {
         name: "administrators-door",
         opening: handshake("/ws/admin-chat/", &[token(), origin("http://127.0.0.1")]),
         steps: vec![
-            sends("lists", r#"{"action":"list","request_id":1}"#),
-            sends("joins", r#"{"action":"join_room","room_pk":1,"request_id":2}"#),
-            sends("may not ask where it is", r#"{"action":"current_room_info","request_id":3}"#),
-            sends("a room that cannot be", r#"{"action":"join_room","room_pk":0,"request_id":4}"#),
+            Step::text("lists", r#"{"action":"list","request_id":1}"#),
+            Step::text("joins", r#"{"action":"join_room","room_pk":1,"request_id":2}"#),
+            Step::text(
+                "may not ask where it is",
+                r#"{"action":"current_room_info","request_id":3}"#,
+            ),
+            Step::text(
+                "a room that cannot be",
+                r#"{"action":"join_room","room_pk":0,"request_id":4}"#,
+            ),
             event(EventKind::Posted(fixtures::message(fixtures::CHAT, 3))),
-            sends("leaves", r#"{"action":"leave_room","request_id":5}"#),
+            Step::text("leaves", r#"{"action":"leave_room","request_id":5}"#),
         ],
     }
 }
@@ -133,51 +138,57 @@ fn misbehaviour() -> Script {
         name: "misbehaviour",
         opening: handshake("/ws/chat/", &[token(), origin("http://localhost")]),
         steps: vec![
-            sends("joins", r#"{"action":"join_room","room_pk":1,"request_id":1}"#),
-            sends("an unknown action", r#"{"action":"dance","request_id":2}"#),
-            sends("no JSON", "{'action': 'list'}"),
-            sends("no object", r#"["list"]"#),
-            sends("a field twice", r#"{"action":"list","action":"list","request_id":3}"#),
-            sends("no action", r#"{"request_id":4}"#),
-            sends("a number for an action", r#"{"action":1,"request_id":5}"#),
-            sends(
+            Step::text("joins", r#"{"action":"join_room","room_pk":1,"request_id":1}"#),
+            Step::text("an unknown action", r#"{"action":"dance","request_id":2}"#),
+            Step::text("no JSON", "{'action': 'list'}"),
+            Step::text("no object", r#"["list"]"#),
+            Step::text("a field twice", r#"{"action":"list","action":"list","request_id":3}"#),
+            Step::text("no action", r#"{"request_id":4}"#),
+            Step::text("a number for an action", r#"{"action":1,"request_id":5}"#),
+            Step::text(
                 "a request id that is no number to most",
                 r#"{"action":"list","request_id":1e999}"#,
             ),
-            ScriptStep::Frame(
+            Step::Frame(
                 "a binary frame",
                 Frame::Binary(Bytes::from_static(br#"{"action":"list"}"#)),
             ),
-            sends("no room", r#"{"action":"join_room","request_id":6}"#),
-            sends("a string for a room", r#"{"action":"join_room","room_pk":"1","request_id":7}"#),
-            sends("a room that cannot be", r#"{"action":"join_room","room_pk":-1,"request_id":8}"#),
-            sends("no text", r#"{"action":"create_message","request_id":9}"#),
-            sends(
+            Step::text("no room", r#"{"action":"join_room","request_id":6}"#),
+            Step::text(
+                "a string for a room",
+                r#"{"action":"join_room","room_pk":"1","request_id":7}"#,
+            ),
+            Step::text(
+                "a room that cannot be",
+                r#"{"action":"join_room","room_pk":-1,"request_id":8}"#,
+            ),
+            Step::text("no text", r#"{"action":"create_message","request_id":9}"#),
+            Step::text(
                 "a number for a text",
                 r#"{"action":"create_message","msg_text":1,"request_id":10}"#,
             ),
-            sends(
+            Step::text(
                 "a message that cannot be",
                 r#"{"action":"edit_message","msg_id":0,"edited_msg_text":"x","request_id":11}"#,
             ),
-            sends(
+            Step::text(
                 "a number for a list",
                 r#"{"action":"delete_messages","msg_id_list":123,"request_id":12}"#,
             ),
-            sends(
+            Step::text(
                 "an empty list",
                 r#"{"action":"delete_messages","msg_id_list":[],"request_id":13}"#,
             ),
-            sends("is still in the room", r#"{"action":"current_room_info","request_id":14}"#),
-            sends(
+            Step::text("is still in the room", r#"{"action":"current_room_info","request_id":14}"#),
+            Step::text(
                 "numbers that are no ids",
                 r#"{"action":"delete_messages","msg_id_list":[0,-1],"request_id":15}"#,
             ),
-            sends(
+            Step::text(
                 "an id and a number that is none",
                 r#"{"action":"delete_messages","msg_id_list":[12,0],"request_id":16}"#,
             ),
-            sends("leaves", r#"{"action":"leave_room","request_id":17}"#),
+            Step::text("leaves", r#"{"action":"leave_room","request_id":17}"#),
         ],
     }
 }
@@ -186,7 +197,7 @@ fn refused(name: &'static str, headers: &[(&str, String)]) -> Script {
     Script {
         name,
         opening: handshake("/ws/chat/", headers),
-        steps: vec![sends("is never heard", r#"{"action":"list"}"#)],
+        steps: vec![Step::text("is never heard", r#"{"action":"list"}"#)],
     }
 }
 

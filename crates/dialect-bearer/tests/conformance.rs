@@ -5,7 +5,7 @@ use http::{Request, Uri};
 use std::sync::Arc;
 use tolmach_dialect::Frame;
 use tolmach_dialect_bearer::Bearer;
-use tolmach_dialect_kit::{Script, ScriptStep, fixtures};
+use tolmach_dialect_kit::{Script, ScriptStep as Step, fixtures};
 use tolmach_domain::EventKind;
 
 fn socket(path: &'static str) -> Request<()> {
@@ -16,17 +16,13 @@ fn socket(path: &'static str) -> Request<()> {
         .expect("the parts are valid")
 }
 
-fn frame(note: &'static str, text: &str) -> ScriptStep {
-    ScriptStep::Frame(note, Frame::text(text.to_owned()))
-}
-
 fn request(
     note: &'static str,
     method: &str,
     path: &str,
     content_type: Option<&str>,
     body: &str,
-) -> ScriptStep {
+) -> Step {
     let mut request = Request::builder()
         .method(method)
         .uri(path)
@@ -34,7 +30,7 @@ fn request(
     if let Some(content_type) = content_type {
         request = request.header("content-type", content_type);
     }
-    ScriptStep::Frame(
+    Step::Frame(
         note,
         Frame::request(
             request.body(Bytes::copy_from_slice(body.as_bytes())).expect("the parts are valid"),
@@ -45,8 +41,8 @@ fn request(
 /// The WebSocket of all rooms.
 fn all_rooms() -> Script {
     let steps = vec![
-        ScriptStep::Event(EventKind::Posted(fixtures::message(fixtures::GROUP, 3))),
-        frame("speaks where nothing is said", r#"{"type":"message","text":"Hello?"}"#),
+        Step::Event(EventKind::Posted(fixtures::message(fixtures::GROUP, 3))),
+        Step::text("speaks where nothing is said", r#"{"type":"message","text":"Hello?"}"#),
     ];
     Script { name: "all-rooms", opening: socket("/api/v1/main"), steps }
 }
@@ -54,20 +50,20 @@ fn all_rooms() -> Script {
 /// A room with malformed frames, and with one that names another author.
 fn room() -> Script {
     let steps = vec![
-        frame(
+        Step::text(
             "names another author",
             r#"{"type":"message","text":"Believe me","author":{"id":2,"name":"Bob"}}"#,
         ),
-        frame(
+        Step::text(
             "names a field twice",
             r#"{"type":"typing","text":"first","type":"message","text":"last"}"#,
         ),
-        ScriptStep::Event(EventKind::Typing {
+        Step::Event(EventKind::Typing {
             flow: fixtures::flow_id(fixtures::CHAT),
             user: fixtures::user(2).summary(),
             active: true,
         }),
-        ScriptStep::Event(EventKind::Typing {
+        Step::Event(EventKind::Typing {
             flow: fixtures::flow_id(fixtures::CHAT),
             user: tolmach_domain::UserSummary {
                 name: Arc::from(""),
@@ -75,19 +71,16 @@ fn room() -> Script {
             },
             active: false,
         }),
-        frame("stops typing as the mobile client does", r#"{"type":"stoptyping"}"#),
-        frame("an unknown type", r#"{"type":"shout","text":"HELLO"}"#),
-        frame("no type", r#"{"text":"Hello"}"#),
-        frame("a number for a type", r#"{"type":1}"#),
-        frame("no text", r#"{"type":"message"}"#),
-        frame("an empty text", r#"{"type":"message","text":""}"#),
-        frame("a number for a text", r#"{"type":"message","text":1}"#),
-        frame("no JSON", "hello"),
-        frame("no object", r#"["message","Hello"]"#),
-        ScriptStep::Frame(
-            "a binary frame",
-            Frame::Binary(Bytes::from_static(br#"{"type":"typing"}"#)),
-        ),
+        Step::text("stops typing as the mobile client does", r#"{"type":"stoptyping"}"#),
+        Step::text("an unknown type", r#"{"type":"shout","text":"HELLO"}"#),
+        Step::text("no type", r#"{"text":"Hello"}"#),
+        Step::text("a number for a type", r#"{"type":1}"#),
+        Step::text("no text", r#"{"type":"message"}"#),
+        Step::text("an empty text", r#"{"type":"message","text":""}"#),
+        Step::text("a number for a text", r#"{"type":"message","text":1}"#),
+        Step::text("no JSON", "hello"),
+        Step::text("no object", r#"["message","Hello"]"#),
+        Step::Frame("a binary frame", Frame::Binary(Bytes::from_static(br#"{"type":"typing"}"#))),
     ];
     Script { name: "room", opening: socket("/api/v1/chat/1?limit=1&offset=1"), steps }
 }

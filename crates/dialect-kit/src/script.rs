@@ -9,18 +9,14 @@ use tolmach_domain::EventKind;
 /// [`crate::fixtures::answer`], but for one with the connection's own credentials before a login.
 ///
 /// ```
-/// use tolmach_dialect::{Frame, websocket_request};
 /// use tolmach_dialect_kit::{Script, ScriptStep, fixtures};
 /// use tolmach_domain::EventKind;
 ///
-/// let script = Script {
-///     name: "misbehaviour",
-///     opening: http::Request::from_parts(websocket_request("/toy"), ()),
-///     steps: vec![
-///         ScriptStep::Frame("no JSON", Frame::text("{'do': 'send'}")),
-///         ScriptStep::Event(EventKind::Posted(fixtures::message(fixtures::CHAT, 2))),
-///     ],
-/// };
+/// let steps = vec![
+///     ScriptStep::text("no JSON", "{'do': 'send'}"),
+///     ScriptStep::Event(EventKind::Posted(fixtures::message(fixtures::CHAT, 2))),
+/// ];
+/// let script = Script::websocket("misbehaviour", "/toy", steps);
 /// assert_eq!(script.steps.len(), 2);
 /// ```
 #[derive(Debug, Clone)]
@@ -34,6 +30,18 @@ pub struct Script {
     pub steps: Vec<ScriptStep>,
 }
 
+impl Script {
+    /// A conversation over a WebSocket at this path, whose handshake has no further headers.
+    ///
+    /// # Panics
+    ///
+    /// If `path` is no path.
+    pub fn websocket(name: &'static str, path: &str, steps: Vec<ScriptStep>) -> Self {
+        let opening = http::Request::get(path).header(http::header::UPGRADE, "websocket").body(());
+        Self { name, opening: opening.expect("a script's path is valid"), steps }
+    }
+}
+
 /// A step of a [`Script`].
 #[derive(Debug, Clone)]
 pub enum ScriptStep {
@@ -42,4 +50,11 @@ pub enum ScriptStep {
     Frame(&'static str, Frame),
     /// An event, delivered if the session subscribes to it.
     Event(EventKind),
+}
+
+impl ScriptStep {
+    /// A client's text frame, with a title for the transcript.
+    pub fn text(title: &'static str, text: impl Into<String>) -> Self {
+        Self::Frame(title, Frame::text(text.into()))
+    }
 }

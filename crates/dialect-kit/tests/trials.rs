@@ -168,8 +168,7 @@ fn kit(project: &Project, defect: Defect) -> Kit {
 
 /// Every operation of the toy, as frames.
 fn script() -> Script {
-    let opening = http::Request::get("/toy").header("upgrade", "websocket").body(());
-    let frame = |title, frame: Value| ScriptStep::Frame(title, Frame::text(frame.to_string()));
+    let frame = |title, frame: Value| ScriptStep::text(title, frame.to_string());
     let token = fixtures::ANN.token;
     let steps = vec![
         frame("lists before the login", json!({"do": "list"})),
@@ -180,7 +179,7 @@ fn script() -> Script {
         ScriptStep::Event(EventKind::FlowCreated { flow: fixtures::flow(2), members: Vec::new() }),
         frame("has no such method", json!({"do": "dance"})),
     ];
-    Script { name: "script", opening: opening.expect("the parts are valid"), steps }
+    Script::websocket("script", "/toy", steps)
 }
 
 /// A project that is right for a sound toy, transcripts included.

@@ -3,20 +3,16 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tolmach_dialect::{Configure, Frame};
-use tolmach_dialect_kit::{Script, ScriptStep, fixtures};
+use tolmach_dialect_kit::{Script, ScriptStep as Step, fixtures};
 use tolmach_dialect_morelia::Morelia;
 use tolmach_domain::{EventKind, Version};
 
-fn script(name: &'static str, steps: Vec<ScriptStep>) -> Script {
-    let opening = http::Request::get("/morelia")
-        .header("upgrade", "websocket")
-        .body(())
-        .expect("the parts are valid");
-    Script { name, opening, steps }
+fn script(name: &'static str, steps: Vec<Step>) -> Script {
+    Script::websocket(name, "/morelia", steps)
 }
 
-fn request(note: &'static str, frame: &Value) -> ScriptStep {
-    ScriptStep::Frame(note, Frame::text(frame.to_string()))
+fn request(note: &'static str, frame: &Value) -> Step {
+    Step::text(note, frame.to_string())
 }
 
 fn with_pushes() -> Morelia {
@@ -41,7 +37,7 @@ fn other_forms() -> Script {
     };
     let in_binary = Bytes::from(json!({"type": "all_flow", "data": {"user": ann()}}).to_string());
     let deleted = |ids: &[i64]| {
-        ScriptStep::Event(EventKind::Deleted {
+        Step::Event(EventKind::Deleted {
             flow: fixtures::flow_id(fixtures::CHAT),
             by: fixtures::BOB.user(),
             messages: ids
@@ -60,8 +56,8 @@ fn other_forms() -> Script {
                 "answers, the flow named in the message",
                 &message(json!({"id": 7, "text": "Yes", "from_flow": {"id": 1, "type": "chat"}})),
             ),
-            ScriptStep::Frame("speaks in binary", Frame::Binary(in_binary)),
-            ScriptStep::Event(EventKind::Posted(fixtures::message(fixtures::CHAT, 2))),
+            Step::Frame("speaks in binary", Frame::Binary(in_binary)),
+            Step::Event(EventKind::Posted(fixtures::message(fixtures::CHAT, 2))),
             deleted(&[12]),
             deleted(&[12, 14]),
         ],
@@ -83,8 +79,8 @@ fn misbehaviour() -> Script {
             request("an unknown type", &json!({"type": "add_flow", "data": null})),
             request("an endless type", &json!({"type": "x".repeat(65)})),
             request("no type", &json!({"data": null})),
-            ScriptStep::Frame("no JSON", Frame::text("{'type': 'auth'}")),
-            ScriptStep::Frame("no object", Frame::text("[\"auth\"]")),
+            Step::text("no JSON", "{'type': 'auth'}"),
+            Step::text("no object", "[\"auth\"]"),
             request(
                 "another version",
                 &json!({"type": "all_flow", "data": {"user": ann()}, "jsonapi": {"version": 1.15}}),

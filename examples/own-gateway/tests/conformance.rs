@@ -2,17 +2,11 @@
 //! the frames of this script.
 
 use own_gateway::TinyChat;
-use tolmach_dialect::Frame;
-use tolmach_dialect_kit::{Script, ScriptStep, fixtures};
+use tolmach_dialect_kit::{Script, ScriptStep as Step, fixtures};
 use tolmach_domain::{EventKind, Version};
 
-fn send(note: &'static str, text: &str) -> ScriptStep {
-    ScriptStep::Frame(note, Frame::text(text.to_owned()))
-}
-
-fn script(name: &'static str, steps: Vec<ScriptStep>) -> Script {
-    let opening = http::Request::get("/tinychat").header("upgrade", "websocket");
-    Script { name, opening: opening.body(()).expect("the parts are valid"), steps }
+fn script(name: &'static str, steps: Vec<Step>) -> Script {
+    Script::websocket(name, "/tinychat", steps)
 }
 
 fn conversation() -> Script {
@@ -25,16 +19,19 @@ fn conversation() -> Script {
     script(
         "conversation",
         vec![
-            send("logs in", r#"{"op":"log_in","id":1,"user":"ann","secret":"correct horse"}"#),
-            send("lists rooms", r#"{"op":"rooms","id":2}"#),
-            send("opens a room", r#"{"op":"open","id":3,"user":"bob"}"#),
-            send("sends", r#"{"op":"say","id":4,"room":1,"text":"hello"}"#),
-            send("reads", r#"{"op":"read","id":5,"room":1,"limit":10}"#),
-            ScriptStep::Event(EventKind::Posted(message.clone())),
-            ScriptStep::Event(EventKind::Edited(message)),
-            ScriptStep::Event(deleted),
-            send("logs out", r#"{"op":"log_out","id":6}"#),
-            send("signs up", r#"{"op":"sign_up","id":7,"user":"eve","secret":"hunter22"}"#),
+            Step::text(
+                "logs in",
+                r#"{"op":"log_in","id":1,"user":"ann","secret":"correct horse"}"#,
+            ),
+            Step::text("lists rooms", r#"{"op":"rooms","id":2}"#),
+            Step::text("opens a room", r#"{"op":"open","id":3,"user":"bob"}"#),
+            Step::text("sends", r#"{"op":"say","id":4,"room":1,"text":"hello"}"#),
+            Step::text("reads", r#"{"op":"read","id":5,"room":1,"limit":10}"#),
+            Step::Event(EventKind::Posted(message.clone())),
+            Step::Event(EventKind::Edited(message)),
+            Step::Event(deleted),
+            Step::text("logs out", r#"{"op":"log_out","id":6}"#),
+            Step::text("signs up", r#"{"op":"sign_up","id":7,"user":"eve","secret":"hunter22"}"#),
         ],
     )
 }
@@ -43,13 +40,13 @@ fn mistakes() -> Script {
     script(
         "mistakes",
         vec![
-            send("before a login", r#"{"op":"rooms","id":1}"#),
-            send("an unknown op", r#"{"op":"dance","id":2}"#),
-            send("no op", r#"{"id":3}"#),
-            send("a missing field", r#"{"op":"log_in","id":4,"user":"ann"}"#),
-            send("a mistyped field", r#"{"op":"read","id":5,"room":"1"}"#),
-            send("no room", r#"{"op":"say","id":6,"room":0,"text":"hello"}"#),
-            send("no JSON", "hello"),
+            Step::text("before a login", r#"{"op":"rooms","id":1}"#),
+            Step::text("an unknown op", r#"{"op":"dance","id":2}"#),
+            Step::text("no op", r#"{"id":3}"#),
+            Step::text("a missing field", r#"{"op":"log_in","id":4,"user":"ann"}"#),
+            Step::text("a mistyped field", r#"{"op":"read","id":5,"room":"1"}"#),
+            Step::text("no room", r#"{"op":"say","id":6,"room":0,"text":"hello"}"#),
+            Step::text("no JSON", "hello"),
         ],
     )
 }

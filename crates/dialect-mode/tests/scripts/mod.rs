@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tolmach_dialect::Frame;
-use tolmach_dialect_kit::{Script, ScriptStep, fixtures};
+use tolmach_dialect_kit::{Script, ScriptStep as Step, fixtures};
 use tolmach_domain::EventKind;
 
 /// The scripts of this wire.
@@ -10,16 +10,8 @@ pub(crate) fn all() -> Vec<Script> {
     vec![moments_as_text(), misbehaviour()]
 }
 
-fn script(name: &'static str, steps: Vec<ScriptStep>) -> Script {
-    let opening = http::Request::get("/mode")
-        .header("upgrade", "websocket")
-        .body(())
-        .expect("the parts are valid");
-    Script { name, opening, steps }
-}
-
-fn sends(note: &'static str, text: &str) -> ScriptStep {
-    ScriptStep::Frame(note, Frame::text(text.to_owned()))
+fn script(name: &'static str, steps: Vec<Step>) -> Script {
+    Script::websocket(name, "/mode", steps)
 }
 
 /// A client that writes timestamps as strings, and reads them so.
@@ -28,18 +20,18 @@ fn moments_as_text() -> Script {
     script(
         "moments-as-text",
         vec![
-            sends(
+            Step::text(
                 "logs in",
-                &format!(r#"{{"mode":"auth",{at},"username":"ann","password":"correct horse"}}"#),
+                format!(r#"{{"mode":"auth",{at},"username":"ann","password":"correct horse"}}"#),
             ),
-            sends(
+            Step::text(
                 "reads",
-                &format!(
+                format!(
                     r#"{{"mode":"getMessages",{at},"token":"{}","chat_id":1}}"#,
                     fixtures::ANN.token
                 ),
             ),
-            ScriptStep::Event(EventKind::Posted(fixtures::message(fixtures::CHAT, 2))),
+            Step::Event(EventKind::Posted(fixtures::message(fixtures::CHAT, 2))),
         ],
     )
 }
@@ -48,25 +40,25 @@ fn misbehaviour() -> Script {
     script(
         "misbehaviour",
         vec![
-            sends("an unknown mode", r#"{"mode":"getAll","timestamp":1700000000.25}"#),
-            sends("no JSON", "{'mode': 'auth'}"),
-            sends("no object", r#"["auth"]"#),
-            sends("no mode", r#"{"timestamp":1700000000.25}"#),
-            ScriptStep::Frame(
-                "a binary frame",
-                Frame::Binary(Bytes::from_static(br#"{"mode":"auth"}"#)),
+            Step::text("an unknown mode", r#"{"mode":"getAll","timestamp":1700000000.25}"#),
+            Step::text("no JSON", "{'mode': 'auth'}"),
+            Step::text("no object", r#"["auth"]"#),
+            Step::text("no mode", r#"{"timestamp":1700000000.25}"#),
+            Step::Frame("a binary frame", Frame::Binary(Bytes::from_static(br#"{"mode":"auth"}"#))),
+            Step::text(
+                "no password",
+                r#"{"mode":"auth","timestamp":1700000000.25,"username":"ann"}"#,
             ),
-            sends("no password", r#"{"mode":"auth","timestamp":1700000000.25,"username":"ann"}"#),
-            sends("no token", r#"{"mode":"getChats","timestamp":1700000000.25}"#),
-            sends(
+            Step::text("no token", r#"{"mode":"getChats","timestamp":1700000000.25}"#),
+            Step::text(
                 "a null for a token",
                 r#"{"mode":"getChats","timestamp":1700000000.25,"token":null}"#,
             ),
-            sends(
+            Step::text(
                 "a string for an id",
                 r#"{"mode":"getMessages","timestamp":1700000000.25,"token":"t","chat_id":"1"}"#,
             ),
-            sends(
+            Step::text(
                 "an id out of range",
                 r#"{"mode":"getMessages","timestamp":1700000000.25,"token":"t","chat_id":0}"#,
             ),
