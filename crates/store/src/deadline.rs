@@ -1,9 +1,21 @@
-//! The time limit of a call.
+//! The time limits of calls and of transactions.
 
 use std::future::Future;
 use std::time::Duration;
 use tokio::time::Instant;
 use tolmach_engine::ports::StoreError;
+
+/// Abandons a transaction that takes too long. Its outcome is unknown if it was being committed.
+pub(crate) async fn transaction_within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let late = |_| {
+        let limit = limit.as_millis();
+        StoreError::unavailable(format!("the transaction did not finish within {limit} ms"))
+    };
+    tokio::time::timeout(limit, work).await.map_err(late)?
+}
 
 /// The time limit of a call that may consist of several steps.
 #[derive(Clone, Copy)]

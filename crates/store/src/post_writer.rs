@@ -2,6 +2,8 @@
 //! statement, so that it takes one round trip and no lock outlives it.
 
 use crate::connect::Server;
+use crate::deadline::transaction_within;
+use crate::entities::flow;
 use crate::error::{corrupt, sqlx_error};
 use crate::job::{Post, Work, answer};
 use crate::job_queue::{JobBatch, JobQueue, Kind};
@@ -10,14 +12,13 @@ use crate::rows::{attachments_text, content_type_text, message as to_message, me
 use crate::slow_log::log_if_slow;
 use crate::sql;
 use sea_orm::sqlx::{self, Connection, PgConnection};
-use sea_orm::{DatabaseConnection, Value};
+use sea_orm::{ActiveEnum, DatabaseConnection, Value};
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tolmach_domain::{
-    Event, EventKind, Fault, FlowKind, FlowKindFilter, Message, MessageId, Timestamp, Version,
+    Event, EventKind, Fault, FlowKindFilter, Message, MessageId, Timestamp, Version,
 };
 use tolmach_engine::ErrorChain;
 use tolmach_engine::ports::{Bus, IDEMPOTENCY_WINDOW, Posted, StoreError};
@@ -128,8 +129,8 @@ impl PostWriter {
 
     async fn post(&mut self, posts: &[Post]) -> Result<Run, StoreError> {
         let limit = self.options.timeout;
-        let mut session = within(limit, self.session()).await?;
-        let rows = within(limit, post_messages(&mut session.connection, posts)).await;
+        let mut session = transaction_within(limit, self.session()).await?;
+        let rows = transaction_within(limit, post_messages(&mut session.connection, posts)).await;
         // After a failure the state of the connection is unknown: it is closed.
         let rows = rows?;
         session.used = Instant::now();
@@ -185,7 +186,7 @@ impl PostWriter {
             }
             Ok(messages)
         };
-        within(self.options.timeout, reading).await
+        transaction_within(self.options.timeout, reading).await
     }
 
     /// A connection that works.
@@ -269,25 +270,15 @@ fn posted(post: &Post, row: Row) -> Result<Message, StoreError> {
     let (_, Some(id), Some(version), Some(changed_at), Some(kind)) = row else {
         return Err(corrupt("a message that was just posted is incomplete"));
     };
-    let flow_kind = match kind.as_str() {
-        "chat" => FlowKind::Chat,
-        "group" => FlowKind::Group,
-        "channel" => FlowKind::Channel,
-        other => return Err(corrupt(format!("a flow of the kind {other:?}"))),
-    };
+    let kind = flow::Kind::try_from_value(&kind).map_err(corrupt)?;
     let (new, version) = (&post.message, Version(version));
+    let (flow, author, content) =
+        ((new.flow, kind.into()), new.author.clone(), new.content.clone());
     Ok(Message {
-        id: message_id(id)?,
-        flow: new.flow,
-        flow_kind,
-        author: new.author.clone(),
-        content: new.content.clone(),
         posted: version,
         version,
-        posted_at: post.now,
-        edited_at: None,
-        deleted_at: None,
         changed_at: Timestamp::from_micros(changed_at),
+        ..Message::new(message_id(id)?, flow, author, content, post.now)
     })
 }
 
@@ -301,18 +292,6 @@ fn refusal(number: i32) -> Result<Fault, StoreError> {
         6 => Fault::NoSuchMessage,
         _ => return Err(corrupt("a message with an unknown outcome")),
     })
-}
-
-/// Abandons work that takes too long. A transaction may have been committed then.
-async fn within<T>(
-    limit: Duration,
-    work: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, StoreError> {
-    let late = |_| {
-        let limit = limit.as_millis();
-        StoreError::unavailable(format!("the transaction did not finish within {limit} ms"))
-    };
-    tokio::time::timeout(limit, work).await.map_err(late)?
 }
 
 async fn close(session: Session) {

@@ -3,7 +3,9 @@
 use crate::batch::{Batch, Committed, PostOutcome};
 use crate::commit_time::last_commit_time;
 use crate::connect::{Target, Use, close};
+use crate::deadline::transaction_within;
 use crate::error::is_fatal;
+use crate::housekeeper::{Housekeeper, Part, Step};
 use crate::job::{Answer, Post, Work, answer};
 use crate::job_queue::{JobBatch, JobQueue, Kind};
 use crate::options::{Counters, Options};
@@ -17,19 +19,24 @@ use std::error::Error;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tolmach_domain::Timestamp;
 use tolmach_engine::ErrorChain;
-use tolmach_engine::ports::{Bus, PortError, StoreError};
+use tolmach_engine::ports::{Bus, PortError, PruneCount, PruneStep, StoreError};
 
 /// Duration within which a transaction on a lost connection fails; a later failure has another
 /// cause.
 const LOST_CONNECTION: Duration = Duration::from_millis(200);
 
-/// Interval of housekeeping, by the `now` of jobs.
-const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(600);
+/// The next act of the writer.
+enum Next {
+    Job,
+    Housekeeping,
+    End,
+}
 
 pub(crate) struct Writer {
     target: Target,
@@ -43,9 +50,9 @@ pub(crate) struct Writer {
     publication: Option<Publication>,
     /// The latest `now` of a job.
     now: Timestamp,
-    /// The value of `now` at the last housekeeping.
-    housekeeping_done: Timestamp,
-    housekeeping_due: bool,
+    housekeeper: Housekeeper,
+    /// The records that housekeeping has removed since it was due.
+    removed: Vec<PruneCount>,
 }
 
 impl Writer {
@@ -78,7 +85,6 @@ impl Writer {
                 })
                 .collect(),
         };
-        // Housekeeping is due: flows deleted before the last stop may still have messages.
         let mut writer = Self {
             target,
             database: None,
@@ -88,8 +94,8 @@ impl Writer {
             counters,
             publication: None,
             now,
-            housekeeping_done: now,
-            housekeeping_due: true,
+            housekeeper: Housekeeper::new(),
+            removed: Vec::new(),
         };
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
             runtime.block_on(async move {
@@ -134,12 +140,10 @@ impl Writer {
     /// Writes until the queue is closed and every job is answered.
     async fn run(mut self) {
         loop {
-            if self.housekeeping_due && self.queue.is_idle() {
-                self.housekeeping().await;
-            } else if self.is_job_ready().await {
-                self.write().await;
-            } else {
-                break;
+            match self.next().await {
+                Next::Job => self.write().await,
+                Next::Housekeeping => self.housekeeping().await,
+                Next::End => break,
             }
         }
         self.finish_publication().await;
@@ -148,8 +152,14 @@ impl Writer {
         }
     }
 
-    /// Waits for a job. False once the queue is closed and empty.
-    async fn is_job_ready(&mut self) -> bool {
+    /// Waits for a job or for a step of housekeeping, until the queue is closed and empty.
+    async fn next(&mut self) -> Next {
+        let step = self.housekeeper.next_step(self.queue.is_idle());
+        let step = step.filter(|_| !self.queue.is_closed());
+        if step.is_some_and(|time| time <= Instant::now()) {
+            return Next::Housekeeping;
+        }
+        let next = |ready| if ready { Next::Job } else { Next::End };
         if let Some(publication) = &mut self.publication {
             tokio::select! {
                 biased;
@@ -157,10 +167,14 @@ impl Writer {
                 // commit.
                 _ = &mut publication.published => self.finish_publication().await,
                 // A slow bus does not delay jobs that arrive meanwhile.
-                ready = self.queue.ready(Kind::Change) => return ready,
+                ready = self.queue.ready(Kind::Change) => return next(ready),
             }
         }
-        self.queue.ready(Kind::Change).await
+        let ready = self.queue.ready(Kind::Change);
+        match step {
+            None => next(ready.await),
+            Some(time) => tokio::time::timeout_at(time, ready).await.map_or(Next::Housekeeping, next),
+        }
     }
 
     /// Waits until the last commit is published and answered.
@@ -192,14 +206,13 @@ impl Writer {
         let (started, count) = (Instant::now(), work.len());
         let mut answers = Vec::with_capacity(count);
         let outcome = self.transact(&mut work, &mut answers).await;
-        log_if_slow(started, count, bytes);
+        log_if_slow(started.into_std(), count, bytes);
         match outcome {
             Ok(committed) => {
                 self.counters.transactions.fetch_add(1, Ordering::Relaxed);
                 self.counters.jobs.fetch_add(count as u64, Ordering::Relaxed);
                 self.now = self.now.max(committed.now);
-                self.housekeeping_due |= committed.deleted_flow
-                    || self.now > self.housekeeping_done.after(HOUSEKEEPING_INTERVAL);
+                self.housekeeper.committed(self.now, committed.deleted_flow);
                 // At most one commit is being published, so that a slow bus does not fill the
                 // memory.
                 self.finish_publication().await;
@@ -273,20 +286,15 @@ impl Writer {
         outcome
     }
 
-    /// Abandons a transaction that takes too long. Its outcome is unknown if it was being
-    /// committed.
+    /// Abandons a transaction that takes too long, unless the target has no limit.
     async fn within_limit<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let Some(limit) = self.target.write_limit(self.options.timeout) else { return work.await };
-        let late = || {
-            StoreError::unavailable(format!(
-                "the transaction did not finish within {} ms",
-                limit.as_millis()
-            ))
-        };
-        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
+        match self.target.write_limit(self.options.timeout) {
+            Some(limit) => transaction_within(limit, work).await,
+            None => work.await,
+        }
     }
 
     async fn connection(&mut self) -> Result<DatabaseConnection, StoreError> {
@@ -308,32 +316,91 @@ impl Writer {
 
     /// Runs one step of housekeeping.
     async fn housekeeping(&mut self) {
+        let (step, started) = (self.housekeeper.step(), Instant::now());
         let outcome = match self.connection().await {
             Ok(database) => {
-                let outcome = self
-                    .within_limit(async {
-                        let mut batch = Batch::begin(&database, &LockedFlows::all()).await?;
-                        match batch.housekeeping(self.now).await {
-                            Ok(more) => batch.commit().await.map(|_| more),
-                            Err(error) => {
-                                batch.roll_back().await;
-                                Err(error)
-                            }
-                        }
-                    })
-                    .await;
+                let outcome = self.within_limit(self.housekeeping_step(&database, step)).await;
                 self.keep(database, outcome.is_ok());
                 outcome
             }
             Err(error) => Err(error),
         };
-        self.housekeeping_done = self.now;
-        // After a failure housekeeping waits for its next interval.
-        self.housekeeping_due = outcome.unwrap_or_else(|error| {
-            tracing::warn!(error = %ErrorChain(&error), "housekeeping failed");
-            false
-        });
+        let now = Instant::now();
+        let jobs = self.counters.jobs.load(Ordering::Relaxed);
+        match outcome {
+            Ok((work, done)) => {
+                match done {
+                    HousekeepingDone::Flows { more } => self.housekeeper.removed_flows(more),
+                    HousekeepingDone::Records(step) => self.pruned(step),
+                }
+                self.housekeeper.pace(work, now - started, jobs, now);
+            }
+            Err(error) => {
+                // After a failure housekeeping waits for its next interval.
+                tracing::warn!(error = %ErrorChain(&error), "housekeeping failed");
+                self.housekeeper.removed_flows(false);
+                self.housekeeper.pruned(None);
+            }
+        }
     }
+
+    /// Notes a step over old records. The last one reports what was removed.
+    fn pruned(&mut self, step: Option<PruneStep>) {
+        self.housekeeper.pruned(step.as_ref());
+        let is_last = step.as_ref().is_none_or(|step| !step.more);
+        step.into_iter()
+            .flat_map(|step| step.removed)
+            .for_each(|count| count.add_to(&mut self.removed));
+        if is_last {
+            for PruneCount { kind, records, bytes } in self.removed.drain(..) {
+                tracing::info!(kind, records, bytes, "housekeeping removed old records");
+            }
+        }
+    }
+
+    /// Runs one step of housekeeping in a transaction of its own. Returns the duration without
+    /// beginning and commit.
+    async fn housekeeping_step(
+        &self,
+        database: &DatabaseConnection,
+        Step { rows, part }: Step,
+    ) -> Result<(Duration, HousekeepingDone), StoreError> {
+        let flows = match part {
+            Part::DeletedFlows => LockedFlows::all(),
+            Part::OldRecords(_) => LockedFlows::default(),
+        };
+        let mut batch = Batch::begin(database, &flows).await?;
+        let started = Instant::now();
+        let done = match part {
+            Part::DeletedFlows => batch
+                .remove_deleted_flow(rows)
+                .await
+                .map(|more| HousekeepingDone::Flows { more }),
+            Part::OldRecords(extent) => batch
+                .prune(&self.options.retention, extent, self.now, rows)
+                .await
+                .map(HousekeepingDone::Records),
+        };
+        let work = started.elapsed();
+        match done {
+            Ok(done) => batch.commit().await.map(|_| (work, done)),
+            Err(error) => {
+                batch.roll_back().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The result of a step of housekeeping.
+enum HousekeepingDone {
+    /// Of one over deleted flows.
+    Flows {
+        /// True if there may be more.
+        more: bool,
+    },
+    /// Of one over old records; `None` if another node removes them.
+    Records(Option<PruneStep>),
 }
 
 impl Drop for Writer {

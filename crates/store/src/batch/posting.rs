@@ -211,18 +211,12 @@ impl Batch {
                 newly_acting.insert(member);
             }
             let version = Version(*version);
+            let (id, flow) = (message_id(last_id)?, (new.flow, *flow_kind));
             let message = Message {
-                id: message_id(last_id)?,
-                flow: new.flow,
-                flow_kind: *flow_kind,
-                author: new.author,
-                content: new.content,
                 posted: version,
                 version,
-                posted_at: now,
-                edited_at: None,
-                deleted_at: None,
                 changed_at,
+                ..Message::new(id, flow, new.author, new.content, now)
             };
             rows.push(columns(&message)?);
             self.publish(now, new.origin, EventKind::Posted(message.clone()));

@@ -25,6 +25,14 @@ impl ListStatement {
         Self { numbered, unnumbered }
     }
 
+    /// The insertion of rows with these columns.
+    pub(super) fn insert(table: &str, columns: &[&str]) -> Self {
+        let names = columns.join(", ");
+        Self::new(|length| {
+            format!("INSERT INTO {table} ({names}) VALUES {}", tuples(columns.len(), length))
+        })
+    }
+
     /// The text for this many values, one of [`LENGTHS`].
     pub(crate) fn sql(&self, backend: DbBackend, length: usize) -> &str {
         let index = LENGTHS.iter().position(|known| *known == length).unwrap_or(LENGTHS.len() - 1);

@@ -24,12 +24,8 @@ pub(crate) const MESSAGE_COLUMNS: [&str; 12] = [
 ];
 
 /// Inserts messages, each with [`MESSAGE_COLUMNS`].
-pub(crate) static INSERT_MESSAGES: LazyLock<ListStatement> = LazyLock::new(|| {
-    ListStatement::new(|length| {
-        let (columns, tuples) = (MESSAGE_COLUMNS.join(", "), tuples(MESSAGE_COLUMNS.len(), length));
-        format!("INSERT INTO message ({columns}) VALUES {tuples}")
-    })
-});
+pub(crate) static INSERT_MESSAGES: LazyLock<ListStatement> =
+    LazyLock::new(|| ListStatement::insert("message", &MESSAGE_COLUMNS));
 
 /// Inserts or replaces keys: author, key, message, time of use.
 pub(crate) static PUT_MESSAGE_KEYS: LazyLock<ListStatement> = LazyLock::new(|| {
@@ -118,10 +114,11 @@ pub(crate) static NEWEST_MESSAGES_UP_TO: LazyLock<String> = LazyLock::new(|| {
     with_authors(&within_size(&newest, "DESC", 3), "", "m.posted")
 });
 
-/// The `posted` of the newest message after skipping some, read from an index only: flow, offset.
+/// The `posted` of the newest message after skipping some, read from an index only: flow, posted
+/// before, offset.
 pub(crate) const SKIP_MESSAGES: &str = "\
-    SELECT posted FROM message WHERE flow_id = $1 AND deleted_at IS NULL \
-    ORDER BY posted DESC LIMIT 1 OFFSET $2";
+    SELECT posted FROM message WHERE flow_id = $1 AND deleted_at IS NULL AND posted < $2 \
+    ORDER BY posted DESC LIMIT 1 OFFSET $3";
 
 /// The oldest messages of other authors after a read mark, within a size: flow, mark, viewer,
 /// limit, size.

@@ -1,7 +1,7 @@
 //! Statements that import and export many rows.
 
 use super::columns::columns;
-use super::list_statement::{ListStatement, placeholders, placeholders_from, tuples};
+use super::list_statement::{ListStatement, placeholders, placeholders_from};
 use crate::entities::{flow, user};
 use std::sync::LazyLock;
 
@@ -67,34 +67,27 @@ pub(crate) const MEMBER_COLUMNS: [&str; 6] =
 
 /// Inserts users, each with [`USER_COLUMNS`].
 pub(crate) static INSERT_USERS: LazyLock<ListStatement> =
-    LazyLock::new(|| insert("\"user\"", &USER_COLUMNS));
+    LazyLock::new(|| ListStatement::insert("\"user\"", &USER_COLUMNS));
 
 /// Inserts flows, each with [`FLOW_COLUMNS`].
 pub(crate) static INSERT_FLOWS: LazyLock<ListStatement> =
-    LazyLock::new(|| insert("flow", &FLOW_COLUMNS));
+    LazyLock::new(|| ListStatement::insert("flow", &FLOW_COLUMNS));
 
 /// Inserts messages, each with [`IMPORTED_MESSAGE_COLUMNS`].
 pub(crate) static INSERT_IMPORTED_MESSAGES: LazyLock<ListStatement> =
-    LazyLock::new(|| insert("message", &IMPORTED_MESSAGE_COLUMNS));
+    LazyLock::new(|| ListStatement::insert("message", &IMPORTED_MESSAGE_COLUMNS));
 
 /// Inserts members, each with [`MEMBER_COLUMNS`].
 pub(crate) static INSERT_MEMBERS: LazyLock<ListStatement> =
-    LazyLock::new(|| insert("member", &MEMBER_COLUMNS));
+    LazyLock::new(|| ListStatement::insert("member", &MEMBER_COLUMNS));
 
 /// Inserts identifiers: form, key, user of each.
 pub(crate) static INSERT_IDENTIFIERS: LazyLock<ListStatement> =
-    LazyLock::new(|| insert("identifier", &["form", "name_key", "user_id"]));
+    LazyLock::new(|| ListStatement::insert("identifier", &["form", "name_key", "user_id"]));
 
 /// Inserts avatars: user, data of each.
 pub(crate) static INSERT_AVATARS: LazyLock<ListStatement> =
-    LazyLock::new(|| insert("avatar", &["user_id", "data"]));
-
-fn insert(table: &'static str, columns: &'static [&'static str]) -> ListStatement {
-    ListStatement::new(move |length| {
-        let (names, rows) = (columns.join(", "), tuples(columns.len(), length));
-        format!("INSERT INTO {table} ({names}) VALUES {rows}")
-    })
-}
+    LazyLock::new(|| ListStatement::insert("avatar", &["user_id", "data"]));
 
 /// Those of these identifiers of a form that a user has: form, keys. SQLite searches the index for
 /// each key, as it would not for pairs of form and key.
@@ -102,6 +95,17 @@ pub(crate) static TAKEN_IDENTIFIERS: LazyLock<ListStatement> = LazyLock::new(|| 
     ListStatement::new(|length| {
         format!(
             "SELECT name_key FROM identifier WHERE form = $1 AND name_key IN ({})",
+            placeholders_from(2, length)
+        )
+    })
+});
+
+/// The users to whom these identifiers of a form belong: form, keys.
+pub(crate) static IDENTIFIER_OWNERS: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(|length| {
+        format!(
+            "SELECT i.name_key, u.id, u.login, u.email, u.deleted_at FROM identifier i \
+             JOIN \"user\" u ON u.id = i.user_id WHERE i.form = $1 AND i.name_key IN ({})",
             placeholders_from(2, length)
         )
     })
@@ -165,11 +169,16 @@ pub(crate) const BEGIN_IMPORT: &str = "\
 
 /// The state of an import: source.
 pub(crate) const IMPORT_STATE: &str = "\
-    SELECT users, flows, messages, line_count, digest FROM import_source WHERE source = $1";
+    SELECT users, flows, messages, line_count, digest, source_cursor FROM import_source \
+    WHERE source = $1";
 
 /// Sets the position of an import: lines, digest, source.
 pub(crate) const SET_IMPORT_POSITION: &str = "\
     UPDATE import_source SET line_count = $1, digest = $2 WHERE source = $3";
+
+/// Sets the cursor of an import: cursor, source.
+pub(crate) const SET_IMPORT_CURSOR: &str = "\
+    UPDATE import_source SET source_cursor = $1 WHERE source = $2";
 
 /// Users after one of them, with their avatars: id, limit.
 pub(crate) static EXPORT_USERS: LazyLock<String> = LazyLock::new(|| {
