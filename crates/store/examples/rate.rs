@@ -318,8 +318,9 @@ fn processor_time() -> Option<Duration> {
 /// Creates a user who owns this many flows.
 async fn fill(store: &SqlStore, flows: usize) -> Result<(User, Vec<Flow>), Box<dyn Error>> {
     let unique = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
-    let user =
-        store.create_user(author(&format!("rate {} {unique}", std::process::id())), now()).await?;
+    let user = store
+        .create_user(NewUser::named(&format!("rate {} {unique}", std::process::id())), now())
+        .await?;
     let mut created = Vec::with_capacity(flows);
     for _ in 0..flows {
         let (title, info) = ("rate".to_owned(), String::new());
@@ -351,24 +352,5 @@ fn message(flow: &Flow, user: &User) -> PostMessage {
         content,
         key: None,
         origin: None,
-    }
-}
-
-fn author(login: &str) -> NewUser {
-    NewUser {
-        id: None,
-        login: login.into(),
-        username: "rate".into(),
-        name: "rate".into(),
-        email: None,
-        phone: None,
-        bio: String::new(),
-        avatar: None,
-        photo: None,
-        bot: false,
-        admin: false,
-        business: false,
-        profile: true,
-        password_hash: None,
     }
 }

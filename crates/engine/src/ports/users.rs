@@ -120,6 +120,29 @@ pub struct NewUser {
     pub password_hash: Option<String>,
 }
 
+impl NewUser {
+    /// An account with a profile, no password and no rights, whose names are its login.
+    pub fn named(login: impl Into<String>) -> Self {
+        let login = login.into();
+        Self {
+            id: None,
+            username: login.clone(),
+            name: login.clone(),
+            login,
+            email: None,
+            phone: None,
+            bio: String::new(),
+            avatar: None,
+            photo: None,
+            bot: false,
+            admin: false,
+            business: false,
+            profile: true,
+            password_hash: None,
+        }
+    }
+}
+
 /// A change to a user: the fields that are `Some` get this value.
 #[derive(Debug, Clone, Default)]
 pub struct UserChange {

@@ -47,22 +47,7 @@ pub(crate) fn now() -> Timestamp {
 }
 
 pub(crate) fn new_user(login: &str) -> NewUser {
-    NewUser {
-        id: None,
-        login: login.into(),
-        username: login.into(),
-        name: login.into(),
-        email: None,
-        phone: None,
-        bio: String::new(),
-        avatar: None,
-        photo: None,
-        bot: false,
-        admin: false,
-        business: false,
-        profile: true,
-        password_hash: None,
-    }
+    NewUser::named(login)
 }
 
 pub(crate) async fn user(store: &SqlStore, login: &str) -> User {
@@ -93,7 +78,6 @@ pub(crate) fn page_of(flow: &Flow, viewer: &User, range: HistoryRange, limit: u3
         range,
         limit,
         max_bytes: 8 << 20,
-        mark_read: false,
     }
 }
 

@@ -35,20 +35,12 @@ impl User {
     pub(super) fn create_all(store: &MemoryStore, now: Timestamp) -> Vec<Self> {
         let create = |login: &'static str| {
             let user = NewUser {
-                id: None,
-                login: login.to_owned(),
-                username: login.to_owned(),
                 name: format!("{login}'s name"),
                 email: Some(email(login)),
-                phone: None,
-                bio: String::new(),
-                avatar: None,
-                photo: None,
-                bot: false,
                 admin: login == LOGINS[2],
                 business: login == LOGINS[3],
-                profile: true,
                 password_hash: Some(format!("plain:{PASSWORD}{login}")),
+                ..NewUser::named(login)
             };
             let user = ready(store.create_user(user, now)).expect("the logins are unlike");
             Self { id: user.id, login, tokens: BTreeMap::new() }

@@ -94,23 +94,7 @@ async fn seed(url: &str) -> LargeResult<Vec<Sender>> {
     let now = Timestamp::from_micros(1_600_000_000_000_000);
     let mut senders = Vec::new();
     for number in 0..SENDERS * GATEWAYS {
-        let login = format!("sender{number}");
-        let user = NewUser {
-            id: None,
-            username: login.clone(),
-            name: login.clone(),
-            login,
-            email: None,
-            phone: None,
-            bio: String::new(),
-            avatar: None,
-            photo: None,
-            bot: false,
-            admin: false,
-            business: false,
-            profile: true,
-            password_hash: None,
-        };
+        let user = NewUser::named(format!("sender{number}"));
         let user = store.create_user(user, now).await?;
         let flow = CreateFlow {
             kind: FlowKind::Group,

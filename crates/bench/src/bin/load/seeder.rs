@@ -54,27 +54,13 @@ impl Seeder {
         cost: u32,
         avatar_bytes: usize,
     ) -> BenchResult<Vec<BenchUser>> {
-        let template = NewUser {
-            id: None,
-            username: String::new(),
-            name: String::new(),
-            login: String::new(),
-            email: None,
-            phone: None,
-            bio: String::new(),
-            avatar: (avatar_bytes > 0).then(|| "A".repeat(avatar_bytes)),
-            photo: None,
-            bot: false,
-            admin: false,
-            business: false,
-            profile: true,
-            password_hash: Some(bcrypt::hash(PASSWORD, cost)?),
-        };
+        let avatar = (avatar_bytes > 0).then(|| "A".repeat(avatar_bytes));
+        let password_hash = Some(bcrypt::hash(PASSWORD, cost)?);
         let (store, signer) = (self.store.clone(), self.signer.clone());
         map_concurrently(count, CONCURRENCY, move |number| {
-            let login = format!("{name}-{number}");
-            let (username, name) = (login.clone(), login.clone());
-            let user = NewUser { login, username, name, ..template.clone() };
+            let (avatar, password_hash) = (avatar.clone(), password_hash.clone());
+            let named = NewUser::named(format!("{name}-{number}"));
+            let user = NewUser { avatar, password_hash, ..named };
             register(store.clone(), signer.clone(), user)
         })
         .await

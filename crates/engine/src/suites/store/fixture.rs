@@ -3,8 +3,8 @@
 use crate::memory::MemoryBus;
 use crate::ports::{
     Bus, BusReceiver, CreateFlow, DeleteMessages, Deleted, EditMessage, FlowCreation, FlowLimits,
-    FlowSummaryQuery, HistoryQuery, NewSession, NewUser, PostMessage, Posted, Signal, Store,
-    StoreError, TokenHash,
+    FlowSummaryQuery, HistoryQuery, NewSession, NewUser, PostMessage, Posted, ReadMark, Signal,
+    Store, StoreError, TokenHash,
 };
 use crate::suites::support::{Spawn, Task, at_once};
 use std::sync::Arc;
@@ -141,20 +141,10 @@ impl Fixture {
 
 pub(super) fn new_user(login: &str) -> NewUser {
     NewUser {
-        id: None,
-        login: login.into(),
         username: format!("username of {login}"),
         name: format!("name of {login}"),
-        email: None,
-        phone: None,
-        bio: String::new(),
-        avatar: None,
-        photo: None,
-        bot: false,
-        admin: false,
-        business: false,
         profile: false,
-        password_hash: None,
+        ..NewUser::named(login)
     }
 }
 
@@ -177,7 +167,14 @@ pub(super) fn with_key(flow: FlowId, author: &User, text: &str, key: &str) -> Po
 
 pub(super) fn deletion(by: &User, messages: &[&Message]) -> DeleteMessages {
     let messages = messages.iter().map(|message| message.id).collect();
-    DeleteMessages { messages, flow: None, by: by.id, administrator: false, origin: None }
+    DeleteMessages {
+        messages,
+        flow: None,
+        all_or_none: false,
+        by: by.id,
+        administrator: false,
+        origin: None,
+    }
 }
 
 pub(super) fn editing(by: &User, message: MessageId, text: &str) -> EditMessage {
@@ -223,7 +220,13 @@ pub(super) fn page_of(
     range: HistoryRange,
     limit: u32,
 ) -> HistoryQuery {
-    HistoryQuery { flow, viewer, range, limit, max_bytes: ROOM, mark_read: false }
+    HistoryQuery { flow, viewer, range, limit, max_bytes: ROOM }
+}
+
+/// The mark of a viewer who has read these messages; `None` if they are none.
+pub(super) fn mark_of(viewer: UserId, messages: &[Message]) -> Option<ReadMark> {
+    let last = messages.last()?;
+    Some(ReadMark { flow: last.flow, viewer, version: last.posted })
 }
 
 /// The flow, and true if it was created.
