@@ -1,10 +1,16 @@
 //! The arguments of the command line.
 
-use crate::config::{Config, ConfigError, Sources};
+use crate::config::{Config, ConfigError, Sources, parse_duration};
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 use tolmach_domain::{FlowId, IdNamespace};
+use tolmach_engine::ports::FlowRetention;
+
+/// The longest retention of a flow, in days.
+const MAX_DAYS: NonZeroU32 = NonZeroU32::new(36_500).expect("it is not zero");
 
 /// A gateway between chat protocols: clients of different wire formats connect unchanged and talk
 /// to each other.
@@ -109,7 +115,7 @@ pub(crate) enum Command {
     /// The lines have the hashes of passwords: keep them as private as the database. Photos are
     /// named, not contained.
     Export {
-        /// The file; without it, standard output
+        /// The file, compressed by zstd if its name ends with .zst; without it, standard output
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
         /// The name by which an import finds these objects again
@@ -119,6 +125,14 @@ pub(crate) enum Command {
     /// Add, change, delete and list accounts
     #[command(subcommand)]
     User(UserCommand),
+    /// Tell or set for how long a conversation's messages are kept
+    #[command(subcommand)]
+    Flow(FlowCommand),
+    /// Remove what the configuration no longer keeps, at once: see [retention] there
+    ///
+    /// Gateways may run meanwhile; they remove the same by and by. What is removed is gone for
+    /// good, but for backups.
+    Prune(PruneArguments),
     /// Print an access token of an account
     Token {
         /// The login or e-mail address of the account
@@ -133,18 +147,69 @@ pub(crate) enum Command {
     Demo,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum FlowCommand {
+    /// Tell or set for how long the messages of a conversation are kept
+    Retention {
+        /// The number of the chat, group or channel
+        #[arg(value_parser = flow_number)]
+        flow: FlowId,
+        /// The number of days, `forever`, or `default` for the period of its kind in the
+        /// configuration; without it the present one is printed
+        #[arg(value_name = "DAYS", value_parser = flow_retention)]
+        retention: Option<FlowRetention>,
+    },
+}
+
+/// The way of removing old records.
+#[derive(Debug, Args)]
+pub(crate) struct PruneArguments {
+    /// Remove nothing, and tell how much would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Then write the SQLite file anew, so that it is as small as can be
+    ///
+    /// Needed once for a file of release 0.1, which cannot shrink otherwise. It takes some seconds
+    /// for each gigabyte and as much free space as the file has; meanwhile gateways cannot write,
+    /// and answer changes as unavailable.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) compact: bool,
+}
+
 /// The files or the database to import, and the way.
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
-    /// Files of the form tolmach-world/1, `-` for standard input; with --from, the database's URL
+    /// Files of the form tolmach-world/1, also compressed by zstd, `-` for standard input; with
+    /// --from, the database's URL, sqlite:PATH or postgres://…
     #[arg(required = true, value_name = "FILE")]
     pub(crate) input: Vec<PathBuf>,
-    /// Read the database of another server: morelia or uchat, each sqlite:PATH
+    /// Read the database of another server: django, morelia, swiftly or uchat; of swiftly, those of
+    /// its login service and of its chat service
     #[arg(long, value_name = "SERVER")]
     pub(crate) from: Option<String>,
+    /// The name of a table or column of a Django project, such as user=auth_user, or nothing if it
+    /// is not there, as in room.title=
+    #[arg(long = "name", value_name = "KEY=NAME", requires = "from", value_parser = key_and_name)]
+    pub(crate) names: Vec<(String, String)>,
     /// Import nothing, and tell what would be refused or changed
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Merge users of the source with those here who have the same login or e-mail address
+    ///
+    /// With it, nothing is imported while a user is in conflict with others and no decision says
+    /// what becomes of the user.
+    #[arg(long = "match", value_name = "RULE")]
+    pub(crate) matching: Option<MatchRule>,
+    /// The file of decisions about users in conflict, as JSON Lines: conflicts are added to it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) decisions: Option<PathBuf>,
+    /// Go on until a signal comes: import what the other server stores meanwhile
+    #[arg(long, requires = "from", conflicts_with_all = ["dry_run", "restart"])]
+    pub(crate) follow: bool,
+    /// The time between two looks at what is new
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    #[arg(requires = "follow")]
+    pub(crate) every: Duration,
     /// Write the refused records to a file, as JSON Lines, and succeed all the same
     #[arg(long, value_name = "FILE")]
     pub(crate) rejects: Option<PathBuf>,
@@ -179,6 +244,29 @@ pub(crate) enum DialectCommand {
         #[arg(long, value_name = "DIR", requires = "as_crate")]
         sources: Option<PathBuf>,
     },
+}
+
+/// The rules by which users of a source are users here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MatchRule {
+    /// No user is: every login and e-mail address that another user has is a conflict
+    None,
+    /// Users with the same login
+    Login,
+    /// Users with the same e-mail address
+    Email,
+}
+
+/// Reads a duration that is not zero.
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    let duration = parse_duration(text).filter(|duration| !duration.is_zero());
+    duration.ok_or("a duration such as 500ms, 5s or 1m is expected")
+}
+
+/// Reads a key and the name after its equals sign.
+fn key_and_name(text: &str) -> Result<(String, String), &'static str> {
+    let (key, name) = text.split_once('=').ok_or("it has the form KEY=NAME")?;
+    Ok((key.to_owned(), name.to_owned()))
 }
 
 /// Reads the id of a dialect.
@@ -229,8 +317,8 @@ pub(crate) enum UserCommand {
     Delete {
         /// The login or e-mail address of the account
         login: String,
-        /// Erase the profile and delete the messages too: the login alone stays, so that nobody
-        /// else gets it. Reads all messages of the database
+        /// Erase the profile and delete the messages too: the login alone stays, so that it is
+        /// never given out again. Reads all messages of the database
         #[arg(long)]
         erase: bool,
     },
@@ -286,6 +374,18 @@ pub(crate) enum UserCommand {
         /// The login or e-mail address of the account
         login: String,
     },
+}
+
+/// The retention of a flow.
+fn flow_retention(text: &str) -> Result<FlowRetention, &'static str> {
+    match text {
+        "default" => Ok(FlowRetention::OfKind),
+        "forever" => Ok(FlowRetention::Forever),
+        days => match days.parse().map(NonZeroU32::new) {
+            Ok(Some(days)) if days <= MAX_DAYS => Ok(FlowRetention::Days(days)),
+            _ => Err("1 to 36500 days are expected, `forever` or `default`"),
+        },
+    }
 }
 
 /// The id of a flow.
@@ -370,6 +470,10 @@ mod tests {
             ("tolmach dialect new a --sources b", "--crate"),
             ("tolmach dialect new a --crate --sources b --from c", "cannot be used with"),
             ("tolmach user set a --admin=maybe", "[possible values: true, false]"),
+            ("tolmach flow retention 1 0", "1 to 36500 days"),
+            ("tolmach flow retention 1 36501", "1 to 36500 days"),
+            ("tolmach flow retention 1 never", "`forever` or `default`"),
+            ("tolmach prune --dry-run --compact", "cannot be used with"),
             ("tolmach --listen a:1 user list", "--listen is for the commands serve and check"),
         ] {
             let error = parse(line).unwrap_err();

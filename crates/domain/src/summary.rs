@@ -25,6 +25,11 @@ impl FlowSummary {
         Self { flow, members: Vec::new(), last: None, first: None, read: Version::default() }
     }
 
+    /// Removes the contact data of its members: see [`User::remove_contacts`].
+    pub fn remove_contacts(&mut self) {
+        self.members.iter_mut().for_each(User::remove_contacts);
+    }
+
     /// The title for `viewer`: for a chat the other member's name, which `name_of` selects, or its
     /// title if no members are known.
     pub fn title_for(&self, viewer: UserId, name_of: impl Fn(&User) -> &str) -> String {

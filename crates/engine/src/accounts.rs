@@ -215,7 +215,7 @@ impl Engine {
 }
 
 /// Refuses a login with `@` that is not the account's own e-mail address: logins and addresses are
-/// one namespace, and nobody may take the address of another by a login.
+/// one namespace, and a login never takes the address of another account.
 pub(crate) fn check_login_is_own(
     field: &'static str,
     login: &str,

@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tolmach_domain::{
-    Authority, Event, EventKind, Fault, FlowId, FlowSummary, IdNamespace, Identity, Message,
-    ObjectId, SessionId, Timestamp, User, UserId, Version,
+    Authority, Event, EventKind, Fault, FlowId, FlowSummary, IdNamespace, Message, ObjectId,
+    SessionId, Timestamp, User, UserId, Version,
 };
 
 /// The implementations that the engine runs on.
@@ -117,14 +117,27 @@ impl Engine {
         }
     }
 
-    /// True if a user may receive the events of a flow.
-    pub async fn may_subscribe(
+    /// The version of a flow whose events a user may receive: one that they may read, see
+    /// `Engine::may_read`. `None` if they may not, or there is no such flow.
+    pub async fn subscribable_version(
         &self,
-        identity: Identity,
+        user: UserId,
         authority: Authority,
         flow: FlowId,
-    ) -> Result<bool, Fault> {
-        self.may_read(identity.user, authority, flow).await
+    ) -> Result<Option<Version>, Fault> {
+        let flow = match authority {
+            // One statement for both questions.
+            Authority::Member => {
+                let found = self.ports.store.flow_and_membership(flow, user).await;
+                let found = found.map_err(store_fault)?.filter(|(_, is_member)| *is_member);
+                found.map(|(flow, _)| flow)
+            }
+            Authority::Administrator if self.may_read(user, authority, flow).await? => {
+                self.ports.store.flow(flow).await.map_err(store_fault)?
+            }
+            Authority::Administrator => None,
+        };
+        Ok(flow.map(|flow| flow.version))
     }
 
     /// The flows that a user is a member of, with their versions.
@@ -143,7 +156,7 @@ impl Engine {
         let max_bytes = self.policy.max_answer_bytes;
         let summary = self.ports.store.flow_summary(flow, None, true, max_bytes).await;
         Ok(summary.map_err(store_fault)?.map(|mut summary| {
-            summary.members.iter_mut().for_each(User::remove_contacts);
+            summary.remove_contacts();
             summary
         }))
     }
@@ -157,9 +170,10 @@ impl Engine {
     pub async fn changes_after(
         &self,
         after: Timestamp,
+        flows: Option<&[FlowId]>,
         limit: u32,
     ) -> Result<ChangesPage, StoreError> {
-        self.ports.store.changes_after(after, limit).await
+        self.ports.store.changes_after(after, flows, limit).await
     }
 
     /// See [`MessageStore::messages_after`](crate::ports::MessageStore::messages_after).

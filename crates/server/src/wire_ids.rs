@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use tolmach_dialect::{Request, Response, Subscription, WideIds, stand_in_index};
-use tolmach_domain::{ExternalId, Fault, FlowSummary, IdMut, Identity, ObjectId, VisitIds};
+use tolmach_dialect::{Request, Response, ServerSession, Subscription, WideIds, stand_in_index};
+use tolmach_domain::{
+    ExternalId, Fault, FlowKindFilter, FlowSummary, IdMut, Identity, ObjectId, VisitIds,
+};
 use tolmach_engine::{ExternalIds, WireIdMap};
 
 /// The ids in a value.
@@ -37,10 +39,12 @@ impl VisitIds for RequestIds<'_> {
     }
 }
 
-/// Gives the objects in a request the ids that they have in the world. Returns the numbers on the
-/// wire of the objects of [`Request::wide_ids`], in their order.
+/// Gives the objects in a request the ids that they have in the world. `kinds` are the
+/// [kinds of flow](ServerSession::flow_kinds) that the session's numbers name. Returns the numbers
+/// on the wire of the objects of [`Request::wide_ids`], in their order.
 pub(crate) async fn to_world(
     ids: Option<&ExternalIds>,
+    kinds: FlowKindFilter,
     request: &mut Request,
 ) -> Result<Vec<i64>, Fault> {
     let Some(ids) = ids else { return Ok(Vec::new()) };
@@ -54,7 +58,7 @@ pub(crate) async fn to_world(
     let plain: Vec<_> =
         numbers.iter().copied().filter(|number| stand_in(*number).is_none()).collect();
     let keys: Vec<_> = wide.iter().map(|(_, key)| *key).collect();
-    let (of_plain, of_wide) = ids.in_world(&plain, &keys).await?;
+    let (of_plain, of_wide) = ids.in_world(&plain, &keys, kinds).await?;
     let stand_ins = numbers.iter().copied().filter(|number| stand_in(*number).is_some());
     let objects: HashMap<ObjectId, ObjectId> =
         plain.iter().copied().zip(of_plain).chain(stand_ins.zip(of_wide.iter().copied())).collect();
@@ -76,12 +80,13 @@ pub(crate) async fn to_world(
 /// The subscription with the flow that its number on the wire names.
 pub(crate) async fn subscription_to_world(
     ids: Option<&ExternalIds>,
+    kinds: FlowKindFilter,
     subscription: Subscription,
 ) -> Result<Subscription, Fault> {
     let (Some(ids), Subscription::Flow(flow)) = (ids, subscription) else {
         return Ok(subscription);
     };
-    let (objects, _) = ids.in_world(&[ObjectId::Flow(flow)], &[]).await?;
+    let (objects, _) = ids.in_world(&[ObjectId::Flow(flow)], &[], kinds).await?;
     Ok(match objects.as_slice() {
         [ObjectId::Flow(flow)] => Subscription::Flow(*flow),
         _ => Subscription::None,
@@ -107,7 +112,7 @@ impl ForWire {
         let Some(ids) = ids else { return Self { response, summary, wide_ids: None } };
         let mut objects = ids_in(&mut response.outcome);
         objects.append(&mut ids_in(&mut response.identity));
-        // One that is shared is copied only where an id differs.
+        // The summary is shared with other connections.
         let mut copy = summary.as_deref().cloned();
         objects.append(&mut ids_in(&mut copy));
         let mut wide = Vec::new();
@@ -125,8 +130,20 @@ impl ForWire {
     }
 }
 
+/// Tells a session of its connection's new identity, with the user's id on its wire. A session whose
+/// id cannot be read is told that there is none.
+pub(crate) async fn announce_identity(
+    ids: Option<&ExternalIds>,
+    session: &mut dyn ServerSession,
+    identity: Option<Identity>,
+) -> Result<(), Fault> {
+    let identity = identity_to_wire(ids, identity).await;
+    session.authenticated(identity.as_ref().copied().unwrap_or_default());
+    identity.map(drop)
+}
+
 /// The identity as its wire knows the user.
-pub(crate) async fn identity_to_wire(
+async fn identity_to_wire(
     ids: Option<&ExternalIds>,
     identity: Option<Identity>,
 ) -> Result<Option<Identity>, Fault> {

@@ -22,7 +22,8 @@ pub enum Record {
     Flow(Flow),
     /// A message.
     Message(Message),
-    /// A membership. It follows the messages of its flow, so that nobody sees a part of them.
+    /// A membership. It follows the messages of its flow, so that its user never sees only a part of
+    /// them.
     Member(Member),
 }
 
@@ -269,7 +270,7 @@ fn is_false(flag: &bool) -> bool {
 mod tests {
     use super::*;
 
-    const LINES: [&str; 6] = [
+    const LINES: [&str; 7] = [
         r#"{"world":{"form":"tolmach-world/1","source":"old"}}"#,
         concat!(
             r#"{"user":{"id":7,"login":"anna","email":"a@x.org","photo":{"key":"ab/cd","#,
@@ -287,6 +288,7 @@ mod tests {
             r#""posted_at":"2020-01-02T03:04:05.000000Z"}}"#
         ),
         r#"{"member":{"flow":9,"user":7,"read":1}}"#,
+        r#"{"member":{"flow":"group:9","user":7,"read":"group:1"}}"#,
     ];
 
     #[test]

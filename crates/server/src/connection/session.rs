@@ -9,7 +9,7 @@ use crate::send_half::SendHalf;
 use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
 use crate::submission::{Completed, Requester, submit};
-use crate::wire_ids::{ForWire, identity_to_wire, subscription_to_world, to_world};
+use crate::wire_ids::{ForWire, announce_identity, subscription_to_world, to_world};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use tolmach_dialect::{
 };
 use tolmach_domain::{Answer, Authority, Event, EventKind, Fault, Identity, UserId};
 use tolmach_engine::Principal;
+use tolmach_engine::ports::ReadMark;
 
 /// The shortest time between two looks at credentials that are about to expire.
 const EXPIRY_PAUSE: Duration = Duration::from_millis(50);
@@ -37,6 +38,8 @@ pub(crate) struct ConnectionSession {
     /// The principal whose expiry is watched, and the time of that.
     watched: Option<Principal>,
     pub(super) expires: Option<Instant>,
+    /// The read marks of responses that the socket may not have taken yet.
+    pub(super) read_marks: Vec<ReadMark>,
     pub(super) place: Arc<Place>,
     /// The time by which the peer has to prove an identity; `None` once it has.
     pub(super) proof_deadline: Option<Instant>,
@@ -64,6 +67,7 @@ impl ConnectionSession {
             attached: None,
             watched: None,
             expires: None,
+            read_marks: Vec::new(),
             place,
             proof_deadline: Some(proof_deadline),
         }
@@ -132,7 +136,8 @@ impl ConnectionSession {
         &mut self,
         request: &mut Request,
     ) -> (AuthContext, Result<Option<Principal>, Fault>) {
-        let wide_ids = to_world(self.dialect().external_ids.as_deref(), request).await;
+        let kinds = self.session().flow_kinds();
+        let wide_ids = to_world(self.dialect().external_ids.as_deref(), kinds, request).await;
         let (wide_ids, fault) = match wide_ids {
             Ok(wide_ids) => (wide_ids, None),
             Err(fault) => (Vec::new(), Some(fault)),
@@ -165,10 +170,11 @@ impl ConnectionSession {
         context: &AuthContext,
         frames: &mut Vec<Frame>,
     ) {
-        let Completed { mut response, principal, .. } = completed;
+        let Completed { mut response, principal, mut read_mark, .. } = completed;
         self.identity.completed(&context.credentials, principal, &response.outcome);
         if let Err(fault) = self.announce().await {
             response.outcome = Err(fault);
+            read_mark = None;
         }
         let (state, dialect) = (self.state.clone(), self.dialect().clone());
         let summary = match self.send_half().subscription {
@@ -189,12 +195,13 @@ impl ConnectionSession {
         let render_context =
             RenderContext::with_flow(summary.as_deref()).with_wide_ids(wide_ids.as_ref());
         let now = state.engine.now();
-        if let Err(unsupported) = self.session().respond(now, &response, &render_context, frames) {
-            tracing::error!(
+        match self.session().respond(now, &response, &render_context, frames) {
+            Ok(()) => self.read_marks.extend(read_mark),
+            Err(unsupported) => tracing::error!(
                 dialect = dialect.id(),
                 %unsupported,
                 "the dialect cannot encode this response"
-            );
+            ),
         }
         if let Err(fault) = self.subscribe(context.authority).await {
             tracing::warn!(dialect = dialect.id(), %fault, "the connection cannot be subscribed");
@@ -247,16 +254,12 @@ impl ConnectionSession {
     /// Announces the identity to the session, if it has changed. The first one is the proof that
     /// the connection's place waits for.
     async fn announce(&mut self) -> Result<(), Fault> {
-        if let Some(identity) = self.identity.take_change() {
-            if identity.is_some() && self.proof_deadline.take().is_some() {
-                self.place.prove();
-            }
-            let dialect = self.dialect().clone();
-            let identity = identity_to_wire(dialect.external_ids.as_deref(), identity).await;
-            self.session().authenticated(identity.as_ref().copied().unwrap_or_default());
-            identity?;
+        let Some(identity) = self.identity.take_change() else { return Ok(()) };
+        if identity.is_some() && self.proof_deadline.take().is_some() {
+            self.place.prove();
         }
-        Ok(())
+        let dialect = self.dialect().clone();
+        announce_identity(dialect.external_ids.as_deref(), self.session(), identity).await
     }
 
     /// Subscribes the connection to what its session wants, as far as its user may receive it.
@@ -267,7 +270,9 @@ impl ConnectionSession {
             None => Subscription::None,
         };
         let dialect = self.dialect().clone();
-        let wanted = subscription_to_world(dialect.external_ids.as_deref(), wanted).await?;
+        let ids = dialect.external_ids.as_deref();
+        let kinds = self.session().flow_kinds();
+        let wanted = subscription_to_world(ids, kinds, wanted).await?;
         self.watch_expiry();
         let owner = self.identity.owner().map(|principal| principal.identity.user);
         if wanted == self.send_half().subscription && owner == self.attached {
@@ -279,11 +284,8 @@ impl ConnectionSession {
         match (current, wanted) {
             (Some(identity), Subscription::Flow(flow)) => {
                 let needs_summary = self.dialect().manifest().needs_flow_summaries;
-                if state.engine.may_subscribe(identity, authority, flow).await? {
-                    state.hub.subscribe_to_flow(&subscriber, user, flow, needs_summary).await?;
-                } else {
-                    state.hub.attach(&subscriber, user);
-                }
+                let (hub, reader) = (&state.hub, (identity.user, authority));
+                hub.subscribe_to_flow(&subscriber, user, reader, flow, needs_summary).await?;
             }
             (Some(_), Subscription::AllFlows) => {
                 state.hub.subscribe_to_all(&subscriber, user).await?;

@@ -11,7 +11,7 @@ use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
 use crate::submission::{Requester, submit};
 use crate::traffic::TrafficMeter;
-use crate::wire_ids::{ForWire, identity_to_wire, to_world};
+use crate::wire_ids::{ForWire, announce_identity, to_world};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
@@ -153,7 +153,8 @@ impl Exchange<'_> {
         for mut request in requests {
             let dialect = self.requester.dialect.clone();
             let ids = dialect.external_ids.as_deref();
-            let named = to_world(ids, &mut request).await;
+            let kinds = self.session.flow_kinds();
+            let named = to_world(ids, kinds, &mut request).await;
             let credentials = request.credentials.clone();
             let (wide_ids, caller) = match named {
                 Ok(wide_ids) => {
@@ -172,13 +173,17 @@ impl Exchange<'_> {
             let submitted = submit(state, &self.requester, caller, request).await;
             let completed = submitted.completed().await.wait_for_delivery(state).await;
             identity.completed(&credentials, completed.principal, &completed.response.outcome);
-            let mut response = completed.response;
+            let (mut response, mut read_mark) = (completed.response, completed.read_mark);
             if let Err(fault) = self.announce(&mut identity).await {
                 response.outcome = Err(fault);
+                read_mark = None;
             }
             let ForWire { response, wide_ids, .. } =
                 ForWire::new(ids, response, None, wide_ids).await;
             self.respond(&response, wide_ids.as_ref(), &mut frames);
+            if let Some(mark) = read_mark {
+                state.engine.move_read_mark(mark).await;
+            }
         }
         frames
     }
@@ -201,13 +206,9 @@ impl Exchange<'_> {
     }
 
     async fn announce(&mut self, identity: &mut ConnectionIdentity) -> Result<(), Fault> {
-        if let Some(identity) = identity.take_change() {
-            let ids = self.requester.dialect.external_ids.as_deref();
-            let identity = identity_to_wire(ids, identity).await;
-            self.session.authenticated(identity.as_ref().copied().unwrap_or_default());
-            identity?;
-        }
-        Ok(())
+        let Some(identity) = identity.take_change() else { return Ok(()) };
+        let ids = self.requester.dialect.external_ids.as_deref();
+        announce_identity(ids, &mut *self.session, identity).await
     }
 }
 

@@ -16,7 +16,9 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use tokio::sync::{Notify, mpsc};
-use tolmach_domain::{ConnectionId, Fault, FlowId, FlowSummary, Timestamp, UserId, Version};
+use tolmach_domain::{
+    Authority, ConnectionId, Fault, FlowId, FlowSummary, Timestamp, UserId, Version,
+};
 use tolmach_engine::Engine;
 use tolmach_engine::ports::{Bus, Topic};
 
@@ -120,19 +122,21 @@ impl Hub {
         self.attach_as(subscriber, user, Follow::No);
     }
 
-    /// Attaches a connection to a user, and subscribes it to one flow. `needs_summary` is true if
-    /// its dialect needs the summary of the flow.
+    /// Attaches a connection to a user, and subscribes it to one flow if the reader may receive its
+    /// events. `needs_summary` is true if its dialect needs the summary of the flow.
     pub(crate) async fn subscribe_to_flow(
         &self,
         subscriber: &Arc<Subscriber>,
         user: UserId,
+        (reader, authority): (UserId, Authority),
         flow: FlowId,
         needs_summary: bool,
     ) -> Result<(), Fault> {
         self.attach(subscriber, user);
         loop {
             let reconciliations = lock(&self.tracker).reconciliations();
-            let version = match self.engine.flow_version(flow).await {
+            let version = self.engine.subscribable_version(reader, authority, flow).await;
+            let version = match version {
                 Ok(version) => version,
                 Err(fault) => {
                     self.detach(subscriber, Some(user));
@@ -310,6 +314,18 @@ impl Hub {
 
     // Delivery
 
+    /// The flows that have subscribers; `None` if they are more than `limit`.
+    pub(super) fn subscribed_flows(&self, limit: usize) -> Option<Vec<FlowId>> {
+        let mut flows = Vec::new();
+        for shard in self.flows.shards() {
+            if flows.len() + shard.len() > limit {
+                return None;
+            }
+            flows.extend(shard.keys());
+        }
+        Some(flows)
+    }
+
     /// The backlog of a flow, if it lags.
     pub(crate) fn lagging_backlog(&self, flow: FlowId) -> Option<Arc<FlowBacklog>> {
         if !self.backlogs.is_any_lagging() {
@@ -345,7 +361,7 @@ impl Hub {
             let generation = cache.generation();
             // Frames made of it are shared: contact data that the reader may see is not for others.
             let mut shared = summary.clone();
-            shared.members.iter_mut().for_each(tolmach_domain::User::remove_contacts);
+            shared.remove_contacts();
             cache.put(generation, Arc::new(shared));
         }
     }
