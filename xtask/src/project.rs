@@ -55,9 +55,17 @@ impl Project {
         command
     }
 
-    /// The cargo that runs this program.
+    /// The cargo that runs this program, without the variables that describe this package: build
+    /// scripts that read one of them would run again, and all that depends on them be built again,
+    /// whenever a developer's cargo and this one take turns.
     pub(crate) fn cargo(&self) -> Command {
-        self.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        let mut cargo = self.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(describes_package) {
+                cargo.env_remove(name);
+            }
+        }
+        cargo
     }
 
     /// Builds the gateway and the load generator with a profile, and returns the path of the load
@@ -69,6 +77,11 @@ impl Project {
         run(&mut build)?;
         Ok(self.target().join(profile_folder(profile)).join("load"))
     }
+}
+
+/// True for the environment variables by which `cargo run` describes the package that it runs.
+fn describes_package(variable: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| variable.starts_with(prefix))
 }
 
 /// The folder of a profile's programs in the target folder.
