@@ -10,6 +10,9 @@ const USER: i64 = 1;
 const FLOW: i64 = 2;
 const MESSAGE: i64 = 3;
 
+/// The external id of a group, or of a message in one, with the number 0.
+const GROUP_NUMBERS: u128 = 1 << 64;
+
 /// Ids of 128 bits.
 const ANN: u128 = 0x7c1f_94d1_5d0a_4c39_9a27_0b6e_58f1_aa01;
 const BOB: u128 = 0x0f3d_22b8_91c4_4e6b_8d10_c4a7_3e92_bb02;
@@ -198,4 +201,41 @@ async fn imported_objects_keep_their_numbers_in_requests_answers_and_pushes() {
     // The chat has another number, and nothing else has this one.
     let absent = ann.try_room(&format!("/chat/{}", store.chat)).await;
     assert!(absent.is_err(), "the number of the world is nothing on this wire");
+}
+
+/// A server with tables of chats and of groups, and of the messages of each.
+#[tokio::test]
+async fn a_chat_and_a_group_are_known_by_one_number() {
+    let store = Store::begin().await;
+    let (group, in_group) = {
+        let gateway = Gateway::with(&shared(&store.url)).await;
+        let ann = Bearer::log_in(&gateway, "ann").await;
+        let group = ann.group("friends", &[store.bob]).await;
+        let (mut room, _) = ann.room(&format!("/group/{group}")).await;
+        let posted = room.request(&message("to all")).await;
+        (group, posted["id"].as_i64().expect("a message has an id"))
+    };
+    let rows = [
+        (FLOW, store.chat, 70),
+        (FLOW, group, GROUP_NUMBERS + 70),
+        (MESSAGE, store.first, 9_000),
+        (MESSAGE, in_group, GROUP_NUMBERS + 9_000),
+    ];
+    store.add(&rows).await;
+    let options = [&shared(&store.url)[..], &[("DIALECTS__BEARER__IDS", "old")]].concat();
+    let gateway = Gateway::with(&options).await;
+    let ann = Bearer::log_in(&gateway, "ann").await;
+    let bob = Bearer::log_in(&gateway, "bob").await;
+    let (mut chat, in_chat) = bob.room("/chat/70").await;
+    let (mut group, in_group) = bob.room("/group/70").await;
+    assert_eq!((in_chat, in_group), (vec!["from before".to_owned()], vec!["to all".to_owned()]));
+    for path in ["/chat/70", "/group/70"] {
+        let (mut room, _) = ann.room(path).await;
+        room.request(&message(path)).await;
+    }
+    for (room, path) in [(&mut chat, "/chat/70"), (&mut group, "/group/70")] {
+        let pushed = room.receive().await;
+        assert_eq!((&pushed["text"], &pushed["chat_id"]), (&json!(path), &json!(70)), "{pushed}");
+    }
+    assert!(ann.try_room("/chat/71").await.is_err(), "nothing has this number");
 }

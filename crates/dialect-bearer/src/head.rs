@@ -71,10 +71,12 @@ impl RequestHead {
         id.ok_or_else(|| RequestError::bad("the path names no id"))
     }
 
-    /// The kinds of flow that the path of a room or of its messages stands for.
+    /// The kinds of flow that the path stands for.
     pub(crate) fn kinds(&self) -> FlowKindFilter {
         match self.route.operation {
-            Operation::ChatRoom | Operation::GetMessages => FlowKindFilter::Chat,
+            Operation::GetChat | Operation::GetMessages | Operation::ChatRoom => {
+                FlowKindFilter::Chat
+            }
             _ => FlowKindFilter::Shared,
         }
     }

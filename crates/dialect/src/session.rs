@@ -5,7 +5,7 @@ use crate::{
     Revision, Unsupported, Violation, WideIds,
 };
 use std::time::Duration;
-use tolmach_domain::{FlowId, FlowSummary, Identity, Timestamp};
+use tolmach_domain::{FlowId, FlowKindFilter, FlowSummary, Identity, Timestamp};
 
 /// The server's side of one connection. An HTTP exchange is a session of one request frame and one
 /// response frame.
@@ -82,6 +82,13 @@ pub trait ServerSession: Send {
     /// [`ServerSession::authenticated`] and [`ServerSession::respond`].
     fn subscription(&self) -> Subscription {
         Subscription::None
+    }
+
+    /// The kinds of flow that the numbers of flows in this session's requests name, and whose
+    /// messages the numbers of messages name. It matters only where clients know a group and a chat
+    /// by one number, because their old server numbered them apart.
+    fn flow_kinds(&self) -> FlowKindFilter {
+        FlowKindFilter::Any
     }
 
     /// Decides how an event reaches this connection. May note what was delivered.

@@ -9,6 +9,11 @@ use std::sync::Arc;
 /// an id whose number another object has on a wire can be moved up there.
 pub const EXTERNAL_NUMBER_LIMIT: i64 = 1 << 52;
 
+/// Added to the numbers of groups, and of messages in them, that a server gave apart from those of
+/// chats. No UUID of RFC 9562 is from there up to [`EXTERNAL_NUMBER_LIMIT`] above it: its version
+/// would be 0.
+const GROUP_NUMBERS: u128 = 1 << 64;
+
 /// The largest length of a namespace, in bytes.
 const NAMESPACE_LIMIT: usize = 64;
 
@@ -107,11 +112,30 @@ impl ExternalId {
         (digits == 32).then_some(Self(value))
     }
 
+    /// The id of a group or channel, or of a message in one, with this number at a server that
+    /// numbers those apart from chats and their messages; `None` for a number that is none of
+    /// [`ExternalId::number`].
+    pub fn of_group(number: i64) -> Option<Self> {
+        let number = Self(number.try_into().ok()?).number()?;
+        Some(Self(GROUP_NUMBERS + u128::from(number.unsigned_abs())))
+    }
+
     /// The id as the number of a wire whose ids are numbers; `None` from
     /// [`EXTERNAL_NUMBER_LIMIT`] on, and for 0.
     pub fn number(self) -> Option<i64> {
         let number = i64::try_from(self.0).ok()?;
         (1..EXTERNAL_NUMBER_LIMIT).contains(&number).then_some(number)
+    }
+
+    /// The number of an id that [`ExternalId::of_group`] has made.
+    pub fn group_number(self) -> Option<i64> {
+        Self(self.0.checked_sub(GROUP_NUMBERS)?).number()
+    }
+
+    /// The number that the object has on a wire whose ids are numbers: chats and groups that were
+    /// numbered apart may have one in common.
+    pub fn wire_number(self) -> Option<i64> {
+        self.number().or_else(|| self.group_number())
     }
 }
 
@@ -185,6 +209,24 @@ mod tests {
         {
             assert_eq!(ExternalId(value).number(), number);
         }
+    }
+
+    #[test]
+    fn numbers_of_groups_stand_apart() {
+        let most = EXTERNAL_NUMBER_LIMIT - 1;
+        for number in [1, 5, most] {
+            let id = ExternalId::of_group(number).expect("a number");
+            assert_eq!((id.number(), id.group_number()), (None, Some(number)));
+            assert_eq!(id.wire_number(), Some(number));
+        }
+        for number in [i64::MIN, -1, 0, EXTERNAL_NUMBER_LIMIT, i64::MAX] {
+            assert_eq!(ExternalId::of_group(number), None, "{number}");
+        }
+        let end = GROUP_NUMBERS + u128::from(EXTERNAL_NUMBER_LIMIT.unsigned_abs());
+        for wide in [GROUP_NUMBERS - 1, GROUP_NUMBERS, end, u128::MAX] {
+            assert_eq!(ExternalId(wide).wire_number(), None, "{wide}");
+        }
+        assert_eq!(ExternalId(5).group_number(), None);
     }
 
     #[test]

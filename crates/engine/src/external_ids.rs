@@ -2,7 +2,9 @@
 //!
 //! The numbers of a wire are made of them by three rules, which are each other's inverse:
 //!
-//! 1. An object whose external id is a number has that number.
+//! 1. An object whose external id is a number has that number. Where groups were numbered apart from
+//!    chats ([`ExternalId::of_group`]), one number may be that of a chat and of a group: a request
+//!    says which of the two it means.
 //! 2. Any other object has the number of its own id, and its external id, if there is one, beside
 //!    it, for wires that can write 128 bits.
 //! 3. If that number is another object's by rule 1, [`EXTERNAL_NUMBER_LIMIT`] is added to it.
@@ -16,8 +18,8 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tolmach_domain::{
-    EXTERNAL_NUMBER_LIMIT, ExternalId, Fault, ID_LIMIT, IdNamespace, ObjectId, ObjectKind,
-    Timestamp,
+    EXTERNAL_NUMBER_LIMIT, ExternalId, Fault, FlowKindFilter, ID_LIMIT, IdNamespace, ObjectId,
+    ObjectKind, Timestamp,
 };
 
 /// The number of an object that no object has: the engine answers that it does not exist.
@@ -160,17 +162,25 @@ impl ExternalIds {
 
     /// The objects with these numbers on a wire, in the same order, and those with these external
     /// ids. A number or an external id of nothing is that of an object which does not exist.
+    ///
+    /// Of a chat and a group with one number, `kinds` decides: the group for
+    /// [`FlowKindFilter::Shared`], or else the chat. Of messages, it means the flow that they are in.
     pub async fn in_world(
         &self,
         numbers: &[ObjectId],
         wide: &[Key],
+        kinds: FlowKindFilter,
     ) -> Result<(Vec<ObjectId>, Vec<ObjectId>), Fault> {
         let bounds = self.current_bounds().await?;
         let narrow = numbers.iter().flat_map(|number| [*number, moved_down(*number)]);
-        let keys = narrow.filter(|number| is_claimable(&bounds, *number)).map(key_of);
+        let keys = narrow.flat_map(|number| claims_of(&bounds, number));
         let claims =
             self.load_externals(&bounds, keys.chain(wide.iter().copied()).collect()).await?;
-        let claimant = |number: ObjectId| claims.get(&key_of(number)).copied().flatten();
+        let claimant = |number: ObjectId| {
+            let claimant = |key: Option<Key>| claims.get(&key?).copied().flatten();
+            let (own, of_group) = (claimant(Some(key_of(number))), claimant(group_key_of(number)));
+            if kinds == FlowKindFilter::Shared { of_group.or(own) } else { own.or(of_group) }
+        };
         let own = |number: ObjectId| {
             let lower = moved_down(number);
             if lower != number && claimant(lower).is_some() { lower } else { number }
@@ -181,7 +191,7 @@ impl ExternalIds {
             claimant(*number).unwrap_or_else(|| {
                 let object = own(*number);
                 let row = rows.get(&object).copied().flatten();
-                if row.and_then(ExternalId::number).is_some() {
+                if row.and_then(ExternalId::wire_number).is_some() {
                     absent(number.kind())
                 } else {
                     object
@@ -312,9 +322,12 @@ fn has_room(bounds: &ExternalIdBounds, object: ObjectId) -> bool {
     object.get() <= bounds.of(object.kind()).highest_object
 }
 
-/// True if the number may be an external id.
-fn is_claimable(bounds: &ExternalIdBounds, number: ObjectId) -> bool {
-    number.get() <= bounds.of(number.kind()).highest_number
+/// The external ids that a number may be.
+fn claims_of(bounds: &ExternalIdBounds, number: ObjectId) -> impl Iterator<Item = Key> + use<> {
+    let bounds = bounds.of(number.kind());
+    let own = (number.get() <= bounds.highest_number).then(|| key_of(number));
+    let is_group = number.get() <= bounds.highest_group_number;
+    own.into_iter().chain(group_key_of(number).filter(move |_| is_group))
 }
 
 /// The numbers that objects have by their own ids, and that may be the external ids of others.
@@ -324,7 +337,7 @@ fn own_numbers(
     rows: &Rows<ObjectId, ExternalId>,
 ) -> BTreeSet<Key> {
     let own = objects.iter().filter(|object| external_number(rows, **object).is_none());
-    own.filter(|object| is_claimable(bounds, **object)).map(|object| key_of(*object)).collect()
+    own.flat_map(|object| claims_of(bounds, *object)).collect()
 }
 
 fn wire_ids(
@@ -335,11 +348,11 @@ fn wire_ids(
     let wire_id = |object: &ObjectId| {
         let number = match external_number(rows, *object) {
             Some(number) => number,
-            None if claims.get(&key_of(*object)).copied().flatten().is_some() => moved_up(*object),
+            None if is_claimed(claims, *object) => moved_up(*object),
             None => *object,
         };
         let external = rows.get(object).copied().flatten();
-        let wide = external.filter(|external| external.number().is_none());
+        let wide = external.filter(|external| external.wire_number().is_none());
         (number != *object || wide.is_some()).then_some((*object, WireId { number, wide }))
     };
     WireIdMap(objects.iter().filter_map(wire_id).collect())
@@ -347,12 +360,23 @@ fn wire_ids(
 
 /// The number that an object has by its external id.
 fn external_number(rows: &Rows<ObjectId, ExternalId>, object: ObjectId) -> Option<ObjectId> {
-    let number = rows.get(&object).copied().flatten()?.number()?;
+    let number = rows.get(&object).copied().flatten()?.wire_number()?;
     ObjectId::new(object.kind(), number)
+}
+
+/// True if the number of an object's own id is another object's external number.
+fn is_claimed(claims: &Rows<Key, ObjectId>, object: ObjectId) -> bool {
+    let keys = [Some(key_of(object)), group_key_of(object)];
+    keys.into_iter().flatten().any(|key| claims.get(&key).copied().flatten().is_some())
 }
 
 fn key_of(number: ObjectId) -> Key {
     (number.kind(), ExternalId(number.get().unsigned_abs().into()))
+}
+
+/// The key of the group with this number, or of a message in one.
+fn group_key_of(number: ObjectId) -> Option<Key> {
+    Some((number.kind(), ExternalId::of_group(number.get())?))
 }
 
 /// The number by the third rule; that of no object if the id is too high for it.

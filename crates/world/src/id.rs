@@ -5,8 +5,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use tolmach_domain::ExternalId;
 
+/// Precedes the number of a group, or of a message in one.
+const GROUP: &str = "group:";
+
 /// The id of a record, as the server that it comes from gave it: an integer, or a text that is a
-/// UUID or an integer.
+/// UUID or an integer. At a server that numbered groups and their messages apart from chats and
+/// theirs, the ids of groups, channels and their messages are `group:` and an integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub ExternalId);
 
@@ -16,8 +20,17 @@ impl Id {
         u128::try_from(number).ok().map(|number| Self(ExternalId(number)))
     }
 
+    /// The id with this number of a group, or of a message in one, at a server that numbered those
+    /// apart from chats; `None` for 0, below it, and from 2^52 on.
+    pub fn of_group(number: i64) -> Option<Self> {
+        ExternalId::of_group(number).map(Self)
+    }
+
     /// The id that a text says.
     pub fn parse(text: &str) -> Option<Self> {
+        if let Some(number) = text.strip_prefix(GROUP) {
+            return Self::of_group(ExternalId::from_decimal(number)?.number()?);
+        }
         ExternalId::from_decimal(text).or_else(|| ExternalId::from_hex(text)).map(Self)
     }
 }
@@ -31,10 +44,13 @@ impl Serialize for Id {
     }
 }
 
-/// A number, or else the decimal digits.
+/// The decimal digits, after `group:` those of the number of a group.
 impl fmt::Display for Id {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.0.fmt(formatter)
+        match self.0.group_number() {
+            Some(number) => write!(formatter, "{GROUP}{number}"),
+            None => self.0.0.fmt(formatter),
+        }
     }
 }
 
@@ -46,7 +62,8 @@ impl<'de> Deserialize<'de> for Id {
             type Value = Id;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an integer from 0 on, or the text of one or of a UUID")
+                formatter
+                    .write_str("an integer from 0 on, or the text of one, of a UUID or of group:N")
             }
 
             fn visit_u64<E: Error>(self, number: u64) -> Result<Id, E> {

@@ -8,12 +8,13 @@ use tolmach_dialect::{
     Correlation, ExpectedBody, Frame, Handshake, RenderContext, Request, Response, Revision,
     ServerSession, Unsupported, Violation,
 };
-use tolmach_domain::Timestamp;
+use tolmach_domain::{FlowKindFilter, Timestamp};
 
 /// A session of HTTP requests. Each carries its own credentials, and nothing is kept between them.
 pub(super) struct Exchange {
     max_json_depth: usize,
     revision: Revision,
+    kinds: FlowKindFilter,
     expected_body: ExpectedBody,
 }
 
@@ -25,7 +26,8 @@ impl Exchange {
             correlation: Correlation::new(head.route.operation),
         };
         let revision = crate::revision::of(handshake);
-        Self { max_json_depth: handshake.max_json_depth, revision, expected_body }
+        let (max_json_depth, kinds) = (handshake.max_json_depth, head.kinds());
+        Self { max_json_depth, revision, kinds, expected_body }
     }
 }
 
@@ -61,6 +63,10 @@ impl ServerSession for Exchange {
             Err(fault) => fault_response(*operation, fault),
         }));
         Ok(())
+    }
+
+    fn flow_kinds(&self) -> FlowKindFilter {
+        self.kinds
     }
 
     fn revision(&self) -> Revision {

@@ -11,7 +11,7 @@ use tolmach_dialect::{
     Close, Correlation, Delivery, Event, Frame, Handshake, RenderContext, Request, Response,
     Revision, ServerSession, Subscription, Unsupported, Violation, ViolationKind, WireNames,
 };
-use tolmach_domain::{Answer, Command, EventKind, FlowId, Identity, Timestamp, Version};
+use tolmach_domain::{Answer, Command, EventKind, FlowId, FlowKind, Identity, Timestamp, Version};
 
 /// The newest messages of all rooms. A client sends nothing here.
 pub(super) struct MainSocket {
@@ -20,7 +20,14 @@ pub(super) struct MainSocket {
     revision: Revision,
     is_authenticated: bool,
     /// The version of each flow in the list; `None` until its last messages were sent.
-    listed_versions: Option<HashMap<FlowId, Version>>,
+    listed_versions: Option<HashMap<ListedFlow, Version>>,
+}
+
+/// A flow by its number and true for a chat: a group may have the number of a chat.
+type ListedFlow = (FlowId, bool);
+
+fn listed(flow: FlowId, kind: FlowKind) -> ListedFlow {
+    (flow, kind == FlowKind::Chat)
 }
 
 impl MainSocket {
@@ -62,8 +69,8 @@ impl ServerSession for MainSocket {
     ) -> Result<(), Unsupported> {
         match &response.outcome {
             Ok(Answer::Flows(summaries)) => {
-                let versions =
-                    summaries.iter().map(|summary| (summary.flow.id, summary.flow.version));
+                let flows = summaries.iter().map(|summary| &summary.flow);
+                let versions = flows.map(|flow| (listed(flow.id, flow.kind), flow.version));
                 self.listed_versions = Some(versions.collect());
                 // The newest activity comes last, in the order of the events that follow.
                 let last = summaries.iter().rev().filter_map(|summary| summary.last.as_ref());
@@ -88,9 +95,9 @@ impl ServerSession for MainSocket {
             (EventKind::SessionsEnded { .. }, _) => {
                 Delivery::Close(Close::new(POLICY_VIOLATION, "the session has ended"))
             }
-            (EventKind::Posted(message), Some(listed))
-                if listed
-                    .get(&message.flow)
+            (EventKind::Posted(message), Some(versions))
+                if versions
+                    .get(&listed(message.flow, message.flow_kind))
                     .is_none_or(|sent| message.version.is_newer_than(*sent)) =>
             {
                 Delivery::Shared(LAST_MESSAGE)

@@ -11,7 +11,8 @@ use tolmach_dialect::{
     Response, Revision, ServerSession, Subscription, Unsupported, Violation, WireNames,
 };
 use tolmach_domain::{
-    Answer, Command, ConnectionId, EventKind, FlowId, Identity, Timestamp, UserId, Version,
+    Answer, Command, ConnectionId, EventKind, FlowId, FlowKindFilter, Identity, Timestamp, UserId,
+    Version,
 };
 
 /// A room: its history, then its messages and typing.
@@ -93,6 +94,10 @@ impl ServerSession for RoomSocket {
 
     fn subscription(&self) -> Subscription {
         self.user.map_or(Subscription::None, |_| Subscription::Flow(self.flow))
+    }
+
+    fn flow_kinds(&self) -> FlowKindFilter {
+        self.head.kinds()
     }
 
     fn deliver(&mut self, event: &Event, _context: &RenderContext<'_>) -> Delivery {

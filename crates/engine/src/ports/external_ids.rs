@@ -18,7 +18,7 @@ pub trait ExternalIdStore: Send + Sync + 'static {
     ///   external id is that of another object, the object has another external id, or the row
     ///   [cannot be told apart](ExternalIdRow::check).
     /// - Objects that are created later get ids above every
-    ///   [number](tolmach_domain::ExternalId::number) among the rows of their kind, in all
+    ///   [number](tolmach_domain::ExternalId::wire_number) among the rows of their kind, in all
     ///   namespaces.
     async fn add_external_ids(
         &self,
@@ -109,4 +109,6 @@ pub struct KindBounds {
     pub highest_object: i64,
     /// The highest [number](tolmach_domain::ExternalId::number) of an external id; 0 without one.
     pub highest_number: i64,
+    /// The same of the [numbers of groups](tolmach_domain::ExternalId::group_number).
+    pub highest_group_number: i64,
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tolmach_domain::{
-    EXTERNAL_NUMBER_LIMIT, ExternalId, ID_LIMIT, IdNamespace, ObjectId, ObjectKind, Timestamp,
+    EXTERNAL_NUMBER_LIMIT, ExternalId, FlowKindFilter, ID_LIMIT, IdNamespace, ObjectId, ObjectKind,
+    Timestamp,
 };
 use tolmach_engine::memory::{
     ManualClock, MemoryBlobs, MemoryBus, MemoryMailer, MemoryStore, PlainPasswords, PlainSigner,
@@ -73,11 +74,37 @@ async fn every_object_has_one_number_and_every_number_one_object() {
     let map = world.ids.on_wire(&objects).await.unwrap();
     assert_eq!(world.ids.cached_on_wire(&objects), Some(map.clone()));
     let numbers: Vec<_> = cases.iter().map(|(_, number)| flow(*number)).collect();
-    let (back, _) = world.ids.in_world(&numbers, &[]).await.unwrap();
+    let (back, _) = world.ids.in_world(&numbers, &[], FlowKindFilter::Any).await.unwrap();
     for ((object, number), back) in cases.into_iter().zip(back) {
         let wide = (object == 3).then_some(WIDE);
         assert_eq!(map.get(flow(object)), WireId { number: flow(number), wide }, "{object}");
         assert_eq!(back, flow(object), "{number}");
+    }
+}
+
+#[tokio::test]
+async fn a_chat_and_a_group_may_have_one_number() {
+    let world = world();
+    let of_group = |number| ExternalId::of_group(number).expect("a number").0;
+    // 1 is the chat 7, 2 the group 7, 3 the group 8, 4 the chat 9; 7 and 8 have no rows.
+    add(&world, &[(1, 7), (2, of_group(7)), (3, of_group(8)), (4, 9)]).await;
+    let moved = |number: i64| number + EXTERNAL_NUMBER_LIMIT;
+    let cases = [(1, 7), (2, 7), (3, 8), (4, 9), (7, moved(7)), (8, moved(8)), (10, 10)];
+    let objects: BTreeSet<_> = cases.iter().map(|(object, _)| flow(*object)).collect();
+    let map = world.ids.on_wire(&objects).await.unwrap();
+    assert_eq!(world.ids.cached_on_wire(&objects), Some(map.clone()));
+    for (object, number) in cases {
+        let expected = WireId { number: flow(number), wide: None };
+        assert_eq!(map.get(flow(object)), expected, "{object}");
+    }
+    let numbers = [7, 8, 9, moved(7), moved(8), 10, 1].map(flow);
+    for (kinds, expected) in [
+        (FlowKindFilter::Any, [1, 3, 4, 7, 8, 10, ID_LIMIT - 1]),
+        (FlowKindFilter::Chat, [1, 3, 4, 7, 8, 10, ID_LIMIT - 1]),
+        (FlowKindFilter::Shared, [2, 3, 4, 7, 8, 10, ID_LIMIT - 1]),
+    ] {
+        let (found, _) = world.ids.in_world(&numbers, &[], kinds).await.unwrap();
+        assert_eq!(found, expected.map(flow), "{kinds:?}");
     }
 }
 
@@ -95,6 +122,7 @@ async fn a_number_that_nothing_has_is_that_of_an_absent_object() {
                 (ObjectKind::User, WIDE),
                 (ObjectKind::Flow, ExternalId(WIDE.0 + 1)),
             ],
+            FlowKindFilter::Any,
         )
         .await
         .unwrap();
@@ -115,7 +143,8 @@ async fn rows_that_are_added_are_noticed_within_two_seconds() {
     assert!(world.ids.on_wire(&objects).await.unwrap().is_empty(), "as it was read");
     world.clock.advance(Duration::from_secs(2));
     assert_eq!(world.ids.on_wire(&objects).await.unwrap().get(flow(1)).number, flow(10));
-    let (objects, _) = world.ids.in_world(&[flow(10), flow(20)], &[]).await.unwrap();
+    let numbers = [flow(10), flow(20)];
+    let (objects, _) = world.ids.in_world(&numbers, &[], FlowKindFilter::Any).await.unwrap();
     assert_eq!(objects, [flow(1), flow(2)]);
 }
 
@@ -127,5 +156,6 @@ async fn an_empty_namespace_reads_nothing_from_its_table() {
     // The store is asked for the bounds only, and those are known for two seconds.
     world.store.close().await;
     assert!(world.ids.on_wire(&objects).await.unwrap().is_empty());
-    assert_eq!(world.ids.in_world(&[flow(9)], &[]).await.unwrap().0, [flow(9)]);
+    let found = world.ids.in_world(&[flow(9)], &[], FlowKindFilter::Any).await.unwrap();
+    assert_eq!(found.0, [flow(9)]);
 }

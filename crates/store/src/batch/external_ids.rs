@@ -44,7 +44,7 @@ impl Batch {
         sql::execute(&self.transaction, sql::COUNT_ADDITION, counted).await?;
         for kind in ObjectKind::ALL {
             let of_kind = rows.iter().filter(|row| row.object.kind() == kind);
-            let highest = of_kind.filter_map(|row| row.external.number()).max();
+            let highest = of_kind.filter_map(|row| row.external.wire_number()).max();
             sql::skip_ids(&self.transaction, kind.name(), highest.unwrap_or_default()).await?;
         }
         Ok(())

@@ -62,21 +62,35 @@ pub(crate) async fn external_id_bounds<C: ConnectionTrait>(
     let additions = sql::row(database, sql::ADDITIONS, vec![namespace.as_str().into()]).await?;
     let Some(additions) = additions else { return Ok(bounds) };
     bounds.additions = get::<i64>(&additions, "additions")?.unsigned_abs();
-    let limit = ExternalId(EXTERNAL_NUMBER_LIMIT.unsigned_abs().into());
+    let numbers_end = ExternalId(EXTERNAL_NUMBER_LIMIT.unsigned_abs().into());
+    let highest_group = ExternalId::of_group(EXTERNAL_NUMBER_LIMIT - 1);
+    let groups_end = highest_group.map_or(numbers_end, |highest| ExternalId(highest.0 + 1));
     for kind in ObjectKind::ALL {
         let of_kind = || vec![Value::from(namespace.as_str()), kind_number(kind).into()];
         let highest = sql::row(database, sql::HIGHEST_EXTERNAL_OBJECT, of_kind()).await?;
         let Some(highest) = highest else { continue };
-        let mut values = of_kind();
-        values.push(external_id_bytes(limit));
-        let number = sql::row(database, sql::HIGHEST_EXTERNAL_ID_BELOW, values).await?;
-        let number = number.as_ref().map(external_id).transpose()?;
+        let number = highest_below(database, of_kind(), numbers_end).await?;
+        let number = number.and_then(ExternalId::number);
+        let group_number = highest_below(database, of_kind(), groups_end).await?;
+        let group_number = group_number.and_then(ExternalId::group_number);
         *bounds.of_mut(kind) = KindBounds {
             highest_object: get(&highest, "object_id")?,
-            highest_number: number.and_then(ExternalId::number).unwrap_or_default(),
+            highest_number: number.unwrap_or_default(),
+            highest_group_number: group_number.unwrap_or_default(),
         };
     }
     Ok(bounds)
+}
+
+/// The highest external id of a namespace and kind below another one.
+async fn highest_below<C: ConnectionTrait>(
+    database: &C,
+    mut of_kind: Vec<Value>,
+    end: ExternalId,
+) -> Result<Option<ExternalId>, StoreError> {
+    of_kind.push(external_id_bytes(end));
+    let found = sql::row(database, sql::HIGHEST_EXTERNAL_ID_BELOW, of_kind).await?;
+    found.as_ref().map(external_id).transpose()
 }
 
 async fn read_rows<C: ConnectionTrait>(

@@ -27,7 +27,7 @@ impl ExternalIdStore for MemoryStore {
                     ObjectKind::Flow => &mut state.last_flow,
                     ObjectKind::Message => &mut state.last_message,
                 };
-                *last = (*last).max(row.external.number().unwrap_or_default());
+                *last = (*last).max(row.external.wire_number().unwrap_or_default());
             }
             Ok(())
         })
@@ -79,6 +79,8 @@ impl ExternalIdStore for MemoryStore {
                 bounds.highest_object = bounds.highest_object.max(object.get());
                 let number = external.number().unwrap_or_default();
                 bounds.highest_number = bounds.highest_number.max(number);
+                let number = external.group_number().unwrap_or_default();
+                bounds.highest_group_number = bounds.highest_group_number.max(number);
             }
             bounds
         })

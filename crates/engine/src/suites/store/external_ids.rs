@@ -13,6 +13,11 @@ fn flow(number: i64, external: u128) -> ExternalIdRow {
     ExternalIdRow { object, external: ExternalId(external) }
 }
 
+/// The external id of a group with this number.
+fn of_group(number: i64) -> u128 {
+    ExternalId::of_group(number).expect("a number").0
+}
+
 fn message(number: i64, external: u128) -> ExternalIdRow {
     let object = ObjectId::Message(MessageId::new(number).expect("an id"));
     ExternalIdRow { object, external: ExternalId(external) }
@@ -45,8 +50,10 @@ pub async fn external_ids_are_found_both_ways(fixture: &mut Fixture) {
     let store = fixture.store.clone();
     assert_eq!(store.external_id_bounds(&old).await, Ok(ExternalIdBounds::default()));
     let mut rows = vec![flow(1, u128::MAX), flow(2, 7), flow(7, 1 << 100), message(7, u128::MAX)];
+    rows.extend([flow(3, of_group(7)), flow(4, of_group(9)), flow(5, (1 << 64) - 1)]);
+    let wide = rows.len();
     rows.extend((0..1_200).map(|number| message(1_000 + number, u128::from(u64::MAX))));
-    for (index, row) in rows.iter_mut().enumerate().skip(4) {
+    for (index, row) in rows.iter_mut().enumerate().skip(wide) {
         row.external.0 += index as u128;
     }
     assert_eq!(store.add_external_ids(&old, &rows).await, Ok(()));
@@ -62,8 +69,8 @@ pub async fn external_ids_are_found_both_ways(fixture: &mut Fixture) {
     let bounds = ExternalIdBounds {
         additions: 1,
         users: KindBounds::default(),
-        flows: KindBounds { highest_object: 7, highest_number: 7 },
-        messages: KindBounds { highest_object: 2_199, highest_number: 0 },
+        flows: KindBounds { highest_object: 7, highest_number: 7, highest_group_number: 9 },
+        messages: KindBounds { highest_object: 2_199, ..KindBounds::default() },
     };
     assert_eq!(store.external_id_bounds(&old).await, Ok(bounds));
     assert_eq!(store.external_id_bounds(&other).await, Ok(ExternalIdBounds::default()));
@@ -115,7 +122,7 @@ pub async fn new_objects_have_ids_above_external_numbers(fixture: &mut Fixture) 
         user(anna.id.get(), 500),
         user(boris.id.get(), 1 << 60),
         flow(group.id.get(), 600),
-        message(first.id.get(), 700),
+        message(first.id.get(), of_group(700)),
     ];
     let store = fixture.store.clone();
     assert_eq!(store.add_external_ids(&namespace("old"), &rows).await, Ok(()));
