@@ -1,9 +1,9 @@
 //! Revisions of dialects: recognised by the first frame, on the dialect's own path and on shared
 //! paths, or pinned by the operator.
 
-use crate::harness::{Bearer, Gateway, Mode, PASSWORD, Peer};
+use crate::harness::{Bearer, Gateway, Mode, PASSWORD, Peer, message};
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The frame with which a client that speaks Python literals registers.
@@ -179,4 +179,59 @@ async fn a_page_of_python_literals_checks_its_token_by_http() {
         let response = gateway.send(request).await;
         assert_eq!((response.status.as_u16(), response.text().as_str()), (status, body));
     }
+}
+
+/// A connection of `action` whose token is in a subprotocol.
+async fn by_subprotocol(gateway: &Gateway, user: &Bearer<'_>) -> Peer {
+    let subprotocols = format!("chat, {}", user.access);
+    let headers = [("sec-websocket-protocol", &*subprotocols)];
+    let opened = gateway.try_websocket("/ws/chat/", &headers).await;
+    opened.unwrap_or_else(|refusal| panic!("{refusal:?}"))
+}
+
+#[tokio::test]
+async fn a_connection_by_subprotocol_gets_events_as_the_revision_of_its_first_frame() {
+    let gateway = Gateway::start().await;
+    let ann = Bearer::register(&gateway, "ann").await;
+    let bob = Bearer::register(&gateway, "bob").await;
+    let group = ann.group("friends", &[bob.id]).await;
+    let mut peer = by_subprotocol(&gateway, &bob).await;
+    let (mut room, _) = ann.room(&format!("/group/{group}")).await;
+    room.request(&message("before the first frame")).await;
+    let join = json!({"action": "join_room", "room_pk": group, "request_id": "1"});
+    let joined = peer.request(&json!({"stream": "chat", "payload": join})).await;
+    assert_eq!(joined["payload"]["response_status"], 200, "{joined}");
+    room.request(&message("after it")).await;
+    let pushed = peer.receive().await;
+    assert_eq!(pushed["payload"]["data"]["text"], "after it", "{pushed}");
+}
+
+#[tokio::test]
+async fn one_message_of_another_author_keeps_all_that_a_request_of_2025_deletes() {
+    let gateway = Gateway::start().await;
+    let ann = Bearer::register(&gateway, "ann").await;
+    let bob = Bearer::register(&gateway, "bob").await;
+    let group = ann.group("friends", &[bob.id]).await;
+    let path = format!("/group/{group}");
+    let mut posted = Vec::new();
+    for (author, text) in [(&ann, "a1"), (&bob, "b1"), (&ann, "a2")] {
+        let (mut room, _) = author.room(&path).await;
+        posted.push(room.request(&message(text)).await["id"].clone());
+    }
+    let mut peer = by_subprotocol(&gateway, &ann).await;
+    let join = json!({"action": "join_room", "room_id": group, "request_id": 1});
+    assert_eq!(peer.request(&join).await["response_status"], 200);
+    let mut delete = async |ids: &[&Value]| {
+        let frame = json!({"action": "delete_messages", "messages_ids": ids, "request_id": 2});
+        peer.request(&frame).await
+    };
+    let refused = delete(&[&posted[0], &posted[1], &posted[2]]).await;
+    let errors = json!(["Not all messages exist! Nothing was deleted."]);
+    let found = (&refused["response_status"], &refused["errors"]);
+    assert_eq!(found, (&json!(404), &errors), "{refused}");
+    assert_eq!(ann.room(&path).await.1, ["a2", "b1", "a1"]);
+    let deleted = delete(&[&posted[0], &posted[2]]).await;
+    assert_eq!(deleted["response_status"], 200, "{deleted}");
+    assert_eq!(deleted["data"]["messages_ids"], json!([posted[0], posted[2]]), "{deleted}");
+    assert_eq!(ann.room(&path).await.1, ["b1"]);
 }

@@ -2,12 +2,14 @@
 //! the sender's dialect has a request for reaches the receiver: pushed if the receiver's dialect
 //! pushes it, else on reading.
 
+use crate::arrival::{Arrival, Arrivals};
 use crate::cluster::{Cluster, single_node, two_nodes};
-use crate::dialects::{by_id, can_subscribe, folder, pairs_of};
+use crate::dialects::{by_id, folder, names_flows, pairs_of};
 use crate::requests::{
     TargetFlow, create_group, find_message, flow_ids, join, may_read, messages_of, new_group,
     open_chat, post_over, unique,
 };
+use crate::revision_rows::revision_is_current;
 use crate::translation::{losses_of, project};
 use crate::users::{Failure, TestUser, failure};
 use std::collections::BTreeMap;
@@ -16,34 +18,6 @@ use tolmach_cli::dialects::ids;
 use tolmach_client::{Client, Notification, Outcome};
 use tolmach_dialect::Capabilities;
 use tolmach_domain::{Answer, Command, EventKind, MessageId};
-
-/// The way in which something reaches the receiver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Arrival {
-    /// It is pushed, and if the dialect can read it, reading gives the same.
-    Live,
-    /// Reading gives it.
-    OnReading,
-    /// The sender's dialect has no request for it.
-    NotSendable,
-    /// The receiver's dialect has no frame for it.
-    NotReceivable,
-}
-
-/// The operations of a conversation, in the order of the trial.
-pub(crate) const OPERATIONS: [&str; 8] = [
-    "a message",
-    "an edit",
-    "a deletion",
-    "typing",
-    "a new conversation",
-    "a member added",
-    "a member removed",
-    "one order",
-];
-
-/// The arrival of each operation.
-pub(crate) type Arrivals = BTreeMap<&'static str, Arrival>;
 
 type Cache = Mutex<BTreeMap<(String, String), Arc<OnceLock<Result<Arrivals, Failure>>>>>;
 
@@ -63,14 +37,27 @@ pub(crate) fn arrivals(sender: &'static str, receiver: &'static str) -> Result<A
 }
 
 /// Conversations of clients of a revision with those of every document, and of two of them, at one
-/// gateway.
+/// gateway. What arrives is what `protocols/MATRIX.md` says.
 pub(crate) fn of_revision(revision: &'static str) -> Result<(), Failure> {
-    let outcomes = pairs_of(revision).into_iter().map(|(sender, receiver)| {
-        let outcome = arrivals(sender, receiver);
-        outcome.map(drop).map_err(|failure| format!("{sender} to {receiver}: {failure}"))
-    });
-    let failures: Vec<_> = outcomes.filter_map(Result::err).collect();
-    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
+    let mut found: [Vec<Arrivals>; 2] = Default::default();
+    let mut failures = Vec::new();
+    for (sender, receiver) in pairs_of(revision) {
+        match arrivals(sender, receiver) {
+            Ok(arrivals) => {
+                for (of_role, title) in found.iter_mut().zip([sender, receiver]) {
+                    if title == revision {
+                        of_role.push(arrivals.clone());
+                    }
+                }
+            }
+            Err(failure) => failures.push(format!("{sender} to {receiver}: {failure}")),
+        }
+    }
+    if !failures.is_empty() {
+        return Err(failures.join("\n"));
+    }
+    let [sent, received] = found;
+    revision_is_current(revision, &sent, &received)
 }
 
 /// Conversations of a sender at one node of a cluster with receivers of every dialect at another.
@@ -132,9 +119,6 @@ impl Conversation {
 
     /// The events that the receiver's dialect pushes.
     fn pushed(&self) -> Capabilities {
-        if !can_subscribe(self.target) {
-            return Capabilities::NONE;
-        }
         by_id(self.target).manifest().capabilities
     }
 
@@ -206,10 +190,11 @@ impl Conversation {
         }
         // Most wires have either the id or the login of the author.
         let (author, login) = (self.sender.id, self.sender.login.clone());
+        let names_flow = names_flows(self.target);
         let is_expected = |kind: &EventKind| {
             matches!(kind, EventKind::Posted(message)
                 if message.content.text == text
-                    && message.flow == group.id
+                    && (message.flow == group.id || !names_flow)
                     && (message.author.id == author || *message.author.login == *login))
         };
         let pushed = self.receive(self.pushed().pushes_posted, &text, is_expected).await?;

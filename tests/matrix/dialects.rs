@@ -13,9 +13,7 @@ pub(crate) const ENABLED_OPTIONS: [(&str, &str); 1] = [("morelia", "push")];
 
 /// Revisions that no first frame of the trials identifies: the gateways pin them by the user agent,
 /// which is their title.
-pub(crate) const PINNED: [&str; 7] = [
-    // Before its first frame, which identifies it, a connection gets events of another revision.
-    "action/dcrf",
+pub(crate) const PINNED: [&str; 6] = [
     "action/2024-12",
     "action/2025-01",
     "action/2025-03",
@@ -24,9 +22,8 @@ pub(crate) const PINNED: [&str; 7] = [
     "morelia/server-2020",
 ];
 
-/// Revisions whose client's side cannot make the request that subscribes to a flow, or whose events
-/// do not name it.
-const UNSUBSCRIBED: [&str; 3] = ["action/dcrf", "morelia/0", "sndmsg/uchat"];
+/// Revisions of one flow, which their messages do not name.
+const OF_ONE_FLOW: [&str; 1] = ["morelia/0"];
 
 /// Faults that share one form on a wire: the dialect, the fault that the server sends, and those
 /// that the dialect's client may decode instead.
@@ -75,9 +72,9 @@ pub(crate) fn pinned() -> Vec<(&'static str, Revision)> {
     wires.map(|wire| (wire.id, wire.revision)).collect()
 }
 
-/// True if a client of this wire receives events once it has read a flow.
-pub(crate) fn can_subscribe(title: &str) -> bool {
-    !UNSUBSCRIBED.contains(&title)
+/// True if the messages of this wire name their flow.
+pub(crate) fn names_flows(title: &str) -> bool {
+    !OF_ONE_FLOW.contains(&title)
 }
 
 /// Every dialect in the revision of its document.

@@ -4,15 +4,18 @@
 //! Each trial has a name. Trials that need a gateway share one, the real binary; those named
 //! `across_nodes` share a cluster of two.
 
+mod arrival;
 mod cluster;
 mod contacts;
 mod conversation;
 mod dialects;
 mod frame_record;
 mod matrix_page;
+mod page_file;
 mod permission;
 mod recognition;
 mod requests;
+mod revision_rows;
 mod translation;
 mod users;
 

@@ -1,16 +1,16 @@
 //! `protocols/MATRIX.md`: what comes through from each dialect to each other one.
 
-use crate::conversation::{self, Arrival, Arrivals};
-use crate::dialects::pairs;
-use crate::permission;
+use crate::arrival::{Arrivals, OPERATIONS};
+use crate::dialects::{pairs, revisions};
+use crate::revision_rows::{labels, stored_row};
 use crate::translation::{losses_of, project, report};
+use crate::{conversation, page_file, permission};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Arguments, Write};
-use std::path::Path;
 use tolmach_cli::dialects::ids;
 use tolmach_dialect::{DOC, Dialect};
 use tolmach_dialect_declared::{BUILT_IN, Declared};
-use tolmach_dialect_kit::{DeclaredLoss, Deviations, Fidelity, Losses, Report, UPDATE};
+use tolmach_dialect_kit::{DeclaredLoss, Deviations, Fidelity, Losses, Report};
 
 const INTRODUCTION: &str = "\
 # What comes through
@@ -31,6 +31,15 @@ A client of each dialect talks to a client of each other one through a running g
 - **on reading**: the receiver finds it when it reads.
 - *not sendable*: the sender's dialect has no request for it.
 - *not receivable*: the receiver's dialect has no frame for it.
+";
+
+const REVISION_CONVERSATIONS: &str = "
+## Revisions in one conversation
+
+A client of each revision talks to clients of the five documents and to one of its own revision, as
+the sender and as the receiver. A cell has every way in which the operation arrives; senders without
+a request for it count only if there is no other.
+
 ";
 
 const TRANSLATION: &str = "
@@ -71,34 +80,22 @@ from `crates/dialect-declared/dialects`.
 
 ";
 
-/// The stored page is the one that the tests write.
+/// The stored page is the one that the tests write. Of the revisions' conversations it has the rows
+/// that it had: their own trials hold them.
 pub(crate) fn is_current() -> Result<(), String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../protocols/MATRIX.md");
-    let page = page()?;
-    let is_set =
-        |name: &str| std::env::var(name).is_ok_and(|value| !matches!(&*value, "" | "0" | "false"));
-    if is_set(UPDATE) {
-        if is_set("CI") {
-            return Err(format!("{UPDATE} is refused where CI is set"));
+    let (before, after) = page()?;
+    page_file::hold(|stored| {
+        let mut page = before;
+        for label in revisions().into_iter().flat_map(labels) {
+            put(&mut page, format_args!("{}\n", stored_row(stored, &label)));
         }
-        return std::fs::write(&path, page)
-            .map_err(|error| format!("protocols/MATRIX.md: {error}"));
-    }
-    let stored = std::fs::read_to_string(&path)
-        .map_err(|error| format!("protocols/MATRIX.md: {error}; {UPDATE}=1 writes it"))?;
-    match stored.lines().zip(page.lines()).find(|(stored, found)| stored != found) {
-        _ if stored == page => Ok(()),
-        Some((stored, found)) => Err(format!(
-            "protocols/MATRIX.md is stale: it has {stored:?}, found {found:?}; {UPDATE}=1 \
-             rewrites it"
-        )),
-        None => Err(format!(
-            "protocols/MATRIX.md is stale: it has too few or too many lines; {UPDATE}=1 rewrites it"
-        )),
-    }
+        page.push_str(&after);
+        Ok(page)
+    })
 }
 
-fn page() -> Result<String, String> {
+/// The parts of the page before and after the rows of the revisions' conversations.
+fn page() -> Result<(String, String), String> {
     let ids = ids();
     let mut arrivals: BTreeMap<(&str, &str), Arrivals> = BTreeMap::new();
     let mut reports: BTreeMap<(&str, &str), Report> = BTreeMap::new();
@@ -112,6 +109,10 @@ fn page() -> Result<String, String> {
     }
     let mut page = INTRODUCTION.to_owned();
     conversations(&mut page, &ids, &arrivals);
+    page.push_str(REVISION_CONVERSATIONS);
+    let columns = "---|".repeat(OPERATIONS.len());
+    put(&mut page, format_args!("| | {} |\n|---|{columns}\n", OPERATIONS.join(" | ")));
+    let before = std::mem::take(&mut page);
     translations(&mut page, &ids, &reports, &deviations);
     page.push_str(PERMISSIONS);
     permissions(&mut page, &ids)?;
@@ -121,12 +122,12 @@ fn page() -> Result<String, String> {
         losses(&mut page, &losses_of(id)?, deviations);
     }
     page.push_str(REVISIONS);
-    revisions(&mut page)?;
-    Ok(page)
+    revision_operations(&mut page)?;
+    Ok((before, page))
 }
 
 /// The commands and events of each revision that is a file.
-fn revisions(page: &mut String) -> Result<(), String> {
+fn revision_operations(page: &mut String) -> Result<(), String> {
     let compiled = BUILT_IN.iter().map(|file| Declared::compile(*file, BUILT_IN));
     let mut files = compiled.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
     files.retain(|file| file.revision() != DOC);
@@ -155,10 +156,11 @@ fn revisions(page: &mut String) -> Result<(), String> {
 
 fn conversations(page: &mut String, ids: &[&str], arrivals: &BTreeMap<(&str, &str), Arrivals>) {
     page.push_str(CONVERSATION);
-    for operation in conversation::OPERATIONS {
+    for operation in OPERATIONS {
         put(page, format_args!("\n### {}\n\n", capitalised(operation)));
         grid(page, ids, |source, target| {
-            arrival_text(arrivals[&(source, target)].get(operation).copied()).to_owned()
+            let arrival = arrivals[&(source, target)].get(operation);
+            arrival.map_or("", |arrival| arrival.text()).to_owned()
         });
     }
 }
@@ -259,16 +261,6 @@ fn code_list(names: &[&str]) -> String {
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
-}
-
-fn arrival_text(arrival: Option<Arrival>) -> &'static str {
-    match arrival {
-        Some(Arrival::Live) => "live",
-        Some(Arrival::OnReading) => "on reading",
-        Some(Arrival::NotSendable) => "*not sendable*",
-        Some(Arrival::NotReceivable) => "*not receivable*",
-        None => "",
-    }
 }
 
 fn fidelity_text(

@@ -67,7 +67,8 @@ impl TargetFlow {
     }
 
     pub(crate) fn delete_message(self, message: MessageId) -> Vec<Command> {
-        [Some(self.id), None].map(|flow| Command::Delete { messages: vec![message], flow }).to_vec()
+        let delete = |flow| Command::Delete { messages: vec![message], flow, all_or_none: false };
+        [Some(self.id), None].map(delete).to_vec()
     }
 
     pub(crate) fn delete(self) -> Vec<Command> {

@@ -328,6 +328,8 @@ pub(crate) struct Compiled {
     pub(crate) name_path: Vec<String>,
     /// The keys that lead to the name in a response, if it has one.
     pub(crate) response_name_path: Option<Vec<String>>,
+    /// The same in an event.
+    pub(crate) event_name_path: Option<Vec<String>>,
     /// The frames of violations; `None` where they are not answered.
     pub(crate) unknown: Option<Plan>,
     pub(crate) malformed: Option<Plan>,

@@ -8,7 +8,7 @@ use tolmach_dialect::{
     HandshakeRejection, Manifest, Recognition, RenderContext, Request, Response, Revision,
     ServerSession, Subscription, Transport, Unsupported, Variant, Violation,
 };
-use tolmach_domain::{ConnectionId, Identity, Timestamp};
+use tolmach_domain::{ConnectionId, FlowKindFilter, Identity, Timestamp};
 
 /// The variants of the dialect itself; those of the revisions come after them.
 const OWN_VARIANTS: u8 = 64;
@@ -25,6 +25,7 @@ const MAX_REVISIONS: usize = 12;
 /// - Revisions whose token is a WebSocket subprotocol claim handshakes that have one: the dialect's
 ///   own rules do not apply to them, and the last in the order given has the connection until the
 ///   first frame decides.
+/// - Until then a connection gets no events: nothing says which of the revisions could read them.
 /// - Any other revision whose handshake proves the user is for connections that the dialect
 ///   accepts.
 #[derive(Clone)]
@@ -318,7 +319,14 @@ impl ServerSession for RevisedSession {
     }
 
     fn subscription(&self) -> Subscription {
-        self.session.subscription()
+        match self.opening {
+            Some(_) => Subscription::None,
+            None => self.session.subscription(),
+        }
+    }
+
+    fn flow_kinds(&self) -> FlowKindFilter {
+        self.session.flow_kinds()
     }
 
     fn deliver(&mut self, event: &Event, context: &RenderContext<'_>) -> Delivery {

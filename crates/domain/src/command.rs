@@ -152,6 +152,9 @@ pub enum Command {
         messages: Vec<MessageId>,
         /// The flow that they must be in, if the request names one.
         flow: Option<FlowId>,
+        /// True if nothing is deleted unless all of them can be; otherwise those that can be are,
+        /// and the answer names the others.
+        all_or_none: bool,
     },
     /// Read messages of one flow. Answer: [`History`](crate::Answer::History).
     History {
@@ -161,8 +164,8 @@ pub enum Command {
         kinds: FlowKindFilter,
         /// The part of the history.
         range: HistoryRange,
-        /// True if reading moves the caller's read mark forward; [`HistoryRange::Unread`] always
-        /// does.
+        /// True if reading moves the caller's read mark forward to the last message of the answer,
+        /// once the caller's socket has taken it; [`HistoryRange::Unread`] always does.
         mark_read: bool,
     },
     /// Read the messages, the flows and the caller's record changed after a time, in all flows or

@@ -212,7 +212,7 @@ impl VisitIds for Command {
                 message.visit_ids(visit);
                 flow.visit_ids(visit);
             }
-            Command::Delete { messages, flow } => {
+            Command::Delete { messages, flow, .. } => {
                 messages.visit_ids(visit);
                 flow.visit_ids(visit);
             }

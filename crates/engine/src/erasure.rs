@@ -36,6 +36,7 @@ impl Engine {
                 let deletion = DeleteMessages {
                     messages: messages.to_vec(),
                     flow: None,
+                    all_or_none: false,
                     by: user,
                     // The user may have left the flow.
                     administrator: true,

@@ -46,7 +46,10 @@ pub(super) fn request(request: &Request) -> Result<Encoded<'_>, Unsupported> {
             };
             (Method::EditMessage, Expected::Edited, Some(*flow), request)
         }
-        Command::Delete { messages, flow: Some(flow) } => {
+        // The wire deletes those that it can.
+        Command::Delete { messages, flow: Some(flow), all_or_none }
+            if !all_or_none || messages.len() == 1 =>
+        {
             let numbers = messages.iter().copied().map(MessageNumber::Id).collect();
             let request =
                 wire::Request { msg_id_list: MessageNumbers(numbers).into(), ..Default::default() };

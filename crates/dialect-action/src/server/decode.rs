@@ -117,7 +117,7 @@ fn command(
                 let reason = format!("must be 1 to {MAX_NUMBERS}");
                 return Err(error(Fault::invalid("messages", reason)));
             }
-            return Ok((Command::Delete { messages, flow }, requested));
+            return Ok((Command::Delete { messages, flow, all_or_none: false }, requested));
         }
     };
     Ok((command, Vec::new()))

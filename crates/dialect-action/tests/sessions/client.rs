@@ -43,6 +43,7 @@ fn delete(ids: &[i64]) -> Command {
     Command::Delete {
         messages: ids.iter().copied().map(message_id).collect(),
         flow: Some(flow_id(1)),
+        all_or_none: false,
     }
 }
 
@@ -284,7 +285,12 @@ fn requests_that_the_wire_does_not_have_are_unsupported() {
         Command::AddMembers { flow, users: vec![user_id(2)] },
         Command::ShowTyping { flow, active: true },
         Command::Edit { message: message_id(18), flow: None, text: "x".to_owned() },
-        Command::Delete { messages: vec![message_id(18)], flow: None },
+        Command::Delete { messages: vec![message_id(18)], flow: None, all_or_none: false },
+        Command::Delete {
+            messages: vec![message_id(18), message_id(12)],
+            flow: Some(flow),
+            all_or_none: true,
+        },
         Command::Send(Box::new(NewMessage { flow, kinds, content, key: None })),
     ] {
         let request = request(0, command);

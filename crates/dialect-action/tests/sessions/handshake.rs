@@ -189,7 +189,7 @@ fn a_rejected_handshake_refuses_every_request() {
     let mut client = Client::connected(MEMBERS);
     client.send(7, Command::ListFlows { limit: None, offset: 0, members: true });
     let (messages, flow) = (vec![message_id(18)], Some(flow_id(1)));
-    client.send(8, Command::Delete { messages, flow });
+    client.send(8, Command::Delete { messages, flow, all_or_none: false });
     let forbidden = http::Response::builder().status(403).body(bytes::Bytes::new());
     let frame = Frame::response(forbidden.expect("the parts are valid"));
     let refused = Err(Fault::Unauthenticated);

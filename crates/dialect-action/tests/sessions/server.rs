@@ -26,6 +26,7 @@ fn every_request_is_decoded() {
     let delete = |ids: &[i64]| Command::Delete {
         messages: ids.iter().copied().map(message_id).collect(),
         flow: Some(flow_id(1)),
+        all_or_none: false,
     };
     let hello = NewMessage {
         flow: flow_id(1),

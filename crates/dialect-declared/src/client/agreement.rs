@@ -60,11 +60,23 @@ pub(super) fn event_agrees(operation: Operation, event: &Record, said: &Command)
         None => true,
     };
     match operation {
-        Operation::Send => is_about(&["message", "text"], "text"),
+        Operation::Send => is_about(&["message", "text"], "text") || names_files(event, said),
         Operation::Edit => {
             is_about(&["message", "id"], "message") && is_about(&["message", "text"], "text")
         }
         _ => true,
+    }
+}
+
+/// True if the text of a posted message is that of the request with files named in further lines
+/// ([`Content::text_naming_files`](tolmach_domain::Content::text_naming_files)).
+fn names_files(event: &Record, said: &Command) -> bool {
+    match (event.get(&["message", "text"]), said) {
+        (Some(Found::Text(text)), Command::Send(said)) => {
+            let files = text.strip_prefix(said.content.text.as_str());
+            files.is_some_and(|files| files.trim_start_matches('\n').starts_with('['))
+        }
+        _ => false,
     }
 }
 

@@ -59,9 +59,10 @@ pub(super) fn is_kept(asked: &Command, said: &Command) -> bool {
             Command::Edit { message, text, .. },
             Command::Edit { message: said, text: said_text, .. },
         ) => message == said && text == said_text,
-        (Command::Delete { messages, .. }, Command::Delete { messages: said, .. }) => {
-            messages == said
-        }
+        (
+            Command::Delete { messages, all_or_none, .. },
+            Command::Delete { messages: said, all_or_none: said_all_or_none, .. },
+        ) => messages == said && (all_or_none == said_all_or_none || messages.len() == 1),
         (
             Command::History { flow, kinds, range, .. },
             Command::History { flow: said, kinds: said_kinds, range: said_range, .. },

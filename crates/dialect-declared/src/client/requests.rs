@@ -96,11 +96,12 @@ pub(super) fn most_precise(file: &Compiled) -> Vec<u8> {
         .collect()
 }
 
-/// Writes a command by the frame that says the most of it, the first of several. `None` where no
-/// frame says what it means.
+/// Writes a command by the frame that says the most of it; of several, by one that the connection
+/// remembers something of, such as the room that its events come from; of several, by the first.
+/// `None` where no frame says what it means.
 pub(super) fn encode(writing: Writing<'_>, command: &Command) -> Option<EncodedRequest> {
     let operation = Operation::of(command)?;
-    let mut best: Option<(usize, EncodedRequest)> = None;
+    let mut best: Option<((usize, bool), EncodedRequest)> = None;
     for (index, rule) in writing.file.requests.iter().enumerate() {
         let has_end = rule.each.is_none() || rule.fence.is_some();
         // The server makes a request after another one by itself.
@@ -120,8 +121,9 @@ pub(super) fn encode(writing: Writing<'_>, command: &Command) -> Option<EncodedR
         for frame in &rule.frames {
             let Some(encoded) = written(writing, index, rule, frame, command) else { continue };
             let lost = lost_fields(operation, command, &encoded.said);
-            if best.as_ref().is_none_or(|(least, _)| lost < *least) {
-                best = Some((lost, encoded));
+            let cost = (lost, rule.remember.is_empty());
+            if best.as_ref().is_none_or(|(least, _)| cost < *least) {
+                best = Some((cost, encoded));
             }
         }
     }

@@ -123,18 +123,18 @@ impl Session {
             return Err(InvalidReply::SHAPE);
         }
         let file = self.file.clone();
-        let path = file.response_name_path.as_deref();
-        let name = path.and_then(|path| path.iter().try_fold(value, |value, key| value.get(key)));
-        let has_name = path.is_some();
-        let is_named = |other: &Value<'static>| !has_name || name == Some(other);
+        let response_path = file.response_name_path.as_deref();
+        let event_path = file.event_name_path.as_deref();
+        let is_named = |name: &Value<'static>| is_name(response_path, value, name);
+        let is_event_named = |name: &Value<'static>| is_name(event_path, value, name);
         let is_known = file.requests.iter().any(|rule| is_named(&rule.answer))
-            || file.events.iter().any(|rule| is_named(&rule.name));
+            || file.events.iter().any(|rule| is_event_named(&rule.name));
         if !is_known {
             // The response to a frame that the server could not read.
             let fault = violation(&file, value).ok_or(InvalidReply::SHAPE)?;
             return self.refuse(0, fault, out);
         }
-        let pushed = self.event(&file, value, is_named);
+        let pushed = self.event(&file, value, is_event_named);
         let mut fitting = None;
         let position = self.pending.position(|pending| {
             let rule = &file.requests[pending.rule];
@@ -525,6 +525,11 @@ impl ClientSession for Session {
         let read = syntax.read(&bytes, depth, |value| self.incoming(now, &value, bytes.len(), out));
         read.map_err(|error| InvalidReply(error.violation_kind()))?
     }
+}
+
+/// True if a frame has this name at the place of names, or if there is no such place.
+fn is_name(path: Option<&[String]>, frame: &Value<'_>, name: &Value<'static>) -> bool {
+    path.is_none_or(|path| path.iter().try_fold(frame, |value, key| value.get(key)) == Some(name))
 }
 
 /// The number of keys that a frame of a plan has always.

@@ -110,6 +110,10 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
     let nothing = Root { shape: None, request: None };
     let opens = opens.map(|node| compiler.plan(&node, nothing, problems)).map(required);
     let response_name_path = envelopes.get("response").and_then(name_path);
+    let event_name_path = match envelopes.get("event") {
+        Some(event) => name_path(event),
+        None => response_name_path.clone(),
+    };
     let name_path = envelopes.get("request").and_then(name_path).unwrap_or_default();
     if name_path.is_empty() {
         let place = section("envelope");
@@ -149,6 +153,7 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
         events,
         name_path,
         response_name_path,
+        event_name_path,
         unknown,
         malformed,
         memory: memory.clone(),
@@ -1011,10 +1016,7 @@ impl Compiler<'_> {
     }
 
     fn event(&self, shape: Shape, raw: &Raw, problems: &mut Problems) -> Option<EventRule> {
-        problems.only(
-            raw,
-            &["name", "ok", "frame", "each", "only", "set", "to", "replaces", "dropped"],
-        );
+        problems.only(raw, &["name", "ok", "frame", "each", "only", "to", "replaces", "dropped"]);
         let Shape::Event(event) = shape else { return None };
         let name = raw.get("name").and_then(|name| constant(name, problems));
         let name = name.unwrap_or(Value::Null);

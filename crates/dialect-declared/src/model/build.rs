@@ -113,6 +113,7 @@ pub(crate) fn command(operation: Operation, mut record: Record) -> Result<Comman
                 .ids("messages", &Fault::NoSuchMessage)?
                 .ok_or(RecordError::Missing("messages"))?,
             flow: fields.optional_id("flow", Fault::NoSuchFlow)?,
+            all_or_none: fields.flag("all_or_none").unwrap_or_default(),
         },
         Operation::History => Command::History {
             flow: fields.id("flow", Fault::NoSuchFlow)?,

@@ -237,6 +237,7 @@ fn command_field<'a>(command: &'a Command, field: &str) -> Datum<'a> {
         ) => Datum::optional_id(flow.map(|flow| flow.get())),
         (Command::Edit { text, .. }, "text") => Datum::text(text),
         (Command::Delete { messages, .. }, "messages") => Datum::ids(messages, |id| id.get()),
+        (Command::Delete { all_or_none, .. }, "all_or_none") => Datum::Flag(*all_or_none),
         (Command::History { range, .. }, "window") => Datum::Word(match range {
             HistoryRange::All => "all",
             HistoryRange::Unread => "unread",

@@ -369,7 +369,11 @@ static SEND: [FieldSpec; 11] = [
 ];
 static EDIT: [FieldSpec; 3] =
     [field("message", Type::MessageId), optional("flow", Type::FlowId), field("text", Type::Text)];
-static DELETE: [FieldSpec; 2] = [field("messages", MESSAGE_IDS), optional("flow", Type::FlowId)];
+static DELETE: [FieldSpec; 3] = [
+    field("messages", MESSAGE_IDS),
+    optional("flow", Type::FlowId),
+    optional("all_or_none", Type::Flag),
+];
 static HISTORY: [FieldSpec; 7] = [
     field("flow", Type::FlowId),
     optional("kinds", KINDS),

@@ -8,7 +8,7 @@ use http::request::Parts;
 use std::sync::Arc;
 use tolmach_dialect::{
     Dialect as _, Frame, Handshake, Recognition, RenderContext, Response, Revision, ServerSession,
-    websocket_request,
+    Subscription, websocket_request,
 };
 use tolmach_dialect_action::Action;
 use tolmach_dialect_declared::{BUILT_IN, Revised};
@@ -74,6 +74,22 @@ fn a_token_in_a_subprotocol_needs_no_origin_and_the_first_frame_decides() {
     ] {
         assert_eq!(after(&request, first), revision, "{first}");
     }
+}
+
+#[test]
+fn a_connection_gets_events_from_its_first_frame_on() {
+    let request = handshake("/ws/chat/", "chat");
+    let mut session = accepted(&request).expect("it is accepted");
+    session.authenticated(Some(ANN.identity()));
+    assert_eq!(session.subscription(), Subscription::None);
+    let first = Frame::text(r#"{"action": "get_rooms", "page": 1, "request_id": 1}"#.to_owned());
+    session.decode(fixtures::time(0), &first, &mut Vec::new()).expect("the frame is a request");
+    assert_eq!(session.subscription(), Subscription::AllFlows);
+    // A pin leaves nothing to decide.
+    let pinned = Handshake::new(ConnectionId(1)).request(&request).websocket(true);
+    let mut session = action().accept(&pinned.revision("2025-04")).expect("it is accepted");
+    session.authenticated(Some(ANN.identity()));
+    assert_eq!(session.subscription(), Subscription::AllFlows);
 }
 
 #[test]

@@ -129,8 +129,9 @@ pub fn command() -> BoxedStrategy<Command> {
         ),
         (message_id(), option::of(flow_id()), text())
             .prop_map(|(message, flow, text)| Command::Edit { message, flow, text }),
-        (vec(message_id(), 1..4), option::of(flow_id()))
-            .prop_map(|(messages, flow)| Command::Delete { messages, flow }),
+        (vec(message_id(), 1..4), option::of(flow_id()), any::<bool>()).prop_map(
+            |(messages, flow, all_or_none)| Command::Delete { messages, flow, all_or_none }
+        ),
         (flow_id(), kinds(), range(), any::<bool>()).prop_map(|(flow, kinds, range, mark_read)| {
             let mark_read = mark_read || range == HistoryRange::Unread;
             Command::History { flow, kinds, range, mark_read }

@@ -98,12 +98,15 @@ pub fn answer(command: &Command) -> BoxedStrategy<Answer> {
                 }))
             })
             .boxed(),
-        Command::Delete { messages, .. } => (0..=messages.len())
-            .prop_map(move |count| Answer::Deleted {
-                deleted: messages[..count].to_vec(),
-                left: messages[count..].to_vec(),
-            })
-            .boxed(),
+        Command::Delete { messages, all_or_none, .. } => {
+            let least = if all_or_none { messages.len() } else { 0 };
+            (least..=messages.len())
+                .prop_map(move |count| Answer::Deleted {
+                    deleted: messages[..count].to_vec(),
+                    left: messages[count..].to_vec(),
+                })
+                .boxed()
+        }
         Command::History { flow, kinds, range, .. } => {
             let most = match range {
                 HistoryRange::Newest { limit, .. } => {

@@ -16,6 +16,7 @@ pub(crate) fn administrator() -> Story {
     let delete = || Command::Delete {
         messages: vec![message_id(11), message_id(12)],
         flow: Some(flow_id(CHAT)),
+        all_or_none: false,
     };
     let steps = vec![
         Exchange::refused(&CAROL, list_flows(None, 0, true), Fault::NotAdministrator),

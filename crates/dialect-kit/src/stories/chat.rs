@@ -17,10 +17,13 @@ pub(crate) fn chat() -> Story {
         flow: Some(flow_id(CHAT)),
         text: "Better put".to_owned(),
     };
-    let delete = |ids: &[i64]| Command::Delete {
+    let delete_those = |ids: &[i64], all_or_none| Command::Delete {
         messages: ids.iter().copied().map(message_id).collect(),
         flow: Some(flow_id(CHAT)),
+        all_or_none,
     };
+    let delete = |ids: &[i64]| delete_those(ids, false);
+    let delete_all = |ids: &[i64]| delete_those(ids, true);
     let deleted = |ids: &[i64]| EventKind::Deleted {
         flow: flow_id(CHAT),
         by: ANN.user(),
@@ -182,6 +185,10 @@ pub(crate) fn chat() -> Story {
                 .with_event(deleted(&[13]))
                 .into(),
             Exchange::refused(&ANN, delete(&[12]), Fault::NoSuchMessage).into(),
+            Exchange::granted(&ANN, "all or none", delete_all(&[13, 15]))
+                .with_event(deleted(&[13, 15]))
+                .into(),
+            Exchange::refused(&ANN, delete_all(&[13, 12]), Fault::NotAuthor).into(),
             Exchange::granted(&ANN, "begins", typing(true)).with_event(types(true)).into(),
             Exchange::granted(&ANN, "stops", typing(false)).with_event(types(false)).into(),
             Exchange::refused(

@@ -248,7 +248,7 @@ fn requests_without_a_frame_are_unsupported() {
         Command::AddMembers { flow, users: users.clone() },
         Command::RemoveMembers { flow, users },
         Command::Edit { message: one, flow: None, text: "x".into() },
-        Command::Delete { messages: vec![one], flow: None },
+        Command::Delete { messages: vec![one], flow: None, all_or_none: false },
         Command::GetChanges { since: *NOW, flow: None, limit: 1 },
         Command::ShowTyping { flow, active: true },
     ] {

@@ -108,7 +108,7 @@ fn parts(request: &Request) -> Option<(Method, Expected, RequestData<'_>)> {
             let (flow, message) = (Some((*flow).into()), Some(message));
             (Method::EditedMessage, expected, RequestData { flow, message, ..data })
         }
-        Command::Delete { messages, flow } => {
+        Command::Delete { messages, flow, all_or_none: _ } => {
             let [message] = messages[..] else { return None };
             let expected = Expected::Deleted { message };
             let message = Some(RequestMessage { id: message.get(), ..Default::default() });

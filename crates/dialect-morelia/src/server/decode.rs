@@ -189,7 +189,8 @@ fn command(method: Method, user: Option<UserId>, values: &mut Values) -> Checked
             text: values.required_text("/data/message/text")?,
         },
         Method::DeleteMessage => {
-            Command::Delete { messages: vec![message(values)?], flow: flow(values)? }
+            let messages = vec![message(values)?];
+            Command::Delete { messages, flow: flow(values)?, all_or_none: false }
         }
     })
 }

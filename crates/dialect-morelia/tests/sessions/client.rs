@@ -74,7 +74,7 @@ fn requests_and_their_answers_survive_the_wire() {
         (list(), Answer::Flows(Vec::new())),
         (send(content, Some("7")), Answer::Sent { message: None, repeated: false }),
         (
-            Command::Delete { messages: vec![message_id(9)], flow: None },
+            Command::Delete { messages: vec![message_id(9)], flow: None, all_or_none: false },
             Answer::Deleted { deleted: vec![message_id(9)], left: Vec::new() },
         ),
     ] {
@@ -210,7 +210,8 @@ fn other_requests_are_unsupported() {
         grant: GrantKind::Pair,
     };
     let edit = Command::Edit { message: message_id(1), flow: None, text: "x".into() };
-    let two = Command::Delete { messages: vec![message_id(1), message_id(2)], flow: None };
+    let messages = vec![message_id(1), message_id(2)];
+    let two = Command::Delete { messages, flow: None, all_or_none: false };
     let history = Command::History {
         flow: flow_id(5),
         kinds: FlowKindFilter::Any,

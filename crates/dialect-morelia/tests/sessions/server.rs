@@ -155,7 +155,7 @@ fn every_request_is_decoded() {
         (
             signed("delete_message", json!({"message": {"id": 9}})),
             signature(),
-            Command::Delete { messages: vec![message_id(9)], flow: None },
+            Command::Delete { messages: vec![message_id(9)], flow: None, all_or_none: false },
         ),
     ] {
         let request = decode(&mut *server(), &frame);

@@ -97,7 +97,7 @@ fn command<'a>(command: &'a Command, login: &'a str) -> Option<EncodedRequest<'a
             let fields = wire::Request { id: flow.get().into(), ..empty };
             (Operation::DeleteRoom, Expected::RoomDeleted { flow: *flow }, fields)
         }
-        Command::Delete { messages, flow: _ } => {
+        Command::Delete { messages, flow: _, all_or_none: _ } => {
             // Several messages would take several requests, of which some could be refused.
             let [message] = messages[..] else { return None };
             let fields = wire::Request { id: message.get().into(), ..empty };

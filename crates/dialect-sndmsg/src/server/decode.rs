@@ -58,7 +58,8 @@ pub(super) fn command(
             Command::DeleteFlow { flow: room("id", request.id)?, kinds: FlowKindFilter::Any }
         }
         Operation::DeleteMessage => {
-            Command::Delete { messages: vec![message(request.id)?], flow: None }
+            let messages = vec![message(request.id)?];
+            Command::Delete { messages, flow: None, all_or_none: false }
         }
         Operation::EditMessage => Command::Edit {
             message: message(request.id)?,

@@ -120,7 +120,7 @@ fn a_frame_about_something_else_than_the_request_is_a_push() {
     encode_numbered(
         &mut *client,
         1,
-        Command::Delete { messages: vec![message_id(11)], flow: None },
+        Command::Delete { messages: vec![message_id(11)], flow: None, all_or_none: false },
     );
     assert!(matches!(
         &read(&mut *client, r#"{"type":"DELETE_MSG","id":12}"#)[..],
@@ -155,7 +155,11 @@ fn requests_without_a_frame_are_unsupported() {
             grant: GrantKind::Nothing,
         }),
         request(Command::OpenChat { with: UserRef::Me }),
-        request(Command::Delete { messages: vec![message_id(11), message_id(12)], flow: None }),
+        request(Command::Delete {
+            messages: vec![message_id(11), message_id(12)],
+            flow: None,
+            all_or_none: false,
+        }),
         request(Command::Send(Box::new(NewMessage {
             flow: flow_id(CHAT),
             kinds: FlowKindFilter::Any,

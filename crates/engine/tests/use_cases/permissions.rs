@@ -79,7 +79,11 @@ async fn permissions_in_a_group() {
         ),
         (
             "delete",
-            |_, message, _| Command::Delete { messages: vec![message], flow: None },
+            |_, message, _| Command::Delete {
+                messages: vec![message],
+                flow: None,
+                all_or_none: false,
+            },
             Err(Fault::NoSuchMessage),
             Err(Fault::NotAuthor),
             Ok(()),
@@ -146,7 +150,8 @@ async fn an_administrator_reads_everything_but_writes_only_where_a_member_has_bu
         "the right must be claimed"
     );
     let edit = || Command::Edit { message, flow: Some(flow), text: "no".into() };
-    let delete = || Command::Delete { messages: vec![message], flow: Some(flow) };
+    let delete =
+        || Command::Delete { messages: vec![message], flow: Some(flow), all_or_none: false };
     for command in [send(flow, "x"), edit(), delete()] {
         assert_eq!(
             fixture.execute_as(&admin, Authority::Administrator, command).await,

@@ -73,7 +73,7 @@ async fn readers_by_time_wait_for_earlier_commit_times() {
             changes.messages.iter().map(|message| message.id.get()).collect()
         };
         assert!(!ids(&seen).contains(&late.id.get()), "{seen:?}");
-        let page = store.changes_after(before, 100).await.unwrap();
+        let page = store.changes_after(before, None, 100).await.unwrap();
         assert_eq!(page.until, since);
         // A flow that changed later is told, so that one that changes always is told at all.
         assert!(page.flows.contains(&(two.id, late.version)), "{page:?}");
@@ -173,8 +173,14 @@ impl Load {
 
     async fn delete(&self, messages: Vec<MessageId>) {
         let by = self.author.id;
-        let deletion =
-            DeleteMessages { messages, flow: None, by, administrator: false, origin: None };
+        let deletion = DeleteMessages {
+            messages,
+            flow: None,
+            all_or_none: false,
+            by,
+            administrator: false,
+            origin: None,
+        };
         self.store.delete(deletion, now()).await.unwrap();
     }
 
@@ -225,7 +231,7 @@ async fn follow_log(
     let (mut since, mut seen) = (since, BTreeSet::new());
     loop {
         let is_last = ended.load(Ordering::Acquire);
-        let page = store.changes_after(since, 3).await.expect("the store answers");
+        let page = store.changes_after(since, None, 3).await.expect("the store answers");
         assert!(page.until >= since, "time went back");
         for event in page.events {
             assert!(event.committed_at > Some(since) && event.committed_at <= Some(page.until));

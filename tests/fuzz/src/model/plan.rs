@@ -35,7 +35,7 @@ pub(crate) enum Step {
 pub(crate) enum Action {
     Send { flow: u8, key: Option<u8>, reply_to: Option<u8> },
     Edit { message: u8, names_flow: bool },
-    Delete { messages: [u8; 2], flow: u8 },
+    Delete { messages: [u8; 2], flow: u8, all_or_none: bool },
     History { flow: u8, range: Range, mark_read: bool },
     ListFlows { limit: Option<u8>, offset: u8, members: bool },
     GetFlow { flow: u8, members: bool },

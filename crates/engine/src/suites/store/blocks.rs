@@ -85,6 +85,7 @@ pub async fn a_blocked_user_cannot_write_in_the_chat_with_the_blocker(fixture: &
     let deletion = DeleteMessages {
         messages: vec![before.id],
         flow: None,
+        all_or_none: false,
         by: boris.id,
         administrator: false,
         origin: None,
