@@ -2,8 +2,9 @@
 
 use crate::caller::Caller;
 use crate::contacts::wants_contacts;
+use crate::ports::ReadMark;
 use crate::{DeferredWork, Engine, Handled, Principal, Submission, Submitted};
-use tolmach_domain::{Answer, Authority, Command, Fault, Origin, Timestamp, UserId};
+use tolmach_domain::{Answer, Authority, Command, Fault, HistoryRange, Origin, Timestamp, UserId};
 
 impl Engine {
     /// Checks the permission for a command and carries it out.
@@ -32,22 +33,28 @@ impl Engine {
         };
         match sending.await {
             Ok(pending) => Submitted::Pending(Box::pin(async move {
-                Handled { principal, outcome: pending.await, deferred: None }
+                Handled { principal, outcome: pending.await, deferred: None, read_mark: None }
             })),
-            Err(fault) => {
-                Submitted::Done(Handled { principal, outcome: Err(fault), deferred: None })
-            }
+            Err(fault) => Submitted::Done(Handled {
+                principal,
+                outcome: Err(fault),
+                deferred: None,
+                read_mark: None,
+            }),
         }
     }
 
     async fn handle(&self, submission: Submission, now: Timestamp) -> Handled {
         let mut deferred = None;
         let caller = submission.caller;
+        let moves_mark = moves_read_mark(&submission.command);
         let (principal, outcome) = match self.carry_out(submission, now, &mut deferred).await {
             Ok((principal, answer)) => (principal, Ok(answer)),
             Err(fault) => (caller, Err(fault)),
         };
-        Handled { principal, outcome, deferred }
+        let viewer = principal.filter(|_| moves_mark).map(|principal| principal.identity.user);
+        let read_mark = viewer.and_then(|viewer| read_mark(viewer, &outcome));
+        Handled { principal, outcome, deferred, read_mark }
     }
 
     /// Carries out commands that need no profile, and hands the others to [`Self::as_user`].
@@ -122,9 +129,11 @@ impl Engine {
                 self.list_flows(caller, limit, offset, members).await
             }
             Command::Edit { message, flow, text } => self.edit(caller, message, flow, text).await,
-            Command::Delete { messages, flow } => self.delete(caller, messages, flow).await,
-            Command::History { flow, kinds, range, mark_read } => {
-                self.history(caller, flow, kinds, range, mark_read).await
+            Command::Delete { messages, flow, all_or_none } => {
+                self.delete(caller, messages, flow, all_or_none).await
+            }
+            Command::History { flow, kinds, range, mark_read: _ } => {
+                self.history(caller, flow, kinds, range).await
             }
             Command::GetChanges { since, flow, limit } => {
                 self.get_changes(caller, since, flow, limit).await
@@ -169,4 +178,19 @@ impl Engine {
 
 fn granted((answer, principal): (Answer, Option<Principal>)) -> (Option<Principal>, Answer) {
     (principal, answer)
+}
+
+/// True if a command moves the caller's read mark.
+fn moves_read_mark(command: &Command) -> bool {
+    match command {
+        Command::History { range, mark_read, .. } => *mark_read || *range == HistoryRange::Unread,
+        _ => false,
+    }
+}
+
+/// The mark of a user who has read the messages of an answer; `None` if there are none.
+fn read_mark(viewer: UserId, outcome: &Result<Answer, Fault>) -> Option<ReadMark> {
+    let Ok(Answer::History(page)) = outcome else { return None };
+    let last = page.messages.last()?;
+    Some(ReadMark { flow: page.flow, viewer, version: last.posted })
 }

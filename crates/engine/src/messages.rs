@@ -1,13 +1,14 @@
 //! Messages, history and changes.
 
 use crate::Engine;
+use crate::ErrorChain;
 use crate::caller::Caller;
 use crate::faults::store_fault;
 use crate::limits::{
     BATCH_LIMIT, LOGIN_LIMIT, PAGE_LIMIT, check_content, check_name, check_storable,
     check_text_size,
 };
-use crate::ports::{DeleteMessages, EditMessage, HistoryQuery, PostMessage, Posted};
+use crate::ports::{DeleteMessages, EditMessage, HistoryQuery, PostMessage, Posted, ReadMark};
 use std::future::Future;
 use std::sync::Arc;
 use tolmach_domain::{
@@ -77,6 +78,7 @@ impl Engine {
         caller: &Caller,
         messages: Vec<MessageId>,
         flow: Option<FlowId>,
+        all_or_none: bool,
     ) -> Result<Answer, Fault> {
         if messages.is_empty() || messages.len() > BATCH_LIMIT {
             return Err(Fault::invalid("messages", format!("must be 1 to {BATCH_LIMIT}")));
@@ -85,6 +87,7 @@ impl Engine {
         let deletion = DeleteMessages {
             messages,
             flow,
+            all_or_none,
             by: caller.user.id,
             administrator: caller.administrator,
             origin: caller.origin.clone(),
@@ -106,7 +109,6 @@ impl Engine {
         flow: FlowId,
         kinds: FlowKindFilter,
         range: HistoryRange,
-        mark_read: bool,
     ) -> Result<Answer, Fault> {
         self.visible_flow(caller, flow, kinds).await?;
         let limit = match range {
@@ -115,9 +117,18 @@ impl Engine {
         };
         let viewer = caller.user.id;
         let max_bytes = self.policy.max_answer_bytes;
-        let query = HistoryQuery { flow, viewer, range, limit, max_bytes, mark_read };
+        let query = HistoryQuery { flow, viewer, range, limit, max_bytes };
         let page = self.ports.store.history(query).await.map_err(store_fault)?;
         Ok(Answer::History(Box::new(page)))
+    }
+
+    /// Moves a read mark once its user has got the answer. If that fails, the user reads the same
+    /// messages again.
+    pub async fn move_read_mark(&self, mark: ReadMark) {
+        if let Err(error) = self.ports.store.move_read_mark(mark).await {
+            let (flow, user, error) = (mark.flow, mark.viewer, ErrorChain(&error));
+            tracing::warn!(%flow, %user, %error, "a read mark cannot be moved");
+        }
     }
 
     pub(crate) async fn get_changes(

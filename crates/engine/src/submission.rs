@@ -1,6 +1,7 @@
 //! A request to the engine, and its result.
 
 use crate::Principal;
+use crate::ports::ReadMark;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -33,6 +34,9 @@ pub struct Handled {
     pub outcome: Result<Answer, Fault>,
     /// See [`DeferredWork`].
     pub deferred: Option<DeferredWork>,
+    /// The read mark to move once the caller has got the answer: what a peer never took stays
+    /// unread. See [`Engine::move_read_mark`](crate::Engine::move_read_mark).
+    pub read_mark: Option<ReadMark>,
 }
 
 /// A [`Submission`] that is ordered before every later one of the same user.

@@ -10,6 +10,7 @@ use std::time::Instant;
 use tokio::time::timeout;
 use tolmach_dialect::{Correlation, Request, Response, Revision};
 use tolmach_domain::{Answer, Command, ConnectionId, Fault, FlowId, Origin};
+use tolmach_engine::ports::ReadMark;
 use tolmach_engine::{Handled, Principal, Submission, Submitted};
 
 /// The origin of requests.
@@ -27,6 +28,8 @@ pub(crate) struct Completed {
     pub(crate) response: Response,
     /// The identity of the caller after the request, with its expiry.
     pub(crate) principal: Option<Principal>,
+    /// The read mark to move once the response was handed to the caller's socket.
+    pub(crate) read_mark: Option<ReadMark>,
     /// The flow that the request changed.
     flow: Option<FlowId>,
 }
@@ -35,7 +38,7 @@ impl Completed {
     /// A request that changed no flow and had no caller.
     #[cfg(test)]
     pub(crate) fn without_flow(response: Response) -> Self {
-        Self { response, principal: None, flow: None }
+        Self { response, principal: None, read_mark: None, flow: None }
     }
 
     /// The backlog that the response has to wait for, if the delivery of the changed flow lags.
@@ -94,7 +97,7 @@ pub(crate) async fn submit(
     };
     let caller = match caller {
         Ok(caller) => caller,
-        Err(fault) => return Outcome::Completed(record.complete(None, Err(fault))),
+        Err(fault) => return Outcome::Completed(record.complete(None, Err(fault), None)),
     };
     let origin = Some(Origin {
         connection: requester.connection,
@@ -104,15 +107,15 @@ pub(crate) async fn submit(
     let address = Some(requester.address);
     let submission = Submission { caller, authority, origin, address, command };
     match state.engine.submit(submission).await {
-        Submitted::Done(Handled { principal, outcome, deferred }) => {
+        Submitted::Done(Handled { principal, outcome, deferred, read_mark }) => {
             if let Some(deferred) = deferred {
                 state.tasks.spawn(deferred);
             }
-            Outcome::Completed(record.complete(principal, outcome))
+            Outcome::Completed(record.complete(principal, outcome, read_mark))
         }
         Submitted::Pending(pending) => Outcome::Pending(Box::pin(async move {
             let Handled { principal, outcome, .. } = pending.await;
-            record.complete(principal, outcome)
+            record.complete(principal, outcome, None)
         })),
     }
 }
@@ -138,7 +141,12 @@ struct Record {
 }
 
 impl Record {
-    fn complete(self, principal: Option<Principal>, outcome: Result<Answer, Fault>) -> Completed {
+    fn complete(
+        self,
+        principal: Option<Principal>,
+        outcome: Result<Answer, Fault>,
+        read_mark: Option<ReadMark>,
+    ) -> Completed {
         let Self { dialect, revision, started, operation, flow, correlation } = self;
         let result = outcome.as_ref().map_or_else(Fault::name, |_| "ok");
         dialect.metrics.request(revision, operation, result, started.elapsed());
@@ -156,6 +164,7 @@ impl Record {
             Err(_) => None,
         };
         let identity = principal.map(|principal| principal.identity);
-        Completed { response: Response { correlation, identity, outcome }, principal, flow }
+        let response = Response { correlation, identity, outcome };
+        Completed { response, principal, read_mark, flow }
     }
 }

@@ -1,6 +1,6 @@
 //! Tests of the statements: their query plans, and their parameters.
 
-use crate::batch::HOUSEKEEPING;
+use crate::batch::housekeeping_statements;
 use crate::connect::{Target, Use, migrate};
 use crate::sql::{self, ChangesScope, FlowScope};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
@@ -65,6 +65,7 @@ async fn postgres_has_an_index_for_every_hot_statement() {
         let keyed = name.starts_with("keys") || name == "flow key";
         let kind = |number: usize| match (number, number % 2) {
             (_, 1) if keyed => "text",
+            _ if name.starts_with("photos") => "text",
             _ if name.starts_with("login_counters") => "bytea",
             (0, _) if name.contains("external id") => "text",
             (2.., _) if name.starts_with("objects of external") => "bytea",
@@ -116,6 +117,8 @@ fn statements_name_each_parameter_once_in_ascending_order() {
         &sql::ADD_EXTERNAL_IDS,
         &sql::OBJECTS_OF_EXTERNAL_IDS,
         &sql::EXTERNAL_IDS_OF_OBJECTS,
+        &sql::PHOTOS_OF_USERS,
+        &sql::PHOTOS_OF_FLOWS,
     ];
     for (statement, length) in statements
         .into_iter()
@@ -137,6 +140,9 @@ fn statements(backend: DbBackend) -> Vec<(String, &'static str)> {
         ("newest".into(), &sql::NEWEST_MESSAGES),
         ("newest up to".into(), &sql::NEWEST_MESSAGES_UP_TO),
         ("skip".into(), sql::SKIP_MESSAGES),
+        ("counted blocks".into(), sql::COUNTED_BLOCKS),
+        ("uncounted messages".into(), sql::COUNT_UNCOUNTED),
+        ("block at an offset".into(), sql::BLOCK_AT_OFFSET),
         ("unread".into(), &sql::UNREAD_MESSAGES),
         ("messages after".into(), &sql::MESSAGES_AFTER),
         ("ids of all flows".into(), sql::flow_ids(FlowScope::All)),
@@ -146,6 +152,7 @@ fn statements(backend: DbBackend) -> Vec<(String, &'static str)> {
         ("flow and membership".into(), &sql::FLOW_AND_MEMBERSHIP),
         ("acquaintances".into(), sql::acquaintances(backend)),
         ("versions".into(), sql::TAKE_VERSIONS),
+        ("changed flows of some".into(), sql::some_flows_changed_after(backend)),
         ("flow key".into(), &sql::FLOW_KEY),
         ("has business member".into(), sql::HAS_BUSINESS_MEMBER),
         ("block in chat".into(), sql::BLOCK_IN_CHAT),
@@ -186,11 +193,13 @@ fn statements(backend: DbBackend) -> Vec<(String, &'static str)> {
         ("login_counters", &sql::LOGIN_COUNTERS),
         ("objects of external ids", &sql::OBJECTS_OF_EXTERNAL_IDS),
         ("external ids of objects", &sql::EXTERNAL_IDS_OF_OBJECTS),
+        ("photos of users", &sql::PHOTOS_OF_USERS),
+        ("photos of flows", &sql::PHOTOS_OF_FLOWS),
     ] {
         statements.extend(
             [1, 64].map(|length| (format!("{name} {length}"), statement.sql(backend, length))),
         );
     }
-    statements.extend(HOUSEKEEPING.map(|(name, sql)| (name.to_owned(), sql)));
+    statements.extend(housekeeping_statements());
     statements
 }

@@ -15,8 +15,14 @@ pub trait EventLog: Send + Sync + 'static {
     /// commits are complete. It never goes back.
     async fn last_commit_time(&self) -> Result<Timestamp, StoreError>;
 
-    /// Changes committed strictly after a time: at most `limit` flows and `limit` events.
-    async fn changes_after(&self, after: Timestamp, limit: u32) -> Result<ChangesPage, StoreError>;
+    /// Changes committed strictly after a time: at most `limit` flows and `limit` events. With
+    /// `flows`, only these flows are read, without a limit.
+    async fn changes_after(
+        &self,
+        after: Timestamp,
+        flows: Option<&[FlowId]>,
+        limit: u32,
+    ) -> Result<ChangesPage, StoreError>;
 }
 
 /// Changes committed after one time and up to another.

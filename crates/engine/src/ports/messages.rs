@@ -42,8 +42,11 @@ pub trait MessageStore: Send + Sync + 'static {
     -> Result<Deleted, StoreError>;
 
     /// Messages of a flow, oldest first, without the deleted ones; see [`HistoryQuery`]. An absent
-    /// flow is `NoSuchFlow`; the caller checks the membership.
+    /// flow is `NoSuchFlow`; the caller checks the membership. Moves no read mark.
     async fn history(&self, query: HistoryQuery) -> Result<MessagePage, StoreError>;
+
+    /// Moves a read mark forward, never back. A user who is not a member has none.
+    async fn move_read_mark(&self, mark: ReadMark) -> Result<(), StoreError>;
 
     /// Changes strictly after `since` in the flows of `user`, or in one of them; see [`Changes`].
     ///
@@ -133,6 +136,8 @@ pub struct DeleteMessages {
     pub messages: Vec<MessageId>,
     /// The flow that they must be in.
     pub flow: Option<FlowId>,
+    /// True if nothing is deleted unless all of them can be.
+    pub all_or_none: bool,
     /// The user who deletes.
     pub by: UserId,
     /// True if deleted as administrator: neither membership nor authorship is needed.
@@ -144,7 +149,8 @@ pub struct DeleteMessages {
 /// Result of [`DeleteMessages`]. One event is published for each flow.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Deleted {
-    /// Deleted, in the order of the request.
+    /// Deleted, in the order of the request. None where all or none were to be deleted and the
+    /// other two have some.
     pub deleted: Vec<MessageId>,
     /// Left: messages of other authors, in flows that the caller is a member of.
     pub not_author: Vec<MessageId>,
@@ -170,7 +176,15 @@ pub struct HistoryQuery {
     /// that do not fit are left out, the oldest ones first, or the newest ones of
     /// [`HistoryRange::Unread`].
     pub max_bytes: usize,
-    /// True if the viewer's read mark moves forward to the last message returned;
-    /// [`HistoryRange::Unread`] always moves it. A viewer who is not a member has no mark.
-    pub mark_read: bool,
+}
+
+/// The place up to which a user has read a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadMark {
+    /// The flow.
+    pub flow: FlowId,
+    /// The user who has read.
+    pub viewer: UserId,
+    /// The version at which the last message read was posted.
+    pub version: Version,
 }

@@ -15,13 +15,14 @@ mod login_counters;
 mod mail;
 mod messages;
 mod passwords;
+mod retention;
 mod sessions;
 mod signer;
 mod store;
 mod users;
 mod world;
 
-pub use blobs::Blobs;
+pub use blobs::{Blobs, StoredBlob};
 pub use blocks::BlockStore;
 pub use bus::{Bus, BusReceiver, Signal, Topic};
 pub use clock::Clock;
@@ -36,15 +37,16 @@ pub use login_counters::{Counter, CounterKey, LoginCounterStore};
 pub use mail::{Mail, Mailer};
 pub use messages::{
     DeleteMessages, Deleted, EditMessage, HistoryQuery, MessageStore, PendingMessage, PostMessage,
-    Posted,
+    Posted, ReadMark,
 };
 pub use passwords::{HashClass, HashOrigin, PasswordCheck, PasswordError, Passwords};
+pub use retention::{FlowRetention, PruneCount, PruneStep, Retention, RetentionStore};
 pub use sessions::{NewSession, Rotation, Session, SessionStore, TokenHash};
 pub use signer::{AccessClaims, Signer};
 pub use store::Store;
 pub use users::{Account, AccountKey, NewUser, UserChange, UserStore};
 pub use world::{
-    ImportChunk, ImportFlow, ImportMember, ImportMessage, ImportNote, ImportOutcomes,
-    ImportPosition, ImportUser, Imported, LastIds, StoredFlow, StoredMember, StoredUser,
-    WorldStore,
+    IdentifierOwner, ImportChunk, ImportFlow, ImportMember, ImportMessage, ImportNote,
+    ImportOutcomes, ImportPosition, ImportState, ImportUser, Imported, LastIds, StoredFlow,
+    StoredMember, StoredUser, WorldStore,
 };

@@ -105,6 +105,9 @@ impl Fixture {
         if let Some(deferred) = handled.deferred {
             deferred.await;
         }
+        if let Some(mark) = handled.read_mark {
+            self.engine.move_read_mark(mark).await;
+        }
         handled.outcome
     }
 

@@ -171,6 +171,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let timer = sleep_until(armed);
         tokio::pin!(timer);
         loop {
+            if !self.session.read_marks.is_empty() {
+                // Boxed like everything that happens rarely.
+                Box::pin(self.move_read_marks()).await?;
+            }
             let reading = self.pipeline.accepts_frames();
             self.prepare_reading(reading);
             let inbound = self.socket.get_ref().next_time().filter(|_| reading);
@@ -352,7 +356,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     async fn run_step(&mut self, step: Step) -> Result<(), End> {
         match step {
-            Step::Request(request) => self.carry_out(request).await,
+            Step::Request(request) => {
+                self.move_read_marks().await?;
+                self.carry_out(request).await;
+            }
             Step::Reject(violation) => self.reject(violation).await?,
             Step::End(End::Close(close, reason)) => return self.end(close, reason).await,
             Step::End(end @ (End::Gone | End::Evicted(_))) => return Err(end),
@@ -454,6 +461,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.push_responses(frames);
     }
 
+    /// Moves the read marks of responses, once the socket has taken them. A peer that does not take
+    /// them reads the same messages again when it comes back.
+    async fn move_read_marks(&mut self) -> Result<(), End> {
+        if self.session.read_marks.is_empty() {
+            return Ok(());
+        }
+        self.write().await?;
+        for mark in std::mem::take(&mut self.session.read_marks) {
+            self.session.state.engine.move_read_mark(mark).await;
+        }
+        Ok(())
+    }
+
     fn push_responses(&mut self, frames: impl IntoIterator<Item = Frame>) {
         let buffer = &mut self.session.send_half().buffer;
         frames.into_iter().for_each(|frame| buffer.push_response(encode(frame)));
@@ -544,8 +564,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let mut shared = WaitingBytes::new(private.account().clone());
         loop {
             let buffer = &self.session.send_half().buffer;
-            let bytes = buffer.private_bytes();
-            shared.set(buffer.remaining() - bytes);
+            let bytes = buffer.private_memory();
+            shared.set(buffer.shared_bytes());
             private.resize(bytes).map_err(|_| End::Evicted(Eviction::Memory))?;
             let wanted = self.session.expires.map_or(deadline, |expires| expires.min(deadline));
             if timer.deadline() != wanted {

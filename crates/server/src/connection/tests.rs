@@ -4,7 +4,7 @@
 use super::connection::{Connection, websocket_config};
 use super::inbound::Inbound;
 use super::session::ConnectionSession;
-use crate::hub::Subscriber;
+use crate::hub::{Hub, Subscriber};
 use crate::options::Limits;
 use crate::places::Client;
 use crate::test_support::{TestServer, settle, toy};
@@ -16,7 +16,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tolmach_dialect::Handshake;
-use tolmach_domain::{FlowId, UserId};
+use tolmach_domain::{Authority, FlowId, UserId};
 use tolmach_engine::ports::{FlowLimits, FlowStore, UserStore};
 
 /// The bytes that the stream between a connection and its peer holds.
@@ -102,6 +102,13 @@ async fn server(limits: Limits) -> (TestServer, FlowId) {
     let group = server.backend.group(&users).await;
     settle().await;
     (server, group)
+}
+
+/// Subscribes a connection without a task for the user `ann`.
+async fn subscribe_ann(hub: &Hub, subscriber: &Arc<Subscriber>, flow: FlowId) {
+    let ann = UserId::new(1).unwrap();
+    let reader = (ann, Authority::Member);
+    hub.subscribe_to_flow(subscriber, ann, reader, flow, false).await.unwrap();
 }
 
 fn is_connected(server: &TestServer, peer: &Peer) -> bool {
@@ -304,7 +311,7 @@ async fn writers_wait_in_turn_while_a_subscriber_is_behind_and_no_reader_is_clos
     }
     // A subscriber whose task has no turn.
     let behind = hub.connect(server.state.new_connection());
-    hub.subscribe_to_flow(&behind, UserId::new(1).unwrap(), group, false).await.unwrap();
+    subscribe_ann(hub, &behind, group).await;
     let (mut sent, mut responses, mut held_back) = ([0; 2], [0; 2], 0);
     while responses != [MESSAGES; 2] {
         for index in 0..writers.len() {
@@ -348,7 +355,7 @@ async fn nothing_more_is_read_from_a_writer_whose_response_waits() {
     let mut writer = Peer::connect(&server, 1 << 20).await;
     writer.login("bob").await;
     let behind = hub.connect(server.state.new_connection());
-    hub.subscribe_to_flow(&behind, UserId::new(1).unwrap(), group, false).await.unwrap();
+    subscribe_ann(hub, &behind, group).await;
     assert_eq!(writer.request(&format!("send {group} first")).await, "ok first");
     settle().await;
     writer.send(format!("send {group} second")).await;

@@ -188,19 +188,15 @@ impl Hub {
         Some(outcome)
     }
 
-    /// The time up to which everything that changed no message was received.
-    pub(super) fn reconciled_until(&self) -> Timestamp {
-        lock(&self.tracker).reconciled_until()
-    }
-
-    /// Notes that everything up to a time was received.
-    pub(super) fn reconciled(&self, until: Timestamp) {
-        lock(&self.tracker).reconciled(until);
+    /// See [`EventTracker::read_after`](super::event_tracker::EventTracker::read_after).
+    pub(super) fn read_after(&self) -> Timestamp {
+        lock(&self.tracker).read_after()
     }
 
     /// Delivers those events of a page that were not received, and sees to it that the flows which
-    /// are behind it are filled.
-    pub(super) fn reconcile(&self, page: ChangesPage) {
+    /// are behind it are filled. `of_all_flows` is false if it was read for
+    /// [`Self::subscribed_flows`].
+    pub(super) fn reconcile(&self, page: ChangesPage, of_all_flows: bool) {
         let mut tracker = lock(&self.tracker);
         for event in page.events {
             let Some(committed_at) = event.committed_at.filter(|at| tracker.is_new(*at)) else {
@@ -211,12 +207,12 @@ impl Hub {
             self.deliver(&event, |user, flow| tracker.is_latest_change(committed_at, user, flow));
             tracker.insert(committed_at, event);
         }
-        tracker.reconciled(page.until);
+        tracker.reconciled(page.until, of_all_flows);
         for (flow, version) in page.flows {
             let mut flows = self.flows_with(flow);
             let behind =
                 flows.get_mut(&flow).filter(|subscribers| subscribers.position() < version);
-            if behind.is_some_and(FlowSubscribers::begin_filling) {
+            if behind.is_some_and(FlowSubscribers::begin_another_read) {
                 self.repair(Repair::Gap(flow));
             }
         }

@@ -8,6 +8,8 @@ use tolmach_domain::{Event, EventKind, FlowId, Timestamp, UserId};
 pub(super) struct EventTracker {
     /// Everything that was committed up to this time was received.
     reconciled_until: Timestamp,
+    /// The time after which the store is read next.
+    read_after: Timestamp,
     /// The later events that were received.
     received: BTreeMap<Timestamp, Arc<Event>>,
     reconciliations: u64,
@@ -16,7 +18,12 @@ pub(super) struct EventTracker {
 impl EventTracker {
     /// A tracker of what is committed after `now`.
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { reconciled_until: now, received: BTreeMap::new(), reconciliations: 0 }
+        Self {
+            reconciled_until: now,
+            read_after: now,
+            received: BTreeMap::new(),
+            reconciliations: 0,
+        }
     }
 
     /// The number of reconciliations with the store so far.
@@ -24,9 +31,10 @@ impl EventTracker {
         self.reconciliations
     }
 
-    /// The time up to which everything was received.
-    pub(super) fn reconciled_until(&self) -> Timestamp {
-        self.reconciled_until
+    /// The time after which the store is read next: not after the one up to which everything was
+    /// received.
+    pub(super) fn read_after(&self) -> Timestamp {
+        self.read_after
     }
 
     /// True if the event that was committed at this time was not received yet.
@@ -39,9 +47,15 @@ impl EventTracker {
         self.received.insert(committed_at, event);
     }
 
-    /// Notes that everything up to a time was received.
-    pub(super) fn reconciled(&mut self, until: Timestamp) {
+    /// Notes that everything up to a time was received. `of_all_flows` is false if the store was
+    /// read for the flows only that had subscribers then: those that have got some meanwhile were
+    /// left out, and the next read begins where this one did. A flow that got its first subscriber
+    /// before this read began is not among them: its version was read after the last
+    /// reconciliation ended, or is read again.
+    pub(super) fn reconciled(&mut self, until: Timestamp, of_all_flows: bool) {
         self.reconciliations += 1;
+        let read_after = if of_all_flows { until } else { self.reconciled_until };
+        self.read_after = self.read_after.max(read_after);
         self.reconciled_until = self.reconciled_until.max(until);
         self.received.retain(|committed_at, _| *committed_at > until);
     }
@@ -114,11 +128,30 @@ mod tests {
         }
         tracker.insert(time(12), ended);
         assert!(tracker.is_new(time(11)) && !tracker.is_new(time(12)));
-        tracker.reconciled(time(12));
+        tracker.reconciled(time(12), true);
         for (number, new) in [(11, false), (12, false), (13, true)] {
             assert_eq!(tracker.is_new(time(number)), new, "{number}");
         }
         assert!(tracker.received.is_empty());
+    }
+
+    #[test]
+    fn a_read_of_some_flows_is_followed_by_one_from_where_it_began() {
+        let mut tracker = EventTracker::new(time(10));
+        for (until, of_all_flows, read_after, received_until) in [
+            (20, true, 20, 20),
+            (30, false, 20, 30),
+            (40, false, 30, 40),
+            // A page that was cut before the end of the last one.
+            (35, true, 35, 40),
+            (50, true, 50, 50),
+            (50, false, 50, 50),
+        ] {
+            tracker.reconciled(time(until), of_all_flows);
+            assert_eq!(tracker.read_after(), time(read_after), "{until}");
+            assert!(!tracker.is_new(time(received_until)), "{until}");
+            assert!(tracker.is_new(time(received_until + 1)), "{until}");
+        }
     }
 
     #[test]

@@ -30,8 +30,9 @@ pub(super) struct FlowSubscribers {
     /// Events that came too early, by their first version.
     held: BTreeMap<Version, Arc<Event>>,
     held_bytes: usize,
-    /// True if an event was dropped since the store was last read.
-    dropped: bool,
+    /// True if the store is to be read once more: since it was last read, an event was dropped, or
+    /// found missing.
+    read_again: bool,
     /// True while the gap is being filled from the store.
     filling: bool,
     /// Events up to the position that the subscribers were not sent yet.
@@ -53,7 +54,7 @@ impl FlowSubscribers {
             position,
             held: BTreeMap::new(),
             held_bytes: 0,
-            dropped: false,
+            read_again: false,
             filling: false,
             pending: Vec::new(),
             pending_bytes: 0,
@@ -156,7 +157,7 @@ impl FlowSubscribers {
                 self.held_bytes += event.size();
                 self.held.insert(first, event.clone());
             } else {
-                self.dropped = true;
+                self.read_again = true;
             }
             return false;
         }
@@ -185,9 +186,16 @@ impl FlowSubscribers {
         !std::mem::replace(&mut self.filling, true)
     }
 
+    /// The same where the store is known to have more than the position: if the gap is being filled
+    /// already, it is read once more, because the read under way may have begun before that.
+    pub(super) fn begin_another_read(&mut self) -> bool {
+        self.read_again |= self.filling;
+        self.begin_filling()
+    }
+
     /// The position after which the store is read next.
     pub(super) fn begin_read(&mut self) -> Version {
-        self.dropped = false;
+        self.read_again = false;
         self.position
     }
 
@@ -230,7 +238,7 @@ impl FlowSubscribers {
         self.held.append(&mut after);
         self.release(&mut ready);
         self.enqueue(ready);
-        let filled = complete && self.held.is_empty() && !self.dropped;
+        let filled = complete && self.held.is_empty() && !self.read_again;
         self.filling = !filled;
         filled
     }
@@ -575,6 +583,19 @@ mod tests {
         assert_eq!(flow.begin_read(), Version(2));
         assert!(flow.fill_gap(vec![message(3, 3)], true));
         assert_eq!(sent(&subscriber).len(), 3);
+    }
+
+    #[test]
+    fn a_change_found_during_a_read_is_read_after_it() {
+        let (mut flow, subscriber) = flow_at(0);
+        assert!(flow.begin_another_read(), "no read is under way");
+        assert_eq!(flow.begin_read(), Version(0));
+        assert!(!flow.begin_another_read(), "one is, which may have begun before the change");
+        assert!(!flow.fill_gap(vec![message(1, 1)], true), "one was found later");
+        assert_eq!(flow.begin_read(), Version(1));
+        assert!(flow.fill_gap(vec![message(2, 2)], true));
+        assert_eq!(sent(&subscriber), [("posted", 1), ("posted", 2)]);
+        assert!(flow.begin_another_read(), "the next change is read again");
     }
 
     #[test]

@@ -15,6 +15,9 @@ use tolmach_engine::{Engine, ErrorChain};
 const MAX_REPAIRS: usize = 8;
 /// The most flows and events of one page of changes.
 const PAGE: u32 = 10_000;
+/// The most flows that a page of changes is read for by their names. Looking up as many costs the
+/// database some milliseconds. A node with more of them reads all flows that have changed.
+const MAX_NAMED_FLOWS: usize = 4_096;
 /// The most messages that one read fills a gap with.
 const MAX_MESSAGES: u32 = 256;
 /// The messages of the first read.
@@ -105,16 +108,16 @@ impl StoreReader {
 
     async fn reconcile(&self) -> Result<(), StoreError> {
         loop {
-            let page = self.engine.changes_after(self.hub.reconciled_until(), PAGE).await?;
-            if page.flows.is_empty() && page.events.is_empty() && !page.more {
-                self.hub.reconciled(page.until);
-                return Ok(());
-            }
-            // Recent commits are most likely in transit.
-            sleep(IN_TRANSIT).await;
+            let flows = self.hub.subscribed_flows(MAX_NAMED_FLOWS);
+            let (after, of_all_flows) = (self.hub.read_after(), flows.is_none());
+            let page = self.engine.changes_after(after, flows.as_deref(), PAGE).await?;
             let more = page.more;
-            self.hub.load_external_ids(page.events.iter()).await;
-            self.hub.reconcile(page);
+            if !page.flows.is_empty() || !page.events.is_empty() || more {
+                // Recent commits are most likely in transit.
+                sleep(IN_TRANSIT).await;
+                self.hub.load_external_ids(page.events.iter()).await;
+            }
+            self.hub.reconcile(page, of_all_flows);
             if !more {
                 return Ok(());
             }

@@ -10,10 +10,9 @@ use crate::sql::{self, get};
 use sea_orm::{EntityTrait, Set};
 use std::collections::{BTreeMap, HashMap};
 use tolmach_domain::{
-    Content, Event, EventKind, Fault, FlowId, Message, MessageId, MessagePage, Timestamp, UserId,
-    Version,
+    Content, Event, EventKind, Fault, FlowId, Message, MessageId, Timestamp, Version,
 };
-use tolmach_engine::ports::{DeleteMessages, Deleted, EditMessage, StoreError};
+use tolmach_engine::ports::{DeleteMessages, Deleted, EditMessage, ReadMark, StoreError};
 
 impl Batch {
     pub(crate) async fn edit(
@@ -61,7 +60,7 @@ impl Batch {
         deletion: DeleteMessages,
         now: Timestamp,
     ) -> Result<Deleted, StoreError> {
-        let DeleteMessages { messages, flow, by, administrator, origin } = deletion;
+        let DeleteMessages { messages, flow, all_or_none, by, administrator, origin } = deletion;
         let mut found: HashMap<i64, (i64, i64)> = HashMap::new();
         for row in self
             .by_id(&sql::DELETABLE_MESSAGES, messages.iter().map(|message| message.get()))
@@ -77,7 +76,7 @@ impl Batch {
         let members = self.memberships(&pairs).await?;
 
         let mut done = Deleted::default();
-        let mut flows: BTreeMap<FlowId, Vec<(MessageId, Timestamp)>> = BTreeMap::new();
+        let mut own: Vec<(MessageId, i64)> = Vec::new();
         for id in distinct(messages) {
             let reached = |(there, _): &&(i64, i64)| {
                 flow.is_none_or(|flow| flow.get() == *there)
@@ -88,12 +87,17 @@ impl Batch {
                 Some((_, author)) if !administrator && *author != by.get() => {
                     done.not_author.push(id)
                 }
-                Some((there, _)) => {
-                    done.deleted.push(id);
-                    let changed_at = self.next_commit_time(now);
-                    flows.entry(flow_id(*there)?).or_default().push((id, changed_at));
-                }
+                Some((there, _)) => own.push((id, *there)),
             }
+        }
+        if all_or_none && !(done.absent.is_empty() && done.not_author.is_empty()) {
+            return Ok(done);
+        }
+        let mut flows: BTreeMap<FlowId, Vec<(MessageId, Timestamp)>> = BTreeMap::new();
+        for (id, there) in own {
+            done.deleted.push(id);
+            let changed_at = self.next_commit_time(now);
+            flows.entry(flow_id(there)?).or_default().push((id, changed_at));
         }
         for (flow, messages) in flows {
             let Some((_, newest)) = messages.last().copied() else { continue };
@@ -113,30 +117,11 @@ impl Batch {
         Ok(done)
     }
 
-    /// The oldest unread messages of a viewer; moves the viewer's read mark behind them.
-    pub(crate) async fn read_unread(
-        &mut self,
-        flow: FlowId,
-        viewer: UserId,
-        limit: u32,
-        max_bytes: usize,
-    ) -> Result<MessagePage, StoreError> {
-        let page = read::unread(&self.transaction, flow, viewer, limit, max_bytes).await?;
-        if let Some(last) = page.messages.last() {
-            self.move_read_mark(flow, viewer, last.posted).await?;
-        }
-        Ok(page)
-    }
-
     /// Moves a member's read mark forward, never back. Changes nothing if the viewer is not a
     /// member.
-    pub(crate) async fn move_read_mark(
-        &mut self,
-        flow: FlowId,
-        viewer: UserId,
-        mark: Version,
-    ) -> Result<(), StoreError> {
-        let values = vec![mark.0.into(), flow.get().into(), viewer.get().into()];
+    pub(crate) async fn move_read_mark(&mut self, mark: ReadMark) -> Result<(), StoreError> {
+        let ReadMark { flow, viewer, version } = mark;
+        let values = vec![version.0.into(), flow.get().into(), viewer.get().into()];
         sql::execute(&self.transaction, sql::MOVE_READ_MARK, values).await.map(drop)
     }
 

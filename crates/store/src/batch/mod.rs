@@ -5,6 +5,7 @@ mod blocks;
 mod erasure;
 mod external_ids;
 mod flows;
+mod history_blocks;
 mod housekeeping;
 mod identifiers;
 mod login_counters;
@@ -12,12 +13,14 @@ mod lookups;
 mod messages;
 mod posting;
 mod quotas;
+mod retention;
 mod sessions;
 mod transaction;
 mod users;
 mod world;
 
 #[cfg(test)]
-pub(crate) use housekeeping::STATEMENTS as HOUSEKEEPING;
+pub(crate) use housekeeping::statements as housekeeping_statements;
 pub(crate) use posting::PostOutcome;
+pub(crate) use retention::{PRUNE_STEP, PruneExtent};
 pub(crate) use transaction::{Batch, Committed};

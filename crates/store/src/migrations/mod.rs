@@ -23,6 +23,9 @@ mod m000017_commit_order;
 mod m000018_import_sources;
 mod m000019_user_search;
 mod m000020_housekeeping;
+mod m000021_retention;
+mod m000022_import_cursor;
+mod m000023_history_blocks;
 
 pub(crate) struct Migrator;
 
@@ -50,6 +53,9 @@ impl MigratorTrait for Migrator {
             Box::new(m000018_import_sources::Migration),
             Box::new(m000019_user_search::Migration),
             Box::new(m000020_housekeeping::Migration),
+            Box::new(m000021_retention::Migration),
+            Box::new(m000022_import_cursor::Migration),
+            Box::new(m000023_history_blocks::Migration),
         ]
     }
 }

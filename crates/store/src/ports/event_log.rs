@@ -4,7 +4,7 @@ use crate::commit_time::last_commit_time;
 use crate::read;
 use crate::store::SqlStore;
 use async_trait::async_trait;
-use tolmach_domain::Timestamp;
+use tolmach_domain::{FlowId, Timestamp};
 use tolmach_engine::ports::{ChangesPage, EventLog, StoreError};
 
 #[async_trait]
@@ -13,10 +13,15 @@ impl EventLog for SqlStore {
         self.read(|| last_commit_time(&self.readers)).await
     }
 
-    async fn changes_after(&self, after: Timestamp, limit: u32) -> Result<ChangesPage, StoreError> {
+    async fn changes_after(
+        &self,
+        after: Timestamp,
+        flows: Option<&[FlowId]>,
+        limit: u32,
+    ) -> Result<ChangesPage, StoreError> {
         self.read(|| async {
             let (newest, snapshot) = self.snapshot_with_time(None).await?;
-            read::changes_after(&snapshot.transaction, after, newest, limit).await
+            read::changes_after(&snapshot.transaction, (after, newest), flows, limit).await
         })
         .await
     }

@@ -9,6 +9,9 @@ mod flows;
 mod history;
 mod login_counters;
 mod messages;
+mod offset;
+mod pieces;
+mod retention;
 mod rows;
 mod sessions;
 mod summaries;
@@ -24,12 +27,14 @@ pub(crate) use external_ids::{
 pub(crate) use flows::{
     acquaintances, flow, flow_and_membership, flow_versions, has_business_member, is_member,
 };
-pub(crate) use history::{changes, history, messages_after, newest, unread};
+pub(crate) use history::{changes, history, messages_after, newest, read_mark};
 pub(crate) use login_counters::login_counters;
+pub(crate) use offset::{HistoryBlocks, history_blocks};
+pub(crate) use retention::{expired_up_to, flow_retention, flows_by_age, prunable, unnamed_photos};
 pub(crate) use sessions::{is_recovery_token_valid, session, session_by_token};
 pub(crate) use summaries::{flow_summaries, flow_summary};
 pub(crate) use users::{account, avatar, list_users, search_users, user};
 pub(crate) use world::{
-    export_flows, export_members, export_messages, export_users, imported_users, last_ids,
-    stored_messages,
+    export_flows, export_members, export_messages, export_users, identifier_owners, import_state,
+    imported_users, last_ids, stored_messages,
 };

@@ -1,6 +1,8 @@
 //! Statements over the log of events that changed no message, and over flows by their last change.
 
+use super::integer_list::in_list;
 use super::list_statement::{ListStatement, tuples};
+use sea_orm::DbBackend;
 use std::sync::LazyLock;
 
 /// Appends events: commit time, time of the request, event.
@@ -22,3 +24,18 @@ pub(crate) const EVENTS_AFTER: &str = "\
 pub(crate) const FLOWS_CHANGED_AFTER: &str = "\
     SELECT id, version, changed_at FROM flow \
     WHERE changed_at > $1 AND deleted_at IS NULL ORDER BY changed_at LIMIT $2";
+
+/// The same of these flows only, in any order: after this commit time, flows. They are looked up by
+/// their ids, because the index by time has all that have changed.
+pub(crate) fn some_flows_changed_after(backend: DbBackend) -> &'static str {
+    static STATEMENTS: LazyLock<[String; 2]> =
+        LazyLock::new(|| [DbBackend::Postgres, DbBackend::Sqlite].map(statement));
+    fn statement(backend: DbBackend) -> String {
+        format!(
+            "SELECT id, version, changed_at FROM flow \
+             WHERE +changed_at > $1 AND deleted_at IS NULL AND {}",
+            in_list(backend, "id", 2)
+        )
+    }
+    &STATEMENTS[usize::from(backend != DbBackend::Postgres)]
+}

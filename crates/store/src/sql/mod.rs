@@ -9,6 +9,7 @@ mod commit_clock;
 mod event_log;
 mod external_ids;
 mod flows;
+mod history_blocks;
 mod housekeeping;
 mod identifiers;
 mod ids;
@@ -18,6 +19,7 @@ mod login_counters;
 mod messages;
 mod query;
 mod quotas;
+mod retention;
 mod users;
 mod world;
 
@@ -26,7 +28,9 @@ pub(crate) use commit_clock::{
     BEGIN_CHANGES, BEGIN_COPY, REMOVE_CONNECTIONS, SOURCE_OF_COPY, end_changes, end_copy,
     is_concurrent, last_commit_time, lock_schema,
 };
-pub(crate) use event_log::{APPEND_EVENT, EVENTS_AFTER, FLOWS_CHANGED_AFTER};
+pub(crate) use event_log::{
+    APPEND_EVENT, EVENTS_AFTER, FLOWS_CHANGED_AFTER, some_flows_changed_after,
+};
 pub(crate) use external_ids::{
     ADD_EXTERNAL_IDS, ADDITIONS, COUNT_ADDITION, EXTERNAL_IDS_OF_OBJECTS,
     HIGHEST_EXTERNAL_ID_BELOW, HIGHEST_EXTERNAL_OBJECT, OBJECTS_OF_EXTERNAL_IDS,
@@ -37,7 +41,10 @@ pub(crate) use flows::{
     POSTING_FLOWS, SET_ACTED, SET_BUSINESS, SET_FLOW_VERSIONS, SUMMARIES, TAKE_VERSIONS,
     acquaintances, flow_ids, insert_members,
 };
-pub(crate) use housekeeping::lock_housekeeping;
+pub(crate) use history_blocks::{
+    BLOCK_AT_OFFSET, COUNT_BLOCKS, COUNT_UNCOUNTED, COUNTED_BLOCKS, HISTORY_BLOCK, MARK_COUNTED,
+};
+pub(crate) use housekeeping::{free_pages, lock_housekeeping};
 pub(crate) use identifiers::{
     COLLIDING_LOGINS, FREE_IDENTIFIER, IDENTIFIERS_OF_USER, OWNER_OF_IDENTIFIER, TAKE_IDENTIFIER,
 };
@@ -55,13 +62,18 @@ pub(crate) use messages::{
 };
 pub(crate) use query::{execute, get, row, rows};
 pub(crate) use quotas::{ADD_QUOTA_USE, EXCESS_SESSIONS, NEXT_OWNER, REMOVE_SPENT_TOKENS};
+pub(crate) use retention::{
+    Age, COUNT_DELETED_MESSAGES, COUNT_OLD_MESSAGES, EXPIRING, FLOW_RETENTION, FLOWS_BY_AGE,
+    MESSAGE_BYTES, OWN_FLOWS_BY_AGE, PHOTOS_OF_FLOWS, PHOTOS_OF_USERS, REMOVE_DELETED_MESSAGES,
+    REMOVE_OLD_MESSAGES, SET_FLOW_RETENTION,
+};
 pub(crate) use users::{
     ACTIVE_USERS, REPLACE_PASSWORD_HASH, SEARCH_USERS_SHORTLY, USER_SUMMARIES, USERS, search_users,
 };
 pub(crate) use world::{
     AUTHORS, BEGIN_IMPORT, EXISTING_FLOWS, EXISTING_USERS, EXPORT_FLOWS, EXPORT_MEMBERS,
-    EXPORT_MESSAGES, EXPORT_USERS, FLOW_COLUMNS, IMPORT_STATE, IMPORTED_MESSAGE_COLUMNS,
-    INSERT_AVATARS, INSERT_FLOWS, INSERT_IDENTIFIERS, INSERT_IMPORTED_MESSAGES, INSERT_MEMBERS,
-    INSERT_USERS, MEMBER_USERS, MESSAGE_IDENTITIES, PAIRS, SET_IMPORT_POSITION, TAKEN_IDENTIFIERS,
-    USER_COLUMNS,
+    EXPORT_MESSAGES, EXPORT_USERS, FLOW_COLUMNS, IDENTIFIER_OWNERS, IMPORT_STATE,
+    IMPORTED_MESSAGE_COLUMNS, INSERT_AVATARS, INSERT_FLOWS, INSERT_IDENTIFIERS,
+    INSERT_IMPORTED_MESSAGES, INSERT_MEMBERS, INSERT_USERS, MEMBER_USERS, MESSAGE_IDENTITIES,
+    PAIRS, SET_IMPORT_CURSOR, SET_IMPORT_POSITION, TAKEN_IDENTIFIERS, USER_COLUMNS,
 };

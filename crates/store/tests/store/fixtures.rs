@@ -72,13 +72,7 @@ pub(crate) async fn group(store: &SqlStore, owner: &User) -> Flow {
 }
 
 pub(crate) fn page_of(flow: &Flow, viewer: &User, range: HistoryRange, limit: u32) -> HistoryQuery {
-    HistoryQuery {
-        flow: flow.id,
-        viewer: viewer.id,
-        range,
-        limit,
-        max_bytes: 8 << 20,
-    }
+    HistoryQuery { flow: flow.id, viewer: viewer.id, range, limit, max_bytes: 8 << 20 }
 }
 
 pub(crate) fn new_message(flow: &Flow, author: &User, text: String) -> PostMessage {

@@ -8,6 +8,8 @@ mod copy;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod history_offsets;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod reads;

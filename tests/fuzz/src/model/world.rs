@@ -267,9 +267,10 @@ impl World {
                 let text = self.texts.make(by, Some(flow));
                 Command::Edit { message, flow: names_flow.then_some(flow), text }
             }
-            Action::Delete { messages, flow } => Command::Delete {
+            Action::Delete { messages, flow, all_or_none } => Command::Delete {
                 messages: messages.map(|message| self.message_id(message).0).into(),
                 flow: Some(self.flow_id(*flow)),
+                all_or_none: *all_or_none,
             },
             Action::History { flow, range, mark_read } => {
                 let range = match range {
@@ -624,6 +625,9 @@ impl World {
                 if let Some(deferred) = handled.deferred {
                     ready(deferred);
                 }
+                if let Some(mark) = handled.read_mark {
+                    ready(self.engine.move_read_mark(mark));
+                }
                 (handled.principal, handled.outcome)
             }
         };
@@ -790,9 +794,9 @@ impl World {
         connection.subscription = wanted;
         connection.receives = match (current, wanted) {
             (Some(principal), Subscription::Flow(flow)) => {
-                let may = self.engine.may_subscribe(principal.identity, authority, flow);
-                match ready(may) {
-                    Ok(true) => wanted,
+                let user = principal.identity.user;
+                match ready(self.engine.subscribable_version(user, authority, flow)) {
+                    Ok(Some(_)) => wanted,
                     _ => Subscription::None,
                 }
             }

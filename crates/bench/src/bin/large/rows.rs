@@ -5,9 +5,10 @@ use crate::result::LargeResult;
 use crate::world::World;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
-use tolmach_domain::{FlowKind, HistoryRange, Timestamp, UserId};
+use tolmach_domain::{FlowId, FlowKind, HistoryRange, Timestamp, UserId};
 use tolmach_engine::ports::{
-    CreateFlow, FlowLimits, FlowStore, FlowSummaryQuery, HistoryQuery, MessageStore, UserStore,
+    CreateFlow, EventLog, FlowLimits, FlowStore, FlowSummaryQuery, HistoryQuery, MessageStore,
+    UserStore,
 };
 use tolmach_store::SqlStore;
 
@@ -17,6 +18,8 @@ const ANSWER_BYTES: usize = 8 << 20;
 const CALLS: usize = 9;
 /// The number of messages in a page of changes.
 const PAGE: u32 = 1_000;
+/// The most flows that a node names when it looks for missed events.
+const MAX_NAMED_FLOWS: i64 = 4_096;
 
 /// Measures the rows whose name contains `only`.
 pub(crate) async fn measure(store: &SqlStore, world: &World, only: &str) -> LargeResult<Vec<Row>> {
@@ -32,6 +35,9 @@ pub(crate) async fn measure(store: &SqlStore, world: &World, only: &str) -> Larg
     }
     if "search".contains(only) {
         rows.extend(search(store).await?);
+    }
+    if "checks".contains(only) {
+        rows.extend(checks(store, world).await?);
     }
     if "members".contains(only) {
         rows.extend(members(store, world).await?);
@@ -101,7 +107,6 @@ async fn history(store: &SqlStore, world: &World) -> LargeResult<[Row; 1]> {
         range: HistoryRange::Newest { limit: 100, offset },
         limit: 100,
         max_bytes: ANSWER_BYTES,
-        mark_read: false,
     };
     let value = median(CALLS, || async { Ok(store.history(query).await.map(drop)?) }).await?;
     Ok([Row { name: "history: the oldest by offset", value, unit: "ms", aim: 5.0 }])
@@ -118,6 +123,28 @@ async fn search(store: &SqlStore) -> LargeResult<Vec<Row>> {
     ] {
         let search = || async { Ok(store.search_users(query, 50).await.map(drop)?) };
         rows.push(Row { name, value: median(CALLS, search).await?, unit: "ms", aim: 3.0 });
+    }
+    Ok(rows)
+}
+
+/// A node looks for missed events in the flows of its clients, when all flows have changed.
+async fn checks(store: &SqlStore, world: &World) -> LargeResult<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (name, count, aim) in [
+        ("checks: of 100 flows", 100, 1.0),
+        ("checks: of the most flows that are named", MAX_NAMED_FLOWS, 20.0),
+    ] {
+        let flows: Result<Vec<FlowId>, _> =
+            (1..=count.min(world.size.flows)).map(FlowId::new).collect();
+        let flows = flows?;
+        let check = || async {
+            let changes = store.changes_after(Timestamp::default(), Some(&flows), PAGE).await?;
+            if changes.flows.len() != flows.len() {
+                return Err("a flow is missing".into());
+            }
+            Ok(())
+        };
+        rows.push(Row { name, value: median(CALLS, check).await?, unit: "ms", aim });
     }
     Ok(rows)
 }

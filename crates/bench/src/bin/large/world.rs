@@ -113,7 +113,7 @@ async fn write(
     let synced = synced_flows * synced_messages;
     let run = async |sql: String| database.execute_unprepared(&sql).await.map(drop);
     // Logins of digits in no order, all different: the factor is odd.
-    let login = "'user-' || (i * 2654435761) % 4294967296";
+    let login = "'user-' || ((i * 2654435761) % 4294967296)";
     run(format!(
         "INSERT INTO \"user\" (id, login, login_key, username, name, bio, bot, admin, business, \
          profile, created_at, changed_at) SELECT i, {login}, {login}, {login}, 'User', '', FALSE, \

@@ -6,7 +6,7 @@ use crate::answer_budget::{fitting, fitting_flows, message_size};
 use crate::limits::{check_message, check_storable};
 use crate::ports::{
     DeleteMessages, Deleted, EditMessage, HistoryQuery, IDEMPOTENCY_WINDOW, MessageStore,
-    PendingMessage, PostMessage, Posted, StoreError,
+    PendingMessage, PostMessage, Posted, ReadMark, StoreError,
 };
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,7 +61,7 @@ impl MessageStore for MemoryStore {
     }
 
     async fn history(&self, query: HistoryQuery) -> Result<MessagePage, StoreError> {
-        let HistoryQuery { flow, viewer, range, limit, max_bytes, mark_read } = query;
+        let HistoryQuery { flow, viewer, range, limit, max_bytes } = query;
         self.change(|state| {
             let record = state.flows.get(&flow).ok_or(Fault::NoSuchFlow)?;
             let version = record.flow.version;
@@ -94,14 +94,19 @@ impl MessageStore for MemoryStore {
                 let kept = fitting(messages.iter().rev().map(message_size), max_bytes);
                 messages.drain(..messages.len() - kept);
             }
-            if (mark_read || range == HistoryRange::Unread)
-                && let Some(last) = messages.last()
-                && let Some(mark) =
-                    state.flows.get_mut(&flow).and_then(|record| record.members.get_mut(&viewer))
-            {
-                *mark = last.posted.max(*mark);
-            }
             Ok(MessagePage { flow, messages, version })
+        })
+        .await
+    }
+
+    async fn move_read_mark(&self, mark: ReadMark) -> Result<(), StoreError> {
+        let ReadMark { flow, viewer, version } = mark;
+        self.change(|state| {
+            let record = state.flows.get_mut(&flow);
+            if let Some(mark) = record.and_then(|record| record.members.get_mut(&viewer)) {
+                *mark = version.max(*mark);
+            }
+            Ok(())
         })
         .await
     }
@@ -232,22 +237,25 @@ impl State {
     }
 
     fn delete(&mut self, deletion: DeleteMessages, now: Timestamp) -> Result<Deleted, StoreError> {
-        let DeleteMessages { messages, flow, by, administrator, origin } = deletion;
+        let DeleteMessages { messages, flow, all_or_none, by, administrator, origin } = deletion;
         let mut done = Deleted::default();
-        let mut flows: BTreeMap<FlowId, Vec<(MessageId, Version)>> = BTreeMap::new();
+        let mut found: Vec<Message> = Vec::new();
         for id in distinct(&messages) {
-            let found = self
-                .messages
-                .get(&id)
-                .filter(|message| self.reaches(message, flow, by, administrator));
-            let Some(mut message) = found.cloned() else {
-                done.absent.push(id);
-                continue;
-            };
-            if !administrator && message.author.id != by {
-                done.not_author.push(id);
-                continue;
+            let message = self.messages.get(&id);
+            match message.filter(|message| self.reaches(message, flow, by, administrator)) {
+                None => done.absent.push(id),
+                Some(message) if !administrator && message.author.id != by => {
+                    done.not_author.push(id)
+                }
+                Some(message) => found.push(message.clone()),
             }
+        }
+        if all_or_none && !(done.absent.is_empty() && done.not_author.is_empty()) {
+            return Ok(done);
+        }
+        let mut flows: BTreeMap<FlowId, Vec<(MessageId, Version)>> = BTreeMap::new();
+        for mut message in found {
+            let id = message.id;
             (message.version, message.changed_at) = self.next_version(message.flow, now)?;
             message.content = Content::default();
             message.deleted_at = Some(now);

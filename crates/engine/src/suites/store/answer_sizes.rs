@@ -1,6 +1,6 @@
 //! Trials of the sizes of answers: history, changes, lists of flows and members.
 
-use super::fixture::{Fixture, ROOM, all_flows, new_message, new_user, page_of, texts};
+use super::fixture::{Fixture, ROOM, all_flows, mark_of, new_message, new_user, page_of, texts};
 use crate::ports::{
     CreateFlow, FlowLimits, FlowSummaryQuery, HistoryQuery, NewUser, PostMessage, UserChange,
 };
@@ -31,7 +31,11 @@ pub async fn a_history_is_cut_to_the_messages_that_fit(fixture: &mut Fixture) {
     let size = |part: &[Message]| part.iter().map(message_size).sum::<usize>();
     let read = async |range, limit, max_bytes| {
         let query = HistoryQuery { max_bytes, ..page_of(group.id, boris.id, range, limit) };
-        fixture.store.history(query).await.expect("the flow exists").messages
+        let messages = fixture.store.history(query).await.expect("the flow exists").messages;
+        if let Some(mark) = mark_of(boris.id, &messages).filter(|_| range == HistoryRange::Unread) {
+            fixture.store.move_read_mark(mark).await.expect("the store answers");
+        }
+        messages
     };
     let newest = |limit, offset| HistoryRange::Newest { limit, offset };
     for (range, limit, max_bytes, expected) in [
@@ -53,6 +57,48 @@ pub async fn a_history_is_cut_to_the_messages_that_fit(fixture: &mut Fixture) {
     ] {
         let found = read(range, limit, max_bytes).await;
         assert_eq!(texts(&found), texts(&messages[expected]), "{range:?} {limit} {max_bytes}");
+    }
+}
+
+/// A store may read such an answer piece by piece: each message once, in order.
+pub async fn answers_of_several_mebibytes_have_all_that_fits(fixture: &mut Fixture) {
+    const TEXT: usize = 64 << 10;
+    const MESSAGES: usize = 40;
+    let [anna, boris] = fixture.users(["anna", "boris"]).await;
+    let group = fixture.group(&anna, &[&boris]).await;
+    let before = fixture.now;
+    let mut messages = Vec::new();
+    for number in 0..MESSAGES {
+        let text = format!("{number:04}").repeat(TEXT / 4);
+        messages.push(fixture.post(&group, &anna, &text).await);
+    }
+    let size = |part: &[Message]| part.iter().map(message_size).sum::<usize>();
+    let newest = |limit, offset| HistoryRange::Newest { limit, offset };
+    for (range, limit, max_bytes, expected) in [
+        (HistoryRange::All, 100, ROOM, 0..40),
+        (HistoryRange::All, 20, ROOM, 20..40),
+        (HistoryRange::All, 100, size(&messages[7..]), 7..40),
+        (HistoryRange::All, 100, size(&messages[7..]) - 1, 8..40),
+        (newest(30, 5), 100, ROOM, 5..35),
+        (newest(30, 5), 100, size(&messages[11..35]) - 1, 12..35),
+        (HistoryRange::Unread, 100, size(&messages[..25]), 0..25),
+        (HistoryRange::Unread, 10, ROOM, 25..35),
+        (HistoryRange::Unread, 100, ROOM, 35..40),
+    ] {
+        let query = HistoryQuery { max_bytes, ..page_of(group.id, boris.id, range, limit) };
+        let found = fixture.store.history(query).await.expect("the flow exists").messages;
+        assert!(found == messages[expected.clone()], "{range:?} {limit} {max_bytes}");
+    }
+    for scope in [None, Some(group.id)] {
+        // One half of an answer is for messages.
+        for (limit, max_bytes, count) in
+            [(100, ROOM, 40), (30, ROOM, 30), (100, 2 * size(&messages[..25]), 25)]
+        {
+            let changes = fixture.store.changes(boris.id, before, scope, limit, max_bytes).await;
+            let changes = changes.expect("the store answers");
+            assert!(changes.messages == messages[..count], "{scope:?} {limit} {max_bytes}");
+            assert_eq!(changes.more, count < MESSAGES);
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::fixture::{Fixture, HOUR, ROOM, editing, new_message, origin};
 use crate::ports::{ChangesPage, FlowLimits, NewSession};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tolmach_domain::{Event, EventKind, FlowKindFilter, Timestamp, Version};
+use tolmach_domain::{Event, EventKind, FlowId, FlowKindFilter, Timestamp, Version};
 
 /// In the order of publication, in pages of any size, without events before the given time.
 pub async fn missed_events_are_found_by_commit_time(fixture: &mut Fixture) {
@@ -68,7 +68,7 @@ pub async fn missed_events_are_found_by_commit_time(fixture: &mut Fixture) {
     for limit in [1, 2, 3, 100] {
         let (mut after, mut events, mut flows) = (start, Vec::new(), BTreeMap::new());
         loop {
-            let page = store.changes_after(after, limit).await.expect("it is open");
+            let page = store.changes_after(after, None, limit).await.expect("it is open");
             assert!(
                 page.events.len() <= limit as usize && page.flows.len() <= limit as usize,
                 "{page:?}"
@@ -89,9 +89,43 @@ pub async fn missed_events_are_found_by_commit_time(fixture: &mut Fixture) {
         assert_eq!(events, unheard, "{limit} at once");
         assert_eq!(flows, BTreeMap::from([(group.id, Version(2))]), "{limit} at once");
         assert_eq!(store.last_commit_time().await, Ok(after));
-        let rest = store.changes_after(after, limit).await.expect("it is open");
+        let rest = store.changes_after(after, None, limit).await.expect("it is open");
         assert_eq!(rest, ChangesPage { flows: vec![], events: vec![], until: after, more: false });
     }
+}
+
+/// Events are read all the same, and no limit cuts the flows.
+pub async fn changes_of_some_flows_leave_out_the_others(fixture: &mut Fixture) {
+    let anna = fixture.user("anna").await;
+    let start = fixture.store.last_commit_time().await.expect("it is open");
+    let mut flows = Vec::new();
+    for _ in 0..4 {
+        flows.push(fixture.group(&anna, &[]).await);
+    }
+    let [one, two, quiet, other] = &flows[..] else { unreachable!("four were created") };
+    let before = fixture.store.last_commit_time().await.expect("it is open");
+    for flow in [one, other, two, one, other] {
+        fixture.post(flow, &anna, "hello").await;
+    }
+    for (after, named, expected) in [
+        (before, &[one, two, quiet][..], &[(one, 2), (two, 1)][..]),
+        (before, &[quiet], &[]),
+        (before, &[], &[]),
+        (start, &[one, two, quiet], &[(one, 2), (two, 1), (quiet, 0)]),
+    ] {
+        let named: Vec<FlowId> = named.iter().map(|flow| flow.id).collect();
+        let page = fixture.store.changes_after(after, Some(&named), 100).await;
+        let page = page.expect("it is open");
+        let expected: BTreeMap<_, _> =
+            expected.iter().map(|(flow, version)| (flow.id, Version(*version))).collect();
+        assert_eq!(page.flows.into_iter().collect::<BTreeMap<_, _>>(), expected);
+        assert_eq!(page.events.len(), if after == start { 4 } else { 0 });
+        assert_eq!(Ok(page.until), fixture.store.last_commit_time().await);
+        assert!(!page.more);
+    }
+    let named = [one.id, two.id];
+    let page = fixture.store.changes_after(before, Some(&named), 1).await.expect("it is open");
+    assert!(page.flows.len() == 2 && !page.more, "{page:?}");
 }
 
 /// With any clock, and after deletions.

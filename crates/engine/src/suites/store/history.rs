@@ -1,6 +1,8 @@
 //! Trials of [`MessageStore`](crate::ports::MessageStore): history, read marks and changes.
 
-use super::fixture::{Fixture, ROOM, deletion, editing, ids, mark_of, new_message, page_of, refused, texts};
+use super::fixture::{
+    Fixture, ROOM, deletion, editing, ids, mark_of, new_message, page_of, refused, texts,
+};
 use crate::ports::{FlowLimits, UserChange};
 use crate::suites::support::{Task, turn};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
 //! Trials of [`FlowStore`](crate::ports::FlowStore): summaries.
 
-use super::fixture::{Fixture, ROOM, all_flows, editing, page_of};
+use super::fixture::{Fixture, ROOM, all_flows, editing, mark_of, page_of};
 use crate::ports::{FlowLimits, FlowSummaryQuery};
 use tolmach_domain::{FlowId, HistoryRange, User, Version};
 
@@ -19,11 +19,9 @@ pub async fn summaries_have_the_first_and_last_message(fixture: &mut Fixture) {
         messages.push(fixture.post(&group, &anna, &number.to_string()).await);
     }
     fixture.delete(&anna, &[&messages[0], &messages[4]]).await;
-    fixture
-        .store
-        .history(page_of(group.id, boris.id, HistoryRange::Unread, 2))
-        .await
-        .expect("the flow exists");
+    let unread = fixture.store.history(page_of(group.id, boris.id, HistoryRange::Unread, 2)).await;
+    let mark = mark_of(boris.id, &unread.expect("the flow exists").messages);
+    fixture.store.move_read_mark(mark.expect("some are unread")).await.expect("it is open");
 
     for (flow, wanted, members) in
         [(&group, false, 0), (&group, true, 2), (&chat, false, 2), (&chat, true, 2)]
