@@ -6,16 +6,16 @@ use crate::limits::{
 };
 use crate::names::{check_display_name, enforce_login};
 use crate::ports::{
-    ExternalIdRow, HashClass, HashOrigin, ImportChunk, ImportFlow, ImportMessage, ImportOutcomes,
-    ImportPosition, ImportUser, Imported, LastIds, StoreError, StoredFlow, StoredMember,
-    StoredUser,
+    ExternalIdRow, HashClass, HashOrigin, IdentifierOwner, ImportChunk, ImportFlow, ImportMessage,
+    ImportOutcomes, ImportState, ImportUser, Imported, LastIds, StoreError, StoredFlow,
+    StoredMember, StoredUser,
 };
 use crate::{Engine, check_storable};
 use futures_util::future::join_all;
 use std::collections::{HashMap, HashSet};
 use tolmach_domain::{
-    ExternalId, Fault, FlowId, FlowKind, IdNamespace, Message, MessageId, ObjectId, PhotoKey,
-    Secret, Timestamp, UserId, Version,
+    ExternalId, Fault, FlowId, FlowKind, IdNamespace, Message, MessageId, ObjectId, ObjectKind,
+    PhotoKey, Secret, Timestamp, User, UserId, Version,
 };
 
 /// Passwords that are hashed at once, or wait for it.
@@ -34,11 +34,16 @@ pub enum ImportError {
 
 impl Engine {
     /// See [`WorldStore::begin_import`](crate::ports::WorldStore::begin_import).
-    pub async fn begin_import(
+    pub async fn begin_import(&self, source: &IdNamespace) -> Result<ImportState, StoreError> {
+        self.ports.store.begin_import(source).await
+    }
+
+    /// See [`WorldStore::import_state`](crate::ports::WorldStore::import_state).
+    pub async fn import_state(
         &self,
         source: &IdNamespace,
-    ) -> Result<Option<ImportPosition>, StoreError> {
-        self.ports.store.begin_import(source).await
+    ) -> Result<Option<ImportState>, StoreError> {
+        self.ports.store.import_state(source).await
     }
 
     /// Imports records that keep the rules for new ones, see
@@ -50,12 +55,12 @@ impl Engine {
         passwords: &HashMap<ExternalId, Secret>,
     ) -> Result<ImportOutcomes, ImportError> {
         let now = self.now();
-        let ImportChunk { source, users, flows, messages, members, position } = chunk;
+        let ImportChunk { source, users, flows, messages, members, position, cursor } = chunk;
         let (mut users, user_faults) = split(users, |user| self.check_user(user, now));
         let (flows, flow_faults) = split(flows, |flow| check_flow(flow, now));
         let (messages, message_faults) = split(messages, |new| self.check_message(new, now));
         self.hash_passwords(&source, &mut users, passwords).await?;
-        let chunk = ImportChunk { source, users, flows, messages, members, position };
+        let chunk = ImportChunk { source, users, flows, messages, members, position, cursor };
         let outcomes = self.ports.store.import(chunk, now).await?;
         Ok(ImportOutcomes {
             users: join(outcomes.users, user_faults),
@@ -68,6 +73,42 @@ impl Engine {
     /// See [`WorldStore::end_import`](crate::ports::WorldStore::end_import).
     pub async fn end_import(&self, source: &IdNamespace) -> Result<(), StoreError> {
         self.ports.store.end_import(source).await
+    }
+
+    /// See [`WorldStore::imported_users`](crate::ports::WorldStore::imported_users).
+    pub async fn imported_users(
+        &self,
+        source: &IdNamespace,
+        users: &[ExternalId],
+    ) -> Result<Vec<ExternalId>, StoreError> {
+        self.ports.store.imported_users(source, users).await
+    }
+
+    /// A user, also a deleted one.
+    pub async fn stored_user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        self.ports.store.user(id).await
+    }
+
+    /// True if a user is a member of a flow.
+    pub async fn is_member(&self, flow: FlowId, user: UserId) -> Result<bool, StoreError> {
+        self.ports.store.is_member(flow, user).await
+    }
+
+    /// See [`WorldStore::identifier_owners`](crate::ports::WorldStore::identifier_owners).
+    pub async fn identifier_owners(
+        &self,
+        identifiers: &[String],
+    ) -> Result<Vec<IdentifierOwner>, StoreError> {
+        self.ports.store.identifier_owners(identifiers).await
+    }
+
+    /// The objects that a source knows by these ids, those that are known.
+    pub async fn source_objects(
+        &self,
+        source: &IdNamespace,
+        ids: &[(ObjectKind, ExternalId)],
+    ) -> Result<Vec<ExternalIdRow>, StoreError> {
+        self.ports.store.objects_of_external_ids(source, ids).await
     }
 
     /// See [`WorldStore::stored_messages`](crate::ports::WorldStore::stored_messages).

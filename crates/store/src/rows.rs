@@ -13,6 +13,11 @@ use tolmach_domain::{
 };
 use tolmach_engine::ports::{Session, StoreError};
 
+/// The form of an identifier: case-folded.
+pub(crate) const EXACT: i64 = 0;
+/// The form of a login's look.
+pub(crate) const LOOK: i64 = 1;
+
 pub(crate) fn user_id(number: i64) -> Result<UserId, StoreError> {
     UserId::new(number).map_err(corrupt)
 }

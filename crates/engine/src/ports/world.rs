@@ -19,12 +19,11 @@ use tolmach_domain::{
 ///   flow, author and time.
 #[async_trait]
 pub trait WorldStore: Send + Sync + 'static {
-    /// Begins to import a source, or continues, and returns the position up to which an import that
-    /// was interrupted is done.
-    async fn begin_import(
-        &self,
-        source: &IdNamespace,
-    ) -> Result<Option<ImportPosition>, StoreError>;
+    /// Begins to import a source, or continues, and returns the state of its import.
+    async fn begin_import(&self, source: &IdNamespace) -> Result<ImportState, StoreError>;
+
+    /// The state of the import of a source; `None` if it was never begun.
+    async fn import_state(&self, source: &IdNamespace) -> Result<Option<ImportState>, StoreError>;
 
     /// Imports records, and returns what became of each, all in one transaction with the position.
     ///
@@ -32,6 +31,8 @@ pub trait WorldStore: Send + Sync + 'static {
     ///   and to those of earlier calls.
     /// - A record that was imported before is [`Imported::Existing`], and nothing is changed.
     /// - A record that breaks a rule is [`Imported::Refused`], and the others are imported.
+    /// - A chat of two users who have one becomes a group of the two: the messages of two sources
+    ///   never come into one flow.
     /// - The messages of a flow take its next versions. Their commit times are those at which they
     ///   were posted, so that a client that asks for what is new does not get the past.
     /// - Nothing is published.
@@ -41,7 +42,7 @@ pub trait WorldStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<ImportOutcomes, StoreError>;
 
-    /// Forgets the position: the import of a source is complete.
+    /// Forgets the position: the import of a source is complete. The cursor stays.
     async fn end_import(&self, source: &IdNamespace) -> Result<(), StoreError>;
 
     /// Those of these users of a source that were imported, by their ids there.
@@ -50,6 +51,13 @@ pub trait WorldStore: Send + Sync + 'static {
         source: &IdNamespace,
         users: &[ExternalId],
     ) -> Result<Vec<ExternalId>, StoreError>;
+
+    /// The users to whom these logins and e-mail addresses belong, deleted ones too, and those whose
+    /// logins look like one of them, in any order.
+    async fn identifier_owners(
+        &self,
+        identifiers: &[String],
+    ) -> Result<Vec<IdentifierOwner>, StoreError>;
 
     /// Messages by id, deleted ones too, in the order of their ids; none of a deleted flow.
     async fn stored_messages(&self, ids: &[MessageId]) -> Result<Vec<Message>, StoreError>;
@@ -96,6 +104,34 @@ pub struct ImportPosition {
     pub digest: [u8; 32],
 }
 
+/// The state of the import of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImportState {
+    /// The ids given out before its first import: numbers up to these are not free.
+    pub before: LastIds,
+    /// The position of an import that was interrupted.
+    pub position: Option<ImportPosition>,
+    /// The last [cursor](ImportChunk::cursor).
+    pub cursor: Option<String>,
+}
+
+/// A user who has a login or an e-mail address, or one that looks like it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentifierOwner {
+    /// The login or address that was asked for.
+    pub identifier: String,
+    /// The user.
+    pub user: UserId,
+    /// The login of the user.
+    pub login: String,
+    /// The e-mail address of the user.
+    pub email: Option<String>,
+    /// True if the user is deleted.
+    pub is_deleted: bool,
+    /// True if it belongs to the user, without regard to case; false if it looks like the login.
+    pub is_exact: bool,
+}
+
 /// Records to import together. Ids are those of the source, unless they are of a domain type.
 #[derive(Debug, Clone)]
 pub struct ImportChunk {
@@ -109,15 +145,18 @@ pub struct ImportChunk {
     pub messages: Vec<ImportMessage>,
     /// Memberships.
     pub members: Vec<ImportMember>,
-    /// The position after these records.
+    /// The position after these records; `None` leaves it.
     pub position: Option<ImportPosition>,
+    /// The rows of the source's database up to which it was read with these records, in a form of
+    /// the importer's; `None` leaves it.
+    pub cursor: Option<String>,
 }
 
 impl ImportChunk {
     /// A chunk without records.
     pub fn new(source: IdNamespace) -> Self {
         let (users, flows, messages, members) = Default::default();
-        Self { source, users, flows, messages, members, position: None }
+        Self { source, users, flows, messages, members, position: None, cursor: None }
     }
 
     /// The number of records.
@@ -225,7 +264,8 @@ pub enum Imported<T> {
     Refused(Fault),
 }
 
-/// A difference between a record and what was imported of it.
+/// A difference between a record and what was imported of it. Of several, the other number is the
+/// one that is not told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ImportNote {
     /// It has another number, because its own is taken.
@@ -235,6 +275,8 @@ pub enum ImportNote {
     Renamed,
     /// The message is no reply, because the one that it replies to is not in the flow.
     NoReply,
+    /// The chat is a group, because its two users have a chat.
+    ChatAsGroup,
 }
 
 /// The fates of the records of an [`ImportChunk`], in their order.

@@ -2,17 +2,13 @@
 //! logins. Each belongs to one user by a unique key, so that two nodes cannot give it out at once.
 
 use super::transaction::Batch;
+use crate::rows::{EXACT, LOOK};
 use crate::sql::{self, get};
 use sea_orm::Value;
 use std::collections::BTreeSet;
 use tolmach_domain::{Fault, UserId};
 use tolmach_engine::ports::StoreError;
 use tolmach_engine::{IMITATION, case_folded, look_alikes};
-
-/// The form of a login or an address: case-folded.
-pub(super) const EXACT: i64 = 0;
-/// The form of a login's look.
-pub(super) const LOOK: i64 = 1;
 
 /// Identifiers, each with its form.
 pub(super) struct Identifiers(BTreeSet<(i64, String)>);

@@ -7,8 +7,8 @@ use tolmach_domain::{
     ExternalId, FlowId, IdNamespace, Message, MessageId, Timestamp, UserId, Version,
 };
 use tolmach_engine::ports::{
-    ImportChunk, ImportOutcomes, ImportPosition, LastIds, StoreError, StoredFlow, StoredMember,
-    StoredUser, WorldStore,
+    IdentifierOwner, ImportChunk, ImportOutcomes, ImportState, LastIds, StoreError, StoredFlow,
+    StoredMember, StoredUser, WorldStore,
 };
 
 /// The approximate size of a record without its texts, in bytes.
@@ -16,12 +16,13 @@ const RECORD_SIZE: usize = 256;
 
 #[async_trait]
 impl WorldStore for SqlStore {
-    async fn begin_import(
-        &self,
-        source: &IdNamespace,
-    ) -> Result<Option<ImportPosition>, StoreError> {
+    async fn begin_import(&self, source: &IdNamespace) -> Result<ImportState, StoreError> {
         let source = source.clone();
         self.write(0, move |batch| Box::pin(async move { batch.begin_import(&source).await })).await
+    }
+
+    async fn import_state(&self, source: &IdNamespace) -> Result<Option<ImportState>, StoreError> {
+        self.read(|| read::import_state(&self.readers, source)).await
     }
 
     async fn import(
@@ -45,6 +46,13 @@ impl WorldStore for SqlStore {
         users: &[ExternalId],
     ) -> Result<Vec<ExternalId>, StoreError> {
         self.read(|| read::imported_users(&self.readers, source, users)).await
+    }
+
+    async fn identifier_owners(
+        &self,
+        identifiers: &[String],
+    ) -> Result<Vec<IdentifierOwner>, StoreError> {
+        self.read(|| read::identifier_owners(&self.readers, identifiers)).await
     }
 
     async fn stored_messages(&self, ids: &[MessageId]) -> Result<Vec<Message>, StoreError> {

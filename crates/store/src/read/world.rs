@@ -5,13 +5,17 @@ use crate::entities::{flow, user};
 use crate::error::{corrupt, store_error};
 use crate::rows::{self, flow_id, message_id, user_id};
 use crate::sql::{self, get};
-use sea_orm::{ConnectionTrait, FromQueryResult};
-use std::collections::HashMap;
+use sea_orm::{ConnectionTrait, FromQueryResult, Value};
+use std::collections::{BTreeMap, HashMap};
 use tolmach_domain::{
     ExternalId, FlowId, IdNamespace, Message, MessageId, ObjectKind, Timestamp, User, UserId,
     Version,
 };
-use tolmach_engine::ports::{LastIds, StoreError, StoredFlow, StoredMember, StoredUser};
+use tolmach_engine::ports::{
+    IdentifierOwner, ImportPosition, ImportState, LastIds, StoreError, StoredFlow, StoredMember,
+    StoredUser,
+};
+use tolmach_engine::{case_folded, look_alikes};
 
 pub(crate) async fn imported_users<C: ConnectionTrait>(
     database: &C,
@@ -21,6 +25,67 @@ pub(crate) async fn imported_users<C: ConnectionTrait>(
     let keys: Vec<_> = users.iter().map(|user| (ObjectKind::User, *user)).collect();
     let rows = objects_of_external_ids(database, source, &keys).await?;
     Ok(rows.into_iter().map(|row| row.external).collect())
+}
+
+pub(crate) async fn import_state<C: ConnectionTrait>(
+    database: &C,
+    source: &IdNamespace,
+) -> Result<Option<ImportState>, StoreError> {
+    let row = sql::row(database, sql::IMPORT_STATE, vec![source.as_str().into()]).await?;
+    let Some(row) = row else { return Ok(None) };
+    let before = LastIds {
+        users: get(&row, "users")?,
+        flows: get(&row, "flows")?,
+        messages: get(&row, "messages")?,
+    };
+    let lines: i64 = get(&row, "line_count")?;
+    let digest: Option<Vec<u8>> = get(&row, "digest")?;
+    let position = digest.map(|digest| {
+        let digest = digest.try_into().map_err(|_| corrupt("a digest of another length"))?;
+        let lines = u64::try_from(lines).map_err(corrupt)?;
+        Ok::<_, StoreError>(ImportPosition { lines, digest })
+    });
+    let cursor = get(&row, "source_cursor")?;
+    Ok(Some(ImportState { before, position: position.transpose()?, cursor }))
+}
+
+pub(crate) async fn identifier_owners<C: ConnectionTrait>(
+    database: &C,
+    identifiers: &[String],
+) -> Result<Vec<IdentifierOwner>, StoreError> {
+    // The keys of each form, with the identifiers that have them.
+    let (mut exact, mut looks) = (HashMap::<_, Vec<&str>>::new(), HashMap::<_, Vec<&str>>::new());
+    for identifier in identifiers {
+        exact.entry(case_folded(identifier)).or_default().push(identifier);
+        for look in look_alikes(identifier) {
+            looks.entry(look).or_default().push(identifier);
+        }
+    }
+    let mut owners = BTreeMap::new();
+    for (form, is_exact, keys) in [(rows::LOOK, false, looks), (rows::EXACT, true, exact)] {
+        let list: Vec<&str> = keys.keys().map(String::as_str).collect();
+        for list in sql::padded_lists(&list) {
+            let values = list.iter().map(|key| Value::from(*key));
+            let values = [Value::from(form)].into_iter().chain(values).collect();
+            for row in sql::IDENTIFIER_OWNERS.rows(database, list.len(), values).await? {
+                let key: String = get(&row, "name_key")?;
+                let user = user_id(get(&row, "id")?)?;
+                let deleted_at: Option<i64> = get(&row, "deleted_at")?;
+                for identifier in keys.get(&key).into_iter().flatten() {
+                    let owner = IdentifierOwner {
+                        identifier: (*identifier).to_owned(),
+                        user,
+                        login: get(&row, "login")?,
+                        email: get(&row, "email")?,
+                        is_deleted: deleted_at.is_some(),
+                        is_exact,
+                    };
+                    owners.insert((*identifier, user), owner);
+                }
+            }
+        }
+    }
+    Ok(owners.into_values().collect())
 }
 
 pub(crate) async fn stored_messages<C: ConnectionTrait>(
@@ -119,7 +184,7 @@ async fn messages<C: ConnectionTrait>(
 ) -> Result<HashMap<i64, Message>, StoreError> {
     let mut found = HashMap::with_capacity(ids.len());
     for list in sql::padded_lists(&ids) {
-        let values = list.iter().copied().map(sea_orm::Value::from).collect();
+        let values = list.iter().copied().map(Value::from).collect();
         for row in sql::MESSAGES.rows(database, list.len(), values).await? {
             let message = rows::message(&row)?;
             found.insert(message.id.get(), message);

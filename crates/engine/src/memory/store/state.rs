@@ -1,8 +1,9 @@
 //! The state of the store: plain maps under one lock.
 
-use super::import_state::ImportState;
 use super::namespace_rows::NamespaceRows;
-use crate::ports::{Counter, CounterKey, Quota, Session, StoreError, TokenHash};
+use crate::ports::{
+    Counter, CounterKey, FlowRetention, ImportState, Quota, Session, StoreError, TokenHash,
+};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tolmach_domain::{
     Event, EventKind, Fault, Flow, FlowId, IdNamespace, InvalidId, Message, MessageId, Origin,
@@ -21,6 +22,8 @@ pub(super) struct State {
     pub(super) recoveries: HashMap<TokenHash, (UserId, Timestamp)>,
     pub(super) flows: BTreeMap<FlowId, FlowRecord>,
     pub(super) last_flow: i64,
+    /// The flows with a retention of their own.
+    pub(super) retentions: HashMap<FlowId, FlowRetention>,
     pub(super) messages: BTreeMap<MessageId, Message>,
     pub(super) last_message: i64,
     pub(super) keys: HashMap<(UserId, String), (MessageId, Timestamp)>,

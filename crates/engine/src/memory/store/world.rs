@@ -1,11 +1,12 @@
 //! A whole world, moved in or out.
 
-use super::import_state::ImportState;
 use super::memory_store::MemoryStore;
 use super::state::{FlowRecord, State, UserRecord, next};
+use crate::limits::case_folded;
+use crate::names::look_alikes;
 use crate::ports::{
-    ExternalIdRow, ImportChunk, ImportFlow, ImportMember, ImportMessage, ImportNote,
-    ImportOutcomes, ImportPosition, ImportUser, Imported, LastIds, StoreError, StoredFlow,
+    ExternalIdRow, IdentifierOwner, ImportChunk, ImportFlow, ImportMember, ImportMessage,
+    ImportNote, ImportOutcomes, ImportState, ImportUser, Imported, LastIds, StoreError, StoredFlow,
     StoredMember, StoredUser, WorldStore,
 };
 use async_trait::async_trait;
@@ -16,16 +17,17 @@ use tolmach_domain::{
 
 #[async_trait]
 impl WorldStore for MemoryStore {
-    async fn begin_import(
-        &self,
-        source: &IdNamespace,
-    ) -> Result<Option<ImportPosition>, StoreError> {
+    async fn begin_import(&self, source: &IdNamespace) -> Result<ImportState, StoreError> {
         self.change(|state| {
             let before = state.last_ids();
-            let begun = || ImportState { before, position: None };
-            Ok(state.imports.entry(source.clone()).or_insert_with(begun).position)
+            let begun = || ImportState { before, ..ImportState::default() };
+            Ok(state.imports.entry(source.clone()).or_insert_with(begun).clone())
         })
         .await
+    }
+
+    async fn import_state(&self, source: &IdNamespace) -> Result<Option<ImportState>, StoreError> {
+        self.read(|state| state.imports.get(source).cloned()).await
     }
 
     async fn import(
@@ -35,13 +37,9 @@ impl WorldStore for MemoryStore {
     ) -> Result<ImportOutcomes, StoreError> {
         self.change(|state| {
             state.next_commit_time(now);
-            let ImportChunk { source, users, flows, messages, members, position } = chunk;
-            let import = Import {
-                before: state.imports.get(&source).copied().unwrap_or_default().before,
-                source,
-                state,
-            };
-            import.run(users, flows, messages, members, position)
+            let source = chunk.source.clone();
+            let before = state.imports.get(&source).map(|import| import.before).unwrap_or_default();
+            Import { before, source, state }.run(chunk)
         })
         .await
     }
@@ -65,6 +63,34 @@ impl WorldStore for MemoryStore {
             let is_known =
                 |user: &&ExternalId| state.object_of(source, ObjectKind::User, **user).is_some();
             users.iter().filter(is_known).copied().collect()
+        })
+        .await
+    }
+
+    async fn identifier_owners(
+        &self,
+        identifiers: &[String],
+    ) -> Result<Vec<IdentifierOwner>, StoreError> {
+        self.read(|state| {
+            let mut owners = Vec::new();
+            for identifier in identifiers {
+                for UserRecord { user, .. } in state.users.values() {
+                    let mut known = [Some(&user.login), user.email.as_ref()].into_iter().flatten();
+                    let is_exact = known.any(|known| case_folded(known) == case_folded(identifier));
+                    let looks = look_alikes(identifier);
+                    if is_exact || !looks.is_disjoint(&look_alikes(&user.login)) {
+                        owners.push(IdentifierOwner {
+                            identifier: identifier.clone(),
+                            user: user.id,
+                            login: user.login.clone(),
+                            email: user.email.clone(),
+                            is_deleted: user.deleted_at.is_some(),
+                            is_exact,
+                        });
+                    }
+                }
+            }
+            owners
         })
         .await
     }
@@ -173,29 +199,23 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
-    fn run(
-        mut self,
-        users: Vec<ImportUser>,
-        flows: Vec<ImportFlow>,
-        messages: Vec<ImportMessage>,
-        members: Vec<ImportMember>,
-        position: Option<ImportPosition>,
-    ) -> Result<ImportOutcomes, StoreError> {
+    fn run(mut self, chunk: ImportChunk) -> Result<ImportOutcomes, StoreError> {
         let mut outcomes = ImportOutcomes::default();
-        for user in users {
+        for user in chunk.users {
             outcomes.users.push(self.user(user)?);
         }
-        for flow in flows {
+        for flow in chunk.flows {
             outcomes.flows.push(self.flow(flow)?);
         }
-        for message in messages {
+        for message in chunk.messages {
             outcomes.messages.push(self.message(message)?);
         }
-        for member in members {
+        for member in chunk.members {
             outcomes.members.push(self.member(member));
         }
         if let Some(import) = self.state.imports.get_mut(&self.source) {
-            import.position = position;
+            import.position = chunk.position.or(import.position);
+            import.cursor = chunk.cursor.or_else(|| import.cursor.take());
         }
         Ok(outcomes)
     }
@@ -244,7 +264,7 @@ impl Import<'_> {
         let password_hash = account.password_hash.filter(|_| !deleted);
         self.state.users.insert(id, UserRecord { user, avatar: account.avatar, password_hash });
         self.remember(ObjectId::User(id), new.source_id)?;
-        Ok(Imported::New(id, renumbered(new.source_id, id.get()).or(note)))
+        Ok(Imported::New(id, note.or_else(|| renumbered(new.source_id, id.get()))))
     }
 
     fn flow(&mut self, new: ImportFlow) -> Result<Imported<FlowId>, StoreError> {
@@ -264,9 +284,9 @@ impl Import<'_> {
             }
             (FlowKind::Group | FlowKind::Channel, _) => None,
         };
+        let (mut kind, mut pair, mut note) = (new.kind, pair, None);
         if pair.is_some() && self.state.flows.values().any(|record| record.pair == pair) {
-            let fault = Fault::invalid("pair", "the two users have a chat already");
-            return Ok(Imported::Refused(fault));
+            (kind, pair, note) = (FlowKind::Group, None, Some(ImportNote::ChatAsGroup));
         }
         let number = new.source_id.number().filter(|n| *n > self.before.flows);
         let number = number.and_then(|number| FlowId::new(number).ok());
@@ -277,7 +297,7 @@ impl Import<'_> {
         self.state.last_flow = self.state.last_flow.max(id.get());
         let flow = Flow {
             id,
-            kind: new.kind,
+            kind,
             title: new.title,
             info: new.info,
             owner: Some(owner),
@@ -289,7 +309,7 @@ impl Import<'_> {
         let (members, joined, acted) = Default::default();
         self.state.flows.insert(id, FlowRecord { flow, pair, members, joined, acted });
         self.remember(ObjectId::Flow(id), new.source_id)?;
-        Ok(Imported::New(id, renumbered(new.source_id, id.get())))
+        Ok(Imported::New(id, note.or_else(|| renumbered(new.source_id, id.get()))))
     }
 
     fn message(&mut self, new: ImportMessage) -> Result<Imported<MessageId>, StoreError> {
@@ -355,7 +375,7 @@ impl Import<'_> {
         if kept.is_none() {
             self.remember(ObjectId::Message(id), new.source_id)?;
         }
-        Ok(Imported::New(id, renumbered(new.source_id, id.get()).or(note)))
+        Ok(Imported::New(id, note.or_else(|| renumbered(new.source_id, id.get()))))
     }
 
     fn member(&mut self, new: ImportMember) -> Imported<()> {

@@ -3,7 +3,7 @@
 use super::fixture::{Fixture, new_user};
 use crate::ports::{
     AccountKey, ImportChunk, ImportFlow, ImportMember, ImportMessage, ImportNote, ImportOutcomes,
-    ImportPosition, ImportUser, Imported, LastIds, NewUser,
+    ImportPosition, ImportState, ImportUser, Imported, LastIds, NewUser,
 };
 use tolmach_domain::{
     Content, ExternalId, Fault, FlowId, FlowKind, IdNamespace, MessageId, Timestamp, UserId,
@@ -279,7 +279,7 @@ pub async fn a_refused_record_does_not_affect_the_others(fixture: &mut Fixture) 
         [
             Imported::Refused(Fault::NoSuchUser),
             Imported::New(id(21), None),
-            Imported::Refused(Fault::invalid("pair", "the two users have a chat already")),
+            Imported::New(id(22), Some(ImportNote::ChatAsGroup)),
             Imported::Refused(Fault::NoSuchUser),
             Imported::New(id(24), None),
             Imported::Refused(Fault::invalid("pair", "a chat has two users")),
@@ -318,14 +318,74 @@ pub async fn a_refused_record_does_not_affect_the_others(fixture: &mut Fixture) 
 /// The position is there until the import ends, and belongs to its source.
 pub async fn an_interrupted_import_has_a_position(fixture: &mut Fixture) {
     let store = fixture.store.clone();
-    assert_eq!(store.begin_import(&source()).await.expect("writable"), None);
+    assert_eq!(store.import_state(&source()).await.expect("readable"), None);
+    let begun = ImportState::default();
+    assert_eq!(store.begin_import(&source()).await.expect("writable"), begun);
     let position = Some(ImportPosition { lines: 3, digest: [7; 32] });
     fixture.import(ImportChunk { position, ..world() }).await;
-    assert_eq!(store.begin_import(&source()).await.expect("writable"), position);
+    let at = ImportState { position, ..begun.clone() };
+    assert_eq!(store.begin_import(&source()).await.expect("writable"), at);
+    assert_eq!(store.import_state(&source()).await.expect("readable"), Some(at));
     let other = "other".parse().expect("the name is plain");
-    assert_eq!(store.begin_import(&other).await.expect("writable"), None);
+    let before = LastIds { users: 70, flows: 9, messages: 40 };
+    let of_other = ImportState { before, ..ImportState::default() };
+    assert_eq!(store.begin_import(&other).await.expect("writable"), of_other);
     store.end_import(&source()).await.expect("writable");
-    assert_eq!(store.begin_import(&source()).await.expect("writable"), None);
+    assert_eq!(store.begin_import(&source()).await.expect("writable"), begun);
+}
+
+/// The cursor is stored with the records, and outlives the import.
+pub async fn a_cursor_stays_after_the_import(fixture: &mut Fixture) {
+    let store = fixture.store.clone();
+    let position = Some(ImportPosition { lines: 3, digest: [7; 32] });
+    let cursor = Some("first".to_owned());
+    fixture.import(ImportChunk { position, cursor: cursor.clone(), ..world() }).await;
+    let state = store.begin_import(&source()).await.expect("writable");
+    assert_eq!((state.position, &state.cursor), (position, &cursor));
+    fixture.import(ImportChunk::new(source())).await;
+    let state = store.begin_import(&source()).await.expect("writable");
+    assert_eq!((state.position, &state.cursor), (position, &cursor), "both are left");
+    store.end_import(&source()).await.expect("writable");
+    let state = store.begin_import(&source()).await.expect("writable");
+    assert_eq!((state.position, &state.cursor), (None, &cursor));
+    let cursor = Some("second".to_owned());
+    fixture.import(ImportChunk { cursor: cursor.clone(), ..ImportChunk::new(source()) }).await;
+    assert_eq!(store.begin_import(&source()).await.expect("writable").cursor, cursor);
+}
+
+/// Logins and addresses lead to their users, without regard to case, and to users whose logins look
+/// like them.
+pub async fn owners_of_identifiers_are_found(fixture: &mut Fixture) {
+    let with_email = |id, login: &str, email: &str| {
+        let account = NewUser { email: Some(email.into()), ..new_user(login) };
+        ImportUser { account, ..user(id, login) }
+    };
+    let deleted = ImportUser { deleted_at: Some(time(3)), ..with_email(3, "carl", "c@x.org") };
+    let chunk = ImportChunk {
+        users: vec![with_email(1, "anna", "A@x.org"), with_email(2, "bob", "b@x.org"), deleted],
+        ..ImportChunk::new(source())
+    };
+    fixture.import(chunk).await;
+    let asked = ["ANNA", "a@X.org", "b0b", "carl", "c@x.org", "dora"].map(str::to_owned);
+    let mut found = fixture.store.identifier_owners(&asked).await.expect("readable");
+    found.sort_unstable_by_key(|owner| (owner.user, owner.identifier.clone()));
+    let found: Vec<_> = found
+        .iter()
+        .map(|owner| {
+            let email = owner.email.as_deref();
+            (&*owner.identifier, owner.user.get(), email, owner.is_deleted, owner.is_exact)
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("ANNA", 1, Some("A@x.org"), false, true),
+            ("a@X.org", 1, Some("A@x.org"), false, true),
+            ("b0b", 2, Some("b@x.org"), false, false),
+            ("carl", 3, None, true, true),
+        ]
+    );
+    assert_eq!(fixture.store.identifier_owners(&[]).await.expect("readable"), []);
 }
 
 /// Everything is exported page by page, and imported into another source as it was.

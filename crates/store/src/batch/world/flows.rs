@@ -8,7 +8,7 @@ use crate::sql::{self, get};
 use sea_orm::{ActiveEnum, Value};
 use std::collections::HashSet;
 use tolmach_domain::{Fault, FlowId, FlowKind, IdNamespace, ObjectKind};
-use tolmach_engine::ports::{ImportFlow, Imported, StoreError};
+use tolmach_engine::ports::{ImportFlow, ImportNote, Imported, StoreError};
 
 /// A flow with its owner and its pair as they are stored.
 struct NewFlow {
@@ -49,6 +49,7 @@ impl Batch {
                 records.refuse(Fault::NoSuchUser);
                 continue;
             };
+            let (mut flow, mut note) = (flow, None);
             let pair = match flow.kind {
                 FlowKind::Group | FlowKind::Channel => None,
                 FlowKind::Chat if flow.pair.is_none() => {
@@ -61,14 +62,13 @@ impl Batch {
                         continue;
                     }
                     Some(pair) if !pairs.insert(pair.clone()) => {
-                        let reason = "the two users have a chat already";
-                        records.refuse(Fault::invalid("pair", reason));
-                        continue;
+                        (flow.kind, note) = (FlowKind::Group, Some(ImportNote::ChatAsGroup));
+                        None
                     }
                     pair => pair,
                 },
             };
-            records.accept(flow.source_id, NewFlow { flow, owner, pair }, None);
+            records.accept(flow.source_id, NewFlow { flow, owner, pair }, note);
         }
         let ids = self.new_ids(ObjectKind::Flow, before, records.source_ids()).await?;
         let new = records.take_new();

@@ -83,7 +83,7 @@ impl<T> Records<T> {
                     let number = source_ids[index].number();
                     let renumbered = number.filter(|number| *number != ids[index]);
                     let renumbered = renumbered.map(|_| ImportNote::Renumbered);
-                    Imported::New(to_id(ids[index])?, renumbered.or(notes[index]))
+                    Imported::New(to_id(ids[index])?, notes[index].or(renumbered))
                 }
             })
         };

@@ -1,9 +1,9 @@
 //! Users.
 
 use super::records::Records;
-use crate::batch::identifiers::{EXACT, Identifiers, LOOK};
+use crate::batch::identifiers::Identifiers;
 use crate::batch::transaction::Batch;
-use crate::rows::{photo_columns, user_id};
+use crate::rows::{EXACT, LOOK, photo_columns, user_id};
 use crate::sql::{self, get};
 use sea_orm::Value;
 use std::collections::HashSet;
