@@ -312,12 +312,14 @@ async fn help_names_every_command_and_errors_name_the_nearest() {
     let folder = TempDir::new().expect("a temporary folder can be made");
     let help = stdout_of(&run(folder.path(), &[], ["--help"]).await);
     for command in [
-        "serve", "check", "migrate", "copy", "user", "token", "dialects", "demo", "--data",
-        "--config",
+        "serve", "check", "migrate", "copy", "user", "flow", "prune", "token", "dialects", "demo",
+        "--data", "--config",
     ] {
         assert!(help.contains(command), "{command} is not in\n{help}");
     }
-    for command in ["serve", "check", "migrate", "copy", "user", "token", "dialects", "demo"] {
+    for command in
+        ["serve", "check", "migrate", "copy", "user", "flow", "prune", "token", "dialects", "demo"]
+    {
         assert!(
             stdout_of(&run(folder.path(), &[], [command, "--help"]).await).contains("--data"),
             "{command}"

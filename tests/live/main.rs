@@ -43,6 +43,8 @@ mod import;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod merging;
+#[cfg(test)]
 mod mode;
 #[cfg(test)]
 mod morelia;
@@ -63,6 +65,8 @@ mod raw_tcp;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod retention;
+#[cfg(test)]
 mod retries;
 #[cfg(test)]
 mod revisions;
@@ -70,6 +74,8 @@ mod revisions;
 mod routing;
 #[cfg(test)]
 mod sndmsg;
+#[cfg(test)]
+mod sources;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]

@@ -11,9 +11,9 @@ use tolmach_adapters::{
 use tolmach_bus::OpenError;
 use tolmach_client::ClientError;
 use tolmach_dialect_declared::{DraftError, FileError};
-use tolmach_domain::{Fault, InvalidNamespace};
+use tolmach_domain::{Fault, FlowId, InvalidNamespace};
 use tolmach_engine::ports::{PortError, StoreError};
-use tolmach_engine::{ErrorChain, ImportError};
+use tolmach_engine::{ErrorChain, ImportError, PruneError};
 use tolmach_server::{BuildError, MetricsError, RouteError, TlsError};
 use tolmach_store::CopyError;
 use tolmach_world::SourceError;
@@ -83,6 +83,8 @@ pub(crate) enum UsageError {
     NewFolder { folder: PathBuf, source: io::Error },
     #[error("`--from`: {0}")]
     ImportSource(String),
+    #[error("standard input cannot be read twice, as --match and --decisions need it; use a file")]
+    MergedInput,
     #[error("a password is needed")]
     NoPassword,
     #[error("nothing to set: give --admin, --business, --email, --password or --password-stdin")]
@@ -120,6 +122,10 @@ pub(crate) enum RuntimeError {
     Output(#[source] io::Error),
     #[error("there is no account {0:?}")]
     NoSuchAccount(String),
+    #[error("there is no conversation {0}")]
+    NoSuchFlow(FlowId),
+    #[error(transparent)]
+    Prune(#[from] PruneError),
     #[error(transparent)]
     Fault(#[from] Fault),
     #[error("{} cannot be read", path.display())]
@@ -132,6 +138,15 @@ pub(crate) enum RuntimeError {
     NoWorldHeader(String),
     #[error("the file for refused records cannot be written")]
     Rejects(#[source] io::Error),
+    #[error("the file of decisions, {}, cannot be written", path.display())]
+    DecisionFile { path: PathBuf, source: io::Error },
+    #[error("{place}: {text}")]
+    Decision { place: String, text: String },
+    #[error(
+        "{users} users of the source are in conflict with others: nothing was imported; decide \
+         about each in the file of --decisions, and run the command again"
+    )]
+    Undecided { users: u64 },
     #[error(transparent)]
     Import(#[from] ImportError),
     #[error("the import ended unexpectedly")]

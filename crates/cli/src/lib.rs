@@ -11,6 +11,7 @@ mod dialect_folder;
 mod dialect_reload;
 pub mod dialects;
 mod error;
+mod file_retention;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod logging;

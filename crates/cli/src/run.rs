@@ -2,7 +2,7 @@
 
 use crate::arguments::{Arguments, Command};
 use crate::commands::{
-    check, copy, demo, dialect, dialects, export, import, migrate, serve, token, user,
+    check, copy, demo, dialect, dialects, export, flow, import, migrate, prune, serve, token, user,
 };
 use crate::error::{CliError, RuntimeError};
 use std::io::{ErrorKind, Write};
@@ -34,6 +34,8 @@ async fn run(arguments: Arguments) -> Result<String, CliError> {
         }
         Command::Import(arguments) => import::run(&location, &arguments).await,
         Command::Export { file, source } => export::run(&location, file.as_deref(), &source).await,
+        Command::Flow(command) => flow::run(&location, command).await,
+        Command::Prune(arguments) => prune::run(&location, &arguments).await,
         Command::User(command) => user::run(&location, command).await,
         Command::Token { login } => token::run(&location, &login).await,
         Command::Dialects => dialects::run(&location),

@@ -71,6 +71,7 @@ pub mod ports;
 mod principal;
 mod profiles;
 mod recovery;
+mod retention;
 mod submission;
 #[cfg(feature = "suites")]
 pub mod suites;
@@ -93,5 +94,6 @@ pub use limits::{
 pub use names::{IMITATION, look_alikes};
 pub use policy::{LoginThrottlePolicy, Policy, Quotas, ThrottlePolicy};
 pub use principal::Principal;
+pub use retention::PruneError;
 pub use submission::{DeferredWork, Handled, Submission, Submitted};
 pub use world::ImportError;

@@ -1,6 +1,6 @@
 //! The settings of the use cases.
 
-use crate::ports::FlowLimits;
+use crate::ports::{FlowLimits, Retention};
 use std::time::Duration;
 use tolmach_domain::Timestamp;
 
@@ -44,6 +44,8 @@ pub struct Policy {
     /// The largest size of a message's attached files and emoji together, in bytes as the client
     /// encoded them. Default: 768 KiB.
     pub max_attachment_bytes: usize,
+    /// The periods for which records are kept. Default: for good.
+    pub retention: Retention,
 }
 
 impl Default for Policy {
@@ -76,6 +78,7 @@ impl Default for Policy {
             quotas: Quotas::default(),
             max_text_bytes: 64 << 10,
             max_attachment_bytes: 768 << 10,
+            retention: Retention::default(),
         }
     }
 }

@@ -165,6 +165,11 @@ impl JobQueue {
         state.jobs == 0 && !state.closed
     }
 
+    /// True if the queue takes no more jobs.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// Takes the jobs of the next transaction, up to the limits of a batch.
     pub(crate) fn take(&self, kind: Kind, options: &Options) -> JobBatch {
         let mut state = self.lock();
@@ -398,6 +403,7 @@ mod tests {
             batch_bytes,
             batch_bytes_per_user,
             read_connections,
+            ..Options::default()
         }
     }
 

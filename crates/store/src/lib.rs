@@ -22,12 +22,14 @@
 mod batch;
 mod collisions;
 mod commit_time;
+mod compact;
 mod connect;
 mod copy;
 mod deadline;
 mod entities;
 mod error;
 mod event_log;
+mod housekeeper;
 mod job;
 mod job_queue;
 mod migrations;
@@ -47,6 +49,7 @@ mod store;
 mod writer;
 
 pub use collisions::{CollidingLogin, colliding_logins};
+pub use compact::{Compacted, compact};
 pub use copy::{CopiedTable, CopyError, Progress, copy};
 pub use options::{Options, Stats};
 pub use store::{SqlStore, migrate, probe};

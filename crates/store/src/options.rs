@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tolmach_engine::ports::Retention;
 
 /// Settings of a [`SqlStore`](crate::SqlStore).
 #[derive(Debug, Clone)]
@@ -23,6 +24,9 @@ pub struct Options {
     /// the world, such as searches, a third for pages and lists of users, the others for single
     /// records. At least one for each.
     pub read_connections: u32,
+    /// The periods after which housekeeping removes records. Default: everything is kept that does
+    /// not expire by itself.
+    pub retention: Retention,
 }
 
 impl Default for Options {
@@ -34,6 +38,7 @@ impl Default for Options {
             batch_bytes: 8 << 20,
             batch_bytes_per_user: 1 << 20,
             read_connections: 6,
+            retention: Retention::default(),
         }
     }
 }

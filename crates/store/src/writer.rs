@@ -173,7 +173,9 @@ impl Writer {
         let ready = self.queue.ready(Kind::Change);
         match step {
             None => next(ready.await),
-            Some(time) => tokio::time::timeout_at(time, ready).await.map_or(Next::Housekeeping, next),
+            Some(time) => {
+                tokio::time::timeout_at(time, ready).await.map_or(Next::Housekeeping, next)
+            }
         }
     }
 
@@ -372,10 +374,9 @@ impl Writer {
         let mut batch = Batch::begin(database, &flows).await?;
         let started = Instant::now();
         let done = match part {
-            Part::DeletedFlows => batch
-                .remove_deleted_flow(rows)
-                .await
-                .map(|more| HousekeepingDone::Flows { more }),
+            Part::DeletedFlows => {
+                batch.remove_deleted_flow(rows).await.map(|more| HousekeepingDone::Flows { more })
+            }
             Part::OldRecords(extent) => batch
                 .prune(&self.options.retention, extent, self.now, rows)
                 .await

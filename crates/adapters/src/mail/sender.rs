@@ -2,6 +2,7 @@
 
 use super::body::plain_body;
 use super::target::{MailTarget, SmtpServer};
+use crate::clock::timestamp;
 use crate::private_file::{CreateFolderError, create_private_folder, write_atomically};
 use async_trait::async_trait;
 use lettre::AsyncTransport;
@@ -11,7 +12,8 @@ use lettre::message::{Mailbox, Message};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tolmach_engine::ports::{Mail, Mailer, PortError};
+use tolmach_domain::Timestamp;
+use tolmach_engine::ports::{Mail, Mailer, PortError, PruneCount};
 
 /// The time that sending one mail may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -106,6 +108,54 @@ impl Mailer for MailSender {
         let sent = self.try_send(mail).await;
         sent.map_err(|error| PortError::caused_by("a mail was not sent", error))
     }
+
+    async fn remove_sent(&self, up_to: Timestamp, dry_run: bool) -> Result<PruneCount, PortError> {
+        let mut mails = PruneCount { kind: "mails", records: 0, bytes: 0 };
+        let MailTarget::Folder(folder) = &self.target else { return Ok(mails) };
+        let folder = folder.clone();
+        let removed = tokio::task::spawn_blocking(move || {
+            remove_files(&folder, up_to, dry_run, &mut mails)?;
+            Ok(mails)
+        });
+        let removed = removed.await.map_err(io::Error::other).and_then(|removed| removed);
+        removed.map_err(|error| PortError::caused_by("old mails could not be removed", error))
+    }
+}
+
+/// Removes the mails of a folder that were sent up to a time, and counts them.
+fn remove_files(
+    folder: &Path,
+    up_to: Timestamp,
+    dry_run: bool,
+    mails: &mut PruneCount,
+) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "eml") {
+            continue;
+        }
+        // Another process may remove it meanwhile.
+        let remove = || -> io::Result<u64> {
+            let metadata = std::fs::symlink_metadata(&path)?;
+            if !metadata.is_file() || timestamp(metadata.modified()?) > up_to {
+                return Ok(0);
+            }
+            if !dry_run {
+                std::fs::remove_file(&path)?;
+            }
+            Ok(metadata.len())
+        };
+        match remove() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+            Ok(0) => {}
+            Ok(bytes) => {
+                mails.records += 1;
+                mails.bytes += bytes;
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn write_file(folder: &Path, id: &str, message: Message) -> Result<(), MailError> {
@@ -185,6 +235,30 @@ mod tests {
                 assert!(text.contains(line), "{line} is not in {text}");
             }
             assert!(text.contains(&format!("\r\n{LINK}\r\n")), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn mails_are_removed_by_the_time_at_which_they_were_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let sender = sender(MailTarget::Folder(folder.path().to_owned()));
+        sender.send(mail("a@example.org")).await.unwrap();
+        std::fs::write(folder.path().join("notes.txt"), "not a mail").unwrap();
+        let files = || std::fs::read_dir(folder.path()).unwrap().count();
+        let eml = |entry: io::Result<std::fs::DirEntry>| {
+            let path = entry.unwrap().path();
+            (path.extension().unwrap() == "eml").then(|| std::fs::metadata(path).unwrap())
+        };
+        let sent = std::fs::read_dir(folder.path()).unwrap().find_map(eml).unwrap();
+        let sent_at = timestamp(sent.modified().unwrap());
+        let just_before = sent_at.before(Duration::from_micros(1));
+        for (up_to, dry_run, records, left) in
+            [(just_before, false, 0, 2), (sent_at, true, 1, 2), (sent_at, false, 1, 1)]
+        {
+            let removed = sender.remove_sent(up_to, dry_run).await.unwrap();
+            let bytes = records * sent.len();
+            assert_eq!(removed, PruneCount { kind: "mails", records, bytes });
+            assert_eq!(files(), left);
         }
     }
 

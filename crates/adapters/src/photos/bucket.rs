@@ -5,13 +5,16 @@ use super::error::PhotoError;
 use super::key::check_key;
 use async_trait::async_trait;
 use bytes::Bytes;
-use object_store::ObjectStoreExt;
+use futures_util::future::ready;
+use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as ObjectPath;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use std::fmt;
 use std::time::Duration;
 use tokio::time::timeout;
-use tolmach_engine::ports::{Blobs, PortError};
+use tolmach_domain::Timestamp;
+use tolmach_engine::ports::{Blobs, PortError, StoredBlob};
 
 /// The error code of a bucket that does not exist.
 const NO_SUCH_BUCKET: &str = "NoSuchBucket";
@@ -104,6 +107,23 @@ impl Blobs for PhotoBucket {
             self.request(key, "deleting", async |storage, path| storage.delete(path).await);
         delete.await?;
         Ok(())
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<StoredBlob, PortError>> {
+        let prefix_length = self.prefix.parts().count();
+        let photo = move |found: ObjectMeta| {
+            let parts: Vec<_> = found.location.parts().skip(prefix_length).collect();
+            let parts: Vec<&str> = parts.iter().map(|part| part.as_ref()).collect();
+            let stored_at = Timestamp::from_micros(found.last_modified.timestamp_micros());
+            StoredBlob { key: parts.join("/"), bytes: found.size, stored_at }
+        };
+        let failed = |error: object_store::Error| {
+            let (object, bucket) = (self.prefix.to_string(), self.name.clone());
+            let source = error.into();
+            PortError::from(PhotoError::Object { action: "listing", object, bucket, source })
+        };
+        let found = self.storage.list(Some(&self.prefix)).map_ok(photo).map_err(failed);
+        found.try_filter(|photo| ready(check_key(&photo.key).is_ok())).boxed()
     }
 }
 

@@ -2,14 +2,16 @@
 
 use super::error::PhotoError;
 use super::key::check_key;
+use crate::clock::timestamp;
 use crate::private_file::{
     CreateFolderError, create_folder, create_private_folder, write_atomically,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use tolmach_engine::ports::{Blobs, PortError};
+use tolmach_engine::ports::{Blobs, PortError, StoredBlob};
 
 /// A local folder with one file per photo. Several processes may share it.
 ///
@@ -78,6 +80,49 @@ impl Blobs for PhotoFolder {
         };
         Ok(self.run(key, "deleting", delete).await?)
     }
+
+    fn list(&self) -> BoxStream<'_, Result<StoredBlob, PortError>> {
+        // One folder after the other, each with its folders.
+        let folders = stream::try_unfold(vec![String::new()], async |mut prefixes| {
+            let Some(prefix) = prefixes.pop() else { return Ok(None) };
+            let path = self.folder.join(&prefix);
+            let reading = tokio::task::spawn_blocking(move || read_folder(&path, &prefix));
+            let action = "listing";
+            let contents =
+                reading.await.map_err(|source| PhotoError::Cancelled { action, source })?;
+            let (photos, mut below) = contents?;
+            prefixes.append(&mut below);
+            Ok::<_, PortError>(Some((stream::iter(photos.into_iter().map(Ok)), prefixes)))
+        });
+        folders.try_flatten().boxed()
+    }
+}
+
+/// The photos of a folder, and its folders as prefixes of keys. What has the name of no photo is
+/// left out, and so is what is removed meanwhile.
+fn read_folder(path: &Path, prefix: &str) -> Result<(Vec<StoredBlob>, Vec<String>), PhotoError> {
+    let failed = |source| PhotoError::File { action: "listing", path: path.to_owned(), source };
+    let (mut photos, mut folders) = (Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let Some(key) = entry.file_name().to_str().map(|name| format!("{prefix}{name}")) else {
+            continue;
+        };
+        if check_key(&key).is_err() {
+            continue;
+        }
+        let metadata = match entry.metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            read => read.map_err(failed)?,
+        };
+        if metadata.is_dir() {
+            folders.push(format!("{key}/"));
+        } else if metadata.is_file() {
+            let stored_at = timestamp(metadata.modified().map_err(failed)?);
+            photos.push(StoredBlob { key, bytes: metadata.len(), stored_at });
+        }
+    }
+    Ok((photos, folders))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Throttle};
 use tolmach_adapters::BcryptOptions;
+use tolmach_engine::ports::Retention;
 use tolmach_engine::{LoginThrottlePolicy, Policy, Quotas, ThrottlePolicy};
 use tolmach_server::{HttpOptions, Keepalive, Limits, ServerOptions, Shutdown};
 
@@ -25,6 +26,19 @@ pub(crate) fn policy(config: &Config) -> Policy {
         quotas: quotas(config),
         max_text_bytes: config.limits.max_text_bytes,
         max_attachment_bytes: config.limits.max_attachment_bytes.unwrap_or_default(),
+        retention: retention(config),
+    }
+}
+
+fn retention(config: &Config) -> Retention {
+    let retention = &config.retention;
+    Retention {
+        chats: retention.chats,
+        groups: retention.groups,
+        channels: retention.channels,
+        deleted_messages: retention.deleted_messages,
+        mails: retention.mails,
+        unnamed_photos: retention.unnamed_photos,
     }
 }
 
@@ -74,6 +88,7 @@ pub(super) fn store_options(config: &Config) -> tolmach_store::Options {
     tolmach_store::Options {
         timeout: config.store.timeout,
         read_connections: config.store.read_connections,
+        retention: retention(config),
         ..tolmach_store::Options::default()
     }
 }

@@ -4,6 +4,7 @@ use crate::arguments::{ListenArguments, Location};
 use crate::backend::{self, Backend};
 use crate::dialect_reload::ServedDialects;
 use crate::error::{CliError, RuntimeError, UsageError};
+use crate::file_retention::remove_daily;
 use crate::serving::server_builder;
 use crate::signals::{Hangups, shutdown_on_signal};
 use crate::{bus_metrics, logging};
@@ -67,7 +68,9 @@ pub(crate) async fn run(location: &Location, listen: &ListenArguments) -> Result
     });
     // Connections are queued from the moment of binding, so that clients may connect from here on.
     writeln!(std::io::stdout(), "{ready}").map_err(RuntimeError::Output)?;
+    let file_retention = tokio::spawn(remove_daily(backend.engine.clone()));
     server.serve(shutdown).await;
+    file_retention.abort();
     backend.close().await;
     tracing::info!("stopped");
     Ok(String::new())

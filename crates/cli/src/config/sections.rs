@@ -26,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) blobs: Blobs,
     pub(crate) limits: Limits,
     pub(crate) quotas: Quotas,
+    pub(crate) retention: Retention,
     pub(crate) keepalive: Keepalive,
     pub(crate) shutdown: Shutdown,
     pub(crate) log: Log,
@@ -316,6 +317,24 @@ pub(crate) struct Quotas {
     pub(crate) sessions: u32,
     #[serde(deserialize_with = "values::quota")]
     pub(crate) spent_refresh_tokens: u32,
+}
+
+/// `[retention]`; `None` is for good.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Retention {
+    #[serde(deserialize_with = "values::retention")]
+    pub(crate) chats: Option<Duration>,
+    #[serde(deserialize_with = "values::retention")]
+    pub(crate) groups: Option<Duration>,
+    #[serde(deserialize_with = "values::retention")]
+    pub(crate) channels: Option<Duration>,
+    #[serde(deserialize_with = "values::retention")]
+    pub(crate) deleted_messages: Option<Duration>,
+    #[serde(deserialize_with = "values::retention")]
+    pub(crate) mails: Option<Duration>,
+    #[serde(deserialize_with = "values::retention")]
+    pub(crate) unnamed_photos: Option<Duration>,
 }
 
 /// `[keepalive]`

@@ -347,6 +347,20 @@ fn a_wrong_value_is_refused_with_the_expected_ones() {
 }
 
 #[test]
+fn records_are_kept_for_a_day_at_least_or_for_good() {
+    for (period, expected) in
+        [("0d", None), ("1d", Some(86_400)), ("24h", Some(86_400)), ("30d", Some(2_592_000))]
+    {
+        let config = load(&format!("[retention]\ngroups = {period:?}"), &[], &[]).unwrap();
+        assert_eq!(config.retention.groups.map(|period| period.as_secs()), expected, "{period}");
+    }
+    for period in ["23h", "1", "", "36501d"] {
+        let error = load(&format!("[retention]\ngroups = {period:?}"), &[], &[]).unwrap_err();
+        assert!(error.contains("`retention.groups`"), "{period}: {error}");
+    }
+}
+
+#[test]
 fn all_mistakes_are_reported_at_once() {
     let file = "[http]\nlisen = \"\"\nbody_timeout = 30\n[dialects.mode]\npush = \"yes\"";
     let error = load(file, &[("TOLMACH__LOG__FORMAT", "xml")], &[]).unwrap_err();

@@ -72,6 +72,17 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D
     )
 }
 
+/// Reads the period for which records are kept, at least a day; `None` for zero.
+pub(super) fn retention<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let message = "a period such as \"30d\" is expected, at least \"1d\" and at most \"36500d\", \
+         or \"0d\" for good";
+    expected(from, message, |value| match parse_duration(value.as_str()?)? {
+        Duration::ZERO => Some(None),
+        period => (period >= DAY).then_some(Some(period)),
+    })
+}
+
 /// Reads a namespace of external ids; `None` for an empty string.
 pub(super) fn optional_namespace<'de, D: Deserializer<'de>>(
     from: D,
@@ -232,7 +243,7 @@ fn list<'de, D: Deserializer<'de>, T>(
 }
 
 /// Parses a whole number and a unit.
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at(text.find(|char: char| !char.is_ascii_digit())?);
     let milliseconds = match unit.trim_start() {
         "ms" => 1,

@@ -3,10 +3,11 @@
 use super::sync::lock;
 use crate::ports::{
     AccessClaims, Blobs, Clock, Entropy, HashOrigin, Mail, Mailer, PasswordCheck, PasswordError,
-    Passwords, PortError, Signer,
+    Passwords, PortError, Signer, StoredBlob,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -129,6 +130,16 @@ impl Blobs for MemoryBlobs {
     async fn delete(&self, key: &str) -> Result<(), PortError> {
         lock(&self.0).remove(key);
         Ok(())
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<StoredBlob, PortError>> {
+        let blob = |(key, content): (&String, &Bytes)| {
+            // There is no clock: every blob was put at the epoch.
+            let stored_at = Timestamp::default();
+            Ok(StoredBlob { key: key.clone(), bytes: content.len() as u64, stored_at })
+        };
+        let blobs: Vec<_> = lock(&self.0).iter().map(blob).collect();
+        stream::iter(blobs).boxed()
     }
 }
 

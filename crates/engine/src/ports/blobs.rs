@@ -3,6 +3,8 @@
 use super::PortError;
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use tolmach_domain::Timestamp;
 
 /// Stores photos.
 ///
@@ -19,4 +21,18 @@ pub trait Blobs: Send + Sync + 'static {
 
     /// Deletes a blob.
     async fn delete(&self, key: &str) -> Result<(), PortError>;
+
+    /// All blobs, in any order. One that is put or deleted meanwhile may be left out.
+    fn list(&self) -> BoxStream<'_, Result<StoredBlob, PortError>>;
+}
+
+/// A blob without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredBlob {
+    /// Its key.
+    pub key: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// The time at which it was put.
+    pub stored_at: Timestamp,
 }

@@ -2,7 +2,7 @@
 
 use super::{
     BlockStore, EventLog, ExternalIdStore, FlowStore, LoginCounterStore, MessageStore,
-    SessionStore, StoreError, UserStore, WorldStore,
+    RetentionStore, SessionStore, StoreError, UserStore, WorldStore,
 };
 use async_trait::async_trait;
 
@@ -40,6 +40,7 @@ pub trait Store:
     + EventLog
     + ExternalIdStore
     + WorldStore
+    + RetentionStore
 {
     /// Succeeds if the store can answer now.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -1,7 +1,8 @@
 //! The trials of [`Blobs`].
 
-use crate::ports::Blobs;
+use crate::ports::{Blobs, StoredBlob};
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use std::sync::Arc;
 
 /// Any bytes, none included, are read as they were put.
@@ -48,4 +49,21 @@ pub async fn similar_keys_are_independent(blobs: Arc<dyn Blobs>) {
     for key in &keys[1..] {
         assert_eq!(blobs.get(key).await, Ok(Some((*key).into())), "{key}");
     }
+}
+
+/// With its size, once each; none that was deleted.
+pub async fn all_blobs_are_listed(blobs: Arc<dyn Blobs>) {
+    let list = async || {
+        let mut list: Vec<StoredBlob> = blobs.list().try_collect().await.expect("it can be listed");
+        list.sort_by(|one, other| one.key.cmp(&other.key));
+        list
+    };
+    assert_eq!(list().await, []);
+    for key in ["ab/cd", "ab/ce", "ac/cd.png", "ef"] {
+        assert_eq!(blobs.put(key, key.into()).await, Ok(()));
+    }
+    assert_eq!(blobs.delete("ab/ce").await, Ok(()));
+    let listed = list().await;
+    let found: Vec<_> = listed.iter().map(|blob| (blob.key.as_str(), blob.bytes)).collect();
+    assert_eq!(found, [("ab/cd", 5), ("ac/cd.png", 9), ("ef", 2)]);
 }

@@ -4,7 +4,9 @@ use super::private_files;
 use super::read_limit::ReadLimit;
 use super::usage::{STATEMENT_CACHE, Use};
 use crate::error::{is_locked, store_error};
-use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous,
+};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use std::io;
 use std::str::FromStr;
@@ -138,6 +140,9 @@ impl File {
                 })
             });
         }
+        let write = |options: SqliteConnectOptions| {
+            options.pragma("cache_size", CACHE).pragma("wal_autocheckpoint", CHECKPOINT)
+        };
         options.map_sqlx_sqlite_opts(move |options| {
             let options = options
                 .journal_mode(SqliteJournalMode::Wal)
@@ -150,9 +155,9 @@ impl File {
                 // Savepoints and statements over many rows would create a file each.
                 .pragma("temp_store", "MEMORY");
             match usage {
-                Use::Write | Use::Maintain => {
-                    options.pragma("cache_size", CACHE).pragma("wal_autocheckpoint", CHECKPOINT)
-                }
+                // A new file can give free pages back from the beginning.
+                Use::Maintain => write(options).auto_vacuum(SqliteAutoVacuum::Incremental),
+                Use::Write => write(options),
                 Use::Read { .. } => {
                     options.pragma("query_only", "ON").pragma("cache_size", READ_CACHE)
                 }

@@ -7,6 +7,7 @@ mod external_ids;
 mod flows;
 mod login_counters;
 mod messages;
+mod retention;
 mod sessions;
 mod users;
 mod world;

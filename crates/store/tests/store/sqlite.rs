@@ -11,7 +11,7 @@ use tolmach_engine::ErrorChain;
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
     Bus, CounterKey, CreateFlow, FlowCreation, FlowLimits, FlowStore, IdempotencyKey,
-    LoginCounterStore, MessageStore, Signal, Store, StoreError, UserStore,
+    LoginCounterStore, MessageStore, Retention, Signal, Store, StoreError, UserStore,
 };
 use tolmach_store::{Options, SqlStore, migrate};
 
@@ -392,5 +392,42 @@ async fn expired_keys_and_counters_are_removed() {
         Ok(Some(1))
     );
     other.close().await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
+async fn old_messages_are_removed_by_housekeeping() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    const POSTS: usize = 700;
+    let file = File::new();
+    let retention = Retention { groups: Some(DAY), ..Retention::default() };
+    let options = Options { timeout: Duration::from_secs(60), retention, ..Options::default() };
+    let bus = Arc::new(MemoryBus::new());
+    let store = SqlStore::open(&file.url("rwc"), bus, options).await.expect("a new file");
+    let anna = user(&store, "anna").await;
+    let flow = group(&store, &anna).await;
+    let tasks: Vec<_> = (0..POSTS)
+        .map(|number| {
+            tokio::spawn({
+                let (store, anna, flow) = (store.clone(), anna.clone(), flow.clone());
+                async move { post(&store, &flow, &anna, number.to_string()).await.map(drop) }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let left = async || {
+        let page = store.history(page_of(&flow, &anna, HistoryRange::All, 1_000)).await.unwrap();
+        (page.messages.len(), page.version)
+    };
+    let version = Version(POSTS as i64);
+    assert_eq!(left().await, (POSTS, version));
+    // The time of housekeeping is that of the latest change.
+    let later = now().after(DAY * 2);
+    store.post(new_message(&flow, &anna, "new".into()), later).await.unwrap();
+    while left().await != (1, Version(version.0 + 1)) {
+        tokio::task::yield_now().await;
+    }
     store.close().await;
 }

@@ -1,0 +1,149 @@
+//! Retentions, and the records that are too old.
+
+use crate::entities::flow::Kind;
+use crate::error::corrupt;
+use crate::rows::flow_id;
+use crate::sql::{self, Age, get};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::time::Duration;
+use tolmach_domain::{Fault, FlowId, Timestamp};
+use tolmach_engine::ports::{
+    EVENT_LOG_WINDOW, FlowRetention, IDEMPOTENCY_WINDOW, PruneCount, Retention, StoreError,
+};
+
+/// The period for which an expired row is kept, so that a clock that was ahead for a while does no
+/// harm.
+const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The flows that are looked at together.
+const FLOWS_PAGE: usize = 200;
+
+/// The time up to which records that expire are removed.
+pub(crate) fn expired_up_to(age: Age, now: Timestamp) -> Timestamp {
+    let now = now.before(GRACE);
+    match age {
+        Age::Expiry => now,
+        Age::Retry => now.before(IDEMPOTENCY_WINDOW),
+        Age::Log => now.before(EVENT_LOG_WINDOW),
+    }
+}
+
+pub(crate) async fn flow_retention<C: ConnectionTrait>(
+    database: &C,
+    flow: FlowId,
+) -> Result<FlowRetention, StoreError> {
+    let row = sql::row(database, sql::FLOW_RETENTION, vec![flow.get().into()]).await?;
+    retention(&row.ok_or(Fault::NoSuchFlow)?)
+}
+
+fn retention(row: &QueryResult) -> Result<FlowRetention, StoreError> {
+    let Some(days) = get::<Option<i64>>(row, "retention_days")? else {
+        return Ok(FlowRetention::OfKind);
+    };
+    let days = u32::try_from(days).map_err(|error| corrupt(DbErr::Type(error.to_string())))?;
+    Ok(NonZeroU32::new(days).map_or(FlowRetention::Forever, FlowRetention::Days))
+}
+
+/// A page of the flows, by id.
+pub(crate) struct FlowsByAge {
+    /// Those with messages that are too old, each with the time up to which they are.
+    pub(crate) old: Vec<(FlowId, Timestamp)>,
+    /// The last flow of the page; `None` if there are no further ones.
+    pub(crate) last: Option<FlowId>,
+}
+
+/// The next flows after one of them. Where no kind of flow has a retention, only flows with one of
+/// their own are read.
+pub(crate) async fn flows_by_age<C: ConnectionTrait>(
+    database: &C,
+    by_kind: &Retention,
+    after: Option<FlowId>,
+    now: Timestamp,
+) -> Result<FlowsByAge, StoreError> {
+    let Retention { chats, groups, channels, .. } = by_kind;
+    let all = [chats, groups, channels].iter().any(|period| period.is_some());
+    let statement = if all { &*sql::FLOWS_BY_AGE } else { &*sql::OWN_FLOWS_BY_AGE };
+    let values = vec![after.map_or(0, FlowId::get).into(), (FLOWS_PAGE as i64).into()];
+    let rows = sql::rows(database, statement, values).await?;
+    let mut page = FlowsByAge { old: Vec::new(), last: None };
+    for row in &rows {
+        let flow = flow_id(get(row, "id")?)?;
+        page.last = Some(flow);
+        let period = by_kind.of_flow(get::<Kind>(row, "kind")?.into(), retention(row)?);
+        let oldest = get::<Option<i64>>(row, "oldest")?.map(Timestamp::from_micros);
+        if let (Some(period), Some(oldest)) = (period, oldest) {
+            let up_to = now.before(period);
+            if oldest <= up_to {
+                page.old.push((flow, up_to));
+            }
+        }
+    }
+    page.last = page.last.filter(|_| rows.len() == FLOWS_PAGE);
+    Ok(page)
+}
+
+/// The records that are too old, by kind.
+pub(crate) async fn prunable<C: ConnectionTrait>(
+    database: &C,
+    retention: &Retention,
+    now: Timestamp,
+) -> Result<Vec<PruneCount>, StoreError> {
+    let mut counts = Vec::new();
+    for expiring in &sql::EXPIRING {
+        let up_to = expired_up_to(expiring.age, now).micros();
+        let (records, _) = count(database, expiring.count, vec![up_to.into()]).await?;
+        let bytes = records * expiring.row_bytes;
+        PruneCount { kind: expiring.kind, records, bytes }.add_to(&mut counts);
+    }
+    let keys = expired_up_to(Age::Retry, now).micros();
+    if let Some(period) = retention.deleted_messages {
+        let values = vec![now.before(period).micros().into(), keys.into()];
+        let (records, _) = count(database, sql::COUNT_DELETED_MESSAGES, values).await?;
+        let bytes = records * sql::MESSAGE_BYTES;
+        PruneCount { kind: "deleted messages", records, bytes }.add_to(&mut counts);
+    }
+    let mut after = None;
+    loop {
+        let page = flows_by_age(database, retention, after, now).await?;
+        for (flow, up_to) in page.old {
+            let values = vec![flow.get().into(), up_to.micros().into(), keys.into()];
+            let (records, content) = count(database, &sql::COUNT_OLD_MESSAGES, values).await?;
+            let bytes = records * sql::MESSAGE_BYTES + content;
+            PruneCount { kind: "messages", records, bytes }.add_to(&mut counts);
+        }
+        if page.last.is_none() {
+            return Ok(counts);
+        }
+        after = page.last;
+    }
+}
+
+/// The number of rows, and the bytes of their contents where the statement returns them.
+async fn count<C: ConnectionTrait>(
+    database: &C,
+    statement: &str,
+    values: Vec<Value>,
+) -> Result<(u64, u64), StoreError> {
+    let Some(row) = sql::row(database, statement, values).await? else { return Ok((0, 0)) };
+    let bytes = if statement.contains("AS bytes") { get::<i64>(&row, "bytes")? } else { 0 };
+    Ok((get::<i64>(&row, "number")?.unsigned_abs(), bytes.unsigned_abs()))
+}
+
+pub(crate) async fn unnamed_photos<C: ConnectionTrait>(
+    database: &C,
+    keys: &[String],
+) -> Result<Vec<String>, StoreError> {
+    let mut named = BTreeSet::new();
+    for statement in [&*sql::PHOTOS_OF_USERS, &*sql::PHOTOS_OF_FLOWS] {
+        for list in sql::padded_lists(keys) {
+            let length = list.len();
+            let values = list.into_iter().map(Value::from).collect();
+            for row in statement.rows(database, length, values).await? {
+                named.insert(get::<String>(&row, "photo_key")?);
+            }
+        }
+    }
+    Ok(keys.iter().filter(|key| !named.contains(*key)).cloned().collect())
+}

@@ -1,0 +1,196 @@
+//! Statements that find, count and remove records by age.
+
+use super::list_statement::{ListStatement, placeholders};
+use std::sync::LazyLock;
+
+/// Records of one kind that expire, by a column with an index.
+pub(crate) struct Expiring {
+    /// The kind, as an operator knows it.
+    pub(crate) kind: &'static str,
+    /// The time up to which they are removed, before the end of the grace period.
+    pub(crate) age: Age,
+    /// The approximate size of a row with its entries in indexes, in bytes.
+    pub(crate) row_bytes: u64,
+    /// Counts them: up to.
+    pub(crate) count: &'static str,
+    /// Removes the first of them: up to, limit.
+    pub(crate) remove: &'static str,
+}
+
+/// The meaning of the column by which records expire.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Age {
+    /// The time at which they expire.
+    Expiry,
+    /// The time from which they are kept for the window of retries.
+    Retry,
+    /// The time from which they are kept for the window of the log.
+    Log,
+}
+
+/// The records that expire. Sessions come after their tokens, because only those without tokens are
+/// removed: those that expired first have lost them first.
+pub(crate) const EXPIRING: [Expiring; 8] = [
+    Expiring {
+        kind: "keys of messages",
+        age: Age::Retry,
+        row_bytes: 160,
+        count: "SELECT count(*) AS number FROM message_key WHERE used_at <= $1",
+        remove: "\
+            DELETE FROM message_key WHERE (author_id, key) IN \
+            (SELECT author_id, key FROM message_key WHERE used_at <= $1 ORDER BY used_at LIMIT $2)",
+    },
+    Expiring {
+        kind: "keys of groups",
+        age: Age::Retry,
+        row_bytes: 160,
+        count: "SELECT count(*) AS number FROM flow_key WHERE used_at <= $1",
+        remove: "\
+            DELETE FROM flow_key WHERE (owner_id, key) IN \
+            (SELECT owner_id, key FROM flow_key WHERE used_at <= $1 ORDER BY used_at LIMIT $2)",
+    },
+    Expiring {
+        kind: "login counters",
+        age: Age::Expiry,
+        row_bytes: 120,
+        count: "SELECT count(*) AS number FROM login_counter WHERE expires_at <= $1",
+        remove: "\
+            DELETE FROM login_counter WHERE key_hash IN \
+            (SELECT key_hash FROM login_counter \
+            WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+    },
+    Expiring {
+        kind: "quota counters",
+        age: Age::Expiry,
+        row_bytes: 80,
+        count: "SELECT count(*) AS number FROM quota_use WHERE expires_at <= $1",
+        remove: "\
+            DELETE FROM quota_use WHERE (user_id, quota) IN \
+            (SELECT user_id, quota FROM quota_use \
+            WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+    },
+    Expiring {
+        kind: "refresh tokens",
+        age: Age::Expiry,
+        row_bytes: 160,
+        count: "SELECT count(*) AS number FROM refresh_token WHERE expires_at <= $1",
+        remove: "\
+            DELETE FROM refresh_token WHERE token_hash IN \
+            (SELECT token_hash FROM refresh_token \
+            WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+    },
+    Expiring {
+        kind: "recovery tokens",
+        age: Age::Expiry,
+        row_bytes: 140,
+        count: "SELECT count(*) AS number FROM recovery_token WHERE expires_at <= $1",
+        remove: "\
+            DELETE FROM recovery_token WHERE token_hash IN \
+            (SELECT token_hash FROM recovery_token \
+            WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+    },
+    Expiring {
+        kind: "sessions",
+        age: Age::Expiry,
+        row_bytes: 180,
+        count: "\
+            SELECT count(*) AS number FROM session WHERE expires_at <= $1 AND NOT EXISTS \
+            (SELECT 1 FROM refresh_token t WHERE t.session_id = session.id AND t.expires_at > $1)",
+        remove: "\
+            DELETE FROM session WHERE id IN (SELECT id FROM session WHERE expires_at <= $1 \
+            AND NOT EXISTS \
+            (SELECT 1 FROM refresh_token WHERE refresh_token.session_id = session.id) \
+            ORDER BY expires_at LIMIT $2)",
+    },
+    Expiring {
+        kind: "logged events",
+        age: Age::Log,
+        row_bytes: 160,
+        count: "SELECT count(*) AS number FROM event_log WHERE committed_at <= $1",
+        remove: "\
+            DELETE FROM event_log WHERE committed_at IN (SELECT committed_at FROM event_log \
+            WHERE committed_at <= $1 ORDER BY committed_at LIMIT $2)",
+    },
+];
+
+/// The size of a message's row with its entries in indexes, without its content, in bytes.
+pub(crate) const MESSAGE_BYTES: u64 = 240;
+
+/// The condition that no key of a message is left, by which its author may repeat it.
+const WITHOUT_KEY: &str = "NOT EXISTS (SELECT 1 FROM message_key k WHERE k.message_id = m.id)";
+
+/// The size of a message's content.
+const CONTENT: &str = "octet_length(text) + coalesce(octet_length(attachments), 0) \
+    + coalesce(octet_length(emoji), 0)";
+
+/// Removes the oldest messages of a flow, and returns the sizes of their contents: flow, posted up
+/// to, limit. Within a flow messages are posted in the order of time; clocks of several nodes differ
+/// by less than what is looked at.
+pub(crate) static REMOVE_OLD_MESSAGES: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "DELETE FROM message WHERE id IN (SELECT m.id FROM (SELECT o.id, o.posted_at, o.posted \
+         FROM message o WHERE o.flow_id = $1 AND o.deleted_at IS NULL \
+         ORDER BY o.posted LIMIT 1000) m WHERE m.posted_at <= $2 AND {WITHOUT_KEY} \
+         ORDER BY m.posted LIMIT $3) RETURNING {CONTENT} AS bytes"
+    )
+});
+
+/// Counts the old messages of a flow, and the bytes of their contents: flow, posted up to, time up
+/// to which keys are removed before.
+pub(crate) static COUNT_OLD_MESSAGES: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT count(*) AS number, coalesce(sum({CONTENT}), 0) AS bytes FROM message m \
+         WHERE m.flow_id = $1 AND m.deleted_at IS NULL AND m.posted_at <= $2 AND NOT EXISTS \
+         (SELECT 1 FROM message_key k WHERE k.message_id = m.id AND k.used_at > $3)"
+    )
+});
+
+/// Removes the records of messages that were deleted first: deleted up to, limit.
+pub(crate) static REMOVE_DELETED_MESSAGES: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "DELETE FROM message WHERE id IN (SELECT m.id FROM message m \
+         WHERE m.deleted_at <= $1 AND {WITHOUT_KEY} ORDER BY m.deleted_at LIMIT $2)"
+    )
+});
+
+/// Counts the records of deleted messages: deleted up to, time up to which keys are removed before.
+pub(crate) const COUNT_DELETED_MESSAGES: &str = "\
+    SELECT count(*) AS number FROM message m WHERE m.deleted_at <= $1 AND NOT EXISTS \
+    (SELECT 1 FROM message_key k WHERE k.message_id = m.id AND k.used_at > $2)";
+
+/// The next flows with their retentions and the times of their oldest messages: after, limit.
+pub(crate) static FLOWS_BY_AGE: LazyLock<String> = LazyLock::new(|| flows_by_age(""));
+
+/// The same, of the flows with a retention of their own.
+pub(crate) static OWN_FLOWS_BY_AGE: LazyLock<String> =
+    LazyLock::new(|| flows_by_age("AND f.retention_days IS NOT NULL"));
+
+fn flows_by_age(condition: &str) -> String {
+    format!(
+        "SELECT f.id, f.kind, f.retention_days, (SELECT e.posted_at FROM message e \
+         WHERE e.flow_id = f.id AND e.deleted_at IS NULL ORDER BY e.posted LIMIT 1) AS oldest \
+         FROM flow f WHERE f.id > $1 AND f.deleted_at IS NULL {condition} ORDER BY f.id LIMIT $2"
+    )
+}
+
+/// The retention of a flow: flow.
+pub(crate) const FLOW_RETENTION: &str =
+    "SELECT retention_days FROM flow WHERE id = $1 AND deleted_at IS NULL";
+
+/// Sets the retention of a flow: days, 0 for good, null for that of its kind; flow.
+pub(crate) const SET_FLOW_RETENTION: &str =
+    "UPDATE flow SET retention_days = $1 WHERE id = $2 AND deleted_at IS NULL";
+
+/// Those of these keys of photos that users have.
+pub(crate) static PHOTOS_OF_USERS: LazyLock<ListStatement> =
+    LazyLock::new(|| photos_of("\"user\""));
+
+/// Those of these keys of photos that flows have.
+pub(crate) static PHOTOS_OF_FLOWS: LazyLock<ListStatement> = LazyLock::new(|| photos_of("flow"));
+
+fn photos_of(table: &'static str) -> ListStatement {
+    ListStatement::new(move |length| {
+        let list = placeholders(length);
+        format!("SELECT photo_key FROM {table} WHERE photo_key IN ({list})")
+    })
+}
