@@ -1,12 +1,11 @@
 //! `tolmach export`
 
 use super::operator::with_backend;
+use super::world_file::WorldOutput;
 use crate::arguments::Location;
 use crate::backend::Backend;
 use crate::error::{CliError, RuntimeError};
 use crate::progress::Progress;
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 use tolmach_domain::{
     AttachmentKind, ContentType, FlowKind, IdNamespace, Message, PhotoKey, UserId,
@@ -23,21 +22,17 @@ pub(crate) async fn run(
     source: &IdNamespace,
 ) -> Result<String, CliError> {
     with_backend(location, async |backend| {
-        let output: Box<dyn Write> = match file {
-            None => Box::new(std::io::stdout()),
-            Some(path) => Box::new(File::create(path).map_err(RuntimeError::Output)?),
-        };
-        let output = BufWriter::with_capacity(1 << 20, output);
+        let output = WorldOutput::create(file).map_err(RuntimeError::Output)?;
         let mut export = Export { output, progress: Progress::new() };
         export.world(backend, source).await?;
-        export.output.flush().map_err(RuntimeError::Output)?;
+        export.output.finish().map_err(RuntimeError::Output)?;
         Ok(String::new())
     })
     .await
 }
 
 struct Export {
-    output: BufWriter<Box<dyn Write>>,
+    output: WorldOutput,
     progress: Progress,
 }
 
@@ -103,7 +98,7 @@ impl Export {
 
     fn write(&mut self, record: &Record) -> Result<(), RuntimeError> {
         let line = record.to_line().map_err(|error| RuntimeError::World(error.to_string()))?;
-        writeln!(self.output, "{line}").map_err(RuntimeError::Output)
+        self.output.line(&line).map_err(RuntimeError::Output)
     }
 }
 
