@@ -12,21 +12,23 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 const UCHAT: &str = include_str!("../import/uchat.sql");
+/// The environment variable with the number of kills of the trial that has some.
+const KILLS: &str = "TOLMACH_IMPORT_KILLS";
 const MORELIA: &str = include_str!("../import/morelia.sql");
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("it is text")
 }
 
 /// The output of a command that must succeed.
-fn succeeded(output: &Output) -> String {
+pub(crate) fn succeeded(output: &Output) -> String {
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{stdout}{stderr}");
     stdout
 }
 
 /// The counts of new, existing and refused records in the output of an import, by kind.
-fn counts(output: &str) -> Vec<[u64; 3]> {
+pub(crate) fn counts(output: &str) -> Vec<[u64; 3]> {
     let row = |name: &str| {
         let row = output.lines().find_map(|line| line.trim_start().strip_prefix(name));
         let row = row.unwrap_or_else(|| panic!("{name} is not in {output}"));
@@ -38,7 +40,7 @@ fn counts(output: &str) -> Vec<[u64; 3]> {
 }
 
 /// Makes the database of another server by its own statements, and returns its URL.
-async fn database(folder: &Path, sql: &str) -> String {
+pub(crate) async fn database(folder: &Path, sql: &str) -> String {
     let path = folder.join("old.db");
     let url = format!("sqlite:{}", path.display());
     let database = Database::connect(format!("{url}?mode=rwc")).await.expect("it can be made");
@@ -47,22 +49,22 @@ async fn database(folder: &Path, sql: &str) -> String {
     url
 }
 
-fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     TempDir::new().expect("a temporary folder can be made")
 }
 
-fn write(folder: &Path, name: &str, lines: &[Value]) -> PathBuf {
+pub(crate) fn write(folder: &Path, name: &str, lines: &[Value]) -> PathBuf {
     let path = folder.join(name);
     let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
     std::fs::write(&path, lines).expect("it can be written");
     path
 }
 
-fn name(path: &Path) -> &str {
+pub(crate) fn name(path: &Path) -> &str {
     path.to_str().expect("the path is text")
 }
 
-fn header() -> Value {
+pub(crate) fn header() -> Value {
     json!({"world": {"form": "tolmach-world/1", "source": "old"}})
 }
 
@@ -107,13 +109,13 @@ async fn a_client_of_moreliatalk_finds_its_flows_by_its_old_password() {
     let url = database(folder.path(), MORELIA).await;
     let gateway = Gateway::start().await;
     let import = ["import", "--from", "morelia", &url];
-    let expected = [[2, 0, 0], [1, 0, 0], [2, 0, 0], [2, 0, 0]];
+    let expected = [[3, 0, 0], [1, 0, 0], [3, 0, 0], [2, 0, 0]];
     assert_eq!(counts(&succeeded(&gateway.run(import).await)), expected);
     let hashes = async || {
         let list = succeeded(&gateway.run(["user", "list", "--hashes"]).await);
         list.lines().last().unwrap_or_default().to_owned()
     };
-    assert_eq!(hashes().await, "in all: 2 blake2b");
+    assert_eq!(hashes().await, "in all: 2 blake2b, 1 none");
     let mut peer = gateway.websocket("/morelia").await;
     let user = |password: &str| json!({"user": {"login": "ann", "password": password}});
     let reply = peer.request(&request("auth", &user("blueberry"))).await;
@@ -121,7 +123,7 @@ async fn a_client_of_moreliatalk_finds_its_flows_by_its_old_password() {
     for _ in 0..2 {
         let reply = peer.request(&request("auth", &user("apple pie"))).await;
         assert_eq!(reply["errors"]["code"], 200, "{reply}");
-        assert_eq!(hashes().await, "in all: 1 bcrypt, 1 blake2b");
+        assert_eq!(hashes().await, "in all: 1 bcrypt, 1 blake2b, 1 none");
     }
     let reply = peer.request(&request("auth", &user("apple pie"))).await;
     let user = &reply["data"]["user"];
@@ -130,10 +132,12 @@ async fn a_client_of_moreliatalk_finds_its_flows_by_its_old_password() {
     let reply = peer.request(&request("all_messages", &data)).await;
     let messages = reply["data"]["message"].as_array().expect("a list");
     let texts: Vec<_> = messages.iter().map(|message| &message["text"]).collect();
-    assert_eq!(json!(texts), json!(["hello", "hello ann"]), "{reply}");
+    assert_eq!(json!(texts), json!(["hello", "hello ann", "goodbye"]), "{reply}");
     let data = json!({"time": 1_600_000_030, "user": user});
     let reply = peer.request(&request("all_messages", &data)).await;
-    assert_eq!(reply["data"]["message"]["text"], "hello ann", "only what is newer: {reply}");
+    let messages = reply["data"]["message"].as_array().expect("a list");
+    let texts: Vec<_> = messages.iter().map(|message| &message["text"]).collect();
+    assert_eq!(json!(texts), json!(["hello ann", "goodbye"]), "only what is newer: {reply}");
 }
 
 #[tokio::test]
@@ -228,12 +232,23 @@ async fn an_export_is_imported_as_it_was() {
     succeeded(&other.run(["export", name(&again)]).await);
     let read = |path: &Path| std::fs::read_to_string(path).expect("it was written");
     assert_eq!(read(&file), read(&again));
+    // Compressed, it is the same.
+    let compressed = source.path().join("world.jsonl.zst");
+    succeeded(&other.run(["export", name(&compressed)]).await);
+    let frame = std::fs::read(&compressed).expect("it was written");
+    assert!(frame.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]), "no zstd frame");
+    let existing = expected.map(|[new, ..]| [0, new, 0]);
+    assert_eq!(counts(&succeeded(&other.run(["import", name(&compressed)]).await)), existing);
 }
 
 /// Kills imports in the middle, each time further on: the last one has everything once.
 #[tokio::test]
 async fn an_import_that_is_killed_resumes_with_nothing_twice_and_nothing_missing() {
-    const MESSAGES: u64 = 12_000;
+    let kills = match std::env::var(KILLS) {
+        Ok(kills) => kills.parse().expect("a number of kills"),
+        Err(_) => 3,
+    };
+    let messages: u64 = kills * 4_000;
     let gateway = Gateway::start().await;
     let folder = folder();
     let mut lines = vec![
@@ -241,7 +256,7 @@ async fn an_import_that_is_killed_resumes_with_nothing_twice_and_nothing_missing
         json!({"user": {"id": 7, "login": "anna"}}),
         json!({"flow": {"id": 3, "kind": "group", "owner": 7, "title": "all"}}),
     ];
-    for id in 1..=MESSAGES {
+    for id in 1..=messages {
         // Every third one has an id that is no number of the world.
         let id = if id % 3 == 0 { json!((u128::from(id) << 64).to_string()) } else { json!(id) };
         lines.push(json!({"message": {"id": id, "flow": 3, "author": 7,
@@ -262,7 +277,7 @@ async fn an_import_that_is_killed_resumes_with_nothing_twice_and_nothing_missing
         u64::try_from(number).expect("a count")
     };
     let mut before = 0;
-    for _ in 0..3 {
+    for _ in 0..kills {
         let mut child = tolmach(home, &[], ["import", name(&file)])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -281,8 +296,8 @@ async fn an_import_that_is_killed_resumes_with_nothing_twice_and_nothing_missing
     }
     let output = succeeded(&gateway.run(["import", name(&file)]).await);
     assert!(output.contains("resumed after") || counts(&output)[2][0] > 0, "{output}");
-    assert_eq!(stored().await, MESSAGES);
+    assert_eq!(stored().await, messages);
     let output = succeeded(&gateway.run(["import", name(&file)]).await);
-    assert_eq!(counts(&output)[2], [0, MESSAGES, 0]);
-    assert_eq!(stored().await, MESSAGES);
+    assert_eq!(counts(&output)[2], [0, messages, 0]);
+    assert_eq!(stored().await, messages);
 }

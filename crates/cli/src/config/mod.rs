@@ -19,6 +19,7 @@ pub(crate) use sections::{
     Auth, Blobs, Config, Http, HttpTls, Log, LogFormat, TcpListener, Throttle,
 };
 pub(crate) use sources::Sources;
+pub(crate) use values::parse_duration;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use super::checks::{Checksum, checksum};
 use super::convert;
-use super::refusals::Place;
+use super::place::Place;
 use std::collections::HashMap;
 use tolmach_domain::{ExternalId, IdNamespace, Secret, Timestamp};
 use tolmach_engine::ports::ImportChunk;
@@ -14,10 +14,31 @@ const RECORDS: usize = 1_000;
 /// The size of their lines at which no further record is added, in bytes.
 const BYTES: usize = 2 << 20;
 
+/// The reading of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// The only one.
+    Only,
+    /// The first one of a database that is followed: a record to which it refers may be read later.
+    First,
+    /// Another one, of a record that was counted.
+    Again,
+    /// Another one, because records to which some refer were missing.
+    Retry,
+}
+
+impl Reading {
+    /// True if the record was not counted before.
+    pub(super) fn is_first(self) -> bool {
+        matches!(self, Self::Only | Self::First)
+    }
+}
+
 /// A line that a record was read from.
 pub(super) struct Origin {
     pub(super) place: Place,
     pub(super) line: String,
+    pub(super) reading: Reading,
 }
 
 /// Records to import together, and the lines that they come from.

@@ -1,16 +1,20 @@
 //! Lines, one after another, imported in chunks: while one is stored, the next one is read.
 
 use super::checks::{Checks, Expected};
-use super::chunk::{Collected, Origin};
-use super::refusals::{Place, Refusals, field, reason};
+use super::chunk::{Collected, Origin, Reading};
+use super::decisions::Conflicts;
+use super::merging::{Choice, MergeNote, Merging};
+use super::place::Place;
+use super::refusals::{Refusals, field, reason};
+use super::rehearsal::{Extent, Rehearsal};
 use crate::error::{CliError, RuntimeError};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
-use tolmach_domain::{IdNamespace, Message};
+use tolmach_domain::{Fault, IdNamespace, Message, Timestamp};
 use tolmach_engine::ports::{ImportNote, ImportOutcomes, ImportPosition, Imported, StoreError};
 use tolmach_engine::{Engine, ImportError};
-use tolmach_world::{Record, RecordError};
+use tolmach_world::{Cursor, DecisionLine, Record, RecordError, RowPlace};
 
 /// The fates of the records of one kind, counted.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,49 +33,89 @@ pub(super) struct Totals {
     pub(super) members: Counts,
     /// Lines that an earlier import, which was interrupted, had done.
     pub(super) skipped: u64,
+    /// Users of the source who are users here.
+    pub(super) merged: u64,
+    /// Users who do not come along, by decisions.
+    pub(super) left_out: u64,
+    /// Records that refer to others which are missing, while those may be read yet.
+    pub(super) deferred: u64,
+    /// The latest time of posting among new messages.
+    pub(super) newest: Option<Timestamp>,
 }
 
-/// A chunk with its outcomes, and the messages as they are read back.
-type Stored = (Collected, ImportOutcomes, Vec<Message>);
+/// What a chunk is imported with.
+#[derive(Clone)]
+pub(super) struct Means {
+    pub(super) engine: Arc<Engine>,
+    /// `None` if the records come into the world itself.
+    pub(super) rehearsal: Option<Arc<Rehearsal>>,
+    /// `None` if no user is merged with another.
+    pub(super) merging: Option<Arc<Merging>>,
+}
+
+/// The beginning of an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// Where an earlier one was interrupted.
+    Resumed,
+    /// At the first line.
+    First,
+    /// After the rows of a database that were read.
+    Cursor,
+}
+
+/// A chunk with its outcomes.
+struct Stored {
+    collected: Collected,
+    outcomes: ImportOutcomes,
+    /// The messages as they are read back.
+    found: Vec<Message>,
+    /// Notes on merged users, each with the index of the user.
+    merges: Vec<(usize, MergeNote)>,
+    conflicts: Vec<DecisionLine>,
+}
 
 pub(super) struct Importer {
-    engine: Arc<Engine>,
+    means: Means,
     /// `None` before the first line.
     source: Option<IdNamespace>,
     collected: Option<Collected>,
     /// The chunk that is being stored.
     storing: Option<JoinHandle<Result<Stored, ImportError>>>,
+    beginning: Beginning,
     /// The position at which an earlier import was interrupted.
     resume_at: Option<ImportPosition>,
-    restart: bool,
-    dry_run: bool,
     lines: u64,
     digest: Sha256,
+    /// The rows of a database that were read.
+    pub(super) cursor: Cursor,
     pub(super) totals: Totals,
     pub(super) checks: Checks,
     pub(super) refusals: Refusals,
+    pub(super) conflicts: Conflicts,
 }
 
 impl Importer {
     pub(super) fn new(
-        engine: Arc<Engine>,
+        means: Means,
+        beginning: Beginning,
         refusals: Refusals,
-        restart: bool,
-        dry_run: bool,
+        conflicts: Conflicts,
     ) -> Self {
         Self {
-            engine,
+            means,
             source: None,
             collected: None,
             storing: None,
+            beginning,
             resume_at: None,
-            restart,
-            dry_run,
             lines: 0,
             digest: Sha256::new(),
+            cursor: Cursor::default(),
             totals: Totals::default(),
             checks: Checks::default(),
             refusals,
+            conflicts,
         }
     }
 
@@ -101,28 +145,66 @@ impl Importer {
         }
         let line = String::from_utf8_lossy(&line).into_owned();
         match record {
-            Ok(record) => {
-                let now = self.engine.now();
-                if let Some(collected) = &mut self.collected {
-                    collected.add(record, Origin { place, line }, now);
-                }
-                if self.collected.as_ref().is_some_and(Collected::is_full) {
-                    self.store().await?;
-                }
-            }
+            Ok(record) => self.record(record, Origin { place, line, reading: Reading::Only }).await,
             Err(RecordError { field, reason }) => {
-                self.refusals.add(&place, &field, &reason, &line)?;
+                Ok(self.refusals.add(&place, &field, &reason, &line)?)
             }
+        }
+    }
+
+    /// Notes the place of a row whose record was taken.
+    pub(super) fn reach(&mut self, row: Option<RowPlace>) {
+        if let Some(row) = row {
+            self.cursor.reach(row);
+        }
+    }
+
+    /// True for a record of a database after which no further one is imported: users come first.
+    pub(super) fn is_done_before(&self, record: &Record) -> bool {
+        let extent = self.means.rehearsal.as_ref().map(|rehearsal| rehearsal.extent);
+        extent == Some(Extent::Users) && !matches!(record, Record::World(_) | Record::User(_))
+    }
+
+    /// Takes a record.
+    pub(super) async fn record(
+        &mut self,
+        mut record: Record,
+        origin: Origin,
+    ) -> Result<(), CliError> {
+        if self.is_done_before(&record) {
+            return Ok(());
+        }
+        let (Some(collected), Some(source)) = (&mut self.collected, &self.source) else {
+            return Ok(());
+        };
+        if let (Record::User(user), Some(merging)) = (&mut record, &self.means.merging) {
+            match merging.choice(source, user.id.0) {
+                Some(Choice::Skip) => {
+                    self.totals.left_out += u64::from(origin.reading.is_first());
+                    return Ok(());
+                }
+                Some(Choice::Rename(login)) => user.login.clone_from(login),
+                Some(Choice::SameAs(_)) | None => {}
+            }
+        }
+        collected.add(record, origin, self.means.engine.now());
+        if collected.is_full() {
+            self.store().await?;
         }
         Ok(())
     }
 
-    /// Stores what is left.
-    pub(super) async fn finish(&mut self) -> Result<(), CliError> {
+    /// Waits until everything that was taken is stored.
+    pub(super) async fn flush(&mut self) -> Result<(), CliError> {
         self.store().await?;
-        self.stored().await?;
+        self.stored().await
+    }
+
+    /// Stores what is left, and ends the import.
+    pub(super) async fn finish(&mut self) -> Result<(), CliError> {
+        self.flush().await?;
         if let Some(source) = &self.source {
-            self.engine.end_import(source).await?;
+            self.means.engine.end_import(source).await?;
         }
         self.refusals.finish()?;
         match self.resume_at {
@@ -131,27 +213,31 @@ impl Importer {
         }
     }
 
-    async fn begin(&mut self, place: &Place, source: &str) -> Result<(), CliError> {
+    /// Begins the import of a source, or goes on with it.
+    pub(super) async fn begin(&mut self, place: &Place, source: &str) -> Result<(), CliError> {
         let source: IdNamespace = match source.parse() {
             Ok(source) => source,
             Err(error) => {
-                let text = format!("{}:{}: world.source: {error}", place.input, place.line);
-                return Err(RuntimeError::World(text).into());
+                return Err(RuntimeError::World(format!("{place}: world.source: {error}")).into());
             }
         };
         match &self.source {
             Some(known) if *known == source => return Ok(()),
             Some(known) => {
                 let text = format!(
-                    "{}:{}: world.source: {source} follows {known}; import them one by one",
-                    place.input, place.line
+                    "{place}: world.source: {source} follows {known}; import them one by one"
                 );
                 return Err(RuntimeError::World(text).into());
             }
             None => {}
         }
-        let position = self.engine.begin_import(&source).await?;
-        self.resume_at = position.filter(|_| !self.restart);
+        if let Some(rehearsal) = &self.means.rehearsal {
+            rehearsal.begin(&source).await?;
+        }
+        let state = self.means.engine.begin_import(&source).await?;
+        self.resume_at = state.position.filter(|_| self.beginning == Beginning::Resumed);
+        // A cursor of another form is none: what was read is read again, and found.
+        self.cursor = state.cursor.and_then(|text| Cursor::parse(&text)).unwrap_or_default();
         self.collected = Some(Collected::new(source.clone()));
         self.source = Some(source);
         Ok(())
@@ -164,51 +250,91 @@ impl Importer {
             return Ok(());
         };
         self.stored().await?;
-        let digest = self.digest.clone().finalize().into();
-        collected.chunk.position = Some(ImportPosition { lines: self.lines, digest });
-        if self.dry_run {
+        if self.beginning != Beginning::Cursor {
+            let digest = self.digest.clone().finalize().into();
+            collected.chunk.position = Some(ImportPosition { lines: self.lines, digest });
+        }
+        collected.chunk.cursor = self.cursor.to_text();
+        if self.means.rehearsal.is_some() {
             collected.passwords.clear();
         }
-        let engine = self.engine.clone();
-        self.storing = Some(tokio::spawn(async move {
-            let chunk = collected.chunk.clone();
-            let outcomes = match engine.import(chunk, &collected.passwords).await {
-                // The outcome of a transaction that took too long is not known; importing it again
-                // stores nothing twice.
-                Err(ImportError::Store(StoreError::Unavailable(_))) => {
-                    engine.import(collected.chunk.clone(), &collected.passwords).await?
-                }
-                outcomes => outcomes?,
-            };
-            let ids = outcomes.messages.iter().filter_map(id_of).collect::<Vec<_>>();
-            let found = engine.stored_messages(&ids).await?;
-            Ok((collected, outcomes, found))
-        }));
+        self.storing = Some(tokio::spawn(self.means.clone().store(collected)));
         Ok(())
     }
 
     /// Waits for the chunk that is being stored, and counts what became of it.
     async fn stored(&mut self) -> Result<(), CliError> {
         let Some(storing) = self.storing.take() else { return Ok(()) };
-        let (collected, outcomes, found) =
+        let Stored { collected, outcomes, found, merges, conflicts } =
             storing.await.map_err(RuntimeError::ImportTask)?.map_err(RuntimeError::Import)?;
-        let expected: Vec<Expected> = outcomes
-            .messages
-            .iter()
-            .zip(&collected.messages)
-            .filter_map(|(outcome, (_, checksum))| {
-                let is_new = matches!(outcome, Imported::New(..));
-                Some(Expected { id: id_of(outcome)?, checksum: *checksum, is_new })
-            })
-            .collect();
+        for conflict in &conflicts {
+            self.conflicts.add(conflict)?;
+        }
+        let mut expected = Vec::with_capacity(outcomes.messages.len());
+        for (outcome, (origin, checksum)) in outcomes.messages.iter().zip(&collected.messages) {
+            let is_new = matches!(outcome, Imported::New(..));
+            let counts = is_new || origin.reading.is_first();
+            if let Some(id) = id_of(outcome).filter(|_| counts) {
+                expected.push(Expected { id, checksum: *checksum, is_new });
+            }
+        }
         self.checks.add(&expected, &found);
         let Self { totals, refusals, .. } = self;
+        for (index, note) in merges {
+            let place = &collected.users[index].place;
+            match note {
+                MergeNote::SameAs(user) => {
+                    totals.merged += 1;
+                    refusals.note(place, &format!("the same as user {user}"));
+                }
+                MergeNote::NoEmail => {
+                    refusals.note(place, "no e-mail address: another user has it");
+                }
+            }
+        }
+        let new = outcomes.messages.iter().zip(&collected.chunk.messages);
+        let new = new.filter(|(outcome, _)| matches!(outcome, Imported::New(..)));
+        totals.newest = totals.newest.max(new.map(|(_, message)| message.posted_at).max());
         let messages: Vec<Origin> =
             collected.messages.into_iter().map(|(origin, _)| origin).collect();
-        count("user", &mut totals.users, refusals, &outcomes.users, &collected.users)?;
-        count("flow", &mut totals.flows, refusals, &outcomes.flows, &collected.flows)?;
-        count("message", &mut totals.messages, refusals, &outcomes.messages, &messages)?;
-        count("member", &mut totals.members, refusals, &outcomes.members, &collected.members)
+        totals.deferred +=
+            count("user", &mut totals.users, refusals, &outcomes.users, &collected.users)?;
+        let Totals { flows, messages: of_messages, members, deferred, .. } = totals;
+        *deferred += count("flow", flows, refusals, &outcomes.flows, &collected.flows)?;
+        *deferred += count("message", of_messages, refusals, &outcomes.messages, &messages)?;
+        *deferred += count("member", members, refusals, &outcomes.members, &collected.members)?;
+        Ok(())
+    }
+}
+
+impl Means {
+    /// Imports a chunk, and reads its messages back.
+    async fn store(self, mut collected: Collected) -> Result<Stored, ImportError> {
+        let Self { engine, rehearsal, merging } = &self;
+        if let Some(rehearsal) = rehearsal {
+            rehearsal.copy_known(&collected.chunk).await?;
+        }
+        let merges = match merging {
+            Some(merging) => merging.apply(engine, &mut collected.chunk).await?,
+            None => Vec::new(),
+        };
+        let outcomes = match engine.import(collected.chunk.clone(), &collected.passwords).await {
+            // The outcome of a transaction that took too long is not known; importing it again
+            // stores nothing twice.
+            Err(ImportError::Store(StoreError::Unavailable(_))) => {
+                engine.import(collected.chunk.clone(), &collected.passwords).await?
+            }
+            outcomes => outcomes?,
+        };
+        let ids = outcomes.messages.iter().filter_map(id_of).collect::<Vec<_>>();
+        let found = engine.stored_messages(&ids).await?;
+        let conflicts = match (merging, rehearsal) {
+            (Some(merging), Some(rehearsal)) => {
+                merging.conflicts(rehearsal, &collected, &outcomes.users).await?
+            }
+            _ => Vec::new(),
+        };
+        Ok(Stored { collected, outcomes, found, merges, conflicts })
     }
 }
 
@@ -219,38 +345,55 @@ fn id_of<T: Copy>(outcome: &Imported<T>) -> Option<T> {
     }
 }
 
-/// Counts the outcomes of one kind, and reports the refusals.
+/// Counts the outcomes of one kind, and reports the refusals. Returns the number of those that are
+/// not final.
 fn count<T>(
     kind: &str,
     counts: &mut Counts,
     refusals: &mut Refusals,
     outcomes: &[Imported<T>],
     origins: &[Origin],
-) -> Result<(), CliError> {
-    for (outcome, Origin { place, line }) in outcomes.iter().zip(origins) {
+) -> Result<u64, CliError> {
+    let mut deferred = 0;
+    for (outcome, Origin { place, line, reading }) in outcomes.iter().zip(origins) {
         match outcome {
             Imported::New(_, note) => {
                 counts.new += 1;
-                match note {
-                    Some(ImportNote::Renamed) => refusals.note(
-                        place,
-                        "shown by the login: the name is another's login, or looks like it",
-                    ),
-                    Some(ImportNote::NoReply) => {
-                        refusals.note(place, "no reply: the message answered is not there");
-                    }
-                    Some(ImportNote::Renumbered) if kind != "message" => {
-                        refusals.note(place, "the number is taken: it has another one");
-                    }
-                    Some(ImportNote::Renumbered) | None => {}
+                if let Some(text) = note.and_then(|note| describe(kind, note)) {
+                    refusals.note(place, text);
                 }
             }
-            Imported::Existing(_) => counts.existing += 1,
-            Imported::Refused(fault) => {
-                counts.refused += 1;
-                refusals.add(place, &field(kind, fault), &reason(fault), line)?;
+            Imported::Existing(_) => {
+                counts.existing += u64::from(reading.is_first());
             }
+            Imported::Refused(fault) => match (reading, is_missing(fault)) {
+                (Reading::First, true) => deferred += 1,
+                (Reading::Only, _) | (Reading::First, false) | (Reading::Retry, true) => {
+                    counts.refused += 1;
+                    refusals.add(place, &field(kind, fault), &reason(fault), line)?;
+                }
+                (Reading::Again, _) | (Reading::Retry, false) => {}
+            },
         }
     }
-    Ok(())
+    Ok(deferred)
+}
+
+/// The text of a note; `None` if it is not told.
+fn describe(kind: &str, note: ImportNote) -> Option<&'static str> {
+    match note {
+        ImportNote::Renamed => {
+            Some("shown by the login: the name is another's login, or looks like it")
+        }
+        ImportNote::NoReply => Some("no reply: the message answered is not there"),
+        ImportNote::ChatAsGroup => Some("a group of the two: they have a chat"),
+        ImportNote::Renumbered => {
+            (kind != "message").then_some("the number is taken: it has another one")
+        }
+    }
+}
+
+/// True if a record was refused because one to which it refers is not there.
+fn is_missing(fault: &Fault) -> bool {
+    matches!(fault, Fault::NoSuchUser | Fault::NoSuchFlow | Fault::NoSuchMessage)
 }

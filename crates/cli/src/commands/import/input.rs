@@ -1,14 +1,15 @@
 //! The lines of files and of other servers' databases.
 
 use super::importer::Importer;
-use super::refusals::Place;
+use super::place::Place;
+use crate::arguments::ImportArguments;
+use crate::commands::world_file::WorldInput;
 use crate::error::{CliError, RuntimeError};
 use crate::progress::Progress;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::io::{BufRead, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
-use tolmach_world::{MAX_LINE_BYTES, Source};
+use tolmach_world::{Cursor, MAX_LINE_BYTES, Source};
 
 /// Lines between two reports of progress.
 const REPORT_LINES: u64 = 1_000;
@@ -22,61 +23,69 @@ pub(super) async fn files(
     for path in files {
         let name: Arc<str> = path.display().to_string().into();
         let unreadable = |source| RuntimeError::WorldFile { path: path.clone(), source };
-        let (input, size): (Box<dyn Read>, u64) = if path == Path::new("-") {
-            (Box::new(std::io::stdin()), 0)
-        } else {
-            let file = File::open(path).map_err(unreadable)?;
-            let size = file.metadata().map_err(unreadable)?.len();
-            (Box::new(file), size)
-        };
-        let mut input = BufReader::with_capacity(1 << 20, input);
-        let (mut number, mut bytes) = (0, 0);
+        let mut input = WorldInput::open(path).map_err(unreadable)?;
+        let mut number = 0;
         loop {
             let mut line = Vec::new();
             let limit = MAX_LINE_BYTES as u64 + 1;
-            let read = (&mut input).take(limit).read_until(b'\n', &mut line).map_err(unreadable)?;
+            let lines = (&mut input.lines).take(limit).read_until(b'\n', &mut line);
+            let read = lines.map_err(unreadable)?;
             if read == 0 {
                 break;
             }
-            (number, bytes) = (number + 1, bytes + read as u64);
+            number += 1;
             if line.last() == Some(&b'\n') {
                 line.pop();
             } else if line.len() > MAX_LINE_BYTES {
                 let text = format!("{name}:{number}: a line has at most {MAX_LINE_BYTES} bytes");
                 return Err(RuntimeError::World(text).into());
             }
-            if number % REPORT_LINES == 0 && bytes < size {
-                progress.report(&format!("bytes of {name}"), bytes, size);
+            if number % REPORT_LINES == 0 && input.done() < input.size {
+                progress.report(&format!("bytes of {name}"), input.done(), input.size);
             }
             if !line.trim_ascii().is_empty() {
                 importer.line(Place { input: name.clone(), line: number }, line).await?;
             }
         }
-        progress.report(&format!("bytes of {name}"), bytes, bytes);
+        progress.report(&format!("bytes of {name}"), input.done(), input.done());
     }
     Ok(())
 }
 
-/// Imports the database of another server.
-pub(super) async fn database(
+/// Imports the databases of another server.
+pub(super) async fn databases(
     importer: &mut Importer,
     source: Source,
-    url: &str,
+    arguments: &ImportArguments,
     progress: &mut Progress,
 ) -> Result<(), CliError> {
-    let mut database = source.open(url).await.map_err(RuntimeError::WorldSource)?;
+    let urls = arguments.input.iter().map(|url| url.to_string_lossy().into_owned());
+    let urls: Vec<String> = urls.collect();
+    let database = source.open(&urls, &arguments.names).await;
+    let mut database = database.map_err(RuntimeError::WorldSource)?;
     let count = database.count().await.map_err(RuntimeError::WorldSource)?;
     let (input, mut number): (Arc<str>, u64) = (source.name().into(), 0);
     let step = format!("records of {input}");
-    let read = database.read(async |record| {
+    let place = |line| Place { input: input.clone(), line };
+    importer.begin(&place(0), source.name()).await?;
+    let everything = Cursor::default();
+    let read = database.read(&everything, async |record, row| {
+        if importer.is_done_before(&record) {
+            return Err(None);
+        }
         number += 1;
         if number % REPORT_LINES == 0 && number < count {
             progress.report(&step, number, count);
         }
-        let line = record.to_line().map_err(|error| RuntimeError::World(error.to_string()))?;
-        importer.line(Place { input: input.clone(), line: number }, line.into_bytes()).await
+        let line = record.to_line().map_err(|error| RuntimeError::World(error.to_string()));
+        let line = line.map_err(|error| Some(error.into()))?;
+        importer.line(place(number), line.into_bytes()).await.map_err(Some)?;
+        importer.reach(row);
+        Ok(())
     });
-    read.await.map_err(RuntimeError::WorldSource)??;
+    if let Err(Some(error)) = read.await.map_err(RuntimeError::WorldSource)? {
+        return Err(error);
+    }
     progress.report(&step, number, number);
     database.close().await.map_err(RuntimeError::WorldSource)?;
     Ok(())

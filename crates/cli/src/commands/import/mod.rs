@@ -3,10 +3,14 @@
 mod checks;
 mod chunk;
 mod convert;
+mod decisions;
+mod follow;
 mod importer;
 mod input;
+mod merging;
+mod place;
 mod refusals;
+mod rehearsal;
 mod run;
-mod scratch;
 
 pub(crate) use run::run;

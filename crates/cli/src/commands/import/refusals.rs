@@ -1,5 +1,6 @@
 //! Records that were not imported, or not as they are.
 
+use super::place::Place;
 use crate::error::RuntimeError;
 use serde_json::json;
 use std::fs::File;
@@ -10,24 +11,23 @@ use tolmach_domain::Fault;
 /// The number of refusals that are shown.
 const SHOWN: u64 = 20;
 
-/// The place of a record: a line of an input.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    /// The name of the file, or of the source.
-    pub(super) input: std::sync::Arc<str>,
-    pub(super) line: u64,
-}
-
 /// The refusals so far: counted, shown up to a number, and written to a file if there is one.
 pub(super) struct Refusals {
     pub(super) count: u64,
+    /// False if they are only counted.
+    is_shown: bool,
     file: Option<BufWriter<File>>,
 }
 
 impl Refusals {
     pub(super) fn new(file: Option<&Path>) -> Result<Self, RuntimeError> {
         let file = file.map(File::create).transpose().map_err(RuntimeError::Rejects)?;
-        Ok(Self { count: 0, file: file.map(BufWriter::new) })
+        Ok(Self { count: 0, is_shown: true, file: file.map(BufWriter::new) })
+    }
+
+    /// Refusals that are only counted.
+    pub(super) fn silent() -> Self {
+        Self { count: 0, is_shown: false, file: None }
     }
 
     /// Adds a record that was refused.
@@ -39,24 +39,28 @@ impl Refusals {
         record: &str,
     ) -> Result<(), RuntimeError> {
         self.count += 1;
-        let Place { input, line } = place;
+        if !self.is_shown {
+            return Ok(());
+        }
         if self.count <= SHOWN {
             // An error means that standard error is closed: the command goes on without.
-            let _ = writeln!(stderr(), "{input}:{line}: {field}: {reason}");
+            let _ = writeln!(stderr(), "{place}: {field}: {reason}");
         } else if self.count == SHOWN + 1 {
             let _ = writeln!(stderr(), "more refused records are counted");
         }
         let Some(file) = &mut self.file else { return Ok(()) };
         let entry = json!({
-            "file": &**input, "line": line, "field": field, "reason": reason, "record": record,
+            "file": &*place.input, "line": place.line, "field": field, "reason": reason,
+            "record": record,
         });
         writeln!(file, "{entry}").map_err(RuntimeError::Rejects)
     }
 
     /// Shows a record that was imported otherwise than it is.
     pub(super) fn note(&self, place: &Place, text: &str) {
-        let Place { input, line } = place;
-        let _ = writeln!(stderr(), "{input}:{line}: note: {text}");
+        if self.is_shown {
+            let _ = writeln!(stderr(), "{place}: note: {text}");
+        }
     }
 
     pub(super) fn finish(&mut self) -> Result<(), RuntimeError> {

@@ -1,19 +1,21 @@
 //! The command.
 
-use super::importer::{Counts, Importer, Totals};
+use super::decisions::{self, Conflicts, Decided};
+use super::importer::{Beginning, Counts, Importer, Means, Totals};
+use super::merging::Merging;
 use super::refusals::Refusals;
-use super::{input, scratch};
-use crate::arguments::{ImportArguments, Location};
+use super::rehearsal::{self, Extent, Rehearsal};
+use super::{follow, input};
+use crate::arguments::{ImportArguments, Location, MatchRule};
 use crate::backend::Backend;
 use crate::commands::operator::load_config;
+use crate::config::Config;
 use crate::error::{CliError, RuntimeError, UsageError};
 use crate::progress::Progress;
 use crate::table::table;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use tolmach_domain::IdNamespace;
-use tolmach_world::{Record, Source};
+use std::sync::Arc;
+use tolmach_world::Source;
 
 /// The most flows whose checksums are listed.
 const LISTED_FLOWS: usize = 50;
@@ -24,104 +26,147 @@ pub(crate) async fn run(
 ) -> Result<String, CliError> {
     let source = arguments.from.as_deref().map(str::parse::<Source>).transpose();
     let source = source.map_err(|error| UsageError::ImportSource(error.to_string()))?;
+    let is_merging = arguments.matching.is_some() || arguments.decisions.is_some();
+    let has_input = |path: &str| arguments.input.iter().any(|input| input == Path::new(path));
+    if is_merging && !arguments.dry_run && source.is_none() && has_input("-") {
+        return Err(UsageError::MergedInput.into());
+    }
     let config = load_config(location)?;
-    let world = Backend::open(&config, &location.data).await?;
-    let done = if arguments.dry_run {
-        let (_folder, copy) = scratch::open(&config).await?;
-        let done = async {
-            if let Some(name) = name(source, arguments)? {
-                scratch::fill(&copy.engine, &world.engine, &name).await?;
+    let backend = Backend::open(&config, &location.data).await?;
+    let import = Import { config: &config, backend: &backend, source, arguments };
+    let done = import.run(is_merging).await;
+    backend.close().await;
+    done
+}
+
+struct Import<'a> {
+    config: &'a Config,
+    backend: &'a Backend,
+    source: Option<Source>,
+    arguments: &'a ImportArguments,
+}
+
+impl Import<'_> {
+    async fn run(&self, is_merging: bool) -> Result<String, CliError> {
+        let (arguments, engine) = (self.arguments, self.backend.engine.clone());
+        let decided = arguments.decisions.as_deref().map(decisions::read).transpose()?;
+        let decided = decided.unwrap_or_default();
+        let merging = if is_merging {
+            let rule = arguments.matching.unwrap_or(MatchRule::None);
+            Some(Arc::new(Merging::new(rule, &decided, &engine).await?))
+        } else {
+            None
+        };
+        if arguments.dry_run {
+            let refusals = Refusals::new(arguments.rejects.as_deref())?;
+            let (importer, open) =
+                self.rehearse(Extent::Everything, merging, &decided, refusals).await?;
+            return self.summary(&importer, open);
+        }
+        if merging.is_some() {
+            let refusals = Refusals::silent();
+            let rehearsed = self.rehearse(Extent::Users, merging.clone(), &decided, refusals);
+            let (_, open) = rehearsed.await?;
+            if open > 0 {
+                return Err(RuntimeError::Undecided { users: open }.into());
             }
-            import(&copy, source, arguments).await
+        }
+        let means = Means { engine, rehearsal: None, merging };
+        let refusals = Refusals::new(arguments.rejects.as_deref())?;
+        let beginning = match (arguments.follow, arguments.restart) {
+            (true, _) => Beginning::Cursor,
+            (false, true) => Beginning::First,
+            (false, false) => Beginning::Resumed,
+        };
+        let mut importer = Importer::new(means, beginning, refusals, Conflicts::new(None, &[])?);
+        match self.source.filter(|_| arguments.follow) {
+            Some(source) => {
+                follow::databases(&mut importer, source, arguments).await?;
+                importer.finish().await?;
+            }
+            None => self.read(&mut importer).await?,
+        }
+        self.summary(&importer, 0)
+    }
+
+    /// Imports into a copy of the world, and returns the number of conflicts that are open too.
+    async fn rehearse(
+        &self,
+        extent: Extent,
+        merging: Option<Arc<Merging>>,
+        decided: &[Decided],
+        refusals: Refusals,
+    ) -> Result<(Importer, u64), CliError> {
+        let (_folder, copy) = rehearsal::open(self.config).await?;
+        let done = async {
+            let (world, scratch) = (self.backend.engine.clone(), copy.engine.clone());
+            let rehearsal = Rehearsal::new(world, scratch, extent).await?;
+            let rehearsal = Some(Arc::new(rehearsal));
+            let means = Means { engine: copy.engine.clone(), rehearsal, merging };
+            let conflicts = Conflicts::new(self.arguments.decisions.as_deref(), decided)?;
+            let mut importer = Importer::new(means, Beginning::First, refusals, conflicts);
+            self.read(&mut importer).await?;
+            let open = importer.conflicts.finish()?;
+            Ok((importer, open))
         };
         let done = done.await;
         copy.close().await;
         done
-    } else {
-        import(&world, source, arguments).await
-    };
-    world.close().await;
-    done
-}
+    }
 
-async fn import(
-    backend: &Backend,
-    source: Option<Source>,
-    arguments: &ImportArguments,
-) -> Result<String, CliError> {
-    let refusals = Refusals::new(arguments.rejects.as_deref())?;
-    let engine = backend.engine.clone();
-    let mut importer = Importer::new(engine, refusals, arguments.restart, arguments.dry_run);
-    let mut progress = Progress::new();
-    match source {
-        Some(source) => {
-            let url = arguments.input.first().map(|url| url.to_string_lossy().into_owned());
-            let url = url.unwrap_or_default();
-            input::database(&mut importer, source, &url, &mut progress).await?;
+    async fn read(&self, importer: &mut Importer) -> Result<(), CliError> {
+        let mut progress = Progress::new();
+        match self.source {
+            Some(source) => {
+                input::databases(importer, source, self.arguments, &mut progress).await?;
+            }
+            None => input::files(importer, &self.arguments.input, &mut progress).await?,
         }
-        None => input::files(&mut importer, &arguments.input, &mut progress).await?,
+        importer.finish().await
     }
-    importer.finish().await?;
-    drop(progress);
-    let (checks, refused) = (&importer.checks, importer.refusals.count);
-    if checks.wrong > 0 {
-        return Err(RuntimeError::ImportWrong { messages: checks.wrong }.into());
-    }
-    let mut text = totals_table(&importer.totals);
-    if checks.flows.len() <= LISTED_FLOWS {
-        let rows = checks.flows.iter().map(|(flow, sums)| {
-            [flow.to_string(), sums.messages.to_string(), format!("{:032x}", sums.found)]
-        });
-        text.push_str(&table(["FLOW", "MESSAGES", "CHECKSUM"], rows));
-    }
-    let messages: u64 = checks.flows.values().map(|sums| sums.messages).sum();
-    text.push_str(&format!(
-        "{messages} messages in {} conversations, read back, are as in the source\n",
-        checks.flows.len()
-    ));
-    if checks.changed > 0 {
-        text.push_str(&format!(
-            "{} messages of earlier imports were changed here since\n",
-            checks.changed
-        ));
-    }
-    if importer.totals.skipped > 0 {
-        text.push_str(&format!(
-            "resumed after {} lines of an earlier import\n",
-            importer.totals.skipped
-        ));
-    }
-    if arguments.dry_run {
-        text.push_str("dry run: nothing was imported\n");
-    }
-    if refused > 0 && arguments.rejects.is_none() {
-        return Err(RuntimeError::Refused { records: refused, text }.into());
-    }
-    Ok(text)
-}
 
-/// The name of the source: of a database, or in the first line of a file.
-fn name(
-    source: Option<Source>,
-    arguments: &ImportArguments,
-) -> Result<Option<IdNamespace>, CliError> {
-    let name = match source {
-        Some(source) => source.name().to_owned(),
-        None => {
-            let Some(path) = arguments.input.first().filter(|path| *path != Path::new("-")) else {
-                return Ok(None);
-            };
-            let unreadable = |source| RuntimeError::WorldFile { path: path.clone(), source };
-            let mut line = Vec::new();
-            let file = File::open(path).map_err(unreadable)?;
-            BufReader::new(file).read_until(b'\n', &mut line).map_err(unreadable)?;
-            match Record::parse(&line) {
-                Ok(Record::World(header)) => header.source,
-                _ => return Ok(None),
+    /// The output of an import that came to its end.
+    fn summary(&self, importer: &Importer, open: u64) -> Result<String, CliError> {
+        let Self { arguments, .. } = self;
+        let (checks, refused) = (&importer.checks, importer.refusals.count);
+        if checks.wrong > 0 {
+            return Err(RuntimeError::ImportWrong { messages: checks.wrong }.into());
+        }
+        let totals = &importer.totals;
+        let mut text = totals_table(totals);
+        if checks.flows.len() <= LISTED_FLOWS {
+            let rows = checks.flows.iter().map(|(flow, sums)| {
+                [flow.to_string(), sums.messages.to_string(), format!("{:032x}", sums.found)]
+            });
+            text.push_str(&table(["FLOW", "MESSAGES", "CHECKSUM"], rows));
+        }
+        let messages: u64 = checks.flows.values().map(|sums| sums.messages).sum();
+        let mut line = |line: String| text.push_str(&format!("{line}\n"));
+        line(format!(
+            "{messages} messages in {} conversations, read back, are as in the source",
+            checks.flows.len()
+        ));
+        for (count, what) in [
+            (checks.changed, "messages of earlier imports were changed here since"),
+            (totals.merged, "users of the source are the same as users here"),
+            (totals.left_out, "users were left out by decisions"),
+            (open, "users are in conflict with others, and wait for a decision"),
+        ] {
+            if count > 0 {
+                line(format!("{count} {what}"));
             }
         }
-    };
-    Ok(name.parse().ok())
+        if totals.skipped > 0 {
+            line(format!("resumed after {} lines of an earlier import", totals.skipped));
+        }
+        if arguments.dry_run {
+            line("dry run: nothing was imported".to_owned());
+        }
+        if refused > 0 && arguments.rejects.is_none() {
+            return Err(RuntimeError::Refused { records: refused, text }.into());
+        }
+        Ok(text)
+    }
 }
 
 fn totals_table(totals: &Totals) -> String {
