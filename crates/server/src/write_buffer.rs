@@ -36,8 +36,10 @@ pub(crate) struct WriteBuffer {
     bytes: usize,
     /// Those of them that are of events.
     event_bytes: usize,
-    /// Those of them that are in no other buffer.
-    private_bytes: usize,
+    /// Those of them that other buffers share.
+    shared_bytes: usize,
+    /// The memory of the chunks that no other buffer shares.
+    private_memory: usize,
     /// True if a part of the first chunk was written: then nothing may come before its rest.
     begun: bool,
 }
@@ -47,8 +49,22 @@ struct Chunk {
     bytes: Bytes,
     /// The bytes of it that are of events, counted as its last ones.
     event_bytes: usize,
-    /// True if other buffers share the bytes.
-    shared: bool,
+    /// The memory of the bytes, which is freed when all of them are written; 0 if other buffers
+    /// share it.
+    private_memory: usize,
+}
+
+impl Chunk {
+    /// A chunk that no other buffer shares.
+    fn private(bytes: Bytes, event_bytes: usize) -> Self {
+        let private_memory = bytes.len();
+        Self { bytes, event_bytes, private_memory }
+    }
+
+    /// The bytes of it that other buffers share.
+    fn shared_bytes(&self) -> usize {
+        if self.private_memory == 0 { self.bytes.len() } else { 0 }
+    }
 }
 
 impl WriteBuffer {
@@ -66,32 +82,39 @@ impl WriteBuffer {
         self.event_bytes - self.chunks.front().map_or(0, |chunk| chunk.event_bytes)
     }
 
-    /// The bytes that are in no other buffer.
-    pub(crate) fn private_bytes(&self) -> usize {
-        self.private_bytes
+    /// The bytes that other buffers share.
+    pub(crate) fn shared_bytes(&self) -> usize {
+        self.shared_bytes
+    }
+
+    /// The memory of what no other buffer shares. That of a frame is freed when all of it is
+    /// written.
+    pub(crate) fn private_memory(&self) -> usize {
+        self.private_memory
     }
 
     /// Adds the encoded frame of a response.
     pub(crate) fn push_response(&mut self, frame: Bytes) {
-        self.push(Chunk { bytes: frame, event_bytes: 0, shared: false });
+        self.push(Chunk::private(frame, 0));
     }
 
     /// Adds the encoded frame of an event that other buffers share.
     pub(crate) fn push_event(&mut self, frame: Bytes) {
         let event_bytes = frame.len();
-        self.push(Chunk { bytes: frame, event_bytes, shared: true });
+        self.push(Chunk { bytes: frame, event_bytes, private_memory: 0 });
     }
 
     /// Adds the encoded frame of an event for this peer alone.
     pub(crate) fn push_private_event(&mut self, frame: Bytes) {
         let event_bytes = frame.len();
-        self.push(Chunk { bytes: frame, event_bytes, shared: false });
+        self.push(Chunk::private(frame, event_bytes));
     }
 
     fn push(&mut self, chunk: Chunk) {
         self.bytes += chunk.bytes.len();
         self.event_bytes += chunk.event_bytes;
-        self.private_bytes += if chunk.shared { 0 } else { chunk.bytes.len() };
+        self.shared_bytes += chunk.shared_bytes();
+        self.private_memory += chunk.private_memory;
         self.chunks.push_back(chunk);
     }
 
@@ -157,9 +180,8 @@ impl WriteBuffer {
         if self.chunks.len() > 1 && self.bytes <= JOINED {
             let mut joined = Vec::with_capacity(self.bytes);
             self.chunks.drain(..).for_each(|chunk| joined.extend_from_slice(&chunk.bytes));
-            let event_bytes = self.event_bytes;
-            let chunk = Chunk { bytes: joined.into(), event_bytes, shared: false };
-            self.private_bytes = self.bytes;
+            let chunk = Chunk::private(joined.into(), self.event_bytes);
+            (self.shared_bytes, self.private_memory) = (0, chunk.private_memory);
             self.chunks.push_back(chunk);
         }
     }
@@ -169,8 +191,8 @@ impl WriteBuffer {
         self.chunks.truncate(usize::from(self.begun));
         self.bytes = self.chunks.iter().map(|chunk| chunk.bytes.len()).sum();
         self.event_bytes = self.chunks.iter().map(|chunk| chunk.event_bytes).sum();
-        let private = self.chunks.iter().filter(|chunk| !chunk.shared);
-        self.private_bytes = private.map(|chunk| chunk.bytes.len()).sum();
+        self.shared_bytes = self.chunks.iter().map(Chunk::shared_bytes).sum();
+        self.private_memory = self.chunks.iter().map(|chunk| chunk.private_memory).sum();
     }
 }
 
@@ -199,10 +221,11 @@ impl Buf for WriteBuffer {
         while count > 0 {
             let Some(first) = self.chunks.front_mut() else { return };
             let written = count.min(first.bytes.len());
+            let shared_bytes = first.shared_bytes();
             first.bytes.advance(written);
             let event_bytes = first.event_bytes.min(first.bytes.len());
             self.bytes -= written;
-            self.private_bytes -= if first.shared { 0 } else { written };
+            self.shared_bytes -= shared_bytes - first.shared_bytes();
             self.event_bytes -= first.event_bytes - event_bytes;
             first.event_bytes = event_bytes;
             count -= written;
@@ -210,6 +233,7 @@ impl Buf for WriteBuffer {
             if self.begun {
                 return;
             }
+            self.private_memory -= first.private_memory;
             self.chunks.pop_front();
         }
     }
@@ -290,6 +314,37 @@ mod tests {
             buffer.advance(large - 4);
             assert_eq!((buffer.event_bytes, buffer.remaining()), (0, 0), "{name}");
         }
+    }
+
+    #[test]
+    fn a_frame_takes_its_memory_until_all_of_it_is_written() {
+        let mut buffer = WriteBuffer::default();
+        buffer.push_response(vec![b'r'; 2 * JOINED].into());
+        buffer.push_event(vec![b'e'; JOINED].into());
+        buffer.push_private_event(vec![b'p'; 100].into());
+        buffer.join();
+        for (written, private, shared) in [
+            (0, 2 * JOINED + 100, JOINED),
+            (2 * JOINED - 1, 2 * JOINED + 100, JOINED),
+            (1, 100, JOINED),
+            (JOINED - 10, 100, 10),
+            (10, 100, 0),
+            (99, 100, 0),
+            (1, 0, 0),
+        ] {
+            buffer.advance(written);
+            assert_eq!((buffer.private_memory(), buffer.shared_bytes()), (private, shared));
+        }
+        buffer.push_event(vec![b'e'; 50].into());
+        buffer.push_response(vec![b'r'; 60].into());
+        buffer.push_event(vec![b'e'; 70].into());
+        buffer.advance(1);
+        assert_eq!((buffer.private_memory(), buffer.shared_bytes()), (60, 119));
+        buffer.abandon();
+        assert_eq!((buffer.private_memory(), buffer.shared_bytes()), (0, 49));
+        buffer.push_response(vec![b'r'; 60].into());
+        buffer.join();
+        assert_eq!((buffer.private_memory(), buffer.shared_bytes()), (109, 0), "it was copied");
     }
 
     #[test]
