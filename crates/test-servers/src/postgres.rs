@@ -11,9 +11,14 @@ use std::process::{Command, Stdio};
 /// The name of the user and of its database.
 const NAME: &str = "tolmach";
 
-/// The content of a template beside that of `initdb`. Its length is part of the template's name, so
-/// that another content is another template.
-const CONTENT: &str = "create role tolmach login\ncreate database tolmach owner tolmach\n";
+/// The statements that make the user and the database.
+const CREATE: &str = "create role tolmach login\ncreate database tolmach owner tolmach\n";
+
+/// The statements that remove databases that no test needs: half of the thousand files that are
+/// copied for each server would be theirs. Others can be created from `template0`.
+const REDUCE: &str = "\
+    update pg_database set datistemplate = false where datname = 'template1'\n\
+    drop database template1\ndrop database postgres\n";
 
 /// The data that survives a loss of power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,7 +186,9 @@ fn template(programs: &Path, account: Option<Account>) -> Result<PathBuf, StartE
     // "postgres (PostgreSQL) 15.1", sometimes followed by the packager.
     let version = version.split_whitespace().nth(2).unwrap_or("unknown");
     let owner = account.map_or_else(|| rustix::process::geteuid().as_raw(), |account| account.user);
-    let template = built.join(format!("postgresql-{version}-{owner}-{}", CONTENT.len()));
+    // Other statements are another template.
+    let length = CREATE.len() + REDUCE.len();
+    let template = built.join(format!("postgresql-{version}-{owner}-{length}"));
     if template.exists() {
         return Ok(template);
     }
@@ -199,14 +206,17 @@ fn template(programs: &Path, account: Option<Account>) -> Result<PathBuf, StartE
         "UTF8",
         "--locale=C",
     ]);
-    let mut fill = Command::new(programs.join("postgres"));
-    fill.args(["--single", "-F", "-D"]).arg(&data).arg("postgres");
-    for (command, input) in [(&mut init, ""), (&mut fill, CONTENT)] {
+    let fill = |database: &str| {
+        let mut command = Command::new(programs.join("postgres"));
+        command.args(["--single", "-F", "-D"]).arg(&data).arg(database);
+        command
+    };
+    for (mut command, input) in [(init, ""), (fill("postgres"), CREATE), (fill(NAME), REDUCE)] {
         command.current_dir(folder.path());
         if let Some(account) = account {
-            account.apply(command);
+            account.apply(&mut command);
         }
-        run(command, input)?;
+        run(&mut command, input)?;
     }
     std::fs::create_dir_all(&built).map_err(StartError::io(built.display()))?;
     let own = tempfile::Builder::new()

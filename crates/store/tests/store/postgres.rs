@@ -31,8 +31,8 @@ fn impatient() -> Options {
 }
 
 /// A connection of the server's administrator.
-async fn administrator(server: &Postgres, database: &str) -> DatabaseConnection {
-    Database::connect(format!("postgres://postgres@{}/{database}", server.address()))
+async fn administrator(server: &Postgres) -> DatabaseConnection {
+    Database::connect(format!("postgres://postgres@{}/tolmach", server.address()))
         .await
         .expect("the server is up")
 }
@@ -336,7 +336,7 @@ async fn readers_beyond_the_pool_time_out_and_the_writer_works() {
     let anna = user(&store, "anna").await;
     let flow = group(&store, &anna).await;
     // Only reads of sessions wait for this lock.
-    let other = administrator(&server, "tolmach").await;
+    let other = administrator(&server).await;
     let held = other.begin().await.unwrap();
     held.execute_unprepared("LOCK TABLE session IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let stuck: Vec<_> = (1..=6)
@@ -379,7 +379,7 @@ async fn a_locked_table_is_waited_for_no_longer_than_the_timeout() {
     let store = open(&server.url(), impatient()).await;
     let anna = user(&store, "anna").await;
     let flow = group(&store, &anna).await;
-    let other = administrator(&server, "tolmach").await;
+    let other = administrator(&server).await;
     let held = other.begin().await.unwrap();
     held.execute_unprepared("SELECT last FROM commit_clock FOR UPDATE").await.unwrap();
     held.execute_unprepared("LOCK TABLE message IN EXCLUSIVE MODE").await.unwrap();
@@ -405,7 +405,7 @@ async fn a_node_that_vanishes_within_a_transaction_blocks_no_other() {
     let flow = group(&here, &anna).await;
     // Its transaction waits for a lock when the network fails, so that the server does not learn
     // that the node is gone.
-    let other = administrator(&server, "tolmach").await;
+    let other = administrator(&server).await;
     let held = other.begin().await.unwrap();
     held.execute_unprepared("LOCK TABLE message IN SHARE MODE").await.unwrap();
     let lost = load(&away, &flow, &anna, 0);
@@ -454,7 +454,7 @@ async fn a_change_that_timed_out_before_it_began_is_not_made() {
 #[tokio::test]
 async fn logins_are_ordered_by_their_bytes_with_any_locale() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
-    let other = administrator(&server, "postgres").await;
+    let other = administrator(&server).await;
     let create = "CREATE DATABASE elsewhere OWNER tolmach \
          LOCALE_PROVIDER icu ICU_LOCALE 'en-US' TEMPLATE template0";
     other.execute_unprepared(create).await.unwrap();
@@ -475,7 +475,7 @@ async fn logins_are_ordered_by_their_bytes_with_any_locale() {
 #[tokio::test]
 async fn an_unusable_database_is_refused_with_the_reason() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
-    let other = administrator(&server, "postgres").await;
+    let other = administrator(&server).await;
     other
         .execute_unprepared(
             "CREATE DATABASE bytes OWNER tolmach ENCODING 'SQL_ASCII' TEMPLATE template0",
@@ -506,7 +506,7 @@ async fn an_unusable_database_is_refused_with_the_reason() {
 #[tokio::test]
 async fn settings_of_the_server_are_overridden_where_the_store_needs_others() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
-    let other = administrator(&server, "tolmach").await;
+    let other = administrator(&server).await;
     for setting in [
         "synchronous_commit = off",
         "default_transaction_isolation = 'serializable'",

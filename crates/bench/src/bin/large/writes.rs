@@ -66,7 +66,7 @@ pub(crate) async fn measure(length: Duration) -> LargeResult<Vec<Row>> {
 /// Makes every flush of the server take 4 ms longer, as on a slower disk. Commits that wait
 /// meanwhile share it, as they do there.
 async fn slow_flushes(server: &Postgres) -> LargeResult<()> {
-    let url = format!("postgres://postgres@{}/postgres", server.address());
+    let url = format!("postgres://postgres@{}/tolmach", server.address());
     let administrator = Database::connect(url).await?;
     for setting in ["commit_delay = 4000", "commit_siblings = 0"] {
         let statement = format!("ALTER DATABASE tolmach SET {setting}");
