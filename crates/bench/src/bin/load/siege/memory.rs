@@ -69,8 +69,13 @@ impl MemorySampler {
         Ok(Self { memory, samples, thread: Some(thread) })
     }
 
-    /// Waits until the memory is below `bound` bytes, at most for [`RECOVERY_TIME`].
-    pub(super) async fn wait_until_below(&self, bound: f64) -> BenchResult<Recovery> {
+    /// Waits until the memory is below `bound` bytes, at most for `longest` and [`RECOVERY_TIME`].
+    pub(super) async fn wait_until_below(
+        &self,
+        bound: f64,
+        longest: Duration,
+    ) -> BenchResult<Recovery> {
+        let longest = longest.min(RECOVERY_TIME);
         let started = Instant::now();
         loop {
             let (last, elapsed) = (self.memory.read()?, started.elapsed());
@@ -78,7 +83,7 @@ impl MemorySampler {
             if last as f64 <= bound {
                 return Ok(Recovery { peak, last, elapsed: Some(elapsed) });
             }
-            if elapsed >= RECOVERY_TIME {
+            if elapsed >= longest {
                 return Ok(Recovery { peak, last, elapsed: None });
             }
             tokio::time::sleep(INTERVAL).await;

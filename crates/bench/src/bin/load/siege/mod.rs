@@ -25,6 +25,7 @@ use attackers::Attackers;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use guests::Guests;
+use logins::Logins;
 use memory::{MemorySampler, settled};
 use people::People;
 use serde_json::{Value, json};
@@ -33,7 +34,8 @@ use std::time::Duration;
 
 /// The users of which each attacker's address has one.
 const MOST_ATTACKERS: usize = 250;
-/// The time for which people use the gateway before anything is measured.
+/// The time for which people use the gateway before anything is measured, unless the attack is
+/// shorter.
 const WARM_UP: Duration = Duration::from_secs(2);
 /// The time for which memory has to stay the same before it is measured.
 const SETTLED_TIME: Duration = Duration::from_secs(5);
@@ -79,7 +81,7 @@ pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
     let users = seeder.users("attacker", addresses, LOWEST_COST).await?;
     let guests = seeder.users("guest", guests::USERS, LOWEST_COST).await?;
     let prize = attack.seed(&seeder, &users, &people).await?;
-    let count = if attack.delays_logins() { logins::count_in(duration) } else { 0 };
+    let count = if attack.delays_logins() { logins::USERS } else { 0 };
     let others = seeder.users("other", count, logins::COST).await?;
     seeder.close().await;
 
@@ -87,8 +89,11 @@ pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
     let server = Server::start_at_defaults(data.path(), File::create(&log)?)?;
     let mut people = People::connect(server.address, people, group).await?;
     let mut guests = Guests::connect(server.address, &guests, sockets / 2).await?;
-    people.use_for(WARM_UP).await?;
-    let calm = people.use_for(duration).await?;
+    let warm_up = WARM_UP.min(duration);
+    people.use_for(warm_up).await?;
+    let logins = Logins::time(server.address, others).await?;
+    let (calm, calm_logins) =
+        tokio::try_join!(people.use_for(duration), logins.log_in_for(duration))?;
     let before = settled(&server, SETTLED_TIME.min(duration)).await?;
 
     let memory = MemorySampler::start(&server)?;
@@ -102,14 +107,14 @@ pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
     };
     let tally = arena.tally.clone();
     let attackers = Attackers::start(attack, arena)?;
-    let during = tokio::try_join!(people.use_for(duration), logins::log_in(server.address, others));
+    let during = tokio::try_join!(people.use_for(duration), logins.log_in_for(duration));
     drop(attackers);
-    let (disturbed, logins) = match during {
+    let (disturbed, disturbed_logins) = match during {
         Ok(figures) => figures,
         Err(error) => return Ok(json!({ "failed": error.to_string() })),
     };
-    let recovery = memory.wait_until_below(before as f64 * RECOVERED).await?;
-    let after = people.use_for(WARM_UP).await?;
+    let recovery = memory.wait_until_below(before as f64 * RECOVERED, duration * 3).await?;
+    let after = people.use_for(warm_up).await?;
     drop(server);
     let log = std::fs::read_to_string(&log)?;
     Ok(json!({
@@ -121,8 +126,9 @@ pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
         "memory_after_over_before": recovery.last as f64 / before as f64,
         "recovered_after_s": recovery.elapsed.map(|elapsed| elapsed.as_secs_f64()),
         "panics": log.matches("panicked at").count(),
-        "logins": logins,
-        "guests_lost": guests.lost(),
+        "logins_before": calm_logins,
+        "logins": disturbed_logins,
+        "guests_lost": guests_lost,
         "one_address": attack.is_from_one_address(),
         "attack": tally.figures(),
     }))
