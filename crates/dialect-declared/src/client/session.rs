@@ -282,7 +282,18 @@ impl Session {
     ) -> Result<(), InvalidReply> {
         let occurred_at = found.now.unwrap_or(now);
         let reading = Reading { now: occurred_at, ..self.reading(now) };
-        let kind = event(rule.event, found.record, reading).map_err(|_| InvalidReply::SHAPE)?;
+        let mut record = found.record;
+        // Where the wire leaves it out, it is the flow whose events are delivered.
+        if let Some(flow) = rule.to.and_then(|cell| self.memory[cell]) {
+            let path: &[&'static str] = match rule.event {
+                "posted" | "edited" => &["message", "flow"],
+                _ => &["flow"],
+            };
+            if record.get(path).is_none() {
+                record.put(path, Found::Integer(flow));
+            }
+        }
+        let kind = event(rule.event, record, reading).map_err(|_| InvalidReply::SHAPE)?;
         if let EventKind::Posted(message) = &kind {
             self.known.insert(message);
         }
