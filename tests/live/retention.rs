@@ -167,7 +167,8 @@ async fn what_was_pruned_is_not_there_in_any_dialect() {
     assert_eq!(rooms.as_array().map(Vec::len), Some(1), "{rooms}");
     assert!(!rooms.to_string().contains(NEW), "{rooms}");
     let rooms = action.request(&list).await;
-    assert!(rooms.to_string().contains("group") && !rooms.to_string().contains(NEW), "{rooms}");
+    let room = &rooms["data"][0];
+    assert_eq!((&room["id"], &room["last_message"]), (&json!(group), &Value::Null), "{rooms}");
     let (mut room, _) = bob.room(&format!("/group/{group}")).await;
     mode.send(group, "five").await;
     assert_eq!(room.receive().await["text"], "five");
@@ -240,7 +241,7 @@ async fn a_file_shrinks_when_its_messages_are_pruned_and_old_files_when_compacte
     assert_eq!(records(&done, "messages"), 3_000, "{done}");
     let pruned = pages().await;
     // Some free pages are kept for what comes.
-    assert!(full > 4_000 && pruned < full / 2, "{full} pages, then {pruned}");
+    assert!(full > 3_000 && pruned < full / 2, "{full} pages, then {pruned}");
     let compacted = run(&gateway, &WEEK, ["prune", "--compact"]).await;
     assert!(compacted.contains("compacted: "), "{compacted}");
     assert!(pages().await < pruned / 2, "{compacted}");

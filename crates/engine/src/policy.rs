@@ -44,7 +44,8 @@ pub struct Policy {
     /// The largest size of a message's attached files and emoji together, in bytes as the client
     /// encoded them. Default: 768 KiB.
     pub max_attachment_bytes: usize,
-    /// The periods for which records are kept. Default: for good.
+    /// The periods for which records are kept. Default: for good, but for a year those of deleted
+    /// messages, and for 30 days mails that are files.
     pub retention: Retention,
 }
 
@@ -78,7 +79,11 @@ impl Default for Policy {
             quotas: Quotas::default(),
             max_text_bytes: 64 << 10,
             max_attachment_bytes: 768 << 10,
-            retention: Retention::default(),
+            retention: Retention {
+                deleted_messages: Some(Duration::from_secs(365 * DAY)),
+                mails: Some(Duration::from_secs(30 * DAY)),
+                ..Retention::default()
+            },
         }
     }
 }

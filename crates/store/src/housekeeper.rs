@@ -14,10 +14,10 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The duration that a step should have without its commit: a job that arrives meanwhile waits for
 /// it.
-const STEP_DURATION: Duration = Duration::from_millis(2);
+const STEP_DURATION: Duration = Duration::from_millis(5);
 
 /// The smallest number of rows that a step removes at most.
-const MIN_ROWS: u64 = 16;
+const MIN_ROWS: u64 = 64;
 
 /// The pause after a step that jobs were carried out beside, as a multiple of its duration: few of
 /// them find a step under way. It halves with every hour that housekeeping takes: more records may
@@ -126,7 +126,12 @@ impl Housekeeper {
         self.has_deleted_flow = more;
     }
 
-    /// Notes the end of a step over old records; `None` if another node removes them, or it failed.
+    /// Notes a step that failed: the next attempt is an interval later.
+    pub(crate) fn failed(&mut self, now: Instant) {
+        self.next_step = now + INTERVAL;
+    }
+
+    /// Notes the end of a step over old records; `None` if another node removes them.
     pub(crate) fn pruned(&mut self, step: Option<&PruneStep>) {
         if let Some(step) = step
             && step.more
@@ -199,7 +204,7 @@ mod tests {
         let (mut housekeeper, now) = (Housekeeper::new(), Instant::now());
         let millis = Duration::from_millis;
         for (work, rows) in
-            [(1, 32), (1, 64), (2, 64), (4, 64), (5, 32), (9, 16), (9, 16), (1, 32), (0, 64)]
+            [(1, 128), (4, 256), (5, 256), (10, 256), (11, 128), (20, 64), (20, 64), (0, 128)]
         {
             housekeeper.pace(millis(work), millis(work), 0, now);
             assert_eq!(housekeeper.step().rows, rows, "{work}");
@@ -214,6 +219,15 @@ mod tests {
             assert_eq!(housekeeper.next_step(true), Some(now + millis(pause)));
             assert_eq!(housekeeper.next_step(false), Some(now + millis(pause) + PATIENCE));
         }
+    }
+
+    #[test]
+    fn what_failed_is_tried_again_an_interval_later() {
+        let (mut housekeeper, now) = (Housekeeper::new(), Instant::now());
+        let step = housekeeper.step();
+        housekeeper.failed(now);
+        assert_eq!(housekeeper.next_step(true), Some(now + INTERVAL));
+        assert_eq!(housekeeper.step(), step);
     }
 
     #[test]

@@ -338,10 +338,8 @@ impl Writer {
                 self.housekeeper.pace(work, now - started, jobs, now);
             }
             Err(error) => {
-                // After a failure housekeeping waits for its next interval.
                 tracing::warn!(error = %ErrorChain(&error), "housekeeping failed");
-                self.housekeeper.removed_flows(false);
-                self.housekeeper.pruned(None);
+                self.housekeeper.failed(now);
             }
         }
     }

@@ -131,7 +131,7 @@ pub(crate) static REMOVE_OLD_MESSAGES: LazyLock<String> = LazyLock::new(|| {
         "DELETE FROM message WHERE id IN (SELECT m.id FROM (SELECT o.id, o.posted_at, o.posted \
          FROM message o WHERE o.flow_id = $1 AND o.deleted_at IS NULL \
          ORDER BY o.posted LIMIT 1000) m WHERE m.posted_at <= $2 AND {WITHOUT_KEY} \
-         ORDER BY m.posted LIMIT $3) RETURNING {CONTENT} AS bytes"
+         ORDER BY m.posted LIMIT $3) RETURNING CAST({CONTENT} AS bigint) AS bytes"
     )
 });
 
