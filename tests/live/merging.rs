@@ -355,6 +355,10 @@ impl Follower {
         loop {
             let line = within("a pass", self.lines.next_line()).await.expect("it is text");
             let line = line.expect("it goes on");
+            // Warnings of the log.
+            if line.starts_with('{') {
+                continue;
+            }
             let words: Vec<_> = line.split_whitespace().collect();
             assert!(words.contains(&"lag"), "{line}");
             let place = words.iter().position(|word| word.starts_with("messages"));

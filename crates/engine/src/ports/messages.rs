@@ -63,7 +63,8 @@ pub trait MessageStore: Send + Sync + 'static {
     ) -> Result<Changes, StoreError>;
 
     /// Messages of a flow changed after a version, ordered by version, deleted ones too: what fills
-    /// a gap in a stream of events.
+    /// a gap in a stream of events. Imported messages that were not changed since are left out: no
+    /// event was published for them.
     async fn messages_after(
         &self,
         flow: FlowId,

@@ -123,6 +123,7 @@ macro_rules! store_suite {
             ids_that_are_no_numbers_do_not_hide_messages_with_numbers
             a_refused_record_does_not_affect_the_others
             an_interrupted_import_has_a_position
+            imported_messages_fill_no_gap
             a_cursor_stays_after_the_import
             owners_of_identifiers_are_found
             an_export_has_the_whole_world

@@ -134,7 +134,8 @@ pub(crate) static UNREAD_MESSAGES: LazyLock<String> = LazyLock::new(|| {
 
 /// Messages changed after a version, deleted ones too: flow, version, limit.
 pub(crate) static MESSAGES_AFTER: LazyLock<String> = LazyLock::new(|| {
-    let condition = "m.flow_id = $1 AND m.version > $2";
+    let condition =
+        "m.flow_id = $1 AND m.version > $2 AND (m.imported IS NULL OR m.version > m.posted)";
     with_authors(condition, "ORDER BY m.version LIMIT $3", "m.version")
 });
 

@@ -44,7 +44,7 @@ pub(crate) const FLOW_COLUMNS: [&str; 11] = [
 ];
 
 /// The columns of a message as [`INSERT_IMPORTED_MESSAGES`] fills them.
-pub(crate) const IMPORTED_MESSAGE_COLUMNS: [&str; 14] = [
+pub(crate) const IMPORTED_MESSAGE_COLUMNS: [&str; 15] = [
     "id",
     "flow_id",
     "author_id",
@@ -59,6 +59,7 @@ pub(crate) const IMPORTED_MESSAGE_COLUMNS: [&str; 14] = [
     "edited_at",
     "deleted_at",
     "changed_at",
+    "imported",
 ];
 
 /// The columns of a member as [`INSERT_MEMBERS`] fills them.
@@ -179,6 +180,14 @@ pub(crate) const SET_IMPORT_POSITION: &str = "\
 /// Sets the cursor of an import: cursor, source.
 pub(crate) const SET_IMPORT_CURSOR: &str = "\
     UPDATE import_source SET source_cursor = $1 WHERE source = $2";
+
+/// PostgreSQL: those of the tables that an import fills which have doubled since they were counted.
+pub(crate) const GROWN_TABLES: &str = "\
+    SELECT c.relname::text AS name FROM pg_class c \
+    WHERE c.relnamespace = current_schema()::regnamespace \
+    AND c.relname IN ('user', 'flow', 'message', 'member', 'identifier', 'external_id') \
+    AND pg_relation_size(c.oid) > \
+    2 * current_setting('block_size')::bigint * greatest(c.relpages, 1)";
 
 /// Users after one of them, with their avatars: id, limit.
 pub(crate) static EXPORT_USERS: LazyLock<String> = LazyLock::new(|| {

@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tolmach_domain::{Flow, HistoryRange, Message, MessageId, User, Version};
+use tolmach_domain::{
+    ExternalId, Flow, HistoryRange, IdNamespace, Message, MessageId, User, Version,
+};
 use tolmach_engine::ErrorChain;
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
-    Bus, FlowStore, MessageStore, SessionStore, Signal, Store, StoreError, UserStore,
+    Bus, FlowStore, ImportChunk, ImportUser, MessageStore, SessionStore, Signal, Store, StoreError,
+    UserStore, WorldStore,
 };
 use tolmach_store::{Options, SqlStore, migrate};
 use tolmach_test_servers::{Durability, Postgres, Proxy};
@@ -546,5 +549,34 @@ async fn settings_of_the_server_are_overridden_where_the_store_needs_others() {
             "transaction_isolation=read committed",
         ]
     );
+    store.close().await;
+}
+
+/// Without statistics the lists by which an import looks records up are taken for most of a table.
+#[tokio::test]
+async fn tables_are_counted_while_an_import_fills_them() {
+    let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
+    let store = open(&server.url(), patient()).await;
+    let source: IdNamespace = "old".parse().expect("the name is plain");
+    store.begin_import(&source).await.expect("writable");
+    for chunk in 0..4_u128 {
+        let users = (1..=500).map(|number| {
+            let number = chunk * 500 + number;
+            ImportUser {
+                source_id: ExternalId(number),
+                account: new_user(&format!("user{number}")),
+                created_at: now(),
+                deleted_at: None,
+            }
+        });
+        let chunk = ImportChunk { users: users.collect(), ..ImportChunk::new(source.clone()) };
+        store.import(chunk, now()).await.expect("writable");
+    }
+    let database = administrator(&server).await;
+    let counted = "SELECT count(*) AS number FROM pg_class WHERE reltuples >= 500 \
+         AND relname IN ('user', 'identifier', 'external_id')";
+    let statement = Statement::from_string(database.get_database_backend(), counted);
+    let row = database.query_one_raw(statement).await.expect("readable").expect("one row");
+    assert_eq!(row.try_get::<i64>("", "number").expect("a number"), 3);
     store.close().await;
 }

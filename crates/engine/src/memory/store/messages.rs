@@ -170,6 +170,7 @@ impl MessageStore for MemoryStore {
         self.read(|state| {
             let mut messages: Vec<&Message> =
                 state.in_flow(flow).filter(|message| message.version > after).collect();
+            messages.retain(|m| m.version > m.posted || !state.imported.contains(&m.id));
             messages.sort_by_key(|message| message.version);
             messages.into_iter().take(limit as usize).map(|message| state.shown(message)).collect()
         })

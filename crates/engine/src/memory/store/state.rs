@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) login_counters: HashMap<CounterKey, Counter>,
     /// The sources that were imported.
     pub(super) imports: BTreeMap<IdNamespace, ImportState>,
+    /// The messages that were imported.
+    pub(super) imported: BTreeSet<MessageId>,
     pub(super) external_ids: BTreeMap<IdNamespace, NamespaceRows>,
     /// The newest commit time given out.
     pub(super) commit_time: Timestamp,

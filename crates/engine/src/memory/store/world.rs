@@ -372,6 +372,7 @@ impl Import<'_> {
             )
         };
         self.state.messages.insert(id, message);
+        self.state.imported.insert(id);
         if kept.is_none() {
             self.remember(ObjectId::Message(id), new.source_id)?;
         }

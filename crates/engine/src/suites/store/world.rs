@@ -1,6 +1,6 @@
 //! Trials of [`WorldStore`](crate::ports::WorldStore).
 
-use super::fixture::{Fixture, new_user};
+use super::fixture::{Fixture, editing, new_user};
 use crate::ports::{
     AccountKey, ImportChunk, ImportFlow, ImportMember, ImportMessage, ImportNote, ImportOutcomes,
     ImportPosition, ImportState, ImportUser, Imported, LastIds, NewUser,
@@ -332,6 +332,29 @@ pub async fn an_interrupted_import_has_a_position(fixture: &mut Fixture) {
     assert_eq!(store.begin_import(&other).await.expect("writable"), of_other);
     store.end_import(&source()).await.expect("writable");
     assert_eq!(store.begin_import(&source()).await.expect("writable"), begun);
+}
+
+/// A gap in a stream of events has no messages for which no event was published.
+pub async fn imported_messages_fill_no_gap(fixture: &mut Fixture) {
+    fixture.import(world()).await;
+    let store = fixture.store.clone();
+    let group = FlowId::new(7).expect("an id");
+    assert_eq!(store.messages_after(group, Version(0), 10).await.expect("readable"), []);
+    let flow = store.flow(group).await.expect("readable").expect("it was imported");
+    let anna = store.user(UserId::new(70).expect("an id")).await.expect("readable");
+    let anna = anna.expect("she was imported");
+    let live = fixture.post(&flow, &anna, "live").await;
+    let changed = MessageId::new(40).expect("an id");
+    let now = fixture.tick();
+    store.edit(editing(&anna, changed, "edited"), now).await.expect("it is hers");
+    let more = ImportChunk {
+        messages: vec![message(60, 7, 70, 13), message(61, 7, 50, 14)],
+        ..ImportChunk::new(source())
+    };
+    fixture.import(more).await;
+    let found = store.messages_after(group, Version(0), 10).await.expect("readable");
+    let found: Vec<_> = found.iter().map(|message| (message.id, message.version.0)).collect();
+    assert_eq!(found, [(live.id, 4), (changed, 5)]);
 }
 
 /// The cursor is stored with the records, and outlives the import.

@@ -227,5 +227,6 @@ fn columns(
         message.edited_at.map(Timestamp::micros).into(),
         message.deleted_at.map(Timestamp::micros).into(),
         newest.changed_at.micros().into(),
+        true.into(),
     ])
 }

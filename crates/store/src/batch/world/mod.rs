@@ -6,4 +6,5 @@ mod members;
 mod messages;
 mod records;
 mod run;
+mod statistics;
 mod users;
