@@ -59,10 +59,8 @@ fn trials() -> Vec<Trial> {
         trials.push(trial(format!("conversation::{id}::across_nodes"), move || {
             conversation::across_nodes(id)
         }));
-        trials.extend(permission::operations().into_iter().map(|operation| {
-            trial(format!("permission::{id}::{operation}"), move || {
-                permission::at_one_node(id, operation)
-            })
+        trials.push(trial(format!("permission::{id}::at_one_node"), move || {
+            permission::at_one_node(id)
         }));
     }
     for revision in dialects::revisions() {

@@ -135,16 +135,24 @@ pub(crate) fn operations() -> Vec<&'static str> {
     operations
 }
 
-/// Every row of an operation holds over a dialect at one gateway.
-pub(crate) fn at_one_node(dialect: &str, operation: &'static str) -> Result<(), Failure> {
-    try_rows(&single_node(), dialect, operation)
+/// Every row holds over a dialect at one gateway.
+pub(crate) fn at_one_node(dialect: &str) -> Result<(), Failure> {
+    try_all(&single_node(), dialect)
 }
 
 /// Every row holds over a dialect for users at two nodes of a cluster.
 pub(crate) fn across_nodes(dialect: &str) -> Result<(), Failure> {
-    let Some(cluster) = two_nodes() else { return Ok(()) };
-    let outcomes = operations().into_iter().map(|operation| try_rows(&cluster, dialect, operation));
-    let failures: Vec<_> = outcomes.filter_map(Result::err).collect();
+    two_nodes().map_or(Ok(()), |cluster| try_all(&cluster, dialect))
+}
+
+fn try_all(cluster: &Cluster, dialect: &str) -> Result<(), Failure> {
+    let failures: Vec<_> = operations()
+        .into_iter()
+        .filter_map(|operation| {
+            let failure = try_rows(cluster, dialect, operation).err()?;
+            Some(format!("{operation}: {failure}"))
+        })
+        .collect();
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
 
@@ -161,9 +169,7 @@ fn try_rows(cluster: &Cluster, dialect: &str, operation: &'static str) -> Result
         }
         let is_lost = losses_of(dialect)?.whole().any(|lost| lost == command_of(operation));
         if supported == is_lost {
-            return Err(format!(
-                "{operation}: supported here is {supported}, lost in the stories is {is_lost}"
-            ));
+            return Err(format!("supported here is {supported}, lost in the stories is {is_lost}"));
         }
         setup.outsiders_received_nothing()
     })

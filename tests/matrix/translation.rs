@@ -2,7 +2,8 @@
 //! another dialect, is what a native peer of that dialect sends, minus declared losses.
 
 use crate::dialects::{by_id, revisions};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use tolmach_cli::dialects::ids;
 use tolmach_dialect::{
     Dialect, DialectClient, Frame, Handshake, HandshakeRejection, Manifest, Recognition,
@@ -59,9 +60,16 @@ pub(crate) fn of_revision(revision: &'static str) -> Result<(), String> {
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
 }
 
-/// The operations of the stories that a dialect has no frames for, computed by playing them.
+/// The operations of the stories that a dialect has no frames for, computed by playing them once.
 pub(crate) fn losses_of(id: &str) -> Result<Losses, String> {
-    losses(&*by_id(id)).ok_or_else(|| format!("the dialect {id} has no client"))
+    static COMPUTED: Mutex<BTreeMap<String, Losses>> = Mutex::new(BTreeMap::new());
+    let mut computed = COMPUTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(losses) = computed.get(id) {
+        return Ok(losses.clone());
+    }
+    let losses = losses(&*by_id(id)).ok_or_else(|| format!("the dialect {id} has no client"))?;
+    computed.insert(id.to_owned(), losses.clone());
+    Ok(losses)
 }
 
 /// The stories of a pair come through. For a pair of a dialect with itself, its declared losses are
