@@ -5,7 +5,6 @@ mod toy;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use tolmach_dialect::Frame;
 use tolmach_dialect_kit::stories::all_faults;
 use tolmach_dialect_kit::trials;
 use tolmach_dialect_kit::{
