@@ -1,5 +1,5 @@
-//! `tolmach import` into a world that lives: a second source, a server that still runs, and gateways
-//! with clients.
+//! `tolmach import` into a world that lives: a second source, a server that still runs, and
+//! gateways with clients.
 
 use crate::harness::{Gateway, Mode, PASSWORD, tolmach, within};
 use crate::import::{counts, database, folder, header, name, succeeded, text, write};

@@ -22,8 +22,8 @@ pub enum Record {
     Flow(Flow),
     /// A message.
     Message(Message),
-    /// A membership. It follows the messages of its flow, so that its user never sees only a part of
-    /// them.
+    /// A membership. It follows the messages of its flow, so that its user never sees only a part
+    /// of them.
     Member(Member),
 }
 

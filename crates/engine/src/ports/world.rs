@@ -16,7 +16,8 @@ use tolmach_domain::{
 ///   before the first import of the source.
 /// - Users and flows are remembered by rows of [`ExternalIdStore`](super::ExternalIdStore), and so
 ///   is a message that has another number. One that keeps its number is recognised by its number,
-///   flow, author and time.
+///   flow, author and time; where the source [numbered groups apart](ExternalId::of_group), it has a
+///   row too.
 #[async_trait]
 pub trait WorldStore: Send + Sync + 'static {
     /// Begins to import a source, or continues, and returns the state of its import.
@@ -52,8 +53,8 @@ pub trait WorldStore: Send + Sync + 'static {
         users: &[ExternalId],
     ) -> Result<Vec<ExternalId>, StoreError>;
 
-    /// The users to whom these logins and e-mail addresses belong, deleted ones too, and those whose
-    /// logins look like one of them, in any order.
+    /// The users to whom these logins and e-mail addresses belong, deleted ones too, and those
+    /// whose logins look like one of them, in any order.
     async fn identifier_owners(
         &self,
         identifiers: &[String],

@@ -43,7 +43,7 @@ pub(super) struct Totals {
     pub(super) newest: Option<Timestamp>,
 }
 
-/// What a chunk is imported with.
+/// The means by which a chunk is imported.
 #[derive(Clone)]
 pub(super) struct Means {
     pub(super) engine: Arc<Engine>,
@@ -56,7 +56,7 @@ pub(super) struct Means {
 /// The beginning of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Beginning {
-    /// Where an earlier one was interrupted.
+    /// After the last line of one that was interrupted.
     Resumed,
     /// At the first line.
     First,

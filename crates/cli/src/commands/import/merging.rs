@@ -183,8 +183,8 @@ impl Merging {
         (is_only && is_free && user.deleted_at.is_none()).then_some(found.user)
     }
 
-    /// The conflicts among the users of a chunk that was rehearsed, and those of users of the source
-    /// who were matched with the same user here.
+    /// The conflicts among the users of a chunk that was rehearsed, and those of users of the
+    /// source who were matched with the same user here.
     pub(super) async fn conflicts(
         &self,
         rehearsal: &Rehearsal,
