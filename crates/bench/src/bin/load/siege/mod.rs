@@ -80,6 +80,7 @@ pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
     let group = seeder.group(&people).await?;
     let users = seeder.users("attacker", addresses, LOWEST_COST).await?;
     let guests = seeder.users("guest", guests::USERS, LOWEST_COST).await?;
+    let groups = guests::groups(&seeder, &guests).await?;
     let prize = attack.seed(&seeder, &users, &people).await?;
     let count = if attack.delays_logins() { logins::USERS } else { 0 };
     let others = seeder.users("other", count, logins::COST).await?;
@@ -88,7 +89,7 @@ pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
     let log = data.path().join("stderr.log");
     let server = Server::start_at_defaults(data.path(), File::create(&log)?)?;
     let mut people = People::connect(server.address, people, group).await?;
-    let mut guests = Guests::connect(server.address, &guests, sockets / 2).await?;
+    let mut guests = Guests::connect(server.address, &guests, &groups, sockets / 2).await?;
     let warm_up = WARM_UP.min(duration);
     people.use_for(warm_up).await?;
     let logins = Logins::time(server.address, others).await?;
@@ -115,6 +116,8 @@ pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
     };
     let recovery = memory.wait_until_below(before as f64 * RECOVERED, duration * 3).await?;
     let after = people.use_for(warm_up).await?;
+    // Before the gateway ends, and all connections with it.
+    let guests_lost = guests.lost();
     drop(server);
     let log = std::fs::read_to_string(&log)?;
     Ok(json!({
