@@ -121,8 +121,6 @@ async fn a_client_of_swiftly_finds_chats_and_groups_of_the_same_numbers() {
     fill(&chats, SWIFTLY_CHAT).await;
     let gateway = Gateway::with(&[("DIALECTS__BEARER__IDS", "swiftly")]).await;
     import(&gateway, &["--from", "swiftly", &accounts, &chats], [4, 3, 5, 7]).await;
-    let world = run(&gateway, &["export"]).await;
-    assert!(world.contains(r#"{"kind":"picture","data":"storage/chats/1/photos/cat.png"}"#));
 
     let login = async |user: Value| gateway.json("POST", "/api/v1/login", None, &user).await;
     login(json!({"email": "ann@example.org", "password": "blueberry"})).await.refused(401);
@@ -140,7 +138,7 @@ async fn a_client_of_swiftly_finds_chats_and_groups_of_the_same_numbers() {
     let messages = ann.get("/chat/1/messages").await.expect(200);
     let found = fields(&messages, ["id", "text", "from_id", "created_at"]);
     let expected = json!([
-        [2, "hello ann", 2, "2025-01-03T10:01:00Z"],
+        [2, "hello ann\nstorage/chats/1/photos/cat.png", 2, "2025-01-03T10:01:00Z"],
         [1, "hello bob", 1, "2025-01-03T10:00:00Z"],
     ]);
     assert_eq!(json!(found), expected, "{messages}");
@@ -156,7 +154,8 @@ async fn a_client_of_swiftly_finds_chats_and_groups_of_the_same_numbers() {
     assert_eq!(json!(found), json!([[2, 1, "thank you"], [1, 1, "welcome"]]), "{history}");
     let posted = room.request(&message("from now")).await;
     assert_eq!((&posted["chat_id"], &posted["text"]), (&json!(1), &json!("from now")));
-    assert_eq!(ann.room("/chat/1").await.1, ["hello ann", "hello bob"], "another conversation");
+    let messages = ann.get("/chat/1/messages").await.expect(200);
+    assert_eq!(json!(fields(&messages, ["id"])), json!([[2], [1]]), "another conversation");
 
     // A user without an address logs in by the number; one without a profile has none here either.
     login(json!({"username": "+300", "password": "cherry cake"})).await.expect(200);
@@ -189,9 +188,10 @@ async fn django(url: &str) -> String {
     done(&mut ann, "join_room", json!({"room_id": 3})).await;
     let page = done(&mut ann, "get_room_messages", json!({})).await;
     let found = fields(&page["results"], ["id", "text", "user", "room", "created_at"]);
+    let with_files = "hello ann\nmessage_attachments/cat.png\nmessage_attachments/paper.pdf";
     let expected = json!([
         [19, "how are you?", 2, 3, "2025-01-02T10:04:00.750000Z"],
-        [11, "hello ann", 4, 3, "2025-01-02T10:01:00.000000Z"],
+        [11, with_files, 4, 3, "2025-01-02T10:01:00.000000Z"],
         [10, "hello bob", 2, 3, "2025-01-02T10:00:00.123456Z"],
     ]);
     assert_eq!(json!(found), expected, "{page}");
@@ -217,12 +217,6 @@ async fn a_client_of_a_django_project_finds_its_rooms_from_either_database() {
     let folder = folder();
     let sqlite = database(folder.path(), &format!("{DJANGO_SQLITE}{DJANGO}")).await;
     let from_sqlite = django(&sqlite).await;
-    for file in [
-        r#"{"kind":"picture","data":"message_attachments/cat.png"}"#,
-        r#"{"kind":"document","data":"message_attachments/paper.pdf"}"#,
-    ] {
-        assert!(from_sqlite.contains(file), "{from_sqlite}");
-    }
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     fill(&server.url(), &format!("{DJANGO_POSTGRES}{DJANGO}")).await;
     // The replaced hash of ann alone differs, by its salt.

@@ -119,6 +119,7 @@ macro_rules! store_suite {
             the_character_nul_is_refused_and_finds_nothing
             an_imported_world_keeps_its_numbers_order_and_times
             a_repeated_import_changes_nothing
+            messages_of_chats_keep_their_numbers_beside_those_of_groups
             an_import_gives_new_numbers_where_its_own_are_taken
             ids_that_are_no_numbers_do_not_hide_messages_with_numbers
             a_refused_record_does_not_affect_the_others

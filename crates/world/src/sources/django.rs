@@ -4,7 +4,7 @@
 use super::database::{Database, Row};
 use super::names::Names;
 use super::table::{Pairs, Table};
-use super::values::{NOTHING, files, id, micros};
+use super::values::{NOTHING, id, micros, text_with_files};
 use crate::id::Id;
 use crate::record::{Flow, FlowKind, Member, Message, Record, User};
 use tolmach_domain::ExternalId;
@@ -254,9 +254,9 @@ fn message(row: &Row, _: &mut Pairs) -> Result<Record, sqlx::Error> {
         id: id(row.number("place")?),
         flow: id(row.number("room")?),
         author: row.get("author")?.map_or(DELETED, id),
-        text: row.get("text")?.unwrap_or_default(),
+        text: text_with_files(row.get("text")?, row.get("files")?),
         content_type: None,
-        attachments: files(row.get("files")?),
+        attachments: Vec::new(),
         emoji: None,
         reply_to: None,
         posted_at: micros(row.number("posted_at")?),

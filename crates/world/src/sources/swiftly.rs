@@ -4,7 +4,7 @@
 use super::database::{Database, Row};
 use super::error::SourceError;
 use super::table::{Page, Pairs, Table};
-use super::values::{NOTHING, files, id, micros};
+use super::values::{NOTHING, id, micros, text_with_files};
 use crate::id::Id;
 use crate::record::{Flow, FlowKind, Member, Message, Record, User};
 use std::collections::BTreeMap;
@@ -207,9 +207,9 @@ fn message(row: &Row, of_kind: fn(i64) -> Id) -> Result<Record, sqlx::Error> {
         id: of_kind(row.number("place")?),
         flow: of_kind(row.number("flow")?),
         author: id(row.number("author")?),
-        text: row.get("text")?.unwrap_or_default(),
+        text: text_with_files(row.get("text")?, row.get("files")?),
         content_type: None,
-        attachments: files(row.get("files")?),
+        attachments: Vec::new(),
         emoji: None,
         reply_to: None,
         posted_at: sent_at,

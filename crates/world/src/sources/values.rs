@@ -1,7 +1,6 @@
 //! Values of columns as records have them.
 
 use crate::id::Id;
-use crate::record::{Attachment, AttachmentKind};
 use crate::time::Time;
 use tolmach_domain::{ExternalId, Timestamp};
 
@@ -23,22 +22,17 @@ pub(super) fn micros(micros: i64) -> Time {
     Time(Timestamp::from_micros(micros))
 }
 
-/// Files that are named by their paths or addresses, one a line.
-pub(super) fn files(names: Option<String>) -> Vec<Attachment> {
-    let names = names.unwrap_or_default();
-    let file = |name: &str| Attachment { kind: kind(name), data: name.to_owned() };
-    names.lines().filter(|name| !name.is_empty()).map(file).collect()
-}
-
-/// The kind of a file by the end of its name.
-fn kind(name: &str) -> AttachmentKind {
-    let end = name.rsplit_once('.').map_or("", |(_, end)| end);
-    match end.to_ascii_lowercase().as_str() {
-        "png" | "jpg" | "jpeg" | "gif" | "webp" | "bmp" | "svg" => AttachmentKind::Picture,
-        "mp4" | "webm" | "mov" | "mkv" | "avi" => AttachmentKind::Video,
-        "mp3" | "ogg" | "oga" | "opus" | "wav" | "m4a" => AttachmentKind::Audio,
-        _ => AttachmentKind::Document,
+/// A text with the paths or addresses of its files, each on a line of its own: the files themselves
+/// are not in the database.
+pub(super) fn text_with_files(text: Option<String>, files: Option<String>) -> String {
+    let mut text = text.unwrap_or_default();
+    for name in files.unwrap_or_default().lines().filter(|name| !name.is_empty()) {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(name);
     }
+    text
 }
 
 #[cfg(test)]
@@ -46,17 +40,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kind_of_a_file_is_that_of_the_end_of_its_name() {
-        for (name, expected) in [
-            ("storage/1/photos/a.b.PNG", AttachmentKind::Picture),
-            ("clip.webm", AttachmentKind::Video),
-            ("voice.ogg", AttachmentKind::Audio),
-            ("paper.pdf", AttachmentKind::Document),
-            ("png", AttachmentKind::Document),
+    fn files_are_named_on_lines_after_the_text() {
+        for (text, files, expected) in [
+            (Some("a"), Some("b.png\nc.pdf\n"), "a\nb.png\nc.pdf"),
+            (Some(""), Some("b.png"), "b.png"),
+            (Some("a"), None, "a"),
+            (None, None, ""),
         ] {
-            let found = files(Some(format!("{name}\n")));
-            assert_eq!(found, [Attachment { kind: expected, data: name.to_owned() }]);
+            let found = text_with_files(text.map(str::to_owned), files.map(str::to_owned));
+            assert_eq!(found, expected);
         }
-        assert_eq!(files(None), []);
     }
 }

@@ -373,7 +373,7 @@ impl Import<'_> {
         };
         self.state.messages.insert(id, message);
         self.state.imported.insert(id);
-        if kept.is_none() {
+        if kept.is_none() || self.numbers_groups_apart() {
             self.remember(ObjectId::Message(id), new.source_id)?;
         }
         Ok(Imported::New(id, note.or_else(|| renumbered(new.source_id, id.get()))))
@@ -445,6 +445,15 @@ impl Import<'_> {
     fn has_row(&self, object: ObjectId) -> bool {
         let rows = self.state.external_ids.get(&self.source);
         rows.is_some_and(|rows| rows.by_object.contains_key(&object))
+    }
+
+    /// True if the source numbered groups apart from chats: then each message has a row.
+    fn numbers_groups_apart(&self) -> bool {
+        let rows = self.state.external_ids.get(&self.source);
+        let mut rows = rows.into_iter().flat_map(|rows| &rows.by_object);
+        rows.any(|(object, external)| {
+            object.kind() == ObjectKind::Flow && external.group_number().is_some()
+        })
     }
 
     fn remember(&mut self, object: ObjectId, external: ExternalId) -> Result<(), Fault> {

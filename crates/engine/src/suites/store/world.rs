@@ -6,8 +6,8 @@ use crate::ports::{
     ImportPosition, ImportState, ImportUser, Imported, LastIds, NewUser,
 };
 use tolmach_domain::{
-    Content, ExternalId, Fault, FlowId, FlowKind, IdNamespace, MessageId, Timestamp, UserId,
-    Version,
+    Content, ExternalId, Fault, FlowId, FlowKind, IdNamespace, MessageId, ObjectId, Timestamp,
+    UserId, Version,
 };
 
 fn source() -> IdNamespace {
@@ -155,6 +155,29 @@ pub async fn a_repeated_import_changes_nothing(fixture: &mut Fixture) {
     let mut found = fixture.store.imported_users(&source(), &known).await.expect("readable");
     found.sort_unstable();
     assert_eq!(found, [ExternalId(50), ExternalId(70)]);
+}
+
+/// Where groups and their messages have numbers of their own, each message has a row, so that its
+/// number is not taken for that of the other kind.
+pub async fn messages_of_chats_keep_their_numbers_beside_those_of_groups(fixture: &mut Fixture) {
+    let of_group = |number| ExternalId::of_group(number).expect("a number").0;
+    let chunk = || ImportChunk {
+        users: vec![user(70, "anna"), user(50, "bob")],
+        flows: vec![chat(1, [50, 70]), group(of_group(1), 70)],
+        messages: vec![message(1, 1, 70, 10), message(of_group(1), of_group(1), 50, 11)],
+        ..ImportChunk::new(source())
+    };
+    let outcomes = fixture.import(chunk()).await;
+    let [Imported::New(of_chat, None), Imported::New(of_group, None)] = outcomes.messages[..]
+    else {
+        panic!("{outcomes:?}");
+    };
+    assert_eq!(of_chat.get(), 1);
+    let objects = [of_chat, of_group].map(ObjectId::Message);
+    let rows = fixture.store.external_ids_of_objects(&source(), &objects).await;
+    assert_eq!(rows.expect("readable").len(), 2);
+    let again = fixture.import(chunk()).await;
+    assert_eq!(again.messages, [of_chat, of_group].map(Imported::Existing));
 }
 
 /// Numbers that others have are given anew, and so are those that others may have had; the next

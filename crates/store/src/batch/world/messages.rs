@@ -116,9 +116,11 @@ impl Batch {
         let ids = self.new_ids(ObjectKind::Message, before, records.source_ids()).await?;
         let new = records.take_new();
         self.insert_imported(&new, &ids, newest).await?;
-        let renumbered = new.iter().map(|new| new.message.source_id).zip(ids.iter().copied());
-        let renumbered = renumbered.filter(|(source_id, id)| source_id.number() != Some(*id));
-        self.remember(source, ObjectKind::Message, renumbered).await?;
+        let remembered = new.iter().map(|new| new.message.source_id).zip(ids.iter().copied());
+        let all = self.numbers_groups_apart(source).await?;
+        let remembered =
+            remembered.filter(|(source_id, id)| all || source_id.number() != Some(*id));
+        self.remember(source, ObjectKind::Message, remembered).await?;
         records.outcomes(&ids, message_id)
     }
 
