@@ -9,8 +9,8 @@ use sea_orm::Database;
 use sea_orm_migration::MigratorTrait;
 use tolmach_engine::ports::StoreError;
 
-/// The tables to copy, referenced ones before those that reference them, without the index that
-/// triggers fill. They are read from a new
+/// The tables to copy, referenced ones before those that reference them, without what is made of
+/// others: the index that triggers fill, and the counts of long histories. They are read from a new
 /// SQLite database in memory, so that tables and columns of a new migration are copied without a
 /// change here.
 pub(super) async fn tables() -> Result<Vec<Table>, StoreError> {
@@ -18,7 +18,7 @@ pub(super) async fn tables() -> Result<Vec<Table>, StoreError> {
     Migrator::up(&model, None).await.map_err(store_error)?;
     let names = "SELECT name, sql FROM sqlite_master WHERE type = 'table' \
          AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'seaql%' AND name <> 'commit_clock' \
-         AND name NOT LIKE 'user_search%' ORDER BY rowid";
+         AND name NOT LIKE 'user_search%' AND name <> 'history_block' ORDER BY rowid";
     let mut tables = Vec::new();
     for row in sql::rows(&model, names, Vec::new()).await? {
         let (name, definition): (String, String) =
