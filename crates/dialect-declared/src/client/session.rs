@@ -13,6 +13,7 @@ use crate::model::{Datum, Found, Operation, Record, Source, read};
 use crate::plan::{Compiled, CredentialsPlace, Empty, EventRule, Plan, RequestRule};
 use crate::syntax::{Kind, Value};
 use bytes::Bytes;
+use std::collections::HashSet;
 use std::sync::Arc;
 use tolmach_dialect::known_messages::KnownMessages;
 use tolmach_dialect::pending::PendingRequests;
@@ -362,7 +363,7 @@ impl Session {
             ended = before;
         }
         let pending = self.pending.get_mut(ended).ok_or(InvalidReply::SHAPE)?;
-        let items = std::mem::take(&mut pending.items);
+        let items = last_of_each(std::mem::take(&mut pending.items));
         let mut record = Record::default();
         if let Some(list) = &self.file.requests[pending.rule].each {
             record.put(&list.path, Found::List(items));
@@ -536,6 +537,25 @@ impl ClientSession for Session {
         let read = syntax.read(&bytes, depth, |value| self.incoming(now, &value, bytes.len(), out));
         read.map_err(|error| InvalidReply(error.violation_kind()))?
     }
+}
+
+/// The items without those whose id a later one has: on a wire whose events are such frames too, an
+/// event that comes before the answer is taken for its first item.
+fn last_of_each(items: Vec<Found>) -> Vec<Found> {
+    let mut seen = HashSet::new();
+    let mut last: Vec<Found> = items
+        .into_iter()
+        .rev()
+        .filter(|item| match item {
+            Found::Record(record) => match record.get(&["id"]) {
+                Some(Found::Integer(id)) => seen.insert(*id),
+                _ => true,
+            },
+            _ => true,
+        })
+        .collect();
+    last.reverse();
+    last
 }
 
 /// True if a frame has this name at the place of names, or if there is no such place.

@@ -414,13 +414,7 @@ pub async fn a_deletion_reports_what_became_of_each_message(fixture: &mut Fixtur
     let absent = MessageId::new(999).expect("an id");
     let now = fixture.tick();
     let messages = vec![a2.id, absent, b1.id, o1.id, a2.id, c1.id, a1.id];
-    let request = DeleteMessages {
-        messages,
-        flow: None,
-        by: anna.id,
-        administrator: false,
-        origin: origin("6"),
-    };
+    let request = DeleteMessages { origin: origin("6"), messages, ..deletion(&anna, &[]) };
     let done = fixture.store.delete(request, now).await;
     let expected = Deleted {
         deleted: vec![a2.id, o1.id, a1.id],
@@ -487,6 +481,44 @@ pub async fn a_deletion_reports_what_became_of_each_message(fixture: &mut Fixtur
         flow: group.id,
         by: clara.id,
         messages: vec![(a3.id, Version(7)), (b1.id, Version(8))],
+    };
+    assert_eq!(fixture.published(), [deleted]);
+}
+
+/// One message of another author or an absent one keeps all others, in their versions too.
+pub async fn a_deletion_of_all_or_none_deletes_nothing_unless_it_can_delete_all(
+    fixture: &mut Fixture,
+) {
+    let [anna, boris] = fixture.users(["anna", "boris"]).await;
+    let group = fixture.group(&anna, &[&boris]).await;
+    let (a1, b1, a2) = (
+        fixture.post(&group, &anna, "a1").await,
+        fixture.post(&group, &boris, "b1").await,
+        fixture.post(&group, &anna, "a2").await,
+    );
+    let absent = MessageId::new(999).expect("an id");
+    fixture.events();
+    let all = |messages: &[MessageId]| DeleteMessages {
+        messages: messages.to_vec(),
+        all_or_none: true,
+        ..deletion(&anna, &[])
+    };
+    let now = fixture.tick();
+    for (messages, expected) in [
+        (vec![a1.id, b1.id, a2.id], Deleted { not_author: vec![b1.id], ..Deleted::default() }),
+        (vec![a1.id, a2.id, absent], Deleted { absent: vec![absent], ..Deleted::default() }),
+    ] {
+        assert_eq!(fixture.store.delete(all(&messages), now).await, Ok(expected));
+        assert_eq!(fixture.published(), []);
+        let texts = fixture.history(&group, &anna, HistoryRange::All).await;
+        assert_eq!(texts, ["a1", "b1", "a2"]);
+    }
+    let done = fixture.store.delete(all(&[a2.id, a1.id, a2.id]), now).await;
+    assert_eq!(done, Ok(Deleted { deleted: vec![a2.id, a1.id], ..Deleted::default() }));
+    let deleted = EventKind::Deleted {
+        flow: group.id,
+        by: anna.id,
+        messages: vec![(a2.id, Version(4)), (a1.id, Version(5))],
     };
     assert_eq!(fixture.published(), [deleted]);
 }
