@@ -22,7 +22,7 @@ impl Row {
             (true, true) => "met",
             (true, false) => "missed",
         };
-        format!("| {name} | {store} | {value:.1} {unit} | ≤ {aim} {unit} | {verdict} |\n")
+        format!("| {name} | {store} | {value:.2} {unit} | ≤ {aim:.2} {unit} | {verdict} |\n")
     }
 }
 
