@@ -242,7 +242,9 @@ mod tests {
                 break;
             }
             let freed = before - after;
-            assert!(freed <= PRUNE_STEP.div_ceil(ROWS_OF_PAGE).cast_signed(), "{freed} at once");
+            // Pages that say what other pages belong to go with those.
+            let most = PRUNE_STEP.div_ceil(ROWS_OF_PAGE).cast_signed() + 1;
+            assert!(freed <= most, "{freed} at once");
             (before, steps) = (after, steps + 1);
         }
         assert!(steps > 10 && before < full / 2, "{full} pages, {before} after {steps} steps");
