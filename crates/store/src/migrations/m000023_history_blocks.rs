@@ -1,5 +1,5 @@
-//! The numbers of visible messages in blocks of long histories, by which a page at a large offset is
-//! found.
+//! The numbers of visible messages in blocks of long histories, by which a page at a large offset
+//! is found.
 //!
 //! A block has the messages of a flow whose `posted` divided by 4,096 is its number. It is counted
 //! once no further message can be posted in it, by the first reader who needs it. Triggers count
