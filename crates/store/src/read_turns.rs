@@ -106,12 +106,15 @@ impl<R: AsReader> ReadTurns<R> {
             ReadClass::Page => &self.pages,
             ReadClass::Scan => &self.scans,
         };
-        line.check_wait(self.patience)?;
-        let of_user = match user {
-            Some(user) => Some(acquire(self.of_user(user)).await?),
+        let turns_of_user = user.map(|user| self.of_user(user));
+        // Each read of a user holds a reference: the one that runs, and those that wait.
+        let ahead = turns_of_user.as_ref().map_or(0, |turns| Arc::strong_count(turns) - 1);
+        line.check_wait(ahead, self.patience)?;
+        let of_user = match turns_of_user {
+            Some(turns) => Some(acquire(turns).await?),
             None => None,
         };
-        line.check_wait(self.patience)?;
+        line.check_wait(0, self.patience)?;
         let of_line = {
             let _waiting = Waiting::new(line);
             acquire(line.free.clone()).await?
@@ -152,11 +155,14 @@ impl<R> Line<R> {
         }
     }
 
-    /// Refuses a read that would have to wait longer than this, as far as can be known.
-    fn check_wait(&self, patience: Duration) -> Result<(), StoreError> {
+    /// Refuses a read that would have to wait longer than this, as far as can be known. Each of the
+    /// reads that the same user has `ahead` of it waits in the line too.
+    fn check_wait(&self, ahead: usize, patience: Duration) -> Result<(), StoreError> {
         let waiting = self.waiting.load(Ordering::Relaxed);
         let typical = Duration::from_micros(self.typical.load(Ordering::Relaxed));
-        if typical.saturating_mul(waiting) / self.connections.max(1) <= patience {
+        let in_line = typical.saturating_mul(waiting) / self.connections.max(1);
+        let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
+        if (in_line + typical).saturating_mul(ahead).saturating_add(in_line) <= patience {
             return Ok(());
         }
         Err(Fault::Unavailable.into())
@@ -309,6 +315,22 @@ mod tests {
         let scan = scan.expect("there is a free turn").expect("the turns are open");
         assert!(turn(&mut read(&turns, 3)).is_none());
         drop(scan);
+    }
+
+    #[test]
+    fn a_read_behind_too_many_of_its_user_is_refused_at_once_and_those_of_others_wait() {
+        let turns = turns_at(1);
+        // Two seconds are five of these.
+        turns.pages.typical.store(400_000, Ordering::Relaxed);
+        let held = turn(&mut read(&turns, 1)).expect("there is a free turn");
+        let mut waiting: Vec<_> = (0..4).map(|_| read(&turns, 1)).collect();
+        assert!(waiting.iter_mut().all(|waiting| turn(waiting).is_none()));
+        let last = read(&turns, 1);
+        let refused = read(&turns, 1).now_or_never().expect("it does not wait");
+        assert_eq!(refused.err(), Some(StoreError::Refused(Fault::Unavailable)));
+        assert!(turn(&mut read(&turns, 2)).is_none(), "it waits");
+        drop((last, held));
+        assert!(turn(&mut waiting[0]).is_some());
     }
 
     #[test]

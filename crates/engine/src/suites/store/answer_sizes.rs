@@ -82,8 +82,8 @@ pub async fn answers_of_several_mebibytes_have_all_that_fits(fixture: &mut Fixtu
         (newest(30, 5), 100, ROOM, 5..35),
         (newest(30, 5), 100, size(&messages[11..35]) - 1, 12..35),
         (HistoryRange::Unread, 100, size(&messages[..25]), 0..25),
-        (HistoryRange::Unread, 10, ROOM, 25..35),
-        (HistoryRange::Unread, 100, ROOM, 35..40),
+        (HistoryRange::Unread, 10, ROOM, 0..10),
+        (HistoryRange::Unread, 100, ROOM, 0..40),
     ] {
         let query = HistoryQuery { max_bytes, ..page_of(group.id, boris.id, range, limit) };
         let found = fixture.store.history(query).await.expect("the flow exists").messages;
