@@ -2,6 +2,7 @@
 
 use super::chunk::{Origin, Reading};
 use super::importer::{Importer, Totals};
+use super::input;
 use super::place::Place;
 use crate::arguments::ImportArguments;
 use crate::error::{CliError, RuntimeError};
@@ -86,11 +87,8 @@ impl Pass<'_> {
         shutdown: &CancellationToken,
     ) -> Result<(), Stopped> {
         let failed = |error| Stopped::Failed(RuntimeError::WorldSource(error).into());
-        let urls = self.arguments.input.iter().map(|url| url.to_string_lossy().into_owned());
-        let urls: Vec<String> = urls.collect();
-        let database = self.source.open(&urls, &self.arguments.names).await;
-        let mut database = database.map_err(failed)?;
-        let (input, mut number): (Arc<str>, u64) = (self.source.name().into(), 0);
+        let mut database = input::open(self.source, self.arguments).await.map_err(failed)?;
+        let (name, mut number): (Arc<str>, u64) = (self.source.name().into(), 0);
         let read = database.read(self.from, async |record, row| {
             if shutdown.is_cancelled() {
                 return Err(Stopped::Shutdown);
@@ -106,7 +104,7 @@ impl Pass<'_> {
                 None if self.passes == 1 => Reading::Retry,
                 Some(_) | None => Reading::Again,
             };
-            let place = Place { input: input.clone(), line: number };
+            let place = Place { input: name.clone(), line: number };
             let line = record.to_line().map_err(|error| RuntimeError::World(error.to_string()));
             let line = line.map_err(|error| Stopped::Failed(error.into()))?;
             let origin = Origin { place, line, reading };

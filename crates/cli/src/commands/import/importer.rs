@@ -11,7 +11,7 @@ use crate::error::{CliError, RuntimeError};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
-use tolmach_domain::{Fault, IdNamespace, Message, Timestamp};
+use tolmach_domain::{Fault, IdNamespace, Message};
 use tolmach_engine::ports::{ImportNote, ImportOutcomes, ImportPosition, Imported, StoreError};
 use tolmach_engine::{Engine, ImportError};
 use tolmach_world::{Cursor, DecisionLine, Record, RecordError, RowPlace};
@@ -39,8 +39,6 @@ pub(super) struct Totals {
     pub(super) left_out: u64,
     /// Records that refer to others which are missing, while those may be read yet.
     pub(super) deferred: u64,
-    /// The latest time of posting among new messages.
-    pub(super) newest: Option<Timestamp>,
 }
 
 /// The means by which a chunk is imported.
@@ -292,9 +290,6 @@ impl Importer {
                 }
             }
         }
-        let new = outcomes.messages.iter().zip(&collected.chunk.messages);
-        let new = new.filter(|(outcome, _)| matches!(outcome, Imported::New(..)));
-        totals.newest = totals.newest.max(new.map(|(_, message)| message.posted_at).max());
         let messages: Vec<Origin> =
             collected.messages.into_iter().map(|(origin, _)| origin).collect();
         totals.deferred +=

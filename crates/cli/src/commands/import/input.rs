@@ -9,7 +9,7 @@ use crate::progress::Progress;
 use std::io::{BufRead, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
-use tolmach_world::{Cursor, MAX_LINE_BYTES, Source};
+use tolmach_world::{Cursor, MAX_LINE_BYTES, OpenSource, Source, SourceError};
 
 /// Lines between two reports of progress.
 const REPORT_LINES: u64 = 1_000;
@@ -52,6 +52,16 @@ pub(super) async fn files(
     Ok(())
 }
 
+/// Opens the databases of another server.
+pub(super) async fn open(
+    source: Source,
+    arguments: &ImportArguments,
+) -> Result<OpenSource, SourceError> {
+    let urls = arguments.input.iter().map(|url| url.to_string_lossy().into_owned());
+    let urls: Vec<String> = urls.collect();
+    source.open(&urls, &arguments.names).await
+}
+
 /// Imports the databases of another server.
 pub(super) async fn databases(
     importer: &mut Importer,
@@ -59,10 +69,7 @@ pub(super) async fn databases(
     arguments: &ImportArguments,
     progress: &mut Progress,
 ) -> Result<(), CliError> {
-    let urls = arguments.input.iter().map(|url| url.to_string_lossy().into_owned());
-    let urls: Vec<String> = urls.collect();
-    let database = source.open(&urls, &arguments.names).await;
-    let mut database = database.map_err(RuntimeError::WorldSource)?;
+    let mut database = open(source, arguments).await.map_err(RuntimeError::WorldSource)?;
     let count = database.count().await.map_err(RuntimeError::WorldSource)?;
     let (input, mut number): (Arc<str>, u64) = (source.name().into(), 0);
     let step = format!("records of {input}");
