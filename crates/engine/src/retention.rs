@@ -21,12 +21,12 @@ pub enum PruneError {
 }
 
 impl Engine {
-    /// See [`RetentionStore::flow_retention`](crate::ports::RetentionStore::flow_retention).
+    /// The retention of a flow; see [`RetentionStore`](crate::ports::RetentionStore).
     pub async fn flow_retention(&self, flow: FlowId) -> Result<FlowRetention, StoreError> {
         self.ports.store.flow_retention(flow).await
     }
 
-    /// See [`RetentionStore::set_flow_retention`](crate::ports::RetentionStore::set_flow_retention).
+    /// Sets the retention of a flow; see [`RetentionStore`](crate::ports::RetentionStore).
     pub async fn set_flow_retention(
         &self,
         flow: FlowId,

@@ -319,7 +319,7 @@ fn processor_time() -> Option<Duration> {
 async fn fill(store: &SqlStore, flows: usize) -> Result<(User, Vec<Flow>), Box<dyn Error>> {
     let unique = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
     let user = store
-        .create_user(NewUser::named(&format!("rate {} {unique}", std::process::id())), now())
+        .create_user(NewUser::named(format!("rate {} {unique}", std::process::id())), now())
         .await?;
     let mut created = Vec::with_capacity(flows);
     for _ in 0..flows {

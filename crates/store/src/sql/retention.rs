@@ -124,8 +124,8 @@ const CONTENT: &str = "octet_length(text) + coalesce(octet_length(attachments), 
     + coalesce(octet_length(emoji), 0)";
 
 /// Removes the oldest messages of a flow, and returns the sizes of their contents: flow, posted up
-/// to, limit. Within a flow messages are posted in the order of time; clocks of several nodes differ
-/// by less than what is looked at.
+/// to, limit. Messages of a flow are posted in the order of time, but for differences of clocks, so
+/// that the oldest ones are among those that are looked at.
 pub(crate) static REMOVE_OLD_MESSAGES: LazyLock<String> = LazyLock::new(|| {
     format!(
         "DELETE FROM message WHERE id IN (SELECT m.id FROM (SELECT o.id, o.posted_at, o.posted \

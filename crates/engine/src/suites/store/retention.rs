@@ -117,8 +117,8 @@ pub async fn a_flow_may_have_a_retention_of_its_own(fixture: &mut Fixture) {
     assert_eq!(fixture.store.flow_retention(short.id).await, Ok(FlowRetention::OfKind));
 }
 
-/// Its version, its read marks and its place in lists stay. What was pruned is not found in any
-/// way, and nobody is told.
+/// Its version, its read marks and its place in lists stay. A message that was pruned is not found
+/// in any way, and nothing is published.
 pub async fn a_flow_goes_on_after_its_messages_were_pruned(fixture: &mut Fixture) {
     let [anna, boris] = fixture.users(["anna", "boris"]).await;
     let group = fixture.group(&anna, &[&boris]).await;
