@@ -63,7 +63,10 @@ async fn morelia(url: &str) {
     import(&gateway, &["--from", "morelia", url], [3, 1, 3, 2]).await;
 
     let mut peer = gateway.websocket("/morelia").await;
-    let login = |password: &str| json!({"type": "auth", "data": {"user": [{"login": "ann", "password": password}]}});
+    let login = |password: &str| {
+        let user = json!({"login": "ann", "password": password});
+        json!({"type": "auth", "data": {"user": [user]}})
+    };
     assert_eq!(peer.request(&login("blueberry")).await["errors"]["code"], 401);
     let reply = peer.request(&login("apple pie")).await;
     assert_eq!(reply["errors"]["code"], 200, "{reply}");

@@ -1,4 +1,4 @@
-//! What becomes of each operation of a conversation.
+//! The fate of each operation of a conversation.
 
 use std::collections::BTreeMap;
 

@@ -2,9 +2,9 @@
 //!
 //! The numbers of a wire are made of them by three rules, which are each other's inverse:
 //!
-//! 1. An object whose external id is a number has that number. Where groups were numbered apart from
-//!    chats ([`ExternalId::of_group`]), one number may be that of a chat and of a group: a request
-//!    says which of the two it means.
+//! 1. An object whose external id is a number has that number. Where groups were numbered apart
+//!    from chats ([`ExternalId::of_group`]), one number may be that of a chat and of a group: a
+//!    request says which of the two it means.
 //! 2. Any other object has the number of its own id, and its external id, if there is one, beside
 //!    it, for wires that can write 128 bits.
 //! 3. If that number is another object's by rule 1, [`EXTERNAL_NUMBER_LIMIT`] is added to it.
@@ -164,7 +164,8 @@ impl ExternalIds {
     /// ids. A number or an external id of nothing is that of an object which does not exist.
     ///
     /// Of a chat and a group with one number, `kinds` decides: the group for
-    /// [`FlowKindFilter::Shared`], or else the chat. Of messages, it means the flow that they are in.
+    /// [`FlowKindFilter::Shared`], or else the chat. Of messages, it means the flow that they are
+    /// in.
     pub async fn in_world(
         &self,
         numbers: &[ObjectId],

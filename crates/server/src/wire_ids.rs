@@ -130,8 +130,8 @@ impl ForWire {
     }
 }
 
-/// Tells a session of its connection's new identity, with the user's id on its wire. A session whose
-/// id cannot be read is told that there is none.
+/// Tells a session of its connection's new identity, with the user's id on its wire. A session
+/// whose id cannot be read is told that there is none.
 pub(crate) async fn announce_identity(
     ids: Option<&ExternalIds>,
     session: &mut dyn ServerSession,

@@ -284,7 +284,7 @@ impl Session {
         let occurred_at = found.now.unwrap_or(now);
         let reading = Reading { now: occurred_at, ..self.reading(now) };
         let mut record = found.record;
-        // Where the wire leaves it out, it is the flow whose events are delivered.
+        // A wire that leaves it out means the flow whose events are delivered.
         if let Some(flow) = rule.to.and_then(|cell| self.memory[cell]) {
             let path: &[&'static str] = match rule.event {
                 "posted" | "edited" => &["message", "flow"],

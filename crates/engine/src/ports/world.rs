@@ -16,8 +16,8 @@ use tolmach_domain::{
 ///   before the first import of the source.
 /// - Users and flows are remembered by rows of [`ExternalIdStore`](super::ExternalIdStore), and so
 ///   is a message that has another number. One that keeps its number is recognised by its number,
-///   flow, author and time; where the source [numbered groups apart](ExternalId::of_group), it has a
-///   row too.
+///   flow, author and time; it has a row too if the source
+///   [numbered groups apart](ExternalId::of_group).
 #[async_trait]
 pub trait WorldStore: Send + Sync + 'static {
     /// Begins to import a source, or continues, and returns the state of its import.

@@ -157,8 +157,8 @@ pub async fn a_repeated_import_changes_nothing(fixture: &mut Fixture) {
     assert_eq!(found, [ExternalId(50), ExternalId(70)]);
 }
 
-/// Where groups and their messages have numbers of their own, each message has a row, so that its
-/// number is not taken for that of the other kind.
+/// Each message of a source that numbered groups apart has a row, so that its number is not taken
+/// for that of the other kind.
 pub async fn messages_of_chats_keep_their_numbers_beside_those_of_groups(fixture: &mut Fixture) {
     let of_group = |number| ExternalId::of_group(number).expect("a number").0;
     let chunk = || ImportChunk {

@@ -38,8 +38,8 @@ impl Batch {
         self.add_external_ids(source, &rows).await
     }
 
-    /// True if the source numbered groups apart from chats. A message that keeps its number has a row
-    /// then too, or else the number would be that of a message in a group.
+    /// True if the source numbered groups apart from chats. A message that keeps its number has a
+    /// row then too, or else the number would be that of a message in a group.
     pub(super) async fn numbers_groups_apart(
         &self,
         source: &IdNamespace,
