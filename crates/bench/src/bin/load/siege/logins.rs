@@ -33,9 +33,9 @@ impl Logins {
     /// Times logins of these users, one after the other, while nothing else happens.
     pub(super) async fn time(server: SocketAddr, users: Vec<BenchUser>) -> BenchResult<Self> {
         let mut times = Vec::new();
-        for number in 0..TIMED.min(users.len()) {
+        for (index, user) in users.iter().take(TIMED).enumerate() {
             let started = Instant::now();
-            log_in(server, source(number), users[number].clone()).await?;
+            log_in(server, source(index), user.clone()).await?;
             times.push(started.elapsed());
         }
         times.sort_unstable();
