@@ -39,6 +39,8 @@ const REVISION_CONVERSATIONS: &str = "
 A client of each revision talks to clients of the five documents and to one of its own revision, as
 the sender and as the receiver. A cell has every way in which the operation arrives; senders without
 a request for it count only if there is no other.
+The rows of a revision are written by its own trial, such as
+`TOLMACH_UPDATE_GOLDENS=1 cargo test -p tolmach-cli --test matrix conversation::morelia/17`.
 
 ";
 
