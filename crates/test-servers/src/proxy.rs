@@ -193,7 +193,9 @@ async fn pump(
         let count = from.read(&mut bytes).await?;
         let delay = passable(&mut network).await;
         if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
+            // The timers of the runtime count whole milliseconds.
+            let sleeping = tokio::task::spawn_blocking(move || std::thread::sleep(delay));
+            sleeping.await.map_err(io::Error::other)?;
             // The network may have been cut meanwhile.
             passable(&mut network).await;
         }
