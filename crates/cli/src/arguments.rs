@@ -128,7 +128,7 @@ pub(crate) enum Command {
     /// Tell or set for how long a conversation's messages are kept
     #[command(subcommand)]
     Flow(FlowCommand),
-    /// Remove what the configuration no longer keeps, at once: see [retention] there
+    /// Remove what the configuration no longer keeps, at once: see its section `retention`
     ///
     /// Gateways may run meanwhile; they remove the same by and by. What is removed is gone for
     /// good, but for backups.

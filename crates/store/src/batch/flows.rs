@@ -348,7 +348,7 @@ impl Batch {
         self.remove_flow(row, by, origin, now).await
     }
 
-    /// Marks the flow deleted. [`Batch::housekeeping`] removes its messages, which may be many.
+    /// Marks the flow deleted. Housekeeping removes its messages, which may be many.
     async fn remove_flow(
         &mut self,
         row: flow::Model,
