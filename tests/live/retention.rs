@@ -20,7 +20,9 @@ async fn run<const N: usize>(
     let output = gateway.run_with(options, arguments).await;
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it is text");
     let (stdout, stderr) = (text(output.stdout), text(output.stderr));
-    assert_eq!((output.status.code(), &*stderr), (Some(0), ""), "{stdout}");
+    // A line of the log warns of a slow transaction, as on a busy machine.
+    let errors = stderr.lines().find(|line| !line.starts_with('{'));
+    assert_eq!((output.status.code(), errors), (Some(0), None), "{stdout}");
     stdout
 }
 

@@ -16,22 +16,30 @@ pub struct Compacted {
     pub bytes_after: u64,
 }
 
-/// Writes a SQLite file anew, without free pages. From then on housekeeping gives free pages back.
-/// Others can read meanwhile and cannot write. Needs free space on the disk of twice the new size.
-///
-/// [`StoreError::Failed`] for PostgreSQL, which uses free space again by itself.
-pub async fn compact(url: &str) -> Result<Compacted, StoreError> {
-    let target = Target::parse(url)?;
-    if let Target::Postgres(_) = target {
-        return Err(StoreError::failed(
-            "only a SQLite file is compacted: PostgreSQL uses free space again by itself, \
-             and VACUUM FULL there returns it to the system",
-        ));
+/// The rewriting of a SQLite file without free pages.
+pub struct Compaction(Target);
+
+impl Compaction {
+    /// The rewriting of the file with this URL. [`StoreError::Failed`] for PostgreSQL, which uses
+    /// free space again by itself.
+    pub fn of(url: &str) -> Result<Self, StoreError> {
+        match Target::parse(url)? {
+            Target::Postgres(_) => Err(StoreError::failed(
+                "only a SQLite file is compacted: PostgreSQL uses free space again by itself, \
+                 and VACUUM FULL there returns it to the system",
+            )),
+            target => Ok(Self(target)),
+        }
     }
-    let database = target.connect(Use::Maintain, Options::default().timeout).await?;
-    let compacted = rewrite(&database).await;
-    connect::close(database).await;
-    compacted
+
+    /// Writes the file anew. From then on housekeeping gives free pages back. Others can read
+    /// meanwhile and cannot write. Needs free space on the disk of twice the new size.
+    pub async fn run(self) -> Result<Compacted, StoreError> {
+        let database = self.0.connect(Use::Maintain, Options::default().timeout).await?;
+        let compacted = rewrite(&database).await;
+        connect::close(database).await;
+        compacted
+    }
 }
 
 async fn rewrite(database: &DatabaseConnection) -> Result<Compacted, StoreError> {
@@ -79,7 +87,8 @@ mod tests {
             sql::get::<i64>(&row, "mode").unwrap()
         };
         assert_eq!(mode().await, 0);
-        let Compacted { bytes_before, bytes_after } = compact(&url).await.unwrap();
+        let Compacted { bytes_before, bytes_after } =
+            Compaction::of(&url).unwrap().run().await.unwrap();
         assert!(bytes_after < bytes_before * 2 / 3, "{bytes_before} to {bytes_after}");
         assert_eq!(std::fs::metadata(&path).unwrap().len(), bytes_after);
         assert_eq!(mode().await, 2, "incremental");

@@ -49,7 +49,7 @@ mod store;
 mod writer;
 
 pub use collisions::{CollidingLogin, colliding_logins};
-pub use compact::{Compacted, compact};
+pub use compact::{Compacted, Compaction};
 pub use copy::{CopiedTable, CopyError, Progress, copy};
 pub use options::{Options, Stats};
 pub use store::{SqlStore, migrate, probe};

@@ -7,7 +7,7 @@ use crate::error::{CliError, RuntimeError};
 use crate::table::table;
 use std::time::{Duration, Instant};
 use tolmach_engine::ports::PruneCount;
-use tolmach_store::Compacted;
+use tolmach_store::{Compacted, Compaction};
 
 /// The time that counting may take, which reads a row of each conversation and all old messages.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(60 * 60);
@@ -24,6 +24,10 @@ pub(crate) async fn run(
     if arguments.dry_run {
         config.store.timeout = config.store.timeout.max(COUNT_TIMEOUT);
     }
+    let compaction = match arguments.compact {
+        true => Some(Compaction::of(url.expose())?),
+        false => None,
+    };
     let backend = Backend::open(&config, &location.data).await?;
     let done = match arguments.dry_run {
         true => count(&backend).await,
@@ -31,9 +35,9 @@ pub(crate) async fn run(
     };
     backend.close().await;
     let mut text = report(done?);
-    if arguments.compact {
+    if let Some(compaction) = compaction {
         let started = Instant::now();
-        let Compacted { bytes_before, bytes_after } = tolmach_store::compact(url.expose()).await?;
+        let Compacted { bytes_before, bytes_after } = compaction.run().await?;
         text.push_str(&format!(
             "compacted: {bytes_before} bytes before, {bytes_after} now, in {:.1} s\n",
             started.elapsed().as_secs_f64()
