@@ -28,6 +28,16 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
+/// Creates a file for writing, or empties the one that is there, which keeps its mode. On Unix the
+/// mode of a new one is 0600.
+pub fn create_private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 /// Writes a file durably and atomically, replacing an older one. On Unix its mode is 0600.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     let draft = write_draft(path, content)?;
@@ -151,5 +161,10 @@ mod tests {
             (mode(&inner), mode(&inner.join("file")), mode(&inner.join("secret"))),
             (0o700, 0o600, 0o600)
         );
+        let created = inner.join("created");
+        create_private_file(&created).unwrap().write_all(b"before").unwrap();
+        create_private_file(&created).unwrap().write_all(b"now").unwrap();
+        assert_eq!(mode(&created), 0o600);
+        assert_eq!(std::fs::read(&created).unwrap(), b"now");
     }
 }

@@ -91,7 +91,7 @@ pub use limits::{
     BATCH_LIMIT, EMAIL_LIMIT, INFO_LIMIT, KEY_LIMIT, LOGIN_LIMIT, NAME_LIMIT, PAGE_LIMIT,
     PASSWORD_LIMIT, SEARCH_LIMIT, case_folded, check_message, check_storable,
 };
-pub use names::{IMITATION, look_alikes};
+pub use names::{IMITATION, enforce_login, look_alikes};
 pub use policy::{LoginThrottlePolicy, Policy, Quotas, ThrottlePolicy};
 pub use principal::Principal;
 pub use retention::PruneError;

@@ -13,7 +13,7 @@ pub const IMITATION: &str = "is the login of another user, or looks like it";
 /// A new login in the form that is stored: UsernameCaseMapped of RFC 8265 section 3.3 for each of
 /// its parts, but with its case, because logins are shown as they were chosen. Parts are separated
 /// by single spaces: legacy clients have them, and RFC 8265 section 3.5 permits it.
-pub(crate) fn enforce_login(field: &'static str, login: &str) -> Result<String, Fault> {
+pub fn enforce_login(field: &'static str, login: &str) -> Result<String, Fault> {
     check_name(field, login, LOGIN_LIMIT)?;
     let mut parts = Vec::new();
     for part in login.split(' ') {
