@@ -1,16 +1,12 @@
-//! Retentions of single flows, and the indexes by which the removal of old records finds them.
+//! The indexes by which the removal of old records finds them.
 
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// The days for which a flow's messages are kept: 0 for good, null for the period of its kind.
-const DAYS: &str = "ALTER TABLE flow ADD COLUMN retention_days BIGINT";
-
 /// Short indexes: of the rows that have the column.
-const INDEXES: [(&str, &str); 4] = [
-    ("flow_retention", "flow (id) WHERE retention_days IS NOT NULL"),
+const INDEXES: [(&str, &str); 3] = [
     ("message_deleted", "message (deleted_at) WHERE deleted_at IS NOT NULL"),
     ("user_photo", "\"user\" (photo_key) WHERE photo_key IS NOT NULL"),
     ("flow_photo", "flow (photo_key) WHERE photo_key IS NOT NULL"),
@@ -20,7 +16,6 @@ const INDEXES: [(&str, &str); 4] = [
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let database = manager.get_connection();
-        database.execute_unprepared(DAYS).await?;
         for (name, rows) in INDEXES {
             database.execute_unprepared(&format!("CREATE INDEX {name} ON {rows}")).await?;
         }
@@ -32,6 +27,6 @@ impl MigrationTrait for Migration {
         for (name, _) in INDEXES {
             database.execute_unprepared(&format!("DROP INDEX {name}")).await?;
         }
-        database.execute_unprepared("ALTER TABLE flow DROP COLUMN retention_days").await.map(drop)
+        Ok(())
     }
 }

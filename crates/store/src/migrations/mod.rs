@@ -26,7 +26,7 @@ mod m000020_housekeeping;
 mod m000021_retention;
 mod m000022_import_cursor;
 mod m000023_history_blocks;
-mod m000024_imported_messages;
+mod m000024_late_columns;
 
 pub(crate) struct Migrator;
 
@@ -57,7 +57,7 @@ impl MigratorTrait for Migrator {
             Box::new(m000021_retention::Migration),
             Box::new(m000022_import_cursor::Migration),
             Box::new(m000023_history_blocks::Migration),
-            Box::new(m000024_imported_messages::Migration),
+            Box::new(m000024_late_columns::Migration),
         ]
     }
 }

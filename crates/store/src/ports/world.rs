@@ -1,11 +1,14 @@
 //! A whole world, moved in or out.
 
 use crate::read;
+use crate::scope::Scope;
 use crate::store::SqlStore;
 use async_trait::async_trait;
+use sea_orm::DbBackend;
 use tolmach_domain::{
     ExternalId, FlowId, IdNamespace, Message, MessageId, Timestamp, UserId, Version,
 };
+use tolmach_engine::ErrorChain;
 use tolmach_engine::ports::{
     IdentifierOwner, ImportChunk, ImportOutcomes, ImportState, LastIds, StoreError, StoredFlow,
     StoredMember, StoredUser, WorldStore,
@@ -32,6 +35,7 @@ impl WorldStore for SqlStore {
     ) -> Result<ImportOutcomes, StoreError> {
         let size = chunk.messages.iter().map(|message| message.content.size()).sum::<usize>();
         let size = size + chunk.len() * RECORD_SIZE;
+        self.count_grown_tables().await;
         self.write(size, move |batch| Box::pin(batch.import(chunk, now))).await
     }
 
@@ -93,5 +97,21 @@ impl WorldStore for SqlStore {
         limit: u32,
     ) -> Result<Vec<StoredMember>, StoreError> {
         self.read(|| read::export_members(&self.readers, after, limit)).await
+    }
+}
+
+impl SqlStore {
+    /// Has PostgreSQL count the tables that an import fills, in a transaction of its own: a table
+    /// that cannot be counted in time makes the import slow and does not end it.
+    async fn count_grown_tables(&self) {
+        if self.readers.get_database_backend() != DbBackend::Postgres {
+            return;
+        }
+        let counting =
+            self.write_in(None, Scope::NoFlow, 0, |batch| Box::pin(batch.count_grown_tables()));
+        if let Err(error) = counting.await {
+            let error = ErrorChain(&error);
+            tracing::warn!(%error, "the tables that an import fills cannot be counted");
+        }
     }
 }

@@ -184,7 +184,8 @@ pub(crate) const SET_IMPORT_CURSOR: &str = "\
 /// PostgreSQL: those of the tables that an import fills which have doubled since they were counted.
 pub(crate) const GROWN_TABLES: &str = "\
     SELECT c.relname::text AS name FROM pg_class c \
-    WHERE c.relnamespace = current_schema()::regnamespace \
+    WHERE c.relnamespace = \
+    (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) \
     AND c.relname IN ('user', 'flow', 'message', 'member', 'identifier', 'external_id') \
     AND pg_relation_size(c.oid) > \
     2 * current_setting('block_size')::bigint * greatest(c.relpages, 1)";

@@ -27,7 +27,8 @@ impl Talk {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder can be created");
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("tolmach.db").display());
-        let options = Options { timeout: Duration::from_secs(60), ..Options::default() };
+        // No read is refused because those before it would take too long.
+        let options = Options { timeout: Duration::from_secs(3_600), ..Options::default() };
         let store = SqlStore::open(&url, Arc::new(MemoryBus::new()), options).await;
         let store = store.expect("a new file can be opened");
         let with_group = async |login| {
@@ -69,9 +70,9 @@ async fn reads_that_are_given_up_leave_nothing_that_waits() {
     let alive = || Handle::current().metrics().num_alive_tasks();
     let before = alive();
     let mut reads: Vec<_> = (0..READS).map(|_| Box::pin(talk.read(0))).collect();
-    for read in &mut reads {
-        assert!(read.as_mut().now_or_never().is_none());
-    }
+    // One that is fast may be done at its first poll.
+    let done = reads.iter_mut().filter_map(|read| read.as_mut().now_or_never()).count();
+    assert!(done < READS, "no read waits");
     drop(reads);
     let after = alive();
     assert!(after <= before + 1, "{after} tasks, {before} before");
