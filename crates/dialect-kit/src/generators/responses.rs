@@ -8,6 +8,7 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tolmach_dialect::{Correlation, Response};
 use tolmach_domain::{
@@ -115,7 +116,9 @@ pub fn answer(command: &Command) -> BoxedStrategy<Answer> {
                 HistoryRange::All | HistoryRange::Unread => 4,
             };
             (vec(message(), 0..=most), kind_of(kinds))
-                .prop_map(move |(messages, flow_kind)| {
+                .prop_map(move |(mut messages, flow_kind)| {
+                    let mut ids = BTreeSet::new();
+                    messages.retain(|message| ids.insert(message.id));
                     let messages: Vec<Message> = (1..)
                         .zip(messages)
                         .map(|(posted, message)| Message {
