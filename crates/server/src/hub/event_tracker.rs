@@ -11,7 +11,23 @@ pub(super) struct EventTracker {
     /// The time after which the store is read next.
     read_after: Timestamp,
     /// The later events that were received.
-    received: BTreeMap<Timestamp, Arc<Event>>,
+    received: BTreeMap<Timestamp, Received>,
+    /// The number of events that were received so far.
+    events: u64,
+    /// The number of reconciliations with the store so far.
+    reconciliations: u64,
+}
+
+struct Received {
+    event: Arc<Event>,
+    /// The number of events that were received before it.
+    before: u64,
+}
+
+/// The moment at which a read of a membership began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ReadStart {
+    events: u64,
     reconciliations: u64,
 }
 
@@ -22,13 +38,32 @@ impl EventTracker {
             reconciled_until: now,
             read_after: now,
             received: BTreeMap::new(),
+            events: 0,
             reconciliations: 0,
         }
     }
 
-    /// The number of reconciliations with the store so far.
-    pub(super) fn reconciliations(&self) -> u64 {
-        self.reconciliations
+    /// The start of a read that begins now.
+    pub(super) fn start_read(&self) -> ReadStart {
+        ReadStart { events: self.events, reconciliations: self.reconciliations }
+    }
+
+    /// True if no reconciliation has ended since a read began. One in between may have passed over
+    /// a flow without subscribers: what was read is outdated then.
+    pub(super) fn is_unreconciled_since(&self, start: ReadStart) -> bool {
+        self.reconciliations == start.reconciliations
+    }
+
+    /// True if what a read found of a user's membership in a flow is still so: no reconciliation
+    /// has ended since it began, and no change of the membership was received. A change was
+    /// delivered without effect on a subscription that is made only now.
+    pub(super) fn is_current(&self, start: ReadStart, user: UserId, flow: FlowId) -> bool {
+        self.is_unreconciled_since(start)
+            && (self.events == start.events
+                || !self.received.values().any(|received| {
+                    received.before >= start.events
+                        && changes_membership(&received.event, user, flow)
+                }))
     }
 
     /// The time after which the store is read next: not after the one up to which everything was
@@ -44,7 +79,8 @@ impl EventTracker {
 
     /// Notes an event that was received.
     pub(super) fn insert(&mut self, committed_at: Timestamp, event: Arc<Event>) {
-        self.received.insert(committed_at, event);
+        self.received.insert(committed_at, Received { event, before: self.events });
+        self.events += 1;
     }
 
     /// Notes that everything up to a time was received. `of_all_flows` is false if the store was
@@ -73,7 +109,7 @@ impl EventTracker {
             .iter()
             .rev()
             .take_while(|(later, _)| **later > committed_at)
-            .any(|(_, event)| changes_membership(event, user, flow))
+            .any(|(_, received)| changes_membership(&received.event, user, flow))
     }
 }
 
@@ -172,5 +208,25 @@ mod tests {
         }
         tracker.insert(time(7), event(EventKind::FlowDeleted { flow: flow(2), by: user(9) }));
         assert!(!tracker.is_latest_change(time(6), user(3), flow(2)));
+    }
+
+    #[test]
+    fn a_read_of_a_membership_is_outdated_by_a_change_received_since_it_began() {
+        let removal =
+            || event(EventKind::MembersRemoved { flow: flow(1), users: vec![user(1), user(2)] });
+        let mut tracker = EventTracker::new(time(0));
+        tracker.insert(time(5), removal());
+        let start = tracker.start_read();
+        assert!(tracker.is_current(start, user(1), flow(1)), "the change was received before");
+        // A change that is committed earlier may be received later.
+        tracker.insert(time(4), removal());
+        for (member, place, current) in [(1, 1, false), (2, 1, false), (3, 1, true), (1, 2, true)] {
+            let (member, place) = (user(member), flow(place));
+            assert_eq!(tracker.is_current(start, member, place), current, "{member} {place}");
+        }
+        let start = tracker.start_read();
+        assert!(tracker.is_current(start, user(1), flow(1)));
+        tracker.reconciled(time(1), true);
+        assert!(!tracker.is_current(start, user(3), flow(2)));
     }
 }

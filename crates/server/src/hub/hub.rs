@@ -6,7 +6,7 @@
 //! change to a message by the version that is missing ([`super::flow_subscribers`]), all others by
 //! the time of their commit ([`super::event_tracker`]). [`super::reconciler`] reads them.
 
-use super::event_tracker::EventTracker;
+use super::event_tracker::{EventTracker, ReadStart};
 use super::flow_subscribers::FlowSubscribers;
 use super::sharded::Sharded;
 use super::subscriber::Subscriber;
@@ -134,7 +134,7 @@ impl Hub {
     ) -> Result<(), Fault> {
         self.attach(subscriber, user);
         loop {
-            let reconciliations = lock(&self.tracker).reconciliations();
+            let start = lock(&self.tracker).start_read();
             let version = self.engine.subscribable_version(reader, authority, flow).await;
             let version = match version {
                 Ok(version) => version,
@@ -147,16 +147,31 @@ impl Hub {
                 (true, Some(_)) => Some(self.read_summary(flow).await),
                 _ => None,
             };
-            // A reconciliation in between may have passed over a flow without subscribers: what was
-            // read is outdated then.
-            let tracker = lock(&self.tracker);
-            if tracker.reconciliations() == reconciliations {
-                if let Some(version) = version {
-                    self.subscribe(subscriber, flow, version, summary);
-                }
+            if self.subscribe_as_read(subscriber, start, (reader, flow), version, summary) {
                 return Ok(());
             }
         }
+    }
+
+    /// Subscribes a connection to a flow, if a read that began at `start` found a version of it for
+    /// the reader. Returns false if what was read is outdated.
+    fn subscribe_as_read(
+        &self,
+        subscriber: &Arc<Subscriber>,
+        start: ReadStart,
+        (reader, flow): (UserId, FlowId),
+        version: Option<Version>,
+        summary: Option<ReadSummary>,
+    ) -> bool {
+        // Held until the connection is subscribed: a later change ends the subscription.
+        let tracker = lock(&self.tracker);
+        if !tracker.is_current(start, reader, flow) {
+            return false;
+        }
+        if let Some(version) = version {
+            self.subscribe(subscriber, flow, version, summary);
+        }
+        true
     }
 
     /// Attaches a connection to a user, and subscribes it to every flow that the user is in, as
@@ -168,7 +183,7 @@ impl Hub {
     ) -> Result<(), Fault> {
         self.attach_as(subscriber, user, Follow::Loading(Vec::new()));
         loop {
-            let reconciliations = lock(&self.tracker).reconciliations();
+            let start = lock(&self.tracker).start_read();
             let flows = match self.engine.flow_versions(user).await {
                 Ok(flows) => flows,
                 Err(fault) => {
@@ -177,7 +192,7 @@ impl Hub {
                 }
             };
             let tracker = lock(&self.tracker);
-            if tracker.reconciliations() == reconciliations {
+            if tracker.is_unreconciled_since(start) {
                 self.follow_all(subscriber, user, flows.into_iter().collect());
                 return Ok(());
             }
@@ -406,4 +421,43 @@ struct ReadSummary {
     generation: u64,
     /// `None` if there is no such flow.
     summary: Result<Option<Arc<FlowSummary>>, Fault>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Limits;
+    use crate::test_support::{TestServer, settle, toy};
+    use tolmach_engine::ports::FlowStore;
+
+    #[tokio::test]
+    async fn a_removal_between_the_read_of_a_membership_and_the_subscription_is_not_missed() {
+        let server = TestServer::new(toy(), Limits::default()).await;
+        let (hub, store) = (&server.state.hub, &server.backend.store);
+        let users = [server.backend.user("ann").await.id, server.backend.user("bob").await.id];
+        let ann = users[0];
+        let flow = server.backend.group(&users).await;
+        settle().await;
+        let subscriber = hub.connect(server.state.new_connection());
+        for user in [users[1], ann] {
+            hub.attach(&subscriber, user);
+            let start = lock(&hub.tracker).start_read();
+            let version = hub.engine.subscribable_version(user, Authority::Member, flow).await;
+            let version = version.unwrap();
+            assert!(version.is_some());
+            if user != ann {
+                let now = server.state.engine.now();
+                store.remove_members(flow, ann, &[user], None, now).await.unwrap();
+                settle().await;
+            }
+            let current = hub.subscribe_as_read(&subscriber, start, (user, flow), version, None);
+            assert_eq!((current, subscriber.is_subscribed(flow)), (user == ann, user == ann));
+            hub.detach(&subscriber, Some(user));
+        }
+        // The whole way reads again what is outdated: no membership, and no subscription.
+        let reader = (users[1], Authority::Member);
+        hub.subscribe_to_flow(&subscriber, users[1], reader, flow, false).await.unwrap();
+        assert!(!subscriber.is_subscribed(flow));
+        hub.disconnect(&subscriber, Some(users[1]));
+    }
 }
