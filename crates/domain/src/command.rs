@@ -164,8 +164,9 @@ pub enum Command {
         kinds: FlowKindFilter,
         /// The part of the history.
         range: HistoryRange,
-        /// True if reading moves the caller's read mark forward to the last message of the answer,
-        /// once the caller's socket has taken it; [`HistoryRange::Unread`] always does.
+        /// True if reading moves the caller's read mark forward to the last message of the answer:
+        /// once the connection's socket has taken the answer, and over HTTP once it is encoded.
+        /// [`HistoryRange::Unread`] always does.
         mark_read: bool,
     },
     /// Read the messages, the flows and the caller's record changed after a time, in all flows or

@@ -28,7 +28,8 @@ pub(crate) struct Completed {
     pub(crate) response: Response,
     /// The identity of the caller after the request, with its expiry.
     pub(crate) principal: Option<Principal>,
-    /// The read mark to move once the response was handed to the caller's socket.
+    /// The read mark to move once the caller has got the response: nothing, if it became a refusal
+    /// meanwhile.
     pub(crate) read_mark: Option<ReadMark>,
     /// The flow that the request changed.
     flow: Option<FlowId>,

@@ -10,6 +10,8 @@ use crate::toy::{Backend, Toy};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tolmach_dialect::Manifest;
+use tolmach_domain::{ExternalId, IdNamespace, MessageId, ObjectId};
+use tolmach_engine::ports::{ExternalIdRow, ExternalIdStore};
 
 pub(crate) use crate::toy::toy;
 
@@ -23,12 +25,29 @@ pub(crate) struct TestServer {
 impl TestServer {
     /// A server of one toy dialect. Responses wait for delivery as long as it takes.
     pub(crate) async fn new(manifest: Manifest, limits: Limits) -> Self {
+        Self::with_options(manifest, limits, DialectOptions::default()).await
+    }
+
+    /// The same with a namespace of external ids. One of them belongs to a message with a high id,
+    /// so that those of all messages are looked up.
+    pub(crate) async fn with_external_ids(manifest: Manifest) -> Self {
+        let namespace: IdNamespace = "old".parse().unwrap();
+        let ids = Some(namespace.clone());
+        let options = DialectOptions { ids, ..DialectOptions::default() };
+        let server = Self::with_options(manifest, Limits::default(), options).await;
+        let object = ObjectId::Message(MessageId::new(1 << 20).unwrap());
+        let row = ExternalIdRow { object, external: ExternalId(u128::MAX) };
+        server.backend.store.add_external_ids(&namespace, &[row]).await.unwrap();
+        server
+    }
+
+    async fn with_options(manifest: Manifest, limits: Limits, options: DialectOptions) -> Self {
         let (toy, backend) = (Toy::new(manifest), Backend::new());
         let calls = toy.calls.clone();
         let state = Server::builder(backend.engine.clone(), backend.bus.clone())
             .options(ServerOptions { limits, ..ServerOptions::default() })
             .max_response_delay(Duration::from_secs(3600))
-            .dialect(toy)
+            .dialect_with(Arc::new(toy), options)
             .start(true)
             .await
             .unwrap();

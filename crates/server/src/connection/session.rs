@@ -170,11 +170,10 @@ impl ConnectionSession {
         context: &AuthContext,
         frames: &mut Vec<Frame>,
     ) {
-        let Completed { mut response, principal, mut read_mark, .. } = completed;
+        let Completed { mut response, principal, read_mark, .. } = completed;
         self.identity.completed(&context.credentials, principal, &response.outcome);
         if let Err(fault) = self.announce().await {
             response.outcome = Err(fault);
-            read_mark = None;
         }
         let (state, dialect) = (self.state.clone(), self.dialect().clone());
         let summary = match self.send_half().subscription {
@@ -196,7 +195,8 @@ impl ConnectionSession {
             RenderContext::with_flow(summary.as_deref()).with_wide_ids(wide_ids.as_ref());
         let now = state.engine.now();
         match self.session().respond(now, &response, &render_context, frames) {
-            Ok(()) => self.read_marks.extend(read_mark),
+            // A response that became a refusal on its way leaves the messages unread.
+            Ok(()) => self.read_marks.extend(read_mark.filter(|_| response.outcome.is_ok())),
             Err(unsupported) => tracing::error!(
                 dialect = dialect.id(),
                 %unsupported,

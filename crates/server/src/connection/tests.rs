@@ -438,3 +438,30 @@ async fn a_reader_for_whom_most_events_wait_goes_past_the_budget_and_writers_go_
         assert!(is_connected(&server, &writer));
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_becomes_a_refusal_or_has_no_frame_leaves_its_messages_unread() {
+    let with_ids = TestServer::with_external_ids(toy()).await;
+    let without = TestServer::new(toy(), Limits::default()).await;
+    for (server, lost, response) in
+        [(with_ids, "read", Some("unavailable")), (without, "lose", None)]
+    {
+        let users = [server.backend.user("ann").await.id, server.backend.user("bob").await.id];
+        let group = server.backend.group(&users).await;
+        settle().await;
+        let mut reader = Peer::connect(&server, 4096).await;
+        reader.login("ann").await;
+        let mut writer = Peer::connect(&server, 4096).await;
+        writer.login("bob").await;
+        // A message whose ids are not cached.
+        server.backend.store.fail_external_ids(true).await;
+        writer.request(&format!("send {group} hello")).await;
+        settle().await;
+        reader.send(format!("{lost} {group}")).await;
+        assert_eq!(reader.received().await.as_deref(), response);
+        server.backend.store.fail_external_ids(false).await;
+        for response in ["ok hello", "ok"] {
+            assert_eq!(reader.request(&format!("read {group}")).await, response);
+        }
+    }
+}

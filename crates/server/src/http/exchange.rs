@@ -173,36 +173,39 @@ impl Exchange<'_> {
             let submitted = submit(state, &self.requester, caller, request).await;
             let completed = submitted.completed().await.wait_for_delivery(state).await;
             identity.completed(&credentials, completed.principal, &completed.response.outcome);
-            let (mut response, mut read_mark) = (completed.response, completed.read_mark);
+            let (mut response, read_mark) = (completed.response, completed.read_mark);
             if let Err(fault) = self.announce(&mut identity).await {
                 response.outcome = Err(fault);
-                read_mark = None;
             }
             let ForWire { response, wide_ids, .. } =
                 ForWire::new(ids, response, None, wide_ids).await;
-            self.respond(&response, wide_ids.as_ref(), &mut frames);
-            if let Some(mark) = read_mark {
+            let encoded = self.respond(&response, wide_ids.as_ref(), &mut frames);
+            // A response that became a refusal on its way leaves the messages unread.
+            if let Some(mark) = read_mark.filter(|_| encoded && response.outcome.is_ok()) {
                 state.engine.move_read_mark(mark).await;
             }
         }
         frames
     }
 
+    /// Turns a response into frames. Returns false if the dialect cannot encode it.
     fn respond(
         &mut self,
         response: &tolmach_dialect::Response,
         wide_ids: Option<&WideIds>,
         frames: &mut Vec<Frame>,
-    ) {
+    ) -> bool {
         let now = self.state.engine.now();
         let context = RenderContext::EMPTY.with_wide_ids(wide_ids);
-        if let Err(unsupported) = self.session.respond(now, response, &context, frames) {
+        let encoded = self.session.respond(now, response, &context, frames);
+        if let Err(unsupported) = &encoded {
             tracing::error!(
                 dialect = self.requester.dialect.id(),
                 %unsupported,
                 "the dialect cannot encode this response"
             );
         }
+        encoded.is_ok()
     }
 
     async fn announce(&mut self, identity: &mut ConnectionIdentity) -> Result<(), Fault> {
@@ -219,4 +222,54 @@ fn http_response(frames: Vec<Frame>) -> Response<Bytes> {
         _ => None,
     });
     response.unwrap_or_else(|| error(StatusCode::INTERNAL_SERVER_ERROR, "internal error"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Limits;
+    use crate::test_support::{TestServer, settle, toy};
+    use std::net::Ipv4Addr;
+
+    /// Logs a user in and carries out one more command, in one exchange. Returns the response to
+    /// that command, if it has one.
+    async fn carry_out(server: &TestServer, login: &str, command: String) -> Option<String> {
+        let (state, dialect) = (&server.state, server.dialect());
+        let connection = state.new_connection();
+        let session = dialect.accept(&Handshake::new(connection)).unwrap();
+        let revision = session.revision();
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let place = state.places.take(None).unwrap();
+        let budget = ResponseBudget::new(place, state.memory.clone());
+        let requester = Requester { dialect, revision, connection, address };
+        let mut exchange = Exchange { state, budget: &budget, requester, session };
+        let frames = exchange.frames(&Frame::text(format!("login {login}\n{command}"))).await;
+        let mut texts = frames.iter().map(|frame| str::from_utf8(frame.payload()).unwrap());
+        assert_eq!(texts.next(), Some("ok"));
+        texts.next().map(str::to_owned)
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_becomes_a_refusal_or_has_no_frame_leaves_its_messages_unread() {
+        let with_ids = TestServer::with_external_ids(toy()).await;
+        let without = TestServer::new(toy(), Limits::default()).await;
+        for (server, lost, response) in
+            [(with_ids, "read", Some("unavailable")), (without, "lose", None)]
+        {
+            let users = [server.backend.user("ann").await.id, server.backend.user("bob").await.id];
+            let group = server.backend.group(&users).await;
+            settle().await;
+            // A message whose ids are not cached.
+            server.backend.store.fail_external_ids(true).await;
+            carry_out(&server, "bob", format!("send {group} hello")).await;
+            settle().await;
+            let lost = carry_out(&server, "ann", format!("{lost} {group}")).await;
+            assert_eq!(lost.as_deref(), response);
+            server.backend.store.fail_external_ids(false).await;
+            for response in ["ok hello", "ok"] {
+                let read = carry_out(&server, "ann", format!("read {group}")).await;
+                assert_eq!(read.as_deref(), Some(response));
+            }
+        }
+    }
 }

@@ -8,8 +8,8 @@ use tolmach_dialect::{
 };
 use tolmach_domain::{
     Answer, Command, ConnectionId, Content, Credentials, EventKind, FlowId, FlowKind,
-    FlowKindFilter, GrantKind, Identity, NewMessage, Registration, Secret, Timestamp, User, UserId,
-    UserRef,
+    FlowKindFilter, GrantKind, HistoryRange, Identity, NewMessage, Registration, Secret, Timestamp,
+    User, UserId, UserRef,
 };
 use tolmach_engine::memory::{
     ManualClock, MemoryBlobs, MemoryBus, MemoryMailer, MemoryStore, PlainPasswords, PlainSigner,
@@ -21,8 +21,9 @@ use tolmach_engine::{Engine, Policy, Ports};
 const PASSWORD: &str = "a password";
 
 /// A wire of text commands: `login NAME`, `logout`, `whoami`, `follow all`, `follow FLOW`,
-/// `follow none`, `send FLOW TEXT`, `mute`. Responses begin with `ok` or with the name of a fault;
-/// events are `event NAME TEXT`.
+/// `follow none`, `send FLOW TEXT`, `read FLOW` for what is unread, `lose FLOW` for the same with an
+/// answer that has no frame, `mute`. A frame has one command or more, each on a line. Responses
+/// begin with `ok` or with the name of a fault; events are `event NAME TEXT`.
 pub(crate) struct Toy {
     manifest: Manifest,
     /// The calls of all sessions, in their order.
@@ -67,6 +68,7 @@ impl Dialect for Toy {
             wanted: Subscription::None,
             identity: None,
             muted: false,
+            loses_answers: false,
         }))
     }
 
@@ -98,24 +100,20 @@ struct ToySession {
     wanted: Subscription,
     identity: Option<Identity>,
     muted: bool,
+    loses_answers: bool,
+}
+
+fn violation() -> Violation {
+    Violation { kind: ViolationKind::Shape, answer: None, close: None }
 }
 
 impl ToySession {
     fn note(&self, call: impl Into<String>) {
         self.calls.lock().expect("no session panics").push(call.into());
     }
-}
 
-impl ServerSession for ToySession {
-    fn decode(
-        &mut self,
-        _: Timestamp,
-        frame: &Frame,
-        out: &mut Vec<Request>,
-    ) -> Result<(), Violation> {
-        let violation = || Violation { kind: ViolationKind::Shape, answer: None, close: None };
-        let text = std::str::from_utf8(frame.payload()).map_err(|_| violation())?;
-        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    fn decode_line(&mut self, line: &str, out: &mut Vec<Request>) -> Result<(), Violation> {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let (credentials, command) = match word {
             "login" => {
                 let identifier = rest.into();
@@ -147,10 +145,32 @@ impl ServerSession for ToySession {
                 };
                 (Credentials::Connection, Command::Send(Box::new(message)))
             }
+            "read" | "lose" => {
+                self.loses_answers = word == "lose";
+                let command = Command::History {
+                    flow: rest.parse().map_err(|_| violation())?,
+                    kinds: FlowKindFilter::Any,
+                    range: HistoryRange::Unread,
+                    mark_read: true,
+                };
+                (Credentials::Connection, command)
+            }
             _ => return Err(violation()),
         };
         out.push(Request::new(Correlation::NONE, credentials, command));
         Ok(())
+    }
+}
+
+impl ServerSession for ToySession {
+    fn decode(
+        &mut self,
+        _: Timestamp,
+        frame: &Frame,
+        out: &mut Vec<Request>,
+    ) -> Result<(), Violation> {
+        let text = std::str::from_utf8(frame.payload()).map_err(|_| violation())?;
+        text.split('\n').try_for_each(|line| self.decode_line(line, out))
     }
 
     fn respond(
@@ -163,6 +183,13 @@ impl ServerSession for ToySession {
         let text = match &response.outcome {
             Ok(Answer::Sent { message: Some(message), .. }) => {
                 format!("ok {}", message.content.text.split(' ').next().unwrap_or_default())
+            }
+            Ok(Answer::History(_)) if self.loses_answers => {
+                return Err(Unsupported { dialect: "toy", what: "history" });
+            }
+            Ok(Answer::History(page)) => {
+                let texts = page.messages.iter().map(|message| message.content.text.as_str());
+                std::iter::once("ok").chain(texts).collect::<Vec<_>>().join(" ")
             }
             Ok(_) => "ok".into(),
             Err(fault) => fault.name().into(),

@@ -56,14 +56,17 @@ impl ExternalIdStore for MemoryStore {
         objects: &[ObjectId],
     ) -> Result<Vec<ExternalIdRow>, StoreError> {
         self.read(|state| {
+            if state.external_ids_fail {
+                return Err(StoreError::unavailable("external ids cannot be read"));
+            }
             let rows = rows_of(state, namespace);
             let found = objects.iter().filter_map(|object| {
                 let external = *rows?.by_object.get(object)?;
                 Some(ExternalIdRow { object: *object, external })
             });
-            found.collect()
+            Ok(found.collect())
         })
-        .await
+        .await?
     }
 
     async fn external_id_bounds(

@@ -19,6 +19,16 @@ impl MemoryStore {
         Self { state: Mutex::default(), bus }
     }
 
+    /// Makes every later call wait until the guard is dropped.
+    pub async fn hold(&self) -> impl Send {
+        self.state.lock().await
+    }
+
+    /// Decides that the external ids of objects cannot be read, or can be again.
+    pub async fn fail_external_ids(&self, fail: bool) {
+        self.state.lock().await.external_ids_fail = fail;
+    }
+
     /// Changes the state. Holds the lock until the events are published, so that they are in the
     /// order of the changes.
     pub(super) async fn change<T>(

@@ -13,6 +13,8 @@ use tolmach_domain::{
 #[derive(Default)]
 pub(super) struct State {
     pub(super) closed: bool,
+    /// True if the external ids of objects cannot be read.
+    pub(super) external_ids_fail: bool,
     pub(super) users: BTreeMap<UserId, UserRecord>,
     pub(super) last_user: i64,
     pub(super) sessions: BTreeMap<SessionId, Session>,
