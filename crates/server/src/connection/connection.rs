@@ -9,7 +9,7 @@
 use super::end::{CLOSE_TIMEOUT, CloseReason, End, Eviction, close_evicted, close_socket};
 use super::inbound::Inbound;
 use super::liveness::{Check, Liveness};
-use super::pipeline::{Advance, Answered, InFlight, Pipeline, Submitted, content_bytes};
+use super::pipeline::{Advance, Answered, InFlight, Pipeline, ReadMarks, Submitted, content_bytes};
 use super::session::ConnectionSession;
 use super::step::Step;
 use crate::broadcast::Broadcast;
@@ -340,6 +340,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     /// Runs a step, or keeps it until those before it are done.
     async fn enqueue(&mut self, step: Step) -> Result<(), End> {
+        self.move_read_marks().await?;
         match self.pipeline.admit(step) {
             Some(step) => self.run_step(step).await,
             None => Ok(()),
@@ -348,18 +349,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     /// Runs the steps that wait, in their order.
     async fn run_waiting(&mut self) -> Result<(), End> {
-        while let Some(step) = self.pipeline.next_step() {
-            self.run_step(step).await?;
+        loop {
+            self.move_read_marks().await?;
+            match self.pipeline.next_step() {
+                Some(step) => self.run_step(step).await?,
+                None => return Ok(()),
+            }
         }
-        Ok(())
     }
 
     async fn run_step(&mut self, step: Step) -> Result<(), End> {
         match step {
-            Step::Request(request) => {
-                self.move_read_marks().await?;
-                self.carry_out(request).await;
-            }
+            Step::Request(request) => self.carry_out(request).await,
             Step::Reject(violation) => self.reject(violation).await?,
             Step::End(End::Close(close, reason)) => return self.end(close, reason).await,
             Step::End(end @ (End::Gone | End::Evicted(_))) => return Err(end),
@@ -405,6 +406,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn advanced(&mut self, advance: Advance) -> Result<(), End> {
         match advance {
             Advance::Submitted(submitted) => self.submitted(submitted).await,
+            Advance::ReadMarksMoved => {}
             Advance::Committed(answered) => {
                 if self.respond_or_delay(answered).await {
                     self.respond_to_committed().await;
@@ -461,15 +463,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.push_responses(frames);
     }
 
-    /// Moves the read marks of responses, once the socket has taken them. A peer that does not take
-    /// them reads the same messages again when it comes back.
+    /// Begins to move the read marks of responses, once the socket has taken them; later steps wait
+    /// for it. A peer that does not take them reads the same messages again when it comes back.
     async fn move_read_marks(&mut self) -> Result<(), End> {
-        if self.session.read_marks.is_empty() {
+        if self.session.read_marks.is_empty() || self.pipeline.moves_read_marks() {
             return Ok(());
         }
         self.write().await?;
-        for mark in std::mem::take(&mut self.session.read_marks) {
-            self.session.state.engine.move_read_mark(mark).await;
+        let state = self.session.state.clone();
+        let marks = std::mem::take(&mut self.session.read_marks);
+        let mut moving: ReadMarks = Box::pin(async move {
+            for mark in marks {
+                state.engine.move_read_mark(mark).await;
+            }
+        });
+        // The store begins with them even if the connection ends now.
+        if poll_fn(|context| Poll::Ready(moving.as_mut().poll(context))).await.is_pending() {
+            self.pipeline.move_read_marks(moving);
         }
         Ok(())
     }

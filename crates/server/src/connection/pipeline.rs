@@ -20,13 +20,15 @@ const MAX_PENDING_BYTES: usize = 256 << 10;
 /// The requests of one connection, in their order.
 ///
 /// Messages of one context follow each other to the store, which keeps their order, without waiting
-/// for each other's commit. Every other step waits until everything before it is answered. A
-/// response whose flow lags waits for the delivery of that flow, and all later ones wait for it.
+/// for each other's commit. Every other step waits until everything before it is answered, and the
+/// read marks of the answers are moved. A response whose flow lags waits for the delivery of that
+/// flow, and all later ones wait for it.
 #[derive(Default)]
 pub(super) struct Pipeline {
     /// Steps that wait for those before them.
     waiting: VecDeque<Step>,
     in_flight: Option<InFlight>,
+    read_marks: Option<ReadMarks>,
     /// Messages of one context that are being committed, in the order in which they were sent.
     pending: VecDeque<Pending>,
     /// The content of those messages, in bytes.
@@ -38,6 +40,9 @@ pub(super) struct Pipeline {
 
 /// A request that is being carried out.
 pub(super) type InFlight = BoxFuture<'static, Submitted>;
+
+/// The read marks of answers while they are being moved.
+pub(super) type ReadMarks = BoxFuture<'static, ()>;
 
 /// A request that was submitted.
 pub(super) struct Submitted {
@@ -69,6 +74,8 @@ struct Delayed {
 /// A change of the pipeline.
 pub(super) enum Advance {
     Submitted(Submitted),
+    /// The read marks were moved.
+    ReadMarksMoved,
     /// The first pending message was committed.
     Committed(Answered),
     /// The response that waited for delivery may go.
@@ -78,13 +85,17 @@ pub(super) enum Advance {
 impl Pipeline {
     /// True if no request is being carried out.
     pub(super) fn is_idle(&self) -> bool {
-        self.in_flight.is_none() && self.pending.is_empty() && self.delayed.is_none()
+        self.in_flight.is_none()
+            && self.read_marks.is_none()
+            && self.pending.is_empty()
+            && self.delayed.is_none()
     }
 
     /// True if there is room for the steps of one more frame.
     pub(super) fn accepts_frames(&self) -> bool {
         self.waiting.is_empty()
             && self.in_flight.is_none()
+            && self.read_marks.is_none()
             && self.delayed.is_none()
             && self.pending.len() < MAX_PENDING
             && self.pending_bytes < MAX_PENDING_BYTES
@@ -127,7 +138,7 @@ impl Pipeline {
     }
 
     fn may_run(&self, step: &Step) -> bool {
-        if self.in_flight.is_some() || self.delayed.is_some() {
+        if self.in_flight.is_some() || self.read_marks.is_some() || self.delayed.is_some() {
             return false;
         }
         let Some(Pending { context, .. }) = self.pending.back() else { return true };
@@ -145,6 +156,16 @@ impl Pipeline {
     /// Keeps a request that is being carried out.
     pub(super) fn start(&mut self, in_flight: InFlight) {
         self.in_flight = Some(in_flight);
+    }
+
+    /// Keeps the work that moves read marks. Later steps wait for it.
+    pub(super) fn move_read_marks(&mut self, read_marks: ReadMarks) {
+        self.read_marks = Some(read_marks);
+    }
+
+    /// True while read marks are being moved.
+    pub(super) fn moves_read_marks(&self) -> bool {
+        self.read_marks.is_some()
     }
 
     /// Takes a submitted request. Returns it if it was carried out, and everything before it is
@@ -202,6 +223,12 @@ impl Pipeline {
         {
             self.in_flight = None;
             return Poll::Ready(Advance::Submitted(submitted));
+        }
+        if let Some(read_marks) = &mut self.read_marks
+            && read_marks.as_mut().poll(context).is_ready()
+        {
+            self.read_marks = None;
+            return Poll::Ready(Advance::ReadMarksMoved);
         }
         match self.delayed.take() {
             Some(mut delayed) => {

@@ -16,8 +16,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tolmach_dialect::Handshake;
-use tolmach_domain::{Authority, FlowId, UserId};
-use tolmach_engine::ports::{FlowLimits, FlowStore, UserStore};
+use tolmach_domain::{Authority, Event, EventKind, FlowId, UserId, UserSummary};
+use tolmach_engine::ports::{Bus, FlowLimits, FlowStore, UserStore};
 
 /// The bytes that the stream between a connection and its peer holds.
 const STREAM: usize = 64;
@@ -464,4 +464,29 @@ async fn an_answer_that_becomes_a_refusal_or_has_no_frame_leaves_its_messages_un
             assert_eq!(reader.request(&format!("read {group}")).await, response);
         }
     }
+}
+
+#[tokio::test]
+async fn events_are_delivered_while_a_read_mark_is_moved_and_the_next_request_waits_for_it() {
+    let (server, group) = server(Limits::default()).await;
+    let mut writer = Peer::connect(&server, 4096).await;
+    writer.login("bob").await;
+    let mut reader = Peer::follower(&server, "ann", STREAM).await;
+    let text = "x".repeat(10 * STREAM);
+    writer.request(&format!("send {group} {text}")).await;
+    assert_eq!(reader.receive().await, format!("event posted {text}"));
+    settle().await;
+    // The stream does not hold the answer, and the mark moves after it.
+    reader.send(format!("read {group}\nread {group}")).await;
+    settle().await;
+    let held = server.backend.store.hold().await;
+    assert_eq!(reader.receive().await, format!("ok {text}"));
+    assert_eq!(reader.received().await, None, "the second read waits");
+    let user = UserSummary::named(UserId::new(2).unwrap(), "bob");
+    let typing = EventKind::Typing { flow: group, user, active: true };
+    let event = Arc::new(Event::new(server.state.engine.now(), typing));
+    server.backend.bus.publish(&[event]).await;
+    assert_eq!(reader.received().await.as_deref(), Some("event typing "));
+    drop(held);
+    assert_eq!(reader.receive().await, "ok", "nothing is unread any more");
 }

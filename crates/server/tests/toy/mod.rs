@@ -21,8 +21,8 @@ use tolmach_engine::{Engine, Policy, Ports};
 const PASSWORD: &str = "a password";
 
 /// A wire of text commands: `login NAME`, `logout`, `whoami`, `follow all`, `follow FLOW`,
-/// `follow none`, `send FLOW TEXT`, `read FLOW` for what is unread, `lose FLOW` for the same with an
-/// answer that has no frame, `mute`. A frame has one command or more, each on a line. Responses
+/// `follow none`, `send FLOW TEXT`, `read FLOW` for what is unread, `lose FLOW` for the same with
+/// an answer that has no frame, `mute`. A frame has one command or more, each on a line. Responses
 /// begin with `ok` or with the name of a fault; events are `event NAME TEXT`.
 pub(crate) struct Toy {
     manifest: Manifest,
