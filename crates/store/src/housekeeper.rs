@@ -32,7 +32,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The state of housekeeping.
 pub(crate) struct Housekeeper {
-    /// The latest `now` of a job.
+    /// The `now` of the latest job that has one. A clock that was ahead and is right again is
+    /// believed.
     now: Timestamp,
     /// The value of `now` at the beginning of what is due.
     begun_at: Timestamp,
@@ -40,6 +41,8 @@ pub(crate) struct Housekeeper {
     done_at: Timestamp,
     /// The value of `now` at the last beginning of a sweep over old messages.
     swept_at: Timestamp,
+    /// The value of `now` since which a sweep is due and has not begun.
+    sweep_due_at: Option<Timestamp>,
     /// The flow up to which the sweep under way has come.
     swept: Option<FlowId>,
     /// True while a sweep is under way.
@@ -62,6 +65,8 @@ pub(crate) struct Step {
     pub(crate) rows: u64,
     /// The part that it is of.
     pub(crate) part: Part,
+    /// The time by which records are too old.
+    pub(crate) now: Timestamp,
 }
 
 /// A part of housekeeping.
@@ -81,6 +86,7 @@ impl Housekeeper {
             begun_at: Timestamp::default(),
             done_at: Timestamp::default(),
             swept_at: Timestamp::default(),
+            sweep_due_at: None,
             swept: None,
             is_sweeping: false,
             is_due: false,
@@ -91,17 +97,37 @@ impl Housekeeper {
         }
     }
 
-    /// Notes a commit of jobs, the latest at this time.
+    /// Notes a commit of jobs, the latest at this time; at the epoch if no job has a time.
     pub(crate) fn committed(&mut self, now: Timestamp, deleted_flow: bool) {
         self.has_deleted_flow |= deleted_flow;
-        self.now = self.now.max(now);
-        let sweep = self.now > self.swept_at.after(SWEEP_INTERVAL);
-        if sweep && !self.is_sweeping {
-            (self.swept_at, self.swept, self.is_sweeping) = (self.now, None, true);
+        if now == Timestamp::default() {
+            return;
         }
-        if !self.is_due && (sweep || self.now > self.done_at.after(INTERVAL)) {
-            (self.is_due, self.begun_at) = (true, self.now);
+        self.now = now;
+        // After the clock went back, intervals begin anew.
+        for noted in [&mut self.begun_at, &mut self.done_at, &mut self.swept_at] {
+            *noted = now.min(*noted);
         }
+        let sweep = self.begins_sweep();
+        if sweep {
+            (self.swept_at, self.swept, self.is_sweeping) = (now, None, true);
+        }
+        if !self.is_due && (sweep || now > self.done_at.after(INTERVAL)) {
+            (self.is_due, self.begun_at) = (true, now);
+        }
+    }
+
+    /// True if a sweep has been due for an interval in which the clock did not go back: a clock
+    /// that was ahead at a start may be set right meanwhile, and messages cannot be brought back.
+    fn begins_sweep(&mut self) -> bool {
+        if self.is_sweeping || self.now <= self.swept_at.after(SWEEP_INTERVAL) {
+            self.sweep_due_at = None;
+            return false;
+        }
+        let due_at = self.sweep_due_at.map_or(self.now, |due_at| due_at.min(self.now));
+        let begins = self.now > due_at.after(INTERVAL);
+        self.sweep_due_at = (!begins).then_some(due_at);
+        begins
     }
 
     /// The time of the next step; `None` if nothing is to be done. A step waits for a moment
@@ -118,7 +144,7 @@ impl Housekeeper {
             (false, true) => Part::OldRecords(PruneExtent::WithMessages { after: self.swept }),
             (false, false) => Part::OldRecords(PruneExtent::Expired),
         };
-        Step { rows: self.rows, part }
+        Step { rows: self.rows, part, now: self.now }
     }
 
     /// Notes the end of a step over deleted flows.
@@ -126,9 +152,12 @@ impl Housekeeper {
         self.has_deleted_flow = more;
     }
 
-    /// Notes a step that failed: the next attempt is an interval later.
+    /// Notes a step that failed: the next one is an interval later, and as small as can be. A sweep
+    /// under way ends, because one transaction removes messages and what has expired: a flow that
+    /// takes too long does not keep expired records for good.
     pub(crate) fn failed(&mut self, now: Instant) {
-        self.next_step = now + INTERVAL;
+        (self.is_sweeping, self.swept) = (false, None);
+        (self.rows, self.next_step) = (MIN_ROWS, now + INTERVAL);
     }
 
     /// Notes the end of a step over old records; `None` if another node removes them.
@@ -165,6 +194,8 @@ mod tests {
         Timestamp::from_micros(seconds * 1_000_000)
     }
 
+    const EXPIRED: Part = Part::OldRecords(PruneExtent::Expired);
+
     fn messages(after: Option<FlowId>) -> Part {
         Part::OldRecords(PruneExtent::WithMessages { after })
     }
@@ -181,6 +212,10 @@ mod tests {
         assert_eq!(housekeeper.next_step(true), None, "nothing was done yet");
         let begin = 1_600_000_000;
         housekeeper.committed(time(begin), false);
+        assert_eq!(housekeeper.step().part, EXPIRED);
+        housekeeper.pruned(None);
+        let begin = begin + 601;
+        housekeeper.committed(time(begin), false);
         assert_eq!(housekeeper.step().part, messages(None));
         housekeeper.pruned(Some(&pruned(7, true)));
         housekeeper.committed(time(begin + 1), true);
@@ -192,11 +227,71 @@ mod tests {
         housekeeper.committed(time(begin + 601), false);
         assert_eq!(housekeeper.next_step(true), None, "the interval is not over");
         housekeeper.committed(time(begin + 602), false);
-        assert_eq!(housekeeper.step().part, Part::OldRecords(PruneExtent::Expired));
+        assert_eq!(housekeeper.step().part, EXPIRED);
         housekeeper.pruned(None);
         assert_eq!(housekeeper.next_step(true), None, "another node does it");
-        housekeeper.committed(time(begin + 24 * 60 * 60 + 1), false);
+        let next = begin + 24 * 60 * 60 + 1;
+        for (now, part) in [(next, EXPIRED), (next + 600, EXPIRED), (next + 601, messages(None))] {
+            housekeeper.committed(time(now), false);
+            assert_eq!(housekeeper.step().part, part);
+        }
+    }
+
+    #[test]
+    fn a_sweep_waits_an_interval_and_begins_anew_when_the_clock_goes_back() {
+        let mut housekeeper = Housekeeper::new();
+        housekeeper.removed_flows(false);
+        let (begin, year) = (1_600_000_000, 365 * 24 * 60 * 60);
+        for (now, part) in [
+            (begin + year, EXPIRED),
+            (begin, EXPIRED),
+            (begin + 600, EXPIRED),
+            (begin + 601, messages(None)),
+        ] {
+            housekeeper.committed(time(now), false);
+            let step = housekeeper.step();
+            assert_eq!((step.now, step.part), (time(now), part));
+        }
+        // While a sweep is under way, too, records are too old by the latest clock.
+        for now in [begin + year, begin + 700] {
+            housekeeper.committed(time(now), false);
+            let step = housekeeper.step();
+            assert_eq!((step.now, step.part), (time(now), messages(None)));
+        }
+    }
+
+    #[test]
+    fn housekeeping_goes_on_after_a_clock_was_ahead() {
+        let mut housekeeper = Housekeeper::new();
+        housekeeper.removed_flows(false);
+        let (begin, year) = (1_600_000_000, 365 * 24 * 60 * 60);
+        for now in [begin + year, begin + year + 601] {
+            housekeeper.committed(time(now), false);
+        }
         assert_eq!(housekeeper.step().part, messages(None));
+        housekeeper.pruned(None);
+        let day = 24 * 60 * 60;
+        housekeeper.committed(time(begin), false);
+        assert_eq!(housekeeper.next_step(true), None, "the interval begins anew");
+        housekeeper.committed(time(begin + 601), false);
+        assert!(housekeeper.next_step(true).is_some());
+        for (now, part) in [(day, EXPIRED), (day + 1, EXPIRED), (day + 602, messages(None))] {
+            housekeeper.committed(time(begin + now), false);
+            assert_eq!(housekeeper.step().part, part, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_commit_without_a_time_changes_none() {
+        let mut housekeeper = Housekeeper::new();
+        housekeeper.removed_flows(false);
+        housekeeper.committed(Timestamp::default(), false);
+        assert_eq!(housekeeper.next_step(true), None);
+        let now = time(1_600_000_000);
+        housekeeper.committed(now, false);
+        housekeeper.committed(Timestamp::default(), true);
+        let step = housekeeper.step();
+        assert_eq!((step.now, step.part), (now, Part::DeletedFlows));
     }
 
     #[test]
@@ -228,6 +323,30 @@ mod tests {
         housekeeper.failed(now);
         assert_eq!(housekeeper.next_step(true), Some(now + INTERVAL));
         assert_eq!(housekeeper.step(), step);
+    }
+
+    #[test]
+    fn a_step_that_fails_ends_its_sweep_and_the_next_one_is_small() {
+        let (mut housekeeper, now) = (Housekeeper::new(), Instant::now());
+        housekeeper.removed_flows(false);
+        let begin = 1_600_000_000;
+        for seconds in [0, 601] {
+            housekeeper.committed(time(begin + seconds), false);
+        }
+        housekeeper.pruned(Some(&pruned(7, true)));
+        housekeeper.pace(Duration::ZERO, Duration::ZERO, 0, now);
+        let step = housekeeper.step();
+        assert_eq!((step.part, step.rows), (messages(FlowId::new(7).ok()), MIN_ROWS * 2));
+        housekeeper.failed(now);
+        assert_eq!(housekeeper.next_step(true), Some(now + INTERVAL));
+        let step = housekeeper.step();
+        assert_eq!((step.part, step.rows), (EXPIRED, MIN_ROWS));
+        housekeeper.pruned(Some(&pruned(7, false)));
+        let next = begin + 601 + 24 * 60 * 60 + 1;
+        for (now, part) in [(next, EXPIRED), (next + 601, messages(None))] {
+            housekeeper.committed(time(now), false);
+            assert_eq!(housekeeper.step().part, part);
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::job_queue::{JobBatch, JobQueue, Kind};
 use crate::options::{Counters, Options};
 use crate::post_writer::{POST_WRITERS, PostWriter};
 use crate::publication::Publication;
+use crate::read::GRACE;
 use crate::scope::LockedFlows;
 use crate::slow_log::log_if_slow;
 use sea_orm::DatabaseConnection;
@@ -23,7 +24,6 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tolmach_domain::Timestamp;
 use tolmach_engine::ErrorChain;
 use tolmach_engine::ports::{Bus, PortError, PruneCount, PruneStep, StoreError};
 
@@ -48,8 +48,6 @@ pub(crate) struct Writer {
     counters: Arc<Counters>,
     /// The last commit, while it is being published and answered.
     publication: Option<Publication>,
-    /// The latest `now` of a job.
-    now: Timestamp,
     housekeeper: Housekeeper,
     /// The records that housekeeping has removed since it was due.
     removed: Vec<PruneCount>,
@@ -70,7 +68,6 @@ impl Writer {
     ) -> Result<oneshot::Receiver<()>, StoreError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let ((begin, begun), (end, ended)) = (oneshot::channel(), oneshot::channel());
-        let now = Timestamp::default();
         let post_writers = match &target {
             Target::Sqlite(_) => Vec::new(),
             Target::Postgres(server) => (0..POST_WRITERS)
@@ -93,7 +90,6 @@ impl Writer {
             options,
             counters,
             publication: None,
-            now,
             housekeeper: Housekeeper::new(),
             removed: Vec::new(),
         };
@@ -213,8 +209,7 @@ impl Writer {
             Ok(committed) => {
                 self.counters.transactions.fetch_add(1, Ordering::Relaxed);
                 self.counters.jobs.fetch_add(count as u64, Ordering::Relaxed);
-                self.now = self.now.max(committed.now);
-                self.housekeeper.committed(self.now, committed.deleted_flow);
+                self.housekeeper.committed(committed.now, committed.deleted_flow);
                 // At most one commit is being published, so that a slow bus does not fill the
                 // memory.
                 self.finish_publication().await;
@@ -363,7 +358,7 @@ impl Writer {
     async fn housekeeping_step(
         &self,
         database: &DatabaseConnection,
-        Step { rows, part }: Step,
+        Step { rows, part, now }: Step,
     ) -> Result<(Duration, HousekeepingDone), StoreError> {
         let flows = match part {
             Part::DeletedFlows => LockedFlows::all(),
@@ -376,7 +371,7 @@ impl Writer {
                 batch.remove_deleted_flow(rows).await.map(|more| HousekeepingDone::Flows { more })
             }
             Part::OldRecords(extent) => batch
-                .prune(&self.options.retention, extent, self.now, rows)
+                .prune(&self.options.retention, extent, now, GRACE, rows)
                 .await
                 .map(HousekeepingDone::Records),
         };

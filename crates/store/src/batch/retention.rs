@@ -3,6 +3,7 @@
 use super::transaction::Batch;
 use crate::read::{self, expired_up_to};
 use crate::sql::{self, get};
+use std::time::Duration;
 use tolmach_domain::{Fault, FlowId, Timestamp};
 use tolmach_engine::ports::{FlowRetention, PruneCount, PruneStep, Retention, StoreError};
 
@@ -12,6 +13,10 @@ pub(crate) const PRUNE_STEP: u64 = 500;
 
 /// The rows that a transaction may remove for each page of the file that it gives back instead.
 const ROWS_OF_PAGE: u64 = 8;
+
+/// The rows that a transaction may remove for each statement over one flow instead, which reads
+/// many messages also where it removes few.
+const ROWS_OF_STATEMENT: u64 = 16;
 
 /// The records that are removed if they are too old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,12 +50,14 @@ impl Batch {
     }
 
     /// Removes records that are too old, at most so many, and then gives pages of a file back.
-    /// `None` while another node does so.
+    /// Messages, and the records of deleted ones, are kept for the grace period beyond their
+    /// retention. `None` while another node does so.
     pub(crate) async fn prune(
         &mut self,
         retention: &Retention,
         extent: PruneExtent,
         now: Timestamp,
+        grace: Duration,
         limit: u64,
     ) -> Result<Option<PruneStep>, StoreError> {
         if !sql::lock_housekeeping(&self.transaction).await? {
@@ -62,6 +69,7 @@ impl Batch {
         };
         let mut step = PruneStep { removed: Vec::new(), after, more: false };
         self.remove_expired(now, &mut left, &mut step.removed).await?;
+        let now = now.before(grace);
         if let Some(period) = retention.deleted_messages.filter(|_| left > 0) {
             let values = vec![now.before(period).micros().into(), left.cast_signed().into()];
             let statement = &sql::REMOVE_DELETED_MESSAGES;
@@ -73,9 +81,9 @@ impl Batch {
         if extent != PruneExtent::Expired && left > 0 {
             self.remove_old_messages(retention, now, &mut left, &mut step).await?;
         }
-        step.more |= left < limit;
+        step.more |= left == 0;
         if !step.more {
-            let pages = limit.div_ceil(ROWS_OF_PAGE).cast_signed();
+            let pages = left.div_ceil(ROWS_OF_PAGE).cast_signed();
             step.more = sql::free_pages(&self.transaction, pages).await?;
         }
         Ok(Some(step))
@@ -123,15 +131,18 @@ impl Batch {
                 }
                 let records = rows.len() as u64;
                 PruneCount { kind: "messages", records, bytes }.add_to(&mut step.removed);
-                *left = left.saturating_sub(records);
-                if *left == 0 {
-                    return Ok(());
-                }
+                *left = left.saturating_sub(records.max(ROWS_OF_STATEMENT));
                 if rows.is_empty() {
                     break;
                 }
+                if *left == 0 {
+                    return Ok(());
+                }
             }
             step.after = Some(flow);
+            if *left == 0 {
+                return Ok(());
+            }
         }
         step.more = page.last.is_some();
         step.after = page.last.or(step.after);
@@ -143,9 +154,9 @@ impl Batch {
 mod tests {
     use super::*;
     use crate::connect::{Target, Use, migrate};
+    use crate::read::GRACE;
     use crate::scope::LockedFlows;
     use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
-    use std::time::Duration;
     use tolmach_test_servers::{Durability, Postgres};
 
     async fn open(url: &str) -> DatabaseConnection {
@@ -154,11 +165,13 @@ mod tests {
         target.connect(Use::Write, limit).await.unwrap()
     }
 
-    /// Adds rows to three of the tables that are cleared.
+    fn numbers(last: u64) -> String {
+        format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {last})")
+    }
+
+    /// Adds expired sessions, and their user.
     async fn fill(database: &DatabaseConnection, rows: u64) {
-        let numbers = format!(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) "
-        );
+        let numbers = numbers(rows);
         for insert in [
             "INSERT INTO \"user\" (id, login, login_key, username, name, bio, bot, admin, \
              business, profile, created_at, changed_at) \
@@ -167,6 +180,27 @@ mod tests {
             format!(
                 "INSERT INTO session (user_id, created_at, expires_at) \
                  {numbers} SELECT 1, 1, i FROM n"
+            ),
+        ] {
+            database.execute_unprepared(&insert).await.unwrap();
+        }
+    }
+
+    /// Adds groups with a message each, posted or deleted at a time.
+    async fn fill_groups(database: &DatabaseConnection, groups: u64, column: &str, at: Timestamp) {
+        let (numbers, at) = (numbers(groups), at.micros());
+        for insert in [
+            format!(
+                "INSERT INTO flow (kind, title, info, owner_id, version, created_at, changed_at) \
+                 {numbers} SELECT 'group', 'g', '', 1, 1, 1, 1 FROM n"
+            ),
+            "INSERT INTO message (flow_id, author_id, content_type, text, posted, version, \
+             posted_at, changed_at) SELECT id, 1, 'text', '', 1, 1, 1, 1 FROM flow \
+             WHERE NOT EXISTS (SELECT 1 FROM message WHERE flow_id = flow.id)"
+                .to_owned(),
+            format!(
+                "UPDATE message SET {column} = {at} \
+                 WHERE id IN (SELECT id FROM message ORDER BY id DESC LIMIT {groups})"
             ),
         ] {
             database.execute_unprepared(&insert).await.unwrap();
@@ -182,13 +216,31 @@ mod tests {
 
     const ALL: PruneExtent = PruneExtent::WithMessages { after: None };
 
-    /// The number of rows that a step removed; `None` if another node removes some.
-    async fn step(database: &DatabaseConnection) -> Option<u64> {
+    fn now() -> Timestamp {
+        Timestamp::from_micros(4_000_000_000_000_000)
+    }
+
+    async fn prune(
+        database: &DatabaseConnection,
+        retention: &Retention,
+        extent: PruneExtent,
+        limit: u64,
+    ) -> Option<PruneStep> {
         let mut batch = Batch::begin(database, &LockedFlows::default()).await.unwrap();
-        let now = Timestamp::from_micros(4_000_000_000_000_000);
-        let step = batch.prune(&Retention::default(), ALL, now, PRUNE_STEP).await.unwrap();
+        let step = batch.prune(retention, extent, now(), GRACE, limit).await.unwrap();
         batch.commit().await.unwrap();
-        step.map(|step| step.removed.iter().map(|count| count.records).sum())
+        step
+    }
+
+    fn records(step: &PruneStep) -> u64 {
+        step.removed.iter().map(|count| count.records).sum()
+    }
+
+    /// The number of rows that a step removed, and true if there may be more; `None` if another
+    /// node removes some.
+    async fn step(database: &DatabaseConnection) -> Option<(u64, bool)> {
+        let step = prune(database, &Retention::default(), ALL, PRUNE_STEP).await?;
+        Some((records(&step), step.more))
     }
 
     #[tokio::test]
@@ -197,14 +249,14 @@ mod tests {
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("old.db").display());
         let database = open(&url).await;
         fill(&database, PRUNE_STEP + 1).await;
-        for (removed, left) in [(PRUNE_STEP, 1), (1, 0), (0, 0)] {
-            assert_eq!(step(&database).await, Some(removed));
+        for (removed, more, left) in [(PRUNE_STEP, true, 1), (1, false, 0), (0, false, 0)] {
+            assert_eq!(step(&database).await, Some((removed, more)));
             assert_eq!(sessions(&database).await, left);
         }
     }
 
     #[tokio::test]
-    async fn one_node_at_a_time_keeps_house() {
+    async fn one_node_at_a_time_removes_old_records() {
         let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
         let (one, two) = (open(&server.url()).await, open(&server.url()).await);
         fill(&one, 1).await;
@@ -212,8 +264,64 @@ mod tests {
         assert_eq!(step(&two).await, None, "another node has the lock");
         assert_eq!(sessions(&two).await, 1);
         one.execute_unprepared("COMMIT").await.unwrap();
-        assert_eq!(step(&two).await, Some(1));
+        assert_eq!(step(&two).await, Some((1, false)));
         assert_eq!(sessions(&two).await, 0);
+    }
+
+    #[tokio::test]
+    async fn messages_are_kept_for_the_grace_period_beyond_their_retention() {
+        const PERIOD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?mode=rwc", folder.path().join("old.db").display());
+        let database = open(&url).await;
+        fill(&database, 1).await;
+        assert_eq!(step(&database).await, Some((1, false)), "the session");
+        let old = now().before(PERIOD).before(GRACE);
+        for column in ["posted_at", "deleted_at"] {
+            fill_groups(&database, 1, column, old).await;
+            fill_groups(&database, 1, column, old.after(Duration::from_micros(1))).await;
+        }
+        let posted = Retention { groups: Some(PERIOD), ..Retention::default() };
+        let deleted = Retention { deleted_messages: Some(PERIOD), ..Retention::default() };
+        for (retention, extent, kind) in
+            [(posted, ALL, "messages"), (deleted, PruneExtent::Expired, "deleted messages")]
+        {
+            let step = prune(&database, &retention, extent, PRUNE_STEP).await.unwrap();
+            let removed = step.removed.iter().find(|count| count.kind == kind);
+            assert_eq!(removed.map(|count| count.records), Some(1), "{kind}");
+            let step = prune(&database, &retention, extent, PRUNE_STEP).await.unwrap();
+            assert_eq!(step.removed, [], "{kind}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_transaction_looks_at_a_bounded_number_of_flows_whose_messages_stay() {
+        const GROUPS: u64 = 10;
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?mode=rwc", folder.path().join("old.db").display());
+        let database = open(&url).await;
+        fill(&database, 1).await;
+        assert_eq!(step(&database).await, Some((1, false)), "the session");
+        fill_groups(&database, GROUPS, "posted_at", Timestamp::from_micros(1)).await;
+        let keys = format!(
+            "INSERT INTO message_key (author_id, key, message_id, used_at) \
+             SELECT 1, CAST(id AS text), id, {} FROM message",
+            now().micros()
+        );
+        database.execute_unprepared(&keys).await.unwrap();
+        let retention = Retention { groups: Some(GRACE), ..Retention::default() };
+        let (mut after, mut passed) = (None, Vec::new());
+        loop {
+            let extent = PruneExtent::WithMessages { after };
+            let step = prune(&database, &retention, extent, 4 * ROWS_OF_STATEMENT).await.unwrap();
+            assert_eq!(step.removed, []);
+            passed.push(step.after.map(FlowId::get));
+            after = step.after;
+            if !step.more {
+                break;
+            }
+        }
+        assert_eq!(passed, [Some(4), Some(8), Some(10)]);
     }
 
     async fn pages(database: &DatabaseConnection) -> i64 {
@@ -236,7 +344,8 @@ mod tests {
         let (mut before, mut steps) = (full, 0);
         assert_eq!(pages(&database).await, full, "nothing shrinks by itself");
         loop {
-            assert_eq!(step(&database).await, Some(0));
+            let removed = step(&database).await.map(|(removed, _)| removed);
+            assert_eq!(removed, Some(0));
             let after = pages(&database).await;
             if after == before {
                 break;

@@ -22,7 +22,8 @@ pub(crate) struct Batch {
     /// odd.
     is_odd: bool,
     pub(super) events: Vec<Arc<Event>>,
-    /// The latest `now` of a job: the time by which housekeeping decides.
+    /// The latest `now` of a job, the time by which housekeeping decides; the epoch if no job has
+    /// one.
     pub(super) now: Timestamp,
     /// True if a flow was deleted, so that housekeeping has messages to remove.
     pub(super) deleted_flow: bool,

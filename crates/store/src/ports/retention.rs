@@ -6,6 +6,7 @@ use crate::read_turns::ReadClass;
 use crate::scope::Scope;
 use crate::store::SqlStore;
 use async_trait::async_trait;
+use std::time::Duration;
 use tolmach_domain::{FlowId, Timestamp};
 use tolmach_engine::ports::{
     FlowRetention, PruneCount, PruneStep, Retention, RetentionStore, StoreError,
@@ -50,7 +51,7 @@ impl RetentionStore for SqlStore {
         self.write_in(None, Scope::NoFlow, 0, move |batch| {
             Box::pin(async move {
                 let extent = PruneExtent::WithMessages { after };
-                let step = batch.prune(&retention, extent, now, PRUNE_STEP).await?;
+                let step = batch.prune(&retention, extent, now, Duration::ZERO, PRUNE_STEP).await?;
                 Ok(step.unwrap_or(PruneStep { removed: Vec::new(), after, more: true }))
             })
         })

@@ -30,7 +30,9 @@ pub(crate) use flows::{
 pub(crate) use history::{changes, history, messages_after, newest, read_mark};
 pub(crate) use login_counters::login_counters;
 pub(crate) use offset::{HistoryBlocks, history_blocks};
-pub(crate) use retention::{expired_up_to, flow_retention, flows_by_age, prunable, unnamed_photos};
+pub(crate) use retention::{
+    GRACE, expired_up_to, flow_retention, flows_by_age, prunable, unnamed_photos,
+};
 pub(crate) use sessions::{is_recovery_token_valid, session, session_by_token};
 pub(crate) use summaries::{flow_summaries, flow_summary};
 pub(crate) use users::{account, avatar, list_users, search_users, user};

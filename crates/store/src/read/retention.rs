@@ -13,9 +13,9 @@ use tolmach_engine::ports::{
     EVENT_LOG_WINDOW, FlowRetention, IDEMPOTENCY_WINDOW, PruneCount, Retention, StoreError,
 };
 
-/// The period for which an expired row is kept, so that a clock that was ahead for a while does no
-/// harm.
-const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The period for which an expired row is kept, and by housekeeping a message beyond its retention,
+/// so that a clock that was ahead for a while does no harm.
+pub(crate) const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The flows that are looked at together.
 const FLOWS_PAGE: usize = 200;
@@ -93,14 +93,14 @@ pub(crate) async fn prunable<C: ConnectionTrait>(
     let mut counts = Vec::new();
     for expiring in &sql::EXPIRING {
         let up_to = expired_up_to(expiring.age, now).micros();
-        let (records, _) = count(database, expiring.count, vec![up_to.into()]).await?;
+        let records = count(database, expiring.count, vec![up_to.into()]).await?;
         let bytes = records * expiring.row_bytes;
         PruneCount { kind: expiring.kind, records, bytes }.add_to(&mut counts);
     }
     let keys = expired_up_to(Age::Retry, now).micros();
     if let Some(period) = retention.deleted_messages {
         let values = vec![now.before(period).micros().into(), keys.into()];
-        let (records, _) = count(database, sql::COUNT_DELETED_MESSAGES, values).await?;
+        let records = count(database, sql::COUNT_DELETED_MESSAGES, values).await?;
         let bytes = records * sql::MESSAGE_BYTES;
         PruneCount { kind: "deleted messages", records, bytes }.add_to(&mut counts);
     }
@@ -109,9 +109,11 @@ pub(crate) async fn prunable<C: ConnectionTrait>(
         let page = flows_by_age(database, retention, after, now).await?;
         for (flow, up_to) in page.old {
             let values = vec![flow.get().into(), up_to.micros().into(), keys.into()];
-            let (records, content) = count(database, &sql::COUNT_OLD_MESSAGES, values).await?;
-            let bytes = records * sql::MESSAGE_BYTES + content;
-            PruneCount { kind: "messages", records, bytes }.add_to(&mut counts);
+            if let Some(row) = sql::row(database, &sql::COUNT_OLD_MESSAGES, values).await? {
+                let records = number(&row, "number")?;
+                let bytes = records * sql::MESSAGE_BYTES + number(&row, "bytes")?;
+                PruneCount { kind: "messages", records, bytes }.add_to(&mut counts);
+            }
         }
         if page.last.is_none() {
             return Ok(counts);
@@ -120,15 +122,18 @@ pub(crate) async fn prunable<C: ConnectionTrait>(
     }
 }
 
-/// The number of rows, and the bytes of their contents where the statement returns them.
+/// The number of rows that a statement counts.
 async fn count<C: ConnectionTrait>(
     database: &C,
     statement: &str,
     values: Vec<Value>,
-) -> Result<(u64, u64), StoreError> {
-    let Some(row) = sql::row(database, statement, values).await? else { return Ok((0, 0)) };
-    let bytes = if statement.contains("AS bytes") { get::<i64>(&row, "bytes")? } else { 0 };
-    Ok((get::<i64>(&row, "number")?.unsigned_abs(), bytes.unsigned_abs()))
+) -> Result<u64, StoreError> {
+    let row = sql::row(database, statement, values).await?;
+    row.map_or(Ok(0), |row| number(&row, "number"))
+}
+
+fn number(row: &QueryResult, column: &str) -> Result<u64, StoreError> {
+    Ok(get::<i64>(row, column)?.unsigned_abs())
 }
 
 pub(crate) async fn unnamed_photos<C: ConnectionTrait>(

@@ -423,10 +423,13 @@ async fn old_messages_are_removed_by_housekeeping() {
     };
     let version = Version(POSTS as i64);
     assert_eq!(left().await, (POSTS, version));
-    // The time of housekeeping is that of the latest change.
-    let later = now().after(DAY * 2);
-    store.post(new_message(&flow, &anna, "new".into()), later).await.unwrap();
-    while left().await != (1, Version(version.0 + 1)) {
+    // The time of housekeeping is that of the latest change. Messages are kept for a day beyond
+    // their period.
+    let minute = Duration::from_secs(60);
+    for (text, time) in [("kept", now().after(minute)), ("new", now().after(DAY * 2))] {
+        store.post(new_message(&flow, &anna, text.into()), time).await.unwrap();
+    }
+    while left().await != (2, Version(version.0 + 2)) {
         tokio::task::yield_now().await;
     }
     store.close().await;
