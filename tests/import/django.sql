@@ -14,7 +14,7 @@ INSERT INTO chat_room_participants (id, room_id, user_id) VALUES
     (1, 3, 2), (2, 3, 4), (3, 5, 2), (4, 8, 2), (5, 8, 7);
 INSERT INTO chat_message (id, text, created_at, user_id, room_id) VALUES
     (10, 'hello bob', '2025-01-02 10:00:00.123456', 2, 3),
-    (11, 'hello ann', '2025-01-02 10:01:00', 4, 3),
+    (11, 'hello ann', '2025-01-02 10:01:00.999700', 4, 3),
     (13, 'is anybody there?', '2025-01-02 10:02:00.000007', 2, 5),
     (14, 'my account is gone', '2025-01-02 10:03:00', NULL, 5),
     (19, 'how are you?', '2025-01-02 10:04:00.75', 2, 3),

@@ -31,6 +31,8 @@ mod external_ids;
 #[cfg(test)]
 mod field_clients;
 #[cfg(test)]
+mod following;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod harness;

@@ -42,7 +42,7 @@ fn member(flow: u64, user: u64) -> Value {
 }
 
 /// The records of a kind in an export of the world.
-async fn exported(gateway: &Gateway, folder: &Path, kind: &str) -> Vec<Value> {
+pub(crate) async fn exported(gateway: &Gateway, folder: &Path, kind: &str) -> Vec<Value> {
     let file = folder.join("export.jsonl");
     succeeded(&gateway.run(["export", name(&file)]).await);
     let lines = std::fs::read_to_string(file).expect("it was written");
@@ -51,7 +51,7 @@ async fn exported(gateway: &Gateway, folder: &Path, kind: &str) -> Vec<Value> {
 }
 
 /// The texts of all messages, each with its flow and author, in their order.
-async fn texts(gateway: &Gateway, folder: &Path) -> Vec<(i64, i64, String)> {
+pub(crate) async fn texts(gateway: &Gateway, folder: &Path) -> Vec<(i64, i64, String)> {
     let messages = exported(gateway, folder, "message").await;
     let number = |value: &Value| value.as_i64().expect("a number");
     let text = |value: &Value| value.as_str().expect("text").to_owned();
@@ -330,16 +330,18 @@ async fn a_dry_run_knows_what_earlier_imports_have_brought() {
 }
 
 /// A command that follows a database, and its lines on standard error.
-struct Follower {
+pub(crate) struct Follower {
     child: Child,
     lines: Lines<BufReader<ChildStderr>>,
 }
 
 impl Follower {
-    fn start(gateway: &Gateway, url: &str) -> Self {
+    /// Follows the databases of a source.
+    pub(crate) fn start(gateway: &Gateway, source: &str, urls: &[&str]) -> Self {
         let home = gateway.data();
-        let arguments = ["import", "--from", "uchat", url, "--follow", "--every", "50ms"];
+        let arguments = ["import", "--follow", "--every", "50ms", "--from", source];
         let mut child = tolmach(home.parent().expect("a parent"), &[], arguments)
+            .args(urls)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -350,13 +352,13 @@ impl Follower {
     }
 
     /// Waits until passes have brought this many messages.
-    async fn took(&mut self, messages: u64) {
+    pub(crate) async fn took(&mut self, messages: u64) {
         let mut found = 0;
         loop {
             let line = within("a pass", self.lines.next_line()).await.expect("it is text");
             let line = line.expect("it goes on");
-            // Warnings of the log.
-            if line.starts_with('{') {
+            // Warnings of the log, and notes on records.
+            if line.starts_with('{') || line.contains(": note: ") {
                 continue;
             }
             let words: Vec<_> = line.split_whitespace().collect();
@@ -371,7 +373,7 @@ impl Follower {
     }
 
     /// Ends it by a signal, and returns its output.
-    async fn stopped(self) -> String {
+    pub(crate) async fn stopped(self) -> String {
         let process = self.child.id().expect("it runs").to_string();
         let sent = Command::new("kill").args(["-s", "TERM", &process]).status().await;
         assert!(sent.expect("kill can be started").success());
@@ -384,7 +386,7 @@ impl Follower {
     }
 }
 
-async fn store(url: &str, sql: &str) {
+pub(crate) async fn store(url: &str, sql: &str) {
     let database = Database::connect(url).await.expect("it is there");
     database.execute_unprepared(sql).await.expect("the statements are sound");
     database.close().await.expect("it can be closed");
@@ -396,7 +398,7 @@ async fn a_server_that_still_runs_is_followed_and_nothing_written_here_is_change
     let folder = folder();
     let url = database(folder.path(), UCHAT).await;
     let old_path = url.strip_prefix("sqlite:").expect("it is one").to_owned();
-    let mut follower = Follower::start(&gateway, &url);
+    let mut follower = Follower::start(&gateway, "uchat", &[&url]);
     follower.took(4).await;
     let address = gateway.sndmsg_tcp.expect("the ready line has the address");
     let mut ann = Values::new(TcpStream::connect(address).await.expect("it listens"));
@@ -419,7 +421,7 @@ async fn a_server_that_still_runs_is_followed_and_nothing_written_here_is_change
     // After the last row that was stored, and with nothing twice.
     let more = "INSERT INTO MSSGS VALUES (23, 3, 12, 1600000400, 'hello dora')";
     store(&format!("sqlite:{old_path}"), more).await;
-    let mut follower = Follower::start(&gateway, &url);
+    let mut follower = Follower::start(&gateway, "uchat", &[&url]);
     follower.took(1).await;
     let output = follower.stopped().await;
     assert_eq!(counts(&output)[2], [1, 0, 0], "{output}");

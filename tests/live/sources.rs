@@ -194,7 +194,7 @@ async fn django(url: &str) -> String {
     let with_files = "hello ann\nmessage_attachments/cat.png\nmessage_attachments/paper.pdf";
     let expected = json!([
         [19, "how are you?", 2, 3, "2025-01-02T10:04:00.750000Z"],
-        [11, with_files, 4, 3, "2025-01-02T10:01:00.000000Z"],
+        [11, with_files, 4, 3, "2025-01-02T10:01:00.999700Z"],
         [10, "hello bob", 2, 3, "2025-01-02T10:00:00.123456Z"],
     ]);
     assert_eq!(json!(found), expected, "{page}");

@@ -19,5 +19,5 @@ pub use record::{
     Attachment, AttachmentKind, FORM, Flow, FlowKind, Header, MAX_LINE_BYTES, Member, Message,
     Photo, Record, RecordError, User,
 };
-pub use sources::{OpenSource, Source, SourceError};
+pub use sources::{OpenSource, Scope, Source, SourceError};
 pub use time::Time;

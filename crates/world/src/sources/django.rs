@@ -54,13 +54,14 @@ impl Statements<'_> {
     }
 
     /// A column of times in microseconds since 1970. Django writes them to SQLite as texts in UTC,
-    /// with six digits of the second's fraction or none.
+    /// with six digits of the second's fraction or none. The fraction is cut off for `strftime`,
+    /// which rounds it.
     fn time(&self, key: &str) -> String {
         let alias = &key[..1];
         match self.names.get(key) {
             None => "CAST(NULL AS BIGINT)".to_owned(),
             Some(name) if self.is_sqlite => format!(
-                "CAST(strftime('%s', {alias}.{name}) AS BIGINT) * 1000000 \
+                "CAST(strftime('%s', substr({alias}.{name}, 1, 19)) AS BIGINT) * 1000000 \
                  + CAST(substr(substr({alias}.{name}, 21) || '000000', 1, 6) AS BIGINT)"
             ),
             Some(name) => {
@@ -103,15 +104,17 @@ impl Statements<'_> {
     /// Rooms with two of their participants, and with the times of their first messages.
     fn rooms(&self) -> String {
         format!(
-            "SELECT {place} AS place, {title} AS title, {owner} AS owner, \
+            "WITH page AS (SELECT * FROM {table} WHERE {id} > $1 ORDER BY {id} LIMIT 10000) \
+             SELECT {place} AS place, {title} AS title, {owner} AS owner, \
              coalesce({created_at}, f.begun) AS created_at, CAST(p.one AS BIGINT) AS one, \
-             CAST(p.other AS BIGINT) AS other, p.participants FROM {table} r LEFT JOIN \
+             CAST(p.other AS BIGINT) AS other, p.participants FROM page r LEFT JOIN \
              (SELECT {room} AS room, min({user}) AS one, max({user}) AS other, \
-             count(DISTINCT {user}) AS participants FROM {participants} GROUP BY {room}) p \
+             count(DISTINCT {user}) AS participants FROM {participants} \
+             WHERE {room} IN (SELECT {id} FROM page) GROUP BY {room}) p \
              ON p.room = r.{id} LEFT JOIN \
              (SELECT m.{message_room} AS room, min({posted_at}) AS begun FROM {messages} m \
-             GROUP BY m.{message_room}) f ON f.room = r.{id} \
-             WHERE r.{id} > $1 ORDER BY r.{id} LIMIT 10000",
+             WHERE m.{message_room} IN (SELECT {id} FROM page) GROUP BY m.{message_room}) f \
+             ON f.room = r.{id} ORDER BY r.{id}",
             place = self.column("room.id", "BIGINT"),
             title = self.column("room.title", "TEXT"),
             owner = self.column("room.owner", "BIGINT"),
@@ -162,12 +165,13 @@ impl Statements<'_> {
             None => String::new(),
         };
         format!(
-            "SELECT {place} AS place, {room} AS room, {user} AS member, \
-             CAST(l.last AS BIGINT) AS last FROM {table} p \
-             JOIN {users} u ON u.{user_id} = p.{participant} {active} LEFT JOIN \
-             (SELECT {message_room} AS room, max({message_id}) AS last FROM {messages} \
-             GROUP BY {message_room}) l ON l.room = p.{participant_room} \
-             WHERE p.{id} > $1 ORDER BY p.{id} LIMIT 50000",
+            "WITH page AS (SELECT {place} AS place, {room} AS room, {user} AS member \
+             FROM {table} p JOIN {users} u ON u.{user_id} = p.{participant} {active} \
+             WHERE p.{id} > $1 ORDER BY p.{id} LIMIT 50000) \
+             SELECT p.place, p.room, p.member, CAST(l.last AS BIGINT) AS last FROM page p \
+             LEFT JOIN (SELECT {message_room} AS room, max({message_id}) AS last \
+             FROM {messages} WHERE {message_room} IN (SELECT room FROM page) \
+             GROUP BY {message_room}) l ON l.room = p.room ORDER BY p.place",
             place = self.column("participant.id", "BIGINT"),
             room = self.column("participant.room", "BIGINT"),
             user = self.column("participant.user", "BIGINT"),
@@ -178,7 +182,6 @@ impl Statements<'_> {
             message_room = self.name("message.room"),
             message_id = self.name("message.id"),
             messages = self.name("message"),
-            participant_room = self.name("participant.room"),
             id = self.name("participant.id"),
         )
     }

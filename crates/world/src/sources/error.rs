@@ -20,6 +20,9 @@ pub enum SourceError {
         /// Its databases, in their order.
         expected: &'static str,
     },
+    /// The rows of a table do not ascend by their keys as integers do.
+    #[error("the {0} cannot be read: their keys must be integers that ascend")]
+    Keys(&'static str),
     /// Names of tables and columns were given for a source whose names are known.
     #[error("the tables and columns of {0} have names that are known")]
     FixedNames(&'static str),

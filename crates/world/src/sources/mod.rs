@@ -5,6 +5,7 @@ mod django;
 mod error;
 mod morelia;
 mod names;
+mod scope;
 mod source;
 mod swiftly;
 mod table;
@@ -12,4 +13,5 @@ mod uchat;
 mod values;
 
 pub use error::SourceError;
+pub use scope::Scope;
 pub use source::{OpenSource, Source};

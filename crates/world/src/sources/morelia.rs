@@ -19,14 +19,15 @@ const USERS: &str = "SELECT CAST(id AS BIGINT) AS place, uuid, login, hash_passw
 
 /// Flows with the first and the last of their users. The table of members has no index, so that
 /// pages are large.
-const FLOWS: &str = "SELECT CAST(f.id AS BIGINT) AS place, f.uuid, \
+const FLOWS: &str = "WITH page AS (SELECT * FROM flow WHERE id > $1 ORDER BY id LIMIT 10000) \
+     SELECT CAST(f.id AS BIGINT) AS place, f.uuid, \
      CAST(f.time_created AS BIGINT) AS created_at, f.flow_type, f.title, f.info, f.owner, \
-     one.uuid AS one, other.uuid AS other, fu.users FROM flow f LEFT JOIN \
+     one.uuid AS one, other.uuid AS other, fu.users FROM page f LEFT JOIN \
      (SELECT flow_id, min(user_config_id) AS one, max(user_config_id) AS other, \
-     count(DISTINCT user_config_id) AS users FROM flow_user_config GROUP BY flow_id) fu \
+     count(DISTINCT user_config_id) AS users FROM flow_user_config \
+     WHERE flow_id IN (SELECT id FROM page) GROUP BY flow_id) fu \
      ON fu.flow_id = f.id LEFT JOIN user_config one ON one.id = fu.one \
-     LEFT JOIN user_config other ON other.id = fu.other \
-     WHERE f.id > $1 ORDER BY f.id LIMIT 10000";
+     LEFT JOIN user_config other ON other.id = fu.other ORDER BY f.id";
 
 /// Few a page, because they contain their files.
 const MESSAGES: &str = "SELECT CAST(m.id AS BIGINT) AS place, m.uuid, f.uuid AS flow, \
@@ -38,12 +39,16 @@ const MESSAGES: &str = "SELECT CAST(m.id AS BIGINT) AS place, m.uuid, f.uuid AS 
 
 /// Members with the last messages of their flows. The place is made of both ids, which have 32
 /// bits.
-const MEMBERS: &str = "SELECT fu.place, f.uuid AS flow, u.uuid AS member, m.uuid AS last FROM \
+const MEMBERS: &str = "WITH page AS (SELECT fu.place, fu.flow_id, f.uuid AS flow, \
+     u.uuid AS member FROM \
      (SELECT DISTINCT CAST(flow_id AS BIGINT) * 4294967296 + user_config_id AS place, flow_id, \
      user_config_id FROM flow_user_config) fu JOIN flow f ON f.id = fu.flow_id \
-     JOIN user_config u ON u.id = fu.user_config_id LEFT JOIN \
-     (SELECT flow_id, max(id) AS id FROM message GROUP BY flow_id) l ON l.flow_id = fu.flow_id \
-     LEFT JOIN message m ON m.id = l.id WHERE fu.place > $1 ORDER BY fu.place LIMIT 50000";
+     JOIN user_config u ON u.id = fu.user_config_id \
+     WHERE fu.place > $1 ORDER BY fu.place LIMIT 50000) \
+     SELECT p.place, p.flow, p.member, m.uuid AS last FROM page p LEFT JOIN \
+     (SELECT flow_id, max(id) AS id FROM message WHERE flow_id IN (SELECT flow_id FROM page) \
+     GROUP BY flow_id) l ON l.flow_id = p.flow_id \
+     LEFT JOIN message m ON m.id = l.id ORDER BY p.place";
 
 /// The key of a user who was deleted.
 const DELETED: &[u8] = b"deleted";

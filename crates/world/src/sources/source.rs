@@ -3,6 +3,7 @@
 use super::database::Database;
 use super::error::SourceError;
 use super::names::Names;
+use super::scope::Scope;
 use super::swiftly::Swiftly;
 use super::table::{Page, Pairs, Table};
 use super::{django, morelia, uchat};
@@ -117,11 +118,12 @@ impl OpenSource {
     }
 
     /// Reads what is new since a cursor, and some of what is before it again; all of a table whose
-    /// rows have no places that ascend. Gives `take` the records in an order that their references
+    /// rows have no places that ascend, as far as the scope has it. Gives `take` the records in an order that their references
     /// allow: users, conversations, messages, memberships; each with the place of its row.
     pub async fn read<E>(
         &mut self,
         from: &Cursor,
+        scope: Scope,
         mut take: impl AsyncFnMut(Record, Option<RowPlace>) -> Result<(), E>,
     ) -> Result<Result<(), E>, SourceError> {
         let header = Header { form: FORM.into(), source: self.source.name().into() };
@@ -130,16 +132,24 @@ impl OpenSource {
         }
         let mut table = 0;
         let mut after = None;
+        let mut has_new = scope != Scope::RunningNext;
         loop {
             let is_ascending = self.is_ascending(table);
+            if !is_ascending && !has_new {
+                table += 1;
+                continue;
+            }
             let start = from.start(table).filter(|_| is_ascending).unwrap_or(i64::MIN);
-            let Some(page) = self.page(table, after.unwrap_or(start)).await? else { break };
-            after = page.records.last().map(|(place, _)| *place);
+            let Some(page) = self.page(table, after.unwrap_or(start), scope).await? else {
+                break;
+            };
+            after = page.last;
             if after.is_none() {
                 table += 1;
             }
             for (number, record) in page.records {
                 let row = is_ascending.then_some(RowPlace { table, number });
+                has_new |= row.is_some_and(|row| !from.includes(row));
                 if let Err(error) = take(record, row).await {
                     return Ok(Err(error));
                 }
@@ -167,13 +177,163 @@ impl OpenSource {
     }
 
     /// Reads a page of the table with this index; `None` after the last table.
-    async fn page(&mut self, table: usize, after: i64) -> Result<Option<Page>, SourceError> {
+    async fn page(
+        &mut self,
+        table: usize,
+        after: i64,
+        scope: Scope,
+    ) -> Result<Option<Page>, SourceError> {
         match &mut self.reader {
             Reader::Tables { database, tables, .. } => match tables.get(table) {
                 Some(table) => table.page(database, after, &mut self.pairs).await.map(Some),
                 None => Ok(None),
             },
-            Reader::Swiftly(swiftly) => swiftly.page(table, after, &mut self.pairs).await,
+            Reader::Swiftly(swiftly) => swiftly.page(table, after, scope, &mut self.pairs).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+    use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
+    use std::convert::Infallible;
+    use tempfile::TempDir;
+
+    const DJANGO: &str = include_str!("../../../../tests/import/django_sqlite.sql");
+    const MORELIA: &str = include_str!("../../../../tests/import/morelia.sql");
+
+    /// The database of a server, with a connection that writes.
+    struct Server {
+        _folder: TempDir,
+        url: String,
+        connection: SqliteConnection,
+    }
+
+    impl Server {
+        async fn new(sql: &'static str) -> Self {
+            let folder = TempDir::new().unwrap();
+            let path = folder.path().join("old.db");
+            let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+            let connection = options.connect().await.unwrap();
+            let url = format!("sqlite:{}", path.display());
+            let mut server = Self { _folder: folder, url, connection };
+            server.execute(sql).await;
+            server
+        }
+
+        async fn execute(&mut self, sql: &str) {
+            self.connection.execute(AssertSqlSafe(sql)).await.unwrap();
+        }
+
+        /// Reads it, and returns the records but the header. The cursor goes on to its end.
+        async fn read(
+            &self,
+            source: Source,
+            cursor: &mut Cursor,
+            scope: Scope,
+        ) -> Result<Vec<Record>, SourceError> {
+            let mut open = source.open(std::slice::from_ref(&self.url), &[]).await?;
+            let (mut records, mut reached) = (Vec::new(), cursor.clone());
+            let read = open.read(cursor, scope, async |record, row| {
+                if !matches!(record, Record::World(_)) {
+                    records.push(record);
+                }
+                if let Some(row) = row {
+                    reached.reach(row);
+                }
+                Ok::<(), Infallible>(())
+            });
+            let Ok(()) = read.await?;
+            *cursor = reached;
+            open.close().await?;
+            Ok(records)
+        }
+    }
+
+    fn members(records: &[Record]) -> usize {
+        records.iter().filter(|record| matches!(record, Record::Member(_))).count()
+    }
+
+    #[tokio::test]
+    async fn members_without_ascending_places_are_read_again_only_with_a_new_row() {
+        let mut server = Server::new(MORELIA).await;
+        let mut cursor = Cursor::default();
+        let read = server.read(Source::Morelia, &mut cursor, Scope::Running).await.unwrap();
+        assert_eq!((members(&read), read.len()), (2, 9));
+        for (scope, expected) in [(Scope::RunningNext, 0), (Scope::Running, 2), (Scope::Whole, 2)] {
+            let read = server.read(Source::Morelia, &mut cursor, scope).await.unwrap();
+            assert_eq!(members(&read), expected, "{scope:?}");
+        }
+        let new = "INSERT INTO flow_user_config VALUES (1, 3);
+            INSERT INTO message VALUES (4, '60000000000000000000000000000000000004', 'new',
+                1600000090, '', '', '', '', '', NULL, 0, 2, 1);";
+        server.execute(new).await;
+        for expected in [3, 0] {
+            let next = Scope::RunningNext;
+            let read = server.read(Source::Morelia, &mut cursor, next).await.unwrap();
+            assert_eq!(members(&read), expected);
+        }
+        server.connection.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn keys_that_are_no_integers_are_refused() {
+        let user = |key: &str, login: &str| {
+            format!(
+                "INSERT INTO accounts_user VALUES ('{key}', '!', NULL, false, '{login}', '', '',
+                     '2025-01-01 10:00:00', true, false);"
+            )
+        };
+        for (keys, is_sound) in [
+            (&["1", "2"][..], true),
+            (&["9", "10"], false),
+            (&["0b8e4c1e3f7d4c33a1b2c3d4e5f60718", "f47ac10b58cc4372a5670e02b2c3d479"], false),
+            (&["5d41402abc4b2a76b9719d911017c592"], false),
+            (&["ann"], false),
+        ] {
+            let mut server = Server::new(DJANGO).await;
+            server.execute("DROP TABLE accounts_user").await;
+            let table = "CREATE TABLE accounts_user (id text PRIMARY KEY, password text,
+                last_login text, is_superuser bool, email text, phone text, fullname text,
+                date_joined text, is_active bool, is_staff bool)";
+            server.execute(table).await;
+            for key in keys {
+                server.execute(&user(key, key)).await;
+            }
+            let mut cursor = Cursor::default();
+            let read = server.read(Source::Django, &mut cursor, Scope::Whole).await;
+            match read {
+                Ok(records) => assert!(is_sound && records.len() == keys.len(), "{keys:?}"),
+                Err(SourceError::Keys("users")) => assert!(!is_sound, "{keys:?}"),
+                Err(error) => panic!("{keys:?}: {error}"),
+            }
+            server.connection.close().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_time_before_the_next_second_is_not_rounded_to_it() {
+        let mut server = Server::new(DJANGO).await;
+        server
+            .execute(
+                "INSERT INTO accounts_user VALUES (1, '!', NULL, false, 'a', '', '',
+                     '2025-01-01 10:00:00.999700', true, false),
+                 (2, '!', NULL, false, 'b', '', '', '2025-01-01 23:59:59.999999', true, false)",
+            )
+            .await;
+        let mut cursor = Cursor::default();
+        let read = server.read(Source::Django, &mut cursor, Scope::Whole).await.unwrap();
+        let times: Vec<_> = read
+            .iter()
+            .map(|record| match record {
+                Record::User(user) => user.created_at.map(|time| time.0.rfc3339_micros()),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let expected = ["2025-01-01T10:00:00.999700Z", "2025-01-01T23:59:59.999999Z"];
+        assert_eq!(times, expected.map(|time| Some(time.to_owned())));
+        server.connection.close().await.unwrap();
     }
 }

@@ -3,6 +3,7 @@
 
 use super::database::{Database, Row};
 use super::error::SourceError;
+use super::scope::Scope;
 use super::table::{Page, Pairs, Table};
 use super::values::{NOTHING, id, micros, text_with_files};
 use crate::id::Id;
@@ -24,18 +25,21 @@ const PROFILES: &str = "SELECT CAST(id AS BIGINT) AS place, name, username, desc
      CAST(EXTRACT(EPOCH FROM created_at) * 1000000 AS BIGINT) AS created_at \
      FROM users WHERE id > $1 ORDER BY id LIMIT 1000";
 
-const CHATS: &str = "SELECT CAST(c.id AS BIGINT) AS place, c.name, \
+const CHATS: &str = "WITH page AS (SELECT * FROM chats WHERE id > $1 ORDER BY id LIMIT 10000) \
+     SELECT CAST(c.id AS BIGINT) AS place, c.name, \
      CAST(EXTRACT(EPOCH FROM c.created_at) * 1000000 AS BIGINT) AS created_at, \
-     u.one, u.other, u.users FROM chats c LEFT JOIN \
+     u.one, u.other, u.users FROM page c LEFT JOIN \
      (SELECT chat_id, min(user_id) AS one, max(user_id) AS other, count(*) AS users \
-     FROM chat_users GROUP BY chat_id) u ON u.chat_id = c.id \
-     WHERE c.id > $1 ORDER BY c.id LIMIT 10000";
+     FROM chat_users WHERE chat_id IN (SELECT id FROM page) GROUP BY chat_id) u \
+     ON u.chat_id = c.id ORDER BY c.id";
 
 /// Groups, which have no time of creation, with the times of their first messages.
-const GROUPS: &str = "SELECT CAST(g.id AS BIGINT) AS place, g.name, g.description, g.owner_id, \
-     CAST(EXTRACT(EPOCH FROM m.begun) * 1000000 AS BIGINT) AS created_at FROM groups g LEFT JOIN \
-     (SELECT group_id, min(sent_at) AS begun FROM group_messages GROUP BY group_id) m \
-     ON m.group_id = g.id WHERE g.id > $1 ORDER BY g.id LIMIT 10000";
+const GROUPS: &str = "WITH page AS (SELECT * FROM groups WHERE id > $1 ORDER BY id LIMIT 10000) \
+     SELECT CAST(g.id AS BIGINT) AS place, g.name, g.description, g.owner_id, \
+     CAST(EXTRACT(EPOCH FROM m.begun) * 1000000 AS BIGINT) AS created_at FROM page g LEFT JOIN \
+     (SELECT group_id, min(sent_at) AS begun FROM group_messages \
+     WHERE group_id IN (SELECT id FROM page) GROUP BY group_id) m \
+     ON m.group_id = g.id ORDER BY g.id";
 
 /// The open databases.
 pub(super) struct Swiftly {
@@ -45,11 +49,11 @@ pub(super) struct Swiftly {
 }
 
 impl Swiftly {
-    /// Opens the databases of the login service and of the chat service. A profile is made after
-    /// its account, so that the accounts are read at a later time.
+    /// Opens the databases of the login service and then of the chat service: the profiles are as
+    /// of the later time, so that an account whose sign-up ended in between has its profile.
     pub(super) async fn open(accounts: &str, chats: &str) -> Result<Self, SourceError> {
-        let chats = Database::open(chats).await?;
         let accounts = Database::open(accounts).await?;
+        let chats = Database::open(chats).await?;
         let tables = vec![
             Table::new(CHATS, chat),
             Table::new(GROUPS, group),
@@ -71,9 +75,12 @@ impl Swiftly {
         &mut self,
         table: usize,
         after: i64,
+        scope: Scope,
         pairs: &mut Pairs,
     ) -> Result<Option<Page>, SourceError> {
-        let Some(table) = table.checked_sub(1) else { return self.users(after).await.map(Some) };
+        let Some(table) = table.checked_sub(1) else {
+            return self.users(after, scope).await.map(Some);
+        };
         let Some(table) = self.tables.get(table) else { return Ok(None) };
         table.page(&mut self.chats, after, pairs).await.map(Some)
     }
@@ -89,8 +96,9 @@ impl Swiftly {
         self.chats.close().await
     }
 
-    /// Reads accounts together with the profiles of the same users.
-    async fn users(&mut self, after: i64) -> Result<Page, SourceError> {
+    /// Reads accounts together with the profiles of the same users. While the server runs, a user
+    /// without one of them may be about to have it, and is left out.
+    async fn users(&mut self, after: i64, scope: Scope) -> Result<Page, SourceError> {
         let accounts = self.accounts.rows(ACCOUNTS, &[after]).await?;
         let profiles = self.chats.rows(PROFILES, &[after]).await?;
         // Beyond the end of a full page there may be further rows of the same table.
@@ -109,6 +117,10 @@ impl Swiftly {
         }
         let mut page = Page::default();
         for (place, [account, profile]) in users.range(..=end) {
+            page.last = Some(*place);
+            if scope != Scope::Whole && (account.is_none() || profile.is_none()) {
+                continue;
+            }
             page.records.push((*place, user(*place, account.as_ref(), profile.as_ref())?));
         }
         Ok(page)
@@ -133,12 +145,15 @@ fn messages(kind: &str) -> String {
 /// place is made of both ids, which have 32 bits.
 fn members(kind: &str) -> String {
     format!(
-        "SELECT u.{kind}_id * 4294967296 + u.user_id AS place, u.{kind}_id AS flow, \
-         u.user_id AS member, max(CAST(r.id AS BIGINT)) AS last FROM {kind}_users u LEFT JOIN \
+        "WITH page AS (SELECT {kind}_id, user_id FROM {kind}_users \
+         WHERE ({kind}_id, user_id) > ($1 >> 32, $1 & 4294967295) \
+         ORDER BY {kind}_id, user_id LIMIT 50000) \
+         SELECT u.{kind}_id * 4294967296 + u.user_id AS place, u.{kind}_id AS flow, \
+         u.user_id AS member, max(CAST(r.id AS BIGINT)) AS last FROM page u LEFT JOIN \
          (SELECT {kind}_id, user_id, max(id) AS id FROM {kind}_messages WHERE read \
-         GROUP BY {kind}_id, user_id) r ON r.{kind}_id = u.{kind}_id AND r.user_id <> u.user_id \
-         WHERE (u.{kind}_id, u.user_id) > ($1 >> 32, $1 & 4294967295) \
-         GROUP BY u.{kind}_id, u.user_id ORDER BY u.{kind}_id, u.user_id LIMIT 50000"
+         AND {kind}_id IN (SELECT {kind}_id FROM page) GROUP BY {kind}_id, user_id) r \
+         ON r.{kind}_id = u.{kind}_id AND r.user_id <> u.user_id \
+         GROUP BY u.{kind}_id, u.user_id ORDER BY u.{kind}_id, u.user_id"
     )
 }
 

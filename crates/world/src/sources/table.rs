@@ -24,6 +24,8 @@ pub(super) struct Table {
 pub(super) struct Page {
     /// Each with the place of its row.
     pub(super) records: Vec<(i64, Record)>,
+    /// The place of the last row, which may have no record; `None` of a page without rows.
+    pub(super) last: Option<i64>,
 }
 
 impl Table {
@@ -42,7 +44,7 @@ impl Table {
         Self { is_ascending: false, ..Self::new(statement, record) }
     }
 
-    /// Reads the page after a place; without records, there is no further one.
+    /// Reads the page after a place; without rows, there is no further one.
     pub(super) async fn page(
         &self,
         database: &mut Database,
@@ -51,9 +53,26 @@ impl Table {
     ) -> Result<Page, SourceError> {
         let mut page = Page::default();
         for row in database.rows(&self.statement, &[after]).await? {
-            page.records.push((row.number("place")?, (self.record)(&row, pairs)?));
+            let (place, record) = (row.number("place")?, (self.record)(&row, pairs)?);
+            // The next page begins after the last place: otherwise, it might be this one again.
+            if place <= page.last.unwrap_or(after) {
+                return Err(SourceError::Keys(plural(&record)));
+            }
+            page.last = Some(place);
+            page.records.push((place, record));
         }
         Ok(page)
+    }
+}
+
+/// The name of the records of a table.
+fn plural(record: &Record) -> &'static str {
+    match record {
+        Record::World(_) => "headers",
+        Record::User(_) => "users",
+        Record::Flow(_) => "conversations",
+        Record::Message(_) => "messages",
+        Record::Member(_) => "members",
     }
 }
 

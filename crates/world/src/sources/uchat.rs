@@ -11,12 +11,13 @@ pub(super) const COUNT: &str = "SELECT (SELECT count(*) FROM USRS) \
 const USERS: &str = "SELECT ID AS place, LOGIN AS login, PASS AS password FROM USRS \
      WHERE ID > $1 ORDER BY ID LIMIT 1000";
 
-/// Rooms with the times of their first messages. No table of the server has an index, so that
-/// pages are large.
-const ROOMS: &str = "SELECT r.ID AS place, r.NAME AS name, r.USER_ID AS user_id, \
-     r.CUSTOMER_ID AS customer, m.begun FROM ROOMS r LEFT JOIN \
-     (SELECT ROOM_ID, min(DATE) AS begun FROM MSSGS GROUP BY ROOM_ID) m ON m.ROOM_ID = r.ID \
-     WHERE r.ID > $1 ORDER BY r.ID LIMIT 10000";
+/// Rooms with the times of their first messages. Messages have no index by room: a page reads them
+/// once, so that pages are large.
+const ROOMS: &str = "WITH page AS (SELECT * FROM ROOMS WHERE ID > $1 ORDER BY ID LIMIT 10000) \
+     SELECT r.ID AS place, r.NAME AS name, r.USER_ID AS user_id, r.CUSTOMER_ID AS customer, \
+     m.begun FROM page r LEFT JOIN (SELECT ROOM_ID, min(DATE) AS begun FROM MSSGS \
+     WHERE ROOM_ID IN (SELECT ID FROM page) GROUP BY ROOM_ID) m ON m.ROOM_ID = r.ID \
+     ORDER BY r.ID";
 
 /// Messages with an author: what the server stored before its users had written it has none. A
 /// message without a time was posted after the one before.
@@ -26,11 +27,14 @@ const MESSAGES: &str = "SELECT m.ID AS place, m.USER_ID AS author, m.ROOM_ID AS 
      FROM MSSGS m WHERE m.ID > $1 AND m.USER_ID IS NOT NULL ORDER BY m.ID LIMIT 1000";
 
 /// The two users of each room, with its last message.
-const MEMBERS: &str = "SELECT s.place, s.room, s.user_id, m.last FROM \
+const MEMBERS: &str = "WITH page AS (SELECT * FROM \
      (SELECT ID * 2 AS place, ID AS room, USER_ID AS user_id FROM ROOMS UNION ALL \
-     SELECT ID * 2 + 1, ID, CUSTOMER_ID FROM ROOMS WHERE CUSTOMER_ID IS NOT USER_ID) s LEFT JOIN \
-     (SELECT ROOM_ID, max(ID) AS last FROM MSSGS WHERE USER_ID IS NOT NULL GROUP BY ROOM_ID) m \
-     ON m.ROOM_ID = s.room WHERE s.place > $1 ORDER BY s.place LIMIT 50000";
+     SELECT ID * 2 + 1, ID, CUSTOMER_ID FROM ROOMS WHERE CUSTOMER_ID IS NOT USER_ID) \
+     WHERE place > $1 ORDER BY place LIMIT 50000) \
+     SELECT s.place, s.room, s.user_id, m.last FROM page s LEFT JOIN \
+     (SELECT ROOM_ID, max(ID) AS last FROM MSSGS WHERE USER_ID IS NOT NULL \
+     AND ROOM_ID IN (SELECT room FROM page) GROUP BY ROOM_ID) m \
+     ON m.ROOM_ID = s.room ORDER BY s.place";
 
 pub(super) fn tables() -> Vec<Table> {
     vec![

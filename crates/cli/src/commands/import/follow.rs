@@ -1,5 +1,6 @@
 //! Following the databases of a server that still runs.
 
+use super::ahead::Ahead;
 use super::chunk::{Origin, Reading};
 use super::importer::{Importer, Totals};
 use super::input;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tolmach_engine::ErrorChain;
-use tolmach_world::{Cursor, Record, Source, SourceError};
+use tolmach_world::{Cursor, Record, Scope, Source, SourceError};
 
 /// The end of a pass that did not read everything.
 enum Stopped {
@@ -23,7 +24,8 @@ enum Stopped {
 /// Imports what is new in the databases of another server, pass by pass, until a signal.
 ///
 /// A record may refer to one that was written after its table was read: such a record waits for one
-/// more pass over the same rows, and is refused in that if it still does.
+/// more pass over the same rows, and is refused in that if it still does. One whose time is yet to
+/// come waits for it.
 pub(super) async fn databases(
     importer: &mut Importer,
     source: Source,
@@ -89,7 +91,9 @@ impl Pass<'_> {
         let failed = |error| Stopped::Failed(RuntimeError::WorldSource(error).into());
         let mut database = input::open(self.source, self.arguments).await.map_err(failed)?;
         let (name, mut number): (Arc<str>, u64) = (self.source.name().into(), 0);
-        let read = database.read(self.from, async |record, row| {
+        let scope = if self.passes == 0 { Scope::Running } else { Scope::RunningNext };
+        let mut ahead = Ahead::new(importer.now());
+        let read = database.read(self.from, scope, async |record, row| {
             if shutdown.is_cancelled() {
                 return Err(Stopped::Shutdown);
             }
@@ -97,6 +101,10 @@ impl Pass<'_> {
                 return Ok(());
             }
             number += 1;
+            if ahead.has(&record) {
+                importer.totals.deferred += 1;
+                return Ok(());
+            }
             let reading = match row {
                 Some(row) if !self.reached.includes(row) => Reading::First,
                 Some(row) if !self.counted.includes(row) => Reading::Retry,

@@ -11,7 +11,7 @@ use crate::error::{CliError, RuntimeError};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
-use tolmach_domain::{Fault, IdNamespace, Message};
+use tolmach_domain::{Fault, IdNamespace, Message, Timestamp};
 use tolmach_engine::ports::{ImportNote, ImportOutcomes, ImportPosition, Imported, StoreError};
 use tolmach_engine::{Engine, ImportError};
 use tolmach_world::{Cursor, DecisionLine, Record, RecordError, RowPlace};
@@ -37,7 +37,8 @@ pub(super) struct Totals {
     pub(super) merged: u64,
     /// Users who do not come along, by decisions.
     pub(super) left_out: u64,
-    /// Records that refer to others which are missing, while those may be read yet.
+    /// Records that refer to others which are missing, while those may be read yet, and records
+    /// whose times are yet to come.
     pub(super) deferred: u64,
 }
 
@@ -155,6 +156,11 @@ impl Importer {
         if let Some(row) = row {
             self.cursor.reach(row);
         }
+    }
+
+    /// The time after which a record lies in the future.
+    pub(super) fn now(&self) -> Timestamp {
+        self.means.engine.now()
     }
 
     /// True for a record of a database after which no further one is imported: users come first.

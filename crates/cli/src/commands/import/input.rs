@@ -9,7 +9,7 @@ use crate::progress::Progress;
 use std::io::{BufRead, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
-use tolmach_world::{Cursor, MAX_LINE_BYTES, OpenSource, Source, SourceError};
+use tolmach_world::{Cursor, MAX_LINE_BYTES, OpenSource, Scope, Source, SourceError};
 
 /// Lines between two reports of progress.
 const REPORT_LINES: u64 = 1_000;
@@ -76,7 +76,7 @@ pub(super) async fn databases(
     let place = |line| Place { input: input.clone(), line };
     importer.begin(&place(0), source.name()).await?;
     let everything = Cursor::default();
-    let read = database.read(&everything, async |record, row| {
+    let read = database.read(&everything, Scope::Whole, async |record, row| {
         if importer.is_done_before(&record) {
             return Err(None);
         }

@@ -1,5 +1,6 @@
 //! `tolmach import`
 
+mod ahead;
 mod checks;
 mod chunk;
 mod convert;
