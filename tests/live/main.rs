@@ -43,6 +43,8 @@ mod http_bodies;
 #[cfg(test)]
 mod import;
 #[cfg(test)]
+mod import_options;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod merging;

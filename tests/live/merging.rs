@@ -218,7 +218,7 @@ async fn users_in_conflict_wait_for_the_decisions_of_a_person() {
     for output in [dry, gateway.run(import).await] {
         let (stdout, stderr) = (succeeded(&output), text(&output.stderr));
         assert_eq!(counts(&stdout), expected, "{stderr}");
-        assert!(stdout.contains("1 users were left out by decisions"), "{stdout}");
+        assert!(stdout.contains("1 user was left out by a decision"), "{stdout}");
         assert!(stderr.contains("no e-mail address: another user has it"), "{stderr}");
         assert!(stderr.contains("second.jsonl:8: message.author: "), "{stderr}");
     }

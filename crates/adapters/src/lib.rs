@@ -22,4 +22,6 @@ pub use jwt::{
 pub use mail::{MailOptions, MailSender, MailTarget, MailUrlError, Mailbox, SmtpServer};
 pub use passwords::{Bcrypt, BcryptOptions, HashForm, HashFormError};
 pub use photos::{BucketOptions, BucketOptionsError, PhotoBucket, PhotoFolder, S3Credentials};
-pub use private_file::{CreateFolderError, create_private_file, create_private_folder, read_or_create};
+pub use private_file::{
+    CreateFolderError, create_private_file, create_private_folder, read_or_create,
+};

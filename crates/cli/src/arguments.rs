@@ -180,13 +180,19 @@ pub(crate) struct PruneArguments {
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
     /// Files of the form tolmach-world/1, also compressed by zstd, `-` for standard input; with
-    /// --from, the database's URL, sqlite:PATH or postgres://…
+    /// --from, the database's URL, sqlite:PATH or postgres://…; swiftly: two URLs, that of the
+    /// login service first
     #[arg(required = true, value_name = "FILE")]
     pub(crate) input: Vec<PathBuf>,
-    /// Read the database of another server: django, morelia, swiftly or uchat; of swiftly, those of
-    /// its login service and of its chat service
+    /// Read the database of another server: django, morelia, swiftly or uchat
     #[arg(long, value_name = "SERVER")]
     pub(crate) from: Option<String>,
+    /// The name under which the ids of the other server are remembered; without it, SERVER
+    ///
+    /// Two databases of the same kind need two names: with one, the users of the second would be
+    /// taken for those of the first.
+    #[arg(long, value_name = "NAME", requires = "from")]
+    pub(crate) source: Option<IdNamespace>,
     /// The name of a table or column of a Django project, such as user=auth_user, or nothing if it
     /// is not there, as in room.title=
     #[arg(long = "name", value_name = "KEY=NAME", requires = "from", value_parser = key_and_name)]
@@ -471,6 +477,8 @@ mod tests {
             ("tolmach dialect new a --crate --sources b --from c", "cannot be used with"),
             ("tolmach user set a --admin=maybe", "[possible values: true, false]"),
             ("tolmach import a --follow", "--from"),
+            ("tolmach import a --source b", "--from"),
+            ("tolmach import a --from b --source c:d", "invalid value"),
             ("tolmach import a --from b --follow --dry-run", "cannot be used with"),
             ("tolmach import a --from b --every 5s", "--follow"),
             ("tolmach import a --from b --follow --every 0s", "a duration such as"),

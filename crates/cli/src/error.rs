@@ -83,6 +83,8 @@ pub(crate) enum UsageError {
     NewFolder { folder: PathBuf, source: io::Error },
     #[error("`--from`: {0}")]
     ImportSource(String),
+    #[error("`--name` is for `--from django`: the tables and columns of others are known")]
+    DjangoNames,
     #[error("standard input cannot be read twice, as --match and --decisions need it; use a file")]
     MergedInput,
     #[error("a password is needed")]

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Cursor, Read, Write};
 use std::path::Path;
 use std::rc::Rc;
+use tolmach_adapters::create_private_file;
 use zstd::{Decoder, Encoder};
 
 /// The bytes that a zstd frame begins with. RFC 8878 section 3.1.1.
@@ -82,16 +83,16 @@ enum Output {
 }
 
 impl WorldOutput {
-    /// Creates a file, compressed if its name ends with `.zst`; without a path, it is standard
-    /// output.
+    /// Creates a file that only its owner can read, because it has the hashes of passwords. It is
+    /// compressed if its name ends with `.zst`; without a path, it is standard output.
     pub(super) fn create(path: Option<&Path>) -> io::Result<Self> {
         let output = match path {
             None => Output::Plain(Box::new(io::stdout())),
             Some(path) if path.extension().is_some_and(|end| end == EXTENSION) => {
                 let level = zstd::DEFAULT_COMPRESSION_LEVEL;
-                Output::Compressed(Encoder::new(File::create(path)?, level)?)
+                Output::Compressed(Encoder::new(create_private_file(path)?, level)?)
             }
-            Some(path) => Output::Plain(Box::new(File::create(path)?)),
+            Some(path) => Output::Plain(Box::new(create_private_file(path)?)),
         };
         Ok(Self(BufWriter::with_capacity(BUFFER_BYTES, output)))
     }

@@ -7,12 +7,17 @@ pub enum SourceError {
     #[error("the database of the other server cannot be read")]
     Database(#[from] sqlx::Error),
     /// No source has this name.
-    #[error("there is no source {0:?}; there are django, morelia, swiftly and uchat")]
-    Unknown(String),
+    #[error("there is no source {name:?}; there are {known}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
     /// The URL is of another kind of database.
     #[error("a database is sqlite:PATH or postgres://USER@HOST/NAME")]
     Url,
-    /// The source has another number of databases.
+    /// The source has another number of databases, or of another kind.
     #[error("{name} is read from {expected}")]
     Databases {
         /// The name of the source.
@@ -26,6 +31,9 @@ pub enum SourceError {
     /// Names of tables and columns were given for a source whose names are known.
     #[error("the tables and columns of {0} have names that are known")]
     FixedNames(&'static str),
+    /// A table or column that is needed was told to have no name.
+    #[error("{0} has to have a name: nothing can be read without it")]
+    NoName(&'static str),
     /// No table or column has this key.
     #[error("there is no table or column {key:?}; there are {known}")]
     UnknownName {

@@ -39,6 +39,27 @@ const DEFAULTS: [(&str, &str); 31] = [
     ("attachment.file", "file"),
 ];
 
+/// The keys of tables and columns without which nothing can be read.
+const REQUIRED: [&str; 14] = [
+    "user",
+    "user.id",
+    "user.login",
+    "room",
+    "room.id",
+    "participant",
+    "participant.id",
+    "participant.room",
+    "participant.user",
+    "message",
+    "message.id",
+    "message.room",
+    "message.user",
+    "message.created_at",
+];
+
+/// The keys of columns without which attachments cannot be read.
+const REQUIRED_OF_ATTACHMENTS: [&str; 2] = ["attachment.id", "attachment.message"];
+
 /// The names of one project.
 pub(super) struct Names(BTreeMap<&'static str, String>);
 
@@ -55,7 +76,13 @@ impl Names {
             };
             known.clone_from(name);
         }
-        Ok(Self(names))
+        let names = Self(names);
+        let of_attachments = names.get("attachment").map(|_| REQUIRED_OF_ATTACHMENTS);
+        let mut required = REQUIRED.into_iter().chain(of_attachments.into_iter().flatten());
+        match required.find(|key| names.get(key).is_none()) {
+            Some(key) => Err(SourceError::NoName(key)),
+            None => Ok(names),
+        }
     }
 
     /// The quoted name of a table or column; `None` if it is not there.
@@ -79,6 +106,21 @@ mod tests {
         assert_eq!(names.get("user").as_deref(), Some("\"auth\"\" user\""));
         assert_eq!(names.get("room").as_deref(), Some("\"chat_room\""));
         assert_eq!(told("attachment", "").unwrap().get("attachment"), None);
+    }
+
+    #[test]
+    fn what_is_needed_has_a_name() {
+        for key in REQUIRED.iter().chain(&REQUIRED_OF_ATTACHMENTS) {
+            let error = told(key, "").err().unwrap().to_string();
+            assert!(error.starts_with(key), "{key}: {error}");
+        }
+        let needed = REQUIRED.iter().chain(&REQUIRED_OF_ATTACHMENTS);
+        let needed: Vec<&str> = needed.copied().collect();
+        for (key, _) in DEFAULTS.iter().filter(|(key, _)| !needed.contains(key)) {
+            assert_eq!(told(key, "").unwrap().get(key), None);
+        }
+        let none = |key: &str| (key.to_owned(), String::new());
+        assert!(Names::new(&[none("attachment"), none("attachment.id")]).is_ok());
     }
 
     #[test]

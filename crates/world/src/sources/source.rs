@@ -26,13 +26,41 @@ pub enum Source {
 }
 
 impl Source {
-    /// Its name, which is also that of its ids.
+    /// All of them, in the order of their names.
+    const ALL: [Self; 4] = [Self::Django, Self::Morelia, Self::Swiftly, Self::Uchat];
+
+    /// Its name, which is also that of its ids unless another one is told.
     pub fn name(self) -> &'static str {
         match self {
             Self::Django => "django",
             Self::Morelia => "morelia",
             Self::Swiftly => "swiftly",
             Self::Uchat => "uchat",
+        }
+    }
+
+    /// The databases that it is read from.
+    fn databases(self) -> &'static str {
+        match self {
+            Self::Django | Self::Morelia => {
+                "one database, sqlite:PATH or postgres://USER@HOST/NAME"
+            }
+            Self::Swiftly => {
+                "two databases, each postgres://USER@HOST/NAME: that of its login service and that \
+                 of its chat service"
+            }
+            Self::Uchat => "one database, sqlite:PATH",
+        }
+    }
+
+    /// True for the URL of a kind of database that it is read from.
+    fn accepts(self, url: &str) -> bool {
+        let is_sqlite = url.starts_with("sqlite:");
+        let is_postgres = url.starts_with("postgres:") || url.starts_with("postgresql:");
+        match self {
+            Self::Django | Self::Morelia => is_sqlite || is_postgres,
+            Self::Swiftly => is_postgres,
+            Self::Uchat => is_sqlite,
         }
     }
 
@@ -45,6 +73,10 @@ impl Source {
     ) -> Result<OpenSource, SourceError> {
         if self != Self::Django && !names.is_empty() {
             return Err(SourceError::FixedNames(self.name()));
+        }
+        let other = SourceError::Databases { name: self.name(), expected: self.databases() };
+        if !urls.iter().all(|url| self.accepts(url)) {
+            return Err(other);
         }
         let reader = match (self, urls) {
             (Self::Django, [url]) => {
@@ -66,16 +98,7 @@ impl Source {
                 count: uchat::COUNT.into(),
                 tables: uchat::tables(),
             },
-            (Self::Swiftly, _) => {
-                return Err(SourceError::Databases {
-                    name: self.name(),
-                    expected: "two databases: that of its login service and that of its chat \
-                               service",
-                });
-            }
-            _ => {
-                return Err(SourceError::Databases { name: self.name(), expected: "one database" });
-            }
+            _ => return Err(other),
         };
         Ok(OpenSource { source: self, reader, pairs: Pairs::default() })
     }
@@ -85,9 +108,11 @@ impl FromStr for Source {
     type Err = SourceError;
 
     fn from_str(text: &str) -> Result<Self, SourceError> {
-        let known = [Self::Django, Self::Morelia, Self::Swiftly, Self::Uchat];
-        let found = known.into_iter().find(|source| source.name() == text);
-        found.ok_or_else(|| SourceError::Unknown(text.to_owned()))
+        let found = Self::ALL.into_iter().find(|source| source.name() == text);
+        found.ok_or_else(|| SourceError::Unknown {
+            name: text.to_owned(),
+            known: Self::ALL.map(Self::name).join(", "),
+        })
     }
 }
 

@@ -32,7 +32,8 @@ pub(super) async fn databases(
     arguments: &ImportArguments,
 ) -> Result<(), CliError> {
     let shutdown = shutdown_on_signal().map_err(RuntimeError::Signals)?;
-    importer.begin(&Place { input: source.name().into(), line: 0 }, source.name()).await?;
+    let name = input::namespace(source, arguments);
+    importer.begin(&Place { input: name.clone(), line: 0 }, &name).await?;
     // The rows that were read before the last pass, and those before the present one.
     let mut counted = importer.cursor.clone();
     let mut from = counted.clone();
@@ -40,13 +41,20 @@ pub(super) async fn databases(
     while !shutdown.is_cancelled() {
         let (began, before) = (Instant::now(), importer.totals);
         let reached = importer.cursor.clone();
-        let pass =
-            Pass { source, arguments, from: &from, counted: &counted, reached: &reached, passes };
+        let pass = Pass {
+            source,
+            name: &name,
+            arguments,
+            from: &from,
+            counted: &counted,
+            reached: &reached,
+            passes,
+        };
         let done = pass.run(importer, &shutdown).await;
         importer.flush().await?;
         match done {
             Ok(()) => {
-                report(source, &before, importer, began, passes == 0);
+                report(&name, &before, importer, began, passes == 0);
                 passes += 1;
                 let has_deferred = importer.totals.deferred > before.deferred;
                 from = if has_deferred { reached.clone() } else { importer.cursor.clone() };
@@ -71,6 +79,8 @@ pub(super) async fn databases(
 /// One pass over the databases.
 struct Pass<'a> {
     source: Source,
+    /// The name of the source.
+    name: &'a Arc<str>,
     arguments: &'a ImportArguments,
     /// The rows that are not read.
     from: &'a Cursor,
@@ -90,7 +100,7 @@ impl Pass<'_> {
     ) -> Result<(), Stopped> {
         let failed = |error| Stopped::Failed(RuntimeError::WorldSource(error).into());
         let mut database = input::open(self.source, self.arguments).await.map_err(failed)?;
-        let (name, mut number): (Arc<str>, u64) = (self.source.name().into(), 0);
+        let mut number = 0_u64;
         let scope = if self.passes == 0 { Scope::Running } else { Scope::RunningNext };
         let mut ahead = Ahead::new(importer.now());
         let read = database.read(self.from, scope, async |record, row| {
@@ -112,7 +122,7 @@ impl Pass<'_> {
                 None if self.passes == 1 => Reading::Retry,
                 Some(_) | None => Reading::Again,
             };
-            let place = Place { input: name.clone(), line: number };
+            let place = Place { input: self.name.clone(), line: number };
             let line = record.to_line().map_err(|error| RuntimeError::World(error.to_string()));
             let line = line.map_err(|error| Stopped::Failed(error.into()))?;
             let origin = Origin { place, line, reading };
@@ -127,7 +137,7 @@ impl Pass<'_> {
 
 /// Tells what a pass has brought, and the time since it began: what the other server has stored
 /// since is not here.
-fn report(source: Source, before: &Totals, importer: &Importer, began: Instant, is_first: bool) {
+fn report(source: &str, before: &Totals, importer: &Importer, began: Instant, is_first: bool) {
     let now = &importer.totals;
     let new = [
         (now.users.new - before.users.new, "users"),
@@ -139,7 +149,7 @@ fn report(source: Source, before: &Totals, importer: &Importer, began: Instant, 
         return;
     }
     let new: Vec<String> = new.iter().map(|(count, kind)| format!("{count} {kind}")).collect();
-    let (source, new, lag) = (source.name(), new.join(", "), began.elapsed().as_secs_f64());
+    let (new, lag) = (new.join(", "), began.elapsed().as_secs_f64());
     // An error means that standard error is closed: the command goes on without.
     let _ = writeln!(stderr(), "{source}: {new} new; lag {lag:.1} s");
 }

@@ -151,6 +151,11 @@ impl Importer {
         }
     }
 
+    /// True if the name of the source was read.
+    pub(super) fn has_source(&self) -> bool {
+        self.source.is_some()
+    }
+
     /// Notes the place of a row whose record was taken.
     pub(super) fn reach(&mut self, row: Option<RowPlace>) {
         if let Some(row) = row {

@@ -9,7 +9,8 @@ use crate::progress::Progress;
 use std::io::{BufRead, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
-use tolmach_world::{Cursor, MAX_LINE_BYTES, OpenSource, Scope, Source, SourceError};
+use tolmach_domain::IdNamespace;
+use tolmach_world::{Cursor, MAX_LINE_BYTES, OpenSource, Record, Scope, Source, SourceError};
 
 /// Lines between two reports of progress.
 const REPORT_LINES: u64 = 1_000;
@@ -47,9 +48,17 @@ pub(super) async fn files(
                 importer.line(Place { input: name.clone(), line: number }, line).await?;
             }
         }
+        if !importer.has_source() {
+            return Err(RuntimeError::NoWorldHeader(name.to_string()).into());
+        }
         progress.report(&format!("bytes of {name}"), input.done(), input.done());
     }
     Ok(())
+}
+
+/// The name under which the ids of another server are remembered.
+pub(super) fn namespace(source: Source, arguments: &ImportArguments) -> Arc<str> {
+    arguments.source.as_ref().map_or(source.name(), IdNamespace::as_str).into()
 }
 
 /// Opens the databases of another server.
@@ -71,12 +80,15 @@ pub(super) async fn databases(
 ) -> Result<(), CliError> {
     let mut database = open(source, arguments).await.map_err(RuntimeError::WorldSource)?;
     let count = database.count().await.map_err(RuntimeError::WorldSource)?;
-    let (input, mut number): (Arc<str>, u64) = (source.name().into(), 0);
+    let (input, mut number): (Arc<str>, u64) = (namespace(source, arguments), 0);
     let step = format!("records of {input}");
     let place = |line| Place { input: input.clone(), line };
-    importer.begin(&place(0), source.name()).await?;
+    importer.begin(&place(0), &input).await?;
     let everything = Cursor::default();
-    let read = database.read(&everything, Scope::Whole, async |record, row| {
+    let read = database.read(&everything, Scope::Whole, async |mut record, row| {
+        if let Record::World(header) = &mut record {
+            header.source = input.to_string();
+        }
         if importer.is_done_before(&record) {
             return Err(None);
         }

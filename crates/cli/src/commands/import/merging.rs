@@ -2,6 +2,7 @@
 
 use super::chunk::Collected;
 use super::decisions::Decided;
+use super::refusals::reason;
 use super::rehearsal::Rehearsal;
 use crate::arguments::MatchRule;
 use crate::error::{CliError, RuntimeError};
@@ -10,7 +11,7 @@ use tolmach_domain::{ExternalId, Fault, IdNamespace, ObjectId, ObjectKind, UserI
 use tolmach_engine::ports::{
     ExternalIdRow, IdentifierOwner, ImportChunk, ImportUser, Imported, StoreError,
 };
-use tolmach_engine::{Engine, case_folded};
+use tolmach_engine::{Engine, case_folded, enforce_login};
 use tolmach_world::{Candidate, Decision, DecisionLine, Id};
 
 /// The rule and the decisions by which users of a source are merged with users here.
@@ -18,8 +19,8 @@ pub(super) struct Merging {
     rule: MatchRule,
     /// By source, and the id of the user there.
     choices: HashMap<(IdNamespace, ExternalId), Choice>,
-    /// The users here whom decisions name: no rule matches them.
-    targets: HashSet<UserId>,
+    /// The users here whom decisions about a source name: no rule matches them with its users.
+    targets: HashSet<(IdNamespace, UserId)>,
 }
 
 /// A decision that can be carried out.
@@ -56,12 +57,15 @@ impl Merging {
             let source: IdNamespace =
                 line.source.parse().map_err(|error| wrong(format!("source: {error}")))?;
             let choice = match decision {
-                Decision::Rename(login) => Choice::Rename(login.clone()),
+                Decision::Rename(login) => Choice::Rename(
+                    enforce_login("login", login)
+                        .map_err(|fault| wrong(format!("decision: login: {}", reason(&fault))))?,
+                ),
                 Decision::Skip => Choice::Skip,
                 Decision::SameAs(number) => {
                     let target = merging.target(&source, line.user.0, *number, world).await?;
                     let target = target.map_err(|text| wrong(format!("decision: {text}")))?;
-                    merging.targets.insert(target);
+                    merging.targets.insert((source.clone(), target));
                     Choice::SameAs(target)
                 }
             };
@@ -92,7 +96,7 @@ impl Merging {
                 false => Err(format!("the user was imported as user {before}")),
             });
         }
-        if self.targets.contains(&target) {
+        if self.targets.contains(&(source.clone(), target)) {
             return Ok(Err(format!("user {number} is the same as another one by a line before")));
         }
         let rows = world.source_ids(source, &[ObjectId::User(target)]).await?;
@@ -126,20 +130,29 @@ impl Merging {
         let new = chunk.users.iter().filter(|user| is_new(user));
         let owners = exact_owners(engine, &identifiers(new)).await?;
         let (mut matches, mut notes) = (Vec::new(), Vec::new());
+        // The logins and addresses of the users of the chunk so far who are no users here.
+        let mut before = HashSet::new();
         let source = chunk.source.clone();
         for (index, user) in chunk.users.iter_mut().enumerate().filter(|(_, user)| is_new(user)) {
-            match self.choice(&source, user.source_id) {
-                Some(Choice::SameAs(target)) => matches.push((index, user.source_id, *target)),
+            let target = match self.choice(&source, user.source_id) {
+                Some(Choice::SameAs(target)) => Some(*target),
                 Some(Choice::Rename(_)) => {
-                    let email = user.account.email.as_ref();
-                    if email.is_some_and(|email| owners.contains_key(email)) {
+                    let has_another = |email: &String| {
+                        owners.contains_key(email) || before.contains(&case_folded(email))
+                    };
+                    if user.account.email.as_ref().is_some_and(has_another) {
                         user.account.email = None;
                         notes.push((index, MergeNote::NoEmail));
                     }
+                    None
                 }
-                Some(Choice::Skip) | None => {
-                    let target = self.matched(user, &owners);
-                    matches.extend(target.map(|target| (index, user.source_id, target)));
+                Some(Choice::Skip) | None => self.matched(&source, user, &owners),
+            };
+            match target {
+                Some(target) => matches.push((index, user.source_id, target)),
+                None => {
+                    let own = identifiers(std::iter::once(&*user));
+                    before.extend(own.iter().map(|identifier| case_folded(identifier)));
                 }
             }
         }
@@ -163,6 +176,7 @@ impl Merging {
     /// The user here whom a rule finds: none if another one has the login or the address.
     fn matched(
         &self,
+        source: &IdNamespace,
         user: &ImportUser,
         owners: &HashMap<String, IdentifierOwner>,
     ) -> Option<UserId> {
@@ -179,7 +193,8 @@ impl Merging {
             }),
         }?;
         let is_only = [by_login, by_email].into_iter().flatten().all(|one| one.user == found.user);
-        let is_free = !found.is_deleted && !self.targets.contains(&found.user);
+        let is_target = self.targets.contains(&(source.clone(), found.user));
+        let is_free = !found.is_deleted && !is_target;
         (is_only && is_free && user.deleted_at.is_none()).then_some(found.user)
     }
 

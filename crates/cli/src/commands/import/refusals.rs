@@ -6,14 +6,18 @@ use serde_json::json;
 use std::fs::File;
 use std::io::{BufWriter, Write, stderr};
 use std::path::Path;
+use tolmach_adapters::create_private_file;
 use tolmach_domain::Fault;
 
-/// The number of refusals that are shown.
+/// The number of refusals that are shown, and that of notes.
 const SHOWN: u64 = 20;
 
-/// The refusals so far: counted, shown up to a number, and written to a file if there is one.
+/// The refusals so far: counted, shown up to a number, and written to a file if there is one. Only
+/// its owner can read a new file, because the records may have passwords.
 pub(super) struct Refusals {
     pub(super) count: u64,
+    /// Notes on records that were imported otherwise than they are, shown or not.
+    pub(super) notes: u64,
     /// False if they are only counted.
     is_shown: bool,
     file: Option<BufWriter<File>>,
@@ -21,13 +25,13 @@ pub(super) struct Refusals {
 
 impl Refusals {
     pub(super) fn new(file: Option<&Path>) -> Result<Self, RuntimeError> {
-        let file = file.map(File::create).transpose().map_err(RuntimeError::Rejects)?;
-        Ok(Self { count: 0, is_shown: true, file: file.map(BufWriter::new) })
+        let file = file.map(create_private_file).transpose().map_err(RuntimeError::Rejects)?;
+        Ok(Self { count: 0, notes: 0, is_shown: true, file: file.map(BufWriter::new) })
     }
 
     /// Refusals that are only counted.
     pub(super) fn silent() -> Self {
-        Self { count: 0, is_shown: false, file: None }
+        Self { count: 0, notes: 0, is_shown: false, file: None }
     }
 
     /// Adds a record that was refused.
@@ -56,10 +60,13 @@ impl Refusals {
         writeln!(file, "{entry}").map_err(RuntimeError::Rejects)
     }
 
-    /// Shows a record that was imported otherwise than it is.
-    pub(super) fn note(&self, place: &Place, text: &str) {
-        if self.is_shown {
+    /// Adds a note on a record that was imported otherwise than it is.
+    pub(super) fn note(&mut self, place: &Place, text: &str) {
+        self.notes += 1;
+        if self.is_shown && self.notes <= SHOWN {
             let _ = writeln!(stderr(), "{place}: note: {text}");
+        } else if self.is_shown && self.notes == SHOWN + 1 {
+            let _ = writeln!(stderr(), "more notes are counted");
         }
     }
 

@@ -26,6 +26,9 @@ pub(crate) async fn run(
 ) -> Result<String, CliError> {
     let source = arguments.from.as_deref().map(str::parse::<Source>).transpose();
     let source = source.map_err(|error| UsageError::ImportSource(error.to_string()))?;
+    if !arguments.names.is_empty() && source != Some(Source::Django) {
+        return Err(UsageError::DjangoNames.into());
+    }
     let is_merging = arguments.matching.is_some() || arguments.decisions.is_some();
     let has_input = |path: &str| arguments.input.iter().any(|input| input == Path::new(path));
     if is_merging && !arguments.dry_run && source.is_none() && has_input("-") {
@@ -142,22 +145,49 @@ impl Import<'_> {
         }
         let messages: u64 = checks.flows.values().map(|sums| sums.messages).sum();
         let mut line = |line: String| text.push_str(&format!("{line}\n"));
-        line(format!(
-            "{messages} messages in {} conversations, read back, are as in the source",
-            checks.flows.len()
-        ));
-        for (count, what) in [
-            (checks.changed, "messages of earlier imports were changed here since"),
-            (totals.merged, "users of the source are the same as users here"),
-            (totals.left_out, "users were left out by decisions"),
-            (open, "users are in conflict with others, and wait for a decision"),
+        let conversations = match checks.flows.len() {
+            1 => "1 conversation".to_owned(),
+            count => format!("{count} conversations"),
+        };
+        let (noun, verb) = if messages == 1 { ("message", "is") } else { ("messages", "are") };
+        line(format!("{messages} {noun} in {conversations}, read back, {verb} as in the source"));
+        for (count, one, many) in [
+            (
+                checks.changed,
+                "message of an earlier import was changed here since",
+                "messages of earlier imports were changed here since",
+            ),
+            (
+                totals.merged,
+                "user of the source is the same as a user here",
+                "users of the source are the same as users here",
+            ),
+            (
+                totals.left_out,
+                "user was left out by a decision",
+                "users were left out by decisions",
+            ),
+            (
+                open,
+                "user is in conflict with others, and waits for a decision",
+                "users are in conflict with others, and wait for a decision",
+            ),
+            (
+                importer.refusals.notes,
+                "note on a record that comes along otherwise than it is",
+                "notes on records that come along otherwise than they are",
+            ),
         ] {
-            if count > 0 {
-                line(format!("{count} {what}"));
+            match count {
+                0 => {}
+                1 => line(format!("1 {one}")),
+                count => line(format!("{count} {many}")),
             }
         }
-        if totals.skipped > 0 {
-            line(format!("resumed after {} lines of an earlier import", totals.skipped));
+        match totals.skipped {
+            0 => {}
+            1 => line("resumed after 1 line of an earlier import".to_owned()),
+            lines => line(format!("resumed after {lines} lines of an earlier import")),
         }
         if arguments.dry_run {
             line("dry run: nothing was imported".to_owned());
