@@ -143,8 +143,9 @@ impl OpenSource {
     }
 
     /// Reads what is new since a cursor, and some of what is before it again; all of a table whose
-    /// rows have no places that ascend, as far as the scope has it. Gives `take` the records in an order that their references
-    /// allow: users, conversations, messages, memberships; each with the place of its row.
+    /// rows have no places that ascend, as far as the scope has it. Gives `take` the records in an
+    /// order that their references allow: users, conversations, messages, memberships; each with
+    /// the place of its row.
     pub async fn read<E>(
         &mut self,
         from: &Cursor,
