@@ -9,6 +9,7 @@ use super::refusals::{Refusals, field, reason};
 use super::rehearsal::{Extent, Rehearsal};
 use crate::error::{CliError, RuntimeError};
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tolmach_domain::{Fault, IdNamespace, Message, Timestamp};
@@ -89,6 +90,8 @@ pub(super) struct Importer {
     /// The rows of a database that were read.
     pub(super) cursor: Cursor,
     pub(super) totals: Totals,
+    /// The lines of the records that were deferred, until they are read again.
+    deferred: HashSet<String>,
     pub(super) checks: Checks,
     pub(super) refusals: Refusals,
     pub(super) conflicts: Conflicts,
@@ -112,6 +115,7 @@ impl Importer {
             digest: Sha256::new(),
             cursor: Cursor::default(),
             totals: Totals::default(),
+            deferred: HashSet::new(),
             checks: Checks::default(),
             refusals,
             conflicts,
@@ -288,7 +292,7 @@ impl Importer {
             }
         }
         self.checks.add(&expected, &found);
-        let Self { totals, refusals, .. } = self;
+        let Self { totals, refusals, deferred: lines, .. } = self;
         for (index, note) in merges {
             let place = &collected.users[index].place;
             match note {
@@ -303,12 +307,12 @@ impl Importer {
         }
         let messages: Vec<Origin> =
             collected.messages.into_iter().map(|(origin, _)| origin).collect();
-        totals.deferred +=
-            count("user", &mut totals.users, refusals, &outcomes.users, &collected.users)?;
-        let Totals { flows, messages: of_messages, members, deferred, .. } = totals;
-        *deferred += count("flow", flows, refusals, &outcomes.flows, &collected.flows)?;
-        *deferred += count("message", of_messages, refusals, &outcomes.messages, &messages)?;
-        *deferred += count("member", members, refusals, &outcomes.members, &collected.members)?;
+        let Totals { users, flows, messages: of_messages, members, deferred, .. } = totals;
+        let mut of = Outcomes { refusals, deferred: lines };
+        *deferred += of.count("user", users, &outcomes.users, &collected.users)?;
+        *deferred += of.count("flow", flows, &outcomes.flows, &collected.flows)?;
+        *deferred += of.count("message", of_messages, &outcomes.messages, &messages)?;
+        *deferred += of.count("member", members, &outcomes.members, &collected.members)?;
         Ok(())
     }
 }
@@ -351,38 +355,50 @@ fn id_of<T: Copy>(outcome: &Imported<T>) -> Option<T> {
     }
 }
 
-/// Counts the outcomes of one kind, and reports the refusals. Returns the number of those that are
-/// not final.
-fn count<T>(
-    kind: &str,
-    counts: &mut Counts,
-    refusals: &mut Refusals,
-    outcomes: &[Imported<T>],
-    origins: &[Origin],
-) -> Result<u64, CliError> {
-    let mut deferred = 0;
-    for (outcome, Origin { place, line, reading }) in outcomes.iter().zip(origins) {
-        match outcome {
-            Imported::New(_, note) => {
-                counts.new += 1;
-                if let Some(text) = note.and_then(|note| describe(kind, note)) {
-                    refusals.note(place, text);
+/// The refused records, and the lines of those that are deferred.
+struct Outcomes<'a> {
+    refusals: &'a mut Refusals,
+    deferred: &'a mut HashSet<String>,
+}
+
+impl Outcomes<'_> {
+    /// Counts the outcomes of one kind, and reports the refusals. Returns the number of those that
+    /// are not final.
+    fn count<T>(
+        &mut self,
+        kind: &str,
+        counts: &mut Counts,
+        outcomes: &[Imported<T>],
+        origins: &[Origin],
+    ) -> Result<u64, CliError> {
+        let mut deferred = 0;
+        for (outcome, Origin { place, line, reading }) in outcomes.iter().zip(origins) {
+            let was_deferred = *reading == Reading::Retry && self.deferred.remove(line);
+            match outcome {
+                Imported::New(_, note) => {
+                    counts.new += 1;
+                    if let Some(text) = note.and_then(|note| describe(kind, note)) {
+                        self.refusals.note(place, text);
+                    }
                 }
-            }
-            Imported::Existing(_) => {
-                counts.existing += u64::from(reading.is_first());
-            }
-            Imported::Refused(fault) => match (reading, is_missing(fault)) {
-                (Reading::First, true) => deferred += 1,
-                (Reading::Only, _) | (Reading::First, false) | (Reading::Retry, true) => {
-                    counts.refused += 1;
-                    refusals.add(place, &field(kind, fault), &reason(fault), line)?;
+                Imported::Existing(_) => {
+                    counts.existing += u64::from(reading.is_first());
                 }
-                (Reading::Again, _) | (Reading::Retry, false) => {}
-            },
+                Imported::Refused(fault) => match (reading, is_missing(fault) || was_deferred) {
+                    (Reading::First, true) => {
+                        self.deferred.insert(line.clone());
+                        deferred += 1;
+                    }
+                    (Reading::Only, _) | (Reading::First, false) | (Reading::Retry, true) => {
+                        counts.refused += 1;
+                        self.refusals.add(place, &field(kind, fault), &reason(fault), line)?;
+                    }
+                    (Reading::Again, _) | (Reading::Retry, false) => {}
+                },
+            }
         }
+        Ok(deferred)
     }
-    Ok(deferred)
 }
 
 /// The text of a note; `None` if it is not told.
@@ -402,4 +418,32 @@ fn describe(kind: &str, note: ImportNote) -> Option<&'static str> {
 /// True if a record was refused because one to which it refers is not there.
 fn is_missing(fault: &Fault) -> bool {
     matches!(fault, Fault::NoSuchUser | Fault::NoSuchFlow | Fault::NoSuchMessage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_is_refused_after_it_was_deferred_is_counted_once() {
+        let mut refusals = Refusals::silent();
+        let (mut lines, mut counts) = (HashSet::new(), Counts::default());
+        // The faults at the two readings, and the numbers of refusals after each.
+        for (number, first, second, expected) in [
+            (1, Fault::NoSuchUser, Fault::WrongKind, [0, 1]),
+            (2, Fault::NoSuchUser, Fault::NoSuchUser, [1, 2]),
+            (3, Fault::WrongKind, Fault::WrongKind, [3, 3]),
+        ] {
+            let readings = [(Reading::First, first), (Reading::Retry, second)];
+            for ((reading, fault), expected) in readings.into_iter().zip(expected) {
+                let place = Place { input: "old".into(), line: number };
+                let origin = Origin { place, line: format!("line {number}"), reading };
+                let mut of = Outcomes { refusals: &mut refusals, deferred: &mut lines };
+                let outcome = Imported::<()>::Refused(fault);
+                of.count("member", &mut counts, &[outcome], &[origin]).unwrap();
+                assert_eq!((counts.refused, refusals.count), (expected, expected), "{number}");
+            }
+        }
+        assert!(lines.is_empty());
+    }
 }
