@@ -71,7 +71,7 @@ impl MessageStore for SqlStore {
         if let HistoryRange::Newest { offset, .. } = query.range
             && i64::from(offset) >= HISTORY_BLOCK
         {
-            // Where nothing can be written the page is found by reading all before it.
+            // If nothing can be written, the page is found by reading all before it.
             if let Err(error) = self.count_history_blocks(query.flow, query.viewer).await {
                 let error = ErrorChain(&error);
                 tracing::debug!(flow = %query.flow, %error, "a history cannot be counted");
