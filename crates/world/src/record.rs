@@ -92,6 +92,31 @@ pub struct User {
     pub deleted_at: Option<Time>,
 }
 
+impl User {
+    /// A user with a profile and nothing else, created at the time of the import.
+    pub(crate) fn named(id: Id, login: String) -> Self {
+        Self {
+            id,
+            login,
+            username: None,
+            name: None,
+            email: None,
+            phone: None,
+            bio: String::new(),
+            avatar: None,
+            photo: None,
+            bot: false,
+            admin: false,
+            business: false,
+            profile: true,
+            password: None,
+            password_hash: None,
+            created_at: None,
+            deleted_at: None,
+        }
+    }
+}
+
 /// A photo, by reference: its file is copied apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

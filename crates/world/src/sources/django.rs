@@ -193,46 +193,24 @@ fn user(row: &Row, _: &mut Pairs) -> Result<Record, sqlx::Error> {
     // A hash that begins with an exclamation mark is that of no password.
     let hash = row.text("password")?.filter(|hash| !hash.starts_with('!'));
     Ok(Record::User(Box::new(User {
-        id: id(row.number("place")?),
-        login: row.text("login")?.unwrap_or_default(),
         username: row.text("username")?,
         name: row.text("name")?,
         email: row.text("email")?,
         phone: row.text("phone")?,
-        bio: String::new(),
-        avatar: None,
-        photo: None,
-        bot: false,
         admin: row.flag("admin")?,
-        business: false,
-        profile: true,
-        password: None,
         password_hash: hash,
         created_at,
         // Django keeps no time of it.
         deleted_at: (!is_active).then(|| created_at.unwrap_or(micros(0))),
+        ..User::named(id(row.number("place")?), row.text("login")?.unwrap_or_default())
     })))
 }
 
 fn deleted_author(_: &Row, _: &mut Pairs) -> Result<Record, sqlx::Error> {
     Ok(Record::User(Box::new(User {
-        id: DELETED,
-        login: "deleted-user".to_owned(),
-        username: None,
-        name: None,
-        email: None,
-        phone: None,
-        bio: String::new(),
-        avatar: None,
-        photo: None,
-        bot: false,
-        admin: false,
-        business: false,
-        profile: true,
-        password: None,
-        password_hash: None,
         created_at: Some(micros(0)),
         deleted_at: Some(micros(0)),
+        ..User::named(DELETED, "deleted-user".to_owned())
     })))
 }
 

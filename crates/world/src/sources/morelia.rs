@@ -78,23 +78,14 @@ fn user(row: &Row, _: &mut Pairs) -> Result<Record, sqlx::Error> {
     // All deleted users have one login.
     let login = if is_deleted { Some(format!("deleted-{id}")) } else { row.text("login")? };
     Ok(Record::User(Box::new(User {
-        id,
-        login: login.unwrap_or_default(),
         username: row.text("username")?,
-        name: None,
         email: row.text("email")?,
-        phone: None,
         bio: row.text("bio")?.unwrap_or_default(),
         avatar: file(row, "avatar")?,
-        photo: None,
         bot: row.flag("is_bot")?,
-        admin: false,
-        business: false,
-        profile: true,
         password,
         password_hash,
-        created_at: None,
-        deleted_at: None,
+        ..User::named(id, login.unwrap_or_default())
     })))
 }
 

@@ -162,26 +162,19 @@ fn user(place: i64, account: Option<&Row>, profile: Option<&Row>) -> Result<Reco
     let (email, number) = (text(account, "email")?, text(account, "number")?);
     let username = text(profile, "username")?;
     // A client logs in by the address or by the number.
-    let login = email.as_ref().or(number.as_ref()).or(username.as_ref());
+    let login =
+        email.as_ref().or(number.as_ref()).or(username.as_ref()).cloned().unwrap_or_default();
     let created_at = profile.map_or(Ok(None), |row| row.get("created_at"))?;
     Ok(Record::User(Box::new(User {
-        id: id(place),
-        login: login.cloned().unwrap_or_default(),
         username,
         name: text(profile, "name")?,
         email,
         phone: number,
         bio: text(profile, "description")?.unwrap_or_default(),
-        avatar: None,
-        photo: None,
-        bot: false,
-        admin: false,
-        business: false,
         profile: profile.is_some(),
-        password: None,
         password_hash: text(account, "password_hash")?,
         created_at: created_at.map(micros),
-        deleted_at: None,
+        ..User::named(id(place), login)
     })))
 }
 

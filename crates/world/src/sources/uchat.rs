@@ -47,23 +47,8 @@ pub(super) fn tables() -> Vec<Table> {
 
 fn user(row: &Row, _: &mut Pairs) -> Result<Record, sqlx::Error> {
     Ok(Record::User(Box::new(User {
-        id: id(row.number("place")?),
-        login: row.get("login")?.unwrap_or_default(),
-        username: None,
-        name: None,
-        email: None,
-        phone: None,
-        bio: String::new(),
-        avatar: None,
-        photo: None,
-        bot: false,
-        admin: false,
-        business: false,
-        profile: true,
         password: row.get("password")?,
-        password_hash: None,
-        created_at: None,
-        deleted_at: None,
+        ..User::named(id(row.number("place")?), row.get("login")?.unwrap_or_default())
     })))
 }
 
