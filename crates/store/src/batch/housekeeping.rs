@@ -24,9 +24,9 @@ pub(crate) fn statements() -> Vec<(String, &'static str)> {
         ("flows by age".into(), &sql::FLOWS_BY_AGE),
         ("own flows by age".into(), &sql::OWN_FLOWS_BY_AGE),
     ];
-    for expiring in &sql::EXPIRING {
-        statements.push((format!("count {}", expiring.kind), expiring.count));
-        statements.push((format!("remove {}", expiring.kind), expiring.remove));
+    for expiring in sql::EXPIRING.iter() {
+        statements.push((format!("count {}", expiring.kind), &expiring.count));
+        statements.push((format!("remove {}", expiring.kind), &expiring.remove));
     }
     statements
 }

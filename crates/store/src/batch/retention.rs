@@ -96,13 +96,13 @@ impl Batch {
         left: &mut u64,
         removed: &mut Vec<PruneCount>,
     ) -> Result<(), StoreError> {
-        for expiring in &sql::EXPIRING {
+        for expiring in sql::EXPIRING.iter() {
             if *left == 0 {
                 break;
             }
             let up_to = expired_up_to(expiring.age, now).micros();
             let values = vec![up_to.into(), left.cast_signed().into()];
-            let records = sql::execute(&self.transaction, expiring.remove, values).await?;
+            let records = sql::execute(&self.transaction, &expiring.remove, values).await?;
             let bytes = records * expiring.row_bytes;
             PruneCount { kind: expiring.kind, records, bytes }.add_to(removed);
             *left = left.saturating_sub(records);

@@ -91,9 +91,9 @@ pub(crate) async fn prunable<C: ConnectionTrait>(
     now: Timestamp,
 ) -> Result<Vec<PruneCount>, StoreError> {
     let mut counts = Vec::new();
-    for expiring in &sql::EXPIRING {
+    for expiring in sql::EXPIRING.iter() {
         let up_to = expired_up_to(expiring.age, now).micros();
-        let records = count(database, expiring.count, vec![up_to.into()]).await?;
+        let records = count(database, &expiring.count, vec![up_to.into()]).await?;
         let bytes = records * expiring.row_bytes;
         PruneCount { kind: expiring.kind, records, bytes }.add_to(&mut counts);
     }

@@ -12,9 +12,9 @@ pub(crate) struct Expiring {
     /// The approximate size of a row with its entries in indexes, in bytes.
     pub(crate) row_bytes: u64,
     /// Counts them: up to.
-    pub(crate) count: &'static str,
+    pub(crate) count: String,
     /// Removes the first of them: up to, limit.
-    pub(crate) remove: &'static str,
+    pub(crate) remove: String,
 }
 
 /// The meaning of the column by which records expire.
@@ -28,90 +28,64 @@ pub(crate) enum Age {
     Log,
 }
 
+impl Age {
+    fn column(self) -> &'static str {
+        match self {
+            Self::Expiry => "expires_at",
+            Self::Retry => "used_at",
+            Self::Log => "committed_at",
+        }
+    }
+}
+
 /// The records that expire. Sessions come after their tokens, because only those without tokens are
 /// removed: those that expired first have lost them first.
-pub(crate) const EXPIRING: [Expiring; 8] = [
+pub(crate) static EXPIRING: LazyLock<[Expiring; 8]> = LazyLock::new(|| {
+    [
+        expiring("keys of messages", Age::Retry, 160, "message_key", "author_id, key"),
+        expiring("keys of groups", Age::Retry, 160, "flow_key", "owner_id, key"),
+        expiring("login counters", Age::Expiry, 120, "login_counter", "key_hash"),
+        expiring("quota counters", Age::Expiry, 80, "quota_use", "user_id, quota"),
+        expiring("refresh tokens", Age::Expiry, 160, "refresh_token", "token_hash"),
+        expiring("recovery tokens", Age::Expiry, 140, "recovery_token", "token_hash"),
+        sessions(),
+        expiring("logged events", Age::Log, 160, "event_log", "committed_at"),
+    ]
+});
+
+/// The rows of a table with this primary key.
+fn expiring(
+    kind: &'static str,
+    age: Age,
+    row_bytes: u64,
+    table: &'static str,
+    key: &'static str,
+) -> Expiring {
+    let column = age.column();
     Expiring {
-        kind: "keys of messages",
-        age: Age::Retry,
-        row_bytes: 160,
-        count: "SELECT count(*) AS number FROM message_key WHERE used_at <= $1",
-        remove: "\
-            DELETE FROM message_key WHERE (author_id, key) IN \
-            (SELECT author_id, key FROM message_key WHERE used_at <= $1 ORDER BY used_at LIMIT $2)",
-    },
-    Expiring {
-        kind: "keys of groups",
-        age: Age::Retry,
-        row_bytes: 160,
-        count: "SELECT count(*) AS number FROM flow_key WHERE used_at <= $1",
-        remove: "\
-            DELETE FROM flow_key WHERE (owner_id, key) IN \
-            (SELECT owner_id, key FROM flow_key WHERE used_at <= $1 ORDER BY used_at LIMIT $2)",
-    },
-    Expiring {
-        kind: "login counters",
-        age: Age::Expiry,
-        row_bytes: 120,
-        count: "SELECT count(*) AS number FROM login_counter WHERE expires_at <= $1",
-        remove: "\
-            DELETE FROM login_counter WHERE key_hash IN \
-            (SELECT key_hash FROM login_counter \
-            WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
-    },
-    Expiring {
-        kind: "quota counters",
-        age: Age::Expiry,
-        row_bytes: 80,
-        count: "SELECT count(*) AS number FROM quota_use WHERE expires_at <= $1",
-        remove: "\
-            DELETE FROM quota_use WHERE (user_id, quota) IN \
-            (SELECT user_id, quota FROM quota_use \
-            WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
-    },
-    Expiring {
-        kind: "refresh tokens",
-        age: Age::Expiry,
-        row_bytes: 160,
-        count: "SELECT count(*) AS number FROM refresh_token WHERE expires_at <= $1",
-        remove: "\
-            DELETE FROM refresh_token WHERE token_hash IN \
-            (SELECT token_hash FROM refresh_token \
-            WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
-    },
-    Expiring {
-        kind: "recovery tokens",
-        age: Age::Expiry,
-        row_bytes: 140,
-        count: "SELECT count(*) AS number FROM recovery_token WHERE expires_at <= $1",
-        remove: "\
-            DELETE FROM recovery_token WHERE token_hash IN \
-            (SELECT token_hash FROM recovery_token \
-            WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
-    },
-    Expiring {
-        kind: "sessions",
-        age: Age::Expiry,
-        row_bytes: 180,
-        count: "\
-            SELECT count(*) AS number FROM session WHERE expires_at <= $1 AND NOT EXISTS \
-            (SELECT 1 FROM refresh_token t WHERE t.session_id = session.id AND t.expires_at > $1)",
-        remove: "\
-            DELETE FROM session WHERE id IN (SELECT id FROM session WHERE expires_at <= $1 \
-            AND NOT EXISTS \
-            (SELECT 1 FROM refresh_token WHERE refresh_token.session_id = session.id) \
-            ORDER BY expires_at LIMIT $2)",
-    },
-    Expiring {
-        kind: "logged events",
-        age: Age::Log,
-        row_bytes: 160,
-        count: "SELECT count(*) AS number FROM event_log WHERE committed_at <= $1",
-        remove: "\
-            DELETE FROM event_log WHERE committed_at IN (SELECT committed_at FROM event_log \
-            WHERE committed_at <= $1 ORDER BY committed_at LIMIT $2)",
-    },
-];
+        kind,
+        age,
+        row_bytes,
+        count: format!("SELECT count(*) AS number FROM {table} WHERE {column} <= $1"),
+        remove: format!(
+            "DELETE FROM {table} WHERE ({key}) IN \
+             (SELECT {key} FROM {table} WHERE {column} <= $1 ORDER BY {column} LIMIT $2)"
+        ),
+    }
+}
+
+fn sessions() -> Expiring {
+    let count = "\
+        SELECT count(*) AS number FROM session WHERE expires_at <= $1 AND NOT EXISTS \
+        (SELECT 1 FROM refresh_token t WHERE t.session_id = session.id AND t.expires_at > $1)";
+    let remove = "\
+        DELETE FROM session WHERE id IN (SELECT id FROM session WHERE expires_at <= $1 \
+        AND NOT EXISTS \
+        (SELECT 1 FROM refresh_token WHERE refresh_token.session_id = session.id) \
+        ORDER BY expires_at LIMIT $2)";
+    let (count, remove) = (count.to_owned(), remove.to_owned());
+    Expiring { kind: "sessions", age: Age::Expiry, row_bytes: 180, count, remove }
+}
 
 /// The size of a message's row with its entries in indexes, without its content, in bytes.
 pub(crate) const MESSAGE_BYTES: u64 = 240;
