@@ -20,9 +20,10 @@ const ANY_DIALECT: &str = "dialect-*";
 const FOR_TESTS: [&str; 2] = ["dialect-kit", "test-servers"];
 
 /// Packages of the workspace that a package may import for its tests only.
-const IN_TESTS: [(&str, &str); 1] = [("dialect-declared", ANY_DIALECT)];
+const IN_TESTS: [(&str, &str); 2] =
+    [("dialect-declared", ANY_DIALECT), ("migration", ANY_DIALECT)];
 
-const TABLE: [Row; 16] = [
+const TABLE: [Row; 17] = [
     Row {
         package: "domain",
         may: &[],
@@ -84,6 +85,11 @@ const TABLE: [Row; 16] = [
         never: &["sea-orm", "redis", "clap", "toml"],
     },
     Row { package: "world", may: &["domain"], never: &["tokio", "sea-orm", "redis", "clap"] },
+    Row {
+        package: "migration",
+        may: &["domain", "dialect", "capture"],
+        never: &["tokio", "hyper", "tungstenite", "tokio-tungstenite", "sea-orm", "redis", "clap"],
+    },
     Row { package: "client", may: &["domain", "dialect"], never: &["sea-orm", "redis"] },
     Row {
         package: "cli",
@@ -97,6 +103,7 @@ const TABLE: [Row; 16] = [
             "server",
             "client",
             "world",
+            "migration",
             "dialect-declared",
             "dialect-kit",
             ANY_DIALECT,

@@ -1,0 +1,6 @@
+//! Tools for a team that moves clients from one dialect, or revision, to another. They work on
+//! frames and captures, without sockets and without a runtime.
+//!
+//! [`translate`] turns the frames of one dialect into those of another, and names what is lost.
+
+pub mod translate;

@@ -1,0 +1,1 @@
+//! Frames of one dialect as frames of another, with their losses.
