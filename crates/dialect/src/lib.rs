@@ -9,6 +9,7 @@
 //! tells missing, null and mistyped fields apart, [`errors`] has the table of faults in both
 //! directions, [`pending`] the requests of a client, [`known_messages`] and [`placeholders`] what a
 //! wire leaves out, [`time`] the forms of timestamps, [`wire_names!`] enumerations of the wire.
+//! [`FieldRule`] says where values of which role stand in a dialect's frames.
 //!
 //! Commands, answers, events and faults are those of the crate `tolmach_domain`, which a dialect
 //! depends on too.
@@ -16,6 +17,7 @@
 mod dialect;
 pub mod errors;
 pub mod field;
+mod field_rule;
 mod frame;
 mod handshake;
 pub mod json;
@@ -33,6 +35,7 @@ mod wide_ids;
 mod wire_names;
 
 pub use dialect::{Dialect, DialectClient};
+pub use field_rule::{Condition, FieldRole, FieldRule, Part, Place, Sender};
 pub use frame::{Close, Frame, FrameError, InvalidReply, Unsupported, Violation, ViolationKind};
 pub use handshake::{Handshake, HandshakeRejection, Recognition, websocket_request};
 pub use manifest::{

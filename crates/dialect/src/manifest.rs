@@ -1,5 +1,7 @@
 //! The description of a dialect.
 
+use crate::field_rule::FieldRule;
+
 /// The name of a revision: a variation of a dialect that real peers use.
 pub type Revision = &'static str;
 
@@ -38,6 +40,10 @@ pub struct Manifest {
     pub capabilities: Capabilities,
     /// Documents that the server serves beside its endpoints.
     pub documents: &'static [Document],
+    /// The places of values in its frames. [`Manifest::field_rules`] has those of one revision.
+    pub fields: &'static [FieldRule],
+    /// The same for revisions that have rules of their own.
+    pub revision_fields: &'static [(Revision, &'static [FieldRule])],
     /// True if its frames need a summary of the flow: [`crate::RenderContext::flow`].
     pub needs_flow_summaries: bool,
 }
@@ -55,6 +61,8 @@ impl Manifest {
             close_codes: CloseCodes::DEFAULT,
             capabilities: Capabilities::NONE,
             documents: &[],
+            fields: &[],
+            revision_fields: &[],
             needs_flow_summaries: false,
         }
     }
@@ -99,6 +107,27 @@ impl Manifest {
     pub const fn documents(mut self, documents: &'static [Document]) -> Self {
         self.documents = documents;
         self
+    }
+
+    /// With the places of values in its frames.
+    pub const fn fields(mut self, fields: &'static [FieldRule]) -> Self {
+        self.fields = fields;
+        self
+    }
+
+    /// With revisions that have other places of values.
+    pub const fn revision_fields(
+        mut self,
+        revision_fields: &'static [(Revision, &'static [FieldRule])],
+    ) -> Self {
+        self.revision_fields = revision_fields;
+        self
+    }
+
+    /// The places of values in the frames of a revision.
+    pub fn field_rules(&self, revision: &str) -> &'static [FieldRule] {
+        let own = self.revision_fields.iter().find(|(name, _)| *name == revision);
+        own.map_or(self.fields, |(_, fields)| *fields)
     }
 
     /// Its frames need a summary of the flow.

@@ -23,7 +23,7 @@ const FOR_TESTS: [&str; 2] = ["dialect-kit", "test-servers"];
 const IN_TESTS: [(&str, &str); 2] =
     [("dialect-declared", ANY_DIALECT), ("migration", ANY_DIALECT)];
 
-const TABLE: [Row; 17] = [
+const TABLE: [Row; 18] = [
     Row {
         package: "domain",
         may: &[],
@@ -86,11 +86,16 @@ const TABLE: [Row; 17] = [
     },
     Row { package: "world", may: &["domain"], never: &["tokio", "sea-orm", "redis", "clap"] },
     Row {
+        package: "capture",
+        may: &["domain", "dialect"],
+        never: &["tokio", "hyper", "tungstenite", "tokio-tungstenite", "sea-orm", "redis", "clap"],
+    },
+    Row {
         package: "migration",
         may: &["domain", "dialect", "capture"],
         never: &["tokio", "hyper", "tungstenite", "tokio-tungstenite", "sea-orm", "redis", "clap"],
     },
-    Row { package: "client", may: &["domain", "dialect"], never: &["sea-orm", "redis"] },
+    Row { package: "client", may: &["domain", "dialect", "capture"], never: &["sea-orm", "redis"] },
     Row {
         package: "cli",
         may: &[
@@ -103,6 +108,7 @@ const TABLE: [Row; 17] = [
             "server",
             "client",
             "world",
+            "capture",
             "migration",
             "dialect-declared",
             "dialect-kit",

@@ -1,0 +1,20 @@
+//! Captures of traffic: the form `tolmach-capture/1`, its reader and writer, and the replacing of
+//! secrets and texts before anything is written.
+//!
+//! The form is JSON Lines. Each line is an object with a `type`: first `capture`, then `open`,
+//! `frame`, `close` and `gap` in the order of their times. `schemas/capture/` has its JSON Schema,
+//! `docs/captures.md` explains it.
+
+mod frame;
+mod line;
+mod reader;
+mod writer;
+
+pub use frame::{CapturedFrame, FrameKind, InvalidFrame};
+pub use line::{
+    Close, FORM, Gap, GapReason, Header, Headers, Line, MAX_LINE_BYTES, Open, OpenRequest,
+    Recorder, Replaced, Transport,
+};
+pub use reader::{CaptureError, Reader};
+pub use tolmach_dialect::Sender;
+pub use writer::Writer;
