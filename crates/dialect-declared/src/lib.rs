@@ -36,6 +36,7 @@ mod dialect;
 mod draft;
 mod echo;
 mod encode;
+mod fields;
 mod fixed;
 mod forms;
 mod model;
@@ -53,6 +54,6 @@ mod token_check;
 
 pub use built_in::BUILT_IN;
 pub use dialect::{Declared, DialectFile};
-pub use draft::{DraftError, draft};
+pub use draft::{CapturedFrame, DraftError, captured_frame, draft};
 pub use problem::{Diagnostic, FileError};
 pub use revised::{Revised, RevisionsError};

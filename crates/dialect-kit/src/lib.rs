@@ -27,6 +27,7 @@ mod hostile;
 mod kit;
 mod losses;
 mod play;
+mod played;
 mod problems;
 mod project;
 mod rehearsal;
@@ -40,6 +41,7 @@ pub mod trials;
 pub use golden_exchange::{DeliveredEvent, GoldenExchange, SessionPair};
 pub use kit::Kit;
 pub use losses::{Coverage, Losses, losses};
+pub use played::{Played, PlayedContent, PlayedStep, played_stories};
 pub use problems::{Outcome, Problems, check};
 pub use project::{
     DeclaredLoss, Deviations, Direction, Project, Schemas, UPDATE, folder_of, operations,
@@ -82,6 +84,7 @@ macro_rules! conformance {
             malformed_frames_are_answered
             mutated_frames_are_answered
             arbitrary_bytes_are_harmless
+            values_have_places
             asyncapi_matches
         );
     };

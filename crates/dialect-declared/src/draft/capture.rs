@@ -2,13 +2,15 @@
 
 use serde::Deserialize;
 
-/// A frame of a capture.
+/// A frame of a captured conversation, such as drafts are made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct CapturedFrame {
+pub struct CapturedFrame {
     /// The line, from 1.
-    pub(super) line: usize,
-    pub(super) is_clients: bool,
-    pub(super) text: String,
+    pub line: usize,
+    /// True for a frame of the client, false for one of the server.
+    pub is_clients: bool,
+    /// The frame.
+    pub text: String,
 }
 
 /// A line of a recorded conversation. Other keys, and lines of other directions, are notes.
@@ -19,15 +21,17 @@ struct Recorded {
     bytes: Option<String>,
 }
 
-/// Reads the lines of a capture. A line is an object with `dir` and `frame` (or `bytes`), or a
-/// frame after `>` or `→` of the client, or after `<` or `←` of the server; without a mark it is
-/// the client's.
+/// Reads the lines of a captured conversation: [`captured_frame`].
 pub(super) fn read(text: &str) -> Vec<CapturedFrame> {
-    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
-    lines.filter_map(|(number, line)| read_line(number, line)).collect()
+    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
+    lines.filter_map(|(number, line)| captured_frame(number, line)).collect()
 }
 
-fn read_line(line: usize, text: &str) -> Option<CapturedFrame> {
+/// The frame of a line of a captured conversation. A line is an object with `dir` and `frame` (or
+/// `bytes`), or a frame after `>` or `→` of the client, or after `<` or `←` of the server; without
+/// a mark it is the client's. `None` for a note, which begins with `#`, and for an empty line.
+pub fn captured_frame(line: usize, text: &str) -> Option<CapturedFrame> {
+    let text = text.trim();
     let frame = |is_clients, text: &str| {
         let text = text.trim().to_owned();
         (!text.is_empty()).then_some(CapturedFrame { line, is_clients, text })

@@ -8,5 +8,6 @@ mod guess;
 mod pattern;
 mod place;
 
+pub use capture::{CapturedFrame, captured_frame};
 pub use error::DraftError;
 pub use file::draft;

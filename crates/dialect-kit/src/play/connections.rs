@@ -58,6 +58,8 @@ pub(crate) struct Connections<'d> {
     flows: FlowStates,
     /// The transcript since it was last taken.
     pub(crate) entries: Vec<WireEntry>,
+    /// The connection of each entry since they were last taken: [`Self::take_entries`].
+    numbers: Vec<ConnectionId>,
 }
 
 impl<'d> Connections<'d> {
@@ -69,7 +71,18 @@ impl<'d> Connections<'d> {
             opened: 0,
             flows: FlowStates::default(),
             entries: Vec::new(),
+            numbers: Vec::new(),
         }
+    }
+
+    /// The transcript since it was last taken, and the connection of each entry.
+    pub(crate) fn take_entries(&mut self) -> (Vec<WireEntry>, Vec<ConnectionId>) {
+        (std::mem::take(&mut self.entries), std::mem::take(&mut self.numbers))
+    }
+
+    fn put(&mut self, connection: ConnectionId, entry: WireEntry) {
+        self.numbers.push(connection);
+        self.entries.push(entry);
     }
 
     /// The same, with later numbers of connections.
@@ -161,6 +174,7 @@ impl<'d> Connections<'d> {
             let (frames, shared) = match delivered {
                 Delivered::Nothing => continue,
                 Delivered::Closed(close) => {
+                    self.numbers.extend([connection.id; 2]);
                     self.entries.extend([remark, WireEntry::Closed(close)]);
                     connection.closed = true;
                     continue;
@@ -168,9 +182,11 @@ impl<'d> Connections<'d> {
                 Delivered::Private(frames) => (frames, None),
                 Delivered::Shared(shared) => (vec![shared.frame.clone()], Some(shared)),
             };
+            self.numbers.push(connection.id);
             self.entries.push(remark);
             let mut incoming = Vec::new();
             for frame in frames {
+                self.numbers.push(connection.id);
                 self.entries.push(WireEntry::Server(frame.clone()));
                 receive(connection.client.as_mut(), now, &frame, &mut incoming)?;
             }
@@ -235,7 +251,7 @@ impl<'d> Connections<'d> {
         let (mut connection, frames) =
             Connection::open(self.pair, id, persona, opening, (now, request))?;
         if connection.websocket {
-            self.entries.push(WireEntry::Opened(Box::new(connection.opening.clone())));
+            self.put(id, WireEntry::Opened(Box::new(connection.opening.clone())));
         }
         let mut initial_requests = Vec::new();
         connection.server.session.initial_requests(now, &mut initial_requests);
@@ -265,7 +281,7 @@ impl<'d> Connections<'d> {
             }
         }
         for frame in frames {
-            self.entries.push(WireEntry::Client(frame.clone()));
+            self.put(self.connections[index].id, WireEntry::Client(frame.clone()));
             let server = &mut self.connections[index].server;
             let requests = server.decode(now, &frame)?.map_err(|violation| {
                 Defect::round_trip(format!(
@@ -398,6 +414,7 @@ impl<'d> Connections<'d> {
             if connection.websocket && matches!(frame, Frame::Response(_)) {
                 connection.closed = true;
             }
+            self.numbers.push(connection.id);
             self.entries.push(WireEntry::Server(frame.clone()));
             receive(connection.client.as_mut(), now, &frame, incoming)?;
         }

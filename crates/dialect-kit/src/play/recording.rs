@@ -11,7 +11,7 @@ use crate::play::wire_entry::WireEntry;
 use crate::stories::{Exchange, Step, Story, stories};
 use std::collections::BTreeMap;
 use tolmach_dialect::{Correlation, Dialect, Incoming, Request, Response, Unsupported};
-use tolmach_domain::{Event, EventKind, Fault, Origin};
+use tolmach_domain::{ConnectionId, Event, EventKind, Fault, Origin};
 
 /// One exchange, or one event, as it went over the wire.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub(crate) struct RecordedStep {
     pub(crate) request: Option<Request>,
     /// The frames, opening and close.
     pub(crate) entries: Vec<WireEntry>,
+    /// The connection of each entry: numbers are a story's own.
+    pub(crate) numbers: Vec<ConnectionId>,
     /// Set if this dialect has no frame for it.
     pub(crate) unsupported: Option<Unsupported>,
     /// True if everything arrived exactly as it was sent.
@@ -192,6 +194,7 @@ impl Attempt<'_> {
             persona: Some(exchange.persona),
             request: Some(request.clone()),
             entries: Vec::new(),
+            numbers: Vec::new(),
             unsupported: left_out.cloned().flatten(),
             exact: false,
         };
@@ -204,7 +207,7 @@ impl Attempt<'_> {
         let respond = &mut |decoded: &Request, _| Ok(Some(outcome_for(exchange, &decoded.command)));
         let completed = self.connections.request(now, exchange.persona, &request, respond)?;
         step.exact = check_exchange(exchange, &request, &completed)?;
-        step.entries = std::mem::take(&mut self.connections.entries);
+        (step.entries, step.numbers) = self.connections.take_entries();
         self.steps.push(step);
         Ok(Some(Origin {
             connection: completed.connection,
@@ -222,7 +225,7 @@ impl Attempt<'_> {
         let now = step_time(index);
         let event = Event { origin, ..Event::new(now, kind.clone()) };
         let received = self.connections.deliver(now, &event, None)?;
-        let entries = std::mem::take(&mut self.connections.entries);
+        let (entries, numbers) = self.connections.take_entries();
         let is_same = |incoming: &Incoming| match incoming {
             Incoming::Event(event) => event.kind == *kind,
             Incoming::Response(_) => false,
@@ -241,6 +244,7 @@ impl Attempt<'_> {
             persona: None,
             request: None,
             entries,
+            numbers,
             unsupported,
             exact: received.iter().all(is_exact),
         });

@@ -37,7 +37,7 @@ impl<'a> Replay<'a> {
                 connections.deliver(step_time(earlier), &event(earlier, kind, origin), None)?;
             }
         }
-        connections.entries.clear();
+        drop(connections.take_entries());
         Ok(connections)
     }
 

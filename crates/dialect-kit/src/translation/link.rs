@@ -222,7 +222,7 @@ pub(crate) fn play_alone(
 }
 
 fn take(connections: &mut Connections<'_>) -> Vec<WireEntry> {
-    std::mem::take(&mut connections.entries)
+    connections.take_entries().0
 }
 
 fn closes(step: Option<&RecordedStep>) -> bool {

@@ -35,7 +35,7 @@ pub(crate) fn translate_alone(
     let logged_in = || {
         let mut connections = Connections::new(pair);
         match play_alone(&mut connections, id, credentials, time(1), login) {
-            Ok(_) => connections.entries.clear(),
+            Ok(_) => drop(connections.take_entries()),
             Err(_) => connections = Connections::new(pair),
         }
         connections
