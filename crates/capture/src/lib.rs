@@ -8,6 +8,8 @@
 mod frame;
 mod line;
 mod reader;
+mod replacer;
+mod transcriber;
 mod writer;
 
 pub use frame::{CapturedFrame, FrameKind, InvalidFrame};
@@ -16,5 +18,7 @@ pub use line::{
     Recorder, Replaced, Transport,
 };
 pub use reader::{CaptureError, Reader};
+pub use replacer::Replacer;
 pub use tolmach_dialect::Sender;
+pub use transcriber::{KnownDialect, Opening, Transcriber};
 pub use writer::Writer;

@@ -3,6 +3,7 @@
 
 mod client;
 mod errors;
+mod fields;
 mod handshake;
 mod server;
 mod wire;
@@ -21,6 +22,7 @@ static MANIFEST: Manifest = Manifest::new(
     "JSON requests that name an action, in one joined room at a time, over WebSocket with an \
      access token",
 )
+.fields(fields::FIELDS)
 .endpoints(&[
     Endpoint::websocket(handshake::MEMBERS),
     Endpoint::websocket(handshake::ADMINISTRATORS),

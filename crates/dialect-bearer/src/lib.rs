@@ -3,6 +3,7 @@
 
 mod client;
 mod errors;
+mod fields;
 mod form;
 mod head;
 mod openapi;
@@ -23,6 +24,7 @@ use tolmach_dialect::{
 
 static MANIFEST: Manifest =
     Manifest::new(errors::DIALECT, "REST with access tokens, and a WebSocket for each room")
+        .fields(fields::FIELDS)
         .endpoints(&[Endpoint::http("/api/v1/**")])
         .revisions(&[DOC, revision::SWIFTLY_MOBILE])
         .limits(Limits { max_frame_bytes: wire::FRAME_LIMIT, max_body_bytes: wire::FORM_LIMIT })
@@ -88,6 +90,10 @@ impl DialectClient for Bearer {
         handshake: &Handshake<'_>,
     ) -> Result<Box<dyn ClientSession>, HandshakeRejection> {
         Ok(client::connect(handshake)?)
+    }
+
+    fn listen(&self, credentials: &Credentials) -> Option<Parts> {
+        client::listen(credentials)
     }
 }
 

@@ -4,6 +4,7 @@ use crate::client::{self, dial};
 use crate::compile::{Sources, compile, merged};
 use crate::decode::Matcher;
 use crate::encode::Me;
+use crate::fields::fields;
 use crate::model::{EVENTS, Operation};
 use crate::plan::{Compiled, CredentialsPlace, Refusal, RequestRule, Transport};
 use crate::problem::{Diagnostic, FileError, Problem};
@@ -341,6 +342,7 @@ fn manifest(file: &Compiled) -> &'static Manifest {
     let manifest = Manifest::new(text(&file.id), text(&file.summary))
         .endpoints(Vec::leak(endpoints))
         .revisions(Vec::leak(vec![text(&file.revision)]))
+        .fields(fields(file))
         .capabilities(capabilities);
     let manifest = match file.opens {
         Some(_) => manifest.opening(text(&file.opening)),

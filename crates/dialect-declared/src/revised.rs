@@ -74,8 +74,14 @@ impl Revised {
         let pages = revisions.iter().flat_map(|revision| revision.manifest().endpoints);
         let endpoints: Vec<Endpoint> =
             base.manifest().endpoints.iter().chain(pages.filter(of_http)).copied().collect();
-        let manifest =
-            base.manifest().clone().revisions(Vec::leak(names)).endpoints(Vec::leak(endpoints));
+        let of_files = revisions.iter().map(|one| (one.revision(), one.manifest().fields));
+        let fields = base.manifest().revision_fields.iter().copied().chain(of_files).collect();
+        let manifest = base
+            .manifest()
+            .clone()
+            .revisions(Vec::leak(names))
+            .endpoints(Vec::leak(endpoints))
+            .revision_fields(Vec::leak(fields));
         let manifest: &'static Manifest = Box::leak(Box::new(manifest));
         Ok(Self { base, revisions: revisions.into(), manifest })
     }

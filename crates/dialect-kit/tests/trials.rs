@@ -20,7 +20,7 @@ macro_rules! trials {
     ($($name:ident)+) => { [$((stringify!($name), trials::$name as fn(&Kit) -> Outcome)),+] };
 }
 
-const ALL: [Trial; 16] = trials!(
+const ALL: [Trial; 17] = trials!(
     manifest_matches_behaviour
     deviations_match_losses
     transcripts_match
@@ -37,6 +37,7 @@ const ALL: [Trial; 16] = trials!(
     malformed_frames_are_answered
     mutated_frames_are_answered
     arbitrary_bytes_are_harmless
+    values_have_places
 );
 
 /// The partial losses of a sound toy.
@@ -271,6 +272,7 @@ fn every_trial_finds_its_defects() {
         ),
         (Defect::PanicsOnSyntax, "mutated_frames_are_answered", "JSON is expected"),
         (Defect::PanicsOnSyntax, "arbitrary_bytes_are_harmless", "JSON is expected"),
+        (Defect::SendsTooMuch, "values_have_places", "hunter2 at password"),
     ] {
         let Err(problems) = problems(&project, defect, name) else {
             panic!("{name} does not find {defect:?}");

@@ -3,6 +3,7 @@
 
 mod client;
 mod errors;
+mod fields;
 mod server;
 mod wire;
 
@@ -16,6 +17,7 @@ use tolmach_dialect::{
 
 static MANIFEST: Manifest =
     Manifest::new(wire::ID, "JSON requests that name a mode and carry their token, over WebSocket")
+        .fields(fields::FIELDS)
         .endpoints(&[Endpoint::websocket(wire::PATH)])
         .opening("a string \"mode\"")
         .capabilities(Capabilities { pushes_posted: true, ..Capabilities::NONE });

@@ -4,6 +4,7 @@
 
 mod client;
 mod errors;
+mod fields;
 mod schema;
 mod server;
 mod wire;
@@ -22,6 +23,7 @@ static MANIFEST: Manifest = Manifest::new(
     "MoreliaTalk 1.0: JSON objects that name a type and carry their token, validated by JSON \
      Schema, over WebSocket",
 )
+.fields(fields::FIELDS)
 .endpoints(&[Endpoint::websocket(PATH)])
 .opening("a key \"jsonapi\", or a string \"type\" that MoreliaTalk names")
 // Messages carry whole files.
@@ -96,5 +98,9 @@ impl DialectClient for Morelia {
         handshake: &Handshake<'_>,
     ) -> Result<Box<dyn ClientSession>, HandshakeRejection> {
         Ok(Box::new(client::Session::new(handshake)))
+    }
+
+    fn keys_messages(&self) -> bool {
+        true
     }
 }

@@ -3,6 +3,7 @@
 
 mod client;
 mod errors;
+mod fields;
 mod server;
 mod wire;
 
@@ -18,6 +19,7 @@ static MANIFEST: Manifest = Manifest::new(
     wire::ID,
     "JSON requests of a type such as SND_MSG on a connection that has logged in, over WebSocket",
 )
+.fields(fields::FIELDS)
 .endpoints(&[Endpoint::websocket(wire::PATH)])
 .opening("a \"type\" of SND_MSG's list, such as \"REQUEST_LOGIN\"")
 .capabilities(Capabilities {

@@ -9,7 +9,8 @@
 //! tells missing, null and mistyped fields apart, [`errors`] has the table of faults in both
 //! directions, [`pending`] the requests of a client, [`known_messages`] and [`placeholders`] what a
 //! wire leaves out, [`time`] the forms of timestamps, [`wire_names!`] enumerations of the wire.
-//! [`FieldRule`] says where values of which role stand in a dialect's frames.
+//! [`FieldRule`] says where values of which role stand in a dialect's frames, and [`FieldMap`] finds
+//! and changes them.
 //!
 //! Commands, answers, events and faults are those of the crate `tolmach_domain`, which a dialect
 //! depends on too.
@@ -17,6 +18,7 @@
 mod dialect;
 pub mod errors;
 pub mod field;
+mod field_map;
 mod field_rule;
 mod frame;
 mod handshake;
@@ -35,6 +37,7 @@ mod wide_ids;
 mod wire_names;
 
 pub use dialect::{Dialect, DialectClient};
+pub use field_map::{FieldMap, FieldValue, Location, Route, Unreadable};
 pub use field_rule::{Condition, FieldRole, FieldRule, Part, Place, Sender};
 pub use frame::{Close, Frame, FrameError, InvalidReply, Unsupported, Violation, ViolationKind};
 pub use handshake::{Handshake, HandshakeRejection, Recognition, websocket_request};

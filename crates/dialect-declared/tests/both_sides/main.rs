@@ -75,7 +75,8 @@ macro_rules! files {
                         stories_render_purely
                         ended_sessions_are_logged_out
                         absent_values_are_accepted
-                        generated_requests_round_trip;
+                        generated_requests_round_trip
+                        values_have_places;
                     in_json:
                         schemas_are_current
                         frames_match_schemas

@@ -6,6 +6,7 @@ mod asyncapi;
 mod deviations;
 mod ended_sessions;
 mod entries;
+mod fields;
 mod generated;
 mod hostile_frames;
 mod manifest;
@@ -21,6 +22,7 @@ pub use absent_values::absent_values_are_accepted;
 pub use asyncapi::asyncapi_matches;
 pub use deviations::deviations_match_losses;
 pub use ended_sessions::ended_sessions_are_logged_out;
+pub use fields::values_have_places;
 pub use generated::{generated_events_render_purely, generated_requests_round_trip};
 pub use hostile_frames::{
     arbitrary_bytes_are_harmless, malformed_frames_are_answered, mutated_frames_are_answered,

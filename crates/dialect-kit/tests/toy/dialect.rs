@@ -7,15 +7,35 @@ use crate::toy::wire::Wire;
 use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tolmach_dialect::{
-    Capabilities, ClientSession, DOC, Dialect, DialectClient, Endpoint, Event, Frame, Handshake,
-    HandshakeRejection, Manifest, Recognition, RenderContext, Request, ServerSession, Unsupported,
-    Variant, websocket_request,
+    Capabilities, ClientSession, DOC, Dialect, DialectClient, Endpoint, Event, FieldRole,
+    FieldRule, Frame, Handshake, HandshakeRejection, Manifest, Recognition, RenderContext, Request,
+    Sender, ServerSession, Unsupported, Variant, websocket_request,
 };
 
 const PUSHES: Capabilities =
     Capabilities { pushes_posted: true, pushes_flows: true, ..Capabilities::NONE };
 
+const FIELDS: &[FieldRule] = &[
+    FieldRule::body("do", FieldRole::Word),
+    FieldRule::body("did", FieldRole::Word),
+    FieldRule::body("error", FieldRole::Word),
+    FieldRule::body("user", FieldRole::Name),
+    FieldRule::body("password", FieldRole::Secret).from(Sender::Client),
+    FieldRule::body("token", FieldRole::Token),
+    FieldRule::body("flow", FieldRole::Flow),
+    FieldRule::body("flows", FieldRole::Flow),
+    FieldRule::body("message", FieldRole::Message),
+    FieldRule::body("text", FieldRole::Text),
+    FieldRule::body("pushed/flow", FieldRole::Flow),
+    FieldRule::body("pushed/message", FieldRole::Message),
+    FieldRule::body("pushed/author", FieldRole::User),
+    FieldRule::body("pushed/text", FieldRole::Text),
+    FieldRule::body("made/flow", FieldRole::Flow),
+    FieldRule::body("made/owner", FieldRole::User),
+];
+
 static MANIFEST: Manifest = Manifest::new("toy", "Logs in and sends")
+    .fields(FIELDS)
     .endpoints(&[Endpoint::websocket("/toy")])
     .opening("a string \"do\"")
     .capabilities(PUSHES);

@@ -1,0 +1,55 @@
+//! The places of values in the frames: protocols/morelia/SPEC.md, section "Frames".
+
+use tolmach_dialect::{Condition, FieldRole, FieldRule, Sender};
+
+/// The requests whose `message.id` is a key that the client has chosen.
+const SENDING: Condition = Condition::Value("type", &["send_message"]);
+
+/// The rules of both sides.
+pub(crate) const FIELDS: &[FieldRule] = &[
+    FieldRule::body("type", FieldRole::Word),
+    FieldRule::body("meta", FieldRole::Word),
+    FieldRule::body("jsonapi/version", FieldRole::Word),
+    FieldRule::body("data", FieldRole::Word),
+    FieldRule::body("data/meta", FieldRole::Word),
+    FieldRule::body("data/time", FieldRole::Time),
+    FieldRule::body("data/reply_to", FieldRole::Message),
+    FieldRule::body("data/edited_message/time", FieldRole::Time),
+    FieldRule::body("data/edited_message/status", FieldRole::Word),
+    FieldRule::body("data/flow/id", FieldRole::Flow),
+    FieldRule::body("data/flow/time", FieldRole::Time),
+    FieldRule::body("data/flow/type", FieldRole::Word),
+    FieldRule::body("data/flow/title", FieldRole::Name),
+    FieldRule::body("data/flow/info", FieldRole::Text),
+    FieldRule::body("data/message/id", FieldRole::Correlation).from(Sender::Client).when(SENDING),
+    FieldRule::body("data/message/id", FieldRole::Message),
+    FieldRule::body("data/message/text", FieldRole::Text),
+    FieldRule::body("data/message/time", FieldRole::Time),
+    FieldRule::body("data/message/emoji", FieldRole::Text),
+    FieldRule::body("data/message/file/picture", FieldRole::Text),
+    FieldRule::body("data/message/file/video", FieldRole::Text),
+    FieldRule::body("data/message/file/audio", FieldRole::Text),
+    FieldRule::body("data/message/file/document", FieldRole::Text),
+    FieldRule::body("data/message/reply_to", FieldRole::Message),
+    FieldRule::body("data/message/edited_message", FieldRole::Word),
+    FieldRule::body("data/message/edited_message/time", FieldRole::Time),
+    FieldRule::body("data/message/edited_message/status", FieldRole::Word),
+    FieldRule::body("data/message/from_user/id", FieldRole::User),
+    FieldRule::body("data/message/from_user/username", FieldRole::Name),
+    FieldRule::body("data/message/from_flow/id", FieldRole::Flow),
+    FieldRule::body("data/message/from_flow/type", FieldRole::Word),
+    FieldRule::body("data/user/id", FieldRole::User),
+    FieldRule::body("data/user/login", FieldRole::Name),
+    FieldRule::body("data/user/password", FieldRole::Secret),
+    FieldRule::body("data/user/username", FieldRole::Name),
+    FieldRule::body("data/user/is_bot", FieldRole::Word),
+    FieldRule::body("data/user/auth_id", FieldRole::Token),
+    FieldRule::body("data/user/email", FieldRole::Contact),
+    FieldRule::body("data/user/avatar", FieldRole::Text),
+    FieldRule::body("data/user/bio", FieldRole::Text),
+    FieldRule::body("errors/id", FieldRole::OtherId),
+    FieldRule::body("errors/time", FieldRole::Time),
+    FieldRule::body("errors/status", FieldRole::Word),
+    FieldRule::body("errors/code", FieldRole::Word),
+    FieldRule::body("errors/detail", FieldRole::Word),
+];
