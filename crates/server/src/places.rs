@@ -194,6 +194,7 @@ impl Place {
         // Without an entry, the place was given away already.
         if inner.unproven.remove(&self.number).is_some() {
             self.proven.store(true, Ordering::Relaxed);
+            self.waker.take();
         }
         drop(inner);
         if let Some(carrier) = &self.carrier {
@@ -220,6 +221,12 @@ impl Place {
     /// The same as [`Place::evicted`], to be polled beside other things.
     pub(crate) fn poll_evicted(&self, context: &mut Context<'_>) -> Poll<()> {
         self.waker.register(context.waker());
+        if self.is_proven() {
+            // A waker keeps the memory of its task, also after the task has ended: that of a
+            // WebSocket's HTTP connection is larger than the WebSocket's own.
+            self.waker.take();
+            return Poll::Pending;
+        }
         if self.evicted.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
@@ -262,6 +269,7 @@ impl Client {
 mod tests {
     use super::*;
     use futures_util::FutureExt;
+    use futures_util::task::{ArcWake, waker};
 
     const ANY: usize = usize::MAX;
 
@@ -299,6 +307,26 @@ mod tests {
             drop((first, third, fourth));
             assert!(is_empty(&places), "{name}");
         }
+    }
+
+    #[test]
+    fn a_place_that_is_kept_holds_no_waker_of_a_task() {
+        struct Task;
+        impl ArcWake for Task {
+            fn wake_by_ref(_task: &Arc<Self>) {}
+        }
+        let task = Arc::new(Task);
+        let poll = |place: &Place| {
+            let waker = waker(task.clone());
+            assert!(place.poll_evicted(&mut Context::from_waker(&waker)).is_pending());
+        };
+        let place = places(1, 1, ANY).take(None).unwrap();
+        poll(&place);
+        assert_eq!(Arc::strong_count(&task), 2);
+        place.prove();
+        assert_eq!(Arc::strong_count(&task), 1, "after the proof");
+        poll(&place);
+        assert_eq!(Arc::strong_count(&task), 1, "after another look");
     }
 
     #[test]
