@@ -208,6 +208,16 @@ impl Engine {
         })
     }
 
+    /// Ends the session of a login that is not told to its client.
+    pub async fn end_session(&self, principal: &Principal) {
+        let Some(session) = principal.identity.session else { return };
+        if let Err(error) = self.ports.store.end_session(session, self.now()).await {
+            // Nobody has its token.
+            tracing::warn!(error = %ErrorChain(&error), "a session was not ended");
+        }
+        self.sessions.invalidate(&session);
+    }
+
     pub(crate) async fn log_out(
         &self,
         principal: &Principal,

@@ -10,12 +10,14 @@ mod event_log;
 mod external_ids;
 mod flows;
 mod idempotency;
+mod ledger;
 mod limits;
 mod login_counters;
 mod mail;
 mod messages;
 mod passwords;
 mod retention;
+mod rules;
 mod sessions;
 mod signer;
 mod store;
@@ -32,6 +34,11 @@ pub use event_log::{ChangesPage, EVENT_LOG_WINDOW, EventLog};
 pub use external_ids::{ExternalIdBounds, ExternalIdRow, ExternalIdStore, KindBounds};
 pub use flows::{CreateFlow, FlowCreation, FlowStore, FlowSummaryQuery};
 pub use idempotency::{IDEMPOTENCY_WINDOW, IdempotencyKey};
+pub use ledger::{
+    LEDGER_CLIENTS_PER_DAY, LedgerClient, LedgerClientId, LedgerDay, LedgerEntry, LedgerPage,
+    LedgerPosition, LedgerQuery, LedgerRecord, LedgerRevision, LedgerScope, LedgerStore, LedgerUse,
+    OTHER_CLIENTS, ledger_network,
+};
 pub use limits::{FlowLimits, Quota};
 pub use login_counters::{Counter, CounterKey, LoginCounterStore};
 pub use mail::{Mail, Mailer};
@@ -40,13 +47,17 @@ pub use messages::{
     Posted, ReadMark,
 };
 pub use passwords::{HashClass, HashOrigin, PasswordCheck, PasswordError, Passwords};
-pub use retention::{FlowRetention, PruneCount, PruneStep, Retention, RetentionStore};
+pub use retention::{FlowRetention, PruneCount, PrunePlace, PruneStep, Retention, RetentionStore};
+pub use rules::{
+    Deprecation, InvalidShare, InvalidWindow, MAX_RULES, NewRule, Rule, RuleEffect, RuleStore,
+    RuleSubject, Share, Window, too_many_rules,
+};
 pub use sessions::{NewSession, Rotation, Session, SessionStore, TokenHash};
 pub use signer::{AccessClaims, Signer};
 pub use store::Store;
 pub use users::{Account, AccountKey, NewUser, UserChange, UserStore};
 pub use world::{
     IdentifierOwner, ImportChunk, ImportFlow, ImportMember, ImportMessage, ImportNote,
-    ImportOutcomes, ImportPosition, ImportState, ImportUser, Imported, LastIds, StoredFlow,
-    StoredMember, StoredUser, WorldStore,
+    ImportOutcomes, ImportPosition, ImportState, ImportUser, Imported, LastIds, StoredContent,
+    StoredFlow, StoredMember, StoredUser, WorldStore,
 };

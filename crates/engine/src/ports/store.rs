@@ -1,8 +1,8 @@
 //! The durable store as one port.
 
 use super::{
-    BlockStore, EventLog, ExternalIdStore, FlowStore, LoginCounterStore, MessageStore,
-    RetentionStore, SessionStore, StoreError, UserStore, WorldStore,
+    BlockStore, EventLog, ExternalIdStore, FlowStore, LedgerStore, LoginCounterStore, MessageStore,
+    RetentionStore, RuleStore, SessionStore, StoreError, UserStore, WorldStore,
 };
 use async_trait::async_trait;
 
@@ -41,6 +41,8 @@ pub trait Store:
     + ExternalIdStore
     + WorldStore
     + RetentionStore
+    + LedgerStore
+    + RuleStore
 {
     /// Succeeds if the store can answer now.
     async fn ping(&self) -> Result<(), StoreError>;

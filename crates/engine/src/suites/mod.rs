@@ -120,6 +120,7 @@ macro_rules! store_suite {
             an_imported_world_keeps_its_numbers_order_and_times
             a_repeated_import_changes_nothing
             messages_of_chats_keep_their_numbers_beside_those_of_groups
+            messages_of_chats_keep_their_numbers_before_a_group_is_known
             an_import_gives_new_numbers_where_its_own_are_taken
             ids_that_are_no_numbers_do_not_hide_messages_with_numbers
             a_refused_record_does_not_affect_the_others
@@ -136,6 +137,15 @@ macro_rules! store_suite {
             a_pruned_message_keeps_its_external_id
             a_prune_in_steps_removes_what_was_counted
             photos_that_nothing_names_are_told_apart
+            requests_of_clients_add_up
+            concurrent_additions_to_the_ledger_add_up
+            ledger_pages_are_ordered_by_the_last_day
+            new_clients_of_a_party_are_bounded_by_day
+            a_deleted_user_has_no_entries_in_the_ledger
+            old_days_of_the_ledger_are_pruned
+            a_rule_is_read_as_it_was_set
+            the_revision_of_rules_changes_with_them
+            the_number_of_rules_is_limited
             a_closed_store_is_unavailable
         );
     };
@@ -222,10 +232,12 @@ mod tests {
             include_str!("store/external_ids.rs"),
             include_str!("store/flows.rs"),
             include_str!("store/history.rs"),
+            include_str!("store/ledger.rs"),
             include_str!("store/login_counters.rs"),
             include_str!("store/messages.rs"),
             include_str!("store/quotas.rs"),
             include_str!("store/retention.rs"),
+            include_str!("store/rules.rs"),
             include_str!("store/sessions.rs"),
             include_str!("store/summaries.rs"),
             include_str!("store/users.rs"),

@@ -27,6 +27,11 @@ mod m000021_retention;
 mod m000022_import_cursor;
 mod m000023_history_blocks;
 mod m000024_late_columns;
+mod m000025_ledger;
+mod m000026_serving_rules;
+mod m000027_message_event;
+mod m000028_sweeps;
+mod m000029_groups_apart;
 
 pub(crate) struct Migrator;
 
@@ -58,6 +63,11 @@ impl MigratorTrait for Migrator {
             Box::new(m000022_import_cursor::Migration),
             Box::new(m000023_history_blocks::Migration),
             Box::new(m000024_late_columns::Migration),
+            Box::new(m000025_ledger::Migration),
+            Box::new(m000026_serving_rules::Migration),
+            Box::new(m000027_message_event::Migration),
+            Box::new(m000028_sweeps::Migration),
+            Box::new(m000029_groups_apart::Migration),
         ]
     }
 }

@@ -7,12 +7,14 @@ mod event_log;
 mod external_ids;
 mod flows;
 mod history;
+mod ledger;
 mod login_counters;
 mod messages;
 mod offset;
 mod pieces;
 mod retention;
 mod rows;
+mod rules;
 mod sessions;
 mod summaries;
 mod users;
@@ -28,15 +30,17 @@ pub(crate) use flows::{
     acquaintances, flow, flow_and_membership, flow_versions, has_business_member, is_member,
 };
 pub(crate) use history::{changes, history, messages_after, newest, read_mark};
+pub(crate) use ledger::{count_ledger_clients, ledger_page, ledger_revisions, user_party};
 pub(crate) use login_counters::login_counters;
 pub(crate) use offset::{HistoryBlocks, history_blocks};
 pub(crate) use retention::{
     GRACE, expired_up_to, flow_retention, flows_by_age, prunable, unnamed_photos,
 };
+pub(crate) use rules::{rules, rules_revision};
 pub(crate) use sessions::{is_recovery_token_valid, session, session_by_token};
 pub(crate) use summaries::{flow_summaries, flow_summary};
 pub(crate) use users::{account, avatar, list_users, search_users, user};
 pub(crate) use world::{
     export_flows, export_members, export_messages, export_users, identifier_owners, import_state,
-    imported_users, last_ids, stored_messages,
+    imported_users, last_ids, stored_contents, stored_messages,
 };

@@ -1,8 +1,9 @@
 //! The state of the store: plain maps under one lock.
 
+use super::ledger::Ledger;
 use super::namespace_rows::NamespaceRows;
 use crate::ports::{
-    Counter, CounterKey, FlowRetention, ImportState, Quota, Session, StoreError, TokenHash,
+    Counter, CounterKey, FlowRetention, ImportState, Quota, Rule, Session, StoreError, TokenHash,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tolmach_domain::{
@@ -35,10 +36,15 @@ pub(super) struct State {
     /// The counts that quotas are checked with, each with the time at which it ends.
     pub(super) quotas: HashMap<(UserId, Quota), (u64, Timestamp)>,
     pub(super) login_counters: HashMap<CounterKey, Counter>,
+    pub(super) ledger: Ledger,
     /// The sources that were imported.
     pub(super) imports: BTreeMap<IdNamespace, ImportState>,
     /// The messages that were imported.
     pub(super) imported: BTreeSet<MessageId>,
+    /// The serving rules, ordered by number.
+    pub(super) rules: Vec<Rule>,
+    pub(super) last_rule: i64,
+    pub(super) rules_revision: i64,
     pub(super) external_ids: BTreeMap<IdNamespace, NamespaceRows>,
     /// The newest commit time given out.
     pub(super) commit_time: Timestamp,
