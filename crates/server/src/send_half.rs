@@ -5,6 +5,7 @@
 //! its peer parks its sending half in its send queue, and the publishing tasks write by it.
 
 use crate::broadcast::{Broadcast, EventForm};
+use crate::recording::Recording;
 use crate::served_dialect::ServedDialect;
 use crate::stream::Writer;
 use crate::write_buffer::{WriteBuffer, encode};
@@ -27,6 +28,8 @@ pub(crate) struct SendHalf {
     pub(crate) writer: Option<Writer>,
     /// The close that an event caused while the sending half was parked.
     pub(crate) close: Option<Close>,
+    /// Takes copies of the frames, where the connection is recorded.
+    pub(crate) recording: Option<Box<Recording>>,
 }
 
 impl SendHalf {
@@ -44,6 +47,7 @@ impl SendHalf {
             bound,
             writer: None,
             close: None,
+            recording: None,
         }
     }
 
@@ -64,11 +68,19 @@ impl SendHalf {
             Delivery::Skip => {}
             Delivery::Shared(variant) => {
                 if let Some(frame) = broadcast.frame(&self.dialect, variant) {
+                    if let Some(recording) = &mut self.recording {
+                        recording.sent_encoded(&frame, broadcast.event().name());
+                    }
                     self.buffer.push_event(frame);
                 }
             }
             Delivery::Private(frames) => {
-                frames.into_iter().for_each(|frame| self.buffer.push_private_event(encode(frame)));
+                for frame in frames {
+                    if let Some(recording) = &mut self.recording {
+                        recording.sent(&frame, Some(broadcast.event().name()));
+                    }
+                    self.buffer.push_private_event(encode(frame));
+                }
             }
             Delivery::Close(close) => return Some(close),
         }

@@ -8,6 +8,7 @@ use crate::hub::Subscriber;
 use crate::options::Keepalive;
 use crate::pinned::{pinned_dialect, pinned_revision};
 use crate::places::Client;
+use crate::recording::RecordedTransport;
 use crate::state::ServerState;
 use crate::stream::Writer;
 use crate::write_buffer::WriteBuffer;
@@ -93,7 +94,7 @@ async fn negotiate<S: AsyncRead + AsyncWrite + Unpin + Send>(
         Some((served.clone(), session))
     });
     // Its headers keep the whole buffer alive that they were read into.
-    drop(request);
+    let request = state.recorder.is_some().then_some(request);
     let Some((dialect, session)) = accepted else {
         reject(&state, &mut socket, &subscriber).await;
         return None;
@@ -106,6 +107,7 @@ async fn negotiate<S: AsyncRead + AsyncWrite + Unpin + Send>(
         reject(&state, &mut socket, &subscriber).await;
         return None;
     }
+    session.begin_recording(RecordedTransport::WebSocket, request.as_ref());
     let connection = Connection::new(socket, writer, session);
     Some(Negotiated { connection, frames, first: Box::new(first) })
 }

@@ -4,6 +4,7 @@ use super::value_stream::ValueStream;
 use crate::connection::{Connection, ConnectionSession, Inbound, websocket_config};
 use crate::listener::{Entering, accept, accepted_by_system};
 use crate::places::{Client, Place};
+use crate::recording::RecordedTransport;
 use crate::state::ServerState;
 use crate::tls::Tls;
 use socket2::{SockRef, TcpKeepalive};
@@ -111,6 +112,7 @@ impl TcpEntrance {
         if frames.iter().any(|frame| matches!(frame, Frame::Response(_))) {
             return dialect.metrics.handshakes_rejected.increment(1);
         }
+        session.begin_recording(RecordedTransport::Tcp, None);
         let stream = ValueStream::new(stream, pace);
         let stream = Inbound::new(&state, session.address(), stream, &[]);
         let config = Some(websocket_config(dialect.max_frame_bytes));
