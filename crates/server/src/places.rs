@@ -256,12 +256,15 @@ pub(crate) struct Client {
     pub(crate) place: Arc<Place>,
     /// The time by which it has to prove an identity.
     pub(crate) proof_deadline: Instant,
+    /// Its `User-Agent` header.
+    pub(crate) user_agent: Option<Arc<str>>,
 }
 
 impl Client {
     /// A client whose WebSocket begins now.
     pub(crate) fn new(address: IpAddr, place: Arc<Place>, first_proof_timeout: Duration) -> Self {
-        Self { address, place, proof_deadline: Instant::now() + first_proof_timeout }
+        let proof_deadline = Instant::now() + first_proof_timeout;
+        Self { address, place, proof_deadline, user_agent: None }
     }
 }
 

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-use tolmach_dialect::Request;
 use tolmach_domain::Command;
 
 /// The most messages of one connection that are being committed at once.
@@ -117,11 +116,9 @@ impl Pipeline {
         None
     }
 
-    /// Keeps requests that come before every step that waits.
-    pub(super) fn insert_first(&mut self, requests: Vec<Request>) {
-        for request in requests.into_iter().rev() {
-            self.waiting.push_front(Step::Request(request));
-        }
+    /// Keeps steps that come before every step that waits.
+    pub(super) fn insert_first(&mut self, steps: impl DoubleEndedIterator<Item = Step>) {
+        steps.rev().for_each(|step| self.waiting.push_front(step));
     }
 
     /// The next step that waits, if it may run now.
@@ -292,6 +289,7 @@ mod tests {
             credentials: Credentials::Connection,
             authority: Authority::Member,
             wide_ids: Vec::new(),
+            is_login: false,
         }
     }
 

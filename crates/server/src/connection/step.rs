@@ -1,6 +1,7 @@
 //! The steps that a connection takes one after the other.
 
 use super::end::End;
+use crate::lifecycle::is_login;
 use tolmach_dialect::{Request, Violation};
 use tolmach_domain::{Authority, Credentials};
 
@@ -18,13 +19,16 @@ pub(super) struct AuthContext {
     pub(super) authority: Authority,
     /// The numbers of the objects that the request names by wide ids.
     pub(super) wide_ids: Vec<i64>,
+    /// True if the request is a login, which proves the user by itself.
+    pub(super) is_login: bool,
 }
 
 impl AuthContext {
     /// Takes the context out of a request.
     pub(super) fn take(request: &mut Request, wide_ids: Vec<i64>) -> Self {
         let credentials = std::mem::replace(&mut request.credentials, Credentials::Nothing);
-        Self { credentials, authority: request.authority, wide_ids }
+        let is_login = is_login(&request.command);
+        Self { credentials, authority: request.authority, wide_ids, is_login }
     }
 
     /// True if it is the context of this request.
