@@ -7,14 +7,22 @@
 
 mod client;
 mod credentials;
+mod endpoint;
 mod error;
+mod http_connection;
+mod link;
 mod net;
 mod observer;
 mod outcome;
 mod socket;
+mod websocket;
 
 pub use client::Client;
 pub use credentials::credentials_of;
+pub use endpoint::{Endpoint, InvalidEndpoint, Stream, Trust, TrustError};
 pub use error::{Cause, ClientError};
+pub use http_connection::{ExchangeError, HttpConnection};
+pub use link::{Link, LinkArrival, LinkContent, LinkTarget};
 pub use observer::{Direction, FrameObserver};
 pub use outcome::{Notification, Outcome};
+pub use websocket::{Opened, Received, WebSocket};

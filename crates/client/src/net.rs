@@ -1,5 +1,6 @@
 //! Frames on sockets.
 
+use crate::endpoint::Endpoint;
 use crate::error::Cause;
 use bytes::Bytes;
 use http::HeaderValue;
@@ -13,7 +14,7 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tolmach_dialect::Frame;
 
 /// The largest body of a response, in bytes.
-const BODY_LIMIT: usize = 16 << 20;
+pub(crate) const BODY_LIMIT: usize = 16 << 20;
 
 /// A frame as a WebSocket message; `None` where it is of another transport.
 pub(crate) fn message(frame: &Frame) -> Option<Message> {
@@ -27,17 +28,19 @@ pub(crate) fn message(frame: &Frame) -> Option<Message> {
 /// The request of a handshake with what the WebSocket needs, RFC 6455 section 4.1. The origin is
 /// the server's own.
 pub(crate) fn handshake(
-    address: SocketAddr,
+    endpoint: &Endpoint,
     mut request: http::request::Parts,
 ) -> Result<http::Request<()>, http::Error> {
+    let (authority, is_secure) = (endpoint.authority(), endpoint.is_secure());
+    let (scheme, page) = if is_secure { ("wss", "https") } else { ("ws", "http") };
     let path = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    request.uri = format!("ws://{address}{path}").parse()?;
+    request.uri = format!("{scheme}://{authority}{path}").parse()?;
     let mut handshake = http::Request::from_parts(request, ());
     let headers = handshake.headers_mut();
-    headers.insert(HOST, address.to_string().try_into()?);
+    headers.insert(HOST, authority.try_into()?);
     headers.insert(SEC_WEBSOCKET_KEY, generate_key().try_into()?);
     if !headers.contains_key(ORIGIN) {
-        headers.insert(ORIGIN, format!("http://{address}").try_into()?);
+        headers.insert(ORIGIN, format!("{page}://{authority}").try_into()?);
     }
     Ok(handshake)
 }
@@ -76,7 +79,8 @@ mod tests {
             if let Some(own) = own {
                 request = request.header(ORIGIN, own);
             }
-            let handshake = handshake(address, request.body(()).unwrap().into_parts().0).unwrap();
+            let request = request.body(()).unwrap().into_parts().0;
+            let handshake = handshake(&address.into(), request).unwrap();
             assert_eq!(handshake.uri(), "ws://127.0.0.1:8080/room?limit=1");
             for (name, value) in
                 [("host", "127.0.0.1:8080"), ("origin", origin), ("authorization", "Bearer x")]

@@ -51,7 +51,7 @@ pub(crate) async fn handshake(
     address: SocketAddr,
     head: http::request::Parts,
 ) -> Result<Handshaken, Cause> {
-    let handshake = net::handshake(address, head)?;
+    let handshake = net::handshake(&address.into(), head)?;
     match tokio_tungstenite::client_async(handshake, stream).await {
         Ok((stream, _)) => Ok(Handshaken::Open(Box::new(stream))),
         Err(tungstenite::Error::Http(response)) => {

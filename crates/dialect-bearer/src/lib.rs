@@ -92,7 +92,7 @@ impl DialectClient for Bearer {
         Ok(client::connect(handshake)?)
     }
 
-    fn listen(&self, credentials: &Credentials) -> Option<Parts> {
+    fn listen(&self, credentials: &tolmach_dialect::Credentials) -> Option<Parts> {
         client::listen(credentials)
     }
 }

@@ -1,7 +1,7 @@
 //! The traits of a dialect.
 
 use crate::{
-    ClientSession, Event, Frame, Handshake, HandshakeRejection, Manifest, Recognition,
+    ClientSession, Credentials, Event, Frame, Handshake, HandshakeRejection, Manifest, Recognition,
     RenderContext, Request, ServerSession, Unsupported, Variant,
 };
 use std::sync::Arc;
@@ -59,6 +59,19 @@ pub trait DialectClient: Send + Sync {
         &self,
         handshake: &Handshake<'_>,
     ) -> Result<Box<dyn ClientSession>, HandshakeRejection>;
+
+    /// The HTTP request that opens the WebSocket which only receives events, where the wire has
+    /// such a one, with these credentials.
+    fn listen(&self, credentials: &Credentials) -> Option<http::request::Parts> {
+        let _ = credentials;
+        None
+    }
+
+    /// True if the key of a message is on the wire, so that a server stores a message that it gets
+    /// twice once.
+    fn keys_messages(&self) -> bool {
+        false
+    }
 }
 
 impl<D: Dialect + ?Sized> Dialect for Arc<D> {

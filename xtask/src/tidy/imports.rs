@@ -23,7 +23,7 @@ const FOR_TESTS: [&str; 2] = ["dialect-kit", "test-servers"];
 const IN_TESTS: [(&str, &str); 2] =
     [("dialect-declared", ANY_DIALECT), ("migration", ANY_DIALECT)];
 
-const TABLE: [Row; 18] = [
+const TABLE: [Row; 19] = [
     Row {
         package: "domain",
         may: &[],
@@ -95,6 +95,11 @@ const TABLE: [Row; 18] = [
         may: &["domain", "dialect", "capture"],
         never: &["tokio", "hyper", "tungstenite", "tokio-tungstenite", "sea-orm", "redis", "clap"],
     },
+    Row {
+        package: "bridge",
+        may: &["domain", "engine", "dialect", "server", "client"],
+        never: &["sea-orm", "redis", "clap", "toml"],
+    },
     Row { package: "client", may: &["domain", "dialect", "capture"], never: &["sea-orm", "redis"] },
     Row {
         package: "cli",
@@ -108,6 +113,7 @@ const TABLE: [Row; 18] = [
             "server",
             "client",
             "world",
+            "bridge",
             "capture",
             "migration",
             "dialect-declared",

@@ -77,6 +77,13 @@ pub(super) fn handshake(request: &Request) -> Result<Parts, Unsupported> {
     Ok(parts)
 }
 
+/// Encodes the handshake with all rooms; `None` for credentials without a form on this wire.
+pub(super) fn main(credentials: &Credentials) -> Option<Parts> {
+    let mut parts = websocket_request(Operation::Main.route().path);
+    parts.headers.insert(AUTHORIZATION, authorization(credentials)?);
+    Some(parts)
+}
+
 /// The range of a history of this room, for [`Command::History`] only.
 pub(super) fn history_range(
     command: &Command,

@@ -10,7 +10,7 @@ use crate::head::RequestHead;
 use exchange::ClientExchange;
 use http::request::Parts;
 use socket::ClientSocket;
-use tolmach_dialect::{ClientSession, Handshake, Request, Unsupported};
+use tolmach_dialect::{ClientSession, Credentials, Handshake, Request, Unsupported};
 use tolmach_domain::Command;
 
 /// The HTTP request, or the request of the handshake with a room, that makes `request`.
@@ -21,6 +21,11 @@ pub(crate) fn dial(request: &Request) -> Result<Parts, Unsupported> {
         }
         _ => Ok(encode::request(request)?.1.into_parts().0),
     }
+}
+
+/// The request of the handshake with all rooms.
+pub(crate) fn listen(credentials: &Credentials) -> Option<Parts> {
+    encode::main(credentials)
 }
 
 /// Starts the session of a connection that was opened with a request of [`dial`].

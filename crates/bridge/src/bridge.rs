@@ -1,0 +1,148 @@
+//! A bridge: somebody else's server in the place of the engine.
+
+use crate::link::{Job, Link};
+use crate::metrics;
+use crate::options::BridgeOptions;
+use crate::session::Session;
+use crate::shared::Shared;
+use crate::wire::Wire;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+use moka::sync::Cache;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tolmach_dialect::{Request, Subscription};
+use tolmach_domain::{Credentials, Fault, SessionId};
+use tolmach_engine::Principal;
+use tolmach_engine::ports::Entropy;
+use tolmach_server::{Upstream, UpstreamClient, UpstreamConnection, UpstreamOutcome};
+
+/// A server of one dialect that clients of other dialects talk to.
+///
+/// Each connection of a client has a connection of its own to the upstream; HTTP requests of one
+/// login share one. What the upstream's wire does not carry is kept here, in memory: who is logged
+/// in, with the password to log in again; the tokens of clients; read marks.
+pub struct Bridge {
+    shared: Arc<Shared>,
+    /// The links of HTTP requests, by login.
+    pool: Cache<SessionId, Link>,
+}
+
+impl Bridge {
+    /// A bridge to a server. A request goes over the first wire that has one for it: a server may
+    /// log users in over another dialect than it serves their messages in.
+    pub fn new(wires: Vec<Wire>, options: BridgeOptions, entropy: Arc<dyn Entropy>) -> Self {
+        metrics::describe();
+        let pool = Cache::builder()
+            .max_capacity(options.max_idle_connections)
+            .time_to_idle(options.idle_timeout);
+        Self { pool: pool.build(), shared: Arc::new(Shared::new(wires, options, entropy)) }
+    }
+}
+
+impl Upstream for Bridge {
+    fn open(&self, client: UpstreamClient) -> Box<dyn UpstreamConnection> {
+        // Links of logins that are idle end here: the cache itself forgets them only when used.
+        self.pool.run_pending_tasks();
+        let (shared, pool) = (self.shared.clone(), self.pool.clone());
+        Box::new(BridgedConnection { shared, pool, client, link: None, session: None })
+    }
+
+    fn last_error(&self) -> Option<String> {
+        self.shared.last_error().map(str::to_owned)
+    }
+}
+
+/// The side of one client towards the upstream.
+struct BridgedConnection {
+    shared: Arc<Shared>,
+    pool: Cache<SessionId, Link>,
+    client: UpstreamClient,
+    /// The link of a client with a connection of its own.
+    link: Option<Link>,
+    /// The login that was used last: it must not be forgotten while its connection is open.
+    session: Option<Arc<Session>>,
+}
+
+impl BridgedConnection {
+    fn link(&mut self, session: Option<&Session>) -> Link {
+        let start = || {
+            let client = (self.client.connection, self.client.dialect);
+            Link::start(self.shared.clone(), client, self.client.events.clone())
+        };
+        match (&self.client.events, session) {
+            (Some(_), _) => self.link.get_or_insert_with(start).clone(),
+            (None, Some(session)) => self.pool.get_with(session.id, start),
+            (None, None) => start(),
+        }
+    }
+
+    fn session(&mut self, id: SessionId) -> Option<Arc<Session>> {
+        if self.session.as_ref().is_none_or(|session| session.id != id) {
+            self.session = self.shared.sessions.by_id(id);
+        }
+        self.session.clone()
+    }
+}
+
+impl UpstreamConnection for BridgedConnection {
+    fn authenticate(
+        &mut self,
+        credentials: Credentials,
+    ) -> BoxFuture<'static, Result<Principal, Fault>> {
+        let (user, token) = match &credentials {
+            Credentials::TokenOf(user, token) => (Some(*user), token),
+            Credentials::Token(token) | Credentials::Bearer(token) => (None, token),
+            Credentials::Nothing | Credentials::Connection => {
+                return ready(Err(Fault::Unauthenticated)).boxed();
+            }
+        };
+        if let Some(session) = self.shared.sessions.by_token(token) {
+            let principal = session.principal();
+            self.session = Some(session);
+            let is_theirs = user.is_none_or(|user| user == principal.identity.user);
+            let proven = if is_theirs { Ok(principal) } else { Err(Fault::Unauthenticated) };
+            return ready(proven).boxed();
+        }
+        let (reply, proven) = oneshot::channel();
+        self.link(None).give(Job::Prove { credentials, reply });
+        async move {
+            let session = proven.await.unwrap_or(Err(Fault::Unavailable))?;
+            Ok(session.principal())
+        }
+        .boxed()
+    }
+
+    fn submit(
+        &mut self,
+        caller: Option<Principal>,
+        request: Request,
+    ) -> BoxFuture<'static, UpstreamOutcome> {
+        let id = caller.and_then(|principal| principal.identity.session);
+        let session = id.and_then(|id| self.session(id));
+        if caller.is_some() && session.is_none() {
+            let outcome = Err(Fault::Unauthenticated);
+            return ready(UpstreamOutcome { principal: None, outcome }).boxed();
+        }
+        let (reply, answered) = oneshot::channel();
+        let link = self.link(session.as_deref());
+        link.give(Job::Request { session, request: Box::new(request), reply });
+        async move {
+            let unavailable =
+                UpstreamOutcome { principal: caller, outcome: Err(Fault::Unavailable) };
+            let outcome = answered.await.unwrap_or(unavailable);
+            // The link of an HTTP request lives until its answer.
+            drop(link);
+            outcome
+        }
+        .boxed()
+    }
+
+    fn subscribe(&mut self, caller: Option<SessionId>, subscription: Subscription) {
+        if self.client.events.is_none() {
+            return;
+        }
+        let session = caller.and_then(|id| self.session(id));
+        self.link(None).give(Job::Subscribe { session, subscription });
+    }
+}

@@ -1,0 +1,285 @@
+//! The events of an upstream on their way to one client.
+
+use crate::directory::Directory;
+use crate::session::Session;
+use bytes::Bytes;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use tolmach_dialect::Incoming;
+use tolmach_dialect::known_messages::KnownMessages;
+use tolmach_dialect::placeholders::placeholder_flow_id;
+use tolmach_domain::{
+    Command, ConnectionId, Event, EventKind, FlowId, FlowKind, Message, MessageId, Origin,
+};
+use tolmach_server::EventSink;
+
+/// The messages that are remembered, so that none is delivered twice.
+const MAX_SEEN: usize = 4_096;
+
+/// The flows of which the last message is remembered.
+const MAX_FLOWS: usize = 1_024;
+
+/// The events of one link: what its client was given, and what is to be given next.
+pub(crate) struct Deliveries {
+    /// `None` for HTTP requests, which get no events.
+    sink: Option<EventSink>,
+    /// The client's connection and its dialect.
+    client: (ConnectionId, &'static str),
+    directory: Arc<Directory>,
+    seen: Seen,
+    /// The last message of each flow that the client was given or read.
+    last: HashMap<FlowId, MessageId>,
+    messages: KnownMessages,
+    /// The login of the client.
+    session: Option<Arc<Session>>,
+    /// The message that is being sent.
+    sending: Option<(FlowId, String)>,
+    /// The event of that message, where it came before the answer.
+    echo: Option<Message>,
+}
+
+/// The messages that were delivered last.
+#[derive(Default)]
+struct Seen {
+    order: VecDeque<MessageId>,
+    ids: HashSet<MessageId>,
+}
+
+impl Seen {
+    /// Notes a message. Returns false if it was noted before.
+    fn insert(&mut self, id: MessageId) -> bool {
+        if !self.ids.insert(id) {
+            return false;
+        }
+        self.order.push_back(id);
+        if self.order.len() > MAX_SEEN
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+        true
+    }
+}
+
+impl Deliveries {
+    pub(crate) fn new(
+        sink: Option<EventSink>,
+        client: (ConnectionId, &'static str),
+        directory: Arc<Directory>,
+    ) -> Self {
+        Self {
+            sink,
+            client,
+            directory,
+            seen: Seen::default(),
+            last: HashMap::new(),
+            messages: KnownMessages::default(),
+            session: None,
+            sending: None,
+            echo: None,
+        }
+    }
+
+    /// Requests and events are of this login from now on.
+    pub(crate) fn set_session(&mut self, session: &Arc<Session>) {
+        self.session = Some(session.clone());
+    }
+
+    /// Waits until the client has taken enough of what it was given.
+    pub(crate) async fn room(&self) {
+        if let Some(sink) = &self.sink {
+            sink.room().await;
+        }
+    }
+
+    /// The flow of a message that was read or delivered.
+    pub(crate) fn flow_of(&self, message: MessageId) -> Option<FlowId> {
+        Some(self.messages.get(message).flow).filter(|flow| *flow != placeholder_flow_id())
+    }
+
+    /// The flows that the client knows, each with its last message.
+    pub(crate) fn last_messages(&self) -> Vec<(FlowId, MessageId)> {
+        self.last.iter().map(|(flow, message)| (*flow, *message)).collect()
+    }
+
+    /// Notes a message that the client has read, or that is older than its subscription.
+    pub(crate) fn note(&mut self, message: &Message) {
+        self.messages.insert(message);
+        self.seen.insert(message.id);
+        if self.last.len() < MAX_FLOWS || self.last.contains_key(&message.flow) {
+            self.last.insert(message.flow, message.id);
+        }
+    }
+
+    /// A message is being sent: an event of it is the echo, which comes with the answer.
+    pub(crate) fn sending(&mut self, command: &Command) {
+        self.echo = None;
+        self.sending = match command {
+            Command::Send(message) => Some((message.flow, message.content.text.clone())),
+            _ => None,
+        };
+    }
+
+    /// The message was answered. Returns its event, if that has come.
+    pub(crate) fn sent(&mut self) -> Option<Message> {
+        self.sending = None;
+        self.echo.take()
+    }
+
+    /// Gives the client the events among what came in a frame.
+    pub(crate) fn deliver_all(&mut self, incoming: &[Incoming]) {
+        for incoming in incoming {
+            if let Incoming::Event(event) = incoming {
+                self.deliver(event);
+            }
+        }
+    }
+
+    /// Gives the client an event of the upstream, unless it has it already.
+    pub(crate) fn deliver(&mut self, event: &Event) {
+        let mut event = event.clone();
+        self.complete(&mut event.kind);
+        self.directory.learn_event(&event.kind);
+        if let EventKind::Posted(message) = &event.kind {
+            if self.is_echo(message) {
+                self.echo = Some(message.clone());
+                return;
+            }
+            if !self.seen.insert(message.id) {
+                return;
+            }
+            self.note(message);
+        }
+        self.push(event);
+    }
+
+    /// Gives the client the event of its own request.
+    pub(crate) fn deliver_own(&mut self, mut event: Event, client_tag: Option<Bytes>) {
+        self.complete(&mut event.kind);
+        if let EventKind::Posted(message) = &event.kind {
+            self.note(message);
+        }
+        let (connection, dialect) = self.client;
+        event.origin = Some(Origin { connection, dialect, client_tag });
+        self.push(event);
+    }
+
+    /// Completes what other wires leave out of a message.
+    pub(crate) fn complete_message(&self, message: &mut Message) {
+        if message.flow_kind == FlowKind::Chat && self.directory.is_shared(message.flow) {
+            message.flow_kind = FlowKind::Group;
+        }
+        let author = &mut message.author;
+        if let Some(session) = &self.session {
+            let account = session.account();
+            let own = &account.user;
+            let is_named = !own.login.is_empty()
+                && author.login.to_lowercase() == own.login.to_lowercase();
+            if author.id == own.id || is_named {
+                *author = own.summary();
+                return;
+            }
+        }
+        if let Some(login) = self.directory.login(author.id) {
+            author.login = login.into();
+        }
+    }
+
+    fn complete(&self, kind: &mut EventKind) {
+        match kind {
+            EventKind::Posted(message) | EventKind::Edited(message) => {
+                if message.flow == placeholder_flow_id()
+                    && let Some(flow) = self.flow_of(message.id)
+                {
+                    message.flow = flow;
+                }
+                self.complete_message(message);
+            }
+            EventKind::Deleted { flow, messages, .. } => {
+                if *flow == placeholder_flow_id()
+                    && let Some(known) = messages.first().and_then(|(id, _)| self.flow_of(*id))
+                {
+                    *flow = known;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn is_echo(&self, message: &Message) -> bool {
+        let is_own = self.session.as_ref().is_none_or(|session| {
+            message.author.id == session.account().user.id || message.author.login.is_empty()
+        });
+        is_own
+            && self.echo.is_none()
+            && self
+                .sending
+                .as_ref()
+                .is_some_and(|(flow, text)| message.flow == *flow && message.content.text == *text)
+    }
+
+    fn push(&self, event: Event) {
+        if let Some(sink) = &self.sink {
+            sink.push(event);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Account;
+    use tolmach_domain::{
+        Content, FlowKindFilter, NewMessage, SessionId, Timestamp, User, UserId, UserSummary,
+    };
+
+    fn message(id: i64, flow: i64, author: i64, text: &str) -> Message {
+        Message::new(
+            MessageId::new(id).unwrap(),
+            (FlowId::new(flow).unwrap(), FlowKind::Chat),
+            UserSummary::named(UserId::new(author).unwrap(), format!("user {author}")),
+            Content::text(text),
+            Timestamp::default(),
+        )
+    }
+
+    fn deliveries() -> Deliveries {
+        let mut deliveries =
+            Deliveries::new(None, (ConnectionId(1), "toy"), Arc::new(Directory::new()));
+        let account = Account::new(User::named(UserId::new(1).unwrap(), "user 1"));
+        deliveries.set_session(&Arc::new(Session::new(SessionId::new(1).unwrap(), account)));
+        deliveries
+    }
+
+    fn posted(message: Message) -> Event {
+        Event::new(Timestamp::default(), EventKind::Posted(message))
+    }
+
+    #[test]
+    fn the_event_of_a_message_that_is_being_sent_is_kept_for_its_answer() {
+        let mut deliveries = deliveries();
+        let flow = FlowId::new(5).unwrap();
+        let content = Content::text("hello");
+        let kinds = FlowKindFilter::Any;
+        let new = NewMessage { flow, kinds, content, key: None };
+        deliveries.sending(&Command::Send(Box::new(new)));
+        deliveries.deliver(&posted(message(1, 5, 2, "hello")));
+        deliveries.deliver(&posted(message(2, 6, 1, "hello")));
+        deliveries.deliver(&posted(message(3, 5, 1, "hello")));
+        assert_eq!(deliveries.sent().map(|echo| echo.id.get()), Some(3));
+        deliveries.deliver(&posted(message(4, 5, 1, "hello")));
+        assert!(deliveries.sent().is_none(), "nothing is being sent");
+    }
+
+    #[test]
+    fn the_last_message_of_each_flow_is_remembered() {
+        let mut deliveries = deliveries();
+        deliveries.note(&message(1, 5, 1, "one"));
+        deliveries.deliver(&posted(message(2, 5, 2, "two")));
+        let [flow, last] = [5, 2];
+        let expected = (FlowId::new(flow).unwrap(), MessageId::new(last).unwrap());
+        assert_eq!(deliveries.last_messages(), [expected]);
+        assert_eq!(deliveries.flow_of(expected.1), Some(expected.0));
+        assert_eq!(deliveries.flow_of(MessageId::new(9).unwrap()), None);
+    }
+}

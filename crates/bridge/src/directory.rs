@@ -1,0 +1,161 @@
+//! What the answers and events of an upstream told: wires name users by id or by login, and flows
+//! with or without their kind.
+
+use moka::sync::Cache;
+use tolmach_domain::{
+    Answer, EventKind, FlowId, FlowKind, FlowSummary, Message, User, UserId, UserRef, UserSummary,
+};
+
+/// The users and the groups that an upstream told of, as many of each as [`MAX_ENTRIES`].
+pub(crate) struct Directory {
+    by_id: Cache<UserId, String>,
+    by_login: Cache<String, UserId>,
+    /// The groups and channels. Wires without kinds take every flow for a chat.
+    shared: Cache<FlowId, ()>,
+}
+
+/// The most users, and the most groups, that are remembered.
+const MAX_ENTRIES: u64 = 50_000;
+
+impl Directory {
+    pub(crate) fn new() -> Self {
+        Self {
+            by_id: Cache::new(MAX_ENTRIES),
+            by_login: Cache::new(MAX_ENTRIES),
+            shared: Cache::new(MAX_ENTRIES),
+        }
+    }
+
+    /// True if a flow is known to be a group or channel.
+    pub(crate) fn is_shared(&self, flow: FlowId) -> bool {
+        self.shared.contains_key(&flow)
+    }
+
+    /// The login of a user.
+    pub(crate) fn login(&self, user: UserId) -> Option<String> {
+        self.by_id.get(&user)
+    }
+
+    /// The other form of a reference to a user.
+    pub(crate) fn other_form(&self, user: &UserRef) -> Option<UserRef> {
+        match user {
+            UserRef::Me => None,
+            UserRef::Id(id) => self.by_id.get(id).map(UserRef::Login),
+            UserRef::Login(login) => self.by_login.get(&login.to_lowercase()).map(UserRef::Id),
+        }
+    }
+
+    /// The user that a reference names, as far as is known.
+    pub(crate) fn user(&self, user: &UserRef) -> Option<User> {
+        match (user, self.other_form(user)?) {
+            (UserRef::Id(id), UserRef::Login(login)) => Some(User::named(*id, login)),
+            (UserRef::Login(login), UserRef::Id(id)) => Some(User::named(id, login.as_str())),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn learn_user(&self, id: UserId, login: &str) {
+        if !login.is_empty() {
+            self.by_id.insert(id, login.to_owned());
+            self.by_login.insert(login.to_lowercase(), id);
+        }
+    }
+
+    pub(crate) fn learn_flow(&self, flow: FlowId, kind: FlowKind) {
+        if kind != FlowKind::Chat {
+            self.shared.insert(flow, ());
+        }
+    }
+
+    pub(crate) fn learn_answer(&self, answer: &Answer) {
+        match answer {
+            Answer::User(user) => self.learn_user(user.id, &user.login),
+            Answer::Users(users) => {
+                users.iter().for_each(|user| self.learn_user(user.id, &user.login));
+            }
+            Answer::ChatOpened { with: Some(with), .. } => self.learn_summary(with),
+            Answer::FlowCreated { flow, .. } => self.learn_flow(*flow, FlowKind::Group),
+            Answer::Flow(summary) => self.learn_flow_summary(summary),
+            Answer::Flows(flows) => {
+                flows.iter().for_each(|summary| self.learn_flow_summary(summary));
+            }
+            Answer::History(page) => {
+                page.messages.iter().for_each(|message| self.learn_message(message));
+            }
+            Answer::Changes(changes) => {
+                changes.flows.iter().for_each(|summary| self.learn_flow_summary(summary));
+                changes.messages.iter().for_each(|message| self.learn_message(message));
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn learn_event(&self, event: &EventKind) {
+        match event {
+            EventKind::Posted(message) | EventKind::Edited(message) => self.learn_message(message),
+            EventKind::FlowCreated { flow, members } => {
+                self.learn_flow(flow.id, flow.kind);
+                members.iter().for_each(|member| self.learn_summary(member));
+            }
+            _ => {}
+        }
+    }
+
+    fn learn_message(&self, message: &Message) {
+        self.learn_summary(&message.author);
+        self.learn_flow(message.flow, message.flow_kind);
+    }
+
+    fn learn_flow_summary(&self, summary: &FlowSummary) {
+        self.learn_flow(summary.flow.id, summary.flow.kind);
+        summary.members.iter().for_each(|member| self.learn_user(member.id, &member.login));
+        summary.last.iter().for_each(|message| self.learn_summary(&message.author));
+    }
+
+    fn learn_summary(&self, user: &UserSummary) {
+        // An author of whom a wire tells nothing has no name; a login that is known stays.
+        if !self.by_id.contains_key(&user.id) {
+            self.learn_user(user.id, &user.login);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_and_groups_are_learnt_from_answers() {
+        let directory = Directory::new();
+        let id = UserId::new(5).unwrap();
+        directory.learn_answer(&Answer::User(Box::new(User::named(id, "Ann"))));
+        let by_login = UserRef::Login("aNN".to_owned());
+        assert_eq!(directory.other_form(&by_login), Some(UserRef::Id(id)));
+        let by_id = UserRef::Id(id);
+        assert_eq!(directory.other_form(&by_id), Some(UserRef::Login("Ann".to_owned())));
+        assert_eq!(directory.other_form(&UserRef::Me), None);
+        let [group, chat] = [1, 2].map(|number| FlowId::new(number).unwrap());
+        directory.learn_flow(group, FlowKind::Group);
+        directory.learn_flow(chat, FlowKind::Chat);
+        assert!(directory.is_shared(group) && !directory.is_shared(chat));
+    }
+
+    #[test]
+    fn a_name_of_an_author_does_not_replace_a_login() {
+        let directory = Directory::new();
+        let id = UserId::new(5).unwrap();
+        directory.learn_user(id, "ann");
+        let mut message = Message::new(
+            tolmach_domain::MessageId::new(1).unwrap(),
+            (FlowId::new(1).unwrap(), FlowKind::Chat),
+            UserSummary::named(id, "Ann of Cleves"),
+            tolmach_domain::Content::text("hello"),
+            tolmach_domain::Timestamp::default(),
+        );
+        directory.learn_event(&EventKind::Posted(message.clone()));
+        assert_eq!(directory.other_form(&UserRef::Id(id)), Some(UserRef::Login("ann".into())));
+        message.author = UserSummary::named(UserId::new(6).unwrap(), "bob");
+        directory.learn_event(&EventKind::Posted(message));
+        assert!(directory.user(&UserRef::Login("bob".into())).is_some());
+    }
+}

@@ -1,0 +1,172 @@
+//! The forms of a command: a wire may have a request for one of them only.
+
+use crate::directory::Directory;
+use tolmach_domain::{Command, FlowId, FlowKindFilter, GrantKind, HistoryRange, UserRef};
+
+/// The most messages of a page, where a wire reads pages only.
+pub(crate) const PAGE: u32 = 100;
+
+/// The forms of a command, the closest first: the command itself, then those that ask for the same
+/// or for more, of which the answer is reduced to what was asked ([`crate::completion`]).
+pub(crate) fn forms(command: &Command, directory: &Directory) -> Vec<Command> {
+    match command {
+        Command::History { flow, kinds, range, mark_read } => {
+            let newest = HistoryRange::Newest { limit: PAGE, offset: 0 };
+            let ranges = match *range {
+                HistoryRange::Newest { limit, offset } if limit > PAGE => {
+                    vec![*range, HistoryRange::Newest { limit: PAGE, offset }, HistoryRange::All]
+                }
+                HistoryRange::Newest { .. } | HistoryRange::All => {
+                    vec![*range, HistoryRange::All, newest]
+                }
+                HistoryRange::Unread => vec![*range, HistoryRange::All, newest],
+            };
+            let mut forms = Vec::new();
+            for kinds in kinds_of(*flow, *kinds, directory) {
+                for range in &ranges {
+                    for mark_read in [*mark_read, !*mark_read] {
+                        let (flow, range) = (*flow, *range);
+                        forms.push(Command::History { flow, kinds, range, mark_read });
+                    }
+                }
+            }
+            forms
+        }
+        Command::Send(message) => kinds_of(message.flow, message.kinds, directory)
+            .map(|kinds| {
+                let mut form = message.clone();
+                form.kinds = kinds;
+                Command::Send(form)
+            })
+            .collect(),
+        Command::GetFlow { flow, kinds, members } => kinds_of(*flow, *kinds, directory)
+            .flat_map(|kinds| {
+                [*members, !*members].map(|members| Command::GetFlow {
+                    flow: *flow,
+                    kinds,
+                    members,
+                })
+            })
+            .collect(),
+        Command::DeleteFlow { flow, kinds } => kinds_of(*flow, *kinds, directory)
+            .map(|kinds| Command::DeleteFlow { flow: *flow, kinds })
+            .collect(),
+        Command::ListFlows { limit, offset, members } => [*members, !*members]
+            .map(|members| Command::ListFlows { limit: *limit, offset: *offset, members })
+            .to_vec(),
+        Command::OpenChat { with } => with_other_form(with, directory)
+            .map(|with| Command::OpenChat { with })
+            .collect(),
+        Command::GetUser { user } => with_other_form(user, directory)
+            .map(|user| Command::GetUser { user })
+            .collect(),
+        Command::Delete { messages, flow, all_or_none } => {
+            let mut forms = vec![command.clone()];
+            if messages.len() == 1 {
+                let (messages, all_or_none) = (messages.clone(), !*all_or_none);
+                forms.push(Command::Delete { messages, flow: *flow, all_or_none });
+            }
+            forms
+        }
+        Command::Logout { login } => {
+            let without = login.as_ref().map(|_| Command::Logout { login: None });
+            std::iter::once(command.clone()).chain(without).collect()
+        }
+        _ => vec![command.clone()],
+    }
+}
+
+/// The forms of a login or registration, by the tokens that are asked for.
+pub(crate) fn with_grants(command: &Command) -> Vec<Command> {
+    let grants =
+        [GrantKind::Pair, GrantKind::Token, GrantKind::Connection, GrantKind::Nothing].into_iter();
+    match command {
+        Command::Register(registration) => grants
+            .map(|grant| {
+                let mut form = registration.clone();
+                form.grant = grant;
+                Command::Register(form)
+            })
+            .collect(),
+        Command::Login { identifier, password, .. } => grants
+            .map(|grant| Command::Login {
+                identifier: identifier.clone(),
+                password: password.clone(),
+                grant,
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// True if carrying the command out twice changes nothing more than once.
+pub(crate) fn is_repeatable(command: &Command) -> bool {
+    match command {
+        Command::GetUser { .. }
+        | Command::SearchUsers { .. }
+        | Command::GetPhoto { .. }
+        | Command::OpenChat { .. }
+        | Command::GetFlow { .. }
+        | Command::ListFlows { .. }
+        | Command::GetChanges { .. }
+        | Command::ListBlocked
+        | Command::Block { .. }
+        | Command::Unblock { .. }
+        | Command::Login { .. } => true,
+        Command::History { range, mark_read, .. } => *range != HistoryRange::Unread && !mark_read,
+        _ => false,
+    }
+}
+
+/// The kinds of flow that a request may name: those that were asked for, and where that was any, the
+/// narrower ones, the known kind first.
+fn kinds_of(
+    flow: FlowId,
+    asked: FlowKindFilter,
+    directory: &Directory,
+) -> impl Iterator<Item = FlowKindFilter> {
+    use FlowKindFilter::{Any, Chat, Shared};
+    let kinds = match asked {
+        Any if directory.is_shared(flow) => vec![Shared, Any],
+        Any => vec![Any, Shared],
+        Chat | Shared => vec![asked, Any],
+    };
+    kinds.into_iter()
+}
+
+fn with_other_form(user: &UserRef, directory: &Directory) -> impl Iterator<Item = UserRef> {
+    std::iter::once(user.clone()).chain(directory.other_form(user))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tolmach_domain::{FlowKind, UserId};
+
+    #[test]
+    fn the_first_form_is_the_command_itself_unless_more_is_known() {
+        let directory = Directory::new();
+        let flow = FlowId::new(7).unwrap();
+        let history = Command::History {
+            flow,
+            kinds: FlowKindFilter::Any,
+            range: HistoryRange::All,
+            mark_read: true,
+        };
+        assert_eq!(forms(&history, &directory)[0], history);
+        directory.learn_flow(flow, FlowKind::Group);
+        let first = forms(&history, &directory).remove(0);
+        assert!(matches!(first, Command::History { kinds: FlowKindFilter::Shared, .. }));
+    }
+
+    #[test]
+    fn a_user_is_named_in_the_other_way_where_it_is_known() {
+        let directory = Directory::new();
+        let id = UserId::new(5).unwrap();
+        let open = Command::OpenChat { with: UserRef::Id(id) };
+        assert_eq!(forms(&open, &directory).len(), 1);
+        directory.learn_user(id, "ann");
+        let with = UserRef::Login("ann".to_owned());
+        assert_eq!(forms(&open, &directory), [open, Command::OpenChat { with }]);
+    }
+}

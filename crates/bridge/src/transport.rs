@@ -1,0 +1,541 @@
+//! The sockets of one link, and one request at a time on them.
+
+use crate::deliveries::Deliveries;
+use crate::metrics;
+use crate::options::BridgeOptions;
+use crate::session::Session;
+use crate::wire::Wire;
+use http::header::{AUTHORIZATION, UPGRADE};
+use http::request::Parts;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+use tokio::time::{Instant, timeout, timeout_at};
+use tolmach_client::{HttpConnection, Opened, Received, WebSocket};
+use tolmach_dialect::{ClientSession, Correlation, Frame, Incoming, Request};
+use tolmach_domain::{
+    Answer, Authority, Command, ConnectionId, Credentials, Event, Fault, GrantKind, Identity,
+    SessionId, Timestamp,
+};
+
+/// The most sockets of one link: a wire may need one for each room that is read.
+const MAX_SOCKETS: usize = 8;
+
+/// The time of this machine.
+pub(crate) fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// The sockets of one link.
+pub(crate) struct Transport {
+    wires: Arc<Vec<Wire>>,
+    options: Arc<BridgeOptions>,
+    /// The number by which the upstream's dialect tells its connections apart.
+    connection: ConnectionId,
+    sockets: Vec<Socket>,
+    /// One for each wire.
+    http: Vec<HttpConnection>,
+    /// The number of the newest request.
+    marker: u64,
+    /// The time of the latest sign of life of a socket, or of the latest ping.
+    last_sign: Instant,
+    /// True if a ping was sent since the latest sign of life.
+    is_pinged: bool,
+}
+
+struct Socket {
+    wire: usize,
+    socket: WebSocket,
+    session: Box<dyn ClientSession>,
+    /// The login whose token its handshake had.
+    handshake_of: Option<SessionId>,
+    /// The login that the connection itself is of.
+    logged_in: Option<SessionId>,
+    /// True if it only receives events.
+    listens: bool,
+}
+
+/// The end of an attempt to make a request.
+pub(crate) enum Attempt {
+    /// No wire has a request for it.
+    Unsupported,
+    /// It was answered.
+    Answered(Box<Answered>),
+    /// The upstream could not be reached: it was not carried out.
+    Unreachable,
+    /// The upstream was lost before it answered: nobody knows if it was carried out.
+    Lost,
+}
+
+/// A request that was answered.
+pub(crate) struct Answered {
+    /// The answer, or the fault.
+    pub(crate) outcome: Result<Answer, Fault>,
+    /// The user whom the wire names.
+    pub(crate) identity: Option<Identity>,
+    /// The events that came in the frame of the answer: those that the request caused.
+    pub(crate) caused: Vec<Arc<Event>>,
+    /// The socket that it was made on.
+    socket: Option<usize>,
+}
+
+/// A request without credentials, which depend on the wire.
+pub(crate) struct Draft<'a> {
+    pub(crate) command: &'a Command,
+    pub(crate) authority: Authority,
+    /// The login that it is made as.
+    pub(crate) session: Option<&'a Arc<Session>>,
+}
+
+/// The way in which a socket ended.
+#[derive(Debug)]
+struct SocketEnded;
+
+impl Transport {
+    pub(crate) fn new(
+        wires: Arc<Vec<Wire>>,
+        options: Arc<BridgeOptions>,
+        connection: ConnectionId,
+    ) -> Self {
+        Self {
+            http: wires.iter().map(|_| HttpConnection::default()).collect(),
+            wires,
+            options,
+            connection,
+            sockets: Vec::new(),
+            marker: 0,
+            last_sign: Instant::now(),
+            is_pinged: false,
+        }
+    }
+
+    /// True if no socket is open.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sockets.is_empty()
+    }
+
+    /// True if a server of the first wire recognises a message that it got before.
+    pub(crate) fn knows_repeated_messages(&self) -> bool {
+        self.wires.first().is_some_and(Wire::knows_repeated_messages)
+    }
+
+    /// Makes a request in the first form of credentials that a wire has.
+    pub(crate) async fn request(
+        &mut self,
+        draft: &Draft<'_>,
+        deliveries: &mut Deliveries,
+    ) -> Attempt {
+        let candidates = match draft.session {
+            Some(session) => session.credentials(),
+            None => vec![Credentials::Nothing],
+        };
+        for wire in 0..self.wires.len() {
+            for credentials in &candidates {
+                self.marker += 1;
+                let request = Request {
+                    authority: draft.authority,
+                    ..Request::new(
+                        Correlation::new(self.marker),
+                        credentials.clone(),
+                        draft.command.clone(),
+                    )
+                };
+                match self.request_over(wire, draft.session, request, deliveries).await {
+                    Attempt::Unsupported => {}
+                    attempt => return attempt,
+                }
+            }
+        }
+        Attempt::Unsupported
+    }
+
+    /// Notes that the connection of this request is of a login from now on.
+    pub(crate) fn bind(&mut self, answered: &Answered, session: SessionId) {
+        if let Some(socket) = answered.socket.and_then(|index| self.sockets.get_mut(index)) {
+            socket.logged_in = Some(session);
+        }
+    }
+
+    /// True if a wire has a WebSocket that only receives events.
+    pub(crate) fn has_listener(&self, session: &Session) -> bool {
+        let candidates = session.credentials();
+        let listens = |wire: &Wire| candidates.iter().any(|one| wire.listen(one).is_some());
+        self.wires.iter().any(listens)
+    }
+
+    /// True if a command is requested on a WebSocket, which receives events from then on.
+    pub(crate) fn is_of_socket(&self, command: &Command, session: &Session) -> bool {
+        let candidates = session.credentials();
+        let dials_socket = |wire: &Wire| {
+            candidates.iter().any(|credentials| {
+                let request =
+                    Request::new(Correlation::NONE, credentials.clone(), command.clone());
+                let head = wire.dial(&request);
+                head.is_some_and(|head| head.headers.contains_key(UPGRADE))
+            })
+        };
+        self.wires.iter().any(dials_socket)
+    }
+
+    /// Opens the WebSockets that only receive events, where a wire has some. Returns false if the
+    /// upstream cannot be reached.
+    pub(crate) async fn listen(&mut self, session: &Arc<Session>) -> bool {
+        for wire in 0..self.wires.len() {
+            let own = |socket: &Socket| {
+                socket.listens && socket.wire == wire && socket.handshake_of == Some(session.id)
+            };
+            if self.sockets.iter().any(own) {
+                continue;
+            }
+            let candidates = session.credentials();
+            let head = candidates.iter().find_map(|one| self.wires[wire].listen(one));
+            let Some(head) = head else { continue };
+            match self.open(wire, head, Some(session.id)).await {
+                Ok(Ok(index)) => self.sockets[index].listens = true,
+                Ok(Err(_)) => {}
+                Err(SocketEnded) => return false,
+            }
+        }
+        true
+    }
+
+    /// Closes every socket. The upstream has no notice of it but the end of the streams.
+    pub(crate) fn disconnect(&mut self) {
+        self.sockets.clear();
+    }
+
+    /// Says goodbye on every socket, as far as that takes no time.
+    pub(crate) async fn close(&mut self) {
+        for socket in &mut self.sockets {
+            let _ = timeout(self.options.connect_timeout, socket.socket.close()).await;
+        }
+        self.disconnect();
+    }
+
+    /// Waits for the next events. Returns false if a socket has ended. Nothing is lost if the
+    /// caller stops waiting before that.
+    pub(crate) async fn receive(&mut self, deliveries: &mut Deliveries) -> bool {
+        let received = poll_fn(|context| self.poll_sockets(context)).await;
+        let Ok((index, frame)) = received else { return false };
+        let mut incoming = Vec::new();
+        if let Err(ended) = self.decode(index, &frame, &mut incoming) {
+            let SocketEnded = ended;
+            self.sockets.remove(index);
+            return false;
+        }
+        deliveries.deliver_all(&incoming);
+        true
+    }
+
+    /// Does what is to be done at intervals: pings silent sockets. Returns false if the upstream
+    /// has answered none.
+    pub(crate) async fn keep_alive(&mut self) -> bool {
+        if self.sockets.is_empty() || self.last_sign.elapsed() < self.options.ping_interval {
+            return true;
+        }
+        if self.is_pinged {
+            self.disconnect();
+            return false;
+        }
+        (self.is_pinged, self.last_sign) = (true, Instant::now());
+        for socket in &mut self.sockets {
+            // An error is found by the next read.
+            let _ = timeout(self.options.connect_timeout, socket.socket.ping()).await;
+        }
+        true
+    }
+
+    async fn request_over(
+        &mut self,
+        wire: usize,
+        session: Option<&Arc<Session>>,
+        request: Request,
+        deliveries: &mut Deliveries,
+    ) -> Attempt {
+        for index in 0..self.sockets.len() {
+            if self.is_usable(index, wire, session, &request) {
+                match self.request_on(index, session, &request, deliveries).await {
+                    Attempt::Unsupported => {}
+                    attempt => return attempt,
+                }
+            }
+        }
+        let Some(head) = self.wires[wire].dial(&request) else { return Attempt::Unsupported };
+        if !head.headers.contains_key(UPGRADE) {
+            return self.exchange(wire, &head, &request).await;
+        }
+        let handshake_of = session.filter(|_| head.headers.contains_key(AUTHORIZATION));
+        match self.open(wire, head, handshake_of.map(|session| session.id)).await {
+            Ok(Ok(index)) => self.request_on(index, session, &request, deliveries).await,
+            Ok(Err((mut client, rejection))) => {
+                if client.request(now(), &request, &mut Vec::new()).is_err() {
+                    return Attempt::Unsupported;
+                }
+                let mut incoming = Vec::new();
+                match client.decode(now(), &rejection, &mut incoming) {
+                    Ok(()) => self.answered(incoming, None).unwrap_or(Attempt::Unreachable),
+                    Err(_) => Attempt::Unreachable,
+                }
+            }
+            Err(SocketEnded) => Attempt::Unreachable,
+        }
+    }
+
+    /// True if a request of a login may be made on a socket.
+    fn is_usable(
+        &self,
+        index: usize,
+        wire: usize,
+        session: Option<&Arc<Session>>,
+        request: &Request,
+    ) -> bool {
+        let socket = &self.sockets[index];
+        let session = session.map(|session| session.id);
+        let needs_no_login =
+            request.credentials != Credentials::Connection || socket.logged_in == session;
+        socket.wire == wire
+            && !socket.listens
+            && (socket.handshake_of.is_none() || socket.handshake_of == session)
+            // Another login of the connection takes the place of the one before.
+            && (needs_no_login || socket.handshake_of.is_none())
+    }
+
+    /// Makes a request on an open socket, after a login where the wire has that of a connection.
+    async fn request_on(
+        &mut self,
+        index: usize,
+        session: Option<&Arc<Session>>,
+        request: &Request,
+        deliveries: &mut Deliveries,
+    ) -> Attempt {
+        if let Some(session) = session
+            && request.credentials == Credentials::Connection
+            && self.sockets[index].logged_in != Some(session.id)
+        {
+            let login = {
+                let account = session.account();
+                account.login.clone().zip(account.password.clone())
+            };
+            let Some((login, password)) = login else { return Attempt::Unsupported };
+            let identifier = login.as_str().into();
+            let grant = GrantKind::Connection;
+            let command = Command::Login { identifier, password, grant };
+            self.marker += 1;
+            let correlation = Correlation::new(self.marker);
+            let login = Request::new(correlation, Credentials::Nothing, command);
+            match self.send_on(index, &login, deliveries).await {
+                Attempt::Answered(answered) if answered.outcome.is_ok() => {
+                    self.sockets[index].logged_in = Some(session.id);
+                }
+                Attempt::Lost => return Attempt::Unreachable,
+                attempt => return attempt,
+            }
+            self.marker += 1;
+            let request =
+                Request { correlation: Correlation::new(self.marker), ..request.clone() };
+            return self.send_on(index, &request, deliveries).await;
+        }
+        self.send_on(index, request, deliveries).await
+    }
+
+    async fn send_on(
+        &mut self,
+        index: usize,
+        request: &Request,
+        deliveries: &mut Deliveries,
+    ) -> Attempt {
+        let Some(socket) = self.sockets.get_mut(index) else { return Attempt::Unreachable };
+        let mut frames = Vec::new();
+        if socket.session.request(now(), request, &mut frames).is_err() {
+            return Attempt::Unsupported;
+        }
+        let deadline = Instant::now() + self.options.answer_timeout;
+        let sent = timeout_at(deadline, socket.socket.send(&frames)).await;
+        if !sent.is_ok_and(|sent| sent.is_ok()) {
+            self.sockets.remove(index);
+            return Attempt::Lost;
+        }
+        if matches!(request.command, Command::ShowTyping { .. }) {
+            // No wire confirms it.
+            return Attempt::Answered(Box::new(Answered {
+                outcome: Ok(Answer::TypingShown),
+                identity: None,
+                caused: Vec::new(),
+                socket: Some(index),
+            }));
+        }
+        self.wait(index, deadline, deliveries).await
+    }
+
+    /// Waits for the answer to the newest request, which was made on this socket.
+    async fn wait(
+        &mut self,
+        requested_on: usize,
+        deadline: Instant,
+        deliveries: &mut Deliveries,
+    ) -> Attempt {
+        let mut requested_on = requested_on;
+        loop {
+            deliveries.room().await;
+            let arrival = poll_fn(|context| self.poll_sockets(context));
+            let (index, frame) = match timeout_at(deadline, arrival).await {
+                Ok(Ok(arrival)) => arrival,
+                Ok(Err(ended)) if ended == requested_on => return Attempt::Lost,
+                Ok(Err(ended)) => {
+                    requested_on -= usize::from(ended < requested_on);
+                    continue;
+                }
+                Err(_) => {
+                    // A late answer would be taken for that of the next request.
+                    self.sockets.remove(requested_on);
+                    metrics::timed_out();
+                    return Attempt::Lost;
+                }
+            };
+            let mut incoming = Vec::new();
+            if self.decode(index, &frame, &mut incoming).is_err() {
+                self.sockets.remove(index);
+                if index == requested_on {
+                    return Attempt::Lost;
+                }
+                requested_on -= usize::from(index < requested_on);
+                continue;
+            }
+            let is_answer = |incoming: &Incoming| match incoming {
+                Incoming::Response(response) => response.correlation.get() == Some(&self.marker),
+                Incoming::Event(_) => false,
+            };
+            if incoming.iter().any(is_answer) {
+                return self.answered(incoming, Some(index)).unwrap_or(Attempt::Lost);
+            }
+            deliveries.deliver_all(&incoming);
+        }
+    }
+
+    /// The answer to the newest request among what came in one frame.
+    fn answered(&self, incoming: Vec<Incoming>, socket: Option<usize>) -> Option<Attempt> {
+        let (mut found, mut caused) = (None, Vec::new());
+        for incoming in incoming {
+            match incoming {
+                Incoming::Response(response)
+                    if response.correlation.get() == Some(&self.marker) =>
+                {
+                    found = Some(response);
+                }
+                Incoming::Response(_) => {}
+                Incoming::Event(event) => caused.push(event),
+            }
+        }
+        let response = found?;
+        let (outcome, identity) = (response.outcome, response.identity);
+        Some(Attempt::Answered(Box::new(Answered { outcome, identity, caused, socket })))
+    }
+
+    /// One HTTP request and its response.
+    async fn exchange(&mut self, wire: usize, head: &Parts, request: &Request) -> Attempt {
+        let Some(mut session) = self.wires[wire].connect(head, self.connection) else {
+            return Attempt::Unsupported;
+        };
+        let mut frames = Vec::new();
+        if session.request(now(), request, &mut frames).is_err() {
+            return Attempt::Unsupported;
+        }
+        let Some(Frame::Request(http)) = frames.pop() else { return Attempt::Unsupported };
+        let mut http = *http;
+        *http.uri_mut() = head.uri.clone();
+        let Wire { endpoint, trust, .. } = &self.wires[wire];
+        let exchange = self.http[wire].exchange(endpoint, trust, http);
+        let response = match timeout(self.options.answer_timeout, exchange).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                metrics::failed(&error.cause);
+                return if error.was_sent { Attempt::Lost } else { Attempt::Unreachable };
+            }
+            Err(_) => {
+                self.http[wire] = HttpConnection::default();
+                metrics::timed_out();
+                return Attempt::Lost;
+            }
+        };
+        let mut incoming = Vec::new();
+        if let Err(error) = session.decode(now(), &Frame::response(response), &mut incoming) {
+            tracing::warn!(%error, "a response of the upstream is not its dialect's");
+            metrics::not_understood();
+            return Attempt::Lost;
+        }
+        self.answered(incoming, None).unwrap_or(Attempt::Lost)
+    }
+
+    /// Opens a WebSocket; the inner error is the response that rejected it.
+    async fn open(
+        &mut self,
+        wire: usize,
+        head: Parts,
+        handshake_of: Option<SessionId>,
+    ) -> Result<Result<usize, (Box<dyn ClientSession>, Frame)>, SocketEnded> {
+        let Some(session) = self.wires[wire].connect(&head, self.connection) else {
+            return Err(SocketEnded);
+        };
+        let Wire { endpoint, trust, .. } = &self.wires[wire];
+        let opening = WebSocket::open(endpoint, trust, head, self.options.max_message_bytes);
+        let socket = match timeout(self.options.connect_timeout, opening).await {
+            Ok(Ok(Opened::WebSocket(socket))) => *socket,
+            Ok(Ok(Opened::Rejected(response))) => return Ok(Err((session, response))),
+            Ok(Err(cause)) => {
+                metrics::failed(&cause);
+                return Err(SocketEnded);
+            }
+            Err(_) => {
+                metrics::timed_out();
+                return Err(SocketEnded);
+            }
+        };
+        if self.sockets.len() >= MAX_SOCKETS
+            && let Some(oldest) = self.sockets.iter().position(|socket| !socket.listens)
+        {
+            self.sockets.remove(oldest);
+        }
+        (self.last_sign, self.is_pinged) = (Instant::now(), false);
+        metrics::connected();
+        let logged_in = None;
+        self.sockets.push(Socket { wire, socket, session, handshake_of, logged_in, listens: false });
+        Ok(Ok(self.sockets.len() - 1))
+    }
+
+    /// Polls every socket for a frame. An error is the place of a socket that has ended, which is
+    /// removed.
+    fn poll_sockets(&mut self, context: &mut Context<'_>) -> Poll<Result<(usize, Frame), usize>> {
+        for index in 0..self.sockets.len() {
+            while let Poll::Ready(received) = self.sockets[index].socket.poll_receive(context) {
+                (self.last_sign, self.is_pinged) = (Instant::now(), false);
+                match received {
+                    Ok(Received::Frame(frame)) => return Poll::Ready(Ok((index, frame))),
+                    Ok(Received::Control) => {}
+                    Ok(Received::Closed(_)) | Err(_) => {
+                        self.sockets.remove(index);
+                        metrics::lost();
+                        return Poll::Ready(Err(index));
+                    }
+                }
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Decodes a frame of a socket. A server whose frames are not its dialect's is left.
+    fn decode(
+        &mut self,
+        index: usize,
+        frame: &Frame,
+        out: &mut Vec<Incoming>,
+    ) -> Result<(), SocketEnded> {
+        let decoded = self.sockets[index].session.decode(now(), frame, out);
+        decoded.map_err(|error| {
+            tracing::warn!(%error, "a frame of the upstream is not its dialect's");
+            metrics::not_understood();
+            SocketEnded
+        })
+    }
+}
