@@ -1,0 +1,50 @@
+//! The outcome of a translation.
+
+use super::loss::Loss;
+use http::request::Parts;
+use tolmach_dialect::{Close, Frame, Sender};
+
+/// A frame of the source, translated.
+#[derive(Debug, Default)]
+pub struct Translated {
+    /// The commands and events that the frame carries, by name.
+    pub operations: Vec<&'static str>,
+    /// The same in the target dialect, in order. Both directions: a request may need another one
+    /// before it, which is answered first.
+    pub frames: Vec<TargetFrame>,
+    /// What did not come through.
+    pub lost: Vec<Loss>,
+    /// What needed no translation, such as a frame about the source's connection alone.
+    pub notes: Vec<String>,
+}
+
+/// Something on a connection of the target.
+#[derive(Debug)]
+pub struct TargetFrame {
+    /// The number of the target's connection, or exchange of HTTP, among those of the translator.
+    pub connection: u64,
+    /// A frame, or the beginning or end of the connection.
+    pub item: Item,
+}
+
+/// Something on a connection of the target.
+#[derive(Debug)]
+pub enum Item {
+    /// The client opens a WebSocket by this request.
+    Open(Box<Parts>),
+    /// A side sends a frame.
+    Frame(Sender, Frame),
+    /// The server closes it.
+    Close(Close),
+}
+
+impl Translated {
+    /// True if something did not come through.
+    pub fn is_lossy(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
+    pub(super) fn push(&mut self, connection: u64, item: Item) {
+        self.frames.push(TargetFrame { connection, item });
+    }
+}
