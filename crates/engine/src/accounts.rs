@@ -191,6 +191,8 @@ impl Engine {
 
     /// Deletes an account without its password: for operators.
     pub async fn remove_account(&self, user: User, now: Timestamp) -> Result<(), Fault> {
+        // In steps, because there may be many: the deletion itself finds few that are left.
+        self.forget_in_ledger(user.id).await.map_err(store_fault)?;
         self.ports.store.delete_user(user.id, now).await.map_err(store_fault)?;
         self.invalidate_user(user.id);
         self.sessions.invalidate_all();

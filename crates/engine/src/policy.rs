@@ -82,6 +82,7 @@ impl Default for Policy {
             retention: Retention {
                 deleted_messages: Some(Duration::from_secs(365 * DAY)),
                 mails: Some(Duration::from_secs(30 * DAY)),
+                ledger: Some(Duration::from_secs(90 * DAY)),
                 ..Retention::default()
             },
         }

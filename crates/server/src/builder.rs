@@ -1,18 +1,22 @@
 //! The builder of a server.
 
 use crate::hub::Reconciler;
+use crate::ledger::Ledger;
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::options::{DialectOptions, HttpOptions, ServerOptions, TcpOptions};
 use crate::places::{PlaceBounds, Places};
 use crate::proxies::TrustedProxies;
+use crate::recording::FrameRecorder;
 use crate::routes::{RouteError, Routes};
 use crate::served_dialect::ServedDialect;
 use crate::server::Server;
+use crate::serving_rules::ServingRules;
 use crate::state::ServerState;
 use crate::tcp::TcpEntrance;
 use crate::tls::Tls;
 use crate::traffic::Traffic;
+use crate::upstream::Upstream;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -63,11 +67,13 @@ pub struct ServerBuilder {
     options: ServerOptions,
     metrics: Option<Metrics>,
     tls: Option<Tls>,
+    recorder: Option<Arc<dyn FrameRecorder>>,
     admin: Option<TcpListener>,
     tcp: Vec<TcpListener>,
     /// The options of each of `tcp`.
     tcp_options: Vec<TcpOptions>,
     max_response_delay: Duration,
+    upstream: Option<Arc<dyn Upstream>>,
 }
 
 /// A server could not be made.
@@ -94,10 +100,12 @@ impl Server {
             options: ServerOptions::default(),
             metrics: None,
             tls: None,
+            recorder: None,
             admin: None,
             tcp: Vec::new(),
             tcp_options: Vec::new(),
             max_response_delay: MAX_RESPONSE_DELAY,
+            upstream: None,
         }
     }
 }
@@ -120,10 +128,22 @@ impl ServerBuilder {
         self
     }
 
+    /// Has an upstream carry out all requests in the place of the engine, whose store stays unused.
+    pub fn upstream(mut self, upstream: Arc<dyn Upstream>) -> Self {
+        self.upstream = Some(upstream);
+        self
+    }
+
     /// Serves these metrics at `/metrics` of the admin listener. Without any, that path is not
     /// served.
     pub fn metrics(mut self, metrics: Metrics) -> Self {
         self.metrics = Some(metrics);
+        self
+    }
+
+    /// Gives this recorder copies of the frames of the connections that it wants.
+    pub fn recorder(mut self, recorder: Arc<dyn FrameRecorder>) -> Self {
+        self.recorder = Some(recorder);
         self
     }
 
@@ -197,9 +217,11 @@ impl ServerBuilder {
     pub(crate) async fn start(self, on_loopback: bool) -> Result<Arc<ServerState>, BuildError> {
         let memory = MemoryBudget::new(&self.options.limits);
         let routes = self.routes_within(&memory)?;
-        let Self { engine, bus, options, tcp_options, metrics, tls, max_response_delay, .. } = self;
+        let Self { engine, bus, options, tcp_options, metrics, tls, recorder, .. } = self;
+        let (max_response_delay, upstream) = (self.max_response_delay, self.upstream);
         let ServerOptions { limits, keepalive, http, shared_paths, .. } = options;
         let now = engine.last_commit_time().await?;
+        let rules = ServingRules::new(engine.rules().await?);
         let (hub, reconciler) =
             Reconciler::new(engine.clone(), bus.clone(), now, limits.send_queue_bytes);
         let shards = std::thread::available_parallelism().map_or(1, usize::from);
@@ -210,12 +232,17 @@ impl ServerBuilder {
         tokio::spawn(reconciler.run(options.reconcile_interval));
         let traffic = Traffic::new(&limits);
         tokio::spawn(keep_house(engine.clone(), traffic.clone(), metrics.clone()));
+        let ledger = options.ledger.map(|options| Ledger::new(engine.clone(), options));
+        if let Some(ledger) = &ledger {
+            tokio::spawn(ledger.clone().run());
+        }
         let mut seed = [0; 8];
         engine.fill_random(&mut seed);
         Ok(Arc::new(ServerState {
             engine,
             bus,
             hub,
+            upstream,
             routes: Mutex::new(Arc::new(routes)),
             shared_paths,
             tcp_options,
@@ -224,12 +251,15 @@ impl ServerBuilder {
             limits,
             keepalive,
             proxies: TrustedProxies::new(http.trusted_proxies.clone()),
+            ledger,
             places: Places::new(place_bounds(&http)),
             http,
             tls,
+            recorder,
             metrics,
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
+            rules,
             on_loopback,
             next_connection: AtomicU64::new(u64::from_ne_bytes(seed)),
             max_response_delay,

@@ -23,6 +23,8 @@ mod http;
 mod http_connection;
 mod hub;
 mod identity;
+mod ledger;
+mod lifecycle;
 mod listener;
 mod memory_budget;
 mod metrics;
@@ -33,12 +35,14 @@ mod pins;
 mod places;
 mod proxies;
 mod proxy_protocol;
+mod recording;
 mod reload;
 mod routes;
 mod send_half;
 mod send_queue;
 mod served_dialect;
 mod server;
+mod serving_rules;
 mod state;
 mod stream;
 mod submission;
@@ -51,6 +55,8 @@ mod tls;
 #[path = "../tests/toy/mod.rs"]
 mod toy;
 mod traffic;
+mod upstream;
+mod user_agent;
 mod wire_ids;
 mod write_buffer;
 mod write_timeout;
@@ -58,10 +64,13 @@ mod write_timeout;
 pub use builder::{BuildError, ServerBuilder};
 pub use metrics::{Metrics, MetricsError};
 pub use options::{
-    DialectOptions, HttpOptions, Keepalive, Limits, ServerOptions, Shutdown, TcpOptions,
+    DialectOptions, HttpOptions, Keepalive, LedgerAddresses, LedgerOptions, Limits, ServerOptions,
+    Shutdown, TcpOptions,
 };
 pub use pins::{Pin, UnknownRevision};
+pub use recording::{ConnectionRecorder, FrameRecorder, RecordedConnection, RecordedTransport};
 pub use reload::DialectReloader;
 pub use routes::{RouteError, Routes};
 pub use server::Server;
 pub use tls::{Tls, TlsError, TlsOptions};
+pub use upstream::{EventSink, Upstream, UpstreamClient, UpstreamConnection, UpstreamOutcome};

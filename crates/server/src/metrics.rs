@@ -7,6 +7,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use std::fmt;
 use std::time::Duration;
 use tolmach_dialect::{Manifest, Revision};
+use tolmach_engine::ports::LedgerRevision;
 
 const LATENCY_SECONDS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
@@ -116,6 +117,31 @@ fn describe() {
         "tolmach_paused_reads_total",
         "Pauses in reading from a peer that sent too fast, by reason (frames, user_bytes, \
          address_bytes, address_frames)"
+    );
+    describe_counter!(
+        "tolmach_lifecycle_requests_total",
+        "Requests of clients whose version is deprecated, in a brownout or refused by a serving \
+         rule, by dialect, revision and state"
+    );
+    describe_gauge!(
+        "tolmach_serving_rules_revision",
+        "The number of changes of the serving rules that this node follows"
+    );
+    describe_counter!(
+        "tolmach_serving_rules_reads_total",
+        "Reads of the store for changes of the serving rules, by outcome (ok, failed)"
+    );
+    describe_gauge!(
+        "tolmach_ledger_clients",
+        "Clients that sent a request within seven days, over all nodes, by dialect and revision"
+    );
+    describe_counter!(
+        "tolmach_ledger_writes_total",
+        "Batches of the ledger that were written to the store, by outcome (ok, failed)"
+    );
+    describe_counter!(
+        "tolmach_ledger_folded_requests_total",
+        "Requests whose clients the ledger could not tell apart for lack of memory"
     );
     describe_counter!("tolmach_events_total", "Events received by this node, by kind");
     describe_counter!(
@@ -237,6 +263,44 @@ pub(crate) fn event_recovered(kind: &'static str) {
 pub(crate) fn reconciled(succeeded: bool) {
     let outcome = if succeeded { "ok" } else { "failed" };
     counter!("tolmach_event_reconciliations_total", "outcome" => outcome).increment(1);
+}
+
+/// Counts a request of a client whose version is not simply permitted.
+pub(crate) fn lifecycle_request(dialect: &'static str, revision: Revision, state: &'static str) {
+    counter!(
+        "tolmach_lifecycle_requests_total",
+        "dialect" => dialect, "revision" => revision, "state" => state
+    )
+    .increment(1);
+}
+
+/// Records the revision of the serving rules that this node follows.
+pub(crate) fn rules_revision(revision: i64) {
+    gauge!("tolmach_serving_rules_revision").set(revision as f64);
+}
+
+/// Counts a read of the store for changes of the serving rules.
+pub(crate) fn rules_read(succeeded: bool) {
+    let outcome = if succeeded { "ok" } else { "failed" };
+    counter!("tolmach_serving_rules_reads_total", "outcome" => outcome).increment(1);
+}
+
+/// Records the number of clients of a revision in the ledger.
+pub(crate) fn ledger_clients(revision: LedgerRevision, clients: u64) {
+    let LedgerRevision { dialect, revision } = revision;
+    gauge!("tolmach_ledger_clients", "dialect" => dialect, "revision" => revision)
+        .set(clients as f64);
+}
+
+/// Counts a write of the ledger.
+pub(crate) fn ledger_written(succeeded: bool) {
+    let outcome = if succeeded { "ok" } else { "failed" };
+    counter!("tolmach_ledger_writes_total", "outcome" => outcome).increment(1);
+}
+
+/// Counts a request whose client the ledger could not tell apart.
+pub(crate) fn ledger_folded() {
+    counter!("tolmach_ledger_folded_requests_total").increment(1);
 }
 
 /// Counts a connection on a shared path that the server closed before its dialect was known.

@@ -32,6 +32,9 @@ pub struct ServerOptions {
     pub shared_paths: Vec<String>,
     /// The time between two reads of the store for events that the bus may have lost. Default: 1 s.
     pub reconcile_interval: Duration,
+    /// The ledger of the store, which the server adds its requests to; `None` keeps none. Default:
+    /// `None`.
+    pub ledger: Option<LedgerOptions>,
 }
 
 impl Default for ServerOptions {
@@ -43,8 +46,44 @@ impl Default for ServerOptions {
             shutdown: Shutdown::default(),
             shared_paths: vec!["/".into(), "/ws".into()],
             reconcile_interval: Duration::from_secs(1),
+            ledger: None,
         }
     }
+}
+
+/// The ledger: which clients use which dialect, revision and operation. See
+/// [`LedgerStore`](tolmach_engine::ports::LedgerStore).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerOptions {
+    /// The part of the clients' addresses that is kept. Default: the network.
+    pub addresses: LedgerAddresses,
+    /// The bytes of the requests that are counted and not written yet. One address may take half of
+    /// them, and one user a 64th; further clients are counted together. Default: 16 MiB.
+    pub memory_bytes: usize,
+    /// The time between two writes to the store; they also happen when a quarter of the memory is
+    /// taken. Default: 1 min.
+    pub write_interval: Duration,
+}
+
+impl Default for LedgerOptions {
+    fn default() -> Self {
+        Self {
+            addresses: LedgerAddresses::Network,
+            memory_bytes: 16 << 20,
+            write_interval: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The part of the clients' addresses that the ledger keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LedgerAddresses {
+    /// The whole address.
+    Full,
+    /// Its network: of IPv4 the first 24 bits, of IPv6 the first 48.
+    Network,
+    /// Nothing.
+    None,
 }
 
 /// Bounds on what a peer may do to a connection.

@@ -1,6 +1,6 @@
 //! Accepting connections, and closing them.
 
-use crate::drain::{Drain, close_connections};
+use crate::drain::{Drain, Turns, close_connections};
 use crate::listener::{Entrance, accept, accepted_by_system, serve_admin};
 use crate::options::Shutdown;
 use crate::reload::DialectReloader;
@@ -100,6 +100,8 @@ impl Server {
             AbortOnDropHandle::new(tokio::spawn(serve_admin(state.clone(), listener)))
         });
         let _watch = state.tls.clone().map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.watch())));
+        let rules = state.rules.clone().follow(state.engine.clone());
+        let _rules = AbortOnDropHandle::new(tokio::spawn(rules));
         for (entrance, listener) in tcp {
             state.tasks.spawn(entrance.serve(state.clone(), listener, shutdown.clone()));
         }
@@ -122,12 +124,20 @@ impl Server {
         }
         drop(entrance);
         state.tasks.close();
-        tokio::select! {
-            () = close_connections(&state, turns, options.connections_per_second.get()) => {}
-            () = state.tasks.wait() => return,
+        end_connections(&state, turns, &options).await;
+        if let Some(ledger) = &state.ledger {
+            ledger.write().await;
         }
-        if timeout(options.grace_period, state.tasks.wait()).await.is_err() {
-            tracing::warn!(left = state.tasks.len(), "the grace period is over");
-        }
+    }
+}
+
+/// Asks all connections to close, and waits for their ends as long as they may take.
+async fn end_connections(state: &ServerState, turns: Turns, options: &Shutdown) {
+    tokio::select! {
+        () = close_connections(state, turns, options.connections_per_second.get()) => {}
+        () = state.tasks.wait() => return,
+    }
+    if timeout(options.grace_period, state.tasks.wait()).await.is_err() {
+        tracing::warn!(left = state.tasks.len(), "the grace period is over");
     }
 }

@@ -1,15 +1,19 @@
 //! The state that all connections of a server share.
 
 use crate::hub::{Hub, Subscriber};
+use crate::ledger::Ledger;
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::options::{HttpOptions, Keepalive, Limits, TcpOptions};
 use crate::places::Places;
 use crate::proxies::TrustedProxies;
+use crate::recording::FrameRecorder;
 use crate::routes::Routes;
+use crate::serving_rules::ServingRules;
 use crate::sync::lock;
 use crate::tls::Tls;
 use crate::traffic::Traffic;
+use crate::upstream::{EventSink, Upstream, UpstreamClient, UpstreamSide};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,6 +28,8 @@ pub(crate) struct ServerState {
     pub(crate) engine: Arc<Engine>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) hub: Arc<Hub>,
+    /// The server that carries out requests in the engine's place, if there is one.
+    pub(crate) upstream: Option<Arc<dyn Upstream>>,
     /// The routes of new connections.
     pub(crate) routes: Mutex<Arc<Routes>>,
     pub(crate) shared_paths: Vec<String>,
@@ -35,12 +41,17 @@ pub(crate) struct ServerState {
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) http: HttpOptions,
     pub(crate) proxies: TrustedProxies,
+    pub(crate) ledger: Option<Arc<Ledger>>,
+    /// Takes copies of frames, where they are recorded.
+    pub(crate) recorder: Option<Arc<dyn FrameRecorder>>,
     pub(crate) places: Arc<Places>,
     pub(crate) tls: Option<Tls>,
     pub(crate) metrics: Option<Metrics>,
     /// Every connection, and the work that outlives a response.
     pub(crate) tasks: TaskTracker,
     pub(crate) draining: AtomicBool,
+    /// The serving rules.
+    pub(crate) rules: Arc<ServingRules>,
     /// True if the server listens on a loopback address.
     pub(crate) on_loopback: bool,
     /// Random at the start, so that two nodes hardly ever give the same number.
@@ -68,6 +79,21 @@ impl ServerState {
             subscriber.queue.go_away();
         }
         subscriber
+    }
+
+    /// The side of a connection of this dialect towards the upstream, if there is one. `subscriber`
+    /// receives events; without one, none are received.
+    pub(crate) fn open_upstream(
+        &self,
+        connection: ConnectionId,
+        dialect: &'static str,
+        subscriber: Option<&Arc<Subscriber>>,
+    ) -> Option<UpstreamSide> {
+        let upstream = self.upstream.as_ref()?;
+        let limit = self.limits.send_queue_bytes;
+        let events = subscriber.map(|subscriber| EventSink::new(subscriber.clone(), limit));
+        let client = UpstreamClient { connection, dialect, events: events.clone() };
+        Some(UpstreamSide { connection: upstream.open(client), events })
     }
 
     /// True if a connection of this client does not leave the machine.

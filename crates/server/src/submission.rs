@@ -1,15 +1,17 @@
 //! Requests on their way through the engine.
 
 use crate::backlog::FlowBacklog;
+use crate::ledger::{CountedRequest, Usage};
 use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
+use crate::upstream::{UpstreamOutcome, UpstreamSide};
 use futures_util::future::BoxFuture;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::time::timeout;
 use tolmach_dialect::{Correlation, Request, Response, Revision};
-use tolmach_domain::{Answer, Command, ConnectionId, Fault, FlowId, Origin};
+use tolmach_domain::{Answer, Command, ConnectionId, Fault, FlowId, Origin, Timestamp, UserId};
 use tolmach_engine::ports::ReadMark;
 use tolmach_engine::{Handled, Principal, Submission, Submitted};
 
@@ -21,6 +23,10 @@ pub(crate) struct Requester {
     pub(crate) connection: ConnectionId,
     /// The client's address.
     pub(crate) address: IpAddr,
+    /// Its `User-Agent` header.
+    pub(crate) user_agent: Option<Arc<str>>,
+    /// Its way into the ledger.
+    pub(crate) usage: Usage,
 }
 
 /// A request that was carried out.
@@ -88,14 +94,7 @@ pub(crate) async fn submit(
 ) -> Outcome {
     let Request { correlation, credentials: _, authority, client_tag, wide_ids: _, command } =
         request;
-    let record = Record {
-        dialect: requester.dialect.clone(),
-        revision: requester.revision,
-        started: Instant::now(),
-        operation: command.name(),
-        flow: changed_flow(&command),
-        correlation,
-    };
+    let record = Record::begin(state, requester, &caller, &command, correlation);
     let caller = match caller {
         Ok(caller) => caller,
         Err(fault) => return Outcome::Completed(record.complete(None, Err(fault), None)),
@@ -121,6 +120,29 @@ pub(crate) async fn submit(
     }
 }
 
+/// Has an upstream carry out a request whose credentials were looked at. It is on its way when this
+/// returns.
+pub(crate) fn submit_upstream(
+    state: &ServerState,
+    upstream: &mut UpstreamSide,
+    requester: &Requester,
+    caller: Result<Option<Principal>, Fault>,
+    request: Request,
+) -> Outcome {
+    let correlation = request.correlation.clone();
+    let record = Record::begin(state, requester, &caller, &request.command, correlation);
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(fault) => return Outcome::Completed(record.complete(None, Err(fault), None)),
+    };
+    let answer = upstream.connection.submit(caller, request);
+    Outcome::Pending(Box::pin(async move {
+        let UpstreamOutcome { principal, outcome } = answer.await;
+        // The number of the flow is the upstream's, and says nothing of deliveries of this server.
+        Completed { flow: None, ..record.complete(principal, outcome, None) }
+    }))
+}
+
 /// The flow that a command names and changes in the eyes of its subscribers.
 fn changed_flow(command: &Command) -> Option<FlowId> {
     match command {
@@ -135,6 +157,12 @@ fn changed_flow(command: &Command) -> Option<FlowId> {
 struct Record {
     dialect: Arc<ServedDialect>,
     revision: Revision,
+    address: IpAddr,
+    user_agent: Option<Arc<str>>,
+    usage: Usage,
+    /// The user whose request it is: a logout leaves none.
+    user_before: Option<UserId>,
+    received_at: Timestamp,
     started: Instant,
     operation: &'static str,
     flow: Option<FlowId>,
@@ -142,13 +170,46 @@ struct Record {
 }
 
 impl Record {
+    fn begin(
+        state: &ServerState,
+        requester: &Requester,
+        caller: &Result<Option<Principal>, Fault>,
+        command: &Command,
+        correlation: Correlation,
+    ) -> Self {
+        let user_before = caller.as_ref().ok().and_then(Option::as_ref);
+        Self {
+            dialect: requester.dialect.clone(),
+            revision: requester.revision,
+            address: requester.address,
+            user_agent: requester.user_agent.clone(),
+            usage: requester.usage.clone(),
+            user_before: user_before.map(|principal| principal.identity.user),
+            received_at: state.engine.now(),
+            started: Instant::now(),
+            operation: command.name(),
+            flow: changed_flow(command),
+            correlation,
+        }
+    }
+
     fn complete(
         self,
         principal: Option<Principal>,
         outcome: Result<Answer, Fault>,
         read_mark: Option<ReadMark>,
     ) -> Completed {
-        let Self { dialect, revision, started, operation, flow, correlation } = self;
+        let Self { dialect, revision, started, operation, flow, correlation, .. } = self;
+        let user = principal.map(|principal| principal.identity.user);
+        self.usage.count(&CountedRequest {
+            user: user.or(self.user_before),
+            address: self.address,
+            agent: self.user_agent.as_deref().unwrap_or_default(),
+            dialect: dialect.id(),
+            revision,
+            operation,
+            now: self.received_at,
+        });
         let result = outcome.as_ref().map_or_else(Fault::name, |_| "ok");
         dialect.metrics.request(revision, operation, result, started.elapsed());
         tracing::debug!(
@@ -156,7 +217,7 @@ impl Record {
             revision,
             operation,
             result,
-            user = principal.map(|principal| principal.identity.user.get()),
+            user = user.map(UserId::get),
             "request carried out"
         );
         let flow = match &outcome {

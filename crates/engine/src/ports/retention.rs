@@ -4,7 +4,7 @@ use super::StoreError;
 use async_trait::async_trait;
 use std::num::NonZeroU32;
 use std::time::Duration;
-use tolmach_domain::{FlowId, FlowKind, Timestamp};
+use tolmach_domain::{FlowId, FlowKind, Timestamp, Version};
 
 /// The periods for which records are kept. `None` keeps them for good. Default: everything is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Retention {
     pub mails: Option<Duration>,
     /// Photos that no user and no flow names, after they were stored.
     pub unnamed_photos: Option<Duration>,
+    /// The days of the [ledger](super::LedgerStore).
+    pub ledger: Option<Duration>,
 }
 
 impl Retention {
@@ -86,12 +88,12 @@ pub trait RetentionStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Vec<PruneCount>, StoreError>;
 
-    /// Removes some of the records that are too old at this time. `after` is the flow up to which
+    /// Removes some of the records that are too old at this time. `after` is the place up to which
     /// messages were removed, by earlier calls.
     async fn prune(
         &self,
         retention: &Retention,
-        after: Option<FlowId>,
+        after: Option<PrunePlace>,
         now: Timestamp,
     ) -> Result<PruneStep, StoreError>;
 
@@ -127,10 +129,20 @@ impl PruneCount {
 /// One step of a removal.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PruneStep {
-    /// The records removed, by kind. None while another node removes records.
+    /// The records removed, by kind.
     pub removed: Vec<PruneCount>,
-    /// The flow up to which messages were removed.
-    pub after: Option<FlowId>,
+    /// The place up to which messages were removed.
+    pub after: Option<PrunePlace>,
     /// True if there may be more to remove.
     pub more: bool,
+}
+
+/// A place among the messages, in the order of flows and of posting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PrunePlace {
+    /// The flow.
+    pub flow: FlowId,
+    /// The [`Message::posted`](tolmach_domain::Message::posted) of its last message before the
+    /// place; `None` after all of its messages.
+    pub posted: Option<Version>,
 }

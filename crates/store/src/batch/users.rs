@@ -188,6 +188,7 @@ impl Batch {
             (self.next_commit_time(now).micros(), Some(now.micros()));
         row.into_active_model().reset_all().update(&self.transaction).await.map_err(store_error)?;
         self.remove_recovery_tokens(id).await?;
+        while self.remove_from_ledger(id).await? {}
         let memberships = member::Entity::find()
             .filter(member::Column::UserId.eq(id.get()))
             .order_by_asc(member::Column::FlowId);

@@ -15,7 +15,8 @@ use tolmach_engine::ErrorChain;
 use tolmach_engine::memory::MemoryBus;
 use tolmach_engine::ports::{
     AccountKey, BlockStore, CounterKey, CreateFlow, DeleteMessages, EditMessage, ExternalIdRow,
-    ExternalIdStore, FlowLimits, FlowStore, IdempotencyKey, LoginCounterStore, MessageStore,
+    ExternalIdStore, FlowLimits, FlowStore, IdempotencyKey, LedgerClient, LedgerDay, LedgerEntry,
+    LedgerPage, LedgerQuery, LedgerScope, LedgerStore, LedgerUse, LoginCounterStore, MessageStore,
     NewSession, NewUser, PostMessage, Posted, ReadMark, SessionStore, Store, StoreError, TokenHash,
     UserStore, WorldStore,
 };
@@ -67,6 +68,24 @@ fn new_message(flow: &Flow, author: &User, content: Content, key: Option<&str>) 
         key: key.map(str::to_owned),
         origin: None,
     }
+}
+
+fn ledger_entry(user: &User) -> LedgerEntry {
+    let client = LedgerClient {
+        user: Some(user.id),
+        address: "192.0.2.0/24".into(),
+        agent: "agent".into(),
+        dialect: "mode".into(),
+        revision: "doc".into(),
+    };
+    let used = LedgerUse {
+        operation: "send".into(),
+        day: LedgerDay::of(now()),
+        requests: 3,
+        first_at: now(),
+        last_at: now(),
+    };
+    LedgerEntry { client, used }
 }
 
 fn namespace() -> IdNamespace {
@@ -167,6 +186,7 @@ async fn fill(store: &SqlStore) -> Expected {
     let row = ExternalIdRow { object: ObjectId::Flow(chat.id), external: ExternalId(u128::MAX) };
     store.add_external_ids(&namespace(), &[row]).await.unwrap();
     store.begin_import(&namespace()).await.unwrap();
+    store.add_to_ledger(&[ledger_entry(&anna)]).await.unwrap();
     post(store, &group, &anna, "unread".into()).await.unwrap();
     assert_eq!(read_unread(store, &chat, &anna, 3).await, 3);
     let (token, refresh) = (Some(TokenHash([0xff; 32])), Some(TokenHash([0; 32])));
@@ -229,6 +249,15 @@ async fn check_and_continue(
     assert_eq!(store.flow(last_flow.id).await, Ok(None));
     let key = (ObjectKind::Flow, ExternalId(u128::MAX));
     let row = ExternalIdRow { object: ObjectId::Flow(chat.id), external: key.1 };
+    let query = LedgerQuery {
+        scope: LedgerScope::User(anna.id),
+        since: LedgerDay(0),
+        after: None,
+        limit: 10,
+    };
+    let LedgerPage { records, .. } = store.ledger_page(&query).await.unwrap();
+    let LedgerEntry { client, used } = ledger_entry(anna);
+    assert_eq!((&records[0].client, &records[0].uses), (&client, &vec![used]));
     assert_eq!(store.objects_of_external_ids(&namespace(), &[key]).await, Ok(vec![row]));
     assert_eq!(store.external_id_bounds(&namespace()).await.map(|found| found.additions), Ok(1));
     assert_eq!(

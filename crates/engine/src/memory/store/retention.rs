@@ -4,7 +4,8 @@ use super::memory_store::MemoryStore;
 use super::state::State;
 use crate::answer_budget::message_size;
 use crate::ports::{
-    FlowRetention, IDEMPOTENCY_WINDOW, PruneCount, PruneStep, Retention, RetentionStore, StoreError,
+    FlowRetention, IDEMPOTENCY_WINDOW, LedgerDay, PruneCount, PrunePlace, PruneStep, Retention,
+    RetentionStore, StoreError,
 };
 use async_trait::async_trait;
 use std::collections::BTreeSet;
@@ -43,22 +44,34 @@ impl RetentionStore for MemoryStore {
         retention: &Retention,
         now: Timestamp,
     ) -> Result<Vec<PruneCount>, StoreError> {
-        self.read(|state| state.counts(&state.prunable(retention, now))).await
+        self.read(|state| {
+            let mut counts = state.counts(&state.prunable(retention, now));
+            if let Some(period) = retention.ledger {
+                let records = state.ledger.prunable(LedgerDay::of(now.before(period)));
+                ledger_rows(records).add_to(&mut counts);
+            }
+            counts
+        })
+        .await
     }
 
     async fn prune(
         &self,
         retention: &Retention,
-        after: Option<FlowId>,
+        after: Option<PrunePlace>,
         now: Timestamp,
     ) -> Result<PruneStep, StoreError> {
         self.change(|state| {
             let mut old = state.prunable(retention, now);
             let more = old.len() > STEP;
             old.truncate(STEP);
-            let removed = state.counts(&old);
+            let mut removed = state.counts(&old);
             for id in &old {
                 state.messages.remove(id);
+            }
+            if let Some(period) = retention.ledger {
+                let records = state.ledger.prune(LedgerDay::of(now.before(period)));
+                ledger_rows(records).add_to(&mut removed);
             }
             Ok(PruneStep { removed, after, more })
         })
@@ -75,6 +88,10 @@ impl RetentionStore for MemoryStore {
         })
         .await
     }
+}
+
+fn ledger_rows(records: u64) -> PruneCount {
+    PruneCount { kind: "ledger rows", records, bytes: 0 }
 }
 
 impl State {

@@ -226,6 +226,7 @@ impl State {
             (user.changed_at, user.deleted_at) = (changed_at, Some(now));
         }
         self.recoveries.retain(|_, (owner, _)| *owner != id);
+        self.ledger.forget(id);
         let flows: Vec<FlowId> = self.flows_of(id).map(|record| record.flow.id).collect();
         for flow in flows {
             let changed_at = self.next_commit_time(now);
