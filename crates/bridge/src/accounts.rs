@@ -100,7 +100,12 @@ impl LinkTask {
             None => {
                 // A login from before the bridge was started.
                 let command = Command::Refresh { token: token.clone() };
-                let answered = self.attempt(&command, NOBODY).await?;
+                let answered = match self.attempt(&command, NOBODY).await {
+                    Err(Refusal::Unsupported) => {
+                        return Err(Refusal::Fault(Fault::Unauthenticated));
+                    }
+                    answered => answered?,
+                };
                 let Answer::Granted(grant) = answered.outcome.map_err(Refusal::Fault)? else {
                     return Err(Refusal::Fault(Fault::Internal));
                 };

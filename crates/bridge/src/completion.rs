@@ -52,9 +52,9 @@ fn cut(range: HistoryRange, page: &mut MessagePage, session: Option<&Session>) {
     range.cut(&mut page.messages);
     let Some(session) = session else { return };
     let mut account = session.account();
-    let read = account.read_up_to(page.flow);
+    let read = account.last_read(page.flow);
     if let Some(last) = page.messages.last() {
-        account.read(page.flow, last.id);
+        account.note_read(page.flow, last.id);
     }
     if range == HistoryRange::Unread
         && let Some(place) =

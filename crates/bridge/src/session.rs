@@ -32,7 +32,7 @@ pub(crate) struct Account {
     /// The tokens that clients of this login have.
     pub(crate) handed_out: Vec<Secret>,
     /// The last message that was read of each flow, where the upstream has no read marks.
-    read: HashMap<FlowId, MessageId>,
+    pub(crate) read: HashMap<FlowId, MessageId>,
 }
 
 impl Account {
@@ -50,13 +50,13 @@ impl Account {
     }
 
     /// The last message of a flow that was read.
-    pub(crate) fn read_up_to(&self, flow: FlowId) -> Option<MessageId> {
+    pub(crate) fn last_read(&self, flow: FlowId) -> Option<MessageId> {
         self.read.get(&flow).copied()
     }
 
     /// Notes the last message of a flow that was read. Of too many flows all are forgotten, and
     /// their messages are read once more.
-    pub(crate) fn read(&mut self, flow: FlowId, message: MessageId) {
+    pub(crate) fn note_read(&mut self, flow: FlowId, message: MessageId) {
         if self.read.len() >= MAX_READ_FLOWS && !self.read.contains_key(&flow) {
             self.read.clear();
         }

@@ -255,7 +255,7 @@ impl Transport {
         deliveries: &mut Deliveries,
     ) -> Attempt {
         for index in 0..self.sockets.len() {
-            if self.is_usable(index, wire, session, &request) {
+            if self.is_usable(index, wire, session) {
                 match self.request_on(index, session, &request, deliveries).await {
                     Attempt::Unsupported => {}
                     attempt => return attempt,
@@ -289,20 +289,16 @@ impl Transport {
         index: usize,
         wire: usize,
         session: Option<&Arc<Session>>,
-        request: &Request,
     ) -> bool {
         let socket = &self.sockets[index];
         let session = session.map(|session| session.id);
-        let needs_no_login =
-            request.credentials != Credentials::Connection || socket.logged_in == session;
         socket.wire == wire
             && !socket.listens
             && (socket.handshake_of.is_none() || socket.handshake_of == session)
-            // Another login of the connection takes the place of the one before.
-            && (needs_no_login || socket.handshake_of.is_none())
     }
 
-    /// Makes a request on an open socket, after a login where the wire has that of a connection.
+    /// Makes a request on an open socket, after a login where the wire has that of a connection: it
+    /// takes the place of the one before.
     async fn request_on(
         &mut self,
         index: usize,
