@@ -1,0 +1,284 @@
+//! The comparison of two captures, line by line.
+
+use crate::compare::connection::{Connection, Shared, Side};
+use crate::compare::id_map::IdMap;
+use crate::compare::meaning::Meanings;
+use crate::report::{Report, Source};
+use std::collections::HashMap;
+use std::io::BufRead;
+use tolmach_capture::{
+    CaptureError, CapturedFrame, Close, InvalidFrame, Line, Open, Reader, Sender,
+};
+use tolmach_dialect::DOC;
+
+/// The bytes of frames that may wait for frames of the other capture.
+const MAX_HELD: usize = 256 << 20;
+
+/// A capture with its name.
+pub struct Capture<R> {
+    /// The name, for the report and for errors.
+    pub name: String,
+    /// Its lines.
+    pub reader: Reader<R>,
+}
+
+/// The reason why two captures cannot be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    /// A capture cannot be read.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// A line is no frame.
+    #[error("{name}:{line}: no frame")]
+    Frame {
+        /// The name of the capture.
+        name: String,
+        /// The line.
+        line: u64,
+        /// The cause.
+        #[source]
+        error: InvalidFrame,
+    },
+    /// There is no such dialect.
+    #[error("{name}:{line}: there is no dialect {dialect:?}; the dialects are {existing}")]
+    UnknownDialect {
+        /// The name of the capture.
+        name: String,
+        /// The line.
+        line: u64,
+        /// The dialect's id, with the revision.
+        dialect: String,
+        /// Those that exist.
+        existing: String,
+    },
+}
+
+/// Compares what two servers have sent to the same clients.
+///
+/// The second capture is a replay of the first: its connections name those that they play (`of`);
+/// where they do not, connections of the same number are compared. `dialect` is the dialect and the
+/// revision of every connection, in place of those that the captures name.
+///
+/// Both captures are read once, side by side: the one whose clients are behind goes on. Frames that
+/// are the same are forgotten at once, and connections when they have ended on both sides. Only
+/// the ids that are known grow, up to a bound, and frames that wait for their counterparts: where
+/// those hold more than 256 MiB, they are judged as they are.
+pub fn compare<A: BufRead, B: BufRead>(
+    a: Capture<A>,
+    b: Capture<B>,
+    meanings: &Meanings,
+    dialect: Option<(String, String)>,
+) -> Result<Report, CompareError> {
+    let mut comparison = Comparison {
+        connections: HashMap::new(),
+        of: HashMap::new(),
+        ids: IdMap::default(),
+        report: Report::default(),
+        meanings,
+        dialect,
+        held: 0,
+        judged_early: false,
+    };
+    comparison.report.a.name = a.name.clone();
+    comparison.report.b.name = b.name.clone();
+    let (mut a, mut b) = (Some(a), Some(b));
+    loop {
+        let source = &comparison.report;
+        let a_is_behind = source.a.client_frames <= source.b.client_frames;
+        let a_is_next = b.is_none() || a_is_behind;
+        let next_a = a.as_mut().filter(|_| a_is_next);
+        match (next_a, b.as_mut()) {
+            (Some(capture), _) => {
+                if comparison.next(Side::A, capture)? {
+                    a = None;
+                }
+            }
+            (None, Some(capture)) => {
+                if comparison.next(Side::B, capture)? {
+                    b = None;
+                }
+            }
+            (None, None) => return Ok(comparison.finish()),
+        }
+    }
+}
+
+struct Comparison<'m> {
+    /// By the number in the first capture.
+    connections: HashMap<u64, Connection>,
+    /// The connection of the first capture that each one of the second plays.
+    of: HashMap<u64, u64>,
+    ids: IdMap,
+    report: Report,
+    meanings: &'m Meanings,
+    dialect: Option<(String, String)>,
+    /// The bytes that all connections hold.
+    held: usize,
+    judged_early: bool,
+}
+
+impl Comparison<'_> {
+    /// Reads the next line of a capture; true if it has ended.
+    fn next<R: BufRead>(
+        &mut self,
+        side: Side,
+        capture: &mut Capture<R>,
+    ) -> Result<bool, CompareError> {
+        let Some(line) = capture.reader.next() else { return Ok(true) };
+        let number = capture.reader.line();
+        match line? {
+            Line::Capture(_) => {}
+            Line::Open(open) => self.open(side, open, (&capture.name, number))?,
+            Line::Frame(frame) => self.frame(side, frame, (&capture.name, number))?,
+            Line::Close(close) => self.close(side, close),
+            Line::Gap(gap) => {
+                let (name, frames, reason) = (&capture.name, gap.frames, gap.reason);
+                self.report.note(format!(
+                    "{name}:{number}: {frames} frames are missing ({reason:?}): what they were \
+                     compared with is not reliable"
+                ));
+            }
+        }
+        Ok(false)
+    }
+
+    fn source(&mut self, side: Side) -> &mut Source {
+        match side {
+            Side::A => &mut self.report.a,
+            Side::B => &mut self.report.b,
+        }
+    }
+
+    /// The number of a connection in the first capture.
+    fn number(&self, side: Side, connection: u64) -> u64 {
+        match side {
+            Side::A => connection,
+            Side::B => self.of.get(&connection).copied().unwrap_or(connection),
+        }
+    }
+
+    fn open(
+        &mut self,
+        side: Side,
+        open: Box<Open>,
+        place: (&str, u64),
+    ) -> Result<(), CompareError> {
+        self.source(side).connections += 1;
+        if side == Side::B
+            && let Some(of) = open.of
+        {
+            self.of.insert(open.connection, of);
+        }
+        let number = self.number(side, open.connection);
+        let named = (open.dialect.clone(), open.revision.clone());
+        self.connections.entry(number).or_insert_with(|| Connection::new(number)).open(side, open);
+        self.set_dialect(number, named, place)
+    }
+
+    fn set_dialect(
+        &mut self,
+        number: u64,
+        (id, revision): (Option<String>, Option<String>),
+        (name, line): (&str, u64),
+    ) -> Result<(), CompareError> {
+        let Some(connection) = self.connections.get_mut(&number) else { return Ok(()) };
+        let known = connection.dialect();
+        let named = match (id, revision, known) {
+            (Some(id), revision, _) => Some((id, revision.unwrap_or_else(|| DOC.to_owned()))),
+            (None, Some(revision), Some((id, _))) => Some((id.clone(), revision)),
+            (None, _, _) => None,
+        };
+        let Some((id, revision)) = self.dialect.clone().or(named) else { return Ok(()) };
+        if known.is_some_and(|(known, of)| (known, of) == (&id, &revision)) {
+            return Ok(());
+        }
+        let named = (id, revision);
+        let Some(rules) = self.meanings.rules(&named) else {
+            return Err(CompareError::UnknownDialect {
+                name: name.to_owned(),
+                line,
+                dialect: format!("{}/{}", named.0, named.1),
+                existing: self.meanings.names().join(", "),
+            });
+        };
+        connection.set_dialect(Some(named), rules);
+        Ok(())
+    }
+
+    fn frame(
+        &mut self,
+        side: Side,
+        frame: Box<CapturedFrame>,
+        (name, line): (&str, u64),
+    ) -> Result<(), CompareError> {
+        if frame.text.is_none() && frame.base64.is_some() {
+            frame.payload().map_err(|error| CompareError::Frame {
+                name: name.to_owned(),
+                line,
+                error,
+            })?;
+        }
+        let source = self.source(side);
+        match frame.from {
+            Sender::Client => source.client_frames += 1,
+            Sender::Server => source.server_frames += 1,
+        }
+        let number = self.number(side, frame.connection);
+        // A capture that goes on where another ended may have frames without their opening.
+        self.connections.entry(number).or_insert_with(|| Connection::new(number));
+        self.set_dialect(number, (frame.dialect.clone(), frame.revision.clone()), (name, line))?;
+        let Some(connection) = self.connections.get_mut(&number) else { return Ok(()) };
+        let mut shared =
+            Shared { ids: &mut self.ids, report: &mut self.report, meanings: self.meanings };
+        self.held -= connection.held();
+        connection.frame(side, line, frame, &mut shared);
+        self.held += connection.held();
+        if self.held > MAX_HELD {
+            self.judge_early();
+        }
+        Ok(())
+    }
+
+    fn judge_early(&mut self) {
+        if !std::mem::replace(&mut self.judged_early, true) {
+            self.report.note(
+                "the captures are so far out of step that frames were judged before their \
+                 counterparts were read"
+                    .to_owned(),
+            );
+        }
+        let mut shared =
+            Shared { ids: &mut self.ids, report: &mut self.report, meanings: self.meanings };
+        for connection in self.connections.values_mut() {
+            connection.settle_all(&mut shared);
+        }
+        self.held = self.connections.values().map(Connection::held).sum();
+    }
+
+    fn close(&mut self, side: Side, close: Close) {
+        let number = self.number(side, close.connection);
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        connection.close(side, close);
+        if connection.has_ended()
+            && let Some(connection) = self.connections.remove(&number)
+        {
+            self.held -= connection.held();
+            self.finish_connection(connection);
+        }
+    }
+
+    fn finish_connection(&mut self, mut connection: Connection) {
+        let mut shared =
+            Shared { ids: &mut self.ids, report: &mut self.report, meanings: self.meanings };
+        connection.finish(&mut shared);
+    }
+
+    fn finish(mut self) -> Report {
+        let mut rest: Vec<(u64, Connection)> = self.connections.drain().collect();
+        rest.sort_by_key(|(number, _)| *number);
+        for (_, connection) in rest {
+            self.finish_connection(connection);
+        }
+        self.report
+    }
+}
