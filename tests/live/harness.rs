@@ -105,13 +105,40 @@ impl Gateway {
         *self = Self::on(folder, &[]).await;
     }
 
+    /// Starts it again on the same data, at the address that it had.
+    pub(crate) async fn restart_at_its_address(&mut self) {
+        let address = self.address.to_string();
+        let folder = std::mem::replace(
+            &mut self.folder,
+            TempDir::new().expect("a temporary folder can be made"),
+        );
+        *self = Self::on(folder, &[("HTTP__LISTEN", &address)]).await;
+    }
+
+    /// Another command of the binary that serves, in a folder of its own, with these options.
+    pub(crate) async fn with_command(
+        options: &[(&str, &str)],
+        arguments: impl IntoIterator<Item = &str>,
+    ) -> Self {
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        Self::running(folder, options, arguments).await
+    }
+
     async fn on(folder: TempDir, options: &[(&str, &str)]) -> Self {
+        Self::running(folder, options, ["serve"]).await
+    }
+
+    async fn running(
+        folder: TempDir,
+        options: &[(&str, &str)],
+        arguments: impl IntoIterator<Item = &str>,
+    ) -> Self {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(log_file(&folder))
             .expect("a log file can be made");
-        let mut child = tolmach(folder.path(), options, ["serve"])
+        let mut child = tolmach(folder.path(), options, arguments)
             .stdout(Stdio::piped())
             .stderr(log)
             .kill_on_drop(true)
@@ -141,15 +168,15 @@ impl Gateway {
     }
 
     /// Runs another command of the binary on the same data.
-    pub(crate) async fn run<const N: usize>(&self, arguments: [&str; N]) -> Output {
+    pub(crate) async fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Output {
         self.run_with(&[], arguments).await
     }
 
     /// The same, with these options.
-    pub(crate) async fn run_with<const N: usize>(
+    pub(crate) async fn run_with<'a>(
         &self,
         options: &[(&str, &str)],
-        arguments: [&str; N],
+        arguments: impl IntoIterator<Item = &'a str>,
     ) -> Output {
         run(self.folder.path(), options, arguments).await
     }
@@ -343,20 +370,20 @@ impl Drop for Gateway {
 }
 
 /// Runs a command of the binary with the data of this folder.
-pub(crate) async fn run<const N: usize>(
+pub(crate) async fn run<'a>(
     folder: &Path,
     options: &[(&str, &str)],
-    arguments: [&str; N],
+    arguments: impl IntoIterator<Item = &'a str>,
 ) -> Output {
     let output = tolmach(folder, options, arguments).stdin(Stdio::null()).output();
     within("a command", output).await.expect("the binary can be started")
 }
 
 /// The binary with the data of this folder. Its environment has these options and no others.
-pub(crate) fn tolmach<A: AsRef<OsStr>, const N: usize>(
+pub(crate) fn tolmach(
     folder: &Path,
     options: &[(&str, &str)],
-    arguments: [A; N],
+    arguments: impl IntoIterator<Item: AsRef<OsStr>>,
 ) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tolmach"));
     command.current_dir(folder).args(arguments).arg("--data").arg(data_folder(folder));

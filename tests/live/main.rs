@@ -13,6 +13,8 @@ mod answers;
 #[cfg(test)]
 mod bearer;
 #[cfg(test)]
+mod bridge;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod connections;
@@ -44,6 +46,10 @@ mod http_bodies;
 mod import;
 #[cfg(test)]
 mod import_options;
+#[cfg(test)]
+mod ledger;
+#[cfg(test)]
+mod lifecycle;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
@@ -82,6 +88,8 @@ mod sndmsg;
 mod sources;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod translate;
 #[cfg(test)]
 mod unfair_users;
 #[cfg(test)]

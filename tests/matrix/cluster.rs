@@ -33,7 +33,8 @@ pub(crate) struct Cluster {
     _folder: TempDir,
 }
 
-struct Node {
+/// A running gateway or bridge, killed on drop.
+pub(crate) struct Node {
     address: SocketAddr,
     child: Child,
 }
@@ -95,7 +96,8 @@ impl Cluster {
             assert!(output.status.success(), "user add {login}: {errors}");
         }
         let nodes =
-            names.iter().map(|name| Node::start(&folder.path().join(name), &options)).collect();
+            names.iter().map(|name| Node::start(&folder.path().join(name), &options, &["serve"]));
+        let nodes = nodes.collect();
         let runtime = Runtime::new().expect("a runtime can be made");
         Self { runtime, nodes, _servers: servers, _folder: folder }
     }
@@ -127,10 +129,11 @@ fn pins() -> String {
 }
 
 impl Node {
-    fn start(folder: &Path, options: &[(&str, String)]) -> Self {
+    /// Starts the binary with these arguments, and waits until it is ready.
+    pub(crate) fn start(folder: &Path, options: &[(&str, String)], arguments: &[&str]) -> Self {
         let log = folder.join("log");
         let errors = File::create(&log).expect("a log file can be made");
-        let mut child = tolmach(folder, options, &["serve"])
+        let mut child = tolmach(folder, options, arguments)
             .stdout(Stdio::piped())
             .stderr(errors)
             .spawn()
@@ -147,6 +150,10 @@ impl Node {
             );
         };
         Self { address, child }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 
@@ -177,7 +184,7 @@ fn tolmach(folder: &Path, options: &[(&str, String)], arguments: &[&str]) -> Com
     command
 }
 
-fn lock(cluster: &Mutex<Option<Arc<Cluster>>>) -> MutexGuard<'_, Option<Arc<Cluster>>> {
-    // A panic while a cluster starts leaves `None`.
-    cluster.lock().unwrap_or_else(PoisonError::into_inner)
+/// Locks what is started by its first user. A panic while it starts leaves nothing there.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

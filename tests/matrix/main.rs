@@ -5,6 +5,7 @@
 //! `across_nodes` share a cluster of two.
 
 mod arrival;
+mod bridge;
 mod cluster;
 mod contacts;
 mod conversation;
@@ -25,6 +26,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let conclusion = libtest_mimic::run(&arguments, trials());
+    bridge::stop_all();
     cluster::stop_all();
     let leaks = frame_record::frame_record().leaks();
     for leak in &leaks {
@@ -79,6 +81,9 @@ fn trials() -> Vec<Trial> {
         trials.push(trial(format!("translate::{pair}"), move || {
             translation::stories_come_through(source, target)
         }));
+        if source != target {
+            trials.push(trial(format!("bridge::{pair}"), move || bridge::converse(source, target)));
+        }
         trials.push(trial(format!("conversation::{pair}"), move || {
             conversation::arrivals(source, target).map(|_| ())
         }));

@@ -127,7 +127,8 @@ pub(crate) fn failure(error: impl Display) -> Failure {
     error.to_string()
 }
 
-fn registrations(login: &str) -> Vec<Command> {
+/// The registrations of a user, by the tokens that are asked for.
+pub(crate) fn registrations(login: &str) -> Vec<Command> {
     let registration = |grant| Registration {
         email: Some(format!("{login}@example.org")),
         ..Registration::new(login, Secret::new(PASSWORD), grant)

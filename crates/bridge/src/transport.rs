@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 use tokio::time::{Instant, timeout, timeout_at};
-use tolmach_client::{HttpConnection, Opened, Received, WebSocket};
+use tolmach_client::{Cause, HttpConnection, Opened, Received, ValueSocket, WebSocket};
 use tolmach_dialect::{ClientSession, Correlation, Frame, Incoming, Request};
 use tolmach_domain::{
     Answer, Authority, Command, ConnectionId, Credentials, Event, Fault, GrantKind, Identity,
@@ -47,7 +47,7 @@ pub(crate) struct Transport {
 
 struct Socket {
     wire: usize,
-    socket: WebSocket,
+    socket: Stream,
     session: Box<dyn ClientSession>,
     /// The login whose token its handshake had.
     handshake_of: Option<SessionId>,
@@ -55,6 +55,43 @@ struct Socket {
     logged_in: Option<SessionId>,
     /// True if it only receives events.
     listens: bool,
+}
+
+/// A stream of frames.
+enum Stream {
+    WebSocket(Box<WebSocket>),
+    Values(Box<ValueSocket>),
+}
+
+impl Stream {
+    async fn send(&mut self, frames: &[Frame]) -> Result<(), Cause> {
+        match self {
+            Stream::WebSocket(socket) => socket.send(frames).await,
+            Stream::Values(socket) => socket.send(frames).await,
+        }
+    }
+
+    /// A raw stream has no pings: the system finds out if its server is gone.
+    async fn ping(&mut self) -> Result<(), Cause> {
+        match self {
+            Stream::WebSocket(socket) => socket.ping().await,
+            Stream::Values(_) => Ok(()),
+        }
+    }
+
+    async fn close(&mut self) -> Result<(), Cause> {
+        match self {
+            Stream::WebSocket(socket) => socket.close().await,
+            Stream::Values(_) => Ok(()),
+        }
+    }
+
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Received, Cause>> {
+        match self {
+            Stream::WebSocket(socket) => socket.poll_receive(context),
+            Stream::Values(socket) => socket.poll_receive(context),
+        }
+    }
 }
 
 /// The end of an attempt to make a request.
@@ -235,7 +272,8 @@ impl Transport {
         if self.sockets.is_empty() || self.last_sign.elapsed() < self.options.ping_interval {
             return true;
         }
-        if self.is_pinged {
+        let answers_pings = |socket: &Socket| matches!(socket.socket, Stream::WebSocket(_));
+        if self.is_pinged && self.sockets.iter().any(answers_pings) {
             self.disconnect();
             return false;
         }
@@ -475,10 +513,20 @@ impl Transport {
             return Err(SocketEnded);
         };
         let Wire { endpoint, trust, .. } = &self.wires[wire];
-        let opening = WebSocket::open(endpoint, trust, head, self.options.max_message_bytes);
+        let max_bytes = self.options.max_message_bytes;
+        let opening = async {
+            if endpoint.is_raw() {
+                let socket = ValueSocket::open(endpoint, trust, max_bytes).await?;
+                return Ok(Ok(Stream::Values(Box::new(socket))));
+            }
+            Ok::<_, Cause>(match WebSocket::open(endpoint, trust, head, max_bytes).await? {
+                Opened::WebSocket(socket) => Ok(Stream::WebSocket(socket)),
+                Opened::Rejected(response) => Err(response),
+            })
+        };
         let socket = match timeout(self.options.connect_timeout, opening).await {
-            Ok(Ok(Opened::WebSocket(socket))) => *socket,
-            Ok(Ok(Opened::Rejected(response))) => return Ok(Err((session, response))),
+            Ok(Ok(Ok(socket))) => socket,
+            Ok(Ok(Err(response))) => return Ok(Err((session, response))),
             Ok(Err(cause)) => {
                 metrics::failed(&cause);
                 return Err(SocketEnded);

@@ -1,11 +1,19 @@
 //! The arguments of the command line.
 
 use crate::config::{Config, ConfigError, Sources, parse_duration};
+use crate::ledger_arguments::{LedgerArguments, SunsetArguments};
+use crate::lifecycle_arguments::LifecycleCommand;
+use crate::replay_arguments::{DiffArguments, ReplayArguments};
+use crate::translate_arguments::TranslateArguments;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::convert::Infallible;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
+use tolmach_client::Endpoint;
+use tolmach_dialect::DOC;
 use tolmach_domain::{FlowId, IdNamespace};
 use tolmach_engine::ports::FlowRetention;
 
@@ -37,13 +45,15 @@ impl Arguments {
     fn with_command(mut self) -> Result<Self, clap::Error> {
         let before = std::mem::take(&mut self.listen);
         match self.command.get_or_insert_with(|| Command::Serve(ListenArguments::default())) {
-            Command::Serve(listen) | Command::Check(listen) => {
+            Command::Serve(listen)
+            | Command::Check(listen)
+            | Command::Bridge(BridgeArguments { listen, .. }) => {
                 listen.address = listen.address.take().or(before.address);
             }
             _ if before.address.is_some() => {
                 return Err(Self::command().error(
                     ErrorKind::ArgumentConflict,
-                    "--listen is for the commands serve and check",
+                    "--listen is for the commands serve, check and bridge",
                 ));
             }
             _ => {}
@@ -133,6 +143,18 @@ pub(crate) enum Command {
     /// Gateways may run meanwhile; they remove the same by and by. What is removed is gone for
     /// good, but for backups.
     Prune(PruneArguments),
+    /// Deprecate, brown out or refuse dialects and revisions, for all clients or some of them
+    ///
+    /// Rules are kept in the database. Gateways that run follow a change within two seconds.
+    #[command(subcommand)]
+    Lifecycle(LifecycleCommand),
+    /// Tell which clients use which dialect, revision and operation, and when they did so last
+    ///
+    /// Gateways write the ledger once a minute: see the section `ledger` of the configuration.
+    Ledger(LedgerArguments),
+    /// Tell who would have been cut off without a dialect or revision; the exit code is 0 if nobody
+    /// would, and 1 otherwise
+    Sunset(SunsetArguments),
     /// Print an access token of an account
     Token {
         /// The login or e-mail address of the account
@@ -143,8 +165,82 @@ pub(crate) enum Command {
     /// Check dialect files, and begin new ones
     #[command(subcommand)]
     Dialect(DialectCommand),
+    /// Translate frames of one dialect to another, and name what is lost
+    ///
+    /// The exit code is 0 if nothing is lost, 1 if something is, and 2 if the input cannot be read.
+    /// Nothing is connected to.
+    Translate(TranslateArguments),
+    /// Play captured clients against a server, and record what it does
+    ///
+    /// The ids, tokens and times of the server take the place of the captured ones. With --diff the
+    /// exit code is 0 if the server has done the same, 1 if not, and 2 if the server or a file was
+    /// lost.
+    Replay(ReplayArguments),
+    /// Compare what two servers have answered to the same clients
+    ///
+    /// Ids, tokens and times are no differences, nor is the order of what a wire sends in no order.
+    /// The exit code is 0 if everything is the same, 1 if not, and 2 if a capture cannot be read.
+    Diff(DiffArguments),
+    /// Serve clients of any dialect before somebody else's server of another
+    ///
+    /// Nothing is stored: logins and tokens are kept in memory, and everything else is the
+    /// server's. Listeners, limits and the options of dialects are those of the configuration.
+    Bridge(BridgeArguments),
     /// Show clients of every dialect in one conversation, over a gateway that leaves nothing behind
     Demo,
+}
+
+/// The server behind a bridge.
+#[derive(Debug, Args)]
+pub(crate) struct BridgeArguments {
+    /// The server's URL: ws://HOST:PORT, wss://, http:// or https://, with a path if it is not that
+    /// of the dialect; tcp://HOST:PORT or tls:// for raw JSON values
+    #[arg(long, value_name = "URL")]
+    pub(crate) upstream: Endpoint,
+    /// The dialect that the server speaks
+    #[arg(long, value_name = "ID[/REVISION]")]
+    pub(crate) upstream_dialect: UpstreamDialect,
+    /// Where users register and log in, if that is in another dialect: --upstream then takes the
+    /// tokens of this server
+    #[arg(long, value_name = "URL", requires = "accounts_dialect")]
+    pub(crate) accounts: Option<Endpoint>,
+    /// The dialect of --accounts
+    #[arg(long, value_name = "ID[/REVISION]", requires = "accounts")]
+    pub(crate) accounts_dialect: Option<UpstreamDialect>,
+    /// Trust the authorities of this PEM file too, beside those that browsers trust
+    #[arg(long, value_name = "FILE")]
+    pub(crate) upstream_ca: Option<PathBuf>,
+    /// Serve clients of this dialect, and of others that are named; without any, of all that the
+    /// configuration enables
+    #[arg(long = "dialect", value_name = "ID")]
+    pub(crate) dialects: Vec<String>,
+    #[command(flatten)]
+    pub(crate) listen: ListenArguments,
+}
+
+/// The dialect of a server, and perhaps its revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UpstreamDialect {
+    pub(crate) id: String,
+    revision: Option<String>,
+}
+
+impl UpstreamDialect {
+    /// The revision: that of the document if none was named.
+    pub(crate) fn revision(&self) -> &str {
+        self.revision.as_deref().unwrap_or(DOC)
+    }
+}
+
+impl FromStr for UpstreamDialect {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.split_once('/') {
+            Some((id, revision)) => Self { id: id.to_owned(), revision: Some(revision.to_owned()) },
+            None => Self { id: text.to_owned(), revision: None },
+        })
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -487,6 +583,18 @@ mod tests {
             ("tolmach flow retention 1 36501", "1 to 36500 days"),
             ("tolmach flow retention 1 never", "`forever` or `default`"),
             ("tolmach prune --dry-run --compact", "cannot be used with"),
+            ("tolmach lifecycle brownout mode", "--window"),
+            ("tolmach lifecycle brownout mode --window 10:00", "HH:MM-HH:MM for every day"),
+            ("tolmach lifecycle refuse mode --share 101", "a number of percent from 0.01 to 100"),
+            ("tolmach lifecycle refuse mode --share 5 --user ann", "cannot be used with"),
+            ("tolmach lifecycle refuse mode/", "DIALECT/REVISION"),
+            ("tolmach lifecycle clear", "<RULE>"),
+            ("tolmach translate mode", "<TO>"),
+            ("tolmach translate mode sndmsg --table file", "cannot be used with"),
+            (
+                "tolmach translate mode sndmsg --format html",
+                "possible values: text, json, markdown",
+            ),
             ("tolmach --listen a:1 user list", "--listen is for the commands serve and check"),
         ] {
             let error = parse(line).unwrap_err();

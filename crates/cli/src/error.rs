@@ -9,11 +9,14 @@ use tolmach_adapters::{
     BucketOptionsError, CreateFolderError, EntropyError, KeyError, MailUrlError,
 };
 use tolmach_bus::OpenError;
-use tolmach_client::ClientError;
+use tolmach_capture::{CaptureError, InvalidFrame};
+use tolmach_client::{Cause, ClientError, InvalidEndpoint, TrustError};
 use tolmach_dialect_declared::{DraftError, FileError};
 use tolmach_domain::{Fault, FlowId, InvalidNamespace};
 use tolmach_engine::ports::{PortError, StoreError};
 use tolmach_engine::{ErrorChain, ImportError, PruneError};
+use tolmach_migration::compare::CompareError;
+use tolmach_migration::translate::NoClientSide;
 use tolmach_server::{BuildError, MetricsError, RouteError, TlsError};
 use tolmach_store::CopyError;
 use tolmach_world::SourceError;
@@ -69,6 +72,10 @@ pub(crate) enum UsageError {
     ShortSecret { path: PathBuf, length: usize },
     #[error("{name}: nothing can be written in {}", folder.display())]
     Folder { name: &'static str, folder: PathBuf, source: io::Error },
+    #[error("`--upstream-ca`")]
+    UpstreamTrust(#[source] TrustError),
+    #[error("the dialect {0} has no client side, which a bridge needs")]
+    NoClientSide(String),
     #[error("every dialect is disabled: nothing would be served")]
     NothingEnabled,
     #[error("{} cannot be read", path.display())]
@@ -77,6 +84,32 @@ pub(crate) enum UsageError {
     Conformance { path: PathBuf, problem: String },
     #[error("{}", path.display())]
     Capture { path: PathBuf, source: DraftError },
+    #[error(transparent)]
+    NamedDialect(DialectError),
+    #[error(transparent)]
+    Untranslatable(#[from] NoClientSide),
+    #[error("--format markdown is for --table")]
+    MarkdownFrames,
+    #[error(transparent)]
+    CaptureFile(#[from] CaptureError),
+    #[error("{place}")]
+    CaptureFrame { place: String, source: InvalidFrame },
+    #[error("{place}: {text}")]
+    FrameLine { place: String, text: String },
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+    #[error("`--to`")]
+    ReplayTarget(#[source] InvalidEndpoint),
+    #[error("`--ca`")]
+    ReplayTrust(#[source] TrustError),
+    #[error("{place}: an object with login and password is expected")]
+    Credentials { place: String, source: serde_json::Error },
+    #[error("{place}: `--connections` allows {max} at a time")]
+    ReplayConnections { place: String, max: usize },
+    #[error("{place}: there is no dialect {dialect}; the dialects are {existing}")]
+    ReplayDialect { place: String, dialect: String, existing: String },
+    #[error("{place}: the server was lost")]
+    ReplayLost { place: String, source: Cause },
     #[error("{0} is a dialect of Tolmach's own: choose another id")]
     DialectTaken(String),
     #[error("{} cannot be made", folder.display())]
@@ -126,6 +159,12 @@ pub(crate) enum RuntimeError {
     NoSuchAccount(String),
     #[error("there is no conversation {0}")]
     NoSuchFlow(FlowId),
+    #[error("there is no rule {0}; `tolmach lifecycle list` has them all")]
+    NoSuchRule(String),
+    #[error(
+        "{clients} clients of {users} users would have been cut off, which sent {requests} requests"
+    )]
+    CutOff { clients: usize, users: usize, requests: u64 },
     #[error(transparent)]
     Prune(#[from] PruneError),
     #[error(transparent)]
@@ -168,6 +207,10 @@ pub(crate) enum RuntimeError {
     Copy(#[from] CopyError),
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error("{differences} frames differ")]
+    Differences { report: String, differences: u64 },
+    #[error("something was lost in the translation of {lossy} of {frames} frames")]
+    Lossy { frames: u64, lossy: u64 },
     #[error("the demo went wrong: {0}")]
     Demo(String),
     #[error("the demo's gateway ended unexpectedly")]

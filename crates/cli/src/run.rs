@@ -2,7 +2,8 @@
 
 use crate::arguments::{Arguments, Command};
 use crate::commands::{
-    check, copy, demo, dialect, dialects, export, flow, import, migrate, prune, serve, token, user,
+    bridge, check, copy, demo, dialect, dialects, diff, export, flow, import, ledger, lifecycle, migrate,
+    prune, replay, serve, token, translate, user,
 };
 use crate::error::{CliError, RuntimeError};
 use std::io::{ErrorKind, Write};
@@ -37,9 +38,16 @@ async fn run(arguments: Arguments) -> Result<String, CliError> {
         Command::Flow(command) => flow::run(&location, command).await,
         Command::Prune(arguments) => prune::run(&location, &arguments).await,
         Command::User(command) => user::run(&location, command).await,
+        Command::Lifecycle(command) => lifecycle::run(&location, command).await,
+        Command::Ledger(arguments) => ledger::run(&location, &arguments).await,
+        Command::Sunset(arguments) => ledger::sunset(&location, &arguments).await,
         Command::Token { login } => token::run(&location, &login).await,
         Command::Dialects => dialects::run(&location),
         Command::Dialect(command) => dialect::run(command),
+        Command::Translate(arguments) => translate::run(&location, &arguments),
+        Command::Replay(arguments) => replay::run(&location, &arguments).await,
+        Command::Diff(arguments) => diff::run(&location, &arguments),
+        Command::Bridge(arguments) => bridge::run(&location, &arguments).await,
         Command::Demo => demo::run().await,
     }
 }
@@ -56,6 +64,9 @@ fn print(text: &str) -> ExitCode {
 }
 
 fn report(error: &CliError) -> ExitCode {
+    if let CliError::Runtime(RuntimeError::Differences { report, .. }) = error {
+        print(report);
+    }
     for line in error.lines() {
         // An error means that standard error is closed too: the exit code has to do.
         let _ = writeln!(std::io::stderr(), "error: {line}");

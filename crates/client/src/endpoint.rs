@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// The address of a server, as its URL has it: `ws://host:port/path`, `wss://`, `http://` or
-/// `https://`.
+/// `https://`; `tcp://host:port` or `tls://host:port` for a raw stream.
 ///
 /// ```
 /// let endpoint: tolmach_client::Endpoint = "wss://chat.example/ws".parse()?;
@@ -30,6 +30,7 @@ use tokio_rustls::client::TlsStream;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     is_secure: bool,
+    is_raw: bool,
     host: String,
     port: u16,
     /// Without the port where it is the scheme's own.
@@ -39,7 +40,7 @@ pub struct Endpoint {
 
 /// The text is no URL of a server.
 #[derive(Debug, thiserror::Error)]
-#[error("{text:?} is no address of the form ws://host:port, wss://, http:// or https://")]
+#[error("{text:?} is no address of the form ws://host:port, wss://, http://, https:// or tcp://")]
 pub struct InvalidEndpoint {
     text: String,
 }
@@ -57,6 +58,7 @@ impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Self {
         Self {
             is_secure: false,
+            is_raw: false,
             host: address.ip().to_string(),
             port: address.port(),
             authority: address.to_string(),
@@ -69,8 +71,10 @@ impl Endpoint {
     fn read(text: &str) -> Option<Self> {
         let uri: Uri = text.parse().ok()?;
         let (is_secure, own_port) = match uri.scheme_str()? {
-            "ws" | "http" => (false, 80),
-            "wss" | "https" => (true, 443),
+            "ws" | "http" => (false, Some(80)),
+            "wss" | "https" => (true, Some(443)),
+            "tcp" => (false, None),
+            "tls" => (true, None),
             _ => return None,
         };
         let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
@@ -81,8 +85,9 @@ impl Endpoint {
         }
         Some(Self {
             is_secure,
+            is_raw: own_port.is_none(),
             host: host.to_owned(),
-            port: authority.port_u16().unwrap_or(own_port),
+            port: authority.port_u16().or(own_port)?,
             authority: authority.as_str().to_owned(),
             path: Some(uri.path().to_owned()).filter(|path| path != "/"),
         })
@@ -91,6 +96,11 @@ impl Endpoint {
     /// True if it is reached over TLS.
     pub fn is_secure(&self) -> bool {
         self.is_secure
+    }
+
+    /// True if its frames are values on a raw stream.
+    pub fn is_raw(&self) -> bool {
+        self.is_raw
     }
 
     /// The host, and the port where the URL has one.
@@ -120,7 +130,12 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.is_secure { "https" } else { "http" };
+        let scheme = match (self.is_raw, self.is_secure) {
+            (false, false) => "http",
+            (false, true) => "https",
+            (true, false) => "tcp",
+            (true, true) => "tls",
+        };
         let path = self.path.as_deref().unwrap_or_default();
         write!(formatter, "{scheme}://{}{path}", self.authority)
     }
@@ -233,6 +248,7 @@ mod tests {
             ("http://[::1]:80/a/b", Some((false, "::1", 80, Some("/a/b")))),
             ("ws://user@chat.example", None),
             ("ws://chat.example?token=1", None),
+            ("tcp://chat.example:9090", Some((false, "chat.example", 9090, None))),
             ("tcp://chat.example", None),
             ("chat.example", None),
             ("", None),

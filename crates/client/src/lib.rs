@@ -15,6 +15,7 @@ mod net;
 mod observer;
 mod outcome;
 mod socket;
+mod value_socket;
 mod websocket;
 
 pub use client::Client;
@@ -25,4 +26,5 @@ pub use http_connection::{ExchangeError, HttpConnection};
 pub use link::{Link, LinkArrival, LinkContent, LinkTarget};
 pub use observer::{Direction, FrameObserver};
 pub use outcome::{Notification, Outcome};
+pub use value_socket::ValueSocket;
 pub use websocket::{Opened, Received, WebSocket};

@@ -2,6 +2,7 @@
 
 use crate::arguments::{ListenArguments, Location};
 use crate::backend::{self, Backend};
+use crate::config::Config;
 use crate::dialect_reload::ServedDialects;
 use crate::error::{CliError, RuntimeError, UsageError};
 use crate::file_retention::remove_daily;
@@ -10,11 +11,23 @@ use crate::signals::{Hangups, shutdown_on_signal};
 use crate::{bus_metrics, logging};
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 use tokio::net::TcpListener;
-use tolmach_server::{Metrics, TcpOptions};
+use tolmach_server::{Metrics, TcpOptions, Upstream};
 
 pub(crate) async fn run(location: &Location, listen: &ListenArguments) -> Result<String, CliError> {
-    let mut config = location.load_config(listen).map_err(UsageError::from)?;
+    let config = location.load_config(listen).map_err(UsageError::from)?;
+    serve(config, &location.data, None).await
+}
+
+/// Serves until a signal comes, with its data in this folder: by the engine or, with an upstream,
+/// by that.
+pub(crate) async fn serve(
+    mut config: Config,
+    data: &Path,
+    upstream: Option<Arc<dyn Upstream>>,
+) -> Result<String, CliError> {
     logging::start(&config.log).map_err(UsageError::from)?;
     backend::check_proxy_protocol(&config.http)?;
     backend::check_tcp(&config)?;
@@ -33,7 +46,7 @@ pub(crate) async fn run(location: &Location, listen: &ListenArguments) -> Result
         config.http.listen = address.to_string();
     }
     let metrics = Metrics::install()?;
-    let backend = Backend::open(&config, &location.data).await?;
+    let backend = Backend::open(&config, data).await?;
     if let Some(redis) = &backend.redis {
         bus_metrics::record(redis);
     }
@@ -41,6 +54,9 @@ pub(crate) async fn run(location: &Location, listen: &ListenArguments) -> Result
     let hangups = Hangups::new().map_err(RuntimeError::Signals)?;
     let mut dialects = ServedDialects::read(&config).map_err(UsageError::from)?;
     let mut builder = server_builder(&backend, &config, dialects.list()).metrics(metrics);
+    if let Some(upstream) = upstream {
+        builder = builder.upstream(upstream);
+    }
     if let Some(tls) = &tls {
         builder = builder.tls(tls.clone());
     }
@@ -54,7 +70,7 @@ pub(crate) async fn run(location: &Location, listen: &ListenArguments) -> Result
         ready.push_str(&format!(" sndmsg-tcp={address}"));
     }
     let server = builder.bind(listener).await?;
-    tracing::info!(url = config.public_url(), data = %location.data.display(), "serving");
+    tracing::info!(url = config.public_url(), data = %data.display(), "serving");
     for line in server.routes().describe() {
         tracing::info!("{line}");
     }

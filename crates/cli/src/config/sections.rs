@@ -27,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) quotas: Quotas,
     pub(crate) retention: Retention,
+    pub(crate) ledger: Ledger,
+    pub(crate) bridge: Bridge,
     pub(crate) keepalive: Keepalive,
     pub(crate) shutdown: Shutdown,
     pub(crate) log: Log,
@@ -335,6 +337,52 @@ pub(crate) struct Retention {
     pub(crate) mails: Option<Duration>,
     #[serde(deserialize_with = "values::retention")]
     pub(crate) unnamed_photos: Option<Duration>,
+    #[serde(deserialize_with = "values::retention")]
+    pub(crate) ledger: Option<Duration>,
+}
+
+/// `[ledger]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Ledger {
+    pub(crate) enabled: bool,
+    pub(crate) addresses: LedgerAddresses,
+    #[serde(deserialize_with = "values::size")]
+    pub(crate) memory_bytes: usize,
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) write_interval: Duration,
+}
+
+/// The part of the clients' addresses that the ledger keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LedgerAddresses {
+    /// The whole address.
+    Full,
+    /// Its network.
+    Network,
+    /// Nothing.
+    None,
+}
+
+/// `[bridge]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Bridge {
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) connect_timeout: Duration,
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) answer_timeout: Duration,
+    #[serde(deserialize_with = "values::size")]
+    pub(crate) max_message_bytes: usize,
+    #[serde(deserialize_with = "values::within::<_, _, 1, 10_000_000>")]
+    pub(crate) max_sessions: u32,
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) session_lifetime: Duration,
+    #[serde(deserialize_with = "values::within::<_, _, 1, 1_000_000>")]
+    pub(crate) max_idle_connections: u32,
+    #[serde(deserialize_with = "values::positive_duration")]
+    pub(crate) idle_timeout: Duration,
 }
 
 /// `[keepalive]`

@@ -9,14 +9,14 @@
 use super::end::{CLOSE_TIMEOUT, CloseReason, End, Eviction, close_evicted, close_socket};
 use super::inbound::Inbound;
 use super::liveness::{Check, Liveness};
-use super::pipeline::{Advance, Answered, InFlight, Pipeline, ReadMarks, Submitted, content_bytes};
+use super::pipeline::{Advance, Answered, Pipeline, ReadMarks, Submitted};
 use super::session::ConnectionSession;
 use super::step::Step;
 use crate::broadcast::Broadcast;
 use crate::memory_budget::{Reservation, WaitingBytes};
+use crate::send_half::SendHalf;
 use crate::send_queue::Taken;
 use crate::stream::Writer;
-use crate::submission::submit;
 use crate::write_buffer::encode;
 use bytes::Buf;
 use futures_util::future::BoxFuture;
@@ -32,7 +32,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tolmach_dialect::{Close, Frame, Request, Subscription, Violation, ViolationKind};
+use tolmach_dialect::{Close, Frame, Request, Sender, Subscription, Violation, ViolationKind};
 
 /// The size of the read buffer that every connection has, in bytes. A larger message grows it for
 /// as long as it is there.
@@ -134,7 +134,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         dialect.metrics.connections(self.session.revision()).decrement(1.0);
         // A peer that answers the close late must not hold the backlog of a flow.
         self.session.disconnect();
-        let buffer = &mut self.session.send_half().buffer;
+        let SendHalf { buffer, recording, .. } = self.session.send_half();
+        if let Some(recording) = recording {
+            match &end {
+                End::Gone => recording.close(Sender::Client, None),
+                End::Close(close, _) => recording.close(Sender::Server, Some(close.code)),
+                End::Evicted(_) => recording.close(Sender::Server, None),
+            }
+        }
         buffer.abandon();
         match end {
             End::Gone => {}
@@ -152,6 +159,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// Boxed like everything that happens once or rarely: an idle connection has no memory for it.
     fn begin(&mut self, first: Option<Box<Frame>>) -> BoxFuture<'_, Result<(), End>> {
         Box::pin(async move {
+            if self.session.is_refused()
+                && let Some(close) = self.session.refused_close()
+            {
+                return self.end(close, "refused").await;
+            }
             self.write().await?;
             if let Some(frame) = first {
                 self.handle(*frame).await?;
@@ -315,6 +327,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let now = self.session.state.engine.now();
         let decoded = self.session.session().decode(now, &frame, &mut requests);
         self.session.follow_revision();
+        if let Some(recording) = &mut self.session.send_half().recording {
+            let known = requests.first().filter(|_| decoded.is_ok());
+            recording.received(&frame, known.map(|request| request.command.name()));
+        }
         match decoded {
             Ok(()) => {
                 self.syntax_errors = 0;
@@ -370,12 +386,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     async fn carry_out(&mut self, mut request: Request) {
         let (context, caller) = self.session.begin(&mut request).await;
-        let (state, requester) = (self.session.state.clone(), self.session.requester.clone());
-        let bytes = content_bytes(&request.command);
-        let mut in_flight: InFlight = Box::pin(async move {
-            let outcome = submit(&state, &requester, caller, request).await;
-            Submitted { outcome, context, bytes }
-        });
+        let mut in_flight = self.session.submit(caller, context, request);
         // A request that is carried out at once does not wait for the next wakeup.
         match poll_fn(|context| Poll::Ready(in_flight.as_mut().poll(context))).await {
             Poll::Ready(submitted) => self.submitted(submitted).await,
@@ -458,7 +469,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.session.respond(completed, &context, &mut frames).await;
         let mut requests = Vec::new();
         self.session.session().follow_ups(&mut requests);
-        self.pipeline.insert_first(requests);
+        self.pipeline.insert_first(requests.into_iter().map(Step::Request));
+        if self.session.is_refused() {
+            let end = |close| Step::End(End::Close(close, "refused"));
+            self.pipeline.insert_first(self.session.refused_close().map(end).into_iter());
+        }
         self.reply_comes_as_event |= granted && frames.is_empty();
         self.push_responses(frames);
     }
@@ -485,8 +500,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     fn push_responses(&mut self, frames: impl IntoIterator<Item = Frame>) {
-        let buffer = &mut self.session.send_half().buffer;
-        frames.into_iter().for_each(|frame| buffer.push_response(encode(frame)));
+        let SendHalf { buffer, recording, .. } = self.session.send_half();
+        for frame in frames {
+            if let Some(recording) = recording {
+                recording.sent(&frame, None);
+            }
+            buffer.push_response(encode(frame));
+        }
     }
 
     // Events
@@ -662,8 +682,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn write_rest(&mut self) -> Result<(), End> {
         let (state, subscriber) = (self.session.state.clone(), self.session.subscriber.clone());
         let mut taken = Vec::new();
+        let reply_comes_as_event = self.reply_comes_as_event && !self.session.has_upstream();
         if let (true, Subscription::Flow(flow)) =
-            (self.reply_comes_as_event, self.session.send_half().subscription)
+            (reply_comes_as_event, self.session.send_half().subscription)
             && let Ok(Some(version)) = state.engine.flow_version(flow).await
         {
             let deadline = Instant::now() + CLOSE_TIMEOUT;
@@ -703,6 +724,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             return self.end(Close::new(1008, "no login in time"), "no_proof").await;
         }
         if now >= self.liveness.next_check() {
+            // A client that makes no request learns of a rule here.
+            if let Some(close) = self.session.refused_close() {
+                return self.end(close, "refused").await;
+            }
             match self.liveness.check(now, silence_counts, &self.session.state.keepalive) {
                 Check::Alive => {}
                 Check::Ping => self.send_ping().await?,

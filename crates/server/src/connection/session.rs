@@ -1,15 +1,22 @@
 //! The session of one connection, with its identity and its subscriptions.
 
+use super::pipeline::{InFlight, Submitted, content_bytes};
 use super::step::AuthContext;
 use crate::broadcast::Broadcast;
 use crate::hub::Subscriber;
 use crate::identity::ConnectionIdentity;
+use crate::ledger::Usage;
+use crate::lifecycle::{ClientLifecycle, ruled_user};
 use crate::places::{Client, Place};
+use crate::recording::{RecordedConnection, RecordedTransport, Recording};
 use crate::send_half::SendHalf;
 use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
-use crate::submission::{Completed, Requester, submit};
+use crate::submission::{Completed, Requester, submit, submit_upstream};
+use crate::upstream::UpstreamSide;
 use crate::wire_ids::{ForWire, announce_identity, subscription_to_world, to_world};
+use futures_util::future::ready;
+use http::HeaderMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +24,9 @@ use tokio::time::Instant;
 use tolmach_dialect::{
     Close, Frame, RenderContext, Request, Revision, ServerSession, Subscription,
 };
-use tolmach_domain::{Answer, Authority, Event, EventKind, Fault, Identity, UserId};
-use tolmach_engine::Principal;
+use tolmach_domain::{Answer, Authority, Command, Event, EventKind, Fault, Identity, UserId};
 use tolmach_engine::ports::ReadMark;
+use tolmach_engine::{Principal, RuledUser};
 
 /// The shortest time between two looks at credentials that are about to expire.
 const EXPIRY_PAUSE: Duration = Duration::from_millis(50);
@@ -29,6 +36,8 @@ const EXPIRY_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct ConnectionSession {
     pub(super) state: Arc<ServerState>,
     pub(super) requester: Requester,
+    /// The side towards the upstream, if one carries out requests in the engine's place.
+    upstream: Option<Box<UpstreamSide>>,
     pub(super) subscriber: Arc<Subscriber>,
     /// `None` while it is parked in the send queue.
     pub(super) send_half: Option<Box<SendHalf>>,
@@ -43,6 +52,9 @@ pub(crate) struct ConnectionSession {
     pub(super) place: Arc<Place>,
     /// The time by which the peer has to prove an identity; `None` once it has.
     pub(super) proof_deadline: Option<Instant>,
+    lifecycle: ClientLifecycle,
+    /// True if a serving rule has refused a request: the connection ends once that is answered.
+    is_refused: bool,
 }
 
 impl ConnectionSession {
@@ -56,11 +68,15 @@ impl ConnectionSession {
         let send_queue_bytes = state.limits.send_queue_bytes;
         let revision = session.revision();
         let send_half = Some(Box::new(SendHalf::new(dialect.clone(), session, send_queue_bytes)));
-        let Client { address, place, proof_deadline } = client;
-        let requester = Requester { dialect, revision, connection: subscriber.id, address };
+        let Client { address, place, proof_deadline, user_agent } = client;
+        let connection = subscriber.id;
+        let usage = Usage::of_connection(state.ledger.as_ref());
+        let requester = Requester { dialect, revision, connection, address, user_agent, usage };
+        let upstream = state.open_upstream(connection, requester.dialect.id(), Some(&subscriber));
         Self {
             state,
             requester,
+            upstream: upstream.map(Box::new),
             subscriber,
             send_half,
             identity: ConnectionIdentity::default(),
@@ -70,6 +86,8 @@ impl ConnectionSession {
             read_marks: Vec::new(),
             place,
             proof_deadline: Some(proof_deadline),
+            lifecycle: ClientLifecycle::default(),
+            is_refused: false,
         }
     }
 
@@ -93,11 +111,34 @@ impl ConnectionSession {
         if before == revision {
             return;
         }
-        let dialect = self.dialect();
+        let dialect = self.dialect().clone();
         dialect.metrics.connections(before).decrement(1.0);
         dialect.metrics.connections(revision).increment(1.0);
         tracing::debug!(dialect = dialect.id(), revision, "revision recognised");
         self.requester.revision = revision;
+        if let Some(recording) = &mut self.send_half().recording {
+            recording.revision(dialect.manifest(), revision);
+        }
+    }
+
+    /// Begins to record the connection, if its server has a recorder that wants it.
+    pub(crate) fn begin_recording(
+        &mut self,
+        transport: RecordedTransport,
+        request: Option<&http::request::Parts>,
+    ) {
+        let Some(recorder) = self.state.recorder.clone() else { return };
+        let dialect = self.dialect().clone();
+        let connection = RecordedConnection {
+            id: self.subscriber.id,
+            manifest: dialect.manifest(),
+            revision: self.revision(),
+            transport,
+            request,
+            address: self.address(),
+            user: self.owner(),
+        };
+        self.send_half().recording = Recording::open(&*recorder, &connection);
     }
 
     /// The user whose connection it is.
@@ -124,10 +165,34 @@ impl ConnectionSession {
             if let Ok(Some(principal)) = &caller {
                 self.identity.bind(*principal);
             }
-            let submitted = submit(&self.state, &self.requester, caller, request).await;
-            self.respond(submitted.completed().await, &context, &mut frames).await;
+            let Submitted { outcome, context, .. } = self.submit(caller, context, request).await;
+            self.respond(outcome.completed().await, &context, &mut frames).await;
         }
         frames
+    }
+
+    /// True if an upstream carries out requests in the engine's place.
+    pub(super) fn has_upstream(&self) -> bool {
+        self.upstream.is_some()
+    }
+
+    /// Carries out a request whose credentials were looked at.
+    pub(super) fn submit(
+        &mut self,
+        caller: Result<Option<Principal>, Fault>,
+        context: AuthContext,
+        request: Request,
+    ) -> InFlight {
+        let bytes = content_bytes(&request.command);
+        if let Some(upstream) = &mut self.upstream {
+            let outcome = submit_upstream(&self.state, upstream, &self.requester, caller, request);
+            return Box::pin(ready(Submitted { outcome, context, bytes }));
+        }
+        let (state, requester) = (self.state.clone(), self.requester.clone());
+        Box::pin(async move {
+            let outcome = submit(&state, &requester, caller, request).await;
+            Submitted { outcome, context, bytes }
+        })
     }
 
     /// Gives the objects that a request names the ids that they have in the world, and proves its
@@ -145,16 +210,30 @@ impl ConnectionSession {
         let context = AuthContext::take(request, wide_ids);
         let caller = match fault {
             Some(fault) => Err(fault),
-            None => self.authenticate(&context).await,
+            None => self.authenticate(&context, &request.command).await,
         };
         (context, caller)
     }
 
     /// Proves the credentials of a request, and subscribes the connection to what its session wants
-    /// from then on.
-    async fn authenticate(&mut self, context: &AuthContext) -> Result<Option<Principal>, Fault> {
+    /// from then on. A client that the serving rules refuse learns that first.
+    async fn authenticate(
+        &mut self,
+        context: &AuthContext,
+        command: &Command,
+    ) -> Result<Option<Principal>, Fault> {
         let bound = self.identity.bound();
-        let principal = self.state.engine.authenticate(&context.credentials, bound).await?;
+        let principal = match &mut self.upstream {
+            Some(upstream) => upstream.authenticate(&context.credentials, bound).await,
+            None => self.state.engine.authenticate(&context.credentials, bound).await,
+        };
+        let caller = principal.as_ref().ok().and_then(Option::as_ref);
+        let user = ruled_user(caller, self.identity.owner().as_ref(), command);
+        if let Err(fault) = self.lifecycle.admit(&self.state, &self.requester, user) {
+            self.is_refused = true;
+            return Err(fault);
+        }
+        let principal = principal?;
         if let Some(principal) = principal {
             self.identity.proven(principal);
             self.announce().await?;
@@ -166,17 +245,31 @@ impl ConnectionSession {
     /// Turns the response to a request into frames, and follows the subscription that comes of it.
     pub(super) async fn respond(
         &mut self,
-        completed: Completed,
+        mut completed: Completed,
         context: &AuthContext,
         frames: &mut Vec<Frame>,
     ) {
+        let admission = (&*self.state, &self.requester);
+        if context.is_login && !self.lifecycle.admit_login(admission, &mut completed).await {
+            self.is_refused = true;
+        }
         let Completed { mut response, principal, read_mark, .. } = completed;
         self.identity.completed(&context.credentials, principal, &response.outcome);
         if let Err(fault) = self.announce().await {
             response.outcome = Err(fault);
         }
         let (state, dialect) = (self.state.clone(), self.dialect().clone());
-        let summary = match self.send_half().subscription {
+        if let (Some(events), Ok(Answer::Flow(summary))) =
+            (self.upstream.as_ref().and_then(|side| side.events.as_ref()), &response.outcome)
+        {
+            events.put_summary(summary);
+        }
+        let subscription = self.send_half().subscription;
+        let summary = match subscription {
+            Subscription::Flow(flow) if self.upstream.is_some() => {
+                let side = self.upstream.as_ref().and_then(|side| side.events.as_ref());
+                side.and_then(|events| events.summary(flow))
+            }
             Subscription::Flow(flow) if dialect.manifest().needs_flow_summaries => {
                 if let Ok(Answer::Flow(summary)) = &response.outcome
                     && summary.flow.id == flow
@@ -208,6 +301,26 @@ impl ConnectionSession {
         }
     }
 
+    /// The close of the connection, if the serving rules refuse its client.
+    pub(super) fn refused_close(&mut self) -> Option<Close> {
+        let owner = self.identity.owner();
+        // Rules about users and shares wait for the login.
+        let user = owner.map_or(RuledUser::Pending, |it| RuledUser::Known(it.identity.user));
+        let refused = self.lifecycle.refusal(&self.state, &self.requester, user).is_some();
+        let code = self.dialect().manifest().close_codes.going_away;
+        (refused || self.is_refused).then(|| Close::new(code, "this version is not served now"))
+    }
+
+    /// True if a serving rule has refused a request: its response is the last one.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
+    /// Adds the headers that announce the end of the client's version, if that is announced.
+    pub(crate) fn announce_lifecycle(&mut self, headers: &mut HeaderMap) {
+        self.lifecycle.announce(&self.state, &self.requester, headers);
+    }
+
     /// Delivers an event. Returns the close that it causes.
     pub(super) fn deliver(&mut self, broadcast: &Broadcast) -> Option<Close> {
         let EventKind::SessionsEnded { user, session } = broadcast.event().kind else {
@@ -229,6 +342,11 @@ impl ConnectionSession {
     /// The end of the owner's session, if its credentials have expired, or were revoked without an
     /// event.
     pub(super) async fn check_expiry(&mut self) -> Option<Broadcast> {
+        if self.has_upstream() {
+            // Only the upstream knows, and refuses the next request.
+            self.expires = None;
+            return None;
+        }
         let owner = self.identity.owner()?;
         let engine = &self.state.engine;
         let now = engine.now();
@@ -258,6 +376,9 @@ impl ConnectionSession {
         if identity.is_some() && self.proof_deadline.take().is_some() {
             self.place.prove();
         }
+        if let (Some(identity), Some(recording)) = (identity, &mut self.send_half().recording) {
+            recording.user(identity.user);
+        }
         let dialect = self.dialect().clone();
         announce_identity(dialect.external_ids.as_deref(), self.session(), identity).await
     }
@@ -274,7 +395,19 @@ impl ConnectionSession {
         let kinds = self.session().flow_kinds();
         let wanted = subscription_to_world(ids, kinds, wanted).await?;
         self.watch_expiry();
-        let owner = self.identity.owner().map(|principal| principal.identity.user);
+        let principal = self.identity.owner();
+        if let Some(upstream) = &mut self.upstream {
+            let wanted = if principal.is_some() { wanted } else { Subscription::None };
+            let send_half =
+                self.send_half.as_mut().expect("it is parked only while the task waits");
+            if wanted != send_half.subscription {
+                send_half.subscription = wanted;
+                let session = principal.and_then(|principal| principal.identity.session);
+                upstream.connection.subscribe(session, wanted);
+            }
+            return Ok(());
+        }
+        let owner = principal.map(|principal| principal.identity.user);
         if wanted == self.send_half().subscription && owner == self.attached {
             return Ok(());
         }
@@ -313,7 +446,7 @@ impl ConnectionSession {
     }
 
     fn watch_expiry(&mut self) {
-        let owner = self.identity.owner();
+        let owner = self.identity.owner().filter(|_| !self.has_upstream());
         if self.watched == owner {
             return;
         }

@@ -4,13 +4,18 @@ use super::body::{BodyError, leave_unread, read_body};
 use super::response_budget::ResponseBudget;
 use super::responses::error;
 use crate::identity::ConnectionIdentity;
+use crate::ledger::Usage;
+use crate::lifecycle::{ClientLifecycle, is_login, ruled_user};
 use crate::memory_budget::Reservation;
 use crate::metrics;
 use crate::pinned::pinned_revision;
+use crate::recording::{RecordedConnection, RecordedTransport, Recording};
 use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
-use crate::submission::{Requester, submit};
+use crate::submission::{Requester, submit, submit_upstream};
 use crate::traffic::TrafficMeter;
+use crate::upstream::UpstreamSide;
+use crate::user_agent::user_agent;
 use crate::wire_ids::{ForWire, announce_identity, to_world};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -18,8 +23,11 @@ use hyper::body::{Body, Incoming};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tolmach_dialect::{ExpectedBody, Frame, Handshake, RenderContext, ServerSession, WideIds};
-use tolmach_domain::Fault;
+use tolmach_dialect::{
+    ExpectedBody, Frame, Handshake, RenderContext, Sender, ServerSession, WideIds,
+};
+use tolmach_domain::{Credentials, Fault};
+use tolmach_engine::Principal;
 
 /// The time after which a client that has got no memory for its body may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -52,8 +60,14 @@ pub(super) async fn exchange(
         }
     };
     let revision = session.revision();
-    let requester = Requester { dialect: dialect.clone(), revision, connection, address };
-    let mut exchange = Exchange { state, budget, requester, session };
+    let (dialect, user_agent) = (dialect.clone(), user_agent(&head.headers));
+    let usage = Usage::of_request(state.ledger.as_ref());
+    let requester = Requester { dialect, revision, connection, address, user_agent, usage };
+    let lifecycle = ClientLifecycle::default();
+    let recording = None;
+    let upstream = state.open_upstream(connection, requester.dialect.id(), None);
+    let mut exchange =
+        Exchange { state, budget, requester, upstream, session, lifecycle, recording };
     let received = match exchange.receive(&mut body).await {
         Ok(received) => received,
         Err(response) => return leave_unread(&head, body, response),
@@ -76,7 +90,11 @@ struct Exchange<'a> {
     state: &'a ServerState,
     budget: &'a ResponseBudget,
     requester: Requester,
+    /// The side towards the upstream, if one carries out requests in the engine's place.
+    upstream: Option<UpstreamSide>,
     session: Box<dyn ServerSession>,
+    lifecycle: ClientLifecycle,
+    recording: Option<Box<Recording>>,
 }
 
 impl Exchange<'_> {
@@ -93,7 +111,7 @@ impl Exchange<'_> {
         let expected = self.session.expected_body();
         let mut meter = TrafficMeter::new(state.traffic.clone(), self.requester.address);
         if let Some(expected) = &expected {
-            match state.engine.authenticate(&expected.credentials, None).await {
+            match self.authenticate(&expected.credentials, None).await {
                 Ok(principal) => meter.set_user(principal.map(|proven| proven.identity.user)),
                 Err(fault) => {
                     dialect.metrics.handshakes_rejected.increment(1);
@@ -122,6 +140,17 @@ impl Exchange<'_> {
         }
     }
 
+    async fn authenticate(
+        &mut self,
+        credentials: &Credentials,
+        bound: Option<&Principal>,
+    ) -> Result<Option<Principal>, Fault> {
+        match &mut self.upstream {
+            Some(upstream) => upstream.authenticate(credentials, bound).await,
+            None => self.state.engine.authenticate(credentials, bound).await,
+        }
+    }
+
     /// The dialect's response to a body that is not read.
     fn reject(&mut self, expected: &ExpectedBody, fault: Fault) -> Response<Bytes> {
         let response = tolmach_dialect::Response::new(expected.correlation.clone(), Err(fault));
@@ -134,17 +163,43 @@ impl Exchange<'_> {
         let metrics = &self.requester.dialect.metrics;
         metrics.frames_in.increment(1);
         metrics.bytes_in.increment(frame.payload().len() as u64);
-        let response = http_response(self.frames(&frame).await);
+        self.begin_recording();
+        let mut response = http_response(self.frames(&frame).await);
+        self.lifecycle.announce(self.state, &self.requester, response.headers_mut());
+        if let Some(recording) = &mut self.recording {
+            recording.sent(&Frame::response(response.clone()), None);
+            recording.close(Sender::Server, None);
+        }
         let metrics = &self.requester.dialect.metrics;
         metrics.frames_out.increment(1);
         metrics.bytes_out.increment(response.body().len() as u64);
         response
     }
 
+    /// Begins to record the exchange, if the server has a recorder that wants it.
+    fn begin_recording(&mut self) {
+        let Some(recorder) = &self.state.recorder else { return };
+        let connection = RecordedConnection {
+            id: self.requester.connection,
+            manifest: self.requester.dialect.manifest(),
+            revision: self.requester.revision,
+            transport: RecordedTransport::Http,
+            request: None,
+            address: self.requester.address,
+            user: None,
+        };
+        self.recording = Recording::open(&**recorder, &connection);
+    }
+
     async fn frames(&mut self, frame: &Frame) -> Vec<Frame> {
         let state = self.state;
         let (mut requests, mut frames) = (Vec::new(), Vec::new());
-        if let Err(violation) = self.session.decode(state.engine.now(), frame, &mut requests) {
+        let decoded = self.session.decode(state.engine.now(), frame, &mut requests);
+        if let Some(recording) = &mut self.recording {
+            let known = requests.first().filter(|_| decoded.is_ok());
+            recording.received(frame, known.map(|request| request.command.name()));
+        }
+        if let Err(violation) = decoded {
             self.requester.dialect.metrics.violation(violation.kind.name());
             frames.extend(violation.answer);
             return frames;
@@ -157,10 +212,15 @@ impl Exchange<'_> {
             let named = to_world(ids, kinds, &mut request).await;
             let credentials = request.credentials.clone();
             let (wide_ids, caller) = match named {
-                Ok(wide_ids) => {
-                    (wide_ids, state.engine.authenticate(&credentials, identity.bound()).await)
-                }
+                Ok(wide_ids) => (wide_ids, self.authenticate(&credentials, identity.bound()).await),
                 Err(fault) => (Vec::new(), Err(fault)),
+            };
+            let proven = caller.as_ref().ok().and_then(Option::as_ref);
+            let is_login = is_login(&request.command);
+            let user = ruled_user(proven, None, &request.command);
+            let caller = match self.lifecycle.admit(state, &self.requester, user) {
+                Ok(()) => caller,
+                Err(fault) => Err(fault),
             };
             if let Ok(Some(principal)) = &caller {
                 identity.proven(*principal);
@@ -170,8 +230,16 @@ impl Exchange<'_> {
                 Ok(()) => caller,
                 Err(fault) => Err(fault),
             };
-            let submitted = submit(state, &self.requester, caller, request).await;
-            let completed = submitted.completed().await.wait_for_delivery(state).await;
+            let submitted = match &mut self.upstream {
+                Some(upstream) => {
+                    submit_upstream(state, upstream, &self.requester, caller, request)
+                }
+                None => submit(state, &self.requester, caller, request).await,
+            };
+            let mut completed = submitted.completed().await.wait_for_delivery(state).await;
+            if is_login {
+                self.lifecycle.admit_login((state, &self.requester), &mut completed).await;
+            }
             identity.completed(&credentials, completed.principal, &completed.response.outcome);
             let (mut response, read_mark) = (completed.response, completed.read_mark);
             if let Err(fault) = self.announce(&mut identity).await {
@@ -210,6 +278,9 @@ impl Exchange<'_> {
 
     async fn announce(&mut self, identity: &mut ConnectionIdentity) -> Result<(), Fault> {
         let Some(identity) = identity.take_change() else { return Ok(()) };
+        if let (Some(identity), Some(recording)) = (identity, &mut self.recording) {
+            recording.user(identity.user);
+        }
         let ids = self.requester.dialect.external_ids.as_deref();
         announce_identity(ids, &mut *self.session, identity).await
     }
@@ -241,8 +312,14 @@ mod tests {
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let place = state.places.take(None).unwrap();
         let budget = ResponseBudget::new(place, state.memory.clone());
-        let requester = Requester { dialect, revision, connection, address };
-        let mut exchange = Exchange { state, budget: &budget, requester, session };
+        let usage = Usage::Off;
+        let requester =
+            Requester { dialect, revision, connection, address, user_agent: None, usage };
+        let lifecycle = ClientLifecycle::default();
+        let recording = None;
+        let upstream = None;
+        let mut exchange =
+            Exchange { state, budget: &budget, requester, upstream, session, lifecycle, recording };
         let frames = exchange.frames(&Frame::text(format!("login {login}\n{command}"))).await;
         let mut texts = frames.iter().map(|frame| str::from_utf8(frame.payload()).unwrap());
         assert_eq!(texts.next(), Some("ok"));

@@ -46,10 +46,20 @@ pub(super) fn metrics(state: &ServerState) -> Option<Response<Bytes>> {
     Some(text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics))
 }
 
-/// The readiness page: requests can be served if the store answers and the server is not draining.
+/// The readiness page: requests can be served if the store answers, or the upstream in
+/// its place, and the server is not draining.
 pub(super) async fn readiness(state: &ServerState) -> Response<Bytes> {
     if state.is_draining() {
         return text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "draining\n");
+    }
+    if let Some(upstream) = &state.upstream {
+        return match upstream.last_error() {
+            None => text(StatusCode::OK, PLAIN, "ready\n"),
+            Some(problem) => {
+                let page = format!("the upstream does not answer: {problem}\n");
+                text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, page)
+            }
+        };
     }
     match state.engine.ready().await {
         // Without the bus, requests are served all the same, and the events of other nodes are read

@@ -12,6 +12,7 @@ use crate::places::{Client, Place};
 use crate::routes::RouteMatch;
 use crate::state::ServerState;
 use crate::traffic::TrafficMeter;
+use crate::user_agent::user_agent;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::HOST;
@@ -65,7 +66,10 @@ async fn respond(
                 Ok(place) => place,
                 Err(response) => return *response,
             };
-            let client = Client::new(address, place, state.limits.first_proof_timeout);
+            let client = Client {
+                user_agent: user_agent(request.headers()),
+                ..Client::new(address, place, state.limits.first_proof_timeout)
+            };
             match state.routes().find(&path) {
                 RouteMatch::Dialect(dialect, _) => {
                     let dialect = dialect.clone();
@@ -111,7 +115,9 @@ async fn respond_to_request(
     }
     let own = match path {
         "/readyz" => Some(readiness(state).await),
-        "/recover" => return recovery(state, budget, address, request).await,
+        "/recover" if state.upstream.is_none() => {
+            return recovery(state, budget, address, request).await;
+        }
         path => own_page(state, path, request.method()),
     };
     let routes = state.routes();

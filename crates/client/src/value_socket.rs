@@ -1,0 +1,144 @@
+//! JSON values back to back on a raw stream.
+
+use crate::endpoint::{Endpoint, Stream, Trust};
+use crate::error::Cause;
+use crate::websocket::Received;
+use bytes::{Buf, BytesMut};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tolmach_dialect::Frame;
+
+/// The bytes that are read at once.
+const READ_BYTES: usize = 4 << 10;
+
+/// An open raw stream to a server, whose frames are JSON objects without anything between them.
+#[derive(Debug)]
+pub struct ValueSocket {
+    stream: Stream,
+    /// The bytes of the value that has begun.
+    received: BytesMut,
+    end: ValueEnd,
+    max_bytes: usize,
+}
+
+/// The search for the end of an object, which reads each byte once.
+#[derive(Debug, Default)]
+struct ValueEnd {
+    /// The bytes that were looked at.
+    scanned: usize,
+    /// The objects and arrays that are open.
+    depth: usize,
+    in_string: bool,
+    is_escaped: bool,
+}
+
+impl ValueEnd {
+    /// The length of the object that `bytes` begin with, once all of it is there.
+    fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+        for (place, byte) in bytes.iter().enumerate().skip(self.scanned) {
+            self.scanned = place + 1;
+            match byte {
+                _ if self.is_escaped => self.is_escaped = false,
+                b'\\' if self.in_string => self.is_escaped = true,
+                b'"' => self.in_string = !self.in_string,
+                _ if self.in_string => {}
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 0 {
+                        *self = Self::default();
+                        return Some(place + 1);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+impl ValueSocket {
+    /// Opens a stream whose values have at most `max_bytes`.
+    pub async fn open(
+        endpoint: &Endpoint,
+        trust: &Trust,
+        max_bytes: usize,
+    ) -> Result<Self, Cause> {
+        let stream = endpoint.connect(trust).await?;
+        Ok(Self { stream, received: BytesMut::new(), end: ValueEnd::default(), max_bytes })
+    }
+
+    /// Sends frames, in one write.
+    pub async fn send(&mut self, frames: &[Frame]) -> Result<(), Cause> {
+        let payloads: Vec<u8> = frames.iter().flat_map(Frame::payload).copied().collect();
+        self.stream.write_all(&payloads).await?;
+        Ok(self.stream.flush().await?)
+    }
+
+    /// Polls for what comes next. Nothing is lost if the caller stops polling.
+    pub fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Received, Cause>> {
+        loop {
+            self.skip_to_object();
+            if let Some(length) = self.end.find(&self.received) {
+                let value = self.received.split_to(length).freeze();
+                return Poll::Ready(Ok(Received::Frame(Frame::Value(value))));
+            }
+            if self.received.len() > self.max_bytes {
+                let error = io::Error::new(io::ErrorKind::InvalidData, "a value is too large");
+                return Poll::Ready(Err(error.into()));
+            }
+            let mut bytes = [0; READ_BYTES];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(Received::Closed(None)));
+            }
+            self.received.extend_from_slice(buffer.filled());
+        }
+    }
+
+    /// Drops what stands between two objects.
+    fn skip_to_object(&mut self) {
+        if self.end.scanned == 0 {
+            let begin = self.received.iter().position(|byte| *byte == b'{');
+            self.received.advance(begin.unwrap_or(self.received.len()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn values_come_whole_however_they_are_cut() {
+        let values = [r#"{"a":[1,{"b":"}\"{\\"}]}"#, "{}", r#"{"text":"\u041f\\"}"#];
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint: Endpoint =
+            format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let trust = Trust::new(None).unwrap();
+        let mut socket = ValueSocket::open(&endpoint, &trust, 64).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let sent = values.concat() + " TEST " + values[0];
+        let writing = tokio::spawn(async move {
+            for byte in sent.as_bytes() {
+                server.write_all(&[*byte]).await.unwrap();
+                server.flush().await.unwrap();
+            }
+            server.write_all(&[b'{'; 100]).await.unwrap();
+            server
+        });
+        for expected in values.iter().chain(&values[..1]) {
+            let received = poll_fn(|context| socket.poll_receive(context)).await.unwrap();
+            let Received::Frame(frame) = received else { panic!("{received:?}") };
+            assert_eq!(str::from_utf8(frame.payload()).unwrap(), *expected);
+        }
+        let too_large = poll_fn(|context| socket.poll_receive(context)).await;
+        assert!(too_large.is_err(), "{too_large:?}");
+        drop(writing.await.unwrap());
+    }
+}
