@@ -1,6 +1,8 @@
 //! Retention: for operators, and for the gateway itself.
 
-use crate::ports::{FlowRetention, PortError, PruneCount, PruneStep, StoreError, StoredBlob};
+use crate::ports::{
+    FlowRetention, PortError, PruneCount, PrunePlace, PruneStep, StoreError, StoredBlob,
+};
 use crate::{Engine, ErrorChain};
 use futures_util::StreamExt;
 use std::collections::HashMap;
@@ -43,7 +45,7 @@ impl Engine {
     /// Removes some of them; see [`RetentionStore::prune`](crate::ports::RetentionStore::prune).
     pub async fn prune(
         &self,
-        after: Option<FlowId>,
+        after: Option<PrunePlace>,
         now: Timestamp,
     ) -> Result<PruneStep, StoreError> {
         self.ports.store.prune(&self.policy.retention, after, now).await

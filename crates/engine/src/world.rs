@@ -7,8 +7,8 @@ use crate::limits::{
 use crate::names::{check_display_name, enforce_login};
 use crate::ports::{
     ExternalIdRow, HashClass, HashOrigin, IdentifierOwner, ImportChunk, ImportFlow, ImportMessage,
-    ImportOutcomes, ImportState, ImportUser, Imported, LastIds, StoreError, StoredFlow,
-    StoredMember, StoredUser,
+    ImportOutcomes, ImportState, ImportUser, Imported, LastIds, StoreError, StoredContent,
+    StoredFlow, StoredMember, StoredUser,
 };
 use crate::{Engine, check_storable};
 use futures_util::future::join_all;
@@ -55,12 +55,14 @@ impl Engine {
         passwords: &HashMap<ExternalId, Secret>,
     ) -> Result<ImportOutcomes, ImportError> {
         let now = self.now();
-        let ImportChunk { source, users, flows, messages, members, position, cursor } = chunk;
+        let ImportChunk { source, users, flows, messages, members, position, cursor, groups_apart } =
+            chunk;
         let (mut users, user_faults) = split(users, |user| self.check_user(user, now));
         let (flows, flow_faults) = split(flows, |flow| check_flow(flow, now));
         let (messages, message_faults) = split(messages, |new| self.check_message(new, now));
         self.hash_passwords(&source, &mut users, passwords).await?;
-        let chunk = ImportChunk { source, users, flows, messages, members, position, cursor };
+        let chunk =
+            ImportChunk { source, users, flows, messages, members, position, cursor, groups_apart };
         let outcomes = self.ports.store.import(chunk, now).await?;
         Ok(ImportOutcomes {
             users: join(outcomes.users, user_faults),
@@ -114,6 +116,14 @@ impl Engine {
     /// See [`WorldStore::stored_messages`](crate::ports::WorldStore::stored_messages).
     pub async fn stored_messages(&self, ids: &[MessageId]) -> Result<Vec<Message>, StoreError> {
         self.ports.store.stored_messages(ids).await
+    }
+
+    /// See [`WorldStore::stored_contents`](crate::ports::WorldStore::stored_contents).
+    pub async fn stored_contents(
+        &self,
+        ids: &[MessageId],
+    ) -> Result<Vec<StoredContent>, StoreError> {
+        self.ports.store.stored_contents(ids).await
     }
 
     /// See [`WorldStore::last_ids`](crate::ports::WorldStore::last_ids).

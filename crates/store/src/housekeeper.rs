@@ -3,14 +3,18 @@
 use crate::batch::{PRUNE_STEP, PruneExtent};
 use std::time::Duration;
 use tokio::time::Instant;
-use tolmach_domain::{FlowId, Timestamp};
-use tolmach_engine::ports::PruneStep;
+use tolmach_domain::Timestamp;
+use tolmach_engine::ports::{PrunePlace, PruneStep};
 
 /// Interval of housekeeping, by the `now` of jobs.
 const INTERVAL: Duration = Duration::from_secs(600);
 
 /// Interval of looking for old messages, which reads a row of each flow that has a retention.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The time after the beginning of a sweep in which no other node begins one: shorter than the
+/// interval, so that the node that began it begins the next one, too.
+const SWEEP_CLAIM: Duration = Duration::from_secs(23 * 60 * 60);
 
 /// The duration that a step should have without its commit: a job that arrives meanwhile waits for
 /// it.
@@ -43,14 +47,18 @@ pub(crate) struct Housekeeper {
     swept_at: Timestamp,
     /// The value of `now` since which a sweep is due and has not begun.
     sweep_due_at: Option<Timestamp>,
-    /// The flow up to which the sweep under way has come.
-    swept: Option<FlowId>,
+    /// The place up to which the sweep under way has come.
+    swept: Option<PrunePlace>,
     /// True while a sweep is under way.
     is_sweeping: bool,
+    /// True if the sweep under way is this node's: no other one has begun it.
+    is_claimed: bool,
     /// True if there are, or may be, expired records.
     is_due: bool,
     /// True if there may be deleted flows.
     has_deleted_flow: bool,
+    /// True if the removal of a deleted flow failed, and waits until old records are removed.
+    is_flow_postponed: bool,
     /// The largest number of rows of the next step.
     rows: u64,
     /// The number of jobs at the last step.
@@ -74,6 +82,11 @@ pub(crate) struct Step {
 pub(crate) enum Part {
     /// Deleted flows with their messages.
     DeletedFlows,
+    /// The beginning of a sweep over old messages, unless another node has begun one since a time.
+    ClaimSweep {
+        /// The time.
+        since: Timestamp,
+    },
     /// Records that are too old.
     OldRecords(PruneExtent),
 }
@@ -89,8 +102,10 @@ impl Housekeeper {
             sweep_due_at: None,
             swept: None,
             is_sweeping: false,
+            is_claimed: false,
             is_due: false,
             has_deleted_flow: true,
+            is_flow_postponed: false,
             rows: MIN_ROWS,
             jobs: 0,
             next_step: Instant::now(),
@@ -110,7 +125,8 @@ impl Housekeeper {
         }
         let sweep = self.begins_sweep();
         if sweep {
-            (self.swept_at, self.swept, self.is_sweeping) = (now, None, true);
+            (self.swept_at, self.swept) = (now, None);
+            (self.is_sweeping, self.is_claimed) = (true, false);
         }
         if !self.is_due && (sweep || now > self.done_at.after(INTERVAL)) {
             (self.is_due, self.begun_at) = (true, now);
@@ -139,36 +155,48 @@ impl Housekeeper {
 
     /// The step to take.
     pub(crate) fn step(&self) -> Step {
-        let part = match (self.has_deleted_flow, self.is_sweeping) {
-            (true, _) => Part::DeletedFlows,
-            (false, true) => Part::OldRecords(PruneExtent::WithMessages { after: self.swept }),
-            (false, false) => Part::OldRecords(PruneExtent::Expired),
+        let is_flow_next = self.has_deleted_flow && !(self.is_flow_postponed && self.is_due);
+        let part = if is_flow_next {
+            Part::DeletedFlows
+        } else if !self.is_sweeping {
+            Part::OldRecords(PruneExtent::Expired)
+        } else if !self.is_claimed {
+            Part::ClaimSweep { since: self.now.before(SWEEP_CLAIM) }
+        } else {
+            Part::OldRecords(PruneExtent::WithMessages { after: self.swept })
         };
         Step { rows: self.rows, part, now: self.now }
     }
 
     /// Notes the end of a step over deleted flows.
     pub(crate) fn removed_flows(&mut self, more: bool) {
-        self.has_deleted_flow = more;
+        (self.has_deleted_flow, self.is_flow_postponed) = (more, false);
+    }
+
+    /// Notes the outcome of claiming a sweep. False if another node has begun one: records that
+    /// expire are removed all the same.
+    pub(crate) fn claimed(&mut self, is_claimed: bool) {
+        (self.is_sweeping, self.is_claimed) = (is_claimed, is_claimed);
     }
 
     /// Notes a step that failed: the next one is an interval later, and as small as can be. A sweep
     /// under way ends, because one transaction removes messages and what has expired: a flow that
-    /// takes too long does not keep expired records for good.
+    /// takes too long does not keep expired records for good. A deleted flow that cannot be removed
+    /// is tried again after old records, and they after it.
     pub(crate) fn failed(&mut self, now: Instant) {
+        self.is_flow_postponed = self.step().part == Part::DeletedFlows;
         (self.is_sweeping, self.swept) = (false, None);
         (self.rows, self.next_step) = (MIN_ROWS, now + INTERVAL);
     }
 
-    /// Notes the end of a step over old records; `None` if another node removes them.
-    pub(crate) fn pruned(&mut self, step: Option<&PruneStep>) {
-        if let Some(step) = step
-            && step.more
-        {
+    /// Notes the end of a step over old records.
+    pub(crate) fn pruned(&mut self, step: &PruneStep) {
+        if step.more {
             self.swept = step.after;
             return;
         }
         (self.is_due, self.is_sweeping, self.done_at) = (false, false, self.now);
+        self.is_flow_postponed = false;
     }
 
     /// Sets the pace of the next step by the duration of the last one: without its commit, and in
@@ -189,6 +217,7 @@ impl Housekeeper {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tolmach_domain::FlowId;
 
     fn time(seconds: i64) -> Timestamp {
         Timestamp::from_micros(seconds * 1_000_000)
@@ -196,45 +225,101 @@ mod tests {
 
     const EXPIRED: Part = Part::OldRecords(PruneExtent::Expired);
 
-    fn messages(after: Option<FlowId>) -> Part {
+    fn place(flow: i64) -> Option<PrunePlace> {
+        FlowId::new(flow).ok().map(|flow| PrunePlace { flow, posted: None })
+    }
+
+    fn messages(after: Option<PrunePlace>) -> Part {
         Part::OldRecords(PruneExtent::WithMessages { after })
     }
 
     fn pruned(after: i64, more: bool) -> PruneStep {
-        PruneStep { removed: Vec::new(), after: FlowId::new(after).ok(), more }
+        PruneStep { removed: Vec::new(), after: place(after), more }
+    }
+
+    /// The step to take, after the claim of a sweep that no other node has begun.
+    fn step_of(housekeeper: &mut Housekeeper) -> Step {
+        let Step { part, now, .. } = housekeeper.step();
+        if let Part::ClaimSweep { since } = part {
+            assert_eq!(since, now.before(SWEEP_CLAIM));
+            housekeeper.claimed(true);
+        }
+        housekeeper.step()
     }
 
     #[test]
     fn deleted_flows_come_first_and_a_sweep_goes_on_where_it_was() {
         let mut housekeeper = Housekeeper::new();
-        assert_eq!(housekeeper.step().part, Part::DeletedFlows);
+        assert_eq!(step_of(&mut housekeeper).part, Part::DeletedFlows);
         housekeeper.removed_flows(false);
         assert_eq!(housekeeper.next_step(true), None, "nothing was done yet");
         let begin = 1_600_000_000;
         housekeeper.committed(time(begin), false);
-        assert_eq!(housekeeper.step().part, EXPIRED);
-        housekeeper.pruned(None);
+        assert_eq!(step_of(&mut housekeeper).part, EXPIRED);
+        housekeeper.pruned(&PruneStep::default());
         let begin = begin + 601;
         housekeeper.committed(time(begin), false);
-        assert_eq!(housekeeper.step().part, messages(None));
-        housekeeper.pruned(Some(&pruned(7, true)));
+        assert_eq!(step_of(&mut housekeeper).part, messages(None));
+        housekeeper.pruned(&pruned(7, true));
         housekeeper.committed(time(begin + 1), true);
-        assert_eq!(housekeeper.step().part, Part::DeletedFlows);
+        assert_eq!(step_of(&mut housekeeper).part, Part::DeletedFlows);
         housekeeper.removed_flows(false);
-        assert_eq!(housekeeper.step().part, messages(FlowId::new(7).ok()));
-        housekeeper.pruned(Some(&pruned(9, false)));
+        assert_eq!(step_of(&mut housekeeper).part, messages(place(7)));
+        housekeeper.pruned(&pruned(9, false));
         assert_eq!(housekeeper.next_step(true), None);
         housekeeper.committed(time(begin + 601), false);
         assert_eq!(housekeeper.next_step(true), None, "the interval is not over");
         housekeeper.committed(time(begin + 602), false);
-        assert_eq!(housekeeper.step().part, EXPIRED);
-        housekeeper.pruned(None);
-        assert_eq!(housekeeper.next_step(true), None, "another node does it");
+        assert_eq!(step_of(&mut housekeeper).part, EXPIRED);
+        housekeeper.pruned(&PruneStep::default());
+        assert_eq!(housekeeper.next_step(true), None, "it is done");
         let next = begin + 24 * 60 * 60 + 1;
         for (now, part) in [(next, EXPIRED), (next + 600, EXPIRED), (next + 601, messages(None))] {
             housekeeper.committed(time(now), false);
-            assert_eq!(housekeeper.step().part, part);
+            assert_eq!(step_of(&mut housekeeper).part, part);
         }
+    }
+
+    #[test]
+    fn a_sweep_that_another_node_has_begun_is_left_to_it() {
+        let mut housekeeper = Housekeeper::new();
+        housekeeper.removed_flows(false);
+        let begin = 1_600_000_000;
+        for now in [begin, begin + 601] {
+            housekeeper.committed(time(now), false);
+        }
+        assert_eq!(housekeeper.step().part, Part::ClaimSweep { since: time(begin + 601 - 82_800) });
+        housekeeper.claimed(false);
+        assert_eq!(housekeeper.step().part, EXPIRED);
+        housekeeper.pruned(&PruneStep { more: true, ..PruneStep::default() });
+        assert_eq!(housekeeper.step().part, EXPIRED);
+        housekeeper.pruned(&PruneStep::default());
+        assert_eq!(housekeeper.next_step(true), None);
+        let next = begin + 601 + 24 * 60 * 60 + 1;
+        for now in [next, next + 601] {
+            housekeeper.committed(time(now), false);
+        }
+        assert_eq!(step_of(&mut housekeeper).part, messages(None));
+    }
+
+    #[test]
+    fn a_deleted_flow_that_cannot_be_removed_takes_turns_with_old_records() {
+        let (mut housekeeper, now) = (Housekeeper::new(), Instant::now());
+        let begin = 1_600_000_000;
+        housekeeper.failed(now);
+        assert_eq!(housekeeper.step().part, Part::DeletedFlows, "nothing else is due");
+        housekeeper.committed(time(begin), true);
+        assert_eq!(housekeeper.step().part, EXPIRED);
+        housekeeper.pruned(&PruneStep { more: true, ..PruneStep::default() });
+        assert_eq!(housekeeper.step().part, EXPIRED);
+        housekeeper.pruned(&PruneStep::default());
+        assert_eq!(housekeeper.step().part, Part::DeletedFlows);
+        housekeeper.failed(now);
+        assert_eq!(housekeeper.next_step(true), Some(now + INTERVAL));
+        housekeeper.committed(time(begin + 601), false);
+        assert_eq!(housekeeper.step().part, Part::ClaimSweep { since: time(begin + 601 - 82_800) });
+        housekeeper.failed(now);
+        assert_eq!(housekeeper.step().part, Part::DeletedFlows, "old records have failed");
     }
 
     #[test]
@@ -249,13 +334,13 @@ mod tests {
             (begin + 601, messages(None)),
         ] {
             housekeeper.committed(time(now), false);
-            let step = housekeeper.step();
+            let step = step_of(&mut housekeeper);
             assert_eq!((step.now, step.part), (time(now), part));
         }
         // While a sweep is under way, too, records are too old by the latest clock.
         for now in [begin + year, begin + 700] {
             housekeeper.committed(time(now), false);
-            let step = housekeeper.step();
+            let step = step_of(&mut housekeeper);
             assert_eq!((step.now, step.part), (time(now), messages(None)));
         }
     }
@@ -268,8 +353,8 @@ mod tests {
         for now in [begin + year, begin + year + 601] {
             housekeeper.committed(time(now), false);
         }
-        assert_eq!(housekeeper.step().part, messages(None));
-        housekeeper.pruned(None);
+        assert_eq!(step_of(&mut housekeeper).part, messages(None));
+        housekeeper.pruned(&PruneStep::default());
         let day = 24 * 60 * 60;
         housekeeper.committed(time(begin), false);
         assert_eq!(housekeeper.next_step(true), None, "the interval begins anew");
@@ -277,7 +362,7 @@ mod tests {
         assert!(housekeeper.next_step(true).is_some());
         for (now, part) in [(day, EXPIRED), (day + 1, EXPIRED), (day + 602, messages(None))] {
             housekeeper.committed(time(begin + now), false);
-            assert_eq!(housekeeper.step().part, part, "{now}");
+            assert_eq!(step_of(&mut housekeeper).part, part, "{now}");
         }
     }
 
@@ -290,7 +375,7 @@ mod tests {
         let now = time(1_600_000_000);
         housekeeper.committed(now, false);
         housekeeper.committed(Timestamp::default(), true);
-        let step = housekeeper.step();
+        let step = step_of(&mut housekeeper);
         assert_eq!((step.now, step.part), (now, Part::DeletedFlows));
     }
 
@@ -302,12 +387,12 @@ mod tests {
             [(1, 128), (4, 256), (5, 256), (10, 256), (11, 128), (20, 64), (20, 64), (0, 128)]
         {
             housekeeper.pace(millis(work), millis(work), 0, now);
-            assert_eq!(housekeeper.step().rows, rows, "{work}");
+            assert_eq!(step_of(&mut housekeeper).rows, rows, "{work}");
         }
         for _ in 0..10 {
             housekeeper.pace(millis(0), millis(1), 0, now);
         }
-        assert_eq!(housekeeper.step().rows, PRUNE_STEP);
+        assert_eq!(step_of(&mut housekeeper).rows, PRUNE_STEP);
         assert_eq!(housekeeper.next_step(true), Some(now), "no job was carried out");
         for (total, jobs, pause) in [(3, 1, 297), (3, 1, 0), (30, 2, 2_000)] {
             housekeeper.pace(millis(2), millis(total), jobs, now);
@@ -319,10 +404,10 @@ mod tests {
     #[test]
     fn what_failed_is_tried_again_an_interval_later() {
         let (mut housekeeper, now) = (Housekeeper::new(), Instant::now());
-        let step = housekeeper.step();
+        let step = step_of(&mut housekeeper);
         housekeeper.failed(now);
         assert_eq!(housekeeper.next_step(true), Some(now + INTERVAL));
-        assert_eq!(housekeeper.step(), step);
+        assert_eq!(step_of(&mut housekeeper), step);
     }
 
     #[test]
@@ -333,19 +418,19 @@ mod tests {
         for seconds in [0, 601] {
             housekeeper.committed(time(begin + seconds), false);
         }
-        housekeeper.pruned(Some(&pruned(7, true)));
+        housekeeper.pruned(&pruned(7, true));
         housekeeper.pace(Duration::ZERO, Duration::ZERO, 0, now);
-        let step = housekeeper.step();
-        assert_eq!((step.part, step.rows), (messages(FlowId::new(7).ok()), MIN_ROWS * 2));
+        let step = step_of(&mut housekeeper);
+        assert_eq!((step.part, step.rows), (messages(place(7)), MIN_ROWS * 2));
         housekeeper.failed(now);
         assert_eq!(housekeeper.next_step(true), Some(now + INTERVAL));
-        let step = housekeeper.step();
+        let step = step_of(&mut housekeeper);
         assert_eq!((step.part, step.rows), (EXPIRED, MIN_ROWS));
-        housekeeper.pruned(Some(&pruned(7, false)));
+        housekeeper.pruned(&pruned(7, false));
         let next = begin + 601 + 24 * 60 * 60 + 1;
         for (now, part) in [(next, EXPIRED), (next + 601, messages(None))] {
             housekeeper.committed(time(now), false);
-            assert_eq!(housekeeper.step().part, part);
+            assert_eq!(step_of(&mut housekeeper).part, part);
         }
     }
 

@@ -27,6 +27,11 @@ pub struct Options {
     /// The periods after which housekeeping removes records. Default: everything is kept that does
     /// not expire by itself.
     pub retention: Retention,
+    /// True for a process that imports. Its connection that writes to SQLite has a larger cache,
+    /// and moves the write-ahead log into the file less often: a page that many transactions
+    /// change is written once. Its commits survive the end of the process, and the loss of power
+    /// once the store is closed or another process has committed. Default: false.
+    pub is_import: bool,
 }
 
 impl Default for Options {
@@ -39,6 +44,7 @@ impl Default for Options {
             batch_bytes_per_user: 1 << 20,
             read_connections: 6,
             retention: Retention::default(),
+            is_import: false,
         }
     }
 }

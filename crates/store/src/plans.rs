@@ -45,6 +45,8 @@ async fn sqlite_reads_no_whole_table_for_a_hot_statement() {
         }
     }
     let skip = &plans.iter().find(|(name, _)| name == "skip").unwrap().1;
+    let after = &plans.iter().find(|(name, _)| name == "messages after").unwrap().1;
+    assert!(after.iter().any(|step| step.contains("INDEX message_event ")), "{after:?}");
     assert!(skip.iter().any(|step| step.contains("COVERING INDEX message_visible")), "{skip:?}");
 }
 
@@ -67,6 +69,10 @@ async fn postgres_has_an_index_for_every_hot_statement() {
             (_, 1) if keyed => "text",
             _ if name.starts_with("photos") => "text",
             _ if name.starts_with("login_counters") => "bytea",
+            _ if name.starts_with("ledger clients by key") => "bytea",
+            (0 | 1, _) if name.starts_with("ledger of a revision") => "text",
+            (0, _) if name.starts_with("ledger of a party") => "text",
+            (2.., _) if name.starts_with("new ledger clients") => "text",
             (0, _) if name.contains("external id") => "text",
             (2.., _) if name.starts_with("objects of external") => "bytea",
             (2, _) if name == "highest external id" => "bytea",
@@ -86,6 +92,9 @@ async fn postgres_has_an_index_for_every_hot_statement() {
             !steps.is_empty() && steps.iter().all(|step| !step.contains("Seq Scan")),
             "{name}: {steps:#?}"
         );
+        // Messages that were imported are not passed over.
+        let is_of_events = steps.iter().any(|step| step.contains("using message_event "));
+        assert_eq!(is_of_events, name == "messages after", "{name}: {steps:#?}");
         database.execute_unprepared("DEALLOCATE hot").await.unwrap();
     }
 }
@@ -119,6 +128,12 @@ fn statements_name_each_parameter_once_in_ascending_order() {
         &sql::EXTERNAL_IDS_OF_OBJECTS,
         &sql::PHOTOS_OF_USERS,
         &sql::PHOTOS_OF_FLOWS,
+        &sql::LEDGER_CLIENTS,
+        &sql::NEW_LEDGER_CLIENTS,
+        &sql::INSERT_LEDGER_CLIENTS,
+        &sql::SET_LEDGER_DAYS,
+        &sql::ADD_LEDGER_USES,
+        &sql::LEDGER_USES,
     ];
     for (statement, length) in statements
         .into_iter()
@@ -162,6 +177,13 @@ fn statements(backend: DbBackend) -> Vec<(String, &'static str)> {
         ("next owner".into(), sql::NEXT_OWNER),
         ("highest external id".into(), sql::HIGHEST_EXTERNAL_ID_BELOW),
         ("highest object with an external id".into(), sql::HIGHEST_EXTERNAL_OBJECT),
+        ("ledger of a revision: next".into(), sql::NEXT_LEDGER_REVISION),
+        ("ledger of a revision: count".into(), sql::COUNT_LEDGER_CLIENTS),
+        ("ledger of a revision".into(), &sql::LEDGER_CLIENTS_OF_REVISION),
+        ("ledger of a party".into(), &sql::LEDGER_CLIENTS_OF_PARTY),
+        ("ledger of a party: some".into(), sql::SOME_LEDGER_CLIENTS),
+        ("remove ledger uses of a client".into(), sql::REMOVE_LEDGER_USES_OF_CLIENT),
+        ("remove a ledger client".into(), sql::REMOVE_LEDGER_CLIENT),
     ];
     statements.extend(match backend {
         DbBackend::Postgres => vec![
@@ -195,6 +217,10 @@ fn statements(backend: DbBackend) -> Vec<(String, &'static str)> {
         ("external ids of objects", &sql::EXTERNAL_IDS_OF_OBJECTS),
         ("photos of users", &sql::PHOTOS_OF_USERS),
         ("photos of flows", &sql::PHOTOS_OF_FLOWS),
+        ("ledger clients by key", &sql::LEDGER_CLIENTS),
+        ("new ledger clients", &sql::NEW_LEDGER_CLIENTS),
+        ("set ledger days", &sql::SET_LEDGER_DAYS),
+        ("ledger uses", &sql::LEDGER_USES),
     ] {
         statements.extend(
             [1, 64].map(|length| (format!("{name} {length}"), statement.sql(backend, length))),

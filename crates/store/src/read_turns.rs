@@ -10,7 +10,7 @@ use crate::connect::ReadLimit;
 use crate::job_queue::closed;
 use sea_orm::DatabaseConnection;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -60,10 +60,24 @@ struct Line<R> {
 /// The users whose reads run or wait.
 #[derive(Default)]
 struct Users {
-    /// One permit each, referred to by the reads.
-    turns: HashMap<UserId, Weak<Semaphore>>,
+    /// Referred to by the reads.
+    turns: HashMap<UserId, Weak<UserTurns>>,
     /// The number of users at which those without a read are forgotten.
     forget_at: usize,
+}
+
+/// The turns of one user.
+struct UserTurns {
+    /// One permit.
+    turn: Arc<Semaphore>,
+    /// The numbers of reads that run or wait, of pages and of scans.
+    reads: [AtomicUsize; 2],
+}
+
+/// A read of a user, which runs or waits.
+struct UserRead {
+    of: Arc<UserTurns>,
+    class: ReadClass,
 }
 
 /// The turn of a read, which ends when this is dropped.
@@ -73,7 +87,7 @@ pub(crate) struct ReadTurn<R: AsReader = Reader> {
     line: Arc<Line<R>>,
     began: Instant,
     _of_line: OwnedSemaphorePermit,
-    _of_user: Option<OwnedSemaphorePermit>,
+    _of_user: Option<(OwnedSemaphorePermit, UserRead)>,
 }
 
 /// A connection, to be told when a turn ends.
@@ -107,14 +121,18 @@ impl<R: AsReader> ReadTurns<R> {
             ReadClass::Scan => &self.scans,
         };
         let turns_of_user = user.map(|user| self.of_user(user));
-        // Each read of a user holds a reference: the one that runs, and those that wait.
-        let ahead = turns_of_user.as_ref().map_or(0, |turns| Arc::strong_count(turns) - 1);
+        let [pages, scans] = turns_of_user.as_ref().map_or([0, 0], |turns| turns.ahead());
+        // Each of the reads that the same user has ahead waits in its own line.
+        let ahead = self.pages.wait_of(pages).saturating_add(self.scans.wait_of(scans));
         line.check_wait(ahead, self.patience)?;
         let of_user = match turns_of_user {
-            Some(turns) => Some(acquire(turns).await?),
+            Some(turns) => {
+                let read = UserRead::new(turns, class);
+                Some((acquire(read.of.turn.clone()).await?, read))
+            }
             None => None,
         };
-        line.check_wait(0, self.patience)?;
+        line.check_wait(Duration::ZERO, self.patience)?;
         let of_line = {
             let _waiting = Waiting::new(line);
             acquire(line.free.clone()).await?
@@ -129,7 +147,7 @@ impl<R: AsReader> ReadTurns<R> {
         })
     }
 
-    fn of_user(&self, user: UserId) -> Arc<Semaphore> {
+    fn of_user(&self, user: UserId) -> Arc<UserTurns> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(turn) = users.turns.get(&user).and_then(Weak::upgrade) {
             return turn;
@@ -138,9 +156,33 @@ impl<R: AsReader> ReadTurns<R> {
             users.turns.retain(|_, turn| turn.strong_count() > 0);
             users.forget_at = KNOWN_USERS.max(2 * users.turns.len());
         }
-        let turn = Arc::new(Semaphore::new(1));
+        let turn = Arc::new(UserTurns::new());
         users.turns.insert(user, Arc::downgrade(&turn));
         turn
+    }
+}
+
+impl UserTurns {
+    fn new() -> Self {
+        Self { turn: Arc::new(Semaphore::new(1)), reads: Default::default() }
+    }
+
+    /// The numbers of reads that run or wait, of pages and of scans.
+    fn ahead(&self) -> [usize; 2] {
+        self.reads.each_ref().map(|reads| reads.load(Ordering::Relaxed))
+    }
+}
+
+impl UserRead {
+    fn new(of: Arc<UserTurns>, class: ReadClass) -> Self {
+        of.reads[class as usize].fetch_add(1, Ordering::Relaxed);
+        Self { of, class }
+    }
+}
+
+impl Drop for UserRead {
+    fn drop(&mut self) {
+        self.of.reads[self.class as usize].fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -155,17 +197,29 @@ impl<R> Line<R> {
         }
     }
 
-    /// Refuses a read that would have to wait longer than this, as far as can be known. Each of the
-    /// reads that the same user has `ahead` of it waits in the line too.
-    fn check_wait(&self, ahead: usize, patience: Duration) -> Result<(), StoreError> {
-        let waiting = self.waiting.load(Ordering::Relaxed);
-        let typical = Duration::from_micros(self.typical.load(Ordering::Relaxed));
-        let in_line = typical.saturating_mul(waiting) / self.connections.max(1);
-        let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
-        if (in_line + typical).saturating_mul(ahead).saturating_add(in_line) <= patience {
+    /// Refuses a read that would have to wait longer than this, as far as can be known: for the
+    /// reads that the same user has `ahead`, and then in the line.
+    fn check_wait(&self, ahead: Duration, patience: Duration) -> Result<(), StoreError> {
+        if ahead.saturating_add(self.wait_in_line()) <= patience {
             return Ok(());
         }
         Err(Fault::Unavailable.into())
+    }
+
+    /// The time that a read waits for a connection.
+    fn wait_in_line(&self) -> Duration {
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        self.typical_time().saturating_mul(waiting) / self.connections.max(1)
+    }
+
+    /// The time until so many reads are done, one after another, each of which waits in the line.
+    fn wait_of(&self, reads: usize) -> Duration {
+        let reads = u32::try_from(reads).unwrap_or(u32::MAX);
+        self.wait_in_line().saturating_add(self.typical_time()).saturating_mul(reads)
+    }
+
+    fn typical_time(&self) -> Duration {
+        Duration::from_micros(self.typical.load(Ordering::Relaxed))
     }
 
     /// Counts the time that a read took.
@@ -331,6 +385,23 @@ mod tests {
         assert!(turn(&mut read(&turns, 2)).is_none(), "it waits");
         drop((last, held));
         assert!(turn(&mut waiting[0]).is_some());
+    }
+
+    #[test]
+    fn a_read_waits_for_each_read_of_its_user_as_long_as_one_of_that_kind_takes() {
+        let turns = turns_at(1);
+        let scan = |turns: &Turns| turns.take(ReadClass::Scan, UserId::new(1).ok()).now_or_never();
+        let refused = |turn: Option<Result<ReadTurn<Counted>, StoreError>>| {
+            turn.and_then(Result::err) == Some(StoreError::Refused(Fault::Unavailable))
+        };
+        turns.scans.typical.store(2_000_001, Ordering::Relaxed);
+        let held = scan(&turns).expect("there is a free turn");
+        let page = turns.take(ReadClass::Page, UserId::new(1).ok()).now_or_never();
+        assert!(refused(page), "a scan is ahead");
+        drop(held);
+        let held = turn(&mut read(&turns, 1)).expect("there is a free turn");
+        assert!(scan(&turns).is_none(), "a page is ahead: it waits");
+        drop(held);
     }
 
     #[test]

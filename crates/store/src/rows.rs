@@ -11,7 +11,7 @@ use tolmach_domain::{
     Attachment, AttachmentKind, Content, ContentType, Flow, FlowId, FlowKind, Message, MessageId,
     PhotoKey, SessionId, Timestamp, User, UserId, UserSummary, Version,
 };
-use tolmach_engine::ports::{Session, StoreError};
+use tolmach_engine::ports::{Session, StoreError, StoredContent};
 
 /// The form of an identifier: case-folded.
 pub(crate) const EXACT: i64 = 0;
@@ -111,15 +111,7 @@ pub(crate) fn message(row: &QueryResult) -> Result<Message, StoreError> {
     );
     let flow_kind: Kind = get(row, "flow_kind")?;
     let row = message::Model::from_query_result(row, "").map_err(corrupt)?;
-    let attachments = match row.attachments {
-        None => Vec::new(),
-        Some(text) => {
-            let list: Vec<Attached<'_>> = serde_json::from_str(&text).map_err(corrupt)?;
-            list.into_iter()
-                .map(|file| Attachment { kind: file.kind.into(), data: file.data.into_owned() })
-                .collect()
-        }
-    };
+    let attachments = attachments(row.attachments.as_deref())?;
     Ok(Message {
         id: message_id(row.id)?,
         flow: flow_id(row.flow_id)?,
@@ -146,6 +138,22 @@ pub(crate) fn message(row: &QueryResult) -> Result<Message, StoreError> {
     })
 }
 
+/// The content of a message, from a row of [`crate::sql::MESSAGE_CONTENTS`].
+pub(crate) fn stored_content(row: &QueryResult) -> Result<StoredContent, StoreError> {
+    Ok(StoredContent {
+        id: message_id(get(row, "id")?)?,
+        flow: flow_id(get(row, "flow_id")?)?,
+        content: Content {
+            text: get(row, "text")?,
+            content_type: content_type(get(row, "content_type")?),
+            attachments: attachments(get::<Option<String>>(row, "attachments")?.as_deref())?,
+            emoji: get(row, "emoji")?,
+            reply_to: None,
+        },
+        posted_at: Timestamp::from_micros(get(row, "posted_at")?),
+    })
+}
+
 /// Prefix of a content type that a client named, so that no name collides with a known type.
 const OTHER: &str = "other:";
 
@@ -167,6 +175,14 @@ pub(crate) fn content_type_text(content_type: &ContentType) -> String {
         ContentType::Sticker => "sticker".to_owned(),
         ContentType::Other(name) => format!("{OTHER}{name}"),
     }
+}
+
+fn attachments(text: Option<&str>) -> Result<Vec<Attachment>, StoreError> {
+    let Some(text) = text else { return Ok(Vec::new()) };
+    let list: Vec<Attached<'_>> = serde_json::from_str(text).map_err(corrupt)?;
+    let attachment =
+        |file: Attached<'_>| Attachment { kind: file.kind.into(), data: file.data.into_owned() };
+    Ok(list.into_iter().map(attachment).collect())
 }
 
 pub(crate) fn attachments_text(attachments: &[Attachment]) -> Result<Option<String>, StoreError> {

@@ -144,6 +144,11 @@ impl Writer {
         }
         self.finish_publication().await;
         if let Some(database) = self.database.take() {
+            if self.options.is_import
+                && let Err(error) = self.target.sync(&database).await
+            {
+                tracing::error!(error = %ErrorChain(&error), "an import may not be durable yet");
+            }
             close(database).await;
         }
     }
@@ -271,7 +276,8 @@ impl Writer {
             .within_limit(async {
                 let mut batch = Batch::begin(&database, &flows).await?;
                 match apply(&mut batch, work, answers).await {
-                    Ok(()) => batch.commit().await,
+                    Ok(Applied::Changes) => batch.commit().await,
+                    Ok(Applied::Nothing) => batch.end_without_changes().await,
                     Err(error) => {
                         batch.roll_back().await;
                         Err(error)
@@ -297,7 +303,10 @@ impl Writer {
     async fn connection(&mut self) -> Result<DatabaseConnection, StoreError> {
         match self.database.take() {
             Some(database) => Ok(database),
-            None => self.target.connect(Use::Write, self.options.timeout).await,
+            None => {
+                let usage = if self.options.is_import { Use::Import } else { Use::Write };
+                self.target.connect(usage, self.options.timeout).await
+            }
         }
     }
 
@@ -328,6 +337,7 @@ impl Writer {
             Ok((work, done)) => {
                 match done {
                     HousekeepingDone::Flows { more } => self.housekeeper.removed_flows(more),
+                    HousekeepingDone::Claim { is_claimed } => self.housekeeper.claimed(is_claimed),
                     HousekeepingDone::Records(step) => self.pruned(step),
                 }
                 self.housekeeper.pace(work, now - started, jobs, now);
@@ -340,13 +350,10 @@ impl Writer {
     }
 
     /// Notes a step over old records. The last one reports what was removed.
-    fn pruned(&mut self, step: Option<PruneStep>) {
-        self.housekeeper.pruned(step.as_ref());
-        let is_last = step.as_ref().is_none_or(|step| !step.more);
-        step.into_iter()
-            .flat_map(|step| step.removed)
-            .for_each(|count| count.add_to(&mut self.removed));
-        if is_last {
+    fn pruned(&mut self, step: PruneStep) {
+        self.housekeeper.pruned(&step);
+        step.removed.into_iter().for_each(|count| count.add_to(&mut self.removed));
+        if !step.more {
             for PruneCount { kind, records, bytes } in self.removed.drain(..) {
                 tracing::info!(kind, records, bytes, "housekeeping removed old records");
             }
@@ -362,7 +369,7 @@ impl Writer {
     ) -> Result<(Duration, HousekeepingDone), StoreError> {
         let flows = match part {
             Part::DeletedFlows => LockedFlows::all(),
-            Part::OldRecords(_) => LockedFlows::default(),
+            Part::ClaimSweep { .. } | Part::OldRecords(_) => LockedFlows::default(),
         };
         let mut batch = Batch::begin(database, &flows).await?;
         let started = Instant::now();
@@ -370,6 +377,10 @@ impl Writer {
             Part::DeletedFlows => {
                 batch.remove_deleted_flow(rows).await.map(|more| HousekeepingDone::Flows { more })
             }
+            Part::ClaimSweep { since } => batch
+                .claim_sweep(now, since)
+                .await
+                .map(|is_claimed| HousekeepingDone::Claim { is_claimed }),
             Part::OldRecords(extent) => batch
                 .prune(&self.options.retention, extent, now, GRACE, rows)
                 .await
@@ -393,8 +404,13 @@ enum HousekeepingDone {
         /// True if there may be more.
         more: bool,
     },
-    /// Of one over old records; `None` if another node removes them.
-    Records(Option<PruneStep>),
+    /// Of the beginning of a sweep.
+    Claim {
+        /// False if another node has begun it.
+        is_claimed: bool,
+    },
+    /// Of one over old records.
+    Records(PruneStep),
 }
 
 impl Drop for Writer {
@@ -408,13 +424,21 @@ fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
     StoreError::Failed(PortError::caused_by("the writer's thread did not start", error))
 }
 
+/// The result of work.
+enum Applied {
+    /// There may be changes to commit.
+    Changes,
+    /// The only job was refused, and what it changed has to be undone.
+    Nothing,
+}
+
 /// Runs the work in order. A job that is refused, or that violates a rule of the database, is
 /// undone alone; the error that is returned is one that aborts the transaction.
 async fn apply(
     batch: &mut Batch,
     work: &mut VecDeque<Work>,
     answers: &mut Vec<Answer>,
-) -> Result<(), StoreError> {
+) -> Result<Applied, StoreError> {
     while let Some(next) = work.pop_front() {
         match next {
             Work::Post(post) => {
@@ -426,6 +450,16 @@ async fn apply(
                 }
                 let alone = answers.is_empty() && work.is_empty();
                 post_run(batch, run, answers, alone).await?;
+            }
+            // The only job needs no savepoint, for which SQLite would copy each page that it changes.
+            Work::Other(task, _) if answers.is_empty() && work.is_empty() => {
+                let (answer, error) = task.apply(batch).await;
+                answers.push(answer);
+                match error {
+                    None => {}
+                    Some(error) if is_fatal(&error) => return Err(error),
+                    Some(_) => return Ok(Applied::Nothing),
+                }
             }
             Work::Other(task, _) => {
                 let savepoint = batch.savepoint().await?;
@@ -439,7 +473,7 @@ async fn apply(
             }
         }
     }
-    Ok(())
+    Ok(Applied::Changes)
 }
 
 /// Posts a run of messages. A run that is `alone` in its transaction needs no savepoint, because

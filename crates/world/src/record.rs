@@ -35,6 +35,17 @@ pub struct Header {
     pub form: String,
     /// The name of the server that gave the ids.
     pub source: String,
+    /// True if that server numbered groups and their messages apart from chats and theirs: see
+    /// [`Id`]. To be said if the first group comes after a message.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub groups_apart: bool,
+}
+
+impl Header {
+    /// The header of records whose ids a server gave that numbered all conversations together.
+    pub fn new(source: &str) -> Self {
+        Self { form: FORM.into(), source: source.into(), groups_apart: false }
+    }
 }
 
 /// A user.
@@ -295,7 +306,8 @@ fn is_false(flag: &bool) -> bool {
 mod tests {
     use super::*;
 
-    const LINES: [&str; 7] = [
+    const LINES: [&str; 8] = [
+        r#"{"world":{"form":"tolmach-world/1","source":"old","groups_apart":true}}"#,
         r#"{"world":{"form":"tolmach-world/1","source":"old"}}"#,
         concat!(
             r#"{"user":{"id":7,"login":"anna","email":"a@x.org","photo":{"key":"ab/cd","#,

@@ -30,6 +30,20 @@ pub(crate) struct Backend {
 impl Backend {
     /// Opens everything. Creates the data folder if it is missing, and brings the store up to date.
     pub(crate) async fn open(config: &Config, data: &Path) -> Result<Self, CliError> {
+        Self::open_with(config, data, store_options(config)).await
+    }
+
+    /// The same for a process that imports.
+    pub(crate) async fn open_for_import(config: &Config, data: &Path) -> Result<Self, CliError> {
+        let options = tolmach_store::Options { is_import: true, ..store_options(config) };
+        Self::open_with(config, data, options).await
+    }
+
+    async fn open_with(
+        config: &Config,
+        data: &Path,
+        options: tolmach_store::Options,
+    ) -> Result<Self, CliError> {
         create_private_folder(data)?;
         let entropy = Arc::new(OsEntropy::new()?);
         let redis = redis_bus(config, &*entropy)?;
@@ -40,8 +54,7 @@ impl Backend {
         let signer = Arc::new(open_key_ring(&config.auth, data, &*entropy)?);
         let (mail, photos) = (mail_target(config, data)?, photo_target(config, data)?);
         let store: Arc<dyn Store> =
-            SqlStore::open(store_url(config, data).expose(), bus.clone(), store_options(config))
-                .await?;
+            SqlStore::open(store_url(config, data).expose(), bus.clone(), options).await?;
         let mail_options = MailOptions { from: config.mail.from.clone(), target: mail };
         let ports = Ports {
             store: store.clone(),

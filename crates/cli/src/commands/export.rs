@@ -41,7 +41,7 @@ impl Export {
     async fn world(&mut self, backend: &Backend, source: &IdNamespace) -> Result<(), CliError> {
         let engine = &backend.engine;
         let last = engine.last_ids().await?;
-        let header = world::Header { form: world::FORM.into(), source: source.to_string() };
+        let header = world::Header::new(source.as_str());
         self.write(&Record::World(header))?;
         let (mut after, mut done) = (None, 0);
         loop {

@@ -12,9 +12,6 @@ use tolmach_store::{Compacted, Compaction};
 /// The time that counting may take, which reads a row of each conversation and all old messages.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
-/// The pause while a gateway removes records.
-const BUSY_PAUSE: Duration = Duration::from_millis(100);
-
 pub(crate) async fn run(
     location: &Location,
     arguments: &PruneArguments,
@@ -61,13 +58,9 @@ async fn prune(backend: &Backend) -> Result<Vec<PruneCount>, CliError> {
     let (mut counts, mut after) = (Vec::new(), None);
     loop {
         let step = backend.engine.prune(after, now).await?;
-        let is_empty = step.removed.is_empty();
         step.removed.into_iter().for_each(|count| count.add_to(&mut counts));
         if !step.more {
             break;
-        }
-        if is_empty && step.after == after {
-            tokio::time::sleep(BUSY_PAUSE).await;
         }
         after = step.after;
     }

@@ -25,7 +25,7 @@ pub(super) async fn export(
     std::fs::create_dir(folder).map_err(RuntimeError::Output)?;
     let file = File::create_new(folder.join("data.jsonl")).map_err(RuntimeError::Output)?;
     let mut data = Data(BufWriter::new(file));
-    data.write(&Record::World(world::Header { form: world::FORM.into(), source: "user".into() }))?;
+    data.write(&Record::World(world::Header::new("user")))?;
     for found in backend.engine.export_users(UserId::new(id.get() - 1).ok(), 1).await? {
         data.write(&user(StoredUser { password_hash: None, ..found }))?;
     }

@@ -17,7 +17,7 @@ use tolmach_domain::{
 /// - Users and flows are remembered by rows of [`ExternalIdStore`](super::ExternalIdStore), and so
 ///   is a message that has another number. One that keeps its number is recognised by its number,
 ///   flow, author and time; it has a row too if the source
-///   [numbered groups apart](ExternalId::of_group).
+///   [numbered groups apart](ImportChunk::groups_apart).
 #[async_trait]
 pub trait WorldStore: Send + Sync + 'static {
     /// Begins to import a source, or continues, and returns the state of its import.
@@ -62,6 +62,9 @@ pub trait WorldStore: Send + Sync + 'static {
 
     /// Messages by id, deleted ones too, in the order of their ids; none of a deleted flow.
     async fn stored_messages(&self, ids: &[MessageId]) -> Result<Vec<Message>, StoreError>;
+
+    /// What was stored of these messages, deleted ones too, in any order; none of a deleted flow.
+    async fn stored_contents(&self, ids: &[MessageId]) -> Result<Vec<StoredContent>, StoreError>;
 
     /// The highest ids given out, by which an export is bounded: what is created later may refer to
     /// objects that were passed over.
@@ -114,6 +117,8 @@ pub struct ImportState {
     pub position: Option<ImportPosition>,
     /// The last [cursor](ImportChunk::cursor).
     pub cursor: Option<String>,
+    /// See [`ImportChunk::groups_apart`].
+    pub groups_apart: Option<bool>,
 }
 
 /// A user who has a login or an e-mail address, or one that looks like it.
@@ -151,13 +156,18 @@ pub struct ImportChunk {
     /// The rows of the source's database up to which it was read with these records, in a form of
     /// the importer's; `None` leaves it.
     pub cursor: Option<String>,
+    /// True if the source [numbers groups apart from chats](ExternalId::of_group): each message has
+    /// a row then, or else its number would be that of a message in a group. It has to be known
+    /// before the first message is imported. `None` leaves what earlier chunks said.
+    pub groups_apart: Option<bool>,
 }
 
 impl ImportChunk {
     /// A chunk without records.
     pub fn new(source: IdNamespace) -> Self {
         let (users, flows, messages, members) = Default::default();
-        Self { source, users, flows, messages, members, position: None, cursor: None }
+        let (position, cursor, groups_apart) = Default::default();
+        Self { source, users, flows, messages, members, position, cursor, groups_apart }
     }
 
     /// The number of records.
@@ -252,6 +262,9 @@ pub struct ImportMember {
     pub joined_at: Option<Timestamp>,
     /// The last message that the user has read.
     pub read: Option<ExternalId>,
+    /// True if that message may be imported later: until it is, the membership is refused. False
+    /// leaves out the read mark alone, see [`ImportNote::NoReadMark`].
+    pub awaits_read: bool,
 }
 
 /// The fate of one record.
@@ -276,6 +289,8 @@ pub enum ImportNote {
     Renamed,
     /// The message is no reply, because the one that it replies to is not in the flow.
     NoReply,
+    /// The member has read nothing, because the message that was read last is not in the flow.
+    NoReadMark,
     /// The chat is a group, because its two users have a chat.
     ChatAsGroup,
 }
@@ -302,6 +317,19 @@ pub struct LastIds {
     pub flows: i64,
     /// Of messages.
     pub messages: i64,
+}
+
+/// The content of a message, by which an import checks it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredContent {
+    /// The message.
+    pub id: MessageId,
+    /// Its flow.
+    pub flow: FlowId,
+    /// Its content; `reply_to` is `None`.
+    pub content: Content,
+    /// The time of posting.
+    pub posted_at: Timestamp,
 }
 
 /// A user with everything that is stored of them but sessions.

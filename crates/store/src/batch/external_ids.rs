@@ -16,6 +16,7 @@ impl Batch {
         for row in rows {
             row.check()?;
         }
+        let mut added = 0;
         for chunk in sql::chunks(rows) {
             let values = chunk.iter().flat_map(|row| {
                 [
@@ -25,9 +26,29 @@ impl Batch {
                     row.object.get().into(),
                 ]
             });
-            sql::ADD_EXTERNAL_IDS.execute(&self.transaction, chunk.len(), values.collect()).await?;
+            let add = &sql::ADD_EXTERNAL_IDS;
+            added += add.execute(&self.transaction, chunk.len(), values.collect()).await?;
         }
-        // A row that conflicts with another was not inserted.
+        // A row that is there, or conflicts with another, was not inserted.
+        if added != rows.len() as u64 {
+            self.check_external_ids(namespace, rows).await?;
+        }
+        let counted = vec![namespace.as_str().into()];
+        sql::execute(&self.transaction, sql::COUNT_ADDITION, counted).await?;
+        for kind in ObjectKind::ALL {
+            let of_kind = rows.iter().filter(|row| row.object.kind() == kind);
+            let highest = of_kind.filter_map(|row| row.external.wire_number()).max();
+            sql::skip_ids(&self.transaction, kind.name(), highest.unwrap_or_default()).await?;
+        }
+        Ok(())
+    }
+
+    /// Refuses rows that are not stored, because they conflict with others.
+    async fn check_external_ids(
+        &self,
+        namespace: &IdNamespace,
+        rows: &[ExternalIdRow],
+    ) -> Result<(), StoreError> {
         let keys: Vec<_> = rows.iter().map(|row| (row.object.kind(), row.external)).collect();
         let found = read::objects_of_external_ids(&self.transaction, namespace, &keys).await?;
         let stored: HashMap<_, _> =
@@ -39,13 +60,6 @@ impl Batch {
             let (kind, object) = (row.object.kind().name(), row.object.get());
             let reason = format!("{kind} {object}, or its external id, has another one");
             return Err(Fault::invalid("external_id", reason).into());
-        }
-        let counted = vec![namespace.as_str().into()];
-        sql::execute(&self.transaction, sql::COUNT_ADDITION, counted).await?;
-        for kind in ObjectKind::ALL {
-            let of_kind = rows.iter().filter(|row| row.object.kind() == kind);
-            let highest = of_kind.filter_map(|row| row.external.wire_number()).max();
-            sql::skip_ids(&self.transaction, kind.name(), highest.unwrap_or_default()).await?;
         }
         Ok(())
     }

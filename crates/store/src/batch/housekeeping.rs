@@ -17,12 +17,17 @@ const DELETED_FLOW: &str = "SELECT id FROM flow WHERE deleted_at IS NOT NULL LIM
 pub(crate) fn statements() -> Vec<(String, &'static str)> {
     let mut statements: Vec<(String, &'static str)> = vec![
         ("messages of a deleted flow".into(), MESSAGES),
+        ("next old messages".into(), sql::NEXT_OLD_MESSAGES),
         ("remove old messages".into(), &sql::REMOVE_OLD_MESSAGES),
         ("count old messages".into(), &sql::COUNT_OLD_MESSAGES),
         ("remove deleted messages".into(), &sql::REMOVE_DELETED_MESSAGES),
         ("count deleted messages".into(), sql::COUNT_DELETED_MESSAGES),
         ("flows by age".into(), &sql::FLOWS_BY_AGE),
         ("own flows by age".into(), &sql::OWN_FLOWS_BY_AGE),
+        ("count old ledger uses".into(), sql::COUNT_OLD_LEDGER_USES),
+        ("count old ledger clients".into(), sql::COUNT_OLD_LEDGER_CLIENTS),
+        ("remove old ledger uses".into(), sql::REMOVE_OLD_LEDGER_USES),
+        ("remove old ledger clients".into(), sql::REMOVE_OLD_LEDGER_CLIENTS),
     ];
     for expiring in sql::EXPIRING.iter() {
         statements.push((format!("count {}", expiring.kind), &expiring.count));
@@ -33,11 +38,8 @@ pub(crate) fn statements() -> Vec<(String, &'static str)> {
 
 impl Batch {
     /// Removes messages of a deleted flow, at most so many, and the flow with the last of them.
-    /// Returns true if there may be more, and false also while another node does so.
+    /// Returns true if there may be more.
     pub(crate) async fn remove_deleted_flow(&mut self, limit: u64) -> Result<bool, StoreError> {
-        if !sql::lock_housekeeping(&self.transaction).await? {
-            return Ok(false);
-        }
         let Some(flow) = sql::row(&self.transaction, DELETED_FLOW, Vec::new()).await? else {
             return Ok(false);
         };

@@ -4,8 +4,10 @@ use super::transaction::Batch;
 use crate::read::{self, expired_up_to};
 use crate::sql::{self, get};
 use std::time::Duration;
-use tolmach_domain::{Fault, FlowId, Timestamp};
-use tolmach_engine::ports::{FlowRetention, PruneCount, PruneStep, Retention, StoreError};
+use tolmach_domain::{Fault, FlowId, Timestamp, Version};
+use tolmach_engine::ports::{
+    FlowRetention, LedgerDay, PruneCount, PrunePlace, PruneStep, Retention, StoreError,
+};
 
 /// The largest number of rows that one transaction removes: small, because jobs that arrive
 /// meanwhile wait for it.
@@ -23,10 +25,10 @@ const ROWS_OF_STATEMENT: u64 = 16;
 pub(crate) enum PruneExtent {
     /// Those that are found by an index over the whole world.
     Expired,
-    /// Those, and messages of the flows after this one.
+    /// Those, and messages after a place.
     WithMessages {
-        /// The flow.
-        after: Option<FlowId>,
+        /// The place.
+        after: Option<PrunePlace>,
     },
 }
 
@@ -51,7 +53,7 @@ impl Batch {
 
     /// Removes records that are too old, at most so many, and then gives pages of a file back.
     /// Messages, and the records of deleted ones, are kept for the grace period beyond their
-    /// retention. `None` while another node does so.
+    /// retention. Transactions of changes take turns over all nodes, and so do those that remove.
     pub(crate) async fn prune(
         &mut self,
         retention: &Retention,
@@ -59,10 +61,7 @@ impl Batch {
         now: Timestamp,
         grace: Duration,
         limit: u64,
-    ) -> Result<Option<PruneStep>, StoreError> {
-        if !sql::lock_housekeeping(&self.transaction).await? {
-            return Ok(None);
-        }
+    ) -> Result<PruneStep, StoreError> {
         let (after, mut left) = match extent {
             PruneExtent::Expired => (None, limit),
             PruneExtent::WithMessages { after } => (after, limit),
@@ -78,6 +77,10 @@ impl Batch {
             PruneCount { kind: "deleted messages", records, bytes }.add_to(&mut step.removed);
             left = left.saturating_sub(records);
         }
+        if let Some(period) = retention.ledger {
+            let before = LedgerDay::of(now.before(period));
+            self.prune_ledger(before, &mut left, &mut step.removed).await?;
+        }
         if extent != PruneExtent::Expired && left > 0 {
             self.remove_old_messages(retention, now, &mut left, &mut step).await?;
         }
@@ -86,7 +89,7 @@ impl Batch {
             let pages = left.div_ceil(ROWS_OF_PAGE).cast_signed();
             step.more = sql::free_pages(&self.transaction, pages).await?;
         }
-        Ok(Some(step))
+        Ok(step)
     }
 
     /// Removes records that have expired.
@@ -110,6 +113,16 @@ impl Batch {
         Ok(())
     }
 
+    /// Claims the sweep over old messages, which one node makes for all nodes. False if another one
+    /// has begun since a time.
+    pub(crate) async fn claim_sweep(
+        &mut self,
+        now: Timestamp,
+        since: Timestamp,
+    ) -> Result<bool, StoreError> {
+        sql::claim_sweep(&self.transaction, now, since).await
+    }
+
     /// Removes old messages of the next flows.
     async fn remove_old_messages(
         &mut self,
@@ -118,35 +131,67 @@ impl Batch {
         left: &mut u64,
         step: &mut PruneStep,
     ) -> Result<(), StoreError> {
-        let page = read::flows_by_age(&self.transaction, retention, step.after, now).await?;
+        let after = step.after.map(|place| match place.posted {
+            None => place.flow.get(),
+            // The rest of this flow comes first.
+            Some(_) => place.flow.get() - 1,
+        });
+        let page = read::flows_by_age(&self.transaction, retention, after, now).await?;
         for (flow, up_to) in page.old {
-            // Once more, until nothing is found: a message may have been left out for its key.
-            loop {
-                let values =
-                    vec![flow.get().into(), up_to.micros().into(), left.cast_signed().into()];
-                let rows = sql::rows(&self.transaction, &sql::REMOVE_OLD_MESSAGES, values).await?;
-                let mut bytes = 0;
-                for row in &rows {
-                    bytes += sql::MESSAGE_BYTES + get::<i64>(row, "bytes")?.unsigned_abs();
-                }
-                let records = rows.len() as u64;
-                PruneCount { kind: "messages", records, bytes }.add_to(&mut step.removed);
-                *left = left.saturating_sub(records.max(ROWS_OF_STATEMENT));
-                if rows.is_empty() {
-                    break;
-                }
-                if *left == 0 {
-                    return Ok(());
-                }
-            }
-            step.after = Some(flow);
+            let place = step.after.filter(|place| place.flow == flow);
+            let posted = place.and_then(|place| place.posted).unwrap_or_default();
+            let posted =
+                self.remove_old_messages_of(flow, posted, up_to, left, &mut step.removed).await?;
+            step.after = Some(PrunePlace { flow, posted });
             if *left == 0 {
                 return Ok(());
             }
         }
         step.more = page.last.is_some();
-        step.after = page.last.or(step.after);
+        step.after = page.last.map(|flow| PrunePlace { flow, posted: None }).or(step.after);
         Ok(())
+    }
+
+    /// Removes messages of a flow after a place that were posted up to a time. Returns the place up
+    /// to which it came; `None` if it came to the first ones that are not old.
+    async fn remove_old_messages_of(
+        &mut self,
+        flow: FlowId,
+        mut after: Version,
+        up_to: Timestamp,
+        left: &mut u64,
+        removed: &mut Vec<PruneCount>,
+    ) -> Result<Option<Version>, StoreError> {
+        while *left > 0 {
+            let values = vec![flow.get().into(), after.0.into()];
+            let next = sql::row(&self.transaction, sql::NEXT_OLD_MESSAGES, values).await?;
+            let Some(next) = next else { return Ok(None) };
+            let (last, oldest): (Option<i64>, Option<i64>) =
+                (get(&next, "last")?, get(&next, "oldest")?);
+            let Some(last) = last.filter(|_| oldest.is_some_and(|at| at <= up_to.micros())) else {
+                return Ok(None);
+            };
+            let limit = *left;
+            let values = vec![
+                flow.get().into(),
+                after.0.into(),
+                last.into(),
+                up_to.micros().into(),
+                limit.cast_signed().into(),
+            ];
+            let rows = sql::rows(&self.transaction, &sql::REMOVE_OLD_MESSAGES, values).await?;
+            let (mut bytes, mut last_removed) = (0, 0);
+            for row in &rows {
+                bytes += sql::MESSAGE_BYTES + get::<i64>(row, "bytes")?.unsigned_abs();
+                last_removed = get::<i64>(row, "posted")?.max(last_removed);
+            }
+            let records = rows.len() as u64;
+            PruneCount { kind: "messages", records, bytes }.add_to(removed);
+            // Messages that are left out have a key that may be used again.
+            after = Version(if records < limit { last } else { last_removed });
+            *left = left.saturating_sub(records.max(ROWS_OF_STATEMENT));
+        }
+        Ok(Some(after))
     }
 }
 
@@ -225,7 +270,7 @@ mod tests {
         retention: &Retention,
         extent: PruneExtent,
         limit: u64,
-    ) -> Option<PruneStep> {
+    ) -> PruneStep {
         let mut batch = Batch::begin(database, &LockedFlows::default()).await.unwrap();
         let step = batch.prune(retention, extent, now(), GRACE, limit).await.unwrap();
         batch.commit().await.unwrap();
@@ -236,11 +281,10 @@ mod tests {
         step.removed.iter().map(|count| count.records).sum()
     }
 
-    /// The number of rows that a step removed, and true if there may be more; `None` if another
-    /// node removes some.
-    async fn step(database: &DatabaseConnection) -> Option<(u64, bool)> {
-        let step = prune(database, &Retention::default(), ALL, PRUNE_STEP).await?;
-        Some((records(&step), step.more))
+    /// The number of rows that a step removed, and true if there may be more.
+    async fn step(database: &DatabaseConnection) -> (u64, bool) {
+        let step = prune(database, &Retention::default(), ALL, PRUNE_STEP).await;
+        (records(&step), step.more)
     }
 
     #[tokio::test]
@@ -250,22 +294,34 @@ mod tests {
         let database = open(&url).await;
         fill(&database, PRUNE_STEP + 1).await;
         for (removed, more, left) in [(PRUNE_STEP, true, 1), (1, false, 0), (0, false, 0)] {
-            assert_eq!(step(&database).await, Some((removed, more)));
+            assert_eq!(step(&database).await, (removed, more));
             assert_eq!(sessions(&database).await, left);
         }
     }
 
     #[tokio::test]
-    async fn one_node_at_a_time_removes_old_records() {
-        let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
-        let (one, two) = (open(&server.url()).await, open(&server.url()).await);
-        fill(&one, 1).await;
-        one.execute_unprepared("BEGIN; SELECT pg_advisory_xact_lock(7881706, 3)").await.unwrap();
-        assert_eq!(step(&two).await, None, "another node has the lock");
-        assert_eq!(sessions(&two).await, 1);
-        one.execute_unprepared("COMMIT").await.unwrap();
-        assert_eq!(step(&two).await, Some((1, false)));
-        assert_eq!(sessions(&two).await, 0);
+    async fn one_node_sweeps_for_all_until_its_claim_is_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut urls =
+            vec![format!("sqlite://{}?mode=rwc", folder.path().join("old.db").display())];
+        let server = Postgres::start_or_skip(Durability::Fast);
+        urls.extend(server.iter().map(Postgres::url));
+        for url in urls {
+            let (one, two) = (open(&url).await, open(&url).await);
+            let claim = async |database: &DatabaseConnection, now: i64, since: i64| {
+                let mut batch = Batch::begin(database, &LockedFlows::default()).await.unwrap();
+                let [now, since] = [now, since].map(Timestamp::from_micros);
+                let is_claimed = batch.claim_sweep(now, since).await.unwrap();
+                batch.commit().await.unwrap();
+                is_claimed
+            };
+            assert!(claim(&one, 1_000, 900).await);
+            assert!(!claim(&two, 1_001, 901).await);
+            assert!(!claim(&one, 1_099, 999).await, "its own claim, too");
+            assert!(claim(&two, 1_100, 1_000).await);
+            assert!(!claim(&one, 1_100, 1_000).await);
+            assert!(claim(&one, 1_050, 950).await, "the clock was ahead");
+        }
     }
 
     #[tokio::test]
@@ -275,7 +331,7 @@ mod tests {
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("old.db").display());
         let database = open(&url).await;
         fill(&database, 1).await;
-        assert_eq!(step(&database).await, Some((1, false)), "the session");
+        assert_eq!(step(&database).await, (1, false), "the session");
         let old = now().before(PERIOD).before(GRACE);
         for column in ["posted_at", "deleted_at"] {
             fill_groups(&database, 1, column, old).await;
@@ -286,10 +342,10 @@ mod tests {
         for (retention, extent, kind) in
             [(posted, ALL, "messages"), (deleted, PruneExtent::Expired, "deleted messages")]
         {
-            let step = prune(&database, &retention, extent, PRUNE_STEP).await.unwrap();
+            let step = prune(&database, &retention, extent, PRUNE_STEP).await;
             let removed = step.removed.iter().find(|count| count.kind == kind);
             assert_eq!(removed.map(|count| count.records), Some(1), "{kind}");
-            let step = prune(&database, &retention, extent, PRUNE_STEP).await.unwrap();
+            let step = prune(&database, &retention, extent, PRUNE_STEP).await;
             assert_eq!(step.removed, [], "{kind}");
         }
     }
@@ -301,7 +357,7 @@ mod tests {
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("old.db").display());
         let database = open(&url).await;
         fill(&database, 1).await;
-        assert_eq!(step(&database).await, Some((1, false)), "the session");
+        assert_eq!(step(&database).await, (1, false), "the session");
         fill_groups(&database, GROUPS, "posted_at", Timestamp::from_micros(1)).await;
         let keys = format!(
             "INSERT INTO message_key (author_id, key, message_id, used_at) \
@@ -313,15 +369,59 @@ mod tests {
         let (mut after, mut passed) = (None, Vec::new());
         loop {
             let extent = PruneExtent::WithMessages { after };
-            let step = prune(&database, &retention, extent, 4 * ROWS_OF_STATEMENT).await.unwrap();
+            let step = prune(&database, &retention, extent, 4 * ROWS_OF_STATEMENT).await;
             assert_eq!(step.removed, []);
-            passed.push(step.after.map(FlowId::get));
+            passed.push(step.after.map(|place| place.flow.get()));
             after = step.after;
             if !step.more {
                 break;
             }
         }
         assert_eq!(passed, [Some(4), Some(8), Some(10)]);
+    }
+
+    #[tokio::test]
+    async fn messages_that_are_kept_for_their_keys_keep_no_later_ones() {
+        const KEYED: u64 = 1_000;
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?mode=rwc", folder.path().join("old.db").display());
+        let database = open(&url).await;
+        fill(&database, 1).await;
+        assert_eq!(step(&database).await, (1, false), "the session");
+        let (numbers, now) = (numbers(KEYED + 3), now().micros());
+        for insert in [
+            "INSERT INTO flow (kind, title, info, owner_id, version, created_at, changed_at) \
+             VALUES ('group', 'g', '', 1, 1, 1, 1)"
+                .to_owned(),
+            format!(
+                "INSERT INTO message (flow_id, author_id, content_type, text, posted, version, \
+                 posted_at, changed_at) {numbers} SELECT 1, 1, 'text', '', i, i, i, i FROM n"
+            ),
+            format!(
+                "INSERT INTO message_key (author_id, key, message_id, used_at) \
+                 SELECT 1, CAST(id AS text), id, {now} FROM message WHERE posted <= {KEYED}"
+            ),
+        ] {
+            database.execute_unprepared(&insert).await.unwrap();
+        }
+        let retention = Retention { groups: Some(GRACE), ..Retention::default() };
+        // A step looks at two pages of messages, and the next one goes on where it was.
+        let limit = 2 * ROWS_OF_STATEMENT;
+        let (mut after, mut removed) = (None, Vec::new());
+        loop {
+            let extent = PruneExtent::WithMessages { after };
+            let step = prune(&database, &retention, extent, limit).await;
+            removed.push((records(&step), step.after));
+            after = step.after;
+            if !step.more {
+                break;
+            }
+        }
+        let place = |posted| {
+            let flow = FlowId::new(1).unwrap();
+            Some(PrunePlace { flow, posted })
+        };
+        assert_eq!(removed, [(3, place(Some(Version(1_003)))), (0, place(None))]);
     }
 
     async fn pages(database: &DatabaseConnection) -> i64 {
@@ -344,8 +444,8 @@ mod tests {
         let (mut before, mut steps) = (full, 0);
         assert_eq!(pages(&database).await, full, "nothing shrinks by itself");
         loop {
-            let removed = step(&database).await.map(|(removed, _)| removed);
-            assert_eq!(removed, Some(0));
+            let (removed, _) = step(&database).await;
+            assert_eq!(removed, 0);
             let after = pages(&database).await;
             if after == before {
                 break;

@@ -97,9 +97,16 @@ impl Batch {
         Ok(Committed { events: self.events, now: self.now, deleted_flow: self.deleted_flow })
     }
 
+    /// Rolls everything back after a failure.
     pub(crate) async fn roll_back(self) {
         // The connection is closed in any case.
         let _ = self.transaction.rollback().await;
+    }
+
+    /// Rolls everything back because the only job was refused.
+    pub(crate) async fn end_without_changes(self) -> Result<Committed, StoreError> {
+        self.transaction.rollback().await.map_err(store_error)?;
+        Ok(Committed { events: Vec::new(), now: self.now, deleted_flow: false })
     }
 
     /// A commit time that no other change has.

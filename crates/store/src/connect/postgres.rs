@@ -107,7 +107,7 @@ impl Server {
         let options = self.options.as_ref().clone();
         let limit = timeout.as_millis().to_string();
         let (options, connections) = match usage {
-            Use::Write => (self.write_options(timeout), 1),
+            Use::Write | Use::Import => (self.write_options(timeout), 1),
             Use::Read { connections } => {
                 let options = options.options([
                     // Every transaction reads a snapshot, without a statement to set the level.

@@ -7,7 +7,7 @@ use crate::error::{is_locked, store_error};
 use sea_orm::sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous,
 };
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use std::io;
 use std::str::FromStr;
 use std::time::Duration;
@@ -30,6 +30,12 @@ const READ_CACHE: &str = "-1024";
 /// The number of pages in the write-ahead log at which they are moved into the file: large, so that
 /// a page that changes often is moved seldom.
 const CHECKPOINT: &str = "4096";
+
+/// The page cache of the connection that imports.
+const IMPORT_CACHE: &str = "-131072";
+
+/// The same number for an import: 256 MiB.
+const IMPORT_CHECKPOINT: &str = "65536";
 
 /// The number of steps of a statement after which SQLite looks at the limit of a read: some ten
 /// microseconds.
@@ -117,7 +123,7 @@ impl File {
     ) -> Result<DatabaseConnection, StoreError> {
         let mut options = ConnectOptions::new(&self.url);
         let connections = match usage {
-            Use::Write | Use::Maintain => 1,
+            Use::Write | Use::Import | Use::Maintain => 1,
             Use::Read { connections } => connections.max(1),
         };
         options
@@ -158,6 +164,11 @@ impl File {
                 // A new file can give free pages back from the beginning.
                 Use::Maintain => write(options).auto_vacuum(SqliteAutoVacuum::Incremental),
                 Use::Write => write(options),
+                // An import that loses its last commits is resumed where they are missing.
+                Use::Import => options
+                    .synchronous(SqliteSynchronous::Normal)
+                    .pragma("cache_size", IMPORT_CACHE)
+                    .pragma("wal_autocheckpoint", IMPORT_CHECKPOINT),
                 Use::Read { .. } => {
                     options.pragma("query_only", "ON").pragma("cache_size", READ_CACHE)
                 }
@@ -167,11 +178,17 @@ impl File {
     }
 }
 
+/// Makes everything durable that a connection for an import has committed.
+pub(super) async fn sync(database: &DatabaseConnection) -> Result<(), StoreError> {
+    let checkpoint = database.execute_unprepared("PRAGMA wal_checkpoint(PASSIVE)");
+    checkpoint.await.map(drop).map_err(store_error)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::is_fatal;
-    use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
+    use sea_orm::{Statement, TransactionTrait};
 
     const ENDLESS: &str =
         "WITH RECURSIVE s (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s) SELECT count(*) FROM s";

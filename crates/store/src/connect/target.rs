@@ -2,7 +2,7 @@
 
 use super::postgres::Server;
 use super::read_limit::ReadLimit;
-use super::sqlite::File;
+use super::sqlite::{self, File};
 use super::usage::Use;
 use sea_orm::DatabaseConnection;
 use std::path::Path;
@@ -77,6 +77,14 @@ impl Target {
             Self::Postgres(server) => server.connect(Use::Read { connections: 1 }, timeout).await?,
         };
         Ok((database, limit))
+    }
+
+    /// Makes everything durable that a connection for an import has committed. On a server it is.
+    pub(crate) async fn sync(&self, database: &DatabaseConnection) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => sqlite::sync(database).await,
+            Self::Postgres(_) => Ok(()),
+        }
     }
 
     /// The time limit of a transaction that writes. A server may stop answering while others wait

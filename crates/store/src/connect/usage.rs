@@ -9,6 +9,8 @@ pub(super) const STATEMENT_CACHE: usize = 256;
 pub(crate) enum Use {
     /// One connection that writes, with time limits.
     Write,
+    /// The same for an import: see [`Options::is_import`](crate::Options::is_import).
+    Import,
     /// Several connections that cannot write; each transaction reads one snapshot.
     Read {
         /// The number of connections.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use std::time::Duration;
 use tolmach_domain::{FlowId, Timestamp};
 use tolmach_engine::ports::{
-    FlowRetention, PruneCount, PruneStep, Retention, RetentionStore, StoreError,
+    FlowRetention, PruneCount, PrunePlace, PruneStep, Retention, RetentionStore, StoreError,
 };
 
 #[async_trait]
@@ -44,15 +44,14 @@ impl RetentionStore for SqlStore {
     async fn prune(
         &self,
         retention: &Retention,
-        after: Option<FlowId>,
+        after: Option<PrunePlace>,
         now: Timestamp,
     ) -> Result<PruneStep, StoreError> {
         let retention = retention.clone();
         self.write_in(None, Scope::NoFlow, 0, move |batch| {
             Box::pin(async move {
                 let extent = PruneExtent::WithMessages { after };
-                let step = batch.prune(&retention, extent, now, Duration::ZERO, PRUNE_STEP).await?;
-                Ok(step.unwrap_or(PruneStep { removed: Vec::new(), after, more: true }))
+                batch.prune(&retention, extent, now, Duration::ZERO, PRUNE_STEP).await
             })
         })
         .await

@@ -10,8 +10,8 @@ use tolmach_domain::{
 };
 use tolmach_engine::ErrorChain;
 use tolmach_engine::ports::{
-    IdentifierOwner, ImportChunk, ImportOutcomes, ImportState, LastIds, StoreError, StoredFlow,
-    StoredMember, StoredUser, WorldStore,
+    IdentifierOwner, ImportChunk, ImportOutcomes, ImportState, LastIds, StoreError, StoredContent,
+    StoredFlow, StoredMember, StoredUser, WorldStore,
 };
 
 /// The approximate size of a record without its texts, in bytes.
@@ -61,6 +61,10 @@ impl WorldStore for SqlStore {
 
     async fn stored_messages(&self, ids: &[MessageId]) -> Result<Vec<Message>, StoreError> {
         self.read(|| read::stored_messages(&self.readers, ids)).await
+    }
+
+    async fn stored_contents(&self, ids: &[MessageId]) -> Result<Vec<StoredContent>, StoreError> {
+        self.read(|| read::stored_contents(&self.readers, ids)).await
     }
 
     async fn last_ids(&self) -> Result<LastIds, StoreError> {

@@ -10,7 +10,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 use tolmach_domain::{Fault, FlowId, Timestamp};
 use tolmach_engine::ports::{
-    EVENT_LOG_WINDOW, FlowRetention, IDEMPOTENCY_WINDOW, PruneCount, Retention, StoreError,
+    EVENT_LOG_WINDOW, FlowRetention, IDEMPOTENCY_WINDOW, LedgerDay, PruneCount, Retention,
+    StoreError,
 };
 
 /// The period for which an expired row is kept, and by housekeeping a message beyond its retention,
@@ -54,18 +55,18 @@ pub(crate) struct FlowsByAge {
     pub(crate) last: Option<FlowId>,
 }
 
-/// The next flows after one of them. Where no kind of flow has a retention, only flows with one of
+/// The next flows after an id. Where no kind of flow has a retention, only flows with one of
 /// their own are read.
 pub(crate) async fn flows_by_age<C: ConnectionTrait>(
     database: &C,
     by_kind: &Retention,
-    after: Option<FlowId>,
+    after: Option<i64>,
     now: Timestamp,
 ) -> Result<FlowsByAge, StoreError> {
     let Retention { chats, groups, channels, .. } = by_kind;
     let all = [chats, groups, channels].iter().any(|period| period.is_some());
     let statement = if all { &*sql::FLOWS_BY_AGE } else { &*sql::OWN_FLOWS_BY_AGE };
-    let values = vec![after.map_or(0, FlowId::get).into(), (FLOWS_PAGE as i64).into()];
+    let values = vec![after.unwrap_or_default().into(), (FLOWS_PAGE as i64).into()];
     let rows = sql::rows(database, statement, values).await?;
     let mut page = FlowsByAge { old: Vec::new(), last: None };
     for row in &rows {
@@ -104,6 +105,14 @@ pub(crate) async fn prunable<C: ConnectionTrait>(
         let bytes = records * sql::MESSAGE_BYTES;
         PruneCount { kind: "deleted messages", records, bytes }.add_to(&mut counts);
     }
+    if let Some(period) = retention.ledger {
+        let before = LedgerDay::of(now.before(period)).0;
+        for statement in [sql::COUNT_OLD_LEDGER_USES, sql::COUNT_OLD_LEDGER_CLIENTS] {
+            let records = count(database, statement, vec![before.into()]).await?;
+            let bytes = records * sql::LEDGER_ROW_BYTES;
+            PruneCount { kind: "ledger rows", records, bytes }.add_to(&mut counts);
+        }
+    }
     let mut after = None;
     loop {
         let page = flows_by_age(database, retention, after, now).await?;
@@ -118,7 +127,7 @@ pub(crate) async fn prunable<C: ConnectionTrait>(
         if page.last.is_none() {
             return Ok(counts);
         }
-        after = page.last;
+        after = page.last.map(FlowId::get);
     }
 }
 

@@ -12,8 +12,8 @@ use tolmach_domain::{
     Version,
 };
 use tolmach_engine::ports::{
-    IdentifierOwner, ImportPosition, ImportState, LastIds, StoreError, StoredFlow, StoredMember,
-    StoredUser,
+    IdentifierOwner, ImportPosition, ImportState, LastIds, StoreError, StoredContent, StoredFlow,
+    StoredMember, StoredUser,
 };
 use tolmach_engine::{case_folded, look_alikes};
 
@@ -45,8 +45,8 @@ pub(crate) async fn import_state<C: ConnectionTrait>(
         let lines = u64::try_from(lines).map_err(corrupt)?;
         Ok::<_, StoreError>(ImportPosition { lines, digest })
     });
-    let cursor = get(&row, "source_cursor")?;
-    Ok(Some(ImportState { before, position: position.transpose()?, cursor }))
+    let (cursor, groups_apart) = (get(&row, "source_cursor")?, get(&row, "groups_apart")?);
+    Ok(Some(ImportState { before, position: position.transpose()?, cursor, groups_apart }))
 }
 
 pub(crate) async fn identifier_owners<C: ConnectionTrait>(
@@ -97,6 +97,23 @@ pub(crate) async fn stored_messages<C: ConnectionTrait>(
     ids.sort_unstable();
     ids.dedup();
     Ok(ids.into_iter().filter_map(|id| found.remove(&id.get())).collect())
+}
+
+pub(crate) async fn stored_contents<C: ConnectionTrait>(
+    database: &C,
+    ids: &[MessageId],
+) -> Result<Vec<StoredContent>, StoreError> {
+    let mut found = Vec::with_capacity(ids.len());
+    let mut ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    for list in sql::padded_lists(&ids) {
+        let values = list.iter().copied().map(Value::from).collect();
+        for row in sql::MESSAGE_CONTENTS.rows(database, list.len(), values).await? {
+            found.push(rows::stored_content(&row)?);
+        }
+    }
+    Ok(found)
 }
 
 pub(crate) async fn last_ids<C: ConnectionTrait>(database: &C) -> Result<LastIds, StoreError> {

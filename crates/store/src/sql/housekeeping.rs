@@ -1,20 +1,26 @@
-//! The lock of housekeeping, and the free pages of a file.
+//! The sweeps of housekeeping, and the free pages of a file.
 
-use super::query::{get, row, rows};
+use super::query::{execute, get, row, rows};
 use sea_orm::{ConnectionTrait, DbBackend};
+use tolmach_domain::Timestamp;
 use tolmach_engine::ports::StoreError;
 
-/// Takes the lock of housekeeping until the end of the transaction. Returns false if another node
-/// has it. SQLite has one writer, which need not take it.
-pub(crate) async fn lock_housekeeping<C: ConnectionTrait>(
+/// Notes the beginning of a sweep, unless another one has begun meanwhile; one that lies in the
+/// future was noted by a clock that was ahead: kind, now, the time since which none may have begun.
+const CLAIM_SWEEP: &str = "\
+    INSERT INTO sweep (kind, begun_at) VALUES ($1, $2) ON CONFLICT (kind) DO UPDATE \
+    SET begun_at = excluded.begun_at \
+    WHERE sweep.begun_at <= $3 OR sweep.begun_at > excluded.begun_at";
+
+/// Claims the sweep over old messages, which one node makes for all. Returns false if another one
+/// has begun since a time.
+pub(crate) async fn claim_sweep<C: ConnectionTrait>(
     database: &C,
+    now: Timestamp,
+    since: Timestamp,
 ) -> Result<bool, StoreError> {
-    if database.get_database_backend() != DbBackend::Postgres {
-        return Ok(true);
-    }
-    let sql = "SELECT pg_try_advisory_xact_lock(7881706, 3) AS taken";
-    let taken = row(database, sql, Vec::new()).await?;
-    taken.map_or(Ok(false), |row| get(&row, "taken"))
+    let values = vec!["messages".into(), now.micros().into(), since.micros().into()];
+    Ok(execute(database, CLAIM_SWEEP, values).await? > 0)
 }
 
 /// The free pages that a file keeps for its next rows.

@@ -54,14 +54,14 @@ impl ListStatement {
         rows(database, self.sql(database.get_database_backend(), length), values).await
     }
 
-    /// Runs the statement for this many rows.
+    /// Runs the statement for this many rows, and returns the number of rows that it changed.
     pub(crate) async fn execute<C: ConnectionTrait>(
         &self,
         database: &C,
         length: usize,
         values: Vec<Value>,
-    ) -> Result<(), StoreError> {
-        execute(database, self.sql(database.get_database_backend(), length), values).await.map(drop)
+    ) -> Result<u64, StoreError> {
+        execute(database, self.sql(database.get_database_backend(), length), values).await
     }
 }
 

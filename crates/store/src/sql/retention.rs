@@ -97,15 +97,22 @@ const WITHOUT_KEY: &str = "NOT EXISTS (SELECT 1 FROM message_key k WHERE k.messa
 const CONTENT: &str = "octet_length(text) + coalesce(octet_length(attachments), 0) \
     + coalesce(octet_length(emoji), 0)";
 
-/// Removes the oldest messages of a flow, and returns the sizes of their contents: flow, posted up
-/// to, limit. Messages of a flow are posted in the order of time, but for differences of clocks, so
-/// that the oldest ones are among those that are looked at.
+/// The place of the last of the next messages of a flow, null if there are none, and the earliest
+/// time of posting of them: flow, posted after. Messages of a flow are posted in the order of time,
+/// but for differences of clocks, so that the old ones are among the first.
+pub(crate) const NEXT_OLD_MESSAGES: &str = "\
+    SELECT max(n.posted) AS last, min(n.posted_at) AS oldest FROM \
+    (SELECT posted, posted_at FROM message WHERE flow_id = $1 AND deleted_at IS NULL \
+    AND posted > $2 ORDER BY posted LIMIT 1000) n";
+
+/// Removes old messages of a flow in the order of posting, and returns the place and the size of
+/// the content of each: flow, posted after, posted up to, time of posting up to, limit.
 pub(crate) static REMOVE_OLD_MESSAGES: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "DELETE FROM message WHERE id IN (SELECT m.id FROM (SELECT o.id, o.posted_at, o.posted \
-         FROM message o WHERE o.flow_id = $1 AND o.deleted_at IS NULL \
-         ORDER BY o.posted LIMIT 1000) m WHERE m.posted_at <= $2 AND {WITHOUT_KEY} \
-         ORDER BY m.posted LIMIT $3) RETURNING CAST({CONTENT} AS bigint) AS bytes"
+        "DELETE FROM message WHERE id IN (SELECT m.id FROM message m WHERE m.flow_id = $1 \
+         AND m.deleted_at IS NULL AND m.posted > $2 AND m.posted <= $3 AND m.posted_at <= $4 \
+         AND {WITHOUT_KEY} ORDER BY m.posted LIMIT $5) \
+         RETURNING posted, CAST({CONTENT} AS bigint) AS bytes"
     )
 });
 

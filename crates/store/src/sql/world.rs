@@ -124,6 +124,23 @@ fn existing(table: &'static str) -> ListStatement {
     })
 }
 
+/// The versions of those of these flows that are not deleted, and the times of their last changes.
+pub(crate) static NEWEST_VERSIONS: LazyLock<ListStatement> =
+    LazyLock::new(|| of_flows("id, version, changed_at"));
+
+/// Those of these flows that are not deleted, as their members need them.
+pub(crate) static MEMBER_FLOWS: LazyLock<ListStatement> =
+    LazyLock::new(|| of_flows("id, owner_id, pair, created_at"));
+
+fn of_flows(columns: &'static str) -> ListStatement {
+    ListStatement::new(move |length| {
+        format!(
+            "SELECT {columns} FROM flow WHERE deleted_at IS NULL AND id IN ({})",
+            placeholders(length)
+        )
+    })
+}
+
 /// Those of these users that are not deleted, with their tariffs.
 pub(crate) static MEMBER_USERS: LazyLock<ListStatement> = LazyLock::new(|| {
     ListStatement::new(|length| {
@@ -151,6 +168,18 @@ pub(crate) static MESSAGE_IDENTITIES: LazyLock<ListStatement> = LazyLock::new(||
     })
 });
 
+/// The contents of messages by id; none of a deleted flow.
+pub(crate) static MESSAGE_CONTENTS: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(|length| {
+        format!(
+            "SELECT m.id, m.flow_id, m.content_type, m.text, m.attachments, m.emoji, m.posted_at \
+             FROM message m JOIN flow f ON f.id = m.flow_id \
+             WHERE f.deleted_at IS NULL AND m.id IN ({})",
+            placeholders(length)
+        )
+    })
+});
+
 /// The authors in these flows, of messages that are not deleted.
 pub(crate) static AUTHORS: LazyLock<ListStatement> = LazyLock::new(|| {
     ListStatement::new(|length| {
@@ -170,8 +199,8 @@ pub(crate) const BEGIN_IMPORT: &str = "\
 
 /// The state of an import: source.
 pub(crate) const IMPORT_STATE: &str = "\
-    SELECT users, flows, messages, line_count, digest, source_cursor FROM import_source \
-    WHERE source = $1";
+    SELECT users, flows, messages, line_count, digest, source_cursor, groups_apart \
+    FROM import_source WHERE source = $1";
 
 /// Sets the position of an import: lines, digest, source.
 pub(crate) const SET_IMPORT_POSITION: &str = "\
@@ -180,6 +209,10 @@ pub(crate) const SET_IMPORT_POSITION: &str = "\
 /// Sets the cursor of an import: cursor, source.
 pub(crate) const SET_IMPORT_CURSOR: &str = "\
     UPDATE import_source SET source_cursor = $1 WHERE source = $2";
+
+/// Notes that a source numbers groups apart from chats, or not: true if it does, source.
+pub(crate) const SET_GROUPS_APART: &str = "\
+    UPDATE import_source SET groups_apart = $1 WHERE source = $2";
 
 /// PostgreSQL: those of the tables that an import fills which have doubled since they were counted.
 pub(crate) const GROWN_TABLES: &str = "\

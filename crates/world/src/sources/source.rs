@@ -8,7 +8,7 @@ use super::swiftly::Swiftly;
 use super::table::{Page, Pairs, Table};
 use super::{django, morelia, uchat};
 use crate::cursor::{Cursor, RowPlace};
-use crate::record::{FORM, Header, Record};
+use crate::record::{Header, Record};
 use std::borrow::Cow;
 use std::str::FromStr;
 
@@ -37,6 +37,11 @@ impl Source {
             Self::Swiftly => "swiftly",
             Self::Uchat => "uchat",
         }
+    }
+
+    /// True if it numbers groups and their messages apart from chats and theirs.
+    pub fn numbers_groups_apart(self) -> bool {
+        self == Self::Swiftly
     }
 
     /// The databases that it is read from.
@@ -152,7 +157,8 @@ impl OpenSource {
         scope: Scope,
         mut take: impl AsyncFnMut(Record, Option<RowPlace>) -> Result<(), E>,
     ) -> Result<Result<(), E>, SourceError> {
-        let header = Header { form: FORM.into(), source: self.source.name().into() };
+        let groups_apart = self.source.numbers_groups_apart();
+        let header = Header { groups_apart, ..Header::new(self.source.name()) };
         if let Err(error) = take(Record::World(header), None).await {
             return Ok(Err(error));
         }

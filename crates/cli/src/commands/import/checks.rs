@@ -2,8 +2,9 @@
 //! what is read back from the store.
 
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
-use tolmach_domain::{Content, ContentType, FlowId, Message, MessageId, Timestamp};
+use std::collections::{BTreeMap, HashMap};
+use tolmach_domain::{Content, ContentType, FlowId, MessageId, Timestamp};
+use tolmach_engine::ports::StoredContent;
 
 /// The checksum of a message; those of a flow are added, so that their order does not matter.
 pub(super) type Checksum = u128;
@@ -38,8 +39,8 @@ pub(super) struct Expected {
 
 impl Checks {
     /// Adds messages, and what the store has of them.
-    pub(super) fn add(&mut self, expected: &[Expected], found: &[Message]) {
-        let found: BTreeMap<_, _> = found.iter().map(|message| (message.id, message)).collect();
+    pub(super) fn add(&mut self, expected: &[Expected], found: &[StoredContent]) {
+        let found: HashMap<_, _> = found.iter().map(|message| (message.id, message)).collect();
         for Expected { id, checksum: expected, is_new } in expected {
             let Some(message) = found.get(id) else {
                 // A message of a flow that was deleted since.
@@ -88,17 +89,14 @@ pub(super) fn checksum(content: &Content, posted_at: Timestamp) -> Checksum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tolmach_domain::{FlowKind, UserId, UserSummary};
 
     #[test]
     fn a_message_that_differs_or_is_missing_is_found() {
         let (id, other) = (MessageId::new(1).unwrap(), MessageId::new(2).unwrap());
         let flow = FlowId::new(5).unwrap();
-        let author = UserSummary::named(UserId::new(1).unwrap(), "anna");
         let time = Timestamp::from_micros(9);
         let sum = |text: &str| checksum(&Content::text(text), time);
-        let stored =
-            Message::new(id, (flow, FlowKind::Group), author, Content::text("hello"), time);
+        let stored = StoredContent { id, flow, content: Content::text("hello"), posted_at: time };
         for (text, is_new, wrong, changed) in
             [("hello", true, 0, 0), ("hallo", true, 1, 0), ("hallo", false, 0, 1)]
         {

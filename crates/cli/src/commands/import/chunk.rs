@@ -4,15 +4,48 @@ use super::checks::{Checksum, checksum};
 use super::convert;
 use super::place::Place;
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 use tolmach_domain::{ExternalId, IdNamespace, Secret, Timestamp};
 use tolmach_engine::ports::ImportChunk;
 use tolmach_world::Record;
 
-/// Records imported in one transaction: few enough that others need not wait long.
-const RECORDS: usize = 1_000;
+/// The fewest records imported in one transaction, and the most.
+const RECORDS: RangeInclusive<usize> = 1_000..=16_000;
 
 /// The size of their lines at which no further record is added, in bytes.
-const BYTES: usize = 2 << 20;
+const BYTES: usize = 4 << 20;
+
+/// The number of passwords in the clear at which no further record is added: hashing them takes
+/// long, and has to be repeated if the import is interrupted before they are stored.
+const PASSWORDS: usize = 1_000;
+
+/// The time that a transaction takes at most, about: others wait for it.
+const DURATION: Duration = Duration::from_millis(300);
+
+/// The number of records that are imported in one transaction: as many as can be stored in a time,
+/// because pages and flows that several of them change are written once.
+pub(super) struct ChunkSize(usize);
+
+impl Default for ChunkSize {
+    fn default() -> Self {
+        Self(*RECORDS.start())
+    }
+}
+
+impl ChunkSize {
+    /// Adapts the number to the time that storing a chunk took.
+    pub(super) fn adapt(&mut self, took: Duration) {
+        let records = if took > DURATION {
+            self.0 / 2
+        } else if took < DURATION / 3 {
+            self.0 * 2
+        } else {
+            self.0
+        };
+        self.0 = records.clamp(*RECORDS.start(), *RECORDS.end());
+    }
+}
 
 /// The reading of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +98,8 @@ impl Collected {
         }
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.chunk.len() >= RECORDS || self.bytes >= BYTES
+    pub(super) fn is_full(&self, size: &ChunkSize) -> bool {
+        self.chunk.len() >= size.0 || self.bytes >= BYTES || self.passwords.len() >= PASSWORDS
     }
 
     /// Adds a record. A header has nothing to import.
@@ -93,9 +126,35 @@ impl Collected {
                 self.messages.push((origin, checksum));
             }
             Record::Member(member) => {
-                chunk.members.push(convert::member(member));
+                let awaits_read = origin.reading == Reading::First;
+                chunk.members.push(convert::member(member, awaits_read));
                 self.members.push(origin);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_has_as_many_records_as_are_stored_in_time() {
+        let mut size = ChunkSize::default();
+        for (millis, records) in [
+            (301, 1_000),
+            (99, 2_000),
+            (100, 2_000),
+            (300, 2_000),
+            (0, 4_000),
+            (301, 2_000),
+            (0, 4_000),
+            (0, 8_000),
+            (0, 16_000),
+            (0, 16_000),
+        ] {
+            size.adapt(Duration::from_millis(millis));
+            assert_eq!(size.0, records, "{millis}");
         }
     }
 }

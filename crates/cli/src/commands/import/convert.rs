@@ -85,12 +85,13 @@ pub(super) fn message(message: world::Message) -> ImportMessage {
     }
 }
 
-pub(super) fn member(member: world::Member) -> ImportMember {
+pub(super) fn member(member: world::Member, awaits_read: bool) -> ImportMember {
     ImportMember {
         flow: member.flow.0,
         user: member.user.0,
         joined_at: member.joined_at.map(|time| time.0),
         read: member.read.map(|id| id.0),
+        awaits_read,
     }
 }
 

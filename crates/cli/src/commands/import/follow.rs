@@ -33,7 +33,8 @@ pub(super) async fn databases(
 ) -> Result<(), CliError> {
     let shutdown = shutdown_on_signal().map_err(RuntimeError::Signals)?;
     let name = input::namespace(source, arguments);
-    importer.begin(&Place { input: name.clone(), line: 0 }, &name).await?;
+    let place = Place { input: name.clone(), line: 0 };
+    importer.begin(&place, &name, source.numbers_groups_apart()).await?;
     // The rows that were read before the last pass, and those before the present one.
     let mut counted = importer.cursor.clone();
     let mut from = counted.clone();

@@ -1,7 +1,7 @@
 //! Lines, one after another, imported in chunks: while one is stored, the next one is read.
 
 use super::checks::{Checks, Expected};
-use super::chunk::{Collected, Origin, Reading};
+use super::chunk::{ChunkSize, Collected, Origin, Reading};
 use super::decisions::Conflicts;
 use super::merging::{Choice, MergeNote, Merging};
 use super::place::Place;
@@ -11,9 +11,12 @@ use crate::error::{CliError, RuntimeError};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
-use tolmach_domain::{Fault, IdNamespace, Message, Timestamp};
-use tolmach_engine::ports::{ImportNote, ImportOutcomes, ImportPosition, Imported, StoreError};
+use tolmach_domain::{Fault, IdNamespace, Timestamp};
+use tolmach_engine::ports::{
+    ImportNote, ImportOutcomes, ImportPosition, Imported, StoreError, StoredContent,
+};
 use tolmach_engine::{Engine, ImportError};
 use tolmach_world::{Cursor, DecisionLine, Record, RecordError, RowPlace};
 
@@ -69,10 +72,12 @@ struct Stored {
     collected: Collected,
     outcomes: ImportOutcomes,
     /// The messages as they are read back.
-    found: Vec<Message>,
+    found: Vec<StoredContent>,
     /// Notes on merged users, each with the index of the user.
     merges: Vec<(usize, MergeNote)>,
     conflicts: Vec<DecisionLine>,
+    /// The time that storing them took.
+    took: Duration,
 }
 
 pub(super) struct Importer {
@@ -80,9 +85,12 @@ pub(super) struct Importer {
     /// `None` before the first line.
     source: Option<IdNamespace>,
     collected: Option<Collected>,
+    size: ChunkSize,
     /// The chunk that is being stored.
     storing: Option<JoinHandle<Result<Stored, ImportError>>>,
     beginning: Beginning,
+    /// True if the source numbers groups apart from chats, and `None` while that is not known.
+    groups_apart: Option<bool>,
     /// The position at which an earlier import was interrupted.
     resume_at: Option<ImportPosition>,
     lines: u64,
@@ -108,8 +116,10 @@ impl Importer {
             means,
             source: None,
             collected: None,
+            size: ChunkSize::default(),
             storing: None,
             beginning,
+            groups_apart: None,
             resume_at: None,
             lines: 0,
             digest: Sha256::new(),
@@ -129,7 +139,7 @@ impl Importer {
         self.digest.update((line.len() as u64).to_be_bytes());
         self.digest.update(&line);
         if let Ok(Record::World(header)) = &record {
-            return self.begin(&place, &header.source).await;
+            return self.begin(&place, &header.source, header.groups_apart).await;
         }
         if self.source.is_none() {
             return Err(RuntimeError::NoWorldHeader(place.input.to_string()).into());
@@ -200,8 +210,25 @@ impl Importer {
                 Some(Choice::SameAs(_)) | None => {}
             }
         }
+        match &record {
+            Record::Flow(flow) if flow.id.0.group_number().is_some() => {
+                if self.groups_apart == Some(false) {
+                    // The messages before it have no ids that are told apart from those of groups.
+                    let Origin { place, line, .. } = &origin;
+                    self.totals.flows.refused += 1;
+                    let reason =
+                        "a group follows messages: `groups_apart` in the header is missing";
+                    return Ok(self.refusals.add(place, "flow.id", reason, line)?);
+                }
+                self.groups_apart = Some(true);
+            }
+            Record::Message(_) => {
+                self.groups_apart.get_or_insert(false);
+            }
+            _ => {}
+        }
         collected.add(record, origin, self.means.engine.now());
-        if collected.is_full() {
+        if collected.is_full(&self.size) {
             self.store().await?;
         }
         Ok(())
@@ -227,7 +254,12 @@ impl Importer {
     }
 
     /// Begins the import of a source, or goes on with it.
-    pub(super) async fn begin(&mut self, place: &Place, source: &str) -> Result<(), CliError> {
+    pub(super) async fn begin(
+        &mut self,
+        place: &Place,
+        source: &str,
+        groups_apart: bool,
+    ) -> Result<(), CliError> {
         let source: IdNamespace = match source.parse() {
             Ok(source) => source,
             Err(error) => {
@@ -244,10 +276,13 @@ impl Importer {
             }
             None => {}
         }
-        if let Some(rehearsal) = &self.means.rehearsal {
-            rehearsal.begin(&source).await?;
-        }
+        let known = match &self.means.rehearsal {
+            Some(rehearsal) => rehearsal.begin(&source).await?,
+            None => None,
+        };
         let state = self.means.engine.begin_import(&source).await?;
+        let known = known.or(state.groups_apart);
+        self.groups_apart = known.or(groups_apart.then_some(true));
         self.resume_at = state.position.filter(|_| self.beginning == Beginning::Resumed);
         // A cursor of another form is none: what was read is read again, and found.
         self.cursor = state.cursor.and_then(|text| Cursor::parse(&text)).unwrap_or_default();
@@ -268,6 +303,7 @@ impl Importer {
             collected.chunk.position = Some(ImportPosition { lines: self.lines, digest });
         }
         collected.chunk.cursor = self.cursor.to_text();
+        collected.chunk.groups_apart = self.groups_apart;
         if self.means.rehearsal.is_some() {
             collected.passwords.clear();
         }
@@ -278,8 +314,9 @@ impl Importer {
     /// Waits for the chunk that is being stored, and counts what became of it.
     async fn stored(&mut self) -> Result<(), CliError> {
         let Some(storing) = self.storing.take() else { return Ok(()) };
-        let Stored { collected, outcomes, found, merges, conflicts } =
+        let Stored { collected, outcomes, found, merges, conflicts, took } =
             storing.await.map_err(RuntimeError::ImportTask)?.map_err(RuntimeError::Import)?;
+        self.size.adapt(took);
         for conflict in &conflicts {
             self.conflicts.add(conflict)?;
         }
@@ -328,6 +365,7 @@ impl Means {
             Some(merging) => merging.apply(engine, &mut collected.chunk).await?,
             None => Vec::new(),
         };
+        let began = Instant::now();
         let outcomes = match engine.import(collected.chunk.clone(), &collected.passwords).await {
             // The outcome of a transaction that took too long is not known; importing it again
             // stores nothing twice.
@@ -336,15 +374,16 @@ impl Means {
             }
             outcomes => outcomes?,
         };
+        let took = began.elapsed();
         let ids = outcomes.messages.iter().filter_map(id_of).collect::<Vec<_>>();
-        let found = engine.stored_messages(&ids).await?;
+        let found = engine.stored_contents(&ids).await?;
         let conflicts = match (merging, rehearsal) {
             (Some(merging), Some(rehearsal)) => {
                 merging.conflicts(rehearsal, &collected, &outcomes.users).await?
             }
             _ => Vec::new(),
         };
-        Ok(Stored { collected, outcomes, found, merges, conflicts })
+        Ok(Stored { collected, outcomes, found, merges, conflicts, took })
     }
 }
 
@@ -408,6 +447,7 @@ fn describe(kind: &str, note: ImportNote) -> Option<&'static str> {
             Some("shown by the login: the name is another's login, or looks like it")
         }
         ImportNote::NoReply => Some("no reply: the message answered is not there"),
+        ImportNote::NoReadMark => Some("no read mark: the message read last is not there"),
         ImportNote::ChatAsGroup => Some("a group of the two: they have a chat"),
         ImportNote::Renumbered => {
             (kind != "message").then_some("the number is taken: it has another one")

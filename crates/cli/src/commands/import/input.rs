@@ -83,7 +83,7 @@ pub(super) async fn databases(
     let (input, mut number): (Arc<str>, u64) = (namespace(source, arguments), 0);
     let step = format!("records of {input}");
     let place = |line| Place { input: input.clone(), line };
-    importer.begin(&place(0), &input).await?;
+    importer.begin(&place(0), &input, source.numbers_groups_apart()).await?;
     let everything = Cursor::default();
     let read = database.read(&everything, Scope::Whole, async |mut record, row| {
         if let Record::World(header) = &mut record {

@@ -48,7 +48,7 @@ pub(super) async fn open(config: &Config) -> Result<(TempDir, Backend), CliError
     let folder = tempfile::tempdir().map_err(RuntimeError::TemporaryFolder)?;
     let mut config = config.clone();
     config.store.url = Secret::new("");
-    let backend = Backend::open(&config, Path::new(folder.path())).await?;
+    let backend = Backend::open_for_import(&config, Path::new(folder.path())).await?;
     Ok((folder, backend))
 }
 
@@ -69,11 +69,14 @@ impl Rehearsal {
     }
 
     /// Copies the users and conversations of the world, and the ids by which a source knows them.
-    /// An import gives ids as it would in the world.
-    pub(super) async fn begin(&self, source: &IdNamespace) -> Result<(), CliError> {
+    /// An import gives ids as it would in the world. Returns what is known of the numbers of the
+    /// source's groups.
+    pub(super) async fn begin(&self, source: &IdNamespace) -> Result<Option<bool>, CliError> {
         let Self { world, scratch, own, .. } = self;
         scratch.begin_import(own).await?;
-        if let Some(state) = world.import_state(source).await? {
+        let state = world.import_state(source).await?;
+        let groups_apart = state.as_ref().and_then(|state| state.groups_apart);
+        if let Some(state) = state {
             // The numbers that were free for the first import are free for this one.
             self.reserve(state.before).await?;
             scratch.begin_import(source).await?;
@@ -83,7 +86,7 @@ impl Rehearsal {
         if self.extent == Extent::Everything {
             self.copy_flows(source).await?;
         }
-        Ok(())
+        Ok(groups_apart)
     }
 
     /// Has ids up to these not given out in the copy.
@@ -222,7 +225,8 @@ impl Rehearsal {
             let (Ok(in_flow), Ok(who)) = (FlowId::new(*flow), UserId::new(*user)) else { continue };
             if self.world.is_member(in_flow, who).await? {
                 let (flow, user) = (own_id(*flow), own_id(*user));
-                members.push(ImportMember { flow, user, joined_at: None, read: None });
+                let (joined_at, read, awaits_read) = (None, None, false);
+                members.push(ImportMember { flow, user, joined_at, read, awaits_read });
             }
         }
         let copies = ImportChunk { members, ..ImportChunk::new(self.own.clone()) };

@@ -35,7 +35,7 @@ pub(crate) async fn run(
         return Err(UsageError::MergedInput.into());
     }
     let config = load_config(location)?;
-    let backend = Backend::open(&config, &location.data).await?;
+    let backend = Backend::open_for_import(&config, &location.data).await?;
     let import = Import { config: &config, backend: &backend, source, arguments };
     let done = import.run(is_merging).await;
     backend.close().await;

@@ -6,12 +6,12 @@ use crate::limits::case_folded;
 use crate::names::look_alikes;
 use crate::ports::{
     ExternalIdRow, IdentifierOwner, ImportChunk, ImportFlow, ImportMember, ImportMessage,
-    ImportNote, ImportOutcomes, ImportState, ImportUser, Imported, LastIds, StoreError, StoredFlow,
-    StoredMember, StoredUser, WorldStore,
+    ImportNote, ImportOutcomes, ImportState, ImportUser, Imported, LastIds, StoreError,
+    StoredContent, StoredFlow, StoredMember, StoredUser, WorldStore,
 };
 use async_trait::async_trait;
 use tolmach_domain::{
-    ExternalId, Fault, Flow, FlowId, FlowKind, IdNamespace, Message, MessageId, ObjectId,
+    Content, ExternalId, Fault, Flow, FlowId, FlowKind, IdNamespace, Message, MessageId, ObjectId,
     ObjectKind, Timestamp, User, UserId, UserSummary, Version,
 };
 
@@ -38,8 +38,15 @@ impl WorldStore for MemoryStore {
         self.change(|state| {
             state.next_commit_time(now);
             let source = chunk.source.clone();
-            let before = state.imports.get(&source).map(|import| import.before).unwrap_or_default();
-            Import { before, source, state }.run(chunk)
+            let known = state.imports.get_mut(&source);
+            let (mut before, mut groups_apart) = (LastIds::default(), chunk.groups_apart);
+            if let Some(known) = known {
+                before = known.before;
+                known.groups_apart = groups_apart.or(known.groups_apart);
+                groups_apart = known.groups_apart;
+            }
+            let groups_apart = groups_apart.unwrap_or_default();
+            Import { before, source, groups_apart, state }.run(chunk)
         })
         .await
     }
@@ -103,6 +110,16 @@ impl WorldStore for MemoryStore {
             ids.iter().filter_map(|id| state.messages.get(id)).map(|m| state.shown(m)).collect()
         })
         .await
+    }
+
+    async fn stored_contents(&self, ids: &[MessageId]) -> Result<Vec<StoredContent>, StoreError> {
+        let content = |message: Message| StoredContent {
+            id: message.id,
+            flow: message.flow,
+            content: Content { reply_to: None, ..message.content },
+            posted_at: message.posted_at,
+        };
+        Ok(self.stored_messages(ids).await?.into_iter().map(content).collect())
     }
 
     async fn last_ids(&self) -> Result<LastIds, StoreError> {
@@ -196,6 +213,7 @@ struct Import<'a> {
     state: &'a mut State,
     source: IdNamespace,
     before: LastIds,
+    groups_apart: bool,
 }
 
 impl Import<'_> {
@@ -373,7 +391,7 @@ impl Import<'_> {
         };
         self.state.messages.insert(id, message);
         self.state.imported.insert(id);
-        if kept.is_none() || self.numbers_groups_apart() {
+        if kept.is_none() || self.groups_apart {
             self.remember(ObjectId::Message(id), new.source_id)?;
         }
         Ok(Imported::New(id, note.or_else(|| renumbered(new.source_id, id.get()))))
@@ -386,16 +404,15 @@ impl Import<'_> {
         let user = self.known_user(new.user);
         let user = user.filter(|user| self.state.users[user].is_active());
         let Some(user) = user else { return Imported::Refused(Fault::NoSuchUser) };
-        let read = match new.read {
-            None => Version::default(),
-            Some(read) => {
-                let read = self.known_message(read).map(|id| &self.state.messages[&id]);
-                match read.filter(|message| message.flow == flow) {
-                    Some(message) => message.posted,
-                    None => return Imported::Refused(Fault::NoSuchMessage),
-                }
+        let (mut read_version, mut note) = (Version::default(), None);
+        if let Some(read) = new.read {
+            let read = self.known_message(read).map(|id| &self.state.messages[&id]);
+            match read.filter(|message| message.flow == flow) {
+                Some(message) => read_version = message.posted,
+                None if new.awaits_read => return Imported::Refused(Fault::NoSuchMessage),
+                None => note = Some(ImportNote::NoReadMark),
             }
-        };
+        }
         let has_posted =
             self.state.messages.values().any(|m| (m.flow, m.author.id) == (flow, user));
         let Some(record) = self.state.flows.get_mut(&flow) else {
@@ -407,12 +424,12 @@ impl Import<'_> {
         if record.members.contains_key(&user) {
             return Imported::Existing(());
         }
-        record.members.insert(user, read);
+        record.members.insert(user, read_version);
         record.joined.push(user);
         if has_posted || record.flow.owner == Some(user) {
             record.acted.insert(user);
         }
-        Imported::New((), None)
+        Imported::New((), note)
     }
 
     fn known_user(&self, source_id: ExternalId) -> Option<UserId> {
@@ -445,15 +462,6 @@ impl Import<'_> {
     fn has_row(&self, object: ObjectId) -> bool {
         let rows = self.state.external_ids.get(&self.source);
         rows.is_some_and(|rows| rows.by_object.contains_key(&object))
-    }
-
-    /// True if the source numbered groups apart from chats: then each message has a row.
-    fn numbers_groups_apart(&self) -> bool {
-        let rows = self.state.external_ids.get(&self.source);
-        let mut rows = rows.into_iter().flat_map(|rows| &rows.by_object);
-        rows.any(|(object, external)| {
-            object.kind() == ObjectKind::Flow && external.group_number().is_some()
-        })
     }
 
     fn remember(&mut self, object: ObjectId, external: ExternalId) -> Result<(), Fault> {

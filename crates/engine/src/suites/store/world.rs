@@ -3,11 +3,11 @@
 use super::fixture::{Fixture, editing, new_user};
 use crate::ports::{
     AccountKey, ImportChunk, ImportFlow, ImportMember, ImportMessage, ImportNote, ImportOutcomes,
-    ImportPosition, ImportState, ImportUser, Imported, LastIds, NewUser,
+    ImportPosition, ImportState, ImportUser, Imported, LastIds, NewUser, StoredContent,
 };
 use tolmach_domain::{
-    Content, ExternalId, Fault, FlowId, FlowKind, IdNamespace, MessageId, ObjectId, Timestamp,
-    UserId, Version,
+    Content, ExternalId, Fault, FlowId, FlowKind, IdNamespace, Message, MessageId, ObjectId,
+    Timestamp, UserId, Version,
 };
 
 fn source() -> IdNamespace {
@@ -64,6 +64,7 @@ fn member(flow: u128, user: u128, read: Option<u128>) -> ImportMember {
         user: ExternalId(user),
         joined_at: None,
         read: read.map(ExternalId),
+        awaits_read: false,
     }
 }
 
@@ -121,7 +122,16 @@ pub async fn an_imported_world_keeps_its_numbers_order_and_times(fixture: &mut F
     let texts = [(30, "text 30"), (20, "text 20"), (40, "text 40")].map(|(n, t)| (n, t.to_owned()));
     assert_eq!(fixture.texts(7).await, texts);
     let stored = [20, 30, 40].map(|id| MessageId::new(id).expect("an id"));
+    let mut contents = fixture.store.stored_contents(&stored).await.expect("readable");
+    contents.sort_unstable_by_key(|content| content.id);
     let stored = fixture.store.stored_messages(&stored).await.expect("readable");
+    let content = |message: &Message| StoredContent {
+        id: message.id,
+        flow: message.flow,
+        content: message.content.clone(),
+        posted_at: message.posted_at,
+    };
+    assert_eq!(contents, stored.iter().map(content).collect::<Vec<_>>());
     assert_eq!(
         stored.iter().map(|m| (m.posted, m.posted_at)).collect::<Vec<_>>(),
         [(Version(2), time(10)), (Version(1), time(10)), (Version(3), time(12))]
@@ -165,6 +175,7 @@ pub async fn messages_of_chats_keep_their_numbers_beside_those_of_groups(fixture
         users: vec![user(70, "anna"), user(50, "bob")],
         flows: vec![chat(1, [50, 70]), group(of_group(1), 70)],
         messages: vec![message(1, 1, 70, 10), message(of_group(1), of_group(1), 50, 11)],
+        groups_apart: Some(true),
         ..ImportChunk::new(source())
     };
     let outcomes = fixture.import(chunk()).await;
@@ -178,6 +189,42 @@ pub async fn messages_of_chats_keep_their_numbers_beside_those_of_groups(fixture
     assert_eq!(rows.expect("readable").len(), 2);
     let again = fixture.import(chunk()).await;
     assert_eq!(again.messages, [of_chat, of_group].map(Imported::Existing));
+}
+
+/// The source has said so, and its first groups come later.
+pub async fn messages_of_chats_keep_their_numbers_before_a_group_is_known(fixture: &mut Fixture) {
+    let of_group = |number| ExternalId::of_group(number).expect("a number").0;
+    fixture
+        .import(ImportChunk {
+            users: vec![user(70, "anna"), user(50, "bob")],
+            flows: vec![chat(1, [50, 70])],
+            groups_apart: Some(true),
+            ..ImportChunk::new(source())
+        })
+        .await;
+    let messages = vec![message(1, 1, 70, 10)];
+    let of_chat = fixture.import(ImportChunk { messages, ..ImportChunk::new(source()) }).await;
+    let groups = fixture
+        .import(ImportChunk {
+            flows: vec![group(of_group(1), 70)],
+            messages: vec![message(of_group(1), of_group(1), 50, 11)],
+            ..ImportChunk::new(source())
+        })
+        .await;
+    let ids = of_chat.messages.iter().chain(&groups.messages).map(|outcome| match outcome {
+        Imported::New(id, _) => *id,
+        other => panic!("{other:?}"),
+    });
+    let objects: Vec<ObjectId> = ids.map(ObjectId::Message).collect();
+    let rows = fixture.store.external_ids_of_objects(&source(), &objects).await;
+    let mut found: Vec<_> =
+        rows.expect("readable").iter().map(|row| (row.object, row.external)).collect();
+    found.sort_unstable();
+    let external = [1, of_group(1)].map(ExternalId);
+    let expected: Vec<_> = objects.into_iter().zip(external).collect();
+    assert_eq!(found, expected);
+    let state = fixture.store.import_state(&source()).await.expect("readable");
+    assert_eq!(state.and_then(|state| state.groups_apart), Some(true));
 }
 
 /// Numbers that others have are given anew, and so are those that others may have had; the next
@@ -278,6 +325,7 @@ pub async fn a_refused_record_does_not_affect_the_others(fixture: &mut Fixture) 
                 member(20, 11, None),
                 member(21, 14, None),
                 member(24, 10, None),
+                ImportMember { awaits_read: true, ..member(24, 13, Some(35)) },
                 member(24, 13, Some(35)),
                 member(24, 11, Some(33)),
             ],
@@ -328,6 +376,7 @@ pub async fn a_refused_record_does_not_affect_the_others(fixture: &mut Fixture) 
             Imported::Refused(Fault::WrongKind),
             Imported::Refused(Fault::NoSuchUser),
             Imported::Refused(Fault::NoSuchMessage),
+            Imported::New((), Some(ImportNote::NoReadMark)),
             Imported::New((), None),
         ]
     );

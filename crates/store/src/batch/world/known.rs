@@ -38,16 +38,6 @@ impl Batch {
         self.add_external_ids(source, &rows).await
     }
 
-    /// True if the source numbered groups apart from chats. A message that keeps its number has a
-    /// row then too, or else the number would be that of a message in a group.
-    pub(super) async fn numbers_groups_apart(
-        &self,
-        source: &IdNamespace,
-    ) -> Result<bool, StoreError> {
-        let bounds = read::external_id_bounds(&self.transaction, source).await?;
-        Ok(bounds.flows.highest_group_number > 0)
-    }
-
     /// The ids of new objects: the numbers that they have at the source, as far as those are free,
     /// and else the next ones. `before` is the last id given out before the first import.
     pub(super) async fn new_ids(

@@ -6,7 +6,7 @@ use crate::sql::{self, get};
 use sea_orm::Value;
 use std::collections::{HashMap, HashSet};
 use tolmach_domain::{Fault, IdNamespace, ObjectKind};
-use tolmach_engine::ports::{ImportMember, Imported, StoreError};
+use tolmach_engine::ports::{ImportMember, ImportNote, Imported, StoreError};
 
 /// A flow as its members need it.
 struct MemberFlow {
@@ -56,10 +56,10 @@ impl Batch {
             let flow = flows.get(&member.flow).copied().unwrap_or_default();
             let user = users.get(&member.user).copied().unwrap_or_default();
             let read = member.read.map(|id| message(id).unwrap_or_default());
-            outcomes.push(match context.check(flow, user, read) {
+            outcomes.push(match context.check(flow, user, read, member.awaits_read) {
                 Err(fault) => Imported::Refused(fault),
                 Ok(_) if context.members.contains(&(flow, user)) => Imported::Existing(()),
-                Ok((of, read_version)) => {
+                Ok((of, read_version, note)) => {
                     let joined_at = member.joined_at.map_or(of.created_at, |time| time.micros());
                     let acted = of.owner == user || context.authors.contains(&(flow, user));
                     let business = context.users.get(&user).copied().unwrap_or_default();
@@ -72,7 +72,7 @@ impl Batch {
                         business.into(),
                     ]);
                     context.members.insert((flow, user));
-                    Imported::New((), None)
+                    Imported::New((), note)
                 }
             });
         }
@@ -97,7 +97,7 @@ impl Batch {
             authors: HashSet::new(),
         };
         let flows = || pairs.iter().map(|(flow, _)| *flow);
-        for row in self.by_id(&sql::FLOWS, flows()).await? {
+        for row in self.by_id(&sql::MEMBER_FLOWS, flows()).await? {
             let flow = MemberFlow {
                 owner: get(&row, "owner_id")?,
                 pair: get(&row, "pair")?,
@@ -120,8 +120,14 @@ impl Batch {
 }
 
 impl Context {
-    /// The flow of a membership, and its read mark.
-    fn check(&self, flow: i64, user: i64, read: Option<i64>) -> Result<(&MemberFlow, i64), Fault> {
+    /// The flow of a membership, and its read mark, with a note if that is left out.
+    fn check(
+        &self,
+        flow: i64,
+        user: i64,
+        read: Option<i64>,
+        awaits_read: bool,
+    ) -> Result<(&MemberFlow, i64, Option<ImportNote>), Fault> {
         let found = self.flows.get(&flow).ok_or(Fault::NoSuchFlow)?;
         if !self.users.contains_key(&user) {
             return Err(Fault::NoSuchUser);
@@ -131,13 +137,11 @@ impl Context {
         {
             return Err(Fault::WrongKind);
         }
-        let read_version = match read {
-            None => 0,
-            Some(read) => match self.messages.get(&read) {
-                Some((in_flow, posted)) if *in_flow == flow => *posted,
-                _ => return Err(Fault::NoSuchMessage),
-            },
-        };
-        Ok((found, read_version))
+        let Some(read) = read else { return Ok((found, 0, None)) };
+        match self.messages.get(&read) {
+            Some((in_flow, posted)) if *in_flow == flow => Ok((found, *posted, None)),
+            _ if awaits_read => Err(Fault::NoSuchMessage),
+            _ => Ok((found, 0, Some(ImportNote::NoReadMark))),
+        }
     }
 }

@@ -47,6 +47,7 @@ impl Batch {
         &mut self,
         source: &IdNamespace,
         before: i64,
+        groups_apart: bool,
         messages: Vec<ImportMessage>,
     ) -> Result<Vec<Imported<MessageId>>, StoreError> {
         if messages.is_empty() {
@@ -117,9 +118,8 @@ impl Batch {
         let new = records.take_new();
         self.insert_imported(&new, &ids, newest).await?;
         let remembered = new.iter().map(|new| new.message.source_id).zip(ids.iter().copied());
-        let all = self.numbers_groups_apart(source).await?;
         let remembered =
-            remembered.filter(|(source_id, id)| all || source_id.number() != Some(*id));
+            remembered.filter(|(source_id, id)| groups_apart || source_id.number() != Some(*id));
         self.remember(source, ObjectKind::Message, remembered).await?;
         records.outcomes(&ids, message_id)
     }
@@ -129,7 +129,7 @@ impl Batch {
         &self,
         flows: impl Iterator<Item = i64>,
     ) -> Result<HashMap<i64, Newest>, StoreError> {
-        let rows = self.by_id(&sql::FLOWS, flows).await?;
+        let rows = self.by_id(&sql::NEWEST_VERSIONS, flows).await?;
         rows.iter()
             .map(|row| {
                 let version = get(row, "version")?;

@@ -29,14 +29,21 @@ impl Batch {
         chunk: ImportChunk,
         now: Timestamp,
     ) -> Result<ImportOutcomes, StoreError> {
-        let ImportChunk { source, users, flows, messages, members, position, cursor } = chunk;
-        let before = self.begun_import(&source).await?.before;
+        let ImportChunk { source, users, flows, messages, members, position, cursor, groups_apart } =
+            chunk;
+        let state = self.begun_import(&source).await?;
+        let before = state.before;
+        if groups_apart.is_some() && groups_apart != state.groups_apart {
+            let values = vec![groups_apart.into(), source.as_str().into()];
+            sql::execute(&self.transaction, sql::SET_GROUPS_APART, values).await?;
+        }
+        let apart = groups_apart.or(state.groups_apart).unwrap_or_default();
         // Readers of changes see nothing beyond the newest commit time.
         self.next_commit_time(now);
         let outcomes = ImportOutcomes {
             users: self.import_users(&source, before.users, users).await?,
             flows: self.import_flows(&source, before.flows, flows).await?,
-            messages: self.import_messages(&source, before.messages, messages).await?,
+            messages: self.import_messages(&source, before.messages, apart, messages).await?,
             members: self.import_members(&source, members).await?,
         };
         if position.is_some() {
