@@ -5,7 +5,8 @@ use crate::ports::{LedgerDay, LedgerEntry, LedgerPage, LedgerQuery, LedgerRevisi
 use tolmach_domain::UserId;
 
 impl Engine {
-    /// Adds requests to the ledger; see [`LedgerStore`](crate::ports::LedgerStore).
+    /// Adds requests to the ledger; see
+    /// [`LedgerStore`](crate::ports::LedgerStore).
     pub async fn add_to_ledger(&self, entries: &[LedgerEntry]) -> Result<(), StoreError> {
         self.ports.store.add_to_ledger(entries).await
     }
@@ -15,7 +16,7 @@ impl Engine {
         self.ports.store.ledger_revisions().await
     }
 
-    /// The number of clients of each revision since a day; see [`LedgerStore`](crate::ports::LedgerStore).
+    /// The number of clients of each revision since a day.
     pub async fn count_ledger_clients(
         &self,
         since: LedgerDay,

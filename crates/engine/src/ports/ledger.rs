@@ -173,8 +173,9 @@ pub struct LedgerQuery {
     pub limit: u32,
 }
 
-/// Clients, ordered by the day of their last request: those that stopped first come first. A client
-/// that sends a request while pages are read may be read twice, with its later day.
+/// Clients, ordered by the day of their last request: those that stopped first come first.
+///
+/// A client that sends a request while pages are read may be read twice, with its later day.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LedgerPage {
     /// The clients.
@@ -187,8 +188,8 @@ pub struct LedgerPage {
 ///
 /// - Counts of several gateways add up.
 /// - A deleted user has no entries: those that come later are left out.
-/// - A [party](LedgerClient::party) has at most [`LEDGER_CLIENTS_PER_DAY`] new clients in a day. The
-///   requests of further ones count for [`LedgerClient::other`].
+/// - A [party](LedgerClient::party) has at most [`LEDGER_CLIENTS_PER_DAY`] new clients in a day.
+///   The requests of further ones count for [`LedgerClient::other`].
 /// - Entries are removed [with age](super::Retention::ledger).
 #[async_trait]
 pub trait LedgerStore: Send + Sync + 'static {

@@ -45,7 +45,7 @@ pub(crate) struct CountedRequest<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// What tells clients apart, beside their agents.
+/// The properties that tell clients apart, beside their agents.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct ClientKey {
     user: Option<UserId>,
@@ -392,7 +392,7 @@ mod tests {
             assert_eq!(table.bytes(), bound, "{name}: filled to the last byte");
             assert!(!count(&mut table, &of(agents.len()), ""), "{name}");
             assert_eq!(table.bytes(), bound, "{name}");
-            // What is known goes on to be counted.
+            // A known client goes on to be counted.
             assert!(count(&mut table, &of(0), &agents[0]), "{name}");
             let other = request(Some(9_999), "198.51.100.1", "send");
             assert_eq!(count(&mut table, &other, ""), name != "all", "{name}");

@@ -31,7 +31,7 @@ pub(crate) struct Ledger {
     table: Mutex<Table>,
     /// Notified when a quarter of the memory is taken.
     filling: Notify,
-    /// What was taken from the table and is not written.
+    /// The entries that were taken from the table and are not written.
     unwritten: tokio::sync::Mutex<Vec<LedgerEntry>>,
 }
 

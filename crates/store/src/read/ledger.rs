@@ -109,7 +109,7 @@ fn record(row: &QueryResult) -> Result<(LedgerRecord, LedgerDay), StoreError> {
     Ok((record, LedgerDay(get(row, "last_day")?)))
 }
 
-/// What clients used since a day, by client.
+/// The requests of clients since a day, by client.
 async fn uses<C: ConnectionTrait>(
     database: &C,
     since: LedgerDay,

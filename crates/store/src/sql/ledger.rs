@@ -91,7 +91,7 @@ fn ledger_clients(scope: &str, parameter: usize) -> String {
     )
 }
 
-/// What clients used since a day: day, clients.
+/// The requests of clients since a day: day, clients.
 pub(crate) static LEDGER_USES: LazyLock<ListStatement> = LazyLock::new(|| {
     ListStatement::new(|length| {
         let list = placeholders_from(2, length);

@@ -166,8 +166,8 @@ pub async fn ledger_pages_are_ordered_by_the_last_day(fixture: &mut Fixture) {
     assert_eq!(fixture.store.ledger_page(&query).await, Ok(LedgerPage::default()));
 }
 
-/// At the bound: the last one that has room is told apart, the next one is not. Other parties, known
-/// clients and the next day are not affected.
+/// At the bound: the last one that has room is told apart, the next one is not. Other parties,
+/// known clients and the next day are not affected.
 pub async fn new_clients_of_a_party_are_bounded_by_day(fixture: &mut Fixture) {
     let [anna, boris] = fixture.users(["anna", "boris"]).await;
     let now = fixture.tick();
