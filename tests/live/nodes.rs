@@ -7,16 +7,16 @@ use tempfile::TempDir;
 use tolmach_test_servers::Redis;
 
 /// Two gateways, each with a data folder of its own, on one SQLite file.
-struct Nodes {
-    one: Gateway,
-    two: Gateway,
+pub(crate) struct Nodes {
+    pub(crate) one: Gateway,
+    pub(crate) two: Gateway,
     /// The URL of the file.
-    url: String,
+    pub(crate) url: String,
     _folder: TempDir,
 }
 
 impl Nodes {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(&[]).await
     }
 
@@ -35,7 +35,7 @@ impl Nodes {
 }
 
 /// The options that the nodes share.
-fn shared(url: &str) -> [(&'static str, &str); 2] {
+pub(crate) fn shared(url: &str) -> [(&'static str, &str); 2] {
     [("STORE__URL", url), ("AUTH__JWT_SECRET", "a secret that both of the nodes have")]
 }
 

@@ -101,3 +101,36 @@ impl ServingRules {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Limits;
+    use crate::test_support::{TestServer, toy};
+    use tolmach_domain::Timestamp;
+    use tolmach_engine::ports::{NewRule, RuleEffect, RuleSubject, Store};
+
+    #[tokio::test]
+    async fn a_change_of_the_store_is_followed_and_a_lost_store_keeps_the_last_rules() {
+        let server = TestServer::new(toy(), Limits::default()).await;
+        let (engine, rules) = (&server.backend.engine, &server.state.rules);
+        assert_eq!(rules.generation(), 0);
+        let effect = RuleEffect::Refused { from: Timestamp::default() };
+        let rule = NewRule { subject: RuleSubject::default(), effect };
+        let number = engine.set_rule(rule.clone()).await.unwrap();
+        assert_eq!(rules.generation(), 0, "the store was not read since");
+        rules.read(engine).await.unwrap();
+        assert_eq!(rules.current().rules().len(), 1);
+        let generation = rules.generation();
+        assert_ne!(generation, 0);
+        engine.remove_rules(&[number]).await.unwrap();
+        rules.read(engine).await.unwrap();
+        assert_eq!((rules.generation(), rules.current().rules()), (0, &[][..]));
+        engine.set_rule(rule).await.unwrap();
+        rules.read(engine).await.unwrap();
+        assert!(![0, generation].contains(&rules.generation()), "they are looked at again");
+        server.backend.store.close().await;
+        rules.read(engine).await.unwrap_err();
+        assert_eq!(rules.current().rules().len(), 1);
+    }
+}

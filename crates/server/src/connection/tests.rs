@@ -16,8 +16,13 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tolmach_dialect::Handshake;
-use tolmach_domain::{Authority, Event, EventKind, FlowId, UserId, UserSummary};
-use tolmach_engine::ports::{Bus, FlowLimits, FlowStore, UserStore};
+use tolmach_domain::{
+    Authority, Event, EventKind, FlowId, SessionId, Timestamp, UserId, UserSummary,
+};
+use tolmach_engine::RuleSet;
+use tolmach_engine::ports::{
+    Bus, FlowLimits, FlowStore, Rule, RuleEffect, RuleSubject, SessionStore, UserStore,
+};
 
 /// The bytes that the stream between a connection and its peer holds.
 const STREAM: usize = 64;
@@ -489,4 +494,46 @@ async fn events_are_delivered_while_a_read_mark_is_moved_and_the_next_request_wa
     assert_eq!(reader.received().await.as_deref(), Some("event typing "));
     drop(held);
     assert_eq!(reader.receive().await, "ok", "nothing is unread any more");
+}
+
+/// A rule that refuses the clients of the toy dialect that fit this subject.
+fn refuse(server: &TestServer, subject: RuleSubject) {
+    let effect = RuleEffect::Refused { from: Timestamp::default() };
+    server.state.rules.replace(RuleSet::new(1, vec![Rule { number: 1, subject, effect }]));
+}
+
+#[tokio::test]
+async fn a_refused_request_is_answered_and_nothing_after_it_is_carried_out() {
+    let (server, group) = server(Limits::default()).await;
+    let mut peer = Peer::follower(&server, "ann", 4096).await;
+    let mut other = Peer::connect(&server, 4096).await;
+    refuse(&server, RuleSubject { dialect: Some("toy".into()), ..RuleSubject::default() });
+    server.take_calls();
+    peer.send(format!("whoami\nsend {group} hello\nlogout")).await;
+    assert_eq!(peer.receive_to_close().await, (vec!["invalid".into()], Some(4001)));
+    assert_eq!(server.take_calls(), ["respond invalid"]);
+    other.send("login ann").await;
+    assert_eq!(other.receive_to_close().await, (vec!["invalid".into()], Some(4001)));
+    server.state.rules.replace(RuleSet::new(2, Vec::new()));
+    let mut again = Peer::connect(&server, 4096).await;
+    again.login("ann").await;
+    assert_eq!(again.request(&format!("read {group}")).await, "ok", "nothing was sent");
+}
+
+#[tokio::test]
+async fn a_login_by_a_refused_user_opens_no_session() {
+    let (server, _) = server(Limits::default()).await;
+    let ann = UserId::new(1).ok();
+    refuse(&server, RuleSubject { user: ann, ..RuleSubject::default() });
+    let mut peer = Peer::connect(&server, 4096).await;
+    peer.send("login ann\nwhoami").await;
+    assert_eq!(peer.receive_to_close().await, (vec!["invalid".into()], Some(4001)));
+    assert_eq!(server.take_calls(), ["respond invalid"], "no identity is announced");
+    let mut other = Peer::connect(&server, 4096).await;
+    other.login("bob").await;
+    assert_eq!(other.request("login cid").await, "wrong_credentials");
+    // The session that the login opened has ended.
+    let session = SessionId::new(1).unwrap();
+    let ended = server.backend.store.session(session).await.unwrap();
+    assert!(ended.is_some_and(|session| session.ended_at.is_some()));
 }

@@ -4,6 +4,7 @@ use super::responses::{error, going_away, upgrade_required};
 use crate::connection::{Connection, ConnectionSession, Inbound, serve_shared, websocket_config};
 use crate::pinned::pinned_revision;
 use crate::places::Client;
+use crate::recording::RecordedTransport;
 use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
 use crate::stream::{Stream, Writer};
@@ -141,15 +142,20 @@ pub(super) async fn upgrade(
         && let Frame::Response(response) = frames.swap_remove(index)
     {
         dialect.metrics.handshakes_rejected.increment(1);
-        return *response;
+        let mut response = *response;
+        session.announce_lifecycle(response.headers_mut());
+        return response;
     }
+    session.begin_recording(RecordedTransport::WebSocket, Some(&parts));
+    let mut accepted = handshake.accepted(subprotocol);
+    session.announce_lifecycle(accepted.headers_mut());
     state.clone().tasks.spawn(async move {
         match upgraded.await {
             Ok(upgraded) => begin(&state, session, upgraded, frames).await,
             Err(error) => incomplete(&error),
         }
     });
-    handshake.accepted(subprotocol)
+    accepted
 }
 
 /// Moves the connection to a task of its own, which holds nothing else: the one that has waited for
