@@ -15,6 +15,9 @@ mod bearer;
 #[cfg(test)]
 mod bridge;
 #[cfg(test)]
+#[path = "../../crates/migration/tests/captures/mod.rs"]
+mod captures;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod connections;
@@ -74,6 +77,8 @@ mod proxy_protocol;
 mod raw_tcp;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod replay;
 #[cfg(test)]
 mod retention;
 #[cfg(test)]

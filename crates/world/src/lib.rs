@@ -3,7 +3,7 @@
 //!
 //! The form is JSON Lines. Each line is an object with one key, which names the kind of record:
 //! `world`, `user`, `flow`, `message` or `member`. A record refers to those before it only.
-//! `schemas/world/` has its JSON Schema, `docs/migrate.md` explains it.
+//! `schemas/world/` has its JSON Schema, `docs/import.md` explains it.
 
 mod cursor;
 mod decision;

@@ -70,7 +70,7 @@ impl Source {
     }
 
     /// Opens its databases, each `sqlite:PATH` or `postgres://…`, for reading only. `names` are
-    /// tables and columns of a Django project, by the keys that docs/migrate.md lists.
+    /// tables and columns of a Django project, by the keys that docs/import.md lists.
     pub async fn open(
         self,
         urls: &[String],
