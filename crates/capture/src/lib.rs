@@ -5,19 +5,26 @@
 //! `frame`, `close` and `gap` in the order of their times. `schemas/capture/` has its JSON Schema,
 //! `docs/captures.md` explains it.
 
+mod connection_log;
+mod files;
 mod frame;
 mod line;
+mod queue;
 mod reader;
+mod recording;
 mod replacer;
 mod transcriber;
 mod writer;
 
+pub use connection_log::ConnectionLog;
+pub use files::Target;
 pub use frame::{CapturedFrame, FrameKind, InvalidFrame};
 pub use line::{
     Close, FORM, Gap, GapReason, Header, Headers, Line, MAX_LINE_BYTES, Open, OpenRequest,
     Recorder, Replaced, Transport,
 };
 pub use reader::{CaptureError, Reader};
+pub use recording::{Recording, RecordingHandle, RecordingOptions};
 pub use replacer::Replacer;
 pub use tolmach_dialect::Sender;
 pub use transcriber::{KnownDialect, Opening, Transcriber};

@@ -1,0 +1,162 @@
+//! One connection of a recording.
+
+use crate::line::{Close, Gap, GapReason};
+use crate::queue::{FrameNote, Note, Queue};
+use crate::transcriber::{KnownDialect, Opening};
+use std::sync::Arc;
+use tolmach_dialect::{Frame, Sender};
+
+/// One connection of a recording. Dropping it ends the connection.
+#[derive(Debug)]
+pub struct ConnectionLog {
+    queue: Arc<Queue>,
+    connection: u64,
+    /// The frames that found the queue full since the latest one that did not.
+    missing: u64,
+    /// The dialect, until a frame tells of it.
+    dialect: Option<Box<KnownDialect>>,
+    held: Option<Held>,
+    is_closed: bool,
+}
+
+/// What waits until it is known if the connection is recorded.
+#[derive(Debug)]
+struct Held {
+    notes: Vec<Note>,
+    bytes: usize,
+    bound: usize,
+    missing: u64,
+}
+
+impl ConnectionLog {
+    pub(crate) fn open(
+        queue: &Arc<Queue>,
+        mut opening: Opening,
+        hold: Option<usize>,
+    ) -> Option<Self> {
+        let connection = queue.new_connection();
+        (opening.connection, opening.at) = (connection, queue.now());
+        let note = Note::Open(Box::new(opening));
+        let held = match hold {
+            Some(bound) => Some(Held { bytes: note.bytes(), notes: vec![note], bound, missing: 0 }),
+            None if queue.push(note) => None,
+            None => return None,
+        };
+        let (queue, dialect) = (queue.clone(), None);
+        Some(Self { queue, connection, missing: 0, dialect, held, is_closed: false })
+    }
+
+    /// Records a frame. Returns false if there was no room for it.
+    pub fn frame(&mut self, from: Sender, frame: Frame, command: Option<&'static str>) -> bool {
+        let at = self.queue.now();
+        let (connection, dialect) = (self.connection, self.dialect.take());
+        let note = Note::Frame(FrameNote { connection, at, from, frame, command, dialect });
+        if let Some(held) = &mut self.held {
+            return held.add(note);
+        }
+        self.tell_of_missing(GapReason::Full);
+        // A dialect is told with the next frame that finds room.
+        let known = match &note {
+            Note::Frame(note) => note.dialect.clone(),
+            _ => None,
+        };
+        let is_recorded = self.queue.push(note);
+        if !is_recorded {
+            self.missing += 1;
+            self.dialect = known;
+        }
+        is_recorded
+    }
+
+    /// Says which dialect and revision the frames are of from here on.
+    pub fn dialect(&mut self, dialect: KnownDialect) {
+        self.dialect = Some(Box::new(dialect));
+    }
+
+    /// Records that frames are missing; 0 where their number is not known.
+    pub fn gap(&mut self, frames: u64, reason: GapReason) {
+        let (at, connection) = (self.queue.now(), Some(self.connection));
+        let note = Note::Gap(Gap { at, connection, frames, reason });
+        match &mut self.held {
+            Some(held) => {
+                held.add(note);
+            }
+            None => self.queue.push_always(note),
+        }
+    }
+
+    /// True while what is recorded is held.
+    pub fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Records what was held, of this user and this dialect, and everything that comes.
+    pub fn release(&mut self, user: Option<i64>, dialect: Option<KnownDialect>) {
+        let Some(held) = self.held.take() else { return };
+        for mut note in held.notes {
+            if let Note::Open(opening) = &mut note {
+                opening.user = user.or(opening.user);
+                if dialect.is_some() {
+                    opening.dialect = dialect.clone();
+                }
+                // The rest means nothing without it.
+                self.queue.push_always(note);
+            } else if !self.queue.push(note) {
+                self.missing += 1;
+            }
+        }
+        self.missing += held.missing;
+    }
+
+    /// Forgets a connection of which everything was held.
+    pub fn discard(mut self) {
+        self.is_closed = true;
+    }
+
+    /// Records the end of the connection.
+    pub fn close(&mut self, by: Option<Sender>, code: Option<u16>) {
+        if std::mem::replace(&mut self.is_closed, true) || self.held.is_some() {
+            return;
+        }
+        self.tell_of_missing(GapReason::Full);
+        if self.missing > 0 {
+            let (missing, reason) = (std::mem::take(&mut self.missing), GapReason::Full);
+            self.gap(missing, reason);
+        }
+        let at = self.queue.now();
+        self.queue.push_always(Note::Close(Close { connection: self.connection, at, by, code }));
+    }
+
+    /// Records how many frames found the queue full, if there is room for that.
+    fn tell_of_missing(&mut self, reason: GapReason) {
+        if self.missing == 0 {
+            return;
+        }
+        let (at, connection) = (self.queue.now(), Some(self.connection));
+        let frames = self.missing;
+        if self.queue.push(Note::Gap(Gap { at, connection, frames, reason })) {
+            self.missing = 0;
+        }
+    }
+}
+
+impl Held {
+    /// Keeps a note, if there is room for it.
+    fn add(&mut self, note: Note) -> bool {
+        let bytes = note.bytes();
+        let has_room = self.bytes + bytes <= self.bound;
+        if has_room {
+            self.bytes += bytes;
+            self.notes.push(note);
+        } else {
+            self.missing += 1;
+        }
+        has_room
+    }
+}
+
+impl Drop for ConnectionLog {
+    fn drop(&mut self) {
+        self.close(None, None);
+    }
+}

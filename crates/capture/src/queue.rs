@@ -1,0 +1,152 @@
+//! The bounded queue between connections and the thread that writes.
+
+use crate::line::{Close, Gap};
+use crate::transcriber::{KnownDialect, Opening};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tolmach_dialect::{Frame, Sender};
+
+/// The size that a waiting frame has beside its payload, in bytes.
+const NOTE: usize = 256;
+
+/// The way of connections into a recording.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    began: Instant,
+    waiting: Mutex<Waiting>,
+    bound: usize,
+    next_connection: AtomicU64,
+    /// True once nothing more is written.
+    has_ended: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    notes: Vec<Note>,
+    /// The bytes of all notes that are not written.
+    bytes: usize,
+}
+
+/// Something to write down.
+#[derive(Debug)]
+pub(crate) enum Note {
+    Open(Box<Opening>),
+    Frame(FrameNote),
+    Close(Close),
+    Gap(Gap),
+}
+
+/// A frame to write down.
+#[derive(Debug)]
+pub(crate) struct FrameNote {
+    pub(crate) connection: u64,
+    pub(crate) at: u64,
+    pub(crate) from: Sender,
+    pub(crate) frame: Frame,
+    pub(crate) command: Option<&'static str>,
+    pub(crate) dialect: Option<Box<KnownDialect>>,
+}
+
+impl Note {
+    /// The bytes that it counts as.
+    pub(crate) fn bytes(&self) -> usize {
+        let of_headers = |headers: &http::HeaderMap| -> usize {
+            headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+        };
+        match self {
+            Note::Frame(note) => {
+                let head = match &note.frame {
+                    Frame::Request(request) => of_headers(request.headers()),
+                    Frame::Response(response) => of_headers(response.headers()),
+                    Frame::Text(_) | Frame::Binary(_) | Frame::Value(_) => 0,
+                };
+                NOTE + head + note.frame.payload().len()
+            }
+            Note::Open(opening) => {
+                let request = opening.request.as_ref();
+                NOTE + request.map_or(0, |request| of_headers(&request.headers))
+            }
+            Note::Close(_) | Note::Gap(_) => NOTE,
+        }
+    }
+}
+
+impl Queue {
+    /// A queue for so many bytes.
+    pub(crate) fn new(bound: usize) -> Self {
+        Self {
+            began: Instant::now(),
+            waiting: Mutex::default(),
+            bound,
+            next_connection: AtomicU64::new(1),
+            has_ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Microseconds since the recording began.
+    pub(crate) fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// The number of another connection.
+    pub(crate) fn new_connection(&self) -> u64 {
+        self.next_connection.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Adds a note, unless the queue is full or has ended.
+    pub(crate) fn push(&self, note: Note) -> bool {
+        let bytes = note.bytes();
+        let mut waiting = self.lock();
+        if waiting.bytes + bytes > self.bound || self.has_ended.load(Ordering::Acquire) {
+            return false;
+        }
+        waiting.bytes += bytes;
+        waiting.notes.push(note);
+        true
+    }
+
+    /// Adds a small note of a connection that has one, even to a full queue.
+    pub(crate) fn push_always(&self, note: Note) {
+        let bytes = note.bytes();
+        let mut waiting = self.lock();
+        if !self.has_ended.load(Ordering::Acquire) {
+            waiting.bytes += bytes;
+            waiting.notes.push(note);
+        }
+    }
+
+    /// Exchanges all notes for this empty list. Returns the bytes that they count as, until
+    /// [`Queue::written`].
+    pub(crate) fn take(&self, notes: &mut Vec<Note>) -> usize {
+        let mut waiting = self.lock();
+        std::mem::swap(&mut waiting.notes, notes);
+        waiting.bytes
+    }
+
+    /// Makes room for as many bytes as were written.
+    pub(crate) fn written(&self, bytes: usize) {
+        let mut waiting = self.lock();
+        waiting.bytes = waiting.bytes.saturating_sub(bytes);
+    }
+
+    /// Takes nothing more. What waits is still written.
+    pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::Release);
+    }
+
+    /// True if nothing more is taken.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    /// Takes nothing more, and drops what waits: nobody writes it.
+    pub(crate) fn abandon(&self) {
+        self.end();
+        *self.lock() = Waiting::default();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
