@@ -10,7 +10,7 @@ use crate::payload::{Document, payload_of};
 use crate::report::{Cited, Example, FieldDifference, Report, Verdict, cut};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use tolmach_capture::{CapturedFrame, Close, FrameKind, Open, Sender};
-use tolmach_dialect::FieldRule;
+use tolmach_dialect::{FieldRole, FieldRule};
 
 /// The requests after which frames that are alone are reported.
 const PATIENCE: u64 = 64;
@@ -337,12 +337,11 @@ impl Connection {
     /// True if the two frames stand on the same side of every other pair of answers, or of events
     /// of their flow. An answer and an event have no order.
     fn is_in_order(&mut self, a: &Waiting, b: &Waiting) -> bool {
+        // Events that name no flow are taken for those of one.
+        let no_flow = || (FieldRole::Flow, Box::from(""));
         let group = match (a.answers, b.answers) {
             (Some(_), Some(_)) => None,
-            (None, None) => match a.normal.flow() {
-                Some(flow) => Some(flow.clone()),
-                None => return true,
-            },
+            (None, None) => Some(a.normal.flow().cloned().unwrap_or_else(no_flow)),
             _ => return true,
         };
         if self.pairs.len() > MAX_FLOWS {

@@ -9,8 +9,9 @@ use tolmach_dialect::FieldRole;
 const MAX_IDS: usize = 1 << 20;
 
 /// Pairs of ids: each id of A has one of B for each kind of object, and the other way round.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct IdMap {
+    max: usize,
     by_a: HashMap<Id, Box<str>>,
     by_b: HashMap<Id, Box<str>>,
     /// The ids of A, the oldest first.
@@ -28,7 +29,18 @@ pub(crate) enum Pair {
     Other,
 }
 
+impl Default for IdMap {
+    fn default() -> Self {
+        Self::bounded(MAX_IDS)
+    }
+}
+
 impl IdMap {
+    /// No ids are known, and at most so many will be.
+    fn bounded(max: usize) -> Self {
+        Self { max, by_a: HashMap::new(), by_b: HashMap::new(), ages: VecDeque::new() }
+    }
+
     /// The relation of two ids.
     pub(crate) fn pair(&self, a: &Id, b: &Id) -> Pair {
         match (self.by_a.get(a), self.by_b.get(b)) {
@@ -57,7 +69,7 @@ impl IdMap {
         self.by_a.insert(a.clone(), b.1.clone());
         self.by_b.insert(b.clone(), a.1.clone());
         self.ages.push_back(a.clone());
-        if self.ages.len() > MAX_IDS
+        if self.ages.len() > self.max
             && let Some(oldest) = self.ages.pop_front()
             && let Some(b) = self.by_a.remove(&oldest)
         {
@@ -110,11 +122,11 @@ mod tests {
 
     #[test]
     fn the_oldest_ids_are_forgotten() {
-        let mut ids = IdMap::default();
+        let mut ids = IdMap::bounded(5);
         let number = |number: usize| id(FieldRole::Message, &number.to_string());
-        (0..=MAX_IDS).for_each(|next| ids.learn(&number(next), &number(next)));
+        (0..=5).for_each(|next| ids.learn(&number(next), &number(next)));
         assert_eq!(ids.pair(&number(0), &number(0)), Pair::Unknown);
         assert_eq!(ids.pair(&number(1), &number(1)), Pair::Same);
-        assert_eq!((ids.by_a.len(), ids.by_b.len()), (MAX_IDS, MAX_IDS));
+        assert_eq!((ids.by_a.len(), ids.by_b.len()), (5, 5));
     }
 }

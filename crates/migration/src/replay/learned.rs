@@ -19,18 +19,25 @@ const MIN_TOKEN: usize = 8;
 ///
 /// A value is known by its role and its text: the user 5 is not the flow 5, and an id that is a
 /// number here and a text there is one. What was learned first stays.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Learned {
+    max: usize,
     values: HashMap<(FieldRole, Box<str>), Box<str>>,
     ages: VecDeque<(FieldRole, Box<str>)>,
     /// Passwords by login, in place of the captured ones.
     passwords: HashMap<String, String>,
 }
 
+impl Default for Learned {
+    fn default() -> Self {
+        Self::new(HashMap::new())
+    }
+}
+
 impl Learned {
     /// Nothing is known but these passwords by login.
     pub fn new(passwords: HashMap<String, String>) -> Self {
-        Self { passwords, ..Self::default() }
+        Self { max: MAX_VALUES, values: HashMap::new(), ages: VecDeque::new(), passwords }
     }
 
     /// The number of values that are known.
@@ -151,7 +158,7 @@ impl Learned {
         }
         self.values.insert(key.clone(), target.into());
         self.ages.push_back(key);
-        if self.ages.len() > MAX_VALUES
+        if self.ages.len() > self.max
             && let Some(oldest) = self.ages.pop_front()
         {
             self.values.remove(&oldest);
@@ -386,11 +393,11 @@ mod tests {
 
     #[test]
     fn the_oldest_values_are_forgotten() {
-        let mut learned = Learned::default();
-        (1..=MAX_VALUES + 1).for_each(|number| {
+        let mut learned = Learned { max: 5, ..Learned::default() };
+        (1..=6).for_each(|number| {
             learned.insert(FieldRole::Message, &number.to_string(), "7");
         });
-        assert_eq!(learned.len(), MAX_VALUES);
+        assert_eq!(learned.len(), 5);
         assert_eq!(learned.value(FieldRole::Message, "1"), None);
         assert_eq!(learned.value(FieldRole::Message, "2"), Some("7"));
     }
