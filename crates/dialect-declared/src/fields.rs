@@ -112,6 +112,8 @@ impl Places<'_> {
                     }
                 }
             }
+            // As in a list of any length, which other frames have in the same place.
+            Plan::Fixed(items) if items.len() == 1 => self.visit(frame, path, &items[0]),
             Plan::Fixed(items) => {
                 for (index, item) in items.iter().enumerate() {
                     self.visit(frame, &below(path, &format!("[{index}]")), item);
