@@ -1,10 +1,12 @@
 //! Options of libraries, from the configuration.
 
-use crate::config::{Config, Throttle};
+use crate::config::{self, Config, Throttle};
 use tolmach_adapters::BcryptOptions;
 use tolmach_engine::ports::Retention;
 use tolmach_engine::{LoginThrottlePolicy, Policy, Quotas, ThrottlePolicy};
-use tolmach_server::{HttpOptions, Keepalive, Limits, ServerOptions, Shutdown};
+use tolmach_server::{
+    HttpOptions, Keepalive, LedgerAddresses, LedgerOptions, Limits, ServerOptions, Shutdown,
+};
 
 pub(crate) fn policy(config: &Config) -> Policy {
     let auth = &config.auth;
@@ -39,6 +41,7 @@ fn retention(config: &Config) -> Retention {
         deleted_messages: retention.deleted_messages,
         mails: retention.mails,
         unnamed_photos: retention.unnamed_photos,
+        ledger: retention.ledger,
     }
 }
 
@@ -93,6 +96,19 @@ pub(super) fn store_options(config: &Config) -> tolmach_store::Options {
     }
 }
 
+fn ledger(config: &Config) -> Option<LedgerOptions> {
+    let ledger = &config.ledger;
+    ledger.enabled.then_some(LedgerOptions {
+        addresses: match ledger.addresses {
+            config::LedgerAddresses::Full => LedgerAddresses::Full,
+            config::LedgerAddresses::Network => LedgerAddresses::Network,
+            config::LedgerAddresses::None => LedgerAddresses::None,
+        },
+        memory_bytes: ledger.memory_bytes,
+        write_interval: ledger.write_interval,
+    })
+}
+
 pub(crate) fn server_options(config: &Config) -> ServerOptions {
     let Config { http, limits, keepalive, shutdown, .. } = config;
     ServerOptions {
@@ -136,5 +152,6 @@ pub(crate) fn server_options(config: &Config) -> ServerOptions {
         },
         shared_paths: config.routing.shared_paths.clone(),
         reconcile_interval: config.bus.reconcile_interval,
+        ledger: ledger(config),
     }
 }
