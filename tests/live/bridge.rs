@@ -33,7 +33,7 @@ async fn a_lost_upstream_is_told_and_nothing_is_lost_or_sent_twice_when_it_is_ba
         .await;
     assert_eq!(refused["status"], 503, "{refused}");
     assert_eq!(bridge.metric("tolmach_bridge_failures_total", "timeout").await, 1.0);
-    // What the stopped gateway has not read is lost with it.
+    // The stopped gateway has read nothing, and what it has not read is lost with it.
     crash(&mut upstream).await;
 
     let mut bob = Mode::log_in(&upstream, "bob").await;
@@ -98,4 +98,20 @@ async fn an_upstream_without_a_request_for_it_refuses_in_the_clients_dialect() {
     // `mode` has no request for a group.
     let group = json!({"name": "a group", "description": "", "users": []});
     bob.form("/group", &group, None).await.refused(400);
+}
+
+#[tokio::test]
+async fn clients_reach_a_server_of_raw_values_that_ends_idle_connections() {
+    let upstream = Gateway::with(&[("TCP__SNDMSG__LISTEN", "127.0.0.1:0")]).await;
+    let address = upstream.sndmsg_tcp.expect("it is served");
+    let url = format!("tcp://{address}");
+    let arguments = ["bridge", "--upstream", &url, "--upstream-dialect", "sndmsg/uchat"];
+    let bridge = Gateway::with_command(&[], arguments).await;
+    let mut ann = Mode::register(&bridge, "ann").await;
+    let chat = {
+        let ann_id = Bearer::log_in(&upstream, "ann").await.id;
+        Bearer::register(&upstream, "bob").await.chat_with(ann_id).await
+    };
+    ann.send(chat, "over raw values").await;
+    assert_eq!(ann.history(chat).await, ["over raw values"]);
 }

@@ -1,6 +1,6 @@
 //! TLS of the public listener, with independent clients: curl and OpenSSL, and rustls.
 
-use crate::harness::{Bearer, Gateway, Mode, Peer, eventually, read_to_end, within};
+use crate::harness::{Bearer, Gateway, Mode, PASSWORD, Peer, eventually, read_to_end, within};
 use crate::raw_tcp::Values;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -264,4 +264,22 @@ async fn raw_tcp_is_served_by_tls_with_the_certificate_of_the_public_listener() 
     let mut plain = TcpStream::connect(address).await.expect("it listens");
     plain.write_all(b"{\"type\":5,\"user\":\"\"}").await.expect("the connection is open");
     assert!(!read_to_end(&mut plain).await.starts_with(b"{"), "there is no plain text");
+}
+
+#[tokio::test]
+async fn a_bridge_reaches_its_upstream_over_tls_and_trusts_it_by_the_file_that_is_named() {
+    let files = Files::new();
+    let upstream = files.gateway(&[]).await;
+    let url = format!("wss://{NAME}:{}", upstream.address.port());
+    let certificate = files.path("certificate.pem");
+    let arguments = ["bridge", "--upstream", &url, "--upstream-dialect", "mode"];
+    let trusting = ["--upstream-ca", text(&certificate)];
+    let bridge = Gateway::with_command(&[], arguments.into_iter().chain(trusting)).await;
+    // The wire of `mode` stands behind that of `bearer`.
+    let body = json!({"username": "ann", "email": "ann@example.org", "password": PASSWORD});
+    bridge.json("POST", "/api/v1/register", None, &body).await.expect(200);
+    let distrusting = Gateway::with_command(&[], arguments).await;
+    let login = json!({"username": "ann", "password": PASSWORD});
+    bridge.json("POST", "/api/v1/login", None, &login).await.expect(200);
+    distrusting.json("POST", "/api/v1/login", None, &login).await.refused(503);
 }

@@ -129,7 +129,8 @@ impl LinkTask {
         caller: Caller<'_>,
     ) -> Result<(), Refusal> {
         let session = caller.session.ok_or(Refusal::Fault(Fault::Unauthenticated))?;
-        let is_own = |own: &str| login.is_none_or(|login| login.to_lowercase() == own.to_lowercase());
+        let is_own =
+            |own: &str| login.is_none_or(|login| login.to_lowercase() == own.to_lowercase());
         let is_named = {
             let account = session.account();
             is_own(&account.user.login) || account.login.as_deref().is_some_and(is_own)
@@ -159,9 +160,7 @@ impl LinkTask {
             Err(Refusal::Unsupported) if caller.authority == Authority::Administrator => {
                 Err(Refusal::Fault(Fault::NotAdministrator))
             }
-            Err(Refusal::Unsupported) => {
-                Ok(Answer::User(Box::new(session.account().user.clone())))
-            }
+            Err(Refusal::Unsupported) => Ok(Answer::User(Box::new(session.account().user.clone()))),
             Err(refusal) => Err(refusal),
         }
     }
@@ -193,10 +192,7 @@ impl LinkTask {
     }
 
     /// Proves a token that the bridge has not handed out, by a request that needs it.
-    pub(crate) async fn prove(
-        &mut self,
-        credentials: Credentials,
-    ) -> Result<Arc<Session>, Fault> {
+    pub(crate) async fn prove(&mut self, credentials: Credentials) -> Result<Arc<Session>, Fault> {
         let (user, token) = match credentials {
             Credentials::TokenOf(user, token) => (Some(user), token),
             Credentials::Token(token) | Credentials::Bearer(token) => (None, token),

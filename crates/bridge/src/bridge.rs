@@ -1,4 +1,4 @@
-//! A bridge: somebody else's server in the place of the engine.
+//! A bridge: another server in the place of the engine.
 
 use crate::link::{Job, Link};
 use crate::metrics;

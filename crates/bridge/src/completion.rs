@@ -139,7 +139,7 @@ pub(crate) fn event_of(
     Some(Event::new(now, kind))
 }
 
-/// What the directory knows of a user whom no wire tells of.
+/// A user as the directory knows them.
 pub(crate) fn known_user(user: &UserRef, directory: &Directory) -> Result<Answer, Fault> {
     let user = directory.user(user).ok_or(Fault::NoSuchUser)?;
     Ok(Answer::User(Box::new(user)))

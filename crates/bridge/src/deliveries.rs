@@ -173,8 +173,8 @@ impl Deliveries {
         if let Some(session) = &self.session {
             let account = session.account();
             let own = &account.user;
-            let is_named = !own.login.is_empty()
-                && author.login.to_lowercase() == own.login.to_lowercase();
+            let is_named =
+                !own.login.is_empty() && author.login.to_lowercase() == own.login.to_lowercase();
             if author.id == own.id || is_named {
                 *author = own.summary();
                 return;

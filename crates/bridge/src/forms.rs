@@ -54,12 +54,12 @@ pub(crate) fn forms(command: &Command, directory: &Directory) -> Vec<Command> {
         Command::ListFlows { limit, offset, members } => [*members, !*members]
             .map(|members| Command::ListFlows { limit: *limit, offset: *offset, members })
             .to_vec(),
-        Command::OpenChat { with } => with_other_form(with, directory)
-            .map(|with| Command::OpenChat { with })
-            .collect(),
-        Command::GetUser { user } => with_other_form(user, directory)
-            .map(|user| Command::GetUser { user })
-            .collect(),
+        Command::OpenChat { with } => {
+            with_other_form(with, directory).map(|with| Command::OpenChat { with }).collect()
+        }
+        Command::GetUser { user } => {
+            with_other_form(user, directory).map(|user| Command::GetUser { user }).collect()
+        }
         Command::Delete { messages, flow, all_or_none } => {
             let mut forms = vec![command.clone()];
             if messages.len() == 1 {
@@ -118,8 +118,8 @@ pub(crate) fn is_repeatable(command: &Command) -> bool {
     }
 }
 
-/// The kinds of flow that a request may name: those that were asked for, and where that was any, the
-/// narrower ones, the known kind first.
+/// The kinds of flow that a request may name: those that were asked for, and where that was any,
+/// groups and channels too, the known kind first.
 fn kinds_of(
     flow: FlowId,
     asked: FlowKindFilter,

@@ -15,7 +15,10 @@ pub(crate) fn describe() {
         "Requests passed to the upstream, by operation and outcome (ok, the fault, unsupported, \
          unreachable, lost)"
     );
-    describe_counter!("tolmach_bridge_renewals_total", "Logins renewed at the upstream, by outcome");
+    describe_counter!(
+        "tolmach_bridge_renewals_total",
+        "Logins renewed at the upstream, by outcome"
+    );
 }
 
 pub(crate) fn connected() {

@@ -190,8 +190,12 @@ impl LinkTask {
                 }
                 Attempt::Lost => {
                     self.lost();
-                    let is_keyed = matches!(command, Command::Send(message) if message.key.is_some())
-                        && self.transport.knows_repeated_messages();
+                    let is_keyed = match command {
+                        Command::Send(message) => {
+                            message.key.is_some() && self.transport.knows_repeated_messages()
+                        }
+                        _ => false,
+                    };
                     if is_repeated || !(is_keyed || is_repeatable(command)) {
                         self.shared.reached(Some("it does not answer"));
                         return Err(Refusal::Fault(Fault::Unavailable));
@@ -312,11 +316,7 @@ impl LinkTask {
     }
 
     /// The answer to a command that the wire has no request for, out of others that it has.
-    async fn stand_in(
-        &mut self,
-        command: &Command,
-        caller: Caller<'_>,
-    ) -> Result<Answer, Refusal> {
+    async fn stand_in(&mut self, command: &Command, caller: Caller<'_>) -> Result<Answer, Refusal> {
         match command {
             Command::GetFlow { .. } => {
                 let flows = self.flows(caller).await?;

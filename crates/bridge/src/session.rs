@@ -3,7 +3,9 @@
 use crate::sync::lock;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
-use tolmach_domain::{Credentials, FlowId, Identity, MessageId, Secret, SessionId, Timestamp, User};
+use tolmach_domain::{
+    Credentials, FlowId, Identity, MessageId, Secret, SessionId, Timestamp, User,
+};
 use tolmach_engine::Principal;
 
 /// The flows of one login of which it is remembered up to where they were read.
@@ -16,7 +18,7 @@ pub(crate) struct Session {
     account: Mutex<Account>,
 }
 
-/// What is known of the account of a [`Session`].
+/// The account of a [`Session`], as far as it is known.
 pub(crate) struct Account {
     /// The user. Of the fields, those that the upstream has told; a placeholder for the id where it
     /// tells none.

@@ -207,8 +207,7 @@ impl Transport {
         let candidates = session.credentials();
         let dials_socket = |wire: &Wire| {
             candidates.iter().any(|credentials| {
-                let request =
-                    Request::new(Correlation::NONE, credentials.clone(), command.clone());
+                let request = Request::new(Correlation::NONE, credentials.clone(), command.clone());
                 let head = wire.dial(&request);
                 head.is_some_and(|head| head.headers.contains_key(UPGRADE))
             })
@@ -322,12 +321,7 @@ impl Transport {
     }
 
     /// True if a request of a login may be made on a socket.
-    fn is_usable(
-        &self,
-        index: usize,
-        wire: usize,
-        session: Option<&Arc<Session>>,
-    ) -> bool {
+    fn is_usable(&self, index: usize, wire: usize, session: Option<&Arc<Session>>) -> bool {
         let socket = &self.sockets[index];
         let session = session.map(|session| session.id);
         socket.wire == wire
@@ -367,8 +361,7 @@ impl Transport {
                 attempt => return attempt,
             }
             self.marker += 1;
-            let request =
-                Request { correlation: Correlation::new(self.marker), ..request.clone() };
+            let request = Request { correlation: Correlation::new(self.marker), ..request.clone() };
             return self.send_on(index, &request, deliveries).await;
         }
         self.send_on(index, request, deliveries).await
@@ -544,7 +537,14 @@ impl Transport {
         (self.last_sign, self.is_pinged) = (Instant::now(), false);
         metrics::connected();
         let logged_in = None;
-        self.sockets.push(Socket { wire, socket, session, handshake_of, logged_in, listens: false });
+        self.sockets.push(Socket {
+            wire,
+            socket,
+            session,
+            handshake_of,
+            logged_in,
+            listens: false,
+        });
         Ok(Ok(self.sockets.len() - 1))
     }
 

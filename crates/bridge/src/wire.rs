@@ -15,7 +15,7 @@ pub struct Wire {
     pub endpoint: Endpoint,
     /// The certificates that it is trusted by.
     pub trust: Trust,
-    /// The dialect, in the one revision that the server speaks.
+    /// The dialect, in the one revision that the server has.
     pub dialect: Arc<dyn Dialect>,
 }
 

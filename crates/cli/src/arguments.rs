@@ -3,6 +3,7 @@
 use crate::config::{Config, ConfigError, Sources, parse_duration};
 use crate::ledger_arguments::{LedgerArguments, SunsetArguments};
 use crate::lifecycle_arguments::LifecycleCommand;
+use crate::record_arguments::RecordArguments;
 use crate::replay_arguments::{DiffArguments, ReplayArguments};
 use crate::translate_arguments::TranslateArguments;
 use clap::error::ErrorKind;
@@ -170,6 +171,11 @@ pub(crate) enum Command {
     /// The exit code is 0 if nothing is lost, 1 if something is, and 2 if the input cannot be read.
     /// Nothing is connected to.
     Translate(TranslateArguments),
+    /// Stand before a server as a proxy, and record what its clients and it send
+    ///
+    /// Every byte goes on as it came. Passwords and tokens are replaced before anything is written.
+    /// A gateway records its own traffic by `[record]` of its configuration.
+    Record(RecordArguments),
     /// Play captured clients against a server, and record what it does
     ///
     /// The ids, tokens and times of the server take the place of the captured ones. With --diff the
@@ -181,7 +187,7 @@ pub(crate) enum Command {
     /// Ids, tokens and times are no differences, nor is the order of what a wire sends in no order.
     /// The exit code is 0 if everything is the same, 1 if not, and 2 if a capture cannot be read.
     Diff(DiffArguments),
-    /// Serve clients of any dialect before somebody else's server of another
+    /// Serve clients of any dialect before a server of another
     ///
     /// Nothing is stored: logins and tokens are kept in memory, and everything else is the
     /// server's. Listeners, limits and the options of dialects are those of the configuration.
@@ -197,11 +203,11 @@ pub(crate) struct BridgeArguments {
     /// of the dialect; tcp://HOST:PORT or tls:// for raw JSON values
     #[arg(long, value_name = "URL")]
     pub(crate) upstream: Endpoint,
-    /// The dialect that the server speaks
+    /// The dialect of the server
     #[arg(long, value_name = "ID[/REVISION]")]
     pub(crate) upstream_dialect: UpstreamDialect,
-    /// Where users register and log in, if that is in another dialect: --upstream then takes the
-    /// tokens of this server
+    /// Where users register and log in, if that is in another dialect: --upstream takes the tokens
+    /// of this server, which gets every request that the wire of --upstream does not have
     #[arg(long, value_name = "URL", requires = "accounts_dialect")]
     pub(crate) accounts: Option<Endpoint>,
     /// The dialect of --accounts

@@ -61,11 +61,7 @@ impl ValueEnd {
 
 impl ValueSocket {
     /// Opens a stream whose values have at most `max_bytes`.
-    pub async fn open(
-        endpoint: &Endpoint,
-        trust: &Trust,
-        max_bytes: usize,
-    ) -> Result<Self, Cause> {
+    pub async fn open(endpoint: &Endpoint, trust: &Trust, max_bytes: usize) -> Result<Self, Cause> {
         let stream = endpoint.connect(trust).await?;
         Ok(Self { stream, received: BytesMut::new(), end: ValueEnd::default(), max_bytes })
     }

@@ -7,6 +7,7 @@ use crate::served_dialect::ServedDialect;
 use crate::server::Server;
 use crate::state::ServerState;
 use crate::toy::{Backend, Toy};
+use crate::upstream::Upstream;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tolmach_dialect::Manifest;
@@ -41,10 +42,32 @@ impl TestServer {
         server
     }
 
+    /// The same with an upstream in the engine's place.
+    pub(crate) async fn with_upstream(
+        manifest: Manifest,
+        limits: Limits,
+        upstream: Arc<dyn Upstream>,
+    ) -> Self {
+        Self::build(manifest, limits, DialectOptions::default(), Some(upstream)).await
+    }
+
     async fn with_options(manifest: Manifest, limits: Limits, options: DialectOptions) -> Self {
+        Self::build(manifest, limits, options, None).await
+    }
+
+    async fn build(
+        manifest: Manifest,
+        limits: Limits,
+        options: DialectOptions,
+        upstream: Option<Arc<dyn Upstream>>,
+    ) -> Self {
         let (toy, backend) = (Toy::new(manifest), Backend::new());
         let calls = toy.calls.clone();
-        let state = Server::builder(backend.engine.clone(), backend.bus.clone())
+        let mut builder = Server::builder(backend.engine.clone(), backend.bus.clone());
+        if let Some(upstream) = upstream {
+            builder = builder.upstream(upstream);
+        }
+        let state = builder
             .options(ServerOptions { limits, ..ServerOptions::default() })
             .max_response_delay(Duration::from_secs(3600))
             .dialect_with(Arc::new(toy), options)

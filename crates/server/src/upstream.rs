@@ -1,4 +1,4 @@
-//! The seam to somebody else's server, which carries out requests in the engine's place.
+//! The seam to another server, which carries out requests in the engine's place.
 //!
 //! A connection asks three things of its engine: to prove credentials, to carry out a request, and
 //! for the events that its session wants. [`UpstreamConnection`] is that for a server with an
@@ -17,7 +17,7 @@ use tolmach_domain::{
 };
 use tolmach_engine::Principal;
 
-/// Somebody else's server, which carries out the requests of a server's connections in the
+/// Another server, which carries out the requests of a server's connections in the
 /// engine's place.
 pub trait Upstream: Send + Sync + 'static {
     /// The side of a new connection towards the upstream. Nothing is sent before its first request.

@@ -8,21 +8,25 @@ use crate::hub::{Hub, Subscriber};
 use crate::options::Limits;
 use crate::places::Client;
 use crate::test_support::{TestServer, settle, toy};
+use crate::upstream::{EventSink, Upstream, UpstreamClient, UpstreamConnection, UpstreamOutcome};
+use futures_util::future::{BoxFuture, ready};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::io::{DuplexStream, duplex};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
-use tolmach_dialect::Handshake;
+use tolmach_dialect::{Handshake, Request, Subscription};
 use tolmach_domain::{
-    Authority, Event, EventKind, FlowId, SessionId, Timestamp, UserId, UserSummary,
+    Answer, Authority, Command, Content, Credentials, Event, EventKind, Fault, FlowId, FlowKind,
+    Grant, Identity, Message as Posted, MessageId, SessionId, Timestamp, Tokens, UserId,
+    UserSummary,
 };
-use tolmach_engine::RuleSet;
 use tolmach_engine::ports::{
     Bus, FlowLimits, FlowStore, Rule, RuleEffect, RuleSubject, SessionStore, UserStore,
 };
+use tolmach_engine::{Principal, RuleSet};
 
 /// The bytes that the stream between a connection and its peer holds.
 const STREAM: usize = 64;
@@ -536,4 +540,115 @@ async fn a_login_by_a_refused_user_opens_no_session() {
     let session = SessionId::new(1).unwrap();
     let ended = server.backend.store.session(session).await.unwrap();
     assert!(ended.is_some_and(|session| session.ended_at.is_some()));
+}
+
+/// An upstream that logs everybody in as one user, and notes what it is asked.
+#[derive(Default, Clone)]
+struct ToyUpstream(Arc<Mutex<UpstreamNotes>>);
+
+#[derive(Default)]
+struct UpstreamNotes {
+    requests: Vec<&'static str>,
+    subscriptions: Vec<(Option<SessionId>, Subscription)>,
+    events: Option<EventSink>,
+}
+
+impl ToyUpstream {
+    fn principal() -> Principal {
+        let identity = Identity { user: UserId::new(70).unwrap(), session: SessionId::new(7).ok() };
+        Principal { identity, expires_at: Timestamp::default() }
+    }
+
+    fn take_requests(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.0.lock().unwrap().requests)
+    }
+}
+
+impl Upstream for ToyUpstream {
+    fn open(&self, client: UpstreamClient) -> Box<dyn UpstreamConnection> {
+        self.0.lock().unwrap().events = client.events;
+        Box::new(self.clone())
+    }
+
+    fn last_error(&self) -> Option<String> {
+        None
+    }
+}
+
+impl UpstreamConnection for ToyUpstream {
+    fn authenticate(&mut self, _: Credentials) -> BoxFuture<'static, Result<Principal, Fault>> {
+        ready(Err(Fault::Unauthenticated)).boxed()
+    }
+
+    fn submit(
+        &mut self,
+        caller: Option<Principal>,
+        request: Request,
+    ) -> BoxFuture<'static, UpstreamOutcome> {
+        self.0.lock().unwrap().requests.push(request.command.name());
+        let granted = Grant { user: None, tokens: Tokens::Connection };
+        let (principal, outcome) = match request.command {
+            Command::Login { .. } => {
+                (Some(Self::principal()), Ok(Answer::Granted(Box::new(granted))))
+            }
+            Command::Send(_) => (caller, Ok(Answer::Sent { message: None, repeated: false })),
+            _ => (caller, Err(Fault::Unavailable)),
+        };
+        ready(UpstreamOutcome { principal, outcome }).boxed()
+    }
+
+    fn subscribe(&mut self, caller: Option<SessionId>, subscription: Subscription) {
+        self.0.lock().unwrap().subscriptions.push((caller, subscription));
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_answers_in_the_place_of_the_engine_and_gives_events() {
+    let upstream = ToyUpstream::default();
+    let server =
+        TestServer::with_upstream(toy(), Limits::default(), Arc::new(upstream.clone())).await;
+    let mut peer = Peer::connect(&server, 4096).await;
+    assert_eq!(peer.request("whoami").await, "unauthenticated", "nobody has logged in");
+    assert_eq!(upstream.take_requests(), [""; 0]);
+    // The engine knows nobody.
+    peer.login("ann").await;
+    assert_eq!(peer.request("send 5 hello").await, "ok");
+    assert_eq!(peer.request("whoami").await, "unavailable");
+    assert_eq!(upstream.take_requests(), ["login", "send", "get_user"]);
+    assert_eq!(peer.request("follow all").await, "unavailable");
+    let wanted = upstream.0.lock().unwrap().subscriptions.clone();
+    assert_eq!(wanted, [(SessionId::new(7).ok(), Subscription::AllFlows)]);
+    let posted = Posted::new(
+        MessageId::new(1).unwrap(),
+        (FlowId::new(5).unwrap(), FlowKind::Group),
+        UserSummary::named(UserId::new(71).unwrap(), "bob"),
+        Content::text("hi"),
+        Timestamp::default(),
+    );
+    let events = upstream.0.lock().unwrap().events.clone().unwrap();
+    events.push(Event::new(Timestamp::default(), EventKind::Posted(posted)));
+    assert_eq!(peer.receive().await, "event posted hi");
+    events.room().await;
+}
+
+#[tokio::test]
+async fn an_upstream_waits_while_its_client_has_not_encoded_what_it_was_given() {
+    let upstream = ToyUpstream::default();
+    let limits = Limits { send_queue_bytes: 1 << 10, ..Limits::default() };
+    let server = TestServer::with_upstream(toy(), limits, Arc::new(upstream.clone())).await;
+    let _peer = Peer::connect(&server, 4096).await;
+    let events = upstream.0.lock().unwrap().events.clone().unwrap();
+    let typing = || {
+        let flow = FlowId::new(5).unwrap();
+        let user = UserSummary::named(UserId::new(71).unwrap(), "bob");
+        let kind = EventKind::Typing { flow, user, active: true };
+        Event::new(Timestamp::default(), kind)
+    };
+    // An event counts 128 bytes.
+    (0..8).for_each(|_| events.push(typing()));
+    assert!(events.room().now_or_never().is_some(), "at the bound");
+    events.push(typing());
+    assert!(events.room().now_or_never().is_none(), "past the bound");
+    settle().await;
+    assert!(events.room().now_or_never().is_some(), "the connection has looked at them");
 }
