@@ -12,6 +12,8 @@ const USUAL_SECRET: std::ops::RangeInclusive<usize> = 8..=72;
 const MIN_NAME: usize = 10;
 /// The longest text that is taken for a name, in characters.
 const MAX_NAME: usize = 64;
+/// The picture that stands for any other: a GIF of one pixel.
+pub(crate) const PICTURE: &str = "GIF89a\x01\0\x01\0\0\0\0;";
 /// The longest key, segment or word that is written as it is.
 const MAX_PLAIN: usize = 64;
 /// The longest unknown key of an object that is written as it is.
@@ -158,6 +160,10 @@ impl Replacer {
     /// case of names does not count. Of any other text every letter becomes another one of the same
     /// length in UTF-8, so that limits behave alike.
     pub fn text(&self, text: &str) -> String {
+        // The content of a file, which was no UTF-8.
+        if text.contains(char::REPLACEMENT_CHARACTER) {
+            return PICTURE.to_owned();
+        }
         let is_one_word = !text.is_empty() && !text.contains(char::is_whitespace);
         if is_one_word && text.chars().count() <= MAX_NAME {
             let lower = text.to_lowercase();

@@ -3,7 +3,7 @@
 
 use crate::frame::{CapturedFrame, FrameKind, headers};
 use crate::line::{Close, Gap, Header, Line, Open, OpenRequest, Recorder, Transport};
-use crate::replacer::Replacer;
+use crate::replacer::{PICTURE, Replacer};
 use bytes::Bytes;
 use serde::Serialize;
 use std::collections::{HashMap, VecDeque};
@@ -12,8 +12,6 @@ use tolmach_dialect::{FieldMap, FieldRule, FieldValue, Frame, Route, Sender};
 
 /// The frames whose lines are kept, because other connections may have got the same bytes.
 const SHARED: usize = 32;
-/// The smallest payload that stands for a picture: a GIF without any.
-const PICTURE: &[u8] = b"GIF89a\x01\x00\x01\x00\x00\x00\x00;";
 /// The most requests of one HTTP connection that wait for their responses.
 const MAX_WAITING: usize = 1024;
 
@@ -296,7 +294,7 @@ fn unreadable(replacer: &Replacer, map: &FieldMap, from: Sender, frame: &Frame) 
             if !is_picture {
                 *edited.body_mut() = body(response.body());
             } else if replacer.replaces_texts() {
-                *edited.body_mut() = Bytes::from_static(PICTURE);
+                *edited.body_mut() = Bytes::from_static(PICTURE.as_bytes());
             }
             Frame::response(edited)
         }

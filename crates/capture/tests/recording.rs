@@ -1,0 +1,212 @@
+//! Recordings on a disk: the form, the bounds, and what is held.
+
+use jsonschema::Validator;
+use std::fs;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use tolmach_capture::{
+    ConnectionLog, GapReason, KnownDialect, Line, Opening, Reader, Recorder, Recording,
+    RecordingOptions, Replacer, Target, Transport,
+};
+use tolmach_dialect::{FieldRole, FieldRule, Frame, Sender};
+
+static RULES: [FieldRule; 2] =
+    [FieldRule::body("do", FieldRole::Word), FieldRule::body("text", FieldRole::Text)];
+
+fn options(target: Target, queue_bytes: usize) -> RecordingOptions {
+    let replacer = Replacer::new(b"a key of a trial", false);
+    RecordingOptions { recorder: Recorder::Gateway, target, replacer, queue_bytes }
+}
+
+fn start(target: Target, queue_bytes: usize) -> Recording {
+    Recording::start(options(target, queue_bytes), |error| panic!("{error}")).unwrap()
+}
+
+fn opening() -> Opening {
+    let (id, revision) = ("toy".to_owned(), "doc".to_owned());
+    Opening {
+        connection: 0,
+        at: 0,
+        transport: Transport::WebSocket,
+        dialect: Some(KnownDialect { id, revision, rules: &RULES }),
+        request: None,
+        address: None,
+        user: None,
+    }
+}
+
+fn lines(path: &Path) -> Vec<Line> {
+    let file = BufReader::new(fs::File::open(path).unwrap());
+    Reader::new(path.display().to_string(), file).map(Result::unwrap).collect()
+}
+
+fn texts(lines: &[Line]) -> Vec<&str> {
+    let text = |line| match line {
+        &Line::Frame(ref frame) => frame.text.as_deref(),
+        _ => None,
+    };
+    lines.iter().filter_map(text).collect()
+}
+
+fn schema() -> Validator {
+    let text = include_str!("../../../schemas/capture/line.json");
+    jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap()
+}
+
+fn send(log: &mut ConnectionLog, text: &str) -> bool {
+    log.frame(Sender::Server, Frame::text(text.to_owned()), Some("posted"))
+}
+
+#[test]
+fn every_line_is_of_the_schema_and_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    let recording = start(Target::File(path.clone()), 1 << 20);
+    let mut log = recording.open(opening(), None).unwrap();
+    let shared = Frame::text(r#"{"do":"a","text":"hello"}"#);
+    assert!(log.frame(Sender::Client, shared.clone(), Some("send")));
+    // The bytes that other connections get too are transcribed once.
+    for _ in 0..3 {
+        assert!(log.frame(Sender::Server, shared.clone(), Some("posted")));
+    }
+    log.frame(Sender::Server, Frame::Binary(vec![0xFF].into()), None);
+    let request = http::Request::post("/a?b=1").body(bytes::Bytes::new()).unwrap();
+    log.frame(Sender::Client, Frame::request(request), None);
+    log.frame(Sender::Server, Frame::response(http::Response::new("{}".into())), None);
+    log.gap(2, GapReason::Compressed);
+    log.close(Some(Sender::Client), Some(1000));
+    drop(recording);
+    let schema = schema();
+    let text = fs::read_to_string(&path).unwrap();
+    for line in text.lines() {
+        let line = serde_json::from_str(line).unwrap();
+        if let Err(error) = schema.validate(&line) {
+            panic!("{line}: {error}");
+        }
+    }
+    let lines = lines(&path);
+    assert_eq!(lines.len(), 11);
+    assert_eq!(texts(&lines)[..4], [r#"{"do":"a","text":"hello"}"#; 4]);
+    assert!(matches!(lines[0], Line::Capture(_)));
+    assert!(matches!(lines[10], Line::Close(_)));
+    for json in ["{}", r#"{"type":"frame","connection":1,"at":0,"from":"client"}"#] {
+        assert!(!schema.is_valid(&serde_json::from_str(json).unwrap()), "{json}");
+    }
+}
+
+#[test]
+fn frames_that_find_the_queue_full_are_counted_where_they_are_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    let text = format!(r#"{{"text":"{}"}}"#, "x".repeat(10_000));
+    let recording = start(Target::File(path.clone()), 2_000);
+    let mut log = recording.open(opening(), None).unwrap();
+    assert!(!send(&mut log, &text), "it is larger than the queue");
+    assert!(!send(&mut log, &text));
+    while !send(&mut log, r#"{"do":"b"}"#) {
+        std::thread::yield_now();
+    }
+    drop(log);
+    drop(recording);
+    let lines = lines(&path);
+    assert_eq!(texts(&lines), [r#"{"do":"b"}"#]);
+    let gaps = lines.iter().filter_map(|line| match line {
+        Line::Gap(gap) => Some((gap.frames, gap.reason)),
+        _ => None,
+    });
+    assert!(gaps.map(|(frames, _)| frames).sum::<u64>() >= 2);
+    assert!(matches!(lines.last(), Some(Line::Close(_))), "the end is told all the same");
+}
+
+#[test]
+fn files_are_private_bounded_and_go_on_with_what_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = |max_files| Target::Folder {
+        path: folder.path().to_owned(),
+        max_file_bytes: 2_000,
+        max_files,
+    };
+    let recording = start(target(3), 1 << 20);
+    let mut log = recording.open(opening(), None).unwrap();
+    for number in 0..100 {
+        assert!(send(&mut log, &format!(r#"{{"do":"w{number}"}}"#)));
+    }
+    drop(log);
+    drop(recording);
+    let files = || {
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files
+    };
+    assert_eq!(files().len(), 3, "the oldest were removed");
+    let mut last = None;
+    for path in files() {
+        let metadata = fs::metadata(&path).unwrap();
+        assert!(metadata.len() < 2_000 + 1_000, "{}", metadata.len());
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777, 0o600);
+        let lines = lines(&path);
+        assert!(matches!(&lines[1], Line::Open(open) if open.continued), "{path:?}");
+        last = texts(&lines).last().map(|text| text.to_string());
+    }
+    assert_eq!(last.as_deref(), Some(r#"{"do":"w99"}"#));
+    drop(start(target(1), 1 << 20));
+    assert_eq!(files().len(), 1, "the files of an older recording count");
+}
+
+#[test]
+fn what_is_held_is_written_once_it_is_known_that_it_may_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    let recording = start(Target::File(path.clone()), 1 << 20);
+    let held = |text: &str| {
+        let mut log = recording.open(opening(), Some(1_000)).unwrap();
+        assert!(log.is_held() && send(&mut log, text));
+        log
+    };
+    held(r#"{"do":"never released"}"#);
+    held(r#"{"do":"discarded"}"#).discard();
+    let mut log = held(r#"{"do":"held"}"#);
+    assert!(!send(&mut log, &"x".repeat(1_000)), "there is no room for it");
+    log.release(Some(12), None);
+    assert!(!log.is_held() && send(&mut log, r#"{"do":"after"}"#));
+    drop(log);
+    drop(recording);
+    let lines = lines(&path);
+    assert_eq!(texts(&lines), [r#"{"do":"held"}"#, r#"{"do":"after"}"#]);
+    assert!(lines.iter().any(|line| matches!(line, Line::Open(open) if open.user == Some(12))));
+    assert!(lines.iter().any(|line| matches!(line, Line::Gap(gap) if gap.frames == 1)));
+}
+
+#[test]
+fn a_capture_that_cannot_be_read_names_file_line_and_field() {
+    let header = r#"{"type":"capture","form":"tolmach-capture/1","recorder":"proxy"}"#;
+    for (text, expected) in [
+        (String::new(), "c.jsonl: a capture begins with"),
+        ("{}".to_owned(), "c.jsonl: a capture begins with"),
+        (header.replace("/1", "/2"), "c.jsonl: a capture begins with"),
+        (format!("{header}\n{header}"), "c.jsonl:2: a header stands in the first line only"),
+        (format!("{header}\nno line"), "c.jsonl:2: the line"),
+        (
+            format!("{header}\n\n{}", r#"{"type":"close","connection":"a","at":1}"#),
+            "c.jsonl:3: connection",
+        ),
+    ] {
+        let error = Reader::new("c.jsonl", text.as_bytes()).find_map(Result::err).unwrap();
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+    let mut reader = Reader::new("c.jsonl", header.as_bytes());
+    assert!(reader.next().is_some_and(|line| line.is_ok()) && reader.next().is_none());
+}
+
+#[test]
+fn a_recording_that_cannot_begin_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    fs::write(&path, "kept").unwrap();
+    let started =
+        Recording::start(options(Target::File(path.clone()), 1), |error| panic!("{error}"));
+    assert_eq!(started.err().map(|error| error.kind()), Some(std::io::ErrorKind::AlreadyExists));
+    assert_eq!(fs::read_to_string(path).unwrap(), "kept");
+}
