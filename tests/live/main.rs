@@ -76,6 +76,8 @@ mod proxy_protocol;
 #[cfg(test)]
 mod raw_tcp;
 #[cfg(test)]
+mod recording;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod replay;

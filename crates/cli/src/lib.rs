@@ -14,11 +14,18 @@ mod error;
 mod file_retention;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod gateway_recording;
+mod ledger_arguments;
+mod lifecycle_arguments;
 mod logging;
+mod named_dialects;
 mod progress;
+mod record_arguments;
+mod replay_arguments;
 mod run;
 mod serving;
 mod signals;
 mod table;
+mod translate_arguments;
 
 pub use run::main;

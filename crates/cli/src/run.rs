@@ -2,8 +2,8 @@
 
 use crate::arguments::{Arguments, Command};
 use crate::commands::{
-    bridge, check, copy, demo, dialect, dialects, diff, export, flow, import, ledger, lifecycle, migrate,
-    prune, replay, serve, token, translate, user,
+    bridge, check, copy, demo, dialect, dialects, diff, export, flow, import, ledger, lifecycle,
+    migrate, prune, record, replay, serve, token, translate, user,
 };
 use crate::error::{CliError, RuntimeError};
 use std::io::{ErrorKind, Write};
@@ -45,6 +45,7 @@ async fn run(arguments: Arguments) -> Result<String, CliError> {
         Command::Dialects => dialects::run(&location),
         Command::Dialect(command) => dialect::run(command),
         Command::Translate(arguments) => translate::run(&location, &arguments),
+        Command::Record(arguments) => record::run(&location, &arguments).await,
         Command::Replay(arguments) => replay::run(&location, &arguments).await,
         Command::Diff(arguments) => diff::run(&location, &arguments),
         Command::Bridge(arguments) => bridge::run(&location, &arguments).await,

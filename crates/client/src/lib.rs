@@ -15,6 +15,7 @@ mod net;
 mod observer;
 mod outcome;
 mod socket;
+pub mod tap;
 mod value_socket;
 mod websocket;
 

@@ -16,6 +16,7 @@ pub(crate) mod lifecycle;
 pub(crate) mod migrate;
 mod operator;
 pub(crate) mod prune;
+pub(crate) mod record;
 pub(crate) mod replay;
 pub(crate) mod serve;
 pub(crate) mod token;

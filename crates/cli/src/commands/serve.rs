@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::dialect_reload::ServedDialects;
 use crate::error::{CliError, RuntimeError, UsageError};
 use crate::file_retention::remove_daily;
+use crate::gateway_recording;
 use crate::serving::server_builder;
 use crate::signals::{Hangups, shutdown_on_signal};
 use crate::{bus_metrics, logging};
@@ -60,6 +61,10 @@ pub(crate) async fn serve(
     if let Some(tls) = &tls {
         builder = builder.tls(tls.clone());
     }
+    let recording = gateway_recording::start(&config, data, &backend.engine)?;
+    if let Some(recording) = &recording {
+        builder = builder.recorder(gateway_recording::recorder(recording, &config));
+    }
     let mut ready = format!("ready http={address}");
     if let Some((listener, address)) = admin {
         builder = builder.admin(listener);
@@ -86,6 +91,8 @@ pub(crate) async fn serve(
     writeln!(std::io::stdout(), "{ready}").map_err(RuntimeError::Output)?;
     let file_retention = tokio::spawn(remove_daily(backend.engine.clone()));
     server.serve(shutdown).await;
+    // Writes what waits.
+    drop(recording);
     file_retention.abort();
     backend.close().await;
     tracing::info!("stopped");

@@ -11,7 +11,7 @@ use toml::{Table, Value};
 pub(super) const DEFAULTS: &str = include_str!("../../../../config/tolmach.toml");
 
 /// Keys whose values no message shows.
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 9] = [
     "auth.jwt_secret",
     "auth.keys",
     "mail.url",
@@ -20,6 +20,7 @@ const SECRETS: [&str; 8] = [
     "blobs.url",
     "blobs.endpoint",
     "blobs.secret_access_key",
+    "record.key",
 ];
 
 /// All keys with the values found so far; at first the defaults.

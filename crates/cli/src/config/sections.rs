@@ -28,6 +28,7 @@ pub(crate) struct Config {
     pub(crate) quotas: Quotas,
     pub(crate) retention: Retention,
     pub(crate) ledger: Ledger,
+    pub(crate) record: Record,
     pub(crate) bridge: Bridge,
     pub(crate) keepalive: Keepalive,
     pub(crate) shutdown: Shutdown,
@@ -383,6 +384,33 @@ pub(crate) struct Bridge {
     pub(crate) max_idle_connections: u32,
     #[serde(deserialize_with = "values::positive_duration")]
     pub(crate) idle_timeout: Duration,
+}
+
+/// `[record]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Record {
+    pub(crate) enabled: bool,
+    /// Empty for one in the data folder.
+    pub(crate) folder: PathBuf,
+    #[serde(deserialize_with = "values::within::<_, _, 0, 100>")]
+    pub(crate) share: u8,
+    /// 0 for any.
+    #[serde(deserialize_with = "values::within::<_, _, 0, 9_007_199_254_740_991>")]
+    pub(crate) user: i64,
+    #[serde(deserialize_with = "values::networks")]
+    pub(crate) addresses: Vec<IpNet>,
+    pub(crate) dialects: Vec<String>,
+    pub(crate) texts: bool,
+    /// Empty for a random one.
+    #[serde(deserialize_with = "values::secret")]
+    pub(crate) key: Secret,
+    #[serde(deserialize_with = "values::size")]
+    pub(crate) max_file_bytes: usize,
+    #[serde(deserialize_with = "values::within::<_, _, 1, 100_000>")]
+    pub(crate) max_files: usize,
+    #[serde(deserialize_with = "values::size")]
+    pub(crate) queue_bytes: usize,
 }
 
 /// `[keepalive]`

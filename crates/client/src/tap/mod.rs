@@ -1,0 +1,10 @@
+//! A relay that changes no byte, and the frames that a copy of its bytes makes.
+
+mod conversation;
+mod http_reader;
+mod message_reader;
+mod relay;
+mod value_reader;
+
+pub use conversation::TapEvent;
+pub use relay::{Relay, TapObserver, TapTransport};
