@@ -13,6 +13,7 @@ use crate::ports::{
 use crate::{Engine, check_storable};
 use futures_util::future::join_all;
 use std::collections::{HashMap, HashSet};
+use std::mem::take;
 use tolmach_domain::{
     ExternalId, Fault, FlowId, FlowKind, IdNamespace, Message, MessageId, ObjectId, ObjectKind,
     PhotoKey, Secret, Timestamp, User, UserId, Version,
@@ -54,15 +55,14 @@ impl Engine {
         chunk: ImportChunk,
         passwords: &HashMap<ExternalId, Secret>,
     ) -> Result<ImportOutcomes, ImportError> {
-        let now = self.now();
-        let ImportChunk { source, users, flows, messages, members, position, cursor, groups_apart } =
-            chunk;
+        let (now, mut chunk) = (self.now(), chunk);
+        let of_chunk = (take(&mut chunk.users), take(&mut chunk.flows), take(&mut chunk.messages));
+        let (users, flows, messages) = of_chunk;
         let (mut users, user_faults) = split(users, |user| self.check_user(user, now));
         let (flows, flow_faults) = split(flows, |flow| check_flow(flow, now));
         let (messages, message_faults) = split(messages, |new| self.check_message(new, now));
-        self.hash_passwords(&source, &mut users, passwords).await?;
-        let chunk =
-            ImportChunk { source, users, flows, messages, members, position, cursor, groups_apart };
+        self.hash_passwords(&chunk.source, &mut users, passwords).await?;
+        let chunk = ImportChunk { users, flows, messages, ..chunk };
         let outcomes = self.ports.store.import(chunk, now).await?;
         Ok(ImportOutcomes {
             users: join(outcomes.users, user_faults),

@@ -451,7 +451,7 @@ async fn apply(
                 let alone = answers.is_empty() && work.is_empty();
                 post_run(batch, run, answers, alone).await?;
             }
-            // The only job needs no savepoint, for which SQLite would copy each page that it changes.
+            // The only job needs no savepoint, for which SQLite copies each page that changes.
             Work::Other(task, _) if answers.is_empty() && work.is_empty() => {
                 let (answer, error) = task.apply(batch).await;
                 answers.push(answer);

@@ -63,7 +63,7 @@ pub trait WorldStore: Send + Sync + 'static {
     /// Messages by id, deleted ones too, in the order of their ids; none of a deleted flow.
     async fn stored_messages(&self, ids: &[MessageId]) -> Result<Vec<Message>, StoreError>;
 
-    /// What was stored of these messages, deleted ones too, in any order; none of a deleted flow.
+    /// The contents of these messages, deleted ones too, in any order; none of a deleted flow.
     async fn stored_contents(&self, ids: &[MessageId]) -> Result<Vec<StoredContent>, StoreError>;
 
     /// The highest ids given out, by which an export is bounded: what is created later may refer to

@@ -10,7 +10,7 @@ pub(crate) struct Migration;
 
 const COLUMN: &str = "ALTER TABLE import_source ADD COLUMN groups_apart BOOLEAN";
 
-/// Sources with flows whose external ids are those of groups: kind, the lowest of them, the highest.
+/// Sources with flows whose external ids are those of groups: kind, the lowest one, the highest.
 const KNOWN: &str = "\
     UPDATE import_source SET groups_apart = TRUE WHERE EXISTS (SELECT 1 FROM external_id e \
     WHERE e.namespace = source AND e.kind = $1 AND e.external_id BETWEEN $2 AND $3)";

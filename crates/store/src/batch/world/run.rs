@@ -29,8 +29,8 @@ impl Batch {
         chunk: ImportChunk,
         now: Timestamp,
     ) -> Result<ImportOutcomes, StoreError> {
-        let ImportChunk { source, users, flows, messages, members, position, cursor, groups_apart } =
-            chunk;
+        let groups_apart = chunk.groups_apart;
+        let ImportChunk { source, users, flows, messages, members, position, cursor, .. } = chunk;
         let state = self.begun_import(&source).await?;
         let before = state.before;
         if groups_apart.is_some() && groups_apart != state.groups_apart {
