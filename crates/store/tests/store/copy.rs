@@ -18,8 +18,8 @@ use tolmach_engine::ports::{
     AccountKey, BlockStore, CounterKey, CreateFlow, DeleteMessages, EditMessage, ExternalIdRow,
     ExternalIdStore, FlowLimits, FlowStore, IdempotencyKey, LedgerClient, LedgerDay, LedgerEntry,
     LedgerPage, LedgerQuery, LedgerScope, LedgerStore, LedgerUse, LoginCounterStore, MessageStore,
-    NewSession, NewUser, PostMessage, Posted, ReadMark, SessionStore, Store, StoreError, TokenHash,
-    UserStore, WorldStore,
+    NewRule, NewSession, NewUser, PostMessage, Posted, ReadMark, RuleEffect, RuleStore,
+    RuleSubject, SessionStore, Store, StoreError, TokenHash, UserStore, WorldStore,
 };
 use tolmach_store::{CopiedTable, CopyError, Options, SqlStore, copy};
 use tolmach_test_servers::{Durability, Postgres};
@@ -93,6 +93,12 @@ fn ledger_entry(user: &User) -> LedgerEntry {
         last_at: now(),
     };
     LedgerEntry { client, used }
+}
+
+fn refused(user: &User) -> NewRule {
+    let user_agent = Some("Dash = \"1\" ю".into());
+    let subject = RuleSubject { user: Some(user.id), user_agent, ..RuleSubject::default() };
+    NewRule { subject, effect: RuleEffect::Refused { from: now() } }
 }
 
 fn namespace() -> IdNamespace {
@@ -194,6 +200,7 @@ async fn fill(store: &SqlStore) -> Expected {
     store.add_external_ids(&namespace(), &[row]).await.unwrap();
     store.begin_import(&namespace()).await.unwrap();
     store.add_to_ledger(&[ledger_entry(&anna)]).await.unwrap();
+    store.set_rule(refused(&anna), 10).await.unwrap();
     post(store, &group, &anna, "unread".into()).await.unwrap();
     assert_eq!(read_unread(store, &chat, &anna, 3).await, 3);
     let (token, refresh) = (Some(TokenHash([0xff; 32])), Some(TokenHash([0; 32])));
@@ -265,6 +272,12 @@ async fn check_and_continue(
     let LedgerPage { records, .. } = store.ledger_page(&query).await.unwrap();
     let LedgerEntry { client, used } = ledger_entry(anna);
     assert_eq!((&records[0].client, &records[0].uses), (&client, &vec![used]));
+    let rules = store.rules().await.unwrap();
+    let NewRule { subject, effect } = refused(anna);
+    assert_eq!((rules.len(), &rules[0].subject, &rules[0].effect), (1, &subject, &effect));
+    let another = store.set_rule(refused(boris), 10).await.unwrap();
+    assert!(another > rules[0].number, "{another} was given out before");
+    assert_eq!(store.remove_rules(&[another]).await, Ok(1));
     assert_eq!(store.objects_of_external_ids(&namespace(), &[key]).await, Ok(vec![row]));
     assert_eq!(store.external_id_bounds(&namespace()).await.map(|found| found.additions), Ok(1));
     assert_eq!(
@@ -301,7 +314,7 @@ async fn a_database_is_copied_to_another_and_back() {
     let memory = fill(&store).await;
     let mut expected = store.messages_after(memory.chat.id, Version(0), 1000).await.unwrap();
     store.close().await;
-    // What housekeeping notes a day after its first commit.
+    // Housekeeping notes it ten minutes after its first commit.
     execute(&first, "INSERT INTO sweep (kind, begun_at) VALUES ('messages', 1)").await;
     let there = all(&first, &server.url()).await;
     let empty: Vec<_> =
