@@ -341,7 +341,7 @@ async fn an_address_that_is_taken_is_named() {
 #[tokio::test]
 async fn serving_needs_no_command_and_creates_its_folder() {
     let folder = TempDir::new().expect("a temporary folder can be made");
-    let mut child = tolmach::<&str, 0>(folder.path(), &[], [])
+    let mut child = tolmach(folder.path(), &[], std::iter::empty::<&str>())
         .stdout(std::process::Stdio::piped())
         .kill_on_drop(true)
         .spawn();

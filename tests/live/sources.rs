@@ -20,7 +20,7 @@ const SWIFTLY_LOGIN: &str = include_str!("../import/swiftly_login.sql");
 async fn run(gateway: &Gateway, arguments: &[&str]) -> String {
     let data = gateway.data();
     let home = data.parent().expect("the data folder has a parent");
-    let mut command = tolmach::<&str, 0>(home, &[], []);
+    let mut command = tolmach(home, &[], std::iter::empty::<&str>());
     let output = command.args(arguments).stdin(Stdio::null()).output();
     succeeded(&within("a command", output).await.expect("the binary can be started"))
 }

@@ -7,7 +7,7 @@ use tolmach_dialect_declared::{BUILT_IN, Declared};
 use tolmach_dialect_kit::{PlayedContent, played_stories};
 
 /// Every dialect, and every revision that is a file.
-pub fn dialects() -> Vec<Arc<dyn Dialect>> {
+pub(crate) fn dialects() -> Vec<Arc<dyn Dialect>> {
     let mut all: Vec<Arc<dyn Dialect>> = vec![
         Arc::new(tolmach_dialect_mode::Mode::default()),
         Arc::new(tolmach_dialect_sndmsg::SndMsg::default()),
@@ -25,13 +25,13 @@ pub fn dialects() -> Vec<Arc<dyn Dialect>> {
 }
 
 /// The name of a dialect with its revision.
-pub fn title(dialect: &dyn Dialect) -> String {
+pub(crate) fn title(dialect: &dyn Dialect) -> String {
     format!("{}/{}", dialect.manifest().id, dialect.manifest().revisions[0])
 }
 
 /// The stories as a dialect plays them: the lines of a capture without its header, and of each
 /// whether it belongs to an event.
-pub fn stories(dialect: &dyn Dialect) -> Vec<(Line, bool)> {
+pub(crate) fn stories(dialect: &dyn Dialect) -> Vec<(Line, bool)> {
     let (id, revision) = (dialect.manifest().id, dialect.manifest().revisions[0]);
     let mut lines: Vec<(Line, bool)> = Vec::new();
     let mut open: Vec<u64> = Vec::new();

@@ -1,0 +1,307 @@
+//! Captured clients, played against gateways by `tolmach replay`, and compared by `tolmach diff`.
+
+use crate::captures::{dialects, stories, title};
+use crate::harness::{self, Gateway, PASSWORD};
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tolmach_capture::{Header, Line, Recorder, Writer};
+
+/// Runs the binary in a folder.
+async fn tolmach(folder: &TempDir, arguments: &[&str]) -> Output {
+    harness::run(folder.path(), &[], arguments.iter().copied()).await
+}
+
+fn exit_code(output: &Output, expected: i32) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (printed, errors) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(expected), "{printed}\n{errors}");
+    printed + &errors
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("temporary paths are text")
+}
+
+/// A gateway on which scripts may log in and register as often as they like.
+async fn gateway() -> Gateway {
+    let many = "100000";
+    let options = [
+        ("AUTH__LOGIN_THROTTLE__FREE_ATTEMPTS", many),
+        ("AUTH__LOGIN_THROTTLE__MAX_FAILURES_PER_LOGIN_AND_ADDRESS", many),
+        ("AUTH__LOGIN_THROTTLE__MAX_FAILURES_PER_LOGIN", many),
+        ("AUTH__LOGIN_THROTTLE__MAX_FAILURES_PER_ADDRESS", many),
+        ("AUTH__REGISTRATION_THROTTLE__MAX_PER_ADDRESS", many),
+        ("AUTH__REGISTRATION_THROTTLE__MAX_IN_ALL", many),
+        ("AUTH__RECOVERY_THROTTLE__MAX_PER_ADDRESS", many),
+    ];
+    Gateway::with(&options).await
+}
+
+/// A capture of one HTTP connection: requests to `bearer` with what was answered.
+fn exchanges(connection: u64, exchanges: &[(&str, Value, u16, Value)]) -> Vec<Line> {
+    let mut lines = vec![line(json!({
+        "type": "open", "connection": connection, "at": 0, "transport": "http",
+        "dialect": "bearer", "revision": "doc",
+    }))];
+    for (uri, request, status, answer) in exchanges {
+        let headers = json!([["content-type", "application/json"]]);
+        lines.push(line(json!({
+            "type": "frame", "connection": connection, "at": 0, "from": "client",
+            "kind": "request", "method": "POST", "uri": uri, "headers": headers,
+            "text": request.to_string(),
+        })));
+        lines.push(line(json!({
+            "type": "frame", "connection": connection, "at": 0, "from": "server",
+            "kind": "response", "status": status, "headers": headers, "text": answer.to_string(),
+        })));
+    }
+    lines.push(line(json!({"type": "close", "connection": connection, "at": 0, "by": "client"})));
+    lines
+}
+
+/// A line of a capture, from its JSON.
+fn line(line: Value) -> Line {
+    let text = format!(
+        "{}\n{line}\n",
+        json!({
+            "type": "capture", "form": "tolmach-capture/1", "recorder": "proxy",
+        })
+    );
+    let mut lines = tolmach_capture::Reader::new("a test", text.as_bytes());
+    lines.nth(1).expect("there are two lines").unwrap_or_else(|error| panic!("{error:?}: {line}"))
+}
+
+fn write(path: &Path, lines: &[Line]) {
+    let file = std::fs::File::create(path).expect("a file can be made");
+    let header = Header::new(Recorder::Proxy, Vec::new());
+    let mut writer = Writer::new(file, header).expect("a file can be written");
+    for line in lines {
+        writer.write(line).expect("a file can be written");
+    }
+}
+
+/// All stories of all dialects and revisions as one capture: first the users of the stories
+/// register and log in, which teaches their tokens.
+fn all_stories() -> Vec<Line> {
+    use tolmach_dialect_kit::fixtures::{ANN, BOB, CAROL};
+    let mut lines = Vec::new();
+    for (connection, persona) in (1..).zip([&ANN, &BOB, &CAROL]) {
+        let account = json!({
+            "username": persona.login, "password": persona.password,
+            "email": format!("{}@example.org", persona.login),
+        });
+        let tokens = json!({"access_token": persona.token, "refresh_token": persona.refresh});
+        lines.extend(exchanges(
+            connection,
+            &[
+                ("/api/v1/register", account.clone(), 200, tokens.clone()),
+                ("/api/v1/login", account, 200, tokens),
+            ],
+        ));
+    }
+    for (index, dialect) in (1..).zip(dialects()) {
+        for (mut line, _) in stories(&*dialect) {
+            let connection = match &mut line {
+                Line::Open(open) => &mut open.connection,
+                Line::Frame(frame) => &mut frame.connection,
+                Line::Close(close) => &mut close.connection,
+                Line::Capture(_) | Line::Gap(_) => continue,
+            };
+            *connection += index * 1_000_000;
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+#[tokio::test]
+async fn a_replay_of_all_stories_against_the_same_gateway_shows_no_difference() {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let file = |name: &str| -> PathBuf { folder.path().join(name) };
+    let (stories, first, second) = (file("stories.jsonl"), file("a.jsonl"), file("b.jsonl"));
+    write(&stories, &all_stories());
+    let old = gateway().await;
+    let to = format!("http://{}", old.address);
+    let played = tolmach(
+        &folder,
+        &["replay", path(&stories), "--to", &to, "--output", path(&first), "--wait", "200ms"],
+    )
+    .await;
+    let summary = exit_code(&played, 0);
+    let new = gateway().await;
+    let to = format!("http://{}", new.address);
+    let compared = tolmach(
+        &folder,
+        &["replay", path(&first), "--to", &to, "--output", path(&second), "--diff"],
+    )
+    .await;
+    let report = exit_code(&compared, 0);
+    assert!(report.contains("no differences"), "{summary}{report}");
+    // The stories are refused nowhere only because their tokens and ids were not put in place.
+    let text = std::fs::read_to_string(&second).expect("it was written");
+    for dialect in dialects() {
+        let title = title(&*dialect);
+        let (id, revision) = title.split_once('/').expect("it has a revision");
+        let named = format!("\"dialect\":\"{id}\",\"revision\":\"{revision}\"");
+        assert!(text.contains(&named), "{title} was not played");
+    }
+    let again = tolmach(&folder, &["diff", path(&first), path(&second)]).await;
+    assert!(exit_code(&again, 0).contains("no differences"));
+}
+
+/// One conversation as a capture: registration, login, a message by WebSocket.
+fn conversation() -> Vec<Line> {
+    let mut lines = vec![line(json!({
+        "type": "open", "connection": 1, "at": 0, "transport": "websocket", "dialect": "mode",
+        "revision": "doc", "request": {"method": "GET", "uri": "/mode", "headers": []},
+    }))];
+    let mut text = |at: u64, from: &str, value: Value| {
+        lines.push(line(json!({
+            "type": "frame", "connection": 1, "at": at, "from": from, "kind": "text",
+            "text": value.to_string(),
+        })));
+    };
+    for (at, name) in [(1_000, "ann"), (2_000, "bob")] {
+        let account = json!({
+            "mode": "register", "timestamp": 1.5, "username": name, "password": "pseudonym",
+            "email": format!("{name}@example.org"),
+        });
+        text(at, "client", account);
+        let token = format!("{name}-captured-token");
+        let answer = json!({"mode": "register", "timestamp": 1.5, "status": 200, "token": token});
+        text(at + 500, "server", answer);
+    }
+    text(
+        3_000,
+        "client",
+        json!({"mode": "getChats", "timestamp": 2.5, "token": "ann-captured-token"}),
+    );
+    text(
+        3_500,
+        "server",
+        json!({"mode": "getChats", "timestamp": 2.5, "status": 200, "chats": []}),
+    );
+    lines.push(line(json!({
+        "type": "close", "connection": 1, "at": 4_000, "by": "client", "code": 1000,
+    })));
+    lines
+}
+
+#[tokio::test]
+async fn a_replay_with_diff_tells_by_its_exit_code_what_differs_and_reports_in_three_forms() {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let capture = folder.path().join("a.jsonl");
+    let lines = conversation();
+    for (name, speed, expected) in [("fast", "fast", 0), ("captured", "captured", 0)] {
+        write(&capture, &lines);
+        let gateway = gateway().await;
+        let to = format!("ws://{}", gateway.address);
+        let arguments = ["replay", path(&capture), "--to", &to, "--diff", "--speed", speed];
+        let output = tolmach(&folder, &arguments).await;
+        let report = exit_code(&output, expected);
+        assert!(report.contains("no differences"), "{name}: {report}");
+    }
+    // A server that answers otherwise than captured.
+    let mut other = lines.clone();
+    for line in &mut other {
+        if let Line::Frame(frame) = line {
+            frame.text = frame.text.as_ref().map(|text| text.replace("\"chats\":[]", "\"c\":[]"));
+        }
+    }
+    write(&capture, &other);
+    let (page, replay) = (folder.path().join("page.html"), folder.path().join("b.jsonl"));
+    let gateway = gateway().await;
+    let to = format!("ws://{}", gateway.address);
+    let output = tolmach(
+        &folder,
+        &[
+            "replay",
+            path(&capture),
+            "--to",
+            &to,
+            "--diff",
+            "--format",
+            "html",
+            "--report",
+            path(&page),
+            "--output",
+            path(&replay),
+        ],
+    )
+    .await;
+    assert!(exit_code(&output, 1).contains("1 frames differ"));
+    let html = std::fs::read_to_string(&page).expect("the page was written");
+    assert!(html.contains("<code>chats</code>") && html.contains("getChats"), "{html}");
+    let arguments = ["diff", path(&capture), path(&replay), "--format", "json"];
+    let output = tolmach(&folder, &arguments).await;
+    exit_code(&output, 1);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    assert_eq!(report["operations"]["getChats"]["differs"], 1, "{report}");
+    assert_eq!(report["total"]["same"], 2, "{report}");
+}
+
+#[tokio::test]
+async fn passwords_are_put_in_place_of_pseudonyms() {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let (capture, accounts) = (folder.path().join("a.jsonl"), folder.path().join("accounts"));
+    let gateway = gateway().await;
+    let added = gateway.run(["user", "add", "ann", "--password", PASSWORD]).await;
+    exit_code(&added, 0);
+    let login = json!({
+        "mode": "auth", "timestamp": 1.5, "username": "ann", "password": "pseudonym",
+    });
+    let mut lines = conversation();
+    lines.drain(2..lines.len() - 1);
+    let Line::Frame(frame) = &mut lines[1] else { panic!("a frame follows the opening") };
+    frame.text = Some(login.to_string());
+    let answer = json!({
+        "mode": "auth", "timestamp": 1.5, "status": 200, "token": "ann-captured-token",
+    });
+    let answer = line(json!({
+        "type": "frame", "connection": 1, "at": 1_500, "from": "server", "kind": "text",
+        "text": answer.to_string(),
+    }));
+    lines.insert(2, answer);
+    write(&capture, &lines);
+    let mut text = String::new();
+    writeln!(text, "{}", json!({"login": "ann", "password": PASSWORD})).expect("it is a string");
+    std::fs::write(&accounts, text).expect("a file can be written");
+    let to = format!("ws://{}", gateway.address);
+    let arguments = ["replay", path(&capture), "--to", &to, "--diff"];
+    let output = tolmach(&folder, &arguments).await;
+    assert!(exit_code(&output, 1).contains("status: 200 | 401"));
+    let with_accounts = [&arguments[..], &["--credentials", path(&accounts)]].concat();
+    let output = tolmach(&folder, &with_accounts).await;
+    assert!(exit_code(&output, 0).contains("no differences"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_or_reached_is_told_with_its_place() {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let capture = folder.path().join("a.jsonl");
+    write(&capture, &conversation());
+    // A port on which nobody listens any more.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address: SocketAddr = listener.local_addr().expect("it is bound");
+    drop(listener);
+    let to = format!("ws://{address}");
+    let output = tolmach(&folder, &["replay", path(&capture), "--to", &to, "--diff"]).await;
+    assert!(exit_code(&output, 2).contains("a.jsonl:2: the server was lost"));
+    let broken = folder.path().join("broken.jsonl");
+    let text = std::fs::read_to_string(&capture).expect("it was written");
+    std::fs::write(&broken, text.replacen("\"kind\":\"text\"", "\"kind\":\"talk\"", 1))
+        .expect("a file can be written");
+    let output = tolmach(&folder, &["diff", path(&capture), path(&broken)]).await;
+    assert!(exit_code(&output, 2).contains("broken.jsonl:3: kind"));
+    let output =
+        tolmach(&folder, &["diff", path(&capture), path(&capture), "--dialect", "mood"]).await;
+    assert!(exit_code(&output, 2).contains("mood"));
+    let to = "ftp://127.0.0.1";
+    let output = tolmach(&folder, &["replay", path(&capture), "--to", to, "--diff"]).await;
+    assert!(exit_code(&output, 2).contains("`--to`"));
+}
