@@ -234,7 +234,7 @@ async fn a_replay_with_diff_tells_by_its_exit_code_what_differs_and_reports_in_t
         ],
     )
     .await;
-    assert!(exit_code(&output, 1).contains("1 frames differ"));
+    assert!(exit_code(&output, 1).contains("frames that differ: 1"));
     let html = std::fs::read_to_string(&page).expect("the page was written");
     assert!(html.contains("<code>chats</code>") && html.contains("getChats"), "{html}");
     let arguments = ["diff", path(&capture), path(&replay), "--format", "json"];

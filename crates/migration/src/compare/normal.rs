@@ -59,11 +59,11 @@ pub(crate) fn values_of<'f>(frame: &'f CapturedFrame, name: &str) -> impl Iterat
     own.map(|(_, value)| value.as_str())
 }
 
-/// The value of a header as it is compared: seconds to wait are a time, and a media type has no
-/// spaces.
+/// The value of a header as it is compared: seconds to wait are a time, a media type has no spaces,
+/// and of headers with names of the server it counts that they are there.
 pub(crate) fn comparable_header(name: &str, value: &str) -> String {
     match name {
-        "retry-after" => "<time>".to_owned(),
+        "location" | "retry-after" | "www-authenticate" => "<present>".to_owned(),
         "content-type" => value.replace(' ', "").to_ascii_lowercase(),
         _ => value.to_owned(),
     }
