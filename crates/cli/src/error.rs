@@ -209,7 +209,7 @@ pub(crate) enum RuntimeError {
     Copy(#[from] CopyError),
     #[error(transparent)]
     Client(#[from] ClientError),
-    #[error("{differences} frames differ")]
+    #[error("frames that differ: {differences}")]
     Differences { report: String, differences: u64 },
     #[error("something was lost in the translation of {lossy} of {frames} frames")]
     Lossy { frames: u64, lossy: u64 },
@@ -245,7 +245,10 @@ fn usage_lines(error: &UsageError) -> Vec<String> {
     match error {
         UsageError::Several(mistakes) => mistakes.iter().flat_map(usage_lines).collect(),
         UsageError::Config(ConfigError::Mistakes(mistakes)) => mistakes.iter().map(line).collect(),
-        UsageError::Dialect(DialectError::Files(DialectFilesError::File(FileError(problems)))) => {
+        UsageError::Dialect(DialectError::Files(DialectFilesError::File(FileError(problems))))
+        | UsageError::NamedDialect(DialectError::Files(DialectFilesError::File(FileError(
+            problems,
+        )))) => {
             problems.iter().map(ToString::to_string).collect()
         }
         error => vec![line(error)],
