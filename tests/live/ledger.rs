@@ -3,6 +3,7 @@
 use crate::harness::{Bearer, Gateway, Mode, PASSWORD, eventually, read_to_end, within};
 use crate::nodes::Nodes;
 use crate::raw_tcp::Values;
+use sea_orm::{ConnectOptions, ConnectionTrait, Database};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -128,6 +129,30 @@ async fn a_kill_loses_only_what_was_counted_since_the_last_write() {
 }
 
 #[tokio::test]
+async fn a_store_that_cannot_be_written_for_a_while_loses_no_count() {
+    let options = [("LEDGER__WRITE_INTERVAL", "100ms"), ("STORE__TIMEOUT", "300ms")];
+    let gateway = Gateway::with(&options).await;
+    let mut ann = Mode::register(&gateway, "ann").await;
+    let url = format!("sqlite://{}", gateway.data().join("tolmach.sqlite").display());
+    let mut limits = ConnectOptions::new(url);
+    // The lock belongs to the connection.
+    limits.max_connections(1).min_connections(1);
+    let other = Database::connect(limits).await.expect("the store is a file");
+    other.execute_unprepared("PRAGMA busy_timeout = 30000; BEGIN IMMEDIATE").await.expect("a lock");
+    let failed = async || gateway.metric("tolmach_ledger_writes_total", "failed").await;
+    eventually("a write that fails", async || {
+        ann.request("getChats", json!({})).await;
+        (failed().await >= 2.0).then_some(())
+    })
+    .await;
+    other.execute_unprepared("ROLLBACK").await.expect("it is unlocked");
+    let carried = carried_out(&gateway, "").await;
+    // A batch whose commit was not acknowledged in time may count twice.
+    eventually("all counts", async || (requests(&ledger(&gateway).await) >= carried).then_some(()))
+        .await;
+}
+
+#[tokio::test]
 async fn the_requests_of_a_user_at_two_nodes_add_up() {
     let mut nodes = Nodes::start().await;
     let mut at_one = Mode::register(&nodes.one, "ann").await;
@@ -139,8 +164,9 @@ async fn the_requests_of_a_user_at_two_nodes_add_up() {
     let carried = carried_out(&nodes.one, "").await + carried_out(&nodes.two, "").await;
     terminate(&mut nodes.two).await;
     terminate(&mut nodes.one).await;
-    let output = nodes.one.run_with(&[("STORE__URL", &nodes.url)], ["ledger", "--format", "json"]);
-    let stdout = String::from_utf8(output.await.stdout).expect("it is text");
+    let options = [("STORE__URL", &*nodes.url)];
+    let output = nodes.one.run_with(&options, ["ledger", "--format", "json"]).await;
+    let stdout = String::from_utf8(output.stdout).expect("it is text");
     let client: Value = serde_json::from_str(&stdout).expect("there is one client");
     assert_eq!(client["requests"], json!(carried));
 }

@@ -33,7 +33,7 @@ pub struct ServerOptions {
     /// The time between two reads of the store for events that the bus may have lost. Default: 1 s.
     pub reconcile_interval: Duration,
     /// The ledger of the store, which the server adds its requests to; `None` keeps none. Default:
-    /// `None`.
+    /// [`LedgerOptions::default`].
     pub ledger: Option<LedgerOptions>,
 }
 
@@ -46,7 +46,7 @@ impl Default for ServerOptions {
             shutdown: Shutdown::default(),
             shared_paths: vec!["/".into(), "/ws".into()],
             reconcile_interval: Duration::from_secs(1),
-            ledger: None,
+            ledger: Some(LedgerOptions::default()),
         }
     }
 }

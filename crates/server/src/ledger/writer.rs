@@ -131,9 +131,10 @@ impl Ledger {
 mod tests {
     use super::*;
     use crate::options::LedgerAddresses;
+    use crate::test_support::settle;
     use crate::toy::Backend;
     use tolmach_domain::Timestamp;
-    use tolmach_engine::ports::{LedgerQuery, LedgerRevision, LedgerScope, LedgerStore};
+    use tolmach_engine::ports::{LedgerQuery, LedgerRevision, LedgerScope, LedgerStore, Store};
 
     fn request(operation: &'static str, now: Timestamp) -> CountedRequest<'static> {
         CountedRequest {
@@ -177,6 +178,43 @@ mod tests {
             assert_eq!(stored(&backend).await, 3 * (round - 1));
             ledger.write().await;
             assert_eq!(stored(&backend).await, 3 * round);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_does_not_answer_gets_all_counts_later() {
+        let backend = Backend::new();
+        let ledger = Ledger::new(backend.engine.clone(), options());
+        let now = backend.engine.now();
+        assert!(ledger.count(&request("send", now)).is_some());
+        let held = backend.store.hold().await;
+        let writing = tokio::spawn({
+            let ledger = ledger.clone();
+            async move { ledger.write().await }
+        });
+        settle().await;
+        assert!(!writing.is_finished());
+        for _ in 0..10 {
+            assert!(ledger.count(&request("send", now)).is_some(), "nothing waits for the store");
+        }
+        drop(held);
+        writing.await.unwrap();
+        ledger.write().await;
+        assert_eq!(stored(&backend).await, 11);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_fails_is_tried_again_and_counting_goes_on() {
+        let backend = Backend::new();
+        let ledger = Ledger::new(backend.engine.clone(), options());
+        let now = backend.engine.now();
+        assert!(ledger.count(&request("send", now)).is_some());
+        backend.store.close().await;
+        for _ in 0..3 {
+            ledger.write().await;
+            assert_eq!(ledger.unwritten.lock().await.len(), 1, "the first entry waits");
+            assert!(ledger.count(&request("send", now)).is_some());
+            assert!(lock(&ledger.table).bytes() > 0, "further requests are in the table");
         }
     }
 

@@ -300,7 +300,7 @@ mod tests {
     const DAY: LedgerDay = LedgerDay(20_727);
 
     fn used(operation: &str, day: LedgerDay, requests: u64) -> LedgerUse {
-        let hour = |hour| day.start().after(std::time::Duration::from_secs(hour * 3600));
+        let hour = |hour: u64| day.start().after(std::time::Duration::from_secs(hour * 3600));
         let (first_at, last_at) = (hour(9), hour(17));
         LedgerUse { operation: operation.into(), day, requests, first_at, last_at }
     }

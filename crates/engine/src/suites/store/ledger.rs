@@ -110,7 +110,7 @@ pub async fn requests_of_clients_add_up(fixture: &mut Fixture) {
     );
     assert_eq!(of_nobody.uses, [used("login", 4, second, second)]);
     let of_user = read_all(fixture, LedgerScope::User(anna.id)).await;
-    assert_eq!(of_user, [of_anna.clone()]);
+    assert_eq!(of_user, std::slice::from_ref(of_anna));
     let later = read(fixture, scope("doc"), LedgerDay::of(tomorrow)).await;
     assert_eq!(later.len(), 1);
     assert_eq!(later[0].uses, [used("send", 7, tomorrow, tomorrow)]);
