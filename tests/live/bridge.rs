@@ -32,7 +32,7 @@ async fn a_lost_upstream_is_told_and_nothing_is_lost_or_sent_twice_when_it_is_ba
         .request("sendMessage", json!({"chat_id": chat, "content": "?", "content_type": "text"}))
         .await;
     assert_eq!(refused["status"], 503, "{refused}");
-    assert_eq!(bridge.metric("tolmach_bridge_failures_total", "timeout").await, 1.0);
+    assert!(bridge.metric("tolmach_bridge_failures_total", "timeout").await >= 1.0);
     // The stopped gateway has read nothing, and what it has not read is lost with it.
     crash(&mut upstream).await;
 
