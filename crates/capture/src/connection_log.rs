@@ -19,7 +19,7 @@ pub struct ConnectionLog {
     is_closed: bool,
 }
 
-/// What waits until it is known if the connection is recorded.
+/// The notes of a connection until it is known if it is recorded.
 #[derive(Debug)]
 struct Held {
     notes: Vec<Note>,

@@ -1,10 +1,9 @@
 //! The lines of frames.
 
-use crate::line::Headers;
+use crate::headers::{Headers, header_map, headers};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use tolmach_dialect::{Frame, Sender};
 
@@ -128,14 +127,14 @@ impl CapturedFrame {
                 let uri = self.uri.as_deref().ok_or(InvalidFrame::Missing("uri"))?;
                 let request = http::Request::builder().method(method).uri(uri).body(payload);
                 let mut request = request.map_err(InvalidFrame::Http)?;
-                *request.headers_mut() = header_map(&self.headers)?;
+                *request.headers_mut() = header_map(&self.headers).map_err(InvalidFrame::Http)?;
                 Frame::request(request)
             }
             FrameKind::Response => {
                 let status = self.status.ok_or(InvalidFrame::Missing("status"))?;
                 let response = http::Response::builder().status(status).body(payload);
                 let mut response = response.map_err(InvalidFrame::Http)?;
-                *response.headers_mut() = header_map(&self.headers)?;
+                *response.headers_mut() = header_map(&self.headers).map_err(InvalidFrame::Http)?;
                 Frame::response(response)
             }
         })
@@ -177,30 +176,10 @@ fn payload(frame: &Frame) -> (Option<String>, Option<String>) {
     }
 }
 
-/// Headers as a capture has them. Bytes beyond ASCII are written as the characters of Latin-1.
-pub(crate) fn headers(map: &HeaderMap) -> Headers {
-    let latin =
-        |value: &HeaderValue| value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
-    map.iter().map(|(name, value)| (name.as_str().to_owned(), latin(value))).collect()
-}
-
-/// The headers of a capture, as HTTP has them.
-pub(crate) fn header_map(headers: &Headers) -> Result<HeaderMap, InvalidFrame> {
-    let mut map = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers {
-        let name = HeaderName::from_bytes(name.as_bytes());
-        let name = name.map_err(|error| InvalidFrame::Http(error.into()))?;
-        let bytes: Vec<u8> = value.chars().map(|char| u8::try_from(char).unwrap_or(b'?')).collect();
-        let value = HeaderValue::from_bytes(&bytes);
-        let value = value.map_err(|error| InvalidFrame::Http(error.into()))?;
-        map.append(name, value);
-    }
-    Ok(map)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     fn request(body: &'static [u8]) -> Frame {
         let request = http::Request::builder()

@@ -8,6 +8,7 @@
 mod connection_log;
 mod files;
 mod frame;
+mod headers;
 mod line;
 mod queue;
 mod reader;
@@ -19,9 +20,10 @@ mod writer;
 pub use connection_log::ConnectionLog;
 pub use files::Target;
 pub use frame::{CapturedFrame, FrameKind, InvalidFrame};
+pub use headers::Headers;
 pub use line::{
-    Close, FORM, Gap, GapReason, Header, Headers, Line, MAX_LINE_BYTES, Open, OpenRequest,
-    Recorder, Replaced, Transport,
+    Close, FORM, Gap, GapReason, Header, Line, MAX_LINE_BYTES, Open, OpenRequest, Recorder,
+    Replaced, Transport,
 };
 pub use reader::{CaptureError, Reader};
 pub use recording::{Recording, RecordingHandle, RecordingOptions};

@@ -1,6 +1,7 @@
 //! The lines of the form `tolmach-capture/1`, but for those of frames.
 
 use crate::frame::CapturedFrame;
+use crate::headers::Headers;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use tolmach_dialect::Sender;
@@ -166,9 +167,6 @@ pub enum Transport {
     /// JSON values on a raw TCP stream.
     Tcp,
 }
-
-/// Names of headers, in lower case, with their values, in the order of the request or response.
-pub type Headers = Vec<(String, String)>;
 
 /// The request of a WebSocket's handshake.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

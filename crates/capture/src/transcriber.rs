@@ -1,7 +1,8 @@
 //! From frames as they went over the wire to the lines of a capture, in which nothing secret is
 //! left.
 
-use crate::frame::{CapturedFrame, FrameKind, headers};
+use crate::frame::{CapturedFrame, FrameKind};
+use crate::headers::headers;
 use crate::line::{Close, Gap, Header, Line, Open, OpenRequest, Recorder, Transport};
 use crate::replacer::{PICTURE, Replacer};
 use bytes::Bytes;

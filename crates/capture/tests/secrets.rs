@@ -85,7 +85,9 @@ fn secrets() -> Vec<String> {
     };
     // Also cut in parts, as headers may have them.
     let whole = [&ANN, &BOB, &CAROL].into_iter().flat_map(of);
-    whole.flat_map(|secret| secret.split('.').map(str::to_owned)).collect()
+    let parts = whole.flat_map(|secret| secret.split('.').map(str::to_owned));
+    // The middle of a token is no secret: base64 of an id.
+    parts.filter(|part| !part.starts_with("eyJpZCI6")).collect()
 }
 
 /// The values of the stories that belong to persons. Where something is escaped, a part of it.
@@ -115,14 +117,16 @@ fn no_secret_of_any_story_is_in_a_capture() {
             assert!(capture.lines().count() > 20, "{title}: the stories are in it");
             let personal =
                 PERSONAL.iter().map(ToString::to_string).filter(|_| texts || known.is_none());
+            // Payloads in base64 are read too.
+            let payloads = Reader::new(&title, capture.as_bytes()).filter_map(|line| {
+                let Line::Frame(frame) = line.unwrap() else { return None };
+                let payload = frame.frame().unwrap().payload().clone();
+                Some(String::from_utf8_lossy(&payload).into_owned())
+            });
+            let lines: Vec<String> = capture.lines().map(str::to_owned).chain(payloads).collect();
             for told in secrets().into_iter().chain(personal) {
-                let line = capture.lines().find(|line| line.contains(&told));
+                let line = lines.iter().find(|line| line.contains(&told));
                 assert_eq!(line, None, "{title}: {told:?} is told");
-            }
-            for line in Reader::new(&title, capture.as_bytes()) {
-                if let Line::Frame(frame) = line.unwrap() {
-                    frame.frame().unwrap();
-                }
             }
         }
     }

@@ -9,8 +9,8 @@
 //! tells missing, null and mistyped fields apart, [`errors`] has the table of faults in both
 //! directions, [`pending`] the requests of a client, [`known_messages`] and [`placeholders`] what a
 //! wire leaves out, [`time`] the forms of timestamps, [`wire_names!`] enumerations of the wire.
-//! [`FieldRule`] says where values of which role stand in a dialect's frames, and [`FieldMap`] finds
-//! and changes them.
+//! [`FieldRule`] says where values of which role stand in a dialect's frames, and [`FieldMap`]
+//! finds and changes them.
 //!
 //! Commands, answers, events and faults are those of the crate `tolmach_domain`, which a dialect
 //! depends on too.

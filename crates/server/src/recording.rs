@@ -1,4 +1,4 @@
-//! Copies of the frames of connections, for whoever records them.
+//! Copies of the frames of connections, for a recorder.
 
 use bytes::{Buf, Bytes};
 use http::request::Parts;

@@ -20,8 +20,13 @@ const ANY_DIALECT: &str = "dialect-*";
 const FOR_TESTS: [&str; 2] = ["dialect-kit", "test-servers"];
 
 /// Packages of the workspace that a package may import for its tests only.
-const IN_TESTS: [(&str, &str); 3] =
-    [("dialect-declared", ANY_DIALECT), ("capture", ANY_DIALECT), ("migration", ANY_DIALECT)];
+const IN_TESTS: [(&str, &str); 5] = [
+    ("dialect-declared", ANY_DIALECT),
+    ("capture", ANY_DIALECT),
+    ("capture", "dialect-declared"),
+    ("migration", ANY_DIALECT),
+    ("migration", "dialect-declared"),
+];
 
 const TABLE: [Row; 19] = [
     Row {

@@ -38,9 +38,9 @@ struct Body {
 /// The length of a body.
 #[derive(Debug, Clone, Copy)]
 enum Length {
-    /// So many bytes are left.
+    /// This number of bytes is left.
     Left(usize),
-    /// So many bytes of a chunk are left, with those of its line break.
+    /// This number of bytes of a chunk is left, with those of its line break.
     Chunk(usize),
     /// The line of a chunk's size comes next.
     ChunkSize,

@@ -56,7 +56,7 @@ type CopiedBytes = (Sender, Option<Bytes>);
 
 impl Relay {
     /// Relays connections until `shutdown` resolves, which ends them. `observe` gives the observer
-    /// of a connection of this client; `failed` is told of connections that the server did not take.
+    /// of a connection; `failed` is told of connections that the server did not take.
     pub async fn run(
         self,
         shutdown: impl Future<Output = ()>,

@@ -25,7 +25,7 @@ pub fn values_have_places(kit: &Kit) -> Outcome {
     let mut problems = BTreeSet::new();
     let mut request: Option<(String, String)> = None;
     each_entry(kit, |title, entry, scripted| {
-        // What a script's client sends may be anything.
+        // A script's client may send anything.
         let (sender, frame) = match entry {
             WireEntry::Client(_) if scripted => return,
             WireEntry::Client(frame) => (Sender::Client, frame.clone()),

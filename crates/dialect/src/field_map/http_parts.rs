@@ -140,7 +140,8 @@ mod tests {
     #[test]
     fn the_parts_of_a_form_are_found() {
         let body = b"x\r\n--B\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{}\r\n--B\r\n\
-            content-disposition: form-data; name=\"photo\"; filename=\"name=p\"\r\n\r\n\r\n--B--\r\n";
+            content-disposition: form-data; name=\"photo\"; filename=\"name=p\"\r\n\r\n\r\n\
+            --B--\r\n";
         let found = parts(body, "B").unwrap();
         let found: Vec<(&str, &[u8])> =
             found.iter().map(|part| (&*part.name, &body[part.content.clone()])).collect();
