@@ -115,7 +115,7 @@ async fn each_dialect_and_revision_is_refused_with_its_own_error_and_ends() {
         let mut peer = gateway.websocket("/ws").await;
         peer.send_text(&literal).await;
         let reply = peer.next().await.expect("a reply");
-        assert!(reply.contains(&format!("'status': '{status}'")), "{reply}");
+        assert!(reply.contains(&format!("'status': '{code}'")), "{reply}");
         assert_eq!(peer.next().await, Err(Some(1001)));
 
         let frame = json!({"type": "REQUEST_LOGIN", "login": "ann", "pass": PASSWORD});
@@ -123,10 +123,15 @@ async fn each_dialect_and_revision_is_refused_with_its_own_error_and_ends() {
         assert_eq!(reply["status"], "ERROR", "{reply}");
         assert!(reply["detail"].as_str().is_some_and(|it| it.contains(text)), "{reply}");
 
-        let frame = request("user_info", &json!({"user": morelia}));
-        let reply = last(gateway.websocket("/morelia").await, &frame).await;
-        assert_eq!(reply["errors"]["code"], code, "{reply}");
-        assert!(reply["errors"]["detail"].as_str().is_some_and(|it| it.contains(text)), "{reply}");
+        let user = json!({"login": "ann", "password": PASSWORD});
+        let with_token = Morelia::with_token(&gateway, &morelia).await;
+        let message = with_token.message(room, 1, "hello");
+        for frame in [request("auth", &json!({"user": user})), message] {
+            let reply = last(gateway.websocket("/morelia").await, &frame).await;
+            assert_eq!(reply["errors"]["code"], code, "{reply}");
+            let detail = reply["errors"]["detail"].as_str();
+            assert!(detail.is_some_and(|it| it.contains(text)), "{reply}");
+        }
 
         let body = json!({"username": "ann", "password": PASSWORD});
         let logged_in = gateway.json("POST", "/api/v1/login", None, &body).await;

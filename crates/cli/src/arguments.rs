@@ -333,6 +333,9 @@ pub(crate) enum DialectCommand {
         /// The files
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Print the conversations of the check's own client as well
+        #[arg(long)]
+        conversation: bool,
     },
     /// Print a file with comments to begin with, which passes the check
     New {
@@ -380,6 +383,12 @@ fn key_and_name(text: &str) -> Result<(String, String), &'static str> {
 /// Reads the id of a dialect.
 fn dialect_id(text: &str) -> Result<String, &'static str> {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    if crate::dialects::ids().contains(&text) {
+        return Err(
+            "a dialect of the program has this id; a file that extends one of its files is \
+                    a revision of it",
+        );
+    }
     if text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(is_plain) {
         Ok(text.to_owned())
     } else {
@@ -601,7 +610,10 @@ mod tests {
                 "tolmach translate mode sndmsg --format html",
                 "possible values: text, json, markdown",
             ),
-            ("tolmach --listen a:1 user list", "--listen is for the commands serve and check"),
+            (
+                "tolmach --listen a:1 user list",
+                "--listen is for the commands serve, check and bridge",
+            ),
         ] {
             let error = parse(line).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

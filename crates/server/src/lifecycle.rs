@@ -43,11 +43,15 @@ impl ClientLifecycle {
             return Ok(());
         }
         let fault = self.refusal(state, requester, user);
+        self.count(requester);
+        fault.map_or(Ok(()), Err)
+    }
+
+    fn count(&self, requester: &Requester) {
         if let Some(checked) = self.0.as_deref().filter(|it| !it.lifecycle.is_permitted()) {
             let (dialect, name) = (requester.dialect.id(), checked.lifecycle.name());
             metrics::lifecycle_request(dialect, requester.revision, name);
         }
-        fault.map_or(Ok(()), Err)
     }
 
     /// The fault that a client is refused with now, if it is.
@@ -84,7 +88,8 @@ impl ClientLifecycle {
             return true;
         };
         let user = RuledUser::Known(principal.identity.user);
-        let Err(fault) = self.admit(state, requester, user) else { return true };
+        let Some(fault) = self.refusal(state, requester, user) else { return true };
+        self.count(requester);
         state.engine.end_session(&principal).await;
         completed.principal = None;
         completed.response.identity = None;
