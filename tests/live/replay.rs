@@ -10,6 +10,7 @@ use std::process::Output;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tolmach_capture::{Header, Line, Recorder, Writer};
+use tolmach_dialect::DOC;
 
 /// Runs the binary in a folder.
 async fn tolmach(folder: &TempDir, arguments: &[&str]) -> Output {
@@ -27,19 +28,38 @@ fn path(path: &Path) -> &str {
     path.to_str().expect("temporary paths are text")
 }
 
-/// A gateway on which scripts may log in and register as often as they like.
+/// A number that no script reaches.
+const MANY: &str = "100000";
+
+/// With these, scripts may log in and register as often as they like.
+const OPTIONS: [(&str, &str); 7] = [
+    ("AUTH__LOGIN_THROTTLE__FREE_ATTEMPTS", MANY),
+    ("AUTH__LOGIN_THROTTLE__MAX_FAILURES_PER_LOGIN_AND_ADDRESS", MANY),
+    ("AUTH__LOGIN_THROTTLE__MAX_FAILURES_PER_LOGIN", MANY),
+    ("AUTH__LOGIN_THROTTLE__MAX_FAILURES_PER_ADDRESS", MANY),
+    ("AUTH__REGISTRATION_THROTTLE__MAX_PER_ADDRESS", MANY),
+    ("AUTH__REGISTRATION_THROTTLE__MAX_IN_ALL", MANY),
+    ("AUTH__RECOVERY_THROTTLE__MAX_PER_ADDRESS", MANY),
+];
+
+/// A gateway with these options.
 async fn gateway() -> Gateway {
-    let many = "100000";
-    let options = [
-        ("AUTH__LOGIN_THROTTLE__FREE_ATTEMPTS", many),
-        ("AUTH__LOGIN_THROTTLE__MAX_FAILURES_PER_LOGIN_AND_ADDRESS", many),
-        ("AUTH__LOGIN_THROTTLE__MAX_FAILURES_PER_LOGIN", many),
-        ("AUTH__LOGIN_THROTTLE__MAX_FAILURES_PER_ADDRESS", many),
-        ("AUTH__REGISTRATION_THROTTLE__MAX_PER_ADDRESS", many),
-        ("AUTH__REGISTRATION_THROTTLE__MAX_IN_ALL", many),
-        ("AUTH__RECOVERY_THROTTLE__MAX_PER_ADDRESS", many),
-    ];
-    Gateway::with(&options).await
+    Gateway::with(&OPTIONS).await
+}
+
+/// The same, with connections of a revision known by their user agent.
+async fn pinning_gateway() -> Gateway {
+    let mut pins = String::new();
+    for dialect in dialects() {
+        let title = title(&*dialect);
+        if let Some((id, revision)) = title.split_once('/')
+            && revision != DOC
+        {
+            let pin = format!("revision = {revision:?}\nuser_agent = {title:?}");
+            writeln!(pins, "[[dialects.{id}.pin]]\n{pin}").expect("a string takes every text");
+        }
+    }
+    Gateway::with_file(&pins, &OPTIONS).await
 }
 
 /// A capture of one HTTP connection: requests to `bearer` with what was answered.
@@ -105,7 +125,13 @@ fn all_stories() -> Vec<Line> {
         ));
     }
     for (index, dialect) in (1..).zip(dialects()) {
+        let title = title(&*dialect);
         for (mut line, _) in stories(&*dialect) {
+            if let Line::Open(open) = &mut line
+                && let Some(request) = &mut open.request
+            {
+                request.headers.push(("user-agent".to_owned(), title.clone()));
+            }
             let connection = match &mut line {
                 Line::Open(open) => &mut open.connection,
                 Line::Frame(frame) => &mut frame.connection,
@@ -125,7 +151,7 @@ async fn a_replay_of_all_stories_against_the_same_gateway_shows_no_difference() 
     let file = |name: &str| -> PathBuf { folder.path().join(name) };
     let (stories, first, second) = (file("stories.jsonl"), file("a.jsonl"), file("b.jsonl"));
     write(&stories, &all_stories());
-    let old = gateway().await;
+    let old = pinning_gateway().await;
     let to = format!("http://{}", old.address);
     let played = tolmach(
         &folder,
@@ -133,7 +159,7 @@ async fn a_replay_of_all_stories_against_the_same_gateway_shows_no_difference() 
     )
     .await;
     let summary = exit_code(&played, 0);
-    let new = gateway().await;
+    let new = pinning_gateway().await;
     let to = format!("http://{}", new.address);
     let compared = tolmach(
         &folder,

@@ -34,13 +34,13 @@ fn a_server_that_does_the_same_with_other_ids_tokens_and_times_does_not_differ()
 type Mutation = (&'static str, fn(&mut Vec<Line>, &[bool], usize) -> bool);
 
 const KINDS: [Mutation; 7] = [
-    ("a field dropped", drop_field),
-    ("a status changed", change_status),
-    ("an order swapped", swap_answers),
+    ("a field dropped", |lines, events, seed| drop_field(lines, events, seed)),
+    ("a status changed", |lines, events, seed| change_status(lines, events, seed)),
+    ("an order swapped", |lines, events, seed| swap_answers(lines, events, seed)),
     ("a push missing", drop_push),
     ("an answer missing", drop_answer),
     ("an answer twice", double_answer),
-    ("a text changed", change_text),
+    ("a text changed", |lines, events, seed| change_text(lines, events, seed)),
 ];
 
 #[test]
@@ -101,7 +101,7 @@ fn body(line: &Line) -> Option<Value> {
 fn set_body(line: &mut Line, body: &Value) {
     let Line::Frame(line) = line else { panic!("a frame was picked") };
     let payload = body.to_string();
-    let frame = match line.frame().unwrap() {
+    let frame = match line.frame().expect("the stories have frames") {
         Frame::Text(_) => Frame::text(payload),
         Frame::Binary(_) => Frame::Binary(payload.into()),
         Frame::Value(_) => Frame::Value(payload.into()),
@@ -128,7 +128,7 @@ fn remove_member(value: &mut Value, number: &mut usize) -> bool {
     }
 }
 
-fn drop_field(lines: &mut Vec<Line>, _: &[bool], seed: usize) -> bool {
+fn drop_field(lines: &mut [Line], _: &[bool], seed: usize) -> bool {
     let Some(index) = pick(lines, seed, |index| body(&lines[index]).is_some()) else {
         return false;
     };
@@ -150,7 +150,7 @@ fn count_members(value: &Value) -> usize {
     }
 }
 
-fn change_status(lines: &mut Vec<Line>, _: &[bool], seed: usize) -> bool {
+fn change_status(lines: &mut [Line], _: &[bool], seed: usize) -> bool {
     let status = |line: &Line| -> Option<(String, Value)> {
         let value = body(line)?;
         let members = value.as_object()?;
@@ -195,7 +195,7 @@ fn shape(value: &Value) -> String {
 }
 
 /// Swaps an answer with one to a later request of the connection, if that has another shape.
-fn swap_answers(lines: &mut Vec<Line>, events: &[bool], seed: usize) -> bool {
+fn swap_answers(lines: &mut [Line], events: &[bool], seed: usize) -> bool {
     let next = |index: usize| {
         let of = |line: &Line| match line {
             Line::Frame(frame) if frame.from == Sender::Server => {
@@ -237,7 +237,7 @@ fn double_answer(lines: &mut Vec<Line>, _: &[bool], seed: usize) -> bool {
     picked.map(|index| lines.insert(index, lines[index].clone())).is_some()
 }
 
-fn change_text(lines: &mut Vec<Line>, _: &[bool], seed: usize) -> bool {
+fn change_text(lines: &mut [Line], _: &[bool], seed: usize) -> bool {
     const OLD: &str = "ann";
     let fits = |index: usize| {
         matches!(&lines[index], Line::Frame(frame)
@@ -282,7 +282,7 @@ fn of_another_server(dialect: &dyn Dialect, lines: &[Line]) -> Vec<Line> {
                     (None, Some((_, path))) => Some(Route { method: "GET", path }),
                     (None, None) => None,
                 };
-                let old = frame.frame().unwrap();
+                let old = frame.frame().expect("the stories have frames");
                 let new = map.edit(Sender::Server, route, &old, &mut other_value);
                 if let Ok(Some(new)) = new {
                     put(frame, &new);
@@ -336,11 +336,12 @@ fn other_id(text: &str, more: i64) -> String {
 /// Compares two captures, given by their lines without headers.
 fn compared(meanings: &Meanings, a: &[Line], b: &[Line]) -> Report {
     let capture = |name: &str, recorder, lines: &[Line]| {
-        let mut writer = Writer::new(Vec::new(), Header::new(recorder, Vec::new())).unwrap();
-        lines.iter().for_each(|line| writer.write(line).unwrap());
-        let bytes = writer.finish().unwrap();
+        let mut writer =
+            Writer::new(Vec::new(), Header::new(recorder, Vec::new())).expect("memory takes it");
+        lines.iter().for_each(|line| writer.write(line).expect("memory takes it"));
+        let bytes = writer.finish().expect("memory takes it");
         Capture { name: name.to_owned(), reader: Reader::new(name, Cursor::new(bytes)) }
     };
     let (a, b) = (capture("a", Recorder::Gateway, a), capture("b", Recorder::Replay, b));
-    compare(a, b, meanings, None).unwrap()
+    compare(a, b, meanings, None).expect("the captures are whole")
 }

@@ -12,11 +12,11 @@ pub(crate) fn dialects() -> Vec<Arc<dyn Dialect>> {
         Arc::new(tolmach_dialect_mode::Mode::default()),
         Arc::new(tolmach_dialect_sndmsg::SndMsg::default()),
         Arc::new(tolmach_dialect_morelia::Morelia::default()),
-        Arc::new(tolmach_dialect_bearer::Bearer::default()),
+        Arc::new(tolmach_dialect_bearer::Bearer),
         Arc::new(tolmach_dialect_action::Action::default()),
     ];
     for file in BUILT_IN {
-        let file = Declared::compile(*file, BUILT_IN).unwrap();
+        let file = Declared::compile(*file, BUILT_IN).expect("a trial compiles every file");
         if file.revision() != DOC {
             all.push(Arc::new(file));
         }
@@ -64,7 +64,9 @@ pub(crate) fn stories(dialect: &dyn Dialect) -> Vec<(Line, bool)> {
             };
             match played.content {
                 PlayedContent::Opened(request) => {
-                    let text = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
+                    let text = |value: &http::HeaderValue| {
+                        value.to_str().expect("headers of the stories are ASCII").to_owned()
+                    };
                     let headers = request.headers.iter();
                     let request = OpenRequest {
                         method: request.method.to_string(),

@@ -74,8 +74,15 @@ struct Played {
 }
 
 impl Played {
+    /// True if something of it has to come.
     fn is_awaited(&self) -> bool {
         self.link.is_some() && (self.playback.expected() > 0 || self.is_ending)
+    }
+
+    /// True after a miss. The answer to a close of the client comes after all other frames, so it
+    /// is always waited for.
+    fn is_waited_for_briefly(&self) -> bool {
+        self.has_missed && !(self.is_ending && self.ended_by == Sender::Client)
     }
 }
 
@@ -198,14 +205,13 @@ impl<'m> Player<'m> {
                 .connections
                 .iter()
                 .filter(|(number, played)| counts(number) && played.is_awaited())
-                .map(|(_, played)| played.has_missed)
+                .map(|(_, played)| played.is_waited_for_briefly())
                 .collect();
             if awaited.is_empty() {
                 return Ok(());
             }
-            let have_all_missed = awaited.iter().all(|missed| *missed);
-            let wait =
-                if have_all_missed { self.way.wait / PART_AFTER_A_MISS } else { self.way.wait };
+            let is_brief = awaited.iter().all(|brief| *brief);
+            let wait = if is_brief { self.way.wait / PART_AFTER_A_MISS } else { self.way.wait };
             match timeout(wait, self.arrivals.recv()).await {
                 Ok(Some(arrival)) => self.arrive(arrival)?,
                 Ok(None) => return Ok(()),
@@ -393,6 +399,10 @@ impl<'m> Player<'m> {
         let LinkArrival { link: number, content } = arrival;
         match content {
             LinkContent::Frame(frame) => {
+                // One that has ended was given up.
+                if !self.connections.contains_key(&number) {
+                    return Ok(());
+                }
                 let frame = self.received(number, &frame)?;
                 if let Some(played) = self.connections.get_mut(&number) {
                     let expected = played.playback.expected();
