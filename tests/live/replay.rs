@@ -311,7 +311,7 @@ async fn what_cannot_be_read_or_reached_is_told_with_its_place() {
     let folder = TempDir::new().expect("a temporary folder can be made");
     let capture = folder.path().join("a.jsonl");
     write(&capture, &conversation());
-    // A port on which nobody listens any more.
+    // A port without a listener.
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let address: SocketAddr = listener.local_addr().expect("it is bound");
     drop(listener);

@@ -87,7 +87,7 @@ pub(crate) enum ReportFormat {
 pub(crate) enum Speed {
     /// As fast as the order of the capture allows.
     Fast,
-    /// So many times as fast as captured.
+    /// A multiple of the captured speed.
     Times(f64),
 }
 

@@ -287,7 +287,7 @@ async fn read_values(mut reader: ReadHalf<Stream>, link: u64, arrivals: mpsc::Se
             Err(error) => break LinkContent::Broken(error.into()),
         }
     };
-    // An error means that nobody waits for it.
+    // An error means that the receiver is gone.
     let _ = arrivals.send(LinkArrival { link, content: end }).await;
 }
 
@@ -325,7 +325,7 @@ async fn run_http(target: LinkTarget, link: u64, mut frames: mpsc::Receiver<Outg
             Err(cause) => break LinkContent::Broken(cause),
         }
     };
-    // An error means that nobody waits for it.
+    // An error means that the receiver is gone.
     let _ = target.arrivals.send(LinkArrival { link, content: end }).await;
 }
 

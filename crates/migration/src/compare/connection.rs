@@ -82,7 +82,7 @@ pub(crate) struct Connection {
     held: usize,
 }
 
-/// What the comparison of all connections shares.
+/// The state that the comparison of all connections shares.
 pub(crate) struct Shared<'s> {
     /// The ids that are known.
     pub(crate) ids: &'s mut IdMap,

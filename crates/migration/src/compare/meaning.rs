@@ -40,7 +40,7 @@ pub(crate) struct Exchange<'e> {
     pub(crate) b: Payload<'e>,
 }
 
-/// What a client understands of a frame.
+/// The value that a client reads from a frame.
 #[derive(Debug, PartialEq)]
 enum Meaning {
     Response(Result<Answer, Fault>),

@@ -1,8 +1,9 @@
-//! What two servers have answered to the same clients, and where they differ.
+//! The comparison of the answers of two servers to the same clients.
 //!
 //! Frames are paired request by request, events by their content. They are the same if all values
 //! but ids, tokens and times are; ids have to be of the same objects all along. Frames that differ
-//! are read by the dialect's client side too, which tells a different form from a different meaning.
+//! are read by the dialect's client side too, which tells a different form from a different
+//! meaning.
 
 mod attribution;
 mod comparison;

@@ -12,7 +12,7 @@ pub(crate) enum Value<'d> {
     Plain(Cow<'d, str>),
     /// Of an object: the same on both servers once the ids of the object are known.
     Id(FieldRole, Cow<'d, str>),
-    /// A token, a time or an id that nobody names again: only the form is compared.
+    /// A token, a time or an id that no frame names again: only the form is compared.
     Noise(Cow<'static, str>),
 }
 

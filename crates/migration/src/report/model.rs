@@ -16,7 +16,7 @@ const MAX_FRAME: usize = 4_096;
 /// The name of what is beyond a bound.
 const OTHERS: &str = "(others)";
 
-/// What two servers have answered, operation by operation.
+/// The outcome of a comparison, operation by operation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The first server's capture.
@@ -27,7 +27,7 @@ pub struct Report {
     pub total: Counts,
     /// By operation: the command of a request, the name of an event, or `close`.
     pub operations: BTreeMap<String, Operation>,
-    /// What a reader has to know about the captures: gaps, connections that were not played.
+    /// Remarks on the captures: gaps, connections that were not played.
     pub notes: Vec<String>,
 }
 
