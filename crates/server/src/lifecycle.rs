@@ -213,7 +213,7 @@ mod tests {
             Deprecation { since: time("2023-06-30T23:59:59.9Z"), sunset: None, link: None };
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let since = pair("deprecation", "@1688169599");
-        assert_eq!(headers(&deprecation), [since.clone()]);
+        assert_eq!(headers(&deprecation), std::slice::from_ref(&since));
         deprecation.sunset = Some(time("2018-12-31T23:59:59Z"));
         deprecation.link = Some("https://example.org/a?b=c".into());
         let expected = [

@@ -104,7 +104,6 @@ impl ServingRules {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::options::Limits;
     use crate::test_support::{TestServer, toy};
     use tolmach_domain::Timestamp;
