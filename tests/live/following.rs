@@ -183,15 +183,20 @@ async fn the_first_groups_of_a_followed_swiftly_do_not_take_the_numbers_of_chats
     let account = json!({"email": "ann@example.org", "password": "apple pie"});
     let pair = gateway.json("POST", "/api/v1/login", None, &account).await.expect(200);
     let ann = Bearer::of(&gateway, &pair);
-    let places = |messages: &Value| -> Vec<[Value; 2]> {
+    let texts = |messages: &Value| -> Vec<[Value; 2]> {
         let messages = messages.as_array().unwrap_or_else(|| panic!("{messages} is no list"));
-        messages.iter().map(|message| ["id", "chat_id"].map(|name| message[name].clone())).collect()
+        messages.iter().map(|message| ["id", "text"].map(|name| message[name].clone())).collect()
     };
-    let of_chat = ann.get("/chat/1/messages").await.expect(200);
-    assert_eq!(json!(places(&of_chat)), json!([[2, 1], [1, 1]]));
+    let of_chat = ann.get("/chat/2/messages").await.expect(200);
+    assert_eq!(json!(texts(&of_chat)), json!([[3, "hello from carl"]]));
+    let (_, of_chat) = ann.room("/chat/1").await;
+    assert_eq!(of_chat.len(), 2);
     let mut room = ann.try_room("/group/1").await.expect("ann is a member");
     let of_group = room.receive().await;
-    assert_eq!(json!(places(&of_group["messages"])), json!([[1, 1]]));
+    assert_eq!(json!(texts(&of_group["messages"])), json!([[1, "welcome"]]), "{of_group}");
+    let of_chat = ann.get("/chat/1/messages").await.expect(200);
+    let ids: Vec<_> = texts(&of_chat).into_iter().map(|[id, _]| id).collect();
+    assert_eq!(json!(ids), json!([2, 1]), "{of_chat}");
 }
 
 #[tokio::test]

@@ -139,7 +139,7 @@ impl Batch {
         let page = read::flows_by_age(&self.transaction, retention, after, now).await?;
         for (flow, up_to) in page.old {
             let place = step.after.filter(|place| place.flow == flow);
-            let posted = place.and_then(|place| place.posted).unwrap_or_default();
+            let posted = place.and_then(|place| place.posted).unwrap_or(Version(i64::MIN));
             let posted =
                 self.remove_old_messages_of(flow, posted, up_to, left, &mut step.removed).await?;
             step.after = Some(PrunePlace { flow, posted });
