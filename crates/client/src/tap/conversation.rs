@@ -32,6 +32,8 @@ pub(super) struct Conversation {
     mode: Mode,
     /// The requests that are not answered.
     requests: VecDeque<Waiting>,
+    /// The sides whose bytes cannot be read any more.
+    unreadable: Vec<Sender>,
 }
 
 #[derive(Debug)]
@@ -59,11 +61,14 @@ impl Conversation {
         } else {
             Mode::Http(HttpReader::default(), HttpReader::default())
         };
-        Self { mode, requests: VecDeque::new() }
+        Self { mode, requests: VecDeque::new(), unreadable: Vec::new() }
     }
 
     /// Reads bytes that one side has sent.
     pub(super) fn push(&mut self, from: Sender, bytes: &[u8], out: &mut Vec<TapEvent>) {
+        if self.unreadable.contains(&from) {
+            return;
+        }
         match (&mut self.mode, from) {
             (Mode::Http(client, _), Sender::Client) => client.push(bytes),
             (Mode::Http(_, server), Sender::Server) => server.push(bytes),
@@ -114,14 +119,22 @@ impl Conversation {
                     self.mode = Mode::WebSocket(client, server);
                 }
                 Mode::WebSocket(client, server) => {
-                    read_messages(client, Sender::Client, out)?;
-                    return read_messages(server, Sender::Server, out);
+                    for (reader, from) in [(client, Sender::Client), (server, Sender::Server)] {
+                        if self.unreadable.contains(&from) {
+                            continue;
+                        }
+                        let read = read_messages(reader, from, out);
+                        self.unreadable.extend(unread(read, from, out));
+                    }
+                    return Ok(());
                 }
                 Mode::Values(client, server) => {
                     for (reader, from) in [(client, Sender::Client), (server, Sender::Server)] {
-                        while let Some(value) = reader.next()? {
-                            out.push(TapEvent::Frame(from, Frame::Value(value)));
+                        if self.unreadable.contains(&from) {
+                            continue;
                         }
+                        let read = read_values(reader, from, out);
+                        self.unreadable.extend(unread(read, from, out));
                     }
                     return Ok(());
                 }
@@ -187,6 +200,24 @@ fn read_responses(
         }
         out.push(TapEvent::Frame(Sender::Server, frame(Head::Response(parts), body)));
     }
+}
+
+/// The side, if its bytes could not be read. The other side's go on.
+fn unread(read: Result<(), GapReason>, from: Sender, out: &mut Vec<TapEvent>) -> Option<Sender> {
+    let reason = read.err()?;
+    out.push(TapEvent::Gap(0, reason));
+    Some(from)
+}
+
+fn read_values(
+    reader: &mut ValueReader,
+    from: Sender,
+    out: &mut Vec<TapEvent>,
+) -> Result<(), GapReason> {
+    while let Some(value) = reader.next()? {
+        out.push(TapEvent::Frame(from, Frame::Value(value)));
+    }
+    Ok(())
 }
 
 fn read_messages(
@@ -277,6 +308,13 @@ mod tests {
     fn what_cannot_be_read_is_said_once() {
         let found = events(false, &[(Sender::Client, b"\x16\x03\x01"), (Sender::Server, b"\x15")]);
         assert_eq!(found, ["gap 0 Unreadable"]);
+        let opening = [
+            (Sender::Client, &b"GET / HTTP/1.1\r\nupgrade: websocket\r\n\r\n"[..]),
+            (Sender::Server, b"HTTP/1.1 101 Switching Protocols\r\n\r\n"),
+            (Sender::Client, b"\x8F\x00\x81\x00"),
+            (Sender::Server, b"\x81\x01s"),
+        ];
+        assert_eq!(events(false, &opening), ["websocket /", "gap 0 Unreadable", "Server s"]);
         let found = events(true, &[(Sender::Client, b"{}{}"), (Sender::Server, b"[1]")]);
         assert_eq!(found, ["Client {}", "Client {}", "Server [1]"]);
     }
