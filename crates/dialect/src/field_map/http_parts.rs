@@ -139,7 +139,8 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_form_are_found() {
-        let body = b"x\r\n--B\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{}\r\n--B\r\n\
+        let body =
+            b"x\r\n--B\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{}\r\n--B\r\n\
             content-disposition: form-data; name=\"photo\"; filename=\"name=p\"\r\n\r\n\r\n\
             --B--\r\n";
         let found = parts(body, "B").unwrap();
