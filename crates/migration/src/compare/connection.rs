@@ -13,7 +13,7 @@ use tolmach_capture::{CapturedFrame, Close, FrameKind, Open, Sender};
 use tolmach_dialect::{FieldRole, FieldRule};
 
 /// The requests after which frames that are alone are reported.
-const PATIENCE: u64 = 64;
+const PATIENCE: u64 = 32;
 /// The frames of one side that may wait for one of the other.
 const MAX_WAITING: usize = 8_192;
 /// The latest pairs of a flow, or of the answers, that the order of the next is compared with.
@@ -51,7 +51,8 @@ struct Waiting {
 struct Request {
     operation: String,
     route: Option<Route>,
-    frame: Box<CapturedFrame>,
+    /// On the first side alone: the clients are the same.
+    frame: Option<Box<CapturedFrame>>,
 }
 
 #[derive(Debug, Default)]
@@ -257,8 +258,10 @@ impl Connection {
             }
             (None, None, None) => "(unnamed)".to_owned(),
         };
-        self.held += size_of_frame(&frame);
-        state.requests.insert(number, Request { operation, route, frame });
+        let frame = (side == Side::A).then_some(frame);
+        let request = Request { operation, route, frame };
+        self.held += request.size();
+        state.requests.insert(number, request);
     }
 
     /// The route of the request that a frame answers, or of the connection.
@@ -416,7 +419,7 @@ impl Connection {
                 state.requests.split_off(&before)
             };
             let settled = std::mem::replace(&mut state.requests, kept);
-            let bytes: usize = settled.values().map(|request| size_of_frame(&request.frame)).sum();
+            let bytes: usize = settled.values().map(Request::size).sum();
             self.held = self.held.saturating_sub(bytes);
         }
     }
@@ -436,7 +439,7 @@ impl Connection {
         let exchange = Exchange {
             dialect: self.dialect.as_ref(),
             open: self.open.as_deref(),
-            request: request.map(|request| &*request.frame),
+            request: request.and_then(|request| request.frame.as_deref()),
             rules: self.rules,
             route: route.as_ref(),
             a: of_a,
@@ -459,13 +462,13 @@ impl Connection {
         shared: &mut Shared<'_>,
     ) {
         let Some(first) = a.or(b) else { return };
-        let side = usize::from(a.is_none());
-        let request = first.answers.and_then(|number| self.sides[side].requests.get(&number));
+        let request = first.answers.and_then(|number| self.request_of(number));
+        let sent = request.and_then(|request| request.frame.as_deref());
         let cited = |frame: &Waiting| Cited { line: frame.line, frame: frame_text(&frame.frame) };
         let example = Example {
             verdict,
             connection: self.number,
-            request: request.map(|request| frame_text(&request.frame)),
+            request: sent.map(frame_text),
             a: a.map(cited),
             b: b.map(cited),
             fields,
@@ -477,10 +480,15 @@ impl Connection {
         shared.report.add(&operation, example);
     }
 
+    /// The request with this number, of the first side where it is remembered there.
+    fn request_of(&self, number: u64) -> Option<&Request> {
+        let [a, b] = &self.sides;
+        a.requests.get(&number).or_else(|| b.requests.get(&number))
+    }
+
     /// The operation of a frame: of the request that it answers, or the name of the event.
     fn operation(&self, frame: &Waiting) -> String {
-        let of = |side: usize| frame.answers.and_then(|of| self.sides[side].requests.get(&of));
-        if let Some(request) = of(0).or_else(|| of(1)) {
+        if let Some(request) = frame.answers.and_then(|number| self.request_of(number)) {
             return request.operation.clone();
         }
         match (&frame.frame.command, &frame.name, frame.answers) {
@@ -489,6 +497,13 @@ impl Connection {
             (None, Some(name), _) => format!("event {name}"),
             (None, None, _) => "(unnamed)".to_owned(),
         }
+    }
+}
+
+impl Request {
+    /// The bytes that it takes, about.
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.frame.as_deref().map_or(0, size_of_frame)
     }
 }
 

@@ -136,7 +136,7 @@ impl<'m> Player<'m> {
             match line {
                 Line::Capture(_) | Line::Gap(_) => {}
                 Line::Open(open) => {
-                    self.settle(None).await?;
+                    self.settle(Some(open.connection)).await?;
                     self.open(*open, &place).await?;
                 }
                 Line::Frame(frame) => {
@@ -147,7 +147,7 @@ impl<'m> Player<'m> {
                     self.frame(frame, &place).await?;
                 }
                 Line::Close(close) => {
-                    self.settle(None).await?;
+                    self.settle(Some(close.connection)).await?;
                     self.close(&close).await;
                 }
             }
