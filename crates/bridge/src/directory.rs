@@ -1,5 +1,5 @@
-//! Users and groups that the answers and events of an upstream told of: wires name users by id or by
-//! login, and flows with or without their kind.
+//! Users and groups that the answers and events of an upstream told of: wires name users by id or
+//! by login, and flows with or without their kind.
 
 use moka::sync::Cache;
 use tolmach_domain::{

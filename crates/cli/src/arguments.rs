@@ -206,8 +206,8 @@ pub(crate) struct BridgeArguments {
     /// The dialect of the server
     #[arg(long, value_name = "ID[/REVISION]")]
     pub(crate) upstream_dialect: UpstreamDialect,
-    /// Where users register and log in, if that is in another dialect: --upstream takes the tokens
-    /// of this server, which gets every request that the wire of --upstream does not have
+    /// The URL at which users register and log in, if that is in another dialect: --upstream takes
+    /// the tokens of this server, which gets every request that the wire of --upstream does not have
     #[arg(long, value_name = "URL", requires = "accounts_dialect")]
     pub(crate) accounts: Option<Endpoint>,
     /// The dialect of --accounts
