@@ -207,7 +207,7 @@ pub(crate) struct BridgeArguments {
     #[arg(long, value_name = "ID[/REVISION]")]
     pub(crate) upstream_dialect: UpstreamDialect,
     /// The URL at which users register and log in, if that is in another dialect: --upstream takes
-    /// the tokens of this server, which gets every request that the wire of --upstream does not have
+    /// the tokens of this server, which gets all requests that the wire of --upstream does not have
     #[arg(long, value_name = "URL", requires = "accounts_dialect")]
     pub(crate) accounts: Option<Endpoint>,
     /// The dialect of --accounts
