@@ -1,6 +1,7 @@
 //! Reports about the ledger.
 
 use super::target::{MissingOperations, Names};
+use crate::commands::translate::Missing;
 use crate::ledger_arguments::LedgerRows;
 use crate::table::table;
 use serde_json::{Value, json};
@@ -26,8 +27,8 @@ enum MissingThere {
     NoTarget,
     /// The client's revision is not one of this gateway.
     Unknown,
-    /// Something of these of its operations, and true for those of which nothing is left.
-    Operations(BTreeMap<String, bool>),
+    /// Something of these of its operations, each with the part that is lost.
+    Operations(BTreeMap<String, &'static str>),
 }
 
 impl ClientRow {
@@ -62,7 +63,7 @@ impl ClientRow {
         self.missing = missing.map_or(MissingThere::Unknown, |missing| {
             let used = self.operations.keys();
             let of_client = used.filter_map(|name| missing.get(name));
-            let entries = of_client.map(|missing| (missing.operation.to_owned(), missing.is_whole));
+            let entries = of_client.map(|missing| (missing.operation.to_owned(), lost(missing)));
             MissingThere::Operations(entries.collect())
         });
     }
@@ -86,9 +87,7 @@ impl ClientRow {
             MissingThere::NoTarget => {}
             MissingThere::Unknown => object["missing"] = Value::Null,
             MissingThere::Operations(missing) => {
-                let part = |whole: &bool| if *whole { "all" } else { "part" };
-                let missing =
-                    missing.iter().map(|(name, whole)| (name.clone(), part(whole).into()));
+                let missing = missing.iter().map(|(name, part)| (name.clone(), (*part).into()));
                 object["missing"] = Value::Object(missing.collect());
             }
         }
@@ -115,13 +114,25 @@ impl ClientRow {
             MissingThere::NoTarget => String::new(),
             MissingThere::Unknown => "unknown".to_owned(),
             MissingThere::Operations(missing) => {
-                let name = |(name, whole): (&String, &bool)| match whole {
-                    true => name.clone(),
-                    false => format!("{name} (in part)"),
+                let name = |(name, part): (&String, &&str)| match *part {
+                    ALL => name.clone(),
+                    part => format!("{name} ({part})"),
                 };
                 or_dash(&missing.iter().map(name).collect::<Vec<_>>().join(", "))
             }
         }
+    }
+}
+
+/// Nothing is left of an operation.
+const ALL: &str = "all";
+
+/// The part of an operation that is lost, in the words of `tolmach translate --table`.
+fn lost(missing: &Missing) -> &'static str {
+    match (missing.is_whole, missing.is_other_way) {
+        (true, _) => ALL,
+        (false, true) => "form",
+        (false, false) => "part",
     }
 }
 
@@ -269,8 +280,7 @@ fn missing_there(
     let Some(Some(of_revision)) = of_revision else { return "unknown" };
     match of_revision.get(operation) {
         None => "nothing",
-        Some(missing) if missing.is_whole => "all",
-        Some(_) => "part",
+        Some(missing) => lost(missing),
     }
 }
 
@@ -293,7 +303,6 @@ fn date(day: LedgerDay) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::translate::Missing;
     use tolmach_engine::ports::{LedgerClientId, LedgerUse};
 
     /// A Thursday.
@@ -349,6 +358,7 @@ sndmsg   uchat     -     10.1.2.0/24  curl/8  2026-10-05T09:00:00Z  2026-10-05T1
             operation,
             is_event: false,
             is_whole,
+            is_other_way: false,
             forms: BTreeSet::new(),
             fields: BTreeSet::new(),
             sentence: format!("{operation} is missing"),
@@ -363,7 +373,7 @@ sndmsg   uchat     -     10.1.2.0/24  curl/8  2026-10-05T09:00:00Z  2026-10-05T1
         rows.iter_mut().for_each(|row| row.compare(Some(&missing())));
         rows[2].compare(None);
         let cells: Vec<String> = rows.iter().map(ClientRow::missing_cell).collect();
-        assert_eq!(cells, ["login, send (in part)", "send (in part)", "unknown"]);
+        assert_eq!(cells, ["login, send (part)", "send (part)", "unknown"]);
         let text = client_table(&rows);
         assert!(text.lines().next().is_some_and(|heading| heading.ends_with("MISSING THERE")));
         assert_eq!(
