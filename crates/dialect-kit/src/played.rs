@@ -19,7 +19,7 @@ pub struct PlayedStep {
     pub is_event: bool,
     /// False where the dialect has no frame for it.
     pub is_supported: bool,
-    /// What goes over the wire, in order.
+    /// The frames, openings and closes, in order.
     pub wire: Vec<Played>,
 }
 
@@ -28,7 +28,7 @@ pub struct PlayedStep {
 pub struct Played {
     /// The number of the connection, or exchange of HTTP, within the story.
     pub connection: u64,
-    /// What it is.
+    /// A frame, or the beginning or end of the connection.
     pub content: PlayedContent,
 }
 

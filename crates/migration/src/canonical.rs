@@ -12,7 +12,7 @@ use tolmach_domain::{
     RecoveryIdentifier, Registration, Timestamp, User, UserId, UserRef, UserSummary,
 };
 
-/// What stands for a password or a token.
+/// The text that stands for a password or a token.
 const HIDDEN: &str = "hidden";
 
 /// The fields of a command.

@@ -1,4 +1,4 @@
-//! What a proxy has to make up, because one of the two wires does not say it.
+//! Values that a proxy makes up, because one of the two wires does not have them.
 
 use tolmach_domain::{
     Answer, Changes, Command, Credentials, EventKind, Fault, Flow, FlowId, FlowKind, FlowSummary,

@@ -106,7 +106,7 @@ impl Connection {
             Frame::Request(request) => {
                 let opening = Opening::new(request.as_ref().clone().into_parts().0);
                 if opening.websocket {
-                    self.opening = Some(opening);
+                    (self.opening, self.socket) = (Some(opening), None);
                     self.open(now, out);
                     return;
                 }

@@ -1,4 +1,4 @@
-//! What did not come through.
+//! Losses of a translation.
 
 use std::fmt;
 use tolmach_dialect::Unsupported;

@@ -5,8 +5,9 @@
 //! what the same conversation is there. Both sides of the target read each other, so that what did
 //! not come through is known by its field ([`Loss`]).
 //!
-//! What the source's wire does not say is made up as a bridge has to: tokens, versions, answers to
-//! requests that only the target's wire makes (joining a room), events that answer there.
+//! Values that the source's wire does not have are made up, as a bridge has to: tokens, versions,
+//! answers to requests that only the target's wire makes (joining a room), and events that are the
+//! answer there.
 
 mod completion;
 mod connection;

@@ -181,7 +181,7 @@ impl Source {
             let context = RenderContext::EMPTY;
             if self.shadow.respond(now, &response, &context, &mut frames).is_ok() {
                 for frame in frames {
-                    // What does not fit is not what the client waits for.
+                    // A frame that does not fit is none that the client waits for.
                     let _ = self.client.decode(now, &frame, &mut incoming);
                 }
             }

@@ -67,7 +67,7 @@ enum Place {
     Exchange(Box<Socket>),
 }
 
-/// What became of a response at the target.
+/// The way of a response at the target.
 pub(super) struct Responded {
     /// The outcome as the client has read it; `None` if it read none.
     pub(super) outcome: Option<Result<Answer, Fault>>,

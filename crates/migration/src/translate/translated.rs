@@ -12,13 +12,13 @@ pub struct Translated {
     /// The same in the target dialect, in order. Both directions: a request may need another one
     /// before it, which is answered first.
     pub frames: Vec<TargetFrame>,
-    /// What did not come through.
+    /// The losses.
     pub lost: Vec<Loss>,
-    /// What needed no translation, such as a frame about the source's connection alone.
+    /// Remarks on frames without a translation, such as one about the source's connection alone.
     pub notes: Vec<String>,
 }
 
-/// Something on a connection of the target.
+/// An item of the target's conversation, with its connection.
 #[derive(Debug)]
 pub struct TargetFrame {
     /// The number of the target's connection, or exchange of HTTP, among those of the translator.
@@ -27,7 +27,7 @@ pub struct TargetFrame {
     pub item: Item,
 }
 
-/// Something on a connection of the target.
+/// An item of a conversation.
 #[derive(Debug)]
 pub enum Item {
     /// The client opens a WebSocket by this request.

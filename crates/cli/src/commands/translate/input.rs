@@ -15,6 +15,9 @@ use tolmach_dialect_declared::{CapturedFrame, captured_frame};
 /// The connection of frames that stand alone.
 const ONLY: u64 = 1;
 
+/// The word after the path of a request that opens a WebSocket.
+const OPENS: &str = "websocket";
+
 type Source = Box<dyn BufRead>;
 
 /// A file, or standard input.
@@ -173,7 +176,8 @@ fn single(line: u64, captured: CapturedFrame) -> Piece {
 }
 
 /// A frame of HTTP: `POST /path {…}` of a client, `200 {…}` of a server, each with its body if it
-/// has one. Such a request has the headers of a client who is logged in.
+/// has one, and `GET /path websocket`, which opens a WebSocket. Such a request has the headers of a
+/// client who is logged in.
 fn http_frame(sender: Sender, text: &str) -> Option<Frame> {
     let (head, body) = text.split_at(text.find(['{', '[']).unwrap_or(text.len()));
     let body = Bytes::copy_from_slice(body.as_bytes());
@@ -183,14 +187,23 @@ fn http_frame(sender: Sender, text: &str) -> Option<Frame> {
         Sender::Client => {
             let uri = words.next().filter(|uri| uri.starts_with('/'))?;
             let is_method = first.bytes().all(|byte| byte.is_ascii_uppercase());
-            if !is_method || words.next().is_some() {
+            let last = words.next();
+            if !is_method || last.is_some_and(|last| last != OPENS) || words.next().is_some() {
                 return None;
             }
             let request = http::Request::builder()
                 .method(first)
                 .uri(uri)
-                .header(http::header::AUTHORIZATION, "Bearer token")
-                .header(http::header::CONTENT_TYPE, "application/json");
+                .header(http::header::AUTHORIZATION, "Bearer token");
+            let request = if last.is_some() {
+                request
+                    .header(http::header::CONNECTION, "Upgrade")
+                    .header(http::header::UPGRADE, "websocket")
+                    .header(http::header::SEC_WEBSOCKET_VERSION, "13")
+                    .header(http::header::ORIGIN, "http://localhost")
+            } else {
+                request.header(http::header::CONTENT_TYPE, "application/json")
+            };
             request.body(body).ok().map(Frame::request)
         }
         Sender::Server => {
@@ -213,6 +226,8 @@ mod tests {
             (Sender::Client, r#"POST /login {"a":1}"#, Some(("request", r#"{"a":1}"#))),
             (Sender::Client, "GET /chats?limit=1", Some(("request", ""))),
             (Sender::Client, r#"{"mode":"auth"}"#, None),
+            (Sender::Client, "GET /chat/1?limit=1 websocket", Some(("request", ""))),
+            (Sender::Client, "GET /chat/1 elsewhere", None),
             (Sender::Client, "post /login", None),
             (Sender::Client, "TEST", None),
             (Sender::Server, r#"200 {"a":1}"#, Some(("response", r#"{"a":1}"#))),

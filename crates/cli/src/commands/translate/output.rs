@@ -1,4 +1,4 @@
-//! What was translated, as JSON Lines or for a person.
+//! The translated frames, as JSON Lines or for a person.
 
 use crate::error::{CliError, RuntimeError};
 use bytes::Bytes;
@@ -161,7 +161,7 @@ fn for_person(
     let mut text = format!("# line {line}, connection {connection}, {side}: {operations}\n");
     for TargetFrame { connection: _, item } in &translated.frames {
         text.push_str(&match item {
-            Item::Open(request) => format!("# opens {} {}\n", request.method, request.uri),
+            Item::Open(request) => format!("> {} {} websocket\n", request.method, request.uri),
             Item::Frame(sender, frame) => {
                 let mark = if *sender == Sender::Client { '>' } else { '<' };
                 format!("{mark} {}\n", one_line(frame))

@@ -1,4 +1,4 @@
-//! What clients of one dialect will miss at another, computed by translating the stories.
+//! The losses of clients of one dialect at another, computed by translating the stories.
 
 use super::words;
 use crate::translate_arguments::TranslationFormat;
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tolmach_dialect::Dialect;
 use tolmach_dialect_kit::stories::ADMINISTRATOR;
-use tolmach_dialect_kit::{PlayedContent, PlayedStep, played_stories};
+use tolmach_dialect_kit::{PlayedContent, PlayedStep, losses, played_stories};
 use tolmach_domain::Timestamp;
 use tolmach_migration::translate::{Loss, NoClientSide, Part, Translator};
 
@@ -20,6 +20,9 @@ pub(crate) struct Missing {
     pub(crate) is_event: bool,
     /// True if nothing of it is left.
     pub(crate) is_whole: bool,
+    /// True if the target has it in other forms than the client's alone: a page of the history in
+    /// place of the whole, say.
+    pub(crate) is_other_way: bool,
     /// The forms that are lost, such as `a file`, where others are left.
     pub(crate) forms: BTreeSet<String>,
     /// The fields that do not come through, by their paths.
@@ -28,7 +31,7 @@ pub(crate) struct Missing {
     pub(crate) sentence: String,
 }
 
-/// What a client of `source` will miss at `target`, by operation: of those only that its own
+/// The losses of a client of `source` at `target`, by operation: of those only that its own
 /// dialect has. A client that made some operations only will miss the entries with their names.
 ///
 /// It plays the stories of `source` through a translation, which takes a second or less.
@@ -47,15 +50,18 @@ pub(crate) fn missing(
             translator = Translator::new(Arc::clone(source), Arc::clone(target))?;
             story = step.story;
         }
-        let losses = translate(&mut translator, step);
+        let lost = translate(&mut translator, step);
         let tally = tallies.entry((step.is_event, step.operation)).or_default();
-        tally.add(step, losses);
+        tally.add(step, lost);
     }
-    Ok(tallies.into_iter().filter_map(|(key, tally)| tally.missing(key)).collect())
+    let target = losses(&**target);
+    let has = |operation: &str| target.as_ref().is_some_and(|losses| !losses.loses(operation));
+    let missing = |(key, tally): ((bool, &'static str), Tally)| tally.missing(key, has(key.1));
+    Ok(tallies.into_iter().filter_map(missing).collect())
 }
 
 /// The losses of a step.
-pub(super) fn translate(translator: &mut Translator, step: &PlayedStep) -> Vec<Loss> {
+fn translate(translator: &mut Translator, step: &PlayedStep) -> Vec<Loss> {
     let mut losses = Vec::new();
     for played in &step.wire {
         let (number, now) = (played.connection, Timestamp::default());
@@ -104,8 +110,14 @@ impl Tally {
         }
     }
 
-    fn missing(self, (is_event, operation): (bool, &'static str)) -> Option<Missing> {
-        let is_whole = self.lost == self.steps;
+    /// The loss, if there is one. `target_has`: the target has frames for the operation.
+    fn missing(
+        self,
+        (is_event, operation): (bool, &'static str),
+        target_has: bool,
+    ) -> Option<Missing> {
+        let is_all = self.lost == self.steps;
+        let (is_whole, is_other_way) = (is_all && !target_has, is_all && target_has);
         if self.lost == 0 && self.fields.is_empty() {
             return None;
         }
@@ -113,8 +125,9 @@ impl Tally {
             operation,
             is_event,
             is_whole,
-            forms: if is_whole { BTreeSet::new() } else { self.forms },
-            fields: if is_whole { BTreeSet::new() } else { self.fields },
+            is_other_way,
+            forms: if is_all { BTreeSet::new() } else { self.forms },
+            fields: if is_all { BTreeSet::new() } else { self.fields },
             sentence: String::new(),
         };
         // The answer of a request that is lost is lost with it.
@@ -140,6 +153,8 @@ fn sentence(missing: &Missing) -> Option<String> {
         let what = words::event(name).unwrap_or(name);
         return if missing.is_whole {
             Some(format!("A user is no longer told when {what}."))
+        } else if missing.is_other_way {
+            Some(format!("A user is told in other cases only when {what}."))
         } else {
             let fields = fields.unwrap_or_else(|| "some of the details".to_owned());
             Some(format!("A user is still told when {what}, but not: {fields}."))
@@ -148,6 +163,9 @@ fn sentence(missing: &Missing) -> Option<String> {
     let what = words::command(name).unwrap_or(name);
     if missing.is_whole {
         return Some(format!("A client can no longer {what}."));
+    }
+    if missing.is_other_way {
+        return Some(format!("A client has to {what} in another way."));
     }
     let forms: BTreeSet<String> =
         missing.forms.iter().filter(|form| !form.is_empty()).cloned().collect();
@@ -172,6 +190,15 @@ fn listed(items: &BTreeSet<String>) -> Option<String> {
     (!items.is_empty()).then(|| items.join(", "))
 }
 
+/// The part that is lost, in a word.
+fn lost(row: &Missing) -> &'static str {
+    match (row.is_whole, row.is_other_way) {
+        (true, _) => "all",
+        (false, true) => "form",
+        (false, false) => "part",
+    }
+}
+
 /// The table in a form of output.
 pub(super) fn render(
     from: &str,
@@ -185,7 +212,7 @@ pub(super) fn render(
                 json!({
                     "operation": row.operation,
                     "kind": if row.is_event { "event" } else { "command" },
-                    "lost": if row.is_whole { "all" } else { "part" },
+                    "lost": lost(row),
                     "forms": row.forms,
                     "fields": row.fields,
                     "sentence": row.sentence,
@@ -209,16 +236,16 @@ pub(super) fn render(
         }
         TranslationFormat::Text => {
             let mut text = format!("What clients of {from} will miss at {to}\n");
-            for (heading, is_event, is_whole) in [
-                ("No longer possible", false, true),
-                ("Possible, with less", false, false),
-                ("No longer told", true, true),
-                ("Told, with less", true, false),
+            for (heading, is_event, part) in [
+                ("No longer possible", false, "all"),
+                ("Possible in another way", false, "form"),
+                ("Possible, with less", false, "part"),
+                ("No longer told", true, "all"),
+                ("Told in other cases", true, "form"),
+                ("Told, with less", true, "part"),
             ] {
-                let rows: Vec<&Missing> = missing
-                    .iter()
-                    .filter(|row| (row.is_event, row.is_whole) == (is_event, is_whole))
-                    .collect();
+                let is_row = |row: &&Missing| (row.is_event, lost(row)) == (is_event, part);
+                let rows: Vec<&Missing> = missing.iter().filter(is_row).collect();
                 if !rows.is_empty() {
                     text.push_str(&format!("\n{heading}\n"));
                 }
@@ -256,8 +283,10 @@ mod tests {
         for (operation, expected) in [
             ("delete", "A client can no longer delete a message."),
             ("edit", "A client can no longer edit a message."),
+            ("search_users", "A client can no longer search for users."),
             ("edited", "A user is no longer told when a message is edited."),
-            ("flow_created", "A user is no longer told when a conversation is created."),
+            // It has pages of a history, which uchat does not ask for.
+            ("history", "A client has to read earlier messages in another way."),
         ] {
             assert_eq!(sentence_of(&rows, operation), expected, "{rows:#?}");
         }

@@ -1,6 +1,6 @@
 //! Operations and fields in the words of people who make a product.
 
-/// What a client does by a command. The phrase completes "a client can …".
+/// The act of a client that a command is. The phrase completes "a client can …".
 pub(super) fn command(name: &str) -> Option<&'static str> {
     Some(match name {
         "register" => "sign up",
@@ -35,7 +35,7 @@ pub(super) fn command(name: &str) -> Option<&'static str> {
     })
 }
 
-/// What an event tells. The phrase completes "a user is told when …".
+/// The news that an event tells. The phrase completes "a user is told when …".
 pub(super) fn event(name: &str) -> Option<&'static str> {
     Some(match name {
         "posted" => "a message arrives",
