@@ -5,7 +5,7 @@ use crate::model::{Found, Record, Type};
 use crate::plan::{
     Condition, ListKind, ListPlan, Plan, PlanMember, Slot, SlotSource, Test, TextPlan,
 };
-use crate::syntax::{Syntax, Value};
+use crate::syntax::{Kind, Syntax, Value};
 use bytes::Bytes;
 use std::borrow::Cow;
 use tolmach_dialect::stand_in;
@@ -240,6 +240,9 @@ impl Matcher<'_> {
     ) -> Result<(), FieldProblem> {
         match plan {
             Plan::Slot(slot) => {
+                if slot.is_none_default {
+                    return Ok(());
+                }
                 if let Some(default) = &slot.default {
                     return self.walk_slot(slot, default, key, scopes, found);
                 }
@@ -276,6 +279,13 @@ impl Matcher<'_> {
         scopes: &mut [Record],
         found: &mut Match,
     ) -> Result<(), FieldProblem> {
+        if slot.is_none_default && slot.default.as_ref() == Some(value) {
+            return Ok(());
+        }
+        let is_empty = matches!(value, Value::Text(text) if text.is_empty());
+        if is_empty && slot.is_optional && slot.forms.contains(&Form::Blank) {
+            return Ok(());
+        }
         let kind = value.kind();
         let form = slot.forms.iter().find(|form| form.accepts(kind, slot.of, self.tables));
         let form = form.ok_or_else(|| problem(key, self.expected(slot)))?;
@@ -291,6 +301,8 @@ impl Matcher<'_> {
             keep(slot, Found::Integer(number), scopes, found);
             return Ok(());
         }
+        // A request id is kept as it is, whatever its kind.
+        let form = if slot.source == SlotSource::Tag { &Form::Natural } else { form };
         let mut choose = |choice, index| found.chosen.push((choice, index));
         let read = form.read(value, slot.of, self.tables, self.syntax, &mut choose);
         let read = read.map_err(|mismatch| match mismatch {
@@ -331,17 +343,30 @@ impl Matcher<'_> {
                         _ => Some(rest.len()),
                     };
                     let (filled, tail) = rest.split_at(end.ok_or_else(other)?);
-                    let read = if slot.of == Type::Text {
-                        Found::Text(filled.to_owned())
-                    } else {
-                        Found::Integer(filled.parse().map_err(|_| other())?)
-                    };
-                    keep(slot, read, scopes, found);
+                    // The form of a type that is no text has no empty text: it is none.
+                    let is_none = filled.is_empty() && slot.is_optional && slot.of != Type::Text;
+                    if !is_none {
+                        let value = self.part_of_text(slot, filled).ok_or_else(other)?;
+                        self.walk_slot(slot, &value, key, scopes, found)?;
+                    }
                     rest = tail;
                 }
             }
         }
         if rest.is_empty() { Ok(()) } else { Err(other()) }
+    }
+
+    /// The value that a part of a text stands for, of a kind that the hole reads.
+    fn part_of_text<'v>(&self, slot: &Slot, filled: &'v str) -> Option<Value<'v>> {
+        let accepts = |kind| slot.forms.iter().any(|form| form.accepts(kind, slot.of, self.tables));
+        if accepts(Kind::Text) {
+            return Some(Value::Text(filled.into()));
+        }
+        match filled.parse() {
+            Ok(number) if accepts(Kind::Integer) => Some(Value::Integer(number)),
+            _ if accepts(Kind::Float) => filled.parse().ok().map(Value::Float),
+            _ => None,
+        }
     }
 
     fn walk_list(

@@ -63,8 +63,12 @@ impl Declared {
             let found = others.iter().find(|other| other.name == name);
             let Some(other) = found.filter(|other| !extended.contains(&other.name)) else {
                 let names = others.iter().map(|other| other.name);
-                let near = crate::problem::nearest(name, names);
-                let text = format!("{name}: no such file to extend; {near}");
+                let text = if extended.contains(&name) {
+                    format!("{name}: the file extends itself")
+                } else {
+                    let near = crate::problem::nearest(name, names);
+                    format!("{name}: no such file to extend; {near}")
+                };
                 return Err(fail(&sources, vec![Problem::error(base.place, text)]));
             };
             extended.push(other.name);
@@ -76,7 +80,7 @@ impl Declared {
             raw = merged(&lower, &raw);
             raw.set_extends(next);
         }
-        let (compiled, problems) = compile(&raw);
+        let (compiled, problems) = compile(&raw, file.text.len());
         let Some(compiled) = compiled else { return Err(fail(&sources, problems)) };
         let warnings = problems.into_iter().map(|p| sources.diagnostic(p)).collect();
         let manifest = manifest(&compiled);
@@ -164,6 +168,11 @@ impl Declared {
     /// True if its first frame can be recognised.
     pub(crate) fn opens_by_frame(&self) -> bool {
         self.file.opens.is_some()
+    }
+
+    /// True for a text that is no frame and is dropped.
+    pub(crate) fn ignores(&self, frame: &Frame) -> bool {
+        self.file.ignore.iter().any(|text| text.as_bytes() == &**frame.payload())
     }
 
     /// True if a handshake is an HTTP request for its token check, or a WebSocket there.

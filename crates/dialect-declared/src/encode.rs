@@ -183,13 +183,23 @@ impl<'a> Fill<'a> {
     fn text_part(&self, part: &TextPlan, scopes: &[Datum<'a>]) -> String {
         match part {
             TextPlan::Literal(text) => text.clone(),
-            TextPlan::Slot(slot) => match self.datum(slot, scopes) {
-                Datum::Text(text) => text.into_owned(),
-                Datum::Integer(number) => number.to_string(),
-                Datum::Json(json) => String::from_utf8_lossy(json).into_owned(),
-                _ => String::new(),
-            },
+            TextPlan::Slot(slot) => self.slot_text(slot, scopes),
         }
+    }
+
+    /// The value of a hole in its form, as a part of a text: a text without quotation marks, a
+    /// number in digits, and nothing for none.
+    fn slot_text(&self, slot: &Slot, scopes: &[Datum<'a>]) -> String {
+        let mut writer = Writer::default();
+        let fill = Fill { syntax: Syntax::Json, ..*self };
+        fill.write_slot(slot, scopes, &mut writer);
+        let written = writer.finish();
+        let own = |value: Value<'_>| match value {
+            Value::Text(text) => text.into_owned(),
+            Value::Null => String::new(),
+            _ => String::from_utf8_lossy(&written).into_owned(),
+        };
+        Syntax::Json.read(&written, 1, own).unwrap_or_default()
     }
 
     /// True if all that a part is filled in with is none.

@@ -14,43 +14,11 @@ const SUBPROTOCOLS: [&str; 3] = ["chat, ", "admin-chat, ", "bearer, "];
 
 /// The rules of a file. They live as long as the process, like the manifest that has them.
 pub(crate) fn fields(file: &Compiled) -> &'static [FieldRule] {
-    let mut places = Places { file, found: BTreeMap::new() };
-    let requests = joined(&file.name_path);
-    let responses = file.response_name_path.as_ref().map(|path| joined(path));
-    let events = file.event_name_path.as_ref().map(|path| joined(path));
-    for rule in &file.requests {
-        let name = Some((requests.as_str(), &rule.name));
-        for frame in &rule.frames {
-            places.visit((Sender::Client, name), "", &frame.plan);
-        }
-        if let Some(fence) = &rule.fence {
-            let name = Some((requests.as_str(), &fence.name));
-            places.visit((Sender::Client, name), "", &fence.plan);
-        }
-        let name = responses.as_deref().map(|path| (path, &rule.answer));
-        let server = (Sender::Server, name);
-        if let ResponsePlan::Frame(plan) = &rule.response {
-            places.visit(server, "", plan);
-        }
-        if let Some(Empty::Frame(plan)) = &rule.empty {
-            places.visit(server, "", plan);
-        }
-        rule.without_items.iter().for_each(|plan| places.visit(server, "", plan));
-        match &rule.refused {
-            Refusal::Frame(plan) => places.visit(server, "", plan),
-            Refusal::ByFault(plans) => {
-                plans.values().for_each(|plan| places.visit(server, "", plan));
-            }
-            Refusal::Nothing => {}
-        }
-    }
-    for rule in &file.events {
-        let name = events.as_deref().map(|path| (path, &rule.name));
-        places.visit((Sender::Server, name), "", &rule.plan);
-    }
-    for plan in file.unknown.iter().chain(&file.malformed) {
-        places.visit((Sender::Server, None), "", plan);
-    }
+    let mut places = Places { file, numbered: BTreeMap::new(), found: BTreeMap::new() };
+    places.visit_file();
+    // Then all lists with items by their numbers are known.
+    places.found.clear();
+    places.visit_file();
     let mut rules = of_handshakes(file);
     rules.extend(places.rules());
     Vec::leak(rules)
@@ -92,10 +60,53 @@ type Names = Option<(String, Vec<String>)>;
 
 struct Places<'a> {
     file: &'a Compiled,
+    /// The most items that a list has by their numbers, by the side and the path.
+    numbered: BTreeMap<(Sender, String), usize>,
     found: BTreeMap<PlaceKey, Vec<(FieldRole, Names)>>,
 }
 
 impl Places<'_> {
+    /// All frames of the file.
+    fn visit_file(&mut self) {
+        let file = self.file;
+        let requests = joined(&file.name_path);
+        let responses = file.response_name_path.as_ref().map(|path| joined(path));
+        let events = file.event_name_path.as_ref().map(|path| joined(path));
+        for rule in &file.requests {
+            let name = Some((requests.as_str(), &rule.name));
+            for frame in &rule.frames {
+                self.visit((Sender::Client, name), "", &frame.plan);
+            }
+            if let Some(fence) = &rule.fence {
+                let name = Some((requests.as_str(), &fence.name));
+                self.visit((Sender::Client, name), "", &fence.plan);
+            }
+            let name = responses.as_deref().map(|path| (path, &rule.answer));
+            let server = (Sender::Server, name);
+            if let ResponsePlan::Frame(plan) = &rule.response {
+                self.visit(server, "", plan);
+            }
+            if let Some(Empty::Frame(plan)) = &rule.empty {
+                self.visit(server, "", plan);
+            }
+            rule.without_items.iter().for_each(|plan| self.visit(server, "", plan));
+            match &rule.refused {
+                Refusal::Frame(plan) => self.visit(server, "", plan),
+                Refusal::ByFault(plans) => {
+                    plans.values().for_each(|plan| self.visit(server, "", plan));
+                }
+                Refusal::Nothing => {}
+            }
+        }
+        for rule in &file.events {
+            let name = events.as_deref().map(|path| (path, &rule.name));
+            self.visit((Sender::Server, name), "", &rule.plan);
+        }
+        for plan in file.unknown.iter().chain(&file.malformed) {
+            self.visit((Sender::Server, None), "", plan);
+        }
+    }
+
     fn visit(&mut self, frame: FrameName<'_>, path: &str, plan: &Plan) {
         match plan {
             Plan::Constant(..) => self.add(frame, path, None, FieldRole::Word),
@@ -112,19 +123,33 @@ impl Places<'_> {
                     }
                 }
             }
+            Plan::Fixed(items) if items.is_empty() => self.add(frame, path, None, FieldRole::Word),
             // As in a list of any length, which other frames have in the same place.
-            Plan::Fixed(items) if items.len() == 1 => self.visit(frame, path, &items[0]),
-            Plan::Fixed(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    self.visit(frame, &below(path, &format!("[{index}]")), item);
-                }
-            }
+            Plan::Fixed(items) if items.len() == 1 => self.visit_items(frame, path, &items[0]),
+            Plan::Fixed(items) => self.visit_numbered(frame, path, items),
             Plan::List(list) => {
-                for (index, item) in list.before.iter().enumerate() {
-                    self.visit(frame, &below(path, &format!("[{index}]")), item);
-                }
-                self.visit(frame, path, &list.item);
+                self.visit_numbered(frame, path, &list.before);
+                self.visit_items(frame, path, &list.item);
             }
+        }
+    }
+
+    /// Items that are known by their numbers.
+    fn visit_numbered(&mut self, frame: FrameName<'_>, path: &str, items: &[Plan]) {
+        let length = self.numbered.entry((frame.0, path.to_owned())).or_default();
+        *length = items.len().max(*length);
+        for (index, item) in items.iter().enumerate() {
+            self.visit(frame, &below(path, &format!("[{index}]")), item);
+        }
+    }
+
+    /// The items of a list of any length. Where other frames have items by their numbers in the
+    /// same place, the rules of those stand before the ones of the list: each needs its own.
+    fn visit_items(&mut self, frame: FrameName<'_>, path: &str, item: &Plan) {
+        self.visit(frame, path, item);
+        let numbered = self.numbered.get(&(frame.0, path.to_owned())).copied();
+        for index in 0..numbered.unwrap_or_default() {
+            self.visit(frame, &below(path, &format!("[{index}]")), item);
         }
     }
 

@@ -72,6 +72,8 @@ pub(crate) struct Slot {
     /// The first is written, all are read.
     pub(crate) forms: Vec<Form>,
     pub(crate) default: Option<Value<'static>>,
+    /// True if the default is the wire's constant for none, which is read as none.
+    pub(crate) is_none_default: bool,
 }
 
 /// The object that a slot's path begins at.
@@ -333,6 +335,8 @@ pub(crate) struct Compiled {
     /// The frames of violations; `None` where they are not answered.
     pub(crate) unknown: Option<Plan>,
     pub(crate) malformed: Option<Plan>,
+    /// True if request ids are texts.
+    pub(crate) has_text_tags: bool,
 }
 
 /// A transport of connections.

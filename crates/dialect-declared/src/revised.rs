@@ -256,7 +256,7 @@ struct Opening {
 impl Opening {
     /// The session of the revision that claims the first frame. `None` if none does, or if the
     /// revision rejects the handshake: the session that accepted it stays.
-    fn decide(self, frame: &Frame) -> Option<RevisedSession> {
+    fn decide(&self, frame: &Frame) -> Option<RevisedSession> {
         let mut handshake = Handshake::new(self.connection)
             .first_frame(frame)
             .local(self.is_local)
@@ -264,12 +264,18 @@ impl Opening {
         if let Some(request) = &self.request {
             handshake = handshake.request(request).websocket(true);
         }
-        let (index, _) = self.dialect.recognised(self.candidates, &handshake)?;
+        let candidates = self.candidates.iter().copied();
+        let (index, _) = self.dialect.recognised(candidates, &handshake)?;
         let mut session = self.dialect.accept_revision(index, &handshake).ok()?;
         if self.identity.is_some() {
-            session.authenticated(self.identity);
+            session.authenticated(self.identity.clone());
         }
         Some(session)
+    }
+
+    /// True for a text that a revision drops, which decides nothing.
+    fn ignores(&self, frame: &Frame) -> bool {
+        self.candidates.iter().any(|index| self.dialect.revisions[*index].ignores(frame))
     }
 }
 
@@ -295,12 +301,24 @@ impl ServerSession for RevisedSession {
         frame: &Frame,
         out: &mut Vec<Request>,
     ) -> Result<(), Violation> {
-        if let Some(opening) = self.opening.take()
-            && let Some(decided) = opening.decide(frame)
-        {
-            *self = decided;
+        let Some(opening) = self.opening.take() else {
+            return self.session.decode(now, frame, out);
+        };
+        if opening.ignores(frame) {
+            self.opening = Some(opening);
+            return Ok(());
         }
-        self.session.decode(now, frame, out)
+        if let Some(decided) = opening.decide(frame) {
+            *self = decided;
+            return self.session.decode(now, frame, out);
+        }
+        let before = out.len();
+        let decoded = self.session.decode(now, frame, out);
+        // A text that the dialect drops decides nothing either.
+        if decoded.is_ok() && out.len() == before {
+            self.opening = Some(opening);
+        }
+        decoded
     }
 
     fn respond(

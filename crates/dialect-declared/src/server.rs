@@ -844,9 +844,24 @@ fn is_unproven(file: &Compiled, rule: &RequestRule) -> bool {
 
 /// The key on the wire of a field: that of the request, or of any other one.
 fn key_of<'a>(file: &'a Compiled, rule: &'a RequestRule, field: &'a str) -> &'a str {
-    let others = file.requests.iter();
-    let mut keys = std::iter::once(rule).chain(others).flat_map(|rule| &rule.frames);
-    keys.find_map(|frame| frame.keys.get(field)).map_or(field, String::as_str)
+    let key = |rule: &'a RequestRule| {
+        let names = || std::iter::once(field).chain(names_of(field));
+        rule.frames.iter().find_map(|frame| names().find_map(|name| frame.keys.get(name)))
+    };
+    let mut others = file.requests.iter();
+    key(rule).or_else(|| others.find_map(key)).map_or(field, String::as_str)
+}
+
+/// The fields of commands that a fault names otherwise.
+fn names_of<'f>(field: &'f str) -> impl Iterator<Item = &'f str> {
+    const NAMES: [(&str, &str); 5] = [
+        ("name", "title"),
+        ("user", "with"),
+        ("user", "who"),
+        ("users", "members"),
+        ("login", "identifier"),
+    ];
+    NAMES.into_iter().filter(move |(other, _)| *other == field).map(|(_, name)| name)
 }
 
 /// True if an answer has no items.
@@ -884,6 +899,10 @@ pub(crate) fn matches_event(rule: &EventRule, event: &Event, viewer: Option<User
             });
             match found {
                 Datum::FlowKind(kind) => crate::forms::kind_name(kind) == expected,
+                Datum::ContentType(content_type) => {
+                    crate::forms::content_type_name(content_type) == expected
+                }
+                Datum::Word(word) => word == expected,
                 Datum::Text(text) => text == *expected,
                 Datum::Flag(flag) => flag.to_string() == *expected,
                 _ => false,

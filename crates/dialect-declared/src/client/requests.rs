@@ -70,8 +70,8 @@ pub(super) fn can_say(file: &Compiled, request: &Request) -> bool {
     let proof = Proof::of(&request.credentials, None);
     let writes = |memory: &[Option<i64>]| {
         let now = Timestamp::default();
-        let writing =
-            Writing { file, now, me: &me, memory, chosen: &chosen, tag: b"1", proof: &proof };
+        let tag: &[u8] = if file.has_text_tags { b"\"1\"" } else { b"1" };
+        let writing = Writing { file, now, me: &me, memory, chosen: &chosen, tag, proof: &proof };
         encode(writing, &request.command).is_some()
     };
     request.authority == Authority::Member && (writes(&memory) || writes(&unset))

@@ -11,7 +11,7 @@ use crate::encode::Me;
 use crate::fixed::fill_in;
 use crate::model::{Datum, Found, Operation, Record, Source, read};
 use crate::plan::{Compiled, CredentialsPlace, Empty, EventRule, Plan, RequestRule};
-use crate::syntax::{Kind, Value};
+use crate::syntax::{Kind, Syntax, Value, Writer};
 use bytes::Bytes;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -451,6 +451,16 @@ impl Session {
     }
 }
 
+/// A request id as a text, for wires that have no other ones.
+fn text_tag(tag: Bytes) -> Bytes {
+    if tag.starts_with(b"\"") {
+        return tag;
+    }
+    let mut writer = Writer::default();
+    Syntax::Json.write_text(&mut writer, &String::from_utf8_lossy(&tag));
+    writer.finish()
+}
+
 impl ClientSession for Session {
     fn request(
         &mut self,
@@ -468,6 +478,7 @@ impl ClientSession for Session {
         let proof = Proof::of(&request.credentials, self.connection_token.as_ref());
         let number = self.sent + 1;
         let tag = request.client_tag.clone().unwrap_or_else(|| number.to_string().into());
+        let tag = if file.has_text_tags { text_tag(tag) } else { tag };
         let writing = Writing {
             file: &file,
             now,

@@ -1,10 +1,10 @@
 //! The compiler of a file.
 
 use super::differences::conditions;
-use super::holes::{Names, Resolver, Root, expand, field_of, time_form};
+use super::holes::{Names, Resolver, Root, expand, field_of, is_form, time_form};
 use super::raw::{Raw, RawValue};
 use super::sections::Problems;
-use crate::forms::{Table, TableRow, Tables, content_type_of, kind_of};
+use crate::forms::{Form, Table, TableRow, Tables, content_type_of, kind_of};
 use crate::model::{Found, Operation, Shape, Type, answer_shape, event_shape};
 use crate::pattern::{FormText, Node, lay_over, parse, parse_path};
 use crate::plan::{
@@ -12,8 +12,8 @@ use crate::plan::{
     Plan, PlanMember, Preset, Refusal, RequestFrame, RequestRule, ResponsePlan, Slot, SlotSource,
     TextPlan, Transport,
 };
-use crate::problem::{Place, Problem, nearest};
-use crate::syntax::{Syntax, Value};
+use crate::problem::{Problem, nearest};
+use crate::syntax::{Kind, Syntax, Value};
 use crate::token_check::TokenCheck;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -38,11 +38,12 @@ const SECTIONS: [&str; 12] = [
 /// The most variants of one event: the combinations of all choices.
 const MAX_VARIANTS: usize = 8;
 
-/// Compiles a file. The problems hold an error exactly if there is no result.
-pub(crate) fn compile(raw: &Raw) -> (Option<Compiled>, Vec<Problem>) {
+/// Compiles a file. The problems hold an error exactly if there is no result. `own_end` is the end
+/// of the file itself, behind which those that it extends are.
+pub(crate) fn compile(raw: &Raw, own_end: usize) -> (Option<Compiled>, Vec<Problem>) {
     let mut problems = Problems::default();
     problems.only(raw, &SECTIONS);
-    let compiled = compiled(raw, &mut problems);
+    let compiled = compiled(raw, own_end, &mut problems);
     let compiled = if problems.has_errors() { None } else { compiled };
     (compiled, problems.0)
 }
@@ -53,7 +54,7 @@ struct Outcomes {
     rows: Vec<OutcomeRow>,
 }
 
-fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
+fn compiled(raw: &Raw, own_end: usize, problems: &mut Problems) -> Option<Compiled> {
     let empty = Raw::empty(raw.place.start..raw.place.start + 1);
     let section = |name: &str| raw.get(name).unwrap_or(&empty);
     let head = section("dialect");
@@ -98,10 +99,12 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
         Compiler { syntax, names: &names, envelopes: &envelopes, outcomes: &outcomes };
     let requests = compiler.requests(section("request"), problems);
     let events = compiler.events(section("event"), problems);
+    check_reached(&events, section("event"), problems);
     let requests = linked(requests, problems);
     compiler.tell_apart(&requests, problems);
     compiler.check_fences(&requests, problems);
-    let requests = compiler.with_conditions(requests, problems);
+    compiler.tell_frames_apart(&requests, problems);
+    let requests = compiler.with_conditions(requests);
     let violations = section("violation");
     problems.only(violations, &["unknown", "malformed"]);
     let unknown = compiler.violation(violations.get("unknown"), problems);
@@ -109,6 +112,11 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
     let opens = head.get("opens").and_then(|raw| compiler.pattern(raw, problems));
     let nothing = Root { shape: None, request: None };
     let opens = opens.map(|node| compiler.plan(&node, nothing, problems)).map(required);
+    if let (Some(plan), Some(raw)) = (&opens, head.get("opens"))
+        && !is_telling(plan)
+    {
+        problems.error(raw, "opens: every object fulfils it; a key without `?` is needed");
+    }
     let response_name_path = envelopes.get("response").and_then(name_path);
     let event_name_path = match envelopes.get("event") {
         Some(event) => name_path(event),
@@ -121,7 +129,21 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
     }
     let transports = transports(head, problems);
     let credentials = credentials(head, problems);
+    if credentials == [CredentialsPlace::Field] && !requests.iter().any(|rule| rule.needs_token) {
+        let place = head.get("credentials").unwrap_or(head);
+        problems.error(place, "credentials: field: no request has a hole <proof.token>");
+    }
+    if let Some(id) = head.get("id")
+        && let Some(text) = id.text()
+        && !is_id(text)
+    {
+        problems.error(id, "an id has lowercase letters and digits, and begins with a letter");
+    }
     check_outcomes(&outcomes, section("outcomes"), problems);
+    let own_rows =
+        |name: &str| section("outcomes").get(name).filter(|row| row.place.start < own_end);
+    check_row_names(&outcomes, own_rows, &requests, &events, problems);
+    check_kinds(&tables, section("values"), &requests, &events, problems);
     let variants: usize = tables.choices.iter().map(Vec::len).product();
     if variants > MAX_VARIANTS {
         let text = format!("{variants} combinations of forms; at most {MAX_VARIANTS} are possible");
@@ -133,6 +155,11 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
         Some(opening) => opening.to_owned(),
         None => head.get("opens").and_then(Raw::text).unwrap_or_default().to_owned(),
     };
+    let is_text_tag = |slot: &Slot| {
+        slot.source == SlotSource::Tag && slot.forms.contains(&Form::Any(Some(Kind::Text)))
+    };
+    let mut frames = requests.iter().flat_map(|rule| &rule.frames);
+    let has_text_tags = frames.any(|frame| uses(&frame.plan, &is_text_tag));
     Some(Compiled {
         id: problems.needed_text(head, "id").to_owned(),
         revision: problems.text(head, "revision").unwrap_or("doc").to_owned(),
@@ -158,7 +185,14 @@ fn compiled(raw: &Raw, problems: &mut Problems) -> Option<Compiled> {
         malformed,
         memory: memory.clone(),
         tables: tables.clone(),
+        has_text_tags,
     })
+}
+
+/// True for the id of a dialect.
+fn is_id(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
 fn memory(raw: &Raw, problems: &mut Problems) -> Vec<(String, Type)> {
@@ -176,6 +210,7 @@ fn memory(raw: &Raw, problems: &mut Problems) -> Vec<(String, Type)> {
 fn tables(raw: &Raw, problems: &mut Problems) -> Vec<Table> {
     let mut tables = Vec::new();
     for (name, rows) in raw.table().into_iter().flatten() {
+        not_a_form(name, rows, problems);
         let mut table = Table { name: name.clone(), ..Table::default() };
         for (model, wire) in rows.table().into_iter().flatten() {
             let values: Vec<Value<'static>> =
@@ -196,6 +231,13 @@ fn tables(raw: &Raw, problems: &mut Problems) -> Vec<Table> {
         tables.push(table);
     }
     tables
+}
+
+/// Refuses the name of a form for a table or a choice: a hole could mean either.
+fn not_a_form(name: &str, raw: &Raw, problems: &mut Problems) {
+    if is_form(name) {
+        problems.error(raw, format!("{name}: a form has this name; another one is needed"));
+    }
 }
 
 /// The values of closed sets.
@@ -227,6 +269,7 @@ fn word(text: &str) -> Option<&'static str> {
 fn choices(raw: &Raw, problems: &mut Problems) -> (Vec<Vec<crate::forms::Form>>, Vec<String>) {
     let (mut choices, mut names) = (Vec::new(), Vec::new());
     for (name, value) in raw.table().into_iter().flatten() {
+        not_a_form(name, value, problems);
         let mut forms = Vec::new();
         for text in problems.texts(raw, name) {
             let form = FormText { place: value.place.clone(), name: text, argument: None };
@@ -288,6 +331,79 @@ fn check_outcomes(outcomes: &Outcomes, raw: &Raw, problems: &mut Problems) {
     }
 }
 
+/// The refusals that have a row beside those of faults without fields.
+const OTHERS: [&str; 4] = ["invalid", "unknown", "malformed", "mistyped"];
+
+/// The names of faults and violations, and `*`.
+fn refusals() -> impl Iterator<Item = &'static str> + Clone {
+    FAULTS.iter().map(tolmach_domain::Fault::name).chain(OTHERS).chain(["*"])
+}
+
+/// A row of the file itself that no fault and no request or event leads to is a mistake in a name.
+fn check_row_names<'r>(
+    outcomes: &Outcomes,
+    own: impl Fn(&str) -> Option<&'r Raw>,
+    requests: &[RequestRule],
+    events: &[EventRule],
+    problems: &mut Problems,
+) {
+    let of_request = |rule: &RequestRule| {
+        let empty = match rule.empty {
+            Some(Empty::Outcome(row)) => Some(row),
+            _ => None,
+        };
+        let needs = rule.needs.iter().map(|(_, _, row)| *row).collect::<Vec<_>>();
+        needs.into_iter().chain(empty).chain([rule.ok])
+    };
+    let used: Vec<usize> =
+        requests.iter().flat_map(of_request).chain(events.iter().map(|rule| rule.ok)).collect();
+    for (index, row) in outcomes.rows.iter().enumerate() {
+        let name = row.name.as_str();
+        let is_known = refusals().any(|other| other == name) || name == "ok";
+        if let Some(place) = own(name).filter(|_| !is_known && !used.contains(&index)) {
+            let near = nearest(name, refusals());
+            problems.error(place, format!("{name}: no fault, and no `ok` names it; {near}"));
+        }
+    }
+}
+
+/// A table by which the kind of any flow is written needs every kind.
+fn check_kinds(
+    tables: &Tables,
+    raw: &Raw,
+    requests: &[RequestRule],
+    events: &[EventRule],
+    problems: &mut Problems,
+) {
+    // These answer with flows of every kind, unless the command names some.
+    let is_any = |rule: &&RequestRule| {
+        let names_kinds = rule.set.iter().any(|fixed| fixed.path == ["kinds"])
+            || rule.frames.iter().any(|frame| frame.keys.contains_key("kinds"));
+        matches!(rule.operation, Operation::ListFlows | Operation::GetFlow) && !names_kinds
+    };
+    let answers = requests.iter().filter(is_any).filter_map(|rule| rule.response.frame());
+    let events = events.iter().filter(|rule| rule.only.is_empty()).map(|rule| &rule.plan);
+    let plans: Vec<&Plan> = answers.chain(events).collect();
+    for (index, table) in tables.tables.iter().enumerate() {
+        let writes = |slot: &Slot| {
+            slot.of == Type::FlowKind && slot.forms.first() == Some(&Form::Table(index))
+        };
+        if table.others.is_some()
+            || table.others_as_they_are
+            || !plans.iter().any(|plan| uses(plan, &writes))
+        {
+            continue;
+        }
+        for kind in ["chat", "group", "channel"] {
+            if !table.rows.iter().any(|row| row.name == kind) {
+                let name = &table.name;
+                let text = format!("values.{name}: {kind} has no value and there is no \"*\"");
+                problems.error(raw.get(name).unwrap_or(raw), text);
+            }
+        }
+    }
+}
+
 fn patterns(raw: &Raw, syntax: Syntax, problems: &mut Problems) -> BTreeMap<String, Node> {
     let mut nodes = BTreeMap::new();
     for (name, value) in raw.table().into_iter().flatten() {
@@ -321,6 +437,14 @@ fn required(plan: Plan) -> Plan {
             Plan::Object(members.into_iter().map(member).collect())
         }
         other => other,
+    }
+}
+
+/// True if an opening tells a frame from any other object: by a key that must be there.
+fn is_telling(opens: &Plan) -> bool {
+    match opens {
+        Plan::Object(members) => members.iter().any(|member| member.is_required),
+        _ => true,
     }
 }
 
@@ -414,9 +538,10 @@ fn credentials(head: &Raw, problems: &mut Problems) -> Vec<CredentialsPlace> {
 fn paths(head: &Raw, key: &str, problems: &mut Problems) -> Vec<String> {
     let paths = problems.texts(head, key);
     for path in &paths {
-        if !path.starts_with('/') || path.contains(['?', '#', ' ']) {
+        if !path.starts_with('/') || path.contains(['?', '#', ' ', '{', '}', '*']) {
             let place = head.get(key).unwrap_or(head);
-            problems.error(place, format!("{path}: a path begins with a slash"));
+            let text = "a path begins with a slash and has none of ? # { } * and spaces";
+            problems.error(place, format!("{path}: {text}"));
         }
     }
     paths
@@ -479,7 +604,7 @@ impl Compiler<'_> {
             }
             None => {
                 let near = nearest(envelope, self.envelopes.keys().map(String::as_str));
-                problems.error(place, format!("[envelope] {envelope}: there is none; {near}"));
+                problems.error(place, format!("[envelope] {envelope}: no such envelope; {near}"));
                 empty.clone()
             }
         };
@@ -519,6 +644,15 @@ impl Compiler<'_> {
                 problems.error(place, format!("{name}: no such outcome; {near}"));
                 0
             }
+        }
+    }
+
+    /// A key by fault: a fault, a violation, `*`, or a row of the file.
+    fn refusal_named(&self, name: &str, place: &Raw, problems: &mut Problems) {
+        let has = |rows: &[OutcomeRow]| rows.iter().any(|row| row.name == name);
+        if !refusals().any(|other| other == name) && !has(&self.outcomes.rows) {
+            let text = format!("{name}: no such fault; {}", nearest(name, refusals()));
+            problems.error(place, text);
         }
     }
 
@@ -647,6 +781,7 @@ impl Compiler<'_> {
         let refused = self.refused(raw, shape, problems);
         let mut outcomes = HashMap::new();
         for (fault, row) in raw.get("outcomes").and_then(Raw::table).into_iter().flatten() {
+            self.refusal_named(fault, row, problems);
             outcomes.insert(fault.clone(), cells(row, &self.outcomes.columns, problems));
         }
         let remember = self.remember(raw, shape, answer_shape, problems);
@@ -672,6 +807,14 @@ impl Compiler<'_> {
             || remember.iter().any(|(_, _, from_request)| *from_request);
         let needs_token =
             frames.iter().any(|frame| uses(&frame.plan, &|slot| slot.source == SlotSource::Token));
+        if needs_token && matches!(operation, Operation::Login | Operation::Register) {
+            let command = operation.name();
+            let text = format!(
+                "{command}: a client that has no token yet cannot write <proof.token>; without it, \
+                 in an `envelope` of its own, the check can play the stories"
+            );
+            problems.add(Problem::warning(raw.place.clone(), text));
+        }
         Some(RequestRule {
             operation,
             name,
@@ -759,6 +902,7 @@ impl Compiler<'_> {
             Some(value) if value.table().is_some() => {
                 let mut frames = HashMap::new();
                 for (fault, frame) in value.table().into_iter().flatten() {
+                    self.refusal_named(fault, frame, problems);
                     frames.insert(fault.clone(), plan(Some(frame), problems));
                 }
                 frames.entry("*".to_owned()).or_insert_with(|| plan(None, problems));
@@ -946,9 +1090,14 @@ impl Compiler<'_> {
         for (index, rule) in rules.iter().enumerate() {
             for other in rules[index + 1..].iter().filter(|other| other.name == rule.name) {
                 let tables = self.names.tables;
-                let apart = rule.frames.iter().all(|frame| {
-                    other.frames.iter().all(|o| conditions(&frame.plan, &o.plan, tables).is_some())
-                });
+                let are_apart = |a: &RequestFrame, b: &RequestFrame| {
+                    conditions(&a.plan, &b.plan, tables).is_some()
+                        && conditions(&b.plan, &a.plan, tables).is_some()
+                };
+                let apart = rule
+                    .frames
+                    .iter()
+                    .all(|frame| other.frames.iter().all(|other| are_apart(frame, other)));
                 if !apart {
                     let (a, b) = (rule.operation.name(), other.operation.name());
                     let text = format!(
@@ -961,37 +1110,47 @@ impl Compiler<'_> {
         }
     }
 
-    fn with_conditions(
-        &self,
-        rules: Vec<RequestRule>,
-        problems: &mut Problems,
-    ) -> Vec<RequestRule> {
+    /// Finds frames of one request of which the first would be read for both.
+    fn tell_frames_apart(&self, rules: &[RequestRule], problems: &mut Problems) {
         let tables = self.names.tables;
-        let plans: Vec<(Value<'static>, Place, Plan)> = rules
+        for rule in rules.iter().filter(|rule| rule.after.is_empty()) {
+            for (index, frame) in rule.frames.iter().enumerate() {
+                for (later, other) in rule.frames.iter().enumerate().skip(index + 1) {
+                    let of = |a: &RequestFrame, b: &RequestFrame| {
+                        conditions(&a.plan, &b.plan, tables).is_some()
+                    };
+                    if !of(frame, other) && !of(other, frame) {
+                        let command = rule.operation.name();
+                        let text = format!(
+                            "{command}: one frame can be both frame {} and frame {} of the list; \
+                             a constant, a kind, or a key that only one has must differ, not \
+                             below a key with `?`",
+                            index + 1,
+                            later + 1
+                        );
+                        problems.add(Problem::error(rule.place.clone(), text));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The rules with the conditions under which a frame is one of theirs.
+    fn with_conditions(&self, mut rules: Vec<RequestRule>) -> Vec<RequestRule> {
+        let tables = self.names.tables;
+        let plans: Vec<(Value<'static>, Plan)> = rules
             .iter()
             .filter(|rule| rule.after.is_empty())
-            .flat_map(|rule| {
-                let place = rule.place.clone();
-                rule.frames.iter().map(move |f| (rule.name.clone(), place.clone(), f.plan.clone()))
-            })
+            .flat_map(|rule| rule.frames.iter().map(|f| (rule.name.clone(), f.plan.clone())))
             .collect();
-        let mut rules = rules;
         let mut number = 0;
         for rule in rules.iter_mut().filter(|rule| rule.after.is_empty()) {
-            let count = rule.frames.len();
             for frame in &mut rule.frames {
-                let others = plans.iter().enumerate();
-                for (_, (_, place, other)) in
-                    others.filter(|(other, (name, ..))| *other != number && *name == rule.name)
-                {
-                    match conditions(&frame.plan, other, tables) {
-                        Some(found) => frame.conditions.extend(found),
-                        // Two frames of one request: the first that fits is read.
-                        None if *place == rule.place && count > 1 => {}
-                        None => {
-                            let text = "one frame can be this request and another one";
-                            problems.add(Problem::error(rule.place.clone(), text));
-                        }
+                for (other, (name, plan)) in plans.iter().enumerate() {
+                    if other != number && *name == rule.name {
+                        // Without a difference the other one has the condition.
+                        let found = conditions(&frame.plan, plan, tables);
+                        frame.conditions.extend(found.into_iter().flatten());
                     }
                 }
                 number += 1;
@@ -1015,6 +1174,26 @@ impl Compiler<'_> {
         rules
     }
 
+    /// The value of the model that a field of an event must have.
+    fn only_value(&self, raw: &Raw, of: Type) -> Result<String, String> {
+        let text = match &raw.value {
+            RawValue::Text(text, _) => text.clone(),
+            RawValue::Flag(flag) => flag.to_string(),
+            _ => return Err(format!("{} is expected", of.title())),
+        };
+        let words: &[&str] = match of {
+            Type::FlowKind => &["chat", "group", "channel"],
+            Type::Flag => &["true", "false"],
+            Type::Word(words) => words,
+            Type::Text | Type::ContentType => return Ok(text),
+            _ => return Err(format!("`only` is of texts and closed sets, not of {}", of.title())),
+        };
+        if words.contains(&text.as_str()) {
+            return Ok(text);
+        }
+        Err(format!("{text}: no value of the model; there are {}", words.join(", ")))
+    }
+
     fn event(&self, shape: Shape, raw: &Raw, problems: &mut Problems) -> Option<EventRule> {
         problems.only(raw, &["name", "ok", "frame", "each", "only", "to", "replaces", "dropped"]);
         let Shape::Event(event) = shape else { return None };
@@ -1036,8 +1215,10 @@ impl Compiler<'_> {
             let Some(path) = problems.ok(parse_path(path, &value.place)) else { continue };
             let names = self.names;
             let slot = Resolver { names, root, problems }.slot(&path, &value.place);
-            if let (Some(slot), Some(text)) = (slot, value.text()) {
-                only.push((slot.path, text.to_owned()));
+            let Some(slot) = slot else { continue };
+            match self.only_value(value, slot.of) {
+                Ok(text) => only.push((slot.path, text)),
+                Err(text) => problems.error(value, text),
             }
         }
         let to = match problems.text(raw, "to") {
@@ -1054,6 +1235,25 @@ impl Compiler<'_> {
                     && slot.path.first() != Some(&"author")
         });
         Some(EventRule { event, name, plan, each, ok, only, to, is_private })
+    }
+}
+
+/// Finds entries of one event behind one that has all of their events.
+fn check_reached(rules: &[EventRule], raw: &Raw, problems: &mut Problems) {
+    for (index, rule) in rules.iter().enumerate() {
+        let hides = |other: &&EventRule| {
+            other.event == rule.event && other.only.iter().all(|one| rule.only.contains(one))
+        };
+        if rules[..index].iter().any(|other| hides(&other)) {
+            let same = rules[..index].iter().filter(|other| other.event == rule.event).count();
+            let place = raw.get(rule.event).and_then(|raw| raw.items().get(same));
+            let text = format!(
+                "event.{}: never reached; the entry before it, whose `only` is wider, has all of \
+                 its events",
+                rule.event
+            );
+            problems.error(place.unwrap_or(raw), text);
+        }
     }
 }
 

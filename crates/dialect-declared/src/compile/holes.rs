@@ -7,7 +7,7 @@ use crate::pattern::{FormText, Hole, List, Member, Node, NodeKind, TextPart, lay
 use crate::plan::{ListKind, ListPlan, Plan, PlanMember, Slot, SlotSource, TextPlan};
 use crate::problem::{Place, Problem, nearest};
 use crate::strftime::unknown_specifier;
-use crate::syntax::{Kind, Value};
+use crate::syntax::{Kind, Syntax, Value};
 use std::collections::BTreeMap;
 
 /// The names that holes of a file can have beside the model's.
@@ -111,7 +111,7 @@ impl Resolver<'_> {
             NodeKind::Text(parts) => {
                 let part = |part: &TextPart| match part {
                     TextPart::Literal(text) => TextPlan::Literal(text.clone()),
-                    TextPart::Hole(hole) => TextPlan::Slot(self.hole(hole, scopes)),
+                    TextPart::Hole(hole) => TextPlan::Slot(self.hole_in_text(hole, scopes)),
                 };
                 Plan::Text(parts.iter().map(part).collect())
             }
@@ -186,7 +186,60 @@ impl Resolver<'_> {
         };
         let forms = self.forms(hole, &resolved);
         let default = hole.default.as_ref().map(|value| self.default(hole, value, &forms));
-        Slot { forms, default, ..slot_of(resolved) }
+        let mut slot = Slot { forms, default, ..slot_of(resolved) };
+        slot.is_none_default = self.is_none_default(hole, &slot);
+        slot
+    }
+
+    /// A hole within a text: a text or a number is written there, and nothing else.
+    fn hole_in_text(&mut self, hole: &Hole, scopes: &[Item]) -> Slot {
+        let slot = self.hole(hole, scopes);
+        let kind = slot.forms.first().and_then(|form| form.kind(slot.of, self.names.tables));
+        if let Some(kind @ (Kind::Flag | Kind::Object | Kind::List)) = kind {
+            let path = hole.path.as_deref().unwrap_or(&["_".to_owned()]).join(".");
+            let kind = match kind {
+                Kind::Flag => "true or false",
+                Kind::Object => "an object",
+                _ => "a list",
+            };
+            let text = format!("<{path}>: {kind} cannot stand in a text; write a form of texts");
+            self.problems.add(Problem::error(hole.place.clone(), text));
+        }
+        slot
+    }
+
+    /// True if a default is the wire's constant for none: that of an id or a time that may be none.
+    /// A default that could not be read where the field is absent is a problem.
+    fn is_none_default(&mut self, hole: &Hole, slot: &Slot) -> bool {
+        let Some(default) = slot.default.as_ref().filter(|value| **value != Value::Null) else {
+            return false;
+        };
+        if !matches!(slot.source, SlotSource::Scope(_) | SlotSource::Request) {
+            return false;
+        }
+        if slot.is_optional && (slot.of.is_id() || slot.of == Type::Time) {
+            return true;
+        }
+        let path = hole.path.as_deref().unwrap_or_default().join(".");
+        if slot.of.is_id() {
+            let text = format!("<{path}>: an id that is needed has no default");
+            self.problems.add(Problem::error(hole.place.clone(), text));
+            return false;
+        }
+        let tables = self.names.tables;
+        let mut forms = slot.forms.iter();
+        let form = forms.find(|form| form.accepts(default.kind(), slot.of, tables));
+        let read =
+            form.map(|form| form.read(default, slot.of, tables, Syntax::Json, &mut |_, _| {}));
+        if matches!(read, Some(Ok(_))) || slot.forms.is_empty() {
+            return false;
+        }
+        if matches!(self.root.shape, Some(Shape::Command(_))) && slot.source == SlotSource::Scope(0)
+        {
+            let text = format!("<{path}>: the default is no value of the form of this hole");
+            self.problems.add(Problem::error(hole.place.clone(), text));
+        }
+        slot.is_optional
     }
 
     /// `<_>`: a time where its form is one.
@@ -320,8 +373,11 @@ impl Resolver<'_> {
 
     fn forms(&mut self, hole: &Hole, resolved: &Resolved) -> Vec<Form> {
         let source = resolved.source;
-        if matches!(source, SlotSource::Outcome(_) | SlotSource::Name | SlotSource::Tag) {
+        if matches!(source, SlotSource::Outcome(_) | SlotSource::Name) {
             return vec![Form::Natural];
+        }
+        if source == SlotSource::Tag {
+            return self.tag_forms(hole);
         }
         if hole.forms.is_empty() {
             if source == SlotSource::Nothing {
@@ -352,6 +408,22 @@ impl Resolver<'_> {
         }
         let forms = hole.forms.iter().filter_map(|form| self.form(form, hole, resolved));
         forms.collect()
+    }
+
+    /// The kinds of request ids: any, or those that are written.
+    fn tag_forms(&mut self, hole: &Hole) -> Vec<Form> {
+        let kinds = [("string", Kind::Text), ("integer", Kind::Integer)];
+        let mut forms = Vec::new();
+        for form in &hole.forms {
+            match kinds.iter().find(|(name, _)| *name == form.name) {
+                Some((_, kind)) if form.argument.is_none() => forms.push(Form::Any(Some(*kind))),
+                _ => {
+                    let text = "<tag>: a request id is a string, an integer, or any value";
+                    self.problems.add(Problem::error(form.place.clone(), text));
+                }
+            }
+        }
+        if forms.is_empty() { vec![Form::Natural] } else { forms }
     }
 
     /// A default on the wire: with a table it is written as a value of the model.
@@ -429,7 +501,11 @@ impl Resolver<'_> {
                     let own = FORMS.iter().copied();
                     let tables = tables.iter().map(|table| table.name.as_str());
                     let choices = self.names.choices.iter().map(String::as_str);
-                    let near = nearest(name, own.chain(tables).chain(choices));
+                    let near = if resolved.of == Type::Time {
+                        format!("times have {}", TIME_FORMS.join(", "))
+                    } else {
+                        nearest(name, own.chain(tables).chain(choices))
+                    };
                     return Err(at(format!("{name}: no such form; {near}")));
                 }
             }
@@ -460,6 +536,15 @@ const FORMS: [&str; 16] = [
     "plain",
     "rfc3339",
 ];
+
+/// The forms of times, as a message lists them.
+const TIME_FORMS: [&str; 6] =
+    ["seconds", "float_seconds", "millis", "plain", "rfc3339(0)", "date(\"%H:%M\")"];
+
+/// True for the name of a form, which a table or a choice cannot have.
+pub(crate) fn is_form(name: &str) -> bool {
+    FORMS.contains(&name) || ["date", "list", "object"].contains(&name)
+}
 
 /// A form of times; an error for a wrong argument.
 pub(crate) fn time_form(text: &FormText) -> Option<Result<Form, String>> {
@@ -515,7 +600,7 @@ fn holds(form: &Form, of: Type) -> Option<&'static str> {
 fn slot_of(resolved: Resolved) -> Slot {
     let Resolved { source, path, of, is_optional } = resolved;
     let forms = vec![Form::Natural];
-    Slot { source, path, of, is_optional, forms, default: None }
+    Slot { source, path, of, is_optional, forms, default: None, is_none_default: false }
 }
 
 /// The field at a path of a shape: its names, its type, and whether it may be none.

@@ -251,7 +251,12 @@ fn syntax_of(frames: &[CapturedFrame]) -> Result<(&'static str, Syntax), DraftEr
     };
     // Of several the first: what is JSON is mostly a Python literal too.
     let best = Syntax::NAMES.into_iter().rev().max_by_key(objects);
-    best.filter(|syntax| objects(syntax) > 0).ok_or(DraftError::Syntax { line: first.line })
+    let line = first.line;
+    let none = match first.text.starts_with('[') {
+        true => DraftError::Array { line },
+        false => DraftError::Syntax { line },
+    };
+    best.filter(|syntax| objects(syntax) > 0).ok_or(none)
 }
 
 /// The paths of the scalars of a frame, in its order.

@@ -15,6 +15,12 @@ pub enum DraftError {
         /// The line of the first frame that is none, from 1.
         line: usize,
     },
+    /// The frames are arrays.
+    #[error("line {line} is an array; a file has frames that are objects, a crate can have others")]
+    Array {
+        /// The line of the first frame, from 1.
+        line: usize,
+    },
     /// No key tells the requests apart.
     #[error(
         "no key with a text or an integer is in every frame of the client, so that nothing tells \
