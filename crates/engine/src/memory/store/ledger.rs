@@ -1,29 +1,11 @@
 //! The ledger.
 
 use super::memory_store::MemoryStore;
-use super::state::State;
 use crate::ports::{
-    LEDGER_CLIENTS_PER_DAY, LedgerClient, LedgerClientId, LedgerDay, LedgerEntry, LedgerPage,
-    LedgerPosition, LedgerQuery, LedgerRecord, LedgerRevision, LedgerScope, LedgerStore, LedgerUse,
-    StoreError,
+    LedgerDay, LedgerEntry, LedgerPage, LedgerQuery, LedgerRevision, LedgerStore, StoreError,
 };
 use async_trait::async_trait;
-use std::collections::BTreeMap;
-use tolmach_domain::{Timestamp, UserId};
-
-/// The clients of the ledger.
-#[derive(Default)]
-pub(super) struct Ledger {
-    last_id: i64,
-    clients: BTreeMap<LedgerClient, Client>,
-}
-
-struct Client {
-    id: LedgerClientId,
-    first_at: Timestamp,
-    last_day: LedgerDay,
-    uses: BTreeMap<(LedgerDay, String), LedgerUse>,
-}
+use tolmach_domain::UserId;
 
 #[async_trait]
 impl LedgerStore for MemoryStore {
@@ -41,18 +23,26 @@ impl LedgerStore for MemoryStore {
     }
 
     async fn ledger_revisions(&self) -> Result<Vec<LedgerRevision>, StoreError> {
-        self.read(|state| state.count_ledger_clients(LedgerDay(0)).into_keys().collect()).await
+        self.read(|state| state.ledger.count(LedgerDay(0)).into_keys().collect()).await
     }
 
     async fn count_ledger_clients(
         &self,
         since: LedgerDay,
     ) -> Result<Vec<(LedgerRevision, u64)>, StoreError> {
-        self.read(|state| state.count_ledger_clients(since).into_iter().collect()).await
+        self.read(|state| state.ledger.count(since).into_iter().collect()).await
     }
 
     async fn ledger_page(&self, query: &LedgerQuery) -> Result<LedgerPage, StoreError> {
-        self.read(|state| state.ledger_page(query)).await
+        self.read(|state| {
+            let mut page = state.ledger.page(query);
+            for record in &mut page.records {
+                let user = record.client.user.and_then(|user| state.users.get(&user));
+                record.login = user.map(|found| found.user.login.clone());
+            }
+            page
+        })
+        .await
     }
 
     async fn remove_from_ledger(&self, user: UserId) -> Result<bool, StoreError> {
@@ -61,109 +51,5 @@ impl LedgerStore for MemoryStore {
             Ok(false)
         })
         .await
-    }
-}
-
-impl Ledger {
-    fn add(&mut self, entry: &LedgerEntry) {
-        let LedgerEntry { client, used } = entry;
-        let mut key = client.clone();
-        if !self.clients.contains_key(client) {
-            let party = client.party();
-            let today = self.clients.iter().filter(|(other, found)| {
-                LedgerDay::of(found.first_at) >= used.day && other.party() == party
-            });
-            if today.count() >= LEDGER_CLIENTS_PER_DAY {
-                key = client.other();
-            }
-        }
-        let last_id = &mut self.last_id;
-        let client = self.clients.entry(key).or_insert_with(|| {
-            *last_id += 1;
-            Client {
-                id: LedgerClientId(*last_id),
-                first_at: used.first_at,
-                last_day: used.day,
-                uses: BTreeMap::new(),
-            }
-        });
-        client.last_day = client.last_day.max(used.day);
-        client
-            .uses
-            .entry((used.day, used.operation.clone()))
-            .and_modify(|found| found.add(used))
-            .or_insert_with(|| used.clone());
-    }
-
-    /// Removes the entries of a user.
-    pub(super) fn forget(&mut self, user: UserId) {
-        self.clients.retain(|client, _| client.user != Some(user));
-    }
-
-    /// Removes what is older than a day, and returns the number of rows that a database would have
-    /// for it.
-    pub(super) fn prune(&mut self, before: LedgerDay) -> u64 {
-        let mut removed = 0;
-        self.clients.retain(|_, client| {
-            let uses = client.uses.len();
-            client.uses.retain(|(day, _), _| *day >= before);
-            removed += (uses - client.uses.len()) as u64;
-            removed += u64::from(client.uses.is_empty());
-            !client.uses.is_empty()
-        });
-        removed
-    }
-
-    /// The number of rows that [`prune`](Self::prune) would remove.
-    pub(super) fn prunable(&self, before: LedgerDay) -> u64 {
-        let of = |client: &Client| {
-            let old = client.uses.keys().filter(|(day, _)| *day < before).count() as u64;
-            old + u64::from(client.last_day < before)
-        };
-        self.clients.values().map(of).sum()
-    }
-}
-
-impl State {
-    fn count_ledger_clients(&self, since: LedgerDay) -> BTreeMap<LedgerRevision, u64> {
-        let mut counts = BTreeMap::new();
-        for (client, found) in &self.ledger.clients {
-            let LedgerClient { dialect, revision, .. } = client.clone();
-            *counts.entry(LedgerRevision { dialect, revision }).or_default() +=
-                u64::from(found.last_day >= since);
-        }
-        counts
-    }
-
-    fn ledger_page(&self, query: &LedgerQuery) -> LedgerPage {
-        let position = |client: &Client| LedgerPosition { day: client.last_day, id: client.id };
-        let mut found: Vec<(&LedgerClient, &Client)> = self
-            .ledger
-            .clients
-            .iter()
-            .filter(|(key, client)| {
-                let in_scope = match &query.scope {
-                    LedgerScope::Revision(LedgerRevision { dialect, revision }) => {
-                        (&key.dialect, &key.revision) == (dialect, revision)
-                    }
-                    LedgerScope::User(user) => key.user == Some(*user),
-                };
-                in_scope
-                    && client.last_day >= query.since
-                    && query.after.is_none_or(|after| position(client) > after)
-            })
-            .collect();
-        found.sort_by_key(|(_, client)| position(client));
-        found.truncate(query.limit as usize);
-        let next = found.last().filter(|_| found.len() == query.limit as usize);
-        let next = next.map(|(_, client)| position(client));
-        let record = |(key, client): (&LedgerClient, &Client)| LedgerRecord {
-            id: client.id,
-            client: key.clone(),
-            login: key.user.and_then(|user| Some(self.users.get(&user)?.user.login.clone())),
-            first_at: client.first_at,
-            uses: client.uses.values().filter(|used| used.day >= query.since).cloned().collect(),
-        };
-        LedgerPage { records: found.into_iter().map(record).collect(), next }
     }
 }

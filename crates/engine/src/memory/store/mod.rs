@@ -5,6 +5,7 @@ mod event_log;
 mod external_ids;
 mod flows;
 mod ledger;
+mod ledger_rows;
 mod login_counters;
 mod memory_store;
 mod messages;

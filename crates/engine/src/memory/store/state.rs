@@ -1,6 +1,6 @@
 //! The state of the store: plain maps under one lock.
 
-use super::ledger::Ledger;
+use super::ledger_rows::Ledger;
 use super::namespace_rows::NamespaceRows;
 use crate::ports::{
     Counter, CounterKey, FlowRetention, ImportState, Quota, Rule, Session, StoreError, TokenHash,
