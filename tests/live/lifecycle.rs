@@ -1,10 +1,12 @@
 //! The life cycle of dialects and revisions: rules that gateways follow without a restart.
 
-use crate::harness::{Bearer, Gateway, Mode, PASSWORD, Peer, eventually, within};
+use crate::harness::{Bearer, Gateway, Mode, PASSWORD, Peer, eventually, read_to_end, within};
 use crate::morelia::{Morelia, request};
 use crate::nodes::{Nodes, shared};
+use crate::raw_tcp::Values;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// A window that contains every time of a test.
 const ALWAYS: &str = "2000-01-01T00:00:00Z/2100-01-01T00:00:00Z";
@@ -115,7 +117,7 @@ async fn each_dialect_and_revision_is_refused_with_its_own_error_and_ends() {
         let mut peer = gateway.websocket("/ws").await;
         peer.send_text(&literal).await;
         let reply = peer.next().await.expect("a reply");
-        assert!(reply.contains(&format!("'status': '{code}'")), "{reply}");
+        assert!(reply.contains("'status': '400'"), "its only status for it: {reply}");
         assert_eq!(peer.next().await, Err(Some(1001)));
 
         let frame = json!({"type": "REQUEST_LOGIN", "login": "ann", "pass": PASSWORD});
@@ -150,6 +152,24 @@ async fn each_dialect_and_revision_is_refused_with_its_own_error_and_ends() {
     }
     assert_eq!(ann.get("/user").await.expect(200)["username"], "ann");
     Mode::log_in(&gateway, "ann").await;
+}
+
+#[tokio::test]
+async fn a_client_on_raw_tcp_is_refused_and_its_stream_ends() {
+    let gateway = Gateway::with(&[("TCP__SNDMSG__LISTEN", "127.0.0.1:0")]).await;
+    lifecycle(&gateway, ["refuse", "sndmsg/uchat"]).await;
+    let listener = gateway.sndmsg_tcp.expect("the ready line has the address");
+    let connected = within("a connection", TcpStream::connect(listener)).await;
+    let mut stream = connected.expect("it accepts connections");
+    let sign_up = json!({"type": 1, "login": "ann", "pass": PASSWORD}).to_string();
+    within("a write", stream.write_all(sign_up.as_bytes())).await.expect("it is open");
+    let received = read_to_end(&mut stream).await;
+    let reply: Value = serde_json::from_slice(&received).expect("one value was received");
+    assert_eq!(reply["type"], 1, "{reply}");
+    assert!(reply["status"].as_i64().is_some_and(|status| status != 0), "{reply}");
+    lifecycle(&gateway, ["clear", "sndmsg/uchat"]).await;
+    let connected = within("a connection", TcpStream::connect(listener)).await;
+    Values::new(connected.expect("it accepts connections")).sign_up("ann").await;
 }
 
 #[tokio::test]
