@@ -113,8 +113,7 @@ pub(crate) fn flow_of_list(
     }
 }
 
-/// The event of a change that was granted, for clients whose wire answers by it. `sent` is the
-/// message as the upstream pushed it.
+/// The event of a change that was granted, for clients whose wire answers by it.
 pub(crate) fn event_of(
     now: Timestamp,
     command: &Command,

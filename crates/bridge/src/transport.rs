@@ -126,8 +126,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) session: Option<&'a Arc<Session>>,
 }
 
-/// The way in which a socket ended.
-#[derive(Debug)]
+/// A socket could not be opened, or is of no use any more.
 struct SocketEnded;
 
 impl Transport {
@@ -256,8 +255,7 @@ impl Transport {
         let received = poll_fn(|context| self.poll_sockets(context)).await;
         let Ok((index, frame)) = received else { return false };
         let mut incoming = Vec::new();
-        if let Err(ended) = self.decode(index, &frame, &mut incoming) {
-            let SocketEnded = ended;
+        if self.decode(index, &frame, &mut incoming).is_err() {
             self.sockets.remove(index);
             return false;
         }
