@@ -24,9 +24,9 @@ const STANDARD_INPUT: &str = "-";
 pub(crate) fn run(location: &Location, arguments: &TranslateArguments) -> Result<String, CliError> {
     let config = load_config(location)?;
     let named = NamedDialects::load(&config).map_err(UsageError::from)?;
+    let source = named.find(&arguments.from).map_err(UsageError::NamedDialect)?;
     let target = named.find(&arguments.to).map_err(UsageError::NamedDialect)?;
     if arguments.table {
-        let source = named.find(&arguments.from).map_err(UsageError::NamedDialect)?;
         let missing = table::missing(&source, &target).map_err(UsageError::from)?;
         let format = arguments.format.unwrap_or(TranslationFormat::Text);
         return Ok(table::render(&arguments.from, &arguments.to, &missing, format));
