@@ -19,7 +19,8 @@ fn options(target: Target, queue_bytes: usize) -> RecordingOptions {
 }
 
 fn start(target: Target, queue_bytes: usize) -> Recording {
-    Recording::start(options(target, queue_bytes), |error| panic!("{error}")).unwrap()
+    let recording = Recording::start(options(target, queue_bytes), |error| panic!("{error}"));
+    recording.expect("its first file can be made")
 }
 
 fn opening() -> Opening {
@@ -36,21 +37,24 @@ fn opening() -> Opening {
 }
 
 fn lines(path: &Path) -> Vec<Line> {
-    let file = BufReader::new(fs::File::open(path).unwrap());
-    Reader::new(path.display().to_string(), file).map(Result::unwrap).collect()
+    let file = BufReader::new(fs::File::open(path).expect("it is there"));
+    Reader::new(path.display().to_string(), file)
+        .map(|line| line.unwrap_or_else(|error| panic!("{error}")))
+        .collect()
 }
 
 fn texts(lines: &[Line]) -> Vec<&str> {
-    let text = |line| match line {
-        &Line::Frame(ref frame) => frame.text.as_deref(),
+    let frames = lines.iter().filter_map(|line| match line {
+        Line::Frame(frame) => Some(frame),
         _ => None,
-    };
-    lines.iter().filter_map(text).collect()
+    });
+    frames.filter_map(|frame| frame.text.as_deref()).collect()
 }
 
 fn schema() -> Validator {
     let text = include_str!("../../../schemas/capture/line.json");
-    jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap()
+    let schema = serde_json::from_str(text).expect("it is JSON");
+    jsonschema::validator_for(&schema).expect("it is a schema")
 }
 
 fn send(log: &mut ConnectionLog, text: &str) -> bool {

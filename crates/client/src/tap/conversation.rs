@@ -255,7 +255,7 @@ mod tests {
                 conversation.push(*from, &[*byte], &mut out);
             }
         }
-        out.iter().map(|event| in_words(event)).collect()
+        out.iter().map(in_words).collect()
     }
 
     fn in_words(event: &TapEvent) -> String {

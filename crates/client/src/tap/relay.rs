@@ -185,7 +185,10 @@ mod tests {
     use std::sync::Mutex;
     use tolmach_dialect::Frame;
 
-    struct Frames(Arc<Mutex<Vec<(Sender, Vec<u8>)>>>);
+    /// The values of a connection.
+    type Values = Vec<(Sender, Vec<u8>)>;
+
+    struct Frames(Arc<Mutex<Values>>);
 
     impl TapObserver for Frames {
         fn event(&mut self, event: TapEvent) {
