@@ -272,6 +272,33 @@ async fn a_replay_with_diff_tells_by_its_exit_code_what_differs_and_reports_in_t
 }
 
 #[tokio::test]
+async fn clients_of_raw_tcp_are_played_too() {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let capture = folder.path().join("a.jsonl");
+    let mut lines = vec![line(json!({
+        "type": "open", "connection": 1, "at": 0, "transport": "tcp", "dialect": "sndmsg",
+        "revision": "uchat",
+    }))];
+    for (from, value) in [
+        ("client", json!({"type": 1, "login": "ann", "pass": "pseudonym"})),
+        ("server", json!({"type": 1, "status": 0})),
+        ("client", json!({"type": 5, "user": "nobody"})),
+        ("server", json!({"type": 5, "status": 0, "user": []})),
+    ] {
+        lines.push(line(json!({
+            "type": "frame", "connection": 1, "at": 1_000, "from": from, "kind": "value",
+            "text": value.to_string(),
+        })));
+    }
+    write(&capture, &lines);
+    let gateway = Gateway::with(&[("TCP__SNDMSG__LISTEN", "127.0.0.1:0")]).await;
+    let address = gateway.sndmsg_tcp.expect("the ready line has the address");
+    let to = format!("tcp://{address}");
+    let output = tolmach(&folder, &["replay", path(&capture), "--to", &to, "--diff"]).await;
+    assert!(exit_code(&output, 0).contains("no differences"));
+}
+
+#[tokio::test]
 async fn passwords_are_put_in_place_of_pseudonyms() {
     let folder = TempDir::new().expect("a temporary folder can be made");
     let (capture, accounts) = (folder.path().join("a.jsonl"), folder.path().join("accounts"));
