@@ -268,7 +268,7 @@ impl Opening {
         let (index, _) = self.dialect.recognised(candidates, &handshake)?;
         let mut session = self.dialect.accept_revision(index, &handshake).ok()?;
         if self.identity.is_some() {
-            session.authenticated(self.identity.clone());
+            session.authenticated(self.identity);
         }
         Some(session)
     }

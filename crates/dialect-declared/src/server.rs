@@ -853,7 +853,7 @@ fn key_of<'a>(file: &'a Compiled, rule: &'a RequestRule, field: &'a str) -> &'a 
 }
 
 /// The fields of commands that a fault names otherwise.
-fn names_of<'f>(field: &'f str) -> impl Iterator<Item = &'f str> {
+fn names_of(field: &str) -> impl Iterator<Item = &str> {
     const NAMES: [(&str, &str); 5] = [
         ("name", "title"),
         ("user", "with"),
