@@ -4,9 +4,10 @@ use crate::config::Config;
 use crate::dialect_folder::read_folder;
 use crate::dialects::{self, DialectError};
 use std::sync::Arc;
-use tolmach_dialect::{DOC, Dialect};
+use tolmach_dialect::{DOC, Dialect, Manifest};
 use tolmach_dialect_declared::Declared;
-use tolmach_server::{DialectOptions, UnknownRevision};
+use tolmach_dialect_kit::contested_first_frames;
+use tolmach_server::{DialectOptions, UnknownRevision, check_paths};
 
 /// A dialect as the configuration has it.
 pub(crate) struct ConfiguredDialect {
@@ -20,7 +21,15 @@ pub(crate) struct ConfiguredDialect {
 /// Every dialect, in the order of listings: those of the list, then those that only files describe.
 pub(crate) fn configured_dialects(config: &Config) -> Result<Vec<ConfiguredDialect>, DialectError> {
     let folder = &config.dialects.folder;
-    let mut files = if folder.as_os_str().is_empty() { Vec::new() } else { read_folder(folder)? };
+    let files = if folder.as_os_str().is_empty() { Vec::new() } else { read_folder(folder)? };
+    configured_with(config, files)
+}
+
+/// The same with these files of the operator.
+pub(crate) fn configured_with(
+    config: &Config,
+    mut files: Vec<Declared>,
+) -> Result<Vec<ConfiguredDialect>, DialectError> {
     let mut configured = Vec::new();
     for id in dialects::ids() {
         let Some(section) = config.dialects.by_id.get(id) else { continue };
@@ -65,7 +74,29 @@ pub(crate) fn configured_dialects(config: &Config) -> Result<Vec<ConfiguredDiale
         let options = DialectOptions::default();
         configured.push(ConfiguredDialect { dialect, options, is_enabled: true, has_files: true });
     }
+    if configured.iter().any(|one| one.has_files) {
+        check_together(&configured, &config.routing.shared_paths)?;
+    }
     Ok(configured)
+}
+
+/// Checks that the dialects that are enabled can be served together: a path or a first frame that
+/// two of them claim would be answered by neither.
+fn check_together(
+    configured: &[ConfiguredDialect],
+    shared_paths: &[String],
+) -> Result<(), DialectError> {
+    let enabled = || configured.iter().filter(|one| one.is_enabled).map(|one| &one.dialect);
+    let manifests: Vec<&Manifest> = enabled().map(|dialect| dialect.manifest()).collect();
+    check_paths(&manifests, shared_paths).map_err(Box::new)?;
+    let dialects: Vec<&dyn Dialect> = enabled().map(AsRef::as_ref).collect();
+    match contested_first_frames(&dialects).pop_first() {
+        None => Ok(()),
+        Some((ids, frame)) => {
+            let dialects = ids.into_iter().collect::<Vec<_>>().join(" and ");
+            Err(DialectError::Contested { dialects, frame })
+        }
+    }
 }
 
 /// The revisions of the program and the operator. Where both have one, it is the operator's; the

@@ -4,7 +4,7 @@ pub use crate::dialect_folder::DialectFilesError;
 use std::sync::{Arc, LazyLock};
 use tolmach_dialect::{Configure, DOC, Dialect, OptionTable, OptionsError, Pinned};
 use tolmach_dialect_declared::{BUILT_IN, Declared, Revised, RevisionsError};
-use tolmach_server::UnknownRevision;
+use tolmach_server::{RouteError, UnknownRevision};
 
 /// Every dialect: its id, and the constructor that reads its options.
 const DIALECTS: [Registration; 5] = [
@@ -59,6 +59,20 @@ pub enum DialectError {
     /// A revision that the dialect has not.
     #[error(transparent)]
     UnknownRevision(Box<UnknownRevision>),
+    /// Two dialects have one path, or a path that is not theirs.
+    #[error(transparent)]
+    Paths(#[from] Box<RouteError>),
+    /// Several dialects claim one first frame on the shared paths.
+    #[error(
+        "{dialects} claim one first frame, {frame}: on shared paths none would have it; `opens` \
+         of a file needs a key or a value that the others have not"
+    )]
+    Contested {
+        /// The ids of the dialects.
+        dialects: String,
+        /// A first frame that they claim.
+        frame: String,
+    },
     /// The revisions cannot be served together.
     #[error(transparent)]
     Revisions(#[from] RevisionsError),

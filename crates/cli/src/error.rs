@@ -248,9 +248,7 @@ fn usage_lines(error: &UsageError) -> Vec<String> {
         UsageError::Dialect(DialectError::Files(DialectFilesError::File(FileError(problems))))
         | UsageError::NamedDialect(DialectError::Files(DialectFilesError::File(FileError(
             problems,
-        )))) => {
-            problems.iter().map(ToString::to_string).collect()
-        }
+        )))) => problems.iter().map(ToString::to_string).collect(),
         error => vec![line(error)],
     }
 }

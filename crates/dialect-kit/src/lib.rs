@@ -49,7 +49,7 @@ pub use project::{
 pub use script::{Script, ScriptStep};
 pub use transcript::story_transcripts;
 pub use translation::{Fidelity, Native, Report, translation, translation_in};
-pub use trials::recognition;
+pub use trials::{contested_first_frames, recognition};
 
 /// Makes one test of each trial.
 ///

@@ -70,7 +70,7 @@ pub use options::{
 pub use pins::{Pin, UnknownRevision};
 pub use recording::{ConnectionRecorder, FrameRecorder, RecordedConnection, RecordedTransport};
 pub use reload::DialectReloader;
-pub use routes::{RouteError, Routes};
+pub use routes::{RouteError, Routes, check_paths};
 pub use server::Server;
 pub use tls::{Tls, TlsError, TlsOptions};
 pub use upstream::{EventSink, Upstream, UpstreamClient, UpstreamConnection, UpstreamOutcome};

@@ -4,9 +4,8 @@ use crate::options::TcpOptions;
 use crate::pins::UnknownRevision;
 use crate::served_dialect::ServedDialect;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use tolmach_dialect::{Document, Handshake, Recognition, Revision, Transport};
+use tolmach_dialect::{Document, Endpoint, Handshake, Manifest, Recognition, Revision, Transport};
 
 /// The server's own pages: no dialect can be served there.
 const OWN_PATHS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/recover"];
@@ -50,6 +49,14 @@ pub enum RouteError {
         /// The id of the dialect.
         dialect: &'static str,
     },
+    /// A dialect has a shared path to itself, which takes it from all others.
+    #[error("{dialect} is at {path}, which is a path that dialects share")]
+    SharedPath {
+        /// The path.
+        path: &'static str,
+        /// The id of the dialect.
+        dialect: &'static str,
+    },
     /// A raw TCP listener is for a dialect that is not served.
     #[error("there is no dialect {id:?} for a raw TCP listener")]
     TcpDialect {
@@ -78,38 +85,17 @@ impl Routes {
         shared_paths: &[String],
         tcp: &[TcpOptions],
     ) -> Result<Self, RouteError> {
-        let (mut exact, mut subtrees) =
-            (HashMap::new(), Vec::<(String, (usize, Transport))>::new());
+        let manifests: Vec<&Manifest> = dialects.iter().map(|served| served.manifest()).collect();
+        check_paths(&manifests, shared_paths)?;
+        let (mut exact, mut subtrees) = (HashMap::new(), Vec::new());
         for (index, dialect) in dialects.iter().enumerate() {
-            let id = dialect.id();
-            if dialects[..index].iter().any(|other| other.id() == id) {
-                return Err(RouteError::DuplicateDialect { id });
-            }
             for endpoint in dialect.manifest().endpoints {
-                let path = endpoint.path;
-                let duplicate = |first: usize| RouteError::DuplicatePath {
-                    path,
-                    first: dialects[first].id(),
-                    second: id,
-                };
                 let route = (index, endpoint.transport);
-                match path.strip_suffix("/**") {
-                    Some(prefix) => match subtrees.iter().find(|(other, _)| other == prefix) {
-                        Some((_, (first, _))) => return Err(duplicate(*first)),
-                        None => subtrees.push((prefix.to_owned(), route)),
-                    },
-                    None if OWN_PATHS.contains(&trimmed(path)) => {
-                        return Err(RouteError::ReservedPath { path, dialect: id });
+                match endpoint.path.strip_suffix("/**") {
+                    Some(prefix) => subtrees.push((prefix.to_owned(), route)),
+                    None => {
+                        exact.insert(trimmed(endpoint.path).to_owned(), route);
                     }
-                    None => match exact.entry(trimmed(path).to_owned()) {
-                        Entry::Occupied(entry) => {
-                            let (first, _): &(usize, Transport) = entry.get();
-                            return Err(duplicate(*first));
-                        }
-                        Entry::Vacant(entry) => {
-                            entry.insert(route);
-                        }
-                    },
                 }
             }
         }
@@ -226,6 +212,41 @@ impl std::fmt::Debug for Routes {
     }
 }
 
+/// Checks that dialects can be served together: each has its own id and its own paths, which are
+/// neither the server's nor shared, nor below a subtree of another one.
+pub fn check_paths(manifests: &[&Manifest], shared_paths: &[String]) -> Result<(), RouteError> {
+    let mut taken: Vec<(&'static str, &'static str)> = Vec::new();
+    for (index, manifest) in manifests.iter().enumerate() {
+        let id = manifest.id;
+        if manifests[..index].iter().any(|other| other.id == id) {
+            return Err(RouteError::DuplicateDialect { id });
+        }
+        for Endpoint { path, .. } in manifest.endpoints.iter().copied() {
+            if OWN_PATHS.contains(&trimmed(path)) {
+                return Err(RouteError::ReservedPath { path, dialect: id });
+            }
+            if shared_paths.iter().any(|shared| trimmed(shared) == trimmed(path)) {
+                return Err(RouteError::SharedPath { path, dialect: id });
+            }
+            let overlaps = |(other, first): &&(&str, &str)| {
+                trimmed(path) == trimmed(other)
+                    || *first != id && (is_below(path, other) || is_below(other, path))
+            };
+            if let Some((_, first)) = taken.iter().find(overlaps) {
+                return Err(RouteError::DuplicatePath { path, first, second: id });
+            }
+            taken.push((path, id));
+        }
+    }
+    Ok(())
+}
+
+/// True for a path within the subtree of another one, such as `/api/x` within `/api/**`.
+fn is_below(path: &str, subtree: &str) -> bool {
+    let rest = subtree.strip_suffix("/**").and_then(|prefix| path.strip_prefix(prefix));
+    rest.is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// The dialect of a raw TCP listener, and its revision.
 fn tcp_target(
     dialects: &[Arc<ServedDialect>],
@@ -256,7 +277,6 @@ fn trimmed(path: &str) -> &str {
 mod tests {
     use super::*;
     use crate::test_support::{served, toy};
-    use tolmach_dialect::{Endpoint, Manifest};
 
     const REST: Manifest = Manifest::new("rest", "HTTP requests")
         .endpoints(&[Endpoint::http("/api/v1/**"), Endpoint::websocket("/rest/")]);
@@ -307,9 +327,13 @@ mod tests {
         const OTHER: &[Endpoint] = &[Endpoint::websocket("/toy/")];
         const TREE: &[Endpoint] = &[Endpoint::http("/api/v1/**")];
         const OWN: &[Endpoint] = &[Endpoint::http("/metrics")];
+        const BELOW: &[Endpoint] = &[Endpoint::websocket("/api/v1/chats")];
+        const SHARED: &[Endpoint] = &[Endpoint::websocket("/ws")];
         let other = Manifest::new("other", "").endpoints(OTHER);
         let tree = Manifest::new("tree", "").endpoints(TREE);
         let own = Manifest::new("own", "").endpoints(OWN);
+        let below = Manifest::new("below", "").endpoints(BELOW);
+        let shared = Manifest::new("shared", "").endpoints(SHARED);
         for (manifests, expected) in [
             ([toy(), toy()], RouteError::DuplicateDialect { id: "toy" }),
             (
@@ -321,6 +345,11 @@ mod tests {
                 RouteError::DuplicatePath { path: "/api/v1/**", first: "rest", second: "tree" },
             ),
             ([toy(), own], RouteError::ReservedPath { path: "/metrics", dialect: "own" }),
+            (
+                [REST, below],
+                RouteError::DuplicatePath { path: "/api/v1/chats", first: "rest", second: "below" },
+            ),
+            ([toy(), shared], RouteError::SharedPath { path: "/ws", dialect: "shared" }),
         ] {
             assert_eq!(routes(&manifests).unwrap_err(), expected);
         }

@@ -28,7 +28,7 @@ pub use hostile_frames::{
     arbitrary_bytes_are_harmless, malformed_frames_are_answered, mutated_frames_are_answered,
 };
 pub use manifest::manifest_matches_behaviour;
-pub use recognition::{first_frames_are_recognised, recognition};
+pub use recognition::{contested_first_frames, first_frames_are_recognised, recognition};
 pub use rendering::stories_render_purely;
 pub use round_trips::stories_round_trip;
 pub use schemas::{frames_match_schemas, schemas_are_current, schemas_are_used};

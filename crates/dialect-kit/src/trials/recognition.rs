@@ -71,6 +71,24 @@ pub fn recognition(dialects: &[&dyn Dialect]) -> Outcome {
     Problems::none_or(problems)
 }
 
+/// The first frames of the stories that several of these dialects claim on shared paths, each with
+/// the ids of those; the first frame of each such set of dialects.
+pub fn contested_first_frames(
+    dialects: &[&dyn Dialect],
+) -> BTreeMap<BTreeSet<&'static str>, String> {
+    let siblings: Vec<Sibling<'_>> = dialects.iter().map(|dialect| Sibling::of(*dialect)).collect();
+    let shared: Vec<&Sibling<'_>> = siblings.iter().filter(|sibling| sibling.is_shared()).collect();
+    let mut contested = BTreeMap::new();
+    for first in shared.iter().flat_map(|sibling| &sibling.first_frames) {
+        let claiming = shared.iter().filter(|one| one.claims(&first.opening, &first.frame));
+        let claiming: BTreeSet<&'static str> = claiming.map(|sibling| sibling.id()).collect();
+        if claiming.len() > 1 {
+            contested.entry(claiming).or_insert_with(|| inline(&first.frame));
+        }
+    }
+    contested
+}
+
 /// A dialect among others.
 struct Sibling<'d> {
     dialect: &'d dyn Dialect,

@@ -45,6 +45,9 @@ pub(super) fn findings(file: &Declared) -> Findings {
     };
     let mut problems = found(&OF_FRAMES, &frames);
     problems.extend(found(&OF_VALUES, &values));
+    // Several trials can find the same.
+    let mut known = std::collections::HashSet::new();
+    problems.retain(|problem| known.insert(problem.clone()));
     let mut notes = Vec::new();
     if tolmach_dialect::Dialect::manifest(file).opening.is_some() {
         notes.extend(found(&[first_frames_are_recognised], &frames));
