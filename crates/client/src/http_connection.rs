@@ -52,9 +52,10 @@ impl HttpConnection {
             ExchangeError { was_sent: !error.is_canceled(), cause: error.into() }
         })?;
         let (parts, body) = response.into_parts();
-        let body = Limited::new(body, BODY_LIMIT).collect().await.map_err(|error| {
-            ExchangeError { was_sent: true, cause: Cause::Body(error) }
-        })?;
+        let body = Limited::new(body, BODY_LIMIT)
+            .collect()
+            .await
+            .map_err(|error| ExchangeError { was_sent: true, cause: Cause::Body(error) })?;
         self.0 = Some(sender);
         Ok(http::Response::from_parts(parts, body.to_bytes()))
     }
