@@ -180,7 +180,7 @@ impl Batch {
                 limit.cast_signed().into(),
             ];
             let rows = sql::rows(&self.transaction, &sql::REMOVE_OLD_MESSAGES, values).await?;
-            let (mut bytes, mut last_removed) = (0, 0);
+            let (mut bytes, mut last_removed) = (0, after.0);
             for row in &rows {
                 bytes += sql::MESSAGE_BYTES + get::<i64>(row, "bytes")?.unsigned_abs();
                 last_removed = get::<i64>(row, "posted")?.max(last_removed);
