@@ -230,7 +230,7 @@ fn an_unknown_key_is_refused_with_the_nearest_and_its_siblings() {
         (
             "[htp]\nlisten = \"\"",
             None,
-            "the nearest is `http.listen`. The sections are admin, auth, blobs, bus, ",
+            "the nearest is `http.listen`. The sections are admin, auth, blobs, bridge, ",
         ),
         ("lisen = 1", None, "unknown key `lisen`"),
         ("http = 1", None, "`http` in chat.toml is a section, not a value; it has the keys "),
