@@ -85,7 +85,13 @@ pub(crate) enum InvalidValue {
     Unexpected(String),
     /// The message of the dialect whose option it is.
     #[error(transparent)]
-    Dialect(#[from] DialectError),
+    Dialect(Box<DialectError>),
+}
+
+impl From<DialectError> for InvalidValue {
+    fn from(error: DialectError) -> Self {
+        Self::Dialect(Box::new(error))
+    }
 }
 
 fn given(value: &Option<String>) -> String {
