@@ -72,8 +72,13 @@ impl Revised {
         }
         let of_http = |endpoint: &&Endpoint| endpoint.transport == Transport::Http;
         let pages = revisions.iter().flat_map(|revision| revision.manifest().endpoints);
-        let endpoints: Vec<Endpoint> =
-            base.manifest().endpoints.iter().chain(pages.filter(of_http)).copied().collect();
+        let mut endpoints = base.manifest().endpoints.to_vec();
+        for page in pages.filter(of_http) {
+            // A revision has the pages of the one that it extends.
+            if !endpoints.contains(page) {
+                endpoints.push(*page);
+            }
+        }
         let of_files = revisions.iter().map(|one| (one.revision(), one.manifest().fields));
         let fields = base.manifest().revision_fields.iter().copied().chain(of_files).collect();
         let manifest = base

@@ -106,7 +106,7 @@ mod tests {
             .collect();
         for (line, expected) in [
             ("opens = '{\"mode\": <_: string>}'", Some("mode and own claim one first frame")),
-            ("opens = '{\"type\": <_: string>}'", Some("own and sndmsg claim one first frame")),
+            ("opens = '{\"type\": <_: string>}'", Some("morelia and own claim one first frame")),
             ("opens = '{\"zzz\": <_: string>}'", None),
             ("paths = [\"/mode\"]", Some("mode and own are both at /mode")),
             ("paths = [\"/ws\"]", Some("own is at /ws, which is a path that dialects share")),
