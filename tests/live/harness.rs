@@ -27,6 +27,9 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 /// The time after which a step has failed.
 const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The time after which a command has failed: one that checks a dialect file plays it for long.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(240);
+
 /// The password of every account.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
@@ -36,9 +39,13 @@ pub(crate) const PICTURE: &[u8] =
 
 /// The output of a future; panics with the name of the step if it takes too long.
 pub(crate) async fn within<T>(step: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(STEP_TIMEOUT, future).await {
+    within_time(STEP_TIMEOUT, step, future).await
+}
+
+async fn within_time<T>(time: Duration, step: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(time, future).await {
         Ok(value) => value,
-        Err(_) => panic!("{step}: not done within {STEP_TIMEOUT:?}"),
+        Err(_) => panic!("{step}: not done within {time:?}"),
     }
 }
 
@@ -376,7 +383,8 @@ pub(crate) async fn run<'a>(
     arguments: impl IntoIterator<Item = &'a str>,
 ) -> Output {
     let output = tolmach(folder, options, arguments).stdin(Stdio::null()).output();
-    within("a command", output).await.expect("the binary can be started")
+    let output = within_time(COMMAND_TIMEOUT, "a command", output).await;
+    output.expect("the binary can be started")
 }
 
 /// The binary with the data of this folder. Its environment has these options and no others.
