@@ -1,13 +1,13 @@
 //! The fields in which two frames differ.
 
-use crate::compare::id_map::{IdMap, Pair};
+use crate::compare::id_map::{IdMap, IdsOfFrame};
 use crate::compare::normal::{COMPARED_HEADERS, comparable_header, values_of};
 use crate::fields::{FrameRules, PlaceInBody, Route, Value, same_but_numbers, signature, value_of};
 use crate::payload::{Document, Leaf, Node};
 use crate::report::FieldDifference;
 use std::collections::BTreeMap;
 use tolmach_capture::{CapturedFrame, Sender};
-use tolmach_dialect::FieldRule;
+use tolmach_dialect::{FieldRole, FieldRule};
 
 /// The most fields of two frames that are named.
 const MAX_FIELDS: usize = 50;
@@ -26,7 +26,7 @@ pub(crate) fn differences(
     route: Option<&Route>,
     ids: &IdMap,
 ) -> Vec<FieldDifference> {
-    let mut found = Found { ids, fields: Vec::new() };
+    let mut found = Found { ids: IdsOfFrame::new(ids), fields: Vec::new() };
     let text = |kind: &dyn std::fmt::Debug| Some(format!("{kind:?}").to_ascii_lowercase());
     if a.0.kind != b.0.kind {
         found.add("kind", text(&a.0.kind), text(&b.0.kind));
@@ -66,7 +66,7 @@ pub(crate) fn differences(
 type Placed<'v, 'd> = (&'v Node<'d>, &'v PlaceInBody);
 
 struct Found<'i> {
-    ids: &'i IdMap,
+    ids: IdsOfFrame<'i>,
     fields: Vec<FieldDifference>,
 }
 
@@ -109,18 +109,24 @@ impl Found<'_> {
         }
     }
 
-    fn is_same(&self, a: &Leaf<'_>, of_a: &PlaceInBody, b: &Leaf<'_>, of_b: &PlaceInBody) -> bool {
+    fn is_same(
+        &mut self,
+        a: &Leaf<'_>,
+        of_a: &PlaceInBody,
+        b: &Leaf<'_>,
+        of_b: &PlaceInBody,
+    ) -> bool {
         if a.is_text() != b.is_text() {
             return false;
         }
         match (value_of(a, of_a.role()), value_of(b, of_b.role())) {
             (Value::Id(role_a, a), Value::Id(role_b, b)) => {
-                let pair = self.ids.pair(&(role_a, a.into()), &(role_b, b.into()));
-                pair != Pair::Other
+                self.ids.agree(&(role_a, a.into()), &(role_b, b.into()))
             }
-            (Value::Plain(a), Value::Plain(b)) => {
-                let is_pair = |a: &str, b: &str| self.ids.is_pair_of_any_kind(a, b);
-                a == b || same_but_numbers(&a, &b, &is_pair)
+            (Value::Plain(text_a), Value::Plain(text_b)) => {
+                let is_pair = |a: &str, b: &str| self.ids.known().is_pair_of_any_kind(a, b);
+                let is_sentence = a.is_text() && [of_a, of_b].into_iter().all(is_of_server);
+                text_a == text_b || (is_sentence && same_but_numbers(&text_a, &text_b, &is_pair))
             }
             (a, b) => a == b,
         }
@@ -165,6 +171,12 @@ impl Found<'_> {
             }
         }
     }
+}
+
+/// True for a place whose texts the server words, so that they may name ids. What people write and
+/// are called is the same on both servers.
+fn is_of_server(place: &PlaceInBody) -> bool {
+    matches!(place.role(), None | Some((FieldRole::Word, _)))
 }
 
 /// The places of the items of two lists that have no equal in the other one.
@@ -225,10 +237,12 @@ fn shorten(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tolmach_dialect::{FieldRole, Frame};
+    use tolmach_dialect::Frame;
 
-    static RULES: [FieldRule; 3] = [
+    static RULES: [FieldRule; 5] = [
         FieldRule::body("user", FieldRole::User),
+        FieldRule::body("name", FieldRole::Name),
+        FieldRule::body("text", FieldRole::Text),
         FieldRule::body("list/id", FieldRole::Message),
         FieldRule::body("at", FieldRole::Time),
     ];
@@ -256,10 +270,19 @@ mod tests {
         for (a, b, expected) in [
             (r#"{"a":1,"b":2}"#, r#"{ "b": 2, "a": 1 }"#, &[][..]),
             (r#"{"user":5,"at":1.5}"#, r#"{"user":7,"at":2}"#, &[]),
+            (
+                r#"{"list":[{"id":1},{"id":2}]}"#,
+                r#"{"list":[{"id":3},{"id":3}]}"#,
+                &["list/id: 2 3"],
+            ),
             (r#"{"user":5}"#, r#"{"user":8}"#, &["user: 5 8"]),
             (r#"{"user":5}"#, r#"{"user":"7"}"#, &["user: 5 \"7\""]),
             (r#"{"at":1.5}"#, r#"{"at":null}"#, &["at: 1.5 null"]),
             (r#"{"a":"left 5"}"#, r#"{"a":"left 7"}"#, &[]),
+            (r#"{"status":5}"#, r#"{"status":7}"#, &["status: 5 7"]),
+            (r#"{"a":"5"}"#, r#"{"a":"7"}"#, &["a: \"5\" \"7\""]),
+            (r#"{"text":"by 5"}"#, r#"{"text":"by 7"}"#, &["text: \"by 5\" \"by 7\""]),
+            (r#"{"name":"n5"}"#, r#"{"name":"n7"}"#, &["name: \"n5\" \"n7\""]),
             (r#"{"a":"x"}"#, r#"{"a":"y"}"#, &["a: \"x\" \"y\""]),
             (r#"{"a":{"b":1}}"#, r#"{"a":{"c":1}}"#, &["a/b: 1 -", "a/c: - 1"]),
             (r#"{"a":[1,2,3]}"#, r#"{"a":[1,3]}"#, &["a: 2 -"]),

@@ -51,9 +51,11 @@ impl IdMap {
         }
     }
 
-    /// True if no id of A is known to be of another object than the id of B beside it.
+    /// True if the ids of two frames can be of the same objects, each of A with the one of B beside
+    /// it.
     pub(crate) fn agree(&self, a: &[Id], b: &[Id]) -> bool {
-        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| self.pair(a, b) != Pair::Other)
+        let mut frame = IdsOfFrame::new(self);
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| frame.agree(a, b))
     }
 
     /// The number of ids that are known to be of one object.
@@ -90,6 +92,40 @@ impl IdMap {
     }
 }
 
+/// The ids of two frames that are compared. Those that are new have one counterpart each within the
+/// frames too.
+#[derive(Debug)]
+pub(crate) struct IdsOfFrame<'m> {
+    known: &'m IdMap,
+    new_by_a: HashMap<Id, Box<str>>,
+    new_by_b: HashMap<Id, Box<str>>,
+}
+
+impl<'m> IdsOfFrame<'m> {
+    /// No id of the frames was met yet.
+    pub(crate) fn new(known: &'m IdMap) -> Self {
+        Self { known, new_by_a: HashMap::new(), new_by_b: HashMap::new() }
+    }
+
+    /// The ids that were known before the frames.
+    pub(crate) fn known(&self) -> &'m IdMap {
+        self.known
+    }
+
+    /// True if the two ids can be of one object.
+    pub(crate) fn agree(&mut self, a: &Id, b: &Id) -> bool {
+        match self.known.pair(a, b) {
+            Pair::Same => true,
+            Pair::Other => false,
+            Pair::Unknown => {
+                let of_a = self.new_by_a.entry(a.clone()).or_insert_with(|| b.1.clone());
+                let of_b = self.new_by_b.entry(b.clone()).or_insert_with(|| a.1.clone());
+                *of_a == b.1 && *of_b == a.1
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +149,17 @@ mod tests {
             (id(user, "5"), id(flow, "7"), Pair::Other),
         ] {
             assert_eq!(ids.pair(&a, &b), pair, "{a:?} {b:?}");
+        }
+        for (a, b, agree) in [
+            ([(user, "5"), (user, "6")], [(user, "7"), (user, "8")], true),
+            ([(user, "6"), (user, "6")], [(user, "8"), (user, "8")], true),
+            ([(user, "6"), (flow, "6")], [(user, "8"), (flow, "8")], true),
+            ([(user, "6"), (user, "9")], [(user, "8"), (user, "8")], false),
+            ([(user, "6"), (user, "6")], [(user, "8"), (user, "9")], false),
+            ([(user, "6"), (user, "9")], [(user, "8"), (user, "7")], false),
+        ] {
+            let [a, b] = [a, b].map(|ids| ids.map(|(role, text)| id(role, text)));
+            assert_eq!(ids.agree(&a, &b), agree, "{a:?} {b:?}");
         }
         ids.learn(&id(user, "5"), &id(user, "8"));
         assert_eq!(ids.of_b(&id(user, "7")), Some("5"));

@@ -106,8 +106,13 @@ fn form_of(text: &str) -> String {
     form
 }
 
-/// True if two texts are the same but for numbers that `is_pair` knows to be of one object.
+/// True if two texts are the same but for numbers that `is_pair` knows to be of one object. A text
+/// that is nothing but a number names no object: it may be a status or a count.
 pub(crate) fn same_but_numbers(a: &str, b: &str, is_pair: &dyn Fn(&str, &str) -> bool) -> bool {
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number(a) || is_number(b) {
+        return a == b;
+    }
     let (mut a, mut b) = (pieces(a), pieces(b));
     loop {
         match (a.next(), b.next()) {
@@ -178,6 +183,7 @@ mod tests {
             ("left room 5!", "left room 5!", true),
             ("left room 5!", "left room 13!", false),
             ("left room 5", "left room 12!", false),
+            ("5", "12", false),
             ("", "", true),
         ] {
             assert_eq!(same_but_numbers(a, b, &is_pair), same, "{a} {b}");
