@@ -6,4 +6,4 @@ mod value;
 
 pub(crate) use places::{FrameRules, PlaceInBody, RoleOfPart, Route, any_leaf, name_places};
 pub(crate) use signature::{Id, add_to_signature, signature};
-pub(crate) use value::{PartOfText, Value, is_made_by_server, part_of, same_but_numbers, value_of};
+pub(crate) use value::{Value, is_made_by_server, part_of, same_but_numbers, value_of};

@@ -65,40 +65,6 @@ impl FrameRules {
         });
         PlaceInBody(places.collect())
     }
-
-    /// The places in the body of values with one of these roles.
-    pub(crate) fn places_of(&self, roles: &[FieldRole]) -> Vec<&'static str> {
-        let own = self.0.iter().filter(|rule| roles.contains(&rule.role));
-        own.filter_map(|rule| match rule.place {
-            Place::Body(path) => Some(path),
-            Place::Path(_) | Place::Query(_) | Place::Header(_) => None,
-        })
-        .collect()
-    }
-
-    /// The role of a header.
-    pub(crate) fn header(&self, name: &str) -> Option<RoleOfPart> {
-        let own = self
-            .0
-            .iter()
-            .find(|rule| matches!(rule.place, Place::Header(of) if of.eq_ignore_ascii_case(name)));
-        own.map(|rule| (rule.role, rule.part))
-    }
-
-    /// The role of a parameter of the query.
-    pub(crate) fn query(&self, name: &str) -> Option<RoleOfPart> {
-        let own = self.0.iter().find(|rule| matches!(rule.place, Place::Query(of) if of == name));
-        own.map(|rule| (rule.role, rule.part))
-    }
-
-    /// The role of the segment with this index, from 0, of a path.
-    pub(crate) fn segment(&self, path: &str, index: usize) -> Option<RoleOfPart> {
-        let own = self.0.iter().find(|rule| {
-            matches!(rule.place, Place::Path(pattern)
-                if path_fits(pattern, path) && segments(pattern).nth(index) == Some("{}"))
-        });
-        own.map(|rule| (rule.role, rule.part))
-    }
 }
 
 /// A place in a body: the rules that go on below it, each with the rest of its path.
@@ -197,13 +163,11 @@ mod tests {
     use super::*;
     use crate::payload::Document;
 
-    static RULES: [FieldRule; 7] = [
+    static RULES: [FieldRule; 5] = [
         FieldRule::body("user/id", FieldRole::User).from(Sender::Client),
         FieldRule::body("rooms/id", FieldRole::Flow).when(Condition::Value("type", &["all", "3"])),
         FieldRule::body("row/[1]", FieldRole::Message),
         FieldRule::body("any/*/at", FieldRole::Time),
-        FieldRule::at(Place::Path("/api/room/{}/**"), FieldRole::Flow),
-        FieldRule::at(Place::Query("token"), FieldRole::Token),
         FieldRule::body("id", FieldRole::Flow).when(Condition::Route(Some("GET"), "/api/room/*")),
     ];
 
@@ -236,18 +200,6 @@ mod tests {
         ] {
             assert_eq!(role(sender, body, path), expected, "{sender:?} {body} {path:?}");
         }
-    }
-
-    #[test]
-    fn segments_and_parameters_have_roles() {
-        let rules = FrameRules::new(&RULES, Sender::Client, None, None);
-        let role = |path, index| rules.segment(path, index).map(|(role, _)| role);
-        assert_eq!(role("/api/room/5", 2), Some(FieldRole::Flow));
-        assert_eq!(role("/api/room/5/history", 2), Some(FieldRole::Flow));
-        assert_eq!(role("/api/room/5", 1), None);
-        assert_eq!(role("/api/rooms/5", 2), None);
-        assert_eq!(rules.query("token").map(|(role, _)| role), Some(FieldRole::Token));
-        assert_eq!(rules.query("limit"), None);
     }
 
     #[test]

@@ -7,7 +7,8 @@ mod tree;
 use std::borrow::Cow;
 use tolmach_capture::CapturedFrame;
 
-pub(crate) use tree::{Document, Leaf, Node};
+pub(crate) use text::json_string;
+pub(crate) use tree::{Document, Leaf, Node, is_number};
 
 /// The payload of a captured frame; empty where it cannot be read.
 pub(crate) fn payload_of(frame: &CapturedFrame) -> Cow<'_, [u8]> {

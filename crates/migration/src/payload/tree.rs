@@ -113,7 +113,7 @@ impl<'d> Leaf<'d> {
 }
 
 /// True for a number as JSON and Python write it.
-fn is_number(text: &str) -> bool {
+pub(crate) fn is_number(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e');
     text.bytes().all(is_part) && text.parse::<f64>().is_ok()
 }

@@ -1,14 +1,11 @@
 //! The values that a server gives in place of those in a capture.
 
-use crate::fields::{
-    FrameRules, PartOfText, PlaceInBody, RoleOfPart, Route, any_leaf, is_made_by_server, part_of,
-    signature,
-};
-use crate::payload::{Document, Leaf, Node, payload_of};
+use crate::fields::{FrameRules, PlaceInBody, Route, is_made_by_server, part_of, signature};
+use crate::payload::{Document, Leaf, Node, is_number, json_string, payload_of};
+use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
-use std::ops::Range;
-use tolmach_capture::{CapturedFrame, Headers, OpenRequest, Sender};
-use tolmach_dialect::{FieldRole, FieldRule};
+use tolmach_capture::{CapturedFrame, OpenRequest, Sender};
+use tolmach_dialect::{FieldMap, FieldRole, FieldRule, FieldValue, Frame, Location};
 
 /// The most values that are known at a time. Beyond it the oldest are forgotten.
 const MAX_VALUES: usize = 1 << 20;
@@ -75,39 +72,50 @@ impl Learned {
     pub(crate) fn put(
         &self,
         frame: &CapturedFrame,
-        rules: &'static [FieldRule],
+        fields: &FieldMap,
         route: Option<&Route>,
     ) -> CapturedFrame {
-        let mut put = frame.clone();
-        let payload = payload_of(frame);
-        let document = Document::new(&payload);
-        let root = document.as_ref().and_then(Document::root);
-        let rules = FrameRules::new(rules, Sender::Client, route, root.as_ref());
-        if let (Some(document), Some(root)) = (&document, &root) {
-            let mut pieces = Vec::new();
-            let password = self.password(root, &rules);
-            self.pieces(root, &rules.body(), password, &mut pieces);
-            if !pieces.is_empty() {
-                put.text = Some(document.replaced(&pieces));
+        // A frame that is none cannot be sent either; the player names its line.
+        let Ok(old) = frame.frame() else { return frame.clone() };
+        let route =
+            route.map(|route| tolmach_dialect::Route { method: &route.method, path: &route.path });
+        let password = self.password(&old, fields, route);
+        let mut edit = |value: &FieldValue<'_>| self.new_value(value, password);
+        let new = match (fields.edit(Sender::Client, route, &old, &mut edit), &old) {
+            (Ok(new), _) => new,
+            (Err(_), Frame::Request(request)) => {
+                let mut new = (**request).clone();
+                let uri = fields.edit_uri(request.method().as_str(), request.uri(), &mut edit);
+                uri.into_iter().for_each(|uri| *new.uri_mut() = uri);
+                let headers = fields.edit_headers(Sender::Client, request.headers(), &mut edit);
+                headers.into_iter().for_each(|headers| *new.headers_mut() = headers);
+                Some(Frame::request(new))
             }
+            (Err(_), _) => None,
+        };
+        let Some(new) = new else { return frame.clone() };
+        CapturedFrame {
+            command: frame.command.clone(),
+            dialect: frame.dialect.clone(),
+            revision: frame.revision.clone(),
+            ..CapturedFrame::new(frame.connection, frame.at, frame.from, &new)
         }
-        put.uri = frame.uri.as_ref().map(|uri| self.put_uri(uri, &rules));
-        put.headers = self.put_headers(&frame.headers, &rules);
-        put
     }
 
     /// The request of a handshake with the target's values.
-    pub(crate) fn put_opening(
-        &self,
-        request: &OpenRequest,
-        rules: &'static [FieldRule],
-    ) -> OpenRequest {
-        let route = Route::new(&request.method, &request.uri);
-        let rules = FrameRules::new(rules, Sender::Client, Some(&route), None);
+    pub(crate) fn put_opening(&self, request: &OpenRequest, fields: &FieldMap) -> OpenRequest {
+        let empty = Frame::request(http::Request::new(Bytes::new()));
+        let frame = CapturedFrame {
+            method: Some(request.method.clone()),
+            uri: Some(request.uri.clone()),
+            headers: request.headers.clone(),
+            ..CapturedFrame::new(0, 0, Sender::Client, &empty)
+        };
+        let put = self.put(&frame, fields, None);
         OpenRequest {
             method: request.method.clone(),
-            uri: self.put_uri(&request.uri, &rules),
-            headers: self.put_headers(&request.headers, &rules),
+            uri: put.uri.unwrap_or_else(|| request.uri.clone()),
+            headers: put.headers,
         }
     }
 
@@ -177,97 +185,45 @@ impl Learned {
     }
 
     /// The password of the login that a frame names.
-    fn password(&self, root: &Node<'_>, rules: &FrameRules) -> Option<&str> {
+    fn password(
+        &self,
+        frame: &Frame,
+        fields: &FieldMap,
+        route: Option<tolmach_dialect::Route<'_>>,
+    ) -> Option<&str> {
         if self.passwords.is_empty() {
             return None;
         }
         let mut found = None;
-        for place in rules.places_of(&[FieldRole::Name, FieldRole::Contact]) {
-            any_leaf(root, place, &mut |text| {
-                found = self.passwords.get(text).map(String::as_str);
-                found.is_some()
-            });
-            if found.is_some() {
-                break;
+        let mut look = |value: &FieldValue<'_>| {
+            let is_login = matches!(value.role, Some(FieldRole::Name | FieldRole::Contact));
+            if found.is_none() && is_login && value.location == Location::Body {
+                found = self.passwords.get(&*value.text).map(String::as_str);
             }
-        }
+            None
+        };
+        // A body that is unreadable names no login.
+        let _ = fields.edit(Sender::Client, route, frame, &mut look);
         found
     }
 
-    fn pieces(
-        &self,
-        node: &Node<'_>,
-        place: &PlaceInBody,
-        password: Option<&str>,
-        pieces: &mut Vec<(Range<usize>, String)>,
-    ) {
-        match node {
-            Node::Object(members) => {
-                for (key, value) in members {
-                    self.pieces(value, &place.key(key), password, pieces);
-                }
+    /// The text in the place of a value, in the value's syntax; `None` if it stays.
+    fn new_value(&self, value: &FieldValue<'_>, password: Option<&str>) -> Option<String> {
+        let text = &*value.text;
+        let by_role = value.role.and_then(|role| match (role, password) {
+            (FieldRole::Secret, Some(password)) if value.location == Location::Body => {
+                Some(password)
             }
-            Node::List(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    self.pieces(item, &place.item(index), password, pieces);
-                }
-            }
-            Node::Leaf(leaf) => {
-                let new = self.new_text(&leaf.text(), place.role(), password);
-                pieces.extend(new.map(|new| (leaf.span.clone(), leaf.in_form(&new))));
-            }
-        }
-    }
-
-    /// The text in place of another one with a role; `None` if it stays.
-    fn new_text(
-        &self,
-        text: &str,
-        role: Option<RoleOfPart>,
-        password: Option<&str>,
-    ) -> Option<String> {
-        let by_role = role.and_then(|(role, part)| {
-            let PartOfText { before, inner, after } = part_of(text.into(), part)?;
-            let new = match (role, password) {
-                (FieldRole::Secret, Some(password)) => password,
-                _ => self.value(role, &inner)?,
-            };
-            Some(format!("{before}{new}{after}"))
+            _ => self.value(role, text),
         });
-        by_role.or_else(|| self.token(text).map(str::to_owned))
-    }
-
-    fn put_uri(&self, uri: &str, rules: &FrameRules) -> String {
-        let (path, query) = match uri.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (uri, None),
-        };
-        let segment = |(index, segment): (usize, &str)| {
-            let index = index.checked_sub(1);
-            let role = index.and_then(|index| rules.segment(path, index));
-            self.new_text(segment, role, None).unwrap_or_else(|| segment.to_owned())
-        };
-        let mut put = path.split('/').enumerate().map(segment).collect::<Vec<_>>().join("/");
-        if let Some(query) = query {
-            let parameter = |parameter: &str| match parameter.split_once('=') {
-                Some((name, value)) => {
-                    let new = self.new_text(value, rules.query(name), None);
-                    format!("{name}={}", new.as_deref().unwrap_or(value))
-                }
-                None => parameter.to_owned(),
-            };
-            put.push('?');
-            put.push_str(&query.split('&').map(parameter).collect::<Vec<_>>().join("&"));
+        match by_role.or_else(|| self.token(text)) {
+            Some(new) if value.is_text || is_number(new) => Some(new.to_owned()),
+            Some(new) => Some(json_string(new)),
+            None if value.location == Location::Header => {
+                Some(self.put_tokens(text)).filter(|new| new != text)
+            }
+            None => None,
         }
-        put
-    }
-
-    fn put_headers(&self, headers: &Headers, rules: &FrameRules) -> Headers {
-        let put = |(name, value): &(String, String)| {
-            let by_role = self.new_text(value, rules.header(name), None);
-            (name.clone(), by_role.unwrap_or_else(|| self.put_tokens(value)))
-        };
-        headers.iter().map(put).collect()
     }
 
     /// A header with the target's tokens: words between spaces, commas, quotes and the like.
@@ -318,7 +274,7 @@ fn pairs(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tolmach_dialect::{Frame, Place};
+    use tolmach_dialect::Place;
 
     static RULES: [FieldRule; 9] = [
         FieldRule::body("user", FieldRole::User),
@@ -357,7 +313,7 @@ mod tests {
 
     #[test]
     fn values_of_the_target_are_put_in_place_and_no_other_byte_changes() {
-        let learned = learned();
+        let (learned, fields) = (learned(), FieldMap::new(&RULES));
         for (captured, put) in [
             (r#"{ "user": 5, "n": 5 }"#, r#"{ "user": 71, "n": 5 }"#),
             (r#"{"user":"5","room":"6"}"#, r#"{"user":"71","room":"9"}"#),
@@ -368,14 +324,14 @@ mod tests {
             (r#"{"login":"bob","password":"x"}"#, r#"{"login":"bob","password":"x"}"#),
             ("TEST", "TEST"),
         ] {
-            let found = learned.put(&frame(Sender::Client, captured), &RULES, None);
+            let found = learned.put(&frame(Sender::Client, captured), &fields, None);
             assert_eq!(found.text.as_deref(), Some(put));
         }
     }
 
     #[test]
     fn values_stand_in_paths_queries_and_headers_too() {
-        let learned = learned();
+        let (learned, fields) = (learned(), FieldMap::new(&RULES));
         let request = OpenRequest {
             method: "GET".to_owned(),
             uri: "/room/5/history?user=5&limit=5".to_owned(),
@@ -385,10 +341,37 @@ mod tests {
                 ("x-other".to_owned(), "5".to_owned()),
             ],
         };
-        let put = learned.put_opening(&request, &RULES);
+        let put = learned.put_opening(&request, &fields);
         assert_eq!(put.uri, "/room/8/history?user=71&limit=5");
         let values: Vec<&str> = put.headers.iter().map(|(_, value)| value.as_str()).collect();
         assert_eq!(values, ["Bearer new \"token\"", "chat, new \"token\"", "5"]);
+    }
+
+    #[test]
+    fn parts_of_forms_and_encoded_parameters_have_the_values_of_the_target() {
+        let (mut learned, fields) = (learned(), FieldMap::new(&RULES));
+        learned.insert(FieldRole::Token, "captured/token+1", "new/token 1");
+        let form = |user: &str| {
+            format!(
+                "--x\r\nContent-Disposition: form-data; name=\"user\"\r\n\r\n{user}\r\n\
+                 --x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n\
+                 5\r\n--x--\r\n"
+            )
+        };
+        let request = |body: String| {
+            let request = http::Request::post("/room/5/x?token=captured%2Ftoken%2B1&q=a%20b")
+                .header("content-type", "multipart/form-data; boundary=x")
+                .body(Bytes::from(body))
+                .unwrap();
+            CapturedFrame::new(1, 0, Sender::Client, &Frame::request(request))
+        };
+        let put = learned.put(&request(form("5")), &fields, None);
+        assert_eq!(put.text, Some(form("71")));
+        assert_eq!(put.uri.as_deref(), Some("/room/8/x?token=new%2Ftoken%201&q=a%20b"));
+        // The head has them although the body cannot be read.
+        let put = learned.put(&request("no form".to_owned()), &fields, None);
+        assert_eq!(put.text.as_deref(), Some("no form"));
+        assert_eq!(put.uri.as_deref(), Some("/room/8/x?token=new%2Ftoken%201&q=a%20b"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::payload::{Document, payload_of};
 use crate::replay::learned::Learned;
 use std::collections::{BTreeMap, VecDeque};
 use tolmach_capture::{CapturedFrame, FrameKind, Open, OpenRequest};
-use tolmach_dialect::FieldRule;
+use tolmach_dialect::{FieldMap, FieldRule};
 
 /// The frames of the target that may be kept until the capture has its counterparts.
 const MAX_KEPT: usize = 1_024;
@@ -22,6 +22,7 @@ const MAX_ROUTES: usize = 1_024;
 #[derive(Debug)]
 pub struct Playback {
     rules: &'static [FieldRule],
+    fields: FieldMap,
     handshake: Option<Route>,
     captured: Attribution,
     target: Attribution,
@@ -47,6 +48,7 @@ impl Playback {
         let handshake = open.request.as_ref();
         Self {
             rules,
+            fields: FieldMap::new(rules),
             handshake: handshake.map(|request| Route::new(&request.method, &request.uri)),
             captured: Attribution::default(),
             target: Attribution::default(),
@@ -59,11 +61,12 @@ impl Playback {
     /// Sets the field rules, once the dialect or its revision is known.
     pub fn set_rules(&mut self, rules: &'static [FieldRule]) {
         self.rules = rules;
+        self.fields = FieldMap::new(rules);
     }
 
     /// The request of the handshake as the target gets it.
     pub fn opening(&self, request: &OpenRequest, learned: &Learned) -> OpenRequest {
-        learned.put_opening(request, self.rules)
+        learned.put_opening(request, &self.fields)
     }
 
     /// A client's frame as the target gets it.
@@ -75,7 +78,7 @@ impl Playback {
             (Some(method), Some(uri)) => Some(Route::new(method, uri)),
             _ => None,
         };
-        let put = learned.put(frame, self.rules, route.as_ref().or(self.handshake.as_ref()));
+        let put = learned.put(frame, &self.fields, route.as_ref().or(self.handshake.as_ref()));
         if let Some(route) = route {
             self.routes.insert(number, route);
             if self.routes.len() > MAX_ROUTES {
