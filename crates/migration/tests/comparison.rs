@@ -4,7 +4,8 @@
 mod captures;
 
 use captures::{dialects, stories, title};
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::Cursor;
 use tolmach_capture::{CapturedFrame, Header, Line, Reader, Recorder, Sender, Writer};
 use tolmach_dialect::{Dialect, FieldMap, FieldRole, FieldValue, Frame, Route};
@@ -30,41 +31,54 @@ fn a_server_that_does_the_same_with_other_ids_tokens_and_times_does_not_differ()
     }
 }
 
-/// A change to the frames of a server, with its name.
-type Mutation = (&'static str, fn(&mut Vec<Line>, &[bool], usize) -> bool);
+/// The events and the dialect of the frames that are changed, and the number of the trial.
+struct Trial<'t> {
+    dialect: &'t dyn Dialect,
+    events: &'t [bool],
+    seed: usize,
+}
 
-const KINDS: [Mutation; 7] = [
-    ("a field dropped", |lines, events, seed| drop_field(lines, events, seed)),
-    ("a status changed", |lines, events, seed| change_status(lines, events, seed)),
-    ("an order swapped", |lines, events, seed| swap_answers(lines, events, seed)),
-    ("a push missing", drop_push),
-    ("an answer missing", drop_answer),
-    ("an answer twice", double_answer),
-    ("a text changed", |lines, events, seed| change_text(lines, events, seed)),
+/// A change to the frames of a server, with its name.
+type Mutation = (&'static str, fn(&mut Vec<Line>, &Trial<'_>) -> bool);
+
+const KINDS: [Mutation; 9] = [
+    ("a field dropped", |lines, trial| drop_field(lines, trial.seed)),
+    ("a status changed", |lines, trial| change_status(lines, trial.seed)),
+    ("an order swapped", |lines, trial| swap_answers(lines, trial.events, trial.seed)),
+    ("a push missing", |lines, trial| drop_push(lines, trial.events, trial.seed)),
+    ("an answer missing", |lines, trial| drop_answer(lines, trial.events, trial.seed)),
+    ("an answer twice", |lines, trial| double_answer(lines, trial.seed)),
+    ("a text changed", |lines, trial| change_text(lines, trial.seed)),
+    ("a wrong id", |lines, trial| change_id(lines, trial)),
+    ("a number changed as an id is", |lines, trial| change_number(lines, trial)),
 ];
 
 #[test]
 fn every_planted_difference_is_found() {
     let meanings = Meanings::new(dialects());
-    let captures: Vec<_> = dialects()
+    let dialects = dialects();
+    let captures: Vec<_> = dialects
         .iter()
         .map(|dialect| {
             let (lines, events): (Vec<Line>, Vec<bool>) = stories(&**dialect).into_iter().unzip();
-            (title(&**dialect), of_another_server(&**dialect, &lines), lines, events)
+            (dialect, of_another_server(&**dialect, &lines), lines, events)
         })
         .collect();
-    let (mut planted, mut missed) = (0, Vec::new());
+    let (mut planted, mut planted_kinds, mut missed) = (0, BTreeSet::new(), Vec::new());
     for seed in 0.. {
-        let (title, other, lines, events) = &captures[seed % captures.len()];
+        let (dialect, other, lines, events) = &captures[seed % captures.len()];
+        let trial = Trial { dialect: &***dialect, events, seed: seed.wrapping_mul(7_919) };
         let (kind, mutate) = KINDS[(seed / captures.len()) % KINDS.len()];
         let mut mutated = other.clone();
-        if !mutate(&mut mutated, events, seed.wrapping_mul(7_919)) {
+        if !mutate(&mut mutated, &trial) {
             continue;
         }
         planted += 1;
+        planted_kinds.insert(kind);
         let report = compared(&meanings, lines, &mutated);
         if report.is_same() {
             let changed = changed(other, &mutated);
+            let title = title(trial.dialect);
             missed.push(format!("{title}: {kind}, seed {seed}: {changed}"));
         }
         if planted == MUTATIONS {
@@ -72,6 +86,7 @@ fn every_planted_difference_is_found() {
         }
     }
     assert_eq!(missed, Vec::<String>::new());
+    assert_eq!(planted_kinds.len(), KINDS.len(), "{planted_kinds:?}");
 }
 
 /// The first line that was changed, and what it became.
@@ -128,7 +143,7 @@ fn remove_member(value: &mut Value, number: &mut usize) -> bool {
     }
 }
 
-fn drop_field(lines: &mut [Line], _: &[bool], seed: usize) -> bool {
+fn drop_field(lines: &mut [Line], seed: usize) -> bool {
     let Some(index) = pick(lines, seed, |index| body(&lines[index]).is_some()) else {
         return false;
     };
@@ -150,7 +165,7 @@ fn count_members(value: &Value) -> usize {
     }
 }
 
-fn change_status(lines: &mut [Line], _: &[bool], seed: usize) -> bool {
+fn change_status(lines: &mut [Line], seed: usize) -> bool {
     let status = |line: &Line| -> Option<(String, Value)> {
         let value = body(line)?;
         let members = value.as_object()?;
@@ -232,12 +247,12 @@ fn drop_answer(lines: &mut Vec<Line>, events: &[bool], seed: usize) -> bool {
     picked.map(|index| lines.remove(index)).is_some()
 }
 
-fn double_answer(lines: &mut Vec<Line>, _: &[bool], seed: usize) -> bool {
+fn double_answer(lines: &mut Vec<Line>, seed: usize) -> bool {
     let picked = pick(lines, seed, |_| true);
     picked.map(|index| lines.insert(index, lines[index].clone())).is_some()
 }
 
-fn change_text(lines: &mut [Line], _: &[bool], seed: usize) -> bool {
+fn change_text(lines: &mut [Line], seed: usize) -> bool {
     const OLD: &str = "ann";
     let fits = |index: usize| {
         matches!(&lines[index], Line::Frame(frame)
@@ -250,25 +265,101 @@ fn change_text(lines: &mut [Line], _: &[bool], seed: usize) -> bool {
     true
 }
 
+/// Puts an id of another object of the same kind in the place of one.
+fn change_id(lines: &mut [Line], trial: &Trial<'_>) -> bool {
+    let mut ids = Vec::new();
+    edit_server(trial.dialect, lines, &mut |value| {
+        ids.push(id_of(value));
+        None
+    });
+    let places: Vec<usize> = (0..ids.len()).filter(|place| ids[*place].is_some()).collect();
+    let Some(place) = places.get(trial.seed % places.len().max(1)).copied() else { return false };
+    let is_other = |other: &&Option<(FieldRole, bool, String)>| match (other, &ids[place]) {
+        (Some(other), Some(own)) => other.0 == own.0 && other.1 == own.1 && other.2 != own.2,
+        _ => false,
+    };
+    let Some((_, _, new)) = ids.iter().find(is_other).and_then(Option::as_ref) else {
+        return false;
+    };
+    change_at(trial.dialect, lines, place, new);
+    true
+}
+
+/// Changes a number that is no id as the ids of the servers differ that have this number.
+fn change_number(lines: &mut [Line], trial: &Trial<'_>) -> bool {
+    let (mut ids, mut numbers) = (BTreeSet::new(), Vec::new());
+    edit_server(trial.dialect, lines, &mut |value| {
+        ids.extend(id_of(value).map(|(role, _, text)| (role as usize, text)));
+        let is_plain = matches!(value.role, None | Some(FieldRole::Word)) && !value.is_text;
+        numbers.push(value.text.parse::<i64>().ok().filter(|_| is_plain));
+        None
+    });
+    let as_id = |number: i64| {
+        let roles = [FieldRole::User, FieldRole::Flow, FieldRole::Message].into_iter();
+        let mut others = roles
+            .filter_map(|role| Some((role as usize, other_id(&number.to_string(), more(role)?))));
+        others.find(|other| ids.contains(other)).map(|(_, text)| text)
+    };
+    let all = numbers.iter().enumerate();
+    let places: Vec<(usize, String)> =
+        all.filter_map(|(place, number)| Some((place, as_id((*number)?)?))).collect();
+    let Some((place, new)) = places.get(trial.seed % places.len().max(1)) else { return false };
+    change_at(trial.dialect, lines, *place, new);
+    true
+}
+
+/// The kind, the syntax and the text of an id.
+fn id_of(value: &FieldValue<'_>) -> Option<(FieldRole, bool, String)> {
+    let role = value.role?;
+    let is_id = more(role).is_some() && !matches!(&*value.text, "" | "0" | "null" | "None");
+    is_id.then(|| (role, value.is_text, value.text.to_string()))
+}
+
+/// Puts a text in the place of the value with this number, counted through all frames of servers.
+fn change_at(dialect: &dyn Dialect, lines: &mut [Line], place: usize, new: &str) {
+    let mut number = 0;
+    edit_server(dialect, lines, &mut |_| {
+        number += 1;
+        (number == place + 1).then(|| new.to_owned())
+    });
+}
+
 /// The same conversation with another server: its ids, tokens and times are others.
 fn of_another_server(dialect: &dyn Dialect, lines: &[Line]) -> Vec<Line> {
+    let mut edited = lines.to_vec();
+    edit_server(dialect, &mut edited, &mut other_value);
+    for line in &mut edited {
+        match line {
+            Line::Open(open) => {
+                open.of = Some(open.connection);
+                open.connection += 500_000;
+            }
+            Line::Frame(frame) => frame.connection += 500_000,
+            Line::Close(close) => close.connection += 500_000,
+            Line::Capture(_) | Line::Gap(_) => {}
+        }
+    }
+    edited
+}
+
+/// Shows all values of the frames of servers to `edit`, and puts its texts in their places.
+fn edit_server(
+    dialect: &dyn Dialect,
+    lines: &mut [Line],
+    edit: &mut dyn FnMut(&FieldValue<'_>) -> Option<String>,
+) {
     let map = FieldMap::of(dialect.manifest(), dialect.manifest().revisions[0]);
     let mut route: Option<(u64, String, String)> = None;
     let mut handshakes: Vec<(u64, String)> = Vec::new();
-    let mut edited = lines.to_vec();
-    for line in &mut edited {
+    for line in lines {
         match line {
             Line::Open(open) => {
                 if let Some(request) = &open.request {
                     handshakes.push((open.connection, path(&request.uri)));
                 }
-                open.of = Some(open.connection);
-                open.connection += 500_000;
             }
-            Line::Close(close) => close.connection += 500_000,
             Line::Frame(frame) => {
                 let connection = frame.connection;
-                frame.connection += 500_000;
                 if frame.from == Sender::Client {
                     if let (Some(method), Some(uri)) = (&frame.method, &frame.uri) {
                         route = Some((connection, method.clone(), path(uri)));
@@ -283,15 +374,13 @@ fn of_another_server(dialect: &dyn Dialect, lines: &[Line]) -> Vec<Line> {
                     (None, None) => None,
                 };
                 let old = frame.frame().expect("the stories have frames");
-                let new = map.edit(Sender::Server, route, &old, &mut other_value);
-                if let Ok(Some(new)) = new {
+                if let Ok(Some(new)) = map.edit(Sender::Server, route, &old, edit) {
                     put(frame, &new);
                 }
             }
-            Line::Capture(_) | Line::Gap(_) => {}
+            Line::Close(_) | Line::Capture(_) | Line::Gap(_) => {}
         }
     }
-    edited
 }
 
 /// Gives a line the payload and the head of another frame.
@@ -312,9 +401,6 @@ fn other_value(value: &FieldValue<'_>) -> Option<String> {
         return None;
     }
     match value.role? {
-        FieldRole::User => Some(other_id(text, 1_000)),
-        FieldRole::Flow => Some(other_id(text, 20_000)),
-        FieldRole::Message => Some(other_id(text, 300_000)),
         FieldRole::OtherId => Some(other_id(text, 7)),
         FieldRole::Token => Some(format!("another-{text}")),
         FieldRole::Time => Some(
@@ -322,6 +408,16 @@ fn other_value(value: &FieldValue<'_>) -> Option<String> {
                 .map(|digit| if matches!(digit, '1'..='8') { '9' } else { digit })
                 .collect(),
         ),
+        role => more(role).map(|more| other_id(text, more)),
+    }
+}
+
+/// The difference between an id of the other server and that of the first.
+fn more(role: FieldRole) -> Option<i64> {
+    match role {
+        FieldRole::User => Some(1_000),
+        FieldRole::Flow => Some(20_000),
+        FieldRole::Message => Some(300_000),
         _ => None,
     }
 }
@@ -344,4 +440,22 @@ fn compared(meanings: &Meanings, a: &[Line], b: &[Line]) -> Report {
     };
     let (a, b) = (capture("a", Recorder::Gateway, a), capture("b", Recorder::Replay, b));
     compare(a, b, meanings, None).expect("the captures are whole")
+}
+
+#[test]
+fn a_listener_with_more_pushes_than_may_wait_does_not_differ() {
+    let frame = |from: Sender, text: String| {
+        Line::Frame(Box::new(CapturedFrame::new(1, 0, from, &Frame::text(text))))
+    };
+    let open = json!({"connection": 1, "at": 0, "transport": "websocket"});
+    let open = serde_json::from_value(open).expect("it is an opening");
+    let mut lines = vec![Line::Open(Box::new(open))];
+    lines.push(frame(Sender::Client, r#"{"type":"listen"}"#.to_owned()));
+    lines.extend((0..10_000).map(|number| {
+        frame(Sender::Server, json!({"type": "push", "text": number.to_string()}).to_string())
+    }));
+    lines.push(frame(Sender::Client, r#"{"type":"leave"}"#.to_owned()));
+    let report = compared(&Meanings::new(Vec::new()), &lines, &lines);
+    assert!(report.is_same(), "{}", report::text(&report));
+    assert_eq!(report.total.same, 10_000);
 }

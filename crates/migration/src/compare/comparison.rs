@@ -4,6 +4,7 @@ use crate::compare::connection::{Connection, Shared, Side};
 use crate::compare::id_map::IdMap;
 use crate::compare::meaning::Meanings;
 use crate::report::{Report, Source};
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::io::BufRead;
 use tolmach_capture::{
@@ -59,10 +60,11 @@ pub enum CompareError {
 /// where they do not, connections of the same number are compared. `dialect` is the dialect and the
 /// revision of every connection, in place of those that the captures name.
 ///
-/// Both captures are read once, side by side: the one whose clients are behind goes on. Frames that
-/// are the same are forgotten at once, and connections when they have ended on both sides. Only
-/// the ids that are known grow, up to a bound, and frames that wait for their counterparts: where
-/// those hold more than 256 MiB, they are judged as they are.
+/// Both captures are read once, side by side: the one whose clients are behind goes on; if neither
+/// are, the first one does, unless a connection has thousands of frames there that wait for those of
+/// the second. Frames that are the same are forgotten at once, and connections when they have ended
+/// on both sides. Only the ids that are known grow, up to a bound, and frames that wait for their
+/// counterparts: where those hold more than 256 MiB, they are judged as they are.
 pub fn compare<A: BufRead, B: BufRead>(
     a: Capture<A>,
     b: Capture<B>,
@@ -78,13 +80,18 @@ pub fn compare<A: BufRead, B: BufRead>(
         dialect,
         held: 0,
         judged_early: false,
+        ahead: None,
     };
     comparison.report.a.name = a.name.clone();
     comparison.report.b.name = b.name.clone();
     let (mut a, mut b) = (Some(a), Some(b));
     loop {
         let source = &comparison.report;
-        let a_is_behind = source.a.client_frames <= source.b.client_frames;
+        let a_is_behind = match source.a.client_frames.cmp(&source.b.client_frames) {
+            Ordering::Less => true,
+            Ordering::Equal => comparison.ahead.is_none(),
+            Ordering::Greater => false,
+        };
         let a_is_next = b.is_none() || a_is_behind;
         let next_a = a.as_mut().filter(|_| a_is_next);
         match (next_a, b.as_mut()) {
@@ -115,6 +122,8 @@ struct Comparison<'m> {
     /// The bytes that all connections hold.
     held: usize,
     judged_early: bool,
+    /// A connection with many frames of the first capture that wait for those of the second.
+    ahead: Option<u64>,
 }
 
 impl Comparison<'_> {
@@ -233,6 +242,11 @@ impl Comparison<'_> {
         self.held -= connection.held();
         connection.frame(side, line, frame, &mut shared);
         self.held += connection.held();
+        if connection.is_ahead() {
+            self.ahead = Some(number);
+        } else if self.ahead == Some(number) {
+            self.ahead = None;
+        }
         if self.held > MAX_HELD {
             self.judge_early();
         }
@@ -253,6 +267,7 @@ impl Comparison<'_> {
             connection.settle_all(&mut shared);
         }
         self.held = self.connections.values().map(Connection::held).sum();
+        self.ahead = None;
     }
 
     fn close(&mut self, side: Side, close: Close) {
@@ -263,6 +278,7 @@ impl Comparison<'_> {
             && let Some(connection) = self.connections.remove(&number)
         {
             self.held -= connection.held();
+            self.ahead = self.ahead.filter(|ahead| *ahead != number);
             self.finish_connection(connection);
         }
     }

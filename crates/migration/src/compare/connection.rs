@@ -135,6 +135,11 @@ impl Connection {
         self.held
     }
 
+    /// True if so many frames of the first capture wait that those of the second are to be read.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.sides[Side::A as usize].waiting.len() > MAX_WAITING / 2
+    }
+
     /// Notes the end on one side.
     pub(crate) fn close(&mut self, side: Side, close: Close) {
         self.sides[side as usize].close = Some(close);
