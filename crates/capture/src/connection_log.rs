@@ -22,6 +22,7 @@ pub struct ConnectionLog {
 /// The notes of a connection until it is known if it is recorded.
 #[derive(Debug)]
 struct Held {
+    queue: Arc<Queue>,
     notes: Vec<Note>,
     bytes: usize,
     bound: usize,
@@ -38,7 +39,14 @@ impl ConnectionLog {
         (opening.connection, opening.at) = (connection, queue.now());
         let note = Note::Open(Box::new(opening));
         let held = match hold {
-            Some(bound) => Some(Held { bytes: note.bytes(), notes: vec![note], bound, missing: 0 }),
+            Some(bound) => {
+                let mut held =
+                    Held { queue: queue.clone(), notes: Vec::new(), bytes: 0, bound, missing: 0 };
+                if !held.add(note) {
+                    return None;
+                }
+                Some(held)
+            }
             None if queue.push(note) => None,
             None => return None,
         };
@@ -92,8 +100,8 @@ impl ConnectionLog {
 
     /// Records what was held, of this user and this dialect, and everything that comes.
     pub fn release(&mut self, user: Option<i64>, dialect: Option<KnownDialect>) {
-        let Some(held) = self.held.take() else { return };
-        for mut note in held.notes {
+        let Some(mut held) = self.held.take() else { return };
+        for mut note in std::mem::take(&mut held.notes) {
             if let Note::Open(opening) = &mut note {
                 opening.user = user.or(opening.user);
                 if dialect.is_some() {
@@ -144,7 +152,7 @@ impl Held {
     /// Keeps a note, if there is room for it.
     fn add(&mut self, note: Note) -> bool {
         let bytes = note.bytes();
-        let has_room = self.bytes + bytes <= self.bound;
+        let has_room = self.bytes + bytes <= self.bound && self.queue.hold(bytes);
         if has_room {
             self.bytes += bytes;
             self.notes.push(note);
@@ -152,6 +160,12 @@ impl Held {
             self.missing += 1;
         }
         has_room
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.queue.give_back(self.bytes);
     }
 }
 

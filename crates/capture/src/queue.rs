@@ -26,6 +26,8 @@ struct Waiting {
     notes: Vec<Note>,
     /// The bytes of all notes that are not written.
     bytes: usize,
+    /// The bytes of all notes that connections hold.
+    held: usize,
 }
 
 /// Something to write down.
@@ -54,10 +56,16 @@ impl Note {
         let of_headers = |headers: &http::HeaderMap| -> usize {
             headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
         };
+        let of_uri = |uri: &http::Uri| {
+            let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+            authority + uri.path().len() + uri.query().map_or(0, str::len)
+        };
         match self {
             Note::Frame(note) => {
                 let head = match &note.frame {
-                    Frame::Request(request) => of_headers(request.headers()),
+                    Frame::Request(request) => {
+                        of_uri(request.uri()) + of_headers(request.headers())
+                    }
                     Frame::Response(response) => of_headers(response.headers()),
                     Frame::Text(_) | Frame::Binary(_) | Frame::Value(_) => 0,
                 };
@@ -65,7 +73,10 @@ impl Note {
             }
             Note::Open(opening) => {
                 let request = opening.request.as_ref();
-                NOTE + request.map_or(0, |request| of_headers(&request.headers))
+                let of_request = |request: &http::request::Parts| {
+                    of_uri(&request.uri) + of_headers(&request.headers)
+                };
+                NOTE + request.map_or(0, |request| of_request(request))
             }
             Note::Close(_) | Note::Gap(_) => NOTE,
         }
@@ -116,6 +127,22 @@ impl Queue {
         }
     }
 
+    /// Makes room for a note that a connection holds, unless all of them hold as much as may wait.
+    pub(crate) fn hold(&self, bytes: usize) -> bool {
+        let mut waiting = self.lock();
+        let has_room = waiting.held + bytes <= self.bound;
+        if has_room {
+            waiting.held += bytes;
+        }
+        has_room
+    }
+
+    /// Gives back the room of notes that a connection has held.
+    pub(crate) fn give_back(&self, bytes: usize) {
+        let mut waiting = self.lock();
+        waiting.held = waiting.held.saturating_sub(bytes);
+    }
+
     /// Exchanges all notes for this empty list. Returns the bytes that they count as, until
     /// [`Queue::written`].
     pub(crate) fn take(&self, notes: &mut Vec<Note>) -> usize {
@@ -143,7 +170,8 @@ impl Queue {
     /// Takes nothing more, and drops what waits: nobody writes it.
     pub(crate) fn abandon(&self) {
         self.end();
-        *self.lock() = Waiting::default();
+        let mut waiting = self.lock();
+        (waiting.notes, waiting.bytes) = (Vec::new(), 0);
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

@@ -27,8 +27,8 @@ pub struct RecordingOptions {
     pub target: Target,
     /// Replaces secrets and texts.
     pub replacer: Replacer,
-    /// The most bytes of frames that wait to be written. Frames that find the queue full are left
-    /// out, and a line says so.
+    /// The most bytes of frames that wait to be written, and the most that all connections hold
+    /// until [`ConnectionLog::release`]. Frames that find no room are left out, and a line says so.
     pub queue_bytes: usize,
 }
 
@@ -75,8 +75,8 @@ impl Recording {
     /// Begins to record a connection. Its number and time are those of the recording. `None` if the
     /// queue is full: a connection without its beginning could not be read.
     ///
-    /// With a bound, what is recorded is held in memory, up to so many bytes, until
-    /// [`ConnectionLog::release`].
+    /// With a bound, what is recorded is held in memory, up to so many bytes of the connection and
+    /// `queue_bytes` of all, until [`ConnectionLog::release`].
     pub fn open(&self, opening: Opening, hold: Option<usize>) -> Option<ConnectionLog> {
         ConnectionLog::open(&self.queue, opening, hold)
     }

@@ -90,7 +90,8 @@ impl Replacer {
             Some(FieldRole::Secret | FieldRole::Token) if value.is_text => Some(self.secret(text)),
             Some(FieldRole::Secret | FieldRole::Token) => Some(self.digits(text)),
             Some(FieldRole::Text | FieldRole::Name | FieldRole::Contact) => {
-                (self.texts && value.is_text).then(|| self.text(text))
+                let new = || if value.is_text { self.text(text) } else { self.digits(text) };
+                self.texts.then(new)
             }
             // A client may put anything in the place of an id or of a word.
             Some(_) if value.is_text && sender == Sender::Client && !is_plain(text) => {
@@ -105,12 +106,14 @@ impl Replacer {
     fn unknown(&self, value: &FieldValue<'_>) -> Option<String> {
         let text = &*value.text;
         let is_kept = match value.location {
-            Location::Body => !value.is_text,
+            Location::Body if !value.is_text => return self.texts.then(|| self.digits(text)),
+            Location::Body => false,
             Location::Key => {
                 text.len() <= MAX_KEY && text.bytes().all(|byte| is_word(byte) || byte == b'-')
             }
-            Location::Path => text.len() <= MAX_KEY && is_plain(text),
-            Location::Query => text.bytes().all(|byte| byte.is_ascii_digit()),
+            Location::Path => is_number(text) || is_path_word(text),
+            Location::Query if is_number(text) => return Some(self.digits(text)),
+            Location::Query => false,
             Location::Header => match &*value.key {
                 "sec-websocket-protocol" => {
                     return Some(self.subprotocols(text)).filter(|new| new != text);
@@ -250,6 +253,19 @@ impl Stream {
 /// True for what an id, a time or a word of a wire is made of.
 fn is_plain(text: &str) -> bool {
     text.len() <= MAX_PLAIN && text.bytes().all(|byte| is_word(byte) || b" -.:+/,".contains(&byte))
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// True for a segment such as `chat-rooms` or `v1`: lower-case letters, and two digits at the end
+/// at most. Random characters are not like that.
+fn is_path_word(text: &str) -> bool {
+    let letters = text.trim_end_matches(|char: char| char.is_ascii_digit());
+    text.len() <= MAX_KEY
+        && text.len() - letters.len() <= 2
+        && letters.bytes().all(|byte| byte.is_ascii_lowercase() || b"-_.".contains(&byte))
 }
 
 fn is_word(byte: u8) -> bool {

@@ -3,7 +3,9 @@
 
 use crate::frame::{CapturedFrame, FrameKind};
 use crate::headers::headers;
-use crate::line::{Close, Gap, Header, Line, Open, OpenRequest, Recorder, Transport};
+use crate::line::{
+    Close, Gap, GapReason, Header, Line, MAX_LINE_BYTES, Open, OpenRequest, Recorder, Transport,
+};
 use crate::replacer::{PICTURE, Replacer};
 use bytes::Bytes;
 use serde::Serialize;
@@ -13,6 +15,8 @@ use tolmach_dialect::{FieldMap, FieldRule, FieldValue, Frame, Route, Sender};
 
 /// The frames whose lines are kept, because other connections may have got the same bytes.
 const SHARED: usize = 32;
+/// The largest payload of them, in bytes.
+const MAX_SHARED: usize = 64 << 10;
 /// The most requests of one HTTP connection that wait for their responses.
 const MAX_WAITING: usize = 1024;
 
@@ -32,6 +36,8 @@ struct Connection {
     rules: &'static [FieldRule],
     /// The method and the path of the WebSocket, or of the HTTP requests that are not answered.
     routes: VecDeque<(String, String)>,
+    /// True until a line tells the dialect that `open` does not.
+    has_new_dialect: bool,
 }
 
 /// The rest of a line that belongs to a payload.
@@ -130,7 +136,8 @@ impl Transcriber {
             of: None,
         };
         line(&Line::Open(Box::new(open.clone())), out);
-        self.connections.insert(opening.connection, Connection { open, rules, routes });
+        self.connections
+            .insert(opening.connection, Connection { open, rules, routes, has_new_dialect: false });
     }
 
     /// The line of a frame. `dialect` is given with the first frame after it became known or
@@ -145,7 +152,8 @@ impl Transcriber {
         out: &mut Vec<u8>,
     ) {
         let Some(known) = self.connections.get_mut(&connection) else { return };
-        let is_new = dialect.is_some();
+        known.has_new_dialect |= dialect.is_some();
+        let is_new = known.has_new_dialect;
         if let Some(dialect) = dialect {
             known.rules = dialect.rules;
             known.open.dialect = Some(dialect.id);
@@ -153,7 +161,8 @@ impl Transcriber {
         }
         let is_shared = from == Sender::Server
             && !is_new
-            && matches!(frame, Frame::Text(_) | Frame::Binary(_) | Frame::Value(_));
+            && matches!(frame, Frame::Text(_) | Frame::Binary(_) | Frame::Value(_))
+            && frame.payload().len() <= MAX_SHARED;
         let payload = frame.payload();
         let rules = known.rules.as_ptr() as usize;
         if is_shared {
@@ -187,7 +196,16 @@ impl Transcriber {
             captured.revision = known.open.revision.clone();
         }
         if !is_shared {
+            let start = out.len();
             line(&Line::Frame(Box::new(captured)), out);
+            // Control characters are written as six bytes each.
+            if out.len() - start > MAX_LINE_BYTES {
+                out.truncate(start);
+                let (connection, reason) = (Some(connection), GapReason::TooLarge);
+                line(&Line::Gap(Gap { at, connection, frames: 1, reason }), out);
+            } else {
+                known.has_new_dialect = false;
+            }
             return;
         }
         let rest = SharedPart {

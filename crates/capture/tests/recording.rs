@@ -214,3 +214,45 @@ fn a_recording_that_cannot_begin_says_so() {
     assert_eq!(started.err().map(|error| error.kind()), Some(std::io::ErrorKind::AlreadyExists));
     assert_eq!(fs::read_to_string(path).unwrap(), "kept");
 }
+
+#[test]
+fn what_all_connections_hold_is_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    let recording = start(Target::File(path.clone()), 4096);
+    let open = || recording.open(opening(), Some(4096));
+    // Each counts as 256 bytes, and its frame as 1,256.
+    let text = "x".repeat(1000);
+    let mut logs: Vec<ConnectionLog> = (0..3).map(|_| open().unwrap()).collect();
+    let kept: Vec<bool> = logs.iter_mut().map(|log| send(log, &text)).collect();
+    assert_eq!(kept, [true, true, false]);
+    let mut others = vec![open().unwrap(), open().unwrap(), open().unwrap()];
+    assert!(open().is_none(), "there is no room for another opening");
+    // What is discarded, dropped or released makes room.
+    logs.pop().into_iter().for_each(ConnectionLog::discard);
+    others.clear();
+    assert!(send(&mut open().unwrap(), &text[..500]));
+    logs.iter_mut().for_each(|log| log.release(None, None));
+    let held: Vec<ConnectionLog> = (0..16).map(|_| open().unwrap()).collect();
+    assert!(open().is_none());
+    drop((held, logs, recording));
+    assert_eq!(texts(&lines(&path)).len(), 2);
+}
+
+#[test]
+fn a_frame_whose_line_would_be_too_long_is_a_gap() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    let recording = start(Target::File(path.clone()), 64 << 20);
+    let mut log = recording.open(Opening { dialect: None, ..opening() }, None).unwrap();
+    log.dialect(opening().dialect.unwrap());
+    // JSON writes each of them as six bytes.
+    assert!(send(&mut log, &"\u{1}".repeat(6 << 20)));
+    assert!(send(&mut log, r#"{"do":"a"}"#));
+    drop((log, recording));
+    let lines = lines(&path);
+    let Line::Gap(gap) = &lines[2] else { panic!("{:?}", lines[2].connection()) };
+    assert_eq!((gap.frames, gap.reason), (1, GapReason::TooLarge));
+    let Line::Frame(frame) = &lines[3] else { panic!("{:?}", lines[3]) };
+    assert_eq!(frame.dialect.as_deref(), Some("toy"), "the dialect is told with the next frame");
+}

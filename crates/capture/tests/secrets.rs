@@ -1,11 +1,14 @@
 //! All stories of all dialects and revisions, transcribed: nothing that must not be told is in the
 //! capture.
 
+use bytes::Bytes;
 use std::sync::Arc;
 use tolmach_capture::{
     Close, KnownDialect, Line, Opening, Reader, Recorder, Replacer, Transcriber, Transport,
 };
-use tolmach_dialect::{DOC, Dialect, FieldRule, Frame, Pinned, Sender};
+use tolmach_dialect::{
+    DOC, Dialect, FieldMap, FieldRole, FieldRule, FieldValue, Frame, Pinned, Place, Sender,
+};
 use tolmach_dialect_declared::{BUILT_IN, Declared};
 use tolmach_dialect_kit::fixtures::{ANN, BOB, CAROL};
 use tolmach_dialect_kit::{PlayedContent, PlayedStep, played_stories};
@@ -143,5 +146,90 @@ fn a_token_that_was_given_out_is_the_one_that_is_used() {
     assert!(lines.iter().any(|line| line.contains("\"from\":\"client\"")));
     for text in ["Hello", "\\\"ann\\\""] {
         assert!(capture.contains(text), "texts and names stay where only secrets are replaced");
+    }
+}
+
+/// The addresses of a WebSocket's handshake and of an HTTP request, as a capture has them.
+fn addresses(uri: &str) -> [String; 2] {
+    static RULES: [FieldRule; 2] = [
+        FieldRule::at(Place::Query("limit"), FieldRole::Word),
+        FieldRule::at(Place::Path("/OwnPath/{}"), FieldRole::User),
+    ];
+    let mut transcriber = Transcriber::new(Replacer::new(b"a key of a trial", false));
+    let mut out = Vec::new();
+    transcriber.header(Recorder::Proxy, &mut out);
+    let request = http::Request::get(uri).body(Bytes::new()).unwrap();
+    let (parts, ()) = http::Request::get(uri).body(()).unwrap().into_parts();
+    let (id, revision) = ("toy".to_owned(), "doc".to_owned());
+    let opening = Opening {
+        connection: 1,
+        at: 0,
+        transport: Transport::WebSocket,
+        dialect: Some(KnownDialect { id, revision, rules: &RULES }),
+        request: Some(Box::new(parts)),
+        address: None,
+        user: None,
+    };
+    transcriber.open(opening, &mut out);
+    transcriber.frame((1, 0), Sender::Client, &Frame::request(request), None, None, &mut out);
+    let found: Vec<String> = Reader::new("it", &out[..])
+        .filter_map(|line| match line.unwrap() {
+            Line::Open(open) => Some(open.request.unwrap().uri),
+            Line::Frame(frame) => frame.uri,
+            _ => None,
+        })
+        .collect();
+    found.try_into().unwrap()
+}
+
+#[test]
+fn no_secret_of_an_address_is_in_a_capture() {
+    let token = "0123456789abcdef0123456789abcdef";
+    // Pseudonyms are longer than what they replace: the address becomes too long.
+    let long = format!("/ws?{}", "sesame12&".repeat(7_000));
+    for (uri, secret) in [
+        ("/ws?eyJhbGciOiJIUzI1NiJ9.x", "eyJ"),
+        ("/ws?dG9rZW4=", "dG9rZW4"),
+        ("/ws?limit=1&dG9rZW4=", "dG9rZW4"),
+        (&format!("/ws?{token}.x=1"), token),
+        (&format!("/ws/{token}"), token),
+        ("/ws/x7Yp", "x7Yp"),
+        ("/activate?code=123456", "123456"),
+        ("http://ann:sesame@host/ws", "sesame"),
+        ("http://ann:sesame@host/ws?code=123456", "sesame"),
+        (&long, "sesame"),
+    ] {
+        for address in addresses(uri) {
+            assert!(!address.contains(secret), "{uri} is told as {address}");
+        }
+    }
+    for plain in ["/", "/api/v1/chat-rooms/17", "/OwnPath/7", "/ws?limit=1", "http://host/ws", "*"]
+    {
+        assert_eq!(addresses(plain), [plain, plain]);
+    }
+    for address in addresses("http://ann:sesame@host/ws") {
+        assert_eq!(address, "http://host/ws");
+    }
+}
+
+#[test]
+fn numbers_of_texts_are_replaced_with_them() {
+    static RULES: [FieldRule; 2] =
+        [FieldRule::body("phone", FieldRole::Contact), FieldRule::body("id", FieldRole::User)];
+    let body = r#"{"phone":15550001,"id":7001,"new":90210}"#;
+    for (texts, rules, kept) in [
+        (false, &RULES[..], &["15550001", "7001", "90210"][..]),
+        (true, &RULES[..], &["7001"]),
+        (true, &[], &[]),
+    ] {
+        let replacer = Replacer::new(b"a key of a trial", texts);
+        let mut edit = |value: &FieldValue<'_>| replacer.value(Sender::Client, value);
+        let map = FieldMap::new(rules);
+        let edited = map.edit_body(Sender::Client, None, body.as_bytes(), &mut edit).unwrap();
+        let edited = edited.unwrap_or_else(|| body.into());
+        let edited = std::str::from_utf8(&edited).unwrap();
+        for number in ["15550001", "7001", "90210"] {
+            assert_eq!(edited.contains(number), kept.contains(&number), "{number} of {edited}");
+        }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn fields(file: &Compiled) -> &'static [FieldRule] {
     Vec::leak(rules)
 }
 
-/// The rules of tokens in handshakes.
+/// The rules of tokens in handshakes, and of their paths.
 fn of_handshakes(file: &Compiled) -> Vec<FieldRule> {
     let authorization = FieldRule::at(Place::Header("authorization"), FieldRole::Token);
     let protocol = FieldRule::at(Place::Header("sec-websocket-protocol"), FieldRole::Token);
@@ -46,6 +46,10 @@ fn of_handshakes(file: &Compiled) -> Vec<FieldRule> {
     if file.token_check.is_some() {
         rules.push(authorization);
     }
+    // No segment of them has a role, so that all of them are words.
+    let paths = file.paths.iter().chain(file.token_check.iter().map(|check| &check.path));
+    let path = |path: &String| Place::Path(Box::leak(path.clone().into_boxed_str()));
+    rules.extend(paths.map(|text| FieldRule::at(path(text), FieldRole::Word)));
     rules
 }
 

@@ -56,7 +56,8 @@ pub enum Place {
     ///   a part that is JSON goes on within.
     Body(&'static str),
     /// The segment that stands at `{}` in the path of an HTTP request, such as `/api/user/{}`. A
-    /// `*` stands for any other segment, and `**` at the end for any rest.
+    /// `*` stands for any other segment, and `**` at the end for any rest. All other segments are
+    /// words of the wire; a path without `{}` has only such.
     Path(&'static str),
     /// A parameter of the query of an HTTP request.
     Query(&'static str),

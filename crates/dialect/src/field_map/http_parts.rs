@@ -31,6 +31,11 @@ impl Segments {
         segments.next().is_none()
     }
 
+    /// True if the template has a segment with this index itself.
+    pub(super) fn has_word(&self, index: usize) -> bool {
+        self.0.split('/').nth(index).is_some_and(|own| !matches!(own, "*" | "**" | "{}"))
+    }
+
     /// The index of the segment `{}`.
     pub(super) fn hole(&self) -> Option<usize> {
         self.0.split('/').position(|own| own == "{}")
@@ -128,6 +133,8 @@ mod tests {
             assert_eq!(Segments::of(template).fit(path), fits, "{template} {path}");
         }
         assert_eq!(Segments::of("/a/{}/b").hole(), Some(2));
+        let words = [0, 1, 2, 3, 4].map(|index| Segments::of("/a/{}/b").has_word(index));
+        assert_eq!(words, [true, true, false, true, false]);
     }
 
     #[test]

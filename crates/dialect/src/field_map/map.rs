@@ -64,7 +64,7 @@ pub struct FieldValue<'a> {
 pub enum Location {
     /// A value in a body.
     Body,
-    /// A key of an object in a body that no rule knows.
+    /// A key of an object in a body, or the name of a parameter, that no rule knows.
     Key,
     /// A segment of the path.
     Path,
@@ -189,21 +189,34 @@ impl FieldMap {
         Ok(splice(body, &tokens, tree, &holds, route, edit))
     }
 
-    /// Shows the values of an address, and returns it with those that `edit` changed.
+    /// Shows the values of an address, and returns it with those that `edit` changed, and without
+    /// the user and password before a host. An address that would not be valid with them is `/`.
+    ///
+    /// The name of a parameter that no rule knows is shown as a key. A parameter without a value
+    /// is shown as if its name were the value.
     pub fn edit_uri(&self, method: &str, uri: &Uri, edit: &mut Edit<'_>) -> Option<Uri> {
         let path = self.edit_path(method, uri.path(), edit);
         let query = uri.query().and_then(|query| self.edit_query(query, edit));
-        if path.is_none() && query.is_none() {
+        let credentials = uri.authority().and_then(|authority| authority.as_str().rsplit_once('@'));
+        if path.is_none() && query.is_none() && credentials.is_none() {
             return None;
         }
-        let path = path.as_deref().unwrap_or(uri.path());
-        let text = match query.as_deref().or(uri.query()) {
-            Some(query) => format!("{path}?{query}"),
-            None => path.to_owned(),
-        };
         let mut parts = uri.clone().into_parts();
-        parts.path_and_query = text.parse().ok();
-        Uri::from_parts(parts).ok()
+        let edited = move || {
+            if let Some((_, host)) = credentials {
+                parts.authority = Some(host.parse().ok()?);
+            }
+            if path.is_some() || query.is_some() {
+                let path = path.as_deref().unwrap_or(uri.path());
+                let text = match query.as_deref().or(uri.query()) {
+                    Some(query) => format!("{path}?{query}"),
+                    None => path.to_owned(),
+                };
+                parts.path_and_query = Some(text.parse().ok()?);
+            }
+            Uri::from_parts(parts).ok()
+        };
+        Some(edited().unwrap_or_else(|| Uri::from_static("/")))
     }
 
     fn edit_path(&self, method: &str, path: &str, edit: &mut Edit<'_>) -> Option<String> {
@@ -220,16 +233,22 @@ impl FieldMap {
             .split('/')
             .enumerate()
             .map(|(index, segment)| {
-                if segment.is_empty() {
+                // `*` is the whole server, RFC 9112 section 3.2.4.
+                if matches!(segment, "" | "*") {
                     return Cow::Borrowed(segment);
                 }
                 let names = |rule: &&&FieldRule| {
                     matches!(rule.place, Place::Path(template)
                         if Segments::of(template).hole() == Some(index))
                 };
-                let role = rules.iter().find(names).map(|rule| rule.role);
+                let is_word = |rule: &&FieldRule| {
+                    matches!(rule.place, Place::Path(template)
+                        if Segments::of(template).has_word(index))
+                };
+                let named = rules.iter().find(names).map(|rule| rule.role);
+                let word = rules.iter().any(|rule| is_word(rule)).then_some(FieldRole::Word);
                 let value = FieldValue {
-                    role,
+                    role: named.or(word),
                     location: Location::Path,
                     key: Cow::Borrowed(""),
                     text: http_parts::decode(segment),
@@ -253,31 +272,33 @@ impl FieldMap {
             .split('&')
             .map(|pair| {
                 let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
-                if text.is_empty() {
-                    return Cow::Borrowed(pair);
-                }
                 let names =
                     |rule: &&FieldRule| matches!(rule.place, Place::Query(own) if own == name);
-                let value = FieldValue {
-                    role: self.rules.iter().find(names).map(|rule| rule.role),
-                    location: Location::Query,
-                    key: http_parts::decode(name),
-                    text: http_parts::decode(text),
-                    is_text: true,
+                let role = self.rules.iter().find(names).map(|rule| rule.role);
+                let mut show = |location, key, text| {
+                    let (key, text) = (http_parts::decode(key), http_parts::decode(text));
+                    let new = edit(&FieldValue { role, location, key, text, is_text: true })?;
+                    changed = true;
+                    Some(http_parts::encode(&new))
                 };
-                match edit(&value) {
-                    Some(new) => {
-                        changed = true;
-                        Cow::Owned(format!("{name}={}", http_parts::encode(&new)))
-                    }
-                    None => Cow::Borrowed(pair),
+                let location = if text.is_empty() { Location::Query } else { Location::Key };
+                let is_known = role.is_some() || name.is_empty();
+                let new_name = if is_known { None } else { show(location, "", name) };
+                let new_text =
+                    if text.is_empty() { None } else { show(Location::Query, name, text) };
+                if new_name.is_none() && new_text.is_none() {
+                    return Cow::Borrowed(pair);
                 }
+                let divider = if pair.contains('=') { "=" } else { "" };
+                let name = new_name.as_deref().unwrap_or(name);
+                Cow::Owned(format!("{name}{divider}{}", new_text.as_deref().unwrap_or(text)))
             })
             .collect();
         changed.then(|| edited.join("&"))
     }
 
-    /// Shows the values of headers, and returns them with those that `edit` changed.
+    /// Shows the values of headers, and returns them with those that `edit` changed. A header that
+    /// would not be valid with them is empty.
     pub fn edit_headers(
         &self,
         sender: Sender,
@@ -317,7 +338,8 @@ impl FieldMap {
             is_text: true,
         };
         let new = edit(&shown)?;
-        HeaderValue::from_str(&whole(rule.map(|rule| rule.part), &new)).ok()
+        let new = HeaderValue::from_str(&whole(rule.map(|rule| rule.part), &new));
+        Some(new.unwrap_or_else(|_| HeaderValue::from_static("")))
     }
 
     fn edit_http_body(
