@@ -42,9 +42,13 @@ const HOP_HEADERS: [HeaderName; 9] = [
     UPGRADE,
 ];
 
+/// Of those, the headers of a handshake.
+const UPGRADE_HEADERS: [HeaderName; 5] =
+    [CONNECTION, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE];
+
 /// A connection that carries frames as they are. What it receives goes to a channel that many links
-/// can share.
-#[derive(Debug)]
+/// can share. It ends with the last of its clones.
+#[derive(Debug, Clone)]
 pub struct Link {
     outgoing: mpsc::Sender<Outgoing>,
 }
@@ -139,7 +143,7 @@ impl LinkTarget {
 
     /// The captured head without the headers of one hop.
     fn own_head(&self, mut head: http::request::Parts) -> Result<http::request::Parts, Cause> {
-        head.headers = self.own_headers(&head.headers)?;
+        head.headers = self.own_headers(&head.headers, false)?;
         if let Some(path) = self.endpoint.path() {
             let query = head.uri.query().map(|query| format!("?{query}"));
             let uri = format!("{path}{}", query.unwrap_or_default());
@@ -148,10 +152,15 @@ impl LinkTarget {
         Ok(head)
     }
 
-    fn own_headers(&self, captured: &HeaderMap) -> Result<HeaderMap, Cause> {
+    /// The captured headers without those of one hop. A request for a WebSocket over a link for HTTP
+    /// is a handshake that was rejected: it keeps what asks for the upgrade.
+    fn own_headers(&self, captured: &HeaderMap, keeps_upgrade: bool) -> Result<HeaderMap, Cause> {
         let mut headers = captured.clone();
         for name in &HOP_HEADERS {
-            headers.remove(name);
+            let is_kept = keeps_upgrade && UPGRADE_HEADERS.contains(name);
+            if !is_kept {
+                headers.remove(name);
+            }
         }
         let origin = captured.get(ORIGIN).and_then(|origin| origin.to_str().ok());
         let host = captured.get(HOST).and_then(|host| host.to_str().ok());
@@ -348,7 +357,11 @@ impl LinkTarget {
             *connection = Some(sender);
         }
         let (mut head, body) = request.into_parts();
-        head.headers = self.own_headers(&head.headers)?;
+        let is_upgrade = head
+            .headers
+            .get(UPGRADE)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        head.headers = self.own_headers(&head.headers, is_upgrade)?;
         head.headers
             .insert(HOST, HeaderValue::try_from(self.endpoint.authority()).map_err(invalid)?);
         let path = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
@@ -396,12 +409,45 @@ mod tests {
         ] {
             captured.insert(name, HeaderValue::from_static(value));
         }
-        let own = target.own_headers(&captured).unwrap();
+        let own = target.own_headers(&captured, false).unwrap();
         assert_eq!(own.len(), 2);
         assert_eq!(own[ORIGIN], "https://new.example:9");
         captured.insert(ORIGIN, HeaderValue::from_static("https://page.example"));
-        assert_eq!(target.own_headers(&captured).unwrap()[ORIGIN], "https://page.example");
+        assert_eq!(target.own_headers(&captured, false).unwrap()[ORIGIN], "https://page.example");
         let head = http::Request::get("/ws?token=1").body(()).unwrap().into_parts().0;
         assert_eq!(target.own_head(head).unwrap().uri, "/chat?token=1");
+    }
+
+    #[tokio::test]
+    async fn a_rejected_handshake_is_sent_as_a_handshake_again() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let (arrivals, mut received) = mpsc::channel(1);
+        let target = LinkTarget { endpoint, trust: Trust::new(None).unwrap(), arrivals };
+        let link = target.http(1);
+        let request = http::Request::get("/ws?a=b")
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("host", "old.example")
+            .body(Bytes::new())
+            .unwrap();
+        assert!(link.send(Frame::request(request)).await);
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            assert_ne!(stream.read_buf(&mut head).await.unwrap(), 0);
+        }
+        let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+        for line in ["get /ws?a=b ", "\nupgrade: websocket", "\nsec-websocket-version: 13"] {
+            assert!(head.contains(line), "{head}");
+        }
+        assert!(!head.contains("old.example"), "{head}");
+        stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        let arrival = received.recv().await.unwrap();
+        let LinkContent::Frame(frame) = arrival.content else { panic!("{arrival:?}") };
+        let Frame::Response(response) = *frame else { panic!("{frame:?}") };
+        assert_eq!(response.status(), 403);
     }
 }
