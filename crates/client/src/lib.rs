@@ -16,6 +16,7 @@ mod observer;
 mod outcome;
 mod socket;
 pub mod tap;
+mod value_end;
 mod value_socket;
 mod websocket;
 

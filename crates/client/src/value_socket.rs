@@ -2,6 +2,7 @@
 
 use crate::endpoint::{Endpoint, Stream, Trust};
 use crate::error::Cause;
+use crate::value_end::ValueEnd;
 use crate::websocket::Received;
 use bytes::{Buf, BytesMut};
 use std::io;
@@ -21,42 +22,6 @@ pub struct ValueSocket {
     received: BytesMut,
     end: ValueEnd,
     max_bytes: usize,
-}
-
-/// The search for the end of an object, which reads each byte once.
-#[derive(Debug, Default)]
-struct ValueEnd {
-    /// The bytes that were looked at.
-    scanned: usize,
-    /// The objects and arrays that are open.
-    depth: usize,
-    in_string: bool,
-    is_escaped: bool,
-}
-
-impl ValueEnd {
-    /// The length of the object that `bytes` begin with, once all of it is there.
-    fn find(&mut self, bytes: &[u8]) -> Option<usize> {
-        for (place, byte) in bytes.iter().enumerate().skip(self.scanned) {
-            self.scanned = place + 1;
-            match byte {
-                _ if self.is_escaped => self.is_escaped = false,
-                b'\\' if self.in_string => self.is_escaped = true,
-                b'"' => self.in_string = !self.in_string,
-                _ if self.in_string => {}
-                b'{' | b'[' => self.depth += 1,
-                b'}' | b']' => {
-                    self.depth = self.depth.saturating_sub(1);
-                    if self.depth == 0 {
-                        *self = Self::default();
-                        return Some(place + 1);
-                    }
-                }
-                _ => {}
-            }
-        }
-        None
-    }
 }
 
 impl ValueSocket {
@@ -97,7 +62,7 @@ impl ValueSocket {
 
     /// Drops what stands between two objects.
     fn skip_to_object(&mut self) {
-        if self.end.scanned == 0 {
+        if !self.end.has_begun() {
             let begin = self.received.iter().position(|byte| *byte == b'{');
             self.received.advance(begin.unwrap_or(self.received.len()));
         }

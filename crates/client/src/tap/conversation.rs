@@ -12,6 +12,8 @@ use tolmach_dialect::{Frame, Sender};
 
 /// The most requests of a connection that wait for their responses.
 const MAX_WAITING: usize = 1024;
+/// The most bytes that a client may send before a handshake of it is answered.
+const MAX_UNREAD: usize = 1 << 20;
 
 /// An event of a connection.
 #[derive(Debug)]
@@ -81,6 +83,21 @@ impl Conversation {
         if let Err(reason) = self.read(out) {
             self.give_up(reason, out);
         }
+        if let Mode::Http(client, _) = &self.mode
+            && client.unread() > MAX_UNREAD
+        {
+            self.give_up(GapReason::TooLarge, out);
+        }
+    }
+
+    /// The bytes that are kept until frames are whole.
+    pub(super) fn kept(&self) -> usize {
+        match &self.mode {
+            Mode::Http(client, server) => client.kept() + server.kept(),
+            Mode::WebSocket(client, server) => client.kept() + server.kept(),
+            Mode::Values(client, server) => client.kept() + server.kept(),
+            Mode::Unreadable => 0,
+        }
     }
 
     /// Reads nothing more.
@@ -96,6 +113,8 @@ impl Conversation {
         if let (Mode::Http(_, server), Sender::Server) = (&mut self.mode, from)
             && let Some((head, body)) = server.end()
         {
+            let request = self.requests.pop_front();
+            out.extend(request.and_then(|request| request.upgrade).map(rejected));
             out.push(TapEvent::Frame(from, frame(head, body)));
         }
     }
@@ -124,6 +143,9 @@ impl Conversation {
                             continue;
                         }
                         let read = read_messages(reader, from, out);
+                        if read.is_err() {
+                            *reader = MessageReader::default();
+                        }
                         self.unreadable.extend(unread(read, from, out));
                     }
                     return Ok(());
@@ -134,6 +156,9 @@ impl Conversation {
                             continue;
                         }
                         let read = read_values(reader, from, out);
+                        if read.is_err() {
+                            *reader = ValueReader::default();
+                        }
                         self.unreadable.extend(unread(read, from, out));
                     }
                     return Ok(());
@@ -192,14 +217,17 @@ fn read_responses(
         let upgrade = waiting.pop_front().and_then(|request| request.upgrade);
         match upgrade {
             Some(request) if is_switch => return Ok(Some(request)),
-            // A handshake that was rejected is an exchange like any other.
-            Some(request) => out
-                .push(TapEvent::Frame(Sender::Client, frame(Head::Request(request), Bytes::new()))),
+            Some(request) => out.push(rejected(request)),
             None if is_switch => return Err(GapReason::Unreadable),
             None => {}
         }
         out.push(TapEvent::Frame(Sender::Server, frame(Head::Response(parts), body)));
     }
+}
+
+/// The request of a handshake that was rejected: an exchange like any other.
+fn rejected(request: Box<http::request::Parts>) -> TapEvent {
+    TapEvent::Frame(Sender::Client, frame(Head::Request(request), Bytes::new()))
 }
 
 /// The side, if its bytes could not be read. The other side's go on.
@@ -302,6 +330,31 @@ mod tests {
             ],
         );
         assert_eq!(found, ["GET /ws", "403 ", "GET /b"]);
+    }
+
+    #[test]
+    fn a_rejection_that_the_end_of_the_stream_ends_follows_its_request() {
+        let mut conversation = Conversation::new(false);
+        let mut out = Vec::new();
+        let request = b"GET /ws HTTP/1.1\r\nupgrade: websocket\r\n\r\n";
+        conversation.push(Sender::Client, request, &mut out);
+        conversation.push(Sender::Server, b"HTTP/1.1 403 Forbidden\r\n\r\nno", &mut out);
+        conversation.end(Sender::Server, &mut out);
+        assert_eq!(out.iter().map(in_words).collect::<Vec<_>>(), ["GET /ws", "403 no"]);
+    }
+
+    #[test]
+    fn a_client_that_goes_on_before_its_handshake_is_answered_is_bounded() {
+        let mut conversation = Conversation::new(false);
+        let mut out = Vec::new();
+        let request = b"GET /ws HTTP/1.1\r\nupgrade: websocket\r\n\r\n";
+        conversation.push(Sender::Client, request, &mut out);
+        conversation.push(Sender::Client, &vec![0; MAX_UNREAD], &mut out);
+        assert!(out.is_empty());
+        assert_eq!(conversation.kept(), MAX_UNREAD);
+        conversation.push(Sender::Client, &[0], &mut out);
+        assert_eq!(out.iter().map(in_words).collect::<Vec<_>>(), ["gap 0 TooLarge"]);
+        assert_eq!(conversation.kept(), 0);
     }
 
     #[test]

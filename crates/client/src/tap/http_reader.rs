@@ -77,6 +77,20 @@ impl HttpReader {
         self.buffer
     }
 
+    /// The bytes that no message was made of yet.
+    pub(super) fn unread(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// The bytes that wait, with those of the body that has begun.
+    pub(super) fn kept(&self) -> usize {
+        let content = match &self.state {
+            State::Head => 0,
+            State::Body(body) => body.content.len(),
+        };
+        self.buffer.len() + content
+    }
+
     /// True if nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.buffer.is_empty()
@@ -228,7 +242,8 @@ fn length(head: &Head, kind: Kind) -> Result<Length, GapReason> {
         }
     }
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    if text(http::header::TRANSFER_ENCODING).is_some_and(|coding| coding.ends_with("chunked")) {
+    let is_chunked = |coding: &str| coding.to_ascii_lowercase().trim_end().ends_with("chunked");
+    if text(http::header::TRANSFER_ENCODING).is_some_and(is_chunked) {
         return Ok(Length::ChunkSize);
     }
     match text(http::header::CONTENT_LENGTH) {
@@ -294,7 +309,7 @@ mod tests {
             ),
             ("POST / HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}", Kind::Requests, &["{}"]),
             (
-                "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n\
+                "POST / HTTP/1.1\r\ntransfer-encoding: Chunked\r\n\r\n\
                  2\r\nab\r\n3;x=y\r\ncde\r\n0\r\na: b\r\n\r\nGET / HTTP/1.1\r\n\r\n",
                 Kind::Requests,
                 &["abcde", ""],

@@ -42,6 +42,11 @@ impl MessageReader {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// The bytes that wait, with those of the message that has begun.
+    pub(super) fn kept(&self) -> usize {
+        self.buffer.len() + self.message.as_ref().map_or(0, |(message, _)| message.len())
+    }
+
     /// The next message, once all of it is there.
     pub(super) fn next(&mut self) -> Result<Option<Message>, GapReason> {
         loop {

@@ -1,5 +1,6 @@
 //! A relay that changes no byte, and the frames that a copy of its bytes makes.
 
+mod budget;
 mod conversation;
 mod http_reader;
 mod message_reader;

@@ -1,5 +1,6 @@
 //! The relay: bytes go on as they come, and a copy of them is read beside.
 
+use super::budget::{Budget, Share};
 use super::conversation::{Conversation, TapEvent};
 use bytes::{Bytes, BytesMut};
 use std::io;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tolmach_capture::GapReason;
@@ -20,6 +21,9 @@ use tolmach_dialect::Sender;
 const READ_BYTES: usize = 16 << 10;
 /// The reads of a connection whose copies may wait to be looked at: 4 MiB at most.
 const MAX_COPIES: usize = 256;
+/// The most bytes of all connections together that wait to be looked at, or for the rest of their
+/// frames. A connection that would need more is relayed, and its frames are a gap.
+const MAX_KEPT: usize = 256 << 20;
 /// The time that the upstream may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause after a connection could not be accepted: the process has no file descriptor left.
@@ -52,7 +56,14 @@ pub struct Relay {
 }
 
 /// A copy of what one side has sent; `None` for the end of its stream.
-type CopiedBytes = (Sender, Option<Bytes>);
+type CopiedBytes = (Sender, Option<(Bytes, Share)>);
+
+/// The loss of copies of a connection.
+#[derive(Debug, Default)]
+struct Loss {
+    has_happened: AtomicBool,
+    happening: Notify,
+}
 
 impl Relay {
     /// Relays connections until `shutdown` resolves, which ends them. `observe` gives the observer
@@ -64,7 +75,9 @@ impl Relay {
         failed: impl Fn(io::Error) + Send + Sync + 'static,
     ) {
         let failed = Arc::new(failed);
+        let budget = Budget::new(MAX_KEPT);
         let mut connections = JoinSet::new();
+        let mut watches = JoinSet::new();
         tokio::pin!(shutdown);
         loop {
             let accepted = tokio::select! {
@@ -81,16 +94,29 @@ impl Relay {
             };
             let (observer, upstream) = (observe(address), self.upstream.clone());
             let (is_of_values, failed) = (self.transport == TapTransport::Values, failed.clone());
+            let (copies, received) = mpsc::channel(MAX_COPIES);
+            let loss = Arc::new(Loss::default());
+            let tap = |from| Tap {
+                from,
+                copies: copies.clone(),
+                loss: loss.clone(),
+                budget: budget.clone(),
+            };
+            let taps = (tap(Sender::Client), tap(Sender::Server));
+            // Reading a large frame does not hold up the bytes that go on.
+            watches.spawn(watch(received, loss, is_of_values, budget.clone(), observer));
             connections.spawn(async move {
-                if let Err(error) = relay(client, &upstream, is_of_values, observer).await {
+                if let Err(error) = relay(client, &upstream, taps).await {
                     failed(error);
                 }
             });
             // Those that have ended need not be kept.
             while connections.try_join_next().is_some() {}
+            while watches.try_join_next().is_some() {}
         }
-        // Their observers have seen everything that was read until now.
         connections.shutdown().await;
+        // The observers see everything that was read until now.
+        while watches.join_next().await.is_some() {}
     }
 }
 
@@ -98,25 +124,16 @@ impl Relay {
 async fn relay(
     client: TcpStream,
     upstream: &str,
-    is_of_values: bool,
-    observer: Box<dyn TapObserver>,
+    (requests, responses): (Tap, Tap),
 ) -> io::Result<()> {
     let server = timeout(CONNECT_TIMEOUT, TcpStream::connect(upstream)).await;
     let server = server.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    let (copies, received) = mpsc::channel(MAX_COPIES);
-    let has_lost = Arc::new(AtomicBool::new(false));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let tap = |from| Tap { from, copies: copies.clone(), has_lost: has_lost.clone() };
-    let (requests, responses) = (tap(Sender::Client), tap(Sender::Server));
-    drop(copies);
     // A connection that is reset ends the same way for the other side.
-    let both = async {
-        tokio::join!(requests.copy(from_client, to_server), responses.copy(from_server, to_client))
-    };
-    tokio::join!(both, watch(received, &has_lost, is_of_values, observer));
+    tokio::join!(requests.copy(from_client, to_server), responses.copy(from_server, to_client));
     Ok(())
 }
 
@@ -124,7 +141,8 @@ async fn relay(
 struct Tap {
     from: Sender,
     copies: mpsc::Sender<CopiedBytes>,
-    has_lost: Arc<AtomicBool>,
+    loss: Arc<Loss>,
+    budget: Arc<Budget>,
 }
 
 impl Tap {
@@ -149,31 +167,55 @@ impl Tap {
 
     /// Shows a copy. One that finds no room is lost, and all after it.
     fn show(&self, bytes: Option<Bytes>) {
-        if !self.has_lost.load(Ordering::Relaxed)
-            && self.copies.try_send((self.from, bytes)).is_err()
-        {
-            self.has_lost.store(true, Ordering::Relaxed);
+        if !self.loss.has_happened.load(Ordering::Relaxed) && !self.has_room(bytes) {
+            self.loss.has_happened.store(true, Ordering::Relaxed);
+            self.loss.happening.notify_one();
         }
+    }
+
+    fn has_room(&self, bytes: Option<Bytes>) -> bool {
+        let mut share = Share::new(&self.budget);
+        share.resize(bytes.as_ref().map_or(0, Bytes::len))
+            && self.copies.try_send((self.from, bytes.map(|bytes| (bytes, share)))).is_ok()
     }
 }
 
 /// Reads the copies of a connection.
 async fn watch(
     mut copies: mpsc::Receiver<CopiedBytes>,
-    has_lost: &AtomicBool,
+    loss: Arc<Loss>,
     is_of_values: bool,
+    budget: Arc<Budget>,
     mut observer: Box<dyn TapObserver>,
 ) {
     let mut conversation = Conversation::new(is_of_values);
+    let mut kept = Share::new(&budget);
     let mut events = Vec::new();
-    while let Some((from, bytes)) = copies.recv().await {
-        match bytes {
-            Some(bytes) => conversation.push(from, &bytes, &mut events),
-            None => conversation.end(from, &mut events),
+    loop {
+        let copied = tokio::select! {
+            biased;
+            copied = copies.recv() => copied,
+            () = loss.happening.notified() => {
+                conversation.give_up(GapReason::Full, &mut events);
+                kept.resize(0);
+                events.drain(..).for_each(|event| observer.event(event));
+                continue;
+            }
+        };
+        match copied {
+            Some((from, Some((bytes, share)))) => {
+                conversation.push(from, &bytes, &mut events);
+                drop(share);
+                if !kept.resize(conversation.kept()) {
+                    conversation.give_up(GapReason::TooLarge, &mut events);
+                }
+            }
+            Some((from, None)) => conversation.end(from, &mut events),
+            None => break,
         }
         events.drain(..).for_each(|event| observer.event(event));
     }
-    if has_lost.load(Ordering::Relaxed) {
+    if loss.has_happened.load(Ordering::Relaxed) {
         conversation.give_up(GapReason::Full, &mut events);
     }
     events.drain(..).for_each(|event| observer.event(event));
@@ -196,6 +238,38 @@ mod tests {
                 self.0.lock().unwrap().push((from, value.to_vec()));
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_connection_beyond_the_memory_of_all_is_a_gap() {
+        struct Gaps(mpsc::UnboundedSender<String>);
+        impl TapObserver for Gaps {
+            fn event(&mut self, event: TapEvent) {
+                self.0.send(format!("{event:?}")).unwrap();
+            }
+        }
+        let budget = Budget::new(100);
+        let (copies, received) = mpsc::channel(MAX_COPIES);
+        let loss = Arc::new(Loss::default());
+        let (seen, mut events) = mpsc::unbounded_channel();
+        let observer = Box::new(Gaps(seen));
+        let watching = tokio::spawn(watch(received, loss.clone(), true, budget.clone(), observer));
+        let tap = Tap { from: Sender::Client, copies, loss, budget: budget.clone() };
+        for bytes in [&b"{}"[..], b"{\"a\":\"", &[b'x'; 60], &[b'x'; 34]] {
+            tap.show(Some(Bytes::copy_from_slice(bytes)));
+            while tap.copies.capacity() < MAX_COPIES {
+                tokio::task::yield_now().await;
+            }
+        }
+        assert!(events.recv().await.unwrap().starts_with("Frame"));
+        assert!(events.try_recv().is_err(), "100 bytes are kept");
+        tap.show(Some(Bytes::from_static(b"x")));
+        assert_eq!(events.recv().await.unwrap(), "Gap(0, Full)");
+        assert!(Share::new(&budget).resize(100), "nothing is kept any more");
+        tap.show(Some(Bytes::from_static(b"{}")));
+        drop(tap);
+        watching.await.unwrap();
+        assert_eq!(events.recv().await, None);
     }
 
     #[tokio::test]
