@@ -5,6 +5,7 @@ use crate::link::LinkTask;
 use crate::metrics;
 use crate::requests::{Caller, Refusal};
 use crate::session::{Account, Session};
+use crate::sessions::TokenKind;
 use crate::transport::{Attempt, Draft};
 use std::sync::Arc;
 use tolmach_dialect::placeholders::placeholder_user_id;
@@ -75,6 +76,7 @@ impl LinkTask {
                 self.grant(&login, &access).await?.ok_or(Refusal::Fault(Fault::Internal))?
             }
         };
+        self.leave_others(&session);
         self.deliveries.set_session(&session);
         self.learn_user(&session, access.profile.as_ref()).await;
         let user = session.account().user.clone();
@@ -90,11 +92,17 @@ impl LinkTask {
         token: &Secret,
     ) -> Result<(Answer, Arc<Session>), Refusal> {
         let session = match self.shared.sessions.by_token(token) {
-            Some(session) => {
-                if session.account().refresh.is_some() && !self.renew(&session).await {
+            Some((TokenKind::Access, _)) => return Err(Refusal::Fault(Fault::Unauthenticated)),
+            Some((TokenKind::Refresh, session)) => {
+                let (used, has_refresh) = {
+                    let account = session.account();
+                    (account.access.clone(), account.refresh.is_some())
+                };
+                if (has_refresh && !self.renew(&session, used).await)
+                    || !self.shared.sessions.take_back(&session, token)
+                {
                     return Err(Refusal::Fault(Fault::Unauthenticated));
                 }
-                self.shared.sessions.take_back(&session, token);
                 session
             }
             None => {
@@ -198,9 +206,9 @@ impl LinkTask {
             Credentials::Token(token) | Credentials::Bearer(token) => (None, token),
             Credentials::Nothing | Credentials::Connection => return Err(Fault::Unauthenticated),
         };
-        let id = user.unwrap_or_else(|| placeholder_user_id(token.expose()));
         let access = Some(token.clone());
-        let account = Account { access, ..Account::new(User::named(id, "")) };
+        let unknown = User::named(placeholder_user_id(token.expose()), "");
+        let account = Account { access, claimed: user, ..Account::new(unknown) };
         let session = self.shared.sessions.insert(account);
         let caller = Caller { authority: Authority::Member, session: Some(&session) };
         let proofs = [
@@ -213,12 +221,12 @@ impl LinkTask {
                 Err(Refusal::Unsupported) => continue,
                 Err(Refusal::Fault(fault)) => Err(fault),
                 Ok(answered) => match answered.outcome {
-                    Ok(Answer::User(user)) => {
-                        session.account().user = *user;
-                        Ok(())
-                    }
+                    Ok(Answer::User(user)) => session.account().prove(*user),
                     // The token is valid, whatever else the account lacks.
-                    Ok(_) | Err(Fault::NoProfile | Fault::NoSuchUser) => Ok(()),
+                    Ok(_) | Err(Fault::NoProfile | Fault::NoSuchUser) => match answered.identity {
+                        Some(identity) => session.account().prove(User::named(identity.user, "")),
+                        None => Ok(()),
+                    },
                     Err(fault) => Err(fault),
                 },
             };
@@ -226,7 +234,7 @@ impl LinkTask {
         }
         match proven {
             Ok(()) => {
-                self.shared.sessions.hand_out(&session, token);
+                self.shared.sessions.hand_out(&session, token, TokenKind::Access);
                 Ok(session)
             }
             Err(fault) => {
@@ -236,8 +244,17 @@ impl LinkTask {
         }
     }
 
-    /// Renews a login that the upstream no longer accepts. Returns false if it is over.
-    pub(crate) async fn renew(&mut self, session: &Arc<Session>) -> bool {
+    /// Renews a login of which the upstream no longer accepts the token that was `used`. Returns
+    /// false if it is over.
+    pub(crate) async fn renew(&mut self, session: &Arc<Session>, used: Option<Secret>) -> bool {
+        let _renewal = session.renewal.lock().await;
+        if session.is_ended() {
+            return false;
+        }
+        if session.account().access != used {
+            // Another link has renewed it meanwhile.
+            return true;
+        }
         let (refresh, login) = {
             let account = session.account();
             (account.refresh.clone(), account.login.clone().zip(account.password.clone()))
@@ -258,11 +275,9 @@ impl LinkTask {
                         self.transport.bind(&answered, session.id);
                     }
                     let (access, refresh) = split(grant.tokens.clone());
-                    let mut account = session.account();
-                    (account.access, account.refresh) = (access, refresh);
-                    drop(account);
-                    metrics::renewed(true);
-                    return true;
+                    let goes_on = session.renewed(access, refresh);
+                    metrics::renewed(goes_on);
+                    return goes_on;
                 }
                 Attempt::Unsupported => {}
                 Attempt::Unreachable | Attempt::Lost => return false,
@@ -345,16 +360,19 @@ impl LinkTask {
             let account = session.account();
             (account.access.clone(), account.refresh.clone())
         };
-        let given = |token: Option<Secret>| {
+        let given = |token: Option<Secret>, kind| {
             let token = token.unwrap_or_else(|| self.shared.new_token());
-            self.shared.sessions.hand_out(session, token.clone());
+            self.shared.sessions.hand_out(session, token.clone(), kind);
             token
         };
         match wanted {
             GrantKind::Nothing => Tokens::Nothing,
             GrantKind::Connection => Tokens::Connection,
-            GrantKind::Token => Tokens::Token(given(access)),
-            GrantKind::Pair => Tokens::Pair { access: given(access), refresh: given(refresh) },
+            GrantKind::Token => Tokens::Token(given(access, TokenKind::Access)),
+            GrantKind::Pair => Tokens::Pair {
+                access: given(access, TokenKind::Access),
+                refresh: given(refresh, TokenKind::Refresh),
+            },
         }
     }
 }

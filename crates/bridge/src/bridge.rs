@@ -4,10 +4,12 @@ use crate::link::{Job, Link};
 use crate::metrics;
 use crate::options::BridgeOptions;
 use crate::session::Session;
+use crate::sessions::TokenKind;
 use crate::shared::Shared;
 use crate::wire::Wire;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -35,7 +37,8 @@ impl Bridge {
         metrics::describe();
         let pool = Cache::builder()
             .max_capacity(options.max_idle_connections)
-            .time_to_idle(options.idle_timeout);
+            .time_to_idle(options.idle_timeout)
+            .eviction_policy(EvictionPolicy::lru());
         Self { pool: pool.build(), shared: Arc::new(Shared::new(wires, options, entropy)) }
     }
 }
@@ -78,10 +81,12 @@ impl BridgedConnection {
     }
 
     fn session(&mut self, id: SessionId) -> Option<Arc<Session>> {
-        if self.session.as_ref().is_none_or(|session| session.id != id) {
-            self.session = self.shared.sessions.by_id(id);
+        // Used, so that it is not the next to be forgotten.
+        if let Some(session) = self.shared.sessions.by_id(id) {
+            self.session = Some(session);
         }
-        self.session.clone()
+        let session = self.session.as_ref();
+        session.filter(|session| session.id == id && !session.is_ended()).cloned()
     }
 }
 
@@ -97,10 +102,10 @@ impl UpstreamConnection for BridgedConnection {
                 return ready(Err(Fault::Unauthenticated)).boxed();
             }
         };
-        if let Some(session) = self.shared.sessions.by_token(token) {
+        if let Some((TokenKind::Access, session)) = self.shared.sessions.by_token(token) {
             let principal = session.principal();
+            let is_theirs = user.is_none_or(|user| session.is_of(user));
             self.session = Some(session);
-            let is_theirs = user.is_none_or(|user| user == principal.identity.user);
             let proven = if is_theirs { Ok(principal) } else { Err(Fault::Unauthenticated) };
             return ready(proven).boxed();
         }

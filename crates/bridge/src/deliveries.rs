@@ -1,15 +1,17 @@
 //! The events of an upstream on their way to one client.
 
 use crate::directory::Directory;
+use crate::forms::PAGE;
 use crate::session::Session;
 use bytes::Bytes;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use tolmach_dialect::Incoming;
 use tolmach_dialect::known_messages::KnownMessages;
-use tolmach_dialect::placeholders::placeholder_flow_id;
+use tolmach_dialect::placeholders::{placeholder_flow_id, placeholder_user_id};
 use tolmach_domain::{
     Command, ConnectionId, Event, EventKind, FlowId, FlowKind, Message, MessageId, Origin,
+    Timestamp, UserId,
 };
 use tolmach_server::EventSink;
 
@@ -28,7 +30,7 @@ pub(crate) struct Deliveries {
     directory: Arc<Directory>,
     seen: Seen,
     /// The last message of each flow that the client was given or read.
-    last: HashMap<FlowId, MessageId>,
+    last: HashMap<FlowId, LastMessage>,
     messages: KnownMessages,
     /// The login of the client.
     session: Option<Arc<Session>>,
@@ -36,6 +38,37 @@ pub(crate) struct Deliveries {
     sending: Option<(FlowId, String)>,
     /// The event of that message, where it came before the answer.
     echo: Option<Message>,
+    /// The id of the last message of which the upstream has told none: no history has it.
+    invented: Option<MessageId>,
+}
+
+/// The last message of a flow that a client was given or read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LastMessage {
+    id: MessageId,
+    posted_at: Timestamp,
+}
+
+impl LastMessage {
+    fn of(message: &Message) -> Self {
+        Self { id: message.id, posted_at: message.posted_at }
+    }
+
+    /// The messages after it. Without it in the page, those that are no older, as many as a page
+    /// has.
+    pub(crate) fn missed(self, mut page: Vec<Message>) -> Vec<Message> {
+        match page.iter().position(|message| message.id == self.id) {
+            Some(place) => {
+                page.drain(..=place);
+            }
+            None => {
+                page.retain(|message| message.posted_at >= self.posted_at);
+                let max = usize::try_from(PAGE).unwrap_or(usize::MAX);
+                page.drain(..page.len().saturating_sub(max));
+            }
+        }
+        page
+    }
 }
 
 /// The messages that were delivered last.
@@ -77,11 +110,15 @@ impl Deliveries {
             session: None,
             sending: None,
             echo: None,
+            invented: None,
         }
     }
 
-    /// Requests and events are of this login from now on.
+    /// Requests and events are of this login from now on. The flows of another one are forgotten.
     pub(crate) fn set_session(&mut self, session: &Arc<Session>) {
+        if self.session.as_ref().is_some_and(|before| before.id != session.id) {
+            self.last.clear();
+        }
         self.session = Some(session.clone());
     }
 
@@ -98,16 +135,23 @@ impl Deliveries {
     }
 
     /// The flows that the client knows, each with its last message.
-    pub(crate) fn last_messages(&self) -> Vec<(FlowId, MessageId)> {
-        self.last.iter().map(|(flow, message)| (*flow, *message)).collect()
+    pub(crate) fn last_messages(&self) -> impl Iterator<Item = (FlowId, LastMessage)> {
+        self.last.iter().map(|(flow, message)| (*flow, *message))
+    }
+
+    /// The upstream has told no id of a message that was sent: it has this one.
+    pub(crate) fn invented(&mut self, id: MessageId) {
+        self.invented = Some(id);
     }
 
     /// Notes a message that the client has read, or that is older than its subscription.
     pub(crate) fn note(&mut self, message: &Message) {
         self.messages.insert(message);
         self.seen.insert(message.id);
-        if self.last.len() < MAX_FLOWS || self.last.contains_key(&message.flow) {
-            self.last.insert(message.flow, message.id);
+        let is_known = self.last.contains_key(&message.flow);
+        let is_invented = self.invented == Some(message.id);
+        if (is_known && !is_invented) || (!is_known && self.last.len() < MAX_FLOWS) {
+            self.last.insert(message.flow, LastMessage::of(message));
         }
     }
 
@@ -137,6 +181,9 @@ impl Deliveries {
 
     /// Gives the client an event of the upstream, unless it has it already.
     pub(crate) fn deliver(&mut self, event: &Event) {
+        if self.session.as_ref().is_some_and(|session| session.is_ended()) {
+            return;
+        }
         let mut event = event.clone();
         self.complete(&mut event.kind);
         self.directory.learn_event(&event.kind);
@@ -173,8 +220,11 @@ impl Deliveries {
         if let Some(session) = &self.session {
             let account = session.account();
             let own = &account.user;
-            let is_named =
-                !own.login.is_empty() && author.login.to_lowercase() == own.login.to_lowercase();
+            // Elsewhere the name of an author may be one that anybody can choose.
+            let is_login = |user: UserId, login: &str| user == placeholder_user_id(login);
+            let is_named = !own.login.is_empty()
+                && (is_login(own.id, &own.login) || is_login(author.id, &author.login))
+                && author.login.to_lowercase() == own.login.to_lowercase();
             if author.id == own.id || is_named {
                 *author = own.summary();
                 return;
@@ -229,9 +279,7 @@ impl Deliveries {
 mod tests {
     use super::*;
     use crate::session::Account;
-    use tolmach_domain::{
-        Content, FlowKindFilter, NewMessage, SessionId, Timestamp, User, UserId, UserSummary,
-    };
+    use tolmach_domain::{Content, FlowKindFilter, NewMessage, SessionId, User, UserSummary};
 
     fn message(id: i64, flow: i64, author: i64, text: &str) -> Message {
         Message::new(
@@ -276,10 +324,53 @@ mod tests {
         let mut deliveries = deliveries();
         deliveries.note(&message(1, 5, 1, "one"));
         deliveries.deliver(&posted(message(2, 5, 2, "two")));
-        let [flow, last] = [5, 2];
-        let expected = (FlowId::new(flow).unwrap(), MessageId::new(last).unwrap());
-        assert_eq!(deliveries.last_messages(), [expected]);
-        assert_eq!(deliveries.flow_of(expected.1), Some(expected.0));
+        let (flow, last) = (FlowId::new(5).unwrap(), message(2, 5, 2, "two"));
+        let last_messages =
+            |deliveries: &Deliveries| deliveries.last_messages().collect::<Vec<_>>();
+        assert_eq!(last_messages(&deliveries), [(flow, LastMessage::of(&last))]);
+        assert_eq!(deliveries.flow_of(last.id), Some(flow));
         assert_eq!(deliveries.flow_of(MessageId::new(9).unwrap()), None);
+        deliveries.invented(MessageId::new(3).unwrap());
+        deliveries.note(&message(3, 5, 1, "three"));
+        assert_eq!(last_messages(&deliveries), [(flow, LastMessage::of(&last))]);
+    }
+
+    #[test]
+    fn messages_after_the_last_one_are_missed_or_without_it_those_that_are_no_older() {
+        let at = |id, seconds| Message {
+            posted_at: Timestamp::from_micros(seconds),
+            ..message(id, 5, 2, "text")
+        };
+        let page = || vec![at(1, 10), at(2, 20), at(3, 30)];
+        let ids = |last: Message, page| {
+            let missed = LastMessage::of(&last).missed(page).into_iter();
+            missed.map(|message| message.id.get()).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(at(2, 20), page()), [3]);
+        assert_eq!(ids(at(9, 20), page()), [2, 3]);
+        let many = (1..=i64::from(PAGE) + 5).map(|id| at(id, 30)).collect();
+        let last = ids(at(1_000, 20), many);
+        assert_eq!((last.len(), last[0]), (100, 6));
+    }
+
+    #[test]
+    fn nothing_is_delivered_to_a_login_that_has_ended() {
+        let mut deliveries = deliveries();
+        let session = deliveries.session.clone().unwrap();
+        session.end();
+        deliveries.deliver(&posted(message(1, 5, 2, "private")));
+        assert_eq!(deliveries.last_messages().count(), 0);
+    }
+
+    #[test]
+    fn an_author_with_the_login_of_a_user_for_a_name_is_another_user() {
+        let deliveries = deliveries();
+        let mut other = message(1, 5, 2, "hello");
+        other.author.login = "user 1".into();
+        deliveries.complete_message(&mut other);
+        assert_eq!(other.author.id.get(), 2);
+        other.author = tolmach_dialect::placeholders::placeholder_user("User 1");
+        deliveries.complete_message(&mut other);
+        assert_eq!(other.author.id.get(), 1, "the wire names users by their logins");
     }
 }

@@ -1,7 +1,10 @@
 //! Users and groups that the answers and events of an upstream told of: wires name users by id or
 //! by login, and flows with or without their kind.
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use std::hash::Hash;
+use tolmach_dialect::placeholders::placeholder_user_id;
 use tolmach_domain::{
     Answer, EventKind, FlowId, FlowKind, FlowSummary, Message, User, UserId, UserRef, UserSummary,
 };
@@ -19,11 +22,7 @@ const MAX_ENTRIES: u64 = 50_000;
 
 impl Directory {
     pub(crate) fn new() -> Self {
-        Self {
-            by_id: Cache::new(MAX_ENTRIES),
-            by_login: Cache::new(MAX_ENTRIES),
-            shared: Cache::new(MAX_ENTRIES),
-        }
+        Self { by_id: of_latest(), by_login: of_latest(), shared: of_latest() }
     }
 
     /// True if a flow is known to be a group or channel.
@@ -54,11 +53,20 @@ impl Directory {
         }
     }
 
+    /// Notes the login of a user. The id that a login has stays: names that users choose must not
+    /// take the place of it.
     pub(crate) fn learn_user(&self, id: UserId, login: &str) {
-        if !login.is_empty() {
-            self.by_id.insert(id, login.to_owned());
-            self.by_login.insert(login.to_lowercase(), id);
+        if login.is_empty() {
+            return;
         }
+        let (key, of_login) = (login.to_lowercase(), placeholder_user_id(login));
+        let known = self.by_login.get(&key);
+        if known.is_none_or(|known| known == id || known == of_login) {
+            self.by_login.insert(key, id);
+        } else if id != of_login {
+            return;
+        }
+        self.by_id.insert(id, login.to_owned());
     }
 
     pub(crate) fn learn_flow(&self, flow: FlowId, kind: FlowKind) {
@@ -108,16 +116,27 @@ impl Directory {
 
     fn learn_flow_summary(&self, summary: &FlowSummary) {
         self.learn_flow(summary.flow.id, summary.flow.kind);
-        summary.members.iter().for_each(|member| self.learn_user(member.id, &member.login));
+        summary.members.iter().for_each(|member| self.learn_summary(&member.summary()));
         summary.last.iter().for_each(|message| self.learn_summary(&message.author));
     }
 
+    /// Notes the login of an author or member, if it is one: where users have ids of their own,
+    /// wires have names there that anybody can choose.
     fn learn_summary(&self, user: &UserSummary) {
-        // An author of whom a wire tells nothing has no name; a login that is known stays.
-        if !self.by_id.contains_key(&user.id) {
+        if user.id == placeholder_user_id(&user.login) {
             self.learn_user(user.id, &user.login);
         }
     }
+}
+
+/// A table in which new entries take the place of those that were not used for longest.
+fn of_latest<K, V>() -> Cache<K, V>
+where
+    K: Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    let builder = Cache::builder().max_capacity(MAX_ENTRIES);
+    builder.eviction_policy(EvictionPolicy::lru()).build()
 }
 
 #[cfg(test)]
@@ -141,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_an_author_does_not_replace_a_login() {
+    fn a_name_of_an_author_is_no_login_unless_users_have_no_ids_of_their_own() {
         let directory = Directory::new();
         let id = UserId::new(5).unwrap();
         directory.learn_user(id, "ann");
@@ -155,6 +174,12 @@ mod tests {
         directory.learn_event(&EventKind::Posted(message.clone()));
         assert_eq!(directory.other_form(&UserRef::Id(id)), Some(UserRef::Login("ann".into())));
         message.author = UserSummary::named(UserId::new(6).unwrap(), "bob");
+        directory.learn_event(&EventKind::Posted(message.clone()));
+        assert!(directory.user(&UserRef::Login("bob".into())).is_none());
+        directory.learn_user(UserId::new(6).unwrap(), "ANN");
+        assert_eq!(directory.other_form(&UserRef::Login("ann".into())), Some(UserRef::Id(id)));
+        assert!(directory.user(&UserRef::Id(UserId::new(6).unwrap())).is_none());
+        message.author = tolmach_dialect::placeholders::placeholder_user("bob");
         directory.learn_event(&EventKind::Posted(message));
         assert!(directory.user(&UserRef::Login("bob".into())).is_some());
     }

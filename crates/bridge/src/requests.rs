@@ -4,6 +4,7 @@
 use crate::completion::{
     changes_of_histories, complete, event_of, flow_of_list, history_of_changes, known_user,
 };
+use crate::deliveries::Deliveries;
 use crate::forms::{PAGE, forms, is_repeatable};
 use crate::link::LinkTask;
 use crate::metrics;
@@ -99,13 +100,15 @@ impl LinkTask {
         UpstreamOutcome { principal, outcome: outcome.map_err(Fault::from) }
     }
 
-    /// Has the upstream push the events of a subscription, `again` after it was lost. Returns false
-    /// if it cannot be reached.
+    /// Has the upstream push the events of a subscription, which it did before if it
+    /// `was_received`. With `must_connect`, a socket is opened for it at once. Returns false if the
+    /// upstream cannot be reached.
     pub(crate) async fn receive_as(
         &mut self,
         session: &Arc<Session>,
         subscription: Subscription,
-        again: bool,
+        was_received: bool,
+        must_connect: bool,
     ) -> bool {
         let caller = Caller { authority: Authority::Member, session: Some(session) };
         let is_reachable = |outcome: Result<Answer, Refusal>| {
@@ -116,10 +119,14 @@ impl LinkTask {
             // Some servers begin with the last message of each flow, which is no news.
             let listed = self.first(&list, caller).await.map(|(answer, _)| answer);
             if let Ok(Answer::Flows(flows)) = &listed
-                && !again
+                && !was_received
             {
-                let last = flows.iter().filter_map(|summary| summary.last.as_ref());
-                last.for_each(|message| self.deliveries.note(message));
+                for message in flows.iter().filter_map(|summary| summary.last.as_ref()) {
+                    // Of a flow that the client has read, it may be missed.
+                    if !self.missed_after.contains_key(&message.flow) {
+                        self.deliveries.note(message);
+                    }
+                }
             }
             return is_reachable(listed) && self.transport.listen(session).await;
         }
@@ -130,22 +137,32 @@ impl LinkTask {
                 return is_reachable(joined);
             }
         }
-        if again {
+        if must_connect {
             let listed = self.first(&list, caller).await.map(|(answer, _)| answer);
             return is_reachable(listed);
         }
         true
     }
 
-    /// Gives the client the messages that came while the upstream was lost.
+    /// Gives the client the messages that came while the upstream was lost. If it is lost once
+    /// more, the rest is given after that.
     pub(crate) async fn catch_up(&mut self, session: &Arc<Session>) {
         let caller = Caller { authority: Authority::Member, session: Some(session) };
-        for (flow, last) in self.deliveries.last_messages() {
-            let Ok(Answer::History(page)) = self.history(flow, caller).await else { continue };
-            let known = page.messages.iter().position(|message| message.id == last);
-            let missed = page.messages.into_iter().skip(known.map_or(0, |place| place + 1));
+        let mut left = std::mem::take(&mut self.missed_after).into_iter();
+        while let Some((flow, last)) = left.next() {
+            let page = match self.history(flow, caller).await {
+                Ok(Answer::History(page)) => page,
+                Err(Refusal::Fault(Fault::Unavailable)) => {
+                    // What is older than the messages that the new loss has noted.
+                    self.missed_after.insert(flow, last);
+                    self.missed_after.extend(left);
+                    self.lost();
+                    return;
+                }
+                Ok(_) | Err(_) => continue,
+            };
             let own = session.account().user.id;
-            for mut message in missed {
+            for mut message in last.missed(page.messages) {
                 self.deliveries.complete_message(&mut message);
                 if message.author.id == own {
                     // Its own client has the answer to it.
@@ -169,6 +186,10 @@ impl LinkTask {
         let draft = Draft { command, authority, session };
         let (mut is_renewed, mut is_repeated) = (false, false);
         loop {
+            if session.is_some_and(|session| session.is_ended()) {
+                return Err(Refusal::Fault(Fault::Unauthenticated));
+            }
+            let used = session.and_then(|session| session.account().access.clone());
             match self.transport.request(&draft, &mut self.deliveries).await {
                 Attempt::Unsupported => return Err(Refusal::Unsupported),
                 Attempt::Answered(answered) => {
@@ -176,7 +197,7 @@ impl LinkTask {
                     if matches!(answered.outcome, Err(Fault::Unauthenticated))
                         && !is_renewed
                         && let Some(session) = session
-                        && self.renew(session).await
+                        && self.renew(session, used).await
                     {
                         is_renewed = true;
                         continue;
@@ -270,7 +291,25 @@ impl LinkTask {
             found => found,
         };
         let echo = self.deliveries.sent();
-        let (mut answer, caused) = found?;
+        let (mut answer, caused) = match (found, echo) {
+            (Ok((Answer::Sent { message: None, repeated: false }, caused)), echo) => {
+                let message = echo.map(Box::new);
+                (Answer::Sent { message, repeated: false }, caused)
+            }
+            (Ok(found), _) => found,
+            (Err(Refusal::Fault(Fault::Unavailable)), Some(echo)) => {
+                // The answer is lost, but its event tells that the message was taken.
+                (Answer::Sent { message: Some(Box::new(echo)), repeated: false }, Vec::new())
+            }
+            (Err(refusal), echo) => {
+                if let Some(echo) = echo {
+                    // Another client of the same user has sent the same text.
+                    let event = Event::new(echo.posted_at, EventKind::Posted(echo));
+                    self.deliveries.deliver(&event);
+                }
+                return Err(refusal);
+            }
+        };
         if let (Command::Send(new), Answer::Sent { message: sent @ None, repeated: false }) =
             (&command, &mut answer)
         {
@@ -278,14 +317,15 @@ impl LinkTask {
                 EventKind::Posted(message) if message.flow == new.flow => Some(message.clone()),
                 _ => None,
             });
-            let as_sent = || {
+            let as_sent = |deliveries: &mut Deliveries| {
                 let author = caller.session?.account().user.summary();
                 let (at, text) = (now(), new.content.text.as_str());
                 let id = placeholder_message_id(&author.login, at, text);
                 let flow = (new.flow, FlowKind::Chat);
+                deliveries.invented(id);
                 Some(Message::new(id, flow, author, new.content.clone(), at))
             };
-            *sent = echo.or(pushed).or_else(as_sent).map(Box::new);
+            *sent = pushed.or_else(|| as_sent(&mut self.deliveries)).map(Box::new);
         }
         let shared = self.shared.clone();
         let session = caller.session.map(|session| &**session);

@@ -2,9 +2,10 @@
 
 use crate::sync::lock;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use tolmach_domain::{
-    Credentials, FlowId, Identity, MessageId, Secret, SessionId, Timestamp, User,
+    Credentials, Fault, FlowId, Identity, MessageId, Secret, SessionId, Timestamp, User, UserId,
 };
 use tolmach_engine::Principal;
 
@@ -16,6 +17,10 @@ const MAX_READ_FLOWS: usize = 1_024;
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     account: Mutex<Account>,
+    /// True once it was logged out.
+    is_ended: AtomicBool,
+    /// Held while it is renewed: a refresh token can be used once.
+    pub(crate) renewal: tokio::sync::Mutex<()>,
 }
 
 /// The account of a [`Session`], as far as it is known.
@@ -23,6 +28,8 @@ pub(crate) struct Account {
     /// The user. Of the fields, those that the upstream has told; a placeholder for the id where it
     /// tells none.
     pub(crate) user: User,
+    /// The user whom the client's token came with, where the upstream has not told whose it is.
+    pub(crate) claimed: Option<UserId>,
     /// The name that the client logged in with; `None` for a token that another one handed out.
     pub(crate) login: Option<String>,
     /// The password, to log in again after the upstream was lost.
@@ -42,6 +49,7 @@ impl Account {
     pub(crate) fn new(user: User) -> Self {
         Self {
             user,
+            claimed: None,
             login: None,
             password: None,
             access: None,
@@ -49,6 +57,15 @@ impl Account {
             handed_out: Vec::new(),
             read: HashMap::new(),
         }
+    }
+
+    /// The upstream has told whose credentials they are. Refused if they claimed to be of another.
+    pub(crate) fn prove(&mut self, user: User) -> Result<(), Fault> {
+        if self.claimed.is_some_and(|claimed| claimed != user.id) {
+            return Err(Fault::Unauthenticated);
+        }
+        (self.user, self.claimed) = (user, None);
+        Ok(())
     }
 
     /// The last message of a flow that was read.
@@ -68,7 +85,38 @@ impl Account {
 
 impl Session {
     pub(crate) fn new(id: SessionId, account: Account) -> Self {
-        Self { id, account: Mutex::new(account) }
+        let (account, is_ended) = (Mutex::new(account), AtomicBool::new(false));
+        Self { id, account, is_ended, renewal: tokio::sync::Mutex::default() }
+    }
+
+    /// True once it was logged out: nothing is requested or received as it any more.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.is_ended.load(Ordering::Acquire)
+    }
+
+    /// Ends it, and forgets what it could log in with. Returns the tokens that its clients have.
+    pub(crate) fn end(&self) -> Vec<Secret> {
+        let mut account = self.account();
+        self.is_ended.store(true, Ordering::Release);
+        (account.password, account.access, account.refresh) = (None, None, None);
+        std::mem::take(&mut account.handed_out)
+    }
+
+    /// Puts the tokens of a renewal in the place of its own. Returns false if it has ended.
+    pub(crate) fn renewed(&self, access: Option<Secret>, refresh: Option<Secret>) -> bool {
+        let mut account = self.account();
+        let goes_on = !self.is_ended();
+        if goes_on {
+            (account.access, account.refresh) = (access, refresh);
+        }
+        goes_on
+    }
+
+    /// True if this user may be who its credentials are of: the one whom they claimed to be of
+    /// where the upstream has told nobody.
+    pub(crate) fn is_of(&self, user: UserId) -> bool {
+        let account = self.account();
+        account.claimed.unwrap_or(account.user.id) == user
     }
 
     pub(crate) fn account(&self) -> MutexGuard<'_, Account> {
@@ -86,11 +134,33 @@ impl Session {
         let account = self.account();
         match &account.access {
             Some(token) => vec![
-                Credentials::TokenOf(account.user.id, token.clone()),
+                Credentials::TokenOf(account.claimed.unwrap_or(account.user.id), token.clone()),
                 Credentials::Bearer(token.clone()),
                 Credentials::Token(token.clone()),
             ],
             None => vec![Credentials::Connection],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_whom_a_token_claims_to_be_of_is_nobody_until_the_upstream_tells_it() {
+        let [placeholder, claimed, other] = [9, 1, 2].map(|number| UserId::new(number).unwrap());
+        let account = |claimed| Account {
+            claimed: Some(claimed),
+            ..Account::new(User::named(placeholder, ""))
+        };
+        let session = Session::new(SessionId::new(1).unwrap(), account(claimed));
+        assert_eq!(session.principal().identity.user, placeholder);
+        assert!(session.is_of(claimed) && !session.is_of(other) && !session.is_of(placeholder));
+        let refused = session.account().prove(User::named(other, "eve"));
+        assert_eq!(refused, Err(Fault::Unauthenticated));
+        assert_eq!(session.principal().identity.user, placeholder);
+        assert_eq!(session.account().prove(User::named(claimed, "ann")), Ok(()));
+        assert!(session.principal().identity.user == claimed && session.is_of(claimed));
     }
 }

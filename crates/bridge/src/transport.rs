@@ -10,7 +10,7 @@ use http::request::Parts;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout, timeout_at};
 use tolmach_client::{Cause, HttpConnection, Opened, Received, ValueSocket, WebSocket};
 use tolmach_dialect::{ClientSession, Correlation, Frame, Incoming, Request};
@@ -39,10 +39,8 @@ pub(crate) struct Transport {
     http: Vec<HttpConnection>,
     /// The number of the newest request.
     marker: u64,
-    /// The time of the latest sign of life of a socket, or of the latest ping.
-    last_sign: Instant,
-    /// True if a ping was sent since the latest sign of life.
-    is_pinged: bool,
+    /// True if a socket has ended since that was asked last.
+    has_ended: bool,
 }
 
 struct Socket {
@@ -53,8 +51,27 @@ struct Socket {
     handshake_of: Option<SessionId>,
     /// The login that the connection itself is of.
     logged_in: Option<SessionId>,
+    /// The login of its latest request.
+    used_by: Option<SessionId>,
     /// True if it only receives events.
     listens: bool,
+    /// The time of its latest sign of life, or of the latest ping.
+    last_sign: Instant,
+    /// True if a ping was sent since its latest sign of life.
+    is_pinged: bool,
+}
+
+impl Socket {
+    /// True if it is of another login than this one.
+    fn is_of_another(&self, session: SessionId) -> bool {
+        let logins = [self.handshake_of, self.logged_in, self.used_by];
+        logins.into_iter().flatten().any(|login| login != session)
+    }
+
+    /// True if it was silent for so long.
+    fn is_silent(&self, time: Duration) -> bool {
+        self.last_sign.elapsed() >= time
+    }
 }
 
 /// A stream of frames.
@@ -142,8 +159,7 @@ impl Transport {
             connection,
             sockets: Vec::new(),
             marker: 0,
-            last_sign: Instant::now(),
-            is_pinged: false,
+            has_ended: false,
         }
     }
 
@@ -190,7 +206,7 @@ impl Transport {
     /// Notes that the connection of this request is of a login from now on.
     pub(crate) fn bind(&mut self, answered: &Answered, session: SessionId) {
         if let Some(socket) = answered.socket.and_then(|index| self.sockets.get_mut(index)) {
-            socket.logged_in = Some(session);
+            (socket.logged_in, socket.used_by) = (Some(session), Some(session));
         }
     }
 
@@ -236,6 +252,24 @@ impl Transport {
         true
     }
 
+    /// Closes the sockets of other logins than this one. Returns true if there were some.
+    pub(crate) fn leave_others(&mut self, session: SessionId) -> bool {
+        let before = self.sockets.len();
+        self.sockets.retain(|socket| !socket.is_of_another(session));
+        self.sockets.len() < before
+    }
+
+    /// True if a socket has ended since the last call, so that events may be missed.
+    pub(crate) fn take_ended(&mut self) -> bool {
+        std::mem::take(&mut self.has_ended)
+    }
+
+    /// Removes a socket that has ended.
+    fn remove_ended(&mut self, index: usize) {
+        self.sockets.remove(index);
+        self.has_ended = true;
+    }
+
     /// Closes every socket. The upstream has no notice of it but the end of the streams.
     pub(crate) fn disconnect(&mut self) {
         self.sockets.clear();
@@ -249,37 +283,33 @@ impl Transport {
         self.disconnect();
     }
 
-    /// Waits for the next events. Returns false if a socket has ended. Nothing is lost if the
-    /// caller stops waiting before that.
-    pub(crate) async fn receive(&mut self, deliveries: &mut Deliveries) -> bool {
+    /// Waits for the next events, or for the end of a socket. Nothing is lost if the caller stops
+    /// waiting before that.
+    pub(crate) async fn receive(&mut self, deliveries: &mut Deliveries) {
         let received = poll_fn(|context| self.poll_sockets(context)).await;
-        let Ok((index, frame)) = received else { return false };
+        let Ok((index, frame)) = received else { return };
         let mut incoming = Vec::new();
-        if self.decode(index, &frame, &mut incoming).is_err() {
-            self.sockets.remove(index);
-            return false;
+        match self.decode(index, &frame, &mut incoming) {
+            Ok(()) => deliveries.deliver_all(&incoming),
+            Err(SocketEnded) => self.remove_ended(index),
         }
-        deliveries.deliver_all(&incoming);
-        true
     }
 
-    /// Does what is to be done at intervals: pings silent sockets. Returns false if the upstream
-    /// has answered none.
-    pub(crate) async fn keep_alive(&mut self) -> bool {
-        if self.sockets.is_empty() || self.last_sign.elapsed() < self.options.ping_interval {
-            return true;
-        }
-        let answers_pings = |socket: &Socket| matches!(socket.socket, Stream::WebSocket(_));
-        if self.is_pinged && self.sockets.iter().any(answers_pings) {
-            self.disconnect();
-            return false;
-        }
-        (self.is_pinged, self.last_sign) = (true, Instant::now());
-        for socket in &mut self.sockets {
+    /// Does what is to be done at intervals: pings silent sockets, and leaves those that have not
+    /// answered the ping before.
+    pub(crate) async fn keep_alive(&mut self) {
+        let interval = self.options.ping_interval;
+        let before = self.sockets.len();
+        self.sockets.retain(|socket| {
+            let answers_pings = matches!(socket.socket, Stream::WebSocket(_));
+            !(answers_pings && socket.is_pinged && socket.is_silent(interval))
+        });
+        self.has_ended |= self.sockets.len() < before;
+        for socket in self.sockets.iter_mut().filter(|socket| socket.is_silent(interval)) {
             // An error is found by the next read.
             let _ = timeout(self.options.connect_timeout, socket.socket.ping()).await;
+            (socket.is_pinged, socket.last_sign) = (true, Instant::now());
         }
-        true
     }
 
     async fn request_over(
@@ -336,6 +366,9 @@ impl Transport {
         request: &Request,
         deliveries: &mut Deliveries,
     ) -> Attempt {
+        if let Some(session) = session {
+            self.sockets[index].used_by = Some(session.id);
+        }
         if let Some(session) = session
             && request.credentials == Credentials::Connection
             && self.sockets[index].logged_in != Some(session.id)
@@ -379,7 +412,7 @@ impl Transport {
         let deadline = Instant::now() + self.options.answer_timeout;
         let sent = timeout_at(deadline, socket.socket.send(&frames)).await;
         if !sent.is_ok_and(|sent| sent.is_ok()) {
-            self.sockets.remove(index);
+            self.remove_ended(index);
             return Attempt::Lost;
         }
         if matches!(request.command, Command::ShowTyping { .. }) {
@@ -414,14 +447,14 @@ impl Transport {
                 }
                 Err(_) => {
                     // A late answer would be taken for that of the next request.
-                    self.sockets.remove(requested_on);
+                    self.remove_ended(requested_on);
                     metrics::timed_out();
                     return Attempt::Lost;
                 }
             };
             let mut incoming = Vec::new();
             if self.decode(index, &frame, &mut incoming).is_err() {
-                self.sockets.remove(index);
+                self.remove_ended(index);
                 if index == requested_on {
                     return Attempt::Lost;
                 }
@@ -532,16 +565,17 @@ impl Transport {
         {
             self.sockets.remove(oldest);
         }
-        (self.last_sign, self.is_pinged) = (Instant::now(), false);
         metrics::connected();
-        let logged_in = None;
         self.sockets.push(Socket {
             wire,
             socket,
             session,
             handshake_of,
-            logged_in,
+            logged_in: None,
+            used_by: None,
             listens: false,
+            last_sign: Instant::now(),
+            is_pinged: false,
         });
         Ok(Ok(self.sockets.len() - 1))
     }
@@ -551,12 +585,13 @@ impl Transport {
     fn poll_sockets(&mut self, context: &mut Context<'_>) -> Poll<Result<(usize, Frame), usize>> {
         for index in 0..self.sockets.len() {
             while let Poll::Ready(received) = self.sockets[index].socket.poll_receive(context) {
-                (self.last_sign, self.is_pinged) = (Instant::now(), false);
+                let socket = &mut self.sockets[index];
+                (socket.last_sign, socket.is_pinged) = (Instant::now(), false);
                 match received {
                     Ok(Received::Frame(frame)) => return Poll::Ready(Ok((index, frame))),
                     Ok(Received::Control) => {}
                     Ok(Received::Closed(_)) | Err(_) => {
-                        self.sockets.remove(index);
+                        self.remove_ended(index);
                         metrics::lost();
                         return Poll::Ready(Err(index));
                     }

@@ -24,7 +24,9 @@ use tokio::time::Instant;
 use tolmach_dialect::{
     Close, Frame, RenderContext, Request, Revision, ServerSession, Subscription,
 };
-use tolmach_domain::{Answer, Authority, Command, Event, EventKind, Fault, Identity, UserId};
+use tolmach_domain::{
+    Answer, Authority, Command, Event, EventKind, Fault, Identity, SessionId, UserId,
+};
 use tolmach_engine::ports::ReadMark;
 use tolmach_engine::{Principal, RuledUser};
 
@@ -38,6 +40,8 @@ pub(crate) struct ConnectionSession {
     pub(super) requester: Requester,
     /// The side towards the upstream, if one carries out requests in the engine's place.
     upstream: Option<Box<UpstreamSide>>,
+    /// The login as which the upstream pushes events.
+    received_as: Option<SessionId>,
     pub(super) subscriber: Arc<Subscriber>,
     /// `None` while it is parked in the send queue.
     pub(super) send_half: Option<Box<SendHalf>>,
@@ -77,6 +81,7 @@ impl ConnectionSession {
             state,
             requester,
             upstream: upstream.map(Box::new),
+            received_as: None,
             subscriber,
             send_half,
             identity: ConnectionIdentity::default(),
@@ -398,11 +403,13 @@ impl ConnectionSession {
         let principal = self.identity.owner();
         if let Some(upstream) = &mut self.upstream {
             let wanted = if principal.is_some() { wanted } else { Subscription::None };
+            let session = principal.and_then(|principal| principal.identity.session);
+            let session = session.filter(|_| wanted != Subscription::None);
             let send_half =
                 self.send_half.as_mut().expect("it is parked only while the task waits");
-            if wanted != send_half.subscription {
+            if wanted != send_half.subscription || session != self.received_as {
                 send_half.subscription = wanted;
-                let session = principal.and_then(|principal| principal.identity.session);
+                self.received_as = session;
                 upstream.connection.subscribe(session, wanted);
             }
             return Ok(());
