@@ -152,8 +152,8 @@ impl LinkTarget {
         Ok(head)
     }
 
-    /// The captured headers without those of one hop. A request for a WebSocket over a link for HTTP
-    /// is a handshake that was rejected: it keeps what asks for the upgrade.
+    /// The captured headers without those of one hop. A request for a WebSocket over a link for
+    /// HTTP is a handshake that was rejected: it keeps what asks for the upgrade.
     fn own_headers(&self, captured: &HeaderMap, keeps_upgrade: bool) -> Result<HeaderMap, Cause> {
         let mut headers = captured.clone();
         for name in &HOP_HEADERS {

@@ -61,10 +61,10 @@ pub enum CompareError {
 /// revision of every connection, in place of those that the captures name.
 ///
 /// Both captures are read once, side by side: the one whose clients are behind goes on; if neither
-/// are, the first one does, unless a connection has thousands of frames there that wait for those of
-/// the second. Frames that are the same are forgotten at once, and connections when they have ended
-/// on both sides. Only the ids that are known grow, up to a bound, and frames that wait for their
-/// counterparts: where those hold more than 256 MiB, they are judged as they are.
+/// are, the first one does, unless a connection has thousands of frames there that wait for those
+/// of the second. Frames that are the same are forgotten at once, and connections when they have
+/// ended on both sides. Only the ids that are known grow, up to a bound, and frames that wait for
+/// their counterparts: where those hold more than 256 MiB, they are judged as they are.
 pub fn compare<A: BufRead, B: BufRead>(
     a: Capture<A>,
     b: Capture<B>,
