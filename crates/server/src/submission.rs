@@ -178,14 +178,16 @@ impl Record {
         correlation: Correlation,
     ) -> Self {
         let user_before = caller.as_ref().ok().and_then(Option::as_ref);
+        // Only the ledger needs the client's name and the time.
+        let is_counted = requester.usage.is_counted();
         Self {
             dialect: requester.dialect.clone(),
             revision: requester.revision,
             address: requester.address,
-            user_agent: requester.user_agent.clone(),
+            user_agent: requester.user_agent.as_ref().filter(|_| is_counted).cloned(),
             usage: requester.usage.clone(),
             user_before: user_before.map(|principal| principal.identity.user),
-            received_at: state.engine.now(),
+            received_at: if is_counted { state.engine.now() } else { Timestamp::default() },
             started: Instant::now(),
             operation: command.name(),
             flow: changed_flow(command),

@@ -48,6 +48,11 @@ impl Usage {
         ledger.map_or(Self::Off, connection)
     }
 
+    /// True if there is a ledger.
+    pub(crate) fn is_counted(&self) -> bool {
+        !matches!(self, Self::Off)
+    }
+
     /// Counts a request, without an allocation if its like was counted since the last write.
     pub(crate) fn count(&self, request: &CountedRequest<'_>) {
         match self {
