@@ -158,8 +158,8 @@ fn addresses(uri: &str) -> [String; 2] {
     let mut transcriber = Transcriber::new(Replacer::new(b"a key of a trial", false));
     let mut out = Vec::new();
     transcriber.header(Recorder::Proxy, &mut out);
-    let request = http::Request::get(uri).body(Bytes::new()).unwrap();
-    let (parts, ()) = http::Request::get(uri).body(()).unwrap().into_parts();
+    let request = http::Request::get(uri).body(Bytes::new()).expect("it is an address");
+    let (parts, ()) = http::Request::get(uri).body(()).expect("it is an address").into_parts();
     let (id, revision) = ("toy".to_owned(), "doc".to_owned());
     let opening = Opening {
         connection: 1,
@@ -173,13 +173,13 @@ fn addresses(uri: &str) -> [String; 2] {
     transcriber.open(opening, &mut out);
     transcriber.frame((1, 0), Sender::Client, &Frame::request(request), None, None, &mut out);
     let found: Vec<String> = Reader::new("it", &out[..])
-        .filter_map(|line| match line.unwrap() {
-            Line::Open(open) => Some(open.request.unwrap().uri),
+        .filter_map(|line| match line.expect("it is a line") {
+            Line::Open(open) => Some(open.request.expect("it has one").uri),
             Line::Frame(frame) => frame.uri,
             _ => None,
         })
         .collect();
-    found.try_into().unwrap()
+    found.try_into().expect("there are two")
 }
 
 #[test]

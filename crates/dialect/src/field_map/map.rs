@@ -246,7 +246,7 @@ impl FieldMap {
                         if Segments::of(template).has_word(index))
                 };
                 let named = rules.iter().find(names).map(|rule| rule.role);
-                let word = rules.iter().any(|rule| is_word(rule)).then_some(FieldRole::Word);
+                let word = rules.iter().any(is_word).then_some(FieldRole::Word);
                 let value = FieldValue {
                     role: named.or(word),
                     location: Location::Path,
