@@ -542,20 +542,25 @@ async fn a_login_by_a_refused_user_opens_no_session() {
     assert!(ended.is_some_and(|session| session.ended_at.is_some()));
 }
 
-/// An upstream that logs everybody in as one user, and notes what it is asked.
+/// An upstream that logs everybody in as one user, each time with another session from 7 on, and
+/// notes what it is asked.
 #[derive(Default, Clone)]
 struct ToyUpstream(Arc<Mutex<UpstreamNotes>>);
 
 #[derive(Default)]
 struct UpstreamNotes {
     requests: Vec<&'static str>,
+    logins: i64,
     subscriptions: Vec<(Option<SessionId>, Subscription)>,
     events: Option<EventSink>,
 }
 
 impl ToyUpstream {
-    fn principal() -> Principal {
-        let identity = Identity { user: UserId::new(70).unwrap(), session: SessionId::new(7).ok() };
+    fn log_in(&self) -> Principal {
+        let mut notes = self.0.lock().unwrap();
+        let session = SessionId::new(7 + notes.logins).ok();
+        notes.logins += 1;
+        let identity = Identity { user: UserId::new(70).unwrap(), session };
         Principal { identity, expires_at: Timestamp::default() }
     }
 
@@ -588,9 +593,7 @@ impl UpstreamConnection for ToyUpstream {
         self.0.lock().unwrap().requests.push(request.command.name());
         let granted = Grant { user: None, tokens: Tokens::Connection };
         let (principal, outcome) = match request.command {
-            Command::Login { .. } => {
-                (Some(Self::principal()), Ok(Answer::Granted(Box::new(granted))))
-            }
+            Command::Login { .. } => (Some(self.log_in()), Ok(Answer::Granted(Box::new(granted)))),
             Command::Send(_) => (caller, Ok(Answer::Sent { message: None, repeated: false })),
             _ => (caller, Err(Fault::Unavailable)),
         };
@@ -629,6 +632,21 @@ async fn an_upstream_answers_in_the_place_of_the_engine_and_gives_events() {
     events.push(Event::new(Timestamp::default(), EventKind::Posted(posted)));
     assert_eq!(peer.receive().await, "event posted hi");
     events.room().await;
+}
+
+#[tokio::test]
+async fn an_upstream_gives_the_events_of_the_last_login_of_a_connection() {
+    let upstream = ToyUpstream::default();
+    let server =
+        TestServer::with_upstream(toy(), Limits::default(), Arc::new(upstream.clone())).await;
+    let mut peer = Peer::connect(&server, 4096).await;
+    peer.login("ann").await;
+    peer.request("follow all").await;
+    peer.login("bob").await;
+    assert_eq!(peer.request("send 5 hello").await, "ok");
+    let wanted = upstream.0.lock().unwrap().subscriptions.clone();
+    let as_session = |number| (SessionId::new(number).ok(), Subscription::AllFlows);
+    assert_eq!(wanted, [as_session(7), as_session(8)]);
 }
 
 #[tokio::test]
