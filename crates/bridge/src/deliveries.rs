@@ -16,7 +16,7 @@ use tolmach_domain::{
 use tolmach_server::EventSink;
 
 /// The messages that are remembered, so that none is delivered twice.
-const MAX_SEEN: usize = 4_096;
+const MAX_SEEN: usize = 1_024;
 
 /// The flows of which the last message is remembered.
 const MAX_FLOWS: usize = 1_024;

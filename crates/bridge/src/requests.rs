@@ -153,7 +153,7 @@ impl LinkTask {
             let page = match self.history(flow, caller).await {
                 Ok(Answer::History(page)) => page,
                 Err(Refusal::Fault(Fault::Unavailable)) => {
-                    // What is older than the messages that the new loss has noted.
+                    // It is older than the message that the new loss has noted.
                     self.missed_after.insert(flow, last);
                     self.missed_after.extend(left);
                     self.lost();
