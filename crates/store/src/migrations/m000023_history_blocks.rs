@@ -6,6 +6,7 @@
 //! down what is deleted from it, by whatever statement.
 
 use super::columns::{integer, owned_by};
+use super::statements;
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
 
@@ -67,8 +68,5 @@ impl MigrationTrait for Migration {
 
 async fn run(manager: &SchemaManager<'_>, sqlite: &[&str], postgres: &[&str]) -> Result<(), DbErr> {
     let is_postgres = manager.get_database_backend() == DbBackend::Postgres;
-    for statement in if is_postgres { postgres } else { sqlite } {
-        manager.get_connection().execute_unprepared(statement).await?;
-    }
-    Ok(())
+    statements::run(manager, if is_postgres { postgres } else { sqlite }).await
 }

@@ -32,6 +32,7 @@ mod m000026_serving_rules;
 mod m000027_message_event;
 mod m000028_sweeps;
 mod m000029_groups_apart;
+mod statements;
 
 pub(crate) struct Migrator;
 
