@@ -19,6 +19,8 @@ pub(super) struct Observer {
     dialects: Arc<RecordedDialects>,
     address: IpAddr,
     live: Option<Live>,
+    /// True for a connection that began when the queue was full.
+    is_left_out: bool,
 }
 
 /// A connection that is recorded.
@@ -43,7 +45,7 @@ impl Observer {
         dialects: Arc<RecordedDialects>,
         address: IpAddr,
     ) -> Self {
-        Self { handle, dialects, address, live: None }
+        Self { handle, dialects, address, live: None, is_left_out: false }
     }
 
     /// Begins a connection. It is held until its dialect is known.
@@ -66,11 +68,12 @@ impl Observer {
         let log = self.handle.open(opening, hold);
         let sessions =
             recognised.as_ref().and_then(|it| Sessions::open(it, request.as_deref(), None));
+        self.is_left_out = log.is_none();
         self.live = log.map(|log| Live { log, transport, request, recognised, sessions });
     }
 
     fn frame(&mut self, from: Sender, frame: Frame) {
-        if self.live.is_none() {
+        if self.live.is_none() && !self.is_left_out {
             match &frame {
                 Frame::Request(request) => {
                     let (parts, ()) = head(request).into_parts();
@@ -101,7 +104,7 @@ impl TapObserver for Observer {
             }
             TapEvent::Frame(from, frame) => self.frame(from, frame),
             TapEvent::Gap(frames, reason) => {
-                if self.live.is_none() {
+                if self.live.is_none() && !self.is_left_out {
                     self.open(Transport::Tcp, None, self.dialects.given());
                 }
                 if let Some(live) = &mut self.live {
@@ -130,9 +133,22 @@ impl Drop for Observer {
 }
 
 impl Live {
-    /// Finds out the dialect by a client's first frame.
+    /// Finds out the dialect by a client's first frame, or by any request of HTTP.
     fn recognise(&mut self, dialects: &RecordedDialects, from: Sender, frame: &Frame) {
-        if self.recognised.is_some() || from == Sender::Server || !self.log.is_held() {
+        if self.recognised.is_some() || from == Sender::Server {
+            return;
+        }
+        if let Frame::Request(request) = frame {
+            let (parts, ()) = head(request).into_parts();
+            self.recognised = dialects.recognise(Some(&parts), false, Some(frame));
+            if let Some(recognised) = &self.recognised
+                && !self.log.is_held()
+            {
+                self.log.dialect(recognised.known());
+            }
+            return self.release();
+        }
+        if !self.log.is_held() {
             return;
         }
         let is_websocket = self.transport == Transport::WebSocket;
