@@ -13,11 +13,12 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Begins a file, in place of one that is there.
+    /// Begins a file. One that is there stays as it is, and is an error: it may be the capture that
+    /// is played.
     pub(crate) fn create(path: &Path) -> Result<Self, RuntimeError> {
         let failed = |source| RuntimeError::File { path: path.to_owned(), source };
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
+        options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path).map_err(failed)?;
