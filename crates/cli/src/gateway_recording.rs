@@ -227,6 +227,10 @@ impl ConnectionRecorder for RecordedLog {
     fn user(&mut self, user: UserId) {
         self.user = Some(user.get());
         if !self.is_user_pending {
+            if self.filter.user.is_some() && self.filter.user != self.user {
+                // The connection goes on as another user's.
+                self.log = None;
+            }
             return;
         }
         if self.filter.user == self.user {
