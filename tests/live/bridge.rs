@@ -115,3 +115,26 @@ async fn clients_reach_a_server_of_raw_values_that_ends_idle_connections() {
     ann.send(chat, "over raw values").await;
     assert_eq!(ann.history(chat).await, ["over raw values"]);
 }
+
+#[tokio::test]
+async fn a_second_login_on_a_connection_receives_nothing_of_the_first() {
+    let upstream = Gateway::start().await;
+    let bridge = bridge(&upstream, "bearer").await;
+    let bob = Bearer::register(&upstream, "bob").await;
+    let eve = Bearer::register(&upstream, "eve").await;
+    let mut client = Mode::register(&bridge, "ann").await;
+    let chat = bob.chat_with(Bearer::log_in(&upstream, "ann").await.id).await;
+    let chat_of_eve = bob.chat_with(eve.id).await;
+    let mut bob = Mode::log_in(&upstream, "bob").await;
+    bob.send(chat, "for ann").await;
+    assert_eq!(client.pushed().await, "for ann");
+
+    let log_in = json!({"username": "eve", "password": PASSWORD});
+    let granted = client.request("auth", log_in).await;
+    client.token = granted["token"].as_str().expect("it is granted").to_owned();
+    assert_eq!(client.request("getChats", json!({})).await["status"], 200);
+    bob.send(chat, "for ann only").await;
+    // It follows the message before, if that is pushed.
+    bob.send(chat_of_eve, "for eve").await;
+    assert_eq!(client.pushed().await, "for eve");
+}

@@ -154,6 +154,7 @@ async fn what_cannot_be_read_has_the_exit_code_2_and_names_its_place() {
         (&["mode", "sndmsg", broken], "broken.jsonl:2"),
         (&["mode"], "<TO>"),
         (&["mode", "sndmsg", "--format", "markdown"], "--table"),
+        (&["mode", "sndmsg"], "no frame of mode"),
     ] {
         let (code, output, error) = translate(folder.path(), arguments, Some("")).await;
         assert_eq!((code, &*output), (Some(2), ""), "{arguments:?}: {error}");

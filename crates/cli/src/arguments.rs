@@ -168,8 +168,8 @@ pub(crate) enum Command {
     Dialect(DialectCommand),
     /// Translate frames of one dialect to another, and name what is lost
     ///
-    /// The exit code is 0 if nothing is lost, 1 if something is, and 2 if the input cannot be read.
-    /// Nothing is connected to.
+    /// The exit code is 0 if nothing is lost, 1 if something is, and 2 if the input cannot be read
+    /// or has no frame of FROM. Nothing is connected to.
     Translate(TranslateArguments),
     /// Stand before a server as a proxy, and record what its clients and it send
     ///

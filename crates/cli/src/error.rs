@@ -90,6 +90,8 @@ pub(crate) enum UsageError {
     Untranslatable(#[from] NoClientSide),
     #[error("--format markdown is for --table")]
     MarkdownFrames,
+    #[error("no frame of {0} was found")]
+    NoFrames(String),
     #[error("{} cannot be made", path.display())]
     CaptureOutput { path: PathBuf, source: io::Error },
     #[error(transparent)]

@@ -28,6 +28,10 @@ pub(crate) async fn run(
     select(&mut config, &arguments.dialects)?;
     let entropy = Arc::new(OsEntropy::new()?);
     let bridge = Arc::new(Bridge::new(wires, options(&config), entropy));
+    if config.record.folder.as_os_str().is_empty() {
+        // The folder of the store is removed at the end.
+        config.record.folder = location.data.join("captures");
+    }
     // The engine behind the bridge is never asked. It needs a store all the same.
     let folder = tempfile::tempdir().map_err(RuntimeError::TemporaryFolder)?;
     tracing::debug!(upstream = %arguments.upstream, "bridging");

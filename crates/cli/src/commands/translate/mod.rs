@@ -1,5 +1,6 @@
 //! `tolmach translate`: frames of one dialect as those of another, with what is lost.
 
+mod connections;
 mod input;
 mod output;
 mod run;

@@ -1,9 +1,9 @@
 //! The command.
 
+use super::connections::{Begun, Connections};
 use super::input::{Input, Piece};
 use super::output::Output;
 use super::table;
-use super::wire::Wire;
 use crate::arguments::Location;
 use crate::commands::operator::load_config;
 use crate::error::{CliError, RuntimeError, UsageError};
@@ -59,6 +59,9 @@ pub(crate) fn run(location: &Location, arguments: &TranslateArguments) -> Result
         }
     }
     let (frames, lossy) = (run.output.frames, run.output.lossy);
+    if frames == 0 {
+        return Err(UsageError::NoFrames(arguments.from.clone()).into());
+    }
     if lossy > 0 { Err(RuntimeError::Lossy { frames, lossy }.into()) } else { Ok(String::new()) }
 }
 
@@ -78,18 +81,14 @@ impl<W: std::io::Write> Run<'_, W> {
         let mut input = Input::open(path)?;
         // A file's connections are its own, and so are their translators.
         self.translators.clear();
-        let mut connections: BTreeMap<u64, Begun> = BTreeMap::new();
+        let mut connections = Connections::new();
         while let Some(piece) = input.next()? {
             match piece {
                 Piece::Open { connection, at, request, wire } => {
-                    if connections.len() >= tolmach_migration::translate::MAX_CONNECTIONS {
-                        connections.pop_first();
-                    }
-                    let begun = Begun { at, request, wire, translator: None };
-                    connections.insert(connection, begun);
+                    connections.add(connection, Begun::new(at, request, wire));
                 }
                 Piece::Frame { line, connection, at, sender, frame, wire } => {
-                    let begun = connections.entry(connection).or_default();
+                    let begun = connections.used(connection);
                     begun.wire.update(wire);
                     let Some(name) = begun.wire.name(self.from) else { continue };
                     let is_new = begun.translator.is_none();
@@ -107,7 +106,7 @@ impl<W: std::io::Write> Run<'_, W> {
                     self.output.frame(line, connection, at, sender, &translated)?;
                 }
                 Piece::Close { connection, at } => {
-                    let name = connections.remove(&connection).and_then(|begun| begun.translator);
+                    let name = connections.remove(connection).and_then(|begun| begun.translator);
                     let Some(name) = name else { continue };
                     let now = Timestamp::from_micros(at);
                     let rest = self.translator(&name)?.close(connection, now);
@@ -115,7 +114,7 @@ impl<W: std::io::Write> Run<'_, W> {
                 }
             }
         }
-        for (connection, begun) in connections {
+        for (connection, begun) in connections.into_all() {
             let Some(name) = begun.translator else { continue };
             let rest = self.translator(&name)?.close(connection, Timestamp::default());
             self.output.opened(input.line(), connection, &rest)?;
@@ -131,15 +130,4 @@ impl<W: std::io::Write> Run<'_, W> {
         }
         Ok(self.translators.get_mut(name).expect("it was inserted above if it was missing"))
     }
-}
-
-/// A connection of a capture.
-#[derive(Default)]
-struct Begun {
-    at: i64,
-    /// The request of a WebSocket's handshake, until it is translated.
-    request: Option<http::request::Parts>,
-    wire: Wire,
-    /// The name of its translator, once it has one.
-    translator: Option<String>,
 }
