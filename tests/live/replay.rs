@@ -2,13 +2,16 @@
 
 use crate::captures::{dialects, stories, title};
 use crate::harness::{self, Gateway, PASSWORD};
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
 use tolmach_capture::{Header, Line, Recorder, Writer};
 use tolmach_dialect::DOC;
 
@@ -161,6 +164,11 @@ async fn a_replay_of_all_stories_against_the_same_gateway_shows_no_difference() 
     let summary = exit_code(&played, 0);
     let new = pinning_gateway().await;
     let to = format!("http://{}", new.address);
+    // Users and messages that are there before, so that the ids differ.
+    let before = file("before.jsonl");
+    write(&before, &conversation_of_others());
+    let seeded = tolmach(&folder, &["replay", path(&before), "--to", &to, "--diff"]).await;
+    assert!(exit_code(&seeded, 0).contains("no differences"));
     let compared = tolmach(
         &folder,
         &["replay", path(&first), "--to", &to, "--output", path(&second), "--diff"],
@@ -178,6 +186,46 @@ async fn a_replay_of_all_stories_against_the_same_gateway_shows_no_difference() 
     }
     let again = tolmach(&folder, &["diff", path(&first), path(&second)]).await;
     assert!(exit_code(&again, 0).contains("no differences"));
+}
+
+/// Two users of `sndmsg`, a room of theirs and messages, as a capture.
+fn conversation_of_others() -> Vec<Line> {
+    let mut lines = vec![line(json!({
+        "type": "open", "connection": 1, "at": 0, "transport": "websocket", "dialect": "sndmsg",
+        "revision": "doc", "request": {"method": "GET", "uri": "/sndmsg", "headers": []},
+    }))];
+    let mut exchange = |request: Value, answer: Value| {
+        for (from, value) in [("client", request), ("server", answer)] {
+            lines.push(line(json!({
+                "type": "frame", "connection": 1, "at": 0, "from": from, "kind": "text",
+                "text": value.to_string(),
+            })));
+        }
+    };
+    for login in ["yan", "zoe"] {
+        exchange(
+            json!({"type": "REQUEST_SIGNUP", "login": login, "pass": PASSWORD}),
+            json!({"type": "RESPONSE_SIGNUP", "status": "SINGUP_OK"}),
+        );
+    }
+    exchange(
+        json!({"type": "REQUEST_LOGIN", "login": "zoe", "pass": PASSWORD}),
+        json!({"type": "RESPONSE_LOGIN", "status": "LOGIN_OK"}),
+    );
+    exchange(
+        json!({"type": "CREATE_ROOM", "username": "zoe", "customer": "yan"}),
+        json!({"type": "CREATE_ROOM", "id": 7, "customer": "yan"}),
+    );
+    for (message, id) in [("Hello", 12), ("Hello?", 13)] {
+        exchange(
+            json!({"type": "SND_MSG", "username": "zoe", "room_id": 7, "message": message}),
+            json!({
+                "type": "SND_MSG", "status": "SUCCESS", "room_id": 7, "message_id": id,
+                "date": "2023-11-14T22:13:23.250000Z",
+            }),
+        );
+    }
+    lines
 }
 
 /// One conversation as a capture: registration, login, a message by WebSocket.
@@ -240,6 +288,11 @@ async fn a_replay_with_diff_tells_by_its_exit_code_what_differs_and_reports_in_t
         }
     }
     write(&capture, &other);
+    // The file of the capture, or any that is there, is not written over.
+    let arguments = ["replay", path(&capture), "--to", "ws://127.0.0.1:9", "--output"];
+    let output = tolmach(&folder, &[&arguments[..], &[path(&capture)]].concat()).await;
+    assert!(exit_code(&output, 1).contains("a.jsonl"));
+    assert!(std::fs::metadata(&capture).expect("it is there").len() > 0);
     let (page, replay) = (folder.path().join("page.html"), folder.path().join("b.jsonl"));
     let gateway = gateway().await;
     let to = format!("ws://{}", gateway.address);
@@ -357,4 +410,79 @@ async fn what_cannot_be_read_or_reached_is_told_with_its_place() {
     let to = "ftp://127.0.0.1";
     let output = tolmach(&folder, &["replay", path(&capture), "--to", to, "--diff"]).await;
     assert!(exit_code(&output, 2).contains("`--to`"));
+}
+
+/// A capture of one WebSocket: its client sends these frames, each of which has this answer.
+fn frames_of_a_client(texts: impl IntoIterator<Item = String>, answer: Option<Value>) -> Vec<Line> {
+    let mut lines = vec![line(json!({
+        "type": "open", "connection": 1, "at": 0, "transport": "websocket", "dialect": "mode",
+        "revision": "doc", "request": {"method": "GET", "uri": "/mode", "headers": []},
+    }))];
+    let frame = |from: &str, text: String| {
+        line(json!({
+            "type": "frame", "connection": 1, "at": 0, "from": from, "kind": "text", "text": text,
+        }))
+    };
+    for text in texts {
+        lines.push(frame("client", text));
+        lines.extend(answer.as_ref().map(|answer| frame("server", answer.to_string())));
+    }
+    lines
+}
+
+/// A push of `mode` of some kilobytes.
+fn push() -> Message {
+    let messages = json!([{"message_id": 1, "from_id": 2, "content": "x".repeat(8_192)}]);
+    let push = json!({"mode": "getMessages", "status": 200, "chat_id": 1, "messages": messages});
+    Message::text(push.to_string())
+}
+
+/// The address of a server of one WebSocket.
+async fn server<F>(serve: impl FnOnce(WebSocketStream<TcpStream>) -> F + Send + 'static) -> String
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let to = format!("ws://{}", listener.local_addr().expect("it is bound"));
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.expect("the replay connects");
+        let socket = tokio_tungstenite::accept_async(stream).await.expect("it is a handshake");
+        serve(socket).await;
+    });
+    to
+}
+
+#[tokio::test]
+async fn a_server_that_pushes_and_never_answers_does_not_prolong_the_wait() {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let capture = folder.path().join("a.jsonl");
+    let request = json!({"mode": "getChats", "timestamp": 1.5, "token": "t"}).to_string();
+    let answer = json!({"mode": "getChats", "timestamp": 1.5, "status": 200, "chats": []});
+    write(&capture, &frames_of_a_client([request], Some(answer)));
+    let to = server(|mut socket| async move { while socket.send(push()).await.is_ok() {} }).await;
+    let replayed = folder.path().join("b.jsonl");
+    let arguments = ["replay", path(&capture), "--to", &to, "--wait", "200ms"];
+    let output = tolmach(&folder, &[&arguments[..], &["--output", path(&replayed)]].concat()).await;
+    assert!(exit_code(&output, 0).contains("1 captured frames had no counterpart"));
+}
+
+#[tokio::test]
+async fn a_server_that_reads_once_its_own_frames_are_read_does_not_stop_a_replay() {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let capture = folder.path().join("a.jsonl");
+    // More in both directions than the buffers of the system and of the replay hold.
+    let content = "x".repeat(65_536);
+    let request = json!({"mode": "sendMessage", "chat_id": 1, "content": content}).to_string();
+    write(&capture, &frames_of_a_client(std::iter::repeat_n(request, 300), None));
+    let to = server(|mut socket| async move {
+        for _ in 0..3_000 {
+            socket.send(push()).await.expect("the replay reads");
+        }
+        while let Some(Ok(_)) = socket.next().await {}
+    })
+    .await;
+    let replayed = folder.path().join("b.jsonl");
+    let arguments = ["replay", path(&capture), "--to", &to, "--output", path(&replayed)];
+    let output = tolmach(&folder, &arguments).await;
+    assert!(exit_code(&output, 0).contains("300 frames sent, 3000 received"));
 }

@@ -5,8 +5,8 @@ use crate::commands::operator::load_config;
 use crate::error::{CliError, RuntimeError, UsageError};
 use crate::named_dialects::NamedDialects;
 use crate::replay_arguments::{DiffArguments, ReportArguments, ReportFormat};
-use std::fs::File;
-use std::io::BufReader;
+use std::fs::{File, OpenOptions};
+use std::io::{BufReader, Write};
 use std::path::Path;
 use tolmach_capture::Reader;
 use tolmach_dialect::DOC;
@@ -69,7 +69,7 @@ pub(crate) fn finish(report: &Report, arguments: &ReportArguments) -> Result<Str
     let is_same = if arguments.by_meaning { report.is_same_by_meaning() } else { report.is_same() };
     let printed = match &arguments.report {
         Some(path) => {
-            std::fs::write(path, rendered)
+            write_report(path, &rendered)
                 .map_err(|source| RuntimeError::File { path: path.clone(), source })?;
             String::new()
         }
@@ -80,4 +80,14 @@ pub(crate) fn finish(report: &Report, arguments: &ReportArguments) -> Result<Str
     }
     let differences = report.total.differences();
     Err(RuntimeError::Differences { report: printed, differences }.into())
+}
+
+/// Writes a report in place of one that is there. It has messages of people, so a new file is its
+/// owner's alone.
+fn write_report(path: &Path, report: &str) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(report.as_bytes())
 }

@@ -6,9 +6,10 @@ use crate::replay_arguments::Speed;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::BufRead;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tolmach_capture::{CapturedFrame, Close, Line, Open, OpenRequest, Sender, Transport};
 use tolmach_client::{Cause, Endpoint, Link, LinkArrival, LinkContent, LinkTarget, Trust};
 use tolmach_dialect::{DOC, Frame};
@@ -76,7 +77,15 @@ struct Played {
 impl Played {
     /// True if something of it has to come.
     fn is_awaited(&self) -> bool {
-        self.link.is_some() && (self.playback.expected() > 0 || self.is_ending)
+        self.awaited() > 0
+    }
+
+    /// The number of what has to come.
+    fn awaited(&self) -> usize {
+        if self.link.is_none() {
+            return 0;
+        }
+        self.playback.expected() + usize::from(self.is_ending)
     }
 
     /// True after a miss. The answer to a close of the client comes after all other frames, so it
@@ -148,19 +157,23 @@ impl<'m> Player<'m> {
                 }
                 Line::Close(close) => {
                     self.settle(Some(close.connection)).await?;
-                    self.close(&close).await;
+                    self.close(&close).await?;
                 }
             }
         }
         self.settle(None).await?;
+        let mut closing = Vec::new();
         for played in self.connections.values_mut() {
             if let Some(link) = &played.link
                 && !played.is_ending
             {
                 played.is_ending = true;
                 played.ended_by = Sender::Client;
-                link.close(None).await;
+                closing.push(link.clone());
             }
+        }
+        for link in closing {
+            self.while_receiving(link.close(None)).await?;
         }
         self.settle(None).await?;
         Ok(self.summary)
@@ -193,30 +206,40 @@ impl<'m> Player<'m> {
     }
 
     /// Waits until everything has come that is expected: of all connections when the pace is the
-    /// fastest, else of this one. What does not come in time is given up.
+    /// fastest, else of this one. What does not come in time is given up: frames that nothing waits
+    /// for do not prolong the wait.
     async fn settle(&mut self, connection: Option<u64>) -> Result<(), CliError> {
         let of = match (self.way.speed, connection) {
             (Speed::Fast, _) => None,
             (Speed::Times(_), connection) => connection,
         };
         let counts = |number: &u64| of.is_none_or(|of| of == *number);
-        loop {
-            let awaited: Vec<bool> = self
-                .connections
-                .iter()
-                .filter(|(number, played)| counts(number) && played.is_awaited())
-                .map(|(_, played)| played.is_waited_for_briefly())
-                .collect();
-            if awaited.is_empty() {
+        let mut left = usize::MAX;
+        let mut deadline = Instant::now();
+        // Frames that have arrived by the deadline count, although they have not been read.
+        let mut late = 0;
+        while late <= CAPACITY {
+            let awaited = || {
+                let all = self.connections.iter();
+                all.filter(|(number, played)| counts(number) && played.is_awaited())
+            };
+            let count: usize = awaited().map(|(_, played)| played.awaited()).sum();
+            if count == 0 {
                 return Ok(());
             }
-            let is_brief = awaited.iter().all(|brief| *brief);
-            let wait = if is_brief { self.way.wait / PART_AFTER_A_MISS } else { self.way.wait };
-            match timeout(wait, self.arrivals.recv()).await {
+            if count < left {
+                left = count;
+                late = 0;
+                let is_brief = awaited().all(|(_, played)| played.is_waited_for_briefly());
+                let wait = if is_brief { self.way.wait / PART_AFTER_A_MISS } else { self.way.wait };
+                deadline = Instant::now() + wait;
+            }
+            match timeout_at(deadline, self.arrivals.recv()).await {
                 Ok(Some(arrival)) => self.arrive(arrival)?,
                 Ok(None) => return Ok(()),
                 Err(_) => break,
             }
+            late += usize::from(Instant::now() >= deadline);
         }
         let mut ended = Vec::new();
         for (number, played) in &mut self.connections {
@@ -333,41 +356,35 @@ impl<'m> Player<'m> {
         // A capture that goes on where another ended may have frames without their opening.
         let Some(mut played) = self.connections.remove(&number) else { return Ok(()) };
         let named = (frame.dialect.as_ref(), frame.revision.as_ref());
-        let outcome = match self.set_dialect(&mut played, named, place) {
-            Ok(()) if frame.from == Sender::Server => {
-                if played.link.is_some() {
-                    played.playback.expect(frame, &mut self.learned);
-                }
-                Ok(())
-            }
-            Ok(()) => self.send(&mut played, &frame, place).await,
-            Err(error) => Err(error.into()),
-        };
+        self.set_dialect(&mut played, named, place)?;
+        if frame.from == Sender::Client {
+            self.connections.insert(number, played);
+            return self.send(&frame, place).await;
+        }
+        if played.link.is_some() {
+            played.playback.expect(frame, &mut self.learned);
+        }
         self.connections.insert(number, played);
-        outcome
+        Ok(())
     }
 
-    async fn send(
-        &mut self,
-        played: &mut Played,
-        captured: &CapturedFrame,
-        place: &str,
-    ) -> Result<(), CliError> {
+    async fn send(&mut self, captured: &CapturedFrame, place: &str) -> Result<(), CliError> {
         let number = captured.connection;
+        let Some(played) = self.connections.get_mut(&number) else { return Ok(()) };
         let put = played.playback.request(captured, &self.learned);
-        let put = CapturedFrame { at: self.at(), ..put };
         let frame = put
             .frame()
             .map_err(|source| UsageError::CaptureFrame { place: place.to_owned(), source })?;
         if played.link.is_none() && played.transport == Transport::Http && !played.has_ended {
             played.link = Some(self.target.http(number));
         }
-        let is_sent = match &played.link {
-            Some(link) => link.send(frame).await,
+        let is_sent = match played.link.clone() {
+            Some(link) => self.while_receiving(link.send(frame)).await?,
             None => false,
         };
         if is_sent {
             self.summary.sent += 1;
+            let put = CapturedFrame { at: self.at(), ..put };
             self.recording.write(&Line::Frame(Box::new(put)))?;
         } else {
             self.summary.unsent += 1;
@@ -375,8 +392,25 @@ impl<'m> Player<'m> {
         Ok(())
     }
 
-    async fn close(&mut self, close: &Close) {
-        let Some(played) = self.connections.get_mut(&close.connection) else { return };
+    /// Takes what arrives until something is handed to a link. A server that does not read until
+    /// its own frames are read would stop both otherwise.
+    async fn while_receiving<T>(
+        &mut self,
+        sending: impl Future<Output = T>,
+    ) -> Result<T, CliError> {
+        let mut sending = pin!(sending);
+        loop {
+            let arrival = tokio::select! {
+                biased;
+                sent = &mut sending => return Ok(sent),
+                Some(arrival) = self.arrivals.recv() => arrival,
+            };
+            self.arrive(arrival)?;
+        }
+    }
+
+    async fn close(&mut self, close: &Close) -> Result<(), CliError> {
+        let Some(played) = self.connections.get_mut(&close.connection) else { return Ok(()) };
         played.has_ended = true;
         let by_server = close.by == Some(Sender::Server) && played.transport != Transport::Http;
         match &played.link {
@@ -390,9 +424,11 @@ impl<'m> Player<'m> {
             Some(link) => {
                 played.is_ending = true;
                 played.ended_by = Sender::Client;
-                link.close(close.code).await;
+                let link = link.clone();
+                self.while_receiving(link.close(close.code)).await?;
             }
         }
+        Ok(())
     }
 
     fn arrive(&mut self, arrival: LinkArrival) -> Result<(), CliError> {
