@@ -228,7 +228,7 @@ fn what_all_connections_hold_is_bounded() {
     assert_eq!(kept, [true, true, false]);
     let mut others = vec![open().unwrap(), open().unwrap(), open().unwrap()];
     assert!(open().is_none(), "there is no room for another opening");
-    // What is discarded, dropped or released makes room.
+    // A log that is discarded, dropped or released makes room.
     logs.pop().into_iter().for_each(ConnectionLog::discard);
     others.clear();
     assert!(send(&mut open().unwrap(), &text[..500]));
