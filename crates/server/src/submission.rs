@@ -16,7 +16,6 @@ use tolmach_engine::ports::ReadMark;
 use tolmach_engine::{Handled, Principal, Submission, Submitted};
 
 /// The origin of requests.
-#[derive(Clone)]
 pub(crate) struct Requester {
     pub(crate) dialect: Arc<ServedDialect>,
     pub(crate) revision: Revision,
@@ -27,6 +26,16 @@ pub(crate) struct Requester {
     pub(crate) user_agent: Option<Arc<str>>,
     /// Its way into the ledger.
     pub(crate) usage: Usage,
+}
+
+impl Requester {
+    /// The same origin, with another revision.
+    pub(crate) fn with_revision(&self, revision: Revision) -> Self {
+        let Self { dialect, connection, address, user_agent, usage, .. } = self;
+        let (dialect, user_agent) = (dialect.clone(), user_agent.clone());
+        let (connection, address, usage) = (*connection, *address, usage.without_entry());
+        Self { dialect, revision, connection, address, user_agent, usage }
+    }
 }
 
 /// A request that was carried out.
@@ -88,7 +97,7 @@ impl Outcome {
 /// be submitted.
 pub(crate) async fn submit(
     state: &ServerState,
-    requester: &Requester,
+    requester: &Arc<Requester>,
     caller: Result<Option<Principal>, Fault>,
     request: Request,
 ) -> Outcome {
@@ -125,7 +134,7 @@ pub(crate) async fn submit(
 pub(crate) fn submit_upstream(
     state: &ServerState,
     upstream: &mut UpstreamSide,
-    requester: &Requester,
+    requester: &Arc<Requester>,
     caller: Result<Option<Principal>, Fault>,
     request: Request,
 ) -> Outcome {
@@ -155,11 +164,7 @@ fn changed_flow(command: &Command) -> Option<FlowId> {
 
 /// A request that is being carried out, as it is measured and answered.
 struct Record {
-    dialect: Arc<ServedDialect>,
-    revision: Revision,
-    address: IpAddr,
-    user_agent: Option<Arc<str>>,
-    usage: Usage,
+    requester: Arc<Requester>,
     /// The user whose request it is: a logout leaves none.
     user_before: Option<UserId>,
     received_at: Timestamp,
@@ -172,20 +177,16 @@ struct Record {
 impl Record {
     fn begin(
         state: &ServerState,
-        requester: &Requester,
+        requester: &Arc<Requester>,
         caller: &Result<Option<Principal>, Fault>,
         command: &Command,
         correlation: Correlation,
     ) -> Self {
         let user_before = caller.as_ref().ok().and_then(Option::as_ref);
-        // Only the ledger needs the client's name and the time.
+        // Only the ledger needs the time.
         let is_counted = requester.usage.is_counted();
         Self {
-            dialect: requester.dialect.clone(),
-            revision: requester.revision,
-            address: requester.address,
-            user_agent: requester.user_agent.as_ref().filter(|_| is_counted).cloned(),
-            usage: requester.usage.clone(),
+            requester: requester.clone(),
             user_before: user_before.map(|principal| principal.identity.user),
             received_at: if is_counted { state.engine.now() } else { Timestamp::default() },
             started: Instant::now(),
@@ -201,12 +202,14 @@ impl Record {
         outcome: Result<Answer, Fault>,
         read_mark: Option<ReadMark>,
     ) -> Completed {
-        let Self { dialect, revision, started, operation, flow, correlation, .. } = self;
+        let Self { requester, started, operation, flow, correlation, .. } = self;
+        let Requester { dialect, revision, address, user_agent, usage, .. } = &*requester;
+        let (revision, address) = (*revision, *address);
         let user = principal.map(|principal| principal.identity.user);
-        self.usage.count(&CountedRequest {
+        usage.count(&CountedRequest {
             user: user.or(self.user_before),
-            address: self.address,
-            agent: self.user_agent.as_deref().unwrap_or_default(),
+            address,
+            agent: user_agent.as_deref().unwrap_or_default(),
             dialect: dialect.id(),
             revision,
             operation,

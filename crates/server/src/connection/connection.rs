@@ -55,8 +55,6 @@ pub(crate) struct Connection<S> {
     requests: Reservation,
     /// True if the WebSocket may have a frame of its own to write, such as a pong.
     unflushed: bool,
-    /// The largest message before an identity was proven, in bytes.
-    max_unproven_bytes: usize,
     /// The size of the last frame, in bytes.
     last_frame_bytes: usize,
     syntax_errors: u32,
@@ -101,8 +99,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     ) -> Box<Self> {
         session.send_half().writer = writer;
         let requests = socket.get_ref().account().reservation();
-        let max_unproven_bytes =
-            session.dialect().max_frame_bytes.min(session.state.limits.max_first_frame_bytes);
         let liveness = Liveness::new(Instant::now(), &session.state.keepalive);
         Box::new(Self {
             socket,
@@ -110,7 +106,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             pipeline: Pipeline::default(),
             requests,
             unflushed: false,
-            max_unproven_bytes,
             last_frame_bytes: 0,
             syntax_errors: 0,
             liveness,
@@ -283,9 +278,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     fn prepare_reading(&mut self, reading: bool) {
         let (user, proven) = (self.session.owner(), self.session.proof_deadline.is_none());
         let max_frame_bytes = self.session.dialect().max_frame_bytes;
+        let max_unproven_bytes = self.session.state.limits.max_first_frame_bytes;
         let inbound = self.socket.get_mut();
         inbound.traffic().set_user(user);
-        inbound.set_bound(if proven { max_frame_bytes } else { self.max_unproven_bytes });
+        inbound.set_bound(if proven {
+            max_frame_bytes
+        } else {
+            max_frame_bytes.min(max_unproven_bytes)
+        });
         if !reading {
             // The peer could not finish its message meanwhile.
             inbound.prolong();

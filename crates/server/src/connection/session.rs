@@ -37,7 +37,8 @@ const EXPIRY_PAUSE: Duration = Duration::from_millis(50);
 /// when it is dropped.
 pub(crate) struct ConnectionSession {
     pub(super) state: Arc<ServerState>,
-    pub(super) requester: Requester,
+    /// Shared with the requests that are being carried out.
+    requester: Arc<Requester>,
     /// The side towards the upstream, if one carries out requests in the engine's place.
     upstream: Option<Box<UpstreamSide>>,
     /// The login as which the upstream pushes events.
@@ -74,8 +75,9 @@ impl ConnectionSession {
         let send_half = Some(Box::new(SendHalf::new(dialect.clone(), session, send_queue_bytes)));
         let Client { address, place, proof_deadline, user_agent } = client;
         let connection = subscriber.id;
-        let usage = Usage::of_connection(state.ledger.as_ref());
+        let usage = Usage::new(state.ledger.clone());
         let requester = Requester { dialect, revision, connection, address, user_agent, usage };
+        let requester = Arc::new(requester);
         let upstream = state.open_upstream(connection, requester.dialect.id(), Some(&subscriber));
         Self {
             state,
@@ -120,7 +122,7 @@ impl ConnectionSession {
         dialect.metrics.connections(before).decrement(1.0);
         dialect.metrics.connections(revision).increment(1.0);
         tracing::debug!(dialect = dialect.id(), revision, "revision recognised");
-        self.requester.revision = revision;
+        self.requester = Arc::new(self.requester.with_revision(revision));
         if let Some(recording) = &mut self.send_half().recording {
             recording.revision(dialect.manifest(), revision);
         }
@@ -254,7 +256,7 @@ impl ConnectionSession {
         context: &AuthContext,
         frames: &mut Vec<Frame>,
     ) {
-        let admission = (&*self.state, &self.requester);
+        let admission = (&*self.state, &*self.requester);
         if context.is_login && !self.lifecycle.admit_login(admission, &mut completed).await {
             self.is_refused = true;
         }

@@ -670,3 +670,11 @@ async fn an_upstream_waits_while_its_client_has_not_encoded_what_it_was_given() 
     settle().await;
     assert!(events.room().now_or_never().is_some(), "the connection has looked at them");
 }
+
+#[test]
+fn a_connection_fits_into_the_allocation_that_idle_memory_is_planned_with() {
+    // The allocator's next sizes are 1,024 and 1,280 bytes; `BENCH.md` has the memory of an idle
+    // connection.
+    let bytes = size_of::<Connection<crate::stream::Stream>>();
+    assert!(bytes <= 1_024, "{bytes}");
+}

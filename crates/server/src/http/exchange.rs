@@ -61,8 +61,9 @@ pub(super) async fn exchange(
     };
     let revision = session.revision();
     let (dialect, user_agent) = (dialect.clone(), user_agent(&head.headers));
-    let usage = Usage::of_request(state.ledger.as_ref());
+    let usage = Usage::new(state.ledger.clone());
     let requester = Requester { dialect, revision, connection, address, user_agent, usage };
+    let requester = Arc::new(requester);
     let lifecycle = ClientLifecycle::default();
     let recording = None;
     let upstream = state.open_upstream(connection, requester.dialect.id(), None);
@@ -89,7 +90,7 @@ pub(super) async fn exchange(
 struct Exchange<'a> {
     state: &'a ServerState,
     budget: &'a ResponseBudget,
-    requester: Requester,
+    requester: Arc<Requester>,
     /// The side towards the upstream, if one carries out requests in the engine's place.
     upstream: Option<UpstreamSide>,
     session: Box<dyn ServerSession>,
@@ -238,7 +239,7 @@ impl Exchange<'_> {
             };
             let mut completed = submitted.completed().await.wait_for_delivery(state).await;
             if is_login {
-                self.lifecycle.admit_login((state, &self.requester), &mut completed).await;
+                self.lifecycle.admit_login((state, &*self.requester), &mut completed).await;
             }
             identity.completed(&credentials, completed.principal, &completed.response.outcome);
             let (mut response, read_mark) = (completed.response, completed.read_mark);
@@ -312,9 +313,10 @@ mod tests {
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let place = state.places.take(None).unwrap();
         let budget = ResponseBudget::new(place, state.memory.clone());
-        let usage = Usage::Off;
+        let usage = Usage::new(None);
         let requester =
             Requester { dialect, revision, connection, address, user_agent: None, usage };
+        let requester = Arc::new(requester);
         let lifecycle = ClientLifecycle::default();
         let recording = None;
         let upstream = None;

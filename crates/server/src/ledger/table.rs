@@ -101,6 +101,8 @@ impl Uses {
 
     fn begin(&mut self, operation: &'static str, now: Timestamp) {
         let day = LedgerDay::of(now);
+        // A client has a few of them.
+        self.operations.reserve_exact(1);
         self.operations.push(OperationUse {
             operation,
             day,
@@ -183,7 +185,9 @@ impl Table {
         }
         let client = known.unwrap_or_else(|| {
             let client = Arc::new(ClientUse { agent: agent.into(), uses: Mutex::default() });
-            self.clients.entry(key).or_default().push(client.clone());
+            // Most have one agent.
+            let clients = self.clients.entry(key).or_insert_with(|| Vec::with_capacity(1));
+            clients.push(client.clone());
             client
         });
         lock(&client.uses).begin(operation, now);
