@@ -8,7 +8,7 @@ use crate::plan::{
 use crate::syntax::{Kind, Syntax, Value};
 use bytes::Bytes;
 use std::borrow::Cow;
-use tolmach_dialect::stand_in;
+use tolmach_dialect::{WideIdNumbers, stand_in};
 use tolmach_domain::{ExternalId, Timestamp};
 
 /// The values that were found in a frame.
@@ -53,6 +53,11 @@ pub(crate) struct FieldProblem {
 pub(crate) struct Matcher<'a> {
     pub(crate) syntax: Syntax,
     pub(crate) tables: &'a Tables,
+    /// The numbers that wide ids are read as, where a request has no stand-ins for them.
+    pub(crate) numbers: Option<&'a WideIdNumbers>,
+    /// True for a server's frames: one that has several items where one is expected is read, and
+    /// the items are kept as a list. Other servers say more than is asked.
+    pub(crate) takes_several: bool,
 }
 
 impl Matcher<'_> {
@@ -127,19 +132,26 @@ impl Matcher<'_> {
     }
 
     fn walk_envelope(&self, plan: &Plan, value: &Value<'_>, found: &mut Match) {
-        let Plan::Object(members) = plan else { return };
-        for member in members {
-            let at = member.keys.iter().find_map(|key| value.get(key));
-            match (&member.plan, at) {
-                (Plan::Object(_), Some(value)) => self.walk_envelope(&member.plan, value, found),
-                (Plan::Slot(slot), Some(value))
-                    if matches!(slot.source, SlotSource::Tag | SlotSource::Nothing) =>
-                {
-                    // A value that cannot be read chooses nothing.
-                    let _ = self.walk_slot(slot, value, "", &mut [], found);
+        match (plan, value) {
+            (Plan::Object(members), _) => {
+                for member in members {
+                    if let Some(value) = member.keys.iter().find_map(|key| value.get(key)) {
+                        self.walk_envelope(&member.plan, value, found);
+                    }
                 }
-                _ => {}
             }
+            (Plan::Fixed(items), Value::List(values)) => {
+                for (item, value) in items.iter().zip(values) {
+                    self.walk_envelope(item, value, found);
+                }
+            }
+            (Plan::Slot(slot), _)
+                if matches!(slot.source, SlotSource::Tag | SlotSource::Nothing) =>
+            {
+                // A value that cannot be read chooses nothing.
+                let _ = self.walk_slot(slot, value, "", &mut [], found);
+            }
+            _ => {}
         }
     }
 
@@ -294,10 +306,8 @@ impl Matcher<'_> {
             return Ok(());
         }
         if slot.of.is_id()
-            && let (Some(wide_ids), Some(id)) = (&mut found.wide_ids, form.wide_id(value))
+            && let Some(number) = self.number_of_wide_id(form, value, found)
         {
-            let number = stand_in(wide_ids.len());
-            wide_ids.push(id);
             keep(slot, Found::Integer(number), scopes, found);
             return Ok(());
         }
@@ -317,6 +327,19 @@ impl Matcher<'_> {
             keep(slot, read, scopes, found);
         }
         Ok(())
+    }
+
+    /// The number in the place of an id that is too wide for the id types.
+    fn number_of_wide_id(&self, form: &Form, value: &Value<'_>, found: &mut Match) -> Option<i64> {
+        match (&mut found.wide_ids, self.numbers) {
+            (None, None) => None,
+            (_, Some(numbers)) => Some(numbers.number(form.wide_id(value)?)),
+            (Some(wide_ids), None) => {
+                let id = form.wide_id(value)?;
+                wide_ids.push(id);
+                Some(stand_in(wide_ids.len() - 1))
+            }
+        }
     }
 
     /// Literals separate the holes of a text: each hole reaches to the next literal.
@@ -390,7 +413,8 @@ impl Matcher<'_> {
             }
             (_, value) => std::slice::from_ref(value),
         };
-        if list.kind == ListKind::WithInList && items.len() > 1 {
+        let are_too_many = list.kind == ListKind::WithInList && items.len() > 1;
+        if are_too_many && !self.takes_several {
             return Err(problem(key, "at most one item is expected"));
         }
         let mut read = Vec::with_capacity(items.len());
@@ -404,6 +428,7 @@ impl Matcher<'_> {
         }
         let is_one = matches!(list.kind, ListKind::With | ListKind::WithInList);
         match (is_one, list.slot.of) {
+            (true, _) if are_too_many => keep(&list.slot, Found::List(read), scopes, found),
             (true, _) => {
                 if let Some(item) = read.pop() {
                     keep(&list.slot, item, scopes, found);

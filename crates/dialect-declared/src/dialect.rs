@@ -170,11 +170,6 @@ impl Declared {
         self.file.opens.is_some()
     }
 
-    /// True for a text that is no frame and is dropped.
-    pub(crate) fn ignores(&self, frame: &Frame) -> bool {
-        self.file.ignore.iter().any(|text| text.as_bytes() == &**frame.payload())
-    }
-
     /// True if a handshake is an HTTP request for its token check, or a WebSocket there.
     pub(crate) fn is_token_check(&self, handshake: &Handshake<'_>) -> bool {
         match (&self.file.token_check, handshake.request) {
@@ -249,7 +244,8 @@ impl Dialect for Declared {
         {
             return Recognition::No;
         }
-        let matcher = Matcher { syntax: self.file.syntax, tables: &self.file.tables };
+        let (syntax, tables) = (self.file.syntax, &self.file.tables);
+        let matcher = Matcher { syntax, tables, numbers: None, takes_several: false };
         let fits = self
             .file
             .syntax
@@ -258,6 +254,10 @@ impl Dialect for Declared {
             Ok(true) => Recognition::Certain(self.revision),
             _ => Recognition::No,
         }
+    }
+
+    fn ignores(&self, frame: &Frame) -> bool {
+        self.file.ignore.iter().any(|text| text.as_bytes() == &**frame.payload())
     }
 
     fn accept(

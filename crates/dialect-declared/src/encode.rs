@@ -6,7 +6,7 @@ use crate::paging::PageFacts;
 use crate::plan::{ListKind, ListPlan, Plan, Slot, SlotSource, TextPlan};
 use crate::syntax::{Syntax, Value, Writer};
 use std::borrow::Cow;
-use tolmach_dialect::WideIds;
+use tolmach_dialect::{WideIdNumbers, WideIds};
 use tolmach_domain::{Command, ObjectId, Timestamp, UserId};
 
 /// The user of a connection, as far as it knows them.
@@ -26,6 +26,8 @@ pub(crate) struct Fill<'a> {
     pub(crate) request: Option<&'a Command>,
     pub(crate) me: &'a Me,
     pub(crate) name: &'a Value<'static>,
+    /// The name of the request, where the frame is about one.
+    pub(crate) request_name: &'a Value<'static>,
     pub(crate) outcome: &'a [Option<Value<'static>>],
     pub(crate) now: Timestamp,
     pub(crate) tag: Option<&'a [u8]>,
@@ -37,6 +39,8 @@ pub(crate) struct Fill<'a> {
     /// The chosen form of each choice.
     pub(crate) chosen: &'a [u8],
     pub(crate) wide_ids: Option<&'a WideIds>,
+    /// The numbers that stand for wide ids.
+    pub(crate) numbers: Option<&'a WideIdNumbers>,
 }
 
 impl<'a> Fill<'a> {
@@ -63,7 +67,7 @@ impl<'a> Fill<'a> {
     }
 
     fn write(&self, plan: &Plan, scopes: &mut Vec<Datum<'a>>, writer: &mut Writer) {
-        let (colon, comma) = self.syntax.separators();
+        let (_, comma) = self.syntax.separators();
         match plan {
             Plan::Constant(value, _) => self.syntax.write_value(writer, value),
             Plan::Text(parts) => {
@@ -78,11 +82,7 @@ impl<'a> Fill<'a> {
                     if member.is_optional && self.is_none(&member.plan, scopes) {
                         continue;
                     }
-                    if !std::mem::take(&mut is_first) {
-                        writer.push_str(comma);
-                    }
-                    self.syntax.write_text(writer, &member.keys[0]);
-                    writer.push_str(colon);
+                    member.written.write(self.syntax, std::mem::take(&mut is_first), writer);
                     self.write(&member.plan, scopes, writer);
                 }
                 writer.push('}');
@@ -155,8 +155,8 @@ impl<'a> Fill<'a> {
                 None => self.syntax.write_null(writer),
             };
         }
-        if slot.source == SlotSource::Name {
-            return self.syntax.write_value(writer, self.name);
+        if let Some(name) = self.name_at(slot) {
+            return self.syntax.write_value(writer, name);
         }
         let mut datum = self.datum(slot, scopes);
         if let (Some(wide_ids), Some(kind), Datum::Integer(number)) =
@@ -170,6 +170,13 @@ impl<'a> Fill<'a> {
                 return;
             }
         }
+        if let (Some(numbers), true, Datum::Integer(number), Some(form)) =
+            (self.numbers, slot.of.is_id(), &datum, slot.forms.first())
+            && let Some(wide) = numbers.id(*number)
+            && form.write_wide_id(wide, self.syntax, writer)
+        {
+            return;
+        }
         match (&datum, &slot.default, slot.forms.first()) {
             (Datum::None, Some(default), _) => self.syntax.write_value(writer, default),
             (Datum::None, None, Some(crate::forms::Form::Blank)) => {
@@ -177,6 +184,15 @@ impl<'a> Fill<'a> {
             }
             (_, _, Some(form)) => form.write(&datum, self.tables, self.chosen, self.syntax, writer),
             (_, _, None) => self.syntax.write_null(writer),
+        }
+    }
+
+    /// The name that a slot is for.
+    fn name_at(&self, slot: &Slot) -> Option<&'a Value<'static>> {
+        match slot.source {
+            SlotSource::Name => Some(self.name),
+            SlotSource::RequestName => Some(self.request_name),
+            _ => None,
         }
     }
 
@@ -208,7 +224,10 @@ impl<'a> Fill<'a> {
             Plan::Slot(Slot { source: SlotSource::Outcome(column), .. }) => {
                 self.outcome.get(*column).is_none_or(Option::is_none)
             }
-            Plan::Slot(slot) => slot.default.is_none() && self.datum(slot, scopes).is_none(),
+            Plan::Slot(slot) => match self.name_at(slot) {
+                Some(name) => *name == Value::Null,
+                None => slot.default.is_none() && self.datum(slot, scopes).is_none(),
+            },
             Plan::List(list) => list.before.is_empty() && self.datum(&list.slot, scopes).is_none(),
             Plan::Fixed(items) => items.iter().all(|item| self.is_none(item, scopes)),
             Plan::Object(members) => members.iter().all(|m| self.is_none(&m.plan, scopes)),
@@ -257,7 +276,9 @@ impl<'a> Fill<'a> {
                 return Datum::optional_id(self.memory.get(cell).copied().flatten());
             }
             // Their values are the wire's, not the model's.
-            SlotSource::Outcome(_) | SlotSource::Name => return Datum::None,
+            SlotSource::Outcome(_) | SlotSource::Name | SlotSource::RequestName => {
+                return Datum::None;
+            }
         };
         path.iter().fold(start, |datum, name| match datum {
             Datum::Object(source) => read(source, name, self.me.id),
@@ -267,7 +288,8 @@ impl<'a> Fill<'a> {
 
     fn my(&self, path: &[&'static str]) -> Datum<'a> {
         match path {
-            ["id"] => Datum::optional_id(self.me.id.map(UserId::get)),
+            // A client that has not logged in on this connection proves who it is.
+            ["id"] => Datum::optional_id(self.me.id.or(self.token_user).map(UserId::get)),
             ["login"] => {
                 let login = self.me.login.clone();
                 login.map_or(Datum::None, |login| Datum::Text(Cow::Owned(login)))

@@ -5,7 +5,7 @@ use crate::model::Type;
 use crate::plan::{
     Compiled, CredentialsPlace, Empty, Plan, Refusal, ResponsePlan, Slot, SlotSource, TextPlan,
 };
-use crate::syntax::Value;
+use crate::syntax::{Value, item_key};
 use std::collections::BTreeMap;
 use tolmach_dialect::{Condition, FieldRole, FieldRule, Part, Place, Sender};
 
@@ -143,7 +143,7 @@ impl Places<'_> {
         let length = self.numbered.entry((frame.0, path.to_owned())).or_default();
         *length = items.len().max(*length);
         for (index, item) in items.iter().enumerate() {
-            self.visit(frame, &below(path, &format!("[{index}]")), item);
+            self.visit(frame, &below(path, &item_key(index)), item);
         }
     }
 
@@ -153,7 +153,7 @@ impl Places<'_> {
         self.visit(frame, path, item);
         let numbered = self.numbered.get(&(frame.0, path.to_owned())).copied();
         for index in 0..numbered.unwrap_or_default() {
-            self.visit(frame, &below(path, &format!("[{index}]")), item);
+            self.visit(frame, &below(path, &item_key(index)), item);
         }
     }
 
@@ -191,7 +191,7 @@ impl Places<'_> {
             SlotSource::TokenUser => FieldRole::User,
             SlotSource::Tag => FieldRole::Correlation,
             SlotSource::Now => FieldRole::Time,
-            SlotSource::Outcome(_) | SlotSource::Name => FieldRole::Word,
+            SlotSource::Outcome(_) | SlotSource::Name | SlotSource::RequestName => FieldRole::Word,
             SlotSource::Nothing if slot.of == Type::Time => FieldRole::Time,
             SlotSource::Nothing => return None,
             SlotSource::Memory(cell) => {

@@ -3,7 +3,7 @@
 use crate::forms::{Form, Tables};
 use crate::model::{Operation, Type};
 use crate::problem::Place;
-use crate::syntax::{Kind, Syntax, Value};
+use crate::syntax::{Kind, Syntax, Value, WrittenKey};
 use crate::token_check::TokenCheck;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub(crate) enum TextPlan {
 pub(crate) struct PlanMember {
     /// The first is written, all are read.
     pub(crate) keys: Vec<String>,
+    /// The first key, as frames have it.
+    pub(crate) written: WrittenKey,
     pub(crate) is_optional: bool,
     pub(crate) is_required: bool,
     pub(crate) plan: Plan,
@@ -87,8 +89,10 @@ pub(crate) enum SlotSource {
     Me,
     /// A column of the outcome.
     Outcome(usize),
-    /// The name of the operation.
+    /// The name of the operation: of a request, the `answer`.
     Name,
+    /// The name that the request has on the wire.
+    RequestName,
     Now,
     /// The request id.
     Tag,
@@ -326,8 +330,10 @@ pub(crate) struct Compiled {
     pub(crate) outcomes: Vec<OutcomeRow>,
     pub(crate) requests: Vec<RequestRule>,
     pub(crate) events: Vec<EventRule>,
-    /// The keys that lead to a request's name.
+    /// The keys that lead to a request's name; `[n]` is a place in a list.
     pub(crate) name_path: Vec<String>,
+    /// True if frames of requests are lists.
+    pub(crate) is_list: bool,
     /// The keys that lead to the name in a response, if it has one.
     pub(crate) response_name_path: Option<Vec<String>>,
     /// The same in an event.

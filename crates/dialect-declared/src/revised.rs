@@ -6,7 +6,7 @@ use std::time::Duration;
 use tolmach_dialect::{
     Delivery, Dialect, DialectClient, Endpoint, Event, ExpectedBody, Frame, Handshake,
     HandshakeRejection, Manifest, Recognition, RenderContext, Request, Response, Revision,
-    ServerSession, Subscription, Transport, Unsupported, Variant, Violation,
+    ServerSession, Subscription, Transport, Unsupported, Variant, Violation, WideIdNumbers,
 };
 use tolmach_domain::{ConnectionId, FlowKindFilter, Identity, Timestamp};
 
@@ -159,6 +159,10 @@ impl Dialect for Revised {
         }
     }
 
+    fn ignores(&self, frame: &Frame) -> bool {
+        self.base.ignores(frame) || self.revisions.iter().any(|revision| revision.ignores(frame))
+    }
+
     fn accept(
         &self,
         handshake: &Handshake<'_>,
@@ -199,6 +203,8 @@ impl Dialect for Revised {
             connection: handshake.connection,
             is_local: handshake.local,
             max_json_depth: handshake.max_json_depth,
+            has_external_ids: handshake.has_external_ids,
+            numbers: handshake.wide_id_numbers.cloned(),
             keeps_choice: candidates
                 .iter()
                 .any(|index| self.revisions[*index].proves_by_handshake()),
@@ -251,6 +257,8 @@ struct Opening {
     connection: ConnectionId,
     is_local: bool,
     max_json_depth: usize,
+    has_external_ids: bool,
+    numbers: Option<Arc<WideIdNumbers>>,
     candidates: Vec<usize>,
     /// True if the first frame decides after the handshake has proven the user.
     keeps_choice: bool,
@@ -265,7 +273,11 @@ impl Opening {
         let mut handshake = Handshake::new(self.connection)
             .first_frame(frame)
             .local(self.is_local)
-            .max_json_depth(self.max_json_depth);
+            .max_json_depth(self.max_json_depth)
+            .external_ids(self.has_external_ids);
+        if let Some(numbers) = &self.numbers {
+            handshake = handshake.wide_id_numbers(numbers);
+        }
         if let Some(request) = &self.request {
             handshake = handshake.request(request).websocket(true);
         }

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tolmach_dialect::{
     Correlation, Credentials, Delivery, Event, Frame, Handshake, RenderContext, Request, Response,
-    Revision, ServerSession, Subscription, Unsupported, Variant, Violation, ViolationKind, WideIds,
-    stand_in_index,
+    Revision, ServerSession, Subscription, Unsupported, Variant, Violation, ViolationKind,
+    WideIdNumbers, WideIds, stand_in_index,
 };
 use tolmach_domain::{
     Answer, Authority, Command, ConnectionId, ExternalId, Fault, FlowId, Identity, ObjectId,
@@ -47,6 +47,7 @@ pub(crate) struct Session {
     me: Me,
     /// True if the server knows external ids of the dialect's objects.
     has_external_ids: bool,
+    numbers: Option<Arc<WideIdNumbers>>,
     /// The wide id of the connection's own user, as the latest response has it.
     my_wide_id: Option<ExternalId>,
     memory: Vec<Option<i64>>,
@@ -124,6 +125,7 @@ impl Session {
             subprotocol,
             me: Me::default(),
             has_external_ids: handshake.has_external_ids,
+            numbers: handshake.wide_id_numbers.cloned(),
             my_wide_id: None,
             memory: vec![None; file.memory.len()],
             chosen: vec![0; file.tables.choices.len()],
@@ -136,6 +138,15 @@ impl Session {
         if self.is_tcp { Frame::Value(bytes) } else { Frame::Text(bytes) }
     }
 
+    fn matcher<'a>(&'a self, file: &'a Compiled) -> Matcher<'a> {
+        Matcher {
+            syntax: file.syntax,
+            tables: &file.tables,
+            numbers: self.numbers.as_deref(),
+            takes_several: false,
+        }
+    }
+
     /// Fills in frames about no command.
     fn fill<'a>(&'a self, now: Timestamp, name: &'a Value<'static>) -> Fill<'a> {
         Fill {
@@ -145,6 +156,7 @@ impl Session {
             request: None,
             me: &self.me,
             name,
+            request_name: name,
             outcome: &[],
             now,
             tag: None,
@@ -154,6 +166,7 @@ impl Session {
             page: None,
             chosen: &self.chosen,
             wide_ids: None,
+            numbers: self.numbers.as_deref(),
         }
     }
 
@@ -166,8 +179,9 @@ impl Session {
             None => cells.clone(),
         };
         let cells = filled_cells(&cells, &field, &reason, &name);
-        let fill =
-            Fill { outcome: &cells, tag: tag.as_deref(), chosen: &chosen, ..self.fill(now, &name) };
+        let request_name = rule.map_or(&name, |rule| &self.file.requests[rule].name);
+        let (tag, chosen) = (tag.as_deref(), chosen.as_slice());
+        let fill = Fill { request_name, outcome: &cells, tag, chosen, ..self.fill(now, &name) };
         let fault = self.file.outcomes[outcome].name.as_str();
         let plan = match (rule.map(|rule| &self.file.requests[rule].refused), kind) {
             (Some(Refusal::Nothing), _) => None,
@@ -198,8 +212,12 @@ impl Session {
     fn request(&mut self, value: &Value<'_>) -> Result<Request, Box<Refused>> {
         let file = self.file.clone();
         let syntax = file.syntax.title();
-        if value.kind() != Kind::Object {
-            let reason = crate::syntax::not_an_object(syntax).into_owned();
+        let kind = if file.is_list { Kind::List } else { Kind::Object };
+        if value.kind() != kind {
+            let reason = match kind {
+                Kind::List => kind.expected().to_owned(),
+                _ => crate::syntax::not_an_object(syntax).into_owned(),
+            };
             return Err(self.malformed(ViolationKind::Shape, reason).into());
         }
         let name = file.name_path.iter().try_fold(value, |value, key| value.get(key));
@@ -214,10 +232,13 @@ impl Session {
             return Err(self.unknown(&file, name, value, key).into());
         };
         let rule = &file.requests[rule_index];
-        let matcher = Matcher { syntax: file.syntax, tables: &file.tables };
+        let matcher = self.matcher(&file);
         let read = matcher
             .find_more(&rule.frames[frame_index].plan, value, Match::new(self.has_external_ids))
-            .and_then(|found| Ok((found, later(&file, rule, value, self.has_external_ids)?)));
+            .and_then(|found| {
+                let later = later(&file, rule, value, &matcher, self.has_external_ids)?;
+                Ok((found, later))
+            });
         let (found, later) =
             read.map_err(|problem| Box::new(self.mismatch(&file, rule_index, value, problem)))?;
         let parts =
@@ -356,7 +377,7 @@ impl Session {
 
     /// The request id and the chosen forms of a frame, as far as its envelope can be read.
     fn envelope(&self, file: &Compiled, value: &Value<'_>) -> (Option<Bytes>, Vec<u8>) {
-        let matcher = Matcher { syntax: file.syntax, tables: &file.tables };
+        let matcher = self.matcher(file);
         for rule in &file.requests {
             for frame in &rule.frames {
                 let found = matcher.envelope(&frame.plan, value);
@@ -474,6 +495,7 @@ impl Session {
             root: Some(Source::Answer(answer)),
             page,
             request: pending.command.as_ref(),
+            request_name: &rule.name,
             outcome: cells,
             tag: pending.tag.as_deref(),
             chosen: &pending.chosen,
@@ -561,6 +583,7 @@ impl Session {
         let cells = filled_cells(&cells, field, &reason, &rule.answer);
         let fill = Fill {
             request: pending.command.as_ref(),
+            request_name: &rule.name,
             outcome: &cells,
             tag: pending.tag.as_deref(),
             chosen: &pending.chosen,
@@ -726,11 +749,11 @@ impl ServerSession for Session {
         if !self.file.push || self.file.events.is_empty() || self.me.id.is_none() {
             return Subscription::None;
         }
-        let cells: Option<Vec<usize>> = self.file.events.iter().map(|rule| rule.to).collect();
-        match cells.as_deref() {
+        let mut cells = self.file.events.iter().map(|rule| rule.to);
+        match cells.next().flatten() {
             // Every event is for the one flow in memory.
-            Some([first, rest @ ..]) if rest.iter().all(|cell| cell == first) => {
-                let flow = self.memory[*first].and_then(|flow| FlowId::new(flow).ok());
+            Some(first) if cells.all(|cell| cell == Some(first)) => {
+                let flow = self.memory[first].and_then(|flow| FlowId::new(flow).ok());
                 flow.map_or(Subscription::None, Subscription::Flow)
             }
             _ => Subscription::AllFlows,
@@ -804,12 +827,12 @@ fn later(
     file: &Compiled,
     rule: &RequestRule,
     value: &Value<'_>,
+    matcher: &Matcher<'_>,
     has_external_ids: bool,
 ) -> Result<Option<Later>, FieldProblem> {
     if rule.follow_ups.is_empty() {
         return Ok(None);
     }
-    let matcher = Matcher { syntax: file.syntax, tables: &file.tables };
     let mut found: Vec<(usize, Match)> = Vec::new();
     let mut waiting: Vec<usize> = rule.follow_ups.iter().map(|next| next.rule).collect();
     while let Some(index) = waiting.pop() {
@@ -928,6 +951,7 @@ pub(crate) fn event_frames(
         request: None,
         me,
         name: &rule.name,
+        request_name: &NO_NAME,
         outcome: &file.outcomes[rule.ok].cells,
         now: event.occurred_at,
         tag,
@@ -937,6 +961,7 @@ pub(crate) fn event_frames(
         page: None,
         chosen,
         wide_ids,
+        numbers: None,
     };
     match &rule.each {
         None => vec![fill.frame(&rule.plan)],

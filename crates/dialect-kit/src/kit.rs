@@ -7,6 +7,7 @@ use crate::project::{Deviations, Project, Schemas, folder_of};
 use crate::revision::{default_revision, title_of};
 use crate::script::Script;
 use serde_json::Value;
+use std::sync::OnceLock;
 use tolmach_dialect::{Dialect, Revision};
 
 /// The media type of frames that are JSON.
@@ -24,6 +25,7 @@ pub struct Kit {
     /// A second value of the same dialect: both must render the same bytes.
     pub(crate) twin: Box<dyn Dialect>,
     pub(crate) scripts: Vec<Script>,
+    recording: OnceLock<Recording>,
 }
 
 impl Kit {
@@ -37,6 +39,7 @@ impl Kit {
             dialect: Box::new(make()),
             twin: Box::new(make()),
             scripts,
+            recording: OnceLock::new(),
         }
     }
 
@@ -51,6 +54,7 @@ impl Kit {
             dialect: Box::new(make()),
             twin: Box::new(make()),
             scripts: Vec::new(),
+            recording: OnceLock::new(),
         }
     }
 
@@ -90,19 +94,25 @@ impl Kit {
         folder_of(self.dialect.manifest())
     }
 
+    /// True for a dialect of a project, whose authors know the kit.
+    pub(crate) fn has_project(&self) -> bool {
+        self.project.is_some()
+    }
+
     pub(crate) fn project(&self) -> Result<&Project, Problems> {
         let missing = || Problems::one("there is no project with documents to compare with");
         self.project.as_ref().ok_or_else(missing)
     }
 
-    pub(crate) fn record(&self) -> Recording {
-        record(self.dialect.as_ref())
+    /// The stories as the dialect plays them, which they are once.
+    pub(crate) fn record(&self) -> &Recording {
+        self.recording.get_or_init(|| record(self.dialect.as_ref()))
     }
 
     pub(crate) fn deviations(&self) -> Result<Deviations, Problems> {
         match &self.project {
             Some(project) => project.deviations(&self.folder()).map_err(Problems),
-            None => Ok(Deviations::of_losses(&losses_of(&self.record()))),
+            None => Ok(Deviations::of_losses(&losses_of(self.record()))),
         }
     }
 

@@ -20,6 +20,12 @@ pub trait Dialect: Send + Sync + 'static {
     /// - Never panics, whatever the bytes.
     fn recognise(&self, handshake: &Handshake<'_>) -> Recognition;
 
+    /// True for a frame that is no request of this dialect and that its clients send nevertheless.
+    /// As the first on a shared path it decides nothing: it is dropped, and the next one counts.
+    fn ignores(&self, _frame: &Frame) -> bool {
+        false
+    }
+
     /// Starts the server's side of a connection.
     ///
     /// - [`Handshake::revision`] is the one that `recognise` gave, or that the operator pinned.

@@ -4,6 +4,7 @@ use crate::json::{self, JsonError};
 use bytes::Bytes;
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::fmt;
 use tolmach_domain::InvalidId;
 
 /// One wire unit.
@@ -204,26 +205,74 @@ pub struct Unsupported {
 }
 
 /// A server's frame that is none of the dialect, or answers nothing that was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the server's frame is invalid ({})", .0.name())]
-pub struct InvalidReply(pub ViolationKind);
+///
+/// ```
+/// use tolmach_dialect::InvalidReply;
+///
+/// let error = InvalidReply::SHAPE.with_reason("room: an integer is expected");
+/// let message = "the server's frame is invalid (shape): room: an integer is expected";
+/// assert_eq!(error.to_string(), message);
+/// assert_eq!(error, InvalidReply::SHAPE);
+/// ```
+#[derive(Debug, Clone)]
+pub struct InvalidReply {
+    kind: ViolationKind,
+    /// For people; boxed because the error is rare and results that may hold it are not.
+    reason: Option<Box<str>>,
+}
 
 impl InvalidReply {
     /// JSON, but not a frame of this dialect, or not one that is expected now.
-    pub const SHAPE: Self = Self(ViolationKind::Shape);
+    pub const SHAPE: Self = Self::new(ViolationKind::Shape);
     /// A frame of the wrong kind.
-    pub const FRAME_KIND: Self = Self(ViolationKind::FrameKind);
+    pub const FRAME_KIND: Self = Self::new(ViolationKind::FrameKind);
+
+    /// A frame that is invalid in this way.
+    pub const fn new(kind: ViolationKind) -> Self {
+        Self { kind, reason: None }
+    }
+
+    /// The same, with the place in the frame and the expectation, in words.
+    pub fn with_reason(self, reason: impl Into<Box<str>>) -> Self {
+        Self { reason: Some(reason.into()), ..self }
+    }
+
+    /// The way in which the frame is invalid.
+    pub fn kind(&self) -> ViolationKind {
+        self.kind
+    }
+}
+
+impl PartialEq for InvalidReply {
+    /// By the kind alone: the reason is for people.
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind
+    }
+}
+
+impl Eq for InvalidReply {}
+
+impl std::error::Error for InvalidReply {}
+
+impl fmt::Display for InvalidReply {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the server's frame is invalid ({})", self.kind.name())?;
+        match &self.reason {
+            Some(reason) => write!(formatter, ": {reason}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl From<JsonError> for InvalidReply {
     fn from(error: JsonError) -> Self {
-        Self(error.violation_kind())
+        Self::new(error.violation_kind())
     }
 }
 
 impl From<FrameError> for InvalidReply {
     fn from(error: FrameError) -> Self {
-        Self(error.violation_kind())
+        Self::new(error.violation_kind())
     }
 }
 
@@ -266,7 +315,7 @@ mod tests {
                 (Err(error), Some((kind, expectation))) => {
                     assert_eq!(error.violation_kind(), kind, "{frame:?}");
                     assert!(error.expectation().starts_with(expectation), "{error}");
-                    assert_eq!(InvalidReply::from(error), InvalidReply(kind));
+                    assert_eq!(InvalidReply::from(error), InvalidReply::new(kind));
                 }
                 (read, expected) => panic!("{frame:?}: {read:?} instead of {expected:?}"),
             }

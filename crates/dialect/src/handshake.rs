@@ -1,9 +1,10 @@
 //! Openings of connections.
 
-use crate::{Frame, Revision};
+use crate::{Frame, Revision, WideIdNumbers};
 use bytes::Bytes;
 use http::header::{CONNECTION, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderValue, Uri};
+use std::sync::Arc;
 use tolmach_domain::ConnectionId;
 
 /// The deepest nesting of a frame where the server sets no other.
@@ -31,6 +32,9 @@ pub struct Handshake<'a> {
     /// True if a namespace of external ids belongs to the dialect: its sessions may hand on ids of
     /// 128 bits in [`crate::Request::wide_ids`].
     pub has_external_ids: bool,
+    /// The numbers that sessions read ids of 128 bits as, and write such ids of: on the client's
+    /// side, and for tools. Not together with external ids.
+    pub wide_id_numbers: Option<&'a Arc<WideIdNumbers>>,
 }
 
 impl<'a> Handshake<'a> {
@@ -45,6 +49,7 @@ impl<'a> Handshake<'a> {
             revision: None,
             max_json_depth: DEFAULT_JSON_DEPTH,
             has_external_ids: false,
+            wide_id_numbers: None,
         }
     }
 
@@ -91,6 +96,12 @@ impl<'a> Handshake<'a> {
     /// Says whether a namespace of external ids belongs to the dialect.
     pub fn external_ids(mut self, has_external_ids: bool) -> Self {
         self.has_external_ids = has_external_ids;
+        self
+    }
+
+    /// With numbers in the place of ids of 128 bits.
+    pub fn wide_id_numbers(mut self, numbers: &'a Arc<WideIdNumbers>) -> Self {
+        self.wide_id_numbers = Some(numbers);
         self
     }
 }

@@ -9,12 +9,14 @@
 //! tells missing, null and mistyped fields apart, [`errors`] has the table of faults in both
 //! directions, [`pending`] the requests of a client, [`known_messages`] and [`placeholders`] what a
 //! wire leaves out, [`time`] the forms of timestamps, [`wire_names!`] enumerations of the wire.
+//! [`RawValues`] divides streams without delimiters.
 //! [`FieldRule`] says where values of which role stand in a dialect's frames, and [`FieldMap`]
 //! finds and changes them.
 //!
 //! Commands, answers, events and faults are those of the crate `tolmach_domain`, which a dialect
 //! depends on too.
 
+mod client_tag;
 mod dialect;
 pub mod errors;
 pub mod field;
@@ -29,13 +31,16 @@ mod options;
 pub mod pending;
 mod pinned;
 pub mod placeholders;
+mod raw_values;
 mod request;
 mod session;
 pub mod time;
 mod translate;
+mod wide_id_numbers;
 mod wide_ids;
 mod wire_names;
 
+pub use client_tag::client_tag;
 pub use dialect::{Dialect, DialectClient};
 pub use field_map::{FieldMap, FieldValue, Location, Route, Unreadable};
 pub use field_rule::{Condition, FieldRole, FieldRule, Part, Place, Sender};
@@ -46,11 +51,13 @@ pub use manifest::{
 };
 pub use options::{Configure, OptionTable, OptionsError, parse_options};
 pub use pinned::Pinned;
+pub use raw_values::{RawKind, RawPart, RawValues};
 pub use request::{Correlation, Incoming, Request, Response};
 pub use session::{
     ClientSession, Delivery, ExpectedBody, RenderContext, ServerSession, Subscription, Variant,
 };
 pub use tolmach_domain::{Credentials, Event};
 pub use translate::{Untranslatable, translate_incoming, translate_request};
+pub use wide_id_numbers::WideIdNumbers;
 pub use wide_ids::{WideIds, stand_in, stand_in_index};
 pub use wire_names::WireNames;

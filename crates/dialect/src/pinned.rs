@@ -33,6 +33,10 @@ impl Dialect for Pinned {
         self.dialect.recognise(&handshake.revision(self.revision))
     }
 
+    fn ignores(&self, frame: &Frame) -> bool {
+        self.dialect.ignores(frame)
+    }
+
     fn accept(
         &self,
         handshake: &Handshake<'_>,

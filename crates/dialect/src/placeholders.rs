@@ -8,20 +8,20 @@ const FIRST_PLACEHOLDER: i64 = ID_LIMIT / 2;
 /// The id of a user of whom only the login is known: a hash of it (FNV-1a) without regard to case,
 /// so that it is the same in every session and in every dialect.
 pub fn placeholder_user_id(login: &str) -> UserId {
-    UserId::new(number_of(&login.to_lowercase())).expect(IS_ID)
+    UserId::new(placeholder_number(&login.to_lowercase())).expect(IS_ID)
 }
 
 /// The id of a message that has none on the wire: a hash of its author, its time and its text.
 pub fn placeholder_message_id(login: &str, posted_at: Timestamp, text: &str) -> MessageId {
-    let number = number_of(&format!("{login} {} {text}", posted_at.micros()));
+    let number = placeholder_number(&format!("{login} {} {text}", posted_at.micros()));
     MessageId::new(number).expect(IS_ID)
 }
 
-/// The invariant of [`number_of`].
+/// The invariant of [`placeholder_number`].
 const IS_ID: &str = "52 bits with the uppermost set are an id";
 
 /// A placeholder for a text.
-fn number_of(text: &str) -> i64 {
+pub(crate) fn placeholder_number(text: &str) -> i64 {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
     });

@@ -5,7 +5,9 @@ use crate::pins::UnknownRevision;
 use crate::served_dialect::ServedDialect;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tolmach_dialect::{Document, Endpoint, Handshake, Manifest, Recognition, Revision, Transport};
+use tolmach_dialect::{
+    Document, Endpoint, Frame, Handshake, Manifest, Recognition, Revision, Transport,
+};
 
 /// The server's own pages: no dialect can be served there.
 const OWN_PATHS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/recover"];
@@ -165,6 +167,11 @@ impl Routes {
                 None
             }
         }
+    }
+
+    /// True for a frame that is no request of a dialect of the shared paths, and decides nothing.
+    pub(crate) fn ignores(&self, frame: &Frame) -> bool {
+        self.shared_dialects().any(|served| served.dialect.ignores(frame))
     }
 
     /// The frame that answers a first frame that no dialect claims.

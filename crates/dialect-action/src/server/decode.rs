@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use tolmach_dialect::field::{Field, FieldError, FieldType, Integer};
-use tolmach_dialect::{Frame, Violation, ViolationKind, WireNames, json};
+use tolmach_dialect::{Frame, Violation, ViolationKind, WireNames, client_tag, json};
 use tolmach_domain::{
     Authority, Command, Content, Fault, FlowId, FlowKindFilter, MessageId, NewMessage, UserRef,
 };
@@ -139,7 +139,7 @@ fn request_id(request_id: Option<&RawValue>) -> Result<Bytes, ErrorBody> {
     if !is_sound {
         return Err(field_error("request_id", "numbers and characters in range are expected"));
     }
-    Ok(Bytes::copy_from_slice(json.as_bytes()))
+    Ok(client_tag(json.as_bytes()))
 }
 
 /// The value of a field that a request must have. `null` is as good as missing.

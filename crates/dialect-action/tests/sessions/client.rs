@@ -343,11 +343,11 @@ fn invalid_frames_of_a_server_give_nothing() {
         let mut client = Client::connected(MEMBERS);
         client.send(7, crate::client::list(None, 0));
         let invalid = client.decode(&Frame::text(frame.clone())).expect_err(&frame);
-        assert_eq!(invalid, InvalidReply(kind), "{frame}");
+        assert_eq!(invalid, InvalidReply::new(kind), "{frame}");
     }
     let binary = Frame::Binary(Bytes::from_static(b"{}"));
     let invalid = Client::connected(MEMBERS).decode(&binary).expect_err("binary is invalid");
-    assert_eq!(invalid, InvalidReply(FrameKind));
+    assert_eq!(invalid, InvalidReply::new(FrameKind));
 }
 
 #[test]

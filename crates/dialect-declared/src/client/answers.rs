@@ -1,7 +1,7 @@
 //! Answers, of the fields that were found in a server's response.
 
 use super::objects::{Reading, message, records, summary, user};
-use crate::model::{Operation, Record, RecordError};
+use crate::model::{Found, Operation, Record, RecordError};
 use tolmach_dialect::known_messages::MessageDefaults;
 use tolmach_dialect::placeholders::{placeholder_flow_id, placeholder_user_id};
 use tolmach_domain::{
@@ -85,10 +85,10 @@ pub(super) fn answer(
         }
         (Command::Edit { message: id, flow, text }, _) => {
             if fields.get(&["id"]).is_none() {
-                fields.put(&["id"], crate::model::Found::Integer(id.get()));
+                fields.put(&["id"], Found::Integer(id.get()));
             }
             if fields.get(&["text"]).is_none() {
-                fields.put(&["text"], crate::model::Found::Text(text.clone()));
+                fields.put(&["text"], Found::Text(text.clone()));
             }
             let mut defaults = reading.known.get(*id);
             if defaults.flow == placeholder_flow_id() {
@@ -205,7 +205,7 @@ fn changes(
     messages.truncate(length(limit));
     let flows = records(fields, "flows").unwrap_or_default().into_iter();
     let flows = flows.map(summary).collect::<Result<Vec<_>, _>>()?;
-    let user = fields.record("user").map(user).transpose()?;
+    let user = own_record(fields, reading).map(user).transpose()?;
     let last = messages.last().map_or(since, |message| message.changed_at);
     Ok(Answer::Changes(Box::new(Changes {
         messages,
@@ -214,6 +214,23 @@ fn changes(
         until: fields.time("until").unwrap_or(last),
         more: fields.flag("more").unwrap_or_default(),
     })))
+}
+
+/// The user's own record, also of several.
+fn own_record(fields: &mut Record, reading: Reading<'_>) -> Option<Record> {
+    match fields.take("user")? {
+        Found::Record(record) => Some(record),
+        Found::List(users) => {
+            let id = reading.me.id?.get();
+            users.into_iter().find_map(|user| match user {
+                Found::Record(record) if record.get(&["id"]) == Some(&Found::Integer(id)) => {
+                    Some(record)
+                }
+                _ => None,
+            })
+        }
+        _ => None,
+    }
 }
 
 fn length(number: u32) -> usize {

@@ -7,7 +7,7 @@ use crate::fixed::completed;
 use crate::model::{self, Operation, Shape, Source, read};
 use crate::plan::{Compiled, RequestFrame, RequestRule, ResponsePlan};
 use bytes::Bytes;
-use tolmach_dialect::{Credentials, Request};
+use tolmach_dialect::{Credentials, Request, WideIdNumbers};
 use tolmach_domain::{Authority, Command, Secret, Timestamp, UserId};
 
 /// The deepest nesting of a request's own frame.
@@ -43,6 +43,7 @@ pub(super) struct Writing<'a> {
     pub(super) chosen: &'a [u8],
     pub(super) tag: &'a [u8],
     pub(super) proof: &'a Proof,
+    pub(super) numbers: Option<&'a WideIdNumbers>,
 }
 
 /// One request on the wire.
@@ -71,7 +72,8 @@ pub(super) fn can_say(file: &Compiled, request: &Request) -> bool {
     let writes = |memory: &[Option<i64>]| {
         let now = Timestamp::default();
         let tag: &[u8] = if file.has_text_tags { b"\"1\"" } else { b"1" };
-        let writing = Writing { file, now, me: &me, memory, chosen: &chosen, tag, proof: &proof };
+        let (me, chosen, proof, numbers) = (&me, &*chosen, &proof, None);
+        let writing = Writing { file, now, me, memory, chosen, tag, proof, numbers };
         encode(writing, &request.command).is_some()
     };
     request.authority == Authority::Member && (writes(&memory) || writes(&unset))
@@ -139,9 +141,10 @@ fn written(
     frame: &RequestFrame,
     command: &Command,
 ) -> Option<EncodedRequest> {
-    let Writing { file, memory, me, .. } = writing;
+    let Writing { file, memory, me, numbers, .. } = writing;
     let bytes = fill(writing, rule, Some(command)).frame(&frame.plan);
-    let matcher = Matcher { syntax: file.syntax, tables: &file.tables };
+    let matcher =
+        Matcher { syntax: file.syntax, tables: &file.tables, numbers, takes_several: false };
     let read = file.syntax.read(&bytes, MAX_DEPTH, |value| {
         let fits = Matcher::fits(&frame.conditions, &value);
         if fits { matcher.find(&frame.plan, &value).ok() } else { None }
@@ -161,12 +164,14 @@ pub(super) fn fill<'a>(
 ) -> Fill<'a> {
     Fill {
         wide_ids: None,
+        numbers: writing.numbers,
         syntax: writing.file.syntax,
         tables: &writing.file.tables,
         root: command.map(Source::Command),
         request: None,
         me: writing.me,
         name: &rule.name,
+        request_name: &rule.name,
         outcome: &[],
         now: writing.now,
         tag: Some(writing.tag),

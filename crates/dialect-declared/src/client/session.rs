@@ -6,10 +6,10 @@ use super::events::event;
 use super::objects::Reading;
 use super::outcomes::{Said, cells, is_row, outcome, violation};
 use super::requests::{EncodedRequest, Proof, Writing, encode, fill, most_precise};
-use crate::decode::{Match, Matcher};
+use crate::decode::{FieldProblem, Match, Matcher};
 use crate::encode::Me;
 use crate::fixed::fill_in;
-use crate::model::{Datum, Found, Operation, Record, Source, read};
+use crate::model::{Datum, Found, Operation, Record, RecordError, Source, read};
 use crate::plan::{Compiled, CredentialsPlace, Empty, EventRule, Plan, RequestRule};
 use crate::syntax::{Kind, Syntax, Value, Writer};
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use tolmach_dialect::known_messages::KnownMessages;
 use tolmach_dialect::pending::PendingRequests;
 use tolmach_dialect::{
     ClientSession, Correlation, Event, Frame, Handshake, Incoming, InvalidReply, Request, Response,
-    Unsupported,
+    Unsupported, WideIdNumbers,
 };
 use tolmach_domain::{
     Answer, Authority, Command, Credentials, EventKind, Fault, Secret, Timestamp, Tokens,
@@ -48,6 +48,7 @@ pub(crate) struct Session {
     /// such login.
     connection_token: Option<Secret>,
     known: KnownMessages,
+    numbers: Option<Arc<WideIdNumbers>>,
 }
 
 /// A request that waits for its response.
@@ -88,6 +89,7 @@ impl Session {
             sent: 0,
             connection_token: None,
             known: KnownMessages::default(),
+            numbers: handshake.wide_id_numbers.cloned(),
             file,
         }
     }
@@ -109,6 +111,15 @@ impl Session {
         by_login && has_token && !is_anonymous
     }
 
+    fn matcher<'a>(&'a self, file: &'a Compiled) -> Matcher<'a> {
+        Matcher {
+            syntax: file.syntax,
+            tables: &file.tables,
+            numbers: self.numbers.as_deref(),
+            takes_several: true,
+        }
+    }
+
     fn reading(&self, now: Timestamp) -> Reading<'_> {
         Reading { now, me: &self.me, known: &self.known }
     }
@@ -120,8 +131,8 @@ impl Session {
         size: usize,
         out: &mut Vec<Incoming>,
     ) -> Result<(), InvalidReply> {
-        if value.kind() != Kind::Object {
-            return Err(InvalidReply::SHAPE);
+        if !matches!(value.kind(), Kind::Object | Kind::List) {
+            return Err(InvalidReply::SHAPE.with_reason("an object or a list is expected"));
         }
         let file = self.file.clone();
         let response_path = file.response_name_path.as_deref();
@@ -132,7 +143,9 @@ impl Session {
             || file.events.iter().any(|rule| is_event_named(&rule.name));
         if !is_known {
             // The response to a frame that the server could not read.
-            let fault = violation(&file, value).ok_or(InvalidReply::SHAPE)?;
+            let fault = violation(&file, value).ok_or_else(|| {
+                InvalidReply::SHAPE.with_reason("no request and no event has its name")
+            })?;
             return self.refuse(0, fault, out);
         }
         let pushed = self.event(&file, value, is_event_named);
@@ -157,8 +170,32 @@ impl Session {
         match (pushed, position, fitting) {
             (Some((rule, found)), _, _) if is_event => self.push(now, rule, found, out),
             (_, Some(position), Some(reply)) => self.answer(now, position, reply, size, out),
-            _ => Err(InvalidReply::SHAPE),
+            _ => Err(self.mismatch(&file, value, is_named, is_event_named)),
         }
+    }
+
+    /// The first key of a frame that fits neither a response that is waited for nor an event.
+    fn mismatch(
+        &self,
+        file: &Compiled,
+        value: &Value<'_>,
+        is_named: impl Fn(&Value<'static>) -> bool,
+        is_event_named: impl Fn(&Value<'static>) -> bool,
+    ) -> InvalidReply {
+        let waiting = (0..).map_while(|position| self.pending.get(position));
+        let answered = waiting
+            .map(|pending| &file.requests[pending.rule])
+            .filter(|rule| is_named(&rule.answer))
+            .filter_map(|rule| rule.response.frame());
+        let events = file.events.iter().filter(|rule| is_event_named(&rule.name));
+        let mut plans = answered.chain(events.map(|rule| &rule.plan));
+        let matcher = self.matcher(file);
+        let problem = plans.find_map(|plan| matcher.find(plan, value).err());
+        InvalidReply::SHAPE.with_reason(match problem {
+            Some(FieldProblem { key, reason, .. }) if key.is_empty() => reason.into_owned(),
+            Some(FieldProblem { key, reason, .. }) => format!("{key}: {reason}"),
+            None => "no request waits for it, and it is no event".to_owned(),
+        })
     }
 
     /// The event of a frame, with the fields that were found.
@@ -168,7 +205,7 @@ impl Session {
         value: &Value<'_>,
         is_named: impl Fn(&Value<'static>) -> bool,
     ) -> Option<(&'f EventRule, Match)> {
-        let matcher = Matcher { syntax: file.syntax, tables: &file.tables };
+        let matcher = self.matcher(file);
         file.events.iter().filter(|rule| is_named(&rule.name)).find_map(|rule| {
             let cells = cells(file, &rule.plan, value);
             if !is_row(&cells, &file.outcomes[rule.ok].cells) {
@@ -200,7 +237,7 @@ impl Session {
         value: &Value<'_>,
         is_event: bool,
     ) -> Option<Reply> {
-        let matcher = Matcher { syntax: file.syntax, tables: &file.tables };
+        let matcher = self.matcher(file);
         let said = outcome(file, rule, value);
         let plan = match (rule.response.frame(), &rule.refused) {
             (Some(plan), _) | (None, crate::plan::Refusal::Frame(plan)) => plan,
@@ -294,7 +331,7 @@ impl Session {
                 record.put(path, Found::Integer(flow));
             }
         }
-        let kind = event(rule.event, record, reading).map_err(|_| InvalidReply::SHAPE)?;
+        let kind = event(rule.event, record, reading).map_err(unreadable)?;
         if let EventKind::Posted(message) = &kind {
             self.known.insert(message);
         }
@@ -392,8 +429,8 @@ impl Session {
             _ => None,
         });
         let commands = (&pending.asked, &pending.said);
-        let answer = answer(rule.operation, record, commands, self.reading(now))
-            .map_err(|_| InvalidReply::SHAPE)?;
+        let answer =
+            answer(rule.operation, record, commands, self.reading(now)).map_err(unreadable)?;
         let pending = self.pending.take(position).ok_or(InvalidReply::SHAPE)?;
         self.learn(&pending, rule, &answer, token);
         out.push(Incoming::Response(Response::new(pending.correlation, Ok(answer))));
@@ -451,6 +488,15 @@ impl Session {
     }
 }
 
+/// A frame whose fields are no answer or event.
+fn unreadable(error: RecordError) -> InvalidReply {
+    InvalidReply::SHAPE.with_reason(match error {
+        RecordError::Missing(field) => format!("<{field}> is missing"),
+        RecordError::Fault(Fault::Invalid { field, reason }) => format!("<{field}> {reason}"),
+        RecordError::Fault(fault) => fault.to_string(),
+    })
+}
+
 /// A request id as a text, for wires that have no other ones.
 fn text_tag(tag: Bytes) -> Bytes {
     if tag.starts_with(b"\"") {
@@ -487,6 +533,7 @@ impl ClientSession for Session {
             chosen: &self.chosen,
             tag: &tag,
             proof: &proof,
+            numbers: self.numbers.as_deref(),
         };
         let encoded = encode(writing, &request.command);
         let unsupported = self.unsupported(request.command.name());
@@ -546,7 +593,7 @@ impl ClientSession for Session {
         };
         let (syntax, depth) = (self.file.syntax, self.max_json_depth);
         let read = syntax.read(&bytes, depth, |value| self.incoming(now, &value, bytes.len(), out));
-        read.map_err(|error| InvalidReply(error.violation_kind()))?
+        read.map_err(|error| InvalidReply::new(error.violation_kind()))?
     }
 }
 

@@ -6,14 +6,14 @@ use super::raw::{Raw, RawValue};
 use super::sections::Problems;
 use crate::forms::{Form, Table, TableRow, Tables, content_type_of, kind_of};
 use crate::model::{Found, Operation, Shape, Type, answer_shape, event_shape};
-use crate::pattern::{FormText, Node, lay_over, parse, parse_path};
+use crate::pattern::{FormText, List, Node, NodeKind, lay_over, parse, parse_path};
 use crate::plan::{
     Compiled, CredentialsPlace, Empty, EventRule, Fence, Fixed, FixedValue, FollowUp, OutcomeRow,
     Plan, PlanMember, Preset, Refusal, RequestFrame, RequestRule, ResponsePlan, Slot, SlotSource,
     TextPlan, Transport,
 };
 use crate::problem::{Problem, nearest};
-use crate::syntax::{Kind, Syntax, Value};
+use crate::syntax::{Kind, Syntax, Value, item_index, item_key};
 use crate::token_check::TokenCheck;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -127,6 +127,12 @@ fn compiled(raw: &Raw, own_end: usize, problems: &mut Problems) -> Option<Compil
         let place = section("envelope");
         problems.error(place, "[envelope] request: a key with the hole <name> is expected");
     }
+    let is_list =
+        envelopes.get("request").is_some_and(|envelope| matches!(envelope.kind, NodeKind::List(_)));
+    if is_list && opens.as_ref().is_some_and(|opens| matches!(opens, Plan::Object(_))) {
+        let place = head.get("opens").unwrap_or(head);
+        problems.error(place, "opens: a list is expected, as frames are lists by [envelope]");
+    }
     let transports = transports(head, problems);
     let credentials = credentials(head, problems);
     if credentials == [CredentialsPlace::Field] && !requests.iter().any(|rule| rule.needs_token) {
@@ -179,6 +185,7 @@ fn compiled(raw: &Raw, own_end: usize, problems: &mut Problems) -> Option<Compil
         requests,
         events,
         name_path,
+        is_list,
         response_name_path,
         event_name_path,
         unknown,
@@ -436,6 +443,13 @@ fn required(plan: Plan) -> Plan {
             };
             Plan::Object(members.into_iter().map(member).collect())
         }
+        Plan::Fixed(items) => {
+            let item = |item: Plan| match required(item) {
+                Plan::Slot(slot) => Plan::Slot(Slot { is_optional: false, ..slot }),
+                other => other,
+            };
+            Plan::Fixed(items.into_iter().map(item).collect())
+        }
         other => other,
     }
 }
@@ -444,13 +458,13 @@ fn required(plan: Plan) -> Plan {
 fn is_telling(opens: &Plan) -> bool {
     match opens {
         Plan::Object(members) => members.iter().any(|member| member.is_required),
+        Plan::Fixed(items) => !items.is_empty(),
         _ => true,
     }
 }
 
 /// The keys that lead to `<name>`.
 fn name_path(node: &Node) -> Option<Vec<String>> {
-    use crate::pattern::NodeKind;
     match &node.kind {
         NodeKind::Hole(hole) => (hole.path.as_deref()? == ["name"]).then(Vec::new),
         NodeKind::Object(members) => members.iter().find_map(|member| {
@@ -458,18 +472,27 @@ fn name_path(node: &Node) -> Option<Vec<String>> {
             path.insert(0, member.keys[0].clone());
             Some(path)
         }),
+        NodeKind::List(List::Fixed(items, _)) => {
+            items.iter().enumerate().find_map(|(index, item)| {
+                let mut path = name_path(item)?;
+                path.insert(0, item_key(index));
+                Some(path)
+            })
+        }
         _ => None,
     }
 }
 
 /// The constant at the end of these keys.
 fn constant_at(node: &Node, path: &[String]) -> Option<Value<'static>> {
-    use crate::pattern::NodeKind;
     match (&node.kind, path.split_first()) {
         (NodeKind::Constant(value), None) => Some(value.clone()),
         (NodeKind::Object(members), Some((key, rest))) => {
             let member = members.iter().find(|member| member.keys[0] == *key)?;
             constant_at(&member.node, rest)
+        }
+        (NodeKind::List(List::Fixed(items, _)), Some((key, rest))) => {
+            constant_at(items.get(item_index(key)?)?, rest)
         }
         _ => None,
     }
@@ -619,7 +642,12 @@ impl Compiler<'_> {
         } else {
             lower
         };
-        lay_over(&lower, frame.unwrap_or(&empty))
+        let frame = frame.unwrap_or(&empty);
+        match (&lower.kind, &frame.kind) {
+            // A frame that says nothing of its own is the whole list of its envelope.
+            (NodeKind::List(_), NodeKind::Object(members)) if members.is_empty() => lower,
+            _ => lay_over(&lower, frame),
+        }
     }
 
     /// The frame of a violation; `None` where it is not answered.
@@ -868,7 +896,6 @@ impl Compiler<'_> {
 
     /// The plan of the frame of one item of a list of the root.
     fn item_plan(&self, node: &Node, list: &str, root: Root, problems: &mut Problems) -> Plan {
-        use crate::pattern::{List, NodeKind};
         let Ok(path) = parse_path(list, &node.place) else {
             return Plan::Constant(Value::Null, false);
         };
@@ -1229,10 +1256,9 @@ impl Compiler<'_> {
             }
         };
         let is_private = uses(&plan, &|slot| {
-            slot.source == SlotSource::Me
-                || slot.path.iter().any(|name| matches!(*name, "others" | "with" | "name"))
-                    && slot.of != Type::UserId
-                    && slot.path.first() != Some(&"author")
+            let differs = |name: &&str| ["others", "with", "name", "name_by_login"].contains(name);
+            let is_authors = slot.path.contains(&"author");
+            slot.source == SlotSource::Me || slot.path.iter().any(differs) && !is_authors
         });
         Some(EventRule { event, name, plan, each, ok, only, to, is_private })
     }

@@ -2,7 +2,7 @@
 
 use crate::forms::Tables;
 use crate::plan::{Condition, ListKind, Plan, PlanMember, Slot, SlotSource, Test, TextPlan};
-use crate::syntax::{Kind, Value};
+use crate::syntax::{Kind, Value, item_key};
 
 /// The most keys on the way to a part that tells requests apart.
 const MAX_DEPTH: usize = 6;
@@ -52,13 +52,21 @@ fn are_disjoint(a: &[Kind], b: &[Kind]) -> bool {
 }
 
 fn features(plan: &Plan, tables: &Tables, path: &mut Vec<String>, out: &mut Vec<Feature>) {
-    let Plan::Object(members) = plan else { return };
     if path.len() == MAX_DEPTH {
         return;
     }
+    if let Plan::Fixed(items) = plan {
+        for (index, item) in items.iter().enumerate() {
+            path.push(item_key(index));
+            out.push(Feature { path: path.clone(), ..feature_of(item, tables) });
+            features(item, tables, path, out);
+            path.pop();
+        }
+    }
+    let Plan::Object(members) = plan else { return };
     for member in members {
         path.push(member.keys[0].clone());
-        out.push(feature(member, tables, path));
+        out.push(Feature { path: path.clone(), ..feature(member, tables) });
         if !member.is_optional && member.keys.len() == 1 {
             features(&member.plan, tables, path, out);
         }
@@ -66,11 +74,19 @@ fn features(plan: &Plan, tables: &Tables, path: &mut Vec<String>, out: &mut Vec<
     }
 }
 
-fn feature(member: &PlanMember, tables: &Tables, path: &[String]) -> Feature {
+fn feature(member: &PlanMember, tables: &Tables) -> Feature {
+    let feature = feature_of(&member.plan, tables);
+    // Several keys: none of them is needed.
+    let is_needed = member.is_required || (feature.is_needed && !member.is_optional);
+    Feature { is_needed: is_needed && member.keys.len() == 1, ..feature }
+}
+
+/// The feature of a value, without its path.
+fn feature_of(plan: &Plan, tables: &Tables) -> Feature {
     let needs = |slot: &Slot| {
         slot.default.is_none() && !slot.is_optional && slot.source != SlotSource::Nothing
     };
-    let (constant, kinds, is_needed) = match &member.plan {
+    let (constant, kinds, is_needed) = match plan {
         Plan::Constant(value, _) => (Some(value.clone()), vec![value.kind()], false),
         Plan::Text(parts) => {
             let is_needed = parts.iter().any(|part| match part {
@@ -85,8 +101,8 @@ fn feature(member: &PlanMember, tables: &Tables, path: &[String]) -> Feature {
             });
             (None, kinds.flatten().collect(), needs(slot))
         }
-        Plan::Object(_) => (None, vec![Kind::Object], needs_any(&member.plan)),
-        Plan::Fixed(_) => (None, vec![Kind::List], needs_any(&member.plan)),
+        Plan::Object(_) => (None, vec![Kind::Object], needs_any(plan)),
+        Plan::Fixed(_) => (None, vec![Kind::List], needs_any(plan)),
         Plan::List(list) => {
             let kinds = match list.kind {
                 ListKind::Each | ListKind::WithInList => vec![Kind::List],
@@ -95,9 +111,7 @@ fn feature(member: &PlanMember, tables: &Tables, path: &[String]) -> Feature {
             (None, kinds, !list.slot.is_optional && list.kind != ListKind::With)
         }
     };
-    // Several keys: none of them is needed.
-    let is_needed = member.is_required || (is_needed && !member.is_optional);
-    Feature { path: path.to_vec(), constant, kinds, is_needed: is_needed && member.keys.len() == 1 }
+    Feature { path: Vec::new(), constant, kinds, is_needed }
 }
 
 /// True if a part of it is needed.

@@ -7,7 +7,7 @@ use crate::pattern::{FormText, Hole, List, Member, Node, NodeKind, TextPart, lay
 use crate::plan::{ListKind, ListPlan, Plan, PlanMember, Slot, SlotSource, TextPlan};
 use crate::problem::{Place, Problem, nearest};
 use crate::strftime::unknown_specifier;
-use crate::syntax::{Kind, Syntax, Value};
+use crate::syntax::{Kind, Syntax, Value, WrittenKey};
 use std::collections::BTreeMap;
 
 /// The names that holes of a file can have beside the model's.
@@ -60,7 +60,7 @@ pub(crate) fn expand(node: &Node, names: &Names<'_>, depth: usize) -> Result<Nod
             NodeKind::Object(members.collect::<Result<_, Problem>>()?)
         }
         NodeKind::List(list) => NodeKind::List(match list {
-            List::Fixed(items) => List::Fixed(all(items)?),
+            List::Fixed(items, inner) => List::Fixed(all(items)?, *inner),
             List::Each { before, path, item } => {
                 List::Each { before: all(before)?, path: path.clone(), item: boxed(item)? }
             }
@@ -119,13 +119,14 @@ impl Resolver<'_> {
             NodeKind::Object(members) => {
                 let member = |member: &Member| PlanMember {
                     keys: member.keys.clone(),
+                    written: WrittenKey::new(&member.keys[0]),
                     is_optional: member.is_optional,
                     is_required: member.is_required,
                     plan: self.node(&member.node, member.is_required, scopes),
                 };
                 Plan::Object(members.iter().map(member).collect())
             }
-            NodeKind::List(List::Fixed(items)) => {
+            NodeKind::List(List::Fixed(items, _)) => {
                 Plan::Fixed(items.iter().map(|item| self.node(item, false, scopes)).collect())
             }
             NodeKind::List(list) => self.list(list, &node.place, scopes),
@@ -146,7 +147,7 @@ impl Resolver<'_> {
             List::One { path, item } => (ListKind::One, &[][..], path, item),
             List::With { path, item } => (ListKind::With, &[][..], path, item),
             List::WithInList { path, item } => (ListKind::WithInList, &[][..], path, item),
-            List::Fixed(_) => return Plan::Constant(Value::Null, false),
+            List::Fixed(..) => return Plan::Constant(Value::Null, false),
         };
         let before = before.iter().map(|node| self.node(node, false, scopes)).collect();
         let Some(resolved) = self.resolve(path, place, scopes) else {
@@ -154,7 +155,8 @@ impl Resolver<'_> {
         };
         let of = match (kind, resolved.of) {
             (ListKind::With | ListKind::WithInList, Type::Object(shape)) => Item::Object(shape),
-            (ListKind::With | ListKind::WithInList, Type::UserId | Type::FlowId) => Item::UserId,
+            (ListKind::With | ListKind::WithInList, Type::UserId) => Item::UserId,
+            (ListKind::With | ListKind::WithInList, Type::FlowId) => Item::FlowId,
             (ListKind::With | ListKind::WithInList, Type::MessageId) => Item::MessageId,
             (ListKind::Each | ListKind::OneOrMany | ListKind::One, Type::List(item)) => item,
             (_, other) => {
@@ -272,6 +274,9 @@ impl Resolver<'_> {
             ["name"] if !self.has_field("name", scopes) => {
                 return special(SlotSource::Name, Type::Json, false);
             }
+            ["request", "name"] if !matches!(self.root.shape, Some(Shape::Command(_))) => {
+                return special(SlotSource::RequestName, Type::Json, true);
+            }
             ["now"] => return special(SlotSource::Now, Type::Time, false),
             ["tag"] => return special(SlotSource::Tag, Type::Json, true),
             ["proof", "token"] => return special(SlotSource::Token, Type::Text, true),
@@ -363,9 +368,8 @@ impl Resolver<'_> {
         if scopes.last().is_some_and(|item| !matches!(item, Item::Object(_))) {
             known.push("it".to_owned());
         }
-        for name in ["name", "now", "tag", "proof.token", "proof.user", "me.id", "me.login"] {
-            known.push(name.to_owned());
-        }
+        let special = ["name", "now", "tag", "proof.token", "proof.user", "me.id", "me.login"];
+        known.extend(special.into_iter().chain(["request.name"]).map(str::to_owned));
         known.extend(self.names.columns.iter().map(|column| format!("outcome.{column}")));
         known.extend(self.names.memory.iter().map(|(name, _)| name.clone()));
         known
@@ -373,7 +377,7 @@ impl Resolver<'_> {
 
     fn forms(&mut self, hole: &Hole, resolved: &Resolved) -> Vec<Form> {
         let source = resolved.source;
-        if matches!(source, SlotSource::Outcome(_) | SlotSource::Name) {
+        if matches!(source, SlotSource::Outcome(_) | SlotSource::Name | SlotSource::RequestName) {
             return vec![Form::Natural];
         }
         if source == SlotSource::Tag {

@@ -2,19 +2,17 @@
 
 use super::capture::CapturedFrame;
 use super::error::DraftError;
+use super::lists::{place_of_lists, unlisted};
+use super::outcome::{has_keys_of, outcome_paths};
+use super::path::{Path, at, is_text_or_integer, paths};
 use super::place::owned;
 use crate::syntax::{Kind, Syntax, Value};
-
-/// The keys from the root of a frame to a value.
-pub(super) type Path = Vec<String>;
 
 /// The name of a frame, and its place.
 pub(super) type Named = (Path, Value<'static>);
 
 /// The depth of JSON that is read.
 const MAX_DEPTH: usize = 64;
-/// The deepest path that is looked at for a name or a request id.
-const MAX_PATH: usize = 2;
 /// The longest name of a request, in bytes.
 const MAX_NAME: usize = 40;
 
@@ -50,24 +48,6 @@ const TAG_KEYS: [&str; 12] = [
     "msg_no",
     "correlation_id",
 ];
-/// The usual keys of an outcome.
-const OUTCOME_KEYS: [&str; 14] = [
-    "ok",
-    "status",
-    "success",
-    "code",
-    "error",
-    "result",
-    "reason",
-    "why",
-    "detail",
-    "description",
-    "errors",
-    "hint",
-    "error_msg",
-    "response_status",
-];
-
 /// A frame that was read.
 pub(super) struct ReadFrame {
     pub(super) line: usize,
@@ -96,13 +76,15 @@ pub(super) struct Group {
 pub(super) struct Conversation {
     /// The name of the syntax in a file.
     pub(super) syntax: &'static str,
+    /// The place of the envelopes that are lists. Their items stand under the keys `[0]`, `[1]`, ….
+    pub(super) lists: Option<Path>,
     /// The place of a request's name.
     pub(super) name: Path,
     pub(super) tag: Option<Tag>,
     /// The place of the name in responses.
     pub(super) answer: Option<Path>,
-    /// The keys of a response that tell its outcome.
-    pub(super) outcome: Vec<String>,
+    /// The places in responses that tell the outcome.
+    pub(super) outcome: Vec<Path>,
     /// The requests by their names, in the order in which they were seen.
     pub(super) groups: Vec<Group>,
     /// Frames that came unasked, by the name that they have at the place of the answer's, or else
@@ -121,7 +103,7 @@ impl Conversation {
         let mut ignored: Vec<String> = Vec::new();
         let mut read: Vec<(bool, ReadFrame)> = Vec::new();
         for frame in frames {
-            match object(syntax, &frame.text) {
+            match object_or_list(syntax, &frame.text) {
                 Some(value) => {
                     let (line, text) = (frame.line, frame.text.clone());
                     read.push((frame.is_clients, ReadFrame { line, text, value }));
@@ -135,13 +117,26 @@ impl Conversation {
         let is_clients = |(is_clients, _): &&(bool, ReadFrame)| *is_clients;
         let clients: Vec<&Value<'_>> =
             read.iter().filter(is_clients).map(|(_, frame)| &frame.value).collect();
-        let name = name_path(&clients).ok_or(DraftError::NoName)?;
+        let lists = place_of_lists(&clients);
+        if let Some(place) = &lists {
+            let frames = read.into_iter().map(|(is_clients, frame)| {
+                (is_clients, ReadFrame { value: unlisted(frame.value, place), ..frame })
+            });
+            read = frames.collect();
+        }
+        let clients: Vec<&Value<'_>> =
+            read.iter().filter(is_clients).map(|(_, frame)| &frame.value).collect();
+        let name = name_path(&clients).ok_or_else(|| {
+            let lists = read.iter().find(|(_, frame)| matches!(frame.value, Value::List(_)));
+            lists.map_or(DraftError::NoName, |(_, list)| DraftError::Array { line: list.line })
+        })?;
         let mut turns = turns(&read);
         turns.retain(|(client, _)| at(client, &name).is_some_and(is_name));
         let tag = tag_path(&turns, &name);
         let answer = answer_path(&turns, &name, tag.as_ref());
         let mut sorted = Self {
             syntax: syntax_name,
+            lists,
             name,
             tag,
             answer,
@@ -152,8 +147,18 @@ impl Conversation {
             unnamed: 0,
         };
         sorted.sort(read);
-        sorted.outcome = outcome_keys(&sorted);
+        sorted.outcome = sorted.outcome_paths();
         Ok(sorted)
+    }
+
+    /// The places in responses that tell the outcome.
+    fn outcome_paths(&self) -> Vec<Path> {
+        let groups: Vec<&[Value<'static>]> =
+            self.groups.iter().map(|group| group.responses.as_slice()).collect();
+        let tag = self.tag.as_ref().map(|tag| &tag.response);
+        let taken: Vec<&Path> =
+            std::iter::once(&self.name).chain(&self.answer).chain(tag).collect();
+        outcome_paths(&groups, &taken)
     }
 
     /// Puts each frame into its group.
@@ -214,8 +219,11 @@ impl Conversation {
     }
 
     fn add_event(&mut self, frame: Value<'static>) {
-        let usual = NAME_KEYS.iter().map(|key| vec![(*key).to_owned()]);
-        let first = paths(&frame, 1).into_iter().take(1);
+        let all = paths(&frame, is_text_or_integer);
+        let first = all.first().cloned();
+        let mut usual = all;
+        usual.retain(|path| usual_name(path).is_some());
+        usual.sort_by_key(|path| (path.len(), usual_name(path)));
         let paths = self.answer.clone().into_iter().chain([self.name.clone()]);
         let paths = paths.chain(usual).chain(first);
         let mut names = paths.filter_map(|path| {
@@ -231,46 +239,23 @@ impl Conversation {
     }
 }
 
-/// The value at a path.
-pub(super) fn at<'v, 'a>(value: &'v Value<'a>, path: &[String]) -> Option<&'v Value<'a>> {
-    path.iter().try_fold(value, |value, key| value.get(key))
-}
-
-/// The object that a frame is.
-fn object(syntax: Syntax, text: &str) -> Option<Value<'static>> {
+/// The object or the list that a frame is.
+fn object_or_list(syntax: Syntax, text: &str) -> Option<Value<'static>> {
     let value = syntax.read(text.as_bytes(), MAX_DEPTH, |value| owned(&value)).ok()?;
-    matches!(value, Value::Object(_)).then_some(value)
+    matches!(value, Value::Object(_) | Value::List(_)).then_some(value)
 }
 
-/// The syntax in which most frames of the client are objects.
+/// The syntax in which most frames of the client are objects or lists.
 fn syntax_of(frames: &[CapturedFrame]) -> Result<(&'static str, Syntax), DraftError> {
     let clients: Vec<_> = frames.iter().filter(|frame| frame.is_clients).collect();
     let first = clients.first().ok_or(DraftError::NoFrames)?;
     let objects = |(_, syntax): &(&str, Syntax)| {
-        clients.iter().filter(|frame| object(*syntax, &frame.text).is_some()).count()
+        clients.iter().filter(|frame| object_or_list(*syntax, &frame.text).is_some()).count()
     };
     // Of several the first: what is JSON is mostly a Python literal too.
     let best = Syntax::NAMES.into_iter().rev().max_by_key(objects);
-    let line = first.line;
-    let none = match first.text.starts_with('[') {
-        true => DraftError::Array { line },
-        false => DraftError::Syntax { line },
-    };
+    let none = DraftError::Syntax { line: first.line };
     best.filter(|syntax| objects(syntax) > 0).ok_or(none)
-}
-
-/// The paths of the scalars of a frame, in its order.
-fn paths(value: &Value<'_>, depth: usize) -> Vec<Path> {
-    let Value::Object(members) = value else { return Vec::new() };
-    let path = |(key, value): &(std::borrow::Cow<'_, str>, Value<'_>)| match value {
-        Value::Object(_) if depth > 1 => paths(value, depth - 1)
-            .into_iter()
-            .map(|rest| std::iter::once(key.to_string()).chain(rest).collect())
-            .collect(),
-        Value::Text(_) | Value::Integer(_) => vec![vec![key.to_string()]],
-        _ => Vec::new(),
-    };
-    members.iter().flat_map(path).collect()
 }
 
 /// True for a value that may be the name of a request.
@@ -293,15 +278,10 @@ fn name_path(clients: &[&Value<'_>]) -> Option<Path> {
         count * 4 >= clients.len() * 3
     };
     let mut found: Vec<Path> = Vec::new();
-    for path in clients.iter().flat_map(|frame| paths(frame, MAX_PATH)) {
+    for path in clients.iter().flat_map(|frame| paths(frame, is_text_or_integer)) {
         if !found.contains(&path) && is_common(&path) {
             found.push(path);
         }
-    }
-    let usual =
-        |path: &&Path| NAME_KEYS.iter().position(|key| path.last().is_some_and(|l| l == key));
-    if let Some(path) = found.iter().filter(|path| usual(path).is_some()).min_by_key(usual) {
-        return Some(path.clone());
     }
     let names = |path: &Path| -> Vec<&Value<'_>> {
         let mut names: Vec<_> = Vec::new();
@@ -312,11 +292,16 @@ fn name_path(clients: &[&Value<'_>]) -> Option<Path> {
         }
         names
     };
+    // One value for all is no name where another key has several.
+    let rank = |path: &&Path| (names(path).len() == 1, path.len(), usual_name(path));
+    let usual = found.iter().filter(|path| usual_name(path).is_some());
+    if let Some(path) = usual.min_by_key(rank) {
+        return Some(path.clone());
+    }
     let is_consistent = |path: &&Path| {
-        let keys_of = |frame: &Value<'_>| paths(frame, 1);
         clients.iter().all(|frame| {
             let same = clients.iter().find(|other| at(other, path) == at(frame, path));
-            same.is_none_or(|same| keys_of(same) == keys_of(frame))
+            same.is_none_or(|same| has_keys_of(same, frame))
         })
     };
     let mut consistent = found.iter().filter(is_consistent).collect::<Vec<_>>();
@@ -326,10 +311,16 @@ fn name_path(clients: &[&Value<'_>]) -> Option<Path> {
     consistent
         .into_iter()
         .min_by_key(|path| match names(path).len() {
-            1 => usize::MAX,
+            // Nothing to tell requests apart, or a number of each.
+            count if count == 1 || count == clients.len() => usize::MAX,
             count => count,
         })
         .cloned()
+}
+
+/// The place of the last key of a path among the usual keys of names.
+fn usual_name(path: &Path) -> Option<usize> {
+    NAME_KEYS.iter().position(|key| path.last().is_some_and(|last| last == key))
 }
 
 /// Each frame of the client with those of the server up to the next.
@@ -357,7 +348,8 @@ fn tag_path(turns: &[(&Value<'static>, Vec<&Value<'static>>)], name: &Path) -> O
         tags.len() == turns.len() && each.all(|(index, tag)| !tags[..index].contains(tag))
     };
     let is_usual = |path: &Path| path.last().is_some_and(|key| TAG_KEYS.contains(&key.as_str()));
-    let requests = paths(first, MAX_PATH).into_iter().filter(|path| path != name && differ(path));
+    let requests =
+        paths(first, is_text_or_integer).into_iter().filter(|path| path != name && differ(path));
     requests.filter(|path| answered.len() > 1 || is_usual(path)).find_map(|request| {
         let repeated = |response: &Path| {
             answered.iter().all(|(client, server)| {
@@ -365,7 +357,7 @@ fn tag_path(turns: &[(&Value<'static>, Vec<&Value<'static>>)], name: &Path) -> O
             })
         };
         let same = std::iter::once(request.clone());
-        let others = responses.iter().flat_map(|frame| paths(frame, MAX_PATH));
+        let others = responses.iter().flat_map(|frame| paths(frame, is_text_or_integer));
         let response = same.chain(others).find(repeated)?;
         let kind = at(first, &request)?.kind();
         Some(Tag { request, response, kind })
@@ -387,7 +379,7 @@ fn answer_path(
     });
     let responses: Vec<_> = responses.collect();
     let (_, first) = responses.first()?;
-    let candidates = std::iter::once(name.clone()).chain(paths(first, MAX_PATH));
+    let candidates = std::iter::once(name.clone()).chain(paths(first, is_text_or_integer));
     let repeats =
         |path: &Path| responses.iter().all(|(client, server)| at(server, path) == at(client, name));
     let is_there =
@@ -397,33 +389,4 @@ fn answer_path(
     let position =
         repeated.or_else(|| candidates.iter().position(|path| path == name && is_there(path)));
     position.map(|position| candidates.swap_remove(position))
-}
-
-/// The keys of responses that tell the outcome: usual ones, with a scalar.
-fn outcome_keys(sorted: &Conversation) -> Vec<String> {
-    let responses = sorted.groups.iter().flat_map(|group| &group.responses);
-    let is_taken = |key: &str| {
-        let is_key = |path: &Path| matches!(path.as_slice(), [only] if only == key);
-        is_key(&sorted.name)
-            || sorted.answer.as_ref().is_some_and(is_key)
-            || sorted.tag.as_ref().is_some_and(|tag| is_key(&tag.response))
-    };
-    let keys = OUTCOME_KEYS.into_iter().filter(|key| !is_taken(key));
-    let is_everywhere = |key: &&str| {
-        let mut found = responses.clone().filter_map(|frame| frame.get(key)).peekable();
-        found.peek().is_some()
-            && found.all(|value| {
-                !matches!(value, Value::List(_) | Value::Object(_) | Value::Huge | Value::Float(_))
-            })
-    };
-    let keys: Vec<&str> = keys.filter(is_everywhere).collect();
-    // A key that only some responses have tells a refusal, if another one is in all of them.
-    let count = responses.clone().count();
-    let has_all =
-        |key: &&&str| responses.clone().filter(|frame| frame.get(key).is_some()).count() == count;
-    if keys.iter().any(|key| has_all(&key)) || count == 0 {
-        keys.into_iter().map(str::to_owned).collect()
-    } else {
-        Vec::new()
-    }
 }

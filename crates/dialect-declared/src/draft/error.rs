@@ -15,10 +15,10 @@ pub enum DraftError {
         /// The line of the first frame that is none, from 1.
         line: usize,
     },
-    /// The frames are arrays.
-    #[error("line {line} is an array; a file has frames that are objects, a crate can have others")]
+    /// The frames are arrays without an object for their fields.
+    #[error("line {line} is an array without an object; a draft finds fields by their keys only")]
     Array {
-        /// The line of the first frame, from 1.
+        /// The line of the first such frame, from 1.
         line: usize,
     },
     /// No key tells the requests apart.

@@ -1,18 +1,23 @@
 //! The draft of a file.
 
 use super::capture;
-use super::conversation::{Conversation, Group, Path, at};
+use super::conversation::{Conversation, Group};
 use super::error::DraftError;
 use super::guess::{Meaning, id, key, meaning, time};
-use super::pattern::{Entry, Written, any, constant, frame, nested, toml_string};
+use super::lists::place_of_fields;
+use super::outcome::has_keys_of;
+use super::path::{Path, at};
+use super::pattern::{Entry, LAYERS, Written, any, brackets, constant, frame, nested, toml_string};
 use super::place::{Place, owned};
 use crate::dialect::{Declared, DialectFile};
-use crate::syntax::{Kind, Value};
+use crate::syntax::{Kind, Value, item_index};
 use tolmach_dialect::{Dialect, Frame, Handshake};
 use tolmach_domain::{ConnectionId, Timestamp};
 
 /// The name that the draft has in problems.
 const NAME: &str = "draft.toml";
+/// The most responses of other keys that comments show.
+const MAX_SAMPLES: usize = 3;
 /// The mark of a question to a person.
 const DECIDE: &str = "DECIDE";
 
@@ -80,13 +85,49 @@ struct Wire {
     refused: Option<Vec<Value<'static>>>,
     /// True if requests have a token.
     has_tokens: bool,
+    /// The places of the fields in requests, responses and events.
+    fields: [Fields; 3],
+}
+
+/// The place of the fields in frames of one kind.
+#[derive(Clone)]
+enum Fields {
+    /// The whole frame: envelopes are objects.
+    Whole,
+    /// An object in the list that the envelope is.
+    Within(Path),
+    /// Nowhere: the lists have no object.
+    Nowhere,
+}
+
+impl Fields {
+    /// The place of the fields of these frames, and the path to it.
+    fn of<'p>(&self, frames: &'p Place) -> Option<(&[String], &'p Place)> {
+        match self {
+            Fields::Whole => Some((&[], frames)),
+            Fields::Within(path) => Some((path, frames.at(path)?)),
+            Fields::Nowhere => None,
+        }
+    }
+
+    /// The patterns of fields that stand nowhere, or in no frame, are those of an empty object.
+    fn frame(
+        &self,
+        frames: &Place,
+        choose: &mut dyn FnMut(&[String], &[String], &Place) -> Written,
+    ) -> String {
+        let Some((before, place)) = self.of(frames) else { return "{}".to_owned() };
+        frame(place, &mut Vec::new(), &mut |path, place| {
+            let whole: Vec<String> = before.iter().chain(path).cloned().collect();
+            choose(&whole, path, place)
+        })
+    }
 }
 
 impl Wire {
     fn of(mut conversation: Conversation) -> Self {
         let groups = &conversation.groups;
-        let frames = groups.iter().flat_map(|group| &group.requests).map(|frame| &frame.value);
-        let requests = Place::of(frames);
+        let requests = Place::of(values_of_requests(&conversation));
         let all: Vec<&Value<'static>> = groups.iter().flat_map(|group| &group.responses).collect();
         let responses = Place::of(all.iter().copied());
         let mut rows: Vec<(Vec<Value<'static>>, usize)> = Vec::new();
@@ -112,7 +153,12 @@ impl Wire {
         conversation.outcome =
             order.iter().map(|index| conversation.outcome[*index].clone()).collect();
         let has_tokens = has_token(&requests, &mut Vec::new());
-        Self { conversation, requests, responses, ok, refused, has_tokens }
+        let fields = [
+            fields_of(&conversation, values_of_requests(&conversation)),
+            fields_of(&conversation, all),
+            fields_of(&conversation, conversation.events.iter().flat_map(|(_, frames)| frames)),
+        ];
+        Self { conversation, requests, responses, ok, refused, has_tokens, fields }
     }
 
     /// Everything before the requests.
@@ -144,7 +190,12 @@ impl Wire {
         text.push_str(&format!(
             "# {DECIDE}: keys that no other dialect has tell it apart on shared paths, such as\n\
              # opens = {}\n",
-            toml_string(&opens.replace("<name>", &any(self.name_place())).replace("<tag", "<_"))
+            toml_string(
+                &opens
+                    .replace("<name>", &any(self.name_place()))
+                    .replace("<tag", "<_")
+                    .replace(", +{}", "")
+            )
         ));
         text.push_str(&format!(
             "\n# {DECIDE}: a row for each fault that clients tell apart, such as no_such_flow,\n\
@@ -158,18 +209,19 @@ impl Wire {
             toml_string(&self.response_envelope())
         ));
         let event = conversation.events.iter().find_map(|(name, _)| name.as_ref());
-        let event = event
-            .map_or_else(|| "{}".to_owned(), |(path, _)| nested(&[&entry(path, "", "<name>")], 0));
+        let event = event.map_or_else(
+            || "{}".to_owned(),
+            |(path, _)| {
+                let frames = conversation.events.iter().flat_map(|(_, frames)| frames);
+                self.enveloped(vec![entry(path, "", "<name>")], &self.fields[2], frames)
+            },
+        );
         text.push_str(&format!("event = {}\n", toml_string(&event)));
         text
     }
 
     fn name_place(&self) -> &Place {
-        let find = |place, key: &String| {
-            let Place { members, .. }: &Place = place;
-            members.iter().find(|(name, _)| name == key).map_or(place, |(_, member)| member)
-        };
-        self.conversation.name.iter().fold(&self.requests, find)
+        self.requests.at(&self.conversation.name).unwrap_or(&self.requests)
     }
 
     /// The envelope of requests: their name and their id.
@@ -178,6 +230,32 @@ impl Wire {
         entries.extend(
             self.conversation.tag.as_ref().map(|tag| entry(&tag.request, "", tag_hole(tag.kind))),
         );
+        self.enveloped(entries, &self.fields[0], values_of_requests(&self.conversation))
+    }
+
+    /// An envelope with these entries. Of a list, other items are those of the first frame, and the
+    /// object of the fields is what frames are laid over.
+    fn enveloped<'v>(
+        &self,
+        mut entries: Vec<Entry>,
+        fields: &Fields,
+        frames: impl IntoIterator<Item = &'v Value<'static>>,
+    ) -> String {
+        if let Fields::Within(path) = fields {
+            entries.push(entry(path, "", LAYERS));
+        }
+        let items = self.conversation.lists.as_ref().and_then(|place| {
+            let frame = frames.into_iter().find(|frame| at(frame, place).is_some())?;
+            Some((place, at(frame, place)?))
+        });
+        if let Some((place, Value::Object(items))) = items {
+            for (key, item) in items {
+                let path: Path = place.iter().cloned().chain([key.to_string()]).collect();
+                if !entries.iter().any(|entry| entry.path.starts_with(&path)) {
+                    entries.push(entry(&path, "", &constant(item)));
+                }
+            }
+        }
         nested(&entries.iter().collect::<Vec<_>>(), 0)
     }
 
@@ -187,14 +265,33 @@ impl Wire {
         let mut entries: Vec<Entry> = Vec::new();
         entries.extend(conversation.answer.as_ref().map(|path| entry(path, "", "<name>")));
         entries.extend(conversation.tag.as_ref().map(|tag| entry(&tag.response, "", "<tag>")));
-        for name in &conversation.outcome {
-            let member = responses.members.iter().find(|(key, _)| key == name);
-            let is_everywhere = member.is_some_and(|(_, member)| member.count == responses.objects);
+        for (path, column) in conversation.outcome.iter().zip(self.columns()) {
+            let is_everywhere = responses.at(path).is_some_and(|at| at.count == responses.objects);
             let mark = if is_everywhere { "" } else { "?" };
-            let value = format!("<outcome.{}>", column(name));
-            entries.push(Entry { path: vec![name.clone()], mark, value });
+            let value = format!("<outcome.{column}>");
+            entries.push(Entry { path: path.clone(), mark, value });
         }
-        nested(&entries.iter().collect::<Vec<_>>(), 0)
+        let responses = conversation.groups.iter().flat_map(|group| &group.responses);
+        self.enveloped(entries, &self.fields[1], responses)
+    }
+
+    /// The names of the columns: the last keys of their places, with those before them where two
+    /// would have one name.
+    fn columns(&self) -> Vec<String> {
+        let places = &self.conversation.outcome;
+        let is_last = |path: &Path| {
+            places.iter().filter(|other| other.last() == path.last()).nth(1).is_none()
+        };
+        let name = |path: &Path| match path.last() {
+            Some(last) if is_last(path) => column(last),
+            _ => column(&path.join("_")),
+        };
+        places.iter().map(name).collect()
+    }
+
+    /// True for a response that grants its request, as far as the frames tell.
+    fn is_granted(&self, frame: &Value<'static>) -> bool {
+        cells(&self.conversation.outcome, frame) == self.ok
     }
 
     fn outcomes(&self) -> String {
@@ -205,7 +302,7 @@ impl Wire {
             format!("[{}]", cells.join(", "))
         };
         let columns: Vec<String> =
-            self.conversation.outcome.iter().map(|name| format!("\"{}\"", column(name))).collect();
+            self.columns().iter().map(|column| format!("\"{column}\"")).collect();
         let refused = self.refused.as_ref().map(|cells| row(cells));
         let refused = refused.unwrap_or_else(|| match self.ok.first() {
             Some(Value::Flag(ok)) => format!("[{}]", !ok),
@@ -256,10 +353,14 @@ impl Wire {
             "is this the command, and are these its fields?"
         };
         let mut text = format!("# {DECIDE}: {question}\n");
-        let is_granted =
-            |frame: &&Value<'static>| cells(&self.conversation.outcome, frame) == self.ok;
-        let granted = group.responses.iter().find(is_granted);
-        if let Some(sample) = granted.or(group.responses.first()) {
+        let granted = group.responses.iter().find(|frame| self.is_granted(frame));
+        let others = group.responses.iter().filter(|frame| {
+            granted.is_none_or(|granted| !self.is_granted(frame) || !has_keys_of(granted, frame))
+        });
+        for sample in others.take(MAX_SAMPLES) {
+            text.push_str(&format!("# Another answer was: {}\n", constant(sample)));
+        }
+        if let Some(sample) = granted {
             text.push_str(&format!("# It was answered: {}\n", constant(sample)));
         }
         text.push_str(&format!("[[request.{command}]]\nname = {}\n", cell(&group.name)));
@@ -281,8 +382,8 @@ impl Wire {
     /// The frame of requests: the fields of a command, and any value elsewhere.
     fn request_frame(&self, frames: &Place, meaning: Option<&Meaning>) -> String {
         let mut used: Vec<&str> = Vec::new();
-        frame(frames, &mut Vec::new(), &mut |path, place| {
-            if self.is_enveloped(path) {
+        self.fields[0].frame(frames, &mut |whole, path, place| {
+            if self.is_enveloped(whole) {
                 return Written::Not;
             }
             if self.has_tokens && is_token(path, place) {
@@ -308,17 +409,21 @@ impl Wire {
 
     /// The part of a response that is not in the envelope.
     fn response(&self, group: &Group, command: &str) -> String {
-        let granted = group
-            .responses
-            .iter()
-            .filter(|frame| cells(&self.conversation.outcome, frame) == self.ok);
+        let mut granted: Vec<&Value<'static>> =
+            group.responses.iter().filter(|frame| self.is_granted(frame)).collect();
+        // Without a place of outcomes, a response of other keys may be a refusal.
+        if self.conversation.outcome.is_empty()
+            && let Some(first) = granted.first().copied()
+        {
+            granted.retain(|frame| has_keys_of(first, frame));
+        }
         let place = Place::of(granted);
         let mut used: Vec<&str> = Vec::new();
-        frame(&place, &mut Vec::new(), &mut |path, place| {
-            let is_outcome = matches!(path, [only] if self.conversation.outcome.contains(only));
-            let is_answer = self.conversation.answer.as_deref() == Some(path);
+        let written = self.fields[1].frame(&place, &mut |whole, path, place| {
+            let is_outcome = self.conversation.outcome.iter().any(|outcome| outcome == whole);
+            let is_answer = self.conversation.answer.as_deref() == Some(whole);
             let tag = self.conversation.tag.as_ref();
-            if is_outcome || is_answer || tag.is_some_and(|tag| path == tag.response) {
+            if is_outcome || is_answer || tag.is_some_and(|tag| whole == tag.response) {
                 return Written::Not;
             }
             match answer_hole(command, path, place) {
@@ -329,8 +434,8 @@ impl Wire {
                 _ if place.is_object() => Written::Inside,
                 _ => Written::As(sample(place)),
             }
-        })
-        .replace("\"?: ", "\": ")
+        });
+        written.replace("\"?: ", "\": ")
     }
 
     /// The texts of an event, the best first.
@@ -340,11 +445,11 @@ impl Wire {
         let lines: Vec<String> = frames.iter().take(1).map(constant).collect();
         let as_comment = format!("# {DECIDE}: which event is this?\n# {}\n", lines.join(""));
         let mut used: Vec<&str> = Vec::new();
-        let pattern = frame(&place, &mut Vec::new(), &mut |path, place| {
-            if name.as_ref().is_some_and(|(name, _)| name == path) {
+        let pattern = self.fields[2].frame(&place, &mut |whole, path, place| {
+            if name.as_ref().is_some_and(|(name, _)| name == whole) {
                 return Written::Not;
             }
-            match message_hole(path, place) {
+            match message_hole(path, place).or_else(|| one_message(place)) {
                 Some((hole, pattern)) if !used.contains(&hole) => {
                     used.push(hole);
                     Written::As(pattern)
@@ -352,8 +457,8 @@ impl Wire {
                 _ if place.is_object() => Written::Inside,
                 _ => Written::As(sample(place)),
             }
-        })
-        .replace("\"?: ", "\": ");
+        });
+        let pattern = pattern.replace("\"?: ", "\": ");
         if !used.contains(&"text") {
             return vec![as_comment];
         }
@@ -402,6 +507,21 @@ impl Wire {
     }
 }
 
+/// All requests.
+fn values_of_requests(conversation: &Conversation) -> impl Iterator<Item = &Value<'static>> {
+    let requests = conversation.groups.iter().flat_map(|group| &group.requests);
+    requests.map(|frame| &frame.value)
+}
+
+/// The place of the fields of these frames.
+fn fields_of<'v>(
+    conversation: &Conversation,
+    frames: impl IntoIterator<Item = &'v Value<'static>>,
+) -> Fields {
+    let Some(lists) = &conversation.lists else { return Fields::Whole };
+    place_of_fields(frames, lists).map_or(Fields::Nowhere, Fields::Within)
+}
+
 fn entry(path: &Path, mark: &'static str, value: &str) -> Entry {
     Entry { path: path.clone(), mark, value: value.to_owned() }
 }
@@ -415,8 +535,8 @@ fn tag_hole(kind: Kind) -> &'static str {
 }
 
 /// The cells of a response, one for each column.
-fn cells(columns: &[String], response: &Value<'_>) -> Vec<Value<'static>> {
-    columns.iter().map(|name| response.get(name).map_or(Value::Null, owned)).collect()
+fn cells(columns: &[Path], response: &Value<'_>) -> Vec<Value<'static>> {
+    columns.iter().map(|path| at(response, path).map_or(Value::Null, owned)).collect()
 }
 
 /// A cell of an outcome, or a name, in TOML.
@@ -430,6 +550,9 @@ fn cell(value: &Value<'_>) -> String {
 
 /// The name of a column: that of its key, in letters that a hole can have.
 fn column(key: &str) -> String {
+    if let Some(item) = item_index(key) {
+        return format!("item{item}");
+    }
     key.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '_' }).collect()
 }
 
@@ -480,6 +603,9 @@ fn answer_hole(command: &str, path: &[String], place: &Place) -> Option<(&'stati
         "history" if place.kind() == Some(Kind::List) => {
             Some(("messages", list("messages", place, message_hole)?))
         }
+        "search_users" if place.kind() == Some(Kind::List) => {
+            Some(("users", people("users", place)?))
+        }
         _ => None,
     }
 }
@@ -487,19 +613,61 @@ fn answer_hole(command: &str, path: &[String], place: &Place) -> Option<(&'stati
 /// Finds the hole that a place below a path is probably, and the pattern that reads it.
 type GuessHole = fn(&[String], &Place) -> Option<(&'static str, String)>;
 
-/// A list of objects, whose places are fields of its items.
+/// A list of objects or of rows, whose places are fields of its items.
 fn list(name: &str, place: &Place, hole: GuessHole) -> Option<String> {
-    let items = place.items.as_deref().filter(|items| items.is_object())?;
+    Some(format!("[each {name}: {}]", item(place.items.as_deref()?, hole)?))
+}
+
+/// The item of a list: an object, or a row of values.
+fn item(place: &Place, hole: GuessHole) -> Option<String> {
+    if let (Some(Kind::List), Some(places)) = (place.kind(), place.positions()) {
+        return Some(row(places, hole));
+    }
+    place.is_object().then(|| {
+        let mut used: Vec<&str> = Vec::new();
+        let object = frame(place, &mut Vec::new(), &mut |path, place| match hole(path, place) {
+            Some((hole, pattern)) if !used.contains(&hole) => {
+                used.push(hole);
+                Written::As(pattern)
+            }
+            _ if place.is_object() => Written::Inside,
+            _ => Written::As(sample(place)),
+        });
+        object.replace("\"?: ", "\": ")
+    })
+}
+
+/// A row of values without keys: of the usual fields each value has the first that it can be.
+fn row(places: &[Place], hole: GuessHole) -> String {
+    let is_plain = |place: &&Place| {
+        place.kind() == Some(Kind::Text)
+            && id("id", place).is_none()
+            && time("posted_at", place).is_none()
+    };
+    // A single text is that of the message, not the name of its author.
+    let has_names = places.iter().filter(is_plain).count() > 1;
+    let keys = ["id", "at", "room", "from", "text", "name", "members"];
+    let keys = keys.into_iter().filter(|key| has_names || *key != "from").map(str::to_owned);
+    let keys: Vec<String> = keys.collect();
     let mut used: Vec<&str> = Vec::new();
-    let item = frame(items, &mut Vec::new(), &mut |path, place| match hole(path, place) {
-        Some((hole, pattern)) if !used.contains(&hole) => {
-            used.push(hole);
-            Written::As(pattern)
-        }
-        _ if place.is_object() => Written::Inside,
-        _ => Written::As(sample(place)),
+    let values = places.iter().map(|place| {
+        let found = keys.iter().filter_map(|key| hole(std::slice::from_ref(key), place));
+        let found = found.into_iter().find(|(hole, _)| !used.contains(hole));
+        found.map_or_else(
+            || sample(place),
+            |(hole, pattern)| {
+                used.push(hole);
+                pattern
+            },
+        )
     });
-    Some(format!("[each {name}: {}]", item.replace("\"?: ", "\": ")))
+    brackets(values.collect())
+}
+
+/// A list with the one message of an event.
+fn one_message(place: &Place) -> Option<(&'static str, String)> {
+    let message = item(place.items.as_deref()?, message_hole)?;
+    message.contains("<text>").then(|| ("text", format!("[with message: {message}]")))
 }
 
 /// The field of a message at a place.
@@ -543,6 +711,41 @@ fn flow_hole(path: &[String], place: &Place) -> Option<(&'static str, String)> {
         ("name" | "title" | "chatname" | "roomname" | "peer", Kind::Text) => {
             ("name", "<name>".to_owned())
         }
+        ("members" | "participants" | "users" | "people" | "persons", Kind::List) => {
+            ("members", people("members", place)?)
+        }
+        ("last" | "lastmessage" | "latest", Kind::Object) => {
+            ("last", format!("with last: {}", item(place, message_hole)?))
+        }
+        _ => return None,
+    })
+}
+
+/// A list of users: objects or rows, or their names or ids alone.
+fn people(name: &str, place: &Place) -> Option<String> {
+    let items = place.items.as_deref()?;
+    let alone = match items.kind()? {
+        Kind::Text if id("id", items).is_none() => Some("<login>".to_owned()),
+        Kind::Text | Kind::Integer => id("id", items),
+        _ => None,
+    };
+    match alone {
+        Some(hole) => Some(format!("[each {name}: {hole}]")),
+        None => list(name, place, person_hole),
+    }
+}
+
+/// The field of a user at a place.
+fn person_hole(path: &[String], place: &Place) -> Option<(&'static str, String)> {
+    Some(match (key(path).as_str(), place.kind()?) {
+        ("id" | "user" | "userid" | "person" | "uid", _) if id("id", place).is_some() => {
+            ("id", id("id", place)?)
+        }
+        (
+            "login" | "username" | "user" | "nick" | "nickname" | "handle" | "person" | "from",
+            Kind::Text,
+        ) => ("login", "<login>".to_owned()),
+        ("name" | "fullname" | "title", Kind::Text) => ("name", "<name>".to_owned()),
         _ => return None,
     })
 }
@@ -666,6 +869,127 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected}\nis not in\n{text}");
         }
+    }
+
+    /// A wire with all of an envelope in objects of their own, outcomes of unusual keys, and rows.
+    const QUAY: &str = r#"
+> {"hd":{"verb":"signin","seq":1},"arg":{"nick":"ann","pass":"wrong"}}
+< {"hd":{"re":1,"verb":"signin"},"rc":{"flag":"NAY","cause":"bad nick or pass"}}
+> {"hd":{"verb":"signin","seq":2},"arg":{"nick":"ann","pass":"correct horse"}}
+< {"hd":{"re":2,"verb":"signin"},"rc":{"flag":"AYE"}}
+> {"hd":{"verb":"chans","seq":3},"arg":{}}
+< {"hd":{"re":3,"verb":"chans"},"rc":{"flag":"AYE"},"val":{"chans":[["12","yard",["ann","bob"]]]}}
+> {"hd":{"verb":"post","seq":4},"arg":{"chan":"12","body":"hi"}}
+< {"hd":{"re":4,"verb":"post"},"rc":{"flag":"AYE"},"val":{"post":"77"}}
+> {"hd":{"verb":"post","seq":5},"arg":{"chan":"99","body":"hi"}}
+< {"hd":{"re":5,"verb":"post"},"rc":{"flag":"NAY","cause":"no such chan"}}
+< {"hd":{"ev":"news"},"val":{"posts":[{"post":"78","chan":"12","by":"bob","body":"yo"}]}}
+> {"hd":{"verb":"lines","seq":6},"arg":{"chan":"12"}}
+< {"hd":{"re":6,"verb":"lines"},"rc":{"flag":"AYE"},"val":{"posts":[["77","ann","hi",1700000000]]}}
+> {"hd":{"verb":"rooms","seq":7},"arg":{"pick":["a",[1,2]]}}
+< {"hd":{"re":7,"verb":"rooms"},"rc":{"flag":"AYE"},"val":{"list":[{"id":"12","members":["ann"]}]}}
+"#;
+
+    #[test]
+    fn a_draft_reads_envelopes_in_objects_and_lists_in_lists() {
+        let text = draft("quay", QUAY).unwrap();
+        for expected in [
+            "columns = [\"flag\", \"cause\"]\nok = [\"AYE\"]\n\"*\" = [\"NAY\", ",
+            "request = '{\"hd\": {\"verb\": <name>, \"seq\": <tag: integer>}}'",
+            "response = '{\"hd\": {\"verb\": <name>, \"re\": <tag>}, \
+             \"rc\": {\"flag\": <outcome.flag>, \"cause\"?: <outcome.cause>}}'",
+            "event = '{\"hd\": {\"ev\": <name>}}'",
+            "# Another answer was: {\"hd\": {\"re\": 1, \"verb\": \"signin\"}, \
+             \"rc\": {\"flag\": \"NAY\", \"cause\": \"bad nick or pass\"}}\n",
+            "[[request.login]]\nname = \"signin\"\nset = { grant = \"connection\" }\n\
+             frame = '{\"arg\": {\"nick\": <identifier>, \"pass\": <password>}}'\n\n",
+            "response = '{\"val\": {\"chans\": \
+             [each flows: [<id: decimal>, <name>, [each members: <login>]]]}}'",
+            "frame = '{\"arg\": {\"chan\": <flow: decimal>, \"body\": <text>}}'\n\
+             response = '{\"val\": {\"post\": <id: decimal>}}'",
+            "response = '{\"val\": {\"posts\": [each messages: \
+             [<id: decimal>, <author.login>, <text>, <posted_at: seconds>]]}}'",
+            "frame = '{\"arg\": {\"pick\": [<_: string>, [<_: integer>, <_: integer>]]}}'",
+            "{\"list\": [each flows: {\"id\": <id: decimal>, \"members\": \
+             [each members: <login>]}]}",
+            "[[event.posted]]\nname = \"news\"\nframe = '{\"val\": {\"posts\": [with message: \
+             {\"post\": <id: decimal>, \"chan\": <flow: decimal>, \"by\": <author.login>, \
+             \"body\": <text>}]}}'",
+        ] {
+            assert!(text.contains(expected), "{expected}\nis not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_draft_reads_envelopes_that_are_lists() {
+        for (before, after) in [("", ""), ("{\"box\":", "}")] {
+            let capture: String = [
+                ">[\"hail\",1,{\"nick\":\"ann\",\"pass\":\"wrong\"}]",
+                "<[\"hail\",1,\"401\",{\"why\":\"who?\"}]",
+                ">[\"login\",2,{\"nick\":\"ann\",\"pass\":\"secret\"}]",
+                "<[\"login\",2,\"200\",{}]",
+                ">[\"say\",3,{\"chan\":12,\"body\":\"hi\"}]",
+                "<[\"say\",3,\"200\",{\"post\":77}]",
+                "<[\"heard\",0,{\"post\":78,\"chan\":12,\"by\":\"bob\",\"body\":\"yo\"}]",
+            ]
+            .map(|line| format!("{}{before}{}{after}\n", &line[..1], &line[1..]))
+            .concat();
+            let text = draft("own", &capture).unwrap();
+            let whole = |list: &str| match before {
+                "" => list.to_owned(),
+                _ => format!("{{\"box\"+: {list}}}"),
+            };
+            for expected in [
+                format!("request = '{}'", whole("[<name>, <tag: integer>, +{}]")),
+                format!(
+                    "response = '{}'",
+                    whole("[<name>, <tag>, <outcome.item2>, +{\"why\"?: <outcome.why>}]")
+                ),
+                format!("event = '{}'", whole("[<name>, 0, +{}]")),
+                "frame = '{\"nick\": <identifier>, \"pass\": <password>}'".to_owned(),
+                "frame = '{\"chan\": <flow>, \"body\": <text>}'\nresponse = '{\"post\": <id>}'"
+                    .to_owned(),
+                "frame = '{\"post\": <id>, \"chan\": <flow>, \"by\": <author.login>, \
+                 \"body\": <text>}'"
+                    .to_owned(),
+            ] {
+                assert!(text.contains(&expected), "{expected}\nis not in\n{text}");
+            }
+        }
+        let error = draft("own", "> [\"say\", 7, \"1\", \"hi\"]").unwrap_err().to_string();
+        assert!(error.contains("line 1 is an array without an object"), "{error}");
+    }
+
+    #[test]
+    fn an_object_that_only_refusals_have_is_left_out_of_other_responses() {
+        let text = draft(
+            "rpc",
+            "> {\"method\":\"dm\",\"id\":1,\"params\":{\"peer\":\"bob\"}}\n\
+             < {\"id\":1,\"result\":{\"room\":5}}\n\
+             > {\"method\":\"dm\",\"id\":2,\"params\":{\"peer\":\"eve\"}}\n\
+             < {\"id\":2,\"error\":{\"code\":-3,\"message\":\"nobody\"}}\n",
+        );
+        let text = text.unwrap();
+        for expected in [
+            "columns = [\"code\", \"message\"]\nok = []\n\"*\" = [-3, \"nobody\"]",
+            "response = '{\"id\": <tag>, \"error\"?: {\"code\"?: <outcome.code>, \
+             \"message\"?: <outcome.message>}}'",
+            "response = '{\"result\": {\"room\": <flow>}}'",
+        ] {
+            assert!(text.contains(expected), "{expected}\nis not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn responses_of_unlike_keys_are_not_merged_where_nothing_tells_the_outcome() {
+        let text = draft(
+            "own",
+            "> {\"do\":\"wave\",\"no\":1}\n< {\"no\":1,\"room\":\"5\"}\n\
+             > {\"do\":\"wave\",\"no\":2}\n< {\"no\":2,\"gone\":\"5\"}\n",
+        );
+        let text = text.unwrap();
+        assert!(text.contains("response = '{\"room\": \"5\"}'"), "{text}");
+        assert!(text.contains("# Another answer was: {\"no\": 2, \"gone\": \"5\"}"), "{text}");
     }
 
     #[test]

@@ -5,6 +5,9 @@ mod conversation;
 mod error;
 mod file;
 mod guess;
+mod lists;
+mod outcome;
+mod path;
 mod pattern;
 mod place;
 

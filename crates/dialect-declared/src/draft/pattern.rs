@@ -1,7 +1,8 @@
 //! Writing patterns of dialect files.
 
 use super::place::Place;
-use crate::syntax::{Kind, Value};
+use crate::syntax::{Kind, Value, item_index};
+use std::borrow::Cow;
 
 /// A text of a pattern, in its quotation marks. `<` would begin a hole.
 pub(super) fn text(text: &str) -> String {
@@ -24,7 +25,7 @@ pub(super) fn text(text: &str) -> String {
     written
 }
 
-/// A constant of a pattern. Lists are written empty, and objects with their members.
+/// A constant of a pattern, with all items and members.
 pub(super) fn constant(value: &Value<'_>) -> String {
     match value {
         Value::Null | Value::Huge => "null".to_owned(),
@@ -32,22 +33,49 @@ pub(super) fn constant(value: &Value<'_>) -> String {
         Value::Integer(number) => number.to_string(),
         Value::Float(number) => format!("{number:?}"),
         Value::Text(value) => text(value),
-        Value::List(_) => "[]".to_owned(),
+        Value::List(items) => brackets(items.iter().map(constant).collect()),
         Value::Object(members) => {
-            let members =
-                members.iter().map(|(key, value)| format!("{}: {}", text(key), constant(value)));
-            braces(members.collect())
+            let member = |(key, value): &(Cow<'_, str>, Value<'_>)| Member {
+                key: key.to_string(),
+                mark: "",
+                value: constant(value),
+            };
+            object(members.iter().map(member).collect())
         }
     }
 }
 
-/// An object of these members.
-pub(super) fn braces(members: Vec<String>) -> String {
-    format!("{{{}}}", members.join(", "))
+/// A key with its mark, and the pattern of its value.
+struct Member {
+    key: String,
+    mark: &'static str,
+    value: String,
 }
 
-/// A hole for any value of a place.
+/// An object of these members; one whose keys are the places of items is a list.
+fn object(members: Vec<Member>) -> String {
+    let places: Option<Vec<usize>> = members.iter().map(|member| item_index(&member.key)).collect();
+    if let Some(last) = places.as_ref().and_then(|places| places.iter().max()) {
+        let mut items = vec!["null".to_owned(); last + 1];
+        for (place, member) in places.iter().flatten().zip(&members) {
+            items[*place].clone_from(&member.value);
+        }
+        return brackets(items);
+    }
+    let member = |Member { key, mark, value }: &Member| format!("{}{mark}: {value}", text(key));
+    format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(", "))
+}
+
+/// A list of these items.
+pub(super) fn brackets(items: Vec<String>) -> String {
+    format!("[{}]", items.join(", "))
+}
+
+/// A hole for any value of a place: one for each position of lists that are as long as each other.
 pub(super) fn any(place: &Place) -> String {
+    if let (Some(Kind::List), Some(places)) = (place.kind(), place.positions()) {
+        return brackets(places.iter().map(any).collect());
+    }
     let form = match place.kind() {
         Some(Kind::Text) => ": string",
         Some(Kind::Integer) => ": integer",
@@ -84,15 +112,19 @@ pub(super) fn frame(
         path.push(key.clone());
         let written = match choose(path, member) {
             Written::As(pattern) => Some(pattern),
-            Written::Inside if member.is_object() => Some(frame(member, path, choose)),
+            // An object whose members stand elsewhere is left out; one that has none is not.
+            Written::Inside if member.is_object() => {
+                let inside = frame(member, path, choose);
+                (member.members.is_empty() || inside != "{}").then_some(inside)
+            }
             Written::Inside => Some(any(member)),
             Written::Not => None,
         };
         path.pop();
         let mark = if member.count < place.objects { "?" } else { "" };
-        members.extend(written.map(|written| format!("{}{mark}: {written}", text(key))));
+        members.extend(written.map(|value| Member { key: key.clone(), mark, value }));
     }
-    braces(members)
+    object(members)
 }
 
 /// A value at a path of a frame; the mark stands after its key.
@@ -102,28 +134,40 @@ pub(super) struct Entry {
     pub(super) value: String,
 }
 
+/// The value of an entry over which frames are laid.
+pub(super) const LAYERS: &str = "+{}";
+
 /// An object with these entries, whose paths all have a key at `depth`.
 pub(super) fn nested(entries: &[&Entry], depth: usize) -> String {
-    let mut keys: Vec<&str> = Vec::new();
-    let mut members = Vec::new();
+    let mut members: Vec<Member> = Vec::new();
     for entry in entries {
-        let key = entry.path[depth].as_str();
-        if keys.contains(&key) {
+        let key = &entry.path[depth];
+        if members.iter().any(|member| member.key == *key) {
             continue;
         }
-        keys.push(key);
-        members.push(if entry.path.len() == depth + 1 {
-            format!("{}{}: {}", text(key), entry.mark, entry.value)
-        } else {
-            let below: Vec<&Entry> = entries
-                .iter()
-                .copied()
-                .filter(|other| other.path.len() > depth + 1 && other.path[depth] == key)
-                .collect();
-            format!("{}: {}", text(key), nested(&below, depth + 1))
-        });
+        let (own, below): (Vec<&Entry>, Vec<&Entry>) = entries
+            .iter()
+            .copied()
+            .filter(|other| other.path[depth] == *key)
+            .partition(|other| other.path.len() == depth + 1);
+        let (mark, value) = match own.first() {
+            Some(own) if own.value == LAYERS => ("", format!("+{}", nested(&below, depth + 1))),
+            Some(own) => (own.mark, own.value.clone()),
+            None => {
+                let takes_layers = below.iter().any(|entry| entry.value == LAYERS);
+                // An object all of whose members may be left out is left out with them.
+                let may_be_left_out = below.iter().all(|entry| entry.mark == "?");
+                let mark = match (takes_layers, may_be_left_out) {
+                    (true, _) => "+",
+                    (false, true) => "?",
+                    (false, false) => "",
+                };
+                (mark, nested(&below, depth + 1))
+            }
+        };
+        members.push(Member { key: key.clone(), mark, value });
     }
-    braces(members)
+    object(members)
 }
 
 /// A pattern or another text as a string of TOML.

@@ -18,11 +18,27 @@ pub(super) struct Place {
     pub(super) members: Vec<(String, Place)>,
     /// All items of all lists, as one place.
     pub(super) items: Option<Box<Place>>,
+    /// The items of all lists by their positions, if all lists are as long as each other.
+    positions: Positions,
 }
+
+/// The items of lists by their positions.
+#[derive(Debug, Clone, Default)]
+enum Positions {
+    /// There is no list yet.
+    #[default]
+    Unknown,
+    Of(Vec<Place>),
+    /// Lists are of different lengths, or too long.
+    Various,
+}
+
+/// The longest list whose items are told apart by their positions.
+const MAX_POSITIONS: usize = 16;
 
 impl Place {
     /// The place of these values.
-    pub(super) fn of<'v>(values: impl IntoIterator<Item = &'v Value<'v>>) -> Self {
+    pub(super) fn of<'v, 'a: 'v>(values: impl IntoIterator<Item = &'v Value<'a>>) -> Self {
         let mut place = Self::default();
         values.into_iter().for_each(|value| place.add(value));
         place
@@ -43,6 +59,7 @@ impl Place {
             Value::List(items) => {
                 let place = self.items.get_or_insert_default();
                 items.iter().for_each(|item| place.add(item));
+                self.positions.add(items);
             }
             scalar => {
                 let scalar = owned(scalar);
@@ -62,11 +79,26 @@ impl Place {
         &mut self.members[index].1
     }
 
+    /// The place at a path from here.
+    pub(super) fn at(&self, path: &[String]) -> Option<&Place> {
+        path.iter().try_fold(self, |place, key| {
+            place.members.iter().find(|(name, _)| name == key).map(|(_, member)| member)
+        })
+    }
+
     /// The one kind of all values but null.
     pub(super) fn kind(&self) -> Option<Kind> {
         let mut kinds = self.kinds.iter().filter(|kind| **kind != Kind::Null);
         let first = kinds.next().copied();
         first.filter(|_| kinds.next().is_none())
+    }
+
+    /// The items of the lists here by their positions: two or more, in lists of one length.
+    pub(super) fn positions(&self) -> Option<&[Place]> {
+        match &self.positions {
+            Positions::Of(places) if places.len() > 1 => Some(places),
+            _ => None,
+        }
     }
 
     /// True if a value is an object.
@@ -80,6 +112,20 @@ impl Place {
             Value::Text(text) => Some(&**text),
             _ => None,
         })
+    }
+}
+
+impl Positions {
+    fn add(&mut self, items: &[Value<'_>]) {
+        match self {
+            Positions::Unknown if items.len() <= MAX_POSITIONS => {
+                *self = Positions::Of(items.iter().map(|item| Place::of([item])).collect());
+            }
+            Positions::Of(places) if places.len() == items.len() => {
+                places.iter_mut().zip(items).for_each(|(place, item)| place.add(item));
+            }
+            _ => *self = Positions::Various,
+        }
     }
 }
 

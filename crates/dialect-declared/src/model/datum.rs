@@ -72,7 +72,8 @@ impl<'a> Datum<'a> {
 pub(crate) enum Source<'a> {
     Message(&'a Message),
     Summary(&'a FlowSummary),
-    Flow(&'a Flow),
+    /// A flow that was created, with its members.
+    NewFlow(&'a Flow, &'a [UserSummary]),
     User(&'a User),
     Author(&'a UserSummary),
     Known(&'a RecoveryIdentifier),

@@ -3,9 +3,9 @@
 use super::datum::{Datum, Source};
 use std::borrow::Cow;
 use tolmach_domain::{
-    Answer, AttachmentKind, Command, Content, Event, EventKind, Flow, FlowKindFilter, FlowSummary,
-    GrantKind, HistoryRange, Message, RecoveryIdentifier, Tokens, User, UserId, UserRef,
-    UserSummary,
+    Answer, AttachmentKind, Command, Content, Event, EventKind, Flow, FlowKind, FlowKindFilter,
+    FlowSummary, GrantKind, HistoryRange, Message, RecoveryIdentifier, Tokens, User, UserId,
+    UserRef, UserSummary,
 };
 
 /// A field of an object, none where it has no such field. `viewer` is the user whose connection the
@@ -14,7 +14,7 @@ pub(crate) fn read<'a>(source: Source<'a>, field: &str, viewer: Option<UserId>) 
     match source {
         Source::Message(message) => message_field(message, field),
         Source::Summary(summary) => summary_field(summary, field, viewer),
-        Source::Flow(flow) => flow_field(flow, field),
+        Source::NewFlow(flow, members) => new_flow_field(flow, members, field, viewer),
         Source::User(user) => user_field(user, field),
         Source::Author(author) => author_field(author, field),
         Source::Known(known) => match (known, field) {
@@ -97,6 +97,24 @@ fn summary_field<'a>(summary: &'a FlowSummary, field: &str, viewer: Option<UserI
         }
         "business" => Datum::Flag(summary.has_business()),
         _ => flow_field(&summary.flow, field),
+    }
+}
+
+fn new_flow_field<'a>(
+    flow: &'a Flow,
+    members: &'a [UserSummary],
+    field: &str,
+    viewer: Option<UserId>,
+) -> Datum<'a> {
+    let others = || members.iter().filter(|member| Some(member.id) != viewer);
+    let other = if flow.kind == FlowKind::Chat { others().next() } else { None };
+    match (field, other) {
+        ("name", Some(other)) => Datum::text(&other.username),
+        ("name_by_login", Some(other)) => Datum::text(&other.login),
+        ("name" | "name_by_login", None) => Datum::text(&flow.title),
+        ("members", _) => Datum::objects(members, Source::Author),
+        ("others", _) => Datum::List(others().map(|o| Datum::Object(Source::Author(o))).collect()),
+        _ => flow_field(flow, field),
     }
 }
 
@@ -322,7 +340,9 @@ fn event_field<'a>(event: &'a Event, field: &str, viewer: Option<UserId>) -> Dat
         (EventKind::Posted(message) | EventKind::Edited(message), "message") => {
             Datum::Object(Source::Message(message))
         }
-        (EventKind::FlowCreated { flow, .. }, "flow") => Datum::Object(Source::Flow(flow)),
+        (EventKind::FlowCreated { flow, members }, "flow") => {
+            Datum::Object(Source::NewFlow(flow, members))
+        }
         (EventKind::FlowCreated { members, .. }, "members") => {
             Datum::objects(members, Source::Author)
         }

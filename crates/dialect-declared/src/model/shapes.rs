@@ -28,6 +28,7 @@ pub(crate) enum Type {
 pub(crate) enum Item {
     Object(Shape),
     UserId,
+    FlowId,
     MessageId,
 }
 
@@ -36,6 +37,7 @@ impl Item {
         match self {
             Item::Object(shape) => Type::Object(shape),
             Item::UserId => Type::UserId,
+            Item::FlowId => Type::FlowId,
             Item::MessageId => Type::MessageId,
         }
     }

@@ -1,9 +1,10 @@
 //! Laying objects over each other.
 
-use super::node::{Member, Node, NodeKind};
+use super::node::{List, Member, Node, NodeKind};
 
 /// Lays `upper` over `lower`: objects merge key by key in the lower one's order, anything else
-/// replaces. Where an object of the lower one takes layers (`+`), `upper` is laid over that.
+/// replaces. Where an object or an item of the lower one takes layers (`+`), `upper` is laid over
+/// that.
 pub(crate) fn lay_over(lower: &Node, upper: &Node) -> Node {
     match (&lower.kind, &upper.kind) {
         (NodeKind::Object(lower_members), NodeKind::Object(upper_members)) => {
@@ -16,6 +17,12 @@ pub(crate) fn lay_over(lower: &Node, upper: &Node) -> Node {
                 None => merged(lower_members, upper_members),
             };
             Node { place: upper.place.clone(), kind: NodeKind::Object(members) }
+        }
+        (NodeKind::List(List::Fixed(items, Some(inner))), _) => {
+            let mut items = items.clone();
+            items[*inner] = lay_over(&items[*inner], upper);
+            let kind = NodeKind::List(List::Fixed(items, Some(*inner)));
+            Node { place: upper.place.clone(), kind }
         }
         _ => upper.clone(),
     }
@@ -58,6 +65,9 @@ mod tests {
                     members.iter().map(|member| member.keys[0].clone() + &keys(&member.node));
                 format!("{{{}}}", members.collect::<Vec<_>>().join(" "))
             }
+            NodeKind::List(List::Fixed(items, _)) => {
+                format!("[{}]", items.iter().map(keys).collect::<Vec<_>>().join(","))
+            }
             _ => String::new(),
         }
     }
@@ -69,6 +79,9 @@ mod tests {
             (r#"{"a": {"b": 1}}"#, r#"{"a": 2}"#, "{a}"),
             (r#"{"a": 1, "b": 2}"#, r#"{"a": absent}"#, "{b}"),
             (r#"{"stream": 1, "payload"+: {"a": 1}}"#, r#"{"b": 2}"#, "{stream payload{a b}}"),
+            (r#"[1, +{"a": 1}, 2]"#, r#"{"b": 2}"#, "[,{a b},]"),
+            (r#"{"m"+: [1, +{}], "n": 1}"#, r#"{"b": 2}"#, "{m[,{b}] n}"),
+            (r#"[1, {"a": 1}]"#, r#"{"b": 2}"#, "{b}"),
         ] {
             assert_eq!(keys(&lay_over(&pattern(lower), &pattern(upper))), expected, "{upper}");
         }

@@ -67,8 +67,9 @@ pub(crate) struct Member {
 #[expect(clippy::enum_variant_names, reason = "an object in a list is written so on the wire")]
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum List {
-    /// Items one by one.
-    Fixed(Vec<Node>),
+    /// Items one by one, and the number of the one with `+`, over which what is laid over the
+    /// envelope is laid.
+    Fixed(Vec<Node>, Option<usize>),
     /// `[before, each path: item]`
     Each { before: Vec<Node>, path: Vec<String>, item: Box<Node> },
     /// `each path: item` without brackets: the item where there is one.

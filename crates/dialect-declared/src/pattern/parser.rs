@@ -157,10 +157,15 @@ impl<'a> Parser<'a> {
 
     fn list(&mut self, depth: usize) -> Result<NodeKind, Problem> {
         self.expect("[")?;
-        let mut items = Vec::new();
+        let (mut items, mut inner) = (Vec::new(), None);
         while !self.accept("]") {
             self.skip_space();
             let start = self.position;
+            if self.accept("+") && inner.replace(items.len()).is_some() {
+                self.position = start;
+                return Err(self.problem("frames are laid over one item only"));
+            }
+            let value = self.position;
             let list = match self.word() {
                 "each" => {
                     let (path, item) = self.item(depth)?;
@@ -176,14 +181,14 @@ impl<'a> Parser<'a> {
                 self.expect("]")?;
                 return Ok(NodeKind::List(list));
             }
-            self.position = start;
+            self.position = value;
             items.push(self.value(depth)?);
             self.skip_space();
             if !self.accept(",") && !self.rest().starts_with(']') {
                 return Err(self.problem(", or ] is expected"));
             }
         }
-        Ok(NodeKind::List(List::Fixed(items)))
+        Ok(NodeKind::List(List::Fixed(items, inner)))
     }
 
     /// The path and the item after `each`, `one` or `with`.
@@ -361,6 +366,7 @@ mod tests {
             (r#"{"a": 1} 2"#, 9, "the end of the pattern"),
             (r#"{"a": "\q"}"#, 7, "this escape"),
             (r#"{'a': 1}"#, 1, "a string is expected"),
+            (r#"[1, +{}, +{}]"#, 9, "laid over one item only"),
         ] {
             let problem = parse(pattern, 100, Syntax::Json).unwrap_err();
             assert_eq!(problem.place.start, 100 + place, "{pattern}: {}", problem.text);

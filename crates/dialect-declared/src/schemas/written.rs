@@ -89,7 +89,7 @@ impl Written<'_> {
         match slot.source {
             SlotSource::Outcome(column) => self.cells.get(column).cloned().unwrap_or_else(anything),
             SlotSource::Name => self.name.clone(),
-            SlotSource::Tag => anything(),
+            SlotSource::Tag | SlotSource::RequestName => anything(),
             SlotSource::Nothing if slot.of != Type::Time => json!({ "type": "null" }),
             SlotSource::Nothing | SlotSource::Now => self.value(slot),
             SlotSource::Request if self.is_refusal => or_null(self.value(slot)),

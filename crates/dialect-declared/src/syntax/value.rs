@@ -48,12 +48,13 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value of a key, if this is an object that has it.
+    /// The value of a key, if this is an object that has it; of `[n]`, the item of a list.
     pub(crate) fn get(&self, key: &str) -> Option<&Value<'a>> {
         match self {
             Value::Object(members) => {
                 members.iter().find(|(name, _)| name == key).map(|(_, value)| value)
             }
+            Value::List(items) => items.get(item_index(key)?),
             _ => None,
         }
     }
@@ -72,6 +73,16 @@ impl Kind {
             Kind::Object => "an object is expected",
         }
     }
+}
+
+/// The name that the item of a list has in a path of keys.
+pub(crate) fn item_key(index: usize) -> String {
+    format!("[{index}]")
+}
+
+/// The number of the item that a name in a path of keys is for.
+pub(crate) fn item_index(key: &str) -> Option<usize> {
+    key.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
 /// Finds a key that stands twice.

@@ -2,6 +2,8 @@
 
 mod empty;
 mod forms;
+mod lists;
+mod names;
 mod parley;
 mod recognition;
 mod refused;

@@ -77,14 +77,17 @@ impl Source<'_> {
 pub(crate) fn samples(kit: &Kit) -> Result<Vec<Sample<'_>>, Problems> {
     let dialect = kit.dialect.as_ref();
     let samples = match DialectPair::of(dialect) {
-        Some(pair) => story_samples(pair, &kit.record()),
+        Some(pair) => story_samples(pair, kit.record()),
         None => script_samples(dialect, &kit.scripts).map_err(Problems::one)?,
     };
     if samples.is_empty() {
-        return Err(Problems::one(
+        return Err(Problems::one(if kit.has_project() {
             "there is no frame to attack with: the dialect plays none of the stories, and has no \
-             script whose frames are requests",
-        ));
+             script whose frames are requests"
+        } else {
+            "there is no frame to attack with: no request is a command that a client can make, \
+             such as login or send; the command nothing does nothing"
+        }));
     }
     Ok(samples)
 }

@@ -23,8 +23,8 @@ pub fn absent_values_are_accepted(kit: &Kit) -> Outcome {
     let recording = kit.record();
     let mut problems = Vec::new();
     for story in stories() {
-        answers(pair, &recording, &story, &mut problems);
-        events(Replay { pair, recording: &recording, story: &story }, &mut problems);
+        answers(pair, recording, &story, &mut problems);
+        events(Replay { pair, recording, story: &story }, &mut problems);
     }
     Problems::none_or(problems)
 }

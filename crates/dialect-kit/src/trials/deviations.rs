@@ -16,7 +16,7 @@ pub fn deviations_match_losses(kit: &Kit) -> Outcome {
         return Ok(());
     }
     let mut problems = Vec::new();
-    for (operation, coverage) in losses_of(&kit.record()).all() {
+    for (operation, coverage) in losses_of(kit.record()).all() {
         let (whole, part) = (deviations.explains_loss_of(operation), deviations.weakens(operation));
         if whole && let Coverage::Partial { example, .. } = coverage {
             problems.push(format!(

@@ -28,7 +28,7 @@ pub fn generated_requests_round_trip(kit: &Kit) -> Outcome {
         let response = generators::response(&command);
         (Just(command), response)
     });
-    run(512, &strategy, |(command, response)| {
+    run(kit, 512, &strategy, |(command, response)| {
         let exchange = exchange("generated", command, response.outcome);
         let Some(outcome) = translate_alone(pair, credentials, &login, &exchange) else {
             return Ok(());
@@ -52,7 +52,7 @@ pub fn generated_events_render_purely(kit: &Kit) -> Outcome {
     const VARIANTS: u8 = 16;
     let schemas = kit.schemas()?;
     let needs_flow_summaries = kit.dialect.manifest().needs_flow_summaries;
-    run(256, &generators::event(), |event: Event| {
+    run(kit, 256, &generators::event(), |event: Event| {
         let flow = event.flow().filter(|_| needs_flow_summaries);
         let flow = flow.map(|flow| flow_summary(flow.get(), true));
         let contexts = [RenderContext::EMPTY, RenderContext::with_flow(flow.as_ref())];

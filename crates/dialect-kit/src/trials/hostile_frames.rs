@@ -39,7 +39,7 @@ pub fn mutated_frames_are_answered(kit: &Kit) -> Outcome {
     let schemas = kit.schemas()?;
     let samples = samples(kit)?;
     let edits = vec((any::<u16>(), 0..3_u8, any::<u8>()), 1..6);
-    run(512, &(any::<Index>(), edits), |(index, edits)| {
+    run(kit, 512, &(any::<Index>(), edits), |(index, edits)| {
         let sample = index.get(&samples);
         if let Some(frame) = mutated(&sample.client, &edits) {
             attack(kit, &schemas, sample, &frame)?;
@@ -69,7 +69,7 @@ pub fn arbitrary_bytes_are_harmless(kit: &Kit) -> Outcome {
         "\\PC{0,64}".prop_map(String::into_bytes),
         json_of_words(words.into_iter().collect()).prop_map(|value| value.to_string().into_bytes()),
     ];
-    run(1024, &(payload, any::<Index>()), |(payload, index)| {
+    run(kit, 1024, &(payload, any::<Index>()), |(payload, index)| {
         let sample = index.get(&samples);
         let mut frames: Vec<Frame> =
             with_payload(&sample.client, payload.clone()).into_iter().collect();

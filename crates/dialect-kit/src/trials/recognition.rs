@@ -25,7 +25,7 @@ pub fn first_frames_are_recognised(kit: &Kit) -> Outcome {
         return scripts_are_recognised(kit, is_shared);
     }
     let mut problems = Vec::new();
-    for FirstFrame { title, opening, frame } in first_frames(dialect, &kit.record()) {
+    for FirstFrame { title, opening, frame } in first_frames(dialect, kit.record()) {
         match (is_shared, recognise(dialect, &opening, &frame)) {
             (true, Recognition::Certain(revision)) if revision == own => {}
             (false, Recognition::No) => {}

@@ -14,7 +14,7 @@ pub fn stories_round_trip(kit: &Kit) -> Outcome {
     let Some(pair) = DialectPair::of(kit.dialect.as_ref()) else { return Ok(()) };
     let deviations = kit.deviations()?;
     let recording = kit.record();
-    let findings = translate_stories((pair, &recording), (pair, &recording));
+    let findings = translate_stories((pair, recording), (pair, recording));
     let (_, again) = judge(&findings, &[deviations], Excuse::Fault, kit.id(), kit.id());
     let mut problems = recording.problems(Property::RoundTrip);
     if kit.answers_refusals {

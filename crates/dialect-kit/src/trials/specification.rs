@@ -25,7 +25,7 @@ pub fn specification_examples_match(kit: &Kit) -> Outcome {
     let schemas = kit.schemas()?;
     let specification = kit.project()?.specification(&kit.folder()).map_err(Problems::one)?;
     let pair = DialectPair::of(kit.dialect.as_ref());
-    let mut rehearsal = pair.map(|pair| Rehearsal::new(pair, &kit.record()));
+    let mut rehearsal = pair.map(|pair| Rehearsal::new(pair, kit.record()));
     let mut problems = Vec::new();
     let mut check = Check { schemas: &schemas, unused: schemas.names().collect() };
     for exchange in &specification.exchanges {

@@ -65,7 +65,7 @@ pub fn rewrite_transcripts(kit: &Kit) -> Outcome {
 
 /// Every transcript by its name.
 fn played(kit: &Kit) -> Result<BTreeMap<String, String>, Problems> {
-    let mut played: BTreeMap<String, String> = transcripts(&kit.title(), &kit.record())
+    let mut played: BTreeMap<String, String> = transcripts(&kit.title(), kit.record())
         .into_iter()
         .map(|(name, text)| (name.to_owned(), text))
         .collect();

@@ -485,13 +485,13 @@ fn invalid_frames_of_a_server_are_refused() {
         encode(&mut *client, &request(Credentials::Nothing, login(GrantKind::Token)));
         let mut incoming = Vec::new();
         let decoded = client.decode(*NOW, &Frame::text(frame.to_owned()), &mut incoming);
-        assert_eq!(decoded, Err(InvalidReply(kind)), "{frame}");
+        assert_eq!(decoded, Err(InvalidReply::new(kind)), "{frame}");
         assert!(incoming.is_empty(), "{frame}");
     }
     let binary = Frame::Binary(Bytes::from_static(b"{}"));
     assert_eq!(
         client().decode(*NOW, &binary, &mut Vec::new()),
-        Err(InvalidReply(FrameKind)),
+        Err(InvalidReply::new(FrameKind)),
         "only text is read"
     );
 }

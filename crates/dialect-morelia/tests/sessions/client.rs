@@ -269,7 +269,7 @@ fn replies_are_matched_by_type_and_order() {
         Frame::text(r#"{"type":1}"#),
     ] {
         let error = client.decode(*NOW, &frame, &mut Vec::new()).expect_err("nothing is pending");
-        assert_eq!(error, InvalidReply(ViolationKind::Shape));
+        assert_eq!(error, InvalidReply::new(ViolationKind::Shape));
     }
 }
 
