@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tolmach_dialect::{
     ClientSession, Correlation, Dialect, Frame, Handshake, Incoming, InvalidReply, Request,
-    Response,
+    Response, WideIdNumbers,
 };
 use tolmach_domain::{
     Answer, Authority, Command, ConnectionId, Credentials, Event, Fault, Timestamp,
@@ -40,6 +40,8 @@ pub struct Client {
     authority: Authority,
     /// Headers of its handshakes and requests beside those of the dialect.
     headers: HeaderMap,
+    /// The numbers of the server's ids of 128 bits.
+    wide_ids: Arc<WideIdNumbers>,
     /// The number of the newest request.
     request_number: u64,
     /// `None` where the server has closed it.
@@ -78,6 +80,7 @@ impl Client {
             credentials: vec![Credentials::Nothing],
             authority: Authority::Member,
             headers: HeaderMap::new(),
+            wide_ids: Arc::default(),
             request_number: 0,
             sockets: Vec::new(),
             arrivals,
@@ -389,6 +392,7 @@ impl Client {
             return Err(self.failure("connecting", Cause::NoClientSide));
         };
         let handshake = Handshake::new(ConnectionId(self.request_number)).request(head);
+        let handshake = handshake.wide_id_numbers(&self.wide_ids);
         client.connect(&handshake).map_err(|rejection| {
             let status = rejection.response.status();
             self.failure("connecting", Cause::OwnRequestRejected(status))

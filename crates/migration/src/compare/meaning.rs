@@ -117,8 +117,9 @@ fn session_after(
     exchange: &Exchange<'_>,
 ) -> Option<(Box<dyn ClientSession>, Correlations)> {
     let head = head_of(exchange)?;
+    let numbers = Arc::default();
     let handshake = |head| {
-        let handshake = Handshake::new(ConnectionId(1));
+        let handshake = Handshake::new(ConnectionId(1)).wide_id_numbers(&numbers);
         match head {
             Some(head) => handshake.request(head),
             None => handshake,

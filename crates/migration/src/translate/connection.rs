@@ -10,7 +10,7 @@ use crate::canonical;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tolmach_dialect::placeholders::placeholder_user_id;
-use tolmach_dialect::{Dialect, Frame, Incoming, Request, Response};
+use tolmach_dialect::{Dialect, Frame, Incoming, Request, Response, WideIdNumbers};
 use tolmach_domain::{Answer, Command, Credentials, Event, EventKind, Fault, Origin, Timestamp};
 
 /// The most requests of a connection that may wait for their answers; the oldest are forgotten.
@@ -23,6 +23,7 @@ const MAX_ANSWERED: usize = 16;
 /// One captured connection.
 pub(super) struct Connection {
     number: u64,
+    wide_ids: Arc<WideIdNumbers>,
     dialect: Arc<dyn Dialect>,
     opening: Option<Opening>,
     /// Of a WebSocket or a raw TCP stream.
@@ -62,14 +63,16 @@ impl Connection {
         (dialect, opening): (Arc<dyn Dialect>, Option<Opening>),
         (target, target_name): (Arc<dyn Dialect>, String),
         first: u64,
+        wide_ids: &Arc<WideIdNumbers>,
     ) -> Self {
         Self {
             number,
+            wide_ids: Arc::clone(wide_ids),
             dialect,
             opening,
             socket: None,
             exchanges: VecDeque::new(),
-            target: Target::new(target, first),
+            target: Target::new(target, first, wide_ids),
             target_name,
             pending: BTreeMap::new(),
             next_key: 1,
@@ -89,7 +92,8 @@ impl Connection {
         let Some(client) = dialect.client() else { return };
         let user = self.target.identity().user;
         let captured = self.opening.clone().filter(|opening| opening.websocket);
-        let open = |opening: Opening| Source::open(&*dialect, client, &opening, self.number);
+        let numbers = (self.number, &self.wide_ids);
+        let open = |opening: Opening| Source::open(&*dialect, client, &opening, numbers);
         let source = captured.and_then(&open);
         let Some(mut source) = source.or_else(|| Opening::usual(client, user).and_then(open))
         else {
@@ -149,7 +153,8 @@ impl Connection {
     /// Begins an exchange of HTTP; false if the dialect has none for the request.
     fn begin_exchange(&mut self, opening: &Opening) -> bool {
         let Some(client) = self.dialect.client() else { return false };
-        let source = Source::open(&*self.dialect, client, opening, self.number);
+        let numbers = (self.number, &self.wide_ids);
+        let source = Source::open(&*self.dialect, client, opening, numbers);
         let Some(source) = source else { return false };
         if self.exchanges.len() == MAX_EXCHANGES {
             self.exchanges.pop_front();

@@ -1,10 +1,15 @@
 //! Openings of connections.
 
 use http::request::Parts;
+use std::sync::Arc;
 use tolmach_dialect::{
     ClientSession, Correlation, Dialect, DialectClient, Handshake, Request, ServerSession,
+    WideIdNumbers,
 };
 use tolmach_domain::{Command, ConnectionId, Credentials, Secret, UserId};
+
+/// The number of a connection, and the numbers of the ids of 128 bits that all connections know.
+pub(super) type Numbers<'a> = (u64, &'a Arc<WideIdNumbers>);
 
 /// A request that opens a connection, and whether it opens a WebSocket.
 #[derive(Debug, Clone)]
@@ -40,8 +45,9 @@ impl Opening {
         credentials.into_iter().filter_map(dial).find(|opening| opening.websocket)
     }
 
-    fn handshake(&self, number: u64) -> Handshake<'_> {
+    fn handshake<'a>(&'a self, (number, wide_ids): Numbers<'a>) -> Handshake<'a> {
         Handshake::new(ConnectionId(number))
+            .wide_id_numbers(wide_ids)
             .request(&self.request)
             .websocket(self.websocket)
             .local(true)
@@ -51,17 +57,17 @@ impl Opening {
     pub(super) fn accept(
         &self,
         dialect: &dyn Dialect,
-        number: u64,
+        numbers: Numbers<'_>,
     ) -> Option<Box<dyn ServerSession>> {
-        dialect.accept(&self.handshake(number)).ok()
+        dialect.accept(&self.handshake(numbers)).ok()
     }
 
     /// Starts the client's side; `None` if it rejects the opening.
     pub(super) fn connect(
         &self,
         client: &dyn DialectClient,
-        number: u64,
+        numbers: Numbers<'_>,
     ) -> Option<Box<dyn ClientSession>> {
-        client.connect(&self.handshake(number)).ok()
+        client.connect(&self.handshake(numbers)).ok()
     }
 }

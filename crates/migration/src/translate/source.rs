@@ -1,7 +1,7 @@
 //! The source's end: what was captured, as requests, responses and events.
 
 use super::completion::{stand_in_answer, unknown_flow};
-use super::opening::Opening;
+use super::opening::{Numbers, Opening};
 use super::request_ids::RequestIds;
 use std::collections::VecDeque;
 use tolmach_dialect::{
@@ -49,12 +49,12 @@ impl Source {
         dialect: &dyn Dialect,
         client: &dyn DialectClient,
         opening: &Opening,
-        number: u64,
+        numbers: Numbers<'_>,
     ) -> Option<Self> {
         Some(Self {
-            server: opening.accept(dialect, number)?,
-            client: opening.connect(client, number)?,
-            shadow: opening.accept(dialect, number)?,
+            server: opening.accept(dialect, numbers)?,
+            client: opening.connect(client, numbers)?,
+            shadow: opening.accept(dialect, numbers)?,
             ids: RequestIds::new(dialect.manifest().fields),
             extras: VecDeque::new(),
             has_answered: false,

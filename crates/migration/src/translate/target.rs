@@ -13,6 +13,7 @@ use tolmach_dialect::placeholders::placeholder_user_id;
 use tolmach_dialect::{
     ClientSession, Correlation, Delivery, Dialect, DialectClient, Event, Frame, Incoming,
     RenderContext, Request, Response, Sender, ServerSession, Subscription, Unsupported,
+    WideIdNumbers,
 };
 use tolmach_domain::{
     Answer, Command, ConnectionId, Credentials, EventKind, Fault, FlowId, FlowKind, FlowKindFilter,
@@ -29,6 +30,7 @@ const MAX_MEMBERS: usize = 256;
 /// A client of the target dialect, and its server.
 pub(super) struct Target {
     dialect: Arc<dyn Dialect>,
+    wide_ids: Arc<WideIdNumbers>,
     sockets: Vec<Socket>,
     /// The number of the connection that was opened last; numbers are unique for a translator
     /// because each of its connections has numbers of its own, `first` and above.
@@ -79,10 +81,15 @@ pub(super) struct Responded {
 
 impl Target {
     /// A client that has not connected yet. Its connections are numbered from `first` on.
-    pub(super) fn new(dialect: Arc<dyn Dialect>, first: u64) -> Self {
+    pub(super) fn new(
+        dialect: Arc<dyn Dialect>,
+        first: u64,
+        wide_ids: &Arc<WideIdNumbers>,
+    ) -> Self {
         let identity = Identity { user: placeholder_user_id(""), session: None };
         Self {
             dialect,
+            wide_ids: Arc::clone(wide_ids),
             sockets: Vec::new(),
             opened: first.saturating_sub(1),
             identity,
@@ -189,13 +196,14 @@ impl Target {
         let dialler: &dyn DialectClient = dialect.client().ok_or(refused.clone())?;
         let mut opening = Opening::new(dialler.dial(request)?);
         let number = self.opened.saturating_add(1);
-        let mut client = opening.connect(dialler, number).ok_or(refused.clone())?;
+        let numbers = (number, &self.wide_ids);
+        let mut client = opening.connect(dialler, numbers).ok_or(refused.clone())?;
         let mut frames = Vec::new();
         client.request(now, request, &mut frames)?;
         if let (false, Some(Frame::Request(frame))) = (opening.websocket, frames.first()) {
             opening.request = frame.as_ref().clone().into_parts().0;
         }
-        let server = opening.accept(&*dialect, number).ok_or(refused.clone())?;
+        let server = opening.accept(&*dialect, numbers).ok_or(refused.clone())?;
         self.opened = number;
         let mut socket = Socket { number, client, server };
         if opening.websocket {

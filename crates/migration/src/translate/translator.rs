@@ -6,7 +6,7 @@ use super::translated::Translated;
 use http::request::Parts;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tolmach_dialect::{DOC, Dialect, Frame, Sender};
+use tolmach_dialect::{DOC, Dialect, Frame, Sender, WideIdNumbers};
 use tolmach_domain::Timestamp;
 
 /// The most connections that are open at once. When one more begins, the one that was silent the
@@ -30,6 +30,7 @@ pub struct Translator {
     target: Arc<dyn Dialect>,
     target_name: String,
     connections: BTreeMap<u64, Open>,
+    wide_ids: Arc<WideIdNumbers>,
     /// Counts frames: the age of connections.
     clock: u64,
     /// The number of connections that began.
@@ -50,8 +51,8 @@ impl Translator {
             }
         }
         let target_name = name_of(&*target);
-        let connections = BTreeMap::new();
-        Ok(Self { source, target, target_name, connections, clock: 0, begun: 0 })
+        let (connections, wide_ids) = (BTreeMap::new(), Arc::default());
+        Ok(Self { source, target, target_name, connections, wide_ids, clock: 0, begun: 0 })
     }
 
     /// A connection begins: a WebSocket by this request, raw TCP or HTTP without one. Its handshake
@@ -118,6 +119,7 @@ impl Translator {
             (Arc::clone(&self.source), opening),
             (Arc::clone(&self.target), self.target_name.clone()),
             first,
+            &self.wide_ids,
         );
         self.connections.insert(number, Open { connection, used: self.clock });
     }
