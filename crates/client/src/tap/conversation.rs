@@ -1,6 +1,7 @@
 //! One connection's bytes as frames.
 
 use super::http_reader::{Head, HttpReader, Kind};
+use super::inflater::Inflater;
 use super::message_reader::{Message, MessageReader};
 use super::value_reader::ValueReader;
 use bytes::Bytes;
@@ -125,16 +126,20 @@ impl Conversation {
                 Mode::Http(client, server) => {
                     let waiting = &mut self.requests;
                     read_requests(client, waiting, out)?;
-                    let Some(parts) = read_responses(server, waiting, out)? else {
+                    let Some(opened) = read_responses(server, waiting, out)? else {
                         let more = !client.is_empty() && waiting.is_empty();
                         if more && read_requests(client, waiting, out)? {
                             continue;
                         }
                         return Ok(());
                     };
+                    let (parts, inflaters) = opened;
                     out.push(TapEvent::WebSocket(parts));
-                    let client = MessageReader::new(std::mem::take(client).into_rest());
-                    let server = MessageReader::new(std::mem::take(server).into_rest());
+                    let (of_client, of_server) = inflaters.map(|[one, other]| (one, other)).unzip();
+                    let client = std::mem::take(client).into_rest();
+                    let server = std::mem::take(server).into_rest();
+                    let client = MessageReader::new(client, of_client);
+                    let server = MessageReader::new(server, of_server);
                     self.mode = Mode::WebSocket(client, server);
                 }
                 Mode::WebSocket(client, server) => {
@@ -198,12 +203,15 @@ fn read_requests(
     Ok(any)
 }
 
+/// The request of a WebSocket, and the inflaters of both sides where it has compressed messages.
+type OpenedWebSocket = (Box<http::request::Parts>, Option<[Inflater; 2]>);
+
 /// Reads responses. Returns the request of the WebSocket that one has opened.
 fn read_responses(
     server: &mut HttpReader,
     waiting: &mut VecDeque<Waiting>,
     out: &mut Vec<TapEvent>,
-) -> Result<Option<Box<http::request::Parts>>, GapReason> {
+) -> Result<Option<OpenedWebSocket>, GapReason> {
     loop {
         let may_have_body = waiting.front().is_none_or(|request| request.may_have_body);
         let Some((head, body)) = server.next(Kind::Responses { may_have_body })? else {
@@ -216,7 +224,9 @@ fn read_responses(
         }
         let upgrade = waiting.pop_front().and_then(|request| request.upgrade);
         match upgrade {
-            Some(request) if is_switch => return Ok(Some(request)),
+            Some(request) if is_switch => {
+                return Ok(Some((request, Inflater::agreed(&parts.headers))));
+            }
             Some(request) => out.push(rejected(request)),
             None if is_switch => return Err(GapReason::Unreadable),
             None => {}
@@ -341,6 +351,22 @@ mod tests {
         conversation.push(Sender::Server, b"HTTP/1.1 403 Forbidden\r\n\r\nno", &mut out);
         conversation.end(Sender::Server, &mut out);
         assert_eq!(out.iter().map(in_words).collect::<Vec<_>>(), ["GET /ws", "403 no"]);
+    }
+
+    /// The compressed messages are those of RFC 7692 sections 7.2.3.1 and 7.2.3.2.
+    #[test]
+    fn compressed_messages_are_read_where_the_handshake_agreed_on_them() {
+        let messages = b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00\xc1\x05\xf2\x00\x11\x00\x00";
+        let opened = |response: &[u8]| {
+            let request = b"GET / HTTP/1.1\r\nupgrade: websocket\r\n\r\n";
+            let pieces =
+                [(Sender::Client, &request[..]), (Sender::Server, response), (Sender::Server, messages)];
+            events(false, &pieces)
+        };
+        let agreed = b"HTTP/1.1 101 S\r\nsec-websocket-extensions: permessage-deflate\r\n\r\n";
+        assert_eq!(opened(agreed), ["websocket /", "Server Hello", "Server Hello"]);
+        let gaps = ["websocket /", "gap 1 Compressed", "gap 1 Compressed"];
+        assert_eq!(opened(b"HTTP/1.1 101 S\r\n\r\n"), gaps);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! WebSocket messages in a stream of bytes. RFC 6455 section 5.
 
+use super::inflater::{Inflater, MAX_MESSAGE};
 use bytes::{Buf, Bytes, BytesMut};
 use std::io::Cursor;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
@@ -7,15 +8,16 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpC
 use tolmach_capture::GapReason;
 use tolmach_dialect::Frame;
 
-/// The largest message.
-const MAX_MESSAGE: usize = 16 << 20;
-
 /// A stream of messages of one side.
 #[derive(Debug, Default)]
 pub(super) struct MessageReader {
     buffer: BytesMut,
     /// The message that has begun, and true if it is binary.
     message: Option<(BytesMut, bool)>,
+    /// For compressed messages, where the handshake agreed on them.
+    inflater: Option<Inflater>,
+    /// True if the message that has begun is compressed.
+    is_compressed: bool,
     /// The reason why the message that has begun is left out.
     left_out: Option<GapReason>,
     /// The bytes of a frame that are still skipped.
@@ -34,17 +36,19 @@ pub(super) enum Message {
 
 impl MessageReader {
     /// A stream that begins with these bytes.
-    pub(super) fn new(buffer: BytesMut) -> Self {
-        Self { buffer, ..Self::default() }
+    pub(super) fn new(buffer: BytesMut, inflater: Option<Inflater>) -> Self {
+        Self { buffer, inflater, ..Self::default() }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The bytes that wait, with those of the message that has begun.
+    /// The bytes that wait, with those of the message that has begun and of the compression.
     pub(super) fn kept(&self) -> usize {
-        self.buffer.len() + self.message.as_ref().map_or(0, |(message, _)| message.len())
+        self.buffer.len()
+            + self.message.as_ref().map_or(0, |(message, _)| message.len())
+            + self.inflater.as_ref().map_or(0, Inflater::kept)
     }
 
     /// The next message, once all of it is there.
@@ -68,7 +72,10 @@ impl MessageReader {
             let size = usize::try_from(length).ok().filter(|size| *size <= room);
             let is_data = !matches!(header.opcode, OpCode::Control(_));
             if header.rsv1 && is_data {
-                self.left_out.get_or_insert(GapReason::Compressed);
+                match self.inflater {
+                    Some(_) => self.is_compressed = true,
+                    None => _ = self.left_out.get_or_insert(GapReason::Compressed),
+                }
             }
             let Some(size) = size else {
                 self.left_out.get_or_insert(GapReason::TooLarge);
@@ -111,11 +118,18 @@ impl MessageReader {
     /// The message whose last frame was read.
     fn finish(&mut self) -> Option<Message> {
         let message = self.message.take();
+        let is_compressed = std::mem::take(&mut self.is_compressed);
+        let inflater = self.inflater.as_mut().filter(|_| is_compressed);
         if let Some(reason) = self.left_out.take() {
+            inflater.into_iter().for_each(Inflater::leave_out);
             return Some(Message::LeftOut(reason));
         }
         let (payload, is_binary) = message?;
-        let payload: Bytes = payload.freeze();
+        let payload: Bytes = match inflater.map(|inflater| inflater.inflate(&payload)) {
+            None => payload.freeze(),
+            Some(Ok(payload)) => payload,
+            Some(Err(reason)) => return Some(Message::LeftOut(reason)),
+        };
         Some(Message::Frame(if is_binary { Frame::Binary(payload) } else { Frame::Text(payload) }))
     }
 }

@@ -3,6 +3,7 @@
 mod budget;
 mod conversation;
 mod http_reader;
+mod inflater;
 mod message_reader;
 mod relay;
 mod value_reader;
