@@ -12,6 +12,7 @@ use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use std::convert::Infallible;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
@@ -170,10 +171,10 @@ async fn bodies_over_http2_without_a_token_take_no_memory() {
 #[tokio::test]
 async fn bodies_that_do_not_end_stay_within_the_budget_and_others_are_served() {
     const STREAMS: usize = 12;
-    const BUDGET: usize = 1 << 20;
-    // A buffer of 256 KiB, of which four fit.
+    const BUDGET: usize = 1200 << 10;
+    // A buffer of 256 KiB, of which four fit beside the requests.
     const SENT: usize = 200 << 10;
-    let gateway = Gateway::with(&[("LIMITS__MEMORY_BYTES_PER_CONNECTION", "1MiB")]).await;
+    let gateway = Gateway::with(&[("LIMITS__MEMORY_BYTES_PER_CONNECTION", "1200KiB")]).await;
     let ann = Bearer::register(&gateway, "ann").await;
     let sender = http2(&gateway).await;
     let mut responses = JoinSet::new();
@@ -202,6 +203,67 @@ async fn bodies_that_do_not_end_stay_within_the_budget_and_others_are_served() {
         (gateway.metric("tolmach_held_bytes", "").await == 0.0).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn heads_over_http2_stay_within_the_budget_while_their_bodies_are_awaited() {
+    const STREAMS: usize = 100;
+    const HEADER: usize = 15 << 10;
+    const BUDGET: usize = 1 << 20;
+    let gateway = Gateway::with(&[("LIMITS__MEMORY_BYTES_PER_CONNECTION", "1MiB")]).await;
+    let sender = http2(&gateway).await;
+    let mut responses = JoinSet::new();
+    for _ in 0..STREAMS {
+        let request = Request::post(format!("http://{}/api/v1/login", gateway.address))
+            .header(CONTENT_TYPE, "application/json")
+            .header("x-large", "x".repeat(HEADER))
+            .body(unfinished(Bytes::from_static(b"{")))
+            .expect("the request is valid");
+        responses.spawn(sender.clone().send_request(request));
+    }
+    for _ in 0..STREAMS - BUDGET / HEADER {
+        let response = within("a response", responses.join_next()).await;
+        let response = response.expect("it is one of them").expect("no task panics");
+        let response = response.expect("it is answered");
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()["retry-after"], "5");
+    }
+    let held = gateway.metric("tolmach_held_bytes", "").await;
+    assert!((1.0..=BUDGET as f64).contains(&held), "{held}");
+    let ann = Bearer::register(&gateway, "ann").await;
+    ann.group("others are served", &[]).await;
+    drop((sender, responses));
+    eventually("the end of the reservations", async || {
+        (gateway.metric("tolmach_held_bytes", "").await == 0.0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn requests_of_an_address_wait_for_its_rate_however_many_come_at_once() {
+    const BURST: u32 = 16;
+    const MORE: u32 = 10;
+    const PER_SECOND: u32 = 5;
+    let gateway = Gateway::with(&[
+        ("LIMITS__FRAMES_PER_SECOND_PER_ADDRESS", &PER_SECOND.to_string()),
+        ("LIMITS__FRAME_BURST_PER_ADDRESS", &BURST.to_string()),
+    ])
+    .await;
+    let sender = http2(&gateway).await;
+    let began = Instant::now();
+    let mut responses = JoinSet::new();
+    for _ in 0..BURST + MORE {
+        let request = Request::get(format!("http://{}/healthz", gateway.address));
+        let request = request.body(unfinished(Bytes::new())).expect("the request is valid");
+        responses.spawn(sender.clone().send_request(request));
+    }
+    while let Some(response) = within("a response", responses.join_next()).await {
+        let response = response.expect("no task panics").expect("it is answered");
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+    // No request is carried out before its time, however slow the machine is.
+    let (took, least) = (began.elapsed(), Duration::from_secs(1) * (MORE - 1) / PER_SECOND);
+    assert!(took >= least, "{took:?}");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpSocket;
 use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 const TEXT: u8 = 0x81;
 /// A text that other frames go on with.
@@ -151,6 +152,40 @@ async fn unfinished_messages_of_one_address_take_no_more_than_its_share() {
             let refused = gateway.metric("tolmach_over_budget_total", "bound=\"address\"").await;
             let held = gateway.metric("tolmach_held_bytes", "").await;
             (refused == over_budget as f64 && held <= SHARE as f64).then_some(())
+        })
+        .await;
+        talk.goes_on(path).await;
+        drop(peers);
+        eventually("nothing is held any more", async || {
+            (gateway.metric("tolmach_held_bytes", "").await == 0.0).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn large_handshakes_on_shared_paths_take_no_more_than_the_share_of_their_address() {
+    const SHARE: usize = 1 << 20;
+    const PEERS: usize = 120;
+    const HEADER: usize = 15 * KIB;
+    let share = SHARE.to_string();
+    let gateway = Gateway::with(&[("LIMITS__MEMORY_BYTES_PER_ADDRESS", share.as_str())]).await;
+    let mut talk = Talk::new(&gateway).await;
+    for path in ["/", "/ws"] {
+        let mut peers = Vec::new();
+        for _ in 0..PEERS {
+            let stream = gateway.connect_from([127, 0, 0, 2]).await;
+            let url = format!("ws://{}{path}", gateway.address);
+            let mut request = url.into_client_request().expect("it is a URL");
+            let value = "x".repeat(HEADER).parse().expect("it is a value");
+            request.headers_mut().insert("x-large", value);
+            let opened = within("a handshake", client_async(request, stream)).await;
+            peers.push(opened.expect("it is accepted"));
+        }
+        let expected = (SHARE - HEADER) as f64..=SHARE as f64;
+        eventually("the costliest go, and the others stay", async || {
+            let held = gateway.metric("tolmach_held_bytes", "").await;
+            expected.contains(&held).then_some(())
         })
         .await;
         talk.goes_on(path).await;

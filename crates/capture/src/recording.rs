@@ -115,7 +115,7 @@ struct Scribe {
     recorder: Recorder,
     files: Files,
     sink: BufWriter<File>,
-    /// The bytes of the present file.
+    /// The bytes of the present file, without the openings that it goes on with.
     written: u64,
     line: Vec<u8>,
 }
@@ -170,9 +170,10 @@ impl Scribe {
         if self.files.is_full(self.written) {
             self.sink.flush()?;
             self.sink = BufWriter::with_capacity(BUFFER, self.files.next()?);
-            self.written = 0;
             self.transcriber.resume(self.recorder, at, &mut self.line);
             self.write()?;
+            // They would end each file at once where many connections are open.
+            self.written = 0;
         }
         Ok(())
     }

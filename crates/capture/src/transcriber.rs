@@ -19,6 +19,8 @@ const SHARED: usize = 32;
 const MAX_SHARED: usize = 64 << 10;
 /// The most requests of one HTTP connection that wait for their responses.
 const MAX_WAITING: usize = 1024;
+/// The most bytes of a handshake that are kept for later files.
+const MAX_KEPT_REQUEST: usize = 4 << 10;
 
 /// Makes the lines of a capture. It keeps little more than the openings of open connections.
 #[derive(Debug)]
@@ -135,7 +137,9 @@ impl Transcriber {
             continued: false,
             of: None,
         };
-        line(&Line::Open(Box::new(open.clone())), out);
+        let open = Box::new(open);
+        line(&Line::Open(open.clone()), out);
+        let open = Open { request: open.request.clone().and_then(kept_request), ..*open };
         self.connections
             .insert(opening.connection, Connection { open, rules, routes, has_new_dialect: false });
     }
@@ -256,6 +260,23 @@ impl Transcriber {
     pub fn open_connections(&self) -> usize {
         self.connections.len()
     }
+}
+
+/// The part of a handshake that is kept as long as its connection is open: its largest headers are
+/// left out until the rest is small. `None` if its address alone is too large.
+fn kept_request(mut request: OpenRequest) -> Option<OpenRequest> {
+    let of_header = |(name, value): &(String, String)| name.len() + value.len();
+    let mut bytes = request.uri.len() + request.headers.iter().map(of_header).sum::<usize>();
+    while bytes > MAX_KEPT_REQUEST {
+        let headers = request.headers.iter().enumerate();
+        let (largest, size) = headers
+            .map(|(index, header)| (index, of_header(header)))
+            .max_by_key(|(_, size)| *size)?;
+        request.headers.remove(largest);
+        bytes -= size;
+    }
+    request.headers.shrink_to_fit();
+    Some(request)
 }
 
 /// The map of these rules.

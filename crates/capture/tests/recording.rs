@@ -160,6 +160,42 @@ fn files_are_private_bounded_and_go_on_with_what_is_open() {
 }
 
 #[test]
+fn a_large_handshake_is_written_once_and_fills_no_later_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let target = Target::Folder { path, max_file_bytes: 50_000, max_files: 100 };
+    let recording = start(target, 1 << 20);
+    // Of the headers of each, these bytes are kept: those of the name, the value and the address.
+    let logs = [("x", 4_096 - 4), ("y", 4_096 - 3), ("z", 30_000)].map(|(name, bytes)| {
+        let request = http::Request::get("/ab").header(name, "v".repeat(bytes)).body(()).unwrap();
+        let request = Some(Box::new(request.into_parts().0));
+        let log = recording.open(Opening { request, ..opening() }, None);
+        log.expect("there is room")
+    });
+    let long = http::Request::get(format!("/{}", "u".repeat(4_096))).body(()).unwrap();
+    let request = Some(Box::new(long.into_parts().0));
+    let mut log = recording.open(Opening { request, ..opening() }, None).expect("there is room");
+    for _ in 0..8 {
+        assert!(send(&mut log, &format!(r#"{{"do":"w","text":"{}"}}"#, "t".repeat(10_000))));
+    }
+    drop((log, logs));
+    drop(recording);
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let headers = |path: &Path| -> Vec<Option<usize>> {
+        let openings = lines(path).into_iter().filter_map(|line| match line {
+            Line::Open(open) => Some(open.request.map(|request| request.headers.len())),
+            _ => None,
+        });
+        openings.collect()
+    };
+    assert_eq!(headers(&files[0]), [Some(1), Some(1), Some(1), Some(0)]);
+    assert_eq!(headers(&files[1]), [Some(1), Some(0), Some(0), None]);
+    assert_eq!(files.len(), 3, "openings of older connections do not count");
+}
+
+#[test]
 fn what_is_held_is_written_once_it_is_known_that_it_may_be() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.jsonl");

@@ -8,6 +8,7 @@ use crate::ports::{
     Blobs, Bus, ChangesPage, Clock, Entropy, Mailer, Passwords, Session, Signer, Store, StoreError,
     TokenHash,
 };
+use crate::recoveries::Recoveries;
 use moka::sync::Cache;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -51,6 +52,7 @@ pub struct Engine {
     /// is in `sessions` or read with the token.
     pub(crate) tokens: Cache<TokenHash, SessionId>,
     pub(crate) delayed_logins: DelayedLogins,
+    pub(crate) recoveries: Arc<Recoveries>,
     namespaces: Namespaces,
 }
 
@@ -70,6 +72,7 @@ impl Engine {
             sessions: cache(CACHE_LIFETIME),
             tokens: cache(CACHE_LIFETIME),
             delayed_logins: DelayedLogins::default(),
+            recoveries: Arc::default(),
             namespaces: Namespaces::default(),
         }
     }

@@ -71,6 +71,7 @@ mod policy;
 pub mod ports;
 mod principal;
 mod profiles;
+mod recoveries;
 mod recovery;
 mod retention;
 mod rules;

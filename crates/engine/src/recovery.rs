@@ -21,14 +21,17 @@ use tolmach_domain::{Answer, Fault, RecoveryIdentifier, Secret, Timestamp, UserI
 const MAIL_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Engine {
-    /// Mails a recovery link, if there is such an account, it has an address, and no limit is
-    /// reached. Deferred, so that neither the response nor its duration tells which it was.
+    /// Mails a recovery link, if there is such an account, it has an address, no limit is reached,
+    /// and not too many are being mailed. Deferred, so that neither the response nor its duration tells which it was.
     pub(crate) fn recover(
         &self,
         identifier: RecoveryIdentifier,
         address: Option<IpAddr>,
         now: Timestamp,
     ) -> DeferredWork {
+        let Some(turn) = self.recoveries.begin(address) else {
+            return Box::pin(std::future::ready(()));
+        };
         let (store, mailer, throttle) = (
             self.ports.store.clone(),
             self.ports.mailer.clone(),
@@ -37,6 +40,7 @@ impl Engine {
         let (token, url, lifetime) =
             (self.new_token(), self.policy.public_url.clone(), self.policy.recovery_lifetime);
         Box::pin(async move {
+            let _turn = turn;
             if let Some(address) = address
                 && count_request(&*store, &throttle, address, now).await.is_err()
             {

@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// The largest head of an HTTP request, in bytes.
-const MAX_HEAD_BYTES: usize = 32 << 10;
+const MAX_HEAD_BYTES: usize = 16 << 10;
 /// The bytes that the peer of an HTTP/2 connection may send before they are read: over one stream,
 /// and over all.
 const STREAM_WINDOW_BYTES: u32 = 128 << 10;
@@ -50,7 +50,8 @@ pub(crate) async fn serve_http<S>(
     let service = service_fn(move |request| {
         receives.store(true, Ordering::Relaxed);
         let (state, budget) = (state.clone(), budget.clone());
-        async move {
+        // Boxed: a connection has no memory for a request before it makes one.
+        Box::pin(async move {
             let hsts = state.tls.as_ref().and_then(|tls| tls.hsts().cloned());
             let is_head = request.method() == Method::HEAD;
             let Ok(mut response) = serve_request(state, budget, peer, request).await;
@@ -58,7 +59,7 @@ pub(crate) async fn serve_http<S>(
                 response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts);
             }
             Ok::<_, Infallible>(if is_head { without_body(response) } else { response })
-        }
+        })
     });
     // The builder's own timers run only once the version of HTTP is known.
     let silence = async {

@@ -37,6 +37,7 @@ mod proxies;
 mod proxy_protocol;
 mod recording;
 mod reload;
+mod request_head;
 mod routes;
 mod send_half;
 mod send_queue;

@@ -1,6 +1,8 @@
 //! Copies of the frames of connections, for a recorder.
 
+use crate::request_head::copied;
 use bytes::{Buf, Bytes};
+use http::Request;
 use http::request::Parts;
 use std::net::IpAddr;
 use tolmach_dialect::{Frame, Manifest, Revision, Sender};
@@ -106,10 +108,15 @@ impl Recording {
         self.recorder.close(by, code);
     }
 
-    /// The values of a raw TCP stream are texts to the connection.
+    /// The values of a raw TCP stream are texts to the connection. A request waits without the
+    /// buffer that it was read into.
     fn own_form(&self, frame: Frame) -> Frame {
         match frame {
             Frame::Text(bytes) if self.is_tcp => Frame::Value(bytes),
+            Frame::Request(request) => {
+                let (head, body) = request.into_parts();
+                Frame::request(Request::from_parts(copied(&head), body))
+            }
             frame => frame,
         }
     }

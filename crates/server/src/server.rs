@@ -11,6 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -114,6 +115,8 @@ impl Server {
                 accepted = accept(&listener) => accepted,
             };
             entrance.admit(stream, peer);
+            // In a flood of connections, each of them leaves every other task its turn.
+            yield_now().await;
         }
         // First, because responses from now on must reject new work.
         state.begin_draining();

@@ -15,6 +15,8 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
 use tolmach_domain::UserId;
 
 /// The bytes of one cell of the limiters.
@@ -28,13 +30,22 @@ const CHUNK_BYTES: usize = CHUNK.get() as usize * CELL;
 /// The frames that are counted at once.
 const FRAMES: NonZeroU32 = NonZeroU32::new(16).expect("it is not 0");
 
+/// The shortest and the longest time after which an HTTP request that has to wait is tried again.
+const MIN_REQUEST_WAIT: Duration = Duration::from_millis(1);
+const MAX_REQUEST_WAIT: Duration = Duration::from_millis(250);
+
 /// The bytes and frames per second of all users and addresses.
 pub(crate) struct Traffic {
     users: Limiter<UserId>,
     addresses: Limiter<IpAddr>,
     /// Frames and HTTP requests.
     frames: Limiter<IpAddr>,
+    /// The turns at reading what was refused.
+    discards: Semaphore,
 }
+
+/// The peers whose refused bytes are read at a time, so that they find the reason of the refusal.
+const MAX_DISCARDS: usize = 32;
 
 type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock>;
 
@@ -45,11 +56,28 @@ impl Traffic {
         let burst = limits.frame_burst_per_address.max(FRAMES);
         let frames = Quota::per_second(limits.frames_per_second_per_address).allow_burst(burst);
         let (users, addresses) = (limiter(user), limiter(address));
-        Arc::new(Self { users, addresses, frames: limiter(frames) })
+        let discards = Semaphore::new(MAX_DISCARDS);
+        Arc::new(Self { users, addresses, frames: limiter(frames), discards })
     }
 
-    /// Counts an HTTP request. Returns the time that it has to wait.
-    pub(crate) fn count_request(&self, address: IpAddr) -> Option<Duration> {
+    /// The turns at reading what was refused. Who gets none has its bytes left unread.
+    pub(crate) fn discards(&self) -> &Semaphore {
+        &self.discards
+    }
+
+    /// Waits until an HTTP request of this address may be carried out, and counts it.
+    pub(crate) async fn admit_request(&self, address: IpAddr) {
+        let mut least = MIN_REQUEST_WAIT;
+        while let Some(time) = self.count_request(address) {
+            // Many may wait for the same moment, at which one of them is admitted.
+            sleep(time.max(least)).await;
+            least = (2 * least).min(MAX_REQUEST_WAIT);
+        }
+    }
+
+    /// Counts an HTTP request. Returns the time after which it may be tried again, if it has to
+    /// wait.
+    fn count_request(&self, address: IpAddr) -> Option<Duration> {
         let not_until = self.frames.check_key(&address_group(address)).err()?;
         crate::metrics::reading_paused("address_frames");
         Some(not_until.wait_time_from(MonotonicClock.now()))
@@ -100,6 +128,10 @@ impl TrafficMeter {
             uncounted: [0; 2],
             uncounted_frames: 0,
         }
+    }
+
+    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
     /// Sets the user that bytes come from: they count from now on.
@@ -169,7 +201,8 @@ mod tests {
         let (user, address) = (quota(user_burst / CELL), quota(address_burst / CELL));
         let frames = quota(2 * FRAMES.get() as usize);
         let (users, addresses) = (limiter(user), limiter(address));
-        Arc::new(Traffic { users, addresses, frames: limiter(frames) })
+        let discards = Semaphore::new(MAX_DISCARDS);
+        Arc::new(Traffic { users, addresses, frames: limiter(frames), discards })
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod captures;
 mod checks;
 mod client;
 #[cfg(feature = "gateway")]
@@ -48,7 +49,7 @@ macro_rules! targets {
 }
 
 /// Every target that needs neither a database nor a network.
-const DIALECT_TARGETS: [Target; 15] = targets! {
+const DIALECT_TARGETS: [Target; 16] = targets! {
     "action_client": |input| client::run(&subjects()["action"], input),
         || transcripts::for_clients("action");
     "action_server": |input| server::run(&subjects()["action"], input),
@@ -57,6 +58,7 @@ const DIALECT_TARGETS: [Target; 15] = targets! {
         || transcripts::for_clients("bearer");
     "bearer_server": |input| server::run(&subjects()["bearer"], input),
         || transcripts::for_servers("bearer");
+    "captures": captures::run, captures::seeds;
     "dialect_file": dialect_file::run, dialect_file::seeds;
     "mode_client": |input| client::run(&subjects()["mode"], input),
         || transcripts::for_clients("mode");

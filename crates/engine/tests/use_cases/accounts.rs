@@ -5,7 +5,7 @@ use std::time::Duration;
 use tolmach_domain::*;
 use tolmach_engine::memory::PlainSigner;
 use tolmach_engine::ports::{AccessClaims, Clock, Mail, Signer, UserChange};
-use tolmach_engine::{Policy, ThrottlePolicy};
+use tolmach_engine::{Policy, Submission, ThrottlePolicy};
 
 #[tokio::test]
 async fn an_invalid_registration_names_the_field() {
@@ -378,6 +378,35 @@ async fn recovery_mails_are_limited_by_account_by_address_and_in_all() {
     assert_eq!(mails("192.0.2.3", "dora").await, 0, "the fourth mail");
     fixture.clock.advance(WINDOW);
     assert_eq!(mails("192.0.2.1", "dora").await, 1);
+}
+
+#[tokio::test]
+async fn of_many_recoveries_at_once_some_are_carried_out_and_the_answer_is_the_same() {
+    const AT_ONCE: usize = 16;
+    let fixture = Fixture::new();
+    for login in ["anna", "boris"] {
+        fixture.user(login).await;
+    }
+    let begin = async |address: &str, login: &str| {
+        let command = Command::Recover { identifier: RecoveryIdentifier::Login(login.into()) };
+        let address = Some(address.parse().unwrap());
+        let (caller, authority, origin) = (None, Authority::Member, None);
+        let submission = Submission { caller, authority, origin, address, command };
+        let handled = fixture.engine.execute(submission).await;
+        assert_eq!(handled.outcome, Ok(Answer::RecoveryAccepted));
+        handled.deferred.unwrap()
+    };
+    let mut waiting = Vec::new();
+    for _ in 0..AT_ONCE {
+        waiting.push(begin("192.0.2.1", "nobody").await);
+    }
+    begin("192.0.2.1", "anna").await.await;
+    assert_eq!(fixture.mailer.take().len(), 0, "the address has as many as it may have");
+    begin("192.0.2.2", "anna").await.await;
+    assert_eq!(fixture.mailer.take().len(), 1);
+    waiting.pop();
+    begin("192.0.2.1", "boris").await.await;
+    assert_eq!(fixture.mailer.take().len(), 1);
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop::consume_budget;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
@@ -294,6 +295,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     /// Handles what the socket gave, or that it gives nothing more.
     async fn received(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
+        // Many messages come with one read.
+        consume_budget().await;
         self.liveness.received();
         let inbound = self.socket.get_mut();
         let refusal = inbound.refusal();

@@ -5,6 +5,7 @@ use crate::write_buffer::WriteBuffer;
 use futures_util::{FutureExt, StreamExt};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error;
@@ -142,7 +143,9 @@ pub(super) async fn close_socket<S: AsyncRead + AsyncWrite + Unpin + Send>(
         {
             // Discards what the peer had sent before it saw the close, up to its own close frame:
             // unread bytes would make the kernel reset the connection, and the frame be lost.
-            while let Some(Ok(_)) = socket.next().await {}
+            while let Some(Ok(_)) = socket.next().await {
+                consume_budget().await;
+            }
             if socket.get_ref().refusal().is_some() {
                 socket.get_mut().discard().await;
             }

@@ -21,6 +21,7 @@ use bytes::{Buf, BytesMut};
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
+use std::future::pending;
 use std::io::{self, Cursor, IoSlice};
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -28,6 +29,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::task::coop::poll_proceed;
+use tokio::task::yield_now;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -42,6 +45,8 @@ const CONTROL_PAYLOAD: u64 = 125;
 const FRAGMENT: u64 = 2 << 10;
 /// The size of the buffer that refused bytes are read into, in bytes.
 const DISCARD_BUFFER: usize = 4 << 10;
+/// The part of its task's turn that a read takes: a task ends its turn after 16 reads.
+const TURN_OF_READ: usize = 128 / 16;
 
 /// The stream below a WebSocket.
 pub(crate) struct Inbound<S> {
@@ -303,11 +308,16 @@ impl<S> Inbound<S> {
 }
 
 impl<S: AsyncRead + Unpin> Inbound<S> {
-    /// Drops what was refused, and everything that still comes, up to the end of the stream.
+    /// Drops what was refused, and everything that still comes, up to the end of the stream. A peer
+    /// that comes while many do that has its bytes left where they are.
     pub(super) async fn discard(&mut self) {
         self.held = BytesMut::new();
+        let traffic = self.traffic.traffic().clone();
+        let Ok(_turn) = traffic.discards().try_acquire() else { return pending().await };
         let mut bytes = vec![0; DISCARD_BUFFER];
-        while self.stream.read(&mut bytes).await.is_ok_and(|read| read > 0) {}
+        while self.stream.read(&mut bytes).await.is_ok_and(|read| read > 0) {
+            yield_now().await;
+        }
     }
 
     /// Reads from the stream, within a large frame no more than a fragment. Ready with false at the
@@ -325,6 +335,7 @@ impl<S: AsyncRead + Unpin> Inbound<S> {
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut part))?;
         let read = part.filled().len();
         buffer.advance(read);
+        end_turn_early(context);
         self.count(read);
         Poll::Ready(Ok(read > 0))
     }
@@ -344,6 +355,18 @@ impl<S: AsyncRead + Unpin> Inbound<S> {
     fn count(&mut self, bytes: usize) {
         if let Some(time) = self.traffic.count(bytes) {
             self.pause_bytes(time);
+        }
+    }
+}
+
+/// Has a read count as several towards the end of the task's turn: among thousands of peers who
+/// send without a pause, a turn of as many reads as tasks have would keep everybody waiting.
+fn end_turn_early(context: &mut Context<'_>) {
+    for _ in 1..TURN_OF_READ {
+        // At its end the task is woken again, and the next read waits.
+        match poll_proceed(context) {
+            Poll::Ready(turn) => turn.made_progress(),
+            Poll::Pending => return,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::options::Keepalive;
 use crate::pinned::{pinned_dialect, pinned_revision};
 use crate::places::Client;
 use crate::recording::RecordedTransport;
+use crate::request_head;
 use crate::state::ServerState;
 use crate::stream::Writer;
 use crate::write_buffer::WriteBuffer;
@@ -56,7 +57,14 @@ async fn negotiate<S: AsyncRead + AsyncWrite + Unpin + Send>(
     client: Client,
     request: http::request::Parts,
 ) -> Option<Negotiated<S>> {
-    let first = match first_frame(&mut socket, &subscriber, &client, &state.keepalive).await {
+    // A peer that sends nothing may keep it for minutes.
+    let bytes = request_head::size(&request.uri, &request.headers);
+    let of_head = socket.get_ref().account().reserve(bytes);
+    let first = match &of_head {
+        Ok(_) => first_frame(&mut socket, &subscriber, &client, &state.keepalive).await,
+        Err(_) => Err(End::Evicted(Eviction::Memory)),
+    };
+    let first = match first {
         Ok(frame) => frame,
         Err(end) => {
             state.hub.disconnect(&subscriber, None);
@@ -93,8 +101,6 @@ async fn negotiate<S: AsyncRead + AsyncWrite + Unpin + Send>(
         let session = served.accept(&handshake.revision(revision)).ok()?;
         Some((served.clone(), session))
     });
-    // Its headers keep the whole buffer alive that they were read into.
-    let request = state.recorder.is_some().then_some(request);
     let Some((dialect, session)) = accepted else {
         reject(&state, &mut socket, &subscriber).await;
         return None;
@@ -107,7 +113,7 @@ async fn negotiate<S: AsyncRead + AsyncWrite + Unpin + Send>(
         reject(&state, &mut socket, &subscriber).await;
         return None;
     }
-    session.begin_recording(RecordedTransport::WebSocket, request.as_ref());
+    session.begin_recording(RecordedTransport::WebSocket, Some(&request));
     let connection = Connection::new(socket, writer, session);
     Some(Negotiated { connection, frames, first: Box::new(first) })
 }

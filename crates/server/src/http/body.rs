@@ -2,14 +2,17 @@
 
 use super::responses::{busy, error};
 use crate::memory_budget::Reservation;
-use crate::traffic::TrafficMeter;
+use crate::traffic::{Traffic, TrafficMeter};
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 /// The time for which the rest of a body that was rejected is received.
@@ -111,9 +114,12 @@ async fn collect(
 ///
 /// Over HTTP/1.1 what is left of the body is received and dropped for some seconds: closing before
 /// it has arrived would reset the connection, and the peer might never read the response. The
-/// connection ends afterwards, unless the body is known to be small. A peer that waits for leave to
-/// send its body (RFC 9110 section 10.1.1) gets none, and over HTTP/2 only the stream is reset.
+/// connection ends afterwards, unless the body is known to be small. Of large bodies only some are
+/// received at a time; the others are left where they are for those seconds. A peer that waits for
+/// leave to send its body (RFC 9110 section 10.1.1) gets none, and over HTTP/2 only the stream is
+/// reset.
 pub(super) fn leave_unread(
+    traffic: &Arc<Traffic>,
     head: &Parts,
     mut body: Incoming,
     mut response: Response<Bytes>,
@@ -122,11 +128,21 @@ pub(super) fn leave_unread(
         return response;
     }
     let waits = head.headers.contains_key(EXPECT);
-    if waits || body.size_hint().upper().is_none_or(|bytes| bytes > MAX_DISCARDED_BYTES) {
+    let is_large = body.size_hint().upper().is_none_or(|bytes| bytes > MAX_DISCARDED_BYTES);
+    if waits || is_large {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if !waits {
-        let discarding = async move { while let Some(Ok(_)) = body.frame().await {} };
+        let traffic = traffic.clone();
+        let discarding = async move {
+            let turn = traffic.discards().try_acquire();
+            if is_large && turn.is_err() {
+                pending::<()>().await;
+            }
+            while let Some(Ok(_)) = body.frame().await {
+                yield_now().await;
+            }
+        };
         tokio::spawn(timeout(DISCARD_TIMEOUT, discarding));
     }
     response

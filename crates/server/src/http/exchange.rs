@@ -56,7 +56,7 @@ pub(super) async fn exchange(
         Ok(session) => session,
         Err(rejection) => {
             dialect.metrics.handshakes_rejected.increment(1);
-            return leave_unread(&head, body, *rejection.response);
+            return leave_unread(&state.traffic, &head, body, *rejection.response);
         }
     };
     let revision = session.revision();
@@ -71,18 +71,18 @@ pub(super) async fn exchange(
         Exchange { state, budget, requester, upstream, session, lifecycle, recording };
     let received = match exchange.receive(&mut body).await {
         Ok(received) => received,
-        Err(response) => return leave_unread(&head, body, response),
+        Err(response) => return leave_unread(&state.traffic, &head, body, response),
     };
     let limit = state.keepalive.pong_timeout;
     match received {
         Some((content, _reservation)) => {
             let frame = Frame::request(Request::from_parts(head, content));
-            budget.respond(limit, address, exchange.carry_out(frame)).await
+            budget.respond(limit, address, || exchange.carry_out(frame)).await
         }
         None => {
             let frame = Frame::request(Request::from_parts(head.clone(), Bytes::new()));
-            let response = budget.respond(limit, address, exchange.carry_out(frame)).await;
-            leave_unread(&head, body, response)
+            let response = budget.respond(limit, address, || exchange.carry_out(frame)).await;
+            leave_unread(&state.traffic, &head, body, response)
         }
     }
 }

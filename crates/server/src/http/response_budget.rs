@@ -2,10 +2,11 @@
 
 use super::accounts::Accounts;
 use super::responses::{busy, error};
-use crate::memory_budget::{Account, MemoryBudget, Reservation};
+use crate::memory_budget::{Account, MemoryBudget, OverBudget, Reservation};
 use crate::places::Place;
+use crate::request_head;
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,8 +20,11 @@ const MAX_EXCHANGES: usize = 16;
 /// The room for responses of one connection that its peer has not read, in bytes.
 const MAX_UNREAD_BYTES: usize = 16 << 20;
 
-/// The largest response, in bytes, that is not counted in the budget of memory.
+/// The largest response, and the largest request over HTTP/1.1, in bytes, that is not counted in
+/// the budget of memory.
 const MAX_UNCOUNTED_BYTES: usize = 4 << 10;
+/// The memory of a request beside its head and its body, in bytes.
+const REQUEST_BYTES: usize = 4 << 10;
 
 /// Bounds on what one HTTP connection makes the process hold: a peer that makes requests over
 /// HTTP/2 and reads no response holds so much memory, and no more.
@@ -51,6 +55,20 @@ impl ResponseBudget {
         self.accounts.of(client)
     }
 
+    /// Reserves what a request makes the process hold until it is answered, without its body. One of
+    /// HTTP/2 is one of many on its connection, and so always counts.
+    pub(super) fn begin<B>(
+        &self,
+        client: IpAddr,
+        request: &Request<B>,
+    ) -> Result<Option<Reservation>, OverBudget> {
+        let of_head = request_head::size(request.uri(), request.headers());
+        if request.version() != Version::HTTP_2 && of_head <= MAX_UNCOUNTED_BYTES {
+            return Ok(None);
+        }
+        self.account(client).reserve(of_head + REQUEST_BYTES).map(Some)
+    }
+
     /// Waits until the connection has to end because it holds too much memory. One task at a time
     /// may wait.
     pub(crate) fn evicted(&self) -> impl Future<Output = ()> {
@@ -59,11 +77,11 @@ impl ResponseBudget {
 
     /// Carries out one request, and waits until there is room for its response. Before it is
     /// carried out, it waits at most for `limit`, because its body is held meanwhile.
-    pub(super) async fn respond(
+    pub(super) async fn respond<F: Future<Output = Response<Bytes>>>(
         &self,
         limit: Duration,
         client: IpAddr,
-        exchange: impl Future<Output = Response<Bytes>>,
+        exchange: impl FnOnce() -> F,
     ) -> Response<Bytes> {
         let Ok(Ok(_permit)) = timeout(limit, self.exchanges.acquire()).await else {
             return error(
@@ -71,7 +89,8 @@ impl ResponseBudget {
                 "too many responses of this connection wait to be read",
             );
         };
-        let (head, body) = exchange.await.into_parts();
+        // Boxed: a request that waits for its body, or for its turn, has no memory for it.
+        let (head, body) = Box::pin(exchange()).await.into_parts();
         let reservation = match body.len() {
             0..=MAX_UNCOUNTED_BYTES => None,
             bytes => match self.account(client).reserve(bytes) {

@@ -4,7 +4,7 @@ use super::body::{leave_unread, read_body};
 use super::exchange::exchange;
 use super::own_pages::{own_page, readiness};
 use super::response_budget::ResponseBudget;
-use super::responses::{error, no_place, upgrade_required};
+use super::responses::{busy, error, no_place, upgrade_required};
 use super::upgrade::{Upgrade, upgrade, upgrade_shared};
 use crate::metrics;
 use crate::pages::recover;
@@ -56,10 +56,14 @@ async fn respond(
     if !names_its_host(&request) {
         let (head, body) = request.into_parts();
         let response = error(StatusCode::BAD_REQUEST, "one Host header is expected");
-        return leave_unread(&head, body, response);
+        return leave_unread(&state.traffic, &head, body, response);
     }
     let path = request.uri().path().to_owned();
     let address = state.proxies.client(peer, request.headers());
+    let Ok(_of_request) = budget.begin(address, &request) else {
+        let (head, body) = request.into_parts();
+        return leave_unread(&state.traffic, &head, body, busy());
+    };
     match Upgrade::of(&request) {
         Some(Ok(handshake)) => {
             let place = match place_of_websocket(&state, budget, address, request.version()) {
@@ -110,9 +114,7 @@ async fn respond_to_request(
     path: &str,
     request: Request<Incoming>,
 ) -> Response<Bytes> {
-    if let Some(time) = state.traffic.count_request(address) {
-        tokio::time::sleep(time).await;
-    }
+    state.traffic.admit_request(address).await;
     let own = match path {
         "/readyz" => Some(readiness(state).await),
         "/recover" if state.upstream.is_none() => {
@@ -132,7 +134,7 @@ async fn respond_to_request(
         },
     };
     let (head, body) = request.into_parts();
-    leave_unread(&head, body, response)
+    leave_unread(&state.traffic, &head, body, response)
 }
 
 /// The page of a mailed recovery link. The body of any request but its own form is left unread.
@@ -146,7 +148,7 @@ async fn recovery(
     if !recover::reads_body(&head) {
         let request = Request::from_parts(head.clone(), Bytes::new());
         let response = recover::recover(&state.engine, request).await;
-        return leave_unread(&head, body, response);
+        return leave_unread(&state.traffic, &head, body, response);
     }
     let mut reservation = budget.account(address).reservation();
     let meter = TrafficMeter::new(state.traffic.clone(), address);
@@ -155,7 +157,7 @@ async fn recovery(
         Ok(form) => recover::recover(&state.engine, Request::from_parts(head, form)).await,
         Err(reason) => {
             metrics::body_rejected(reason.name());
-            leave_unread(&head, body, reason.response())
+            leave_unread(&state.traffic, &head, body, reason.response())
         }
     }
 }

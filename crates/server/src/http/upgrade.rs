@@ -5,6 +5,7 @@ use crate::connection::{Connection, ConnectionSession, Inbound, serve_shared, we
 use crate::pinned::pinned_revision;
 use crate::places::Client;
 use crate::recording::RecordedTransport;
+use crate::request_head::copied;
 use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
 use crate::stream::{Stream, Writer};
@@ -271,8 +272,7 @@ async fn websocket(
 
 /// The head of a handshake, alike over HTTP/1.1 and HTTP/2.
 fn normalised(request: Request<Incoming>) -> http::request::Parts {
-    let (mut parts, _) = request.into_parts();
-    parts.method = Method::GET;
-    parts.extensions.clear();
-    parts
+    let mut head = copied(&request.into_parts().0);
+    head.method = Method::GET;
+    head
 }

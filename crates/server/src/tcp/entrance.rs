@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::yield_now;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,8 @@ impl TcpEntrance {
                 accepted = accept(&listener) => accepted,
             };
             self.admit(&state, stream, peer);
+            // In a flood of connections, each of them leaves every other task its turn.
+            yield_now().await;
         }
         for (stream, peer) in accepted_by_system(listener) {
             self.admit(&state, stream, peer);
